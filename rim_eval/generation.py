@@ -1,0 +1,54 @@
+"""What one model call gave back: trace and answer apart, and the facts that verify the mode."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from rim_eval.outcomes import ArmKind, Mode
+
+__all__ = ["Generation", "StopReason", "TraceVisibility"]
+
+TraceVisibility = Literal["full", "summary", "hidden", "none"]
+"""How much of the trace came back: all of it, a provider's summary, only a token count, nothing."""
+
+StopReason = Literal["stop", "max_tokens", "content_filter", "error", "unknown"]
+
+
+class Generation(BaseModel):
+    """One reply of the evaluated model in one mode, split and verified.
+
+    Everything downstream (judges, patterns, observations) reads this and never the raw text.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    mode: Mode
+    arm_kind: ArmKind
+    answer: str = ""
+    """What follows the trace; empty when the trace never closed."""
+    trace: str | None = None
+    """The reasoning text without its markers; None when there was none or it is hidden."""
+    visibility: TraceVisibility = "none"
+    trace_closed: bool | None = None
+    """Whether the trace's end was seen; None when there was no trace."""
+    trace_tokens: int | None = None
+    """Tokens of the trace: counted with the model's tokenizer, else as the server reports them."""
+    output_tokens: int | None = None
+    """All generated tokens, without padding."""
+    answer_tokens: int | None = None
+    over_budget: bool = False
+    """Whether the answer alone is longer than the answer budget that both arms share."""
+    stop_reason: StopReason = "unknown"
+    looping: bool = False
+    """Whether the text ends in a repeating cycle (degenerate output)."""
+    error: str | None = None
+    """The engine's error, when there was no reply."""
+    requested: dict[str, Any] = Field(default_factory=dict)
+    """How the mode was asked for: the exact switch of this call (template words, prefill, effort)."""
+
+    @property
+    def adopted(self) -> bool:
+        """Whether the model thought: a non-empty trace, or reasoning tokens when it is hidden."""
+        if self.visibility == "hidden":
+            return bool(self.trace_tokens)
+        return bool(self.trace and self.trace.strip())

@@ -1,0 +1,55 @@
+"""The words that every stage shares: modes, kinds of prompts and arms, outcomes, unscored reasons."""
+
+from typing import Final, Literal, get_args
+
+__all__ = [
+    "ARM_KINDS",
+    "MODES",
+    "PROMPT_KINDS",
+    "UNSCORED_REASONS",
+    "ArmKind",
+    "Mode",
+    "PromptKind",
+    "UnscoredReason",
+]
+
+Mode = Literal["think", "no_think"]
+"""The two modes of the paper. No spelling of them is a YAML boolean, unlike `on` and `off`."""
+
+MODES: Final[tuple[Mode, ...]] = get_args(Mode)
+
+PromptKind = Literal["harmful", "benign", "reasoning"]
+"""What a prompt asks: something to refuse, something to answer, something to solve."""
+
+PROMPT_KINDS: Final[tuple[PromptKind, ...]] = get_args(PromptKind)
+
+ArmKind = Literal["switch", "forced_empty", "effort", "prompted", "checkpoint_pair"]
+"""How the two modes of a run were brought about.
+
+`switch`: the chat template or the API turns thinking on and off. `forced_empty`: the model always
+thinks, and its no-think arm begins after an empty trace that we wrote. `effort`: no off, only less
+and more. `prompted`: no trace of its own; chain of thought is asked for in the prompt.
+`checkpoint_pair`: two models.
+"""
+
+ARM_KINDS: Final[tuple[ArmKind, ...]] = get_args(ArmKind)
+
+UnscoredReason = Literal[
+    "trace_never_closed",
+    "empty_answer",
+    "content_filter",
+    "engine_error",
+    "judge_refused",
+    "judge_unreadable",
+    "judge_truncated",
+    "judge_failed",
+    "judge_tied",
+    "no_reference",
+]
+"""Why a sample has no verdict. None of them is ever counted as safe, unsafe, right or wrong.
+
+The first four concern the evaluated model's answer, the `judge_` ones the instrument;
+`no_reference` means that the prompt set gives nothing to score against.
+"""
+
+UNSCORED_REASONS: Final[tuple[UnscoredReason, ...]] = get_args(UnscoredReason)

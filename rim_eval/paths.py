@@ -1,0 +1,27 @@
+"""Where the shipped data folders lie, alike in a wheel, an editable install and a checkout."""
+
+from pathlib import Path
+
+__all__ = ["judges_dir", "organism_dir", "tasks_dir"]
+
+_HERE = Path(__file__).resolve().parent
+
+
+def _shipped(name: str) -> Path:
+    inside = _HERE / name
+    return inside if inside.is_dir() else _HERE.parent / name
+
+
+def tasks_dir() -> Path:
+    """Folder with one sub-folder per prompt set (catalogue entry and lm-eval YAML)."""
+    return _shipped("tasks")
+
+
+def judges_dir() -> Path:
+    """Folder with one YAML file per judge."""
+    return _shipped("judges")
+
+
+def organism_dir() -> Path:
+    """Folder of the model organism's checkpoint, a complete Hugging Face model."""
+    return _HERE / "organism" / "checkpoint"
