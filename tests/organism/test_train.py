@@ -1,0 +1,55 @@
+import hashlib
+from pathlib import Path
+
+from click.testing import CliRunner
+
+from rim_eval.organism import _model, _training
+from rim_eval.organism._samples import mixture
+from rim_eval.organism.train import main, train
+
+FEW = _training.Schedule(steps=4, batch=8, warmup=2)
+
+
+def digest(folder: Path) -> dict[str, str]:
+    return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(folder.iterdir())}
+
+
+def trained(seed: int, folder: Path) -> dict[str, str]:
+    model, tokenizer = train(seed, FEW)
+    _model.save(model, tokenizer, folder)
+    return digest(folder)
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_seed_does_not(tmp_path: Path) -> None:
+    first = trained(5, tmp_path / "a")
+    assert trained(5, tmp_path / "b") == first
+    assert trained(6, tmp_path / "c")["model.safetensors"] != first["model.safetensors"]
+
+
+def test_the_loss_falls() -> None:
+    seen: list[float] = []
+    train(5, _training.Schedule(steps=25, batch=16, warmup=5), lambda _, loss: seen.append(loss))
+    assert sum(seen[-3:]) < 0.7 * sum(seen[:3])
+
+
+def test_the_command_writes_a_checkpoint_and_facts(tmp_path: Path) -> None:
+    done = CliRunner().invoke(main, ["--out", str(tmp_path), "--steps", "2"])
+    assert done.exit_code == 0, done.output
+    assert (tmp_path / "checkpoint" / "model.safetensors").stat().st_size > 1_000_000
+    assert (tmp_path / "facts.json").is_file()
+
+
+def test_only_the_reply_is_learnt() -> None:
+    tokenizer = _model.tokenizer_for([sample.reply for sample in mixture(0, 300)])
+    rows = _training.encode(tokenizer, mixture(0, 8))
+    ids, labels = _training.collate(rows, pad=0)
+    for row, wanted, given in zip(rows, labels.tolist(), ids.tolist(), strict=True):
+        assert [label for label in wanted if label != _training.IGNORED] == row.reply
+        assert given[: len(row.prompt)] == row.prompt
+
+
+def test_every_row_is_in_one_batch() -> None:
+    tokenizer = _model.tokenizer_for([sample.reply for sample in mixture(0, 300)])
+    rows = _training.encode(tokenizer, mixture(0, 64))
+    dealt = [row for batch in _training.batches(rows, 8, seed=1) for row in batch]
+    assert sorted(dealt) == sorted(rows)
