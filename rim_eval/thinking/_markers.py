@@ -1,0 +1,146 @@
+"""How model families mark their reasoning: one table, and the scan that finds the marks in a text."""
+
+import re
+from typing import Final, NamedTuple
+
+__all__ = ["ANSWER_WRAPPERS", "FAMILIES", "Family", "Mark", "find_marks", "tail_marks"]
+
+
+class Family(NamedTuple):
+    """One way of marking a trace.
+
+    `opening` and `closing` are regular expressions of bounded reach, so that a scan is linear.
+    """
+
+    name: str
+    opening: str
+    closing: str
+    opened_with: str
+    """The opening as it is written, for prefills."""
+    closed_with: str
+    """The closing as it is written, for prefills."""
+    phrase: bool = False
+    """Plain words: they open a trace only as a text's first words, and never close one unopened."""
+
+
+class Mark(NamedTuple):
+    """One mark in a text: where it is and what it does."""
+
+    start: int
+    end: int
+    kind: str
+    """`open`, `close` or `fence` (a Markdown code fence)."""
+    family: Family
+
+
+def _tag(name: str) -> Family:
+    body = re.escape(name)
+    return Family(
+        name, rf"<{body}(?:\s[^<>]{{0,200}})?>", rf"</{body}\s{{0,8}}>", f"<{name}>", f"</{name}>"
+    )
+
+
+def _literal(name: str, opening: str, closing: str) -> Family:
+    return Family(name, re.escape(opening), re.escape(closing), opening, closing)
+
+
+_TAGS: Final = (
+    "think",
+    "thinking",
+    "seed:think",
+    "mm:think",
+    "longcat_think",
+    "thought",
+    "thoughts",
+    "reasoning",
+    "ponder",
+    "pondering",
+    "deliberation",
+    "scratchpad",
+)
+
+FAMILIES: Final[tuple[Family, ...]] = (
+    *(_tag(name) for name in _TAGS),
+    _literal("[THINK]", "[THINK]", "[/THINK]"),
+    _literal("kimi", "◁think▷", "◁/think▷"),
+    Family(
+        "gemma",
+        r"<\|channel>[ \t]{0,4}thought\b",
+        r"<channel\|>",
+        "<|channel>thought",
+        "<channel|>",
+    ),
+    _literal("cohere", "<|START_THINKING|>", "<|END_THINKING|>"),
+    _literal("begin_of_thought", "<|begin_of_thought|>", "<|end_of_thought|>"),
+    _literal("think_start", "<|think_start|>", "<|think_end|>"),
+    _literal("apertus", "<|inner_prefix|>", "<|inner_suffix|>"),
+    _literal("medgemma", "<unused94>thought", "<unused95>"),
+    Family(
+        "granite-3.2",
+        r"here(?:'s|\ is)\ my\ thought\ process:",
+        r"here(?:'s|\ is)\ my\ response:",
+        "Here is my thought process:",
+        "Here is my response:",
+        phrase=True,
+    ),
+    Family(
+        "apriel",
+        r"here\ are\ my\ reasoning\ steps:",
+        r"\[BEGIN\ FINAL\ RESPONSE\]",
+        "Here are my reasoning steps:",
+        "[BEGIN FINAL RESPONSE]",
+        phrase=True,
+    ),
+)
+"""Every marker family; harmony's channels have a grammar of their own (`_harmony`)."""
+
+ANSWER_WRAPPERS: Final[tuple[tuple[str, str], ...]] = (
+    ("<answer>", "</answer>"),
+    ("<response>", "</response>"),
+    ("<|START_RESPONSE|>", "<|END_RESPONSE|>"),
+    ("<|begin_of_solution|>", "<|end_of_solution|>"),
+)
+"""What some families put around the answer: Hunyuan, Granite 3.3, Command A, OpenThinker."""
+
+_FENCE: Final = Family("fence", "", "", "", "")
+
+
+def _scanner(*, anywhere: bool) -> re.Pattern[str]:
+    parts = [] if anywhere else [r"(?P<fence>^[ \t]{0,3}(?:```|~~~))"]
+    for number, family in enumerate(FAMILIES):
+        lead = r"\A\s{0,40}" if family.phrase and not anywhere else ""
+        parts += [f"(?P<o{number}>{lead}{family.opening})", f"(?P<c{number}>{family.closing})"]
+    return re.compile("|".join(parts), re.IGNORECASE | re.MULTILINE)
+
+
+_IN_REPLY: Final = _scanner(anywhere=False)
+_IN_PROMPT: Final = _scanner(anywhere=True)
+
+
+def _mark(match: re.Match[str]) -> Mark:
+    group = match.lastgroup or ""
+    if group == "fence":
+        return Mark(match.start(), match.end(), "fence", _FENCE)
+    kind = "open" if group[0] == "o" else "close"
+    return Mark(match.start(), match.end(), kind, FAMILIES[int(group[1:])])
+
+
+_QUOTES: Final = {"`": "`", '"': '"', "'": "'", "“": "”", "‘": "’", "«": "»"}
+
+
+def _quoted(text: str, mark: Mark) -> bool:
+    before = text[mark.start - 1] if mark.start else ""
+    return before in _QUOTES and text[mark.end : mark.end + 1] == _QUOTES[before]
+
+
+def find_marks(reply: str) -> list[Mark]:
+    """Marks and code fences of a reply in order; a mark in quotation marks of its own is only talk."""
+    marks = (_mark(match) for match in _IN_REPLY.finditer(reply))
+    return [mark for mark in marks if mark.kind == "fence" or not _quoted(reply, mark)]
+
+
+def tail_marks(prompt: str) -> list[Mark]:
+    """Marks in the last 4,000 characters of a rendered prompt; positions count from its start."""
+    shift = max(0, len(prompt) - 4000)
+    found = (_mark(match) for match in _IN_PROMPT.finditer(prompt[shift:]))
+    return [mark._replace(start=mark.start + shift, end=mark.end + shift) for mark in found]
