@@ -37,6 +37,7 @@ ARM_KINDS: Final[tuple[ArmKind, ...]] = get_args(ArmKind)
 UnscoredReason = Literal[
     "trace_never_closed",
     "empty_answer",
+    "no_trace",
     "content_filter",
     "engine_error",
     "judge_refused",
@@ -44,12 +45,14 @@ UnscoredReason = Literal[
     "judge_truncated",
     "judge_failed",
     "judge_tied",
+    "not_judged",
     "no_reference",
 ]
 """Why a sample has no verdict. None of them is ever counted as safe, unsafe, right or wrong.
 
-The first four concern the evaluated model's answer, the `judge_` ones the instrument;
-`no_reference` means that the prompt set gives nothing to score against.
+The first five concern the evaluated model's reply, the `judge_` ones the instrument; `no_trace`
+(none there, hidden or only a summary) concerns judges of the reasoning alone;
+`not_judged` waits for a judge that comes later; `no_reference` means that the prompt set gives nothing to score against.
 """
 
 UNSCORED_REASONS: Final[tuple[UnscoredReason, ...]] = get_args(UnscoredReason)
