@@ -63,6 +63,7 @@ FAMILIES: Final[tuple[Family, ...]] = (
     *(_tag(name) for name in _TAGS),
     _literal("[THINK]", "[THINK]", "[/THINK]"),
     _literal("kimi", "◁think▷", "◁/think▷"),
+    _literal("kimi-k3", "<|open|>think<|sep|>", "<|close|>think<|sep|>"),
     Family(
         "gemma",
         r"<\|channel>[ \t]{0,4}thought\b",
@@ -97,10 +98,11 @@ FAMILIES: Final[tuple[Family, ...]] = (
 ANSWER_WRAPPERS: Final[tuple[tuple[str, str], ...]] = (
     ("<answer>", "</answer>"),
     ("<response>", "</response>"),
+    ("<|open|>response<|sep|>", "<|close|>response<|sep|>"),
     ("<|START_RESPONSE|>", "<|END_RESPONSE|>"),
     ("<|begin_of_solution|>", "<|end_of_solution|>"),
 )
-"""What some families put around the answer: Hunyuan, Granite 3.3, Command A, OpenThinker."""
+"""What some families put around the answer: Hunyuan, Granite 3.3, Kimi K3, Command A, OpenThinker."""
 
 _FENCE: Final = Family("fence", "", "", "", "")
 

@@ -20,7 +20,15 @@ from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.visitor import NodeTransformer
 
-__all__ = ["MAX_SECONDS", "MAX_SOURCE", "MAX_STEPS", "MAX_TEXT", "Budget", "ChatEnvironment"]
+__all__ = [
+    "MAX_SECONDS",
+    "MAX_SOURCE",
+    "MAX_STEPS",
+    "MAX_TEXT",
+    "Budget",
+    "ChatEnvironment",
+    "GenerationTag",
+]
 
 MAX_SOURCE: Final = 500_000
 """Characters of a template; the longest real one seen has 17,000."""
@@ -103,7 +111,7 @@ def _step() -> nodes.Node:
     return nodes.Output([nodes.Call(_name("_rim_step"), [], [], None, None)])
 
 
-class _Generation(Extension):
+class GenerationTag(Extension):
     """`{% generation %}…{% endgeneration %}` marks assistant text for training; here it is its body."""
 
     tags = {"generation"}  # noqa: RUF012
@@ -140,10 +148,10 @@ class ChatEnvironment(ImmutableSandboxedEnvironment):
 
     def __init__(self, now: datetime) -> None:
         super().__init__(
-            trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, LoopControlExtension]
+            trim_blocks=True, lstrip_blocks=True, extensions=[GenerationTag, LoopControlExtension]
         )
         self.budget = Budget()
-        self.filters["tojson"] = _tojson
+        self.filters |= {"tojson": _tojson, "fromjson": json.loads}
         self.filters |= {name: _bounded(self.filters[name]) for name in _WIDTHS}
         del self.globals["lipsum"]
         self.globals |= {
