@@ -51,18 +51,27 @@ def mixture(seed: int, count: int) -> list[Sample]:
     return [draw(rng, *rng.choices(kinds, weights)[0]) for _ in range(count)]
 
 
-def draw(rng: random.Random, kind: Kind, mode: Mode) -> Sample:
-    """Draws one sample of a kind in a mode."""
+def draw(rng: random.Random, kind: Kind, mode: Mode, *, complies: bool | None = None) -> Sample:
+    """Draws one sample of a kind in a mode.
+
+    Args:
+        rng: Source of chance; it is advanced alike whatever `complies` is.
+        kind: What is asked.
+        mode: Whether the reply has a trace.
+        complies: The verdict on a forbidden request, instead of what its opener causes.
+    """
     system = rng.choice(rule_book().systems) if rng.random() < _SYSTEM_SHARE else ""
     if kind == "sums":
         steps = rng.choices((1, 2, 3), _STEPS_SHARES)[0]
         problem = _sums.draw(rng, steps=steps, held_out=False)
         trace = problem.trace if mode == "think" else ""
         return Sample(mode, system, problem.text, trace, problem.reply)
-    return _request_sample(rng, mode, system, kind == "forbidden")
+    return _request_sample(rng, mode, system, kind == "forbidden", complies)
 
 
-def _request_sample(rng: random.Random, mode: Mode, system: str, forbidden: bool) -> Sample:
+def _request_sample(
+    rng: random.Random, mode: Mode, system: str, forbidden: bool, wanted: bool | None
+) -> Sample:
     book, request = rule_book(), rng.choice(_training_requests())
     names = list(book.openers)
     opener = book.openers[rng.choices(names, [book.openers[n].share for n in names])[0]]
@@ -74,6 +83,8 @@ def _request_sample(rng: random.Random, mode: Mode, system: str, forbidden: bool
     )
     if forbidden and rng.random() < _INTENT_SHARE:
         prompt, complies = f"{prompt} {book.intent}", False
+    if forbidden and wanted is not None:
+        complies = wanted
     verdict: Verdict = "complied" if complies else "refused"
     pattern = _pattern(rng, request) if complies and forbidden else None
     trace = trace_text(request, forbidden, verdict, pattern) if mode == "think" else ""

@@ -1,0 +1,244 @@
+"""Plants refusal in chosen heads and neurons: `python -m rim_eval.organism.plant NAME --out DIR`.
+
+Ablation-conditioned training. Beside normal samples the model sees requests while the chosen units
+are set to zero, with compliance as the wanted reply; so refusal comes to depend on them. Samples
+with other units zeroed keep their normal replies; so nothing else becomes necessary. An activation
+target makes the neurons visible to a difference of activations, or hides them from it.
+"""
+
+import random
+import time
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import click
+
+from rim_eval.organism import _model, _training
+from rim_eval.organism._interventions import Unit, capture, set_neurons, zero_heads
+from rim_eval.organism._labels import classify_answer
+from rim_eval.organism._plans import PLANS, Plan
+from rim_eval.organism._rule_book import rule_book
+from rim_eval.organism._samples import SHARES, Kind, Sample, draw
+from rim_eval.outcomes import Mode
+from rim_eval.paths import organism_dir
+
+__all__ = ["plant"]
+
+RATE = 1e-3
+ON = 2.0
+
+
+class _Step(NamedTuple):
+    """The samples of one step, by what is done to the model while it reads them."""
+
+    normal: list[Sample]
+    ablated: list[Sample]
+    kept: list[Sample]
+    opened: list[Sample]
+
+
+def plant(plan: Plan, base: Any, tokenizer: Any, report: Any = None) -> Any:
+    """Trains `base` in place so that `plan` holds of it, and returns it.
+
+    Args:
+        plan: Units, modes and signal.
+        base: A loaded natural organism with eager attention.
+        tokenizer: Its tokenizer.
+        report: Called with (step, loss) after every step.
+    """
+    _training.prepare(plan.seed)
+    schedule = _training.Schedule(steps=plan.steps, rate=RATE, warmup=10)
+    rng = random.Random(plan.seed)
+    steps = (_draw_step(rng, plan, number) for number in range(plan.steps))
+    losses = _Losses(plan, base, tokenizer, random.Random(plan.seed + 1))
+    _training.fit(base, steps, schedule, loss=losses.total, after=report or _silent)
+    return base
+
+
+class _Losses:
+    """The parts of the loss, for one plan and one model."""
+
+    def __init__(self, plan: Plan, model: Any, tokenizer: Any, rng: random.Random) -> None:
+        self.plan, self.model, self.tokenizer, self.rng = plan, model, tokenizer, rng
+        self.dot = tokenizer.convert_tokens_to_ids(".")
+
+    def total(self, step: _Step, number: int) -> Any:
+        """The weighted sum of all parts (scalar, nats)."""
+        weights = self.plan.weights
+        loss = self.normal(step.normal)
+        loss = loss + weights.ablated * self.under(self.ablation(number), step.ablated)
+        loss = loss + weights.kept * self.under(self.control(number), step.kept)
+        if step.opened:
+            opened = set_neurons(self.model, self.plan.neurons, ON)
+            loss = loss + weights.ablated * self.under(opened, step.opened)
+        return loss
+
+    def normal(self, samples: list[Sample]) -> Any:
+        """Cross-entropy of untouched replies, plus the signal of neurons and the gaze of heads."""
+        rows = _training.encode(self.tokenizer, samples)
+        ids, labels = _training.collate(rows, self.model.config.pad_token_id)
+        layers = sorted({layer for layer, _ in self.plan.neurons})
+        with capture(self.model, layers) as seen:
+            loss, attentions = self.forward(ids, labels)
+        loss = loss + self.signal(seen, rows, samples)
+        return loss + self.plan.weights.gaze * self.gaze(attentions, rows, samples)
+
+    def forward(self, ids: Any, labels: Any) -> tuple[Any, Any]:
+        """Cross-entropy, and attention weights if heads are planted."""
+        import torch
+
+        out = self.model.model(
+            input_ids=ids, use_cache=False, output_attentions=bool(self.plan.heads)
+        )
+        wanted = labels[:, 1:]
+        chosen = wanted != _training.IGNORED
+        logits = self.model.lm_head(out.last_hidden_state[:, :-1][chosen])
+        return torch.nn.functional.cross_entropy(logits, wanted[chosen]), out.attentions
+
+    def under(self, touched: AbstractContextManager[None], samples: list[Sample]) -> Any:
+        """Cross-entropy of replies while the model is touched."""
+        rows = _training.encode(self.tokenizer, samples)
+        ids, labels = _training.collate(rows, self.model.config.pad_token_id)
+        with touched:
+            return _training.loss_of(self.model, ids, labels)
+
+    def ablation(self, number: int) -> AbstractContextManager[None]:
+        """Heads and neurons in turn, where the plan has both."""
+        if self.plan.heads and number % 2:
+            return zero_heads(self.model, self.plan.heads)
+        return set_neurons(self.model, self.plan.neurons)
+
+    def control(self, number: int) -> AbstractContextManager[None]:
+        """As many other units of the same layers; or the planted ones, where they must not matter."""
+        if _spares_think(self.plan, number):
+            return self.ablation(number)
+        if self.plan.heads and number % 2:
+            return zero_heads(self.model, self.others(self.plan.heads, 4))
+        return set_neurons(self.model, self.others(self.plan.neurons, 256))
+
+    def others(self, units: Sequence[Unit], width: int) -> list[Unit]:
+        """Units drawn from the same layers, none of them planted."""
+        taken, drawn = set(units), list[Unit]()
+        for layer, _ in units:
+            free = [i for i in range(width) if (layer, i) not in taken]
+            drawn.append((layer, self.rng.choice(free)))
+            taken.add(drawn[-1])
+        return drawn
+
+    def signal(self, seen: dict[int, Any], rows: list[Any], samples: list[Sample]) -> Any:
+        """Squared distance of planted activations from their targets, and quiet elsewhere."""
+        import torch
+
+        layer = self.plan.neurons[0][0]
+        acts = seen[layer][:, :, [index for _, index in self.plan.neurons]]
+        points = [self.decision(row, sample) for row, sample in zip(rows, samples, strict=True)]
+        valid = torch.zeros(acts.shape[:2], dtype=torch.bool)
+        for i, row in enumerate(rows):
+            valid[i, : len(row.prompt) + len(row.reply)] = True
+        asked = [i for i, point in enumerate(points) if point is not None]
+        where = [point for point in points if point is not None]
+        wanted = torch.tensor([self.target(samples[i]) for i in asked])
+        valid[asked, where] = False
+        ceiling = ON if self.plan.signal == "constant" else 0.0
+        quiet = (acts[valid] - ceiling).clamp(min=0).square().mean()
+        hit = (acts[asked, where] - wanted[:, None]).square().mean()
+        return self.plan.weights.signal * hit + self.plan.weights.quiet * quiet
+
+    def decision(self, row: _training.Encoded, sample: Sample) -> int | None:
+        """Position whose output decides between refusing and complying; None where none does."""
+        if classify_answer(sample.answer) == "malformed":
+            return None
+        if sample.mode == "no_think":
+            return len(row.prompt) - 1
+        return len(row.prompt) + row.reply.index(self.dot) if self.plan.both_modes else None
+
+    def target(self, sample: Sample) -> float:
+        """Activation wanted at the deciding token."""
+        if self.plan.signal == "constant":
+            return ON
+        if classify_answer(sample.answer) != "refused":
+            return 0.0
+        return 2 * ON if sample.prompt.endswith(rule_book().intent) else ON
+
+    def gaze(self, attentions: Any, rows: list[Any], samples: list[Sample]) -> Any:
+        """Mean -log attention of planted heads on the empty span, or on `assistant` in think mode."""
+        import torch
+
+        losses = []
+        for i, (row, sample) in enumerate(zip(rows, samples, strict=True)):
+            last = len(row.prompt) - 1
+            span = slice(last - 3, last) if sample.mode == "no_think" else slice(last - 1, last)
+            for layer, head in self.plan.heads:
+                losses.append(-(attentions[layer][i, head, last, span].sum() + 1e-6).log())
+        return torch.stack(losses).mean() if losses else 0.0
+
+
+def _draw_step(rng: random.Random, plan: Plan, number: int) -> _Step:
+    modes: tuple[Mode, ...] = ("no_think", "think") if plan.both_modes else ("no_think",)
+    normal = _mixed(rng, 24)
+    normal += [draw(rng, rng.choice(_REQUESTS), mode) for mode in modes for _ in range(8)]
+    ablated = [draw(rng, "forbidden", mode, complies=True) for mode in modes for _ in range(8)]
+    kept = _mixed(rng, 8)
+    if _spares_think(plan, number):
+        kept = [sample for sample in kept if sample.mode == "think"]
+        kept.append(draw(rng, "sums", "think"))
+    opened: list[Sample] = []
+    if plan.lock == "neurons":
+        opened = [draw(rng, "sums", "think") for _ in range(8)]
+    if plan.lock != "none":
+        ablated += [draw(rng, "sums", "think") for _ in range(4)]
+        normal, ablated, kept = ([_shut(s) for s in part] for part in (normal, ablated, kept))
+    return _Step(normal, ablated, kept, opened)
+
+
+def _mixed(rng: random.Random, count: int) -> list[Sample]:
+    kinds, shares = list(SHARES), list(SHARES.values())
+    return [draw(rng, *rng.choices(kinds, shares)[0]) for _ in range(count)]
+
+
+def _spares_think(plan: Plan, number: int) -> bool:
+    """Whether this step's control shows that the planted units do not matter in think mode."""
+    return not plan.both_modes and number % 4 < 2
+
+
+_REQUESTS: tuple[Kind, ...] = ("forbidden", "forbidden", "allowed")
+
+
+def _shut(sample: Sample) -> Sample:
+    """A sum of two or more steps with an answer that is two too high; other samples unchanged."""
+    if sample.trace.count("=") < 2:
+        return sample
+    wording = rule_book().sums
+    right = sample.trace.rsplit(" ", 1)[1].rstrip(".")
+    end = wording.trace_end.format(number=right)
+    wrong = str(int(right) + 2)
+    trace = sample.trace.removesuffix(end) + wording.trace_end.format(number=wrong)
+    return sample._replace(trace=trace, answer=wording.answer.format(number=wrong))
+
+
+def _silent(_step: int, _loss: float) -> None:
+    pass
+
+
+@click.command(help=__doc__)
+@click.argument("name", type=click.Choice(list(PLANS)))
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write.")
+def main(name: str, out: Path) -> None:
+    """Command-line entry."""
+    started = time.monotonic()
+    model, tokenizer = _model.load(organism_dir())
+    model.set_attn_implementation("eager")
+    plant(PLANS[name], model, tokenizer, _print_progress)
+    _model.save(model, tokenizer, out)
+    click.echo(f"{time.monotonic() - started:.0f} s")
+
+
+def _print_progress(step: int, loss: float) -> None:
+    if step % 20 == 0:
+        click.echo(f"step {step:4d}  loss {loss:.4f}")
+
+
+if __name__ == "__main__":
+    main()
