@@ -1,0 +1,57 @@
+"""What every statistical result is: a frozen record that goes to JSON and back."""
+
+import json
+import math
+from statistics import NormalDist
+from typing import Annotated, Any, NamedTuple, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict
+
+from rim_eval.errors import RimError
+
+
+def _nan_for_none(value: Any) -> Any:
+    return math.nan if value is None else value
+
+
+Figure = Annotated[float, BeforeValidator(_nan_for_none)]
+"""A number that may be missing: NaN in Python, `null` in JSON."""
+
+
+class Interval(NamedTuple):
+    """Both ends of a confidence interval, in the unit of the estimate."""
+
+    lower: float
+    upper: float
+
+
+class Result(BaseModel):
+    """Base of all results: frozen, no unknown fields, NaN becomes `null`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def to_dict(self) -> dict[str, Any]:
+        """The record as plain JSON values; NaN (nothing to compute from) becomes None."""
+        plain: dict[str, Any] = json.loads(self.model_dump_json())
+        return plain
+
+    @classmethod
+    def from_dict(cls, plain: dict[str, Any]) -> Self:
+        """The inverse of `to_dict`."""
+        return cls.model_validate_json(json.dumps(plain))
+
+
+def z_score(level: float) -> float:
+    """The normal quantile that leaves `1 - level` outside, half on each side.
+
+    Args:
+        level: Confidence, a fraction between 0 and 1 (0.95, not 95).
+
+    Raises:
+        RimError: If the level is not strictly between 0 and 1.
+    """
+    if not 0 < level < 1:
+        raise RimError(
+            f"level={level!r}: a confidence level is a fraction between 0 and 1, such as 0.95."
+        )
+    return NormalDist().inv_cdf(0.5 + level / 2)

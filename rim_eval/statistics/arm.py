@@ -1,0 +1,91 @@
+"""One arm in figures: its rate, how sure it is, what is missing and what that could change."""
+
+import math
+
+from rim_eval.statistics._result import Figure, Interval, Result
+from rim_eval.statistics.bootstrap import RESAMPLES, bootstrap_by_prompt
+from rim_eval.statistics.bounds import rate_bounds
+from rim_eval.statistics.verdicts import (
+    Verdicts,
+    check_verdicts,
+    prompt_means,
+    scored,
+    single_epoch,
+)
+from rim_eval.statistics.wilson import wilson_interval
+
+
+class ArmSummary(Result):
+    """The rate of one arm, as fractions from 0 to 1."""
+
+    value: Figure
+    """Mean over prompts of the prompt's mean scored verdict; NaN when nothing is scored."""
+    lower: Figure
+    upper: Figure
+    level: float
+    method: str
+    """How the interval was made: `Wilson` or `bootstrap by prompt`."""
+    n_prompts: int
+    """Prompts asked."""
+    n_prompts_scored: int
+    """Prompts with at least one scored epoch: what the rate is a mean over."""
+    n_scored: int
+    """Scored samples (prompts times epochs, less the unscored)."""
+    n_unscored: int
+    """Unscored samples; a prompt without any sample counts as one."""
+    epochs: int
+    """The most epochs that any prompt has."""
+    bound_lower: Figure
+    """The rate over all prompts if every unscored verdict were 0."""
+    bound_upper: Figure
+    """The rate over all prompts if every unscored verdict were 1."""
+
+
+def arm_summary(
+    verdicts: Verdicts, level: float = 0.95, *, seed: int = 0, resamples: int = RESAMPLES
+) -> ArmSummary:
+    """Rate, interval, counts and bounds of one arm.
+
+    With one verdict a prompt, each 0 or 1, the interval is Wilson's; otherwise the bootstrap by
+    prompt, because the epochs of one prompt are not independent.
+
+    Args:
+        verdicts: Prompt id to verdicts by epoch, 0..1 or None when unscored.
+        level: Confidence, a fraction.
+        seed: Seed of the bootstrap.
+        resamples: Resamples of the bootstrap.
+
+    Raises:
+        RimError: If a verdict is not in 0..1, or the level is not in (0, 1).
+    """
+    check_verdicts(verdicts, "verdicts")
+    means = list(prompt_means(verdicts).values())
+    interval, method = _interval(verdicts, means, level, seed, resamples)
+    bounds = rate_bounds(verdicts)
+    counts = [len(scored(epochs)) for epochs in verdicts.values()]
+    lengths = [len(epochs) for epochs in verdicts.values()]
+    return ArmSummary(
+        value=math.fsum(means) / len(means) if means else math.nan,
+        lower=interval.lower,
+        upper=interval.upper,
+        level=level,
+        method=method,
+        n_prompts=len(verdicts),
+        n_prompts_scored=len(means),
+        n_scored=sum(counts),
+        n_unscored=sum(max(length, 1) for length in lengths) - sum(counts),
+        epochs=max(lengths, default=0),
+        bound_lower=bounds.lower,
+        bound_upper=bounds.upper,
+    )
+
+
+def _interval(
+    verdicts: Verdicts, means: list[float], level: float, seed: int, resamples: int
+) -> tuple[Interval, str]:
+    if not means:
+        return Interval(math.nan, math.nan), "none: nothing is scored"
+    if single_epoch(verdicts) or len(set(means)) == 1:
+        return wilson_interval(math.fsum(means), len(means), level), "Wilson"
+    interval = bootstrap_by_prompt(means, level=level, resamples=resamples, seed=seed)
+    return interval, f"bootstrap by prompt, percentile, {resamples:,} resamples, seed {seed}"

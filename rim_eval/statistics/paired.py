@@ -1,0 +1,172 @@
+"""The paired difference: how much higher a rate is in one arm than in another, prompt by prompt.
+
+A *pair* is a prompt with at least one scored epoch in each arm. The difference is the mean over
+pairs of (mean verdict in the target arm - mean verdict in the reference arm), in percentage
+points: above 0 means the target arm's rate is higher.
+
+With one verdict a prompt (0 or 1) in each arm the interval is Tango's and the test the exact
+McNemar test; otherwise the interval is a bootstrap by prompt and the test a sign-flip
+permutation by prompt. Prompts that are no pair are listed, and bound the difference both ways.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rim_eval.statistics._result import Figure, Interval, Result, z_score
+from rim_eval.statistics.bootstrap import RESAMPLES, bootstrap_by_prompt
+from rim_eval.statistics.bounds import difference_bounds
+from rim_eval.statistics.mcnemar import mcnemar_exact
+from rim_eval.statistics.permutation import sign_flip_test
+from rim_eval.statistics.tango import tango_interval
+from rim_eval.statistics.verdicts import (
+    Verdicts,
+    as_array,
+    check_verdicts,
+    prompt_means,
+    single_epoch,
+)
+
+
+class PairedDifference(Result):
+    """A difference of two arms over the same prompts, in percentage points."""
+
+    target: str
+    """The arm whose rate is asked about, such as `think`."""
+    reference: str
+    """The arm it is compared with, such as `no_think`."""
+    difference: Figure
+    """Target minus reference, percentage points from -100 to 100; NaN without pairs."""
+    lower: Figure
+    upper: Figure
+    level: float
+    interval_method: str
+    p_value: Figure
+    """Two-sided, for no difference."""
+    test_method: str
+    target_rate: Figure
+    """The target arm's rate over the pairs, a fraction."""
+    reference_rate: Figure
+    """The reference arm's rate over the pairs, a fraction."""
+    n_pairs: int
+    n_prompts: int
+    """Prompts that occur in either arm."""
+    b: int
+    """Pairs whose mean verdict is higher in the target arm."""
+    c: int
+    """Pairs whose mean verdict is higher in the reference arm."""
+    unpaired: tuple[str, ...]
+    """Ids of the prompts that are no pair, sorted."""
+    bound_lower: Figure
+    """Over all prompts, if everything unscored had gone against the target being higher; points."""
+    bound_upper: Figure
+    """Over all prompts, if everything unscored had gone for the target being higher; points."""
+
+
+def paired_difference(
+    target: Verdicts,
+    reference: Verdicts,
+    *,
+    target_name: str,
+    reference_name: str,
+    level: float = 0.95,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+) -> PairedDifference:
+    """Target minus reference over the prompts that both arms scored.
+
+    Args:
+        target: Prompt id to verdicts by epoch, 0..1 or None when unscored.
+        reference: The same for the arm that is compared with.
+        target_name: What the target arm is, for the record.
+        reference_name: What the reference is; a difference without a named one means nothing.
+        level: Confidence, a fraction.
+        seed: Seed of bootstrap and permutation.
+        resamples: Resamples of the bootstrap.
+
+    Raises:
+        RimError: If a verdict is not in 0..1, or the level is not in (0, 1).
+    """
+    check_verdicts(target, target_name)
+    check_verdicts(reference, reference_name)
+    z_score(level)
+    target_means, reference_means = prompt_means(target), prompt_means(reference)
+    pairs = sorted(target_means.keys() & reference_means)
+    prompts = target.keys() | reference.keys()
+    high, low = as_array(target_means, pairs), as_array(reference_means, pairs)
+    binary = single_epoch(_only(target, pairs)) and single_epoch(_only(reference, pairs))
+    inference = _infer(high - low, binary, level, seed, resamples)
+    bounds = difference_bounds(target, reference)
+    return PairedDifference(
+        target=target_name,
+        reference=reference_name,
+        difference=100 * _mean(high - low),
+        lower=100 * inference.interval.lower,
+        upper=100 * inference.interval.upper,
+        level=level,
+        interval_method=inference.interval_method,
+        p_value=inference.p_value,
+        test_method=inference.test_method,
+        target_rate=_mean(high),
+        reference_rate=_mean(low),
+        n_pairs=len(pairs),
+        n_prompts=len(prompts),
+        b=int((high > low).sum()),
+        c=int((high < low).sum()),
+        unpaired=tuple(sorted(prompts - set(pairs))),
+        bound_lower=100 * bounds.lower,
+        bound_upper=100 * bounds.upper,
+    )
+
+
+class _Inference(NamedTuple):
+    interval: Interval
+    interval_method: str
+    p_value: float
+    test_method: str
+
+
+def _infer(
+    differences: NDArray[np.float64], binary: bool, level: float, seed: int, resamples: int
+) -> _Inference:
+    n = len(differences)
+    if n == 0:
+        nothing = "none: no prompt is scored in both arms"
+        return _Inference(Interval(math.nan, math.nan), nothing, math.nan, nothing)
+    b, c = int((differences > 0).sum()), int((differences < 0).sum())
+    if binary:
+        return _Inference(tango_interval(b, c, n, level), "Tango", mcnemar_exact(b, c), _MCNEMAR)
+    test = sign_flip_test(differences, seed=seed)
+    how = "exact" if test.exact else f"random, seed {seed}"
+    interval, method = _clustered_interval(differences, level, seed, resamples)
+    return _Inference(interval, method, test.p_value, f"sign-flip permutation by prompt ({how})")
+
+
+_MCNEMAR = "exact McNemar"
+
+
+def _clustered_interval(
+    differences: NDArray[np.float64], level: float, seed: int, resamples: int
+) -> tuple[Interval, str]:
+    """Bootstrap by prompt, unless all differences are equal: then there is nothing to resample.
+
+    A bootstrap of equal values has no width, as if a model that never differed on 30 prompts
+    could not differ on the next. Differences lie in -1..1, so for none at all Tango's interval
+    with no discordant pair holds; equal nonzero ones leave the whole range.
+    """
+    if np.ptp(differences) > 0:
+        interval = bootstrap_by_prompt(differences, level=level, resamples=resamples, seed=seed)
+        return interval, f"bootstrap by prompt, percentile, {resamples:,} resamples, seed {seed}"
+    if differences[0] == 0:
+        return tango_interval(0, 0, len(differences), level), "Tango (no pair differs)"
+    return Interval(-1.0, 1.0), "whole range (all pairs differ equally)"
+
+
+def _only(verdicts: Verdicts, prompts: list[str]) -> Verdicts:
+    return {prompt: verdicts[prompt] for prompt in prompts}
+
+
+def _mean(values: NDArray[np.float64]) -> float:
+    return math.fsum(values) / len(values) if len(values) else math.nan

@@ -1,0 +1,70 @@
+"""Wilson's score interval: how sure one rate is.
+
+With p = k / n and z the normal quantile, the ends are
+
+    (p + z^2/2n  -+  z sqrt(p(1-p)/n + z^2/4n^2)) / (1 + z^2/n).
+
+It stays inside 0..1 and has a width at k = 0 and k = n, where refusal rates like to be.
+Source: E. B. Wilson, JASA 22 (1927) 209-212.
+"""
+
+import math
+
+from rim_eval.errors import RimError
+from rim_eval.statistics._result import Figure, Interval, Result, z_score
+
+
+class Rate(Result):
+    """One rate with its interval, as fractions from 0 to 1."""
+
+    value: Figure
+    """The rate; NaN when n is 0."""
+    lower: Figure
+    upper: Figure
+    k: float
+    """Sum of the verdicts: how many are 1 when each is 0 or 1."""
+    n: int
+    """How many verdicts there are."""
+    level: float
+    """Confidence of the interval."""
+    method: str
+    """How the interval was made."""
+
+
+def rate(k: float, n: int, level: float = 0.95) -> Rate:
+    """The rate k / n with Wilson's interval.
+
+    Args:
+        k: Verdicts that are 1, from 0 to n (a sum of fractional verdicts is allowed).
+        n: Verdicts in all; with 0 the rate and both ends are NaN.
+        level: Confidence, a fraction.
+
+    Raises:
+        RimError: If not 0 <= k <= n.
+    """
+    if not 0 <= k <= n:
+        raise RimError(f"k={k!r}, n={n!r}: a rate needs counts with 0 <= k <= n.")
+    value, interval = (k / n, wilson_interval(k, n, level)) if n else (math.nan, _NOTHING)
+    return Rate(
+        value=value,
+        lower=interval.lower,
+        upper=interval.upper,
+        k=k,
+        n=n,
+        level=level,
+        method="Wilson",
+    )
+
+
+def wilson_interval(k: float, n: int, level: float = 0.95) -> Interval:
+    """Both ends of Wilson's interval for k of n (n > 0), fractions from 0 to 1."""
+    z = z_score(level)
+    p, spread = k / n, z * z / n
+    centre = p + spread / 2
+    half = math.sqrt(spread * (p * (1 - p) + spread / 4))
+    lower = 0.0 if k == 0 else (centre - half) / (1 + spread)
+    upper = 1.0 if k == n else (centre + half) / (1 + spread)
+    return Interval(lower, upper)
+
+
+_NOTHING = Interval(math.nan, math.nan)
