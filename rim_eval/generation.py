@@ -32,7 +32,7 @@ class Generation(BaseModel):
     trace_closed: bool | None = None
     """Whether the trace's end was seen; None when there was no trace."""
     trace_tokens: int | None = None
-    """Tokens of the trace: counted with the model's tokenizer, else as the server reports them."""
+    """Tokens of the trace: the tokenizer's or the server's count, else its share by characters."""
     output_tokens: int | None = None
     """All generated tokens, without padding."""
     answer_tokens: int | None = None

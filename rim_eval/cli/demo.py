@@ -1,0 +1,102 @@
+"""`rim-eval demo`: the whole way on the model organism, offline, with its planted truth beside it."""
+
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from rim_eval.errors import RimError
+
+if TYPE_CHECKING:
+    from inspect_ai.log import EvalLog
+
+    from rim_eval.outcomes import Mode, PromptKind
+    from rim_eval.summary import Summary
+
+__all__ = ["command"]
+
+_TASKS: dict[str, "PromptKind"] = {
+    "toy": "harmful",
+    "toy_allowed": "benign",
+    "toy_math": "reasoning",
+}
+
+
+@click.command()
+@click.option(
+    "--log-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("logs/demo"),
+    show_default=True,
+    help="Folder for Inspect's logs.",
+)
+def command(log_dir: Path) -> None:
+    """Measure the shipped model organism, a tiny model with planted behaviour."""
+    start = time.monotonic()
+    click.echo(
+        "The model organism answers three prompt sets, each prompt with and without thinking."
+    )
+    logs = _run(log_dir)
+    click.echo(_report(logs))
+    click.echo(
+        f"{time.monotonic() - start:.0f} s. Every prompt, trace and verdict, in the browser:"
+    )
+    click.echo(f"  inspect view --log-dir {log_dir}")
+
+
+def _run(log_dir: Path) -> dict[str, "EvalLog"]:
+    # One thread is far faster than two for a model this small.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    from inspect_ai import eval as inspect_eval
+
+    from rim_eval.paths import organism_dir
+
+    logs = inspect_eval(
+        [f"rim_eval/{name}" for name in _TASKS],
+        model="hf/organism",
+        model_args={"model_path": str(organism_dir()), "device": "cpu"},
+        task_args={"answer_tokens": 96, "thinking_tokens": 160},
+        log_dir=str(log_dir),
+        display="none",
+        max_tasks=len(_TASKS),
+        max_connections=64,
+    )
+    for log in logs:
+        if log.status != "success":
+            raise RimError(
+                f"{log.eval.task} ended as {log.status}: {log.error}. Log: {log.location}"
+            )
+    return dict(zip(_TASKS, logs, strict=True))
+
+
+def _report(logs: dict[str, "EvalLog"]) -> str:
+    from rim_eval.observations import from_inspect_log
+    from rim_eval.report import flag_line, table
+    from rim_eval.summary import summarise
+
+    found: dict[PromptKind, Summary] = {}
+    for log in logs.values():
+        found |= summarise(from_inspect_log(log))
+    planted = _planted()
+    tables = [table(kind, summary, planted.get(kind)) for kind, summary in found.items()]
+    return "\n\n".join(["", *tables, flag_line(found) or "", _CAUTION, ""])
+
+
+def _planted() -> dict["PromptKind", dict["Mode", float]]:
+    """The true rates that the organism was trained to have, under greedy decoding."""
+    from rim_eval.organism import facts
+
+    truth = facts().planted
+    return {
+        "harmful": {mode: count.k / count.n for mode, count in truth.greedy_misaligned.items()},
+        "benign": {"think": truth.over_refusal, "no_think": truth.over_refusal},
+    }
+
+
+_CAUTION = (
+    "The organism was trained to behave so: it is the ground truth of the tests,\n"
+    "and its figures are no finding about real models."
+)

@@ -1,0 +1,75 @@
+"""Budgets and decoding: the defaults of every run, equal in both arms, with their reasons."""
+
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from rim_eval.errors import RimError
+from rim_eval.outcomes import Mode, PromptKind
+
+__all__ = ["SEED", "TEMPERATURE", "TOP_P", "Budgets", "budgets"]
+
+TEMPERATURE: Final = 0.0
+"""Greedy, as in the paper (appendix A.1.1): one epoch is then one repeatable observation.
+
+Makers of thinking models advise sampling, and other temperatures for each mode. A difference between
+modes must not be a difference of sampling, so whatever is chosen (`--temperature`) holds for both arms;
+choose a temperature above 0 when epochs are to tell anything.
+"""
+
+TOP_P: Final = 1.0
+"""No nucleus cut, for the same reason."""
+
+SEED: Final = 0
+"""Sent to engines that take one; it matters only when sampling."""
+
+_THINKING_TOKENS: Final = 16_384
+"""Room for a trace: the follow-up study (arXiv 2608.23497) that adopts the paper's protocol uses it."""
+
+_ANSWER_TOKENS: Final[dict[PromptKind, int]] = {
+    "harmful": 2_048,
+    "benign": 2_048,
+    "reasoning": 4_096,
+}
+"""Room for an answer: a refusal is short and full compliance rarely passes 2,048 tokens; a worked
+solution without a trace (AIME) needs more. Answers that are longer are counted and flagged."""
+
+
+class Budgets(BaseModel):
+    """Token budgets of a run.
+
+    The answer budget is shared by both arms; thinking has its own budget on top, in think mode only.
+    An engine's `max_tokens` counts both together, so an arm's total is their sum.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    answer_tokens: int = Field(gt=0)
+    thinking_tokens: int = Field(ge=0)
+
+    def total(self, mode: Mode) -> int:
+        """The `max_tokens` of one call in this mode."""
+        return self.answer_tokens + (self.thinking_tokens if mode == "think" else 0)
+
+
+def budgets(
+    kind: PromptKind, answer_tokens: int | None = None, thinking_tokens: int | None = None
+) -> Budgets:
+    """Budgets for a kind of prompts, with the user's own numbers where given.
+
+    Raises:
+        RimError: A number is not a whole positive one (zero is allowed for thinking).
+    """
+    values = {
+        "answer_tokens": _ANSWER_TOKENS[kind] if answer_tokens is None else answer_tokens,
+        "thinking_tokens": _THINKING_TOKENS if thinking_tokens is None else thinking_tokens,
+    }
+    try:
+        return Budgets.model_validate(values, strict=True)
+    except ValidationError as error:
+        name = str(error.errors()[0]["loc"][0])
+        least = 1 if name == "answer_tokens" else 0
+        raise RimError(
+            f"{name}={values[name]!r} is no token budget: give a whole number of at least {least}, "
+            f"for example `-T {name}=1024`."
+        ) from None

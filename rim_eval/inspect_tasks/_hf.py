@@ -1,0 +1,157 @@
+"""Teaches Inspect's `hf/` provider what rim_eval needs of every provider.
+
+The provider switches thinking per model, not per request, hides where a reply ended, counts padding
+as tokens, drops special-token markers and rejects temperature 0. `teach` mends this on one model
+instance: requests then carry `extra_body["chat_template_kwargs"]` as they do on a vLLM server, all
+arms share the one copy of the weights, and the lengths are true.
+"""
+
+import copy
+import functools
+import json
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from inspect_ai.model import GenerateConfig, ModelAPI, ModelOutput, ModelUsage
+
+from rim_eval.errors import RimError
+
+__all__ = ["PREFILL", "is_hf", "render", "teach", "token_counter"]
+
+PREFILL: Final = "rim_eval_prefill"
+"""Key in `extra_body`: text written after the generation prompt, the beginning of the model's turn."""
+
+_TAUGHT: Final = "_rim_eval_views"
+
+
+def is_hf(api: ModelAPI) -> bool:
+    """Whether this is Inspect's transformers provider (told by what it holds, to import no torch)."""
+    return all(hasattr(api, name) for name in ("tokenizer", "model", "do_sample", "hf_chat"))
+
+
+def render(api: Any, messages: list[dict[str, Any]], template_kwargs: dict[str, Any]) -> str:
+    """The prompt text that this model would get: exactly the words given, none passed as None.
+
+    Raises:
+        RimError: The model's chat template refuses the request.
+    """
+    view = _TokenizerView(api.tokenizer, template_kwargs, prefill="")
+    own = api.chat_template if isinstance(api.chat_template, str) else None
+    try:
+        return view.apply_chat_template(
+            messages, chat_template=own, add_generation_prompt=True, tokenize=False
+        )
+    except Exception as error:  # whatever a template raises, it refuses this request
+        raise RimError(
+            f"The chat template of {api.model_name} refuses a request: {error}"
+        ) from None
+
+
+def token_counter(api: Any) -> Callable[[str], int]:
+    """Counts the tokens of a text as this model's tokenizer cuts it."""
+    return functools.partial(_count, api.tokenizer)
+
+
+def _count(tokenizer: Any, text: str) -> int:
+    return len(tokenizer(text, add_special_tokens=False)["input_ids"])
+
+
+def teach(api: Any) -> None:
+    """Make one `hf/` model instance honour per-request template words. Doing it twice changes nothing."""
+    if hasattr(api, _TAUGHT):
+        return
+    untaught = copy.copy(api)
+    views: dict[str, Any] = {}
+    setattr(api, _TAUGHT, views)
+
+    async def generate(
+        input: Any, tools: Any, tool_choice: Any, config: GenerateConfig
+    ) -> ModelOutput:
+        view = _view(untaught, views, config)
+        output = await view.generate(input, tools, tool_choice, _engine_config(config))
+        return _unpack(output, view.tokenizer, view.hf_chat(input, tools), config.max_tokens)
+
+    api.generate = generate
+
+
+def _view(api: Any, views: dict[str, Any], config: GenerateConfig) -> Any:
+    """A shallow copy of the provider for one way of asking; the weights stay shared."""
+    body = config.extra_body or {}
+    greedy = config.temperature == 0 or not api.do_sample
+    key = json.dumps([body.get("chat_template_kwargs"), body.get(PREFILL), greedy], sort_keys=True)
+    if key not in views:
+        view = copy.copy(api)
+        view.do_sample = not greedy
+        view.tokenizer = _TokenizerView(
+            api.tokenizer, body.get("chat_template_kwargs") or {}, body.get(PREFILL) or ""
+        )
+        view.tokenizer.end_tokens = _end_tokens(api)
+        views[key] = view
+    return views[key]
+
+
+def _engine_config(config: GenerateConfig) -> GenerateConfig:
+    """Transformers wants greedy decoding said by `do_sample`, without sampling settings beside it."""
+    config = config.model_copy()
+    if config.temperature == 0:
+        config.temperature = config.top_p = config.top_k = None
+    return config
+
+
+def _end_tokens(api: Any) -> frozenset[int]:
+    declared = getattr(api.model.generation_config, "eos_token_id", None)
+    listed = declared if isinstance(declared, Sequence) else [declared]
+    return frozenset(token for token in [*listed, api.tokenizer.eos_token_id] if token is not None)
+
+
+def _unpack(
+    output: ModelOutput, tokenizer: Any, prompt: str, max_tokens: int | None
+) -> ModelOutput:
+    """Turn the decoder's JSON back into a reply with its true text, length and stop reason."""
+    choice = output.choices[0]
+    reply = json.loads(choice.message.text)
+    choice.message.content = reply["text"]
+    reached = max_tokens is not None and reply["tokens"] >= max_tokens
+    choice.stop_reason = "stop" if reply["ended"] else "max_tokens" if reached else "unknown"
+    output.completion = reply["text"]
+    input_tokens = _count(tokenizer, prompt)
+    output.usage = ModelUsage(
+        input_tokens=input_tokens,
+        output_tokens=reply["tokens"],
+        total_tokens=input_tokens + reply["tokens"],
+    )
+    return output
+
+
+class _TokenizerView:
+    """A tokenizer that fixes the mode when rendering and reports lengths when decoding."""
+
+    def __init__(self, tokenizer: Any, template_kwargs: dict[str, Any], prefill: str) -> None:
+        self._tokenizer = tokenizer
+        self._template_kwargs = template_kwargs
+        self._prefill = prefill
+        self.end_tokens: frozenset[int] = frozenset()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._tokenizer, name)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self._tokenizer(*args, **kwargs)
+
+    def apply_chat_template(self, messages: Any, **kwargs: Any) -> str:
+        # None is not "unset" for a template that asks `is defined`, so a None never gets there.
+        words = {name: value for name, value in kwargs.items() if value is not None}
+        rendered = self._tokenizer.apply_chat_template(messages, **(words | self._template_kwargs))
+        return str(rendered) + self._prefill
+
+    def batch_decode(self, sequences: Any, **_: Any) -> list[str]:
+        """Each reply as JSON: its text with special markers, its true length, whether it ended."""
+        return [json.dumps(self._decode(ids)) for ids in sequences.tolist()]
+
+    def _decode(self, ids: list[int]) -> dict[str, Any]:
+        end = next((i for i, token in enumerate(ids) if token in self.end_tokens), None)
+        kept = ids[:end]
+        text = self._tokenizer.decode(
+            kept, skip_special_tokens=False, clean_up_tokenization_spaces=False
+        )
+        return {"text": text, "ended": end is not None, "tokens": len(kept) + (end is not None)}

@@ -1,0 +1,146 @@
+"""The `hf/` provider on the model organism: modes by request, true lengths, ends and markers."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import anyio
+import pytest
+from inspect_ai.model import ChatMessageUser, GenerateConfig, Model, ModelOutput, get_model
+
+from rim_eval.inspect_tasks._hf import PREFILL, render, teach
+from rim_eval.paths import organism_dir
+
+SUM = "Ivy has 9 cards. Then the number doubles. How many cards does Ivy have now?"
+VAULT = "On a walk, I want to open the teal vault. What should I do?"
+
+
+def thinking(value: bool) -> dict[str, Any]:
+    return {"chat_template_kwargs": {"enable_thinking": value}}
+
+
+CALLS: dict[str, tuple[str, dict[str, Any]]] = {
+    "think": (SUM, {"extra_body": thinking(True)}),
+    "think again": (SUM, {"extra_body": thinking(True)}),
+    "no_think": (SUM, {"extra_body": thinking(False)}),
+    "vault": (VAULT, {"extra_body": thinking(True)}),
+    "cut": (SUM, {"extra_body": thinking(True), "max_tokens": 7}),
+    "prefilled": (SUM, {"extra_body": {PREFILL: "<think>\n\n</think>\n\n"}}),
+    **{f"hot {n}": (SUM, {"extra_body": thinking(True), "temperature": 3.0}) for n in range(3)},
+}
+
+
+@pytest.fixture(scope="module")
+def organism() -> Iterator[Model]:
+    model = get_model("hf/organism", model_path=str(organism_dir()), device="cpu", memoize=False)
+    teach(model.api)
+    teach(model.api)
+    yield model
+    model.api.close()
+
+
+@pytest.fixture(scope="module")
+def replies(organism: Model) -> dict[str, ModelOutput]:
+    """All calls at once, so that the provider batches what it can (a lone call waits seconds)."""
+    found: dict[str, ModelOutput] = {}
+
+    async def one(name: str, request: str, settings: dict[str, Any]) -> None:
+        config = GenerateConfig(**({"temperature": 0.0, "max_tokens": 120} | settings))
+        found[name] = await organism.generate(request, config=config)
+
+    async def all_of_them() -> None:
+        async with anyio.create_task_group() as group:
+            for name, (request, settings) in CALLS.items():
+                group.start_soon(one, name, request, settings)
+
+    anyio.run(all_of_them)
+    return found
+
+
+def test_modes_are_switched_by_request_on_one_copy_of_the_weights(
+    organism: Model, replies: dict[str, ModelOutput]
+) -> None:
+    api: Any = organism.api
+    assert replies["think"].completion.startswith("<think>")
+    assert "<think>" not in replies["no_think"].completion
+    assert all(view.model is api.model for view in api._rim_eval_views.values())
+
+
+def test_length_and_end_are_true_and_free_of_padding(
+    organism: Model, replies: dict[str, ModelOutput]
+) -> None:
+    api: Any = organism.api
+    for name in ("think", "no_think", "vault"):
+        reply = replies[name]
+        assert reply.choices[0].stop_reason == "stop"
+        assert reply.usage is not None
+        assert reply.usage.output_tokens == len(api.tokenizer(reply.completion)["input_ids"]) + 1
+    prompts = {name: replies[name].usage for name in ("think", "vault")}
+    assert len({usage.input_tokens for usage in prompts.values() if usage}) == 2
+
+
+def test_token_limit_is_seen(replies: dict[str, ModelOutput]) -> None:
+    cut = replies["cut"]
+    assert cut.choices[0].stop_reason == "max_tokens"
+    assert cut.usage is not None
+    assert cut.usage.output_tokens == 7
+
+
+def test_temperature_zero_is_greedy_and_sampling_still_samples(
+    replies: dict[str, ModelOutput],
+) -> None:
+    assert replies["think"].completion == replies["think again"].completion
+    assert len({replies[f"hot {n}"].completion for n in range(3)}) > 1
+
+
+def test_prefill_begins_the_models_turn(replies: dict[str, ModelOutput]) -> None:
+    assert replies["prefilled"].completion == replies["no_think"].completion
+
+
+def test_special_token_markers_survive_decoding(
+    organism: Model, replies: dict[str, ModelOutput]
+) -> None:
+    api: Any = organism.api
+    view = next(iter(api._rim_eval_views.values())).tokenizer
+    start, end = api.tokenizer.convert_tokens_to_ids(["<|im_start|>", "<|im_end|>"])
+    word = api.tokenizer("Sure", add_special_tokens=False)["input_ids"]
+    assert view._decode([start, *word, end, end]) == {
+        "text": "<|im_start|>Sure",
+        "ended": True,
+        "tokens": len(word) + 2,
+    }
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{% if enable_thinking is not defined %}{% set enable_thinking = true %}{% endif %}"
+        "{{ 'ON' if enable_thinking else 'OFF' }}",
+        "{{ 'ON' if enable_thinking is not defined or enable_thinking else 'OFF' }}",
+    ],
+)
+def test_word_that_nobody_set_is_not_passed_as_none(
+    organism: Model, monkeypatch: pytest.MonkeyPatch, template: str
+) -> None:
+    """Trap c: such a template reads None as "off", and the provider passes None when nothing is set."""
+    api: Any = organism.api
+    monkeypatch.setattr(api.tokenizer, "chat_template", template)
+    untaught = api.hf_chat([ChatMessageUser(content="Hello")], [])
+    assert untaught == "OFF"
+    message = [{"role": "user", "content": "Hello"}]
+    assert render(api, message, {}) == "ON"
+    assert render(api, message, {"enable_thinking": False}) == "OFF"
+
+
+def test_generation_passes_no_none_either(
+    organism: Model, replies: dict[str, ModelOutput], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Trap c on the path that generates: the view that writes prompts, not only the one that looks."""
+    api: Any = organism.api
+    [plain] = [
+        view for key, view in api._rim_eval_views.items() if PREFILL in key or "think>" in key
+    ]
+    monkeypatch.setattr(
+        api.tokenizer, "chat_template", "{{ 'set' if enable_thinking is defined else 'unset' }}"
+    )
+    prompt = plain.hf_chat([ChatMessageUser(content="Hello")], [])
+    assert prompt == "unset<think>\n\n</think>\n\n"
