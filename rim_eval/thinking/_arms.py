@@ -64,7 +64,7 @@ def _empty(family: Family, written: str) -> str:
     if family.phrase:
         return f"{family.closed_with}\n"
     own = re.search(
-        rf"{re.escape(family.opened_with)}\s*{re.escape(family.closed_with)}\n{{0,2}}", written
+        rf"{re.escape(family.opened_with)}\n*{re.escape(family.closed_with)}\n{{0,2}}", written
     )
     return own[0] if own else f"{family.opened_with}\n\n{family.closed_with}\n\n"
 

@@ -150,7 +150,9 @@ def _sign_test(longs: tuple[int | None, ...], shorts: tuple[int | None, ...]) ->
     """Exact one-sided p for "longer at high effort" over untied pairs; None where nothing pairs."""
     if len(longs) != len(shorts):
         return None
-    signs = [a > b for a, b in zip(longs, shorts, strict=True) if None not in (a, b) and a != b]  # type: ignore[operator]
+    pairs = [(a, b) for a, b in zip(longs, shorts, strict=True) if a is not None and b is not None]
+    signs = [a > b for a, b in pairs if a != b]
     if len(signs) < 5:
         return None  # Fewer untied pairs cannot reach 0.05 whatever they show.
-    return sum(comb(len(signs), k) for k in range(sum(signs), len(signs) + 1)) / 2 ** len(signs)
+    n, longer = len(signs), sum(signs)
+    return float(sum(comb(n, k) for k in range(longer, n + 1)) / 2**n)

@@ -24,21 +24,22 @@ class HostedRule(NamedTuple):
     source: str
 
 
-_INSPECT: Final = "Inspect AI documentation, page Reasoning (reasoning_effort by provider)"
+_INSPECT: Final = "inspect_ai 0.3.285, model/_providers"
+_REFERENCE: Final = "OpenAI API reference, reasoning effort"
 
 HOSTED: Final[tuple[HostedRule, ...]] = (
-    HostedRule("anthropic", r"claude-(?:[a-z]+-)?5", "low", False, "high", f"{_INSPECT}: cannot be disabled"),
-    HostedRule("anthropic", r"claude-(?:3-7|[a-z]+-4|4)", "none", True, "high", f"{_INSPECT}: thinking is opt-in up to Claude 4"),
-    HostedRule("grok", r"grok-4", "low", False, "high", f"{_INSPECT}: none is ignored"),
-    HostedRule("openai", r"gpt-oss", "low", False, "high", "gpt-oss model card: low, medium, high only"),
-    HostedRule("openai", r"gpt-5\.[1-9]", "none", True, "high", "OpenAI API reference, reasoning.effort: none from gpt-5.1 on; high is a ceiling"),
-    HostedRule("openai", r"gpt-5", "minimal", False, "high", "OpenAI API reference, reasoning.effort: minimal is the lowest for gpt-5"),
-    HostedRule("openai", r"o\d", "low", False, "high", "OpenAI API reference, reasoning.effort: low is the lowest for o-series"),
-    HostedRule("google", r"gemini-2\.5-flash", "none", True, "high", "Gemini API, thinking: thinkingBudget 0 turns thinking off on 2.5 Flash and Flash-Lite"),
-    HostedRule("google", r"gemini-2\.5-pro", "minimal", False, "high", "Gemini API, thinking: 2.5 Pro thinks for at least 128 tokens"),
-    HostedRule("google", r"gemini-3", "low", False, "high", "Gemini API, thinking: levels only from Gemini 3 on"),
-    HostedRule("mistral", r"(?:mistral|magistral)-(?:small|medium)", "none", True, "high", "Mistral documentation, reasoning_effort: none and high"),
-    HostedRule("deepseek", r".*", "none", True, "high", f"{_INSPECT}: none is sent as thinking disabled"),
+    HostedRule("anthropic", r"claude-(?:[a-z]+-)?5", "low", False, "high", f"{_INSPECT}/anthropic.py: several Claude 5 models always think"),
+    HostedRule("anthropic", r"claude-(?:3-7|[a-z]+-4|4)", "none", True, "high", f"{_INSPECT}/anthropic.py: up to Claude 4 none omits or disables thinking"),
+    HostedRule("grok", r"grok-", "low", False, "high", f"{_INSPECT}/grok.py: none is not sent"),
+    HostedRule("openai", r"gpt-oss", "low", False, "high", "gpt-oss model card: low, medium and high only"),
+    HostedRule("openai", r"gpt-5\.[1-9]", "none", True, "high", f"{_REFERENCE}: none from gpt-5.1 on; high is a ceiling"),
+    HostedRule("openai", r"gpt-5", "minimal", False, "high", f"{_REFERENCE}: minimal is the lowest for gpt-5"),
+    HostedRule("openai", r"o\d", "low", False, "high", f"{_REFERENCE}: low is the lowest for the o-series"),
+    HostedRule("google", r"gemini-2\.5-flash", "none", True, "high", f"{_INSPECT}/google.py: none sends thinking_budget 0"),
+    HostedRule("google", r"gemini-2\.5-pro", "minimal", False, "high", f"{_INSPECT}/google.py: thinking cannot be disabled"),
+    HostedRule("google", r"gemini-3", "low", False, "high", f"{_INSPECT}/google.py: thinking levels, low the lowest everywhere"),
+    HostedRule("mistral", r"(?:mistral-medium|mistral-small)", "none", True, "high", f"{_INSPECT}/mistral_conversation.py: none and high only"),
+    HostedRule("deepseek", r"deepseek-v4", "none", True, "high", f"{_INSPECT}/deepseek.py: none disables thinking"),
 )  # fmt: skip
 """First match counts. A model that is not here gets `effort`: an off that nobody has checked is not called off."""
 

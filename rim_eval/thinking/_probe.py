@@ -50,14 +50,14 @@ class Trials:
 
     def __init__(self, render: Callable[[Any], str], values: Iterable[Any]) -> None:
         self._render = render
-        self.prompts: dict[str, Any] = {}
-        """Each distinct prompt, with the first value that renders it."""
+        self.prompts: dict[str, list[Any]] = {}
+        """Each distinct prompt, with the values that render it in the order they were tried."""
         self.values: list[tuple[Any, str]] = []
         for value in values:
             prompt = self.of(value)
             if prompt is not None:
                 self.values.append((value, prompt))
-                self.prompts.setdefault(prompt, value)
+                self.prompts.setdefault(prompt, []).append(value)
 
     def of(self, value: Any) -> str | None:
         """The prompt for a value, None where the template refuses it."""
@@ -83,8 +83,8 @@ def best_pair(
     only_degree = bool(pure) and pure <= _PURE_EFFORT
     groups = list(trials.prompts.items())[:_MOST_GROUPS]
     best: tuple[float, int, int, Finding] | None = None
-    for i, (more, think) in enumerate(groups):
-        for j, (less, no_think) in enumerate(groups):
+    for i, (more, thinking) in enumerate(groups):
+        for j, (less, quiet) in enumerate(groups):
             if i == j:
                 continue
             found = compare(more, less, traces_known=traces_known)
@@ -94,8 +94,26 @@ def best_pair(
             # Among equals: the template's own default first, then the values tried first.
             key = (found.strength, int(default in (more, less)), -(i + j))
             if best is None or key > best[:3]:
-                best = (*key, Finding(found, think, no_think))
+                best = (*key, Finding(found, _fitting(thinking, 1), _fitting(quiet, -1)))
     return best[3] if best else None
+
+
+def _fitting(values: list[Any], sign: int) -> Any:
+    """The first value, unless its wording says the opposite of what it does and another's does not."""
+    first = values[0]
+    if _wording(first) != -sign:
+        return first
+    return next((v for v in values if type(v) is type(first) and _wording(v) != -sign), first)
+
+
+def _wording(value: Any) -> int:
+    if isinstance(value, dict) and len(value) == 1:
+        return _wording(next(iter(value.values())))
+    if not isinstance(value, str):
+        return 0
+    if value in OFF_LEVELS:
+        return -1
+    return int(value in LEVELS or value in {"on", "enabled"})
 
 
 def _names_marks(more: str, less: str) -> bool:

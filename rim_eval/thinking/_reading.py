@@ -163,24 +163,30 @@ def unique_text(first: str, second: str) -> tuple[str, str]:
     while words and others and words[-1] == others[-1]:
         words.pop()
         others.pop()
-    ours: list[str] = []
-    theirs: list[str] = []
-    for operation, i, j, k, m in SequenceMatcher(None, words, others, autojunk=False).get_opcodes():
-        if operation != "equal":
-            ours.append(_in_context(words, i, j))
-            theirs.append(_in_context(others, k, m))
-    return " ".join(filter(None, ours)), " ".join(filter(None, theirs))
+    changes = [
+        change
+        for change in SequenceMatcher(None, words, others, autojunk=False).get_opcodes()
+        if change[0] != "equal"
+    ]
+    return (
+        _in_context(words, [(change[1], change[2]) for change in changes]),
+        _in_context(others, [(change[3], change[4]) for change in changes]),
+    )
 
 
 def _words(text: str) -> list[str]:
     return re.findall(r"\s+|[^\s]+", text)
 
 
-def _in_context(words: Sequence[str], start: int, end: int) -> str:
-    """The differing words with up to four words before them on their line (`Reasoning: ` before `low`)."""
-    if start == end:
-        return ""
-    before = start
-    while before > 0 and start - before < 8 and "\n" not in words[before - 1]:
-        before -= 1
-    return "".join(words[before:end]).strip()
+def _in_context(words: Sequence[str], changes: list[tuple[int, int]]) -> str:
+    """The changed words, each with up to four words before it on its line (`Reasoning: ` before `low`)."""
+    shown: set[int] = set()
+    for start, end in changes:
+        before = start
+        while start < end and before > 0 and start - before < 8 and "\n" not in words[before - 1]:
+            before -= 1
+        shown.update(range(before, end))
+    text = "".join(
+        words[at] if at - 1 in shown or not at else f" {words[at]}" for at in sorted(shown)
+    )
+    return text.strip()

@@ -30,9 +30,9 @@ from rim_eval.thinking._words import KNOWN_SOFT, KNOWN_WORDS, TemplateWords, rea
 
 __all__ = ["find_switch", "prompt_flips_mode"]
 
-_LEVEL_VALUES: Final = ("none", "off", "low", "medium", "high", "enabled", "disabled")
+_LEVEL_VALUES: Final = ("high", "medium", "low", "none", "off", "on", "enabled", "disabled")
 _NUMBERS: Final = (0, -1, 1024, 16384)
-_UNKNOWN: Final = TemplateWords(KNOWN_WORDS, {}, (), {}, KNOWN_SOFT, "")
+_UNKNOWN: Final = TemplateWords(KNOWN_WORDS, {}, (), frozenset(), {}, KNOWN_SOFT, "")
 
 _UNSEEN_SWITCHES: Final = (
     # The template prints the system message and knows nothing of the words that the weights obey.
@@ -122,14 +122,16 @@ def _values(words: TemplateWords, word: str) -> list[Any]:
     kinds = {type(value) for value in direct}
     bools: tuple[Any, ...] = (True, False)
     rest: tuple[Any, ...] = (*_LEVEL_VALUES, *words.shared)
-    if str in kinds:
+    if bool in kinds or word in words.flags:
+        values = [*bools, *direct, *_NUMBERS, *rest]
+    elif str in kinds:
         values = [*direct, *rest, *bools, *_NUMBERS]
     elif int in kinds:
         values = [*direct, *_NUMBERS, *bools, *rest]
     else:
         values = [*bools, *_NUMBERS, *rest]
     fields = [f for f in words.fields.get(word, ()) if not hasattr(str, f) and f != "get"]
-    nested = [{field: value} for field in fields[:4] for value in [*bools, *direct, *rest][:16]]
+    nested = [{field: value} for field in fields[:4] for value in values[:16]]
     return _distinct([*nested, *values])
 
 
@@ -143,7 +145,12 @@ def _distinct(values: list[Any]) -> list[Any]:
 def _soft_candidates(
     render: Renderer, words: TemplateWords, traces_known: bool, *, known_text: str | None
 ) -> list[_Candidate]:
-    soft = [w for w in KNOWN_SOFT if known_text is None or w in known_text]
+    soft = [
+        word
+        for word in KNOWN_SOFT
+        # Not the end of a closing tag: `</think>` is no `/think`.
+        if known_text is None or re.search(rf"(?<!<){re.escape(word)}", known_text)
+    ]
     found: list[_Candidate] = []
     for place in ("system", "user"):
 
@@ -188,7 +195,8 @@ def _describe(render: Renderer, candidate: _Candidate, kind: ArmKind) -> Switch:
     )
     evidence = (
         f"The {where} {candidate.word!r}: {values}; {finding.difference.why}; "
-        f"{_default(render, think, no_think)}{_limits(render, think, no_think)}."
+        f"{_default(render, think, no_think)}{_limits(render, think, no_think)}"
+        f"{_unread_marks(render, no_think)}."
     )
     return Switch(kind=kind, name=name, think=think, no_think=no_think, evidence=evidence)
 
@@ -202,7 +210,8 @@ def _default(render: Renderer, think: Recipe, no_think: Recipe) -> str:
     unset = render(PLAIN, {})
     for recipe, mode in ((think, "think"), (no_think, "no-think")):
         prompt = recipe.prompt(render, user)
-        if prompt == unset or (recipe.system and read_tail(prompt) == read_tail(unset)):
+        soft = recipe.system or recipe.user_suffix
+        if prompt == unset or (soft and read_tail(prompt) == read_tail(unset)):
             return f"left out, the template does as for {mode}"
     return "left out, the template does a third thing"
 
@@ -219,6 +228,16 @@ def _limits(render: Renderer, think: Recipe, no_think: Recipe) -> str:
         if same:
             limits.append(f"; {where} it changes nothing")
     return "".join(limits)
+
+
+def _unread_marks(render: Renderer, no_think: Recipe) -> str:
+    prompt = no_think.prompt(render, PLAIN[0]["content"])
+    tail = read_tail(prompt)
+    if tail.state == "closed" and tail.family is None and "<|channel|>" not in prompt:
+        return (
+            "; its empty trace has marks that no known family uses, so traces may not be split off"
+        )
+    return ""
 
 
 def _unseen(model: str | None) -> Switch | None:

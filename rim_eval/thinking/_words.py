@@ -68,6 +68,8 @@ class TemplateWords(NamedTuple):
     """Values that a word, or a variable made from it, is compared with or defaults to."""
     shared: tuple[Any, ...]
     """All values that the template compares anything with."""
+    flags: frozenset[str]
+    """Words whose truth the template asks for."""
     fields: dict[str, tuple[str, ...]]
     """Attributes read from a word: the word is a mapping."""
     soft: tuple[str, ...]
@@ -85,7 +87,8 @@ def read_words(source: str) -> TemplateWords:
     environment = Environment(extensions=[GenerationTag, LoopControlExtension])
     try:
         tree = environment.parse(source)
-        free = meta.find_undeclared_variables(tree) | _tested(tree)
+        # A tree of its own: the search folds constants in the one it is given.
+        free = meta.find_undeclared_variables(environment.parse(source)) | _tested(tree)
     except (TemplateError, RecursionError, ValueError) as error:
         raise RimError(f"The chat template cannot be parsed: {error}") from error
     seen = dict.fromkeys(name.name for name in tree.find_all(nodes.Name))
@@ -94,6 +97,7 @@ def read_words(source: str) -> TemplateWords:
         words=words,
         direct={word: tuple(_unique(_values_of(tree, word))) for word in words},
         shared=tuple(_unique(_compared(tree)))[:48],
+        flags=frozenset(_truth_asked(tree)),
         fields={word: tuple(_unique(_fields_of(tree, word))) for word in words},
         soft=tuple(_unique(_sought(tree)))[:24],
         text="\0".join(_written(tree)),
@@ -181,6 +185,13 @@ def _values_of(tree: nodes.Template, word: str) -> Iterator[Any]:
     for assign in tree.find_all(nodes.Assign):
         if _key(assign.target) == word and isinstance(assign.node, nodes.Const | nodes.Neg):
             yield from _constants(assign.node)
+
+
+def _truth_asked(tree: nodes.Template) -> Iterator[str]:
+    for kind in (nodes.If, nodes.CondExpr, nodes.Not, nodes.And, nodes.Or):
+        for node in tree.find_all(kind):
+            parts = [getattr(node, part, None) for part in ("test", "node", "left", "right")]
+            yield from (part.name for part in parts if isinstance(part, nodes.Name))
 
 
 def _fields_of(tree: nodes.Template, word: str) -> Iterator[str]:
