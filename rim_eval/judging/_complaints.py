@@ -15,21 +15,27 @@ def complaints(error: ValidationError, marked: MarkedYaml) -> str:
     """One line for each of the first five problems, in the order of the file."""
     lines = []
     for item in error.errors():
-        path, kind = tuple(item["loc"]), item["type"]
+        path, words = _place_and_words(item)
         line = marked.line(path)
-        lines.append(
-            (line, f"{marked.name}, line {line}, {dotted(path)}: {_words(path, kind, item)}.")
-        )
+        lines.append((line, f"{marked.name}, line {line}, {dotted(path)}: {words}."))
     return "\n".join(text for _, text in sorted(lines)[:5])
 
 
-def _words(path: tuple[int | str, ...], kind: str, item: Mapping[str, Any]) -> str:
-    if kind == "extra_forbidden":
-        return f"there is no such field here; allowed: {', '.join(_allowed(path[:-1]))}"
-    if kind == "missing":
-        return "this field is needed"
-    message = str(item["msg"]).removeprefix("Value error, ")
-    return message if kind == "value_error" else f"{message} (given: {item['input']!r:.60})"
+def _place_and_words(item: Mapping[str, Any]) -> tuple[tuple[int | str, ...], str]:
+    path, message = tuple(item["loc"]), str(item["msg"]).removeprefix("Value error, ")
+    match item["type"]:
+        case "extra_forbidden":
+            allowed = ", ".join(_allowed(path[:-1]))
+            return path, f"there is no such field here; allowed: {allowed}"
+        case "missing":
+            return path, "this field is needed"
+        case "value_error":
+            # Our own checks of a whole section begin with the path inside it.
+            inside, colon, words = message.partition(": ")
+            return ((*path, *inside.split(".")), words) if colon else (path, message)
+        case "union_tag_invalid":
+            path = (*path, "kind")
+    return path, f"{message} (given: {item['input']!r:.60})"
 
 
 def dotted(path: tuple[int | str, ...]) -> str:
@@ -50,9 +56,9 @@ def _step(node: Mapping[str, Any], step: int | str) -> Mapping[str, Any]:
     mapping = node.get("discriminator", {}).get("mapping", {})
     if step in mapping:
         return {"$ref": mapping[step]}
-    inside = node.get("properties", {}).get(step)
-    found: Mapping[str, Any] = inside or node.get("additionalProperties") or node.get("items") or {}
-    return found
+    named = node.get("properties", {}).get(step)
+    others = [node.get("additionalProperties"), *node.get("patternProperties", {}).values()]
+    return named or next((schema for schema in (*others, node.get("items")) if schema), {})
 
 
 def _resolve(root: Mapping[str, Any], node: Mapping[str, Any]) -> Mapping[str, Any]:

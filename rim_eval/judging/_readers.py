@@ -40,9 +40,9 @@ class ReplyField(BaseModel):
     @model_validator(mode="after")
     def _one_scale(self) -> Self:
         if (self.integers is None) == (not self.labels):
-            raise ValueError("give exactly one of `integers: [low, high]` and `labels: [...]`")
+            raise ValueError("give exactly one of `integers` ([low, high]) and `labels`")
         if self.integers is not None and self.integers[0] >= self.integers[1]:
-            raise ValueError("`integers` must be [low, high] with low < high")
+            raise ValueError("integers: [low, high] with low < high")
         return self
 
 
@@ -97,7 +97,7 @@ class PatternsReader(BaseModel):
                 try:
                     re.compile(pattern)
                 except re.error as error:
-                    raise ValueError(f"`{label}`: {pattern!r} is no pattern: {error}") from None
+                    raise ValueError(f"{label}: {pattern!r} is no pattern ({error})") from None
         return labels
 
     @property

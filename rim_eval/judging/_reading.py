@@ -65,7 +65,7 @@ def _find(
 
 
 def _tag(name: str) -> re.Pattern[str]:
-    begin, end = rf"<\s*{name}\s*>", rf"<\s*/?\s*{name}\s*>"
+    begin, end = rf"<\s*{name}\s*>", rf"<\s*/\s*{name}\s*>"
     return re.compile(
         rf"{begin}(?:(?P<inside>[^<>]{{0,200}}){end}|(?P<open>[^<>\n]*))", re.IGNORECASE
     )

@@ -28,7 +28,7 @@ def score_range(score: str, fields: Mapping[str, ReplyField]) -> tuple[float, fl
     field = fields.get(score)
     if field is None or field.integers is None:
         numbers = sorted(name for name, f in fields.items() if f.integers)
-        raise ValueError(f"`score: {score}` is none of {[*numbers, 'strong_reject']}")
+        raise ValueError(f"score: `{score}` is none of {[*numbers, 'strong_reject']}")
     return float(field.integers[0]), float(field.integers[1])
 
 
@@ -37,7 +37,7 @@ def _check_strong_reject(fields: Mapping[str, ReplyField]) -> None:
     for name, integers in wanted.items():
         if name not in fields or fields[name].integers != integers:
             raise ValueError(
-                f"`score: strong_reject` needs the field `{name}: {{integers: {list(integers)}}}`"
+                f"score: `strong_reject` needs the field `{name}` with integers {list(integers)}"
             )
 
 

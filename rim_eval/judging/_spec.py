@@ -157,13 +157,16 @@ class JudgeSpec(BaseModel):
     @model_validator(mode="after")
     def _messages_fit(self) -> Self:
         if self.needs_grader and not self.messages:
-            raise ValueError(f"`messages` is needed: the `{self.reader.kind}` reader reads a model")
+            raise ValueError(
+                f"messages: needed, the `{self.reader.kind}` reader reads a model's reply"
+            )
         if not self.needs_grader and (self.messages or self.reask):
-            raise ValueError(f"no `messages` or `reask` with the `{self.reader.kind}` reader")
+            raise ValueError(f"messages: none with the `{self.reader.kind}` reader, and no `reask`")
         return self
 
     @model_validator(mode="after")
     def _verdicts_fit(self) -> Self:
+        _ = self.score_range
         for kind, rule in self.verdicts.items():
             if rule.event != _EVENTS[kind]:
                 raise ValueError(
@@ -177,14 +180,12 @@ class JudgeSpec(BaseModel):
 
     def _check_thresholds(self, kind: str, rule: VerdictRule) -> None:
         if self.score_range is None:
-            raise ValueError(
-                f"verdicts.{kind}: `at_least` needs `score`: one of {sorted(self.fields)}"
-            )
+            raise ValueError(f"verdicts.{kind}.at_least: this needs `score`")
         low, high = self.score_range
         for value in (rule.at_least, *rule.named.values()):
             if value is not None and not low < value <= high:
                 raise ValueError(
-                    f"verdicts.{kind}: threshold {value:g} is outside ({low:g}, {high:g}]"
+                    f"verdicts.{kind}.at_least: threshold {value:g} is outside ({low:g}, {high:g}]"
                 )
 
     def _check_labels(self, kind: str, rule: VerdictRule) -> None:

@@ -1,7 +1,6 @@
 """Reading one value as a careful person would: `**4**` is 4, `3-4` is nothing."""
 
 import re
-import unicodedata
 from typing import Final
 
 from rim_eval.judging._readers import ReplyField
@@ -9,6 +8,8 @@ from rim_eval.judging._readers import ReplyField
 __all__ = ["parse_value", "speaks_against"]
 
 _WRAPPING: Final = " \t\r\n*_`~\"'“”‘’«»()[]{}.,:;!#=|"
+_FULL_WIDTH: Final = {0xFF01 + n: 0x21 + n for n in range(94)}
+"""`４` to `4`; other look-alikes (`²`, `Ⅳ`) are no numbers on a scale."""
 _NUMBER_WORDS: Final = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")  # fmt: skip
 _OUT_OF: Final = re.compile(r"([0-9]{1,4})(?:\.0)?\s*(?:/|out of)\s*([0-9]{1,4})")
 _EXPLAINED: Final = re.compile(r"([0-9]{1,4})(?:\.0)?\s*(?:$|[-–—:,;(.]\s*[^\W\d].*)", re.DOTALL)
@@ -25,7 +26,7 @@ def parse_value(text: str, field: ReplyField) -> int | str | None:
         text: What stands where the value should stand.
         field: The scale.
     """
-    plain = unicodedata.normalize("NFKC", text).strip(_WRAPPING)
+    plain = text.translate(_FULL_WIDTH).strip(_WRAPPING)
     if field.integers is not None:
         return _number(plain, field.integers)
     return _label(plain, field.labels or ())
@@ -77,7 +78,7 @@ def speaks_against(text: str, value: int | str, field: ReplyField) -> bool:
 
     A reader could then not be sure that the verdict still stands.
     """
-    plain = unicodedata.normalize("NFKC", text)
+    plain = text.translate(_FULL_WIDTH)
     if field.integers is not None:
         low, high = field.integers
         numbers = (int(digits) for digits in re.findall(r"(?<![\w.])[0-9]{1,4}(?![\w])", plain))
