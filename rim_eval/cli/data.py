@@ -25,7 +25,11 @@ _ACCESS_STATES: Final = {
 
 @click.group()
 def command() -> None:
-    """List the prompt sets, and check which of them can be loaded here."""
+    """List the prompt sets, and check which of them can be loaded here.
+
+    Without network, or for gated sets, RIM_EVAL_DATA names a folder that holds the publishers' files
+    as FOLDER/SET/FILE, for example FOLDER/hexphi/category_1.csv.
+    """
 
 
 @command.command("list")
