@@ -107,16 +107,17 @@ ANSWER_WRAPPERS: Final[tuple[tuple[str, str], ...]] = (
 _FENCE: Final = Family("fence", "", "", "", "")
 
 
-def _scanner(*, anywhere: bool) -> re.Pattern[str]:
-    parts = [] if anywhere else [r"(?P<fence>^[ \t]{0,3}(?:```|~~~))"]
-    for number, family in enumerate(FAMILIES):
-        lead = r"\A\s{0,40}" if family.phrase and not anywhere else ""
-        parts += [f"(?P<o{number}>{lead}{family.opening})", f"(?P<c{number}>{family.closing})"]
-    return re.compile("|".join(parts), re.IGNORECASE | re.MULTILINE)
+def _scanner() -> re.Pattern[str]:
+    parts = [
+        f"(?P<o{number}>{family.opening})|(?P<c{number}>{family.closing})"
+        for number, family in enumerate(FAMILIES)
+    ]
+    # Every mark begins with one of these: the look-ahead spares the alternatives elsewhere.
+    marks = f"(?=[<\\[◁h])(?:{'|'.join(parts)})"
+    return re.compile(rf"{marks}|(?P<fence>^[ \t]{{0,3}}(?:```|~~~))", re.IGNORECASE | re.MULTILINE)
 
 
-_IN_REPLY: Final = _scanner(anywhere=False)
-_IN_PROMPT: Final = _scanner(anywhere=True)
+_SCANNER: Final = _scanner()
 
 
 def _mark(match: re.Match[str]) -> Mark:
@@ -136,13 +137,21 @@ def _quoted(text: str, mark: Mark) -> bool:
 
 
 def find_marks(reply: str) -> list[Mark]:
-    """Marks and code fences of a reply in order; a mark in quotation marks of its own is only talk."""
-    marks = (_mark(match) for match in _IN_REPLY.finditer(reply))
-    return [mark for mark in marks if mark.kind == "fence" or not _quoted(reply, mark)]
+    """Marks and code fences of a reply in order, without those that are only talk.
+
+    Talk is a mark in quotation marks of its own, and an opening phrase that is not a text's first words.
+    """
+    return [mark for mark in map(_mark, _SCANNER.finditer(reply)) if _is_meant(reply, mark)]
+
+
+def _is_meant(reply: str, mark: Mark) -> bool:
+    if mark.kind == "open" and mark.family.phrase:
+        return mark.start <= 40 and not reply[: mark.start].strip()
+    return mark.kind == "fence" or not _quoted(reply, mark)
 
 
 def tail_marks(prompt: str) -> list[Mark]:
     """Marks in the last 4,000 characters of a rendered prompt; positions count from its start."""
     shift = max(0, len(prompt) - 4000)
-    found = (_mark(match) for match in _IN_PROMPT.finditer(prompt[shift:]))
-    return [mark._replace(start=mark.start + shift, end=mark.end + shift) for mark in found]
+    found = (_mark(match) for match in _SCANNER.finditer(prompt, shift))
+    return [mark for mark in found if mark.kind != "fence"]

@@ -76,17 +76,23 @@ def read_tail(prompt: str) -> Tail:
 
 
 _TOPIC: Final = r"(?:think\w*|thought\w*|reasoning|reason_\w+|ponder\w*|deliberat\w+|chain[- ]of[- ]thought|\bcot\b)"
-_NEGATIVE: Final = re.compile(
+_OFF: Final = re.compile(
     r"no[_ -]?think|"
-    rf"\b(?:without|skip\w*|omit|disabl\w+|avoid|don't|do not|never|no need)\b.{{0,40}}{_TOPIC}|"
     rf"{_TOPIC}[\w ]{{0,20}}[\"'`]?\s*(?:[:=]|\bis\b|\bare\b)?\s*[\"'`]?(?:off|none|disabled|false|no|0|zero)\b",
-    re.IGNORECASE | re.DOTALL,
+    re.IGNORECASE,
 )
-_ABOUT: Final = re.compile(_TOPIC, re.IGNORECASE)
-_COMMAND: Final = re.compile(
+_ON: Final = re.compile(
     rf"(?:^|\s)/{_TOPIC}|<\|{_TOPIC}\|>|"
     rf"{_TOPIC}[\w ]{{0,20}}[\"'`]?\s*(?:[:=]|\bis\b)?\s*[\"'`]?(?:on|enabled|true|yes)\b",
     re.IGNORECASE,
+)
+_DISCOURAGED: Final = re.compile(
+    rf"\b(?:without|skip\w*|omit|disabl\w+|avoid|don't|do not|never|no need)\b.{{0,40}}{_TOPIC}",
+    re.IGNORECASE | re.DOTALL,
+)
+_ABOUT: Final = re.compile(_TOPIC, re.IGNORECASE)
+_PROCESS: Final = re.compile(
+    r"(?:thinking|thought|reasoning)\s+(?:process|section|phase|mode|block|step)", re.IGNORECASE
 )
 
 
@@ -106,7 +112,7 @@ def is_about_thinking(text: str) -> bool:
 
 def stance(text: str) -> int:
     """Whether a stretch of prompt asks for thinking (1), against it (-1), or is about other things (0)."""
-    if _NEGATIVE.search(text):
+    if _OFF.search(text) or _DISCOURAGED.search(text):
         return -1
     return 1 if _ABOUT.search(text) or knows_traces(text) else 0
 
@@ -131,10 +137,19 @@ def compare(more: str, less: str, *, traces_known: bool) -> Difference:
     signs = stance(ours), stance(theirs)
     if signs[0] <= signs[1]:
         return Difference(0, "")
-    clear = signs == (1, -1) or signs[1] == -1 or _COMMAND.search(ours) or knows_traces(ours)
-    if clear or (traces_known and signs[0] == 1):
-        return Difference(2.5 if signs == (1, -1) else 2.0, _say_words(ours, theirs))
-    return Difference(0, "")
+    if not (_plain_sign(ours, theirs) or (traces_known and _prose_sign(ours, theirs))):
+        return Difference(0, "")
+    return Difference(2.5 if signs == (1, -1) else 2.0, _say_words(ours, theirs))
+
+
+def _plain_sign(ours: str, theirs: str) -> bool:
+    """A command or a trace mark: nothing else looks like it."""
+    return bool(_ON.search(ours) or knows_traces(ours) or _OFF.search(theirs))
+
+
+def _prose_sign(ours: str, theirs: str) -> bool:
+    """Everyday words, which count only in a template that knows traces."""
+    return bool(_PROCESS.search(ours) or _DISCOURAGED.search(theirs))
 
 
 def _say_tails(more: Tail, less: Tail) -> str:

@@ -36,7 +36,7 @@ MAX_TEXT: Final = 2_000_000
 """Characters of one string, or of the whole output."""
 MAX_STEPS: Final = 200_000
 """Loop rounds, calls and joins in one rendering."""
-MAX_SECONDS: Final = 5.0
+MAX_SECONDS: Final = 2.0
 
 
 class Budget:

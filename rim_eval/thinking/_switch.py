@@ -32,11 +32,16 @@ __all__ = ["find_switch", "prompt_flips_mode"]
 
 _LEVEL_VALUES: Final = ("high", "medium", "low", "none", "off", "on", "enabled", "disabled")
 _NUMBERS: Final = (0, -1, 1024, 16384)
+_ROLES: Final = frozenset({"system", "user", "assistant", "tool", "developer", "ipython", "model"})
 _UNKNOWN: Final = TemplateWords(KNOWN_WORDS, {}, (), frozenset(), {}, KNOWN_SOFT, "")
 
 _UNSEEN_SWITCHES: Final = (
     # The template prints the system message and knows nothing of the words that the weights obey.
-    (r"nemotron.*(nano|super|ultra).*v1(?![.\d])", "detailed thinking on", "detailed thinking off"),
+    (
+        r"nemotron.*(nano|super|ultra).*v1(?![._]?\d)",
+        "detailed thinking on",
+        "detailed thinking off",
+    ),
 )
 """Model names whose switch no template shows (NVIDIA's model cards), with the system words."""
 
@@ -151,20 +156,22 @@ def _soft_candidates(
         # Not the end of a closing tag: `</think>` is no `/think`.
         if known_text is None or re.search(rf"(?<!<){re.escape(word)}", known_text)
     ]
+    sought = [*words.soft, *(v for v in words.shared if isinstance(v, str) and v not in _ROLES)]
     found: list[_Candidate] = []
     for place in ("system", "user"):
 
         def rendered(word: str | None, place: str = place) -> str:
             said = SENTINEL if word is None else word
             recipe = Recipe(system=said) if place == "system" else Recipe(user_suffix=said)
-            prompt = render(recipe.messages(None, "Name a river."), {})
-            return prompt.replace(said, "")
+            return render(recipe.messages(None, "Name a river."), {}).replace(said, "")
 
-        # None, no soft switch, comes last: an explicit word is chosen where both do the same.
-        trials = Trials(rendered, [*_distinct([*soft, *words.soft]), None])
+        # None, no soft switch, follows the words: a named one is chosen where both do the same.
+        every = Trials(rendered, [*_distinct([*soft, *words.soft]), None, *_distinct(sought)])
+        known = Trials(rendered, [*soft, None])
+        # Of words that the template merely mentions only the prompt's tail is believed.
         pair = best_pair(
-            trials, trials.of(None), echoed=False, direct=(), traces_known=traces_known
-        )
+            every, every.of(None), echoed=True, direct=(), traces_known=traces_known
+        ) or best_pair(known, known.of(None), echoed=False, direct=(), traces_known=traces_known)
         if pair:
             found.append(_Candidate(pair, str(pair.no_think or pair.think), place))
     return found

@@ -1,0 +1,278 @@
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rim_eval.thinking import Split, split_trace, strip_trace
+from rim_eval.thinking._markers import FAMILIES, Family
+
+CASES: list[tuple[str, str | None, str]] = [
+    # text, trace, answer
+    ("The Elbe.", None, "The Elbe."),
+    ("<think>plan</think>answer", "plan", "answer"),
+    ("<think>\nplan\n</think>\n\nanswer\n", "plan", "answer"),
+    ("<THINK>plan</Think>answer", "plan", "answer"),
+    ('<think time="3">plan</think >answer', "plan", "answer"),
+    ("<thinking>plan</thinking>answer", "plan", "answer"),
+    ("[THINK]plan[/THINK]answer", "plan", "answer"),
+    ("<seed:think>plan</seed:think>answer", "plan", "answer"),
+    ("◁think▷plan◁/think▷answer", "plan", "answer"),
+    ("<mm:think>plan</mm:think>answer", "plan", "answer"),
+    ("<|channel>thought\nplan\n<channel|>answer", "plan", "answer"),
+    ("<|open|>think<|sep|>plan<|close|>think<|sep|><|open|>response<|sep|>answer", "plan", "answer"),
+    ("Here is my thought process: plan Here is my response: answer", "plan", "answer"),
+    ("Here's my thought process:\nplan\nHere's my response:\nanswer", "plan", "answer"),
+    ("Here are my reasoning steps:\nplan\n[BEGIN FINAL RESPONSE]\nanswer", "plan", "answer"),
+    ("<think>plan</think><response>answer</response>", "plan", "answer"),
+    ("<think>plan</think>\n<answer>\nanswer\n</answer>", "plan", "answer"),
+    ("<think>plan</think>\n<answer>\nanswer cut", "plan", "answer cut"),
+    ("<answer>answer</answer>", None, "answer"),
+    # empty and blank
+    ("", None, ""),
+    (" \n ", None, ""),
+    ("<think></think>answer", "", "answer"),
+    ("<think>\n\n</think>\n\nanswer", "", "answer"),
+    ("<think>plan</think>", "plan", ""),
+    ("<think>plan</think>\n \n", "plan", ""),
+    # opened in the prompt
+    ("plan</think>answer", "plan", "answer"),
+    ("</think>answer", "", "answer"),
+    ("plan ```x\ny\n``` more</think>answer", "plan ```x\ny\n``` more", "answer"),
+    # nested, several
+    ("<think>a<think>b</think>c</think>answer", "a<think>b</think>c", "answer"),
+    ("<think>I open <think> again</think>answer", "I open <think> again", "answer"),
+    ("<think>a</think>one<think>b</think>two", "a\n\nb", "one\n\ntwo"),
+    ("<think>a</think><think></think>two", "a", "two"),
+    ("Sure. <think>a</think>two", "a", "Sure.\n\ntwo"),
+    # talk about marks
+    ("<think>a</think>Write </think> to close it.", "a", "Write </think> to close it."),
+    ("<think>a</think>Write `<think>` first.", "a", "Write `<think>` first."),
+    ('<think>a</think>Write "<think>" first.', "a", 'Write "<think>" first.'),
+    ("Use `<think>x</think>` there.", None, "Use `<think>x</think>` there."),
+    ("<think>say `</think>` now</think>answer", "say `</think>` now", "answer"),
+    ("<think>a</think>\n```xml\n<think>\n```\nend", "a", "```xml\n<think>\n```\nend"),
+    ("```\n<think>x</think>\n```\nend", None, "```\n<think>x</think>\n```\nend"),
+    ("In short. Here is my response: yes", None, "In short. Here is my response: yes"),
+    ("analysis of rivers", None, "analysis of rivers"),
+    # Seed's reflections on its budget are part of the trace
+    (
+        "<seed:think>a<seed:cot_budget_reflect>9 left</seed:cot_budget_reflect>b</seed:think>answer",
+        "a<seed:cot_budget_reflect>9 left</seed:cot_budget_reflect>b",
+        "answer",
+    ),
+    # harmony
+    (
+        "<|channel|>analysis<|message|>plan<|end|><|start|>assistant<|channel|>final<|message|>answer<|return|>",
+        "plan",
+        "answer",
+    ),
+    (
+        "<|channel|>analysis<|message|>plan<|end|><|start|>assistant<|channel|>commentary<|message|>note<|end|>"
+        "<|start|>assistant<|channel|>final<|message|>answer",
+        "plan\n\nnote",
+        "answer",
+    ),
+    (
+        "<|channel|>analysis<|message|>plan<|end|><|start|>assistant<|channel|>commentary to=functions.f "
+        '<|constrain|>json<|message|>{"a": 1}<|call|><|start|>assistant<|channel|>final<|message|>answer',
+        'plan\n\n{"a": 1}',
+        "answer",
+    ),
+    ("<|channel|>final<|message|>answer<|return|>", None, "answer"),
+    ("analysis<|message|>plan<|end|><|start|>assistant<|channel|>final<|message|>answer", "plan", "answer"),
+    ("plan<|end|><|start|>assistant<|channel|>final<|message|>answer", "plan", "answer"),
+    ("analysisWe plan.assistantfinalThe answer.", "We plan.", "The answer."),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "trace", "answer"), CASES)
+def test_split(text: str, trace: str | None, answer: str) -> None:
+    split = split_trace(text)
+    assert (split.trace, split.answer) == (trace, answer)
+    assert split.closed is (None if trace is None else True)
+    assert strip_trace(text) == answer
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<think>plan",
+        "<think>plan <think>more",
+        "<think>a</think>one\n<think>b",
+        "Sure, <think>plan",
+        "plan</think>one <think>b",
+        "[THINK]plan",
+        "◁think▷plan",
+        "<|channel>thought\nplan",
+        "Here is my thought process: plan",
+        "<|channel|>analysis<|message|>plan",
+        "<|channel|>analysis<|message|>plan<|end|><|start|>assistant",
+        "<|channel|>analysis<|message|>a<|end|><|start|>assistant<|channel|>commentary<|message|>b",
+        "analysisWe plan",
+        '<think>I write "</think>" and',
+        "<think>",
+    ],
+)
+def test_a_trace_that_never_closes_leaves_no_answer(text: str) -> None:
+    split = split_trace(text)
+    assert (split.answer, split.closed, split.opened) == ("", False, True)
+
+
+@pytest.mark.parametrize(
+    ("text", "trace", "answer", "closed"),
+    [
+        ("plan</think>answer", "plan", "answer", True),
+        ("<think>plan</think>answer", "plan", "answer", True),
+        ("plan", "plan", "", False),
+        ("plan <think> more", "plan <think> more", "", False),
+        ("a<think>b</think>c</think>answer", "a<think>b</think>c", "answer", True),
+        ("I mention <think> once</think>answer", "I mention <think> once", "answer", True),
+        ("plan Here is my response: answer", "plan", "answer", True),
+        ("plan\n[BEGIN FINAL RESPONSE]\nanswer", "plan", "answer", True),
+        ("", "", "", False),
+    ],
+)
+def test_opened_by_the_prompt(text: str, trace: str, answer: str, closed: bool) -> None:
+    split = split_trace(text, opened_by_prompt=True)
+    assert (split.trace, split.answer, split.closed, split.opened) == (trace, answer, closed, True)
+
+
+def test_opened_says_whether_the_opening_was_seen() -> None:
+    assert split_trace("<think>a</think>b").opened
+    assert not split_trace("a</think>b").opened
+    assert split_trace("a</think>b", opened_by_prompt=True).opened
+    assert not split_trace("b").opened
+
+
+@pytest.mark.parametrize(
+    ("text", "reasoning", "trace", "answer", "closed"),
+    [
+        ("answer", "plan", "plan", "answer", True),
+        ("answer", "<think>plan</think>", "plan", "answer", True),
+        ("answer", "<think>\nplan", "plan", "answer", True),
+        ("<think>plan</think>answer", "plan", "plan", "answer", True),
+        ("<think>more</think>answer", "plan", "plan\n\nmore", "answer", True),
+        ("</think>answer", "plan", "plan", "answer", True),
+        ("", "plan", "plan", "", False),
+        (None, "plan", "plan", "", False),
+        ("<think>more", "plan", "plan\n\nmore", "", False),
+        ("answer", "", None, "answer", None),
+        ("answer", None, None, "answer", None),
+        (None, None, None, "", None),
+    ],
+)
+def test_a_reasoning_field(
+    text: str | None, reasoning: str | None, trace: str | None, answer: str, closed: bool | None
+) -> None:
+    split = split_trace(text, reasoning=reasoning)
+    assert (split.trace, split.answer, split.closed) == (trace, answer, closed)
+
+
+def test_a_separating_server_is_past_a_trace_that_the_prompt_opened() -> None:
+    assert split_trace("answer", opened_by_prompt=True, reasoning="").answer == "answer"
+
+
+def test_an_empty_answer_never_falls_back_to_the_trace() -> None:
+    """Trap d: a harness made the whole text the answer where nothing followed the trace."""
+    assert split_trace("<think>an unsafe plan</think>") == Split(
+        "an unsafe plan", "", opened=True, closed=True, markers="think"
+    )
+
+
+LITERAL = [family for family in FAMILIES if not family.phrase]
+plain = st.text(
+    st.characters(exclude_characters="<>[]|◁▷`~\"'“”‘’«»", codec="utf-8"), max_size=30
+).filter(lambda text: "analysis" not in text and "here " not in text.lower())
+family_ = st.sampled_from(LITERAL)
+soup = st.lists(
+    st.one_of(
+        st.text(max_size=6),
+        st.sampled_from(
+            [mark for f in FAMILIES for mark in (f.opened_with, f.closed_with)]
+            + ["```\n", "\n```\n", "`", '"', "<answer>", "</answer>", "<|channel|>", "analysis",
+               "final", "commentary", "<|message|>", "<|end|>", "<|start|>assistant", "assistantfinal"]
+        ),
+    ),
+    max_size=14,
+).map("".join)  # fmt: skip
+
+
+@given(plain)
+def test_text_without_marks_is_all_answer(text: str) -> None:
+    assert split_trace(text) == Split(None, text.strip(), False, None, None)
+
+
+@given(family_, plain, plain)
+def test_joined_and_split_again(family: Family, trace: str, answer: str) -> None:
+    split = split_trace(f"{family.opened_with} {trace}{family.closed_with}{answer}")
+    assert split == Split(trace.strip(), answer.strip(), True, True, family.name)
+
+
+@given(family_, plain, plain)
+def test_unclosed_is_never_answer(family: Family, before: str, trace: str) -> None:
+    split = split_trace(f"{before}{family.opened_with} {trace}")
+    assert (split.answer, split.closed) == ("", False)
+
+
+@given(st.lists(st.tuples(family_, plain, plain), min_size=1, max_size=5))
+def test_order_is_kept_over_several_traces(parts: list[tuple[Family, str, str]]) -> None:
+    text = "".join(
+        f"{f.opened_with} {trace}{f.closed_with} {answer}\n" for f, trace, answer in parts
+    )
+    split = split_trace(text)
+    assert split.trace == "\n\n".join(t.strip() for _, t, _ in parts if t.strip())
+    assert split.answer == "\n\n".join(a.strip() for _, _, a in parts if a.strip())
+
+
+@given(family_, plain, plain)
+def test_splitting_an_answer_again_changes_nothing(family: Family, trace: str, answer: str) -> None:
+    once = strip_trace(f"{family.opened_with} {trace}{family.closed_with}{answer}")
+    assert strip_trace(once) == once
+
+
+def _letters(text: str | None) -> list[str]:
+    return sorted(char for char in text or "" if not char.isspace())
+
+
+@given(st.lists(st.one_of(plain, st.sampled_from(["<think>", "</think>"])), max_size=12))
+def test_nothing_is_lost_and_nothing_comes_from_nowhere(parts: list[str]) -> None:
+    text = "".join(parts)
+    split = split_trace(text)
+    kept = _letters(split.trace) + _letters(split.answer)
+    said = _letters(text)
+    assert all(kept.count(char) <= said.count(char) for char in set(kept))
+    words = _letters("".join(part for part in parts if not part.startswith("<")))
+    assert all(words.count(char) <= kept.count(char) for char in set(words))
+
+
+@settings(max_examples=400)
+@given(soup, st.booleans(), st.one_of(st.none(), soup))
+def test_it_never_raises_and_keeps_its_word(text: str, opened: bool, reasoning: str | None) -> None:
+    split = split_trace(text, opened_by_prompt=opened, reasoning=reasoning)
+    assert split.answer == split.answer.strip()
+    assert (split.trace is None) == (split.closed is None)
+    if split.closed is False:
+        assert split.answer == ""
+
+
+@pytest.mark.parametrize(
+    "unit",
+    ["<think>", "</think>", "<think></think>", "<think ", "`<think>", "`<think>a</think>", "```\n",
+     '"</think>"', "<|start|>", "<|channel|>analysis", "<|end|> ", "final ", "<answer>", " ", "<",
+     "<think>\n```\n", "here is my thought process:", "analysis"],
+)  # fmt: skip
+@pytest.mark.parametrize("ending", ["</think>", "<|message|>"])
+def test_time_is_linear(unit: str, ending: str) -> None:
+    def cost(repeats: int) -> float:
+        text = unit * repeats + ending
+        began = time.process_time()
+        split_trace(text)
+        split_trace(text, opened_by_prompt=True)
+        return time.process_time() - began
+
+    cost(500)
+    short, long = max(min(cost(1_000) for _ in range(3)), 0.002), cost(8_000)
+    assert long < short * 8 * 5, (
+        f"{unit!r}: {short:.4f} s, then {long:.4f} s for eight times as much"
+    )
