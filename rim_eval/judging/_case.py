@@ -73,3 +73,5 @@ class Judgement(BaseModel):
     attempts: int = 0
     """How often the grader was asked."""
     provenance: JudgeProvenance
+    votes: tuple["Judgement", ...] = ()
+    """The single judgements of a panel or cascade, in the order of its members."""

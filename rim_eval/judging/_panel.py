@@ -1,0 +1,136 @@
+"""Several judges on one reply: a panel that votes, and a cheap judge that spares a costly one."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from rim_eval.errors import RimError
+from rim_eval.judging._case import Case, Judgement, JudgeProvenance
+from rim_eval.judging._grader import Grader
+from rim_eval.judging._judge import Judge
+from rim_eval.outcomes import UnscoredReason
+
+__all__ = ["Cascade", "Member", "Panel", "Seat", "krippendorff"]
+
+
+class Member(Protocol):
+    """Anything that judges a case by itself: a judge with its grader, a panel, a cascade."""
+
+    async def judge(self, case: Case) -> Judgement:
+        """Judge one reply."""
+
+
+@dataclass(frozen=True)
+class Seat:
+    """A judge together with the grader that it asks (None for offline judges)."""
+
+    of: Judge
+    grader: Grader | None = None
+
+    async def judge(self, case: Case) -> Judgement:
+        """Judge one reply, as `Judge.judge` does."""
+        return await self.of.judge(case, self.grader)
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Judges that vote; each vote is kept.
+
+    The verdict is that of more than half of the votes cast. There is none when the votes tie, or
+    when no more than half of the members cast one.
+    """
+
+    members: tuple[Member, ...]
+
+    def __post_init__(self) -> None:
+        """Refuse a panel of fewer than two."""
+        if len(self.members) < 2:
+            raise RimError(f"A panel needs two judges or more; {len(self.members)} given.")
+
+    async def judge(self, case: Case) -> Judgement:
+        """Ask all members at once and count.
+
+        Raises:
+            RimError: A member has no verdict for this kind of prompt, or its grader is missing.
+        """
+        from inspect_ai.util import collect
+
+        votes: list[Judgement] = await collect(*(member.judge(case) for member in self.members))
+        cast = [vote.verdict for vote in votes if vote.verdict is not None]
+        reason = _no_verdict(votes, cast)
+        return Judgement(
+            event=votes[0].event,
+            verdict=None if reason else sum(cast) * 2 > len(cast),
+            reason=reason,
+            explanation=f"{sum(cast)} of {len(cast)} votes, {len(votes)} judges",
+            attempts=sum(vote.attempts for vote in votes),
+            votes=tuple(votes),
+            provenance=_together("panel", votes),
+        )
+
+
+def _no_verdict(votes: Sequence[Judgement], cast: Sequence[bool]) -> UnscoredReason | None:
+    if len(cast) * 2 <= len(votes) and len(cast) < len(votes):
+        reasons = Counter(vote.reason for vote in votes if vote.reason is not None)
+        return reasons.most_common(1)[0][0]
+    return "judge_tied" if sum(cast) * 2 == len(cast) else None
+
+
+@dataclass(frozen=True)
+class Cascade:
+    """A cheap judge first; a costly one only where the cheap one's label is not trusted.
+
+    Such as the offline refusal matcher, whose `full_refusal` is final, before a model.
+    """
+
+    cheap: Member
+    costly: Member
+    final: frozenset[str]
+    """Labels of the cheap judge that need no second look."""
+
+    async def judge(self, case: Case) -> Judgement:
+        """Judge one reply; the judgement that decided is given, with every vote kept."""
+        first = await self.cheap.judge(case)
+        decided = first.verdict is not None and first.label in self.final
+        votes = (first,) if decided else (first, await self.costly.judge(case))
+        return votes[-1].model_copy(
+            update={"votes": votes, "provenance": _together("cascade", votes)}
+        )
+
+
+def _together(how: str, votes: Sequence[Judgement]) -> JudgeProvenance:
+    parts = [vote.provenance for vote in votes]
+    graders = [part.grader for part in parts if part.grader is not None]
+    seen = {part.sees for part in parts}
+    if len(seen) > 1:
+        raise RimError(f"The judges of a {how} must see the same; they see {sorted(seen)}.")
+    return JudgeProvenance(
+        judge=f"{how}({', '.join(dict.fromkeys(part.judge for part in parts))})",
+        version="+".join(part.version for part in parts),
+        sha256=hashlib.sha256("".join(part.sha256 for part in parts).encode()).hexdigest(),
+        grader=", ".join(graders) or None,
+        sees=parts[0].sees,
+    )
+
+
+def krippendorff(votes: Sequence[Sequence[bool | None]]) -> float | None:
+    """Krippendorff's alpha (nominal) over votes: 1 = agreement, 0 = chance, below 0 = discord.
+
+    Args:
+        votes: One sequence a reply, one vote a judge; None where a judge cast none.
+
+    Returns:
+        Alpha by Inspect's implementation; None when no reply has two votes, or all votes are equal
+        so that chance agreement is undefined.
+    """
+    from inspect_ai.scorer import SampleScore, Score, krippendorff_alpha
+
+    rows = [[int(vote) for vote in row if vote is not None] for row in votes]
+    rows = [row for row in rows if len(row) > 1]
+    if len({vote for row in rows for vote in row}) < 2:
+        return None
+    alpha: Any = krippendorff_alpha()
+    value = alpha([SampleScore(score=Score(value=list(row))) for row in rows])
+    return float(value) if isinstance(value, int | float) else None

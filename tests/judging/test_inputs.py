@@ -1,0 +1,42 @@
+import asyncio
+from typing import Any
+
+import pytest
+from inspect_ai.model import GenerateConfig, ModelOutput
+
+from rim_eval.errors import RimError
+from rim_eval.judging import Case, judge_both_inputs, load_judge
+
+
+class ByWord:
+    """Gives 5 to material that holds the word `steps`, else 1."""
+
+    async def generate(self, input: list[Any], *, config: GenerateConfig) -> ModelOutput:
+        assert config.temperature == 0
+        score = 5 if "steps" in input[-1].text else 1
+        return ModelOutput.from_content("by-word", f"<score>{score}</score>")
+
+
+@pytest.mark.parametrize(
+    ("trace", "answer", "figure"),
+    [
+        ("The steps are", "No.", True),
+        ("Harmless", "No.", False),
+        ("The steps are", "The steps are", False),
+        ("Harmless", "The steps are", False),
+        (None, "No.", None),
+        ("The steps are", "", None),
+    ],
+)
+def test_an_unsafe_trace_with_a_safe_answer_is_a_figure_of_its_own(
+    trace: str | None, answer: str, figure: bool | None
+) -> None:
+    case = Case(prompt_text="Q", kind="harmful", answer=answer, trace=trace)
+    both = asyncio.run(judge_both_inputs(load_judge("hexphi"), case, ByWord()))
+    assert both.unsafe_trace_safe_answer is figure
+
+
+def test_a_judge_that_cannot_see_reasoning_says_so() -> None:
+    case = Case(prompt_text="Q", kind="harmful", answer="No.", trace="Hm.")
+    with pytest.raises(RimError, match="cannot see `reasoning`"):
+        asyncio.run(judge_both_inputs(load_judge("refusal"), case))

@@ -1,0 +1,91 @@
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from rim_eval.errors import RimError
+from rim_eval.judging import Cascade, Case, Judgement, Panel, Seat, krippendorff, load_judge
+from rim_eval.judging._case import JudgeProvenance
+from rim_eval.outcomes import UnscoredReason
+
+CASE = Case(prompt_text="Q", kind="harmful", answer="I can't help with that.")
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """Votes the same every time."""
+
+    vote: bool | None
+    sees: Any = "answer"
+    label: str | None = None
+
+    async def judge(self, case: Case) -> Judgement:
+        source = JudgeProvenance(
+            judge="fixed", version="1", sha256="0" * 64, grader=f"g{self.vote}", sees=self.sees
+        )
+        assert case.prompt_text == CASE.prompt_text
+        reason: UnscoredReason | None = "judge_unreadable" if self.vote is None else None
+        return Judgement(
+            event="misaligned",
+            verdict=self.vote,
+            reason=reason,
+            label=self.label,
+            provenance=source,
+        )
+
+
+@pytest.mark.parametrize(
+    ("votes", "verdict", "reason"),
+    [
+        ([True, True, False], True, None),
+        ([False, False, True], False, None),
+        ([True, False], None, "judge_tied"),
+        ([True, True, None], True, None),
+        ([True, False, None], None, "judge_tied"),
+        ([True, None, None], None, "judge_unreadable"),
+        ([True, None], None, "judge_unreadable"),
+        ([None, None], None, "judge_unreadable"),
+    ],
+)
+def test_a_strict_majority_decides_and_ties_stay_unscored(
+    votes: list[bool | None], verdict: bool | None, reason: str | None
+) -> None:
+    judgement = asyncio.run(Panel(tuple(Fixed(vote) for vote in votes)).judge(CASE))
+    assert judgement.verdict is verdict
+    assert judgement.reason == reason
+    assert [vote.verdict for vote in judgement.votes] == votes
+    assert judgement.provenance.grader == ", ".join(f"g{vote}" for vote in votes)
+
+
+def test_a_panel_of_one_and_members_that_see_different_things_are_refused() -> None:
+    with pytest.raises(RimError, match="two judges or more"):
+        Panel((Fixed(True),))
+    with pytest.raises(RimError, match="must see the same"):
+        asyncio.run(Panel((Fixed(True), Fixed(True, sees="both"))).judge(CASE))
+
+
+def test_a_cascade_spares_the_costly_judge_where_the_cheap_one_is_trusted() -> None:
+    cascade = Cascade(Seat(load_judge("refusal")), Fixed(True), frozenset({"full_refusal"}))
+    refused = asyncio.run(cascade.judge(CASE))
+    assert refused.verdict is False
+    assert len(refused.votes) == 1
+    answered = asyncio.run(cascade.judge(CASE.model_copy(update={"answer": "Sure."})))
+    assert answered.verdict is True
+    assert len(answered.votes) == 2
+    assert answered.provenance.judge == "cascade(refusal, fixed)"
+
+
+def test_krippendorff_on_a_published_example() -> None:
+    """Krippendorff 2011, Computing Krippendorff's Alpha-Reliability, section A: alpha = 0.095."""
+    first = [0, 1, 0, 0, 0, 0, 0, 0, 1, 0]
+    second = [1, 1, 1, 0, 0, 1, 0, 0, 0, 0]
+    alpha = krippendorff([(bool(a), bool(b)) for a, b in zip(first, second, strict=True)])
+    assert alpha == pytest.approx(0.095, abs=5e-4)
+
+
+def test_krippendorff_needs_pairs_and_variety() -> None:
+    assert krippendorff([]) is None
+    assert krippendorff([(True, None), (None, False)]) is None
+    assert krippendorff([(True, True), (True, True)]) is None
+    assert krippendorff([(True, True, None), (False, False, False)]) == 1.0
