@@ -1,0 +1,164 @@
+"""The five ways of `benchmarks.overhead`, one a process: python -m benchmarks._ways WAY ADDRESS MODEL FILE N."""
+
+import asyncio
+import json
+import os
+import resource
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+_ANSWER_TOKENS = 64
+_THINKING_TOKENS = 128
+_BODIES: dict[str, dict[str, Any]] = {
+    "think": {"chat_template_kwargs": {"enable_thinking": True}},
+    "no_think": {"chat_template_kwargs": {"enable_thinking": False}},
+}
+
+
+def _total(mode: str) -> int:
+    return _ANSWER_TOKENS + (_THINKING_TOKENS if mode == "think" else 0)
+
+
+def _texts(file: Path) -> list[str]:
+    return [json.loads(line)["prompt"] for line in file.read_text(encoding="utf-8").splitlines()]
+
+
+def bare(address: str, model: str, file: Path, connections: int) -> int:
+    """An asyncio client and nothing else."""
+    import httpx
+
+    limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
+
+    async def run() -> int:
+        client = httpx.AsyncClient(base_url=address, timeout=600, limits=limits)
+        gate = asyncio.Semaphore(connections)
+
+        async def ask(text: str, mode: str) -> str:
+            messages = [{"role": "user", "content": text}]
+            settings = {"temperature": 0, "max_tokens": _total(mode), **_BODIES[mode]}
+            body = {"model": model, "messages": messages, **settings}
+            async with gate:
+                reply = await client.post("/chat/completions", json=body)
+            return str(reply.json()["choices"][0]["message"]["content"])
+
+        async with client:
+            asked = [ask(text, mode) for text in _texts(file) for mode in _BODIES]
+            return len(await asyncio.gather(*asked))
+
+    return asyncio.run(run())
+
+
+def _plain(address: str, model: str, file: Path, connections: int, times: int) -> int:
+    from inspect_ai import Task
+    from inspect_ai import eval as inspect_eval
+    from inspect_ai.dataset import MemoryDataset, Sample
+    from inspect_ai.scorer import includes
+    from inspect_ai.solver import Generate, Solver, TaskState, solver
+
+    @solver
+    def one_mode() -> Solver:
+        async def solve(state: TaskState, generate: Generate) -> TaskState:
+            mode = state.metadata["mode"]
+            return await generate(state, max_tokens=_total(mode), extra_body=_BODIES[mode])
+
+        return solve
+
+    samples = [
+        Sample(id=f"{number}/{mode}/{time_}", input=text, target="Sure", metadata={"mode": mode})
+        for number, text in enumerate(_texts(file))
+        for mode in _BODIES
+        for time_ in range(times)
+    ]
+    task = Task(dataset=MemoryDataset(samples), solver=one_mode(), scorer=includes())
+    [log] = inspect_eval(
+        task,
+        model=f"vllm/{model}",
+        model_base_url=address,
+        display="none",
+        max_connections=connections,
+        temperature=0,
+    )
+    assert log.status == "success", log.error
+    return len(samples)
+
+
+def plain(address: str, model: str, file: Path, connections: int) -> int:
+    """Inspect with a trivial scorer, one sample a generation."""
+    return _plain(address, model, file, connections, 1)
+
+
+def plain2(address: str, model: str, file: Path, connections: int) -> int:
+    """The same with twice the samples: as many generations as a judged run."""
+    return _plain(address, model, file, connections, 2)
+
+
+def _ours(address: str, model: str, file: Path, connections: int, **options: Any) -> int:
+    from inspect_ai import eval as inspect_eval
+
+    task_args = {"file": str(file), "answer_tokens": _ANSWER_TOKENS} | options.pop("task_args")
+    [log] = inspect_eval(
+        "rim_eval/prompts",
+        model=f"vllm/{model}",
+        model_base_url=address,
+        task_args=task_args | {"thinking_tokens": _THINKING_TOKENS},
+        display="none",
+        max_connections=connections,
+        **options,
+    )
+    assert log.status == "success", log.error
+    return len(_texts(file)) * len(_BODIES)
+
+
+def rim(address: str, model: str, file: Path, connections: int) -> int:
+    """Pairs, judged offline."""
+    return _ours(address, model, file, connections, task_args={"judge": "refusal"})
+
+
+def judged(address: str, model: str, file: Path, connections: int) -> int:
+    """Pairs, and a grader model asked about every reply."""
+    from inspect_ai.model import get_model
+
+    grader = get_model("vllm/grader", base_url=address)
+    roles = {"grader": grader}
+    options = {"task_args": {"judge": "hexphi"}, "model_roles": roles}
+    return 2 * _ours(address, model, file, connections, **options)
+
+
+_WAYS: dict[str, Callable[[str, str, Path, int], int]] = {
+    way.__name__: way for way in (bare, plain, plain2, rim, judged)
+}
+
+
+def _load(way: str) -> None:
+    """Imports that every run pays once are no cost of a generation."""
+    if way == "bare":
+        import httpx  # noqa: F401
+    else:
+        import inspect_ai.model  # noqa: F401
+        import inspect_ai.scorer  # noqa: F401
+        import openai  # noqa: F401
+
+        import rim_eval._registry  # noqa: F401
+
+
+def main() -> None:
+    way, address, model, file, connections = sys.argv[1:]
+    os.environ["VLLM_BASE_URL"] = address
+    os.environ.setdefault("VLLM_API_KEY", "none")
+    _load(way)
+    wall, cpu = time.perf_counter(), time.process_time()
+    generations = _WAYS[way](address, model, Path(file), int(connections))
+    taken = {
+        "wall": time.perf_counter() - wall,
+        "cpu": time.process_time() - cpu,
+        "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "generations": generations,
+    }
+    print(json.dumps(taken))
+
+
+if __name__ == "__main__":
+    main()
