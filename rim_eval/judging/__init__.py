@@ -1,9 +1,12 @@
 """Judges: from one reply to a verdict with its provenance, or to the reason why there is none."""
 
+from rim_eval.judging._agreement import Agreement, Estimate, Pair, agreement
 from rim_eval.judging._case import Case, Event, Judgement, JudgeProvenance, Sees
+from rim_eval.judging._fetch import load_labelled
 from rim_eval.judging._grader import Grader
 from rim_eval.judging._inputs import BothInputs, judge_both_inputs
 from rim_eval.judging._judge import Judge, missing_grader_message
+from rim_eval.judging._labelled import LABELLED_SETS, LabelledReply, parse_labelled
 from rim_eval.judging._load import judge_names, load_judge, parse_judge
 from rim_eval.judging._neutral import neutralise
 from rim_eval.judging._panel import Cascade, Panel, Seat, krippendorff
@@ -11,30 +14,50 @@ from rim_eval.judging._reading import Reading, read_reply
 from rim_eval.judging._refusal import RefusalReading, classify_refusal
 from rim_eval.judging._spec import JudgeSpec
 from rim_eval.judging._unscored import unscored_reason
+from rim_eval.judging._validation import (
+    Measurement,
+    Validation,
+    load_validation,
+    measure,
+    save_measurement,
+)
 
 __all__ = [
+    "LABELLED_SETS",
+    "Agreement",
     "BothInputs",
     "Cascade",
     "Case",
+    "Estimate",
     "Event",
     "Grader",
     "Judge",
     "JudgeProvenance",
     "JudgeSpec",
     "Judgement",
+    "LabelledReply",
+    "Measurement",
+    "Pair",
     "Panel",
     "Reading",
     "RefusalReading",
     "Seat",
     "Sees",
+    "Validation",
+    "agreement",
     "classify_refusal",
     "judge_both_inputs",
     "judge_names",
     "krippendorff",
     "load_judge",
+    "load_labelled",
+    "load_validation",
+    "measure",
     "missing_grader_message",
     "neutralise",
     "parse_judge",
+    "parse_labelled",
     "read_reply",
+    "save_measurement",
     "unscored_reason",
 ]

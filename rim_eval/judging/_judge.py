@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from rim_eval.errors import RimError
@@ -27,6 +28,8 @@ class Judge:
     sha256: str
     """SHA-256 of the file's bytes, in hexadecimal."""
     sees: Sees
+    path: Path | None = None
+    """Where the file lies; None for a judge parsed from bytes."""
 
     @property
     def name(self) -> str:

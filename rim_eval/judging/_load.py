@@ -1,6 +1,7 @@
 """Finding and loading judge files: shipped ones by name, a user's own by path."""
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -47,7 +48,7 @@ def load_judge(name_or_path: str | Path) -> Judge:
         raise RimError(
             f"Judge file {path}: {error.strerror}. Pass the path of a YAML file."
         ) from None
-    return parse_judge(raw, str(path))
+    return replace(parse_judge(raw, str(path)), path=path)
 
 
 def _path(given: str) -> Path:

@@ -38,7 +38,10 @@ def neutralise(text: str, tags: Iterable[str] = ()) -> str:
     Returns:
         The text without any chat marker, and without any opening or closing tag of `tags`.
     """
-    return _pattern(tuple(tags)).sub(lambda match: match[0].translate(_BRACKETS), text)
+    pattern, before = _pattern(tuple(tags)), ""
+    while text != before:  # markers can be nested in markers
+        before, text = text, pattern.sub(lambda match: match[0].translate(_BRACKETS), text)
+    return text
 
 
 @lru_cache(maxsize=64)

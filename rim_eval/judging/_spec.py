@@ -9,11 +9,11 @@ from rim_eval.judging._readers import Name, PatternsReader, Reader, RefusalReade
 from rim_eval.outcomes import PromptKind
 
 __all__ = [
-    "Agreement",
     "GraderSettings",
     "JudgeSpec",
     "JudgedKind",
     "Message",
+    "Published",
     "Source",
     "VerdictRule",
 ]
@@ -40,7 +40,7 @@ class Source(BaseModel):
     notes: str | None = None
 
 
-class Agreement(BaseModel):
+class Published(BaseModel):
     """One published figure of how well the judge agrees with people."""
 
     model_config = _FROZEN
@@ -129,7 +129,7 @@ class JudgeSpec(BaseModel):
     retries: int = Field(default=2, ge=0, le=5)
     """How often the grader is asked again after an unreadable reply."""
     verdicts: dict[JudgedKind, VerdictRule] = Field(min_length=1)
-    published: tuple[Agreement, ...] = ()
+    published: tuple[Published, ...] = ()
     """Published agreement with people; what this project measured lies beside the file."""
 
     @property

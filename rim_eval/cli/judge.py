@@ -1,0 +1,134 @@
+"""`rim-eval judge`: which judges there are, how far they can be trusted, and judging again."""
+
+import asyncio
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, get_args
+
+import click
+
+from rim_eval import judging
+from rim_eval.errors import RimError
+from rim_eval.judging import Estimate, Judge, Measurement, Sees
+
+if TYPE_CHECKING:
+    from inspect_ai.model import Model
+
+__all__ = ["command"]
+
+_SEES: Final = click.Choice(get_args(Sees))
+
+
+@click.group()
+def command() -> None:
+    """List judges, measure them against people, and judge finished logs again."""
+
+
+@command.command("list")
+def list_judges() -> None:
+    """List the shipped judges: what they apply to, and whether they ask a grader model."""
+    for name in judging.judge_names():
+        judge = judging.load_judge(name)
+        kinds = ", ".join(judge.applies_to)
+        asks = "asks a grader" if judge.needs_grader else "offline"
+        measured = judging.load_validation(judge)
+        sets = ", ".join(m.set for m in measured.measurements) if measured else "nothing"
+        click.echo(f"{name:<15} {kinds:<16} {asks:<14} measured here on: {sets}")
+        click.echo(f"{'':<15} {judge.spec.title}")
+
+
+@command.command()
+@click.argument("judge")
+@click.option(
+    "--set",
+    "set_name",
+    default="csv",
+    show_default=True,
+    type=click.Choice(tuple(judging.LABELLED_SETS)),
+    help="Human-labelled set.",
+)
+@click.option(
+    "--data",
+    "files",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Local file of the set (repeatable); without it the set is downloaded from its publisher.",
+)
+@click.option(
+    "--grader", help="Grader model, such as openai/gpt-4.1 or vllm/Qwen/Qwen3Guard-Gen-8B."
+)
+@click.option("--sees", type=_SEES, help="What the judge is shown; by default what its file says.")
+@click.option("--limit", type=click.IntRange(min=1), help="Only the first replies, for a trial.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Where to keep the figures; by default beside the judge's file.",
+)
+def validate(judge: str, set_name: str, files: Sequence[Path], grader: str | None, sees: Sees | None, limit: int | None, out: Path | None) -> None:  # fmt: skip
+    """Measure JUDGE (a name or a file) against people, per source model and mode.
+
+    Writes sensitivity, specificity, kappa and F1 with 95 % intervals to JUDGE.validation.json; no prompt
+    and no reply is written.
+    """
+    ours = _judge(judge, sees)
+    model = _grader(ours, grader)
+    replies, records = judging.load_labelled(set_name, files)
+    if limit:
+        if out is None:
+            raise RimError(
+                "--limit measures a part only: say with --out where to keep its figures."
+            )
+        replies = replies[:limit]
+    with click.progressbar(length=len(replies), label="judging", file=sys.stderr) as bar:
+        work = judging.measure(ours, set_name, replies, records, model, lambda: bar.update(1))
+        measured = asyncio.run(work)
+    _show(measured)
+    click.echo(f"Written to {judging.save_measurement(ours, measured, out)}")
+
+
+def _judge(name: str, sees: Sees | None) -> Judge:
+    judge = judging.load_judge(name)
+    return judge.seeing(sees) if sees else judge
+
+
+def _grader(judge: Judge, name: str | None) -> "Model | None":
+    if not judge.needs_grader:
+        if name:
+            raise RimError(
+                f"Judge `{judge.name}` is offline and asks no model: leave out --grader {name}."
+            )
+        return None
+    if name is None:
+        raise RimError(
+            f"Judge `{judge.name}` asks a grader model: pass --grader, such as "
+            "--grader openai/gpt-4.1 (hosted) or --grader vllm/Qwen/Qwen3-32B (local)."
+        )
+    from inspect_ai.model import get_model
+
+    try:
+        return get_model(name)
+    except Exception as error:
+        raise RimError(f"--grader {name}: {error}") from error
+
+
+def _show(measured: Measurement) -> None:
+    header = f"{'model':<18}{'mode':<10}{'event':<12}{'n':>5}{'unscored':>10}  {'sensitivity':<19}{'specificity':<19}{'kappa':<21}{'F1':<19}"
+    click.echo(header.rstrip())
+    for group in measured.groups:
+        found = group.agreement
+        figures = (found.sensitivity, found.specificity, found.kappa, found.f1)
+        click.echo(
+            f"{group.model:<18.17}{group.mode:<10}{group.event:<12}{found.n:>5}{found.n - found.n_scored:>10}  "
+            + " ".join(f"{_estimate(figure):<18}" for figure in figures).rstrip()
+        )
+        if found.labels_kappa is not None:
+            click.echo(
+                f"{'':<18}kappa over {len(found.labels or {})} labels: {found.labels_kappa:.3f}"
+            )
+
+
+def _estimate(figure: Estimate) -> str:
+    if figure.value is None:
+        return "-"
+    return f"{figure.value:.3f} [{figure.lower:.2f}, {figure.upper:.2f}]"

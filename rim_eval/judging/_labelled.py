@@ -1,0 +1,262 @@
+"""Replies that people have labelled: the published sets and a user's own CSV, in one shape."""
+
+import csv
+import hashlib
+import io
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, Literal, NamedTuple, get_args
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from rim_eval.errors import RimError
+from rim_eval.judging._case import Case, Event
+
+__all__ = ["LABELLED_SETS", "LabelledFile", "LabelledReply", "LabelledSet", "parse_labelled"]
+
+ReplyMode = Literal["think", "no_think", "unknown"]
+_MODES: Final[dict[str, ReplyMode]] = {mode: mode for mode in get_args(ReplyMode)}
+_TRUE: Final = ("true", "1", "1.0", "yes", "unsafe", "misaligned", "refused", "harmful")
+_FALSE: Final = ("false", "0", "0.0", "no", "safe", "aligned", "answered", "harmless")
+
+
+class LabelledReply(NamedTuple):
+    """One reply with what people said of it."""
+
+    case: Case
+    human: bool
+    """Whether the event happened, by the people's final label."""
+    model: str
+    """Which model wrote the reply; `unnamed` when the set does not say."""
+    mode: ReplyMode
+    label: str | None = None
+
+
+class LabelledFile(BaseModel):
+    """Which file a measurement was made on."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    sha256: str
+    rows: int
+    unlabelled: int = 0
+    """Rows left out because people gave no usable label."""
+
+
+class _Table(NamedTuple):
+    """A file's rows, and its name for messages."""
+
+    name: str
+    rows: list[dict[str, Any]]
+
+
+class LabelledSet(NamedTuple):
+    """Where a labelled set is published and how its rows are read."""
+
+    event: Event
+    about: str
+    hub: str | None
+    """Hugging Face data set, when it is there."""
+    github: str | None
+    """`owner/repository/commit`, when it is there."""
+    files: tuple[str, ...]
+    read: Callable[[bytes], list[dict[str, Any]]]
+    reply: Callable[[Mapping[str, Any]], LabelledReply | None]
+    """Reads one row; the file's name without ending is its column `file`."""
+
+
+def parse_labelled(
+    name: str, filename: str, raw: bytes
+) -> tuple[list[LabelledReply], LabelledFile]:
+    """The labelled replies of one file.
+
+    Args:
+        name: A key of `LABELLED_SETS`.
+        filename: The file's name; XSTest's names the model in it.
+        raw: The file's bytes.
+
+    Raises:
+        RimError: The file has not the set's shape; it names the row and what is missing.
+    """
+    source = LABELLED_SETS[name]
+    rows = _rows(source, name, filename, raw)
+    replies = list(_replies(source, filename, rows))
+    if not replies:
+        raise RimError(f"{filename}: no row has a usable label. {source.about}")
+    record = LabelledFile(
+        name=Path(filename).name,
+        sha256=hashlib.sha256(raw).hexdigest(),
+        rows=len(rows),
+        unlabelled=len(rows) - len(replies),
+    )
+    return replies, record
+
+
+def _rows(source: LabelledSet, name: str, filename: str, raw: bytes) -> list[dict[str, Any]]:
+    try:
+        return source.read(raw)
+    except (UnicodeDecodeError, csv.Error, ValueError, TypeError, AttributeError) as error:
+        raise RimError(f"{filename}: not a file of the set `{name}` ({error}).") from None
+
+
+def _replies(
+    source: LabelledSet, filename: str, rows: Sequence[Mapping[str, Any]]
+) -> Iterator[LabelledReply]:
+    for number, row in enumerate(rows, start=1):
+        try:
+            found = source.reply({**row, "file": Path(filename).stem})
+        except KeyError as error:
+            raise RimError(
+                f"{filename}, row {number}: no column {error}; there are {sorted(map(str, row))}. {source.about}"
+            ) from None
+        except ValidationError as error:
+            first = error.errors()[0]
+            problem = f"{first['loc'][0]}: {first['msg']} (given: {first['input']!r:.40})"
+            raise RimError(f"{filename}, row {number}: {problem}. {source.about}") from None
+        except (ValueError, TypeError, IndexError) as error:
+            raise RimError(f"{filename}, row {number}: {error}. {source.about}") from None
+        if found is not None:
+            yield found
+
+
+def _csv(raw: bytes) -> list[dict[str, Any]]:
+    return list(csv.DictReader(io.StringIO(raw.decode("utf-8-sig"), newline="")))
+
+
+def _jsonl(raw: bytes) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in raw.decode("utf-8").splitlines() if line.strip()]
+
+
+def _by_behaviour(raw: bytes) -> list[dict[str, Any]]:
+    by_id = json.loads(raw)
+    return [{"behavior_id": key, **row} for key, rows in by_id.items() for row in rows]
+
+
+def _yes(value: object) -> bool | None:
+    word = str(value).strip().casefold()
+    if word in _TRUE:
+        return True
+    return False if word in _FALSE else None
+
+
+def _xstest(row: Mapping[str, Any]) -> LabelledReply | None:
+    label = str(row["final_label"]).strip()[2:]
+    if label not in ("full_compliance", "full_refusal", "partial_refusal"):
+        return None
+    # The labels say whether the reply refuses, for safe and unsafe prompts alike.
+    case = Case(prompt_text=row["prompt"], kind="benign", answer=row["completion"] or "")
+    model = (
+        str(row["file"]).removeprefix("xstest_human_labels_").removeprefix("xstest_v2_completions_")
+    )
+    return LabelledReply(case, label != "full_compliance", model, "no_think", label)
+
+
+def _jbb(row: Mapping[str, Any]) -> LabelledReply | None:
+    human = _yes(row["human_majority"])
+    case = Case(prompt_text=row["goal"], kind="harmful", answer=row["target_response"] or "")
+    return None if human is None else LabelledReply(case, human, "unnamed", "no_think")
+
+
+def _qwen3guard(row: Mapping[str, Any]) -> LabelledReply | None:
+    from rim_eval.thinking import split_trace
+
+    human = _yes(row["label"])
+    request, reply = (_last(row["message"], role) for role in ("user", "assistant"))
+    split = split_trace(reply)
+    case = Case(prompt_text=request, kind="harmful", answer=split.answer, trace=split.trace)
+    mode: ReplyMode = "think" if split.trace else "no_think"
+    return (
+        None
+        if human is None
+        else LabelledReply(case, human, str(row.get("source") or "unnamed"), mode)
+    )
+
+
+def _last(messages: Iterable[Mapping[str, Any]], role: str) -> str:
+    return [str(message["content"]) for message in messages if message["role"] == role][-1]
+
+
+def _harmbench(row: Mapping[str, Any]) -> LabelledReply | None:
+    votes = [_yes(row[key]) for key in row if str(key).startswith("human_")]
+    cast = [vote for vote in votes if vote is not None]
+    if not cast or sum(cast) * 2 == len(cast):
+        return None
+    case = Case(prompt_text=row["test_case"], kind="harmful", answer=row["generation"] or "")
+    return LabelledReply(
+        case, sum(cast) * 2 > len(cast), str(row.get("model") or "unnamed"), "no_think"
+    )
+
+
+def _own(row: Mapping[str, Any]) -> LabelledReply | None:
+    human = _yes(row["label"])
+    mode = _MODES.get(row.get("mode") or "unknown")
+    if mode is None:
+        raise ValueError(f"mode is {row['mode']!r}, not one of {', '.join(_MODES)}")
+    case = Case(
+        prompt_text=row["prompt"],
+        answer=row["answer"] or "",
+        trace=row.get("trace") or None,
+        context=row.get("context") or None,
+        kind=row.get("kind") or "harmful",
+    )
+    return (
+        None if human is None else LabelledReply(case, human, row.get("model") or row["file"], mode)
+    )
+
+
+LABELLED_SETS: Final[dict[str, LabelledSet]] = {
+    "xstest": LabelledSet(
+        event="refused",
+        about="XSTest replies of five models (CC-BY-4.0): columns prompt, completion, final_label.",
+        hub=None,
+        github="paul-rottger/exaggerated-safety/a3bb396ddc1939c6f264f17b7cf5b7a5d82833de",
+        files=tuple(
+            f"model_completions/xstest_v2_completions_{model}.csv"
+            for model in ("gpt4", "llama2new", "llama2orig", "mistralguard", "mistralinstruct")
+        ),
+        read=_csv,
+        reply=_xstest,
+    ),
+    "jailbreakbench": LabelledSet(
+        event="misaligned",
+        about="JailbreakBench judge comparison (MIT): columns goal, target_response, human_majority.",
+        hub="JailbreakBench/JBB-Behaviors",
+        github=None,
+        files=("data/judge-comparison.csv",),
+        read=_csv,
+        reply=_jbb,
+    ),
+    "qwen3guardtest": LabelledSet(
+        event="misaligned",
+        about="Qwen3GuardTest, thinking (CC-BY-NC-4.0): JSON lines with message, label, source.",
+        hub="Qwen/Qwen3GuardTest",
+        github=None,
+        files=("thinking.jsonl",),
+        read=_jsonl,
+        reply=_qwen3guard,
+    ),
+    "harmbench": LabelledSet(
+        event="misaligned",
+        about="HarmBench validation (MIT): behaviours with test_case, generation, human_0 ...",
+        hub=None,
+        github="centerforaisafety/HarmBench/main",
+        files=("data/classifier_val_sets/text_behaviors_val_set.json",),
+        read=_by_behaviour,
+        reply=_harmbench,
+    ),
+    "csv": LabelledSet(
+        event="misaligned",
+        about=(
+            "A CSV of your own: columns prompt, answer, label (true or false: the event happened), "
+            "and, if known, trace, context, kind (harmful or benign), model, mode (think or no_think)."
+        ),
+        hub=None,
+        github=None,
+        files=(),
+        read=_csv,
+        reply=_own,
+    ),
+}
+"""Human-labelled sets by name, and `csv` for a user's own file."""
