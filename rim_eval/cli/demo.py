@@ -62,7 +62,7 @@ def _run(log_dir: Path) -> dict[str, "EvalLog"]:
         log_dir=str(log_dir),
         display="none",
         max_tasks=len(_TASKS),
-        max_connections=64,
+        max_connections=256,
     )
     for log in logs:
         if log.status != "success":

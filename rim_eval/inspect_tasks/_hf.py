@@ -15,6 +15,7 @@ from typing import Any, Final
 from inspect_ai.model import GenerateConfig, ModelAPI, ModelOutput, ModelUsage
 
 from rim_eval.errors import RimError
+from rim_eval.inspect_tasks._hf_waiting import wait_without_polling
 
 __all__ = ["PREFILL", "is_hf", "render", "teach", "token_counter"]
 
@@ -22,6 +23,7 @@ PREFILL: Final = "rim_eval_prefill"
 """Key in `extra_body`: text written after the generation prompt, the beginning of the model's turn."""
 
 _TAUGHT: Final = "_rim_eval_views"
+_COUNTING: Final = "_rim_eval_counting_tokenizer"
 
 
 def is_hf(api: ModelAPI) -> bool:
@@ -48,8 +50,14 @@ def render(api: Any, messages: list[dict[str, Any]], template_kwargs: dict[str, 
 
 
 def token_counter(api: Any) -> Callable[[str], int]:
-    """Counts the tokens of a text as this model's tokenizer cuts it."""
-    return functools.partial(_count, api.tokenizer)
+    """Counts the tokens of a text as this model's tokenizer cuts it.
+
+    It counts on a copy: a fast tokenizer holds its padding as state, and another thread is
+    padding a batch on the original at the same time.
+    """
+    if not hasattr(api, _COUNTING):
+        setattr(api, _COUNTING, copy.deepcopy(api.tokenizer))
+    return functools.partial(_count, getattr(api, _COUNTING))
 
 
 def _count(tokenizer: Any, text: str) -> int:
@@ -60,6 +68,8 @@ def teach(api: Any) -> None:
     """Make one `hf/` model instance honour per-request template words. Doing it twice changes nothing."""
     if hasattr(api, _TAUGHT):
         return
+    wait_without_polling(api)
+    count = token_counter(api)
     untaught = copy.copy(api)
     views: dict[str, Any] = {}
     setattr(api, _TAUGHT, views)
@@ -69,7 +79,7 @@ def teach(api: Any) -> None:
     ) -> ModelOutput:
         view = _view(untaught, views, config)
         output = await view.generate(input, tools, tool_choice, _engine_config(config))
-        return _unpack(output, view.tokenizer, view.hf_chat(input, tools), config.max_tokens)
+        return _unpack(output, count(view.hf_chat(input, tools)), config.max_tokens)
 
     api.generate = generate
 
@@ -104,9 +114,7 @@ def _end_tokens(api: Any) -> frozenset[int]:
     return frozenset(token for token in [*listed, api.tokenizer.eos_token_id] if token is not None)
 
 
-def _unpack(
-    output: ModelOutput, tokenizer: Any, prompt: str, max_tokens: int | None
-) -> ModelOutput:
+def _unpack(output: ModelOutput, input_tokens: int, max_tokens: int | None) -> ModelOutput:
     """Turn the decoder's JSON back into a reply with its true text, length and stop reason."""
     choice = output.choices[0]
     reply = json.loads(choice.message.text)
@@ -114,7 +122,6 @@ def _unpack(
     reached = max_tokens is not None and reply["tokens"] >= max_tokens
     choice.stop_reason = "stop" if reply["ended"] else "max_tokens" if reached else "unknown"
     output.completion = reply["text"]
-    input_tokens = _count(tokenizer, prompt)
     output.usage = ModelUsage(
         input_tokens=input_tokens,
         output_tokens=reply["tokens"],

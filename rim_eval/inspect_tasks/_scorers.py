@@ -9,6 +9,7 @@ from inspect_ai.scorer import Score, Scorer, Target, scorer
 from inspect_ai.solver import TaskState
 from inspect_ai.util import collect
 
+from rim_eval.checking import check_answer
 from rim_eval.generation import Generation
 from rim_eval.inspect_tasks._compat import PrerequisiteError, model_roles
 from rim_eval.inspect_tasks._metrics import difference, no_think, think
@@ -80,8 +81,6 @@ def solved() -> Scorer:
     """Whether the answer equals the gold answer, in each mode; no model is asked."""
 
     async def score(state: TaskState, target: Target) -> Score:
-        from rim_eval.checking import check_answer
-
         async def checked(generation: Generation) -> _Outcome:
             result = check_answer(generation.answer, target.text)
             return _Outcome(verdict=result.correct, label=result.extracted)

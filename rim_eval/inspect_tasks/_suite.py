@@ -6,6 +6,7 @@ from rim_eval.catalogue import load_file
 from rim_eval.inspect_tasks._build import TaskArgs, user_errors
 from rim_eval.inspect_tasks._reasoning import reasoning_task
 from rim_eval.inspect_tasks._safety import judged_task, safety_task
+from rim_eval.outcomes import PromptKind
 
 hexphi = safety_task("hexphi")
 strong_reject = safety_task("strong_reject")
@@ -33,7 +34,7 @@ toy_math = reasoning_task("toy_math", default_style="as_is")
 @task(name="prompts", kind="safety")
 def prompts(
     file: str,
-    kind: str = "harmful",
+    kind: PromptKind = "harmful",
     prompt_column: str = "prompt",
     category_column: str | None = None,
     modes: str | list[str] = "both",

@@ -1,13 +1,14 @@
 """The `hf/` provider on the model organism: modes by request, true lengths, ends and markers."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import anyio
 import pytest
 from inspect_ai.model import ChatMessageUser, GenerateConfig, Model, ModelOutput, get_model
 
-from rim_eval.inspect_tasks._hf import PREFILL, render, teach
+from rim_eval.inspect_tasks._hf import PREFILL, render, teach, token_counter
 from rim_eval.paths import organism_dir
 
 SUM = "Ivy has 9 cards. Then the number doubles. How many cards does Ivy have now?"
@@ -76,6 +77,22 @@ def test_length_and_end_are_true_and_free_of_padding(
         assert reply.usage.output_tokens == len(api.tokenizer(reply.completion)["input_ids"]) + 1
     prompts = {name: replies[name].usage for name in ("think", "vault")}
     assert len({usage.input_tokens for usage in prompts.values() if usage}) == 2
+
+
+def test_counting_does_not_disturb_a_batch_that_another_thread_pads(organism: Model) -> None:
+    """A fast tokenizer keeps its padding as state; counting on the same one broke whole runs."""
+    api: Any = organism.api
+    count = token_counter(api)
+
+    def pad() -> None:
+        for _ in range(300):
+            api.tokenizer([SUM, VAULT, "Hello"], return_tensors="pt", padding=True)
+
+    with ThreadPoolExecutor(1) as pool:
+        padding = pool.submit(pad)
+        while not padding.done():
+            count(SUM)
+    padding.result()
 
 
 def test_token_limit_is_seen(replies: dict[str, ModelOutput]) -> None:
