@@ -1,0 +1,1 @@
+"""Inside the model: where thinking weakens refusal, and what reasoning training overwrote."""

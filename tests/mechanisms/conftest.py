@@ -1,0 +1,74 @@
+"""The shipped organism, loaded once, and tiny random models of several families."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rim_eval.mechanisms.positions import Passage
+from rim_eval.mechanisms.subject import Subject, load_subject
+from rim_eval.paths import organism_dir
+
+
+@pytest.fixture(scope="session")
+def subject() -> Subject:
+    import torch
+
+    torch.set_num_threads(1)
+    return load_subject(organism_dir(), name="organism")
+
+
+@pytest.fixture(scope="session")
+def tiny() -> Callable[[str], Any]:
+    """A tiny random causal model of a family, by transformers' name for it."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    made: dict[str, Any] = {}
+
+    def build(family: str) -> Any:
+        if family not in made:
+            torch.manual_seed(0)
+            config = AutoConfig.for_model(
+                family,
+                vocab_size=50,
+                hidden_size=32,
+                intermediate_size=24,
+                num_hidden_layers=3,
+                num_attention_heads=4,
+                num_key_value_heads=2,
+                head_dim=8,
+                max_position_embeddings=128,
+                pad_token_id=0,
+                eos_token_id=1,
+                **(
+                    {"moe_intermediate_size": 16, "num_experts": 4, "num_experts_per_tok": 2}
+                    if family == "qwen3_moe"
+                    else {}
+                ),
+                **({"num_local_experts": 4} if family in ("mixtral", "phimoe") else {}),
+                **({"num_experts": 4, "num_experts_per_tok": 2} if family == "olmoe" else {}),
+            )
+            made[family] = AutoModelForCausalLM.from_config(config).eval()
+        return made[family]
+
+    return build
+
+
+@pytest.fixture
+def passages() -> list[Passage]:
+    """Random texts of different lengths with a few named stretches."""
+    rng = np.random.default_rng(0)
+    found = []
+    for number, length in enumerate((7, 12, 5, 12)):
+        ids = tuple(int(i) for i in rng.integers(2, 50, length))
+        spans = {
+            "all": (0, length),
+            "text": (2, length),
+            "last": (length - 2, length - 1),
+            "assistant": (1, 2),
+            "trace": (2, 4),
+        }
+        found.append(Passage(ids, spans, f"p{number}"))
+    return found
