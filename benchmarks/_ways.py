@@ -137,7 +137,7 @@ def _load(way: str) -> None:
     if way == "bare":
         import httpx  # noqa: F401
     else:
-        import inspect_ai.model  # noqa: F401
+        import inspect_ai.model
         import inspect_ai.scorer  # noqa: F401
         import openai  # noqa: F401
 

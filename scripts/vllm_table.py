@@ -119,7 +119,7 @@ def _environment(way: Way, folder: Path) -> dict[str, str]:
 def _read(file: Path, seconds: float) -> Run:
     log = read_eval_log(str(file))
     if log.status != "success":
-        raise SystemExit(f"{file}: {log.status} {log.error}")
+        raise SystemExit(f"{file}: {log.status} {log.error and log.error.message}")
     rows = from_inspect_log(log)
     texts = {}
     for sample in log.samples or []:

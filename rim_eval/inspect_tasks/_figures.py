@@ -53,12 +53,8 @@ def figures_of(scores: Sequence[SampleScore]) -> dict[PromptKind, Summary]:
     Args:
         scores: One task's scores, each with the observations that the scorers left in its metadata.
     """
-    arms = [
-        (mode, score.score.metadata[mode])
-        for score in scores
-        for mode in MODES
-        if mode in (score.score.metadata or {})
-    ]
+    metadata = [score.score.metadata or {} for score in scores]
+    arms = [(mode, about[mode]) for about in metadata for mode in MODES if mode in about]
     if not arms:
         return {}
     task = id(arms[0][1])

@@ -7,7 +7,8 @@ from inspect_ai.scorer import SampleScore, Score
 
 from rim_eval.inspect_tasks import _figures
 from rim_eval.inspect_tasks._metrics import difference, no_think, think
-from rim_eval.observations import Observation
+from rim_eval.observations import Observation, rows_of_score
+from rim_eval.summary import summarise
 
 METRICS = [difference(), think(), no_think()]
 
@@ -34,7 +35,7 @@ def scores(count: int) -> list[SampleScore]:
 def figures(given: list[SampleScore]) -> dict[str, float]:
     found: dict[str, float] = {}
     for metric in METRICS:
-        found |= metric(given)  # type: ignore[arg-type, operator]
+        found |= metric(given)  # type: ignore[arg-type]
     return found
 
 
@@ -42,11 +43,10 @@ def figures(given: list[SampleScore]) -> dict[str, float]:
 def work(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     """How many rows were read and summaries computed."""
     counted = {"rows": 0, "summaries": 0}
-    rows, summarise = _figures.rows_of_score, _figures.summarise
 
     def counting_rows(metadata: Any) -> Any:
         counted["rows"] += 1
-        return rows(metadata)
+        return rows_of_score(metadata)
 
     def counting_summarise(given: list[Observation]) -> Any:
         counted["summaries"] += 1
