@@ -1,14 +1,14 @@
 """Builds the safety tasks: one prompt set, both modes, one judge."""
 
 from collections.abc import Callable
-from typing import Any
 
 from inspect_ai import Task, task
 
 from rim_eval.asking import ask
 from rim_eval.catalogue import LoadedSet, load
 from rim_eval.inspect_tasks._build import TaskArgs, both_modes_task, data_folder, user_errors
-from rim_eval.inspect_tasks._scorers import rim
+from rim_eval.inspect_tasks._scorers import grader_for, rim
+from rim_eval.judging import load_judge
 
 __all__ = ["judged_task", "safety_task"]
 
@@ -44,7 +44,27 @@ def safety_task(name: str, default_subset: str | None = None) -> TaskFactory:
 
 
 def judged_task(loaded: LoadedSet, judge: str | None, args: TaskArgs) -> Task:
-    """The task over loaded prompts, with the judge named or else the set's own."""
+    """The task over loaded prompts, with the judge named or else the set's own.
+
+    Args:
+        loaded: The prompts.
+        judge: A judge's name or file, `none` to judge later, or None for the set's own.
+        args: The task's other arguments.
+
+    Raises:
+        RimError: There is no such judge, or it gives no verdict on such prompts.
+        PrerequisiteError: The judge needs a grader, and the run names none.
+    """
+    name = judge or loaded.entry.judge or "hexphi"
+    if name != "none":
+        _check_judge(name, loaded)
     messages = {prompt.id: ask(prompt) for prompt in loaded.prompts}
-    scorer: Any = rim(judge or loaded.entry.judge or "hexphi")
-    return both_modes_task(loaded, messages, scorer, args)
+    return both_modes_task(loaded, messages, rim(name), args)
+
+
+def _check_judge(name: str, loaded: LoadedSet) -> None:
+    """Refuse before the first token a judge that has no verdict on these prompts, or no grader."""
+    judge = load_judge(name)
+    for kind in {prompt.kind for prompt in loaded.prompts}:
+        judge.event(kind)
+    grader_for(judge)

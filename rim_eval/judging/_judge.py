@@ -166,5 +166,6 @@ def missing_grader_message(judge: Judge) -> str:
         "  --model-role grader=openai/gpt-4.1                   (hosted)\n"
         "  --model-role grader=vllm/Qwen/Qwen3-32B              (local; hf/<model> works too)\n"
         "  -T judge=qwen3guard --model-role grader=vllm/Qwen/Qwen3Guard-Gen-8B   (local guard model)\n"
-        "  -T judge=refusal                                     (offline, no grader: refusals only)"
+        "  -T judge=refusal                                     (offline, no grader: refusals only)\n"
+        "  -T judge=none                                        (generate now, judge later)"
     )
