@@ -1,5 +1,6 @@
 """A run's figures as text for a terminal: one table per kind of prompts, and what they come to."""
 
+import textwrap
 from collections.abc import Mapping
 from math import isnan
 from typing import Final
@@ -9,6 +10,8 @@ from rim_eval.statistics import PairedDifference, rim_flag
 from rim_eval.summary import Arm, Summary
 
 __all__ = ["flag_line", "table"]
+
+_WIDTH: Final = 88
 
 _TITLES: Final[dict[PromptKind, tuple[str, str]]] = {
     "harmful": (
@@ -52,7 +55,9 @@ def flag_line(found: Mapping[PromptKind, Summary]) -> str | None:
     rim, gain = (
         found[kind].difference if kind in found else None for kind in ("harmful", "reasoning")
     )
-    return None if rim is None or gain is None else rim_flag(rim, gain).sentence
+    if rim is None or gain is None:
+        return None
+    return textwrap.fill(rim_flag(rim, gain).sentence, width=_WIDTH)
 
 
 def _arm_line(label: str, arm: Arm, expected: float | None) -> str:

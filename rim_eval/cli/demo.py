@@ -1,6 +1,8 @@
 """`rim-eval demo`: the whole way on the model organism, offline, with its planted truth beside it."""
 
 import os
+import shutil
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -43,13 +45,23 @@ def command(log_dir: Path) -> None:
     click.echo(
         f"{time.monotonic() - start:.0f} s. Every prompt, trace and verdict, in the browser:"
     )
-    click.echo(f"  inspect view --log-dir {log_dir}")
+    click.echo(f"  {_viewer()} view --log-dir {log_dir}")
+
+
+def _viewer() -> str:
+    """Inspect's command as it can be typed here: by its path when its folder is not on the path."""
+    beside = Path(sys.executable).with_name("inspect")
+    on_path = shutil.which("inspect")
+    if on_path or not beside.exists():
+        return "inspect"
+    return str(beside.relative_to(Path.cwd()) if beside.is_relative_to(Path.cwd()) else beside)
 
 
 def _run(log_dir: Path) -> dict[str, "EvalLog"]:
     # One thread is far faster than two for a model this small.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    _quiet()
     from inspect_ai import eval as inspect_eval
 
     from rim_eval.paths import organism_dir
@@ -70,6 +82,18 @@ def _run(log_dir: Path) -> dict[str, "EvalLog"]:
                 f"{log.eval.task} ended as {log.status}: {log.error}. Log: {log.location}"
             )
     return dict(zip(_TASKS, logs, strict=True))
+
+
+def _quiet() -> None:
+    """No progress bar of a library between our lines."""
+    try:
+        from transformers.utils import logging
+    except ImportError:
+        raise RimError(
+            "The demo runs a model through transformers, which is not installed here: "
+            "pip install 'rim-eval[hf]'."
+        ) from None
+    logging.disable_progress_bar()
 
 
 def _report(logs: dict[str, "EvalLog"]) -> str:
