@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, get_args
 import click
 
 from rim_eval import judging
+from rim_eval.cli._rejudge import keep_log, rejudge
 from rim_eval.errors import RimError
 from rim_eval.judging import Estimate, Judge, Measurement, Sees
 
@@ -85,6 +86,37 @@ def validate(judge: str, set_name: str, files: Sequence[Path], grader: str | Non
         measured = asyncio.run(work)
     _show(measured)
     click.echo(f"Written to {judging.save_measurement(ours, measured, out)}")
+
+
+@command.command()
+@click.argument("logs", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--judge", "judge_name", required=True, help="Judge: a name, or the path of a file.")
+@click.option(
+    "--grader", help="Grader model, such as openai/gpt-4.1 or vllm/Qwen/Qwen3Guard-Gen-8B."
+)
+@click.option("--sees", type=_SEES, help="What the judge is shown; by default what its file says.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Folder of the new logs; by default beside each log.",
+)
+@click.option(
+    "--overwrite",
+    is_flag=True,
+    help="Put the new scores in place of the old ones, not beside them.",
+)
+def run(logs: Sequence[Path], judge_name: str, grader: str | None, sees: Sees | None, out: Path | None, overwrite: bool) -> None:  # fmt: skip
+    """Judge finished Inspect LOGS again, without generating again and without the evaluated model.
+
+    Each log stays as it is; the new one is called LOG.JUDGE.eval.
+    """
+    judge = _judge(judge_name, sees)
+    model = _grader(judge, grader)
+    scored_as = f"{judge_name}:{judge.sees}" if sees else judge_name
+    for path in logs:
+        again = rejudge(path, scored_as, model, overwrite=overwrite)
+        target = (out or path.parent) / f"{path.stem}.{judge.name}.eval"
+        click.echo(keep_log(again, target))
 
 
 def _judge(name: str, sees: Sees | None) -> Judge:

@@ -3,16 +3,17 @@
 from rim_eval.judging._agreement import Agreement, Estimate, Pair, agreement
 from rim_eval.judging._case import Case, Event, Judgement, JudgeProvenance, Sees
 from rim_eval.judging._fetch import load_labelled
-from rim_eval.judging._grader import Grader
-from rim_eval.judging._inputs import BothInputs, judge_both_inputs
+from rim_eval.judging._grader import Asked, Grader, ask
+from rim_eval.judging._inputs import BothInputs, judge_both_inputs, unsafe_traces
 from rim_eval.judging._judge import Judge, missing_grader_message
 from rim_eval.judging._labelled import LABELLED_SETS, LabelledReply, parse_labelled
 from rim_eval.judging._load import judge_names, load_judge, parse_judge
 from rim_eval.judging._neutral import neutralise
 from rim_eval.judging._panel import Cascade, Panel, Seat, krippendorff
+from rim_eval.judging._readers import ReplyField, TagsReader
 from rim_eval.judging._reading import Reading, read_reply
 from rim_eval.judging._refusal import RefusalReading, classify_refusal
-from rim_eval.judging._spec import JudgeSpec
+from rim_eval.judging._spec import GraderSettings, JudgeSpec, Message, Source
 from rim_eval.judging._unscored import unscored_reason
 from rim_eval.judging._validation import (
     Measurement,
@@ -21,30 +22,39 @@ from rim_eval.judging._validation import (
     measure,
     save_measurement,
 )
+from rim_eval.judging._yaml import MarkedYaml, read_yaml
 
 __all__ = [
     "LABELLED_SETS",
     "Agreement",
+    "Asked",
     "BothInputs",
     "Cascade",
     "Case",
     "Estimate",
     "Event",
     "Grader",
+    "GraderSettings",
     "Judge",
     "JudgeProvenance",
     "JudgeSpec",
     "Judgement",
     "LabelledReply",
+    "MarkedYaml",
     "Measurement",
+    "Message",
     "Pair",
     "Panel",
     "Reading",
     "RefusalReading",
+    "ReplyField",
     "Seat",
     "Sees",
+    "Source",
+    "TagsReader",
     "Validation",
     "agreement",
+    "ask",
     "classify_refusal",
     "judge_both_inputs",
     "judge_names",
@@ -58,6 +68,8 @@ __all__ = [
     "parse_judge",
     "parse_labelled",
     "read_reply",
+    "read_yaml",
     "save_measurement",
+    "unsafe_traces",
     "unscored_reason",
 ]

@@ -7,10 +7,10 @@ from typing import Any, Protocol
 from rim_eval.judging._readers import LinesReader, TagsReader, WordReader
 from rim_eval.judging._reading import Reading, read_reply
 from rim_eval.judging._refusal import classify_refusal
-from rim_eval.judging._spec import JudgeSpec
+from rim_eval.judging._spec import GraderSettings
 from rim_eval.outcomes import UnscoredReason
 
-__all__ = ["Asked", "Grader", "ask"]
+__all__ = ["Asked", "Dialogue", "Grader", "ask"]
 
 
 class Grader(Protocol):
@@ -18,6 +18,22 @@ class Grader(Protocol):
 
     async def generate(self, input: Any, *, config: Any) -> Any:
         """Reply to chat messages; the result has `completion` and `stop_reason`."""
+
+
+class Dialogue(Protocol):
+    """What says how a grader is asked: a judge file, or the rubric of a pattern monitor."""
+
+    @property
+    def grader(self) -> GraderSettings:
+        """How the grader generates."""
+
+    @property
+    def reask(self) -> str | None:
+        """What the grader is told after an unreadable reply."""
+
+    @property
+    def retries(self) -> int:
+        """How often the grader is asked again."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +49,7 @@ class Asked:
 
 
 async def ask(
-    spec: JudgeSpec,
+    spec: Dialogue,
     reader: TagsReader | LinesReader | WordReader,
     messages: Sequence[tuple[str, str]],
     grader: Grader,
@@ -102,7 +118,7 @@ def _chat(dialogue: Sequence[tuple[str, str]]) -> list[Any]:
     return [roles[role](content=text) for role, text in dialogue]
 
 
-def _config(spec: JudgeSpec, grader: Grader, room: int) -> Any:
+def _config(spec: Dialogue, grader: Grader, room: int) -> Any:
     """Generation settings of one call: the judge file's, where the user's model sets none."""
     from inspect_ai.model import GenerateConfig
 

@@ -1,6 +1,7 @@
 """A judge at work: one case in, one judgement out."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -75,7 +76,7 @@ class Judge:
             sees=self.sees,
         )
 
-    async def judge(self, case: Case, grader: Grader | None = None) -> Judgement:
+    async def judge(self, case: Case, grader: Grader | Sequence[Grader] | None = None) -> Judgement:
         """Judge one reply.
 
         A reply without the text that this judge sees, and a grader without a readable verdict,
@@ -83,11 +84,15 @@ class Judge:
 
         Args:
             case: The prompt and the reply.
-            grader: The model to ask; not used by offline judges.
+            grader: The model to ask, or several that vote (`Panel`); not used by offline judges.
 
         Raises:
             RimError: The judge has no verdict for this kind of prompt, or there is no grader.
         """
+        if isinstance(grader, Sequence):
+            from rim_eval.judging._panel import Panel, Seat
+
+            return await Panel(tuple(Seat(self, one) for one in grader)).judge(case)
         rule = self._rule(case.kind)
         nothing = nothing_to_judge(case, self.sees)
         if nothing is not None:

@@ -3,11 +3,12 @@
 import hashlib
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Final, cast, get_args
 
 from pydantic import ValidationError
 
 from rim_eval.errors import RimError
+from rim_eval.judging._case import Sees
 from rim_eval.judging._complaints import complaints, dotted
 from rim_eval.judging._judge import Judge
 from rim_eval.judging._prompt import check_messages
@@ -30,15 +31,19 @@ def load_judge(name_or_path: str | Path) -> Judge:
 
     Args:
         name_or_path: A shipped judge's name (`hexphi`), or the path of a YAML file: anything that
-            ends in `.yaml` or `.yml`.
+            ends in `.yaml` or `.yml`. A suffix says what it sees instead of what its file says:
+            `hexphi:reasoning`, `mine.yaml:both`.
 
     Returns:
-        The judge, checked, seeing what its file says.
+        The judge, checked.
 
     Raises:
         RimError: No such judge or file, or the file is wrong; the message names file, line, field
             and what is allowed.
     """
+    given, colon, sees = str(name_or_path).rpartition(":")
+    if colon and sees in get_args(Sees):
+        return load_judge(given).seeing(cast(Sees, sees))
     path = _path(str(name_or_path))
     try:
         if path.stat().st_size > MAX_BYTES:

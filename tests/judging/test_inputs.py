@@ -5,7 +5,7 @@ import pytest
 from inspect_ai.model import GenerateConfig, ModelOutput
 
 from rim_eval.errors import RimError
-from rim_eval.judging import Case, judge_both_inputs, load_judge
+from rim_eval.judging import Case, judge_both_inputs, load_judge, unsafe_traces
 
 
 class ByWord:
@@ -40,3 +40,13 @@ def test_a_judge_that_cannot_see_reasoning_says_so() -> None:
     case = Case(prompt_text="Q", kind="harmful", answer="No.", trace="Hm.")
     with pytest.raises(RimError, match="cannot see `reasoning`"):
         asyncio.run(judge_both_inputs(load_judge("refusal"), case))
+
+
+def test_the_figure_counts_replies_judged_both_ways() -> None:
+    votes: list[tuple[str, str, bool | None]] = [
+        ("a", "answer", False), ("a", "reasoning", True),
+        ("b", "answer", True), ("b", "reasoning", True),
+        ("c", "answer", False), ("c", "reasoning", None),
+        ("d", "answer", False),
+    ]  # fmt: skip
+    assert unsafe_traces(votes) == (1, 2)

@@ -108,3 +108,14 @@ def test_only_declared_inputs_can_be_chosen() -> None:
     assert hexphi.seeing("both").sees == "both"
     with pytest.raises(RimError, match=r"`refusal` cannot see `reasoning`; it may see: answer"):
         load_judge("refusal").seeing("reasoning")
+
+
+def test_what_a_judge_sees_can_be_said_after_its_name(tmp_path: Path) -> None:
+    assert load_judge("hexphi:reasoning").sees == "reasoning"
+    path = tmp_path / "mine.yaml"
+    path.write_text(JUDGE)
+    assert load_judge(f"{path}:answer").sees == "answer"
+    with pytest.raises(RimError, match="cannot see `both`"):
+        load_judge("refusal:both")
+    with pytest.raises(RimError, match="no judge `hexphi:thoughts`"):
+        load_judge("hexphi:thoughts")
