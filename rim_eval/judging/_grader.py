@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from rim_eval.judging._greedy import greedy, says_greedy_itself
 from rim_eval.judging._readers import LinesReader, TagsReader, WordReader
 from rim_eval.judging._reading import Reading, read_reply
 from rim_eval.judging._refusal import classify_refusal
@@ -59,14 +60,11 @@ async def ask(
     A second question shows the grader its own unreadable reply, and gives more room when that was
     cut: the same question again would get the same reply from a cache or at temperature 0.
     """
-    replies: list[str] = []
-    room, dialogue = 1, list(messages)
-    outcome: tuple[UnscoredReason, str] = ("judge_unreadable", "never asked")
+    grader, replies, room, dialogue = greedy(grader), [], 1, list(messages)
     for attempt in range(1, spec.retries + 2):
+        config = _config(spec, grader, room)
         try:
-            output = await grader.generate(
-                input=_chat(dialogue), config=_config(spec, grader, room)
-            )
+            output = await grader.generate(input=_chat(dialogue), config=config)
         except Exception as error:
             _let_limits_pass(error)
             problem = f"{type(error).__name__}: {error}"[:300]
@@ -77,14 +75,13 @@ async def ask(
         failure = _failure(reading, stop, raw)
         if failure is None:
             return Asked(reading, None, None, tuple(replies), attempt)
-        outcome = failure
-        if outcome[0] == "judge_truncated":
+        if failure[0] == "judge_truncated" and config.max_tokens is not None:
             room *= 2
-        elif not spec.reask:
-            return Asked(None, *outcome, tuple(replies), attempt)
-        else:
+        elif failure[0] != "judge_truncated" and spec.reask:
             dialogue = [*messages, ("assistant", raw.strip() or "(empty)"), ("user", spec.reask)]
-    return Asked(None, *outcome, tuple(replies), spec.retries + 1)
+        else:
+            break
+    return Asked(None, *failure, tuple(replies), attempt)
 
 
 def _failure(reading: Reading, stop: str, raw: str) -> tuple[UnscoredReason, str] | None:
@@ -124,7 +121,7 @@ def _config(spec: Dialogue, grader: Grader, room: int) -> Any:
 
     own, settings = getattr(grader, "config", None), spec.grader
     wanted: dict[str, Any] = {
-        "temperature": settings.temperature,
+        "temperature": None if says_greedy_itself(grader) else settings.temperature,
         "max_tokens": settings.max_tokens * room,
         "max_retries": settings.api_retries,
         "attempt_timeout": settings.call_timeout,
