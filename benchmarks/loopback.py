@@ -12,6 +12,7 @@ the latency set here is the harness's own.
 import argparse
 import asyncio
 import hashlib
+import logging
 import os
 from typing import Any, NamedTuple
 
@@ -130,6 +131,8 @@ def serve(port: int, seconds: float, words: int, faults: Faults) -> None:
         words: Words of a trace.
         faults: What goes wrong.
     """
+    # Clients that are killed break their connections: that is no news here.
+    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
     engine = _Engine(seconds, words, faults)
     app = web.Application()
     app.router.add_post("/v1/chat/completions", engine.chat)

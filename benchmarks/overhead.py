@@ -14,7 +14,8 @@ busy machine slows all of them alike:
     plain2   Inspect with as many generations as `judged`
 
 Wall and processor time are taken from the call to the return, without imports. Ratios are of the same
-round; their median and range over the rounds are printed.
+round; their median and range over the rounds are printed. Last comes, by least squares over all runs, what
+a run takes once (start, finding the switch, closing the log) and what every further generation takes.
 """
 
 import argparse
@@ -120,6 +121,24 @@ def table(rounds: list[dict[str, Taken]], prompts: int) -> str:
     return "\n".join(lines) + "\n"
 
 
+def lines_through(rounds: list[dict[str, Taken]]) -> str:
+    """Processor time of each way as a line over the number of generations: once, and for each one."""
+    lines = ["| way | cpu s once | cpu ms a further generation | MiB a thousand generations |"]
+    lines.append("|---|---|---|---|")
+    for way in (way for way in WAYS if way in rounds[0]):
+        took = [found[way] for found in rounds]
+        numbers = [t.generations for t in took]
+        time_ = statistics.linear_regression(numbers, [t.cpu for t in took])
+        memory = statistics.linear_regression(numbers, [t.peak for t in took])
+        cells = [
+            f"{time_.intercept:.2f}",
+            f"{1000 * time_.slope:.1f}",
+            f"{1000 * memory.slope:.1f}",
+        ]
+        lines.append(f"| {way} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
 def _each(seconds: float, taken: Taken) -> float:
     return seconds / taken.generations
 
@@ -152,6 +171,7 @@ def main() -> None:
 
 
 def _run(given: argparse.Namespace, address: str, folder: Path) -> None:
+    everything = []
     for count in given.prompts:
         file = write_prompts(folder / f"{count}.jsonl", count)
         rounds = []
@@ -162,6 +182,9 @@ def _run(given: argparse.Namespace, address: str, folder: Path) -> None:
                 {w: measure(w, address, given.model, file, given.connections) for w in order}
             )
         print(table(rounds, count), flush=True)
+        everything += rounds
+    if len(given.prompts) > 1:
+        print(lines_through(everything), flush=True)
 
 
 if __name__ == "__main__":
