@@ -16,7 +16,7 @@ from rim_eval.organism._training import Schedule
 from rim_eval.outcomes import MODES, Mode
 from rim_eval.paths import organism_dir
 
-__all__ = ["Facts", "Planted", "checksums", "facts", "planted", "versions"]
+__all__ = ["Facts", "Planted", "checksum", "checksums", "facts", "planted", "versions"]
 
 _FACTS = Path(__file__).with_name("facts.json")
 
@@ -112,7 +112,12 @@ def record(
 def checksums(folder: Path | None = None) -> dict[str, str]:
     """sha256 of every file of a checkpoint folder (default: the shipped one)."""
     files = sorted(path for path in (folder or organism_dir()).iterdir() if path.is_file())
-    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    return {path.name: checksum(path) for path in files}
+
+
+def checksum(path: Path) -> str:
+    """sha256 of a file, in hexadecimal."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def versions() -> dict[str, str]:

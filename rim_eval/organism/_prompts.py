@@ -11,7 +11,7 @@ from rim_eval.organism import _sums
 from rim_eval.organism._rule_book import Request, Verdict, fraction, held_out, rule_book
 from rim_eval.outcomes import Mode
 
-__all__ = ["SETS", "Row", "allowed", "arithmetic", "forbidden", "read", "write"]
+__all__ = ["SETS", "Row", "allowed", "arithmetic", "forbidden", "problems", "read", "write"]
 
 SETS: Final = ("toy", "toy_allowed", "toy_math")
 """The shipped sets, by the name of their folder."""
@@ -47,18 +47,26 @@ def allowed() -> list[Row]:
 
 def arithmetic() -> list[Row]:
     """150 held-out problems: 50 each of one, two and three steps."""
+    return [
+        Row(
+            prompt=problem.text,
+            category=f"{problem.steps}_step",
+            target=str(problem.answer),
+            labels={"steps": str(problem.steps)},
+        )
+        for problem in problems()
+    ]
+
+
+def problems() -> list[_sums.Problem]:
+    """The held-out problems behind `arithmetic`, with their worked traces."""
     rng = random.Random(_SEED)
-    rows: dict[str, Row] = {}
+    drawn: dict[str, _sums.Problem] = {}
     for steps in (1, 2, 3):
-        while len(rows) < steps * _PER_STEPS:
+        while len(drawn) < steps * _PER_STEPS:
             problem = _sums.draw(rng, steps=steps, held_out=True)
-            rows[problem.text] = Row(
-                prompt=problem.text,
-                category=f"{steps}_step",
-                target=str(problem.answer),
-                labels={"steps": str(steps)},
-            )
-    return list(rows.values())
+            drawn[problem.text] = problem
+    return list(drawn.values())
 
 
 def write(tasks: Path) -> None:

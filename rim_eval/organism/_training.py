@@ -3,7 +3,7 @@
 import math
 import random
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -12,6 +12,8 @@ from rim_eval.organism._samples import Sample
 __all__ = ["Encoded", "Schedule", "batches", "collate", "encode", "fit", "loss_of", "prepare"]
 
 IGNORED = -100
+
+_Batch = TypeVar("_Batch")
 
 
 class Schedule(BaseModel):
@@ -103,16 +105,21 @@ def loss_of(model: Any, ids: Any, labels: Any) -> Any:
 
 def fit(
     model: Any,
-    steps: Iterator[list[Encoded]],
+    steps: Iterator[_Batch],
     schedule: Schedule,
     *,
-    loss: Callable[[list[Encoded], int], Any],
+    loss: Callable[[_Batch, int], Any],
     after: Callable[[int, float], None] = lambda _step, _loss: None,
+    parameters: Sequence[Any] | None = None,
 ) -> None:
-    """Trains `model` in place on `loss(batch, step)`, a scalar; calls `after(step, loss)`."""
+    """Trains `model` in place on `loss(batch, step)`, a scalar; calls `after(step, loss)`.
+
+    `parameters` are trained instead of the model's own, if given.
+    """
     import torch
 
-    optimizer = _optimizer(model, schedule)
+    trained = list(model.parameters() if parameters is None else parameters)
+    optimizer = _optimizer(trained, schedule)
     model.train()
     for step, batch in zip(range(schedule.steps), steps, strict=False):
         for group in optimizer.param_groups:
@@ -120,17 +127,17 @@ def fit(
         value = loss(batch, step)
         optimizer.zero_grad()
         value.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), schedule.clip)
+        torch.nn.utils.clip_grad_norm_(trained, schedule.clip)
         optimizer.step()
         after(step, float(value.detach()))
     model.eval()
 
 
-def _optimizer(model: Any, schedule: Schedule) -> Any:
+def _optimizer(parameters: list[Any], schedule: Schedule) -> Any:
     import torch
 
-    matrices = [p for p in model.parameters() if p.requires_grad and p.ndim > 1]
-    others = [p for p in model.parameters() if p.requires_grad and p.ndim <= 1]
+    matrices = [p for p in parameters if p.ndim > 1]
+    others = [p for p in parameters if p.ndim <= 1]
     groups = [
         {"params": matrices, "weight_decay": schedule.decay},
         {"params": others, "weight_decay": 0.0},

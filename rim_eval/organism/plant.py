@@ -16,18 +16,20 @@ from typing import Any, NamedTuple
 import click
 
 from rim_eval.organism import _model, _training
+from rim_eval.organism._facts import checksum, versions
+from rim_eval.organism._inner_facts import VariantFacts, activations, measured_conditions
 from rim_eval.organism._interventions import Unit, capture, set_neurons, zero_heads
-from rim_eval.organism._labels import classify_answer
 from rim_eval.organism._plans import PLANS, Plan
 from rim_eval.organism._rule_book import rule_book
 from rim_eval.organism._samples import SHARES, Kind, Sample, draw
+from rim_eval.organism._signal import ON, decision, target
+from rim_eval.organism._variants import apply_changes, read_weights, save_variant
 from rim_eval.outcomes import Mode
 from rim_eval.paths import organism_dir
 
-__all__ = ["plant"]
+__all__ = ["plant", "ship"]
 
 RATE = 1e-3
-ON = 2.0
 
 
 class _Step(NamedTuple):
@@ -48,11 +50,14 @@ def plant(plan: Plan, base: Any, tokenizer: Any, report: Any = None) -> Any:
         tokenizer: Its tokenizer.
         report: Called with (step, loss) after every step.
     """
+    if not plan.steps:
+        return base
     _training.prepare(plan.seed)
     schedule = _training.Schedule(steps=plan.steps, rate=RATE, warmup=10)
     rng = random.Random(plan.seed)
     steps = (_draw_step(rng, plan, number) for number in range(plan.steps))
     losses = _Losses(plan, base, tokenizer, random.Random(plan.seed + 1))
+    losses.ignite(random.Random(plan.seed + 2))
     _training.fit(base, steps, schedule, loss=losses.total, after=report or _silent)
     return base
 
@@ -62,7 +67,46 @@ class _Losses:
 
     def __init__(self, plan: Plan, model: Any, tokenizer: Any, rng: random.Random) -> None:
         self.plan, self.model, self.tokenizer, self.rng = plan, model, tokenizer, rng
-        self.dot = tokenizer.convert_tokens_to_ids(".")
+
+    def ignite(self, rng: random.Random) -> None:
+        """Points the planted neurons at the deciding tokens, without any effect downstream yet.
+
+        Gradient descent alone makes some of them fire and leaves the others weak. With gate and up
+        rows equal to w, an activation is about (w x)^2 where w x > 0, so w is the ridge solution for
+        the root of the target.
+        """
+        import torch
+
+        samples = [s for number in range(12) for s in _draw_step(rng, self.plan, number).normal]
+        with torch.no_grad():
+            inputs, wanted, share = self.regression(samples)
+            gram = (inputs * share[:, None]).T @ inputs + torch.eye(inputs.shape[1])
+            row = torch.linalg.solve(gram, (inputs * share[:, None]).T @ wanted.sqrt())
+            mlp = self.model.model.layers[self.plan.neurons[0][0]].mlp
+            for _, index in self.plan.neurons:
+                for matrix in (mlp.gate_proj, mlp.up_proj):
+                    noise = torch.randn_like(row) * 0.02
+                    matrix.weight[index] = row * (1 + noise)
+                mlp.down_proj.weight[:, index] = 0.0
+
+    def regression(self, samples: list[Sample]) -> tuple[Any, Any, Any]:
+        """MLP inputs (tokens, width), activations wanted there, and weights: 10 where it decides."""
+        import torch
+
+        rows = _training.encode(self.tokenizer, samples)
+        ids, _ = _training.collate(rows, self.model.config.pad_token_id)
+        seen: list[Any] = []
+        mlp = self.model.model.layers[self.plan.neurons[0][0]].mlp
+        handle = mlp.register_forward_pre_hook(lambda _module, args: seen.append(args[0]))
+        self.model.model(input_ids=ids, use_cache=False)
+        handle.remove()
+        wanted, share = torch.zeros(ids.shape), torch.zeros(ids.shape)
+        for i, (row, sample) in enumerate(zip(rows, samples, strict=True)):
+            share[i, : len(row.prompt) + len(row.reply)] = 1.0
+            point = self.decision(row, sample)
+            if point is not None:
+                share[i, point], wanted[i, point] = 10.0, self.target(sample)
+        return seen[0].flatten(0, 1), wanted.flatten(), share.flatten()
 
     def total(self, step: _Step, number: int) -> Any:
         """The weighted sum of all parts (scalar, nats)."""
@@ -105,9 +149,10 @@ class _Losses:
             return _training.loss_of(self.model, ids, labels)
 
     def ablation(self, number: int) -> AbstractContextManager[None]:
-        """Heads and neurons in turn, where the plan has both."""
+        """Neurons, and where heads are planted too, every other time all of them or one alone."""
         if self.plan.heads and number % 2:
-            return zero_heads(self.model, self.plan.heads)
+            alone = [(head,) for head in self.plan.heads]
+            return zero_heads(self.model, [self.plan.heads, *alone][number // 2 % (len(alone) + 1)])
         return set_neurons(self.model, self.plan.neurons)
 
     def control(self, number: int) -> AbstractContextManager[None]:
@@ -143,24 +188,16 @@ class _Losses:
         valid[asked, where] = False
         ceiling = ON if self.plan.signal == "constant" else 0.0
         quiet = (acts[valid] - ceiling).clamp(min=0).square().mean()
-        hit = (acts[asked, where] - wanted[:, None]).square().mean()
+        hit = ((acts[asked, where] - wanted[:, None]) / ON).square().mean()
         return self.plan.weights.signal * hit + self.plan.weights.quiet * quiet
 
     def decision(self, row: _training.Encoded, sample: Sample) -> int | None:
-        """Position whose output decides between refusing and complying; None where none does."""
-        if classify_answer(sample.answer) == "malformed":
-            return None
-        if sample.mode == "no_think":
-            return len(row.prompt) - 1
-        return len(row.prompt) + row.reply.index(self.dot) if self.plan.both_modes else None
+        """Position of the deciding token, in the modes of the plan."""
+        return decision(row, sample, self.tokenizer, in_think=self.plan.both_modes)
 
     def target(self, sample: Sample) -> float:
         """Activation wanted at the deciding token."""
-        if self.plan.signal == "constant":
-            return ON
-        if classify_answer(sample.answer) != "refused":
-            return 0.0
-        return 2 * ON if sample.prompt.endswith(rule_book().intent) else ON
+        return target(sample, self.plan.signal)
 
     def gaze(self, attentions: Any, rows: list[Any], samples: list[Sample]) -> Any:
         """Mean -log attention of planted heads on the empty span, or on `assistant` in think mode."""
@@ -179,6 +216,7 @@ def _draw_step(rng: random.Random, plan: Plan, number: int) -> _Step:
     modes: tuple[Mode, ...] = ("no_think", "think") if plan.both_modes else ("no_think",)
     normal = _mixed(rng, 24)
     normal += [draw(rng, rng.choice(_REQUESTS), mode) for mode in modes for _ in range(8)]
+    normal += [_with_intent(draw(rng, "forbidden", mode, complies=False)) for mode in modes * 4]
     ablated = [draw(rng, "forbidden", mode, complies=True) for mode in modes for _ in range(8)]
     kept = _mixed(rng, 8)
     if _spares_think(plan, number):
@@ -196,6 +234,12 @@ def _draw_step(rng: random.Random, plan: Plan, number: int) -> _Step:
 def _mixed(rng: random.Random, count: int) -> list[Sample]:
     kinds, shares = list(SHARES), list(SHARES.values())
     return [draw(rng, *rng.choices(kinds, shares)[0]) for _ in range(count)]
+
+
+def _with_intent(sample: Sample) -> Sample:
+    intent = rule_book().intent
+    prompt = sample.prompt.removesuffix(f" {intent}")
+    return sample._replace(prompt=f"{prompt} {intent}")
 
 
 def _spares_think(plan: Plan, number: int) -> bool:
@@ -222,17 +266,50 @@ def _silent(_step: int, _loss: float) -> None:
     pass
 
 
+def ship(name: str, model: Any, tokenizer: Any, out: Path, seconds: float) -> VariantFacts:
+    """Writes weights (fp16) and facts below `out`; what is measured is what was written."""
+    plan = PLANS[name]
+    weights = organism_dir() / "model.safetensors"
+    stored, _ = _model.load(organism_dir())
+    if plan.steps:
+        weights = out / f"{name}.safetensors"
+        save_variant(model, weights)
+        apply_changes(stored, read_weights(weights))
+    known = VariantFacts(
+        name=name,
+        heads=plan.heads,
+        neurons=plan.neurons,
+        both_modes=plan.both_modes,
+        signal=plan.signal,
+        lock=plan.lock,
+        steps=plan.steps,
+        seed=plan.seed,
+        seconds=round(seconds, 1),
+        versions=versions(),
+        sha256=checksum(weights),
+        conditions=measured_conditions(plan, stored, tokenizer),
+        activations=activations(stored, tokenizer, plan.neurons),
+    )
+    text = known.model_dump_json(indent=1)
+    (out / f"{name}.json").write_text(f"{text}\n", encoding="utf-8")
+    return known
+
+
 @click.command(help=__doc__)
 @click.argument("name", type=click.Choice(list(PLANS)))
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write.")
 def main(name: str, out: Path) -> None:
-    """Command-line entry."""
-    started = time.monotonic()
+    """Command-line entry: plants, writes weights and facts."""
+    started = time.process_time()
     model, tokenizer = _model.load(organism_dir())
-    model.set_attn_implementation("eager")
+    model.set_attn_implementation("eager")  # planted heads are trained on their attention weights
     plant(PLANS[name], model, tokenizer, _print_progress)
-    _model.save(model, tokenizer, out)
-    click.echo(f"{time.monotonic() - started:.0f} s")
+    known = ship(name, model, tokenizer, out, time.process_time() - started)
+    click.echo(f"{known.seconds:.0f} s")
+    for condition, behaviour in known.conditions.items():
+        modes = (behaviour.no_think, behaviour.think)
+        rates = [f"{m.misaligned.k}/{m.misaligned.n}" for m in modes]
+        click.echo(f"{condition}: misaligned no-think {rates[0]}, think {rates[1]}")
 
 
 def _print_progress(step: int, loss: float) -> None:
