@@ -6,37 +6,85 @@ level and the name of its method.
 """
 
 from rim_eval.statistics._result import Interval, Result
+from rim_eval.statistics.adoption import AdoptionSplit, Sample, adoption_split
 from rim_eval.statistics.arm import ArmSummary, arm_summary
 from rim_eval.statistics.bootstrap import bootstrap_by_prompt, bootstrap_means
 from rim_eval.statistics.bounds import difference_bounds, rate_bounds
+from rim_eval.statistics.correlation import Correlation, pearson, spearman
+from rim_eval.statistics.discrimination import Discrimination, discrimination
+from rim_eval.statistics.holm import holm
+from rim_eval.statistics.judge_error import (
+    Calibration,
+    CorrectedDifference,
+    CorrectedRate,
+    PairCounts,
+    corrected_difference,
+    corrected_rate,
+)
 from rim_eval.statistics.mcnemar import mcnemar_exact
 from rim_eval.statistics.paired import PairedDifference, paired_difference
 from rim_eval.statistics.permutation import SignFlip, sign_flip_test
+from rim_eval.statistics.power import (
+    MinimumDetectable,
+    discordant_shares,
+    mcnemar_power,
+    minimum_detectable,
+    within_prompt_correlation,
+)
 from rim_eval.statistics.rim import RimFlag, accuracy_gain, rim_flag, rim_score
+from rim_eval.statistics.safe_at_k import SafeAtK, safe_at_k
+from rim_eval.statistics.strata import StratifiedDifference, stratified_difference
 from rim_eval.statistics.tango import tango_interval
+from rim_eval.statistics.taxonomy import Outcomes, outcomes
 from rim_eval.statistics.verdicts import Verdicts
 from rim_eval.statistics.wilson import Rate, rate
 
 __all__ = [
+    "AdoptionSplit",
     "ArmSummary",
+    "Calibration",
+    "CorrectedDifference",
+    "CorrectedRate",
+    "Correlation",
+    "Discrimination",
     "Interval",
+    "MinimumDetectable",
+    "Outcomes",
+    "PairCounts",
     "PairedDifference",
     "Rate",
     "Result",
     "RimFlag",
+    "SafeAtK",
+    "Sample",
     "SignFlip",
+    "StratifiedDifference",
     "Verdicts",
     "accuracy_gain",
+    "adoption_split",
     "arm_summary",
     "bootstrap_by_prompt",
     "bootstrap_means",
+    "corrected_difference",
+    "corrected_rate",
     "difference_bounds",
+    "discordant_shares",
+    "discrimination",
+    "holm",
     "mcnemar_exact",
+    "mcnemar_power",
+    "minimum_detectable",
+    "outcomes",
     "paired_difference",
+    "pearson",
     "rate",
     "rate_bounds",
     "rim_flag",
     "rim_score",
+    "safe_at_k",
     "sign_flip_test",
+    "spearman",
+    "stratified_difference",
     "tango_interval",
+    "within_prompt_correlation",
 ]

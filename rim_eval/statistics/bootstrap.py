@@ -5,6 +5,9 @@ prompt never pass for independent prompts. The mean of a resample depends only o
 *distinct* value was drawn, and those counts are multinomial: drawing the counts gives the same
 distribution as drawing the prompts, at a fraction of the cost (verdicts take few values).
 
+Simulated with 4 epochs, the 95 % interval covers 94-96 % at 300 prompts and 88-95 % at 30 to 60: on
+sets as small as AIME read it as somewhat too narrow.
+
 Source: B. Efron, Annals of Statistics 7 (1979) 1-26; percentile interval, Efron 1981.
 """
 

@@ -3,7 +3,7 @@
 RIM score: misalignment rate in think mode minus misalignment rate in no-think mode, paired prompt
 by prompt, in percentage points. Above 0 = thinking makes the model go along more often.
 Accuracy gain: the same on correctness. Above 0 = thinking makes it right more often.
-Source: Yan et al., reasoning-induced misalignment; definitions in `docs`.
+Source: Yan et al., When Thinking Backfires (arXiv 2509.00544), section 2, there unpaired.
 """
 
 import math

@@ -1,0 +1,79 @@
+"""`rim-eval power`: what a run of a given size can and cannot see, before it is paid for."""
+
+import click
+
+from rim_eval.errors import RimError
+from rim_eval.statistics import mcnemar_power, minimum_detectable
+
+__all__ = ["command"]
+
+
+@click.command()
+@click.option("--n", default=300, show_default=True, help="Prompts, each asked once in each mode.")
+@click.option(
+    "--no-think",
+    "no_think",
+    type=float,
+    required=True,
+    help="Rate that you expect without thinking, in percent.",
+)
+@click.option(
+    "--think",
+    type=float,
+    help="Rate that you expect with thinking, in percent; without it, only the smallest visible rise is shown.",
+)
+@click.option(
+    "--correlation",
+    "correlations",
+    type=float,
+    multiple=True,
+    default=(0.3, 0.5, 0.7),
+    show_default=True,
+    help="Correlation of a prompt's two verdicts (repeatable).",
+)
+@click.option(
+    "--power", "wanted", default=80.0, show_default=True, help="Power wanted, in percent."
+)
+@click.option("--alpha", default=0.05, show_default=True, help="Level of the exact McNemar test.")
+def command(
+    n: int,
+    no_think: float,
+    think: float | None,
+    correlations: tuple[float, ...],
+    wanted: float,
+    alpha: float,
+) -> None:
+    """Power and smallest visible rise of a paired run with the exact McNemar test.
+
+    The power is the chance that the run finds the difference if it is really there. Ask before a
+    run: 300 prompts often miss differences below six points.
+    """
+    click.echo(f"{n} prompts, one epoch a mode, exact McNemar at alpha = {alpha:g}")
+    click.echo(f"\n{'correlation':>11}  {'power':>7}  smallest rise seen with {wanted:g} % power")
+    for correlation in correlations:
+        click.echo(
+            f"{correlation:>11.2f}  {_power(n, think, no_think, correlation, alpha):>7}  "
+            f"{_smallest(n, no_think, correlation, wanted, alpha)}"
+        )
+    if think is not None:
+        click.echo(
+            f"\nPower is for {no_think:g} % -> {think:g} % ({think - no_think:+.2f} points)."
+        )
+
+
+def _power(n: int, think: float | None, no_think: float, correlation: float, alpha: float) -> str:
+    """Power in percent; a dash when there is nothing to see or the figures cannot go together."""
+    if think is None:
+        return "-"
+    mcnemar_power(n, think / 100, no_think / 100, 0.0, alpha)
+    try:
+        return f"{100 * mcnemar_power(n, think / 100, no_think / 100, correlation, alpha):.0f} %"
+    except RimError:
+        return "-"
+
+
+def _smallest(n: int, no_think: float, correlation: float, wanted: float, alpha: float) -> str:
+    found = minimum_detectable(n, no_think / 100, correlation, wanted / 100, alpha)
+    if found.difference != found.difference:
+        return "none: even a rate of 100 % is not seen at this n"
+    return f"{found.difference:+.1f} points, to {100 * found.target_rate:.1f} %"

@@ -1,0 +1,98 @@
+"""Correlation over a few points, with what it is worth: interval, p, n and ties.
+
+Pearson's r with Fisher's interval, tanh(atanh r -+ z / sqrt(n - 3)); Spearman's rho (Pearson's r
+of the ranks, ties sharing their mean rank) with Bonett and Wright's, whose variance is
+(1 + rho^2 / 2) / (n - 3). Points from the checkpoints of one run are not independent, so their
+intervals are too narrow and their p values too small: say so wherever they are shown.
+
+Sources: R. A. Fisher, Metron 1 (1921) 3-32; D. G. Bonett and T. A. Wright, Psychometrika 65
+(2000) 23-28.
+"""
+
+import math
+import warnings
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from rim_eval.errors import RimError
+from rim_eval.statistics._result import Figure, Interval, Result, z_score
+
+
+class Correlation(Result):
+    """A correlation from -1 to 1; NaN when one side does not vary."""
+
+    method: Literal["Pearson", "Spearman"]
+    value: Figure
+    lower: Figure
+    """NaN below four points: no interval can be given."""
+    upper: Figure
+    p_value: Figure
+    """Two-sided, t approximation, for no correlation between independent points."""
+    n: int
+    ties: int
+    """Points that share their x or their y with another one."""
+    level: float
+
+
+def pearson(x: ArrayLike, y: ArrayLike, level: float = 0.95) -> Correlation:
+    """Pearson's r of two sequences of equal length, shape (points,)."""
+    from scipy.stats import pearsonr
+
+    return _correlation("Pearson", pearsonr, x, y, level)
+
+
+def spearman(x: ArrayLike, y: ArrayLike, level: float = 0.95) -> Correlation:
+    """Spearman's rank correlation of two sequences of equal length, shape (points,)."""
+    from scipy.stats import spearmanr
+
+    return _correlation("Spearman", spearmanr, x, y, level)
+
+
+def _correlation(
+    method: Literal["Pearson", "Spearman"],
+    function: object,
+    x: ArrayLike,
+    y: ArrayLike,
+    level: float,
+) -> Correlation:
+    first, second = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
+    if first.shape != second.shape or first.ndim != 1:
+        raise RimError(
+            f"x has shape {first.shape}, y {second.shape}: a correlation needs two lists of equal "
+            "length, one entry a point."
+        )
+    value, p_value = math.nan, math.nan
+    if len(first) >= 2 and np.ptp(first) > 0 and np.ptp(second) > 0:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found = function(first, second)  # type: ignore[operator]
+        value, p_value = float(found.statistic), float(found.pvalue)
+    interval = _interval(value, len(first), method == "Spearman", level)
+    return Correlation(
+        method=method,
+        value=value,
+        lower=interval.lower,
+        upper=interval.upper,
+        p_value=p_value,
+        n=len(first),
+        ties=int((_tied(first) | _tied(second)).sum()),
+        level=level,
+    )
+
+
+def _interval(value: float, n: int, ranks: bool, level: float) -> Interval:
+    z = z_score(level)
+    if math.isnan(value) or n < 4:
+        return Interval(math.nan, math.nan)
+    if abs(value) >= 1:
+        return Interval(value, value)
+    half = z * math.sqrt((1 + value * value / 2 if ranks else 1) / (n - 3))
+    return Interval(math.tanh(math.atanh(value) - half), math.tanh(math.atanh(value) + half))
+
+
+def _tied(values: NDArray[np.float64]) -> NDArray[np.bool_]:
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    tied: NDArray[np.bool_] = counts[inverse] > 1
+    return tied
