@@ -60,7 +60,9 @@ async def ask(
     A second question shows the grader its own unreadable reply, and gives more room when that was
     cut: the same question again would get the same reply from a cache or at temperature 0.
     """
-    grader, replies, room, dialogue = greedy(grader), [], 1, list(messages)
+    grader, room, dialogue = greedy(grader), 1, list(messages)
+    replies: list[str] = []
+    outcome: tuple[UnscoredReason, str] = ("judge_unreadable", "never asked")
     for attempt in range(1, spec.retries + 2):
         config = _config(spec, grader, room)
         try:
@@ -75,13 +77,14 @@ async def ask(
         failure = _failure(reading, stop, raw)
         if failure is None:
             return Asked(reading, None, None, tuple(replies), attempt)
-        if failure[0] == "judge_truncated" and config.max_tokens is not None:
+        outcome = failure
+        if outcome[0] == "judge_truncated" and config.max_tokens is not None:
             room *= 2
-        elif failure[0] != "judge_truncated" and spec.reask:
+        elif outcome[0] != "judge_truncated" and spec.reask:
             dialogue = [*messages, ("assistant", raw.strip() or "(empty)"), ("user", spec.reask)]
         else:
             break
-    return Asked(None, *failure, tuple(replies), attempt)
+    return Asked(None, *outcome, tuple(replies), len(replies))
 
 
 def _failure(reading: Reading, stop: str, raw: str) -> tuple[UnscoredReason, str] | None:
