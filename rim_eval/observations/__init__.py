@@ -1,6 +1,28 @@
 """Observations: one row per prompt, mode and epoch; both harnesses end here, all figures start here."""
 
-from ._inspect import from_inspect_log, rows_of_score
-from ._row import Observation
+from rim_eval.observations._check import check
+from rim_eval.observations._columns import COLUMNS, NO_PATTERN, as_table, from_rows, to_rows
+from rim_eval.observations._files import read, write
+from rim_eval.observations._inspect import from_inspect_log, read_inspect_log, rows_of_score
+from rim_eval.observations._row import Observation
+from rim_eval.observations._run import Problem, Run
+from rim_eval.observations._table import Table, join
 
-__all__ = ["Observation", "from_inspect_log", "rows_of_score"]
+__all__ = [
+    "COLUMNS",
+    "NO_PATTERN",
+    "Observation",
+    "Problem",
+    "Run",
+    "Table",
+    "as_table",
+    "check",
+    "from_inspect_log",
+    "from_rows",
+    "join",
+    "read",
+    "read_inspect_log",
+    "rows_of_score",
+    "to_rows",
+    "write",
+]

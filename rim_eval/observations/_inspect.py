@@ -1,15 +1,23 @@
 """Observations out of Inspect logs, where the scorers left them in each score's metadata."""
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rim_eval.catalogue import Provenance
+from rim_eval.errors import RimError
+from rim_eval.observations._columns import from_rows
+from rim_eval.observations._command import command
 from rim_eval.observations._row import Observation
+from rim_eval.observations._run import Problem, Run
+from rim_eval.observations._table import Table
 from rim_eval.outcomes import MODES
 
 if TYPE_CHECKING:
-    from inspect_ai.log import EvalLog
+    from inspect_ai.log import EvalLog, EvalSampleSummary
+    from inspect_ai.scorer import Score
 
-__all__ = ["from_inspect_log", "rows_of_score"]
+__all__ = ["from_inspect_log", "read_inspect_log", "rows_of_score"]
 
 
 def from_inspect_log(log: "EvalLog") -> list[Observation]:
@@ -32,3 +40,149 @@ def rows_of_score(metadata: Mapping[str, Any] | None) -> Iterator[Observation]:
     for mode in MODES:
         if mode in about:
             yield Observation.model_validate(about[mode])
+
+
+def read_inspect_log(path: str) -> Table:
+    """Rows and run of one log file, through Inspect's sample summaries: no reply is loaded.
+
+    Args:
+        path: A `.eval` or `.json` log, local or wherever Inspect can read.
+
+    Raises:
+        RimError: It is no Inspect log, or one of a task that leaves no observations.
+    """
+    from inspect_ai.log import read_eval_log, read_eval_log_sample_summaries
+
+    try:
+        header = read_eval_log(path, header_only=True)
+        summaries = read_eval_log_sample_summaries(path)
+    except Exception as error:  # zip, JSON, pydantic and file-system errors, by the log's format
+        raise RimError(
+            f"{path} cannot be read as an Inspect log ({type(error).__name__}: {error})."
+        ) from None
+    rows = [row for rows in _judged(path, summaries) for row in rows]
+    if summaries and not rows:
+        raise RimError(
+            f"{path} is a log of {header.eval.task}, which leaves no observations. "
+            "Give logs of rim_eval tasks (`inspect eval rim_eval/...`)."
+        )
+    run = _run(path, header, summaries, rows)
+    return Table(from_rows(rows, run.id), (run,), tuple(_problems(header, run, summaries)))
+
+
+def _judged(path: str, summaries: list["EvalSampleSummary"]) -> Iterator[list[Observation]]:
+    """The rows of each scorer. A reply that was never judged (empty, cut off) gets its scorer's judge."""
+    by_scorer: dict[str, list[Observation]] = {}
+    for summary in summaries:
+        for name, score in (summary.scores or {}).items():
+            whole = _whole(score)
+            metadata = score.metadata if whole else _from_sample(path, summary, name)
+            by_scorer.setdefault(name, []).extend(rows_of_score(metadata))
+    for rows in by_scorer.values():
+        judges = {
+            (row.judge, row.judge_sha256, row.judge_model, row.judge_sees)
+            for row in rows
+            if row.judge
+        }
+        if len(judges) == 1:
+            [facts] = judges
+            names = ("judge", "judge_sha256", "judge_model", "judge_sees")
+            judge = dict(zip(names, facts, strict=True))
+            yield [row if row.judge else row.model_copy(update=judge) for row in rows]
+        else:
+            yield rows
+
+
+def _whole(score: "Score") -> bool:
+    """Whether the summary kept the rows: Inspect leaves out values longer than 1 kB."""
+    about = score.metadata or {}
+    return all(isinstance(about[mode], Mapping) for mode in MODES if mode in about)
+
+
+def _from_sample(path: str, summary: "EvalSampleSummary", scorer: str) -> dict[str, Any] | None:
+    from inspect_ai.log import read_eval_log_sample
+
+    sample = read_eval_log_sample(path, id=summary.id, epoch=summary.epoch)
+    return (sample.scores or {})[scorer].metadata
+
+
+def _run(
+    path: str,
+    header: "EvalLog",
+    summaries: list["EvalSampleSummary"],
+    rows: list[Observation],
+) -> Run:
+    spec, plan = header.eval, header.plan
+    params = next((step.params for step in plan.steps if "answer_tokens" in step.params), {})
+    config = plan.config.model_dump(exclude_none=True, include={"temperature", "top_p", "top_k"})
+    config |= plan.config.model_dump(exclude_none=True, include={"seed", "frequency_penalty"})
+    provenance = (spec.metadata or {}).get("provenance")
+    sha256 = _sha256(path)
+    return Run(
+        # A log that was scored again keeps its eval id, so the content tells them apart.
+        id=f"{spec.eval_id}-{(sha256 or '')[:8]}".rstrip("-"),
+        group=spec.task_id,
+        harness="inspect_ai",
+        log=Path(path).name,
+        log_sha256=sha256,
+        created=str(spec.created),
+        status=header.status,
+        model=spec.model,
+        dataset=rows[0].dataset if rows else (spec.dataset.name or spec.task),
+        task=spec.task_registry_name or spec.task,
+        task_version=str(spec.task_version),
+        command=command(header),
+        engine=spec.model.split("/", 1)[0],
+        switch=_switch(path, summaries),
+        n_prompts=len(_expected(header)) or spec.dataset.samples,
+        epochs=spec.config.epochs or 1,
+        modes=tuple(params.get("modes", ())),
+        limited=any((spec.config.limit, spec.config.sample_id)),
+        answer_tokens=params.get("answer_tokens"),
+        thinking_tokens=params.get("thinking_tokens"),
+        decoding=config,
+        versions=dict(spec.packages),
+        provenance=Provenance.model_validate(provenance) if provenance else None,
+    )
+
+
+def _sha256(path: str) -> str | None:
+    import hashlib
+
+    if "://" in path:
+        return None
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _switch(path: str, summaries: list["EvalSampleSummary"]) -> str | None:
+    """The switch's name, from one sample: it is the same for all samples of a run."""
+    from inspect_ai.log import read_eval_log_sample
+
+    done = next((summary for summary in summaries if not summary.error), None)
+    if done is None:
+        return None
+    sample = read_eval_log_sample(path, id=done.id, epoch=done.epoch)
+    replies = sample.store.get("rim_eval:generations", {})
+    names = [reply.get("requested", {}).get("switch") for reply in replies.values()]
+    return next((str(name) for name in names if name), None)
+
+
+def _expected(header: "EvalLog") -> set[str]:
+    """Ids that the run was to ask; empty where `--limit` or the log leaves that open."""
+    spec = header.eval
+    return {str(name) for name in spec.dataset.sample_ids or ()}
+
+
+def _problems(
+    header: "EvalLog", run: Run, summaries: list["EvalSampleSummary"]
+) -> Iterator[Problem]:
+    if header.status != "success":
+        says = f"{run.log} ended as `{header.status}`"
+        yield Problem(kind="incomplete_run", says=says, runs=(run.id,), ids=(run.log,))
+    there = {(str(summary.id), summary.epoch) for summary in summaries if summary.scores}
+    epochs = range(1, run.epochs + 1)
+    lost = {name for name in _expected(header) for e in epochs if (name, e) not in there}
+    if lost:
+        says = f"{len(lost)} prompts of {run.dataset} ({run.model}) have no outcome in {run.log}"
+        yield Problem(kind="missing", says=says, runs=(run.id,), ids=tuple(sorted(lost)))

@@ -1,0 +1,206 @@
+"""Tables on disk: Parquet and CSV of our own, folders of logs, many at once."""
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from rim_eval.errors import RimError
+from rim_eval.observations._columns import as_table
+from rim_eval.observations._inspect import read_inspect_log
+from rim_eval.observations._run import Problem, Run
+from rim_eval.observations._table import Table, join
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["read", "write"]
+
+_KEY: Final = b"rim_eval"
+_VERSION: Final = 1
+
+
+class _About(BaseModel):
+    """What a file holds beside its rows."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_version: int = _VERSION
+    runs: tuple[Run, ...] = ()
+    problems: tuple[Problem, ...] = ()
+
+
+def read(sources: Iterable[str | Path]) -> Table:
+    """Read any mix of Inspect logs, folders of them, lm-eval sample files, and our own files.
+
+    Of a run and its retries the latest log is read and the others are reported. One log at a time is
+    in memory beside the table.
+
+    Args:
+        sources: Paths; `NAME=PATH` gives the rows of that path the model name NAME.
+
+    Raises:
+        RimError: A path does not exist, holds nothing to read, or cannot be read.
+    """
+    tables = [table for source in sources for table in _tables(str(source))]
+    return _without_superseded(join(list(_once(tables))))
+
+
+def write(table: Table, path: str | Path) -> None:
+    """Write a table as `.parquet`, or as `.csv` with `<name>.csv.json` beside it for its runs.
+
+    Raises:
+        RimError: The ending is neither.
+    """
+    path = Path(path)
+    about = _About(runs=table.runs, problems=table.problems).model_dump_json()
+    if path.suffix == ".parquet":
+        _write_parquet(table.frame, path, about)
+    elif path.suffix == ".csv":
+        table.frame.to_csv(path, index=False)
+        _beside(path).write_text(about + "\n", encoding="utf-8")
+    else:
+        raise RimError(f"{path}: observations are written as .parquet or .csv.")
+
+
+def _tables(source: str) -> Iterator[Table]:
+    label, path = _label(source)
+    found = [_read_one(each) for each in _expand(path)]
+    if label is None:
+        yield from found
+    else:
+        yield join(found).renamed(label)
+
+
+def _once(tables: Iterable[Table]) -> Iterator[Table]:
+    """A log that is given twice (as a file, and in its folder) counts once."""
+    seen: set[tuple[str, str]] = set()
+    for table in tables:
+        keys = {(run.id, run.model) for run in table.runs}
+        if not keys or not keys <= seen:
+            yield table
+        seen |= keys
+
+
+def _label(source: str) -> tuple[str | None, str]:
+    """`NAME=PATH` in two; a path that exists is a path whatever is in it."""
+    name, equals, rest = source.partition("=")
+    if not equals or Path(source).exists() or "/" in name:
+        return None, source
+    return name, rest
+
+
+def _expand(path: str) -> list[str]:
+    if "://" in path or Path(path).is_file():
+        return [path]
+    if not Path(path).is_dir():
+        raise RimError(
+            f"{path} does not exist. Give Inspect logs (.eval), a folder of them, lm-eval sample "
+            "files (samples_*.jsonl), or tables written by rim_eval (.parquet, .csv)."
+        )
+    folder = Path(path)
+    found = sorted(
+        str(file)
+        for pattern in ("*.eval", "*.parquet", "samples_*.jsonl")
+        for file in folder.rglob(pattern)
+    )
+    if not found:
+        raise RimError(f"{path} holds no Inspect log (.eval), sample file or table of rim_eval.")
+    return found
+
+
+def _read_one(path: str) -> Table:
+    if path.endswith(".parquet"):
+        return _read_parquet(Path(path))
+    if path.endswith(".csv"):
+        return _read_csv(Path(path))
+    if path.endswith(".jsonl"):
+        return _read_lm_eval(path)
+    return read_inspect_log(path)
+
+
+def _read_lm_eval(path: str) -> Table:
+    import importlib
+
+    try:
+        reader: Any = importlib.import_module("rim_eval.observations._lm_eval")
+    except ModuleNotFoundError:
+        raise RimError(f"{path}: this version reads no lm-eval sample files.") from None
+    table: Table = reader.read_lm_eval_samples(path)
+    return table
+
+
+def _write_parquet(frame: "pd.DataFrame", path: Path, about: str) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    metadata = (table.schema.metadata or {}) | {_KEY: about.encode()}
+    pq.write_table(table.replace_schema_metadata(metadata), path, compression="zstd")
+
+
+def _read_parquet(path: Path) -> Table:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(path)
+    except (pa.ArrowException, OSError) as error:
+        raise RimError(f"{path} cannot be read as Parquet ({error}).") from None
+    about = (table.schema.metadata or {}).get(_KEY)
+    if about is None:
+        raise RimError(f"{path} is a Parquet file, but not a table written by rim_eval.")
+    frame = as_table(table.to_pandas(), str(path))
+    return _with_about(frame, about, path)
+
+
+def _read_csv(path: Path) -> Table:
+    import pandas as pd
+
+    try:
+        # Only the empty field is missing: `none` is a word of ours, and an id may be `NA`.
+        frame = pd.read_csv(path, keep_default_na=False, na_values=[""], low_memory=False)
+    except (ValueError, OSError) as error:
+        raise RimError(f"{path} cannot be read as CSV ({error}).") from None
+    for name in frame.columns.intersection(["prompt_id", "label", "category", "pair"]):
+        frame[name] = frame[name].astype("str").where(frame[name].notna(), None)
+    frame = as_table(frame, str(path))
+    beside = _beside(path)
+    return _with_about(frame, beside.read_bytes(), beside) if beside.is_file() else Table(frame)
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(path.name + ".json")
+
+
+def _with_about(frame: "pd.DataFrame", about: bytes, path: Path) -> Table:
+    try:
+        found = _About.model_validate(json.loads(about))
+    except (ValidationError, ValueError) as error:
+        raise RimError(f"{path}: what it says about its runs cannot be read ({error}).") from None
+    if found.schema_version != _VERSION:
+        raise RimError(
+            f"{path} has schema version {found.schema_version}, this version reads {_VERSION}."
+        )
+    return Table(frame, found.runs, found.problems)
+
+
+def _without_superseded(table: Table) -> Table:
+    """Leave out logs that a retry or a re-scored copy continued, and say so."""
+    newest: dict[tuple[str, str], Run] = {}
+    for run in table.runs:
+        key = (run.group or run.id, run.model)
+        if key not in newest or (run.created or "") > (newest[key].created or ""):
+            newest[key] = run
+    gone = [
+        run for run in table.runs if run.created != newest[run.group or run.id, run.model].created
+    ]
+    if not gone:
+        return table
+    names = tuple(sorted(run.log for run in gone))
+    says = f"{len(gone)} logs gave way to later ones of the same run"
+    problem = Problem(kind="superseded", says=says, ids=names)
+    left = table.where(~table.frame["run"].isin([run.id for run in gone]))
+    return Table(left.frame, left.runs, (*left.problems, problem))
