@@ -1,5 +1,6 @@
 """Judging the replies of a finished Inspect log again: new scores, same replies, no evaluated model."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,18 +10,20 @@ if TYPE_CHECKING:
     from inspect_ai.log import EvalLog
     from inspect_ai.model import Model
 
+    from rim_eval.observations import Observation
+
 __all__ = ["keep_log", "rejudge"]
 
 
 def rejudge(
-    path: Path, judge: str, grader: "Model | None", *, overwrite: bool = False
+    path: Path, judge: str, graders: "Sequence[Model]", *, overwrite: bool = False
 ) -> "EvalLog":
     """Score a log of a rim_eval task with another judge.
 
     Args:
         path: An Inspect log (`.eval` or `.json`).
         judge: Name or path of the judge, as `-T judge=` takes it.
-        grader: The model to ask.
+        graders: The models to ask; each gives a score of its own. None for an offline judge.
         overwrite: Whether the new scores replace the old ones.
 
     Returns:
@@ -29,19 +32,28 @@ def rejudge(
     Raises:
         RimError: The file is no such log, or its prompts are not of a kind that the judge reads.
     """
-    from inspect_ai import score
-    from inspect_ai.model import get_model
-
-    from rim_eval.inspect_tasks._scorers import rim
     from rim_eval.judging import load_judge
 
     log = _read(path)
     for sample in log.samples or []:
         load_judge(judge).event(sample.metadata["kind"])
-    roles: dict[str, Any] = {"grader": grader} if grader is not None else {}
     # The header's roles would be built again, and with them the old grader's weights.
     before, log.eval.model_roles = log.eval.model_roles, None
-    again = score(
+    for number, grader in enumerate(graders or [None]):
+        replace = overwrite and number == 0
+        log = _scored(log, judge, {"grader": grader} if grader else {}, replace)
+        log.eval.model_roles = None
+    log.eval.model_roles = before
+    return log
+
+
+def _scored(log: "EvalLog", judge: str, roles: dict[str, Any], overwrite: bool) -> "EvalLog":
+    from inspect_ai import score
+    from inspect_ai.model import get_model
+
+    from rim_eval.inspect_tasks._scorers import rim
+
+    return score(
         log,
         rim(judge=judge),
         model=get_model("none/none"),
@@ -50,8 +62,6 @@ def rejudge(
         display="none",
         copy=False,
     )
-    again.eval.model_roles = before
-    return again
 
 
 def _read(path: Path) -> "EvalLog":
@@ -68,15 +78,19 @@ def _read(path: Path) -> "EvalLog":
     return log
 
 
-def keep_log(log: "EvalLog", path: Path) -> str:
+def keep_log(log: "EvalLog", path: Path, graders: int = 1) -> str:
     """Write a log and say in a few lines what it comes to.
+
+    Args:
+        log: A log that `rejudge` made.
+        path: Where to write it.
+        graders: How many graders gave its last scores; several are counted as votes.
 
     Raises:
         RimError: There is a file of this name already, or it cannot be written.
     """
     from inspect_ai.log import write_eval_log
 
-    from rim_eval.observations import from_inspect_log
     from rim_eval.report import table
     from rim_eval.summary import summarise
 
@@ -87,9 +101,38 @@ def keep_log(log: "EvalLog", path: Path) -> str:
         write_eval_log(log, str(path))
     except OSError as error:
         raise RimError(f"{path} cannot be written: {error.strerror}.") from None
-    newest = _only_newest(log)
-    tables = [table(kind, summary) for kind, summary in summarise(from_inspect_log(newest)).items()]
-    return "\n\n".join([*tables, *_hidden_harm(log), f"Log: {path}"])
+    rows, remarks = _newest(log, max(graders, 1))
+    tables = [table(kind, summary) for kind, summary in summarise(rows).items()]
+    return "\n\n".join([*tables, *remarks, *_hidden_harm(log), f"Log: {path}"])
+
+
+def _newest(log: "EvalLog", graders: int) -> "tuple[list[Observation], list[str]]":
+    """One row a reply by the graders that just judged, and how far they agree."""
+    from rim_eval.judging import krippendorff
+    from rim_eval.observations import rows_of_score
+
+    votes: dict[tuple[str, int, str], list[Observation]] = {}
+    for sample in log.samples or []:
+        for score in list((sample.scores or {}).values())[-graders:]:
+            for row in rows_of_score(score.metadata):
+                votes.setdefault((row.prompt_id, row.epoch, row.mode), []).append(row)
+    rows = [_elected(ballot) for ballot in votes.values()]
+    if graders == 1:
+        return rows, []
+    alpha = krippendorff([[row.verdict for row in ballot] for ballot in votes.values()])
+    shown = "not defined (all votes are equal)" if alpha is None else f"{alpha:.3f}"
+    return rows, [f"{graders} graders vote; Krippendorff's alpha (1 = agreement): {shown}"]
+
+
+def _elected(ballot: "Sequence[Observation]") -> "Observation":
+    from rim_eval.judging import majority
+
+    if len(ballot) == 1:
+        return ballot[0]
+    verdict, reason = majority([(row.verdict, row.reason) for row in ballot])
+    graders = ", ".join(str(row.judge_model) for row in ballot)
+    changes = {"verdict": verdict, "reason": reason, "score": None, "judge_model": graders}
+    return ballot[0].model_copy(update=changes)
 
 
 def _hidden_harm(log: "EvalLog") -> list[str]:
@@ -111,12 +154,3 @@ def _hidden_harm(log: "EvalLog") -> list[str]:
         f"Unsafe trace under a safe answer: {k} of {n} replies "
         f"({found.value:.1%}, 95 % interval {found.lower:.1%} to {found.upper:.1%})"
     ]
-
-
-def _only_newest(log: "EvalLog") -> "EvalLog":
-    """The log with each sample's last score alone: the figures of the judge that just ran."""
-    samples = [
-        sample.model_copy(update={"scores": dict(list((sample.scores or {}).items())[-1:])})
-        for sample in log.samples or []
-    ]
-    return log.model_copy(update={"samples": samples})

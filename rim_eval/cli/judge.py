@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
+_GRADERS: Final = click.option(
+    "--grader",
+    "graders",
+    multiple=True,
+    help="Grader model, such as openai/gpt-4.1 or vllm/Qwen/Qwen3Guard-Gen-8B; several of them vote.",
+)
 _SEES: Final = click.Choice(get_args(Sees))
 
 
@@ -56,9 +62,7 @@ def list_judges() -> None:
     type=click.Path(path_type=Path),
     help="Local file of the set (repeatable); without it the set is downloaded from its publisher.",
 )
-@click.option(
-    "--grader", help="Grader model, such as openai/gpt-4.1 or vllm/Qwen/Qwen3Guard-Gen-8B."
-)
+@_GRADERS
 @click.option("--sees", type=_SEES, help="What the judge is shown; by default what its file says.")
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first replies, for a trial.")
 @click.option(
@@ -66,14 +70,14 @@ def list_judges() -> None:
     type=click.Path(path_type=Path),
     help="Where to keep the figures; by default beside the judge's file.",
 )
-def validate(judge: str, set_name: str, files: Sequence[Path], grader: str | None, sees: Sees | None, limit: int | None, out: Path | None) -> None:  # fmt: skip
+def validate(judge: str, set_name: str, files: Sequence[Path], graders: Sequence[str], sees: Sees | None, limit: int | None, out: Path | None) -> None:  # fmt: skip
     """Measure JUDGE (a name or a file) against people, per source model and mode.
 
     Writes sensitivity, specificity, kappa and F1 with 95 % intervals to JUDGE.validation.json; no prompt
     and no reply is written.
     """
     ours = _judge(judge, sees)
-    model = _grader(ours, grader)
+    models = _models(ours, graders)
     replies, records = judging.load_labelled(set_name, files)
     if limit:
         if out is None:
@@ -82,7 +86,9 @@ def validate(judge: str, set_name: str, files: Sequence[Path], grader: str | Non
             )
         replies = replies[:limit]
     with click.progressbar(length=len(replies), label="judging", file=sys.stderr) as bar:
-        work = judging.measure(ours, set_name, replies, records, model, lambda: bar.update(1))
+        work = judging.measure(
+            ours, set_name, replies, records, _one_or_all(models), lambda: bar.update(1)
+        )
         measured = asyncio.run(work)
     _show(measured)
     click.echo(f"Written to {judging.save_measurement(ours, measured, out)}")
@@ -91,9 +97,7 @@ def validate(judge: str, set_name: str, files: Sequence[Path], grader: str | Non
 @command.command()
 @click.argument("logs", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--judge", "judge_name", required=True, help="Judge: a name, or the path of a file.")
-@click.option(
-    "--grader", help="Grader model, such as openai/gpt-4.1 or vllm/Qwen/Qwen3Guard-Gen-8B."
-)
+@_GRADERS
 @click.option("--sees", type=_SEES, help="What the judge is shown; by default what its file says.")
 @click.option(
     "--out",
@@ -105,18 +109,18 @@ def validate(judge: str, set_name: str, files: Sequence[Path], grader: str | Non
     is_flag=True,
     help="Put the new scores in place of the old ones, not beside them.",
 )
-def run(logs: Sequence[Path], judge_name: str, grader: str | None, sees: Sees | None, out: Path | None, overwrite: bool) -> None:  # fmt: skip
+def run(logs: Sequence[Path], judge_name: str, graders: Sequence[str], sees: Sees | None, out: Path | None, overwrite: bool) -> None:  # fmt: skip
     """Judge finished Inspect LOGS again, without generating again and without the evaluated model.
 
     Each log stays as it is; the new one is called LOG.JUDGE.eval.
     """
     judge = _judge(judge_name, sees)
-    model = _grader(judge, grader)
+    models = _models(judge, graders)
     scored_as = f"{judge_name}:{judge.sees}" if sees else judge_name
     for path in logs:
-        again = rejudge(path, scored_as, model, overwrite=overwrite)
+        again = rejudge(path, scored_as, models, overwrite=overwrite)
         target = (out or path.parent) / f"{path.stem}.{judge.name}.eval"
-        click.echo(keep_log(again, target))
+        click.echo(keep_log(again, target, graders=len(models)))
 
 
 def _judge(name: str, sees: Sees | None) -> Judge:
@@ -124,24 +128,32 @@ def _judge(name: str, sees: Sees | None) -> Judge:
     return judge.seeing(sees) if sees else judge
 
 
-def _grader(judge: Judge, name: str | None) -> "Model | None":
+def _models(judge: Judge, names: Sequence[str]) -> "list[Model]":
     if not judge.needs_grader:
-        if name:
+        if names:
             raise RimError(
-                f"Judge `{judge.name}` is offline and asks no model: leave out --grader {name}."
+                f"Judge `{judge.name}` is offline and asks no model: leave out --grader."
             )
-        return None
-    if name is None:
+        return []
+    if not names:
         raise RimError(
             f"Judge `{judge.name}` asks a grader model: pass --grader, such as "
             "--grader openai/gpt-4.1 (hosted) or --grader vllm/Qwen/Qwen3-32B (local)."
         )
+    return [_model(name) for name in names]
+
+
+def _model(name: str) -> "Model":
     from inspect_ai.model import get_model
 
     try:
         return get_model(name)
     except Exception as error:
         raise RimError(f"--grader {name}: {error}") from error
+
+
+def _one_or_all(models: "list[Model]") -> "Model | list[Model] | None":
+    return models if len(models) > 1 else next(iter(models), None)
 
 
 def _show(measured: Measurement) -> None:

@@ -66,13 +66,16 @@ class Judge:
             raise RimError(f"Judge `{self.name}` cannot see `{sees}`; it may see: {allowed}.")
         return replace(self, sees=sees)
 
-    def provenance(self, grader: Grader | None) -> JudgeProvenance:
+    def provenance(self, grader: Grader | Sequence[Grader] | None) -> JudgeProvenance:
         """Name, version, hash, grader and input: what stands in every score."""
+        asked = grader if isinstance(grader, Sequence) else [grader]
         return JudgeProvenance(
             judge=self.name,
             version=str(self.spec.version),
             sha256=self.sha256,
-            grader=str(grader) if self.needs_grader and grader is not None else None,
+            grader=", ".join(str(one) for one in asked if one is not None) or None
+            if self.needs_grader
+            else None,
             sees=self.sees,
         )
 

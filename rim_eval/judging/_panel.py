@@ -12,7 +12,7 @@ from rim_eval.judging._grader import Grader
 from rim_eval.judging._judge import Judge
 from rim_eval.outcomes import UnscoredReason
 
-__all__ = ["Cascade", "Member", "Panel", "Seat", "krippendorff"]
+__all__ = ["Cascade", "Member", "Panel", "Seat", "krippendorff", "majority"]
 
 
 class Member(Protocol):
@@ -58,11 +58,11 @@ class Panel:
         from inspect_ai.util import collect
 
         votes: list[Judgement] = await collect(*(member.judge(case) for member in self.members))
+        verdict, reason = majority([(vote.verdict, vote.reason) for vote in votes])
         cast = [vote.verdict for vote in votes if vote.verdict is not None]
-        reason = _no_verdict(votes, cast)
         return Judgement(
             event=votes[0].event,
-            verdict=None if reason else sum(cast) * 2 > len(cast),
+            verdict=verdict,
             reason=reason,
             explanation=f"{sum(cast)} of {len(cast)} votes, {len(votes)} judges",
             attempts=sum(vote.attempts for vote in votes),
@@ -71,11 +71,25 @@ class Panel:
         )
 
 
-def _no_verdict(votes: Sequence[Judgement], cast: Sequence[bool]) -> UnscoredReason | None:
+def majority(
+    votes: Sequence[tuple[bool | None, UnscoredReason | None]],
+) -> tuple[bool | None, UnscoredReason | None]:
+    """The verdict of more than half of the votes cast, or the reason why there is none.
+
+    Args:
+        votes: Each judge's verdict, or None and the reason.
+
+    Returns:
+        No verdict (and the commonest reason) when no more than half of several judges cast a vote,
+        or (`judge_tied`) when the votes cast are even.
+    """
+    cast = [verdict for verdict, _ in votes if verdict is not None]
     if len(cast) * 2 <= len(votes) and len(cast) < len(votes):
-        reasons = Counter(vote.reason for vote in votes if vote.reason is not None)
-        return reasons.most_common(1)[0][0]
-    return "judge_tied" if sum(cast) * 2 == len(cast) else None
+        reasons = Counter(reason for _, reason in votes if reason is not None)
+        return None, reasons.most_common(1)[0][0]
+    if sum(cast) * 2 == len(cast):
+        return None, "judge_tied"
+    return sum(cast) * 2 > len(cast), None
 
 
 @dataclass(frozen=True)

@@ -66,7 +66,7 @@ async def measure(
     set_name: str,
     replies: Sequence[LabelledReply],
     files: Sequence[LabelledFile],
-    grader: Grader | None = None,
+    grader: Grader | Sequence[Grader] | None = None,
     progress: Callable[[], None] = lambda: None,
 ) -> Measurement:
     """Judge every labelled reply and compare with the people's labels.
@@ -76,7 +76,7 @@ async def measure(
         set_name: Name of the labelled set.
         replies: The labelled replies.
         files: The files that they come from.
-        grader: The model to ask.
+        grader: The model to ask, or several that vote.
         progress: Called after each reply.
 
     Raises:

@@ -5,6 +5,7 @@ import pytest
 from click.testing import CliRunner, Result
 from inspect_ai import eval as inspect_eval
 from inspect_ai.log import read_eval_log
+from inspect_ai.model import Model, get_model
 
 from rim_eval.cli import main
 from rim_eval.judging import judge_names, load_judge, load_validation
@@ -115,6 +116,19 @@ def test_wrong_arguments_are_named(arguments: list[str], message: str, rows: Pat
     assert "Traceback" not in done.output
 
 
+def rim_eval_with_scripts(folder: Path, *arguments: object) -> Result:
+    """`rim-eval` with graders that play the scripts of a folder."""
+    from rim_eval.cli import judge as word
+
+    def scripted(name: str) -> Model:
+        script = folder / f"{name.removeprefix('rim_toy/')}.json"
+        return get_model(name, script=str(script), memoize=False)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(word, "_model", scripted)
+        return rim_eval(*arguments)
+
+
 @pytest.fixture
 def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A finished run of a scripted model on four harmless prompts, judged by the refusal matcher."""
@@ -180,6 +194,26 @@ def test_overwrite_leaves_one_score(log: Path, tmp_path: Path) -> None:
     )
     (again,) = (tmp_path / "new").iterdir()
     assert all(len(sample.scores or {}) == 1 for sample in read_eval_log(str(again)).samples or [])
+
+
+def test_several_graders_vote_and_every_vote_is_kept(log: Path, tmp_path: Path) -> None:
+    """Two of three toy graders call every reply a 5; the third one cannot be read."""
+    names = []
+    for name, said in {"a": "<score>5</score>", "b": "<score>4</score>", "c": "Hm."}.items():
+        script = tmp_path / f"{name}.json"
+        script.write_text(json.dumps([{"reply": said}]))
+        names += ["--grader", f"rim_toy/{name}"]
+    done = rim_eval_with_scripts(
+        tmp_path, "judge", "run", log, "--judge", "hexphi", *names, "--out", tmp_path / "panel"
+    )
+    assert done.exit_code == 0, done.output
+    assert "3 graders vote" in done.output
+    assert "100.0 %" in done.output
+    (again,) = (tmp_path / "panel").iterdir()
+    for sample in read_eval_log(str(again)).samples or []:
+        _, *votes = (sample.scores or {}).values()
+        graders = [(vote.metadata or {})["think"].get("judge_model") for vote in votes]
+        assert graders == ["rim_toy/a", "rim_toy/b", "rim_toy/c"]
 
 
 def test_run_names_what_is_wrong(log: Path, tmp_path: Path) -> None:
