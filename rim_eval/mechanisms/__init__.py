@@ -1,1 +1,180 @@
-"""Inside the model: where thinking weakens refusal, and what reasoning training overwrote."""
+"""Inside the model: where thinking weakens refusal, and what reasoning training overwrote.
+
+For open-weights models. Every analysis has controls, and its verdict can be "no effect" or "cannot
+tell". Each function is one equation, with shapes in its docstring; torch and transformers are
+imported when they are first needed.
+
+    from rim_eval.mechanisms import load_subject, score_heads, select_heads
+
+    subject = load_subject("path/to/checkpoint")
+    heads, how = select_heads(score_heads(subject, requests))
+"""
+
+from rim_eval.mechanisms._correlation import Correlation, correlate
+from rim_eval.mechanisms.ablation import ablate_heads, ablate_neurons, mean_heads, mean_neurons
+from rim_eval.mechanisms.behaviour import Behaviour, Measure, Prompts, behaviour, offline_reader
+from rim_eval.mechanisms.capture import Attention, Capture, Neurons, Pool, capture
+from rim_eval.mechanisms.drift import (
+    LayerDrift,
+    cka,
+    drift,
+    layer_drift,
+    layer_ratio,
+    safety_direction,
+)
+from rim_eval.mechanisms.effect import (
+    Effect,
+    Effects,
+    EffectVerdict,
+    Intervention,
+    measure_effects,
+)
+from rim_eval.mechanisms.heads import (
+    HeadScore,
+    gaze_moves,
+    rank_heads,
+    score_heads,
+    select_heads,
+)
+from rim_eval.mechanisms.mitigations import (
+    Mitigation,
+    compare,
+    flag,
+    frozen,
+    merge_behaviour,
+    steered,
+)
+from rim_eval.mechanisms.neurons import (
+    NeuronSet,
+    Rises,
+    common_neurons,
+    find_neurons,
+    intent_for,
+    measure_rises,
+    top_neurons,
+    with_intent,
+)
+from rim_eval.mechanisms.positions import NAMES, Passage, Span, locate
+from rim_eval.mechanisms.probes import (
+    Auroc,
+    Probe,
+    ProbeScore,
+    auroc,
+    direction,
+    evaluate_probe,
+    fit_probe,
+    probe_passages,
+    share_above,
+    split_groups,
+    threshold,
+)
+from rim_eval.mechanisms.ras import (
+    Activations,
+    Guard,
+    Ras,
+    gain_terms,
+    harmonic_mean,
+    loss_terms,
+    mean_kl,
+    ras,
+    read_activations,
+)
+from rim_eval.mechanisms.series import (
+    Checkpoint,
+    RasSeries,
+    RasVerdict,
+    SeriesVerdict,
+    ras_series,
+    read_series,
+)
+from rim_eval.mechanisms.subject import Reply, Request, Subject, load_subject, make_subject
+from rim_eval.mechanisms.units import Overlap, Unit, by_layer, matched_draws, overlap
+
+__all__ = [
+    "NAMES",
+    "Activations",
+    "Attention",
+    "Auroc",
+    "Behaviour",
+    "Capture",
+    "Checkpoint",
+    "Correlation",
+    "Effect",
+    "EffectVerdict",
+    "Effects",
+    "Guard",
+    "HeadScore",
+    "Intervention",
+    "LayerDrift",
+    "Measure",
+    "Mitigation",
+    "NeuronSet",
+    "Neurons",
+    "Overlap",
+    "Passage",
+    "Pool",
+    "Probe",
+    "ProbeScore",
+    "Prompts",
+    "Ras",
+    "RasSeries",
+    "RasVerdict",
+    "Reply",
+    "Request",
+    "Rises",
+    "SeriesVerdict",
+    "Span",
+    "Subject",
+    "Unit",
+    "ablate_heads",
+    "ablate_neurons",
+    "auroc",
+    "behaviour",
+    "by_layer",
+    "capture",
+    "cka",
+    "common_neurons",
+    "compare",
+    "correlate",
+    "direction",
+    "drift",
+    "evaluate_probe",
+    "find_neurons",
+    "fit_probe",
+    "flag",
+    "frozen",
+    "gain_terms",
+    "gaze_moves",
+    "harmonic_mean",
+    "intent_for",
+    "layer_drift",
+    "layer_ratio",
+    "load_subject",
+    "locate",
+    "loss_terms",
+    "make_subject",
+    "matched_draws",
+    "mean_heads",
+    "mean_kl",
+    "mean_neurons",
+    "measure_effects",
+    "measure_rises",
+    "merge_behaviour",
+    "offline_reader",
+    "overlap",
+    "probe_passages",
+    "rank_heads",
+    "ras",
+    "ras_series",
+    "read_activations",
+    "read_series",
+    "safety_direction",
+    "score_heads",
+    "select_heads",
+    "share_above",
+    "split_groups",
+    "steered",
+    "threshold",
+    "top_neurons",
+    "with_intent",
+]

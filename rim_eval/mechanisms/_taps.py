@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from typing import Any, Final
 
 from rim_eval.mechanisms._architecture import Architecture
 
@@ -87,28 +87,41 @@ def _tap_dense(down: Any, tap: NeuronTap) -> Iterator[None]:
 
 @contextmanager
 def _tap_experts(experts: Any, tap: NeuronTap) -> Iterator[None]:
-    """Fused experts call no module of their own, so their forward pass is replaced for a while."""
-    import torch
+    """Fused experts call no module of their own, so their forward pass is replaced for a while.
 
-    width = experts.down_proj.shape[2]
-
-    def forward(hidden: Any, chosen: Any, weights: Any) -> Any:
-        total = torch.zeros_like(hidden)
-        for expert in chosen.unique().tolist():
-            if expert >= experts.num_experts:
-                continue
-            tokens, slot = torch.where(chosen == expert)
-            both = torch.nn.functional.linear(hidden[tokens], experts.gate_up_proj[expert])
-            acts = experts._apply_gate(both)
-            changed = tap(acts, tokens, expert * width)
-            acts = acts if changed is None else changed
-            out = torch.nn.functional.linear(acts, experts.down_proj[expert])
-            out = out * weights[tokens, slot, None]
-            total.index_add_(0, tokens, out.to(total.dtype))
-        return total
-
-    experts.forward = forward
+    Taps nest as hooks do: the later one sees what the earlier one left.
+    """
+    taps: list[NeuronTap] = vars(experts).setdefault(_TAPS, [])
+    if not taps:
+        experts.forward = lambda *args: _forward_experts(experts, taps, *args)
+    taps.append(tap)
     try:
         yield
     finally:
-        del experts.forward
+        taps.remove(tap)
+        if not taps:
+            del experts.forward
+
+
+_TAPS: Final = "_rim_eval_taps"
+
+
+def _forward_experts(
+    experts: Any, taps: list[NeuronTap], hidden: Any, chosen: Any, weights: Any
+) -> Any:
+    import torch
+
+    linear = torch.nn.functional.linear
+    width = experts.down_proj.shape[2]
+    total = torch.zeros_like(hidden)
+    for expert in chosen.unique().tolist():
+        if expert >= experts.num_experts:
+            continue
+        tokens, slot = torch.where(chosen == expert)
+        acts = experts._apply_gate(linear(hidden[tokens], experts.gate_up_proj[expert]))
+        for tap in taps:
+            changed = tap(acts, tokens, expert * width)
+            acts = acts if changed is None else changed
+        out = linear(acts, experts.down_proj[expert]) * weights[tokens, slot, None]
+        total.index_add_(0, tokens, out.to(total.dtype))
+    return total

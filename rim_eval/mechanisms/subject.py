@@ -10,7 +10,7 @@ from rim_eval.mechanisms.positions import Passage, locate
 from rim_eval.outcomes import Mode
 from rim_eval.thinking import Switch, find_switch, tokenizer_renderer
 
-__all__ = ["Reply", "Request", "Subject", "load_subject"]
+__all__ = ["Reply", "Request", "Subject", "load_subject", "make_subject"]
 
 
 class Request(NamedTuple):
@@ -131,8 +131,13 @@ def load_subject(
             f"{source}: cannot be loaded as a causal language model ({error}). Give a local folder "
             "of a Hugging Face checkpoint or a model id."
         ) from error
-    switch = find_switch(tokenizer_renderer(tokenizer), model=str(source))
-    return Subject(model, tokenizer, switch, name or Path(str(source)).name)
+    return make_subject(model, tokenizer, name or Path(str(source)).name)
+
+
+def make_subject(model: Any, tokenizer: Any, name: str) -> Subject:
+    """A subject from a loaded model and tokenizer, with the switch found from the chat template."""
+    switch = find_switch(tokenizer_renderer(tokenizer), model=name)
+    return Subject(model, tokenizer, switch, name)
 
 
 def pad_left(rows: Sequence[Sequence[int]], pad: int, device: Any) -> tuple[Any, Any]:

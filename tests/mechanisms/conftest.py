@@ -1,14 +1,16 @@
 """The shipped organism, loaded once, and tiny random models of several families."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 
+from rim_eval.mechanisms.behaviour import Prompts
 from rim_eval.mechanisms.positions import Passage
-from rim_eval.mechanisms.subject import Subject, load_subject
-from rim_eval.paths import organism_dir
+from rim_eval.mechanisms.subject import Request, Subject, load_subject
+from rim_eval.paths import organism_dir, tasks_dir
 
 
 @pytest.fixture(scope="session")
@@ -72,3 +74,22 @@ def passages() -> list[Passage]:
         }
         found.append(Passage(ids, spans, f"p{number}"))
     return found
+
+
+@pytest.fixture(scope="session")
+def toy() -> Prompts:
+    """The organism's held-out prompts."""
+    rows = {name: _rows(name) for name in ("toy", "toy_allowed", "toy_math")}
+    asked = {
+        name: [Request(f"{name}-{n}", row["prompt"]) for n, row in enumerate(found)]
+        for name, found in rows.items()
+    }
+    gold = [row["target"] for row in rows["toy_math"]]
+    return Prompts(
+        asked["toy"], asked["toy_allowed"], list(zip(asked["toy_math"], gold, strict=True))
+    )
+
+
+def _rows(name: str) -> list[dict[str, str]]:
+    lines = (tasks_dir() / name / "prompts.jsonl").read_text(encoding="utf-8").splitlines()
+    return [json.loads(line) for line in lines]

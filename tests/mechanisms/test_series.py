@@ -1,0 +1,145 @@
+import math
+
+import numpy as np
+import pytest
+
+from rim_eval.errors import RimError
+from rim_eval.mechanisms import (
+    Activations,
+    Checkpoint,
+    RasSeries,
+    correlate,
+    ras_series,
+    read_series,
+)
+from rim_eval.mechanisms.ras import GUARDS
+
+N = 200
+SET = list(range(10))
+RANDOM = [list(range(10 + 10 * i, 20 + 10 * i)) for i in range(19)]
+STEPS = (10, 20, 40, 80)
+RISE = (0.2, 0.4, 0.7, 0.9)
+FLAT = (0.1, 0.11, 0.09, 0.1)
+
+
+def shifted(base: Activations, by: np.ndarray) -> Activations:
+    """Each neuron's activation falls on safety and rises on mathematics by a share."""
+    safe, maths = base.safe * (1 - by), base.math * (1 + by)
+    return Activations(safe, maths, np.abs(safe), np.abs(maths))
+
+
+def base() -> Activations:
+    ones = np.ones(N)
+    return Activations(ones, ones, ones, ones)
+
+
+def run(name: str, own: float, others: float, rates: tuple[float, ...]) -> list[RasSeries]:
+    """A run in which the set drifts by `own` and everything else by about `others`."""
+    rng = np.random.default_rng(0)
+    points = []
+    for number, (step, rate) in enumerate(zip(STEPS, rates, strict=True), start=1):
+        by = others * number * (1 + 0.1 * rng.normal(size=N))
+        by[SET] = own * number
+        points.append(Checkpoint(step, shifted(base(), by), rate))
+    return [ras_series(name, base(), 0.1, points, SET, RANDOM, guard=guard) for guard in GUARDS]
+
+
+def test_a_set_that_drifts_with_everything_else_is_not_the_route() -> None:
+    target = run("tuned", 0.03, 0.03, RISE)
+    found = read_series(target, run("control", 0.001, 0.001, FLAT))
+    assert found.verdict == "not_the_route"
+    assert "no more than random neurons" in found.sentence
+    # And yet it correlates: that alone must never be sold as a finding.
+    assert target[0].spearman.value == pytest.approx(1)
+    assert np.median(target[0].random_spearman) == pytest.approx(1)
+
+
+def test_a_set_that_drifts_alone_and_not_in_the_controls_is_consistent() -> None:
+    found = read_series(run("tuned", 0.15, 0.003, RISE), run("control", 0.003, 0.003, FLAT))
+    assert found.verdict == "consistent"
+    assert found.by_guard == dict.fromkeys(GUARDS, "consistent")
+
+
+def test_a_flat_control_with_as_much_drift_leaves_it_open() -> None:
+    found = read_series(run("tuned", 0.15, 0.003, RISE), run("held", 0.2, 0.003, FLAT))
+    assert found.verdict == "cannot_tell"
+    assert "'held'" in found.sentence
+
+
+def test_without_controls_it_cannot_tell() -> None:
+    found = read_series(run("tuned", 0.15, 0.003, RISE), [])
+    assert found.verdict == "cannot_tell"
+    assert "no control run" in found.sentence
+
+
+def test_controls_that_rise_too_are_no_controls() -> None:
+    found = read_series(run("tuned", 0.15, 0.003, RISE), run("control", 0.01, 0.003, RISE))
+    assert found.verdict == "cannot_tell"
+
+
+def test_without_a_rise_there_is_nothing_to_explain() -> None:
+    found = read_series(run("tuned", 0.15, 0.003, FLAT), run("control", 0.003, 0.003, FLAT))
+    assert found.verdict == "cannot_tell"
+    assert "did not rise" in found.sentence
+
+
+def test_guards_that_disagree_cannot_tell() -> None:
+    target = run("tuned", 0.15, 0.003, RISE)
+    control = run("control", 0.003, 0.003, FLAT)
+    odd = [
+        s.model_copy(update={"random": ((math.inf,) * 4,)}) if s.guard == "floored" else s
+        for s in target
+    ]
+    assert read_series(odd, control).verdict == "cannot_tell"
+
+
+def test_every_report_says_that_values_compare_within_a_model_only() -> None:
+    for controls in ([], run("control", 0.003, 0.003, FLAT)):
+        assert "within this model only" in read_series(run("t", 0.1, 0.01, RISE), controls).sentence
+
+
+def test_the_size_test_is_a_rank() -> None:
+    assert run("tuned", 0.15, 0.003, RISE)[0].p_size == pytest.approx(1 / 20)
+
+
+def test_a_series_of_nothing_is_refused() -> None:
+    with pytest.raises(RimError, match="at least one"):
+        ras_series("x", base(), 0.1, [], SET, RANDOM, guard="printed")
+
+
+@pytest.mark.parametrize("kind", ["pearson", "spearman"])
+def test_correlations_agree_with_the_formula(kind: str) -> None:
+    from scipy.stats import rankdata
+
+    rng = np.random.default_rng(2)
+    x, y = rng.normal(size=(2, 9))
+    y = y + x
+    found = correlate(x.tolist(), y.tolist(), kind)  # type: ignore[arg-type]
+    a, b = (x, y) if kind == "pearson" else (rankdata(x), rankdata(y))
+    want = ((a - a.mean()) * (b - b.mean())).sum() / math.sqrt(
+        ((a - a.mean()) ** 2).sum() * ((b - b.mean()) ** 2).sum()
+    )
+    assert found.value == pytest.approx(want)
+    assert found.lower < want < found.upper
+    spread = 1 if kind == "pearson" else math.sqrt(1 + want**2 / 2)
+    assert math.atanh(found.upper) - math.atanh(found.lower) == pytest.approx(
+        2 * 1.959964 * spread / math.sqrt(6)
+    )
+
+
+def test_the_papers_own_points_come_out_as_it_printed_them() -> None:
+    # Figure 8, Qwen3-4B, digitised: r = .891, 8 checkpoints of which 4 tie; Spearman is lower.
+    x = [1.1396, 1.1563, 1.1582, 1.1616, 1.1626, 1.1689, 1.1707, 1.1850]
+    y = [21.00, 22.07, 22.07, 22.07, 22.07, 23.00, 22.33, 22.82]
+    pearson, spearman = correlate(x, y, "pearson"), correlate(x, y, "spearman")
+    assert pearson.value == pytest.approx(0.891, abs=5e-4)
+    assert spearman.value == pytest.approx(0.862, abs=2e-3)
+    assert (pearson.n, pearson.ties) == (8, 3)
+    assert pearson.lower < 0.6, "eight points leave a wide interval"
+
+
+def test_a_constant_side_is_undefined_and_two_points_say_nothing() -> None:
+    assert math.isnan(correlate([1, 2, 3], [5, 5, 5], "pearson").value)
+    assert math.isnan(correlate([1, 2], [1, 2], "spearman").value)
+    three = correlate([1, 2, 3], [1, 3, 2], "pearson")
+    assert (three.lower, three.upper) == (-1, 1)
