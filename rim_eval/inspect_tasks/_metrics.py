@@ -3,7 +3,7 @@
 from inspect_ai.scorer import Metric, SampleScore, metric
 
 from rim_eval.inspect_tasks._figures import figures_of
-from rim_eval.outcomes import Mode, PromptKind
+from rim_eval.outcomes import PROMPT_KINDS, Mode, PromptKind
 from rim_eval.summary import Arm, Summary
 
 __all__ = ["difference", "no_think", "think"]
@@ -20,18 +20,33 @@ _DIFFERENCE: dict[PromptKind, str] = {
     "reasoning": "accuracy_gain",
 }
 
+_OWN = {kind: (_RATE[kind], _DIFFERENCE[kind]) for kind in PROMPT_KINDS}
+"""Beginnings of the figures whose name says the kind."""
+
 
 @metric(scores="unreduced")
 def difference() -> Metric:
     """Think - no_think in percentage points, paired by prompt, with its 95 % interval and p value."""
 
     def compute(scores: list[SampleScore]) -> dict[str, float]:
-        figures: dict[str, float] = {}
-        for kind, summary in figures_of(scores).items():
-            figures |= _difference_figures(kind, summary)
-        return figures
+        found = figures_of(scores)
+        return _together({kind: _difference_figures(kind, one) for kind, one in found.items()})
 
     return compute
+
+
+def _together(by_kind: dict[PromptKind, dict[str, float]]) -> dict[str, float]:
+    """All kinds' figures side by side.
+
+    A figure that does not name its kind by itself (`pairs`, `scored`, ...) gets the kind's name
+    before it where the prompts are of several kinds, as in XSTest; else nothing is added.
+    """
+    several = len(by_kind) > 1
+    return {
+        f"{kind}_{name}" if several and not name.startswith(_OWN[kind]) else name: figure
+        for kind, figures in by_kind.items()
+        for name, figure in figures.items()
+    }
 
 
 def _difference_figures(kind: PromptKind, summary: Summary) -> dict[str, float]:
@@ -66,10 +81,13 @@ def no_think() -> Metric:
 
 def _arm_metric(mode: Mode) -> Metric:
     def compute(scores: list[SampleScore]) -> dict[str, float]:
-        figures: dict[str, float] = {}
-        for kind, summary in figures_of(scores).items():
-            if mode in summary.arms:
-                figures |= _arm_figures(kind, summary.arms[mode])
+        figures = _together(
+            {
+                kind: _arm_figures(kind, summary.arms[mode])
+                for kind, summary in figures_of(scores).items()
+                if mode in summary.arms
+            }
+        )
         return {f"{mode}_{name}": figure for name, figure in figures.items()}
 
     return compute
