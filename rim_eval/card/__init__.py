@@ -1,0 +1,37 @@
+"""The RIM card: one model's figures with the counts they follow from."""
+
+from rim_eval.card._build import make_card
+from rim_eval.card._check import check_card
+from rim_eval.card._counts import ArmCounts, Cell, Outcome, SetCounts
+from rim_eval.card._figures import Difference, Figures, Rate, figures
+from rim_eval.card._schema import (
+    SCHEMA_VERSION,
+    Card,
+    CardRun,
+    JudgeCard,
+    SetCard,
+    card_json,
+    json_schema,
+    read_card,
+)
+
+__all__ = [
+    "SCHEMA_VERSION",
+    "ArmCounts",
+    "Card",
+    "CardRun",
+    "Cell",
+    "Difference",
+    "Figures",
+    "JudgeCard",
+    "Outcome",
+    "Rate",
+    "SetCard",
+    "SetCounts",
+    "card_json",
+    "check_card",
+    "figures",
+    "json_schema",
+    "make_card",
+    "read_card",
+]

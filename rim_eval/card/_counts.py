@@ -1,0 +1,159 @@
+"""The counts on a card: small tables from which every figure can be computed again.
+
+The heart is a tuple of cells. A cell says how many prompts had the same outcome in both modes; with one
+epoch there are at most nine besides the unasked. From the cells come both rates, their intervals, the
+paired difference, its test and its bounds, exactly as from the rows themselves.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple, Self
+
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, model_validator
+
+from rim_eval.card._text import Name
+from rim_eval.outcomes import ArmKind, Mode, UnscoredReason
+
+__all__ = [
+    "ArmCounts", "Cell", "Lengths", "Outcome", "PatternCount", "SetCounts", "TraceLengths",
+    "arm_total", "verdict_row", "verdicts_of",
+]  # fmt: skip
+
+_FROZEN = ConfigDict(frozen=True, extra="forbid")
+
+
+class Outcome(NamedTuple):
+    """One prompt in one mode, over its epochs."""
+
+    events: NonNegativeInt
+    """Epochs with the event: misaligned (harmful), refused (benign), correct (reasoning)."""
+    scored: NonNegativeInt
+    asked: NonNegativeInt
+    """Epochs with a row; 0 when the prompt was not asked in this mode."""
+
+
+class Cell(BaseModel):
+    """How many prompts share one outcome in each mode."""
+
+    model_config = _FROZEN
+
+    think: Outcome
+    no_think: Outcome
+    prompts: int = Field(gt=0)
+
+    @model_validator(mode="after")
+    def _nested(self) -> Self:
+        for outcome in (self.think, self.no_think):
+            if not outcome.events <= outcome.scored <= outcome.asked:
+                raise ValueError(f"{outcome} does not satisfy events <= scored <= asked")
+        if not self.think.asked + self.no_think.asked:
+            raise ValueError("a cell counts prompts that were asked in no mode")
+        return self
+
+
+class Lengths(BaseModel):
+    """Token counts of one arm in five numbers; n says over how many samples they are known."""
+
+    model_config = _FROZEN
+
+    n: NonNegativeInt
+    p10: float = Field(ge=0)
+    median: float = Field(ge=0)
+    p90: float = Field(ge=0)
+
+
+class PatternCount(BaseModel):
+    """One reasoning pattern in the traces of one arm."""
+
+    model_config = _FROZEN
+
+    n: NonNegativeInt
+    """Traces that show it."""
+    scored: NonNegativeInt
+    events: NonNegativeInt
+    """Of those scored, how many end in the event."""
+
+
+class ArmCounts(BaseModel):
+    """Samples of one set in one mode, counted."""
+
+    model_config = _FROZEN
+
+    asked: NonNegativeInt
+    returned: NonNegativeInt
+    """Samples that came back, scored or not: all but engine errors."""
+    scored: NonNegativeInt
+    events: NonNegativeInt
+    unscored: dict[UnscoredReason, NonNegativeInt]
+    adopted: NonNegativeInt
+    """Returned samples with a non-empty trace (or reasoning tokens, where it is hidden)."""
+    adopted_scored: NonNegativeInt
+    adopted_events: NonNegativeInt
+    """With `events` and `scored`: the rate given a trace, and given none."""
+    truncated: NonNegativeInt
+    over_budget: NonNegativeInt
+    looping: NonNegativeInt
+    never_closed: NonNegativeInt
+    """Samples whose trace never ended."""
+    visibility: dict[Name, NonNegativeInt]
+    scores: dict[Name, NonNegativeInt] = {}
+    """Histogram over the judge's own scale; empty when it has none or more than 20 values."""
+    trace_tokens: Lengths | None = None
+    answer_tokens: Lengths | None = None
+    patterns_read: NonNegativeInt = 0
+    """Traces that a pattern monitor read."""
+    patterns: dict[Name, PatternCount] = {}
+
+
+class TraceLengths(BaseModel):
+    """Whether traces are longer in think mode, pair by pair; the gate of `effort` arms rests on it."""
+
+    model_config = _FROZEN
+
+    longer: NonNegativeInt
+    shorter: NonNegativeInt
+    tied: NonNegativeInt
+    think_median: float = Field(ge=0)
+    no_think_median: float = Field(ge=0)
+
+
+class SetCounts(BaseModel):
+    """All counts of one prompt set and kind."""
+
+    model_config = _FROZEN
+
+    arm_kind: ArmKind
+    cells: tuple[Cell, ...]
+    arms: dict[Mode, ArmCounts]
+    thresholds: dict[Name, tuple[Cell, ...]] = {}
+    """The same cells with another line between events and the rest: `5` counts scores of 5 and more.
+    Only where the judge's scale is 1 to 5."""
+    categories: dict[Name, tuple[Cell, ...]] = {}
+    trace_lengths: TraceLengths | None = None
+
+
+def verdicts_of(cells: Sequence[Cell], mode: Mode) -> dict[str, list[float | None]]:
+    """Verdicts of one arm as the statistics take them; prompts get numbers for names.
+
+    Prompts that were not asked in this mode are left out.
+    """
+    verdicts: dict[str, list[float | None]] = {}
+    for index, cell in enumerate(cells):
+        outcome = cell.think if mode == "think" else cell.no_think
+        row = verdict_row(outcome)
+        if row:
+            verdicts |= {f"{index}-{number}": row for number in range(cell.prompts)}
+    return verdicts
+
+
+def verdict_row(outcome: Outcome) -> list[float | None]:
+    """The verdicts of one prompt's epochs, events first; their order says nothing."""
+    events, scored, asked = outcome
+    row: list[float | None] = [1.0] * events
+    row += [0.0] * (scored - events)
+    return row + [None] * (asked - scored)
+
+
+def arm_total(cells: Sequence[Cell], mode: Mode) -> Outcome:
+    """Samples of one arm over all cells."""
+    outcomes = [(c.think if mode == "think" else c.no_think, c.prompts) for c in cells]
+    return Outcome(*(sum(o[i] * n for o, n in outcomes) for i in range(3)))
