@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 from rim_eval.judging._greedy import greedy, says_greedy_itself
@@ -9,6 +10,7 @@ from rim_eval.judging._readers import LinesReader, TagsReader, WordReader
 from rim_eval.judging._reading import Reading, read_reply
 from rim_eval.judging._refusal import classify_refusal
 from rim_eval.judging._spec import GraderSettings
+from rim_eval.judging._waiting import waiting_for
 from rim_eval.outcomes import UnscoredReason
 
 __all__ = ["Asked", "Dialogue", "Grader", "ask"]
@@ -66,7 +68,8 @@ async def ask(
     for attempt in range(1, spec.retries + 2):
         config = _config(spec, grader, room)
         try:
-            output = await grader.generate(input=_chat(dialogue), config=config)
+            call = partial(grader.generate, input=_chat(dialogue), config=config)
+            output = await waiting_for(call, spec.grader.api_retries)
         except Exception as error:
             _let_limits_pass(error)
             problem = f"{type(error).__name__}: {error}"[:300]
