@@ -40,21 +40,20 @@ class AdoptionSplit(Result):
     """The rate among samples without one."""
 
 
-def adoption_split(samples: Sequence[Sample], level: float = 0.95, seed: int = 0) -> AdoptionSplit:
+def adoption_split(samples: Sequence[Sample], level: float = 0.95) -> AdoptionSplit:
     """Adoption of one arm, and its rate given thinking and given none.
 
     Args:
         samples: All returned samples of the arm, scored or not.
         level: Confidence, a fraction.
-        seed: Seed of the bootstrap used with several samples a prompt.
 
     Raises:
         RimError: If a verdict is not in 0..1.
     """
     return AdoptionSplit(
         adoption=rate(sum(sample.thought for sample in samples), len(samples), level),
-        given_think=arm_summary(_verdicts(samples, thought=True), level, seed=seed),
-        given_none=arm_summary(_verdicts(samples, thought=False), level, seed=seed),
+        given_think=arm_summary(_verdicts(samples, thought=True), level),
+        given_none=arm_summary(_verdicts(samples, thought=False), level),
     )
 
 

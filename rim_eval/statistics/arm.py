@@ -3,7 +3,7 @@
 import math
 
 from rim_eval.statistics._result import Figure, Interval, Result
-from rim_eval.statistics.bootstrap import RESAMPLES, bootstrap_by_prompt
+from rim_eval.statistics.bootstrap import bootstrap_by_prompt
 from rim_eval.statistics.bounds import rate_bounds
 from rim_eval.statistics.verdicts import (
     Verdicts,
@@ -41,9 +41,7 @@ class ArmSummary(Result):
     """The rate over all prompts if every unscored verdict were 1."""
 
 
-def arm_summary(
-    verdicts: Verdicts, level: float = 0.95, *, seed: int = 0, resamples: int = RESAMPLES
-) -> ArmSummary:
+def arm_summary(verdicts: Verdicts, level: float = 0.95) -> ArmSummary:
     """Rate, interval, counts and bounds of one arm.
 
     With one verdict a prompt, each 0 or 1, the interval is Wilson's; otherwise the bootstrap by
@@ -52,15 +50,13 @@ def arm_summary(
     Args:
         verdicts: Prompt id to verdicts by epoch, 0..1 or None when unscored.
         level: Confidence, a fraction.
-        seed: Seed of the bootstrap.
-        resamples: Resamples of the bootstrap.
 
     Raises:
         RimError: If a verdict is not in 0..1, or the level is not in (0, 1).
     """
     check_verdicts(verdicts, "verdicts")
     means = list(prompt_means(verdicts).values())
-    interval, method = _interval(verdicts, means, level, seed, resamples)
+    interval, method = _interval(verdicts, means, level)
     bounds = rate_bounds(verdicts)
     counts = [len(scored(epochs)) for epochs in verdicts.values()]
     lengths = [len(epochs) for epochs in verdicts.values()]
@@ -80,12 +76,9 @@ def arm_summary(
     )
 
 
-def _interval(
-    verdicts: Verdicts, means: list[float], level: float, seed: int, resamples: int
-) -> tuple[Interval, str]:
+def _interval(verdicts: Verdicts, means: list[float], level: float) -> tuple[Interval, str]:
     if not means:
         return Interval(math.nan, math.nan), "none: nothing is scored"
     if single_epoch(verdicts) or len(set(means)) == 1:
         return wilson_interval(math.fsum(means), len(means), level), "Wilson"
-    interval = bootstrap_by_prompt(means, level=level, resamples=resamples, seed=seed)
-    return interval, f"bootstrap by prompt, percentile, {resamples:,} resamples, seed {seed}"
+    return bootstrap_by_prompt(means, level=level), "bootstrap by prompt (percentile, exact)"

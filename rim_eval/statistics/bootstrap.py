@@ -1,18 +1,22 @@
 """Bootstrap by prompt: how sure a mean over prompts is, when a prompt has several epochs.
 
 Prompts are drawn again with replacement, each with all of its epochs, so that epochs of one
-prompt never pass for independent prompts. The mean of a resample depends only on how often each
-*distinct* value was drawn, and those counts are multinomial: drawing the counts gives the same
-distribution as drawing the prompts, at a fraction of the cost (verdicts take few values).
+prompt never pass for independent prompts. The sum of n draws from the observed values is an n-fold
+convolution, and a Fourier transform gives it at once: with it the percentile interval is that of
+infinitely many resamples, without Monte Carlo error and without a seed. Verdicts lie on a lattice
+(multiples of one over the epochs), which makes this exact; other values are rounded to a grid so
+fine that the ends move by about a thousandth of the interval's width.
 
 Simulated with 4 epochs, the 95 % interval covers 94-96 % at 300 prompts and 88-95 % at 30 to 60: on
 sets as small as AIME read it as somewhat too narrow.
 
-Source: B. Efron, Annals of Statistics 7 (1979) 1-26; percentile interval, Efron 1981.
+Sources: B. Efron, Annals of Statistics 7 (1979) 1-26, Canadian J. of Statistics 9 (1981) 139-158 (percentile
+interval).
 """
 
 import math
 from collections.abc import Iterator, Sequence
+from fractions import Fraction
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,54 +24,109 @@ from numpy.typing import ArrayLike, NDArray
 from rim_eval.statistics._result import Interval, z_score
 
 RESAMPLES = 10_000
-"""Resamples unless told otherwise: an end of a 95 % interval then wanders by about 1 % of its width."""
+"""Drawn resamples unless told otherwise, where they must be drawn (several columns, strata)."""
 
-_CELLS = 5_000_000
-"""Counts drawn at a time, so that memory stays at 40 MB however many distinct values there are."""
+_CELLS = 2_000_000
+"""Draws held at a time, so that memory stays small however many prompts there are."""
+
+_COARSEST_LATTICE = 5_040
+"""Steps in one unit up to which values count as multiples of a common fraction."""
+
+_GRID = 512
+"""Steps over the range of values that lie on no lattice."""
+
+_REACH = 12
+"""Standard deviations of the sum that are kept on each side; beyond is less than 1e-30."""
 
 
-def bootstrap_by_prompt(
-    values: ArrayLike, *, level: float = 0.95, resamples: int = RESAMPLES, seed: int = 0
-) -> Interval:
+def bootstrap_by_prompt(values: ArrayLike, *, level: float = 0.95) -> Interval:
     """Percentile bootstrap interval for the mean over prompts, in the unit of the values.
 
     Args:
         values: One value a prompt, shape (prompts,): its mean verdict or its difference of means.
         level: Confidence, a fraction.
-        resamples: How many times the prompts are drawn again.
-        seed: The same seed and values give the same interval on every machine.
 
     Returns:
-        Both ends; NaN without values, a single point when all values are equal.
+        Both ends, of the distribution over all resamples; NaN without values, a single point when
+        all values are equal.
+
+    Raises:
+        RimError: If the level is not in (0, 1).
     """
     z_score(level)
-    means = bootstrap_means(values, resamples=resamples, seed=seed)
-    if not means.size:
+    data = np.asarray(values, dtype=float)
+    if not data.size:
         return Interval(math.nan, math.nan)
+    low, step = float(data.min()), _step(data)
+    if step == 0:
+        return Interval(low, low)
+    sums, chances = _sum_distribution(np.rint((data - low) / step).astype(np.int64))
+    below = np.cumsum(chances)
     tail = (1 - level) / 2
-    lower, upper = np.quantile(means, [tail, 1 - tail])
+    ends = sums[np.searchsorted(below, [tail, 1 - tail])]
+    lower, upper = low + step * ends / data.size
     return Interval(float(lower), float(upper))
+
+
+def _step(values: NDArray[np.float64]) -> float:
+    """The lattice's step, else the grid's; 0 when all values are equal."""
+    distinct = np.unique(np.round(values, 12))
+    if len(distinct) == 1:
+        return 0.0
+    if len(distinct) <= _COARSEST_LATTICE // 16:
+        fractions = [Fraction(value).limit_denominator(_COARSEST_LATTICE) for value in distinct]
+        common = math.lcm(*(fraction.denominator for fraction in fractions))
+        apart = max(abs(float(f) - v) for f, v in zip(fractions, distinct, strict=True))
+        if common <= _COARSEST_LATTICE and apart < 1e-9:
+            return 1 / common
+    return float(np.ptp(values)) / _GRID
+
+
+def _sum_distribution(
+    counts: NDArray[np.int64],
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Every sum of n draws with replacement that has a chance worth keeping, and that chance.
+
+    Args:
+        counts: The values in steps above the smallest, whole numbers, shape (n,).
+
+    Returns:
+        Sums in ascending order and their chances, which add up to 1.
+    """
+    n, highest = len(counts), int(counts.max())
+    reach = math.ceil(_REACH * float(counts.std()) * math.sqrt(n)) + highest
+    size = 1 << (2 * reach).bit_length()
+    once = np.bincount(counts, minlength=size) / n
+    many = np.fft.irfft(np.fft.rfft(once) ** n, size)
+    first = round(n * float(counts.mean())) - size // 2
+    sums = np.arange(first, first + size)
+    chances = np.clip(many[sums % size], 0, None)
+    return sums, chances / chances.sum()
 
 
 def bootstrap_means(
     values: ArrayLike, *, resamples: int = RESAMPLES, seed: int | Sequence[int] = 0
 ) -> NDArray[np.float64]:
-    """Means of `resamples` resamples of the prompts, shape (resamples,); empty without values.
+    """Means of drawn resamples of the prompts, for what has no closed distribution.
 
-    For several columns over the same prompts pass shape (prompts, columns): rows stay together,
-    and the result has shape (resamples, columns).
+    Args:
+        values: Shape (prompts,) or (prompts, columns); the columns of a prompt stay together.
+        resamples: How many times the prompts are drawn again.
+        seed: The same seed and values (in any order) give the same means.
+
+    Returns:
+        Shape (resamples,) or (resamples, columns); empty without values.
     """
     table = np.asarray(values, dtype=float)
     if not len(table):
         return np.empty((0, *table.shape[1:]))
-    distinct, counts = np.unique(table, axis=0, return_counts=True)
+    table = table[np.lexsort(table.reshape(len(table), -1).T)]
     rng = np.random.default_rng(seed)
-    n = len(table)
-    draws = (
-        rng.multinomial(n, counts / n, size=size) @ distinct
-        for size in _blocks(resamples, len(counts))
-    )
-    return np.concatenate(list(draws)) / n
+    draws = [
+        table[rng.integers(0, len(table), size=(rows, len(table)), dtype=np.uint32)].mean(axis=1)
+        for rows in _blocks(resamples, len(table))
+    ]
+    return np.concatenate(draws)
 
 
 def _blocks(resamples: int, width: int) -> Iterator[int]:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rim_eval.statistics._result import Figure, Interval, Result, z_score
-from rim_eval.statistics.bootstrap import RESAMPLES, bootstrap_by_prompt
+from rim_eval.statistics.bootstrap import bootstrap_by_prompt
 from rim_eval.statistics.bounds import difference_bounds
 from rim_eval.statistics.mcnemar import mcnemar_exact
 from rim_eval.statistics.permutation import sign_flip_test
@@ -73,7 +73,6 @@ def paired_difference(
     reference_name: str,
     level: float = 0.95,
     seed: int = 0,
-    resamples: int = RESAMPLES,
 ) -> PairedDifference:
     """Target minus reference over the prompts that both arms scored.
 
@@ -83,8 +82,7 @@ def paired_difference(
         target_name: What the target arm is, for the record.
         reference_name: What the reference is; a difference without a named one means nothing.
         level: Confidence, a fraction.
-        seed: Seed of bootstrap and permutation.
-        resamples: Resamples of the bootstrap.
+        seed: Seed of the permutation test where it must draw (several epochs, many values).
 
     Raises:
         RimError: If a verdict is not in 0..1, or the level is not in (0, 1).
@@ -97,7 +95,7 @@ def paired_difference(
     prompts = target.keys() | reference.keys()
     high, low = as_array(target_means, pairs), as_array(reference_means, pairs)
     binary = single_epoch(_only(target, pairs)) and single_epoch(_only(reference, pairs))
-    inference = _infer(high - low, binary, level, seed, resamples)
+    inference = _infer(high - low, binary, level, seed)
     bounds = difference_bounds(target, reference)
     return PairedDifference(
         target=target_name,
@@ -128,9 +126,7 @@ class _Inference(NamedTuple):
     test_method: str
 
 
-def _infer(
-    differences: NDArray[np.float64], binary: bool, level: float, seed: int, resamples: int
-) -> _Inference:
+def _infer(differences: NDArray[np.float64], binary: bool, level: float, seed: int) -> _Inference:
     n = len(differences)
     if n == 0:
         nothing = "none: no prompt is scored in both arms"
@@ -140,16 +136,14 @@ def _infer(
         return _Inference(tango_interval(b, c, n, level), "Tango", mcnemar_exact(b, c), _MCNEMAR)
     test = sign_flip_test(differences, seed=seed)
     how = "exact" if test.exact else f"random, seed {seed}"
-    interval, method = _clustered_interval(differences, level, seed, resamples)
+    interval, method = _clustered_interval(differences, level)
     return _Inference(interval, method, test.p_value, f"sign-flip permutation by prompt ({how})")
 
 
 _MCNEMAR = "exact McNemar"
 
 
-def _clustered_interval(
-    differences: NDArray[np.float64], level: float, seed: int, resamples: int
-) -> tuple[Interval, str]:
+def _clustered_interval(differences: NDArray[np.float64], level: float) -> tuple[Interval, str]:
     """Bootstrap by prompt, unless all differences are equal: then there is nothing to resample.
 
     A bootstrap of equal values has no width, as if a model that never differed on 30 prompts
@@ -157,8 +151,8 @@ def _clustered_interval(
     with no discordant pair holds; equal nonzero ones leave the whole range.
     """
     if np.ptp(differences) > 0:
-        interval = bootstrap_by_prompt(differences, level=level, resamples=resamples, seed=seed)
-        return interval, f"bootstrap by prompt, percentile, {resamples:,} resamples, seed {seed}"
+        interval = bootstrap_by_prompt(differences, level=level)
+        return interval, "bootstrap by prompt (percentile, exact)"
     if differences[0] == 0:
         return tango_interval(0, 0, len(differences), level), "Tango (no pair differs)"
     return Interval(-1.0, 1.0), "whole range (all pairs differ equally)"

@@ -35,7 +35,7 @@ def rim_score(
             unscored.
         no_think: The same prompts in no-think mode, the reference.
         level: Confidence, a fraction.
-        seed: Seed of bootstrap and permutation (used with more than one epoch only).
+        seed: Seed of the permutation test where it must draw (several epochs, many values).
 
     Returns:
         The difference with interval, test, counts, unpaired prompts and bounds.

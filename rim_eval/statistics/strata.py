@@ -79,7 +79,6 @@ def stratified_difference(
             reference_name=reference_name,
             level=level,
             seed=seed,
-            resamples=resamples,
         )
         for name, prompts in members.items()
     }

@@ -1,0 +1,18 @@
+import subprocess
+import sys
+
+from rim_eval import statistics
+
+
+def test_all_is_sorted_and_importable() -> None:
+    assert list(statistics.__all__) == sorted(statistics.__all__)
+    assert all(hasattr(statistics, name) for name in statistics.__all__)
+
+
+def test_importing_it_costs_no_heavy_library() -> None:
+    code = (
+        "import sys, rim_eval.statistics, rim_eval.checking; "
+        "heavy = {'scipy', 'pandas', 'torch', 'inspect_ai', 'math_verify', 'sympy'}; "
+        "sys.exit(repr(heavy & set(sys.modules)) if heavy & set(sys.modules) else 0)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
