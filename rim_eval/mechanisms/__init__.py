@@ -12,12 +12,12 @@ imported when they are first needed.
 
 from rim_eval.mechanisms._correlation import Correlation, correlate
 from rim_eval.mechanisms.ablation import ablate_heads, ablate_neurons, mean_heads, mean_neurons
-from rim_eval.mechanisms.behaviour import Behaviour, Measure, Prompts, behaviour, offline_reader
+from rim_eval.mechanisms.behaviour import Behaviour, Measure, Prompts, observe, offline_reader
 from rim_eval.mechanisms.capture import Attention, Capture, Neurons, Pool, capture
 from rim_eval.mechanisms.drift import (
     LayerDrift,
     cka,
-    drift,
+    drift_along,
     layer_drift,
     layer_ratio,
     safety_direction,
@@ -129,7 +129,6 @@ __all__ = [
     "ablate_heads",
     "ablate_neurons",
     "auroc",
-    "behaviour",
     "by_layer",
     "capture",
     "cka",
@@ -137,7 +136,7 @@ __all__ = [
     "compare",
     "correlate",
     "direction",
-    "drift",
+    "drift_along",
     "evaluate_probe",
     "find_neurons",
     "fit_probe",
@@ -160,6 +159,7 @@ __all__ = [
     "measure_effects",
     "measure_rises",
     "merge_behaviour",
+    "observe",
     "offline_reader",
     "overlap",
     "probe_passages",

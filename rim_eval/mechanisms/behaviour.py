@@ -19,7 +19,7 @@ from rim_eval.mechanisms.subject import Reply, Request, Subject
 from rim_eval.outcomes import Mode, PromptKind
 from rim_eval.thinking import split_trace
 
-__all__ = ["MEASURES", "Behaviour", "Measure", "Prompts", "Read", "behaviour", "offline_reader"]
+__all__ = ["MEASURES", "Behaviour", "Measure", "Prompts", "Read", "observe", "offline_reader"]
 
 Measure = Literal["misaligned", "refused", "over_refused", "correct", "degenerate"]
 
@@ -62,7 +62,7 @@ class Prompts:
         return [(kind, request) for kind, requests in kinds.items() for request in requests]
 
 
-def behaviour(
+def observe(
     subject: Subject,
     prompts: Prompts,
     mode: Mode,

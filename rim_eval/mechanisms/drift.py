@@ -19,7 +19,7 @@ from rim_eval.mechanisms.capture import capture
 from rim_eval.mechanisms.positions import Passage
 from rim_eval.statistics._result import Figure, Result
 
-__all__ = ["LayerDrift", "cka", "drift", "layer_drift", "layer_ratio", "safety_direction"]
+__all__ = ["LayerDrift", "cka", "drift_along", "layer_drift", "layer_ratio", "safety_direction"]
 
 Floats = NDArray[np.floating]
 
@@ -58,7 +58,7 @@ def safety_direction(refusals: Floats, compliances: Floats) -> NDArray[np.float6
     return unit
 
 
-def drift(base: Floats, tuned: Floats, direction: Floats) -> NDArray[np.float64]:
+def drift_along(base: Floats, tuned: Floats, direction: Floats) -> NDArray[np.float64]:
     """Drift of each prompt, (tuned - base) . S, shape (prompts,); states are (prompts, width)."""
     found: NDArray[np.float64] = (tuned.astype(np.float64) - base) @ direction
     return found
@@ -127,7 +127,7 @@ def layer_drift(
     for layer in range(told[0].shape[1]):
         at = {key: value[:, layer] for key, value in states.items()}
         direction = safety_direction(told[0][:, layer], told[1][:, layer])
-        moved = drift(at["base", "harmful"], at["tuned", "harmful"], direction)
+        moved = drift_along(at["base", "harmful"], at["tuned", "harmful"], direction)
         alike = [cka(at["base", kind], at["tuned", kind]) for kind in ("harmful", "harmless")]
         found.append(
             LayerDrift(

@@ -9,7 +9,7 @@ from rim_eval.mechanisms import (
     Prompts,
     Subject,
     cka,
-    drift,
+    drift_along,
     layer_drift,
     layer_ratio,
     safety_direction,
@@ -29,7 +29,7 @@ def test_the_safety_direction_is_the_unit_difference_of_means() -> None:
 def test_drift_is_the_projection_of_the_change() -> None:
     base = RNG.normal(size=(5, 3))
     moved = base + np.array([0.0, -2.0, 7.0])
-    np.testing.assert_allclose(drift(base, moved, np.array([0.0, 1.0, 0.0])), -2)
+    np.testing.assert_allclose(drift_along(base, moved, np.array([0.0, 1.0, 0.0])), -2)
 
 
 def test_cka_is_one_up_to_rotation_shift_and_scale_and_else_less() -> None:
