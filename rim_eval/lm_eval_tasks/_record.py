@@ -1,0 +1,98 @@
+"""What a task leaves in lm-eval's sample files: the split reply, and the observation made of it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from rim_eval.checking import check_answer
+from rim_eval.generation import Generation
+from rim_eval.judging import Case, Judge, Judgement, JudgeProvenance, unscored_reason
+from rim_eval.observations import Observation
+from rim_eval.outcomes import UnscoredReason
+
+__all__ = ["Record", "case_of", "checked", "judged", "must_not_judge", "unjudged"]
+
+
+class Record(BaseModel):
+    """One reply: trace and answer apart, and what was observed of it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    generation: Generation
+    observation: Observation
+    judge_replies: tuple[str, ...] = ()
+    """The grader's raw replies, when a grader judged."""
+
+
+def checked(doc: Mapping[str, Any], model: str, reply: Generation) -> Record:
+    """A reasoning problem's reply, compared with the gold answer by the same checker as under Inspect."""
+    reason = unscored_reason(reply)
+    if reason is not None:
+        return unjudged(doc, model, reply, reason)
+    found = check_answer(reply.answer, doc["target"])
+    return _record(doc, model, reply, {"verdict": found.correct, "label": found.extracted})
+
+
+def judged(doc: Mapping[str, Any], model: str, reply: Generation, judgement: Judgement) -> Record:
+    """A reply with a judgement of it."""
+    outcome = {
+        "verdict": judgement.verdict,
+        "score": judgement.score,
+        "label": judgement.label,
+        "reason": judgement.reason,
+    }
+    record = _record(doc, model, reply, outcome | _instrument(judgement.provenance))
+    return record.model_copy(update={"judge_replies": judgement.replies})
+
+
+def unjudged(
+    doc: Mapping[str, Any],
+    model: str,
+    reply: Generation,
+    reason: UnscoredReason,
+    by: JudgeProvenance | None = None,
+) -> Record:
+    """A reply without a verdict, and why; `by` is the judge that it was not shown to."""
+    return _record(doc, model, reply, {"reason": reason} | (_instrument(by) if by else {}))
+
+
+def _instrument(source: JudgeProvenance) -> dict[str, object]:
+    return {
+        "judge": f"{source.judge}@{source.version}",
+        "judge_sha256": source.sha256,
+        "judge_model": source.grader,
+        "judge_sees": source.sees,
+    }
+
+
+def case_of(doc: Mapping[str, Any], reply: Generation) -> Case:
+    """What a judge reads of a reply."""
+    return Case(
+        prompt_text=doc["request"],
+        context=doc["context"],
+        kind=doc["kind"],
+        category=doc["category"],
+        answer=reply.answer,
+        trace=reply.trace,
+    )
+
+
+def must_not_judge(judge: Judge, reply: Generation) -> UnscoredReason | None:
+    """Why a reply must not be sent to this judge."""
+    return unscored_reason(reply, judge.sees)
+
+
+def _record(
+    doc: Mapping[str, Any], model: str, reply: Generation, outcome: Mapping[str, object]
+) -> Record:
+    columns = {
+        "model": model,
+        "dataset": doc["dataset"],
+        "prompt_id": doc["id"],
+        "kind": doc["kind"],
+        "category": doc["category"],
+        "pair": doc["pair"],
+    }
+    row = Observation.model_validate(Observation.mode_facts(reply) | columns | dict(outcome))
+    return Record(generation=reply, observation=row)
