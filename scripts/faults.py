@@ -154,18 +154,16 @@ def kill(process: "subprocess.Popen[bytes]") -> None:
 
 
 def read(logs: Path) -> Counter[tuple[Key, bool | None]]:
-    """Every observation in the finished logs of a folder; an unfinished log counts for nothing."""
-    from inspect_ai.log import list_eval_logs, read_eval_log
+    """Every observation that the project's own reader finds in a log folder, however often."""
+    from rim_eval.errors import RimError
+    from rim_eval.observations import read as read_table
+    from rim_eval.observations import to_rows
 
-    from rim_eval.observations import from_inspect_log
-
-    found: Counter[tuple[Key, bool | None]] = Counter()
-    for info in list_eval_logs(str(logs)):
-        log = read_eval_log(info)
-        if log.status == "success":
-            rows = from_inspect_log(log)
-            found.update(((r.prompt_id, r.mode, r.epoch), r.verdict) for r in rows)
-    return found
+    try:
+        rows = to_rows(read_table([logs]).frame)
+    except RimError:
+        return Counter()
+    return Counter(((row.prompt_id, row.mode, row.epoch), row.verdict) for row in rows)
 
 
 # ---- the faults ----
@@ -229,8 +227,22 @@ def server_dies_for_good(bench: Bench) -> Outcome:
     with bench.engine() as engine:
         status = bench.finish(logs)
         sent = engine.requests()
-    notes = [f"exit {first} with {left} finished rows, then exit {status}"]
-    return Outcome(read(logs), [*notes, f"{sent} more requests after the resume"])
+        unscored = sum(n for (_, verdict), n in read(logs).items() if verdict is None)
+        if unscored:
+            judge_again(bench, logs)
+    notes = [f"exit {first} with {left} rows, then exit {status}, {sent} more requests"]
+    return Outcome(
+        read(logs), [*notes, f"{unscored} unscored rows judged again without generating"]
+    )
+
+
+def judge_again(bench: Bench, logs: Path) -> None:
+    """Judge the finished log again, as a user does whose judge was away; the old log leaves the folder."""
+    [log] = logs.glob("*.eval")
+    rim_eval = str(Path(sys.executable).parent / "rim-eval")
+    line = [rim_eval, "judge", "run", str(log), "--judge", "hexphi", "--grader", "vllm/grader"]
+    bench.launch([*line, "--overwrite"], logs).wait(timeout=300)
+    log.rename(bench.folder / log.name)
 
 
 def storm_429(bench: Bench) -> Outcome:
@@ -253,11 +265,13 @@ def _storm(bench: Bench, status: str) -> Outcome:
 
 
 def hanging_judge(bench: Bench) -> Outcome:
-    """Requests that are never answered, ended by an attempt timeout and asked again."""
-    logs = bench.folder / "hanging"
+    """Twenty requests, the judge's among them, are never answered: given up after 5 s and asked again."""
+    logs, judge = bench.folder / "hanging", bench.folder / "impatient.yaml"
+    shipped = (REPOSITORY / "judges" / "hexphi.yaml").read_text(encoding="utf-8")
+    judge.write_text(f"{shipped}\ngrader: {{call_timeout: 5}}\n", encoding="utf-8")
     with bench.engine("--hang", "40:60") as engine:
         start = time.monotonic()
-        exit_ = bench.finish(logs, "--attempt-timeout", "5", limit=600)
+        exit_ = bench.finish(logs, "--attempt-timeout", "5", "-T", f"judge={judge}", limit=600)
         seconds, sent = time.monotonic() - start, engine.requests()
     return Outcome(read(logs), [f"exit {exit_} after {seconds:.0f} s, {sent} requests"])
 

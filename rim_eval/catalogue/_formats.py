@@ -150,8 +150,8 @@ def _parquet(file: ReadFile, _columns: Columns) -> list[Row]:
             "Install it: pip install 'rim-eval[data]'"
         ) from error
     try:
-        table = pyarrow.parquet.read_table(io.BytesIO(file.content))
-    except pyarrow.ArrowException as error:
+        rows = pyarrow.parquet.read_table(io.BytesIO(file.content)).to_pylist()
+    except (pyarrow.ArrowException, OSError, ValueError, OverflowError) as error:
         raise problem(
             file.set,
             file.name,
@@ -159,7 +159,7 @@ def _parquet(file: ReadFile, _columns: Columns) -> list[Row]:
             expected="the publisher's file",
             step="get it again.",
         ) from error
-    return [Row(number, values) for number, values in enumerate(table.to_pylist(), 1)]
+    return [Row(number, values) for number, values in enumerate(rows, 1)]
 
 
 def _text(file: ReadFile) -> str:

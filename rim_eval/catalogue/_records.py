@@ -84,7 +84,8 @@ class _Reader:
                 expected="text, or a list of one text",
                 step=f"check the column {self.columns.prompt!r}.",
             )
-        if not (text := value.replace("\r\n", "\n").strip()):
+        text = self._unicode(self.columns.prompt, value).replace("\r\n", "\n").strip()
+        if not text:
             raise self._problem(
                 "the prompt is empty",
                 expected="a prompt in every row",
@@ -133,7 +134,17 @@ class _Reader:
 
     def _text(self, column: str | None) -> str | None:
         value: Any = self.row.values.get(column) if column else None
-        return None if value is None else str(value).strip() or None
+        return None if value is None else self._unicode(column, str(value)).strip() or None
+
+    def _unicode(self, column: str | None, text: str) -> str:
+        """The text, unless it holds what JSON can spell but no file and no request can carry."""
+        if re.search("[\ud800-\udfff]", text):
+            raise self._problem(
+                f"column {column!r} holds half of a surrogate pair",
+                expected="Unicode text",
+                step="mend that row.",
+            )
+        return text
 
     def _problem(self, found: str, *, expected: str, step: str) -> Exception:
         return problem(

@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic import ValidationError
+
 from rim_eval.catalogue import Provenance
 from rim_eval.errors import RimError
 from rim_eval.observations._columns import from_rows
@@ -35,11 +37,28 @@ def from_inspect_log(log: "EvalLog") -> list[Observation]:
 
 
 def rows_of_score(metadata: Mapping[str, Any] | None) -> Iterator[Observation]:
-    """The observations in one score's metadata: one a mode that ran."""
+    """The observations in one score's metadata: one a mode that ran.
+
+    Raises:
+        RimError: What stands there is no observation, or one of another version of rim_eval.
+    """
     about = metadata or {}
     for mode in MODES:
         if mode in about:
-            yield Observation.model_validate(about[mode])
+            yield _observation(about[mode])
+
+
+def _observation(facts: Any) -> Observation:
+    try:
+        return Observation.model_validate(facts)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(map(str, first["loc"])) or "the row"
+        raise RimError(
+            f"A score in the log holds no observation that this version reads: {field}: {first['msg']}. "
+            "Read the log with the version of rim_eval that wrote it, or judge it again: "
+            "`rim-eval judge run LOG --judge NAME`."
+        ) from None
 
 
 def read_inspect_log(path: str) -> Table:
