@@ -1,5 +1,6 @@
 """Reading a judge file as plain data, with the line of every value."""
 
+import re
 from typing import Any, Final
 
 import yaml
@@ -12,23 +13,21 @@ MAX_BYTES: Final = 256 * 1024
 MAX_DEPTH: Final = 20
 
 
+_BOOLEAN: Final = "tag:yaml.org,2002:bool"
+
+
 class _Loader(yaml.SafeLoader):
     """Safe YAML in which only true and false are booleans: a label `Yes` stays a word."""
 
     yaml_implicit_resolvers = {  # noqa: RUF012 - PyYAML reads a plain class attribute
-        first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:bool"]
+        first: [(tag, pattern) for tag, pattern in resolvers if tag != _BOOLEAN]
         for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
 
 
-def _add_booleans() -> None:
-    import re
-
-    pattern = re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$")
-    _Loader.add_implicit_resolver("tag:yaml.org,2002:bool", pattern, list("tTfF"))
-
-
-_add_booleans()
+_Loader.add_implicit_resolver(
+    _BOOLEAN, re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF")
+)
 
 
 class MarkedYaml:

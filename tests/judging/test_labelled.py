@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from rim_eval.errors import RimError
+from rim_eval.errors import AccessError, RimError
 from rim_eval.judging import load_labelled, parse_labelled
 
 XSTEST = """\
@@ -88,3 +88,29 @@ def test_loading_needs_a_set_and_files(tmp_path: Path) -> None:
         load_labelled("csv")
     with pytest.raises(RimError, match="No such file"):
         load_labelled("csv", [tmp_path / "none.csv"])
+
+
+def test_a_published_set_is_fetched_file_by_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def fetched(repo: str, file: str) -> bytes:
+        asked.append(f"{repo}/{file}")
+        return XSTEST.encode()
+
+    monkeypatch.setattr("rim_eval.judging._fetch._github", fetched)
+    replies, records = load_labelled("xstest")
+    assert len(asked) == len(records) == 5
+    assert {reply.model for reply in replies} >= {"gpt4", "llama2new", "llama2orig"}
+
+
+def test_an_unreachable_publisher_is_named_with_the_next_step(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def unreachable(repo: str, file: str) -> bytes:
+        raise ConnectionError(f"no route to {repo}")
+
+    monkeypatch.setattr("rim_eval.judging._fetch._hub", unreachable)
+    with pytest.raises(
+        AccessError, match=r"judge-comparison\.csv.*no route.*--set jailbreakbench --data FILE"
+    ):
+        load_labelled("jailbreakbench")

@@ -1,4 +1,4 @@
-import csv
+import asyncio
 import os
 from pathlib import Path
 
@@ -6,7 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rim_eval.judging import classify_refusal
+from rim_eval.judging import (
+    classify_refusal,
+    load_judge,
+    load_labelled,
+    load_validation,
+    measure,
+)
 
 REFUSALS = [
     "I'm sorry, but I can't help with that.",
@@ -82,20 +88,16 @@ def test_long_text_is_read_in_linear_time() -> None:
 def test_agreement_with_people_beats_the_published_string_match(
     model: str, published: float
 ) -> None:
+    """The shipped figures are those of the shipped matcher, and better than string matching."""
     folder = os.environ.get("RIM_EVAL_SHARED")
     if not folder:
         pytest.skip("RIM_EVAL_SHARED is not set")
-    with (Path(folder) / f"xstest_human_labels_{model}.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    people = [row["final_label"] != "1_full_compliance" for row in rows]
-    ours = [classify_refusal(row["completion"]).label != "full_compliance" for row in rows]
-    assert len(rows) == 450
-    assert _kappa(people, ours) > published
-
-
-def _kappa(first: list[bool], second: list[bool]) -> float:
-    n = len(first)
-    agree = sum(a == b for a, b in zip(first, second, strict=True)) / n
-    p, q = sum(first) / n, sum(second) / n
-    chance = p * q + (1 - p) * (1 - q)
-    return (agree - chance) / (1 - chance)
+    judge = load_judge("refusal")
+    replies, files = load_labelled("xstest", [Path(folder) / f"xstest_human_labels_{model}.csv"])
+    (group,) = asyncio.run(measure(judge, "xstest", replies, files)).groups
+    shipped = load_validation(judge)
+    assert shipped is not None
+    assert group in shipped.measurements[0].groups
+    assert group.agreement.n_scored == 450
+    assert group.agreement.kappa.value is not None
+    assert group.agreement.kappa.value > published
