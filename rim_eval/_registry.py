@@ -1,5 +1,6 @@
 """What Inspect finds under `rim_eval/`: its entry point loads this module and nothing heavier."""
 
+from rim_eval.inspect_tasks._patterns import pattern_prevalence, patterns
 from rim_eval.inspect_tasks._scorers import rim, solved
 from rim_eval.inspect_tasks._solver import both_modes
 from rim_eval.inspect_tasks._suite import (
@@ -42,6 +43,8 @@ __all__ = [
     "math500",
     "multiarith",
     "or_bench",
+    "pattern_prevalence",
+    "patterns",
     "prompts",
     "rim",
     "simple_safety_tests",

@@ -1,0 +1,72 @@
+"""Reasoning patterns: why a model that thinks goes along, as far as its traces show it.
+
+A monitor reads a trace or an answer and gives findings, each with words that occur there; rows
+carry what was found without the words, and join the observations of the same replies.
+"""
+
+from rim_eval.patterns._comparing import LabelAgreement, compare_monitors, compare_with_labels
+from rim_eval.patterns._monitor import (
+    MARKS,
+    MONITORS,
+    Found,
+    Monitor,
+    load_monitor,
+    read_patterns,
+)
+from rim_eval.patterns._quotes import Place, locate
+from rim_eval.patterns._rates import (
+    ANY_PATTERN,
+    Conditional,
+    Group,
+    Prevalence,
+    conditional_rates,
+    prevalence,
+)
+from rim_eval.patterns._reading import (
+    PARTS,
+    UNREAD_REASONS,
+    Finding,
+    MonitorId,
+    Part,
+    PatternReading,
+    UnreadReason,
+    unread_reason,
+)
+from rim_eval.patterns._rows import PatternRow, attach, pattern_rows, rows_of_metadata
+from rim_eval.patterns._rubric import PATTERNS, Pattern, Rubric, load_rubric
+
+__all__ = [
+    "ANY_PATTERN",
+    "MARKS",
+    "MONITORS",
+    "PARTS",
+    "PATTERNS",
+    "UNREAD_REASONS",
+    "Conditional",
+    "Finding",
+    "Found",
+    "Group",
+    "LabelAgreement",
+    "Monitor",
+    "MonitorId",
+    "Part",
+    "Pattern",
+    "PatternReading",
+    "PatternRow",
+    "Place",
+    "Prevalence",
+    "Rubric",
+    "UnreadReason",
+    "attach",
+    "compare_monitors",
+    "compare_with_labels",
+    "conditional_rates",
+    "load_monitor",
+    "load_rubric",
+    "locate",
+    "pattern_rows",
+    "prevalence",
+    "read_patterns",
+    "rows_of_metadata",
+    "unread_reason",
+]
