@@ -14,12 +14,15 @@ __all__ = ["reasoning_task"]
 TaskFactory = Callable[..., Task]
 
 
-def reasoning_task(name: str, default_style: Style = "worked") -> TaskFactory:
+def reasoning_task(
+    name: str, default_style: Style = "worked", absolute_error: float | None = None
+) -> TaskFactory:
     """The Inspect task of a set of problems with gold answers.
 
     Args:
         name: Prompt set, as its folder in `tasks/` is called; the task gets the same name.
         default_style: How problems are asked unless the user says otherwise.
+        absolute_error: How far an answer may lie from the gold one, by the set's own rule.
     """
 
     @task(name=name, kind="reasoning")
@@ -37,7 +40,7 @@ def reasoning_task(name: str, default_style: Style = "worked") -> TaskFactory:
             loaded = load(name, data=data_folder(data), subset=subset)
             messages = {prompt.id: ask(prompt, prompt_style) for prompt in loaded.prompts}
             args = TaskArgs(modes, answer_tokens, thinking_tokens, switch, chat_template)
-            return both_modes_task(loaded, messages, solved(), args)
+            return both_modes_task(loaded, messages, solved(absolute_error), args)
 
     reasoning.__doc__ = f"Accuracy with and without thinking on the `{name}` problems."
     return reasoning

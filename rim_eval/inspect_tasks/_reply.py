@@ -65,7 +65,7 @@ def read_reply(
         answer=split.answer,
         trace=split.trace,
         visibility=_visibility(parts, split, hidden_tokens),
-        trace_closed=_closed(split, stop),
+        trace_closed=split.closed if split.trace is not None else None,
         trace_tokens=tokens[0],
         answer_tokens=tokens[1],
         output_tokens=output.usage.output_tokens if output.usage else None,
@@ -106,13 +106,6 @@ def _visibility(parts: _Parts, split: Split, hidden_tokens: int | None) -> Trace
     if split.trace and split.trace.strip():
         return "full"
     return "hidden" if hidden_tokens else "none"
-
-
-def _closed(split: Split, stop: StopReason) -> bool | None:
-    """A server that takes the trace out shows its end only by there being an answer, or a clean stop."""
-    if split.trace is None or split.closed is not None:
-        return split.closed
-    return bool(split.answer) or stop != "max_tokens"
 
 
 def _tokens(

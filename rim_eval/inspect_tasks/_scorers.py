@@ -1,9 +1,11 @@
 """Scores both arms of a sample: `rim` asks a judge, `solved` compares with the gold answer."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+import anyio
 from inspect_ai.model import Model, get_model
 from inspect_ai.scorer import Score, Scorer, Target, scorer
 from inspect_ai.solver import TaskState
@@ -77,13 +79,23 @@ def rim(judge: str = "hexphi") -> Scorer:
 
 
 @scorer(metrics=_METRICS)
-def solved() -> Scorer:
-    """Whether the answer equals the gold answer, in each mode; no model is asked."""
+def solved(absolute_error: float | None = None) -> Scorer:
+    """Whether the answer equals the gold answer, in each mode; no model is asked.
+
+    Args:
+        absolute_error: How far a number may lie from the gold one; None where it must be equal.
+    """
 
     async def score(state: TaskState, target: Target) -> Score:
         async def checked(generation: Generation) -> _Outcome:
-            result = check_answer(generation.answer, target.text)
-            return _Outcome(verdict=result.correct, label=result.extracted)
+            if not target.text:
+                return _Outcome(reason="no_reference")
+            check = partial(check_answer, absolute_error=absolute_error)
+            # In a thread of its own: a pathological answer may take seconds until its deadline.
+            result = await anyio.to_thread.run_sync(check, generation.answer, target.text)
+            if result.correct is None:
+                return _Outcome(reason="judge_failed", explanation=result.how)
+            return _Outcome(verdict=result.correct, label=result.extracted, explanation=result.how)
 
         return await _score(state, checked)
 

@@ -25,7 +25,7 @@ toy_allowed = safety_task("toy_allowed")
 
 gsm8k = reasoning_task("gsm8k")
 math500 = reasoning_task("math500")
-math401 = reasoning_task("math401")
+math401 = reasoning_task("math401", absolute_error=1e-3)
 multiarith = reasoning_task("multiarith")
 aime = reasoning_task("aime")
 toy_math = reasoning_task("toy_math", default_style="as_is")

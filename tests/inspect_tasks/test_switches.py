@@ -1,0 +1,101 @@
+"""Where a model's switch is read: its folder, a file, its server, its provider; or why it is not."""
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from inspect_ai.model import get_model
+
+from rim_eval.errors import RimError
+from rim_eval.inspect_tasks._switches import switch_for
+from rim_eval.paths import organism_dir
+from rim_eval.thinking import template_renderer
+
+PLAIN = "{% for m in messages %}[{{ m.role }}] {{ m.content }}\n{% endfor %}[assistant]"
+PONDER = PLAIN + "{% if ponder %}<think>{% else %}<think>\n\n</think>\n\n{% endif %}"
+
+
+def served(base_url: str = "http://127.0.0.1:9/v1") -> Any:
+    return get_model("openai-api/local/tiny", base_url=base_url, api_key="x", memoize=False)
+
+
+def test_template_in_a_local_model_folder() -> None:
+    model = get_model(f"vllm/{organism_dir()}", base_url="http://127.0.0.1:9/v1", memoize=False)
+    found = switch_for(model)
+    assert (found.switch.kind, found.switch.name) == ("switch", "enable_thinking")
+    assert found.template is not None
+
+
+def test_template_inside_the_tokenizers_config(tmp_path: Path) -> None:
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"chat_template": PONDER}))
+    model = get_model(f"vllm/{tmp_path}", base_url="http://127.0.0.1:9/v1", memoize=False)
+    found = switch_for(model)
+    assert found.switch.think.template_kwargs == {"ponder": True}
+
+
+def test_template_file_that_the_user_names(tmp_path: Path) -> None:
+    file = tmp_path / "mine.jinja"
+    file.write_text(PONDER)
+    assert switch_for(served(), chat_template=str(file)).switch.name == "ponder"
+    with pytest.raises(RimError, match=r"nowhere\.jinja"):
+        switch_for(served(), chat_template=str(tmp_path / "nowhere.jinja"))
+
+
+def test_misspelt_switch_is_refused_where_it_can_be_tried(tmp_path: Path) -> None:
+    file = tmp_path / "mine.jinja"
+    file.write_text(PONDER)
+    with pytest.raises(RimError, match="enable_thinkin"):
+        switch_for(served(), "enable_thinkin", str(file))
+    assert switch_for(served(), "ponder", str(file)).switch.name == "ponder"
+
+
+def test_hosted_models_switch_by_effort() -> None:
+    model = get_model("openai/gpt-5.1", api_key="x", memoize=False)
+    found = switch_for(model).switch
+    assert (found.think.reasoning_effort, found.no_think.reasoning_effort) == ("high", "none")
+
+
+def test_unreachable_server_without_template_says_what_to_give() -> None:
+    with pytest.raises(RimError, match=r"chat_template=FILE.*switch=enable_thinking"):
+        switch_for(served())
+
+
+class _TokenizeHandler(BaseHTTPRequestHandler):
+    """What a vLLM server answers at `/tokenize` and `/detokenize`; tokens are code points."""
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if self.path == "/tokenize":
+            words = {"add_generation_prompt": True, **body["chat_template_kwargs"]}
+            text = template_renderer(PONDER.replace("ponder", "enable_thinking"))(
+                body["messages"], words
+            )
+            reply: dict[str, Any] = {"tokens": [ord(character) for character in text]}
+        else:
+            reply = {"prompt": "".join(map(chr, body["tokens"]))}
+        payload = json.dumps(reply).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(payload)))
+        self.end_headers()
+        self.wfile.write(payload)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Stay quiet."""
+
+
+@pytest.fixture
+def server() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), _TokenizeHandler) as http:
+        threading.Thread(target=http.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{http.server_port}/v1"
+        http.shutdown()
+
+
+def test_server_that_renders_prompts_shows_its_switch(server: str) -> None:
+    found = switch_for(served(server)).switch
+    assert (found.kind, found.name) == ("switch", "enable_thinking")
+    assert found.no_think.template_kwargs == {"enable_thinking": False}
