@@ -18,6 +18,7 @@ check: .venv/.test
 
 .venv/.demo: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "rim_eval needs Python 3.11 or newer; name one: make PYTHON=python3.11 demo")'
+	@echo "Installing into .venv (once; a few minutes) ..."
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
 	$(PIP) torch
