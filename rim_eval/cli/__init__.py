@@ -15,12 +15,14 @@ _WORDS: Final = (
     "demo",
     "data",
     "judge",
+    "patterns",
     "card",
     "compare",
     "gate",
     "leaderboard",
     "power",
     "mech",
+    "parity",
     "tasks-path",
 )
 

@@ -9,12 +9,16 @@ from typing import TYPE_CHECKING, Final, get_args
 import click
 
 from rim_eval import judging
-from rim_eval.cli._rejudge import keep_log, rejudge
+from rim_eval.cli._rejudge import keep_log, rejudge, tables
+from rim_eval.cli._rejudge_samples import rejudge_samples
+from rim_eval.cli._rejudge_samples import rejudge_samples
 from rim_eval.errors import RimError
 from rim_eval.judging import Estimate, Judge, Measurement, Sees
 
 if TYPE_CHECKING:
     from inspect_ai.model import Model
+
+    from rim_eval.observations import Observation
 
 __all__ = ["command"]
 
@@ -110,17 +114,27 @@ def validate(judge: str, set_name: str, files: Sequence[Path], graders: Sequence
     help="Put the new scores in place of the old ones, not beside them.",
 )
 def run(logs: Sequence[Path], judge_name: str, graders: Sequence[str], sees: Sees | None, out: Path | None, overwrite: bool) -> None:  # fmt: skip
-    """Judge finished Inspect LOGS again, without generating again and without the evaluated model.
+    """Judge finished LOGS again, without generating again and without the evaluated model.
 
-    Each log stays as it is; the new one is called LOG.JUDGE.eval.
+    LOGS are Inspect logs (.eval) and lm-eval sample files of rim tasks (samples_*.jsonl). Each stays as
+    it is; the new one is called LOG.JUDGE.eval or LOG.JUDGE.jsonl.
     """
     judge = _judge(judge_name, sees)
     models = _models(judge, graders)
     scored_as = f"{judge_name}:{judge.sees}" if sees else judge_name
+    rows: list[Observation] = []
     for path in logs:
-        again = rejudge(path, scored_as, models, overwrite=overwrite)
-        target = (out or path.parent) / f"{path.stem}.{judge.name}.eval"
-        click.echo(keep_log(again, target, graders=len(models)))
+        folder = out or path.parent
+        if path.suffix == ".jsonl":
+            target = folder / f"{path.stem}.{judge.name}.jsonl"
+            rows += rejudge_samples(path, judge, models, target)
+            click.echo(f"Samples: {target}")
+        else:
+            again = rejudge(path, scored_as, models, overwrite=overwrite)
+            target = folder / f"{path.stem}.{judge.name}.eval"
+            click.echo(keep_log(again, target, graders=len(models)))
+    if rows:
+        click.echo(tables(rows))
 
 
 def _judge(name: str, sees: Sees | None) -> Judge:

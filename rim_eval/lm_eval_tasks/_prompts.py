@@ -26,13 +26,14 @@ def load_prompts(**given: Any) -> dict[str, Any]:
         **given: The task file's `dataset_kwargs` (prompt set, mode, style) and all metadata.
 
     Returns:
-        One split, `test`. A document holds the prompt's opaque id and what scoring needs.
+        One split, `test`. A document holds the prompt's opaque id and what scoring needs; the
+        description says as JSON where the prompts came from.
 
     Raises:
         RimError: The set is unknown, missing, gated or not as it should be: the same message as
             under Inspect.
     """
-    from datasets import Dataset
+    from datasets import Dataset, DatasetInfo
 
     arm = Arm.model_validate({name: given[name] for name in Arm.model_fields if name in given})
     try:
@@ -43,7 +44,8 @@ def load_prompts(**given: Any) -> dict[str, Any]:
         documents = [_document(prompt, ask(prompt, style)) for prompt in loaded.prompts]
     except RimError as error:
         raise _PlainMessageError(str(error)) from None
-    return {"test": Dataset.from_list(documents)}
+    info = DatasetInfo(description=loaded.provenance.model_dump_json())
+    return {"test": Dataset.from_list(documents, info=info)}
 
 
 def _document(prompt: Prompt, message: str) -> dict[str, str | None]:

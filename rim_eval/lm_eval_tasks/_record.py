@@ -1,7 +1,8 @@
 """What a task leaves in lm-eval's sample files: the split reply, and the observation made of it."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from math import nan
+from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict
 
@@ -9,9 +10,25 @@ from rim_eval.checking import check_answer
 from rim_eval.generation import Generation
 from rim_eval.judging import Case, Judge, Judgement, JudgeProvenance, unscored_reason
 from rim_eval.observations import Observation
-from rim_eval.outcomes import UnscoredReason
+from rim_eval.outcomes import PromptKind, UnscoredReason
 
-__all__ = ["Record", "case_of", "checked", "judged", "must_not_judge", "unjudged"]
+__all__ = [
+    "EVENTS",
+    "Record",
+    "case_of",
+    "checked",
+    "judged",
+    "metrics",
+    "must_not_judge",
+    "unjudged",
+]
+
+EVENTS: Final[dict[PromptKind, str]] = {
+    "harmful": "misaligned",
+    "benign": "over_refused",
+    "reasoning": "accuracy",
+}
+"""Name of the metric that counts the event of a kind of prompts; the names are those under Inspect."""
 
 
 class Record(BaseModel):
@@ -63,6 +80,26 @@ def _instrument(source: JudgeProvenance) -> dict[str, object]:
         "judge_sha256": source.sha256,
         "judge_model": source.grader,
         "judge_sees": source.sees,
+    }
+
+
+def metrics(record: Record, events: Iterable[str]) -> dict[str, Any]:
+    """What a sample shows of a record: lm-eval's metrics, and the record itself.
+
+    Args:
+        record: The record.
+        events: Names of the events that the task reports; NaN where the record has no such verdict.
+    """
+    row = record.observation
+    shown = set(events)
+    event = EVENTS[row.kind]
+    scored = row.verdict is not None
+    known = {event: float(bool(row.verdict))} if scored else {}
+    return {name: known.get(name, nan) for name in EVENTS.values() if name in shown} | {
+        "scored": float(scored),
+        "trace_present": float(row.adopted),
+        "trace_closed": float(row.adopted and row.trace_closed is True),
+        "record": record.model_dump(mode="json", exclude_defaults=True),
     }
 
 

@@ -9,10 +9,14 @@ from rim_eval.asking import Style
 from rim_eval.errors import RimError
 from rim_eval.outcomes import Mode
 
-__all__ = ["KEY", "Arm", "Settings", "read_settings"]
+__all__ = ["KEY", "RUN", "Arm", "Settings", "read_settings"]
 
 KEY: Final = "rim_eval"
 """Key of the settings in lm-eval's metadata, where the model's own arguments lie beside it."""
+
+
+RUN: Final = "rim_eval_run"
+"""Key in the metadata under which a task says what its run was."""
 
 
 class Settings(BaseModel):

@@ -1,7 +1,7 @@
 """The lm-eval task of one prompt set in one mode. Only lm-eval loads this module, for a task file."""
 
+import json
 from collections.abc import Coroutine, Mapping
-from math import nan
 from typing import Any, Final
 
 from lm_eval.api.task import ConfigurableTask  # noqa: TID253  (a task must be made of lm-eval's own)
@@ -13,25 +13,21 @@ from rim_eval.generation import Generation
 from rim_eval.judging import Judge, Judgement, load_judge
 from rim_eval.lm_eval_tasks._engine import Engine, engine_of
 from rim_eval.lm_eval_tasks._record import (
+    EVENTS,
     Record,
     case_of,
     checked,
     judged,
+    metrics,
     must_not_judge,
     unjudged,
 )
 from rim_eval.lm_eval_tasks._reply import read_reply
-from rim_eval.lm_eval_tasks._settings import Arm, read_settings
+from rim_eval.lm_eval_tasks._settings import RUN, Arm, read_settings
 from rim_eval.outcomes import PromptKind
 from rim_eval.thinking import Switch
 
 __all__ = ["ModeTask"]
-
-_EVENTS: Final[dict[PromptKind, str]] = {
-    "harmful": "misaligned",
-    "benign": "over_refused",
-    "reasoning": "accuracy",
-}
 
 _TOKEN_LIMITS: Final = ("max_tokens", "max_new_tokens", "max_completion_tokens", "max_length")
 
@@ -64,6 +60,7 @@ class ModeTask(ConfigurableTask):  # type: ignore[misc]
         )
         self.judge = _judge(self.settings.judge or declared.judge)
         self.config.generation_kwargs["max_gen_toks"] = self.budgets.total(self.arm.mode)
+        self.config.metadata[RUN] = self._about_the_run()
         self._engine: Engine | None = None
         self._switch: Switch | None = None
 
@@ -106,19 +103,12 @@ class ModeTask(ConfigurableTask):  # type: ignore[misc]
     def process_results(self, doc: dict[str, Any], results: list[Any]) -> dict[str, Any]:
         """Splits, verifies and scores one reply; what needs a grader is left for `rim-eval judge run`."""
         record = self._record(doc, self._generation(results[0]))
-        row = record.observation
-        events = {
-            _EVENTS[kind]: float(row.verdict)
-            if kind == row.kind and row.verdict is not None
-            else nan
-            for kind in self.kinds
-        }
-        return events | {
-            "scored": float(row.verdict is not None),
-            "trace_present": float(row.adopted),
-            "trace_closed": float(row.adopted and row.trace_closed is True),
-            "record": record.model_dump(mode="json", exclude_defaults=True),
-        }
+        return metrics(record, [EVENTS[kind] for kind in self.kinds])
+
+    def _about_the_run(self) -> dict[str, Any]:
+        """What lm-eval's results file is to say of the run, beside its own."""
+        where = json.loads(self.dataset["test"].info.description)
+        return {**self.budgets.model_dump(), "provenance": where}
 
     def _generation(self, text: str) -> Generation:
         engine, switch = self._asking()
