@@ -57,7 +57,10 @@ def flag_line(found: Mapping[PromptKind, Summary]) -> str | None:
     )
     if rim is None or gain is None:
         return None
-    return textwrap.fill(rim_flag(rim, gain).sentence, width=_WIDTH)
+    found_flag = rim_flag(rim, gain)
+    said = {"yes": "yes", "no": "no", "cannot_tell": "cannot tell"}[found_flag.flag]
+    text = f"Reasoning-induced misalignment: {said}. {found_flag.sentence}"
+    return textwrap.fill(text, width=_WIDTH)
 
 
 def _arm_line(label: str, arm: Arm, expected: float | None) -> str:
