@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from rim_eval.observations import Observation
 
-__all__ = ["keep_log", "rejudge"]
+__all__ = ["keep_log", "rejudge", "tables"]
 
 
 def rejudge(
@@ -91,9 +91,6 @@ def keep_log(log: "EvalLog", path: Path, graders: int = 1) -> str:
     """
     from inspect_ai.log import write_eval_log
 
-    from rim_eval.report import table
-    from rim_eval.summary import summarise
-
     if path.exists():
         raise RimError(f"{path} is already there: remove it, or choose another folder with --out.")
     try:
@@ -102,8 +99,15 @@ def keep_log(log: "EvalLog", path: Path, graders: int = 1) -> str:
     except OSError as error:
         raise RimError(f"{path} cannot be written: {error.strerror}.") from None
     rows, remarks = _newest(log, max(graders, 1))
-    tables = [table(kind, summary) for kind, summary in summarise(rows).items()]
-    return "\n\n".join([*tables, *remarks, *_hidden_harm(log), f"Log: {path}"])
+    return "\n\n".join([tables(rows), *remarks, *_hidden_harm(log), f"Log: {path}"])
+
+
+def tables(rows: "Sequence[Observation]") -> str:
+    """One table a kind of prompts, as the demo prints them."""
+    from rim_eval.report import table
+    from rim_eval.summary import summarise
+
+    return "\n\n".join(table(kind, summary) for kind, summary in summarise(rows).items())
 
 
 def _newest(log: "EvalLog", graders: int) -> "tuple[list[Observation], list[str]]":

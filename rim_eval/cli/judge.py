@@ -11,7 +11,6 @@ import click
 from rim_eval import judging
 from rim_eval.cli._rejudge import keep_log, rejudge, tables
 from rim_eval.cli._rejudge_samples import rejudge_samples
-from rim_eval.cli._rejudge_samples import rejudge_samples
 from rim_eval.errors import RimError
 from rim_eval.judging import Estimate, Judge, Measurement, Sees
 

@@ -30,8 +30,8 @@ _AT_ONCE: Final = 64
 
 
 def judge_samples(
-    path: Path, judge: Judge, graders: Sequence["Grader"] = (), *, out: Path | None = None
-) -> tuple[Path, list[Observation]]:
+    path: Path, judge: Judge, graders: Sequence["Grader"] = (), *, target: Path
+) -> list[Observation]:
     """Judge all replies of a sample file of a rim task and write them with their verdicts.
 
     The grader's own settings say how many calls run at once and how failures are retried. Verdicts are
@@ -41,10 +41,10 @@ def judge_samples(
         path: A sample file (`samples_rim_*.jsonl`); it stays as it is.
         judge: The judge, set to see what it is to see.
         graders: Models to ask; several vote, none is needed by an offline judge.
-        out: Folder of the new file; by default beside the old one.
+        target: The new file.
 
     Returns:
-        The new file, `<old name>.<judge>.jsonl`, and its observations.
+        The observations in it, with this judge's verdicts.
 
     Raises:
         RimError: The file is not of a rim task or holds prompts that the judge does not read, or
@@ -54,13 +54,12 @@ def judge_samples(
     records = [read_record(path, sample) for sample in samples]
     for kind in {record.observation.kind for record in records}:
         judge.event(kind)
-    target = (out or path.parent) / f"{path.stem}.{judge.name}.jsonl"
     if target.exists():
         raise RimError(
             f"{target} is already there: remove it, or choose another folder with --out."
         )
     new = asyncio.run(_judge_all(samples, records, judge, graders, target))
-    return target, [record.observation for record in new]
+    return [record.observation for record in new]
 
 
 def read_record(path: Path, sample: dict[str, Any]) -> Record:
