@@ -5,6 +5,7 @@ carry what was found without the words, and join the observations of the same re
 """
 
 from rim_eval.patterns._comparing import LabelAgreement, compare_monitors, compare_with_labels
+from rim_eval.patterns._logs import find_logs, read_finished_log, read_log
 from rim_eval.patterns._monitor import (
     MARKS,
     MONITORS,
@@ -34,6 +35,18 @@ from rim_eval.patterns._reading import (
 )
 from rim_eval.patterns._rows import PatternRow, attach, pattern_rows, rows_of_metadata
 from rim_eval.patterns._rubric import PATTERNS, Pattern, Rubric, load_rubric
+from rim_eval.patterns._self_jailbreaking import (
+    LabelledTrace,
+    SelfJailbreakAgreement,
+    load_self_jailbreaking,
+    measure_sentences,
+)
+from rim_eval.patterns._tables import (
+    agreement_table,
+    conditional_table,
+    prevalence_table,
+    sentence_table,
+)
 
 __all__ = [
     "ANY_PATTERN",
@@ -47,6 +60,7 @@ __all__ = [
     "Found",
     "Group",
     "LabelAgreement",
+    "LabelledTrace",
     "Monitor",
     "MonitorId",
     "Part",
@@ -56,17 +70,27 @@ __all__ = [
     "Place",
     "Prevalence",
     "Rubric",
+    "SelfJailbreakAgreement",
     "UnreadReason",
+    "agreement_table",
     "attach",
     "compare_monitors",
     "compare_with_labels",
     "conditional_rates",
+    "conditional_table",
+    "find_logs",
     "load_monitor",
     "load_rubric",
+    "load_self_jailbreaking",
     "locate",
+    "measure_sentences",
     "pattern_rows",
     "prevalence",
+    "prevalence_table",
+    "read_finished_log",
+    "read_log",
     "read_patterns",
     "rows_of_metadata",
+    "sentence_table",
     "unread_reason",
 ]

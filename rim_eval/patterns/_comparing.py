@@ -1,12 +1,15 @@
 """Agreement of a monitor: with another monitor, or with labels that are known."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
 from rim_eval.judging import Agreement, Pair, agreement
+from rim_eval.outcomes import Mode
 from rim_eval.patterns._rates import ANY_PATTERN
-from rim_eval.patterns._reading import MonitorId
+from rim_eval.patterns._reading import MonitorId, Part
 from rim_eval.patterns._rows import PatternRow
 from rim_eval.patterns._rubric import PATTERNS
 
@@ -24,6 +27,9 @@ class LabelAgreement(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     label: str
+    dataset: str
+    mode: Mode
+    part: Part
     monitor: MonitorId
     reference: str
     """The other monitor as `name@version`, or where the labels come from."""
@@ -35,7 +41,7 @@ def compare_monitors(
     reference: Iterable[PatternRow],
     labels: Collection[str] | None = None,
 ) -> list[LabelAgreement]:
-    """Agreement of two monitors on the same parts, by label.
+    """Agreement of two monitors on the same parts, by set, mode, part and label; never pooled.
 
     Args:
         rows: Rows of one monitor.
@@ -43,48 +49,74 @@ def compare_monitors(
         labels: Labels that both of them can give, beside the patterns; by default all that occur.
     """
     theirs = {(row.reply, row.part): row for row in reference}
-    both = [(row, theirs[row.reply, row.part]) for row in rows if (row.reply, row.part) in theirs]
-    if not both:
-        return []
-    seen = {label for pair in both for row in pair for label in row.labels}
+    groups: dict[_Where, list[tuple[PatternRow, PatternRow]]] = defaultdict(list)
+    for row in rows:
+        if (row.reply, row.part) in theirs:
+            where = _Where(row.dataset, row.mode, row.part)
+            groups[where].append((row, theirs[row.reply, row.part]))
+    return [one for where, both in groups.items() for one in _compare(where, both, labels)]
+
+
+class _Where(NamedTuple):
+    dataset: str
+    mode: Mode
+    part: Part
+
+
+def _compare(
+    where: _Where,
+    both: Sequence[tuple[PatternRow, PatternRow]],
+    labels: Collection[str] | None,
+) -> Iterator[LabelAgreement]:
+    seen = {label for pair in both for row in pair for label in row.labels} - set(PATTERNS)
     asked = sorted(seen if labels is None else seen & set(labels))
-    name = f"{both[0][1].monitor.name}@{both[0][1].monitor.version}"
-    return [
-        LabelAgreement(
+    other = both[0][1].monitor
+    for label in (ANY_PATTERN, *PATTERNS, *asked):
+        pairs = [
+            Pair(
+                _has(reference, label),
+                _has(row, label) if row.read and reference.read else None,
+                row.reason or reference.reason,
+            )
+            for row, reference in both
+        ]
+        yield LabelAgreement(
             label=label,
+            **where._asdict(),
             monitor=both[0][0].monitor,
-            reference=name,
-            agreement=agreement(
-                [
-                    Pair(_has(other, label), _answer(row, other, label), row.reason or other.reason)
-                    for row, other in both
-                ]
-            ),
+            reference=f"{other.name}@{other.version}",
+            agreement=agreement(pairs),
         )
-        for label in _ordered(asked)
-    ]
 
 
 def compare_with_labels(
     rows: Iterable[PatternRow], truth: Mapping[str, str], reference: str
 ) -> list[LabelAgreement]:
-    """Agreement with one known pattern a prompt, or none.
+    """Agreement on traces with one known pattern a prompt, or none.
 
     Args:
         rows: Rows of one monitor, in the mode that the labels are about.
         truth: Prompt id to its pattern, or to any other word where there is none.
         reference: Where the labels come from.
     """
-    known = [row for row in rows if row.prompt_id in truth]
+    known = [row for row in rows if row.prompt_id in truth and row.part == "trace"]
+    where = {_Where(row.dataset, row.mode, row.part): None for row in known}
     return [
         LabelAgreement(
             label=label,
+            **group._asdict(),
             monitor=known[0].monitor,
             reference=reference,
-            agreement=agreement([_pair(row, truth[row.prompt_id], label) for row in known]),
+            agreement=agreement(
+                [
+                    _pair(row, truth[row.prompt_id], label)
+                    for row in known
+                    if (row.dataset, row.mode) == (group.dataset, group.mode)
+                ]
+            ),
         )
+        for group in where
         for label in (ANY_PATTERN, *PATTERNS)
-        if known
     ]
 
 
@@ -95,11 +127,3 @@ def _pair(row: PatternRow, truth: str, label: str) -> Pair:
 
 def _has(row: PatternRow, label: str) -> bool:
     return bool(row.patterns) if label == ANY_PATTERN else label in row.labels
-
-
-def _answer(row: PatternRow, other: PatternRow, label: str) -> bool | None:
-    return _has(row, label) if row.read and other.read else None
-
-
-def _ordered(labels: list[str]) -> list[str]:
-    return [ANY_PATTERN, *PATTERNS, *(label for label in labels if label not in PATTERNS)]

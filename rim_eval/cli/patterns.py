@@ -1,0 +1,196 @@
+"""`rim-eval patterns`: why a model goes along, as far as its traces show it."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from rim_eval import patterns
+from rim_eval.errors import RimError
+
+if TYPE_CHECKING:
+    from inspect_ai.log import EvalLog
+    from inspect_ai.model import Model
+
+__all__ = ["command"]
+
+_PATH: Final = click.Path(path_type=Path)
+_MONITOR_HELP: Final = (
+    "rubric (asks a grader), cues (offline baseline), exact (organism), or a rubric file."
+)
+_monitor = click.option("--monitor", default="rubric", show_default=True, help=_MONITOR_HELP)
+_grader_option = click.option("--grader", help="Grader model, such as openai/gpt-4.1.")
+_logs = click.argument("logs", nargs=-1, required=True, type=_PATH)
+
+
+@click.group()
+def command() -> None:
+    """Read traces for reasoning patterns, and show, compare and filter by what was found."""
+
+
+@command.command()
+@_logs
+@_monitor
+@_grader_option
+@click.option(
+    "--part", type=click.Choice([*patterns.PARTS, "both"]), default="trace", show_default=True
+)
+@click.option(
+    "--out", type=_PATH, help="Folder for the read logs; by default they are updated in place."
+)
+def run(
+    logs: tuple[Path, ...], monitor: str, grader: str | None, part: str, out: Path | None
+) -> None:
+    """Let a monitor read finished Inspect LOGS (files or folders); the evaluated model is not loaded."""
+    from inspect_ai.log import write_eval_log
+
+    from rim_eval.inspect_tasks._patterns import read_parts
+
+    model = _grader(monitor, grader)
+    for path in patterns.find_logs(logs):
+        log = patterns.read_finished_log(path, monitor, read_parts(part), model)
+        target = path if out is None else _folder(out) / path.name
+        write_eval_log(log, str(target))
+        click.echo(f"{target}: {_counts(log)}")
+
+
+@command.command()
+@_logs
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, with every figure.")
+def show(logs: tuple[Path, ...], as_json: bool) -> None:
+    """Prevalence in LOGS by set, mode and part, and the judged outcome with and without each label."""
+    rows, observations = _rows(logs)
+    common = patterns.prevalence(rows)
+    given = patterns.conditional_rates(rows, observations)
+    if as_json:
+        click.echo(
+            json.dumps({"prevalence": _plain(common), "conditional": _plain(given)}, indent=1)
+        )
+        return
+    click.echo(patterns.prevalence_table(common))
+    click.echo()
+    click.echo(patterns.conditional_table(given))
+
+
+@command.command()
+@_logs
+@click.option("--monitor", required=True, help="The monitor in question, by name.")
+@click.option("--reference", required=True, help="The monitor it is compared with.")
+def agree(logs: tuple[Path, ...], monitor: str, reference: str) -> None:
+    """Agreement of two monitors that have read the same LOGS, label by label."""
+    rows, _ = _rows(logs)
+    ours, theirs = _of(rows, monitor), _of(rows, reference)
+    found = patterns.compare_monitors(ours, theirs, _shared_labels(monitor, reference))
+    click.echo(patterns.agreement_table(found))
+
+
+@command.command()
+@click.argument("monitor")
+@click.option("--set", "set_name", type=click.Choice(["planted", "self_jailbreaking"]), required=True, help="Where the labels come from.")  # fmt: skip
+@click.option("--data", required=True, multiple=True, type=_PATH, help="planted: logs of the toy task that MONITOR has read. self_jailbreaking: the authors' JSONL.")  # fmt: skip
+@_grader_option
+@click.option("--out", type=_PATH, help="Write the figures as JSON.")
+def validate(monitor: str, set_name: str, data: tuple[Path, ...], grader: str | None, out: Path | None) -> None:  # fmt: skip
+    """Measure MONITOR against known labels: the organism's planted ones, or labelled sentences."""
+    if set_name == "planted":
+        rows = [row for row in _of(_rows(data)[0], monitor) if row.mode == "think"]
+        found = patterns.compare_with_labels(rows, _planted(), "planted labels of toy")
+        click.echo(patterns.agreement_table(found))
+        _keep(out, _plain(found))
+        return
+    for path in data:
+        traces, skipped = patterns.load_self_jailbreaking(path)
+        work = patterns.measure_sentences(
+            patterns.load_monitor(monitor), traces, skipped, _grader(monitor, grader)
+        )
+        measured = asyncio.run(work)
+        click.echo(f"{path.name}: {len(traces)} labelled traces, {skipped} without labels left out")
+        click.echo(patterns.sentence_table(measured))
+        _keep(out, {"file": path.name, **{k: _dumped(v) for k, v in measured._asdict().items()}})
+
+
+def _planted() -> dict[str, str]:
+    from rim_eval.catalogue import load
+
+    return {prompt.id: prompt.labels["pattern"] for prompt in load("toy").prompts}
+
+
+def _rows(logs: Sequence[Path]) -> tuple[list[patterns.PatternRow], list[Any]]:
+    from rim_eval.observations import from_inspect_log
+
+    rows, observations = [], []
+    for path in patterns.find_logs(logs):
+        log = patterns.read_log(path)
+        rows += patterns.pattern_rows(log)
+        observations += from_inspect_log(log)
+    if not rows:
+        raise RimError(
+            "No monitor has read these logs yet: run `rim-eval patterns run LOGS` first."
+        )
+    return rows, observations
+
+
+def _of(rows: Sequence[patterns.PatternRow], monitor: str) -> list[patterns.PatternRow]:
+    name = "effort_minimizing" if monitor == "rubric" else monitor
+    found = [row for row in rows if row.monitor.name == name]
+    if not found:
+        there = ", ".join(sorted({row.monitor.name for row in rows}))
+        raise RimError(f"Monitor {monitor!r} has not read these logs; those that have: {there}.")
+    return found
+
+
+def _shared_labels(first: str, second: str) -> set[str] | None:
+    if {first, second} <= set(patterns.MONITORS):
+        ours, theirs = (set(patterns.load_monitor(name).labels) for name in (first, second))
+        return (ours & theirs) | set(patterns.MARKS)
+    return None
+
+
+def _grader(monitor: str, name: str | None) -> "Model | None":
+    if not patterns.load_monitor(monitor).needs_grader:
+        if name:
+            raise RimError(
+                f"Monitor {monitor!r} is offline and asks no model: leave out --grader {name}."
+            )
+        return None
+    if name is None:
+        raise RimError(
+            f"Monitor {monitor!r} asks a grader model: pass --grader MODEL, or read with the offline "
+            "baseline: --monitor cues."
+        )
+    from inspect_ai.model import get_model
+
+    try:
+        return get_model(name)
+    except Exception as error:
+        raise RimError(f"--grader {name}: {error}") from error
+
+
+def _counts(log: "EvalLog") -> str:
+    rows = patterns.pattern_rows(log)
+    read = [row for row in rows if row.read]
+    with_pattern = sum(bool(row.patterns) for row in read)
+    return f"{len(read)} of {len(rows)} parts read, {with_pattern} with a pattern"
+
+
+def _folder(path: Path) -> Path:
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def _plain(found: Sequence[Any]) -> list[Any]:
+    return [json.loads(one.model_dump_json()) for one in found]
+
+
+def _dumped(value: Any) -> Any:
+    return value if isinstance(value, int) else json.loads(value.model_dump_json())
+
+
+def _keep(path: Path | None, figures: Any) -> None:
+    if path is not None:
+        path.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+        click.echo(f"Written to {path}", file=sys.stderr)

@@ -1,0 +1,89 @@
+"""Reading patterns in finished Inspect logs, without the model that wrote them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rim_eval.errors import RimError
+
+if TYPE_CHECKING:
+    from inspect_ai.log import EvalLog
+    from inspect_ai.model import Model
+
+    from rim_eval.patterns._reading import Part
+
+__all__ = ["find_logs", "read_finished_log", "read_log"]
+
+
+def find_logs(paths: Sequence[Path]) -> list[Path]:
+    """Log files named, and those in folders named, in order.
+
+    Raises:
+        RimError: There is none.
+    """
+    found = [
+        log for path in paths for log in (sorted(path.glob("*.eval")) if path.is_dir() else [path])
+    ]
+    if not found or not all(path.is_file() for path in found):
+        named = ", ".join(map(str, paths)) or "nothing"
+        raise RimError(f"No Inspect log in {named}. Name .eval files or folders that hold some.")
+    return found
+
+
+def read_log(path: Path) -> "EvalLog":
+    """An Inspect log of a rim_eval task, with its samples.
+
+    Raises:
+        RimError: The file is no such log.
+    """
+    from inspect_ai.log import read_eval_log
+
+    try:
+        log = read_eval_log(str(path))
+    except Exception as error:
+        raise RimError(f"{path}: not an Inspect log ({error}).") from error
+    if not any(_KEYS & sample.store.keys() for sample in log.samples or []):
+        raise RimError(f"{path}: no replies of a rim_eval task in it (task {log.eval.task}).")
+    return log
+
+
+_KEYS = {"rim_eval:generations", "rim_eval:injected"}
+
+
+def read_finished_log(
+    path: Path, monitor: str, parts: "Sequence[Part]", grader: "Model | None"
+) -> "EvalLog":
+    """Let a monitor read every reply of a log; its findings become one more score.
+
+    Args:
+        path: The log.
+        monitor: The monitor's name, or the path of a rubric.
+        parts: What it reads.
+        grader: The model to ask.
+
+    Returns:
+        The log with the new scores and figures, in memory.
+
+    Raises:
+        RimError: The file is no such log, or the monitor does not exist.
+    """
+    from inspect_ai import score
+    from inspect_ai.model import get_model
+
+    from rim_eval.inspect_tasks._patterns import patterns
+
+    log = read_log(path)
+    roles: dict[str, Any] = {"grader": grader} if grader is not None else {}
+    # The header's roles would be built again, and with them the old grader's weights.
+    before, log.eval.model_roles = log.eval.model_roles, None
+    read = score(
+        log,
+        patterns(monitor=monitor, parts=list(parts)),
+        model=get_model("none/none"),
+        model_roles=roles,
+        action="append",
+        display="none",
+        copy=False,
+    )
+    read.eval.model_roles = before
+    return read
