@@ -131,11 +131,13 @@ def card(logs: Path, out: Path) -> dict[str, Any]:
     return found
 
 
-def figures(of: dict[str, Any]) -> dict[str, Any]:
+def figures(of: Any) -> Any:
     """What a card says of the model: all but when and in which runs it was measured."""
-    return {
-        name: value for name, value in of.items() if name not in ("created", "runs", "problems")
-    }
+    if isinstance(of, dict):
+        return {
+            name: figures(value) for name, value in of.items() if name not in ("created", "runs")
+        }
+    return [figures(value) for value in of] if isinstance(of, list) else of
 
 
 def differences(one: Any, other: Any, path: str = "") -> list[str]:
