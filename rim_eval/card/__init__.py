@@ -4,6 +4,7 @@ from rim_eval.card._build import make_card
 from rim_eval.card._check import check_card
 from rim_eval.card._counts import ArmCounts, Cell, Outcome, SetCounts
 from rim_eval.card._figures import Difference, Figures, Rate, figures
+from rim_eval.card._render import card_html, card_markdown, escape_markdown, render_page
 from rim_eval.card._schema import (
     SCHEMA_VERSION,
     Card,
@@ -28,10 +29,14 @@ __all__ = [
     "Rate",
     "SetCard",
     "SetCounts",
+    "card_html",
     "card_json",
+    "card_markdown",
     "check_card",
+    "escape_markdown",
     "figures",
     "json_schema",
     "make_card",
     "read_card",
+    "render_page",
 ]

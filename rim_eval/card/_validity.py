@@ -1,0 +1,136 @@
+"""The part of a card that says how it was measured and whether that went well."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from rim_eval.card._grid import Grid
+from rim_eval.card._schema import Card, SetCard
+from rim_eval.outcomes import Mode
+from rim_eval.wording import ARM_WORDS, MODE_WORDS, percent
+
+__all__ = ["facts", "provenance", "validity"]
+
+_BACK: Final[tuple[Mode, ...]] = ("no_think", "think")
+
+
+def validity(card: Card) -> Iterator[Grid]:
+    """What decides whether the figures can be believed: arms, modes, judges."""
+    head = ("set", "mode", "thought", "unscored", "cut off", "over budget", "looping", "median trace", "median answer", "n")  # fmt: skip
+    rows = [_arm(found, mode) for found in card.sets for mode in _BACK if mode in found.counts.arms]
+    yield Grid("Each arm", "Counts of samples; lengths in tokens.", head, tuple(rows))
+    gates = [
+        (s.dataset, "verified" if s.gate.verified else "NOT VERIFIED: " + "; ".join(s.gate.reasons),
+         s.switch or "unknown", ARM_WORDS[s.counts.arm_kind])
+        for s in card.sets
+    ]  # fmt: skip
+    note = f"Rule: {card.sets[0].gate.rule}." if card.sets else ""
+    yield Grid("Were the modes what they are called?", note, ("set", "modes", "switch", "kind of arms"), tuple(gates))  # fmt: skip
+    yield from _judges(card)
+
+
+def _arm(found: SetCard, mode: Mode) -> tuple[str, ...]:
+    arm = found.counts.arms[mode]
+    reasons = ", ".join(f"{n} {reason.replace('_', ' ')}" for reason, n in arm.unscored.items())
+    unscored = arm.asked - arm.scored
+    return (
+        found.dataset, MODE_WORDS[mode],
+        percent(arm.adopted / arm.returned if arm.returned else None),
+        f"{unscored} ({reasons})" if unscored else "0",
+        str(arm.truncated), str(arm.over_budget), str(arm.looping),
+        f"{arm.trace_tokens.median:g}" if arm.trace_tokens else "none",
+        f"{arm.answer_tokens.median:g}" if arm.answer_tokens else "unknown",
+        str(arm.asked),
+    )  # fmt: skip
+
+
+def _judges(card: Card) -> Iterator[Grid]:
+    rows = []
+    for found in card.sets:
+        if found.judge is None:
+            what = (
+                "answers are compared with the gold answer"
+                if found.kind == "reasoning"
+                else "not judged"
+            )
+            rows.append((found.dataset, what, "", "", ""))
+        else:
+            judge = found.judge
+            n = sum(f.n for f in judge.measured)
+            sets = ", ".join(dict.fromkeys(f.set for f in judge.measured))
+            measured = (
+                f"{_agreement(found)}; {n} labelled replies of {sets}"
+                if n
+                else "not measured against people here"
+            )
+            rows.append(
+                (
+                    found.dataset,
+                    judge.name,
+                    judge.model or "offline, no model",
+                    judge.sees or "",
+                    measured,
+                )
+            )
+    yield Grid(
+        "Who judged",
+        "",
+        ("set", "judge", "grader model", "sees", "agreement with people"),
+        tuple(rows),
+    )
+
+
+def _agreement(found: SetCard) -> str:
+    measured = found.judge.measured if found.judge else ()
+    hits = sum(f.true_positive for f in measured)
+    positives = hits + sum(f.false_negative for f in measured)
+    passes = sum(f.true_negative for f in measured)
+    negatives = passes + sum(f.false_positive for f in measured)
+    sensitivity = percent(hits / positives) if positives else "n/a"
+    specificity = percent(passes / negatives) if negatives else "n/a"
+    return f"finds {sensitivity} of {positives} positives, leaves {specificity} of {negatives} negatives alone"
+
+
+def provenance(card: Card) -> Grid:
+    """Where the prompts came from."""
+    rows = []
+    for run in card.runs:
+        found = run.provenance
+        where = f"{found.source}: {found.location}" if found else "unknown"
+        revision = (found.revision_used or "none") if found else "unknown"
+        files = (
+            ", ".join(f"{f.name} {f.sha256[:12]} ({f.rows} rows)" for f in found.files[:12])
+            if found
+            else ""
+        )
+        asked = f"{run.n_prompts if run.n_prompts is not None else 'unknown'}{' (limited)' if run.limited else ''}"
+        rows.append((run.dataset, where, revision, files, asked, run.status))
+    head = ("set", "prompts from", "revision", "files, sha256", "prompts", "run")
+    return Grid("Where the prompts came from", "", head, tuple(rows))
+
+
+def facts(card: Card) -> Iterator[tuple[str, str]]:
+    """Settings and versions, each once."""
+
+    def joined(values: list[str]) -> str:
+        return ", ".join(dict.fromkeys(value for value in values if value)) or "unknown"
+
+    yield "model", card.model
+    yield "measured", card.created or "unknown"
+    yield "engine", joined([run.engine or "" for run in card.runs])
+    yield (
+        "decoding",
+        joined([", ".join(f"{k} {v}" for k, v in run.decoding.items()) for run in card.runs]),
+    )
+    yield (
+        "answer budget",
+        joined([f"{run.answer_tokens} tokens" for run in card.runs if run.answer_tokens]),
+    )
+    yield (
+        "thinking budget",
+        joined(
+            [f"{run.thinking_tokens} tokens on top" for run in card.runs if run.thinking_tokens]
+        ),
+    )
+    yield "epochs", joined([str(run.epochs) for run in card.runs])
+    yield "versions", joined([f"{k} {v}" for run in card.runs for k, v in run.versions.items()])
+    yield "figures by", f"rim_eval {card.rim_eval}, card schema {card.schema_version}"

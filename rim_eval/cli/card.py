@@ -1,0 +1,108 @@
+"""`rim-eval card`: one model's figures as JSON, Markdown and one page, from its logs."""
+
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from rim_eval.errors import RimError
+
+if TYPE_CHECKING:
+    from rim_eval.card import Card
+    from rim_eval.judging import Validation
+
+__all__ = ["command"]
+
+
+@click.command()
+@click.argument("logs", nargs=-1)
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("card"),
+    show_default=True,
+    help="Folder for card.json, card.md and card.html (one folder a model, when there are several).",
+)
+@click.option("--judge", help="Judge whose verdicts count, when logs were judged more than once.")
+@click.option("--primary", help="Harmful set whose RIM score comes first.")
+@click.option("--accuracy", help="Reasoning set whose accuracy stands beside it.")
+@click.option(
+    "--validation",
+    "validations",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A judge's measured agreement with people (`rim-eval judge validate`), to correct rates by.",
+)
+@click.option(
+    "--observations",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the rows too: .parquet or .csv.",
+)
+@click.option("--schema", is_flag=True, help="Print the JSON Schema of card.json and stop.")
+def command(logs: Sequence[str], out: Path, judge: str | None, primary: str | None, accuracy: str | None, validations: Sequence[Path], observations: Path | None, schema: bool) -> None:  # fmt: skip
+    """Make the RIM card of LOGS: Inspect logs, folders, lm-eval sample files, tables of observations.
+
+    NAME=PATH names the model of a path, for checkpoints whose logs all name one model.
+    """
+    from rim_eval.card import json_schema, make_card
+
+    if schema:
+        click.echo(json.dumps(json_schema(), indent=1))
+        return
+    if not logs:
+        raise RimError("Give at least one log or folder: rim-eval card logs/")
+    from rim_eval.observations import read, write
+
+    table = read(logs)
+    if observations:
+        write(table, observations)
+    table = table.of_judge(judge) if judge else table
+    measured = _validations(validations)
+    for model in table.models:
+        card = make_card(
+            table.of_model(model),
+            primary=primary,
+            primary_reasoning=accuracy,
+            validations=measured,
+        )
+        folder = out if len(table.models) == 1 else out / _folder(model)
+        _write(card, folder)
+        _say(card, folder)
+
+
+def _validations(files: Sequence[Path]) -> "dict[str, Validation]":
+    from pydantic import ValidationError
+
+    from rim_eval.judging import Validation
+
+    found = {}
+    for file in files:
+        try:
+            one = Validation.model_validate_json(file.read_bytes())
+        except (ValidationError, OSError) as error:
+            raise RimError(f"{file} is no judge validation file ({error}).") from None
+        found[one.judge] = one
+    return found
+
+
+def _write(card: "Card", folder: Path) -> None:
+    from rim_eval.card import card_html, card_json, card_markdown
+
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "card.json").write_text(card_json(card), encoding="utf-8")
+    (folder / "card.md").write_text(card_markdown(card), encoding="utf-8")
+    (folder / "card.html").write_text(card_html(card), encoding="utf-8")
+
+
+def _folder(model: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", model).strip("-.") or "model"
+
+
+def _say(card: "Card", folder: Path) -> None:
+    click.echo(f"{card.model}: {card.flag.sentence if card.flag else 'no RIM score'}")
+    for problem in card.problems:
+        click.echo(f"  {problem.says} (n = {problem.n})")
+    click.echo(f"  {folder}/card.html  card.md  card.json")
