@@ -72,7 +72,7 @@ def make_card(
         discrimination=tuple(_discriminations(table, level)),
         runs=runs,
         problems=tuple(
-            CardProblem(kind=p.kind, says=p.says[:600], n=max(len(p.ids), 1))
+            CardProblem(kind=p.kind, dataset=p.dataset, says=p.says[:600], n=max(len(p.ids), 1))
             for p in (*table.problems, *found, *remarks)
         ),
     )
@@ -126,7 +126,7 @@ def _corrected(
         return correct(counts, judge, level)
     except RimError as error:
         says = f"{name} is not corrected for its judge's errors: {error}"
-        remarks.append(Problem(kind="mismatch", says=says))
+        remarks.append(Problem(kind="mismatch", dataset=name, says=says))
         return None
 
 

@@ -201,6 +201,7 @@ class CardProblem(BaseModel):
     model_config = _FROZEN
 
     kind: Name
+    dataset: Name | None = None
     says: Sentence
     n: NonNegativeInt
 

@@ -53,5 +53,5 @@ def _problems(rows: "pd.DataFrame", kind: ProblemKind, says: str) -> list[Proble
         ids = tuple(sorted(set(part["prompt_id"].astype(str))))
         runs = tuple(sorted(set(part["run"].dropna().astype(str))))
         sentence = f"{len(ids)} prompts of {dataset} ({model}) {says}"
-        found.append(Problem(kind=kind, says=sentence, runs=runs, ids=ids))
+        found.append(Problem(kind=kind, dataset=str(dataset), says=sentence, runs=runs, ids=ids))
     return found

@@ -198,10 +198,14 @@ def _problems(
 ) -> Iterator[Problem]:
     if header.status != "success":
         says = f"{run.log} ended as `{header.status}`"
-        yield Problem(kind="incomplete_run", says=says, runs=(run.id,), ids=(run.log,))
+        yield Problem(
+            kind="incomplete_run", dataset=run.dataset, says=says, runs=(run.id,), ids=(run.log,)
+        )
     there = {(str(summary.id), summary.epoch) for summary in summaries if summary.scores}
     epochs = range(1, run.epochs + 1)
     lost = {name for name in _expected(header) for e in epochs if (name, e) not in there}
     if lost:
         says = f"{len(lost)} prompts of {run.dataset} ({run.model}) have no outcome in {run.log}"
-        yield Problem(kind="missing", says=says, runs=(run.id,), ids=tuple(sorted(lost)))
+        yield Problem(
+            kind="missing", dataset=run.dataset, says=says, runs=(run.id,), ids=tuple(sorted(lost))
+        )

@@ -26,6 +26,7 @@ class Problem(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: ProblemKind
+    dataset: str | None = None
     says: str
     """One sentence."""
     runs: tuple[str, ...] = ()
