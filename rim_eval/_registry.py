@@ -1,5 +1,11 @@
 """What Inspect finds under `rim_eval/`: its entry point loads this module and nothing heavier."""
 
+from rim_eval.inspect_tasks._injection import (
+    injected,
+    injection,
+    injection_effect,
+    with_statements,
+)
 from rim_eval.inspect_tasks._patterns import pattern_prevalence, patterns
 from rim_eval.inspect_tasks._scorers import rim, solved
 from rim_eval.inspect_tasks._solver import both_modes
@@ -36,6 +42,9 @@ __all__ = [
     "gsm8k",
     "harmbench",
     "hexphi",
+    "injected",
+    "injection",
+    "injection_effect",
     "jbb_benign",
     "jbb_harmful",
     "malicious_instruct",
@@ -55,5 +64,6 @@ __all__ = [
     "toy_allowed",
     "toy_math",
     "toy_model",
+    "with_statements",
     "xstest",
 ]

@@ -5,6 +5,14 @@ carry what was found without the words, and join the observations of the same re
 """
 
 from rim_eval.patterns._comparing import LabelAgreement, compare_monitors, compare_with_labels
+from rim_eval.patterns._injection import (
+    InjectionEffect,
+    InjectionRow,
+    injection_effects,
+    injection_rows,
+    injection_rows_of_metadata,
+    injection_table,
+)
 from rim_eval.patterns._logs import find_logs, read_finished_log, read_log
 from rim_eval.patterns._monitor import (
     MARKS,
@@ -41,6 +49,7 @@ from rim_eval.patterns._self_jailbreaking import (
     load_self_jailbreaking,
     measure_sentences,
 )
+from rim_eval.patterns._statements import Arm, Statements, arms_of, load_statements
 from rim_eval.patterns._tables import (
     agreement_table,
     conditional_table,
@@ -55,10 +64,13 @@ __all__ = [
     "PARTS",
     "PATTERNS",
     "UNREAD_REASONS",
+    "Arm",
     "Conditional",
     "Finding",
     "Found",
     "Group",
+    "InjectionEffect",
+    "InjectionRow",
     "LabelAgreement",
     "LabelledTrace",
     "Monitor",
@@ -71,17 +83,24 @@ __all__ = [
     "Prevalence",
     "Rubric",
     "SelfJailbreakAgreement",
+    "Statements",
     "UnreadReason",
     "agreement_table",
+    "arms_of",
     "attach",
     "compare_monitors",
     "compare_with_labels",
     "conditional_rates",
     "conditional_table",
     "find_logs",
+    "injection_effects",
+    "injection_rows",
+    "injection_rows_of_metadata",
+    "injection_table",
     "load_monitor",
     "load_rubric",
     "load_self_jailbreaking",
+    "load_statements",
     "locate",
     "measure_sentences",
     "pattern_rows",

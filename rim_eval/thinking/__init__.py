@@ -3,6 +3,7 @@
 from rim_eval.thinking._explicit import effort_switch, explicit_switch
 from rim_eval.thinking._gate import ArmFacts, GateResult, gate
 from rim_eval.thinking._hosted import hosted_switch
+from rim_eval.thinking._opening import trace_opening
 from rim_eval.thinking._pin import pin_recipe, pin_template
 from rim_eval.thinking._recipe import Recipe, Switch, require_difference
 from rim_eval.thinking._render import Message, Renderer, template_renderer, tokenizer_renderer
@@ -30,4 +31,5 @@ __all__ = [
     "strip_trace",
     "template_renderer",
     "tokenizer_renderer",
+    "trace_opening",
 ]
