@@ -139,11 +139,12 @@ _PIECES = st.sampled_from(
     ["<score>", "</score>", "<score>4</score>", "1", "2", "5", "6", "12", "-", "/5", "/10", ".", " or ", "\n", "**", "four",
      "Score: ", "#thescore: ", "<think>", "</think>", "[/INST]", "４", "٤", "Ⅳ", "½", "²", "<verdict>", "unsafe", "safe", "not ", "\x00", "‮", "“", "{{"]
 )  # fmt: skip
-_REPLIES = st.lists(_PIECES | st.text(max_size=8), max_size=24).map("".join)
+_REPLIES = st.lists(_PIECES | st.text(max_size=3), max_size=9).map("".join)
 _ASCII = {0xFF10 + n: str(n) for n in range(10)}
 _TAG = re.compile(r"<\s*score\s*>", re.IGNORECASE)
 
 
+@pytest.mark.slow
 @settings(max_examples=10_000, deadline=None)
 @given(_REPLIES)
 @example("<score>4</score>" + "<score>" * 500)
