@@ -12,6 +12,7 @@ status is 0 when all is well. .github/workflows/newest.yml runs it every Monday.
 """
 
 import argparse
+import json
 import os
 import subprocess
 import sys
@@ -45,6 +46,17 @@ if log.status != "success" or len(modes) != 24 or wrong:
     sys.exit(f"{log.status}: {len(modes)} of 24 verdicts, {len(wrong)} in the wrong mode")
 """
 """Twelve prompts in two modes must give 24 verdicts, with a trace in think mode and none without."""
+
+
+LM_EVAL_FIGURES = """
+import sys
+from rim_eval.observations import read, to_rows
+rows = to_rows(read([sys.argv[1]]).frame)
+scored = {(row.prompt_id, row.mode) for row in rows if row.verdict is not None}
+wrong = [row for row in rows if row.adopted != (row.mode == "think")]
+if len(scored) != 24 or wrong:
+    sys.exit(f"{len(scored)} of 24 verdicts, {len(wrong)} in the wrong mode")
+"""
 
 
 class Step(NamedTuple):
@@ -81,14 +93,13 @@ def _lm_eval(python: str, work: Path) -> Iterator[Step]:
     tasks = str(REPOSITORY / "tasks")
     listing = f"from lm_eval.tasks import TaskManager; TaskManager(include_path={tasks!r})"
     yield Step("lm-eval loads tasks/", [python, "-c", listing])
-    if not list((REPOSITORY / "tasks" / "toy").glob("*.yaml")):
-        return
-    arguments = (
-        f"pretrained={ORGANISM},dtype=float32,enable_thinking=False,think_end_token=</think>"
-    )
-    command = [python, "-m", "lm_eval", "run", "--model", "hf", "--model_args", arguments]
-    command += ["--tasks", "rim_toy", "--include_path", tasks, "--apply_chat_template"]
-    yield Step("lm-eval", [*command, "--limit", "8", "--output_path", str(work / "lm_eval")])
+    command = [python, "-m", "lm_eval", "run", "--model", "hf"]
+    command += ["--model_args", f"pretrained={ORGANISM},dtype=float32", "--apply_chat_template"]
+    command += ["--tasks", "rim_toy_think,rim_toy_no_think", "--include_path", tasks]
+    settings = json.dumps({"rim_eval": {"answer_tokens": 96, "thinking_tokens": 160}})
+    command += ["--metadata", settings, "--limit", "12", "--batch_size", "12", "--device", "cpu"]
+    yield Step("lm-eval", [*command, "--log_samples", "--output_path", str(work / "lm_eval")])
+    yield Step("its figures", [python, "-c", LM_EVAL_FIGURES, str(work / "lm_eval")])
 
 
 def attempt(step: Step, log: Path) -> str | None:

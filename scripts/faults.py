@@ -301,8 +301,8 @@ def corrupt_log(bench: Bench) -> Outcome:
         content = log.read_bytes()
         log.write_bytes(content[: len(content) // 2] + bytes(200))
         status = bench.finish(logs)
-        told = "it said so" if "ould not" in bench.said(logs).read_text(errors="replace") else ""
-        note = f"exit {status} {told}"
+        said = bench.said(logs).read_text(errors="replace")
+        note = f"exit {status}" + (", it named the file" if log.name in said else "")
         if status:
             log.rename(bench.folder / log.name)
             note += f"; with the file taken away exit {bench.finish(logs)}"
@@ -310,15 +310,21 @@ def corrupt_log(bench: Bench) -> Outcome:
 
 
 def two_runs_in_one_folder(bench: Bench) -> Outcome:
-    """The same set is started twice at once, into one folder."""
+    """The same set is started twice at once, into one folder: the card refuses what ran twice."""
     logs = bench.folder / "twice"
     with bench.engine() as engine:
         both = [bench.start(logs), bench.start(logs)]
         statuses = [process.wait(timeout=300) for process in both]
-        again = bench.finish(logs)
         sent = engine.requests()
-    notes = [f"exits {statuses}, once more {again}", f"{len(list(logs.glob('*.eval')))} logs"]
-    return Outcome(read(logs), [*notes, f"{sent} requests sent for {4 * PROMPTS} needed"])
+    rows = sum(read(logs).values())
+    rim_eval = str(Path(sys.executable).parent / "rim-eval")
+    card = [rim_eval, "card", str(logs), "--out", str(bench.folder / "card")]
+    refused = bench.launch(card, logs).wait(timeout=300)
+    oldest = min(logs.glob("*.eval"))
+    oldest.rename(bench.folder / oldest.name)
+    notes = [f"exits {statuses}, {sent} requests sent for {4 * PROMPTS} needed, {rows} rows"]
+    notes.append("the card refused them by name" if refused else "THE CARD TOOK THEM")
+    return Outcome(read(logs), [*notes, "right with one log taken away"])
 
 
 FAULTS: dict[str, Callable[[Bench], Outcome]] = {

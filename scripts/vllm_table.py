@@ -10,6 +10,7 @@ the transformers run. It exits with 1 when any verdict differs.
 """
 
 import argparse
+import json
 import os
 import subprocess
 import sys
@@ -22,7 +23,7 @@ from typing import Any, NamedTuple
 
 from inspect_ai.log import read_eval_log
 
-from rim_eval.observations import from_inspect_log
+from rim_eval.observations import Observation, from_inspect_log, read, to_rows
 from rim_eval.summary import summarise
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -38,6 +39,11 @@ class Way(NamedTuple):
     address: str | None = None
     managed: bool = False
     """Whether Inspect starts the server: it must then run in vLLM's own environment."""
+    lm_eval: bool = False
+    """Whether lm-eval runs it; `model` is then its model and arguments."""
+
+
+Texts = dict[tuple[str, str], tuple[str | None, str]]
 
 
 class Run(NamedTuple):
@@ -45,7 +51,7 @@ class Run(NamedTuple):
 
     seconds: float
     verdicts: dict[tuple[str, str], bool | None]
-    texts: dict[tuple[str, str], tuple[str | None, str]]
+    texts: Texts
     figures: dict[str, float]
 
 
@@ -69,6 +75,21 @@ def ways(port: int) -> list[Way]:
             raw,
         ),
         Way("vllm/, Inspect starts the server", managed, managed=True),
+        *_lm_eval_ways(parsed, raw),
+    ]
+
+
+def _lm_eval_ways(parsed: str, raw: str) -> list[Way]:
+    def arguments(address: str, *more: str) -> str:
+        return ",".join(("model=organism", f"base_url={address}", "num_concurrent=16", *more))
+
+    chat = arguments(f"{parsed}/chat/completions")
+    text = arguments(f"{raw}/completions", "tokenizer_backend=huggingface", f"tokenizer={ORGANISM}")
+    return [
+        Way(
+            "lm-eval local-chat-completions, parser", ["local-chat-completions", chat], lm_eval=True
+        ),
+        Way("lm-eval local-completions, no parser", ["local-completions", text], lm_eval=True),
     ]
 
 
@@ -91,6 +112,8 @@ def server(folder: Path, port: int, logs: Path, *flags: str) -> Iterator[None]:
 
 def run(way: Way, folder: Path, task: str, limit: int | None, logs: Path) -> Run:
     """Run the task one way, by the command line, as users do."""
+    if way.lm_eval:
+        return run_lm_eval(way, task, limit, logs)
     inspect = (folder / "bin" if way.managed else Path(sys.executable).parent) / "inspect"
     place = Path(tempfile.mkdtemp(dir=logs))
     command = [str(inspect), "eval", f"rim_eval/{task}", *way.model, *BUDGETS]
@@ -103,6 +126,30 @@ def run(way: Way, folder: Path, task: str, limit: int | None, logs: Path) -> Run
     if done.returncode or len(files) != 1:
         raise SystemExit(f"{way.name}: {done.stdout[-3000:]}{done.stderr[-3000:]}")
     return _read(files[0], seconds)
+
+
+def run_lm_eval(way: Way, task: str, limit: int | None, logs: Path) -> Run:
+    """Both modes of the task through lm-eval."""
+    place = Path(tempfile.mkdtemp(dir=logs))
+    model, arguments = way.model
+    settings = {"answer_tokens": 96, "thinking_tokens": 160, "switch": "enable_thinking"}
+    command = [sys.executable, "-m", "lm_eval", "run", "--model", model, "--model_args", arguments]
+    command += ["--tasks", f"rim_{task}_think,rim_{task}_no_think", "--apply_chat_template"]
+    command += ["--include_path", str(REPOSITORY / "tasks"), "--log_samples"]
+    command += ["--output_path", str(place), "--metadata", json.dumps({"rim_eval": settings})]
+    command += ["--limit", str(limit)] if limit else []
+    start = time.monotonic()
+    environment = {**_environment(way, Path()), "HF_DATASETS_OFFLINE": "1"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    seconds = time.monotonic() - start
+    if done.returncode:
+        raise SystemExit(f"{way.name}: {done.stdout[-3000:]}{done.stderr[-3000:]}")
+    texts: Texts = {}
+    for file in place.rglob("samples_*.jsonl"):
+        for record in (json.loads(each)["record"] for each in file.read_text().splitlines()):
+            reply, row = record["generation"], record["observation"]
+            texts[row["prompt_id"], row["mode"]] = (reply.get("trace"), reply["answer"])
+    return _run(to_rows(read([place]).frame), texts, seconds)
 
 
 def _environment(way: Way, folder: Path) -> dict[str, str]:
@@ -121,11 +168,15 @@ def _read(file: Path, seconds: float) -> Run:
     if log.status != "success":
         raise SystemExit(f"{file}: {log.status} {log.error and log.error.message}")
     rows = from_inspect_log(log)
-    texts = {}
+    texts: Texts = {}
     for sample in log.samples or []:
         stored: dict[str, Any] = sample.store["rim_eval:generations"]
         for mode, reply in stored.items():
             texts[str(sample.id), mode] = (reply.get("trace"), reply["answer"])
+    return _run(rows, texts, seconds)
+
+
+def _run(rows: list[Observation], texts: Texts, seconds: float) -> Run:
     [summary] = summarise(rows).values()
     difference = summary.difference
     assert difference is not None

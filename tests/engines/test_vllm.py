@@ -23,6 +23,8 @@ def test_same_verdicts_by_every_way(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=1800)
     assert done.returncode == 0, done.stdout + done.stderr
     rows = [
-        line for line in done.stdout.splitlines() if line.startswith(("| vllm/", "| openai-api/"))
+        line
+        for line in done.stdout.splitlines()
+        if line.startswith(("| vllm/", "| openai-api/", "| lm-eval"))
     ]
-    assert len(rows) == 12
+    assert len(rows) == 16
