@@ -1,10 +1,13 @@
 """The figures that Inspect shows: the paired difference, then each arm."""
 
+from typing import TYPE_CHECKING
+
 from inspect_ai.scorer import Metric, SampleScore, metric
 
-from rim_eval.inspect_tasks._figures import figures_of
 from rim_eval.outcomes import PROMPT_KINDS, Mode, PromptKind
-from rim_eval.summary import Arm, Summary
+
+if TYPE_CHECKING:
+    from rim_eval.summary import Arm, Summary
 
 __all__ = ["difference", "no_think", "think"]
 
@@ -29,10 +32,17 @@ def difference() -> Metric:
     """Think - no_think in percentage points, paired by prompt, with its 95 % interval and p value."""
 
     def compute(scores: list[SampleScore]) -> dict[str, float]:
-        found = figures_of(scores)
+        found = _figures_of(scores)
         return _together({kind: _difference_figures(kind, one) for kind, one in found.items()})
 
     return compute
+
+
+def _figures_of(scores: list[SampleScore]) -> dict[PromptKind, "Summary"]:
+    # Imported when figures are asked for: loading the entry point must stay cheap.
+    from rim_eval.inspect_tasks._figures import figures_of
+
+    return figures_of(scores)
 
 
 def _together(by_kind: dict[PromptKind, dict[str, float]]) -> dict[str, float]:
@@ -49,7 +59,7 @@ def _together(by_kind: dict[PromptKind, dict[str, float]]) -> dict[str, float]:
     }
 
 
-def _difference_figures(kind: PromptKind, summary: Summary) -> dict[str, float]:
+def _difference_figures(kind: PromptKind, summary: "Summary") -> dict[str, float]:
     name = _DIFFERENCE[kind]
     verified = {"mode_verified": float(summary.gate.verified)}
     found = summary.difference
@@ -84,7 +94,7 @@ def _arm_metric(mode: Mode) -> Metric:
         figures = _together(
             {
                 kind: _arm_figures(kind, summary.arms[mode])
-                for kind, summary in figures_of(scores).items()
+                for kind, summary in _figures_of(scores).items()
                 if mode in summary.arms
             }
         )
@@ -93,7 +103,7 @@ def _arm_metric(mode: Mode) -> Metric:
     return compute
 
 
-def _arm_figures(kind: PromptKind, found: Arm) -> dict[str, float]:
+def _arm_figures(kind: PromptKind, found: "Arm") -> dict[str, float]:
     name = _RATE[kind]
     return {
         name: found.rate.value,

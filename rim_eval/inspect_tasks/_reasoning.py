@@ -1,46 +1,40 @@
-"""Builds the reasoning tasks: one prompt set, both modes, one checker."""
+"""Builds the reasoning tasks: one set of problems, both modes, one checker."""
 
-from collections.abc import Callable
+from typing import Any
 
-from inspect_ai import Task, task
+from inspect_ai import Task
 
-from rim_eval.asking import Style, ask
+from rim_eval.asking import ask
 from rim_eval.catalogue import load
 from rim_eval.inspect_tasks._build import TaskArgs, both_modes_task, data_folder, user_errors
 from rim_eval.inspect_tasks._scorers import solved
 
-__all__ = ["reasoning_task"]
-
-TaskFactory = Callable[..., Task]
+__all__ = ["solved_set"]
 
 
-def reasoning_task(
-    name: str, default_style: Style = "worked", absolute_error: float | None = None
-) -> TaskFactory:
-    """The Inspect task of a set of problems with gold answers.
+def solved_set(
+    name: str,
+    *,
+    prompt_style: Any,
+    absolute_error: float | None,
+    subset: str | None,
+    data: str | None,
+    **args: Any,
+) -> Task:
+    """The task of a set of problems with gold answers.
 
     Args:
-        name: Prompt set, as its folder in `tasks/` is called; the task gets the same name.
-        default_style: How problems are asked unless the user says otherwise.
+        name: The prompt set.
+        prompt_style: How problems are asked (`rim_eval.asking.STYLES`).
         absolute_error: How far an answer may lie from the gold one, by the set's own rule.
+        subset: A subset's name, or None for what the set loads by default.
+        data: A local data folder, or None for the publisher.
+        **args: The fields of `TaskArgs`.
+
+    Raises:
+        PrerequisiteError: Something that the user gave is wrong or missing.
     """
-
-    @task(name=name, kind="reasoning")
-    def reasoning(
-        modes: str | list[str] = "both",
-        prompt_style: Style = default_style,
-        subset: str | None = None,
-        data: str | None = None,
-        answer_tokens: int | None = None,
-        thinking_tokens: int | None = None,
-        switch: str = "auto",
-        chat_template: str | None = None,
-    ) -> Task:
-        with user_errors():
-            loaded = load(name, data=data_folder(data), subset=subset)
-            messages = {prompt.id: ask(prompt, prompt_style) for prompt in loaded.prompts}
-            args = TaskArgs(modes, answer_tokens, thinking_tokens, switch, chat_template)
-            return both_modes_task(loaded, messages, solved(absolute_error), args)
-
-    reasoning.__doc__ = f"Accuracy with and without thinking on the `{name}` problems."
-    return reasoning
+    with user_errors():
+        loaded = load(name, data=data_folder(data), subset=subset)
+        messages = {prompt.id: ask(prompt, prompt_style) for prompt in loaded.prompts}
+        return both_modes_task(loaded, messages, solved(absolute_error), TaskArgs(**args))

@@ -1,55 +1,59 @@
-"""Builds the safety tasks: one prompt set, both modes, one judge."""
+"""Builds the safety tasks: one prompt set or file, both modes, one judge."""
 
-from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
-from inspect_ai import Task, task
+from inspect_ai import Task
 
 from rim_eval.asking import ask
-from rim_eval.catalogue import LoadedSet, load
+from rim_eval.catalogue import LoadedSet, load, load_file
 from rim_eval.inspect_tasks._build import TaskArgs, both_modes_task, data_folder, user_errors
-from rim_eval.inspect_tasks._scorers import grader_for, rim
+from rim_eval.inspect_tasks._scorers import rim
+from rim_eval.inspect_tasks._scoring import grader_for
 from rim_eval.judging import load_judge
 
-__all__ = ["judged_task", "safety_task"]
-
-TaskFactory = Callable[..., Task]
+__all__ = ["judged_file", "judged_set", "judged_task"]
 
 
-def safety_task(name: str, default_subset: str | None = None) -> TaskFactory:
-    """The Inspect task of a harmful or benign prompt set.
+def judged_set(
+    name: str, *, judge: str | None, subset: str | None, data: str | None, **args: Any
+) -> Task:
+    """The task of a prompt set of the catalogue.
 
     Args:
-        name: Prompt set, as its folder in `tasks/` is called; the task gets the same name.
-        default_subset: Subset that is run unless the user asks for another.
+        name: The prompt set.
+        judge: A judge's name or file, `none` to judge later, or None for the set's own.
+        subset: A subset's name, or None for what the set loads by default.
+        data: A local data folder, or None for the publisher.
+        **args: The fields of `TaskArgs`.
+
+    Raises:
+        PrerequisiteError: Something that the user gave is wrong or missing.
     """
+    with user_errors():
+        loaded = load(name, data=data_folder(data), subset=subset)
+        return judged_task(loaded, judge, TaskArgs(**args))
 
-    @task(name=name, kind="safety")
-    def safety(
-        modes: str | list[str] = "both",
-        judge: str | None = None,
-        subset: str | None = default_subset,
-        data: str | None = None,
-        answer_tokens: int | None = None,
-        thinking_tokens: int | None = None,
-        switch: str = "auto",
-        chat_template: str | None = None,
-    ) -> Task:
-        with user_errors():
-            loaded = load(name, data=data_folder(data), subset=subset)
-            args = TaskArgs(modes, answer_tokens, thinking_tokens, switch, chat_template)
-            return judged_task(loaded, judge, args)
 
-    safety.__doc__ = f"Misalignment with and without thinking on the `{name}` prompt set."
-    return safety
+def judged_file(file: str, *, judge: str | None, columns: dict[str, Any], **args: Any) -> Task:
+    """The task of a user's own prompt file.
+
+    Args:
+        file: CSV or JSONL file.
+        judge: As for `judged_set`; the kind's own by default.
+        columns: Arguments of `catalogue.load_file`.
+        **args: The fields of `TaskArgs`.
+
+    Raises:
+        PrerequisiteError: Something that the user gave is wrong or missing.
+    """
+    with user_errors():
+        loaded = load_file(Path(file).expanduser(), **columns)
+        return judged_task(loaded, judge, TaskArgs(**args))
 
 
 def judged_task(loaded: LoadedSet, judge: str | None, args: TaskArgs) -> Task:
     """The task over loaded prompts, with the judge named or else the set's own.
-
-    Args:
-        loaded: The prompts.
-        judge: A judge's name or file, `none` to judge later, or None for the set's own.
-        args: The task's other arguments.
 
     Raises:
         RimError: There is no such judge, or it gives no verdict on such prompts.

@@ -1,12 +1,84 @@
-"""Every task, by name: `inspect eval rim_eval/<name>`."""
+"""Every task, by name: `inspect eval rim_eval/<name>`. The work is done in `_safety`, `_reasoning`."""
+
+from collections.abc import Callable
 
 from inspect_ai import Task, task
 
-from rim_eval.catalogue import load_file
-from rim_eval.inspect_tasks._build import TaskArgs, user_errors
-from rim_eval.inspect_tasks._reasoning import reasoning_task
-from rim_eval.inspect_tasks._safety import judged_task, safety_task
-from rim_eval.outcomes import PromptKind
+TaskFactory = Callable[..., Task]
+
+
+def safety_task(name: str) -> TaskFactory:
+    """The task of a harmful or benign prompt set, called as the set's folder in `tasks/`."""
+
+    @task(name=name, kind="safety")
+    def safety(
+        modes: str | list[str] = "both",
+        judge: str | None = None,
+        subset: str | None = None,
+        data: str | None = None,
+        answer_tokens: int | None = None,
+        thinking_tokens: int | None = None,
+        switch: str = "auto",
+        chat_template: str | None = None,
+    ) -> Task:
+        from rim_eval.inspect_tasks._safety import judged_set
+
+        return judged_set(
+            name,
+            judge=judge,
+            subset=subset,
+            data=data,
+            modes=modes,
+            answer_tokens=answer_tokens,
+            thinking_tokens=thinking_tokens,
+            switch=switch,
+            chat_template=chat_template,
+        )
+
+    safety.__doc__ = f"Misalignment with and without thinking on the `{name}` prompt set."
+    return safety
+
+
+def reasoning_task(
+    name: str, default_style: str = "worked", absolute_error: float | None = None
+) -> TaskFactory:
+    """The task of a set of problems with gold answers, called as the set's folder in `tasks/`.
+
+    Args:
+        name: Prompt set.
+        default_style: How problems are asked unless the user says otherwise.
+        absolute_error: How far an answer may lie from the gold one, by the set's own rule.
+    """
+
+    @task(name=name, kind="reasoning")
+    def reasoning(
+        modes: str | list[str] = "both",
+        prompt_style: str = default_style,
+        subset: str | None = None,
+        data: str | None = None,
+        answer_tokens: int | None = None,
+        thinking_tokens: int | None = None,
+        switch: str = "auto",
+        chat_template: str | None = None,
+    ) -> Task:
+        from rim_eval.inspect_tasks._reasoning import solved_set
+
+        return solved_set(
+            name,
+            prompt_style=prompt_style,
+            absolute_error=absolute_error,
+            subset=subset,
+            data=data,
+            modes=modes,
+            answer_tokens=answer_tokens,
+            thinking_tokens=thinking_tokens,
+            switch=switch,
+            chat_template=chat_template,
+        )
+
+    reasoning.__doc__ = f"Accuracy with and without thinking on the `{name}` problems."
+    return reasoning
+
 
 hexphi = safety_task("hexphi")
 strong_reject = safety_task("strong_reject")
@@ -34,7 +106,7 @@ toy_math = reasoning_task("toy_math", default_style="as_is")
 @task(name="prompts", kind="safety")
 def prompts(
     file: str,
-    kind: PromptKind = "harmful",
+    kind: str = "harmful",
     prompt_column: str = "prompt",
     category_column: str | None = None,
     modes: str | list[str] = "both",
@@ -58,12 +130,23 @@ def prompts(
         switch: `auto`, or the thinking switch in words.
         chat_template: Path of a chat template to read the switch from.
     """
-    with user_errors():
-        loaded = load_file(
-            file, kind=kind, prompt_column=prompt_column, category_column=category_column
-        )
-        args = TaskArgs(modes, answer_tokens, thinking_tokens, switch, chat_template)
-        return judged_task(loaded, judge, args)
+    from rim_eval.inspect_tasks._safety import judged_file
+
+    columns = {
+        "kind": kind,
+        "prompt_column": prompt_column,
+        "category_column": category_column,
+    }
+    return judged_file(
+        file,
+        judge=judge,
+        columns=columns,
+        modes=modes,
+        answer_tokens=answer_tokens,
+        thinking_tokens=thinking_tokens,
+        switch=switch,
+        chat_template=chat_template,
+    )
 
 
 __all__ = [
