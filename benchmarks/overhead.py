@@ -122,20 +122,18 @@ def table(rounds: list[dict[str, Taken]], prompts: int) -> str:
 
 
 def lines_through(rounds: list[dict[str, Taken]]) -> str:
-    """Processor time of each way as a line over the number of generations: once, and for each one."""
-    lines = ["| way | cpu s once | cpu ms a further generation | MiB a thousand generations |"]
-    lines.append("|---|---|---|---|")
+    """Each way as a line over the number of generations: what is taken once, and for each one."""
+    names = ("cpu s", "cpu ms", "wall s", "wall ms", "MiB")
+    head = "| way | {} once | {} each | {} once | {} each | {} a thousand |".format(*names)
+    lines = [head, "|---|---|---|---|---|---|"]
     for way in (way for way in WAYS if way in rounds[0]):
         took = [found[way] for found in rounds]
-        numbers = [t.generations for t in took]
-        time_ = statistics.linear_regression(numbers, [t.cpu for t in took])
-        memory = statistics.linear_regression(numbers, [t.peak for t in took])
-        cells = [
-            f"{time_.intercept:.2f}",
-            f"{1000 * time_.slope:.1f}",
-            f"{1000 * memory.slope:.1f}",
-        ]
-        lines.append(f"| {way} | " + " | ".join(cells) + " |")
+        cells = [way]
+        for values in ([t.cpu for t in took], [t.wall for t in took]):
+            line = statistics.linear_regression([t.generations for t in took], values)
+            cells += [f"{line.intercept:.2f}", f"{1000 * line.slope:.1f}"]
+        peak = statistics.linear_regression([t.generations for t in took], [t.peak for t in took])
+        lines.append("| " + " | ".join([*cells, f"{1000 * peak.slope:.1f}"]) + " |")
     return "\n".join(lines) + "\n"
 
 
