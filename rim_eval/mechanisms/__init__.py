@@ -10,7 +10,6 @@ imported when they are first needed.
     heads, how = select_heads(score_heads(subject, requests))
 """
 
-from rim_eval.mechanisms._correlation import Correlation, correlate
 from rim_eval.mechanisms.ablation import ablate_heads, ablate_neurons, mean_heads, mean_neurons
 from rim_eval.mechanisms.behaviour import Behaviour, Measure, Prompts, observe, offline_reader
 from rim_eval.mechanisms.capture import Attention, Capture, Neurons, Pool, capture
@@ -54,6 +53,7 @@ from rim_eval.mechanisms.neurons import (
     top_neurons,
     with_intent,
 )
+from rim_eval.mechanisms.plots import plots
 from rim_eval.mechanisms.positions import NAMES, Passage, Span, locate
 from rim_eval.mechanisms.probes import (
     Auroc,
@@ -79,6 +79,9 @@ from rim_eval.mechanisms.ras import (
     ras,
     read_activations,
 )
+from rim_eval.mechanisms.remedies import study_mitigations
+from rim_eval.mechanisms.report import MechanismReport, read_report, write_report
+from rim_eval.mechanisms.section import section_html
 from rim_eval.mechanisms.series import (
     Checkpoint,
     RasSeries,
@@ -87,7 +90,9 @@ from rim_eval.mechanisms.series import (
     ras_series,
     read_series,
 )
+from rim_eval.mechanisms.studies import Setting, study_heads, study_neurons, study_probes
 from rim_eval.mechanisms.subject import Reply, Request, Subject, load_subject, make_subject
+from rim_eval.mechanisms.training import Run, study_ras
 from rim_eval.mechanisms.units import Overlap, Unit, by_layer, matched_draws, overlap
 
 __all__ = [
@@ -98,7 +103,6 @@ __all__ = [
     "Behaviour",
     "Capture",
     "Checkpoint",
-    "Correlation",
     "Effect",
     "EffectVerdict",
     "Effects",
@@ -107,6 +111,7 @@ __all__ = [
     "Intervention",
     "LayerDrift",
     "Measure",
+    "MechanismReport",
     "Mitigation",
     "NeuronSet",
     "Neurons",
@@ -122,7 +127,9 @@ __all__ = [
     "Reply",
     "Request",
     "Rises",
+    "Run",
     "SeriesVerdict",
+    "Setting",
     "Span",
     "Subject",
     "Unit",
@@ -134,7 +141,6 @@ __all__ = [
     "cka",
     "common_neurons",
     "compare",
-    "correlate",
     "direction",
     "drift_along",
     "evaluate_probe",
@@ -162,19 +168,28 @@ __all__ = [
     "observe",
     "offline_reader",
     "overlap",
+    "plots",
     "probe_passages",
     "rank_heads",
     "ras",
     "ras_series",
     "read_activations",
+    "read_report",
     "read_series",
     "safety_direction",
     "score_heads",
+    "section_html",
     "select_heads",
     "share_above",
     "split_groups",
     "steered",
+    "study_heads",
+    "study_mitigations",
+    "study_neurons",
+    "study_probes",
+    "study_ras",
     "threshold",
     "top_neurons",
     "with_intent",
+    "write_report",
 ]

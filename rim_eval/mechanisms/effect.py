@@ -176,7 +176,7 @@ def _verdict(effects: Sequence[Effect], mode: Mode, margin: float) -> EffectVerd
 _READING: Final[dict[EffectVerdict, str]] = {
     "found": "These units carry refusal: without them the model goes along, and random ones do not do that",
     "not_specific": "Not specific: random units of the same layers do as much",
-    "no_effect": "No effect: a rise of {margin:g} points or more is excluded",
+    "no_effect": "No effect: without these units a rise of {margin:g} points or more is excluded (others may carry refusal unseen)",
     "broken": "The ablated model falls apart ({degenerate:+.1f} points of degenerate replies), so nothing is read from it",
     "cannot_tell": "Cannot tell: neither a rise nor its absence is shown (at least five random draws and more prompts are needed)",
 }

@@ -17,8 +17,8 @@ from statistics import median
 from typing import Final, Literal, NamedTuple
 
 from rim_eval.errors import RimError
-from rim_eval.mechanisms._correlation import Correlation, correlate
 from rim_eval.mechanisms.ras import GUARDS, Activations, Guard, Ras, default_floor, ras
+from rim_eval.statistics import Correlation, pearson, spearman
 from rim_eval.statistics._result import Figure, Result
 
 __all__ = ["Checkpoint", "RasSeries", "RasVerdict", "SeriesVerdict", "ras_series", "read_series"]
@@ -138,10 +138,10 @@ def ras_series(
         selected=selected,
         everything=tuple(ras(base, each, guard=guard, floor=limit).value for each in tuned),
         random=random,
-        pearson=correlate(values, change, "pearson"),
-        spearman=correlate(values, change, "spearman"),
-        random_pearson=tuple(correlate(row, change, "pearson").value for row in random),
-        random_spearman=tuple(correlate(row, change, "spearman").value for row in random),
+        pearson=pearson(values, change),
+        spearman=spearman(values, change),
+        random_pearson=tuple(pearson(row, change).value for row in random),
+        random_spearman=tuple(spearman(row, change).value for row in random),
         p_size=(1 + as_large) / (1 + len(random)),
     )
 
@@ -211,6 +211,6 @@ def _correlations(run: RasSeries) -> str:
         return "The correlation over steps is undefined: one side is constant."
     beside = f"median of random sets {median(known):+.2f}" if known else "random sets constant"
     return (
-        f"Over {run.spearman.n} steps ({run.spearman.ties} ties) Spearman is {own:+.2f} "
+        f"Over {run.spearman.n} steps ({run.spearman.ties} tied) Spearman is {own:+.2f} "
         f"({run.spearman.lower:+.2f} to {run.spearman.upper:+.2f}; {beside}), which alone proves little."
     )

@@ -1,0 +1,323 @@
+"""`rim-eval mech`: where thinking weakens refusal inside a model, and what training overwrote."""
+
+from collections.abc import Callable, Sequence
+from functools import reduce
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from rim_eval.errors import RimError
+
+if TYPE_CHECKING:
+    from rim_eval.mechanisms.report import MechanismReport
+    from rim_eval.mechanisms.studies import Setting
+    from rim_eval.mechanisms.subject import Subject
+    from rim_eval.mechanisms.training import Run
+
+__all__ = ["command"]
+
+_ORGANISMS: Final = ("natural", "planted", "hidden", "guarded", "locked")
+
+
+def _options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that every analysis shares."""
+    options = (
+        click.option("--model", help="Local folder or hub id of an open-weights model. [default: the model organism]"),
+        click.option("--organism", type=click.Choice(_ORGANISMS), default="natural", show_default=True, help="Which organism, without --model."),
+        click.option("--harmful", "harmful_set", default="toy", show_default=True, help="Set of harmful prompts."),
+        click.option("--benign", "benign_set", default="toy_allowed", show_default=True, help="Set of harmless prompts; '' for none."),
+        click.option("--reasoning", "reasoning_set", default="toy_math", show_default=True, help="Set of problems; '' for none."),
+        click.option("--data", type=click.Path(path_type=Path), help="Local folder of the sets, as RIM_EVAL_DATA."),
+        click.option("--limit", type=click.IntRange(min=1), help="At most so many prompts of each set."),
+        click.option("--judge", help="Judge that asks no model. [default: toy_exact for the toy sets, else refusal]"),
+        click.option("--draws", type=click.IntRange(min=0), default=5, show_default=True, help="Random draws matched by layer."),
+        click.option("--fill", type=click.Choice(["zero", "mean"]), default="zero", show_default=True, help="What ablated units are set to."),
+        click.option("--seed", type=int, default=0, show_default=True, help="Seed of splits and draws."),
+        click.option("--max-new-tokens", type=click.IntRange(min=1), help="Budget of a reply. [default: 128 for the toy sets, else 2048]"),
+        click.option("--device", default="cpu", show_default=True, help="torch device."),
+        click.option("--dtype", default="auto", show_default=True, help="torch number type of the weights."),
+        click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=Path("mech"), show_default=True, help="Folder for report.json and section.html."),
+    )  # fmt: skip
+    return reduce(lambda found, option: option(found), reversed(options), function)
+
+
+@click.group()
+def command() -> None:
+    """Look inside an open-weights model: probes, refusal heads, safety neurons, RAS.
+
+    Each word measures one part, prints what follows from it, and adds it to OUT/report.json and
+    OUT/section.html (the card's section). Without --model the shipped model organism is analysed.
+    """
+
+
+@command.command()
+@_options
+@click.option("--logistic/--no-logistic", default=True, help="Compare with a logistic regression.")
+def probes(logistic: bool, **words: Any) -> None:
+    """Difference-of-means probes for harm and for refusal, at every layer and position."""
+    from rim_eval.mechanisms.studies import study_probes
+
+    setting, report = _begin(words)
+    _finish(report.model_copy(update={"probes": study_probes(setting, logistic=logistic)}), words)
+
+
+@command.command()
+@_options
+@click.option(
+    "--span",
+    type=click.Choice(["trace", "inside"]),
+    default="trace",
+    show_default=True,
+    help="The empty span with its markers, or without.",
+)
+@click.option(
+    "--query",
+    type=click.Choice(["last", "first"]),
+    default="last",
+    show_default=True,
+    help="Whose attention: the token that the first generated one is read from, or that one itself.",
+)
+@click.option("--cutoff", type=click.FloatRange(0, 1), default=0.5, show_default=True, help="Share of samples from which a head is taken out.")  # fmt: skip
+def heads(span: str, query: str, cutoff: float, **words: Any) -> None:
+    """Heads whose gaze moves to the empty trace, and what taking them out does."""
+    from rim_eval.mechanisms.studies import study_heads
+
+    setting, report = _begin(words)
+    found = study_heads(setting, query=query, span=span, cutoff=cutoff)
+    _finish(report.model_copy(update={"heads": found}), words)
+
+
+@command.command()
+@_options
+@click.option(
+    "-m", "m", type=click.IntRange(min=1), help="Top neurons of each pair. [default: 2 % of all]"
+)
+@click.option("--over", default="text", show_default=True, help="Stretch that is max-pooled.")  # fmt: skip
+def neurons(m: int | None, over: str, **words: Any) -> None:
+    """Neurons that rise when the intent is made plain, and what taking them out does."""
+    from rim_eval.mechanisms.studies import study_neurons
+
+    setting, report = _begin(words)
+    found = study_neurons(setting, m=m, over=over)
+    _finish(report.model_copy(update={"neurons": found}), words)
+
+
+@command.command()
+@_options
+@click.option(
+    "--run",
+    "runs",
+    nargs=2,
+    multiple=True,
+    metavar="NAME FOLDER",
+    help="A run: FOLDER holds checkpoint-STEP folders. The first is the target, the others its controls.",
+)
+@click.option(
+    "--series",
+    type=click.Choice(["negative", "positive"]),
+    help="One of the organism's own series instead.",
+)
+@click.option(
+    "--mode",
+    type=click.Choice(["no_think", "think"]),
+    default="no_think",
+    show_default=True,
+    help="Mode of misalignment.",
+)
+@click.option(
+    "-m", "m", type=click.IntRange(min=1), help="Top neurons of each pair. [default: 2 % of all]"
+)
+@click.option("--random-sets", type=click.IntRange(min=5), default=50, show_default=True, help="Random sets matched by layer.")  # fmt: skip
+def ras(
+    runs: Sequence[tuple[str, str]],
+    series: str | None,
+    mode: Any,
+    m: int | None,
+    random_sets: int,
+    **words: Any,
+) -> None:
+    """RAS along training runs, beside random neurons and control runs."""
+    from rim_eval.mechanisms.neurons import find_neurons, measure_rises
+    from rim_eval.mechanisms.training import study_ras
+
+    if bool(runs) == bool(series):
+        raise RimError("Give either --run NAME FOLDER, once a run, or --series for the organism.")
+    if series:
+        words["organism"] = "guarded" if series == "negative" else "locked"
+    setting, report = _begin(words)
+    known = _organism_runs(series) if series else [_folder_run(*run, words) for run in runs]
+    rises = measure_rises(
+        setting.subject,
+        setting.prompts.harmful,
+        setting.intent,
+        mode,
+        max_new_tokens=setting.max_new_tokens,
+    )
+    chosen = find_neurons(rises, m)
+    if not chosen.neurons:
+        raise RimError(f"There are no safety-critical neurons to follow. {chosen.sentence}")
+    found = study_ras(
+        setting,
+        known,
+        chosen.neurons,
+        chosen_by=chosen.sentence,
+        mode=mode,
+        random_sets=random_sets,
+    )
+    _finish(report.model_copy(update={"ras": found}), words)
+
+
+@command.command("all")
+@_options
+@click.option("--logistic/--no-logistic", default=True, help="Compare with a logistic regression.")
+def everything(logistic: bool, **words: Any) -> None:
+    """Probes, heads, neurons and mitigations in one go, and the card's section."""
+    from rim_eval.mechanisms.remedies import study_mitigations
+    from rim_eval.mechanisms.studies import study_heads, study_neurons, study_probes
+    from rim_eval.outcomes import MODES
+
+    setting, report = _begin(words)
+    untouched = {mode: setting.observe(mode) for mode in MODES}
+    found = {
+        "probes": study_probes(setting, logistic=logistic),
+        "heads": study_heads(setting, untouched=untouched),
+        "neurons": study_neurons(setting, untouched=untouched),
+        "mitigations": study_mitigations(setting, untouched=untouched),
+    }
+    _finish(report.model_copy(update=found), words)
+
+
+def _begin(words: dict[str, Any]) -> tuple["Setting", "MechanismReport"]:
+    """Loads model and prompts, and the report so far where it is of the same model and prompts."""
+    from importlib.metadata import version
+
+    from rim_eval.mechanisms.behaviour import offline_reader
+    from rim_eval.mechanisms.report import MechanismReport, SetUsed, read_report
+    from rim_eval.mechanisms.studies import Setting
+
+    toy = words["harmful_set"] == "toy"
+    judge = words["judge"] or ("toy_exact" if toy else "refusal")
+    budget = words["max_new_tokens"] or (128 if toy else 2048)
+    prompts, intent, groups, sizes = _prompts(words)
+    subject = _subject(words)
+    setting = Setting(
+        subject=subject,
+        prompts=prompts,
+        read=offline_reader(judge),
+        intent=intent,
+        groups=groups,
+        draws=words["draws"],
+        seed=words["seed"],
+        max_new_tokens=budget,
+        fill=words["fill"],
+    )
+    fresh = MechanismReport(
+        model=subject.name,
+        switch=subject.switch.kind,
+        sets=tuple(SetUsed(name=name, kind=kind, n=n) for name, kind, n in sizes),
+        judge=judge,
+        fill=words["fill"],
+        seed=words["seed"],
+        max_new_tokens=budget,
+        versions={name: version(name) for name in ("rim-eval", "torch", "transformers")},
+    )
+    path = words["out"] / "report.json"
+    if not path.is_file():
+        return setting, fresh
+    before = read_report(path)
+    if fresh.head != before.head:
+        raise RimError(
+            f"{path} is about {before.model!r} with other prompts or settings. Give another --out, or "
+            "the same --model, sets, --limit, --judge, --fill, --seed and budget."
+        )
+    return setting, before
+
+
+def _finish(report: "MechanismReport", words: dict[str, Any]) -> None:
+    from rim_eval.mechanisms.report import write_report
+    from rim_eval.mechanisms.section import section_html
+
+    folder: Path = words["out"]
+    write_report(report, folder / "report.json")
+    (folder / "section.html").write_text(section_html(report), encoding="utf-8")
+    for sentence in report.sentences:
+        click.echo(sentence)
+    click.echo(f"{folder / 'report.json'}, {folder / 'section.html'}")
+
+
+def _subject(words: dict[str, Any]) -> "Subject":
+    from rim_eval.mechanisms.subject import load_subject, make_subject
+
+    if words["model"]:
+        return load_subject(words["model"], device=words["device"], dtype=words["dtype"])
+    from rim_eval.organism import load_variant
+
+    model, tokenizer = load_variant(words["organism"])
+    return make_subject(model.to(words["device"]), tokenizer, f"organism ({words['organism']})")
+
+
+def _prompts(words: dict[str, Any]) -> tuple[Any, Any, dict[str, str], list[tuple[str, Any, int]]]:
+    """Prompts, the intent of each, the groups of contrast partners, and the sets with their sizes."""
+    from rim_eval import catalogue
+    from rim_eval.asking import Style, ask
+    from rim_eval.mechanisms.behaviour import Prompts
+    from rim_eval.mechanisms.neurons import intent_for
+    from rim_eval.mechanisms.subject import Request
+
+    loaded = {}
+    for kind in ("harmful", "benign", "reasoning"):
+        name = words[f"{kind}_set"]
+        if name:
+            found = catalogue.load(name, data=words["data"]).prompts
+            loaded[kind] = [each for each in found if each.kind == kind][: words["limit"]]
+            if not loaded[kind]:
+                raise RimError(f"--{kind} {name}: this set holds no {kind} prompts.")
+    every = [prompt for prompts in loaded.values() for prompt in prompts]
+    categories = {prompt.id: (prompt.set, prompt.category) for prompt in every}
+    style: Style = "as_is" if words["reasoning_set"] == "toy_math" else "worked"
+
+    def requests(kind: str) -> list[Request]:
+        return [Request(prompt.id, ask(prompt)) for prompt in loaded.get(kind, ())]
+
+    problems = [
+        (Request(prompt.id, ask(prompt, style)), prompt.target or "")
+        for prompt in loaded.get("reasoning", ())
+    ]
+    groups = {p.id: "|".join(sorted((p.id, p.pair))) for p in every if p.pair}
+    sizes = [(words[f"{kind}_set"], kind, len(prompts)) for kind, prompts in loaded.items()]
+    asked = Prompts(requests("harmful"), requests("benign"), problems)
+    return asked, lambda request: intent_for(*categories[request.id]), groups, sizes
+
+
+def _organism_runs(series: str) -> list["Run"]:
+    from rim_eval.mechanisms.subject import make_subject
+    from rim_eval.mechanisms.training import Run
+    from rim_eval.organism import RUNS, load_checkpoint
+
+    def loader(run: str, step: int) -> Callable[[], "Subject"]:
+        return lambda: make_subject(*load_checkpoint(run, step), name=f"{run}, step {step}")
+
+    return [
+        Run(name, {step: loader(name, step) for step in run.steps})
+        for name, run in RUNS.items()
+        if name.startswith(series)
+    ]
+
+
+def _folder_run(name: str, folder: str, words: dict[str, Any]) -> "Run":
+    from rim_eval.mechanisms.subject import load_subject
+    from rim_eval.mechanisms.training import Run
+
+    found = {
+        int(path.name.removeprefix("checkpoint-")): path
+        for path in Path(folder).glob("checkpoint-*")
+        if path.name.removeprefix("checkpoint-").isdigit()
+    }
+    if not found:
+        raise RimError(f"--run {name} {folder}: there are no folders called checkpoint-STEP in it.")
+
+    def loader(path: Path) -> Callable[[], "Subject"]:
+        return lambda: load_subject(path, device=words["device"], dtype=words["dtype"])
+
+    return Run(name, {step: loader(found[step]) for step in sorted(found)})

@@ -1,0 +1,272 @@
+"""Studies: the analyses put together, each from a model and prompts to one section of the report."""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Final, Literal, NamedTuple
+
+import numpy as np
+
+from rim_eval.errors import RimError
+from rim_eval.mechanisms._architecture import architecture_of
+from rim_eval.mechanisms.ablation import ablate_heads, ablate_neurons, mean_heads, mean_neurons
+from rim_eval.mechanisms.behaviour import Behaviour, Prompts, Read, observe
+from rim_eval.mechanisms.capture import capture
+from rim_eval.mechanisms.effect import Effects, Intervention, measure_effects
+from rim_eval.mechanisms.heads import score_heads, select_heads
+from rim_eval.mechanisms.neurons import find_neurons, measure_rises
+from rim_eval.mechanisms.positions import Passage
+from rim_eval.mechanisms.probes import (
+    Question,
+    fit_probe,
+    probe_passages,
+    share_above,
+    split_groups,
+)
+from rim_eval.mechanisms.report import HeadsSection, NeuronsSection, ProbeShift, ProbesSection
+from rim_eval.mechanisms.subject import Reply, Request, Subject
+from rim_eval.mechanisms.units import Unit, matched_draws, overlap
+from rim_eval.outcomes import MODES, Mode
+
+__all__ = ["Fill", "Setting", "study_heads", "study_neurons", "study_probes"]
+
+Fill = Literal["zero", "mean"]
+
+_POSITIONS: Final = ("turn_end", "turn_start", "assistant", "think", "inside", "think_end", "last")
+"""Where probes look. `first` is left out: there the token itself differs with the outcome."""
+
+
+class Setting(NamedTuple):
+    """What every study needs."""
+
+    subject: Subject
+    prompts: Prompts
+    read: Read
+    intent: Callable[[Request], str]
+    """The sentence that makes a harmful request's intent plain."""
+    groups: dict[str, str]
+    """Prompt id to the name that contrast partners share; missing ids are groups of their own."""
+    draws: int = 5
+    seed: int = 0
+    max_new_tokens: int = 128
+    fill: Fill = "zero"
+
+    def observe(self, mode: Mode) -> Behaviour:
+        """Behaviour of the model as it stands."""
+        return observe(
+            self.subject, self.prompts, mode, self.read, max_new_tokens=self.max_new_tokens
+        )
+
+    def replies(self, requests: Sequence[Request], mode: Mode) -> list[Reply]:
+        """Greedy replies within the budget."""
+        return self.subject.replies(requests, mode, max_new_tokens=self.max_new_tokens)
+
+
+def study_probes(setting: Setting, *, logistic: bool = True) -> ProbesSection:
+    """Both questions, in both modes, at every layer and position that exists.
+
+    In think mode the passages hold the model's own reply, so that the trace can be read.
+
+    Args:
+        setting: Model and prompts; harmful and benign ones are needed.
+        logistic: Whether to compare with a logistic regression.
+
+    Raises:
+        RimError: One of the two kinds is missing.
+    """
+    subject, harmful, benign = setting.subject, setting.prompts.harmful, setting.prompts.benign
+    if not harmful or not benign:
+        raise RimError("Probes need harmful and benign prompts: give a set of each.")
+    scores, notes = [], []
+    for mode in MODES:
+        asked = [*harmful, *benign]
+        replies = setting.replies(asked, mode)
+        passages = subject.passages(asked, mode, replies)
+        groups = [setting.groups.get(request.id, request.id) for request in asked]
+        kinds = [True] * len(harmful) + [False] * len(benign)
+        scores += _probe(setting, passages, kinds, groups, "harmful", mode, logistic)
+        seen = setting.observe(mode)["refused"]
+        known = [i for i, r in enumerate(harmful) if seen[r.id][0] is not None]
+        refused = [bool(seen[harmful[i].id][0]) for i in known]
+        part = [passages[i] for i in known], refused, [groups[i] for i in known]
+        found = _probe(setting, *part, "refused", mode, logistic)
+        scores += found
+        if not found:
+            notes.append(
+                f"{mode}: {sum(refused)} refused and {len(refused) - sum(refused)} fulfilled are too "
+                "few for a probe."
+            )
+    return ProbesSection(
+        scores=tuple(scores), seed=setting.seed, logistic=logistic, notes=tuple(notes)
+    )
+
+
+def _probe(
+    setting: Setting,
+    passages: Sequence[Passage],
+    labels: Sequence[bool],
+    groups: Sequence[str],
+    question: Question,
+    mode: Mode,
+    logistic: bool,
+) -> list[Any]:
+    return probe_passages(
+        setting.subject.model,
+        passages,
+        labels,
+        groups,
+        question=question,
+        mode=mode,
+        positions=_POSITIONS,
+        logistic=logistic,
+        seed=setting.seed,
+    )
+
+
+def study_heads(
+    setting: Setting,
+    *,
+    query: str = "last",
+    span: str = "trace",
+    cutoff: float = 0.5,
+    modes: Sequence[Mode] = ("no_think",),
+    untouched: dict[Mode, Behaviour] | None = None,
+) -> HeadsSection:
+    """Finds refusal heads, takes them out, and says what that does to behaviour and to a probe.
+
+    Args:
+        setting: Model and prompts.
+        query: See `score_heads`.
+        span: See `score_heads`.
+        cutoff: See `select_heads`.
+        modes: Modes in which behaviour is measured; the verdict is about the first.
+        untouched: The untouched model's behaviour, where it is known.
+    """
+    subject, parts = setting.subject, architecture_of(setting.subject.model)
+    ranked = score_heads(subject, setting.prompts.harmful, query=query, span=span)
+    chosen, how = select_heads(ranked, cutoff=cutoff)
+    draws = matched_draws(chosen, lambda _: parts.heads, draws=setting.draws, seed=setting.seed)
+    means = mean_heads(subject.model, _reference(setting)) if setting.fill == "mean" else None
+
+    def ablate(units: Sequence[tuple[int, int]]) -> AbstractContextManager[None]:
+        return ablate_heads(subject.model, units, means)
+
+    effects = _effects(setting, "head", chosen, draws, ablate, modes, untouched)
+    shift = _probe_shift(setting, chosen, draws, ablate) if setting.prompts.benign else None
+    return HeadsSection(
+        query=query,
+        span=span,
+        scores=tuple(ranked),
+        selected=chosen,
+        how=how,
+        effects=effects,
+        probe_shift=shift,
+    )
+
+
+def study_neurons(
+    setting: Setting,
+    *,
+    m: int | None = None,
+    over: str = "text",
+    modes: Sequence[Mode] = MODES[::-1],
+    untouched: dict[Mode, Behaviour] | None = None,
+) -> NeuronsSection:
+    """Finds safety-critical neurons in each mode and takes the sets out, each in its own mode.
+
+    Args:
+        setting: Model and prompts.
+        m: See `find_neurons`.
+        over: See `measure_rises`.
+        modes: Modes in which replies are written, read and measured.
+        untouched: The untouched model's behaviour, where it is known.
+    """
+    subject, parts = setting.subject, architecture_of(setting.subject.model)
+    means = mean_neurons(subject.model, _reference(setting)) if setting.fill == "mean" else None
+
+    def ablate(units: Sequence[tuple[int, int]]) -> AbstractContextManager[None]:
+        return ablate_neurons(subject.model, units, means)
+
+    sets, effects = {}, {}
+    for mode in modes:
+        rises = measure_rises(
+            subject,
+            setting.prompts.harmful,
+            setting.intent,
+            mode,
+            over=over,
+            max_new_tokens=setting.max_new_tokens,
+        )
+        found = sets[mode] = find_neurons(rises, m)
+        if not found.neurons:
+            continue
+        drawn = matched_draws(found.neurons, parts.neurons, draws=setting.draws, seed=setting.seed)
+        effects[mode] = _effects(
+            setting, "neuron", found.neurons, drawn, ablate, (mode,), untouched
+        )
+    both = [found.neurons for found in sets.values()]
+    shared = overlap(both[0], both[1], parts.neurons) if len(both) == 2 else None
+    return NeuronsSection(over=over, sets=sets, effects=effects, modes_overlap=shared)
+
+
+def _effects(
+    setting: Setting,
+    what: str,
+    units: tuple[Unit, ...],
+    draws: Sequence[tuple[Unit, ...]],
+    ablate: Callable[[Sequence[tuple[int, int]]], AbstractContextManager[None]],
+    modes: Sequence[Mode],
+    untouched: dict[Mode, Behaviour] | None,
+) -> Effects:
+    verb = "zeroing" if setting.fill == "zero" else "fixing at their mean"
+    name = f"{verb} {len(units)} {what}{'s' if len(units) > 1 else ''}"
+    known = {mode: untouched[mode] for mode in modes} if untouched else None
+    return measure_effects(
+        Intervention(name, units, draws, ablate), setting.observe, modes, untouched=known
+    )
+
+
+def _reference(setting: Setting) -> list[Passage]:
+    """Texts over which means are taken: every prompt with its reply, in both modes."""
+    asked = [request for _, request in setting.prompts.all()]
+    return [
+        passage
+        for mode in MODES
+        for passage in setting.subject.passages(asked, mode, setting.replies(asked, mode))
+    ]
+
+
+def _probe_shift(
+    setting: Setting,
+    units: Sequence[tuple[int, int]],
+    draws: Sequence[Sequence[tuple[int, int]]],
+    ablate: Callable[[Sequence[tuple[int, int]]], AbstractContextManager[None]],
+) -> ProbeShift:
+    """The paper's own read-out (Fig. 5): a harm probe's scores with and without the heads."""
+    subject = setting.subject
+    asked = [*setting.prompts.harmful, *setting.prompts.benign]
+    labels = np.arange(len(asked)) < len(setting.prompts.harmful)
+    groups = [setting.groups.get(request.id, request.id) for request in asked]
+    calibration = split_groups(labels.tolist(), groups, seed=setting.seed)
+    passages = subject.passages(asked, "no_think")
+    last = len(architecture_of(subject.model).layers) - 1
+
+    def states() -> Any:
+        found = capture(subject.model, passages, residual=("last",), layers=[last]).residual
+        assert found is not None
+        return found[:, 0, 0]
+
+    before = states()
+    probe = fit_probe(before[labels & calibration], before[~labels & calibration])
+
+    def above(read: Any) -> Any:
+        return share_above(read[labels & ~calibration] @ probe.direction, probe.threshold)
+
+    with ablate(units):
+        after = above(states())
+    drawn = []
+    for draw in draws:
+        with ablate(draw):
+            drawn.append(above(states()))
+    return ProbeShift(
+        layer=last, position="last", untouched=above(before), ablated=after, random=tuple(drawn)
+    )

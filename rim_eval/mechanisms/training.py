@@ -1,0 +1,136 @@
+"""Training studied: RAS of a set of neurons along runs of checkpoints."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from rim_eval.errors import RimError
+from rim_eval.mechanisms._architecture import architecture_of
+from rim_eval.mechanisms.behaviour import Prompts
+from rim_eval.mechanisms.ras import GUARDS, Activations, default_floor, mean_kl, read_activations
+from rim_eval.mechanisms.report import RasSection
+from rim_eval.mechanisms.series import Checkpoint, RasSeries, ras_series, read_series
+from rim_eval.mechanisms.studies import Setting
+from rim_eval.mechanisms.subject import Subject
+from rim_eval.mechanisms.units import Unit, matched_draws, overlap
+from rim_eval.outcomes import Mode
+
+__all__ = ["Run", "study_ras"]
+
+
+class Run(NamedTuple):
+    """A training run: how to load each of its checkpoints, in order of steps."""
+
+    name: str
+    load: Mapping[int, Callable[[], Subject]]
+    misaligned: Mapping[int, float] | None = None
+    """Misalignment rate by step where it is known, 0 to 1; it is measured otherwise."""
+
+
+def study_ras(
+    setting: Setting,
+    runs: Sequence[Run],
+    neurons: Sequence[Unit],
+    *,
+    chosen_by: str,
+    mode: Mode = "no_think",
+    random_sets: int = 50,
+    kl: bool = True,
+) -> RasSection:
+    """RAS of a set of neurons along a target run and its controls.
+
+    Activations of all checkpoints are read on the same texts, the base's: harmful prompts (at the
+    deciding token in no-think, over the trace in think) and problems with the base's own worked
+    solutions in think mode.
+
+    Args:
+        setting: The base and the prompts; harmful ones and problems are needed.
+        runs: The target run first, then its controls.
+        neurons: The set.
+        chosen_by: How the set was chosen, in words.
+        mode: Mode of misalignment and of the harmful prompts.
+        random_sets: Random sets matched by layer.
+        kl: Whether to compute the KL of base to each checkpoint.
+
+    Raises:
+        RimError: A kind of prompts, the runs or the neurons are missing.
+    """
+    base, parts = setting.subject, architecture_of(setting.subject.model)
+    if not (setting.prompts.harmful and setting.prompts.problems and runs and neurons):
+        raise RimError("RAS needs harmful prompts, problems, at least one run and one neuron.")
+    texts = _Texts(setting, mode)
+    before, rate = texts.activations(base), texts.rate(base)
+    columns = _columns(parts.neurons, neurons, len(parts.layers))
+    drawn = matched_draws(neurons, parts.neurons, draws=random_sets, seed=setting.seed)
+    random = [_columns(parts.neurons, draw, len(parts.layers)) for draw in drawn]
+    floor = default_floor(before)
+    found: list[RasSeries] = []
+    last: dict[str, Activations] = {}
+    for run in runs:
+        points = [
+            texts.point(step, load(), run, base if kl else None) for step, load in run.load.items()
+        ]
+        last[run.name] = points[-1].activations
+        found += [
+            ras_series(run.name, before, rate, points, columns, random, guard=guard, floor=floor)
+            for guard in GUARDS
+        ]
+    target = [series for series in found if series.run == runs[0].name]
+    lost = before.safe_abs - last[runs[0].name].safe_abs
+    moved = np.argsort(-lost, kind="stable")[: len(columns)].tolist()
+    units = _units(parts.neurons, moved, len(parts.layers))
+    return RasSection(
+        neurons=tuple(neurons),
+        chosen_by=chosen_by,
+        floor=floor,
+        random_sets=random_sets,
+        series=tuple(found),
+        verdict=read_series(target, [each for each in found if each.run != runs[0].name]),
+        training_overlap=overlap(neurons, units, parts.neurons, seed=setting.seed),
+    )
+
+
+class _Texts:
+    """The texts that every checkpoint reads, made by the base."""
+
+    def __init__(self, setting: Setting, mode: Mode) -> None:
+        subject, harmful = setting.subject, list(setting.prompts.harmful)
+        problems = list(setting.prompts.problems)
+        self.setting, self.mode = setting, mode
+        told = setting.replies(harmful, mode) if mode == "think" else None
+        self.safe = subject.passages(harmful, mode, told)
+        if mode == "think":
+            self.safe = [text for text in self.safe if "trace" in text.spans]
+        self.over = "trace" if mode == "think" else "last"
+        self.worked = subject.passages(problems, "think", setting.replies(problems, "think"))
+
+    def activations(self, subject: Subject) -> Activations:
+        return read_activations(subject.model, self.safe, self.worked, safe_over=self.over)
+
+    def rate(self, subject: Subject) -> float:
+        """Misalignment rate, 0 to 1."""
+        harmful = Prompts(self.setting.prompts.harmful)
+        asked = self.setting._replace(subject=subject, prompts=harmful)
+        seen = [found[0] for found in asked.observe(self.mode)["misaligned"].values()]
+        known = [verdict for verdict in seen if verdict is not None]
+        return sum(known) / len(known) if known else float("nan")
+
+    def point(self, step: int, subject: Subject, run: Run, base: Subject | None) -> Checkpoint:
+        known = run.misaligned or {}
+        rate = known[step] if step in known else self.rate(subject)
+        moved = mean_kl(base.model, subject.model, self.worked[:20]) if base else float("nan")
+        return Checkpoint(step, self.activations(subject), rate, moved)
+
+
+def _columns(
+    width: Callable[[int], int], units: Sequence[tuple[int, int]], layers: int
+) -> list[int]:
+    edges = np.cumsum([0, *(width(layer) for layer in range(layers))])
+    return [int(edges[layer]) + number for layer, number in units]
+
+
+def _units(width: Callable[[int], int], columns: Sequence[int], layers: int) -> list[Unit]:
+    edges = np.cumsum([0, *(width(layer) for layer in range(layers))])
+    layer_of = [(int(np.searchsorted(edges, c, side="right")) - 1, int(c)) for c in columns]
+    return [Unit(layer, column - int(edges[layer])) for layer, column in layer_of]
