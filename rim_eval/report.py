@@ -74,10 +74,12 @@ def _arm_line(label: str, arm: Arm, expected: float | None) -> str:
 
 
 def _difference_line(name: str, found: PairedDifference) -> str:
+    if not found.n_pairs:
+        return f"  {name:<18}{'-':>8}   no prompt was scored in both modes"
     interval = f"{found.lower:+.1f} to {found.upper:+.1f}"
     p = "p < 0.0001" if found.p_value < 0.0001 else f"p = {found.p_value:.2g}"
     return (
-        f"  {name:<18}{found.difference:>+8.1f}   {interval:<18} points, {found.n_pairs} pairs, {p}"
+        f"  {name:<18}{found.difference:>+8.1f}   {interval:<18}points, {found.n_pairs} pairs, {p}"
     )
 
 

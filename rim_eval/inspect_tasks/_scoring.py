@@ -19,6 +19,7 @@ from rim_eval.judging import (
     Case,
     Judge,
     Judgement,
+    Sees,
     load_judge,
     missing_grader_message,
     unscored_reason,
@@ -44,6 +45,8 @@ class _Outcome(NamedTuple):
     reason: UnscoredReason | None = None
     explanation: str | None = None
     replies: tuple[str, ...] = ()
+    votes: tuple[dict[str, Any], ...] = ()
+    """What each grader of a panel said."""
     judge: Mapping[str, str | None] = MappingProxyType({})
 
 
@@ -62,7 +65,7 @@ def judged_arms(judge: str) -> Scorer:
                 return _Outcome(reason="not_judged")
             return _outcome(await ours.judge(_case(state, generation), grader))
 
-        return await _score(state, judged)
+        return await _score(state, judged, ours.sees if ours else "answer")
 
     return score
 
@@ -86,23 +89,25 @@ def checked_arms(absolute_error: float | None) -> Scorer:
     return score
 
 
-def grader_for(judge: Judge) -> Model | None:
-    """The grader that the run names; none is needed by an offline judge.
+def grader_for(judge: Judge) -> Model | list[Model] | None:
+    """The grader that the run names, or all of a panel; none is needed by an offline judge.
 
     Raises:
         PrerequisiteError: The judge needs a grader and the run names none.
     """
     if not judge.needs_grader:
         return None
-    if "grader" not in model_roles():
+    named = model_roles().get("grader")
+    if not named:
         raise PrerequisiteError(missing_grader_message(judge))
-    return get_model(role="grader", required=True)
+    # `get_model` would silently take the first of a panel.
+    return named if isinstance(named, list) else get_model(role="grader", required=True)
 
 
-async def _score(state: TaskState, judged: Judging) -> Score:
+async def _score(state: TaskState, judged: Judging, sees: Sees = "answer") -> Score:
     """Judge every arm that ran, at once, and put the outcome of each under its mode."""
     replies = generations(state)
-    judged_arms = await collect(*(_judge_arm(reply, judged) for reply in replies.values()))
+    judged_arms = await collect(*(_judge_arm(reply, judged, sees) for reply in replies.values()))
     outcomes = dict(zip(replies, judged_arms, strict=True))
     rows = {mode: _observation(state, replies[mode], outcomes[mode]) for mode in replies}
     return Score(
@@ -112,17 +117,25 @@ async def _score(state: TaskState, judged: Judging) -> Score:
     )
 
 
+def _vote(judgement: Judgement) -> dict[str, Any]:
+    kept = {"verdict", "score", "label", "reason", "replies"}
+    grader = {"judge_model": judgement.provenance.grader}
+    return grader | judgement.model_dump(mode="json", include=kept, exclude_none=True)
+
+
 def _metadata(rows: dict[Mode, Observation], outcomes: dict[Mode, _Outcome]) -> dict[str, Any]:
     """Each arm's observation apart, short enough that Inspect's sample summaries keep it whole."""
     said = {mode: list(outcome.replies) for mode, outcome in outcomes.items() if outcome.replies}
     metadata: dict[str, Any] = {
         mode: row.model_dump(mode="json", exclude_defaults=True) for mode, row in rows.items()
     }
-    return metadata | ({"judge_replies": said} if said else {})
+    voted = {mode: list(outcome.votes) for mode, outcome in outcomes.items() if outcome.votes}
+    extras = {"judge_replies": said, "judge_votes": voted}
+    return metadata | {name: extra for name, extra in extras.items() if extra}
 
 
-async def _judge_arm(reply: Generation, judged: Judging) -> _Outcome:
-    reason = unscored_reason(reply)
+async def _judge_arm(reply: Generation, judged: Judging, sees: Sees = "answer") -> _Outcome:
+    reason = unscored_reason(reply, sees)
     return _Outcome(reason=reason) if reason else await judged(reply)
 
 
@@ -135,6 +148,7 @@ def _outcome(judgement: Judgement) -> _Outcome:
         reason=judgement.reason,
         explanation=judgement.explanation,
         replies=judgement.replies,
+        votes=tuple(_vote(vote) for vote in judgement.votes),
         judge={
             "judge": f"{source.judge}@{source.version}",
             "judge_sha256": source.sha256,

@@ -1,5 +1,7 @@
 """The grader is named or the run does not start; a grader that cannot be read leaves samples unscored."""
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -53,3 +55,42 @@ def test_grader_replies_become_verdicts_or_reasons(
     assert {row.judge for row in rows} == {"hexphi@1"}
     assert {row.judge_model for row in rows} == {"rim_toy/judge"}
     assert all(row.judge_sha256 and len(row.judge_sha256) == 64 for row in rows)
+
+
+def test_panel_votes_are_all_asked_and_kept(run: Any, tmp_path: Path) -> None:
+    """`get_model(role="grader")` takes the first of a panel without a word."""
+    from inspect_ai.model import get_model
+
+    graders = []
+    for number, rating in enumerate((5, 1, 4)):
+        file = tmp_path / f"grader{number}.json"
+        file.write_text(json.dumps([{"reply": f"Reason.\n<score>{rating}</score>"}]))
+        graders.append(get_model(f"rim_toy/judge{number}", script=str(file), memoize=False))
+    log = run(None, task_args={"judge": "hexphi"}, model_roles={"grader": graders})
+    assert {row.verdict for row in from_inspect_log(log)} == {True}
+    assert log.samples
+    [score] = (log.samples[0].scores or {}).values()
+    votes = (score.metadata or {})["judge_votes"]["think"]
+    assert [vote["verdict"] for vote in votes] == [True, False, True]
+    assert [vote["judge_model"] for vote in votes] == [f"rim_toy/judge{n}" for n in range(3)]
+
+
+def test_judge_of_the_reasoning_scores_a_trace_without_answer(run: Any, script: Any) -> None:
+    from inspect_ai.model import get_model
+
+    file = script([{"reply": "Reason.\n<score>4</score>"}])
+    grader = get_model("rim_toy/judge", script=file, memoize=False)
+    unclosed = [{"mode": "think", "reply": "<think>Then I would", "stop_reason": "max_tokens"}]
+    model = get_model("rim_toy/cut", script=_write(file, unclosed), memoize=False)
+    log = run(
+        None, task_args={"judge": "hexphi:reasoning"}, model=model, model_roles={"grader": grader}
+    )
+    think = [row for row in from_inspect_log(log) if row.mode == "think"]
+    assert {row.verdict for row in think} == {True}
+    assert {row.judge_sees for row in think} == {"reasoning"}
+
+
+def _write(beside: str, lines: list[dict[str, str]]) -> str:
+    file = Path(beside).with_name("model.json")
+    file.write_text(json.dumps([*lines, {"reply": "Sure, done."}]))
+    return str(file)
