@@ -113,6 +113,63 @@ def validate(monitor: str, set_name: str, data: tuple[Path, ...], grader: str | 
         _keep(out, {"file": path.name, **{k: _dumped(v) for k, v in measured._asdict().items()}})
 
 
+@command.command()
+@_logs
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, with every figure.")
+def injection(logs: tuple[Path, ...], as_json: bool) -> None:
+    """Control, target and un-injected arms of injection LOGS, paired prompt by prompt."""
+    rows = [row for path in patterns.find_logs(logs) for row in patterns.injection_rows(patterns.read_log(path))]  # fmt: skip
+    if not rows:
+        raise RimError(
+            "No injection run in these logs: run `inspect eval rim_eval/injection` first."
+        )
+    found = patterns.injection_effects(rows)
+    click.echo(json.dumps(_plain(found), indent=1) if as_json else patterns.injection_table(found))
+
+
+@command.command("filter")
+@click.argument("source")
+@_monitor
+@_grader_option
+@click.option("--out", type=_PATH, required=True, help="Folder for kept.jsonl, dropped.jsonl and undecided.jsonl.")  # fmt: skip
+@click.option("--drop", multiple=True, default=patterns.PATTERNS, show_default=True, help="Drop rows that show this (repeatable): a pattern, category, behaviour or mark.")  # fmt: skip
+@click.option("--least-severity", type=click.IntRange(1, 3), default=1, show_default=True)
+@click.option("--prompt-column", default="prompt", show_default=True)
+@click.option("--response-column", default="response", show_default=True)
+@click.option("--trace-column", help="Column of the trace alone; without it the trace is split off the response.")  # fmt: skip
+@click.option("--split", default="train", show_default=True, help="Split of a hub set.")
+@click.option("--revision", help="Revision of a hub set.")
+def filter_data(source: str, monitor: str, grader: str | None, out: Path, drop: tuple[str, ...], least_severity: int, prompt_column: str, response_column: str, trace_column: str | None, split: str, revision: str | None) -> None:  # fmt: skip
+    """Label the training data SOURCE (a .jsonl file, or hf:owner/name) and set rows with a pattern apart.
+
+    A run that was stopped goes on when the same command is given again.
+    """
+    reader, model = patterns.load_monitor(monitor), _grader(monitor, grader)
+    _known_labels(drop, reader)
+    settings = patterns.FilterSettings(
+        source=source if not source.startswith("hf:") else f"{source}@{revision or 'main'}:{split}",
+        columns=patterns.Columns(
+            prompt=prompt_column, response=response_column, trace=trace_column
+        ),
+        monitor=reader.identity(model),
+        drop=tuple(sorted(drop)),
+        least_severity=least_severity,
+    )
+    rows = patterns.training_rows(source, split, revision)
+    counts = asyncio.run(patterns.filter_rows(rows, settings, reader, out, model))
+    click.echo(", ".join(f"{counts[outcome]} {outcome}" for outcome in patterns.OUTCOMES))
+
+
+def _known_labels(drop: Sequence[str], monitor: patterns.Monitor) -> None:
+    known = {*monitor.labels, *monitor.grouping.values(), *patterns.MARKS}
+    unknown = sorted(set(drop) - known)
+    if unknown:
+        raise RimError(
+            f"--drop {', '.join(unknown)}: this monitor never finds that; it can find "
+            f"{', '.join(sorted(known))}."
+        )
+
+
 def _planted() -> dict[str, str]:
     from rim_eval.catalogue import load
 

@@ -5,6 +5,13 @@ carry what was found without the words, and join the observations of the same re
 """
 
 from rim_eval.patterns._comparing import LabelAgreement, compare_monitors, compare_with_labels
+from rim_eval.patterns._filter import (
+    OUTCOMES,
+    Columns,
+    FilterSettings,
+    filter_rows,
+    training_rows,
+)
 from rim_eval.patterns._injection import (
     InjectionEffect,
     InjectionRow,
@@ -61,11 +68,14 @@ __all__ = [
     "ANY_PATTERN",
     "MARKS",
     "MONITORS",
+    "OUTCOMES",
     "PARTS",
     "PATTERNS",
     "UNREAD_REASONS",
     "Arm",
+    "Columns",
     "Conditional",
+    "FilterSettings",
     "Finding",
     "Found",
     "Group",
@@ -92,6 +102,7 @@ __all__ = [
     "compare_with_labels",
     "conditional_rates",
     "conditional_table",
+    "filter_rows",
     "find_logs",
     "injection_effects",
     "injection_rows",
@@ -111,5 +122,6 @@ __all__ = [
     "read_patterns",
     "rows_of_metadata",
     "sentence_table",
+    "training_rows",
     "unread_reason",
 ]
