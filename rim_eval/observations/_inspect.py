@@ -80,7 +80,8 @@ def read_inspect_log(path: str) -> Table:
             f"{path} cannot be read as an Inspect log ({type(error).__name__}: {error})."
         ) from None
     rows = [row for rows in _judged(path, summaries) for row in rows]
-    if summaries and not rows:
+    # A run that was killed early may hold nothing but begun samples: that is no foreign log.
+    if summaries and not rows and header.status == "success":
         raise RimError(
             f"{path} is a log of {header.eval.task}, which leaves no observations. "
             "Give logs of rim_eval tasks (`inspect eval rim_eval/...`)."
