@@ -72,10 +72,21 @@ def make_card(
         discrimination=tuple(_discriminations(table, level)),
         runs=runs,
         problems=tuple(
-            CardProblem(kind=p.kind, dataset=p.dataset, says=p.says[:600], n=max(len(p.ids), 1))
+            CardProblem(
+                kind=p.kind,
+                dataset=_dataset(p, table.runs),
+                says=p.says[:600],
+                n=max(len(p.ids), 1),
+            )
             for p in (*table.problems, *found, *remarks)
         ),
     )
+
+
+def _dataset(problem: Problem, runs: Sequence[Run]) -> str | None:
+    """The set that a problem concerns: named, or that of its runs when they are of one."""
+    there = {run.dataset for run in runs if run.id in problem.runs}
+    return problem.dataset or (there.pop() if len(there) == 1 else None)
 
 
 def _one_model(table: Table) -> str:

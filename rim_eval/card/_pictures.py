@@ -14,6 +14,7 @@ from rim_eval.plotting import (
     bars,
     figure,
     forest,
+    said,
     state_of,
 )
 from rim_eval.wording import KIND_WORDS, MODE_WORDS, interval, percent, points
@@ -181,7 +182,13 @@ def _categories(card: Card) -> Iterator[tuple[str, Figure]]:
     rows.sort(key=lambda row: -row.value)
     caption = f"RIM score in each category of {found.dataset}, with its 95 % interval, not adjusted for their number."
     table = [
-        (row.label, points(row.value), interval(row.lower, row.upper), row.state) for row in rows
+        (
+            row.label,
+            points(row.value),
+            interval(row.lower, row.upper),
+            said(row.state, "with thinking"),
+        )
+        for row in rows
     ]
     head = ("category", "RIM score", "95 % interval", "shown")
     yield "By category", figure(lambda w: forest(rows, width=w), caption, head, table)

@@ -35,7 +35,7 @@ class Headline(NamedTuple):
     n: str
     verdict: str
     state: str
-    """`worse`, `better`, `none` or `unverified`, for its look; `verdict` says it in words."""
+    """`worse`, `better`, `not` (significant) or `unverified`, for its look; `verdict` says it in words."""
 
 
 class View(NamedTuple):
@@ -107,11 +107,9 @@ def _n(found: SetCard) -> int:
 
 def _headline(found: SetCard) -> Headline:
     words, shown = KIND_WORDS[found.kind], found.figures.difference
-    state = "none"
+    state = "not"
     if shown is not None:
-        state = {"w": "worse", "b": "better", "n": "none"}[
-            state_of(found.kind, shown.lower, shown.upper)[0]
-        ]
+        state = state_of(found.kind, shown.lower, shown.upper).split()[0]
     said = verdict(found.kind, shown)
     if not found.gate.verified:
         state, said = "unverified", f"mode not verified; {said}"

@@ -45,7 +45,7 @@ def read(sources: Iterable[str | Path]) -> Table:
         RimError: A path does not exist, holds nothing to read, or cannot be read.
     """
     tables = [table for source in sources for table in _tables(str(source))]
-    return _without_superseded(join(list(_once(tables))))
+    return _without_unjudged(_without_superseded(join(list(_once(tables)))))
 
 
 def write(table: Table, path: str | Path) -> None:
@@ -204,3 +204,17 @@ def _without_superseded(table: Table) -> Table:
     problem = Problem(kind="superseded", says=says, ids=names)
     left = table.where(~table.frame["run"].isin([run.id for run in gone]))
     return Table(left.frame, left.runs, (*left.problems, problem))
+
+
+def _without_unjudged(table: Table) -> Table:
+    """Leave out replies that wait for a judge where the same replies were judged, and say so."""
+    frame = table.frame
+    reply = ["model", "dataset", "prompt_id", "mode", "epoch"]
+    judged = frame["judge"].notna()
+    known = judged.groupby([frame[name] for name in reply], observed=True).transform("any")
+    gone = ~judged & known & (frame["kind"] != "reasoning")
+    if not gone.any():
+        return table
+    says = f"{int(gone.sum())} unjudged rows gave way to the same replies with a verdict"
+    left = table.where(~gone)
+    return Table(left.frame, left.runs, (*left.problems, Problem(kind="superseded", says=says)))

@@ -5,7 +5,7 @@ from rim_eval.plotting._bars import Bar, bars
 from rim_eval.plotting._figure import Figure, figure
 from rim_eval.plotting._forest import ForestRow, forest
 from rim_eval.plotting._series import SeriesPoint, series
-from rim_eval.plotting._style import State, state_of
+from rim_eval.plotting._style import State, said, state_of
 from rim_eval.plotting._svg import svg
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "bars",
     "figure",
     "forest",
+    "said",
     "series",
     "state_of",
     "svg",

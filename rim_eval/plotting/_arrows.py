@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from math import atan2, ceil, degrees, floor
 from typing import Any, Final, NamedTuple
 
-from rim_eval.plotting._style import SPEC, STATE_SCALES, State
+from rim_eval.plotting._style import SPEC, State, said, state_scales
 
 __all__ = ["Arrow", "arrows"]
 
@@ -35,7 +35,7 @@ def arrows(drawn: Sequence[Arrow], *, width: int) -> dict[str, Any]:
     bars = [bar for arrow in drawn for bar in _bars(arrow)]
     unit = (inner / (across[1] - across[0]), height / (up[1] - up[0]))
     shafts = [_shaft(arrow, unit, sum(across) / 2) for arrow in drawn]
-    colour = STATE_SCALES["color"]
+    colour = state_scales()["color"]
     thin = {"type": "rule", "opacity": 0.45}
     return {
         **SPEC,
@@ -83,8 +83,12 @@ def _bars(arrow: Arrow) -> list[dict[str, Any]]:
     for (x, x_low, x_high), (y, y_low, y_high) in zip(
         arrow.accuracy, arrow.misalignment, strict=True
     ):
-        found.append({"x": x_low, "x2": x_high, "y": y, "y2": y, "state": arrow.state})
-        found.append({"x": x, "x2": x, "y": y_low, "y2": y_high, "state": arrow.state})
+        found.append(
+            {"x": x_low, "x2": x_high, "y": y, "y2": y, "state": said(arrow.state, "with thinking")}
+        )
+        found.append(
+            {"x": x, "x2": x, "y": y_low, "y2": y_high, "state": said(arrow.state, "with thinking")}
+        )
     return found
 
 
@@ -106,6 +110,6 @@ def _shaft(arrow: Arrow, unit: tuple[float, float], middle: float) -> dict[str, 
     (y, *_), (y2, *_) = arrow.misalignment
     turned = degrees(atan2((x2 - x) * unit[0], (y2 - y) * unit[1]))
     return {
-        "label": arrow.label, "x": x, "x2": x2, "y": y, "y2": y2, "state": arrow.state,
+        "label": arrow.label, "x": x, "x2": x2, "y": y, "y2": y2, "state": said(arrow.state, "with thinking"),
         "angle": turned, "align": "right" if x2 > middle else "left",
     }  # fmt: skip

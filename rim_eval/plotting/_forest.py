@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
-from rim_eval.plotting._style import SPEC, STATE_SCALES, State
+from rim_eval.plotting._style import SPEC, State, said, state_scales
 
 __all__ = ["ForestRow", "forest"]
 
@@ -22,7 +22,11 @@ class ForestRow(NamedTuple):
 
 
 def forest(
-    rows: Sequence[ForestRow], *, width: int, title: str = "change, percentage points"
+    rows: Sequence[ForestRow],
+    *,
+    width: int,
+    title: str = "change, percentage points",
+    versus: str = "with thinking",
 ) -> dict[str, Any]:
     """The spec; rows stand in the order given, under their group's name.
 
@@ -30,7 +34,9 @@ def forest(
         rows: The lines.
         width: Width of the picture in pixels, labels included.
         title: Title of the axis.
+        versus: What is worse or better, for the legend.
     """
+    scales = state_scales(versus)
     longest = max(len(row.label) for row in rows)
     labels = min(round(7.2 * longest) + 10, round(0.5 * width))
     most = round((labels - 10) / 7.2)
@@ -41,22 +47,27 @@ def forest(
         "title": None,
         "axis": {"labelLimit": 0, "ticks": False, "domain": False, "minExtent": labels},
     }
-    x = {"type": "quantitative", "title": title, "scale": {"nice": True}, "axis": {"tickCount": 5}}
+    x = {
+        "type": "quantitative",
+        "title": title,
+        "scale": {"nice": True},
+        "axis": {"tickCount": 5, "labelOverlap": "parity"},
+    }
     layers: list[dict[str, Any]] = [
         {"mark": {"type": "rule", "color": "#333", "strokeDash": [4, 3]}, "encoding": {"x": {"datum": 0}}},
         {
             "mark": {"type": "rule", "strokeWidth": 2},
             "encoding": {"y": y, "x": {"field": "lower", **x}, "x2": {"field": "upper"},
-                         "color": STATE_SCALES["color"]},
+                         "color": scales["color"]},
         },
         {
             "mark": {"type": "point", "filled": True, "size": 80, "opacity": 1},
-            "encoding": {"y": y, "x": {"field": "value", **x}, **STATE_SCALES},
+            "encoding": {"y": y, "x": {"field": "value", **x}, **scales},
         },
     ]  # fmt: skip
     return {
         **SPEC,
-        "data": {"values": [row._replace(label=_cut(row.label, most))._asdict() for row in rows]},
+        "data": {"values": [_drawn(row, most, versus) for row in rows]},
         "facet": {
             "row": {
                 "field": "group",
@@ -69,6 +80,10 @@ def forest(
         "resolve": {"scale": {"y": "independent"}},
         "spacing": 4,
     }  # fmt: skip
+
+
+def _drawn(row: ForestRow, most: int, versus: str) -> dict[str, Any]:
+    return row._asdict() | {"label": _cut(row.label, most), "state": said(row.state, versus)}
 
 
 def _cut(label: str, most: int) -> str:

@@ -4,35 +4,37 @@ from typing import Any, Final, Literal
 
 from rim_eval.outcomes import PromptKind
 
-__all__ = ["LEGEND", "MODE_COLOURS", "SPEC", "STATES", "STATE_SCALES", "State", "state_of"]
+__all__ = ["LEGEND", "MODE_COLOURS", "SPEC", "State", "said", "state_of", "state_scales"]
 
-State = Literal["worse with thinking", "better with thinking", "not significant"]
-
-STATES: Final[tuple[State, ...]] = (
-    "worse with thinking",
-    "better with thinking",
-    "not significant",
-)
+State = Literal["worse", "better", "not significant"]
 """All three stand in every legend, so that a plot of one direction shows that there is another."""
 
 LEGEND: Final[dict[str, Any]] = {
     "title": None, "orient": "bottom", "direction": "vertical", "symbolSize": 90, "labelLimit": 300, "symbolOpacity": 1,
 }  # fmt: skip
 
-STATE_SCALES: Final[dict[str, Any]] = {
-    "color": {
-        "field": "state",
-        "type": "nominal",
-        "scale": {"domain": list(STATES), "range": ["#B8420F", "#00639C", "#6B6B6B"]},
-        "legend": LEGEND,
-    },
-    "shape": {
-        "field": "state",
-        "type": "nominal",
-        "scale": {"domain": list(STATES), "range": ["triangle-up", "square", "circle"]},
-    },
-}
-"""Colour and shape say the same, so that neither is needed alone."""
+
+def state_scales(versus: str = "with thinking") -> dict[str, Any]:
+    """Colour and shape of the three states; they say the same, so that neither is needed alone.
+
+    Args:
+        versus: What is worse or better: `with thinking`, `than the reference`.
+    """
+    domain = [f"worse {versus}", f"better {versus}", "not significant"]
+    return {
+        "color": {
+            "field": "state",
+            "type": "nominal",
+            "scale": {"domain": domain, "range": ["#B8420F", "#00639C", "#6B6B6B"]},
+            "legend": LEGEND,
+        },
+        "shape": {
+            "field": "state",
+            "type": "nominal",
+            "scale": {"domain": domain, "range": ["triangle-up", "square", "circle"]},
+        },
+    }
+
 
 MODE_COLOURS: Final = {
     "domain": ["no thinking", "thinking"],
@@ -72,4 +74,9 @@ def state_of(kind: PromptKind, lower: float | None, upper: float | None) -> Stat
     """
     if lower is None or upper is None or lower <= 0 <= upper:
         return "not significant"
-    return "better with thinking" if (lower > 0) == (kind == "reasoning") else "worse with thinking"
+    return "better" if (lower > 0) == (kind == "reasoning") else "worse"
+
+
+def said(state: State, versus: str) -> str:
+    """A state as the legend says it."""
+    return state if state == "not significant" else f"{state} {versus}"

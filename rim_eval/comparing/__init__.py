@@ -1,0 +1,23 @@
+"""Comparing models: against a named reference, over families, over training, two checkpoints as arms."""
+
+from rim_eval.comparing._compare import checkpoint_pair, compare
+from rim_eval.comparing._schema import (
+    Against,
+    Comparison,
+    FamilyMean,
+    ModelRow,
+    SetComparison,
+)
+from rim_eval.comparing._show import comparison_html, comparison_text
+
+__all__ = [
+    "Against",
+    "Comparison",
+    "FamilyMean",
+    "ModelRow",
+    "SetComparison",
+    "checkpoint_pair",
+    "compare",
+    "comparison_html",
+    "comparison_text",
+]

@@ -1,0 +1,96 @@
+"""What a comparison holds: every model's own figures, and its differences from the named reference."""
+
+from typing import Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt
+
+from rim_eval.card import Figures
+from rim_eval.outcomes import ArmKind, PromptKind
+
+__all__ = ["QUANTITIES", "Against", "Comparison", "FamilyMean", "ModelRow", "Quantity", "SetComparison"]  # fmt: skip
+
+_FROZEN = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+Quantity = Literal["no_think", "think", "change"]
+"""What two models are compared in: the rate in either mode, and the change that thinking brings."""
+
+QUANTITIES: Final[tuple[Quantity, ...]] = ("no_think", "think", "change")
+
+
+class Against(BaseModel):
+    """One model minus the reference in one quantity, over the prompts that both were scored on."""
+
+    model_config = _FROZEN
+
+    quantity: Quantity
+    value: float
+    """Percentage points; above 0: higher than the reference."""
+    lower: float
+    upper: float
+    p_value: float = Field(ge=0, le=1)
+    p_holm: float | None = Field(default=None, ge=0, le=1)
+    """Adjusted over all comparisons of this set and quantity, when there are several."""
+    method: str
+    n: NonNegativeInt
+    """Prompts scored in both models (for `change`: in both modes of both)."""
+    n_left_out: NonNegativeInt
+    """Prompts of either model that are not among them."""
+
+
+class ModelRow(BaseModel):
+    """One model on one set."""
+
+    model_config = _FROZEN
+
+    model: str
+    family: str | None = None
+    arm_kind: ArmKind
+    verified: bool
+    """Whether its modes passed the gate."""
+    figures: Figures
+    against: tuple[Against, ...] = ()
+    """Empty for the reference itself."""
+
+
+class FamilyMean(BaseModel):
+    """The mean change with thinking over the models of a family, on the prompts that all share."""
+
+    model_config = _FROZEN
+
+    family: str
+    models: tuple[str, ...]
+    value: float
+    lower: float
+    upper: float
+    n: NonNegativeInt
+    """Prompts scored in both modes of every model."""
+
+
+class SetComparison(BaseModel):
+    """All models on one set and kind."""
+
+    model_config = _FROZEN
+
+    dataset: str
+    kind: PromptKind
+    judge: str | None
+    rows: tuple[ModelRow, ...]
+    families: tuple[FamilyMean, ...] = ()
+
+
+class Comparison(BaseModel):
+    """Models against a named reference."""
+
+    model_config = _FROZEN
+
+    schema_version: Literal[1] = 1
+    rim_eval: str
+    reference: str
+    """Model that every difference between models is from; the mode's reference is `no_think`."""
+    level: float
+    series: bool = False
+    """Whether the models are checkpoints in order of training."""
+    models: tuple[str, ...]
+    sets: tuple[SetComparison, ...]
+    remarks: tuple[str, ...] = ()
+    """What a reader must know: budgets that differ, sets that only some models were run on."""
