@@ -9,7 +9,7 @@ demo: .venv/.demo
 	$(BIN)/rim-eval demo
 
 test: check
-	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 check: .venv/.test
 	$(BIN)/ruff format --check .
@@ -26,7 +26,8 @@ check: .venv/.test
 	touch $@
 
 .venv/.test: .venv/.demo
-	$(PIP) --group dev
+	@echo "Installing what the tests need (once; a few minutes) ..."
+	$(PIP) --editable '.[hf,lm-eval,card]' --group dev
 	touch $@
 
 clean:
