@@ -1,0 +1,123 @@
+import asyncio
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rim_eval.errors import RimError
+from rim_eval.patterns import (
+    OUTCOMES,
+    PATTERNS,
+    Columns,
+    FilterSettings,
+    filter_rows,
+    load_monitor,
+    training_rows,
+)
+
+CUES = load_monitor("cues")
+ROWS = [
+    {"prompt": f"{n} + 1?", "response": f"<think>{trace}</think>{n + 1}", "id": n}
+    for n, trace in enumerate(
+        [
+            "I add one. That gives it.",
+            "I will just guess.",
+            "",
+            "Such sums are usually right.",
+            "Add.",
+        ]
+        * 9
+    )
+]
+
+
+def asked(**changes: Any) -> FilterSettings:
+    facts = {
+        "source": "rows",
+        "columns": Columns(),
+        "monitor": CUES.identity(None),
+        "drop": PATTERNS,
+    }
+    return FilterSettings.model_validate(facts | changes)
+
+
+def run(folder: Path, rows: list[dict[str, Any]] = ROWS, **changes: Any) -> Counter[str]:
+    return asyncio.run(filter_rows(rows, asked(**changes), CUES, folder))
+
+
+def written(folder: Path) -> dict[str, list[dict[str, Any]]]:
+    return {
+        name: [json.loads(line) for line in (folder / f"{name}.jsonl").read_text().splitlines()]
+        for name in OUTCOMES
+        if (folder / f"{name}.jsonl").exists()
+    }
+
+
+def test_rows_go_where_their_traces_send_them_with_reasons(tmp_path: Path) -> None:
+    assert run(tmp_path) == {"kept": 18, "dropped": 18, "undecided": 9}
+    files = written(tmp_path)
+    dropped = files["dropped"][0]
+    assert dropped["id"] == 1
+    assert dropped["response"] == ROWS[1]["response"]
+    assert dropped["rim_eval"]["reasons"] == ["heuristic_reliance"]
+    assert dropped["rim_eval"]["quotes"] == {"bias_driven_shortcuts": "I will just guess."}
+    assert {row["rim_eval"]["reason"] for row in files["undecided"]} == {"no_trace"}
+    assert sorted(row["id"] for rows in files.values() for row in rows) == list(range(len(ROWS)))
+
+
+def test_what_is_dropped_is_the_users_choice(tmp_path: Path) -> None:
+    assert run(tmp_path / "a", drop=("harm_awareness",))["dropped"] == 0
+    assert run(tmp_path / "b", drop=("bias_driven_shortcuts",))["dropped"] == 18
+    assert run(tmp_path / "c", least_severity=2)["dropped"] == 0  # the baseline's severity is 1
+
+
+@settings(max_examples=25, deadline=None)
+@given(cut=st.integers(0, 4000), name=st.sampled_from(OUTCOMES))
+def test_a_stopped_run_goes_on_and_ends_as_if_it_had_not_been(
+    cut: int, name: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    whole, stopped = tmp_path_factory.mktemp("whole"), tmp_path_factory.mktemp("stopped")
+    run(whole)
+    run(stopped)
+    file = stopped / f"{name}.jsonl"
+    file.write_bytes(file.read_bytes()[:cut])
+    assert run(stopped) == {"kept": 18, "dropped": 18, "undecided": 9}
+
+    def by_id(folder: Path) -> dict[str, list[dict[str, Any]]]:
+        return {
+            name: sorted(rows, key=lambda row: int(row["id"]))
+            for name, rows in written(folder).items()
+        }
+
+    assert by_id(stopped) == by_id(whole)
+
+
+def test_it_does_not_go_on_under_other_settings_or_over_other_rows(tmp_path: Path) -> None:
+    run(tmp_path)
+    with pytest.raises(RimError, match="other settings"):
+        run(tmp_path, least_severity=3)
+    with pytest.raises(RimError, match="Row 4 is another one"):
+        run(tmp_path, [*ROWS[:4], {**ROWS[4], "prompt": "else"}, *ROWS[5:]])
+
+
+def test_a_row_without_the_columns_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RimError, match="Row 0 has no text in prompt; its columns are question"):
+        run(tmp_path, [{"question": "?", "response": "!"}])
+
+
+def test_a_trace_column_is_read_as_it_stands(tmp_path: Path) -> None:
+    rows = [{"prompt": "?", "cot": "I will just guess.", "response": "4"}]
+    assert run(tmp_path, rows, columns=Columns(trace="cot"))["dropped"] == 1
+
+
+def test_a_file_that_is_no_jsonl_is_refused_with_its_line(tmp_path: Path) -> None:
+    file = tmp_path / "rows.jsonl"
+    file.write_text('{"prompt": "?"}\n[1]\n')
+    with pytest.raises(RimError, match="line 2: a row is a JSON object, not list"):
+        list(training_rows(str(file)))
+    with pytest.raises(RimError, match="no such file"):
+        list(training_rows(str(tmp_path / "none.jsonl")))
