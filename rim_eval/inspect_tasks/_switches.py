@@ -11,6 +11,7 @@ from inspect_ai.model import Model
 from rim_eval.errors import RimError
 from rim_eval.inspect_tasks._hf import is_hf
 from rim_eval.inspect_tasks._hf import render as hf_render
+from rim_eval.inspect_tasks._served import ServedTemplate
 from rim_eval.thinking import (
     Renderer,
     Switch,
@@ -179,19 +180,9 @@ def server_renderer(model: Model) -> Renderer | None:
     if not root:
         return None
     name = api.service_model_name() if hasattr(api, "service_model_name") else _model_path(model)
-    headers = {"Authorization": f"Bearer {api.api_key}"} if getattr(api, "api_key", None) else {}
-    client = httpx.Client(base_url=root, headers=headers, timeout=30)
-
-    def render(messages: list[dict[str, Any]], template_kwargs: dict[str, Any]) -> str:
-        request = {"model": name, "messages": messages, "chat_template_kwargs": template_kwargs}
-        reply = client.post("/tokenize", json=request | {"add_generation_prompt": True})
-        reply.raise_for_status()
-        text = client.post("/detokenize", json={"model": name, "tokens": reply.json()["tokens"]})
-        text.raise_for_status()
-        return str(text.json()["prompt"])
-
+    render = ServedTemplate(root, name, getattr(api, "api_key", None))
     try:
         render([{"role": "user", "content": "Hello"}], {})
-    except (httpx.HTTPError, KeyError, ValueError):
+    except (RimError, httpx.HTTPError, KeyError, ValueError):
         return None
     return render

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from inspect_ai.model import get_model
@@ -67,18 +67,26 @@ def test_unreachable_server_without_template_says_what_to_give() -> None:
 class _TokenizeHandler(BaseHTTPRequestHandler):
     """What a vLLM server answers at `/tokenize` and `/detokenize`; tokens are code points."""
 
+    asked: ClassVar[list[str]] = []
+
     def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        if self.path == "/tokenize":
+        raw = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        self.asked.append(self.path + raw)
+        body = json.loads(raw)
+        status = 200
+        reply: dict[str, Any]
+        if body.get("chat_template_kwargs", {}).get("reasoning_effort"):
+            status, reply = 400, {"error": {"message": "no reasoning_effort here"}}
+        elif self.path == "/tokenize":
             words = {"add_generation_prompt": True, **body["chat_template_kwargs"]}
             text = template_renderer(PONDER.replace("ponder", "enable_thinking"))(
                 body["messages"], words
             )
-            reply: dict[str, Any] = {"tokens": [ord(character) for character in text]}
+            reply = {"tokens": [ord(character) for character in text]}
         else:
             reply = {"prompt": "".join(map(chr, body["tokens"]))}
         payload = json.dumps(reply).encode()
-        self.send_response(200)
+        self.send_response(status)
         self.send_header("Content-Length", str(len(payload)))
         self.end_headers()
         self.wfile.write(payload)
@@ -99,3 +107,11 @@ def test_server_that_renders_prompts_shows_its_switch(server: str) -> None:
     found = switch_for(served(server)).switch
     assert (found.kind, found.name) == ("switch", "enable_thinking")
     assert found.no_think.template_kwargs == {"enable_thinking": False}
+
+
+def test_server_is_asked_each_question_once_and_may_refuse_some(server: str) -> None:
+    _TokenizeHandler.asked.clear()
+    assert switch_for(served(server)).switch.name == "enable_thinking"
+    asked = _TokenizeHandler.asked
+    assert any("reasoning_effort" in question for question in asked)
+    assert len(asked) == len(set(asked)) < 250
