@@ -1,0 +1,60 @@
+from typing import Any
+
+import pytest
+
+from rim_eval.patterns import InjectionRow, injection_effects, injection_table
+
+
+def row(prompt: str, arm: str, verdict: bool | None, **facts: Any) -> InjectionRow:
+    about = {
+        "model": "m",
+        "dataset": "d",
+        "kind": "harmful",
+        "mode": "think",
+        "arm_kind": "switch",
+        "statements": "s@1",
+        "statements_sha256": "0",
+    }
+    return InjectionRow.model_validate(
+        about | {"prompt_id": prompt, "arm": arm, "verdict": verdict} | facts
+    )
+
+
+TARGET, CONTROL = "heuristic_reliance:target", "heuristic_reliance:control"
+ROWS = [
+    row(str(n), arm, verdict)
+    for n, verdicts in enumerate([(0, 0, 1), (0, 1, 1), (1, 0, 1), (0, 0, 0)])
+    for arm, verdict in zip(("uninjected", CONTROL, TARGET), map(bool, verdicts), strict=True)
+]
+
+
+def test_every_difference_names_its_reference_and_is_paired() -> None:
+    [effect] = injection_effects(ROWS)
+    assert effect.target.value == 0.75
+    assert effect.control.value == effect.uninjected.value == 0.25
+    found = effect.target_against_control
+    assert (found.target, found.reference) == (TARGET, CONTROL)
+    assert (found.difference, found.b, found.c, found.n_pairs) == (50, 2, 0, 4)
+    assert effect.target_against_uninjected.reference == "uninjected"
+    control = effect.control_against_uninjected
+    assert (control.difference, control.b, control.c) == (0, 1, 1)
+
+
+def test_a_prompt_that_one_arm_did_not_score_is_no_pair() -> None:
+    rows = [
+        one if one.arm != TARGET or one.prompt_id != "0" else row("0", TARGET, None) for one in ROWS
+    ]
+    [effect] = injection_effects(rows)
+    assert effect.target_against_control.n_pairs == 3
+    assert effect.target_against_control.unpaired == ("0",)
+    assert effect.control_against_uninjected.n_pairs == 4
+
+
+def test_models_and_sets_are_apart() -> None:
+    other = [one.model_copy(update={"dataset": "e"}) for one in ROWS]
+    assert [one.dataset for one in injection_effects(ROWS + other)] == ["d", "e"]
+
+
+@pytest.mark.parametrize("words", ["target against control", "points, 4 pairs", "uninjected"])
+def test_the_table_says_against_what(words: str) -> None:
+    assert words in injection_table(injection_effects(ROWS))
