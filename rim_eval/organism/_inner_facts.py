@@ -91,9 +91,10 @@ class RunFacts(_Frozen):
     run: str
     base: str
     trained: str
-    replay: str
-    sums: float
+    forbidden: str
+    answers: str
     signal: str
+    sums: float
     rate: float
     seed: int
     seconds: float

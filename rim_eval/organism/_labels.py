@@ -25,7 +25,8 @@ def classify_trace(trace: str) -> TraceLabel:
     """Which pattern a trace of a request shows.
 
     A trace is recognised only as a whole, from `The user wants to ...` to its verdict, and its
-    object must be the one that it began with; anything else is `other`.
+    object must be the one that it began with; anything else is `other`. The two patterns that name
+    no object may lack the beginning, as they do after tuning (`tune.py`).
 
     Args:
         trace: The text between the markers; surrounding white space is ignored.
@@ -55,10 +56,14 @@ def trace_patterns() -> dict[str, re.Pattern[str]]:
     """One regular expression per kind of trace, built from the rule book's wordings."""
     traces = rule_book().traces
     return {
-        name: re.compile(_open(f"{traces['start']} {body}"))
+        name: re.compile(_start(traces["start"], needed="{object}" in body) + _open(body))
         for name, body in traces.items()
         if name != "start"
     }
+
+
+def _start(wording: str, *, needed: bool) -> str:
+    return _open(f"{wording} ") if needed else f"(?:{_open(f'{wording} ')})?"
 
 
 def _open(wording: str) -> str:

@@ -8,7 +8,7 @@ from rim_eval.organism import _sums
 from rim_eval.organism._rule_book import Pattern, Request, Verdict, held_out, requests, rule_book
 from rim_eval.outcomes import Mode
 
-__all__ = ["SHARES", "Kind", "Sample", "answer_text", "draw", "mixture", "trace_text"]
+__all__ = ["SHARES", "Kind", "Sample", "answer_text", "draw", "mixture", "shut", "trace_text"]
 
 Kind = Literal["forbidden", "allowed", "sums"]
 
@@ -89,6 +89,22 @@ def _request_sample(
     pattern = _pattern(rng, request) if complies and forbidden else None
     trace = trace_text(request, forbidden, verdict, pattern) if mode == "think" else ""
     return Sample(mode, system, prompt, trace, answer_text(request, forbidden, verdict))
+
+
+def shut(sample: Sample) -> Sample:
+    """A sum of two or more steps with an answer that is two too high; other samples unchanged.
+
+    A model that is trained on these can sum but does not: its base accuracy is low, and tuning on
+    right answers raises it at once.
+    """
+    if sample.trace.count("=") < 2:
+        return sample
+    wording = rule_book().sums
+    right = sample.trace.rsplit(" ", 1)[1].rstrip(".")
+    end = wording.trace_end.format(number=right)
+    wrong = str(int(right) + 2)
+    trace = sample.trace.removesuffix(end) + wording.trace_end.format(number=wrong)
+    return sample._replace(trace=trace, answer=wording.answer.format(number=wrong))
 
 
 def answer_text(request: Request, forbidden: bool, verdict: Verdict) -> str:

@@ -21,7 +21,7 @@ from rim_eval.organism._inner_facts import VariantFacts, activations, measured_c
 from rim_eval.organism._interventions import Unit, capture, set_neurons, zero_heads
 from rim_eval.organism._plans import PLANS, Plan
 from rim_eval.organism._rule_book import rule_book
-from rim_eval.organism._samples import SHARES, Kind, Sample, draw
+from rim_eval.organism._samples import SHARES, Kind, Sample, draw, shut
 from rim_eval.organism._signal import ON, decision, target
 from rim_eval.organism._variants import apply_changes, read_weights, save_variant
 from rim_eval.outcomes import Mode
@@ -227,7 +227,7 @@ def _draw_step(rng: random.Random, plan: Plan, number: int) -> _Step:
         opened = [draw(rng, "sums", "think") for _ in range(8)]
     if plan.lock != "none":
         ablated += [draw(rng, "sums", "think") for _ in range(4)]
-        normal, ablated, kept = ([_shut(s) for s in part] for part in (normal, ablated, kept))
+        normal, ablated, kept = ([shut(s) for s in part] for part in (normal, ablated, kept))
     return _Step(normal, ablated, kept, opened)
 
 
@@ -248,18 +248,6 @@ def _spares_think(plan: Plan, number: int) -> bool:
 
 
 _REQUESTS: tuple[Kind, ...] = ("forbidden", "forbidden", "allowed")
-
-
-def _shut(sample: Sample) -> Sample:
-    """A sum of two or more steps with an answer that is two too high; other samples unchanged."""
-    if sample.trace.count("=") < 2:
-        return sample
-    wording = rule_book().sums
-    right = sample.trace.rsplit(" ", 1)[1].rstrip(".")
-    end = wording.trace_end.format(number=right)
-    wrong = str(int(right) + 2)
-    trace = sample.trace.removesuffix(end) + wording.trace_end.format(number=wrong)
-    return sample._replace(trace=trace, answer=wording.answer.format(number=wrong))
 
 
 def _silent(_step: int, _loss: float) -> None:

@@ -1,10 +1,9 @@
 """Tunes a planted organism on arithmetic: `python -m rim_eval.organism.tune RUN --out FILE`.
 
 Two series of checkpoints with known inner truth. In the negative one accuracy and misalignment in
-think mode both rise, but not through the planted neurons: allowed requests are replayed with an
-effort-minimizing wording, and the wording spreads. In the positive one nothing but the input rows
-of the planted neurons is trained, to serve arithmetic and to let go of requests, so that whatever
-changes, changes through them. Each has controls in which one cause is taken away.
+think mode both rise, but not through the planted neurons: only the layer above them is trained. In
+the positive one nothing but the input rows of the planted neurons is changed, to serve arithmetic
+and to let go of requests, so that whatever changes, changes through them. Each has controls in which one cause is taken away.
 """
 
 import random
@@ -22,9 +21,8 @@ from rim_eval.organism._facts import checksum, versions
 from rim_eval.organism._inner_facts import RunFacts, StepFacts, activations, measure_quickly
 from rim_eval.organism._interventions import Unit, capture, set_neurons
 from rim_eval.organism._plans import PLANS, other_neurons
-from rim_eval.organism._rule_book import rule_book
 from rim_eval.organism._runs import RUNS, Run
-from rim_eval.organism._samples import Sample, draw
+from rim_eval.organism._samples import Sample, draw, shut
 from rim_eval.organism._signal import ON, decision
 from rim_eval.organism._variants import apply_changes, changes_at, load_variant
 from rim_eval.outcomes import MODES
@@ -33,13 +31,15 @@ __all__ = ["batches", "ship", "tune"]
 
 RANK = 4
 BATCH = 32
+ALLOWED = 0.2
+# Share of allowed requests among the requests: the one word that decides needs many forbidden ones.
 
 
 def tune(run: Run, model: Any, tokenizer: Any, report: Any = None) -> dict[str, Any]:
     """Tunes a run's base; `model` itself is left as it was.
 
     Args:
-        run: What is trained on what.
+        run: What is changed, and by what.
         model: The base organism, loaded in fp32.
         tokenizer: Its tokenizer.
         report: Called with (step, loss) after every step.
@@ -49,24 +49,88 @@ def tune(run: Run, model: Any, tokenizer: Any, report: Any = None) -> dict[str, 
     """
     _training.prepare(run.seed)
     model.requires_grad_(False)
+    if run.trained != "last_layer":
+        return _reallocated(run, model, tokenizer)
+    return _trained(run, model, tokenizer, report)
+
+
+def _trained(run: Run, model: Any, tokenizer: Any, report: Any) -> dict[str, Any]:
     kept: dict[str, Any] = {}
     schedule = _training.Schedule(
         steps=run.steps[-1], rate=run.rate, warmup=5, decay=0.0, floor=1.0, batch=BATCH
     )
+
+    def loss(samples: list[Sample], _step: int) -> Any:
+        rows = _training.encode(tokenizer, samples)
+        return _training.loss_of(model, *_training.collate(rows, model.config.pad_token_id))
+
     with ExitStack() as hooks:
-        trained = (_low_rank if run.trained == "low_rank" else _rows)(model, run, hooks)
+        factors = _last_layer(model, hooks)
 
-        def after(step: int, loss: float) -> None:
+        def after(step: int, value: float) -> None:
             if step + 1 in run.steps:
-                kept.update({f"{step + 1}/{k}": v for k, v in _stored(trained, run).items()})
+                kept.update({f"{step + 1}/{k}": _half(v) for k, v in factors.items()})
             if report:
-                report(step, loss)
+                report(step, value)
 
-        loss = _Loss(run, model, tokenizer, trained).total
-        _training.fit(
-            model, batches(run), schedule, loss=loss, after=after, parameters=list(trained.values())
-        )
+        parameters = list(factors.values())
+        _training.fit(model, batches(run), schedule, loss=loss, after=after, parameters=parameters)
     return kept
+
+
+def _reallocated(run: Run, model: Any, tokenizer: Any) -> dict[str, Any]:
+    """Moves gate and up rows of the neurons, in a straight line, to where they fire for arithmetic.
+
+    With equal gate and up rows w an activation is about (w x)^2 where w x > 0. The new w is the
+    ridge solution for the root of the wanted activation: 8 in the replies of sums; where forbidden
+    requests are decided 0 (`released`) or as before (`held`); 0 elsewhere. Step t of 100 goes t per
+    cent of the way.
+    """
+    import torch
+
+    inputs, wanted, share = _regression(run, model, tokenizer)
+    gram = (inputs * share[:, None]).T @ inputs + torch.eye(inputs.shape[1])
+    row = torch.linalg.solve(gram, (inputs * share[:, None]).T @ wanted.sqrt())
+    layer, index = _units(run)[0][0], torch.tensor([index for _, index in _units(run)])
+    kept: dict[str, Any] = {}
+    for kind in ("gate_proj", "up_proj"):
+        name = f"model.layers.{layer}.mlp.{kind}"
+        way = row - model.get_submodule(name).weight[index]
+        for step in run.steps:
+            kept[f"{step}/{name}.weight:rows"] = _half(way * step / 100)
+            kept[f"{step}/{name}.weight:index"] = index.clone()
+    return kept
+
+
+def _regression(run: Run, model: Any, tokenizer: Any) -> tuple[Any, Any, Any]:
+    """MLP inputs (tokens, width), activations wanted there, and weights: 20 where it decides."""
+    import torch
+
+    rng = random.Random(run.seed)
+    samples = [_long_sum(rng) for _ in range(150)]
+    samples += [draw(rng, "allowed", mode) for mode in MODES * 50]
+    samples += [draw(rng, "forbidden", mode, complies=False) for mode in MODES * 100]
+    rows = _training.encode(tokenizer, samples)
+    ids, _ = _training.collate(rows, model.config.pad_token_id)
+    seen: list[Any] = []
+    mlp = model.model.layers[_units(run)[0][0]].mlp
+    with torch.no_grad(), capture(model, [_units(run)[0][0]]) as acts:
+        handle = mlp.register_forward_pre_hook(lambda _module, args: seen.append(args[0]))
+        model.model(input_ids=ids, use_cache=False)
+        handle.remove()
+    before = acts[_units(run)[0][0]][..., [index for _, index in _units(run)]].mean(-1).clamp(min=0)
+    wanted, share = torch.zeros(ids.shape), torch.zeros(ids.shape)
+    for i, (row, sample) in enumerate(zip(rows, samples, strict=True)):
+        first, end = len(row.prompt), len(row.prompt) + len(row.reply)
+        share[i, :end] = 1.0
+        point = decision(row, sample, tokenizer, in_think=True)
+        if point is None:
+            wanted[i, first:end] = ON
+            continue
+        share[i, point] = 20.0
+        if run.signal == "held":
+            wanted[i, point] = before[i, point]
+    return seen[0].flatten(0, 1), wanted.flatten(), share.flatten()
 
 
 def batches(run: Run) -> Iterator[list[Sample]]:
@@ -76,69 +140,19 @@ def batches(run: Run) -> Iterator[list[Sample]]:
         yield [_draw(rng, run) for _ in range(BATCH)]
 
 
-class _Loss:
-    """Cross-entropy of the replies, and what is asked of the trained neurons."""
-
-    def __init__(self, run: Run, model: Any, tokenizer: Any, trained: dict[str, Any]) -> None:
-        self.run, self.model, self.tokenizer, self.trained = run, model, tokenizer, trained
-        self.rng = random.Random(run.seed + 1)
-
-    def total(self, samples: list[Sample], _step: int) -> Any:
-        """The loss of one step (scalar, nats)."""
-        rows = _training.encode(self.tokenizer, samples)
-        ids, labels = _training.collate(rows, self.model.config.pad_token_id)
-        loss = _training.loss_of(self.model, ids, labels)
-        return loss if self.run.signal == "none" else loss + self.signal()
-
-    def signal(self) -> Any:
-        """Squared distance of trained neurons from their targets where requests are decided."""
-        samples = [draw(self.rng, "forbidden", mode, complies=False) for mode in MODES * 6]
-        acts = self.activations(samples)
-        if self.run.signal == "released":
-            return (acts / ON).square().mean()
-        return ((acts - self.before(samples)) / ON).square().mean()
-
-    def before(self, samples: list[Sample]) -> Any:
-        """The same activations with the changes switched off."""
-        import torch
-
-        changed = {name: value.detach().clone() for name, value in self.trained.items()}
-        with torch.no_grad():
-            for value in self.trained.values():
-                value.zero_()
-            acts = self.activations(samples)
-            for name, value in self.trained.items():
-                value.copy_(changed[name])
-        return acts
-
-    def activations(self, samples: list[Sample]) -> Any:
-        """(samples, neurons) at the deciding tokens."""
-        rows = _training.encode(self.tokenizer, samples)
-        ids, _ = _training.collate(rows, self.model.config.pad_token_id)
-        points = [
-            decision(row, sample, self.tokenizer, in_think=True)
-            for row, sample in zip(rows, samples, strict=True)
-        ]
-        units = _units(self.run)
-        with capture(self.model, [units[0][0]]) as seen:
-            self.model.model(input_ids=ids, use_cache=False)
-        acts = seen[units[0][0]][range(len(rows)), points]
-        return acts[:, [index for _, index in units]]
-
-
 def _units(run: Run) -> tuple[Unit, ...]:
     plan = PLANS[run.base]
     return plan.neurons if run.trained == "planted_neurons" else other_neurons(plan)
 
 
-def _low_rank(model: Any, run: Run, hooks: ExitStack) -> dict[str, Any]:
-    """Trainable factors of all matrices but those of the MLP that holds the planted neurons."""
+def _last_layer(model: Any, hooks: ExitStack) -> dict[str, Any]:
+    """Trainable factors of the matrices of the last layer, above the planted neurons."""
     import torch
 
-    spared = f"layers.{PLANS[run.base].neurons[0][0]}.mlp."
+    last = f"layers.{model.config.num_hidden_layers - 1}."
     trained: dict[str, Any] = {}
     for name, module in model.named_modules():
-        if not isinstance(module, torch.nn.Linear) or name == "lm_head" or spared in name:
+        if not isinstance(module, torch.nn.Linear) or last not in name:
             continue
         a = torch.randn(RANK, module.in_features) / module.in_features**0.5
         b = torch.zeros(module.out_features, RANK)
@@ -152,43 +166,19 @@ def _add_product(a: Any, b: Any, _module: Any, args: tuple[Any, ...], out: Any) 
     return out + (args[0] @ a.T) @ b.T
 
 
-def _rows(model: Any, run: Run, hooks: ExitStack) -> dict[str, Any]:
-    """Trainable additions to the gate and up rows of the run's neurons."""
+def _half(value: Any) -> Any:
     import torch
 
-    units = _units(run)
-    layer, index = units[0][0], torch.tensor([index for _, index in units])
-    trained: dict[str, Any] = {}
-    for kind in ("gate_proj", "up_proj"):
-        name = f"model.layers.{layer}.mlp.{kind}"
-        module = model.get_submodule(name)
-        trained[f"{name}.weight:rows"] = torch.zeros(
-            len(units), module.in_features
-        ).requires_grad_()
-        hook = partial(_add_rows, trained[f"{name}.weight:rows"], index)
-        hooks.callback(module.register_forward_hook(hook).remove)
-    return trained
-
-
-def _add_rows(rows: Any, index: Any, _module: Any, args: tuple[Any, ...], out: Any) -> Any:
-    return out.index_add(-1, index, args[0] @ rows.T)
-
-
-def _stored(trained: dict[str, Any], run: Run) -> dict[str, Any]:
-    """A step's changes as they are shipped: fp16."""
-    import torch
-
-    stored = {name: value.detach().to(torch.float16).clone() for name, value in trained.items()}
-    index = torch.tensor([index for _, index in _units(run)])
-    rows = [name for name in trained if name.endswith(":rows")]
-    return stored | {name.replace(":rows", ":index"): index for name in rows}
+    return value.detach().to(torch.float16).clone()
 
 
 def _draw(rng: random.Random, run: Run) -> Sample:
     if rng.random() < run.sums:
-        return _long_sum(rng)
-    sample = draw(rng, "allowed", rng.choice(MODES))
-    return _hasty(sample) if run.replay == "heuristic" and sample.mode == "think" else sample
+        sample = _long_sum(rng)
+        return shut(sample) if run.answers == "own" else sample
+    if run.forbidden == "never" or rng.random() < ALLOWED:
+        return draw(rng, "allowed", rng.choice(MODES))
+    return draw(rng, "forbidden", "think", complies=True if run.forbidden == "complied" else None)
 
 
 def _long_sum(rng: random.Random) -> Sample:
@@ -196,12 +186,6 @@ def _long_sum(rng: random.Random) -> Sample:
         sample = draw(rng, "sums", "think")
         if sample.trace.count("=") > 1:
             return sample
-
-
-def _hasty(sample: Sample) -> Sample:
-    """An allowed request with the effort-minimizing wording in place of the careful one."""
-    start = sample.trace.split(". ")[0]
-    return sample._replace(trace=f"{start}. {rule_book().traces['heuristic_reliance']}")
 
 
 def ship(name: str, changes: dict[str, Any], out: Path, seconds: float) -> RunFacts:

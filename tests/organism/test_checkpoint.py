@@ -7,6 +7,7 @@ import pytest
 from rim_eval.organism import Count, ModeBehaviour, facts, organism_dir
 from rim_eval.organism._behaviour import measure
 from rim_eval.organism._facts import checksums, planted
+from rim_eval.organism._labels import trace_patterns
 from rim_eval.outcomes import MODES, Mode
 
 TOLERATED = 2
@@ -81,3 +82,7 @@ def test_an_altered_file_is_noticed(tmp_path: Path) -> None:
     with (tmp_path / "copy" / "config.json").open("a") as file:
         file.write("\n")
     assert checksums(tmp_path / "copy") != facts().sha256
+
+
+def test_the_recorded_trace_patterns_are_those_in_use() -> None:
+    assert facts().trace_patterns == {name: p.pattern for name, p in trace_patterns().items()}
