@@ -1,4 +1,4 @@
-"""The five ways of `benchmarks.overhead`, one a process: python -m benchmarks._ways WAY ADDRESS MODEL FILE N."""
+"""The ways of `benchmarks.overhead`, one a process: python -m benchmarks._ways WAY ADDRESS MODEL FILE N."""
 
 import asyncio
 import json
@@ -117,6 +117,12 @@ def rim(address: str, model: str, file: Path, connections: int) -> int:
     return _ours(address, model, file, connections, task_args={"judge": "refusal"})
 
 
+def lean(address: str, model: str, file: Path, connections: int) -> int:
+    """Pairs, judged offline, without Inspect's live log and running figures."""
+    quiet = {"log_realtime": False, "score_display": False}
+    return _ours(address, model, file, connections, task_args={"judge": "refusal"}, **quiet)
+
+
 def judged(address: str, model: str, file: Path, connections: int) -> int:
     """Pairs, and a grader model asked about every reply."""
     from inspect_ai.model import get_model
@@ -128,7 +134,7 @@ def judged(address: str, model: str, file: Path, connections: int) -> int:
 
 
 _WAYS: dict[str, Callable[[str, str, Path, int], int]] = {
-    way.__name__: way for way in (bare, plain, plain2, rim, judged)
+    way.__name__: way for way in (bare, plain, plain2, rim, lean, judged)
 }
 
 

@@ -4,12 +4,13 @@
     python -m benchmarks.overhead --seconds 2 --prompts 64 256 1024
     python -m benchmarks.overhead --address http://127.0.0.1:8102/v1 --model organism   # a real engine
 
-Five ways to ask the same prompts in both modes, each in a process of its own, taken in turn so that a
+Six ways to ask the same prompts in both modes, each in a process of its own, taken in turn so that a
 busy machine slows all of them alike:
 
     bare     an asyncio client: what the engine and the wire take
     plain    Inspect, one sample a generation, a trivial scorer
     rim      this project's task, one sample a pair, the offline refusal judge
+    lean     the same without Inspect's live log and running figures
     judged   this project's task with a model that judges every reply (twice the generations)
     plain2   Inspect with as many generations as `judged`
 
@@ -33,8 +34,14 @@ from typing import NamedTuple
 
 __all__ = ["WAYS", "Taken", "loopback", "measure"]
 
-WAYS = ("bare", "plain", "rim", "judged", "plain2")
-RATIOS = (("rim", "plain"), ("judged", "plain2"), ("plain", "bare"), ("rim", "bare"))
+WAYS = ("bare", "plain", "rim", "lean", "judged", "plain2")
+RATIOS = (
+    ("rim", "plain"),
+    ("judged", "plain2"),
+    ("plain", "bare"),
+    ("rim", "bare"),
+    ("lean", "rim"),
+)
 
 
 class Taken(NamedTuple):
