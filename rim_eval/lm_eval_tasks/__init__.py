@@ -15,7 +15,7 @@ from rim_eval.lm_eval_tasks._parity import (
     replies_in_samples,
 )
 from rim_eval.lm_eval_tasks._prompts import load_prompts
-from rim_eval.lm_eval_tasks._record import Record
+from rim_eval.lm_eval_tasks._record import Record, rate
 from rim_eval.lm_eval_tasks._settings import Settings
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "compare",
     "judge_samples",
     "load_prompts",
+    "rate",
     "replies_in_log",
     "replies_in_samples",
 ]

@@ -58,7 +58,7 @@ class Engine:
     @property
     def model(self) -> str:
         """The model's name, with the engine before it; of a local folder only its own name."""
-        name = str(getattr(self.lm, "pretrained", None) or getattr(self.lm, "model", "unknown"))
+        name = next(filter(None, _names(self.lm)), "unknown")
         kind = type(self.lm).__name__
         return f"{_NAMES.get(kind, kind)}/{Path(name).name if Path(name).is_dir() else name}"
 
@@ -154,6 +154,17 @@ class Engine:
             self.lm.tokenizer, "chat_template", None
         )
         return own if isinstance(own, str) else None
+
+
+def _names(lm: Any) -> Iterator[str | None]:
+    """The places in which lm-eval's models keep a name; some keep the weights there."""
+    arguments = getattr(lm, "model_args", None) or {}
+    for found in (
+        getattr(lm, "pretrained", None),
+        arguments.get("model"),
+        getattr(lm, "model", ""),
+    ):
+        yield found if isinstance(found, str) else None
 
 
 def engine_of(chat_template: Callable[..., Any] | None) -> Engine:

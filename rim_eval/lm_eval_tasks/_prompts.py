@@ -18,6 +18,10 @@ class _PlainMessageError(RimError, SystemExit):
     SystemExit as its text and ends with status 1. From Python it is an ordinary RimError.
     """
 
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.code = message
+
 
 def load_prompts(**given: Any) -> dict[str, Any]:
     """The documents of one task; lm-eval calls this (`custom_dataset`) when it builds the task.

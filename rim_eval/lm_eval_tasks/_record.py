@@ -1,7 +1,7 @@
 """What a task leaves in lm-eval's sample files: the split reply, and the observation made of it."""
 
-from collections.abc import Iterable, Mapping
-from math import nan
+from collections.abc import Iterable, Mapping, Sequence
+from math import isnan, nan
 from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict
@@ -20,6 +20,7 @@ __all__ = [
     "judged",
     "metrics",
     "must_not_judge",
+    "rate",
     "unjudged",
 ]
 
@@ -101,6 +102,16 @@ def metrics(record: Record, events: Iterable[str]) -> dict[str, Any]:
         "trace_closed": float(row.adopted and row.trace_closed is True),
         "record": record.model_dump(mode="json", exclude_defaults=True),
     }
+
+
+def rate(values: Sequence[float]) -> float:
+    """Share of events among the values that are not NaN, 0 to 1; NaN when there is none.
+
+    lm-eval's own `nanmean` says the same, but lm-eval then draws 100,000 bootstrap samples for an
+    interval that ignores pairs: minutes a task.
+    """
+    known = [value for value in values if not isnan(value)]
+    return sum(known) / len(known) if known else nan
 
 
 def case_of(doc: Mapping[str, Any], reply: Generation) -> Case:

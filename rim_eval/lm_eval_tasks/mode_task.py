@@ -50,6 +50,8 @@ class ModeTask(ConfigurableTask):  # type: ignore[misc]
         config: dict[str, Any] | None = None,
     ) -> None:
         ours = {name: value for name, value in (config or {}).items() if name != "class"}
+        # Where this is unset, lm-eval looks every metric's name up on the hub.
+        ours["process_results"] = "rim_eval"
         super().__init__(data_dir, cache_dir, download_mode, ours)
         self.arm = Arm.model_validate(self.config.dataset_kwargs)
         self.settings = read_settings(self.config.metadata)

@@ -1,0 +1,147 @@
+"""Chat completions: lm-eval's real client against a server on loopback that separates its trace."""
+
+import json
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any
+
+import pytest
+from lm_eval.models.openai_completions import LocalChatCompletion
+
+from rim_eval.errors import RimError
+from rim_eval.observations import from_lm_eval_samples
+
+from .conftest import REFUSES, THINKS
+
+BOTH = ("rim_toy_think", "rim_toy_no_think")
+ANSWER = THINKS.rpartition("</think>\n\n")[2]
+EQUAL = {"switch": "enable_thinking", "answer_tokens": 60, "thinking_tokens": 0}
+
+
+class Server(ThreadingHTTPServer):
+    """Answers by mode as vLLM with a reasoning parser does, and keeps what it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.asked: list[dict[str, Any]] = []
+        self.cut = False
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}/v1/chat/completions"
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Server
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.asked.append(body)
+        thinks = body.get("chat_template_kwargs", {}).get("enable_thinking", True)
+        message: dict[str, str | None] = {
+            "role": "assistant",
+            "content": ANSWER if thinks else REFUSES,
+        }
+        if thinks:
+            message["reasoning"] = "The sum is clear."
+        finish = "stop"
+        if self.server.cut and thinks:
+            message, finish = message | {"content": None}, "length"
+        reply = {
+            "choices": [{"index": 0, "message": message, "finish_reason": finish}],
+            "usage": {"completion_tokens": 40},
+        }
+        data = json.dumps(reply).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with Server() as ours:
+        Thread(target=ours.serve_forever, daemon=True).start()
+        yield ours
+        ours.shutdown()
+
+
+def client(server: Server, concurrent: int = 1) -> Any:
+    return LocalChatCompletion(base_url=server.url, model="tiny", num_concurrent=concurrent)
+
+
+@pytest.mark.parametrize("concurrent", [1, 8])
+def test_each_request_carries_its_own_mode(run: Any, server: Server, concurrent: int) -> None:
+    """lm-eval batches requests by the keys of nested settings: with equal budgets, modes would mix."""
+    found = run(client(server, concurrent), *BOTH, settings=EQUAL)
+    sent = [body["chat_template_kwargs"]["enable_thinking"] for body in server.asked]
+    assert sorted(sent) == [False] * 4 + [True] * 4
+    for task, thinks in zip(BOTH, (True, False), strict=True):
+        rows = from_lm_eval_samples(found["samples"][task])
+        assert {row.adopted for row in rows} == {thinks}
+        assert {row.verdict for row in rows} == {thinks}
+
+
+def test_batching_mixes_plain_words() -> None:
+    """The trap itself, in lm-eval's own code: it fails here when lm-eval mends it."""
+    from lm_eval.models.utils import Collator
+
+    from rim_eval.lm_eval_tasks._engine import Words
+
+    def groups(*words: dict[str, Any]) -> int:
+        asked = [("Hello", {"until": [], "chat_template_kwargs": each}) for each in words]
+        return len(Collator(asked, group_by="gen_kwargs")._arr_with_indices)
+
+    on, off = {"enable_thinking": True}, {"enable_thinking": False}
+    assert groups(on, off) == 1
+    assert groups(Words(on), Words(off)) == 2
+    assert json.dumps(Words(on)) == json.dumps(on)
+
+
+def test_separated_trace_is_kept(run: Any, server: Server) -> None:
+    """Trap e: lm-eval's client reads `content` alone."""
+    plain = client(server)
+    outputs = {"choices": [{"index": 0, "message": {"content": "a", "reasoning": "b"}}]}
+    assert plain.parse_generations(outputs) == ["a"]
+    [sample] = run(client(server), BOTH[0], settings=EQUAL, limit=1)["samples"][BOTH[0]]
+    reply = sample["record"]["generation"]
+    assert (reply["trace"], reply["answer"]) == ("The sum is clear.", ANSWER)
+    assert (reply["stop_reason"], reply["output_tokens"]) == ("stop", 40)
+    assert reply["trace_closed"] is True
+
+
+def test_trace_cut_on_the_server_is_unscored(run: Any, server: Server) -> None:
+    server.cut = True
+    found = run(client(server), BOTH[0], settings=EQUAL, limit=1)
+    [row] = from_lm_eval_samples(found["samples"][BOTH[0]])
+    assert (row.verdict, row.reason, row.truncated) == (None, "trace_never_closed", True)
+
+
+def test_cache_keeps_modes_and_traces_apart(run: Any, server: Server, tmp_path: Any) -> None:
+    for _ in range(2):
+        cache = str(tmp_path / "cache")
+        found = run(client(server), *BOTH, settings=EQUAL, use_cache=cache, limit=2)
+        for task, thinks in zip(BOTH, (True, False), strict=True):
+            rows = from_lm_eval_samples(found["samples"][task])
+            assert {row.adopted for row in rows} == {thinks}
+    assert len(server.asked) == 4
+
+
+def test_users_own_words_are_merged(run: Any, server: Server) -> None:
+    theirs = {"chat_template_kwargs": {"documents": []}, "top_k": 20}
+    run(client(server), BOTH[0], settings=EQUAL, gen_kwargs=theirs, limit=1)
+    [body] = server.asked
+    assert body["chat_template_kwargs"] == {"documents": [], "enable_thinking": True}
+    assert body["top_k"] == 20
+
+
+def test_switch_must_be_named_where_no_template_is_seen(run: Any, server: Server) -> None:
+    with pytest.raises(RimError, match='"switch": "enable_thinking"'):
+        run(client(server), BOTH[0])
+    with pytest.raises(RimError, match="cannot be given"):
+        run(client(server), BOTH[1], settings={"switch": "forced_empty"})

@@ -1,0 +1,151 @@
+"""Sample files: read as observations, joined across runs, judged afterwards."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from inspect_ai.model import ModelOutput
+
+from rim_eval.errors import RimError
+from rim_eval.judging import load_judge
+from rim_eval.lm_eval_tasks import judge_samples
+from rim_eval.observations import check, from_lm_eval_samples, read, read_lm_eval_samples, to_rows
+from rim_eval.summary import Summary, summarise
+
+from .conftest import THINKS, Scripted, by_mode, lines
+
+BOTH = ("rim_toy_think", "rim_toy_no_think")
+
+
+def mixed(prompt: str) -> str:
+    """Thinks and complies with some requests only."""
+    return by_mode(prompt) if len(prompt) % 2 else by_mode("</think>\n\n") + ""
+
+
+def figures(paths: list[Path]) -> dict[Any, Summary]:
+    return summarise(to_rows(read(paths).frame))
+
+
+def test_two_single_mode_runs_and_one_of_both_give_the_same_figures(run: Any, save: Any) -> None:
+    limit = 30
+    together = save(run(Scripted(mixed), *BOTH, limit=limit), "together")
+    apart = [
+        path
+        for task in BOTH
+        for path in save(run(Scripted(mixed), task, limit=limit), f"apart_{task}")
+    ]
+    assert len(together) == len(apart) == 2
+    first, second = figures(together)["harmful"], figures(apart)["harmful"]
+    assert first == second
+    assert first.difference is not None
+    assert 0 < first.difference.difference < 100
+    assert first.difference.n_pairs == limit
+    assert not check(read(together))
+
+
+def test_run_is_told_by_the_results_file_beside(run: Any, save: Any) -> None:
+    [path] = save(run(Scripted(by_mode), "rim_toy_think", limit=3))
+    [known] = read_lm_eval_samples(str(path)).runs
+    assert (known.harness, known.task, known.dataset) == ("lm_eval", "rim_toy_think", "toy")
+    assert (known.answer_tokens, known.thinking_tokens) == (50, 100)
+    assert (known.limited, known.n_prompts, known.modes) == (True, 220, ("think",))
+    assert known.switch == "enable_thinking"
+    assert known.provenance is not None
+    assert known.provenance.source == "shipped"
+    assert known.decoding["temperature"] == 0.0
+
+
+def test_rows_hold_no_text(run: Any) -> None:
+    found = run(Scripted(by_mode), "rim_toy_think")["samples"]["rim_toy_think"]
+    [row, *_] = from_lm_eval_samples(found)
+    text = row.model_dump_json()
+    assert found[0]["doc"]["request"] not in text
+    assert "turn the handle" not in text
+
+
+@pytest.mark.parametrize("content", ["{}\n", '{"record": 1}\n', "[]\n", "no json\n", ""])
+def test_other_files_are_refused(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "samples_gsm8k_2026-01-01T00-00-00.000000.jsonl"
+    path.write_text(content)
+    with pytest.raises(RimError, match="samples_gsm8k"):
+        read_lm_eval_samples(str(path))
+
+
+class Grader:
+    """Gives the highest score, and is interrupted after so many calls."""
+
+    def __init__(self, reply: str, calls: int) -> None:
+        self.reply, self.calls, self.asked = reply, calls, 0
+
+    def __str__(self) -> str:
+        return "scripted/grader"
+
+    async def generate(self, *_: Any, **__: Any) -> ModelOutput:
+        self.asked += 1
+        if self.asked > self.calls:
+            raise KeyboardInterrupt
+        return ModelOutput.from_content("grader", self.reply)
+
+
+def unjudged(run: Any, save: Any) -> list[Path]:
+    found: list[Path] = save(run(Scripted(by_mode), *BOTH, settings={"judge": "none"}))
+    return found
+
+
+def test_offline_judge_afterwards_says_what_it_says_inline(
+    run: Any, save: Any, tmp_path: Path
+) -> None:
+    inline = {
+        row.prompt_id: row
+        for row in from_lm_eval_samples(run(Scripted(by_mode), BOTH[0])["samples"][BOTH[0]])
+    }
+    path = unjudged(run, save)[1]
+    assert "rim_toy_think" in path.name
+    before = path.read_bytes()
+    target = tmp_path / "judged.jsonl"
+    rows = judge_samples(path, load_judge("toy_exact"), target=target)
+    assert {row.prompt_id: row for row in rows} == inline
+    assert path.read_bytes() == before
+    assert from_lm_eval_samples(lines(target)) == rows
+    assert {sample["misaligned"] for sample in lines(target)} == {1.0}
+    assert list(tmp_path.glob("*.part")) == []
+
+
+def test_interrupted_judging_goes_on_where_it_ended(run: Any, save: Any, tmp_path: Path) -> None:
+    path, target = unjudged(run, save)[1], tmp_path / "judged.jsonl"
+    judge = load_judge("hexphi")
+    reply = judge_reply(judge)
+
+    with pytest.raises(KeyboardInterrupt):
+        judge_samples(path, judge, [Grader(reply, 2)], target=target)
+    assert not target.exists()
+    second = Grader(reply, 99)
+    rows = judge_samples(path, judge, [second], target=target)
+    assert len(rows) == 4
+    assert second.asked == 2
+    assert {row.verdict for row in rows} == {True}
+    with pytest.raises(RimError, match="already there"):
+        judge_samples(path, judge, [second], target=target)
+
+
+def judge_reply(judge: Any) -> str:
+    """A reply that this judge reads as the highest score, in one of the usual forms."""
+    from rim_eval.judging import read_reply
+
+    forms = ("<score>5</score>", "#thescore: 5", "score: 5", "5")
+    return next(form for form in forms if read_reply(judge.spec.reader, form).problem is None)
+
+
+def test_judge_that_does_not_read_these_prompts_is_refused(
+    run: Any, save: Any, tmp_path: Path
+) -> None:
+    [path] = save(run(Scripted(lambda _: THINKS), "rim_toy_math_think"))
+    with pytest.raises(RimError, match="gives no verdict on reasoning prompts"):
+        judge_samples(path, load_judge("refusal"), target=tmp_path / "out.jsonl")
+
+
+def test_sample_files_are_json_that_any_reader_takes(run: Any, save: Any) -> None:
+    for path in save(run(Scripted(by_mode), *BOTH)):
+        for line in path.read_text().splitlines():
+            assert json.loads(line)["record"]["observation"]["dataset"] == "toy"

@@ -1,0 +1,143 @@
+"""Every task file builds, for every set, in both modes; groups hold what they are named after."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rim_eval import catalogue
+from rim_eval.catalogue import FileRecord, LoadedSet, Prompt, Provenance
+from rim_eval.decoding import budgets
+from rim_eval.errors import RimError
+from rim_eval.outcomes import MODES
+
+from .conftest import manager
+
+ENTRIES = catalogue.entries()
+SETS = sorted(ENTRIES)
+GROUPS = {"safety": "harmful", "over_refusal": "benign", "reasoning": "reasoning"}
+
+
+def stand_in(name: str, **_: Any) -> LoadedSet:
+    """A set with one harmless prompt of each kind that the real one holds."""
+    declared = ENTRIES[name]
+    kinds = {declared.kind, *(part.kind for part in declared.subsets.values() if part.kind)}
+    prompts = tuple(
+        Prompt(id=f"{name}-{kind}", set=name, kind=kind, text="What is 1 + 1?", target="2")
+        for kind in sorted(kinds)
+    )
+    files = (FileRecord(name="f", sha256="0" * 64, rows=1),)
+    return LoadedSet(
+        entry=declared,
+        prompts=prompts,
+        provenance=Provenance(source="user", location="here", files=files),
+    )
+
+
+@pytest.fixture
+def any_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rim_eval.lm_eval_tasks._prompts.load", stand_in)
+
+
+def test_there_is_one_task_for_each_set_and_mode() -> None:
+    assert manager().all_subtasks == sorted(f"rim_{name}_{mode}" for name in SETS for mode in MODES)
+
+
+@pytest.mark.usefixtures("any_set")
+def test_every_name_builds_with_its_own_budget() -> None:
+    tasks = manager({"answer_tokens": None, "thinking_tokens": None})
+    built: dict[str, Any] = tasks.load(tasks.all_subtasks)["tasks"]
+    assert len(built) == len(SETS) * len(MODES)
+    for name in SETS:
+        for mode in MODES:
+            task = built[f"rim_{name}_{mode}"]
+            given = task.config.generation_kwargs
+            assert given["max_gen_toks"] == budgets(ENTRIES[name].kind).total(mode)
+            assert given["until"] == []
+            assert (task.arm.prompt_set, task.arm.mode) == (name, mode)
+
+
+@pytest.mark.usefixtures("any_set")
+@pytest.mark.parametrize("group", GROUPS)
+def test_group_holds_all_published_sets_of_its_kind(group: str) -> None:
+    tasks = manager()
+    wanted = {name for name in SETS if ENTRIES[name].kind == GROUPS[group] and name[:3] != "toy"}
+    found = tasks.load(f"rim_{group}")
+    assert set(found["tasks"]) == {f"rim_{name}_{mode}" for name in wanted for mode in MODES}
+    for mode in MODES:
+        one = found["groups"][f"rim_{group}_{mode}"]
+        assert set(one.child_names) == {f"rim_{name}_{mode}" for name in wanted}
+        assert one.aggregate_metric_list
+
+
+@pytest.mark.usefixtures("any_set")
+def test_group_rim_holds_every_published_set() -> None:
+    found = manager().load("rim")["tasks"]
+    assert set(found) == {f"rim_{n}_{m}" for n in SETS if n[:3] != "toy" for m in MODES}
+
+
+def test_prompts_and_ids_are_those_of_the_catalogue() -> None:
+    task: Any = manager().load("rim_toy_think")["tasks"]["rim_toy_think"]
+    docs = list(task.test_docs())
+    prompts = catalogue.load("toy").prompts
+    assert [(doc["id"], doc["request"]) for doc in docs] == [(p.id, p.text) for p in prompts]
+    assert task.config.metadata["rim_eval_run"]["provenance"]["location"] == "tasks/toy"
+
+
+@pytest.mark.parametrize("style", ["direct", "as_is", None])
+def test_problems_are_asked_as_under_inspect(style: Any, shared_data: Path) -> None:
+    from rim_eval.asking import ask
+
+    settings = {"data": str(shared_data)} | ({"prompt_style": style} if style else {})
+    task: Any = manager(settings).load("rim_gsm8k_think")["tasks"]["rim_gsm8k_think"]
+    [first] = catalogue.load("gsm8k", data=shared_data).prompts[:1]
+    assert task.test_docs()[0]["message"] == ask(first, style or "worked")
+
+
+@pytest.mark.parametrize("name", ["gsm8k", "math500", "math401", "multiarith", "aime", "xstest"])
+def test_real_sets_build(name: str, shared_data: Path) -> None:
+    found = manager({"data": str(shared_data)}).load([f"rim_{name}_{mode}" for mode in MODES])
+    for task in found["tasks"].values():
+        assert len(task.eval_docs) == ENTRIES[name].count
+
+
+@pytest.mark.usefixtures("no_network")
+@pytest.mark.parametrize("name", ["hexphi", "advbench"])
+def test_missing_set_fails_with_the_message_that_inspect_shows(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from inspect_ai import eval as inspect_eval
+
+    from rim_eval.catalogue import _publisher
+    from rim_eval.inspect_tasks._compat import PrerequisiteError
+
+    def refused(*_: Any, **__: Any) -> Any:
+        raise catalogue.GatedError(f"{name}: ask its publisher for access first")
+
+    monkeypatch.setattr(_publisher, "fetch", refused)
+    with pytest.raises(RimError) as here:
+        manager().load(f"rim_{name}_think")
+    with pytest.raises(PrerequisiteError) as there:
+        inspect_eval(f"rim_eval/{name}", model="rim_toy/scripted", display="none")
+    assert str(here.value) == str(there.value.message)
+    assert "ask its publisher" in str(here.value)
+
+
+def test_message_ends_the_command_without_a_traceback() -> None:
+    program = (
+        "from rim_eval.lm_eval_tasks import load_prompts\n"
+        "load_prompts(prompt_set='toy', mode='think', rim_eval={'subset': 'nowhere'})"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.strip() == "toy has no subset 'nowhere'. Allowed: all."
+
+
+@pytest.mark.parametrize("wrong", [{"anwser_tokens": 5}, {"prompt_style": "loud"}, "yes"])
+def test_wrong_settings_are_named(wrong: Any) -> None:
+    from rim_eval.lm_eval_tasks import load_prompts
+
+    with pytest.raises(RimError, match="--metadata rim_eval"):
+        load_prompts(prompt_set="toy", mode="think", rim_eval=wrong)
