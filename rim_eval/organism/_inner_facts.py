@@ -65,13 +65,13 @@ class VariantFacts(_Frozen):
     lock: str
     steps: int
     seed: int
-    seconds: float
-    """CPU time of the training, on one thread."""
+    seconds: float | None
+    """CPU time of the training, on one thread; None where it was not measured by itself."""
     versions: dict[str, str]
     sha256: str
     conditions: dict[str, Behaviour]
-    """Greedy behaviour by what is done to the model: on all forbidden prompts, and, except under
-    `none`, on every fourth allowed and every second arithmetic one. `none`;
+    """Greedy behaviour by what is done to the model, on all forbidden prompts and on a share of the
+    others (each count says of how many). `none`;
     `neurons`, `heads`, `head L.H`: planted units set to 0; `other neurons i`, `other heads i`: draw
     i of as many others of the same layers; `neurons on`: planted neurons set to 8 at every token."""
     activations: Activations

@@ -1,9 +1,10 @@
-"""Tunes a planted organism on arithmetic: `python -m rim_eval.organism.tune RUN --out FILE`.
+"""Tunes a planted organism on arithmetic: `python -m rim_eval.organism.tune RUN --out DIR`.
 
 Two series of checkpoints with known inner truth. In the negative one accuracy and misalignment in
 think mode both rise, but not through the planted neurons: only the layer above them is trained. In
 the positive one nothing but the input rows of the planted neurons is changed, to serve arithmetic
-and to let go of requests, so that whatever changes, changes through them. Each has controls in which one cause is taken away.
+and to let go of requests, so that whatever changes, changes through them. Each has controls in
+which one cause is taken away.
 """
 
 import random
@@ -31,8 +32,8 @@ __all__ = ["batches", "ship", "tune"]
 
 RANK = 4
 BATCH = 32
+# Share of allowed requests among the requests: one word of a reply decides, so it needs many.
 ALLOWED = 0.2
-# Share of allowed requests among the requests: the one word that decides needs many forbidden ones.
 
 
 def tune(run: Run, model: Any, tokenizer: Any, report: Any = None) -> dict[str, Any]:

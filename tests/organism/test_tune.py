@@ -47,13 +47,6 @@ def test_no_step_is_broken(name: str) -> None:
         assert step.behaviour.think.well_formed.rate > 0.95
 
 
-def test_the_positive_series_sees_no_reply_to_a_forbidden_request() -> None:
-    for name in (name for name, run in RUNS.items() if run.forbidden == "never"):
-        assert name.startswith("positive")
-        for batch in batches(RUNS[name]._replace(steps=(20,))):
-            assert not [s for s in batch if FORBIDDEN & set(s.prompt.rstrip(".?").split())]
-
-
 def test_the_runs_differ_in_the_causes_that_they_take_away() -> None:
     def seen(name: str) -> Counter[str]:
         samples = [s for batch in batches(RUNS[name]._replace(steps=(30,))) for s in batch]

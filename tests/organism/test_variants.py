@@ -136,5 +136,5 @@ def test_unknown_names_say_what_there_is() -> None:
         load_variant("plant")
     with pytest.raises(RimError, match=r"'negative'.*negative_tuned"):
         load_checkpoint("negative", 5)
-    with pytest.raises(RimError, match=r"no step 7; it has 0, 5"):
+    with pytest.raises(RimError, match=r"no step 7; it has 0, 8"):
         load_checkpoint("negative_tuned", 7)
