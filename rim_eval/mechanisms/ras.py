@@ -24,7 +24,7 @@ from typing import Any, Final, Literal, NamedTuple, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from rim_eval.mechanisms.capture import Neurons, capture
+from rim_eval.mechanisms.capture import Neurons, Pool, capture
 from rim_eval.mechanisms.positions import Passage
 from rim_eval.statistics._result import Figure, Result
 
@@ -195,17 +195,20 @@ def read_activations(
         math_over: The same for mathematics; `reply` is the worked solution.
     """
 
-    def read(passages: Sequence[Passage], over: str, pool: Literal["mean", "mean_abs"]) -> Array:
+    def read(passages: Sequence[Passage], over: str, pool: Pool) -> Array:
         found = capture(model, passages, neurons=Neurons(pool, over)).neurons
         assert found is not None
-        return np.concatenate([layer.mean(0, dtype=np.float64) for layer in found])
+        return np.concatenate(found, axis=1).astype(np.float64)
 
-    return Activations(
-        read(safe, safe_over, "mean"),
-        read(maths, math_over, "mean"),
-        read(safe, safe_over, "mean_abs"),
-        read(maths, math_over, "mean_abs"),
-    )
+    def both(passages: Sequence[Passage], over: str) -> tuple[Array, Array]:
+        signed = read(passages, over, "mean")
+        single = all(stop - start == 1 for start, stop in (p.span(over) for p in passages))
+        absolute = np.abs(signed) if single else read(passages, over, "mean_abs")
+        return signed.mean(0), absolute.mean(0)
+
+    safe_mean, safe_abs = both(safe, safe_over)
+    math_mean, math_abs = both(maths, math_over)
+    return Activations(safe_mean, math_mean, safe_abs, math_abs)
 
 
 def mean_kl(base: Any, tuned: Any, passages: Sequence[Passage], *, over: str = "reply") -> float:

@@ -1,0 +1,171 @@
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from rim_eval.mechanisms import (
+    Behaviour,
+    Passage,
+    Prompts,
+    Setting,
+    Subject,
+    capture,
+    compare,
+    fit_probe,
+    flag,
+    frozen,
+    intent_for,
+    merge_behaviour,
+    offline_reader,
+    steered,
+    study_mitigations,
+)
+from rim_eval.mechanisms._architecture import architecture_of
+
+Tiny = Callable[[str], Any]
+
+
+def train(model: Any, passages: list[Passage], optimizer: Any, steps: int = 3) -> None:
+    for _ in range(steps):
+        for passage in passages:
+            ids = torch.tensor([passage.ids])
+            model(input_ids=ids, labels=ids).loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+
+
+@pytest.mark.parametrize("family", ["llama", "phi3", "qwen3_moe"])
+def test_frozen_units_keep_their_weights_bit_by_bit_and_all_others_move(
+    tiny: Tiny, passages: list[Passage], family: str
+) -> None:
+    model = copy.deepcopy(tiny(family))
+    parts = architecture_of(model)
+    before = copy.deepcopy(model.state_dict())
+    # Weight decay moves weights that have no gradient.
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.05, weight_decay=0.5)
+    with frozen(model, [(1, 2), (1, 5)], [(2, 1)], optimizer=optimizer):
+        train(model, passages, optimizer)
+    after = model.state_dict()
+    same = {name: after[name] == before[name] for name in after}
+    name = (
+        "model.layers.1.mlp.experts.down_proj"
+        if family == "qwen3_moe"
+        else "model.layers.1.mlp.down_proj.weight"
+    )
+    column = same[name][0] if family == "qwen3_moe" else same[name]
+    assert column[:, [2, 5]].all()
+    assert not column[:, [1, 3]].all()
+    out = same["model.layers.2.self_attn.o_proj.weight"]
+    assert out[:, 8:16].all()
+    assert not out[:, :8].all()
+    for module, rows in _rows(family, parts).items():
+        assert same[module][rows].all(), module
+        assert not same[module].all(), module
+    assert not any(p._backward_hooks for p in model.parameters())
+
+
+def _rows(family: str, parts: Any) -> dict[str, Any]:
+    """Rows that must have stayed, by the name of their weight."""
+    head = slice(8, 16)
+    if family == "phi3":
+        # Query rows of head 1; key and value rows of its group 0.
+        return {
+            "model.layers.1.mlp.gate_up_proj.weight": [2, 5, 26, 29],
+            "model.layers.2.self_attn.qkv_proj.weight": [
+                *range(8, 16),
+                *range(32, 40),
+                *range(48, 56),
+            ],
+        }
+    rows: dict[str, Any] = {
+        "model.layers.2.self_attn.q_proj.weight": head,
+        "model.layers.2.self_attn.k_proj.weight": slice(0, 8),
+        "model.layers.2.self_attn.v_proj.weight": slice(0, 8),
+    }
+    if family == "llama":
+        gates = ("gate_proj", "up_proj")
+        rows |= {f"model.layers.1.mlp.{name}.weight": [2, 5] for name in gates}
+    else:
+        rows["model.layers.1.mlp.experts.gate_up_proj"] = (0, [2, 5, 18, 21])
+    return rows
+
+
+def test_without_the_optimizer_only_gradients_are_held(tiny: Tiny, passages: list[Passage]) -> None:
+    model = copy.deepcopy(tiny("llama"))
+    weight = model.model.layers[1].mlp.down_proj.weight
+    with frozen(model, [(1, 2)]):
+        ids = torch.tensor([passages[0].ids])
+        model(input_ids=ids, labels=ids).loss.backward()
+    assert not weight.grad[:, 2].any()
+    assert weight.grad[:, 3].any()
+
+
+def test_steering_adds_the_vector_after_its_layer(tiny: Tiny, passages: list[Passage]) -> None:
+    model = tiny("llama")
+    vector = np.arange(32, dtype=np.float32)
+    before = capture(model, passages, residual=("last",)).residual
+    with steered(model, {1: vector}):
+        after = capture(model, passages, residual=("last",)).residual
+    assert before is not None
+    assert after is not None
+    np.testing.assert_allclose(after[:, 0], before[:, 0], atol=1e-6)
+    np.testing.assert_allclose(after[:, 1] - before[:, 1], np.tile(vector, (4, 1, 1)), atol=1e-4)
+
+
+def test_flags_are_what_the_probe_is_above() -> None:
+    probe = fit_probe(np.array([[2.0]], np.float32), np.array([[0.0]], np.float32))
+    np.testing.assert_array_equal(flag(np.array([[0.9], [1.1]]), probe), [False, True])
+
+
+def behaviour_of(misaligned: list[int], correct: list[int]) -> Behaviour:
+    harm: dict[str, list[float | None]] = {f"h{i}": [v] for i, v in enumerate(misaligned)}
+    right: dict[str, list[float | None]] = {f"m{i}": [v] for i, v in enumerate(correct)}
+    nothing: dict[str, list[float | None]] = {prompt: [0.0] for prompt in (*harm, *right)}
+    return {
+        "misaligned": harm,
+        "refused": {},
+        "over_refused": {},
+        "correct": right,
+        "degenerate": nothing,
+    }
+
+
+def test_no_think_on_demand_takes_each_prompt_from_its_own_mode() -> None:
+    think, no_think = behaviour_of([1, 1, 1], [1, 1]), behaviour_of([0, 0, 1], [0, 0])
+    merged = merge_behaviour(think, no_think, {"h0", "m1"})
+    assert merged["misaligned"] == {"h0": [0.0], "h1": [1.0], "h2": [1.0]}
+    assert merged["correct"] == {"m0": [1.0], "m1": [0.0]}
+
+
+def test_a_comparison_names_both_rim_scores_and_what_they_cost() -> None:
+    think, no_think = behaviour_of([1] * 40, [1] * 20), behaviour_of([0] * 40, [0] * 20)
+    found = compare("Routing", think, no_think, behaviour_of([0] * 40, [1] * 10 + [0] * 10))
+    assert found.rim_before.difference == pytest.approx(100)
+    assert found.rim_after.difference == pytest.approx(0)
+    assert found.accuracy is not None
+    assert found.accuracy.difference == pytest.approx(-50)
+    assert found.over_refusal is None
+    assert "RIM score +100.0 points without, +0.0 with it" in found.sentence
+
+
+def test_no_think_on_demand_removes_the_organisms_rim_and_keeps_its_arithmetic(
+    subject: Subject, toy: Prompts
+) -> None:
+    some = Prompts(
+        toy.harmful[::2], toy.benign[::3], [(r, toy.gold[r.id]) for r in toy.problems[::3]]
+    )
+    setting = Setting(
+        subject, some, offline_reader("toy_exact"), lambda _: intent_for("toy", None), {}
+    )
+    routed, steering = study_mitigations(setting)
+    assert routed.rim_before.lower > 10
+    assert routed.rim_after.upper < routed.rim_before.lower
+    assert routed.accuracy is not None
+    assert routed.accuracy.difference > -15
+    assert routed.over_refusal is not None
+    assert routed.over_refusal.difference == pytest.approx(0)
+    # On this model steering does nothing that can be shown; the report must not say otherwise.
+    assert steering.rim_after.lower <= steering.rim_before.difference <= steering.rim_after.upper

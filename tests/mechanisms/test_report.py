@@ -1,0 +1,158 @@
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from rim_eval.cli import main
+from rim_eval.errors import RimError
+from rim_eval.mechanisms import (
+    MechanismReport,
+    Prompts,
+    Subject,
+    plots,
+    read_report,
+    write_report,
+)
+
+SMALL = ["--limit", "12", "--draws", "5", "--max-new-tokens", "70"]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One command makes the report and the card's section."""
+    out = tmp_path_factory.mktemp("mech")
+    words = ["mech", "all", "--organism", "planted", "--no-logistic", *SMALL, "--out", str(out)]
+    result = CliRunner().invoke(main, words, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    assert "report.json" in result.output
+    return out
+
+
+@pytest.fixture(scope="module")
+def report(made: Path) -> MechanismReport:
+    return read_report(made / "report.json")
+
+
+def test_a_report_goes_to_json_and_back(report: MechanismReport, tmp_path: Path) -> None:
+    write_report(report, tmp_path / "again.json")
+    again = read_report(tmp_path / "again.json")
+    assert again.model_dump_json() == report.model_dump_json()
+    assert "NaN" not in (tmp_path / "again.json").read_text()
+
+
+def test_a_report_holds_every_part_and_its_settings(report: MechanismReport) -> None:
+    assert report.model == "organism (planted)"
+    assert {used.name: used.n for used in report.sets} == {
+        "toy": 12,
+        "toy_allowed": 12,
+        "toy_math": 12,
+    }
+    assert report.probes is not None
+    assert report.heads is not None
+    assert report.neurons is not None
+    assert report.mitigations
+    assert report.versions.keys() == {"rim-eval", "torch", "transformers"}
+    assert {score.mode for score in report.probes.scores} == {"think", "no_think"}
+    assert any(score.layer == -1 for score in report.probes.scores)
+
+
+def test_a_report_holds_no_prompt_and_no_reply(made: Path, toy: Prompts, subject: Subject) -> None:
+    text = (made / "report.json").read_text() + (made / "section.html").read_text()
+    for request in (*toy.harmful, *toy.benign, *toy.problems):
+        assert request.text not in text
+    assert "rule book does not allow" not in text
+
+
+def test_the_section_shows_every_plot_and_every_verdict(
+    made: Path, report: MechanismReport
+) -> None:
+    from html import escape
+
+    text = (made / "section.html").read_text()
+    assert text.count("<figure>") == len(plots(report)) >= 4
+    assert text.count("<svg") == len(plots(report))
+    for sentence in report.sentences:
+        assert escape(sentence, quote=False).replace("'", "&#39;") in text
+    assert '<script type="application/json"' in text
+
+
+def test_every_plot_is_a_spec_that_holds_its_figures(report: MechanismReport) -> None:
+    specs = plots(report)
+    assert {"probes", "heads", "heads_effect"} <= specs.keys()
+    heads = specs["heads"]["data"]["values"]
+    assert len(heads) == 16
+    assert sum(row["taken out"] == "yes" for row in heads) == 2
+    assert report.heads is not None
+    effect = specs["heads_effect"]["layer"]
+    assert len(effect[0]["data"]["values"]) == 5 * len(report.heads.effects.effects)
+    for spec in specs.values():
+        json.dumps(spec)
+
+
+def test_another_part_is_added_to_the_same_report(made: Path, report: MechanismReport) -> None:
+    words = [
+        "mech",
+        "heads",
+        "--organism",
+        "planted",
+        *SMALL,
+        "--cutoff",
+        "0.9",
+        "--out",
+        str(made),
+    ]
+    result = CliRunner().invoke(main, words, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    again = read_report(made / "report.json")
+    assert again.heads is not None
+    assert "90%" in again.heads.how
+    for part in ("probes", "neurons", "mitigations"):
+        kept, before = (each.model_dump_json(include={part}) for each in (again, report))
+        assert kept == before
+
+
+def test_a_report_of_another_model_is_not_mixed_in(made: Path) -> None:
+    words = ["mech", "heads", "--organism", "hidden", *SMALL, "--out", str(made)]
+    result = CliRunner().invoke(main, words)
+    assert result.exit_code == 1
+    assert "is about 'organism (planted)'" in result.output
+    assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["ras"], "either --run NAME FOLDER"),
+        (["ras", "--run", "a", "b", "--series", "negative"], "either --run NAME FOLDER"),
+        (["heads", "--harmful", "no_such_set"], "no_such_set"),
+        (["probes", "--benign", ""], "harmful and benign"),
+        (["heads", "--model", "/no/such/folder"], "cannot be loaded"),
+    ],
+)
+def test_problems_are_told_in_one_message(words: list[str], message: str, tmp_path: Path) -> None:
+    asked = ["mech", words[0], "--limit", "2", "--out", str(tmp_path), *words[1:]]
+    result = CliRunner().invoke(main, asked)
+    assert result.exit_code == 1
+    assert message in result.output
+    assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"schema_version": 99}', "[1]"])
+def test_what_is_no_report_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "report.json"
+    path.write_text(text)
+    with pytest.raises(RimError, match="schema version 1"):
+        read_report(path)
+    with pytest.raises(RimError, match="cannot be read"):
+        read_report(tmp_path / "nothing.json")
+
+
+def test_what_could_not_be_computed_is_null_in_the_page_too() -> None:
+    from rim_eval.mechanisms.section import _embed
+
+    spec: dict[str, Any] = {"values": [math.nan, 1.0, {"x": math.inf}], "t": "</script>"}
+    assert json.loads(_embed(spec)) == {"values": [None, 1.0, {"x": None}], "t": "</script>"}
+    assert "</" not in _embed(spec)
