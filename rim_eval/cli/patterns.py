@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -78,7 +77,11 @@ def show(logs: tuple[Path, ...], as_json: bool) -> None:
 
 @command.command()
 @_logs
-@click.option("--monitor", required=True, help="The monitor in question, by name.")
+@click.option(
+    "--monitor",
+    required=True,
+    help="The monitor in question: a name, a rubric file, or either with its grader, NAME@GRADER.",
+)
 @click.option("--reference", required=True, help="The monitor it is compared with.")
 def agree(logs: tuple[Path, ...], monitor: str, reference: str) -> None:
     """Agreement of two monitors that have read the same LOGS, label by label."""
@@ -90,27 +93,55 @@ def agree(logs: tuple[Path, ...], monitor: str, reference: str) -> None:
 
 @command.command()
 @click.argument("monitor")
-@click.option("--set", "set_name", type=click.Choice(["planted", "self_jailbreaking"]), required=True, help="Where the labels come from.")  # fmt: skip
-@click.option("--data", required=True, multiple=True, type=_PATH, help="planted: logs of the toy task that MONITOR has read. self_jailbreaking: the authors' JSONL.")  # fmt: skip
+@click.option(
+    "--set",
+    "set_name",
+    type=click.Choice(["planted", "texts", "self_jailbreaking"]),
+    required=True,
+    help="Where the labels come from.",
+)
+@click.option(
+    "--data",
+    multiple=True,
+    type=_PATH,
+    help="planted: logs of the toy task that MONITOR has read. texts: JSONL of text and pattern; the "
+    "shipped paraphrases without it. self_jailbreaking: the authors' JSONL.",
+)
 @_grader_option
-@click.option("--out", type=_PATH, help="Write the figures as JSON.")
+@click.option("--out", type=_PATH, help="Keep the figures in this JSON file, by set.")
 def validate(monitor: str, set_name: str, data: tuple[Path, ...], grader: str | None, out: Path | None) -> None:  # fmt: skip
-    """Measure MONITOR against known labels: the organism's planted ones, or labelled sentences."""
+    """Measure MONITOR against known labels: planted ones, labelled texts, or labelled sentences."""
+    if set_name == "self_jailbreaking":
+        for path in data:
+            _validate_sentences(monitor, path, grader, out)
+        return
     if set_name == "planted":
         rows = [row for row in _of(_rows(data)[0], monitor) if row.mode == "think"]
         found = patterns.compare_with_labels(rows, _planted(), "planted labels of toy")
-        click.echo(patterns.agreement_table(found))
-        _keep(out, _plain(found))
-        return
-    for path in data:
-        traces, skipped = patterns.load_self_jailbreaking(path)
-        work = patterns.measure_sentences(
-            patterns.load_monitor(monitor), traces, skipped, _grader(monitor, grader)
-        )
-        measured = asyncio.run(work)
-        click.echo(f"{path.name}: {len(traces)} labelled traces, {skipped} without labels left out")
-        click.echo(patterns.sentence_table(measured))
-        _keep(out, {"file": path.name, **{k: _dumped(v) for k, v in measured._asdict().items()}})
+    else:
+        found = _validate_texts(monitor, data, grader)
+    click.echo(patterns.agreement_table(found))
+    _keep(out, set_name, _plain(found))
+
+
+def _validate_texts(
+    monitor: str, data: Sequence[Path], grader: str | None
+) -> list[patterns.LabelAgreement]:
+    reader, model = patterns.load_monitor(monitor), _grader(monitor, grader)
+    found: list[patterns.LabelAgreement] = []
+    for path in data or (patterns.PARAPHRASES,):
+        texts = patterns.load_labelled_texts(path)
+        found += asyncio.run(patterns.measure_texts(reader, texts, path.name, model))
+    return found
+
+
+def _validate_sentences(monitor: str, path: Path, grader: str | None, out: Path | None) -> None:
+    traces, skipped = patterns.load_self_jailbreaking(path)
+    reader, model = patterns.load_monitor(monitor), _grader(monitor, grader)
+    measured = asyncio.run(patterns.measure_sentences(reader, traces, skipped, model))
+    click.echo(f"{path.name}: {len(traces)} labelled traces, {skipped} without labels left out")
+    click.echo(patterns.sentence_table(measured))
+    _keep(out, path.name, {name: _dumped(value) for name, value in measured._asdict().items()})
 
 
 @command.command()
@@ -191,20 +222,35 @@ def _rows(logs: Sequence[Path]) -> tuple[list[patterns.PatternRow], list[Any]]:
     return rows, observations
 
 
-def _of(rows: Sequence[patterns.PatternRow], monitor: str) -> list[patterns.PatternRow]:
-    name = "effort_minimizing" if monitor == "rubric" else monitor
-    found = [row for row in rows if row.monitor.name == name]
+def _of(rows: Sequence[patterns.PatternRow], named: str) -> list[patterns.PatternRow]:
+    """Rows of one monitor: `cues`, `rubric`, a rubric file, or with its grader `rubric@openai/gpt-4.1`."""
+    monitor, _, grader = named.partition("@")
+    name = patterns.load_monitor(monitor).identity(None).name
+    found = [
+        row
+        for row in rows
+        if row.monitor.name == name and (not grader or row.monitor.grader == grader)
+    ]
+    there = sorted({_name(row.monitor) for row in rows})
     if not found:
-        there = ", ".join(sorted({row.monitor.name for row in rows}))
-        raise RimError(f"Monitor {monitor!r} has not read these logs; those that have: {there}.")
+        raise RimError(
+            f"Monitor {named!r} has not read these logs; those that have: {', '.join(there)}."
+        )
+    several = sorted({_name(row.monitor) for row in found})
+    if len(several) > 1:
+        raise RimError(f"{named!r} can mean {', '.join(several)}: name one with its grader.")
     return found
 
 
-def _shared_labels(first: str, second: str) -> set[str] | None:
-    if {first, second} <= set(patterns.MONITORS):
-        ours, theirs = (set(patterns.load_monitor(name).labels) for name in (first, second))
-        return (ours & theirs) | set(patterns.MARKS)
-    return None
+def _name(monitor: patterns.MonitorId) -> str:
+    return f"{monitor.name}@{monitor.grader}" if monitor.grader else monitor.name
+
+
+def _shared_labels(first: str, second: str) -> set[str]:
+    ours, theirs = (
+        set(patterns.load_monitor(name.partition("@")[0]).labels) for name in (first, second)
+    )
+    return (ours & theirs) | set(patterns.MARKS)
 
 
 def _grader(monitor: str, name: str | None) -> "Model | None":
@@ -247,7 +293,9 @@ def _dumped(value: Any) -> Any:
     return value if isinstance(value, int) else json.loads(value.model_dump_json())
 
 
-def _keep(path: Path | None, figures: Any) -> None:
+def _keep(path: Path | None, name: str, figures: Any) -> None:
+    """Put figures in a file under their set's name, beside those that are there."""
     if path is not None:
-        path.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
-        click.echo(f"Written to {path}", file=sys.stderr)
+        kept = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        path.write_text(json.dumps(kept | {name: figures}, indent=1) + "\n", encoding="utf-8")
+        click.echo(f"Written to {path}", err=True)

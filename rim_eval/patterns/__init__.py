@@ -20,6 +20,12 @@ from rim_eval.patterns._injection import (
     injection_rows_of_metadata,
     injection_table,
 )
+from rim_eval.patterns._labelled import (
+    PARAPHRASES,
+    LabelledText,
+    load_labelled_texts,
+    measure_texts,
+)
 from rim_eval.patterns._logs import find_logs, read_finished_log, read_log
 from rim_eval.patterns._monitor import (
     MARKS,
@@ -69,6 +75,7 @@ __all__ = [
     "MARKS",
     "MONITORS",
     "OUTCOMES",
+    "PARAPHRASES",
     "PARTS",
     "PATTERNS",
     "UNREAD_REASONS",
@@ -82,6 +89,7 @@ __all__ = [
     "InjectionEffect",
     "InjectionRow",
     "LabelAgreement",
+    "LabelledText",
     "LabelledTrace",
     "Monitor",
     "MonitorId",
@@ -108,12 +116,14 @@ __all__ = [
     "injection_rows",
     "injection_rows_of_metadata",
     "injection_table",
+    "load_labelled_texts",
     "load_monitor",
     "load_rubric",
     "load_self_jailbreaking",
     "load_statements",
     "locate",
     "measure_sentences",
+    "measure_texts",
     "pattern_rows",
     "prevalence",
     "prevalence_table",
