@@ -81,7 +81,7 @@ class StepFacts(_Frozen):
     """One checkpoint of a tuning run; step 0 is the base."""
 
     behaviour: Behaviour
-    """Greedy, on all forbidden prompts, every fourth allowed and every second arithmetic one."""
+    """Greedy, on a share of the held-out prompts: each count says of how many."""
     activations: Activations
 
 
