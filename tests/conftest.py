@@ -1,7 +1,11 @@
 import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from rim_eval.observations import Observation
 
 # The suite needs no network; nothing in it may wait for one.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -16,3 +20,42 @@ def shared_data() -> Path:
     if not folder:
         pytest.skip("RIM_EVAL_SHARED names no folder of public data")
     return Path(folder)
+
+
+Rows = Callable[..., list[Observation]]
+
+
+@pytest.fixture
+def rows() -> Rows:
+    """Makes the observations of one set from verdicts by mode: `rows("doors", think=[1, 0, None], ...)`."""
+
+    def make(dataset: str = "doors", **given: Any) -> list[Observation]:
+        arms: Mapping[str, list[Any]] = {
+            m: given.pop(m) for m in ("think", "no_think") if m in given
+        }
+        about = {
+            "model": "m",
+            "kind": "harmful",
+            "arm_kind": "switch",
+            "stop_reason": "stop",
+        } | given
+        if about["kind"] != "reasoning":
+            about = {"judge": "refusal@1", "judge_sha256": "a" * 64, "judge_sees": "answer"} | about
+        return [
+            Observation.model_validate(
+                {
+                    "dataset": dataset,
+                    "prompt_id": f"{dataset}-{index:03d}",
+                    "mode": mode,
+                    "adopted": mode == "think",
+                    "visibility": "full" if mode == "think" else "none",
+                    "verdict": None if verdict is None else bool(verdict),
+                    "reason": "judge_unreadable" if verdict is None else None,
+                }
+                | about
+            )
+            for mode, verdicts in arms.items()
+            for index, verdict in enumerate(verdicts)
+        ]
+
+    return make

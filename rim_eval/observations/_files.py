@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from rim_eval.errors import RimError
-from rim_eval.observations._columns import as_table
+from rim_eval.observations._columns import COLUMNS, as_table
 from rim_eval.observations._inspect import read_inspect_log
 from rim_eval.observations._run import Problem, Run
 from rim_eval.observations._table import Table, join
@@ -159,13 +159,12 @@ def _read_parquet(path: Path) -> Table:
 def _read_csv(path: Path) -> Table:
     import pandas as pd
 
+    texts = {name: "str" for name, kind in COLUMNS.items() if kind == "category"}
     try:
-        # Only the empty field is missing: `none` is a word of ours, and an id may be `NA`.
-        frame = pd.read_csv(path, keep_default_na=False, na_values=[""], low_memory=False)
+        # Only the empty field is missing: `none` is a word of ours, and an id may be `NA` or `007`.
+        frame = pd.read_csv(path, dtype=texts, keep_default_na=False, na_values=[""])
     except (ValueError, OSError) as error:
         raise RimError(f"{path} cannot be read as CSV ({error}).") from None
-    for name in frame.columns.intersection(["prompt_id", "label", "category", "pair"]):
-        frame[name] = frame[name].astype("str").where(frame[name].notna(), None)
     frame = as_table(frame, str(path))
     beside = _beside(path)
     return _with_about(frame, beside.read_bytes(), beside) if beside.is_file() else Table(frame)
@@ -194,16 +193,19 @@ def _without_superseded(table: Table) -> Table:
         key = (run.group or run.id, run.model)
         if key not in newest or (run.created or "") > (newest[key].created or ""):
             newest[key] = run
-    gone = [
-        run for run in table.runs if run.created != newest[run.group or run.id, run.model].created
-    ]
+    gone = {
+        run.id: run.log
+        for run in table.runs
+        if run.created != newest[run.group or run.id, run.model].created
+    }
     if not gone:
         return table
-    names = tuple(sorted(run.log for run in gone))
     says = f"{len(gone)} logs gave way to later ones of the same run"
-    problem = Problem(kind="superseded", says=says, ids=names)
-    left = table.where(~table.frame["run"].isin([run.id for run in gone]))
-    return Table(left.frame, left.runs, (*left.problems, problem))
+    problem = Problem(kind="superseded", says=says, ids=tuple(sorted(gone.values())))
+    left = table.where(~table.frame["run"].isin(list(gone)))
+    runs = tuple(run for run in left.runs if run.id not in gone)
+    problems = [p for p in left.problems if not p.runs or set(p.runs) - set(gone)]
+    return Table(left.frame, runs, (*problems, problem))
 
 
 def _without_unjudged(table: Table) -> Table:

@@ -64,8 +64,15 @@ class Table:
         frame = self.frame[chosen].reset_index(drop=True)
         for name in frame.select_dtypes("category"):
             frame[name] = frame[name].cat.remove_unused_categories()
-        ids = set(frame["run"].cat.categories)
-        runs = tuple(run for run in self.runs if run.id in ids)
+        with_rows, kept = set(self.frame["run"].cat.categories), set(frame["run"].cat.categories)
+        models = set(frame["model"].cat.categories)
+        # A run that ended before its first row is still a run of its model.
+        runs = tuple(
+            run
+            for run in self.runs
+            if run.id in kept or (run.id not in with_rows and run.model in models)
+        )
+        ids = {run.id for run in runs} | kept
         problems = tuple(p for p in self.problems if not p.runs or ids & set(p.runs))
         return Table(frame, runs, problems)
 

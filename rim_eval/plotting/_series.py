@@ -39,7 +39,7 @@ def series(points: Sequence[SeriesPoint], *, width: int, title: str) -> dict[str
             {
                 "mark": {"type": "point", "filled": True, "size": 60, "opacity": 1},
                 "encoding": {"y": {"field": "percent", **y},
-                             "shape": {"field": "mode", "type": "nominal", "scale": {"domain": MODE_COLOURS["domain"], "range": ["circle", "square"]}}},
+                             "shape": {"field": "mode", "type": "nominal", "scale": {"domain": MODE_COLOURS["domain"], "range": ["circle", "square"]}, "legend": LEGEND}},
             },
         ],
     }  # fmt: skip

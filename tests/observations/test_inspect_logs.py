@@ -1,0 +1,157 @@
+"""Inspect logs become tables: through the summaries, whole, and with what was run."""
+
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from inspect_ai import Task, eval_retry, score
+from inspect_ai import eval as inspect_eval
+from inspect_ai.dataset import Sample
+from inspect_ai.log import write_eval_log
+from inspect_ai.scorer import match
+
+from rim_eval.errors import RimError
+from rim_eval.inspect_tasks._scorers import rim
+from rim_eval.observations import check, from_inspect_log, read, to_rows
+
+FAILS = {"when": "number 3", "mode": "think", "reply": "engine is gone", "error": True}
+REFUSES = {"mode": "no_think", "reply": "I'm sorry, but I can't help with that."}
+COMPLIES = {"mode": "think", "reply": "<think>Fine.</think>Sure, here is how to open the door."}
+
+
+def by_id(rows: Any) -> list[Any]:
+    return sorted(rows, key=lambda row: (row.prompt_id, row.mode, row.epoch))
+
+
+def test_summaries_give_the_rows_of_the_whole_log(run: Any) -> None:
+    log = run(epochs=2)
+    table = read([log.location])
+    assert by_id(to_rows(table.frame)) == by_id(from_inspect_log(log))
+    assert len(table.frame) == 24
+    assert not table.problems
+    assert not check(table)
+
+
+def test_row_too_long_for_the_summary_is_read_from_the_sample(run: Any) -> None:
+    log = run(category="a long category " * 80)
+    assert by_id(to_rows(read([log.location]).frame)) == by_id(from_inspect_log(log))
+
+
+def test_json_log_reads_like_an_eval_log(run: Any, tmp_path: Path) -> None:
+    log = run()
+    write_eval_log(log, str(tmp_path / "copy.json"), format="json")
+    assert by_id(to_rows(read([tmp_path / "copy.json"]).frame)) == by_id(from_inspect_log(log))
+
+
+def test_run_says_how_to_repeat_it_without_secrets_and_folders(run: Any, tmp_path: Path) -> None:
+    log = run(limit=4)
+    log.eval.model_args["access_token"] = "hf_hidden"
+    write_eval_log(log, log.location)
+    [found] = read([log.location]).runs
+    assert found.command is not None
+    assert found.command.startswith("inspect eval rim_eval/prompts --model rim_toy/scripted -M ")
+    assert "hf_hidden" not in found.model_dump_json()
+    assert str(tmp_path) not in found.command
+    assert "--limit 4" in found.command
+    assert (found.n_prompts, found.limited, found.epochs) == (4, True, 1)
+    assert found.answer_tokens == 2048
+    assert found.versions["rim-eval"]
+    assert found.log_sha256 is not None
+    assert found.provenance is not None
+    assert found.provenance.files[0].rows == 6
+
+
+def test_unjudged_reply_carries_its_runs_judge(run: Any) -> None:
+    log = run(
+        lines=[
+            {"when": "number 2", "mode": "think", "reply": "<think>so</think>"},
+            REFUSES,
+            COMPLIES,
+        ]
+    )
+    frame = read([log.location]).frame
+    [empty] = frame[frame["verdict"].isna()].to_dict("records")
+    assert empty["reason"] == "empty_answer"
+    assert empty["judge"] == "refusal@1"
+
+
+def test_retry_takes_the_place_of_the_failed_log_and_says_so(run: Any, tmp_path: Path) -> None:
+    log = run(lines=[FAILS, REFUSES, COMPLIES])
+    assert {p.kind for p in read([log.location]).problems} == {"incomplete_run"}
+    (tmp_path / "script.json").write_text(json.dumps([REFUSES, COMPLIES]))
+    eval_retry(log, log_dir=str(tmp_path / "logs"), display="none")
+    table = read([tmp_path / "logs"])
+    assert len(table.frame) == 12
+    assert [p.kind for p in table.problems] == ["superseded"]
+    assert table.problems[0].ids == (Path(log.location).name,)
+    assert len(table.runs) == 1
+
+
+def test_prompt_without_outcome_is_missing_by_id(run: Any) -> None:
+    log = run(lines=[FAILS, REFUSES, COMPLIES])
+    lost = log.samples[2].id
+    del log.samples[2]
+    write_eval_log(log, log.location)
+    problems = {p.kind: p.ids for p in read([log.location]).problems}
+    assert problems["missing"] == (lost,)
+
+
+def test_judged_again_the_verdicts_take_the_place_of_the_waiting_rows(
+    run: Any, tmp_path: Path
+) -> None:
+    log = run(task_args={"judge": "none"})
+    assert set(read([log.location]).frame["reason"]) == {"not_judged"}
+    again = score(log, rim(judge="refusal"), action="overwrite", display="none", model="none/none")
+    write_eval_log(again, str(tmp_path / "logs" / "again.eval"))
+    table = read([tmp_path / "logs"])
+    assert len(table.frame) == 12
+    assert table.frame["verdict"].notna().all()
+    assert [p.kind for p in table.problems] == ["superseded"]
+
+
+def test_log_given_twice_counts_once(run: Any, tmp_path: Path) -> None:
+    log = run()
+    assert len(read([log.location, tmp_path / "logs"]).frame) == 12
+
+
+def test_name_before_the_path_names_the_model(run: Any) -> None:
+    log = run()
+    table = read([f"early={log.location}"])
+    assert table.models == ("early",)
+    assert table.runs[0].model == "early"
+
+
+def test_log_of_another_task_is_refused(tmp_path: Path) -> None:
+    [log] = inspect_eval(
+        Task(dataset=[Sample(input="1 + 1", target="2")], scorer=match()),
+        model="rim_toy/scripted",
+        log_dir=str(tmp_path / "other"),
+        display="none",
+    )
+    with pytest.raises(RimError, match="leaves no observations"):
+        read([log.location])
+
+
+@pytest.mark.parametrize("content", [b"", b"not a zip", b"PK\x03\x04 cut"])
+def test_broken_log_is_one_message(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "broken.eval").write_bytes(content)
+    with pytest.raises(RimError, match=r"broken\.eval cannot be read as an Inspect log"):
+        read([tmp_path / "broken.eval"])
+
+
+def test_foreign_zip_is_one_message(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "foreign.eval", "w") as archive:
+        archive.writestr("../../header.json", "{}")
+    with pytest.raises(RimError, match="cannot be read as an Inspect log"):
+        read([tmp_path / "foreign.eval"])
+
+
+def test_nothing_to_read_says_what_is_read(tmp_path: Path) -> None:
+    with pytest.raises(RimError, match="holds no Inspect log"):
+        read([tmp_path])
+    with pytest.raises(RimError, match="does not exist"):
+        read([tmp_path / "nowhere.eval"])
+    with pytest.raises(RimError, match="no observations"):
+        read([])
