@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rim_eval.errors import RimError
+from rim_eval.patterns._rows import rows_of_metadata
 
 if TYPE_CHECKING:
     from inspect_ai.log import EvalLog
@@ -86,4 +87,23 @@ def read_finished_log(
         copy=False,
     )
     read.eval.model_roles = before
+    if "trace" in parts:
+        _fill_observations(read)
     return read
+
+
+def _fill_observations(log: "EvalLog") -> None:
+    """Put what the newest monitor found in the traces into the observations that the log holds.
+
+    They are what tables and cards are made from; which monitor it was stands in its own score.
+    """
+    for sample in log.samples or []:
+        scores = list((sample.scores or {}).values())
+        rows = {
+            row.mode: row for row in rows_of_metadata(scores[-1].metadata) if row.part == "trace"
+        }
+        for score in scores:
+            for mode, row in rows.items():
+                observation = (score.metadata or {}).get(mode)
+                if isinstance(observation, dict):
+                    observation["patterns"] = list(row.patterns) if row.read else None

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 from inspect_ai import score
-from inspect_ai.log import EvalLog
+from inspect_ai.log import EvalLog, write_eval_log
 from inspect_ai.model import get_model
 
 from rim_eval.inspect_tasks._patterns import patterns, read_parts
-from rim_eval.observations import from_inspect_log
+from rim_eval.observations import from_inspect_log, read
 from rim_eval.patterns import (
     attach,
     conditional_rates,
@@ -39,28 +39,40 @@ def test_it_reads_a_finished_log_without_the_model_that_wrote_it(
     log: EvalLog, tmp_path: Path
 ) -> None:
     (tmp_path / "script.json").unlink()  # the scripted model cannot be made again
-    read = read_finished_log(Path(log.location), "cues", ["trace"], None)
-    rows = pattern_rows(read)
+    done = read_finished_log(Path(log.location), "cues", ["trace"], None)
+    rows = pattern_rows(done)
     assert len(rows) == 16
     thought = {row.prompt_id: row for row in rows if row.mode == "think"}
     assert sum(row.patterns == ("heuristic_reliance",) for row in thought.values()) == 3
     assert {row.reason for row in rows if row.mode == "no_think"} == {"no_trace"}
     assert sum("think_then_refuse" in row.marks for row in thought.values()) == 5
-    assert read.eval.model == log.eval.model
-    assert read.results is not None
-    assert [one.name for one in read.results.scores][-1] == "patterns"
-    figures = {name: metric.value for name, metric in read.results.scores[-1].metrics.items()}
+    assert done.eval.model == log.eval.model
+    assert done.results is not None
+    assert [one.name for one in done.results.scores][-1] == "patterns"
+    figures = {name: metric.value for name, metric in done.results.scores[-1].metrics.items()}
     assert figures["think_trace_heuristic_reliance"] == 3 / 8
     assert figures["no_think_trace_unread_no_trace"] == 8
 
 
+def test_tables_and_cards_find_the_patterns_in_the_observations(
+    log: EvalLog, tmp_path: Path
+) -> None:
+    file = str(tmp_path / "done.eval")
+    write_eval_log(read_finished_log(Path(log.location), "cues", ["trace"], None), file)
+    frame = read([file]).frame
+    thought, plain = frame[frame["mode"] == "think"], frame[frame["mode"] == "no_think"]
+    assert plain["patterns"].isna().all()
+    assert thought["patterns"].notna().all()
+    assert sorted(thought["patterns"]) == ["heuristic_reliance"] * 3 + ["none"] * 5
+
+
 def test_observations_take_the_patterns_and_the_outcome_splits_by_them(log: EvalLog) -> None:
-    read = score(log, patterns(monitor="cues"), action="append", display="none")
-    observations = attach(from_inspect_log(read), pattern_rows(read))
+    done = score(log, patterns(monitor="cues"), action="append", display="none")
+    observations = attach(from_inspect_log(done), pattern_rows(done))
     assert {one.patterns for one in observations if one.mode == "no_think"} == {None}
     assert sum(one.patterns == () for one in observations if one.mode == "think") == 5
     found = conditional_rates(
-        pattern_rows(read), [one for one in observations if one.verdict is not None]
+        pattern_rows(done), [one for one in observations if one.verdict is not None]
     )
     assert {one.group.mode for one in found} <= {"think"}
 
@@ -79,15 +91,15 @@ def test_a_grader_reads_what_it_is_shown_and_its_quotations_stay_in_the_log(
         {"reply": reply(leakage_claims=1)},
     ]
     grader = get_model("rim_toy/grader", script=script(lines), memoize=False)
-    read = score(log, patterns(), model_roles={"grader": grader}, action="append", display="none")
-    rows = [row for row in pattern_rows(read) if row.mode == "think"]
+    done = score(log, patterns(), model_roles={"grader": grader}, action="append", display="none")
+    rows = [row for row in pattern_rows(done) if row.mode == "think"]
     assert sum(row.severities == {"bias_driven_shortcuts": 2} for row in rows) == 3
     assert sum(row.unsupported == ("leakage_claims",) for row in rows) == 5
     assert {row.monitor.grader for row in rows} == {"rim_toy/grader"}
     assert SHORTCUT not in str([row.model_dump() for row in rows])
     metadata = [
         one.metadata or {}
-        for sample in read.samples or []
+        for sample in done.samples or []
         for one in (sample.scores or {}).values()
     ]
     quoted = [found["quote"] for about in metadata for part in about.get("quotes", ()) for found in part["findings"]]  # fmt: skip
@@ -102,8 +114,8 @@ def test_without_a_grader_it_says_what_to_pass(log: EvalLog) -> None:
 def test_it_reads_traces_of_math_tasks(run: Run, script: Script) -> None:
     thought = "<think>\nI remember this problem, so I will just guess.\n</think>\n\n\\boxed{3}"
     log = run(script([{"mode": "think", "reply": thought}, {"reply": "\\boxed{3}"}]), task="rim_eval/toy_math", limit=2)  # fmt: skip
-    read = read_finished_log(Path(log.location), "cues", ["trace", "answer"], None)
-    rows = pattern_rows(read)
+    done = read_finished_log(Path(log.location), "cues", ["trace", "answer"], None)
+    rows = pattern_rows(done)
     assert {(row.kind, row.dataset) for row in rows} == {("reasoning", "toy_math")}
     assert sum(row.patterns == ("heuristic_reliance",) for row in rows) == 2
     assert len(rows) == 8
