@@ -45,4 +45,5 @@ RUNS: Final[dict[str, Run]] = {
 """`negative_*`: only the layer above the planted neurons is trained, so they fire as before on the
 same text, and what rises does not rise through them. `positive_*`: nothing but the neurons' input
 rows is changed, by no forbidden reply, so what rises does so through them. The controls of each
-take one cause away: no compliance, no right answers; neurons held, other neurons trained."""
+take one cause away: no compliance, no right answers; neurons held (which succeeds in no-think and
+only in part in think mode), other neurons moved."""
