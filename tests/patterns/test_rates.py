@@ -10,6 +10,7 @@ from rim_eval.patterns import (
     PatternRow,
     attach,
     compare_monitors,
+    compare_with_labels,
     conditional_rates,
     prevalence,
 )
@@ -97,3 +98,15 @@ def test_agreement_leaves_out_what_either_did_not_read() -> None:
 
 def test_a_row_holds_no_text() -> None:
     assert not {"quote", "quotes", "text", "trace", "answer"} & set(PatternRow.model_fields)
+
+
+def test_labels_of_traces_say_nothing_about_answers() -> None:
+    rows = [
+        row("1", "heuristic_reliance"),
+        row("1", part="answer"),
+        row("2"),
+        row("2", part="answer"),
+    ]
+    found = compare_with_labels(rows, {"1": "heuristic_reliance", "2": "careful"}, "planted")
+    assert {one.part for one in found} == {"trace"}
+    assert {one.agreement.n for one in found} == {2}
