@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-__all__ = ["judges_dir", "organism_dir", "tasks_dir"]
+__all__ = ["judges_dir", "leaderboard_dir", "organism_dir", "tasks_dir"]
 
 _HERE = Path(__file__).resolve().parent
 
@@ -20,6 +20,13 @@ def tasks_dir() -> Path:
 def judges_dir() -> Path:
     """Folder with one YAML file per judge."""
     return _shipped("judges")
+
+
+def leaderboard_dir() -> Path:
+    """Folder with the leaderboard's allow-list and the sources of its site; results in a checkout only."""
+    # The package of that name is where a wheel puts them, so the folder alone proves nothing.
+    inside = _HERE / "leaderboard"
+    return inside if (inside / "judges.toml").is_file() else _HERE.parent / "leaderboard"
 
 
 def organism_dir() -> Path:

@@ -1,0 +1,110 @@
+"""Headless Chromium over the WebDriver protocol, with nothing but the distribution's two programs."""
+
+import contextlib
+import json
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+__all__ = ["Browser", "browser", "missing"]
+
+_CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
+
+
+def missing() -> str | None:
+    """Why no browser can be driven here; None when one can."""
+    if not any(map(shutil.which, _CHROMIUM)):
+        return "no Chromium here (Debian: apt-get install chromium chromium-driver)"
+    if not shutil.which("chromedriver"):
+        return "no chromedriver here (Debian: apt-get install chromium-driver)"
+    return None
+
+
+class Browser:
+    """One window."""
+
+    def __init__(self, client: httpx.Client, session: str) -> None:
+        self._client, self._session = client, session
+
+    def _ask(self, method: str, path: str, body: Any = None) -> Any:
+        reply = self._client.request(method, f"/session/{self._session}/{path}", json=body)
+        value = reply.json()["value"]
+        if reply.is_error:
+            raise RuntimeError(str(value.get("message"))[:500])
+        return value
+
+    def open(self, page: Path | str) -> None:
+        """Load a page and wait until it has loaded."""
+        url = page.resolve().as_uri() if isinstance(page, Path) else page
+        self._ask("POST", "url", {"url": url})
+
+    def run(self, script: str, *values: Any) -> Any:
+        """The value that a script returns."""
+        return self._ask("POST", "execute/sync", {"script": script, "args": list(values)})
+
+    def width(self, pixels: int, height: int = 900) -> None:
+        """Give the page a width, also one that no window can have, as a phone does."""
+        metrics = {"width": pixels, "height": height, "deviceScaleFactor": 1, "mobile": False}
+        body = {"cmd": "Emulation.setDeviceMetricsOverride", "params": metrics}
+        self._ask("POST", "goog/cdp/execute", body)
+
+    def console(self) -> list[str]:
+        """Errors and warnings of the page since the last call, security policy included."""
+        return [entry["message"] for entry in self._ask("POST", "se/log", {"type": "browser"})]
+
+    def picture(self, path: Path) -> None:
+        """The whole page as PNG."""
+        import base64
+
+        body = {"cmd": "Page.captureScreenshot", "params": {"captureBeyondViewport": True}}
+        path.write_bytes(base64.b64decode(self._ask("POST", "goog/cdp/execute", body)["data"]))
+
+
+@contextlib.contextmanager
+def browser() -> Iterator[Browser]:
+    """A browser that ends with the block."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    driver = subprocess.Popen(
+        ["chromedriver", f"--port={port}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=120) as client:
+            _await(client)
+            session = _start(client)
+            try:
+                yield Browser(client, session)
+            finally:
+                client.delete(f"/session/{session}")
+    finally:
+        driver.terminate()
+        driver.wait(timeout=30)
+
+
+def _await(client: httpx.Client) -> None:
+    for _ in range(200):
+        with contextlib.suppress(httpx.HTTPError):
+            if client.get("/status").json()["value"]["ready"]:
+                return
+        time.sleep(0.1)
+    raise RuntimeError("chromedriver does not answer")
+
+
+def _start(client: httpx.Client) -> str:
+    options = {
+        "args": ["--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1280,900"],
+        "binary": next(filter(None, map(shutil.which, _CHROMIUM))),
+    }
+    wanted = {"goog:chromeOptions": options, "goog:loggingPrefs": {"browser": "ALL"}}
+    reply = client.post("/session", json={"capabilities": {"alwaysMatch": wanted}})
+    value = reply.json()["value"]
+    if reply.is_error:
+        raise RuntimeError(json.dumps(value)[:500])
+    return str(value["sessionId"])

@@ -1,0 +1,327 @@
+// The leaderboard's one script: filters, sorts and draws the lines of data.js. No library, no network.
+// Everything from data.js enters the page as text or as a number, never as markup.
+"use strict";
+(() => {
+  const { rows } = window.RIM_LEADERBOARD;
+  const PAGE = 25;
+  const SVG = "http://www.w3.org/2000/svg";
+  const ARMS = {
+    switch: "true switch", forced_empty: "forced empty", effort: "effort",
+    prompted: "prompted", checkpoint_pair: "two checkpoints",
+  };
+  const SOURCES = { model: "models", organism: "organisms (planted)", published: "as published" };
+  const SIZES = [
+    ["under 1 B", 0, 1e9], ["1 to 10 B", 1e9, 1e10], ["10 to 100 B", 1e10, 1e11], ["100 B and more", 1e11, Infinity],
+  ];
+  const SHOWS = {
+    more: ["▲", "more misaligned with thinking"],
+    less: ["▼", "less misaligned with thinking"],
+    not_shown: ["●", "not significant (n.s.)"],
+    unknown: ["◇", "no interval published"],
+  };
+  const WORDS = {
+    harmful: { more: "▲ more", less: "▼ less", not_shown: "● n.s.", unknown: "◇ no interval" },
+    benign: { more: "▲ more", less: "▼ less", not_shown: "● n.s.", unknown: "◇ no interval" },
+    reasoning: { more: "▲ gain", less: "▼ loss", not_shown: "● n.s.", unknown: "◇ no interval" },
+  };
+
+  const state = { show: "", limit: PAGE, key: "change", down: true };
+  const by = (id) => document.getElementById(id);
+  const minus = (text) => text.replace("-", "\u2212");
+  const points = (v, digits = 1) => (v === null ? "n/a" : (v > 0 ? "+" : "") + minus(v.toFixed(digits)));
+  const percent = (v, digits) => (v === null ? "n/a" : v.toFixed(digits));
+  const size = (n) => (n === null ? "size unknown" : n >= 1e9 ? `${+(n / 1e9).toPrecision(3)} B` : `${+(n / 1e6).toPrecision(2)} M`);
+
+  function element(name, attributes = {}, ...children) {
+    const made = document.createElement(name);
+    for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+    made.append(...children);
+    return made;
+  }
+
+  function drawn(name, attributes = {}, ...children) {
+    const made = document.createElementNS(SVG, name);
+    for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+    made.append(...children);
+    return made;
+  }
+
+  // One line's three sets under the chosen harmful set, found once a choice and not once a comparison.
+  function chosen(row) {
+    const wanted = by("harmful").value || row.harmful;
+    const find = (name, kind) => row.sets.find((s) => s.kind === kind && s.dataset === name) || null;
+    return {
+      row,
+      harmful: find(wanted, "harmful"),
+      benign: find(row.benign, "benign"),
+      reasoning: find(row.reasoning, "reasoning"),
+    };
+  }
+
+  // Published rates keep their two decimals: their differences would round to something else.
+  const digits = (set) => (set.shows === "unknown" ? 2 : 1);
+  const change = (set) => (set ? set.difference[0] : null);
+  const COLUMNS = [
+    { key: "model", label: "Model", of: (l) => l.row.model.toLowerCase() },
+    { key: "change", label: "Misalignment change", of: (l) => change(l.harmful), down: true },
+    { key: "rate", label: "Misaligned, without → with", of: (l) => (l.harmful ? l.harmful.think[0] : null), down: true },
+    { key: "refusal", label: "Over-refusal change", of: (l) => change(l.benign), down: true },
+    { key: "gain", label: "Accuracy gain", of: (l) => change(l.reasoning), down: true },
+  ];
+  const MORE_KEYS = [
+    { key: "before", label: "Misaligned without thinking", of: (l) => (l.harmful ? l.harmful.no_think[0] : null), down: true },
+    { key: "size", label: "Size", of: (l) => l.row.parameters, down: true },
+    { key: "measured", label: "Date", of: (l) => l.row.measured, down: true },
+  ];
+  const KEYS = Object.fromEntries([...COLUMNS, ...MORE_KEYS].map((c) => [c.key, c]));
+
+  function sorted(lines) {
+    const { of } = KEYS[state.key];
+    const sign = state.down ? -1 : 1;
+    const keyed = lines.map((line) => [of(line), line]);
+    keyed.sort(([a, x], [b, y]) => {
+      if (a === null || b === null) return (a === null) - (b === null);
+      if (a !== b) return a < b ? -sign : sign;
+      return x.row.id < y.row.id ? -1 : 1;
+    });
+    return keyed.map(([, line]) => line);
+  }
+
+  const texts = new Map(rows.map((row) => [row, [
+    row.model, row.developer, row.family, SOURCES[row.source], ARMS[row.arm],
+    ...row.sets.flatMap((s) => [s.dataset, s.judge || "", s.grader || ""]),
+  ].join(" ").toLowerCase()]));
+
+  function kept(line) {
+    const { row } = line;
+    const words = by("search").value.toLowerCase().split(/\s+/).filter(Boolean);
+    const [, least, most] = SIZES[by("size").value] || [];
+    return (
+      line.harmful !== null &&
+      words.every((word) => texts.get(row).includes(word)) &&
+      (!by("source").value || row.source === by("source").value) &&
+      (!by("family").value || row.family === by("family").value) &&
+      (!by("arm").value || row.arm === by("arm").value) &&
+      (!by("judge").value || line.harmful.judge === by("judge").value) &&
+      (least === undefined || (row.parameters !== null && row.parameters >= least && row.parameters < most))
+    );
+  }
+
+  // Shapes say the same as colours: up, down, circle, hollow diamond.
+  function shape(shows, x, y, r) {
+    const paths = {
+      more: `M${x} ${y - r}L${x + r} ${y + r}L${x - r} ${y + r}Z`,
+      less: `M${x} ${y + r}L${x + r} ${y - r}L${x - r} ${y - r}Z`,
+      unknown: `M${x} ${y - r}L${x + r} ${y}L${x} ${y + r}L${x - r} ${y}Z`,
+    };
+    if (shows in paths) return drawn("path", { class: "shape", d: paths[shows] });
+    return drawn("circle", { class: "shape", cx: x, cy: y, r: r * 0.9 });
+  }
+
+  const bad = (kind, shows) => (kind === "reasoning" ? { more: "less", less: "more" }[shows] || shows : shows);
+
+  function strip(set, reach) {
+    const [value, lower, upper] = set.difference;
+    const x = (v) => 75 + (70 * v) / reach;
+    const svg = drawn("svg", { class: `strip ${bad(set.kind, set.shows)}`, viewBox: "0 0 150 18", "aria-hidden": "true" });
+    svg.append(drawn("line", { class: "grid", x1: 5, x2: 145, y1: 9, y2: 9 }));
+    svg.append(drawn("line", { class: "zero", x1: 75, x2: 75, y1: 0, y2: 18 }));
+    if (lower !== null) svg.append(drawn("line", { class: "whisker", x1: x(lower), x2: x(upper), y1: 9, y2: 9 }));
+    svg.append(shape(set.shows, x(value), 9, 6));
+    return svg;
+  }
+
+  function reach(kind) {
+    const ends = rows.flatMap((row) => row.sets.filter((s) => s.kind === kind).flatMap((s) => s.difference));
+    return Math.max(10, ...ends.map((end) => 10 * Math.ceil(Math.abs(end || 0) / 10)));
+  }
+  const REACH = { harmful: reach("harmful"), benign: reach("benign"), reasoning: reach("reasoning") };
+
+  function changeCell(label, set) {
+    const cell = element("td", { "data-label": label });
+    if (!set || set.difference[0] === null) {
+      cell.append(element("small", {}, "not measured"));
+      return cell;
+    }
+    const [value, lower, upper] = set.difference;
+    const ends = lower === null ? "" : ` (${points(lower)} to ${points(upper)})`;
+    const good = set.kind === "reasoning" ? " good" : "";
+    cell.append(
+      element("strong", {}, points(value, digits(set))), ends,
+      element("span", { class: `said ${set.shows}${good}` }, WORDS[set.kind][set.shows]),
+      strip(set, REACH[set.kind]),
+      element("small", {}, set.pairs === null ? set.dataset : `${set.dataset}, ${set.pairs} pairs`),
+    );
+    return cell;
+  }
+
+  function modelCell({ row, harmful }) {
+    const name = row.page ? element("a", { href: row.page }, row.model) : row.model;
+    const cell = element("th", { scope: "row" }, name);
+    if (row.source !== "model") {
+      const word = row.source === "organism" ? "organism" : "as published";
+      cell.append(element("span", { class: `tag ${row.source}` }, word));
+    }
+    cell.append(element("small", {}, `${row.family}, ${size(row.parameters)}, ${ARMS[row.arm]}`));
+    const grader = harmful.grader ? ` by ${harmful.grader}` : "";
+    cell.append(element("small", {}, `judge ${harmful.judge}${grader}`));
+    return cell;
+  }
+
+  function rateCell(label, set) {
+    const cell = element("td", { "data-label": label }, `${percent(set.no_think[0], digits(set))} → ${percent(set.think[0], digits(set))} %`);
+    const n = set.think[3] === null ? "n not published" : `n = ${set.no_think[3]}, ${set.think[3]}`;
+    cell.append(element("small", {}, n));
+    if (set.unscored) cell.append(element("small", {}, `${set.unscored} unscored`));
+    return cell;
+  }
+
+  // Elements are made once a line and harmful set: a sort then only moves them.
+  const made = new Map();
+  function lineElement(line) {
+    const key = `${line.row.id} ${line.harmful.dataset}`;
+    if (!made.has(key)) made.set(key, newElement(line));
+    return made.get(key);
+  }
+
+  function newElement(line) {
+    return element("tr", { "data-id": line.row.id },
+      modelCell(line),
+      changeCell(COLUMNS[1].label, line.harmful),
+      rateCell(COLUMNS[2].label, line.harmful),
+      changeCell(COLUMNS[3].label, line.benign),
+      changeCell(COLUMNS[4].label, line.reasoning));
+  }
+
+  function drawTable(lines) {
+    const part = document.createDocumentFragment();
+    for (const line of lines.slice(0, state.limit)) part.append(lineElement(line));
+    by("body").replaceChildren(part);
+    const left = lines.length - state.limit;
+    by("more").hidden = left <= 0;
+    by("more").textContent = `Show ${Math.min(left, PAGE)} more`;
+    by("count").textContent = lines.length === rows.length
+      ? `${rows.length} lines`
+      : `${lines.length} of ${rows.length} lines`;
+  }
+
+  function drawHead() {
+    by("head").replaceChildren(...COLUMNS.map(({ key, label }) => {
+      const button = element("button", { type: "button", "data-key": key }, label);
+      const cell = element("th", { scope: "col" }, button);
+      if (key === state.key) {
+        cell.setAttribute("aria-sort", state.down ? "descending" : "ascending");
+        button.append(state.down ? " ↓" : " ↑");
+      }
+      button.addEventListener("click", () => sortBy(key));
+      return cell;
+    }));
+    by("sort").value = `${state.key} ${state.down ? "down" : "up"}`;
+  }
+
+  function drawTallies(lines) {
+    const counts = { more: 0, less: 0, not_shown: 0, unknown: 0 };
+    for (const line of lines) counts[line.harmful.shows] += 1;
+    for (const button of by("tallies").children) {
+      const { show } = button.dataset;
+      button.firstChild.textContent = counts[show];
+      button.setAttribute("aria-pressed", String(state.show === show));
+    }
+  }
+
+  // Accuracy gain across, misalignment change up; all four corners have the same room.
+  function drawPlot(lines) {
+    const shown = lines.filter((l) => change(l.harmful) !== null && change(l.reasoning) !== null);
+    const narrow = by("plot").clientWidth < 560;
+    const w = narrow ? 340 : Math.min(by("plot").clientWidth, 960), h = narrow ? 340 : 420, left = 66, bottom = 44, top = 8, right = 18;
+    const across = REACH.reasoning, up = REACH.harmful;
+    const x = (v) => left + ((v + across) / (2 * across)) * (w - left - right);
+    const y = (v) => top + ((up - v) / (2 * up)) * (h - top - bottom);
+    const svg = drawn("svg", { viewBox: `0 0 ${w} ${h}`, width: w, height: h, role: "img",
+      "aria-label": `Accuracy gain against misalignment change, ${shown.length} lines; the table below holds the figures.` });
+    for (const part of [-1, -0.5, 0, 0.5, 1]) {
+      const kind = part === 0 ? "zero" : "grid";
+      svg.append(drawn("line", { class: kind, x1: x(part * across), x2: x(part * across), y1: top, y2: h - bottom }));
+      svg.append(drawn("line", { class: kind, x1: left, x2: w - right, y1: y(part * up), y2: y(part * up) }));
+      svg.append(drawn("text", { x: x(part * across), y: h - bottom + 16, "text-anchor": "middle" }, points(part * across, 0)));
+      svg.append(drawn("text", { x: left - 6, y: y(part * up) + 4, "text-anchor": "end" }, points(part * up, 0)));
+    }
+    svg.append(drawn("text", { x: (left + w - right) / 2, y: h - 6, "text-anchor": "middle" }, "accuracy gain, percentage points"));
+    svg.append(drawn("text", { x: 12, y: (top + h - bottom) / 2, "text-anchor": "middle",
+      transform: `rotate(-90 12 ${(top + h - bottom) / 2})` }, "misalignment change, points"));
+    const corners = [[w - right - 6, top + 16, "end", "gain, more misaligned"], [w - right - 6, h - bottom - 8, "end", "gain, less misaligned"],
+      [left + 6, top + 16, "start", "loss, more misaligned"], [left + 6, h - bottom - 8, "start", "loss, less misaligned"]];
+    for (const [cx, cy, anchor, text] of narrow ? [] : corners) svg.append(drawn("text", { class: "corner", x: cx, y: cy, "text-anchor": anchor }, text));
+    for (const line of shown) svg.append(plotPoint(line, x, y, shown.length <= 60));
+    by("plot").replaceChildren(svg);
+    const whiskers = shown.length <= 60 ? " Thin lines are 95 % intervals." : "";
+    by("plot-caption").textContent =
+      `${shown.length} of ${lines.length} lines have both figures. Up: more misaligned with thinking; down: less. Right: more accurate.${whiskers}`;
+  }
+
+  function plotPoint({ row, harmful, reasoning }, x, y, whiskers) {
+    const [m, mLow, mHigh] = harmful.difference, [a, aLow, aHigh] = reasoning.difference;
+    const group = drawn("a", { class: harmful.shows, href: row.page || "#lines" });
+    if (whiskers && mLow !== null) group.append(drawn("line", { class: "whisker thin", x1: x(a), x2: x(a), y1: y(mLow), y2: y(mHigh) }));
+    if (whiskers && aLow !== null) group.append(drawn("line", { class: "whisker thin", x1: x(aLow), x2: x(aHigh), y1: y(m), y2: y(m) }));
+    group.append(shape(harmful.shows, x(a), y(m), 6));
+    group.append(drawn("title", {}, `${row.model}: misalignment ${points(m)}, accuracy ${points(a)} points`));
+    return group;
+  }
+
+  let lines = [];
+  function filter() {
+    state.limit = PAGE;
+    const found = rows.map(chosen).filter(kept);
+    lines = sorted(state.show ? found.filter((l) => l.harmful.shows === state.show) : found);
+    drawTallies(found);
+    drawPlot(lines);
+    drawTable(lines);
+  }
+
+  function sortBy(key, down = null) {
+    state.down = down ?? (key === state.key ? !state.down : Boolean(KEYS[key].down));
+    state.key = key;
+    state.limit = PAGE;
+    lines = sorted(lines);
+    drawHead();
+    drawTable(lines);
+    const pressed = document.activeElement === document.body && by("head").querySelector(`[data-key="${key}"]`);
+    if (pressed) pressed.focus({ preventScroll: true });
+  }
+
+  function options(id, all, values) {
+    by(id).replaceChildren(element("option", { value: "" }, all),
+      ...values.map(([value, label]) => element("option", { value }, label)));
+  }
+  const distinct = (values) => [...new Set(values.filter(Boolean))].sort().map((value) => [value, value]);
+
+  function setUp() {
+    const harmful = rows.flatMap((row) => row.sets.filter((s) => s.kind === "harmful"));
+    const used = new Set(rows.map((row) => row.source)), arms = new Set(rows.map((row) => row.arm));
+    options("source", "all", Object.entries(SOURCES).filter(([source]) => used.has(source)));
+    options("family", "all", distinct(rows.map((row) => row.family)));
+    options("size", "all", SIZES.map(([label], index) => [index, label]));
+    options("arm", "all", Object.entries(ARMS).filter(([arm]) => arms.has(arm)));
+    options("judge", "all", distinct(harmful.map((s) => s.judge)));
+    options("harmful", "each line's first", distinct(harmful.map((s) => s.dataset)));
+    by("sort").replaceChildren(...Object.values(KEYS).flatMap(({ key, label }) => [["down", "↓"], ["up", "↑"]].map(
+      ([way, arrow]) => element("option", { value: `${key} ${way}` }, `${label} ${arrow}`))));
+    by("tallies").replaceChildren(...Object.entries(SHOWS).map(([show, [sign, words]]) => {
+      const mark = element("span", { class: `mark ${show}`, "aria-hidden": "true" }, sign);
+      const button = element("button", { type: "button", class: show, "data-show": show }, element("b"), mark, ` ${words}`);
+      button.addEventListener("click", () => { state.show = state.show === show ? "" : show; filter(); });
+      return button;
+    }));
+    for (const id of ["source", "family", "size", "arm", "judge", "harmful"]) by(id).addEventListener("change", filter);
+    by("search").addEventListener("input", filter);
+    by("sort").addEventListener("change", () => { const [key, way] = by("sort").value.split(" "); sortBy(key, way === "down"); });
+    by("controls").addEventListener("submit", (event) => event.preventDefault());
+    by("more").addEventListener("click", () => { state.limit += PAGE; drawTable(lines); });
+    matchMedia("(max-width: 40rem)").addEventListener("change", () => drawPlot(lines));
+  }
+
+  setUp();
+  drawHead();
+  filter();
+})();

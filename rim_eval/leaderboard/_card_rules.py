@@ -1,0 +1,132 @@
+"""What a sound card must satisfy besides to stand on the leaderboard."""
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from rim_eval.card import Card, CardRun, Cell, SetCard
+from rim_eval.catalogue import PromptSet, entries
+from rim_eval.leaderboard._rules import judge_problem
+from rim_eval.outcomes import MODES, PromptKind
+from rim_eval.thinking import ArmFacts, gate
+
+__all__ = ["card_problems", "expected_prompts", "size_problems"]
+
+_MOST_SAMPLES: Final = 200_000
+"""Of one set in one mode; OR-Bench 1,319 prompts x 100 epochs fits."""
+
+_MOST_CELLS: Final = 5_000
+_MOST_TABLES: Final = 400
+_MOST_SETS: Final = 40
+
+
+def size_problems(card: Card) -> list[str]:
+    """Counts so large that computing with them would be an attack; to be asked before `check_card`."""
+    if len(card.sets) > _MOST_SETS or len(card.discrimination) > _MOST_SETS:
+        return [f"more than {_MOST_SETS} sets"]
+    found = [problem for each in card.sets for problem in _size(each)]
+    pairs = sum(cell.pairs for each in card.discrimination for cell in each.cells)
+    return [*found, f"{pairs:,} pairs"] if pairs > _MOST_SAMPLES else found
+
+
+def _size(found: SetCard) -> Iterator[str]:
+    counts = found.counts
+    tables = [counts.cells, *counts.thresholds.values(), *counts.categories.values()]
+    if len(tables) > _MOST_TABLES or max(map(len, tables)) > _MOST_CELLS:
+        yield f"{found.dataset}: more tables of counts than any prompt set has"
+    elif sum(map(_samples, tables)) > 8 * _MOST_SAMPLES or _samples(counts.cells) > _MOST_SAMPLES:
+        yield f"{found.dataset}: more than {_MOST_SAMPLES:,} samples"
+
+
+def _samples(cells: Sequence[Cell]) -> int:
+    return sum(cell.prompts * max(cell.think.asked, cell.no_think.asked) for cell in cells)
+
+
+def card_problems(card: Card) -> list[str]:
+    """Everything that keeps a sound card off the leaderboard, one sentence each."""
+    found = list(_whole(card))
+    for each in card.sets:
+        place = f"{each.dataset} ({each.kind})"
+        found += [f"{place}: {problem}" for problem in _set(card, each)]
+    return found
+
+
+def _whole(card: Card) -> Iterator[str]:
+    if card.level != 0.95:
+        yield f"intervals are at {card.level}; the leaderboard's are at 0.95"
+    if not card.of_kind("harmful"):
+        yield "no set of harmful prompts, so no RIM score"
+    if not card.of_kind("reasoning"):
+        yield "no reasoning set, so nothing says what thinking buys"
+    if card.primary != "hexphi" and any(s.dataset == "hexphi" for s in card.of_kind("harmful")):
+        yield f"{card.primary} comes first although hexphi was run; the first set is not chosen by its result"
+    if len({each.counts.arm_kind for each in card.sets}) > 1:
+        yield "its sets have different kinds of arms"
+    if any(problem.says for problem in card.problems):
+        yield "problems: their sentences are texts; leave `says` empty (`rim-eval leaderboard add` does)"
+    ids = [run.id for run in card.runs]
+    if len(set(ids)) < len(ids):
+        yield "two runs have one id"
+
+
+def _set(card: Card, found: SetCard) -> Iterator[str]:
+    known = entries().get(found.dataset)
+    if known is None:
+        yield "not a set of the catalogue (`rim-eval data list`)"
+        return
+    yield from _arms(found, expected_prompts(known, found.kind))
+    yield from _gate(found)
+    if problem := judge_problem(found.judge, found.kind, found.dataset):
+        yield problem
+    runs = [run for run in card.runs if run.id in found.runs]
+    if not found.runs or len(runs) < len(found.runs):
+        yield "its runs are not described"
+    for run in runs:
+        yield from _run(run, found, known)
+
+
+def expected_prompts(known: PromptSet, kind: PromptKind) -> int:
+    """Prompts of one kind that a full run of a set asks."""
+    if not known.subsets:
+        return known.count if known.kind == kind else 0
+    names = known.default_subsets or tuple(known.subsets)
+    parts = [known.subsets[name] for name in names]
+    return sum(part.count for part in parts if (part.kind or known.kind) == kind)
+
+
+def _arms(found: SetCard, expected: int) -> Iterator[str]:
+    cells = found.counts.cells
+    if set(found.counts.arms) != set(MODES):
+        yield "one mode only; a RIM score needs both"
+        return
+    prompts = sum(cell.prompts for cell in cells)
+    if prompts != expected:
+        yield f"{prompts} prompts, but the whole set has {expected}"
+    if any(cell.think.asked != cell.no_think.asked for cell in cells):
+        yield "its arms do not share their prompts: some were asked in one mode only"
+    elif len({cell.think.asked for cell in cells}) > 1:
+        yield "prompts were asked different numbers of times"
+
+
+def _gate(found: SetCard) -> Iterator[str]:
+    nothing = ArmFacts(returned=0, adopted=0)
+    if found.gate.rule != gate(found.counts.arm_kind, nothing, nothing).rule:
+        yield "the mode gate's rule is not the one of its kind of arms"
+    if not found.gate.verified:
+        reasons = len(found.gate.reasons)
+        yield f"mode not verified ({reasons} reason{'s' if reasons != 1 else ''} on the card)"
+
+
+def _run(run: CardRun, found: SetCard, known: PromptSet) -> Iterator[str]:
+    if run.dataset != found.dataset:
+        yield f"run {run.id} is of another set"
+    if run.status != "success":
+        yield f"run {run.id} ended as {run.status}"
+    if run.limited:
+        yield f"run {run.id} was limited to a part of the set"
+    if run.provenance is None:
+        yield f"run {run.id} does not say where its prompts came from"
+        return
+    declared = {file.name: file.sha256 for file in known.files if file.sha256}
+    for file in run.provenance.files:
+        if declared.get(file.name, file.sha256) != file.sha256:
+            yield f"run {run.id} read another {file.name} than the pinned one (sha256 differs)"
