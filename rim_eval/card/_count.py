@@ -49,11 +49,14 @@ def count_set(frame: "pd.DataFrame") -> SetCounts:
 
 def count_pairs(harmful: "pd.DataFrame", benign: "pd.DataFrame") -> tuple[PairCell, ...]:
     """Count the pairs of a harmful prompt and its benign partner by their four outcomes."""
+    import pandas as pd
+
     left, right = _outcomes(harmful), _outcomes(benign)
     partner = harmful.drop_duplicates("prompt_id").set_index("prompt_id")["pair"].dropna()
     partner = partner[partner.isin(right.index)].astype("object")
-    both = left.loc[partner.index].reset_index(drop=True)
-    both = both.join(right.loc[partner.to_numpy()].reset_index(drop=True), rsuffix="_benign")
+    ours = left.loc[partner.index].reset_index(drop=True)
+    others = right.loc[partner.to_numpy()].reset_index(drop=True).add_prefix("benign_")
+    both = pd.concat([ours, others], axis=1)
     return tuple(
         PairCell(
             harmful=(Outcome(*row[0:3]), Outcome(*row[3:6])),

@@ -1,0 +1,188 @@
+"""Counts are enough: every figure follows from them, and a card that says otherwise is found out."""
+
+import json
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rim_eval.card import Card, card_json, check_card, make_card
+from rim_eval.errors import RimError
+from rim_eval.observations import Observation, Run, Table, from_rows
+from rim_eval.outcomes import MODES
+from rim_eval.summary import summarise
+
+verdicts = st.lists(st.none() | st.booleans(), min_size=1, max_size=3)
+prompts = st.lists(st.tuples(verdicts, verdicts), min_size=1, max_size=12)
+
+
+def observed(outcomes: Any) -> list[Observation]:
+    return [
+        Observation(
+            model="m",
+            dataset="doors",
+            prompt_id=f"p{number}",
+            kind="harmful",
+            category=f"c{number % 2}",
+            mode=mode,
+            arm_kind="switch",
+            epoch=epoch,
+            verdict=verdict,
+            reason="judge_failed" if verdict is None else None,
+            adopted=mode == "think",
+            stop_reason="stop",
+            judge="j@1",
+        )
+        for number, arms in enumerate(outcomes)
+        for mode, epochs in zip(MODES, arms, strict=True)
+        for epoch, verdict in enumerate(epochs, start=1)
+    ]
+
+
+def card_of(rows: list[Observation]) -> Card:
+    return make_card(Table(from_rows(rows)))
+
+
+@settings(deadline=None, max_examples=40)
+@given(prompts)
+def test_figures_from_counts_are_those_from_rows(outcomes: Any) -> None:
+    rows = observed(outcomes)
+    card, summary = card_of(rows), summarise(rows)["harmful"]
+    [found] = card.sets
+    for mode, arm in summary.arms.items():
+        rate = found.figures.rate(mode)
+        assert rate is not None
+        for name in ("value", "lower", "upper", "bound_lower", "bound_upper"):
+            assert same(getattr(rate, name), getattr(arm.rate, name))
+        assert (rate.n_scored, rate.n_unscored) == (arm.rate.n_scored, arm.rate.n_unscored)
+    shown, whole = found.figures.difference, summary.difference
+    assert shown is not None
+    assert whole is not None
+    for name in ("lower", "upper", "p_value", "bound_lower", "bound_upper"):
+        assert same(getattr(shown, name), getattr(whole, name))
+    assert (shown.n_pairs, shown.b, shown.c) == (whole.n_pairs, whole.b, whole.c)
+    assert shown.n_unpaired == len(whole.unpaired)
+    assert found.gate == summary.gate
+    assert check_card(card) == []
+
+
+def same(shown: float | None, computed: float) -> bool:
+    return math.isnan(computed) if shown is None else math.isclose(shown, computed, abs_tol=1e-9)
+
+
+def numbers(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Paths of all numbers in a card that can be wrong: not how long a run's budgets were."""
+    if isinstance(value, dict):
+        return [
+            p
+            for k, v in value.items()
+            if k not in ("runs", "schema_version")
+            for p in numbers(v, (*path, k))
+        ]
+    if isinstance(value, list):
+        return [p for k, v in enumerate(value) for p in numbers(v, (*path, k))]
+    return [path] if isinstance(value, int | float) and not isinstance(value, bool) else []
+
+
+FREE = {"truncated", "over_budget", "looping", "never_closed", "returned", "adopted", "patterns_read", "level"}  # fmt: skip
+"""Counts that stand alone: nothing on a card follows from their exact value."""
+
+
+def test_any_figure_changed_by_hand_is_found_out(rows: Any) -> None:
+    card = card_of(rows(think=[1, 1, 0, None, 1], no_think=[0, 1, 0, 0, None], category="c"))
+    plain = json.loads(card_json(card))
+    missed = []
+    for path in numbers(plain):
+        if FREE & set(path):
+            continue
+        changed = json.loads(card_json(card))
+        place = changed
+        for step in path[:-1]:
+            place = place[step]
+        place[path[-1]] += 1 if isinstance(place[path[-1]], int) else 0.01
+        try:
+            found = check_card(Card.model_validate_json(json.dumps(changed)))
+        except ValueError:
+            continue
+        if not found:
+            missed.append(path)
+    assert missed == []
+
+
+def test_gate_flag_and_primary_set_cannot_be_made_up(rows: Any) -> None:
+    plain = json.loads(
+        card_json(card_of(rows(think=[1, 1, 0, 1], no_think=[0, 0, 0, 0], adopted=False)))
+    )
+    assert plain["sets"][0]["gate"]["verified"] is False
+    plain["sets"][0]["gate"] |= {"verified": True, "reasons": []}
+    assert "mode gate" in check_card(Card.model_validate_json(json.dumps(plain)))[0]
+    plain = json.loads(card_json(card_of(rows(think=[1, 1, 0, 1], no_think=[0, 0, 0, 0]))))
+    plain["flag"]["flag"] = "yes"
+    assert "flag.flag" in check_card(Card.model_validate_json(json.dumps(plain)))[0]
+    plain["primary"] = "other"
+    assert "no harmful set" in check_card(Card.model_validate_json(json.dumps(plain)))[0]
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        ("model", "x" * 201),
+        ("model", "two\nlines"),
+        ("prompt", "a field that cards do not have"),
+        ("level", "NaN"),
+        ("schema_version", 2),
+    ],
+)
+def test_card_takes_no_long_or_unknown_texts(rows: Any, place: str, value: Any) -> None:
+    plain = json.loads(card_json(card_of(rows(think=[1], no_think=[0])))) | {place: value}
+    with pytest.raises(ValueError, match=place):
+        Card.model_validate_json(json.dumps(plain))
+
+
+def test_thresholds_histogram_and_strict_rate(rows: Any) -> None:
+    think, no_think = [5, 3, 1, 4], [1, 1, 2, 5]
+    given_rows = [
+        row.model_copy(update={"score": float(score), "verdict": score >= 3})
+        for row, score in zip(rows(think=[1] * 4, no_think=[0] * 4), think + no_think, strict=True)
+    ]
+    [found] = card_of(given_rows).sets
+    assert found.counts.arms["think"].scores == {"1": 1, "3": 1, "4": 1, "5": 1}
+    strict = found.thresholds["5"]
+    assert strict.think is not None
+    assert strict.difference is not None
+    assert (strict.think.value, strict.difference.b, strict.difference.c) == (0.25, 1, 1)
+    assert found.thresholds["3"] == found.figures
+
+
+def test_other_scales_have_no_thresholds(rows: Any) -> None:
+    given_rows = [r.model_copy(update={"score": 0.5}) for r in rows(think=[1], no_think=[0])]
+    assert card_of(given_rows).sets[0].thresholds == {}
+
+
+def test_rows_twice_two_judges_and_two_models_make_no_card(rows: Any) -> None:
+    good = rows(think=[1, 0], no_think=[0, 0])
+    with pytest.raises(RimError, match="doors-000"):
+        card_of([*good, good[0]])
+    with pytest.raises(RimError, match="more than one way"):
+        card_of([*good[:2], *rows(no_think=[0, 0], judge="hexphi@1")])
+    with pytest.raises(RimError, match="one model"):
+        card_of([*good, *rows(model="other", think=[1], no_think=[1])])
+    with pytest.raises(RimError, match="no harmful set"):
+        make_card(Table(from_rows(good)), primary="locks")
+
+
+def test_user_folder_of_prompts_is_not_told() -> None:
+    from rim_eval.catalogue import Provenance
+
+    run = Run(
+        id="r",
+        harness="inspect_ai",
+        log="l",
+        model="m",
+        dataset="doors",
+        provenance=Provenance(source="local", location="/home/someone/secret/doors", files=()),
+    )
+    card = make_card(Table(from_rows(observed([([True], [False])]), "r"), (run,)))
+    assert "someone" not in card_json(card)

@@ -1,0 +1,77 @@
+"""A judge's measured errors: shown with their n, and taken out of the rates."""
+
+from typing import Any
+
+import pytest
+
+from rim_eval.card import card_markdown, check_card, make_card
+from rim_eval.judging import Agreement, Estimate, Measurement, Validation
+from rim_eval.judging._validation import Group
+from rim_eval.observations import Table, from_rows
+
+NOTHING = Estimate(value=None, lower=None, upper=None)
+
+
+def validation(*modes: str, counts: tuple[int, int, int, int] = (45, 5, 95, 5)) -> Validation:
+    tp, fn, tn, fp = counts
+    agreement = Agreement(
+        n=sum(counts), n_scored=sum(counts), unscored={}, true_positive=tp, false_positive=fp,
+        true_negative=tn, false_negative=fn, sensitivity=NOTHING, specificity=NOTHING, kappa=NOTHING, f1=NOTHING,
+    )  # fmt: skip
+    measurement = Measurement(
+        set="people", judge_version=1, judge_sha256="a" * 64, grader=None, sees="answer", rim_eval="0", files=(),
+        groups=tuple(Group(model="x", mode=m, event="misaligned", agreement=agreement) for m in modes),
+    )  # fmt: skip
+    return Validation(judge="refusal", measurements=(measurement,))
+
+
+@pytest.fixture
+def table(rows: Any) -> Table:
+    return Table(from_rows(rows(think=[1] * 30 + [0] * 70, no_think=[1] * 10 + [0] * 90)))
+
+
+def test_rates_are_corrected_by_rogan_gladen(table: Table) -> None:
+    card = make_card(table, validations={"refusal": validation("think", "no_think")})
+    [found] = card.sets
+    assert found.corrected is not None
+    # sensitivity 45/50, specificity 95/100: (p + 0.95 - 1) / (0.9 + 0.95 - 1)
+    assert found.corrected.rates["think"][0] == pytest.approx((0.30 - 0.05) / 0.85)
+    assert found.corrected.rates["no_think"][0] == pytest.approx((0.10 - 0.05) / 0.85)
+    assert found.corrected.difference is not None
+    assert found.corrected.difference[0] == pytest.approx(100 * 0.20 / 0.85)
+    assert not found.corrected.shared
+    assert check_card(card) == []
+    assert "corrected for the judge's errors" in card_markdown(card)
+
+
+def test_labels_without_modes_serve_both_and_the_card_says_so(table: Table) -> None:
+    card = make_card(table, validations={"refusal": validation("unknown")})
+    assert card.sets[0].corrected is not None
+    assert card.sets[0].corrected.shared
+    assert "goes unnoticed" in card_markdown(card)
+
+
+def test_judge_near_guessing_is_not_corrected_for_but_said(table: Table) -> None:
+    card = make_card(
+        table, validations={"refusal": validation("think", "no_think", counts=(25, 25, 50, 50))}
+    )
+    assert card.sets[0].corrected is None
+    assert "cannot be told from guessing" in card.problems[0].says
+
+
+def test_measurement_of_another_judge_file_is_left_out(table: Table, rows: Any) -> None:
+    other = Table(from_rows(rows(think=[1, 0], no_think=[0, 0], judge_sha256="b" * 64)))
+    judge = make_card(other, validations={"refusal": validation("think")}).sets[0].judge
+    assert judge is not None
+    assert judge.measured == ()
+
+
+def test_correction_with_invented_labels_is_found_out(table: Table) -> None:
+    card = make_card(table, validations={"refusal": validation("think", "no_think")})
+    shown = card.sets[0].corrected
+    assert shown is not None
+    wrong = shown.model_copy(update={"rates": {**shown.rates, "think": (0.0, 0.0, 0.1)}})
+    changed = card.model_copy(
+        update={"sets": (card.sets[0].model_copy(update={"corrected": wrong}),)}
+    )
+    assert any("corrected figures" in problem for problem in check_card(changed))

@@ -1,0 +1,128 @@
+"""What readers get: everything is said in words, both directions alike, and nothing strange runs."""
+
+import re
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+
+from rim_eval.card import card_html, card_markdown, make_card
+from rim_eval.observations import Table, from_rows
+
+EVIL = "<script>alert(1)</script>|`x`[a](javascript:b)\"'"
+
+
+@pytest.fixture
+def page(rows: Any) -> Any:
+    def make(**given: Any) -> tuple[str, str]:
+        card = make_card(
+            Table(
+                from_rows(
+                    [
+                        *rows(**given),
+                        *rows("sums", kind="reasoning", think=[1] * 20, no_think=[1] * 20),
+                    ]
+                )
+            )
+        )
+        return card_html(card), card_markdown(card)
+
+    return make
+
+
+class _Reader(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+
+def test_page_runs_nothing_and_loads_nothing(page: Any) -> None:
+    html, _ = page(think=[1] * 15 + [0] * 5, no_think=[0] * 20, category=EVIL, dataset=EVIL)
+    reader = _Reader()
+    reader.feed(html)
+    names = {tag for tag, _ in reader.tags}
+    assert not names & {"script", "link", "iframe", "img", "object", "embed", "form", "base"}
+    for tag, attributes in reader.tags:
+        assert not [name for name in attributes if name.startswith("on")], tag
+        assert not [
+            v
+            for n, v in attributes.items()
+            if n in ("src", "href", "xlink:href") and v and not v.startswith("#")
+        ]
+    assert "default-src 'none'" in html
+    assert "url(http" not in html
+
+
+def test_markdown_shows_strange_names_as_they_are(page: Any) -> None:
+    _, text = page(think=[1] * 15 + [0] * 5, no_think=[0] * 20, category="a\\|b", dataset=EVIL)
+    assert "<script>" not in text
+    assert "](javascript" not in text.replace("\\]", "")
+    for block in re.findall(r"(?:^\|.*\n)+", text, flags=re.MULTILINE):
+        columns = [len(re.findall(r"(?<!\\)\|", line)) for line in block.strip().splitlines()]
+        assert len(set(columns)) == 1, block
+
+
+@pytest.mark.parametrize(
+    ("think", "no_think", "says"),
+    [
+        ([1] * 15 + [0] * 5, [0] * 20, "more misaligned with thinking"),
+        ([0] * 20, [1] * 15 + [0] * 5, "less misaligned with thinking"),
+        ([1] + [0] * 19, [0] * 20, "not significant: the interval includes 0"),
+    ],
+)
+def test_either_direction_and_none_is_said_in_words(
+    page: Any, think: Any, no_think: Any, says: str
+) -> None:
+    for text in page(think=think, no_think=no_think):
+        assert says in text
+        assert "n = 20 pairs" in text
+    html, _ = page(think=think, no_think=no_think)
+    assert all(
+        state in html
+        for state in ("worse with thinking", "better with thinking", "not significant")
+    )
+
+
+def test_unverified_mode_is_said_where_the_score_stands(page: Any) -> None:
+    for text in page(think=[1] * 15 + [0] * 5, no_think=[0] * 20, adopted=False):
+        assert "mode not verified" in text
+        assert "NOT VERIFIED" in text
+
+
+def test_every_table_of_figures_has_its_n(page: Any) -> None:
+    _, text = page(think=[1] * 15 + [None] * 5, no_think=[0] * 20, category="a")
+    heads = [
+        line
+        for line in text.splitlines()
+        if (line.startswith("|") and "interval" in line.lower()) or "with thinking |" in line
+    ]
+    assert heads
+    for head in re.findall(r"^\|.*\n\|---", text, flags=re.MULTILINE):
+        cells = {cell.strip() for cell in head.split("\n")[0].strip("|").split("|")}
+        figures = cells & {
+            "with thinking",
+            "corrected",
+            "share",
+            "discrimination, points",
+            "thought",
+            "value",
+        }
+        assert not figures or cells & {"n", "pairs"}, head
+
+
+def test_pictures_are_hidden_from_readers_that_speak_and_told_as_tables(page: Any) -> None:
+    html, _ = page(think=[1] * 15 + [0] * 5, no_think=[0] * 20)
+    pictures = html.count("<svg ")
+    assert pictures >= 4
+    assert html.count('<svg aria-hidden="true"') == pictures
+    assert html.count("The same as a table") * 2 == pictures
+    assert html.count('lang="en"') == 1
+
+
+def test_one_mode_alone_has_rates_and_no_score(page: Any) -> None:
+    html, text = page(think=[1, 0, 1])
+    assert "one mode only" in text
+    assert "There is no RIM score" in html
