@@ -51,6 +51,8 @@ class Difference(NamedTuple):
 
 
 _HARMONY_TAIL: Final = re.compile(r"<\|channel\|>(analysis|final)<\|message\|>\s{0,40}\Z")
+_MOST_WORDS: Final = 400
+"""Words between which two prompts are compared one by one; real ones differ in far fewer."""
 _EMPTY_BLOCK: Final = re.compile(r"<([\w:|-]{2,40})>\s{0,40}</\1>\s{0,40}\Z")
 _AFTER_CLOSE: Final = re.compile(r"\s*(?:<answer>|<response>|<\|open\|>response<\|sep\|>)?\s*\Z")
 
@@ -178,15 +180,19 @@ def unique_text(first: str, second: str) -> tuple[str, str]:
     while words and others and words[-1] == others[-1]:
         words.pop()
         others.pop()
-    changes = [
-        change
-        for change in SequenceMatcher(None, words, others, autojunk=False).get_opcodes()
-        if change[0] != "equal"
-    ]
+    changes = [change for change in _opcodes(words, others) if change[0] != "equal"]
     return (
         _in_context(words, [(change[1], change[2]) for change in changes]),
         _in_context(others, [(change[3], change[4]) for change in changes]),
     )
+
+
+def _opcodes(words: list[str], others: list[str]) -> Sequence[tuple[str, int, int, int, int]]:
+    """The steps from one text to the other; where both differ at length, one step for all of it."""
+    if max(len(words), len(others)) > _MOST_WORDS:
+        # The comparison takes more than the square of the length: a hostile template could stop us with it.
+        return [("replace", 0, len(words), 0, len(others))]
+    return SequenceMatcher(None, words, others, autojunk=False).get_opcodes()
 
 
 def _words(text: str) -> list[str]:

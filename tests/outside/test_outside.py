@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from rim_eval import catalogue
 from rim_eval.errors import RimError
 from rim_eval.observations import rows_of_score
+from rim_eval.thinking import find_switch, template_renderer
 
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "fuzz.py"
 
@@ -78,3 +80,12 @@ def test_metadata_that_is_no_observation_is_refused_by_field() -> None:
     row = json.loads(good)["think"]
     with pytest.raises(RimError, match=r"epoch: .*rim-eval judge run"):
         list(rows_of_score({"think": row | {"epoch": "often"}}))
+
+
+def test_template_whose_modes_differ_at_great_length_is_not_compared_for_ever() -> None:
+    words = "{% for i in range(1200) %}{{ 'a' if enable_thinking else 'b' }}{{ i }} x{{ i % 7 }} {% endfor %}"
+    source = "{% for m in messages %}{{ m.content }}{% endfor %}" + words
+    start = time.process_time()
+    with suppress(RimError):
+        find_switch(template_renderer(source))
+    assert time.process_time() - start < 15
