@@ -85,7 +85,9 @@ def steps(environment: Path, work: Path, packages: list[str], *, pre: bool) -> I
     yield Step("its figures", [python, "-c", FIGURES, str(work / "hf")])
     yield from _lm_eval(python, work)
     traps = [str(REPOSITORY / "tests" / "inspect_tasks"), str(REPOSITORY / "tests" / "thinking")]
-    yield Step("tests", [python, "-m", "pytest", "-q", "-x", "-W", "default", *traps])
+    yield Step(
+        "tests", [python, "-m", "pytest", "-q", "-x", "-W", "default", "-k", "not time", *traps]
+    )
 
 
 def _lm_eval(python: str, work: Path) -> Iterator[Step]:

@@ -210,19 +210,21 @@ def main() -> None:
     )
     parser.add_argument("folder", type=Path, help="vLLM's environment")
     parser.add_argument("--tasks", nargs="+", default=["toy", "toy_math"])
+    parser.add_argument("--ways", nargs="+", default=[""], help="parts of the names of the ways")
     parser.add_argument("--limit", type=int)
     parser.add_argument("--port", type=int, default=8120)
     parser.add_argument("--logs", type=Path, default=Path(tempfile.gettempdir()) / "vllm-table")
     given = parser.parse_args()
     given.logs.mkdir(parents=True, exist_ok=True)
     folder = given.folder.absolute()
-    wrong = 0
+    wrong, (first, *rest) = 0, ways(given.port)
+    chosen = [first, *(way for way in rest if any(part in way.name for part in given.ways))]
     with (
         server(folder, given.port, given.logs, "--reasoning-parser", "qwen3"),
         server(folder, given.port + 1, given.logs),
     ):
         for task in given.tasks:
-            wrong += compare(task, ways(given.port), folder, given)
+            wrong += compare(task, chosen, folder, given)
     sys.exit(1 if wrong else 0)
 
 
