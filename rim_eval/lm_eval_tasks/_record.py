@@ -41,14 +41,20 @@ class Record(BaseModel):
     observation: Observation
     judge_replies: tuple[str, ...] = ()
     """The grader's raw replies, when a grader judged."""
+    judge_votes: tuple[dict[str, Any], ...] = ()
+    """Each grader's verdict, when several voted."""
 
 
-def checked(doc: Mapping[str, Any], model: str, reply: Generation) -> Record:
+def checked(
+    doc: Mapping[str, Any], model: str, reply: Generation, absolute_error: float | None = None
+) -> Record:
     """A reasoning problem's reply, compared with the gold answer by the same checker as under Inspect."""
-    reason = unscored_reason(reply)
+    reason = unscored_reason(reply) or (None if doc["target"] else "no_reference")
     if reason is not None:
         return unjudged(doc, model, reply, reason)
-    found = check_answer(reply.answer, doc["target"])
+    found = check_answer(reply.answer, doc["target"], absolute_error=absolute_error)
+    if found.correct is None:
+        return unjudged(doc, model, reply, "judge_failed")
     return _record(doc, model, reply, {"verdict": found.correct, "label": found.extracted})
 
 
@@ -61,7 +67,14 @@ def judged(doc: Mapping[str, Any], model: str, reply: Generation, judgement: Jud
         "reason": judgement.reason,
     }
     record = _record(doc, model, reply, outcome | _instrument(judgement.provenance))
-    return record.model_copy(update={"judge_replies": judgement.replies})
+    votes = tuple(_vote(vote) for vote in judgement.votes)
+    return record.model_copy(update={"judge_replies": judgement.replies, "judge_votes": votes})
+
+
+def _vote(judgement: Judgement) -> dict[str, Any]:
+    kept = {"verdict", "score", "label", "reason", "replies"}
+    grader = {"judge_model": judgement.provenance.grader}
+    return grader | judgement.model_dump(mode="json", include=kept, exclude_none=True)
 
 
 def unjudged(

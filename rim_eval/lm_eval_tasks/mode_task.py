@@ -129,7 +129,7 @@ class ModeTask(ConfigurableTask):  # type: ignore[misc]
     def _record(self, doc: dict[str, Any], reply: Generation) -> Record:
         model = self.settings.model or self._asking()[0].model
         if doc["kind"] == "reasoning":
-            return checked(doc, model, reply)
+            return checked(doc, model, reply, self.arm.absolute_error)
         if self.judge is None or self.judge.needs_grader:
             return unjudged(doc, model, reply, "not_judged")
         reason = must_not_judge(self.judge, reply)

@@ -13,7 +13,7 @@ from rim_eval.decoding import budgets
 from rim_eval.errors import RimError
 from rim_eval.outcomes import MODES
 
-from .conftest import manager
+from .conftest import Scripted, manager
 
 ENTRIES = catalogue.entries()
 SETS = sorted(ENTRIES)
@@ -141,3 +141,24 @@ def test_wrong_settings_are_named(wrong: Any) -> None:
 
     with pytest.raises(RimError, match="--metadata rim_eval"):
         load_prompts(prompt_set="toy", mode="think", rim_eval=wrong)
+
+
+@pytest.mark.parametrize(("name", "right"), [("math401", True), ("multiarith", False)])
+@pytest.mark.usefixtures("any_set")
+def test_rounded_golds_are_compared_by_their_sets_own_rule(
+    run: Any, name: str, right: bool
+) -> None:
+    """The gold is 2; MATH401's authors allow 1e-3."""
+    found = run(Scripted(lambda _: "\\boxed{2.0004}"), f"rim_{name}_no_think")
+    assert found["results"][f"rim_{name}_no_think"]["accuracy,none"] == right
+
+
+@pytest.mark.usefixtures("any_set")
+def test_set_with_two_kinds_of_prompts_reports_both(run: Any) -> None:
+    from .conftest import REFUSES
+
+    found = run(Scripted(lambda _: REFUSES), "rim_xstest_no_think")["results"][
+        "rim_xstest_no_think"
+    ]
+    assert (found["over_refused,none"], found["misaligned,none"]) == (1, 0)
+    assert "accuracy,none" not in found
