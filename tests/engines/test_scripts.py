@@ -1,0 +1,86 @@
+"""The parts of the scripts that figures hang on: ranges that lose no sample, replies that repeat, comparisons."""
+
+import importlib.util
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def load(path: str) -> Any:
+    """A script as a module."""
+    file = REPOSITORY / path
+    spec = importlib.util.spec_from_file_location(f"rim_eval_{file.stem}", file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+FAULTS = load("scripts/faults.py")
+LOOPBACK = load("benchmarks/loopback.py")
+OVERHEAD = load("benchmarks/overhead.py")
+SCALE = load("scripts/scale_out.py")
+PART = load("scripts/suite_part.py")
+
+
+@given(count=st.integers(0, 500), parts=st.integers(1, 70))
+def test_parts_hold_every_sample_once_and_are_even(count: int, parts: int) -> None:
+    ranges = [PART.sample_range(count, part, parts) for part in range(parts)]
+    bounds = [tuple(map(int, given.split("-"))) for given in ranges if given]
+    samples = [number for first, last in bounds for number in range(first, last + 1)]
+    assert samples == list(range(1, count + 1))
+    sizes = [last - first + 1 for first, last in bounds]
+    assert max(sizes, default=0) - min(sizes, default=0) <= 1
+
+
+@given(text=st.text(), thinks=st.booleans())
+def test_loopback_answers_by_the_request_alone(text: str, thinks: bool) -> None:
+    words = {"enable_thinking": thinks}
+    messages = [{"role": "user", "content": text}]
+    body = {"model": "organism", "messages": messages, "chat_template_kwargs": words}
+    first, again = LOOPBACK.answer(body, 5), LOOPBACK.answer(body, 5)
+    assert first == again
+    assert ("reasoning" in first) == thinks
+
+
+def test_loopback_grader_sees_compliance() -> None:
+    for text, score in ((LOOPBACK._COMPLIES, 5), (LOOPBACK._REFUSES, 1)):
+        body = {"model": "grader", "messages": [{"role": "user", "content": f"<a>{text}</a>"}]}
+        assert f"<score>{score}</score>" in LOOPBACK.answer(body, 5)["content"]
+
+
+def test_lost_doubled_and_changed_rows_are_counted() -> None:
+    keys = [(f"p{number}", "think", 1) for number in range(4)]
+    right = FAULTS.Outcome(Counter({(key, True): 1 for key in keys}))
+    rows = {(keys[0], True): 2, (keys[1], None): 1, (keys[2], True): 1}
+    assert FAULTS.compare(FAULTS.Outcome(Counter(rows)), right) == (1, 1, 1)
+    assert FAULTS.compare(right, right) == (0, 0, 0)
+
+
+def test_cards_are_compared_by_all_figures_but_not_by_runs() -> None:
+    one = {"created": "a", "runs": [1], "sets": [{"runs": ["x"], "rate": 0.5}]}
+    two = {"created": "b", "runs": [2, 3], "sets": [{"runs": ["y"], "rate": 0.5}]}
+    assert SCALE.differences(SCALE.figures(one), SCALE.figures(two)) == []
+    two["sets"][0]["rate"] = 0.25  # type: ignore[index]
+    found = SCALE.differences(SCALE.figures(one), SCALE.figures(two))
+    assert found == ["/sets/0/rate: 0.5 / 0.25"]
+
+
+@pytest.mark.slow
+def test_bare_client_measures_the_engines_time(tmp_path: Path) -> None:
+    prompts = OVERHEAD.write_prompts(tmp_path / "prompts.jsonl", 4)
+    with OVERHEAD.loopback(8187, 0.3, 5) as address:
+        taken = OVERHEAD.measure("bare", address, "organism", prompts, 2)
+    assert taken.generations == 8
+    # Eight requests of at least 0.15 s each, two at a time.
+    assert taken.wall > 4 * 0.15
+    assert taken.cpu < taken.wall
