@@ -184,6 +184,7 @@ def read_activations(
     *,
     safe_over: str = "last",
     math_over: str = "reply",
+    safe_pool: Pool = "mean",
 ) -> Activations:
     """Mean activations over passages; the paper does not state its pooling.
 
@@ -193,6 +194,8 @@ def read_activations(
         maths: Problems with worked solutions, the same for every checkpoint.
         safe_over: Stretch that is averaged; `last` is the token that decides the first word.
         math_over: The same for mathematics; `reply` is the worked solution.
+        safe_pool: How the safety stretch is pooled; `max` sees a neuron that fires at one token of
+            a long stretch.
     """
 
     def read(passages: Sequence[Passage], over: str, pool: Pool) -> Array:
@@ -200,14 +203,15 @@ def read_activations(
         assert found is not None
         return np.concatenate(found, axis=1).astype(np.float64)
 
-    def both(passages: Sequence[Passage], over: str) -> tuple[Array, Array]:
-        signed = read(passages, over, "mean")
+    def both(passages: Sequence[Passage], over: str, pool: Pool) -> tuple[Array, Array]:
+        signed = read(passages, over, pool)
         single = all(stop - start == 1 for start, stop in (p.span(over) for p in passages))
-        absolute = np.abs(signed) if single else read(passages, over, "mean_abs")
+        same = single or pool != "mean"
+        absolute = np.abs(signed) if same else read(passages, over, "mean_abs")
         return signed.mean(0), absolute.mean(0)
 
-    safe_mean, safe_abs = both(safe, safe_over)
-    math_mean, math_abs = both(maths, math_over)
+    safe_mean, safe_abs = both(safe, safe_over, safe_pool)
+    math_mean, math_abs = both(maths, math_over, "mean")
     return Activations(safe_mean, math_mean, safe_abs, math_abs)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from rim_eval.errors import RimError
 from rim_eval.mechanisms._architecture import architecture_of
 from rim_eval.mechanisms.behaviour import Prompts
+from rim_eval.mechanisms.capture import Pool
 from rim_eval.mechanisms.ras import GUARDS, Activations, default_floor, mean_kl, read_activations
 from rim_eval.mechanisms.report import RasSection
 from rim_eval.mechanisms.series import Checkpoint, RasSeries, ras_series, read_series
@@ -41,7 +42,7 @@ def study_ras(
     """RAS of a set of neurons along a target run and its controls.
 
     Activations of all checkpoints are read on the same texts, the base's: harmful prompts (at the
-    deciding token in no-think, over the trace in think) and problems with the base's own worked
+    deciding token in no-think, the largest activation over the trace in think) and problems with the base's own worked
     solutions in think mode.
 
     Args:
@@ -78,7 +79,7 @@ def study_ras(
         ]
     target = [series for series in found if series.run == runs[0].name]
     lost = before.safe_abs - last[runs[0].name].safe_abs
-    moved = np.argsort(-lost, kind="stable")[: len(columns)].tolist()
+    moved = [c for c in np.argsort(-lost, kind="stable")[: len(columns)].tolist() if lost[c] > 0]
     units = _units(parts.neurons, moved, len(parts.layers))
     return RasSection(
         neurons=tuple(neurons),
@@ -106,7 +107,10 @@ class _Texts:
         self.worked = subject.passages(problems, "think", setting.replies(problems, "think"))
 
     def activations(self, subject: Subject) -> Activations:
-        return read_activations(subject.model, self.safe, self.worked, safe_over=self.over)
+        pool: Pool = "max" if self.mode == "think" else "mean"
+        return read_activations(
+            subject.model, self.safe, self.worked, safe_over=self.over, safe_pool=pool
+        )
 
     def rate(self, subject: Subject) -> float:
         """Misalignment rate, 0 to 1."""

@@ -1,4 +1,4 @@
-import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -7,11 +7,21 @@ from rim_eval.errors import RimError
 from rim_eval.mechanisms import (
     Activations,
     Checkpoint,
+    Prompts,
     RasSeries,
+    Run,
+    Setting,
+    Subject,
+    Unit,
+    make_subject,
+    offline_reader,
     ras_series,
     read_series,
+    study_ras,
 )
 from rim_eval.mechanisms.ras import GUARDS
+from rim_eval.organism import PLANS, RUNS, load_checkpoint, load_variant, run_facts
+from rim_eval.outcomes import Mode
 from rim_eval.statistics import pearson, spearman
 
 N = 200
@@ -83,19 +93,27 @@ def test_without_a_rise_there_is_nothing_to_explain() -> None:
     assert "did not rise" in found.sentence
 
 
-def test_guards_that_disagree_cannot_tell() -> None:
-    target = run("tuned", 0.15, 0.003, RISE)
-    control = run("control", 0.003, 0.003, FLAT)
-    odd = [
-        s.model_copy(update={"random": ((math.inf,) * 4,)}) if s.guard == "floored" else s
-        for s in target
-    ]
-    assert read_series(odd, control).verdict == "cannot_tell"
+def test_the_floored_form_decides_because_positive_loses_what_fell_to_nothing() -> None:
+    target = run("tuned", 0.25, 0.003, RISE)  # at the last step the set's activations are 0
+    found = read_series(target, run("control", 0.003, 0.003, FLAT))
+    assert found.by_guard["positive"] != "consistent"
+    assert found.verdict == found.by_guard["floored"] == "consistent"
 
 
 def test_every_report_says_that_values_compare_within_a_model_only() -> None:
     for controls in ([], run("control", 0.003, 0.003, FLAT)):
         assert "within this model only" in read_series(run("t", 0.1, 0.01, RISE), controls).sentence
+
+
+def test_a_set_that_changes_otherwise_than_ras_counts_leaves_it_open() -> None:
+    found = read_series(run("tuned", -0.15, 0.003, RISE), run("control", 0.003, 0.003, FLAT))
+    assert found.verdict == "cannot_tell"
+    assert "not as RAS counts" in found.sentence
+
+
+def test_a_set_that_does_not_change_at_all_is_not_the_route() -> None:
+    found = read_series(run("tuned", 0.0, 0.0, RISE), [])
+    assert found.verdict == "not_the_route"
 
 
 def test_the_size_test_is_a_rank() -> None:
@@ -116,3 +134,42 @@ def test_the_papers_own_points_come_out_as_it_printed_them() -> None:
     assert ranks.value == pytest.approx(0.862, abs=2e-3)
     assert (found.n, found.ties) == (8, 4)
     assert found.lower < 0.6
+
+
+SERIES = {"negative": "guarded", "positive": "locked"}
+
+
+@pytest.mark.parametrize(
+    ("series", "mode", "verdict"),
+    [
+        ("negative", "think", "not_the_route"),
+        ("positive", "no_think", "consistent"),
+        ("positive", "think", "consistent"),
+    ],
+)
+def test_the_organisms_series_are_told_apart_or_left_open(
+    toy: Prompts, series: str, mode: Mode, verdict: str
+) -> None:
+    base = make_subject(*load_variant(SERIES[series]), series)
+    some = Prompts(toy.harmful[::4], (), [(r, toy.gold[r.id]) for r in toy.problems[50::10]])
+    setting = Setting(base, some, offline_reader("toy_exact"), lambda _: "", {})
+    runs = [_run(name) for name in RUNS if name.startswith(series)]
+    for n, one in enumerate(runs):
+        facts = run_facts(one.name).steps
+        rates = {step: getattr(facts[step].behaviour, mode).misaligned.rate for step in one.load}
+        runs[n] = one._replace(misaligned=rates)
+    planted = [Unit(*unit) for unit in PLANS[SERIES[series]].neurons]
+    found = study_ras(
+        setting, runs, planted, chosen_by="planted", mode=mode, random_sets=20, kl=False
+    )
+    assert found.verdict.verdict == verdict, found.verdict.sentence
+    if verdict == "consistent":
+        assert found.training_overlap.shared >= 10
+
+
+def _run(name: str) -> Run:
+    def loader(step: int) -> Callable[[], Subject]:
+        return lambda: make_subject(*load_checkpoint(name, step), name)
+
+    steps = RUNS[name].steps[1::2]
+    return Run(name, {step: loader(step) for step in (*steps, RUNS[name].steps[-1])})
