@@ -4,16 +4,19 @@ import asyncio
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import click
 
 from rim_eval import patterns
+from rim_eval.cli._pattern_rows import (
+    all_rows,
+    grader_model,
+    planted,
+    rows_of_monitor,
+    shared_labels,
+)
 from rim_eval.errors import RimError
-
-if TYPE_CHECKING:
-    from inspect_ai.log import EvalLog
-    from inspect_ai.model import Model
 
 __all__ = ["command"]
 
@@ -44,17 +47,25 @@ def command() -> None:
 def run(
     logs: tuple[Path, ...], monitor: str, grader: str | None, part: str, out: Path | None
 ) -> None:
-    """Let a monitor read finished Inspect LOGS (files or folders); the evaluated model is not loaded."""
+    """Let a monitor read finished LOGS; the evaluated model is not loaded.
+
+    LOGS are Inspect logs (.eval), lm-eval sample files of rim tasks (samples_rim_*.jsonl), or folders.
+    """
     from inspect_ai.log import write_eval_log
 
     from rim_eval.inspect_tasks._patterns import read_parts
 
-    model = _grader(monitor, grader)
+    parts, model = read_parts(part), grader_model(monitor, grader)
     for path in patterns.find_logs(logs):
-        log = patterns.read_finished_log(path, monitor, read_parts(part), model)
         target = path if out is None else _folder(out) / path.name
-        write_eval_log(log, str(target))
-        click.echo(f"{target}: {_counts(log)}")
+        if path.suffix == ".jsonl":
+            reader = patterns.load_monitor(monitor)
+            rows = patterns.read_sample_file(path, reader, parts, model, target)
+        else:
+            log = patterns.read_finished_log(path, monitor, parts, model)
+            write_eval_log(log, str(target))
+            rows = patterns.pattern_rows(log)
+        click.echo(f"{target}: {_counts(rows)}")
 
 
 @command.command()
@@ -62,7 +73,7 @@ def run(
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, with every figure.")
 def show(logs: tuple[Path, ...], as_json: bool) -> None:
     """Prevalence in LOGS by set, mode and part, and the judged outcome with and without each label."""
-    rows, observations = _rows(logs)
+    rows, observations = all_rows(logs)
     common = patterns.prevalence(rows)
     given = patterns.conditional_rates(rows, observations)
     if as_json:
@@ -85,9 +96,9 @@ def show(logs: tuple[Path, ...], as_json: bool) -> None:
 @click.option("--reference", required=True, help="The monitor it is compared with.")
 def agree(logs: tuple[Path, ...], monitor: str, reference: str) -> None:
     """Agreement of two monitors that have read the same LOGS, label by label."""
-    rows, _ = _rows(logs)
-    ours, theirs = _of(rows, monitor), _of(rows, reference)
-    found = patterns.compare_monitors(ours, theirs, _shared_labels(monitor, reference))
+    rows, _ = all_rows(logs)
+    ours, theirs = rows_of_monitor(rows, monitor), rows_of_monitor(rows, reference)
+    found = patterns.compare_monitors(ours, theirs, shared_labels(monitor, reference))
     click.echo(patterns.agreement_table(found))
 
 
@@ -116,8 +127,8 @@ def validate(monitor: str, set_name: str, data: tuple[Path, ...], grader: str | 
             _validate_sentences(monitor, path, grader, out)
         return
     if set_name == "planted":
-        rows = [row for row in _of(_rows(data)[0], monitor) if row.mode == "think"]
-        found = patterns.compare_with_labels(rows, _planted(), "planted labels of toy")
+        rows = [row for row in rows_of_monitor(all_rows(data)[0], monitor) if row.mode == "think"]
+        found = patterns.compare_with_labels(rows, planted(), "planted labels of toy")
     else:
         found = _validate_texts(monitor, data, grader)
     click.echo(patterns.agreement_table(found))
@@ -127,7 +138,7 @@ def validate(monitor: str, set_name: str, data: tuple[Path, ...], grader: str | 
 def _validate_texts(
     monitor: str, data: Sequence[Path], grader: str | None
 ) -> list[patterns.LabelAgreement]:
-    reader, model = patterns.load_monitor(monitor), _grader(monitor, grader)
+    reader, model = patterns.load_monitor(monitor), grader_model(monitor, grader)
     found: list[patterns.LabelAgreement] = []
     for path in data or (patterns.PARAPHRASES,):
         texts = patterns.load_labelled_texts(path)
@@ -137,7 +148,7 @@ def _validate_texts(
 
 def _validate_sentences(monitor: str, path: Path, grader: str | None, out: Path | None) -> None:
     traces, skipped = patterns.load_self_jailbreaking(path)
-    reader, model = patterns.load_monitor(monitor), _grader(monitor, grader)
+    reader, model = patterns.load_monitor(monitor), grader_model(monitor, grader)
     measured = asyncio.run(patterns.measure_sentences(reader, traces, skipped, model))
     click.echo(f"{path.name}: {len(traces)} labelled traces, {skipped} without labels left out")
     click.echo(patterns.sentence_table(measured))
@@ -175,7 +186,7 @@ def filter_data(source: str, monitor: str, grader: str | None, out: Path, drop: 
 
     A run that was stopped goes on when the same command is given again.
     """
-    reader, model = patterns.load_monitor(monitor), _grader(monitor, grader)
+    reader, model = patterns.load_monitor(monitor), grader_model(monitor, grader)
     _known_labels(drop, reader)
     settings = patterns.FilterSettings(
         source=source if not source.startswith("hf:") else f"{source}@{revision or 'main'}:{split}",
@@ -201,80 +212,7 @@ def _known_labels(drop: Sequence[str], monitor: patterns.Monitor) -> None:
         )
 
 
-def _planted() -> dict[str, str]:
-    from rim_eval.catalogue import load
-
-    return {prompt.id: prompt.labels["pattern"] for prompt in load("toy").prompts}
-
-
-def _rows(logs: Sequence[Path]) -> tuple[list[patterns.PatternRow], list[Any]]:
-    from rim_eval.observations import from_inspect_log
-
-    rows, observations = [], []
-    for path in patterns.find_logs(logs):
-        log = patterns.read_log(path)
-        rows += patterns.pattern_rows(log)
-        observations += from_inspect_log(log)
-    if not rows:
-        raise RimError(
-            "No monitor has read these logs yet: run `rim-eval patterns run LOGS` first."
-        )
-    return rows, observations
-
-
-def _of(rows: Sequence[patterns.PatternRow], named: str) -> list[patterns.PatternRow]:
-    """Rows of one monitor: `cues`, `rubric`, a rubric file, or with its grader `rubric@openai/gpt-4.1`."""
-    monitor, _, grader = named.partition("@")
-    name = patterns.load_monitor(monitor).identity(None).name
-    found = [
-        row
-        for row in rows
-        if row.monitor.name == name and (not grader or row.monitor.grader == grader)
-    ]
-    there = sorted({_name(row.monitor) for row in rows})
-    if not found:
-        raise RimError(
-            f"Monitor {named!r} has not read these logs; those that have: {', '.join(there)}."
-        )
-    several = sorted({_name(row.monitor) for row in found})
-    if len(several) > 1:
-        raise RimError(f"{named!r} can mean {', '.join(several)}: name one with its grader.")
-    return found
-
-
-def _name(monitor: patterns.MonitorId) -> str:
-    return f"{monitor.name}@{monitor.grader}" if monitor.grader else monitor.name
-
-
-def _shared_labels(first: str, second: str) -> set[str]:
-    ours, theirs = (
-        set(patterns.load_monitor(name.partition("@")[0]).labels) for name in (first, second)
-    )
-    return (ours & theirs) | set(patterns.MARKS)
-
-
-def _grader(monitor: str, name: str | None) -> "Model | None":
-    if not patterns.load_monitor(monitor).needs_grader:
-        if name:
-            raise RimError(
-                f"Monitor {monitor!r} is offline and asks no model: leave out --grader {name}."
-            )
-        return None
-    if name is None:
-        raise RimError(
-            f"Monitor {monitor!r} asks a grader model: pass --grader MODEL, or read with the offline "
-            "baseline: --monitor cues."
-        )
-    from inspect_ai.model import get_model
-
-    try:
-        return get_model(name)
-    except Exception as error:
-        raise RimError(f"--grader {name}: {error}") from error
-
-
-def _counts(log: "EvalLog") -> str:
-    rows = patterns.pattern_rows(log)
+def _counts(rows: Sequence[patterns.PatternRow]) -> str:
     read = [row for row in rows if row.read]
     with_pattern = sum(bool(row.patterns) for row in read)
     return f"{len(read)} of {len(rows)} parts read, {with_pattern} with a pattern"

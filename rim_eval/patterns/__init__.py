@@ -56,6 +56,11 @@ from rim_eval.patterns._reading import (
 )
 from rim_eval.patterns._rows import PatternRow, attach, pattern_rows, rows_of_metadata
 from rim_eval.patterns._rubric import PATTERNS, Pattern, Rubric, load_rubric
+from rim_eval.patterns._samples import (
+    observations_of_samples,
+    pattern_rows_of_samples,
+    read_sample_file,
+)
 from rim_eval.patterns._self_jailbreaking import (
     LabelledTrace,
     SelfJailbreakAgreement,
@@ -124,12 +129,15 @@ __all__ = [
     "locate",
     "measure_sentences",
     "measure_texts",
+    "observations_of_samples",
     "pattern_rows",
+    "pattern_rows_of_samples",
     "prevalence",
     "prevalence_table",
     "read_finished_log",
     "read_log",
     "read_patterns",
+    "read_sample_file",
     "rows_of_metadata",
     "sentence_table",
     "training_rows",

@@ -22,13 +22,17 @@ def find_logs(paths: Sequence[Path]) -> list[Path]:
     Raises:
         RimError: There is none.
     """
-    found = [
-        log for path in paths for log in (sorted(path.glob("*.eval")) if path.is_dir() else [path])
-    ]
+    found = [log for path in paths for log in (_logs_in(path) if path.is_dir() else [path])]
     if not found or not all(path.is_file() for path in found):
         named = ", ".join(map(str, paths)) or "nothing"
-        raise RimError(f"No Inspect log in {named}. Name .eval files or folders that hold some.")
+        raise RimError(
+            f"No log in {named}. Name Inspect logs (.eval), lm-eval sample files (samples_rim_*.jsonl), or folders."
+        )
     return found
+
+
+def _logs_in(folder: Path) -> list[Path]:
+    return [*sorted(folder.glob("*.eval")), *sorted(folder.rglob("samples_rim_*.jsonl"))]
 
 
 def read_log(path: Path) -> "EvalLog":

@@ -1,0 +1,90 @@
+"""What the words of `rim-eval patterns` share: rows of logs, monitors by name, grader models."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rim_eval import patterns
+from rim_eval.errors import RimError
+
+if TYPE_CHECKING:
+    from inspect_ai.model import Model
+
+__all__ = ["all_rows", "grader_model", "planted", "rows_of_monitor", "shared_labels"]
+
+
+def planted() -> dict[str, str]:
+    """Prompt id to planted pattern, of the toy set."""
+    from rim_eval.catalogue import load
+
+    return {prompt.id: prompt.labels["pattern"] for prompt in load("toy").prompts}
+
+
+def all_rows(logs: Sequence[Path]) -> tuple[list[patterns.PatternRow], list[Any]]:
+    from rim_eval.observations import from_inspect_log
+
+    rows, observations = [], []
+    for path in patterns.find_logs(logs):
+        if path.suffix == ".jsonl":
+            rows += patterns.pattern_rows_of_samples(path)
+            observations += patterns.observations_of_samples(path)
+            continue
+        log = patterns.read_log(path)
+        rows += patterns.pattern_rows(log)
+        observations += from_inspect_log(log)
+    if not rows:
+        raise RimError(
+            "No monitor has read these logs yet: run `rim-eval patterns run LOGS` first."
+        )
+    return rows, observations
+
+
+def rows_of_monitor(rows: Sequence[patterns.PatternRow], named: str) -> list[patterns.PatternRow]:
+    """Rows of one monitor: `cues`, `rubric`, a rubric file, or with its grader `rubric@openai/gpt-4.1`."""
+    monitor, _, grader = named.partition("@")
+    name = patterns.load_monitor(monitor).identity(None).name
+    found = [
+        row
+        for row in rows
+        if row.monitor.name == name and (not grader or row.monitor.grader == grader)
+    ]
+    there = sorted({_name(row.monitor) for row in rows})
+    if not found:
+        raise RimError(
+            f"Monitor {named!r} has not read these logs; those that have: {', '.join(there)}."
+        )
+    several = sorted({_name(row.monitor) for row in found})
+    if len(several) > 1:
+        raise RimError(f"{named!r} can mean {', '.join(several)}: name one with its grader.")
+    return found
+
+
+def _name(monitor: patterns.MonitorId) -> str:
+    return f"{monitor.name}@{monitor.grader}" if monitor.grader else monitor.name
+
+
+def shared_labels(first: str, second: str) -> set[str]:
+    ours, theirs = (
+        set(patterns.load_monitor(name.partition("@")[0]).labels) for name in (first, second)
+    )
+    return (ours & theirs) | set(patterns.MARKS)
+
+
+def grader_model(monitor: str, name: str | None) -> "Model | None":
+    if not patterns.load_monitor(monitor).needs_grader:
+        if name:
+            raise RimError(
+                f"Monitor {monitor!r} is offline and asks no model: leave out --grader {name}."
+            )
+        return None
+    if name is None:
+        raise RimError(
+            f"Monitor {monitor!r} asks a grader model: pass --grader MODEL, or read with the offline "
+            "baseline: --monitor cues."
+        )
+    from inspect_ai.model import get_model
+
+    try:
+        return get_model(name)
+    except Exception as error:
+        raise RimError(f"--grader {name}: {error}") from error
