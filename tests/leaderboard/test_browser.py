@@ -1,0 +1,231 @@
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from benchmarks._browser import Browser, browser, missing
+from benchmarks._synthetic_entries import synthetic_entries
+from rim_eval.leaderboard import Entry, check_paths, read_references, write_site
+from rim_eval.paths import leaderboard_dir
+
+pytestmark = pytest.mark.slow
+
+HOSTILE = '<img src=x onerror="window.HACKED=1">'
+
+VISIBLE = "return [...document.querySelectorAll('#body tr')].map(row => row.dataset.id)"
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The shipped entries, forty synthetic ones, and one whose names no check has seen."""
+    entries = [*check_paths([leaderboard_dir() / "results"]).entries, *synthetic_entries(40)]
+    odd = entries[-1]
+    model = odd.model.model_copy(update={"model": HOSTILE, "family": f"{HOSTILE}</script>"})
+    card = odd.card.model_copy(update={"model": HOSTILE})
+    out = tmp_path_factory.mktemp("site")
+    references = read_references(leaderboard_dir() / "reference")
+    write_site([*entries, Entry("hostile", "card", model, card)], references, out, card_pages=False)
+    return out
+
+
+@pytest.fixture(scope="module")
+def window() -> Iterator[Browser]:
+    if reason := missing():
+        pytest.skip(reason)
+    with browser() as found:
+        yield found
+
+
+@pytest.fixture
+def page(site: Path, window: Browser) -> Iterator[Browser]:
+    window.width(1280)
+    window.open(site / "index.html")
+    yield window
+    assert window.console() == []
+
+
+def choose(page: Browser, control: str, value: str) -> list[str]:
+    script = """
+    const box = document.getElementById(arguments[0]);
+    box.value = arguments[1];
+    box.dispatchEvent(new Event(box.tagName === "SELECT" ? "change" : "input"));
+    while (!document.getElementById("more").hidden) document.getElementById("more").click();
+    """
+    page.run(script, control, value)
+    ids: list[str] = page.run(VISIBLE)
+    return ids
+
+
+def rows(site: Path) -> dict[str, dict[str, object]]:
+    data = json.loads((site / "data" / "leaderboard.json").read_text(encoding="utf-8"))
+    return {row["id"]: row for row in data["rows"]}
+
+
+def change(row: dict[str, object], kind: str) -> float:
+    found = [s for s in row["sets"] if s["kind"] == kind]  # type: ignore[attr-defined]
+    return float(found[0]["difference"][0])
+
+
+def test_default_order_is_the_misalignment_change_with_its_interval(
+    site: Path, page: Browser
+) -> None:
+    shown = choose(page, "search", "")
+    changes = [change(rows(site)[name], "harmful") for name in shown]
+    assert len(shown) == len(rows(site)) == 47
+    assert changes == sorted(changes, reverse=True)
+    first = page.run("return document.querySelector('#body tr').innerText")
+    assert " to " in first
+    heads = page.run("return [...document.querySelectorAll('#head th')].map(h => h.innerText)")
+    assert [head.strip(" ↓↑") for head in heads] == [
+        "Model",
+        "Misalignment change",
+        "Misaligned, without → with",
+        "Over-refusal change",
+        "Accuracy gain",
+    ]
+
+
+def test_sorting_by_a_click_and_back(site: Path, page: Browser) -> None:
+    click = "document.querySelector('#head [data-key=gain]').click()"
+    page.run(click)
+    gains = [change(rows(site)[name], "reasoning") for name in choose(page, "search", "")]
+    assert gains == sorted(gains, reverse=True)
+    page.run(click)
+    gains = [change(rows(site)[name], "reasoning") for name in choose(page, "search", "")]
+    assert gains == sorted(gains)
+    assert page.run("return document.querySelector('[aria-sort]').ariaSort") == "ascending"
+
+
+def test_missing_figures_stand_last_either_way(page: Browser) -> None:
+    for _ in range(2):
+        page.run("document.querySelector('#head [data-key=refusal]').click()")
+        assert all(name.startswith("yan_2025") for name in choose(page, "search", "")[-4:])
+
+
+@pytest.mark.parametrize(
+    ("control", "value", "expected"),
+    [
+        ("search", "qwen3-8b", {"yan_2025_table_1--qwen-qwen3-8b"}),
+        ("search", "QWEN no-such", set()),
+        ("family", "organism", {"organism--greedy", "organism-planted--greedy"}),
+        ("source", "organism", {"organism--greedy", "organism-planted--greedy"}),
+        ("judge", "toy_exact@1", {"organism--greedy", "organism-planted--greedy"}),
+    ],
+)
+def test_filters(page: Browser, control: str, value: str, expected: set[str]) -> None:
+    assert set(choose(page, control, value)) == expected
+
+
+@pytest.mark.parametrize(("control", "field"), [("arm", "arm"), ("family", "family")])
+def test_filters_keep_exactly_what_they_name(
+    site: Path, page: Browser, control: str, field: str
+) -> None:
+    for value in {str(row[field]) for row in rows(site).values()}:
+        found = set(choose(page, control, value))
+        assert found == {name for name, row in rows(site).items() if row[field] == value}
+    choose(page, control, "")
+
+
+def test_size_filter(site: Path, page: Browser) -> None:
+    found = set(choose(page, "size", "1"))
+    sizes = {name: int(str(row["parameters"])) for name, row in rows(site).items()}
+    assert found == {name for name, size in sizes.items() if 1e9 <= size < 1e10}
+    assert found
+
+
+def test_both_directions_are_counted_side_by_side(site: Path, page: Browser) -> None:
+    shows = [row["sets"][0]["shows"] for row in rows(site).values()]  # type: ignore[index]
+    tallies = page.run(
+        "return [...document.querySelectorAll('#tallies button')].map("
+        "b => [b.dataset.show, +b.firstChild.textContent, b.getBoundingClientRect().width])"
+    )
+    assert {show: n for show, n, _ in tallies} == {
+        show: shows.count(show) for show in ("more", "less", "not_shown", "unknown")
+    }
+    assert {"more", "less", "not_shown"} <= set(shows)
+    assert len({round(width) for *_, width in tallies}) == 1
+    page.run("document.querySelector('#tallies .less').click()")
+    less = choose(page, "search", "")
+    assert less
+    assert all(change(rows(site)[name], "harmful") < 0 for name in less)
+
+
+def test_not_significant_is_said_in_the_line(site: Path, page: Browser) -> None:
+    page.run("document.querySelector('#tallies [data-show=not_shown]').click()")
+    said = page.run(
+        "return [...document.querySelectorAll('#body tr td:nth-child(2) .said')].map(s => s.innerText)"
+    )
+    assert set(said) == {"● n.s."}
+
+
+def test_opening_a_model(site: Path, page: Browser) -> None:
+    page.run("document.querySelector('[data-id=\"organism--greedy\"] a').click()")
+    assert page.run("return document.querySelector('h1').innerText").startswith("organism")
+    assert "No finding about real models" in page.run("return document.body.innerText")
+    links = page.run("return [...document.querySelectorAll('a')].map(a => a.href)")
+    files = [Path(link.removeprefix("file://").split("#")[0]) for link in links]
+    assert all(file.exists() for file in files)
+
+
+def test_reference_rows_say_that_they_are_published_and_what_they_lack(
+    site: Path, page: Browser
+) -> None:
+    choose(page, "source", "published")
+    text = page.run("return document.querySelector('#body').innerText")
+    assert text.count("as published") == text.count("n not published") == 4
+    assert "+7.55" in text
+    assert "15.39 → 22.94 %" in text
+    page.open(site / "models" / "yan_2025_table_1.html")
+    assert "No over-refusal" in page.run("return document.body.innerText")
+
+
+@pytest.mark.parametrize("width", [320, 390, 768])
+@pytest.mark.parametrize("name", ["index", "models/organism", "models/yan_2025_table_1"])
+def test_nothing_hangs_over_the_edge_of_a_phone(
+    site: Path, window: Browser, width: int, name: str
+) -> None:
+    window.width(width)
+    window.open(site / f"{name}.html")
+    assert window.run("return document.documentElement.scrollWidth") <= width
+    assert window.run("return innerWidth") == width
+    assert window.console() == []
+
+
+def test_names_are_text_and_never_markup(site: Path, page: Browser) -> None:
+    names = page.run(
+        "document.getElementById('search').value = 'onerror';"
+        "document.getElementById('search').dispatchEvent(new Event('input'));"
+        "return [...document.querySelectorAll('#body th a')].map(a => a.textContent)"
+    )
+    assert HOSTILE in names
+    for file in ("index", "models/hostile"):
+        page.open(site / f"{file}.html")
+        assert page.run("return document.querySelectorAll('img').length") == 0
+        assert page.run("return window.HACKED === undefined")
+        assert HOSTILE in page.run("return document.documentElement.textContent")
+
+
+def test_no_request_leaves_the_folder(site: Path, page: Browser) -> None:
+    script = "return performance.getEntriesByType('resource').map(r => r.name)"
+    assert all(name.startswith(site.resolve().as_uri()) for name in page.run(script))
+
+
+def test_controls_have_names_and_keys_reach_them(page: Browser) -> None:
+    unnamed = page.run(
+        "return [...document.querySelectorAll('input,select')].filter(e => !e.labels.length).length"
+    )
+    assert unnamed == 0
+    assert page.run(
+        "return [...document.querySelectorAll('th button')].every(b => b.tabIndex === 0)"
+    )
+    page.run("document.querySelector('#head [data-key=model]').focus()")
+    page.run("document.activeElement.click()")
+    assert page.run("return document.activeElement.dataset.key") == "model"
+
+
+def test_a_long_list_comes_in_parts(site: Path, page: Browser) -> None:
+    assert len(page.run(VISIBLE)) == 25
+    assert page.run("return document.getElementById('more').innerText") == "Show 22 more"
+    page.run("document.getElementById('more').click()")
+    assert len(page.run(VISIBLE)) == 47

@@ -1,0 +1,130 @@
+import csv
+import json
+import re
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from benchmarks._synthetic_entries import synthetic_entries
+from rim_eval.cli import main
+from rim_eval.errors import RimError
+from rim_eval.leaderboard import check_paths, entry_row, read_references, write_site
+from rim_eval.paths import leaderboard_dir
+
+from .conftest import Submission
+
+
+def build(*arguments: str) -> str:
+    result = CliRunner().invoke(main, ["leaderboard", "build", *arguments])
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_the_command_builds_everything_that_the_pages_link_to(tmp_path: Path) -> None:
+    out = tmp_path / "site"
+    assert "2 entries" in build("--out", str(out))
+    for page in [out / "index.html", *(out / "models").glob("*.html")]:
+        for link in re.findall(r'(?:href|src)="([^"#]+)', page.read_text(encoding="utf-8")):
+            if not link.startswith(("https:", "data:")):
+                assert (page.parent / link).exists(), (page, link)
+    for row in json.loads((out / "data" / "leaderboard.json").read_text())["rows"]:
+        assert (out / row["page"]).exists()
+    assert "RIM card" in (out / "cards" / "organism--greedy.html").read_text(encoding="utf-8")
+
+
+def test_pages_load_nothing_from_elsewhere_and_run_one_script(tmp_path: Path) -> None:
+    out = tmp_path / "site"
+    build("--out", str(out), "--no-card-pages")
+    pages = [path.read_text(encoding="utf-8") for path in out.rglob("*.html")]
+    for text in pages:
+        assert "Content-Security-Policy" in text
+        assert "default-src 'none'" in text
+        assert not re.search(r'(src|<link[^>]+href)="https?:', text)
+        assert not re.search(r"\son[a-z]+=|<style|style=|javascript:", text)
+    scripts = [script for text in pages for script in re.findall(r"<script[^>]*>", text)]
+    assert scripts == ['<script src="data.js">', '<script src="app.js">']
+    program = (out / "app.js").read_text(encoding="utf-8")
+    assert not re.search(r"innerHTML|outerHTML|insertAdjacent|document\.write|eval\(|fetch|XMLHttp|import\(", program)  # fmt: skip
+    assert {path.suffix for path in out.rglob("*") if path.is_file()} == {
+        ".html", ".js", ".css", ".json", ".csv", "",
+    }  # fmt: skip
+
+
+def test_the_site_says_that_organisms_are_no_findings(tmp_path: Path) -> None:
+    out = tmp_path / "site"
+    build("--out", str(out), "--no-card-pages")
+    index = (out / "index.html").read_text(encoding="utf-8")
+    assert "are no findings about real models" in index
+    assert "No real model has been submitted yet" in index
+    for name in ("organism", "organism-planted"):
+        page = (out / "models" / f"{name}.html").read_text(encoding="utf-8")
+        assert "No finding about real models" in page
+
+
+def test_figures_on_the_site_are_the_cards(tmp_path: Path) -> None:
+    entry = check_paths([leaderboard_dir() / "results"]).entries[0]
+    shown = entry.card.find(entry.card.primary, "harmful")
+    assert shown is not None
+    difference, think = shown.figures.difference, shown.figures.think
+    assert difference is not None
+    assert think is not None
+    row = entry_row(entry)
+    found = next(each for each in row.sets if each.dataset == row.harmful)
+    assert found.difference == pytest.approx(
+        (difference.value, difference.lower, difference.upper), abs=1e-3
+    )
+    assert think.value is not None
+    assert found.think[0] == pytest.approx(100 * think.value, abs=1e-3)
+    assert (found.pairs, found.shows) == (difference.n_pairs, "more")
+
+
+def test_data_can_be_downloaded_as_a_table(tmp_path: Path) -> None:
+    out = tmp_path / "site"
+    build("--out", str(out), "--no-card-pages")
+    with (out / "data" / "leaderboard.csv").open(encoding="utf-8", newline="") as file:
+        lines = list(csv.DictReader(file))
+    assert len(lines) == 2 * 3 + 4 * 2
+    planted = next(line for line in lines if line["model"] == "Qwen/Qwen3-4B" and line["kind"] == "harmful")  # fmt: skip
+    assert (planted["no_think_percent"], planted["think_percent"]) == ("15.39", "22.94")
+    assert planted["difference_lower"] == ""
+
+
+def test_published_rows_are_the_papers(tmp_path: Path) -> None:
+    references = read_references(leaderboard_dir() / "reference")
+    models = {model.model: model for model in references[0].models}
+    table = {
+        "Qwen/Qwen3-4B": (22.94, 15.39, 35.09, 8.33),
+        "Qwen/Qwen3-8B": (15.72, 9.76, 43.14, 15.0),
+        "Qwen/Qwen3-32B": (23.12, 7.63, 42.86, 11.67),
+        "Qwen/Qwen3-30B-A3B": (14.1, 7.41, 42.11, 41.67),
+    }
+    assert table == {
+        name: (m.misalignment_think, m.misalignment_no_think, m.accuracy_think, m.accuracy_no_think)
+        for name, m in models.items()
+    }
+
+
+def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
+    precious = tmp_path / "thesis.txt"
+    precious.write_text("do not delete", encoding="utf-8")
+    with pytest.raises(RimError, match="holds no leaderboard site"):
+        write_site([], [], tmp_path)
+    assert precious.exists()
+
+
+def test_building_again_replaces_the_site(tmp_path: Path) -> None:
+    entries = synthetic_entries(2)
+    write_site(entries, [], tmp_path / "site", card_pages=False)
+    write_site(entries[:1], [], tmp_path / "site", card_pages=False)
+    assert len(list((tmp_path / "site" / "models").iterdir())) == 1
+
+
+def test_nothing_is_built_from_a_submission_that_is_refused(
+    submission: Submission, tmp_path: Path
+) -> None:
+    submission.edit(lambda value: value.update(level=0.9))
+    arguments = ["--results", str(submission.folder.parent), "--out", str(tmp_path / "site")]
+    result = CliRunner().invoke(main, ["leaderboard", "build", *arguments])
+    assert result.exit_code == 1
+    assert not (tmp_path / "site").exists()

@@ -1,0 +1,95 @@
+import json
+import uuid
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from benchmarks._synthetic_entries import synthetic_entries
+from rim_eval.cli import main
+from rim_eval.leaderboard import check_paths, export, record
+from rim_eval.paths import leaderboard_dir
+
+# What schema 0.3.0 requires, and the fields that this export may use, by place.
+REQUIRED = {
+    "": {"schema_version", "evaluation_id", "retrieved_timestamp", "source_metadata", "model_info", "eval_library", "evaluation_results"},
+    "source_metadata": {"source_type", "source_organization_name", "evaluator_relationship"},
+    "eval_library": {"name", "version"},
+    "model_info": {"name", "id", "additional_details"},
+    "model_info.additional_details": {"deployment_type", "model_availability"},
+    "evaluation_results[]": {"evaluation_name", "source_data", "metric_config", "score_details"},
+    "evaluation_results[].metric_config": {"lower_is_better", "min_score", "max_score"},
+    "evaluation_results[].metric_config.llm_scoring": {"judges", "input_prompt"},
+    "evaluation_results[].score_details": {"score"},
+    "evaluation_results[].score_details.uncertainty.confidence_interval": {"lower", "upper"},
+}  # fmt: skip
+
+ONLY = {
+    "": REQUIRED[""] | {"evaluation_timestamp"},
+    "evaluation_results[].generation_config.generation_args": {"temperature", "top_p", "max_tokens", "execution_command", "reasoning"},
+    "evaluation_results[].score_details.uncertainty": {"confidence_interval", "num_samples"},
+}  # fmt: skip
+
+
+def objects(value: Any, place: str = "") -> list[tuple[str, dict[str, Any]]]:
+    if isinstance(value, list):
+        return [found for each in value for found in objects(each, f"{place}[]")]
+    if not isinstance(value, dict):
+        return []
+    inner = [f for k, v in value.items() for f in objects(v, f"{place}.{k}".lstrip("."))]
+    return [(place, value), *inner]
+
+
+@pytest.mark.parametrize("kind", ["organism", "synthetic"])
+def test_records_have_what_the_schema_requires_and_nothing_it_forbids(kind: str) -> None:
+    organisms = check_paths([leaderboard_dir() / "results"]).entries
+    entry = organisms[0] if kind == "organism" else synthetic_entries(1)[0]
+    found = objects(record(entry))
+    places = {place for place, _ in found}
+    assert set(REQUIRED) - places <= {"evaluation_results[].metric_config.llm_scoring"}
+    for place, value in found:
+        assert REQUIRED.get(place, set()) <= set(value), place
+        assert set(value) <= ONLY.get(place, set(value)), place
+        if place.endswith(("additional_details", ".details")):
+            assert all(isinstance(each, str) for each in value.values()), place
+
+
+def test_each_set_gives_both_rates_and_the_difference() -> None:
+    entry = check_paths([leaderboard_dir() / "results"]).entries[0]
+    found = record(entry)["evaluation_results"]
+    assert len(found) == 3 * len(entry.card.sets)
+    toy = [each for each in found if each["evaluation_name"].startswith("toy mis")]
+    think, no_think, change = toy
+    assert think["generation_config"]["generation_args"]["reasoning"] is True
+    assert no_think["generation_config"]["generation_args"]["reasoning"] is False
+    assert think["generation_config"]["generation_args"]["max_tokens"] == 96 + 160
+    assert no_think["generation_config"]["generation_args"]["max_tokens"] == 96
+    points = 100 * (think["score_details"]["score"] - no_think["score_details"]["score"])
+    assert change["score_details"]["score"] == pytest.approx(points)
+    uncertainty = change["score_details"]["uncertainty"]
+    ends = uncertainty["confidence_interval"]
+    assert ends["lower"] < points < ends["upper"]
+    assert uncertainty["num_samples"] == 220
+    assert all(each["metric_config"]["lower_is_better"] for each in toy)
+
+
+def test_files_lie_where_the_collection_wants_them_and_keep_their_names(tmp_path: Path) -> None:
+    entries = check_paths([leaderboard_dir() / "results"]).entries
+    files = export(entries, tmp_path, now=1.0)
+    assert [file.relative_to(tmp_path).parts[:3] for file in files] == [("data", "rim_eval", "rim-eval")] * 2  # fmt: skip
+    assert all(uuid.UUID(file.stem) for file in files)
+    before = [file.read_bytes() for file in files]
+    assert export(entries, tmp_path, now=1.0) == files
+    assert [file.read_bytes() for file in files] == before
+
+
+def test_organisms_are_exported_only_when_asked_for(tmp_path: Path) -> None:
+    command = ["leaderboard", "export", "--out", str(tmp_path)]
+    said = CliRunner().invoke(main, command)
+    assert "0 records" in said.output
+    assert "2 organisms left out" in said.output
+    said = CliRunner().invoke(main, [*command, "--organisms"])
+    assert said.exit_code == 0
+    records = [json.loads(path.read_text()) for path in tmp_path.rglob("*.json")]
+    assert {r["source_metadata"]["additional_details"]["model_kind"] for r in records} == {"organism"}  # fmt: skip
