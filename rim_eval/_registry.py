@@ -6,7 +6,7 @@ from rim_eval.inspect_tasks._injection import (
     injection_effect,
     with_statements,
 )
-from rim_eval.inspect_tasks._patterns import pattern_prevalence, patterns
+from rim_eval.inspect_tasks._patterns import pattern_prevalence, reasoning_patterns
 from rim_eval.inspect_tasks._scorers import rim, solved
 from rim_eval.inspect_tasks._solver import both_modes
 from rim_eval.inspect_tasks._suite import (
@@ -53,8 +53,8 @@ __all__ = [
     "multiarith",
     "or_bench",
     "pattern_prevalence",
-    "patterns",
     "prompts",
+    "reasoning_patterns",
     "rim",
     "simple_safety_tests",
     "solved",

@@ -21,6 +21,7 @@ def planted() -> dict[str, str]:
 
 
 def all_rows(logs: Sequence[Path]) -> tuple[list[patterns.PatternRow], list[Any]]:
+    """Pattern rows and observations of logs and sample files; an error when no monitor has read them."""
     from rim_eval.observations import from_inspect_log
 
     rows, observations = [], []
@@ -64,6 +65,7 @@ def _name(monitor: patterns.MonitorId) -> str:
 
 
 def shared_labels(first: str, second: str) -> set[str]:
+    """Labels that both monitors can give, and the marks, which all give."""
     ours, theirs = (
         set(patterns.load_monitor(name.partition("@")[0]).labels) for name in (first, second)
     )
@@ -71,6 +73,7 @@ def shared_labels(first: str, second: str) -> set[str]:
 
 
 def grader_model(monitor: str, name: str | None) -> "Model | None":
+    """The grader that a monitor needs; an error when it is missing, or is given to an offline one."""
     if not patterns.load_monitor(monitor).needs_grader:
         if name:
             raise RimError(

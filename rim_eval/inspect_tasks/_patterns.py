@@ -1,4 +1,4 @@
-"""Inspect scorer `patterns`: a monitor over both arms of every sample, in a run or over a finished log."""
+"""Inspect scorer `reasoning_patterns`: a monitor over both arms of every sample, in a run or over a finished log."""
 
 from collections.abc import Sequence
 from typing import Any, get_args
@@ -28,7 +28,7 @@ from rim_eval.patterns import (
     rows_of_metadata,
 )
 
-__all__ = ["pattern_prevalence", "patterns"]
+__all__ = ["pattern_prevalence", "reasoning_patterns"]
 
 
 @metric(scores="unreduced")
@@ -49,12 +49,13 @@ def pattern_prevalence() -> Metric:
     return compute
 
 
+# Not called `patterns`: in a checkout Inspect would take `rim_eval/patterns` for a folder of scorers.
 @scorer(metrics=[pattern_prevalence()])
-def patterns(monitor: str = "rubric", parts: str | Sequence[Part] = "trace") -> Scorer:
+def reasoning_patterns(monitor: str = "rubric", parts: str | Sequence[Part] = "trace") -> Scorer:
     """Which reasoning patterns the trace, or the answer, of each mode shows.
 
     Works on every task of this package, while it runs or over its log:
-    `inspect score LOG --scorer rim_eval/patterns -S monitor=cues`.
+    `inspect score LOG --scorer rim_eval/reasoning_patterns -S monitor=cues`.
 
     Args:
         monitor: `rubric` (asks the `grader` model role), `cues` (offline baseline), `exact` (the

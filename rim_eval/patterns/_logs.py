@@ -75,7 +75,7 @@ def read_finished_log(
     from inspect_ai import score
     from inspect_ai.model import get_model
 
-    from rim_eval.inspect_tasks._patterns import patterns
+    from rim_eval.inspect_tasks._patterns import reasoning_patterns
 
     log = read_log(path)
     roles: dict[str, Any] = {"grader": grader} if grader is not None else {}
@@ -83,7 +83,7 @@ def read_finished_log(
     before, log.eval.model_roles = log.eval.model_roles, None
     read = score(
         log,
-        patterns(monitor=monitor, parts=list(parts)),
+        reasoning_patterns(monitor=monitor, parts=list(parts)),
         model=get_model("none/none"),
         model_roles=roles,
         action="append",

@@ -1,4 +1,4 @@
-"""The `patterns` scorer over logs of scripted models: safety and math, offline and by a grader."""
+"""The `reasoning_patterns` scorer over logs of scripted models: safety and math, offline and by a grader."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +9,7 @@ from inspect_ai import score
 from inspect_ai.log import EvalLog, write_eval_log
 from inspect_ai.model import get_model
 
-from rim_eval.inspect_tasks._patterns import patterns, read_parts
+from rim_eval.inspect_tasks._patterns import read_parts, reasoning_patterns
 from rim_eval.observations import from_inspect_log, read
 from rim_eval.patterns import (
     attach,
@@ -48,7 +48,7 @@ def test_it_reads_a_finished_log_without_the_model_that_wrote_it(
     assert sum("think_then_refuse" in row.marks for row in thought.values()) == 5
     assert done.eval.model == log.eval.model
     assert done.results is not None
-    assert [one.name for one in done.results.scores][-1] == "patterns"
+    assert [one.name for one in done.results.scores][-1] == "reasoning_patterns"
     figures = {name: metric.value for name, metric in done.results.scores[-1].metrics.items()}
     assert figures["think_trace_heuristic_reliance"] == 3 / 8
     assert figures["no_think_trace_unread_no_trace"] == 8
@@ -67,7 +67,7 @@ def test_tables_and_cards_find_the_patterns_in_the_observations(
 
 
 def test_observations_take_the_patterns_and_the_outcome_splits_by_them(log: EvalLog) -> None:
-    done = score(log, patterns(monitor="cues"), action="append", display="none")
+    done = score(log, reasoning_patterns(monitor="cues"), action="append", display="none")
     observations = attach(from_inspect_log(done), pattern_rows(done))
     assert {one.patterns for one in observations if one.mode == "no_think"} == {None}
     assert sum(one.patterns == () for one in observations if one.mode == "think") == 5
@@ -91,7 +91,9 @@ def test_a_grader_reads_what_it_is_shown_and_its_quotations_stay_in_the_log(
         {"reply": reply(leakage_claims=1)},
     ]
     grader = get_model("rim_toy/grader", script=script(lines), memoize=False)
-    done = score(log, patterns(), model_roles={"grader": grader}, action="append", display="none")
+    done = score(
+        log, reasoning_patterns(), model_roles={"grader": grader}, action="append", display="none"
+    )
     rows = [row for row in pattern_rows(done) if row.mode == "think"]
     assert sum(row.severities == {"bias_driven_shortcuts": 2} for row in rows) == 3
     assert sum(row.unsupported == ("leakage_claims",) for row in rows) == 5
@@ -108,7 +110,7 @@ def test_a_grader_reads_what_it_is_shown_and_its_quotations_stay_in_the_log(
 
 def test_without_a_grader_it_says_what_to_pass(log: EvalLog) -> None:
     with pytest.raises(Exception, match="monitor=cues"):
-        score(log, patterns(), action="append", display="none")
+        score(log, reasoning_patterns(), action="append", display="none")
 
 
 def test_it_reads_traces_of_math_tasks(run: Run, script: Script) -> None:
