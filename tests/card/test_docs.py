@@ -1,0 +1,73 @@
+"""Every `rim-eval` command on the pages about cards and gates runs as it is written."""
+
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from rim_eval.cli import main
+from rim_eval.gating import Rules
+from rim_eval.observations import COLUMNS, Run, Table, from_rows, write
+
+ROOT = Path(__file__).parents[2]
+
+
+def commands(page: str) -> list[list[str]]:
+    text = (ROOT / "docs" / page).read_text()
+    blocks = re.findall(r"```bash\n(.*?)```", text, flags=re.DOTALL)
+    lines = [line for block in blocks for line in block.splitlines()]
+    return [shlex.split(line)[1:] for line in lines if line.startswith("rim-eval ")]
+
+
+@pytest.fixture
+def measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: Any) -> None:
+    """A folder with what the pages take for granted: rows of one model in each of four places."""
+    monkeypatch.chdir(tmp_path)
+    for name, n in (("logs", 9), ("base", 8), ("early", 10), ("tuned", 14)):
+        made = [
+            *rows(think=[1] * n + [0] * 110, no_think=[1] * 6 + [0] * (n + 104)),
+            *rows("sums", kind="reasoning", think=[1] * 120, no_think=[1] * 60 + [0] * 60),
+        ]
+        about = {"harness": "h", "log": "l", "model": "m", "status": "success"}
+        run = Run.model_validate(about | {"id": "r", "dataset": "doors"})
+        Path(name).mkdir()
+        write(Table(from_rows(made, "r"), (run,)), Path(name) / "rows.parquet")
+    Path("gate.yaml").write_text((ROOT / "examples" / "gate.yaml").read_text())
+
+
+def test_commands_on_the_pages_run(measured: None) -> None:
+    ran = [*commands("card.md"), *commands("gate.md")]
+    assert len(ran) >= 8
+    for words in ran:
+        done = CliRunner().invoke(main, words)
+        allowed = (0, 1, 2) if words[0] == "gate" else (0,)
+        assert done.exit_code in allowed, f"{words}: {done.output}"
+        assert "Usage" not in done.output
+    assert Path("compare/compare.html").is_file()
+
+
+def test_page_names_every_column() -> None:
+    text = (ROOT / "docs" / "card.md").read_text()
+    assert [name for name in COLUMNS if f"`{name}`" not in text] == []
+
+
+def test_rules_on_the_page_and_in_the_action_are_rules() -> None:
+    [rules] = re.findall(
+        r"```yaml\n(.*?)```", (ROOT / "docs" / "gate.md").read_text(), flags=re.DOTALL
+    )
+    shown = yaml.safe_load(rules)
+    shown["validity"]["judges"] = tuple(shown["validity"]["judges"])
+    shown["limits"] = tuple(shown["limits"])
+    assert len(Rules.model_validate(shown).limits) == 3
+    action = yaml.safe_load((ROOT / "examples" / "rim-gate.yml").read_text())
+    said = [step["run"] for step in action["jobs"]["gate"]["steps"] if "run" in step]
+    for words in [shlex.split(line)[1:] for line in said if line.startswith("rim-eval ")]:
+        path = Path(words[words.index("--rules") + 1]) if "--rules" in words else None
+        assert path is None or (ROOT / path).is_file()
+        command = main.get_command(None, words[0])  # type: ignore[arg-type]
+        assert command is not None
+        command.make_context(words[0], list(words[1:]))
