@@ -309,7 +309,7 @@
       ([way, arrow]) => element("option", { value: `${key} ${way}` }, `${label} ${arrow}`))));
     by("tallies").replaceChildren(...Object.entries(SHOWS).map(([show, [sign, words]]) => {
       const mark = element("span", { class: `mark ${show}`, "aria-hidden": "true" }, sign);
-      const button = element("button", { type: "button", class: show, "data-show": show }, element("b"), mark, ` ${words}`);
+      const button = element("button", { type: "button", class: show, "data-show": show }, element("b"), element("span", {}, mark, ` ${words}`));
       button.addEventListener("click", () => { state.show = state.show === show ? "" : show; filter(); });
       return button;
     }));
