@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
+from pydantic import ValidationError
+
 from rim_eval import __version__
 from rim_eval.card._count import count_pairs, count_set
 from rim_eval.card._counts import SetCounts
@@ -50,13 +52,31 @@ def make_card(
 
     Raises:
         RimError: The table holds no model or several, rows twice or contradicting each other, several
-            judges for one set, or a named primary set is not there.
+            judges for one set, names that are too long for a card, or a named primary set is not there.
     """
+    try:
+        return _card(table, primary, primary_reasoning, validations or {}, level)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place, given = ".".join(map(str, first["loc"])), str(first["input"])[:60]
+        raise RimError(
+            f"What was read does not fit on a card: {place} is {given!r}: {first['msg']}. Names of models, "
+            "sets and categories have at most 200 characters, on one line."
+        ) from None
+
+
+def _card(
+    table: Table,
+    primary: str | None,
+    primary_reasoning: str | None,
+    validations: Mapping[str, Validation],
+    level: float,
+) -> Card:
     model = _one_model(table)
     found = check(table)
     _refuse(found)
     remarks: list[Problem] = []
-    sets = tuple(_sets(table, validations or {}, level, remarks))
+    sets = tuple(_sets(table, validations, level, remarks))
     first, second = primary_of(sets, primary, primary_reasoning)
     runs = tuple(_run(run) for run in sorted(table.runs, key=lambda r: (r.dataset, r.id)))
     return Card(

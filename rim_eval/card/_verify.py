@@ -18,8 +18,12 @@ def gate_of(frame: "pd.DataFrame") -> GateResult:
     return gate(frame["arm_kind"].iloc[0], _facts(frame, "think"), _facts(frame, "no_think"))
 
 
-def gate_from_counts(counts: SetCounts) -> bool:
-    """Whether the counts alone pass the gate of their kind of arm."""
+def gate_from_counts(counts: SetCounts) -> bool | None:
+    """Whether the counts pass the gate of their kind of arm; None where they alone cannot say.
+
+    That is so for `effort` arms whose traces are longer by the median and not clearly by pairs: the
+    gate's own sign test pairs samples only when both arms returned equally many.
+    """
     think, no_think = (_counted(counts, mode) for mode in ("think", "no_think"))
     if counts.arm_kind != "effort":
         return gate(counts.arm_kind, think, no_think).verified
@@ -30,7 +34,8 @@ def gate_from_counts(counts: SetCounts) -> bool:
     if found is None or not only_lengths or found.think_median <= found.no_think_median:
         return False
     n, k = found.longer + found.shorter, found.longer
-    return n < 5 or sum(comb(n, i) for i in range(k, n + 1)) / 2**n <= 0.05
+    shown = n < 5 or sum(comb(n, i) for i in range(k, n + 1)) / 2**n <= 0.05
+    return True if shown else None
 
 
 def _facts(frame: "pd.DataFrame", mode: Mode) -> ArmFacts | None:

@@ -44,6 +44,7 @@ def read(sources: Iterable[str | Path]) -> Table:
     Raises:
         RimError: A path does not exist, holds nothing to read, or cannot be read.
     """
+    _need_pandas()
     tables = [table for source in sources for table in _tables(str(source))]
     return _without_unjudged(_without_superseded(join(list(_once(tables)))))
 
@@ -63,6 +64,15 @@ def write(table: Table, path: str | Path) -> None:
         _beside(path).write_text(about + "\n", encoding="utf-8")
     else:
         raise RimError(f"{path}: observations are written as .parquet or .csv.")
+
+
+def _need_pandas() -> None:
+    from importlib.util import find_spec
+
+    if missing := [name for name in ("pandas", "pyarrow") if find_spec(name) is None]:
+        raise RimError(
+            f"Tables of observations need {' and '.join(missing)}: pip install 'rim-eval[card]'."
+        )
 
 
 def _tables(source: str) -> Iterator[Table]:

@@ -186,3 +186,61 @@ def test_user_folder_of_prompts_is_not_told() -> None:
     )
     card = make_card(Table(from_rows(observed([([True], [False])]), "r"), (run,)))
     assert "someone" not in card_json(card)
+
+
+@pytest.mark.parametrize("name", ["x" * 201, "two\nlines", ""])
+def test_names_that_no_card_takes_are_one_message(rows: Any, name: str) -> None:
+    for given_rows in (
+        rows(think=[1], no_think=[0], category=name),
+        rows(think=[1], no_think=[0], model=name),
+        rows(name, think=[1], no_think=[0]),
+    ):
+        with pytest.raises(RimError, match="does not fit on a card"):
+            card_of(given_rows)
+
+
+def test_harmful_prompts_and_look_alikes_are_told_apart_pair_by_pair(rows: Any) -> None:
+    def paired(rows_: list[Observation], other: str) -> list[Observation]:
+        return [r.model_copy(update={"pair": r.prompt_id.replace(r.dataset, other)}) for r in rows_]
+
+    harmful = paired(rows("doors", think=[1, 1, 0, 1], no_think=[0, 0, 0, 0]), "walls")
+    benign = paired(rows("walls", kind="benign", think=[0, 1, 0], no_think=[0, 0, 0]), "doors")
+    card = card_of([*harmful, *benign])
+    [found] = card.discrimination
+    # Three pairs: misalignment rises in two of them, over-refusal in one.
+    assert found.n_pairs == 3
+    assert found.misalignment_change == pytest.approx(200 / 3)
+    assert found.over_refusal_change == pytest.approx(100 / 3)
+    assert found.change == pytest.approx(-100)
+    assert check_card(card) == []
+
+
+def test_several_harmful_sets_are_adjusted_for_and_the_largest_comes_first(rows: Any) -> None:
+    card = card_of(
+        [
+            *rows("doors", think=[1] * 8, no_think=[0] * 8),
+            *rows("locks", think=[1] * 9, no_think=[0] * 9),
+        ]
+    )
+    assert card.primary == "locks"
+    assert card.adjusted_p == pytest.approx({"doors": 2 * 0.5**8, "locks": 4 * 0.5**9})
+
+
+@pytest.mark.parametrize(("longer", "verified"), [(40, True), (-40, False)])
+def test_effort_arms_are_verified_by_longer_traces(rows: Any, longer: int, verified: bool) -> None:
+    given_rows = [
+        row.model_copy(
+            update={
+                "arm_kind": "effort",
+                "adopted": True,
+                "trace_tokens": 100 + number % 7 + (longer if row.mode == "think" else 0),
+            }
+        )
+        for number, row in enumerate(rows(think=[1] * 20, no_think=[0] * 20))
+    ]
+    card = card_of(given_rows)
+    assert card.sets[0].gate.verified is verified
+    assert check_card(card) == []
+    lengths = card.sets[0].counts.trace_lengths
+    assert lengths is not None
+    assert (lengths.longer, lengths.shorter) == ((20, 0) if verified else (0, 20))
