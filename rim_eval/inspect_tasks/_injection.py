@@ -21,7 +21,8 @@ from rim_eval.inspect_tasks._build import TaskArgs, both_modes_task, data_folder
 from rim_eval.inspect_tasks._compat import active_model
 from rim_eval.inspect_tasks._hf import is_hf
 from rim_eval.inspect_tasks._hf import render as hf_render
-from rim_eval.inspect_tasks._scorers import (
+from rim_eval.inspect_tasks._running import _message, _run_arm, _Switches
+from rim_eval.inspect_tasks._scoring import (
     _case,
     _judge_arm,
     _observation,
@@ -29,7 +30,6 @@ from rim_eval.inspect_tasks._scorers import (
     _word,
     grader_for,
 )
-from rim_eval.inspect_tasks._solver import _message, _run_arm, _Switches
 from rim_eval.inspect_tasks._switches import Found, switch_for
 from rim_eval.judging import load_judge
 from rim_eval.outcomes import Mode
