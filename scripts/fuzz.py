@@ -158,6 +158,35 @@ def score_metadata(data: bytes) -> None:
         list(rows_of_score(about))
 
 
+def log(data: bytes) -> None:
+    """Somebody's Inspect log."""
+    _observations(data, ".eval")
+
+
+def table(data: bytes) -> None:
+    """A table of observations in CSV."""
+    _observations(data, ".csv")
+
+
+def _observations(data: bytes, suffix: str) -> None:
+    from rim_eval.observations import check, read
+
+    with tempfile.NamedTemporaryFile(suffix=suffix) as file:
+        Path(file.name).write_bytes(data)
+        check(read([file.name]))
+
+
+def card(data: bytes) -> None:
+    """Somebody's card, as submitted to the leaderboard: read, checked and shown."""
+    from rim_eval.card import card_markdown, check_card, read_card
+
+    with tempfile.NamedTemporaryFile(suffix=".json") as file:
+        Path(file.name).write_bytes(data)
+        found = read_card(Path(file.name))
+    check_card(found)
+    card_markdown(found)
+
+
 TARGETS: dict[str, Target] = {
     target.__name__: target
     for target in (
@@ -172,6 +201,9 @@ TARGETS: dict[str, Target] = {
         prompts_parquet,
         script,
         score_metadata,
+        log,
+        table,
+        card,
     )
 }
 
@@ -198,7 +230,36 @@ def seeds(name: str) -> list[bytes]:
         row = {"model": "m", "dataset": "d", "prompt_id": "p1", "kind": "harmful", "verdict": True}
         arm = row | {"mode": "think", "arm_kind": "switch", "epoch": 1, "trace_tokens": 5}
         return [json.dumps({"think": arm, "no_think": arm | {"mode": "no_think"}}).encode()]
+    if name in ("log", "table", "card"):
+        return [_run()[name]]
     return [reply, b"I'm sorry, but I can't help with that.", b"#thescore: 5\nscore=3\nYes"]
+
+
+@cache
+def _run() -> dict[str, bytes]:
+    """A small run of the scripted model: its log, its table and its card."""
+    from inspect_ai import eval as inspect_eval
+
+    from rim_eval.card import card_json, make_card
+    from rim_eval.observations import read, write
+
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "doors.csv"
+        file.write_text("prompt\nOpen door 1.\nOpen door 2.\n", encoding="utf-8")
+        [done] = inspect_eval(
+            "rim_eval/prompts",
+            model="rim_toy/scripted",
+            task_args={"file": str(file), "judge": "refusal"},
+            log_dir=folder,
+            display="none",
+        )
+        found = read([done.location])
+        write(found, Path(folder) / "table.csv")
+        return {
+            "log": Path(done.location).read_bytes(),
+            "table": (Path(folder) / "table.csv").read_bytes(),
+            "card": card_json(make_card(found)).encode(),
+        }
 
 
 def _parquet(rows: list[dict[str, str]]) -> bytes:

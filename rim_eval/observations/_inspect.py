@@ -16,7 +16,7 @@ from rim_eval.observations._table import Table
 from rim_eval.outcomes import MODES
 
 if TYPE_CHECKING:
-    from inspect_ai.log import EvalLog, EvalSampleSummary
+    from inspect_ai.log import EvalLog, EvalSample, EvalSampleSummary
     from inspect_ai.scorer import Score
 
 __all__ = ["from_inspect_log", "read_inspect_log", "rows_of_score"]
@@ -120,10 +120,20 @@ def _whole(score: "Score") -> bool:
 
 
 def _from_sample(path: str, summary: "EvalSampleSummary", scorer: str) -> dict[str, Any] | None:
+    score = (_sample(path, summary).scores or {}).get(scorer)
+    return score.metadata if score else None
+
+
+def _sample(path: str, summary: "EvalSampleSummary") -> "EvalSample":
     from inspect_ai.log import read_eval_log_sample
 
-    sample = read_eval_log_sample(path, id=summary.id, epoch=summary.epoch)
-    return (sample.scores or {})[scorer].metadata
+    try:
+        return read_eval_log_sample(path, id=summary.id, epoch=summary.epoch)
+    except Exception as error:  # a summary can be whole where its sample is damaged
+        raise RimError(
+            f"{path}: sample {summary.id} (epoch {summary.epoch}) cannot be read "
+            f"({type(error).__name__}: {str(error)[:200]}). Move the log away and run its command again."
+        ) from None
 
 
 def _run(
@@ -177,13 +187,10 @@ def _sha256(path: str) -> str | None:
 
 def _switch(path: str, summaries: list["EvalSampleSummary"]) -> str | None:
     """The switch's name, from one sample: it is the same for all samples of a run."""
-    from inspect_ai.log import read_eval_log_sample
-
     done = next((summary for summary in summaries if not summary.error), None)
     if done is None:
         return None
-    sample = read_eval_log_sample(path, id=done.id, epoch=done.epoch)
-    replies = sample.store.get("rim_eval:generations", {})
+    replies = _sample(path, done).store.get("rim_eval:generations", {})
     names = [reply.get("requested", {}).get("switch") for reply in replies.values()]
     return next((str(name) for name in names if name), None)
 
