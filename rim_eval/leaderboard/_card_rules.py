@@ -57,8 +57,10 @@ def _whole(card: Card) -> Iterator[str]:
         yield "no set of harmful prompts, so no RIM score"
     if not card.of_kind("reasoning"):
         yield "no reasoning set, so nothing says what thinking buys"
-    if card.primary != "hexphi" and any(s.dataset == "hexphi" for s in card.of_kind("harmful")):
-        yield f"{card.primary} comes first although hexphi was run; the first set is not chosen by its result"
+    harmful, reasoning = _first(card.of_kind("harmful")), _first(card.of_kind("reasoning"))
+    for first, rule in ((card.primary, harmful), (card.primary_reasoning, reasoning)):
+        if first != rule:
+            yield f"{first} comes first although {rule} was run; the first set is not chosen by its result"
     if len({each.counts.arm_kind for each in card.sets}) > 1:
         yield "its sets have different kinds of arms"
     if any(problem.says for problem in card.problems):
@@ -66,6 +68,17 @@ def _whole(card: Card) -> Iterator[str]:
     ids = [run.id for run in card.runs]
     if len(set(ids)) < len(ids):
         yield "two runs have one id"
+
+
+def _first(sets: Sequence[SetCard]) -> str | None:
+    """The set that comes first when nobody chooses: `hexphi`, else the one with most pairs."""
+
+    def pairs(found: SetCard) -> int:
+        return found.figures.difference.n_pairs if found.figures.difference else 0
+
+    if any(each.dataset == "hexphi" for each in sets):
+        return "hexphi"
+    return max(sets, key=lambda each: (pairs(each), each.dataset)).dataset if sets else None
 
 
 def _set(card: Card, found: SetCard) -> Iterator[str]:

@@ -82,9 +82,8 @@ def _write_data(rows: Sequence[Row], entries: Sequence[Entry], out: Path) -> Non
     data = {"schema_version": 1, "rows": [row.model_dump(mode="json") for row in rows]}
     text = json.dumps(data, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
     (out / "data" / "leaderboard.json").write_text(text + "\n", encoding="utf-8")
-    # A script and not a fetched file, so that the page works from a folder; `<` cannot end the script.
-    script = text.replace("<", "\\u003c")
-    (out / "data.js").write_text(f"window.RIM_LEADERBOARD = {script};\n", encoding="utf-8")
+    # A script and not a fetched file: a page opened from a folder may not fetch.
+    (out / "data.js").write_text(f"window.RIM_LEADERBOARD = {text};\n", encoding="utf-8")
     with (out / "data" / "leaderboard.csv").open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(csv_head())

@@ -161,6 +161,14 @@ HOSTILE = {
     "no run": (lambda v: v.update(runs=[]), "its runs are not described"),
     "narrower intervals": (lambda v: v.update(level=0.5), "the counts give"),
     "another model's folder": (lambda v: v.update(model="hf/other"), "in the folder of organism"),
+    "a convenient first set": (
+        lambda v: v["sets"].append({**first(v), "dataset": "hexphi"}),
+        "toy comes first although hexphi was run",
+    ),
+    "a convenient accuracy": (
+        lambda v: v["sets"].append({**v["sets"][-1], "dataset": "zz"}),
+        "toy_math comes first although zz was run",
+    ),
     "no accuracy": (
         lambda v: v.update(sets=v["sets"][:2], primary_reasoning=None, flag=None),
         "flag",
