@@ -53,7 +53,7 @@ def run(
     """
     from inspect_ai.log import write_eval_log
 
-    from rim_eval.inspect_tasks._patterns import read_parts
+    from rim_eval.inspect_tasks._pattern_reading import read_parts
 
     parts, model = read_parts(part), grader_model(monitor, grader)
     for path in patterns.find_logs(logs):

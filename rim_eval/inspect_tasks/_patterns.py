@@ -1,32 +1,6 @@
-"""Inspect scorer `reasoning_patterns`: a monitor over both arms of every sample, in a run or over a finished log."""
+"""The scorer `reasoning_patterns` and its metric; the work is done in `_pattern_reading`."""
 
-from collections.abc import Sequence
-from typing import Any, get_args
-
-from inspect_ai.model import Model, get_model
-from inspect_ai.scorer import Metric, SampleScore, Score, Scorer, Target, metric, scorer
-from inspect_ai.solver import TaskState
-from inspect_ai.util import collect
-
-from rim_eval.errors import RimError
-from rim_eval.generation import Generation
-from rim_eval.inspect_tasks._build import user_errors
-from rim_eval.inspect_tasks._compat import model_roles
-from rim_eval.inspect_tasks._solver import generations
-from rim_eval.judging import Case
-from rim_eval.patterns import (
-    ANY_PATTERN,
-    PARTS,
-    PATTERNS,
-    Monitor,
-    Part,
-    PatternReading,
-    PatternRow,
-    load_monitor,
-    prevalence,
-    read_patterns,
-    rows_of_metadata,
-)
+from inspect_ai.scorer import Metric, SampleScore, Scorer, metric, scorer
 
 __all__ = ["pattern_prevalence", "reasoning_patterns"]
 
@@ -36,22 +10,16 @@ def pattern_prevalence() -> Metric:
     """Share of read replies that show each pattern, by mode and part, and what was not read."""
 
     def compute(scores: list[SampleScore]) -> dict[str, float]:
-        rows = [row for score in scores for row in rows_of_metadata(score.score.metadata)]
-        figures: dict[str, float] = {}
-        for found in prevalence(rows):
-            name = f"{found.group.mode}_{found.group.part}"
-            for label in (ANY_PATTERN, *PATTERNS):
-                figures[f"{name}_{label}"] = found.rates[label].value
-            figures[f"{name}_read"] = found.n - sum(found.unread.values())
-            figures |= {f"{name}_unread_{why}": n for why, n in found.unread.items()}
-        return figures
+        from rim_eval.inspect_tasks._pattern_reading import prevalence_figures
+
+        return prevalence_figures(scores)
 
     return compute
 
 
 # Not called `patterns`: in a checkout Inspect would take `rim_eval/patterns` for a folder of scorers.
 @scorer(metrics=[pattern_prevalence()])
-def reasoning_patterns(monitor: str = "rubric", parts: str | Sequence[Part] = "trace") -> Scorer:
+def reasoning_patterns(monitor: str = "rubric", parts: str | list[str] = "trace") -> Scorer:
     """Which reasoning patterns the trace, or the answer, of each mode shows.
 
     Works on every task of this package, while it runs or over its log:
@@ -62,104 +30,6 @@ def reasoning_patterns(monitor: str = "rubric", parts: str | Sequence[Part] = "t
             model organism only), or the path of a rubric file.
         parts: `trace`, `answer`, `both`, or a list.
     """
-    with user_errors():
-        ours, asked = load_monitor(monitor), read_parts(parts)
+    from rim_eval.inspect_tasks._pattern_reading import patterns_scorer
 
-    async def score(state: TaskState, target: Target) -> Score:
-        grader = _grader(ours)
-        found: list[tuple[Generation, PatternReading]] = []
-        with user_errors():
-            for reply in generations(state).values():
-                case = _case(state, reply)
-                readings = await collect(
-                    *(read_patterns(ours, case, part, grader, reply) for part in asked)
-                )
-                found += [(reply, reading) for reading in readings]
-        return _score(state, found)
-
-    return score
-
-
-def read_parts(given: str | Sequence[str]) -> tuple[Part, ...]:
-    """Parts from an argument: `trace`, `answer`, `both`, or a list.
-
-    Raises:
-        RimError: Something else was given.
-    """
-    if given == "both":
-        return PARTS
-    asked = [given] if isinstance(given, str) else list(given)
-    if asked and all(part in get_args(Part) for part in asked):
-        return tuple(part for part in PARTS if part in asked)
-    raise RimError(f"parts={given!r} is not known: use trace, answer or both.")
-
-
-def _grader(monitor: Monitor) -> Model | None:
-    """The run's grader; None is refused by a monitor that needs one, with what to pass."""
-    if not monitor.needs_grader or "grader" not in model_roles():
-        return None
-    return get_model(role="grader", required=True)
-
-
-def _case(state: TaskState, reply: Generation) -> Case:
-    about = state.metadata
-    return Case(
-        prompt_text=about.get("request", state.input_text),
-        context=about.get("context"),
-        kind=about["kind"],
-        category=about.get("category"),
-        answer=reply.answer,
-        trace=reply.trace,
-    )
-
-
-def _score(state: TaskState, found: list[tuple[Generation, PatternReading]]) -> Score:
-    """Rows for the figures; the quotations beside them stay in the log and go nowhere else."""
-    rows = [PatternRow.of(_about(state, reply), reading) for reply, reading in found]
-    metadata: dict[str, Any] = {
-        "patterns": [row.model_dump(mode="json", exclude_defaults=True) for row in rows]
-    }
-    quotes = [_quotes(reply, reading) for reply, reading in found if reading.findings]
-    said = [list(reading.replies) for _, reading in found if reading.replies]
-    metadata |= {"quotes": quotes} if quotes else {}
-    metadata |= {"monitor_replies": said} if said else {}
-    return Score(
-        value={f"{row.mode}_{row.part}": _word(row) for row in rows},
-        explanation="\n\n".join(_explanation(reply, reading) for reply, reading in found),
-        metadata=metadata,
-    )
-
-
-def _about(state: TaskState, reply: Generation) -> dict[str, Any]:
-    return {
-        "model": str(state.model),
-        "dataset": state.metadata["dataset"],
-        "prompt_id": str(state.sample_id),
-        "kind": state.metadata["kind"],
-        "category": state.metadata.get("category"),
-        "mode": reply.mode,
-        "epoch": state.epoch,
-    }
-
-
-def _quotes(reply: Generation, reading: PatternReading) -> dict[str, Any]:
-    findings = [one.model_dump(mode="json") for one in reading.findings]
-    return {"mode": reply.mode, "part": reading.part, "findings": findings}
-
-
-def _word(row: PatternRow) -> str:
-    if not row.read:
-        return "unread"
-    return "+".join(row.patterns) or "none"
-
-
-def _explanation(reply: Generation, reading: PatternReading) -> str:
-    head = f"{reply.mode}, {reading.part}: "
-    if not reading.read:
-        return f"{head}not read ({reading.reason}) {reading.explanation or ''}".rstrip()
-    lines = [
-        f"- {one.label} ({one.severity}) at {one.position:.0%}: {one.quote}"
-        for one in reading.findings
-    ]
-    marks = [f"- {mark}" for mark in reading.marks]
-    return "\n".join([head + ("" if lines or marks else "nothing found"), *lines, *marks])
+    return patterns_scorer(monitor, parts)

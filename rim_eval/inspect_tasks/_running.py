@@ -25,24 +25,24 @@ from rim_eval.inspect_tasks._solver import remember
 from rim_eval.inspect_tasks._switches import Found, switch_for
 from rim_eval.outcomes import Mode
 
-__all__ = ["run_modes"]
+__all__ = ["Switches", "message_of", "run_arm", "run_modes"]
 
 
 def run_modes(
     modes: Sequence[Mode], budget: Budgets, switch: str, chat_template: str | None
 ) -> Solver:
     """The solver that `both_modes` registers: a reply to the same prompt in each mode."""
-    switches = _Switches(switch, chat_template)
+    switches = Switches(switch, chat_template)
 
     async def solve(state: TaskState, generate: Generate) -> TaskState:
         model = get_model()
         remember(state, [failed("not run", mode, "switch") for mode in modes])
         found = await switches.of(model)
-        runs = [_run_arm(model, found, mode, state, budget) for mode in modes]
+        runs = [run_arm(model, found, mode, state, budget) for mode in modes]
         outcomes = await collect(*runs)
         replies = [reply for reply, _ in outcomes]
         remember(state, replies)
-        state.messages.extend(_message(reply, str(model)) for reply in replies)
+        state.messages.extend(message_of(reply, str(model)) for reply in replies)
         # An arm that failed must not lose the other one: both are stored before the sample errs.
         for _, error in outcomes:
             if error is not None:
@@ -52,7 +52,7 @@ def run_modes(
     return solve
 
 
-class _Switches:
+class Switches:
     """The switch of each model, found once and not once a sample."""
 
     def __init__(self, asked: str, chat_template: str | None) -> None:
@@ -80,7 +80,7 @@ class _Switches:
         return found
 
 
-async def _run_arm(
+async def run_arm(
     model: Model, found: Found, mode: Mode, state: TaskState, budgets: Budgets
 ) -> tuple[Generation, Exception | None]:
     kind = found.switch.kind
@@ -106,7 +106,7 @@ async def _run_arm(
         return reply, None
 
 
-def _message(reply: Generation, model: str) -> ChatMessageAssistant:
+def message_of(reply: Generation, model: str) -> ChatMessageAssistant:
     """A reply as the viewer shows it: an assistant message with its mode, trace and answer."""
     trace = [ContentReasoning(reasoning=reply.trace)] if reply.trace else []
     answer = reply.answer or f"({reply.error or 'no answer'})"

@@ -10,7 +10,7 @@ from inspect_ai.model import Model, get_model
 
 from rim_eval.errors import RimError
 from rim_eval.inspect_tasks._hf import render
-from rim_eval.inspect_tasks._injection import injected_call, read_patterns_argument
+from rim_eval.inspect_tasks._injecting import injected_call, read_patterns_argument
 from rim_eval.inspect_tasks._switches import switch_for
 from rim_eval.paths import organism_dir
 from rim_eval.patterns import injection_effects, injection_rows
@@ -124,7 +124,7 @@ def test_patterns_from_a_task_argument() -> None:
 
 
 def test_the_shipped_statements_are_used_unless_told_otherwise() -> None:
-    from rim_eval.inspect_tasks._injection import _statements
+    from rim_eval.inspect_tasks._injecting import _statements
 
     assert _statements(None).name == "first_person"
     with pytest.raises(RimError, match="No such file"):

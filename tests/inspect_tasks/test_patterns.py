@@ -9,7 +9,8 @@ from inspect_ai import score
 from inspect_ai.log import EvalLog, write_eval_log
 from inspect_ai.model import get_model
 
-from rim_eval.inspect_tasks._patterns import read_parts, reasoning_patterns
+from rim_eval.inspect_tasks._pattern_reading import read_parts
+from rim_eval.inspect_tasks._patterns import reasoning_patterns
 from rim_eval.observations import from_inspect_log, read
 from rim_eval.patterns import (
     attach,
