@@ -78,6 +78,7 @@ def _plain(address: str, model: str, file: Path, connections: int, times: int) -
         model=f"vllm/{model}",
         model_base_url=address,
         display="none",
+        log_header_only=True,  # as the command line: the finished log is not read back
         max_connections=connections,
         temperature=0,
     )
@@ -105,6 +106,7 @@ def _ours(address: str, model: str, file: Path, connections: int, **options: Any
         model_base_url=address,
         task_args=task_args | {"thinking_tokens": _THINKING_TOKENS},
         display="none",
+        log_header_only=True,
         max_connections=connections,
         **options,
     )
