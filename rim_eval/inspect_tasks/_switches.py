@@ -1,8 +1,6 @@
 """Which thinking switch a model has: read off its chat template, its server or its provider."""
 
 import os
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,7 +16,6 @@ from rim_eval.thinking import (
     explicit_switch,
     find_switch,
     hosted_switch,
-    require_difference,
     template_renderer,
 )
 
@@ -45,13 +42,14 @@ def switch_for(model: Model, asked: str = "auto", chat_template: str | None = No
     Raises:
         RimError: No switch can be found, or the one asked for does not exist.
     """
-    template = _template(model, chat_template)
+    source = _source(model, chat_template)
     if asked != "auto":
-        return _asked(model, asked, template)
-    for look in _ways(model, template):
-        found = look()
-        if found is not None:
-            return found
+        return Found(explicit_switch(asked, render=source.render), source.template)
+    if source.render is not None:
+        found = find_switch(source.render, source=source.template, model=_model_path(model))
+        return Found(found, source.template)
+    if _provider(model) not in _SERVED:
+        return Found(hosted_switch(_provider(model), _model_path(model)))
     raise RimError(
         f"How {model} turns thinking on and off could not be found: its chat template is not on this "
         "machine and its server does not render prompts. Give the template with "
@@ -60,26 +58,36 @@ def switch_for(model: Model, asked: str = "auto", chat_template: str | None = No
     )
 
 
-def _asked(model: Model, asked: str, template: str | None) -> Found:
-    """The switch that the user names, tried on the template where there is one."""
-    switch = explicit_switch(asked)
+class _Source(NamedTuple):
+    """What renders this model's prompts; neither is known of a hosted model."""
+
+    render: Renderer | None = None
+    template: str | None = None
+
+
+class _OwnTemplate:
+    """Renders as the `hf/` provider does, through the model's own tokenizer."""
+
+    def __init__(self, api: Any, source: str) -> None:
+        self._api = api
+        self.source = source
+
+    def __call__(self, messages: list[dict[str, Any]], template_kwargs: dict[str, Any]) -> str:
+        return hf_render(self._api, messages, template_kwargs)
+
+
+def _source(model: Model, chat_template: str | None) -> _Source:
+    """The template at hand first; then, for a server, what it renders itself, then the hub's file."""
+    template = _template(model, chat_template)
     if template is not None:
-        own = is_hf(model.api)
-        require_difference(
-            partial(hf_render, model.api) if own else template_renderer(template), switch
+        own = is_hf(model.api) and chat_template is None
+        return _Source(
+            _OwnTemplate(model.api, template) if own else template_renderer(template), template
         )
-    return Found(switch, template)
-
-
-def _ways(model: Model, template: str | None) -> list[Callable[[], Found | None]]:
-    provider = _provider(model)
-    if is_hf(model.api) and template is not None:
-        return [partial(_from_hf, model, template)]
-    if template is not None:
-        return [partial(_from_template, model, template)]
-    if provider in _SERVED:
-        return [partial(_from_server, model), partial(_from_hub, model)]
-    return [partial(_from_provider, model, provider)]
+    if _provider(model) not in _SERVED:
+        return _Source()
+    served = server_renderer(model)
+    return _Source(served) if served is not None else _from_hub(model)
 
 
 def _provider(model: Model) -> str:
@@ -129,21 +137,7 @@ def _template_in(folder: Path) -> str | None:
     return template if isinstance(template, str) else None
 
 
-def _from_hf(model: Model, template: str) -> Found:
-    render = partial(hf_render, model.api)
-    return Found(find_switch(render, source=template, model=_model_path(model)), template)
-
-
-def _from_template(model: Model, template: str) -> Found:
-    return Found(find_switch(template_renderer(template), model=_model_path(model)), template)
-
-
-def _from_server(model: Model) -> Found | None:
-    render = server_renderer(model)
-    return None if render is None else Found(find_switch(render, model=_model_path(model)))
-
-
-def _from_hub(model: Model) -> Found | None:
+def _from_hub(model: Model) -> _Source:
     """The template file alone, from the hub, at no cost of weights."""
     from huggingface_hub import hf_hub_download
 
@@ -155,12 +149,8 @@ def _from_hub(model: Model) -> Found | None:
             continue
         template = _template_in(folder)
         if template is not None:
-            return _from_template(model, template)
-    return None
-
-
-def _from_provider(model: Model, provider: str) -> Found:
-    return Found(hosted_switch(provider, _model_path(model)))
+            return _Source(template_renderer(template), template)
+    return _Source()
 
 
 def server_renderer(model: Model) -> Renderer | None:

@@ -12,6 +12,7 @@ from inspect_ai.model import get_model
 
 from rim_eval.errors import RimError
 from rim_eval.inspect_tasks._switches import switch_for
+from rim_eval.observations import from_inspect_log
 from rim_eval.paths import organism_dir
 from rim_eval.thinking import template_renderer
 
@@ -51,6 +52,38 @@ def test_misspelt_switch_is_refused_where_it_can_be_tried(tmp_path: Path) -> Non
     with pytest.raises(RimError, match="enable_thinkin"):
         switch_for(served(), "enable_thinkin", str(file))
     assert switch_for(served(), "ponder", str(file)).switch.name == "ponder"
+
+
+OPENED = PLAIN + "{% if ponder %}<think>{% else %}</think>{% endif %}"
+
+
+def test_named_switch_is_read_as_the_found_one(tmp_path: Path) -> None:
+    """A think prompt that ends inside an open trace: a reply cut there has no answer to judge."""
+    file = tmp_path / "mine.jinja"
+    file.write_text(OPENED)
+    found = switch_for(served(), chat_template=str(file)).switch
+    named = switch_for(served(), "ponder", str(file)).switch
+    assert (named.think, named.no_think) == (found.think, found.no_think)
+    assert named.think.opened_by_prompt
+
+
+def test_cut_trace_is_unscored_whichever_way_the_switch_was_named(
+    run: Any, script: Any, tmp_path: Path
+) -> None:
+    file = tmp_path / "mine.jinja"
+    file.write_text(OPENED.replace("ponder", "enable_thinking"))
+    cut = {"mode": "think", "reply": "Sure, first I would", "stop_reason": "max_tokens"}
+    lines = script([cut, {"reply": "I cannot help with that."}])
+    for switch in ("auto", "enable_thinking"):
+        log = run(lines, limit=2, task_args={"switch": switch, "chat_template": str(file)})
+        think = [row for row in from_inspect_log(log) if row.mode == "think"]
+        assert {row.reason for row in think} == {"trace_never_closed"}
+
+
+def test_named_switch_is_tried_on_the_server_too(server: str) -> None:
+    with pytest.raises(RimError, match="ponder"):
+        switch_for(served(server), "ponder")
+    assert switch_for(served(server), "enable_thinking").switch.think.opened_by_prompt
 
 
 def test_hosted_models_switch_by_effort() -> None:
