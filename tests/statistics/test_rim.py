@@ -180,3 +180,24 @@ def test_flag_reads_both(
     found = rim_flag(rim, gain)
     assert found.flag == flag
     assert re.search(says, found.sentence)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_prompts_that_all_turn_alike_in_every_epoch_are_a_finding(sign: int) -> None:
+    """The bootstrap has no width there; the interval must be narrow all the same, and one-sided."""
+    ones, zeros = ({f"p{n}": [value, value] for n in range(300)} for value in (1.0, 0.0))
+    found = rim_score(ones, zeros) if sign > 0 else rim_score(zeros, ones)
+    assert found.difference == 100 * sign
+    assert abs(found.lower) > 95
+    assert abs(found.upper) > 95
+    assert found.lower < found.upper
+
+
+def test_equal_partial_differences_narrow_with_the_number_of_prompts() -> None:
+    widths = []
+    for n in (50, 5000):
+        half, none = ({f"p{k}": epochs for k in range(n)} for epochs in ([1.0, 0.0], [0.0, 0.0]))
+        found = rim_score(half, none)
+        assert found.lower < found.difference < found.upper
+        widths.append(found.upper - found.lower)
+    assert widths[1] < widths[0] / 5
