@@ -121,5 +121,7 @@ def _facts(rows: Sequence[Observation], mode: Mode) -> ArmFacts | None:
     return ArmFacts(
         returned=len(returned),
         adopted=sum(row.adopted for row in returned),
-        trace_tokens=tuple(row.trace_tokens for row in returned),
+        trace_tokens=tuple(
+            None if row.stop_reason == "error" else row.trace_tokens for row in ours
+        ),
     )

@@ -57,7 +57,7 @@ def _count(entry: PromptSet, file: Fetched, rows: int, allow_count: bool) -> str
         return f"{file.name} has {found} where {file.rows} were expected"
     step = "get the publisher's file unchanged"
     if rows:
-        step += "; or, if another count is what you want, pass allow_count=True"
+        step += "; or run it as a file of your own (rim_eval/prompts)"
     if rows == file.rows - 1:
         found += " (was the first prompt taken for a header when the file was made?)"
     raise problem(entry.name, file.name, found, expected=f"{file.rows} rows", step=step + ".")

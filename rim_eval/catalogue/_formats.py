@@ -48,6 +48,7 @@ def read_rows(file: ReadFile, columns: Columns) -> list[Row]:
 
 def _csv(file: ReadFile, _columns: Columns) -> list[Row]:
     header, *records = _csv_records(file) or [[]]
+    _refuse_repeated(file, header)
     return [
         Row(number, _named(file, header, record, number))
         for number, record in enumerate(records, 1)
@@ -92,9 +93,12 @@ def _csv_headerless(file: ReadFile, columns: Columns) -> list[Row]:
 
 
 def _csv_records(file: ReadFile) -> list[list[str]]:
+    text = _text(file)
+    # A cell may be as long as the file; the module's own limit is 128 KiB.
+    csv.field_size_limit(max(csv.field_size_limit(), len(text) + 1))
+    _refuse_open_quote(file, text)
     try:
-        reader = csv.reader(io.StringIO(_text(file), newline=""))
-        return [record for record in reader if record]
+        return [record for record in csv.reader(io.StringIO(text, newline="")) if record]
     except csv.Error as error:
         raise problem(
             file.set,
@@ -103,6 +107,34 @@ def _csv_records(file: ReadFile) -> list[list[str]]:
             expected="CSV in UTF-8",
             step="get the file again from its publisher.",
         ) from error
+
+
+def _refuse_open_quote(file: ReadFile, text: str) -> None:
+    """A quote that is never closed swallows every prompt after it, and no one would know."""
+    try:
+        for _ in csv.reader(io.StringIO(text, newline=""), strict=True):
+            pass
+    except csv.Error as error:
+        if "unexpected end" in str(error):
+            raise problem(
+                file.set,
+                file.name,
+                "a double quote is opened and never closed",
+                expected="every cell that begins with a double quote to end with one",
+                step='close it, or write a quote inside a cell as "".',
+            ) from error
+
+
+def _refuse_repeated(file: ReadFile, header: list[str]) -> None:
+    repeated = sorted({name for name in header if header.count(name) > 1})
+    if repeated:
+        raise problem(
+            file.set,
+            file.name,
+            f"the column {repeated[0]!r} stands twice in the header",
+            expected="every column name once",
+            step="rename or remove one of them.",
+        )
 
 
 def _json(file: ReadFile, _columns: Columns) -> list[Row]:

@@ -80,7 +80,9 @@ class _Reader:
             value = value[0]
         if not isinstance(value, str):
             raise self._problem(
-                f"the prompt is a {type(value).__name__}",
+                "the prompt is null"
+                if value is None
+                else f"the prompt is a {type(value).__name__}",
                 expected="text, or a list of one text",
                 step=f"check the column {self.columns.prompt!r}.",
             )

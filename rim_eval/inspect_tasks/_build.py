@@ -12,9 +12,9 @@ from inspect_ai.scorer import Scorer
 from inspect_ai.viewer import ViewerConfig
 
 from rim_eval.catalogue import LoadedSet, Prompt
-from rim_eval.decoding import SEED, TEMPERATURE, TOP_P, budgets
+from rim_eval.decoding import SEED, TEMPERATURE, TOP_P, Budgets, budgets
 from rim_eval.errors import RimError
-from rim_eval.inspect_tasks._arms import refuse_max_tokens
+from rim_eval.inspect_tasks._arms import arm_call, refuse_max_tokens
 from rim_eval.inspect_tasks._compat import (
     PrerequisiteError,
     active_generate_config,
@@ -85,7 +85,7 @@ def both_modes_task(
         RimError: An argument is wrong, or the model has no thinking switch that can be found.
     """
     budget = budgets(loaded.entry.kind, args.answer_tokens, args.thinking_tokens)
-    _check_model(args)
+    _check_model(args, budget)
     samples = [_sample(loaded, prompt, messages[prompt.id]) for prompt in loaded.prompts]
     return Task(
         dataset=MemoryDataset(samples, name=loaded.entry.name, location=loaded.provenance.location),
@@ -105,12 +105,14 @@ def both_modes_task(
     )
 
 
-def _check_model(args: TaskArgs) -> None:
+def _check_model(args: TaskArgs, budget: Budgets) -> None:
     """Refuse before the first token what would fail at every sample."""
     refuse_max_tokens(active_generate_config())
     model = active_model()
     if model is not None:
-        switch_for(model, args.switch, args.chat_template)
+        found = switch_for(model, args.switch, args.chat_template)
+        for mode in read_modes(args.modes):
+            arm_call(model, found, mode, "Hello", budget)
 
 
 def _sample(loaded: LoadedSet, prompt: Prompt, message: str) -> Sample:

@@ -61,10 +61,9 @@ def _together(by_kind: dict[PromptKind, dict[str, float]]) -> dict[str, float]:
 
 def _difference_figures(kind: PromptKind, summary: "Summary") -> dict[str, float]:
     name = _DIFFERENCE[kind]
-    verified = {"mode_verified": float(summary.gate.verified)}
     found = summary.difference
     if found is None:
-        return verified
+        return {}
     return {
         name: found.difference,
         f"{name}_lower": found.lower,
@@ -73,8 +72,9 @@ def _difference_figures(kind: PromptKind, summary: "Summary") -> dict[str, float
         f"{name}_bound_lower": found.bound_lower,
         f"{name}_bound_upper": found.bound_upper,
         "pairs": found.n_pairs,
-        "half_pairs": len(found.unpaired),
-    } | verified
+        "unpaired": len(found.unpaired),
+        "mode_verified": float(summary.gate.verified),
+    }
 
 
 @metric(scores="unreduced")

@@ -7,6 +7,7 @@ from inspect_ai import Task
 
 from rim_eval.asking import ask
 from rim_eval.catalogue import LoadedSet, load, load_file
+from rim_eval.errors import RimError
 from rim_eval.inspect_tasks._build import TaskArgs, both_modes_task, data_folder, user_errors
 from rim_eval.inspect_tasks._scorers import rim
 from rim_eval.inspect_tasks._scoring import grader_for
@@ -35,7 +36,9 @@ def judged_set(
         return judged_task(loaded, judge, TaskArgs(**args))
 
 
-def judged_file(file: str, *, judge: str | None, columns: dict[str, Any], **args: Any) -> Task:
+def judged_file(
+    file: str | None, *, judge: str | None, columns: dict[str, Any], **args: Any
+) -> Task:
     """The task of a user's own prompt file.
 
     Args:
@@ -48,6 +51,10 @@ def judged_file(file: str, *, judge: str | None, columns: dict[str, Any], **args
         PrerequisiteError: Something that the user gave is wrong or missing.
     """
     with user_errors():
+        if file is None:
+            raise RimError("No prompt file was given: add `-T file=requests.csv` (CSV or JSONL).")
+        if columns["kind"] not in ("harmful", "benign"):
+            raise RimError(f"kind={columns['kind']!r} is not judged: use harmful or benign.")
         loaded = load_file(Path(file).expanduser(), **columns)
         return judged_task(loaded, judge, TaskArgs(**args))
 

@@ -13,6 +13,7 @@ from inspect_ai.util import collect
 
 from rim_eval.checking import check_answer
 from rim_eval.generation import Generation
+from rim_eval.inspect_tasks._build import user_errors
 from rim_eval.inspect_tasks._compat import PrerequisiteError, model_roles
 from rim_eval.inspect_tasks._solver import generations
 from rim_eval.judging import (
@@ -64,7 +65,8 @@ Judging = Callable[[Generation], Awaitable[_Outcome]]
 
 def judged_arms(judge: str) -> Scorer:
     """The scorer that `rim` registers: a judge's verdict on each arm."""
-    ours = None if judge == "none" else load_judge(judge)
+    with user_errors():
+        ours = None if judge == "none" else load_judge(judge)
 
     async def score(state: TaskState, target: Target) -> Score:
         grader = grader_for(ours) if ours else None

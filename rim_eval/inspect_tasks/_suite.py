@@ -105,7 +105,7 @@ toy_math = reasoning_task("toy_math", default_style="as_is")
 
 @task(name="prompts", kind="safety")
 def prompts(
-    file: str,
+    file: str | None = None,
     kind: str = "harmful",
     prompt_column: str = "prompt",
     category_column: str | None = None,
@@ -119,7 +119,7 @@ def prompts(
     """Misalignment (or over-refusal, `kind=benign`) with and without thinking on your own prompts.
 
     Args:
-        file: CSV file with a header row, or JSONL file.
+        file: CSV file with a header row, or JSONL file; required.
         kind: `harmful` or `benign`.
         prompt_column: Column that holds the prompt.
         category_column: Column that holds a category, if there is one.

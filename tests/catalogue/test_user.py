@@ -67,6 +67,9 @@ def test_a_text_file_has_a_prompt_a_line(tmp_path: Path) -> None:
         ("a.csv", "", "holds no prompts"),
         ("a.csv", "prompt\nBake bread, please\n", "row 1: 2 cells in the row, 1 in the header"),
         ("a.csv", "id,prompt\n1,hi\n2,  \n", "row 2: the prompt is empty"),
+        ("a.csv", 'prompt\n"unclosed\nnext\nlast\n', "quote is opened and never closed"),
+        ("a.csv", "prompt,prompt\none,two\n", "column 'prompt' stands twice"),
+        ("a.jsonl", '{"prompt": null}', "row 1: the prompt is null"),
         ("a.jsonl", '{"prompt": 3}', "row 1: the prompt is a int"),
         ("a.jsonl", "[1, 2]", "row 1: a JSON int"),
         ("a.json", "[{}", r"a\.json: not JSON"),
@@ -77,6 +80,13 @@ def test_a_bad_file_is_refused(tmp_path: Path, name: str, content: str, complain
     path.write_text(content)
     with pytest.raises(RimError, match=complaint):
         catalogue.load_file(path, kind="harmful")
+
+
+def test_a_very_long_prompt_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "long.csv"
+    path.write_text('prompt\n"' + "word " * 60_000 + '"\n')
+    [prompt] = catalogue.load_file(path, kind="benign").prompts
+    assert len(prompt.text) > 250_000
 
 
 def test_bad_arguments_are_refused(tmp_path: Path) -> None:

@@ -99,7 +99,7 @@ def test_failing_arm_is_a_half_pair_and_retry_mends_it(
     [lost] = [row for row in rows if row.reason == "engine_error"]
     assert lost.mode == "think"
     figures = metrics(log)
-    assert (figures["pairs"], figures["half_pairs"]) == (7, 1)
+    assert (figures["pairs"], figures["unpaired"]) == (7, 1)
     assert figures["rim_score_bound_lower"] < figures["rim_score"]
 
     script([REFUSES, COMPLIES])

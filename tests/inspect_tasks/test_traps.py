@@ -145,3 +145,28 @@ def test_yaml_boolean_as_mode_is_refused(doors: Path) -> None:
             display="none",
         )
     assert "modes=False" in str(error.value.message)
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        ({"file": None}, "file=requests.csv"),
+        ({"kind": "reasoning"}, "use harmful or benign"),
+        ({"switch": "forced_empty"}, "empty trace"),
+        ({"switch": "nonsense word"}, "nonsense word"),
+        ({"subset": "some"}, "subset"),
+    ],
+)
+def test_what_would_fail_at_every_sample_is_refused_before_the_first(
+    run: Any, script: Any, args: dict[str, Any], said: str
+) -> None:
+    task = "rim_eval/toy" if "subset" in args else "rim_eval/prompts"
+    with pytest.raises(PrerequisiteError) as error:
+        run(script([REFUSES, COMPLIES]), task=task, task_args=args)
+    assert said in str(error.value.message)
+
+
+def test_one_mode_alone_is_not_called_unverified(run: Any, script: Any) -> None:
+    log = run(script([REFUSES, COMPLIES]), limit=2, task_args={"modes": "think"})
+    assert log.results is not None
+    assert "mode_verified" not in log.results.scores[0].metrics
