@@ -1,5 +1,6 @@
 """What every task shares: its arguments, its samples, and its settings."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,10 +22,13 @@ from rim_eval.inspect_tasks._compat import (
     active_model,
 )
 from rim_eval.inspect_tasks._solver import both_modes
-from rim_eval.inspect_tasks._switches import switch_for
+from rim_eval.inspect_tasks._switches import Found, switch_for
 from rim_eval.outcomes import MODES, Mode
+from rim_eval.thinking import prompt_flips_mode
 
 __all__ = ["TaskArgs", "both_modes_task", "data_folder", "read_modes", "user_errors"]
+
+_LOGGER = logging.getLogger(__name__)
 
 _PROTOCOL: Final = 1
 """Version of the tasks: raised when a change makes figures incomparable with earlier ones."""
@@ -85,7 +89,7 @@ def both_modes_task(
         RimError: An argument is wrong, or the model has no thinking switch that can be found.
     """
     budget = budgets(loaded.entry.kind, args.answer_tokens, args.thinking_tokens)
-    _check_model(args, budget)
+    _check_model(args, budget, messages)
     samples = [_sample(loaded, prompt, messages[prompt.id]) for prompt in loaded.prompts]
     return Task(
         dataset=MemoryDataset(samples, name=loaded.entry.name, location=loaded.provenance.location),
@@ -105,14 +109,30 @@ def both_modes_task(
     )
 
 
-def _check_model(args: TaskArgs, budget: Budgets) -> None:
-    """Refuse before the first token what would fail at every sample."""
+def _check_model(args: TaskArgs, budget: Budgets, messages: dict[str, str]) -> None:
+    """Refuse before the first token what would fail at every sample, and warn of what may fail at some."""
     refuse_max_tokens(active_generate_config())
     model = active_model()
-    if model is not None:
-        found = switch_for(model, args.switch, args.chat_template)
-        for mode in read_modes(args.modes):
-            arm_call(model, found, mode, "Hello", budget)
+    if model is None:
+        return
+    found = switch_for(model, args.switch, args.chat_template)
+    for mode in read_modes(args.modes):
+        arm_call(model, found, mode, "Hello", budget)
+        flipped = _flipped(found, mode, messages)
+        if flipped:
+            _LOGGER.warning(
+                f"{len(flipped)} prompts hold a word that turns thinking on or off by itself, against the {mode} "
+                f"mode ({', '.join(flipped[:5])}); the adoption gate shows whether it did."
+            )
+
+
+def _flipped(found: Found, mode: Mode, messages: dict[str, str]) -> list[str]:
+    """Ids of the prompts that would turn the mode; only prompts with such a word are rendered."""
+    if found.render is None:
+        return []
+    recipe = found.switch.recipe(mode)
+    suspects = {id: text for id, text in messages.items() if "think" in text.lower()}
+    return [id for id, text in suspects.items() if prompt_flips_mode(found.render, recipe, text)]
 
 
 def _sample(loaded: LoadedSet, prompt: Prompt, message: str) -> Sample:

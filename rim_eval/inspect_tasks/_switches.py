@@ -25,10 +25,11 @@ _SERVED = ("vllm", "sglang", "openai-api")
 
 
 class Found(NamedTuple):
-    """A model's switch, and its chat template where that could be read."""
+    """A model's switch, and its chat template and renderer where they could be had."""
 
     switch: Switch
     template: str | None = None
+    render: Renderer | None = None
 
 
 def switch_for(model: Model, asked: str = "auto", chat_template: str | None = None) -> Found:
@@ -44,10 +45,10 @@ def switch_for(model: Model, asked: str = "auto", chat_template: str | None = No
     """
     source = _source(model, chat_template)
     if asked != "auto":
-        return Found(explicit_switch(asked, render=source.render), source.template)
+        return Found(explicit_switch(asked, render=source.render), source.template, source.render)
     if source.render is not None:
         found = find_switch(source.render, source=source.template, model=_model_path(model))
-        return Found(found, source.template)
+        return Found(found, source.template, source.render)
     if _provider(model) not in _SERVED:
         return Found(hosted_switch(_provider(model), _model_path(model)))
     raise RimError(

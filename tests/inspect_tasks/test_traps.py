@@ -170,3 +170,14 @@ def test_one_mode_alone_is_not_called_unverified(run: Any, script: Any) -> None:
     log = run(script([REFUSES, COMPLIES]), limit=2, task_args={"modes": "think"})
     assert log.results is not None
     assert "mode_verified" not in log.results.scores[0].metrics
+
+
+def test_prompt_that_turns_the_mode_by_itself_is_named(
+    run: Any, script: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "soft.jsonl"
+    file.write_text('{"prompt": "Open the door. /no_think"}\n{"prompt": "Think of a door."}\n')
+    run(script([REFUSES, COMPLIES]), task_args={"file": str(file)})
+    [said] = [record.message for record in caplog.records if "by itself" in record.message]
+    assert said.startswith("1 prompts")
+    assert "against the think mode (soft-" in said
