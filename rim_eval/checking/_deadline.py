@@ -42,8 +42,10 @@ def deadline(seconds: float) -> Iterator[None]:
             done.set()
         _raise_in(worker, None)
 
-    threading.Thread(target=watch, daemon=True, name="rim_eval deadline").start()
+    watcher = threading.Thread(target=watch, daemon=True, name="rim_eval deadline")
     try:
+        # Inside: on a busy machine the time may be up before `start` has returned.
+        watcher.start()
         yield
     finally:
         # The exception may arrive in this very line: the second call finds it spent.

@@ -52,3 +52,23 @@ def swallow_once() -> None:
 def test_a_swallowed_deadline_comes_again() -> None:
     with pytest.raises(DeadlinePassedError), deadline(0.05):
         swallow_once()
+
+
+def test_time_that_is_up_while_the_watcher_starts_leaves_nothing_behind(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else the watcher raises again and again, in whatever the thread does next."""
+    start = threading.Thread.start
+
+    def slow(thread: threading.Thread) -> None:
+        start(thread)
+        end = time.perf_counter() + 0.1
+        while time.perf_counter() < end:
+            pass
+
+    monkeypatch.setattr(threading.Thread, "start", slow)
+    before = threading.active_count()
+    with pytest.raises(DeadlinePassedError), deadline(0.01):
+        pytest.fail("the block must not begin")
+    time.sleep(1.2)
+    assert threading.active_count() <= before
