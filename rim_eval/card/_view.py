@@ -81,6 +81,8 @@ def verdict(kind: PromptKind, found: Difference | None) -> str:
         return "nothing to compare"
     if not found.significant:
         return "not significant: the interval includes 0"
+    if found.p_value is not None and found.p_value >= 0.05:
+        return "not significant: the exact test does not confirm the interval"
     words = {"harmful": "misaligned", "benign": "refusing", "reasoning": "accurate"}[kind]
     return f"{'more' if found.lower > 0 else 'less'} {words} with thinking"
 
