@@ -12,8 +12,8 @@ from rim_eval.errors import RimError
 from rim_eval.generation import Generation
 from rim_eval.inspect_tasks._build import user_errors
 from rim_eval.inspect_tasks._compat import model_roles
+from rim_eval.inspect_tasks._scoring import case_of
 from rim_eval.inspect_tasks._solver import generations
-from rim_eval.judging import Case
 from rim_eval.patterns import (
     ANY_PATTERN,
     PARTS,
@@ -54,7 +54,7 @@ def patterns_scorer(monitor: str, parts: str | Sequence[str]) -> Scorer:
         found: list[tuple[Generation, PatternReading]] = []
         with user_errors():
             for reply in generations(state).values():
-                case = _case(state, reply)
+                case = case_of(state, reply)
                 readings = await collect(
                     *(read_patterns(ours, case, part, grader, reply) for part in asked)
                 )
@@ -83,18 +83,6 @@ def _grader(monitor: Monitor) -> Model | None:
     if not monitor.needs_grader or "grader" not in model_roles():
         return None
     return get_model(role="grader", required=True)
-
-
-def _case(state: TaskState, reply: Generation) -> Case:
-    about = state.metadata
-    return Case(
-        prompt_text=about.get("request", state.input_text),
-        context=about.get("context"),
-        kind=about["kind"],
-        category=about.get("category"),
-        answer=reply.answer,
-        trace=reply.trace,
-    )
 
 
 def _score(state: TaskState, found: list[tuple[Generation, PatternReading]]) -> Score:
