@@ -1,32 +1,25 @@
-"""Equality of mathematical expressions, by math-verify, under guards of our own.
+"""Equality of mathematical expressions, asked of a process of its own (`_mathematics`).
 
-math-verify's timeouts work only in the main thread, so they are off. In their place: short
-inputs (`LONGEST_FINAL_ANSWER`), no expression whose value has more than `_MOST_DIGITS` digits (a
-tower of powers would block the process inside C), one evaluation at a time (the parser's caches
-are shared), and a deadline on each comparison.
+A reply is whatever a model wrote, and simplifying it may take for ever. Python cannot stop one of
+its threads: math-verify's alarm works in the main thread only, an exception sent into a thread from
+outside may land in somebody else's `finally` and stays pending in the interpreter (CPython 3.11
+then hangs under any debugger), and nothing interrupts a call into C. A process can be ended.
 """
 
-import logging
-import re
+import atexit
+import json
+import os
+import shlex
+import subprocess
+import sys
 import threading
-from functools import lru_cache
-from math import inf, log10
+import time
 from typing import Any
 
-from rim_eval.checking._deadline import DeadlinePassedError, deadline
+from rim_eval.errors import RimError
 
 _SECONDS = 3.0
 """For one comparison. Parsing the gold and answers of MATH-500 takes milliseconds."""
-
-_MOST_DIGITS = 2_000.0
-
-_LARGEST_EXPANSION = 64
-"""Exponent of a sum: simplifying a larger power would expand it into too many terms."""
-
-_COMBINATORIAL = re.compile(r"\\(?:binom|dbinom|tbinom|choose)\b|!")
-_LARGE = re.compile(r"\d{5}|\^")
-
-_ONE_AT_A_TIME = threading.Lock()
 
 
 class CannotCompareError(Exception):
@@ -39,7 +32,7 @@ def readable(text: str) -> bool:
     Raises:
         CannotCompareError: If reading it takes too long or it is too large.
     """
-    return bool(_guarded(lambda: _parse_whole(text)))
+    return bool(_process.ask("readable", text))
 
 
 def equal(gold: str, answer: str, *, whole: bool) -> bool:
@@ -53,7 +46,7 @@ def equal(gold: str, answer: str, *, whole: bool) -> bool:
     Raises:
         CannotCompareError: If that takes too long or one of them is too large.
     """
-    return bool(_guarded(lambda: _verify(gold, answer, whole)))
+    return bool(_process.ask("equal", gold, answer, whole))
 
 
 def value(text: str) -> float | None:
@@ -62,71 +55,95 @@ def value(text: str) -> float | None:
     Raises:
         CannotCompareError: If that takes too long or it is too large.
     """
-    number: float | None = _guarded(lambda: _evaluate(text))
+    number: float | None = _process.ask("value", text)
     return number
 
 
-def _guarded(action: Any) -> Any:
-    import math_verify  # noqa: F401  (its import must not count against the deadline)
+class _Process:
+    """Starts the process when it is first asked, and again after a question that ended it."""
 
-    with _ONE_AT_A_TIME:
-        try:
-            with deadline(_SECONDS):
-                return action()
-        except DeadlinePassedError:
-            raise CannotCompareError(f"not compared within {_SECONDS:g} s") from None
-        except (CannotCompareError, MemoryError):
-            raise
-        except Exception:
-            return None
+    def __init__(self) -> None:
+        self._turn = threading.Lock()
+        self._running: subprocess.Popen[str] | None = None
 
+    def ask(self, name: str, *arguments: str | bool) -> Any:
+        """The answer of `_mathematics` to one question; one question at a time."""
+        with self._turn:
+            process, asked = self._alive(), time.monotonic()
+            try:
+                line = _exchange(process, json.dumps([name, arguments, _SECONDS]))
+            except BaseException:  # Ctrl-C: a reply left unread would answer the next question
+                self._end(process)
+                raise
+            reply = json.loads(line) if line else {"problem": self._why_it_ended(process, asked)}
+        if "problem" in reply:
+            raise CannotCompareError(reply["problem"])
+        return reply["value"]
 
-def _verify(gold: str, answer: str, whole: bool) -> bool:
-    from math_verify import verify
+    def stop(self) -> None:
+        """End the process."""
+        with self._turn:
+            if self._running:
+                self._end(self._running)
 
-    references = _parse_whole(gold)
-    candidates = _parse_whole(answer) if whole else _parse_piece(answer)
-    same: bool = verify(list(references), list(candidates), timeout_seconds=None)
-    return same
+    def _alive(self) -> subprocess.Popen[str]:
+        if self._running is None or self._running.poll() is not None:
+            self._running = _start()
+        return self._running
 
+    def _end(self, process: subprocess.Popen[str]) -> None:
+        self._running = None
+        process.kill()
+        process.communicate()
 
-def _evaluate(text: str) -> float | None:
-    parsed = [each for each in _parse_whole(text) if not isinstance(each, str)]
-    return float(parsed[0].doit().evalf()) if parsed else None
-
-
-@lru_cache(maxsize=4096)
-def _parse_whole(text: str) -> tuple[Any, ...]:
-    return _parse(f"${text}$")
-
-
-def _parse_piece(text: str) -> tuple[Any, ...]:
-    return _parse(text)
-
-
-def _parse(text: str) -> tuple[Any, ...]:
-    from math_verify import parse
-
-    if _COMBINATORIAL.search(text) and _LARGE.search(text):
-        raise CannotCompareError("too large to evaluate")
-    # It warns once that timeouts are off; the deadline above is what it asks for.
-    logging.getLogger("math_verify").setLevel(logging.ERROR)
-    parsed = [each for each in parse(text, parsing_timeout=None) if not isinstance(each, str)]
-    if any(_digits(each) > _MOST_DIGITS for each in parsed):
-        raise CannotCompareError("too large to evaluate")
-    return tuple(parsed)
+    def _why_it_ended(self, process: subprocess.Popen[str], asked: float) -> str:
+        process.wait()
+        self._end(process)
+        if time.monotonic() - asked >= _SECONDS:
+            return f"not compared within {_SECONDS:g} s"
+        return f"the comparison broke off (exit code {process.returncode})"
 
 
-def _digits(expression: Any) -> float:
-    """About how many digits the value has, at most, without computing it; symbols count as 2."""
-    if getattr(expression, "is_Number", False):
-        return log10(abs(float(expression)) + 1) if expression.is_finite else 0.0
-    parts = [_digits(part) for part in getattr(expression, "args", ())]
-    if getattr(expression, "is_Pow", False):
-        if expression.base.is_Add and parts[1] > log10(_LARGEST_EXPANSION + 1):
-            return inf
-        return parts[0] * 10 ** parts[1] if parts[1] < 300 else inf
-    kind = type(expression).__name__
-    if kind in ("factorial", "gamma", "factorial2", "subfactorial"):
-        return parts[0] * 10 ** parts[0] if parts[0] < 300 else inf
-    return sum(parts) if parts else log10(2)
+def _start() -> subprocess.Popen[str]:
+    command = [sys.executable, "-P", "-m", "rim_eval.checking._mathematics"]
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        encoding="ascii",
+    )
+    if not _exchange(process, None):
+        process.communicate()
+        raise RimError(
+            f"math-verify, which compares answers, did not start (exit code {process.returncode}). "
+            f"To see why: {shlex.join(command)}"
+        )
+    return process
+
+
+def _exchange(process: subprocess.Popen[str], question: str | None) -> str:
+    """The process's next line, after the question if there is one; empty when it has ended."""
+    assert process.stdin
+    assert process.stdout
+    try:
+        if question:
+            process.stdin.write(question + "\n")
+            process.stdin.flush()
+        return process.stdout.readline()
+    except BrokenPipeError:
+        return ""
+
+
+_process = _Process()
+
+
+def _start_afresh() -> None:
+    """In a forked child: the parent's pipes are not its to read, and its lock may be held for ever."""
+    global _process
+    _process = _Process()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_start_afresh)
+atexit.register(lambda: _process.stop())

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rim_eval.checking import _expressions, check_answer, check_gold
+from rim_eval.checking import check_answer, check_gold
 from rim_eval.errors import RimError
 
 RIGHT = [
@@ -122,14 +122,6 @@ def test_huge_expressions_are_unscored_and_cost_no_time(expression: str) -> None
     assert checked.correct is None
     assert "too large" in checked.how
     assert perf_counter() - start < 5
-
-
-def test_endless_simplification_is_cut_and_unscored(monkeypatch: pytest.MonkeyPatch) -> None:
-    check_answer(r"\boxed{\frac12}", r"\frac{2}{4}")  # loads math-verify
-    monkeypatch.setattr(_expressions, "_SECONDS", 0.05)
-    checked = check_answer(r"\boxed{\int_0^1 \sin(x^x)\,dx}", "5")
-    assert checked.correct is None
-    assert "not compared within" in checked.how
 
 
 @pytest.mark.parametrize(
