@@ -1,5 +1,3 @@
-import time
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -263,17 +261,10 @@ def test_it_never_raises_and_keeps_its_word(text: str, opened: bool, reasoning: 
      "<think>\n```\n", "here is my thought process:", "analysis"],
 )  # fmt: skip
 @pytest.mark.parametrize("ending", ["</think>", "<|message|>"])
+@pytest.mark.timeout(60)
 def test_time_is_linear(unit: str, ending: str) -> None:
-    def cost(repeats: int) -> float:
-        text = unit * repeats + ending
-        began = time.process_time()
-        split_trace(text)
-        split_trace(text, opened_by_prompt=True)
-        return time.process_time() - began
-
-    cost(500)
-    # The best of three: on a busy machine a single run may take many times as long.
-    short, long = (min(cost(repeats) for _ in range(3)) for repeats in (1_000, 8_000))
-    assert long < max(short, 0.002) * 8 * 5, (
-        f"{unit!r}: {short:.4f} s, then {long:.4f} s for eight times as much"
-    )
+    """Where it is quadratic, this length takes many minutes instead of a second."""
+    text = unit * 40_000 + ending
+    for opened_by_prompt in (False, True):
+        split = split_trace(text, opened_by_prompt=opened_by_prompt)
+        assert len(split.trace or "") + len(split.answer) <= len(text)
