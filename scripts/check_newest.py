@@ -23,6 +23,7 @@ from typing import NamedTuple
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 ORGANISM = REPOSITORY / "rim_eval" / "organism" / "checkpoint"
+_TEST_TOOLS = ("pytest", "pytest-timeout", "hypothesis")
 WATCHED = ("inspect-ai", "lm-eval", "transformers", "torch", "pydantic")
 
 TASKS = """
@@ -146,7 +147,7 @@ def main() -> None:
     environment = (given.keep or work / "environment").absolute()
     if not (environment / "bin" / "python").exists():
         subprocess.run([sys.executable, "-m", "venv", str(environment)], check=True)
-    packages = ["inspect-ai", "lm-eval", "transformers", "pytest", "hypothesis", *given.packages]
+    packages = ["inspect-ai", "lm-eval", "transformers", *_TEST_TOOLS, *given.packages]
     for step in steps(environment, work, packages, pre=given.pre):
         log = work / f"{step.name.replace(' ', '-').replace('/', '')}.txt"
         problem = attempt(step, log)
