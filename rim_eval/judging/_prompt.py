@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from itertools import product
 from typing import TYPE_CHECKING, Final
 
 from rim_eval.judging._case import Case, Sees
@@ -76,8 +77,8 @@ def check_messages(spec: JudgeSpec) -> tuple[tuple[int | str, ...], str] | None:
 
     for number, message in enumerate(spec.messages):
         try:
-            _environment().parse(message.text)
-            _render_known(spec, message, spec.sees)
+            for case, sees in product((_KNOWN, _BARE), spec.inputs):
+                _render(spec, message, case, sees)
         except TemplateError as error:
             return ("messages", number, "text"), f"the template fails: {error}"
     return next((problem for sees in spec.inputs if (problem := _missing(spec, sees))), None)
@@ -89,13 +90,17 @@ _KNOWN: Final = Case(
 )  # fmt: skip
 
 
-def _render_known(spec: JudgeSpec, message: Message, sees: Sees) -> str:
-    ((_, text),) = render_messages(spec.model_copy(update={"messages": (message,)}), _KNOWN, sees)
+_BARE: Final = _KNOWN.model_copy(update={"context": None, "category": None})
+"""Another case, since a template may branch on what a prompt set does not have."""
+
+
+def _render(spec: JudgeSpec, message: Message, case: Case, sees: Sees) -> str:
+    ((_, text),) = render_messages(spec.model_copy(update={"messages": (message,)}), case, sees)
     return text
 
 
 def _missing(spec: JudgeSpec, sees: Sees) -> tuple[tuple[int | str, ...], str] | None:
-    shown = "\n".join(_render_known(spec, message, sees) for message in spec.messages)
+    shown = "\n".join(_render(spec, message, _KNOWN, sees) for message in spec.messages)
     seen = {"answer": ["answer"], "reasoning": ["reasoning"], "both": ["reasoning", "answer"]}[sees]
     for name in ("request", "context", *seen):
         if spec.messages and f"{name.upper()}-7391" not in shown:

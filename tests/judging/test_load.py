@@ -63,6 +63,8 @@ def test_a_users_file_is_loaded_by_path(tmp_path: Path) -> None:
         ("{{ answer }}", "", r"line 6, messages: no message shows {{ answer }}"),
         ("{{ request }}", "{{ question }}", r"line 8.*'question' is undefined"),
         ("{{ request }}", "{{ request", r"line 8.*template"),
+        # Undefined only in a branch that the first input, or a prompt with a context, does not take.
+        ("{{ context }}", "{{ context or contxt }}", r"line 8.*'contxt' is undefined"),
         ("title: A judge", "title: &x A judge", r"line 3: anchors and aliases"),
         ("version: 1", "version: 1\nversion: 2", r"line 3: `version` stands twice"),
         ("sees: answer", "sees: [", r"f\.yaml, line \d+: not valid YAML"),
@@ -73,6 +75,13 @@ def test_errors_name_file_line_field_and_what_is_allowed(old: str, new: str, mes
     assert old in JUDGE
     with pytest.raises(RimError, match=message):
         parse_judge(JUDGE.replace(old, new, 1).encode(), "f.yaml")
+
+
+def test_every_input_that_a_judge_may_see_is_tried() -> None:
+    wrong = JUDGE.replace("sees: answer", "sees: answer\nmay_see: [answer, both]")
+    wrong = wrong.replace("{{ answer }}", "{{ reasoning and anwser }} {{ answer }}")
+    with pytest.raises(RimError, match=r"line 9.*'anwser' is undefined"):
+        parse_judge(wrong.encode(), "f.yaml")
 
 
 @pytest.mark.parametrize("raw", [b"", b"- a\n- b\n", b"\xff\xfe", b"\x00", b"a" * 300_000])
