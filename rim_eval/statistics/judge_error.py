@@ -12,8 +12,10 @@ Se and Sp come from a finite human-labelled set, so their variances enter beside
 A judge that errs more in one mode makes a difference out of nothing: calibrate each mode on its
 own. For the difference of two arms the pairing enters through the covariance of the observed
 verdicts, and a calibration shared by both arms through its common error. Counts are first moved
-towards the middle (z^2/2 to each side of the verdicts, 1 to each side of the calibration), which
-is what makes the interval cover when counts are small.
+towards the middle (z^2/2 to each side of the verdicts, so z^2/4 to each of the four kinds of pairs,
+and 1 to each side of the calibration), which is what makes the interval cover when counts are
+small, and gives it a width where no pair is discordant. Observed rates that no true rate explains
+(p < 1 - Sp or p > Se) are those of pi = 0 and pi = 1.
 
 Sources: W. J. Rogan and B. Gladen, Am. J. Epidemiology 107 (1978) 71-76; Z. Lang and J. Reiczigel,
 Preventive Veterinary Medicine 113 (2014) 13-22.
@@ -85,7 +87,7 @@ class CorrectedDifference(Result):
 
     raw: Figure
     difference: Figure
-    """Target minus reference after correction, not cut to -100..100."""
+    """Corrected target rate minus corrected reference rate; within the interval."""
     lower: Figure
     upper: Figure
     level: float
@@ -158,28 +160,21 @@ def corrected_difference(
     z, other = z_score(level), reference or target
     high, low = pairs.both + pairs.target_only, pairs.both + pairs.reference_only
     first, second = _arm(high / n, n, target, z), _arm(low / n, n, other, z)
-    covariance = (pairs.both / n - high * low / n**2) / (n + z * z)
-    variance = (
-        first.p_variance / first.youden**2
-        + second.p_variance / second.youden**2
-        - 2 * covariance / (first.youden * second.youden)
-        + _calibration_variance(first, second, shared=reference is None)
+    variance = _sampling_variance(pairs, first, second, z) + _calibration_variance(
+        first, second, shared=reference is None
     )
-    corrected = [corrected_rate(k, n, c, level) for k, c in ((high, target), (low, other))]
-    half, centre = z * math.sqrt(max(variance, 0.0)), first.rate - second.rate
+    rates = [corrected_rate(k, n, c, level) for k, c in ((high, target), (low, other))]
+    half, centre = 100 * z * math.sqrt(variance), 100 * (first.rate - second.rate)
+    difference = 100 * (rates[0].value - rates[1].value)
     return CorrectedDifference(
         raw=100 * (high - low) / n,
-        difference=100
-        * (
-            (high / n + target.specificity - 1) / _youden(target)
-            - (low / n + other.specificity - 1) / _youden(other)
-        ),
-        lower=100 * max(-1.0, centre - half),
-        upper=100 * min(1.0, centre + half),
+        difference=difference,
+        lower=min(difference, max(-100.0, centre - half)),
+        upper=max(difference, min(100.0, centre + half)),
         level=level,
         n_pairs=n,
-        target=corrected[0],
-        reference=corrected[1],
+        target=rates[0],
+        reference=rates[1],
         shared_calibration=reference is None,
     )
 
@@ -188,6 +183,7 @@ class _Arm(NamedTuple):
     """One arm after its counts were moved towards the middle."""
 
     rate: float
+    p: float
     p_variance: float
     youden: float
     sensitivity_variance: float
@@ -215,11 +211,23 @@ def _arm(observed: float, n: int, calibration: Calibration, z: float) -> _Arm:
     specificity = (calibration.true_negatives + 1) / (calibration.negatives + 2)
     youden = sensitivity + specificity - 1
     return _Arm(
-        rate=(p + specificity - 1) / youden,
+        rate=_clip((p + specificity - 1) / youden),
+        p=p,
         p_variance=p * (1 - p) / (n + z * z),
         youden=youden,
         sensitivity_variance=sensitivity * (1 - sensitivity) / (calibration.positives + 2),
         specificity_variance=specificity * (1 - specificity) / (calibration.negatives + 2),
+    )
+
+
+def _sampling_variance(pairs: PairCounts, first: _Arm, second: _Arm, z: float) -> float:
+    """Of the difference of the corrected rates, were the judge's errors known."""
+    size = sum(pairs) + z * z
+    covariance = ((pairs.both + z * z / 4) / size - first.p * second.p) / size
+    return (
+        first.p_variance / first.youden**2
+        + second.p_variance / second.youden**2
+        - 2 * covariance / (first.youden * second.youden)
     )
 
 

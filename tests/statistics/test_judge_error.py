@@ -1,5 +1,7 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
@@ -10,6 +12,7 @@ from rim_eval.statistics import (
     corrected_difference,
     corrected_rate,
     discordant_shares,
+    tango_interval,
 )
 
 GOOD = Calibration(true_positives=180, positives=200, true_negatives=190, negatives=200)
@@ -45,6 +48,46 @@ def test_a_shared_calibration_of_equal_arms_adds_no_uncertainty() -> None:
     apart = corrected_difference(pairs, GOOD, GOOD)
     assert shared.difference == apart.difference == 0
     assert shared.upper - shared.lower < apart.upper - apart.lower
+
+
+def test_no_discordant_pair_leaves_the_difference_unsure() -> None:
+    """About as unsure as Tango's interval of the raw difference, divided by Se + Sp - 1."""
+    found = corrected_difference(
+        PairCounts(both=150, target_only=0, reference_only=0, neither=150), GOOD
+    )
+    assert found.difference == 0
+    assert found.upper == -found.lower
+    assert 0.7 < found.upper / (100 * tango_interval(0, 0, 300).upper / 0.85) < 1.1
+
+
+def test_rates_that_the_calibration_does_not_explain_keep_a_width() -> None:
+    found = corrected_difference(PairCounts(0, 300, 0, 0), GOOD)
+    assert found.difference == found.upper == 100
+    assert 80 < found.lower < 100
+    assert corrected_rate(0, 300, GOOD).upper > 0
+
+
+usable = st.builds(
+    lambda tp, tn, n: Calibration(true_positives=tp, positives=n, true_negatives=tn, negatives=n),
+    st.integers(80, 100),
+    st.integers(80, 100),
+    st.just(100),
+)
+cells = st.builds(PairCounts, *[st.integers(0, 400)] * 4).filter(any)
+
+
+@given(cells, usable, st.none() | usable)
+def test_interval_holds_the_point_has_a_width_and_turns_with_the_arms(
+    pairs: PairCounts, target: Calibration, reference: Calibration | None
+) -> None:
+    found = corrected_difference(pairs, target, reference)
+    assert -100 <= found.lower <= found.difference <= found.upper <= 100
+    assert found.upper - found.lower > 0.1
+    turned = PairCounts(pairs.both, pairs.reference_only, pairs.target_only, pairs.neither)
+    back = corrected_difference(turned, reference or target, target if reference else None)
+    assert (-back.upper, -back.difference, -back.lower) == pytest.approx(
+        (found.lower, found.difference, found.upper)
+    )
 
 
 @pytest.mark.parametrize("counts", [(52, 100, 50, 100), (7, 10, 6, 10), (20, 100, 70, 100)])
