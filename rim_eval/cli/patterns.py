@@ -53,18 +53,23 @@ def run(
     """
     from inspect_ai.log import write_eval_log
 
+    from rim_eval.inspect_tasks._pattern_logs import read_finished_log
     from rim_eval.inspect_tasks._pattern_reading import read_parts
 
     parts, model = read_parts(part), grader_model(monitor, grader)
+    reader = patterns.load_monitor(monitor)
     for path in patterns.find_logs(logs):
         target = path if out is None else _folder(out) / path.name
         if path.suffix == ".jsonl":
-            reader = patterns.load_monitor(monitor)
             rows = patterns.read_sample_file(path, reader, parts, model, target)
         else:
-            log = patterns.read_finished_log(path, monitor, parts, model)
+            log = read_finished_log(path, monitor, parts, model)
             write_eval_log(log, str(target))
-            rows = patterns.pattern_rows(log)
+            rows = [
+                row
+                for row in patterns.pattern_rows(log)  # those of earlier monitors too
+                if row.monitor == reader.identity(model) and row.part in parts
+            ]
         click.echo(f"{target}: {_counts(rows)}")
 
 

@@ -26,7 +26,7 @@ from rim_eval.patterns._labelled import (
     load_labelled_texts,
     measure_texts,
 )
-from rim_eval.patterns._logs import find_logs, read_finished_log, read_log
+from rim_eval.patterns._logs import find_logs, read_log
 from rim_eval.patterns._monitor import (
     MARKS,
     MONITORS,
@@ -134,7 +134,6 @@ __all__ = [
     "pattern_rows_of_samples",
     "prevalence",
     "prevalence_table",
-    "read_finished_log",
     "read_log",
     "read_patterns",
     "read_sample_file",

@@ -1,4 +1,4 @@
-"""Filtering training data: rows whose trace shows a pattern are set apart, with the reason.
+"""Filtering training data: rows whose trace shows a pattern, or never ends, are set apart with the reason.
 
 Three files: `kept.jsonl`, `dropped.jsonl`, and `undecided.jsonl` for rows that could not be read;
 each line is the row as it was, with what was found beside it. A run that was stopped goes on where
@@ -25,6 +25,9 @@ from rim_eval.thinking import split_trace
 __all__ = ["OUTCOMES", "Columns", "FilterSettings", "filter_rows", "training_rows"]
 
 OUTCOMES: Final = ("kept", "dropped", "undecided")
+
+UNCLOSED: Final = "unclosed_trace"
+"""Why a row is dropped whatever it says: trained on it, a model learns to think without an answer."""
 
 KEY: Final = "rim_eval"
 """Where each written row holds what was found."""
@@ -168,10 +171,12 @@ def _todo(
 async def _decide(
     number: int, row: Row, settings: FilterSettings, monitor: Monitor, grader: Grader | None
 ) -> _Decision:
-    case = _case(number, row, settings.columns)
+    case, closed = _case(number, row, settings.columns)
+    about: dict[str, Any] = {"row": number, "sha256": _digest(row)}
+    if closed is False:
+        return _Decision("dropped", about | {"reasons": [UNCLOSED], "quotes": {}})
     reading = await read_patterns(monitor, case, "trace", grader)
     reasons = _reasons(reading, settings, monitor)
-    about: dict[str, Any] = {"row": number, "sha256": _digest(row)}
     if not reading.read:
         return _Decision("undecided", about | {"reason": reading.reason})
     about |= {
@@ -193,7 +198,8 @@ def _reasons(reading: PatternReading, settings: FilterSettings, monitor: Monitor
     return sorted((severe | patterns | set(reading.marks)) & set(settings.drop))
 
 
-def _case(number: int, row: Row, columns: Columns) -> Case:
+def _case(number: int, row: Row, columns: Columns) -> tuple[Case, bool | None]:
+    """A row as a monitor reads it, and whether its trace was closed; None where marks do not say."""
     wanted = [columns.prompt, columns.response] + ([columns.trace] if columns.trace else [])
     missing = [name for name in wanted if not isinstance(row.get(name), str)]
     if missing:
@@ -201,13 +207,14 @@ def _case(number: int, row: Row, columns: Columns) -> Case:
             f"Row {number} has no text in {', '.join(missing)}; its columns are {', '.join(sorted(row))}. "
             "Name the columns with --prompt-column, --trace-column and --response-column."
         )
-    response = row[columns.response]
+    response, closed = row[columns.response], None
     if columns.trace:
         trace, answer = row[columns.trace], response
     else:
         split = split_trace(response)
-        trace, answer = split.trace, split.answer
-    return Case(prompt_text=row[columns.prompt], kind="reasoning", trace=trace, answer=answer)
+        trace, answer, closed = split.trace, split.answer, split.closed
+    case = Case(prompt_text=row[columns.prompt], kind="reasoning", trace=trace, answer=answer)
+    return case, closed
 
 
 def _digest(row: Row) -> str:

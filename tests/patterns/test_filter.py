@@ -57,6 +57,13 @@ def written(folder: Path) -> dict[str, list[dict[str, Any]]]:
     }
 
 
+def test_rows_whose_trace_never_ends_are_dropped_for_that(tmp_path: Path) -> None:
+    cut = {"prompt": "1 + 1?", "response": "<think>I add one, carefully, and then I"}
+    assert run(tmp_path, [*ROWS[:1], cut]) == {"kept": 1, "dropped": 1}
+    [dropped] = written(tmp_path)["dropped"]
+    assert dropped["rim_eval"]["reasons"] == ["unclosed_trace"]
+
+
 def test_rows_go_where_their_traces_send_them_with_reasons(tmp_path: Path) -> None:
     assert run(tmp_path) == {"kept": 18, "dropped": 18, "undecided": 9}
     files = written(tmp_path)
