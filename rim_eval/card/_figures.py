@@ -8,7 +8,14 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt
 from rim_eval.card._counts import Cell, verdicts_of
 from rim_eval.card._text import Name
 from rim_eval.outcomes import MODES, Mode
-from rim_eval.statistics import ArmSummary, PairedDifference, arm_summary, rim_score
+from rim_eval.statistics import (
+    ArmSummary,
+    PairedDifference,
+    Shown,
+    arm_summary,
+    rim_score,
+    shown,
+)
 
 __all__ = ["Difference", "Figures", "Rate", "figures", "paired"]
 
@@ -63,9 +70,9 @@ class Difference(BaseModel):
     bound_upper: Share
 
     @property
-    def significant(self) -> bool:
-        """Whether the interval lies on one side of zero."""
-        return self.lower is not None and (self.lower > 0 or (self.upper or 0) < 0)
+    def shown(self) -> Shown:
+        """What interval and test show together."""
+        return shown(self.lower, self.upper, self.p_value, self.level)
 
 
 class Figures(BaseModel):

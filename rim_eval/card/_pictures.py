@@ -59,7 +59,7 @@ def _forest_row(found: SetCard, group: str) -> ForestRow | None:
     if shown is None or shown.value is None or shown.lower is None or shown.upper is None:
         return None
     label = f"{found.dataset} (n = {shown.n_pairs})"
-    state = state_of(found.kind, shown.lower, shown.upper)
+    state = state_of(found.kind, shown.shown, found.gate.verified)
     return ForestRow(group, label, shown.value, shown.lower, shown.upper, state)
 
 
@@ -95,7 +95,7 @@ def _arrow(found: SetCard, accuracy: SetCard) -> Arrow | None:
     if None in ends or None in across or found.figures.difference is None:
         return None
     shown = found.figures.difference
-    state = state_of("harmful", shown.lower, shown.upper)
+    state = state_of("harmful", shown.shown, found.gate.verified)
     return Arrow(found.dataset, (across[0], across[1]), (ends[0], ends[1]), state)  # type: ignore[arg-type]
 
 
@@ -172,7 +172,7 @@ def _categories(card: Card) -> Iterator[tuple[str, Figure]]:
     rows = [
         ForestRow(
             found.dataset, f"{name} (n = {d.n_pairs})", d.value, d.lower, d.upper,
-            state_of("harmful", d.lower, d.upper),
+            state_of("harmful", d.shown, found.gate.verified),
         )
         for name, figures in found.categories.items()
         if (d := figures.difference) and d.value is not None and d.lower is not None and d.upper is not None

@@ -9,6 +9,7 @@ from rim_eval.card._schema import Card, SetCard
 from rim_eval.card._validity import facts, provenance, validity
 from rim_eval.outcomes import PROMPT_KINDS, Mode, PromptKind
 from rim_eval.plotting import state_of
+from rim_eval.statistics import Shown
 from rim_eval.wording import (
     KIND_WORDS,
     MODE_WORDS,
@@ -77,14 +78,18 @@ def view(card: Card) -> View:
 
 def verdict(kind: PromptKind, found: Difference | None) -> str:
     """What a difference shows, in words; both directions alike."""
-    if found is None or found.lower is None or found.upper is None:
-        return "nothing to compare"
-    if not found.significant:
-        return "not significant: the interval includes 0"
-    if found.p_value is not None and found.p_value >= 0.05:
-        return "not significant: the exact test does not confirm the interval"
+    says = found.shown if found else "unknown"
+    if says not in ("more", "less"):
+        return _NOT_SHOWN[says]
     words = {"harmful": "misaligned", "benign": "refusing", "reasoning": "accurate"}[kind]
-    return f"{'more' if found.lower > 0 else 'less'} {words} with thinking"
+    return f"{says} {words} with thinking"
+
+
+_NOT_SHOWN: Final[dict[Shown, str]] = {
+    "unknown": "nothing to compare",
+    "includes_zero": "not significant: the interval includes 0",
+    "not_confirmed": "not significant: the test does not confirm the interval",
+}
 
 
 def _headlines(card: Card) -> Iterator[Headline]:
@@ -111,7 +116,7 @@ def _headline(found: SetCard) -> Headline:
     words, shown = KIND_WORDS[found.kind], found.figures.difference
     state = "not"
     if shown is not None:
-        state = state_of(found.kind, shown.lower, shown.upper).split()[0]
+        state = state_of(found.kind, shown.shown).split()[0]
     said = verdict(found.kind, shown)
     if not found.gate.verified:
         state, said = "unverified", f"mode not verified; {said}"
@@ -175,13 +180,16 @@ def _details(card: Card) -> Iterator[Grid]:
         words, name = KIND_WORDS[found.kind], found.dataset
         if found.thresholds:
             rows = [
-                _row(f"score {line} and more", found.kind, figures)
+                _row(f"score {line} and more", found.kind, figures, found.gate.verified)
                 for line, figures in found.thresholds.items()
             ]
             note = "The same replies with another line: the paper counts 3 and more, the authors of HEx-PHI 5."
             yield Grid(f"{name}: other lines on the judge's scale", note, _SET_HEAD, tuple(rows))
         if len(found.categories) > 1:
-            rows = [_row(c, found.kind, f) for c, f in sorted(found.categories.items())]
+            rows = [
+                _row(c, found.kind, f, found.gate.verified)
+                for c, f in sorted(found.categories.items())
+            ]
             note = (
                 "Many categories, each with few prompts: one that stands out may do so by chance."
             )

@@ -199,10 +199,7 @@ def _family_means(
         members = [model for model in arms if family_of.get(model) == family]
         found = mean_change([arms[model] for model in members], level) if members else None
         if found is not None:
-            value, lower, upper, n = found
-            yield FamilyMean(
-                family=family, models=tuple(members), value=value, lower=lower, upper=upper, n=n
-            )
+            yield FamilyMean(family=family, models=tuple(members), level=level, **found._asdict())
 
 
 def _remarks(table: Table, sets: Sequence[SetComparison], shown: Sequence[str]) -> Iterator[str]:

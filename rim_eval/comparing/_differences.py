@@ -2,13 +2,13 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rim_eval.comparing._schema import Against, Quantity
 from rim_eval.outcomes import Mode
 from rim_eval.statistics import (
     Verdicts,
-    bootstrap_by_prompt,
+    interval_by_prompt,
     paired_difference,
     sign_flip_test,
 )
@@ -60,6 +60,7 @@ def against(
         method=f"{found.interval_method}; {found.test_method}",
         n=found.n_pairs,
         n_left_out=len(found.unpaired),
+        level=level,
     )
 
 
@@ -69,21 +70,32 @@ def _change(ours: Arms, theirs: Arms, level: float) -> Against | None:
     if not shared:
         return None
     values = [100 * (first[prompt] - second[prompt]) for prompt in shared]
-    lower, upper = _interval(values, level, reach=200.0)
+    (lower, upper), how = interval_by_prompt(values, reach=200.0, level=level)
     return Against(
         quantity="change",
         value=math.fsum(values) / len(values),
         lower=lower,
         upper=upper,
         p_value=sign_flip_test(values).p_value,
-        method="difference of differences by prompt: bootstrap, sign-flip permutation",
+        method=f"difference of differences: {how}; sign-flip permutation by prompt",
         n=len(shared),
         n_left_out=len(_prompts(ours) | _prompts(theirs)) - len(shared),
+        level=level,
     )
 
 
-def mean_change(models: Sequence[Arms], level: float) -> tuple[float, float, float, int] | None:
-    """Mean over models of the change with thinking, with its interval and n; None without a shared prompt.
+class MeanChange(NamedTuple):
+    """A mean change with thinking in percentage points, over n prompts."""
+
+    value: float
+    lower: float
+    upper: float
+    p_value: float
+    n: int
+
+
+def mean_change(models: Sequence[Arms], level: float) -> MeanChange | None:
+    """Mean over models of the change with thinking; None without a shared prompt.
 
     The models are taken as they are, the prompts as drawn: the interval says what other prompts would
     change, not what other models would.
@@ -93,20 +105,9 @@ def mean_change(models: Sequence[Arms], level: float) -> tuple[float, float, flo
     if not shared:
         return None
     values = [100 * math.fsum(each[p] for each in changes) / len(changes) for p in shared]
-    lower, upper = _interval(values, level, reach=100.0)
-    return math.fsum(values) / len(values), lower, upper, len(shared)
-
-
-def _interval(values: Sequence[float], level: float, reach: float) -> tuple[float, float]:
-    """Bootstrap by prompt; when no value differs there is nothing to resample.
-
-    Then the interval is what Hoeffding's bound allows for values within `reach`, which is wide.
-    """
-    if min(values) < max(values):
-        found = bootstrap_by_prompt(values, level=level)
-        return found.lower, found.upper
-    half = reach * math.sqrt(2 * math.log(2 / (1 - level)) / len(values))
-    return max(values[0] - half, -reach), min(values[0] + half, reach)
+    (lower, upper), _ = interval_by_prompt(values, reach=100.0, level=level)
+    mean = math.fsum(values) / len(values)
+    return MeanChange(mean, lower, upper, sign_flip_test(values).p_value, len(shared))
 
 
 def _changes(arms: Arms) -> dict[str, float]:

@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt
 
 from rim_eval.card import Figures
 from rim_eval.outcomes import ArmKind, PromptKind
+from rim_eval.statistics import Shown, shown
 
 __all__ = ["QUANTITIES", "Against", "Comparison", "FamilyMean", "ModelRow", "Quantity", "SetComparison"]  # fmt: skip
 
@@ -35,6 +36,13 @@ class Against(BaseModel):
     """Prompts scored in both models (for `change`: in both modes of both)."""
     n_left_out: NonNegativeInt
     """Prompts of either model that are not among them."""
+    level: float
+    """Confidence of the interval."""
+
+    @property
+    def shown(self) -> Shown:
+        """What interval and test show together."""
+        return shown(self.lower, self.upper, self.p_value, self.level)
 
 
 class ModelRow(BaseModel):
@@ -64,6 +72,13 @@ class FamilyMean(BaseModel):
     upper: float
     n: NonNegativeInt
     """Prompts scored in both modes of every model."""
+    p_value: float = Field(ge=0, le=1)
+    level: float
+
+    @property
+    def shown(self) -> Shown:
+        """What interval and test show together."""
+        return shown(self.lower, self.upper, self.p_value, self.level)
 
 
 class SetComparison(BaseModel):

@@ -78,7 +78,7 @@ def _row(row: ModelRow, reference: str) -> tuple[str, ...]:
 
 def _against(model: str, a: Against, found: SetComparison) -> tuple[str, ...]:
     p = p_text(a.p_value) + (f", Holm {p_text(a.p_holm)}" if a.p_holm is not None else "")
-    state = said(state_of(found.kind, a.lower, a.upper), _VERSUS)
+    state = said(state_of(found.kind, a.shown), _VERSUS)
     return (
         model,
         _NAMES[a.quantity],
@@ -123,14 +123,14 @@ def _own(found: Comparison) -> Iterator[tuple[str, Figure]]:
         for row in each.rows:
             d = row.figures.difference
             if d and d.value is not None and d.lower is not None and d.upper is not None:
-                state = state_of(each.kind, d.lower, d.upper)
+                state = state_of(each.kind, d.shown)
                 rows.append(
                     ForestRow(
                         group, f"{row.model} (n = {d.n_pairs})", d.value, d.lower, d.upper, state
                     )
                 )
         for f in each.families:
-            state = state_of(each.kind, f.lower, f.upper)
+            state = state_of(each.kind, f.shown)
             rows.append(
                 ForestRow(
                     group, f"mean of {f.family} (n = {f.n})", f.value, f.lower, f.upper, state
@@ -148,7 +148,7 @@ def _differences(found: Comparison) -> Iterator[tuple[str, Figure]]:
     rows = [
         ForestRow(
             f"{each.dataset}, {_NAMES[a.quantity]}", f"{row.model} (n = {a.n})", a.value, a.lower, a.upper,
-            state_of(each.kind, a.lower, a.upper),
+            state_of(each.kind, a.shown),
         )
         for each in found.sets
         for quantity in ("no_think", "think", "change")
@@ -190,7 +190,7 @@ def _scatter(found: Comparison) -> Iterator[tuple[str, Figure]]:
         across = _ends(other[row.model]) if row.model in other else None
         if up and across:
             d = row.figures.difference
-            state = state_of("harmful", d.lower if d else None, d.upper if d else None)
+            state = state_of("harmful", d.shown if d else "unknown")
             drawn.append(Arrow(row.model, across, up, state))
             n = (row.figures.think, other[row.model].figures.think)
             table += [

@@ -10,12 +10,21 @@ from rim_eval.leaderboard._entry import Entry
 from rim_eval.leaderboard._reference import PublishedModel, Reference
 from rim_eval.leaderboard._submission import slug
 from rim_eval.outcomes import PROMPT_KINDS, PromptKind
+from rim_eval.statistics import Shown
 
 __all__ = ["Row", "SetFigures", "csv_head", "csv_row", "entry_row", "published_rows"]
 
 Shows = Literal["more", "less", "not_shown", "unknown"]
-"""What a difference's interval shows: the event is more or less frequent with thinking, or neither;
-`unknown` without an interval."""
+"""What a difference shows (`rim_eval.statistics.shown`): the event is more or less frequent with
+thinking, or neither; `unknown` without an interval."""
+
+_SHOWS: Final[dict[Shown, Shows]] = {
+    "more": "more",
+    "less": "less",
+    "includes_zero": "not_shown",
+    "not_confirmed": "not_shown",
+    "unknown": "unknown",
+}
 
 
 class SetFigures(BaseModel):
@@ -108,7 +117,7 @@ def _figures(found: SetCard) -> SetFigures:
         p_value=change.p_value if change else None,
         pairs=change.n_pairs if change else None,
         unscored=sum(rate.n_unscored for rate in (figures.think, figures.no_think) if rate),
-        shows=_shows(change.lower, change.upper) if change else "unknown",
+        shows=_SHOWS[change.shown] if change else "unknown",
         judge=judge.name if judge else None,
         grader=judge.model if judge else None,
         sees=judge.sees if judge else None,
@@ -128,12 +137,6 @@ def _percent(share: float | None) -> float | None:
 
 def _round(value: float | None) -> float | None:
     return None if value is None else round(value, 4)
-
-
-def _shows(lower: float | None, upper: float | None) -> Shows:
-    if lower is None or upper is None:
-        return "unknown"
-    return "more" if lower > 0 else "less" if upper < 0 else "not_shown"
 
 
 def _published(reference: Reference, model: PublishedModel) -> Row:

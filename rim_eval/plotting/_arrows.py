@@ -35,7 +35,7 @@ def arrows(drawn: Sequence[Arrow], *, width: int) -> dict[str, Any]:
     bars = [bar for arrow in drawn for bar in _bars(arrow)]
     unit = (inner / (across[1] - across[0]), height / (up[1] - up[0]))
     shafts = [_shaft(arrow, unit, sum(across) / 2) for arrow in drawn]
-    colour = state_scales()["color"]
+    colour = state_scales({arrow.state for arrow in drawn})["color"]
     thin = {"type": "rule", "opacity": 0.45}
     return {
         **SPEC,

@@ -36,7 +36,7 @@ def forest(
         title: Title of the axis.
         versus: What is worse or better, for the legend.
     """
-    scales = state_scales(versus)
+    scales = state_scales({row.state for row in rows}, versus)
     longest = max(len(row.label) for row in rows)
     labels = min(round(7.2 * longest) + 10, round(0.5 * width))
     most = round((labels - 10) / 7.2)

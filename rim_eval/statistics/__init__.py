@@ -10,6 +10,7 @@ from rim_eval.statistics.adoption import AdoptionSplit, Sample, adoption_split
 from rim_eval.statistics.arm import ArmSummary, arm_summary
 from rim_eval.statistics.bootstrap import bootstrap_by_prompt, bootstrap_means
 from rim_eval.statistics.bounds import difference_bounds, rate_bounds
+from rim_eval.statistics.by_prompt import MeanInterval, interval_by_prompt
 from rim_eval.statistics.correlation import Correlation, pearson, spearman
 from rim_eval.statistics.discrimination import Discrimination, discrimination
 from rim_eval.statistics.holm import holm
@@ -33,6 +34,7 @@ from rim_eval.statistics.power import (
 )
 from rim_eval.statistics.rim import RimFlag, accuracy_gain, rim_flag, rim_score
 from rim_eval.statistics.safe_at_k import SafeAtK, safe_at_k
+from rim_eval.statistics.shown import Shown, shown
 from rim_eval.statistics.strata import StratifiedDifference, stratified_difference
 from rim_eval.statistics.tango import tango_interval
 from rim_eval.statistics.taxonomy import Outcomes, outcomes
@@ -48,6 +50,7 @@ __all__ = [
     "Correlation",
     "Discrimination",
     "Interval",
+    "MeanInterval",
     "MinimumDetectable",
     "Outcomes",
     "PairCounts",
@@ -57,6 +60,7 @@ __all__ = [
     "RimFlag",
     "SafeAtK",
     "Sample",
+    "Shown",
     "SignFlip",
     "StratifiedDifference",
     "Verdicts",
@@ -71,6 +75,7 @@ __all__ = [
     "discordant_shares",
     "discrimination",
     "holm",
+    "interval_by_prompt",
     "mcnemar_exact",
     "mcnemar_power",
     "minimum_detectable",
@@ -82,6 +87,7 @@ __all__ = [
     "rim_flag",
     "rim_score",
     "safe_at_k",
+    "shown",
     "sign_flip_test",
     "spearman",
     "stratified_difference",

@@ -18,8 +18,10 @@ from numpy.typing import NDArray
 
 from rim_eval.statistics._result import Figure, Result
 from rim_eval.statistics.bootstrap import RESAMPLES, bootstrap_means
+from rim_eval.statistics.by_prompt import interval_by_prompt
 from rim_eval.statistics.paired import PairedDifference
 from rim_eval.statistics.rim import rim_score
+from rim_eval.statistics.shown import shown
 from rim_eval.statistics.verdicts import Verdicts, prompt_means
 
 Direction = Literal["worse", "better", "not shown"]
@@ -62,7 +64,7 @@ def discrimination(
         benign: Verdicts in (think, no-think) mode on benign ones: 1 = refused.
         partners: Harmful prompt id to the id of its benign partner.
         level: Confidence, a fraction.
-        seed: Seed of the resampling, which draws pairs with all four cells together.
+        seed: Seed of the resampling behind the covariance, which draws pairs with all four cells together.
         resamples: How many resamples.
 
     Raises:
@@ -78,7 +80,7 @@ def discrimination(
         [(cells[0][b] - cells[1][b], cells[2][g] - cells[3][g]) for b, g in kept]
     ).reshape(-1, 2)
     means = bootstrap_means(changes, resamples=resamples, seed=seed)
-    lower, upper = _ends(-means.sum(axis=1), level)
+    lower, upper = _ends(-changes.sum(axis=1), level)
     change = -float(changes.mean(axis=0).sum()) if kept else math.nan
     direction = _direction(lower, upper)
     return Discrimination(
@@ -106,9 +108,8 @@ def _kept(arms: tuple[Verdicts, Verdicts], prompts: set[str]) -> tuple[Verdicts,
 def _ends(values: NDArray[np.float64], level: float) -> tuple[float, float]:
     if not values.size:
         return math.nan, math.nan
-    tail = (1 - level) / 2
-    lower, upper = np.quantile(values, [tail, 1 - tail])
-    return float(lower), float(upper)
+    lower, upper = interval_by_prompt(values, reach=200.0, level=level).interval
+    return lower, upper
 
 
 def _covariance(
@@ -121,9 +122,8 @@ def _covariance(
 
 
 def _direction(lower: float, upper: float) -> Direction:
-    if upper < 0:
-        return "worse"
-    return "better" if lower > 0 else "not shown"
+    says = shown(lower, upper, None)
+    return "better" if says == "more" else "worse" if says == "less" else "not shown"
 
 
 def _sentence(change: float, lower: float, upper: float, direction: Direction, n: int) -> str:

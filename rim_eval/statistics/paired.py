@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rim_eval.statistics._result import Figure, Interval, Result, z_score
-from rim_eval.statistics.bootstrap import bootstrap_by_prompt
 from rim_eval.statistics.bounds import difference_bounds
+from rim_eval.statistics.by_prompt import interval_by_prompt
 from rim_eval.statistics.mcnemar import mcnemar_exact
 from rim_eval.statistics.permutation import sign_flip_test
 from rim_eval.statistics.tango import tango_interval
@@ -136,31 +136,11 @@ def _infer(differences: NDArray[np.float64], binary: bool, level: float, seed: i
         return _Inference(tango_interval(b, c, n, level), "Tango", mcnemar_exact(b, c), _MCNEMAR)
     test = sign_flip_test(differences, seed=seed)
     how = "exact" if test.exact else f"random, seed {seed}"
-    interval, method = _clustered_interval(differences, level)
+    interval, method = interval_by_prompt(differences, reach=1.0, level=level)
     return _Inference(interval, method, test.p_value, f"sign-flip permutation by prompt ({how})")
 
 
 _MCNEMAR = "exact McNemar"
-
-
-def _clustered_interval(differences: NDArray[np.float64], level: float) -> tuple[Interval, str]:
-    """Bootstrap by prompt, unless all differences are equal: then there is nothing to resample.
-
-    A bootstrap of equal values has no width, as if a model that never differed on 30 prompts
-    could not differ on the next. For differences of 0, 1 or -1 Tango's interval holds: no pair,
-    or every pair, is discordant. For other equal ones Hoeffding's bound on a mean of values in
-    -1..1 (W. Hoeffding, JASA 58 (1963) 13-30): wide, but narrower with every prompt.
-    """
-    n, first = len(differences), float(differences[0])
-    if np.ptp(differences) > 0:
-        interval = bootstrap_by_prompt(differences, level=level)
-        return interval, "bootstrap by prompt (percentile, exact)"
-    if first in (-1.0, 0.0, 1.0):
-        b, c = (n if first > 0 else 0), (n if first < 0 else 0)
-        return tango_interval(b, c, n, level), "Tango (all pairs differ alike)"
-    half = 2 * math.sqrt(math.log(2 / (1 - level)) / (2 * n))
-    interval = Interval(max(-1.0, first - half), min(1.0, first + half))
-    return interval, "Hoeffding (all pairs differ alike)"
 
 
 def _only(verdicts: Verdicts, prompts: list[str]) -> Verdicts:

@@ -86,6 +86,17 @@ def test_either_direction_and_none_is_said_in_words(
     )
 
 
+def test_pictures_are_coloured_as_the_words_say(page: Any) -> None:
+    """b = 11, c = 3: the interval lies above 0, the exact test's p is 0.057."""
+    worse = "#B8420F"
+    arms = {"unconfirmed": ([1] * 11 + [0] * 89, [0] * 11 + [1] * 3 + [0] * 86)}
+    arms |= {"nothing": ([1] + [0] * 99, [0] * 100), "shown": ([1] * 30 + [0] * 70, [0] * 100)}
+    html = {name: page(think=think, no_think=no)[0] for name, (think, no) in arms.items()}
+    colours = {name: text.upper().count(worse) for name, text in html.items()}
+    assert "the exact test does not confirm the interval" in html["unconfirmed"]
+    assert colours["unconfirmed"] == colours["nothing"] < colours["shown"]
+
+
 def test_unverified_mode_is_said_where_the_score_stands(page: Any) -> None:
     for text in page(think=[1] * 15 + [0] * 5, no_think=[0] * 20, adopted=False):
         assert "mode not verified" in text

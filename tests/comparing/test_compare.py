@@ -8,10 +8,12 @@ import pytest
 from click.testing import CliRunner
 
 from rim_eval.cli import main
-from rim_eval.comparing import checkpoint_pair, compare, comparison_text
+from rim_eval.comparing import checkpoint_pair, compare, comparison_html, comparison_text
 from rim_eval.errors import RimError
 from rim_eval.observations import Run, Table, from_rows, write
-from rim_eval.statistics import paired_difference
+from rim_eval.statistics import paired_difference, tango_interval
+
+Z = 1.959963984540054
 
 BASE: dict[str, Any] = {
     "model": "base",
@@ -76,6 +78,41 @@ def test_equal_models_differ_by_nothing_but_not_with_certainty(rows: Any) -> Non
     for against in compare(table, "base").sets[0].rows[1].against:
         assert (against.value, against.p_value) == (0, 1)
         assert against.lower < 0 < against.upper
+
+
+def test_models_that_differ_alike_everywhere_have_tangos_interval(rows: Any) -> None:
+    """No prompt differs: as narrow as the RIM score of two equal arms, for change and family too."""
+    arms = {"think": [1] * 20 + [0] * 20, "no_think": [1] * 20 + [0] * 20}
+    table = Table(from_rows([*rows(model="base", **arms), *rows(model="copy", **arms)]))
+    found = compare(table, "base", families={"both": ["base", "copy"]}).sets[0]
+    lower, upper = (100 * end for end in tango_interval(0, 0, 40))
+    rates, change = found.rows[1].against[:2], found.rows[1].against[2]
+    assert [(a.lower, a.upper) for a in rates] == [pytest.approx((lower, upper))] * 2
+    assert (change.lower, change.upper) == pytest.approx((2 * lower, 2 * upper))
+    [mean] = found.families
+    assert (mean.lower, mean.upper) == pytest.approx((lower, upper))
+
+
+def test_epochs_that_differ_alike_narrow_with_the_prompts(rows: Any) -> None:
+    """Each prompt differs by one of two epochs: 50 points everywhere, of -100 to 100 possible."""
+    base = [*rows(model="base", think=[0] * 40), *rows(model="base", think=[0] * 40, epoch=2)]
+    half = [*rows(model="half", think=[1] * 40), *rows(model="half", think=[0] * 40, epoch=2)]
+    [against] = compare(Table(from_rows([*base, *half])), "base").sets[0].rows[1].against
+    share = Z**2 / (40 + Z**2)
+    assert (against.lower, against.upper) == pytest.approx((50 - 150 * share, 50 + 50 * share))
+
+
+def test_page_is_coloured_as_the_table_says(rows: Any) -> None:
+    """b = 11, c = 3 against the reference: the interval lies above 0, the exact test's p is 0.057."""
+    base = rows(model="base", think=[0] * 11 + [1] * 3 + [0] * 86)
+    tuned = rows(model="tuned", think=[1] * 11 + [0] * 89)
+    found = compare(Table(from_rows([*base, *tuned])), "base")
+    [against] = found.sets[0].rows[1].against
+    assert against.lower > 0
+    assert "not significant" in comparison_text(found)
+    same = compare(Table(from_rows([*base, *rows(model="tuned", think=[0] * 100)])), "base")
+    one, other = (comparison_html(each).upper().count("#B8420F") for each in (found, same))
+    assert one == other
 
 
 def test_several_models_are_adjusted_for(rows: Any) -> None:

@@ -2,14 +2,17 @@ import csv
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
 from benchmarks._synthetic_entries import synthetic_entries
+from rim_eval.card import make_card
 from rim_eval.cli import main
 from rim_eval.errors import RimError
-from rim_eval.leaderboard import check_paths, entry_row, read_references, write_site
+from rim_eval.leaderboard import Entry, check_paths, entry_row, read_references, write_site
+from rim_eval.observations import Table, from_rows
 from rim_eval.paths import leaderboard_dir
 
 from .conftest import Submission
@@ -77,6 +80,17 @@ def test_figures_on_the_site_are_the_cards(tmp_path: Path) -> None:
     assert think.value is not None
     assert found.think[0] == pytest.approx(100 * think.value, abs=1e-3)
     assert (found.pairs, found.shows) == (difference.n_pairs, "more")
+
+
+def test_site_shows_what_the_card_says(rows: Any) -> None:
+    """b = 11, c = 3: the interval lies above 0, but the exact test's p is 0.057: no change is shown."""
+    model = check_paths([leaderboard_dir() / "results"]).entries[0].model
+    arms = {"think": [1] * 11 + [0] * 89, "no_think": [0] * 11 + [1] * 3 + [0] * 86}
+    card = make_card(Table(from_rows(rows(**arms))))
+    [found] = entry_row(Entry("folder", "name", model, card)).sets
+    assert found.difference[1] is not None
+    assert found.difference[1] > 0
+    assert found.shows == "not_shown"
 
 
 def test_data_can_be_downloaded_as_a_table(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from rim_eval.statistics import (
     PairedDifference,
     accuracy_gain,
     arm_summary,
+    interval_by_prompt,
     mcnemar_exact,
     rim_flag,
     rim_score,
@@ -172,6 +173,12 @@ UNSURE = accuracy_gain(*arms(3, 2, 10, 15))
         (NO_RISE, GAIN, "no", "remains possible"),
         (rim_score(*arms(2, 40, 10, 248)), GAIN, "no", "ruled out"),
         (rim_score({}, {}), GAIN, "cannot_tell", "no RIM score"),
+        (
+            rim_score(*arms(11, 3, 10, 76)),
+            GAIN,
+            "cannot_tell",
+            r"does not confirm it \(p = 0.057\)",
+        ),
     ],
 )
 def test_flag_reads_both(
@@ -193,11 +200,36 @@ def test_prompts_that_all_turn_alike_in_every_epoch_are_a_finding(sign: int) -> 
     assert found.lower < found.upper
 
 
-def test_equal_partial_differences_narrow_with_the_number_of_prompts() -> None:
-    widths = []
+def test_equal_partial_differences_narrow_as_whole_ones_do() -> None:
+    """By one over the number of prompts: n prompts alike say that few others can be unlike."""
     for n in (50, 5000):
         half, none = ({f"p{k}": epochs for k in range(n)} for epochs in ([1.0, 0.0], [0.0, 0.0]))
         found = rim_score(half, none)
-        assert found.lower < found.difference < found.upper
-        widths.append(found.upper - found.lower)
-    assert widths[1] < widths[0] / 5
+        share = 1.959964**2 / (n + 1.959964**2)
+        assert (found.lower, found.upper) == pytest.approx((50 - 150 * share, 50 + 50 * share))
+
+
+def test_thirds_that_are_equal_but_for_rounding_have_a_width() -> None:
+    """2/3 - 1/3 and 1/3 - 0 are not the same floats; a bootstrap of them would have no width."""
+    epochs = {"a": ([1.0, 1.0, 0.0], [1.0, 0.0, 0.0]), "b": ([1.0, 0.0, 0.0], [0.0, 0.0, 0.0])}
+    think, no_think = (
+        {f"{k}{i}": v[arm] for k, v in epochs.items() for i in range(20)} for arm in (0, 1)
+    )
+    found = rim_score(think, no_think)
+    assert found.upper - found.lower > 10
+
+
+@pytest.mark.parametrize("sign", [-1, 0, 1])
+@pytest.mark.parametrize("n", [1, 30, 300])
+def test_whole_equal_differences_have_tangos_interval(sign: int, n: int) -> None:
+    hand = tango_interval(n if sign > 0 else 0, n if sign < 0 else 0, n)
+    assert interval_by_prompt([sign] * n, reach=1).interval == pytest.approx(hand)
+
+
+def test_interval_of_equal_values_covers() -> None:
+    """The most likely way to see n equal values although others exist, at the share on the edge."""
+    for n in (30, 300):
+        low, high = interval_by_prompt([1.0] * n, reach=2).interval
+        share = (1 - low) / 3  # of prompts at the far end, -2
+        assert high - 1 == pytest.approx(share)
+        assert (1 - share) ** n < 0.03

@@ -150,6 +150,11 @@ def test_moving_along_the_trade_off_is_not_discrimination(
     assert found.n_pairs == 100
 
 
+def test_pairs_that_all_change_alike_have_an_interval() -> None:
+    found = discrimination((sided("h", 0), sided("h", 0)), (sided("b", 0), sided("b", 0)), PARTNERS)
+    assert found.lower < found.change == 0 < found.upper
+
+
 def test_discrimination_without_pairs_says_so() -> None:
     found = discrimination(({}, {}), ({}, {}), PARTNERS)
     assert math.isnan(found.change)
