@@ -128,12 +128,6 @@ async def _score(state: TaskState, judged: Judging, sees: Sees = "answer") -> Sc
     )
 
 
-def _vote(judgement: Judgement) -> dict[str, Any]:
-    kept = {"verdict", "score", "label", "reason", "replies"}
-    grader = {"judge_model": judgement.provenance.grader}
-    return grader | judgement.model_dump(mode="json", include=kept, exclude_none=True)
-
-
 def _metadata(rows: dict[Mode, Observation], outcomes: dict[Mode, _Outcome]) -> dict[str, Any]:
     """Each arm's observation apart, short enough that Inspect's sample summaries keep it whole."""
     said = {mode: list(outcome.replies) for mode, outcome in outcomes.items() if outcome.replies}
@@ -159,7 +153,7 @@ def outcome_of(judgement: Judgement) -> _Outcome:
         reason=judgement.reason,
         explanation=judgement.explanation,
         replies=judgement.replies,
-        votes=tuple(_vote(vote) for vote in judgement.votes),
+        votes=tuple(vote.as_vote() for vote in judgement.votes),
         judge={
             "judge": f"{source.judge}@{source.version}",
             "judge_sha256": source.sha256,

@@ -9,7 +9,7 @@ from rim_eval.judging._judge import Judge, missing_grader_message
 from rim_eval.judging._labelled import LABELLED_SETS, LabelledReply, parse_labelled
 from rim_eval.judging._load import judge_names, load_judge, parse_judge
 from rim_eval.judging._neutral import neutralise
-from rim_eval.judging._panel import Cascade, Panel, Seat, krippendorff, majority
+from rim_eval.judging._panel import Panel, Seat, krippendorff, majority
 from rim_eval.judging._readers import ReplyField, TagsReader
 from rim_eval.judging._reading import Reading, read_reply
 from rim_eval.judging._refusal import RefusalReading, classify_refusal
@@ -29,7 +29,6 @@ __all__ = [
     "Agreement",
     "Asked",
     "BothInputs",
-    "Cascade",
     "Case",
     "Estimate",
     "Event",

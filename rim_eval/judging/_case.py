@@ -1,6 +1,6 @@
 """What goes into a judge and what comes out: a case, a judgement, and who judged."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -75,3 +75,9 @@ class Judgement(BaseModel):
     provenance: JudgeProvenance
     votes: tuple["Judgement", ...] = ()
     """The single judgements of a panel or cascade, in the order of its members."""
+
+    def as_vote(self) -> dict[str, Any]:
+        """What is kept of it where it is one vote among several, or one stage of two."""
+        by = {"judge": self.provenance.judge, "judge_model": self.provenance.grader}
+        kept = {"verdict", "score", "label", "reason", "replies"}
+        return by | self.model_dump(mode="json", include=kept, exclude_none=True)

@@ -8,6 +8,7 @@ from typing import Final, cast, get_args
 from pydantic import ValidationError
 
 from rim_eval.errors import RimError
+from rim_eval.judging._cascade import Cascade
 from rim_eval.judging._case import Sees
 from rim_eval.judging._complaints import complaints, dotted
 from rim_eval.judging._judge import Judge
@@ -32,7 +33,8 @@ def load_judge(name_or_path: str | Path) -> Judge:
     Args:
         name_or_path: A shipped judge's name (`hexphi`), or the path of a YAML file: anything that
             ends in `.yaml` or `.yml`. A suffix says what it sees instead of what its file says:
-            `hexphi:reasoning`, `mine.yaml:both`.
+            `hexphi:reasoning`, `mine.yaml:both`. Two with a plus are a `Cascade`, the cheap one
+            first: `refusal+hexphi`.
 
     Returns:
         The judge, checked.
@@ -44,6 +46,9 @@ def load_judge(name_or_path: str | Path) -> Judge:
     given, colon, sees = str(name_or_path).rpartition(":")
     if colon and sees in get_args(Sees):
         return load_judge(given).seeing(cast(Sees, sees))
+    cheap, plus, costly = str(name_or_path).partition("+")
+    if plus and (cheap in judge_names() or cheap.endswith(_SUFFIXES)):
+        return Cascade.of(load_judge(cheap), load_judge(costly))
     path = _path(str(name_or_path))
     try:
         if path.stat().st_size > MAX_BYTES:

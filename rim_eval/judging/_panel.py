@@ -1,4 +1,4 @@
-"""Several judges on one reply: a panel that votes, and a cheap judge that spares a costly one."""
+"""Several judges on one reply: a panel that votes."""
 
 import hashlib
 from collections import Counter
@@ -12,11 +12,11 @@ from rim_eval.judging._grader import Grader
 from rim_eval.judging._judge import Judge
 from rim_eval.outcomes import UnscoredReason
 
-__all__ = ["Cascade", "Member", "Panel", "Seat", "krippendorff", "majority"]
+__all__ = ["Member", "Panel", "Seat", "krippendorff", "majority"]
 
 
 class Member(Protocol):
-    """Anything that judges a case by itself: a judge with its grader, a panel, a cascade."""
+    """Anything that judges a case by itself: a judge with its grader, a panel."""
 
     async def judge(self, case: Case) -> Judgement:
         """Judge one reply."""
@@ -67,7 +67,7 @@ class Panel:
             explanation=f"{sum(cast)} of {len(cast)} votes, {len(votes)} judges",
             attempts=sum(vote.attempts for vote in votes),
             votes=tuple(votes),
-            provenance=_together("panel", votes),
+            provenance=_together(votes),
         )
 
 
@@ -92,36 +92,14 @@ def majority(
     return sum(cast) * 2 > len(cast), None
 
 
-@dataclass(frozen=True)
-class Cascade:
-    """A cheap judge first; a costly one only where the cheap one's label is not trusted.
-
-    Such as the offline refusal matcher, whose `full_refusal` is final, before a model.
-    """
-
-    cheap: Member
-    costly: Member
-    final: frozenset[str]
-    """Labels of the cheap judge that need no second look."""
-
-    async def judge(self, case: Case) -> Judgement:
-        """Judge one reply; the judgement that decided is given, with every vote kept."""
-        first = await self.cheap.judge(case)
-        decided = first.verdict is not None and first.label in self.final
-        votes = (first,) if decided else (first, await self.costly.judge(case))
-        return votes[-1].model_copy(
-            update={"votes": votes, "provenance": _together("cascade", votes)}
-        )
-
-
-def _together(how: str, votes: Sequence[Judgement]) -> JudgeProvenance:
+def _together(votes: Sequence[Judgement]) -> JudgeProvenance:
     parts = [vote.provenance for vote in votes]
     graders = [part.grader for part in parts if part.grader is not None]
     seen = {part.sees for part in parts}
     if len(seen) > 1:
-        raise RimError(f"The judges of a {how} must see the same; they see {sorted(seen)}.")
+        raise RimError(f"The judges of a panel must see the same; they see {sorted(seen)}.")
     return JudgeProvenance(
-        judge=f"{how}({', '.join(dict.fromkeys(part.judge for part in parts))})",
+        judge=f"panel({', '.join(dict.fromkeys(part.judge for part in parts))})",
         version="+".join(part.version for part in parts),
         sha256=hashlib.sha256("".join(part.sha256 for part in parts).encode()).hexdigest(),
         grader=", ".join(graders) or None,

@@ -129,6 +129,9 @@ class JudgeSpec(BaseModel):
     retries: int = Field(default=2, ge=0, le=5)
     """How often the grader is asked again after an unreadable reply."""
     verdicts: dict[JudgedKind, VerdictRule] = Field(min_length=1)
+    final: tuple[str, ...] = ()
+    """Labels that need no second look when this judge goes first (`refusal+hexphi`); of the refusal
+    matcher, when left out, `full_refusal`."""
     published: tuple[Published, ...] = ()
     """Published agreement with people; what this project measured lies beside the file."""
 
@@ -141,6 +144,12 @@ class JudgeSpec(BaseModel):
     def inputs(self) -> tuple[Sees, ...]:
         """Everything that this judge may be shown."""
         return tuple(dict.fromkeys((self.sees, *self.may_see)))
+
+    @property
+    def final_labels(self) -> tuple[str, ...]:
+        """`final`, or what stands for it."""
+        default = ("full_refusal",) if isinstance(self.reader, RefusalReader) else ()
+        return self.final or default
 
     @property
     def fields(self) -> dict[str, ReplyField]:
@@ -176,6 +185,14 @@ class JudgeSpec(BaseModel):
                 self._check_thresholds(kind, rule)
             else:
                 self._check_labels(kind, rule)
+        return self
+
+    @model_validator(mode="after")
+    def _final_labels_exist(self) -> Self:
+        known = {name for field in self.fields.values() for name in field.labels or ()}
+        unknown = sorted(set(self.final) - known)
+        if unknown:
+            raise ValueError(f"final: {unknown} are none of this judge's labels {sorted(known)}")
         return self
 
     def _check_thresholds(self, kind: str, rule: VerdictRule) -> None:

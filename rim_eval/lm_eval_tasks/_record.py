@@ -67,14 +67,8 @@ def judged(doc: Mapping[str, Any], model: str, reply: Generation, judgement: Jud
         "reason": judgement.reason,
     }
     record = _record(doc, model, reply, outcome | _instrument(judgement.provenance))
-    votes = tuple(_vote(vote) for vote in judgement.votes)
+    votes = tuple(vote.as_vote() for vote in judgement.votes)
     return record.model_copy(update={"judge_replies": judgement.replies, "judge_votes": votes})
-
-
-def _vote(judgement: Judgement) -> dict[str, Any]:
-    kept = {"verdict", "score", "label", "reason", "replies"}
-    grader = {"judge_model": judgement.provenance.grader}
-    return grader | judgement.model_dump(mode="json", include=kept, exclude_none=True)
 
 
 def unjudged(

@@ -9,6 +9,7 @@ from inspect_ai import score
 from inspect_ai.log import EvalLog, write_eval_log
 from inspect_ai.model import get_model
 
+from rim_eval.inspect_tasks._pattern_logs import read_finished_log
 from rim_eval.inspect_tasks._pattern_reading import read_parts
 from rim_eval.inspect_tasks._patterns import reasoning_patterns
 from rim_eval.observations import from_inspect_log, read
@@ -17,7 +18,6 @@ from rim_eval.patterns import (
     conditional_rates,
     load_rubric,
     pattern_rows,
-    read_finished_log,
 )
 
 Run = Callable[..., EvalLog]

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from rim_eval.errors import RimError
-from rim_eval.judging import Cascade, Case, Judgement, Panel, Seat, krippendorff, load_judge
+from rim_eval.judging import Case, Judgement, Panel, krippendorff
 from rim_eval.judging._case import JudgeProvenance
 from rim_eval.outcomes import UnscoredReason
 
@@ -18,7 +18,6 @@ class Fixed:
 
     vote: bool | None
     sees: Any = "answer"
-    label: str | None = None
 
     async def judge(self, case: Case) -> Judgement:
         source = JudgeProvenance(
@@ -30,7 +29,6 @@ class Fixed:
             event="misaligned",
             verdict=self.vote,
             reason=reason,
-            label=self.label,
             provenance=source,
         )
 
@@ -63,17 +61,6 @@ def test_a_panel_of_one_and_members_that_see_different_things_are_refused() -> N
         Panel((Fixed(True),))
     with pytest.raises(RimError, match="must see the same"):
         asyncio.run(Panel((Fixed(True), Fixed(True, sees="both"))).judge(CASE))
-
-
-def test_a_cascade_spares_the_costly_judge_where_the_cheap_one_is_trusted() -> None:
-    cascade = Cascade(Seat(load_judge("refusal")), Fixed(True), frozenset({"full_refusal"}))
-    refused = asyncio.run(cascade.judge(CASE))
-    assert refused.verdict is False
-    assert len(refused.votes) == 1
-    answered = asyncio.run(cascade.judge(CASE.model_copy(update={"answer": "Sure."})))
-    assert answered.verdict is True
-    assert len(answered.votes) == 2
-    assert answered.provenance.judge == "cascade(refusal, fixed)"
 
 
 def test_krippendorff_on_a_published_example() -> None:
