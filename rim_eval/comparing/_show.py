@@ -123,7 +123,7 @@ def _own(found: Comparison) -> Iterator[tuple[str, Figure]]:
         for row in each.rows:
             d = row.figures.difference
             if d and d.value is not None and d.lower is not None and d.upper is not None:
-                state = state_of(each.kind, d.shown)
+                state = state_of(each.kind, d.shown, row.verified)
                 rows.append(
                     ForestRow(
                         group, f"{row.model} (n = {d.n_pairs})", d.value, d.lower, d.upper, state
@@ -190,7 +190,7 @@ def _scatter(found: Comparison) -> Iterator[tuple[str, Figure]]:
         across = _ends(other[row.model]) if row.model in other else None
         if up and across:
             d = row.figures.difference
-            state = state_of("harmful", d.shown if d else "unknown")
+            state = state_of("harmful", d.shown if d else "unknown", row.verified)
             drawn.append(Arrow(row.model, across, up, state))
             n = (row.figures.think, other[row.model].figures.think)
             table += [

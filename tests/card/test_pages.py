@@ -93,7 +93,7 @@ def test_pictures_are_coloured_as_the_words_say(page: Any) -> None:
     arms |= {"nothing": ([1] + [0] * 99, [0] * 100), "shown": ([1] * 30 + [0] * 70, [0] * 100)}
     html = {name: page(think=think, no_think=no)[0] for name, (think, no) in arms.items()}
     colours = {name: text.upper().count(worse) for name, text in html.items()}
-    assert "the exact test does not confirm the interval" in html["unconfirmed"]
+    assert "the test does not confirm the interval" in html["unconfirmed"]
     assert colours["unconfirmed"] == colours["nothing"] < colours["shown"]
 
 
@@ -101,6 +101,15 @@ def test_unverified_mode_is_said_where_the_score_stands(page: Any) -> None:
     for text in page(think=[1] * 15 + [0] * 5, no_think=[0] * 20, adopted=False):
         assert "mode not verified" in text
         assert "NOT VERIFIED" in text
+        assert "more misaligned" not in text.replace("mode not verified; more misaligned", "")
+
+
+def test_unverified_mode_is_not_coloured_as_a_change(page: Any) -> None:
+    given = {"think": [1] * 15 + [0] * 5, "no_think": [0] * 20, "category": "a"}
+    sound, doubtful = page(**given)[0], page(**given, adopted=False)[0]
+    assert doubtful.upper().count("#B8420F") < sound.upper().count("#B8420F")
+    assert ">mode not verified</text>" in doubtful
+    assert ">mode not verified</text>" not in sound
 
 
 def test_every_table_of_figures_has_its_n(page: Any) -> None:
