@@ -42,7 +42,10 @@ def _repeated(card: Card) -> Iterator[str]:
 
 
 def _set(found: SetCard, level: float) -> Iterator[str]:
-    yield from _sums(found.counts)
+    wrong = list(_sums(found.counts))
+    yield from wrong
+    if wrong:  # Nothing can be computed from counts that contradict each other.
+        return
     yield from _differ("figures", found.figures, figures(found.counts.cells, level))
     for name, tables, shown in (
         ("threshold", found.counts.thresholds, found.thresholds),

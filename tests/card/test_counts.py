@@ -244,3 +244,13 @@ def test_effort_arms_are_verified_by_longer_traces(rows: Any, longer: int, verif
     lengths = card.sets[0].counts.trace_lengths
     assert lengths is not None
     assert (lengths.longer, lengths.shorter) == ((20, 0) if verified else (0, 20))
+
+
+@pytest.mark.parametrize("name", ["returned", "asked", "scored"])
+def test_counts_that_contradict_each_other_are_named(name: str) -> None:
+    """More samples thought than came back: no gate can be computed, and the reason is said."""
+    value = json.loads(card_json(card_of(observed([([True], [False])] * 3))))
+    value["sets"][0]["counts"]["arms"]["think"][name] = 1
+    wrong = check_card(Card.model_validate(value))
+    assert wrong
+    assert all(each.startswith("doors (harmful): think: ") for each in wrong)
