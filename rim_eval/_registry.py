@@ -1,5 +1,7 @@
 """What Inspect finds under `rim_eval/`: its entry point loads this module and nothing heavier."""
 
+import sys
+
 from rim_eval.inspect_tasks._injection import (
     injected,
     injection,
@@ -33,6 +35,9 @@ from rim_eval.inspect_tasks._suite import (
     xstest,
 )
 from rim_eval.inspect_tasks._toy_provider import toy_model
+
+if "inspect_scout" in sys.modules:  # Scout looks here for scanners; nobody else pays its import
+    from rim_eval.inspect_tasks import _scout  # noqa: F401
 
 __all__ = [
     "advbench",
