@@ -4,7 +4,14 @@ from rim_eval.card._build import make_card
 from rim_eval.card._check import check_card
 from rim_eval.card._counts import ArmCounts, Cell, Outcome, SetCounts
 from rim_eval.card._figures import Difference, Figures, Rate, figures
-from rim_eval.card._render import card_html, card_markdown, escape_markdown, render_page
+from rim_eval.card._mechanisms import InsideFigure, InsideFinding, InsideSet, MechanismsCard
+from rim_eval.card._render import (
+    card_html,
+    card_markdown,
+    escape_markdown,
+    inside_html,
+    render_page,
+)
 from rim_eval.card._schema import (
     SCHEMA_VERSION,
     Card,
@@ -24,7 +31,11 @@ __all__ = [
     "Cell",
     "Difference",
     "Figures",
+    "InsideFigure",
+    "InsideFinding",
+    "InsideSet",
     "JudgeCard",
+    "MechanismsCard",
     "Outcome",
     "Rate",
     "SetCard",
@@ -35,6 +46,7 @@ __all__ = [
     "check_card",
     "escape_markdown",
     "figures",
+    "inside_html",
     "json_schema",
     "make_card",
     "read_card",

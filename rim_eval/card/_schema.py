@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationErr
 
 from rim_eval.card._counts import Outcome, SetCounts
 from rim_eval.card._figures import Figures
+from rim_eval.card._mechanisms import MechanismsCard
 from rim_eval.card._text import Command, Name, Sentence
 from rim_eval.errors import RimError
 from rim_eval.outcomes import Mode, PromptKind
@@ -239,6 +240,8 @@ class Card(BaseModel):
     discrimination: tuple[DiscriminationCard, ...] = ()
     runs: tuple[CardRun, ...] = ()
     problems: tuple[CardProblem, ...] = ()
+    mechanisms: MechanismsCard | None = None
+    """What `rim-eval mech` found inside the model, where it was asked."""
 
     def find(self, dataset: str | None, kind: PromptKind) -> SetCard | None:
         """One set by name and kind."""

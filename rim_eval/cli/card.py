@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from rim_eval.cli._inside import Pictures, assign_reports, with_report
 from rim_eval.errors import RimError
 
 if TYPE_CHECKING:
@@ -37,12 +38,19 @@ __all__ = ["command"]
     help="A judge's measured agreement with people (`rim-eval judge validate`), to correct rates by.",
 )
 @click.option(
+    "--mechanisms",
+    "reports",
+    multiple=True,
+    metavar="[MODEL=]FILE",
+    help="What `rim-eval mech` found inside the model (its report.json), for a section of the card.",
+)
+@click.option(
     "--observations",
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write the rows too: .parquet or .csv.",
 )
 @click.option("--schema", is_flag=True, help="Print the JSON Schema of card.json and stop.")
-def command(logs: Sequence[str], out: Path, judge: str | None, primary: str | None, accuracy: str | None, validations: Sequence[Path], observations: Path | None, schema: bool) -> None:  # fmt: skip
+def command(logs: Sequence[str], out: Path, judge: str | None, primary: str | None, accuracy: str | None, validations: Sequence[Path], reports: Sequence[str], observations: Path | None, schema: bool) -> None:  # fmt: skip
     """Make the RIM card of LOGS: Inspect logs, folders, lm-eval sample files, tables of observations.
 
     NAME=PATH names the model of a path, for checkpoints whose logs all name one model.
@@ -61,6 +69,7 @@ def command(logs: Sequence[str], out: Path, judge: str | None, primary: str | No
         write(table, observations)
     table = table.of_judge(judge) if judge else table
     measured = _validations(validations)
+    inside = assign_reports(reports, table.models)
     for model in table.models:
         card = make_card(
             table.of_model(model),
@@ -69,7 +78,8 @@ def command(logs: Sequence[str], out: Path, judge: str | None, primary: str | No
             validations=measured,
         )
         folder = out if len(table.models) == 1 else out / _folder(model)
-        _write(card, folder)
+        card, pictures = with_report(card, inside.get(model))
+        _write(card, folder, pictures)
         _say(card, folder)
 
 
@@ -88,13 +98,13 @@ def _validations(files: Sequence[Path]) -> "dict[str, Validation]":
     return found
 
 
-def _write(card: "Card", folder: Path) -> None:
+def _write(card: "Card", folder: Path, inside_pictures: Pictures) -> None:
     from rim_eval.card import card_html, card_json, card_markdown
 
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "card.json").write_text(card_json(card), encoding="utf-8")
     (folder / "card.md").write_text(card_markdown(card), encoding="utf-8")
-    (folder / "card.html").write_text(card_html(card), encoding="utf-8")
+    (folder / "card.html").write_text(card_html(card, inside_pictures), encoding="utf-8")
 
 
 def _folder(model: str) -> str:

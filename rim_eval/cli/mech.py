@@ -10,10 +10,12 @@ import click
 from rim_eval.errors import RimError
 
 if TYPE_CHECKING:
-    from rim_eval.mechanisms.report import MechanismReport
+    from rim_eval.mechanisms.neurons import NeuronSet
+    from rim_eval.mechanisms.report import MechanismReport, Part, RasSection
     from rim_eval.mechanisms.studies import Setting
     from rim_eval.mechanisms.subject import Subject
     from rim_eval.mechanisms.training import Run
+    from rim_eval.outcomes import Mode
 
 __all__ = ["command"]
 
@@ -31,7 +33,7 @@ def _options(function: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--data", type=click.Path(path_type=Path), help="Local folder of the sets, as RIM_EVAL_DATA."),
         click.option("--limit", type=click.IntRange(min=1), help="At most so many prompts of each set."),
         click.option("--judge", help="Judge that asks no model. [default: toy_exact for the toy sets, else refusal]"),
-        click.option("--draws", type=click.IntRange(min=0), default=5, show_default=True, help="Random draws matched by layer."),
+        click.option("--draws", type=click.IntRange(min=0), default=19, show_default=True, help="Random sets beside each set that is taken out; 19 is the fewest that support a finding."),
         click.option("--fill", type=click.Choice(["zero", "mean"]), default="zero", show_default=True, help="What ablated units are set to."),
         click.option("--seed", type=int, default=0, show_default=True, help="Seed of splits and draws."),
         click.option("--max-new-tokens", type=click.IntRange(min=1), help="Budget of a reply. [default: 128 for the toy sets, else 2048]"),
@@ -103,89 +105,177 @@ def neurons(m: int | None, over: str, **words: Any) -> None:
     _finish(report.model_copy(update={"neurons": found}), words)
 
 
+def _run_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The options of everything that compares checkpoints."""
+    options = (
+        click.option("--run", "runs", nargs=2, multiple=True, metavar="NAME FOLDER", help="A run from --model: FOLDER is a tuned checkpoint or holds checkpoint-STEP folders. The first is the target, the others its controls."),
+        click.option("--series", type=click.Choice(["negative", "positive"]), help="One of the organism's own series instead."),
+    )  # fmt: skip
+    return reduce(lambda found, option: option(found), reversed(options), function)
+
+
+def _ras_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    options = (
+        click.option("--mode", type=click.Choice(["both", "no_think", "think"]), default="both", show_default=True, help="Modes of misalignment."),
+        click.option("--random-sets", type=click.IntRange(min=0), default=99, show_default=True, help="Random sets of neurons, matched by layer."),
+    )  # fmt: skip
+    return reduce(lambda found, option: option(found), reversed(options), function)
+
+
 @command.command()
 @_options
-@click.option(
-    "--run",
-    "runs",
-    nargs=2,
-    multiple=True,
-    metavar="NAME FOLDER",
-    help="A run: FOLDER holds checkpoint-STEP folders. The first is the target, the others its controls.",
-)
-@click.option(
-    "--series",
-    type=click.Choice(["negative", "positive"]),
-    help="One of the organism's own series instead.",
-)
-@click.option(
-    "--mode",
-    type=click.Choice(["no_think", "think"]),
-    default="no_think",
-    show_default=True,
-    help="Mode of misalignment.",
-)
+@_run_options
+@_ras_options
 @click.option(
     "-m", "m", type=click.IntRange(min=1), help="Top neurons of each pair. [default: 2 % of all]"
 )
-@click.option("--random-sets", type=click.IntRange(min=5), default=50, show_default=True, help="Random sets matched by layer.")  # fmt: skip
-def ras(
-    runs: Sequence[tuple[str, str]],
-    series: str | None,
-    mode: Any,
-    m: int | None,
-    random_sets: int,
-    **words: Any,
-) -> None:
+def ras(runs: Sequence[tuple[str, str]], series: str | None, mode: str, random_sets: int, m: int | None, **words: Any) -> None:  # fmt: skip
     """RAS along training runs, beside random neurons and control runs."""
-    from rim_eval.mechanisms.neurons import find_neurons, measure_rises
-    from rim_eval.mechanisms.training import study_ras
-
-    if bool(runs) == bool(series):
-        raise RimError("Give either --run NAME FOLDER, once a run, or --series for the organism.")
-    if series:
-        words["organism"] = "guarded" if series == "negative" else "locked"
+    known = _runs(runs, series, words)
+    _need_runs(known)
     setting, report = _begin(words)
-    known = _organism_runs(series) if series else [_folder_run(*run, words) for run in runs]
-    rises = measure_rises(
-        setting.subject,
-        setting.prompts.harmful,
-        setting.intent,
-        mode,
-        max_new_tokens=setting.max_new_tokens,
-    )
-    chosen = find_neurons(rises, m)
-    if not chosen.neurons:
-        raise RimError(f"There are no safety-critical neurons to follow. {chosen.sentence}")
-    found = study_ras(
-        setting,
-        known,
-        chosen.neurons,
-        chosen_by=chosen.sentence,
-        mode=mode,
-        random_sets=random_sets,
-    )
-    _finish(report.model_copy(update={"ras": found}), words)
+    found = _every_ras(setting, known, _chosen(setting, mode, m), random_sets)
+    _finish(report.model_copy(update={"ras": {**report.ras, **found}}), words)
+
+
+@command.command()
+@_options
+@_run_options
+def drift(runs: Sequence[tuple[str, str]], series: str | None, **words: Any) -> None:
+    """What tuning did layer by layer: safety-direction drift and CKA layer ratio."""
+    from rim_eval.mechanisms.shifts import study_drift
+
+    known = _runs(runs, series, words)
+    _need_runs(known)
+    setting, report = _begin(words)
+    heads = report.heads.selected if report.heads else ()
+    _finish(report.model_copy(update={"drift": study_drift(setting, known, heads)}), words)
 
 
 @command.command("all")
 @_options
+@_run_options
+@_ras_options
 @click.option("--logistic/--no-logistic", default=True, help="Compare with a logistic regression.")
-def everything(logistic: bool, **words: Any) -> None:
-    """Probes, heads, neurons and mitigations in one go, and the card's section."""
+def everything(runs: Sequence[tuple[str, str]], series: str | None, mode: str, random_sets: int, logistic: bool, **words: Any) -> None:  # fmt: skip
+    """The whole section: probes, heads, neurons, mitigations, and with runs RAS and drift."""
     from rim_eval.mechanisms.remedies import study_mitigations
+    from rim_eval.mechanisms.shifts import study_drift
     from rim_eval.mechanisms.studies import study_heads, study_neurons, study_probes
     from rim_eval.outcomes import MODES
 
+    known = _runs(runs, series, words)
     setting, report = _begin(words)
     untouched = {mode: setting.observe(mode) for mode in MODES}
-    found = {
-        "probes": study_probes(setting, logistic=logistic),
-        "heads": study_heads(setting, untouched=untouched),
-        "neurons": study_neurons(setting, untouched=untouched),
-        "mitigations": study_mitigations(setting, untouched=untouched),
+    had = _Parts(report)
+    had.study("probes", lambda: study_probes(setting, logistic=logistic))
+    heads = had.study("heads", lambda: study_heads(setting, untouched=untouched))
+    neurons = had.study("neurons", lambda: study_neurons(setting, untouched=untouched))
+    had.study("mitigations", lambda: study_mitigations(setting, untouched=untouched))
+    if known and neurons:
+        chosen = {name: neurons.sets[name] for name in _modes(mode)}
+        had.study("ras", lambda: _every_ras(setting, known, chosen, random_sets))
+    if known:
+        selected = heads.selected if heads else ()
+        had.study("drift", lambda: study_drift(setting, known, selected))
+    _finish(had.report(), words)
+
+
+class _Parts:
+    """The parts of one long command: one that cannot be had does not cost the others."""
+
+    def __init__(self, report: "MechanismReport") -> None:
+        self.before, self.found, self.left_out = report, dict[str, Any](), dict["Part", str]()
+
+    def study(self, part: "Part", make: Callable[[], Any]) -> Any:
+        """The part, or None, with the reason kept."""
+        try:
+            self.found[part] = make()
+        except RimError as error:
+            self.left_out[part] = str(error)
+        return self.found.get(part)
+
+    def report(self) -> "MechanismReport":
+        """What there was before, with what has been found now."""
+        if not self.found:
+            raise RimError(" ".join(self.left_out.values()))
+        return self.before.model_copy(update={**self.found, "left_out": self.left_out})
+
+
+def _modes(mode: str) -> tuple["Mode", ...]:
+    from rim_eval.outcomes import MODES
+
+    return tuple(each for each in MODES[::-1] if mode in ("both", each))
+
+
+def _chosen(setting: "Setting", mode: str, m: int | None) -> dict["Mode", "NeuronSet"]:
+    """The safety-critical neurons of each mode."""
+    from rim_eval.mechanisms.neurons import find_neurons, measure_rises
+
+    return {
+        each: find_neurons(
+            measure_rises(
+                setting.subject,
+                setting.prompts.harmful,
+                setting.intent,
+                each,
+                max_new_tokens=setting.max_new_tokens,
+            ),
+            m,
+        )
+        for each in _modes(mode)
     }
-    _finish(report.model_copy(update=found), words)
+
+
+def _every_ras(
+    setting: "Setting",
+    runs: list["Run"],
+    chosen: dict["Mode", "NeuronSet"],
+    random_sets: int,
+) -> dict["Mode", "RasSection"]:
+    """RAS in each mode whose set of neurons is not empty."""
+    from rim_eval.mechanisms.training import study_ras
+
+    followed = {mode: found for mode, found in chosen.items() if found.neurons}
+    if not followed:
+        why = " ".join(found.sentence for found in chosen.values())
+        raise RimError(f"There are no safety-critical neurons to follow. {why}")
+    return {
+        mode: study_ras(
+            setting,
+            runs,
+            neurons.neurons,
+            chosen_by=neurons.sentence,
+            mode=mode,
+            random_sets=random_sets,
+        )
+        for mode, neurons in followed.items()
+    }
+
+
+def _runs(
+    runs: Sequence[tuple[str, str]], series: str | None, words: dict[str, Any]
+) -> list["Run"]:
+    """The runs that were asked for; with a series of the organism's, its base is the model."""
+    if runs and series:
+        raise RimError("Give --run NAME FOLDER, once a run, or --series of the organism, not both.")
+    names = [name for name, _ in runs]
+    if len(set(names)) < len(names):
+        raise RimError(f"--run {', '.join(names)}: each run needs a name of its own.")
+    if not series:
+        return [_folder_run(*run, words) for run in runs]
+    if words["model"]:
+        raise RimError("--series is the organism's own: leave out --model, or give --run.")
+    words["organism"] = "guarded" if series == "negative" else "locked"
+    return _organism_runs(series)
+
+
+def _need_runs(runs: Sequence["Run"]) -> None:
+    if not runs:
+        raise RimError(
+            "There is no tuned checkpoint to compare with. Give --run NAME FOLDER, once a run, or "
+            "--series negative or positive for the organism's own."
+        )
 
 
 def _begin(words: dict[str, Any]) -> tuple["Setting", "MechanismReport"]:
@@ -235,14 +325,21 @@ def _begin(words: dict[str, Any]) -> tuple["Setting", "MechanismReport"]:
 
 
 def _finish(report: "MechanismReport", words: dict[str, Any]) -> None:
+    from rim_eval.card import inside_html
     from rim_eval.mechanisms.report import write_report
-    from rim_eval.mechanisms.section import section_html
+    from rim_eval.mechanisms.section import card_section, section_pictures
 
     folder: Path = words["out"]
     write_report(report, folder / "report.json")
-    (folder / "section.html").write_text(section_html(report), encoding="utf-8")
-    for sentence in report.sentences:
-        click.echo(sentence)
+    for found in report.findings:
+        click.echo(f"{found.part}: {found.says}")
+    section = card_section(report, folder / "report.json")
+    try:
+        pictures = section_pictures(report)
+    except RimError as error:
+        click.echo(f"The page has no pictures: {error}")
+        pictures = ()
+    (folder / "section.html").write_text(inside_html(section, pictures), encoding="utf-8")
     click.echo(f"{folder / 'report.json'}, {folder / 'section.html'}")
 
 
@@ -254,7 +351,9 @@ def _subject(words: dict[str, Any]) -> "Subject":
     from rim_eval.organism import load_variant
 
     model, tokenizer = load_variant(words["organism"])
-    return make_subject(model.to(words["device"]), tokenizer, f"organism ({words['organism']})")
+    name = words["organism"]
+    called = "organism" if name == "natural" else f"organism ({name})"
+    return make_subject(model.to(words["device"]), tokenizer, called)
 
 
 def _prompts(words: dict[str, Any]) -> tuple[Any, Any, dict[str, str], list[tuple[str, Any, int]]]:
@@ -314,8 +413,13 @@ def _folder_run(name: str, folder: str, words: dict[str, Any]) -> "Run":
         for path in Path(folder).glob("checkpoint-*")
         if path.name.removeprefix("checkpoint-").isdigit()
     }
+    if (Path(folder) / "config.json").is_file():
+        found = found or {1: Path(folder)}
     if not found:
-        raise RimError(f"--run {name} {folder}: there are no folders called checkpoint-STEP in it.")
+        raise RimError(
+            f"--run {name} {folder}: it is no checkpoint (there is no config.json), and there are no "
+            "folders called checkpoint-STEP in it."
+        )
 
     def loader(path: Path) -> Callable[[], "Subject"]:
         return lambda: load_subject(path, device=words["device"], dtype=words["dtype"])

@@ -13,12 +13,14 @@ imported when they are first needed.
 from rim_eval.mechanisms.ablation import ablate_heads, ablate_neurons, mean_heads, mean_neurons
 from rim_eval.mechanisms.behaviour import Behaviour, Measure, Prompts, observe, offline_reader
 from rim_eval.mechanisms.capture import Attention, Capture, Neurons, Pool, capture
+from rim_eval.mechanisms.draws import RandomSets, Reading, draw_sets, rank_p, read_rank
 from rim_eval.mechanisms.drift import (
     LayerDrift,
     cka,
     drift_along,
     layer_drift,
     layer_ratio,
+    ratio_interval,
     safety_direction,
 )
 from rim_eval.mechanisms.effect import (
@@ -36,6 +38,7 @@ from rim_eval.mechanisms.heads import (
     select_heads,
 )
 from rim_eval.mechanisms.mitigations import (
+    Change,
     Mitigation,
     compare,
     flag,
@@ -80,8 +83,8 @@ from rim_eval.mechanisms.ras import (
     read_activations,
 )
 from rim_eval.mechanisms.remedies import study_mitigations
-from rim_eval.mechanisms.report import MechanismReport, read_report, write_report
-from rim_eval.mechanisms.section import section_html
+from rim_eval.mechanisms.report import Finding, MechanismReport, read_report, write_report
+from rim_eval.mechanisms.section import card_section, section_pictures
 from rim_eval.mechanisms.series import (
     Checkpoint,
     RasSeries,
@@ -90,10 +93,11 @@ from rim_eval.mechanisms.series import (
     ras_series,
     read_series,
 )
+from rim_eval.mechanisms.shifts import study_drift
 from rim_eval.mechanisms.studies import Setting, study_heads, study_neurons, study_probes
 from rim_eval.mechanisms.subject import Reply, Request, Subject, load_subject, make_subject
 from rim_eval.mechanisms.training import Run, study_ras
-from rim_eval.mechanisms.units import Overlap, Unit, by_layer, matched_draws, overlap
+from rim_eval.mechanisms.units import Overlap, Unit, by_layer, overlap
 
 __all__ = [
     "NAMES",
@@ -102,10 +106,12 @@ __all__ = [
     "Auroc",
     "Behaviour",
     "Capture",
+    "Change",
     "Checkpoint",
     "Effect",
     "EffectVerdict",
     "Effects",
+    "Finding",
     "Guard",
     "HeadScore",
     "Intervention",
@@ -121,9 +127,11 @@ __all__ = [
     "Probe",
     "ProbeScore",
     "Prompts",
+    "RandomSets",
     "Ras",
     "RasSeries",
     "RasVerdict",
+    "Reading",
     "Reply",
     "Request",
     "Rises",
@@ -138,10 +146,12 @@ __all__ = [
     "auroc",
     "by_layer",
     "capture",
+    "card_section",
     "cka",
     "common_neurons",
     "compare",
     "direction",
+    "draw_sets",
     "drift_along",
     "evaluate_probe",
     "find_neurons",
@@ -158,7 +168,6 @@ __all__ = [
     "locate",
     "loss_terms",
     "make_subject",
-    "matched_draws",
     "mean_heads",
     "mean_kl",
     "mean_neurons",
@@ -171,18 +180,22 @@ __all__ = [
     "plots",
     "probe_passages",
     "rank_heads",
+    "rank_p",
     "ras",
     "ras_series",
+    "ratio_interval",
     "read_activations",
+    "read_rank",
     "read_report",
     "read_series",
     "safety_direction",
     "score_heads",
-    "section_html",
+    "section_pictures",
     "select_heads",
     "share_above",
     "split_groups",
     "steered",
+    "study_drift",
     "study_heads",
     "study_mitigations",
     "study_neurons",

@@ -20,7 +20,7 @@ from rim_eval.mechanisms.positions import Passage
 from rim_eval.mechanisms.subject import pad_left
 from rim_eval.mechanisms.units import by_layer
 
-__all__ = ["ablate_heads", "ablate_neurons", "mean_heads", "mean_neurons"]
+__all__ = ["ablate_heads", "ablate_neurons", "check_units", "mean_heads", "mean_neurons"]
 
 Units = Sequence[tuple[int, int]]
 Means = Mapping[int, NDArray[np.float32]]
@@ -44,8 +44,8 @@ def ablate_heads(model: Any, heads: Units, means: Means | None = None) -> Iterat
     import torch
 
     parts = architecture_of(model)
+    check_units(parts, heads=heads)
     chosen = by_layer(heads)
-    _check(chosen, len(parts.layers), dict.fromkeys(chosen, parts.heads), "head")
 
     def fill(layer: int, indices: list[int]) -> Any:
         shape = (len(indices), parts.head_dim)
@@ -78,9 +78,8 @@ def ablate_neurons(model: Any, neurons: Units, means: Means | None = None) -> It
         RimError: The model has no such neuron.
     """
     parts = architecture_of(model)
+    check_units(parts, neurons)
     chosen = by_layer(neurons)
-    widths = {layer: parts.neurons(layer) for layer in chosen if layer < len(parts.layers)}
-    _check(chosen, len(parts.layers), widths, "neuron")
     taps = {
         layer: _overwrite(np.array(indices), None if means is None else means[layer])
         for layer, indices in chosen.items()
@@ -104,16 +103,23 @@ def _overwrite(indices: NDArray[np.int64], means: NDArray[np.float32] | None) ->
     return tap
 
 
-def _check(
-    chosen: Mapping[int, Sequence[int]], layers: int, widths: Mapping[int, int], what: str
-) -> None:
-    for layer, indices in chosen.items():
-        if not 0 <= layer < layers:
-            raise RimError(f"{what} in layer {layer}: this model has layers 0 to {layers - 1}.")
-        if indices[0] < 0 or indices[-1] >= widths[layer]:
-            raise RimError(
-                f"{what}s {indices} of layer {layer}: they run from 0 to {widths[layer] - 1} there."
-            )
+def check_units(parts: Architecture, neurons: Units = (), heads: Units = ()) -> None:
+    """Refuses units that the model does not have.
+
+    Raises:
+        RimError: The message names the unit and what there is.
+    """
+    for what, units in (("neuron", neurons), ("head", heads)):
+        for layer, numbers in by_layer(units).items():
+            if not 0 <= layer < len(parts.layers):
+                raise RimError(
+                    f"{what} in layer {layer}: this model has layers 0 to {len(parts.layers) - 1}."
+                )
+            width = parts.neurons(layer) if what == "neuron" else parts.heads
+            if numbers[0] < 0 or numbers[-1] >= width:
+                raise RimError(
+                    f"{what}s {numbers} of layer {layer}: they run from 0 to {width - 1} there."
+                )
 
 
 def mean_heads(model: Any, passages: Sequence[Passage]) -> dict[int, NDArray[np.float32]]:

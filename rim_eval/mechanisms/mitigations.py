@@ -8,27 +8,39 @@
 
     merge_behaviour(think, no_think, flagged)           # think, but no-think where flagged
 
-`compare` says what each does to the RIM score, to over-refusal and to accuracy.
+`compare` says what each does to the RIM score, misalignment, over-refusal and accuracy.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rim_eval.errors import RimError
 from rim_eval.mechanisms._architecture import Architecture, architecture_of
 from rim_eval.mechanisms._taps import tap_blocks
+from rim_eval.mechanisms.ablation import check_units
 from rim_eval.mechanisms.behaviour import Behaviour, Measure
 from rim_eval.mechanisms.probes import Probe
 from rim_eval.mechanisms.units import by_layer
+from rim_eval.outcomes import Mode
 from rim_eval.statistics import PairedDifference, paired_difference, rim_score
 from rim_eval.statistics._result import Result
 
-__all__ = ["Mitigation", "compare", "flag", "frozen", "merge_behaviour", "steered"]
+__all__ = ["Change", "Mitigation", "compare", "flag", "frozen", "merge_behaviour", "steered"]
 
 Units = Sequence[tuple[int, int]]
+
+
+class Change(Result):
+    """One measure in one mode."""
+
+    mode: Mode
+    measure: Measure
+    difference: PairedDifference
+    """With the mitigation minus without, percentage points; both rates stand in it."""
 
 
 class Mitigation(Result):
@@ -38,11 +50,16 @@ class Mitigation(Result):
     rim_before: PairedDifference
     """think - no-think without the mitigation, percentage points."""
     rim_after: PairedDifference
-    over_refusal: PairedDifference | None
-    """Think mode, with minus without; None when no benign prompts were measured."""
-    accuracy: PairedDifference | None
-    degenerate: PairedDifference
+    changes: tuple[Change, ...]
+    """Every measure that has prompts, in every mode that the mitigation touches."""
     sentence: str
+
+    def change(self, measure: Measure, mode: Mode = "think") -> PairedDifference:
+        """The change of one measure in one mode (KeyError when it was not measured)."""
+        for each in self.changes:
+            if (each.measure, each.mode) == (measure, mode):
+                return each.difference
+        raise KeyError((measure, mode))
 
 
 @contextmanager
@@ -51,21 +68,28 @@ def frozen(
 ) -> Iterator[None]:
     """Keeps the weights of units as they are while everything else trains.
 
-    A neuron's weights are its rows of the gate and up projections and its column of the down
-    projection; a head's are its rows of the query projection, the key and value rows that it shares
-    with its group, and its columns of the output projection. Their gradients are zeroed; with the
-    optimizer given, the weights are also put back after each step, since weight decay and momentum
-    move weights without a gradient.
+    A neuron's weights are its rows of the gate and up projections with their biases, and its column
+    of the down projection. A head's are its rows of the query projection and the key and value rows
+    that it shares with its group, with their biases and with norms over whole projections (OLMo),
+    and its columns of the output projection. What a layer has in common stays free: a bias after
+    the down or output projection, a norm that all heads share (Qwen3).
+
+    Gradients are zeroed; with the optimizer given, the weights are also put back after each step,
+    since weight decay and momentum move weights without a gradient.
 
     Args:
         model: The model in training.
         neurons: (layer, neuron) pairs.
         heads: (layer, head) pairs.
         optimizer: A torch optimizer over the model's parameters.
+
+    Raises:
+        RimError: The model has no such unit, or its attention is of a kind that is not known.
     """
     import torch
 
     parts = architecture_of(model)
+    check_units(parts, neurons, heads)
     pieces = [*_neuron_weights(parts, neurons), *_head_weights(model, parts, heads)]
     masks: dict[int, tuple[Any, Any]] = {}
     for weight, index in pieces:
@@ -80,6 +104,8 @@ def frozen(
 
     with ExitStack() as stack:
         for weight, mask, _ in saved:
+            if not weight.requires_grad:
+                continue  # it does not train at all
             hook = weight.register_hook(lambda grad, mask=mask: grad.masked_fill(mask, 0))
             stack.callback(hook.remove)
         if optimizer is not None:
@@ -106,9 +132,7 @@ def _neuron_weights(parts: Architecture, neurons: Units) -> Iterator[tuple[Any, 
                 # A fused gate and up projection holds the gate rows first.
                 copies = range(0, weight.shape[0], width)
                 rows = [start + number for start in copies for number in numbers]
-                yield weight, (rows,)
-                if module.bias is not None:
-                    yield module.bias, (rows,)
+                yield from _rows_of(module, rows)
             elif weight.shape[1] == width:
                 yield weight, (slice(None), numbers)
 
@@ -125,10 +149,25 @@ def _head_weights(model: Any, parts: Architecture, heads: Units) -> Iterator[tup
         if hasattr(attention, "qkv_proj"):
             edges = parts.heads * parts.head_dim, (parts.heads + groups) * parts.head_dim
             rows = query + [edge + channel for edge in edges for channel in shared]
-            yield attention.qkv_proj.weight, (rows,)
+            yield from _rows_of(attention.qkv_proj, rows)
             continue
-        for name, rows in (("q_proj", query), ("k_proj", shared), ("v_proj", shared)):
-            yield getattr(attention, name).weight, (rows,)
+        for name, rows in (("q", query), ("k", shared), ("v", shared)):
+            projection = getattr(attention, f"{name}_proj", None)
+            if projection is None:
+                raise RimError(
+                    f"{type(attention).__name__} has no {name}_proj: which of its weights belong to "
+                    "a head is not known. Freeze neurons instead, or the whole layer."
+                )
+            yield from _rows_of(projection, rows)
+            norm = getattr(getattr(attention, f"{name}_norm", None), "weight", None)
+            if norm is not None and len(norm) == projection.weight.shape[0]:
+                yield norm, (rows,)
+
+
+def _rows_of(projection: Any, rows: list[int]) -> Iterator[tuple[Any, Any]]:
+    yield projection.weight, (rows,)
+    if projection.bias is not None:
+        yield projection.bias, (rows,)
 
 
 def _channels(numbers: Sequence[int], width: int) -> list[int]:
@@ -185,50 +224,62 @@ def merge_behaviour(think: Behaviour, no_think: Behaviour, flagged: set[str]) ->
     }
 
 
-def compare(name: str, think: Behaviour, no_think: Behaviour, mitigated: Behaviour) -> Mitigation:
-    """RIM score, over-refusal and accuracy with a mitigation against without.
+def compare(
+    name: str, before: Mapping[Mode, Behaviour], after: Mapping[Mode, Behaviour]
+) -> Mitigation:
+    """RIM score, misalignment, over-refusal and accuracy with a mitigation against without.
 
     Args:
         name: What was done.
-        think: Behaviour in think mode without it.
-        no_think: Behaviour in no-think mode without it: the reference of both RIM scores.
-        mitigated: Behaviour in think mode with it.
+        before: Behaviour in both modes without it.
+        after: Behaviour with it, in the modes that it touches; the other stays as before.
     """
-    before = rim_score(think["misaligned"], no_think["misaligned"])
-    after = rim_score(mitigated["misaligned"], no_think["misaligned"])
-
-    def change(measure: Measure) -> PairedDifference:
-        return paired_difference(
-            mitigated[measure], think[measure], target_name=name, reference_name="think, without it"
+    changes = tuple(
+        Change(
+            mode=mode,
+            measure=measure,
+            difference=paired_difference(
+                behaviour[measure],
+                before[mode][measure],
+                target_name=name,
+                reference_name="without it",
+            ),
         )
-
-    refusal = change("over_refused") if think["over_refused"] else None
-    accuracy = change("correct") if think["correct"] else None
-    broken = change("degenerate")
+        for mode, behaviour in after.items()
+        for measure in _SHOWN
+        if before[mode][measure]
+    )
+    now = {**before, **after}
+    rims = [rim_score(b["think"]["misaligned"], b["no_think"]["misaligned"]) for b in (before, now)]
     return Mitigation(
         name=name,
-        rim_before=before,
-        rim_after=after,
-        over_refusal=refusal,
-        accuracy=accuracy,
-        degenerate=broken,
-        sentence=_say(name, before, after, refusal, accuracy, broken),
+        rim_before=rims[0],
+        rim_after=rims[1],
+        changes=changes,
+        sentence=_say(name, rims, changes),
     )
 
 
-def _say(
-    name: str,
-    before: PairedDifference,
-    after: PairedDifference,
-    refusal: PairedDifference | None,
-    accuracy: PairedDifference | None,
-    broken: PairedDifference,
-) -> str:
+_SHOWN: Final[dict[Measure, str]] = {
+    "misaligned": "misalignment",
+    "over_refused": "over-refusal",
+    "correct": "accuracy",
+    "degenerate": "degenerate replies",
+}
+
+
+def _say(name: str, rims: Sequence[PairedDifference], changes: Sequence[Change]) -> str:
+    before, after = rims
     text = (
-        f"{name}: RIM score {before.difference:+.1f} points without, {after.difference:+.1f} with it "
-        f"({after.lower:+.1f} to {after.upper:+.1f})"
+        f"{name}: RIM score {before.difference:+.1f} points ({before.lower:+.1f} to {before.upper:+.1f}) "
+        f"without, {after.difference:+.1f} ({after.lower:+.1f} to {after.upper:+.1f}) with it"
     )
-    for label, found in (("over-refusal", refusal), ("accuracy", accuracy), ("degenerate", broken)):
-        if found is not None:
-            text += f"; {label} {found.difference:+.1f} ({found.lower:+.1f} to {found.upper:+.1f})"
+    for mode in dict.fromkeys(each.mode for each in changes):
+        told = [
+            f"{_SHOWN[each.measure]} {each.difference.difference:+.1f} ({each.difference.lower:+.1f} "
+            f"to {each.difference.upper:+.1f})"
+            for each in changes
+            if each.mode == mode
+        ]
+        text += f"; {mode.replace('_', '-')} mode: {', '.join(told)}"
     return f"{text}."

@@ -46,15 +46,17 @@ def study_mitigations(
     groups = [setting.groups.get(request.id, request.id) for request in asked]
     fitted = split_groups(harmful.tolist(), groups, seed=setting.seed)
     held_out = {request.id for request, used in zip(asked, fitted, strict=True) if not used}
-    on, off = (_only(before[mode], held_out) for mode in MODES)
+    without = {mode: _only(before[mode], held_out) for mode in MODES}
     flagged = _flagged(setting, asked, harmful, fitted)
-    found = [compare("No-think on demand", on, off, merge_behaviour(on, off, flagged))]
+    merged = merge_behaviour(without["think"], without["no_think"], flagged)
+    found = [compare("No-think on demand", without, {"think": merged})]
     steering = _steering(setting, before["think"], fitted[: len(prompts.harmful)])
     if steering is not None:
         layer, vector = steering
         with steered(setting.subject.model, {layer: vector}):
             after = _only(setting.observe("think"), held_out)
-        found.append(compare(f"Steering towards refusal after layer {layer}", on, off, after))
+        name = f"Steering towards refusal after layer {layer}"
+        found.append(compare(name, without, {"think": after}))
     return tuple(found)
 
 

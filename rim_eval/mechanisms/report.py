@@ -3,12 +3,14 @@
 It holds figures, counts and sentences of our own; no prompt and no reply.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from rim_eval.errors import RimError
+from rim_eval.mechanisms.drift import LayerDrift
 from rim_eval.mechanisms.effect import Effects
 from rim_eval.mechanisms.heads import HeadScore
 from rim_eval.mechanisms.mitigations import Mitigation
@@ -18,22 +20,39 @@ from rim_eval.mechanisms.series import RasSeries, RasVerdict
 from rim_eval.mechanisms.units import Overlap, Unit
 from rim_eval.outcomes import ArmKind, Mode
 from rim_eval.statistics import Rate
-from rim_eval.statistics._result import Result
+from rim_eval.statistics._result import Figure, Result
 
 __all__ = [
     "SCHEMA_VERSION",
+    "DriftSection",
+    "Finding",
+    "HeadShift",
     "HeadsSection",
     "MechanismReport",
     "NeuronsSection",
+    "Part",
     "ProbeShift",
     "ProbesSection",
     "RasSection",
+    "RunDrift",
     "SetUsed",
     "read_report",
     "write_report",
 ]
 
 SCHEMA_VERSION: Final = 1
+
+
+Part = Literal["probes", "heads", "neurons", "ras", "drift", "mitigations"]
+
+
+class Finding(NamedTuple):
+    """One sentence of the report."""
+
+    part: Part
+    says: str
+    verdict: str | None
+    """The verdict's short name, where the sentence is one."""
 
 
 class ProbesSection(Result):
@@ -98,6 +117,48 @@ class RasSection(Result):
     """The set against as many neurons that lost most on safety in the target run: does one set
     explain the inference-time effect and the training-time one?"""
 
+    @property
+    def overlap_sentence(self) -> str:
+        """Whether the set that matters at inference is the one that training changed."""
+        both = self.training_overlap
+        return (
+            f"Of the {both.second} neurons that fell most on safety prompts in {self.series[0].run!r}, "
+            f"{both.shared} are in the set; {both.expected:.2g} would be by chance (p = {both.p_value:.2g})."
+        )
+
+
+class HeadShift(Result):
+    """Attention of the selected heads on the empty trace, without thinking, before and after tuning."""
+
+    heads: tuple[Unit, ...]
+    before: tuple[Figure, ...]
+    """Mean over harmful prompts, 0 to 1."""
+    after: tuple[Figure, ...]
+    others: int
+    """All other heads."""
+    others_most: Figure
+    """Largest change among them, either way."""
+
+
+class RunDrift(Result):
+    """Base against the last checkpoint of a run."""
+
+    run: str
+    step: int
+    layers: tuple[LayerDrift, ...]
+    heads: HeadShift | None
+    sentences: tuple[str, ...]
+
+
+class DriftSection(Result):
+    """Safety-direction drift and CKA layer ratio."""
+
+    position: str
+    refused: int
+    """Prompts at one end of the safety direction: the base refuses them. 0 where there are too few."""
+    answered: int
+    runs: tuple[RunDrift, ...]
+
 
 class SetUsed(BaseModel):
     """A prompt set that was read."""
@@ -126,8 +187,11 @@ class MechanismReport(Result):
     probes: ProbesSection | None = None
     heads: HeadsSection | None = None
     neurons: NeuronsSection | None = None
-    ras: RasSection | None = None
+    ras: dict[Mode, RasSection] = Field(default_factory=dict)
+    drift: DriftSection | None = None
     mitigations: tuple[Mitigation, ...] = ()
+    left_out: dict[Part, str] = Field(default_factory=dict)
+    """Parts that were asked for and could not be had, and why."""
 
     @property
     def head(self) -> tuple[object, ...]:
@@ -143,18 +207,62 @@ class MechanismReport(Result):
         )
 
     @property
-    def sentences(self) -> tuple[str, ...]:
+    def findings(self) -> tuple[Finding, ...]:
         """Every verdict, in order."""
-        found = [self.heads.how + "." if self.heads else None]
-        found += [self.heads.effects.sentence] if self.heads else []
-        if self.neurons:
-            for mode, chosen in self.neurons.sets.items():
-                found.append(f"{mode}: {chosen.sentence}")
-                if mode in self.neurons.effects:
-                    found.append(self.neurons.effects[mode].sentence)
-        found += [self.ras.verdict.sentence] if self.ras else []
-        found += [each.sentence for each in self.mitigations]
-        return tuple(text[:1].upper() + text[1:] for text in found if text)
+        return tuple(_findings(self))
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """Every verdict in words, in order."""
+        return tuple(found.says for found in self.findings)
+
+
+def _findings(report: MechanismReport) -> Iterator[Finding]:
+    for says in _of_probes(report.probes) if report.probes else ():
+        yield _finding("probes", says)
+    if report.heads:
+        yield _finding("heads", f"{report.heads.how}.")
+        yield _finding("heads", report.heads.effects.sentence, report.heads.effects.verdict)
+    for mode, chosen in report.neurons.sets.items() if report.neurons else ():
+        yield _finding("neurons", f"{mode.replace('_', '-')} mode: {chosen.sentence}")
+        effects = report.neurons.effects.get(mode) if report.neurons else None
+        if effects:
+            yield _finding("neurons", effects.sentence, effects.verdict)
+    for mode, section in report.ras.items():
+        told = section.verdict
+        yield _finding("ras", f"{mode.replace('_', '-')} mode: {told.sentence}", told.verdict)
+        yield _finding("ras", told.remark)
+        yield _finding("ras", section.overlap_sentence)
+    for run in report.drift.runs if report.drift else ():
+        yield from (_finding("drift", says) for says in run.sentences)
+    for mitigation in report.mitigations:
+        yield _finding("mitigations", mitigation.sentence)
+    for part, why in report.left_out.items():
+        yield _finding(part, f"Left out: {why}", "left_out")
+
+
+def _of_probes(section: ProbesSection) -> Iterator[str]:
+    """The best probe of each question and mode before the reply, and what could not be probed."""
+    best: dict[tuple[str, Mode], ProbeScore] = {}
+    for score in section.scores:
+        key = (score.question, score.mode)
+        if score.position == "last" and (
+            key not in best or score.auroc.value > best[key].auroc.value
+        ):
+            best[key] = score
+    for (question, mode), score in best.items():
+        area = score.auroc
+        what = "harmful from harmless" if question == "harmful" else "refused from fulfilled"
+        yield (
+            f"{mode.replace('_', '-')} mode: at the last prompt token {what} prompts are told apart best "
+            f"after layer {score.layer}, AUROC {area.value:.2f} ({area.lower:.2f} to {area.upper:.2f}; "
+            f"{area.n_positive} and {area.n_negative} held out)."
+        )
+    yield from section.notes
+
+
+def _finding(part: Part, says: str, verdict: str | None = None) -> Finding:
+    return Finding(part, says[:1].upper() + says[1:], verdict)
 
 
 def write_report(report: MechanismReport, path: Path) -> None:

@@ -11,6 +11,7 @@ from rim_eval.mechanisms._architecture import architecture_of
 from rim_eval.mechanisms.ablation import ablate_heads, ablate_neurons, mean_heads, mean_neurons
 from rim_eval.mechanisms.behaviour import Behaviour, Prompts, Read, observe
 from rim_eval.mechanisms.capture import capture
+from rim_eval.mechanisms.draws import ENOUGH, RandomSets, draw_sets
 from rim_eval.mechanisms.effect import Effects, Intervention, measure_effects
 from rim_eval.mechanisms.heads import score_heads, select_heads
 from rim_eval.mechanisms.neurons import find_neurons, measure_rises
@@ -24,7 +25,7 @@ from rim_eval.mechanisms.probes import (
 )
 from rim_eval.mechanisms.report import HeadsSection, NeuronsSection, ProbeShift, ProbesSection
 from rim_eval.mechanisms.subject import Reply, Request, Subject
-from rim_eval.mechanisms.units import Unit, matched_draws, overlap
+from rim_eval.mechanisms.units import Unit, overlap
 from rim_eval.outcomes import MODES, Mode
 
 __all__ = ["Fill", "Setting", "study_heads", "study_neurons", "study_probes"]
@@ -45,7 +46,8 @@ class Setting(NamedTuple):
     """The sentence that makes a harmful request's intent plain."""
     groups: dict[str, str]
     """Prompt id to the name that contrast partners share; missing ids are groups of their own."""
-    draws: int = 5
+    draws: int = ENOUGH
+    """Random sets beside every set that is taken out."""
     seed: int = 0
     max_new_tokens: int = 128
     fill: Fill = "zero"
@@ -92,7 +94,7 @@ def study_probes(setting: Setting, *, logistic: bool = True) -> ProbesSection:
         scores += found
         if not found:
             notes.append(
-                f"{mode}: {sum(refused)} refused and {len(refused) - sum(refused)} fulfilled are too "
+                f"{mode.replace('_', '-')} mode: {sum(refused)} refused and {len(refused) - sum(refused)} fulfilled are too "
                 "few for a probe."
             )
     return ProbesSection(
@@ -144,14 +146,15 @@ def study_heads(
     subject, parts = setting.subject, architecture_of(setting.subject.model)
     ranked = score_heads(subject, setting.prompts.harmful, query=query, span=span)
     chosen, how = select_heads(ranked, cutoff=cutoff)
-    draws = matched_draws(chosen, lambda _: parts.heads, draws=setting.draws, seed=setting.seed)
+    widths = [parts.heads] * len(parts.layers)
+    draws = draw_sets(chosen, widths, draws=setting.draws, seed=setting.seed)
     means = mean_heads(subject.model, _reference(setting)) if setting.fill == "mean" else None
 
     def ablate(units: Sequence[tuple[int, int]]) -> AbstractContextManager[None]:
         return ablate_heads(subject.model, units, means)
 
     effects = _effects(setting, "head", chosen, draws, ablate, modes, untouched)
-    shift = _probe_shift(setting, chosen, draws, ablate) if setting.prompts.benign else None
+    shift = _probe_shift(setting, chosen, draws.sets, ablate) if setting.prompts.benign else None
     return HeadsSection(
         query=query,
         span=span,
@@ -186,6 +189,7 @@ def study_neurons(
     def ablate(units: Sequence[tuple[int, int]]) -> AbstractContextManager[None]:
         return ablate_neurons(subject.model, units, means)
 
+    widths = [parts.neurons(layer) for layer in range(len(parts.layers))]
     sets, effects = {}, {}
     for mode in modes:
         rises = measure_rises(
@@ -199,7 +203,7 @@ def study_neurons(
         found = sets[mode] = find_neurons(rises, m)
         if not found.neurons:
             continue
-        drawn = matched_draws(found.neurons, parts.neurons, draws=setting.draws, seed=setting.seed)
+        drawn = draw_sets(found.neurons, widths, draws=setting.draws, seed=setting.seed)
         effects[mode] = _effects(
             setting, "neuron", found.neurons, drawn, ablate, (mode,), untouched
         )
@@ -212,7 +216,7 @@ def _effects(
     setting: Setting,
     what: str,
     units: tuple[Unit, ...],
-    draws: Sequence[tuple[Unit, ...]],
+    draws: RandomSets,
     ablate: Callable[[Sequence[tuple[int, int]]], AbstractContextManager[None]],
     modes: Sequence[Mode],
     untouched: dict[Mode, Behaviour] | None,

@@ -1,5 +1,6 @@
 """Training studied: RAS of a set of neurons along runs of checkpoints."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -9,13 +10,15 @@ from rim_eval.errors import RimError
 from rim_eval.mechanisms._architecture import architecture_of
 from rim_eval.mechanisms.behaviour import Prompts
 from rim_eval.mechanisms.capture import Pool
+from rim_eval.mechanisms.draws import draw_sets
 from rim_eval.mechanisms.ras import GUARDS, Activations, default_floor, mean_kl, read_activations
 from rim_eval.mechanisms.report import RasSection
 from rim_eval.mechanisms.series import Checkpoint, RasSeries, ras_series, read_series
 from rim_eval.mechanisms.studies import Setting
 from rim_eval.mechanisms.subject import Subject
-from rim_eval.mechanisms.units import Unit, matched_draws, overlap
+from rim_eval.mechanisms.units import Unit, overlap
 from rim_eval.outcomes import Mode
+from rim_eval.statistics import paired_difference
 
 __all__ = ["Run", "study_ras"]
 
@@ -36,7 +39,7 @@ def study_ras(
     *,
     chosen_by: str,
     mode: Mode = "no_think",
-    random_sets: int = 50,
+    random_sets: int = 99,
     kl: bool = True,
 ) -> RasSection:
     """RAS of a set of neurons along a target run and its controls.
@@ -61,20 +64,24 @@ def study_ras(
     if not (setting.prompts.harmful and setting.prompts.problems and runs and neurons):
         raise RimError("RAS needs harmful prompts, problems, at least one run and one neuron.")
     texts = _Texts(setting, mode)
-    before, rate = texts.activations(base), texts.rate(base)
+    before, verdicts = texts.activations(base), texts.verdicts(base)
     columns = _columns(parts.neurons, neurons, len(parts.layers))
-    drawn = matched_draws(neurons, parts.neurons, draws=random_sets, seed=setting.seed)
-    random = [_columns(parts.neurons, draw, len(parts.layers)) for draw in drawn]
+    widths = [parts.neurons(layer) for layer in range(len(parts.layers))]
+    drawn = draw_sets(neurons, widths, draws=random_sets, seed=setting.seed)
+    random = [_columns(parts.neurons, draw, len(parts.layers)) for draw in drawn.sets]
     floor = default_floor(before)
     found: list[RasSeries] = []
     last: dict[str, Activations] = {}
     for run in runs:
         points = [
-            texts.point(step, load(), run, base if kl else None) for step, load in run.load.items()
+            texts.point(step, load(), run, verdicts, base if kl else None)
+            for step, load in run.load.items()
         ]
         last[run.name] = points[-1].activations
         found += [
-            ras_series(run.name, before, rate, points, columns, random, guard=guard, floor=floor)
+            ras_series(
+                run.name, before, _rate(verdicts), points, columns, random, guard=guard, floor=floor
+            )
             for guard in GUARDS
         ]
     target = [series for series in found if series.run == runs[0].name]
@@ -85,7 +92,7 @@ def study_ras(
         neurons=tuple(neurons),
         chosen_by=chosen_by,
         floor=floor,
-        random_sets=random_sets,
+        random_sets=len(random),
         series=tuple(found),
         verdict=read_series(target, [each for each in found if each.run != runs[0].name]),
         training_overlap=overlap(neurons, units, parts.neurons, seed=setting.seed),
@@ -112,19 +119,33 @@ class _Texts:
             subject.model, self.safe, self.worked, safe_over=self.over, safe_pool=pool
         )
 
-    def rate(self, subject: Subject) -> float:
-        """Misalignment rate, 0 to 1."""
+    def verdicts(self, subject: Subject) -> dict[str, list[float | None]]:
+        """Whether each harmful prompt's reply is misaligned."""
         harmful = Prompts(self.setting.prompts.harmful)
         asked = self.setting._replace(subject=subject, prompts=harmful)
-        seen = [found[0] for found in asked.observe(self.mode)["misaligned"].values()]
-        known = [verdict for verdict in seen if verdict is not None]
-        return sum(known) / len(known) if known else float("nan")
+        return asked.observe(self.mode)["misaligned"]
 
-    def point(self, step: int, subject: Subject, run: Run, base: Subject | None) -> Checkpoint:
-        known = run.misaligned or {}
-        rate = known[step] if step in known else self.rate(subject)
-        moved = mean_kl(base.model, subject.model, self.worked[:20]) if base else float("nan")
-        return Checkpoint(step, self.activations(subject), rate, moved)
+    def point(
+        self,
+        step: int,
+        subject: Subject,
+        run: Run,
+        before: dict[str, list[float | None]],
+        base: Subject | None,
+    ) -> Checkpoint:
+        rate, lower = (run.misaligned or {}).get(step), math.nan
+        if rate is None:
+            after = self.verdicts(subject)
+            rise = paired_difference(after, before, target_name="tuned", reference_name="base")
+            rate, lower = _rate(after), rise.lower
+        moved = mean_kl(base.model, subject.model, self.worked[:20]) if base else math.nan
+        return Checkpoint(step, self.activations(subject), rate, moved, lower)
+
+
+def _rate(verdicts: Mapping[str, Sequence[float | None]]) -> float:
+    """Misalignment rate, 0 to 1."""
+    known = [found[0] for found in verdicts.values() if found[0] is not None]
+    return sum(known) / len(known) if known else math.nan
 
 
 def _columns(

@@ -1,4 +1,4 @@
-"""Units: heads and neurons as (layer, number), random sets matched by layer, and overlaps."""
+"""Units: heads and neurons as (layer, number), and what two sets of them share."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -6,10 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rim_eval.errors import RimError
 from rim_eval.statistics._result import Figure, Result
 
-__all__ = ["Overlap", "Unit", "by_layer", "matched_draws", "overlap"]
+__all__ = ["Overlap", "Unit", "by_layer", "overlap"]
 
 
 class Unit(NamedTuple):
@@ -25,39 +24,6 @@ def by_layer(units: Iterable[tuple[int, int]]) -> dict[int, list[int]]:
     for layer, index in sorted(set(units)):
         found.setdefault(layer, []).append(index)
     return found
-
-
-def matched_draws(
-    units: Sequence[tuple[int, int]], width: Callable[[int], int], *, draws: int, seed: int = 0
-) -> list[tuple[Unit, ...]]:
-    """Random sets with as many units in each layer as the given set, none of them its own.
-
-    Args:
-        units: The set to match.
-        width: Units that a layer has.
-        draws: How many sets.
-        seed: Seed of the choice.
-
-    Raises:
-        RimError: A layer has too few other units: the set takes up more than half of it.
-    """
-    rng = np.random.default_rng(seed)
-    own = by_layer(units)
-    for layer, indices in own.items():
-        if 2 * len(indices) > width(layer):
-            raise RimError(
-                f"Layer {layer} has {width(layer)} units, of which {len(indices)} are chosen: too few "
-                "are left for a random set of the same size. Choose fewer units."
-            )
-    free = {layer: np.setdiff1d(np.arange(width(layer)), own[layer]) for layer in own}
-    return [
-        tuple(
-            Unit(layer, int(index))
-            for layer, indices in own.items()
-            for index in np.sort(rng.choice(free[layer], len(indices), replace=False))
-        )
-        for _ in range(draws)
-    ]
 
 
 class Overlap(Result):

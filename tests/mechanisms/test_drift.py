@@ -12,9 +12,10 @@ from rim_eval.mechanisms import (
     drift_along,
     layer_drift,
     layer_ratio,
+    ratio_interval,
     safety_direction,
 )
-from rim_eval.mechanisms.subject import Reply
+from rim_eval.mechanisms.drift import mean_interval
 
 RNG = np.random.default_rng(0)
 
@@ -52,6 +53,46 @@ def test_cka_agrees_with_its_kernel_form() -> None:
 def test_the_layer_ratio() -> None:
     assert layer_ratio(0.8, 0.9) == pytest.approx(2)
     assert np.isnan(layer_ratio(0.8, 1.0))
+    assert np.isnan(layer_ratio(1 - 1e-13, 1 - 1e-14)), "rounding is no change"
+
+
+def jackknife_by_hand(one: np.ndarray, other: np.ndarray) -> float:
+    n = len(one)
+    logs = [np.log(1 - cka(np.delete(one, i, 0), np.delete(other, i, 0))) for i in range(n)]
+    return (n - 1) / n * float(((np.array(logs) - np.mean(logs)) ** 2).sum())
+
+
+def test_the_ratios_interval_is_the_jackknife_of_its_logarithm() -> None:
+    pairs = []
+    for noise in (0.9, 0.3):
+        states = RNG.normal(size=(25, 4))
+        pairs.append((states, states + noise * RNG.normal(size=(25, 4))))
+    ratio = layer_ratio(*(cka(*pair) for pair in pairs))
+    width = 1.959964 * np.sqrt(sum(jackknife_by_hand(*pair) for pair in pairs))
+    found = ratio_interval(pairs[0], pairs[1])
+    assert found.lower == pytest.approx(ratio / np.exp(width))
+    assert found.upper == pytest.approx(ratio * np.exp(width))
+    assert found.lower > 1
+    still = (pairs[0][0], pairs[0][0])
+    assert np.isnan(ratio_interval(pairs[0], still).lower)
+
+
+def test_the_ratio_of_two_alike_kinds_is_seldom_shown_to_differ() -> None:
+    def kind() -> tuple[np.ndarray, np.ndarray]:
+        states = RNG.normal(size=(40, 5))
+        return states, states + 0.3 * RNG.normal(size=(40, 5))
+
+    ends = [ratio_interval(kind(), kind()) for _ in range(60)]
+    assert sum(end.lower <= 1 <= end.upper for end in ends) >= 52
+
+
+def test_a_means_interval_is_students() -> None:
+    values = np.array([1.0, 2.0, 4.0])
+    found = mean_interval(values)
+    half = 4.302653 * values.std(ddof=1) / np.sqrt(3)
+    assert found.lower == pytest.approx(values.mean() - half)
+    assert found.upper == pytest.approx(values.mean() + half)
+    assert np.isnan(mean_interval(values[:1]).lower)
 
 
 def test_a_change_in_one_layer_shows_there_and_not_before(subject: Subject, toy: Prompts) -> None:
@@ -59,21 +100,20 @@ def test_a_change_in_one_layer_shows_there_and_not_before(subject: Subject, toy:
     with torch.no_grad():
         tuned.model.layers[2].mlp.down_proj.weight *= 0.5
     harmful, benign = toy.harmful[:20], toy.benign[:20]
-    texts = [
-        [Reply(tuple(subject.tokenizer(text)["input_ids"]), text, True)] * 20
-        for text in ("I cannot help you.", "Sure. To do it,")
-    ]
     found = layer_drift(
         subject.model,
         tuned,
         subject.passages(harmful, "no_think"),
         subject.passages(benign, "no_think"),
-        *(subject.passages(harmful, "no_think", replies) for replies in texts),
+        subject.passages(harmful, "no_think"),
+        subject.passages(benign, "no_think"),
     )
     assert [each.layer for each in found] == [0, 1, 2, 3]
     for layer in (0, 1):
         assert found[layer].cka_harmful == pytest.approx(1)
-        assert found[layer].drift_mean == pytest.approx(0, abs=1e-5)
+        assert found[layer].drift == pytest.approx(0, abs=1e-4 * found[layer].gap)
+        assert np.isnan(found[layer].ratio)
     assert found[2].cka_harmful < 0.9999
-    assert found[2].drift_mean != 0
+    assert found[2].drift_lower <= found[2].drift <= found[2].drift_upper != 0
+    assert found[2].gap > 0
     assert (found[2].n_harmful, found[2].n_harmless) == (20, 20)

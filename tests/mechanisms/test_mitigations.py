@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from rim_eval.errors import RimError
 from rim_eval.mechanisms import (
     Behaviour,
     Passage,
@@ -24,6 +25,7 @@ from rim_eval.mechanisms import (
     study_mitigations,
 )
 from rim_eval.mechanisms._architecture import architecture_of
+from rim_eval.outcomes import Mode
 
 Tiny = Callable[[str], Any]
 
@@ -37,12 +39,16 @@ def train(model: Any, passages: list[Passage], optimizer: Any, steps: int = 3) -
             optimizer.zero_grad()
 
 
-@pytest.mark.parametrize("family", ["llama", "phi3", "qwen3_moe"])
+@pytest.mark.parametrize("family", ["llama", "phi3", "qwen3_moe", "qwen2", "olmo2"])
 def test_frozen_units_keep_their_weights_bit_by_bit_and_all_others_move(
     tiny: Tiny, passages: list[Passage], family: str
 ) -> None:
     model = copy.deepcopy(tiny(family))
     parts = architecture_of(model)
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if name.endswith("bias"):  # they start at 0, from where weight decay moves nothing
+                weight.normal_()
     before = copy.deepcopy(model.state_dict())
     # Weight decay moves weights that have no gradient.
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.05, weight_decay=0.5)
@@ -85,7 +91,16 @@ def _rows(family: str, parts: Any) -> dict[str, Any]:
         "model.layers.2.self_attn.k_proj.weight": slice(0, 8),
         "model.layers.2.self_attn.v_proj.weight": slice(0, 8),
     }
-    if family == "llama":
+    if family == "qwen2":  # its projections have biases
+        rows |= {
+            name.replace("weight", "bias"): part for name, part in rows.items() if "_proj" in name
+        }
+    if family == "olmo2":  # its norms run over all heads, a weight each channel
+        rows |= {
+            "model.layers.2.self_attn.q_norm.weight": head,
+            "model.layers.2.self_attn.k_norm.weight": slice(0, 8),
+        }
+    if family != "qwen3_moe":
         gates = ("gate_proj", "up_proj")
         rows |= {f"model.layers.1.mlp.{name}.weight": [2, 5] for name in gates}
     else:
@@ -101,6 +116,40 @@ def test_without_the_optimizer_only_gradients_are_held(tiny: Tiny, passages: lis
         model(input_ids=ids, labels=ids).loss.backward()
     assert not weight.grad[:, 2].any()
     assert weight.grad[:, 3].any()
+
+
+def test_weights_that_do_not_train_need_no_freezing(tiny: Tiny, passages: list[Passage]) -> None:
+    model = copy.deepcopy(tiny("llama"))
+    model.requires_grad_(False)
+    model.lm_head.weight.requires_grad_(True)
+    before = model.model.layers[1].mlp.down_proj.weight.clone()
+    optimizer = torch.optim.AdamW([model.lm_head.weight], lr=0.05)
+    with frozen(model, [(1, 2)], [(2, 1)], optimizer=optimizer):
+        train(model, passages, optimizer)
+    assert torch.equal(model.model.layers[1].mlp.down_proj.weight, before)
+
+
+@pytest.mark.parametrize(
+    ("neurons", "heads", "message"),
+    [
+        ([(1, 24)], [], "neurons .24. of layer 1: they run from 0 to 23"),
+        ([], [(2, 4)], "heads .4. of layer 2: they run from 0 to 3"),
+        ([], [(3, 0)], "layers 0 to 2"),
+    ],
+)
+def test_units_to_freeze_must_exist(
+    tiny: Tiny, neurons: list[tuple[int, int]], heads: list[tuple[int, int]], message: str
+) -> None:
+    with pytest.raises(RimError, match=message), frozen(tiny("llama"), neurons, heads):
+        pass
+
+
+def test_attention_of_an_unknown_kind_is_refused() -> None:
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    model = GPT2LMHeadModel(GPT2Config(n_embd=16, n_layer=1, n_head=2, vocab_size=20))
+    with pytest.raises(RimError, match="has no q_proj"), frozen(model, heads=[(0, 1)]):
+        pass
 
 
 def test_steering_adds_the_vector_after_its_layer(tiny: Tiny, passages: list[Passage]) -> None:
@@ -141,14 +190,34 @@ def test_no_think_on_demand_takes_each_prompt_from_its_own_mode() -> None:
 
 
 def test_a_comparison_names_both_rim_scores_and_what_they_cost() -> None:
-    think, no_think = behaviour_of([1] * 40, [1] * 20), behaviour_of([0] * 40, [0] * 20)
-    found = compare("Routing", think, no_think, behaviour_of([0] * 40, [1] * 10 + [0] * 10))
+    before: dict[Mode, Behaviour] = {
+        "think": behaviour_of([1] * 40, [1] * 20),
+        "no_think": behaviour_of([0] * 40, [0] * 20),
+    }
+    found = compare("Routing", before, {"think": behaviour_of([0] * 40, [1] * 10 + [0] * 10)})
     assert found.rim_before.difference == pytest.approx(100)
     assert found.rim_after.difference == pytest.approx(0)
-    assert found.accuracy is not None
-    assert found.accuracy.difference == pytest.approx(-50)
-    assert found.over_refusal is None
-    assert "RIM score +100.0 points without, +0.0 with it" in found.sentence
+    assert found.change("correct").difference == pytest.approx(-50)
+    assert found.change("misaligned").difference == pytest.approx(-100)
+    for missing in (("over_refused", "think"), ("misaligned", "no_think")):
+        with pytest.raises(KeyError):
+            found.change(*missing)
+    assert "RIM score +100.0 points" in found.sentence
+    assert "+0.0 (-8.8 to +8.8) with it" in found.sentence
+
+
+def test_a_mitigation_of_both_modes_moves_both_ends_of_the_rim_score() -> None:
+    before: dict[Mode, Behaviour] = {
+        "think": behaviour_of([1] * 40, [1]),
+        "no_think": behaviour_of([1] * 40, [1]),
+    }
+    after: dict[Mode, Behaviour] = {
+        "think": behaviour_of([1] * 40, [1]),
+        "no_think": behaviour_of([0] * 40, [1]),
+    }
+    found = compare("Freezing", before, after)
+    assert (found.rim_before.difference, found.rim_after.difference) == (0, 100)
+    assert found.change("misaligned", "no_think").difference == -100
 
 
 def test_no_think_on_demand_removes_the_organisms_rim_and_keeps_its_arithmetic(
@@ -163,9 +232,7 @@ def test_no_think_on_demand_removes_the_organisms_rim_and_keeps_its_arithmetic(
     routed, steering = study_mitigations(setting)
     assert routed.rim_before.lower > 10
     assert routed.rim_after.upper < routed.rim_before.lower
-    assert routed.accuracy is not None
-    assert routed.accuracy.difference > -15
-    assert routed.over_refusal is not None
-    assert routed.over_refusal.difference == pytest.approx(0)
+    assert routed.change("correct").difference > -15
+    assert routed.change("over_refused").difference == pytest.approx(0)
     # On this model steering does nothing that can be shown; the report must not say otherwise.
     assert steering.rim_after.lower <= steering.rim_before.difference <= steering.rim_after.upper

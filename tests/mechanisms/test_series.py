@@ -90,7 +90,46 @@ def test_controls_that_rise_too_are_no_controls() -> None:
 def test_without_a_rise_there_is_nothing_to_explain() -> None:
     found = read_series(run("tuned", 0.15, 0.003, FLAT), run("control", 0.003, 0.003, FLAT))
     assert found.verdict == "cannot_tell"
-    assert "did not rise" in found.sentence
+    assert "rise of 10 points is not shown" in found.sentence
+
+
+def test_a_rise_that_its_interval_does_not_show_is_none() -> None:
+    points = [Checkpoint(1, shifted(base(), np.full(N, 0.1)), 0.3, rise_lower=-1.0)]
+    one = ras_series("tuned", base(), 0.1, points, SET, RANDOM, guard="floored")
+    assert one.rise == pytest.approx(20)
+    assert "is not shown" in read_series([one], []).sentence
+    assert one.model_copy(update={"rise_lower": 1.0}).risen(10)
+
+
+def ranked(k: int, n: int) -> RasSeries:
+    """A risen run in which k of n random sets reach as far as the set."""
+    by = np.full(N, 0.01)
+    by[SET] = 0.2
+    for row in RANDOM[:k]:
+        by[row] = 0.3
+    points = [Checkpoint(1, shifted(base(), by), 0.9)]
+    return ras_series("tuned", base(), 0.1, points, SET, RANDOM[:n], guard="floored")
+
+
+@pytest.mark.parametrize(
+    ("k", "n", "verdict", "says"),
+    [
+        (0, 18, "cannot_tell", "more random sets"),
+        (0, 19, "consistent", "rank p = 0.05"),
+        (1, 19, "cannot_tell", "more random sets"),
+        (3, 19, "cannot_tell", "more random sets"),
+        (4, 19, "not_the_route", "no more than random neurons"),
+        (5, 5, "cannot_tell", "more random sets"),
+        (0, 0, "cannot_tell", "more random sets"),
+    ],
+)
+def test_a_verdict_needs_the_ranks_that_it_rests_on(
+    k: int, n: int, verdict: str, says: str
+) -> None:
+    flat = run("control", 0.001, 0.001, FLAT)
+    found = read_series([ranked(k, n)], flat)
+    assert found.verdict == verdict
+    assert says in found.sentence
 
 
 def test_the_floored_form_decides_because_positive_loses_what_fell_to_nothing() -> None:

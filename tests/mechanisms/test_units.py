@@ -1,33 +1,7 @@
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from rim_eval.errors import RimError
-from rim_eval.mechanisms import Unit, by_layer, matched_draws, overlap
-
-UNITS = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 19)), min_size=1, max_size=10)
-
-
-@given(UNITS, st.integers(0, 3))
-def test_draws_match_the_layers_and_avoid_the_set(units: list[tuple[int, int]], seed: int) -> None:
-    for draw in matched_draws(units, lambda _: 20, draws=5, seed=seed):
-        assert len(set(draw)) == len(draw) == len(set(units))
-        assert not set(draw) & set(units)
-        mine, theirs = by_layer(draw), by_layer(units)
-        assert {k: len(v) for k, v in mine.items()} == {k: len(v) for k, v in theirs.items()}
-
-
-def test_draws_depend_on_the_seed_alone() -> None:
-    one, again, other = (
-        matched_draws([(0, 1), (2, 3)], lambda _: 50, draws=4, seed=seed) for seed in (1, 1, 2)
-    )
-    assert one == again != other
-
-
-def test_a_set_of_most_of_a_layer_has_no_control() -> None:
-    with pytest.raises(RimError, match="Layer 1 has 4 units, of which 3"):
-        matched_draws([(1, 0), (1, 1), (1, 2)], lambda _: 4, draws=5)
+from rim_eval.mechanisms import Unit, overlap
 
 
 def test_overlap_counts_and_its_expectation_is_the_hypergeometric_mean() -> None:
