@@ -2,10 +2,14 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from rim_eval.errors import RimError
+
+if TYPE_CHECKING:
+    from rim_eval.comparing import Comparison
 
 __all__ = ["command"]
 
@@ -34,13 +38,41 @@ __all__ = ["command"]
     help="Folder for compare.json and compare.html.",
 )
 def command(logs: Sequence[str], reference: str | None, pair: tuple[str, str] | None, families: Sequence[str], series: bool, judge: str | None, out: Path | None) -> None:  # fmt: skip
-    """Compare the models in LOGS: logs, folders, tables of observations.
+    """Compare the models in LOGS: logs, folders, tables of observations, or cards (card.json).
+
+    Cards hold no prompts: differences between models are then not paired, which is said.
 
     NAME=PATH names the model of a path, for checkpoints whose logs all name one model:
 
     rim-eval compare base=logs/base tuned=logs/tuned --reference base
     """
-    from rim_eval.comparing import checkpoint_pair, compare, comparison_html, comparison_text
+    from rim_eval.cli._cards import is_card
+    from rim_eval.comparing import comparison_html, comparison_text
+    from rim_eval.observations import label_of
+
+    if any(is_card(label_of(log)[1]) for log in logs):
+        if pair is not None or families:
+            raise RimError(
+                "--pair and --family join models prompt by prompt, and a card holds counts and no prompts. Give the "
+                "logs, or tables of them: rim-eval card LOGS --observations rows.parquet"
+            )
+        found = _of_cards(logs, reference, series, judge)
+    else:
+        found = _of_logs(logs, reference, pair, families, series, judge)
+    click.echo(comparison_text(found))
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        text = found.model_dump_json(indent=1) + "\n"
+        (out / "compare.json").write_text(text, encoding="utf-8")
+        (out / "compare.html").write_text(comparison_html(found), encoding="utf-8")
+        click.echo(f"\n{out}/compare.html  compare.json")
+
+
+def _of_logs(
+    logs: Sequence[str], reference: str | None, pair: tuple[str, str] | None, families: Sequence[str],
+    series: bool, judge: str | None,
+) -> "Comparison":  # fmt: skip
+    from rim_eval.comparing import checkpoint_pair, compare
     from rim_eval.observations import read
 
     table = read(logs)
@@ -53,25 +85,38 @@ def command(logs: Sequence[str], reference: str | None, pair: tuple[str, str] | 
             )
         table = checkpoint_pair(table, *pair)
         order = table.models
-    found = compare(
-        table,
-        _reference(reference, order),
-        models=order,
-        families=_families(families),
-        series=series,
-    )
-    click.echo(comparison_text(found))
-    if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
-        text = found.model_dump_json(indent=1) + "\n"
-        (out / "compare.json").write_text(text, encoding="utf-8")
-        (out / "compare.html").write_text(comparison_html(found), encoding="utf-8")
-        click.echo(f"\n{out}/compare.html  compare.json")
+    named = _reference(reference, order)
+    return compare(table, named, models=order, families=_families(families), series=series)
+
+
+def _of_cards(
+    sources: Sequence[str], reference: str | None, series: bool, judge: str | None
+) -> "Comparison":
+    """Cards, and logs made into cards, which then are not paired either."""
+    from rim_eval.card import make_card
+    from rim_eval.cli._cards import is_card, named_cards
+    from rim_eval.comparing import compare_cards
+    from rim_eval.observations import label_of, read
+
+    labelled = {source: label_of(source) for source in sources}
+    cards = named_cards([each for each in labelled.values() if is_card(each[1])])
+    if logs := [source for source, (_, path) in labelled.items() if not is_card(path)]:
+        table = read(logs)
+        table = table.of_judge(judge) if judge else table
+        for model in table.models:
+            if model in cards:
+                raise RimError(f"A card and logs are of {model}: name one, such as new={logs[0]}.")
+            cards[model] = make_card(table.of_model(model))
+    order = _order(sources, tuple(cards))
+    ordered = {name: cards[name] for name in order}
+    return compare_cards(ordered, _reference(reference, order), series=series)
 
 
 def _order(logs: Sequence[str], models: Sequence[str]) -> tuple[str, ...]:
     """Models in the order in which their paths name them, then the others."""
-    named = [log.partition("=")[0] for log in logs if "=" in log]
+    from rim_eval.observations import label_of
+
+    named = [name for log in logs if (name := label_of(log)[0])]
     return tuple(dict.fromkeys([name for name in named if name in models] + list(models)))
 
 

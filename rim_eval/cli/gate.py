@@ -57,15 +57,13 @@ def _gate(sources: Sequence[str], rules: Path, judge: str | None) -> int:
 
 def _cards(sources: Sequence[str], judge: str | None) -> "list[Card]":
     """Cards from files as they are, once their figures follow from their counts; and from logs."""
-    from rim_eval.card import check_card, make_card, read_card
+    from rim_eval.card import make_card
+    from rim_eval.cli._cards import is_card, read_sound_card
     from rim_eval.observations import read
 
-    files = [source for source in sources if source.endswith(".json") and "=" not in source]
+    files = [source for source in sources if is_card(source) and "=" not in source]
     logs = [source for source in sources if source not in files]
-    cards = [read_card(Path(file)) for file in files]
-    for file, card in zip(files, cards, strict=True):
-        if wrong := check_card(card):
-            raise RimError(f"{file}: {wrong[0]}. Make the card again from its logs.")
+    cards = [read_sound_card(file) for file in files]
     if logs:
         table = read(logs)
         table = table.of_judge(judge) if judge else table

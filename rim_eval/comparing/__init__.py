@@ -1,5 +1,6 @@
 """Comparing models: against a named reference, over families, over training, two checkpoints as arms."""
 
+from rim_eval.comparing._cards import compare_cards
 from rim_eval.comparing._compare import checkpoint_pair, compare
 from rim_eval.comparing._schema import (
     Against,
@@ -18,6 +19,7 @@ __all__ = [
     "SetComparison",
     "checkpoint_pair",
     "compare",
+    "compare_cards",
     "comparison_html",
     "comparison_text",
 ]

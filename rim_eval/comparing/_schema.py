@@ -28,12 +28,16 @@ class Against(BaseModel):
     """Percentage points; above 0: higher than the reference."""
     lower: float
     upper: float
-    p_value: float = Field(ge=0, le=1)
+    p_value: float | None = Field(ge=0, le=1)
+    """None where the two are not paired: there is no test."""
     p_holm: float | None = Field(default=None, ge=0, le=1)
     """Adjusted over all comparisons of this set and quantity, when there are several."""
     method: str
     n: NonNegativeInt
-    """Prompts scored in both models (for `change`: in both modes of both)."""
+    """Prompts scored in both models (for `change`: in both modes of both); of the model alone where the two are
+    not paired."""
+    n_reference: NonNegativeInt | None = None
+    """Prompts of the reference, where the two are not paired."""
     n_left_out: NonNegativeInt
     """Prompts of either model that are not among them."""
     level: float
@@ -105,6 +109,8 @@ class Comparison(BaseModel):
     level: float
     series: bool = False
     """Whether the models are checkpoints in order of training."""
+    paired: bool = True
+    """Whether differences between models are paired prompt by prompt; those between modes always are."""
     models: tuple[str, ...]
     sets: tuple[SetComparison, ...]
     remarks: tuple[str, ...] = ()

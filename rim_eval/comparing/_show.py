@@ -46,7 +46,8 @@ def comparison_text(found: Comparison) -> str:
         ]
         differences = [(row.model, a) for row in each.rows for a in row.against]
         if differences:
-            lines += [f"  minus {found.reference}, in percentage points:"]
+            how = "" if found.paired else ", not paired"
+            lines += [f"  minus {found.reference}, in percentage points{how}:"]
             lines += _aligned([_AGAINST_HEAD, *(_against(m, a, each) for m, a in differences)])
     lines += ["", *(f"note: {remark}" for remark in found.remarks)]
     return "\n".join(lines).rstrip()
@@ -84,10 +85,15 @@ def _against(model: str, a: Against, found: SetComparison) -> tuple[str, ...]:
         _NAMES[a.quantity],
         points(a.value),
         interval(a.lower, a.upper),
-        str(a.n),
+        _n(a),
         p,
         state,
     )
+
+
+def _n(a: Against) -> str:
+    """Prompts behind a difference: of both models where they are not paired."""
+    return str(a.n) if a.n_reference is None else f"{a.n} and {a.n_reference}"
 
 
 def _aligned(rows: list[tuple[str, ...]]) -> list[str]:
@@ -107,7 +113,10 @@ def _grids(found: Comparison) -> list[tuple[str, tuple[str, ...], list[tuple[str
         grids.append((title, (*_HEAD[:-1], "note"), rows))
         differences = [_against(row.model, a, each) for row in each.rows for a in row.against]
         if differences:
-            grids.append((f"{each.dataset}: minus {found.reference}", _AGAINST_HEAD, differences))
+            how = "" if found.paired else ", not paired"
+            grids.append(
+                (f"{each.dataset}: minus {found.reference}{how}", _AGAINST_HEAD, differences)
+            )
     return grids
 
 
@@ -147,7 +156,7 @@ def _differences(found: Comparison) -> Iterator[tuple[str, Figure]]:
     """Each model minus the reference."""
     rows = [
         ForestRow(
-            f"{each.dataset}, {_NAMES[a.quantity]}", f"{row.model} (n = {a.n})", a.value, a.lower, a.upper,
+            f"{each.dataset}, {_NAMES[a.quantity]}", f"{row.model} (n = {_n(a)})", a.value, a.lower, a.upper,
             state_of(each.kind, a.shown),
         )
         for each in found.sets
@@ -157,8 +166,9 @@ def _differences(found: Comparison) -> Iterator[tuple[str, Figure]]:
         if a.quantity == quantity
     ]  # fmt: skip
     if rows:
+        how = " on shared prompts" if found.paired else ", not paired"
         caption = (
-            f"Each model minus {found.reference} on shared prompts, with its 95 % interval. Right of the line "
+            f"Each model minus {found.reference}{how}, with its 95 % interval. Right of the line "
             "the rate is higher: worse for misalignment and over-refusal, better for accuracy."
         )
         yield (

@@ -196,7 +196,7 @@ def _shown(found: SetFigures) -> dict[str, str]:
         "says": {
             "more": "▲ more with thinking",
             "less": "▼ less with thinking",
-            "not_shown": "● n.s.: the interval includes 0",
+            "not_shown": "● n.s.",
             "unknown": "◇ no interval",
         }[found.shows],
     }

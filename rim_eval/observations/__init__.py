@@ -2,7 +2,7 @@
 
 from rim_eval.observations._check import check
 from rim_eval.observations._columns import COLUMNS, NO_PATTERN, as_table, from_rows, to_rows
-from rim_eval.observations._files import read, write
+from rim_eval.observations._files import label_of, read, write
 from rim_eval.observations._inspect import from_inspect_log, read_inspect_log, rows_of_score
 from rim_eval.observations._lm_eval import (
     from_lm_eval_samples,
@@ -26,6 +26,7 @@ __all__ = [
     "from_lm_eval_samples",
     "from_rows",
     "join",
+    "label_of",
     "read",
     "read_inspect_log",
     "read_lm_eval_samples",

@@ -1,7 +1,7 @@
 """Tables on disk: Parquet and CSV of our own, folders of logs, many at once."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,7 +16,7 @@ from rim_eval.observations._table import Table, join
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["read", "write"]
+__all__ = ["label_of", "read", "write"]
 
 _KEY: Final = b"rim_eval"
 _VERSION: Final = 1
@@ -42,10 +42,13 @@ def read(sources: Iterable[str | Path]) -> Table:
         sources: Paths; `NAME=PATH` gives the rows of that path the model name NAME.
 
     Raises:
-        RimError: A path does not exist, holds nothing to read, or cannot be read.
+        RimError: A path does not exist, holds nothing to read, or cannot be read; or one run is given
+            under two models' names.
     """
     _need_pandas()
-    tables = [table for source in sources for table in _tables(str(source))]
+    given = [(str(source), list(_tables(str(source)))) for source in sources]
+    _refuse_two_names(given)
+    tables = [table for _, found in given for table in found]
     return _without_unjudged(_without_superseded(join(list(_once(tables)))))
 
 
@@ -76,12 +79,35 @@ def _need_pandas() -> None:
 
 
 def _tables(source: str) -> Iterator[Table]:
-    label, path = _label(source)
+    label, path = label_of(source)
     found = [_read_one(each) for each in _expand(path)]
     if label is None:
         yield from found
     else:
         yield join(found).renamed(label)
+
+
+def _refuse_two_names(given: Sequence[tuple[str, Sequence[Table]]]) -> None:
+    """One run under two models' names would be compared with itself."""
+    seen: dict[str, tuple[str, str]] = {}
+    for source, tables in given:
+        for table in tables:
+            for run, model in _runs_of(source, table):
+                first, other = seen.setdefault(run, (source, model))
+                if other != model:
+                    raise RimError(
+                        f"{first} and {source} hold the same run under two names, {other} and {model}: compared "
+                        "with itself a model differs by nothing. Each name takes logs of its own; "
+                        "leave one out, or give the other model's log."
+                    )
+
+
+def _runs_of(source: str, table: Table) -> Iterator[tuple[str, str]]:
+    """Runs with their models; a table without runs is known by its place."""
+    yield from ((run.group or run.id, run.model) for run in table.runs)
+    if not table.runs:
+        place = str(Path(label_of(source)[1]).resolve())
+        yield from ((f"{place} {number}", model) for number, model in enumerate(table.models))
 
 
 def _once(tables: Iterable[Table]) -> Iterator[Table]:
@@ -94,8 +120,8 @@ def _once(tables: Iterable[Table]) -> Iterator[Table]:
         seen |= keys
 
 
-def _label(source: str) -> tuple[str | None, str]:
-    """`NAME=PATH` in two; a path that exists is a path whatever is in it."""
+def label_of(source: str) -> tuple[str | None, str]:
+    """`NAME=PATH` in two, NAME None where there is none; a path that exists is a path whatever is in it."""
     name, equals, rest = source.partition("=")
     if not equals or Path(source).exists() or "/" in name:
         return None, source

@@ -104,6 +104,8 @@ def _run(path: Path, rows: list[Observation], samples: list[dict[str, Any]]) -> 
     counts = results.get("n-samples", {}).get(task, {})
     return Run(
         id=f"{path.stem}-{sha256[:8]}",
+        # The same for a file and its judged copies.
+        group=f"{task}_{named['date']}" if named else None,
         harness="lm_eval",
         log=path.name,
         log_sha256=sha256,

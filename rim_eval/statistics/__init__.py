@@ -38,6 +38,7 @@ from rim_eval.statistics.shown import Shown, shown
 from rim_eval.statistics.strata import StratifiedDifference, stratified_difference
 from rim_eval.statistics.tango import tango_interval
 from rim_eval.statistics.taxonomy import Outcomes, outcomes
+from rim_eval.statistics.unpaired import Estimate, unpaired_interval
 from rim_eval.statistics.verdicts import Verdicts
 from rim_eval.statistics.wilson import Rate, rate
 
@@ -49,6 +50,7 @@ __all__ = [
     "CorrectedRate",
     "Correlation",
     "Discrimination",
+    "Estimate",
     "Interval",
     "MeanInterval",
     "MinimumDetectable",
@@ -92,5 +94,6 @@ __all__ = [
     "spearman",
     "stratified_difference",
     "tango_interval",
+    "unpaired_interval",
     "within_prompt_correlation",
 ]

@@ -33,9 +33,9 @@ def measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: Any) -> None
             *rows("sums", kind="reasoning", think=[1] * 120, no_think=[1] * 60 + [0] * 60),
         ]
         about = {"harness": "h", "log": "l", "model": "m", "status": "success"}
-        run = Run.model_validate(about | {"id": "r", "dataset": "doors"})
+        run = Run.model_validate(about | {"id": name, "dataset": "doors"})
         Path(name).mkdir()
-        write(Table(from_rows(made, "r"), (run,)), Path(name) / "rows.parquet")
+        write(Table(from_rows(made, name), (run,)), Path(name) / "rows.parquet")
     Path("gate.yaml").write_text((ROOT / "examples" / "gate.yaml").read_text())
 
 

@@ -11,7 +11,7 @@ from rim_eval.cli import main
 from rim_eval.comparing import checkpoint_pair, compare, comparison_html, comparison_text
 from rim_eval.errors import RimError
 from rim_eval.observations import Run, Table, from_rows, write
-from rim_eval.statistics import paired_difference, tango_interval
+from rim_eval.statistics import Estimate, paired_difference, rate, tango_interval, unpaired_interval
 
 Z = 1.959963984540054
 
@@ -120,6 +120,7 @@ def test_several_models_are_adjusted_for(rows: Any) -> None:
     rows_ = compare(table, "base").sets[0].rows
     for row in rows_[1:]:
         for against in row.against:
+            assert against.p_value is not None
             assert against.p_holm == pytest.approx(min(1, 2 * against.p_value))
 
 
@@ -180,6 +181,8 @@ def test_checkpoint_pair_needs_prompts_in_common(rows: Any) -> None:
         checkpoint_pair(table, "tuned", "base")
     with pytest.raises(RimError, match="There is no model"):
         checkpoint_pair(table, "tuned", "other")
+    with pytest.raises(RimError, match="Both arms are tuned"):
+        checkpoint_pair(table, "tuned", "tuned")
 
 
 @pytest.fixture
@@ -222,6 +225,86 @@ def test_command_joins_a_pair(files: list[str]) -> None:
     assert "final (thinks) against early (does not)" in done.output
     both = CliRunner().invoke(main, ["compare", *files, "--pair", "final", "early", "--series"])
     assert "leave out" in both.output
+
+
+def test_one_run_under_two_names_is_not_compared_with_itself(tmp_path: Path, rows: Any) -> None:
+    run = Run(id="r", harness="h", log="l", model="m", dataset="doors")
+    path, copy = tmp_path / "log.parquet", tmp_path / "copy.parquet"
+    for each in (path, copy):
+        write(Table(from_rows(rows(**(BASE | {"model": "m"})), "r"), (run,)), each)
+    for one, other in ((path, path), (path, copy)):
+        done = CliRunner().invoke(
+            main, ["compare", f"base={one}", f"tuned={other}", "--reference", "base"]
+        )
+        assert done.exit_code == 1
+        assert f"base={one} and tuned={other} hold the same run" in done.output
+        assert "Each name takes logs of its own" in done.output
+    done = CliRunner().invoke(main, ["compare", str(path), str(path)])
+    assert done.exit_code == 0, done.output
+
+
+def test_table_without_runs_under_two_names_is_refused_too(files: list[str]) -> None:
+    [path, _] = [each.partition("=")[2] for each in files]
+    done = CliRunner().invoke(main, ["compare", f"a={path}", f"b={path}", "--reference", "a"])
+    assert "hold the same run under two names, a and b" in done.output
+
+
+@pytest.fixture
+def cards(files: list[str], tmp_path: Path) -> list[str]:
+    """The same two checkpoints as cards."""
+    found = []
+    for name, path in (each.split("=") for each in files):
+        done = CliRunner().invoke(main, ["card", path, "--out", str(tmp_path / name)])
+        assert done.exit_code == 0, done.output
+        found.append(f"{name}={tmp_path / name / 'card.json'}")
+    return found
+
+
+def test_cards_are_compared_without_pairing_and_say_so(cards: list[str], tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    options = ["--reference", "early", "--series", "--out", str(out)]
+    done = CliRunner().invoke(main, ["compare", *cards, *options])
+    assert done.exit_code == 0, done.output
+    assert "minus early, in percentage points, not paired:" in done.output
+    assert "note: not paired: cards hold counts and no prompts" in done.output
+    found = json.loads((out / "compare.json").read_text())
+    doors = next(each for each in found["sets"] if each["dataset"] == "doors")
+    [tuned] = [row for row in doors["rows"] if row["model"] == "final"]
+    think = next(a for a in tuned["against"] if a["quantity"] == "think")
+    first, second = (Estimate(r.value, r.lower, r.upper) for r in (rate(4, 5), rate(2, 6)))
+    lower, upper = unpaired_interval(first, second)
+    assert think["value"] == pytest.approx(100 * (4 / 5 - 2 / 6))
+    assert (think["lower"], think["upper"]) == pytest.approx((100 * lower, 100 * upper))
+    assert (think["n"], think["n_reference"], think["p_value"]) == (5, 6, None)
+    assert "5 and 6" in done.output
+    page = (out / "compare.html").read_text()
+    assert "not paired: they come from cards" in page
+    assert "on shared prompts" not in page
+
+
+def test_card_and_logs_are_compared_without_pairing(cards: list[str], files: list[str]) -> None:
+    done = CliRunner().invoke(main, ["compare", cards[0], files[1], "--reference", "early"])
+    assert done.exit_code == 0, done.output
+    assert "not paired" in done.output
+
+
+def test_cards_cannot_be_joined_prompt_by_prompt(cards: list[str], tmp_path: Path) -> None:
+    for options in (["--pair", "final", "early"], ["--family", "f=early,final"]):
+        done = CliRunner().invoke(main, ["compare", *cards, *options])
+        assert done.exit_code == 1
+        assert "a card holds counts and no prompts" in done.output
+        assert "--observations rows.parquet" in done.output
+    paths = [each.partition("=")[2] for each in cards]
+    done = CliRunner().invoke(main, ["compare", *paths])
+    assert "Two cards are of m: name them apart" in done.output
+    done = CliRunner().invoke(
+        main, ["compare", f"a={paths[0]}", f"b={paths[0]}", "--reference", "a"]
+    )
+    assert "a and b are the same result under two names" in done.output
+    changed = tmp_path / "changed.json"
+    changed.write_text(Path(paths[0]).read_text().replace('"n_pairs": 6', '"n_pairs": 7'))
+    done = CliRunner().invoke(main, ["compare", f"a={changed}", cards[1], "--reference", "a"])
+    assert "Make the card again from its logs" in done.output
 
 
 def test_text_says_every_n(table: Table) -> None:
