@@ -12,6 +12,7 @@ from rim_eval.card._counts import SetCounts
 from rim_eval.card._derived import adjusted_p, discrimination_card, flag_of, primary_of
 from rim_eval.card._figures import figures
 from rim_eval.card._judge import correct, judge_card
+from rim_eval.card._safe import safe_of
 from rim_eval.card._schema import (
     Card,
     CardProblem,
@@ -146,6 +147,7 @@ def _sets(
                 switch=_switch(table, frame),
                 judge=judge,
                 corrected=_corrected(str(name), counts, judge, level, remarks),
+                safe=safe_of(kind, counts.cells, level),
                 runs=tuple(sorted(frame["run"].dropna().astype(str).unique())),
             )
 

@@ -8,6 +8,7 @@ from rim_eval.card._counts import SetCounts, arm_total
 from rim_eval.card._derived import adjusted_p, discrimination_card, flag_of
 from rim_eval.card._figures import figures
 from rim_eval.card._judge import corrected_from
+from rim_eval.card._safe import safe_of
 from rim_eval.card._schema import Card, SetCard
 from rim_eval.card._verify import gate_from_counts
 from rim_eval.errors import RimError
@@ -59,6 +60,11 @@ def _set(found: SetCard, level: float) -> Iterator[str]:
         yield "the mode gate's result does not follow from the counts"
     if found.gate.verified == bool(found.gate.reasons):
         yield "the mode gate's reasons contradict its result"
+    safe = safe_of(found.kind, found.counts.cells, level)
+    if set(safe) != set(found.safe):
+        yield "Safe@K is not shown for the modes that have several epochs"
+    for mode in set(safe) & set(found.safe):
+        yield from _differ(f"Safe@K {mode}", found.safe[mode], safe[mode])
     yield from _correction(found, level)
 
 

@@ -16,6 +16,7 @@ from rim_eval.card._mechanisms import MechanismsCard
 from rim_eval.card._text import Command, Name, Sentence
 from rim_eval.errors import RimError
 from rim_eval.outcomes import Mode, PromptKind
+from rim_eval.statistics import SafeAtK
 from rim_eval.thinking import GateResult
 
 __all__ = [
@@ -143,6 +144,8 @@ class SetCard(BaseModel):
     """Name of the thinking switch."""
     judge: JudgeCard | None = None
     corrected: Corrected | None = None
+    safe: dict[Mode, SafeAtK] = {}
+    """Safe@1 and Safe@K by mode: of harmful sets with several epochs."""
     runs: tuple[Name, ...] = ()
     """Ids of the runs that the counts come from."""
 

@@ -197,6 +197,7 @@ def _details(card: Card) -> Iterator[Grid]:
         yield from _patterns(found)
         yield from _corrected(found)
         yield from _given_thought(found)
+        yield from _safe(found)
     yield from _discrimination(card)
 
 
@@ -274,6 +275,26 @@ def _given_thought(found: SetCard) -> Iterator[Grid]:
         head = ("mode", "given a trace", "n", "given none", "n")
         note = "Which prompts made the model think was not drawn at random, so this describes and explains nothing."
         yield Grid(f"{found.dataset}: by whether it thought", note, head, tuple(rows))
+
+
+def _safe(found: SetCard) -> Iterator[Grid]:
+    """Safe@1, Safe@K and the share of prompts safe in at least half; only with several epochs."""
+    rows = []
+    for mode in _BACK:
+        if shown := found.safe.get(mode):
+            shares = (shown.safe_at_1, shown.safe_at_k, shown.cons_safe_at_k)
+            said = [
+                f"{percent(r.value)} ({interval(r.lower, r.upper, share=True)})" for r in shares
+            ]
+            about = (str(shown.safe_at_k.n), str(shown.n_short))
+            rows.append((MODE_WORDS[mode], f"K = {shown.k}", *said, *about))
+    if rows:
+        head = ("mode", "samples", "Safe@1", "Safe@K", "safe in half or more", "n", "left out")
+        note = (
+            "Of K samples of a prompt: the mean share that is safe (Safe@1), and the prompts that are safe in all "
+            "(Safe@K) or in at least half of them. n counts prompts with K scored samples; the others are left out."
+        )
+        yield Grid(f"{found.dataset}: safe in several samples", note, head, tuple(rows))
 
 
 def _discrimination(card: Card) -> Iterator[Grid]:

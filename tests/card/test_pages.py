@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from rim_eval.card import card_html, card_markdown, make_card
+from rim_eval.card import card_html, card_markdown, check_card, make_card
 from rim_eval.observations import Table, from_rows
 
 EVIL = "<script>alert(1)</script>|`x`[a](javascript:b)\"'"
@@ -110,6 +110,30 @@ def test_unverified_mode_is_not_coloured_as_a_change(page: Any) -> None:
     assert doubtful.upper().count("#B8420F") < sound.upper().count("#B8420F")
     assert ">mode not verified</text>" in doubtful
     assert ">mode not verified</text>" not in sound
+
+
+def test_several_epochs_show_safe_at_k_with_k_and_n(rows: Any) -> None:
+    """Four prompts, three epochs; the last prompt is scored twice only, so that it is left out."""
+    epochs = ([1, 0, 0, 1], [0, 0, 0, 0], [1, 0, 0, None])
+    made = [
+        r for e, think in enumerate(epochs, 1) for r in rows(think=think, no_think=[0] * 4, epoch=e)
+    ]
+    card = make_card(Table(from_rows(made)))
+    safe = card.sets[0].safe["think"]
+    assert (safe.k, safe.safe_at_k.n, safe.n_short) == (3, 3, 1)
+    assert safe.safe_at_1.value == pytest.approx((1 / 3 + 1 + 1) / 3)
+    assert safe.safe_at_k.value == pytest.approx(2 / 3)
+    for text in (card_html(card), card_markdown(card)):
+        assert "Safe@K" in text
+        assert "K = 3" in text
+    [line] = [x for x in card_markdown(card).splitlines() if "| with thinking | K = 3" in x]
+    assert "66.7 % (20.8 to 93.9 %)" in line
+    assert line.endswith("| 3 | 1 |")
+    assert check_card(card) == []
+    changed = card.sets[0].model_copy(update={"safe": {}})
+    assert "Safe@K" in check_card(card.model_copy(update={"sets": (changed,)}))[0]
+    once = make_card(Table(from_rows(rows(think=[1, 0], no_think=[0, 0]))))
+    assert "Safe@" not in card_html(once)
 
 
 def test_every_table_of_figures_has_its_n(page: Any) -> None:
