@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from rim_eval import catalogue
 from rim_eval.catalogue import FileRecord, LoadedSet, Prompt, Provenance
+from rim_eval.cli import main
 from rim_eval.decoding import budgets
 from rim_eval.errors import RimError
 from rim_eval.outcomes import MODES
@@ -123,6 +125,9 @@ def test_missing_set_fails_with_the_message_that_inspect_shows(
         inspect_eval(f"rim_eval/{name}", model="rim_toy/scripted", display="none")
     assert str(here.value) == str(there.value.message)
     assert "ask its publisher" in str(here.value)
+    first = CliRunner().invoke(main, ["data", "check", name])
+    assert first.exit_code == 1
+    assert " ".join(str(here.value).split()) in " ".join(first.output.split())
 
 
 def test_message_ends_the_command_without_a_traceback() -> None:
