@@ -273,7 +273,11 @@ def read_card(path: Path) -> Card:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
         raise RimError(f"{path} is no RIM card: {place}: {first['msg']}.") from None
-    except (OSError, ValueError, RecursionError) as error:
+    except OSError as error:
+        raise RimError(
+            f"{path} cannot be read ({error.strerror}). Give a card.json, as `rim-eval card LOGS` writes it."
+        ) from None
+    except (ValueError, RecursionError) as error:
         raise RimError(f"{path} cannot be read as JSON ({error}).") from None
 
 

@@ -1,6 +1,7 @@
 """Judges the replies in a sample file: afterwards, side by side, in a file of its own."""
 
 import asyncio
+import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -84,7 +85,7 @@ async def _judge_all(
     target: Path,
 ) -> list[Record]:
     """All verdicts, each kept in a file of drafts at once, so that an interrupted run loses none."""
-    drafts = _Drafts(target.with_suffix(".part"), judge, graders)
+    drafts = _Drafts(target, judge, graders)
     free = asyncio.Semaphore(_AT_ONCE)
 
     async def one(sample: dict[str, Any], record: Record) -> Record:
@@ -118,11 +119,12 @@ def _one_or_all(graders: Sequence["Grader"]) -> "Grader | Sequence[Grader] | Non
 
 
 class _Drafts:
-    """Verdicts of a run that has not finished, by prompt; those of another instrument are left out."""
+    """Verdicts of a run that has not finished, by prompt; each judge, input and grader has a file of its own."""
 
-    def __init__(self, path: Path, judge: Judge, graders: Sequence["Grader"]) -> None:
-        self._path = path
+    def __init__(self, target: Path, judge: Judge, graders: Sequence["Grader"]) -> None:
         self._head = json.dumps([judge.sha256, judge.sees, [str(grader) for grader in graders]])
+        instrument = hashlib.sha256(self._head.encode()).hexdigest()[:8]
+        self._path = path = target.with_suffix(f".{instrument}.part")
         self.known = self._read()
         path.parent.mkdir(parents=True, exist_ok=True)
         lines = [self._head, *(record.model_dump_json() for record in self.known.values())]

@@ -143,7 +143,14 @@ def _expand(path: str) -> list[str]:
         for file in folder.rglob(pattern)
     )
     if not found:
-        raise RimError(f"{path} holds no Inspect log (.eval), sample file or table of rim_eval.")
+        card = (
+            f" Its card is {path.rstrip('/')}/card.json."
+            if (folder / "card.json").is_file()
+            else ""
+        )
+        raise RimError(
+            f"{path} holds no Inspect log (.eval), sample file or table of rim_eval.{card}"
+        )
     return found
 
 
@@ -154,7 +161,11 @@ def _read_one(path: str) -> Table:
         return _read_csv(Path(path))
     if path.endswith(".jsonl"):
         return _read_lm_eval(path)
-    return read_inspect_log(path)
+    try:
+        return read_inspect_log(path)
+    except RimError as error:
+        hint = " RIM cards (card.json) are for `rim-eval compare` and `rim-eval gate`."
+        raise RimError(f"{error}{hint if path.endswith('.json') else ''}") from None
 
 
 def _read_lm_eval(path: str) -> Table:

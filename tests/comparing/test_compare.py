@@ -288,6 +288,16 @@ def test_card_and_logs_are_compared_without_pairing(cards: list[str], files: lis
     assert "not paired" in done.output
 
 
+def test_folder_of_a_card_is_told_which_file_it_is(cards: list[str], tmp_path: Path) -> None:
+    folder = tmp_path / "early"
+    done = CliRunner().invoke(main, ["compare", str(folder)])
+    assert f"Its card is {folder}/card.json" in done.output
+    done = CliRunner().invoke(main, ["card", f"{folder}/card.json"])
+    assert "RIM cards (card.json) are for `rim-eval compare`" in done.output
+    done = CliRunner().invoke(main, ["compare", f"{tmp_path}/none.json"])
+    assert "cannot be read (No such file or directory). Give a card.json" in done.output
+
+
 def test_cards_cannot_be_joined_prompt_by_prompt(cards: list[str], tmp_path: Path) -> None:
     for options in (["--pair", "final", "early"], ["--family", "f=early,final"]):
         done = CliRunner().invoke(main, ["compare", *cards, *options])

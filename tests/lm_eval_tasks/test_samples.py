@@ -75,11 +75,11 @@ def test_other_files_are_refused(tmp_path: Path, content: str) -> None:
 class Grader:
     """Gives the highest score, and is interrupted after so many calls."""
 
-    def __init__(self, reply: str, calls: int) -> None:
-        self.reply, self.calls, self.asked = reply, calls, 0
+    def __init__(self, reply: str, calls: int, name: str = "grader") -> None:
+        self.reply, self.calls, self.asked, self.name = reply, calls, 0, name
 
     def __str__(self) -> str:
-        return "scripted/grader"
+        return f"scripted/{self.name}"
 
     async def generate(self, *_: Any, **__: Any) -> ModelOutput:
         self.asked += 1
@@ -127,6 +127,23 @@ def test_interrupted_judging_goes_on_where_it_ended(run: Any, save: Any, tmp_pat
     assert {row.verdict for row in rows} == {True}
     with pytest.raises(RimError, match="already there"):
         judge_samples(path, judge, [second], target=target)
+
+
+def test_unfinished_judging_is_kept_beside_that_of_another_grader(
+    run: Any, save: Any, tmp_path: Path
+) -> None:
+    path, target = unjudged(run, save)[1], tmp_path / "judged.jsonl"
+    judge = load_judge("hexphi")
+    reply = judge_reply(judge)
+    for name in ("grader", "other"):
+        with pytest.raises(KeyboardInterrupt):
+            judge_samples(path, judge, [Grader(reply, 2, name)], target=target)
+    assert len(list(tmp_path.glob("judged.*.part"))) == 2
+    again = Grader(reply, 99)
+    rows = judge_samples(path, judge, [again], target=target)
+    assert again.asked == 2
+    assert {row.judge_model for row in rows} == {"scripted/grader"}
+    assert len(list(tmp_path.glob("judged.*.part"))) == 1
 
 
 def judge_reply(judge: Any) -> str:
