@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Final
 
+from rim_eval.card._counts import Lengths
 from rim_eval.card._grid import Grid
 from rim_eval.card._schema import Card, SetCard
 from rim_eval.outcomes import Mode
@@ -34,13 +35,17 @@ def _arm(found: SetCard, mode: Mode) -> tuple[str, ...]:
     unscored = arm.asked - arm.scored
     return (
         found.dataset, MODE_WORDS[mode],
-        percent(arm.adopted / arm.returned if arm.returned else None),
+        f"{percent(arm.adopted / arm.returned)} (n = {arm.returned})" if arm.returned else "n/a",
         f"{unscored} ({reasons})" if unscored else "0",
         str(arm.truncated), str(arm.over_budget), str(arm.looping),
-        f"{arm.trace_tokens.median:g}" if arm.trace_tokens else "none",
-        f"{arm.answer_tokens.median:g}" if arm.answer_tokens else "unknown",
+        _median(arm.trace_tokens, "none"),
+        _median(arm.answer_tokens, "unknown"),
         str(arm.asked),
     )  # fmt: skip
+
+
+def _median(lengths: Lengths | None, nothing: str) -> str:
+    return f"{lengths.median:g} (n = {lengths.n})" if lengths else nothing
 
 
 def _judges(card: Card) -> Iterator[Grid]:

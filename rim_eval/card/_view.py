@@ -135,7 +135,7 @@ def _headline(found: SetCard) -> Headline:
 
 def _rates(found: Figures, name: str) -> str:
     parts = [
-        f"{percent(rate.value)} {MODE_WORDS[mode]}"
+        f"{percent(rate.value)} {MODE_WORDS[mode]} (n = {rate.n_scored})"
         for mode in _BACK
         if (rate := found.rate(mode)) is not None
     ]

@@ -163,7 +163,8 @@ def _arms(found: SetCard) -> list[tuple[str, ...]]:
     lines: list[tuple[str, ...]] = []
     for mode, arm in found.counts.arms.items():
         reasons = ", ".join(f"{n} {reason.replace('_', ' ')}" for reason, n in arm.unscored.items())
-        thought = f"{100 * arm.adopted / arm.returned:.1f} %" if arm.returned else "n/a"
+        share = f"{100 * arm.adopted / arm.returned:.1f} %" if arm.returned else "n/a"
+        thought = _unbroken(share) + f" of {arm.returned}"
         lines.append(
             (found.dataset, MODE_WORDS[mode], thought, reasons or "none", str(arm.truncated),
              str(arm.looping), str(arm.asked))

@@ -157,6 +157,16 @@ def test_every_table_of_figures_has_its_n(page: Any) -> None:
         assert not figures or cells & {"n", "pairs"}, head
 
 
+def test_rates_beside_the_score_and_shares_in_the_box_name_their_n(page: Any) -> None:
+    """Of 20 prompts 5 are unscored with thinking, and all came back."""
+    think = [1] * 10 + [0] * 5 + [None] * 5
+    html, text = page(think=think, no_think=[0] * 20, trace_tokens=7)
+    for each in (html.replace("\N{NO-BREAK SPACE}", " "), text):
+        assert "0.0 % without thinking (n = 20), 66.7 % with thinking (n = 15)" in each
+        assert "100.0 % (n = 20)" in each
+        assert "7 (n = 20)" in each
+
+
 def test_pictures_are_hidden_from_readers_that_speak_and_told_as_tables(page: Any) -> None:
     html, _ = page(think=[1] * 15 + [0] * 5, no_think=[0] * 20)
     pictures = html.count("<svg ")
