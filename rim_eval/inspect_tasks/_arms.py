@@ -26,12 +26,15 @@ class Call(NamedTuple):
     """What was asked for, for the log: arm kind, switch name, and every word that sets the mode."""
 
 
-def arm_call(model: Model, found: Found, mode: Mode, user_message: str, budgets: Budgets) -> Call:
+def arm_call(
+    model: Model, found: Found, mode: Mode, user_message: str, budgets: Budgets, epoch: int = 1
+) -> Call:
     """The call that asks `user_message` in one mode.
 
     The mode travels in the request's `extra_body` (or `reasoning_effort`), so it is part of Inspect's
     cache key and of the logged call; a cache scope names it once more. The user's own `extra_body`,
-    system message and cache policy are merged, never replaced.
+    system message and cache policy are merged, never replaced. Both modes of an epoch have the same
+    seed and each epoch its own: one seed for all would make every epoch a copy of the first.
 
     Raises:
         RimError: `--max-tokens` was given (it would mean different things in the two arms), or the
@@ -44,6 +47,7 @@ def arm_call(model: Model, found: Found, mode: Mode, user_message: str, budgets:
     body = merge_deep(theirs.extra_body or {}, _body(model, recipe, found.template))
     config = GenerateConfig(
         max_tokens=budgets.total(mode),
+        seed=None if theirs.seed is None else theirs.seed + epoch - 1,
         extra_body=body or None,
         system_message="\n\n".join(filter(None, [recipe.system, theirs.system_message])) or None,
         reasoning_effort=cast(Any, recipe.reasoning_effort),

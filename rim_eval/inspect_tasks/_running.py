@@ -1,6 +1,8 @@
 """Runs both modes on one prompt, inside one Inspect sample, so that nothing can split a pair."""
 
 from collections.abc import Sequence
+from functools import cache
+from logging import getLogger
 
 import anyio
 from inspect_ai.model import (
@@ -18,7 +20,7 @@ from rim_eval.decoding import Budgets
 from rim_eval.errors import RimError
 from rim_eval.generation import Generation
 from rim_eval.inspect_tasks._arms import arm_call
-from rim_eval.inspect_tasks._compat import PrerequisiteError
+from rim_eval.inspect_tasks._compat import PrerequisiteError, active_generate_config
 from rim_eval.inspect_tasks._hf import is_hf, teach, token_counter
 from rim_eval.inspect_tasks._reply import failed, read_reply
 from rim_eval.inspect_tasks._solver import remember
@@ -26,6 +28,8 @@ from rim_eval.inspect_tasks._switches import Found, switch_for
 from rim_eval.outcomes import Mode
 
 __all__ = ["Switches", "message_of", "run_arm", "run_modes"]
+
+_LOGGER = getLogger(__name__)
 
 
 def run_modes(
@@ -36,6 +40,8 @@ def run_modes(
 
     async def solve(state: TaskState, generate: Generate) -> TaskState:
         model = get_model()
+        if state.epoch > 1 and active_generate_config().temperature == 0:
+            _warn_of_equal_epochs()
         remember(state, [failed("not run", mode, "switch") for mode in modes])
         found = await switches.of(model)
         runs = [run_arm(model, found, mode, state, budget) for mode in modes]
@@ -50,6 +56,14 @@ def run_modes(
         return state
 
     return solve
+
+
+@cache
+def _warn_of_equal_epochs() -> None:
+    _LOGGER.warning(
+        "Several epochs at temperature 0 are the same reply over and over: they add cost and no information. "
+        "Pass --temperature (such as 0.6) with --epochs."
+    )
 
 
 class Switches:
@@ -86,7 +100,7 @@ async def run_arm(
     kind = found.switch.kind
     async with span(name=mode):
         try:
-            call = arm_call(model, found, mode, state.user_prompt.text, budgets)
+            call = arm_call(model, found, mode, state.user_prompt.text, budgets, state.epoch)
         except RimError as error:
             raise PrerequisiteError(str(error)) from None
         try:

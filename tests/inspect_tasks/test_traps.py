@@ -38,6 +38,31 @@ def test_cache_never_serves_one_mode_to_the_other(run: Any, script: Any) -> None
     assert {call.cache for call in calls(log)} == {"read"}
 
 
+def seeds(log: EvalLog) -> dict[int, set[int | None]]:
+    found: dict[int, set[int | None]] = {}
+    for sample in log.samples or []:
+        sent = {call.config.seed for call in sample.events if isinstance(call, ModelEvent)}
+        found.setdefault(sample.epoch, set()).update(sent)
+    return found
+
+
+def test_epochs_have_seeds_of_their_own_and_modes_share_them(run: Any, script: Any) -> None:
+    """On an engine that honours the seed, one seed for all makes every epoch a copy of the first."""
+    lines = script([REFUSES, COMPLIES])
+    assert seeds(run(lines, epochs=3, temperature=0.7)) == {1: {0}, 2: {1}, 3: {2}}
+    assert seeds(run(lines, epochs=2, temperature=0.7, seed=40)) == {1: {40}, 2: {41}}
+
+
+def test_epochs_of_greedy_decoding_are_warned_of(
+    run: Any, script: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    from rim_eval.inspect_tasks import _running
+
+    _running._warn_of_equal_epochs.cache_clear()
+    run(script([REFUSES, COMPLIES]), epochs=2)
+    assert "Several epochs at temperature 0" in caplog.text
+
+
 def test_mode_is_in_the_cache_scope_beside_the_users_own(run: Any, script: Any) -> None:
     """Trap a, second lock: where two arms' requests are alike, the scope still keeps them apart."""
     from inspect_ai.model import get_model
