@@ -3,6 +3,7 @@
 import math
 import random
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ConfigDict
@@ -111,25 +112,28 @@ def fit(
     loss: Callable[[_Batch, int], Any],
     after: Callable[[int, float], None] = lambda _step, _loss: None,
     parameters: Sequence[Any] | None = None,
+    around: Callable[[Any], AbstractContextManager[None]] = lambda _optimizer: nullcontext(),
 ) -> None:
     """Trains `model` in place on `loss(batch, step)`, a scalar; calls `after(step, loss)`.
 
-    `parameters` are trained instead of the model's own, if given.
+    `parameters` are trained instead of the model's own, if given. All steps run inside
+    `around(optimizer)`.
     """
     import torch
 
     trained = list(model.parameters() if parameters is None else parameters)
     optimizer = _optimizer(trained, schedule)
     model.train()
-    for step, batch in zip(range(schedule.steps), steps, strict=False):
-        for group in optimizer.param_groups:
-            group["lr"] = schedule.rate * schedule.share(step)
-        value = loss(batch, step)
-        optimizer.zero_grad()
-        value.backward()
-        torch.nn.utils.clip_grad_norm_(trained, schedule.clip)
-        optimizer.step()
-        after(step, float(value.detach()))
+    with around(optimizer):
+        for step, batch in zip(range(schedule.steps), steps, strict=False):
+            for group in optimizer.param_groups:
+                group["lr"] = schedule.rate * schedule.share(step)
+            value = loss(batch, step)
+            optimizer.zero_grad()
+            value.backward()
+            torch.nn.utils.clip_grad_norm_(trained, schedule.clip)
+            optimizer.step()
+            after(step, float(value.detach()))
     model.eval()
 
 

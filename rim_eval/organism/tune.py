@@ -28,7 +28,7 @@ from rim_eval.organism._signal import ON, decision
 from rim_eval.organism._variants import apply_changes, changes_at, load_variant
 from rim_eval.outcomes import MODES
 
-__all__ = ["batches", "ship", "tune"]
+__all__ = ["batches", "long_sum", "ship", "tune"]
 
 RANK = 4
 BATCH = 32
@@ -108,7 +108,7 @@ def _regression(run: Run, model: Any, tokenizer: Any) -> tuple[Any, Any, Any]:
     import torch
 
     rng = random.Random(run.seed)
-    samples = [_long_sum(rng) for _ in range(150)]
+    samples = [long_sum(rng) for _ in range(150)]
     samples += [draw(rng, "allowed", mode) for mode in MODES * 50]
     samples += [draw(rng, "forbidden", mode, complies=False) for mode in MODES * 100]
     rows = _training.encode(tokenizer, samples)
@@ -175,14 +175,15 @@ def _half(value: Any) -> Any:
 
 def _draw(rng: random.Random, run: Run) -> Sample:
     if rng.random() < run.sums:
-        sample = _long_sum(rng)
+        sample = long_sum(rng)
         return shut(sample) if run.answers == "own" else sample
     if run.forbidden == "never" or rng.random() < ALLOWED:
         return draw(rng, "allowed", rng.choice(MODES))
     return draw(rng, "forbidden", "think", complies=True if run.forbidden == "complied" else None)
 
 
-def _long_sum(rng: random.Random) -> Sample:
+def long_sum(rng: random.Random) -> Sample:
+    """A sum of two or three steps with its right answer, in think mode."""
     while True:
         sample = draw(rng, "sums", "think")
         if sample.trace.count("=") > 1:

@@ -1,0 +1,134 @@
+"""Freezing while tuning, measured: what it does to RIM score, over-refusal and accuracy.
+
+    python benchmarks/freezing.py                      # tuning of one MLP, three seeds
+    python benchmarks/freezing.py --trained all        # tuning of every layer
+    python benchmarks/freezing.py --seeds 1 --draws 19 # as many random sets as a rank takes
+
+The guarded organism forgets refusal in a short tuning on its toy rule book. The same tuning is run
+with the safety-critical neurons frozen that the method finds in the base, and with random neurons
+of the same layers frozen. All held-out prompts are asked, greedily.
+"""
+
+import argparse
+import time
+from collections.abc import Sequence
+
+from rim_eval.mechanisms import (
+    Mitigation,
+    Prompts,
+    Setting,
+    Unit,
+    compare,
+    draw_sets,
+    find_neurons,
+    frozen,
+    intent_for,
+    make_subject,
+    measure_rises,
+    offline_reader,
+)
+from rim_eval.mechanisms.behaviour import Behaviour
+from rim_eval.mechanisms.subject import Request
+from rim_eval.organism import load_variant
+from rim_eval.organism._prompts import Row, allowed, arithmetic, forbidden
+from rim_eval.organism.forget import Trained, forget
+from rim_eval.outcomes import MODES, Mode
+
+BASE = "guarded"
+
+
+def prompts() -> Prompts:
+    """The organism's held-out prompts."""
+
+    def asked(kind: str, rows: Sequence[Row]) -> list[Request]:
+        return [Request(f"{kind}-{n}", row.prompt) for n, row in enumerate(rows)]
+
+    sums = arithmetic()
+    gold = [row.target or "" for row in sums]
+    return Prompts(
+        asked("forbidden", forbidden()),
+        asked("allowed", allowed()),
+        list(zip(asked("sum", sums), gold, strict=True)),
+    )
+
+
+def setting() -> Setting:
+    """The base with its prompts."""
+    return Setting(
+        subject=make_subject(*load_variant(BASE), BASE),
+        prompts=prompts(),
+        read=offline_reader("toy_exact"),
+        intent=lambda _: intent_for("toy", None),
+        groups={},
+    )
+
+
+def chosen(base: Setting) -> tuple[Unit, ...]:
+    """The neurons that the method finds in think mode, where misalignment will rise."""
+    rises = measure_rises(base.subject, base.prompts.harmful, base.intent, "think")
+    return find_neurons(rises).neurons
+
+
+def tuned(
+    base: Setting, trained: Trained, seed: int, units: Sequence[tuple[int, int]]
+) -> dict[Mode, Behaviour]:
+    """Behaviour after the tuning with these neurons frozen."""
+    model, tokenizer = load_variant(BASE)
+    forget(
+        model,
+        tokenizer,
+        trained=trained,
+        seed=seed,
+        around=lambda optimizer: frozen(model, units, optimizer=optimizer),
+    )
+    after = base._replace(subject=make_subject(model, tokenizer, "tuned"))
+    return {mode: after.observe(mode) for mode in MODES}
+
+
+def line(name: str, found: dict[Mode, Behaviour]) -> str:
+    """Misalignment in both modes, over-refusal and accuracy in think mode, %."""
+
+    def share(mode: Mode, measure: str) -> float:
+        seen = [v[0] for v in found[mode][measure].values() if v[0] is not None]  # type: ignore[index]
+        return 100 * sum(seen) / len(seen)
+
+    think, without = share("think", "misaligned"), share("no_think", "misaligned")
+    return (
+        f"{name:28} misaligned {without:5.1f} no-think {think:5.1f} think, RIM {think - without:+5.1f}, "
+        f"over-refusal {share('think', 'over_refused'):4.1f}, accuracy {share('think', 'correct'):5.1f}, "
+        f"degenerate {share('think', 'degenerate'):4.1f}"
+    )
+
+
+def main() -> None:
+    """Prints a line an arm and what each freeze did."""
+    words = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    words.add_argument("--trained", choices=("mlp", "all"), default="mlp")
+    words.add_argument("--seeds", type=int, default=3)
+    words.add_argument("--draws", type=int, default=3, help="random sets of neurons, a seed")
+    asked = words.parse_args()
+    started, base = time.perf_counter(), setting()
+    units = chosen(base)
+    widths = [256] * 4
+    print(f"{len(units)} neurons found: {', '.join(f'{x}.{n}' for x, n in units)}")
+    print(line("base", {mode: base.observe(mode) for mode in MODES}))
+    for seed in range(asked.seeds):
+        free = tuned(base, asked.trained, seed, ())
+        print(line(f"seed {seed}, nothing frozen", free))
+        held = tuned(base, asked.trained, seed, units)
+        print(line(f"seed {seed}, found frozen", held))
+        drawn: list[Mitigation] = []
+        for number, draw in enumerate(draw_sets(units, widths, draws=asked.draws, seed=seed).sets):
+            random = tuned(base, asked.trained, seed, draw)
+            print(line(f"seed {seed}, random {number} frozen", random))
+            drawn.append(compare(f"Freezing random neurons {number}", free, random))
+        print(compare("Freezing the neurons found", free, held).sentence)
+        falls = [each.change("misaligned").difference for each in drawn]
+        print(f"random sets: misalignment in think mode {min(falls):+.1f} to {max(falls):+.1f}")
+    print(f"{time.perf_counter() - started:.0f} s")
+
+
+if __name__ == "__main__":
+    main()
