@@ -88,13 +88,14 @@ def validate(judge: str, set_name: str, files: Sequence[Path], graders: Sequence
                 "--limit measures a part only: say with --out where to keep its figures."
             )
         replies = replies[:limit]
+    place = judging.place_for(ours, out)
     with click.progressbar(length=len(replies), label="judging", file=sys.stderr) as bar:
         work = judging.measure(
             ours, set_name, replies, records, _one_or_all(models), lambda: bar.update(1)
         )
         measured = asyncio.run(work)
     _show(measured)
-    click.echo(f"Written to {judging.save_measurement(ours, measured, out)}")
+    click.echo(f"Written to {judging.save_measurement(ours, measured, place)}")
 
 
 @command.command()

@@ -20,6 +20,7 @@ from rim_eval.judging._validation import (
     Validation,
     load_validation,
     measure,
+    place_for,
     save_measurement,
 )
 from rim_eval.judging._yaml import MarkedYaml, read_yaml
@@ -67,6 +68,7 @@ __all__ = [
     "neutralise",
     "parse_judge",
     "parse_labelled",
+    "place_for",
     "read_reply",
     "read_yaml",
     "save_measurement",

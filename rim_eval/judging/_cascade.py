@@ -40,7 +40,7 @@ class Cascade(Judge):
             )
             raise RimError(
                 f"Judge `{cheap.name}` cannot go before `{costly.name}`: {lacks}. Put `refusal` first, or "
-                "an offline judge whose file names labels that need no second look (final: [label])."
+                "an offline judge whose file names labels that need no second look (`final`)."
             )
         if not set(cheap.applies_to) & set(costly.applies_to):
             raise RimError(
@@ -49,7 +49,9 @@ class Cascade(Judge):
             )
         together = hashlib.sha256(f"{cheap.sha256}+{costly.sha256}".encode()).hexdigest()
         stages = (cheap.seeing(costly.sees), costly)
-        return cls(spec=costly.spec, sha256=together, sees=costly.sees, stages=stages)
+        name = f"{cheap.name}+{costly.name}.yaml"  # no such file; its figures lie beside where it would
+        path = costly.path.with_name(name) if costly.path else None
+        return cls(spec=costly.spec, sha256=together, sees=costly.sees, path=path, stages=stages)
 
     @property
     def name(self) -> str:

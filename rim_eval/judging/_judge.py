@@ -95,7 +95,9 @@ class Judge:
         if isinstance(grader, Sequence):
             from rim_eval.judging._panel import Panel, Seat
 
-            return await Panel(tuple(Seat(self, one) for one in grader)).judge(case)
+            voted = await Panel(tuple(Seat(self, one) for one in grader)).judge(case)
+            # One instrument, asked several times: figures measured of it are found by this.
+            return voted.model_copy(update={"provenance": self.provenance(grader)})
         rule = self._rule(case.kind)
         nothing = nothing_to_judge(case, self.sees)
         if nothing is not None:

@@ -67,7 +67,8 @@ def _path(given: str) -> Path:
     if given not in judge_names():
         raise RimError(
             f"There is no judge `{given}`. Judges: {', '.join(judge_names())}. "
-            "For a judge of your own pass the path of its file: judge=path/to/judge.yaml."
+            "For a judge of your own pass the path of its file: judge=path/to/judge.yaml. Two in a row, the "
+            "cheap one first, are joined by a plus: judge=refusal+hexphi."
         )
     return judges_dir() / f"{given}.yaml"
 

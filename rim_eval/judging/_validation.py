@@ -15,7 +15,15 @@ from rim_eval.judging._grader import Grader
 from rim_eval.judging._judge import Judge
 from rim_eval.judging._labelled import LabelledFile, LabelledReply
 
-__all__ = ["Group", "Measurement", "Validation", "load_validation", "measure", "save_measurement"]
+__all__ = [
+    "Group",
+    "Measurement",
+    "Validation",
+    "load_validation",
+    "measure",
+    "place_for",
+    "save_measurement",
+]
 
 _AT_ONCE: Final = 64
 _FROZEN = ConfigDict(frozen=True, extra="forbid")
@@ -145,13 +153,35 @@ def load_validation(judge: Judge) -> Validation | None:
     return kept.model_copy(update={"measurements": same}) if same else None
 
 
+def place_for(judge: Judge, path: Path | None = None) -> Path:
+    """Where a judge's figures are kept; asked before the work, so that none is lost.
+
+    Args:
+        judge: The judge to be measured.
+        path: Where to write; by default `<judge>.validation.json` beside the judge's file.
+
+    Raises:
+        RimError: The judge is no file, the folder is not there, or the file is of another judge.
+    """
+    path = path or _beside(judge)
+    kept = _read(path)
+    if kept is not None and kept.judge != judge.name:
+        raise RimError(
+            f"{path} is about the judge `{kept.judge}`, not `{judge.name}`. Choose another --out."
+        )
+    if path.is_dir() or not path.parent.is_dir():
+        what = "a folder" if path.is_dir() else "in a folder that is not there"
+        raise RimError(f"{path} is {what}. Name a file with --out, such as {judge.name}.json.")
+    return path
+
+
 def save_measurement(judge: Judge, measurement: Measurement, path: Path | None = None) -> Path:
     """Add a measurement to the judge's file, in place of one of the same set, grader and input.
 
     Args:
         judge: The judge that was measured.
         measurement: The figures.
-        path: Where to write; by default `<judge>.validation.json` beside the judge's file.
+        path: Where to write, as `place_for` takes it.
 
     Returns:
         The path written.
@@ -159,12 +189,8 @@ def save_measurement(judge: Judge, measurement: Measurement, path: Path | None =
     Raises:
         RimError: The file cannot be written, or what is there is of another shape or judge.
     """
-    path = path or _beside(judge)
+    path = place_for(judge, path)
     kept = _read(path) or Validation(judge=judge.name)
-    if kept.judge != judge.name:
-        raise RimError(
-            f"{path} is about the judge `{kept.judge}`, not `{judge.name}`. Choose another --out."
-        )
     others = tuple(m for m in kept.measurements if _key(m) != _key(measurement))
     text = kept.model_copy(update={"measurements": (*others, measurement)}).model_dump_json(
         indent=1

@@ -107,11 +107,11 @@ async def _judge_all(
 async def _judge_one(
     doc: dict[str, Any], record: Record, judge: Judge, graders: Sequence["Grader"]
 ) -> Record:
-    reply, model = record.generation, record.observation.model
+    reply, model, asked = record.generation, record.observation.model, _one_or_all(graders)
     reason = must_not_judge(judge, reply)
     if reason is not None:
-        return unjudged(doc, model, reply, reason, judge.provenance(None))
-    return judged(doc, model, reply, await judge.judge(case_of(doc, reply), _one_or_all(graders)))
+        return unjudged(doc, model, reply, reason, judge.provenance(asked))
+    return judged(doc, model, reply, await judge.judge(case_of(doc, reply), asked))
 
 
 def _one_or_all(graders: Sequence["Grader"]) -> "Grader | Sequence[Grader] | None":

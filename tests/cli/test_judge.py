@@ -106,6 +106,7 @@ def test_shipped_figures_belong_to_the_shipped_matcher() -> None:
         (["refusal", "--sees", "both", "--data", "ROWS"], "cannot see `both`"),
         (["nobody", "--data", "ROWS"], "no judge `nobody`"),
         (["refusal", "--limit", "2", "--data", "ROWS"], "--out"),
+        (["refusal,policy", "--data", "ROWS"], "joined by a plus: judge=refusal+hexphi"),
         (["hexphi", "--grader", "nosuch/model", "--data", "ROWS"], "--grader nosuch/model"),
     ],
 )
@@ -114,6 +115,16 @@ def test_wrong_arguments_are_named(arguments: list[str], message: str, rows: Pat
     assert done.exit_code != 0
     assert message in done.output
     assert "Traceback" not in done.output
+
+
+@pytest.mark.parametrize("out", ["nowhere/figures.json", "."])
+def test_a_place_that_cannot_be_written_is_said_before_anything_is_judged(
+    out: str, rows: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr("rim_eval.judging.measure")
+    done = rim_eval("judge", "validate", "refusal", "--data", rows, "--out", tmp_path / out)
+    assert done.exit_code == 1
+    assert "Name a file with --out" in done.output
 
 
 def rim_eval_with_scripts(folder: Path, *arguments: object) -> Result:

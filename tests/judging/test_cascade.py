@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from rim_eval.errors import RimError
-from rim_eval.judging import Case, Judgement, load_judge
+from rim_eval.judging import Case, Judgement, load_judge, place_for
 from rim_eval.outcomes import PromptKind
 from rim_eval.paths import judges_dir
 
@@ -48,6 +48,11 @@ def test_both_are_one_instrument_whichever_decides(costly: str) -> None:
     assert first == second
     assert (first.judge, first.version) == ("refusal+yes_no", "1+3")
     assert first.sha256 not in (load_judge("refusal").sha256, load_judge(costly).sha256)
+
+
+def test_figures_of_both_lie_beside_the_costly_ones_file(costly: str) -> None:
+    beside = place_for(load_judge(f"refusal+{costly}"))
+    assert beside == Path(costly).with_name("refusal+yes_no.validation.json")
 
 
 def test_no_grader_is_asked_about_a_plain_refusal() -> None:

@@ -146,6 +146,22 @@ def test_unfinished_judging_is_kept_beside_that_of_another_grader(
     assert len(list(tmp_path.glob("judged.*.part"))) == 1
 
 
+@pytest.mark.parametrize("names", [("one",), ("one", "two", "three")])
+def test_replies_that_no_grader_saw_name_the_instrument_of_the_others(
+    names: tuple[str, ...], run: Any, save: Any, tmp_path: Path
+) -> None:
+    """Else a card takes one empty answer for a second way of judging."""
+    path, judge = unjudged(run, save)[1], load_judge("hexphi")
+    first, *others = lines(path)
+    first["record"]["generation"]["answer"] = ""
+    path.write_text("\n".join(map(json.dumps, (first, *others))) + "\n")
+    graders = [Grader(judge_reply(judge), 99, name) for name in names]
+    rows = judge_samples(path, judge, graders, target=tmp_path / "judged.jsonl")
+    assert [row.reason for row in rows].count("empty_answer") == 1
+    [instrument] = {(row.judge, row.judge_sha256, row.judge_model) for row in rows}
+    assert instrument == ("hexphi@1", judge.sha256, ", ".join(map(str, graders)))
+
+
 def judge_reply(judge: Any) -> str:
     """A reply that this judge reads as the highest score, in one of the usual forms."""
     from rim_eval.judging import read_reply
