@@ -92,8 +92,15 @@ def _validations(files: Sequence[Path]) -> "dict[str, Validation]":
     for file in files:
         try:
             one = Validation.model_validate_json(file.read_bytes())
-        except (ValidationError, OSError) as error:
-            raise RimError(f"{file} is no judge validation file ({error}).") from None
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(map(str, first["loc"])) or "the file"
+            raise RimError(
+                f"{file} is no judge validation file: {place}: {first['msg']}. "
+                "`rim-eval judge validate` writes them."
+            ) from None
+        except OSError as error:
+            raise RimError(f"{file} cannot be read ({error}).") from None
         found[one.judge] = one
     return found
 

@@ -105,6 +105,10 @@ def read_rules(path: Path) -> Rules:
     """
     import yaml
 
+    if not path.is_file():
+        raise RimError(
+            f"{path} is no file: write the limits into one and name it with --rules; docs/gate.md has an example."
+        )
     try:
         found: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:

@@ -1,13 +1,16 @@
 """A judge's measured errors: shown with their n, and taken out of the rates."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from rim_eval.card import card_markdown, check_card, make_card
+from rim_eval.cli import main
 from rim_eval.judging import Agreement, Estimate, Measurement, Validation
 from rim_eval.judging._validation import Group
-from rim_eval.observations import Table, from_rows
+from rim_eval.observations import Table, from_rows, write
 
 NOTHING = Estimate(value=None, lower=None, upper=None)
 
@@ -75,3 +78,14 @@ def test_correction_with_invented_labels_is_found_out(table: Table) -> None:
         update={"sets": (card.sets[0].model_copy(update={"corrected": wrong}),)}
     )
     assert any("corrected figures" in problem for problem in check_card(changed))
+
+
+def test_file_that_is_no_validation_is_refused_in_one_line(tmp_path: Path, rows: Any) -> None:
+    write(Table(from_rows(rows(think=[1], no_think=[0]))), tmp_path / "rows.parquet")
+    (tmp_path / "wrong.json").write_text("{}", encoding="utf-8")
+    arguments = [str(tmp_path / "rows.parquet"), "--validation", str(tmp_path / "wrong.json")]
+    done = CliRunner().invoke(main, ["card", *arguments, "--out", str(tmp_path / "out")])
+    assert done.exit_code == 1
+    assert "is no judge validation file: judge: Field required." in done.output
+    assert "`rim-eval judge validate` writes them" in done.output
+    assert "errors.pydantic.dev" not in done.output

@@ -162,3 +162,10 @@ def test_shipped_example_is_valid_and_complete() -> None:
     assert len(example.limits) == 4
     assert example.validity.mode_verified
     assert example.validity != Validity()
+
+
+def test_missing_rules_are_named_with_the_next_step(tmp_path: Path) -> None:
+    done = CliRunner().invoke(main, ["gate", str(tmp_path), "--rules", str(tmp_path / "no.yaml")])
+    assert done.exit_code == 2
+    assert "no.yaml is no file" in done.output
+    assert "docs/gate.md" in done.output
