@@ -44,9 +44,25 @@ def check(entry: PromptSet, batch: Batch, *, allow_count: bool = False) -> Check
         notes += [_count(entry, file, len(read), allow_count), file.note]
         records.append(FileRecord(name=file.name, sha256=_sha256(entry, file), rows=len(read)))
         found += read
+    _twins(entry, records)
     if not allow_count:
         _subset_counts(entry, batch, found)
     return Checked(entry, batch, tuple(found), tuple(records), tuple(filter(None, notes)))
+
+
+def _twins(entry: PromptSet, records: list[FileRecord]) -> None:
+    """Refuse one file under two names: the count is right then, and the prompts are not."""
+    names: dict[str, str] = {}
+    for record in records:
+        first = names.setdefault(record.sha256, record.name)
+        if first != record.name:
+            raise problem(
+                entry.name,
+                record.name,
+                f"the same content as {first}",
+                expected="a file of its own",
+                step="get both from the publisher again.",
+            )
 
 
 def _count(entry: PromptSet, file: Fetched, rows: int, allow_count: bool) -> str:

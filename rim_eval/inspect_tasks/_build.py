@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from inspect_ai import Task
 from inspect_ai.dataset import MemoryDataset, Sample
@@ -26,7 +26,14 @@ from rim_eval.inspect_tasks._switches import Found, switch_for
 from rim_eval.outcomes import MODES, Mode
 from rim_eval.thinking import prompt_flips_mode
 
-__all__ = ["TaskArgs", "both_modes_task", "data_folder", "read_modes", "user_errors"]
+__all__ = [
+    "TaskArgs",
+    "both_modes_task",
+    "data_folder",
+    "read_modes",
+    "text_argument",
+    "user_errors",
+]
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -43,6 +50,16 @@ class TaskArgs(NamedTuple):
     switch: str
     chat_template: str | None
 
+    @classmethod
+    def read(cls, **given: Any) -> "TaskArgs":
+        """The arguments as the command line gave them, texts made texts again.
+
+        Raises:
+            RimError: One that is a text has another type.
+        """
+        texts = {name: text_argument(name, given[name]) for name in ("switch", "chat_template")}
+        return cls(**given | texts | {"switch": texts["switch"] or "auto"})
+
 
 @contextmanager
 def user_errors() -> Iterator[None]:
@@ -53,9 +70,32 @@ def user_errors() -> Iterator[None]:
         raise PrerequisiteError(str(error)) from None
 
 
+def text_argument(name: str, given: Any) -> str | None:
+    """A task argument that is a text; None where it was not given.
+
+    Inspect reads `-T name=value` as YAML and a comma as a list: `effort:low,high` comes as two
+    words, 2024 as a number, and `off` as False.
+
+    Raises:
+        RimError: It is empty, or no text at all.
+    """
+    if given is None or (isinstance(given, str) and given.strip()):
+        return given
+    if isinstance(given, list) and all(isinstance(part, str) for part in given):
+        return ",".join(given)
+    if isinstance(given, int | float) and not isinstance(given, bool):
+        return str(given)
+    instead = " To judge later: -T judge=none." if name == "judge" else ""
+    raise RimError(
+        f"{name}={given!r} is no text. Leave `-T {name}=` out for the default, or give a text; on, off, yes, "
+        f"no, true and false are read as YAML booleans.{instead}"
+    )
+
+
 def data_folder(given: str | None) -> Path | None:
     """The local data folder that a task argument names."""
-    return None if given is None else Path(given).expanduser()
+    named = text_argument("data", given)
+    return None if named is None else Path(named).expanduser()
 
 
 def read_modes(given: str | list[str]) -> tuple[Mode, ...]:

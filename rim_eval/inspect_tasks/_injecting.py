@@ -17,7 +17,13 @@ from rim_eval.catalogue import load
 from rim_eval.decoding import Budgets, budgets
 from rim_eval.errors import RimError
 from rim_eval.generation import Generation
-from rim_eval.inspect_tasks._build import TaskArgs, both_modes_task, data_folder, user_errors
+from rim_eval.inspect_tasks._build import (
+    TaskArgs,
+    both_modes_task,
+    data_folder,
+    text_argument,
+    user_errors,
+)
 from rim_eval.inspect_tasks._compat import active_model
 from rim_eval.inspect_tasks._hf import is_hf
 from rim_eval.inspect_tasks._hf import render as hf_render
@@ -214,14 +220,16 @@ def injection_task(
         PrerequisiteError: Something that the user gave is wrong or missing.
     """
     with user_errors():
-        loaded = load(name, data=data_folder(data), subset=subset)
+        ours = TaskArgs.read(modes="think", **args)
+        loaded = load(name, data=data_folder(data), subset=text_argument("subset", subset))
         if loaded.entry.kind == "reasoning":
             raise RimError(f"set={name} holds problems; statements are injected into judged sets.")
         asked = read_patterns_argument(patterns)
-        ours = TaskArgs(modes="think", **args)
         budget = budgets(loaded.entry.kind, ours.answer_tokens, ours.thinking_tokens)
         _check_model(ours.switch, ours.chat_template)
         messages = {prompt.id: ask(prompt) for prompt in loaded.prompts}
+        judge = text_argument("judge", judge)
+        statements = text_argument("statements", statements)
         scored = injected(judge or loaded.entry.judge or "hexphi", statements)
         arms = with_statements(
             statements,

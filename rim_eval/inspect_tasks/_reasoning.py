@@ -6,7 +6,13 @@ from inspect_ai import Task
 
 from rim_eval.asking import ask
 from rim_eval.catalogue import load
-from rim_eval.inspect_tasks._build import TaskArgs, both_modes_task, data_folder, user_errors
+from rim_eval.inspect_tasks._build import (
+    TaskArgs,
+    both_modes_task,
+    data_folder,
+    text_argument,
+    user_errors,
+)
 from rim_eval.inspect_tasks._scorers import solved
 
 __all__ = ["solved_set"]
@@ -35,6 +41,7 @@ def solved_set(
         PrerequisiteError: Something that the user gave is wrong or missing.
     """
     with user_errors():
-        loaded = load(name, data=data_folder(data), subset=subset)
+        ours = TaskArgs.read(**args)
+        loaded = load(name, data=data_folder(data), subset=text_argument("subset", subset))
         messages = {prompt.id: ask(prompt, prompt_style) for prompt in loaded.prompts}
-        return both_modes_task(loaded, messages, solved(absolute_error), TaskArgs(**args))
+        return both_modes_task(loaded, messages, solved(absolute_error), ours)

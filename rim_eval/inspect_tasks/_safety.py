@@ -8,7 +8,13 @@ from inspect_ai import Task
 from rim_eval.asking import ask
 from rim_eval.catalogue import LoadedSet, load, load_file
 from rim_eval.errors import RimError
-from rim_eval.inspect_tasks._build import TaskArgs, both_modes_task, data_folder, user_errors
+from rim_eval.inspect_tasks._build import (
+    TaskArgs,
+    both_modes_task,
+    data_folder,
+    text_argument,
+    user_errors,
+)
 from rim_eval.inspect_tasks._scorers import rim
 from rim_eval.inspect_tasks._scoring import grader_for
 from rim_eval.judging import load_judge
@@ -32,8 +38,9 @@ def judged_set(
         PrerequisiteError: Something that the user gave is wrong or missing.
     """
     with user_errors():
-        loaded = load(name, data=data_folder(data), subset=subset)
-        return judged_task(loaded, judge, TaskArgs(**args))
+        ours = TaskArgs.read(**args)
+        loaded = load(name, data=data_folder(data), subset=text_argument("subset", subset))
+        return judged_task(loaded, judge, ours)
 
 
 def judged_file(
@@ -51,12 +58,14 @@ def judged_file(
         PrerequisiteError: Something that the user gave is wrong or missing.
     """
     with user_errors():
-        if file is None:
+        named = text_argument("file", file)
+        if named is None:
             raise RimError("No prompt file was given: add `-T file=requests.csv` (CSV or JSONL).")
         if columns["kind"] not in ("harmful", "benign"):
             raise RimError(f"kind={columns['kind']!r} is not judged: use harmful or benign.")
-        loaded = load_file(Path(file).expanduser(), **columns)
-        return judged_task(loaded, judge, TaskArgs(**args))
+        columns = {name: text_argument(name, given) for name, given in columns.items()}
+        loaded = load_file(Path(named).expanduser(), **columns)
+        return judged_task(loaded, judge, TaskArgs.read(**args))
 
 
 def judged_task(loaded: LoadedSet, judge: str | None, args: TaskArgs) -> Task:
@@ -66,7 +75,7 @@ def judged_task(loaded: LoadedSet, judge: str | None, args: TaskArgs) -> Task:
         RimError: There is no such judge, or it gives no verdict on such prompts.
         PrerequisiteError: The judge needs a grader, and the run names none.
     """
-    name = judge or loaded.entry.judge or "hexphi"
+    name = text_argument("judge", judge) or loaded.entry.judge or "hexphi"
     if name != "none":
         _check_judge(name, loaded)
     messages = {prompt.id: ask(prompt) for prompt in loaded.prompts}

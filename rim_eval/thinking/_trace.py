@@ -184,7 +184,8 @@ class _Walk:
 
     def _in_code(self, opening: Mark, partner: int) -> bool:
         closing = self.marks[partner]
-        before, after = self.text[opening.start - 1 : opening.start], self.text[closing.end :][:1]
+        before = self.text[opening.start - 1 : opening.start]
+        after = self.text[closing.end : closing.end + 1]
         return before == after == "`" and "\n" not in self.text[opening.end : closing.start]
 
     def _take(self, opening: Mark, closing: Mark) -> None:

@@ -119,3 +119,11 @@ def test_without_access_one_message_gives_the_steps() -> None:
         "RIM_EVAL_DATA",
     ):
         assert part in str(caught.value)
+
+
+def test_one_file_under_two_names_is_refused(hexphi: Path) -> None:
+    """The count would be right; thirty prompts would be missing and thirty counted twice."""
+    folder = next(hexphi.rglob("category_3.csv")).parent
+    (folder / "category_3.csv").write_bytes((folder / "category_1.csv").read_bytes())
+    with pytest.raises(RimError, match=r"category_3\.csv: the same content as category_1\.csv"):
+        catalogue.load("hexphi", data=hexphi)
