@@ -72,6 +72,10 @@ def test_other_files_are_refused(tmp_path: Path, content: str) -> None:
         read_lm_eval_samples(str(path))
 
 
+class Interrupted(BaseException):
+    """Stands for Ctrl-C: a KeyboardInterrupt out of a coroutine loses count of CPython 3.11's recursion depth."""
+
+
 class Grader:
     """Gives the highest score, and is interrupted after so many calls."""
 
@@ -84,7 +88,7 @@ class Grader:
     async def generate(self, *_: Any, **__: Any) -> ModelOutput:
         self.asked += 1
         if self.asked > self.calls:
-            raise KeyboardInterrupt
+            raise Interrupted
         return ModelOutput.from_content("grader", self.reply)
 
 
@@ -117,7 +121,7 @@ def test_interrupted_judging_goes_on_where_it_ended(run: Any, save: Any, tmp_pat
     judge = load_judge("hexphi")
     reply = judge_reply(judge)
 
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(Interrupted):
         judge_samples(path, judge, [Grader(reply, 2)], target=target)
     assert not target.exists()
     second = Grader(reply, 99)
@@ -136,7 +140,7 @@ def test_unfinished_judging_is_kept_beside_that_of_another_grader(
     judge = load_judge("hexphi")
     reply = judge_reply(judge)
     for name in ("grader", "other"):
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(Interrupted):
             judge_samples(path, judge, [Grader(reply, 2, name)], target=target)
     assert len(list(tmp_path.glob("judged.*.part"))) == 2
     again = Grader(reply, 99)
