@@ -10,7 +10,9 @@ from rim_eval.errors import RimError
 if TYPE_CHECKING:
     from inspect_ai.model import Model
 
-__all__ = ["all_rows", "grader_model", "planted", "rows_of_monitor", "shared_labels"]
+    from rim_eval.observations import Observation
+
+__all__ = ["all_rows", "grader_model", "of_judge", "planted", "rows_of_monitor", "shared_labels"]
 
 
 def planted() -> dict[str, str]:
@@ -38,6 +40,31 @@ def all_rows(logs: Sequence[Path]) -> tuple[list[patterns.PatternRow], list[Any]
             "No monitor has read these logs yet: run `rim-eval patterns run LOGS` first."
         )
     return rows, observations
+
+
+def of_judge(observations: "Sequence[Observation]", named: str | None) -> "list[Observation]":
+    """One verdict a reply: those of one judge, and what no judge gives (solutions are checked).
+
+    Args:
+        observations: Rows of any judges.
+        named: A judge as its name, name@version, or as this command lists it; None where there is one.
+
+    Raises:
+        RimError: Several judges gave them and none is named, or the one named gave none.
+    """
+    judges = sorted({_judge(row) for row in observations if row.judge is not None})
+    found = [judge for judge in judges if named is None or judge.startswith(named)]
+    there = "; ".join(judges) or "none"
+    if named is not None and not found:
+        raise RimError(f"{named!r} has not judged these logs; those that have: {there}.")
+    if len(found) > 1:
+        raise RimError(f"Several judges gave verdicts: {there}. Name one with --judge.")
+    return [row for row in observations if row.judge is None or _judge(row) in found]
+
+
+def _judge(row: "Observation") -> str:
+    asked = f" asking {row.judge_model}" if row.judge_model else ""
+    return f"{row.judge}{asked}, seeing {row.judge_sees or 'answer'}"
 
 
 def rows_of_monitor(rows: Sequence[patterns.PatternRow], named: str) -> list[patterns.PatternRow]:

@@ -12,6 +12,7 @@ from rim_eval import patterns
 from rim_eval.cli._pattern_rows import (
     all_rows,
     grader_model,
+    of_judge,
     planted,
     rows_of_monitor,
     shared_labels,
@@ -75,12 +76,13 @@ def run(
 
 @command.command()
 @_logs
+@click.option("--judge", help="Whose verdicts, where several judges gave some.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, with every figure.")
-def show(logs: tuple[Path, ...], as_json: bool) -> None:
+def show(logs: tuple[Path, ...], judge: str | None, as_json: bool) -> None:
     """Prevalence in LOGS by set, mode and part, and the judged outcome with and without each label."""
     rows, observations = all_rows(logs)
     common = patterns.prevalence(rows)
-    given = patterns.conditional_rates(rows, observations)
+    given = patterns.conditional_rates(rows, of_judge(observations, judge))
     if as_json:
         click.echo(
             json.dumps({"prevalence": _plain(common), "conditional": _plain(given)}, indent=1)
@@ -127,6 +129,10 @@ def agree(logs: tuple[Path, ...], monitor: str, reference: str) -> None:
 @click.option("--out", type=_PATH, help="Keep the figures in this JSON file, by set.")
 def validate(monitor: str, set_name: str, data: tuple[Path, ...], grader: str | None, out: Path | None) -> None:  # fmt: skip
     """Measure MONITOR against known labels: planted ones, labelled texts, or labelled sentences."""
+    if set_name != "texts" and not data:
+        raise RimError(f"--set {set_name} needs files that hold its labels or traces: --data PATH.")
+    if out is not None:
+        _folder(out.parent)
     if set_name == "self_jailbreaking":
         for path in data:
             _validate_sentences(monitor, path, grader, out)
@@ -203,8 +209,11 @@ def filter_data(source: str, monitor: str, grader: str | None, out: Path, drop: 
         least_severity=least_severity,
     )
     rows = patterns.training_rows(source, split, revision)
-    counts = asyncio.run(patterns.filter_rows(rows, settings, reader, out, model))
+    counts = asyncio.run(patterns.filter_rows(rows, settings, reader, _folder(out), model))
     click.echo(", ".join(f"{counts[outcome]} {outcome}" for outcome in patterns.OUTCOMES))
+    reasons = patterns.drop_reasons(out)
+    if reasons:
+        click.echo("dropped for " + ", ".join(f"{name}: {n}" for name, n in reasons.most_common()))
 
 
 def _known_labels(drop: Sequence[str], monitor: patterns.Monitor) -> None:
@@ -224,7 +233,12 @@ def _counts(rows: Sequence[patterns.PatternRow]) -> str:
 
 
 def _folder(path: Path) -> Path:
-    path.mkdir(parents=True, exist_ok=True)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RimError(
+            f"{path} cannot be a folder: {error.strerror}. Name another --out."
+        ) from None
     return path
 
 

@@ -9,6 +9,7 @@ from rim_eval.patterns._filter import (
     OUTCOMES,
     Columns,
     FilterSettings,
+    drop_reasons,
     filter_rows,
     training_rows,
 )
@@ -115,6 +116,7 @@ __all__ = [
     "compare_with_labels",
     "conditional_rates",
     "conditional_table",
+    "drop_reasons",
     "filter_rows",
     "find_logs",
     "injection_effects",

@@ -22,7 +22,14 @@ from rim_eval.patterns._monitor import Monitor, read_patterns
 from rim_eval.patterns._reading import MonitorId, PatternReading
 from rim_eval.thinking import split_trace
 
-__all__ = ["OUTCOMES", "Columns", "FilterSettings", "filter_rows", "training_rows"]
+__all__ = [
+    "OUTCOMES",
+    "Columns",
+    "FilterSettings",
+    "drop_reasons",
+    "filter_rows",
+    "training_rows",
+]
 
 OUTCOMES: Final = ("kept", "dropped", "undecided")
 
@@ -88,15 +95,15 @@ def training_rows(source: str, split: str = "train", revision: str | None = None
 def _file_rows(path: Path) -> Iterator[Row]:
     if not path.is_file():
         raise RimError(f"{path}: no such file. Name a .jsonl file, or a hub set as hf:owner/name.")
-    with path.open(encoding="utf-8") as lines:
+    with path.open("rb") as lines:
         for number, line in enumerate(lines, start=1):
             if line.strip():
                 yield _row(path, number, line)
 
 
-def _row(path: Path, number: int, line: str) -> Row:
+def _row(path: Path, number: int, line: bytes) -> Row:
     try:
-        row = json.loads(line)
+        row = json.loads(line.decode("utf-8"))
     except ValueError as error:
         raise RimError(f"{path}, line {number}: not JSON ({error}).") from None
     if not isinstance(row, dict):
@@ -155,6 +162,12 @@ async def filter_rows(
     return counts
 
 
+def drop_reasons(folder: Path) -> Counter[str]:
+    """How many of the rows dropped into a folder have each reason; a row may have several."""
+    rows = map(json.loads, _whole_lines(folder / "dropped.jsonl"))
+    return Counter(reason for row in rows for reason in row[KEY]["reasons"])
+
+
 def _todo(
     rows: Iterable[Row], done: Mapping[int, tuple[str, str]], folder: Path
 ) -> Iterator[tuple[int, Row]]:
@@ -207,14 +220,11 @@ def _case(number: int, row: Row, columns: Columns) -> tuple[Case, bool | None]:
             f"Row {number} has no text in {', '.join(missing)}; its columns are {', '.join(sorted(row))}. "
             "Name the columns with --prompt-column, --trace-column and --response-column."
         )
-    response, closed = row[columns.response], None
-    if columns.trace:
-        trace, answer = row[columns.trace], response
-    else:
-        split = split_trace(response)
-        trace, answer, closed = split.trace, split.answer, split.closed
+    response = row[columns.response]
+    split = split_trace(row[columns.trace] + response if columns.trace else response)
+    trace, answer = (row[columns.trace], response) if columns.trace else (split.trace, split.answer)
     case = Case(prompt_text=row[columns.prompt], kind="reasoning", trace=trace, answer=answer)
-    return case, closed
+    return case, split.closed
 
 
 def _digest(row: Row) -> str:

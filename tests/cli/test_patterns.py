@@ -57,6 +57,20 @@ def test_show_prints_prevalence_and_the_outcome(read: Path) -> None:
     assert shown["think", "cues"]["rates"]["heuristic_reliance"]["value"] == 1
 
 
+def test_verdicts_of_two_judges_are_never_mixed(read: Path, tmp_path: Path) -> None:
+    judged = CliRunner().invoke(
+        main, ["judge", "run", str(read), "--judge", "refusal", "--out", str(tmp_path)]
+    )
+    assert judged.exit_code == 0, judged.output
+    both = call("show", tmp_path)
+    assert both.exit_code == 1
+    assert "refusal@1, seeing answer; toy_exact@1, seeing answer" in both.output
+    assert call("show", tmp_path, "--judge", "refusal").exit_code == 0
+    assert (
+        "'hexphi' can mean the verdicts of 0" in call("show", tmp_path, "--judge", "hexphi").output
+    )
+
+
 def test_agree_and_validate(read: Path, tmp_path: Path) -> None:
     done = call("agree", read, "--monitor", "cues", "--reference", "exact")
     assert done.exit_code == 0, done.output
@@ -86,12 +100,16 @@ def test_filter(tmp_path: Path) -> None:
     rows = [
         {"prompt": "?", "response": REPLY},
         {"prompt": "?", "response": "<think>I add.</think>4"},
+        {"prompt": "?", "response": "<think>I add"},
     ]
     source.write_text("".join(json.dumps(row) + "\n" for row in rows))
     words = ("filter", source, "--monitor", "cues", "--out", out)
-    assert call(*words).output == "1 kept, 1 dropped, 0 undecided\n"
-    assert call(*words).output == "1 kept, 1 dropped, 0 undecided\n"
-    assert len((out / "dropped.jsonl").read_text().splitlines()) == 1
+    counted = (
+        "1 kept, 2 dropped, 0 undecided\ndropped for heuristic_reliance: 1, unclosed_trace: 1\n"
+    )
+    assert call(*words).output == counted
+    assert call(*words).output == counted
+    assert len((out / "dropped.jsonl").read_text().splitlines()) == 2
     done = call(*words, "--drop", "laziness")
     assert "this monitor never finds that" in done.output
 
@@ -126,6 +144,12 @@ def test_sentence_labels(tmp_path: Path) -> None:
         (("run", "nowhere.eval"), "pass --grader MODEL"),
         (("run", "nowhere.eval", "--monitor", "cues", "--grader", "x/y"), "leave out --grader"),
         (("run", "nowhere.eval", "--monitor", "oracle"), "rubric, cues, exact"),
+        (("validate", "cues", "--set", "self_jailbreaking"), "needs files"),
+        (
+            ("validate", "cues", "--set", "texts", "--out", f"{__file__}/x.json"),
+            "cannot be a folder",
+        ),
+        (("filter", "rows.jsonl", "--monitor", "cues", "--out", __file__), "cannot be a folder"),
     ],
 )
 def test_what_is_missing_is_said_in_one_message(words: tuple[str, ...], said: str) -> None:

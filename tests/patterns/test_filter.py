@@ -64,6 +64,28 @@ def test_rows_whose_trace_never_ends_are_dropped_for_that(tmp_path: Path) -> Non
     assert dropped["rim_eval"]["reasons"] == ["unclosed_trace"]
 
 
+@pytest.mark.parametrize(
+    ("trace", "response", "outcome"),
+    [
+        ("I add one.", "2", "kept"),
+        ("<think>I add one.</think>", "2", "kept"),
+        ("<think>I add one.", "</think>2", "kept"),
+        ("<think>I add one.", "2", "dropped"),
+    ],
+)
+def test_a_trace_of_its_own_column_may_never_end_either(
+    trace: str, response: str, outcome: str, tmp_path: Path
+) -> None:
+    row = {"prompt": "1 + 1?", "trace": trace, "response": response}
+    assert run(tmp_path, [row], columns=Columns(trace="trace")) == {outcome: 1}
+
+
+def test_a_file_that_is_no_text_is_said(tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_bytes(b'{"prompt": "\xff"}\n')
+    with pytest.raises(RimError, match="line 1: not JSON"):
+        list(training_rows(str(tmp_path / "rows.jsonl")))
+
+
 def test_rows_go_where_their_traces_send_them_with_reasons(tmp_path: Path) -> None:
     assert run(tmp_path) == {"kept": 18, "dropped": 18, "undecided": 9}
     files = written(tmp_path)
