@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from pydantic import ValidationError
@@ -77,6 +77,9 @@ cells = st.builds(PairCounts, *[st.integers(0, 400)] * 4).filter(any)
 
 
 @given(cells, usable, st.none() | usable)
+@example(PairCounts(150, 0, 0, 150), GOOD, None)
+@example(PairCounts(0, 300, 0, 0), GOOD, None)
+@example(PairCounts(0, 0, 300, 0), GOOD, GOOD)
 def test_interval_holds_the_point_has_a_width_and_turns_with_the_arms(
     pairs: PairCounts, target: Calibration, reference: Calibration | None
 ) -> None:
