@@ -160,7 +160,10 @@ def _beside(each: InsideFigure, write: Callable[[float | None], str]) -> tuple[s
 
 
 def _plain(value: float | None) -> str:
-    return "n/a" if value is None else f"{value:.3g}".replace("-", "\N{MINUS SIGN}")
+    if value is None:
+        return "n/a"
+    shown = f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
+    return shown.replace("-", "\N{MINUS SIGN}")
 
 
 _WRITE: Final[dict[str, Callable[[float | None], str]]] = {

@@ -289,12 +289,13 @@ def _begin(words: dict[str, Any]) -> tuple["Setting", "MechanismReport"]:
     toy = words["harmful_set"] == "toy"
     judge = words["judge"] or ("toy_exact" if toy else "refusal")
     budget = words["max_new_tokens"] or (128 if toy else 2048)
+    read = offline_reader(judge)
     prompts, intent, groups, sizes = _prompts(words)
     subject = _subject(words)
     setting = Setting(
         subject=subject,
         prompts=prompts,
-        read=offline_reader(judge),
+        read=read,
         intent=intent,
         groups=groups,
         draws=words["draws"],
@@ -344,10 +345,11 @@ def _finish(report: "MechanismReport", words: dict[str, Any]) -> None:
 
 
 def _subject(words: dict[str, Any]) -> "Subject":
-    from rim_eval.mechanisms.subject import load_subject, make_subject
+    from rim_eval.mechanisms.subject import check_device, load_subject, make_subject
 
     if words["model"]:
         return load_subject(words["model"], device=words["device"], dtype=words["dtype"])
+    check_device(words["device"])
     from rim_eval.organism import load_variant
 
     model, tokenizer = load_variant(words["organism"])

@@ -13,6 +13,7 @@ Five measures, each 1 or 0 a prompt (None where it cannot be said):
 from collections.abc import Callable, Sequence
 from typing import Final, Literal, get_args
 
+from rim_eval.errors import RimError
 from rim_eval.judging import Case, Judgement, classify_refusal, load_judge
 from rim_eval.looping import is_looping
 from rim_eval.mechanisms.subject import Reply, Request, Subject
@@ -109,11 +110,16 @@ def offline_reader(judge: str = "refusal") -> Read:
     """A reader from a judge file that asks no model (`refusal`, `toy_exact`).
 
     Raises:
-        RimError: The judge is unknown.
+        RimError: The judge is unknown, or asks a model.
     """
     import asyncio
 
     loaded = load_judge(judge)
+    if loaded.needs_grader:
+        raise RimError(
+            f"Judge `{judge}` asks a grader model, and here replies are judged by the thousand: give one "
+            "that asks none, `refusal`, or a file of your own that needs no grader."
+        )
     return lambda case: asyncio.run(loaded.judge(case))
 
 

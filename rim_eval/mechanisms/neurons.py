@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from rim_eval.errors import RimError
 from rim_eval.mechanisms.capture import Neurons, capture
+from rim_eval.mechanisms.positions import NAMES
 from rim_eval.mechanisms.subject import Request, Subject
 from rim_eval.mechanisms.units import Unit
 from rim_eval.outcomes import Mode
@@ -121,7 +122,12 @@ def measure_rises(
         mode: Mode in which replies are written and read.
         over: Stretch that is max-pooled: `text` is request, template and response.
         max_new_tokens: Budget of a reply.
+
+    Raises:
+        RimError: There is no such stretch.
     """
+    if over not in NAMES:
+        raise RimError(f"--over {over}: there is no such stretch; there are {', '.join(NAMES)}.")
     plain = list(requests)
     explicit = [with_intent(request, intent(request)) for request in plain]
     read = []

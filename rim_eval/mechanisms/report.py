@@ -252,7 +252,7 @@ def _of_probes(section: ProbesSection) -> Iterator[str]:
             best[key] = score
     for (question, mode), score in best.items():
         area = score.auroc
-        what = "harmful from harmless" if question == "harmful" else "refused from fulfilled"
+        what = "harmful and harmless" if question == "harmful" else "refused and fulfilled"
         yield (
             f"{mode.replace('_', '-')} mode: at the last prompt token {what} prompts are told apart best "
             f"after layer {score.layer}, AUROC {area.value:.2f} ({area.lower:.2f} to {area.upper:.2f}; "

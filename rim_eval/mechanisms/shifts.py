@@ -121,9 +121,13 @@ def _of_ratio(layers: Sequence[LayerDrift]) -> str:
     most = max(more, key=lambda each: each.ratio)
     return (
         f"{len(more)} of {len(layers)} layers change more on harmful prompts than on harmless ones "
-        f"(CKA ratio above 1), most layer {most.layer}: {most.ratio:.2g} ({most.ratio_lower:.2g} to "
-        f"{most.ratio_upper:.2g})"
+        f"(CKA ratio above 1), most layer {most.layer}: {_ratio(most.ratio)} "
+        f"({_ratio(most.ratio_lower)} to {_ratio(most.ratio_upper)})"
     )
+
+
+def _ratio(value: float) -> str:
+    return f"{value:.2g}" if value < 100 else f"{value:,.0f}"
 
 
 def _of_drift(layers: Sequence[LayerDrift]) -> str:

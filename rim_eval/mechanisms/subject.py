@@ -10,7 +10,7 @@ from rim_eval.mechanisms.positions import Passage, locate
 from rim_eval.outcomes import Mode
 from rim_eval.thinking import Switch, find_switch, tokenizer_renderer
 
-__all__ = ["Reply", "Request", "Subject", "load_subject", "make_subject"]
+__all__ = ["Reply", "Request", "Subject", "check_device", "load_subject", "make_subject"]
 
 
 class Request(NamedTuple):
@@ -119,10 +119,12 @@ def load_subject(
         name: What reports call the model; by default the source's last part.
 
     Raises:
-        RimError: The checkpoint cannot be loaded, or its tokenizer has no chat template.
+        RimError: The checkpoint cannot be loaded, its tokenizer has no chat template, or there is no
+            such device or number type.
     """
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
+    check_device(device, dtype)
     try:
         model = AutoModelForCausalLM.from_pretrained(source, dtype=dtype).to(device).eval()
         tokenizer = AutoTokenizer.from_pretrained(source)
@@ -132,6 +134,27 @@ def load_subject(
             "of a Hugging Face checkpoint or a model id."
         ) from error
     return make_subject(model, tokenizer, name or Path(str(source)).name)
+
+
+def check_device(device: str, dtype: str = "auto") -> None:
+    """Refuses a device or a number type that torch does not have here.
+
+    Raises:
+        RimError: The message names what was given and what there is.
+    """
+    import torch
+
+    if dtype != "auto" and not isinstance(getattr(torch, dtype, None), torch.dtype):
+        raise RimError(
+            f"--dtype {dtype}: torch has no such number type. Give auto, float32, bfloat16 or float16."
+        )
+    try:
+        torch.empty(0, device=device)
+    # A build without CUDA fails an assertion; a name that torch does not know is a RuntimeError.
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        there = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
+        first = str(error).split("\n", maxsplit=1)[0]
+        raise RimError(f"--device {device}: {first} Here there is {' and '.join(there)}.") from None
 
 
 def make_subject(model: Any, tokenizer: Any, name: str) -> Subject:

@@ -14,6 +14,7 @@ from rim_eval.mechanisms import (
     read_report,
     write_report,
 )
+from rim_eval.paths import organism_dir
 
 SMALL = ["--limit", "12", "--max-new-tokens", "70"]
 
@@ -133,6 +134,12 @@ def test_a_report_of_another_model_is_not_mixed_in(made: Path) -> None:
         (["heads", "--harmful", "no_such_set"], "no_such_set"),
         (["probes", "--benign", ""], "harmful and benign"),
         (["heads", "--model", "/no/such/folder"], "cannot be loaded"),
+        (["heads", "--judge", "hexphi"], "asks a grader model"),
+        (["heads", "--device", "nowhere"], "--device nowhere"),
+        (["heads", "--model", str(organism_dir()), "--device", "nowhere"], "Here there is cpu"),
+        (["heads", "--model", str(organism_dir()), "--dtype", "float99"], "no such number type"),
+        (["neurons", "--over", "nowhere"], "no such stretch"),
+        (["neurons", "-m", "99999"], "between 1 and the model's 1024"),
     ],
 )
 def test_problems_are_told_in_one_message(words: list[str], message: str, tmp_path: Path) -> None:
