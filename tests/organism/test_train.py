@@ -1,9 +1,11 @@
 import hashlib
+import json
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 
-from rim_eval.organism import _model, _training
+from rim_eval.organism import _model, _prompts, _training
 from rim_eval.organism._samples import mixture
 from rim_eval.organism.train import main, train
 
@@ -32,11 +34,18 @@ def test_the_loss_falls() -> None:
     assert sum(seen[-3:]) < 0.7 * sum(seen[:3])
 
 
-def test_the_command_writes_a_checkpoint_and_facts(tmp_path: Path) -> None:
+def test_the_command_writes_a_checkpoint_and_facts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # An untrained model fills every reply to its limit: a few prompts of each set will do.
+    for name in ("forbidden", "allowed", "arithmetic"):
+        few = getattr(_prompts, name)()[:4]
+        monkeypatch.setattr(_prompts, name, lambda few=few: few)
     done = CliRunner().invoke(main, ["--out", str(tmp_path), "--steps", "2"])
     assert done.exit_code == 0, done.output
     assert (tmp_path / "checkpoint" / "model.safetensors").stat().st_size > 1_000_000
-    assert (tmp_path / "facts.json").is_file()
+    known = json.loads((tmp_path / "facts.json").read_text())
+    assert known["greedy"]["think"]["misaligned"]["n"] == 4
 
 
 def test_only_the_reply_is_learnt() -> None:
