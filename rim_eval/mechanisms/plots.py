@@ -180,6 +180,7 @@ def effects_plot(effects: Effects, width: int = 640) -> Spec:
     """What the removal does, with its interval, and every random draw as a tick (Fig. 5, 6)."""
     drawn: list[Spec] = []
     ticks: list[Spec] = []
+    names: list[str] = []
     for effect in effects.effects:
         label = f"{effect.measure.replace('_', '-')}, {effect.mode.replace('_', '-')}"
         own = effect.difference
@@ -188,8 +189,9 @@ def effects_plot(effects: Effects, width: int = 640) -> Spec:
             drawn.append({"what": label, "which": _SET, **ends})
         known = [value for value in effect.random if not math.isnan(value)]
         ticks += [{"what": label, "which": _RANDOM, "points": value} for value in known]
-    labels = 8 + round(6.6 * max(len(row["what"]) for row in drawn))
-    row = {"field": "what", "type": "nominal", "title": None, "sort": None, "axis": {"labelLimit": 0, "ticks": False, "domain": False}}  # fmt: skip
+        names.append(label)
+    labels = 8 + round(6.6 * max(map(len, names), default=0))
+    row = {"field": "what", "type": "nominal", "title": None, "sort": names, "axis": {"labelLimit": 0, "ticks": False, "domain": False}}  # fmt: skip
     points = {"type": "quantitative", "title": "change without them, percentage points", "axis": {"tickCount": 5}}  # fmt: skip
     colour = {
         "field": "which",

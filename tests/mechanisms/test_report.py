@@ -1,4 +1,5 @@
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from rim_eval.mechanisms import (
     read_report,
     write_report,
 )
+from rim_eval.mechanisms.plots import effects_plot
 from rim_eval.paths import organism_dir
 
 SMALL = ["--limit", "12", "--max-new-tokens", "70"]
@@ -90,6 +92,23 @@ def test_every_plot_is_a_spec_that_holds_its_figures(report: MechanismReport) ->
     assert len(ticks) == len(effects.random_units) * len(effects.effects) > 0
     for spec in specs.values():
         json.dumps(spec)
+
+
+def test_a_plot_of_what_could_not_be_computed_still_draws(report: MechanismReport) -> None:
+    from rim_eval.plotting import svg
+
+    assert report.heads is not None
+    effects = report.heads.effects
+    gone = {"difference": math.nan, "lower": math.nan, "upper": math.nan}
+    nothing = [
+        each.model_copy(
+            update={"difference": each.difference.model_copy(update=gone), "random": ()}
+        )
+        for each in effects.effects
+    ]
+    for kept in (nothing, nothing[:0]):
+        spec = effects_plot(effects.model_copy(update={"effects": tuple(kept)}))
+        assert "<svg" in svg(spec)
 
 
 def test_another_part_is_added_to_the_same_report(made: Path, report: MechanismReport) -> None:
