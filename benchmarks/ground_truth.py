@@ -119,13 +119,16 @@ def main() -> None:
     else:
         known = [
             (name, PLANS[name], *load_variant(name), seed)
-            for name in ("natural", "planted", "hidden")
             for seed in range(asked.seeds)
+            for name in ("natural", "planted", "hidden")
         ]
     for name, plan, model, tokenizer, seed in known:
         for row in analyses(name, plan, model, tokenizer, seed):
             mark = "as it should" if row.right else "WRONG"
-            print(f"{name:8} seed {seed:2} {row.part:8} {row.verdict:11} {mark:12} {row.says}")
+            print(
+                f"{name:8} seed {seed:2} {row.part:8} {row.verdict:11} {mark:12} {row.says}",
+                flush=True,
+            )
             tally[name, row.part, row.verdict, mark] += 1
     for key, count in sorted(tally.items()):
         print(f"{count:3} x {', '.join(key)}")
