@@ -38,13 +38,21 @@ def rank_p(k: int, n: int) -> float:
     return (1 + k) / (1 + n)
 
 
-def read_rank(k: int, n: int) -> Reading:
-    """What k of n random sets reaching as far supports; see the module."""
+def read_rank(k: int, n: int, unknown: int = 0) -> Reading:
+    """What k of n random sets reaching as far supports; see the module.
+
+    Args:
+        k: Random sets that reach as far; those without a value are among them.
+        n: All random sets.
+        unknown: Those without a value: they stand against `beyond`, and for nothing.
+    """
     from scipy.stats import binom
 
     if rank_p(k, n) <= ALPHA:
         return "beyond"
-    return "among" if n >= ENOUGH and float(binom.sf(k - 1, n, ALPHA)) <= ALPHA else "open"
+    return (
+        "among" if n >= ENOUGH and float(binom.sf(k - unknown - 1, n, ALPHA)) <= ALPHA else "open"
+    )
 
 
 class RandomSets(NamedTuple):

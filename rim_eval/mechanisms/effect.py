@@ -211,7 +211,7 @@ def _verdict(effects: Sequence[Effect], mode: Mode, margin: float) -> EffectVerd
 
 def _rank(effect: Effect) -> Reading:
     as_far = count_as_far(effect.difference.difference, effect.random)
-    return read_rank(as_far, len(effect.random))
+    return read_rank(as_far, len(effect.random), sum(map(math.isnan, effect.random)))
 
 
 _OF_RANK: Final[dict[Reading, EffectVerdict]] = {

@@ -128,13 +128,18 @@ def _neuron_weights(parts: Architecture, neurons: Units) -> Iterator[tuple[Any, 
             weight = getattr(module, "weight", None)
             if weight is None or weight.dim() != 2:
                 continue
-            if weight.shape[0] in (width, 2 * width):
+            if type(module).__name__ == "Conv1D":
+                raise RimError(
+                    f"{type(parts.mlps[layer]).__name__} keeps its weights the other way round (Conv1D): which of "
+                    "them belong to a neuron is not known. Freeze the whole layer instead."
+                )
+            if module is parts.downs[layer]:  # known by what it is: its shape may be square
+                yield weight, (slice(None), numbers)
+            elif weight.shape[0] in (width, 2 * width):
                 # A fused gate and up projection holds the gate rows first.
                 copies = range(0, weight.shape[0], width)
                 rows = [start + number for start in copies for number in numbers]
                 yield from _rows_of(module, rows)
-            elif weight.shape[1] == width:
-                yield weight, (slice(None), numbers)
 
 
 def _head_weights(model: Any, parts: Architecture, heads: Units) -> Iterator[tuple[Any, Any]]:

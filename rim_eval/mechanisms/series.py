@@ -113,7 +113,7 @@ class RasSeries(Result):
 
 
 def _rank(value: float, random: Sequence[float]) -> Reading:
-    return read_rank(count_as_far(value, random), len(random))
+    return read_rank(count_as_far(value, random), len(random), sum(map(math.isnan, random)))
 
 
 class RasVerdict(Result):
@@ -216,7 +216,8 @@ def read_series(
 
 _VERDICTS: Final[dict[SeriesVerdict, str]] = {
     "consistent": "Consistent with these neurons being the route.",
-    "not_the_route": "These neurons are not the route that this training took.",
+    "not_the_route": "These neurons' activations are not the route that this training took; what the "
+    "neurons write (their outgoing weights) is not read.",
     "cannot_tell": "Cannot tell.",
 }
 

@@ -68,3 +68,9 @@ def test_readings_follow_from_the_two_tests_they_name(k: int, n: int) -> None:
 
 def test_one_of_nineteen_says_neither_and_four_say_that_the_set_is_nothing_special() -> None:
     assert [read_rank(k, 19) for k in range(6)] == ["beyond"] + ["open"] * 3 + ["among"] * 2
+
+
+def test_sets_without_a_value_support_nothing() -> None:
+    assert read_rank(19, 19) == "among"
+    assert read_rank(19, 19, unknown=19) == "open"
+    assert read_rank(1, 19, unknown=1) == "open", "nor are they as good as reaching less far"

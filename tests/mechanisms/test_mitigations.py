@@ -236,3 +236,19 @@ def test_no_think_on_demand_removes_the_organisms_rim_and_keeps_its_arithmetic(
     assert routed.change("over_refused").difference == pytest.approx(0)
     # On this model steering does nothing that can be shown; the report must not say otherwise.
     assert steering.rim_after.lower <= steering.rim_before.difference <= steering.rim_after.upper
+
+
+def test_down_projection_is_known_by_what_it_is_where_its_shape_is_square() -> None:
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    shape = {"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 2, "vocab_size": 16}
+    model = LlamaForCausalLM(LlamaConfig(**shape, num_attention_heads=2, num_key_value_heads=2))
+    down = model.model.layers[1].mlp.down_proj.weight
+    before = down.detach().clone()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.05, weight_decay=0.5)
+    with frozen(model, [(1, 5)], optimizer=optimizer):
+        model(input_ids=torch.arange(8)[None], labels=torch.arange(8)[None]).loss.backward()
+        optimizer.step()
+    same = down == before
+    assert same[:, 5].all()
+    assert not same[5].all()
