@@ -13,7 +13,7 @@ from rim_eval.inspect_tasks._switches import Found
 from rim_eval.outcomes import ArmKind, Mode
 from rim_eval.thinking import Recipe, Switch, pin_template
 
-__all__ = ["Call", "arm_call", "merge_deep", "refuse_max_tokens"]
+__all__ = ["Call", "arm_call", "merge_deep", "refuse_cuts"]
 
 
 class Call(NamedTuple):
@@ -37,13 +37,13 @@ def arm_call(
     seed and each epoch its own: one seed for all would make every epoch a copy of the first.
 
     Raises:
-        RimError: `--max-tokens` was given (it would mean different things in the two arms), or the
+        RimError: `--max-tokens` or `--stop-seqs` was given (they would mean different things in the two arms), or the
             model cannot be given a prefilled trace through this provider.
     """
     switch = found.switch
     recipe = switch.recipe(mode)
     theirs = _their_config(model)
-    refuse_max_tokens(theirs)
+    refuse_cuts(theirs)
     body = merge_deep(theirs.extra_body or {}, _body(model, recipe, found.template))
     config = GenerateConfig(
         max_tokens=budgets.total(mode),
@@ -73,12 +73,17 @@ def _their_config(model: Model) -> GenerateConfig:
     return model.config.merge(active_generate_config())
 
 
-def refuse_max_tokens(theirs: GenerateConfig) -> None:
-    """Refuse one limit for both arms.
+def refuse_cuts(theirs: GenerateConfig) -> None:
+    """Refuse what would cut the arms unequally: one limit for both, and stop words.
 
     Raises:
-        RimError: The user set `max_tokens`.
+        RimError: The user set `max_tokens` or `stop_seqs`.
     """
+    if theirs.stop_seqs:
+        raise RimError(
+            f"--stop-seqs {','.join(theirs.stop_seqs)} would stop inside the trace, before there is an answer, "
+            "and so in think mode only. Leave it out; the budgets (`-T answer_tokens=N`) end a reply."
+        )
     if theirs.max_tokens is not None:
         raise RimError(
             f"--max-tokens {theirs.max_tokens} counts the trace and the answer together, so it would leave "

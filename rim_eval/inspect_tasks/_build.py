@@ -15,7 +15,7 @@ from inspect_ai.viewer import ViewerConfig
 from rim_eval.catalogue import LoadedSet, Prompt
 from rim_eval.decoding import SEED, TEMPERATURE, TOP_P, Budgets, budgets
 from rim_eval.errors import RimError
-from rim_eval.inspect_tasks._arms import arm_call, refuse_max_tokens
+from rim_eval.inspect_tasks._arms import arm_call, refuse_cuts
 from rim_eval.inspect_tasks._compat import (
     PrerequisiteError,
     active_generate_config,
@@ -24,7 +24,7 @@ from rim_eval.inspect_tasks._compat import (
 from rim_eval.inspect_tasks._solver import both_modes
 from rim_eval.inspect_tasks._switches import Found, switch_for
 from rim_eval.outcomes import MODES, Mode
-from rim_eval.thinking import prompt_flips_mode
+from rim_eval.thinking import prompt_flips_mode, require_difference
 
 __all__ = [
     "TaskArgs",
@@ -151,11 +151,14 @@ def both_modes_task(
 
 def _check_model(args: TaskArgs, budget: Budgets, messages: dict[str, str]) -> None:
     """Refuse before the first token what would fail at every sample, and warn of what may fail at some."""
-    refuse_max_tokens(active_generate_config())
+    refuse_cuts(active_generate_config())
     model = active_model()
     if model is None:
         return
     found = switch_for(model, args.switch, args.chat_template)
+    system = active_generate_config().system_message
+    if system and found.render is not None and found.switch.kind == "switch":
+        require_difference(found.render, found.switch, system=system)
     for mode in read_modes(args.modes):
         arm_call(model, found, mode, "Hello", budget)
         flipped = _flipped(found, mode, messages)

@@ -77,19 +77,32 @@ class Switch(BaseModel):
         return self.think if mode == "think" else self.no_think
 
 
-def require_difference(render: Renderer, switch: Switch) -> None:
+def require_difference(render: Renderer, switch: Switch, *, system: str | None = None) -> None:
     """Check that a switch reaches the prompt: both modes must render differently.
 
-    A template ignores unknown words silently, so that a misspelt switch runs one mode twice.
+    A template ignores unknown words silently, so that a misspelt switch runs one mode twice. Some
+    read the switch only where there is no system message (Granite 3.3).
+
+    Args:
+        render: The model's renderer.
+        switch: The switch.
+        system: The run's own system message, if it has one.
 
     Raises:
         RimError: Both modes render the same prompt and ask for the same effort.
     """
-    prompts = [recipe.prompt(render, "Say hello.") for recipe in (switch.think, switch.no_think)]
-    if prompts[0] == prompts[1]:
+    recipes = (switch.think, switch.no_think)
+    prompts = [recipe.prompt(render, "Say hello.", system=system) for recipe in recipes]
+    if prompts[0] != prompts[1]:
+        return
+    if system:
         raise RimError(
-            f"The switch {switch.name!r} changes nothing: this chat template renders the same prompt "
-            f"for {switch.think.template_kwargs or 'think'} and "
-            f"{switch.no_think.template_kwargs or 'no_think'}. Leave the switch out to have it found "
-            "from the template, or name a word that the template reads."
+            f"Beside --system-message {system!r} the switch {switch.name!r} changes nothing: both modes would "
+            "be asked the same. Leave the system message out, or choose another switch with -T switch=..."
         )
+    raise RimError(
+        f"The switch {switch.name!r} changes nothing: this chat template renders the same prompt "
+        f"for {switch.think.template_kwargs or 'think'} and "
+        f"{switch.no_think.template_kwargs or 'no_think'}. Leave the switch out to have it found "
+        "from the template, or name a word that the template reads."
+    )

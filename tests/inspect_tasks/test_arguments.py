@@ -1,5 +1,6 @@
 """Task arguments as Inspect's command line hands them over: lists, numbers and booleans for texts."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -38,3 +39,28 @@ def test_a_comma_that_inspect_made_a_list_of_is_put_back(run: Any, script: Any) 
     lines = script([{"reply": "I cannot help with that."}])
     log = run(lines, task_args={"switch": ["effort:low", "high"]})
     assert {row.arm_kind for row in from_inspect_log(log)} == {"effort"}
+
+
+TEMPLATES = Path(__file__).resolve().parents[1] / "thinking" / "templates"
+
+
+def test_a_system_message_that_cancels_the_switch_is_refused(run: Any, script: Any) -> None:
+    """Granite reads its switch only without one: both arms would be asked the same."""
+    lines = script([{"reply": "I cannot help with that."}])
+    args = {"chat_template": str(TEMPLATES / "granite32.jinja")}
+    with pytest.raises(PrerequisiteError) as error:
+        run(lines, task_args=args, system_message="Be polite.")
+    assert "Beside --system-message 'Be polite.' the switch 'thinking' changes" in str(
+        error.value.message
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "says"), [({"stop_seqs": ["rule"]}, "--stop-seqs rule"), ({"max_tokens": 9}, "9")]
+)
+def test_what_would_cut_the_modes_unequally_is_refused(
+    run: Any, given: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(PrerequisiteError) as error:
+        run(**given)
+    assert says in str(error.value.message)
