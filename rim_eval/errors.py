@@ -1,6 +1,11 @@
 """The one exception that users see: it says what was given, what is allowed, and the next step."""
 
-__all__ = ["AccessError", "RimError"]
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+
+__all__ = ["AccessError", "RimError", "first_complaint"]
 
 
 class RimError(Exception):
@@ -13,3 +18,14 @@ class RimError(Exception):
 
 class AccessError(RimError):
     """A prompt set exists, but this user may not load it yet (gated, or not on this machine)."""
+
+
+def first_complaint(error: "ValidationError", whole: str) -> str:
+    """The first thing that pydantic found wrong, as `place: what`.
+
+    Args:
+        error: The error.
+        whole: What stands for the place where it is no field but all of it.
+    """
+    first = error.errors()[0]
+    return f"{'.'.join(map(str, first['loc'])) or whole}: {first['msg']}"

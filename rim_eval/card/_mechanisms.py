@@ -5,6 +5,7 @@ again; the report's checksum says which it was.
 """
 
 from collections.abc import Callable, Iterator
+from statistics import median
 from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt
@@ -150,11 +151,10 @@ def _row(each: InsideFigure, drawn: bool) -> tuple[str, ...]:
 def _beside(each: InsideFigure, write: Callable[[float | None], str]) -> tuple[str, str]:
     if not each.random:
         return "", ""
-    drawn = sorted(each.random)
-    middle = (drawn[(len(drawn) - 1) // 2] + drawn[len(drawn) // 2]) / 2
+    drawn = each.random
     p_value = "" if each.p_value is None else f"{each.p_value:.2g}"
     return (
-        f"{len(drawn)}: {write(middle)} ({write(drawn[0])} to {write(drawn[-1])})",
+        f"{len(drawn)}: {write(median(drawn))} ({write(min(drawn))} to {write(max(drawn))})",
         p_value,
     )
 

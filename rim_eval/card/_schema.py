@@ -14,7 +14,7 @@ from rim_eval.card._counts import Outcome, SetCounts
 from rim_eval.card._figures import Figures
 from rim_eval.card._mechanisms import MechanismsCard
 from rim_eval.card._text import Command, Name, Sentence
-from rim_eval.errors import RimError
+from rim_eval.errors import RimError, first_complaint
 from rim_eval.outcomes import Mode, PromptKind
 from rim_eval.statistics import SafeAtK
 from rim_eval.thinking import GateResult
@@ -270,9 +270,7 @@ def read_card(path: Path) -> Card:
         found: Any = json.loads(path.read_bytes(), parse_constant=_refuse)
         return Card.model_validate_json(json.dumps(found))
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise RimError(f"{path} is no RIM card: {place}: {first['msg']}.") from None
+        raise RimError(f"{path} is no RIM card: {first_complaint(error, '')}.") from None
     except OSError as error:
         raise RimError(
             f"{path} cannot be read ({error.strerror}). Give a card.json, as `rim-eval card LOGS` writes it."

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from rim_eval.cli._inside import Pictures, assign_reports, with_report
-from rim_eval.errors import RimError
+from rim_eval.errors import RimError, first_complaint
 
 if TYPE_CHECKING:
     from rim_eval.card import Card
@@ -93,10 +93,8 @@ def _validations(files: Sequence[Path]) -> "dict[str, Validation]":
         try:
             one = Validation.model_validate_json(file.read_bytes())
         except ValidationError as error:
-            first = error.errors()[0]
-            place = ".".join(map(str, first["loc"])) or "the file"
             raise RimError(
-                f"{file} is no judge validation file: {place}: {first['msg']}. "
+                f"{file} is no judge validation file: {first_complaint(error, 'the file')}. "
                 "`rim-eval judge validate` writes them."
             ) from None
         except OSError as error:

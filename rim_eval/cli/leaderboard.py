@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rim_eval.errors import RimError
+from rim_eval.errors import RimError, first_complaint
 
 if TYPE_CHECKING:
     from rim_eval.leaderboard import Checked
@@ -139,6 +139,4 @@ def _model(about: dict[str, Any]) -> Any:
     try:
         return ModelFile.model_validate(about)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"])) or "the options"
-        raise RimError(f"{place}: {first['msg']}.") from None
+        raise RimError(f"{first_complaint(error, 'the options')}.") from None

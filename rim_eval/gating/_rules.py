@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from rim_eval.errors import RimError
+from rim_eval.errors import RimError, first_complaint
 from rim_eval.outcomes import Mode, PromptKind
 
 __all__ = ["FIGURES", "Limit", "Rules", "Validity", "read_rules"]
@@ -116,9 +116,8 @@ def read_rules(path: Path) -> Rules:
     try:
         return Rules.model_validate(_tuples(found))
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"])) or "the file"
-        raise RimError(f"{path}: {place}: {first['msg']}. docs/gate.md shows all rules.") from None
+        complaint = first_complaint(error, "the file")
+        raise RimError(f"{path}: {complaint}. docs/gate.md shows all rules.") from None
 
 
 def _tuples(value: Any) -> Any:

@@ -9,7 +9,7 @@ from typing import Final, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from rim_eval.errors import RimError
+from rim_eval.errors import RimError, first_complaint
 from rim_eval.mechanisms.drift import LayerDrift
 from rim_eval.mechanisms.effect import Effects
 from rim_eval.mechanisms.heads import HeadScore
@@ -282,9 +282,7 @@ def read_report(path: Path) -> MechanismReport:
     except OSError as error:
         raise RimError(f"{path}: cannot be read ({error.strerror}).") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the file"
         raise RimError(
-            f"{path}: no report of schema version {SCHEMA_VERSION}: {where}: {first['msg']}. Make it "
-            "again with `rim-eval mech`."
+            f"{path}: no report of schema version {SCHEMA_VERSION}: {first_complaint(error, 'the file')}. "
+            "Make it again with `rim-eval mech`."
         ) from error

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from rim_eval.catalogue import Provenance
-from rim_eval.errors import RimError
+from rim_eval.errors import RimError, first_complaint
 from rim_eval.observations._columns import from_rows
 from rim_eval.observations._command import command
 from rim_eval.observations._row import Observation
@@ -52,10 +52,9 @@ def _observation(facts: Any) -> Observation:
     try:
         return Observation.model_validate(facts)
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(map(str, first["loc"])) or "the row"
         raise RimError(
-            f"A score in the log holds no observation that this version reads: {field}: {first['msg']}. "
+            "A score in the log holds no observation that this version reads: "
+            f"{first_complaint(error, 'the row')}. "
             "Read the log with the version of rim_eval that wrote it, or judge it again: "
             "`rim-eval judge run LOG --judge NAME`."
         ) from None

@@ -5,7 +5,7 @@ from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from rim_eval.errors import RimError
+from rim_eval.errors import RimError, first_complaint
 from rim_eval.judging import Case, Grader
 from rim_eval.patterns._comparing import LabelAgreement, compare_with_labels
 from rim_eval.patterns._monitor import Monitor, read_patterns
@@ -47,9 +47,8 @@ def load_labelled_texts(path: Path = PARAPHRASES) -> list[LabelledText]:
         try:
             found += [_LINE.validate_json(line)] if line.strip() else []
         except ValidationError as error:
-            first = error.errors()[0]
-            place = ".".join(map(str, first["loc"])) or "line"
-            raise RimError(f"{path}, line {number}, {place}: {first['msg']}.") from None
+            complaint = first_complaint(error, "line")
+            raise RimError(f"{path}, line {number}, {complaint}.") from None
     return found
 
 

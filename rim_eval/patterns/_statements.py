@@ -8,7 +8,7 @@ from typing import Final, Literal, NamedTuple, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from rim_eval.errors import RimError
+from rim_eval.errors import RimError, first_complaint
 from rim_eval.patterns._rubric import PATTERNS, Pattern
 
 __all__ = ["UNINJECTED", "Arm", "Side", "Statements", "arms_of", "load_statements"]
@@ -102,8 +102,6 @@ def load_statements(path: Path = _SHIPPED) -> Statements:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise RimError(f"{path}: not valid TOML ({error}).") from None
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"])) or "whole file"
         raise RimError(
-            f"{path}, {place}: {first['msg']}. The shipped file shows every field: {_SHIPPED}."
+            f"{path}, {first_complaint(error, 'whole file')}. The shipped file shows every field: {_SHIPPED}."
         ) from None
