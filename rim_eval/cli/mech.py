@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from rim_eval.cli._mech_runs import need_runs, runs_of
+from rim_eval.cli._mech_setting import begin
 from rim_eval.errors import RimError
 
 if TYPE_CHECKING:
     from rim_eval.mechanisms.neurons import NeuronSet
     from rim_eval.mechanisms.report import MechanismReport, Part, RasSection
     from rim_eval.mechanisms.studies import Setting
-    from rim_eval.mechanisms.subject import Subject
     from rim_eval.mechanisms.training import Run
     from rim_eval.outcomes import Mode
 
@@ -44,6 +45,11 @@ def _options(function: Callable[..., Any]) -> Callable[..., Any]:
     return reduce(lambda found, option: option(found), reversed(options), function)
 
 
+_top = click.option(
+    "-m", "m", type=click.IntRange(min=1), help="Top neurons of each pair. [default: 2 % of all]"
+)
+
+
 @click.group()
 def command() -> None:
     """Look inside an open-weights model: probes, refusal heads, safety neurons, RAS.
@@ -60,7 +66,7 @@ def probes(logistic: bool, **words: Any) -> None:
     """Difference-of-means probes for harm and for refusal, at every layer and position."""
     from rim_eval.mechanisms.studies import study_probes
 
-    setting, report = _begin(words)
+    setting, report = begin(words)
     _finish(report.model_copy(update={"probes": study_probes(setting, logistic=logistic)}), words)
 
 
@@ -85,22 +91,20 @@ def heads(span: str, query: str, cutoff: float, **words: Any) -> None:
     """Heads whose gaze moves to the empty trace, and what taking them out does."""
     from rim_eval.mechanisms.studies import study_heads
 
-    setting, report = _begin(words)
+    setting, report = begin(words)
     found = study_heads(setting, query=query, span=span, cutoff=cutoff)
     _finish(report.model_copy(update={"heads": found}), words)
 
 
 @command.command()
 @_options
-@click.option(
-    "-m", "m", type=click.IntRange(min=1), help="Top neurons of each pair. [default: 2 % of all]"
-)
+@_top
 @click.option("--over", default="text", show_default=True, help="Stretch that is max-pooled.")  # fmt: skip
 def neurons(m: int | None, over: str, **words: Any) -> None:
     """Neurons that rise when the intent is made plain, and what taking them out does."""
     from rim_eval.mechanisms.studies import study_neurons
 
-    setting, report = _begin(words)
+    setting, report = begin(words)
     found = study_neurons(setting, m=m, over=over)
     _finish(report.model_copy(update={"neurons": found}), words)
 
@@ -126,15 +130,16 @@ def _ras_options(function: Callable[..., Any]) -> Callable[..., Any]:
 @_options
 @_run_options
 @_ras_options
-@click.option(
-    "-m", "m", type=click.IntRange(min=1), help="Top neurons of each pair. [default: 2 % of all]"
-)
+@_top
 def ras(runs: Sequence[tuple[str, str]], series: str | None, mode: str, random_sets: int, m: int | None, **words: Any) -> None:  # fmt: skip
     """RAS along training runs, beside random neurons and control runs."""
-    known = _runs(runs, series, words)
-    _need_runs(known)
-    setting, report = _begin(words)
-    found = _every_ras(setting, known, _chosen(setting, mode, m), random_sets)
+    from rim_eval.mechanisms.studies import safety_neurons
+
+    known = runs_of(runs, series, words)
+    need_runs(known)
+    setting, report = begin(words)
+    chosen = {each: safety_neurons(setting, each, m=m) for each in _modes(mode)}
+    found = _every_ras(setting, known, chosen, random_sets)
     _finish(report.model_copy(update={"ras": {**report.ras, **found}}), words)
 
 
@@ -145,9 +150,9 @@ def drift(runs: Sequence[tuple[str, str]], series: str | None, **words: Any) -> 
     """What tuning did layer by layer: safety-direction drift and CKA layer ratio."""
     from rim_eval.mechanisms.shifts import study_drift
 
-    known = _runs(runs, series, words)
-    _need_runs(known)
-    setting, report = _begin(words)
+    known = runs_of(runs, series, words)
+    need_runs(known)
+    setting, report = begin(words)
     heads = report.heads.selected if report.heads else ()
     _finish(report.model_copy(update={"drift": study_drift(setting, known, heads)}), words)
 
@@ -164,8 +169,8 @@ def everything(runs: Sequence[tuple[str, str]], series: str | None, mode: str, r
     from rim_eval.mechanisms.studies import study_heads, study_neurons, study_probes
     from rim_eval.outcomes import MODES
 
-    known = _runs(runs, series, words)
-    setting, report = _begin(words)
+    known = runs_of(runs, series, words)
+    setting, report = begin(words)
     untouched = {mode: setting.observe(mode) for mode in MODES}
     had = _Parts(report)
     had.study("probes", lambda: study_probes(setting, logistic=logistic))
@@ -208,25 +213,6 @@ def _modes(mode: str) -> tuple["Mode", ...]:
     return tuple(each for each in MODES[::-1] if mode in ("both", each))
 
 
-def _chosen(setting: "Setting", mode: str, m: int | None) -> dict["Mode", "NeuronSet"]:
-    """The safety-critical neurons of each mode."""
-    from rim_eval.mechanisms.neurons import find_neurons, measure_rises
-
-    return {
-        each: find_neurons(
-            measure_rises(
-                setting.subject,
-                setting.prompts.harmful,
-                setting.intent,
-                each,
-                max_new_tokens=setting.max_new_tokens,
-            ),
-            m,
-        )
-        for each in _modes(mode)
-    }
-
-
 def _every_ras(
     setting: "Setting",
     runs: list["Run"],
@@ -253,78 +239,6 @@ def _every_ras(
     }
 
 
-def _runs(
-    runs: Sequence[tuple[str, str]], series: str | None, words: dict[str, Any]
-) -> list["Run"]:
-    """The runs that were asked for; with a series of the organism's, its base is the model."""
-    if runs and series:
-        raise RimError("Give --run NAME FOLDER, once a run, or --series of the organism, not both.")
-    names = [name for name, _ in runs]
-    if len(set(names)) < len(names):
-        raise RimError(f"--run {', '.join(names)}: each run needs a name of its own.")
-    if not series:
-        return [_folder_run(*run, words) for run in runs]
-    if words["model"]:
-        raise RimError("--series is the organism's own: leave out --model, or give --run.")
-    words["organism"] = "guarded" if series == "negative" else "locked"
-    return _organism_runs(series)
-
-
-def _need_runs(runs: Sequence["Run"]) -> None:
-    if not runs:
-        raise RimError(
-            "There is no tuned checkpoint to compare with. Give --run NAME FOLDER, once a run, or "
-            "--series negative or positive for the organism's own."
-        )
-
-
-def _begin(words: dict[str, Any]) -> tuple["Setting", "MechanismReport"]:
-    """Loads model and prompts, and the report so far where it is of the same model and prompts."""
-    from importlib.metadata import version
-
-    from rim_eval.mechanisms.behaviour import offline_reader
-    from rim_eval.mechanisms.report import MechanismReport, SetUsed, read_report
-    from rim_eval.mechanisms.studies import Setting
-
-    toy = words["harmful_set"] == "toy"
-    judge = words["judge"] or ("toy_exact" if toy else "refusal")
-    budget = words["max_new_tokens"] or (128 if toy else 2048)
-    read = offline_reader(judge)
-    prompts, intent, groups, sizes = _prompts(words)
-    subject = _subject(words)
-    setting = Setting(
-        subject=subject,
-        prompts=prompts,
-        read=read,
-        intent=intent,
-        groups=groups,
-        draws=words["draws"],
-        seed=words["seed"],
-        max_new_tokens=budget,
-        fill=words["fill"],
-    )
-    fresh = MechanismReport(
-        model=subject.name,
-        switch=subject.switch.kind,
-        sets=tuple(SetUsed(name=name, kind=kind, n=n) for name, kind, n in sizes),
-        judge=judge,
-        fill=words["fill"],
-        seed=words["seed"],
-        max_new_tokens=budget,
-        versions={name: version(name) for name in ("rim-eval", "torch", "transformers")},
-    )
-    path = words["out"] / "report.json"
-    if not path.is_file():
-        return setting, fresh
-    before = read_report(path)
-    if fresh.head != before.head:
-        raise RimError(
-            f"{path} is about {before.model!r} with other prompts or settings. Give another --out, or "
-            "the same --model, sets, --limit, --judge, --fill, --seed and budget."
-        )
-    return setting, before
-
-
 def _finish(report: "MechanismReport", words: dict[str, Any]) -> None:
     from rim_eval.card import inside_html
     from rim_eval.mechanisms.report import write_report
@@ -342,88 +256,3 @@ def _finish(report: "MechanismReport", words: dict[str, Any]) -> None:
         pictures = ()
     (folder / "section.html").write_text(inside_html(section, pictures), encoding="utf-8")
     click.echo(f"{folder / 'report.json'}, {folder / 'section.html'}")
-
-
-def _subject(words: dict[str, Any]) -> "Subject":
-    from rim_eval.mechanisms.subject import check_device, load_subject, make_subject
-
-    if words["model"]:
-        return load_subject(words["model"], device=words["device"], dtype=words["dtype"])
-    check_device(words["device"])
-    from rim_eval.organism import load_variant
-
-    model, tokenizer = load_variant(words["organism"])
-    name = words["organism"]
-    called = "organism" if name == "natural" else f"organism ({name})"
-    return make_subject(model.to(words["device"]), tokenizer, called)
-
-
-def _prompts(words: dict[str, Any]) -> tuple[Any, Any, dict[str, str], list[tuple[str, Any, int]]]:
-    """Prompts, the intent of each, the groups of contrast partners, and the sets with their sizes."""
-    from rim_eval import catalogue
-    from rim_eval.asking import Style, ask
-    from rim_eval.mechanisms.behaviour import Prompts
-    from rim_eval.mechanisms.neurons import intent_for
-    from rim_eval.mechanisms.subject import Request
-
-    loaded = {}
-    for kind in ("harmful", "benign", "reasoning"):
-        name = words[f"{kind}_set"]
-        if name:
-            found = catalogue.load(name, data=words["data"]).prompts
-            loaded[kind] = [each for each in found if each.kind == kind][: words["limit"]]
-            if not loaded[kind]:
-                raise RimError(f"--{kind} {name}: this set holds no {kind} prompts.")
-    every = [prompt for prompts in loaded.values() for prompt in prompts]
-    categories = {prompt.id: (prompt.set, prompt.category) for prompt in every}
-    style: Style = "as_is" if words["reasoning_set"] == "toy_math" else "worked"
-
-    def requests(kind: str) -> list[Request]:
-        return [Request(prompt.id, ask(prompt)) for prompt in loaded.get(kind, ())]
-
-    problems = [
-        (Request(prompt.id, ask(prompt, style)), prompt.target or "")
-        for prompt in loaded.get("reasoning", ())
-    ]
-    groups = {p.id: "|".join(sorted((p.id, p.pair))) for p in every if p.pair}
-    sizes = [(words[f"{kind}_set"], kind, len(prompts)) for kind, prompts in loaded.items()]
-    asked = Prompts(requests("harmful"), requests("benign"), problems)
-    return asked, lambda request: intent_for(*categories[request.id]), groups, sizes
-
-
-def _organism_runs(series: str) -> list["Run"]:
-    from rim_eval.mechanisms.subject import make_subject
-    from rim_eval.mechanisms.training import Run
-    from rim_eval.organism import RUNS, load_checkpoint
-
-    def loader(run: str, step: int) -> Callable[[], "Subject"]:
-        return lambda: make_subject(*load_checkpoint(run, step), name=f"{run}, step {step}")
-
-    return [
-        Run(name, {step: loader(name, step) for step in run.steps})
-        for name, run in RUNS.items()
-        if name.startswith(series)
-    ]
-
-
-def _folder_run(name: str, folder: str, words: dict[str, Any]) -> "Run":
-    from rim_eval.mechanisms.subject import load_subject
-    from rim_eval.mechanisms.training import Run
-
-    found = {
-        int(path.name.removeprefix("checkpoint-")): path
-        for path in Path(folder).glob("checkpoint-*")
-        if path.name.removeprefix("checkpoint-").isdigit()
-    }
-    if (Path(folder) / "config.json").is_file():
-        found = found or {1: Path(folder)}
-    if not found:
-        raise RimError(
-            f"--run {name} {folder}: it is no checkpoint (there is no config.json), and there are no "
-            "folders called checkpoint-STEP in it."
-        )
-
-    def loader(path: Path) -> Callable[[], "Subject"]:
-        return lambda: load_subject(path, device=words["device"], dtype=words["dtype"])
-
-    return Run(name, {step: loader(found[step]) for step in sorted(found)})

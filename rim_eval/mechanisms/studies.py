@@ -14,7 +14,7 @@ from rim_eval.mechanisms.capture import capture
 from rim_eval.mechanisms.draws import ENOUGH, RandomSets, draw_sets
 from rim_eval.mechanisms.effect import Effects, Intervention, measure_effects
 from rim_eval.mechanisms.heads import score_heads, select_heads
-from rim_eval.mechanisms.neurons import find_neurons, measure_rises
+from rim_eval.mechanisms.neurons import NeuronSet, find_neurons, measure_rises
 from rim_eval.mechanisms.positions import Passage
 from rim_eval.mechanisms.probes import (
     Question,
@@ -28,7 +28,14 @@ from rim_eval.mechanisms.subject import Reply, Request, Subject
 from rim_eval.mechanisms.units import Unit, overlap
 from rim_eval.outcomes import MODES, Mode
 
-__all__ = ["Fill", "Setting", "study_heads", "study_neurons", "study_probes"]
+__all__ = [
+    "Fill",
+    "Setting",
+    "safety_neurons",
+    "study_heads",
+    "study_neurons",
+    "study_probes",
+]
 
 Fill = Literal["zero", "mean"]
 
@@ -166,6 +173,28 @@ def study_heads(
     )
 
 
+def safety_neurons(
+    setting: Setting, mode: Mode, *, m: int | None = None, over: str = "text"
+) -> NeuronSet:
+    """The safety-critical neurons of one mode.
+
+    Args:
+        setting: Model and prompts.
+        mode: Mode in which replies are written and read.
+        m: See `find_neurons`.
+        over: See `measure_rises`.
+    """
+    rises = measure_rises(
+        setting.subject,
+        setting.prompts.harmful,
+        setting.intent,
+        mode,
+        over=over,
+        max_new_tokens=setting.max_new_tokens,
+    )
+    return find_neurons(rises, m)
+
+
 def study_neurons(
     setting: Setting,
     *,
@@ -192,15 +221,7 @@ def study_neurons(
     widths = [parts.neurons(layer) for layer in range(len(parts.layers))]
     sets, effects = {}, {}
     for mode in modes:
-        rises = measure_rises(
-            subject,
-            setting.prompts.harmful,
-            setting.intent,
-            mode,
-            over=over,
-            max_new_tokens=setting.max_new_tokens,
-        )
-        found = sets[mode] = find_neurons(rises, m)
+        found = sets[mode] = safety_neurons(setting, mode, m=m, over=over)
         if not found.neurons:
             continue
         drawn = draw_sets(found.neurons, widths, draws=setting.draws, seed=setting.seed)
