@@ -70,4 +70,6 @@ def test_report_says_what_the_figures_come_to(demo: tuple[str, Path]) -> None:
     assert "mode not verified" not in said
     assert "no finding about real models" in said
     assert "view --log-dir" in said
-    assert max(map(len, said.splitlines())) <= 100
+    # The line that names the viewer and the log folder is as long as the reader's paths are.
+    ours = [line for line in said.splitlines() if "--log-dir" not in line]
+    assert max(map(len, ours)) <= 100
