@@ -13,7 +13,7 @@ language-model head is never computed.
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from typing import Any, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,8 @@ __all__ = ["Attention", "Capture", "Neurons", "Pool", "capture"]
 Pool = Literal["max", "mean", "mean_abs"]
 """How a neuron's activations over a stretch become one number: the largest, the mean, the mean
 of absolute values. An expert's neuron counts as 0 at tokens that are not routed to it."""
+
+POOLS: Final[tuple[Pool, ...]] = get_args(Pool)
 
 Floats = NDArray[np.float32]
 
@@ -93,7 +95,8 @@ def capture(
         tokens_per_batch: Padded tokens that are read at a time.
 
     Raises:
-        RimError: Nothing is asked for, a layer does not exist, or a passage lacks a stretch.
+        RimError: Nothing is asked for, a layer does not exist, there is no such pooling, or a passage
+            lacks a stretch.
     """
     import torch
 
@@ -101,6 +104,8 @@ def capture(
     chosen = _layers(parts, layers)
     if not passages or not (residual or neurons or attention):
         raise RimError("capture: give at least one passage and at least one thing to read.")
+    if neurons and neurons.pool not in POOLS:
+        raise RimError(f"pool={neurons.pool!r}: neurons are pooled by {', '.join(POOLS)}.")
     reader = _Reader(parts, chosen, passages, tuple(residual), neurons, attention)
     with torch.inference_mode(), reader.watching(model):
         for batch in _batches([len(passage.ids) for passage in passages], tokens_per_batch):

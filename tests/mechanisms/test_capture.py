@@ -202,6 +202,14 @@ def test_asking_for_nothing_is_an_error(tiny: Tiny, passages: list[Passage]) -> 
         capture(tiny("llama"), passages)
 
 
+def test_an_unknown_pooling_is_named_with_those_there_are(
+    tiny: Tiny, passages: list[Passage]
+) -> None:
+    asked = Neurons("bad")  # type: ignore[arg-type]
+    with pytest.raises(RimError, match=r"'bad'.*max, mean, mean_abs"):
+        capture(tiny("llama"), passages, neurons=asked)
+
+
 def test_an_unknown_architecture_says_what_is_missing() -> None:
     with pytest.raises(RimError, match="list of layers"):
         _architecture.architecture_of(torch.nn.Linear(2, 2))
