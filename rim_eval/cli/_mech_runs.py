@@ -27,7 +27,7 @@ def runs_of(
     if words["model"]:
         raise RimError("--series is the organism's own: leave out --model, or give --run.")
     words["organism"] = "guarded" if series == "negative" else "locked"
-    return _organism_runs(series)
+    return _organism_runs(series, words["device"])
 
 
 def need_runs(runs: Sequence["Run"]) -> None:
@@ -39,13 +39,17 @@ def need_runs(runs: Sequence["Run"]) -> None:
         )
 
 
-def _organism_runs(series: str) -> list["Run"]:
+def _organism_runs(series: str, device: str) -> list["Run"]:
     from rim_eval.mechanisms.subject import make_subject
     from rim_eval.mechanisms.training import Run
     from rim_eval.organism import RUNS, load_checkpoint
 
     def loader(run: str, step: int) -> Callable[[], "Subject"]:
-        return lambda: make_subject(*load_checkpoint(run, step), name=f"{run}, step {step}")
+        def load() -> "Subject":
+            model, tokenizer = load_checkpoint(run, step)
+            return make_subject(model.to(device), tokenizer, name=f"{run}, step {step}")
+
+        return load
 
     return [
         Run(name, {step: loader(name, step) for step in run.steps})
