@@ -3,7 +3,8 @@
 For each request k and its counterpart with the intent spelt out (paper section 4.1.1):
 
     f[k, j]     largest activation of neuron j over the tokens of request and response
-    top[k]      the m neurons with the largest f[k, j; with intent] - f[k, j; plain]
+    top[k]      the m neurons with the largest f[k, j; with intent] - f[k, j; plain], of those that
+                rose: where fewer than m did, fewer
     A_safe      neurons in top[k] for every k; when that is empty, for a stated share of them
 
 A neuron that rises need not carry refusal, and one that carries it need not rise: `effect` measures
@@ -35,6 +36,7 @@ __all__ = [
     "find_neurons",
     "intent_for",
     "measure_rises",
+    "risen",
     "top_neurons",
     "with_intent",
 ]
@@ -48,6 +50,11 @@ SHARES: Final = (1.0, 0.95, 0.9, 0.8, 0.7, 0.6, 0.5)
 """Shares of pairs tried in turn until a set is not empty; 1 is the paper's intersection."""
 
 
+ROUNDING: Final = 1e-3
+"""Share of a pair's largest rise up to which a neuron did not rise: batches of other lengths round
+otherwise, so what the intent cannot reach still moves a little."""
+
+
 class NeuronSet(Result):
     """The neurons found, and how."""
 
@@ -59,6 +66,10 @@ class NeuronSet(Result):
     total: int
     """MLP neurons of the model."""
     pairs: int
+    fewest: int
+    """Fewest neurons that rose in a pair; below m its top is smaller than m."""
+    short: int
+    """Pairs in which fewer than m rose."""
     share: float
     """Share of pairs that was asked for: 1 is the strict intersection, less is the fallback."""
     strict: int
@@ -142,14 +153,14 @@ def measure_rises(
 
 
 def top_neurons(rises: Floats, m: int) -> NDArray[np.bool_]:
-    """The m largest rises of each pair.
+    """The m largest rises of each pair, or all where fewer neurons rose.
 
     Args:
         rises: Shape (pairs, neurons).
         m: How many; ties at the edge go to the lower index.
 
     Returns:
-        Membership, shape (pairs, neurons), m of each row true.
+        Membership, shape (pairs, neurons), at most m of each row true and none that did not rise.
 
     Raises:
         RimError: m is not between 1 and the number of neurons.
@@ -159,7 +170,21 @@ def top_neurons(rises: Floats, m: int) -> NDArray[np.bool_]:
     order = np.argsort(-rises, axis=1, kind="stable")[:, :m]
     top = np.zeros(rises.shape, dtype=np.bool_)
     np.put_along_axis(top, order, True, axis=1)
-    return top
+    found: NDArray[np.bool_] = top & risen(rises)
+    return found
+
+
+def risen(rises: Floats) -> NDArray[np.bool_]:
+    """Neurons that rose in each pair: rise > 0 and > `ROUNDING` times the pair's largest.
+
+    Args:
+        rises: Shape (pairs, neurons).
+
+    Returns:
+        Shape (pairs, neurons).
+    """
+    found: NDArray[np.bool_] = rises > np.maximum(ROUNDING * rises.max(1, keepdims=True), 0)
+    return found
 
 
 def common_neurons(
@@ -198,21 +223,29 @@ def find_neurons(
     common, mean = top.mean(0), rises.values.mean(0)
     columns, share = common_neurons(top, shares)
     columns = columns[np.lexsort((-mean[columns], -common[columns]))]
-    strict = int(top.all(0).sum())
+    strict, rose = int(top.all(0).sum()), risen(rises.values).sum(1)
     return NeuronSet(
         neurons=tuple(rises.unit(int(column)) for column in columns),
         shares=tuple(float(common[column]) for column in columns),
         m=size,
         total=total,
         pairs=pairs,
+        fewest=int(rose.min()),
+        short=int((rose < size).sum()),
         share=share,
         strict=strict,
-        sentence=_say(len(columns), strict, size, total, pairs, share),
+        sentence=_say(len(columns), strict, size, total, share, rose),
     )
 
 
-def _say(found: int, strict: int, m: int, total: int, pairs: int, share: float) -> str:
-    head = f"Top {m} of {total} neurons in each of {pairs} pairs (chance share {m / total:.1%}): "
+def _say(
+    found: int, strict: int, m: int, total: int, share: float, rose: NDArray[np.integer]
+) -> str:
+    head = f"Top {m} of {total} neurons in each of {len(rose)} pairs (chance share {m / total:.1%}"
+    few = int((rose < m).sum())
+    if few:
+        head += f"; in {few} of them fewer rose, as few as {rose.min()}, and only those count"
+    head += "): "
     if strict:
         return head + f"{strict} are in the top of every pair."
     if found:

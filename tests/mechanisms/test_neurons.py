@@ -26,9 +26,34 @@ def test_top_m_of_each_pair() -> None:
 
 
 @given(st.integers(1, 12), st.integers(1, 6), st.integers(0, 99))
-def test_every_pair_has_exactly_m(m: int, pairs: int, seed: int) -> None:
-    rises = np.random.default_rng(seed).integers(0, 3, (pairs, 12)).astype(np.float32)
-    assert (top_neurons(rises, m).sum(1) == m).all()
+def test_every_pair_has_m_or_all_that_rose(m: int, pairs: int, seed: int) -> None:
+    rises = np.random.default_rng(seed).integers(-1, 3, (pairs, 12)).astype(np.float32)
+    rose = (rises > 0).sum(1)
+    assert (top_neurons(rises, m).sum(1) == np.minimum(rose, m)).all()
+
+
+def test_what_did_not_rise_is_in_no_top_and_the_sentence_says_how_many_did() -> None:
+    values = np.zeros((4, 50), np.float32)
+    values[:, [3, 40]] = 2.0
+    values[1, 7] = 1.0
+    values[:, 9] = 1e-6  # rounding
+    values[:, 20:] -= 5 * (values[:, 20:] == 0)
+    found = find_neurons(Rises(values, (50,)), m=5)
+    assert {unit.number for unit in found.neurons} == {3, 40}
+    assert (found.fewest, found.short) == (2, 4)
+    assert "in 4 of them fewer rose, as few as 2, and only those count" in found.sentence
+
+
+def test_where_nothing_rises_there_is_no_set() -> None:
+    for values in (np.zeros((3, 8), np.float32), -np.ones((3, 8), np.float32)):
+        found = find_neurons(Rises(values, (8,)), m=2)
+        assert (found.neurons, found.fewest) == ((), 0)
+        assert "no set" in found.sentence
+
+
+def test_where_enough_rise_the_sentence_does_not_speak_of_it() -> None:
+    values = np.random.default_rng(0).normal(size=(60, 400)).astype(np.float32)
+    assert "fewer rose" not in find_neurons(Rises(values, (400,)), m=10).sentence
 
 
 @pytest.mark.parametrize("m", [0, 13])
@@ -80,7 +105,7 @@ def test_noise_alone_gives_no_set_and_says_so() -> None:
 
 def test_rank_is_by_share_and_then_by_mean_rise() -> None:
     values = np.zeros((4, 4), np.float32)
-    values[:, 1], values[:, 2] = 1.0, 2.0
+    values[:, 1], values[:, 2], values[3, 0] = 1.0, 2.0, 0.5
     values[:3, 3] = 9.0
     found = find_neurons(Rises(values, (4,)), m=3, shares=(0.75,))
     assert [unit.number for unit in found.neurons] == [2, 1, 3]
