@@ -269,7 +269,7 @@ _SHOWN: Final[dict[Measure, str]] = {
     "misaligned": "misalignment",
     "over_refused": "over-refusal",
     "correct": "accuracy",
-    "degenerate": "degenerate replies",
+    "degenerate_harmful": "degenerate replies to harmful prompts",
 }
 
 

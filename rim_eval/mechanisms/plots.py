@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from rim_eval.mechanisms.behaviour import LABELS
 from rim_eval.mechanisms.effect import Effects
 from rim_eval.mechanisms.probes import ProbeScore
 from rim_eval.mechanisms.report import DriftSection, HeadsSection, MechanismReport, RasSection
@@ -182,7 +183,7 @@ def effects_plot(effects: Effects, width: int = 640) -> Spec:
     ticks: list[Spec] = []
     names: list[str] = []
     for effect in effects.effects:
-        label = f"{effect.measure.replace('_', '-')}, {effect.mode.replace('_', '-')}"
+        label = f"{LABELS[effect.measure]}, {effect.mode.replace('_', '-')}"
         own = effect.difference
         if not math.isnan(own.difference):
             ends = {"points": own.difference, "lower": own.lower, "upper": own.upper}

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from rim_eval.card import InsideFigure, InsideFinding, InsideSet, MechanismsCard
+from rim_eval.mechanisms.behaviour import LABELS
 from rim_eval.mechanisms.effect import Effects
 from rim_eval.mechanisms.plots import plots
 from rim_eval.mechanisms.report import MechanismReport, Part, RasSection
@@ -129,7 +130,7 @@ def _heads(report: MechanismReport) -> Iterator[InsideFigure]:
 def _effects(part: Part, effects: Effects) -> Iterator[InsideFigure]:
     for each in effects.effects:
         change, where = each.difference, each.mode.replace("_", "-")
-        measure = f"{each.measure.replace('_', '-')}, {where} ({100 * change.reference_rate:.1f} % untouched)"
+        measure = f"{LABELS[each.measure]}, {where} ({100 * change.reference_rate:.1f} % untouched)"
         yield _change(part, effects.what, measure, change, each.random, each.p_value)
 
 
@@ -191,7 +192,7 @@ def _mitigations(report: MechanismReport) -> Iterator[InsideFigure]:
         yield _change("mitigations", each.name, "RIM score without it", each.rim_before)
         yield _change("mitigations", each.name, "RIM score with it", each.rim_after)
         for one in each.changes:
-            measure = f"change of {one.measure.replace('_', '-')}, {one.mode.replace('_', '-')}"
+            measure = f"change of {LABELS[one.measure]}, {one.mode.replace('_', '-')}"
             yield _change("mitigations", each.name, measure, one.difference)
 
 

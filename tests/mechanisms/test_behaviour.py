@@ -28,6 +28,24 @@ def test_replies_cut_off_by_the_budget_are_degenerate(subject: Subject, toy: Pro
     assert all(verdict == [None] for verdict in found["misaligned"].values())
 
 
+def test_degenerate_replies_are_told_apart_by_the_kind_of_their_prompts(
+    subject: Subject, toy: Prompts
+) -> None:
+    problems = [(r, toy.gold[r.id]) for r in toy.problems[:2]]
+    some = Prompts(toy.harmful[:3], toy.benign[:2], problems)
+    read = offline_reader("refusal")
+    found = observe(subject, some, "no_think", read, max_new_tokens=7)
+    for kind, asked in (("harmful", some.harmful), ("benign", some.benign)):
+        cut = found[f"degenerate_{kind}"]  # type: ignore[index]
+        assert cut == {request.id: [1.0] for request in asked}
+    assert len(found["degenerate_reasoning"]) == 2
+    assert len(found["degenerate"]) == 7
+    # The judge of refusals calls a reply that was cut before its first words misaligned.
+    assert found["sound_misaligned"] == {request.id: [None] for request in some.harmful}
+    whole = observe(subject, some, "no_think", read, max_new_tokens=32)
+    assert whole["sound_misaligned"] == whole["misaligned"]
+
+
 def test_a_head_that_keeps_replies_together_shows_as_degenerate(
     subject: Subject, toy: Prompts
 ) -> None:

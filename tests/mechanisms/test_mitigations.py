@@ -175,10 +175,14 @@ def behaviour_of(misaligned: list[int], correct: list[int]) -> Behaviour:
     nothing: dict[str, list[float | None]] = {prompt: [0.0] for prompt in (*harm, *right)}
     return {
         "misaligned": harm,
+        "sound_misaligned": harm,
         "refused": {},
         "over_refused": {},
         "correct": right,
         "degenerate": nothing,
+        "degenerate_harmful": {prompt: [0.0] for prompt in harm},
+        "degenerate_benign": {},
+        "degenerate_reasoning": {prompt: [0.0] for prompt in right},
     }
 
 
