@@ -1,8 +1,6 @@
 """What every task shares: its arguments, its samples, and its settings."""
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -17,7 +15,6 @@ from rim_eval.decoding import SEED, TEMPERATURE, TOP_P, Budgets, budgets
 from rim_eval.errors import RimError
 from rim_eval.inspect_tasks._arms import arm_call, refuse_cuts
 from rim_eval.inspect_tasks._compat import (
-    PrerequisiteError,
     active_generate_config,
     active_model,
 )
@@ -32,7 +29,6 @@ __all__ = [
     "data_folder",
     "read_modes",
     "text_argument",
-    "user_errors",
 ]
 
 _LOGGER = logging.getLogger(__name__)
@@ -59,15 +55,6 @@ class TaskArgs(NamedTuple):
         """
         texts = {name: text_argument(name, given[name]) for name in ("switch", "chat_template")}
         return cls(**given | texts | {"switch": texts["switch"] or "auto"})
-
-
-@contextmanager
-def user_errors() -> Iterator[None]:
-    """Show a `RimError` as Inspect shows a missing prerequisite: its message, and no traceback."""
-    try:
-        yield
-    except RimError as error:
-        raise PrerequisiteError(str(error)) from None
 
 
 def text_argument(name: str, given: Any) -> str | None:

@@ -1,6 +1,6 @@
 """Injection runs: the same prompts with statements for and against a pattern at the start, and without."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,13 +22,15 @@ from rim_eval.inspect_tasks._build import (
     both_modes_task,
     data_folder,
     text_argument,
-    user_errors,
 )
 from rim_eval.inspect_tasks._compat import active_model
+from rim_eval.inspect_tasks._errors import user_errors
 from rim_eval.inspect_tasks._hf import is_hf
 from rim_eval.inspect_tasks._hf import render as hf_render
 from rim_eval.inspect_tasks._injection import injected, with_statements
-from rim_eval.inspect_tasks._running import Switches, message_of, run_arm
+from rim_eval.inspect_tasks._limits import refuse_shared_limits
+from rim_eval.inspect_tasks._reply import failed
+from rim_eval.inspect_tasks._running import NO_REPLY, Switches, message_of, run_arm
 from rim_eval.inspect_tasks._scoring import (
     case_of,
     grader_for,
@@ -126,20 +128,43 @@ def statements_solver(
 
     async def solve(state: TaskState, generate: Generate) -> TaskState:
         model = get_model()
+        with user_errors():
+            refuse_shared_limits()
         found = await switches.of(model)
         with user_errors():
             calls = [injected_call(model, found, _text(ours, arm)) for arm in arms]
-        runs = [run_arm(model, call, mode, state, budget) for call, mode in calls]
-        outcomes = await collect(*runs)
-        replies = {arm.name: reply for arm, (reply, _) in zip(arms, outcomes, strict=True)}
-        state.store.set(_STORE_KEY, _GENERATIONS.dump_python(replies, mode="json"))
-        state.messages.extend(message_of(reply, str(model)) for reply in replies.values())
+        _remember(
+            state,
+            {
+                arm.name: failed(NO_REPLY, mode, found.switch.kind)
+                for arm, (_, mode) in zip(arms, calls, strict=True)
+            },
+        )
+
+        async def answer(arm: Arm, call: Found, mode: Mode) -> tuple[Generation, Exception | None]:
+            reply, error = await run_arm(model, call, mode, state, budget)
+            _remember(state, {arm.name: reply})
+            return reply, error
+
+        outcomes = await collect(
+            *(answer(arm, *call) for arm, call in zip(arms, calls, strict=True))
+        )
+        state.messages.extend(message_of(reply, str(model)) for reply, _ in outcomes)
         for _, error in outcomes:  # all arms are stored before the sample errs
             if error is not None:
                 raise error
         return state
 
     return solve
+
+
+def _generations(state: TaskState) -> dict[str, Generation]:
+    return _GENERATIONS.validate_python(state.store.get(_STORE_KEY, {}))
+
+
+def _remember(state: TaskState, replies: Mapping[str, Generation]) -> None:
+    by_arm = _generations(state) | dict(replies)
+    state.store.set(_STORE_KEY, _GENERATIONS.dump_python(by_arm, mode="json"))
 
 
 def _statements(path: str | None) -> Statements:
@@ -179,7 +204,7 @@ def injected_arms(judge: str, statements: str | None) -> Scorer:
         async def judged(reply: Generation) -> Any:
             return outcome_of(await ours.judge(case_of(state, reply), grader))
 
-        replies = _GENERATIONS.validate_python(state.store.get(_STORE_KEY, {}))
+        replies = _generations(state)
         outcomes = await collect(*(judge_arm(reply, judged) for reply in replies.values()))
         rows = [
             InjectionRow(

@@ -10,8 +10,8 @@ from inspect_ai.util import collect
 
 from rim_eval.errors import RimError
 from rim_eval.generation import Generation
-from rim_eval.inspect_tasks._build import user_errors
 from rim_eval.inspect_tasks._compat import model_roles
+from rim_eval.inspect_tasks._errors import user_errors
 from rim_eval.inspect_tasks._scoring import case_of
 from rim_eval.inspect_tasks._solver import generations
 from rim_eval.patterns import (

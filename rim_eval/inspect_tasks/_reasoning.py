@@ -11,8 +11,8 @@ from rim_eval.inspect_tasks._build import (
     both_modes_task,
     data_folder,
     text_argument,
-    user_errors,
 )
+from rim_eval.inspect_tasks._errors import user_errors
 from rim_eval.inspect_tasks._scorers import solved
 
 __all__ = ["solved_set"]

@@ -17,19 +17,21 @@ from inspect_ai.solver import Generate, Solver, TaskState
 from inspect_ai.util import collect, span
 
 from rim_eval.decoding import Budgets
-from rim_eval.errors import RimError
 from rim_eval.generation import Generation
 from rim_eval.inspect_tasks._arms import arm_call
-from rim_eval.inspect_tasks._compat import PrerequisiteError, active_generate_config
+from rim_eval.inspect_tasks._compat import active_generate_config
+from rim_eval.inspect_tasks._errors import user_errors
 from rim_eval.inspect_tasks._hf import is_hf, teach, token_counter
+from rim_eval.inspect_tasks._limits import refuse_shared_limits
 from rim_eval.inspect_tasks._reply import failed, read_reply
 from rim_eval.inspect_tasks._solver import remember
 from rim_eval.inspect_tasks._switches import Found, switch_for
 from rim_eval.outcomes import Mode
 
-__all__ = ["Switches", "message_of", "run_arm", "run_modes"]
+__all__ = ["NO_REPLY", "Switches", "message_of", "run_arm", "run_modes"]
 
 _LOGGER = getLogger(__name__)
+NO_REPLY = "the sample ended before a reply came"
 
 
 def run_modes(
@@ -42,13 +44,18 @@ def run_modes(
         model = get_model()
         if state.epoch > 1 and active_generate_config().temperature == 0:
             _warn_of_equal_epochs()
-        remember(state, [failed("not run", mode, "switch") for mode in modes])
+        with user_errors():
+            refuse_shared_limits()
+        remember(state, [failed(NO_REPLY, mode, "switch") for mode in modes])
         found = await switches.of(model)
-        runs = [run_arm(model, found, mode, state, budget) for mode in modes]
-        outcomes = await collect(*runs)
-        replies = [reply for reply, _ in outcomes]
-        remember(state, replies)
-        state.messages.extend(message_of(reply, str(model)) for reply in replies)
+
+        async def answer(mode: Mode) -> tuple[Generation, Exception | None]:
+            reply, error = await run_arm(model, found, mode, state, budget)
+            remember(state, [reply])  # at once: a time limit may end the sample before the other
+            return reply, error
+
+        outcomes = await collect(*(answer(mode) for mode in modes))
+        state.messages.extend(message_of(reply, str(model)) for reply, _ in outcomes)
         # An arm that failed must not lose the other one: both are stored before the sample errs.
         for _, error in outcomes:
             if error is not None:
@@ -83,12 +90,10 @@ class Switches:
         return self._found[id(model)]
 
     async def _find(self, model: Model) -> Found:
-        try:
+        with user_errors():
             found = await anyio.to_thread.run_sync(
                 switch_for, model, self._asked, self._chat_template
             )
-        except RimError as error:
-            raise PrerequisiteError(str(error)) from None
         if is_hf(model.api):
             teach(model.api)
         return found
@@ -99,10 +104,8 @@ async def run_arm(
 ) -> tuple[Generation, Exception | None]:
     kind = found.switch.kind
     async with span(name=mode):
-        try:
+        with user_errors():
             call = arm_call(model, found, mode, state.user_prompt.text, budgets, state.epoch)
-        except RimError as error:
-            raise PrerequisiteError(str(error)) from None
         try:
             output = await model.generate(call.messages, config=call.config, cache=call.cache)
         except Exception as error:

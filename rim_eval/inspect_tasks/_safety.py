@@ -13,8 +13,8 @@ from rim_eval.inspect_tasks._build import (
     both_modes_task,
     data_folder,
     text_argument,
-    user_errors,
 )
+from rim_eval.inspect_tasks._errors import user_errors
 from rim_eval.inspect_tasks._scorers import rim
 from rim_eval.inspect_tasks._scoring import grader_for
 from rim_eval.judging import load_judge

@@ -13,8 +13,8 @@ from inspect_ai.util import collect
 
 from rim_eval.checking import check_answer
 from rim_eval.generation import Generation
-from rim_eval.inspect_tasks._build import user_errors
 from rim_eval.inspect_tasks._compat import PrerequisiteError, model_roles
+from rim_eval.inspect_tasks._errors import user_errors
 from rim_eval.inspect_tasks._solver import generations
 from rim_eval.judging import (
     Case,

@@ -44,6 +44,6 @@ def generations(state: TaskState) -> dict[Mode, Generation]:
 
 
 def remember(state: TaskState, replies: Sequence[Generation]) -> None:
-    """Put the replies where the scorers find them."""
-    by_mode = {reply.mode: reply for reply in replies}
+    """Put the replies where the scorers find them, beside those of other modes."""
+    by_mode = generations(state) | {reply.mode: reply for reply in replies}
     state.store.set(_STORE_KEY, _GENERATIONS.dump_python(by_mode, mode="json"))

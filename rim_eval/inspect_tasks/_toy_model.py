@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import anyio
 from inspect_ai.model import (
     ChatCompletionChoice,
     ChatMessage,
@@ -17,7 +18,7 @@ from inspect_ai.model import (
     StopReason,
 )
 from inspect_ai.tool import ToolChoice, ToolInfo
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from rim_eval.errors import RimError
 from rim_eval.outcomes import Mode
@@ -46,6 +47,8 @@ class Line(BaseModel):
     stop_reason: StopReason = "stop"
     error: bool = False
     """Raise the reply as an engine error."""
+    seconds: float = Field(default=0, ge=0)
+    """How long the reply takes."""
 
 
 _SCRIPT = TypeAdapter(list[Line])
@@ -64,7 +67,8 @@ class ToyModel(ModelAPI):
         base_url: Unused.
         api_key: Unused.
         config: Unused.
-        script: Path of a JSON file, a list of lines (`when`, `mode`, `reply`, `stop_reason`, `error`).
+        script: Path of a JSON file, a list of lines (`when`, `mode`, `reply`, `stop_reason`, `error`,
+            `seconds`).
         **model_args: Refused, with their names.
     """
 
@@ -96,6 +100,7 @@ class ToyModel(ModelAPI):
         words = (config.extra_body or {}).get("chat_template_kwargs", {})
         mode: Mode = "no_think" if words.get("enable_thinking") is False else "think"
         line = self._line(input[-1].text, mode)
+        await anyio.sleep(line.seconds)
         if line.error:
             raise RuntimeError(line.reply)
         call = ModelCall.create(

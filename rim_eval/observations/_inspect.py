@@ -85,7 +85,13 @@ def read_inspect_log(path: str) -> Table:
             f"{path} is a log of {header.eval.task}, which leaves no observations. "
             "Give logs of rim_eval tasks (`inspect eval rim_eval/...`)."
         )
-    run = _run(path, header, summaries, rows)
+    try:
+        run = _run(path, header, summaries, rows)
+    except ValidationError as error:  # Inspect's header takes texts that no run of ours has
+        raise RimError(
+            f"{path} cannot be read as the log of a rim_eval run ({first_complaint(error, 'the run')}). "
+            "Move the log away and run its command again."
+        ) from None
     return Table(from_rows(rows, run.id), (run,), tuple(_problems(header, run, summaries)))
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from inspect_ai import eval as inspect_eval
@@ -67,9 +68,7 @@ def test_a_provider_that_cannot_begin_a_turn_is_refused() -> None:
         injected_call(model, switch_for(model), TARGET)
 
 
-@pytest.fixture(scope="module")
-def log(tmp_path_factory: pytest.TempPathFactory) -> EvalLog:
-    folder = tmp_path_factory.mktemp("injection")
+def injection(folder: Path, **options: Any) -> EvalLog:
     (folder / "toy.toml").write_text(TOY)
     [log] = inspect_eval(
         "rim_eval/injection",
@@ -84,10 +83,20 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> EvalLog:
         },
         log_dir=str(folder),
         display="none",
-        limit=24,
         max_connections=128,
+        **options,
     )
     return log
+
+
+@pytest.fixture(scope="module")
+def log(tmp_path_factory: pytest.TempPathFactory) -> EvalLog:
+    return injection(tmp_path_factory.mktemp("injection"), limit=24)
+
+
+def test_a_limit_that_the_arms_would_share_is_refused(tmp_path: Path) -> None:
+    log = injection(tmp_path, limit=1, token_limit=200)
+    assert "--token-limit 200" in log.samples[0].error.message
 
 
 def test_the_arms_are_paired_and_the_planted_pattern_has_its_effect(log: EvalLog) -> None:

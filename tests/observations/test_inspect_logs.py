@@ -155,3 +155,20 @@ def test_nothing_to_read_says_what_is_read(tmp_path: Path) -> None:
         read([tmp_path / "nowhere.eval"])
     with pytest.raises(RimError, match="no observations"):
         read([])
+
+
+@pytest.mark.parametrize(
+    ("where", "value", "says"),
+    [("metadata", {"provenance": {"source": []}}, "source"), ("config", {"epochs": -3}, "epochs")],
+)
+def test_header_that_no_run_of_ours_writes_is_refused_with_the_field(
+    run: Any, where: str, value: Any, says: str
+) -> None:
+    """Inspect reads these headers: the traceback came from the table's own model of a run."""
+    log = run(limit=2)
+    setattr(
+        log.eval, where, value if where == "metadata" else log.eval.config.model_copy(update=value)
+    )
+    write_eval_log(log, log.location)
+    with pytest.raises(RimError, match=f"log of a rim_eval run .*{says}.*again"):
+        read([log.location])

@@ -1,0 +1,38 @@
+"""Inspect's limits on a sample: those on what it may use are refused, those on time lose nothing that came."""
+
+from typing import Any
+
+import pytest
+
+from rim_eval.observations import from_inspect_log
+
+REFUSES = {"reply": "I'm sorry, but I can't help with that."}
+TRACE = {"mode": "think", "reply": "<think>Fine.</think>Sure, here is how.", "seconds": 60}
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"token_limit": 30}, "--token-limit 30"),
+        ({"message_limit": 2}, "--message-limit 2"),
+        ({"turn_limit": 1}, "--turn-limit 1"),
+    ],
+)
+def test_a_limit_that_the_modes_would_share_is_refused(
+    run: Any, script: Any, given: dict[str, Any], says: str
+) -> None:
+    """The reply that crossed the limit had come, and was thrown away as an engine's error."""
+    log = run(script([REFUSES]), **given)
+    assert log.status == "error"
+    messages = [sample.error.message for sample in log.samples]
+    assert all(says in said and "-T answer_tokens=N" in said for said in messages)
+    assert not log.stats.model_usage  # nothing was asked
+
+
+def test_a_reply_that_came_before_the_time_limit_is_kept(run: Any, script: Any) -> None:
+    log = run(script([TRACE, REFUSES]), time_limit=3, limit=2)
+    rows = list(from_inspect_log(log))
+    came = [row for row in rows if row.mode == "no_think"]
+    assert [row.verdict for row in came] == [False, False]
+    assert [row.reason for row in rows if row.mode == "think"] == ["engine_error"] * 2
+    assert all(sample.limit and sample.limit.type == "time" for sample in log.samples)
