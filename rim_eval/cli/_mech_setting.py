@@ -1,5 +1,6 @@
 """What `rim-eval mech` works on: the model, the prompts, and the report so far."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rim_eval.errors import RimError
@@ -17,7 +18,8 @@ def begin(words: dict[str, Any]) -> tuple["Setting", "MechanismReport"]:
     from importlib.metadata import version
 
     from rim_eval.mechanisms.behaviour import offline_reader
-    from rim_eval.mechanisms.report import MechanismReport, SetUsed, read_report
+    from rim_eval.mechanisms.fingerprint import fingerprint
+    from rim_eval.mechanisms.report import MechanismReport, SetUsed
     from rim_eval.mechanisms.studies import Setting
 
     toy = words["harmful_set"] == "toy"
@@ -39,6 +41,7 @@ def begin(words: dict[str, Any]) -> tuple["Setting", "MechanismReport"]:
     )
     fresh = MechanismReport(
         model=subject.name,
+        fingerprint=fingerprint(subject.model),
         switch=subject.switch.kind,
         sets=tuple(SetUsed(name=name, kind=kind, n=n) for name, kind, n in sizes),
         judge=judge,
@@ -47,16 +50,28 @@ def begin(words: dict[str, Any]) -> tuple["Setting", "MechanismReport"]:
         max_new_tokens=budget,
         versions={name: version(name) for name in ("rim-eval", "torch", "transformers")},
     )
-    path = words["out"] / "report.json"
+    return setting, _continued(words["out"] / "report.json", fresh)
+
+
+def _continued(path: Path, fresh: "MechanismReport") -> "MechanismReport":
+    """The report that is there already, if it can hold what is measured now; else the fresh one."""
+    from rim_eval.mechanisms.report import read_report
+
     if not path.is_file():
-        return setting, fresh
+        return fresh
     before = read_report(path)
-    if fresh.head != before.head:
+    if before.head == fresh.head:
+        return before
+    weights = [f"{each.model!r} with weights {each.fingerprint}" for each in (before, fresh)]
+    if before.fingerprint != fresh.fingerprint:
         raise RimError(
-            f"{path} is about {before.model!r} with other prompts or settings. Give another --out, or "
-            "the same --model, sets, --limit, --judge, --fill, --seed and budget."
+            f"{path} is about {weights[0]}, and this is {weights[1]}: another checkpoint, whatever the "
+            "folders are called, or the same one with another --dtype. Give another --out."
         )
-    return setting, before
+    raise RimError(
+        f"{path} is about {weights[0]} too, with other prompts or settings. Give another --out, or "
+        "the same --model, sets, --limit, --judge, --fill, --seed and budget."
+    )
 
 
 def _subject(words: dict[str, Any]) -> "Subject":

@@ -30,6 +30,7 @@ from rim_eval.mechanisms.effect import (
     Intervention,
     measure_effects,
 )
+from rim_eval.mechanisms.fingerprint import fingerprint
 from rim_eval.mechanisms.heads import (
     HeadScore,
     gaze_moves,
@@ -53,6 +54,7 @@ from rim_eval.mechanisms.neurons import (
     find_neurons,
     intent_for,
     measure_rises,
+    risen,
     top_neurons,
     with_intent,
 )
@@ -155,6 +157,7 @@ __all__ = [
     "drift_along",
     "evaluate_probe",
     "find_neurons",
+    "fingerprint",
     "fit_probe",
     "flag",
     "frozen",
@@ -188,6 +191,7 @@ __all__ = [
     "read_rank",
     "read_report",
     "read_series",
+    "risen",
     "safety_direction",
     "score_heads",
     "section_pictures",

@@ -40,7 +40,7 @@ __all__ = [
     "write_report",
 ]
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 
 
 Part = Literal["probes", "heads", "neurons", "ras", "drift", "mitigations"]
@@ -173,8 +173,11 @@ class SetUsed(BaseModel):
 class MechanismReport(Result):
     """Everything that was measured inside one model."""
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[2] = SCHEMA_VERSION
     model: str
+    """Its name, which other checkpoints may share."""
+    fingerprint: str
+    """Which weights, see `fingerprint`."""
     switch: ArmKind
     """How the two modes are brought about."""
     sets: tuple[SetUsed, ...]
@@ -198,6 +201,7 @@ class MechanismReport(Result):
         """Model, prompts and settings: reports that agree in it can hold each other's sections."""
         return (
             self.model,
+            self.fingerprint,
             self.switch,
             self.sets,
             self.judge,

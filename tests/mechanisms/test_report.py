@@ -141,6 +141,26 @@ def test_a_report_of_another_model_is_not_mixed_in(made: Path) -> None:
     assert "Traceback" not in result.output
 
 
+def test_checkpoints_of_one_name_are_not_mixed(tmp_path: Path) -> None:
+    from rim_eval.organism import write_folder
+
+    out = tmp_path / "out"
+    for parent, name in (("a", "natural"), ("b", "hidden")):
+        folder = write_folder(tmp_path / parent / "final", name)
+        words = ["mech", "heads", "--model", str(folder), *SMALL, "--draws", "0"]
+        result = CliRunner().invoke(main, [*words, "--out", str(out)])
+        if parent == "a":
+            assert result.exit_code == 0, result.output
+            before = read_report(out / "report.json")
+            assert before.model == "final"
+    assert result.exit_code == 1
+    assert result.output.count("'final' with weights") == 2
+    assert before.fingerprint in result.output
+    assert "Give another --out" in result.output
+    assert read_report(out / "report.json").model_dump_json() == before.model_dump_json()
+    assert str(tmp_path) not in (out / "report.json").read_text(), "no private path in a report"
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -169,11 +189,11 @@ def test_problems_are_told_in_one_message(words: list[str], message: str, tmp_pa
     assert "Traceback" not in result.output
 
 
-@pytest.mark.parametrize("text", ["", "{}", '{"schema_version": 99}', "[1]"])
+@pytest.mark.parametrize("text", ["", "{}", '{"schema_version": 1}', "[1]"])
 def test_what_is_no_report_is_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "report.json"
     path.write_text(text)
-    with pytest.raises(RimError, match="schema version 1"):
+    with pytest.raises(RimError, match="schema version 2"):
         read_report(path)
     with pytest.raises(RimError, match="cannot be read"):
         read_report(tmp_path / "nothing.json")
