@@ -3,7 +3,15 @@
 import re
 from typing import Final, NamedTuple
 
-__all__ = ["ANSWER_WRAPPERS", "FAMILIES", "Family", "Mark", "find_marks", "tail_marks"]
+__all__ = [
+    "ANSWER_WRAPPERS",
+    "FAMILIES",
+    "Family",
+    "Mark",
+    "drop_everyday",
+    "find_marks",
+    "tail_marks",
+]
 
 
 class Family(NamedTuple):
@@ -21,6 +29,8 @@ class Family(NamedTuple):
     """The closing as it is written, for prefills."""
     phrase: bool = False
     """Plain words: they open a trace only as a text's first words, and never close one unopened."""
+    everyday: bool = False
+    """A tag that answers use too: one that first opens in the middle of an answer is part of it."""
 
 
 class Mark(NamedTuple):
@@ -33,23 +43,19 @@ class Mark(NamedTuple):
     family: Family
 
 
-def _tag(name: str) -> Family:
+def _tag(name: str, *, everyday: bool = False) -> Family:
     body = re.escape(name)
-    return Family(
-        name, rf"<{body}(?:\s[^<>]{{0,200}})?>", rf"</{body}\s{{0,8}}>", f"<{name}>", f"</{name}>"
-    )
+    opening, closing = rf"<{body}(?:\s[^<>]{{0,200}})?>", rf"</{body}\s{{0,8}}>"
+    return Family(name, opening, closing, f"<{name}>", f"</{name}>", everyday=everyday)
 
 
 def _literal(name: str, opening: str, closing: str) -> Family:
     return Family(name, re.escape(opening), re.escape(closing), opening, closing)
 
 
-_TAGS: Final = (
-    "think",
-    "thinking",
-    "seed:think",
-    "mm:think",
-    "longcat_think",
+_TAGS: Final = ("think", "thinking", "seed:think", "mm:think", "longcat_think")
+
+_EVERYDAY_TAGS: Final = (
     "thought",
     "thoughts",
     "reasoning",
@@ -61,6 +67,7 @@ _TAGS: Final = (
 
 FAMILIES: Final[tuple[Family, ...]] = (
     *(_tag(name) for name in _TAGS),
+    *(_tag(name, everyday=True) for name in _EVERYDAY_TAGS),
     _literal("[THINK]", "[THINK]", "[/THINK]"),
     _literal("kimi", "◁think▷", "◁/think▷"),
     _literal("kimi-k3", "<|open|>think<|sep|>", "<|close|>think<|sep|>"),
@@ -148,6 +155,25 @@ def _is_meant(reply: str, mark: Mark) -> bool:
     if mark.kind == "open" and mark.family.phrase:
         return mark.start <= 40 and not reply[: mark.start].strip()
     return mark.kind == "fence" or not _quoted(reply, mark)
+
+
+def drop_everyday(reply: str, marks: list[Mark]) -> list[Mark]:
+    """The marks without those of everyday tags that an answer uses for itself.
+
+    Such a family marks traces where its first mark closes (the prompt opened it), or opens at the
+    reply's start or right after another trace.
+
+    Args:
+        reply: The text.
+        marks: Its marks, in order.
+    """
+    first: dict[str, bool] = {}
+    end, before = 0, "close"
+    for mark in marks:
+        at_once = before == "close" and not reply[end : mark.start].strip()
+        first.setdefault(mark.family.name, mark.kind == "close" or at_once)
+        end, before = mark.end, mark.kind
+    return [mark for mark in marks if not mark.family.everyday or first[mark.family.name]]
 
 
 def tail_marks(prompt: str) -> list[Mark]:

@@ -8,6 +8,8 @@ The rules, in the order in which they decide:
 * A closing mark before any opening one closes a trace that the prompt opened. Later ones are text.
 * Nested marks close from the inside; an opening too many is taken as talk about the tag.
 * Several traces are joined by a blank line, and so are the stretches of answer between them.
+* An everyday tag (`<reasoning>`, `<thought>`, `<scratchpad>` ...) that first opens in the middle of
+  an answer is part of it; at the reply's start, or right after a trace, it is a mark like the others.
 * A mark in quotation marks or back-ticks of its own, and all marks inside a paired code fence of
   the answer, are talk and stay in the text. Fences inside a trace mean nothing.
 * An answer wrapper (`<answer>`, `<response>`) is taken off. White space at the ends is dropped.
@@ -18,7 +20,7 @@ A trace is never used as an answer, even where nothing follows it.
 from dataclasses import dataclass, field
 
 from rim_eval.thinking._harmony import Channels, read_channels
-from rim_eval.thinking._markers import ANSWER_WRAPPERS, Mark, find_marks
+from rim_eval.thinking._markers import ANSWER_WRAPPERS, Mark, drop_everyday, find_marks
 
 __all__ = ["Split", "split_trace", "strip_trace"]
 
@@ -134,7 +136,7 @@ class _Walk:
     """Where the piece that is being read began."""
 
     def split(self) -> Split:
-        self.marks = find_marks(self.text)
+        self.marks = self._meant()
         self.partners = _partners(self.marks)
         index = self._first_trace()
         if index is None:
@@ -150,6 +152,12 @@ class _Walk:
             index = (index if partner is None else partner) + 1
         self.pieces.append((False, self.text[self.at :]))
         return self._closed(opened)
+
+    def _meant(self) -> list[Mark]:
+        marks = find_marks(self.text)
+        kept = drop_everyday(self.text, marks)
+        ends = any(mark.kind == "close" for mark in kept)
+        return marks if self.opened_by_prompt and not ends else kept
 
     def _first_trace(self) -> int | None:
         """Take a trace that the prompt opened; index of the mark to go on from, None if it never ends."""

@@ -53,6 +53,16 @@ CASES: list[tuple[str, str | None, str]] = [
     ("```\n<think>x</think>\n```\nend", None, "```\n<think>x</think>\n```\nend"),
     ("In short. Here is my response: yes", None, "In short. Here is my response: yes"),
     ("analysis of rivers", None, "analysis of rivers"),
+    # everyday tags: marks at the start, part of the answer elsewhere
+    ("<reasoning>plan</reasoning><answer>answer</answer>", "plan", "answer"),
+    ("\n<Thought>plan</Thought> answer", "plan", "answer"),
+    ("plan</reasoning>answer", "plan", "answer"),
+    ("<think></think>\n<thought>plan</thought>answer", "plan", "answer"),
+    ("<thought>a</thought>one<thought>b</thought>two", "a\n\nb", "one\n\ntwo"),
+    ("Do so: <thought>x</thought> end", None, "Do so: <thought>x</thought> end"),
+    ("<think>a</think>Now <reasoning>x</reasoning> y", "a", "Now <reasoning>x</reasoning> y"),
+    ("<think>a <thought>b</thought></think>y", "a <thought>b</thought>", "y"),
+    ("<think>a</think>A <scratchpad> to begin with", "a", "A <scratchpad> to begin with"),
     # Seed's reflections on its budget are part of the trace
     (
         "<seed:think>a<seed:cot_budget_reflect>9 left</seed:cot_budget_reflect>b</seed:think>answer",
@@ -128,6 +138,8 @@ def test_a_trace_that_never_closes_leaves_no_answer(text: str) -> None:
         ("I mention <think> once</think>answer", "I mention <think> once", "answer", True),
         ("plan Here is my response: answer", "plan", "answer", True),
         ("plan\n[BEGIN FINAL RESPONSE]\nanswer", "plan", "answer", True),
+        ("I mention <thought> once</thought>answer", "I mention <thought> once", "answer", True),
+        ("a</think>b <thought>c</thought> d", "a", "b <thought>c</thought> d", True),
         ("", "", "", False),
     ],
 )
@@ -183,6 +195,8 @@ plain = st.text(
     st.characters(exclude_characters="<>[]|◁▷`~\"'“”‘’«»", codec="utf-8"), max_size=30
 ).filter(lambda text: "analysis" not in text and "here " not in text.lower())
 family_ = st.sampled_from(LITERAL)
+reserved = st.sampled_from([family for family in LITERAL if not family.everyday])
+everyday = st.sampled_from([family for family in LITERAL if family.everyday])
 soup = st.lists(
     st.one_of(
         st.text(max_size=6),
@@ -209,11 +223,12 @@ def test_joined_and_split_again(family: Family, trace: str, answer: str) -> None
 
 @given(family_, plain, plain)
 def test_unclosed_is_never_answer(family: Family, before: str, trace: str) -> None:
-    split = split_trace(f"{before}{family.opened_with} {trace}")
+    start = "" if family.everyday else before
+    split = split_trace(f"{start}{family.opened_with} {trace}")
     assert (split.answer, split.closed) == ("", False)
 
 
-@given(st.lists(st.tuples(family_, plain, plain), min_size=1, max_size=5))
+@given(st.lists(st.tuples(reserved, plain, plain), min_size=1, max_size=5))
 def test_order_is_kept_over_several_traces(parts: list[tuple[Family, str, str]]) -> None:
     text = "".join(
         f"{f.opened_with} {trace}{f.closed_with} {answer}\n" for f, trace, answer in parts
@@ -227,6 +242,15 @@ def test_order_is_kept_over_several_traces(parts: list[tuple[Family, str, str]])
 def test_splitting_an_answer_again_changes_nothing(family: Family, trace: str, answer: str) -> None:
     once = strip_trace(f"{family.opened_with} {trace}{family.closed_with}{answer}")
     assert strip_trace(once) == once
+
+
+@given(everyday, plain.filter(str.strip), plain, plain)
+def test_an_everyday_tag_in_an_answer_is_judged_with_it(
+    family: Family, before: str, inside: str, after: str
+) -> None:
+    answer = f"{before}{family.opened_with}{inside}{family.closed_with}{after}"
+    assert split_trace(answer) == Split(None, answer.strip(), False, None, None)
+    assert split_trace(f"<think>plan</think>{answer}").answer == answer.strip()
 
 
 def _letters(text: str | None) -> list[str]:
