@@ -31,6 +31,7 @@ from rim_eval.mechanisms.effect import (
     measure_effects,
 )
 from rim_eval.mechanisms.fingerprint import fingerprint
+from rim_eval.mechanisms.freezing import frozen
 from rim_eval.mechanisms.heads import (
     HeadScore,
     gaze_moves,
@@ -43,7 +44,6 @@ from rim_eval.mechanisms.mitigations import (
     Mitigation,
     compare,
     flag,
-    frozen,
     merge_behaviour,
     steered,
 )

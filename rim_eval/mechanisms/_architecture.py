@@ -3,6 +3,9 @@
 Llama, Qwen, Mistral, Phi, OLMo, Gemma and their mixture-of-experts versions agree on the shape:
 blocks in a row, an attention output projection that reads the heads side by side, and a down
 projection that reads the neurons. Only the names differ.
+
+A layer with experts has the neurons of every routed expert, one expert after the other, and then
+those of the shared expert that every token passes through, where there is one (Qwen2-MoE, DeepSeek).
 """
 
 from typing import Any, Final, NamedTuple
@@ -15,7 +18,18 @@ _LAYERS: Final = ("layers", "h", "blocks")
 _ATTENTION: Final = ("self_attn", "attn", "attention", "self_attention")
 _OUT: Final = ("o_proj", "out_proj", "dense", "c_proj")
 _MLP: Final = ("mlp", "block_sparse_moe", "feed_forward")
+_SHARED: Final = ("shared_expert", "shared_experts", "shared_mlp")
 _DOWN: Final = ("down_proj", "fc2", "dense_4h_to_h", "c_proj", "w2")
+
+
+_LAYOUT: Final = {
+    "has_gate": True,
+    "has_bias": False,
+    "is_transposed": False,
+    "is_concatenated": True,
+    "has_post_expert_norm": False,
+}
+"""How transformers 5 describes the fused experts that are understood here."""
 
 
 class Architecture(NamedTuple):
@@ -29,18 +43,33 @@ class Architecture(NamedTuple):
     """Attention output projections; the input, shape (..., heads * head_dim), holds the heads."""
     heads: int
     head_dim: int
-    mlps: tuple[Any, ...]
+    denses: tuple[Any | None, ...]
+    """What all tokens pass through: the MLP itself, or the shared expert beside routed ones, or None."""
     downs: tuple[Any | None, ...]
-    """Down projections, whose input (..., neurons) holds the neurons; None where experts are."""
+    """Down projections of these, whose input (..., neurons) holds the neurons."""
     experts: tuple[Any | None, ...]
     """Fused experts of a mixture-of-experts layer; None in a dense layer."""
 
     def neurons(self, layer: int) -> int:
-        """Neurons of a layer; with experts, experts times their width (expert-major)."""
+        """Neurons of a layer: those of its routed experts (expert-major), then those of `denses`.
+
+        Raises:
+            RimError: The experts are laid out so that their neurons cannot be read.
+        """
+        down = self.downs[layer]
+        return self.routed(layer) + (_width_in(down) if down is not None else 0)
+
+    def routed(self, layer: int) -> int:
+        """Neurons of a layer's routed experts, 0 in a dense layer.
+
+        Raises:
+            RimError: The experts are laid out so that their neurons cannot be read.
+        """
         experts = self.experts[layer]
-        if experts is not None:
-            return int(experts.down_proj.shape[0] * experts.down_proj.shape[2])
-        return int(_width_in(self.downs[layer]))
+        if experts is None:
+            return 0
+        _check_experts(experts)
+        return int(experts.down_proj.shape[0] * experts.down_proj.shape[2])
 
 
 def architecture_of(model: Any) -> Architecture:
@@ -58,14 +87,18 @@ def architecture_of(model: Any) -> Architecture:
     attention = tuple(_one_of(layer, _ATTENTION, "the attention of a layer") for layer in layers)
     outputs = tuple(_one_of(each, _OUT, "the attention output projection") for each in attention)
     mlps = tuple(_one_of(layer, _MLP, "the MLP of a layer") for layer in layers)
-    experts = tuple(_experts_of(mlp) for mlp in mlps)
+    experts = tuple(getattr(mlp, "experts", None) for mlp in mlps)
+    denses = tuple(
+        _shared_of(mlp) if routed is not None else mlp
+        for mlp, routed in zip(mlps, experts, strict=True)
+    )
     downs = tuple(
-        None if fused is not None else _one_of(mlp, _DOWN, "the down projection of an MLP")
-        for mlp, fused in zip(mlps, experts, strict=True)
+        None if dense is None else _one_of(dense, _DOWN, "the down projection of an MLP")
+        for dense in denses
     )
     heads = int(model.config.get_text_config().num_attention_heads)
     head_dim = _width_in(outputs[0]) // heads
-    return Architecture(base, layers, attention, outputs, heads, head_dim, mlps, downs, experts)
+    return Architecture(base, layers, attention, outputs, heads, head_dim, denses, downs, experts)
 
 
 def _one_of(module: Any, names: tuple[str, ...], what: str) -> Any:
@@ -78,19 +111,21 @@ def _one_of(module: Any, names: tuple[str, ...], what: str) -> Any:
     )
 
 
-def _experts_of(mlp: Any) -> Any | None:
-    experts = getattr(mlp, "experts", None)
-    if experts is None:
-        return None
+def _shared_of(mlp: Any) -> Any | None:
+    """The shared expert beside routed ones, known by its name (`shared_expert`, `shared_experts`)."""
+    return next((part for name, part in mlp.named_children() if name in _SHARED), None)
+
+
+def _check_experts(experts: Any) -> None:
     fused = getattr(experts, "down_proj", None)
-    plain = getattr(experts, "has_gate", False) and not getattr(experts, "is_transposed", True)
-    if fused is None or fused.dim() != 3 or not plain or getattr(experts, "has_bias", True):
+    known = all(getattr(experts, name, not value) == value for name, value in _LAYOUT.items())
+    if fused is None or fused.dim() != 3 or not known:
         raise RimError(
             f"{type(experts).__name__}: these experts are not laid out as transformers 5 fuses them "
-            "for Qwen, Mixtral, OLMoE and Phi (gate_up_proj and down_proj of three dimensions, no "
-            "bias). Their neurons cannot be read; heads and probes can, with neurons left out."
+            "for Qwen, DeepSeek, Mixtral, OLMoE and Phi (gate_up_proj and down_proj of three "
+            "dimensions, gate rows before up rows, no bias), so no neuron of this model is read, searched or taken out. Its "
+            "heads and probes can be: `rim-eval mech heads` and `rim-eval mech probes`."
         )
-    return experts
 
 
 def _width_in(module: Any) -> int:

@@ -11,7 +11,8 @@ __all__ = ["NeuronTap", "tap_blocks", "tap_heads", "tap_neurons"]
 NeuronTap = Callable[[Any, Any, int], Any]
 """Called with activations (rows, width), the flat token index of each row (rows,), and the index of
 the first neuron; returns what to use instead, or None. A dense layer calls it once a pass with
-all tokens, a layer of experts once per expert with the tokens routed to it."""
+all tokens, a layer of experts once per expert with the tokens routed to it, and once for its shared
+expert with all tokens."""
 
 
 @contextmanager
@@ -60,22 +61,21 @@ def tap_neurons(parts: Architecture, taps: Mapping[int, NeuronTap]) -> Iterator[
     """Calls a `NeuronTap` with the activations of each layer named."""
     with ExitStack() as stack:
         for layer, tap in taps.items():
-            experts = parts.experts[layer]
-            stack.enter_context(
-                _tap_dense(parts.downs[layer], tap)
-                if experts is None
-                else _tap_experts(experts, tap)
-            )
+            routed = parts.routed(layer)
+            if parts.downs[layer] is not None:
+                stack.enter_context(_tap_dense(parts.downs[layer], tap, routed))
+            if routed:
+                stack.enter_context(_tap_experts(parts.experts[layer], tap))
         yield
 
 
 @contextmanager
-def _tap_dense(down: Any, tap: NeuronTap) -> Iterator[None]:
+def _tap_dense(down: Any, tap: NeuronTap, first: int) -> Iterator[None]:
     import torch
 
     def hook(_module: Any, args: Any) -> Any:
         flat = args[0].flatten(0, -2)
-        changed = tap(flat, torch.arange(len(flat), device=flat.device), 0)
+        changed = tap(flat, torch.arange(len(flat), device=flat.device), first)
         return None if changed is None else (changed.view_as(args[0]), *args[1:])
 
     handle = down.register_forward_pre_hook(hook)

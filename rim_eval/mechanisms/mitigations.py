@@ -1,7 +1,4 @@
-"""Mitigations, measured: freezing units while tuning, steering, no-think for flagged prompts.
-
-    with frozen(model, neurons, optimizer=optimizer):   # a training loop, otherwise unchanged
-        train()
+"""Mitigations at inference, measured: steering, no-think for flagged prompts.
 
     with steered(model, {layer: vector}):               # generation
         subject.replies(...)
@@ -12,26 +9,21 @@
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rim_eval.errors import RimError
-from rim_eval.mechanisms._architecture import Architecture, architecture_of
+from rim_eval.mechanisms._architecture import architecture_of
 from rim_eval.mechanisms._taps import tap_blocks
-from rim_eval.mechanisms.ablation import check_units
 from rim_eval.mechanisms.behaviour import Behaviour, Measure
 from rim_eval.mechanisms.probes import Probe
-from rim_eval.mechanisms.units import by_layer
 from rim_eval.outcomes import Mode
 from rim_eval.statistics import PairedDifference, paired_difference, rim_score
 from rim_eval.statistics._result import Result
 
-__all__ = ["Change", "Mitigation", "compare", "flag", "frozen", "merge_behaviour", "steered"]
-
-Units = Sequence[tuple[int, int]]
+__all__ = ["Change", "Mitigation", "compare", "flag", "merge_behaviour", "steered"]
 
 
 class Change(Result):
@@ -60,123 +52,6 @@ class Mitigation(Result):
             if (each.measure, each.mode) == (measure, mode):
                 return each.difference
         raise KeyError((measure, mode))
-
-
-@contextmanager
-def frozen(
-    model: Any, neurons: Units = (), heads: Units = (), *, optimizer: Any = None
-) -> Iterator[None]:
-    """Keeps the weights of units as they are while everything else trains.
-
-    A neuron's weights are its rows of the gate and up projections with their biases, and its column
-    of the down projection. A head's are its rows of the query projection and the key and value rows
-    that it shares with its group, with their biases and with norms over whole projections (OLMo),
-    and its columns of the output projection. What a layer has in common stays free: a bias after
-    the down or output projection, a norm that all heads share (Qwen3).
-
-    Gradients are zeroed; with the optimizer given, the weights are also put back after each step,
-    since weight decay and momentum move weights without a gradient.
-
-    Args:
-        model: The model in training.
-        neurons: (layer, neuron) pairs.
-        heads: (layer, head) pairs.
-        optimizer: A torch optimizer over the model's parameters.
-
-    Raises:
-        RimError: The model has no such unit, or its attention is of a kind that is not known.
-    """
-    import torch
-
-    parts = architecture_of(model)
-    check_units(parts, neurons, heads)
-    pieces = [*_neuron_weights(parts, neurons), *_head_weights(model, parts, heads)]
-    masks: dict[int, tuple[Any, Any]] = {}
-    for weight, index in pieces:
-        _, mask = masks.setdefault(id(weight), (weight, torch.zeros_like(weight, dtype=torch.bool)))
-        mask[index] = True
-    saved = [(weight, mask, weight.detach()[mask].clone()) for weight, mask in masks.values()]
-
-    def put_back(*_args: Any) -> None:
-        with torch.no_grad():
-            for weight, mask, values in saved:
-                weight[mask] = values
-
-    with ExitStack() as stack:
-        for weight, mask, _ in saved:
-            if not weight.requires_grad:
-                continue  # it does not train at all
-            hook = weight.register_hook(lambda grad, mask=mask: grad.masked_fill(mask, 0))
-            stack.callback(hook.remove)
-        if optimizer is not None:
-            stack.callback(optimizer.register_step_post_hook(put_back).remove)
-        yield
-
-
-def _neuron_weights(parts: Architecture, neurons: Units) -> Iterator[tuple[Any, Any]]:
-    """Each neuron's weights as (parameter, index)."""
-    for layer, numbers in by_layer(neurons).items():
-        experts, width = parts.experts[layer], parts.neurons(layer)
-        if experts is not None:
-            inner = experts.down_proj.shape[2]
-            for number in numbers:
-                expert, row = divmod(number, inner)
-                yield experts.gate_up_proj, (expert, [row, inner + row])
-                yield experts.down_proj, (expert, slice(None), row)
-            continue
-        for module in parts.mlps[layer].modules():
-            weight = getattr(module, "weight", None)
-            if weight is None or weight.dim() != 2:
-                continue
-            if type(module).__name__ == "Conv1D":
-                raise RimError(
-                    f"{type(parts.mlps[layer]).__name__} keeps its weights the other way round (Conv1D): which of "
-                    "them belong to a neuron is not known. Freeze the whole layer instead."
-                )
-            if module is parts.downs[layer]:  # known by what it is: its shape may be square
-                yield weight, (slice(None), numbers)
-            elif weight.shape[0] in (width, 2 * width):
-                # A fused gate and up projection holds the gate rows first.
-                copies = range(0, weight.shape[0], width)
-                rows = [start + number for start in copies for number in numbers]
-                yield from _rows_of(module, rows)
-
-
-def _head_weights(model: Any, parts: Architecture, heads: Units) -> Iterator[tuple[Any, Any]]:
-    config = model.config.get_text_config()
-    groups = getattr(config, "num_key_value_heads", None) or parts.heads
-    per_group = parts.heads // groups
-    for layer, numbers in by_layer(heads).items():
-        query = _channels(numbers, parts.head_dim)
-        shared = _channels(sorted({n // per_group for n in numbers}), parts.head_dim)
-        yield parts.outputs[layer].weight, (slice(None), query)
-        attention = parts.attention[layer]
-        if hasattr(attention, "qkv_proj"):
-            edges = parts.heads * parts.head_dim, (parts.heads + groups) * parts.head_dim
-            rows = query + [edge + channel for edge in edges for channel in shared]
-            yield from _rows_of(attention.qkv_proj, rows)
-            continue
-        for name, rows in (("q", query), ("k", shared), ("v", shared)):
-            projection = getattr(attention, f"{name}_proj", None)
-            if projection is None:
-                raise RimError(
-                    f"{type(attention).__name__} has no {name}_proj: which of its weights belong to "
-                    "a head is not known. Freeze neurons instead, or the whole layer."
-                )
-            yield from _rows_of(projection, rows)
-            norm = getattr(getattr(attention, f"{name}_norm", None), "weight", None)
-            if norm is not None and len(norm) == projection.weight.shape[0]:
-                yield norm, (rows,)
-
-
-def _rows_of(projection: Any, rows: list[int]) -> Iterator[tuple[Any, Any]]:
-    yield projection.weight, (rows,)
-    if projection.bias is not None:
-        yield projection.bias, (rows,)
-
-
-def _channels(numbers: Sequence[int], width: int) -> list[int]:
-    return [number * width + i for number in numbers for i in range(width)]
 
 
 @contextmanager

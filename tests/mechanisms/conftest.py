@@ -21,6 +21,49 @@ def subject() -> Subject:
     return load_subject(organism_dir(), name="organism")
 
 
+_SHAPE: dict[str, Any] = {
+    "vocab_size": 50,
+    "hidden_size": 32,
+    "intermediate_size": 24,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 8,
+    "max_position_embeddings": 128,
+    "pad_token_id": 0,
+    "eos_token_id": 1,
+}
+
+_MORE: dict[str, dict[str, Any]] = {
+    "qwen3_moe": {"moe_intermediate_size": 16, "num_experts": 4, "num_experts_per_tok": 2},
+    "mixtral": {"num_local_experts": 4},
+    "phimoe": {"num_local_experts": 4},
+    "olmoe": {"num_experts": 4, "num_experts_per_tok": 2},
+    "qwen2_moe": {
+        "num_experts": 4,
+        "num_experts_per_tok": 2,
+        "moe_intermediate_size": 16,
+        "shared_expert_intermediate_size": 20,
+    },
+    "deepseek_v3": {  # its first layer is dense
+        "num_key_value_heads": 4,
+        "n_routed_experts": 4,
+        "num_experts_per_tok": 2,
+        "n_shared_experts": 2,
+        "moe_intermediate_size": 16,
+        "first_k_dense_replace": 1,
+        "n_group": 1,
+        "topk_group": 1,
+        "q_lora_rank": 16,
+        "kv_lora_rank": 16,
+        "qk_nope_head_dim": 8,
+        "qk_rope_head_dim": 8,
+        "v_head_dim": 8,
+    },
+    "gpt_oss": {"num_local_experts": 4, "num_experts_per_tok": 2},
+}
+
+
 @pytest.fixture(scope="session")
 def tiny() -> Callable[[str], Any]:
     """A tiny random causal model of a family, by transformers' name for it."""
@@ -32,26 +75,7 @@ def tiny() -> Callable[[str], Any]:
     def build(family: str) -> Any:
         if family not in made:
             torch.manual_seed(0)
-            config = AutoConfig.for_model(
-                family,
-                vocab_size=50,
-                hidden_size=32,
-                intermediate_size=24,
-                num_hidden_layers=3,
-                num_attention_heads=4,
-                num_key_value_heads=2,
-                head_dim=8,
-                max_position_embeddings=128,
-                pad_token_id=0,
-                eos_token_id=1,
-                **(
-                    {"moe_intermediate_size": 16, "num_experts": 4, "num_experts_per_tok": 2}
-                    if family == "qwen3_moe"
-                    else {}
-                ),
-                **({"num_local_experts": 4} if family in ("mixtral", "phimoe") else {}),
-                **({"num_experts": 4, "num_experts_per_tok": 2} if family == "olmoe" else {}),
-            )
+            config = AutoConfig.for_model(family, **_SHAPE | _MORE.get(family, {}))
             made[family] = AutoModelForCausalLM.from_config(config).eval()
         return made[family]
 

@@ -11,7 +11,7 @@ from rim_eval.mechanisms._architecture import architecture_of
 from rim_eval.mechanisms.ablation import ablate_heads, ablate_neurons
 
 Tiny = Callable[[str], Any]
-FAMILIES = ("llama", "phi3", "olmo2", "qwen3_moe", "mixtral")
+FAMILIES = ("llama", "phi3", "olmo2", "qwen3_moe", "mixtral", "qwen2_moe", "deepseek_v3")
 
 
 def logits(model: Any, passage: Passage) -> Any:
@@ -75,7 +75,9 @@ def test_ablating_every_neuron_of_a_layer_takes_its_mlp_out(
     model = tiny(family)
     parts = architecture_of(model)
     outputs: list[Any] = []
-    handle = parts.mlps[1].register_forward_hook(lambda _m, _a, out: outputs.append(out))
+    layer = model.model.layers[1]
+    mlp = getattr(layer, "mlp", None) or layer.block_sparse_moe
+    handle = mlp.register_forward_hook(lambda _m, _a, out: outputs.append(out))
     with ablate_neurons(model, [(1, n) for n in range(parts.neurons(1))]):
         logits(model, passages[0])
     handle.remove()
@@ -83,7 +85,7 @@ def test_ablating_every_neuron_of_a_layer_takes_its_mlp_out(
     assert not output.any()
 
 
-@pytest.mark.parametrize("family", ["llama", "qwen3_moe"])
+@pytest.mark.parametrize("family", ["llama", "qwen3_moe", "qwen2_moe"])
 def test_means_are_those_over_all_tokens_and_filling_with_them_is_exact(
     tiny: Tiny, passages: list[Passage], family: str
 ) -> None:

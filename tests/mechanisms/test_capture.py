@@ -22,6 +22,7 @@ FAMILIES = (
     "olmoe",
     "phimoe",
 )
+SHARED = [("qwen2_moe", "shared_expert"), ("deepseek_v3", "shared_experts")]
 Tiny = Callable[[str], Any]
 
 
@@ -126,6 +127,45 @@ def test_neurons_of_experts_are_zero_where_not_routed_and_sum_to_the_layer(
             np.testing.assert_allclose(acts, experts.act_fn(gate) * up, atol=1e-5)
         else:
             assert not acts.any()
+
+
+@pytest.mark.parametrize(("family", "name"), SHARED)
+def test_neurons_of_the_shared_expert_are_read_after_those_of_the_routed_ones(
+    tiny: Tiny, passages: list[Passage], family: str, name: str
+) -> None:
+    model = tiny(family)
+    parts = _architecture.architecture_of(model)
+    down = getattr(model.model.layers[1].mlp, name).down_proj
+    routed = 4 * 16
+    assert parts.neurons(1) == routed + down.in_features
+    seen: list[Any] = []
+    got = capture(model, passages, neurons=Neurons("max"), layers=[1]).neurons
+    assert got is not None
+    handle = down.register_forward_pre_hook(lambda _module, args: seen.append(args[0]))
+    for n, passage in enumerate(passages):
+        alone(model, passage)
+        start, stop = passage.spans["text"]
+        want = seen.pop().reshape(len(passage.ids), -1)[start:stop].amax(0)
+        np.testing.assert_allclose(got[0][n][routed:], want, atol=1e-5)
+    handle.remove()
+    assert got[0][:, :routed].any()
+
+
+def test_experts_of_another_layout_are_named_and_everything_else_is_read(
+    tiny: Tiny, passages: list[Passage]
+) -> None:
+    model = tiny("gpt_oss")
+    with pytest.raises(RimError, match=r"GptOssExperts.*no neuron of this model is read"):
+        capture(model, passages, neurons=Neurons("max"))
+    found = capture(model, passages, residual=("last",), attention=Attention("last", ("trace",)))
+    assert found.residual is not None
+    assert found.mass is not None
+    for n, passage in enumerate(passages):
+        out = alone(model, passage)
+        start, stop = passage.spans["last"]
+        np.testing.assert_allclose(found.residual[n, 1, 0], out.hidden_states[2][0, start], atol=2e-5)  # fmt: skip
+        row = out.attentions[1][0, :, stop - 1]
+        np.testing.assert_allclose(found.mass[n, 1, :, 0], row[:, 2:4].sum(-1), atol=2e-5)
 
 
 def test_max_over_tokens_of_an_expert_counts_tokens_routed_elsewhere_as_zero(

@@ -108,6 +108,22 @@ def _rows(family: str, parts: Any) -> dict[str, Any]:
     return rows
 
 
+def test_a_neuron_of_the_shared_expert_is_frozen_there_and_not_in_a_routed_one(
+    tiny: Tiny, passages: list[Passage]
+) -> None:
+    model = copy.deepcopy(tiny("qwen2_moe"))
+    mlp = model.model.layers[1].mlp
+    before = copy.deepcopy(mlp.state_dict())
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.05, weight_decay=0.5)
+    with frozen(model, [(1, 5), (1, 4 * 16 + 3)], optimizer=optimizer):
+        train(model, passages, optimizer)
+    same = {name: weight == before[name] for name, weight in mlp.state_dict().items()}
+    assert same["shared_expert.down_proj.weight"].all(0).nonzero().flatten().tolist() == [3]
+    for name in ("gate_proj", "up_proj"):
+        assert same[f"shared_expert.{name}.weight"].all(1).nonzero().flatten().tolist() == [3]
+    assert same["experts.down_proj"].all(1).nonzero().tolist() == [[0, 5]]
+
+
 def test_without_the_optimizer_only_gradients_are_held(tiny: Tiny, passages: list[Passage]) -> None:
     model = copy.deepcopy(tiny("llama"))
     weight = model.model.layers[1].mlp.down_proj.weight
