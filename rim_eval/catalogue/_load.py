@@ -68,6 +68,8 @@ def _subsets(entry: PromptSet, asked: str | None) -> tuple[str, ...]:
 
 
 def _obtain(entry: PromptSet, data: Path | None) -> Batch:
+    if data is not None:
+        _local.require(entry, data)
     if isinstance(entry.source, ShippedSource):
         return _shipped(entry)
     if data is not None:

@@ -12,10 +12,10 @@ from typing import Final
 from rim_eval.catalogue._access import MissingError, local_layout
 from rim_eval.catalogue._fetched import Batch, Fetched, as_declared, as_stand_in
 from rim_eval.catalogue._problem import problem
-from rim_eval.catalogue._schema import PromptSet, SourceFile
+from rim_eval.catalogue._schema import PromptSet, ShippedSource, SourceFile
 from rim_eval.errors import RimError
 
-__all__ = ["DATA_VARIABLE", "find", "missing"]
+__all__ = ["DATA_VARIABLE", "find", "missing", "require"]
 
 DATA_VARIABLE: Final = "RIM_EVAL_DATA"
 """Environment variable that names the data folder."""
@@ -27,11 +27,7 @@ def find(entry: PromptSet, data: Path) -> Batch | None:
     Raises:
         RimError: when the folder does not exist, or holds only some of the set's files.
     """
-    if not data.exists():
-        raise RimError(
-            f"{entry.name}: the data folder {data} does not exist. "
-            f"Set {DATA_VARIABLE} (or data=) to a folder that has {local_layout(entry)}."
-        )
+    require(entry, data)
     if data.is_file():
         return _batch(entry, {data.name: data}, data)
     for folder in (data / entry.name, data):
@@ -39,6 +35,19 @@ def find(entry: PromptSet, data: Path) -> Batch | None:
         if batch := _batch(entry, present, folder):
             return batch
     return None
+
+
+def require(entry: PromptSet, data: Path) -> None:
+    """Refuse a data folder that does not exist, for shipped sets too, which need none.
+
+    Raises:
+        RimError: There is no such file or folder.
+    """
+    if not data.exists():
+        step = f"Set {DATA_VARIABLE} (or data=) to a folder that has {local_layout(entry)}."
+        if isinstance(entry.source, ShippedSource):
+            step = "This set comes with the package: leave data= out."
+        raise RimError(f"{entry.name}: the data folder {data} does not exist. {step}")
 
 
 def missing(entry: PromptSet, data: Path) -> MissingError:

@@ -209,6 +209,13 @@ def test_an_empty_folder_and_no_folder_are_told_apart(tmp_path: Path) -> None:
         catalogue.load("gsm8k", data=tmp_path / "nowhere")
 
 
+def test_a_folder_that_does_not_exist_is_refused_for_a_shipped_set_too(tmp_path: Path) -> None:
+    """`-T data=5` ran as if it had not been given."""
+    with pytest.raises(RimError, match=r"folder .*nowhere does not exist.*leave data= out"):
+        catalogue.load("toy", data=tmp_path / "nowhere")
+    assert catalogue.load("toy", data=tmp_path).provenance.source == "shipped"
+
+
 @pytest.mark.skipif(not SHARED, reason="RIM_EVAL_SHARED names no folder of real files")
 @pytest.mark.parametrize(
     ("name", "count"),

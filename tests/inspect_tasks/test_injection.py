@@ -96,7 +96,9 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> EvalLog:
 
 def test_a_limit_that_the_arms_would_share_is_refused(tmp_path: Path) -> None:
     log = injection(tmp_path, limit=1, token_limit=200)
-    assert "--token-limit 200" in log.samples[0].error.message
+    [error] = [sample.error for sample in log.samples or []]
+    assert error is not None
+    assert "--token-limit 200" in error.message
 
 
 def test_the_arms_are_paired_and_the_planted_pattern_has_its_effect(log: EvalLog) -> None:
