@@ -1,13 +1,14 @@
 """Thinking: how a model's modes are switched, how its trace is split off, whether the mode took."""
 
 from rim_eval.thinking._explicit import effort_switch, explicit_switch
+from rim_eval.thinking._flips import prompt_flips_mode
 from rim_eval.thinking._gate import ArmFacts, GateResult, gate
 from rim_eval.thinking._hosted import hosted_switch
 from rim_eval.thinking._opening import trace_opening
 from rim_eval.thinking._pin import pin_recipe, pin_template
 from rim_eval.thinking._recipe import Recipe, Switch, require_difference
 from rim_eval.thinking._render import Message, Renderer, template_renderer, tokenizer_renderer
-from rim_eval.thinking._switch import find_switch, prompt_flips_mode
+from rim_eval.thinking._switch import find_switch
 from rim_eval.thinking._trace import Split, split_trace, strip_trace
 
 __all__ = [
