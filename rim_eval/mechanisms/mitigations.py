@@ -8,6 +8,7 @@
 `compare` says what each does to the RIM score, misalignment, over-refusal and accuracy.
 """
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
@@ -149,17 +150,23 @@ _SHOWN: Final[dict[Measure, str]] = {
 
 
 def _say(name: str, rims: Sequence[PairedDifference], changes: Sequence[Change]) -> str:
-    before, after = rims
-    text = (
-        f"{name}: RIM score {before.difference:+.1f} points ({before.lower:+.1f} to {before.upper:+.1f}) "
-        f"without, {after.difference:+.1f} ({after.lower:+.1f} to {after.upper:+.1f}) with it"
-    )
+    before, after = map(_told, rims)
+    text = f"{name}: RIM score {before} without, {after} with it"
     for mode in dict.fromkeys(each.mode for each in changes):
         told = [
-            f"{_SHOWN[each.measure]} {each.difference.difference:+.1f} ({each.difference.lower:+.1f} "
-            f"to {each.difference.upper:+.1f})"
+            f"{_SHOWN[each.measure]} {_told(each.difference)}"
             for each in changes
             if each.mode == mode
         ]
-        text += f"; {mode.replace('_', '-')} mode: {', '.join(told)}"
+        text += f"; change in {mode.replace('_', '-')} mode: {', '.join(told)}"
     return f"{text}."
+
+
+def _told(found: PairedDifference) -> str:
+    """Percentage points with their interval and the pairs that they are over."""
+    if math.isnan(found.difference) or math.isnan(found.lower):
+        return f"not known ({found.n_pairs} pairs)"
+    return (
+        f"{found.difference:+.1f} points ({found.lower:+.1f} to {found.upper:+.1f}; "
+        f"{found.n_pairs} pairs)"
+    )

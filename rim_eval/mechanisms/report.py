@@ -134,6 +134,8 @@ class HeadShift(Result):
     before: tuple[Figure, ...]
     """Mean over harmful prompts, 0 to 1."""
     after: tuple[Figure, ...]
+    n: int
+    """Harmful prompts."""
     others: int
     """All other heads."""
     others_most: Figure

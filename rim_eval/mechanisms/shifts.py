@@ -98,6 +98,7 @@ def _gaze(
         heads=tuple(heads),
         before=tuple(float(before[unit]) for unit in heads),
         after=tuple(float(after[unit]) for unit in heads),
+        n=len(passages),
         others=int(others.sum()),
         others_most=float(moved[others].max()) if others.any() else math.nan,
     )
@@ -110,19 +111,25 @@ def _say(run: str, layers: Sequence[LayerDrift], gaze: HeadShift | None) -> Iter
         moved = max(abs(a - b) for a, b in zip(gaze.after, gaze.before, strict=True))
         yield (
             f"In {run!r} the selected heads' attention on the empty trace moves by at most {moved:.2f}, "
-            f"that of the {gaze.others} other heads by at most {gaze.others_most:.2f}."
+            f"that of the {gaze.others} other heads by at most {gaze.others_most:.2f} (means over "
+            f"{gaze.n} harmful prompts)."
         )
 
 
 def _of_ratio(layers: Sequence[LayerDrift]) -> str:
-    more = [each for each in layers if each.ratio_lower > 1]
+    known = [each for each in layers if not math.isnan(each.ratio_lower)]
+    more = [each for each in known if each.ratio_lower > 1]
+    over = f"{layers[0].n_harmful} harmful and {layers[0].n_harmless} harmless prompts"
+    whether = "changed more on harmful prompts than on harmless ones"
+    if not known:
+        return f"it cannot be told whether a layer {whether}: no CKA ratio has an interval ({over})"
     if not more:
-        return "no layer is shown to change more on harmful prompts than on harmless ones"
+        rest = f"; {len(layers) - len(known)} more have none" if len(known) < len(layers) else ""
+        return f"none of {len(known)} layers with a CKA ratio is shown to have {whether} ({over}{rest})"
     most = max(more, key=lambda each: each.ratio)
     return (
-        f"{len(more)} of {len(layers)} layers change more on harmful prompts than on harmless ones "
-        f"(CKA ratio above 1), most layer {most.layer}: {_ratio(most.ratio)} "
-        f"({_ratio(most.ratio_lower)} to {_ratio(most.ratio_upper)})"
+        f"{len(more)} of {len(layers)} layers {whether} (CKA ratio above 1; {over}), most layer "
+        f"{most.layer}: {_ratio(most.ratio)} ({_ratio(most.ratio_lower)} to {_ratio(most.ratio_upper)})"
     )
 
 
@@ -131,16 +138,22 @@ def _ratio(value: float) -> str:
 
 
 def _of_drift(layers: Sequence[LayerDrift]) -> str:
-    if math.isnan(layers[0].drift):
+    first, known = layers[0], [each for each in layers if not math.isnan(each.drift_lower)]
+    if math.isnan(first.drift):
         return "there is no safety direction: the base refuses or answers too few of these prompts"
-    shown = [each for each in layers if each.drift_lower > 0 or each.drift_upper < 0]
+    if not known:
+        return (
+            f"drift cannot be told: no layer's has an interval ({first.n_harmful} harmful prompts)"
+        )
+    shown = [each for each in known if each.drift_lower > 0 or each.drift_upper < 0]
     if not shown:
-        return "no layer is shown to drift along the safety direction"
+        return f"no layer is shown to drift along the safety direction ({first.n_harmful} harmful prompts)"
     most = max(shown, key=lambda each: abs(each.drift) / each.gap)
     way = "towards" if most.drift > 0 else "away from"
     gap = 100 / most.gap
     return (
-        f"harmful prompts drift {way} refusal, most in layer {most.layer}: by {gap * most.drift:+.2g} % of "
-        f"the distance between answered and refused prompts ({gap * most.drift_lower:+.2g} to "
-        f"{gap * most.drift_upper:+.2g}; harmless prompts {gap * most.drift_harmless:+.2g})"
+        f"{most.n_harmful} harmful prompts drift {way} refusal, most in layer {most.layer}: by "
+        f"{gap * most.drift:+.2g} % of the distance between answered and refused prompts "
+        f"({gap * most.drift_lower:+.2g} to {gap * most.drift_upper:+.2g}; {most.n_harmless} harmless "
+        f"prompts {gap * most.drift_harmless:+.2g})"
     )

@@ -223,7 +223,22 @@ def test_a_comparison_names_both_rim_scores_and_what_they_cost() -> None:
         with pytest.raises(KeyError):
             found.change(*missing)
     assert "RIM score +100.0 points" in found.sentence
-    assert "+0.0 (-8.8 to +8.8) with it" in found.sentence
+    assert "+0.0 points (-8.8 to +8.8; 40 pairs) with it" in found.sentence
+    assert "accuracy -50.0 points (" in found.sentence
+    assert "; 20 pairs)" in found.sentence
+
+
+def test_what_no_prompt_tells_of_a_mitigation_is_not_given_as_a_figure() -> None:
+    nothing: dict[Mode, Behaviour] = {
+        mode: {
+            measure: {prompt: [None] for prompt in found} if measure == "misaligned" else found
+            for measure, found in behaviour_of([1] * 3, [1]).items()
+        }
+        for mode in ("think", "no_think")
+    }
+    found = compare("Routing", nothing, {"think": nothing["think"]})
+    assert "RIM score not known (0 pairs) without, not known (0 pairs) with it" in found.sentence
+    assert "nan" not in found.sentence
 
 
 def test_a_mitigation_of_both_modes_moves_both_ends_of_the_rim_score() -> None:

@@ -19,6 +19,8 @@ from rim_eval.mechanisms import (
     read_report,
     study_drift,
 )
+from rim_eval.mechanisms.drift import layer_drift
+from rim_eval.mechanisms.shifts import _of_drift, _of_ratio
 from rim_eval.organism import PLANS, load_checkpoint, load_variant, write_folder
 
 
@@ -76,7 +78,11 @@ def test_drift_goes_the_way_that_misalignment_goes(report: MechanismReport) -> N
     # The tuned neurons stand in layer 2: nothing below them has changed.
     assert [layer.ratio > 1 for layer in tuned.layers] == [False, False, True, True]
     assert tuned.layers[2].ratio_lower > 1
-    assert "away from refusal" in " ".join(tuned.sentences)
+    ratio, moved, gaze = tuned.sentences
+    assert "24 harmful and 24 harmless prompts" in ratio
+    assert "24 harmful prompts drift away from refusal" in moved
+    assert "24 harmless prompts" in moved
+    assert "means over 24 harmful prompts" in gaze
     assert tuned.heads is not None
     assert tuned.heads.others == 14
 
@@ -89,6 +95,19 @@ def test_without_refusals_there_is_no_direction_but_still_a_ratio(toy: Prompts) 
     assert found.runs[0].layers[3].ratio > 0
     assert "no safety direction" in " ".join(found.runs[0].sentences)
     assert type(found).model_validate_json(found.model_dump_json()).runs[0].layers[3].ratio > 0
+
+
+def test_drift_of_one_prompt_has_no_interval_and_is_not_told(toy: Prompts) -> None:
+    setting = _setting(make_subject(*load_variant("locked"), "locked"), toy)
+    ends = [setting.subject.passages(asked[:6], "no_think") for asked in (toy.harmful, toy.benign)]
+    tuned = make_subject(*load_checkpoint("positive_tuned", 100), "tuned")
+    one = [texts[:1] for texts in ends]
+    layers = layer_drift(setting.subject.model, tuned.model, *one, *ends)
+    told = [_of_drift(layers), _of_ratio(layers)]
+    assert told[0] == "drift cannot be told: no layer's has an interval (1 harmful prompts)"
+    assert told[1].startswith("it cannot be told whether a layer changed more")
+    assert "1 harmful and 1 harmless prompts" in told[1]
+    assert "nan" not in "".join(told)
 
 
 def test_what_drift_needs_is_named(subject: Subject, toy: Prompts) -> None:
