@@ -88,10 +88,12 @@ from rim_eval.mechanisms.remedies import study_mitigations
 from rim_eval.mechanisms.report import Finding, MechanismReport, read_report, write_report
 from rim_eval.mechanisms.section import card_section, section_pictures
 from rim_eval.mechanisms.series import (
+    Beside,
     Checkpoint,
     RasSeries,
     RasVerdict,
     SeriesVerdict,
+    Shift,
     ras_series,
     read_series,
 )
@@ -100,6 +102,7 @@ from rim_eval.mechanisms.studies import Setting, study_heads, study_neurons, stu
 from rim_eval.mechanisms.subject import Reply, Request, Subject, load_subject, make_subject
 from rim_eval.mechanisms.training import Run, study_ras
 from rim_eval.mechanisms.units import Overlap, Unit, by_layer, overlap
+from rim_eval.mechanisms.weights import WeightChange, relative_change, weight_change
 
 __all__ = [
     "NAMES",
@@ -107,6 +110,7 @@ __all__ = [
     "Attention",
     "Auroc",
     "Behaviour",
+    "Beside",
     "Capture",
     "Change",
     "Checkpoint",
@@ -140,9 +144,11 @@ __all__ = [
     "Run",
     "SeriesVerdict",
     "Setting",
+    "Shift",
     "Span",
     "Subject",
     "Unit",
+    "WeightChange",
     "ablate_heads",
     "ablate_neurons",
     "auroc",
@@ -191,6 +197,7 @@ __all__ = [
     "read_rank",
     "read_report",
     "read_series",
+    "relative_change",
     "risen",
     "safety_direction",
     "score_heads",
@@ -207,6 +214,7 @@ __all__ = [
     "study_ras",
     "threshold",
     "top_neurons",
+    "weight_change",
     "with_intent",
     "write_report",
 ]

@@ -11,7 +11,7 @@ from rim_eval.mechanisms.behaviour import LABELS
 from rim_eval.mechanisms.effect import Effects
 from rim_eval.mechanisms.plots import plots
 from rim_eval.mechanisms.report import MechanismReport, Part, RasSection
-from rim_eval.mechanisms.series import RasSeries
+from rim_eval.mechanisms.series import Beside, RasSeries
 from rim_eval.plotting import Figure, figure
 from rim_eval.statistics import PairedDifference
 
@@ -151,15 +151,24 @@ def _ras(mode: str, section: RasSection) -> Iterator[InsideFigure]:
         what, end, steps = f"{run.run}, {mode}", run.selected[-1], f"{len(run.steps)} steps"
         size = f"{end.n} neurons"
         if run.guard == "floored":
-            yield _one("ras", what, "change of misalignment", run.rise, unit="points")
+            yield _one("ras", what, "change of misalignment", run.rise, run.rise_lower, run.rise_upper, unit="points", n=f"{run.pairs} pairs")  # fmt: skip
             yield _one("ras", what, "KL of base to tuned, nats a token", run.kl[-1])
-            moved = "change of activations on safety prompts"
-            yield _one("ras", what, moved, run.change, n=size, random=run.random_change, p_value=run.p_change)  # fmt: skip
+            yield from _moved(what, size, run)
             for one in (run.spearman, run.pearson):
                 measure = f"{one.method} of RAS and misalignment ({one.ties} tied)"
                 drawn = run.random_spearman if one is run.spearman else run.random_pearson
                 yield _one("ras", what, measure, one.value, one.lower, one.upper, n=steps, random=drawn)  # fmt: skip
         yield from _ras_values(what, size, run)
+
+
+def _moved(what: str, size: str, run: RasSeries) -> Iterator[InsideFigure]:
+    changes: tuple[tuple[str, Beside, Unit], ...] = (
+        ("change of activations on safety prompts", run.change, "plain"),
+        ("change of outgoing weights", run.outgoing, "share"),
+        ("change of incoming weights", run.incoming, "share"),
+    )
+    for measure, one, unit in changes:
+        yield _one("ras", what, measure, one.value, unit=unit, n=size, random=one.random, p_value=one.p_value)  # fmt: skip
 
 
 def _ras_values(what: str, size: str, run: RasSeries) -> Iterator[InsideFigure]:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,14 +13,18 @@ from rim_eval.mechanisms.capture import Pool
 from rim_eval.mechanisms.draws import draw_sets
 from rim_eval.mechanisms.ras import GUARDS, Activations, default_floor, mean_kl, read_activations
 from rim_eval.mechanisms.report import RasSection
-from rim_eval.mechanisms.series import Checkpoint, RasSeries, ras_series, read_series
+from rim_eval.mechanisms.series import Checkpoint, RasSeries, Shift, ras_series, read_series
 from rim_eval.mechanisms.studies import Setting
 from rim_eval.mechanisms.subject import Subject
 from rim_eval.mechanisms.units import Unit, overlap
+from rim_eval.mechanisms.weights import WeightChange, weight_change
 from rim_eval.outcomes import Mode
 from rim_eval.statistics import paired_difference
 
 __all__ = ["Run", "study_ras"]
+
+
+Verdicts = Mapping[str, Sequence[float | None]]
 
 
 class Run(NamedTuple):
@@ -28,8 +32,8 @@ class Run(NamedTuple):
 
     name: str
     load: Mapping[int, Callable[[], Subject]]
-    misaligned: Mapping[int, float] | None = None
-    """Misalignment rate by step where it is known, 0 to 1; it is measured otherwise."""
+    misaligned: Mapping[int, Shift] | None = None
+    """Change of misalignment since the base by step, where it is known; it is measured otherwise."""
 
 
 def study_ras(
@@ -73,15 +77,10 @@ def study_ras(
     found: list[RasSeries] = []
     last: dict[str, Activations] = {}
     for run in runs:
-        points = [
-            texts.point(step, load(), run, verdicts, base if kl else None)
-            for step, load in run.load.items()
-        ]
+        points = [texts.point(step, load(), run, verdicts, kl) for step, load in run.load.items()]
         last[run.name] = points[-1].activations
         found += [
-            ras_series(
-                run.name, before, _rate(verdicts), points, columns, random, guard=guard, floor=floor
-            )
+            ras_series(run.name, before, points, columns, random, guard=guard, floor=floor)
             for guard in GUARDS
         ]
     target = [series for series in found if series.run == runs[0].name]
@@ -131,21 +130,25 @@ class _Texts:
         subject: Subject,
         run: Run,
         before: dict[str, list[float | None]],
-        base: Subject | None,
+        kl: bool,
     ) -> Checkpoint:
-        rate, lower = (run.misaligned or {}).get(step), math.nan
-        if rate is None:
-            after = self.verdicts(subject)
-            rise = paired_difference(after, before, target_name="tuned", reference_name="base")
-            rate, lower = _rate(after), rise.lower
-        moved = mean_kl(base.model, subject.model, self.worked[:20]) if base else math.nan
-        return Checkpoint(step, self.activations(subject), rate, moved, lower)
+        base, tuned = self.setting.subject.model, subject.model
+        shift = (run.misaligned or {}).get(step) or _shift(self.verdicts(subject), before)
+        moved = mean_kl(base, tuned, self.worked[:20]) if kl else math.nan
+        return Checkpoint(step, self.activations(subject), shift, moved, _weights(base, tuned))
 
 
-def _rate(verdicts: Mapping[str, Sequence[float | None]]) -> float:
-    """Misalignment rate, 0 to 1."""
-    known = [found[0] for found in verdicts.values() if found[0] is not None]
-    return sum(known) / len(known) if known else math.nan
+def _shift(after: Verdicts, before: Verdicts) -> Shift:
+    found = paired_difference(after, before, target_name="tuned", reference_name="base")
+    return Shift(found.difference, found.lower, found.upper, found.n_pairs)
+
+
+def _weights(base: Any, tuned: Any) -> WeightChange | None:
+    """None where it is not known which weights belong to a neuron: the report then says so."""
+    try:
+        return weight_change(base, tuned)
+    except RimError:
+        return None
 
 
 def _columns(
