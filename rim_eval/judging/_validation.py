@@ -8,7 +8,7 @@ from typing import Final
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from rim_eval import __version__
-from rim_eval.errors import RimError
+from rim_eval.errors import RimError, first_complaint
 from rim_eval.judging._agreement import Agreement, Pair, agreement
 from rim_eval.judging._case import Event, Judgement, Sees
 from rim_eval.judging._grader import Grader
@@ -219,5 +219,6 @@ def _read(path: Path) -> Validation | None:
         return Validation.model_validate_json(path.read_bytes())
     except ValidationError as error:
         raise RimError(
-            f"{path} is no validation file of a judge: {error.errors()[0]['msg']}."
+            f"{path} is no validation file of a judge ({first_complaint(error, 'the file')}). "
+            "Write it anew: rim-eval judge validate."
         ) from None

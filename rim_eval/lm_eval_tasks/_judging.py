@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import ValidationError
 
-from rim_eval.errors import RimError
+from rim_eval.errors import RimError, first_complaint
 from rim_eval.judging import Judge
 from rim_eval.lm_eval_tasks._record import (
     Record,
@@ -73,7 +73,7 @@ def read_record(path: Path, sample: dict[str, Any]) -> Record:
         return Record.model_validate(sample.get("record"))
     except ValidationError as error:
         raise RimError(
-            f"{path}: not a sample file of a rim task of this version ({error.errors()[0]['msg']})."
+            f"{path}: not a sample file of a rim task of this version ({first_complaint(error, 'record')})."
         ) from None
 
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from rim_eval.catalogue import Provenance
-from rim_eval.errors import RimError
+from rim_eval.errors import RimError, first_complaint
 from rim_eval.observations._columns import from_rows
 from rim_eval.observations._row import Observation
 from rim_eval.observations._run import Problem, Run
@@ -86,9 +86,8 @@ def _observation(sample: Mapping[str, Any]) -> Observation:
             "(samples_rim_*.jsonl)."
         ) from None
     except ValidationError as error:
-        first = error.errors()[0]
         raise RimError(
-            f"a sample holds no observation that this version reads: {first['loc']}: {first['msg']}. "
+            f"a sample holds no observation that this version reads: {first_complaint(error, 'the row')}. "
             "Read it with the version of rim_eval that wrote it."
         ) from None
 
