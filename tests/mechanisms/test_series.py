@@ -131,14 +131,16 @@ def test_a_rise_whose_interval_is_not_known_supports_nothing() -> None:
 @pytest.mark.parametrize("gone", ["rise", "ras"])
 def test_a_control_of_which_a_figure_is_not_known_supports_nothing(gone: str) -> None:
     target, flat = run("tuned", 0.15, 0.003, RISE), run("control", 0.003, 0.003, FLAT)
-    assert read_series(target, flat).verdict == "consistent"
+    known = run("other", 0.003, 0.003, FLAT) if gone == "ras" else []
+    assert read_series(target, [*known, *flat]).verdict == "consistent"
     for n, one in enumerate(flat):
         none = one.selected[-1].model_copy(update={"value": math.nan})
         without = {"selected": (*one.selected[:-1], none)}
         flat[n] = one.model_copy(
             update=without if gone == "ras" else {"rise_lower": math.nan, "rise_upper": math.nan}
         )
-    assert read_series(target, flat).verdict == "cannot_tell"
+    for controls in ([*known, *flat], [*flat, *known]):
+        assert read_series(target, controls).verdict == "cannot_tell"
 
 
 def test_a_change_that_has_no_value_supports_nothing() -> None:
