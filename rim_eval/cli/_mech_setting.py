@@ -7,7 +7,7 @@ from rim_eval.errors import RimError
 
 if TYPE_CHECKING:
     from rim_eval.mechanisms.report import MechanismReport
-    from rim_eval.mechanisms.studies import Setting
+    from rim_eval.mechanisms.setting import Setting
     from rim_eval.mechanisms.subject import Subject
 
 __all__ = ["begin"]
@@ -20,7 +20,7 @@ def begin(words: dict[str, Any]) -> tuple["Setting", "MechanismReport"]:
     from rim_eval.mechanisms.behaviour import offline_reader
     from rim_eval.mechanisms.fingerprint import fingerprint
     from rim_eval.mechanisms.report import MechanismReport, SetUsed
-    from rim_eval.mechanisms.studies import Setting
+    from rim_eval.mechanisms.setting import Setting
 
     toy = words["harmful_set"] == "toy"
     judge = words["judge"] or ("toy_exact" if toy else "refusal")

@@ -14,7 +14,7 @@ from rim_eval.errors import RimError
 if TYPE_CHECKING:
     from rim_eval.mechanisms.neurons import NeuronSet
     from rim_eval.mechanisms.report import MechanismReport, Part, RasSection
-    from rim_eval.mechanisms.studies import Setting
+    from rim_eval.mechanisms.setting import Setting
     from rim_eval.mechanisms.training import Run
     from rim_eval.outcomes import Mode
 
@@ -64,7 +64,7 @@ def command() -> None:
 @click.option("--logistic/--no-logistic", default=True, help="Compare with a logistic regression.")
 def probes(logistic: bool, **words: Any) -> None:
     """Difference-of-means probes for harm and for refusal, at every layer and position."""
-    from rim_eval.mechanisms.studies import study_probes
+    from rim_eval.mechanisms.probing import study_probes
 
     setting, report = begin(words)
     _finish(report.model_copy(update={"probes": study_probes(setting, logistic=logistic)}), words)
@@ -164,9 +164,10 @@ def drift(runs: Sequence[tuple[str, str]], series: str | None, **words: Any) -> 
 @click.option("--logistic/--no-logistic", default=True, help="Compare with a logistic regression.")
 def everything(runs: Sequence[tuple[str, str]], series: str | None, mode: str, random_sets: int, logistic: bool, **words: Any) -> None:  # fmt: skip
     """The whole section: probes, heads, neurons, mitigations, and with runs RAS and drift."""
+    from rim_eval.mechanisms.probing import study_probes
     from rim_eval.mechanisms.remedies import study_mitigations
     from rim_eval.mechanisms.shifts import study_drift
-    from rim_eval.mechanisms.studies import study_heads, study_neurons, study_probes
+    from rim_eval.mechanisms.studies import study_heads, study_neurons
     from rim_eval.outcomes import MODES
 
     known = runs_of(runs, series, words)

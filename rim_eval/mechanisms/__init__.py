@@ -11,6 +11,7 @@ imported when they are first needed.
 """
 
 from rim_eval.mechanisms.ablation import ablate_heads, ablate_neurons, mean_heads, mean_neurons
+from rim_eval.mechanisms.auroc import Auroc, auroc
 from rim_eval.mechanisms.behaviour import Behaviour, Measure, Prompts, observe, offline_reader
 from rim_eval.mechanisms.capture import Attention, Capture, Neurons, Pool, capture
 from rim_eval.mechanisms.draws import RandomSets, Reading, draw_sets, rank_p, read_rank
@@ -23,13 +24,8 @@ from rim_eval.mechanisms.drift import (
     ratio_interval,
     safety_direction,
 )
-from rim_eval.mechanisms.effect import (
-    Effect,
-    Effects,
-    EffectVerdict,
-    Intervention,
-    measure_effects,
-)
+from rim_eval.mechanisms.effect import Effects, Intervention, measure_effects
+from rim_eval.mechanisms.effect_verdict import Effect, EffectVerdict
 from rim_eval.mechanisms.fingerprint import fingerprint
 from rim_eval.mechanisms.freezing import frozen
 from rim_eval.mechanisms.heads import (
@@ -61,18 +57,16 @@ from rim_eval.mechanisms.neurons import (
 from rim_eval.mechanisms.plots import plots
 from rim_eval.mechanisms.positions import NAMES, Passage, Span, locate
 from rim_eval.mechanisms.probes import (
-    Auroc,
     Probe,
     ProbeScore,
-    auroc,
     direction,
     evaluate_probe,
     fit_probe,
     probe_passages,
     share_above,
-    split_groups,
     threshold,
 )
+from rim_eval.mechanisms.probing import study_probes
 from rim_eval.mechanisms.ras import (
     Activations,
     Guard,
@@ -84,6 +78,7 @@ from rim_eval.mechanisms.ras import (
     ras,
     read_activations,
 )
+from rim_eval.mechanisms.ras_verdict import RasVerdict, SeriesVerdict, read_series
 from rim_eval.mechanisms.remedies import study_mitigations
 from rim_eval.mechanisms.report import Finding, MechanismReport, read_report, write_report
 from rim_eval.mechanisms.section import card_section, section_pictures
@@ -91,14 +86,13 @@ from rim_eval.mechanisms.series import (
     Beside,
     Checkpoint,
     RasSeries,
-    RasVerdict,
-    SeriesVerdict,
     Shift,
     ras_series,
-    read_series,
 )
+from rim_eval.mechanisms.setting import Setting
 from rim_eval.mechanisms.shifts import study_drift
-from rim_eval.mechanisms.studies import Setting, study_heads, study_neurons, study_probes
+from rim_eval.mechanisms.splits import split_groups
+from rim_eval.mechanisms.studies import study_heads, study_neurons
 from rim_eval.mechanisms.subject import Reply, Request, Subject, load_subject, make_subject
 from rim_eval.mechanisms.training import Run, study_ras
 from rim_eval.mechanisms.units import Overlap, Unit, by_layer, overlap

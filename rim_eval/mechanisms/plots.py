@@ -7,8 +7,8 @@ from typing import Any, Final
 from rim_eval.mechanisms.behaviour import LABELS
 from rim_eval.mechanisms.effect import Effects
 from rim_eval.mechanisms.probes import ProbeScore
+from rim_eval.mechanisms.ras_verdict import DECIDING
 from rim_eval.mechanisms.report import DriftSection, HeadsSection, MechanismReport, RasSection
-from rim_eval.mechanisms.series import DECIDING
 from rim_eval.plotting._style import LEGEND, SPEC
 
 __all__ = ["drift_plot", "effects_plot", "heads_plot", "plots", "probes_plot", "ras_plot"]

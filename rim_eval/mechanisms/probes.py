@@ -19,24 +19,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rim_eval.errors import RimError
+from rim_eval.mechanisms.auroc import Auroc, auroc
 from rim_eval.mechanisms.capture import capture
 from rim_eval.mechanisms.positions import Passage
+from rim_eval.mechanisms.splits import split_groups
 from rim_eval.outcomes import Mode
-from rim_eval.statistics import Interval, Rate, rate
-from rim_eval.statistics._result import Figure, Result, z_score
+from rim_eval.statistics import Rate, rate
+from rim_eval.statistics._result import Figure, Result
 
 __all__ = [
     "LEAST",
-    "Auroc",
     "Probe",
     "ProbeScore",
-    "auroc",
     "direction",
     "evaluate_probe",
     "fit_probe",
     "probe_passages",
     "share_above",
-    "split_groups",
     "threshold",
 ]
 
@@ -48,9 +47,6 @@ Question = Literal["harmful", "refused"]
 LEAST: Final = 5
 """Fewest samples of each class in each part; with less a probe is not fitted."""
 
-CALIBRATION: Final = 0.6
-"""Share of samples from which direction and threshold are made (the paper's 6:4 split)."""
-
 
 class Probe(NamedTuple):
     """A direction and its threshold."""
@@ -58,18 +54,6 @@ class Probe(NamedTuple):
     direction: Floats
     """Shape (width,); not normalised."""
     threshold: float
-
-
-class Auroc(Result):
-    """Area under the ROC curve: the chance that a positive scores above a negative, 0 to 1."""
-
-    value: Figure
-    lower: Figure
-    upper: Figure
-    n_positive: int
-    n_negative: int
-    level: float
-    method: str = "Newcombe's score interval with Hanley and McNeil's variance"
 
 
 class ProbeScore(Result):
@@ -127,93 +111,6 @@ def fit_probe(positive: Floats, negative: Floats) -> Probe:
     """Direction and threshold from calibration samples, shapes (N+, width) and (N-, width)."""
     found = direction(positive, negative)
     return Probe(found, threshold(positive @ found, negative @ found))
-
-
-def auroc(
-    positive: NDArray[np.floating], negative: NDArray[np.floating], level: float = 0.95
-) -> Auroc:
-    """P(positive score > negative score) + P(equal) / 2, with a score interval.
-
-    The interval holds all values A0 with |A - A0| <= z sqrt(V(A0)), where V is Hanley and McNeil's
-    variance with both class sizes replaced by their mean (Newcombe, Stat. Med. 25 (2006) 559,
-    method 5); it has a width at 0 and 1, where probes like to be.
-
-    Args:
-        positive: Scores, shape (N+,).
-        negative: Scores, shape (N-,).
-        level: Confidence level.
-    """
-    n_pos, n_neg = len(positive), len(negative)
-    if not n_pos or not n_neg:
-        return Auroc(
-            value=math.nan,
-            lower=math.nan,
-            upper=math.nan,
-            n_positive=n_pos,
-            n_negative=n_neg,
-            level=level,
-        )
-    ordered = np.sort(negative)
-    below = np.searchsorted(ordered, positive, side="left")
-    not_above = np.searchsorted(ordered, positive, side="right")
-    area = float((below + not_above).sum() / (2 * n_pos * n_neg))
-    ends = _area_interval(area, n_pos, n_neg, z_score(level))
-    return Auroc(
-        value=area,
-        lower=ends.lower,
-        upper=ends.upper,
-        n_positive=n_pos,
-        n_negative=n_neg,
-        level=level,
-    )
-
-
-def _area_interval(area: float, n_pos: int, n_neg: int, z: float) -> Interval:
-    from scipy.optimize import brentq
-
-    extra = (n_pos + n_neg) / 2 - 1
-
-    def spread(at: float) -> float:
-        shape = 1 + extra * ((1 - at) / (2 - at) + at / (1 + at))
-        return z * math.sqrt(at * (1 - at) * shape / (n_pos * n_neg))
-
-    lower = 0.0 if area == 0 else brentq(lambda at: area - at - spread(at), 0.0, area)
-    upper = 1.0 if area == 1 else brentq(lambda at: at - area - spread(at), area, 1.0)
-    # At the estimate itself the equation has a root only when the spread is 0 there.
-    if area == 1:
-        lower = brentq(lambda at: 1 - at - spread(at), 0.0, 1 - 1e-12)
-    if area == 0:
-        upper = brentq(lambda at: at - spread(at), 1e-12, 1.0)
-    return Interval(float(lower), float(upper))
-
-
-def split_groups(
-    labels: Sequence[bool], groups: Sequence[str], share: float = CALIBRATION, seed: int = 0
-) -> NDArray[np.bool_]:
-    """Which samples calibrate: whole groups, drawn so that both classes come near the share.
-
-    Args:
-        labels: Class of each sample.
-        groups: Group of each sample; contrast partners share one and stay together.
-        share: Share that calibrates.
-        seed: Seed of the order in which groups are dealt.
-
-    Returns:
-        True for calibration, shape (samples,).
-    """
-    rng = np.random.default_rng(seed)
-    values = np.asarray(labels, dtype=bool)
-    names = np.asarray(groups)
-    quota = np.array([share * (~values).sum(), share * values.sum()])
-    chosen = np.zeros(len(values), dtype=np.bool_)
-    taken = np.zeros(2)
-    for name in rng.permutation(np.unique(names)):
-        members = names == name
-        counts = np.array([(~values[members]).sum(), values[members].sum()])
-        if (taken + counts <= quota + 0.5).all():
-            chosen |= members
-            taken += counts
-    return chosen
 
 
 def evaluate_probe(

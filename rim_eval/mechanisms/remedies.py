@@ -10,8 +10,9 @@ from rim_eval.mechanisms._architecture import architecture_of
 from rim_eval.mechanisms.behaviour import Behaviour
 from rim_eval.mechanisms.capture import capture
 from rim_eval.mechanisms.mitigations import Mitigation, compare, flag, merge_behaviour, steered
-from rim_eval.mechanisms.probes import LEAST, direction, fit_probe, split_groups
-from rim_eval.mechanisms.studies import Setting
+from rim_eval.mechanisms.probes import LEAST, direction, fit_probe
+from rim_eval.mechanisms.setting import Setting
+from rim_eval.mechanisms.splits import split_groups
 from rim_eval.mechanisms.subject import Request
 from rim_eval.outcomes import MODES, Mode
 

@@ -16,7 +16,8 @@ from rim_eval.mechanisms.heads import HeadScore
 from rim_eval.mechanisms.mitigations import Mitigation
 from rim_eval.mechanisms.neurons import NeuronSet
 from rim_eval.mechanisms.probes import ProbeScore
-from rim_eval.mechanisms.series import RasSeries, RasVerdict
+from rim_eval.mechanisms.ras_verdict import RasVerdict
+from rim_eval.mechanisms.series import RasSeries
 from rim_eval.mechanisms.units import Overlap, Unit
 from rim_eval.outcomes import ArmKind, Mode
 from rim_eval.statistics import Rate

@@ -19,7 +19,7 @@ from rim_eval.mechanisms.drift import LayerDrift, layer_drift
 from rim_eval.mechanisms.positions import Passage
 from rim_eval.mechanisms.probes import LEAST
 from rim_eval.mechanisms.report import DriftSection, HeadShift, RunDrift
-from rim_eval.mechanisms.studies import Setting
+from rim_eval.mechanisms.setting import Setting
 from rim_eval.mechanisms.subject import Subject
 from rim_eval.mechanisms.training import Run
 from rim_eval.mechanisms.units import Unit

@@ -1,134 +1,28 @@
-"""Studies: the analyses put together, each from a model and prompts to one section of the report."""
+"""Studies: heads and neurons found, taken out, and what the report says of them."""
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from rim_eval.errors import RimError
 from rim_eval.mechanisms._architecture import architecture_of
 from rim_eval.mechanisms.ablation import ablate_heads, ablate_neurons, mean_heads, mean_neurons
-from rim_eval.mechanisms.behaviour import Behaviour, Prompts, Read, observe
+from rim_eval.mechanisms.behaviour import Behaviour
 from rim_eval.mechanisms.capture import capture
-from rim_eval.mechanisms.draws import ENOUGH, RandomSets, draw_sets
+from rim_eval.mechanisms.draws import RandomSets, draw_sets
 from rim_eval.mechanisms.effect import Effects, Intervention, measure_effects
 from rim_eval.mechanisms.heads import score_heads, select_heads
 from rim_eval.mechanisms.neurons import NeuronSet, find_neurons, measure_rises
 from rim_eval.mechanisms.positions import Passage
-from rim_eval.mechanisms.probes import (
-    Question,
-    fit_probe,
-    probe_passages,
-    share_above,
-    split_groups,
-)
-from rim_eval.mechanisms.report import HeadsSection, NeuronsSection, ProbeShift, ProbesSection
-from rim_eval.mechanisms.subject import Reply, Request, Subject
+from rim_eval.mechanisms.probes import fit_probe, share_above
+from rim_eval.mechanisms.report import HeadsSection, NeuronsSection, ProbeShift
+from rim_eval.mechanisms.setting import Setting
+from rim_eval.mechanisms.splits import split_groups
 from rim_eval.mechanisms.units import Unit, overlap
 from rim_eval.outcomes import MODES, Mode
 
-__all__ = [
-    "Fill",
-    "Setting",
-    "safety_neurons",
-    "study_heads",
-    "study_neurons",
-    "study_probes",
-]
-
-Fill = Literal["zero", "mean"]
-
-_POSITIONS: Final = ("turn_end", "turn_start", "assistant", "think", "inside", "think_end", "last")
-"""Where probes look. `first` is left out: there the token itself differs with the outcome."""
-
-
-class Setting(NamedTuple):
-    """What every study needs."""
-
-    subject: Subject
-    prompts: Prompts
-    read: Read
-    intent: Callable[[Request], str]
-    """The sentence that makes a harmful request's intent plain."""
-    groups: dict[str, str]
-    """Prompt id to the name that contrast partners share; missing ids are groups of their own."""
-    draws: int = ENOUGH
-    """Random sets beside every set that is taken out."""
-    seed: int = 0
-    max_new_tokens: int = 128
-    fill: Fill = "zero"
-
-    def observe(self, mode: Mode) -> Behaviour:
-        """Behaviour of the model as it stands."""
-        return observe(
-            self.subject, self.prompts, mode, self.read, max_new_tokens=self.max_new_tokens
-        )
-
-    def replies(self, requests: Sequence[Request], mode: Mode) -> list[Reply]:
-        """Greedy replies within the budget."""
-        return self.subject.replies(requests, mode, max_new_tokens=self.max_new_tokens)
-
-
-def study_probes(setting: Setting, *, logistic: bool = True) -> ProbesSection:
-    """Both questions, in both modes, at every layer and position that exists.
-
-    In think mode the passages hold the model's own reply, so that the trace can be read.
-
-    Args:
-        setting: Model and prompts; harmful and benign ones are needed.
-        logistic: Whether to compare with a logistic regression.
-
-    Raises:
-        RimError: One of the two kinds is missing.
-    """
-    subject, harmful, benign = setting.subject, setting.prompts.harmful, setting.prompts.benign
-    if not harmful or not benign:
-        raise RimError("Probes need harmful and benign prompts: give a set of each.")
-    scores, notes = [], []
-    for mode in MODES:
-        asked = [*harmful, *benign]
-        replies = setting.replies(asked, mode)
-        passages = subject.passages(asked, mode, replies)
-        groups = [setting.groups.get(request.id, request.id) for request in asked]
-        kinds = [True] * len(harmful) + [False] * len(benign)
-        scores += _probe(setting, passages, kinds, groups, "harmful", mode, logistic)
-        seen = setting.observe(mode)["refused"]
-        known = [i for i, r in enumerate(harmful) if seen[r.id][0] is not None]
-        refused = [bool(seen[harmful[i].id][0]) for i in known]
-        part = [passages[i] for i in known], refused, [groups[i] for i in known]
-        found = _probe(setting, *part, "refused", mode, logistic)
-        scores += found
-        if not found:
-            notes.append(
-                f"{mode.replace('_', '-')} mode: {sum(refused)} refused and {len(refused) - sum(refused)} fulfilled are too "
-                "few for a probe."
-            )
-    return ProbesSection(
-        scores=tuple(scores), seed=setting.seed, logistic=logistic, notes=tuple(notes)
-    )
-
-
-def _probe(
-    setting: Setting,
-    passages: Sequence[Passage],
-    labels: Sequence[bool],
-    groups: Sequence[str],
-    question: Question,
-    mode: Mode,
-    logistic: bool,
-) -> list[Any]:
-    return probe_passages(
-        setting.subject.model,
-        passages,
-        labels,
-        groups,
-        question=question,
-        mode=mode,
-        positions=_POSITIONS,
-        logistic=logistic,
-        seed=setting.seed,
-    )
+__all__ = ["safety_neurons", "study_heads", "study_neurons"]
 
 
 def study_heads(

@@ -12,9 +12,10 @@ from rim_eval.mechanisms.behaviour import Prompts
 from rim_eval.mechanisms.capture import Pool
 from rim_eval.mechanisms.draws import draw_sets
 from rim_eval.mechanisms.ras import GUARDS, Activations, default_floor, mean_kl, read_activations
+from rim_eval.mechanisms.ras_verdict import read_series
 from rim_eval.mechanisms.report import RasSection
-from rim_eval.mechanisms.series import Checkpoint, RasSeries, Shift, ras_series, read_series
-from rim_eval.mechanisms.studies import Setting
+from rim_eval.mechanisms.series import Checkpoint, RasSeries, Shift, ras_series
+from rim_eval.mechanisms.setting import Setting
 from rim_eval.mechanisms.subject import Subject
 from rim_eval.mechanisms.units import Unit, overlap
 from rim_eval.mechanisms.weights import WeightChange, weight_change
