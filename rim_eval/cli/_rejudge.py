@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rim_eval.cli._judge_votes import agreement_of, ballots_of_scores
 from rim_eval.errors import RimError
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def rejudge(
     Args:
         path: An Inspect log (`.eval` or `.json`).
         judge: Name or path of the judge, as `-T judge=` takes it.
-        graders: The models to ask; each gives a score of its own. None for an offline judge.
+        graders: The models to ask; several vote, and the score is the vote. None for an offline judge.
         overwrite: Whether the new scores replace the old ones.
 
     Returns:
@@ -39,10 +40,7 @@ def rejudge(
         load_judge(judge).event(sample.metadata["kind"])
     # The header's roles would be built again, and with them the old grader's weights.
     before, log.eval.model_roles = log.eval.model_roles, None
-    for number, grader in enumerate(graders or [None]):
-        replace = overwrite and number == 0
-        log = _scored(log, judge, {"grader": grader} if grader else {}, replace)
-        log.eval.model_roles = None
+    log = _scored(log, judge, {"grader": list(graders)} if graders else {}, overwrite)
     log.eval.model_roles = before
     return log
 
@@ -78,18 +76,19 @@ def _read(path: Path) -> "EvalLog":
     return log
 
 
-def keep_log(log: "EvalLog", path: Path, graders: int = 1) -> str:
+def keep_log(log: "EvalLog", path: Path) -> str:
     """Write a log and say in a few lines what it comes to.
 
     Args:
         log: A log that `rejudge` made.
         path: Where to write it.
-        graders: How many graders gave its last scores; several are counted as votes.
 
     Raises:
         RimError: There is a file of this name already, or it cannot be written.
     """
     from inspect_ai.log import write_eval_log
+
+    from rim_eval.observations import rows_of_score
 
     if path.exists():
         raise RimError(f"{path} is already there: remove it, or choose another folder with --out.")
@@ -98,8 +97,10 @@ def keep_log(log: "EvalLog", path: Path, graders: int = 1) -> str:
         write_eval_log(log, str(path))
     except OSError as error:
         raise RimError(f"{path} cannot be written: {error.strerror}.") from None
-    rows, remarks = _newest(log, max(graders, 1))
-    return "\n\n".join([tables(rows), *remarks, *_hidden_harm(log), f"Log: {path}"])
+    newest = _newest(log)
+    rows = [row for metadata in newest for row in rows_of_score(metadata)]
+    remarks = [*agreement_of(ballots_of_scores(newest)), *_hidden_harm(log)]
+    return "\n\n".join([tables(rows), *remarks, f"Log: {path}"])
 
 
 def tables(rows: "Sequence[Observation]") -> str:
@@ -110,33 +111,10 @@ def tables(rows: "Sequence[Observation]") -> str:
     return "\n\n".join(table(kind, summary) for kind, summary in summarise(rows).items())
 
 
-def _newest(log: "EvalLog", graders: int) -> "tuple[list[Observation], list[str]]":
-    """One row a reply by the graders that just judged, and how far they agree."""
-    from rim_eval.judging import krippendorff
-    from rim_eval.observations import rows_of_score
-
-    votes: dict[tuple[str, int, str], list[Observation]] = {}
-    for sample in log.samples or []:
-        for score in list((sample.scores or {}).values())[-graders:]:
-            for row in rows_of_score(score.metadata):
-                votes.setdefault((row.prompt_id, row.epoch, row.mode), []).append(row)
-    rows = [_elected(ballot) for ballot in votes.values()]
-    if graders == 1:
-        return rows, []
-    alpha = krippendorff([[row.verdict for row in ballot] for ballot in votes.values()])
-    shown = "not defined (all votes are equal)" if alpha is None else f"{alpha:.3f}"
-    return rows, [f"{graders} graders vote; Krippendorff's alpha (1 = agreement): {shown}"]
-
-
-def _elected(ballot: "Sequence[Observation]") -> "Observation":
-    from rim_eval.judging import majority
-
-    if len(ballot) == 1:
-        return ballot[0]
-    verdict, reason = majority([(row.verdict, row.reason) for row in ballot])
-    graders = ", ".join(str(row.judge_model) for row in ballot)
-    changes = {"verdict": verdict, "reason": reason, "score": None, "judge_model": graders}
-    return ballot[0].model_copy(update=changes)
+def _newest(log: "EvalLog") -> list[dict[str, Any]]:
+    """What the judge that just judged left of each sample."""
+    scores = (list((sample.scores or {}).values())[-1:] for sample in log.samples or [])
+    return [score.metadata or {} for last in scores for score in last]
 
 
 def _hidden_harm(log: "EvalLog") -> list[str]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, get_args
 import click
 
 from rim_eval import judging
+from rim_eval.cli._judge_votes import Ballot, agreement_of, ballots_of_samples
 from rim_eval.cli._rejudge import keep_log, rejudge, tables
 from rim_eval.cli._rejudge_samples import rejudge_samples
 from rim_eval.errors import RimError
@@ -117,24 +118,27 @@ def run(logs: Sequence[Path], judge_name: str, graders: Sequence[str], sees: See
     """Judge finished LOGS again, without generating again and without the evaluated model.
 
     LOGS are Inspect logs (.eval) and lm-eval sample files of rim tasks (samples_*.jsonl). Each stays as
-    it is; the new one is called LOG.JUDGE.eval or LOG.JUDGE.jsonl.
+    it is; the new one is called LOG.JUDGE.eval or LOG.JUDGE.jsonl. Of several graders the score is the
+    vote; every single vote is kept beside it.
     """
     judge = _judge(judge_name, sees)
     models = _models(judge, graders)
     scored_as = f"{judge_name}:{judge.sees}" if sees else judge_name
     rows: list[Observation] = []
+    ballots: list[Ballot] = []
     for path in logs:
         folder = out or path.parent
         if path.suffix == ".jsonl":
             target = folder / f"{path.stem}.{judge.name}.jsonl"
             rows += rejudge_samples(path, judge, models, target)
+            ballots += ballots_of_samples(target)
             click.echo(f"Samples: {target}")
         else:
             again = rejudge(path, scored_as, models, overwrite=overwrite)
             target = folder / f"{path.stem}.{judge.name}.eval"
-            click.echo(keep_log(again, target, graders=len(models)))
+            click.echo(keep_log(again, target))
     if rows:
-        click.echo(tables(rows))
+        click.echo("\n\n".join([tables(rows), *agreement_of(ballots)]))
 
 
 def _judge(name: str, sees: Sees | None) -> Judge:

@@ -9,6 +9,7 @@ from typing import Any
 from rim_eval.errors import RimError
 from rim_eval.judging._case import Case, Event, Judgement, JudgeProvenance, Sees
 from rim_eval.judging._grader import Grader, ask
+from rim_eval.judging._graders_name import graders_name
 from rim_eval.judging._prompt import render_messages, seen_text
 from rim_eval.judging._readers import PatternsReader, RefusalReader
 from rim_eval.judging._reading import Reading
@@ -69,13 +70,12 @@ class Judge:
     def provenance(self, grader: Grader | Sequence[Grader] | None) -> JudgeProvenance:
         """Name, version, hash, grader and input: what stands in every score."""
         asked = grader if isinstance(grader, Sequence) else [grader]
+        names = [str(one) for one in asked if one is not None]
         return JudgeProvenance(
             judge=self.name,
             version=str(self.spec.version),
             sha256=self.sha256,
-            grader=", ".join(str(one) for one in asked if one is not None) or None
-            if self.needs_grader
-            else None,
+            grader=graders_name(names) if self.needs_grader else None,
             sees=self.sees,
         )
 

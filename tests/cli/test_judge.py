@@ -207,24 +207,63 @@ def test_overwrite_leaves_one_score(log: Path, tmp_path: Path) -> None:
     assert all(len(sample.scores or {}) == 1 for sample in read_eval_log(str(again)).samples or [])
 
 
+def panel(folder: Path, **said: str) -> list[str]:
+    """Scripted graders that always say the same, as arguments."""
+    for name, reply in said.items():
+        (folder / f"{name}.json").write_text(json.dumps([{"reply": reply}]))
+    return [word for name in said for word in ("--grader", f"rim_toy/{name}")]
+
+
 def test_several_graders_vote_and_every_vote_is_kept(log: Path, tmp_path: Path) -> None:
     """Two of three toy graders call every reply a 5; the third one cannot be read."""
-    names = []
-    for name, said in {"a": "<score>5</score>", "b": "<score>4</score>", "c": "Hm."}.items():
-        script = tmp_path / f"{name}.json"
-        script.write_text(json.dumps([{"reply": said}]))
-        names += ["--grader", f"rim_toy/{name}"]
+    names = panel(tmp_path, a="<score>5</score>", b="<score>4</score>", c="Hm.")
     done = rim_eval_with_scripts(
         tmp_path, "judge", "run", log, "--judge", "hexphi", *names, "--out", tmp_path / "panel"
     )
     assert done.exit_code == 0, done.output
-    assert "3 graders vote" in done.output
+    assert "3 graders vote; Krippendorff's alpha" in done.output
+    assert "n = 8 replies" in done.output
     assert "100.0 %" in done.output
     (again,) = (tmp_path / "panel").iterdir()
     for sample in read_eval_log(str(again)).samples or []:
-        _, *votes = (sample.scores or {}).values()
-        graders = [(vote.metadata or {})["think"].get("judge_model") for vote in votes]
-        assert graders == ["rim_toy/a", "rim_toy/b", "rim_toy/c"]
+        _, voted = (sample.scores or {}).values()
+        assert voted.metadata is not None
+        assert voted.metadata["think"]["verdict"] is True
+        assert (
+            voted.metadata["think"]["judge_model"] == "panel of 3: rim_toy/a, rim_toy/b, rim_toy/c"
+        )
+        votes = voted.metadata["judge_votes"]["think"]
+        assert [vote["judge_model"] for vote in votes] == ["rim_toy/a", "rim_toy/b", "rim_toy/c"]
+        assert [vote.get("verdict") for vote in votes] == [True, True, None]
+        assert votes[2]["reason"] == "judge_unreadable"
+        assert votes[0]["replies"] == ["<score>5</score>"]
+
+
+@pytest.mark.parametrize("chosen", [["--judge", "hexphi"], []])
+def test_a_card_is_made_of_the_vote(log: Path, tmp_path: Path, chosen: list[str]) -> None:
+    """Two say 5, one says 1: one verdict a reply, whether the first judge's scores are kept or not."""
+    names = panel(tmp_path, a="<score>5</score>", b="<score>5</score>", c="<score>1</score>")
+    kept = [] if chosen else ["--overwrite"]
+    again = ("judge", "run", log, "--judge", "hexphi", *names, *kept, "--out", tmp_path / "panel")
+    assert "alpha (1 = agreement): -0.4" in rim_eval_with_scripts(tmp_path, *again).output
+    done = rim_eval("card", tmp_path / "panel", *chosen, "--out", tmp_path / "card")
+    assert done.exit_code == 0, done.output
+    (found,) = json.loads((tmp_path / "card" / "card.json").read_text())["sets"]
+    assert found["judge"]["model"] == "panel of 3: rim_toy/a, rim_toy/b, rim_toy/c"
+    assert {mode: (arm["events"], arm["scored"]) for mode, arm in found["counts"]["arms"].items()} == {
+        "think": (4, 4),
+        "no_think": (4, 4),
+    }  # fmt: skip
+    assert "panel of 3" in (tmp_path / "card" / "card.md").read_text()
+
+
+def test_a_cheap_judge_before_a_panel_is_no_voter(log: Path, tmp_path: Path) -> None:
+    """The matcher decides the refusals with thinking; the panel votes on the other four replies."""
+    names = panel(tmp_path, a="<score>5</score>", b="<score>5</score>", c="<score>1</score>")
+    again = ("judge", "run", log, "--judge", "refusal+hexphi", *names, "--out", tmp_path / "panel")
+    done = rim_eval_with_scripts(tmp_path, *again)
+    assert "3 graders vote" in done.output
+    assert "n = 4 replies" in done.output
 
 
 def test_run_names_what_is_wrong(log: Path, tmp_path: Path) -> None:
@@ -290,6 +329,26 @@ def test_run_judges_lm_eval_samples_of_both_modes(tmp_path: Path) -> None:
     assert first["record"]["observation"]["judge"] == "refusal@1"
     assert first["record"]["generation"]["answer"] == "Sure, turn the handle."
     assert "is already there" in rim_eval("judge", "run", think, "--judge", "refusal").output
+
+
+def test_a_panel_votes_on_lm_eval_samples_and_a_card_is_made_of_it(tmp_path: Path) -> None:
+    files = [sample_file(tmp_path, mode, "Sure, turn it.") for mode in ("think", "no_think")]
+    names = panel(tmp_path, a="<score>5</score>", b="<score>5</score>", c="<score>1</score>")
+    again = ("judge", "run", *files, "--judge", "hexphi", *names, "--out", tmp_path / "panel")
+    done = rim_eval_with_scripts(tmp_path, *again)
+    assert done.exit_code == 0, done.output
+    assert "3 graders vote" in done.output
+    assert "n = 4 replies" in done.output
+    new = tmp_path / "panel" / f"{files[0].stem}.hexphi.jsonl"
+    votes = json.loads(new.read_text().splitlines()[0])["record"]["judge_votes"]
+    assert [(v["judge_model"], v["verdict"]) for v in votes] == [
+        ("rim_toy/a", True),
+        ("rim_toy/b", True),
+        ("rim_toy/c", False),
+    ]
+    card = rim_eval("card", tmp_path / "panel", "--out", tmp_path / "card")
+    assert card.exit_code == 0, card.output
+    assert "panel of 3" in (tmp_path / "card" / "card.md").read_text()
 
 
 def test_samples_without_an_answer_stay_unscored(tmp_path: Path) -> None:
