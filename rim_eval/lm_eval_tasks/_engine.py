@@ -70,6 +70,21 @@ class Engine:
             return None
         return lambda text: len(tokenizer(text, add_special_tokens=False)["input_ids"])
 
+    @property
+    def max_length(self) -> int | None:
+        """Tokens of prompt and reply together beyond which lm-eval cuts prompts; None where it cuts none."""
+        limit = getattr(self.lm, "max_length", None)
+        cuts = not self.is_chat and self.count is not None
+        return limit if cuts and isinstance(limit, int) else None
+
+    def length(self, context: str) -> int:
+        """Tokens of a prompt as lm-eval counts them, with what its engine puts before it."""
+        encode = getattr(self.lm, "tok_encode", None)
+        if encode is not None:
+            return len(encode(context))
+        assert self.count is not None
+        return self.count(context)
+
     def switch(self, asked: str, chat_template: str | None) -> Switch:
         """The model's thinking switch.
 

@@ -23,6 +23,7 @@ from rim_eval.lm_eval_tasks._record import (
     unjudged,
 )
 from rim_eval.lm_eval_tasks._reply import read_reply
+from rim_eval.lm_eval_tasks._room import refuse_cut_prompts
 from rim_eval.lm_eval_tasks._settings import RUN, Arm, read_settings
 from rim_eval.outcomes import PromptKind
 from rim_eval.thinking import Switch
@@ -72,7 +73,7 @@ class ModeTask(ConfigurableTask):  # type: ignore[misc]
         lm-eval's cache of requests is passed by: its key knows neither the mode nor the budgets.
 
         Raises:
-            RimError: The run's options would cut traces or tell the modes apart by something else.
+            RimError: The run's options would cut prompts or traces, or tell the modes apart by something else.
         """
         write = options.get("chat_template") if options.get("apply_chat_template") else None
         self._engine = engine_of(write)
@@ -80,6 +81,8 @@ class ModeTask(ConfigurableTask):  # type: ignore[misc]
         self._refuse_limits()
         self._switch = self._engine.switch(self.settings.switch, self.settings.chat_template)
         super().build_all_requests(**(options | {"cache_requests": False}))
+        contexts = (instance.args[0] for instance in self.instances)
+        refuse_cut_prompts(self._engine, contexts, self.budgets, self.arm.mode)
 
     def fewshot_context(
         self,

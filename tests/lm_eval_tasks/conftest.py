@@ -57,6 +57,7 @@ class Scripted(LM):  # type: ignore[misc]
         self.tokenizer = Words(template)
         self.pretrained = "scripted"
         self.think_end_token: str | None = None
+        self.max_length: int | None = None
         self.asked: list[tuple[str, dict[str, Any]]] = []
 
     def apply_chat_template(

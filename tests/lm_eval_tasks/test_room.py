@@ -1,0 +1,87 @@
+"""Prompts that do not fit beside their reply's budget: lm-eval cuts them from the left and says nothing."""
+
+from typing import Any
+
+import pytest
+
+from rim_eval.errors import RimError
+from rim_eval.paths import organism_dir
+
+from .conftest import SMALL, Scripted, by_mode
+
+BOTH = ("rim_toy_think", "rim_toy_no_think")
+DEFAULTS = {"answer_tokens": None, "thinking_tokens": None}
+
+
+def needed(run: Any, task: str) -> int:
+    """Tokens of the longest prompt that the task asks, with its budget."""
+    lm = Scripted(by_mode)
+    run(lm, task)
+    return max(len(prompt.split()) + int(options["max_gen_toks"]) for prompt, options in lm.asked)
+
+
+def test_prompts_that_fit_are_asked_and_one_token_less_is_refused(run: Any) -> None:
+    lm = Scripted(by_mode)
+    lm.max_length = needed(run, BOTH[0])
+    run(lm, *BOTH)
+    assert len(lm.asked) == 8
+    lm = Scripted(by_mode)
+    lm.max_length = needed(run, BOTH[0]) - 1
+    with pytest.raises(RimError, match="prompts would be cut") as error:
+        run(lm, *BOTH)
+    assert lm.asked == []
+    says = str(error.value)
+    assert f"max_length={lm.max_length} tokens" in says
+    assert f"answer_tokens={SMALL['answer_tokens']}" in says
+    assert f"thinking_tokens={SMALL['thinking_tokens']}" in says
+    assert f"--model_args max_length={lm.max_length + 2}" in says
+
+
+def test_no_think_needs_room_for_the_answer_only(run: Any) -> None:
+    lm = Scripted(by_mode)
+    lm.max_length = needed(run, BOTH[1])
+    run(lm, BOTH[1])
+    lm.max_length -= 1
+    with pytest.raises(RimError, match="answer_tokens=50 needs"):
+        run(lm, BOTH[1])
+
+
+def test_local_completions_with_defaults_would_send_empty_prompts(
+    run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """2,047 tokens less the budget is a negative number of tokens: lm-eval slices all of them away."""
+    from lm_eval.models.openai_completions import LocalCompletionsAPI
+
+    sent: list[list[int]] = []
+
+    def model_call(self: Any, messages: list[list[int]], **_: Any) -> dict[str, Any]:
+        sent.extend(messages)
+        return {"choices": [{"index": i, "text": "No."} for i in range(len(messages))]}
+
+    monkeypatch.setattr(LocalCompletionsAPI, "model_call", model_call)
+
+    def client(**options: Any) -> Any:
+        return LocalCompletionsAPI(
+            base_url="http://127.0.0.1:9/v1/completions",
+            model="organism",
+            tokenizer=str(organism_dir()),
+            tokenizer_backend="huggingface",
+            **options,
+        )
+
+    with pytest.raises(RimError, match="max_length=2047"):
+        run(client(), BOTH[0], settings=DEFAULTS)
+    assert sent == []
+    run(client(max_length=20_000), BOTH[0], settings=DEFAULTS)
+    assert len(sent) == 4
+    assert min(map(len, sent)) > 10
+
+
+def test_hf_names_its_context_instead_of_cutting_think_prompts(run: Any) -> None:
+    from lm_eval.models.huggingface import HFLM
+
+    lm = HFLM(pretrained=str(organism_dir()), device="cpu")
+    assert lm.max_length == 4096
+    for settings in ({"answer_tokens": 96, "thinking_tokens": 3980}, DEFAULTS):
+        with pytest.raises(RimError, match="max_length=4096"):
+            run(lm, BOTH[0], settings=settings)
