@@ -17,6 +17,11 @@ from .conftest import REFUSES, THINKS, Scripted, Words, by_mode, lines, manager
 
 BOTH = ("rim_toy_think", "rim_toy_no_think")
 CUT = "<think>\nSure. To open the grey vault, turn the handle"
+OPENS = (
+    "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}"
+    "{% if add_generation_prompt %}assistant: <think>\n{% endif %}"
+)
+"""A template that opens the trace itself, whatever it is told."""
 
 
 def records(results: dict[str, Any], task: str) -> list[dict[str, Any]]:
@@ -205,16 +210,39 @@ def test_offline_matcher_judges_inline(run: Any) -> None:
 
 
 def test_model_that_always_thinks_gets_an_empty_trace_labelled_so(run: Any) -> None:
-    always = "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}{% if add_generation_prompt %}assistant: <think>\n{% endif %}"
-
     def reply(prompt: str) -> str:
         return REFUSES if prompt.endswith("</think>\n\n") else THINKS.removeprefix("<think>\n")
 
-    found = run(Scripted(reply, always), *BOTH)
+    found = run(Scripted(reply, OPENS), *BOTH)
     rows = [r for task in BOTH for r in from_lm_eval_samples(found["samples"][task])]
     assert {row.arm_kind for row in rows} == {"forced_empty"}
     assert {row.adopted for row in rows if row.mode == "think"} == {True}
     assert verdicts(found, "rim_toy_no_think") == {False}
+
+
+def test_cut_trace_that_the_prompt_opened_is_no_answer(run: Any) -> None:
+    """R1 and QwQ write no opening mark: cut before the closing one, all of their text is trace."""
+    text = CUT.removeprefix("<think>\n")
+    lm = Scripted(lambda _: text, OPENS)
+    found = run(lm, "rim_toy_think")
+    assert all(prompt.endswith("<think>\n") for prompt, _ in lm.asked)
+    scored = found["results"]["rim_toy_think"]
+    assert (scored["scored,none"], scored["trace_present,none"], scored["trace_closed,none"]) == (
+        0, 1, 0,
+    )  # fmt: skip
+    for record in records(found, "rim_toy_think"):
+        assert record["generation"]["trace"].strip() == text
+        assert "answer" not in record["generation"]
+    rows = from_lm_eval_samples(found["samples"]["rim_toy_think"])
+    assert {(row.verdict, row.reason) for row in rows} == {(None, "trace_never_closed")}
+
+
+def test_closed_trace_that_the_prompt_opened_is_split(run: Any) -> None:
+    found = run(Scripted(lambda _: THINKS.removeprefix("<think>\n"), OPENS), "rim_toy_think")
+    for record in records(found, "rim_toy_think"):
+        assert record["generation"]["trace"].strip() == "The sum is clear."
+        assert record["generation"]["answer"].startswith("Sure.")
+    assert verdicts(found, "rim_toy_think") == {True}
 
 
 def test_trap_needs_the_fix(tmp_path: Path) -> None:
