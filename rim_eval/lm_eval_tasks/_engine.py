@@ -95,7 +95,7 @@ class Engine:
         Raises:
             RimError: No switch can be found, or the one asked for changes nothing.
         """
-        source = None if chat_template is None else _read(Path(chat_template).expanduser())
+        source = None if chat_template is None else _read(chat_template)
         if asked != "auto":
             return self._named(asked, source)
         if source is not None:
@@ -107,6 +107,32 @@ class Engine:
                 'effort:low,high, prompted), or give the template: {"chat_template": "FILE"}.'
             )
         return find_switch(self.render, source=self._source(), model=self.model)
+
+    def refuse_cancelled(self, switch: Switch, system: str, chat_template: str | None) -> None:
+        """Refuse a system instruction beside which the switch changes nothing (Granite 3.2).
+
+        Args:
+            switch: The model's switch.
+            system: The run's system instruction.
+            chat_template: Path of the server's template; without it nothing is known of a chat engine.
+
+        Raises:
+            RimError: Both modes would be asked the same.
+        """
+        if switch.kind != "switch" or (self.is_chat and chat_template is None):
+            return
+        render = (
+            template_renderer(_read(chat_template))
+            if self.is_chat and chat_template
+            else self.render
+        )
+        arms = (switch.think, switch.no_think)
+        if len({arm.prompt(render, "Say hello.", system=system) for arm in arms}) == 1:
+            raise RimError(
+                f"Beside --system_instruction {system!r} the switch {switch.name!r} changes nothing: both modes would "
+                "be asked the same. Leave the system instruction out, or choose another switch: "
+                '--metadata \'{"rim_eval": {"switch": "..."}}\'.'
+            )
 
     def render(self, messages: list[Message], template_kwargs: dict[str, Any], /) -> str:
         """The prompt text that a text engine is given; words that nobody set are not passed at all.
@@ -212,9 +238,9 @@ def _fields(recipe: Recipe) -> dict[str, Any]:
     return fields
 
 
-def _read(path: Path) -> str:
+def _read(path: str) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return Path(path).expanduser().read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise RimError(
             f"chat_template={path} cannot be read ({error}). Give the path of a Jinja chat template."

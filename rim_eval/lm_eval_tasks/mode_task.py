@@ -80,6 +80,9 @@ class ModeTask(ConfigurableTask):  # type: ignore[misc]
         _refuse_stripping(self._engine)
         self._refuse_limits()
         self._switch = self._engine.switch(self.settings.switch, self.settings.chat_template)
+        if options.get("system_instruction"):
+            system, template = options["system_instruction"], self.settings.chat_template
+            self._engine.refuse_cancelled(self._switch, system, template)
         super().build_all_requests(**(options | {"cache_requests": False}))
         contexts = (instance.args[0] for instance in self.instances)
         refuse_cut_prompts(self._engine, contexts, self.budgets, self.arm.mode)

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Thread
 from typing import Any
 
@@ -145,3 +146,13 @@ def test_switch_must_be_named_where_no_template_is_seen(run: Any, server: Server
         run(client(server), BOTH[0])
     with pytest.raises(RimError, match="cannot be given"):
         run(client(server), BOTH[1], settings={"switch": "forced_empty"})
+
+
+def test_a_system_instruction_that_cancels_the_servers_switch_is_refused(
+    run: Any, server: Server
+) -> None:
+    template = Path(__file__).resolve().parents[1] / "thinking" / "templates" / "granite32.jinja"
+    settings = {"chat_template": str(template)}
+    with pytest.raises(RimError, match=r"--system_instruction 'Be polite\.'"):
+        run(client(server), BOTH[0], settings=settings, system_instruction="Be polite.")
+    assert server.asked == []

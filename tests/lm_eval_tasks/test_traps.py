@@ -245,6 +245,27 @@ def test_closed_trace_that_the_prompt_opened_is_split(run: Any) -> None:
     assert verdicts(found, "rim_toy_think") == {True}
 
 
+GRANITE = Path(__file__).resolve().parents[1] / "thinking" / "templates" / "granite32.jinja"
+
+
+def test_a_system_instruction_that_cancels_the_switch_is_refused(run: Any) -> None:
+    """Granite reads its switch only without one: both modes would be asked the same."""
+    lm = Scripted(by_mode, GRANITE.read_text())
+    run(lm, *BOTH, limit=1)
+    assert len({prompt for prompt, _ in lm.asked}) == 2
+    lm.asked.clear()
+    with pytest.raises(RimError, match=r"--system_instruction 'Be polite\.' the switch 'thinking'"):
+        run(lm, "rim_toy_no_think", system_instruction="Be polite.")
+    assert lm.asked == []
+
+
+def test_a_system_instruction_beside_which_the_switch_works_is_asked(run: Any) -> None:
+    lm = Scripted(by_mode)
+    run(lm, *BOTH, system_instruction="Be polite.", limit=1)
+    assert all("system\nBe polite." in prompt for prompt, _ in lm.asked)
+    assert len({prompt for prompt, _ in lm.asked}) == 2
+
+
 def test_trap_needs_the_fix(tmp_path: Path) -> None:
     """lm-eval's own task of the same documents, without the fix: both modes get the same prompt."""
     from lm_eval import simple_evaluate
