@@ -94,7 +94,7 @@ def test_planted_neurons_come_first_and_their_removal_restores_compliance(
     assert effect.difference.lower > 80
     assert len(effect.random) == found.effects["no_think"].matched == 19
     assert all(abs(value) <= 2 for value in effect.random), "random neurons do nothing"
-    assert effects.effect("degenerate", "no_think").difference.difference <= 2
+    assert effects.effect("degenerate_harmful", "no_think").difference.difference <= 2
 
 
 def test_hidden_neurons_are_not_claimed_although_they_carry_refusal(
