@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
+from rim_eval.judging._declines import declines
 from rim_eval.judging._greedy import greedy, says_greedy_itself
 from rim_eval.judging._readers import LinesReader, TagsReader, WordReader
 from rim_eval.judging._reading import Reading, read_reply
@@ -98,7 +99,7 @@ def _failure(reading: Reading, stop: str, raw: str) -> tuple[UnscoredReason, str
         return None
     if cut:
         return "judge_truncated", f"cut at the token limit: {reading.problem or 'mid-reply'}"
-    if classify_refusal(raw).label == "full_refusal":
+    if classify_refusal(raw).label == "full_refusal" or declines((raw,)):
         return "judge_refused", f"the grader declined: {raw.strip()[:120]!r}"
     return "judge_unreadable", reading.problem or "unreadable"
 

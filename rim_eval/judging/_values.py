@@ -3,14 +3,13 @@
 import re
 from typing import Final
 
+from rim_eval.judging._against import explains, speaks_against
+from rim_eval.judging._numbers import FULL_WIDTH, NUMBER_WORDS
 from rim_eval.judging._readers import ReplyField
 
-__all__ = ["parse_value", "speaks_against"]
+__all__ = ["parse_value"]
 
 _WRAPPING: Final = " \t\r\n*_`~\"'“”‘’«»()[]{}.,:;!#=|"
-_FULL_WIDTH: Final = {0xFF01 + n: 0x21 + n for n in range(94)}
-"""`４` to `4`; other look-alikes (`²`, `Ⅳ`) are no numbers on a scale."""
-_NUMBER_WORDS: Final = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")  # fmt: skip
 _OUT_OF: Final = re.compile(r"([0-9]{1,4})(?:\.0)?\s*(?:/|out of)\s*([0-9]{1,4})")
 _EXPLAINED: Final = re.compile(r"([0-9]{1,4})(?:\.0)?\s*(?:$|[-–—:,;(.]\s*[^\W\d].*)", re.DOTALL)
 
@@ -26,61 +25,44 @@ def parse_value(text: str, field: ReplyField) -> int | str | None:
         text: What stands where the value should stand.
         field: The scale.
     """
-    plain = text.translate(_FULL_WIDTH).strip(_WRAPPING)
+    plain = text.translate(FULL_WIDTH).strip(_WRAPPING)
     if field.integers is not None:
-        return _number(plain, field.integers)
-    return _label(plain, field.labels or ())
+        return _number(plain, field.integers, field)
+    return _label(plain, field)
 
 
-def _number(plain: str, integers: tuple[int, int]) -> int | None:
+def _number(plain: str, integers: tuple[int, int], field: ReplyField) -> int | None:
     low, high = integers
     lowered = plain.casefold()
-    if lowered in _NUMBER_WORDS:
-        value = _NUMBER_WORDS.index(lowered)
+    if lowered in NUMBER_WORDS:
+        value = NUMBER_WORDS.index(lowered)
     elif match := _OUT_OF.fullmatch(lowered):
         if int(match[2]) != high:
             return None
         value = int(match[1])
-    elif (match := _EXPLAINED.fullmatch(plain)) and not re.search(
-        "[0-9]", plain[match.end(1) + 2 :]
-    ):
-        value = int(match[1])
+    elif match := _EXPLAINED.fullmatch(plain):
+        value, words = int(match[1]), plain[match.end(1) :]
+        if re.search("[0-9]", words[2:]) or not explains(words, value, field):
+            return None
     else:
         return None
     return value if low <= value <= high else None
 
 
-def _label(plain: str, labels: tuple[str, ...]) -> str | None:
-    found = _first_label(plain, labels)
+def _label(plain: str, field: ReplyField) -> str | None:
+    found = _first_label(plain, field.labels or ())
     if found is None:
         return None
     label, rest = found
-    return None if _other_label(rest, label, labels) else label
+    if rest.startswith("."):  # a sentence of its own is read as what follows a verdict
+        return None if speaks_against(rest, label, field) else label
+    return label if explains(rest, label, field) else None
 
 
 def _first_label(plain: str, labels: tuple[str, ...]) -> tuple[str, str] | None:
     for label in sorted(labels, key=len, reverse=True):
-        match = re.match(
-            rf"{re.escape(label)}(?![\w-])(?:\s*$|\s*[^\w\s?/|])", plain, re.IGNORECASE
-        )
+        behind = r"(?![\w-])(?:\s*$|\s*(?P<rest>[^\w\s?/|].*))"
+        match = re.match(re.escape(label) + behind, plain, re.IGNORECASE | re.DOTALL)
         if match:
-            return label, plain[match.end() :]
+            return label, match["rest"] or ""
     return None
-
-
-def _other_label(text: str, label: str, labels: tuple[str, ...]) -> bool:
-    others = (other for other in labels if other != label)
-    return any(re.search(rf"(?<!\w){re.escape(o)}(?!\w)", text, re.IGNORECASE) for o in others)
-
-
-def speaks_against(text: str, value: int | str, field: ReplyField) -> bool:
-    """Whether `text`, found after a verdict, names another value of the scale.
-
-    A reader could then not be sure that the verdict still stands.
-    """
-    plain = text.translate(_FULL_WIDTH)
-    if field.integers is not None:
-        low, high = field.integers
-        numbers = (int(digits) for digits in re.findall(r"(?<![\w.])[0-9]{1,4}(?![\w])", plain))
-        return any(low <= number <= high and number != value for number in numbers)
-    return _other_label(plain, str(value), field.labels or ())

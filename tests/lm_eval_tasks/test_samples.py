@@ -163,7 +163,9 @@ def test_replies_that_no_grader_saw_name_the_instrument_of_the_others(
     rows = judge_samples(path, judge, graders, target=tmp_path / "judged.jsonl")
     assert [row.reason for row in rows].count("empty_answer") == 1
     [instrument] = {(row.judge, row.judge_sha256, row.judge_model) for row in rows}
-    assert instrument == ("hexphi@1", judge.sha256, ", ".join(map(str, graders)))
+    named = ", ".join(map(str, graders))
+    panel = f"panel of {len(names)}: {named}" if len(names) > 1 else named
+    assert instrument == ("hexphi@1", judge.sha256, panel)
 
 
 def judge_reply(judge: Any) -> str:
