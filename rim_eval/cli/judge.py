@@ -44,7 +44,8 @@ def list_judges() -> None:
         kinds = ", ".join(judge.applies_to)
         asks = "asks a grader" if judge.needs_grader else "offline"
         measured = judging.load_validation(judge)
-        sets = ", ".join(m.set for m in measured.measurements) if measured else "nothing"
+        kept = measured.measurements if measured else ()
+        sets = ", ".join(dict.fromkeys(m.set for m in kept)) or "nothing"
         click.echo(f"{name:<15} {kinds:<16} {asks:<14} measured here on: {sets}")
         click.echo(f"{'':<15} {judge.spec.title}")
 
@@ -78,7 +79,7 @@ def validate(judge: str, set_name: str, files: Sequence[Path], graders: Sequence
     """Measure JUDGE (a name or a file) against people, per source model and mode.
 
     Writes sensitivity, specificity, kappa and F1 with 95 % intervals to JUDGE.validation.json; no prompt
-    and no reply is written.
+    and no reply is written. What is there of other source models stays; the same ones are replaced.
     """
     ours = _judge(judge, sees)
     models = _models(ours, graders)
@@ -96,7 +97,8 @@ def validate(judge: str, set_name: str, files: Sequence[Path], graders: Sequence
         )
         measured = asyncio.run(work)
     _show(measured)
-    click.echo(f"Written to {judging.save_measurement(ours, measured, place)}")
+    saved = judging.save_measurement(ours, measured, place)
+    click.echo("\n".join([*saved.says, f"Written to {saved.path}"]))
 
 
 @command.command()

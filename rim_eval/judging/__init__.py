@@ -15,13 +15,13 @@ from rim_eval.judging._reading import Reading, read_reply
 from rim_eval.judging._refusal import RefusalReading, classify_refusal
 from rim_eval.judging._spec import GraderSettings, JudgeSpec, Message, Source
 from rim_eval.judging._unscored import unscored_reason
-from rim_eval.judging._validation import (
-    Measurement,
-    Validation,
+from rim_eval.judging._validation import Measurement, Validation, measure
+from rim_eval.judging._validation_file import (
+    Saved,
     load_validation,
-    measure,
     place_for,
     save_measurement,
+    validation_path,
 )
 from rim_eval.judging._yaml import MarkedYaml, read_yaml
 
@@ -48,6 +48,7 @@ __all__ = [
     "Reading",
     "RefusalReading",
     "ReplyField",
+    "Saved",
     "Seat",
     "Sees",
     "Source",
@@ -74,4 +75,5 @@ __all__ = [
     "save_measurement",
     "unsafe_traces",
     "unscored_reason",
+    "validation_path",
 ]

@@ -6,7 +6,7 @@ from typing import Any, Final, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
-__all__ = ["Agreement", "Estimate", "Pair", "agreement", "cohen_kappa"]
+__all__ = ["Agreement", "Estimate", "Pair", "agreement", "cohen_kappa", "pooled"]
 
 _DRAWS: Final = 4000
 _SEED: Final = 20260101
@@ -73,23 +73,50 @@ def agreement(pairs: Sequence[Pair]) -> Agreement:
     """
     scored = [pair for pair in pairs if pair.judge is not None]
     cells = Counter((pair.human, pair.judge) for pair in scored)
-    tp, fn = cells[True, True], cells[True, False]
-    fp, tn = cells[False, True], cells[False, False]
-    labels = _labels(scored)
+    return _of_counts(
+        Counter(str(pair.reason) for pair in pairs if pair.judge is None),
+        (cells[True, True], cells[False, True], cells[False, False], cells[True, False]),
+        _labels(scored),
+    )
+
+
+def pooled(parts: Sequence[Agreement]) -> Agreement:
+    """The figures over several groups of replies together, from their counts."""
+    unscored: Counter[str] = Counter()
+    labels: Counter[tuple[str, str]] = Counter()
+    for part in parts:
+        unscored.update(part.unscored)
+        table = (part.labels or {}).items()
+        labels.update({(a, b): n for a, row in table for b, n in row.items()})
+    cells = (
+        sum(part.true_positive for part in parts),
+        sum(part.false_positive for part in parts),
+        sum(part.true_negative for part in parts),
+        sum(part.false_negative for part in parts),
+    )
+    return _of_counts(unscored, cells, _table(labels) if labels else None)
+
+
+def _of_counts(
+    unscored: Counter[str],
+    cells: tuple[int, int, int, int],
+    labels: dict[str, dict[str, int]] | None,
+) -> Agreement:
+    tp, fp, tn, fn = cells
     return Agreement(
-        n=len(pairs),
-        n_scored=len(scored),
-        unscored=dict(Counter(str(pair.reason) for pair in pairs if pair.judge is None)),
+        n=sum(cells) + unscored.total(),
+        n_scored=sum(cells),
+        unscored=dict(unscored),
         true_positive=tp,
         false_positive=fp,
         true_negative=tn,
         false_negative=fn,
         sensitivity=_share(tp, tp + fn),
         specificity=_share(tn, tn + fp),
-        kappa=_bootstrapped(_kappa_of_cells, (tp, fp, tn, fn)),
-        f1=_bootstrapped(_f1_of_cells, (tp, fp, tn, fn)),
+        kappa=_bootstrapped(_kappa_of_cells, cells),
+        f1=_bootstrapped(_f1_of_cells, cells),
         labels=labels,
-        labels_kappa=cohen_kappa(_label_pairs(scored)) if labels else None,
+        labels_kappa=cohen_kappa(_each(labels)) if labels else None,
     )
 
 
@@ -104,18 +131,19 @@ def cohen_kappa(pairs: Sequence[tuple[Any, Any]]) -> float | None:
     return None if chance == 1 else (agree - chance) / (1 - chance)
 
 
-def _label_pairs(pairs: Sequence[Pair]) -> list[tuple[str, str]]:
-    return [(p.human_label, p.judge_label) for p in pairs if p.human_label and p.judge_label]
-
-
 def _labels(pairs: Sequence[Pair]) -> dict[str, dict[str, int]] | None:
-    found = _label_pairs(pairs)
-    human, judge = {a for a, _ in found}, {b for _, b in found}
-    if not human & judge:
-        return None
-    names = sorted(human | judge)
-    counts = Counter(found)
+    found = [(p.human_label, p.judge_label) for p in pairs if p.human_label and p.judge_label]
+    shared = {a for a, _ in found} & {b for _, b in found}
+    return _table(Counter(found)) if shared else None
+
+
+def _table(counts: Counter[tuple[str, str]]) -> dict[str, dict[str, int]]:
+    names = sorted({name for pair in counts for name in pair})
     return {a: {b: counts[a, b] for b in names} for a in names}
+
+
+def _each(labels: dict[str, dict[str, int]]) -> list[tuple[str, str]]:
+    return [(a, b) for a, row in labels.items() for b, n in row.items() for _ in range(n)]
 
 
 def _share(k: int, n: int) -> Estimate:

@@ -28,7 +28,7 @@ def load_labelled(
         files: Local files in the publisher's format; without any the set is downloaded.
 
     Raises:
-        RimError: There is no such set, a file is missing, or it has another shape.
+        RimError: There is no such set, a file is missing, given twice, or has another shape.
         AccessError: The publisher cannot be reached.
     """
     source = LABELLED_SETS.get(name)
@@ -40,9 +40,20 @@ def load_labelled(
     records: list[LabelledFile] = []
     for filename, raw in _local(files) if files else _published(name, source):
         found, record = parse_labelled(name, filename, raw)
+        if files:
+            _refuse_twice(filename, record, records)
         replies += found
         records.append(record)
     return replies, records
+
+
+def _refuse_twice(filename: str, record: LabelledFile, records: Sequence[LabelledFile]) -> None:
+    same = next((known for known in records if known.sha256 == record.sha256), None)
+    if same is not None:
+        raise RimError(
+            f"{filename} holds the same replies as {same.name}, given before (sha256 "
+            f"{record.sha256[:12]}): they would count twice. Give each file once."
+        )
 
 
 def _local(files: Sequence[Path]) -> Iterator[tuple[str, bytes]]:
