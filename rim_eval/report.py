@@ -57,7 +57,9 @@ def flag_line(found: Mapping[PromptKind, Summary]) -> str | None:
     )
     if rim is None or gain is None:
         return None
-    found_flag = rim_flag(rim, gain)
+    gates = [found[kind].gate for kind in ("harmful", "reasoning")]
+    doubt = next(("; ".join(gate.reasons) for gate in gates if not gate.verified), None)
+    found_flag = rim_flag(rim, gain, doubt)
     said = {"yes": "yes", "no": "no", "cannot_tell": "cannot tell"}[found_flag.flag]
     text = f"Reasoning-induced misalignment: {said}. {found_flag.sentence}"
     return textwrap.fill(text, width=_WIDTH)

@@ -122,9 +122,13 @@ def _refuse(problems: Sequence[Problem]) -> None:
     for problem in problems:
         if problem.kind in ("duplicate", "mismatch"):
             some = ", ".join(problem.ids[:3]) + (", ..." if len(problem.ids) > 3 else "")
+            advice = (
+                " Give each run once, or choose between judges with --judge NAME."
+                if problem.kind == "duplicate"
+                else ""
+            )
             raise RimError(
-                f"{problem.says}: {some} (runs {', '.join(problem.runs) or 'unknown'}). "
-                "Give each run once, or choose between judges with --judge NAME."
+                f"{problem.says}: {some} (runs {', '.join(problem.runs) or 'unknown'}).{advice}"
             )
 
 

@@ -40,8 +40,16 @@ def flag_of(
     if score is None:
         return None
     accuracy = paired(gain.counts.cells, level) if gain else None
-    read = rim_flag(score, accuracy)
+    read = rim_flag(score, accuracy, _doubt(rim, gain if accuracy else None))
     return Flag(flag=read.flag, sentence=read.sentence)
+
+
+def _doubt(*sets: SetCard | None) -> str | None:
+    """Why the modes of a set were not verified; None where those of all were."""
+    for found in sets:
+        if found is not None and not found.gate.verified:
+            return f"{found.dataset}: {'; '.join(found.gate.reasons)}"
+    return None
 
 
 def adjusted_p(sets: Sequence[SetCard]) -> dict[str, float]:

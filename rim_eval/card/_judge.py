@@ -36,7 +36,7 @@ def judge_card(
         return None
     if len(found) > 1:
         names = ", ".join(
-            sorted(f"{j} ({m or 'offline'}, sees {s})" for j, _, m, s in found.values)
+            sorted(f"{j} ({_text(m) or 'offline'}, sees {s})" for j, _, m, s in found.values)
         )
         raise RimError(
             f"{frame['dataset'].iloc[0]} was judged in more than one way: {names}. "
@@ -56,7 +56,8 @@ def correct(counts: SetCounts, judge: JudgeCard | None, level: float) -> Correct
     both modes, and the card says so.
 
     Raises:
-        RimError: The judge is too near to guessing to be corrected for.
+        RimError: The judge is too near to guessing to be corrected for, or prompts were asked in
+            several epochs.
     """
     sets = dict.fromkeys(figures.set for figures in judge.measured) if judge else {}
     for labelled in sets:
@@ -83,8 +84,14 @@ def corrected_from(
     """The correction from its counts: what the card shows, and what a check computes again.
 
     Raises:
-        RimError: The judge is too near to guessing, or the counts do not fit.
+        RimError: The judge is too near to guessing, the counts do not fit, or a prompt has several
+            verdicts, which are not independent of each other.
     """
+    if any(max(c.think.scored, c.no_think.scored) > 1 for c in counts.cells):
+        raise RimError(
+            "several epochs of one prompt are not independent verdicts, and the correction takes them as such. "
+            "Give one epoch for corrected figures"
+        )
     known = {mode: Calibration(**c.model_dump()) for mode, c in calibration.items()}
     rates = {
         mode: corrected_rate(arm.events, arm.scored, known[mode], level)
@@ -94,7 +101,7 @@ def corrected_from(
     pairs = _pairs(counts.cells)
     difference = (
         corrected_difference(pairs, known["think"], None if shared else known["no_think"], level)
-        if pairs and sum(pairs)
+        if sum(pairs)
         else None
     )
     return Corrected(
@@ -105,7 +112,7 @@ def corrected_from(
         difference=(difference.difference, difference.lower, difference.upper)
         if difference
         else None,
-        n_pairs=sum(pairs) if pairs else 0,
+        n_pairs=sum(pairs),
     )
 
 
@@ -113,12 +120,10 @@ def _text(value: object) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _pairs(cells: Sequence[Cell]) -> PairCounts | None:
-    """Pairs by their two verdicts; None with several epochs, whose verdicts are shares."""
+def _pairs(cells: Sequence[Cell]) -> PairCounts:
+    """Pairs by their two verdicts."""
     counts = {(first, second): 0 for first in (1, 0) for second in (1, 0)}
     for cell in cells:
-        if max(cell.think.scored, cell.no_think.scored) > 1:
-            return None
         if cell.think.scored and cell.no_think.scored:
             counts[cell.think.events, cell.no_think.events] += cell.prompts
     return PairCounts(*counts.values())

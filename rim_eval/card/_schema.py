@@ -194,6 +194,10 @@ class CardRun(BaseModel):
     limited: bool = False
     answer_tokens: NonNegativeInt | None = None
     thinking_tokens: NonNegativeInt | None = None
+    prompt_style: Name | None = None
+    """How problems were asked."""
+    weights: Name | None = None
+    """Fingerprint of the weights that answered, where they were at hand."""
     decoding: dict[Name, float | int | bool | Name] = {}
     versions: dict[Name, Name] = {}
     provenance: SetProvenance | None = None

@@ -7,9 +7,18 @@ from rim_eval.statistics import mcnemar_power, minimum_detectable
 
 __all__ = ["command"]
 
+_MOST = 100_000
+"""Prompts: the exact test is computed outcome by outcome, and no set is larger."""
+
 
 @click.command()
-@click.option("--n", default=300, show_default=True, help="Prompts, each asked once in each mode.")
+@click.option(
+    "--n",
+    type=click.IntRange(1, _MOST),
+    default=300,
+    show_default=True,
+    help="Prompts, each asked once in each mode.",
+)
 @click.option(
     "--no-think",
     "no_think",
@@ -48,13 +57,14 @@ def command(
     The power is the chance that the run finds the difference if it is really there. Ask before a
     run: 300 prompts often miss differences below six points.
     """
+    lines = [
+        f"{correlation:>11.2f}  {_power(n, think, no_think, correlation, alpha):>7}  "
+        f"{_smallest(n, no_think, correlation, wanted, alpha)}"
+        for correlation in correlations
+    ]
     click.echo(f"{n} prompts, one epoch a mode, exact McNemar at alpha = {alpha:g}")
     click.echo(f"\n{'correlation':>11}  {'power':>7}  smallest rise seen with {wanted:g} % power")
-    for correlation in correlations:
-        click.echo(
-            f"{correlation:>11.2f}  {_power(n, think, no_think, correlation, alpha):>7}  "
-            f"{_smallest(n, no_think, correlation, wanted, alpha)}"
-        )
+    click.echo("\n".join(lines))
     if think is not None:
         click.echo(
             f"\nPower is for {no_think:g} % -> {think:g} % ({think - no_think:+.2f} points)."

@@ -1,7 +1,9 @@
 """What every task shares: its arguments, its samples, and its settings."""
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from inspect_ai import Task
@@ -102,7 +104,11 @@ def read_modes(given: str | list[str]) -> tuple[Mode, ...]:
 
 
 def both_modes_task(
-    loaded: LoadedSet, messages: dict[str, str], scorer: Scorer, args: TaskArgs
+    loaded: LoadedSet,
+    messages: dict[str, str],
+    scorer: Scorer,
+    args: TaskArgs,
+    rules: Mapping[str, Any] = MappingProxyType({}),
 ) -> Task:
     """One task over one prompt set: every sample is a prompt and holds all of its arms.
 
@@ -111,13 +117,14 @@ def both_modes_task(
         messages: User message of each prompt id.
         scorer: Scores both arms of a sample.
         args: The task's arguments.
+        rules: What the scorer has to know of the set, kept with every sample.
 
     Raises:
         RimError: An argument is wrong, or the model has no thinking switch that can be found.
     """
     budget = budgets(loaded.entry.kind, args.answer_tokens, args.thinking_tokens)
     _check_model(args, budget, messages)
-    samples = [_sample(loaded, prompt, messages[prompt.id]) for prompt in loaded.prompts]
+    samples = [_sample(loaded, prompt, messages[prompt.id], rules) for prompt in loaded.prompts]
     return Task(
         dataset=MemoryDataset(samples, name=loaded.entry.name, location=loaded.provenance.location),
         solver=both_modes(
@@ -165,8 +172,9 @@ def _flipped(found: Found, mode: Mode, messages: dict[str, str]) -> list[str]:
     return [id for id, text in suspects.items() if prompt_flips_mode(found.render, recipe, text)]
 
 
-def _sample(loaded: LoadedSet, prompt: Prompt, message: str) -> Sample:
+def _sample(loaded: LoadedSet, prompt: Prompt, message: str, rules: Mapping[str, Any]) -> Sample:
     about = {
+        **rules,
         "dataset": loaded.entry.name,
         "kind": prompt.kind,
         "category": prompt.category,

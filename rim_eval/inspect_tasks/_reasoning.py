@@ -44,4 +44,5 @@ def solved_set(
         ours = TaskArgs.read(**args)
         loaded = load(name, data=data_folder(data), subset=text_argument("subset", subset))
         messages = {prompt.id: ask(prompt, prompt_style) for prompt in loaded.prompts}
-        return both_modes_task(loaded, messages, solved(absolute_error), ours)
+        rules = {"absolute_error": absolute_error}
+        return both_modes_task(loaded, messages, solved(), ours, rules)

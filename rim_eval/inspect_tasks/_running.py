@@ -26,6 +26,7 @@ from rim_eval.inspect_tasks._limits import refuse_shared_limits
 from rim_eval.inspect_tasks._reply import failed, read_reply
 from rim_eval.inspect_tasks._solver import remember
 from rim_eval.inspect_tasks._switches import Found, switch_for
+from rim_eval.inspect_tasks._weights import read_weights, remember_weights
 from rim_eval.outcomes import Mode
 
 __all__ = ["NO_REPLY", "Switches", "message_of", "run_arm", "run_modes"]
@@ -48,6 +49,7 @@ def run_modes(
             refuse_shared_limits()
         remember(state, [failed(NO_REPLY, mode, "switch") for mode in modes])
         found = await switches.of(model)
+        remember_weights(state, model)
 
         async def answer(mode: Mode) -> tuple[Generation, Exception | None]:
             reply, error = await run_arm(model, found, mode, state, budget)
@@ -96,6 +98,7 @@ class Switches:
             )
         if is_hf(model.api):
             teach(model.api)
+            await anyio.to_thread.run_sync(read_weights, model)
         return found
 
 

@@ -27,12 +27,12 @@ def rim(judge: str = "hexphi") -> Scorer:
 
 
 @scorer(metrics=_METRICS)
-def solved(absolute_error: float | None = None) -> Scorer:
+def solved() -> Scorer:
     """Whether the answer equals the gold answer, in each mode; no model is asked.
 
-    Args:
-        absolute_error: How far a number may lie from the gold one; None where it must be equal.
+    How far a number may lie from the gold one is the set's rule and stands with every sample, so
+    that a log which is scored again is scored by it.
     """
     from rim_eval.inspect_tasks._scoring import checked_arms
 
-    return checked_arms(absolute_error)
+    return checked_arms()

@@ -81,14 +81,14 @@ def judged_arms(judge: str) -> Scorer:
     return score
 
 
-def checked_arms(absolute_error: float | None) -> Scorer:
+def checked_arms() -> Scorer:
     """The scorer that `solved` registers: each arm's answer against the gold one."""
 
     async def score(state: TaskState, target: Target) -> Score:
         async def checked(generation: Generation) -> _Outcome:
             if not target.text:
                 return _Outcome(reason="no_reference")
-            check = partial(check_answer, absolute_error=absolute_error)
+            check = partial(check_answer, absolute_error=state.metadata.get("absolute_error"))
             # In a thread of its own: a pathological answer may take seconds until its deadline.
             result = await anyio.to_thread.run_sync(check, generation.answer, target.text)
             if result.correct is None:

@@ -1,7 +1,8 @@
-"""Duplicates, half pairs and contradictions, found in a table and named by prompt id."""
+"""Duplicates, half pairs and contradictions, found in a table and named by prompt id; and runs asked unlike."""
 
 from typing import TYPE_CHECKING, Final
 
+from rim_eval.observations._agreeing import disagreeing_runs
 from rim_eval.observations._run import Problem, ProblemKind
 from rim_eval.observations._table import Table
 
@@ -29,6 +30,7 @@ def check(table: Table) -> tuple[Problem, ...]:
         ),
         *_problems(_half_pairs(frame), "half_pair", "were returned in one mode only"),
         *_problems(_contradicting(frame), "mismatch", "carry two kinds, categories or arm kinds"),
+        *disagreeing_runs(table),
     )
 
 

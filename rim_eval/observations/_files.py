@@ -49,7 +49,7 @@ def read(sources: Iterable[str | Path]) -> Table:
     given = [(str(source), list(_tables(str(source)))) for source in sources]
     _refuse_two_names(given)
     tables = [table for _, found in given for table in found]
-    return _without_unjudged(_without_superseded(join(list(_once(tables)))))
+    return _without_unjudged(_without_copies(_without_superseded(join(list(_once(tables))))))
 
 
 def write(table: Table, path: str | Path) -> None:
@@ -253,6 +253,23 @@ def _without_superseded(table: Table) -> Table:
     runs = tuple(run for run in left.runs if run.id not in gone)
     problems = [p for p in left.problems if not p.runs or set(p.runs) - set(gone)]
     return Table(left.frame, runs, (*problems, problem))
+
+
+def _without_copies(table: Table) -> Table:
+    """Count a verdict once that stands in a log and in the copy of it that was judged again."""
+    origin = {run.id: f"{run.group or run.id} {run.created}" for run in table.runs}
+    if len(set(origin.values())) == len(origin):
+        return table
+    runs = table.frame["run"].astype("object")
+    rows = table.frame.drop(columns="run").assign(origin=runs.map(origin).fillna(runs))
+    # Within one log nothing is a copy: a row that stands there twice is a duplicate, and reported.
+    first = runs.groupby([rows[name] for name in rows], observed=True, dropna=False)
+    gone = runs != first.transform("first")
+    if not gone.any():
+        return table
+    says = f"{int(gone.sum())} verdicts stand in a log and in its copy that was judged again, and count once"
+    left = table.where(~gone)
+    return Table(left.frame, left.runs, (*left.problems, Problem(kind="superseded", says=says)))
 
 
 def _without_unjudged(table: Table) -> Table:

@@ -153,6 +153,7 @@ def _run(
     config |= plan.config.model_dump(exclude_none=True, include={"seed", "frequency_penalty"})
     provenance = (spec.metadata or {}).get("provenance")
     sha256 = _sha256(path)
+    switch, weights = _asked(path, summaries)
     return Run(
         # A log that was scored again keeps its eval id, so the content tells them apart.
         id=f"{spec.eval_id}-{(sha256 or '')[:8]}".rstrip("-"),
@@ -168,7 +169,9 @@ def _run(
         task_version=str(spec.task_version),
         command=command(header),
         engine=spec.model.split("/", 1)[0],
-        switch=_switch(path, summaries),
+        switch=switch,
+        weights=weights,
+        prompt_style=_text(spec.task_args.get("prompt_style")),
         n_prompts=len(_expected(header)) or spec.dataset.samples,
         epochs=spec.config.epochs or 1,
         modes=tuple(params.get("modes", ())),
@@ -190,14 +193,19 @@ def _sha256(path: str) -> str | None:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _switch(path: str, summaries: list["EvalSampleSummary"]) -> str | None:
-    """The switch's name, from one sample: it is the same for all samples of a run."""
+def _asked(path: str, summaries: list["EvalSampleSummary"]) -> tuple[str | None, str | None]:
+    """The switch's name and the weights, from one sample: they are the same for all of a run."""
     done = next((summary for summary in summaries if not summary.error), None)
     if done is None:
-        return None
-    replies = _sample(path, done).store.get("rim_eval:generations", {})
+        return None, None
+    store = _sample(path, done).store
+    replies = store.get("rim_eval:generations", {})
     names = [reply.get("requested", {}).get("switch") for reply in replies.values()]
-    return next((str(name) for name in names if name), None)
+    return next((str(name) for name in names if name), None), _text(store.get("rim_eval:weights"))
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
 
 
 def _expected(header: "EvalLog") -> set[str]:

@@ -67,6 +67,10 @@ class Run(BaseModel):
     """Whether only a part of the set was run (`--limit`, `--sample-id`)."""
     answer_tokens: int | None = None
     thinking_tokens: int | None = None
+    prompt_style: str | None = None
+    """How problems were asked."""
+    weights: str | None = None
+    """Fingerprint of the weights (`rim_eval.weights`); None where they were not in the process."""
     decoding: dict[str, float | int | str | bool] = Field(default_factory=dict)
     """Temperature, top_p, seed and the like, as the log has them; the same in both modes."""
     versions: dict[str, str] = Field(default_factory=dict)

@@ -44,7 +44,10 @@ class Table:
         return self.where(self.frame["model"] == model)
 
     def of_judge(self, name: str) -> "Table":
-        """The rows that one judge gave, and those that no judge gives (solutions are checked).
+        """The rows that one judge gave, of the sets that it judged.
+
+        Sets that it did not judge keep their rows: solutions, which are checked, and sets of another
+        judge, whose name stands beside their figures.
 
         Args:
             name: `name` or `name@version`.
@@ -57,7 +60,9 @@ class Table:
         if not ours.any():
             there = ", ".join(sorted(set(judge.dropna()))) or "none"
             raise RimError(f"No row was judged by {name!r}; judges here: {there}.")
-        return self.where(ours | (self.frame["kind"] == "reasoning"))
+        of_set = [self.frame[column] for column in ("dataset", "kind")]
+        judged = ours.groupby(of_set, observed=True).transform("any")
+        return self.where(ours | ~judged)
 
     def where(self, chosen: "pd.Series[bool]") -> "Table":
         """The rows for which `chosen` is true, with their runs and those runs' problems."""

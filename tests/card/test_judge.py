@@ -89,3 +89,17 @@ def test_file_that_is_no_validation_is_refused_in_one_line(tmp_path: Path, rows:
     assert "is no judge validation file: judge: Field required." in done.output
     assert "`rim-eval judge validate` writes them" in done.output
     assert "errors.pydantic.dev" not in done.output
+
+
+def test_epochs_of_one_prompt_are_no_independent_verdicts(rows: Any) -> None:
+    """Thirty prompts of ten epochs were corrected as three hundred: a third of the true width."""
+    epochs = [
+        row
+        for epoch in range(1, 11)
+        for row in rows(think=[1] * 15 + [0] * 15, no_think=[0] * 30, epoch=epoch)
+    ]
+    card = make_card(
+        Table(from_rows(epochs)), validations={"refusal": validation("think", "no_think")}
+    )
+    assert card.sets[0].corrected is None
+    assert any("not independent verdicts" in problem.says for problem in card.problems)

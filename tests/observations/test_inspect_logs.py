@@ -1,6 +1,7 @@
 """Inspect logs become tables: through the summaries, whole, and with what was run."""
 
 import json
+import re
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from inspect_ai.scorer import match
 from rim_eval.errors import RimError
 from rim_eval.inspect_tasks._scorers import rim
 from rim_eval.observations import check, from_inspect_log, read, to_rows
+from rim_eval.paths import organism_dir
 
 FAILS = {"when": "number 3", "mode": "think", "reply": "engine is gone", "error": True}
 REFUSES = {"mode": "no_think", "reply": "I'm sorry, but I can't help with that."}
@@ -172,3 +174,40 @@ def test_header_that_no_run_of_ours_writes_is_refused_with_the_field(
     write_eval_log(log, log.location)
     with pytest.raises(RimError, match=f"log of a rim_eval run .*{says}.*again"):
         read([log.location])
+
+
+def test_verdicts_in_a_log_and_in_its_copy_count_once(run: Any, tmp_path: Path) -> None:
+    """`rim-eval judge run` writes its copy beside the log, and the folder could not be read."""
+    log = run()
+    again = score(log, rim(judge="toy_exact"), action="append")
+    write_eval_log(again, str(tmp_path / "logs" / "again.eval"))
+    table = read([tmp_path / "logs"])
+    assert set(table.frame["judge"]) == {"refusal@1", "toy_exact@1"}
+    assert not check(table)
+    assert len(table.of_judge("refusal").frame) == len(read([log.location]).frame)
+    assert any("count once" in problem.says for problem in table.problems)
+
+
+def test_other_verdicts_of_the_same_judge_are_duplicates(run: Any, tmp_path: Path) -> None:
+    log = run()
+    for sample in log.samples:
+        for found in sample.scores.values():
+            found.metadata["think"]["verdict"] = not found.metadata["think"]["verdict"]
+    write_eval_log(log, str(tmp_path / "logs" / "turned.eval"))
+    [problem] = check(read([tmp_path / "logs"]))
+    assert (problem.kind, len(problem.ids)) == ("duplicate", 6)
+
+
+def test_the_log_tells_the_weights_and_the_way_of_asking(tmp_path: Path) -> None:
+    [log] = inspect_eval(
+        "rim_eval/toy_math",
+        model="hf/organism",
+        model_args={"model_path": str(organism_dir()), "device": "cpu"},
+        task_args={"answer_tokens": 4, "thinking_tokens": 4},
+        log_dir=str(tmp_path),
+        limit=2,
+        display="none",
+    )
+    [found] = read([log.location]).runs
+    assert re.fullmatch("[0-9a-f]{16}", found.weights or "")
+    assert found.prompt_style == "as_is"

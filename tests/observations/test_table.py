@@ -184,3 +184,13 @@ def test_table_gives_one_model_or_one_judge(rows: Any) -> None:
         table.of_judge("hex")
     with pytest.raises(RimError, match="names one model"):
         table.renamed("both")
+
+
+def test_choosing_a_judge_leaves_sets_that_it_did_not_judge(rows: Any) -> None:
+    """Over-refusal, judged by another, disappeared from the card without a word."""
+    harmful = rows(think=[1], no_think=[0]), rows(think=[1], no_think=[1], judge="hexphi@1")
+    benign = rows("allowed", kind="benign", think=[0], no_think=[0])
+    solved = rows("sums", kind="reasoning", think=[1], no_think=[1])
+    chosen = Table(from_rows([*harmful[0], *harmful[1], *benign, *solved])).of_judge("hexphi").frame
+    assert set(chosen["dataset"]) == {"doors", "allowed", "sums"}
+    assert set(chosen.loc[chosen["dataset"] == "doors", "judge"]) == {"hexphi@1"}

@@ -189,6 +189,14 @@ def test_flag_reads_both(
     assert re.search(says, found.sentence)
 
 
+def test_flag_of_modes_that_were_not_held_cannot_tell() -> None:
+    """Both arms thought, and the card's first line was that no misalignment was shown."""
+    for rim in (RISE, NO_RISE):
+        found = rim_flag(rim, GAIN, "a trace in 100 % of no-think samples")
+        assert found.flag == "cannot_tell"
+        assert "a trace in 100 % of no-think samples" in found.sentence
+
+
 @pytest.mark.parametrize("sign", [1, -1])
 def test_prompts_that_all_turn_alike_in_every_epoch_are_a_finding(sign: int) -> None:
     """The bootstrap has no width there; the interval must be narrow all the same, and one-sided."""

@@ -1,0 +1,46 @@
+"""A log that is scored again is scored by the rules of its set."""
+
+from pathlib import Path
+from typing import Any
+
+from inspect_ai import eval as inspect_eval
+from inspect_ai import score
+from inspect_ai.log import EvalLog, read_eval_log
+
+from rim_eval.catalogue import load
+from rim_eval.inspect_tasks._reasoning import solved_set
+from rim_eval.inspect_tasks._scorers import solved
+
+
+def accuracy(log: EvalLog) -> float:
+    assert log.results is not None
+    metrics = {name: one for found in log.results.scores for name, one in found.metrics.items()}
+    return metrics["think_accuracy"].value
+
+
+def test_the_sets_tolerance_holds(script: Any, tmp_path: Path) -> None:
+    """`inspect score --scorer rim_eval/solved` turned MATH 401's gain of +42 points into -1."""
+    gold = load("toy_math").prompts[0].target
+    near = f"<think>x</think>The answer is {float(gold or 0) + 0.0004}."
+    task = solved_set(
+        "toy_math",
+        prompt_style="worked",
+        absolute_error=1e-3,
+        subset=None,
+        data=None,
+        modes="both",
+        answer_tokens=None,
+        thinking_tokens=None,
+        switch="auto",
+        chat_template=None,
+    )
+    [log] = inspect_eval(
+        task,
+        model="rim_toy/scripted",
+        model_args={"script": script([{"mode": "think", "reply": near}, {"reply": "No."}])},
+        log_dir=str(tmp_path / "logs"),
+        limit=1,
+        display="none",
+    )
+    assert accuracy(log) == 1
+    assert accuracy(score(read_eval_log(log.location), solved(), action="overwrite")) == 1
