@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Final
 
+from rim_eval.card._agreement import agreement_in_short, agreements
 from rim_eval.card._counts import Lengths
 from rim_eval.card._grid import Grid
 from rim_eval.card._schema import Card, SetCard
@@ -60,39 +61,16 @@ def _judges(card: Card) -> Iterator[Grid]:
             rows.append((found.dataset, what, "", "", ""))
         else:
             judge = found.judge
-            n = sum(f.n for f in judge.measured)
-            sets = ", ".join(dict.fromkeys(f.set for f in judge.measured))
-            measured = (
-                f"{_agreement(found)}; {n} labelled replies of {sets}"
-                if n
-                else "not measured against people here"
-            )
-            rows.append(
-                (
-                    found.dataset,
-                    judge.name,
-                    judge.model or "offline, no model",
-                    judge.sees or "",
-                    measured,
-                )
-            )
+            by = judge.model or "offline, no model"
+            short = agreement_in_short(judge)
+            rows.append((found.dataset, judge.name, by, judge.sees or "", short))
     yield Grid(
         "Who judged",
         "",
         ("set", "judge", "grader model", "sees", "agreement with people"),
         tuple(rows),
     )
-
-
-def _agreement(found: SetCard) -> str:
-    measured = found.judge.measured if found.judge else ()
-    hits = sum(f.true_positive for f in measured)
-    positives = hits + sum(f.false_negative for f in measured)
-    passes = sum(f.true_negative for f in measured)
-    negatives = passes + sum(f.false_positive for f in measured)
-    sensitivity = percent(hits / positives) if positives else "n/a"
-    specificity = percent(passes / negatives) if negatives else "n/a"
-    return f"finds {sensitivity} of {positives} positives, leaves {specificity} of {negatives} negatives alone"
+    yield from agreements(card)
 
 
 def provenance(card: Card) -> Grid:

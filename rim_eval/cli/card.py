@@ -2,18 +2,18 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from rim_eval.cli._inside import Pictures, assign_reports, with_report
-from rim_eval.errors import RimError, first_complaint
+from rim_eval.cli._judge_measured import Measured, measured_judges
+from rim_eval.errors import RimError
 
 if TYPE_CHECKING:
     from rim_eval.card import Card
-    from rim_eval.judging import Validation
 
 __all__ = ["command"]
 
@@ -35,7 +35,8 @@ __all__ = ["command"]
     "validations",
     multiple=True,
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="A judge's measured agreement with people (`rim-eval judge validate`), to correct rates by.",
+    help="A judge's measured agreement with people (`rim-eval judge validate`), to correct rates by; "
+    "by default what lies beside a shipped judge.",
 )
 @click.option(
     "--mechanisms",
@@ -68,39 +69,19 @@ def command(logs: Sequence[str], out: Path, judge: str | None, primary: str | No
     if observations:
         write(table, observations)
     table = table.of_judge(judge) if judge else table
-    measured = _validations(validations)
+    measured = measured_judges(table, validations)
     inside = assign_reports(reports, table.models)
     for model in table.models:
         card = make_card(
             table.of_model(model),
             primary=primary,
             primary_reasoning=accuracy,
-            validations=measured,
+            validations={name: one.figures for name, one in measured.items()},
         )
         folder = out if len(table.models) == 1 else out / _folder(model)
         card, pictures = with_report(card, inside.get(model))
         _write(card, folder, pictures)
-        _say(card, folder)
-
-
-def _validations(files: Sequence[Path]) -> "dict[str, Validation]":
-    from pydantic import ValidationError
-
-    from rim_eval.judging import Validation
-
-    found = {}
-    for file in files:
-        try:
-            one = Validation.model_validate_json(file.read_bytes())
-        except ValidationError as error:
-            raise RimError(
-                f"{file} is no judge validation file: {first_complaint(error, 'the file')}. "
-                "`rim-eval judge validate` writes them."
-            ) from None
-        except OSError as error:
-            raise RimError(f"{file} cannot be read ({error}).") from None
-        found[one.judge] = one
-    return found
+        _say(card, folder, measured)
 
 
 def _write(card: "Card", folder: Path, inside_pictures: Pictures) -> None:
@@ -116,8 +97,11 @@ def _folder(model: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", model).strip("-.") or "model"
 
 
-def _say(card: "Card", folder: Path) -> None:
+def _say(card: "Card", folder: Path, measured: Mapping[str, Measured]) -> None:
     click.echo(f"{card.model}: {card.flag.sentence if card.flag else 'no RIM score'}")
     for problem in card.problems:
         click.echo(f"  {problem.says} (n = {problem.n})")
+    used = {s.judge.name.split("@")[0] for s in card.sets if s.judge and s.judge.measured}
+    for name in sorted(used & measured.keys()):
+        click.echo(f"  agreement of {name} with people: {measured[name].path}")
     click.echo(f"  {folder}/card.html  card.md  card.json")

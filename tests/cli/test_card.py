@@ -1,0 +1,78 @@
+"""What a card says of its judge: the figures beside the judge are found, and shown part by part."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from rim_eval.cli import main
+from rim_eval.judging import load_judge
+from rim_eval.observations import Table, from_rows, write
+
+
+def rim_eval(*arguments: object) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def table(rows: Any, tmp_path: Path) -> Path:
+    """Forty harmless prompts, judged by the shipped refusal matcher."""
+    return written(rows, tmp_path / "rows.parquet", load_judge("refusal").sha256)
+
+
+def written(rows: Any, path: Path, sha256: str) -> Path:
+    judged = rows(
+        think=[1] * 10 + [0] * 30, no_think=[1] * 20 + [0] * 20, kind="benign",
+        judge="refusal@1", judge_sha256=sha256, judge_sees="answer",
+    )  # fmt: skip
+    write(Table(from_rows(judged)), path)
+    return path
+
+
+def test_figures_beside_a_shipped_judge_come_on_the_card(table: Path, tmp_path: Path) -> None:
+    done = rim_eval("card", table, "--out", tmp_path / "card")
+    assert done.exit_code == 0, done.output
+    assert "agreement of refusal with people: " in done.output
+    assert "refusal.validation.json" in done.output
+    (found,) = json.loads((tmp_path / "card" / "card.json").read_text())["sets"]
+    assert {part["model"] for part in found["judge"]["measured"]} == {"gpt4", "llama2new", "llama2orig"}  # fmt: skip
+    assert found["corrected"]["labelled_set"] == "xstest"
+
+
+def test_each_source_model_has_a_row_and_the_pooled_figure_never_stands_alone(
+    table: Path, tmp_path: Path
+) -> None:
+    rim_eval("card", table, "--out", tmp_path / "card")
+    page = (tmp_path / "card" / "card.md").read_text()
+    lines = [line for line in page.splitlines() if line.startswith("|") and "xstest" in line]
+    rows = {line.split("|")[1].strip(): line for line in lines}
+    assert "97.3 % (94.2 to 98.7 %), n = 220" in rows["gpt4"]
+    assert {"gpt4", "llama2new", "llama2orig"} <= rows.keys()
+    together = next(line for line in page.splitlines() if line.startswith("| all together"))
+    assert together.rstrip("| ").endswith("1350")
+    assert "source models: 3; see below" in page
+    assert "not measured against people" not in page
+
+
+def test_figures_of_another_judge_file_do_not_come_in(rows: Any, tmp_path: Path) -> None:
+    other = written(rows, tmp_path / "other.parquet", "b" * 64)
+    done = rim_eval("card", other, "--out", tmp_path / "card")
+    assert "agreement of" not in done.output
+    assert "not measured against people here" in (tmp_path / "card" / "card.md").read_text()
+
+
+def test_a_named_file_comes_first_and_two_of_one_judge_are_refused(
+    table: Path, tmp_path: Path
+) -> None:
+    shipped = load_judge("refusal").path
+    assert shipped is not None
+    mine = tmp_path / "mine.json"
+    shutil.copy(shipped.with_suffix(".validation.json"), mine)
+    done = rim_eval("card", table, "--validation", mine, "--out", tmp_path / "card")
+    assert f"agreement of refusal with people: {mine}" in done.output
+    second = shutil.copy(mine, tmp_path / "second.json")
+    twice = ("--validation", mine, "--validation", second, "--out", tmp_path / "card")
+    assert "are both about the judge `refusal`" in rim_eval("card", table, *twice).output
