@@ -1,53 +1,42 @@
 r"""One way of writing an answer: without typography, currency, units and thousands separators.
 
-Only what cannot change the value goes: `\$18`, `**18**`, `18 dollars`, `1,234`, `\dfrac34`,
-`90^\circ` and `x \in [1, 2]` become `18`, `18`, `18`, `1234`, `\frac34`, `90` and `[1, 2]`.
+Only what cannot change the value goes: `\$18`, `**18**`, `18\text{ dollars}`, `1,234`, `\dfrac34`,
+`90^\circ` and `x \in [1, 2]` become `18`, `18`, `18`, `1234`, `\frac34`, `90` and `[1, 2]`. The
+steps are small, and run in the order of `_STEPS`, at the end of this file.
 """
 
 import re
+from collections.abc import Callable
+from typing import Final
 
-_SPACES = re.compile(r"\\[,;:! ]|~|\\quad|\\qquad|[ \t\n\u00a0\u2009\u202f]+")
-_DELIMITERS = re.compile(r"\\[\[\]()](?![a-zA-Z])|(?<!\\)\$+|\*\*|(?<!\w)__|__(?!\w)|`")
-_CURRENCY = re.compile(r"\\\$|\\?\b(?:USD|EUR|GBP)\b|\\(?:pounds|euro)\b|[€£¥₹]")
-_DEGREES = re.compile(r"\^\s*(?:\{\s*)?\\circ(?:\s*\})?|°|\\degree\b")
-_MINUS = str.maketrans({"−": "-", "–": "-", "×": "*", "π": r"\pi ", "∞": r"\infty "})
-_STYLES = re.compile(r"\\(?:left|right|big|Big|bigg|displaystyle)\b\s*")
-_FRACTIONS = re.compile(r"\\[dtc]frac\b")
-_TEXT = re.compile(r"\\(?:text|mbox|textbf|textit|mathrm|mathbf|textrm|rm)\s*\{([^{}]*)\}")
-_UNIT_IN_TEXT = re.compile(
-    r"(?<=[\d}a-z.)])\s*\\(?:text|mbox|mathrm|textrm)\s*\{[^{}\d]*\}(?:\s*\^\s*(?:\{\d\}|\d))?"
-    r"(?:\s*/?\s*\\(?:text|mbox|mathrm|textrm)\s*\{[^{}\d]*\})*\s*$"
+from rim_eval.checking._quantities import may_begin_unit
+from rim_eval.checking._vocabulary import CURRENCIES, any_of
+
+_CHARACTERS: Final = str.maketrans({"−": "-", "–": "-", "×": "*", "π": r"\pi ", "∞": r"\infty "})
+_CURRENCY: Final = re.compile(rf"\\\$|\\?\b(?:{any_of(CURRENCIES)})\b|\\(?:pounds|euro)\b|[€£¥₹]")
+_DELIMITERS: Final = re.compile(r"\\[\[\]()](?![a-zA-Z])|(?<!\\)\$+|\*\*|(?<!\w)__|__(?!\w)|`")
+_THIN_SPACE: Final = re.compile(r"(\d)(?:\s*,?\s*\\!\s*|,\\[,;]?)(?=\d{3}(?!\d))")
+_SPACES: Final = re.compile(r"\\[,;:! ]|~|\\quad|\\qquad|[ \t\n\u00a0\u2009\u202f]+")
+_DEGREES: Final = re.compile(r"\^\s*(?:\{\s*)?\\circ(?:\s*\})?|°|\\degree\b")
+_FRACTIONS: Final = re.compile(r"\\[dtc]frac\b")
+_STYLES: Final = re.compile(r"\\(?:left|right|big|Big|bigg|displaystyle)\b\s*")
+_TEXT: Final = re.compile(r"\\(?:text|mbox|textbf|textit|mathrm|mathbf|textrm|rm)\s*\{([^{}]*)\}")
+_UNITS: Final = re.compile(
+    r"\s*\\(?:text|mbox|mathrm|textrm)\s*\{(?P<words>[^{}\d]*)\}"  # \text{ cm}
+    r"(?:\s*\^\s*(?:\{\d\}|\d))?"  # ^2
+    r"(?:\s*/?\s*\\(?:text|mbox|mathrm|textrm)\s*\{[^{}\d]*\})*\s*$"  # / \text{s}
 )
-_NOT_UNITS = r"and|or|to|pi|sqrt|sin|cos|tan|log|ln|hundred|thousand|million|billion|dozen|mod"
-_UNIT_WORDS = re.compile(
-    rf"(?<=[\d}})])(?:\s+(?!(?:{_NOT_UNITS})\b)[A-Za-z]{{2}}[A-Za-z./]*(?:\s+[A-Za-z./]+)*"
-    r"|(?:[ckm]?m|ft|[km]?g|lbs?|oz|m?l|mph|hrs?|mins?|secs?|ms)\b\.?)"
-    r"(?:\s*\^\s*(?:\{\d\}|\d)|[²³])?\s*$"
-)
-_THOUSANDS = re.compile(r"(?<![\d.,])-?\d{1,3}(?:,\d{3})+(?:\.\d+)?(?![\d,])")
-_THIN_THOUSANDS = re.compile(r"(?<=\d)\s*,?\s*\\!\s*(?=\d{3}(?!\d))|(?<=\d),\\[,;]?(?=\d{3}(?!\d))")
-_MEMBER = re.compile(r"^[a-zA-Z]\w*\s*\\in\b\s*")
-_PERCENT = re.compile(r"\s*(?:\\?%|\bper\s?cent\b|\bpercentage points?\b)")
+_MEMBER: Final = re.compile(r"^[a-zA-Z]\w*\s*\\in\b\s*")
+_THOUSANDS: Final = re.compile(r"(?<![\d.,])-?\d{1,3}(?:,\d{3})+(?:\.\d+)?(?![\d,])")
+_BRACKET: Final = re.compile(r"[(\[{]")
+_PERCENT: Final = re.compile(r"\s*(?:\\?%|\bper\s?cent\b|\bpercentage points?\b)")
 
 
 def plain(text: str) -> str:
     """The answer in its plain writing, still LaTeX where it was; percent signs stay."""
-    text = text.translate(_MINUS)
-    text = _CURRENCY.sub("", text)
-    text = _DELIMITERS.sub("", text)
-    text = _THIN_THOUSANDS.sub("", text)
-    text = _SPACES.sub(" ", text).strip()
-    text = _STYLES.sub("", _FRACTIONS.sub(r"\\frac", _DEGREES.sub("", text)))
-    text = _MEMBER.sub("", _TEXT.sub(r"\1", _UNIT_IN_TEXT.sub("", text)))
-    text = text.strip(" :;,").rstrip(".").strip()
-    if not re.search(r"[(\[{]", text) or _THOUSANDS.fullmatch(text):
-        text = _THOUSANDS.sub(lambda number: number[0].replace(",", ""), text)
+    for step in _STEPS:
+        text = step(text)
     return text
-
-
-def without_unit(text: str) -> str:
-    """The answer without words of a unit at its end: `18 dollars` is `18`; `5 x`, `2 pi` stay."""
-    return _UNIT_WORDS.sub("", text).strip()
 
 
 def without_percent(text: str) -> str | None:
@@ -58,10 +47,85 @@ def without_percent(text: str) -> str | None:
 
 def letters(text: str) -> str:
     r"""Lower-case letters of a text answer: `\text{(C)}`, `(c)` and `C.` are all `c`."""
-    return re.sub(r"[^a-z]", "", _TEXT.sub(r"\1", text).lower())
+    return re.sub(r"[^a-z]", "", _unwrapped(text).lower())
 
 
 def is_words(text: str) -> bool:
     """Whether the answer is words or one choice letter in brackets, not mathematics."""
-    bare = _TEXT.sub(r"\1", text).strip()
+    bare = _unwrapped(text).strip()
     return bool(re.fullmatch(r"\([A-Z]\)|[A-Z]|\(?[A-Za-z]{3,}(?:[ -][A-Za-z]+)*\)?", bare))
+
+
+def _in_ascii(text: str) -> str:
+    return text.translate(_CHARACTERS)
+
+
+def _without_currency(text: str) -> str:
+    return _CURRENCY.sub("", text)
+
+
+def _without_delimiters(text: str) -> str:
+    r"""Neither the marks around formulas (`$`, `\[`) nor Markdown's emphasis."""
+    return _DELIMITERS.sub("", text)
+
+
+def _without_thin_spaces(text: str) -> str:
+    r"""`10\,!080` and `10,\!080` are how LaTeX spaces thousands."""
+    return _THIN_SPACE.sub(r"\1", text)
+
+
+def _evenly_spaced(text: str) -> str:
+    return _SPACES.sub(" ", text).strip()
+
+
+def _without_degrees(text: str) -> str:
+    return _DEGREES.sub("", text)
+
+
+def _without_styles(text: str) -> str:
+    r"""`\dfrac` is `\frac`, and brackets of any size are brackets."""
+    return _STYLES.sub("", _FRACTIONS.sub(r"\\frac", text))
+
+
+def _without_unit_in_text(text: str) -> str:
+    r"""`12\text{ cm}^2` is `12`; `12\text{ million}` and `\text{cm}` alone stay."""
+    unit = _UNITS.search(text)
+    if not unit or not re.search(r"[\d}a-z.)]$", text[: unit.start()]):
+        return text
+    return text[: unit.start()] if may_begin_unit(unit["words"]) else text
+
+
+def _unwrapped(text: str) -> str:
+    return _TEXT.sub(r"\1", text)
+
+
+def _without_membership(text: str) -> str:
+    return _MEMBER.sub("", text)
+
+
+def _without_edges(text: str) -> str:
+    """Neither spaces nor punctuation around it."""
+    return text.strip(" :;,").rstrip(".").strip()
+
+
+def _without_thousands_commas(text: str) -> str:
+    """`1,234` is one number, but inside brackets two: `(1,234)` names a point."""
+    if _BRACKET.search(text) and not _THOUSANDS.fullmatch(text):
+        return text
+    return _THOUSANDS.sub(lambda number: number[0].replace(",", ""), text)
+
+
+_STEPS: Final[tuple[Callable[[str], str], ...]] = (
+    _in_ascii,
+    _without_currency,  # before the delimiters: `\$` is a dollar, `$` a delimiter
+    _without_delimiters,
+    _without_thin_spaces,  # before the spaces, which would part the number
+    _evenly_spaced,
+    _without_degrees,
+    _without_styles,
+    _without_unit_in_text,  # before the texts are unwrapped: in a text, one letter can be a unit
+    _unwrapped,
+    _without_membership,
+    _without_edges,
+    _without_thousands_commas,  # last: only now nothing else stands around the number
+)

@@ -1,0 +1,112 @@
+"""The words that the checker knows, all in one place; the modules that use them hold no lists."""
+
+from typing import Final
+
+FACTORS: Final = {
+    "dozen": 12,
+    "hundred": 10**2,
+    "thousand": 10**3,
+    "million": 10**6,
+    "billion": 10**9,
+    "trillion": 10**12,
+}
+"""Words after a number that multiply it: `5 million` is 5,000,000, never 5."""
+
+CONNECTIVES: Final = ("and", "or", "to")
+FUNCTIONS: Final = ("pi", "sqrt", "sin", "cos", "tan", "log", "ln", "mod")
+
+NOT_UNITS: Final = frozenset(
+    (*FACTORS, *(f"{factor}s" for factor in FACTORS), *CONNECTIVES, *FUNCTIONS)
+)
+"""No unit begins with these: what stands before them is not yet the answer."""
+
+ATTACHED_UNITS: Final = (
+    "m",
+    "mm",
+    "cm",
+    "km",
+    "ft",
+    "g",
+    "kg",
+    "mg",
+    "lb",
+    "lbs",
+    "oz",
+    "l",
+    "ml",
+    "mph",
+    "hr",
+    "hrs",
+    "min",
+    "mins",
+    "sec",
+    "secs",
+    "ms",
+)
+"""Units that may stand right at their number (`5km`), where `5xy` is a product."""
+
+CURRENCIES: Final = ("USD", "EUR", "GBP")
+
+HEDGES: Final = (
+    "less than",
+    "fewer than",
+    "smaller than",
+    "more than",
+    "greater than",
+    "larger than",
+    "above",
+    "below",
+    "not",
+)
+"""Words after which a number bounds the answer or denies it. `at least 5` names the least number
+there is, and `about 5` a rounded one: both are given as answers."""
+
+APPRAISALS: Final = (
+    "correct",
+    "incorrect",
+    "wrong",
+    "consistent",
+    "reasonable",
+    "plausible",
+    "valid",
+    "simple",
+    "clear",
+    "obvious",
+)
+"""What `the answer is` says of an answer given elsewhere."""
+
+SPELLED_NUMBERS: Final = (
+    "zero",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
+    "nineteen",
+    "twenty",
+    "thirty",
+    "forty",
+    "fifty",
+    "sixty",
+    "seventy",
+    "eighty",
+    "ninety",
+)
+"""They make an announcement one, so that no other number is read in its place. `one` is a pronoun."""
+
+
+def any_of(words: tuple[str, ...] | frozenset[str] | dict[str, int]) -> str:
+    """The regular expression of any of the words."""
+    return "|".join(sorted(words, key=len, reverse=True))
