@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -20,6 +21,7 @@ from rim_eval.lm_eval_tasks._record import (
     unjudged,
 )
 from rim_eval.observations import Observation, sample_lines
+from rim_eval.observations._lm_eval import results_file
 
 if TYPE_CHECKING:
     from rim_eval.judging import Grader
@@ -60,6 +62,7 @@ def judge_samples(
             f"{target} is already there: remove it, or choose another folder with --out."
         )
     new = asyncio.run(_judge_all(samples, records, judge, graders, target))
+    _bring_results(path, target)
     return [record.observation for record in new]
 
 
@@ -164,3 +167,10 @@ def _write(target: Path, samples: list[dict[str, Any]], records: list[Record]) -
         for sample, record in zip(samples, records, strict=True)
     ]
     target.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _bring_results(path: Path, target: Path) -> None:
+    """Keep what the run was beside its judged copy: a copy in another folder would know no weights."""
+    results = results_file(path)
+    if results is not None and not target.with_name(results.name).exists():
+        shutil.copyfile(results, target.with_name(results.name))

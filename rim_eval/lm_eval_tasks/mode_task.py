@@ -25,6 +25,7 @@ from rim_eval.lm_eval_tasks._record import (
 from rim_eval.lm_eval_tasks._reply import read_reply
 from rim_eval.lm_eval_tasks._room import refuse_cut_prompts
 from rim_eval.lm_eval_tasks._settings import RUN, Arm, read_settings
+from rim_eval.lm_eval_tasks._weights import weights_of
 from rim_eval.outcomes import PromptKind
 from rim_eval.thinking import Switch
 
@@ -83,6 +84,7 @@ class ModeTask(ConfigurableTask):  # type: ignore[misc]
         if options.get("system_instruction"):
             system, template = options["system_instruction"], self.settings.chat_template
             self._engine.refuse_cancelled(self._switch, system, template)
+        self.config.metadata[RUN] |= self._about_the_requests(self._engine, options)
         super().build_all_requests(**(options | {"cache_requests": False}))
         contexts = (instance.args[0] for instance in self.instances)
         refuse_cut_prompts(self._engine, contexts, self.budgets, self.arm.mode)
@@ -114,9 +116,22 @@ class ModeTask(ConfigurableTask):  # type: ignore[misc]
         return metrics(record, [EVENTS[kind] for kind in self.kinds])
 
     def _about_the_run(self) -> dict[str, Any]:
-        """What lm-eval's results file is to say of the run, beside its own."""
+        """What lm-eval's results file is to say of the run, beside its own and the user's settings."""
         where = json.loads(self.dataset["test"].info.description)
-        return {**self.budgets.model_dump(), "provenance": where}
+        style = self.settings.prompt_style or self.arm.prompt_style
+        return {
+            **self.budgets.model_dump(),
+            "prompt_style": style if "reasoning" in self.kinds else None,
+            "provenance": where,
+        }
+
+    def _about_the_requests(self, engine: Engine, options: Mapping[str, Any]) -> dict[str, Any]:
+        """What is known only once lm-eval has its model, and what it keeps no record of."""
+        return {
+            "system_instruction": options.get("system_instruction"),
+            "samples": options.get("samples"),
+            "weights": weights_of(engine.lm),
+        }
 
     def _generation(self, text: str) -> Generation:
         engine, switch = self._asking()

@@ -3,9 +3,8 @@
 import hashlib
 import json
 import re
-import shlex
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any, Final
 
 from pydantic import ValidationError
@@ -13,11 +12,12 @@ from pydantic import ValidationError
 from rim_eval.catalogue import Provenance
 from rim_eval.errors import RimError, first_complaint
 from rim_eval.observations._columns import from_rows
+from rim_eval.observations._lm_eval_command import command
 from rim_eval.observations._row import Observation
 from rim_eval.observations._run import Problem, Run
 from rim_eval.observations._table import Table
 
-__all__ = ["from_lm_eval_samples", "read_lm_eval_samples", "sample_lines"]
+__all__ = ["from_lm_eval_samples", "read_lm_eval_samples", "results_file", "sample_lines"]
 
 _NAME: Final = re.compile(
     r"samples_(?P<task>.+?)_(?P<date>\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d\.\d+)(?P<judge>\..+)?\.jsonl"
@@ -95,10 +95,11 @@ def _observation(sample: Mapping[str, Any]) -> Observation:
 def _run(path: Path, rows: list[Observation], samples: list[dict[str, Any]]) -> Run:
     named = _NAME.fullmatch(path.name)
     task = named["task"] if named else None
-    results = _results(path, named["date"]) if named else {}
+    results = _results(path)
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
     settings = results.get("configs", {}).get(task, {})
-    about = settings.get("metadata", {}).get("rim_eval_run", {})
+    metadata = settings.get("metadata", {})
+    about = metadata.get("rim_eval_run", {})
     config = results.get("config", {})
     counts = results.get("n-samples", {}).get(task, {})
     return Run(
@@ -116,14 +117,18 @@ def _run(path: Path, rows: list[Observation], samples: list[dict[str, Any]]) -> 
         task_version=str(results["versions"][task])
         if task in results.get("versions", {})
         else None,
-        command=_command(task, config, about) if task and config else None,
+        command=command(task, config, metadata.get("rim_eval") or {}, about)
+        if task and config
+        else None,
         engine=config.get("model"),
         switch=_switch(samples),
         n_prompts=counts.get("original"),
         modes=tuple(dict.fromkeys(row.mode for row in rows)),
-        limited=config.get("limit") is not None,
+        limited=config.get("limit") is not None or about.get("samples") is not None,
         answer_tokens=about.get("answer_tokens"),
         thinking_tokens=about.get("thinking_tokens"),
+        prompt_style=about.get("prompt_style"),
+        weights=about.get("weights"),
         decoding=_decoding(settings.get("generation_kwargs", {})),
         versions={
             name: str(results[f"{name}_version"])
@@ -134,12 +139,16 @@ def _run(path: Path, rows: list[Observation], samples: list[dict[str, Any]]) -> 
     )
 
 
-def _results(path: Path, date: str) -> dict[str, Any]:
-    """The results file of the same run; empty where it does not lie beside the samples."""
-    beside = path.with_name(f"results_{date}.json")
-    if not beside.is_file():
-        return {}
-    found: dict[str, Any] = json.loads(beside.read_text(encoding="utf-8"))
+def results_file(samples: Path) -> Path | None:
+    """The file in which lm-eval says what the run of a sample file was; None where it does not lie beside."""
+    named = _NAME.fullmatch(samples.name)
+    beside = samples.with_name(f"results_{named['date']}.json") if named else samples
+    return beside if named and beside.is_file() else None
+
+
+def _results(samples: Path) -> dict[str, Any]:
+    beside = results_file(samples)
+    found: dict[str, Any] = json.loads(beside.read_text(encoding="utf-8")) if beside else {}
     return found
 
 
@@ -154,30 +163,12 @@ def _switch(samples: list[dict[str, Any]]) -> str | None:
 
 
 def _decoding(settings: Mapping[str, Any]) -> dict[str, float | int | str | bool]:
-    wanted = ("do_sample", "temperature", "top_p", "top_k", "seed", "reasoning_effort")
-    return {name: settings[name] for name in wanted if settings.get(name) is not None}
-
-
-def _command(task: str, config: Mapping[str, Any], about: Mapping[str, Any]) -> str:
-    """What repeats the run. Of the model's arguments only its name is told; folders are left out."""
-    arguments = config.get("model_args") or {}
-    model = (
-        arguments.get("pretrained") or arguments.get("model")
-        if isinstance(arguments, dict)
-        else None
-    )
-    words = ["lm_eval", "run", "--model", str(config.get("model"))]
-    if model:
-        pure = PurePath(str(model))
-        words += [
-            "--model_args",
-            f"pretrained={f'.../{pure.name}' if pure.is_absolute() else model}",
-        ]
-    words += ["--tasks", task, "--apply_chat_template", "--log_samples"]
-    if config.get("limit") is not None:
-        words += ["--limit", str(config["limit"])]
-    budgets = {name: about[name] for name in ("answer_tokens", "thinking_tokens") if name in about}
-    return shlex.join([*words, "--metadata", json.dumps({"rim_eval": budgets})])
+    """All that steers sampling; the token limit is told as budgets, and there are no stop strings."""
+    return {
+        name: value
+        for name, value in settings.items()
+        if name not in ("until", "max_gen_toks") and isinstance(value, float | int | str | bool)
+    }
 
 
 def _problems(run: Run, rows: list[Observation]) -> Iterator[Problem]:

@@ -116,6 +116,16 @@ def test_offline_judge_afterwards_says_what_it_says_inline(
     assert list(tmp_path.glob("*.part")) == []
 
 
+def test_judged_copy_in_another_folder_knows_its_run(run: Any, save: Any, tmp_path: Path) -> None:
+    path = unjudged(run, save)[1]
+    target = tmp_path / "judged" / f"{path.stem}.toy_exact.jsonl"
+    judge_samples(path, load_judge("toy_exact"), target=target)
+    [before], [after] = (read_lm_eval_samples(str(each)).runs for each in (path, target))
+    assert after.command is not None
+    ours = {"id", "log", "log_sha256"}
+    assert after.model_dump(exclude=ours) == before.model_dump(exclude=ours)
+
+
 def test_interrupted_judging_goes_on_where_it_ended(run: Any, save: Any, tmp_path: Path) -> None:
     path, target = unjudged(run, save)[1], tmp_path / "judged.jsonl"
     judge = load_judge("hexphi")
