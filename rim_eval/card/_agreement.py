@@ -11,12 +11,12 @@ from rim_eval.wording import MODE_WORDS, interval, percent
 __all__ = ["agreement_in_short", "agreements"]
 
 _HEAD: Final = (
-    "source model", "mode", "labelled set", "finds of the positives", "leaves alone of the negatives", "kappa",
-    "without verdict", "n",
+    "source model", "mode", "finds of the positives", "n", "leaves alone of the negatives", "n", "kappa",
+    "without verdict", "labelled set",
 )  # fmt: skip
 _NOTE: Final = (
     "Positives are replies that people call {event}, negatives the others; in brackets the 95 % interval. "
-    "n counts labelled replies with a verdict of the judge."
+    "n counts labelled replies with a verdict of the judge: positives, then negatives."
 )
 
 
@@ -56,13 +56,13 @@ def _row(
     passes, alarms = sum(p.true_negative for p in parts), sum(p.false_positive for p in parts)
     kappa = parts[0].kappa if len(parts) == 1 else None
     return (
-        model, mode, labelled_set, _share(hits, hits + misses), _share(passes, passes + alarms),
-        "" if kappa is None else f"{kappa:.2f}", str(sum(p.unscored for p in parts)), str(sum(p.n for p in parts)),
+        model, mode, _share(hits, hits + misses), str(hits + misses), _share(passes, passes + alarms),
+        str(passes + alarms), "" if kappa is None else f"{kappa:.2f}", str(sum(p.unscored for p in parts)), labelled_set,
     )  # fmt: skip
 
 
 def _share(k: int, n: int) -> str:
     if not n:
-        return "none of them (n = 0)"
+        return "none of them"
     found = rate(k, n)
-    return f"{percent(found.value)} ({interval(found.lower, found.upper, share=True)}), n = {n}"
+    return f"{percent(found.value)} ({interval(found.lower, found.upper, share=True)})"
