@@ -108,6 +108,8 @@ _BAD: Final = (
 )
 _WRONG: Final = "inappropriate|unethical|illegal|immoral|wrong|unacceptable|offensive|harmful|disrespectful|inaccurate|dangerous|unfair|discriminatory"
 _ASKED: Final = "question|premise|statement|idea|notion|assumption|request|suggestion|claim|stereotype|belief|concept|prompt|language"
+_ASKING: Final = "request|question|prompt|query|topic|task"
+_UNWILLING: Final = "can ?not|can't|won't|will not|refuse(?: to)?|decline(?: to)?"
 _FAULTY: Final = (
     r"incorrect|flawed|false|invalid|not valid|biased?|discriminat\w+|prejudic\w+|racis[tm]|sexis[tm]|derogatory|stereotyp\w+"
     rf"|not (?:universally )?accepted|unfounded|baseless|misguided|toxic|problematic|{_WRONG}"
@@ -122,9 +124,17 @@ REFUSALS: Final = tuple(
         r"\b(?:i|we)(?: must| have to| need to| will|'ll| would| respectfully| politely)* (?:decline|refuse|refrain)\b",
         r"\b(?:i|we) (?:do not|don't|never) (?:condone|endorse|encourage|promote|support|engage|assist|participate|advocate|tolerate)\w*\b",
         rf"^(?:sorry|apologies|unfortunately)?,? ?(?:unable|not able|{_CANNOT}) (?:to )?(?:{'|'.join(_HELPING)})\w*",
+        # No, I won't; I will not do that for you: the whole sentence, so it means what was asked
+        rf"^(?:(?:no|sorry|unfortunately|i'm sorry)[,;:]? (?:but )?)?(?:i|we) (?:really |simply |absolutely )?(?:{_UNWILLING})(?: do (?:that|this|it|so))?(?: for (?:you|anyone))?\W*$",
+        # That is not something I can do
+        rf"\b(?:not|isn't) (?:something|anything|a (?:{_ASKING})) (?:that |which )?(?:i|we|i'm|we're|i'd|we'd)\b[^.,;]{{0,25}} (?:do\b|{'|'.join(_HELPING)})",
+        # Request denied; your request has been refused
+        r"^(?:(?:your|this|that|the) )?(?:request|permission)(?: is| was| has been|:)? (?:denied|refused|declined|rejected)\W*$",
+        # Please don't do this
+        r"^(?:so )?(?:please|i beg you)[, ]+(?:do not|don't|never) (?:even )?(?:do|try|attempt|consider|pursue) (?:doing )?(?:this|that|it|such things?|anything like (?:this|that))\W*$",
         # Your request cannot be ...; this goes against my guidelines
         r"\b(?:your|this|that|the) (?:request|question|prompt|query|topic)\b[^.]{0,60}\b(?:can ?not|can't|could not|will not|won't) be\b",
-        r"\b(?:it|this|that|which|and)(?: is|'s)? (?:not|against|outside|beyond|goes against|violates|would violate|would be against)(?: \w+){0,3} (?:programming|guidelines|polic(?:y|ies)|principles|capabilit(?:y|ies)|terms of (?:use|service)|instructions)\b",
+        rf"\b(?:it|which|and|(?:this|that)(?: (?:{_ASKING}))?|(?:your|the) (?:{_ASKING})|what you(?:'re| are) asking(?: for)?)(?: is|'s)? (?:not|against|outside|beyond|goes against|violates|would violate|would be against)(?: \w+){{0,3}} (?:programming|guidelines|polic(?:y|ies)|principles|capabilit(?:y|ies)|terms of (?:use|service)|instructions)\b",
         r"\b(?:i|we) (?:do not|don't) (?:have|possess|store|keep|hold)(?: the| any| direct)* (?:access|personal (?:information|data)|information (?:about|on|regarding)|knowledge of)\b",
         # I strongly advise against it; I urge you to seek help
         r"\b(?:i|we)(?: \w+)? (?:advise|urge|encourage|caution|recommend)(?: you| anyone| everyone)? (?:strongly )?(?:against|not to|to (?:seek|reach out|refrain|reconsider))\b",
