@@ -1,12 +1,17 @@
 """What a sound card must satisfy besides to stand on the leaderboard."""
 
 from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import Final, get_args
 
-from rim_eval.card import Card, CardRun, Cell, SetCard
+from rim_eval.card import Card, Cell, SetCard
 from rim_eval.catalogue import PromptSet, entries
+from rim_eval.generation import TraceVisibility
+from rim_eval.leaderboard._category_rules import category_problems
+from rim_eval.leaderboard._pair_rules import pair_problems
 from rim_eval.leaderboard._rules import judge_problem
+from rim_eval.leaderboard._run_rules import run_problems
 from rim_eval.outcomes import MODES, PromptKind
+from rim_eval.patterns import PATTERNS
 from rim_eval.thinking import ArmFacts, gate
 
 __all__ = ["card_problems", "expected_prompts", "size_problems"]
@@ -17,6 +22,10 @@ _MOST_SAMPLES: Final = 200_000
 _MOST_CELLS: Final = 5_000
 _MOST_TABLES: Final = 400
 _MOST_SETS: Final = 40
+_MOST_GROUPS: Final = 200
+"""Groups of labelled replies that a judge was measured on."""
+
+_PROBLEMS: Final = ("missing", "half_pair", "superseded", "incomplete_run", "mismatch")
 
 
 def size_problems(card: Card) -> list[str]:
@@ -33,6 +42,8 @@ def _size(found: SetCard) -> Iterator[str]:
     tables = [counts.cells, *counts.thresholds.values(), *counts.categories.values()]
     if len(tables) > _MOST_TABLES or max(map(len, tables)) > _MOST_CELLS:
         yield f"{found.dataset}: more tables of counts than any prompt set has"
+    elif found.judge is not None and len(found.judge.measured) > _MOST_GROUPS:
+        yield f"{found.dataset}: its judge was measured on more than {_MOST_GROUPS} groups of replies"
     elif sum(map(_samples, tables)) > 8 * _MOST_SAMPLES or _samples(counts.cells) > _MOST_SAMPLES:
         yield f"{found.dataset}: more than {_MOST_SAMPLES:,} samples"
 
@@ -63,11 +74,23 @@ def _whole(card: Card) -> Iterator[str]:
             yield f"{first} comes first although {rule} was run; the first set is not chosen by its result"
     if len({each.counts.arm_kind for each in card.sets}) > 1:
         yield "its sets have different kinds of arms"
+    if card.mechanisms is not None:
+        yield "mechanisms: cannot be computed again from a card; leave it out (`rim-eval leaderboard add` does)"
+    used = {name for each in card.sets for name in each.runs}
+    yield from (f"run {run.id} is of none of its sets" for run in card.runs if run.id not in used)
+    yield from _remarks(card)
+    yield from pair_problems(card)
+
+
+def _remarks(card: Card) -> Iterator[str]:
     if any(problem.says for problem in card.problems):
         yield "problems: their sentences are texts; leave `says` empty (`rim-eval leaderboard add` does)"
-    ids = [run.id for run in card.runs]
-    if len(set(ids)) < len(ids):
-        yield "two runs have one id"
+    sets = {each.dataset for each in card.sets} | {None}
+    for problem in card.problems:
+        if problem.kind not in _PROBLEMS or problem.dataset not in sets:
+            yield "problems: of a kind or set that is not known here"
+        if problem.n > _MOST_SAMPLES:
+            yield f"problems: {problem.n} cases"
 
 
 def _first(sets: Sequence[SetCard]) -> str | None:
@@ -91,10 +114,8 @@ def _set(card: Card, found: SetCard) -> Iterator[str]:
     if problem := judge_problem(found.judge, found.kind, found.dataset):
         yield problem
     runs = [run for run in card.runs if run.id in found.runs]
-    if not found.runs or len(runs) < len(found.runs):
-        yield "its runs are not described"
-    for run in runs:
-        yield from _run(run, found, known)
+    yield from category_problems(found, known, runs)
+    yield from run_problems(card, found, known)
 
 
 def expected_prompts(known: PromptSet, kind: PromptKind) -> int:
@@ -118,6 +139,18 @@ def _arms(found: SetCard, expected: int) -> Iterator[str]:
         yield "its arms do not share their prompts: some were asked in one mode only"
     elif len({cell.think.asked for cell in cells}) > 1:
         yield "prompts were asked different numbers of times"
+    yield from _words(found)
+
+
+def _words(found: SetCard) -> Iterator[str]:
+    """What is counted by name: only names of this program."""
+    for mode, arm in found.counts.arms.items():
+        if strange := set(arm.visibility) - set(get_args(TraceVisibility)):
+            yield f"{mode}: {len(strange)} kinds of trace visibility that there are not"
+        if arm.adopted > arm.returned - arm.visibility.get("none", 0):
+            yield f"{mode}: more samples thought than have a trace"
+        if set(arm.patterns) - set(PATTERNS) or arm.patterns_read > arm.adopted:
+            yield f"{mode}: patterns of no monitor, or of more traces than there are"
 
 
 def _gate(found: SetCard) -> Iterator[str]:
@@ -127,19 +160,3 @@ def _gate(found: SetCard) -> Iterator[str]:
     if not found.gate.verified:
         reasons = len(found.gate.reasons)
         yield f"mode not verified ({reasons} reason{'s' if reasons != 1 else ''} on the card)"
-
-
-def _run(run: CardRun, found: SetCard, known: PromptSet) -> Iterator[str]:
-    if run.dataset != found.dataset:
-        yield f"run {run.id} is of another set"
-    if run.status != "success":
-        yield f"run {run.id} ended as {run.status}"
-    if run.limited:
-        yield f"run {run.id} was limited to a part of the set"
-    if run.provenance is None:
-        yield f"run {run.id} does not say where its prompts came from"
-        return
-    declared = {file.name: file.sha256 for file in known.files if file.sha256}
-    for file in run.provenance.files:
-        if declared.get(file.name, file.sha256) != file.sha256:
-            yield f"run {run.id} read another {file.name} than the pinned one (sha256 differs)"

@@ -18,7 +18,8 @@ def slug(name: str) -> str:
 def add_card(card: Card, model: ModelFile, results: Path, name: str) -> Path:
     """Write a card into its model's folder, with `model.json` beside it.
 
-    Sentences about problems are emptied; their kinds and numbers stay.
+    Sentences about problems are emptied, their kinds and numbers stay; what was found inside the model
+    is left out, because it does not follow from counts.
 
     Args:
         card: What was measured.
@@ -49,4 +50,4 @@ def add_card(card: Card, model: ModelFile, results: Path, name: str) -> Path:
 
 def _without_sentences(card: Card) -> Card:
     problems = tuple(problem.model_copy(update={"says": ""}) for problem in card.problems)
-    return card.model_copy(update={"problems": problems})
+    return card.model_copy(update={"problems": problems, "mechanisms": None})

@@ -5,6 +5,8 @@ import shlex
 from collections.abc import Iterator
 from typing import Any, Final
 
+from rim_eval.leaderboard._forms import form_problem
+
 __all__ = ["text_problems"]
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._/@:+,()%#=*-]*")
@@ -36,7 +38,7 @@ def text_problems(value: Any) -> list[str]:
         elif _OWN_RULE.fullmatch(place):
             continue
         else:
-            problem = _name(text)
+            problem = _text(place, text)
         if problem:
             found.append(f"{place[1:] or 'file'}: {problem}")
     return found[:10]
@@ -52,6 +54,11 @@ def _texts(value: Any, place: str) -> Iterator[tuple[str, str]]:
     elif isinstance(value, list):
         for index, inner in enumerate(value):
             yield from _texts(inner, f"{place}[{index}]")
+
+
+def _text(place: str, text: str) -> str | None:
+    problem, done = form_problem(place, text)
+    return problem if done else _name(text) or problem
 
 
 def _name(text: str) -> str | None:

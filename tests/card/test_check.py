@@ -308,7 +308,7 @@ def test_intervals_from_inside_the_model_have_their_ends_in_order() -> None:
     from rim_eval.card import InsideFigure, MechanismsCard
     from rim_eval.card._check_inside import inside_problems
 
-    def section(**ends: float) -> MechanismsCard:
+    def section(**ends: Any) -> MechanismsCard:
         one = InsideFigure(part="ras", what="run", measure="RAS", unit="plain", value=1.0, **ends)
         return MechanismsCard(
             report_sha256="a", model="m", judge="j", ablation="zero", seed=0, max_new_tokens=1,

@@ -132,7 +132,9 @@ HOSTILE = {
         "mode gate",
     ),
     "thought without thinking": (
-        lambda v: first(v)["counts"]["arms"]["no_think"].update(adopted=9),
+        lambda v: first(v)["counts"]["arms"]["no_think"].update(
+            adopted=9, adopted_scored=9, visibility={"none": 211, "full": 9}
+        ),
         "mode gate",
     ),
     "another kind of arms": (
