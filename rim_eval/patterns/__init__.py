@@ -4,6 +4,7 @@ A monitor reads a trace or an answer and gives findings, each with words that oc
 carry what was found without the words, and join the observations of the same replies.
 """
 
+from rim_eval.patterns._attach import attach
 from rim_eval.patterns._comparing import LabelAgreement, compare_monitors, compare_with_labels
 from rim_eval.patterns._filter import (
     OUTCOMES,
@@ -21,6 +22,7 @@ from rim_eval.patterns._injection import (
     injection_rows_of_metadata,
     injection_table,
 )
+from rim_eval.patterns._injection_runs import read_injection_runs
 from rim_eval.patterns._labelled import (
     PARAPHRASES,
     LabelledText,
@@ -55,10 +57,10 @@ from rim_eval.patterns._reading import (
     UnreadReason,
     unread_reason,
 )
-from rim_eval.patterns._rows import PatternRow, attach, pattern_rows, rows_of_metadata
+from rim_eval.patterns._rows import PatternRow, pattern_rows, rows_of_metadata
 from rim_eval.patterns._rubric import PATTERNS, Pattern, Rubric, load_rubric
+from rim_eval.patterns._runs import PatternRuns, read_runs
 from rim_eval.patterns._samples import (
-    observations_of_samples,
     pattern_rows_of_samples,
     read_sample_file,
 )
@@ -103,6 +105,7 @@ __all__ = [
     "Pattern",
     "PatternReading",
     "PatternRow",
+    "PatternRuns",
     "Place",
     "Prevalence",
     "Rubric",
@@ -131,13 +134,14 @@ __all__ = [
     "locate",
     "measure_sentences",
     "measure_texts",
-    "observations_of_samples",
     "pattern_rows",
     "pattern_rows_of_samples",
     "prevalence",
     "prevalence_table",
+    "read_injection_runs",
     "read_log",
     "read_patterns",
+    "read_runs",
     "read_sample_file",
     "rows_of_metadata",
     "sentence_table",

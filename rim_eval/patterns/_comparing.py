@@ -8,9 +8,10 @@ from pydantic import BaseModel, ConfigDict
 
 from rim_eval.judging import Agreement, Pair, agreement
 from rim_eval.outcomes import Mode
+from rim_eval.patterns._once import once
 from rim_eval.patterns._rates import ANY_PATTERN
 from rim_eval.patterns._reading import MonitorId, Part
-from rim_eval.patterns._rows import PatternRow
+from rim_eval.patterns._rows import PatternRow, Reply
 from rim_eval.patterns._rubric import PATTERNS
 
 __all__ = ["LabelAgreement", "compare_monitors", "compare_with_labels"]
@@ -27,6 +28,8 @@ class LabelAgreement(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     label: str
+    model: str
+    """Whose replies were read; `unknown` for texts that name no model."""
     dataset: str
     mode: Mode
     part: Part
@@ -41,26 +44,37 @@ def compare_monitors(
     reference: Iterable[PatternRow],
     labels: Collection[str] | None = None,
 ) -> list[LabelAgreement]:
-    """Agreement of two monitors on the same parts, by set, mode, part and label; never pooled.
+    """Agreement of two monitors on the same parts, by model, set, mode, part and label; never pooled.
 
     Args:
         rows: Rows of one monitor.
         reference: Rows of the other one; replies that only one of them has are left out.
         labels: Labels that both of them can give, beside the patterns; by default all that occur.
+
+    Raises:
+        RimError: One of them read a part twice.
     """
-    theirs = {(row.reply, row.part): row for row in reference}
+    ours, theirs = _by_part(rows), _by_part(reference)
     groups: dict[_Where, list[tuple[PatternRow, PatternRow]]] = defaultdict(list)
-    for row in rows:
-        if (row.reply, row.part) in theirs:
-            where = _Where(row.dataset, row.mode, row.part)
-            groups[where].append((row, theirs[row.reply, row.part]))
+    for part, row in ours.items():
+        if part in theirs:
+            groups[_where(row)].append((row, theirs[part]))
     return [one for where, both in groups.items() for one in _compare(where, both, labels)]
 
 
 class _Where(NamedTuple):
+    model: str
     dataset: str
     mode: Mode
     part: Part
+
+
+def _where(row: PatternRow) -> _Where:
+    return _Where(row.model, row.dataset, row.mode, row.part)
+
+
+def _by_part(rows: Iterable[PatternRow]) -> dict[tuple[Reply, Part], PatternRow]:
+    return once(rows, lambda row: (row.reply, row.part), "readings")
 
 
 def _compare(
@@ -98,26 +112,35 @@ def compare_with_labels(
         rows: Rows of one monitor, in the mode that the labels are about.
         truth: Prompt id to its pattern, or to any other word where there is none.
         reference: Where the labels come from.
+
+    Raises:
+        RimError: The monitor read a part twice.
     """
-    known = [row for row in rows if row.prompt_id in truth and row.part == "trace"]
-    where = {_Where(row.dataset, row.mode, row.part): None for row in known}
+    groups: dict[_Where, list[PatternRow]] = defaultdict(list)
+    for row in _by_part(rows).values():
+        if row.prompt_id in truth and row.part == "trace":
+            groups[_where(row)].append(row)
     return [
-        LabelAgreement(
-            label=label,
-            **group._asdict(),
-            monitor=known[0].monitor,
-            reference=reference,
-            agreement=agreement(
-                [
-                    _pair(row, truth[row.prompt_id], label)
-                    for row in known
-                    if (row.dataset, row.mode) == (group.dataset, group.mode)
-                ]
-            ),
-        )
-        for group in where
+        _against(truth, where, known, label, reference)
+        for where, known in groups.items()
         for label in (ANY_PATTERN, *PATTERNS)
     ]
+
+
+def _against(
+    truth: Mapping[str, str],
+    where: _Where,
+    rows: Sequence[PatternRow],
+    label: str,
+    reference: str,
+) -> LabelAgreement:
+    return LabelAgreement(
+        label=label,
+        **where._asdict(),
+        monitor=rows[0].monitor,
+        reference=reference,
+        agreement=agreement([_pair(row, truth[row.prompt_id], label) for row in rows]),
+    )
 
 
 def _pair(row: PatternRow, truth: str, label: str) -> Pair:

@@ -171,14 +171,20 @@ def drop_reasons(folder: Path) -> Counter[str]:
 def _todo(
     rows: Iterable[Row], done: Mapping[int, tuple[str, str]], folder: Path
 ) -> Iterator[tuple[int, Row]]:
+    left = dict(done)
     for number, row in enumerate(rows):
         if number not in done:
             yield number, row
-        elif done[number][1] != _digest(row):
+        elif left.pop(number)[1] != _digest(row):
             raise RimError(
                 f"Row {number} is another one than the row {number} that {folder} holds: the data changed "
                 "since that run. Choose another --out folder."
             )
+    if left:
+        raise RimError(
+            f"{folder} holds {len(left)} rows that the data ends before, from row {min(left)} on: the data "
+            "changed since that run. Choose another --out folder."
+        )
 
 
 async def _decide(

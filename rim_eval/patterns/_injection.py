@@ -6,11 +6,13 @@ statement is itself an injection, so both are also compared with the arm that ha
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
 from rim_eval.observations import Observation
+from rim_eval.patterns._once import once
+from rim_eval.patterns._rows import Reply, reply_of
 from rim_eval.patterns._rubric import PATTERNS, Pattern
 from rim_eval.patterns._statements import UNINJECTED, Arm
 from rim_eval.statistics import ArmSummary, PairedDifference, arm_summary, paired_difference
@@ -45,6 +47,8 @@ class InjectionEffect(BaseModel):
 
     model: str
     dataset: str
+    statements: str
+    """Name and version of the statements file."""
     pattern: Pattern
     uninjected: ArmSummary
     control: ArmSummary
@@ -71,21 +75,38 @@ def injection_rows(log: "EvalLog") -> list[InjectionRow]:
 
 
 def injection_effects(rows: Iterable[InjectionRow], level: float = 0.95) -> list[InjectionEffect]:
-    """The arms of each pattern, compared prompt by prompt.
+    """The arms of each pattern, compared prompt by prompt; apart for each model, set and statements file.
 
     Args:
-        rows: Rows of injection runs.
+        rows: Rows of injection runs, by one judge.
         level: Confidence level of the intervals.
+
+    Raises:
+        RimError: A reply occurs more than once.
     """
-    groups: dict[tuple[str, str], list[InjectionRow]] = defaultdict(list)
-    for row in rows:
-        groups[row.model, row.dataset].append(row)
+    groups: dict[_Where, list[InjectionRow]] = defaultdict(list)
+    for row in once(rows, _reply, "replies").values():
+        where = _Where(row.model, row.dataset, row.statements, row.statements_sha256)
+        groups[where].append(row)
     return [
-        _effect(model, dataset, pattern, _arms(ours), level)
-        for (model, dataset), ours in groups.items()
+        _effect(where, pattern, _arms(ours), level)
+        for where, ours in groups.items()
         for pattern in PATTERNS
         if any(row.arm.startswith(f"{pattern}:") for row in ours)
     ]
+
+
+class _Where(NamedTuple):
+    """Rows that are compared: never across models, sets or statements files."""
+
+    model: str
+    dataset: str
+    statements: str
+    sha256: str
+
+
+def _reply(row: InjectionRow) -> tuple[Reply, str, str]:
+    return (reply_of(row), row.statements_sha256, row.arm)
 
 
 Verdicts = dict[str, list[float | None]]
@@ -100,7 +121,7 @@ def _arms(rows: Sequence[InjectionRow]) -> dict[str, Verdicts]:
 
 
 def _effect(
-    model: str, dataset: str, pattern: Pattern, arms: Mapping[str, Verdicts], level: float
+    where: _Where, pattern: Pattern, arms: Mapping[str, Verdicts], level: float
 ) -> InjectionEffect:
     names = {side: Arm(pattern, side).name for side in ("control", "target")}
     names[UNINJECTED] = UNINJECTED
@@ -115,8 +136,9 @@ def _effect(
         )
 
     return InjectionEffect(
-        model=model,
-        dataset=dataset,
+        model=where.model,
+        dataset=where.dataset,
+        statements=where.statements,
         pattern=pattern,
         uninjected=arm_summary(arms[UNINJECTED], level),
         control=arm_summary(arms[names["control"]], level),
@@ -133,7 +155,7 @@ def injection_table(effects: Iterable[InjectionEffect]) -> str:
 
 
 def _lines(effect: InjectionEffect) -> Iterator[str]:
-    yield f"INJECTION  {effect.pattern}: {effect.dataset}; {effect.model}"
+    yield f"INJECTION  {effect.pattern}: {effect.dataset}; {effect.statements}; {effect.model}"
     for name in ("uninjected", "control", "target"):
         rate: ArmSummary = getattr(effect, name)
         yield (

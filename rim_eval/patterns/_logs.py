@@ -1,19 +1,43 @@
 """Finished logs that a monitor may read, found and opened."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from rim_eval.errors import RimError
+from rim_eval.observations import label_of
 
 if TYPE_CHECKING:
     from inspect_ai.log import EvalLog
 
-__all__ = ["find_logs", "read_log"]
+__all__ = ["NamedLog", "find_logs", "is_injection", "named_logs", "read_log"]
+
+
+class NamedLog(NamedTuple):
+    """A log file, and the model name that was given with it, as `NAME=PATH`."""
+
+    label: str | None
+    path: Path
+
+    def __str__(self) -> str:
+        return str(self.path) if self.label is None else f"{self.label}={self.path}"
+
+
+def named_logs(sources: Iterable[str | Path]) -> list[NamedLog]:
+    """The logs of paths and `NAME=PATH`, each once under each name.
+
+    Raises:
+        RimError: One of them leads to no log.
+    """
+    found: dict[NamedLog, None] = {}
+    for source in sources:
+        label, path = label_of(str(source))
+        found |= {NamedLog(label, log): None for log in find_logs([Path(path)])}
+    return list(found)
 
 
 def find_logs(paths: Sequence[Path]) -> list[Path]:
-    """Log files named, and those in folders named, in order.
+    """Log files named, and those in folders named, in order, each once.
 
     Raises:
         RimError: There is none.
@@ -24,7 +48,7 @@ def find_logs(paths: Sequence[Path]) -> list[Path]:
         raise RimError(
             f"No log in {named}. Name Inspect logs (.eval), lm-eval sample files (samples_rim_*.jsonl), or folders."
         )
-    return found
+    return list({path.resolve(): path for path in found}.values())
 
 
 def _logs_in(folder: Path) -> list[Path]:
@@ -48,4 +72,10 @@ def read_log(path: Path) -> "EvalLog":
     return log
 
 
-_KEYS = {"rim_eval:generations", "rim_eval:injected"}
+def is_injection(log: "EvalLog") -> bool:
+    """Whether a log is of an injection run, whose replies are arms and not modes."""
+    return any(_INJECTED in sample.store for sample in log.samples or [])
+
+
+_INJECTED = "rim_eval:injected"
+_KEYS = {"rim_eval:generations", _INJECTED}

@@ -9,8 +9,9 @@ from pydantic import BaseModel, ConfigDict
 
 from rim_eval.observations import Observation
 from rim_eval.outcomes import Mode, PromptKind
+from rim_eval.patterns._once import once
 from rim_eval.patterns._reading import MonitorId, Part, UnreadReason
-from rim_eval.patterns._rows import PatternRow
+from rim_eval.patterns._rows import PatternRow, Reply, reply_of
 from rim_eval.patterns._rubric import PATTERNS
 from rim_eval.statistics import ArmSummary, arm_summary
 
@@ -73,6 +74,9 @@ def prevalence(rows: Iterable[PatternRow], level: float = 0.95) -> list[Prevalen
     Args:
         rows: Pattern rows, of any runs.
         level: Confidence level of the intervals.
+
+    Raises:
+        RimError: A monitor's reading of one part occurs more than once.
     """
     return [_prevalence(group, ours, level) for group, ours in _grouped(rows).items()]
 
@@ -99,8 +103,12 @@ def conditional_rates(
         rows: Pattern rows.
         observations: Observations of the same replies by one judge.
         level: Confidence level of the intervals.
+
+    Raises:
+        RimError: A reply has two verdicts, or was read by one monitor twice.
     """
-    verdicts = {(o.model, o.dataset, o.prompt_id, o.mode, o.epoch): o.verdict for o in observations}
+    judged = once(observations, reply_of, "verdicts")
+    verdicts = {reply: observation.verdict for reply, observation in judged.items()}
     return [
         conditional
         for group, ours in _grouped(rows).items()
@@ -108,13 +116,10 @@ def conditional_rates(
     ]
 
 
-_Reply = tuple[str, str, str, Mode, int]
-
-
 def _conditionals(
     group: Group,
     rows: Sequence[PatternRow],
-    verdicts: Mapping[_Reply, bool | None],
+    verdicts: Mapping[Reply, bool | None],
     level: float,
 ) -> Iterator[Conditional]:
     read = [row for row in rows if row.read and row.reply in verdicts]
@@ -135,7 +140,7 @@ def _conditionals(
 
 def _grouped(rows: Iterable[PatternRow]) -> dict[Group, list[PatternRow]]:
     groups: dict[Group, list[PatternRow]] = defaultdict(list)
-    for row in rows:
+    for row in once(rows, lambda row: row.reading, "readings").values():
         key = Group(row.model, row.dataset, row.kind, row.mode, row.part, row.monitor)
         groups[key].append(row)
     return dict(groups)

@@ -1,6 +1,6 @@
 """Pattern rows: what a monitor found in one part of one reply, without a word of the text."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict
@@ -13,7 +13,10 @@ from rim_eval.patterns._rubric import Pattern
 if TYPE_CHECKING:
     from inspect_ai.log import EvalLog
 
-__all__ = ["PatternRow", "attach", "pattern_rows", "rows_of_metadata"]
+__all__ = ["PatternRow", "Reply", "pattern_rows", "reply_of", "rows_of_metadata"]
+
+Reply = tuple[str, str, str, Mode, int]
+"""Which reply a row is about: model, data set, prompt, mode, epoch."""
 
 SCORE_KEY = "patterns"
 """Where the Inspect scorer keeps its rows in a score's metadata."""
@@ -54,9 +57,14 @@ class PatternRow(BaseModel):
         return frozenset((*self.severities, *self.patterns, *self.marks))
 
     @property
-    def reply(self) -> tuple[str, str, str, Mode, int]:
+    def reply(self) -> Reply:
         """Which reply this is about: model, data set, prompt, mode, epoch."""
-        return (self.model, self.dataset, self.prompt_id, self.mode, self.epoch)
+        return reply_of(self)
+
+    @property
+    def reading(self) -> tuple[Reply, Part, MonitorId]:
+        """Which reading this is: of which reply and part, by which monitor."""
+        return (self.reply, self.part, self.monitor)
 
     @classmethod
     def of(cls, about: Mapping[str, Any], reading: PatternReading) -> "PatternRow":
@@ -97,7 +105,7 @@ def pattern_rows(log: "EvalLog") -> list[PatternRow]:
         log: A log with samples.
     """
     newest = {
-        (*row.reply, row.part, row.monitor): row
+        row.reading: row
         for sample in log.samples or []
         for score in (sample.scores or {}).values()
         for row in rows_of_metadata(score.metadata)
@@ -105,23 +113,6 @@ def pattern_rows(log: "EvalLog") -> list[PatternRow]:
     return list(newest.values())
 
 
-def attach(observations: Iterable[Observation], rows: Iterable[PatternRow]) -> list[Observation]:
-    """Fill the observations' `patterns` with what one monitor found in the traces.
-
-    A reply whose trace was not read keeps None, which is not the same as no pattern.
-
-    Args:
-        observations: Rows of the same runs.
-        rows: Rows of one monitor; those about answers are left out.
-    """
-    found = {row.reply: row for row in rows if row.part == "trace" and row.read}
-    return [
-        observation
-        if (row := found.get(_reply(observation))) is None
-        else observation.model_copy(update={"patterns": tuple(row.patterns)})
-        for observation in observations
-    ]
-
-
-def _reply(row: Observation) -> tuple[str, str, str, Mode, int]:
+def reply_of(row: PatternRow | Observation) -> Reply:
+    """The reply that a row is about; pattern rows and observations of one reply join by it."""
     return (row.model, row.dataset, row.prompt_id, row.mode, row.epoch)

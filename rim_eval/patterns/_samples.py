@@ -9,12 +9,12 @@ from typing import Any, Final
 from rim_eval.errors import RimError
 from rim_eval.generation import Generation
 from rim_eval.judging import Case, Grader
-from rim_eval.observations import Observation, sample_lines
+from rim_eval.observations import sample_lines
 from rim_eval.patterns._monitor import Monitor, read_patterns
 from rim_eval.patterns._reading import Part
 from rim_eval.patterns._rows import PatternRow, rows_of_metadata
 
-__all__ = ["observations_of_samples", "pattern_rows_of_samples", "read_sample_file"]
+__all__ = ["pattern_rows_of_samples", "read_sample_file"]
 
 _AT_ONCE: Final = 32
 _ROWS: Final = "patterns"
@@ -104,17 +104,5 @@ def _checked(path: Path, sample: dict[str, Any]) -> dict[str, Any]:
 
 def pattern_rows_of_samples(path: Path) -> list[PatternRow]:
     """All pattern rows of a sample file; of readings by the same monitor, the newest."""
-    newest = {
-        (*row.reply, row.part, row.monitor): row
-        for sample in sample_lines(path)
-        for row in rows_of_metadata(sample)
-    }
+    newest = {row.reading: row for sample in sample_lines(path) for row in rows_of_metadata(sample)}
     return list(newest.values())
-
-
-def observations_of_samples(path: Path) -> list[Observation]:
-    """All observations of a sample file."""
-    return [
-        Observation.model_validate(_checked(path, sample)["record"]["observation"])
-        for sample in sample_lines(path)
-    ]

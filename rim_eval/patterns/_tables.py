@@ -59,11 +59,11 @@ def agreement_table(found: Sequence[LabelAgreement]) -> str:
     """Kappa, sensitivity and specificity of a monitor, label by label."""
     if not found:
         return "No reply that both have read."
-    groups = dict.fromkeys((one.dataset, one.mode, one.part) for one in found)
-    return "\n\n".join(
-        "\n".join(_agreement([one for one in found if (one.dataset, one.mode, one.part) == group]))
-        for group in groups
-    )
+    tables: dict[tuple[str, ...], list[LabelAgreement]] = {}
+    for one in found:
+        where = (one.model, one.dataset, one.mode, one.part, one.reference)
+        tables.setdefault(where, []).append(one)
+    return "\n\n".join("\n".join(_agreement(table)) for table in tables.values())
 
 
 def _agreement(found: Sequence[LabelAgreement]) -> Iterator[str]:
@@ -71,7 +71,7 @@ def _agreement(found: Sequence[LabelAgreement]) -> Iterator[str]:
     unread = first.agreement.n - first.agreement.n_scored
     yield (
         f"AGREEMENT  {first.monitor.name}@{first.monitor.version} with {first.reference}: {first.dataset}, "
-        f"{first.mode}, {first.part}; {first.agreement.n} replies, {unread} not read by both"
+        f"{first.mode}, {first.part}; {first.model}; {first.agreement.n} replies, {unread} not read by both"
     )
     if unread == first.agreement.n:
         return

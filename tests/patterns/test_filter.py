@@ -150,3 +150,9 @@ def test_a_file_that_is_no_jsonl_is_refused_with_its_line(tmp_path: Path) -> Non
         list(training_rows(str(file)))
     with pytest.raises(RimError, match="no such file"):
         list(training_rows(str(tmp_path / "none.jsonl")))
+
+
+def test_rows_that_the_data_lost_since_are_not_counted(tmp_path: Path) -> None:
+    run(tmp_path)
+    with pytest.raises(RimError, match=r"holds 2 rows that the data ends before, from row 43 on"):
+        run(tmp_path, ROWS[:43])
