@@ -40,7 +40,7 @@ def judge_card(
         )
         raise RimError(
             f"{frame['dataset'].iloc[0]} was judged in more than one way: {names}. "
-            "Choose one with --judge NAME, or give logs of one."
+            "Choose one with --judge NAME (or NAME:GRADER), or give logs of one."
         )
     name, sha256, model, sees = (_text(value) for value in found.iloc[0])
     kind: PromptKind = frame["kind"].iloc[0]

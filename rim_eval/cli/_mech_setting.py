@@ -18,9 +18,9 @@ def begin(words: dict[str, Any]) -> tuple["Setting", "MechanismReport"]:
     from importlib.metadata import version
 
     from rim_eval.mechanisms.behaviour import offline_reader
-    from rim_eval.mechanisms.fingerprint import fingerprint
     from rim_eval.mechanisms.report import MechanismReport, SetUsed
     from rim_eval.mechanisms.setting import Setting
+    from rim_eval.weights import fingerprint
 
     toy = words["harmful_set"] == "toy"
     judge = words["judge"] or ("toy_exact" if toy else "refusal")

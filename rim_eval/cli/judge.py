@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, get_args
 import click
 
 from rim_eval import judging
+from rim_eval.cli._judge_logs import logs_to_judge
 from rim_eval.cli._judge_votes import Ballot, agreement_of, ballots_of_samples
 from rim_eval.cli._rejudge import keep_log, rejudge, tables
 from rim_eval.cli._rejudge_samples import rejudge_samples
@@ -119,7 +120,8 @@ def validate(judge: str, set_name: str, files: Sequence[Path], graders: Sequence
 def run(logs: Sequence[Path], judge_name: str, graders: Sequence[str], sees: Sees | None, out: Path | None, overwrite: bool) -> None:  # fmt: skip
     """Judge finished LOGS again, without generating again and without the evaluated model.
 
-    LOGS are Inspect logs (.eval) and lm-eval sample files of rim tasks (samples_*.jsonl). Each stays as
+    LOGS are Inspect logs (.eval), lm-eval sample files of rim tasks (samples_*.jsonl) and folders of
+    them; copies that judging left in a folder are not judged again. Each stays as
     it is; the new one is called LOG.JUDGE.eval or LOG.JUDGE.jsonl. Of several graders the score is the
     vote; every single vote is kept beside it.
     """
@@ -128,7 +130,7 @@ def run(logs: Sequence[Path], judge_name: str, graders: Sequence[str], sees: See
     scored_as = f"{judge_name}:{judge.sees}" if sees else judge_name
     rows: list[Observation] = []
     ballots: list[Ballot] = []
-    for path in logs:
+    for path in logs_to_judge(logs):
         folder = out or path.parent
         if path.suffix == ".jsonl":
             target = folder / f"{path.stem}.{judge.name}.jsonl"

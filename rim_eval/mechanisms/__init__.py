@@ -26,7 +26,6 @@ from rim_eval.mechanisms.drift import (
 )
 from rim_eval.mechanisms.effect import Effects, Intervention, measure_effects
 from rim_eval.mechanisms.effect_verdict import Effect, EffectVerdict
-from rim_eval.mechanisms.fingerprint import fingerprint
 from rim_eval.mechanisms.freezing import frozen
 from rim_eval.mechanisms.heads import (
     HeadScore,
@@ -157,7 +156,6 @@ __all__ = [
     "drift_along",
     "evaluate_probe",
     "find_neurons",
-    "fingerprint",
     "fit_probe",
     "flag",
     "frozen",

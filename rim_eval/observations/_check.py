@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 __all__ = ["check"]
 
 _PROMPT: Final = ["model", "dataset", "prompt_id"]
-_PAIR: Final = [*_PROMPT, "epoch", "judge"]
+_PAIR: Final = [*_PROMPT, "epoch", "judge", "judge_model"]
 
 
 def check(table: Table) -> tuple[Problem, ...]:
@@ -26,7 +26,7 @@ def check(table: Table) -> tuple[Problem, ...]:
         *_problems(
             frame[frame.duplicated([*_PAIR, "mode"], keep=False)],
             "duplicate",
-            "occur more than once in a mode, epoch and judge",
+            "occur more than once in a mode, epoch, judge and grader",
         ),
         *_problems(_half_pairs(frame), "half_pair", "were returned in one mode only"),
         *_problems(_contradicting(frame), "mismatch", "carry two kinds, categories or arm kinds"),

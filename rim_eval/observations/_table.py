@@ -50,16 +50,22 @@ class Table:
         judge, whose name stands beside their figures.
 
         Args:
-            name: `name` or `name@version`.
+            name: `name` or `name@version`; with `:GRADER` after it, only what that grader said.
 
         Raises:
             RimError: No row was judged by it.
         """
-        judge = self.frame["judge"].astype("object")
-        ours = (judge == name) | judge.fillna("").str.startswith(f"{name}@")
+        judge, grader = (
+            self.frame[column].astype("object").fillna("") for column in ("judge", "judge_model")
+        )
+        named, colon, asked = name.partition(":")
+        ours = (judge == named) | judge.str.startswith(f"{named}@")
+        ours &= (grader == asked) if colon else True
         if not ours.any():
-            there = ", ".join(sorted(set(judge.dropna()))) or "none"
-            raise RimError(f"No row was judged by {name!r}; judges here: {there}.")
+            there = sorted({each.rstrip(":") for each in judge + ":" + grader} - {""})
+            raise RimError(
+                f"No row was judged by {name!r}; judges here: {', '.join(there) or 'none'}."
+            )
         of_set = [self.frame[column] for column in ("dataset", "kind")]
         judged = ours.groupby(of_set, observed=True).transform("any")
         return self.where(ours | ~judged)

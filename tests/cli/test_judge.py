@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -428,3 +429,17 @@ def test_files_that_hold_no_samples_of_ours_are_named(tmp_path: Path) -> None:
         "cannot be read"
         in rim_eval("judge", "run", tmp_path / "x.jsonl", "--judge", "refusal").output
     )
+
+
+def test_a_folder_is_judged_without_the_copies_that_judging_left(log: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    shutil.copy(log, folder / "one.eval")
+    for judge in ("toy_exact", tmp_path / "words.yaml"):
+        done = rim_eval("judge", "run", folder, "--judge", judge)
+        assert done.exit_code == 0, done.output
+    made = {"one.eval", "one.toy_exact.eval", "one.words.eval"}
+    assert {file.name for file in folder.iterdir()} == made
+    (tmp_path / "empty").mkdir()
+    done = rim_eval("judge", "run", tmp_path / "empty", "--judge", "refusal")
+    assert "no lm-eval sample file" in done.output

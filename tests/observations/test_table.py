@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rim_eval.card import make_card
 from rim_eval.errors import RimError
 from rim_eval.generation import StopReason, TraceVisibility
 from rim_eval.observations import (
@@ -194,3 +195,25 @@ def test_choosing_a_judge_leaves_sets_that_it_did_not_judge(rows: Any) -> None:
     chosen = Table(from_rows([*harmful[0], *harmful[1], *benign, *solved])).of_judge("hexphi").frame
     assert set(chosen["dataset"]) == {"doors", "allowed", "sums"}
     assert set(chosen.loc[chosen["dataset"] == "doors", "judge"]) == {"hexphi@1"}
+
+
+def test_graders_of_one_judge_are_told_apart(rows: Any) -> None:
+    """One grader, and later a panel, of one judge could not be chosen between."""
+    told = {"judge": "hexphi@1", "think": [1], "no_think": [0]}
+    table = Table(
+        from_rows(
+            [
+                *rows(**told, judge_model="openai/x"),
+                *rows(**told, judge_model="panel of 2: a, b"),
+            ]
+        )
+    )
+    assert check(table) == ()
+    for name in ("hexphi:openai/x", "hexphi@1:panel of 2: a, b"):
+        chosen = table.of_judge(name)
+        assert len(chosen.frame) == 2
+        assert make_card(chosen).sets[0].judge is not None
+    with pytest.raises(RimError, match=r"more than one way.*NAME:GRADER"):
+        make_card(table.of_judge("hexphi"))
+    with pytest.raises(RimError, match=r"judges here: hexphi@1:openai/x, hexphi@1:panel"):
+        table.of_judge("hexphi:other")

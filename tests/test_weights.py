@@ -1,0 +1,56 @@
+"""Which weights answered, by their numbers and not by their folder."""
+
+import copy
+from typing import Any
+
+import torch
+
+from rim_eval.weights import fingerprint
+
+
+def tiny() -> Any:
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=300,
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+    )
+    return LlamaForCausalLM(config).eval()
+
+
+def test_a_copy_has_the_same_wherever_it_came_from() -> None:
+    model = copy.deepcopy(tiny())
+    model.config._name_or_path = "/private/path/final"
+    assert fingerprint(model) == fingerprint(tiny())
+    assert len(fingerprint(model)) == 16
+
+
+def test_one_weight_changed_by_the_least_amount_or_two_exchanged_have_another() -> None:
+    model = copy.deepcopy(tiny())
+    weight, known = model.model.layers[2].mlp.down_proj.weight, {fingerprint(model)}
+    with torch.no_grad():
+        weight[3, 4] = torch.nextafter(weight[3, 4], torch.tensor(9.0))
+        known.add(fingerprint(model))
+        weight[[0, 1]] = weight[[1, 0]]
+        known.add(fingerprint(model))
+    model.config.rms_norm_eps *= 2
+    known.add(fingerprint(model))
+    known.add(fingerprint(model.bfloat16()))
+    assert len(known) == 5
+
+
+def test_of_a_large_weight_numbers_all_over_it_are_read() -> None:
+    """Training moves a weight nearly everywhere; to read all of it would take minutes."""
+    model = tiny()
+    model.resize_token_embeddings(9_000)  # 288,000 numbers
+    known = {fingerprint(model)}
+    for rows in (slice(0, 40), slice(8_900, 9_000)):
+        with torch.no_grad():
+            model.get_input_embeddings().weight[rows] += 0.01
+        known.add(fingerprint(model))
+    assert len(known) == 3
