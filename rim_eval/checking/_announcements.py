@@ -31,7 +31,9 @@ _RESULT: Final = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 _MARKED: Final = re.compile(r"(?<!\#)\#{4}(?!\#)[ \t]*([^\n]+)")
-_TITLE: Final = re.compile(rf"\W*(?:\d+[.:)]\s+)?(?!(?:{any_of(FUNCTIONS)})\b)[a-z]{{2}}", re.I)
+_TITLE: Final = re.compile(
+    rf"[^\w\\$]*(?:\d+[.:)]\s+)?(?!(?:{any_of(FUNCTIONS)})\b)[a-z]{{2}}", re.I
+)
 _APPRAISAL: Final = re.compile(rf"(?:\w+ly\s+)?(?:{any_of(APPRAISALS)})\b", re.IGNORECASE)
 _SENTENCE_END: Final = re.compile(r"[.!?](?=\s+[A-Z\n]|\s*$)|\n")
 _DISPLAYS: Final = ((r"\[", r"\]"), (r"\(", r"\)"), ("$$", "$$"))

@@ -23,6 +23,8 @@ MARKED = [
     ("#### 18\n#### Check\nAll 3 steps hold.", "18"),
     ("#### x = 5", "5"),
     ("#### p - q", "p-q"),
+    (r"#### \frac{\pi}{2}", r"\pi/2"),
+    ("### Answer\n\n18\n\nNote that 3 were eaten.", "18"),
     ("#### Evelyn", r"\text{Evelyn}"),
 ]
 
