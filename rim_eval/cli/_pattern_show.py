@@ -22,8 +22,8 @@ def command(logs: tuple[str, ...], judge: str | None, as_json: bool) -> None:
     NAME=PATH names the model of a path, for checkpoints whose logs all name one model.
     """
     rows, table = patterns.read_runs(logs)
-    for problem in table.problems:
-        click.echo(f"{problem.says}.", err=True)
+    for says in sorted({problem.says for problem in table.problems}):
+        click.echo(f"{says}.", err=True)
     common = patterns.prevalence(rows)
     given = patterns.conditional_rates(rows, judged(table, judge))
     if as_json:

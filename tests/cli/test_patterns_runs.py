@@ -325,3 +325,33 @@ def test_two_files_of_one_name_are_refused(name: str, tmp_path: Path) -> None:
     done = call("validate", "cues", "--set", name, "--data", files[0], "--data", files[1])
     assert done.exit_code == 1
     assert "several files a.jsonl" in done.output
+
+
+def sample_file(folder: Path, date: str, verdict: bool) -> Path:
+    """A sample of a rim task as lm-eval writes it, read by a monitor."""
+    folder.mkdir(exist_ok=True)
+    path = folder / f"samples_rim_doors_think_{date}.jsonl"
+    doc = {"request": "Open door 1.", "kind": "harmful", "category": None, "context": None}
+    reply: dict[str, Any] = {"mode": "think", "arm_kind": "switch", "answer": "Sure."}
+    reply |= {"trace": SHORTCUT, "visibility": "full", "trace_closed": True, "stop_reason": "stop"}
+    row: dict[str, Any] = {"model": "m", "dataset": "doors", "prompt_id": "d1", "kind": "harmful", "mode": "think", "arm_kind": "switch", "verdict": verdict}  # fmt: skip
+    path.write_text(
+        json.dumps({"doc": doc, "record": {"generation": reply, "observation": row}}) + "\n"
+    )
+    done = call("run", path, "--monitor", "cues")
+    assert done.exit_code == 0, done.output
+    return path
+
+
+def test_sample_files_of_lm_eval_are_kept_apart_too(tmp_path: Path) -> None:
+    one = sample_file(tmp_path / "one", "2026-01-01T00-00-00.000000", True)
+    two = sample_file(tmp_path / "two", "2026-01-02T00-00-00.000000", False)
+    first, second = (call("show", *logs) for logs in permutations((one, two)))
+    assert first.exit_code == 1
+    assert first.output == second.output
+    assert "1 replies of m on doors (d1) stand in 2 runs" in first.output
+    first, second = (call("show", *logs) for logs in permutations((f"a={one}", f"b={two}")))
+    assert first.output == second.output
+    assert "cues@1; a: 1 of 1 read" in first.output
+    assert "cues@1; b: 1 of 1 read" in first.output
+    assert call("show", one, one.parent).output == call("show", one).output
