@@ -17,10 +17,10 @@ def begin(words: dict[str, Any]) -> tuple["Setting", "MechanismReport"]:
     """Loads model and prompts, and the report so far where it is of the same model and prompts."""
     from importlib.metadata import version
 
+    from rim_eval.fingerprint import fingerprint
     from rim_eval.mechanisms.behaviour import offline_reader
     from rim_eval.mechanisms.report import MechanismReport, SetUsed
     from rim_eval.mechanisms.setting import Setting
-    from rim_eval.weights import fingerprint
 
     toy = words["harmful_set"] == "toy"
     judge = words["judge"] or ("toy_exact" if toy else "refusal")

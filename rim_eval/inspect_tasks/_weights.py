@@ -3,8 +3,8 @@
 from inspect_ai.model import Model
 from inspect_ai.solver import TaskState
 
+from rim_eval.fingerprint import fingerprint
 from rim_eval.inspect_tasks._hf import is_hf
-from rim_eval.weights import fingerprint
 
 __all__ = ["read_weights", "remember_weights"]
 

@@ -4,7 +4,7 @@ import logging
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from rim_eval.weights import fingerprint
+from rim_eval.fingerprint import fingerprint
 
 __all__ = ["weights_of"]
 

@@ -180,7 +180,7 @@ class MechanismReport(Result):
     model: str
     """Its name, which other checkpoints may share."""
     fingerprint: str
-    """Which weights (`rim_eval.weights`)."""
+    """Which weights (`rim_eval.fingerprint`)."""
     switch: ArmKind
     """How the two modes are brought about."""
     sets: tuple[SetUsed, ...]

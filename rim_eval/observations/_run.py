@@ -70,7 +70,7 @@ class Run(BaseModel):
     prompt_style: str | None = None
     """How problems were asked."""
     weights: str | None = None
-    """Fingerprint of the weights (`rim_eval.weights`); None where they were not in the process."""
+    """Fingerprint of the weights (`rim_eval.fingerprint`); None where they were not in the process."""
     decoding: dict[str, float | int | str | bool] = Field(default_factory=dict)
     """Temperature, top_p, seed and the like, as the log has them; the same in both modes."""
     versions: dict[str, str] = Field(default_factory=dict)

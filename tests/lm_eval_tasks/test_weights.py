@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from rim_eval.fingerprint import fingerprint
 from rim_eval.lm_eval_tasks import _weights
 from rim_eval.observations import check, read, read_lm_eval_samples
 from rim_eval.paths import organism_dir
-from rim_eval.weights import fingerprint
 
 from .conftest import Scripted, by_mode
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from rim_eval.weights import fingerprint
+from rim_eval.fingerprint import fingerprint
 
 
 def tiny() -> Any:
