@@ -10,6 +10,7 @@ from rim_eval.leaderboard._category_rules import category_problems
 from rim_eval.leaderboard._pair_rules import pair_problems
 from rim_eval.leaderboard._rules import judge_problem
 from rim_eval.leaderboard._run_rules import run_problems
+from rim_eval.leaderboard._scale_rules import scale_problems
 from rim_eval.outcomes import MODES, PromptKind
 from rim_eval.patterns import PATTERNS
 from rim_eval.thinking import ArmFacts, gate
@@ -113,6 +114,8 @@ def _set(card: Card, found: SetCard) -> Iterator[str]:
     yield from _gate(found)
     if problem := judge_problem(found.judge, found.kind, found.dataset):
         yield problem
+    else:
+        yield from scale_problems(found)
     runs = [run for run in card.runs if run.id in found.runs]
     yield from category_problems(found, known, runs)
     yield from run_problems(card, found, known)
