@@ -3,6 +3,7 @@
 import json
 import random
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -40,11 +41,14 @@ def run(name: str, n: int, part: str) -> Run:
     )  # fmt: skip
 
 
+shipped = cache(load_judge)
+
+
 def judged(kind: str, draw: random.Random) -> dict[str, Any]:
     if kind == "reasoning":
         return {"verdict": draw.random() < 0.6}
     name, grader = ("hexphi", "openai/gpt-4.1") if kind == "harmful" else ("refusal", None)
-    judge = load_judge(name)
+    judge = shipped(name)
     facts = {
         "judge": f"{name}@{judge.spec.version}", "judge_sha256": judge.sha256, "judge_model": grader,
         "judge_sees": "answer",
