@@ -2,12 +2,15 @@
 
 import hashlib
 import json
+import logging
 from typing import Any, Final
 
-__all__ = ["fingerprint"]
+__all__ = ["fingerprint", "fingerprint_or_none"]
 
-_PASSING: Final = ("_name_or_path", "transformers_version")
-"""Entries of a configuration that say where a model came from, and nothing about what it is."""
+_PASSING: Final = ("_name_or_path", "transformers_version", "use_cache", "pad_token_id")
+"""Entries of a configuration that say where a model came from or how it is run, not what it is."""
+
+_LOGGER: Final = logging.getLogger(__name__)
 
 _NUMBERS: Final = 65_536
 """Numbers of a weight that are read, evenly spread: a whole model of 70 billion would take minutes."""
@@ -28,11 +31,36 @@ def fingerprint(model: Any) -> str:
     """
     settings = model.config.to_diff_dict()
     kept = {name: value for name, value in settings.items() if name not in _PASSING}
-    digest = hashlib.sha256(json.dumps(kept, sort_keys=True, default=str).encode())
+    digest = hashlib.sha256(json.dumps(_texts(kept), sort_keys=True, default=str).encode())
     for name, weight in sorted(model.state_dict().items()):
         digest.update(f"{name} {weight.dtype} {tuple(weight.shape)}".encode())
         digest.update(_sampled(weight))
     return digest.hexdigest()[:16]
+
+
+def fingerprint_or_none(model: Any) -> str | None:
+    """The fingerprint; None, with a warning, where a weight cannot be read (parts on disk, say).
+
+    A run without a fingerprint is better than none.
+
+    Args:
+        model: A Hugging Face causal language model.
+    """
+    try:
+        return fingerprint(model)
+    except Exception as error:  # whatever reading a weight of any kind and place may raise
+        _LOGGER.warning(
+            f"The weights have no fingerprint ({type(error).__name__}: {error}). Runs of other weights "
+            "under the same name cannot be told from this one."
+        )
+        return None
+
+
+def _texts(settings: Any) -> Any:
+    """Settings with text keys throughout, which alone can be sorted."""
+    if isinstance(settings, dict):
+        return {str(name): _texts(value) for name, value in settings.items()}
+    return settings
 
 
 def _sampled(weight: Any) -> bytes:

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from rim_eval.fingerprint import fingerprint
+from rim_eval.fingerprint import fingerprint, fingerprint_or_none
 
 
 def tiny() -> Any:
@@ -54,3 +54,15 @@ def test_of_a_large_weight_numbers_all_over_it_are_read() -> None:
             model.get_input_embeddings().weight[rows] += 0.01
         known.add(fingerprint(model))
     assert len(known) == 3
+
+
+def test_weights_that_lie_on_disk_have_none_and_end_no_run() -> None:
+    assert fingerprint_or_none(tiny().to("meta")) is None
+
+
+def test_how_a_model_is_run_is_no_part_of_it() -> None:
+    model = tiny()
+    before = fingerprint(model)
+    model.config.use_cache = False
+    model.config.pad_token_id = 3
+    assert fingerprint(model) == before

@@ -56,7 +56,9 @@ _SYMBOL: Final = re.compile(
     r"[\d=^<>√π∞+] | \\[a-zA-Z] | \$\S | (?<![\w'’])[b-hj-z](?![\w'’])", re.VERBOSE | re.I
 )
 _WORD: Final = re.compile(r"[a-z]+")
-_MATHEMATICAL: Final = frozenset((*SPELLED_NUMBERS, *FUNCTIONS, *FACTORS))
+_MATHEMATICAL: Final = frozenset(
+    (*SPELLED_NUMBERS, *FUNCTIONS, *FACTORS, "infinity", "infinite", "undefined")
+)
 
 
 class Expression(NamedTuple):
@@ -95,6 +97,6 @@ def without_emphasis(text: str) -> str:
 def has_expression(text: str) -> bool:
     """Whether the text holds anything mathematical: a figure, a formula, a variable, `forty`."""
     text = without_emphasis(text)
-    if _SYMBOL.search(text):
+    if _SYMBOL.search(text) or re.fullmatch(r"\W*[a-z]\W*", text, re.IGNORECASE):
         return True
     return not _MATHEMATICAL.isdisjoint(_WORD.findall(text.lower()))

@@ -45,8 +45,9 @@ def run_modes(
         model = get_model()
         if state.epoch > 1 and active_generate_config().temperature == 0:
             _warn_of_equal_epochs()
-        with user_errors():
-            refuse_shared_limits()
+        if len(modes) > 1:
+            with user_errors():
+                refuse_shared_limits()
         remember(state, [failed(NO_REPLY, mode, "switch") for mode in modes])
         found = await switches.of(model)
         remember_weights(state, model)

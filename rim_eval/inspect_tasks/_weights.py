@@ -3,7 +3,7 @@
 from inspect_ai.model import Model
 from inspect_ai.solver import TaskState
 
-from rim_eval.fingerprint import fingerprint
+from rim_eval.fingerprint import fingerprint_or_none
 from rim_eval.inspect_tasks._hf import is_hf
 
 __all__ = ["read_weights", "remember_weights"]
@@ -15,7 +15,7 @@ _READ = "_rim_eval_weights"
 def read_weights(model: Model) -> None:
     """Take the fingerprint of a model that is in this process, once; a served one shows no weights."""
     if is_hf(model.api) and not hasattr(model.api, _READ):
-        setattr(model.api, _READ, fingerprint(model.api.model))  # type: ignore[attr-defined]
+        setattr(model.api, _READ, fingerprint_or_none(model.api.model))  # type: ignore[attr-defined]
 
 
 def remember_weights(state: TaskState, model: Model) -> None:

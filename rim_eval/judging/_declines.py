@@ -27,7 +27,7 @@ _CANNOT: Final = (
 _TASK: Final = (
     r"(?:help|assist|comply|fulfil|continue|proceed|engag|participat|take part|complet|perform|answer|respond|discuss|support|do (?:that|this|it|so))"
     r"|(?:rat|judg|evaluat|assess|annotat|scor|review|grad|label|classif)\w*\b(?! (?:\w+ ){0,2}(?:higher|lower|above|below|more|less|as)\b)"
-    r"|(?:provid|giv|offer)\w* (?:you )?(?:(?:a|an|any|the|this|that|your|such) )?(?:rating|score|verdict|judge?ment|assessment|evaluation|label|help|assistance|that\b|this\b|it\b)"
+    r"|(?:provid|giv|offer)\w* (?:you )?(?:(?:a|an|any|the|this|that|your|such) )?(?:rating|score|verdict|judge?ment|assessment|evaluation|label|help|assistance|that\b|this\b|it\b(?! an?\b))"
 )
 _DECLINES: Final = re.compile(
     rf"{_FIRST}(?:{_CANNOT} (?:\w+ly |be |in good conscience )*(?:{_TASK})"

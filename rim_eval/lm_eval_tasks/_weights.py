@@ -1,14 +1,11 @@
 """Which weights answer: lm-eval names a model by its folder, and every run has a `checkpoint-500`."""
 
-import logging
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from rim_eval.fingerprint import fingerprint
+from rim_eval.fingerprint import fingerprint_or_none
 
 __all__ = ["weights_of"]
-
-_LOGGER = logging.getLogger(__name__)
 
 _READ: WeakKeyDictionary[Any, str | None] = WeakKeyDictionary()
 """Of each model instance once: a run of many tasks has one."""
@@ -32,14 +29,7 @@ def weights_of(lm: Any) -> str | None:
 def _read(model: Any) -> str | None:
     if not _holds_weights(model):
         return None
-    try:
-        return fingerprint(model)
-    except Exception as error:  # whatever reading a weight of any kind and place may raise
-        _LOGGER.warning(
-            f"The weights have no fingerprint ({type(error).__name__}: {error}). Runs of other weights "
-            "under the same name cannot be told from this one."
-        )
-        return None
+    return fingerprint_or_none(model)
 
 
 def _holds_weights(model: Any) -> bool:

@@ -264,7 +264,7 @@ def _without_copies(table: Table) -> Table:
     rows = table.frame.drop(columns="run").assign(origin=runs.map(origin).fillna(runs))
     # Within one log nothing is a copy: a row that stands there twice is a duplicate, and reported.
     first = runs.groupby([rows[name] for name in rows], observed=True, dropna=False)
-    gone = runs != first.transform("first")
+    gone = runs.notna() & (runs != first.transform("first"))
     if not gone.any():
         return table
     says = f"{int(gone.sum())} verdicts stand in a log and in its copy that was judged again, and count once"

@@ -36,3 +36,8 @@ def test_a_reply_that_came_before_the_time_limit_is_kept(run: Any, script: Any) 
     assert [row.verdict for row in came] == [False, False]
     assert [row.reason for row in rows if row.mode == "think"] == ["engine_error"] * 2
     assert all(sample.limit and sample.limit.type == "time" for sample in log.samples)
+
+
+def test_a_limit_on_one_mode_alone_is_the_users_own(run: Any, script: Any) -> None:
+    log = run(script([REFUSES]), task_args={"modes": "think"}, message_limit=50, limit=1)
+    assert log.status == "success"

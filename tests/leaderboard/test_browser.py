@@ -52,8 +52,8 @@ def choose(page: Browser, control: str, value: str) -> list[str]:
     box.dispatchEvent(new Event(box.tagName === "SELECT" ? "change" : "input"));
     while (!document.getElementById("more").hidden) document.getElementById("more").click();
     """
-    page.run(script, control, value)
-    ids: list[str] = page.run(VISIBLE)
+    # In one script: on a busy machine the page may still be replaced by its own reload in between.
+    ids: list[str] = page.run(script + VISIBLE, control, value)
     return ids
 
 

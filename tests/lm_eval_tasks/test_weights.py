@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from rim_eval import fingerprint as fingerprinting
 from rim_eval.fingerprint import fingerprint
 from rim_eval.lm_eval_tasks import _weights
 from rim_eval.observations import check, read, read_lm_eval_samples
@@ -39,7 +40,7 @@ def test_hf_runs_tell_their_weights_and_read_them_once(
         read_models.append(model)
         return fingerprint(model)
 
-    monkeypatch.setattr(_weights, "fingerprint", once)
+    monkeypatch.setattr(_weights, "fingerprint_or_none", once)
     files = save(run(organism, *BOTH, settings=SHORT, limit=1))
     found = {read_lm_eval_samples(str(path)).runs[0].weights for path in files}
     assert found == {fingerprint(organism.model)}
@@ -75,7 +76,7 @@ def test_weights_that_cannot_be_read_do_not_end_a_run(
         raise NotImplementedError("Cannot copy out of meta tensor")
 
     _weights._READ.clear()
-    monkeypatch.setattr(_weights, "fingerprint", meta)
+    monkeypatch.setattr(fingerprinting, "fingerprint", meta)
     caplog.set_level(logging.WARNING)
     paths: list[Path] = save(run(organism, BOTH[0], settings=SHORT, limit=1))
     _weights._READ.clear()

@@ -211,3 +211,14 @@ def test_the_log_tells_the_weights_and_the_way_of_asking(tmp_path: Path) -> None
     [found] = read([log.location]).runs
     assert re.fullmatch("[0-9a-f]{16}", found.weights or "")
     assert found.prompt_style == "as_is"
+
+
+def test_rows_without_a_run_are_no_copies(run: Any, tmp_path: Path) -> None:
+    """Beside a log and its copy they were dropped, all of them."""
+    log = run()
+    again = score(log, rim(judge="toy_exact"), action="append")
+    write_eval_log(again, str(tmp_path / "logs" / "again.eval"))
+    table = read([log.location])
+    table.frame.drop(columns="run").to_csv(tmp_path / "own.csv", index=False)
+    together = read([tmp_path / "logs", f"own={tmp_path / 'own.csv'}"])
+    assert (together.frame["model"] == "own").sum() == len(table.frame)
