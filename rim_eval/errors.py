@@ -3,9 +3,11 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pydantic import ValidationError
 
-__all__ = ["AccessError", "RimError", "first_complaint"]
+__all__ = ["AccessError", "RimError", "first_complaint", "refuse_existing"]
 
 
 class RimError(Exception):
@@ -29,3 +31,15 @@ def first_complaint(error: "ValidationError", whole: str) -> str:
     """
     first = error.errors()[0]
     return f"{'.'.join(map(str, first['loc'])) or whole}: {first['msg']}"
+
+
+def refuse_existing(target: "Path") -> None:
+    """Refuse to begin work whose result would take the place of a file: graders cost money.
+
+    Raises:
+        RimError: The file is there.
+    """
+    if target.exists():
+        raise RimError(
+            f"{target} is already there: remove it, or choose another folder with --out."
+        )

@@ -2,17 +2,13 @@
 
 import math
 from collections.abc import Iterator
-from typing import Final
 
 from rim_eval.card._differ import differ
-from rim_eval.card._judge import correct
+from rim_eval.card._judge import EVENTS, correct
 from rim_eval.card._schema import Corrected, JudgeCard, JudgeFigures, SetCard
 from rim_eval.errors import RimError
-from rim_eval.outcomes import PromptKind
 
 __all__ = ["judge_problems"]
-
-_EVENTS: Final[dict[PromptKind, str]] = {"harmful": "misaligned", "benign": "refused"}
 
 
 def judge_problems(found: SetCard, level: float) -> Iterator[str]:
@@ -39,7 +35,7 @@ def _agreement(found: SetCard, judge: JudgeCard) -> Iterator[str]:
         yield "the judge's agreement on one group of replies stands there twice"
     for each in judge.measured:
         place = f"the judge's agreement on {each.set} ({each.model}, {each.mode})"
-        if each.event != _EVENTS.get(found.kind) or each.grader != judge.model:
+        if each.event != EVENTS.get(found.kind) or each.grader != judge.model:
             yield f"{place} is of another event or grader"
         yield from (f"{place}: {problem}" for problem in _kappa(each))
 

@@ -13,9 +13,9 @@ from rim_eval.statistics import Calibration, PairCounts, corrected_difference, c
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["correct", "corrected_from", "judge_card"]
+__all__ = ["EVENTS", "correct", "corrected_from", "judge_card"]
 
-_EVENTS: Final[dict[PromptKind, str]] = {"harmful": "misaligned", "benign": "refused"}
+EVENTS: Final[dict[PromptKind, str]] = {"harmful": "misaligned", "benign": "refused"}
 
 
 def judge_card(
@@ -156,7 +156,7 @@ def _measured(
         if measurement.judge_sha256 == sha256
         and measurement.grader == model
         and measurement.sees == sees
-        and group.event == _EVENTS.get(kind)
+        and group.event == EVENTS.get(kind)
     )
 
 

@@ -68,9 +68,9 @@ def _subsets(entry: PromptSet, asked: str | None) -> tuple[str, ...]:
 
 
 def _obtain(entry: PromptSet, data: Path | None) -> Batch:
-    if data is not None:
-        _local.require(entry, data)
     if isinstance(entry.source, ShippedSource):
+        if data is not None:
+            _local.require(entry, data)
         return _shipped(entry)
     if data is not None:
         if batch := _local.find(entry, data):

@@ -8,7 +8,14 @@ import re
 from typing import Final, NamedTuple
 
 from rim_eval.checking._quantities import FACTOR
-from rim_eval.checking._vocabulary import FACTORS, FUNCTIONS, HEDGES, SPELLED_NUMBERS, any_of
+from rim_eval.checking._vocabulary import (
+    FACTORS,
+    FUNCTIONS,
+    HEDGES,
+    SPELLED_NUMBERS,
+    SPELLED_VALUES,
+    any_of,
+)
 
 _FORMULA: Final = r"""
     \$\$ .+? \$\$
@@ -56,9 +63,7 @@ _SYMBOL: Final = re.compile(
     r"[\d=^<>√π∞+] | \\[a-zA-Z] | \$\S | (?<![\w'’])[b-hj-z](?![\w'’])", re.VERBOSE | re.I
 )
 _WORD: Final = re.compile(r"[a-z]+")
-_MATHEMATICAL: Final = frozenset(
-    (*SPELLED_NUMBERS, *FUNCTIONS, *FACTORS, "infinity", "infinite", "undefined")
-)
+_MATHEMATICAL: Final = frozenset((*SPELLED_NUMBERS, *FUNCTIONS, *FACTORS, *SPELLED_VALUES))
 
 
 class Expression(NamedTuple):

@@ -77,6 +77,8 @@ APPRAISALS: Final = (
 )
 """What `the answer is` says of an answer given elsewhere."""
 
+SPELLED_VALUES: Final = ("infinity", "infinite", "undefined")
+
 SPELLED_NUMBERS: Final = (
     "zero",
     "two",

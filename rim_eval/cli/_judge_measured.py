@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from rim_eval.errors import RimError, first_complaint
+from rim_eval.errors import RimError
 
 if TYPE_CHECKING:
     from rim_eval.judging import Validation
@@ -30,9 +30,11 @@ def measured_judges(table: "Table", files: Sequence[Path]) -> dict[str, Measured
     Raises:
         RimError: A file is no such file, or two are of one judge.
     """
+    from rim_eval.judging import read_validation
+
     found: dict[str, Measured] = {}
     for path in files:
-        one = _read(path)
+        one = read_validation(path)
         if one.judge in found:
             raise RimError(
                 f"{found[one.judge].path} and {path} are both about the judge `{one.judge}`. Give one; "
@@ -57,19 +59,3 @@ def _beside(name: str, sha256: str) -> Measured | None:
     judge = load_judge(name)
     figures = load_validation(judge) if judge.sha256 == sha256 else None
     return Measured(figures, validation_path(judge)) if figures else None
-
-
-def _read(path: Path) -> "Validation":
-    from pydantic import ValidationError
-
-    from rim_eval.judging import Validation
-
-    try:
-        return Validation.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        raise RimError(
-            f"{path} is no judge validation file: {first_complaint(error, 'the file')}. "
-            "`rim-eval judge validate` writes them."
-        ) from None
-    except OSError as error:
-        raise RimError(f"{path} cannot be read ({error}).") from None

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from rim_eval import patterns
+from rim_eval.cli._graders import named_grader
 from rim_eval.errors import RimError
 
 if TYPE_CHECKING:
@@ -77,13 +78,4 @@ def grader_model(monitor: str, name: str | None) -> "Model | None":
             f"Monitor {monitor!r} asks a grader model: pass --grader MODEL, or read with the offline "
             "baseline: --monitor cues."
         )
-    return _model(name)
-
-
-def _model(name: str) -> "Model":
-    from inspect_ai.model import get_model
-
-    try:
-        return get_model(name)
-    except Exception as error:
-        raise RimError(f"--grader {name}: {error}") from error
+    return named_grader(name)

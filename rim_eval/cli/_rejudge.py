@@ -84,14 +84,12 @@ def keep_log(log: "EvalLog", path: Path) -> str:
         path: Where to write it.
 
     Raises:
-        RimError: There is a file of this name already, or it cannot be written.
+        RimError: It cannot be written.
     """
     from inspect_ai.log import write_eval_log
 
     from rim_eval.observations import rows_of_score
 
-    if path.exists():
-        raise RimError(f"{path} is already there: remove it, or choose another folder with --out.")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_eval_log(log, str(path))

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Final, get_args
 import click
 
 from rim_eval import judging
+from rim_eval.cli._graders import named_grader
 from rim_eval.cli._judge_logs import logs_to_judge
 from rim_eval.cli._judge_votes import Ballot, agreement_of, ballots_of_samples
 from rim_eval.cli._rejudge import keep_log, rejudge, tables
 from rim_eval.cli._rejudge_samples import rejudge_samples
-from rim_eval.errors import RimError
+from rim_eval.errors import RimError, refuse_existing
 from rim_eval.judging import Estimate, Judge, Measurement, Sees
 
 if TYPE_CHECKING:
@@ -138,8 +139,9 @@ def run(logs: Sequence[Path], judge_name: str, graders: Sequence[str], sees: See
             ballots += ballots_of_samples(target)
             click.echo(f"Samples: {target}")
         else:
-            again = rejudge(path, scored_as, models, overwrite=overwrite)
             target = folder / f"{path.stem}.{judge.name}.eval"
+            refuse_existing(target)
+            again = rejudge(path, scored_as, models, overwrite=overwrite)
             click.echo(keep_log(again, target))
     if rows:
         click.echo("\n\n".join([tables(rows), *agreement_of(ballots)]))
@@ -162,16 +164,7 @@ def _models(judge: Judge, names: Sequence[str]) -> "list[Model]":
             f"Judge `{judge.name}` asks a grader model: pass --grader, such as "
             "--grader openai/gpt-4.1 (hosted) or --grader vllm/Qwen/Qwen3-32B (local)."
         )
-    return [_model(name) for name in names]
-
-
-def _model(name: str) -> "Model":
-    from inspect_ai.model import get_model
-
-    try:
-        return get_model(name)
-    except Exception as error:
-        raise RimError(f"--grader {name}: {error}") from error
+    return [named_grader(name) for name in names]
 
 
 def _one_or_all(models: "list[Model]") -> "Model | list[Model] | None":

@@ -28,9 +28,7 @@ from rim_eval.inspect_tasks._errors import user_errors
 from rim_eval.inspect_tasks._hf import is_hf
 from rim_eval.inspect_tasks._hf import render as hf_render
 from rim_eval.inspect_tasks._injection import injected, with_statements
-from rim_eval.inspect_tasks._limits import refuse_shared_limits
-from rim_eval.inspect_tasks._reply import failed
-from rim_eval.inspect_tasks._running import NO_REPLY, Switches, message_of, run_arm
+from rim_eval.inspect_tasks._running import Switches, run_arms
 from rim_eval.inspect_tasks._scoring import (
     case_of,
     grader_for,
@@ -128,31 +126,10 @@ def statements_solver(
 
     async def solve(state: TaskState, generate: Generate) -> TaskState:
         model = get_model()
-        with user_errors():
-            refuse_shared_limits()
         found = await switches.of(model)
         with user_errors():
-            calls = [injected_call(model, found, _text(ours, arm)) for arm in arms]
-        _remember(
-            state,
-            {
-                arm.name: failed(NO_REPLY, mode, found.switch.kind)
-                for arm, (_, mode) in zip(arms, calls, strict=True)
-            },
-        )
-
-        async def answer(arm: Arm, call: Found, mode: Mode) -> tuple[Generation, Exception | None]:
-            reply, error = await run_arm(model, call, mode, state, budget)
-            _remember(state, {arm.name: reply})
-            return reply, error
-
-        outcomes = await collect(
-            *(answer(arm, *call) for arm, call in zip(arms, calls, strict=True))
-        )
-        state.messages.extend(message_of(reply, str(model)) for reply, _ in outcomes)
-        for _, error in outcomes:  # all arms are stored before the sample errs
-            if error is not None:
-                raise error
+            calls = {arm.name: injected_call(model, found, _text(ours, arm)) for arm in arms}
+        await run_arms(model, state, budget, calls, partial(_remember, state))
         return state
 
     return solve

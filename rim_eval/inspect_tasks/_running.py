@@ -1,8 +1,9 @@
 """Runs both modes on one prompt, inside one Inspect sample, so that nothing can split a pair."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from logging import getLogger
+from typing import TypeVar
 
 import anyio
 from inspect_ai.model import (
@@ -29,10 +30,11 @@ from rim_eval.inspect_tasks._switches import Found, switch_for
 from rim_eval.inspect_tasks._weights import read_weights, remember_weights
 from rim_eval.outcomes import Mode
 
-__all__ = ["NO_REPLY", "Switches", "message_of", "run_arm", "run_modes"]
+__all__ = ["Switches", "run_arms", "run_modes"]
 
 _LOGGER = getLogger(__name__)
-NO_REPLY = "the sample ended before a reply came"
+Name = TypeVar("Name", bound=str)
+_NO_REPLY = "the sample ended before a reply came"
 
 
 def run_modes(
@@ -45,27 +47,56 @@ def run_modes(
         model = get_model()
         if state.epoch > 1 and active_generate_config().temperature == 0:
             _warn_of_equal_epochs()
-        if len(modes) > 1:
-            with user_errors():
-                refuse_shared_limits()
-        remember(state, [failed(NO_REPLY, mode, "switch") for mode in modes])
+        remember(state, [failed(_NO_REPLY, mode, "switch") for mode in modes])
         found = await switches.of(model)
         remember_weights(state, model)
 
-        async def answer(mode: Mode) -> tuple[Generation, Exception | None]:
-            reply, error = await run_arm(model, found, mode, state, budget)
-            remember(state, [reply])  # at once: a time limit may end the sample before the other
-            return reply, error
+        def keep(replies: Mapping[Mode, Generation]) -> None:
+            remember(state, list(replies.values()))
 
-        outcomes = await collect(*(answer(mode) for mode in modes))
-        state.messages.extend(message_of(reply, str(model)) for reply, _ in outcomes)
-        # An arm that failed must not lose the other one: both are stored before the sample errs.
-        for _, error in outcomes:
-            if error is not None:
-                raise error
+        await run_arms(model, state, budget, {mode: (found, mode) for mode in modes}, keep)
         return state
 
     return solve
+
+
+async def run_arms(
+    model: Model,
+    state: TaskState,
+    budgets: Budgets,
+    arms: Mapping[Name, tuple[Found, Mode]],
+    keep: Callable[[Mapping[Name, Generation]], None],
+) -> None:
+    """Ask all arms at once, and keep each reply as soon as it comes.
+
+    A limit on time may end the sample before the others, and an arm that failed must not lose them:
+    the sample errs only when all are kept.
+
+    Args:
+        model: The evaluated model.
+        state: The sample.
+        budgets: Token budgets of trace and answer.
+        arms: Switch and mode of each arm.
+        keep: Stores replies by arm, beside those that it stored before.
+
+    Raises:
+        PrerequisiteError: The arms would share a limit, or cannot be asked at all.
+    """
+    if len(arms) > 1:
+        with user_errors():
+            refuse_shared_limits()
+    keep({name: failed(_NO_REPLY, mode, found.switch.kind) for name, (found, mode) in arms.items()})
+
+    async def answer(name: Name, found: Found, mode: Mode) -> tuple[Generation, Exception | None]:
+        reply, error = await _run_arm(model, found, mode, state, budgets)
+        keep({name: reply})
+        return reply, error
+
+    outcomes = await collect(*(answer(name, *arm) for name, arm in arms.items()))
+    state.messages.extend(_message_of(reply, str(model)) for reply, _ in outcomes)
+    for _, error in outcomes:
+        if error is not None:
+            raise error
 
 
 @cache
@@ -103,7 +134,7 @@ class Switches:
         return found
 
 
-async def run_arm(
+async def _run_arm(
     model: Model, found: Found, mode: Mode, state: TaskState, budgets: Budgets
 ) -> tuple[Generation, Exception | None]:
     kind = found.switch.kind
@@ -127,7 +158,7 @@ async def run_arm(
         return reply, None
 
 
-def message_of(reply: Generation, model: str) -> ChatMessageAssistant:
+def _message_of(reply: Generation, model: str) -> ChatMessageAssistant:
     """A reply as the viewer shows it: an assistant message with its mode, trace and answer."""
     trace = [ContentReasoning(reasoning=reply.trace)] if reply.trace else []
     answer = reply.answer or f"({reply.error or 'no answer'})"

@@ -20,6 +20,7 @@ from rim_eval.judging._validation_file import (
     Saved,
     load_validation,
     place_for,
+    read_validation,
     save_measurement,
     validation_path,
 )
@@ -71,6 +72,7 @@ __all__ = [
     "parse_labelled",
     "place_for",
     "read_reply",
+    "read_validation",
     "read_yaml",
     "save_measurement",
     "unsafe_traces",

@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-from rim_eval.judging._numbers import FULL_WIDTH, NUMBER_WORDS, numbers_in
+from rim_eval.judging._numbers import FULL_WIDTH, NUMBER_WORDS, numbers_in, without_number_words
 from rim_eval.judging._readers import ReplyField
 
 __all__ = ["explains", "leads_away", "names_hazard", "speaks_against"]
@@ -50,7 +50,7 @@ _HAZARD: Final = re.compile(r"\bS[0-9]{1,2}\b|^[ \t*_]{0,9}Categor(?:y|ies)[ \t*
 def explains(text: str, value: int | str, field: ReplyField) -> bool:
     """Whether what stands right behind a value, in its place, only explains it.
 
-    Another value, an alternative, or any denial there leaves in doubt what was meant.
+    Another value, an alternative, or a denial of the value leaves in doubt what was meant.
     """
     plain = _plain(text)
     own = str(value).casefold()
@@ -93,8 +93,7 @@ def _plain(text: str) -> str:
 def _without_counts(plain: str) -> str:
     """The text without number words that are not about the verdict: `it gives one vague hint`."""
     sentences = re.split(r"(?<=[.!?\n])", plain)
-    words = re.compile(rf"\b(?:{'|'.join(NUMBER_WORDS)})\b")
-    return "".join(s if _ABOUT.search(s) else words.sub(" ", s) for s in sentences)
+    return "".join(s if _ABOUT.search(s) else without_number_words(s) for s in sentences)
 
 
 def _other_value(plain: str, value: int | str, field: ReplyField) -> bool:

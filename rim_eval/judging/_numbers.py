@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-__all__ = ["FULL_WIDTH", "NUMBER_WORDS", "numbers_in"]
+__all__ = ["FULL_WIDTH", "NUMBER_WORDS", "numbers_in", "without_number_words"]
 
 FULL_WIDTH: Final = {0xFF01 + n: 0x21 + n for n in range(94)}
 """`４` to `4`; other look-alikes (`²`, `Ⅳ`) are no numbers on a scale."""
@@ -19,3 +19,8 @@ def numbers_in(text: str) -> set[int]:
     digits = {int(found) for found in _DIGITS.findall(plain)}
     words = _WORDS.findall(_PRONOUNS.sub(" ", plain))
     return digits | {NUMBER_WORDS.index(word) for word in words}
+
+
+def without_number_words(text: str) -> str:
+    """A text in lower case with a space in place of each number word."""
+    return _WORDS.sub(" ", text)

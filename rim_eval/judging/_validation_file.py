@@ -11,7 +11,14 @@ from rim_eval.judging._agreement import pooled
 from rim_eval.judging._judge import Judge
 from rim_eval.judging._validation import Group, Measurement, Validation
 
-__all__ = ["Saved", "load_validation", "place_for", "save_measurement", "validation_path"]
+__all__ = [
+    "Saved",
+    "load_validation",
+    "place_for",
+    "read_validation",
+    "save_measurement",
+    "validation_path",
+]
 
 
 class Saved(NamedTuple):
@@ -20,6 +27,23 @@ class Saved(NamedTuple):
     path: Path
     says: tuple[str, ...]
     """What was replaced and what was kept, a sentence each; empty where nothing was there."""
+
+
+def read_validation(path: Path) -> Validation:
+    """What `rim-eval judge validate` wrote.
+
+    Raises:
+        RimError: The file cannot be read, or is not of this shape.
+    """
+    try:
+        return Validation.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise RimError(
+            f"{path} is no judge validation file: {first_complaint(error, 'the file')}. "
+            "`rim-eval judge validate` writes them."
+        ) from None
+    except OSError as error:
+        raise RimError(f"{path} cannot be read ({error}).") from None
 
 
 def load_validation(judge: Judge) -> Validation | None:
@@ -142,12 +166,4 @@ def _source(group: Group) -> tuple[str, str, str]:
 
 
 def _read(path: Path) -> Validation | None:
-    if not path.is_file():
-        return None
-    try:
-        return Validation.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        raise RimError(
-            f"{path} is no validation file of a judge ({first_complaint(error, 'the file')}). "
-            "Write it anew: rim-eval judge validate."
-        ) from None
+    return read_validation(path) if path.is_file() else None

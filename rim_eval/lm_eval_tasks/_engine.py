@@ -13,6 +13,7 @@ from rim_eval.thinking import (
     explicit_switch,
     find_switch,
     require_difference,
+    tells_apart,
     template_renderer,
 )
 
@@ -126,8 +127,7 @@ class Engine:
             if self.is_chat and chat_template
             else self.render
         )
-        arms = (switch.think, switch.no_think)
-        if len({arm.prompt(render, "Say hello.", system=system) for arm in arms}) == 1:
+        if not tells_apart(render, switch, system=system):
             raise RimError(
                 f"Beside --system_instruction {system!r} the switch {switch.name!r} changes nothing: both modes would "
                 "be asked the same. Leave the system instruction out, or choose another switch: "

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import ValidationError
 
-from rim_eval.errors import RimError, first_complaint
+from rim_eval.errors import RimError, first_complaint, refuse_existing
 from rim_eval.judging import Judge
 from rim_eval.lm_eval_tasks._record import (
     Record,
@@ -57,10 +57,7 @@ def judge_samples(
     records = [read_record(path, sample) for sample in samples]
     for kind in {record.observation.kind for record in records}:
         judge.event(kind)
-    if target.exists():
-        raise RimError(
-            f"{target} is already there: remove it, or choose another folder with --out."
-        )
+    refuse_existing(target)
     new = asyncio.run(_judge_all(samples, records, judge, graders, target))
     _bring_results(path, target)
     return [record.observation for record in new]

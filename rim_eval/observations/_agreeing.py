@@ -8,12 +8,12 @@ from rim_eval.observations._table import Table
 
 __all__ = ["disagreeing_runs"]
 
-_SEEDS: Final = "seed"
+_SEED: Final = "seed"
 """Runs of more epochs have other seeds."""
 
 
 def _decoding(run: Run) -> Any:
-    return {name: value for name, value in run.decoding.items() if name != _SEEDS}
+    return {name: value for name, value in run.decoding.items() if name != _SEED}
 
 
 def _prompts(run: Run) -> Any:
@@ -21,7 +21,11 @@ def _prompts(run: Run) -> Any:
     return sorted(file.sha256 for file in run.provenance.files) if run.provenance else None
 
 
-_OF_A_SET: Final[dict[str, Callable[[Run], Any]]] = {
+_Facts = dict[str, Callable[[Run], Any]]
+
+_OF_A_MODEL: Final[_Facts] = {"weights": lambda run: run.weights}
+_WITH_TRACE: Final[_Facts] = {"thinking_tokens": lambda run: run.thinking_tokens}
+_OF_A_SET: Final[_Facts] = {
     "decoding": _decoding,
     "answer_tokens": lambda run: run.answer_tokens,
     "prompt_style": lambda run: run.prompt_style,
@@ -43,22 +47,19 @@ def disagreeing_runs(table: Table) -> tuple[Problem, ...]:
     for model in table.models:
         ours = frame[frame["model"] == model]
         runs = [run for run in table.runs if run.model == model]
-        found += _differing(model, None, runs, {"weights": lambda run: run.weights})
+        found += _differing(model, None, runs, _OF_A_MODEL)
         for dataset, rows in ours.groupby("dataset", observed=True):
             ids = set(rows["run"].dropna().astype(str))
             thinking = set(rows.loc[rows["mode"] == "think", "run"].dropna().astype(str))
             of_set = [run for run in runs if run.id in ids]
             with_trace = [run for run in of_set if run.id in thinking]
             found += _differing(model, str(dataset), of_set, _OF_A_SET)
-            budget: dict[str, Callable[[Run], Any]] = {
-                "thinking_tokens": lambda r: r.thinking_tokens
-            }
-            found += _differing(model, str(dataset), with_trace, budget)
+            found += _differing(model, str(dataset), with_trace, _WITH_TRACE)
     return tuple(found)
 
 
 def _differing(
-    model: str, dataset: str | None, runs: list[Run], facts: dict[str, Callable[[Run], Any]]
+    model: str, dataset: str | None, runs: list[Run], facts: _Facts
 ) -> Iterator[Problem]:
     for name, fact in facts.items():
         told = {run.log: fact(run) for run in runs if fact(run) is not None}

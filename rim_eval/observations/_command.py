@@ -1,17 +1,16 @@
 """The command that repeats an Inspect run, from what its log says: without secrets and folders."""
 
-import re
 import shlex
 from collections.abc import Iterator, Mapping
-from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Final
+
+from rim_eval.observations._untold import is_secret, without_folder
 
 if TYPE_CHECKING:
     from inspect_ai.log import EvalLog
 
 __all__ = ["command"]
 
-_SECRET: Final = re.compile(r"key|token(?!s|izer)|secret|passw|credential|auth|url", re.IGNORECASE)
 _FLAGS: Final = ("limit", "epochs", "sample_id", "sample_shuffle")
 _DECODING: Final = ("temperature", "top_p", "top_k", "seed", "reasoning_effort")
 
@@ -24,7 +23,7 @@ def command(header: "EvalLog") -> str:
     """
     spec = header.eval
     task = spec.task_registry_name or spec.task
-    words = ["inspect", "eval", task, "--model", _path(spec.model)]
+    words = ["inspect", "eval", task, "--model", without_folder(spec.model)]
     words += _named("-M", spec.model_args)
     words += _named("-T", spec.task_args_passed)
     for role, model in (spec.model_roles or {}).items():
@@ -37,7 +36,7 @@ def command(header: "EvalLog") -> str:
 
 def _named(flag: str, arguments: Mapping[str, Any]) -> Iterator[str]:
     for name, value in arguments.items():
-        yield from (flag, f"{name}={'***' if _SECRET.search(name) else _path(value)}")
+        yield from (flag, f"{name}={'***' if is_secret(name) else without_folder(str(value))}")
 
 
 def _options(
@@ -48,9 +47,3 @@ def _options(
         if value is not None and value is not False and value != defaults.get(name):
             shown = ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
             yield from (f"--{name.replace('_', '-')}", shown)
-
-
-def _path(value: Any) -> str:
-    """A value as text; of an absolute path only its last part, for it tells about the machine."""
-    text = str(value)
-    return f".../{PurePath(text).name}" if PurePath(text).is_absolute() else text

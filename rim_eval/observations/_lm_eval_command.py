@@ -4,14 +4,12 @@ import json
 import re
 import shlex
 from collections.abc import Iterator, Mapping
-from pathlib import PurePath
 from typing import Any, Final
+
+from rim_eval.observations._untold import is_secret, without_folder
 
 __all__ = ["command"]
 
-_SECRET: Final = re.compile(
-    r"key|(?<!bos_)token(?!s|iz)|secret|passw|credential|auth|url|header|cookie", re.IGNORECASE
-)
 _TASKS: Final = '--include_path "$(rim-eval tasks-path)"'
 _SEEDS: Final = ("random_seed", "numpy_seed", "torch_seed", "fewshot_seed")
 _USUAL_SEEDS: Final = "0,1234,1234,1234"
@@ -76,17 +74,12 @@ def _pairs(given: str) -> dict[str, str]:
 
 def _shown(name: str, value: Any) -> Any:
     """A value as it may be told: without a secret, an address, or the folders of the machine."""
-    if _SECRET.search(name):
+    if is_secret(name):
         return "***"
     if isinstance(value, Mapping):
         return {str(key): _shown(str(key), each) for key, each in value.items()}
     if isinstance(value, list | tuple):
         return [_shown(name, each) for each in value]
-    return _without_folder(value) if isinstance(value, str) else value
-
-
-def _without_folder(text: str) -> str:
-    if "://" in text:
-        return "***"
-    path = PurePath(text)
-    return f".../{path.name}" if path.is_absolute() or text.startswith("~") else text
+    if isinstance(value, str):
+        return "***" if "://" in value else without_folder(value)
+    return value

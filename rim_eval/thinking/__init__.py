@@ -6,7 +6,7 @@ from rim_eval.thinking._gate import ArmFacts, GateResult, gate
 from rim_eval.thinking._hosted import hosted_switch
 from rim_eval.thinking._opening import trace_opening
 from rim_eval.thinking._pin import pin_recipe, pin_template
-from rim_eval.thinking._recipe import Recipe, Switch, require_difference
+from rim_eval.thinking._recipe import Recipe, Switch, require_difference, tells_apart
 from rim_eval.thinking._render import Message, Renderer, template_renderer, tokenizer_renderer
 from rim_eval.thinking._switch import find_switch
 from rim_eval.thinking._trace import Split, split_trace, strip_trace
@@ -30,6 +30,7 @@ __all__ = [
     "require_difference",
     "split_trace",
     "strip_trace",
+    "tells_apart",
     "template_renderer",
     "tokenizer_renderer",
     "trace_opening",

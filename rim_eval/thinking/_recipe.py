@@ -8,7 +8,7 @@ from rim_eval.errors import RimError
 from rim_eval.outcomes import ArmKind, Mode
 from rim_eval.thinking._render import Message, Renderer
 
-__all__ = ["Recipe", "Switch", "require_difference"]
+__all__ = ["Recipe", "Switch", "require_difference", "tells_apart"]
 
 
 class Recipe(BaseModel):
@@ -77,6 +77,19 @@ class Switch(BaseModel):
         return self.think if mode == "think" else self.no_think
 
 
+def tells_apart(render: Renderer, switch: Switch, *, system: str | None = None) -> bool:
+    """Whether both modes of a switch render different prompts.
+
+    Args:
+        render: The model's renderer.
+        switch: The switch.
+        system: The run's own system message, if it has one.
+    """
+    recipes = (switch.think, switch.no_think)
+    think, no_think = (recipe.prompt(render, "Say hello.", system=system) for recipe in recipes)
+    return think != no_think
+
+
 def require_difference(render: Renderer, switch: Switch, *, system: str | None = None) -> None:
     """Check that a switch reaches the prompt: both modes must render differently.
 
@@ -91,9 +104,7 @@ def require_difference(render: Renderer, switch: Switch, *, system: str | None =
     Raises:
         RimError: Both modes render the same prompt and ask for the same effort.
     """
-    recipes = (switch.think, switch.no_think)
-    prompts = [recipe.prompt(render, "Say hello.", system=system) for recipe in recipes]
-    if prompts[0] != prompts[1]:
+    if tells_apart(render, switch, system=system):
         return
     if system:
         raise RimError(

@@ -189,7 +189,7 @@ def rim_eval_with_scripts(folder: Path, *arguments: object) -> Result:
         return get_model(name, script=str(script), memoize=False)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(word, "_model", scripted)
+        patch.setattr(word, "named_grader", scripted)
         return rim_eval(*arguments)
 
 

@@ -41,3 +41,10 @@ def test_a_reply_that_came_before_the_time_limit_is_kept(run: Any, script: Any) 
 def test_a_limit_on_one_mode_alone_is_the_users_own(run: Any, script: Any) -> None:
     log = run(script([REFUSES]), task_args={"modes": "think"}, message_limit=50, limit=1)
     assert log.status == "success"
+
+
+def test_replies_that_a_time_limit_cut_are_of_the_arms_own_kind(run: Any, script: Any) -> None:
+    """They were called a switch's whatever brought the modes about, and a card refused the mixture."""
+    late = {"reply": "Sure.", "seconds": 60}
+    log = run(script([late]), time_limit=2, limit=1, task_args={"switch": ["effort:low", "high"]})
+    assert {row.arm_kind for row in from_inspect_log(log)} == {"effort"}
