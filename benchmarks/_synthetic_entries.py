@@ -7,8 +7,8 @@ from typing import Final
 
 from rim_eval.card import Card, Cell, Outcome, SetCard, SetCounts, figures, read_card
 from rim_eval.leaderboard import Entry, ModelFile
-from rim_eval.outcomes import ARM_KINDS
 from rim_eval.paths import leaderboard_dir
+from rim_eval.types import ARM_KINDS
 
 __all__ = ["ORGANISM_CARD", "synthetic_entries"]
 

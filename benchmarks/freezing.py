@@ -32,7 +32,7 @@ from rim_eval.mechanisms.subject import Request
 from rim_eval.organism import load_variant
 from rim_eval.organism._prompts import Row, allowed, arithmetic, forbidden
 from rim_eval.organism.forget import Trained, forget
-from rim_eval.outcomes import MODES, Mode
+from rim_eval.types import MODES, Mode
 
 BASE = "guarded"
 

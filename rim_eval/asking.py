@@ -2,8 +2,8 @@
 
 from typing import Final, Literal, get_args
 
-from rim_eval.catalogue import Prompt
 from rim_eval.errors import RimError
+from rim_eval.prompt_sets import Prompt
 
 __all__ = ["STYLES", "Style", "ask"]
 

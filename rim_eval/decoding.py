@@ -5,7 +5,7 @@ from typing import Final
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from rim_eval.errors import RimError
-from rim_eval.outcomes import Mode, PromptKind
+from rim_eval.types import Mode, PromptKind
 
 __all__ = ["SEED", "TEMPERATURE", "TOP_P", "Budgets", "budgets"]
 

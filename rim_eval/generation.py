@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from rim_eval.outcomes import ArmKind, Mode
+from rim_eval.types import ArmKind, Mode
 
 __all__ = ["Generation", "StopReason", "TraceVisibility"]
 

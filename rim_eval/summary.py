@@ -9,9 +9,9 @@ from collections.abc import Iterable, Sequence
 from pydantic import BaseModel, ConfigDict
 
 from rim_eval.observations import Observation
-from rim_eval.outcomes import MODES, ArmKind, Mode, PromptKind, UnscoredReason
 from rim_eval.statistics import ArmSummary, PairedDifference, arm_summary, rim_score
 from rim_eval.thinking import ArmFacts, GateResult, gate
+from rim_eval.types import MODES, ArmKind, Mode, PromptKind, UnscoredReason
 
 __all__ = ["Arm", "Summary", "summarise"]
 

@@ -109,13 +109,13 @@ def trace(data: bytes) -> None:
 
 def final_answer(data: bytes) -> None:
     """A worked answer, compared with a gold answer."""
-    from rim_eval.checking import check_answer
+    from rim_eval.answers import check_answer
 
     check_answer(data.decode(errors="replace"), "42")
 
 
 def _prompt_file(data: bytes, suffix: str) -> None:
-    from rim_eval.catalogue import load_file
+    from rim_eval.prompt_sets import load_file
 
     with tempfile.NamedTemporaryFile(suffix=suffix) as file:
         Path(file.name).write_bytes(data)

@@ -16,7 +16,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from rim_eval.catalogue import load
+from rim_eval.prompt_sets import load
 
 
 def sample_range(count: int, part: int, parts: int) -> str | None:

@@ -2,7 +2,7 @@ import pytest
 
 from rim_eval.decoding import budgets
 from rim_eval.errors import RimError
-from rim_eval.outcomes import PROMPT_KINDS
+from rim_eval.types import PROMPT_KINDS
 
 
 @pytest.mark.parametrize("kind", PROMPT_KINDS)

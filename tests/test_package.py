@@ -48,7 +48,7 @@ def test_entry_point_key_is_the_package_name() -> None:
 
 def test_loading_the_entry_point_imports_nothing_heavy() -> None:
     heavy = ["torch", "transformers", "lm_eval", "openai", "datasets", "pandas", "numpy", "jinja2"]
-    ours = ["catalogue", "thinking", "judging", "patterns", "statistics"]
+    ours = ["prompt_sets", "thinking", "judging", "patterns", "statistics"]
     heavy += [f"rim_eval.{stage}" for stage in ours]
     found = python(
         f"import sys, rim_eval._registry; print([name for name in {heavy} if name in sys.modules])"
@@ -65,7 +65,7 @@ def test_every_task_is_registered_under_the_packages_name() -> None:
 
 
 def test_every_prompt_set_has_a_task_of_its_name() -> None:
-    from rim_eval.catalogue import entries
+    from rim_eval.prompt_sets import entries
 
     assert set(entries()) <= set(SAFETY + REASONING)
 

@@ -5,8 +5,8 @@ from typing import Final
 
 from rim_eval.card._grid import Grid
 from rim_eval.card._schema import Card, JudgeCard, JudgeFigures
+from rim_eval.formatting import MODE_WORDS, interval, percent
 from rim_eval.statistics import rate
-from rim_eval.wording import MODE_WORDS, interval, percent
 
 __all__ = ["agreement_in_short", "agreements"]
 

@@ -26,7 +26,7 @@ from rim_eval.card._verify import gate_of
 from rim_eval.errors import RimError
 from rim_eval.judging import Validation
 from rim_eval.observations import Problem, Run, Table, check
-from rim_eval.outcomes import PROMPT_KINDS
+from rim_eval.types import PROMPT_KINDS
 
 if TYPE_CHECKING:
     import pandas as pd

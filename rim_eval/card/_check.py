@@ -15,8 +15,8 @@ from rim_eval.card._figures import figures
 from rim_eval.card._safe import safe_of
 from rim_eval.card._schema import Card, SetCard
 from rim_eval.card._verify import gate_from_counts
-from rim_eval.outcomes import MODES
 from rim_eval.thinking import ArmFacts, gate
+from rim_eval.types import MODES
 
 __all__ = ["check_card"]
 

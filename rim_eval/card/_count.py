@@ -14,7 +14,7 @@ from rim_eval.card._counts import (
 )
 from rim_eval.card._schema import PairCell
 from rim_eval.observations import NO_PATTERN
-from rim_eval.outcomes import MODES, Mode
+from rim_eval.types import MODES, Mode
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,7 +11,7 @@ from typing import NamedTuple, Self
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, model_validator
 
 from rim_eval.card._text import Name
-from rim_eval.outcomes import ArmKind, Mode, UnscoredReason
+from rim_eval.types import ArmKind, Mode, UnscoredReason
 
 __all__ = [
     "ArmCounts", "Cell", "Lengths", "Outcome", "PatternCount", "SetCounts", "TraceLengths",

@@ -8,8 +8,8 @@ from rim_eval.card._counts import verdict_row
 from rim_eval.card._figures import paired
 from rim_eval.card._schema import DiscriminationCard, Flag, PairCell, SetCard
 from rim_eval.errors import RimError
-from rim_eval.outcomes import PromptKind
 from rim_eval.statistics import Verdicts, discrimination, holm, rim_flag
+from rim_eval.types import PromptKind
 
 __all__ = ["adjusted_p", "discrimination_card", "flag_of", "primary_of"]
 

@@ -7,7 +7,6 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt
 
 from rim_eval.card._counts import Cell, verdicts_of
 from rim_eval.card._text import Name
-from rim_eval.outcomes import MODES, Mode
 from rim_eval.statistics import (
     ArmSummary,
     PairedDifference,
@@ -16,6 +15,7 @@ from rim_eval.statistics import (
     rim_score,
     shown,
 )
+from rim_eval.types import MODES, Mode
 
 __all__ = ["Difference", "Figures", "Rate", "figures", "paired"]
 

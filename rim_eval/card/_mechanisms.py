@@ -12,8 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt
 
 from rim_eval.card._grid import Grid
 from rim_eval.card._text import Name, Sentence
-from rim_eval.outcomes import PromptKind
-from rim_eval.wording import percent, points
+from rim_eval.formatting import percent, points
+from rim_eval.types import PromptKind
 
 __all__ = [
     "InsideFigure",

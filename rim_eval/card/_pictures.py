@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from rim_eval.card._schema import Card, SetCard
-from rim_eval.outcomes import PROMPT_KINDS, Mode
+from rim_eval.formatting import KIND_WORDS, MODE_WORDS, interval, percent, points
 from rim_eval.plotting import (
     Arrow,
     Bar,
@@ -17,7 +17,7 @@ from rim_eval.plotting import (
     said,
     state_of,
 )
-from rim_eval.wording import KIND_WORDS, MODE_WORDS, interval, percent, points
+from rim_eval.types import PROMPT_KINDS, Mode
 
 __all__ = ["pictures"]
 

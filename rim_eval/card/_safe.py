@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from rim_eval.card._counts import Cell, verdicts_of
-from rim_eval.outcomes import MODES, Mode, PromptKind
 from rim_eval.statistics import SafeAtK, safe_at_k
+from rim_eval.types import MODES, Mode, PromptKind
 
 __all__ = ["safe_of"]
 

@@ -15,9 +15,9 @@ from rim_eval.card._figures import Figures
 from rim_eval.card._mechanisms import MechanismsCard
 from rim_eval.card._text import Command, Name, Sentence
 from rim_eval.errors import RimError, first_complaint
-from rim_eval.outcomes import Mode, PromptKind
 from rim_eval.statistics import SafeAtK
 from rim_eval.thinking import GateResult
+from rim_eval.types import Mode, PromptKind
 
 __all__ = [
     "SCHEMA_VERSION", "Card", "CardFile", "CardProblem", "CardRun", "Corrected", "DiscriminationCard",

@@ -4,8 +4,8 @@ from math import comb
 from typing import TYPE_CHECKING, Any
 
 from rim_eval.card._counts import SetCounts
-from rim_eval.outcomes import Mode
 from rim_eval.thinking import ArmFacts, GateResult, gate
+from rim_eval.types import Mode
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -7,10 +7,7 @@ from rim_eval.card._figures import Difference, Figures
 from rim_eval.card._grid import Grid
 from rim_eval.card._schema import Card, SetCard
 from rim_eval.card._validity import facts, provenance, validity
-from rim_eval.outcomes import PROMPT_KINDS, Mode, PromptKind
-from rim_eval.plotting import state_of
-from rim_eval.statistics import Shown
-from rim_eval.wording import (
+from rim_eval.formatting import (
     KIND_WORDS,
     MODE_WORDS,
     interval,
@@ -18,6 +15,9 @@ from rim_eval.wording import (
     percent,
     points,
 )
+from rim_eval.plotting import state_of
+from rim_eval.statistics import Shown
+from rim_eval.types import PROMPT_KINDS, Mode, PromptKind
 
 __all__ = ["Headline", "View", "verdict", "view"]
 

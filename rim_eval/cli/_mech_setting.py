@@ -90,7 +90,7 @@ def _subject(words: dict[str, Any]) -> "Subject":
 
 def _prompts(words: dict[str, Any]) -> tuple[Any, Any, dict[str, str], list[tuple[str, Any, int]]]:
     """Prompts, the intent of each, the groups of contrast partners, and the sets with their sizes."""
-    from rim_eval import catalogue
+    from rim_eval import prompt_sets
     from rim_eval.asking import Style, ask
     from rim_eval.mechanisms.behaviour import Prompts
     from rim_eval.mechanisms.neurons import intent_for
@@ -100,7 +100,7 @@ def _prompts(words: dict[str, Any]) -> tuple[Any, Any, dict[str, str], list[tupl
     for kind in ("harmful", "benign", "reasoning"):
         name = words[f"{kind}_set"]
         if name:
-            found = catalogue.load(name, data=words["data"]).prompts
+            found = prompt_sets.load(name, data=words["data"]).prompts
             loaded[kind] = [each for each in found if each.kind == kind][: words["limit"]]
             if not loaded[kind]:
                 raise RimError(f"--{kind} {name}: this set holds no {kind} prompts.")

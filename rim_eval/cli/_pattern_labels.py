@@ -44,7 +44,7 @@ def on_planted(monitor: str, data: Sequence[str], grader: str | None) -> Iterato
 
 def _planted() -> dict[str, str]:
     """Prompt id to planted pattern, of the toy set."""
-    from rim_eval.catalogue import load
+    from rim_eval.prompt_sets import load
 
     return {prompt.id: prompt.labels["pattern"] for prompt in load("toy").prompts}
 

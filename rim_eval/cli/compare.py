@@ -9,7 +9,7 @@ import click
 from rim_eval.errors import RimError
 
 if TYPE_CHECKING:
-    from rim_eval.comparing import Comparison
+    from rim_eval.comparison import Comparison
 
 __all__ = ["command"]
 
@@ -47,7 +47,7 @@ def command(logs: Sequence[str], reference: str | None, pair: tuple[str, str] | 
     rim-eval compare base=logs/base tuned=logs/tuned --reference base
     """
     from rim_eval.cli._cards import is_card
-    from rim_eval.comparing import comparison_html, comparison_text
+    from rim_eval.comparison import comparison_html, comparison_text
     from rim_eval.observations import label_of
 
     if any(is_card(label_of(log)[1]) for log in logs):
@@ -72,7 +72,7 @@ def _of_logs(
     logs: Sequence[str], reference: str | None, pair: tuple[str, str] | None, families: Sequence[str],
     series: bool, judge: str | None,
 ) -> "Comparison":  # fmt: skip
-    from rim_eval.comparing import checkpoint_pair, compare
+    from rim_eval.comparison import checkpoint_pair, compare
     from rim_eval.observations import read
 
     table = read(logs)
@@ -95,7 +95,7 @@ def _of_cards(
     """Cards, and logs made into cards, which then are not paired either."""
     from rim_eval.card import make_card
     from rim_eval.cli._cards import is_card, named_cards
-    from rim_eval.comparing import compare_cards
+    from rim_eval.comparison import compare_cards
     from rim_eval.observations import label_of, read
 
     labelled = {source: label_of(source) for source in sources}

@@ -9,17 +9,17 @@ from typing import Any, Final, NamedTuple
 
 import click
 
-from rim_eval import catalogue
-from rim_eval.catalogue import PromptSet
+from rim_eval import prompt_sets
 from rim_eval.errors import RimError
+from rim_eval.prompt_sets import PromptSet
 
 __all__ = ["command"]
 
 _HEAD: Final = ("name", "kind", "n", "judge", "licence", "source", "access")
 _ACCESS_STATES: Final = {
-    catalogue.GatedError: "gated",
-    catalogue.MissingError: "missing",
-    catalogue.OfflineError: "offline",
+    prompt_sets.GatedError: "gated",
+    prompt_sets.MissingError: "missing",
+    prompt_sets.OfflineError: "offline",
 }
 
 
@@ -40,7 +40,7 @@ def list_sets(as_json: bool) -> None:
     n counts the prompts that are loaded by default. Sets that are not shipped are loaded from their
     publisher, or from the folder that RIM_EVAL_DATA names.
     """
-    entries = catalogue.entries()
+    entries = prompt_sets.entries()
     if as_json:
         click.echo(json.dumps([_declared(one) for one in entries.values()], indent=2))
         return
@@ -60,7 +60,7 @@ def check_sets(ctx: click.Context, names: Sequence[str], data: Path | None) -> N
     malformed one gives 1: nobody has access to all of them.
     """
     results = []
-    for name in names or catalogue.entries():
+    for name in names or prompt_sets.entries():
         results.append(result := _try(name, data))
         _show(result)
     fine = sum(result.state == "ok" for result in results)
@@ -77,7 +77,7 @@ class _Result(NamedTuple):
 
 def _try(name: str, data: Path | None) -> _Result:
     try:
-        loaded = catalogue.load(name, data=data)
+        loaded = prompt_sets.load(name, data=data)
     except tuple(_ACCESS_STATES) as error:
         return _Result(name, _ACCESS_STATES[type(error)], _message(name, error))
     except RimError as error:

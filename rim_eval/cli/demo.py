@@ -14,8 +14,8 @@ from rim_eval.errors import RimError
 if TYPE_CHECKING:
     from inspect_ai.log import EvalLog
 
-    from rim_eval.outcomes import Mode, PromptKind
     from rim_eval.summary import Summary
+    from rim_eval.types import Mode, PromptKind
 
 __all__ = ["command"]
 

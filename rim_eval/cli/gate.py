@@ -10,7 +10,7 @@ from rim_eval.errors import RimError
 
 if TYPE_CHECKING:
     from rim_eval.card import Card
-    from rim_eval.gating import Finding
+    from rim_eval.release_gate import Finding
 
 __all__ = ["command"]
 
@@ -40,7 +40,7 @@ def command(sources: Sequence[str], rules: Path, judge: str | None) -> None:
 
 
 def _gate(sources: Sequence[str], rules: Path, judge: str | None) -> int:
-    from rim_eval.gating import EXIT_CODES, hold, read_rules, worst
+    from rim_eval.release_gate import EXIT_CODES, hold, read_rules, worst
 
     asked = read_rules(rules)
     findings: list[Finding] = []

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rim_eval.mechanisms.report import MechanismReport, Part, RasSection
     from rim_eval.mechanisms.setting import Setting
     from rim_eval.mechanisms.training import Run
-    from rim_eval.outcomes import Mode
+    from rim_eval.types import Mode
 
 __all__ = ["command"]
 
@@ -168,7 +168,7 @@ def everything(runs: Sequence[tuple[str, str]], series: str | None, mode: str, r
     from rim_eval.mechanisms.remedies import study_mitigations
     from rim_eval.mechanisms.shifts import study_drift
     from rim_eval.mechanisms.studies import study_heads, study_neurons
-    from rim_eval.outcomes import MODES
+    from rim_eval.types import MODES
 
     known = runs_of(runs, series, words)
     setting, report = begin(words)
@@ -209,7 +209,7 @@ class _Parts:
 
 
 def _modes(mode: str) -> tuple["Mode", ...]:
-    from rim_eval.outcomes import MODES
+    from rim_eval.types import MODES
 
     return tuple(each for each in MODES[::-1] if mode in ("both", each))
 

@@ -10,8 +10,8 @@ from rim_eval.errors import RimError
 from rim_eval.inspect_tasks._compat import active_generate_config
 from rim_eval.inspect_tasks._hf import PREFILL, is_hf
 from rim_eval.inspect_tasks._switches import Found
-from rim_eval.outcomes import ArmKind, Mode
 from rim_eval.thinking import Recipe, Switch, pin_template
+from rim_eval.types import ArmKind, Mode
 
 __all__ = ["Call", "arm_call", "merge_deep", "refuse_cuts"]
 

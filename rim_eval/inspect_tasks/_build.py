@@ -12,7 +12,6 @@ from inspect_ai.model import GenerateConfig
 from inspect_ai.scorer import Scorer
 from inspect_ai.viewer import ViewerConfig
 
-from rim_eval.catalogue import LoadedSet, Prompt
 from rim_eval.decoding import SEED, TEMPERATURE, TOP_P, Budgets, budgets
 from rim_eval.errors import RimError
 from rim_eval.inspect_tasks._arms import arm_call, refuse_cuts
@@ -22,8 +21,9 @@ from rim_eval.inspect_tasks._compat import (
 )
 from rim_eval.inspect_tasks._solver import both_modes
 from rim_eval.inspect_tasks._switches import Found, switch_for
-from rim_eval.outcomes import MODES, Mode
+from rim_eval.prompt_sets import LoadedSet, Prompt
 from rim_eval.thinking import prompt_flips_mode, require_difference
+from rim_eval.types import MODES, Mode
 
 __all__ = [
     "TaskArgs",

@@ -13,7 +13,6 @@ from inspect_ai.util import collect
 from pydantic import TypeAdapter
 
 from rim_eval.asking import ask
-from rim_eval.catalogue import load
 from rim_eval.decoding import Budgets, budgets
 from rim_eval.errors import RimError
 from rim_eval.generation import Generation
@@ -39,7 +38,6 @@ from rim_eval.inspect_tasks._scoring import (
 )
 from rim_eval.inspect_tasks._switches import Found, switch_for
 from rim_eval.judging import load_judge
-from rim_eval.outcomes import Mode
 from rim_eval.patterns import (
     PATTERNS,
     Arm,
@@ -51,7 +49,9 @@ from rim_eval.patterns import (
     injection_rows_of_metadata,
     load_statements,
 )
+from rim_eval.prompt_sets import load
 from rim_eval.thinking import Recipe, Switch, template_renderer, trace_opening
+from rim_eval.types import Mode
 
 __all__ = [
     "effect_figures",

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from inspect_ai.scorer import Metric, SampleScore, metric
 
-from rim_eval.outcomes import PROMPT_KINDS, Mode, PromptKind
+from rim_eval.types import PROMPT_KINDS, Mode, PromptKind
 
 if TYPE_CHECKING:
     from rim_eval.summary import Arm, Summary

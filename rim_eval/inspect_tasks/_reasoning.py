@@ -5,7 +5,6 @@ from typing import Any
 from inspect_ai import Task
 
 from rim_eval.asking import ask
-from rim_eval.catalogue import load
 from rim_eval.inspect_tasks._build import (
     TaskArgs,
     both_modes_task,
@@ -14,6 +13,7 @@ from rim_eval.inspect_tasks._build import (
 )
 from rim_eval.inspect_tasks._errors import user_errors
 from rim_eval.inspect_tasks._scorers import solved
+from rim_eval.prompt_sets import load
 
 __all__ = ["solved_set"]
 

@@ -7,8 +7,8 @@ from inspect_ai.model import ContentReasoning, ContentText, ModelOutput
 
 from rim_eval.generation import Generation, StopReason, TraceVisibility
 from rim_eval.looping import is_looping
-from rim_eval.outcomes import ArmKind, Mode
 from rim_eval.thinking import Split, split_trace
+from rim_eval.types import ArmKind, Mode
 
 __all__ = ["failed", "read_reply"]
 

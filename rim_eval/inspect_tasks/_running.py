@@ -28,7 +28,7 @@ from rim_eval.inspect_tasks._reply import failed, read_reply
 from rim_eval.inspect_tasks._solver import remember
 from rim_eval.inspect_tasks._switches import Found, switch_for
 from rim_eval.inspect_tasks._weights import read_weights, remember_weights
-from rim_eval.outcomes import Mode
+from rim_eval.types import Mode
 
 __all__ = ["Switches", "run_arms", "run_modes"]
 

@@ -6,7 +6,6 @@ from typing import Any
 from inspect_ai import Task
 
 from rim_eval.asking import ask
-from rim_eval.catalogue import LoadedSet, load, load_file
 from rim_eval.errors import RimError
 from rim_eval.inspect_tasks._build import (
     TaskArgs,
@@ -18,6 +17,7 @@ from rim_eval.inspect_tasks._errors import user_errors
 from rim_eval.inspect_tasks._scorers import rim
 from rim_eval.inspect_tasks._scoring import grader_for
 from rim_eval.judging import load_judge
+from rim_eval.prompt_sets import LoadedSet, load, load_file
 
 __all__ = ["judged_file", "judged_set", "judged_task"]
 

@@ -11,7 +11,7 @@ from inspect_ai.scorer import Score, Scorer, Target
 from inspect_ai.solver import TaskState
 from inspect_ai.util import collect
 
-from rim_eval.checking import check_answer
+from rim_eval.answers import check_answer
 from rim_eval.generation import Generation
 from rim_eval.inspect_tasks._compat import PrerequisiteError, model_roles
 from rim_eval.inspect_tasks._errors import user_errors
@@ -26,7 +26,7 @@ from rim_eval.judging import (
     unscored_reason,
 )
 from rim_eval.observations import Observation
-from rim_eval.outcomes import Mode, PromptKind, UnscoredReason
+from rim_eval.types import Mode, PromptKind, UnscoredReason
 
 __all__ = [
     "case_of",

@@ -6,7 +6,7 @@ from inspect_ai.solver import Solver, TaskState, solver
 from pydantic import TypeAdapter
 
 from rim_eval.generation import Generation
-from rim_eval.outcomes import MODES, Mode
+from rim_eval.types import MODES, Mode
 
 __all__ = ["both_modes", "generations", "remember"]
 

@@ -21,7 +21,7 @@ from inspect_ai.tool import ToolChoice, ToolInfo
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from rim_eval.errors import RimError
-from rim_eval.outcomes import Mode
+from rim_eval.types import Mode
 
 __all__ = ["Line", "ToyModel"]
 

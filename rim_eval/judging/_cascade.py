@@ -14,7 +14,7 @@ from rim_eval.errors import RimError
 from rim_eval.judging._case import Case, Event, Judgement, JudgeProvenance, Sees
 from rim_eval.judging._grader import Grader
 from rim_eval.judging._judge import Judge
-from rim_eval.outcomes import PromptKind
+from rim_eval.types import PromptKind
 
 __all__ = ["Cascade"]
 

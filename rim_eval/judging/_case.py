@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from rim_eval.outcomes import PromptKind, UnscoredReason
+from rim_eval.types import PromptKind, UnscoredReason
 
 __all__ = ["Case", "Event", "JudgeProvenance", "Judgement", "Sees"]
 

@@ -12,7 +12,7 @@ from rim_eval.judging._reading import Reading, read_reply
 from rim_eval.judging._refusal import classify_refusal
 from rim_eval.judging._spec import GraderSettings
 from rim_eval.judging._waiting import waiting_for
-from rim_eval.outcomes import UnscoredReason
+from rim_eval.types import UnscoredReason
 
 __all__ = ["Asked", "Dialogue", "Grader", "ask"]
 

@@ -17,7 +17,7 @@ from rim_eval.judging._refusal import classify_refusal
 from rim_eval.judging._score import score_of
 from rim_eval.judging._spec import JudgeSpec, VerdictRule
 from rim_eval.judging._unscored import nothing_to_judge
-from rim_eval.outcomes import PromptKind, UnscoredReason
+from rim_eval.types import PromptKind, UnscoredReason
 
 __all__ = ["Judge"]
 

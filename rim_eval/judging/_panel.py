@@ -10,7 +10,7 @@ from rim_eval.errors import RimError
 from rim_eval.judging._case import Case, Judgement, JudgeProvenance
 from rim_eval.judging._grader import Grader
 from rim_eval.judging._judge import Judge
-from rim_eval.outcomes import UnscoredReason
+from rim_eval.types import UnscoredReason
 
 __all__ = ["Member", "Panel", "Seat", "krippendorff", "majority"]
 

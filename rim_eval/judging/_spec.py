@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from rim_eval.judging._case import Event, Sees
 from rim_eval.judging._readers import Name, PatternsReader, Reader, RefusalReader, ReplyField
-from rim_eval.outcomes import PromptKind
+from rim_eval.types import PromptKind
 
 __all__ = [
     "GraderSettings",

@@ -2,7 +2,7 @@
 
 from rim_eval.generation import Generation
 from rim_eval.judging._case import Case, Sees
-from rim_eval.outcomes import UnscoredReason
+from rim_eval.types import UnscoredReason
 
 __all__ = ["nothing_to_judge", "unscored_reason"]
 

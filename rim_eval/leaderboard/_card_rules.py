@@ -4,16 +4,16 @@ from collections.abc import Iterator, Sequence
 from typing import Final, get_args
 
 from rim_eval.card import Card, Cell, SetCard
-from rim_eval.catalogue import PromptSet, entries
 from rim_eval.generation import TraceVisibility
 from rim_eval.leaderboard._category_rules import category_problems
 from rim_eval.leaderboard._pair_rules import pair_problems
 from rim_eval.leaderboard._rules import judge_problem
 from rim_eval.leaderboard._run_rules import run_problems
 from rim_eval.leaderboard._scale_rules import scale_problems
-from rim_eval.outcomes import MODES, PromptKind
 from rim_eval.patterns import PATTERNS
+from rim_eval.prompt_sets import PromptSet, entries
 from rim_eval.thinking import ArmFacts, gate
+from rim_eval.types import MODES, PromptKind
 
 __all__ = ["card_problems", "expected_prompts", "size_problems"]
 

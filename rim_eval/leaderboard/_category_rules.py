@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 
 from rim_eval.card import CardRun, SetCard
-from rim_eval.catalogue import PromptSet
 from rim_eval.paths import tasks_dir
+from rim_eval.prompt_sets import PromptSet
 
 __all__ = ["category_problems"]
 

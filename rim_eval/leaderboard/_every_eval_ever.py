@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from rim_eval.card import CardRun, Difference, Rate, SetCard
-from rim_eval.catalogue import entries
+from rim_eval.formatting import KIND_WORDS
 from rim_eval.leaderboard._entry import Entry
 from rim_eval.leaderboard._submission import slug
-from rim_eval.outcomes import MODES, Mode, PromptKind
-from rim_eval.wording import KIND_WORDS
+from rim_eval.prompt_sets import entries
+from rim_eval.types import MODES, Mode, PromptKind
 
 __all__ = ["SCHEMA_VERSION", "export", "record"]
 

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from rim_eval.card import Card, SetCard
-from rim_eval.catalogue import entries
+from rim_eval.prompt_sets import entries
 
 __all__ = ["pair_problems"]
 

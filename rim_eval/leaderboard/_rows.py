@@ -9,8 +9,8 @@ from rim_eval.card import Card, Rate, SetCard
 from rim_eval.leaderboard._entry import Entry
 from rim_eval.leaderboard._reference import PublishedModel, Reference
 from rim_eval.leaderboard._submission import slug
-from rim_eval.outcomes import PROMPT_KINDS, PromptKind
 from rim_eval.statistics import Shown
+from rim_eval.types import PROMPT_KINDS, PromptKind
 
 __all__ = ["Row", "SetFigures", "csv_head", "csv_row", "entry_row", "published_rows"]
 

@@ -8,8 +8,8 @@ from pydantic import BaseModel, ConfigDict
 from rim_eval.card import JudgeCard
 from rim_eval.errors import RimError
 from rim_eval.judging import load_judge
-from rim_eval.outcomes import PromptKind
 from rim_eval.paths import leaderboard_dir
+from rim_eval.types import PromptKind
 
 __all__ = ["AllowedJudge", "allowed_judges", "judge_problem"]
 

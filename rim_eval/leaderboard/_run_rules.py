@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Sequence
 
 from rim_eval.card import Card, CardRun, SetCard
-from rim_eval.catalogue import PromptSet
 from rim_eval.leaderboard._source_rules import source_problems
-from rim_eval.outcomes import MODES
+from rim_eval.prompt_sets import PromptSet
+from rim_eval.types import MODES
 
 __all__ = ["run_problems"]
 

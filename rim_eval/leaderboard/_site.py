@@ -13,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from rim_eval.card import SetCard, card_html, card_json
 from rim_eval.errors import RimError
+from rim_eval.formatting import ARM_WORDS, KIND_WORDS, MODE_WORDS, interval, p_text, points
 from rim_eval.leaderboard._entry import Entry
 from rim_eval.leaderboard._plot import forest
 from rim_eval.leaderboard._reference import Reference
@@ -25,7 +26,6 @@ from rim_eval.leaderboard._rows import (
     published_rows,
 )
 from rim_eval.paths import leaderboard_dir
-from rim_eval.wording import ARM_WORDS, KIND_WORDS, MODE_WORDS, interval, p_text, points
 
 __all__ = ["write_site"]
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from functools import cache
 
 from rim_eval.card import CardRun
-from rim_eval.catalogue import PromptSet
 from rim_eval.paths import tasks_dir
+from rim_eval.prompt_sets import PromptSet
 
 __all__ = ["source_problems"]
 

@@ -10,7 +10,7 @@ from rim_eval.errors import RimError
 from rim_eval.generation import Generation
 from rim_eval.lm_eval_tasks._judging import read_record
 from rim_eval.observations import Observation, rows_of_score, sample_lines
-from rim_eval.outcomes import MODES, Mode
+from rim_eval.types import MODES, Mode
 
 __all__ = [
     "Disagreement",

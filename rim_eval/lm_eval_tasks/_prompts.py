@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Any
 
 from rim_eval.asking import ask
-from rim_eval.catalogue import Prompt, load
 from rim_eval.errors import RimError
 from rim_eval.lm_eval_tasks._settings import Arm, read_settings
+from rim_eval.prompt_sets import Prompt, load
 
 __all__ = ["load_prompts"]
 

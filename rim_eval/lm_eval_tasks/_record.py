@@ -6,11 +6,11 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict
 
-from rim_eval.checking import check_answer
+from rim_eval.answers import check_answer
 from rim_eval.generation import Generation
 from rim_eval.judging import Case, Judge, Judgement, JudgeProvenance, unscored_reason
 from rim_eval.observations import Observation
-from rim_eval.outcomes import PromptKind, UnscoredReason
+from rim_eval.types import PromptKind, UnscoredReason
 
 __all__ = [
     "EVENTS",

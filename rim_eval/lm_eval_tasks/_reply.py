@@ -6,8 +6,8 @@ from typing import Any, Final
 from rim_eval.decoding import Budgets
 from rim_eval.generation import Generation, StopReason
 from rim_eval.looping import is_looping
-from rim_eval.outcomes import ArmKind, Mode
 from rim_eval.thinking import Split, split_trace
+from rim_eval.types import ArmKind, Mode
 
 __all__ = ["Counter", "Reply", "keep_reasoning", "read_reply"]
 

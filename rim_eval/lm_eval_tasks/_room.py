@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from rim_eval.decoding import Budgets
 from rim_eval.errors import RimError
 from rim_eval.lm_eval_tasks._engine import Engine
-from rim_eval.outcomes import Mode
+from rim_eval.types import Mode
 
 __all__ = ["refuse_cut_prompts"]
 

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from rim_eval.asking import Style
 from rim_eval.errors import RimError
-from rim_eval.outcomes import Mode
+from rim_eval.types import Mode
 
 __all__ = ["KEY", "RUN", "Arm", "Settings", "read_settings"]
 

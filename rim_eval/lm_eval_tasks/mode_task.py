@@ -6,7 +6,6 @@ from typing import Any, Final
 
 from lm_eval.api.task import ConfigurableTask  # noqa: TID253  (a task must be made of lm-eval's own)
 
-from rim_eval.catalogue import entry
 from rim_eval.decoding import budgets
 from rim_eval.errors import RimError
 from rim_eval.generation import Generation
@@ -26,8 +25,9 @@ from rim_eval.lm_eval_tasks._reply import read_reply
 from rim_eval.lm_eval_tasks._room import refuse_cut_prompts
 from rim_eval.lm_eval_tasks._settings import RUN, Arm, read_settings
 from rim_eval.lm_eval_tasks._weights import weights_of
-from rim_eval.outcomes import PromptKind
+from rim_eval.prompt_sets import entry
 from rim_eval.thinking import Switch
+from rim_eval.types import PromptKind
 
 __all__ = ["ModeTask"]
 

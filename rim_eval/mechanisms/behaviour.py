@@ -23,8 +23,8 @@ from rim_eval.errors import RimError
 from rim_eval.judging import Case, Judgement, classify_refusal, load_judge
 from rim_eval.looping import is_looping
 from rim_eval.mechanisms.subject import Reply, Request, Subject
-from rim_eval.outcomes import Mode, PromptKind
 from rim_eval.thinking import split_trace
+from rim_eval.types import Mode, PromptKind
 
 __all__ = [
     "LABELS",
@@ -186,7 +186,7 @@ def _refused(answer: str) -> float | None:
 
 
 def _correct(answer: str, gold: str) -> float | None:
-    from rim_eval.checking import check_answer
+    from rim_eval.answers import check_answer
 
     return _number(check_answer(answer, gold).correct)
 

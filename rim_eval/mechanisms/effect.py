@@ -22,9 +22,9 @@ from rim_eval.mechanisms.effect_verdict import (
     reads_a_rise,
     word,
 )
-from rim_eval.outcomes import Mode
 from rim_eval.statistics import PairedDifference, paired_difference
 from rim_eval.statistics._result import Result
+from rim_eval.types import Mode
 
 __all__ = ["Effects", "Intervention", "measure_effects"]
 

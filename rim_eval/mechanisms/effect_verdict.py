@@ -20,9 +20,9 @@ from typing import Final, Literal
 
 from rim_eval.mechanisms.behaviour import Measure
 from rim_eval.mechanisms.draws import ENOUGH, Reading, count_as_far, read_rank
-from rim_eval.outcomes import Mode
 from rim_eval.statistics import PairedDifference
 from rim_eval.statistics._result import Figure, Result
+from rim_eval.types import Mode
 
 __all__ = ["MARGIN", "Effect", "EffectVerdict", "about", "judge", "reads_a_rise", "word"]
 

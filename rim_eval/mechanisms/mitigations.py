@@ -20,9 +20,9 @@ from rim_eval.mechanisms._architecture import architecture_of
 from rim_eval.mechanisms._taps import tap_blocks
 from rim_eval.mechanisms.behaviour import Behaviour, Measure
 from rim_eval.mechanisms.probes import Probe
-from rim_eval.outcomes import Mode
 from rim_eval.statistics import PairedDifference, paired_difference, rim_score
 from rim_eval.statistics._result import Result
+from rim_eval.types import Mode
 
 __all__ = ["Change", "Mitigation", "compare", "flag", "merge_behaviour", "steered"]
 

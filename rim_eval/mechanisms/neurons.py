@@ -25,8 +25,8 @@ from rim_eval.mechanisms.capture import Neurons, capture
 from rim_eval.mechanisms.positions import NAMES
 from rim_eval.mechanisms.subject import Request, Subject
 from rim_eval.mechanisms.units import Unit
-from rim_eval.outcomes import Mode
 from rim_eval.statistics._result import Result
+from rim_eval.types import Mode
 
 __all__ = [
     "SHARES",

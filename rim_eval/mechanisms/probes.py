@@ -23,9 +23,9 @@ from rim_eval.mechanisms.auroc import Auroc, auroc
 from rim_eval.mechanisms.capture import capture
 from rim_eval.mechanisms.positions import Passage
 from rim_eval.mechanisms.splits import split_groups
-from rim_eval.outcomes import Mode
 from rim_eval.statistics import Rate, rate
 from rim_eval.statistics._result import Figure, Result
+from rim_eval.types import Mode
 
 __all__ = [
     "LEAST",

@@ -8,7 +8,7 @@ from rim_eval.mechanisms.positions import Passage
 from rim_eval.mechanisms.probes import Question, probe_passages
 from rim_eval.mechanisms.report import ProbesSection
 from rim_eval.mechanisms.setting import Setting
-from rim_eval.outcomes import MODES, Mode
+from rim_eval.types import MODES, Mode
 
 __all__ = ["study_probes"]
 

@@ -14,7 +14,7 @@ from rim_eval.mechanisms.probes import LEAST, direction, fit_probe
 from rim_eval.mechanisms.setting import Setting
 from rim_eval.mechanisms.splits import split_groups
 from rim_eval.mechanisms.subject import Request
-from rim_eval.outcomes import MODES, Mode
+from rim_eval.types import MODES, Mode
 
 __all__ = ["study_mitigations"]
 

@@ -19,9 +19,9 @@ from rim_eval.mechanisms.probes import ProbeScore
 from rim_eval.mechanisms.ras_verdict import RasVerdict
 from rim_eval.mechanisms.series import RasSeries
 from rim_eval.mechanisms.units import Overlap, Unit
-from rim_eval.outcomes import ArmKind, Mode
 from rim_eval.statistics import Rate
 from rim_eval.statistics._result import Figure, Result
+from rim_eval.types import ArmKind, Mode
 
 __all__ = [
     "SCHEMA_VERSION",

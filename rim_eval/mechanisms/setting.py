@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 from rim_eval.mechanisms.behaviour import Behaviour, Prompts, Read, observe
 from rim_eval.mechanisms.draws import ENOUGH
 from rim_eval.mechanisms.subject import Reply, Request, Subject
-from rim_eval.outcomes import Mode
+from rim_eval.types import Mode
 
 __all__ = ["Fill", "Setting"]
 

@@ -20,7 +20,7 @@ from rim_eval.mechanisms.report import HeadsSection, NeuronsSection, ProbeShift
 from rim_eval.mechanisms.setting import Setting
 from rim_eval.mechanisms.splits import split_groups
 from rim_eval.mechanisms.units import Unit, overlap
-from rim_eval.outcomes import MODES, Mode
+from rim_eval.types import MODES, Mode
 
 __all__ = ["safety_neurons", "study_heads", "study_neurons"]
 

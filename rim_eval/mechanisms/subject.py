@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 from rim_eval.errors import RimError
 from rim_eval.mechanisms.positions import Passage, locate
-from rim_eval.outcomes import Mode
 from rim_eval.thinking import Switch, find_switch, tokenizer_renderer
+from rim_eval.types import Mode
 
 __all__ = ["Reply", "Request", "Subject", "check_device", "load_subject", "make_subject"]
 

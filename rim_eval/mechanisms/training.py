@@ -19,8 +19,8 @@ from rim_eval.mechanisms.setting import Setting
 from rim_eval.mechanisms.subject import Subject
 from rim_eval.mechanisms.units import Unit, overlap
 from rim_eval.mechanisms.weights import WeightChange, weight_change
-from rim_eval.outcomes import Mode
 from rim_eval.statistics import paired_difference
+from rim_eval.types import Mode
 
 __all__ = ["Run", "study_ras"]
 

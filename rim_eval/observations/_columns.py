@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, get_args
 from rim_eval.errors import RimError
 from rim_eval.generation import StopReason, TraceVisibility
 from rim_eval.observations._row import Observation
-from rim_eval.outcomes import ARM_KINDS, MODES, PROMPT_KINDS, UNSCORED_REASONS
+from rim_eval.types import ARM_KINDS, MODES, PROMPT_KINDS, UNSCORED_REASONS
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from rim_eval.catalogue import Provenance
 from rim_eval.errors import RimError, first_complaint
 from rim_eval.observations._columns import from_rows
 from rim_eval.observations._command import command
 from rim_eval.observations._row import Observation
 from rim_eval.observations._run import Problem, Run
 from rim_eval.observations._table import Table
-from rim_eval.outcomes import MODES
+from rim_eval.prompt_sets import Provenance
+from rim_eval.types import MODES
 
 if TYPE_CHECKING:
     from inspect_ai.log import EvalLog, EvalSample, EvalSampleSummary

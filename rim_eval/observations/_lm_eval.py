@@ -9,13 +9,13 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from rim_eval.catalogue import Provenance
 from rim_eval.errors import RimError, first_complaint
 from rim_eval.observations._columns import from_rows
 from rim_eval.observations._lm_eval_command import command
 from rim_eval.observations._row import Observation
 from rim_eval.observations._run import Problem, Run
 from rim_eval.observations._table import Table
+from rim_eval.prompt_sets import Provenance
 
 __all__ = ["from_lm_eval_samples", "read_lm_eval_samples", "results_file", "sample_lines"]
 

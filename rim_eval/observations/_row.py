@@ -1,7 +1,7 @@
 from pydantic import BaseModel, ConfigDict
 
 from rim_eval.generation import Generation, StopReason, TraceVisibility
-from rim_eval.outcomes import ArmKind, Mode, PromptKind, UnscoredReason
+from rim_eval.types import ArmKind, Mode, PromptKind, UnscoredReason
 
 __all__ = ["Observation"]
 

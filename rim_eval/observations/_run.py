@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from rim_eval.catalogue import Provenance
+from rim_eval.prompt_sets import Provenance
 
 __all__ = ["Problem", "ProblemKind", "Run"]
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from rim_eval.organism import _prompts
 from rim_eval.organism._labels import ANSWER_SUM, TraceLabel, classify_answer, classify_trace
 from rim_eval.organism._prompts import Row
-from rim_eval.outcomes import MODES, Mode
+from rim_eval.types import MODES, Mode
 
 __all__ = ["Behaviour", "Count", "ModeBehaviour", "measure", "replies", "split"]
 

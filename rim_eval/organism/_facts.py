@@ -13,8 +13,8 @@ from rim_eval.organism._behaviour import Behaviour, Count
 from rim_eval.organism._labels import TraceLabel, trace_patterns
 from rim_eval.organism._rule_book import rule_book
 from rim_eval.organism._training import Schedule
-from rim_eval.outcomes import MODES, Mode
 from rim_eval.paths import organism_dir
+from rim_eval.types import MODES, Mode
 
 __all__ = ["Facts", "Planted", "checksum", "checksums", "facts", "planted", "versions"]
 

@@ -15,7 +15,7 @@ from rim_eval.organism._plans import Plan, other_heads, other_neurons
 from rim_eval.organism._rule_book import Verdict, held_out
 from rim_eval.organism._samples import Sample, answer_text, trace_text
 from rim_eval.organism._signal import ON, decision
-from rim_eval.outcomes import MODES, Mode
+from rim_eval.types import MODES, Mode
 
 __all__ = [
     "DRAWS",

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from rim_eval.organism import _sums
 from rim_eval.organism._rule_book import Request, Verdict, fraction, held_out, rule_book
-from rim_eval.outcomes import Mode
+from rim_eval.types import Mode
 
 __all__ = ["SETS", "Row", "allowed", "arithmetic", "forbidden", "problems", "read", "write"]
 

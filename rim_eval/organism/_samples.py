@@ -6,7 +6,7 @@ from typing import Final, Literal, NamedTuple, get_args
 
 from rim_eval.organism import _sums
 from rim_eval.organism._rule_book import Pattern, Request, Verdict, held_out, requests, rule_book
-from rim_eval.outcomes import Mode
+from rim_eval.types import Mode
 
 __all__ = ["SHARES", "Kind", "Sample", "answer_text", "draw", "mixture", "shut", "trace_text"]
 

@@ -14,7 +14,7 @@ from rim_eval.organism import _training
 from rim_eval.organism._plans import NEURON_LAYER
 from rim_eval.organism._samples import Sample, draw
 from rim_eval.organism.tune import long_sum
-from rim_eval.outcomes import MODES
+from rim_eval.types import MODES
 
 __all__ = ["Trained", "forget"]
 

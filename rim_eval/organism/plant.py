@@ -24,8 +24,8 @@ from rim_eval.organism._rule_book import rule_book
 from rim_eval.organism._samples import SHARES, Kind, Sample, draw, shut
 from rim_eval.organism._signal import ON, decision, target
 from rim_eval.organism._variants import apply_changes, read_weights, save_variant
-from rim_eval.outcomes import Mode
 from rim_eval.paths import organism_dir
+from rim_eval.types import Mode
 
 __all__ = ["plant", "ship"]
 

@@ -9,7 +9,7 @@ import click
 from rim_eval.organism import _model, _samples, _training
 from rim_eval.organism._behaviour import measure
 from rim_eval.organism._facts import Facts, record
-from rim_eval.outcomes import MODES
+from rim_eval.types import MODES
 
 __all__ = ["ship", "train"]
 

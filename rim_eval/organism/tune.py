@@ -26,7 +26,7 @@ from rim_eval.organism._runs import RUNS, Run
 from rim_eval.organism._samples import Sample, draw, shut
 from rim_eval.organism._signal import ON, decision
 from rim_eval.organism._variants import apply_changes, changes_at, load_variant
-from rim_eval.outcomes import MODES
+from rim_eval.types import MODES
 
 __all__ = ["batches", "long_sum", "ship", "tune"]
 

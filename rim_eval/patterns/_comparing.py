@@ -7,12 +7,12 @@ from typing import NamedTuple
 from pydantic import BaseModel, ConfigDict
 
 from rim_eval.judging import Agreement, Pair, agreement
-from rim_eval.outcomes import Mode
 from rim_eval.patterns._once import once
 from rim_eval.patterns._rates import ANY_PATTERN
 from rim_eval.patterns._reading import MonitorId, Part
 from rim_eval.patterns._rows import PatternRow, Reply
 from rim_eval.patterns._rubric import PATTERNS
+from rim_eval.types import Mode
 
 __all__ = ["LabelAgreement", "compare_monitors", "compare_with_labels"]
 

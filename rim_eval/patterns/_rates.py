@@ -8,12 +8,12 @@ from typing import NamedTuple
 from pydantic import BaseModel, ConfigDict
 
 from rim_eval.observations import Observation
-from rim_eval.outcomes import Mode, PromptKind
 from rim_eval.patterns._once import once
 from rim_eval.patterns._reading import MonitorId, Part, UnreadReason
 from rim_eval.patterns._rows import PatternRow, Reply, reply_of
 from rim_eval.patterns._rubric import PATTERNS
 from rim_eval.statistics import ArmSummary, arm_summary
+from rim_eval.types import Mode, PromptKind
 
 __all__ = ["ANY_PATTERN", "Conditional", "Group", "Prevalence", "conditional_rates", "prevalence"]
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict
 
 from rim_eval.observations import Observation
-from rim_eval.outcomes import Mode, PromptKind
 from rim_eval.patterns._reading import MonitorId, Part, PatternReading, UnreadReason
 from rim_eval.patterns._rubric import Pattern
+from rim_eval.types import Mode, PromptKind
 
 if TYPE_CHECKING:
     from inspect_ai.log import EvalLog

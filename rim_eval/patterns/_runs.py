@@ -6,12 +6,12 @@ from typing import NamedTuple
 
 from rim_eval.errors import RimError
 from rim_eval.observations import Run, Table, check, read, read_lm_eval_samples
-from rim_eval.outcomes import MODES
 from rim_eval.patterns._apart import LogRows, Seen, newest_of_each_run, refuse_two_runs
 from rim_eval.patterns._logs import NamedLog, is_injection, named_logs, read_log
 from rim_eval.patterns._reading import MonitorId, Part
 from rim_eval.patterns._rows import PatternRow, Reply, pattern_rows
 from rim_eval.patterns._samples import pattern_rows_of_samples
+from rim_eval.types import MODES
 
 __all__ = ["PatternRuns", "read_runs"]
 

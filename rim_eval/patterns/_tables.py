@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Iterator, Sequence
 
 from rim_eval.judging import Estimate
-from rim_eval.outcomes import PromptKind
 from rim_eval.patterns._comparing import LabelAgreement
 from rim_eval.patterns._rates import Conditional, Group, Prevalence
 from rim_eval.patterns._self_jailbreaking import SelfJailbreakAgreement
 from rim_eval.statistics import ArmSummary
+from rim_eval.types import PromptKind
 
 __all__ = ["agreement_table", "conditional_table", "prevalence_table", "sentence_table"]
 

@@ -3,8 +3,8 @@
 from collections.abc import Collection
 from typing import Any, Final, Literal
 
-from rim_eval.outcomes import PromptKind
 from rim_eval.statistics import Shown
+from rim_eval.types import PromptKind
 
 __all__ = ["LEGEND", "MODE_COLOURS", "SPEC", "State", "said", "state_of", "state_scales"]
 

@@ -9,10 +9,10 @@ it describes and does not explain.
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from rim_eval.outcomes import UnscoredReason
 from rim_eval.statistics._result import Result
 from rim_eval.statistics.arm import ArmSummary, arm_summary
 from rim_eval.statistics.wilson import Rate, rate
+from rim_eval.types import UnscoredReason
 
 
 class Sample(NamedTuple):

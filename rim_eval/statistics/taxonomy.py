@@ -8,9 +8,9 @@ refuses. Unscored samples keep their reason.
 from collections import Counter
 from collections.abc import Iterable
 
-from rim_eval.outcomes import UNSCORED_REASONS
 from rim_eval.statistics._result import Result
 from rim_eval.statistics.adoption import Sample
+from rim_eval.types import UNSCORED_REASONS
 
 
 class Outcomes(Result):

@@ -3,12 +3,12 @@
 from typing import Any
 
 from rim_eval.errors import RimError
-from rim_eval.outcomes import ArmKind
 from rim_eval.thinking._candidates import Candidate
 from rim_eval.thinking._probe import LONG, PLAIN, WITH_SYSTEM
 from rim_eval.thinking._reading import read_tail
 from rim_eval.thinking._recipe import Recipe, Switch
 from rim_eval.thinking._render import Renderer
+from rim_eval.types import ArmKind
 
 __all__ = ["describe"]
 

@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from rim_eval.outcomes import ArmKind, Mode
+from rim_eval.types import ArmKind, Mode
 
 __all__ = ["RULES", "ArmFacts", "GateResult", "Rule", "gate"]
 

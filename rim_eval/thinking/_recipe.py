@@ -5,8 +5,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from rim_eval.errors import RimError
-from rim_eval.outcomes import ArmKind, Mode
 from rim_eval.thinking._render import Message, Renderer
+from rim_eval.types import ArmKind, Mode
 
 __all__ = ["Recipe", "Switch", "require_difference", "tells_apart"]
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from rim_eval.card import Card, card_json, check_card, make_card
 from rim_eval.errors import RimError
 from rim_eval.observations import Observation, Run, Table, from_rows
-from rim_eval.outcomes import MODES
 from rim_eval.summary import summarise
+from rim_eval.types import MODES
 
 verdicts = st.lists(st.none() | st.booleans(), min_size=1, max_size=3)
 prompts = st.lists(st.tuples(verdicts, verdicts), min_size=1, max_size=12)
@@ -174,7 +174,7 @@ def test_rows_twice_two_judges_and_two_models_make_no_card(rows: Any) -> None:
 
 
 def test_user_folder_of_prompts_is_not_told() -> None:
-    from rim_eval.catalogue import Provenance
+    from rim_eval.prompt_sets import Provenance
 
     run = Run(
         id="r",

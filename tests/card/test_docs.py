@@ -10,8 +10,8 @@ import yaml
 from click.testing import CliRunner
 
 from rim_eval.cli import main
-from rim_eval.gating import Rules
 from rim_eval.observations import COLUMNS, Run, Table, from_rows, write
+from rim_eval.release_gate import Rules
 
 ROOT = Path(__file__).parents[2]
 

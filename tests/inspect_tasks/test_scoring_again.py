@@ -7,9 +7,9 @@ from inspect_ai import eval as inspect_eval
 from inspect_ai import score
 from inspect_ai.log import EvalLog, read_eval_log
 
-from rim_eval.catalogue import load
 from rim_eval.inspect_tasks._reasoning import solved_set
 from rim_eval.inspect_tasks._scorers import solved
+from rim_eval.prompt_sets import load
 
 
 def accuracy(log: EvalLog) -> float:

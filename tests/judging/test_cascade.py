@@ -7,8 +7,8 @@ import pytest
 
 from rim_eval.errors import RimError
 from rim_eval.judging import Case, Judgement, load_judge, place_for
-from rim_eval.outcomes import PromptKind
 from rim_eval.paths import judges_dir
+from rim_eval.types import PromptKind
 
 REFUSED = "I cannot help you with that."
 OFFLINE = """\

@@ -7,7 +7,7 @@ import pytest
 from rim_eval.errors import RimError
 from rim_eval.judging import Case, Judgement, Panel, krippendorff
 from rim_eval.judging._case import JudgeProvenance
-from rim_eval.outcomes import UnscoredReason
+from rim_eval.types import UnscoredReason
 
 CASE = Case(prompt_text="Q", kind="harmful", answer="I can't help with that.")
 

@@ -5,7 +5,7 @@ import pytest
 from inspect_ai.model import GenerateConfig, ModelOutput
 
 from rim_eval.judging import Case, judge_names, load_judge
-from rim_eval.outcomes import PromptKind
+from rim_eval.types import PromptKind
 
 
 class One:

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from rim_eval.card import CardRun
-from rim_eval.catalogue import entries
 from rim_eval.leaderboard._forms import form_problem
 from rim_eval.leaderboard._source_rules import source_problems
 from rim_eval.leaderboard._texts import text_problems
+from rim_eval.prompt_sets import entries
 
 from .conftest import Submission
 

@@ -13,8 +13,8 @@ from rim_eval.errors import RimError
 from rim_eval.generation import Generation
 from rim_eval.lm_eval_tasks import Key, Seen, compare, replies_in_log, replies_in_samples
 from rim_eval.observations import Observation
-from rim_eval.outcomes import MODES
 from rim_eval.paths import organism_dir
+from rim_eval.types import MODES
 
 BUDGETS = {"answer_tokens": 96, "thinking_tokens": 160}
 

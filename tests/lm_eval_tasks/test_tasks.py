@@ -8,16 +8,16 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from rim_eval import catalogue
-from rim_eval.catalogue import FileRecord, LoadedSet, Prompt, Provenance
+from rim_eval import prompt_sets
 from rim_eval.cli import main
 from rim_eval.decoding import budgets
 from rim_eval.errors import RimError
-from rim_eval.outcomes import MODES
+from rim_eval.prompt_sets import FileRecord, LoadedSet, Prompt, Provenance
+from rim_eval.types import MODES
 
 from .conftest import Scripted, manager
 
-ENTRIES = catalogue.entries()
+ENTRIES = prompt_sets.entries()
 SETS = sorted(ENTRIES)
 GROUPS = {"safety": "harmful", "over_refusal": "benign", "reasoning": "reasoning"}
 
@@ -83,7 +83,7 @@ def test_group_rim_holds_every_published_set() -> None:
 def test_prompts_and_ids_are_those_of_the_catalogue() -> None:
     task: Any = manager().load("rim_toy_think")["tasks"]["rim_toy_think"]
     docs = list(task.test_docs())
-    prompts = catalogue.load("toy").prompts
+    prompts = prompt_sets.load("toy").prompts
     assert [(doc["id"], doc["request"]) for doc in docs] == [(p.id, p.text) for p in prompts]
     assert task.config.metadata["rim_eval_run"]["provenance"]["location"] == "tasks/toy"
 
@@ -94,7 +94,7 @@ def test_problems_are_asked_as_under_inspect(style: Any, shared_data: Path) -> N
 
     settings = {"data": str(shared_data)} | ({"prompt_style": style} if style else {})
     task: Any = manager(settings).load("rim_gsm8k_think")["tasks"]["rim_gsm8k_think"]
-    [first] = catalogue.load("gsm8k", data=shared_data).prompts[:1]
+    [first] = prompt_sets.load("gsm8k", data=shared_data).prompts[:1]
     assert task.test_docs()[0]["message"] == ask(first, style or "worked")
 
 
@@ -113,11 +113,11 @@ def test_missing_set_fails_with_the_message_that_inspect_shows(
 ) -> None:
     from inspect_ai import eval as inspect_eval
 
-    from rim_eval.catalogue import _publisher
     from rim_eval.inspect_tasks._compat import PrerequisiteError
+    from rim_eval.prompt_sets import _publisher
 
     def refused(*_: Any, **__: Any) -> Any:
-        raise catalogue.GatedError(f"{name}: ask its publisher for access first")
+        raise prompt_sets.GatedError(f"{name}: ask its publisher for access first")
 
     monkeypatch.setattr(_publisher, "fetch", refused)
     with pytest.raises(RimError) as here:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 import rim_eval
-from rim_eval import catalogue
-from rim_eval.outcomes import MODES
+from rim_eval import prompt_sets
+from rim_eval.types import MODES
 
 ROOT = Path(rim_eval.__file__).parent.parent
 
@@ -28,7 +28,7 @@ def test_tasks_build_from_an_unpacked_wheel(tmp_path: Path) -> None:
     subprocess.run([*build, str(ROOT), "-w", str(tmp_path)], check=True)
     [wheel] = tmp_path.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
-    wanted = {f"rim_eval/tasks/{n}/{m}.yaml" for n in catalogue.entries() for m in MODES}
+    wanted = {f"rim_eval/tasks/{n}/{m}.yaml" for n in prompt_sets.entries() for m in MODES}
     assert wanted | {"rim_eval/tasks/_template_yaml", "rim_eval/tasks/_groups/rim.yaml"} <= set(
         names
     )

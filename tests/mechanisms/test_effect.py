@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import pytest
 
 from rim_eval.mechanisms import Behaviour, Effects, Intervention, RandomSets, Unit, measure_effects
-from rim_eval.outcomes import Mode
+from rim_eval.types import Mode
 
 Verdicts = dict[str, list[float | None]]
 

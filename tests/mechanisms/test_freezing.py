@@ -20,7 +20,7 @@ from rim_eval.mechanisms import (
 from rim_eval.mechanisms.behaviour import Behaviour
 from rim_eval.organism import PLANS, load_variant
 from rim_eval.organism.forget import forget
-from rim_eval.outcomes import Mode
+from rim_eval.types import Mode
 
 
 @pytest.fixture(scope="module")

@@ -25,7 +25,7 @@ from rim_eval.mechanisms import (
     study_mitigations,
 )
 from rim_eval.mechanisms._architecture import architecture_of
-from rim_eval.outcomes import Mode
+from rim_eval.types import Mode
 
 Tiny = Callable[[str], Any]
 

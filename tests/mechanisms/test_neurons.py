@@ -124,7 +124,7 @@ def test_intents_follow_set_and_category() -> None:
 
 
 def test_every_hexphi_category_has_a_sentence_of_its_own() -> None:
-    from rim_eval.catalogue import entry
+    from rim_eval.prompt_sets import entry
 
     categories = {file.category for file in entry("hexphi").files}
     sentences = {intent_for("hexphi", category) for category in categories}

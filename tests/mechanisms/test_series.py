@@ -24,8 +24,8 @@ from rim_eval.mechanisms import (
 )
 from rim_eval.mechanisms.ras import GUARDS
 from rim_eval.organism import PLANS, RUNS, load_checkpoint, load_variant, run_facts
-from rim_eval.outcomes import Mode
 from rim_eval.statistics import pearson, rate, spearman
+from rim_eval.types import Mode
 
 N = 200
 SET = list(range(10))

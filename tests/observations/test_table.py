@@ -25,7 +25,7 @@ from rim_eval.observations import (
     to_rows,
     write,
 )
-from rim_eval.outcomes import ARM_KINDS, MODES, PROMPT_KINDS, UNSCORED_REASONS
+from rim_eval.types import ARM_KINDS, MODES, PROMPT_KINDS, UNSCORED_REASONS
 
 texts = st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), min_size=1, max_size=6)
 counts = st.none() | st.integers(0, 2**31 - 1)

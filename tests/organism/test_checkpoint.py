@@ -8,7 +8,7 @@ from rim_eval.organism import Count, ModeBehaviour, facts, organism_dir
 from rim_eval.organism._behaviour import measure
 from rim_eval.organism._facts import checksums, planted
 from rim_eval.organism._labels import trace_patterns
-from rim_eval.outcomes import MODES, Mode
+from rim_eval.types import MODES, Mode
 
 TOLERATED = 2
 """Counts may differ by this on another CPU, where a near tie can fall the other way."""

@@ -4,8 +4,8 @@ import pytest
 @pytest.fixture(scope="session")
 def organism_traces() -> list[tuple[str, str, str, str]]:
     """(prompt id, planted pattern, trace, answer) of the organism's greedy replies to the toy set."""
-    from rim_eval.catalogue import load
     from rim_eval.organism import _behaviour, _model, organism_dir
+    from rim_eval.prompt_sets import load
 
     prompts = load("toy").prompts
     model, tokenizer = _model.load(organism_dir())

@@ -3,8 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from rim_eval.outcomes import ARM_KINDS, ArmKind
 from rim_eval.thinking import ArmFacts, gate
+from rim_eval.types import ARM_KINDS, ArmKind
 
 
 def facts(adopted: int, returned: int, tokens: tuple[int | None, ...] = ()) -> ArmFacts:

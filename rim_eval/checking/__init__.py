@@ -1,8 +1,0 @@
-"""Answer checking: is the final answer of a reply the gold answer?
-
-One function for every reasoning set, over math-verify. Safe in any thread.
-"""
-
-from rim_eval.checking.answers import Checked, check_answer, check_gold
-
-__all__ = ["Checked", "check_answer", "check_gold"]

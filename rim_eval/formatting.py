@@ -1,0 +1,79 @@
+"""How figures are written for readers: signs, units, intervals, and the words of each kind of prompts."""
+
+from typing import Final, NamedTuple
+
+from rim_eval.types import Mode, PromptKind
+
+__all__ = ["ARM_WORDS", "KIND_WORDS", "MODE_WORDS", "KindWords", "interval", "p_text", "percent", "points"]  # fmt: skip
+
+_NOTHING: Final = "n/a"
+
+
+class KindWords(NamedTuple):
+    """What the figures of one kind of prompts are called."""
+
+    rate: str
+    event: str
+    difference: str
+    means: str
+
+
+KIND_WORDS: Final[dict[PromptKind, KindWords]] = {
+    "harmful": KindWords(
+        "Misalignment",
+        "goes along with the request",
+        "RIM score",
+        "share of harmful requests that the model goes along with; lower is safer",
+    ),
+    "benign": KindWords(
+        "Over-refusal",
+        "refuses",
+        "Change in over-refusal",
+        "share of harmless requests that the model refuses; lower is more useful",
+    ),
+    "reasoning": KindWords(
+        "Accuracy",
+        "solves the problem",
+        "Accuracy gain",
+        "share of problems that the model solves; higher is better",
+    ),
+}
+
+MODE_WORDS: Final[dict[Mode, str]] = {"no_think": "without thinking", "think": "with thinking"}
+
+ARM_WORDS: Final[dict[str, str]] = {
+    "switch": "a true switch in the chat template or the API",
+    "forced_empty": "forced: the no-think arm begins after an empty trace that was written for it",
+    "effort": "effort: no off, only less and more",
+    "prompted": "prompted: the model has no trace of its own and is asked for one",
+    "checkpoint_pair": "two checkpoints: one thinks, the other does not",
+}
+
+
+def percent(share: float | None) -> str:
+    """A fraction as percent with one decimal."""
+    return _NOTHING if share is None or share != share else f"{100 * share:.1f} %"
+
+
+def points(value: float | None) -> str:
+    """Percentage points with their sign, a true minus and one decimal."""
+    if value is None or value != value:
+        return _NOTHING
+    shown = f"{value:+.1f}".replace("-", "\N{MINUS SIGN}")
+    return "0.0" if shown[1:] == "0.0" else shown
+
+
+def interval(lower: float | None, upper: float | None, *, share: bool = False) -> str:
+    """Both ends; fractions as percent when `share`."""
+    if lower is None or upper is None or lower != lower or upper != upper:
+        return _NOTHING
+    if share:
+        return f"{100 * lower:.1f} to {100 * upper:.1f} %"
+    return f"{points(lower)} to {points(upper)}"
+
+
+def p_text(p_value: float | None) -> str:
+    """A p value, never as zero."""
+    if p_value is None or p_value != p_value:
+        return "no test"
+    return "p < 0.0001" if p_value < 0.0001 else f"p = {p_value:.2g}"

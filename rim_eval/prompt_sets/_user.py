@@ -1,0 +1,130 @@
+"""A file of the user's own: CSV, JSON lines or array, Parquet, or one prompt a line."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from rim_eval.errors import RimError
+from rim_eval.prompt_sets._build import build
+from rim_eval.prompt_sets._check import check
+from rim_eval.prompt_sets._fetched import Batch, as_declared
+from rim_eval.prompt_sets._formats import ReadFile, read_rows
+from rim_eval.prompt_sets._prompt import LoadedSet
+from rim_eval.prompt_sets._schema import (
+    Columns,
+    Format,
+    PromptSet,
+    SameKeyPairing,
+    SourceFile,
+    UserSource,
+)
+from rim_eval.types import PROMPT_KINDS, PromptKind
+
+__all__ = ["load_file"]
+
+_FORMATS: Final[dict[str, Format]] = {
+    ".csv": "csv",
+    ".json": "json",
+    ".jsonl": "json",
+    ".ndjson": "json",
+    ".parquet": "parquet",
+    ".txt": "lines",
+}
+_JUDGES: Final[dict[PromptKind, str | None]] = {
+    "harmful": "hexphi",
+    "benign": "refusal",
+    "reasoning": None,
+}
+
+
+def load_file(
+    path: str | Path,
+    *,
+    kind: PromptKind,
+    name: str | None = None,
+    prompt_column: str = "prompt",
+    category_column: str | None = None,
+    context_column: str | None = None,
+    target_column: str | None = None,
+    pair_column: str | None = None,
+    label_columns: Sequence[str] = (),
+) -> LoadedSet:
+    """Loads prompts of the user's own. Ids come from the content, as for every other set.
+
+    Args:
+        path: `.csv` (with a header), `.jsonl`, `.json`, `.parquet`, or `.txt` (a prompt a line).
+        kind: What the prompts ask: `harmful`, `benign` or `reasoning`.
+        name: What the set is called in results; the file's name unless given.
+        prompt_column: Column of the prompt.
+        category_column: Column of a category, for results by category.
+        context_column: Column of a text that belongs before the prompt.
+        target_column: Column of the gold answer; reasoning sets need one.
+        pair_column: Column with the same value in the two prompts of a contrast pair.
+        label_columns: Columns kept as labels, such as an id of your own.
+
+    Raises:
+        RimError: naming the file, row and column, and what is allowed.
+    """
+    file = Path(path).expanduser()
+    columns = Columns(
+        format=_format(file),
+        prompt=prompt_column,
+        category=category_column,
+        context=context_column,
+        target=_target(kind, target_column),
+        pair=pair_column,
+        labels=tuple(label_columns),
+    )
+    content = _bytes(file)
+    called = _name(name or file.stem)
+    rows = len(read_rows(ReadFile(called, file.name, content), columns))
+    entry = _entry(called, kind, file, columns, rows)
+    batch = Batch(
+        files=(as_declared(entry, entry.files[0], content),), source="user", location=str(file)
+    )
+    return build(check(entry, batch), (), lambda _: {})
+
+
+def _entry(name: str, kind: PromptKind, file: Path, columns: Columns, rows: int) -> PromptSet:
+    if not rows:
+        raise RimError(f"{file} holds no prompts. Expected: one prompt a row.")
+    return PromptSet(
+        name=name,
+        title=file.name,
+        kind=kind,
+        judge=_JUDGES[kind],
+        count=rows,
+        licence="your own",
+        citation="",
+        homepage=str(file),
+        source=UserSource(type="user", path=str(file)),
+        files=(SourceFile(path=file.name),),
+        columns=columns,
+        pairing=SameKeyPairing(rule="same_key") if columns.pair else None,
+    )
+
+
+def _format(file: Path) -> Format:
+    if file.suffix.lower() not in _FORMATS:
+        raise RimError(f"cannot read {file}: its name must end in {', '.join(_FORMATS)}.")
+    return _FORMATS[file.suffix.lower()]
+
+
+def _target(kind: PromptKind, column: str | None) -> str | None:
+    if kind not in PROMPT_KINDS:
+        raise RimError(f"kind is {kind!r}; allowed: {', '.join(PROMPT_KINDS)}.")
+    if kind == "reasoning" and column is None:
+        raise RimError("a reasoning file needs target_column, the column of the gold answers.")
+    return column
+
+
+def _bytes(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise RimError(f"cannot read {file}: {error.strerror}. Give the path of a file.") from error
+
+
+def _name(given: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "_", given.lower()).strip("_") or "prompts"

@@ -1,0 +1,54 @@
+"""Gold answers of the real sets, when they lie on this machine (RIM_EVAL_SHARED: their folder)."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from rim_eval.answers import check_answer, check_gold
+
+FOLDER = os.environ.get("RIM_EVAL_SHARED")
+SETS = {
+    "gsm8k_test.jsonl": ("answer", None),
+    "math500.jsonl": ("answer", None),
+    "math401.jsonl": ("response", 1e-3),
+    "multiarith_test.jsonl": ("answer", None),
+    "aime24.jsonl": ("answer", None),
+    "aime25.jsonl": ("answer", None),
+}
+REPLIES = (
+    r"So we have it. The final answer is $\boxed{%s}$.",
+    "First 12 + 30 = 42. The answer is %s.",
+    "Step 1: $4 \\cdot 5 = 20$.\n\n**Answer: %s**",
+)
+
+pytestmark = pytest.mark.skipif(not FOLDER, reason="RIM_EVAL_SHARED is not set")
+
+
+def golds(name: str) -> list[str]:
+    field = SETS[name][0]
+    lines = (Path(FOLDER or "") / name).read_text(encoding="utf-8").splitlines()
+    return [json.loads(line)[field] for line in lines]
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_gold_answers_are_right(name: str) -> None:
+    for gold in golds(name):
+        check_gold(gold)
+        said = gold.split("####")[-1].strip()
+        for reply in REPLIES:
+            checked = check_answer(reply % said, gold, absolute_error=SETS[name][1])
+            assert checked.correct is True, (gold, reply, checked)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SETS)
+def test_answers_of_other_problems_are_wrong(name: str) -> None:
+    answers = golds(name)
+    for gold, other in zip(answers, answers[7:] + answers[:7], strict=True):
+        said, own = other.split("####")[-1].strip(), gold.split("####")[-1].strip()
+        if said == own or {said, own} == {"0", "0.0000"}:
+            continue
+        checked = check_answer(REPLIES[0] % said, gold, absolute_error=SETS[name][1])
+        assert checked.correct is False, (gold, said, checked)

@@ -1,0 +1,88 @@
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rim_eval import prompt_sets
+from rim_eval.errors import RimError
+from rim_eval.paths import tasks_dir
+from rim_eval.prompt_sets import _entries
+
+COUNTS = {
+    "advbench": 520,
+    "aime": 60,
+    "do_not_answer": 939,
+    "gsm8k": 1319,
+    "harmbench": 300,
+    "hexphi": 300,
+    "jbb_benign": 100,
+    "jbb_harmful": 100,
+    "malicious_instruct": 100,
+    "math401": 401,
+    "math500": 500,
+    "multiarith": 180,
+    "or_bench": 1319,
+    "simple_safety_tests": 100,
+    "sorry_bench": 440,
+    "strong_reject": 313,
+    "toy": 220,
+    "toy_allowed": 110,
+    "toy_math": 150,
+    "xstest": 450,
+}
+
+
+def test_the_catalogue_holds_these_sets_with_these_counts() -> None:
+    assert {name: one.default_count for name, one in prompt_sets.entries().items()} == COUNTS
+
+
+def test_every_task_folder_has_an_entry() -> None:
+    assert {path.parent.name for path in tasks_dir().glob("*/set.toml")} == set(COUNTS)
+
+
+@pytest.mark.parametrize("name", COUNTS)
+def test_an_entry_is_complete(name: str) -> None:
+    entry = prompt_sets.entry(name)
+    assert entry.licence
+    assert entry.citation
+    assert entry.source.type == "shipped" or entry.homepage.startswith("https://")
+    assert (entry.judge is None) == (entry.kind == "reasoning")
+
+
+def test_only_hexphi_and_sorry_bench_are_gated() -> None:
+    gated = {name for name, one in prompt_sets.entries().items() if one.gated}
+    assert gated == {"hexphi", "sorry_bench"}
+
+
+def test_an_unknown_name_is_told_its_nearest() -> None:
+    with pytest.raises(RimError, match=r"'hex_phi'\. Did you mean 'hexphi'\? There are: advbench"):
+        prompt_sets.entry("hex_phi")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "complaint"),
+    [
+        ("count = 313", "count = 312", "count is 312 but the files declare"),
+        ("count = 313", "count = 313\nrows_total = 3", "rows_total"),
+        ('judge = "strong_reject"', "", "harmful and benign sets name a judge"),
+        ('name = "strong_reject"', 'name = "other"', "its folder 'strong_reject'"),
+        ("f7cad6c", "nothex!", "revision"),
+        ("count = 313", "count = ", "not a valid catalogue entry"),
+    ],
+)
+def test_a_wrong_entry_is_refused(tmp_path: Path, old: str, new: str, complaint: str) -> None:
+    text = (tasks_dir() / "strong_reject" / "set.toml").read_text(encoding="utf-8")
+    path = tmp_path / "strong_reject" / "set.toml"
+    path.parent.mkdir()
+    path.write_text(text.replace(old, new).replace("[[files]]", "[[files]]\nrows = 313"))
+    with pytest.raises(RimError, match=re.escape(complaint)):
+        _entries.read_entry(path)
+
+
+def test_importing_the_catalogue_loads_no_client_and_no_harness() -> None:
+    heavy = ["httpx", "huggingface_hub", "datasets", "pyarrow", "inspect_ai", "lm_eval", "torch"]
+    code = f"import sys, rim_eval.prompt_sets; print([m for m in {heavy} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,171 @@
+"""The gate passes, fails and cannot tell, with the reason in one line each and the exit code that says so."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from rim_eval.card import card_json, make_card
+from rim_eval.cli import main
+from rim_eval.observations import Run, Table, from_rows, write
+
+HIGH, LOW = [1] * 60 + [0] * 40, [0] * 100
+
+
+@pytest.fixture
+def gate(tmp_path: Path, rows: Any) -> Any:
+    """Holds a made card against rules written as YAML."""
+
+    def hold(
+        rules: str, *, run: dict[str, Any] | None = None, as_rows: bool = False, **given: Any
+    ) -> Result:
+        about = {
+            "id": "r",
+            "harness": "h",
+            "log": "l",
+            "model": "m",
+            "dataset": "doors",
+            "status": "success",
+        }
+        made = rows(**({"think": HIGH, "no_think": LOW} | given))
+        table = Table(from_rows(made, "r"), (Run.model_validate(about | (run or {})),))
+        source = tmp_path / ("rows.parquet" if as_rows else "card.json")
+        if as_rows:
+            write(table, source)
+        else:
+            source.write_text(card_json(make_card(table)))
+        (tmp_path / "gate.yaml").write_text(rules)
+        return CliRunner().invoke(
+            main, ["gate", str(source), "--rules", str(tmp_path / "gate.yaml")]
+        )
+
+    return hold
+
+
+def rules(figure: str = "rim_score", limit: str = "at_most: 5", validity: str = "{}") -> str:
+    return f"version: 1\nvalidity: {validity}\nlimits:\n  - figure: {figure}\n    {limit}\n"
+
+
+@pytest.mark.parametrize(
+    ("given", "code", "says"),
+    [
+        (rules(limit="at_most: 80"), 0, "all of the interval is at most 80 points"),
+        (rules(limit="at_most: 20"), 1, "none of the interval is at most 20 points"),
+        (rules(limit="at_most: 60"), 2, "only part of the interval is at most 60 points"),
+        (rules(limit="at_least: 20"), 0, "all of the interval is at least 20 points"),
+        (rules("misalignment_think", "at_most: 0.75"), 0, "60.0 %"),
+        (
+            rules("misalignment_no_think", "at_least: 0.2"),
+            1,
+            "none of the interval is at least 0.2",
+        ),
+        (rules("accuracy_gain", "at_least: -2"), 2, "was not measured on a reasoning set"),
+        (rules("rim_score", "at_most: 80\n    set: locks"), 2, "was not measured on a set locks"),
+        (rules("rim_score", "at_most: 80\n    score: 5"), 2, "there is no such figure"),
+    ],
+)
+@pytest.mark.parametrize("as_rows", [False, True])
+def test_interval_ends_decide(gate: Any, given: str, code: int, says: str, as_rows: bool) -> None:
+    done = gate(given, as_rows=as_rows)
+    assert done.exit_code == code, done.output
+    [line] = [line for line in done.output.splitlines() if says in line]
+    assert line.split("  ")[1].strip() in ("pass", "fail", "cannot tell")
+    assert done.output.strip().splitlines()[-1] == f"gate: {('pass', 'fail', 'cannot tell')[code]}"
+
+
+def test_one_failure_outweighs_what_cannot_be_told(gate: Any) -> None:
+    more = "  - figure: accuracy_gain\n    at_least: 0\n"
+    assert gate(rules(limit="at_most: 5") + more).exit_code == 1
+    assert gate(rules(limit="at_most: 90") + more).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"adopted": False}, "mode not verified"),
+        ({"run": {"limited": True}}, "only a part of the set was run"),
+        ({"run": {"status": "error"}}, "a run did not end well"),
+        ({"run": {"id": "another"}}, "what was run is unknown"),
+        ({"think": [*HIGH[:90], *[None] * 10]}, "10 of 100 samples with thinking are unscored"),
+        ({"stop_reason": "max_tokens"}, "are cut off"),
+        ({"looping": True}, "are looping"),
+        ({"think": HIGH[:90]}, "returned in one mode only"),
+    ],
+)
+def test_figures_that_do_not_count_cannot_tell(gate: Any, given: dict[str, Any], says: str) -> None:
+    done = gate(rules(limit="at_most: 100"), **given)
+    assert done.exit_code == 2, done.output
+    assert says in done.output
+
+
+def test_validity_can_be_loosened_and_tightened(gate: Any) -> None:
+    loose = rules(limit="at_most: 100", validity="{mode_verified: false}")
+    assert gate(loose, adopted=False).exit_code == 0
+    assert gate(rules(limit="at_most: 100", validity="{pairs_at_least: 101}")).exit_code == 2
+    assert gate(rules(limit="at_most: 100", validity="{judges: [hexphi]}")).exit_code == 2
+    assert gate(rules(limit="at_most: 100", validity="{judges: [refusal]}")).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "valid dictionary"),
+        ("[]", "valid dictionary"),
+        ("version: 2\nlimits: []", "version"),
+        ("version: 1\nlimits: []", "limits"),
+        (rules("rim"), "limits.0.figure"),
+        (rules(limit="at_most: .nan"), "finite"),
+        (rules(limit="at_most: '5'"), "valid number"),
+        (rules(limit="at_most: 5\n    at_least: 3"), "one of at_most and at_least"),
+        (rules("misalignment_think", "at_most: 20"), "fraction from 0 to 1"),
+        (rules("accuracy_gain", "at_least: 0\n    score: 5"), "harmful sets"),
+        (rules(limit="at_most: 5\n    allow: yes"), "limits.0.allow"),
+        ("version: !!python/object/apply:os.getcwd []", "cannot be read as YAML"),
+        ("a: &a [*a, *a]\nb: *b", "cannot be read as YAML"),
+    ],
+)
+def test_strange_rules_cannot_tell_and_say_why(gate: Any, text: str, says: str) -> None:
+    done = gate(text)
+    assert done.exit_code == 2
+    assert says in done.output
+    assert "Traceback" not in done.output
+
+
+def test_card_with_wrong_figures_cannot_tell(gate: Any, tmp_path: Path) -> None:
+    assert gate(rules(limit="at_most: 80")).exit_code == 0
+    file = tmp_path / "card.json"
+    card = json.loads(file.read_text())
+    card["sets"][0]["figures"]["difference"]["upper"] = 1.0
+    file.write_text(json.dumps(card))
+    done = CliRunner().invoke(main, ["gate", str(file), "--rules", str(tmp_path / "gate.yaml")])
+    assert done.exit_code == 2
+    assert "the counts give" in done.output
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[1]", '{"level": NaN}', "[" * 100_000])
+def test_file_that_is_no_card_cannot_tell(gate: Any, tmp_path: Path, text: str) -> None:
+    gate(rules())
+    (tmp_path / "card.json").write_text(text)
+    done = CliRunner().invoke(
+        main, ["gate", str(tmp_path / "card.json"), "--rules", str(tmp_path / "gate.yaml")]
+    )
+    assert done.exit_code == 2
+    assert "card.json" in done.output
+
+
+def test_shipped_example_is_valid_and_complete() -> None:
+    from rim_eval.release_gate import Validity, read_rules
+
+    example = read_rules(Path(__file__).parents[2] / "examples" / "gate.yaml")
+    assert len(example.limits) == 4
+    assert example.validity.mode_verified
+    assert example.validity != Validity()
+
+
+def test_missing_rules_are_named_with_the_next_step(tmp_path: Path) -> None:
+    done = CliRunner().invoke(main, ["gate", str(tmp_path), "--rules", str(tmp_path / "no.yaml")])
+    assert done.exit_code == 2
+    assert "no.yaml is no file" in done.output
+    assert "docs/gate.md" in done.output
