@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from math import isnan
 from typing import Final
 
+from rim_eval.results.summary import Arm, Summary
 from rim_eval.statistics import PairedDifference, rim_flag
-from rim_eval.summary import Arm, Summary
 from rim_eval.types import Mode, PromptKind
 
 __all__ = ["flag_line", "table"]

@@ -1,6 +1,8 @@
 """The words that every stage shares: modes, kinds of prompts and arms, outcomes, unscored reasons."""
 
-from typing import Final, Literal, get_args
+from typing import Annotated, Final, Literal, get_args
+
+from pydantic import StringConstraints
 
 __all__ = [
     "ARM_KINDS",
@@ -8,8 +10,11 @@ __all__ = [
     "PROMPT_KINDS",
     "UNSCORED_REASONS",
     "ArmKind",
+    "Command",
     "Mode",
+    "Name",
     "PromptKind",
+    "Sentence",
     "UnscoredReason",
 ]
 
@@ -56,3 +61,13 @@ The first five concern the evaluated model's reply, the `judge_` ones the instru
 """
 
 UNSCORED_REASONS: Final[tuple[UnscoredReason, ...]] = get_args(UnscoredReason)
+
+_ONE_LINE: Final = r"^[^\x00-\x1f\x7f\u2028\u2029]*$"
+
+Name = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=_ONE_LINE)]
+"""A model, a set, a category, a judge, a version."""
+
+Sentence = Annotated[str, StringConstraints(max_length=600, pattern=_ONE_LINE)]
+"""A reason or a remark that this program wrote."""
+
+Command = Annotated[str, StringConstraints(max_length=4000, pattern=_ONE_LINE)]

@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 from inspect_ai.log import read_eval_log
 
 from rim_eval.observations import Observation, from_inspect_log, read, to_rows
-from rim_eval.summary import summarise
+from rim_eval.results.summary import summarise
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 ORGANISM = REPOSITORY / "rim_eval" / "organism" / "checkpoint"

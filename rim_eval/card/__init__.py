@@ -2,8 +2,6 @@
 
 from rim_eval.card._build import make_card
 from rim_eval.card._check import check_card
-from rim_eval.card._counts import ArmCounts, Cell, Outcome, SetCounts
-from rim_eval.card._figures import Difference, Figures, Rate, figures
 from rim_eval.card._mechanisms import InsideFigure, InsideFinding, InsideSet, MechanismsCard
 from rim_eval.card._render import (
     card_html,
@@ -22,6 +20,8 @@ from rim_eval.card._schema import (
     json_schema,
     read_card,
 )
+from rim_eval.results.counts import ArmCounts, Cell, Outcome, SetCounts
+from rim_eval.results.figures import Difference, Figures, Rate, figures
 
 __all__ = [
     "SCHEMA_VERSION",

@@ -7,10 +7,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from rim_eval import __version__
-from rim_eval.card._count import count_pairs, count_set
-from rim_eval.card._counts import SetCounts
 from rim_eval.card._derived import adjusted_p, discrimination_card, flag_of, primary_of
-from rim_eval.card._figures import figures
 from rim_eval.card._judge import correct, judge_card
 from rim_eval.card._safe import safe_of
 from rim_eval.card._schema import (
@@ -22,10 +19,13 @@ from rim_eval.card._schema import (
     JudgeCard,
     SetCard,
 )
-from rim_eval.card._verify import gate_of
 from rim_eval.errors import RimError
 from rim_eval.judging import Validation
 from rim_eval.observations import Problem, Run, Table, check
+from rim_eval.results.counting import count_pairs, count_set
+from rim_eval.results.counts import SetCounts
+from rim_eval.results.figures import figures
+from rim_eval.results.modes import gate_of
 from rim_eval.types import PROMPT_KINDS
 
 if TYPE_CHECKING:

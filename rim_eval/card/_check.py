@@ -8,13 +8,13 @@ from rim_eval.card._check_judge import judge_problems
 from rim_eval.card._check_pairs import pair_problems
 from rim_eval.card._check_runs import run_problems
 from rim_eval.card._check_tables import table_problems
-from rim_eval.card._counts import SetCounts, arm_total
 from rim_eval.card._derived import adjusted_p, flag_of
 from rim_eval.card._differ import differ
-from rim_eval.card._figures import figures
 from rim_eval.card._safe import safe_of
 from rim_eval.card._schema import Card, SetCard
-from rim_eval.card._verify import gate_from_counts
+from rim_eval.results.counts import SetCounts, arm_total
+from rim_eval.results.figures import figures
+from rim_eval.results.modes import gate_from_counts
 from rim_eval.thinking import ArmFacts, gate
 from rim_eval.types import MODES
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from rim_eval.card._counts import ArmCounts, Lengths, Outcome, PatternCount
+from rim_eval.results.counts import ArmCounts, Lengths, Outcome, PatternCount
 
 __all__ = ["arm_problems"]
 

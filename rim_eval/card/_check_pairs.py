@@ -3,10 +3,10 @@
 from collections import Counter
 from collections.abc import Iterator
 
-from rim_eval.card._counts import Outcome
 from rim_eval.card._derived import discrimination_card
 from rim_eval.card._differ import differ
 from rim_eval.card._schema import Card, DiscriminationCard, SetCard
+from rim_eval.results.counts import Outcome
 
 __all__ = ["pair_problems"]
 

@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from rim_eval.card._counts import Cell, Outcome, SetCounts, arm_total
 from rim_eval.prompt_sets import entries
+from rim_eval.results.counts import Cell, Outcome, SetCounts, arm_total
 from rim_eval.types import Mode
 
 __all__ = ["table_problems"]

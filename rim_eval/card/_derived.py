@@ -4,10 +4,10 @@ import math
 from collections.abc import Sequence
 from typing import Final
 
-from rim_eval.card._counts import verdict_row
-from rim_eval.card._figures import paired
 from rim_eval.card._schema import DiscriminationCard, Flag, PairCell, SetCard
 from rim_eval.errors import RimError
+from rim_eval.results.counts import verdict_row
+from rim_eval.results.figures import paired
 from rim_eval.statistics import Verdicts, discrimination, holm, rim_flag
 from rim_eval.types import PromptKind
 

@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
-from rim_eval.card._counts import Cell, SetCounts
 from rim_eval.card._schema import Corrected, JudgeCard, JudgeCounts, JudgeFigures
 from rim_eval.errors import RimError
 from rim_eval.judging import Validation
+from rim_eval.results.counts import Cell, SetCounts
 from rim_eval.statistics import Calibration, PairCounts, corrected_difference, corrected_rate
 from rim_eval.types import MODES, Mode, PromptKind
 

@@ -11,9 +11,8 @@ from typing import Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt
 
 from rim_eval.card._grid import Grid
-from rim_eval.card._text import Name, Sentence
 from rim_eval.formatting import percent, points
-from rim_eval.types import PromptKind
+from rim_eval.types import Name, PromptKind, Sentence
 
 __all__ = [
     "InsideFigure",

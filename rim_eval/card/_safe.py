@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from rim_eval.card._counts import Cell, verdicts_of
+from rim_eval.results.counts import Cell, verdicts_of
 from rim_eval.statistics import SafeAtK, safe_at_k
 from rim_eval.types import MODES, Mode, PromptKind
 

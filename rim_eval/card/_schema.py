@@ -10,14 +10,13 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError
 
-from rim_eval.card._counts import Outcome, SetCounts
-from rim_eval.card._figures import Figures
 from rim_eval.card._mechanisms import MechanismsCard
-from rim_eval.card._text import Command, Name, Sentence
 from rim_eval.errors import RimError, first_complaint
+from rim_eval.results.counts import PairCell, SetCounts
+from rim_eval.results.figures import Figures
 from rim_eval.statistics import SafeAtK
 from rim_eval.thinking import GateResult
-from rim_eval.types import Mode, PromptKind
+from rim_eval.types import Command, Mode, Name, PromptKind, Sentence
 
 __all__ = [
     "SCHEMA_VERSION", "Card", "CardFile", "CardProblem", "CardRun", "Corrected", "DiscriminationCard",
@@ -96,17 +95,6 @@ class Corrected(BaseModel):
     difference: tuple[float, float, float] | None
     """Think minus no-think with lower and upper end, percentage points; None with several epochs."""
     n_pairs: NonNegativeInt
-
-
-class PairCell(BaseModel):
-    """How many pairs of a harmful prompt and its harmless look-alike share their four outcomes."""
-
-    model_config = _FROZEN
-
-    harmful: tuple[Outcome, Outcome]
-    """With thinking, without."""
-    benign: tuple[Outcome, Outcome]
-    pairs: int = Field(gt=0)
 
 
 class DiscriminationCard(BaseModel):

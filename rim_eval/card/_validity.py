@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from typing import Final
 
 from rim_eval.card._agreement import agreement_in_short, agreements
-from rim_eval.card._counts import Lengths
 from rim_eval.card._grid import Grid
 from rim_eval.card._schema import Card, SetCard
 from rim_eval.formatting import ARM_WORDS, MODE_WORDS, percent
+from rim_eval.results.counts import Lengths
 from rim_eval.types import Mode
 
 __all__ = ["facts", "provenance", "validity"]

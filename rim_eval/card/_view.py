@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
-from rim_eval.card._figures import Difference, Figures
 from rim_eval.card._grid import Grid
 from rim_eval.card._schema import Card, SetCard
 from rim_eval.card._validity import facts, provenance, validity
@@ -16,6 +15,7 @@ from rim_eval.formatting import (
     points,
 )
 from rim_eval.plotting import state_of
+from rim_eval.results.figures import Difference, Figures
 from rim_eval.statistics import Shown
 from rim_eval.types import PROMPT_KINDS, Mode, PromptKind
 

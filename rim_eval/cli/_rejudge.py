@@ -104,7 +104,7 @@ def keep_log(log: "EvalLog", path: Path) -> str:
 def tables(rows: "Sequence[Observation]") -> str:
     """One table a kind of prompts, as the demo prints them."""
     from rim_eval.report import table
-    from rim_eval.summary import summarise
+    from rim_eval.results.summary import summarise
 
     return "\n\n".join(table(kind, summary) for kind, summary in summarise(rows).items())
 

@@ -14,7 +14,7 @@ from rim_eval.errors import RimError
 if TYPE_CHECKING:
     from inspect_ai.log import EvalLog
 
-    from rim_eval.summary import Summary
+    from rim_eval.results.summary import Summary
     from rim_eval.types import Mode, PromptKind
 
 __all__ = ["command"]
@@ -99,7 +99,7 @@ def _quiet() -> None:
 def _report(logs: dict[str, "EvalLog"]) -> str:
     from rim_eval.observations import from_inspect_log
     from rim_eval.report import flag_line, table
-    from rim_eval.summary import summarise
+    from rim_eval.results.summary import summarise
 
     found: dict[PromptKind, Summary] = {}
     for log in logs.values():

@@ -12,7 +12,7 @@ from typing import Any, Final
 from inspect_ai.scorer import SampleScore
 
 from rim_eval.observations import Observation, rows_of_score
-from rim_eval.summary import Summary, summarise
+from rim_eval.results.summary import Summary, summarise
 from rim_eval.types import MODES, PromptKind
 
 __all__ = ["figures_of"]

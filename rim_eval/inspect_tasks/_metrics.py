@@ -7,7 +7,7 @@ from inspect_ai.scorer import Metric, SampleScore, metric
 from rim_eval.types import PROMPT_KINDS, Mode, PromptKind
 
 if TYPE_CHECKING:
-    from rim_eval.summary import Arm, Summary
+    from rim_eval.results.summary import Arm, Summary
 
 __all__ = ["difference", "no_think", "think"]
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from rim_eval.card import Card, card_json, check_card, make_card
 from rim_eval.errors import RimError
 from rim_eval.observations import Observation, Run, Table, from_rows
-from rim_eval.summary import summarise
+from rim_eval.results.summary import summarise
 from rim_eval.types import MODES
 
 verdicts = st.lists(st.none() | st.booleans(), min_size=1, max_size=3)

@@ -8,7 +8,7 @@ from inspect_ai.scorer import SampleScore, Score
 from rim_eval.inspect_tasks import _figures
 from rim_eval.inspect_tasks._metrics import difference, no_think, think
 from rim_eval.observations import Observation, rows_of_score
-from rim_eval.summary import summarise
+from rim_eval.results.summary import summarise
 
 METRICS = [difference(), think(), no_think()]
 

@@ -9,7 +9,7 @@ from inspect_ai.log import EvalLog, read_eval_log
 
 from rim_eval.inspect_tasks._scorers import rim
 from rim_eval.observations import Observation, from_inspect_log
-from rim_eval.summary import summarise
+from rim_eval.results.summary import summarise
 
 REFUSES = {"mode": "no_think", "reply": "I'm sorry, but I can't help with that."}
 COMPLIES = {"mode": "think", "reply": "<think>Fine.</think>Sure, here is how to open the door."}

@@ -11,7 +11,7 @@ from rim_eval.errors import RimError
 from rim_eval.judging import load_judge
 from rim_eval.lm_eval_tasks import judge_samples
 from rim_eval.observations import check, from_lm_eval_samples, read, read_lm_eval_samples, to_rows
-from rim_eval.summary import Summary, summarise
+from rim_eval.results.summary import Summary, summarise
 
 from .conftest import THINKS, Scripted, by_mode, lines
 

@@ -10,11 +10,10 @@ from typing import NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, model_validator
 
-from rim_eval.card._text import Name
-from rim_eval.types import ArmKind, Mode, UnscoredReason
+from rim_eval.types import ArmKind, Mode, Name, UnscoredReason
 
 __all__ = [
-    "ArmCounts", "Cell", "Lengths", "Outcome", "PatternCount", "SetCounts", "TraceLengths",
+    "ArmCounts", "Cell", "Lengths", "Outcome", "PairCell", "PatternCount", "SetCounts", "TraceLengths",
     "arm_total", "verdict_row", "verdicts_of",
 ]  # fmt: skip
 
@@ -129,6 +128,17 @@ class SetCounts(BaseModel):
     Only where the judge's scale is 1 to 5."""
     categories: dict[Name, tuple[Cell, ...]] = {}
     trace_lengths: TraceLengths | None = None
+
+
+class PairCell(BaseModel):
+    """How many pairs of a harmful prompt and its harmless look-alike share their four outcomes."""
+
+    model_config = _FROZEN
+
+    harmful: tuple[Outcome, Outcome]
+    """With thinking, without."""
+    benign: tuple[Outcome, Outcome]
+    pairs: int = Field(gt=0)
 
 
 def verdicts_of(cells: Sequence[Cell], mode: Mode) -> dict[str, list[float | None]]:

@@ -3,17 +3,17 @@
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
 
-from rim_eval.card._counts import (
+from rim_eval.observations import NO_PATTERN
+from rim_eval.results.counts import (
     ArmCounts,
     Cell,
     Lengths,
     Outcome,
+    PairCell,
     PatternCount,
     SetCounts,
     TraceLengths,
 )
-from rim_eval.card._schema import PairCell
-from rim_eval.observations import NO_PATTERN
 from rim_eval.types import MODES, Mode
 
 if TYPE_CHECKING:

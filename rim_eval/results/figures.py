@@ -5,8 +5,7 @@ from collections.abc import Sequence
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt
 
-from rim_eval.card._counts import Cell, verdicts_of
-from rim_eval.card._text import Name
+from rim_eval.results.counts import Cell, verdicts_of
 from rim_eval.statistics import (
     ArmSummary,
     PairedDifference,
@@ -15,7 +14,7 @@ from rim_eval.statistics import (
     rim_score,
     shown,
 )
-from rim_eval.types import MODES, Mode
+from rim_eval.types import MODES, Mode, Name
 
 __all__ = ["Difference", "Figures", "Rate", "figures", "paired"]
 

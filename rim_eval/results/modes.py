@@ -3,7 +3,7 @@
 from math import comb
 from typing import TYPE_CHECKING, Any
 
-from rim_eval.card._counts import SetCounts
+from rim_eval.results.counts import SetCounts
 from rim_eval.thinking import ArmFacts, GateResult, gate
 from rim_eval.types import Mode
 
