@@ -10,7 +10,7 @@ from rim_eval import __version__
 from rim_eval.card._derived import adjusted_p, discrimination_card, flag_of, primary_of
 from rim_eval.card._judge import correct, judge_card
 from rim_eval.card._safe import safe_of
-from rim_eval.card._schema import (
+from rim_eval.card.schema import (
     Card,
     CardProblem,
     CardRun,

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import Final
 
-from rim_eval.card._schema import DiscriminationCard, Flag, PairCell, SetCard
+from rim_eval.card.schema import DiscriminationCard, Flag, PairCell, SetCard
 from rim_eval.errors import RimError
 from rim_eval.results.counts import verdict_row
 from rim_eval.results.figures import paired

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
-from rim_eval.card._schema import Corrected, JudgeCard, JudgeCounts, JudgeFigures
+from rim_eval.card.schema import Corrected, JudgeCard, JudgeCounts, JudgeFigures
 from rim_eval.errors import RimError
 from rim_eval.judging import Validation
 from rim_eval.results.counts import Cell, SetCounts

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rim_eval.cli._inside import Pictures, assign_reports, with_report
 from rim_eval.cli._judge_measured import Measured, measured_judges
 from rim_eval.errors import RimError
 
 if TYPE_CHECKING:
-    from rim_eval.card import Card
+    from rim_eval.card import Card, Picture
+    from rim_eval.mechanisms.report import MechanismReport
 
 __all__ = ["command"]
 
@@ -70,7 +70,7 @@ def command(logs: Sequence[str], out: Path, judge: str | None, primary: str | No
         write(table, observations)
     table = table.of_judge(judge) if judge else table
     measured = measured_judges(table, validations)
-    inside = assign_reports(reports, table.models)
+    inside = _assign_reports(reports, table.models)
     for model in table.models:
         card = make_card(
             table.of_model(model),
@@ -79,12 +79,12 @@ def command(logs: Sequence[str], out: Path, judge: str | None, primary: str | No
             validations={name: one.figures for name, one in measured.items()},
         )
         folder = out if len(table.models) == 1 else out / _folder(model)
-        card, pictures = with_report(card, inside.get(model))
+        card, pictures = _with_report(card, inside.get(model))
         _write(card, folder, pictures)
         _say(card, folder, measured)
 
 
-def _write(card: "Card", folder: Path, inside_pictures: Pictures) -> None:
+def _write(card: "Card", folder: Path, inside_pictures: "Sequence[Picture]") -> None:
     from rim_eval.card import card_html, card_json, card_markdown
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -105,3 +105,57 @@ def _say(card: "Card", folder: Path, measured: Mapping[str, Measured]) -> None:
     for name in sorted(used & measured.keys()):
         click.echo(f"  agreement of {name} with people: {measured[name].path}")
     click.echo(f"  {folder}/card.html  card.md  card.json")
+
+
+def _assign_reports(
+    given: Sequence[str], models: Sequence[str]
+) -> dict[str, tuple[Path, "MechanismReport"]]:
+    """Find each card's report.
+
+    Args:
+        given: `FILE`, which belongs to the model whose name ends as the report's does, or
+            `MODEL=FILE`, which says whose it is.
+        models: Models that get a card.
+
+    Raises:
+        RimError: A file is no report, or it is not clear whose it is.
+    """
+    from rim_eval.mechanisms.report import read_report
+
+    assigned: dict[str, tuple[Path, MechanismReport]] = {}
+    for one in given:
+        named, _, rest = one.partition("=")
+        path = Path(one) if Path(one).is_file() or not rest else Path(rest)
+        report = read_report(path)
+        model = named if path != Path(one) else _model_of(report.model, models)
+        if model not in models:
+            raise RimError(
+                f"--mechanisms {one}: the report is about {report.model!r}, and the logs are of "
+                f"{', '.join(models) or 'no model'}. If they are the same model, say so: "
+                f"--mechanisms {models[0] if models else 'MODEL'}={path}"
+            )
+        if model in assigned:
+            raise RimError(
+                f"--mechanisms {one}: {model} has a report already, {assigned[model][0]}."
+            )
+        assigned[model] = path, report
+    return assigned
+
+
+def _model_of(name: str, models: Sequence[str]) -> str:
+    """The only model whose last part is the report's; the report's own name where there is none."""
+    fits = [model for model in models if model.rsplit("/", 1)[-1] == name]
+    return fits[0] if len(fits) == 1 else name
+
+
+def _with_report(
+    card: "Card", report: "tuple[Path, MechanismReport] | None"
+) -> "tuple[Card, Sequence[Picture]]":
+    """The card with its section on the inside of the model, and the section's pictures."""
+    if report is None:
+        return card, ()
+    from rim_eval.mechanisms.section import card_section, section_pictures
+
+    path, found = report
+    section = card_section(found, path)
+    return card.model_copy(update={"mechanisms": section}), section_pictures(found)

@@ -9,7 +9,7 @@ from rim_eval.comparison._schema import (
     ModelRow,
     SetComparison,
 )
-from rim_eval.comparison._show import comparison_html, comparison_text
+from rim_eval.comparison.render import comparison_html, comparison_text
 
 __all__ = [
     "Against",

@@ -12,7 +12,7 @@ from rim_eval.mechanisms.effect import Effects
 from rim_eval.mechanisms.plots import plots
 from rim_eval.mechanisms.report import MechanismReport, Part, RasSection
 from rim_eval.mechanisms.series import Beside, RasSeries
-from rim_eval.plotting import Figure, figure
+from rim_eval.plots import Figure, figure
 from rim_eval.statistics import PairedDifference
 
 __all__ = ["card_section", "section_pictures"]

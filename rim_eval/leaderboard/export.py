@@ -14,8 +14,7 @@ from typing import Any, Final
 
 from rim_eval.card import CardRun, Difference, Rate, SetCard
 from rim_eval.formatting import KIND_WORDS
-from rim_eval.leaderboard._entry import Entry
-from rim_eval.leaderboard._submission import slug
+from rim_eval.leaderboard.schema import Entry, slug
 from rim_eval.prompt_sets import entries
 from rim_eval.types import MODES, Mode, PromptKind
 

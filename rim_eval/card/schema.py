@@ -6,11 +6,17 @@ figures are there for readers; they all follow from the counts (`check_card`).
 
 import json
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NoReturn, Self
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    ValidationError,
+    model_validator,
+)
 
-from rim_eval.card._mechanisms import MechanismsCard
 from rim_eval.errors import RimError, first_complaint
 from rim_eval.results.counts import PairCell, SetCounts
 from rim_eval.results.figures import Figures
@@ -20,8 +26,8 @@ from rim_eval.types import Command, Mode, Name, PromptKind, Sentence
 
 __all__ = [
     "SCHEMA_VERSION", "Card", "CardFile", "CardProblem", "CardRun", "Corrected", "DiscriminationCard",
-    "Flag", "JudgeCard", "JudgeCounts", "JudgeFigures", "PairCell", "SetCard", "SetProvenance",
-    "card_json", "json_schema", "read_card",
+    "Flag", "InsideFigure", "InsideFinding", "InsidePart", "InsideSet", "JudgeCard", "JudgeCounts", "JudgeFigures",
+    "MechanismsCard", "PairCell", "SetCard", "SetProvenance", "card_json", "json_schema", "read_card",
 ]  # fmt: skip
 
 SCHEMA_VERSION: Final = 1
@@ -211,6 +217,80 @@ class Flag(BaseModel):
     sentence: Sentence
 
 
+InsidePart = Literal["probes", "heads", "neurons", "ras", "drift", "mitigations"]
+"""Part of a mechanism report."""
+
+
+class InsideSet(BaseModel):
+    """A prompt set that was read."""
+
+    model_config = _FROZEN
+
+    name: Name
+    kind: PromptKind
+    n: NonNegativeInt
+
+
+class InsideFinding(BaseModel):
+    """One finding in words."""
+
+    model_config = _FROZEN
+
+    part: InsidePart
+    verdict: Name | None
+    """`found`, `not_specific`, `no_effect`, `consistent`, `not_the_route`, `cannot_tell`, ...; None
+    where the sentence is a remark."""
+    says: Sentence
+
+
+class InsideFigure(BaseModel):
+    """One figure with its interval, and random sets beside it where there are any."""
+
+    model_config = _FROZEN
+
+    part: InsidePart
+    what: Name
+    measure: Name
+    unit: Literal["points", "share", "plain"]
+    """Percentage points, a fraction from 0 to 1, or a number without a unit."""
+    value: float | None
+    lower: float | None = None
+    upper: float | None = None
+    n: Name | None = None
+    random: tuple[float, ...] = Field(default=(), max_length=1000)
+    """The same figure for each random set."""
+    p_value: float | None = Field(default=None, ge=0, le=1)
+    """Rank among the random sets."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.lower is not None and self.upper is not None and self.lower > self.upper:
+            raise ValueError(f"the ends of {self.measure!r} are out of order")
+        return self
+
+
+class MechanismsCard(BaseModel):
+    """What `rim-eval mech` found inside the model, in short.
+
+    It comes from a report of its own, so a card's counts cannot confirm it; the checksum says which report it was.
+    """
+
+    model_config = _FROZEN
+
+    report_sha256: Name
+    model: Name
+    """As the report calls it."""
+    judge: Name
+    """Judge of the replies; `refusal` counts every reply that does not refuse as misaligned."""
+    ablation: Literal["zero", "mean"]
+    seed: int
+    max_new_tokens: int = Field(gt=0)
+    sets: tuple[InsideSet, ...]
+    versions: dict[Name, Name]
+    findings: tuple[InsideFinding, ...]
+    figures: tuple[InsideFigure, ...]
+
+
 class Card(BaseModel):
     """One model's figures."""
 
@@ -248,12 +328,12 @@ class Card(BaseModel):
 
 
 def card_json(card: Card) -> str:
-    """The card as JSON text with sorted, stable layout."""
+    """Write the card as JSON text, with a stable layout."""
     return json.dumps(card.model_dump(mode="json"), indent=1, ensure_ascii=False) + "\n"
 
 
 def read_card(path: Path) -> Card:
-    """A card from its JSON file.
+    """Read a card from its JSON file.
 
     Raises:
         RimError: The file cannot be read or is no card of this version.
@@ -262,7 +342,7 @@ def read_card(path: Path) -> Card:
         found: Any = json.loads(path.read_bytes(), parse_constant=_refuse)
         return Card.model_validate_json(json.dumps(found))
     except ValidationError as error:
-        raise RimError(f"{path} is no RIM card: {first_complaint(error, '')}.") from None
+        raise RimError(f"{path} is not a RIM card: {first_complaint(error, '')}.") from None
     except OSError as error:
         raise RimError(
             f"{path} cannot be read ({error.strerror}). Give a card.json, as `rim-eval card LOGS` writes it."
@@ -271,8 +351,8 @@ def read_card(path: Path) -> Card:
         raise RimError(f"{path} cannot be read as JSON ({error}).") from None
 
 
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is no JSON")
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not JSON")
 
 
 def json_schema() -> dict[str, Any]:
