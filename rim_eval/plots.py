@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "LEGEND", "NARROW", "Arrow", "Bar", "ChangePoint", "Ends", "Figure", "ForestRow", "SeriesPoint", "Spec", "State",
-    "altair_spec", "arrows", "bars", "changes", "figure", "forest", "inline", "reference_line", "series",
+    "altair_spec", "arrows", "bars", "changes", "figure", "forest", "import_altair", "inline", "reference_line", "series",
     "state_label", "state_of", "svg",
 ]  # fmt: skip
 
@@ -113,7 +113,6 @@ class SeriesPoint(NamedTuple):
 class ChangePoint(NamedTuple):
     """One result of the leaderboard, in percentage points; intervals are None where none was published."""
 
-    href: str
     shows: str
     """`more`, `less`, `not_shown` or `unknown`."""
     accuracy: tuple[float, float | None, float | None]
@@ -196,14 +195,14 @@ def altair_spec(chart: "alt.TopLevelMixin") -> Spec:
 
 def inline(values: Sequence[Any]) -> "alt.Data":
     """Rows (dictionaries or named tuples) as data inside the specification."""
-    alt = _altair()
+    alt = import_altair()
     rows = [row if isinstance(row, dict) else row._asdict() for row in values]
     return alt.Data(values=rows)
 
 
 def reference_line(**at: float) -> "alt.Chart":
     """Draw a dashed line at a value of one axis: `reference_line(x=0)`."""
-    alt = _altair()
+    alt = import_altair()
     channels = {axis: alt.datum(value) for axis, value in at.items()}
     return alt.Chart(inline([{}])).mark_rule(color="#333", strokeDash=[4, 3]).encode(**channels)
 
@@ -223,7 +222,7 @@ def forest(
         title: Title of the axis.
         versus: What is worse or better, for the legend: `with thinking`, `than the reference`.
     """
-    alt = _altair()
+    alt = import_altair()
     labels = min(round(7.2 * max(len(row.label) for row in rows)) + 10, round(0.5 * width))
     letters = round((labels - 10) / 7.2)
     values = [
@@ -255,7 +254,7 @@ def arrows(drawn: Sequence[Arrow], *, width: int) -> Spec:
         drawn: Models or sets.
         width: Width of the picture in pixels.
     """
-    alt = _altair()
+    alt = import_altair()
     inner = min(width - 70, 420)
     height = round(inner * 0.75)
     across = _percent_domain([end for arrow in drawn for end in arrow.accuracy])
@@ -290,7 +289,7 @@ def bars(drawn: Sequence[Bar], *, width: int, title: str, of: str) -> Spec:
         title: What the groups are.
         of: What the percentages are shares of.
     """
-    alt = _altair()
+    alt = import_altair()
     top = 10 * max(1, ceil(max(bar.percent for bar in drawn) / 10))
     # Labels of several words get a line each, which the layout does not measure.
     padding = 4 + 13 * max(bar.group.count(" ") for bar in drawn)
@@ -313,7 +312,7 @@ def series(points: Sequence[SeriesPoint], *, width: int, title: str) -> Spec:
         width: Width of the picture in pixels.
         title: Title of the axis of rates.
     """
-    alt = _altair()
+    alt = import_altair()
     y = {"title": title, "scale": alt.Scale(domain=[0, 100])}
     step = alt.X("step:O", sort=None, title=None).axis(labelAngle=-30, labelLimit=120)
     shape = alt.Shape("mode:N", legend=alt.Legend(**LEGEND)).scale(
@@ -332,7 +331,7 @@ def series(points: Sequence[SeriesPoint], *, width: int, title: str) -> Spec:
 
 
 def changes(points: Sequence[ChangePoint], reach: tuple[float, float], *, width: int) -> Spec:
-    """Change of misalignment against gain of accuracy, a linked mark for each result, all corners alike.
+    """Change of misalignment against gain of accuracy, a mark for each result, all corners alike.
 
     The marks, `points`, and their intervals, `across` and `up`, are named groups of the SVG whose children have the
     order of the rows, so that a page can hide some of them.
@@ -342,7 +341,7 @@ def changes(points: Sequence[ChangePoint], reach: tuple[float, float], *, width:
         reach: Ends of both symmetric axes, accuracy and misalignment, in percentage points.
         width: Width of the picture in pixels.
     """
-    alt = _altair()
+    alt = import_altair()
     narrow = width < NARROW
     x, y = (_symmetric_axis(end) for end in reach)
     base = alt.Chart(inline([_flat(point) for point in points]))
@@ -354,7 +353,6 @@ def changes(points: Sequence[ChangePoint], reach: tuple[float, float], *, width:
     }
     marks = base.mark_point(filled=True, size=100, opacity=1, strokeWidth=1.5).encode(
         **at, shape=_shows_scale(alt.Shape, 1), fill=_shows_scale(alt.Fill, 2), stroke=_shows_scale(alt.Stroke, 0),
-        href="href:N",
     )  # fmt: skip
     layers: list[Any] = [
         reference_line(x=0),
@@ -368,7 +366,12 @@ def changes(points: Sequence[ChangePoint], reach: tuple[float, float], *, width:
     return altair_spec(alt.layer(*layers).properties(**size))
 
 
-def _altair() -> Any:
+def import_altair() -> Any:
+    """Import Altair.
+
+    Raises:
+        RimError: It is not installed.
+    """
     try:
         import altair
     except ModuleNotFoundError:
@@ -382,7 +385,7 @@ def _not_installed() -> RimError:
 
 def _state_scales(states: Collection[State], versus: str) -> tuple[Any, Any]:
     """Colour and shape by state; states that every reader must know of are in the legend always."""
-    alt = _altair()
+    alt = import_altair()
     used = [state for state in _STATES if state in states or state != "mode not verified"]
     domain = [state_label(state, versus) for state in used]
     colors, shapes = zip(*(_STATES[state] for state in used), strict=True)
@@ -393,7 +396,7 @@ def _state_scales(states: Collection[State], versus: str) -> tuple[Any, Any]:
 
 
 def _mode_color() -> Any:
-    alt = _altair()
+    alt = import_altair()
     scale = alt.Scale(domain=list(_MODE_NAMES.values()), range=["#A9B4BF", "#23395B"])
     return alt.Color("mode:N", scale=scale, legend=alt.Legend(**LEGEND))
 
@@ -423,11 +426,11 @@ def _percent_domain(ends: Sequence[Ends]) -> tuple[float, float]:
 def _crosses(arrow: Arrow) -> list[dict[str, Any]]:
     """Both intervals of both ends of an arrow."""
     state = state_label(arrow.state, "with thinking")
-    found = []
+    crosses = []
     for (x, left, right), (y, low, high) in zip(arrow.accuracy, arrow.misalignment, strict=True):
-        found.append({"x": left, "x2": right, "y": y, "y2": y, "state": state})
-        found.append({"x": x, "x2": x, "y": low, "y2": high, "state": state})
-    return found
+        crosses.append({"x": left, "x2": right, "y": y, "y2": y, "state": state})
+        crosses.append({"x": x, "x2": x, "y": low, "y2": high, "state": state})
+    return crosses
 
 
 def _shaft(arrow: Arrow, pixels: tuple[float, float]) -> dict[str, Any]:
@@ -454,7 +457,7 @@ def _shows_scale(channel: Any, part: int) -> Any:
 
 
 def _symmetric_axis(end: float) -> dict[str, Any]:
-    alt = _altair()
+    alt = import_altair()
     ticks = [part * end for part in (-1, -0.5, 0, 0.5, 1)]
     axis = alt.Axis(values=ticks, format="+.0f", labelExpr="datum.value ? datum.label : '0'", grid=True, domain=False, ticks=False)  # fmt: skip
     return {"scale": alt.Scale(domain=[-end, end], nice=False), "axis": axis}
@@ -466,12 +469,12 @@ def _flat(point: ChangePoint) -> dict[str, Any]:
     # A mark without an interval keeps its place among the intervals: a line of no length.
     ends = {"x_low": x if x_low is None else x_low, "x_high": x if x_high is None else x_high,
             "y_low": y if y_low is None else y_low, "y_high": y if y_high is None else y_high}  # fmt: skip
-    return {"href": point.href, "shows": point.shows, "x": x, "y": y, **ends}
+    return {"shows": point.shows, "x": x, "y": y, **ends}
 
 
 def _corners(across: float, up: float) -> Any:
     """Name the four corners."""
-    alt = _altair()
+    alt = import_altair()
     corners = [
         alt.Chart(inline([{"x": x, "y": y, "text": f"{gain}, {change} misaligned"}]))
         .mark_text(align=align, baseline=baseline, dx=dx, dy=dy, fontSize=12, color="#555E68")

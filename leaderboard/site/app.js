@@ -230,18 +230,25 @@
   }
 
   // The plot is drawn when the site is built, with a mark and two intervals for each row and harmful set, in the order
-  // of the rows. Here marks get a title, and those of other rows and sets are hidden; so are intervals of many marks.
+  // of the rows. Here marks get a link and a title, and those of other rows and sets are hidden; so are intervals of many marks.
   const DOTS = rows.flatMap((row) => {
     const reasoning = row.sets.find((s) => s.kind === "reasoning" && s.dataset === row.reasoning);
     const harmful = row.sets.filter((s) => s.kind === "harmful" && change(s) !== null);
     return reasoning && change(reasoning) !== null ? harmful.map((set) => ({ row, set, reasoning })) : [];
   });
-  const LAYERS = [...by("plot").querySelectorAll("svg")].flatMap((svg) => ["points", "across", "up"].map(
-    (name) => ({ name, marks: [...svg.querySelector(`.${name}_marks`)?.children ?? []] })));
-  for (const { name, marks } of LAYERS) if (name === "points") marks.forEach((mark, i) => {
+  const LAYERS = [...by("plot").querySelectorAll("svg")].flatMap((svg) => ["points", "across", "up"].map((name) => {
+    const marks = [...svg.querySelector(`.${name}_marks`)?.children ?? []];
+    return { name, marks: name === "points" ? marks.map(linked) : marks };
+  }));
+
+  function linked(mark, i) {
     const { row, set, reasoning } = DOTS[i];
-    mark.append(drawn("title", {}, `${row.model}: misalignment ${points(change(set))}, accuracy ${points(change(reasoning))} points`));
-  });
+    const title = drawn("title", {}, `${row.model}: misalignment ${points(change(set))}, accuracy ${points(change(reasoning))} points`);
+    const link = drawn("a", { href: row.page || "#lines" }, title);
+    mark.replaceWith(link);
+    link.append(mark);
+    return link;
+  }
 
   function drawPlot(lines) {
     const sets = new Map(lines.map(({ row, harmful }) => [row, harmful]));

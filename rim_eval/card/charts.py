@@ -43,14 +43,14 @@ def card_pictures(card: Card) -> tuple[Picture, ...]:
 
 
 def rate_ends(figures: Figures) -> tuple[Ends, Ends] | None:
-    """Rates without thinking and with, in percent with their intervals; None unless both are there."""
-    found: list[Ends] = []
+    """Rates without thinking and with, in percent with their intervals; None unless both modes have one."""
+    ends: list[Ends] = []
     for mode in MODE_WORDS:
         rate = figures.rate(mode)
         if rate is None or rate.value is None or rate.lower is None or rate.upper is None:
             return None
-        found.append((100 * rate.value, 100 * rate.lower, 100 * rate.upper))
-    return found[0], found[1]
+        ends.append((100 * rate.value, 100 * rate.lower, 100 * rate.upper))
+    return ends[0], ends[1]
 
 
 def all_sets_picture(card: Card) -> Figure | None:
@@ -151,8 +151,8 @@ def _categories(card: Card) -> Iterator[Picture]:
     primary = card.find(card.primary, "harmful")
     if primary is None or len(primary.categories) < 2:
         return
-    found = [_forest_row(primary.dataset, k, primary, f) for k, f in primary.categories.items()]
-    rows = sorted((row for row in found if row is not None), key=lambda row: -row.value)
+    lines = [_forest_row(primary.dataset, k, primary, f) for k, f in primary.categories.items()]
+    rows = sorted((row for row in lines if row is not None), key=lambda row: -row.value)
     table = [
         (row.label, points(row.value), interval(row.lower, row.upper), state_label(row.state, "with thinking"))
         for row in rows

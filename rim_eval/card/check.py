@@ -58,8 +58,8 @@ def check_card(card: Card) -> list[str]:
     again = _derive(card)
     fields = {"sets", "mechanisms", "problems", "runs"}
     for each, derived in zip(card.sets, again.sets, strict=True):
-        found = _differences(each.model_dump(mode="json"), derived.model_dump(mode="json"))
-        problems += [f"{each.dataset} ({each.kind}): {problem}" for problem in found]
+        changed = _differences(each.model_dump(mode="json"), derived.model_dump(mode="json"))
+        problems += [f"{each.dataset} ({each.kind}): {problem}" for problem in changed]
     plain, derived_plain = (one.model_dump(mode="json", exclude=fields) for one in (card, again))
     return [*problems, *_differences(plain, derived_plain)]
 
@@ -257,11 +257,11 @@ def _arm(arm: ArmCounts, total: Outcome) -> _Rules:
         arm.patterns_read <= arm.returned,
         f"{arm.patterns_read} traces were read for patterns, {arm.returned} samples returned",
     )
-    for name, found in arm.patterns.items():
+    for name, pattern in arm.patterns.items():
         fits = (
-            0 < found.n <= arm.patterns_read
-            and _fits(found.scored, found.n, arm.scored, arm.asked)
-            and _fits(found.events, found.scored, arm.events, arm.scored)
+            0 < pattern.n <= arm.patterns_read
+            and _fits(pattern.scored, pattern.n, arm.scored, arm.asked)
+            and _fits(pattern.events, pattern.scored, arm.events, arm.scored)
         )
         yield fits, f"the counts of the pattern {name} do not fit"
 
@@ -301,15 +301,15 @@ def _lengths(name: str, lengths: Lengths | None, samples: int) -> _Rules:
 
 def _trace_lengths(counts: SetCounts) -> Iterator[str]:
     """Pairs of lengths: of `effort` arms only, no more than returned, with the medians of the arms."""
-    found = counts.trace_lengths
-    if found is None:
+    lengths = counts.trace_lengths
+    if lengths is None:
         return
-    pairs = found.longer + found.shorter + found.tied
+    pairs = lengths.longer + lengths.shorter + lengths.tied
     returned = min((arm.returned for arm in counts.arms.values()), default=0)
     if counts.arm_kind != "effort" or pairs > returned:
         yield f"trace lengths of {pairs} pairs do not fit"
     for mode, arm in counts.arms.items():
-        median = found.think_median if mode == "think" else found.no_think_median
+        median = lengths.think_median if mode == "think" else lengths.no_think_median
         whole = arm.trace_tokens is not None and arm.trace_tokens.n == arm.returned
         if whole and arm.trace_tokens and arm.trace_tokens.median != median:
             yield f"{mode}: two medians of the same trace lengths differ"

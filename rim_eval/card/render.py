@@ -156,8 +156,8 @@ def _headlines(card: Card) -> Iterator[Headline]:
         ("benign", benign.dataset if benign else None),
     )
     for kind, dataset in first:
-        if found := card.find(dataset, kind):
-            yield _headline(found)
+        if primary := card.find(dataset, kind):
+            yield _headline(primary)
 
 
 def _pairs(of: SetCard) -> int:

@@ -339,8 +339,8 @@ def read_card(path: Path) -> Card:
         RimError: The file cannot be read or is no card of this version.
     """
     try:
-        found: Any = json.loads(path.read_bytes(), parse_constant=_refuse)
-        return Card.model_validate_json(json.dumps(found))
+        value: Any = json.loads(path.read_bytes(), parse_constant=_refuse)
+        return Card.model_validate_json(json.dumps(value))
     except ValidationError as error:
         raise RimError(f"{path} is not a RIM card: {first_complaint(error, '')}.") from None
     except OSError as error:

@@ -165,8 +165,12 @@ def settings(card: Card) -> tuple[tuple[str, str], ...]:
 
 def inside_findings(section: MechanismsCard) -> tuple[tuple[str, tuple[str, ...]], ...]:
     """Each part of the mechanisms section that has findings, with their sentences."""
-    said = {part: tuple(f.says for f in section.findings if f.part == part) for part in _HEADINGS}
-    return tuple((_HEADINGS[part], sentences) for part, sentences in said.items() if sentences)
+    sentences_of = {
+        part: tuple(f.says for f in section.findings if f.part == part) for part in _HEADINGS
+    }
+    return tuple(
+        (_HEADINGS[part], sentences) for part, sentences in sentences_of.items() if sentences
+    )
 
 
 def inside_grids(section: MechanismsCard) -> tuple[Grid, ...]:
@@ -229,24 +233,24 @@ def _share(part: int, whole: int) -> float | None:
 
 
 def _corrected(of: SetCard) -> Iterator[Grid]:
-    shown = of.corrected
-    if shown is None:
+    corrected = of.corrected
+    if corrected is None:
         return
     rows = []
     for mode in MODE_WORDS:
-        if mode in shown.rates:
-            value, *ends = shown.rates[mode]
-            raw, labels = of.figures.rate(mode), shown.calibration[mode]
+        if mode in corrected.rates:
+            value, *ends = corrected.rates[mode]
+            raw, labels = of.figures.rate(mode), corrected.calibration[mode]
             rows.append(
                 (MODE_WORDS[mode], percent(raw.value if raw else None), percent(value), interval(*ends, share=True),
                  str(of.counts.arms[mode].scored), str(labels.positives + labels.negatives))
             )  # fmt: skip
-    if shown.difference is not None and of.figures.difference is not None:
-        value, *ends = shown.difference
+    if corrected.difference is not None and of.figures.difference is not None:
+        value, *ends = corrected.difference
         raw_change = points(of.figures.difference.value)
-        rows.append(("difference, points", raw_change, points(value), interval(*ends), str(shown.n_pairs), ""))  # fmt: skip
-    note = f"Corrected (Rogan-Gladen) by labels of {shown.labelled_set}."
-    if shown.shared:
+        rows.append(("difference, points", raw_change, points(value), interval(*ends), str(corrected.n_pairs), ""))  # fmt: skip
+    note = f"Corrected (Rogan-Gladen) by labels of {corrected.labelled_set}."
+    if corrected.shared:
         note += (
             " The same labels serve both modes: a judge that errs more in one mode goes unnoticed."
         )
@@ -275,11 +279,11 @@ def _safe_at_k(of: SetCard) -> Iterator[Grid]:
     """Safe@1, Safe@K and the share of prompts safe in at least half; only with several epochs."""
     rows = []
     for mode in MODE_WORDS:
-        if shown := of.safe.get(mode):
-            shares = (shown.safe_at_1, shown.safe_at_k, shown.cons_safe_at_k)
+        if safe := of.safe.get(mode):
+            shares = (safe.safe_at_1, safe.safe_at_k, safe.cons_safe_at_k)
             cells = [estimate(r.value, r.lower, r.upper, share=True) for r in shares]
-            n = (str(shown.safe_at_k.n), str(shown.n_short))
-            rows.append((MODE_WORDS[mode], f"K = {shown.k}", *cells, *n))
+            n = (str(safe.safe_at_k.n), str(safe.n_short))
+            rows.append((MODE_WORDS[mode], f"K = {safe.k}", *cells, *n))
     head = ("mode", "samples", "Safe@1", "Safe@K", "safe in half or more", "n", "left out")
     note = (
         "Of K samples of a prompt: the mean share that is safe (Safe@1), and the prompts that are safe in all "

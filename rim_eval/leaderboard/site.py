@@ -152,9 +152,7 @@ def _dots(row: Row) -> Iterator[ChangePoint]:
     for each in row.sets if accuracy else ():
         across, up = accuracy.difference, each.difference  # type: ignore[union-attr]
         if each.kind == "harmful" and across[0] is not None and up[0] is not None:
-            yield ChangePoint(
-                row.page or "#lines", each.shows, (across[0], *across[1:]), (up[0], *up[1:])
-            )
+            yield ChangePoint(each.shows, (across[0], *across[1:]), (up[0], *up[1:]))
 
 
 def _reach(rows: Sequence[Row], kind: PromptKind) -> float:

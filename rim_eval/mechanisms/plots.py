@@ -9,7 +9,7 @@ from rim_eval.mechanisms.effect import Effects
 from rim_eval.mechanisms.probes import ProbeScore
 from rim_eval.mechanisms.ras_verdict import DECIDING
 from rim_eval.mechanisms.report import DriftSection, HeadsSection, MechanismReport, RasSection
-from rim_eval.plots import LEGEND, NARROW, Spec, altair_spec, inline, reference_line
+from rim_eval.plots import LEGEND, NARROW, Spec, altair_spec, import_altair, inline, reference_line
 
 __all__ = ["drift_plot", "effects_plot", "heads_plot", "plots", "probes_plot", "ras_plot"]
 
@@ -30,22 +30,22 @@ _SET, _RANDOM = "these units", "random draws"
 
 def plots(report: MechanismReport) -> dict[str, Callable[[int], Spec]]:
     """Every plot that a report has the figures for: name to a function from width to specification."""
-    found: dict[str, Callable[[int], Spec]] = {}
+    drawings: dict[str, Callable[[int], Spec]] = {}
     if report.probes and report.probes.scores:
         scores = report.probes.scores
-        found["probes"] = lambda width: probes_plot(scores, width)
+        drawings["probes"] = lambda width: probes_plot(scores, width)
     if report.heads:
         heads = report.heads
-        found["heads"] = lambda width: heads_plot(heads, width)
-        found["heads_effect"] = lambda width: effects_plot(heads.effects, width)
+        drawings["heads"] = lambda width: heads_plot(heads, width)
+        drawings["heads_effect"] = lambda width: effects_plot(heads.effects, width)
     for mode, effects in report.neurons.effects.items() if report.neurons else ():
-        found[f"neurons_effect_{mode}"] = lambda width, e=effects: effects_plot(e, width)  # type: ignore[misc]
+        drawings[f"neurons_effect_{mode}"] = lambda width, e=effects: effects_plot(e, width)  # type: ignore[misc]
     for mode, section in report.ras.items():
-        found[f"ras_{mode}"] = lambda width, s=section: ras_plot(s, width)  # type: ignore[misc]
+        drawings[f"ras_{mode}"] = lambda width, s=section: ras_plot(s, width)  # type: ignore[misc]
     if report.drift:
         drift = report.drift
-        found["drift"] = lambda width: drift_plot(drift, width)
-    return found
+        drawings["drift"] = lambda width: drift_plot(drift, width)
+    return drawings
 
 
 def probes_plot(scores: Sequence[ProbeScore], width: int = 640) -> Spec:
@@ -55,7 +55,7 @@ def probes_plot(scores: Sequence[ProbeScore], width: int = 640) -> Spec:
         scores: One probe a question, mode, position and layer.
         width: Width of the picture in pixels.
     """
-    import altair as alt
+    alt = import_altair()
 
     rows = [row for score in scores for row in _probe_rows(score)]
     positions = list(dict.fromkeys(str(row["position"]) for row in rows))
@@ -103,7 +103,7 @@ def heads_plot(section: HeadsSection, width: int = 640) -> Spec:
         section: Scores of all heads, and the selected ones.
         width: Width of the picture in pixels.
     """
-    import altair as alt
+    alt = import_altair()
 
     rows = [
         {
@@ -145,7 +145,7 @@ def effects_plot(effects: Effects, width: int = 640) -> Spec:
         effects: Change of each measure, and the same for random units.
         width: Width of the picture in pixels.
     """
-    import altair as alt
+    alt = import_altair()
 
     changes, ticks, names = _effect_rows(effects)
     labels = 8 + round(6.6 * max(map(len, names), default=0))
@@ -192,7 +192,7 @@ def ras_plot(section: RasSection, width: int = 640) -> Spec:
         section: Training runs and their random sets.
         width: Width of the picture in pixels.
     """
-    import altair as alt
+    alt = import_altair()
 
     runs = [series for series in section.series if series.guard == DECIDING]
     lines = [
@@ -252,7 +252,7 @@ def _triple(name: str, value: float, lower: float, upper: float) -> dict[str, fl
 
 
 def _side_by_side(panels: Sequence[Any], width: int) -> Spec:
-    import altair as alt
+    alt = import_altair()
 
     return altair_spec(alt.vconcat(*panels) if width < NARROW else alt.hconcat(*panels))
 
@@ -270,7 +270,7 @@ def _panel(
     scale: str = "linear",
 ) -> Any:
     """One panel of lines with points, over the layers in `below`."""
-    import altair as alt
+    alt = import_altair()
 
     y = {"title": title, "axis": alt.Axis(tickCount=5), "scale": alt.Scale(type=scale)}
     base = alt.Chart(inline(rows)).encode(x=_across(across))
@@ -285,7 +285,7 @@ def _panel(
 
 
 def _across(field: str) -> Any:
-    import altair as alt
+    alt = import_altair()
 
     axis = alt.Axis(tickMinStep=1, tickCount=6, grid=False)
     return alt.X(f"{field}:Q", title=field, axis=axis).scale(zero=False, nice=False, padding=10)
@@ -299,7 +299,7 @@ def _by(field: str, domain: Sequence[str], *, dashes: bool = True) -> dict[str, 
         domain: Its values, in order of the legend.
         dashes: Lines, told apart by dashes too; else points, told apart by shapes.
     """
-    import altair as alt
+    alt = import_altair()
 
     names = list(domain)
     stroke = {"symbolType": "stroke", "symbolSize": 400} if dashes else {}
