@@ -3,7 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rim_eval.thinking import Split, split_trace, strip_trace
-from rim_eval.thinking._markers import FAMILIES, Family
+from rim_eval.thinking.markers import FAMILIES, Family
 
 CASES: list[tuple[str, str | None, str]] = [
     # text, trace, answer

@@ -11,7 +11,7 @@ from rim_eval.thinking import (
     Renderer,
     Switch,
     find_switch,
-    prompt_flips_mode,
+    has_inline_switch,
     require_difference,
     template_renderer,
 )
@@ -214,7 +214,7 @@ def test_a_prompt_may_turn_the_mode(template: str, mode: str, text: str, flips: 
     render = renderer(template)
     switch = find_switch(render)
     recipe = switch.think if mode == "think" else switch.no_think
-    assert prompt_flips_mode(render, recipe, text) is flips
+    assert has_inline_switch(render, recipe, text) is flips
 
 
 @pytest.mark.parametrize(
