@@ -77,7 +77,7 @@ class _Result(NamedTuple):
 
 def _try(name: str, data: Path | None) -> _Result:
     try:
-        loaded = prompt_sets.load(name, data=data)
+        loaded = prompt_sets.load_prompts(name, data=data)
     except tuple(_ACCESS_STATES) as error:
         return _Result(name, _ACCESS_STATES[type(error)], _message(name, error))
     except RimError as error:
