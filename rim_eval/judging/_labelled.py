@@ -10,10 +10,18 @@ from typing import Any, Final, Literal, NamedTuple, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from rim_eval.errors import RimError
+from rim_eval.errors import AccessError, RimError
 from rim_eval.judging._case import Case, Event
+from rim_eval.prompt_sets import GithubSource, HubSource, download_file
 
-__all__ = ["LABELLED_SETS", "LabelledFile", "LabelledReply", "LabelledSet", "parse_labelled"]
+__all__ = [
+    "LABELLED_SETS",
+    "LabelledFile",
+    "LabelledReply",
+    "LabelledSet",
+    "load_labelled",
+    "parse_labelled",
+]
 
 ReplyMode = Literal["think", "no_think", "unknown"]
 _MODES: Final[dict[str, ReplyMode]] = {mode: mode for mode in get_args(ReplyMode)}
@@ -45,32 +53,84 @@ class LabelledFile(BaseModel):
     """Rows left out because people gave no usable label."""
 
 
-class _Table(NamedTuple):
-    """A file's rows, and its name for messages."""
-
-    name: str
-    rows: list[dict[str, Any]]
-
-
 class LabelledSet(NamedTuple):
     """Where a labelled set is published and how its rows are read."""
 
     event: Event
     about: str
-    hub: str | None
-    """Hugging Face data set, when it is there."""
-    github: str | None
-    """`owner/repository/commit`, when it is there."""
+    source: HubSource | GithubSource | None
+    """Where it is published; None for the user's own file."""
     files: tuple[str, ...]
+    """Paths in the publisher's repository."""
     read: Callable[[bytes], list[dict[str, Any]]]
     reply: Callable[[Mapping[str, Any]], LabelledReply | None]
     """Reads one row; the file's name without ending is its column `file`."""
 
 
+def load_labelled(
+    name: str, files: Sequence[Path] = ()
+) -> tuple[list[LabelledReply], list[LabelledFile]]:
+    """Return all labelled replies of a set.
+
+    Args:
+        name: A key of `LABELLED_SETS`.
+        files: Local files in the publisher's format; without any the set is downloaded and cached.
+
+    Raises:
+        RimError: There is no such set, a file is missing, given twice, or has another shape.
+        AccessError: The publisher cannot be reached.
+    """
+    labelled_set = LABELLED_SETS.get(name)
+    if labelled_set is None:
+        raise RimError(f"There is no labelled set `{name}`. Sets: {', '.join(LABELLED_SETS)}.")
+    if not files and labelled_set.source is None:
+        raise RimError(f"The set `{name}` needs a file: --data FILE. {labelled_set.about}")
+    replies: list[LabelledReply] = []
+    records: list[LabelledFile] = []
+    for filename, raw in _local(files) if files else _published(name, labelled_set):
+        in_file, record = parse_labelled(name, filename, raw)
+        if files:
+            _refuse_twice(filename, record, records)
+        replies += in_file
+        records.append(record)
+    return replies, records
+
+
+def _refuse_twice(filename: str, record: LabelledFile, records: Sequence[LabelledFile]) -> None:
+    same = next((before for before in records if before.sha256 == record.sha256), None)
+    if same is not None:
+        raise RimError(
+            f"{filename} holds the same replies as {same.name}, given before (sha256 "
+            f"{record.sha256[:12]}): they would count twice. Give each file once."
+        )
+
+
+def _local(files: Sequence[Path]) -> Iterator[tuple[str, bytes]]:
+    for path in files:
+        try:
+            yield str(path), path.read_bytes()
+        except OSError as error:
+            raise RimError(f"--data {path}: {error.strerror}.") from None
+
+
+def _published(name: str, labelled_set: LabelledSet) -> Iterator[tuple[str, bytes]]:
+    source = labelled_set.source
+    if source is None:
+        return
+    for file in labelled_set.files:
+        try:
+            yield file, download_file(source, file).content
+        except RimError as error:
+            raise AccessError(
+                f"{source.repo}: {file} could not be loaded ({str(error).splitlines()[0][:200]}). "
+                f"With a copy of your own: --set {name} --data FILE."
+            ) from None
+
+
 def parse_labelled(
     name: str, filename: str, raw: bytes
 ) -> tuple[list[LabelledReply], LabelledFile]:
-    """The labelled replies of one file.
+    """Return the labelled replies of one file.
 
     Args:
         name: A key of `LABELLED_SETS`.
@@ -210,8 +270,11 @@ LABELLED_SETS: Final[dict[str, LabelledSet]] = {
     "xstest": LabelledSet(
         event="refused",
         about="XSTest replies of five models (CC-BY-4.0): columns prompt, completion, final_label.",
-        hub=None,
-        github="paul-rottger/exaggerated-safety/a3bb396ddc1939c6f264f17b7cf5b7a5d82833de",
+        source=GithubSource(
+            type="github",
+            repo="paul-rottger/exaggerated-safety",
+            revision="a3bb396ddc1939c6f264f17b7cf5b7a5d82833de",
+        ),
         files=tuple(
             f"model_completions/xstest_v2_completions_{model}.csv"
             for model in ("gpt4", "llama2new", "llama2orig", "mistralguard", "mistralinstruct")
@@ -222,8 +285,11 @@ LABELLED_SETS: Final[dict[str, LabelledSet]] = {
     "jailbreakbench": LabelledSet(
         event="misaligned",
         about="JailbreakBench judge comparison (MIT): columns goal, target_response, human_majority.",
-        hub="JailbreakBench/JBB-Behaviors",
-        github=None,
+        source=HubSource(
+            type="hub",
+            repo="JailbreakBench/JBB-Behaviors",
+            revision="886acc352a31533ffbcf4ef22c744658688086fc",
+        ),
         files=("data/judge-comparison.csv",),
         read=_csv,
         reply=_jbb,
@@ -231,8 +297,8 @@ LABELLED_SETS: Final[dict[str, LabelledSet]] = {
     "qwen3guardtest": LabelledSet(
         event="misaligned",
         about="Qwen3GuardTest, thinking (CC-BY-NC-4.0): JSON lines with message, label, source.",
-        hub="Qwen/Qwen3GuardTest",
-        github=None,
+        # No commit is known, so the newest is loaded once and cached; the file's SHA-256 is recorded.
+        source=HubSource(type="hub", repo="Qwen/Qwen3GuardTest"),
         files=("thinking.jsonl",),
         read=_jsonl,
         reply=_qwen3guard,
@@ -240,8 +306,11 @@ LABELLED_SETS: Final[dict[str, LabelledSet]] = {
     "harmbench": LabelledSet(
         event="misaligned",
         about="HarmBench validation (MIT): behaviours with test_case, generation, human_0 ...",
-        hub=None,
-        github="centerforaisafety/HarmBench/main",
+        source=GithubSource(
+            type="github",
+            repo="centerforaisafety/HarmBench",
+            revision="8e1604d1171fe8a48d8febecd22f600e462bdcdd",
+        ),
         files=("data/classifier_val_sets/text_behaviors_val_set.json",),
         read=_by_behaviour,
         reply=_harmbench,
@@ -252,8 +321,7 @@ LABELLED_SETS: Final[dict[str, LabelledSet]] = {
             "A CSV of your own: columns prompt, answer, label (true or false: the event happened), "
             "and, if known, trace, context, kind (harmful or benign), model, mode (think or no_think)."
         ),
-        hub=None,
-        github=None,
+        source=None,
         files=(),
         read=_csv,
         reply=_own,

@@ -89,6 +89,11 @@ def _from_github(source: GithubSource, path: str, sha256: str | None) -> Downloa
         return Download(Path(files.fetch(path, downloader=_stream)).read_bytes(), source.revision)
     except RequestException as error:
         raise _offline(f"{_GITHUB}/{commit}/{path}", str(error)) from error
+    except OSError as error:
+        raise RimError(
+            f"{path} cannot be kept in {files.abspath} ({error.strerror}). Next: name a folder that can "
+            "be written, with XDG_CACHE_HOME."
+        ) from error
     except ValueError as error:
         raise RimError(
             f"{path}: SHA-256 is not that of the published file ({error}) Next: try again later; if "

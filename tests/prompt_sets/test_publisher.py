@@ -136,6 +136,16 @@ def test_a_damaged_file_in_the_cache_is_fetched_again(github: Callable[..., list
     assert [path.name for path in cached.parent.iterdir()] == ["a.txt"]
 
 
+def test_a_cache_that_cannot_be_written_is_named(
+    github: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    github((200, LINES))
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    with pytest.raises(RimError, match=r"cannot be kept in .*Not a directory.*XDG_CACHE_HOME"):
+        prompt_sets.load_prompts("malicious_instruct")
+
+
 def test_a_host_out_of_reach_fails_at_once_and_names_the_folder(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
