@@ -6,7 +6,6 @@ from rim_eval.thinking.recipe import (
     Recipe,
     Switch,
     modes_differ,
-    pin_recipe,
     pin_template,
     require_difference,
 )
@@ -18,7 +17,7 @@ from rim_eval.thinking.switches import (
     hosted_switch,
 )
 from rim_eval.thinking.template import Message, Renderer, template_renderer, tokenizer_renderer
-from rim_eval.thinking.trace import Split, split_trace, strip_trace
+from rim_eval.thinking.trace import Split, split_trace
 
 __all__ = [
     "ArmFacts",
@@ -35,11 +34,9 @@ __all__ = [
     "has_inline_switch",
     "hosted_switch",
     "modes_differ",
-    "pin_recipe",
     "pin_template",
     "require_difference",
     "split_trace",
-    "strip_trace",
     "template_renderer",
     "tokenizer_renderer",
     "trace_opening",

@@ -9,7 +9,7 @@ from rim_eval.errors import RimError
 from rim_eval.thinking.template import Message, Renderer
 from rim_eval.types import ArmKind, Mode
 
-__all__ = ["Recipe", "Switch", "modes_differ", "pin_recipe", "pin_template", "require_difference"]
+__all__ = ["Recipe", "Switch", "modes_differ", "pin_template", "require_difference"]
 
 
 class Recipe(BaseModel):
@@ -145,16 +145,6 @@ def pin_template(source: str, kwargs: dict[str, Any], *, prefill: str | None = N
         source = source.removesuffix("\n")
         source += f"{{%+ if add_generation_prompt %}}{{{{ {_literal('prefill', prefill)} }}}}{{% endif %}}"
     return "".join(lines) + source
-
-
-def pin_recipe(source: str, recipe: Recipe) -> str:
-    """Return a template with a recipe's variables and prefill fixed; messages stay the caller's.
-
-    Args:
-        source: The chat template.
-        recipe: The recipe of the mode.
-    """
-    return pin_template(source, recipe.template_kwargs, prefill=recipe.prefill)
 
 
 def _checked(name: str) -> str:

@@ -8,6 +8,7 @@ does the model's name, but for two families whose template cannot show their swi
 """
 
 import re
+import time
 from collections.abc import Callable, Collection, Iterable
 from typing import Any, Final, Literal, NamedTuple
 
@@ -26,6 +27,7 @@ from rim_eval.thinking.template import (
     COMMON_SOFT_SWITCHES,
     COMMON_VARIABLES,
     PLAIN,
+    Message,
     Renderer,
     TemplateReads,
     read_template,
@@ -33,13 +35,14 @@ from rim_eval.thinking.template import (
 )
 from rim_eval.types import ArmKind
 
-__all__ = ["find_switch"]
+__all__ = ["MAX_DETECTION_SECONDS", "find_switch"]
+
+MAX_DETECTION_SECONDS: Final = 300.0
+"""For all renderings together. Templates take a second, a server that renders over HTTP a minute."""
 
 Place = Literal["template", "system", "user"]
 
-_UNKNOWN_TEMPLATE: Final = TemplateReads(
-    COMMON_VARIABLES, {}, (), frozenset(), {}, COMMON_SOFT_SWITCHES, ""
-)
+_UNKNOWN_TEMPLATE: Final = TemplateReads(COMMON_VARIABLES, {}, (), {}, COMMON_SOFT_SWITCHES, "")
 _NONSENSE: Final = "zqxvk"
 """A value that no template knows: one that prints it prints whatever it is given."""
 _USER: Final = PLAIN[0]["content"]
@@ -70,9 +73,11 @@ def find_switch(render: Renderer, *, source: str | None = None, model: str | Non
         always thinks; `prompted` for one that knows no traces.
 
     Raises:
-        RimError: The template cannot be parsed, or refuses even a plain user message.
+        RimError: The template cannot be parsed, refuses even a plain user message, or takes more
+            than `MAX_DETECTION_SECONDS` over all renderings.
     """
     source = source if source is not None else source_of(render)
+    render = _until(time.monotonic() + MAX_DETECTION_SECONDS, render)
     reads = _UNKNOWN_TEMPLATE if source is None else read_template(source)
     plain = render(PLAIN, {})
     traces_known = bool(marker_family(reads.text) or marker_family(plain)) or source is None
@@ -91,6 +96,25 @@ def find_switch(render: Renderer, *, source: str | None = None, model: str | Non
     if read_tail(plain).state == "open" or (traces_known and source is not None):
         return forced_empty_switch(plain, reads.text)
     return prompted_switch(render)
+
+
+class DetectionTimeoutError(RimError):
+    """All renderings of a template together take too long."""
+
+
+def _until(deadline: float, render: Renderer) -> Renderer:
+    """A renderer that stops at a deadline: each rendering may be short enough, and hundreds not."""
+
+    def bounded(messages: list[Message], template_kwargs: dict[str, Any]) -> str:
+        if time.monotonic() > deadline:
+            raise DetectionTimeoutError(
+                "The chat template's switch was not found within "
+                f"{MAX_DETECTION_SECONDS:g} s. Name it with -T switch=... "
+                "(enable_thinking, system:/no_think, forced_empty, prompted)."
+            )
+        return render(messages, template_kwargs)
+
+    return bounded
 
 
 # ---- values to try ----
@@ -112,6 +136,8 @@ class Trials:
         """Return the prompt for a value, None where the template refuses it."""
         try:
             return self._render_value(value)
+        except DetectionTimeoutError:
+            raise
         except RimError:
             return None
 
@@ -161,7 +187,7 @@ def _values_to_try(reads: TemplateReads, name: str) -> list[Any]:
     kinds = {type(value) for value in own}
     truth: list[Any] = [True, False]
     rest: list[Any] = [*_LEVEL_VALUES, *reads.all_values]
-    if bool in kinds or name in reads.truth_tested:
+    if bool in kinds:
         values = [*truth, *own, *_NUMBERS, *rest]
     elif str in kinds:
         values = [*own, *rest, *truth, *_NUMBERS]

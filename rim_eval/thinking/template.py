@@ -176,8 +176,6 @@ class TemplateReads(NamedTuple):
     """Values that a variable, or another one made from it, is compared with or defaults to."""
     all_values: tuple[Any, ...]
     """All values that the template compares anything with."""
-    truth_tested: frozenset[str]
-    """Variables whose truth the template tests."""
     fields: dict[str, tuple[str, ...]]
     """Fields read from a variable, which is then a mapping."""
     searched: tuple[str, ...]
@@ -202,7 +200,6 @@ def read_template(source: str) -> TemplateReads:
         variables=variables,
         values={name: tuple(_unique(_values_of(tree, name))) for name in variables},
         all_values=tuple(_unique(_compared(tree)))[:48],
-        truth_tested=frozenset(_truth_tested(tree)),
         fields={name: tuple(_unique(_fields_of(tree, name))) for name in variables},
         searched=tuple(_unique(_searched(tree)))[:24],
         text="\0".join(_written(tree)),
@@ -319,12 +316,6 @@ def _values_of(tree: nodes.Template, variable: str) -> Iterator[Any]:
     for assign in tree.find_all(nodes.Assign):
         if _key(assign.target) == variable and isinstance(assign.node, nodes.Const | nodes.Neg):
             yield from _constants(assign.node)
-
-
-def _truth_tested(tree: nodes.Template) -> Iterator[str]:
-    for node in tree.find_all((nodes.If, nodes.CondExpr, nodes.Not, nodes.And, nodes.Or)):
-        parts = [getattr(node, part, None) for part in ("test", "node", "left", "right")]
-        yield from (part.name for part in parts if isinstance(part, nodes.Name))
 
 
 def _fields_of(tree: nodes.Template, variable: str) -> Iterator[str]:

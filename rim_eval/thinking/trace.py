@@ -23,7 +23,7 @@ from typing import Final, NamedTuple
 
 from rim_eval.thinking.markers import ANSWER_WRAPPERS, Mark, drop_everyday, find_marks
 
-__all__ = ["Split", "split_trace", "strip_trace"]
+__all__ = ["Split", "split_trace"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +63,6 @@ def split_trace(
     if channels is not None:
         return _from_channels(channels, opened_by_prompt)
     return _TaggedReply(text, opened_by_prompt).split()
-
-
-def strip_trace(text: str) -> str:
-    """The answer alone: for judges that think before their verdict ("" when they never stop)."""
-    return split_trace(text).answer
 
 
 def _join(parts: list[str]) -> str:

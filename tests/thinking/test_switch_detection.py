@@ -227,6 +227,13 @@ def test_a_template_that_cannot_render_is_refused(source: str) -> None:
         ) if "if %}" in source else find_switch(template_renderer(source))
 
 
+def test_a_search_that_takes_too_long_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rim_eval.thinking.switch_detection.MAX_DETECTION_SECONDS", 0.05)
+    slow = "{% for i in range(90000) %}{% endfor %}" + (TEMPLATES / "qwen3.jinja").read_text()
+    with pytest.raises(RimError, match=r"not found within 0\.05 s\. Name it with -T switch="):
+        find_switch(template_renderer(slow))
+
+
 REAL: dict[str, tuple[str, str, Any, Any]] = {
     "ByteDance-Seed-OSS": ("switch", "thinking_budget", -1, 0),
     "GLM-4.6": ("switch", "enable_thinking", True, False),
