@@ -1,4 +1,4 @@
-"""Replies that people have labelled: the published sets and a user's own CSV, in one shape."""
+"""Human-labelled replies, to validate judges: published sets and a user's own CSV, in one shape."""
 
 import csv
 import hashlib
@@ -140,11 +140,11 @@ def parse_labelled(
     Raises:
         RimError: The file has not the set's shape; it names the row and what is missing.
     """
-    source = LABELLED_SETS[name]
-    rows = _rows(source, name, filename, raw)
-    replies = list(_replies(source, filename, rows))
+    labelled_set = LABELLED_SETS[name]
+    rows = _rows(labelled_set, name, filename, raw)
+    replies = list(_replies(labelled_set, filename, rows))
     if not replies:
-        raise RimError(f"{filename}: no row has a usable label. {source.about}")
+        raise RimError(f"{filename}: no row has a usable label. {labelled_set.about}")
     record = LabelledFile(
         name=Path(filename).name,
         sha256=hashlib.sha256(raw).hexdigest(),
@@ -154,31 +154,31 @@ def parse_labelled(
     return replies, record
 
 
-def _rows(source: LabelledSet, name: str, filename: str, raw: bytes) -> list[dict[str, Any]]:
+def _rows(labelled_set: LabelledSet, name: str, filename: str, raw: bytes) -> list[dict[str, Any]]:
     try:
-        return source.read(raw)
+        return labelled_set.read(raw)
     except (UnicodeDecodeError, csv.Error, ValueError, TypeError, AttributeError) as error:
         raise RimError(f"{filename}: not a file of the set `{name}` ({error}).") from None
 
 
 def _replies(
-    source: LabelledSet, filename: str, rows: Sequence[Mapping[str, Any]]
+    labelled_set: LabelledSet, filename: str, rows: Sequence[Mapping[str, Any]]
 ) -> Iterator[LabelledReply]:
     for number, row in enumerate(rows, start=1):
         try:
-            found = source.reply({**row, "file": Path(filename).stem})
+            reply = labelled_set.reply({**row, "file": Path(filename).stem})
         except KeyError as error:
             raise RimError(
-                f"{filename}, row {number}: no column {error}; there are {sorted(map(str, row))}. {source.about}"
+                f"{filename}, row {number}: no column {error}; there are {sorted(map(str, row))}. {labelled_set.about}"
             ) from None
         except ValidationError as error:
             first = error.errors()[0]
             problem = f"{first['loc'][0]}: {first['msg']} (given: {first['input']!r:.40})"
-            raise RimError(f"{filename}, row {number}: {problem}. {source.about}") from None
+            raise RimError(f"{filename}, row {number}: {problem}. {labelled_set.about}") from None
         except (ValueError, TypeError, IndexError) as error:
-            raise RimError(f"{filename}, row {number}: {error}. {source.about}") from None
-        if found is not None:
-            yield found
+            raise RimError(f"{filename}, row {number}: {error}. {labelled_set.about}") from None
+        if reply is not None:
+            yield reply
 
 
 def _csv(raw: bytes) -> list[dict[str, Any]]:

@@ -22,7 +22,7 @@ from rim_eval.thinking.generation_prompt import (
     unique_text,
 )
 from rim_eval.thinking.recipe import Recipe, Switch
-from rim_eval.thinking.switches import forced_empty_switch, prompted_switch
+from rim_eval.thinking.switches import forced_empty_switch, model_card_switch, prompted_switch
 from rim_eval.thinking.template import (
     COMMON_SOFT_SWITCHES,
     COMMON_VARIABLES,
@@ -88,7 +88,7 @@ def find_switch(render: Renderer, *, source: str | None = None, model: str | Non
     best = max(candidates, key=lambda candidate: candidate.difference.strength, default=None)
     if best and best.difference.strength >= 2:
         return _switch_of(render, best, "switch")
-    hidden = _model_card_switch(model) or _default_instruction_switch(render, plain)
+    hidden = model_card_switch(model) or _default_instruction_switch(render, plain)
     if hidden:
         return hidden
     if best:
@@ -228,12 +228,12 @@ def _soft_switch_candidates(
         # None, no soft switch, comes after the named ones: where both do the same, the named is chosen.
         named = _distinct([*common, *reads.searched])
         every = Trials(render_text, [*named, None, *_distinct([*reads.searched, *compared])])
-        known = Trials(render_text, [*common, None])
+        believed = Trials(render_text, [*common, None])
         neutral = every.render(None)
         # Of texts that the template merely mentions only the prompt's tail is believed.
         pair = _switching_pair(
             every, neutral, printed=True, named=(), traces_known=traces_known
-        ) or _switching_pair(known, neutral, printed=False, named=(), traces_known=traces_known)
+        ) or _switching_pair(believed, neutral, printed=False, named=(), traces_known=traces_known)
         if pair:
             candidates.append(Candidate(str(pair.no_think or pair.think), place, *pair))
     return candidates
@@ -418,29 +418,6 @@ def _describe_unknown_marks(render: Renderer, no_think: Recipe) -> str:
             "; its empty trace has marks that no known family uses, so traces may not be split off"
         )
     return ""
-
-
-# ---- switches that no variable and no text of the template shows ----
-
-_MODEL_CARDS: Final = (
-    # The template prints the system message and knows nothing of the texts that the weights obey.
-    (r"nemotron.*(nano|super|ultra).*v1(?![._]?\d)", "detailed thinking on", "detailed thinking off"),
-)  # fmt: skip
-"""Model names whose switch only NVIDIA's model card names, with the texts of the system message."""
-
-
-def _model_card_switch(model: str | None) -> Switch | None:
-    for pattern, on, off in _MODEL_CARDS:
-        if model and re.search(pattern, model, re.IGNORECASE):
-            return Switch(
-                kind="switch",
-                name=f"system:{off}",
-                think=Recipe(system=on),
-                no_think=Recipe(system=off),
-                evidence=f"The template of {model} shows no switch; its model card names the system "
-                f"texts {on!r} and {off!r}, which the template prints as they are.",
-            )
-    return None
 
 
 def _default_instruction_switch(render: Renderer, plain: str) -> Switch | None:

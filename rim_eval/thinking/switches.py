@@ -1,4 +1,4 @@
-"""Switches that are not detected: named by the user, a hosted model's effort, and the fallbacks.
+"""Switches that no template shows: named by the user, hosted models, model cards, and fallbacks.
 
 The fallbacks serve models that have no switch: an empty trace written for the model
 (`forced_empty`), or a request for a trace in the prompt (`prompted`).
@@ -24,6 +24,7 @@ __all__ = [
     "forced_empty_switch",
     "has_inline_switch",
     "hosted_switch",
+    "model_card_switch",
     "prompted_switch",
 ]
 
@@ -256,6 +257,30 @@ def hosted_switch(provider: str, model: str) -> Switch:
             "evidence": f"{provider}/{model} by reasoning effort, {rule.lowest} against high ({rule.source}).",
         }
     )
+
+
+# ---- model cards ----
+
+_MODEL_CARDS: Final = (
+    # The template prints the system message and knows nothing of the texts that the weights obey.
+    (r"nemotron.*(nano|super|ultra).*v1(?![._]?\d)", "detailed thinking on", "detailed thinking off"),
+)  # fmt: skip
+"""Model names whose switch only NVIDIA's model card names, with the texts of the system message."""
+
+
+def model_card_switch(model: str | None) -> Switch | None:
+    """Return the switch that a model's card names and its template does not show."""
+    for pattern, on, off in _MODEL_CARDS:
+        if model and re.search(pattern, model, re.IGNORECASE):
+            return Switch(
+                kind="switch",
+                name=f"system:{off}",
+                think=Recipe(system=on),
+                no_think=Recipe(system=off),
+                evidence=f"The template of {model} shows no switch; its model card names the system "
+                f"texts {on!r} and {off!r}, which the template prints as they are.",
+            )
+    return None
 
 
 # ---- fallbacks for models without a switch ----

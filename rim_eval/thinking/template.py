@@ -303,10 +303,8 @@ def _aliases(tree: nodes.Node, variable: str) -> set[str]:
 def _values_of(tree: nodes.Template, variable: str) -> Iterator[Any]:
     names = _aliases(tree, variable)
     for comparison in tree.find_all(nodes.Compare):
-        sides = [comparison.expr, *(operand.expr for operand in comparison.ops)]
-        if any(_mentions(side, names) for side in sides):
-            for side in sides:
-                yield from _constants(side)
+        if _mentions(comparison, names):
+            yield from _constants(comparison)
     for test in tree.find_all(nodes.Test):
         if test.name in {"true", "false"} and _mentions(test.node, names):
             yield test.name == "true"

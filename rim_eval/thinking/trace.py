@@ -142,9 +142,9 @@ class _TaggedReply:
 
     def _effective_marks(self) -> list[Mark]:
         marks = find_marks(self.text)
-        kept = drop_everyday(self.text, marks)
-        ends = any(mark.kind == "close" for mark in kept)
-        return marks if self.opened_by_prompt and not ends else kept
+        reserved = drop_everyday(self.text, marks)
+        closes = any(mark.kind == "close" for mark in reserved)
+        return marks if self.opened_by_prompt and not closes else reserved
 
     def _first_trace(self) -> int | None:
         """Take a trace that the prompt opened; index of the mark to go on from, None if it never ends."""
@@ -208,8 +208,8 @@ def _unwrapped(answer: str, *, whole: bool = False) -> str:
     """The answer without its wrapper; `whole` asks that the wrapper also closes at the end."""
     for opening, closing in ANSWER_WRAPPERS:
         if answer.startswith(opening) and (not whole or answer.endswith(closing)):
-            body, found, rest = answer[len(opening) :].rpartition(closing)
-            return _join([body, rest]) if found else rest.strip()
+            body, closed, rest = answer[len(opening) :].rpartition(closing)
+            return _join([body, rest]) if closed else rest.strip()
     return answer
 
 
