@@ -227,7 +227,7 @@ def _soft_switch_candidates(
 
         # None, no soft switch, comes after the named ones: where both do the same, the named is chosen.
         named = _distinct([*common, *reads.searched])
-        every = Trials(render_text, [*named, None, *_distinct([*reads.searched, *compared])])
+        every = Trials(render_text, [*named, None, *compared])
         believed = Trials(render_text, [*common, None])
         neutral = every.render(None)
         # Of texts that the template merely mentions only the prompt's tail is believed.
