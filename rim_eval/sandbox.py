@@ -240,6 +240,7 @@ def _answer(request: dict[str, Any]) -> dict[str, str]:
     try:
         return {"text": _render(request)}
     except MemoryError:
+        _compiled.cache_clear()
         return {"error": f"it needs more than {MAX_BYTES // 2**20} MiB of memory"}
     except Exception as error:
         # A template is foreign code: whatever it raises is its answer to this request.

@@ -6,12 +6,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+import requests
 from huggingface_hub import errors
 
 from rim_eval import prompt_sets
@@ -37,6 +39,10 @@ def github(monkeypatch: pytest.MonkeyPatch, online: None) -> Iterator[Callable[.
     """Answers GitHub's downloads from a loopback server, and lists what was asked for."""
     host, servers = download._GITHUB, list[ThreadingHTTPServer]()
 
+    def get(real: Callable[..., Any], url: str, **options: Any) -> Any:
+        assert options["timeout"][0] <= 5
+        return real(url, **options)
+
     def serve(*answers: Answer) -> list[str]:
         waiting, asked = list(answers), list[str]()
 
@@ -59,6 +65,7 @@ def github(monkeypatch: pytest.MonkeyPatch, online: None) -> Iterator[Callable[.
         threading.Thread(target=server.serve_forever, daemon=True).start()
         monkeypatch.setattr(download, "_GITHUB", f"http://127.0.0.1:{server.server_port}")
         monkeypatch.setenv("NO_PROXY", "*")
+        monkeypatch.setattr(requests, "get", partial(get, requests.get))
         monkeypatch.setattr(time, "sleep", lambda _: None)
         return asked
 
