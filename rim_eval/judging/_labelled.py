@@ -1,8 +1,6 @@
 """Human-labelled replies, to validate judges: published sets and a user's own CSV, in one shape."""
 
-import csv
 import hashlib
-import io
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -13,6 +11,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from rim_eval.errors import AccessError, RimError
 from rim_eval.judging._case import Case, Event
 from rim_eval.prompt_sets import GithubSource, HubSource, download_file
+from rim_eval.prompt_sets.formats import DataFile, read_rows
+from rim_eval.prompt_sets.registry import Columns, Format
 
 __all__ = [
     "LABELLED_SETS",
@@ -62,7 +62,8 @@ class LabelledSet(NamedTuple):
     """Where it is published; None for the user's own file."""
     files: tuple[str, ...]
     """Paths in the publisher's repository."""
-    read: Callable[[bytes], list[dict[str, Any]]]
+    format: Format | None
+    """How a file is read; None for HarmBench's mapping of behaviours."""
     reply: Callable[[Mapping[str, Any]], LabelledReply | None]
     """Reads one row; the file's name without ending is its column `file`."""
 
@@ -156,9 +157,13 @@ def parse_labelled(
 
 def _rows(labelled_set: LabelledSet, name: str, filename: str, raw: bytes) -> list[dict[str, Any]]:
     try:
-        return labelled_set.read(raw)
-    except (UnicodeDecodeError, csv.Error, ValueError, TypeError, AttributeError) as error:
-        raise RimError(f"{filename}: not a file of the set `{name}` ({error}).") from None
+        if labelled_set.format is None:
+            return _by_behaviour(raw)
+        file = DataFile(name, Path(filename).name, raw)
+        return read_rows(file, Columns(format=labelled_set.format))
+    except (RimError, ValueError, TypeError, AttributeError) as error:
+        reason = str(error).splitlines()[0]
+        raise RimError(f"{filename}: not a file of the set `{name}` ({reason}).") from None
 
 
 def _replies(
@@ -181,15 +186,8 @@ def _replies(
             yield reply
 
 
-def _csv(raw: bytes) -> list[dict[str, Any]]:
-    return list(csv.DictReader(io.StringIO(raw.decode("utf-8-sig"), newline="")))
-
-
-def _jsonl(raw: bytes) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in raw.decode("utf-8").splitlines() if line.strip()]
-
-
 def _by_behaviour(raw: bytes) -> list[dict[str, Any]]:
+    """HarmBench's rows: one JSON mapping, from behaviours to lists of replies."""
     by_id = json.loads(raw)
     return [{"behavior_id": key, **row} for key, rows in by_id.items() for row in rows]
 
@@ -279,7 +277,7 @@ LABELLED_SETS: Final[dict[str, LabelledSet]] = {
             f"model_completions/xstest_v2_completions_{model}.csv"
             for model in ("gpt4", "llama2new", "llama2orig", "mistralguard", "mistralinstruct")
         ),
-        read=_csv,
+        format="csv",
         reply=_xstest,
     ),
     "jailbreakbench": LabelledSet(
@@ -291,7 +289,7 @@ LABELLED_SETS: Final[dict[str, LabelledSet]] = {
             revision="886acc352a31533ffbcf4ef22c744658688086fc",
         ),
         files=("data/judge-comparison.csv",),
-        read=_csv,
+        format="csv",
         reply=_jbb,
     ),
     "qwen3guardtest": LabelledSet(
@@ -300,7 +298,7 @@ LABELLED_SETS: Final[dict[str, LabelledSet]] = {
         # No commit is known, so the newest is loaded once and cached; the file's SHA-256 is recorded.
         source=HubSource(type="hub", repo="Qwen/Qwen3GuardTest"),
         files=("thinking.jsonl",),
-        read=_jsonl,
+        format="json",
         reply=_qwen3guard,
     ),
     "harmbench": LabelledSet(
@@ -312,7 +310,7 @@ LABELLED_SETS: Final[dict[str, LabelledSet]] = {
             revision="8e1604d1171fe8a48d8febecd22f600e462bdcdd",
         ),
         files=("data/classifier_val_sets/text_behaviors_val_set.json",),
-        read=_by_behaviour,
+        format=None,
         reply=_harmbench,
     ),
     "csv": LabelledSet(
@@ -323,7 +321,7 @@ LABELLED_SETS: Final[dict[str, LabelledSet]] = {
         ),
         source=None,
         files=(),
-        read=_csv,
+        format="csv",
         reply=_own,
     ),
 }

@@ -83,6 +83,12 @@ def test_a_wrong_file_is_named_with_row_and_columns(name: str, raw: bytes, messa
         parse_labelled(name, "f.csv", raw)
 
 
+def test_a_reply_longer_than_the_csv_modules_limit_is_read() -> None:
+    raw = b'prompt,answer,label\nQ,"' + b"word " * 60_000 + b'",yes\n'
+    [reply], _ = parse_labelled("csv", "mine.csv", raw)
+    assert len(reply.case.answer) > 250_000
+
+
 def test_loading_needs_a_set_and_files(tmp_path: Path) -> None:
     with pytest.raises(RimError, match=r"no labelled set `xtest`. Sets: xstest"):
         load_labelled("xtest")
