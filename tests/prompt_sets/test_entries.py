@@ -82,7 +82,17 @@ def test_a_wrong_entry_is_refused(tmp_path: Path, old: str, new: str, complaint:
 
 
 def test_importing_the_catalogue_loads_no_client_and_no_harness() -> None:
-    heavy = ["httpx", "huggingface_hub", "datasets", "pyarrow", "inspect_ai", "lm_eval", "torch"]
+    heavy = [
+        "httpx",
+        "pooch",
+        "requests",
+        "huggingface_hub",
+        "datasets",
+        "pyarrow",
+        "inspect_ai",
+        "lm_eval",
+        "torch",
+    ]
     code = f"import sys, rim_eval.prompt_sets; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
