@@ -24,7 +24,7 @@ from rim_eval.statistics.kappa import binary_kappa
 from rim_eval.thinking import ArmFacts, GateResult, gate
 from rim_eval.types import MODES, Mode, PromptKind
 
-__all__ = ["check_card", "prompts_by_outcome"]
+__all__ = ["check_card", "histogram_events", "prompts_by_outcome"]
 
 _TOLERANCE: Final = 1e-6
 """Figures may differ by this much: another version of numpy may round or draw otherwise."""
@@ -70,6 +70,17 @@ def prompts_by_outcome(cells: Sequence[Cell]) -> Counter[tuple[Outcome, Outcome]
     for cell in cells:
         counted[cell.think, cell.no_think] += cell.prompts
     return counted
+
+
+def histogram_events(arm: ArmCounts, line: float) -> tuple[int, int]:
+    """Least and most events that a histogram allows, where scores from a line on are events.
+
+    Args:
+        arm: Counts with the histogram; a few unscored samples may have a score.
+        line: The lowest score that is an event.
+    """
+    above = sum(n for score, n in arm.scores.items() if _is_score(score) and float(score) >= line)
+    return above - (sum(arm.scores.values()) - arm.scored), above
 
 
 def _derive(card: Card) -> Card:
@@ -338,10 +349,8 @@ def _thresholds(counts: SetCounts) -> Iterator[str]:
         if _scored(cells) != _scored(counts.cells):
             yield f"threshold {line} is of other prompts than the cells"
         for mode, arm in counts.arms.items():
-            scores = {float(s): n for s, n in arm.scores.items() if _is_score(s)}
-            above = sum(n for score, n in scores.items() if score >= float(line))
-            unscored = sum(scores.values()) - arm.scored  # A few unscored ones may have a score.
-            if not above - unscored <= arm_total(cells, mode).events <= above:
+            least, most = histogram_events(arm, float(line))
+            if not least <= arm_total(cells, mode).events <= most:
                 yield f"{mode}: threshold {line} does not fit the histogram"
 
 

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ValidationError
 
 from rim_eval.card import Card, CardRun, Cell, JudgeCard, SetCard, check_card
 from rim_eval.card._derived import primary_of
-from rim_eval.card.check import prompts_by_outcome
+from rim_eval.card.check import histogram_events, prompts_by_outcome
 from rim_eval.errors import RimError
 from rim_eval.generation import TraceVisibility
 from rim_eval.judging import load_judge
@@ -537,13 +537,12 @@ def _scale(each: SetCard) -> Iterator[str]:
         return
     arms = each.counts.arms
     for mode, arm in arms.items():
-        held = sum(arm.scores.values())
-        if arm.scored and held < arm.scored:
+        if arm.scored and sum(arm.scores.values()) < arm.scored:
             yield f"{mode}: the judge has a scale, and its scores are left out"
             return
-        above = sum(n for score, n in arm.scores.items() if _number(score) >= line)
-        if not above - (held - arm.scored) <= arm.events <= above:
-            yield f"{mode}: {arm.events} events, the histogram has {above} scores of {line:g} and above"
+        least, most = histogram_events(arm, line)
+        if not least <= arm.events <= most:
+            yield f"{mode}: {arm.events} events, the histogram has {most} scores of {line:g} and above"
     scores = {score for arm in arms.values() for score in arm.scores}
     if each.kind != "harmful" or not scores or not scores <= set("12345") or line < 2:
         return
@@ -560,13 +559,6 @@ def _line(each: SetCard) -> float | None:
         return None
     rule = load_judge(each.judge.name.split("@")[0]).spec.verdicts.get(each.kind)
     return rule.at_least if rule else None
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:  # `check_card` names it.
-        return math.nan
 
 
 def _categories(each: SetCard, prompt_set: PromptSet, runs: Sequence[CardRun]) -> Iterator[str]:
@@ -639,17 +631,18 @@ def _run(card: Card, each: SetCard, run: CardRun, *, lone: bool) -> Iterator[str
 
 
 def _budget(each: SetCard, runs: Sequence[CardRun]) -> Iterator[str]:
-    """Answers longer than the shared budget are counted; the quantiles of their lengths have to agree with that."""
+    """Answers over the shared budget are counted; the quantiles of their lengths have to agree with that number."""
     budget = runs[0].answer_tokens if len({run.answer_tokens for run in runs}) == 1 else None
-    for mode, arm in each.counts.arms.items() if budget is not None else ():
-        if (lengths := arm.answer_tokens) is None:
+    for mode, arm in each.counts.arms.items():
+        lengths = arm.answer_tokens
+        if budget is None or lengths is None:
             continue
         for tenth, length in ((1, lengths.p10), (5, lengths.median), (9, lengths.p90)):
-            # Of n sorted lengths, those above (or below) the quantile are over (or not over) the budget with it.
-            position = tenth * (lengths.n - 1)
-            below, above = position // 10, -(-position // 10)
-            over = length > budget  # type: ignore[operator]
-            least, most = (lengths.n - above, lengths.n) if over else (0, lengths.n - 1 - below)
+            # The quantile is between two of n sorted lengths; those above it are over the budget if it is.
+            position = tenth * (lengths.n - 1) / 10
+            least, most = 0, lengths.n - 1 - math.floor(position)
+            if length > budget:
+                least, most = lengths.n - math.ceil(position), lengths.n
             if not least <= arm.over_budget <= most:
                 yield (
                     f"{mode}: {arm.over_budget} answers are longer than {budget} tokens, and the "
