@@ -82,11 +82,8 @@ def _need_pandas() -> None:
 
 def _tables(source: str) -> Iterator[Table]:
     label, path = label_of(source)
-    found = [_read_one(each) for each in _expand(path)]
-    if label is None:
-        yield from found
-    else:
-        yield join(found).renamed(label)
+    tables = [_read_one(each) for each in _expand(path)]
+    yield from tables if label is None else [join(tables).renamed(label)]
 
 
 def _runs(source: str, table: Table) -> Iterator[tuple[str, str]]:
@@ -114,12 +111,12 @@ def _expand(path: str) -> list[str]:
             "files (samples_*.jsonl), or tables written by rim_eval (.parquet, .csv)."
         )
     folder = Path(path)
-    found = sorted(
+    files = sorted(
         str(file)
         for pattern in ("*.eval", "*.parquet", "samples_*.jsonl")
         for file in folder.rglob(pattern)
     )
-    if not found:
+    if not files:
         card = (
             f" Its card is {path.rstrip('/')}/card.json."
             if (folder / "card.json").is_file()
@@ -128,7 +125,7 @@ def _expand(path: str) -> list[str]:
         raise RimError(
             f"{path} holds no Inspect log (.eval), sample file or table of rim_eval.{card}"
         )
-    return found
+    return files
 
 
 def _read_one(path: str) -> Table:
@@ -189,11 +186,11 @@ def _beside(path: Path) -> Path:
 
 def _with_about(frame: "pd.DataFrame", about: bytes, path: Path) -> Table:
     try:
-        found = _About.model_validate(json.loads(about))
+        header = _About.model_validate(json.loads(about))
     except (ValidationError, ValueError) as error:
         raise RimError(f"{path}: what it says about its runs cannot be read ({error}).") from None
-    if found.schema_version != _VERSION:
+    if header.schema_version != _VERSION:
         raise RimError(
-            f"{path} has schema version {found.schema_version}, this version reads {_VERSION}."
+            f"{path} has schema version {header.schema_version}, this version reads {_VERSION}."
         )
-    return Table(frame, found.runs, found.problems)
+    return Table(frame, header.runs, header.problems)

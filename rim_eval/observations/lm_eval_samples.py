@@ -67,12 +67,12 @@ def sample_lines(path: Path) -> Iterator[dict[str, Any]]:
 
 def _object(path: Path, number: int, line: str) -> dict[str, Any]:
     try:
-        found = json.loads(line)
+        sample = json.loads(line)
     except ValueError as error:
         raise RimError(f"{path}, line {number}: not JSON ({error}).") from None
-    if not isinstance(found, dict):
+    if not isinstance(sample, dict):
         raise RimError(f"{path}, line {number}: not a sample of lm-eval.")
-    return found
+    return sample
 
 
 def _observation(sample: Mapping[str, Any]) -> Observation:
@@ -146,8 +146,8 @@ def results_file(samples: Path) -> Path | None:
 
 def _results(samples: Path) -> dict[str, Any]:
     beside = results_file(samples)
-    found: dict[str, Any] = json.loads(beside.read_text(encoding="utf-8")) if beside else {}
-    return found
+    results: dict[str, Any] = json.loads(beside.read_text(encoding="utf-8")) if beside else {}
+    return results
 
 
 def _iso(date: str) -> str:

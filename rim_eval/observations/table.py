@@ -6,47 +6,28 @@ rows take some 100 MB. Counts that may be missing are nullable integers, verdict
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args, get_origin
 
 from rim_eval.errors import RimError
-from rim_eval.generation import StopReason, TraceVisibility
 from rim_eval.observations.schema import Observation, Problem, Run
-from rim_eval.types import ARM_KINDS, MODES, PROMPT_KINDS, UNSCORED_REASONS
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["COLUMNS", "NO_PATTERN", "Table", "as_table", "column_value", "from_rows", "join", "to_rows"]  # fmt: skip
 
-COLUMNS: Final[dict[str, str]] = {
-    "run": "category",
-    "model": "category",
-    "dataset": "category",
-    "prompt_id": "category",
-    "kind": "category",
-    "category": "category",
-    "pair": "category",
-    "mode": "category",
-    "arm_kind": "category",
-    "epoch": "int32",
-    "verdict": "boolean",
-    "score": "float64",
-    "label": "category",
-    "reason": "category",
-    "judge": "category",
-    "judge_sha256": "category",
-    "judge_model": "category",
-    "judge_sees": "category",
-    "adopted": "bool",
-    "visibility": "category",
-    "trace_closed": "boolean",
-    "trace_tokens": "Int32",
-    "answer_tokens": "Int32",
-    "output_tokens": "Int32",
-    "over_budget": "bool",
-    "stop_reason": "category",
-    "looping": "bool",
-    "patterns": "category",
+_TYPES: Final[dict[Any, str]] = {
+    bool: "bool",
+    bool | None: "boolean",
+    int: "int32",
+    int | None: "Int32",
+    float | None: "float64",
+}
+
+_FIELDS: Final = {name: field.annotation for name, field in Observation.model_fields.items()}
+
+COLUMNS: Final = {"run": "category"} | {
+    name: _TYPES.get(annotation, "category") for name, annotation in _FIELDS.items()
 }
 """Column to pandas type. `run` names the run a row came from; `patterns` are names joined by a space,
 `none` where a monitor read the trace and found none, missing where none has read it; the others are
@@ -55,17 +36,20 @@ the fields of `Observation`."""
 NO_PATTERN: Final = "none"
 
 _REQUIRED: Final = (
-    "model", "dataset", "prompt_id", "kind", "mode", "arm_kind", "epoch", "adopted", "stop_reason",
-)  # fmt: skip
+    *(name for name, field in Observation.model_fields.items() if field.is_required()),
+    *("epoch", "adopted", "stop_reason"),
+)
 
-_WORDS: Final[dict[str, tuple[str, ...]]] = {
-    "kind": PROMPT_KINDS,
-    "mode": MODES,
-    "arm_kind": ARM_KINDS,
-    "reason": UNSCORED_REASONS,
-    "visibility": get_args(TraceVisibility),
-    "stop_reason": get_args(StopReason),
-}
+
+def _words(annotation: Any) -> tuple[str, ...]:
+    """The values of a `Literal`, also of one that may be None; empty for other types."""
+    if get_origin(annotation) is Literal:
+        return get_args(annotation)
+    return next((words for part in get_args(annotation) if (words := _words(part))), ())
+
+
+_WORDS: Final = {name: words for name, kind in _FIELDS.items() if (words := _words(kind))}
+"""Columns that hold words of ours, with those words."""
 
 
 def from_rows(rows: Iterable[Observation], run: str | None = None) -> "pd.DataFrame":
@@ -77,9 +61,9 @@ def from_rows(rows: Iterable[Observation], run: str | None = None) -> "pd.DataFr
     """
     import pandas as pd
 
-    kept = list(rows)
-    columns = {name: [column_value(row, name) for row in kept] for name in COLUMNS if name != "run"}
-    frame = pd.DataFrame({"run": [run] * len(kept)} | columns)
+    rows = list(rows)
+    columns = {name: [column_value(row, name) for row in rows] for name in COLUMNS if name != "run"}
+    frame = pd.DataFrame({"run": [run] * len(rows)} | columns)
     return _typed(frame)
 
 
@@ -131,30 +115,30 @@ def column_value(row: Observation, name: str) -> Any:
 
 
 def _fields(record: dict[Any, Any]) -> dict[str, Any]:
-    found = {str(name): value for name, value in record.items()}
-    patterns = found.pop("patterns")
+    fields = {str(name): value for name, value in record.items()}
+    patterns = fields.pop("patterns")
     if patterns is not None:
-        found["patterns"] = () if patterns == NO_PATTERN else tuple(patterns.split())
-    return found
+        fields["patterns"] = () if patterns == NO_PATTERN else tuple(patterns.split())
+    return fields
 
 
 def _check_names(names: list[str], source: str) -> None:
     missing = [name for name in _REQUIRED if name not in names]
     unknown = [name for name in names if name not in COLUMNS]
     if missing or unknown:
-        said = [f"lacks {', '.join(missing)}"] * bool(missing)
-        said += [f"has unknown columns {', '.join(map(repr, unknown[:5]))}"] * bool(unknown)
+        complaints = [f"lacks {', '.join(missing)}"] * bool(missing)
+        complaints += [f"has unknown columns {', '.join(map(repr, unknown[:5]))}"] * bool(unknown)
         raise RimError(
-            f"{source} is no table of observations: it {' and '.join(said)}. "
+            f"{source} is no table of observations: it {' and '.join(complaints)}. "
             "The columns are listed in docs/card.md."
         )
 
 
 def _check_values(frame: "pd.DataFrame", source: str) -> None:
     for name, allowed in _WORDS.items():
-        if strange := sorted(map(str, set(frame[name].cat.categories) - set(allowed))):
+        if unknown := sorted(map(str, set(frame[name].cat.categories) - set(allowed))):
             raise RimError(
-                f"{source}: {name} holds {strange[0]!r}; allowed are {', '.join(allowed)}."
+                f"{source}: {name} holds {unknown[0]!r}; allowed are {', '.join(allowed)}."
             )
     checks: dict[str, Callable[[], Any]] = {
         "a required value is missing": lambda: frame[list(_REQUIRED)].isna().to_numpy(),
@@ -167,8 +151,8 @@ def _check_values(frame: "pd.DataFrame", source: str) -> None:
             frame["verdict"].isna() & frame["reason"].isna()
         ),
     }
-    for problem, look in checks.items():
-        if bool(look().any()):
+    for problem, check in checks.items():
+        if bool(check().any()):
             raise RimError(f"{source}: {problem}.")
 
 
@@ -217,32 +201,31 @@ class Table:
         judge, grader = (
             self.frame[column].astype("object").fillna("") for column in ("judge", "judge_model")
         )
-        named, colon, asked = name.partition(":")
-        ours = (judge == named) | judge.str.startswith(f"{named}@")
-        ours &= (grader == asked) if colon else True
-        if not ours.any():
-            there = sorted({each.rstrip(":") for each in judge + ":" + grader} - {""})
+        judge_name, colon, grader_name = name.partition(":")
+        chosen = (judge == judge_name) | judge.str.startswith(f"{judge_name}@")
+        chosen &= (grader == grader_name) if colon else True
+        if not chosen.any():
+            judges = sorted({each.rstrip(":") for each in judge + ":" + grader} - {""})
             raise RimError(
-                f"No row was judged by {name!r}; judges here: {', '.join(there) or 'none'}."
+                f"No row was judged by {name!r}; judges here: {', '.join(judges) or 'none'}."
             )
         of_set = [self.frame[column] for column in ("dataset", "kind")]
-        judged = ours.groupby(of_set, observed=True).transform("any")
-        return self.where(ours | ~judged)
+        return self.where(chosen | ~chosen.groupby(of_set, observed=True).transform("any"))
 
     def where(self, chosen: "pd.Series[bool]") -> "Table":
         """The rows for which `chosen` is true, with their runs and those runs' problems."""
         frame = self.frame[chosen].reset_index(drop=True)
         for name in frame.select_dtypes("category"):
             frame[name] = frame[name].cat.remove_unused_categories()
-        with_rows, kept = set(self.frame["run"].cat.categories), set(frame["run"].cat.categories)
+        before, after = (set(each["run"].cat.categories) for each in (self.frame, frame))
         models = set(frame["model"].cat.categories)
         # A run that ended before its first row is still a run of its model.
         runs = tuple(
             run
             for run in self.runs
-            if run.id in kept or (run.id not in with_rows and run.model in models)
+            if run.id in after or (run.id not in before and run.model in models)
         )
-        ids = {run.id for run in runs} | kept
+        ids = {run.id for run in runs} | after
         problems = tuple(p for p in self.problems if not p.runs or ids & set(p.runs))
         return Table(frame, runs, problems)
 
@@ -262,8 +245,8 @@ class Table:
         return replace(self, frame=frame, runs=runs)
 
 
-def join(tables: Sequence[Table], extra: Iterable[Problem] = ()) -> Table:
-    """Several tables as one.
+def join(tables: Sequence[Table]) -> Table:
+    """Join tables into one, as they are; `merge_runs` counts runs and verdicts once.
 
     Raises:
         RimError: There is nothing to join.
@@ -273,7 +256,7 @@ def join(tables: Sequence[Table], extra: Iterable[Problem] = ()) -> Table:
     frame = _concatenated([table.frame for table in tables])
     runs: Mapping[str, Run] = {run.id: run for table in tables for run in table.runs}
     problems = dict.fromkeys(p for table in tables for p in table.problems)
-    return Table(frame, tuple(runs.values()), (*problems, *extra))
+    return Table(frame, tuple(runs.values()), tuple(problems))
 
 
 def _concatenated(frames: Sequence["pd.DataFrame"]) -> "pd.DataFrame":

@@ -156,9 +156,9 @@ def count_pairs(harmful: Columns, benign: Columns) -> tuple[PairCell, ...]:
     rows_of = {names[code]: row for row, code in enumerate(right.prompts)}
     partner = harmful.text["pair"]
     codes = partner.codes[left.first]
-    found = [None if code < 0 else rows_of.get(partner.texts[code]) for code in codes]
-    paired = [(own, other) for own, other in enumerate(found) if other is not None]
-    both = [np.concatenate((left.table[own], right.table[other])) for own, other in paired]
+    partners = [None if code < 0 else rows_of.get(partner.texts[code]) for code in codes]
+    pairs = [(own, other) for own, other in enumerate(partners) if other is not None]
+    both = [np.concatenate((left.table[own], right.table[other])) for own, other in pairs]
     table = np.array(both, dtype=np.int64).reshape(-1, 12)
     return tuple(
         PairCell(

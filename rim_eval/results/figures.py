@@ -4,7 +4,6 @@ Everything that shows a figure takes it from here: Inspect's metrics and the dem
 the card (behind comparison, release gate and leaderboard) from the same counts.
 """
 
-import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
@@ -155,11 +154,11 @@ def figures(cells: Sequence[Cell], level: float = 0.95) -> Figures:
     """
     arms = {mode: verdicts_of(cells, mode) for mode in MODES}
     rates = {mode: _rate(arm_summary(v, level)) if v else None for mode, v in arms.items()}
-    found = paired(cells, level)
+    change = paired(cells, level)
     return Figures(
         think=rates["think"],
         no_think=rates["no_think"],
-        difference=None if found is None else _difference(found),
+        difference=None if change is None else _difference(change),
     )
 
 
@@ -169,17 +168,12 @@ def paired(cells: Sequence[Cell], level: float = 0.95) -> PairedDifference | Non
     return rim_score(think, no_think, level) if think and no_think else None
 
 
-def _rate(found: ArmSummary) -> Rate:
-    kept = found.model_dump(exclude={"epochs"})
-    return Rate.model_validate({name: _known(value) for name, value in kept.items()})
+def _rate(arm: ArmSummary) -> Rate:
+    fields = arm.to_dict()
+    return Rate.model_validate({name: fields[name] for name in Rate.model_fields})
 
 
-def _difference(found: PairedDifference) -> Difference:
-    left_out = {"target", "reference", "difference", "target_rate", "reference_rate"}
-    kept = found.model_dump(exclude=left_out | {"unpaired", "n_prompts"})
-    kept |= {"value": found.difference, "n_unpaired": len(found.unpaired)}
-    return Difference.model_validate({name: _known(value) for name, value in kept.items()})
-
-
-def _known(value: object) -> object:
-    return None if isinstance(value, float) and math.isnan(value) else value
+def _difference(change: PairedDifference) -> Difference:
+    fields = change.to_dict()
+    fields |= {"value": fields["difference"], "n_unpaired": len(change.unpaired)}
+    return Difference.model_validate({name: fields[name] for name in Difference.model_fields})
