@@ -256,6 +256,20 @@ def test_effort_arms_are_verified_by_longer_traces(rows: Any, longer: int, verif
     assert (lengths.longer, lengths.shorter) == ((20, 0) if verified else (0, 20))
 
 
+def test_check_of_effort_modes_is_computed_again_from_the_card(rows: Any) -> None:
+    """Traces longer by the median and not by pairs: the card could call such modes verified."""
+    update = {"arm_kind": "effort", "adopted": True}
+    given_rows = [
+        row.model_copy(update=update | {"trace_tokens": 140 if row.mode == "think" else 100})
+        for row in rows(think=[1] * 20, no_think=[0] * 20)
+    ]
+    value = json.loads(card_json(card_of(given_rows)))
+    assert value["sets"][0]["gate"]["verified"] is True
+    value["sets"][0]["counts"]["trace_lengths"] |= {"longer": 10, "shorter": 10}
+    wrong = check_card(Card.model_validate(value))
+    assert any("the mode gate.verified is True" in problem for problem in wrong)
+
+
 @pytest.mark.parametrize("name", ["returned", "asked", "scored"])
 def test_counts_that_contradict_each_other_are_named(name: str) -> None:
     """More samples thought than came back: no gate can be computed, and the reason is said."""

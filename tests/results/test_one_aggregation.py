@@ -1,11 +1,13 @@
 """Inspect's metrics, the card, the release gate and the comparison show the same figures of the same rows."""
 
 import math
+import sys
 from collections import Counter
 from collections.abc import Mapping
 from statistics import median
 from typing import Any, get_args
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from inspect_ai.scorer import SampleScore, Score
@@ -56,7 +58,7 @@ def sets(draw: st.DrawFn, kind: PromptKind) -> Rows:
     epochs = draw(st.integers(1, 3))
     rows = []
     for number in range(draw(st.integers(1, 12))):
-        for mode in draw(st.sampled_from([modes, modes, modes, modes[:1]])):
+        for mode in draw(st.sampled_from([modes, modes, modes, modes[:1], modes[-1:]])):
             for epoch in range(1, epochs + 1):
                 about = {
                     "model": "m", "dataset": f"set-{kind}", "prompt_id": f"{kind}-{number:02d}", "kind": kind,
@@ -241,6 +243,12 @@ def assert_comparison_shows_the_same(rows: Rows, harness: str, card: Card) -> No
         assert found is not None
         for row in each.rows:
             assert (row.figures, row.verified) == (found.figures, found.gate.verified)
+
+
+def test_inspect_metrics_need_no_pandas(monkeypatch: pytest.MonkeyPatch, rows: Any) -> None:
+    """It comes with the extra `card`, and a run needs no card."""
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    assert inspect_metrics(rows(think=[1, 1, None], no_think=[0, 1, 0]))["rim_score"] == 50
 
 
 def same(shown: float | None, computed: float) -> bool:
