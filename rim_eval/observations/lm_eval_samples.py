@@ -47,7 +47,13 @@ def read_lm_eval_samples(path: str) -> Table:
         raise RimError(f"{path}: {error}") from None
     if not rows:
         raise RimError(f"{path} holds no samples.")
-    run = _run(Path(path), rows, samples)
+    try:
+        run = _run(Path(path), rows, samples)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise RimError(
+            f"{path}: the results file beside it is not as lm-eval writes it ({str(error)[:200]}). "
+            "Move it away, or run the command again."
+        ) from None
     return Table(from_rows(rows, run.id), (run,), tuple(_problems(run, rows)))
 
 
