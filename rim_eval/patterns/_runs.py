@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from rim_eval.errors import RimError
-from rim_eval.observations import Run, Table, check, read, read_lm_eval_samples
+from rim_eval.observations import Run, Table, check, read_lm_eval_samples, read_observations
 from rim_eval.patterns._apart import LogRows, Seen, newest_of_each_run, refuse_two_runs
 from rim_eval.patterns._logs import NamedLog, is_injection, named_logs, read_log
 from rim_eval.patterns._reading import MonitorId, Part
@@ -26,7 +26,7 @@ class PatternRuns(NamedTuple):
 
 
 def read_runs(sources: Iterable[str | Path]) -> PatternRuns:
-    """Read what monitors found in logs, as `rim_eval.observations.read` reads the observations.
+    """Read what monitors found in logs, as `rim_eval.observations.read_observations` reads the observations.
 
     Of a run and its retries the latest log counts; a reading that a log shares with its copies counts
     once. Injection logs are passed over: their arms are no modes.
@@ -42,7 +42,7 @@ def read_runs(sources: Iterable[str | Path]) -> PatternRuns:
     """
     found = list(_rows_by_log(named_logs(sources)))
     _refuse_unread(found)
-    table = read(str(one.log) for one in found)
+    table = read_observations(str(one.log) for one in found)
     logs = newest_of_each_run(found)
     _refuse_unread(logs)
     refuse_two_runs((*_seen(table), *_seen_by_monitors(logs)), found)

@@ -1,4 +1,4 @@
-"""Observations out of lm-eval's sample files (`--log_samples`), where the rim tasks left them."""
+"""Read observations from lm-eval's sample files (`--log_samples`), where the rim tasks left them."""
 
 import hashlib
 import json
@@ -10,11 +10,9 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from rim_eval.errors import RimError, first_complaint
-from rim_eval.observations._columns import from_rows
-from rim_eval.observations._lm_eval_command import command
-from rim_eval.observations._row import Observation
-from rim_eval.observations._run import Problem, Run
-from rim_eval.observations._table import Table
+from rim_eval.observations.commands import lm_eval_command
+from rim_eval.observations.schema import Observation, Problem, Run
+from rim_eval.observations.table import Table, from_rows
 from rim_eval.prompt_sets import Provenance
 
 __all__ = ["from_lm_eval_samples", "read_lm_eval_samples", "results_file", "sample_lines"]
@@ -49,7 +47,13 @@ def read_lm_eval_samples(path: str) -> Table:
         raise RimError(f"{path}: {error}") from None
     if not rows:
         raise RimError(f"{path} holds no samples.")
-    run = _run(Path(path), rows, samples)
+    try:
+        run = _run(Path(path), rows, samples)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise RimError(
+            f"{path}: the results file beside it is not as lm-eval writes it ({str(error)[:200]}). "
+            "Move it away, or run the command again."
+        ) from None
     return Table(from_rows(rows, run.id), (run,), tuple(_problems(run, rows)))
 
 
@@ -69,12 +73,12 @@ def sample_lines(path: Path) -> Iterator[dict[str, Any]]:
 
 def _object(path: Path, number: int, line: str) -> dict[str, Any]:
     try:
-        found = json.loads(line)
+        sample = json.loads(line)
     except ValueError as error:
         raise RimError(f"{path}, line {number}: not JSON ({error}).") from None
-    if not isinstance(found, dict):
+    if not isinstance(sample, dict):
         raise RimError(f"{path}, line {number}: not a sample of lm-eval.")
-    return found
+    return sample
 
 
 def _observation(sample: Mapping[str, Any]) -> Observation:
@@ -117,7 +121,7 @@ def _run(path: Path, rows: list[Observation], samples: list[dict[str, Any]]) -> 
         task_version=str(results["versions"][task])
         if task in results.get("versions", {})
         else None,
-        command=command(task, config, metadata.get("rim_eval") or {}, about)
+        command=lm_eval_command(task, config, metadata.get("rim_eval") or {}, about)
         if task and config
         else None,
         engine=config.get("model"),
@@ -148,8 +152,8 @@ def results_file(samples: Path) -> Path | None:
 
 def _results(samples: Path) -> dict[str, Any]:
     beside = results_file(samples)
-    found: dict[str, Any] = json.loads(beside.read_text(encoding="utf-8")) if beside else {}
-    return found
+    results: dict[str, Any] = json.loads(beside.read_text(encoding="utf-8")) if beside else {}
+    return results
 
 
 def _iso(date: str) -> str:
