@@ -49,5 +49,26 @@ def test_a_wrong_file_is_refused_with_its_place(
 
 
 def test_an_unknown_monitor_is_refused_with_those_there_are() -> None:
-    with pytest.raises(RimError, match="rubric, cues, exact"):
+    with pytest.raises(RimError, match="rubric, cues, the path of a rubric file"):
         load_monitor("oracle")
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("rim_eval.nowhere:monitor", "cannot be imported"),
+        ("rim_eval.patterns:no_such_object", "cannot be imported"),
+        ("not a module:monitor", "cannot be imported"),
+        ("rim_eval.patterns:load_monitor", "is no monitor"),
+        ("rim_eval.patterns.cues:CueMonitor", "is no monitor"),
+    ],
+)
+def test_an_import_path_that_leads_to_no_monitor_is_refused(name: str, problem: str) -> None:
+    with pytest.raises(RimError, match=problem):
+        load_monitor(name)
+
+
+def test_a_monitor_is_loaded_by_its_import_path() -> None:
+    from rim_eval.organism.monitor import exact
+
+    assert load_monitor("rim_eval.organism.monitor:exact") is exact

@@ -1,0 +1,417 @@
+"""Logs of both harnesses: find them, let a monitor read sample files, and gather what monitors found.
+
+`rim_eval.observations` decides which logs count (retries, copies, model names); the pattern rows of
+those logs join its table.
+"""
+
+import asyncio
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar, cast
+
+from rim_eval.errors import RimError
+from rim_eval.generation import Generation
+from rim_eval.judging import Case, Grader
+from rim_eval.observations import (
+    Observation,
+    Table,
+    check,
+    label_of,
+    read,
+    read_lm_eval_samples,
+    sample_lines,
+    to_rows,
+)
+from rim_eval.patterns.monitor import Monitor, MonitorId, Part, read_patterns
+from rim_eval.patterns.rows import PatternRow, ReplyKey, pattern_rows, rows_of_metadata
+from rim_eval.types import MODES
+
+if TYPE_CHECKING:
+    from inspect_ai.log import EvalLog
+
+__all__ = [
+    "LogRows",
+    "LogSource",
+    "PatternRuns",
+    "find_logs",
+    "log_sources",
+    "of_one_judge",
+    "read_log",
+    "read_runs",
+    "read_sample_file",
+    "refuse_several_models",
+    "refuse_several_runs",
+    "verdicts_of_one_judge",
+]
+
+_REPLIES: Final = "rim_eval:generations"
+_INJECTED: Final = "rim_eval:injected"
+_CONCURRENT: Final = 32
+
+Row = TypeVar("Row", bound=PatternRow | Observation)
+Judged = TypeVar("Judged", bound=Observation)
+
+
+class LogSource(NamedTuple):
+    """A log file, with the model name that was given as `NAME=PATH`, if any."""
+
+    label: str | None
+    path: Path
+
+    def __str__(self) -> str:
+        return str(self.path) if self.label is None else f"{self.label}={self.path}"
+
+
+def log_sources(sources: Iterable[str | Path]) -> list[LogSource]:
+    """Expand paths, folders and `NAME=PATH` to log files, each once under each name.
+
+    Raises:
+        RimError: A source holds no log.
+    """
+    found: dict[LogSource, None] = {}
+    for source in sources:
+        label, path = label_of(str(source))
+        found |= {LogSource(label, log): None for log in find_logs([Path(path)])}
+    return list(found)
+
+
+def find_logs(paths: Sequence[Path]) -> list[Path]:
+    """Return the log files among paths and in folders, in order, each once.
+
+    Raises:
+        RimError: There is none.
+    """
+    found = [log for path in paths for log in (_logs_in(path) if path.is_dir() else [path])]
+    if not found or not all(path.is_file() for path in found):
+        named = ", ".join(map(str, paths)) or "nothing"
+        raise RimError(
+            f"No log in {named}. Name Inspect logs (.eval), lm-eval sample files (samples_rim_*.jsonl), or folders."
+        )
+    return list({path.resolve(): path for path in found}.values())
+
+
+def _logs_in(folder: Path) -> list[Path]:
+    return [*sorted(folder.glob("*.eval")), *sorted(folder.rglob("samples_rim_*.jsonl"))]
+
+
+def read_log(path: Path) -> "EvalLog":
+    """Read an Inspect log of a rim_eval task, with its samples.
+
+    Raises:
+        RimError: The file is no such log.
+    """
+    from inspect_ai.log import read_eval_log
+
+    try:
+        log = read_eval_log(str(path))
+    except Exception as error:  # zip, JSON and pydantic errors, by the log's format
+        raise RimError(f"{path}: not an Inspect log ({error}).") from error
+    if not any({_REPLIES, _INJECTED} & sample.store.keys() for sample in log.samples or []):
+        raise RimError(f"{path}: no replies of a rim_eval task in it (task {log.eval.task}).")
+    return log
+
+
+def read_sample_file(
+    path: Path, monitor: Monitor, parts: Sequence[Part], grader: Grader | None, target: Path
+) -> list[PatternRow]:
+    """Let a monitor read every reply of a sample file, and write the file with the labels added.
+
+    Earlier rows of other monitors are kept; the observations' `patterns` column takes the newest
+    trace findings.
+
+    Args:
+        path: The sample file.
+        monitor: The monitor.
+        parts: The parts to read.
+        grader: The model to ask.
+        target: Where the file is written; may be `path` itself.
+
+    Returns:
+        The new rows.
+
+    Raises:
+        RimError: The file is not of a rim task.
+    """
+    samples = list(sample_lines(path))
+    if not all({"generation", "observation"} <= set(one.get("record") or ()) for one in samples):
+        raise RimError(
+            f"{path}: not samples of a rim task. Give sample files of `rim_...` tasks (samples_rim_*.jsonl)."
+        )
+    rows = asyncio.run(_read_samples(samples, monitor, parts, grader))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_suffix(".part")  # a stopped run leaves the old file whole
+    with partial.open("w", encoding="utf-8") as file:
+        file.writelines(json.dumps(sample, ensure_ascii=False) + "\n" for sample in samples)
+    partial.replace(target)
+    return rows
+
+
+async def _read_samples(
+    samples: Sequence[dict[str, Any]],
+    monitor: Monitor,
+    parts: Sequence[Part],
+    grader: Grader | None,
+) -> list[PatternRow]:
+    slots = asyncio.Semaphore(_CONCURRENT)
+
+    async def read_one(sample: dict[str, Any]) -> list[PatternRow]:
+        async with slots:
+            return [await _read_sample(sample, monitor, part, grader) for part in parts]
+
+    rows = await asyncio.gather(*map(read_one, samples))
+    return list(chain.from_iterable(rows))
+
+
+async def _read_sample(
+    sample: dict[str, Any], monitor: Monitor, part: Part, grader: Grader | None
+) -> PatternRow:
+    """Read one part, and write the labels into the sample."""
+    observation = sample["record"]["observation"]
+    reply = Generation.model_validate(sample["record"]["generation"])
+    reading = await read_patterns(monitor, _case(sample["doc"], reply), part, grader, reply)
+    names = ("model", "dataset", "prompt_id", "kind", "category", "mode", "epoch")
+    row = PatternRow.of({name: observation[name] for name in names if name in observation}, reading)
+    quotes = [finding.model_dump(mode="json") for finding in reading.findings]
+    sample.setdefault("patterns", []).append(row.model_dump(mode="json", exclude_defaults=True))
+    sample.setdefault("pattern_quotes", []).append(quotes)
+    if part == "trace":
+        observation["patterns"] = list(row.patterns) if row.read else None
+    return row
+
+
+def _case(doc: Mapping[str, Any], reply: Generation) -> Case:
+    return Case(
+        prompt_text=doc["request"],
+        context=doc.get("context"),
+        kind=doc["kind"],
+        category=doc.get("category"),
+        answer=reply.answer,
+        trace=reply.trace,
+    )
+
+
+class PatternRuns(NamedTuple):
+    """What monitors found in logs, and the observations of the same runs."""
+
+    rows: list[PatternRow]
+    """Each reading once, in an order that does not depend on that of the logs."""
+    table: Table
+    """The observations, by every judge."""
+
+
+@dataclass(frozen=True)
+class LogRows(Generic[Row]):
+    """The rows of one log."""
+
+    source: LogSource
+    run: str
+    """Id of the run, shared by a log, its retries and its judged copies."""
+    created: str
+    """Start of the log, ISO 8601: later for a retry, the same for a copy."""
+    rows: list[Row]
+
+    @property
+    def renamed(self) -> list[Row]:
+        """The rows under the model name that was given with the log."""
+        if self.source.label is None:
+            return self.rows
+        update = {"model": self.source.label}
+        return [cast("Row", row.model_copy(update=update)) for row in self.rows]
+
+
+def read_runs(sources: Iterable[str | Path]) -> PatternRuns:
+    """Read the observations of logs, and what monitors found in the logs that count.
+
+    Which logs count, `rim_eval.observations.read` decides. A reading that a log shares with its
+    copies counts once. Injection logs are ignored: their arms are not modes.
+
+    Args:
+        sources: Inspect logs, sample files, folders; `NAME=PATH` gives the rows of that path the
+            model name NAME.
+
+    Raises:
+        RimError: A log cannot be read, no monitor has read any, two runs hold the same replies under
+            one model's name or have different settings, or copies of one run hold different readings
+            by one monitor.
+    """
+    logs = list(_rows_by_log(log_sources(sources)))
+    _refuse_unread(logs)
+    refuse_several_models(logs)
+    table = read(str(log.source) for log in logs)
+    counted = {(run.group or run.id, run.created or "") for run in table.runs}
+    current = [log for log in logs if (log.run, log.created) in counted]
+    _refuse_unread(current)
+    refuse_several_runs(_runs_by_reply(table, current), logs)
+    for problem in check(table):
+        if problem.kind == "mismatch":
+            raise RimError(f"{problem.says}: {', '.join(problem.ids[:3])}.")
+    return PatternRuns(sorted(_each_reading_once(current), key=_sort_key), table)
+
+
+def _rows_by_log(sources: Iterable[LogSource]) -> Iterator[LogRows[PatternRow]]:
+    """Read one log at a time, so that one is in memory beside the rows."""
+    for source in sources:
+        if source.path.suffix == ".jsonl":
+            [run] = read_lm_eval_samples(str(source.path)).runs
+            lines = sample_lines(source.path)
+            rows = {row.reading: row for line in lines for row in rows_of_metadata(line)}
+            yield LogRows(source, run.group or run.id, run.created or "", list(rows.values()))
+            continue
+        log = read_log(source.path)
+        if not any(_INJECTED in sample.store for sample in log.samples or []):
+            yield LogRows(source, log.eval.task_id, str(log.eval.created), pattern_rows(log))
+
+
+def _refuse_unread(logs: Iterable[LogRows[PatternRow]]) -> None:
+    if not any(log.rows for log in logs):
+        raise RimError(
+            "No monitor has read these logs yet: run `rim-eval patterns run LOGS` first."
+        )
+
+
+def _runs_by_reply(
+    table: Table, logs: Iterable[LogRows[PatternRow]]
+) -> Iterator[tuple[ReplyKey, str]]:
+    """Each reply with the run that holds it: of the verdicts, and of the readings."""
+    runs = {run.id: run.group or run.id for run in table.runs}
+    columns = ["model", "dataset", "prompt_id", "mode", "epoch", "run"]
+    for *reply, run in table.frame[columns].itertuples(index=False, name=None):
+        model, dataset, prompt_id, mode, epoch = reply
+        yield (model, dataset, prompt_id, mode, epoch), runs[run]
+    yield from ((row.reply, log.run) for log in logs for row in log.renamed)
+
+
+def refuse_several_models(logs: Iterable[LogRows[Any]]) -> None:
+    """Refuse a model name that was given to the logs of several models.
+
+    Raises:
+        RimError: There is one.
+    """
+    models: dict[str, set[str]] = defaultdict(set)
+    for log in logs:
+        if log.source.label is not None:
+            models[log.source.label] |= {row.model for row in log.rows}
+    for label, several in models.items():
+        if len(several) > 1:
+            raise RimError(
+                f"{label}=... names one model, but these logs hold {len(several)}: "
+                f"{', '.join(sorted(several))}. Name logs of one model."
+            )
+
+
+def refuse_several_runs(
+    replies: Iterable[tuple[ReplyKey, str]], logs: Iterable[LogRows[Any]]
+) -> None:
+    """Refuse replies that several runs hold under one model's name: which one counts is unknown.
+
+    Args:
+        replies: Replies, each with the id of a run that holds it.
+        logs: The logs, to name the runs by.
+
+    Raises:
+        RimError: There are some; the message names the runs and the next step.
+    """
+    runs: dict[ReplyKey, set[str]] = defaultdict(set)
+    for reply, run in replies:
+        runs[reply].add(run)
+    shared = {reply: ids for reply, ids in runs.items() if len(ids) > 1}
+    if not shared:
+        return
+    paths: dict[str, list[str]] = defaultdict(list)
+    for log in logs:
+        paths[log.run].append(str(log.source.path))
+    files = sorted(min(paths[run]) for run in set().union(*shared.values()))
+    prompts = sorted({reply[2] for reply in shared})
+    some = ", ".join(prompts[:3]) + (" and others" if len(prompts) > 3 else "")
+    models = ", ".join(sorted({f"{reply[0]} on {reply[1]}" for reply in shared}))
+    apart = " ".join(f"name{number}={file}" for number, file in enumerate(files, start=1))
+    raise RimError(
+        f"{len(shared)} replies of {models} ({some}) stand in {len(files)} runs: {', '.join(files)}. "
+        f"Where these are several models or checkpoints, name them apart: {apart}. "
+        "Where they are runs of one model, give one of them."
+    )
+
+
+def _each_reading_once(logs: Iterable[LogRows[PatternRow]]) -> list[PatternRow]:
+    """Count a reading once that several copies of a log hold."""
+    first: dict[tuple[ReplyKey, Part, MonitorId], tuple[PatternRow, LogSource]] = {}
+    for log in logs:
+        for row in log.renamed:
+            other, source = first.setdefault(row.reading, (row, log.source))
+            if other != row:
+                files = " and ".join(sorted((str(source), str(log.source))))
+                raise RimError(
+                    f"{row.monitor.name}@{row.monitor.version} has read {row.prompt_id} of {row.dataset} "
+                    f"({row.model}) twice, with different results: in {files}. Give the one whose reading counts."
+                )
+    return [row for row, _ in first.values()]
+
+
+def _sort_key(row: PatternRow) -> tuple[Any, ...]:
+    """Order by model, set, mode (think first), part, monitor, prompt and epoch."""
+    group = (row.model, row.dataset, row.kind, MODES.index(row.mode), row.part)
+    return (*group, *(str(value) for _, value in row.monitor), row.prompt_id, row.epoch)
+
+
+def verdicts_of_one_judge(table: Table, name: str | None) -> list[Observation]:
+    """Return one verdict a reply: those of each set's one judge, and those without a judge.
+
+    The `patterns` column is left empty, for copies of a log may hold those of several monitors.
+
+    Args:
+        table: Observations by any judges.
+        name: As `of_one_judge` takes it.
+
+    Raises:
+        RimError: It is not clear which judge counts.
+    """
+    rows = of_one_judge(to_rows(table.frame), name)
+    return list(dict.fromkeys(row.model_copy(update={"patterns": None}) for row in rows))
+
+
+def of_one_judge(rows: Sequence[Judged], name: str | None) -> list[Judged]:
+    """Select the rows of each set's one judge, and those without a judge (solutions are checked).
+
+    Args:
+        rows: Rows by any judges.
+        name: The judge that counts where a set has several: its name, name@version, or as messages
+            list it.
+
+    Raises:
+        RimError: A set has several judges and none of them is named, or the named one is in no set.
+    """
+    judges: dict[str, set[str]] = defaultdict(set)
+    for row in rows:
+        if row.judge is not None:
+            judges[row.dataset].add(_judge_label(row))
+    present = sorted(set().union(*judges.values()))
+    if name is not None and not any(_is_judge(judge, name) for judge in present):
+        raise RimError(
+            f"{name!r} has not judged these logs; those that have: {'; '.join(present) or 'none'}."
+        )
+    chosen = {dataset: _choose(labels, name) for dataset, labels in judges.items()}
+    return [row for row in rows if row.judge is None or _judge_label(row) == chosen[row.dataset]]
+
+
+def _choose(judges: set[str], name: str | None) -> str:
+    named = {judge for judge in judges if name is not None and _is_judge(judge, name)} or judges
+    if len(named) > 1:
+        raise RimError(
+            f"Several judges gave verdicts: {'; '.join(sorted(named))}. Name one with --judge."
+        )
+    return min(named)
+
+
+def _judge_label(row: Observation) -> str:
+    """A judge with what tells it apart: the model that it asks, and what it sees."""
+    grader = f" asking {row.judge_model}" if row.judge_model else ""
+    return f"{row.judge}{grader}, seeing {row.judge_sees or 'answer'}"
+
+
+def _is_judge(label: str, name: str) -> bool:
+    """Whether a name means a judge; another judge's name may begin with the same letters."""
+    return label.startswith(name) and label[len(name) :][:1] in ("", "@", ",", " ")
