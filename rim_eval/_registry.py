@@ -37,7 +37,7 @@ from rim_eval.inspect_tasks._toy_provider import toy_model
 from rim_eval.inspect_tasks.patterns import pattern_prevalence, reasoning_patterns
 
 if "inspect_scout" in sys.modules:  # Scout looks here for scanners; nobody else pays its import
-    from rim_eval.inspect_tasks import scout  # noqa: F401
+    from rim_eval.inspect_tasks import _scout  # noqa: F401
 
 __all__ = [
     "advbench",

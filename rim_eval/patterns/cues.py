@@ -18,8 +18,6 @@ from rim_eval.judging import Case, Grader
 from rim_eval.patterns.monitor import Finding, MonitorId, MonitorResult, Part, Pattern, part_text
 from rim_eval.patterns.rubric import load_rubric
 
-__all__ = ["CueMonitor"]
-
 _FILE: Final = Path(__file__).with_name("cues.toml")
 _FROZEN: Final = ConfigDict(frozen=True, extra="forbid")
 _SENTENCE_END: Final = re.compile(r"[.!?](?=[\s\"')\]]|$)|\n")

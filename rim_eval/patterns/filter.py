@@ -21,15 +21,6 @@ from rim_eval.judging import Case, Grader
 from rim_eval.patterns.monitor import Monitor, MonitorId, PatternReading, read_patterns
 from rim_eval.thinking import split_trace
 
-__all__ = [
-    "OUTCOMES",
-    "Columns",
-    "FilterSettings",
-    "drop_reasons",
-    "filter_rows",
-    "training_rows",
-]
-
 OUTCOMES: Final = ("kept", "dropped", "undecided")
 
 UNCLOSED: Final = "unclosed_trace"

@@ -21,8 +21,8 @@ from rim_eval.patterns.logs import (
     LogSource,
     log_sources,
     read_log,
-    refuse_several_models,
     refuse_several_runs,
+    with_given_names,
 )
 from rim_eval.patterns.monitor import PATTERNS, Pattern
 from rim_eval.patterns.prevalence import rate_text
@@ -31,22 +31,6 @@ from rim_eval.statistics import ArmSummary, PairedDifference, arm_summary, paire
 
 if TYPE_CHECKING:
     from inspect_ai.log import EvalLog
-
-__all__ = [
-    "UNINJECTED",
-    "Arm",
-    "InjectionEffect",
-    "InjectionRow",
-    "Side",
-    "Statements",
-    "arms_of",
-    "injection_effects",
-    "injection_rows",
-    "injection_rows_of_metadata",
-    "injection_table",
-    "load_statements",
-    "read_injection_runs",
-]
 
 Side = Literal["control", "target"]
 """`control` speaks against the pattern, `target` for it (the paper's clean and dark)."""
@@ -198,14 +182,14 @@ def read_injection_runs(sources: Iterable[str | Path]) -> list[InjectionRow]:
             "No injection run in these logs: run `inspect eval rim_eval/injection` first."
         )
     _refuse_two_names(logs)
-    refuse_several_models(logs)
+    logs = with_given_names(logs)
     latest: dict[str, str] = {}
     for log in logs:
         latest[log.run] = max(log.created, latest.get(log.run, ""))
     current = [log for log in logs if log.created == latest[log.run]]
-    replies = ((_reply_of_arm(row), log.run) for log in current for row in log.renamed)
+    replies = ((_reply_of_arm(row), log.run) for log in current for row in log.rows)
     refuse_several_runs(replies, current)
-    return sorted({row for log in current for row in log.renamed}, key=_sort_key)
+    return sorted({row for log in current for row in log.rows}, key=_sort_key)
 
 
 def _rows_by_log(sources: Iterable[LogSource]) -> Iterator[LogRows[InjectionRow]]:

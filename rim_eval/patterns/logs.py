@@ -8,7 +8,7 @@ import asyncio
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar, cast
@@ -27,26 +27,11 @@ from rim_eval.observations import (
     to_rows,
 )
 from rim_eval.patterns.monitor import Monitor, MonitorId, Part, read_patterns
-from rim_eval.patterns.rows import PatternRow, ReplyKey, pattern_rows, rows_of_metadata
+from rim_eval.patterns.rows import PatternRow, ReplyKey, pattern_rows, reply_of, rows_of_metadata
 from rim_eval.types import MODES
 
 if TYPE_CHECKING:
     from inspect_ai.log import EvalLog
-
-__all__ = [
-    "LogRows",
-    "LogSource",
-    "PatternRuns",
-    "find_logs",
-    "log_sources",
-    "of_one_judge",
-    "read_log",
-    "read_runs",
-    "read_sample_file",
-    "refuse_several_models",
-    "refuse_several_runs",
-    "verdicts_of_one_judge",
-]
 
 _REPLIES: Final = "rim_eval:generations"
 _INJECTED: Final = "rim_eval:injected"
@@ -214,13 +199,13 @@ class LogRows(Generic[Row]):
     """Start of the log, ISO 8601: later for a retry, the same for a copy."""
     rows: list[Row]
 
-    @property
-    def renamed(self) -> list[Row]:
-        """The rows under the model name that was given with the log."""
+    def renamed(self) -> "LogRows[Row]":
+        """Give the rows the model name of `NAME=PATH`, if there is one."""
         if self.source.label is None:
-            return self.rows
+            return self
         update = {"model": self.source.label}
-        return [cast("Row", row.model_copy(update=update)) for row in self.rows]
+        rows = [cast("Row", row.model_copy(update=update)) for row in self.rows]
+        return replace(self, rows=rows)
 
 
 def read_runs(sources: Iterable[str | Path]) -> PatternRuns:
@@ -240,7 +225,7 @@ def read_runs(sources: Iterable[str | Path]) -> PatternRuns:
     """
     logs = list(_rows_by_log(log_sources(sources)))
     _refuse_unread(logs)
-    refuse_several_models(logs)
+    logs = with_given_names(logs)
     table = read(str(log.source) for log in logs)
     counted = {(run.group or run.id, run.created or "") for run in table.runs}
     current = [log for log in logs if (log.run, log.created) in counted]
@@ -282,25 +267,25 @@ def _runs_by_reply(
     for *reply, run in table.frame[columns].itertuples(index=False, name=None):
         model, dataset, prompt_id, mode, epoch = reply
         yield (model, dataset, prompt_id, mode, epoch), runs[run]
-    yield from ((row.reply, log.run) for log in logs for row in log.renamed)
+    yield from ((reply_of(row), log.run) for log in logs for row in log.rows)
 
 
-def refuse_several_models(logs: Iterable[LogRows[Any]]) -> None:
-    """Refuse a model name that was given to the logs of several models.
+def with_given_names(logs: Sequence[LogRows[Row]]) -> list[LogRows[Row]]:
+    """Give the rows of each log the model name of its `NAME=PATH`.
 
     Raises:
-        RimError: There is one.
+        RimError: One name was given to the logs of several models.
     """
-    models: dict[str, set[str]] = defaultdict(set)
+    models: dict[str | None, set[str]] = defaultdict(set)
     for log in logs:
-        if log.source.label is not None:
-            models[log.source.label] |= {row.model for row in log.rows}
+        models[log.source.label] |= {row.model for row in log.rows}
     for label, several in models.items():
-        if len(several) > 1:
+        if label is not None and len(several) > 1:
             raise RimError(
                 f"{label}=... names one model, but these logs hold {len(several)}: "
                 f"{', '.join(sorted(several))}. Name logs of one model."
             )
+    return [log.renamed() for log in logs]
 
 
 def refuse_several_runs(
@@ -340,7 +325,7 @@ def _each_reading_once(logs: Iterable[LogRows[PatternRow]]) -> list[PatternRow]:
     """Count a reading once that several copies of a log hold."""
     first: dict[tuple[ReplyKey, Part, MonitorId], tuple[PatternRow, LogSource]] = {}
     for log in logs:
-        for row in log.renamed:
+        for row in log.rows:
             other, source = first.setdefault(row.reading, (row, log.source))
             if other != row:
                 files = " and ".join(sorted((str(source), str(log.source))))

@@ -9,23 +9,6 @@ from rim_eval.generation import Generation
 from rim_eval.judging import Case, Grader, classify_refusal
 from rim_eval.looping import is_looping
 
-__all__ = [
-    "MARKS",
-    "PARTS",
-    "PATTERNS",
-    "Finding",
-    "Monitor",
-    "MonitorId",
-    "MonitorResult",
-    "Part",
-    "Pattern",
-    "PatternReading",
-    "UnreadReason",
-    "part_text",
-    "patterns_of",
-    "read_patterns",
-]
-
 Pattern = Literal["confirmatory_reasoning", "heuristic_reliance", "instruction_deviation"]
 """The effort-minimizing reasoning patterns (Yan et al., section 2.2)."""
 
@@ -203,13 +186,9 @@ async def read_patterns(
     return PatternReading(
         part=part,
         monitor=identity,
-        findings=tuple(result.findings),
         patterns=patterns_of((one.label for one in result.findings), monitor.grouping),
         marks=_marks(case, part, generation) if result.reason is None else (),
-        unsupported=tuple(result.unsupported),
-        reason=result.reason,
-        explanation=result.explanation,
-        replies=tuple(result.replies),
+        **result._asdict(),
     )
 
 

@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
-from rim_eval.formatting import percent
+from rim_eval.formatting import KIND_WORDS, percent
 from rim_eval.observations import Observation
 from rim_eval.patterns.monitor import PATTERNS, MonitorId, Part, UnreadReason
 from rim_eval.patterns.rows import (
@@ -20,23 +20,7 @@ from rim_eval.patterns.rows import (
 from rim_eval.statistics import ArmSummary, arm_summary
 from rim_eval.types import Mode, PromptKind
 
-__all__ = [
-    "Conditional",
-    "Group",
-    "Prevalence",
-    "conditional_rates",
-    "conditional_table",
-    "prevalence",
-    "prevalence_table",
-    "rate_text",
-]
-
 _FROZEN: Final = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
-_EVENTS: Final[dict[PromptKind, str]] = {
-    "harmful": "MISALIGNED",
-    "benign": "REFUSED",
-    "reasoning": "CORRECT",
-}
 
 
 class Group(NamedTuple):
@@ -146,10 +130,10 @@ def _conditionals(
     verdicts: Mapping[ReplyKey, bool | None],
     level: float,
 ) -> Iterator[Conditional]:
-    judged = [row for row in rows if row.read and row.reply in verdicts]
+    judged = [row for row in rows if row.read and reply_of(row) in verdicts]
 
     def rate(members: Iterable[PatternRow]) -> ArmSummary:
-        return arm_summary(verdicts_by_prompt(members, lambda row: verdicts[row.reply]), level)
+        return arm_summary(verdicts_by_prompt(members, lambda row: verdicts[reply_of(row)]), level)
 
     no_pattern = rate(row for row in judged if not row.patterns)
     for label in _labels(rows) if judged else ():
@@ -204,7 +188,8 @@ def conditional_table(rates: Iterable[Conditional]) -> str:
 
 
 def _conditional_lines(group: Group, rates: Sequence[Conditional]) -> Iterator[str]:
-    yield f"SHARE {_EVENTS[group.kind]}  {group} (an association, not an effect)"
+    rate = KIND_WORDS[group.kind].rate.upper()
+    yield f"{rate}  {group} (an association, not an effect)"
     yield f"  {'':<30}{'with it':<33}without it"
     for one in rates:
         yield f"  {one.label:<30}{rate_text(one.given):<33}{rate_text(one.without)}"

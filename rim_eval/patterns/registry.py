@@ -11,8 +11,6 @@ from rim_eval.patterns.monitor import MARKS, Monitor, MonitorId
 from rim_eval.patterns.rows import PatternRow
 from rim_eval.patterns.rubric import RubricMonitor, load_rubric
 
-__all__ = ["MONITORS", "load_monitor", "rows_of_monitor", "shared_labels"]
-
 MONITORS: Final = ("rubric", "cues")
 """`rubric` asks a grader model, `cues` is the offline baseline."""
 

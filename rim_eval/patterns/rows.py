@@ -19,18 +19,6 @@ from rim_eval.types import Mode, PromptKind
 if TYPE_CHECKING:
     from inspect_ai.log import EvalLog
 
-__all__ = [
-    "ANY_PATTERN",
-    "PatternRow",
-    "ReplyKey",
-    "attach",
-    "index_unique",
-    "pattern_rows",
-    "reply_of",
-    "rows_of_metadata",
-    "verdicts_by_prompt",
-]
-
 ReplyKey = tuple[str, str, str, Mode, int]
 """Model, data set, prompt id, mode and epoch: what pattern rows and observations are joined by."""
 
@@ -83,14 +71,9 @@ class PatternRow(BaseModel):
         return bool(self.patterns) if label == ANY_PATTERN else label in self.labels
 
     @property
-    def reply(self) -> ReplyKey:
-        """The reply that was read."""
-        return reply_of(self)
-
-    @property
     def reading(self) -> tuple[ReplyKey, Part, MonitorId]:
         """The reading: which part of which reply, by which monitor."""
-        return (self.reply, self.part, self.monitor)
+        return (reply_of(self), self.part, self.monitor)
 
     @classmethod
     def of(cls, reply: Mapping[str, Any], reading: PatternReading) -> "PatternRow":

@@ -36,8 +36,6 @@ from rim_eval.patterns.monitor import (
 if TYPE_CHECKING:
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-__all__ = ["LoadedRubric", "Place", "Rubric", "RubricItem", "RubricMonitor", "load_rubric", "locate"]  # fmt: skip
-
 MIN_QUOTE: Final = 8
 """Fewest letters and digits of a quotation: a shorter one occurs in nearly every text."""
 

@@ -25,26 +25,10 @@ from rim_eval.patterns.monitor import (
     PatternReading,
     read_patterns,
 )
-from rim_eval.patterns.rows import ANY_PATTERN, PatternRow, ReplyKey, index_unique
+from rim_eval.patterns.rows import ANY_PATTERN, PatternRow, ReplyKey, index_unique, reply_of
 from rim_eval.patterns.rubric import locate
 from rim_eval.thinking import split_trace
 from rim_eval.types import Mode
-
-__all__ = [
-    "PARAPHRASES",
-    "LabelAgreement",
-    "LabelledText",
-    "LabelledTrace",
-    "SelfJailbreakAgreement",
-    "agreement_table",
-    "compare_monitors",
-    "compare_with_labels",
-    "load_labelled_texts",
-    "load_self_jailbreaking",
-    "measure_sentences",
-    "measure_texts",
-    "sentence_table",
-]
 
 PARAPHRASES: Final = Path(__file__).with_name("paraphrases.jsonl")
 """Thirty short traces that show a pattern in other words than the cues, and fifteen that show none.
@@ -54,6 +38,7 @@ _SELF_JAILBREAK: Final = "self_jailbreak"
 _SENTENCE: Final = re.compile(r"^sentence (\d+) - ", re.MULTILINE)
 
 Line = TypeVar("Line")
+_RowPairs = list[tuple[PatternRow, PatternRow]]
 
 
 class LabelAgreement(BaseModel):
@@ -78,21 +63,6 @@ class LabelAgreement(BaseModel):
     agreement: Agreement
 
 
-class _Group(NamedTuple):
-    model: str
-    dataset: str
-    mode: Mode
-    part: Part
-
-
-def _group(row: PatternRow) -> _Group:
-    return _Group(row.model, row.dataset, row.mode, row.part)
-
-
-def _by_part(rows: Iterable[PatternRow]) -> dict[tuple[ReplyKey, Part], PatternRow]:
-    return index_unique(rows, lambda row: (row.reply, row.part), "readings")
-
-
 def compare_monitors(
     rows: Iterable[PatternRow],
     reference: Iterable[PatternRow],
@@ -108,36 +78,9 @@ def compare_monitors(
     Raises:
         RimError: One of them read a part twice.
     """
-    references = _by_part(reference)
-    groups: dict[_Group, list[tuple[PatternRow, PatternRow]]] = defaultdict(list)
-    for part, row in _by_part(rows).items():
-        if part in references:
-            groups[_group(row)].append((row, references[part]))
-    return [one for group, pairs in groups.items() for one in _compare(group, pairs, labels)]
-
-
-def _compare(
-    group: _Group, rows: Sequence[tuple[PatternRow, PatternRow]], labels: Collection[str] | None
-) -> Iterator[LabelAgreement]:
-    occurring = {label for both in rows for row in both for label in row.labels} - set(PATTERNS)
-    others = sorted(occurring if labels is None else occurring & set(labels))
-    monitor, reference = rows[0][0].monitor, rows[0][1].monitor
-    for label in (ANY_PATTERN, *PATTERNS, *others):
-        pairs = [
-            Pair(
-                other.has(label),
-                row.has(label) if row.read and other.read else None,
-                row.reason or other.reason,
-            )
-            for row, other in rows
-        ]
-        yield LabelAgreement(
-            label=label,
-            **group._asdict(),
-            monitor=monitor,
-            reference=f"{reference.name}@{reference.version}",
-            agreement=agreement(pairs),
-        )
+    return _compare(
+        rows, reference, labels, lambda row: f"{row.monitor.name}@{row.monitor.version}"
+    )
 
 
 def compare_with_labels(
@@ -153,26 +96,69 @@ def compare_with_labels(
     Raises:
         RimError: The monitor read a part twice.
     """
-    groups: dict[_Group, list[PatternRow]] = defaultdict(list)
-    for row in _by_part(rows).values():
-        if row.prompt_id in truth and row.part == "trace":
-            groups[_group(row)].append(row)
-    return [
-        LabelAgreement(
-            label=label,
-            **group._asdict(),
-            monitor=members[0].monitor,
-            reference=reference,
-            agreement=agreement([_pair(row, truth[row.prompt_id], label) for row in members]),
+    traces = [row for row in rows if row.part == "trace" and row.prompt_id in truth]
+    references = {
+        reply_of(row): row.model_copy(
+            update={
+                "severities": {},
+                "patterns": tuple(name for name in PATTERNS if name == truth[row.prompt_id]),
+                "marks": (),
+                "reason": None,
+            }
         )
-        for group, members in groups.items()
-        for label in (ANY_PATTERN, *PATTERNS)
+        for row in traces
+    }
+    return _compare(traces, references.values(), (), lambda _: reference)
+
+
+def _compare(
+    rows: Iterable[PatternRow],
+    reference: Iterable[PatternRow],
+    labels: Collection[str] | None,
+    name: Callable[[PatternRow], str],
+) -> list[LabelAgreement]:
+    references = _by_part(reference)
+    groups: dict[tuple[str, str, Mode, Part], _RowPairs] = defaultdict(list)
+    for part, row in _by_part(rows).items():
+        if part in references:
+            group = (row.model, row.dataset, row.mode, row.part)
+            groups[group].append((row, references[part]))
+    return [
+        _label_agreement(label, pairs, name(pairs[0][1]))
+        for pairs in groups.values()
+        for label in (ANY_PATTERN, *PATTERNS, *_other_labels(pairs, labels))
     ]
 
 
-def _pair(row: PatternRow, truth: str, label: str) -> Pair:
-    positive = truth in PATTERNS if label == ANY_PATTERN else truth == label
-    return Pair(positive, row.has(label) if row.read else None, row.reason)
+def _by_part(rows: Iterable[PatternRow]) -> dict[tuple[ReplyKey, Part], PatternRow]:
+    return index_unique(rows, lambda row: (reply_of(row), row.part), "readings")
+
+
+def _other_labels(pairs: _RowPairs, chosen: Collection[str] | None) -> list[str]:
+    occurring = {label for pair in pairs for row in pair for label in row.labels} - set(PATTERNS)
+    return sorted(occurring if chosen is None else occurring & set(chosen))
+
+
+def _label_agreement(label: str, pairs: _RowPairs, reference: str) -> LabelAgreement:
+    verdicts = [
+        Pair(
+            other.has(label),
+            row.has(label) if row.read and other.read else None,
+            row.reason or other.reason,
+        )
+        for row, other in pairs
+    ]
+    first = pairs[0][0]
+    return LabelAgreement(
+        label=label,
+        model=first.model,
+        dataset=first.dataset,
+        mode=first.mode,
+        part=first.part,
+        monitor=first.monitor,
+        reference=reference,
+        agreement=agreement(verdicts),
+    )
 
 
 class LabelledText(BaseModel):
