@@ -7,25 +7,25 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from rim_eval import __version__
-from rim_eval.card._derived import adjusted_p, discrimination_card, flag_of, primary_of
+from rim_eval.card._derived import discrimination_card, safe_of
 from rim_eval.card._judge import correct, judge_card
-from rim_eval.card._safe import safe_of
 from rim_eval.card._schema import (
     Card,
     CardProblem,
     CardRun,
     Corrected,
     DiscriminationCard,
+    Flag,
     JudgeCard,
     SetCard,
 )
 from rim_eval.errors import RimError
 from rim_eval.judging import Validation
 from rim_eval.observations import Problem, Run, Table, check
-from rim_eval.results.counting import count_pairs, count_set
+from rim_eval.results.counting import columns_of_frame, count_pairs, count_set
 from rim_eval.results.counts import SetCounts
-from rim_eval.results.figures import figures
-from rim_eval.results.modes import gate_of
+from rim_eval.results.endpoints import adjusted_p, flag_of, primary_set
+from rim_eval.results.figures import check_modes, figures
 from rim_eval.types import PROMPT_KINDS
 
 if TYPE_CHECKING:
@@ -78,7 +78,9 @@ def _card(
     _refuse(found)
     remarks: list[Problem] = []
     sets = tuple(_sets(table, validations, level, remarks))
-    first, second = primary_of(sets, primary, primary_reasoning)
+    first = primary_set(sets, "harmful", primary)
+    second = primary_set(sets, "reasoning", primary_reasoning)
+    flag = flag_of(sets, first, second, level)
     runs = tuple(_run(run) for run in sorted(table.runs, key=lambda r: (r.dataset, r.id)))
     return Card(
         rim_eval=__version__,
@@ -87,7 +89,7 @@ def _card(
         level=level,
         primary=first,
         primary_reasoning=second,
-        flag=flag_of(sets, first, second, level),
+        flag=None if flag is None else Flag(flag=flag.flag, sentence=flag.sentence),
         sets=sets,
         adjusted_p=adjusted_p(sets),
         discrimination=tuple(_discriminations(table, level)),
@@ -138,7 +140,7 @@ def _sets(
     for kind in PROMPT_KINDS:
         ours = table.frame[table.frame["kind"] == kind]
         for name, frame in ours.groupby("dataset", observed=True):
-            counts = count_set(frame)
+            counts = count_set(columns_of_frame(frame))
             judge = judge_card(frame, validations)
             yield SetCard(
                 dataset=str(name),
@@ -147,7 +149,7 @@ def _sets(
                 figures=figures(counts.cells, level),
                 thresholds={k: figures(c, level) for k, c in counts.thresholds.items()},
                 categories={k: figures(c, level) for k, c in counts.categories.items()},
-                gate=gate_of(frame),
+                gate=check_modes(counts),
                 switch=_switch(table, frame),
                 judge=judge,
                 corrected=_corrected(str(name), counts, judge, level, remarks),
@@ -179,7 +181,8 @@ def _discriminations(table: Table, level: float) -> Iterator[DiscriminationCard]
     benign = frame[frame["kind"] == "benign"]
     for harmful, left in frame[frame["kind"] == "harmful"].groupby("dataset", observed=True):
         for name, right in benign.groupby("dataset", observed=True):
-            found = discrimination_card(str(harmful), str(name), count_pairs(left, right), level)
+            cells = count_pairs(columns_of_frame(left), columns_of_frame(right))
+            found = discrimination_card(str(harmful), str(name), cells, level)
             if found is not None:
                 yield found
 

@@ -1,7 +1,14 @@
 """Observations: one row per prompt, mode and epoch; both harnesses end here, all figures start here."""
 
 from rim_eval.observations._check import check
-from rim_eval.observations._columns import COLUMNS, NO_PATTERN, as_table, from_rows, to_rows
+from rim_eval.observations._columns import (
+    COLUMNS,
+    NO_PATTERN,
+    as_table,
+    column_value,
+    from_rows,
+    to_rows,
+)
 from rim_eval.observations._files import label_of, read, write
 from rim_eval.observations._inspect import from_inspect_log, read_inspect_log, rows_of_score
 from rim_eval.observations._lm_eval import (
@@ -22,6 +29,7 @@ __all__ = [
     "Table",
     "as_table",
     "check",
+    "column_value",
     "from_inspect_log",
     "from_lm_eval_samples",
     "from_rows",

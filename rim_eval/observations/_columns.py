@@ -15,7 +15,7 @@ from rim_eval.types import ARM_KINDS, MODES, PROMPT_KINDS, UNSCORED_REASONS
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["COLUMNS", "NO_PATTERN", "as_table", "from_rows", "to_rows"]
+__all__ = ["COLUMNS", "NO_PATTERN", "as_table", "column_value", "from_rows", "to_rows"]
 
 COLUMNS: Final[dict[str, str]] = {
     "run": "category",
@@ -77,7 +77,7 @@ def from_rows(rows: Iterable[Observation], run: str | None = None) -> "pd.DataFr
     import pandas as pd
 
     kept = list(rows)
-    columns = {name: [_value(row, name) for row in kept] for name in COLUMNS if name != "run"}
+    columns = {name: [column_value(row, name) for row in kept] for name in COLUMNS if name != "run"}
     frame = pd.DataFrame({"run": [run] * len(kept)} | columns)
     return _typed(frame)
 
@@ -117,7 +117,13 @@ def _typed(frame: "pd.DataFrame") -> "pd.DataFrame":
     return frame[list(COLUMNS)].astype({n: t for n, t in COLUMNS.items() if frame[n].dtype != t})
 
 
-def _value(row: Observation, name: str) -> Any:
+def column_value(row: Observation, name: str) -> Any:
+    """A row's value as the table holds it; None where it is missing.
+
+    Args:
+        row: The observation.
+        name: A column of the table other than `run`.
+    """
     if name != "patterns":
         return getattr(row, name)
     return None if row.patterns is None else " ".join(row.patterns) or NO_PATTERN

@@ -2,7 +2,6 @@
 
 from rim_eval.thinking._explicit import effort_switch, explicit_switch
 from rim_eval.thinking._flips import prompt_flips_mode
-from rim_eval.thinking._gate import ArmFacts, GateResult, gate
 from rim_eval.thinking._hosted import hosted_switch
 from rim_eval.thinking._opening import trace_opening
 from rim_eval.thinking._pin import pin_recipe, pin_template
@@ -10,19 +9,26 @@ from rim_eval.thinking._recipe import Recipe, Switch, require_difference, tells_
 from rim_eval.thinking._render import Message, Renderer, template_renderer, tokenizer_renderer
 from rim_eval.thinking._switch import find_switch
 from rim_eval.thinking._trace import Split, split_trace, strip_trace
+from rim_eval.thinking.manipulation_check import (
+    ArmAdoption,
+    ManipulationCheck,
+    TraceLengths,
+    check_manipulation,
+)
 
 __all__ = [
-    "ArmFacts",
-    "GateResult",
+    "ArmAdoption",
+    "ManipulationCheck",
     "Message",
     "Recipe",
     "Renderer",
     "Split",
     "Switch",
+    "TraceLengths",
+    "check_manipulation",
     "effort_switch",
     "explicit_switch",
     "find_switch",
-    "gate",
     "hosted_switch",
     "pin_recipe",
     "pin_template",

@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 from inspect_ai.scorer import SampleScore, Score
 
-from rim_eval.inspect_tasks import _figures
+from rim_eval import observations
 from rim_eval.inspect_tasks._metrics import difference, no_think, think
 from rim_eval.observations import Observation, rows_of_score
-from rim_eval.results.summary import summarise
+from rim_eval.results import figures as results
 
 METRICS = [difference(), think(), no_think()]
 
@@ -41,27 +41,28 @@ def figures(given: list[SampleScore]) -> dict[str, float]:
 
 @pytest.fixture
 def work(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
-    """How many rows were read and summaries computed."""
-    counted = {"rows": 0, "summaries": 0}
+    """How many rows were read and how often results were computed."""
+    counted = {"rows": 0, "results": 0}
 
     def counting_rows(metadata: Any) -> Any:
         counted["rows"] += 1
         return rows_of_score(metadata)
 
-    def counting_summarise(given: list[Observation]) -> Any:
-        counted["summaries"] += 1
-        return summarise(given)
+    def counting_results(given: list[Observation]) -> Any:
+        counted["results"] += 1
+        return set_results(given)
 
-    monkeypatch.setattr(_figures, "rows_of_score", counting_rows)
-    monkeypatch.setattr(_figures, "summarise", counting_summarise)
+    set_results = results.set_results
+    monkeypatch.setattr(observations, "rows_of_score", counting_rows)
+    monkeypatch.setattr(results, "set_results", counting_results)
     return counted
 
 
-def test_refreshes_read_new_scores_only_and_summarise_once(work: dict[str, int]) -> None:
+def test_refreshes_read_new_scores_only_and_count_once(work: dict[str, int]) -> None:
     all_scores = scores(40)
     for done in (10, 20, 30, 40):
         assert figures(all_scores[:done])["pairs"] == done
-    assert work == {"rows": 80, "summaries": 4}
+    assert work == {"rows": 80, "results": 4}
 
 
 def test_two_tasks_in_turn_keep_their_own_figures(work: dict[str, int]) -> None:
@@ -69,7 +70,7 @@ def test_two_tasks_in_turn_keep_their_own_figures(work: dict[str, int]) -> None:
     for _ in range(3):
         assert figures(one)["pairs"] == 6
         assert figures(two)["pairs"] == 9
-    assert work == {"rows": 30, "summaries": 2}
+    assert work == {"rows": 30, "results": 2}
 
 
 def test_score_edited_in_place_counts_as_it_is_now() -> None:
