@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 
 from inspect_ai.log import read_eval_log
 
-from rim_eval.observations import Observation, from_inspect_log, read, to_rows
+from rim_eval.observations import Observation, from_inspect_log, read_observations, to_rows
 from rim_eval.results.figures import set_results
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -150,7 +150,7 @@ def run_lm_eval(way: Way, task: str, limit: int | None, logs: Path) -> Run:
         for record in (json.loads(each)["record"] for each in file.read_text().splitlines()):
             reply, row = record["generation"], record["observation"]
             texts[row["prompt_id"], row["mode"]] = (reply.get("trace"), reply["answer"])
-    return _run(to_rows(read([place]).frame), texts, seconds)
+    return _run(to_rows(read_observations([place]).frame), texts, seconds)
 
 
 def _environment(way: Way, folder: Path) -> dict[str, str]:

@@ -28,11 +28,9 @@ from rim_eval.patterns.injection import (
 from rim_eval.patterns.logs import (
     PatternRuns,
     find_logs,
-    of_one_judge,
     read_log,
     read_runs,
     read_sample_file,
-    verdicts_of_one_judge,
 )
 from rim_eval.patterns.monitor import (
     MARKS,
@@ -62,8 +60,10 @@ from rim_eval.patterns.rows import (
     ANY_PATTERN,
     PatternRow,
     attach,
+    of_one_judge,
     pattern_rows,
     rows_of_metadata,
+    verdicts_of_one_judge,
 )
 from rim_eval.patterns.rubric import Rubric, load_rubric, locate
 from rim_eval.patterns.validation import (

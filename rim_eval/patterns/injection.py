@@ -19,10 +19,11 @@ from rim_eval.observations import Observation
 from rim_eval.patterns.logs import (
     LogRows,
     LogSource,
+    latest_logs,
     log_sources,
     read_log,
     refuse_several_runs,
-    with_given_names,
+    rows_of_log,
 )
 from rim_eval.patterns.monitor import PATTERNS, Pattern
 from rim_eval.patterns.prevalence import rate_text
@@ -176,39 +177,24 @@ def read_injection_runs(sources: Iterable[str | Path]) -> list[InjectionRow]:
         RimError: A log cannot be read, none is of an injection run, one run is given under two names,
             or two runs hold the same replies under one model's name.
     """
-    logs = list(_rows_by_log(log_sources(sources)))
+    logs = list(_read_logs(log_sources(sources)))
     if not logs:
         raise RimError(
             "No injection run in these logs: run `inspect eval rim_eval/injection` first."
         )
-    _refuse_two_names(logs)
-    logs = with_given_names(logs)
-    latest: dict[str, str] = {}
-    for log in logs:
-        latest[log.run] = max(log.created, latest.get(log.run, ""))
-    current = [log for log in logs if log.created == latest[log.run]]
-    replies = ((_reply_of_arm(row), log.run) for log in current for row in log.rows)
-    refuse_several_runs(replies, current)
-    return sorted({row for log in current for row in log.rows}, key=_sort_key)
+    latest = latest_logs(logs)
+    refuse_several_runs(
+        ((_reply_of_arm(row), log.group) for log in latest for row in log.rows), logs
+    )
+    return sorted({row for log in latest for row in log.rows}, key=_sort_key)
 
 
-def _rows_by_log(sources: Iterable[LogSource]) -> Iterator[LogRows[InjectionRow]]:
+def _read_logs(sources: Iterable[LogSource]) -> Iterator[LogRows[InjectionRow]]:
     for source in sources:
         if source.path.suffix != ".jsonl":
-            log = read_log(source.path)
-            if rows := injection_rows(log):
-                yield LogRows(source, log.eval.task_id, str(log.eval.created), rows)
-
-
-def _refuse_two_names(logs: Iterable[LogRows[InjectionRow]]) -> None:
-    first: dict[str, LogSource] = {}
-    for log in logs:
-        other = first.setdefault(log.run, log.source)
-        if other.label != log.source.label:
-            raise RimError(
-                f"{other} and {log.source} hold the same run under two names: leave one of them out, or "
-                "give the other model's log."
-            )
+            log = rows_of_log(source, read_log(source.path), injection_rows)
+            if log.rows:
+                yield log
 
 
 def _reply_of_arm(row: InjectionRow) -> ReplyKey:

@@ -1,14 +1,12 @@
 """Logs of both harnesses: find them, let a monitor read sample files, and gather what monitors found.
 
-`rim_eval.observations` decides which logs count (retries, copies, model names); the pattern rows of
-those logs join its table.
+Which logs count (retries, model names), `rim_eval.observations` decides; pattern rows join its table.
 """
 
 import asyncio
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar, cast
@@ -18,13 +16,15 @@ from rim_eval.generation import Generation
 from rim_eval.judging import Case, Grader
 from rim_eval.observations import (
     Observation,
+    Run,
     Table,
     check,
     label_of,
-    read,
+    latest_runs,
     read_lm_eval_samples,
+    read_observations,
+    refuse_two_names,
     sample_lines,
-    to_rows,
 )
 from rim_eval.patterns.monitor import Monitor, MonitorId, Part, read_patterns
 from rim_eval.patterns.rows import PatternRow, ReplyKey, pattern_rows, reply_of, rows_of_metadata
@@ -38,7 +38,6 @@ _INJECTED: Final = "rim_eval:injected"
 _CONCURRENT: Final = 32
 
 Row = TypeVar("Row", bound=PatternRow | Observation)
-Judged = TypeVar("Judged", bound=Observation)
 
 
 class LogSource(NamedTuple):
@@ -179,102 +178,54 @@ def _case(doc: Mapping[str, Any], reply: Generation) -> Case:
     )
 
 
-class PatternRuns(NamedTuple):
-    """What monitors found in logs, and the observations of the same runs."""
-
-    rows: list[PatternRow]
-    """Each reading once, in an order that does not depend on that of the logs."""
-    table: Table
-    """The observations, by every judge."""
-
-
-@dataclass(frozen=True)
-class LogRows(Generic[Row]):
-    """The rows of one log."""
+class LogRows(NamedTuple, Generic[Row]):
+    """The rows of one log, and its run."""
 
     source: LogSource
-    run: str
-    """Id of the run, shared by a log, its retries and its judged copies."""
-    created: str
-    """Start of the log, ISO 8601: later for a retry, the same for a copy."""
+    run: Run
     rows: list[Row]
 
+    @property
+    def group(self) -> str:
+        """Id of the run, shared by a log, its retries and its judged copies."""
+        return self.run.group or self.run.id
+
     def renamed(self) -> "LogRows[Row]":
-        """Give the rows the model name of `NAME=PATH`, if there is one."""
+        """Give the run and its rows the model name of `NAME=PATH`, if there is one."""
         if self.source.label is None:
             return self
         update = {"model": self.source.label}
         rows = [cast("Row", row.model_copy(update=update)) for row in self.rows]
-        return replace(self, rows=rows)
+        return LogRows(self.source, self.run.model_copy(update=update), rows)
 
 
-def read_runs(sources: Iterable[str | Path]) -> PatternRuns:
-    """Read the observations of logs, and what monitors found in the logs that count.
-
-    Which logs count, `rim_eval.observations.read` decides. A reading that a log shares with its
-    copies counts once. Injection logs are ignored: their arms are not modes.
+def rows_of_log(
+    source: LogSource, log: "EvalLog", read_rows: "Callable[[EvalLog], list[Row]]"
+) -> LogRows[Row]:
+    """Return the rows of an Inspect log with its run, as far as merging needs it.
 
     Args:
-        sources: Inspect logs, sample files, folders; `NAME=PATH` gives the rows of that path the
-            model name NAME.
-
-    Raises:
-        RimError: A log cannot be read, no monitor has read any, two runs hold the same replies under
-            one model's name or have different settings, or copies of one run hold different readings
-            by one monitor.
+        source: Where the log is.
+        log: The log.
+        read_rows: Returns the rows of a log.
     """
-    logs = list(_rows_by_log(log_sources(sources)))
-    _refuse_unread(logs)
-    logs = with_given_names(logs)
-    table = read(str(log.source) for log in logs)
-    counted = {(run.group or run.id, run.created or "") for run in table.runs}
-    current = [log for log in logs if (log.run, log.created) in counted]
-    _refuse_unread(current)
-    refuse_several_runs(_runs_by_reply(table, current), logs)
-    for problem in check(table):
-        if problem.kind == "mismatch":
-            raise RimError(f"{problem.says}: {', '.join(problem.ids[:3])}.")
-    return PatternRuns(sorted(_each_reading_once(current), key=_sort_key), table)
+    run = Run(
+        id=log.eval.eval_id,
+        group=log.eval.task_id,
+        harness="inspect_ai",
+        log=source.path.name,
+        created=str(log.eval.created),
+        model=log.eval.model,
+        dataset=log.eval.dataset.name or log.eval.task,
+    )
+    return LogRows(source, run, read_rows(log))
 
 
-def _rows_by_log(sources: Iterable[LogSource]) -> Iterator[LogRows[PatternRow]]:
-    """Read one log at a time, so that one is in memory beside the rows."""
-    for source in sources:
-        if source.path.suffix == ".jsonl":
-            [run] = read_lm_eval_samples(str(source.path)).runs
-            lines = sample_lines(source.path)
-            rows = {row.reading: row for line in lines for row in rows_of_metadata(line)}
-            yield LogRows(source, run.group or run.id, run.created or "", list(rows.values()))
-            continue
-        log = read_log(source.path)
-        if not any(_INJECTED in sample.store for sample in log.samples or []):
-            yield LogRows(source, log.eval.task_id, str(log.eval.created), pattern_rows(log))
-
-
-def _refuse_unread(logs: Iterable[LogRows[PatternRow]]) -> None:
-    if not any(log.rows for log in logs):
-        raise RimError(
-            "No monitor has read these logs yet: run `rim-eval patterns run LOGS` first."
-        )
-
-
-def _runs_by_reply(
-    table: Table, logs: Iterable[LogRows[PatternRow]]
-) -> Iterator[tuple[ReplyKey, str]]:
-    """Each reply with the run that holds it: of the verdicts, and of the readings."""
-    runs = {run.id: run.group or run.id for run in table.runs}
-    columns = ["model", "dataset", "prompt_id", "mode", "epoch", "run"]
-    for *reply, run in table.frame[columns].itertuples(index=False, name=None):
-        model, dataset, prompt_id, mode, epoch = reply
-        yield (model, dataset, prompt_id, mode, epoch), runs[run]
-    yield from ((reply_of(row), log.run) for log in logs for row in log.rows)
-
-
-def with_given_names(logs: Sequence[LogRows[Row]]) -> list[LogRows[Row]]:
-    """Give the rows of each log the model name of its `NAME=PATH`.
+def latest_logs(logs: Sequence[LogRows[Row]]) -> list[LogRows[Row]]:
+    """Give logs their model names, and leave out those that a retry continued.
 
     Raises:
-        RimError: One name was given to the logs of several models.
+        RimError: One name was given to the logs of several models, or one run has two names.
     """
     models: dict[str | None, set[str]] = defaultdict(set)
     for log in logs:
@@ -285,7 +236,74 @@ def with_given_names(logs: Sequence[LogRows[Row]]) -> list[LogRows[Row]]:
                 f"{label}=... names one model, but these logs hold {len(several)}: "
                 f"{', '.join(sorted(several))}. Name logs of one model."
             )
-    return [log.renamed() for log in logs]
+    renamed = [log.renamed() for log in logs]
+    refuse_two_names((str(log.source), log.group, log.run.model) for log in renamed)
+    latest = latest_runs(log.run for log in renamed)
+    return [log for log in renamed if log.run in latest]
+
+
+class PatternRuns(NamedTuple):
+    """What monitors found in logs, and the observations of the same runs."""
+
+    rows: list[PatternRow]
+    """Each reading once, in an order that does not depend on that of the logs."""
+    table: Table
+    """The observations, by every judge."""
+
+
+def read_runs(sources: Iterable[str | Path]) -> PatternRuns:
+    """Read the observations of logs, and what monitors found in them.
+
+    Of a run and its retries the latest log counts; a reading that a log shares with its copies
+    counts once. Injection logs are ignored: their arms are not modes.
+
+    Args:
+        sources: Inspect logs, sample files, folders; `NAME=PATH` gives the rows of that path the
+            model name NAME.
+
+    Raises:
+        RimError: A log cannot be read, no monitor has read any, two runs hold the same replies under
+            one model's name or have different settings, or copies of one run hold different readings
+            by one monitor.
+    """
+    logs = list(_read_logs(log_sources(sources)))
+    latest = latest_logs(logs)
+    if not any(log.rows for log in latest):
+        raise RimError(
+            "No monitor has read these logs yet: run `rim-eval patterns run LOGS` first."
+        )
+    table = read_observations(str(log.source) for log in logs)
+    refuse_several_runs(_groups_by_reply(table, latest), logs)
+    for problem in check(table):
+        if problem.kind == "mismatch":
+            raise RimError(f"{problem.says}: {', '.join(problem.ids[:3])}.")
+    return PatternRuns(sorted(_each_reading_once(latest), key=_sort_key), table)
+
+
+def _read_logs(sources: Iterable[LogSource]) -> Iterator[LogRows[PatternRow]]:
+    """Read one log at a time, so that one is in memory beside the rows."""
+    for source in sources:
+        if source.path.suffix == ".jsonl":
+            [run] = read_lm_eval_samples(str(source.path)).runs
+            lines = sample_lines(source.path)
+            rows = {row.reading: row for line in lines for row in rows_of_metadata(line)}
+            yield LogRows(source, run, list(rows.values()))
+            continue
+        log = read_log(source.path)
+        if not any(_INJECTED in sample.store for sample in log.samples or []):
+            yield rows_of_log(source, log, pattern_rows)
+
+
+def _groups_by_reply(
+    table: Table, logs: Iterable[LogRows[PatternRow]]
+) -> Iterator[tuple[ReplyKey, str]]:
+    """Each reply with the run that holds it: of the verdicts, and of the readings."""
+    groups = {run.id: run.group or run.id for run in table.runs}
+    columns = ["model", "dataset", "prompt_id", "mode", "epoch", "run"]
+    for *reply, run in table.frame[columns].itertuples(index=False, name=None):
+        model, dataset, prompt_id, mode, epoch = reply
+        yield (model, dataset, prompt_id, mode, epoch), groups[run]
+    yield from ((reply_of(row), log.group) for log in logs for row in log.rows)
 
 
 def refuse_several_runs(
@@ -294,22 +312,22 @@ def refuse_several_runs(
     """Refuse replies that several runs hold under one model's name: which one counts is unknown.
 
     Args:
-        replies: Replies, each with the id of a run that holds it.
+        replies: Replies, each with the group of a run that holds it.
         logs: The logs, to name the runs by.
 
     Raises:
         RimError: There are some; the message names the runs and the next step.
     """
-    runs: dict[ReplyKey, set[str]] = defaultdict(set)
-    for reply, run in replies:
-        runs[reply].add(run)
-    shared = {reply: ids for reply, ids in runs.items() if len(ids) > 1}
+    groups: dict[ReplyKey, set[str]] = defaultdict(set)
+    for reply, group in replies:
+        groups[reply].add(group)
+    shared = {reply: several for reply, several in groups.items() if len(several) > 1}
     if not shared:
         return
     paths: dict[str, list[str]] = defaultdict(list)
     for log in logs:
-        paths[log.run].append(str(log.source.path))
-    files = sorted(min(paths[run]) for run in set().union(*shared.values()))
+        paths[log.group].append(str(log.source.path))
+    files = sorted(min(paths[group]) for group in set().union(*shared.values()))
     prompts = sorted({reply[2] for reply in shared})
     some = ", ".join(prompts[:3]) + (" and others" if len(prompts) > 3 else "")
     models = ", ".join(sorted({f"{reply[0]} on {reply[1]}" for reply in shared}))
@@ -340,63 +358,3 @@ def _sort_key(row: PatternRow) -> tuple[Any, ...]:
     """Order by model, set, mode (think first), part, monitor, prompt and epoch."""
     group = (row.model, row.dataset, row.kind, MODES.index(row.mode), row.part)
     return (*group, *(str(value) for _, value in row.monitor), row.prompt_id, row.epoch)
-
-
-def verdicts_of_one_judge(table: Table, name: str | None) -> list[Observation]:
-    """Return one verdict a reply: those of each set's one judge, and those without a judge.
-
-    The `patterns` column is left empty, for copies of a log may hold those of several monitors.
-
-    Args:
-        table: Observations by any judges.
-        name: As `of_one_judge` takes it.
-
-    Raises:
-        RimError: It is not clear which judge counts.
-    """
-    rows = of_one_judge(to_rows(table.frame), name)
-    return list(dict.fromkeys(row.model_copy(update={"patterns": None}) for row in rows))
-
-
-def of_one_judge(rows: Sequence[Judged], name: str | None) -> list[Judged]:
-    """Select the rows of each set's one judge, and those without a judge (solutions are checked).
-
-    Args:
-        rows: Rows by any judges.
-        name: The judge that counts where a set has several: its name, name@version, or as messages
-            list it.
-
-    Raises:
-        RimError: A set has several judges and none of them is named, or the named one is in no set.
-    """
-    judges: dict[str, set[str]] = defaultdict(set)
-    for row in rows:
-        if row.judge is not None:
-            judges[row.dataset].add(_judge_label(row))
-    present = sorted(set().union(*judges.values()))
-    if name is not None and not any(_is_judge(judge, name) for judge in present):
-        raise RimError(
-            f"{name!r} has not judged these logs; those that have: {'; '.join(present) or 'none'}."
-        )
-    chosen = {dataset: _choose(labels, name) for dataset, labels in judges.items()}
-    return [row for row in rows if row.judge is None or _judge_label(row) == chosen[row.dataset]]
-
-
-def _choose(judges: set[str], name: str | None) -> str:
-    named = {judge for judge in judges if name is not None and _is_judge(judge, name)} or judges
-    if len(named) > 1:
-        raise RimError(
-            f"Several judges gave verdicts: {'; '.join(sorted(named))}. Name one with --judge."
-        )
-    return min(named)
-
-
-def _judge_label(row: Observation) -> str:
-    """A judge with what tells it apart: the model that it asks, and what it sees."""
-    grader = f" asking {row.judge_model}" if row.judge_model else ""
-    return f"{row.judge}{grader}, seeing {row.judge_sees or 'answer'}"
-
-
-def _is_judge(label: str, name: str) -> bool:
-    """Whether a name means a judge; another judge's name may begin with the same letters."""
-    return label.startswith(name) and label[len(name) :][:1] in ("", "@", ",", " ")

@@ -1,12 +1,13 @@
-"""Pattern rows: the labels of one reading, without any text, and their join with observations."""
+"""Pattern rows (labels of one reading, without any text), their join with observations, and its verdicts."""
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
 from rim_eval.errors import RimError
-from rim_eval.observations import Observation
+from rim_eval.observations import Observation, Table, to_rows
 from rim_eval.patterns.monitor import (
     MonitorId,
     Part,
@@ -29,6 +30,7 @@ _SCORE_KEY: Final = "patterns"
 """Where the Inspect scorer and sample files keep their rows."""
 
 Row = TypeVar("Row", bound="PatternRow | Observation")
+Judged = TypeVar("Judged", bound=Observation)
 Key = TypeVar("Key", bound=Hashable)
 
 
@@ -137,6 +139,66 @@ def attach(observations: Iterable[Observation], rows: Iterable[PatternRow]) -> l
         else observation.model_copy(update={"patterns": tuple(row.patterns)})
         for observation in observations
     ]
+
+
+def verdicts_of_one_judge(table: Table, name: str | None) -> list[Observation]:
+    """Return one verdict a reply: those of each set's one judge, and those without a judge.
+
+    The `patterns` column is left empty, for copies of a log may hold those of several monitors.
+
+    Args:
+        table: Observations by any judges.
+        name: As `of_one_judge` takes it.
+
+    Raises:
+        RimError: It is not clear which judge counts.
+    """
+    rows = of_one_judge(to_rows(table.frame), name)
+    return list(dict.fromkeys(row.model_copy(update={"patterns": None}) for row in rows))
+
+
+def of_one_judge(rows: Sequence[Judged], name: str | None) -> list[Judged]:
+    """Select the rows of each set's one judge, and those without a judge (solutions are checked).
+
+    Args:
+        rows: Rows by any judges.
+        name: The judge that counts where a set has several: its name, name@version, or as messages
+            list it.
+
+    Raises:
+        RimError: A set has several judges and none of them is named, or the named one is in no set.
+    """
+    judges: dict[str, set[str]] = defaultdict(set)
+    for row in rows:
+        if row.judge is not None:
+            judges[row.dataset].add(_judge_label(row))
+    present = sorted(set().union(*judges.values()))
+    if name is not None and not any(_is_judge(judge, name) for judge in present):
+        raise RimError(
+            f"{name!r} has not judged these logs; those that have: {'; '.join(present) or 'none'}."
+        )
+    chosen = {dataset: _choose(labels, name) for dataset, labels in judges.items()}
+    return [row for row in rows if row.judge is None or _judge_label(row) == chosen[row.dataset]]
+
+
+def _choose(judges: set[str], name: str | None) -> str:
+    named = {judge for judge in judges if name is not None and _is_judge(judge, name)} or judges
+    if len(named) > 1:
+        raise RimError(
+            f"Several judges gave verdicts: {'; '.join(sorted(named))}. Name one with --judge."
+        )
+    return min(named)
+
+
+def _judge_label(row: Observation) -> str:
+    """A judge with what tells it apart: the model that it asks, and what it sees."""
+    grader = f" asking {row.judge_model}" if row.judge_model else ""
+    return f"{row.judge}{grader}, seeing {row.judge_sees or 'answer'}"
+
+
+def _is_judge(label: str, name: str) -> bool:
+    """Whether a name means a judge; another judge's name may begin with the same letters."""
+    return label.startswith(name) and label[len(name) :][:1] in ("", "@", ",", " ")
 
 
 def index_unique(rows: Iterable[Row], key: Callable[[Row], Key], what: str) -> dict[Key, Row]:

@@ -10,7 +10,13 @@ from inspect_ai.model import ModelOutput
 from rim_eval.errors import RimError
 from rim_eval.judging import load_judge
 from rim_eval.lm_eval_tasks import judge_samples
-from rim_eval.observations import check, from_lm_eval_samples, read, read_lm_eval_samples, to_rows
+from rim_eval.observations import (
+    check,
+    from_lm_eval_samples,
+    read_lm_eval_samples,
+    read_observations,
+    to_rows,
+)
 from rim_eval.results.figures import SetResult, set_results
 
 from .conftest import THINKS, Scripted, by_mode, lines
@@ -24,7 +30,7 @@ def mixed(prompt: str) -> str:
 
 
 def figures(paths: list[Path]) -> dict[Any, SetResult]:
-    return set_results(to_rows(read(paths).frame))
+    return set_results(to_rows(read_observations(paths).frame))
 
 
 def test_two_single_mode_runs_and_one_of_both_give_the_same_figures(run: Any, save: Any) -> None:
@@ -43,7 +49,7 @@ def test_two_single_mode_runs_and_one_of_both_give_the_same_figures(run: Any, sa
     assert change.value is not None
     assert 0 < change.value < 100
     assert change.n_pairs == limit
-    assert not check(read(together))
+    assert not check(read_observations(together))
 
 
 def test_run_is_told_by_the_results_file_beside(run: Any, save: Any) -> None:

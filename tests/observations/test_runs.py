@@ -1,4 +1,4 @@
-"""Runs that make one figure were asked alike: the same weights, sampling, budgets and prompts."""
+"""Runs that are pooled have the same settings, one name each, and count once."""
 
 from typing import Any
 
@@ -6,7 +6,15 @@ import pytest
 
 from rim_eval.card import make_card
 from rim_eval.errors import RimError
-from rim_eval.observations import Run, Table, check, from_rows, join
+from rim_eval.observations import (
+    Run,
+    Table,
+    check,
+    from_rows,
+    join,
+    latest_runs,
+    refuse_two_names,
+)
 
 SAME: dict[str, Any] = {
     "weights": "a" * 16,
@@ -51,7 +59,7 @@ def arms(rows: Any, *, think: dict[str, Any], no_think: dict[str, Any]) -> Table
         {"switch": "prompt"},
     ],
 )
-def test_runs_that_were_not_asked_alike_make_no_card(rows: Any, other: dict[str, Any]) -> None:
+def test_incompatible_runs_make_no_card(rows: Any, other: dict[str, Any]) -> None:
     """Two checkpoints of one folder name, or two ways of sampling, gave a RIM score of both."""
     table = arms(rows, think={}, no_think=other)
     [problem] = check(table)
@@ -72,7 +80,7 @@ def test_runs_that_were_not_asked_alike_make_no_card(rows: Any, other: dict[str,
         {"weights": None, "prompt_style": None},  # a log that does not tell
     ],
 )
-def test_runs_that_were_asked_alike_belong_together(rows: Any, other: dict[str, Any]) -> None:
+def test_compatible_runs_are_pooled(rows: Any, other: dict[str, Any]) -> None:
     table = arms(rows, think={}, no_think=other)
     assert check(table) == ()
     assert make_card(table).sets
@@ -88,3 +96,22 @@ def test_weights_hold_for_all_sets_of_a_model(rows: Any) -> None:
     ]
     with pytest.raises(RimError, match="differ in their weights"):
         make_card(join(tables))
+
+
+def test_latest_runs_leave_out_what_a_retry_continued_and_keep_copies() -> None:
+    def run(name: str, group: str, created: str, model: str = "m") -> Run:
+        return Run(id=name, group=group, harness="x", log=name, model=model, dataset="d", created=created)  # fmt: skip
+
+    first, retry = run("first", "a", "2026-01-01"), run("retry", "a", "2026-01-02")
+    copy, other = run("copy", "a", "2026-01-02"), run("other", "b", "2025-01-01")
+    renamed = run("renamed", "a", "2026-01-01", model="n")
+    runs = (first, retry, copy, other, renamed)
+    assert latest_runs(runs) == (retry, copy, other, renamed)
+
+
+def test_one_run_under_two_names_is_refused() -> None:
+    refuse_two_names([("a=x.eval", "r", "a"), ("x.eval", "s", "b"), ("a=y.eval", "r", "a")])
+    with pytest.raises(
+        RimError, match=r"a=x\.eval and b=x\.eval hold the same run under two names"
+    ):
+        refuse_two_names([("a=x.eval", "r", "a"), ("b=x.eval", "r", "b")])

@@ -1,4 +1,4 @@
-"""Observations out of lm-eval's sample files (`--log_samples`), where the rim tasks left them."""
+"""Read observations from lm-eval's sample files (`--log_samples`), where the rim tasks left them."""
 
 import hashlib
 import json
@@ -10,11 +10,9 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from rim_eval.errors import RimError, first_complaint
-from rim_eval.observations._columns import from_rows
-from rim_eval.observations._lm_eval_command import command
-from rim_eval.observations._row import Observation
-from rim_eval.observations._run import Problem, Run
-from rim_eval.observations._table import Table
+from rim_eval.observations.commands import lm_eval_command
+from rim_eval.observations.schema import Observation, Problem, Run
+from rim_eval.observations.table import Table, from_rows
 from rim_eval.prompt_sets import Provenance
 
 __all__ = ["from_lm_eval_samples", "read_lm_eval_samples", "results_file", "sample_lines"]
@@ -117,7 +115,7 @@ def _run(path: Path, rows: list[Observation], samples: list[dict[str, Any]]) -> 
         task_version=str(results["versions"][task])
         if task in results.get("versions", {})
         else None,
-        command=command(task, config, metadata.get("rim_eval") or {}, about)
+        command=lm_eval_command(task, config, metadata.get("rim_eval") or {}, about)
         if task and config
         else None,
         engine=config.get("model"),

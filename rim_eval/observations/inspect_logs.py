@@ -1,17 +1,15 @@
-"""Observations out of Inspect logs, where the scorers left them in each score's metadata."""
+"""Read observations from Inspect logs, where the scorers left them in each score's metadata."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import ValidationError
 
 from rim_eval.errors import RimError, first_complaint
-from rim_eval.observations._columns import from_rows
-from rim_eval.observations._command import command
-from rim_eval.observations._row import Observation
-from rim_eval.observations._run import Problem, Run
-from rim_eval.observations._table import Table
+from rim_eval.observations.commands import inspect_command
+from rim_eval.observations.schema import Observation, Problem, Run
+from rim_eval.observations.table import Table, from_rows
 from rim_eval.prompt_sets import Provenance
 from rim_eval.types import MODES
 
@@ -20,6 +18,9 @@ if TYPE_CHECKING:
     from inspect_ai.scorer import Score
 
 __all__ = ["from_inspect_log", "read_inspect_log", "rows_of_score"]
+
+_JUDGE: Final = ("judge", "judge_sha256", "judge_model", "judge_sees")
+_DECODING: Final = {"temperature", "top_p", "top_k", "seed", "frequency_penalty"}
 
 
 def from_inspect_log(log: "EvalLog") -> list[Observation]:
@@ -100,22 +101,12 @@ def _judged(path: str, summaries: list["EvalSampleSummary"]) -> Iterator[list[Ob
     by_scorer: dict[str, list[Observation]] = {}
     for summary in summaries:
         for name, score in (summary.scores or {}).items():
-            whole = _whole(score)
-            metadata = score.metadata if whole else _from_sample(path, summary, name)
+            metadata = score.metadata if _whole(score) else _metadata(path, summary, name)
             by_scorer.setdefault(name, []).extend(rows_of_score(metadata))
     for rows in by_scorer.values():
-        judges = {
-            (row.judge, row.judge_sha256, row.judge_model, row.judge_sees)
-            for row in rows
-            if row.judge
-        }
-        if len(judges) == 1:
-            [facts] = judges
-            names = ("judge", "judge_sha256", "judge_model", "judge_sees")
-            judge = dict(zip(names, facts, strict=True))
-            yield [row if row.judge else row.model_copy(update=judge) for row in rows]
-        else:
-            yield rows
+        judges = {tuple(getattr(row, name) for name in _JUDGE) for row in rows if row.judge}
+        judge = dict(zip(_JUDGE, *judges, strict=True)) if len(judges) == 1 else {}
+        yield [row if row.judge else row.model_copy(update=judge) for row in rows]
 
 
 def _whole(score: "Score") -> bool:
@@ -124,7 +115,8 @@ def _whole(score: "Score") -> bool:
     return all(isinstance(about[mode], Mapping) for mode in MODES if mode in about)
 
 
-def _from_sample(path: str, summary: "EvalSampleSummary", scorer: str) -> dict[str, Any] | None:
+def _metadata(path: str, summary: "EvalSampleSummary", scorer: str) -> dict[str, Any] | None:
+    """A score's metadata from the whole sample."""
     score = (_sample(path, summary).scores or {}).get(scorer)
     return score.metadata if score else None
 
@@ -149,11 +141,9 @@ def _run(
 ) -> Run:
     spec, plan = header.eval, header.plan
     params = next((step.params for step in plan.steps if "answer_tokens" in step.params), {})
-    config = plan.config.model_dump(exclude_none=True, include={"temperature", "top_p", "top_k"})
-    config |= plan.config.model_dump(exclude_none=True, include={"seed", "frequency_penalty"})
     provenance = (spec.metadata or {}).get("provenance")
     sha256 = _sha256(path)
-    switch, weights = _asked(path, summaries)
+    switch, weights = _switch_and_weights(path, summaries)
     return Run(
         # A log that was scored again keeps its eval id, so the content tells them apart.
         id=f"{spec.eval_id}-{(sha256 or '')[:8]}".rstrip("-"),
@@ -167,7 +157,7 @@ def _run(
         dataset=rows[0].dataset if rows else (spec.dataset.name or spec.task),
         task=spec.task_registry_name or spec.task,
         task_version=str(spec.task_version),
-        command=command(header),
+        command=inspect_command(header),
         engine=spec.model.split("/", 1)[0],
         switch=switch,
         weights=weights,
@@ -178,7 +168,7 @@ def _run(
         limited=any((spec.config.limit, spec.config.sample_id)),
         answer_tokens=params.get("answer_tokens"),
         thinking_tokens=params.get("thinking_tokens"),
-        decoding=config,
+        decoding=plan.config.model_dump(exclude_none=True, include=_DECODING),
         versions=dict(spec.packages),
         provenance=Provenance.model_validate(provenance) if provenance else None,
     )
@@ -193,7 +183,9 @@ def _sha256(path: str) -> str | None:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _asked(path: str, summaries: list["EvalSampleSummary"]) -> tuple[str | None, str | None]:
+def _switch_and_weights(
+    path: str, summaries: list["EvalSampleSummary"]
+) -> tuple[str | None, str | None]:
     """The switch's name and the weights, from one sample: they are the same for all of a run."""
     done = next((summary for summary in summaries if not summary.error), None)
     if done is None:
@@ -222,11 +214,15 @@ def _problems(
         yield Problem(
             kind="incomplete_run", dataset=run.dataset, says=says, runs=(run.id,), ids=(run.log,)
         )
-    there = {(str(summary.id), summary.epoch) for summary in summaries if summary.scores}
+    scored = {(str(summary.id), summary.epoch) for summary in summaries if summary.scores}
     epochs = range(1, run.epochs + 1)
-    lost = {name for name in _expected(header) for e in epochs if (name, e) not in there}
-    if lost:
-        says = f"{len(lost)} prompts of {run.dataset} ({run.model}) have no outcome in {run.log}"
+    missing = {name for name in _expected(header) for e in epochs if (name, e) not in scored}
+    if missing:
+        says = f"{len(missing)} prompts of {run.dataset} ({run.model}) have no outcome in {run.log}"
         yield Problem(
-            kind="missing", dataset=run.dataset, says=says, runs=(run.id,), ids=tuple(sorted(lost))
+            kind="missing",
+            dataset=run.dataset,
+            says=says,
+            runs=(run.id,),
+            ids=tuple(sorted(missing)),
         )
