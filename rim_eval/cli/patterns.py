@@ -189,11 +189,11 @@ def _on_sentences(monitor: str, data: Sequence[str], grader: str | None) -> Iter
     loaded, model = patterns.load_monitor(monitor), _grader_model(monitor, grader)
     for path in _distinct_files(data):
         traces, skipped = patterns.load_self_jailbreaking(path)
-        found = asyncio.run(patterns.measure_sentences(loaded, traces, skipped, model))
+        measured = asyncio.run(patterns.measure_sentences(loaded, traces, skipped, model))
         head = f"{path.name}: {len(traces)} labelled traces, {skipped} without labels left out"
-        by_trace, by_sentence = _plain([found.traces, found.sentences])
+        by_trace, by_sentence = _plain([measured.traces, measured.sentences])
         figures = {"traces": by_trace, "sentences": by_sentence, "not_labelled": skipped}
-        yield _Validation(path.name, f"{head}\n{patterns.sentence_table(found)}", figures)
+        yield _Validation(path.name, f"{head}\n{patterns.sentence_table(measured)}", figures)
 
 
 def _distinct_files(data: Sequence[str]) -> list[Path]:
@@ -243,10 +243,10 @@ def validate(
         _make_folder(out.parent)
     if set_name != "texts" and not data:
         raise RimError(f"--set {set_name} needs files that hold its labels or traces: --data PATH.")
-    for found in _VALIDATIONS[set_name](monitor, data, grader):
-        click.echo(found.table)
+    for validation in _VALIDATIONS[set_name](monitor, data, grader):
+        click.echo(validation.table)
         if out is not None:
-            _add_figures(out, found.name, found.figures)
+            _add_figures(out, validation.name, validation.figures)
 
 
 @command.command("injection")

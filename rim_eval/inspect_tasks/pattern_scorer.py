@@ -36,12 +36,12 @@ def prevalence_figures(scores: Sequence[SampleScore]) -> dict[str, float]:
     """Compute the figures of the metric `pattern_prevalence`."""
     rows = [row for score in scores for row in rows_of_metadata(score.score.metadata)]
     figures: dict[str, float] = {}
-    for found in prevalence(rows):
-        name = f"{found.group.mode}_{found.group.part}"
+    for one in prevalence(rows):
+        name = f"{one.group.mode}_{one.group.part}"
         for label in (ANY_PATTERN, *PATTERNS):
-            figures[f"{name}_{label}"] = found.rates[label].value
-        figures[f"{name}_read"] = found.n - sum(found.unread.values())
-        figures |= {f"{name}_unread_{reason}": n for reason, n in found.unread.items()}
+            figures[f"{name}_{label}"] = one.rates[label].value
+        figures[f"{name}_read"] = one.n_read
+        figures |= {f"{name}_unread_{reason}": n for reason, n in one.unread.items()}
     return figures
 
 

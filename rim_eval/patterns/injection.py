@@ -314,9 +314,9 @@ def _effect_lines(effect: InjectionEffect) -> Iterator[str]:
         yield _difference_line(difference)
 
 
-def _difference_line(found: PairedDifference) -> str:
-    sides = [name.rpartition(":")[2] for name in (found.target, found.reference)]
+def _difference_line(paired: PairedDifference) -> str:
+    sides = [name.rpartition(":")[2] for name in (paired.target, paired.reference)]
     return (
-        f"  {' against '.join(sides):<28}{found.difference:+5.1f} [{found.lower:+.1f}, {found.upper:+.1f}]"
-        f"  points, {found.n_pairs} pairs, p = {found.p_value:.2g}"
+        f"  {' against '.join(sides):<28}{paired.difference:+5.1f} [{paired.lower:+.1f}, {paired.upper:+.1f}]"
+        f"  points, {paired.n_pairs} pairs, p = {paired.p_value:.2g}"
     )

@@ -56,11 +56,11 @@ def log_sources(sources: Iterable[str | Path]) -> list[LogSource]:
     Raises:
         RimError: A source holds no log.
     """
-    found: dict[LogSource, None] = {}
+    logs: dict[LogSource, None] = {}
     for source in sources:
         label, path = label_of(str(source))
-        found |= {LogSource(label, log): None for log in find_logs([Path(path)])}
-    return list(found)
+        logs |= {LogSource(label, log): None for log in find_logs([Path(path)])}
+    return list(logs)
 
 
 def find_logs(paths: Sequence[Path]) -> list[Path]:
@@ -69,13 +69,13 @@ def find_logs(paths: Sequence[Path]) -> list[Path]:
     Raises:
         RimError: There is none.
     """
-    found = [log for path in paths for log in (_logs_in(path) if path.is_dir() else [path])]
-    if not found or not all(path.is_file() for path in found):
+    logs = [log for path in paths for log in (_logs_in(path) if path.is_dir() else [path])]
+    if not logs or not all(path.is_file() for path in logs):
         named = ", ".join(map(str, paths)) or "nothing"
         raise RimError(
             f"No log in {named}. Name Inspect logs (.eval), lm-eval sample files (samples_rim_*.jsonl), or folders."
         )
-    return list({path.resolve(): path for path in found}.values())
+    return list({path.resolve(): path for path in logs}.values())
 
 
 def _logs_in(folder: Path) -> list[Path]:

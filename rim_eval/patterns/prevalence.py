@@ -55,6 +55,11 @@ class Prevalence(BaseModel):
     rates: dict[str, ArmSummary]
     """Share of replies that show a label, fractions: any pattern, each pattern, then other labels."""
 
+    @property
+    def n_read(self) -> int:
+        """Parts that were read."""
+        return self.n - sum(self.unread.values())
+
 
 class Conditional(BaseModel):
     """Rate of the event among replies with a label, without it, and without any pattern.
@@ -165,17 +170,16 @@ def prevalence_table(groups: Iterable[Prevalence]) -> str:
     return "\n\n".join("\n".join(_prevalence_lines(one)) for one in groups)
 
 
-def _prevalence_lines(found: Prevalence) -> Iterator[str]:
-    read = found.n - sum(found.unread.values())
-    unread = ", ".join(f"{n} {reason}" for reason, n in sorted(found.unread.items()))
+def _prevalence_lines(one: Prevalence) -> Iterator[str]:
+    unread = ", ".join(f"{n} {reason}" for reason, n in sorted(one.unread.items()))
     reasons = f" (not read: {unread})" if unread else ""
-    yield f"PREVALENCE  {found.group}: {read} of {found.n} read{reasons}"
-    if not read:
+    yield f"PREVALENCE  {one.group}: {one.n_read} of {one.n} read{reasons}"
+    if not one.n_read:
         return
-    for label, rate in found.rates.items():
+    for label, rate in one.rates.items():
         yield f"  {label:<30}{rate_text(rate)}"
-    if found.unsupported:
-        yield f"  {found.unsupported} labels without words in the text, counted as not found"
+    if one.unsupported:
+        yield f"  {one.unsupported} labels without words in the text, counted as not found"
 
 
 def conditional_table(rates: Iterable[Conditional]) -> str:

@@ -366,10 +366,10 @@ def _agreement_lines(table: Sequence[LabelAgreement]) -> Iterator[str]:
         yield f"  {one.label:<30}{positive:>8}  {_figures(one.agreement)}"
 
 
-def sentence_table(found: SelfJailbreakAgreement) -> str:
+def sentence_table(measured: SelfJailbreakAgreement) -> str:
     """Format agreement with sentence labels, by trace and by sentence, as text."""
     lines = [f"  {'':<12}{'n':>6}{'unread':>8}  {'kappa':<23}{'sensitivity':<23}specificity"]
-    for name, one in (("traces", found.traces), ("sentences", found.sentences)):
+    for name, one in (("traces", measured.traces), ("sentences", measured.sentences)):
         lines.append(f"  {name:<12}{one.n:>6}{one.n - one.n_scored:>8}  {_figures(one)}")
     return "\n".join(lines)
 
