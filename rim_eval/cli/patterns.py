@@ -164,16 +164,30 @@ class _Validation(NamedTuple):
 
 def _on_planted(monitor: str, data: Sequence[str], grader: str | None) -> Iterator[_Validation]:  # noqa: ARG001 - the logs hold what was read
     """Compare the traces' patterns with the prompts' `pattern` labels."""
-    from rim_eval.prompt_sets import load
-
     rows = patterns.rows_of_monitor(patterns.read_runs(data).rows, monitor)
+    datasets = sorted({row.dataset for row in rows})
+    truths = {dataset: truth for dataset in datasets if (truth := _planted_labels(dataset))}
+    if not truths:
+        raise RimError(
+            f"No prompt of {', '.join(datasets)} has a `pattern` label. Give logs of a shipped set "
+            "whose prompts have one."
+        )
     agreements: list[patterns.LabelAgreement] = []
-    for dataset in sorted({row.dataset for row in rows}):
-        prompts = load(dataset).prompts
-        truth = {one.id: one.labels["pattern"] for one in prompts if "pattern" in one.labels}
+    for dataset, truth in truths.items():
         thinking = [row for row in rows if row.dataset == dataset and row.mode == "think"]
         agreements += patterns.compare_with_labels(thinking, truth, f"planted labels of {dataset}")
     yield _Validation("planted", patterns.agreement_table(agreements), _plain(agreements))
+
+
+def _planted_labels(dataset: str) -> dict[str, str]:
+    """Prompt id to `pattern` label, of a shipped set; empty for every other set."""
+    from rim_eval.prompt_sets import entries, load
+
+    entry = entries().get(dataset)
+    if entry is None or entry.source.type != "shipped":
+        return {}
+    prompts = load(dataset).prompts
+    return {one.id: one.labels["pattern"] for one in prompts if "pattern" in one.labels}
 
 
 def _on_texts(monitor: str, data: Sequence[str], grader: str | None) -> Iterator[_Validation]:
@@ -230,7 +244,7 @@ _VALIDATIONS: Final[
 @click.option(
     "--data",
     multiple=True,
-    help="planted: logs that MONITOR has read, of a set whose prompts have a `pattern` label. texts: "
+    help="planted: logs that MONITOR has read, of a shipped set with `pattern` labels. texts: "
     "JSONL of text and pattern; the shipped paraphrases without it. self_jailbreaking: the authors' JSONL.",
 )
 @_grader

@@ -87,6 +87,14 @@ def test_agree_and_validate(read: Path, tmp_path: Path) -> None:
     assert "has not read these logs; those that have: cues, exact" in done.output
 
 
+def test_planted_labels_are_those_of_any_shipped_set(tmp_path: Path) -> None:
+    path = sample_file(tmp_path)
+    assert call("run", path, "--monitor", "cues").exit_code == 0
+    done = call("validate", "cues", "--set", "planted", "--data", path)
+    assert done.exit_code == 1
+    assert "No prompt of doors has a `pattern` label" in done.output
+
+
 def test_out_leaves_the_log_as_it_was(log: Path, tmp_path: Path) -> None:
     before = log.read_bytes()
     done = call("run", log, "--monitor", "cues", "--out", tmp_path / "read")
