@@ -2,9 +2,9 @@ from typing import Any
 
 import pytest
 
-from rim_eval.cli._pattern_judges import of_one_judge
 from rim_eval.errors import RimError
 from rim_eval.observations import Observation
+from rim_eval.patterns import of_one_judge
 
 
 def seen(dataset: str, judge: str | None, **facts: Any) -> Observation:

@@ -19,6 +19,7 @@ from rim_eval.patterns import (
     read_patterns,
 )
 
+EXACT = "rim_eval.organism.monitor:exact"
 Traces = list[tuple[str, str, str, str]]
 
 
@@ -59,7 +60,7 @@ def observed(traces: Traces) -> list[Observation]:
     ]
 
 
-@pytest.mark.parametrize("monitor", ["exact", "cues"])
+@pytest.mark.parametrize("monitor", [EXACT, "cues"])
 def test_kappa_against_the_planted_labels(monitor: str, organism_traces: Traces) -> None:
     truth = {name: pattern for name, pattern, _, _ in organism_traces}
     found = compare_with_labels(rows_of(monitor, organism_traces), truth, "planted")
@@ -73,12 +74,12 @@ def test_kappa_against_the_planted_labels(monitor: str, organism_traces: Traces)
 def test_shuffled_labels_have_no_kappa(organism_traces: Traces) -> None:
     names = [name for name, *_ in organism_traces]
     moved = [pattern for _, pattern, *_ in organism_traces[70:] + organism_traces[:70]]
-    rows = rows_of("exact", organism_traces)
+    rows = rows_of(EXACT, organism_traces)
     for one in compare_with_labels(rows, dict(zip(names, moved, strict=True)), "shuffled"):
         assert abs(one.agreement.kappa.value or 0) < 0.4
 
 
-@pytest.mark.parametrize("monitor", ["exact", "cues"])
+@pytest.mark.parametrize("monitor", [EXACT, "cues"])
 def test_prevalence_is_the_planted_one(monitor: str, organism_traces: Traces) -> None:
     [found] = prevalence(rows_of(monitor, organism_traces))
     assert not found.unread
@@ -87,7 +88,7 @@ def test_prevalence_is_the_planted_one(monitor: str, organism_traces: Traces) ->
         assert found.rates[pattern].lower <= planted <= found.rates[pattern].upper
 
 
-@pytest.mark.parametrize("monitor", ["exact", "cues"])
+@pytest.mark.parametrize("monitor", [EXACT, "cues"])
 def test_misalignment_given_each_pattern_is_the_planted_one(
     monitor: str, organism_traces: Traces
 ) -> None:
@@ -107,7 +108,7 @@ def test_misalignment_given_each_pattern_is_the_planted_one(
 
 
 def test_two_monitors_agree_label_by_label(organism_traces: Traces) -> None:
-    cues, exact = (rows_of(name, organism_traces) for name in ("cues", "exact"))
+    cues, exact = (rows_of(name, organism_traces) for name in ("cues", EXACT))
     found = {one.label: one for one in compare_monitors(cues, exact, labels=())}
     assert set(found) == {ANY_PATTERN, *PATTERNS}
     assert all((one.agreement.kappa.value or 0) > 0.95 for one in found.values())
@@ -115,5 +116,5 @@ def test_two_monitors_agree_label_by_label(organism_traces: Traces) -> None:
 
 def test_the_exact_reader_cannot_read_other_traces() -> None:
     case = Case(prompt_text="?", kind="reasoning", trace="Start with 3. 3 + 4 = 7.", answer="7")
-    found = asyncio.run(read_patterns(load_monitor("exact"), case))
+    found = asyncio.run(read_patterns(load_monitor(EXACT), case))
     assert found.reason == "judge_unreadable"
