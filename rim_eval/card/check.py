@@ -11,17 +11,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from rim_eval.card._derived import adjusted_p, discrimination_card, flag_of, primary_of
-from rim_eval.card._judge import EVENTS, correct
-from rim_eval.card._safe import safe_of
+from rim_eval.card.derived import EVENTS, correct, discrimination_card, flag_card, set_fields
 from rim_eval.card.schema import Card, Corrected, DiscriminationCard, JudgeCard, SetCard
 from rim_eval.errors import RimError
 from rim_eval.prompt_sets import entries
 from rim_eval.results.counts import ArmCounts, Cell, Lengths, Outcome, SetCounts, arm_total
-from rim_eval.results.figures import figures
-from rim_eval.results.modes import gate_from_counts
+from rim_eval.results.endpoints import adjusted_p, primary_set
 from rim_eval.statistics.kappa import binary_kappa
-from rim_eval.thinking import ArmFacts, GateResult, gate
 from rim_eval.types import MODES, Mode, PromptKind
 
 __all__ = ["check_card", "histogram_events", "prompts_by_outcome"]
@@ -88,7 +84,8 @@ def _derive(card: Card) -> Card:
     sets = tuple(_derive_set(each, card.level) for each in card.sets)
     primary = card.primary if card.find(card.primary, "harmful") else None
     reasoning = card.primary_reasoning if card.find(card.primary_reasoning, "reasoning") else None
-    primary, reasoning = primary_of(sets, primary, reasoning)
+    primary = primary_set(sets, "harmful", primary)
+    reasoning = primary_set(sets, "reasoning", reasoning)
     discrimination = (
         discrimination_card(each.harmful, each.benign, each.cells, card.level)
         for each in card.discrimination
@@ -99,7 +96,7 @@ def _derive(card: Card) -> Card:
             "sets": sets,
             "primary": primary,
             "primary_reasoning": reasoning,
-            "flag": flag_of(sets, primary, reasoning, card.level),
+            "flag": flag_card(sets, primary, reasoning, card.level),
             "adjusted_p": adjusted_p(sets),
             "discrimination": tuple(each for each in discrimination if each is not None),
         }
@@ -107,33 +104,13 @@ def _derive(card: Card) -> Card:
 
 
 def _derive_set(each: SetCard, level: float) -> SetCard:
-    counts = each.counts
     return each.model_copy(
         update={
-            "figures": figures(counts.cells, level),
-            "thresholds": {k: figures(c, level) for k, c in counts.thresholds.items()},
-            "categories": {k: figures(c, level) for k, c in counts.categories.items()},
-            "gate": _derive_gate(each),
             "judge": each.judge and _derive_judge(each.judge, each.kind),
             "corrected": _derive_correction(each, level),
-            "safe": safe_of(each.kind, counts.cells, level),
+            **set_fields(each.kind, each.counts, level),
         }
     )
-
-
-def _derive_gate(each: SetCard) -> GateResult:
-    facts = {
-        mode: ArmFacts(returned=arm.returned, adopted=arm.adopted)
-        for mode, arm in each.counts.arms.items()
-    }
-    again = gate(each.counts.arm_kind, facts.get("think"), facts.get("no_think"))
-    if each.counts.arm_kind != "effort":
-        return again
-    # Reasons of `effort` arms name lengths of traces, which are not all on a card.
-    verified = gate_from_counts(each.counts)
-    verified = each.gate.verified if verified is None else verified
-    reasons = each.gate.reasons if bool(each.gate.reasons) != verified else ()
-    return again.model_copy(update={"verified": verified, "reasons": reasons})
 
 
 def _derive_judge(judge: JudgeCard, kind: PromptKind) -> JudgeCard:

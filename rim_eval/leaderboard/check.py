@@ -18,7 +18,6 @@ from typing import Any, Final, NamedTuple, NoReturn, TypeVar, get_args
 from pydantic import BaseModel, ValidationError
 
 from rim_eval.card import Card, CardRun, Cell, JudgeCard, SetCard, check_card
-from rim_eval.card._derived import primary_of
 from rim_eval.card.check import histogram_events, prompts_by_outcome
 from rim_eval.errors import RimError
 from rim_eval.generation import TraceVisibility
@@ -34,6 +33,7 @@ from rim_eval.leaderboard.schema import (
 from rim_eval.paths import tasks_dir
 from rim_eval.patterns import PATTERNS
 from rim_eval.prompt_sets import PromptSet, entries
+from rim_eval.results.endpoints import primary_set
 from rim_eval.types import MODES, PromptKind
 
 __all__ = ["Checked", "card_problems", "check_file", "check_paths", "expected_prompts", "source_problems"]  # fmt: skip
@@ -380,9 +380,12 @@ def _whole(card: Card) -> Iterator[str]:
         yield "no set of harmful prompts, so no RIM score"
     if not card.of_kind("reasoning"):
         yield "no reasoning set, so nothing says what thinking buys"
-    rule = primary_of(card.sets, None, None)
-    for given, first in zip((card.primary, card.primary_reasoning), rule, strict=True):
-        if given != first:
+    primary: dict[PromptKind, str | None] = {
+        "harmful": card.primary,
+        "reasoning": card.primary_reasoning,
+    }
+    for kind, given in primary.items():
+        if given != (first := primary_set(card.sets, kind)):
             yield f"{given} comes first although {first} was run; the first set is not chosen by its result"
     if len({each.counts.arm_kind for each in card.sets}) > 1:
         yield "its sets have different kinds of arms"
