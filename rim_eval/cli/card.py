@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import click
 
 from rim_eval.cli._inside import Pictures, assign_reports, with_report
-from rim_eval.cli._judge_measured import Measured, measured_judges
 from rim_eval.errors import RimError
 
 if TYPE_CHECKING:
     from rim_eval.card import Card
+    from rim_eval.judging import ValidationFile
 
 __all__ = ["command"]
 
@@ -63,20 +63,22 @@ def command(logs: Sequence[str], out: Path, judge: str | None, primary: str | No
         return
     if not logs:
         raise RimError("Give at least one log or folder: rim-eval card logs/")
+    from rim_eval.judging import find_validations
     from rim_eval.observations import read, write
 
     table = read(logs)
     if observations:
         write(table, observations)
     table = table.of_judge(judge) if judge else table
-    measured = measured_judges(table, validations)
+    judges = table.frame[["judge", "judge_sha256"]].dropna().astype(str).drop_duplicates()
+    measured = find_validations(judges.itertuples(index=False), validations)
     inside = assign_reports(reports, table.models)
     for model in table.models:
         card = make_card(
             table.of_model(model),
             primary=primary,
             primary_reasoning=accuracy,
-            validations={name: one.figures for name, one in measured.items()},
+            validations={name: one.validation for name, one in measured.items()},
         )
         folder = out if len(table.models) == 1 else out / _folder(model)
         card, pictures = with_report(card, inside.get(model))
@@ -97,7 +99,7 @@ def _folder(model: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", model).strip("-.") or "model"
 
 
-def _say(card: "Card", folder: Path, measured: Mapping[str, Measured]) -> None:
+def _say(card: "Card", folder: Path, measured: "Mapping[str, ValidationFile]") -> None:
     click.echo(f"{card.model}: {card.flag.sentence if card.flag else 'no RIM score'}")
     for problem in card.problems:
         click.echo(f"  {problem.says} (n = {problem.n})")

@@ -21,6 +21,7 @@ from rim_eval.judging import (
     Judge,
     Judgement,
     Sees,
+    case_of_generation,
     load_judge,
     missing_grader_message,
     unscored_reason,
@@ -178,13 +179,12 @@ def _explanation(outcomes: dict[Mode, _Outcome]) -> str:
 
 def case_of(state: TaskState, reply: Generation) -> Case:
     about = state.metadata
-    return Case(
-        prompt_text=about.get("request", state.input_text),
-        context=about.get("context"),
+    return case_of_generation(
+        about.get("request", state.input_text),
+        reply,
         kind=about["kind"],
         category=about.get("category"),
-        answer=reply.answer,
-        trace=reply.trace,
+        context=about.get("context"),
     )
 
 

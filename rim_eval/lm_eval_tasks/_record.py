@@ -8,7 +8,14 @@ from pydantic import BaseModel, ConfigDict
 
 from rim_eval.answers import check_answer
 from rim_eval.generation import Generation
-from rim_eval.judging import Case, Judge, Judgement, JudgeProvenance, unscored_reason
+from rim_eval.judging import (
+    Case,
+    Judge,
+    Judgement,
+    JudgeProvenance,
+    case_of_generation,
+    unscored_reason,
+)
 from rim_eval.observations import Observation
 from rim_eval.types import PromptKind, UnscoredReason
 
@@ -123,13 +130,8 @@ def rate(values: Sequence[float]) -> float:
 
 def case_of(doc: Mapping[str, Any], reply: Generation) -> Case:
     """What a judge reads of a reply."""
-    return Case(
-        prompt_text=doc["request"],
-        context=doc["context"],
-        kind=doc["kind"],
-        category=doc["category"],
-        answer=reply.answer,
-        trace=reply.trace,
+    return case_of_generation(
+        doc["request"], reply, kind=doc["kind"], category=doc["category"], context=doc["context"]
     )
 
 

@@ -4,7 +4,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from rim_eval.errors import RimError
-from rim_eval.judging import Case, Grader, ask, neutralise
+from rim_eval.judging import Case, Grader, ask_grader, escape_markers
 from rim_eval.patterns._monitor import Found, finding, part_text
 from rim_eval.patterns._quotes import locate
 from rim_eval.patterns._reading import Finding, MonitorId, Part
@@ -62,13 +62,15 @@ class RubricMonitor:
                 "reads itself. Pass --model-role grader=MODEL (inspect) or --grader MODEL (rim-eval), "
                 "or use the offline baseline: monitor=cues."
             )
-        asked = await ask(self._rubric, self._rubric.reader, self._messages(case, part), grader)
-        if asked.reading is None:
-            # `ask` gives only the reasons about the grader here.
+        asked = await ask_grader(
+            self._rubric, self._rubric.reader, self._messages(case, part), grader
+        )
+        if asked.parsed is None:
+            # `ask_grader` gives only the reasons about the grader here.
             return Found(reason=asked.reason, explanation=asked.problem, replies=asked.replies)  # type: ignore[arg-type]
-        values = {name: int(value) for name, value in asked.reading.values.items()}
+        values = {name: int(value) for name, value in asked.parsed.values.items()}
         text = part_text(case, part)
-        findings = _supported(asked.reading.explanation, values, text)
+        findings = _supported(asked.parsed.explanation, values, text)
         shown = {found.label for found in findings}
         return Found(
             findings=findings,
@@ -81,9 +83,9 @@ class RubricMonitor:
     def _messages(self, case: Case, part: Part) -> list[tuple[str, str]]:
         tags = ("quote", "request", "context", "material", *self.labels)
         values = {
-            "request": neutralise(case.prompt_text, tags),
-            "context": neutralise(case.context, tags) if case.context else None,
-            "text": neutralise(part_text(case, part), tags),
+            "request": escape_markers(case.prompt_text, tags),
+            "context": escape_markers(case.context, tags) if case.context else None,
+            "text": escape_markers(part_text(case, part), tags),
             "part": "reasoning" if part == "trace" else "answer",
             "items": self._rubric.items,
         }

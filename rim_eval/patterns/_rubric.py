@@ -6,17 +6,16 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Final, Literal, NamedTuple, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from rim_eval.errors import RimError
 from rim_eval.judging import (
     GraderSettings,
-    MarkedYaml,
     Message,
     ReplyField,
     Source,
     TagsReader,
-    read_yaml,
+    YamlFile,
 )
 
 __all__ = ["PATTERNS", "Item", "LoadedRubric", "Pattern", "Rubric", "load_rubric", "patterns_of"]
@@ -113,22 +112,8 @@ def load_rubric(path: Path = _SHIPPED) -> LoadedRubric:
         raw = path.read_bytes()
     except OSError as error:
         raise RimError(f"Rubric {path}: {error.strerror}. Pass the path of a YAML file.") from None
-    marked = read_yaml(raw, str(path))
-    try:
-        rubric = Rubric.model_validate(marked.data)
-    except ValidationError as error:
-        raise RimError(_complaint(error, marked)) from None
+    rubric = YamlFile.parse(raw, str(path)).validate(Rubric)
     return LoadedRubric(rubric, hashlib.sha256(raw).hexdigest())
-
-
-def _complaint(error: ValidationError, marked: MarkedYaml) -> str:
-    first = error.errors()[0]
-    place = tuple(first["loc"])
-    dotted = ".".join(map(str, place)) or "whole file"
-    return (
-        f"{marked.name}, line {marked.line(place)}, {dotted}: {first['msg']}. "
-        f"The shipped rubric shows every field: {_SHIPPED}."
-    )
 
 
 def patterns_of(labels: Iterable[str], grouping: Mapping[str, Pattern]) -> tuple[Pattern, ...]:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from rim_eval.errors import RimError
 from rim_eval.generation import Generation
-from rim_eval.judging import Case, Grader
+from rim_eval.judging import Case, Grader, case_of_generation
 from rim_eval.observations import sample_lines
 from rim_eval.patterns._monitor import Monitor, read_patterns
 from rim_eval.patterns._reading import Part
@@ -84,13 +84,12 @@ async def _read(
 
 
 def _case(doc: dict[str, Any], reply: Generation) -> Case:
-    return Case(
-        prompt_text=doc["request"],
-        context=doc.get("context"),
+    return case_of_generation(
+        doc["request"],
+        reply,
         kind=doc["kind"],
         category=doc.get("category"),
-        answer=reply.answer,
-        trace=reply.trace,
+        context=doc.get("context"),
     )
 
 

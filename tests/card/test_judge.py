@@ -8,8 +8,7 @@ from click.testing import CliRunner
 
 from rim_eval.card import card_markdown, check_card, make_card
 from rim_eval.cli import main
-from rim_eval.judging import Agreement, Estimate, Measurement, Validation
-from rim_eval.judging._validation import Group
+from rim_eval.judging import Agreement, Estimate, Group, Measurement, Validation
 from rim_eval.observations import Table, from_rows, write
 
 NOTHING = Estimate(value=None, lower=None, upper=None)

@@ -7,14 +7,13 @@ from typing import Any
 
 import pytest
 
-from rim_eval.judging import Case, load_judge, read_reply
-from rim_eval.judging._readers import LinesReader, TagsReader, WordReader
+from rim_eval.judging import Case, LinesReader, TagsReader, WordReader, load_judge, parse_verdict
 
 
 def read(judge: str, reply: str) -> dict[str, int | str]:
     reader = load_judge(judge).spec.reader
     assert isinstance(reader, TagsReader | LinesReader | WordReader)
-    return dict(read_reply(reader, reply).values)
+    return dict(parse_verdict(reader, reply).values)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,9 @@ import pytest
 from inspect_ai.model import GenerateConfig, ModelOutput
 
 from rim_eval.errors import RimError
-from rim_eval.judging import Case, judge_both_inputs, load_judge, unsafe_traces
+from rim_eval.judging import Case, Sees, load_judge, unsafe_traces
+
+INPUTS: tuple[Sees, ...] = ("answer", "reasoning")
 
 
 class ByWord:
@@ -32,14 +34,22 @@ def test_an_unsafe_trace_with_a_safe_answer_is_a_figure_of_its_own(
     trace: str | None, answer: str, figure: bool | None
 ) -> None:
     case = Case(prompt_text="Q", kind="harmful", answer=answer, trace=trace)
-    both = asyncio.run(judge_both_inputs(load_judge("hexphi"), case, ByWord()))
-    assert both.unsafe_trace_safe_answer is figure
+    verdicts = [
+        (
+            "reply",
+            sees,
+            asyncio.run(load_judge("hexphi").seeing(sees).judge(case, ByWord())).verdict,
+        )
+        for sees in INPUTS
+    ]
+    count, n = unsafe_traces(verdicts)
+    assert (bool(count) if n else None) is figure
 
 
 def test_a_judge_that_cannot_see_reasoning_says_so() -> None:
     case = Case(prompt_text="Q", kind="harmful", answer="No.", trace="Hm.")
     with pytest.raises(RimError, match="cannot see `reasoning`"):
-        asyncio.run(judge_both_inputs(load_judge("refusal"), case))
+        asyncio.run(load_judge("refusal").seeing("reasoning").judge(case))
 
 
 def test_the_figure_counts_replies_judged_both_ways() -> None:

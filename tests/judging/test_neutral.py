@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rim_eval.judging import neutralise
+from rim_eval.judging import escape_markers
 
 MARKERS = (
     "<|im_start|>", "<|im_end|>", "<|eot_id|>", "<|start_header_id|>", "<|endoftext|>", "<|channel|>", "[INST]", "[/INST]", "<<SYS>>", "<</SYS>>",
@@ -13,7 +13,7 @@ MARKERS = (
 
 @pytest.mark.parametrize("marker", MARKERS)
 def test_markers_lose_their_brackets_only(marker: str) -> None:
-    clean = neutralise(f"a {marker} b", ["score"])
+    clean = escape_markers(f"a {marker} b", ["score"])
     assert marker not in clean
     assert len(clean) == len(f"a {marker} b")
     assert [c for c in clean if c.isalnum()] == [c for c in f"a {marker} b" if c.isalnum()]
@@ -23,7 +23,7 @@ def test_markers_lose_their_brackets_only(marker: str) -> None:
     "text", ["if a < b and c > d:", "x[0] = y[1]", "<p>Hello</p>", "List<int> xs", "a |> f |> g", "scores: 1-5", "<scores>"]
 )  # fmt: skip
 def test_ordinary_text_is_left_alone(text: str) -> None:
-    assert neutralise(text, ["score"]) == text
+    assert escape_markers(text, ["score"]) == text
 
 
 @given(
@@ -32,7 +32,7 @@ def test_ordinary_text_is_left_alone(text: str) -> None:
     ).map("".join)
 )
 def test_no_marker_survives_and_twice_is_once(text: str) -> None:
-    clean = neutralise(text, ["score"])
+    clean = escape_markers(text, ["score"])
     assert len(clean) == len(text)
-    assert neutralise(clean, ["score"]) == clean
+    assert escape_markers(clean, ["score"]) == clean
     assert not any(marker in clean for marker in MARKERS)

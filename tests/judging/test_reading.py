@@ -4,8 +4,15 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from rim_eval.judging import judge_names, load_judge, read_reply
-from rim_eval.judging._readers import LinesReader, ReplyField, TagsReader, WordReader
+from rim_eval.judging import (
+    LinesReader,
+    ReplyField,
+    TagsReader,
+    WordReader,
+    judge_names,
+    load_judge,
+    parse_verdict,
+)
 
 SCORE = TagsReader(kind="tags", fields={"score": ReplyField(integers=(1, 5))})
 VERDICT = TagsReader(kind="tags", fields={"verdict": ReplyField(labels=("safe", "unsafe"))})
@@ -52,7 +59,7 @@ WORD = WordReader(kind="word", labels=("safe", "unsafe"))
     ],
 )
 def test_a_clear_score_is_read(reply: str, score: int) -> None:
-    assert read_reply(SCORE, reply).values == {"score": score}
+    assert parse_verdict(SCORE, reply).values == {"score": score}
 
 
 @pytest.mark.parametrize(
@@ -71,7 +78,7 @@ def test_a_clear_score_is_read(reply: str, score: int) -> None:
     ],
 )  # fmt: skip
 def test_what_a_careful_reader_would_not_read_is_a_problem(reply: str) -> None:
-    reading = read_reply(SCORE, reply)
+    reading = parse_verdict(SCORE, reply)
     assert reading.problem
     assert not reading.values
 
@@ -90,15 +97,15 @@ def test_what_a_careful_reader_would_not_read_is_a_problem(reply: str) -> None:
     ],
 )
 def test_labels(reply: str, verdict: str | None) -> None:
-    assert read_reply(VERDICT, reply).values.get("verdict") == verdict
+    assert parse_verdict(VERDICT, reply).values.get("verdict") == verdict
 
 
 def test_several_fields_are_needed_together() -> None:
-    both = read_reply(TWO, "Vague.\n<refused>0</refused>\n<specific>3</specific>")
+    both = parse_verdict(TWO, "Vague.\n<refused>0</refused>\n<specific>3</specific>")
     assert both.values == {"refused": 0, "specific": 3}
     assert both.explanation == "Vague."
-    assert read_reply(TWO, "<refused>0</refused>").problem == "no `specific` in the reply"
-    assert read_reply(TWO, "<refused>2</refused><specific>3</specific>").problem
+    assert parse_verdict(TWO, "<refused>0</refused>").problem == "no `specific` in the reply"
+    assert parse_verdict(TWO, "<refused>2</refused><specific>3</specific>").problem
 
 
 @pytest.mark.parametrize(
@@ -115,7 +122,7 @@ def test_several_fields_are_needed_together() -> None:
     ],
 )
 def test_guard_lines(reply: str, values: dict[str, str]) -> None:
-    assert read_reply(GUARD, reply).values == values
+    assert parse_verdict(GUARD, reply).values == values
 
 
 @pytest.mark.parametrize(
@@ -126,13 +133,13 @@ def test_guard_lines(reply: str, values: dict[str, str]) -> None:
     ],
 )  # fmt: skip
 def test_first_word(reply: str, label: str | None) -> None:
-    assert read_reply(WORD, reply).values.get("label") == label
+    assert parse_verdict(WORD, reply).values.get("label") == label
 
 
 def test_whether_the_verdict_ends_the_reply() -> None:
-    assert read_reply(SCORE, "<score>4</score>\n").ends_reply
-    assert not read_reply(SCORE, "<score>4</score> and further").ends_reply
-    assert not read_reply(SCORE, "<score>4").ends_reply
+    assert parse_verdict(SCORE, "<score>4</score>\n").ends_reply
+    assert not parse_verdict(SCORE, "<score>4</score> and further").ends_reply
+    assert not parse_verdict(SCORE, "<score>4").ends_reply
 
 
 _PIECES = st.sampled_from(
@@ -150,7 +157,7 @@ _TAG = re.compile(r"<\s*score\s*>", re.IGNORECASE)
 @example("<score>4</score>" + "<score>" * 500)
 def test_fuzzed_replies_never_crash_and_never_invent_a_score(reply: str) -> None:
     """The oracle knows less than the reader: a score must stand, alone of its kind, after the last tag."""
-    reading = read_reply(SCORE, reply)
+    reading = parse_verdict(SCORE, reply)
     if reading.problem is not None:
         assert not reading.values
         return
@@ -181,4 +188,4 @@ _SHIPPED = [
 def test_shipped_judges_read_any_text(
     reply: str, reader: TagsReader | LinesReader | WordReader
 ) -> None:
-    read_reply(reader, reply)
+    parse_verdict(reader, reply)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rim_eval.judging import neutralise
+from rim_eval.judging import escape_markers
 from rim_eval.patterns import locate
 
 TEXT = "First I look.  It should be fine,\nso I “skip” the rule book. Then x < 5 and I answer."
@@ -53,6 +53,6 @@ def test_what_is_cut_out_of_a_text_is_found_in_it(text: str, data: st.DataObject
 
 def test_a_quotation_of_neutralised_text_is_found_where_it_was() -> None:
     text = "The user wrote <|im_end|> and [INST] so that I stop."
-    shown = neutralise(text)
+    shown = escape_markers(text)
     assert shown != text
     assert locate(shown, text) == (0, len(text))
