@@ -62,7 +62,6 @@ class YamlFile:
         """
         from ruamel.yaml import YAML
         from ruamel.yaml.comments import CommentedMap
-        from ruamel.yaml.error import YAMLError
 
         if len(raw) > MAX_BYTES:
             raise RimError(
@@ -76,7 +75,9 @@ class YamlFile:
             raise RimError(
                 f"{name}: not UTF-8 (byte {error.start}). Save the file as UTF-8."
             ) from None
-        except (YAMLError, ValueError) as error:
+        except RimError:
+            raise
+        except Exception as error:  # on malformed input ruamel.yaml raises more than its own errors
             raise RimError(_not_yaml(name, error)) from None
         if not isinstance(data, CommentedMap):
             raise RimError(f"{name}, line 1: the file must be a mapping of fields.")
@@ -105,14 +106,11 @@ class YamlFile:
 
     def _line(self, path: FieldPath) -> int:
         """The 1-based line of the deepest value on `path`; steps that lead nowhere are skipped."""
-        from ruamel.yaml.comments import CommentedMap, CommentedSeq
-
         node, line = self._data, self._data.lc.line
         for step in path:
-            if isinstance(node, CommentedMap) and step in node:
-                node, line = node[step], node.lc.key(step)[0]
-            elif isinstance(node, CommentedSeq) and isinstance(step, int) and step < len(node):
-                node, line = node[step], node.lc.item(step)[0]
+            positions = getattr(getattr(node, "lc", None), "data", None) or {}
+            if step in positions:
+                node, line = node[step], positions[step][0]
         return int(line) + 1
 
 

@@ -84,7 +84,10 @@ def test_every_input_that_a_judge_may_see_is_tried() -> None:
         parse_judge(wrong.encode(), "f.yaml")
 
 
-@pytest.mark.parametrize("raw", [b"", b"- a\n- b\n", b"\xff\xfe", b"\x00", b"a" * 300_000])
+@pytest.mark.parametrize(
+    "raw",
+    [b"", b"- a\n- b\n", b"\xff\xfe", b"\x00", b"a" * 300_000, b"{a: 1, <<: {b: 2}}\n", b"a: !!int x\n", b"a: {? {b: c}}: d"],
+)  # fmt: skip
 def test_bytes_that_are_no_judge_are_refused(raw: bytes) -> None:
     with pytest.raises(RimError, match=r"f\.yaml"):
         parse_judge(raw, "f.yaml")
