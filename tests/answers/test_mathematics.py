@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rim_eval.answers import _expressions, check_answer
+from rim_eval.answers import _mathematics, check_answer
 from rim_eval.errors import RimError
 
 ENDLESS = r"\boxed{\int_0^1 \sin(x^x)\,dx}"
@@ -22,7 +22,7 @@ def right() -> bool:
 def test_endless_simplification_is_cut_and_unscored(monkeypatch: pytest.MonkeyPatch) -> None:
     assert right()
     with monkeypatch.context() as patch:
-        patch.setattr(_expressions, "_SECONDS", 0.05)
+        patch.setattr(_mathematics, "_SECONDS", 0.05)
         checked = check_answer(ENDLESS, "5")
     assert checked.correct is None
     assert "not compared within 0.05 s" in checked.how
@@ -30,7 +30,7 @@ def test_endless_simplification_is_cut_and_unscored(monkeypatch: pytest.MonkeyPa
 
 
 def test_time_limit_holds_in_any_thread(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_expressions, "_SECONDS", 0.05)
+    monkeypatch.setattr(_mathematics, "_SECONDS", 0.05)
     found: list[bool | None] = []
     thread = threading.Thread(target=lambda: found.append(check_answer(ENDLESS, "5").correct))
     thread.start()
@@ -40,7 +40,7 @@ def test_time_limit_holds_in_any_thread(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_process_that_died_is_started_again() -> None:
     assert right()
-    process = _expressions._process._running
+    process = _mathematics._process._running
     assert process
     process.kill()
     process.wait()
@@ -49,7 +49,7 @@ def test_process_that_died_is_started_again() -> None:
 
 def test_process_that_breaks_off_leaves_the_answer_unscored() -> None:
     assert right()
-    process = _expressions._process._running
+    process = _mathematics._process._running
     assert process
     threading.Timer(0.3, process.kill).start()
     checked = check_answer(ENDLESS, "5")
@@ -73,7 +73,7 @@ def test_process_that_does_not_start_is_one_message(
     broken.write_text("#!/bin/sh\nexit 3\n")
     broken.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(broken))
-    monkeypatch.setattr(_expressions, "_process", _expressions._Process())
+    monkeypatch.setattr(_mathematics, "_process", _mathematics._Process())
     with pytest.raises(RimError, match=r"did not start \(exit code 3\)"):
         check_answer(*RIGHT)
 
