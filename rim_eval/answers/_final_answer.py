@@ -148,22 +148,22 @@ def find_final_answer(reply: str, *, words: bool = False) -> FinalAnswer:
 
 
 def _announced(reply: str, words: bool) -> FinalAnswer | None:
-    answer, marked = last_answer(reply, words=words), last_marked(reply)
+    answer, marked = _last_answer(reply, words=words), _last_marked(reply)
     if marked and (answer is None or answer.start < marked.start):
         return FinalAnswer(marked.text, "####")
-    answer = answer or last_result(reply)
+    answer = answer or _last_result(reply)
     return FinalAnswer(answer.text, "answer is") if answer else None
 
 
-def pick_expression(found: FinalAnswer) -> str | None:
+def pick_expression(final: FinalAnswer) -> str | None:
     """The formula or the number standing alone that a piece of prose gives; None without one.
 
     At the end of a reply it is the last. After an announcement it is the first, if that is a
     formula; else the first number after the last equals sign.
     """
-    text = without_emphasis(found.text)
-    alone = standing_alone(text)
-    if found.how == "end of reply" or not alone:
+    text = _without_emphasis(final.text)
+    alone = _standing_alone(text)
+    if final.how == "end of reply" or not alone:
         return alone[-1].text if alone else None
     if alone[0].is_formula:
         return alone[0].text
@@ -190,14 +190,14 @@ def last_boxed(reply: str) -> str | None:
 
 def _closed_boxes(reply: str) -> list[_Box]:
     """The last boxes, without those inside others."""
-    found: list[_Box] = []
+    boxes: list[_Box] = []
     for match in list(_BOX.finditer(reply))[-_MOST_BOXES:]:
-        if found and match.start() < found[-1].end:
+        if boxes and match.start() < boxes[-1].end:
             continue
         end = _closing_brace(reply, match.end())
         if end is not None:
-            found.append(_Box(match.start(), match.end(), end))
-    return found
+            boxes.append(_Box(match.start(), match.end(), end))
+    return boxes
 
 
 def _closing_brace(text: str, start: int) -> int | None:
@@ -216,33 +216,35 @@ class Announced(NamedTuple):
     text: str
 
 
-def last_marked(reply: str) -> Announced | None:
+def _last_marked(reply: str) -> Announced | None:
     """The last line after `####` that is an answer; headings of that level are titles in words."""
     for match in reversed(list(_MARKED.finditer(reply))):
-        line = without_emphasis(match[1]).strip()
-        if has_expression(line) and not _TITLE.match(line):
+        line = _without_emphasis(match[1]).strip()
+        if _has_expression(line) and not _TITLE.match(line):
             return Announced(match.start(), match[1].strip())
     return None
 
 
-def last_answer(reply: str, *, words: bool) -> Announced | None:
+def _last_answer(reply: str, *, words: bool) -> Announced | None:
     """What the last "the answer is" says; one that only bounds the answer counts when no other is.
 
     Args:
         reply: The reply.
         words: Whether the answer is a word, which then needs no figure and no formula.
     """
-    said = [each for each in _said(_ANSWER, reply) if words or has_expression(each.text)]
-    exact = [each for each in said if words or has_expression(without_hedged(each.text))]
-    return next(reversed(exact or said), None)
+    announcements = [
+        each for each in _announcements(_ANSWER, reply) if words or _has_expression(each.text)
+    ]
+    exact = [each for each in announcements if words or _has_expression(without_hedged(each.text))]
+    return next(reversed(exact or announcements), None)
 
 
-def last_result(reply: str) -> Announced | None:
+def _last_result(reply: str) -> Announced | None:
     """What the last "the result is" says; results of steps are announced as well, so it is weaker."""
-    return next(reversed(list(_said(_RESULT, reply))), None)
+    return next(reversed(list(_announcements(_RESULT, reply))), None)
 
 
-def _said(announcing: re.Pattern[str], reply: str) -> Iterator[Announced]:
+def _announcements(announcing: re.Pattern[str], reply: str) -> Iterator[Announced]:
     for match in announcing.finditer(reply):
         sentence = _sentence(reply[match.end() : match.end() + 2 * LONGEST_FINAL_ANSWER])
         if sentence and not _APPRAISAL.match(sentence):
@@ -267,14 +269,14 @@ class Expression(NamedTuple):
     is_formula: bool
 
 
-def standing_alone(text: str) -> list[Expression]:
+def _standing_alone(text: str) -> list[Expression]:
     """The formulas and the numbers of the text that stand alone, in order."""
-    found = []
+    expressions = []
     for match in _EXPRESSION.finditer(text):
         is_formula = match["formula"] is not None
         if is_formula or not _is_joined(text, match):
-            found.append(Expression(match.start(), match[0], is_formula))
-    return found
+            expressions.append(Expression(match.start(), match[0], is_formula))
+    return expressions
 
 
 def _is_joined(text: str, number: re.Match[str]) -> bool:
@@ -287,14 +289,14 @@ def without_hedged(text: str) -> str:
     return _HEDGED.sub("", text)
 
 
-def without_emphasis(text: str) -> str:
+def _without_emphasis(text: str) -> str:
     """The text without Markdown's `**`, `__` and backticks."""
     return _EMPHASIS.sub("", text)
 
 
-def has_expression(text: str) -> bool:
+def _has_expression(text: str) -> bool:
     """Whether the text holds anything mathematical: a figure, a formula, a variable, `forty`."""
-    text = without_emphasis(text)
+    text = _without_emphasis(text)
     if _SYMBOL.search(text) or re.fullmatch(r"\W*[a-z]\W*", text, re.IGNORECASE):
         return True
     return not _MATHEMATICAL.isdisjoint(_WORD.findall(text.lower()))

@@ -89,13 +89,13 @@ class _Process:
     def ask(self, name: str, *arguments: str | bool) -> Any:
         """Put one question to the process; one question at a time."""
         with self._turn:
-            process, asked = self._alive(), time.monotonic()
+            process, started = self._alive(), time.monotonic()
             try:
                 line = _exchange(process, json.dumps([name, arguments, _SECONDS]))
             except BaseException:  # Ctrl-C: a reply left unread would answer the next question
                 self._end(process)
                 raise
-            reply = json.loads(line) if line else {"problem": self._why_it_ended(process, asked)}
+            reply = json.loads(line) if line else {"problem": self._why_it_ended(process, started)}
         if "problem" in reply:
             raise CannotCompareError(reply["problem"])
         return reply["value"]
@@ -116,10 +116,10 @@ class _Process:
         process.kill()
         process.communicate()
 
-    def _why_it_ended(self, process: subprocess.Popen[str], asked: float) -> str:
+    def _why_it_ended(self, process: subprocess.Popen[str], started: float) -> str:
         process.wait()
         self._end(process)
-        if time.monotonic() - asked >= _SECONDS:
+        if time.monotonic() - started >= _SECONDS:
             return f"not compared within {_SECONDS:g} s"
         return f"the comparison broke off (exit code {process.returncode})"
 

@@ -44,7 +44,6 @@ from rim_eval.judging._validation import (
     find_validations,
     load_validation,
     measure,
-    read_validation,
     save_measurement,
     validation_target,
 )
@@ -101,7 +100,6 @@ __all__ = [
     "parse_labelled",
     "parse_verdict",
     "pool",
-    "read_validation",
     "save_measurement",
     "unsafe_traces",
     "unscored_reason",

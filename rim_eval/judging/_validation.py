@@ -289,22 +289,22 @@ def find_validations(
     Raises:
         RimError: A file is no such file, or two are of one judge.
     """
-    found: dict[str, ValidationFile] = {}
+    validations: dict[str, ValidationFile] = {}
     for path in files:
         validation = read_validation(path)
         name = validation.judge
-        if name in found:
+        if name in validations:
             raise RimError(
-                f"{found[name].path} and {path} are both about the judge `{name}`. Give one; "
+                f"{validations[name].path} and {path} are both about the judge `{name}`. Give one; "
                 "`rim-eval judge validate --out FILE` keeps several sets in one file."
             )
-        found[name] = ValidationFile(validation, path)
+        validations[name] = ValidationFile(validation, path)
     for judge, sha256 in judges:
         name = judge.split("@")[0]
-        beside = None if name in found else _beside_shipped_judge(name, sha256)
+        beside = None if name in validations else _beside_shipped_judge(name, sha256)
         if beside is not None:
-            found[name] = beside
-    return found
+            validations[name] = beside
+    return validations
 
 
 def _beside_shipped_judge(name: str, sha256: str) -> ValidationFile | None:

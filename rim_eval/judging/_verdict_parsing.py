@@ -55,9 +55,9 @@ class _Mention:
 
 
 def parse_verdict(reader: TagsReader | LinesReader | WordReader, reply: str) -> ParsedVerdict:
-    """Read the verdict from a grader's reply, its own trace already taken off.
+    """Read the verdict from a grader's reply, its own trace already removed.
 
-    Never raises: whatever a grader writes is a reading or a problem. A value outside its scale, a
+    Never raises: whatever a grader writes is a value or a problem. A value outside its scale, a
     missing field, a verdict that is denied, quoted or taken back, and a grader that declines are
     problems, never a guess.
     """
@@ -66,13 +66,13 @@ def parse_verdict(reader: TagsReader | LinesReader | WordReader, reply: str) -> 
         return ParsedVerdict(problem="the reply is empty")
     if isinstance(reader, WordReader):
         return _read_word(reader, text)
-    found = {name: _find(reader, name, spec, text) for name, spec in reader.fields.items()}
-    if not any(found.values()) and len(reader.fields) == 1:
+    mentions = {name: _find(reader, name, spec, text) for name, spec in reader.fields.items()}
+    if not any(mentions.values()) and len(reader.fields) == 1:
         return _read_bare(reader.fields, text)
-    reading = _collect(reader.fields, found, text)
-    if isinstance(reader, LinesReader) and _contradicts(text, reading.values):
+    parsed = _collect(reader.fields, mentions, text)
+    if isinstance(reader, LinesReader) and _contradicts(text, parsed.values):
         return ParsedVerdict(problem=_HAZARD)
-    return reading
+    return parsed
 
 
 def _find(
@@ -105,9 +105,9 @@ def _line(key: str) -> re.Pattern[str]:
 
 
 def _collect(
-    fields: Mapping[str, ReplyField], found: Mapping[str, _Mention | None], text: str
+    fields: Mapping[str, ReplyField], mentions: Mapping[str, _Mention | None], text: str
 ) -> ParsedVerdict:
-    places = {name: at for name, at in found.items() if at is not None}
+    places = {name: at for name, at in mentions.items() if at is not None}
     for name, spec in fields.items():
         if name not in places and not spec.optional:
             return ParsedVerdict(problem=f"no `{name}` in the reply")
@@ -208,10 +208,10 @@ def _number(plain: str, integers: tuple[int, int], field: ReplyField) -> int | N
 
 
 def _label(plain: str, field: ReplyField) -> str | None:
-    found = _first_label(plain, field.labels or ())
-    if found is None:
+    match = _first_label(plain, field.labels or ())
+    if match is None:
         return None
-    label, rest = found
+    label, rest = match
     if rest.startswith("."):  # a sentence of its own is read as what follows a verdict
         return None if speaks_against(rest, label, field) else label
     return label if explains(rest, label, field) else None

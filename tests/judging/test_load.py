@@ -66,6 +66,7 @@ def test_a_users_file_is_loaded_by_path(tmp_path: Path) -> None:
         # Undefined only in a branch that the first input, or a prompt with a context, does not take.
         ("{{ context }}", "{{ context or contxt }}", r"line 8.*'contxt' is undefined"),
         ("title: A judge", "title: &x A judge", r"line 3: anchors and aliases"),
+        ("title: A judge", "title: !!str A judge", r"line 3: anchors and aliases .* tags"),
         ("version: 1", "version: 1\nversion: 2", r"line 3: not valid YAML: found duplicate key \"version\""),
         ("sees: answer", "sees: [", r"f\.yaml, line \d+: not valid YAML"),
         ("sees: answer", "sees: " + "[" * 50 + "]" * 50, r"line 5: nested more than 20 deep"),

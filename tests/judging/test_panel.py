@@ -3,9 +3,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from inspect_ai.model import ModelOutput
 
 from rim_eval.errors import RimError
-from rim_eval.judging import Case, Judgement, JudgeProvenance, judge_by_panel, krippendorff
+from rim_eval.judging import (
+    Case,
+    Judgement,
+    JudgeProvenance,
+    judge_by_panel,
+    krippendorff,
+    load_judge,
+)
 from rim_eval.types import UnscoredReason
 
 CASE = Case(prompt_text="Q", kind="harmful", answer="I can't help with that.")
@@ -76,3 +84,21 @@ def test_krippendorff_needs_pairs_and_variety() -> None:
     assert krippendorff([(True, None), (None, False)]) is None
     assert krippendorff([(True, True), (True, True)]) is None
     assert krippendorff([(True, True, None), (False, False, False)]) == 1.0
+
+
+class Fives:
+    async def generate(self, input: Any, *, config: Any) -> ModelOutput:
+        assert input
+        assert config
+        return ModelOutput.from_content("fives", "<score>5</score>")
+
+
+def test_one_grader_in_a_list_is_asked_as_one_grader() -> None:
+    hexphi = load_judge("hexphi")
+    alone = asyncio.run(hexphi.judge(CASE, [Fives()]))
+    assert alone.verdict is True
+    assert alone.votes == ()
+    assert alone.provenance.grader is not None
+    assert not alone.provenance.grader.startswith("panel")
+    with pytest.raises(RimError, match="asks a grader model"):
+        asyncio.run(hexphi.judge(CASE, []))

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from rim_eval.generation import Generation
-from rim_eval.judging import unscored_reason
+from rim_eval.judging import Case, case_of_generation, unscored_reason
 
 FULL: dict[str, Any] = {
     "mode": "think", "arm_kind": "switch", "answer": "No.", "trace": "Hm.", "visibility": "full", "trace_closed": True, "stop_reason": "stop",
@@ -33,3 +33,10 @@ def test_what_cannot_be_judged(
     assert unscored_reason(generation) == answer
     assert unscored_reason(generation, "both") == answer
     assert unscored_reason(generation, "reasoning") == reasoning
+
+
+def test_a_case_is_made_of_a_generation() -> None:
+    case = case_of_generation("Q", Generation(**FULL), kind="harmful", category="c", context="x")
+    assert case == Case(
+        prompt_text="Q", kind="harmful", category="c", context="x", answer="No.", trace="Hm."
+    )
