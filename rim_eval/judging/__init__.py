@@ -18,10 +18,14 @@ from rim_eval.judging._case import (
     case_of_generation,
     unscored_reason,
 )
-from rim_eval.judging._fetch import load_labelled
 from rim_eval.judging._grader import Grader, GraderOutcome, ask_grader, graders_name, load_grader
 from rim_eval.judging._judge import Judge, judge_by_panel, missing_grader_message
-from rim_eval.judging._labelled import LABELLED_SETS, LabelledReply, parse_labelled
+from rim_eval.judging._labelled import (
+    LABELLED_SETS,
+    LabelledReply,
+    load_labelled,
+    parse_labelled,
+)
 from rim_eval.judging._load import judge_names, load_judge, parse_judge
 from rim_eval.judging._prompt import escape_markers
 from rim_eval.judging._refusal import RefusalReading, classify_refusal
