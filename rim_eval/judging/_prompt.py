@@ -4,14 +4,11 @@ import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from itertools import product
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from rim_eval.judging._case import Case, Sees
 from rim_eval.judging._spec import JudgeSpec, Message, TagsReader
 from rim_eval.judging._yaml import FieldPath
-
-if TYPE_CHECKING:
-    from jinja2 import Environment
 
 __all__ = ["escape_markers", "message_problem", "render_messages", "seen_text"]
 
@@ -110,16 +107,9 @@ def _values(spec: JudgeSpec, case: Case, sees: Sees) -> dict[str, str | None]:
 
 
 def _render(message: Message, values: Mapping[str, str | None]) -> str:
-    return _environment().from_string(message.text).render(values).strip()
+    from rim_eval.sandbox import render_template
 
-
-def _environment() -> "Environment":
-    from jinja2 import StrictUndefined
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
-
-    return ImmutableSandboxedEnvironment(
-        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False
-    )
+    return render_template(message.text, values, strict=True).strip()
 
 
 def _own_tags(spec: JudgeSpec) -> list[str]:
@@ -136,13 +126,13 @@ def message_problem(spec: JudgeSpec) -> tuple[FieldPath, str] | None:
     A prompt that does not show the request, the context, or what the judge is said to see would
     give verdicts about something else.
     """
-    from jinja2 import TemplateError
+    from rim_eval.sandbox import TemplateRenderError
 
     for number, message in enumerate(spec.messages):
         try:
             for case, sees in product((_SAMPLE, _BARE_SAMPLE), spec.inputs):
                 _render(message, _values(spec, case, sees))
-        except TemplateError as error:
+        except TemplateRenderError as error:
             return ("messages", number, "text"), f"the template fails: {error}"
     return next((problem for sees in spec.inputs if (problem := _missing(spec, sees))), None)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from rim_eval.answers import _mathematics, check_answer
+from rim_eval.child_process import ChildProcess
 from rim_eval.errors import RimError
 
 ENDLESS = r"\boxed{\int_0^1 \sin(x^x)\,dx}"
@@ -40,7 +41,7 @@ def test_time_limit_holds_in_any_thread(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_process_that_died_is_started_again() -> None:
     assert right()
-    process = _mathematics._process._running
+    process = _mathematics._child._process
     assert process
     process.kill()
     process.wait()
@@ -49,7 +50,7 @@ def test_process_that_died_is_started_again() -> None:
 
 def test_process_that_breaks_off_leaves_the_answer_unscored() -> None:
     assert right()
-    process = _mathematics._process._running
+    process = _mathematics._child._process
     assert process
     threading.Timer(0.3, process.kill).start()
     checked = check_answer(ENDLESS, "5")
@@ -73,7 +74,7 @@ def test_process_that_does_not_start_is_one_message(
     broken.write_text("#!/bin/sh\nexit 3\n")
     broken.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(broken))
-    monkeypatch.setattr(_mathematics, "_process", _mathematics._Process())
+    monkeypatch.setattr(_mathematics, "_child", ChildProcess(["-c", "0"], "compares answers"))
     with pytest.raises(RimError, match=r"did not start \(exit code 3\)"):
         check_answer(*RIGHT)
 

@@ -106,6 +106,12 @@ def test_templates_reach_nothing_outside() -> None:
         parse_judge(attack.encode(), "f.yaml")
 
 
+def test_a_template_that_runs_for_ever_is_refused() -> None:
+    endless = JUDGE.replace("{{ answer }}", "{{ answer }}{{ 10 ** (10 ** 10) }}")
+    with pytest.raises(RimError, match=r"line 8.*more than 2 s"):
+        parse_judge(endless.encode(), "f.yaml")
+
+
 def test_yes_and_no_are_words() -> None:
     text = JUDGE.replace("score: {integers: [1, 5]}", "harm: {labels: [Yes, No]}").replace(
         "score: score\n", ""
