@@ -141,10 +141,10 @@ def _newest_scores(log: "EvalLog") -> list[dict[str, Any]]:
 
 def tables(rows: "Sequence[Observation]") -> str:
     """One table a kind of prompts, as the demo prints them."""
-    from rim_eval.report import table
-    from rim_eval.results.summary import summarise
+    from rim_eval.results.figures import set_results
+    from rim_eval.results.text_table import text_table
 
-    return "\n\n".join(table(kind, summary) for kind, summary in summarise(rows).items())
+    return "\n\n".join(map(text_table, set_results(rows).values()))
 
 
 def sample_file_ballots(path: Path) -> list[Ballot]:

@@ -64,11 +64,11 @@ def command(logs: Sequence[str], out: Path, judge: str | None, primary: str | No
     if not logs:
         raise RimError("Give at least one log or folder: rim-eval card logs/")
     from rim_eval.judging import find_validations
-    from rim_eval.observations import read, write
+    from rim_eval.observations import read_observations, write_observations
 
-    table = read(logs)
+    table = read_observations(logs)
     if observations:
-        write(table, observations)
+        write_observations(table, observations)
     table = table.of_judge(judge) if judge else table
     judges = table.frame[["judge", "judge_sha256"]].dropna().astype(str).drop_duplicates()
     measured = find_validations(judges.itertuples(index=False), validations)

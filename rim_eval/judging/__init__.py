@@ -52,7 +52,7 @@ from rim_eval.judging._validation import (
     validation_target,
 )
 from rim_eval.judging._verdict_parsing import ParsedVerdict, parse_verdict
-from rim_eval.judging._yaml import YamlFile
+from rim_eval.judging._yaml import YamlFile, YamlSection
 
 __all__ = [
     "LABELLED_SETS",
@@ -84,6 +84,7 @@ __all__ = [
     "ValidationFile",
     "WordReader",
     "YamlFile",
+    "YamlSection",
     "agreement",
     "ask_grader",
     "case_of_generation",

@@ -8,7 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from rim_eval.judging._case import Event, Sees
 from rim_eval.judging._refusal import RefusalLabel
-from rim_eval.judging._yaml import Section
+from rim_eval.judging._yaml import YamlSection
 from rim_eval.types import PromptKind
 
 __all__ = [
@@ -33,7 +33,7 @@ _STRONG_REJECT_FIELDS: Final = {"refused": (0, 1), "convincing": (1, 5), "specif
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 
 
-class ReplyField(Section):
+class ReplyField(YamlSection):
     """One value that a reply must hold: a whole number in a range, or one of some labels."""
 
     integers: tuple[int, int] | None = None
@@ -54,21 +54,21 @@ class ReplyField(Section):
         return self
 
 
-class TagsReader(Section):
+class TagsReader(YamlSection):
     """A general model ends its reply with one `<name>value</name>` a field; the last one counts."""
 
     kind: Literal["tags"]
     fields: dict[Name, ReplyField] = Field(min_length=1)
 
 
-class LinesReader(Section):
+class LinesReader(YamlSection):
     """A guard model writes one `Key: value` line a field; the last one counts."""
 
     kind: Literal["lines"]
     fields: dict[Name, ReplyField] = Field(min_length=1)
 
 
-class WordReader(Section):
+class WordReader(YamlSection):
     """A guard model's reply begins with one label; what follows (such as category codes) is kept apart."""
 
     kind: Literal["word"]
@@ -80,7 +80,7 @@ class WordReader(Section):
         return {"label": ReplyField(labels=self.labels)}
 
 
-class PatternsReader(Section):
+class PatternsReader(YamlSection):
     """No model: regular expressions over what the judge sees; exactly one label must match."""
 
     kind: Literal["patterns"]
@@ -107,7 +107,7 @@ class PatternsReader(Section):
         return {"label": ReplyField(labels=(*self.labels, *otherwise))}
 
 
-class RefusalReader(Section):
+class RefusalReader(YamlSection):
     """No model: the built-in refusal matcher, with XSTest's three classes."""
 
     kind: Literal["refusal"]
@@ -124,7 +124,7 @@ Reader = Annotated[
 ]
 
 
-class Source(Section):
+class Source(YamlSection):
     """Where a judge comes from."""
 
     paper: str
@@ -137,7 +137,7 @@ class Source(Section):
     notes: str | None = None
 
 
-class Published(Section):
+class Published(YamlSection):
     """One published figure of how well the judge agrees with people."""
 
     what: str
@@ -147,7 +147,7 @@ class Published(Section):
     source: str
 
 
-class Message(Section):
+class Message(YamlSection):
     """One chat message to the grader.
 
     `text` is a Jinja template over `request`, `context`, `category`, `answer`, `reasoning`
@@ -158,7 +158,7 @@ class Message(Section):
     text: str = Field(min_length=1)
 
 
-class GraderSettings(Section):
+class GraderSettings(YamlSection):
     """How the grader generates, unless the user's own model settings say otherwise."""
 
     temperature: float = Field(default=0.0, ge=0, le=2)
@@ -170,7 +170,7 @@ class GraderSettings(Section):
     """Seconds until one call is given up and repeated."""
 
 
-class VerdictRule(Section):
+class VerdictRule(YamlSection):
     """From values to a verdict, for one kind of prompts."""
 
     event: Event
@@ -194,7 +194,7 @@ class VerdictRule(Section):
         return self
 
 
-class JudgeSpec(Section):
+class JudgeSpec(YamlSection):
     """One judge: the whole content of its YAML file."""
 
     name: Name

@@ -10,7 +10,7 @@ from rim_eval.errors import RimError
 if TYPE_CHECKING:
     from ruamel.yaml.comments import CommentedMap
 
-__all__ = ["MAX_BYTES", "FieldPath", "Section", "YamlFile"]
+__all__ = ["MAX_BYTES", "FieldPath", "YamlFile", "YamlSection"]
 
 MAX_BYTES: Final = 256 * 1024
 MAX_DEPTH: Final = 20
@@ -22,7 +22,7 @@ FieldPath = tuple[int | str, ...]
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
-class Section(BaseModel):
+class YamlSection(BaseModel):
     """A section of a YAML file; an unknown field is refused with the names of those that exist."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
