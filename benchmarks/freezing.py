@@ -14,21 +14,21 @@ import time
 from collections.abc import Sequence
 
 from rim_eval.mechanisms import (
+    AnalysisConfig,
     Mitigation,
     Prompts,
-    Setting,
     Unit,
-    compare,
-    draw_sets,
+    draw_random_sets,
     find_neurons,
     frozen,
     intent_for,
-    make_subject,
+    measure_mitigation,
     measure_rises,
-    offline_reader,
+    offline_judge,
+    wrap_model,
 )
 from rim_eval.mechanisms.behaviour import Behaviour
-from rim_eval.mechanisms.subject import Request
+from rim_eval.mechanisms.model import Request
 from rim_eval.organism import load_variant
 from rim_eval.organism._prompts import Row, allowed, arithmetic, forbidden
 from rim_eval.organism.forget import Trained, forget
@@ -52,25 +52,25 @@ def prompts() -> Prompts:
     )
 
 
-def setting() -> Setting:
+def config() -> AnalysisConfig:
     """The base with its prompts."""
-    return Setting(
-        subject=make_subject(*load_variant(BASE), BASE),
+    return AnalysisConfig(
+        handle=wrap_model(*load_variant(BASE), BASE),
         prompts=prompts(),
-        read=offline_reader("toy_exact"),
+        judge=offline_judge("toy_exact"),
         intent=lambda _: intent_for("toy", None),
         groups={},
     )
 
 
-def chosen(base: Setting) -> tuple[Unit, ...]:
+def chosen(base: AnalysisConfig) -> tuple[Unit, ...]:
     """The neurons that the method finds in think mode, where misalignment will rise."""
-    rises = measure_rises(base.subject, base.prompts.harmful, base.intent, "think")
+    rises = measure_rises(base.handle, base.prompts.harmful, base.intent, "think")
     return find_neurons(rises).neurons
 
 
 def tuned(
-    base: Setting, trained: Trained, seed: int, units: Sequence[tuple[int, int]]
+    base: AnalysisConfig, trained: Trained, seed: int, units: Sequence[tuple[int, int]]
 ) -> dict[Mode, Behaviour]:
     """Behaviour after the tuning with these neurons frozen."""
     model, tokenizer = load_variant(BASE)
@@ -81,7 +81,7 @@ def tuned(
         seed=seed,
         around=lambda optimizer: frozen(model, units, optimizer=optimizer),
     )
-    after = base._replace(subject=make_subject(model, tokenizer, "tuned"))
+    after = base._replace(handle=wrap_model(model, tokenizer, "tuned"))
     return {mode: after.observe(mode) for mode in MODES}
 
 
@@ -109,7 +109,7 @@ def main() -> None:
     words.add_argument("--seeds", type=int, default=3)
     words.add_argument("--draws", type=int, default=3, help="random sets of neurons, a seed")
     asked = words.parse_args()
-    started, base = time.perf_counter(), setting()
+    started, base = time.perf_counter(), config()
     units = chosen(base)
     widths = [256] * 4
     print(f"{len(units)} neurons found: {', '.join(f'{x}.{n}' for x, n in units)}")
@@ -120,11 +120,13 @@ def main() -> None:
         held = tuned(base, asked.trained, seed, units)
         print(line(f"seed {seed}, found frozen", held))
         drawn: list[Mitigation] = []
-        for number, draw in enumerate(draw_sets(units, widths, draws=asked.draws, seed=seed).sets):
+        for number, draw in enumerate(
+            draw_random_sets(units, widths, draws=asked.draws, seed=seed).sets
+        ):
             random = tuned(base, asked.trained, seed, draw)
             print(line(f"seed {seed}, random {number} frozen", random))
-            drawn.append(compare(f"Freezing random neurons {number}", free, random))
-        print(compare("Freezing the neurons found", free, held).sentence)
+            drawn.append(measure_mitigation(f"Freezing random neurons {number}", free, random))
+        print(measure_mitigation("Freezing the neurons found", free, held).sentence)
         falls = [each.change("misaligned").difference for each in drawn]
         print(f"random sets: misalignment in think mode {min(falls):+.1f} to {max(falls):+.1f}")
     print(f"{time.perf_counter() - started:.0f} s")

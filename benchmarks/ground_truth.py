@@ -15,16 +15,16 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from rim_eval.mechanisms import (
+    AnalysisConfig,
     Effects,
     Prompts,
-    Setting,
     intent_for,
-    make_subject,
-    offline_reader,
+    offline_judge,
     study_heads,
     study_neurons,
+    wrap_model,
 )
-from rim_eval.mechanisms.subject import Request
+from rim_eval.mechanisms.model import Request
 from rim_eval.organism import PLANS, Plan, load_variant
 from rim_eval.organism._prompts import allowed, arithmetic, forbidden
 from rim_eval.organism.plant import plant
@@ -40,16 +40,16 @@ class Row(NamedTuple):
     says: str
 
 
-def setting(model: Any, tokenizer: Any, name: str, seed: int) -> Setting:
+def config(model: Any, tokenizer: Any, name: str, seed: int) -> AnalysisConfig:
     """Half of the forbidden prompts, and some others for over-refusal and accuracy."""
     rng = random.Random(seed)
     asked = [Request(f"f{n}", row.prompt) for n, row in enumerate(forbidden())]
     sums = [(Request(f"s{n}", row.prompt), row.target or "") for n, row in enumerate(arithmetic())]
     benign = [Request(f"a{n}", row.prompt) for n, row in enumerate(allowed())]
-    return Setting(
-        subject=make_subject(model, tokenizer, name),
+    return AnalysisConfig(
+        handle=wrap_model(model, tokenizer, name),
         prompts=Prompts(rng.sample(asked, len(asked) // 2), benign[::10], sums[::25]),
-        read=offline_reader("toy_exact"),
+        judge=offline_judge("toy_exact"),
         intent=lambda _: intent_for("toy", None),
         groups={},
         seed=seed,
@@ -69,7 +69,7 @@ def said(effects: Effects) -> str:
 
 def analyses(name: str, plan: Plan, model: Any, tokenizer: Any, seed: int) -> Iterator[Row]:
     """Heads and neurons without thinking, and whether what is said is true."""
-    asked = setting(model, tokenizer, name, seed)
+    asked = config(model, tokenizer, name, seed)
     if name != "hidden":
         heads = study_heads(asked)
         told = heads.effects.verdict

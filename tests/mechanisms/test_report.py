@@ -7,15 +7,9 @@ from click.testing import CliRunner
 
 from rim_eval.cli import main
 from rim_eval.errors import RimError
-from rim_eval.mechanisms import (
-    MechanismReport,
-    Prompts,
-    Subject,
-    plots,
-    read_report,
-    write_report,
-)
-from rim_eval.mechanisms.plots import effects_plot
+from rim_eval.mechanisms import MechanismReport, ModelHandle, Prompts, read_report, write_report
+from rim_eval.mechanisms._model_plots import effects_plot
+from rim_eval.mechanisms.plots import plots
 from rim_eval.paths import organism_dir
 
 SMALL = ["--limit", "12", "--max-new-tokens", "70"]
@@ -60,7 +54,9 @@ def test_a_report_holds_every_part_and_its_settings(report: MechanismReport) -> 
     assert any(score.layer == -1 for score in report.probes.scores)
 
 
-def test_a_report_holds_no_prompt_and_no_reply(made: Path, toy: Prompts, subject: Subject) -> None:
+def test_a_report_holds_no_prompt_and_no_reply(
+    made: Path, toy: Prompts, handle: ModelHandle
+) -> None:
     text = (made / "report.json").read_text() + (made / "section.html").read_text()
     for request in (*toy.harmful, *toy.benign, *toy.problems):
         assert request.text not in text
@@ -164,8 +160,8 @@ def test_checkpoints_of_one_name_are_not_mixed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["ras"], "no tuned checkpoint to compare with"),
-        (["drift"], "no tuned checkpoint to compare with"),
+        (["ras"], "no tuned checkpoint to measure_mitigation with"),
+        (["drift"], "no tuned checkpoint to measure_mitigation with"),
         (["all", "--run", "a", "b", "--series", "negative"], "not both"),
         (["ras", "--series", "negative", "--model", "x"], "leave out --model"),
         (["ras", "--run", "a", "/no/such/folder"], "it is no checkpoint"),
@@ -177,7 +173,7 @@ def test_checkpoints_of_one_name_are_not_mixed(tmp_path: Path) -> None:
         (["heads", "--device", "nowhere"], "--device nowhere"),
         (["heads", "--model", str(organism_dir()), "--device", "nowhere"], "Here there is cpu"),
         (["heads", "--model", str(organism_dir()), "--dtype", "float99"], "no such number type"),
-        (["neurons", "--over", "nowhere"], "no such stretch"),
+        (["neurons", "--over", "nowhere"], "no such token span"),
         (["neurons", "-m", "99999"], "between 1 and the model's 1024"),
     ],
 )

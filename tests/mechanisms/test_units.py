@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from rim_eval.mechanisms import Unit, overlap
+from rim_eval.mechanisms import Unit
+from rim_eval.mechanisms.units import overlap
 
 
 def test_overlap_counts_and_its_expectation_is_the_hypergeometric_mean() -> None:

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from rim_eval.errors import RimError
-from rim_eval.mechanisms import relative_change, weight_change
-from rim_eval.mechanisms._architecture import architecture_of
+from rim_eval.mechanisms.model import architecture_of
+from rim_eval.mechanisms.units import relative_change, weight_change
 
 Tiny = Callable[[str], Any]
 

@@ -1,17 +1,17 @@
 """Attention rows: what one query token attends to, without the whole attention matrix.
 
-The model runs on its fast attention; for the asked query alone, scores over all keys are computed
-again from the same queries and keys. That costs O(length) a head where eager attention keeps
-O(length^2). Models whose attention has a form of its own (soft caps, sinks) run eagerly instead.
+The model runs its fast attention; for one query token a sample, the scores over all keys are
+computed again from the same queries and keys. That costs O(length) a head where eager attention
+keeps O(length^2). Models with soft caps or attention sinks run eager attention instead.
 """
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
-from rim_eval.mechanisms._architecture import Architecture
+from rim_eval.mechanisms.model import Architecture
 
-__all__ = ["watch_rows"]
+__all__ = ["hook_attention_rows"]
 
 _NAME: Final = "rim_eval_rows"
 
@@ -20,29 +20,29 @@ Use = Callable[[int, Any], None]
 
 
 @contextmanager
-def watch_rows(
+def hook_attention_rows(
     model: Any, parts: Architecture, layers: tuple[int, ...], queries: list[Any], use: Use
 ) -> Iterator[None]:
-    """Hands the attention row of one query a sample to `use`, layer by layer.
+    """Call `use` with the attention row of one query token a sample, layer by layer.
 
     Args:
         model: The whole model.
         parts: Its parts.
-        layers: Layers to look at.
+        layers: Layers to read.
         queries: A list whose only item is the query index of each sample, shape (batch,); it may
             be changed between passes.
         use: Receives each layer's rows.
     """
     before = model.config._attn_implementation
     wanted = {id(parts.attention[layer]): layer for layer in layers}
-    if _plain(model):
+    if _has_plain_attention(model):
         _register(lambda module, row: use(wanted[id(module)], row), wanted, queries)
         model.set_attn_implementation(_NAME)
         try:
             yield
         finally:
             model.set_attn_implementation(before)
-            _forget()
+            _unregister()
         return
     model.set_attn_implementation("eager")
     try:
@@ -52,31 +52,31 @@ def watch_rows(
         model.set_attn_implementation(before)
 
 
-def _plain(model: Any) -> bool:
+def _has_plain_attention(model: Any) -> bool:
     config = model.config.get_text_config()
-    own = getattr(config, "attn_logit_softcapping", None) is not None
+    soft_caps = getattr(config, "attn_logit_softcapping", None) is not None
     sinks = any(name.endswith("self_attn.sinks") for name, _ in model.named_parameters())
     return bool(model._supports_sdpa and model._can_set_attn_implementation()) and not (
-        own or sinks
+        soft_caps or sinks
     )
 
 
-def _register(keep: Callable[[Any, Any], None], wanted: Any, queries: list[Any]) -> None:
+def _register(use: Callable[[Any, Any], None], wanted: Any, queries: list[Any]) -> None:
     from transformers import AttentionInterface, AttentionMaskInterface
     from transformers.integrations.sdpa_attention import sdpa_attention_forward
     from transformers.masking_utils import sdpa_mask
 
-    def attend(module: Any, query: Any, key: Any, value: Any, mask: Any, **words: Any) -> Any:
+    def attend(module: Any, query: Any, key: Any, value: Any, mask: Any, **options: Any) -> Any:
         if id(module) in wanted:
-            scale = words.get("scaling") or query.shape[-1] ** -0.5
-            keep(module, _row(query, key, mask, queries[0], scale))
-        return sdpa_attention_forward(module, query, key, value, mask, **words)
+            scale = options.get("scaling") or query.shape[-1] ** -0.5
+            use(module, _row(query, key, mask, queries[0], scale))
+        return sdpa_attention_forward(module, query, key, value, mask, **options)
 
     AttentionInterface.register(_NAME, attend)
     AttentionMaskInterface.register(_NAME, sdpa_mask)
 
 
-def _forget() -> None:
+def _unregister() -> None:
     from transformers import AttentionInterface, AttentionMaskInterface
 
     for interface in (AttentionInterface, AttentionMaskInterface):
@@ -93,8 +93,8 @@ def _row(query: Any, key: Any, mask: Any, where: Any, scale: float) -> Any:
     scores = torch.einsum("bgrd,bgkd->bgrk", q.float(), key.float()) * scale
     scores = scores.reshape(batch, heads, -1)
     if mask is None:
-        seen = torch.arange(length, device=query.device) <= where[:, None]
-        return scores.masked_fill(~seen[:, None], -torch.inf).softmax(-1)
+        visible = torch.arange(length, device=query.device) <= where[:, None]
+        return scores.masked_fill(~visible[:, None], -torch.inf).softmax(-1)
     row = mask[each, :, where]
     if row.dtype == torch.bool:
         return scores.masked_fill(~row, -torch.inf).softmax(-1)

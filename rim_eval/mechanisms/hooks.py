@@ -1,14 +1,14 @@
-"""Taps: plain forward hooks that read or replace activations, and always come off again."""
+"""Forward hooks that read or replace activations inside a `with` block, and are always removed."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any, Final
 
-from rim_eval.mechanisms._architecture import Architecture
+from rim_eval.mechanisms.model import Architecture
 
-__all__ = ["NeuronTap", "tap_blocks", "tap_heads", "tap_neurons"]
+__all__ = ["NeuronHook", "hook_blocks", "hook_heads", "hook_neurons"]
 
-NeuronTap = Callable[[Any, Any, int], Any]
+NeuronHook = Callable[[Any, Any, int], Any]
 """Called with activations (rows, width), the flat token index of each row (rows,), and the index of
 the first neuron; returns what to use instead, or None. A dense layer calls it once a pass with
 all tokens, a layer of experts once per expert with the tokens routed to it, and once for its shared
@@ -16,8 +16,8 @@ expert with all tokens."""
 
 
 @contextmanager
-def tap_blocks(modules: Mapping[Any, Callable[[Any], Any]]) -> Iterator[None]:
-    """Calls a function with the output tensor of each module; what it returns takes its place.
+def hook_blocks(modules: Mapping[Any, Callable[[Any], Any]]) -> Iterator[None]:
+    """Call a function with the output tensor of each module; its return value replaces it.
 
     Args:
         modules: Module to function; the function may return None to leave the output alone.
@@ -26,30 +26,30 @@ def tap_blocks(modules: Mapping[Any, Callable[[Any], Any]]) -> Iterator[None]:
         for module, use in modules.items():
 
             def hook(_module: Any, _args: Any, output: Any, use: Callable[[Any], Any] = use) -> Any:
-                whole = isinstance(output, tuple)
-                changed = use(output[0] if whole else output)
+                is_tuple = isinstance(output, tuple)
+                changed = use(output[0] if is_tuple else output)
                 if changed is None:
                     return None
-                return (changed, *output[1:]) if whole else changed
+                return (changed, *output[1:]) if is_tuple else changed
 
             stack.callback(module.register_forward_hook(hook).remove)
         yield
 
 
 @contextmanager
-def tap_heads(parts: Architecture, taps: Mapping[int, Callable[[Any], Any]]) -> Iterator[None]:
-    """Calls a function with the heads' outputs of a layer, shape (batch, length, heads, head_dim).
+def hook_heads(parts: Architecture, hooks: Mapping[int, Callable[[Any], Any]]) -> Iterator[None]:
+    """Call a function with the heads' outputs of a layer, shape (batch, length, heads, head_dim).
 
     Args:
         parts: The model's parts.
-        taps: Layer to function; it returns what to use instead, or None.
+        hooks: Layer to function; it returns what to use instead, or None.
     """
     with ExitStack() as stack:
-        for layer, use in taps.items():
+        for layer, use in hooks.items():
 
             def hook(_module: Any, args: Any, use: Callable[[Any], Any] = use) -> Any:
-                apart = args[0].unflatten(-1, (parts.heads, parts.head_dim))
-                changed = use(apart)
+                heads = args[0].unflatten(-1, (parts.heads, parts.head_dim))
+                changed = use(heads)
                 return None if changed is None else (changed.flatten(-2), *args[1:])
 
             stack.callback(parts.outputs[layer].register_forward_pre_hook(hook).remove)
@@ -57,25 +57,25 @@ def tap_heads(parts: Architecture, taps: Mapping[int, Callable[[Any], Any]]) -> 
 
 
 @contextmanager
-def tap_neurons(parts: Architecture, taps: Mapping[int, NeuronTap]) -> Iterator[None]:
-    """Calls a `NeuronTap` with the activations of each layer named."""
+def hook_neurons(parts: Architecture, hooks: Mapping[int, NeuronHook]) -> Iterator[None]:
+    """Call a `NeuronHook` with the activations of each given layer."""
     with ExitStack() as stack:
-        for layer, tap in taps.items():
+        for layer, neuron_hook in hooks.items():
             routed = parts.routed(layer)
             if parts.downs[layer] is not None:
-                stack.enter_context(_tap_dense(parts.downs[layer], tap, routed))
+                stack.enter_context(_hook_dense(parts.downs[layer], neuron_hook, routed))
             if routed:
-                stack.enter_context(_tap_experts(parts.experts[layer], tap))
+                stack.enter_context(_hook_experts(parts.experts[layer], neuron_hook))
         yield
 
 
 @contextmanager
-def _tap_dense(down: Any, tap: NeuronTap, first: int) -> Iterator[None]:
+def _hook_dense(down: Any, neuron_hook: NeuronHook, first: int) -> Iterator[None]:
     import torch
 
     def hook(_module: Any, args: Any) -> Any:
         flat = args[0].flatten(0, -2)
-        changed = tap(flat, torch.arange(len(flat), device=flat.device), first)
+        changed = neuron_hook(flat, torch.arange(len(flat), device=flat.device), first)
         return None if changed is None else (changed.view_as(args[0]), *args[1:])
 
     handle = down.register_forward_pre_hook(hook)
@@ -86,28 +86,28 @@ def _tap_dense(down: Any, tap: NeuronTap, first: int) -> Iterator[None]:
 
 
 @contextmanager
-def _tap_experts(experts: Any, tap: NeuronTap) -> Iterator[None]:
-    """Fused experts call no module of their own, so their forward pass is replaced for a while.
+def _hook_experts(experts: Any, neuron_hook: NeuronHook) -> Iterator[None]:
+    """Replace the forward pass of fused experts, which call no module that could be hooked.
 
-    Taps nest as hooks do: the later one sees what the earlier one left.
+    Nested calls chain as hooks do: the later one receives what the earlier one returned.
     """
-    taps: list[NeuronTap] = vars(experts).setdefault(_TAPS, [])
-    if not taps:
-        experts.forward = lambda *args: _forward_experts(experts, taps, *args)
-    taps.append(tap)
+    active: list[NeuronHook] = vars(experts).setdefault(_ACTIVE, [])
+    if not active:
+        experts.forward = lambda *args: _forward_experts(experts, active, *args)
+    active.append(neuron_hook)
     try:
         yield
     finally:
-        taps.remove(tap)
-        if not taps:
+        active.remove(neuron_hook)
+        if not active:
             del experts.forward
 
 
-_TAPS: Final = "_rim_eval_taps"
+_ACTIVE: Final = "_rim_eval_neuron_hooks"
 
 
 def _forward_experts(
-    experts: Any, taps: list[NeuronTap], hidden: Any, chosen: Any, weights: Any
+    experts: Any, active: list[NeuronHook], hidden: Any, chosen: Any, weights: Any
 ) -> Any:
     import torch
 
@@ -119,8 +119,8 @@ def _forward_experts(
             continue
         tokens, slot = torch.where(chosen == expert)
         acts = experts._apply_gate(linear(hidden[tokens], experts.gate_up_proj[expert]))
-        for tap in taps:
-            changed = tap(acts, tokens, expert * width)
+        for neuron_hook in active:
+            changed = neuron_hook(acts, tokens, expert * width)
             acts = acts if changed is None else changed
         out = linear(acts, experts.down_proj[expert]) * weights[tokens, slot, None]
         total.index_add_(0, tokens, out.to(total.dtype))

@@ -1,0 +1,56 @@
+"""Figures in words: the parts that every sentence of a report is made of."""
+
+import math
+from collections.abc import Callable, Sequence
+
+from rim_eval.types import Mode
+
+__all__ = ["figure_text", "mode_name", "random_sets_text"]
+
+
+def mode_name(mode: Mode) -> str:
+    """Write a mode as sentences do: `think` or `no-think`."""
+    return mode.replace("_", "-")
+
+
+def figure_text(
+    value: float,
+    lower: float,
+    upper: float,
+    *details: str,
+    form: str | Callable[[float], str] = "{:+.1f}",
+    unit: str = " points",
+    level: float | None = None,
+) -> str:
+    """Write a figure with its interval and what it is over; what is missing is called not known.
+
+    Args:
+        value: The figure; NaN where there is nothing to compute it from.
+        lower: Lower end of its interval; NaN where there is none.
+        upper: Upper end.
+        details: What stands in brackets after the interval, such as `200 pairs`.
+        form: Format of value and ends, or a function that writes them.
+        unit: Unit after the value, with the space before it.
+        level: Confidence as a fraction, where the sentence is to name it.
+    """
+    if math.isnan(value):
+        return f"not known ({'; '.join(details)})"
+    write = form.format if isinstance(form, str) else form
+    if math.isnan(lower) or math.isnan(upper):
+        return f"{write(value)}{unit} (interval not known)"
+    ends = f"{write(lower)} to {write(upper)}"
+    named = f"{100 * level:g} % interval {ends}" if level is not None else ends
+    return f"{write(value)}{unit} ({'; '.join([named, *details])})"
+
+
+def random_sets_text(values: Sequence[float], p_value: float, form: str = "{:.3g}") -> str:
+    """Write how a set ranks among random sets: the largest of their values, and the rank p.
+
+    Args:
+        values: One value a random set; NaN where it has none.
+        p_value: From `random_controls.rank_p_value`.
+        form: Format of the largest value.
+    """
+    known = [value for value in values if not math.isnan(value)]
+    largest = f" at most {form.format(max(known))}," if known else ""
+    return f"of {len(values)} random sets{largest} rank p = {p_value:.2g}"
