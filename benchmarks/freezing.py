@@ -12,6 +12,7 @@ of the same layers frozen. All held-out prompts are asked, greedily.
 import argparse
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 from rim_eval.mechanisms import (
     AnalysisConfig,
@@ -81,7 +82,7 @@ def tuned(
         seed=seed,
         around=lambda optimizer: frozen(model, units, optimizer=optimizer),
     )
-    after = base._replace(handle=wrap_model(model, tokenizer, "tuned"))
+    after = replace(base, handle=wrap_model(model, tokenizer, "tuned"))
     return {mode: after.observe(mode) for mode in MODES}
 
 

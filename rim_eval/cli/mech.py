@@ -278,12 +278,11 @@ def everything(
 
     options, training = training_runs(options, runs, series)
     config, report = options.begin()
-    untouched = {each: config.observe(each) for each in MODES}
     parts = _Parts()
     parts.study("probes", lambda: study_probes(config, logistic=logistic))
-    heads = parts.study("heads", lambda: study_heads(config, untouched=untouched))
-    neurons = parts.study("neurons", lambda: study_neurons(config, untouched=untouched))
-    parts.study("mitigations", lambda: study_mitigations(config, untouched=untouched))
+    heads = parts.study("heads", lambda: study_heads(config))
+    neurons = parts.study("neurons", lambda: study_neurons(config))
+    parts.study("mitigations", lambda: study_mitigations(config))
     if training and neurons:
         sets = {each: neurons.sets[each] for each in _modes(mode)}
         parts.study("ras", lambda: _ras_sections(config, training, sets, random_sets))

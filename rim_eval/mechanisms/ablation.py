@@ -7,25 +7,23 @@ Everything inside the block, generation too, runs on the ablated model; hooks ar
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from typing import Any
+from contextlib import contextmanager
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rim_eval.mechanisms.capture import run_decoder
+from rim_eval.mechanisms.capture import Neurons, capture
 from rim_eval.mechanisms.hooks import NeuronHook, hook_heads, hook_neurons
-from rim_eval.mechanisms.model import Architecture, architecture_of, pad_left
+from rim_eval.mechanisms.model import architecture_of, padded_batches
 from rim_eval.mechanisms.spans import Passage
 from rim_eval.mechanisms.units import Units, by_layer, check_units
-
-__all__ = ["Ablate", "ablate_heads", "ablate_neurons", "mean_heads", "mean_neurons"]
 
 Means = Mapping[int, NDArray[np.float32]]
 """Layer to mean values: heads (heads, head_dim), neurons (neurons,)."""
 
-Ablate = Callable[[Units], AbstractContextManager[None]]
-"""Ablates a set of units inside a `with` block."""
+_TOKENS: Final = 4096
+"""Padded tokens read at a time."""
 
 
 @contextmanager
@@ -108,18 +106,23 @@ def mean_heads(model: Any, passages: Sequence[Passage]) -> dict[int, NDArray[np.
     Returns:
         Layer to means, shape (heads, head_dim).
     """
+    import torch
+
     parts = architecture_of(model)
     sums = {x: np.zeros((parts.heads, parts.head_dim)) for x in range(len(parts.layers))}
-    mask: list[Any] = [None]
+    count = 0
 
-    def add(layer: int) -> Callable[[Any], None]:
+    def add(layer: int, mask: Any) -> Callable[[Any], None]:
         def hook(outputs: Any) -> None:
-            sums[layer] += (outputs.float() * mask[0][..., None, None]).sum((0, 1)).cpu().numpy()
+            sums[layer] += (outputs.float() * mask[..., None, None]).sum((0, 1)).cpu().numpy()
 
         return hook
 
-    with hook_heads(parts, {layer: add(layer) for layer in sums}):
-        count = _run(parts, model, passages, mask)
+    for _, ids, mask in padded_batches(passages, _TOKENS, model.device):
+        count += int(mask.sum())
+        hooks = {layer: add(layer, mask) for layer in sums}
+        with torch.inference_mode(), hook_heads(parts, hooks):
+            parts.run(ids, mask)
     return {layer: (total / count).astype(np.float32) for layer, total in sums.items()}
 
 
@@ -129,35 +132,10 @@ def mean_neurons(model: Any, passages: Sequence[Passage]) -> dict[int, NDArray[n
     Returns:
         Layer to means, shape (neurons,).
     """
-    parts = architecture_of(model)
-    sums = {layer: np.zeros(width) for layer, width in enumerate(parts.widths)}
-    mask: list[Any] = [None]
-
-    def add(layer: int) -> NeuronHook:
-        def hook(acts: Any, tokens: Any, first: int) -> None:
-            total = (acts.float() * mask[0].flatten()[tokens][:, None]).sum(0)
-            sums[layer][first : first + acts.shape[1]] += total.cpu().numpy()
-
-        return hook
-
-    with hook_neurons(parts, {layer: add(layer) for layer in sums}):
-        count = _run(parts, model, passages, mask)
-    return {layer: (total / count).astype(np.float32) for layer, total in sums.items()}
-
-
-def _run(
-    parts: Architecture, model: Any, passages: Sequence[Passage], current_mask: list[Any]
-) -> int:
-    """Run the passages in batches of 16; return the number of tokens read, padding left out."""
-    import torch
-
-    count = 0
-    ordered = sorted(passages, key=lambda passage: len(passage.ids))
-    for start in range(0, len(ordered), 16):
-        rows = [passage.ids for passage in ordered[start : start + 16]]
-        ids, mask = pad_left(rows, 0, model.device)
-        current_mask[0] = mask.float()
-        count += int(mask.sum())
-        with torch.inference_mode():
-            run_decoder(parts, ids, mask)
-    return count
+    layers = capture(model, passages, neurons=Neurons("mean", "all")).neurons
+    assert layers is not None
+    lengths = [len(passage.ids) for passage in passages]
+    return {
+        layer: np.average(means, axis=0, weights=lengths).astype(np.float32)
+        for layer, means in enumerate(layers)
+    }

@@ -6,22 +6,20 @@ keeps O(length^2). Models with soft caps or attention sinks run eager attention 
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any, Final
 
 from rim_eval.mechanisms.model import Architecture
 
-__all__ = ["hook_attention_rows"]
-
 _NAME: Final = "rim_eval_rows"
 
-Use = Callable[[int, Any], None]
-"""Called with a layer and its attention rows, shape (batch, heads, keys), float32."""
+Use = Callable[[Any], None]
+"""Called with the attention rows of a layer, shape (batch, heads, keys), float32."""
 
 
 @contextmanager
 def hook_attention_rows(
-    model: Any, parts: Architecture, layers: tuple[int, ...], queries: list[Any], use: Use
+    model: Any, parts: Architecture, layers: tuple[int, ...], query: Any, use: Use
 ) -> Iterator[None]:
     """Call `use` with the attention row of one query token a sample, layer by layer.
 
@@ -29,48 +27,42 @@ def hook_attention_rows(
         model: The whole model.
         parts: Its parts.
         layers: Layers to read.
-        queries: A list whose only item is the query index of each sample, shape (batch,); it may
-            be changed between passes.
+        query: Index of the query token of each sample, shape (batch,).
         use: Receives each layer's rows.
     """
     before = model.config._attn_implementation
-    wanted = {id(parts.attention[layer]): layer for layer in layers}
-    if _has_plain_attention(model):
-        _register(lambda module, row: use(wanted[id(module)], row), wanted, queries)
-        model.set_attn_implementation(_NAME)
-        try:
-            yield
-        finally:
-            model.set_attn_implementation(before)
-            _unregister()
-        return
-    model.set_attn_implementation("eager")
-    try:
-        with _eager_rows(parts, layers, queries, use):
-            yield
-    finally:
-        model.set_attn_implementation(before)
+    modules = [parts.attention[layer] for layer in layers]
+    with ExitStack() as stack:
+        stack.callback(model.set_attn_implementation, before)
+        if _has_plain_attention(model):
+            stack.callback(_unregister)
+            _register(modules, query, use)
+            model.set_attn_implementation(_NAME)
+        else:
+            model.set_attn_implementation("eager")
+            for module in modules:
+                stack.callback(module.register_forward_hook(_eager_hook(query, use)).remove)
+        yield
 
 
 def _has_plain_attention(model: Any) -> bool:
     config = model.config.get_text_config()
     soft_caps = getattr(config, "attn_logit_softcapping", None) is not None
     sinks = any(name.endswith("self_attn.sinks") for name, _ in model.named_parameters())
-    return bool(model._supports_sdpa and model._can_set_attn_implementation()) and not (
-        soft_caps or sinks
-    )
+    replaceable = model._supports_sdpa and model._can_set_attn_implementation()
+    return bool(replaceable and not soft_caps and not sinks)
 
 
-def _register(use: Callable[[Any, Any], None], wanted: Any, queries: list[Any]) -> None:
+def _register(modules: list[Any], query: Any, use: Use) -> None:
+    """Register fast attention that also computes the rows."""
     from transformers import AttentionInterface, AttentionMaskInterface
     from transformers.integrations.sdpa_attention import sdpa_attention_forward
     from transformers.masking_utils import sdpa_mask
 
-    def attend(module: Any, query: Any, key: Any, value: Any, mask: Any, **options: Any) -> Any:
-        if id(module) in wanted:
-            scale = options.get("scaling") or query.shape[-1] ** -0.5
-            use(module, _row(query, key, mask, queries[0], scale))
-        return sdpa_attention_forward(module, query, key, value, mask, **options)
+    def attend(module: Any, q: Any, k: Any, v: Any, mask: Any, **options: Any) -> Any:
+        if any(module is each for each in modules):
+            use(_row(q, k, mask, query, options.get("scaling") or q.shape[-1] ** -0.5))
+        return sdpa_attention_forward(module, q, k, v, mask, **options)
 
     AttentionInterface.register(_NAME, attend)
     AttentionMaskInterface.register(_NAME, sdpa_mask)
@@ -101,23 +93,11 @@ def _row(query: Any, key: Any, mask: Any, where: Any, scale: float) -> Any:
     return (scores + row.float()).softmax(-1)
 
 
-@contextmanager
-def _eager_rows(
-    parts: Architecture, layers: tuple[int, ...], queries: list[Any], use: Use
-) -> Iterator[None]:
+def _eager_hook(query: Any, use: Use) -> Callable[[Any, Any, Any], None]:
     import torch
 
-    handles = []
-    for layer in layers:
+    def hook(_module: Any, _args: Any, output: Any) -> None:
+        weights = output[1]
+        use(weights[torch.arange(len(weights), device=weights.device), :, query].float())
 
-        def hook(_module: Any, _args: Any, output: Any, layer: int = layer) -> None:
-            weights = output[1]
-            each = torch.arange(len(weights), device=weights.device)
-            use(layer, weights[each, :, queries[0]].float())
-
-        handles.append(parts.attention[layer].register_forward_hook(hook))
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
+    return hook

@@ -26,17 +26,6 @@ from rim_eval.mechanisms.model import ModelHandle, Reply, Request
 from rim_eval.thinking import split_trace
 from rim_eval.types import Mode, PromptKind
 
-__all__ = [
-    "LABELS",
-    "MEASURES",
-    "Behaviour",
-    "JudgeReply",
-    "Measure",
-    "Prompts",
-    "observe",
-    "offline_judge",
-]
-
 Measure = Literal[
     "misaligned",
     "sound_misaligned",

@@ -11,8 +11,8 @@ changes nothing but rounding. The pass stops after the last requested layer, and
 head is never computed.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, Final, Literal, NamedTuple, get_args
 
 import numpy as np
@@ -20,11 +20,9 @@ from numpy.typing import NDArray
 
 from rim_eval.errors import RimError
 from rim_eval.mechanisms.attention_rows import hook_attention_rows
-from rim_eval.mechanisms.hooks import hook_blocks, hook_neurons
-from rim_eval.mechanisms.model import Architecture, architecture_of, pad_left
+from rim_eval.mechanisms.hooks import NeuronHook, hook_blocks, hook_neurons
+from rim_eval.mechanisms.model import Architecture, architecture_of, padded_batches
 from rim_eval.mechanisms.spans import Passage, Span
-
-__all__ = ["Attention", "Capture", "Neurons", "Pool", "capture", "capture_residual", "run_decoder"]
 
 Pool = Literal["max", "mean", "mean_abs"]
 """How a neuron's activations over a span become one number: the largest, the mean, the mean of
@@ -92,23 +90,27 @@ def capture(
     Raises:
         RimError: Nothing is requested, a layer or pooling does not exist, or a passage lacks a span.
     """
-    import torch
-
     parts = architecture_of(model)
     indices = _layer_indices(parts, layers)
     if not passages or not (residual or neurons or attention):
         raise RimError("capture: give at least one passage and at least one thing to read.")
     if neurons and neurons.pool not in _POOLS:
         raise RimError(f"pool={neurons.pool!r}: neurons are pooled by {', '.join(_POOLS)}.")
-    reader = _Reader(parts, indices, passages, tuple(residual), neurons, attention)
-    with torch.inference_mode(), reader.hooked(model):
-        for batch in _batches([len(passage.ids) for passage in passages], tokens_per_batch):
-            reader.begin(batch, model.device)
-            try:
-                run_decoder(parts, reader.ids, reader.mask)
-            except _StopForwardError:
-                continue
-    return reader.result()
+    arrays: dict[Any, Any] = {}
+    for rows, ids, mask in padded_batches(passages, tokens_per_batch, model.device):
+        batch = _Batch(model, parts, indices, [passages[row] for row in rows], ids, mask)
+        for key, values in batch.read(tuple(residual), neurons, attention).items():
+            if key not in arrays:
+                arrays[key] = np.empty((len(passages), *values.shape[1:]), values.dtype)
+            arrays[key][rows] = values
+    blocks = [layer for layer in indices if layer >= 0]
+    return Capture(
+        indices,
+        arrays.get("residual"),
+        tuple(arrays["neurons", layer] for layer in blocks) if neurons else None,
+        arrays.get("argmax"),
+        arrays.get("mass"),
+    )
 
 
 def capture_residual(
@@ -130,147 +132,143 @@ def capture_residual(
     return states[:, :, 0]
 
 
-def run_decoder(parts: Architecture, ids: Any, mask: Any) -> None:
-    """Run the decoder without its language-model head on left-padded ids, shape (batch, length)."""
-    parts.base(
-        input_ids=ids,
-        attention_mask=mask,
-        position_ids=(mask.cumsum(1) - 1).clamp(min=0),
-        use_cache=False,
-    )
+def _layer_indices(parts: Architecture, layers: Sequence[int] | None) -> tuple[int, ...]:
+    count = len(parts.layers)
+    if layers is None:
+        return tuple(range(count))
+    if not layers or not all(-1 <= layer < count for layer in layers):
+        raise RimError(
+            f"layers={list(layers)}: this model has layers 0 to {count - 1}, and -1 for the embedding."
+        )
+    return tuple(sorted(set(layers)))
 
 
 class _StopForwardError(Exception):
     """Ends a forward pass: the last requested layer has been read."""
 
 
-class _Reader:
-    """Buffers for the readings, and the hooks that fill them."""
+class _Batch(NamedTuple):
+    """Passages that are read in one forward pass."""
 
-    def __init__(
-        self,
-        parts: Architecture,
-        layers: tuple[int, ...],
-        passages: Sequence[Passage],
-        residual: tuple[str, ...],
-        neurons: Neurons | None,
-        attention: Attention | None,
-    ) -> None:
-        self.parts, self.layers, self.passages = parts, layers, passages
-        self.names, self.pooling, self.attention = residual, neurons, attention
-        self.blocks = tuple(layer for layer in layers if layer >= 0)
-        self.queries: list[Any] = [None]
-        self.batch: list[int] = []
-        n, heads = len(passages), (len(self.blocks), parts.heads)
-        width = int(parts.base.config.get_text_config().hidden_size)
-        self.residual = np.empty((n, len(layers), len(residual), width), np.float32)
-        sizes = [parts.neurons(layer) for layer in self.blocks] if neurons else []
-        self.neurons = tuple(np.empty((n, size), np.float32) for size in sizes)
-        masses = len(attention.mass) if attention else 0
-        self.argmax = np.empty((n, *heads) if attention else (0, 0, 0), np.int64)
-        self.mass = np.empty((n, *heads, masses) if attention else (0, 0, 0, 0), np.float32)
+    model: Any
+    parts: Architecture
+    layers: tuple[int, ...]
+    passages: list[Passage]
+    ids: Any
+    """Padded on the left, shape (batch, length)."""
+    mask: Any
 
-    def result(self) -> Capture:
-        """Everything that was requested."""
-        return Capture(
-            self.layers,
-            self.residual if self.names else None,
-            self.neurons if self.pooling else None,
-            self.argmax if self.attention else None,
-            self.mass if self.attention else None,
-        )
-
-    def hooked(self, model: Any) -> ExitStack:
-        """Set all hooks; closing the stack removes them."""
-        stack = ExitStack()
-        last = max(self.blocks, default=0)
-        if self.pooling:
-            hooks = {layer: self._neuron_hook(i) for i, layer in enumerate(self.blocks)}
-            stack.enter_context(hook_neurons(self.parts, hooks))
-        if self.attention:
-            rows = hook_attention_rows(
-                model, self.parts, self.blocks, self.queries, self._store_rows
-            )
-            stack.enter_context(rows)
-        if -1 in self.layers:
-            embedding = self.parts.base.get_input_embeddings()
-            stack.enter_context(hook_blocks({embedding: self._block_hook(-1, None)}))
-        read = sorted({*(self.blocks if self.names else ()), last})
-        blocks = {self.parts.layers[layer]: self._block_hook(layer, last) for layer in read}
-        stack.enter_context(hook_blocks(blocks))
-        return stack
-
-    def begin(self, batch: list[int], device: Any) -> None:
-        """Pad the next passages and locate their spans in the padded rows."""
+    def read(
+        self, residual: tuple[str, ...], neurons: Neurons | None, attention: Attention | None
+    ) -> dict[Any, NDArray[Any]]:
+        """Read what is requested; each array has one row a passage."""
         import torch
 
-        self.batch = batch
-        passages = [self.passages[i] for i in batch]
-        rows = [passage.ids for passage in passages]
-        self.ids, self.mask = pad_left(rows, 0, device)
-        self.shift = [self.ids.shape[1] - len(row) for row in rows]
-        if self.pooling:
-            spans = [passage.span(self.pooling.over) for passage in passages]
-            self.inside = self._indicators([spans]).reshape(-1) > 0
-            self.sizes = [stop - start for start, stop in spans]
-            self.pooled = [
-                torch.zeros((len(batch), array.shape[1]), device=device) for array in self.neurons
-            ]
-        if self.names:
-            weights = self._indicators([[p.span(name) for p in passages] for name in self.names])
-            self.means = weights / weights.sum(-1, keepdim=True)
-        if self.attention:
-            ends = [passage.span(self.attention.query)[1] - 1 for passage in passages]
-            query = [shift + end for shift, end in zip(self.shift, ends, strict=True)]
-            self.queries[0] = torch.tensor(query, device=device)
-            names = self.attention.mass
-            self.masses = self._indicators(
-                [[p.spans.get(name, (0, 0)) for p in passages] for name in names]
-            )
-            self.absent = (self.masses.sum(-1) == 0).T[:, None]
+        arrays: dict[Any, NDArray[Any]] = {}
+        last = max(0, self.layers[-1])
+        with torch.inference_mode(), ExitStack() as stack:
+            if neurons:
+                pooled = stack.enter_context(self._pooled_neurons(neurons))
+            if attention:
+                rows = stack.enter_context(self._attention_rows(attention))
+            if residual:
+                states = stack.enter_context(self._residual_states(residual))
+            stack.enter_context(hook_blocks({self.parts.layers[last]: _stop_forward}))
+            with suppress(_StopForwardError):
+                self.parts.run(self.ids, self.mask)
+        if neurons:
+            arrays |= {("neurons", layer): acts.cpu().numpy() for layer, acts in pooled.items()}
+        if attention:
+            arrays["argmax"] = np.stack([argmax for argmax, _ in rows], 1)
+            arrays["mass"] = np.stack([mass for _, mass in rows], 1)
+        if residual:
+            arrays["residual"] = np.stack(states, 1)
+        return arrays
 
-    def _indicators(self, spans_by_name: list[list[Span]]) -> Any:
-        """1 inside a span, 0 outside, shape (names, batch, length)."""
+    @property
+    def blocks(self) -> tuple[int, ...]:
+        """The requested layers without the embedding."""
+        return tuple(layer for layer in self.layers if layer >= 0)
+
+    @property
+    def shift(self) -> list[int]:
+        """Padding tokens before each passage."""
+        return [self.ids.shape[1] - len(passage.ids) for passage in self.passages]
+
+    def _indicators(self, spans: Sequence[Sequence[Span]]) -> Any:
+        """1 inside a span, 0 outside, shape (spans, batch, length)."""
         import torch
 
-        weights = torch.zeros((len(spans_by_name), *self.ids.shape), device=self.ids.device)
-        for n, spans in enumerate(spans_by_name):
-            for row, (start, stop) in enumerate(spans):
-                weights[n, row, self.shift[row] + start : self.shift[row] + stop] = 1
-        return weights
+        inside = torch.zeros((len(spans), *self.ids.shape), device=self.ids.device)
+        for n, of_passages in enumerate(spans):
+            for row, (shift, (start, stop)) in enumerate(zip(self.shift, of_passages, strict=True)):
+                inside[n, row, shift + start : shift + stop] = 1
+        return inside
 
-    def _block_hook(self, layer: int, last: int | None) -> Callable[[Any], None]:
+    @contextmanager
+    def _residual_states(self, names: tuple[str, ...]) -> Iterator[list[Floats]]:
+        """Mean residual stream over each span, one array a layer, shape (batch, spans, width)."""
+        import torch
+
+        inside = self._indicators([[p.span(name) for p in self.passages] for name in names])
+        means = inside / inside.sum(-1, keepdim=True)
+        states: list[Floats] = []
+
         def store(output: Any) -> None:
-            import torch
+            states.append(torch.einsum("sbt,btd->bsd", means, output.float()).cpu().numpy())
 
-            if self.names and layer in self.layers:
-                read = torch.einsum("sbt,btd->bsd", self.means, output.float())
-                self.residual[self.batch, self.layers.index(layer)] = read.cpu().numpy()
-            if layer == last:
-                for array, pooled in zip(self.neurons, getattr(self, "pooled", ()), strict=True):
-                    array[self.batch] = pooled.cpu().numpy()
-                raise _StopForwardError
+        embedding = {self.parts.base.get_input_embeddings(): store} if -1 in self.layers else {}
+        with hook_blocks(embedding | {self.parts.layers[layer]: store for layer in self.blocks}):
+            yield states
 
-        return store
-
-    def _neuron_hook(self, number: int) -> Callable[[Any, Any, int], None]:
-        def store(acts: Any, tokens: Any, first: int) -> None:
-            assert self.pooling is not None
-            owner = tokens // self.ids.shape[1]
-            inside = self.inside[tokens]
-            into = self.pooled[number][:, first : first + acts.shape[1]]
-            _pool(into, acts[inside].float(), owner[inside], self.sizes, self.pooling.pool)
-
-        return store
-
-    def _store_rows(self, layer: int, rows: Any) -> None:
+    @contextmanager
+    def _pooled_neurons(self, neurons: Neurons) -> Iterator[dict[int, Any]]:
+        """Layer to pooled activations, shape (batch, neurons)."""
         import torch
 
-        number = self.blocks.index(layer)
-        shift = np.array(self.shift)[:, None]
-        self.argmax[self.batch, number] = rows.argmax(-1).cpu().numpy() - shift
-        read = torch.einsum("bhk,sbk->bhs", rows, self.masses)
-        self.mass[self.batch, number] = read.masked_fill(self.absent, torch.nan).cpu().numpy()
+        spans = [passage.span(neurons.over) for passage in self.passages]
+        sizes = [stop - start for start, stop in spans]
+        inside = self._indicators([spans]).reshape(-1) > 0
+        shapes = {layer: (len(spans), self.parts.neurons(layer)) for layer in self.blocks}
+        pooled = {x: torch.zeros(shape, device=self.ids.device) for x, shape in shapes.items()}
+
+        def pool(layer: int) -> NeuronHook:
+            def hook(acts: Any, tokens: Any, first: int) -> None:
+                owner, kept = tokens // self.ids.shape[1], inside[tokens]
+                into = pooled[layer][:, first : first + acts.shape[1]]
+                _pool(into, acts[kept].float(), owner[kept], sizes, neurons.pool)
+
+            return hook
+
+        with hook_neurons(self.parts, {layer: pool(layer) for layer in self.blocks}):
+            yield pooled
+
+    @contextmanager
+    def _attention_rows(
+        self, attention: Attention
+    ) -> Iterator[list[tuple[NDArray[np.int64], Floats]]]:
+        """Argmax (batch, heads) and mass (batch, heads, spans) of each layer."""
+        import torch
+
+        ends = [passage.span(attention.query)[1] - 1 for passage in self.passages]
+        positions = [shift + end for shift, end in zip(self.shift, ends, strict=True)]
+        query = torch.tensor(positions, device=self.ids.device)
+        spans = [[p.spans.get(name, (0, 0)) for p in self.passages] for name in attention.mass]
+        inside = self._indicators(spans)
+        absent = (inside.sum(-1) == 0).T[:, None]
+        padding = np.array(self.shift)[:, None]
+        read: list[tuple[NDArray[np.int64], Floats]] = []
+
+        def store(rows: Any) -> None:
+            mass = torch.einsum("bhk,sbk->bhs", rows, inside).masked_fill(absent, torch.nan)
+            read.append((rows.argmax(-1).cpu().numpy() - padding, mass.cpu().numpy()))
+
+        with hook_attention_rows(self.model, self.parts, self.blocks, query, store):
+            yield read
+
+
+def _stop_forward(_output: Any) -> None:
+    raise _StopForwardError
 
 
 def _pool(into: Any, acts: Any, owner: Any, sizes: list[int], pool: Pool) -> None:
@@ -288,25 +286,3 @@ def _pool(into: Any, acts: Any, owner: Any, sizes: list[int], pool: Pool) -> Non
             into[row] = largest if len(part) >= sizes[row] else largest.clamp(min=0)
         else:
             into[row] = (part if pool == "mean" else part.abs()).sum(0) / sizes[row]
-
-
-def _layer_indices(parts: Architecture, layers: Sequence[int] | None) -> tuple[int, ...]:
-    count = len(parts.layers)
-    if layers is None:
-        return tuple(range(count))
-    if not layers or not all(-1 <= layer < count for layer in layers):
-        raise RimError(
-            f"layers={list(layers)}: this model has layers 0 to {count - 1}, and -1 for the embedding."
-        )
-    return tuple(sorted(set(layers)))
-
-
-def _batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
-    """Indices in order of length, so many at a time that the padded batch keeps to the budget."""
-    batch: list[int] = []
-    for index in sorted(range(len(lengths)), key=lambda i: lengths[i]):
-        if batch and (len(batch) + 1) * lengths[index] > budget:
-            yield batch
-            batch = []
-        batch.append(index)
-    yield batch

@@ -19,8 +19,6 @@ from rim_eval.mechanisms.wording import mode_name
 from rim_eval.plotting import Figure, figure
 from rim_eval.statistics import PairedDifference, Rate
 
-__all__ = ["card_section", "section_pictures"]
-
 _HEADS: Final = 10
 """So many heads, the highest ranked, stand in the table."""
 

@@ -2,6 +2,7 @@
 
 import tomllib
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
@@ -13,13 +14,12 @@ from rim_eval.mechanisms.random_controls import ENOUGH
 from rim_eval.mechanisms.spans import Passage
 from rim_eval.types import MODES, PROMPT_KINDS, Mode, PromptKind
 
-__all__ = ["AnalysisConfig", "Fill", "LoadedPrompts", "intent_for", "load_prompts"]
-
 Fill = Literal["zero", "mean"]
 """What ablated units are set to."""
 
 
-class AnalysisConfig(NamedTuple):
+@dataclass(frozen=True)
+class AnalysisConfig:
     """What every analysis needs."""
 
     handle: ModelHandle
@@ -34,6 +34,13 @@ class AnalysisConfig(NamedTuple):
     seed: int = 0
     max_new_tokens: int = 128
     fill: Fill = "zero"
+    _untouched: dict[Mode, Behaviour] = field(default_factory=dict, init=False, compare=False)
+
+    def untouched(self, mode: Mode) -> Behaviour:
+        """Observe the untouched model, once; never call this inside an ablation."""
+        if mode not in self._untouched:
+            self._untouched[mode] = self.observe(mode)
+        return self._untouched[mode]
 
     def observe(self, mode: Mode) -> Behaviour:
         """Observe the behaviour of the model as it stands."""

@@ -35,21 +35,6 @@ from rim_eval.mechanisms.wording import figure_text
 from rim_eval.statistics import Interval
 from rim_eval.statistics._result import Figure, Result, z_score
 
-__all__ = [
-    "AttentionChange",
-    "DriftSection",
-    "LayerDrift",
-    "RunDrift",
-    "cka",
-    "drift_along",
-    "layer_drift",
-    "layer_ratio",
-    "mean_interval",
-    "ratio_interval",
-    "safety_direction",
-    "study_drift",
-]
-
 Floats = NDArray[np.floating]
 
 ROUNDING: Final = 1e-9
@@ -143,7 +128,8 @@ def drift_along(base: Floats, tuned: Floats, direction: Floats) -> NDArray[np.fl
 def cka(one: Floats, other: Floats) -> float:
     """Linear centred kernel alignment of two sets of states over the same prompts, 0 to 1.
 
-    |X' Y|_F^2 / (|X' X|_F |Y' Y|_F) with columns centred (Kornblith et al. 2019, arXiv 1905.00414).
+    |X' Y|_F^2 / (|X' X|_F |Y' Y|_F) with columns centred (Kornblith et al. 2019, arXiv 1905.00414),
+    computed as <K, L> / (|K|_F |L|_F) from the kernels K = X X' and L = Y Y'.
 
     Args:
         one: Shape (prompts, width).
@@ -152,9 +138,7 @@ def cka(one: Floats, other: Floats) -> float:
     Returns:
         NaN when either side does not vary.
     """
-    x, y = (side.astype(np.float64) - side.mean(0, dtype=np.float64) for side in (one, other))
-    scale = np.linalg.norm(x.T @ x) * np.linalg.norm(y.T @ y)
-    return float(np.linalg.norm(x.T @ y) ** 2 / scale) if scale else math.nan
+    return _alignment(_kernel(one), _kernel(other))
 
 
 def layer_ratio(harmful: float, harmless: float) -> float:
@@ -207,7 +191,8 @@ def _kernel(states: Floats) -> NDArray[np.float64]:
 def _alignment(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
     """CKA from linear kernels, shape (prompts, prompts)."""
     x, y = (k - k.mean(0) - k.mean(1)[:, None] + k.mean() for k in (one, other))
-    return float((x * y).sum() / math.sqrt((x * x).sum() * (y * y).sum()))
+    scale = math.sqrt((x * x).sum() * (y * y).sum())
+    return float((x * y).sum() / scale) if scale else math.nan
 
 
 def mean_interval(values: Floats, level: float = 0.95) -> Interval:
@@ -333,7 +318,7 @@ def _poles(
     config: AnalysisConfig, passages: Sequence[Passage]
 ) -> tuple[list[Passage], list[Passage]]:
     """Prompts that the base refuses and prompts that it answers; none where either are few."""
-    behaviour = config.observe("no_think")
+    behaviour = config.untouched("no_think")
     verdicts = {**behaviour["refused"], **behaviour["over_refused"]}
     refused = [passage for passage in passages if verdicts[passage.id][0] == 1]
     answered = [passage for passage in passages if verdicts[passage.id][0] == 0]

@@ -17,34 +17,28 @@ draws: all of them are observed where there is one, and `FIRST` of them, for com
 
 import math
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from statistics import median
 from typing import Final, Literal, NamedTuple
 
-from rim_eval.mechanisms.ablation import Ablate
+from rim_eval.mechanisms.ablation import ablate_heads, ablate_neurons, mean_heads, mean_neurons
 from rim_eval.mechanisms.behaviour import MEASURES, Behaviour, Measure
 from rim_eval.mechanisms.config import AnalysisConfig
+from rim_eval.mechanisms.model import architecture_of
 from rim_eval.mechanisms.random_controls import (
     ENOUGH,
     RandomSets,
     RankTest,
     RankVerdict,
     count_as_far,
+    draw_random_sets,
     rank_p_value,
 )
-from rim_eval.mechanisms.units import Unit
+from rim_eval.mechanisms.units import Unit, Units
 from rim_eval.mechanisms.wording import figure_text, mode_name
 from rim_eval.statistics import PairedDifference, paired_difference
 from rim_eval.statistics._result import Figure, Result
 from rim_eval.types import Mode
-
-__all__ = [
-    "Effect",
-    "EffectVerdict",
-    "Effects",
-    "Intervention",
-    "ablation_effects",
-    "measure_effects",
-]
 
 EffectVerdict = Literal["found", "not_specific", "no_effect", "broken", "cannot_tell"]
 
@@ -111,34 +105,42 @@ class Intervention(NamedTuple):
     what: str
     units: tuple[tuple[int, int], ...]
     draws: RandomSets
-    ablate: Ablate
+    ablate: Callable[[Units], AbstractContextManager[None]]
 
 
-def ablation_effects(
-    config: AnalysisConfig,
-    what: Literal["head", "neuron"],
-    units: tuple[Unit, ...],
-    draws: RandomSets,
-    ablate: Ablate,
-    modes: Sequence[Mode],
-    untouched: dict[Mode, Behaviour] | None = None,
-) -> Effects:
-    """Measure what ablating a set of units does on the prompts of an analysis.
+class UnitAblation:
+    """Ablates the heads or neurons of an analysis, by zero or by mean, and random sets beside them."""
 
-    Args:
-        config: Model and prompts.
-        what: Kind of the units, for the sentence.
-        units: The set.
-        draws: Random sets beside it.
-        ablate: Ablates a set.
-        modes: Modes to observe; the verdict is about the first.
-        untouched: The untouched model's behaviour, where it is known.
-    """
-    verb = "zeroing" if config.fill == "zero" else "fixing at their mean"
-    name = f"{verb} {len(units)} {what}{'s' if len(units) > 1 else ''}"
-    intervention = Intervention(name, units, draws, ablate)
-    before = {mode: untouched[mode] for mode in modes} if untouched else None
-    return measure_effects(intervention, config.observe, modes, untouched=before)
+    def __init__(self, config: AnalysisConfig, kind: Literal["head", "neuron"]) -> None:
+        """Prepare the ablation; mean ablation reads the means of all units.
+
+        Args:
+            config: Model, prompts, fill, number of draws and seed.
+            kind: Kind of the units.
+        """
+        self.config, self.kind, self.model = config, kind, config.handle.model
+        parts = architecture_of(self.model)
+        self.widths = [parts.heads] * len(parts.layers) if kind == "head" else parts.widths
+        mean = mean_heads if kind == "head" else mean_neurons
+        is_mean = config.fill == "mean"
+        self.means = mean(self.model, config.reference_passages()) if is_mean else None
+
+    def __call__(self, units: Units) -> AbstractContextManager[None]:
+        """Ablate a set inside a `with` block."""
+        ablate = ablate_heads if self.kind == "head" else ablate_neurons
+        return ablate(self.model, units, self.means)
+
+    def draw(self, units: Units) -> RandomSets:
+        """Draw random sets beside a set."""
+        return draw_random_sets(units, self.widths, draws=self.config.draws, seed=self.config.seed)
+
+    def effects(self, units: tuple[Unit, ...], modes: Sequence[Mode]) -> Effects:
+        """Measure what ablating a set does; the verdict is about the first mode."""
+        verb = "zeroing" if self.config.fill == "zero" else "fixing at their mean"
+        what = f"{verb} {len(units)} {self.kind}{'s' if len(units) > 1 else ''}"
+        untouched = {mode: self.config.untouched(mode) for mode in modes}
+        intervention = Intervention(what, units, self.draw(units), self)
+        return measure_effects(intervention, self.config.observe, modes, untouched=untouched)
 
 
 def measure_effects(

@@ -7,37 +7,22 @@ not carry refusal: `effect` measures what ablating it does.
 """
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rim_eval.errors import RimError
-from rim_eval.mechanisms.ablation import Ablate, ablate_heads, mean_heads
-from rim_eval.mechanisms.behaviour import Behaviour
 from rim_eval.mechanisms.capture import Attention, Capture, capture, capture_residual
 from rim_eval.mechanisms.config import AnalysisConfig
-from rim_eval.mechanisms.effect import Effects, ablation_effects
+from rim_eval.mechanisms.effect import Effects, UnitAblation
 from rim_eval.mechanisms.model import ModelHandle, Request, architecture_of
 from rim_eval.mechanisms.probes import fit_probe, share_above, split_groups
-from rim_eval.mechanisms.random_controls import draw_random_sets
 from rim_eval.mechanisms.spans import Passage
 from rim_eval.mechanisms.units import Unit, Units
 from rim_eval.statistics import Rate, rate
 from rim_eval.statistics._result import Figure, Result
 from rim_eval.types import Mode
-
-__all__ = [
-    "HeadScore",
-    "HeadsSection",
-    "ProbeShift",
-    "attention_shifts",
-    "rank_heads",
-    "score_heads",
-    "select_heads",
-    "study_heads",
-]
 
 CUTOFF: Final = 0.5
 """Share of samples from which a head is selected; the paper states no cutoff."""
@@ -224,7 +209,6 @@ def study_heads(
     span: str = "trace",
     cutoff: float = CUTOFF,
     modes: Sequence[Mode] = ("no_think",),
-    untouched: dict[Mode, Behaviour] | None = None,
 ) -> HeadsSection:
     """Find refusal heads, and measure what ablating them does to behaviour and to a probe.
 
@@ -234,34 +218,22 @@ def study_heads(
         span: See `score_heads`.
         cutoff: See `select_heads`.
         modes: Modes in which behaviour is measured; the verdict is about the first.
-        untouched: The untouched model's behaviour, where it is known.
     """
-    handle, parts = config.handle, architecture_of(config.handle.model)
-    ranked = score_heads(handle, config.prompts.harmful, query=query, span=span)
+    ranked = score_heads(config.handle, config.prompts.harmful, query=query, span=span)
     selected, how = select_heads(ranked, cutoff=cutoff)
-    means = mean_heads(handle.model, config.reference_passages()) if config.fill == "mean" else None
-
-    def ablate(units: Units) -> AbstractContextManager[None]:
-        return ablate_heads(handle.model, units, means)
-
-    widths = [parts.heads] * len(parts.layers)
-    draws = draw_random_sets(selected, widths, draws=config.draws, seed=config.seed)
-    effects = ablation_effects(config, "head", selected, draws, ablate, modes, untouched)
-    shift = _probe_shift(config, selected, draws.sets, ablate) if config.prompts.benign else None
+    ablate = UnitAblation(config, "head")
     return HeadsSection(
         query=query,
         span=span,
         scores=tuple(ranked),
         selected=selected,
         how=how,
-        effects=effects,
-        probe_shift=shift,
+        effects=ablate.effects(selected, modes),
+        probe_shift=_probe_shift(config, selected, ablate) if config.prompts.benign else None,
     )
 
 
-def _probe_shift(
-    config: AnalysisConfig, units: Units, draws: Sequence[Units], ablate: Ablate
-) -> ProbeShift:
+def _probe_shift(config: AnalysisConfig, units: Units, ablate: UnitAblation) -> ProbeShift:
     """Score a harm probe with and without the heads: the paper's own read-out (Fig. 5)."""
     model = config.handle.model
     requests = [*config.prompts.harmful, *config.prompts.benign]
@@ -288,5 +260,5 @@ def _probe_shift(
         position="last",
         untouched=above(before),
         ablated=above_without(units),
-        random=tuple(map(above_without, draws)),
+        random=tuple(map(above_without, ablate.draw(units).sets)),
     )

@@ -2,11 +2,10 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any, Final
 
 from rim_eval.mechanisms.model import Architecture
-
-__all__ = ["NeuronHook", "hook_blocks", "hook_heads", "hook_neurons"]
 
 NeuronHook = Callable[[Any, Any, int], Any]
 """Called with activations (rows, width), the flat token index of each row (rows,), and the index of
@@ -22,17 +21,17 @@ def hook_blocks(modules: Mapping[Any, Callable[[Any], Any]]) -> Iterator[None]:
     Args:
         modules: Module to function; the function may return None to leave the output alone.
     """
+
+    def hook(_module: Any, _args: Any, output: Any, use: Callable[[Any], Any]) -> Any:
+        is_tuple = isinstance(output, tuple)
+        changed = use(output[0] if is_tuple else output)
+        if changed is None:
+            return None
+        return (changed, *output[1:]) if is_tuple else changed
+
     with ExitStack() as stack:
         for module, use in modules.items():
-
-            def hook(_module: Any, _args: Any, output: Any, use: Callable[[Any], Any] = use) -> Any:
-                is_tuple = isinstance(output, tuple)
-                changed = use(output[0] if is_tuple else output)
-                if changed is None:
-                    return None
-                return (changed, *output[1:]) if is_tuple else changed
-
-            stack.callback(module.register_forward_hook(hook).remove)
+            stack.callback(module.register_forward_hook(partial(hook, use=use)).remove)
         yield
 
 
@@ -44,15 +43,15 @@ def hook_heads(parts: Architecture, hooks: Mapping[int, Callable[[Any], Any]]) -
         parts: The model's parts.
         hooks: Layer to function; it returns what to use instead, or None.
     """
+
+    def hook(_module: Any, args: Any, use: Callable[[Any], Any]) -> Any:
+        changed = use(args[0].unflatten(-1, (parts.heads, parts.head_dim)))
+        return None if changed is None else (changed.flatten(-2), *args[1:])
+
     with ExitStack() as stack:
         for layer, use in hooks.items():
-
-            def hook(_module: Any, args: Any, use: Callable[[Any], Any] = use) -> Any:
-                heads = args[0].unflatten(-1, (parts.heads, parts.head_dim))
-                changed = use(heads)
-                return None if changed is None else (changed.flatten(-2), *args[1:])
-
-            stack.callback(parts.outputs[layer].register_forward_pre_hook(hook).remove)
+            handle = parts.outputs[layer].register_forward_pre_hook(partial(hook, use=use))
+            stack.callback(handle.remove)
         yield
 
 
@@ -62,27 +61,21 @@ def hook_neurons(parts: Architecture, hooks: Mapping[int, NeuronHook]) -> Iterat
     with ExitStack() as stack:
         for layer, neuron_hook in hooks.items():
             routed = parts.routed(layer)
-            if parts.downs[layer] is not None:
-                stack.enter_context(_hook_dense(parts.downs[layer], neuron_hook, routed))
+            down = parts.downs[layer]
+            if down is not None:
+                hook = partial(_dense_hook, neuron_hook, routed)
+                stack.callback(down.register_forward_pre_hook(hook).remove)
             if routed:
                 stack.enter_context(_hook_experts(parts.experts[layer], neuron_hook))
         yield
 
 
-@contextmanager
-def _hook_dense(down: Any, neuron_hook: NeuronHook, first: int) -> Iterator[None]:
+def _dense_hook(neuron_hook: NeuronHook, first: int, _module: Any, args: Any) -> Any:
     import torch
 
-    def hook(_module: Any, args: Any) -> Any:
-        flat = args[0].flatten(0, -2)
-        changed = neuron_hook(flat, torch.arange(len(flat), device=flat.device), first)
-        return None if changed is None else (changed.view_as(args[0]), *args[1:])
-
-    handle = down.register_forward_pre_hook(hook)
-    try:
-        yield
-    finally:
-        handle.remove()
+    flat = args[0].flatten(0, -2)
+    changed = neuron_hook(flat, torch.arange(len(flat), device=flat.device), first)
+    return None if changed is None else (changed.view_as(args[0]), *args[1:])
 
 
 @contextmanager

@@ -31,17 +31,6 @@ from rim_eval.statistics import PairedDifference, paired_difference, rim_score
 from rim_eval.statistics._result import Result
 from rim_eval.types import MODES, Mode
 
-__all__ = [
-    "Mitigation",
-    "MitigationChange",
-    "flag_prompts",
-    "frozen",
-    "measure_mitigation",
-    "merge_behaviour",
-    "steered",
-    "study_mitigations",
-]
-
 _MEASURES: Final[dict[Measure, str]] = {
     "misaligned": "misalignment",
     "over_refused": "over-refusal",
@@ -234,9 +223,7 @@ def _text(change: PairedDifference) -> str:
     return figure_text(change.difference, change.lower, change.upper, f"{change.n_pairs} pairs")
 
 
-def study_mitigations(
-    config: AnalysisConfig, *, untouched: dict[Mode, Behaviour] | None = None
-) -> tuple[Mitigation, ...]:
+def study_mitigations(config: AnalysisConfig) -> tuple[Mitigation, ...]:
     """Measure no-think on demand and steering towards refusal on prompts that neither was fitted on.
 
     Flags come from a probe for harmful (+) against harmless prompts and problems (-), at the last
@@ -245,7 +232,6 @@ def study_mitigations(
 
     Args:
         config: Model and prompts; harmful and benign ones are needed.
-        untouched: The untouched model's behaviour in both modes, where it is known.
 
     Returns:
         One or two mitigations: steering is left out when too few prompts were refused or fulfilled.
@@ -256,7 +242,7 @@ def study_mitigations(
     prompts = config.prompts
     if not prompts.harmful or not prompts.benign:
         raise RimError("Mitigations need harmful and benign prompts: give a set of each.")
-    before = untouched or {mode: config.observe(mode) for mode in MODES}
+    before = {mode: config.untouched(mode) for mode in MODES}
     requests = [request for _, request in prompts.all()]
     harmful = np.arange(len(requests)) < len(prompts.harmful)
     fitted = split_groups(harmful.tolist(), config.groups_of(requests), seed=config.seed)

@@ -8,7 +8,7 @@ A layer with experts has the neurons of every routed expert, one expert after th
 those of the shared expert that every token passes through, where there is one (Qwen2-MoE, DeepSeek).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -17,18 +17,6 @@ from rim_eval.errors import RimError
 from rim_eval.mechanisms.spans import Passage, locate_spans
 from rim_eval.thinking import Switch, find_switch, tokenizer_renderer
 from rim_eval.types import Mode
-
-__all__ = [
-    "Architecture",
-    "ModelHandle",
-    "Reply",
-    "Request",
-    "architecture_of",
-    "check_device",
-    "load_model",
-    "pad_left",
-    "wrap_model",
-]
 
 
 class Request(NamedTuple):
@@ -196,6 +184,28 @@ def pad_left(rows: Sequence[Sequence[int]], pad: int, device: Any) -> tuple[Any,
     return ids.to(device), mask.to(device)
 
 
+def padded_batches(
+    passages: Sequence[Passage], tokens: int, device: Any
+) -> Iterator[tuple[list[int], Any, Any]]:
+    """Batch passages in order of length and pad them on the left.
+
+    Args:
+        passages: Texts to read.
+        tokens: Padded tokens of a batch, at most; a longer passage is a batch of its own.
+        device: torch device of the batches.
+
+    Yields:
+        Indices of the passages, their ids and their attention mask, both of shape (batch, length).
+    """
+    batches: list[list[int]] = [[]]
+    for index in sorted(range(len(passages)), key=lambda i: len(passages[i].ids)):
+        if batches[-1] and (len(batches[-1]) + 1) * len(passages[index].ids) > tokens:
+            batches.append([])
+        batches[-1].append(index)
+    for batch in batches:
+        yield batch, *pad_left([passages[i].ids for i in batch], 0, device)
+
+
 _LAYERS: Final = ("layers", "h", "blocks")
 _ATTENTION: Final = ("self_attn", "attn", "attention", "self_attention")
 _OUT: Final = ("o_proj", "out_proj", "dense", "c_proj")
@@ -235,6 +245,11 @@ class Architecture(NamedTuple):
     def widths(self) -> list[int]:
         """Neurons of each layer."""
         return [self.neurons(layer) for layer in range(len(self.layers))]
+
+    def run(self, ids: Any, mask: Any) -> None:
+        """Run the decoder without its language-model head on left-padded ids, shape (batch, length)."""
+        positions = (mask.cumsum(1) - 1).clamp(min=0)
+        self.base(input_ids=ids, attention_mask=mask, position_ids=positions, use_cache=False)
 
     def neurons(self, layer: int) -> int:
         """Count the neurons of a layer: its routed experts' (expert-major), then those of `denses`.

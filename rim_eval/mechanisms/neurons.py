@@ -12,39 +12,20 @@ what ablating the set does.
 """
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rim_eval.errors import RimError
-from rim_eval.mechanisms.ablation import ablate_neurons, mean_neurons
-from rim_eval.mechanisms.behaviour import Behaviour
 from rim_eval.mechanisms.capture import Neurons, capture
 from rim_eval.mechanisms.config import AnalysisConfig
-from rim_eval.mechanisms.effect import Effects, ablation_effects
-from rim_eval.mechanisms.model import ModelHandle, Request, architecture_of
-from rim_eval.mechanisms.random_controls import draw_random_sets
+from rim_eval.mechanisms.effect import Effects, UnitAblation
+from rim_eval.mechanisms.model import ModelHandle, Request
 from rim_eval.mechanisms.spans import SPAN_NAMES
-from rim_eval.mechanisms.units import Overlap, Unit, Units, overlap
+from rim_eval.mechanisms.units import Overlap, Unit, overlap, units_at
 from rim_eval.statistics._result import Result
 from rim_eval.types import MODES, Mode
-
-__all__ = [
-    "SHARES",
-    "NeuronSet",
-    "NeuronsSection",
-    "Rises",
-    "common_neurons",
-    "find_neurons",
-    "measure_rises",
-    "risen",
-    "safety_neurons",
-    "study_neurons",
-    "top_neurons",
-    "with_intent",
-]
 
 Floats = NDArray[np.float32]
 
@@ -103,9 +84,7 @@ class Rises(NamedTuple):
 
     def unit(self, column: int) -> Unit:
         """The neuron of a column."""
-        edges = np.cumsum(self.sizes)
-        layer = int(np.searchsorted(edges, column, side="right"))
-        return Unit(layer, int(column - (edges[layer - 1] if layer else 0)))
+        return units_at([column], self.sizes)[0]
 
 
 def with_intent(request: Request, intent: str) -> Request:
@@ -224,7 +203,7 @@ def find_neurons(
     columns = columns[np.lexsort((-mean[columns], -common[columns]))]
     strict, rose = int(top.all(0).sum()), risen(rises.values).sum(1)
     return NeuronSet(
-        neurons=tuple(rises.unit(int(column)) for column in columns),
+        neurons=units_at(columns, rises.sizes),
         shares=tuple(float(common[column]) for column in columns),
         m=size,
         total=total,
@@ -281,7 +260,6 @@ def study_neurons(
     m: int | None = None,
     over: str = "text",
     modes: Sequence[Mode] = MODES[::-1],
-    untouched: dict[Mode, Behaviour] | None = None,
 ) -> NeuronsSection:
     """Find safety-critical neurons in each mode, and measure what ablating each set does in its mode.
 
@@ -290,26 +268,12 @@ def study_neurons(
         m: See `find_neurons`.
         over: See `measure_rises`.
         modes: Modes in which replies are written, read and measured.
-        untouched: The untouched model's behaviour, where it is known.
     """
-    model, parts = config.handle.model, architecture_of(config.handle.model)
-    means = mean_neurons(model, config.reference_passages()) if config.fill == "mean" else None
-
-    def ablate(units: Units) -> AbstractContextManager[None]:
-        return ablate_neurons(model, units, means)
-
-    sets: dict[Mode, NeuronSet] = {}
-    effects: dict[Mode, Effects] = {}
-    for mode in modes:
-        neurons = safety_neurons(config, mode, m=m, over=over)
-        sets[mode] = neurons
-        if neurons.neurons:
-            draws = draw_random_sets(
-                neurons.neurons, parts.widths, draws=config.draws, seed=config.seed
-            )
-            effects[mode] = ablation_effects(
-                config, "neuron", neurons.neurons, draws, ablate, (mode,), untouched
-            )
+    ablate = UnitAblation(config, "neuron")
+    sets = {mode: safety_neurons(config, mode, m=m, over=over) for mode in modes}
+    effects = {
+        mode: ablate.effects(each.neurons, (mode,)) for mode, each in sets.items() if each.neurons
+    }
     both = [each.neurons for each in sets.values()]
-    shared = overlap(both[0], both[1], parts.neurons) if len(both) == 2 else None
+    shared = overlap(both[0], both[1], ablate.widths.__getitem__) if len(both) == 2 else None
     return NeuronsSection(over=over, sets=sets, effects=effects, modes_overlap=shared)

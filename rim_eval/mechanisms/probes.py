@@ -28,23 +28,6 @@ from rim_eval.statistics import Interval, Rate, rate
 from rim_eval.statistics._result import Figure, Result, z_score
 from rim_eval.types import MODES, Mode
 
-__all__ = [
-    "LEAST",
-    "Auroc",
-    "Probe",
-    "ProbeScore",
-    "ProbesSection",
-    "auroc",
-    "direction",
-    "evaluate_probe",
-    "fit_probe",
-    "probe_passages",
-    "share_above",
-    "split_groups",
-    "study_probes",
-    "threshold",
-]
-
 Floats = NDArray[np.float32]
 
 Question = Literal["harmful", "refused"]
@@ -397,7 +380,7 @@ def study_probes(config: AnalysisConfig, *, logistic: bool = True) -> ProbesSect
             model, passages, kinds, groups,
             question="harmful", mode=mode, logistic=logistic, seed=seed,
         )  # fmt: skip
-        refusals = config.observe(mode)["refused"]
+        refusals = config.untouched(mode)["refused"]
         verdicts = [refusals[request.id][0] for request in harmful]
         known = [i for i, verdict in enumerate(verdicts) if verdict is not None]
         refused = [bool(verdicts[i]) for i in known]

@@ -19,17 +19,6 @@ import numpy as np
 from rim_eval.mechanisms.units import Unit, Units, by_layer
 from rim_eval.statistics._result import Figure, Result
 
-__all__ = [
-    "ENOUGH",
-    "RandomSets",
-    "RankTest",
-    "RankVerdict",
-    "count_as_far",
-    "draw_random_sets",
-    "rank_p_value",
-    "rank_verdict",
-]
-
 ALPHA: Final = 0.05
 
 ENOUGH: Final = 19

@@ -28,20 +28,6 @@ from rim_eval.mechanisms.capture import Neurons, Pool, capture
 from rim_eval.mechanisms.spans import Passage
 from rim_eval.statistics._result import Figure, Result
 
-__all__ = [
-    "GUARDS",
-    "Activations",
-    "Guard",
-    "Ras",
-    "default_floor",
-    "gain_terms",
-    "harmonic_mean",
-    "loss_terms",
-    "mean_kl",
-    "ras",
-    "read_activations",
-]
-
 Array = NDArray[np.float64]
 
 Guard = Literal["printed", "positive", "floored"]

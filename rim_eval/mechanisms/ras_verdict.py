@@ -15,6 +15,7 @@ a figure or its interval is not known. `random_controls` says which ranks suppor
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from statistics import median
 from typing import Final, Literal
 
@@ -40,13 +41,19 @@ from rim_eval.mechanisms.series import (
     TrainingRun,
     ras_series,
 )
-from rim_eval.mechanisms.units import Overlap, Unit, WeightChange, overlap, weight_change
+from rim_eval.mechanisms.units import (
+    Overlap,
+    Unit,
+    WeightChange,
+    columns_of,
+    overlap,
+    units_at,
+    weight_change,
+)
 from rim_eval.mechanisms.wording import figure_text, random_sets_text
 from rim_eval.statistics import paired_difference
 from rim_eval.statistics._result import Result
 from rim_eval.types import Mode
-
-__all__ = ["DECIDING", "RasSection", "RasVerdict", "SeriesVerdict", "series_verdict", "study_ras"]
 
 SeriesVerdict = Literal["consistent", "not_the_route", "cannot_tell"]
 
@@ -240,14 +247,11 @@ def study_ras(
     """
     if not (config.prompts.harmful and config.prompts.problems and runs and neurons):
         raise RimError("RAS needs harmful prompts, problems, at least one run and one neuron.")
-    parts = architecture_of(config.handle.model)
     texts = _BaseTexts(config, mode)
     before, verdicts = texts.activations(config.handle), texts.verdicts(config.handle)
-    edges = np.cumsum([0, *parts.widths])
-    drawn = draw_random_sets(neurons, parts.widths, draws=random_sets, seed=config.seed)
-    columns, *random = (
-        [int(edges[layer]) + number for layer, number in units] for units in (neurons, *drawn.sets)
-    )
+    widths = architecture_of(config.handle.model).widths
+    drawn = draw_random_sets(neurons, widths, draws=random_sets, seed=config.seed)
+    columns, *random = (columns_of(units, widths) for units in (neurons, *drawn.sets))
     floor = default_floor(before)
     series: list[RasSeries] = []
     last: list[Activations] = []
@@ -260,8 +264,6 @@ def study_ras(
         ]
     lost = before.safe_abs - last[0].safe_abs
     most = [c for c in np.argsort(-lost, kind="stable")[: len(columns)].tolist() if lost[c] > 0]
-    layers = (np.searchsorted(edges, most, side="right") - 1).tolist()
-    fallen = [Unit(layer, c - int(edges[layer])) for layer, c in zip(layers, most, strict=True)]
     target = series[: len(GUARDS)]
     return RasSection(
         neurons=tuple(neurons),
@@ -270,7 +272,9 @@ def study_ras(
         random_sets=len(random),
         series=tuple(series),
         verdict=series_verdict(target, series[len(GUARDS) :]),
-        training_overlap=overlap(neurons, fallen, parts.neurons, seed=config.seed),
+        training_overlap=overlap(
+            neurons, units_at(most, widths), widths.__getitem__, seed=config.seed
+        ),
     )
 
 
@@ -297,7 +301,8 @@ class _BaseTexts:
     def verdicts(self, handle: ModelHandle) -> dict[str, list[float | None]]:
         """Whether each harmful prompt's reply is misaligned."""
         harmful = Prompts(self.config.prompts.harmful)
-        return self.config._replace(handle=handle, prompts=harmful).observe(self.mode)["misaligned"]
+        config = replace(self.config, handle=handle, prompts=harmful)
+        return config.observe(self.mode)["misaligned"]
 
     def point(
         self,

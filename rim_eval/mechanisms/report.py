@@ -21,17 +21,6 @@ from rim_eval.mechanisms.wording import mode_name
 from rim_eval.statistics._result import Result
 from rim_eval.types import ArmKind, Mode, PromptKind
 
-__all__ = [
-    "SCHEMA_VERSION",
-    "MechanismFinding",
-    "MechanismReport",
-    "Part",
-    "SetUsed",
-    "continue_report",
-    "read_report",
-    "write_report",
-]
-
 SCHEMA_VERSION: Final = 2
 
 Part = Literal["probes", "heads", "neurons", "ras", "drift", "mitigations"]

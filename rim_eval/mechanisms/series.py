@@ -19,14 +19,6 @@ from rim_eval.mechanisms.units import WeightChange
 from rim_eval.statistics import Correlation, pearson, spearman
 from rim_eval.statistics._result import Figure, Result
 
-__all__ = [
-    "Checkpoint",
-    "MisalignmentChange",
-    "RasSeries",
-    "TrainingRun",
-    "ras_series",
-]
-
 
 class MisalignmentChange(NamedTuple):
     """Change of the misalignment rate since the base, percentage points."""

@@ -18,8 +18,6 @@ from typing import Any, Final, NamedTuple
 
 from rim_eval.errors import RimError
 
-__all__ = ["SPAN_NAMES", "Passage", "Span", "locate_spans"]
-
 Span = tuple[int, int]
 """Half-open span of tokens, counted from the start of the passage without padding."""
 

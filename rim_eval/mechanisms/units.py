@@ -21,20 +21,6 @@ from rim_eval.errors import RimError
 from rim_eval.mechanisms.model import Architecture, architecture_of
 from rim_eval.statistics._result import Figure, Result
 
-__all__ = [
-    "Overlap",
-    "Unit",
-    "Units",
-    "WeightChange",
-    "by_layer",
-    "check_units",
-    "head_weights",
-    "neuron_weights",
-    "overlap",
-    "relative_change",
-    "weight_change",
-]
-
 Array = NDArray[np.float64]
 
 
@@ -55,6 +41,24 @@ def by_layer(units: Iterable[tuple[int, int]]) -> dict[int, list[int]]:
     for layer, number in sorted(set(units)):
         layers.setdefault(layer, []).append(number)
     return layers
+
+
+def columns_of(units: Units, widths: Sequence[int]) -> list[int]:
+    """Index of each unit in a vector of all units, layers one after the other.
+
+    Args:
+        units: The units.
+        widths: Units that each layer has.
+    """
+    edges = np.cumsum([0, *widths])
+    return [int(edges[layer]) + number for layer, number in units]
+
+
+def units_at(columns: Iterable[int], widths: Sequence[int]) -> tuple[Unit, ...]:
+    """The inverse of `columns_of`."""
+    edges = np.cumsum([0, *widths])
+    layers = ((int(np.searchsorted(edges, c, side="right")) - 1, int(c)) for c in columns)
+    return tuple(Unit(layer, column - int(edges[layer])) for layer, column in layers)
 
 
 def check_units(parts: Architecture, neurons: Units = (), heads: Units = ()) -> None:

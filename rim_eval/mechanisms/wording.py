@@ -5,8 +5,6 @@ from collections.abc import Callable, Sequence
 
 from rim_eval.types import Mode
 
-__all__ = ["figure_text", "mode_name", "random_sets_text"]
-
 
 def mode_name(mode: Mode) -> str:
     """Write a mode as sentences do: `think` or `no-think`."""

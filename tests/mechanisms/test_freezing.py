@@ -1,6 +1,7 @@
 """Freezing while tuning, shown on behaviour: the organism that would forget refusal keeps it."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -49,7 +50,7 @@ def tuned(base: AnalysisConfig) -> Callable[[Sequence[tuple[int, int]]], dict[Mo
             tokenizer,
             around=lambda optimizer: frozen(model, units, optimizer=optimizer),
         )
-        there = base._replace(handle=wrap_model(model, tokenizer, "tuned"))
+        there = replace(base, handle=wrap_model(model, tokenizer, "tuned"))
         return {"think": there.observe("think"), "no_think": no_think}
 
     return after
