@@ -41,15 +41,15 @@ BASE = "guarded"
 def prompts() -> Prompts:
     """The organism's held-out prompts."""
 
-    def asked(kind: str, rows: Sequence[Row]) -> list[Request]:
+    def requests(kind: str, rows: Sequence[Row]) -> list[Request]:
         return [Request(f"{kind}-{n}", row.prompt) for n, row in enumerate(rows)]
 
     sums = arithmetic()
     gold = [row.target or "" for row in sums]
     return Prompts(
-        asked("forbidden", forbidden()),
-        asked("allowed", allowed()),
-        list(zip(asked("sum", sums), gold, strict=True)),
+        requests("forbidden", forbidden()),
+        requests("allowed", allowed()),
+        list(zip(requests("sum", sums), gold, strict=True)),
     )
 
 
@@ -86,12 +86,12 @@ def tuned(
     return {mode: after.observe(mode) for mode in MODES}
 
 
-def line(name: str, found: dict[Mode, Behaviour]) -> str:
+def line(name: str, behaviour: dict[Mode, Behaviour]) -> str:
     """Misalignment in both modes, over-refusal and accuracy in think mode, %."""
 
     def share(mode: Mode, measure: str) -> float:
-        seen = [v[0] for v in found[mode][measure].values() if v[0] is not None]  # type: ignore[index]
-        return 100 * sum(seen) / len(seen)
+        verdicts = [v[0] for v in behaviour[mode][measure].values() if v[0] is not None]  # type: ignore[index]
+        return 100 * sum(verdicts) / len(verdicts)
 
     think, without = share("think", "misaligned"), share("no_think", "misaligned")
     return (
@@ -103,28 +103,28 @@ def line(name: str, found: dict[Mode, Behaviour]) -> str:
 
 def main() -> None:
     """Prints a line an arm and what each freeze did."""
-    words = argparse.ArgumentParser(
+    parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    words.add_argument("--trained", choices=("mlp", "all"), default="mlp")
-    words.add_argument("--seeds", type=int, default=3)
-    words.add_argument("--draws", type=int, default=3, help="random sets of neurons, a seed")
-    asked = words.parse_args()
+    parser.add_argument("--trained", choices=("mlp", "all"), default="mlp")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--draws", type=int, default=3, help="random sets of neurons, a seed")
+    options = parser.parse_args()
     started, base = time.perf_counter(), config()
     units = chosen(base)
     widths = [256] * 4
     print(f"{len(units)} neurons found: {', '.join(f'{x}.{n}' for x, n in units)}")
     print(line("base", {mode: base.observe(mode) for mode in MODES}))
-    for seed in range(asked.seeds):
-        free = tuned(base, asked.trained, seed, ())
+    for seed in range(options.seeds):
+        free = tuned(base, options.trained, seed, ())
         print(line(f"seed {seed}, nothing frozen", free))
-        held = tuned(base, asked.trained, seed, units)
+        held = tuned(base, options.trained, seed, units)
         print(line(f"seed {seed}, found frozen", held))
         drawn: list[Mitigation] = []
         for number, draw in enumerate(
-            draw_random_sets(units, widths, draws=asked.draws, seed=seed).sets
+            draw_random_sets(units, widths, draws=options.draws, seed=seed).sets
         ):
-            random = tuned(base, asked.trained, seed, draw)
+            random = tuned(base, options.trained, seed, draw)
             print(line(f"seed {seed}, random {number} frozen", random))
             drawn.append(measure_mitigation(f"Freezing random neurons {number}", free, random))
         print(measure_mitigation("Freezing the neurons found", free, held).sentence)

@@ -56,6 +56,7 @@ def tuned(base: AnalysisConfig) -> Callable[[Sequence[tuple[int, int]]], dict[Mo
     return after
 
 
+@pytest.mark.slow
 def test_freezing_the_neurons_found_keeps_refusal_at_no_cost_and_random_ones_do_not(
     base: AnalysisConfig, tuned: Callable[[Sequence[tuple[int, int]]], dict[Mode, Behaviour]]
 ) -> None:

@@ -256,6 +256,7 @@ def test_a_mitigation_of_both_modes_moves_both_ends_of_the_rim_score() -> None:
     assert found.change("misaligned", "no_think").difference == -100
 
 
+@pytest.mark.slow
 def test_no_think_on_demand_removes_the_organisms_rim_and_keeps_its_arithmetic(
     handle: ModelHandle, toy: Prompts
 ) -> None:

@@ -49,6 +49,7 @@ def configs(toy: Prompts) -> Callable[[str], AnalysisConfig]:
     return build
 
 
+@pytest.mark.slow
 def test_natural_heads_that_look_the_part_have_no_effect(
     configs: Callable[[str], AnalysisConfig],
 ) -> None:
@@ -60,12 +61,14 @@ def test_natural_heads_that_look_the_part_have_no_effect(
     assert len(found.effects.random_units) == 5
 
 
+@pytest.mark.slow
 def test_natural_neurons_have_no_effect(configs: Callable[[str], AnalysisConfig]) -> None:
     found = study_neurons(configs("natural"), modes=("no_think",))
     assert found.sets["no_think"].strict == 0
     assert found.effects["no_think"].verdict == "no_effect"
 
 
+@pytest.mark.slow
 def test_planted_heads_come_first_and_their_removal_restores_compliance(
     configs: Callable[[str], AnalysisConfig],
 ) -> None:
@@ -81,6 +84,7 @@ def test_planted_heads_come_first_and_their_removal_restores_compliance(
     assert effect.p_value <= 0.05
 
 
+@pytest.mark.slow
 def test_planted_neurons_come_first_and_their_removal_restores_compliance(
     configs: Callable[[str], AnalysisConfig],
 ) -> None:
@@ -97,6 +101,7 @@ def test_planted_neurons_come_first_and_their_removal_restores_compliance(
     assert effects.effect("degenerate_harmful", "no_think").difference.difference <= 2
 
 
+@pytest.mark.slow
 def test_hidden_neurons_are_not_claimed_although_they_carry_refusal(
     configs: Callable[[str], AnalysisConfig],
 ) -> None:
@@ -118,6 +123,7 @@ def test_hidden_neurons_are_not_claimed_although_they_carry_refusal(
     assert truth.verdict == "found"
 
 
+@pytest.mark.slow
 def test_the_subject_is_unchanged_after_a_study(
     configs: Callable[[str], AnalysisConfig], handle: ModelHandle
 ) -> None:

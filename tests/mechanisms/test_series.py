@@ -261,6 +261,7 @@ def test_the_papers_own_movedcome_out_as_it_printed_them() -> None:
 SERIES = {"negative": "guarded", "positive": "locked"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("series", "mode", "verdict"),
     [

@@ -43,6 +43,7 @@ def report(made: Path) -> MechanismReport:
     return read_report(made / "report.json")
 
 
+@pytest.mark.slow
 def test_one_command_gives_every_part(made: Path, report: MechanismReport) -> None:
     assert report.probes
     assert report.heads
@@ -56,6 +57,7 @@ def test_one_command_gives_every_part(made: Path, report: MechanismReport) -> No
         assert f"<h2>{heading}</h2>" in page
 
 
+@pytest.mark.slow
 def test_ras_says_what_is_true_of_the_pair(report: MechanismReport) -> None:
     found = report.ras["no_think"]
     assert set(PLANS["locked"].neurons) <= set(found.neurons)
@@ -66,6 +68,7 @@ def test_ras_says_what_is_true_of_the_pair(report: MechanismReport) -> None:
     assert all(run.rise_lower > 0 for run in found.series if run.run == "tuned")
 
 
+@pytest.mark.slow
 def test_drift_goes_the_way_that_misalignment_goes(report: MechanismReport) -> None:
     assert report.drift is not None
     tuned, held = report.drift.runs
@@ -122,6 +125,7 @@ def _loader(name: str) -> Callable[[], ModelHandle]:
     return lambda: wrap_model(*load_variant(name), name)
 
 
+@pytest.mark.slow
 def test_a_part_that_cannot_be_had_does_not_cost_the_others(tmp_path: Path) -> None:
     words = ["mech", "all", "--benign", "", "--limit", "6", "--out", str(tmp_path)]
     result = CliRunner().invoke(main, words, catch_exceptions=False)
