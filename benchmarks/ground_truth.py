@@ -72,10 +72,10 @@ def analyses(name: str, plan: Plan, model: Any, tokenizer: Any, seed: int) -> It
     settings = config(model, tokenizer, name, seed)
     if name != "hidden":
         heads = study_heads(settings)
-        verdict = heads.effects.verdict
+        of_heads = heads.effects.verdict
         exact = {score.unit for score in heads.scores[:2]} == set(plan.heads)
-        right = exact and verdict == "found" if name == "planted" else verdict == "no_effect"
-        yield Row(name, "heads", right, verdict, effect_text(heads.effects))
+        right = exact and of_heads == "found" if name == "planted" else of_heads == "no_effect"
+        yield Row(name, "heads", right, of_heads, effect_text(heads.effects))
     neurons = study_neurons(settings, modes=("no_think",))
     ranked = neurons.sets["no_think"].neurons
     planted = len(set(ranked[:12]) & set(plan.neurons))

@@ -234,9 +234,9 @@ class _Batch(NamedTuple):
 
         def pool(layer: int) -> NeuronHook:
             def hook(acts: Any, tokens: Any, first: int) -> None:
-                owner, kept = tokens // self.ids.shape[1], inside[tokens]
+                owner, pooling = tokens // self.ids.shape[1], inside[tokens]
                 into = pooled[layer][:, first : first + acts.shape[1]]
-                _pool(into, acts[kept].float(), owner[kept], sizes, neurons.pool)
+                _pool(into, acts[pooling].float(), owner[pooling], sizes, neurons.pool)
 
             return hook
 

@@ -258,11 +258,11 @@ def section_pictures(report: MechanismReport) -> tuple[tuple[str, Figure], ...]:
 
 def _drawn(spec: dict[str, Any]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     """Everything that a spec draws, as a table: a column a field, a row a mark's data."""
-    kept: list[dict[str, Any]] = []
+    rows: list[dict[str, Any]] = []
     for values in _data_of(spec):
-        kept += [row for row in values if row and row not in kept]
-    head = tuple(dict.fromkeys(key for row in kept for key in row))
-    return head, [tuple(_cell(row.get(key)) for key in head) for row in kept]
+        rows += [row for row in values if row and row not in rows]
+    head = tuple(dict.fromkeys(key for row in rows for key in row))
+    return head, [tuple(_cell(row.get(key)) for key in head) for row in rows]
 
 
 def _data_of(part: Any) -> Iterator[list[dict[str, Any]]]:

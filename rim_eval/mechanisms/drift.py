@@ -397,10 +397,10 @@ def drift_text(layers: Sequence[LayerDrift]) -> str:
         return "there is no safety direction: the base refuses or answers too few of these prompts"
     if not known:
         return f"drift cannot be told: no layer's has an interval {over}"
-    shown = [each for each in known if each.drift_lower > 0 or each.drift_upper < 0]
-    if not shown:
+    drifting = [each for each in known if each.drift_lower > 0 or each.drift_upper < 0]
+    if not drifting:
         return f"no layer is shown to drift along the safety direction {over}"
-    most = max(shown, key=lambda each: abs(each.drift) / each.gap)
+    most = max(drifting, key=lambda each: abs(each.drift) / each.gap)
     way = "towards" if most.drift > 0 else "away from"
     drift, lower, upper, harmless = (
         100 * value / most.gap

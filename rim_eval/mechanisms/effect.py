@@ -241,7 +241,7 @@ class _Evidence:
         return self.degenerate.difference >= BROKEN
 
     @property
-    def shown(self) -> list[bool]:
+    def rises_shown(self) -> list[bool]:
         """Whether a rise is shown, among all replies and among sound ones."""
         changes = (self.all.difference, self.sound.difference)
         return [each.lower > 0 and each.difference >= self.margin for each in changes]
@@ -249,7 +249,7 @@ class _Evidence:
     @property
     def rises(self) -> bool:
         """Whether a rise of misalignment is shown that broken replies do not explain."""
-        return self.is_known and not self.is_broken and all(self.shown)
+        return self.is_known and not self.is_broken and all(self.rises_shown)
 
     @property
     def verdict(self) -> EffectVerdict:
@@ -319,7 +319,7 @@ class _Evidence:
                 "that it is these units nor that it is not; "
                 f"{f'at least {ENOUGH}' if n < ENOUGH else 'more'} draws are needed"
             )
-        if any(self.shown):
+        if any(self.rises_shown):
             return f"{self._degenerate_text()}, which could explain the change"
         return "neither a rise nor its absence is shown; more prompts are needed"
 

@@ -81,6 +81,12 @@ class RankTest(Result):
             return "open"
         return rank_verdict(self.as_far, len(self.random), sum(map(math.isnan, self.random)))
 
+    def text(self, form: str = "{:.3g}") -> str:
+        """Say how the set ranks: the largest value of the random sets, in a format, and the rank p."""
+        known = [value for value in self.random if not math.isnan(value)]
+        largest = f" at most {form.format(max(known))}," if known else ""
+        return f"of {len(self.random)} random sets{largest} rank p = {self.p_value:.2g}"
+
 
 class RandomSets(NamedTuple):
     """Distinct random sets, none of which holds a unit of the set that they are drawn for."""

@@ -50,7 +50,7 @@ from rim_eval.mechanisms.units import (
     units_at,
     weight_change,
 )
-from rim_eval.mechanisms.wording import figure_text, random_sets_text
+from rim_eval.mechanisms.wording import figure_text
 from rim_eval.statistics import paired_difference
 from rim_eval.statistics._result import Result
 from rim_eval.types import Mode
@@ -142,10 +142,7 @@ def _judge(run: RasSeries, controls: Sequence[RasSeries], rise: float) -> tuple[
     if math.isnan(run.end):
         return "cannot_tell", f"RAS of the {n} neurons has no value."
     size = run.size
-    sizes = (
-        f"RAS of the {n} neurons is {run.end:.3g} at the end; "
-        f"{random_sets_text(size.random, size.p_value)}"
-    )
+    sizes = f"RAS of the {n} neurons is {run.end:.3g} at the end; {size.text()}"
     if size.verdict == "open":
         return "cannot_tell", f"{sizes}: more random sets are needed."
     if size.verdict == "among":
@@ -173,8 +170,8 @@ def _judge_among(run: RasSeries, sizes: str) -> tuple[SeriesVerdict, str]:
     """RAS is one among the random sets: are activations and outgoing weights, too?"""
     change, out = run.change, run.outgoing
     text = (
-        f"{sizes}; activations on safety prompts moved by {change.value:.3g}; "
-        f"{random_sets_text(change.random, change.p_value)}; {_weights_text(run)}"
+        f"{sizes}; activations on safety prompts moved by {change.value:.3g}; {change.text()}; "
+        f"{_weights_text(run)}"
     )
     if change.verdict == out.verdict == "among":
         return (
@@ -198,11 +195,11 @@ def _rise_text(run: RasSeries) -> str:
 def _weights_text(run: RasSeries) -> str:
     if math.isnan(run.outgoing.value):
         return "how far their outgoing weights changed is not known"
-    out, into = (
-        (each.value, random_sets_text(each.random, each.p_value, "{:.2%}"))
-        for each in (run.outgoing, run.incoming)
+    out, into = run.outgoing, run.incoming
+    return (
+        f"their outgoing weights changed by {out.value:.2%}; {out.text('{:.2%}')} (incoming "
+        f"{into.value:.2%}; {into.text('{:.2%}')})"
     )
-    return f"their outgoing weights changed by {out[0]:.2%}; {out[1]} (incoming {into[0]:.2%}; {into[1]})"
 
 
 def _correlation_text(run: RasSeries) -> str:

@@ -1,7 +1,7 @@
 """Figures in words: the parts that every sentence of a report is made of."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from rim_eval.types import Mode
 
@@ -39,16 +39,3 @@ def figure_text(
     ends = f"{write(lower)} to {write(upper)}"
     named = f"{100 * level:g} % interval {ends}" if level is not None else ends
     return f"{write(value)}{unit} ({'; '.join([named, *details])})"
-
-
-def random_sets_text(values: Sequence[float], p_value: float, form: str = "{:.3g}") -> str:
-    """Write how a set ranks among random sets: the largest of their values, and the rank p.
-
-    Args:
-        values: One value a random set; NaN where it has none.
-        p_value: From `random_controls.rank_p_value`.
-        form: Format of the largest value.
-    """
-    known = [value for value in values if not math.isnan(value)]
-    largest = f" at most {form.format(max(known))}," if known else ""
-    return f"of {len(values)} random sets{largest} rank p = {p_value:.2g}"
