@@ -80,11 +80,11 @@ def test_drift_goes_the_way_that_misalignment_goes(report: MechanismReport) -> N
     # The tuned neurons stand in layer 2: nothing below them has changed.
     assert [layer.ratio > 1 for layer in tuned.layers] == [False, False, True, True]
     assert tuned.layers[2].ratio_lower > 1
-    ratio, moved, gaze = tuned.sentences
+    ratio, moved, heads = tuned.sentences
     assert "24 harmful and 24 harmless prompts" in ratio
     assert "24 harmful prompts drift away from refusal" in moved
     assert "24 harmless prompts" in moved
-    assert "means over 24 harmful prompts" in gaze
+    assert "means over 24 harmful prompts" in heads
     assert tuned.heads is not None
     assert tuned.heads.others == 14
 

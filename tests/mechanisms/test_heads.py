@@ -16,7 +16,7 @@ def scored(share: list[list[int]], mass: list[list[float]]) -> list[HeadScore]:
     return rank_heads(moves, np.array(mass, np.float32), zeros, zeros)
 
 
-def test_a_gaze_moves_only_from_the_role_name_to_the_span() -> None:
+def test_attention_shifts_only_from_the_role_name_to_the_span() -> None:
     # One layer, five heads: moves, moves, stays, comes from elsewhere, goes elsewhere.
     think = np.array([[[4, 4, 4, 3, 4]], [[6, 6, 6, 5, 6]]])
     no_think = np.array([[[8, 10, 4, 8, 11]], [[9, 11, 6, 9, 12]]])

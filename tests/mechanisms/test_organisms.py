@@ -124,7 +124,7 @@ def test_hidden_neurons_are_not_claimed_although_they_carry_refusal(
 
 
 @pytest.mark.slow
-def test_the_subject_is_unchanged_after_a_study(
+def test_the_model_is_unchanged_after_a_study(
     configs: Callable[[str], AnalysisConfig], handle: ModelHandle
 ) -> None:
     import torch
