@@ -84,7 +84,7 @@ def tiny() -> Callable[[str], Any]:
 
 @pytest.fixture
 def passages() -> list[Passage]:
-    """Random texts of different lengths with a few named stretches."""
+    """Random texts of different lengths with a few named token spans."""
     rng = np.random.default_rng(0)
     found = []
     for number, length in enumerate((7, 12, 5, 12)):
