@@ -76,7 +76,7 @@ class MechOptions(BaseModel):
         from rim_eval.mechanisms import (
             AnalysisConfig,
             MechanismReport,
-            load_prompts,
+            load_analysis_prompts,
             offline_judge,
         )
         from rim_eval.mechanisms.report import SetUsed, continue_report
@@ -86,7 +86,7 @@ class MechOptions(BaseModel):
         budget = self.max_new_tokens or defaults.max_new_tokens
         judge_reply = offline_judge(judge)
         worked = self.reasoning_set != "toy_math"
-        loaded = load_prompts(self.sets, data=self.data, limit=self.limit, worked=worked)
+        loaded = load_analysis_prompts(self.sets, data=self.data, limit=self.limit, worked=worked)
         handle = self.load_model()
         config = AnalysisConfig(
             handle=handle,

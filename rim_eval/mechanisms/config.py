@@ -66,7 +66,7 @@ class AnalysisConfig:
         return [self.groups.get(request.id, request.id) for request in requests]
 
 
-class LoadedPrompts(NamedTuple):
+class AnalysisPrompts(NamedTuple):
     """Prompts of named sets, as an `AnalysisConfig` takes them."""
 
     prompts: Prompts
@@ -76,18 +76,18 @@ class LoadedPrompts(NamedTuple):
     """Prompts of each kind."""
 
 
-def load_prompts(
+def load_analysis_prompts(
     sets: dict[PromptKind, str],
     *,
     data: Path | None = None,
     limit: int | None = None,
     worked: bool = True,
-) -> LoadedPrompts:
+) -> AnalysisPrompts:
     """Load prompt sets for an analysis.
 
     Args:
         sets: Kind of prompts to the name of a set; an empty name leaves the kind out.
-        data: Local folder of the sets, see `rim_eval.prompt_sets.load`.
+        data: Local folder of the sets, see `rim_eval.prompt_sets.load_prompts`.
         limit: At most so many prompts of each set.
         worked: Whether problems are asked with the instruction to work out the solution first.
 
@@ -100,7 +100,7 @@ def load_prompts(
     loaded = {}
     for kind in PROMPT_KINDS:
         if name := sets.get(kind):
-            prompts = prompt_sets.load(name, data=data).prompts
+            prompts = prompt_sets.load_prompts(name, data=data).prompts
             loaded[kind] = [prompt for prompt in prompts if prompt.kind == kind][:limit]
             if not loaded[kind]:
                 raise RimError(f"--{kind} {name}: this set holds no {kind} prompts.")
@@ -113,7 +113,7 @@ def load_prompts(
         (Request(prompt.id, ask(prompt, "worked" if worked else "as_is")), prompt.target or "")
         for prompt in loaded.get("reasoning", ())
     ]
-    return LoadedPrompts(
+    return AnalysisPrompts(
         Prompts(requests["harmful"], requests["benign"], problems),
         lambda request: intent_for(by_id[request.id].set, by_id[request.id].category),
         {id: "|".join(sorted((id, prompt.pair))) for id, prompt in by_id.items() if prompt.pair},

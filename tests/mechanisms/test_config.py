@@ -3,7 +3,13 @@ from dataclasses import replace
 import pytest
 
 from rim_eval.errors import RimError
-from rim_eval.mechanisms import AnalysisConfig, ModelHandle, Prompts, load_prompts, offline_judge
+from rim_eval.mechanisms import (
+    AnalysisConfig,
+    ModelHandle,
+    Prompts,
+    load_analysis_prompts,
+    offline_judge,
+)
 
 
 def test_the_untouched_model_is_observed_once_and_a_changed_one_anew(
@@ -21,7 +27,9 @@ def test_the_untouched_model_is_observed_once_and_a_changed_one_anew(
 
 
 def test_named_sets_give_prompts_groups_and_counts() -> None:
-    loaded = load_prompts({"harmful": "toy", "reasoning": "toy_math"}, limit=4, worked=False)
+    loaded = load_analysis_prompts(
+        {"harmful": "toy", "reasoning": "toy_math"}, limit=4, worked=False
+    )
     assert loaded.counts == {"harmful": 4, "reasoning": 4}
     assert (len(loaded.prompts.harmful), loaded.prompts.benign) == (4, ())
     assert all(loaded.prompts.gold.values())
@@ -30,4 +38,4 @@ def test_named_sets_give_prompts_groups_and_counts() -> None:
 
 def test_a_set_without_prompts_of_the_kind_is_refused() -> None:
     with pytest.raises(RimError, match="holds no benign prompts"):
-        load_prompts({"benign": "toy_math"})
+        load_analysis_prompts({"benign": "toy_math"})
