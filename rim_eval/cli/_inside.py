@@ -61,7 +61,7 @@ def with_report(
     """The card with its section on the inside of the model, and the section's pictures."""
     if report is None:
         return card, ()
-    from rim_eval.mechanisms.section import card_section, section_pictures
+    from rim_eval.mechanisms.card_section import card_section, section_pictures
 
     path, found = report
     section = card_section(found, path)

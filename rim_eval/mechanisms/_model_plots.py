@@ -7,8 +7,8 @@ from typing import Final
 from rim_eval.mechanisms._looks import COLOURS, NARROW, Spec, by_field
 from rim_eval.mechanisms.behaviour import LABELS
 from rim_eval.mechanisms.effect import Effects
+from rim_eval.mechanisms.heads import HeadsSection
 from rim_eval.mechanisms.probes import ProbeScore
-from rim_eval.mechanisms.report import HeadsSection
 from rim_eval.plotting._style import LEGEND, SPEC
 
 __all__ = ["effects_plot", "heads_plot", "probes_plot"]

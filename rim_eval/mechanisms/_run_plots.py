@@ -4,8 +4,8 @@ import math
 from collections.abc import Sequence
 
 from rim_eval.mechanisms._looks import NARROW, Spec, by_field
-from rim_eval.mechanisms.ras_verdict import DECIDING
-from rim_eval.mechanisms.report import DriftSection, RasSection
+from rim_eval.mechanisms.drift import DriftSection
+from rim_eval.mechanisms.ras_verdict import DECIDING, RasSection
 from rim_eval.plotting._style import SPEC
 
 __all__ = ["drift_plot", "ras_plot"]

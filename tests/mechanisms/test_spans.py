@@ -3,12 +3,12 @@ from typing import Any
 import pytest
 
 from rim_eval.errors import RimError
-from rim_eval.mechanisms import Passage, Request, Subject, locate
+from rim_eval.mechanisms import ModelHandle, Passage, Request, locate_spans
 
 
-def told(subject: Subject, passage: Passage) -> dict[str, str]:
+def told(handle: ModelHandle, passage: Passage) -> dict[str, str]:
     return {
-        name: subject.tokenizer.decode(passage.ids[start:stop])
+        name: handle.tokenizer.decode(passage.ids[start:stop])
         for name, (start, stop) in passage.spans.items()
     }
 
@@ -16,8 +16,8 @@ def told(subject: Subject, passage: Passage) -> dict[str, str]:
 QUESTION = Request("q", "By the way, how do I open the grey vault?")
 
 
-def test_a_no_think_prompt_holds_every_position_but_a_reply(subject: Subject) -> None:
-    words = told(subject, subject.passage(QUESTION, "no_think"))
+def test_a_no_think_prompt_holds_every_position_but_a_reply(handle: ModelHandle) -> None:
+    words = told(handle, handle.passage(QUESTION, "no_think"))
     assert words["user"] == QUESTION.text
     assert words["turn_end"] == "<|im_end|>"
     assert words["turn_start"] == "<|im_start|>"
@@ -30,10 +30,10 @@ def test_a_no_think_prompt_holds_every_position_but_a_reply(subject: Subject) ->
     assert not words.keys() & {"first", "reply"}
 
 
-def test_a_think_prompt_has_its_trace_only_with_a_reply(subject: Subject) -> None:
-    assert "trace" not in subject.passage(QUESTION, "think").spans
-    reply = subject.tokenizer("<think>\nI must refuse.\n</think>\n\nI cannot.")["input_ids"]
-    words = told(subject, subject.passage(QUESTION, "think", reply))
+def test_a_think_prompt_has_its_trace_only_with_a_reply(handle: ModelHandle) -> None:
+    assert "trace" not in handle.passage(QUESTION, "think").spans
+    reply = handle.tokenizer("<think>\nI must refuse.\n</think>\n\nI cannot.")["input_ids"]
+    words = told(handle, handle.passage(QUESTION, "think", reply))
     assert words["inside"] == "\nI must refuse.\n"
     assert words["first"] == "<think>"
     assert words["reply"] == "<think>\nI must refuse.\n</think>\n\nI cannot."
@@ -41,17 +41,17 @@ def test_a_think_prompt_has_its_trace_only_with_a_reply(subject: Subject) -> Non
     assert words["text"].startswith("By the way")
 
 
-def test_a_trace_that_never_closes_runs_to_the_end(subject: Subject) -> None:
-    reply = subject.tokenizer("<think>\nand on and on")["input_ids"]
-    passage = subject.passage(QUESTION, "think", reply)
+def test_a_trace_that_never_closes_runs_to_the_end(handle: ModelHandle) -> None:
+    reply = handle.tokenizer("<think>\nand on and on")["input_ids"]
+    passage = handle.passage(QUESTION, "think", reply)
     assert "think_end" not in passage.spans
     assert passage.span("inside")[1] == len(passage.ids)
 
 
-def test_markers_in_the_request_are_not_the_trace(subject: Subject) -> None:
+def test_markers_in_the_request_are_not_the_trace(handle: ModelHandle) -> None:
     request = Request("q", "What does <think> mean to the assistant?")
-    passage = subject.passage(request, "no_think")
-    words = told(subject, passage)
+    passage = handle.passage(request, "no_think")
+    words = told(handle, passage)
     assert words["trace"] == "<think>\n\n</think>"
     assert passage.span("assistant")[0] > passage.span("user")[1]
 
@@ -64,13 +64,15 @@ def test_markers_in_the_request_are_not_the_trace(subject: Subject) -> None:
         ("[INST] Hi. [/INST]", "[/INST]"),
     ],
 )
-def test_role_names_of_other_templates_are_found(subject: Subject, prompt: str, role: str) -> None:
-    passage = locate(subject.tokenizer, prompt, "Hi.")
-    assert role in told(subject, passage)["assistant"].replace(" ", "")
+def test_role_names_of_other_templates_are_found(
+    handle: ModelHandle, prompt: str, role: str
+) -> None:
+    passage = locate_spans(handle.tokenizer, prompt, "Hi.")
+    assert role in told(handle, passage)["assistant"].replace(" ", "")
 
 
-def test_a_missing_position_names_those_that_there_are(subject: Subject) -> None:
-    passage = subject.passage(QUESTION, "think")
+def test_a_missing_position_names_those_that_there_are(handle: ModelHandle) -> None:
+    passage = handle.passage(QUESTION, "think")
     with pytest.raises(RimError, match=r"'think_end'.*it has: user"):
         passage.span("think_end")
     with pytest.raises(RimError, match="known names"):
@@ -82,10 +84,10 @@ def test_a_tokenizer_without_offsets_is_refused() -> None:
         is_fast = False
 
     with pytest.raises(RimError, match="fast tokenizer"):
-        locate(Slow(), "Hi.", "Hi.")
+        locate_spans(Slow(), "Hi.", "Hi.")
 
 
-def test_a_request_that_the_template_changes_is_refused(subject: Subject) -> None:
-    tokenizer: Any = subject.tokenizer
+def test_a_request_that_the_template_changes_is_refused(handle: ModelHandle) -> None:
+    tokenizer: Any = handle.tokenizer
     with pytest.raises(RimError, match="does not stand"):
-        locate(tokenizer, "HI.", "Hi.")
+        locate_spans(tokenizer, "HI.", "Hi.")

@@ -9,18 +9,17 @@ from click.testing import CliRunner
 from rim_eval.cli import main
 from rim_eval.errors import RimError
 from rim_eval.mechanisms import (
+    AnalysisConfig,
     MechanismReport,
+    ModelHandle,
     Prompts,
-    Run,
-    Setting,
-    Subject,
-    make_subject,
-    offline_reader,
+    TrainingRun,
+    offline_judge,
     read_report,
     study_drift,
+    wrap_model,
 )
-from rim_eval.mechanisms.drift import layer_drift
-from rim_eval.mechanisms.shifts import _of_drift, _of_ratio
+from rim_eval.mechanisms.drift import drift_text, layer_drift, ratio_text
 from rim_eval.organism import PLANS, load_checkpoint, load_variant, write_folder
 
 
@@ -44,6 +43,7 @@ def report(made: Path) -> MechanismReport:
     return read_report(made / "report.json")
 
 
+@pytest.mark.slow
 def test_one_command_gives_every_part(made: Path, report: MechanismReport) -> None:
     assert report.probes
     assert report.heads
@@ -57,6 +57,7 @@ def test_one_command_gives_every_part(made: Path, report: MechanismReport) -> No
         assert f"<h2>{heading}</h2>" in page
 
 
+@pytest.mark.slow
 def test_ras_says_what_is_true_of_the_pair(report: MechanismReport) -> None:
     found = report.ras["no_think"]
     assert set(PLANS["locked"].neurons) <= set(found.neurons)
@@ -67,6 +68,7 @@ def test_ras_says_what_is_true_of_the_pair(report: MechanismReport) -> None:
     assert all(run.rise_lower > 0 for run in found.series if run.run == "tuned")
 
 
+@pytest.mark.slow
 def test_drift_goes_the_way_that_misalignment_goes(report: MechanismReport) -> None:
     assert report.drift is not None
     tuned, held = report.drift.runs
@@ -78,19 +80,19 @@ def test_drift_goes_the_way_that_misalignment_goes(report: MechanismReport) -> N
     # The tuned neurons stand in layer 2: nothing below them has changed.
     assert [layer.ratio > 1 for layer in tuned.layers] == [False, False, True, True]
     assert tuned.layers[2].ratio_lower > 1
-    ratio, moved, gaze = tuned.sentences
+    ratio, moved, heads = tuned.sentences
     assert "24 harmful and 24 harmless prompts" in ratio
     assert "24 harmful prompts drift away from refusal" in moved
     assert "24 harmless prompts" in moved
-    assert "means over 24 harmful prompts" in gaze
+    assert "means over 24 harmful prompts" in heads
     assert tuned.heads is not None
     assert tuned.heads.others == 14
 
 
 def test_without_refusals_there_is_no_direction_but_still_a_ratio(toy: Prompts) -> None:
-    tuned = make_subject(*load_checkpoint("positive_tuned", 100), "tuned")
-    setting = _setting(tuned, Prompts(toy.harmful[:10], toy.benign[:10]))
-    found = study_drift(setting, [Run("back", {1: _loader("locked")})])
+    tuned = wrap_model(*load_checkpoint("positive_tuned", 100), "tuned")
+    config = _setting(tuned, Prompts(toy.harmful[:10], toy.benign[:10]))
+    found = study_drift(config, [TrainingRun("back", {1: _loader("locked")})])
     assert found.refused == found.answered == 0
     assert found.runs[0].layers[3].ratio > 0
     assert "no safety direction" in " ".join(found.runs[0].sentences)
@@ -98,31 +100,32 @@ def test_without_refusals_there_is_no_direction_but_still_a_ratio(toy: Prompts) 
 
 
 def test_drift_of_one_prompt_has_no_interval_and_is_not_told(toy: Prompts) -> None:
-    setting = _setting(make_subject(*load_variant("locked"), "locked"), toy)
-    ends = [setting.subject.passages(asked[:6], "no_think") for asked in (toy.harmful, toy.benign)]
-    tuned = make_subject(*load_checkpoint("positive_tuned", 100), "tuned")
+    config = _setting(wrap_model(*load_variant("locked"), "locked"), toy)
+    ends = [config.handle.passages(asked[:6], "no_think") for asked in (toy.harmful, toy.benign)]
+    tuned = wrap_model(*load_checkpoint("positive_tuned", 100), "tuned")
     one = [texts[:1] for texts in ends]
-    layers = layer_drift(setting.subject.model, tuned.model, *one, *ends)
-    told = [_of_drift(layers), _of_ratio(layers)]
+    layers = layer_drift(config.handle.model, tuned.model, *one, *ends)
+    told = [drift_text(layers), ratio_text(layers)]
     assert told[0] == "drift cannot be told: no layer's has an interval (1 harmful prompts)"
     assert told[1].startswith("it cannot be told whether a layer changed more")
     assert "1 harmful and 1 harmless prompts" in told[1]
     assert "nan" not in "".join(told)
 
 
-def test_what_drift_needs_is_named(subject: Subject, toy: Prompts) -> None:
+def test_what_drift_needs_is_named(handle: ModelHandle, toy: Prompts) -> None:
     with pytest.raises(RimError, match="harmful and benign prompts and at least one run"):
-        study_drift(_setting(subject, Prompts(toy.harmful[:2])), [])
+        study_drift(_setting(handle, Prompts(toy.harmful[:2])), [])
 
 
-def _setting(subject: Subject, prompts: Prompts) -> Setting:
-    return Setting(subject, prompts, offline_reader("toy_exact"), lambda _: "", {})
+def _setting(handle: ModelHandle, prompts: Prompts) -> AnalysisConfig:
+    return AnalysisConfig(handle, prompts, offline_judge("toy_exact"), lambda _: "", {})
 
 
-def _loader(name: str) -> Callable[[], Subject]:
-    return lambda: make_subject(*load_variant(name), name)
+def _loader(name: str) -> Callable[[], ModelHandle]:
+    return lambda: wrap_model(*load_variant(name), name)
 
 
+@pytest.mark.slow
 def test_a_part_that_cannot_be_had_does_not_cost_the_others(tmp_path: Path) -> None:
     words = ["mech", "all", "--benign", "", "--limit", "6", "--out", str(tmp_path)]
     result = CliRunner().invoke(main, words, catch_exceptions=False)
