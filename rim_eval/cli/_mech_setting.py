@@ -91,10 +91,10 @@ def _subject(words: dict[str, Any]) -> "Subject":
 def _prompts(words: dict[str, Any]) -> tuple[Any, Any, dict[str, str], list[tuple[str, Any, int]]]:
     """Prompts, the intent of each, the groups of contrast partners, and the sets with their sizes."""
     from rim_eval import prompt_sets
-    from rim_eval.asking import Style, ask
     from rim_eval.mechanisms.behaviour import Prompts
     from rim_eval.mechanisms.neurons import intent_for
     from rim_eval.mechanisms.subject import Request
+    from rim_eval.prompt_sets.templates import Style, user_message
 
     loaded = {}
     for kind in ("harmful", "benign", "reasoning"):
@@ -109,10 +109,10 @@ def _prompts(words: dict[str, Any]) -> tuple[Any, Any, dict[str, str], list[tupl
     style: Style = "as_is" if words["reasoning_set"] == "toy_math" else "worked"
 
     def requests(kind: str) -> list[Request]:
-        return [Request(prompt.id, ask(prompt)) for prompt in loaded.get(kind, ())]
+        return [Request(prompt.id, user_message(prompt)) for prompt in loaded.get(kind, ())]
 
     problems = [
-        (Request(prompt.id, ask(prompt, style)), prompt.target or "")
+        (Request(prompt.id, user_message(prompt, style)), prompt.target or "")
         for prompt in loaded.get("reasoning", ())
     ]
     groups = {p.id: "|".join(sorted((p.id, p.pair))) for p in every if p.pair}

@@ -49,7 +49,7 @@ def _scored(log: "EvalLog", judge: str, roles: dict[str, Any], overwrite: bool) 
     from inspect_ai import score
     from inspect_ai.model import get_model
 
-    from rim_eval.inspect_tasks._scorers import rim
+    from rim_eval.inspect_tasks.scorers import rim
 
     return score(
         log,

@@ -5,9 +5,8 @@ from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
 from rim_eval.errors import RimError
-from rim_eval.generation import Generation
+from rim_eval.generation import Generation, is_looping
 from rim_eval.judging import Case, Grader, classify_refusal
-from rim_eval.looping import is_looping
 from rim_eval.patterns._reading import (
     Finding,
     MonitorId,

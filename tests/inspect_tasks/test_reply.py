@@ -13,7 +13,7 @@ from inspect_ai.model import (
 )
 
 from rim_eval.generation import Generation
-from rim_eval.inspect_tasks._reply import read_reply
+from rim_eval.inspect_tasks.calls import read_reply
 from rim_eval.judging import unscored_reason
 
 
