@@ -92,7 +92,7 @@ def test_batching_mixes_plain_words() -> None:
     """The trap itself, in lm-eval's own code: it fails here when lm-eval mends it."""
     from lm_eval.models.utils import Collator
 
-    from rim_eval.lm_eval_tasks._engine import Words
+    from rim_eval.lm_eval_tasks.engine import TemplateWords
 
     def groups(*words: dict[str, Any]) -> int:
         asked = [("Hello", {"until": [], "chat_template_kwargs": each}) for each in words]
@@ -100,8 +100,8 @@ def test_batching_mixes_plain_words() -> None:
 
     on, off = {"enable_thinking": True}, {"enable_thinking": False}
     assert groups(on, off) == 1
-    assert groups(Words(on), Words(off)) == 2
-    assert json.dumps(Words(on)) == json.dumps(on)
+    assert groups(TemplateWords(on), TemplateWords(off)) == 2
+    assert json.dumps(TemplateWords(on)) == json.dumps(on)
 
 
 def test_separated_trace_is_kept(run: Any, server: Server) -> None:

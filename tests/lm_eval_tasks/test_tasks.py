@@ -40,7 +40,7 @@ def stand_in(name: str, **_: Any) -> LoadedSet:
 
 @pytest.fixture
 def any_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rim_eval.lm_eval_tasks._prompts.load", stand_in)
+    monkeypatch.setattr("rim_eval.lm_eval_tasks.settings.load", stand_in)
 
 
 def test_there_is_one_task_for_each_set_and_mode() -> None:
@@ -58,7 +58,7 @@ def test_every_name_builds_with_its_own_budget() -> None:
             given = task.config.generation_kwargs
             assert given["max_gen_toks"] == budgets(ENTRIES[name].kind).total(mode)
             assert given["until"] == []
-            assert (task.arm.prompt_set, task.arm.mode) == (name, mode)
+            assert (task.file.prompt_set, task.file.mode) == (name, mode)
 
 
 @pytest.mark.usefixtures("any_set")

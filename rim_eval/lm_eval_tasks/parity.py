@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 from rim_eval.errors import RimError
 from rim_eval.generation import Generation
-from rim_eval.lm_eval_tasks._judging import read_record
+from rim_eval.lm_eval_tasks.samples import read_record
 from rim_eval.observations import Observation, rows_of_score, sample_lines
 from rim_eval.types import MODES, Mode
 
@@ -16,7 +16,7 @@ __all__ = [
     "Disagreement",
     "Key",
     "Parity",
-    "Seen",
+    "RecordedReply",
     "compare",
     "replies_in_log",
     "replies_in_samples",
@@ -31,7 +31,7 @@ class Key(NamedTuple):
     mode: Mode
 
 
-class Seen(NamedTuple):
+class RecordedReply(NamedTuple):
     """One reply as one harness recorded it."""
 
     generation: Generation
@@ -73,8 +73,8 @@ class Parity(BaseModel):
         return not (self.disagreements or self.only_left or self.only_right)
 
 
-def compare(left: Mapping[Key, Seen], right: Mapping[Key, Seen]) -> Parity:
-    """Compare what two harnesses saw, reply by reply.
+def compare(left: Mapping[Key, RecordedReply], right: Mapping[Key, RecordedReply]) -> Parity:
+    """Compare what two harnesses recorded, reply by reply.
 
     Args:
         left: Replies of one run or of several, such as `replies_in_log` gives them.
@@ -89,18 +89,20 @@ def compare(left: Mapping[Key, Seen], right: Mapping[Key, Seen]) -> Parity:
             f"Nothing to compare: {len(left)} replies here, {len(right)} there, and none of them to the "
             "same prompt of the same set in the same mode."
         )
-    found = [(key, _differs(left[key], right[key])) for key in both]
+    differences = [(key, _differs(left[key], right[key])) for key in both]
     return Parity(
         compared=len(both),
         disagreements=tuple(
-            Disagreement(**key._asdict(), differs=differs) for key, differs in found if differs
+            Disagreement(**key._asdict(), differs=differs)
+            for key, differs in differences
+            if differs
         ),
         only_left=tuple(sorted(left.keys() - right.keys())),
         only_right=tuple(sorted(right.keys() - left.keys())),
     )
 
 
-def _differs(one: Seen, other: Seen) -> tuple[str, ...]:
+def _differs(one: RecordedReply, other: RecordedReply) -> tuple[str, ...]:
     pairs = {
         "answer": (one.generation.answer, other.generation.answer),
         "trace": (one.generation.trace or "", other.generation.trace or ""),
@@ -112,7 +114,7 @@ def _differs(one: Seen, other: Seen) -> tuple[str, ...]:
     return tuple(name for name, (a, b) in pairs.items() if a != b)
 
 
-def replies_in_log(path: str | Path) -> dict[Key, Seen]:
+def replies_in_log(path: str | Path) -> dict[Key, RecordedReply]:
     """The replies of the first epoch in an Inspect log.
 
     Raises:
@@ -124,19 +126,21 @@ def replies_in_log(path: str | Path) -> dict[Key, Seen]:
         log = read_eval_log(str(path))
     except Exception as error:  # zip, JSON and file-system errors, by the log's format
         raise RimError(f"{path} cannot be read as an Inspect log ({error}).") from None
-    found = {
-        key: seen
+    replies = {
+        key: reply
         for sample in log.samples or []
         if sample.epoch == 1
         for score in (sample.scores or {}).values()
-        for key, seen in _arms(sample.store, rows_of_score(score.metadata))
+        for key, reply in _arms(sample.store, rows_of_score(score.metadata))
     }
-    if not found:
+    if not replies:
         raise RimError(f"{path}: no replies of a rim_eval task in it (task {log.eval.task}).")
-    return found
+    return replies
 
 
-def _arms(store: Mapping[str, object], rows: Iterable[Observation]) -> Iterator[tuple[Key, Seen]]:
+def _arms(
+    store: Mapping[str, object], rows: Iterable[Observation]
+) -> Iterator[tuple[Key, RecordedReply]]:
     from pydantic import TypeAdapter
 
     stored = TypeAdapter(dict[Mode, Generation]).validate_python(
@@ -145,10 +149,10 @@ def _arms(store: Mapping[str, object], rows: Iterable[Observation]) -> Iterator[
     arms = {row.mode: row for row in rows}
     for mode in MODES:
         if mode in arms and mode in stored:
-            yield _key(arms[mode]), Seen(stored[mode], arms[mode])
+            yield _key(arms[mode]), RecordedReply(stored[mode], arms[mode])
 
 
-def replies_in_samples(path: str | Path) -> dict[Key, Seen]:
+def replies_in_samples(path: str | Path) -> dict[Key, RecordedReply]:
     """The replies in a sample file of lm-eval.
 
     Raises:
@@ -156,7 +160,8 @@ def replies_in_samples(path: str | Path) -> dict[Key, Seen]:
     """
     records = (read_record(Path(path), sample) for sample in sample_lines(Path(path)))
     return {
-        _key(record.observation): Seen(record.generation, record.observation) for record in records
+        _key(record.observation): RecordedReply(record.generation, record.observation)
+        for record in records
     }
 
 

@@ -1,11 +1,13 @@
 """The evaluated model as lm-eval holds it: how a request in one mode is written for it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from rim_eval.decoding import Budgets
 from rim_eval.errors import RimError
-from rim_eval.lm_eval_tasks._reply import Counter, keep_reasoning
+from rim_eval.generation import TokenCounter
+from rim_eval.lm_eval_tasks.replies import keep_reasoning
 from rim_eval.thinking import (
     Message,
     Recipe,
@@ -16,13 +18,14 @@ from rim_eval.thinking import (
     tells_apart,
     template_renderer,
 )
+from rim_eval.types import Mode
 
-__all__ = ["Asked", "Engine", "engine_of"]
+__all__ = ["Engine", "EngineRequest", "TemplateWords", "engine_of"]
 
 _NAMES: Final = {"HFLM": "hf", "VLLM": "vllm"}
 
 
-class Asked(NamedTuple):
+class EngineRequest(NamedTuple):
     """One request, ready for lm-eval."""
 
     context: Any
@@ -31,7 +34,7 @@ class Asked(NamedTuple):
     """Generation settings that set the mode; empty where the text does."""
 
 
-class Words(dict[str, Any]):
+class TemplateWords(dict[str, Any]):
     """Template words of a request that iterate as pairs.
 
     lm-eval batches requests whose settings look alike, and looks at the keys of nested ones only:
@@ -64,7 +67,7 @@ class Engine:
         return f"{_NAMES.get(kind, kind)}/{Path(name).name if Path(name).is_dir() else name}"
 
     @property
-    def count(self) -> Counter | None:
+    def count(self) -> TokenCounter | None:
         """Counts tokens with the model's own tokenizer."""
         tokenizer = getattr(self.lm, "tokenizer", None)
         if tokenizer is None or not callable(tokenizer):
@@ -86,19 +89,19 @@ class Engine:
         assert self.count is not None
         return self.count(context)
 
-    def switch(self, asked: str, chat_template: str | None) -> Switch:
+    def switch(self, requested: str, chat_template: str | None) -> Switch:
         """The model's thinking switch.
 
         Args:
-            asked: `auto` to find it, or a switch in words.
+            requested: `auto` to find it, or a switch in words.
             chat_template: Path of a template file to read instead of the model's own.
 
         Raises:
-            RimError: No switch can be found, or the one asked for changes nothing.
+            RimError: No switch can be found, or the requested one changes nothing.
         """
         source = None if chat_template is None else _read(chat_template)
-        if asked != "auto":
-            return self._named(asked, source)
+        if requested != "auto":
+            return self._named(requested, source)
         if source is not None:
             return find_switch(template_renderer(source), model=self.model)
         if self.is_chat:
@@ -167,7 +170,7 @@ class Engine:
                 f"The chat template of {self.model} refuses a request: {error}"
             ) from None
 
-    def ask(self, recipe: Recipe, message: str, system: str | None) -> Asked:
+    def request(self, recipe: Recipe, message: str, system: str | None) -> EngineRequest:
         """One request in the recipe's mode.
 
         Raises:
@@ -175,20 +178,50 @@ class Engine:
         """
         messages = recipe.messages(system, message)
         if not self.is_chat:
-            return Asked(self.render(messages, _words(recipe)) + (recipe.prefill or ""), {})
+            return EngineRequest(self.render(messages, _words(recipe)) + (recipe.prefill or ""), {})
         if recipe.prefill:
             raise RimError(
                 f"{self.model} always thinks, and its no-think arm needs an empty trace written for it, which "
                 "chat completions cannot be given. Use local-completions with a tokenizer, vllm or hf."
             )
-        return Asked(self._write(messages), _fields(recipe))
+        return EngineRequest(self._write(messages), _fields(recipe))
 
-    def _named(self, asked: str, source: str | None) -> Switch:
-        switch = explicit_switch(asked)
+    def refuse_cut_prompts(self, contexts: Iterable[str], budgets: Budgets, mode: Mode) -> None:
+        """Refuse a run in which lm-eval would cut prompts to make room for the replies.
+
+        It cuts from the left, and the sample files would hold the whole prompts all the same. With the
+        larger budget of the think mode only its prompts would be cut.
+
+        Args:
+            contexts: The prompts, as they are sent.
+            budgets: The run's token budgets.
+            mode: Mode of the task.
+
+        Raises:
+            RimError: A prompt and its mode's budget are longer together than the engine's `max_length`.
+        """
+        limit = self.max_length
+        if limit is None:
+            return
+        lengths = [self.length(context) for context in contexts]
+        needed = max(lengths, default=0) + budgets.total(mode)
+        if needed <= limit:
+            return
+        cut = sum(length + budgets.total(mode) > limit for length in lengths)
+        thinking = f" and thinking_tokens={budgets.thinking_tokens}" if mode == "think" else ""
+        raise RimError(
+            f"{cut} of {len(lengths)} prompts would be cut: {self.model} has room for max_length={limit} tokens, and "
+            f"the longest prompt ({max(lengths)} tokens) with answer_tokens={budgets.answer_tokens}{thinking} needs "
+            f"{needed}. If the model and its server take as much, say --model_args max_length={needed + 1}; else give "
+            'smaller budgets: --metadata \'{"rim_eval": {"answer_tokens": N, "thinking_tokens": M}}\'.'
+        )
+
+    def _named(self, requested: str, source: str | None) -> Switch:
+        switch = explicit_switch(requested)
         if source is not None:
             require_difference(template_renderer(source), switch)
             return switch
-        return switch if self.is_chat else explicit_switch(asked, render=self.render)
+        return switch if self.is_chat else explicit_switch(requested, render=self.render)
 
     def _source(self) -> str | None:
         own = getattr(self.lm, "hf_chat_template", None) or getattr(
@@ -232,7 +265,7 @@ def _words(recipe: Recipe) -> dict[str, Any]:
 def _fields(recipe: Recipe) -> dict[str, Any]:
     fields: dict[str, Any] = {}
     if recipe.template_kwargs:
-        fields["chat_template_kwargs"] = Words(recipe.template_kwargs)
+        fields["chat_template_kwargs"] = TemplateWords(recipe.template_kwargs)
     if recipe.reasoning_effort:
         fields["reasoning_effort"] = recipe.reasoning_effort
     return fields

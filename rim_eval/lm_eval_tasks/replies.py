@@ -1,17 +1,14 @@
 """From the text that lm-eval hands to a task to a `Generation`: trace and answer apart, measured."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, Final
 
 from rim_eval.decoding import Budgets
-from rim_eval.generation import Generation, StopReason
-from rim_eval.looping import is_looping
-from rim_eval.thinking import Split, split_trace
+from rim_eval.generation import Generation, StopReason, TokenCounter
+from rim_eval.thinking import split_trace
 from rim_eval.types import ArmKind, Mode
 
-__all__ = ["Counter", "Reply", "keep_reasoning", "read_reply"]
-
-Counter = Callable[[str], int]
+__all__ = ["Reply", "keep_reasoning", "read_reply"]
 
 _STOPS: Final[dict[str | None, StopReason]] = {
     "stop": "stop",
@@ -74,7 +71,7 @@ def read_reply(
     arm_kind: ArmKind,
     budgets: Budgets,
     opened_by_prompt: bool,
-    count: Counter | None,
+    count: TokenCounter | None,
     requested: dict[str, Any],
 ) -> Generation:
     """Split and measure one reply.
@@ -88,24 +85,19 @@ def read_reply(
         count: Counts tokens of a text; None where no tokenizer is at hand.
         requested: What was asked for, kept for the record.
     """
-    told = text if isinstance(text, Reply) else Reply(text)
-    split = split_trace(str(text), opened_by_prompt=opened_by_prompt, reasoning=told.reasoning)
-    output_tokens = told.tokens if count is None else count(str(text))
-    stop = _stop(told, output_tokens, budgets.total(mode))
-    trace_tokens, answer_tokens = _tokens(split, count, output_tokens)
-    return Generation(
+    beside = text if isinstance(text, Reply) else Reply(text)
+    split = split_trace(str(text), opened_by_prompt=opened_by_prompt, reasoning=beside.reasoning)
+    output_tokens = beside.tokens if count is None else count(str(text))
+    return Generation.measure(
+        split.trace,
+        split.answer,
+        closed=split.closed,
+        answer_budget=budgets.answer_tokens,
+        count=count,
+        output_tokens=output_tokens,
         mode=mode,
         arm_kind=arm_kind,
-        answer=split.answer,
-        trace=split.trace,
-        visibility="full" if split.trace and split.trace.strip() else "none",
-        trace_closed=split.closed if split.trace is not None else None,
-        trace_tokens=trace_tokens,
-        answer_tokens=answer_tokens,
-        output_tokens=output_tokens,
-        over_budget=(answer_tokens or 0) > budgets.answer_tokens,
-        stop_reason=stop,
-        looping=is_looping(split.answer or split.trace or ""),
+        stop_reason=_stop(beside, output_tokens, budgets.total(mode)),
         requested=requested,
     )
 
@@ -117,17 +109,3 @@ def _stop(reply: Reply, tokens: int | None, limit: int) -> StopReason:
     if tokens is None:
         return "unknown"
     return "max_tokens" if tokens >= limit else "stop"
-
-
-def _tokens(
-    split: Split, count: Counter | None, total: int | None
-) -> tuple[int | None, int | None]:
-    """Tokens of trace and answer: counted, else the total shared out by characters."""
-    trace = split.trace or ""
-    if count is not None:
-        return (count(trace) if trace else 0, count(split.answer))
-    if total is None:
-        return (None, None)
-    whole = len(trace) + len(split.answer)
-    share = round(total * len(trace) / whole) if whole else 0
-    return (share, total - share)
