@@ -1,5 +1,7 @@
 """What Inspect finds under `rim_eval/`: its entry point loads this module and nothing heavier."""
 
+# ruff: noqa: F401  (Inspect registers what is imported here)
+
 import sys
 
 from rim_eval.inspect_tasks._patterns import pattern_prevalence, reasoning_patterns
@@ -28,38 +30,4 @@ from rim_eval.inspect_tasks.solver import both_modes
 from rim_eval.inspect_tasks.toy import toy, toy_allowed, toy_math, toy_model
 
 if "inspect_scout" in sys.modules:  # Scout looks here for scanners; nobody else pays its import
-    from rim_eval.inspect_tasks import _scout  # noqa: F401
-
-__all__ = [
-    "advbench",
-    "aime",
-    "both_modes",
-    "do_not_answer",
-    "gsm8k",
-    "harmbench",
-    "hexphi",
-    "injected",
-    "injection",
-    "injection_effect",
-    "jbb_benign",
-    "jbb_harmful",
-    "malicious_instruct",
-    "math401",
-    "math500",
-    "multiarith",
-    "or_bench",
-    "pattern_prevalence",
-    "prompts",
-    "reasoning_patterns",
-    "rim",
-    "simple_safety_tests",
-    "solved",
-    "sorry_bench",
-    "strong_reject",
-    "toy",
-    "toy_allowed",
-    "toy_math",
-    "toy_model",
-    "with_statements",
-    "xstest",
-]
+    from rim_eval.inspect_tasks import _scout

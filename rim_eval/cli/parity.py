@@ -65,8 +65,8 @@ def _lines(
         for name, mode in sorted(left.keys() | right.keys())
     ]
     differ = [
-        f"  {each.prompt_id} {each.mode}: {', '.join(each.differs)}"
-        for each in parity.disagreements
+        f"  {key.prompt_id} {key.mode}: {', '.join(fields)}"
+        for key, fields in parity.disagreements.items()
     ]
     alone = [
         f"  {key.prompt_id} {key.mode}: only in {where}"

@@ -17,15 +17,14 @@ from inspect_ai.util import sample_limits
 
 from rim_eval.decoding import Budgets
 from rim_eval.errors import RimError
-from rim_eval.generation import Generation, StopReason, TokenCounter
+from rim_eval.generation import Generation, StopReason
 from rim_eval.inspect_tasks.compat import active_generate_config
 from rim_eval.inspect_tasks.hf import PREFILL, HFRenderer, is_hf
 from rim_eval.inspect_tasks.switches import ModelSwitch
+from rim_eval.replies import ArmRequest, EngineReply, TokenCounter, read_reply
 from rim_eval.thinking import (
     Recipe,
-    Switch,
     pin_template,
-    split_trace,
     template_renderer,
     trace_opening,
 )
@@ -36,7 +35,7 @@ __all__ = [
     "arm_call",
     "merge_deep",
     "prefilled_arm",
-    "read_reply",
+    "read_output",
     "refuse_cuts",
     "refuse_shared_limits",
 ]
@@ -48,8 +47,8 @@ class Call(NamedTuple):
     messages: list[ChatMessage]
     config: GenerateConfig
     cache: CachePolicy | bool
-    requested: dict[str, Any]
-    """What was asked for, for the log: arm kind, switch name, and every word that sets the mode."""
+    request: ArmRequest
+    """What the reply is read by."""
 
 
 def arm_call(
@@ -96,7 +95,7 @@ def arm_call(
         messages=[ChatMessageUser(content=recipe.messages(None, user_message)[-1]["content"])],
         config=config,
         cache=_cache(user_config, switch.kind, mode),
-        requested=_requested(switch, recipe),
+        request=ArmRequest.of(switch, mode, budgets),
     )
 
 
@@ -137,11 +136,6 @@ def _cache(user_config: GenerateConfig, kind: ArmKind, mode: Mode) -> CachePolic
     policy = user_config.cache if isinstance(user_config.cache, CachePolicy) else CachePolicy()
     scopes = policy.scopes | {"rim_eval_mode": mode, "rim_eval_arm": kind}
     return policy.model_copy(update={"scopes": scopes})
-
-
-def _requested(switch: Switch, recipe: Recipe) -> dict[str, Any]:
-    words = recipe.model_dump(exclude_none=True, exclude_defaults=True)
-    return {"arm_kind": switch.kind, "switch": switch.name, **words}
 
 
 def prefilled_arm(
@@ -238,15 +232,8 @@ _STOPS: Final[dict[str, StopReason]] = {
 }
 
 
-def read_reply(
-    output: ModelOutput,
-    *,
-    mode: Mode,
-    arm_kind: ArmKind,
-    answer_budget: int,
-    opened_by_prompt: bool = False,
-    count: TokenCounter | None = None,
-    requested: dict[str, Any] | None = None,
+def read_output(
+    output: ModelOutput, request: ArmRequest, count: TokenCounter | None = None
 ) -> Generation:
     """Split and measure one reply.
 
@@ -255,33 +242,22 @@ def read_reply(
 
     Args:
         output: The provider's reply.
-        mode: Mode that was asked for.
-        arm_kind: How the mode was brought about.
-        answer_budget: Tokens that an answer may have in either mode.
-        opened_by_prompt: Whether the prompt ended inside an open trace.
+        request: What was asked.
         count: Counts tokens of a text; None where no tokenizer is at hand.
-        requested: What was asked for, kept for the log.
     """
     if output.error or output.empty:
-        error = output.error or "the engine returned no choice"
-        return Generation.failed(error, mode, arm_kind, requested)
+        return request.failed(output.error or "the engine returned no choice")
     text, reasoning, redaction = _parts(output)
-    split = split_trace(text, opened_by_prompt=opened_by_prompt, reasoning=reasoning)
     usage = output.usage
-    return Generation.measure(
-        split.trace,
-        split.answer,
-        closed=split.closed,
-        answer_budget=answer_budget,
-        count=count,
+    reply = EngineReply(
+        text=text,
+        stop_reason=_STOPS.get(output.choices[0].stop_reason, "unknown"),
+        reasoning=reasoning,
+        redaction=redaction,
         output_tokens=usage.output_tokens if usage else None,
         reasoning_tokens=usage.reasoning_tokens if usage else None,
-        redaction=redaction,
-        mode=mode,
-        arm_kind=arm_kind,
-        stop_reason=_STOPS.get(output.choices[0].stop_reason, "unknown"),
-        requested=requested or {},
     )
+    return read_reply(reply, request, count)
 
 
 def _parts(output: ModelOutput) -> tuple[str, str | None, Literal["summary", "hidden"] | None]:

@@ -15,7 +15,7 @@ import copy
 import functools
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from threading import Thread
 from typing import Any, Final
@@ -24,7 +24,6 @@ import sniffio
 from inspect_ai.model import GenerateConfig, ModelAPI, ModelOutput, ModelUsage
 
 from rim_eval.errors import RimError
-from rim_eval.generation import TokenCounter
 
 __all__ = ["PREFILL", "HFRenderer", "adapt_provider", "is_hf", "token_counter"]
 
@@ -76,7 +75,7 @@ class HFRenderer:
             ) from None
 
 
-def token_counter(api: Any) -> TokenCounter:
+def token_counter(api: Any) -> Callable[[str], int]:
     """Counts the tokens of a text as this model's tokenizer cuts it.
 
     It counts on a copy: a fast tokenizer holds its padding as state, and another thread is

@@ -14,7 +14,7 @@ from rim_eval.inspect_tasks.compat import PrerequisiteError, model_roles, user_e
 from rim_eval.inspect_tasks.solver import generations
 from rim_eval.judging import Case, Judge, load_judge, missing_grader_message, unscored_reason
 from rim_eval.observations import Observation
-from rim_eval.scoring import Outcome, check_reply, judge_reply, observe
+from rim_eval.replies import Outcome, check_reply, judge_reply, observe
 from rim_eval.types import Mode, PromptKind
 
 __all__ = [

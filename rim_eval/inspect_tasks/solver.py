@@ -22,7 +22,7 @@ from rim_eval.fingerprint import cached_fingerprint
 from rim_eval.generation import Generation
 from rim_eval.inspect_tasks.compat import active_generate_config, user_errors
 from rim_eval.inspect_tasks.hf import adapt_provider, is_hf, token_counter
-from rim_eval.types import MODES, Mode
+from rim_eval.types import MODES, ArmKind, Mode
 
 if TYPE_CHECKING:
     from rim_eval.decoding import Budgets
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 __all__ = ["ArmRunner", "ReplyStore", "both_modes", "generations"]
 
 _LOGGER = getLogger(__name__)
-_NO_REPLY = "the sample ended before a reply came"
 _WEIGHTS_KEY = "rim_eval:weights"
 Name = TypeVar("Name", bound=str)
 
@@ -59,7 +58,7 @@ def both_modes(
         model = get_model()
         if state.epoch > 1 and active_generate_config().temperature == 0:
             _warn_of_equal_epochs()
-        _BY_MODE.add(state, {mode: Generation.failed(_NO_REPLY, mode, "switch") for mode in modes})
+        _BY_MODE.add(state, {mode: _no_reply(mode, "switch") for mode in modes})
         thinking = await runner.switch(model)
         await runner.run(state, model, {mode: (thinking, mode) for mode in modes}, _BY_MODE)
         return state
@@ -174,10 +173,7 @@ class ArmRunner:
         if len(arms) > 1:
             with user_errors():
                 refuse_shared_limits()
-        waiting = {
-            name: Generation.failed(_NO_REPLY, mode, arm.switch.kind)
-            for name, (arm, mode) in arms.items()
-        }
+        waiting = {name: _no_reply(mode, arm.switch.kind) for name, (arm, mode) in arms.items()}
         store.add(state, waiting)
         if is_hf(model.api) and (weights := cached_fingerprint(_weights(model))):
             state.store.set(_WEIGHTS_KEY, weights)
@@ -199,7 +195,7 @@ class ArmRunner:
 async def _ask(
     model: Model, thinking: "ModelSwitch", mode: Mode, state: TaskState, budgets: "Budgets"
 ) -> tuple[Generation, Exception | None]:
-    from rim_eval.inspect_tasks.calls import arm_call, read_reply
+    from rim_eval.inspect_tasks.calls import arm_call, read_output
 
     async with span(name=mode):
         with user_errors():
@@ -208,17 +204,14 @@ async def _ask(
         try:
             output = await model.generate(call.messages, config=call.config, cache=call.cache)
         except Exception as error:
-            return Generation.failed(repr(error), mode, thinking.switch.kind, call.requested), error
-        reply = read_reply(
-            output,
-            mode=mode,
-            arm_kind=thinking.switch.kind,
-            answer_budget=budgets.answer_tokens,
-            opened_by_prompt=thinking.switch.recipe(mode).opened_by_prompt,
-            count=token_counter(model.api) if is_hf(model.api) else None,
-            requested=call.requested,
-        )
-        return reply, None
+            return call.request.failed(repr(error)), error
+        count = token_counter(model.api) if is_hf(model.api) else None
+        return read_output(output, call.request, count), None
+
+
+def _no_reply(mode: Mode, kind: ArmKind) -> Generation:
+    error = "the sample ended before a reply came"
+    return Generation(mode=mode, arm_kind=kind, stop_reason="error", error=error)
 
 
 def _weights(model: Model) -> Any:

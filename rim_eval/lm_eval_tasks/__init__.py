@@ -5,7 +5,6 @@ what such a run leaves, and needs no lm-eval.
 """
 
 from rim_eval.lm_eval_tasks.parity import (
-    Disagreement,
     Key,
     Parity,
     RecordedReply,
@@ -17,7 +16,6 @@ from rim_eval.lm_eval_tasks.samples import Record, judge_samples, rate
 from rim_eval.lm_eval_tasks.settings import Settings, load_prompts
 
 __all__ = [
-    "Disagreement",
     "Key",
     "Parity",
     "Record",

@@ -1,4 +1,4 @@
-"""The evaluated model as lm-eval holds it: how a request in one mode is written for it."""
+"""The evaluated model as lm-eval holds it: how a request in one mode is written, and its reply read."""
 
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -6,15 +6,15 @@ from typing import Any, Final, NamedTuple
 
 from rim_eval.decoding import Budgets
 from rim_eval.errors import RimError
-from rim_eval.generation import TokenCounter
-from rim_eval.lm_eval_tasks.replies import keep_reasoning
+from rim_eval.generation import Generation, StopReason
+from rim_eval.replies import ArmRequest, EngineReply, TokenCounter, read_reply
 from rim_eval.thinking import (
     Message,
     Recipe,
+    Renderer,
     Switch,
     explicit_switch,
     find_switch,
-    require_difference,
     tells_apart,
     template_renderer,
 )
@@ -23,6 +23,13 @@ from rim_eval.types import Mode
 __all__ = ["Engine", "EngineRequest", "TemplateWords", "engine_of"]
 
 _NAMES: Final = {"HFLM": "hf", "VLLM": "vllm"}
+
+
+_STOPS: Final[dict[str | None, StopReason]] = {
+    "stop": "stop",
+    "length": "max_tokens",
+    "content_filter": "content_filter",
+}
 
 
 class EngineRequest(NamedTuple):
@@ -57,7 +64,7 @@ class Engine:
         self._write = write
         self.is_chat = hasattr(write([{"role": "user", "content": "Hello"}]), "prompt")
         if self.is_chat and hasattr(lm, "parse_generations"):
-            keep_reasoning(lm)
+            _keep_reasoning(lm)
 
     @property
     def model(self) -> str:
@@ -74,21 +81,6 @@ class Engine:
             return None
         return lambda text: len(tokenizer(text, add_special_tokens=False)["input_ids"])
 
-    @property
-    def max_length(self) -> int | None:
-        """Tokens of prompt and reply together beyond which lm-eval cuts prompts; None where it cuts none."""
-        limit = getattr(self.lm, "max_length", None)
-        cuts = not self.is_chat and self.count is not None
-        return limit if cuts and isinstance(limit, int) else None
-
-    def length(self, context: str) -> int:
-        """Tokens of a prompt as lm-eval counts them, with what its engine puts before it."""
-        encode = getattr(self.lm, "tok_encode", None)
-        if encode is not None:
-            return len(encode(context))
-        assert self.count is not None
-        return self.count(context)
-
     def switch(self, requested: str, chat_template: str | None) -> Switch:
         """The model's thinking switch.
 
@@ -99,18 +91,17 @@ class Engine:
         Raises:
             RimError: No switch can be found, or the requested one changes nothing.
         """
-        source = None if chat_template is None else _read(chat_template)
+        render = self._renderer(chat_template)
         if requested != "auto":
-            return self._named(requested, source)
-        if source is not None:
-            return find_switch(template_renderer(source), model=self.model)
-        if self.is_chat:
+            return explicit_switch(requested, render=render)
+        if render is None:
             raise RimError(
                 f"{self.model} renders its prompts on a server, so its thinking switch cannot be read. Name it: "
                 '--metadata \'{"rim_eval": {"switch": "enable_thinking"}}\' (or thinking, system:/no_think, '
                 'effort:low,high, prompted), or give the template: {"chat_template": "FILE"}.'
             )
-        return find_switch(self.render, source=self._source(), model=self.model)
+        source = self._own_template() if chat_template is None else None
+        return find_switch(render, source=source, model=self.model)
 
     def refuse_cancelled(self, switch: Switch, system: str, chat_template: str | None) -> None:
         """Refuse a system instruction beside which the switch changes nothing (Granite 3.2).
@@ -123,19 +114,20 @@ class Engine:
         Raises:
             RimError: Both modes would be asked the same.
         """
-        if switch.kind != "switch" or (self.is_chat and chat_template is None):
+        render = self._renderer(chat_template if self.is_chat else None)
+        if switch.kind != "switch" or render is None or tells_apart(render, switch, system=system):
             return
-        render = (
-            template_renderer(_read(chat_template))
-            if self.is_chat and chat_template
-            else self.render
+        raise RimError(
+            f"Beside --system_instruction {system!r} the switch {switch.name!r} changes nothing: both modes would "
+            "be asked the same. Leave the system instruction out, or choose another switch: "
+            '--metadata \'{"rim_eval": {"switch": "..."}}\'.'
         )
-        if not tells_apart(render, switch, system=system):
-            raise RimError(
-                f"Beside --system_instruction {system!r} the switch {switch.name!r} changes nothing: both modes would "
-                "be asked the same. Leave the system instruction out, or choose another switch: "
-                '--metadata \'{"rim_eval": {"switch": "..."}}\'.'
-            )
+
+    def _renderer(self, chat_template: str | None) -> Renderer | None:
+        """Renders with a template file, else as the engine does; None where a server renders unseen."""
+        if chat_template is not None:
+            return template_renderer(_read(chat_template))
+        return None if self.is_chat else self.render
 
     def render(self, messages: list[Message], template_kwargs: dict[str, Any], /) -> str:
         """The prompt text that a text engine is given; words that nobody set are not passed at all.
@@ -200,10 +192,12 @@ class Engine:
         Raises:
             RimError: A prompt and its mode's budget are longer together than the engine's `max_length`.
         """
-        limit = self.max_length
-        if limit is None:
+        limit, count = getattr(self.lm, "max_length", None), self.count
+        if self.is_chat or count is None or not isinstance(limit, int):
             return
-        lengths = [self.length(context) for context in contexts]
+        # What the engine itself puts before a prompt counts too.
+        encode = getattr(self.lm, "tok_encode", None)
+        lengths = [len(encode(text)) if encode else count(text) for text in contexts]
         needed = max(lengths, default=0) + budgets.total(mode)
         if needed <= limit:
             return
@@ -216,14 +210,20 @@ class Engine:
             'smaller budgets: --metadata \'{"rim_eval": {"answer_tokens": N, "thinking_tokens": M}}\'.'
         )
 
-    def _named(self, requested: str, source: str | None) -> Switch:
-        switch = explicit_switch(requested)
-        if source is not None:
-            require_difference(template_renderer(source), switch)
-            return switch
-        return switch if self.is_chat else explicit_switch(requested, render=self.render)
+    def read(self, text: str, request: ArmRequest) -> Generation:
+        """Split and measure one reply.
 
-    def _source(self) -> str | None:
+        Args:
+            text: The reply, a `Reply` where the engine tells more than its text.
+            request: What was asked.
+        """
+        beside = text if isinstance(text, Reply) else Reply(text)
+        tokens = beside.tokens if self.count is None else self.count(str(text))
+        stop_reason = _stop_reason(beside, tokens, request.budgets.total(request.mode))
+        reply = EngineReply(str(text), stop_reason, beside.reasoning, output_tokens=tokens)
+        return read_reply(reply, request, self.count)
+
+    def _own_template(self) -> str | None:
         own = getattr(self.lm, "hf_chat_template", None) or getattr(
             self.lm.tokenizer, "chat_template", None
         )
@@ -278,3 +278,59 @@ def _read(path: str) -> str:
         raise RimError(
             f"chat_template={path} cannot be read ({error}). Give the path of a Jinja chat template."
         ) from None
+
+
+class Reply(str):
+    """A server's reply: its content, which is all that lm-eval keeps, and what came beside it."""
+
+    reasoning: str | None = None
+    """The server's separate reasoning field; None when it separates nothing."""
+    finish: str | None = None
+    tokens: int | None = None
+    """Generated tokens by the server's own count."""
+
+
+def _keep_reasoning(lm: Any) -> None:
+    """Make one chat-completions model instance keep the reasoning field and the stop reason.
+
+    lm-eval's client reads `message.content` alone. Doing it twice changes nothing.
+    """
+    parse = lm.parse_generations
+    if getattr(parse, "keeps_reasoning", False):
+        return
+
+    def parse_all(outputs: Any, **kwargs: Any) -> list[Any]:
+        texts = parse(outputs=outputs, **kwargs)
+        beside = list(_beside(outputs))
+        if len(beside) != len(texts):
+            return list(texts)
+        return [_reply(text, *about) for text, about in zip(texts, beside, strict=True)]
+
+    parse_all.keeps_reasoning = True  # type: ignore[attr-defined]
+    lm.parse_generations = parse_all
+
+
+def _beside(outputs: Any) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    """Each choice and the usage of its response, in the order in which lm-eval lists texts."""
+    for output in outputs if isinstance(outputs, list) else [outputs]:
+        choices = output.get("choices", []) if isinstance(output, dict) else []
+        for choice in sorted(choices, key=lambda choice: choice.get("index", 0)):
+            yield choice, (output.get("usage") or {}) if len(choices) == 1 else {}
+
+
+def _reply(text: str | None, choice: dict[str, Any], usage: dict[str, Any]) -> Reply:
+    message = choice.get("message") or {}
+    reply = Reply(text or "")
+    reply.reasoning = message.get("reasoning") or message.get("reasoning_content")
+    reply.finish = choice.get("finish_reason")
+    reply.tokens = usage.get("completion_tokens")
+    return reply
+
+
+def _stop_reason(reply: Reply, tokens: int | None, limit: int) -> StopReason:
+    """Text engines do not say why they stopped; a reply as long as its budget was cut."""
+    if reply.finish is not None:
+        return _STOPS.get(reply.finish, "unknown")
+    if tokens is None:
+        return "unknown"
+    return "max_tokens" if tokens >= limit else "stop"

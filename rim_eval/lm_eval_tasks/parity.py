@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import TypeAdapter
 
 from rim_eval.errors import RimError
 from rim_eval.generation import Generation
@@ -13,7 +13,6 @@ from rim_eval.observations import Observation, rows_of_score, sample_lines
 from rim_eval.types import MODES, Mode
 
 __all__ = [
-    "Disagreement",
     "Key",
     "Parity",
     "RecordedReply",
@@ -38,25 +37,12 @@ class RecordedReply(NamedTuple):
     observation: Observation
 
 
-class Disagreement(BaseModel):
-    """One reply on which the harnesses differ."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    dataset: str
-    prompt_id: str
-    mode: Mode
-    differs: tuple[str, ...]
-    """Of `answer`, `trace`, `verdict`, `reason`, `label` and `adopted`, those that differ."""
-
-
-class Parity(BaseModel):
+class Parity(NamedTuple):
     """The outcome of the check."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     compared: int
-    disagreements: tuple[Disagreement, ...]
+    disagreements: dict[Key, tuple[str, ...]]
+    """Of `answer`, `trace`, `verdict`, `reason`, `label` and `adopted`, those that differ, by reply."""
     only_left: tuple[Key, ...]
     """Replies that only the first harness has, in order."""
     only_right: tuple[Key, ...]
@@ -64,8 +50,8 @@ class Parity(BaseModel):
     @property
     def verdicts_agree(self) -> int:
         """Compared replies with the same verdict, or without one for the same reason."""
-        apart = [each for each in self.disagreements if {"verdict", "reason"} & set(each.differs)]
-        return self.compared - len(apart)
+        apart = [{"verdict", "reason"} & set(each) for each in self.disagreements.values()]
+        return self.compared - sum(map(bool, apart))
 
     @property
     def complete(self) -> bool:
@@ -89,14 +75,10 @@ def compare(left: Mapping[Key, RecordedReply], right: Mapping[Key, RecordedReply
             f"Nothing to compare: {len(left)} replies here, {len(right)} there, and none of them to the "
             "same prompt of the same set in the same mode."
         )
-    differences = [(key, _differs(left[key], right[key])) for key in both]
+    differences = {key: _differs(left[key], right[key]) for key in both}
     return Parity(
         compared=len(both),
-        disagreements=tuple(
-            Disagreement(**key._asdict(), differs=differs)
-            for key, differs in differences
-            if differs
-        ),
+        disagreements={key: differs for key, differs in differences.items() if differs},
         only_left=tuple(sorted(left.keys() - right.keys())),
         only_right=tuple(sorted(right.keys() - left.keys())),
     )
@@ -141,8 +123,6 @@ def replies_in_log(path: str | Path) -> dict[Key, RecordedReply]:
 def _arms(
     store: Mapping[str, object], rows: Iterable[Observation]
 ) -> Iterator[tuple[Key, RecordedReply]]:
-    from pydantic import TypeAdapter
-
     stored = TypeAdapter(dict[Mode, Generation]).validate_python(
         store.get("rim_eval:generations", {})
     )

@@ -16,7 +16,7 @@ from rim_eval.generation import Generation
 from rim_eval.judging import Case, Judge
 from rim_eval.observations import Observation, sample_lines
 from rim_eval.observations._lm_eval import results_file
-from rim_eval.scoring import Outcome, judge_reply, observe
+from rim_eval.replies import Outcome, judge_reply, observe
 from rim_eval.types import PromptKind
 
 if TYPE_CHECKING:

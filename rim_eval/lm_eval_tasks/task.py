@@ -12,11 +12,10 @@ from rim_eval.fingerprint import cached_fingerprint
 from rim_eval.generation import Generation
 from rim_eval.judging import Judge, load_judge
 from rim_eval.lm_eval_tasks.engine import Engine, engine_of
-from rim_eval.lm_eval_tasks.replies import read_reply
 from rim_eval.lm_eval_tasks.samples import EVENTS, case_of, metrics, record
 from rim_eval.lm_eval_tasks.settings import RUN, TaskFile, read_settings
 from rim_eval.prompt_sets import entry
-from rim_eval.scoring import Outcome, check_reply, judge_reply
+from rim_eval.replies import ArmRequest, Outcome, check_reply, judge_reply
 from rim_eval.thinking import Switch
 from rim_eval.types import PromptKind
 
@@ -108,8 +107,9 @@ class ModeTask(ConfigurableTask):  # type: ignore[misc]
 
     def process_results(self, doc: dict[str, Any], results: list[Any]) -> dict[str, Any]:
         """Splits, verifies and scores one reply; what needs a grader is left for `rim-eval judge run`."""
-        reply = self._generation(results[0])
-        model = self.settings.model or self._ready()[0].model
+        engine, switch = self._ready()
+        reply = engine.read(results[0], ArmRequest.of(switch, self.file.mode, self.budgets))
+        model = self.settings.model or engine.model
         kept = record(doc, model, reply, self._outcome(doc, reply))
         return metrics(kept, [EVENTS[kind] for kind in self.kinds])
 
@@ -122,20 +122,6 @@ class ModeTask(ConfigurableTask):  # type: ignore[misc]
             "prompt_style": style if "reasoning" in self.kinds else None,
             "provenance": provenance,
         }
-
-    def _generation(self, text: str) -> Generation:
-        engine, switch = self._ready()
-        recipe = switch.recipe(self.file.mode)
-        words = recipe.model_dump(exclude_none=True, exclude_defaults=True)
-        return read_reply(
-            text,
-            mode=self.file.mode,
-            arm_kind=switch.kind,
-            budgets=self.budgets,
-            opened_by_prompt=recipe.opened_by_prompt,
-            count=engine.count,
-            requested={"arm_kind": switch.kind, "switch": switch.name, **words},
-        )
 
     def _outcome(self, doc: dict[str, Any], reply: Generation) -> Outcome:
         if doc["kind"] == "reasoning":

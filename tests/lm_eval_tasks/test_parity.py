@@ -100,7 +100,7 @@ def test_disagreements_are_listed_by_id_and_kind() -> None:
     left = dict([seen("a"), seen("b"), seen("c"), seen("d")])
     right = dict([seen("a"), seen("b", "No.", verdict=False), seen("c", "Yes!"), seen("e")])
     found = compare(left, right)
-    assert [(each.prompt_id, each.differs) for each in found.disagreements] == [
+    assert [(key.prompt_id, differs) for key, differs in found.disagreements.items()] == [
         ("b", ("answer", "verdict")),
         ("c", ("answer",)),
     ]
