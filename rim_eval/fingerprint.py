@@ -33,8 +33,8 @@ def fingerprint(model: Any) -> str:
         what they answer differs.
     """
     settings = model.config.to_diff_dict()
-    kept = {name: value for name, value in settings.items() if name not in _PROVENANCE}
-    digest = hashlib.sha256(json.dumps(_texts(kept), sort_keys=True, default=str).encode())
+    identity = {name: value for name, value in settings.items() if name not in _PROVENANCE}
+    digest = hashlib.sha256(json.dumps(_texts(identity), sort_keys=True, default=str).encode())
     for name, weight in sorted(model.state_dict().items()):
         digest.update(f"{name} {weight.dtype} {tuple(weight.shape)}".encode())
         digest.update(_sampled(weight))

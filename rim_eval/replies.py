@@ -6,18 +6,15 @@ checked against the gold answer (`check_reply`), and becomes one row (`observe`)
 
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from rim_eval.answers import check_answer
 from rim_eval.decoding import Budgets
 from rim_eval.generation import Generation, StopReason, TraceVisibility, is_looping
-from rim_eval.judging import Case, Judge, Judgement, JudgeProvenance, unscored_reason
+from rim_eval.judging import Case, Grader, Judge, Judgement, JudgeProvenance, unscored_reason
 from rim_eval.observations import Observation
 from rim_eval.thinking import Switch, split_trace
 from rim_eval.types import ArmKind, Mode, UnscoredReason
-
-if TYPE_CHECKING:
-    from rim_eval.judging import Grader
 
 __all__ = [
     "ArmRequest",
@@ -152,7 +149,7 @@ class Outcome(NamedTuple):
 
 
 async def judge_reply(
-    judge: Judge, case: Case, reply: Generation, grader: "Grader | Sequence[Grader] | None" = None
+    judge: Judge, case: Case, reply: Generation, grader: Grader | Sequence[Grader] | None = None
 ) -> Outcome:
     """A judge's verdict on one reply; a reply that gives nothing to judge is not sent.
 

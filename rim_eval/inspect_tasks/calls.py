@@ -33,7 +33,6 @@ from rim_eval.types import ArmKind, Mode
 __all__ = [
     "Call",
     "arm_call",
-    "merge_deep",
     "prefilled_arm",
     "read_output",
     "refuse_cuts",
@@ -82,7 +81,7 @@ def arm_call(
     recipe = switch.recipe(mode)
     user_config = model.config.merge(active_generate_config())
     refuse_cuts(user_config)
-    body = merge_deep(user_config.extra_body or {}, _body(model, recipe, thinking.template))
+    body = _merge_deep(user_config.extra_body or {}, _body(model, recipe, thinking.template))
     system = "\n\n".join(filter(None, [recipe.system, user_config.system_message]))
     config = GenerateConfig(
         max_tokens=budgets.total(mode),
@@ -99,12 +98,12 @@ def arm_call(
     )
 
 
-def merge_deep(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
+def _merge_deep(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
     """Both mappings together, nested ones merged; where both have a value, the second's holds."""
     merged = dict(first)
     for key, value in second.items():
         both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
-        merged[key] = merge_deep(merged[key], value) if both else value
+        merged[key] = _merge_deep(merged[key], value) if both else value
     return merged
 
 

@@ -203,8 +203,8 @@ class _TokenizerView:
 
     def _decode(self, ids: list[int]) -> dict[str, Any]:
         end = next((i for i, token in enumerate(ids) if token in self.end_tokens), None)
-        kept = ids[:end]
+        content = ids[:end]
         text = self._tokenizer.decode(
-            kept, skip_special_tokens=False, clean_up_tokenization_spaces=False
+            content, skip_special_tokens=False, clean_up_tokenization_spaces=False
         )
-        return {"text": text, "ended": end is not None, "tokens": len(kept) + (end is not None)}
+        return {"text": text, "ended": end is not None, "tokens": len(content) + (end is not None)}

@@ -139,13 +139,13 @@ class ArmRunner:
         from rim_eval.inspect_tasks.switches import switch_for
 
         with user_errors():
-            found = await anyio.to_thread.run_sync(
+            switch = await anyio.to_thread.run_sync(
                 switch_for, model, self._switch, self._chat_template
             )
         if is_hf(model.api):
             adapt_provider(model.api)
             await anyio.to_thread.run_sync(cached_fingerprint, _weights(model))
-        return found
+        return switch
 
     async def run(
         self,

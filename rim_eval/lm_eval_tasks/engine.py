@@ -233,12 +233,12 @@ class Engine:
 def _names(lm: Any) -> Iterator[str | None]:
     """The places in which lm-eval's models keep a name; some keep the weights there."""
     arguments = getattr(lm, "model_args", None) or {}
-    for found in (
+    for name in (
         getattr(lm, "pretrained", None),
         arguments.get("model"),
         getattr(lm, "model", ""),
     ):
-        yield found if isinstance(found, str) else None
+        yield name if isinstance(name, str) else None
 
 
 def engine_of(chat_template: Callable[..., Any] | None) -> Engine:

@@ -7,20 +7,17 @@ import shutil
 from collections.abc import Container, Mapping, Sequence
 from math import isnan, nan
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from rim_eval.errors import RimError, first_complaint, refuse_existing
 from rim_eval.generation import Generation
-from rim_eval.judging import Case, Judge
+from rim_eval.judging import Case, Grader, Judge
 from rim_eval.observations import Observation, sample_lines
 from rim_eval.observations._lm_eval import results_file
 from rim_eval.replies import Outcome, judge_reply, observe
 from rim_eval.types import PromptKind
-
-if TYPE_CHECKING:
-    from rim_eval.judging import Grader
 
 __all__ = [
     "EVENTS",
@@ -134,7 +131,7 @@ def read_record(path: Path, sample: dict[str, Any]) -> Record:
 
 
 def judge_samples(
-    path: Path, judge: Judge, graders: Sequence["Grader"] = (), *, target: Path
+    path: Path, judge: Judge, graders: Sequence[Grader] = (), *, target: Path
 ) -> list[Observation]:
     """Judge all replies of a sample file of a rim task and write them with their verdicts.
 
@@ -168,7 +165,7 @@ async def _judge_all(
     samples: list[dict[str, Any]],
     records: list[Record],
     judge: Judge,
-    graders: Sequence["Grader"],
+    graders: Sequence[Grader],
     target: Path,
 ) -> list[Record]:
     """All verdicts, each written to a file of drafts at once, so that an interrupted run loses none."""
@@ -201,7 +198,7 @@ async def _judge_all(
 class _Drafts:
     """Verdicts of a run that has not finished, by prompt; each judge, input and grader has a file of its own."""
 
-    def __init__(self, target: Path, judge: Judge, graders: Sequence["Grader"]) -> None:
+    def __init__(self, target: Path, judge: Judge, graders: Sequence[Grader]) -> None:
         self._head = json.dumps([judge.sha256, judge.sees, [str(grader) for grader in graders]])
         instrument = hashlib.sha256(self._head.encode()).hexdigest()[:8]
         self._path = target.with_suffix(f".{instrument}.part")

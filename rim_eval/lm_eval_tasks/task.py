@@ -110,8 +110,8 @@ class ModeTask(ConfigurableTask):  # type: ignore[misc]
         engine, switch = self._ready()
         reply = engine.read(results[0], ArmRequest.of(switch, self.file.mode, self.budgets))
         model = self.settings.model or engine.model
-        kept = record(doc, model, reply, self._outcome(doc, reply))
-        return metrics(kept, [EVENTS[kind] for kind in self.kinds])
+        one = record(doc, model, reply, self._outcome(doc, reply))
+        return metrics(one, [EVENTS[kind] for kind in self.kinds])
 
     def _describe_run(self) -> dict[str, Any]:
         """What lm-eval's results file is to say of the run, beside its own and the user's settings."""
