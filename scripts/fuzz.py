@@ -115,11 +115,11 @@ def final_answer(data: bytes) -> None:
 
 
 def _prompt_file(data: bytes, suffix: str) -> None:
-    from rim_eval.prompt_sets import load_file
+    from rim_eval.prompt_sets import load_prompt_file
 
     with tempfile.NamedTemporaryFile(suffix=suffix) as file:
         Path(file.name).write_bytes(data)
-        load_file(file.name, kind="harmful")
+        load_prompt_file(file.name, kind="harmful")
 
 
 def prompts_csv(data: bytes) -> None:

@@ -44,9 +44,9 @@ def on_planted(monitor: str, data: Sequence[str], grader: str | None) -> Iterato
 
 def _planted() -> dict[str, str]:
     """Prompt id to planted pattern, of the toy set."""
-    from rim_eval.prompt_sets import load
+    from rim_eval.prompt_sets import load_prompts
 
-    return {prompt.id: prompt.labels["pattern"] for prompt in load("toy").prompts}
+    return {prompt.id: prompt.labels["pattern"] for prompt in load_prompts("toy").prompts}
 
 
 def on_texts(monitor: str, data: Sequence[str], grader: str | None) -> Iterator[Measured]:

@@ -27,9 +27,9 @@ from rim_eval.inspect_tasks.settings import (
 from rim_eval.inspect_tasks.solver import both_modes
 from rim_eval.inspect_tasks.switches import ModelSwitch, switch_for
 from rim_eval.judging import load_judge
-from rim_eval.prompt_sets import LoadedSet, Prompt, load, load_file
+from rim_eval.prompt_sets import LoadedSet, Prompt, load_prompt_file, load_prompts
 from rim_eval.prompt_sets.templates import user_message
-from rim_eval.thinking import prompt_flips_mode, require_difference
+from rim_eval.thinking import has_inline_switch, require_difference
 from rim_eval.types import Mode
 
 __all__ = ["judged_file", "judged_set", "solved_set", "task_over"]
@@ -55,7 +55,7 @@ def judged_set(name: str, arguments: Mapping[str, Any]) -> Task:
     """
     with user_errors():
         settings = JudgedSettings(**arguments)
-        loaded = load(name, data=settings.data, subset=settings.subset)
+        loaded = load_prompts(name, data=settings.data, subset=settings.subset)
         return _judged_task(loaded, settings.judge, settings)
 
 
@@ -75,7 +75,7 @@ def judged_file(arguments: Mapping[str, Any]) -> Task:
         if settings.kind not in ("harmful", "benign"):
             raise RimError(f"kind={settings.kind!r} is not judged: use harmful or benign.")
         columns = settings.model_dump(include={"kind", "prompt_column", "category_column"})
-        return _judged_task(load_file(settings.file, **columns), settings.judge, settings)
+        return _judged_task(load_prompt_file(settings.file, **columns), settings.judge, settings)
 
 
 def solved_set(
@@ -94,7 +94,7 @@ def solved_set(
     """
     with user_errors():
         settings = ReasoningSettings(**arguments)
-        loaded = load(name, data=settings.data, subset=settings.subset)
+        loaded = load_prompts(name, data=settings.data, subset=settings.subset)
         rules = {"absolute_error": absolute_error}
         solver = _both_modes(loaded, settings)
         return task_over(loaded, settings, solver, solved(), settings.prompt_style, rules)
@@ -187,7 +187,7 @@ def _flipped(thinking: ModelSwitch, mode: Mode, messages: dict[str, str]) -> lis
         return []
     recipe = thinking.switch.recipe(mode)
     suspects = {id: text for id, text in messages.items() if "think" in text.lower()}
-    return [id for id, text in suspects.items() if prompt_flips_mode(thinking.render, recipe, text)]
+    return [id for id, text in suspects.items() if has_inline_switch(thinking.render, recipe, text)]
 
 
 def _sample(loaded: LoadedSet, prompt: Prompt, message: str, rules: Mapping[str, Any]) -> Sample:

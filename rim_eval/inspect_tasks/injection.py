@@ -61,10 +61,10 @@ def injection(
 
 def _injection_task(settings: "InjectionSettings") -> Task:
     from rim_eval.inspect_tasks.build import task_over
-    from rim_eval.prompt_sets import load
+    from rim_eval.prompt_sets import load_prompts
 
     name = settings.set or "hexphi"
-    loaded = load(name, data=settings.data, subset=settings.subset)
+    loaded = load_prompts(name, data=settings.data, subset=settings.subset)
     if loaded.entry.kind == "reasoning":
         raise RimError(f"set={name} holds problems; statements are injected into judged sets.")
     _check_model(settings)

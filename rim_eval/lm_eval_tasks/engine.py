@@ -15,7 +15,7 @@ from rim_eval.thinking import (
     Switch,
     explicit_switch,
     find_switch,
-    tells_apart,
+    modes_differ,
     template_renderer,
 )
 from rim_eval.types import Mode
@@ -115,7 +115,7 @@ class Engine:
             RimError: Both modes would be asked the same.
         """
         render = self._renderer(chat_template if self.is_chat else None)
-        if switch.kind != "switch" or render is None or tells_apart(render, switch, system=system):
+        if switch.kind != "switch" or render is None or modes_differ(render, switch, system=system):
             return
         raise RimError(
             f"Beside --system_instruction {system!r} the switch {switch.name!r} changes nothing: both modes would "

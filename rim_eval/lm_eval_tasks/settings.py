@@ -7,7 +7,8 @@ from typing import Any, Final
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from rim_eval.errors import RimError
-from rim_eval.prompt_sets import Prompt, load
+from rim_eval.prompt_sets import Prompt
+from rim_eval.prompt_sets import load_prompts as load_set
 from rim_eval.prompt_sets.templates import Style, user_message
 from rim_eval.types import Mode
 
@@ -112,7 +113,7 @@ def load_prompts(**given: Any) -> dict[str, Any]:
     try:
         settings = read_settings(given)
         data = None if settings.data is None else Path(settings.data).expanduser()
-        loaded = load(file.prompt_set, data=data, subset=settings.subset)
+        loaded = load_set(file.prompt_set, data=data, subset=settings.subset)
         style = settings.prompt_style or file.prompt_style
         documents = [_document(prompt, user_message(prompt, style)) for prompt in loaded.prompts]
     except RimError as error:

@@ -1,4 +1,4 @@
-"""A file of the user's own: CSV, JSON lines or array, Parquet, or one prompt a line."""
+"""Load a user's own prompts: CSV, JSON lines or array, Parquet, or one prompt a line."""
 
 import re
 from collections.abc import Sequence
@@ -6,12 +6,10 @@ from pathlib import Path
 from typing import Final
 
 from rim_eval.errors import RimError
-from rim_eval.prompt_sets._build import build
-from rim_eval.prompt_sets._check import check
-from rim_eval.prompt_sets._fetched import Batch, as_declared
-from rim_eval.prompt_sets._formats import ReadFile, read_rows
-from rim_eval.prompt_sets._prompt import LoadedSet
-from rim_eval.prompt_sets._schema import (
+from rim_eval.prompt_sets.formats import DataFile, read_rows
+from rim_eval.prompt_sets.loading import LoadedSet, build
+from rim_eval.prompt_sets.records import read_set
+from rim_eval.prompt_sets.registry import (
     Columns,
     Format,
     PromptSet,
@@ -19,9 +17,10 @@ from rim_eval.prompt_sets._schema import (
     SourceFile,
     UserSource,
 )
+from rim_eval.prompt_sets.sources import SetFiles, as_declared
 from rim_eval.types import PROMPT_KINDS, PromptKind
 
-__all__ = ["load_file"]
+__all__ = ["load_prompt_file"]
 
 _FORMATS: Final[dict[str, Format]] = {
     ".csv": "csv",
@@ -38,7 +37,7 @@ _JUDGES: Final[dict[PromptKind, str | None]] = {
 }
 
 
-def load_file(
+def load_prompt_file(
     path: str | Path,
     *,
     kind: PromptKind,
@@ -50,7 +49,7 @@ def load_file(
     pair_column: str | None = None,
     label_columns: Sequence[str] = (),
 ) -> LoadedSet:
-    """Loads prompts of the user's own. Ids come from the content, as for every other set.
+    """Load a file of your own prompts. Ids come from the content, as for every other set.
 
     Args:
         path: `.csv` (with a header), `.jsonl`, `.json`, `.parquet`, or `.txt` (a prompt a line).
@@ -64,29 +63,35 @@ def load_file(
         label_columns: Columns kept as labels, such as an id of your own.
 
     Raises:
-        RimError: naming the file, row and column, and what is allowed.
+        RimError: The file cannot be read or used; it names the file, row and column, and what is allowed.
     """
     file = Path(path).expanduser()
+    if file.suffix.lower() not in _FORMATS:
+        raise RimError(f"cannot read {file}: its name must end in {', '.join(_FORMATS)}.")
+    if kind not in PROMPT_KINDS:
+        raise RimError(f"kind is {kind!r}; allowed: {', '.join(PROMPT_KINDS)}.")
+    if kind == "reasoning" and target_column is None:
+        raise RimError("a reasoning file needs target_column, the column of the gold answers.")
     columns = Columns(
-        format=_format(file),
+        format=_FORMATS[file.suffix.lower()],
         prompt=prompt_column,
         category=category_column,
         context=context_column,
-        target=_target(kind, target_column),
+        target=target_column,
         pair=pair_column,
         labels=tuple(label_columns),
     )
-    content = _bytes(file)
-    called = _name(name or file.stem)
-    rows = len(read_rows(ReadFile(called, file.name, content), columns))
-    entry = _entry(called, kind, file, columns, rows)
-    batch = Batch(
-        files=(as_declared(entry, entry.files[0], content),), source="user", location=str(file)
-    )
-    return build(check(entry, batch), (), lambda _: {})
+    set_name = re.sub(r"[^a-z0-9]+", "_", (name or file.stem).lower()).strip("_") or "prompts"
+    content = _read_bytes(file)
+    rows = len(read_rows(DataFile(set_name, file.name, content), columns))
+    entry = _entry(set_name, kind, file, columns, rows)
+    files = (as_declared(entry, entry.files[0], content),)
+    checked = read_set(entry, SetFiles(files, source="user", location=str(file)))
+    return build(checked, (), lambda _: {})
 
 
 def _entry(name: str, kind: PromptKind, file: Path, columns: Columns, rows: int) -> PromptSet:
+    """The entry that a registry would hold for the file."""
     if not rows:
         raise RimError(f"{file} holds no prompts. Expected: one prompt a row.")
     return PromptSet(
@@ -105,26 +110,8 @@ def _entry(name: str, kind: PromptKind, file: Path, columns: Columns, rows: int)
     )
 
 
-def _format(file: Path) -> Format:
-    if file.suffix.lower() not in _FORMATS:
-        raise RimError(f"cannot read {file}: its name must end in {', '.join(_FORMATS)}.")
-    return _FORMATS[file.suffix.lower()]
-
-
-def _target(kind: PromptKind, column: str | None) -> str | None:
-    if kind not in PROMPT_KINDS:
-        raise RimError(f"kind is {kind!r}; allowed: {', '.join(PROMPT_KINDS)}.")
-    if kind == "reasoning" and column is None:
-        raise RimError("a reasoning file needs target_column, the column of the gold answers.")
-    return column
-
-
-def _bytes(file: Path) -> bytes:
+def _read_bytes(file: Path) -> bytes:
     try:
         return file.read_bytes()
     except OSError as error:
         raise RimError(f"cannot read {file}: {error.strerror}. Give the path of a file.") from error
-
-
-def _name(given: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "_", given.lower()).strip("_") or "prompts"

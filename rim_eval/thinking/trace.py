@@ -17,12 +17,13 @@ The rules, in the order in which they decide:
 A trace is never used as an answer, even where nothing follows it.
 """
 
+import re
 from dataclasses import dataclass, field
+from typing import Final, NamedTuple
 
-from rim_eval.thinking._harmony import Channels, read_channels
-from rim_eval.thinking._markers import ANSWER_WRAPPERS, Mark, drop_everyday, find_marks
+from rim_eval.thinking.markers import ANSWER_WRAPPERS, Mark, drop_everyday, find_marks
 
-__all__ = ["Split", "split_trace", "strip_trace"]
+__all__ = ["Split", "split_trace"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,28 +59,14 @@ def split_trace(
     text = text or ""
     if reasoning is not None:
         return _beside_field(split_trace(text), reasoning)
-    channels = read_channels(text)
+    channels = _read_channels(text)
     if channels is not None:
         return _from_channels(channels, opened_by_prompt)
-    return _Walk(text, opened_by_prompt).split()
-
-
-def strip_trace(text: str) -> str:
-    """The answer alone: for judges that think before their verdict ("" when they never stop)."""
-    return split_trace(text).answer
+    return _TaggedReply(text, opened_by_prompt).split()
 
 
 def _join(parts: list[str]) -> str:
     return "\n\n".join(part.strip() for part in parts if part.strip())
-
-
-def _from_channels(channels: Channels, opened_by_prompt: bool) -> Split:
-    opened = channels.opened or opened_by_prompt
-    if not channels.finished:
-        return Split(_join(channels.trace + channels.answer), "", opened, False, "harmony")
-    trace = _join(channels.trace) if channels.trace or opened else None
-    closed = None if trace is None else True
-    return Split(trace, _join(channels.answer), opened, closed, "harmony")
 
 
 def _beside_field(content: Split, reasoning: str) -> Split:
@@ -122,7 +109,7 @@ def _partners(marks: list[Mark]) -> dict[int, int]:
 
 
 @dataclass(slots=True)
-class _Walk:
+class _TaggedReply:
     """One pass over a tagged reply."""
 
     text: str
@@ -136,7 +123,7 @@ class _Walk:
     """Where the piece that is being read began."""
 
     def split(self) -> Split:
-        self.marks = self._meant()
+        self.marks = self._effective_marks()
         self.partners = _partners(self.marks)
         index = self._first_trace()
         if index is None:
@@ -153,11 +140,11 @@ class _Walk:
         self.pieces.append((False, self.text[self.at :]))
         return self._closed(opened)
 
-    def _meant(self) -> list[Mark]:
+    def _effective_marks(self) -> list[Mark]:
         marks = find_marks(self.text)
-        kept = drop_everyday(self.text, marks)
-        ends = any(mark.kind == "close" for mark in kept)
-        return marks if self.opened_by_prompt and not ends else kept
+        reserved = drop_everyday(self.text, marks)
+        closes = any(mark.kind == "close" for mark in reserved)
+        return marks if self.opened_by_prompt and not closes else reserved
 
     def _first_trace(self) -> int | None:
         """Take a trace that the prompt opened; index of the mark to go on from, None if it never ends."""
@@ -221,6 +208,69 @@ def _unwrapped(answer: str, *, whole: bool = False) -> str:
     """The answer without its wrapper; `whole` asks that the wrapper also closes at the end."""
     for opening, closing in ANSWER_WRAPPERS:
         if answer.startswith(opening) and (not whole or answer.endswith(closing)):
-            body, found, rest = answer[len(opening) :].rpartition(closing)
-            return _join([body, rest]) if found else rest.strip()
+            body, closed, rest = answer[len(opening) :].rpartition(closing)
+            return _join([body, rest]) if closed else rest.strip()
     return answer
+
+
+# ---- harmony (gpt-oss): a reply is a row of messages, each in a channel; only `final` is the answer ----
+
+_HEADER: Final = re.compile(
+    r"(?:<\|start\|>[^<|]{0,120})?(?:<\|channel\|>)?[ \t]{0,4}\b(?P<channel>analysis|commentary|final)\b"
+    r"[^<|]{0,120}(?:<\|constrain\|>[^<|]{0,40})?<\|message\|>"
+)
+_END: Final = re.compile(r"<\|(?:end|return|call)\|>(?:\s{0,8}<\|start\|>\w{0,20}\s{0,8}\Z)?")
+_BARE_OPENING: Final = re.compile(r"\s{0,40}(?:assistant)?analysis(?=[A-Z\"'“\s])")
+_BARE_FINAL: Final = "assistantfinal"
+
+
+class _Channels(NamedTuple):
+    """What a harmony reply holds: trace parts (analysis, commentary), answer parts (final)."""
+
+    trace: list[str]
+    answer: list[str]
+    opened: bool
+    """Whether the reply itself opens the analysis channel."""
+    finished: bool
+    """Whether the final channel was reached."""
+
+
+def _read_channels(text: str) -> _Channels | None:
+    """Channels of a harmony reply, or None when the text is not harmony.
+
+    Also reads replies whose special tokens a tokenizer dropped (`analysis…assistantfinal…`), and
+    replies that begin inside the analysis channel because the prompt opened it.
+    """
+    headers = list(_HEADER.finditer(text)) if "<|message|>" in text else []
+    return _with_tokens(text, headers) if headers else _without_tokens(text)
+
+
+def _with_tokens(text: str, headers: list[re.Match[str]]) -> _Channels:
+    before = _END.sub("", text[: headers[0].start()])
+    trace = [before] if before.strip() else []
+    answer: list[str] = []
+    ends = [*(header.start() for header in headers[1:]), len(text)]
+    for header, end in zip(headers, ends, strict=True):
+        body = _END.sub("", text[header.end() : end])
+        (answer if header["channel"] == "final" else trace).append(body)
+    opened = headers[0]["channel"] != "final" and not before.strip()
+    return _Channels(trace, answer, opened, headers[-1]["channel"] == "final")
+
+
+def _without_tokens(text: str) -> _Channels | None:
+    opening = _BARE_OPENING.match(text)
+    if opening is None:
+        return None
+    trace, final, answer = text[opening.end() :].partition(_BARE_FINAL)
+    if not final and text[opening.end()].isspace():
+        return None
+    return _Channels([trace], [answer] if final else [], opened=True, finished=bool(final))
+
+
+def _from_channels(channels: _Channels, opened_by_prompt: bool) -> Split:
+    opened = channels.opened or opened_by_prompt
+    if not channels.finished:
+        return Split(_join(channels.trace + channels.answer), "", opened, False, "harmony")
+    trace = _join(channels.trace) if channels.trace or opened else None
+    closed = None if trace is None else True
+    return Split(trace, _join(channels.answer), opened, closed, "harmony")

@@ -11,7 +11,7 @@ from rim_eval.thinking import (
     Renderer,
     Switch,
     find_switch,
-    prompt_flips_mode,
+    has_inline_switch,
     require_difference,
     template_renderer,
 )
@@ -214,7 +214,7 @@ def test_a_prompt_may_turn_the_mode(template: str, mode: str, text: str, flips: 
     render = renderer(template)
     switch = find_switch(render)
     recipe = switch.think if mode == "think" else switch.no_think
-    assert prompt_flips_mode(render, recipe, text) is flips
+    assert has_inline_switch(render, recipe, text) is flips
 
 
 @pytest.mark.parametrize(
@@ -225,6 +225,13 @@ def test_a_template_that_cannot_render_is_refused(source: str) -> None:
         find_switch(
             template_renderer("hello"), source=source
         ) if "if %}" in source else find_switch(template_renderer(source))
+
+
+def test_a_search_that_takes_too_long_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rim_eval.thinking.switch_detection.MAX_DETECTION_SECONDS", 0.05)
+    slow = "{% for i in range(90000) %}{% endfor %}" + (TEMPLATES / "qwen3.jinja").read_text()
+    with pytest.raises(RimError, match=r"not found within 0\.05 s\. Name it with -T switch="):
+        find_switch(template_renderer(slow))
 
 
 REAL: dict[str, tuple[str, str, Any, Any]] = {

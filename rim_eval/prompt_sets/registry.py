@@ -1,10 +1,22 @@
-"""What a `tasks/<set>/set.toml` may say."""
+"""The registry of prompt sets: what a `tasks/<set>/set.toml` declares, and finding it by name."""
 
-from pathlib import PurePosixPath
+import difflib
+import tomllib
+from functools import cache
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 
+from rim_eval.errors import RimError
+from rim_eval.paths import tasks_dir
 from rim_eval.types import PromptKind
 
 __all__ = [
@@ -21,6 +33,9 @@ __all__ = [
     "SourceFile",
     "Subset",
     "UserSource",
+    "entries",
+    "entry",
+    "read_entry",
 ]
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_]*$")]
@@ -235,11 +250,6 @@ class PromptSet(_Part):
         return sum(self.subsets[n].count for n in self.default_subsets) or self.count
 
     @property
-    def needs_pyarrow(self) -> bool:
-        """Whether the publisher has a file in Parquet."""
-        return any((file.columns or self.columns).format == "parquet" for file in self.files)
-
-    @property
     def sources(self) -> tuple[Source, ...]:
         """The different places that its files come from, in their order."""
         return tuple(dict.fromkeys(file.source or self.source for file in self.files))
@@ -247,3 +257,48 @@ class PromptSet(_Part):
     def expected_rows(self, file: SourceFile) -> int:
         """Rows that a publisher's file must hold."""
         return file.rows or (self.count if len(self.files) == 1 else 0)
+
+
+def entries() -> dict[str, PromptSet]:
+    """Return all prompt sets by name, sorted."""
+    return dict(_read_all(tasks_dir()))
+
+
+def entry(name: str) -> PromptSet:
+    """Return one prompt set's entry.
+
+    Raises:
+        RimError: There is no set of this name; the message lists the names.
+    """
+    sets = _read_all(tasks_dir())
+    if name not in sets:
+        near = difflib.get_close_matches(name, sets, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise RimError(
+            f"no prompt set is called {name!r}.{hint} There are: {', '.join(sets)}. "
+            "A file of your own is loaded by its path."
+        )
+    return sets[name]
+
+
+def read_entry(path: Path) -> PromptSet:
+    """Read and check one `set.toml`, which must lie in a folder of the set's name.
+
+    Raises:
+        RimError: The file is not valid.
+    """
+    try:
+        declared = PromptSet.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except (tomllib.TOMLDecodeError, ValidationError) as error:
+        raise RimError(f"{path} is not a valid entry of a prompt set: {error}") from error
+    if declared.name != path.parent.name:
+        raise RimError(
+            f"{path} names the set {declared.name!r}, but its folder {path.parent.name!r}"
+        )
+    return declared
+
+
+@cache
+def _read_all(tasks: Path) -> dict[str, PromptSet]:
+    declared = (read_entry(path) for path in sorted(tasks.glob("*/set.toml")))
+    return {one.name: one for one in declared}

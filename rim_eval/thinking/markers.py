@@ -1,4 +1,4 @@
-"""How model families mark their reasoning: one table, and the scan that finds the marks in a text."""
+"""Trace markers of model families: one table, and the scan that finds the marks in a text."""
 
 import re
 from typing import Final, NamedTuple
@@ -100,7 +100,7 @@ FAMILIES: Final[tuple[Family, ...]] = (
         phrase=True,
     ),
 )
-"""Every marker family; harmony's channels have a grammar of their own (`_harmony`)."""
+"""Every marker family; harmony's channels have a grammar of their own (`trace`)."""
 
 ANSWER_WRAPPERS: Final[tuple[tuple[str, str], ...]] = (
     ("<answer>", "</answer>"),
@@ -144,7 +144,7 @@ def _quoted(text: str, mark: Mark) -> bool:
 
 
 def find_marks(reply: str) -> list[Mark]:
-    """Marks and code fences of a reply in order, without those that are only talk.
+    """Return marks and code fences of a reply in order, without those that are only talk.
 
     Talk is a mark in quotation marks of its own, and an opening phrase that is not a text's first words.
     """
@@ -158,7 +158,7 @@ def _is_meant(reply: str, mark: Mark) -> bool:
 
 
 def drop_everyday(reply: str, marks: list[Mark]) -> list[Mark]:
-    """The marks without those of everyday tags that an answer uses for itself.
+    """Return the marks without those of everyday tags that an answer uses for itself.
 
     Such a family marks traces where its first mark closes (the prompt opened it), or opens at the
     reply's start or right after another trace.
@@ -177,7 +177,7 @@ def drop_everyday(reply: str, marks: list[Mark]) -> list[Mark]:
 
 
 def tail_marks(prompt: str) -> list[Mark]:
-    """Marks in the last 4,000 characters of a rendered prompt; positions count from its start."""
+    """Return marks in the last 4,000 characters of a prompt; positions count from its start."""
     shift = max(0, len(prompt) - 4000)
-    found = (_mark(match) for match in _SCANNER.finditer(prompt, shift))
-    return [mark for mark in found if mark.kind != "fence"]
+    marks = (_mark(match) for match in _SCANNER.finditer(prompt, shift))
+    return [mark for mark in marks if mark.kind != "fence"]

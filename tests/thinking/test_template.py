@@ -1,7 +1,10 @@
+import sys
+
 import pytest
 
+from rim_eval import sandbox
 from rim_eval.errors import RimError
-from rim_eval.thinking import template_renderer, tokenizer_renderer
+from rim_eval.thinking import find_switch, template_renderer, tokenizer_renderer
 
 HELLO = [{"role": "user", "content": "hello"}]
 
@@ -34,7 +37,7 @@ HOSTILE = {
     "doubling by +": "{% set n = namespace(x='aa') %}{% for i in range(99) %}{% set n.x = n.x + n.x %}{% endfor %}",
     "doubling a list": "{% set n = namespace(x=[1]) %}{% for i in range(99) %}{% set n.x = n.x + n.x %}{% endfor %}",
     "huge repeat": "{{ 'a' * 10**10 }}",
-    "huge number": "{{ 10**10**10 }}",
+    "huge number": "{{ 10**(10**10) }}",
     "huge width": "{{ 'x' | center(10**9) }}",
     "huge pad": "{{ 'x'.ljust(1000000000) }}",
     "huge format": "{{ '%999999999d' % 1 }}",
@@ -89,3 +92,34 @@ def test_a_base_model_has_no_modes() -> None:
     tokenizer.chat_template = None
     with pytest.raises(RimError, match="no chat template"):
         tokenizer_renderer(tokenizer)
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("source", ["{{ 10 ** (10 ** 10) }}", "{{ 'x' | center(10 ** 10) }}"])
+def test_searching_a_template_runs_none_of_it_in_this_process(source: str) -> None:
+    """Jinja folded constants while the variables were listed, outside every limit."""
+    assert find_switch(template_renderer("hello"), source=source).kind == "prompted"
+
+
+def test_the_rendering_process_holds_no_secret_and_is_replaced_after_a_limit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "secret")
+    assert "OPENAI_API_KEY" not in sandbox._child_environment()
+    with pytest.raises(sandbox.TemplateRenderError, match="more than 2 s"):
+        sandbox.render_template("{{ 10 ** (10 ** 10) }}", {})
+    assert sandbox.render_template("{{ word }}", {"word": "ä\ud800"}) == "ä\ud800"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_AS holds on Linux")
+def test_memory_is_limited() -> None:
+    with pytest.raises(sandbox.TemplateRenderError, match="more than 512 MiB of memory"):
+        sandbox.render_template("{{ ('a' * 10 ** 9) | length }}", {})
+
+
+def test_strict_rendering_refuses_a_variable_that_is_not_given() -> None:
+    assert sandbox.render_template("[{{ word }}]", {}) == "[]"
+    with pytest.raises(sandbox.TemplateRenderError, match="'word' is undefined"):
+        sandbox.render_template("[{{ word }}]", {}, strict=True)
+    with pytest.raises(sandbox.TemplateRenderError, match="cannot be written as JSON"):
+        sandbox.render_template("[{{ word }}]", {"word": object()})
