@@ -114,6 +114,7 @@ def test_missing_set_fails_with_the_message_that_inspect_shows(
     from inspect_ai import eval as inspect_eval
 
     from rim_eval.inspect_tasks.compat import PrerequisiteError
+    from rim_eval.prompt_sets import sources
 
     def refused(*_: Any, **__: Any) -> Any:
         raise prompt_sets.GatedError(f"{name}: ask its publisher for access first")
