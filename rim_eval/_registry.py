@@ -4,7 +4,6 @@
 
 import sys
 
-from rim_eval.inspect_tasks._patterns import pattern_prevalence, reasoning_patterns
 from rim_eval.inspect_tasks.injection import (
     injected,
     injection,
@@ -12,6 +11,7 @@ from rim_eval.inspect_tasks.injection import (
     with_statements,
 )
 from rim_eval.inspect_tasks.over_refusal import jbb_benign, or_bench, xstest
+from rim_eval.inspect_tasks.patterns import pattern_prevalence, reasoning_patterns
 from rim_eval.inspect_tasks.reasoning import aime, gsm8k, math401, math500, multiarith
 from rim_eval.inspect_tasks.safety import (
     advbench,

@@ -63,11 +63,11 @@ def command(logs: Sequence[str], out: Path, judge: str | None, primary: str | No
         return
     if not logs:
         raise RimError("Give at least one log or folder: rim-eval card logs/")
-    from rim_eval.observations import read, write
+    from rim_eval.observations import read_observations, write_observations
 
-    table = read(logs)
+    table = read_observations(logs)
     if observations:
-        write(table, observations)
+        write_observations(table, observations)
     table = table.of_judge(judge) if judge else table
     measured = measured_judges(table, validations)
     inside = assign_reports(reports, table.models)

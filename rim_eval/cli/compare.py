@@ -73,9 +73,9 @@ def _of_logs(
     series: bool, judge: str | None,
 ) -> "Comparison":  # fmt: skip
     from rim_eval.comparison import checkpoint_pair, compare
-    from rim_eval.observations import read
+    from rim_eval.observations import read_observations
 
-    table = read(logs)
+    table = read_observations(logs)
     table = table.of_judge(judge) if judge else table
     order = _order(logs, table.models)
     if pair is not None:
@@ -96,12 +96,12 @@ def _of_cards(
     from rim_eval.card import make_card
     from rim_eval.cli._cards import is_card, named_cards
     from rim_eval.comparison import compare_cards
-    from rim_eval.observations import label_of, read
+    from rim_eval.observations import label_of, read_observations
 
     labelled = {source: label_of(source) for source in sources}
     cards = named_cards([each for each in labelled.values() if is_card(each[1])])
     if logs := [source for source, (_, path) in labelled.items() if not is_card(path)]:
-        table = read(logs)
+        table = read_observations(logs)
         table = table.of_judge(judge) if judge else table
         for model in table.models:
             if model in cards:

@@ -59,13 +59,13 @@ def _cards(sources: Sequence[str], judge: str | None) -> "list[Card]":
     """Cards from files as they are, once their figures follow from their counts; and from logs."""
     from rim_eval.card import make_card
     from rim_eval.cli._cards import is_card, read_sound_card
-    from rim_eval.observations import read
+    from rim_eval.observations import read_observations
 
     files = [source for source in sources if is_card(source) and "=" not in source]
     logs = [source for source in sources if source not in files]
     cards = [read_sound_card(file) for file in files]
     if logs:
-        table = read(logs)
+        table = read_observations(logs)
         table = table.of_judge(judge) if judge else table
         cards += [make_card(table.of_model(model)) for model in table.models]
     return cards

@@ -14,8 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from rim_eval.errors import RimError, first_complaint, refuse_existing
 from rim_eval.generation import Generation
 from rim_eval.judging import Case, Grader, Judge
-from rim_eval.observations import Observation, sample_lines
-from rim_eval.observations._lm_eval import results_file
+from rim_eval.observations import Observation, results_file, sample_lines
 from rim_eval.replies import Outcome, judge_reply, observe
 from rim_eval.types import PromptKind
 

@@ -1,7 +1,12 @@
 """Thinking: switch a model's modes, split its trace off, check that the mode took."""
 
-from rim_eval.thinking._gate import ArmFacts, GateResult, gate
 from rim_eval.thinking.generation_prompt import trace_opening
+from rim_eval.thinking.manipulation_check import (
+    ArmAdoption,
+    ManipulationCheck,
+    TraceLengths,
+    check_manipulation,
+)
 from rim_eval.thinking.recipe import (
     Recipe,
     Switch,
@@ -20,17 +25,18 @@ from rim_eval.thinking.template import Message, Renderer, template_renderer, tok
 from rim_eval.thinking.trace import Split, split_trace
 
 __all__ = [
-    "ArmFacts",
-    "GateResult",
+    "ArmAdoption",
+    "ManipulationCheck",
     "Message",
     "Recipe",
     "Renderer",
     "Split",
     "Switch",
+    "TraceLengths",
+    "check_manipulation",
     "effort_switch",
     "explicit_switch",
     "find_switch",
-    "gate",
     "has_inline_switch",
     "hosted_switch",
     "modes_differ",
