@@ -139,11 +139,11 @@ def prompts_parquet(data: bytes) -> None:
 
 def script(data: bytes) -> None:
     """A script for the scripted model."""
-    from rim_eval.inspect_tasks._toy_model import _read_script
+    from rim_eval.inspect_tasks.scripted_model import read_script
 
     with tempfile.NamedTemporaryFile(suffix=".json") as file:
         Path(file.name).write_bytes(data)
-        _read_script(Path(file.name))
+        read_script(Path(file.name))
 
 
 def score_metadata(data: bytes) -> None:

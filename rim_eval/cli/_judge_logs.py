@@ -75,7 +75,7 @@ def rejudge(
     from inspect_ai import score
     from inspect_ai.model import get_model
 
-    from rim_eval.inspect_tasks._scorers import rim
+    from rim_eval.inspect_tasks.scorers import rim
     from rim_eval.judging import load_judge
 
     log = _read_log(path)

@@ -20,8 +20,8 @@ from collections.abc import Callable, Sequence
 from typing import Final, Literal, get_args
 
 from rim_eval.errors import RimError
+from rim_eval.generation import is_looping
 from rim_eval.judging import Case, Judgement, classify_refusal, load_judge
-from rim_eval.looping import is_looping
 from rim_eval.mechanisms.model import ModelHandle, Reply, Request
 from rim_eval.thinking import split_trace
 from rim_eval.types import Mode, PromptKind

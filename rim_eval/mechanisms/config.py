@@ -95,7 +95,7 @@ def load_analysis_prompts(
         RimError: A set is unknown or holds no prompts of its kind.
     """
     from rim_eval import prompt_sets
-    from rim_eval.asking import ask
+    from rim_eval.prompt_sets.templates import user_message
 
     loaded = {}
     for kind in PROMPT_KINDS:
@@ -106,11 +106,14 @@ def load_analysis_prompts(
                 raise RimError(f"--{kind} {name}: this set holds no {kind} prompts.")
     by_id = {prompt.id: prompt for prompts in loaded.values() for prompt in prompts}
     requests = {
-        kind: [Request(prompt.id, ask(prompt)) for prompt in loaded.get(kind, ())]
+        kind: [Request(prompt.id, user_message(prompt)) for prompt in loaded.get(kind, ())]
         for kind in ("harmful", "benign")
     }
     problems = [
-        (Request(prompt.id, ask(prompt, "worked" if worked else "as_is")), prompt.target or "")
+        (
+            Request(prompt.id, user_message(prompt, "worked" if worked else "as_is")),
+            prompt.target or "",
+        )
         for prompt in loaded.get("reasoning", ())
     ]
     return AnalysisPrompts(

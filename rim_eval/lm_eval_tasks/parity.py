@@ -4,19 +4,18 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import TypeAdapter
 
 from rim_eval.errors import RimError
 from rim_eval.generation import Generation
-from rim_eval.lm_eval_tasks._judging import read_record
+from rim_eval.lm_eval_tasks.samples import read_record
 from rim_eval.observations import Observation, rows_of_score, sample_lines
 from rim_eval.types import MODES, Mode
 
 __all__ = [
-    "Disagreement",
     "Key",
     "Parity",
-    "Seen",
+    "RecordedReply",
     "compare",
     "replies_in_log",
     "replies_in_samples",
@@ -31,32 +30,19 @@ class Key(NamedTuple):
     mode: Mode
 
 
-class Seen(NamedTuple):
+class RecordedReply(NamedTuple):
     """One reply as one harness recorded it."""
 
     generation: Generation
     observation: Observation
 
 
-class Disagreement(BaseModel):
-    """One reply on which the harnesses differ."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    dataset: str
-    prompt_id: str
-    mode: Mode
-    differs: tuple[str, ...]
-    """Of `answer`, `trace`, `verdict`, `reason`, `label` and `adopted`, those that differ."""
-
-
-class Parity(BaseModel):
+class Parity(NamedTuple):
     """The outcome of the check."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     compared: int
-    disagreements: tuple[Disagreement, ...]
+    disagreements: dict[Key, tuple[str, ...]]
+    """Of `answer`, `trace`, `verdict`, `reason`, `label` and `adopted`, those that differ, by reply."""
     only_left: tuple[Key, ...]
     """Replies that only the first harness has, in order."""
     only_right: tuple[Key, ...]
@@ -64,8 +50,8 @@ class Parity(BaseModel):
     @property
     def verdicts_agree(self) -> int:
         """Compared replies with the same verdict, or without one for the same reason."""
-        apart = [each for each in self.disagreements if {"verdict", "reason"} & set(each.differs)]
-        return self.compared - len(apart)
+        apart = [{"verdict", "reason"} & set(each) for each in self.disagreements.values()]
+        return self.compared - sum(map(bool, apart))
 
     @property
     def complete(self) -> bool:
@@ -73,8 +59,8 @@ class Parity(BaseModel):
         return not (self.disagreements or self.only_left or self.only_right)
 
 
-def compare(left: Mapping[Key, Seen], right: Mapping[Key, Seen]) -> Parity:
-    """Compare what two harnesses saw, reply by reply.
+def compare(left: Mapping[Key, RecordedReply], right: Mapping[Key, RecordedReply]) -> Parity:
+    """Compare what two harnesses recorded, reply by reply.
 
     Args:
         left: Replies of one run or of several, such as `replies_in_log` gives them.
@@ -89,18 +75,16 @@ def compare(left: Mapping[Key, Seen], right: Mapping[Key, Seen]) -> Parity:
             f"Nothing to compare: {len(left)} replies here, {len(right)} there, and none of them to the "
             "same prompt of the same set in the same mode."
         )
-    found = [(key, _differs(left[key], right[key])) for key in both]
+    differences = {key: _differs(left[key], right[key]) for key in both}
     return Parity(
         compared=len(both),
-        disagreements=tuple(
-            Disagreement(**key._asdict(), differs=differs) for key, differs in found if differs
-        ),
+        disagreements={key: differs for key, differs in differences.items() if differs},
         only_left=tuple(sorted(left.keys() - right.keys())),
         only_right=tuple(sorted(right.keys() - left.keys())),
     )
 
 
-def _differs(one: Seen, other: Seen) -> tuple[str, ...]:
+def _differs(one: RecordedReply, other: RecordedReply) -> tuple[str, ...]:
     pairs = {
         "answer": (one.generation.answer, other.generation.answer),
         "trace": (one.generation.trace or "", other.generation.trace or ""),
@@ -112,7 +96,7 @@ def _differs(one: Seen, other: Seen) -> tuple[str, ...]:
     return tuple(name for name, (a, b) in pairs.items() if a != b)
 
 
-def replies_in_log(path: str | Path) -> dict[Key, Seen]:
+def replies_in_log(path: str | Path) -> dict[Key, RecordedReply]:
     """The replies of the first epoch in an Inspect log.
 
     Raises:
@@ -124,31 +108,31 @@ def replies_in_log(path: str | Path) -> dict[Key, Seen]:
         log = read_eval_log(str(path))
     except Exception as error:  # zip, JSON and file-system errors, by the log's format
         raise RimError(f"{path} cannot be read as an Inspect log ({error}).") from None
-    found = {
-        key: seen
+    replies = {
+        key: reply
         for sample in log.samples or []
         if sample.epoch == 1
         for score in (sample.scores or {}).values()
-        for key, seen in _arms(sample.store, rows_of_score(score.metadata))
+        for key, reply in _arms(sample.store, rows_of_score(score.metadata))
     }
-    if not found:
+    if not replies:
         raise RimError(f"{path}: no replies of a rim_eval task in it (task {log.eval.task}).")
-    return found
+    return replies
 
 
-def _arms(store: Mapping[str, object], rows: Iterable[Observation]) -> Iterator[tuple[Key, Seen]]:
-    from pydantic import TypeAdapter
-
+def _arms(
+    store: Mapping[str, object], rows: Iterable[Observation]
+) -> Iterator[tuple[Key, RecordedReply]]:
     stored = TypeAdapter(dict[Mode, Generation]).validate_python(
         store.get("rim_eval:generations", {})
     )
     arms = {row.mode: row for row in rows}
     for mode in MODES:
         if mode in arms and mode in stored:
-            yield _key(arms[mode]), Seen(stored[mode], arms[mode])
+            yield _key(arms[mode]), RecordedReply(stored[mode], arms[mode])
 
 
-def replies_in_samples(path: str | Path) -> dict[Key, Seen]:
+def replies_in_samples(path: str | Path) -> dict[Key, RecordedReply]:
     """The replies in a sample file of lm-eval.
 
     Raises:
@@ -156,7 +140,8 @@ def replies_in_samples(path: str | Path) -> dict[Key, Seen]:
     """
     records = (read_record(Path(path), sample) for sample in sample_lines(Path(path)))
     return {
-        _key(record.observation): Seen(record.generation, record.observation) for record in records
+        _key(record.observation): RecordedReply(record.generation, record.observation)
+        for record in records
     }
 
 

@@ -1,29 +1,40 @@
-"""Teaches Inspect's `hf/` provider what rim_eval needs of every provider.
+"""Compatibility of Inspect's `hf/` provider with what rim_eval needs of every provider.
 
 The provider switches thinking per model, not per request, hides where a reply ended, counts padding
-as tokens, drops special-token markers and rejects temperature 0. `teach` mends this on one model
-instance: requests then carry `extra_body["chat_template_kwargs"]` as they do on a vLLM server, all
-arms share the one copy of the weights, and the lengths are true.
+as tokens, drops special-token markers and rejects temperature 0. `adapt_provider` changes this on one
+model instance: requests then carry `extra_body["chat_template_kwargs"]` as they do on a vLLM server,
+all arms share the one copy of the weights, and the lengths are true.
+
+Inspect 0.3.285 also lets every request that waits for its batch block the event loop for ten
+milliseconds and then sleep for a second, again and again: with 440 requests the loop does little
+else. Here a request sleeps until its batch is decoded; Inspect's queue and its batching stay.
 """
 
+import asyncio
 import copy
 import functools
 import json
+import sys
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from threading import Thread
 from typing import Any, Final
 
+import sniffio
 from inspect_ai.model import GenerateConfig, ModelAPI, ModelOutput, ModelUsage
 
 from rim_eval.errors import RimError
-from rim_eval.inspect_tasks._hf_waiting import wait_without_polling
 
-__all__ = ["PREFILL", "is_hf", "render", "teach", "token_counter"]
+__all__ = ["PREFILL", "HFRenderer", "adapt_provider", "is_hf", "token_counter"]
 
 PREFILL: Final = "rim_eval_prefill"
 """Key in `extra_body`: text written after the generation prompt, the beginning of the model's turn."""
 
-_TAUGHT: Final = "_rim_eval_views"
+_VIEWS: Final = "_rim_eval_views"
 _COUNTING: Final = "_rim_eval_counting_tokenizer"
+
+_QUEUE: Final = ("batch_queue", "batch_thread", "process_batches", "_QueueItem", "_batch_key")
+"""Names of the provider's module that waiting without polling needs."""
 
 
 def is_hf(api: ModelAPI) -> bool:
@@ -31,22 +42,37 @@ def is_hf(api: ModelAPI) -> bool:
     return all(hasattr(api, name) for name in ("tokenizer", "model", "do_sample", "hf_chat"))
 
 
-def render(api: Any, messages: list[dict[str, Any]], template_kwargs: dict[str, Any]) -> str:
-    """The prompt text that this model would get: exactly the words given, none passed as None.
+class HFRenderer:
+    """Renders prompts as the provider does, through the model's own tokenizer.
 
-    Raises:
-        RimError: The model's chat template refuses the request.
+    Args:
+        api: An instance of the provider.
     """
-    view = _TokenizerView(api.tokenizer, template_kwargs, prefill="")
-    own = api.chat_template if isinstance(api.chat_template, str) else None
-    try:
-        return view.apply_chat_template(
-            messages, chat_template=own, add_generation_prompt=True, tokenize=False
-        )
-    except Exception as error:  # whatever a template raises, it refuses this request
-        raise RimError(
-            f"The chat template of {api.model_name} refuses a request: {error}"
-        ) from None
+
+    def __init__(self, api: Any) -> None:
+        self._api = api
+        own = api.chat_template if isinstance(api.chat_template, str) else None
+        self._own_template = own
+        self.source = own or getattr(api.tokenizer, "chat_template", None)
+
+    def __call__(self, messages: list[dict[str, Any]], template_kwargs: dict[str, Any], /) -> str:
+        """The prompt text that this model would get: exactly the words given, none passed as None.
+
+        Raises:
+            RimError: The model's chat template refuses the request.
+        """
+        view = _TokenizerView(self._api.tokenizer, template_kwargs, prefill="")
+        try:
+            return view.apply_chat_template(
+                messages,
+                chat_template=self._own_template,
+                add_generation_prompt=True,
+                tokenize=False,
+            )
+        except Exception as error:  # whatever a template raises, it refuses this request
+            raise RimError(
+                f"The chat template of {self._api.model_name} refuses a request: {error}"
+            ) from None
 
 
 def token_counter(api: Any) -> Callable[[str], int]:
@@ -64,24 +90,44 @@ def _count(tokenizer: Any, text: str) -> int:
     return len(tokenizer(text, add_special_tokens=False)["input_ids"])
 
 
-def teach(api: Any) -> None:
+def adapt_provider(api: Any) -> None:
     """Make one `hf/` model instance honour per-request template words. Doing it twice changes nothing."""
-    if hasattr(api, _TAUGHT):
+    if hasattr(api, _VIEWS):
         return
-    wait_without_polling(api)
+    _wait_without_polling(sys.modules[type(api).__module__])
     count = token_counter(api)
-    untaught = copy.copy(api)
+    original = copy.copy(api)
     views: dict[str, Any] = {}
-    setattr(api, _TAUGHT, views)
+    setattr(api, _VIEWS, views)
 
     async def generate(
         input: Any, tools: Any, tool_choice: Any, config: GenerateConfig
     ) -> ModelOutput:
-        view = _view(untaught, views, config)
+        view = _view(original, views, config)
         output = await view.generate(input, tools, tool_choice, _engine_config(config))
         return _unpack(output, count(view.hf_chat(input, tools)), config.max_tokens)
 
     api.generate = generate
+
+
+def _wait_without_polling(module: Any) -> None:
+    """Replace the provider's waiting, once for the process; a module of another form is left alone."""
+    if hasattr(module, "_rim_eval_polling") or not all(hasattr(module, name) for name in _QUEUE):
+        return
+    module._rim_eval_polling = module.batched_generate
+
+    async def batched_generate(input: Any) -> Any:
+        if sniffio.current_async_library() != "asyncio":
+            return await module._rim_eval_polling(input)
+        if module.batch_thread is None:
+            module.batch_thread = Thread(target=module.process_batches, daemon=True)
+            module.batch_thread.start()
+        future: Future[Any] = Future()
+        key = module._batch_key(input)
+        module.batch_queue.put(module._QueueItem(input=input, future=future, key=key))
+        return await asyncio.wrap_future(future)
+
+    module.batched_generate = batched_generate
 
 
 def _view(api: Any, views: dict[str, Any], config: GenerateConfig) -> Any:
@@ -157,8 +203,8 @@ class _TokenizerView:
 
     def _decode(self, ids: list[int]) -> dict[str, Any]:
         end = next((i for i, token in enumerate(ids) if token in self.end_tokens), None)
-        kept = ids[:end]
+        content = ids[:end]
         text = self._tokenizer.decode(
-            kept, skip_special_tokens=False, clean_up_tokenization_spaces=False
+            content, skip_special_tokens=False, clean_up_tokenization_spaces=False
         )
-        return {"text": text, "ended": end is not None, "tokens": len(kept) + (end is not None)}
+        return {"text": text, "ended": end is not None, "tokens": len(content) + (end is not None)}

@@ -1,11 +1,11 @@
-"""How a prompt of the catalogue is put to the model: the same words in both modes."""
+"""Prompt templates: the user message of a prompt, the same words in both modes."""
 
 from typing import Final, Literal, get_args
 
 from rim_eval.errors import RimError
 from rim_eval.prompt_sets import Prompt
 
-__all__ = ["STYLES", "Style", "ask"]
+__all__ = ["STYLES", "Style", "user_message"]
 
 Style = Literal["as_is", "worked", "direct"]
 """How a reasoning problem is asked.
@@ -17,7 +17,7 @@ happens in the trace. `as_is`: nothing is added.
 
 STYLES: Final[tuple[Style, ...]] = get_args(Style)
 
-_REQUESTS: Final[dict[Style, str]] = {
+_TEMPLATES: Final[dict[Style, str]] = {
     "as_is": "{problem}",
     "worked": "{problem}\n\nWork out the solution first. Then finish with the final answer alone "
     "inside \\boxed{{}}.",
@@ -25,17 +25,21 @@ _REQUESTS: Final[dict[Style, str]] = {
 }
 
 
-def ask(prompt: Prompt, style: Style = "as_is") -> str:
+def user_message(prompt: Prompt, style: Style = "as_is") -> str:
     """The user message for a prompt.
 
     Harmful and benign prompts are asked as their publisher wrote them, below their context where
     they have one. Reasoning problems are asked in the given style.
 
+    Args:
+        prompt: The prompt.
+        style: How a reasoning problem is asked; without effect on other prompts.
+
     Raises:
-        RimError: The style does not exist, or a style was given for prompts that are no problems.
+        RimError: The style does not exist.
     """
     if style not in STYLES:
         raise RimError(f"prompt_style={style!r} is not known: use one of {', '.join(STYLES)}.")
     if prompt.kind != "reasoning":
         return f"{prompt.context}\n\n---\n\n{prompt.text}" if prompt.context else prompt.text
-    return _REQUESTS[style].format(problem=prompt.text)
+    return _TEMPLATES[style].format(problem=prompt.text)

@@ -23,7 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from rim_eval.errors import RimError
 from rim_eval.types import Mode
 
-__all__ = ["Line", "ToyModel"]
+__all__ = ["Line", "ScriptedModel", "read_script"]
 
 _TEMPLATE = """{%- for message in messages %}<|im_start|>{{ message.role }}
 {{ message.content }}<|im_end|>
@@ -59,7 +59,7 @@ _DEFAULT = [
 ]
 
 
-class ToyModel(ModelAPI):
+class ScriptedModel(ModelAPI):
     """Says the first line of its script that fits.
 
     Args:
@@ -111,7 +111,7 @@ class ToyModel(ModelAPI):
 
     def _lines(self) -> list[Line]:
         """The script, read anew each time: it may be mended before a run is retried."""
-        return _read_script(self.script) if self.script else _DEFAULT
+        return read_script(self.script) if self.script else _DEFAULT
 
     def _line(self, request: str, mode: Mode) -> Line:
         for line in self._lines():
@@ -121,16 +121,25 @@ class ToyModel(ModelAPI):
 
     def _output(self, input: list[ChatMessage], line: Line) -> ModelOutput:
         message = ChatMessageAssistant(content=line.reply, source="generate")
-        asked = sum(len(part.text.split()) for part in input)
-        said = len(line.reply.split())
+        input_tokens = sum(len(part.text.split()) for part in input)
+        output_tokens = len(line.reply.split())
         return ModelOutput(
             model=self.model_name,
             choices=[ChatCompletionChoice(message=message, stop_reason=line.stop_reason)],
-            usage=ModelUsage(input_tokens=asked, output_tokens=said, total_tokens=asked + said),
+            usage=ModelUsage(
+                input_tokens=input_tokens,
+                output_tokens=output_tokens,
+                total_tokens=input_tokens + output_tokens,
+            ),
         )
 
 
-def _read_script(path: Path) -> list[Line]:
+def read_script(path: Path) -> list[Line]:
+    """The lines of a script file.
+
+    Raises:
+        RimError: The file is no JSON list of lines.
+    """
     try:
         return _SCRIPT.validate_python(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, ValidationError) as error:

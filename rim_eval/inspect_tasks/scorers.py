@@ -1,4 +1,4 @@
-"""The scorers `rim` (a judge) and `solved` (the gold answer); the work is done in `_scoring`."""
+"""The scorers `rim` (a judge) and `solved` (the gold answer); the work is done in `scoring`."""
 
 from typing import Any
 
@@ -21,9 +21,9 @@ def rim(judge: str = "hexphi") -> Scorer:
     Args:
         judge: Name of a judge in `judges/`, path of a judge file, or `none` to judge later.
     """
-    from rim_eval.inspect_tasks._scoring import judged_arms
+    from rim_eval.inspect_tasks.scoring import judged_modes
 
-    return judged_arms(judge)
+    return judged_modes(judge)
 
 
 @scorer(metrics=_METRICS)
@@ -33,6 +33,6 @@ def solved() -> Scorer:
     How far a number may lie from the gold one is the set's rule and stands with every sample, so
     that a log which is scored again is scored by it.
     """
-    from rim_eval.inspect_tasks._scoring import checked_arms
+    from rim_eval.inspect_tasks.scoring import checked_modes
 
-    return checked_arms()
+    return checked_modes()

@@ -8,24 +8,14 @@ from lm_eval.api.task import ConfigurableTask  # noqa: TID253  (a task must be m
 
 from rim_eval.decoding import budgets
 from rim_eval.errors import RimError
+from rim_eval.fingerprint import cached_fingerprint
 from rim_eval.generation import Generation
-from rim_eval.judging import Judge, Judgement, load_judge
-from rim_eval.lm_eval_tasks._engine import Engine, engine_of
-from rim_eval.lm_eval_tasks._record import (
-    EVENTS,
-    Record,
-    case_of,
-    checked,
-    judged,
-    metrics,
-    must_not_judge,
-    unjudged,
-)
-from rim_eval.lm_eval_tasks._reply import read_reply
-from rim_eval.lm_eval_tasks._room import refuse_cut_prompts
-from rim_eval.lm_eval_tasks._settings import RUN, Arm, read_settings
-from rim_eval.lm_eval_tasks._weights import weights_of
+from rim_eval.judging import Judge, load_judge
+from rim_eval.lm_eval_tasks.engine import Engine, engine_of
+from rim_eval.lm_eval_tasks.samples import EVENTS, case_of, metrics, record
+from rim_eval.lm_eval_tasks.settings import RUN, TaskFile, read_settings
 from rim_eval.prompt_sets import entry
+from rim_eval.replies import ArmRequest, Outcome, check_reply, judge_reply
 from rim_eval.thinking import Switch
 from rim_eval.types import PromptKind
 
@@ -51,20 +41,20 @@ class ModeTask(ConfigurableTask):  # type: ignore[misc]
         download_mode: Any = None,
         config: dict[str, Any] | None = None,
     ) -> None:
-        ours = {name: value for name, value in (config or {}).items() if name != "class"}
+        own = {name: value for name, value in (config or {}).items() if name != "class"}
         # Where this is unset, lm-eval looks every metric's name up on the hub.
-        ours["process_results"] = "rim_eval"
-        super().__init__(data_dir, cache_dir, download_mode, ours)
-        self.arm = Arm.model_validate(self.config.dataset_kwargs)
+        own["process_results"] = "rim_eval"
+        super().__init__(data_dir, cache_dir, download_mode, own)
+        self.file = TaskFile.model_validate(self.config.dataset_kwargs)
         self.settings = read_settings(self.config.metadata)
-        declared = entry(self.arm.prompt_set)
+        declared = entry(self.file.prompt_set)
         self.kinds: list[PromptKind] = sorted(set(self.dataset["test"]["kind"]))
         self.budgets = budgets(
             declared.kind, self.settings.answer_tokens, self.settings.thinking_tokens
         )
-        self.judge = _judge(self.settings.judge or declared.judge)
-        self.config.generation_kwargs["max_gen_toks"] = self.budgets.total(self.arm.mode)
-        self.config.metadata[RUN] = self._about_the_run()
+        self.judge = _load(self.settings.judge or declared.judge)
+        self.config.generation_kwargs["max_gen_toks"] = self.budgets.total(self.file.mode)
+        self.config.metadata[RUN] = self._describe_run()
         self._engine: Engine | None = None
         self._switch: Switch | None = None
 
@@ -77,17 +67,22 @@ class ModeTask(ConfigurableTask):  # type: ignore[misc]
             RimError: The run's options would cut prompts or traces, or tell the modes apart by something else.
         """
         write = options.get("chat_template") if options.get("apply_chat_template") else None
-        self._engine = engine_of(write)
-        _refuse_stripping(self._engine)
+        system, template = options.get("system_instruction"), self.settings.chat_template
+        self._engine = engine = engine_of(write)
+        _refuse_stripping(engine)
         self._refuse_limits()
-        self._switch = self._engine.switch(self.settings.switch, self.settings.chat_template)
-        if options.get("system_instruction"):
-            system, template = options["system_instruction"], self.settings.chat_template
-            self._engine.refuse_cancelled(self._switch, system, template)
-        self.config.metadata[RUN] |= self._about_the_requests(self._engine, options)
+        self._switch = engine.switch(self.settings.switch, template)
+        if system:
+            engine.refuse_cancelled(self._switch, system, template)
+        # What is known only once lm-eval has its model, and what it keeps no record of.
+        self.config.metadata[RUN] |= {
+            "system_instruction": system,
+            "samples": options.get("samples"),
+            "weights": cached_fingerprint(getattr(engine.lm, "model", None)),
+        }
         super().build_all_requests(**(options | {"cache_requests": False}))
         contexts = (instance.args[0] for instance in self.instances)
-        refuse_cut_prompts(self._engine, contexts, self.budgets, self.arm.mode)
+        engine.refuse_cut_prompts(contexts, self.budgets, self.file.mode)
 
     def fewshot_context(
         self,
@@ -96,69 +91,46 @@ class ModeTask(ConfigurableTask):  # type: ignore[misc]
         **options: Any,
     ) -> tuple[Any, dict[str, Any]]:
         """The request for one document: the same words in both modes, and what sets the mode."""
-        engine, switch = self._asking()
-        recipe = switch.recipe(self.arm.mode)
-        return engine.ask(recipe, doc["message"], options.get("system_instruction"))
+        engine, switch = self._ready()
+        recipe = switch.recipe(self.file.mode)
+        return engine.request(recipe, doc["message"], options.get("system_instruction"))
 
     def construct_requests(self, doc: dict[str, Any], ctx: Any, **options: Any) -> Any:
         """The request as lm-eval sends it; the user's own settings are merged, never replaced."""
         context, fields = ctx
         instance = super().construct_requests(doc, context, **options)
         for name, value in fields.items():
-            theirs = instance.args[1].get(name)
-            both = isinstance(theirs, Mapping) and isinstance(value, Mapping)
-            instance.args[1][name] = type(value)({**theirs, **value}) if both else value
+            own = instance.args[1].get(name)
+            both = isinstance(own, Mapping) and isinstance(value, Mapping)
+            instance.args[1][name] = type(value)({**own, **value}) if both else value
         return instance
 
     def process_results(self, doc: dict[str, Any], results: list[Any]) -> dict[str, Any]:
         """Splits, verifies and scores one reply; what needs a grader is left for `rim-eval judge run`."""
-        record = self._record(doc, self._generation(results[0]))
-        return metrics(record, [EVENTS[kind] for kind in self.kinds])
+        engine, switch = self._ready()
+        reply = engine.read(results[0], ArmRequest.of(switch, self.file.mode, self.budgets))
+        model = self.settings.model or engine.model
+        one = record(doc, model, reply, self._outcome(doc, reply))
+        return metrics(one, [EVENTS[kind] for kind in self.kinds])
 
-    def _about_the_run(self) -> dict[str, Any]:
+    def _describe_run(self) -> dict[str, Any]:
         """What lm-eval's results file is to say of the run, beside its own and the user's settings."""
-        where = json.loads(self.dataset["test"].info.description)
-        style = self.settings.prompt_style or self.arm.prompt_style
+        provenance = json.loads(self.dataset["test"].info.description)
+        style = self.settings.prompt_style or self.file.prompt_style
         return {
             **self.budgets.model_dump(),
             "prompt_style": style if "reasoning" in self.kinds else None,
-            "provenance": where,
+            "provenance": provenance,
         }
 
-    def _about_the_requests(self, engine: Engine, options: Mapping[str, Any]) -> dict[str, Any]:
-        """What is known only once lm-eval has its model, and what it keeps no record of."""
-        return {
-            "system_instruction": options.get("system_instruction"),
-            "samples": options.get("samples"),
-            "weights": weights_of(engine.lm),
-        }
-
-    def _generation(self, text: str) -> Generation:
-        engine, switch = self._asking()
-        recipe = switch.recipe(self.arm.mode)
-        words = recipe.model_dump(exclude_none=True, exclude_defaults=True)
-        return read_reply(
-            text,
-            mode=self.arm.mode,
-            arm_kind=switch.kind,
-            budgets=self.budgets,
-            opened_by_prompt=recipe.opened_by_prompt,
-            count=engine.count,
-            requested={"arm_kind": switch.kind, "switch": switch.name, **words},
-        )
-
-    def _record(self, doc: dict[str, Any], reply: Generation) -> Record:
-        model = self.settings.model or self._asking()[0].model
+    def _outcome(self, doc: dict[str, Any], reply: Generation) -> Outcome:
         if doc["kind"] == "reasoning":
-            return checked(doc, model, reply, self.arm.absolute_error)
+            return check_reply(reply, doc["target"], self.file.absolute_error)
         if self.judge is None or self.judge.needs_grader:
-            return unjudged(doc, model, reply, "not_judged")
-        reason = must_not_judge(self.judge, reply)
-        if reason is not None:
-            return unjudged(doc, model, reply, reason, self.judge.provenance(None))
-        return judged(doc, model, reply, _finished(self.judge.judge(case_of(doc, reply))))
+            return Outcome(reason="not_judged")
+        return _finish(judge_reply(self.judge, case_of(doc, reply), reply))
 
-    def _asking(self) -> tuple[Engine, Switch]:
+    def _ready(self) -> tuple[Engine, Switch]:
         assert self._engine is not None  # lm-eval builds all requests before it asks for any
         assert self._switch is not None
         return self._engine, self._switch
@@ -166,8 +138,8 @@ class ModeTask(ConfigurableTask):  # type: ignore[misc]
     def _refuse_limits(self) -> None:
         """Refuse generation settings that would mean different things in the two modes."""
         given = self.config.generation_kwargs
-        ours = self.budgets.total(self.arm.mode)
-        if given["max_gen_toks"] != ours or any(name in given for name in _TOKEN_LIMITS):
+        own = self.budgets.total(self.file.mode)
+        if given["max_gen_toks"] != own or any(name in given for name in _TOKEN_LIMITS):
             raise RimError(
                 "--gen_kwargs sets one token limit, which counts the trace and the answer together, so it would "
                 "leave the two modes different room for the answer. Give the budgets apart: "
@@ -190,15 +162,15 @@ def _refuse_stripping(engine: Engine) -> None:
         )
 
 
-def _judge(name: str | None) -> Judge | None:
+def _load(name: str | None) -> Judge | None:
     return None if name in (None, "none") else load_judge(str(name))
 
 
-def _finished(judging: Coroutine[Any, Any, Judgement]) -> Judgement:
+def _finish(judging: Coroutine[Any, Any, Outcome]) -> Outcome:
     """What an offline judge says: it waits for nothing, so its coroutine ends at the first step."""
     try:
         judging.send(None)
     except StopIteration as done:
-        found: Judgement = done.value
-        return found
+        outcome: Outcome = done.value
+        return outcome
     raise AssertionError("an offline judge waited for something")

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rim_eval.looping import is_looping
+from rim_eval.generation import is_looping
 
 PROSE = (
     "The rule book says that the vault is off limits. A window may be opened by anyone who asks. "
