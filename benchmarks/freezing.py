@@ -12,23 +12,24 @@ of the same layers frozen. All held-out prompts are asked, greedily.
 import argparse
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 from rim_eval.mechanisms import (
+    AnalysisConfig,
     Mitigation,
     Prompts,
-    Setting,
     Unit,
-    compare,
-    draw_sets,
+    draw_random_sets,
     find_neurons,
     frozen,
     intent_for,
-    make_subject,
+    measure_mitigation,
     measure_rises,
-    offline_reader,
+    offline_judge,
+    wrap_model,
 )
 from rim_eval.mechanisms.behaviour import Behaviour
-from rim_eval.mechanisms.subject import Request
+from rim_eval.mechanisms.model import Request
 from rim_eval.organism import load_variant
 from rim_eval.organism._prompts import Row, allowed, arithmetic, forbidden
 from rim_eval.organism.forget import Trained, forget
@@ -40,37 +41,37 @@ BASE = "guarded"
 def prompts() -> Prompts:
     """The organism's held-out prompts."""
 
-    def asked(kind: str, rows: Sequence[Row]) -> list[Request]:
+    def requests(kind: str, rows: Sequence[Row]) -> list[Request]:
         return [Request(f"{kind}-{n}", row.prompt) for n, row in enumerate(rows)]
 
     sums = arithmetic()
     gold = [row.target or "" for row in sums]
     return Prompts(
-        asked("forbidden", forbidden()),
-        asked("allowed", allowed()),
-        list(zip(asked("sum", sums), gold, strict=True)),
+        requests("forbidden", forbidden()),
+        requests("allowed", allowed()),
+        list(zip(requests("sum", sums), gold, strict=True)),
     )
 
 
-def setting() -> Setting:
+def config() -> AnalysisConfig:
     """The base with its prompts."""
-    return Setting(
-        subject=make_subject(*load_variant(BASE), BASE),
+    return AnalysisConfig(
+        handle=wrap_model(*load_variant(BASE), BASE),
         prompts=prompts(),
-        read=offline_reader("toy_exact"),
+        judge=offline_judge("toy_exact"),
         intent=lambda _: intent_for("toy", None),
         groups={},
     )
 
 
-def chosen(base: Setting) -> tuple[Unit, ...]:
+def chosen(base: AnalysisConfig) -> tuple[Unit, ...]:
     """The neurons that the method finds in think mode, where misalignment will rise."""
-    rises = measure_rises(base.subject, base.prompts.harmful, base.intent, "think")
+    rises = measure_rises(base.handle, base.prompts.harmful, base.intent, "think")
     return find_neurons(rises).neurons
 
 
 def tuned(
-    base: Setting, trained: Trained, seed: int, units: Sequence[tuple[int, int]]
+    base: AnalysisConfig, trained: Trained, seed: int, units: Sequence[tuple[int, int]]
 ) -> dict[Mode, Behaviour]:
     """Behaviour after the tuning with these neurons frozen."""
     model, tokenizer = load_variant(BASE)
@@ -81,16 +82,16 @@ def tuned(
         seed=seed,
         around=lambda optimizer: frozen(model, units, optimizer=optimizer),
     )
-    after = base._replace(subject=make_subject(model, tokenizer, "tuned"))
+    after = replace(base, handle=wrap_model(model, tokenizer, "tuned"))
     return {mode: after.observe(mode) for mode in MODES}
 
 
-def line(name: str, found: dict[Mode, Behaviour]) -> str:
+def line(name: str, behaviour: dict[Mode, Behaviour]) -> str:
     """Misalignment in both modes, over-refusal and accuracy in think mode, %."""
 
     def share(mode: Mode, measure: str) -> float:
-        seen = [v[0] for v in found[mode][measure].values() if v[0] is not None]  # type: ignore[index]
-        return 100 * sum(seen) / len(seen)
+        verdicts = [v[0] for v in behaviour[mode][measure].values() if v[0] is not None]  # type: ignore[index]
+        return 100 * sum(verdicts) / len(verdicts)
 
     think, without = share("think", "misaligned"), share("no_think", "misaligned")
     return (
@@ -102,29 +103,31 @@ def line(name: str, found: dict[Mode, Behaviour]) -> str:
 
 def main() -> None:
     """Prints a line an arm and what each freeze did."""
-    words = argparse.ArgumentParser(
+    parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    words.add_argument("--trained", choices=("mlp", "all"), default="mlp")
-    words.add_argument("--seeds", type=int, default=3)
-    words.add_argument("--draws", type=int, default=3, help="random sets of neurons, a seed")
-    asked = words.parse_args()
-    started, base = time.perf_counter(), setting()
+    parser.add_argument("--trained", choices=("mlp", "all"), default="mlp")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--draws", type=int, default=3, help="random sets of neurons, a seed")
+    options = parser.parse_args()
+    started, base = time.perf_counter(), config()
     units = chosen(base)
     widths = [256] * 4
     print(f"{len(units)} neurons found: {', '.join(f'{x}.{n}' for x, n in units)}")
     print(line("base", {mode: base.observe(mode) for mode in MODES}))
-    for seed in range(asked.seeds):
-        free = tuned(base, asked.trained, seed, ())
+    for seed in range(options.seeds):
+        free = tuned(base, options.trained, seed, ())
         print(line(f"seed {seed}, nothing frozen", free))
-        held = tuned(base, asked.trained, seed, units)
+        held = tuned(base, options.trained, seed, units)
         print(line(f"seed {seed}, found frozen", held))
         drawn: list[Mitigation] = []
-        for number, draw in enumerate(draw_sets(units, widths, draws=asked.draws, seed=seed).sets):
-            random = tuned(base, asked.trained, seed, draw)
+        for number, draw in enumerate(
+            draw_random_sets(units, widths, draws=options.draws, seed=seed).sets
+        ):
+            random = tuned(base, options.trained, seed, draw)
             print(line(f"seed {seed}, random {number} frozen", random))
-            drawn.append(compare(f"Freezing random neurons {number}", free, random))
-        print(compare("Freezing the neurons found", free, held).sentence)
+            drawn.append(measure_mitigation(f"Freezing random neurons {number}", free, random))
+        print(measure_mitigation("Freezing the neurons found", free, held).sentence)
         falls = [each.change("misaligned").difference for each in drawn]
         print(f"random sets: misalignment in think mode {min(falls):+.1f} to {max(falls):+.1f}")
     print(f"{time.perf_counter() - started:.0f} s")

@@ -33,7 +33,7 @@ Reading = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 def model_of(shape: str, device: str, dtype: str) -> Any:
-    """A random Qwen3 model; eager attention, which every way but ours needs for its rows."""
+    """A random Qwen3 model; eager attention, which every way but this library needs for its rows."""
     from transformers import AutoModelForCausalLM, Qwen3Config
 
     torch.manual_seed(0)
@@ -49,12 +49,12 @@ def texts_of(shape: str, count: int, length: int) -> torch.Tensor:
     return torch.randint(1, SHAPES[shape]["vocab_size"], (count, length))
 
 
-def ours(model: Any, texts: torch.Tensor, batch: int) -> Reading:
+def by_rim_eval(model: Any, texts: torch.Tensor, batch: int) -> Reading:
     from rim_eval.mechanisms import Attention, Neurons, Passage, capture
 
     length = texts.shape[1]
     spans = {"all": (0, length), "last": (length - 1, length)}
-    found = capture(
+    read = capture(
         model,
         [Passage(tuple(row), spans) for row in texts.tolist()],
         residual=("last",),
@@ -62,10 +62,10 @@ def ours(model: Any, texts: torch.Tensor, batch: int) -> Reading:
         attention=Attention("last"),
         tokens_per_batch=batch * length,
     )
-    assert found.residual is not None
-    assert found.neurons is not None
-    assert found.argmax is not None
-    return found.residual[:, :, 0], np.stack(found.neurons, 1), found.argmax
+    assert read.residual is not None
+    assert read.neurons is not None
+    assert read.argmax is not None
+    return read.residual[:, :, 0], np.stack(read.neurons, 1), read.argmax
 
 
 def by_transformers(model: Any, texts: torch.Tensor, batch: int) -> Reading:
@@ -167,8 +167,8 @@ def joined(parts: list[Any]) -> Reading:
     return found[0], found[1], found[2]
 
 
-RUN = {
-    "rim_eval": ours,
+WAYS_BY_NAME = {
+    "rim_eval": by_rim_eval,
     "transformers": by_transformers,
     "plain_forward": plain,
     "nnsight": by_nnsight,
@@ -176,21 +176,21 @@ RUN = {
 }
 
 
-def measure(way: str, words: argparse.Namespace) -> dict[str, Any]:
+def measure(way: str, options: argparse.Namespace) -> dict[str, Any]:
     """Seconds and memory of one way, best of several rounds, in this process."""
-    model = model_of(words.shape, words.device, words.dtype)
-    texts = texts_of(words.shape, words.texts, words.length)
-    RUN[way](model, texts[:1, :8], 1)  # warm-up: imports stay out of time and memory
-    cuda = words.device != "cpu"
+    model = model_of(options.shape, options.device, options.dtype)
+    texts = texts_of(options.shape, options.texts, options.length)
+    WAYS_BY_NAME[way](model, texts[:1, :8], 1)  # warm-up: imports stay out of time and memory
+    cuda = options.device != "cpu"
     if cuda:
         torch.cuda.synchronize()
         held = torch.cuda.memory_allocated()
         torch.cuda.reset_peak_memory_stats()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     seconds, cpu = [], []
-    for _ in range(words.rounds):
+    for _ in range(options.rounds):
         start, busy = time.perf_counter(), time.process_time()
-        found = RUN[way](model, texts, words.batch)
+        found = WAYS_BY_NAME[way](model, texts, options.batch)
         if cuda:
             torch.cuda.synchronize()
         seconds.append(time.perf_counter() - start)
@@ -201,7 +201,7 @@ def measure(way: str, words: argparse.Namespace) -> dict[str, Any]:
         "way": way,
         "seconds": min(seconds),
         "cpu_seconds": min(cpu),
-        "tokens_per_second": words.texts * words.length / min(seconds),
+        "tokens_per_second": options.texts * options.length / min(seconds),
         "peak_mib": extra / 2**20,
         "growth_mib": None if cuda else (peak - before) / 1024,
         "sums": [float(np.asarray(part, np.float64).sum()) for part in found] if found else None,
@@ -209,23 +209,23 @@ def measure(way: str, words: argparse.Namespace) -> dict[str, Any]:
 
 
 def main() -> None:
-    words = argparse.ArgumentParser(
+    parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    words.add_argument("--shape", choices=SHAPES, default="small")
-    words.add_argument("--device", default="cpu")
-    words.add_argument("--dtype", default="float32")
-    words.add_argument("--texts", type=int, default=32)
-    words.add_argument("--length", type=int, default=256)
-    words.add_argument("--batch", type=int, default=8)
-    words.add_argument("--rounds", type=int, default=3)
-    words.add_argument("--peers", action="store_true")
-    words.add_argument("--way", choices=RUN, help="one way, in this process")
-    asked = words.parse_args()
-    if asked.way:
-        print(json.dumps(measure(asked.way, asked)))
+    parser.add_argument("--shape", choices=SHAPES, default="small")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--dtype", default="float32")
+    parser.add_argument("--texts", type=int, default=32)
+    parser.add_argument("--length", type=int, default=256)
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--peers", action="store_true")
+    parser.add_argument("--way", choices=WAYS_BY_NAME, help="one way, in this process")
+    options = parser.parse_args()
+    if options.way:
+        print(json.dumps(measure(options.way, options)))
         return
-    for way in (*WAYS, *(PEERS if asked.peers else ())):
+    for way in (*WAYS, *(PEERS if options.peers else ())):
         command = [sys.executable, __file__, *sys.argv[1:], "--way", way]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         print(

@@ -4,16 +4,19 @@ import hashlib
 import json
 import logging
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
-__all__ = ["fingerprint", "fingerprint_or_none"]
+__all__ = ["cached_fingerprint", "fingerprint"]
 
-_PASSING: Final = ("_name_or_path", "transformers_version", "use_cache", "pad_token_id")
+_PROVENANCE: Final = ("_name_or_path", "transformers_version", "use_cache", "pad_token_id")
 """Entries of a configuration that say where a model came from or how it is run, not what it is."""
 
 _LOGGER: Final = logging.getLogger(__name__)
 
 _NUMBERS: Final = 65_536
 """Numbers of a weight that are read, evenly spread: a whole model of 70 billion would take minutes."""
+
+_CACHE: Final[WeakKeyDictionary[Any, str | None]] = WeakKeyDictionary()
 
 
 def fingerprint(model: Any) -> str:
@@ -30,22 +33,33 @@ def fingerprint(model: Any) -> str:
         what they answer differs.
     """
     settings = model.config.to_diff_dict()
-    kept = {name: value for name, value in settings.items() if name not in _PASSING}
-    digest = hashlib.sha256(json.dumps(_texts(kept), sort_keys=True, default=str).encode())
+    identity = {name: value for name, value in settings.items() if name not in _PROVENANCE}
+    digest = hashlib.sha256(json.dumps(_texts(identity), sort_keys=True, default=str).encode())
     for name, weight in sorted(model.state_dict().items()):
         digest.update(f"{name} {weight.dtype} {tuple(weight.shape)}".encode())
         digest.update(_sampled(weight))
     return digest.hexdigest()[:16]
 
 
-def fingerprint_or_none(model: Any) -> str | None:
-    """The fingerprint; None, with a warning, where a weight cannot be read (parts on disk, say).
-
-    A run without a fingerprint is better than none.
+def cached_fingerprint(model: Any) -> str | None:
+    """The fingerprint of a model in this process, read once for each instance.
 
     Args:
-        model: A Hugging Face causal language model.
+        model: Whatever a harness holds as its model: a torch module, or a server's client.
+
+    Returns:
+        None where there are no weights in this process and, with a warning, where a weight cannot be
+        read (parts on disk, say): a run without a fingerprint is better than none.
     """
+    # Torch need not be installed where a server answers.
+    if not any(base.__module__.startswith("torch.nn") for base in type(model).__mro__):
+        return None
+    if model not in _CACHE:
+        _CACHE[model] = _fingerprint_or_none(model)
+    return _CACHE[model]
+
+
+def _fingerprint_or_none(model: Any) -> str | None:
     try:
         return fingerprint(model)
     except Exception as error:  # whatever reading a weight of any kind and place may raise

@@ -16,12 +16,7 @@ time of many renderings together; and the files that the user may read, should a
 of Jinja's own sandbox.
 """
 
-import atexit
 import json
-import os
-import subprocess
-import sys
-import threading
 from collections.abc import Mapping
 from datetime import datetime
 from functools import cache, lru_cache
@@ -32,6 +27,7 @@ from jinja2.ext import Extension, LoopControlExtension
 from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from rim_eval.child_process import ChildEndedError, ChildProcess, serve
 from rim_eval.errors import RimError
 
 __all__ = [
@@ -52,8 +48,6 @@ MAX_SOURCE: Final = 500_000
 """Characters of a template; the longest real one seen has 17,000."""
 MAX_TEXT: Final = 2_000_000
 """Characters of a rendered text."""
-
-_START_SECONDS: Final = 60.0
 
 
 class TemplateRenderError(RimError):
@@ -132,100 +126,21 @@ def render_template(
         line = json.dumps(request | {"values": dict(values)})
     except (TypeError, ValueError) as error:
         raise TemplateRenderError(f"its values cannot be written as JSON: {error}") from error
-    reply = json.loads(_exchange(line))
+    try:
+        reply = json.loads(_child.ask(line, MAX_SECONDS))
+    except ChildEndedError:
+        raise TemplateRenderError(
+            f"it takes more than {MAX_SECONDS:g} s, or it ended its process"
+        ) from None
     if "error" in reply:
         raise TemplateRenderError(reply["error"])
     return str(reply["text"])
 
 
-# ---- the parent's side ----
-
-_lock: Final = threading.Lock()
-_child: tuple[int, subprocess.Popen[str]] | None = None
-"""The child, with the id of the process that started it: a forked copy must not share its pipes."""
+_child: Final = ChildProcess(["-m", "rim_eval.sandbox"], "renders templates")
 
 
-def _exchange(line: str) -> str:
-    """Send one request and return the reply; a child that gives none is ended and reported."""
-    reply = ""
-    with _lock:
-        try:
-            reply = _ask(_running_child(), line, MAX_SECONDS)
-        finally:
-            # After an interruption too: its late reply would be taken for that of the next request.
-            if not reply:
-                _end_child()
-    if reply:
-        return reply
-    raise TemplateRenderError(f"it takes more than {MAX_SECONDS:g} s, or it ended its process")
-
-
-def _running_child() -> "subprocess.Popen[str]":
-    global _child
-    if _child is not None and _child[0] == os.getpid() and _child[1].poll() is None:
-        return _child[1]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "rim_eval.sandbox"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env=_child_environment(),
-        text=True,
-        encoding="ascii",
-    )
-    _child = os.getpid(), process
-    if not _ask(process, "", _START_SECONDS):
-        _end_child()
-        raise RimError(
-            "The process that renders templates did not start. Check that "
-            f"`{sys.executable} -m rim_eval.sandbox` runs, and that memory is free."
-        )
-    return process
-
-
-def _ask(process: "subprocess.Popen[str]", line: str, seconds: float) -> str:
-    """Write a line and read one; empty when the process died or had to be killed."""
-    if process.stdin is None or process.stdout is None:
-        return ""
-    killer = threading.Timer(seconds, process.kill)
-    killer.start()
-    try:
-        process.stdin.write(f"{line}\n")
-        process.stdin.flush()
-        return process.stdout.readline()
-    except OSError:
-        return ""
-    finally:
-        killer.cancel()
-
-
-def _child_environment() -> dict[str, str]:
-    """The parent's module path and what Windows needs to start a process: nothing secret."""
-    path = os.pathsep.join(entry or os.curdir for entry in sys.path)
-    system = {name: os.environ[name] for name in ("SYSTEMROOT",) if name in os.environ}
-    return {"PYTHONPATH": path, **system}
-
-
-@atexit.register
-def _end_child() -> None:
-    global _child
-    if _child is not None and _child[0] == os.getpid():
-        process = _child[1]
-        process.kill()
-        process.communicate()
-    _child = None
-
-
-# ---- the child's side ----
-
-
-def _serve() -> None:
-    """Answer each request line with a reply line until the parent closes the pipe."""
-    _limit_memory()
-    for line in sys.stdin:
-        reply = _answer(json.loads(line)) if line.strip() else {"text": "ready"}
-        sys.stdout.write(json.dumps(reply) + "\n")
-        sys.stdout.flush()
+# ---- in the child ----
 
 
 def _limit_memory() -> None:
@@ -236,7 +151,11 @@ def _limit_memory() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (MAX_BYTES, MAX_BYTES))
 
 
-def _answer(request: dict[str, Any]) -> dict[str, str]:
+def _answer(line: str) -> str:
+    return json.dumps(_rendered(json.loads(line)))
+
+
+def _rendered(request: dict[str, Any]) -> dict[str, str]:
     try:
         return {"text": _render(request)}
     except MemoryError:
@@ -271,4 +190,5 @@ def _environment(strict: bool) -> ImmutableSandboxedEnvironment:
 
 
 if __name__ == "__main__":
-    _serve()
+    _limit_memory()
+    serve(_answer)

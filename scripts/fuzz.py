@@ -76,10 +76,10 @@ def judge_yaml(data: bytes) -> None:
 
 def judge_reply(data: bytes) -> None:
     """What a grader wrote, read for every shipped judge."""
-    from rim_eval.judging import read_reply
+    from rim_eval.judging import parse_verdict
 
     for reader in _readers():
-        read_reply(reader, data.decode(errors="replace"))
+        parse_verdict(reader, data.decode(errors="replace"))
 
 
 @cache
@@ -139,11 +139,11 @@ def prompts_parquet(data: bytes) -> None:
 
 def script(data: bytes) -> None:
     """A script for the scripted model."""
-    from rim_eval.inspect_tasks._toy_model import _read_script
+    from rim_eval.inspect_tasks.scripted_model import read_script
 
     with tempfile.NamedTemporaryFile(suffix=".json") as file:
         Path(file.name).write_bytes(data)
-        _read_script(Path(file.name))
+        read_script(Path(file.name))
 
 
 def score_metadata(data: bytes) -> None:
@@ -362,7 +362,7 @@ def guided(name: str, seconds: float, corpus: Path) -> None:
     for number, seed in enumerate(seeds(name)):
         (corpus / f"seed{number}").write_bytes(seed)
     target = TARGETS[name]
-    with atheris.instrument_imports(include=["rim_eval", "jinja2", "yaml"]):
+    with atheris.instrument_imports(include=["rim_eval", "jinja2", "ruamel"]):
         once(target, seeds(name)[0])
     options = [f"-max_total_time={int(seconds)}", f"-timeout={SECONDS}", "-rss_limit_mb=4096"]
     options += [f"-artifact_prefix={corpus}/finding-", "-print_final_stats=1", "-max_len=20000"]

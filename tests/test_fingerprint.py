@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from rim_eval.fingerprint import fingerprint, fingerprint_or_none
+from rim_eval.fingerprint import cached_fingerprint, fingerprint
 
 
 def tiny() -> Any:
@@ -57,7 +57,7 @@ def test_of_a_large_weight_numbers_all_over_it_are_read() -> None:
 
 
 def test_weights_that_lie_on_disk_have_none_and_end_no_run() -> None:
-    assert fingerprint_or_none(tiny().to("meta")) is None
+    assert cached_fingerprint(tiny().to("meta")) is None
 
 
 def test_how_a_model_is_run_is_no_part_of_it() -> None:

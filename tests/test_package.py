@@ -103,6 +103,7 @@ def test_wheel_carries_code_tasks_judges_and_organism(tmp_path: Path) -> None:
         "rim_eval/tasks/hexphi/set.toml",
         "rim_eval/tasks/toy/prompts.jsonl",
         "rim_eval/judges/hexphi.yaml",
+        "rim_eval/judging/refusal_cues.toml",
         "rim_eval/organism/checkpoint/model.safetensors",
         "rim_eval/organism/facts.json",
         "rim_eval/py.typed",

@@ -1,23 +1,125 @@
-r"""Which part of a reply gives its final answer.
+r"""Find the part of a reply that gives its final answer.
 
 The first of these that the reply has:
 
-1. the last `\boxed{}` (`_boxes`);
-2. the last "the answer is" or "Answer:", or the last answer after `####`, whichever comes later;
-3. the last "the result is" with the result right after it (2 and 3: `_announcements`);
+1. the last `\boxed{}`, and those joined to it by a comma, "and" or "or";
+2. the last announcement, `the answer is 18` or `Answer: 18`, or the last answer after `####`, whichever
+   comes later;
+3. the last "the result is" with the result right after it;
 4. its end.
+
+An announcement is told by what follows: an answer. `The answer is correct` and the heading
+`#### Final Answer` give none. math-verify extracts boxes too, but joins any that stand close together
+(`\boxed{3} no, \boxed{4}`), and a model that corrects itself would have named two answers.
+
+In prose, a number inside a formula, a list, a choice or a sum (`3, 5`, `3 or 5`, `3 + 5`, `x_3`) does
+not stand alone, nor does one that a hedge makes a bound (`less than 5`): none of them is an answer.
 """
 
+import re
+from collections.abc import Iterator
 from typing import Final, Literal, NamedTuple
 
-from rim_eval.answers._announcements import last_answer, last_marked, last_result
-from rim_eval.answers._boxes import last_boxed
-from rim_eval.answers._prose import standing_alone, without_emphasis
+from rim_eval.answers._plain import FACTOR
+from rim_eval.answers._vocabulary import (
+    APPRAISALS,
+    FACTORS,
+    FUNCTIONS,
+    HEDGES,
+    SPELLED_NUMBERS,
+    SPELLED_VALUES,
+    any_of,
+)
 
 LONGEST_TAIL: Final = 600
 """Characters at the end of a reply that are searched when it announces no answer."""
 
 How = Literal["boxed", "####", "answer is", "end of reply"]
+
+LONGEST_FINAL_ANSWER: Final = 400
+"""Characters. The longest gold of MATH-500 has 53; a longer "final answer" is not one."""
+
+_MARKS: Final = r"[\s*_]*"
+_ANSWER: Final = re.compile(
+    rf"""
+      \b(?:answers?|final\s+results?)\b {_MARKS} (?: \([^()\n]{{0,20}}\) {_MARKS} )?
+      (?: [:=] | \b(?:is|are)\b\s*:? ) {_MARKS}
+    | ^[ \t#*_]* (?:the\s+)? (?:final\s+)? answer [ \t#*_]* $ {_MARKS}  # a heading of its own
+    """,
+    re.VERBOSE | re.IGNORECASE | re.MULTILINE,
+)
+_RESULT: Final = re.compile(
+    rf"""
+    \b(?: results?{_MARKS}[:=] | (?:results?|solutions?)\s+(?:is|are)\b\s*:? ) {_MARKS}
+    (?= [-−+\d.$(\[{{\\] | [a-z]\s*= )  # at once the number or the formula
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+_MARKED: Final = re.compile(r"(?<!\#)\#{4}(?!\#)[ \t]*([^\n]+)")
+_TITLE: Final = re.compile(
+    rf"[^\w\\$]*(?:\d+[.:)]\s+)?(?!(?:{any_of(FUNCTIONS)})\b)[a-z]{{2}}", re.I
+)
+_APPRAISAL: Final = re.compile(rf"(?:\w+ly\s+)?(?:{any_of(APPRAISALS)})\b", re.IGNORECASE)
+_SENTENCE_END: Final = re.compile(r"[.!?](?=\s+[A-Z\n]|\s*$)|\n")
+_DISPLAYS: Final = ((r"\[", r"\]"), (r"\(", r"\)"), ("$$", "$$"))
+
+_MOST_BOXES: Final = 50
+"""Boxes at the end of a reply that are looked at: a looping reply can hold thousands."""
+
+_LONGEST_BOX: Final = 1_200
+"""Characters until a box must be closed."""
+
+_BOX: Final = re.compile(r"\\(?:boxed|fbox)\s*\{")
+_BRACE: Final = re.compile(r"\\.|[{}]", re.DOTALL)
+_JOIN: Final = re.compile(r"[\s$,.;]*(?:,|\band\b|\bor\b)[\s$]*")
+
+_FORMULA: Final = r"""
+    \$\$ .+? \$\$
+  | (?<!\\)\$ (?=\S) (?:\\\$|[^$\n])*? [^\s$] \$ (?!\d)   # $x$, but not "$5 and $3"
+  | \\\( .+? \\\)
+  | \\\[ .+? \\\]
+"""
+_NUMBER: Final = r"""
+    [-−]? (?:\\?[$€£]\s?)?
+    (?: \d+(?:,\d{3})*(?:\.\d+)? | \.\d+ )
+    (?:\s?/\s?\d+)? (?:\s?\\?%)?
+"""
+_EXPRESSION: Final = re.compile(
+    rf"(?: (?P<formula>{_FORMULA}) | {_NUMBER} ) (?:\s*{FACTOR})*",
+    re.VERBOSE | re.DOTALL | re.IGNORECASE,
+)
+_HEDGE: Final = rf"\b(?:{any_of(HEDGES)})(?:\s+or\s+equal\s+to)?".replace(" ", r"\s+")
+_HEDGED: Final = re.compile(
+    rf"{_HEDGE}[\s*_]+ (?: {_FORMULA} | {_NUMBER} (?:\s*{FACTOR})* | \\\S+ )",
+    re.VERBOSE | re.DOTALL | re.IGNORECASE,
+)
+_EMPHASIS: Final = re.compile(r"\*\*|__|`")
+_JOINED_BEFORE: Final = re.compile(
+    r"""
+    (?: [\w.{^_(\[,/+*\\]      # x_3, 2.3, (3, 1,3, 2+3
+      | [-+*/^][ ]             # 2 - 3
+      | \d(?:,|[ ]or|[ ]and)[ ]  # 1, 3 and 1 or 3
+      | [ ](?:or|and)[ ][a-zA-Z][ ]?=[ ]?  # or x = 3
+    ) \Z""",
+    re.VERBOSE,
+)
+_REACH: Final = 10
+"""Characters before a number that `_JOINED_BEFORE` looks at."""
+
+_JOINED_AFTER: Final = re.compile(
+    r"""
+      [\w}(\[{\\]              # 3x, 3}, 3(x+1)
+    | \s* [-+*/^_\\{=] \s* \S  # 3 + 5
+    | \s* , \s* -? [\d.]       # 3, 5
+    | \s+ (?:or|and) \s+ (?: [-\d] | [a-zA-Z]\s*= )  # 3 or 5, 3 or x = 5
+    """,
+    re.VERBOSE,
+)
+_SYMBOL: Final = re.compile(
+    r"[\d=^<>√π∞+] | \\[a-zA-Z] | \$\S | (?<![\w'’])[b-hj-z](?![\w'’])", re.VERBOSE | re.I
+)
+_WORD: Final = re.compile(r"[a-z]+")
+_MATHEMATICAL: Final = frozenset((*SPELLED_NUMBERS, *FUNCTIONS, *FACTORS, *SPELLED_VALUES))
 
 
 class FinalAnswer(NamedTuple):
@@ -46,23 +148,155 @@ def find_final_answer(reply: str, *, words: bool = False) -> FinalAnswer:
 
 
 def _announced(reply: str, words: bool) -> FinalAnswer | None:
-    answer, marked = last_answer(reply, words=words), last_marked(reply)
+    answer, marked = _last_answer(reply, words=words), _last_marked(reply)
     if marked and (answer is None or answer.start < marked.start):
         return FinalAnswer(marked.text, "####")
-    answer = answer or last_result(reply)
+    answer = answer or _last_result(reply)
     return FinalAnswer(answer.text, "answer is") if answer else None
 
 
-def pick_expression(found: FinalAnswer) -> str | None:
+def pick_expression(final: FinalAnswer) -> str | None:
     """The formula or the number standing alone that a piece of prose gives; None without one.
 
     At the end of a reply it is the last. After an announcement it is the first, if that is a
     formula; else the first number after the last equals sign.
     """
-    text = without_emphasis(found.text)
-    alone = standing_alone(text)
-    if found.how == "end of reply" or not alone:
+    text = _without_emphasis(final.text)
+    alone = _standing_alone(text)
+    if final.how == "end of reply" or not alone:
         return alone[-1].text if alone else None
     if alone[0].is_formula:
         return alone[0].text
     return next((each.text for each in alone if each.start > text.rfind("=")), None)
+
+
+class _Box(NamedTuple):
+    start: int
+    content: int
+    end: int
+    """Of the content: where the closing brace stands."""
+
+
+def last_boxed(reply: str) -> str | None:
+    """What the last boxes hold, with commas between them; None without a closed box."""
+    boxes = _closed_boxes(reply)
+    if not boxes:
+        return None
+    first = len(boxes) - 1
+    while first and _JOIN.fullmatch(reply, boxes[first - 1].end + 1, boxes[first].start):
+        first -= 1
+    return ", ".join(reply[box.content : box.end].strip() for box in boxes[first:])
+
+
+def _closed_boxes(reply: str) -> list[_Box]:
+    """The last boxes, without those inside others."""
+    boxes: list[_Box] = []
+    for match in list(_BOX.finditer(reply))[-_MOST_BOXES:]:
+        if boxes and match.start() < boxes[-1].end:
+            continue
+        end = _closing_brace(reply, match.end())
+        if end is not None:
+            boxes.append(_Box(match.start(), match.end(), end))
+    return boxes
+
+
+def _closing_brace(text: str, start: int) -> int | None:
+    depth = 1
+    for match in _BRACE.finditer(text, start, start + _LONGEST_BOX):
+        depth += {"{": 1, "}": -1}.get(match[0], 0)
+        if depth == 0:
+            return match.start()
+    return None
+
+
+class Announced(NamedTuple):
+    """An announcement: where it stands and the answer it gives."""
+
+    start: int
+    text: str
+
+
+def _last_marked(reply: str) -> Announced | None:
+    """The last line after `####` that is an answer; headings of that level are titles in words."""
+    for match in reversed(list(_MARKED.finditer(reply))):
+        line = _without_emphasis(match[1]).strip()
+        if _has_expression(line) and not _TITLE.match(line):
+            return Announced(match.start(), match[1].strip())
+    return None
+
+
+def _last_answer(reply: str, *, words: bool) -> Announced | None:
+    """What the last "the answer is" says; one that only bounds the answer counts when no other is.
+
+    Args:
+        reply: The reply.
+        words: Whether the answer is a word, which then needs no figure and no formula.
+    """
+    announcements = [
+        each for each in _announcements(_ANSWER, reply) if words or _has_expression(each.text)
+    ]
+    exact = [each for each in announcements if words or _has_expression(without_hedged(each.text))]
+    return next(reversed(exact or announcements), None)
+
+
+def _last_result(reply: str) -> Announced | None:
+    """What the last "the result is" says; results of steps are announced as well, so it is weaker."""
+    return next(reversed(list(_announcements(_RESULT, reply))), None)
+
+
+def _announcements(announcing: re.Pattern[str], reply: str) -> Iterator[Announced]:
+    for match in announcing.finditer(reply):
+        sentence = _sentence(reply[match.end() : match.end() + 2 * LONGEST_FINAL_ANSWER])
+        if sentence and not _APPRAISAL.match(sentence):
+            yield Announced(match.start(), sentence)
+
+
+def _sentence(text: str) -> str:
+    """What is said up to the end of the sentence or line, outside of math."""
+    head = text.lstrip()[: LONGEST_FINAL_ANSWER + 1]
+    for opening, closing in _DISPLAYS:
+        if head.startswith(opening) and closing in head[2:]:
+            return head[2 : head.index(closing, 2)].strip()
+    end = _SENTENCE_END.search(head)
+    return (head[: end.start()] if end else head).strip()
+
+
+class Expression(NamedTuple):
+    """A number or formula of a text, as it is written there."""
+
+    start: int
+    text: str
+    is_formula: bool
+
+
+def _standing_alone(text: str) -> list[Expression]:
+    """The formulas and the numbers of the text that stand alone, in order."""
+    expressions = []
+    for match in _EXPRESSION.finditer(text):
+        is_formula = match["formula"] is not None
+        if is_formula or not _is_joined(text, match):
+            expressions.append(Expression(match.start(), match[0], is_formula))
+    return expressions
+
+
+def _is_joined(text: str, number: re.Match[str]) -> bool:
+    before = text[max(0, number.start() - _REACH) : number.start()]
+    return bool(_JOINED_BEFORE.search(before) or _JOINED_AFTER.match(text, number.end()))
+
+
+def without_hedged(text: str) -> str:
+    """The text without the numbers and formulas that only bound the answer."""
+    return _HEDGED.sub("", text)
+
+
+def _without_emphasis(text: str) -> str:
+    """The text without Markdown's `**`, `__` and backticks."""
+    return _EMPHASIS.sub("", text)
+
+
+def _has_expression(text: str) -> bool:
+    """Whether the text holds anything mathematical: a figure, a formula, a variable, `forty`."""
+    text = _without_emphasis(text)
+    if _SYMBOL.search(text) or re.fullmatch(r"\W*[a-z]\W*", text, re.IGNORECASE):
+        return True
+    return not _MATHEMATICAL.isdisjoint(_WORD.findall(text.lower()))

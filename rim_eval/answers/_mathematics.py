@@ -1,41 +1,100 @@
-"""What math-verify says of expressions; runs in a process of its own, which `_expressions` starts.
+"""Compare mathematical expressions by math-verify, in a child process that is killed when it takes too long.
 
-`python -m rim_eval.answers._mathematics` says `ready`, then answers a question a line, in JSON:
-`["equal", [gold, answer, whole], seconds]` gives `{"value": true}`, or `{"problem": "..."}` where
-the expressions are too large. A question that takes longer than its seconds ends the process.
+A question is a line of JSON: `["equal", [gold, answer, whole]]` gives `{"value": true}`, or
+`{"problem": "..."}` where the expressions are too large to evaluate.
 """
 
-import faulthandler
 import json
 import logging
 import re
-import signal
-import sys
 from collections.abc import Callable
 from functools import lru_cache
 from math import inf, log10
-from typing import Any
+from typing import Any, Final
 
-_MOST_DIGITS = 2_000.0
+from rim_eval.child_process import ChildEndedError, ChildProcess, serve
+
+_SECONDS = 3.0
+"""For one comparison. Parsing the gold and answers of MATH-500 takes milliseconds."""
+
+_MOST_DIGITS: Final = 2_000.0
 """Of a value; a tower of powers has more than memory can hold."""
 
-_LARGEST_EXPANSION = 64
+_LARGEST_EXPANSION: Final = 64
 """Exponent of a sum: simplifying a larger power would expand it into too many terms."""
 
-_COMBINATORIAL = re.compile(r"\\(?:binom|dbinom|tbinom|choose)\b|!")
-_LARGE = re.compile(r"\d{5}|\^")
+_COMBINATORIAL: Final = re.compile(r"\\(?:binom|dbinom|tbinom|choose)\b|!")
+_LARGE: Final = re.compile(r"\d{5}|\^")
+
+
+class CannotCompareError(Exception):
+    """The expressions are too large or too slow to compare: neither equal nor different."""
+
+
+def readable(text: str) -> bool:
+    """Whether math-verify reads the text as mathematics.
+
+    Raises:
+        CannotCompareError: If reading it takes too long or it is too large.
+    """
+    return bool(_ask("readable", text))
+
+
+def equal(gold: str, answer: str, *, whole: bool) -> bool:
+    """Whether the answer equals the gold as mathematics.
+
+    Args:
+        gold: The whole gold answer, LaTeX or plain.
+        answer: The whole answer, or a piece of reply that ends in it.
+        whole: Which of the two it is; from a piece, math-verify picks the expression.
+
+    Raises:
+        CannotCompareError: If that takes too long or one of them is too large.
+    """
+    return bool(_ask("equal", gold, answer, whole))
+
+
+def value(text: str) -> float | None:
+    """The real number that the whole text evaluates to; None when it is no such number.
+
+    Raises:
+        CannotCompareError: If that takes too long or it is too large.
+    """
+    number: float | None = _ask("value", text)
+    return number
+
+
+def _ask(name: str, *arguments: str | bool) -> Any:
+    try:
+        reply = json.loads(_child.ask(json.dumps([name, arguments]), _SECONDS))
+    except ChildEndedError as ended:
+        raise CannotCompareError(
+            f"not compared within {_SECONDS:g} s"
+            if ended.timed_out
+            else f"the comparison broke off (exit code {ended.exit_code})"
+        ) from None
+    if "problem" in reply:
+        raise CannotCompareError(reply["problem"])
+    return reply["value"]
+
+
+_SERVE: Final = "from rim_eval.answers import _mathematics; _mathematics.serve_questions()"
+_child = ChildProcess(["-c", _SERVE], "compares answers by math-verify")
+
+
+# ---- in the child ----
 
 
 class _TooLargeError(Exception):
     """The value of the expression would fill the memory."""
 
 
-def readable(text: str) -> bool:
+def _readable(text: str) -> bool:
     """Whether math-verify reads the text as mathematics."""
     return bool(_parse_whole(text))
 
 
-def equal(gold: str, answer: str, whole: bool) -> bool:
+def _equal(gold: str, answer: str, whole: bool) -> bool:
     """Whether they are equal; unless the answer is `whole`, the expression is picked from it."""
     from math_verify import verify
 
@@ -44,7 +103,7 @@ def equal(gold: str, answer: str, whole: bool) -> bool:
     return bool(verify(list(references), list(candidates), timeout_seconds=None))
 
 
-def value(text: str) -> float | None:
+def _value(text: str) -> float | None:
     """The real number that the whole text evaluates to; None when it is no such number."""
     parsed = _parse_whole(text)
     return float(parsed[0].doit().evalf()) if parsed else None
@@ -60,7 +119,7 @@ def _parse(text: str) -> tuple[Any, ...]:
 
     if _COMBINATORIAL.search(text) and _LARGE.search(text):
         raise _TooLargeError
-    # math-verify's own timeouts need the main thread's alarm; the watchdog below bounds all of it.
+    # math-verify's own timeouts need the main thread's alarm; the parent bounds all of it.
     parsed = [each for each in parse(text, parsing_timeout=None) if not isinstance(each, str)]
     if any(_digits(each) > _MOST_DIGITS for each in parsed):
         raise _TooLargeError
@@ -82,7 +141,16 @@ def _digits(expression: Any) -> float:
     return sum(parts) if parts else log10(2)
 
 
-_QUESTIONS: dict[str, Callable[..., Any]] = {"readable": readable, "equal": equal, "value": value}
+_QUESTIONS: dict[str, Callable[..., Any]] = {
+    "readable": _readable,
+    "equal": _equal,
+    "value": _value,
+}
+
+
+def _answer(line: str) -> str:
+    name, arguments = json.loads(line)
+    return json.dumps(_reply(name, arguments))
 
 
 def _reply(name: str, arguments: list[Any]) -> dict[str, Any]:
@@ -94,31 +162,9 @@ def _reply(name: str, arguments: list[Any]) -> dict[str, Any]:
         return {"value": None}
 
 
-def _end_in(seconds: float) -> None:
-    """Have the system end this process, also while it is inside a call into C; 0 calls that off."""
-    if sys.platform != "win32":
-        signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        signal.setitimer(signal.ITIMER_REAL, seconds)
-    elif seconds:
-        faulthandler.dump_traceback_later(seconds, exit=True)
-    else:
-        faulthandler.cancel_dump_traceback_later()
-
-
-def _serve() -> None:
+def serve_questions() -> None:
+    """Answer questions until the parent closes the pipe; the child's main function."""
     import math_verify  # noqa: F401  (its import must not count against the first question)
 
     logging.disable(logging.CRITICAL)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's is meant for the parent
-    replies, sys.stdout = sys.stdout, sys.stderr  # nothing that a library prints is a reply
-    print("ready", file=replies, flush=True)
-    for line in sys.stdin:
-        name, arguments, seconds = json.loads(line)
-        _end_in(seconds)
-        reply = _reply(name, arguments)
-        _end_in(0)
-        print(json.dumps(reply), file=replies, flush=True)
-
-
-if __name__ == "__main__":
-    _serve()
+    serve(_answer)

@@ -1,16 +1,34 @@
-r"""One way of writing an answer: without typography, currency, units and thousands separators.
+r"""Write an answer plainly, and read it as a number.
 
-Only what cannot change the value goes: `\$18`, `**18**`, `18\text{ dollars}`, `1,234`, `\dfrac34`,
-`90^\circ` and `x \in [1, 2]` become `18`, `18`, `18`, `1234`, `\frac34`, `90` and `[1, 2]`. The
-steps are small, and run in the order of `_STEPS`, at the end of this file.
+Plain writing drops typography, currency, units and thousands separators, and only what cannot change
+the value: `\$18`, `**18**`, `18\text{ dollars}`, `1,234`, `\dfrac34`, `90^\circ` and `x \in [1, 2]`
+become `18`, `18`, `18`, `1234`, `\frac34`, `90` and `[1, 2]`. The steps are small, and run in the order
+of `_STEPS`, at the end of this file. Numbers are compared exactly, without a computer algebra system.
 """
 
 import re
 from collections.abc import Callable
+from fractions import Fraction
+from math import prod
 from typing import Final
 
-from rim_eval.answers._quantities import may_begin_unit
-from rim_eval.answers._vocabulary import CURRENCIES, any_of
+from rim_eval.answers._vocabulary import ATTACHED_UNITS, CURRENCIES, FACTORS, NOT_UNITS, any_of
+
+_NUMBER: Final = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:\s*/\s*\d+)?")
+_LONGEST_NUMBER: Final = 60
+
+FACTOR: Final = rf"(?:(?:{any_of(FACTORS)})s?\b)"
+"""Regular expression of a word that multiplies the number before it."""
+
+_ASSIGNMENT: Final = re.compile(r"^[a-zA-Z]\s*=\s*")
+_PARTS: Final = re.compile(
+    rf"(?P<number>[^a-zA-Z²³\s]+(?:\s[^a-zA-Z²³\s]+)*)(?P<gap>\s*)"
+    rf"(?P<factors>(?:{FACTOR}\s*)*)(?P<unit>[a-zA-Z²³].*)?",
+    re.DOTALL | re.IGNORECASE,
+)
+_POWER: Final = re.compile(r"\s*(?:\^\s*(?:\{\d\}|\d)|[²³])\s*$")
+_ATTACHED: Final = re.compile(rf"(?:{any_of(ATTACHED_UNITS)})\.?")
+_WORDS: Final = re.compile(r"[A-Za-z]{2}[A-Za-z./]*(?:\s+[A-Za-z./]+)*")
 
 _CHARACTERS: Final = str.maketrans({"−": "-", "–": "-", "×": "*", "π": r"\pi ", "∞": r"\infty "})
 _CURRENCY: Final = re.compile(rf"\\\$|\\?\b(?:{any_of(CURRENCIES)})\b|\\(?:pounds|euro)\b|[€£¥₹]")
@@ -30,6 +48,43 @@ _MEMBER: Final = re.compile(r"^[a-zA-Z]\w*\s*\\in\b\s*")
 _THOUSANDS: Final = re.compile(r"(?<![\d.,])-?\d{1,3}(?:,\d{3})+(?:\.\d+)?(?![\d,])")
 _BRACKET: Final = re.compile(r"[(\[{]")
 _PERCENT: Final = re.compile(r"\s*(?:\\?%|\bper\s?cent\b|\bpercentage points?\b)")
+
+
+def as_number(text: str) -> Fraction | None:
+    """The number that the whole text is (integer, decimal or a/b); None if it is anything else."""
+    text = re.sub(r"^([+-])\s+", r"\1", text.strip())
+    if len(text) > _LONGEST_NUMBER or not _NUMBER.fullmatch(text):
+        return None
+    numerator, _, denominator = text.partition("/")
+    if denominator and not int(denominator):
+        return None
+    return Fraction(numerator.strip().rstrip(".")) / int(denominator or 1)
+
+
+def quantity(text: str) -> Fraction | None:
+    """The number that the text is, also with a factor, with a unit or as `x = 5`; else None."""
+    parts = _PARTS.fullmatch(_ASSIGNMENT.sub("", text).strip())
+    if not parts:
+        return None
+    number, factors, unit = as_number(parts["number"]), parts["factors"], parts["unit"]
+    attached = not (parts["gap"] or factors)
+    if number is None or (unit and not _is_unit(unit, attached)):
+        return None
+    return number * prod(FACTORS[word.lower().removesuffix("s")] for word in factors.split())
+
+
+def _is_unit(text: str, attached: bool) -> bool:
+    """Whether the text after a number is a unit: a known one, or words set off by a space."""
+    bare = _POWER.sub("", text)
+    if _ATTACHED.fullmatch(bare):
+        return True
+    return not attached and bool(_WORDS.fullmatch(bare)) and may_begin_unit(bare)
+
+
+def may_begin_unit(text: str) -> bool:
+    """Whether the first word may name a unit: it is neither a factor, a function nor `and`."""
+    first = text.split(maxsplit=1)[:1]
+    return not first or first[0].lower() not in NOT_UNITS
 
 
 def plain(text: str) -> str:

@@ -1,40 +1,196 @@
-"""What `rim-eval judge run` is given: logs, sample files, and folders of them."""
+"""Finished logs for `rim-eval judge run`: find them, judge them again, and summarise the outcome."""
 
-from collections.abc import Iterable, Iterator
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from rim_eval.errors import RimError
 
-__all__ = ["logs_to_judge"]
+if TYPE_CHECKING:
+    from inspect_ai.log import EvalLog
+    from inspect_ai.model import Model
+
+    from rim_eval.observations import Observation
+
+__all__ = [
+    "Ballot",
+    "find_logs",
+    "grader_agreement",
+    "rejudge",
+    "sample_file_ballots",
+    "tables",
+    "write_log",
+]
+
+Ballot: TypeAlias = list[bool | None]
+"""The verdicts of a panel's graders on one reply; None of a grader that gave none."""
 
 
-def logs_to_judge(given: Iterable[Path]) -> list[Path]:
+def find_logs(paths: Iterable[Path]) -> list[Path]:
     """Files to judge: of a folder all logs and sample files, but not the copies made by judging.
-
-    Args:
-        given: Files and folders.
 
     Raises:
         RimError: A folder holds neither.
     """
-    return list(dict.fromkeys(file for path in given for file in _files(path)))
+    return list(dict.fromkeys(file for path in paths for file in _files(path)))
 
 
 def _files(path: Path) -> Iterator[Path]:
     if not path.is_dir():
         yield path
         return
-    found = sorted([*path.rglob("*.eval"), *path.rglob("samples_*.jsonl")])
-    if not found:
+    files = sorted([*path.rglob("*.eval"), *path.rglob("samples_*.jsonl")])
+    if not files:
         raise RimError(
             f"{path} holds no Inspect log (.eval) and no lm-eval sample file (samples_*.jsonl). "
             "lm_eval writes them with --log_samples --output_path FOLDER."
         )
-    there = set(found)
-    yield from (file for file in found if not _is_copy(file, there))
+    yield from (file for file in files if not _is_copy(file, set(files)))
 
 
-def _is_copy(file: Path, there: set[Path]) -> bool:
+def _is_copy(file: Path, files: set[Path]) -> bool:
     """Whether this is LOG.JUDGE.eval and LOG.eval lies beside it."""
     origin, dot, _ = file.stem.rpartition(".")
-    return bool(dot) and file.with_name(origin + file.suffix) in there
+    return bool(dot) and file.with_name(origin + file.suffix) in files
+
+
+def rejudge(
+    path: Path, judge: str, graders: "Sequence[Model]", *, overwrite: bool = False
+) -> "EvalLog":
+    """Score a log of a rim_eval task with another judge, without the evaluated model.
+
+    Args:
+        path: An Inspect log (`.eval` or `.json`).
+        judge: Name or path of the judge, as `-T judge=` takes it.
+        graders: The models to ask; several vote, and the score is the vote. None for an offline judge.
+        overwrite: Whether the new scores replace the old ones.
+
+    Returns:
+        A copy of the log with the new scores and figures.
+
+    Raises:
+        RimError: The file is no such log, or its prompts are not of a kind that the judge reads.
+    """
+    from inspect_ai import score
+    from inspect_ai.model import get_model
+
+    from rim_eval.inspect_tasks.scorers import rim
+    from rim_eval.judging import load_judge
+
+    log = _read_log(path)
+    for sample in log.samples or []:
+        load_judge(judge).event(sample.metadata["kind"])
+    roles: dict[str, Any] = {"grader": list(graders)} if graders else {}
+    # The header's roles would be built again, and with them the old grader's weights.
+    roles_before, log.eval.model_roles = log.eval.model_roles, None
+    log = score(
+        log,
+        rim(judge=judge),
+        model=get_model("none/none"),
+        model_roles=roles,
+        action="overwrite" if overwrite else "append",
+        display="none",
+        copy=False,
+    )
+    log.eval.model_roles = roles_before
+    return log
+
+
+def _read_log(path: Path) -> "EvalLog":
+    from inspect_ai.log import read_eval_log
+
+    if not path.is_file():
+        raise RimError(f"{path}: there is no such log.")
+    try:
+        log = read_eval_log(str(path))
+    except Exception as error:
+        raise RimError(f"{path}: not an Inspect log ({error}).") from error
+    if not any("rim_eval:generations" in sample.store for sample in log.samples or []):
+        raise RimError(f"{path}: no replies of a rim_eval task in it (task {log.eval.task}).")
+    return log
+
+
+def write_log(log: "EvalLog", path: Path) -> str:
+    """Write a log that `rejudge` made, and describe its outcome in a few lines.
+
+    Raises:
+        RimError: It cannot be written.
+    """
+    from inspect_ai.log import write_eval_log
+
+    from rim_eval.observations import rows_of_score
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_eval_log(log, str(path))
+    except OSError as error:
+        raise RimError(f"{path} cannot be written: {error.strerror}.") from None
+    newest = _newest_scores(log)
+    rows = [row for metadata in newest for row in rows_of_score(metadata)]
+    panels = (votes for about in newest for votes in about.get("judge_votes", {}).values())
+    remarks = [*grader_agreement(list(_ballots(panels))), *_unsafe_traces(log)]
+    return "\n\n".join([tables(rows), *remarks, f"Log: {path}"])
+
+
+def _newest_scores(log: "EvalLog") -> list[dict[str, Any]]:
+    """What the judge that just judged left of each sample."""
+    newest = (list((sample.scores or {}).values())[-1:] for sample in log.samples or [])
+    return [score.metadata or {} for last in newest for score in last]
+
+
+def tables(rows: "Sequence[Observation]") -> str:
+    """One table a kind of prompts, as the demo prints them."""
+    from rim_eval.results.figures import set_results
+    from rim_eval.results.text_table import text_table
+
+    return "\n\n".join(map(text_table, set_results(rows).values()))
+
+
+def sample_file_ballots(path: Path) -> list[Ballot]:
+    """The ballots in a judged sample file of lm-eval."""
+    with path.open(encoding="utf-8") as lines:
+        records = [json.loads(line).get("record", {}) for line in lines if line.strip()]
+    return list(_ballots(record.get("judge_votes", ()) for record in records))
+
+
+def _ballots(panels: Iterable[Sequence[Mapping[str, Any]]]) -> Iterator[Ballot]:
+    for votes in panels:
+        # The cheap stage of a cascade is kept among the votes, but asks no grader.
+        ballot = [vote.get("verdict") for vote in votes if vote["judge_model"] is not None]
+        if len(ballot) > 1:
+            yield ballot
+
+
+def grader_agreement(ballots: Sequence[Ballot]) -> list[str]:
+    """Krippendorff's alpha among a panel's graders, in a sentence; nothing where no panel voted."""
+    from rim_eval.judging import krippendorff
+
+    if not ballots:
+        return []
+    alpha = krippendorff(ballots)
+    value = "not defined (all votes are equal)" if alpha is None else f"{alpha:.3f}"
+    return [
+        f"{max(map(len, ballots))} graders vote; Krippendorff's alpha (1 = agreement): {value}, "
+        f"n = {len(ballots)} replies"
+    ]
+
+
+def _unsafe_traces(log: "EvalLog") -> list[str]:
+    """The share of unsafe traces under safe answers, when one judge has read both apart."""
+    from rim_eval.judging import unsafe_traces
+    from rim_eval.observations import from_inspect_log
+    from rim_eval.statistics import rate
+
+    k, n = unsafe_traces(
+        ((row.judge, row.prompt_id, row.epoch, row.mode), row.judge_sees, row.verdict)
+        for row in from_inspect_log(log)
+        if row.kind == "harmful"
+    )
+    if not n:
+        return []
+    share = rate(k, n)
+    return [
+        f"Unsafe trace under a safe answer: {k} of {n} replies "
+        f"({share.value:.1%}, 95 % interval {share.lower:.1%} to {share.upper:.1%})"
+    ]

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rim_eval.cli._judge_measured import Measured, measured_judges
 from rim_eval.errors import RimError
 
 if TYPE_CHECKING:
     from rim_eval.card import Card, Picture
+    from rim_eval.judging import ValidationFile
     from rim_eval.mechanisms.report import MechanismReport
 
 __all__ = ["command"]
@@ -63,20 +63,22 @@ def command(logs: Sequence[str], out: Path, judge: str | None, primary: str | No
         return
     if not logs:
         raise RimError("Give at least one log or folder: rim-eval card logs/")
+    from rim_eval.judging import find_validations
     from rim_eval.observations import read_observations, write_observations
 
     table = read_observations(logs)
     if observations:
         write_observations(table, observations)
     table = table.of_judge(judge) if judge else table
-    measured = measured_judges(table, validations)
+    judges = table.frame[["judge", "judge_sha256"]].dropna().astype(str).drop_duplicates()
+    measured = find_validations(judges.itertuples(index=False), validations)
     inside = _assign_reports(reports, table.models)
     for model in table.models:
         card = make_card(
             table.of_model(model),
             primary=primary,
             primary_reasoning=accuracy,
-            validations={name: one.figures for name, one in measured.items()},
+            validations={name: one.validation for name, one in measured.items()},
         )
         folder = out if len(table.models) == 1 else out / _folder(model)
         card, pictures = _with_report(card, inside.get(model))
@@ -97,7 +99,7 @@ def _folder(model: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", model).strip("-.") or "model"
 
 
-def _say(card: "Card", folder: Path, measured: Mapping[str, Measured]) -> None:
+def _say(card: "Card", folder: Path, measured: "Mapping[str, ValidationFile]") -> None:
     click.echo(f"{card.model}: {card.flag.sentence if card.flag else 'no RIM score'}")
     for problem in card.problems:
         click.echo(f"  {problem.says} (n = {problem.n})")
@@ -154,7 +156,7 @@ def _with_report(
     """The card with its section on the inside of the model, and the section's pictures."""
     if report is None:
         return card, ()
-    from rim_eval.mechanisms.section import card_section, section_pictures
+    from rim_eval.mechanisms.card_section import card_section, section_pictures
 
     path, found = report
     section = card_section(found, path)

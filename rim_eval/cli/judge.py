@@ -1,4 +1,4 @@
-"""`rim-eval judge`: which judges there are, how far they can be trusted, and judging again."""
+"""`rim-eval judge`: list judges, measure them against people, and judge finished logs again."""
 
 import asyncio
 import sys
@@ -9,11 +9,15 @@ from typing import TYPE_CHECKING, Final, get_args
 import click
 
 from rim_eval import judging
-from rim_eval.cli._graders import named_grader
-from rim_eval.cli._judge_logs import logs_to_judge
-from rim_eval.cli._judge_votes import Ballot, agreement_of, ballots_of_samples
-from rim_eval.cli._rejudge import keep_log, rejudge, tables
-from rim_eval.cli._rejudge_samples import rejudge_samples
+from rim_eval.cli._judge_logs import (
+    Ballot,
+    find_logs,
+    grader_agreement,
+    rejudge,
+    sample_file_ballots,
+    tables,
+    write_log,
+)
 from rim_eval.errors import RimError, refuse_existing
 from rim_eval.judging import Estimate, Judge, Measurement, Sees
 
@@ -45,9 +49,9 @@ def list_judges() -> None:
         judge = judging.load_judge(name)
         kinds = ", ".join(judge.applies_to)
         asks = "asks a grader" if judge.needs_grader else "offline"
-        measured = judging.load_validation(judge)
-        kept = measured.measurements if measured else ()
-        sets = ", ".join(dict.fromkeys(m.set for m in kept)) or "nothing"
+        validation = judging.load_validation(judge)
+        measurements = validation.measurements if validation else ()
+        sets = ", ".join(dict.fromkeys(one.set for one in measurements)) or "nothing"
         click.echo(f"{name:<15} {kinds:<16} {asks:<14} measured here on: {sets}")
         click.echo(f"{'':<15} {judge.spec.title}")
 
@@ -83,8 +87,8 @@ def validate(judge: str, set_name: str, files: Sequence[Path], graders: Sequence
     Writes sensitivity, specificity, kappa and F1 with 95 % intervals to JUDGE.validation.json; no prompt
     and no reply is written. What is there of other source models stays; the same ones are replaced.
     """
-    ours = _judge(judge, sees)
-    models = _models(ours, graders)
+    loaded = _load_judge(judge, sees)
+    models = _load_graders(loaded, graders)
     replies, records = judging.load_labelled(set_name, files)
     if limit:
         if out is None:
@@ -92,15 +96,13 @@ def validate(judge: str, set_name: str, files: Sequence[Path], graders: Sequence
                 "--limit measures a part only: say with --out where to keep its figures."
             )
         replies = replies[:limit]
-    place = judging.place_for(ours, out)
+    target = judging.validation_target(loaded, out)
     with click.progressbar(length=len(replies), label="judging", file=sys.stderr) as bar:
-        work = judging.measure(
-            ours, set_name, replies, records, _one_or_all(models), lambda: bar.update(1)
-        )
-        measured = asyncio.run(work)
-    _show(measured)
-    saved = judging.save_measurement(ours, measured, place)
-    click.echo("\n".join([*saved.says, f"Written to {saved.path}"]))
+        work = judging.measure(loaded, set_name, replies, records, models, lambda: bar.update(1))
+        measurement = asyncio.run(work)
+    _show(measurement)
+    saved = judging.save_measurement(loaded, measurement, target)
+    click.echo("\n".join([*saved.remarks, f"Written to {saved.path}"]))
 
 
 @command.command()
@@ -126,33 +128,35 @@ def run(logs: Sequence[Path], judge_name: str, graders: Sequence[str], sees: See
     it is; the new one is called LOG.JUDGE.eval or LOG.JUDGE.jsonl. Of several graders the score is the
     vote; every single vote is kept beside it.
     """
-    judge = _judge(judge_name, sees)
-    models = _models(judge, graders)
+    from rim_eval.lm_eval_tasks import judge_samples
+
+    judge = _load_judge(judge_name, sees)
+    models = _load_graders(judge, graders)
     scored_as = f"{judge_name}:{judge.sees}" if sees else judge_name
     rows: list[Observation] = []
     ballots: list[Ballot] = []
-    for path in logs_to_judge(logs):
+    for path in find_logs(logs):
         folder = out or path.parent
         if path.suffix == ".jsonl":
             target = folder / f"{path.stem}.{judge.name}.jsonl"
-            rows += rejudge_samples(path, judge, models, target)
-            ballots += ballots_of_samples(target)
+            rows += judge_samples(path, judge, models, target=target)
+            ballots += sample_file_ballots(target)
             click.echo(f"Samples: {target}")
         else:
             target = folder / f"{path.stem}.{judge.name}.eval"
             refuse_existing(target)
-            again = rejudge(path, scored_as, models, overwrite=overwrite)
-            click.echo(keep_log(again, target))
+            log = rejudge(path, scored_as, models, overwrite=overwrite)
+            click.echo(write_log(log, target))
     if rows:
-        click.echo("\n\n".join([tables(rows), *agreement_of(ballots)]))
+        click.echo("\n\n".join([tables(rows), *grader_agreement(ballots)]))
 
 
-def _judge(name: str, sees: Sees | None) -> Judge:
+def _load_judge(name: str, sees: Sees | None) -> Judge:
     judge = judging.load_judge(name)
     return judge.seeing(sees) if sees else judge
 
 
-def _models(judge: Judge, names: Sequence[str]) -> "list[Model]":
+def _load_graders(judge: Judge, names: Sequence[str]) -> "list[Model]":
     if not judge.needs_grader:
         if names:
             raise RimError(
@@ -164,27 +168,22 @@ def _models(judge: Judge, names: Sequence[str]) -> "list[Model]":
             f"Judge `{judge.name}` asks a grader model: pass --grader, such as "
             "--grader openai/gpt-4.1 (hosted) or --grader vllm/Qwen/Qwen3-32B (local)."
         )
-    return [named_grader(name) for name in names]
+    return [judging.load_grader(name) for name in names]
 
 
-def _one_or_all(models: "list[Model]") -> "Model | list[Model] | None":
-    return models if len(models) > 1 else next(iter(models), None)
-
-
-def _show(measured: Measurement) -> None:
+def _show(measurement: Measurement) -> None:
     header = f"{'model':<18}{'mode':<10}{'event':<12}{'n':>5}{'unscored':>10}  {'sensitivity':<19}{'specificity':<19}{'kappa':<21}{'F1':<19}"
     click.echo(header.rstrip())
-    for group in measured.groups:
-        found = group.agreement
-        figures = (found.sensitivity, found.specificity, found.kappa, found.f1)
+    for group in measurement.groups:
+        agreement = group.agreement
+        figures = (agreement.sensitivity, agreement.specificity, agreement.kappa, agreement.f1)
         click.echo(
-            f"{group.model:<18.17}{group.mode:<10}{group.event:<12}{found.n:>5}{found.n - found.n_scored:>10}  "
+            f"{group.model:<18.17}{group.mode:<10}{group.event:<12}{agreement.n:>5}{agreement.n - agreement.n_scored:>10}  "
             + " ".join(f"{_estimate(figure):<18}" for figure in figures).rstrip()
         )
-        if found.labels_kappa is not None:
-            click.echo(
-                f"{'':<18}kappa over {len(found.labels or {})} labels: {found.labels_kappa:.3f}"
-            )
+        if agreement.labels_kappa is not None:
+            labels = agreement.labels or {}
+            click.echo(f"{'':<18}kappa over {len(labels)} labels: {agreement.labels_kappa:.3f}")
 
 
 def _estimate(figure: Estimate) -> str:

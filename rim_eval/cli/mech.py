@@ -1,259 +1,382 @@
 """`rim-eval mech`: where thinking weakens refusal inside a model, and what training overwrote."""
 
 from collections.abc import Callable, Sequence
-from functools import reduce
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import click
+from pydantic import BaseModel, ConfigDict
 
-from rim_eval.cli._mech_runs import need_runs, runs_of
-from rim_eval.cli._mech_setting import begin
+from rim_eval.cli._mech_organism import (
+    ORGANISMS,
+    SERIES,
+    load_organism,
+    series_runs,
+    toy_defaults,
+)
 from rim_eval.errors import RimError
+from rim_eval.types import MODES, Mode, PromptKind
 
 if TYPE_CHECKING:
+    from rim_eval.mechanisms import AnalysisConfig, MechanismReport, ModelHandle, TrainingRun
     from rim_eval.mechanisms.neurons import NeuronSet
-    from rim_eval.mechanisms.report import MechanismReport, Part, RasSection
-    from rim_eval.mechanisms.setting import Setting
-    from rim_eval.mechanisms.training import Run
-    from rim_eval.types import Mode
+    from rim_eval.mechanisms.ras_verdict import RasSection
+    from rim_eval.mechanisms.report import Part
 
-__all__ = ["command"]
+__all__ = ["MechOptions", "command", "training_runs"]
 
-_ORGANISMS: Final = ("natural", "planted", "hidden", "guarded", "locked")
+RunArguments = Sequence[tuple[str, str]]
 
 
-def _options(function: Callable[..., Any]) -> Callable[..., Any]:
+class MechOptions(BaseModel):
     """The options that every analysis shares."""
-    options = (
-        click.option("--model", help="Local folder or hub id of an open-weights model. [default: the model organism]"),
-        click.option("--organism", type=click.Choice(_ORGANISMS), default="natural", show_default=True, help="Which organism, without --model."),
-        click.option("--harmful", "harmful_set", default="toy", show_default=True, help="Set of harmful prompts."),
-        click.option("--benign", "benign_set", default="toy_allowed", show_default=True, help="Set of harmless prompts; '' for none."),
-        click.option("--reasoning", "reasoning_set", default="toy_math", show_default=True, help="Set of problems; '' for none."),
-        click.option("--data", type=click.Path(path_type=Path), help="Local folder of the sets, as RIM_EVAL_DATA."),
-        click.option("--limit", type=click.IntRange(min=1), help="At most so many prompts of each set."),
-        click.option("--judge", help="Judge that asks no model. [default: toy_exact for the toy sets, else refusal]"),
-        click.option("--draws", type=click.IntRange(min=0), default=19, show_default=True, help="Random sets beside each set that is taken out; 19 is the fewest that support a finding."),
-        click.option("--fill", type=click.Choice(["zero", "mean"]), default="zero", show_default=True, help="What ablated units are set to."),
-        click.option("--seed", type=int, default=0, show_default=True, help="Seed of splits and draws."),
-        click.option("--max-new-tokens", type=click.IntRange(min=1), help="Budget of a reply. [default: 128 for the toy sets, else 2048]"),
-        click.option("--device", default="cpu", show_default=True, help="torch device."),
-        click.option("--dtype", default="auto", show_default=True, help="torch number type of the weights."),
-        click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=Path("mech"), show_default=True, help="Folder for report.json and section.html."),
-    )  # fmt: skip
-    return reduce(lambda found, option: option(found), reversed(options), function)
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str | None = None
+    organism: str = "natural"
+    harmful_set: str = "toy"
+    benign_set: str = "toy_allowed"
+    reasoning_set: str = "toy_math"
+    data: Path | None = None
+    limit: int | None = None
+    judge: str | None = None
+    draws: int = 19
+    fill: Literal["zero", "mean"] = "zero"
+    seed: int = 0
+    max_new_tokens: int | None = None
+    device: str = "cpu"
+    dtype: str = "auto"
+    out: Path = Path("mech")
+
+    @property
+    def sets(self) -> dict[PromptKind, str]:
+        """Kind of prompts to the name of its set; empty for none."""
+        return {
+            "harmful": self.harmful_set,
+            "benign": self.benign_set,
+            "reasoning": self.reasoning_set,
+        }
+
+    def load_model(self) -> "ModelHandle":
+        """Load the model, or the organism where none is named."""
+        from rim_eval.mechanisms.model import check_device, load_model
+
+        if self.model:
+            return load_model(self.model, device=self.device, dtype=self.dtype)
+        check_device(self.device)
+        return load_organism(self.organism, self.device)
+
+    def begin(self) -> tuple["AnalysisConfig", "MechanismReport"]:
+        """Load model and prompts, and the report so far where it is of the same model and prompts."""
+        from importlib.metadata import version
+
+        from rim_eval.fingerprint import fingerprint
+        from rim_eval.mechanisms import (
+            AnalysisConfig,
+            MechanismReport,
+            load_analysis_prompts,
+            offline_judge,
+        )
+        from rim_eval.mechanisms.report import SetUsed, continue_report
+
+        defaults = toy_defaults(self.harmful_set)
+        judge = self.judge or defaults.judge
+        budget = self.max_new_tokens or defaults.max_new_tokens
+        judge_reply = offline_judge(judge)
+        worked = self.reasoning_set != "toy_math"
+        loaded = load_analysis_prompts(self.sets, data=self.data, limit=self.limit, worked=worked)
+        handle = self.load_model()
+        config = AnalysisConfig(
+            handle=handle,
+            prompts=loaded.prompts,
+            judge=judge_reply,
+            intent=loaded.intent,
+            groups=loaded.groups,
+            draws=self.draws,
+            seed=self.seed,
+            max_new_tokens=budget,
+            fill=self.fill,
+        )
+        fresh = MechanismReport(
+            model=handle.name,
+            fingerprint=fingerprint(handle.model),
+            switch=handle.switch.kind,
+            sets=tuple(
+                SetUsed(name=self.sets[kind], kind=kind, n=n) for kind, n in loaded.counts.items()
+            ),
+            judge=judge,
+            fill=self.fill,
+            seed=self.seed,
+            max_new_tokens=budget,
+            versions={name: version(name) for name in ("rim-eval", "torch", "transformers")},
+        )
+        return config, continue_report(self.out / "report.json", fresh)
+
+    def finish(self, report: "MechanismReport", **sections: Any) -> None:
+        """Write the report with its new sections and the card's section, and print what they say."""
+        from rim_eval.card import inside_html
+        from rim_eval.mechanisms.card_section import card_section, section_pictures
+        from rim_eval.mechanisms.report import write_report
+
+        report = report.model_copy(update=sections)
+        path, page = self.out / "report.json", self.out / "section.html"
+        write_report(report, path)
+        for finding in report.findings:
+            click.echo(f"{finding.part}: {finding.says}")
+        try:
+            pictures = section_pictures(report)
+        except RimError as error:
+            click.echo(f"The page has no pictures: {error}")
+            pictures = ()
+        page.write_text(inside_html(card_section(report, path), pictures), encoding="utf-8")
+        click.echo(f"{path}, {page}")
 
 
-_top = click.option(
-    "-m", "m", type=click.IntRange(min=1), help="Top neurons of each pair. [default: 2 % of all]"
-)
+_SHARED: Final = (
+    click.option("--model", help="Local folder or hub id of an open-weights model. [default: the model organism]"),
+    click.option("--organism", type=click.Choice(ORGANISMS), default="natural", show_default=True, help="Which organism, without --model."),
+    click.option("--harmful", "harmful_set", default="toy", show_default=True, help="Set of harmful prompts."),
+    click.option("--benign", "benign_set", default="toy_allowed", show_default=True, help="Set of harmless prompts; '' for none."),
+    click.option("--reasoning", "reasoning_set", default="toy_math", show_default=True, help="Set of problems; '' for none."),
+    click.option("--data", type=click.Path(path_type=Path), help="Local folder of the sets, as RIM_EVAL_DATA."),
+    click.option("--limit", type=click.IntRange(min=1), help="At most so many prompts of each set."),
+    click.option("--judge", help="Judge that asks no model. [default: toy_exact for the toy sets, else refusal]"),
+    click.option("--draws", type=click.IntRange(min=0), default=19, show_default=True, help="Random sets beside each set that is ablated; 19 is the fewest that support a finding."),
+    click.option("--fill", type=click.Choice(["zero", "mean"]), default="zero", show_default=True, help="What ablated units are set to."),
+    click.option("--seed", type=int, default=0, show_default=True, help="Seed of splits and draws."),
+    click.option("--max-new-tokens", type=click.IntRange(min=1), help="Budget of a reply. [default: 128 for the toy sets, else 2048]"),
+    click.option("--device", default="cpu", show_default=True, help="torch device."),
+    click.option("--dtype", default="auto", show_default=True, help="torch number type of the weights."),
+    click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=Path("mech"), show_default=True, help="Folder for report.json and section.html."),
+)  # fmt: skip
+
+_RUNS: Final = (
+    click.option("--run", "runs", nargs=2, multiple=True, metavar="NAME FOLDER", help="A run from --model: FOLDER is a tuned checkpoint or holds checkpoint-STEP folders. The first is the target, the others its controls."),
+    click.option("--series", type=click.Choice(tuple(SERIES)), help="One of the organism's own series instead."),
+)  # fmt: skip
+
+_RAS: Final = (
+    click.option("--mode", type=click.Choice(["both", "no_think", "think"]), default="both", show_default=True, help="Modes of misalignment."),
+    click.option("--random-sets", type=click.IntRange(min=0), default=99, show_default=True, help="Random sets of neurons, matched by layer."),
+)  # fmt: skip
+
+_TOP = click.option("-m", "m", type=click.IntRange(min=1), help="Top neurons of each pair. [default: 2 % of all]")  # fmt: skip
+_LOGISTIC = click.option("--logistic/--no-logistic", default=True, help="Compare with a logistic regression.")  # fmt: skip
 
 
 @click.group()
 def command() -> None:
     """Look inside an open-weights model: probes, refusal heads, safety neurons, RAS.
 
-    Each word measures one part, prints what follows from it, and adds it to OUT/report.json and
+    Each command measures one part, prints what follows from it, and adds it to OUT/report.json and
     OUT/section.html (the card's section). Without --model the shipped model organism is analysed.
     """
 
 
-@command.command()
-@_options
-@click.option("--logistic/--no-logistic", default=True, help="Compare with a logistic regression.")
-def probes(logistic: bool, **words: Any) -> None:
-    """Difference-of-means probes for harm and for refusal, at every layer and position."""
-    from rim_eval.mechanisms.probing import study_probes
+def _analysis(
+    *options: Callable[..., Any], name: str | None = None
+) -> Callable[[Callable[..., None]], click.Command]:
+    """Register a command of the group that takes the shared options, as `MechOptions`, and others."""
 
-    setting, report = begin(words)
-    _finish(report.model_copy(update={"probes": study_probes(setting, logistic=logistic)}), words)
+    def register(function: Callable[..., None]) -> click.Command:
+        @wraps(function)
+        def run(**values: Any) -> None:
+            shared = {field: values.pop(field) for field in MechOptions.model_fields}
+            function(MechOptions.model_validate(shared), **values)
+
+        decorated: Callable[..., None] = run
+        for option in reversed((*_SHARED, *options)):
+            decorated = option(decorated)
+        return command.command(name)(decorated)
+
+    return register
 
 
-@command.command()
-@_options
-@click.option(
-    "--span",
-    type=click.Choice(["trace", "inside"]),
-    default="trace",
-    show_default=True,
-    help="The empty span with its markers, or without.",
+@_analysis(_LOGISTIC)
+def probes(options: MechOptions, logistic: bool) -> None:
+    """Fit difference-of-means probes for harm and for refusal, at every layer and position."""
+    from rim_eval.mechanisms import study_probes
+
+    config, report = options.begin()
+    options.finish(report, probes=study_probes(config, logistic=logistic))
+
+
+@_analysis(
+    click.option("--span", type=click.Choice(["trace", "inside"]), default="trace", show_default=True, help="The empty span with its markers, or without."),
+    click.option("--query", type=click.Choice(["last", "first"]), default="last", show_default=True, help="Whose attention: the token that the first generated one is read from, or that one itself."),
+    click.option("--cutoff", type=click.FloatRange(0, 1), default=0.5, show_default=True, help="Share of samples from which a head is ablated."),
+)  # fmt: skip
+def heads(options: MechOptions, span: str, query: str, cutoff: float) -> None:
+    """Find heads that shift attention to the empty trace, and measure the effect of ablating them."""
+    from rim_eval.mechanisms import study_heads
+
+    config, report = options.begin()
+    options.finish(report, heads=study_heads(config, query=query, span=span, cutoff=cutoff))
+
+
+@_analysis(
+    _TOP,
+    click.option("--over", default="text", show_default=True, help="Token span to max-pool over."),
 )
-@click.option(
-    "--query",
-    type=click.Choice(["last", "first"]),
-    default="last",
-    show_default=True,
-    help="Whose attention: the token that the first generated one is read from, or that one itself.",
-)
-@click.option("--cutoff", type=click.FloatRange(0, 1), default=0.5, show_default=True, help="Share of samples from which a head is taken out.")  # fmt: skip
-def heads(span: str, query: str, cutoff: float, **words: Any) -> None:
-    """Heads whose gaze moves to the empty trace, and what taking them out does."""
-    from rim_eval.mechanisms.studies import study_heads
+def neurons(options: MechOptions, m: int | None, over: str) -> None:
+    """Find neurons that rise when the intent is made plain, and measure the effect of ablating them."""
+    from rim_eval.mechanisms import study_neurons
 
-    setting, report = begin(words)
-    found = study_heads(setting, query=query, span=span, cutoff=cutoff)
-    _finish(report.model_copy(update={"heads": found}), words)
+    config, report = options.begin()
+    options.finish(report, neurons=study_neurons(config, m=m, over=over))
 
 
-@command.command()
-@_options
-@_top
-@click.option("--over", default="text", show_default=True, help="Stretch that is max-pooled.")  # fmt: skip
-def neurons(m: int | None, over: str, **words: Any) -> None:
-    """Neurons that rise when the intent is made plain, and what taking them out does."""
-    from rim_eval.mechanisms.studies import study_neurons
+@_analysis(*_RUNS, *_RAS, _TOP)
+def ras(
+    options: MechOptions,
+    runs: RunArguments,
+    series: str | None,
+    mode: str,
+    random_sets: int,
+    m: int | None,
+) -> None:
+    """Follow RAS along training runs, beside random neurons and control runs."""
+    from rim_eval.mechanisms.neurons import safety_neurons
 
-    setting, report = begin(words)
-    found = study_neurons(setting, m=m, over=over)
-    _finish(report.model_copy(update={"neurons": found}), words)
-
-
-def _run_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The options of everything that compares checkpoints."""
-    options = (
-        click.option("--run", "runs", nargs=2, multiple=True, metavar="NAME FOLDER", help="A run from --model: FOLDER is a tuned checkpoint or holds checkpoint-STEP folders. The first is the target, the others its controls."),
-        click.option("--series", type=click.Choice(["negative", "positive"]), help="One of the organism's own series instead."),
-    )  # fmt: skip
-    return reduce(lambda found, option: option(found), reversed(options), function)
+    options, training = _required_runs(options, runs, series)
+    config, report = options.begin()
+    sets = {each: safety_neurons(config, each, m=m) for each in _modes(mode)}
+    sections = _ras_sections(config, training, sets, random_sets)
+    options.finish(report, ras={**report.ras, **sections})
 
 
-def _ras_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    options = (
-        click.option("--mode", type=click.Choice(["both", "no_think", "think"]), default="both", show_default=True, help="Modes of misalignment."),
-        click.option("--random-sets", type=click.IntRange(min=0), default=99, show_default=True, help="Random sets of neurons, matched by layer."),
-    )  # fmt: skip
-    return reduce(lambda found, option: option(found), reversed(options), function)
+@_analysis(*_RUNS)
+def drift(options: MechOptions, runs: RunArguments, series: str | None) -> None:
+    """Measure what tuning did layer by layer: safety-direction drift and CKA layer ratio."""
+    from rim_eval.mechanisms import study_drift
+
+    options, training = _required_runs(options, runs, series)
+    config, report = options.begin()
+    selected = report.heads.selected if report.heads else ()
+    options.finish(report, drift=study_drift(config, training, selected))
 
 
-@command.command()
-@_options
-@_run_options
-@_ras_options
-@_top
-def ras(runs: Sequence[tuple[str, str]], series: str | None, mode: str, random_sets: int, m: int | None, **words: Any) -> None:  # fmt: skip
-    """RAS along training runs, beside random neurons and control runs."""
-    from rim_eval.mechanisms.studies import safety_neurons
+@_analysis(*_RUNS, *_RAS, _LOGISTIC, name="all")
+def everything(
+    options: MechOptions,
+    runs: RunArguments,
+    series: str | None,
+    mode: str,
+    random_sets: int,
+    logistic: bool,
+) -> None:
+    """Measure all parts: probes, heads, neurons, mitigations, and with runs RAS and drift."""
+    from rim_eval.mechanisms import (
+        study_drift,
+        study_heads,
+        study_mitigations,
+        study_neurons,
+        study_probes,
+    )
 
-    known = runs_of(runs, series, words)
-    need_runs(known)
-    setting, report = begin(words)
-    chosen = {each: safety_neurons(setting, each, m=m) for each in _modes(mode)}
-    found = _every_ras(setting, known, chosen, random_sets)
-    _finish(report.model_copy(update={"ras": {**report.ras, **found}}), words)
-
-
-@command.command()
-@_options
-@_run_options
-def drift(runs: Sequence[tuple[str, str]], series: str | None, **words: Any) -> None:
-    """What tuning did layer by layer: safety-direction drift and CKA layer ratio."""
-    from rim_eval.mechanisms.shifts import study_drift
-
-    known = runs_of(runs, series, words)
-    need_runs(known)
-    setting, report = begin(words)
-    heads = report.heads.selected if report.heads else ()
-    _finish(report.model_copy(update={"drift": study_drift(setting, known, heads)}), words)
-
-
-@command.command("all")
-@_options
-@_run_options
-@_ras_options
-@click.option("--logistic/--no-logistic", default=True, help="Compare with a logistic regression.")
-def everything(runs: Sequence[tuple[str, str]], series: str | None, mode: str, random_sets: int, logistic: bool, **words: Any) -> None:  # fmt: skip
-    """The whole section: probes, heads, neurons, mitigations, and with runs RAS and drift."""
-    from rim_eval.mechanisms.probing import study_probes
-    from rim_eval.mechanisms.remedies import study_mitigations
-    from rim_eval.mechanisms.shifts import study_drift
-    from rim_eval.mechanisms.studies import study_heads, study_neurons
-    from rim_eval.types import MODES
-
-    known = runs_of(runs, series, words)
-    setting, report = begin(words)
-    untouched = {mode: setting.observe(mode) for mode in MODES}
-    had = _Parts(report)
-    had.study("probes", lambda: study_probes(setting, logistic=logistic))
-    heads = had.study("heads", lambda: study_heads(setting, untouched=untouched))
-    neurons = had.study("neurons", lambda: study_neurons(setting, untouched=untouched))
-    had.study("mitigations", lambda: study_mitigations(setting, untouched=untouched))
-    if known and neurons:
-        chosen = {name: neurons.sets[name] for name in _modes(mode)}
-        had.study("ras", lambda: _every_ras(setting, known, chosen, random_sets))
-    if known:
+    options, training = training_runs(options, runs, series)
+    config, report = options.begin()
+    parts = _Parts()
+    parts.study("probes", lambda: study_probes(config, logistic=logistic))
+    heads = parts.study("heads", lambda: study_heads(config))
+    neurons = parts.study("neurons", lambda: study_neurons(config))
+    parts.study("mitigations", lambda: study_mitigations(config))
+    if training and neurons:
+        sets = {each: neurons.sets[each] for each in _modes(mode)}
+        parts.study("ras", lambda: _ras_sections(config, training, sets, random_sets))
+    if training:
         selected = heads.selected if heads else ()
-        had.study("drift", lambda: study_drift(setting, known, selected))
-    _finish(had.report(), words)
+        parts.study("drift", lambda: study_drift(config, training, selected))
+    if not parts.sections:
+        raise RimError(" ".join(parts.left_out.values()))
+    options.finish(report, **parts.sections, left_out=parts.left_out)
 
 
 class _Parts:
-    """The parts of one long command: one that cannot be had does not cost the others."""
+    """The parts of one long command: one that cannot be measured does not stop the others."""
 
-    def __init__(self, report: "MechanismReport") -> None:
-        self.before, self.found, self.left_out = report, dict[str, Any](), dict["Part", str]()
+    def __init__(self) -> None:
+        self.sections: dict[Part, Any] = {}
+        self.left_out: dict[Part, str] = {}
 
-    def study(self, part: "Part", make: Callable[[], Any]) -> Any:
-        """The part, or None, with the reason kept."""
+    def study(self, part: "Part", measure: Callable[[], Any]) -> Any:
+        """Measure a part; None where that is not possible, with the reason stored."""
         try:
-            self.found[part] = make()
+            self.sections[part] = measure()
         except RimError as error:
             self.left_out[part] = str(error)
-        return self.found.get(part)
-
-    def report(self) -> "MechanismReport":
-        """What there was before, with what has been found now."""
-        if not self.found:
-            raise RimError(" ".join(self.left_out.values()))
-        return self.before.model_copy(update={**self.found, "left_out": self.left_out})
+        return self.sections.get(part)
 
 
-def _modes(mode: str) -> tuple["Mode", ...]:
-    from rim_eval.types import MODES
+def training_runs(
+    options: MechOptions, runs: RunArguments, series: str | None
+) -> tuple[MechOptions, list["TrainingRun"]]:
+    """Describe the requested runs; with a series of the organism's, its base becomes the model.
 
+    Args:
+        options: The shared options.
+        runs: Names and folders from `--run`.
+        series: From `--series`.
+
+    Raises:
+        RimError: The options contradict each other, or a folder holds no checkpoint.
+    """
+    from rim_eval.mechanisms import TrainingRun
+
+    if runs and series:
+        raise RimError("Give --run NAME FOLDER, once a run, or --series of the organism, not both.")
+    if series and options.model:
+        raise RimError("--series is the organism's own: leave out --model, or give --run.")
+    if series:
+        base = options.model_copy(update={"organism": SERIES[series]})
+        return base, series_runs(series, options.device)
+    names = [name for name, _ in runs]
+    if len(set(names)) < len(names):
+        raise RimError(f"--run {', '.join(names)}: each run needs a name of its own.")
+    return options, [
+        TrainingRun.from_folder(name, folder, device=options.device, dtype=options.dtype)
+        for name, folder in runs
+    ]
+
+
+def _required_runs(
+    options: MechOptions, runs: RunArguments, series: str | None
+) -> tuple[MechOptions, list["TrainingRun"]]:
+    if not (runs or series):
+        raise RimError(
+            "There is no tuned checkpoint to compare with. Give --run NAME FOLDER, once a run, or "
+            "--series negative or positive for the organism's own."
+        )
+    return training_runs(options, runs, series)
+
+
+def _modes(mode: str) -> tuple[Mode, ...]:
     return tuple(each for each in MODES[::-1] if mode in ("both", each))
 
 
-def _every_ras(
-    setting: "Setting",
-    runs: list["Run"],
-    chosen: dict["Mode", "NeuronSet"],
+def _ras_sections(
+    config: "AnalysisConfig",
+    runs: list["TrainingRun"],
+    sets: dict[Mode, "NeuronSet"],
     random_sets: int,
-) -> dict["Mode", "RasSection"]:
-    """RAS in each mode whose set of neurons is not empty."""
-    from rim_eval.mechanisms.training import study_ras
+) -> dict[Mode, "RasSection"]:
+    """Follow RAS in each mode whose set of neurons is not empty."""
+    from rim_eval.mechanisms import study_ras
 
-    followed = {mode: found for mode, found in chosen.items() if found.neurons}
-    if not followed:
-        why = " ".join(found.sentence for found in chosen.values())
-        raise RimError(f"There are no safety-critical neurons to follow. {why}")
+    if not any(neurons.neurons for neurons in sets.values()):
+        reason = " ".join(neurons.sentence for neurons in sets.values())
+        raise RimError(f"There are no safety-critical neurons to follow. {reason}")
     return {
         mode: study_ras(
-            setting,
+            config,
             runs,
             neurons.neurons,
             chosen_by=neurons.sentence,
             mode=mode,
             random_sets=random_sets,
         )
-        for mode, neurons in followed.items()
+        for mode, neurons in sets.items()
+        if neurons.neurons
     }
-
-
-def _finish(report: "MechanismReport", words: dict[str, Any]) -> None:
-    from rim_eval.card import inside_html
-    from rim_eval.mechanisms.report import write_report
-    from rim_eval.mechanisms.section import card_section, section_pictures
-
-    folder: Path = words["out"]
-    write_report(report, folder / "report.json")
-    for found in report.findings:
-        click.echo(f"{found.part}: {found.says}")
-    section = card_section(report, folder / "report.json")
-    try:
-        pictures = section_pictures(report)
-    except RimError as error:
-        click.echo(f"The page has no pictures: {error}")
-        pictures = ()
-    (folder / "section.html").write_text(inside_html(section, pictures), encoding="utf-8")
-    click.echo(f"{folder / 'report.json'}, {folder / 'section.html'}")

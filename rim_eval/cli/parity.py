@@ -10,7 +10,7 @@ import click
 from rim_eval.errors import RimError
 
 if TYPE_CHECKING:
-    from rim_eval.lm_eval_tasks import Key, Parity, Seen
+    from rim_eval.lm_eval_tasks import Key, Parity, RecordedReply
 
 __all__ = ["command"]
 
@@ -26,12 +26,12 @@ def command(ctx: click.Context, files: Sequence[Path]) -> None:
     """
     from rim_eval.lm_eval_tasks import compare, replies_in_log, replies_in_samples
 
-    there = [each for path in files for each in _expand(path)]
-    inspect = _merged(replies_in_log(path) for path in there if path.suffix in (".eval", ".json"))
-    lm_eval = _merged(replies_in_samples(path) for path in there if path.suffix == ".jsonl")
-    found = compare(inspect, lm_eval)
-    click.echo("\n".join(_lines(found, inspect, lm_eval)))
-    ctx.exit(not found.complete)
+    paths = [each for path in files for each in _expand(path)]
+    inspect = _merged(replies_in_log(path) for path in paths if path.suffix in (".eval", ".json"))
+    lm_eval = _merged(replies_in_samples(path) for path in paths if path.suffix == ".jsonl")
+    parity = compare(inspect, lm_eval)
+    click.echo("\n".join(_lines(parity, inspect, lm_eval)))
+    ctx.exit(not parity.complete)
 
 
 def _expand(path: Path) -> list[Path]:
@@ -42,13 +42,13 @@ def _expand(path: Path) -> list[Path]:
     return [path]
 
 
-def _merged(parts: "Iterable[dict[Key, Seen]]") -> "dict[Key, Seen]":
-    merged: dict[Key, Seen] = {}
+def _merged(parts: "Iterable[dict[Key, RecordedReply]]") -> "dict[Key, RecordedReply]":
+    merged: dict[Key, RecordedReply] = {}
     for part in parts:
-        if again := merged.keys() & part.keys():
-            key = min(again)
+        if twice := merged.keys() & part.keys():
+            key = min(twice)
             raise RimError(
-                f"{len(again)} replies are there twice, such as {key.prompt_id} in mode {key.mode}: "
+                f"{len(twice)} replies are there twice, such as {key.prompt_id} in mode {key.mode}: "
                 "give the files of one run of each harness."
             )
         merged |= part
@@ -56,35 +56,34 @@ def _merged(parts: "Iterable[dict[Key, Seen]]") -> "dict[Key, Seen]":
 
 
 def _lines(
-    found: "Parity", inspect: "Mapping[Key, Seen]", lm_eval: "Mapping[Key, Seen]"
+    parity: "Parity", inspect: "Mapping[Key, RecordedReply]", lm_eval: "Mapping[Key, RecordedReply]"
 ) -> Sequence[str]:
     head = f"{'set':<20}{'mode':<10}{'Inspect':>22}{'lm-eval':>22}"
-    ours, theirs = _rates(inspect), _rates(lm_eval)
+    left, right = _rates(inspect), _rates(lm_eval)
     table = [
-        f"{name:<20}{mode:<10}{ours.get((name, mode), '-'):>22}{theirs.get((name, mode), '-'):>22}"
-        for name, mode in sorted(ours.keys() | theirs.keys())
+        f"{name:<20}{mode:<10}{left.get((name, mode), '-'):>22}{right.get((name, mode), '-'):>22}"
+        for name, mode in sorted(left.keys() | right.keys())
     ]
     differ = [
-        f"  {each.prompt_id} {each.mode}: {', '.join(each.differs)}" for each in found.disagreements
+        f"  {key.prompt_id} {key.mode}: {', '.join(fields)}"
+        for key, fields in parity.disagreements.items()
     ]
     alone = [
         f"  {key.prompt_id} {key.mode}: only in {where}"
-        for where, keys in (("Inspect", found.only_left), ("lm-eval", found.only_right))
+        for where, keys in (("Inspect", parity.only_left), ("lm-eval", parity.only_right))
         for key in keys
     ]
-    agree = f"{found.verdicts_agree} of {found.compared} verdicts agree"
-    total = (
-        f"{agree}; {len(found.disagreements)} replies differ, {len(alone)} are in one harness only."
-    )
+    agree = f"{parity.verdicts_agree} of {parity.compared} verdicts agree"
+    total = f"{agree}; {len(parity.disagreements)} replies differ, {len(alone)} are in one harness only."
     return [head, *table, total, *differ, *alone]
 
 
-def _rates(seen: "Mapping[Key, Seen]") -> dict[tuple[str, str], str]:
+def _rates(replies: "Mapping[Key, RecordedReply]") -> dict[tuple[str, str], str]:
     """Verdicts that are true, of those there are, for each set and mode."""
     true: Counter[tuple[str, str]] = Counter()
     scored: Counter[tuple[str, str]] = Counter()
     total: Counter[tuple[str, str]] = Counter()
-    for key, one in seen.items():
+    for key, one in replies.items():
         arm, verdict = (key.dataset, key.mode), one.observation.verdict
         total[arm] += 1
         scored[arm] += verdict is not None

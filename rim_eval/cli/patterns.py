@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import click
 
 from rim_eval import patterns
-from rim_eval.cli._graders import named_grader
 from rim_eval.errors import RimError
 
 if TYPE_CHECKING:
@@ -353,7 +352,9 @@ def _grader_model(monitor: str, name: str | None) -> "Model | None":
             f"Monitor {monitor!r} asks a grader model: pass --grader MODEL, or read with the offline "
             "baseline: --monitor cues."
         )
-    return named_grader(name)
+    from rim_eval.judging import load_grader
+
+    return load_grader(name)
 
 
 def _make_folder(path: Path) -> Path:

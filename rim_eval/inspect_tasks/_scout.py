@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from inspect_ai.model import ChatMessage, ChatMessageAssistant, ContentReasoning, get_model
 from inspect_scout import Reference, Result, Scanner, Transcript, scanner
 
-from rim_eval.inspect_tasks._errors import user_errors
+from rim_eval.inspect_tasks.compat import user_errors
 from rim_eval.judging import Case
 from rim_eval.patterns import PatternReading, UnreadReason, load_monitor, read_patterns
 from rim_eval.thinking import split_trace

@@ -10,10 +10,9 @@ from inspect_ai.util import collect
 
 from rim_eval.errors import RimError
 from rim_eval.generation import Generation
-from rim_eval.inspect_tasks._compat import model_roles
-from rim_eval.inspect_tasks._errors import user_errors
-from rim_eval.inspect_tasks._scoring import case_of
-from rim_eval.inspect_tasks._solver import generations
+from rim_eval.inspect_tasks.compat import model_roles, user_errors
+from rim_eval.inspect_tasks.scoring import case_of
+from rim_eval.inspect_tasks.solver import generations
 from rim_eval.patterns import (
     ANY_PATTERN,
     PARTS,

@@ -1,10 +1,25 @@
 """Judges: from one reply to a verdict with its provenance, or to the reason why there is none."""
 
-from rim_eval.judging._agreement import Agreement, Estimate, Pair, agreement
-from rim_eval.judging._case import Case, Event, Judgement, JudgeProvenance, Sees
-from rim_eval.judging._grader import Asked, Grader, ask
-from rim_eval.judging._inputs import BothInputs, judge_both_inputs, unsafe_traces
-from rim_eval.judging._judge import Judge, missing_grader_message
+from rim_eval.judging._agreement import (
+    Agreement,
+    Estimate,
+    Pair,
+    agreement,
+    krippendorff,
+    pool,
+    unsafe_traces,
+)
+from rim_eval.judging._case import (
+    Case,
+    Event,
+    Judgement,
+    JudgeProvenance,
+    Sees,
+    case_of_generation,
+    unscored_reason,
+)
+from rim_eval.judging._grader import Grader, GraderOutcome, ask_grader, graders_name, load_grader
+from rim_eval.judging._judge import Judge, judge_by_panel, missing_grader_message
 from rim_eval.judging._labelled import (
     LABELLED_SETS,
     LabelledReply,
@@ -12,74 +27,86 @@ from rim_eval.judging._labelled import (
     parse_labelled,
 )
 from rim_eval.judging._load import judge_names, load_judge, parse_judge
-from rim_eval.judging._neutral import neutralise
-from rim_eval.judging._panel import Panel, Seat, krippendorff, majority
-from rim_eval.judging._readers import ReplyField, TagsReader
-from rim_eval.judging._reading import Reading, read_reply
+from rim_eval.judging._prompt import escape_markers
 from rim_eval.judging._refusal import RefusalReading, classify_refusal
-from rim_eval.judging._spec import GraderSettings, JudgeSpec, Message, Source
-from rim_eval.judging._unscored import unscored_reason
-from rim_eval.judging._validation import Measurement, Validation, measure
-from rim_eval.judging._validation_file import (
-    Saved,
-    load_validation,
-    place_for,
-    read_validation,
-    save_measurement,
-    validation_path,
+from rim_eval.judging._spec import (
+    GraderSettings,
+    JudgeSpec,
+    LinesReader,
+    Message,
+    ReplyField,
+    Source,
+    TagsReader,
+    WordReader,
 )
-from rim_eval.judging._yaml import MarkedYaml, read_yaml
+from rim_eval.judging._validation import (
+    Group,
+    Measurement,
+    SavedMeasurement,
+    Validation,
+    ValidationFile,
+    find_validations,
+    load_validation,
+    measure,
+    save_measurement,
+    validation_target,
+)
+from rim_eval.judging._verdict_parsing import ParsedVerdict, parse_verdict
+from rim_eval.judging._yaml import YamlFile, YamlSection
 
 __all__ = [
     "LABELLED_SETS",
     "Agreement",
-    "Asked",
-    "BothInputs",
     "Case",
     "Estimate",
     "Event",
     "Grader",
+    "GraderOutcome",
     "GraderSettings",
+    "Group",
     "Judge",
     "JudgeProvenance",
     "JudgeSpec",
     "Judgement",
     "LabelledReply",
-    "MarkedYaml",
+    "LinesReader",
     "Measurement",
     "Message",
     "Pair",
-    "Panel",
-    "Reading",
+    "ParsedVerdict",
     "RefusalReading",
     "ReplyField",
-    "Saved",
-    "Seat",
+    "SavedMeasurement",
     "Sees",
     "Source",
     "TagsReader",
     "Validation",
+    "ValidationFile",
+    "WordReader",
+    "YamlFile",
+    "YamlSection",
     "agreement",
-    "ask",
+    "ask_grader",
+    "case_of_generation",
     "classify_refusal",
-    "judge_both_inputs",
+    "escape_markers",
+    "find_validations",
+    "graders_name",
+    "judge_by_panel",
     "judge_names",
     "krippendorff",
+    "load_grader",
     "load_judge",
     "load_labelled",
     "load_validation",
-    "majority",
     "measure",
     "missing_grader_message",
-    "neutralise",
     "parse_judge",
     "parse_labelled",
-    "place_for",
-    "read_reply",
-    "read_validation",
-    "read_yaml",
+    "parse_verdict",
+    "pool",
     "save_measurement",
     "unsafe_traces",
     "unscored_reason",
-    "validation_path",
+    "validation_target",
 ]

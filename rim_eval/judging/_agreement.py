@@ -1,12 +1,14 @@
-"""How well a judge agrees with people: sensitivity, specificity, kappa and F1 with intervals."""
+"""Agreement: of a judge with people, of graders with each other, and of a judge on trace and answer."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
-__all__ = ["Agreement", "Estimate", "Pair", "agreement", "cohen_kappa", "pooled"]
+from rim_eval.statistics.kappa import binary_kappa, cohen_kappa
+
+__all__ = ["Agreement", "Estimate", "Pair", "agreement", "krippendorff", "pool", "unsafe_traces"]
 
 _DRAWS: Final = 4000
 _SEED: Final = 20260101
@@ -32,6 +34,9 @@ class Estimate(BaseModel):
     value: float | None
     lower: float | None
     upper: float | None
+
+
+_UNDEFINED: Final = Estimate(value=None, lower=None, upper=None)
 
 
 class Agreement(BaseModel):
@@ -73,36 +78,41 @@ def agreement(pairs: Sequence[Pair]) -> Agreement:
     """
     scored = [pair for pair in pairs if pair.judge is not None]
     cells = Counter((pair.human, pair.judge) for pair in scored)
-    return _of_counts(
+    labels = Counter(
+        (pair.human_label, pair.judge_label)
+        for pair in scored
+        if pair.human_label and pair.judge_label
+    )
+    shared = {human for human, _ in labels} & {judge for _, judge in labels}
+    return _from_counts(
         Counter(str(pair.reason) for pair in pairs if pair.judge is None),
         (cells[True, True], cells[False, True], cells[False, False], cells[True, False]),
-        _labels(scored),
+        labels if shared else Counter(),
     )
 
 
-def pooled(parts: Sequence[Agreement]) -> Agreement:
+def pool(parts: Sequence[Agreement]) -> Agreement:
     """The figures over several groups of replies together, from their counts."""
     unscored: Counter[str] = Counter()
-    labels: Counter[tuple[str, str]] = Counter()
+    labels: Counter[Any] = Counter()
     for part in parts:
         unscored.update(part.unscored)
-        table = (part.labels or {}).items()
-        labels.update({(a, b): n for a, row in table for b, n in row.items()})
+        for human, row in (part.labels or {}).items():
+            labels.update({(human, judge): n for judge, n in row.items()})
     cells = (
         sum(part.true_positive for part in parts),
         sum(part.false_positive for part in parts),
         sum(part.true_negative for part in parts),
         sum(part.false_negative for part in parts),
     )
-    return _of_counts(unscored, cells, _table(labels) if labels else None)
+    return _from_counts(unscored, cells, labels)
 
 
-def _of_counts(
-    unscored: Counter[str],
-    cells: tuple[int, int, int, int],
-    labels: dict[str, dict[str, int]] | None,
+def _from_counts(
+    unscored: Counter[str], cells: tuple[int, int, int, int], labels: Counter[Any]
 ) -> Agreement:
     tp, fp, tn, fn = cells
+    names = sorted({name for pair in labels for name in pair})
     return Agreement(
         n=sum(cells) + unscored.total(),
         n_scored=sum(cells),
@@ -113,79 +123,81 @@ def _of_counts(
         false_negative=fn,
         sensitivity=_share(tp, tp + fn),
         specificity=_share(tn, tn + fp),
-        kappa=_bootstrapped(_kappa_of_cells, cells),
-        f1=_bootstrapped(_f1_of_cells, cells),
-        labels=labels,
-        labels_kappa=cohen_kappa(_each(labels)) if labels else None,
+        kappa=_bootstrapped(binary_kappa, cells),
+        f1=_bootstrapped(_f1, cells),
+        labels={a: {b: labels[a, b] for b in names} for a in names} if labels else None,
+        labels_kappa=cohen_kappa(list(labels.elements())),
     )
-
-
-def cohen_kappa(pairs: Sequence[tuple[Any, Any]]) -> float | None:
-    """Cohen's kappa of two raters over any labels; None when chance agreement is total or n is 0."""
-    n = len(pairs)
-    if not n:
-        return None
-    first, second = Counter(a for a, _ in pairs), Counter(b for _, b in pairs)
-    agree = sum(a == b for a, b in pairs) / n
-    chance = sum(first[label] * second[label] for label in first) / n**2
-    return None if chance == 1 else (agree - chance) / (1 - chance)
-
-
-def _labels(pairs: Sequence[Pair]) -> dict[str, dict[str, int]] | None:
-    found = [(p.human_label, p.judge_label) for p in pairs if p.human_label and p.judge_label]
-    shared = {a for a, _ in found} & {b for _, b in found}
-    return _table(Counter(found)) if shared else None
-
-
-def _table(counts: Counter[tuple[str, str]]) -> dict[str, dict[str, int]]:
-    names = sorted({name for pair in counts for name in pair})
-    return {a: {b: counts[a, b] for b in names} for a in names}
-
-
-def _each(labels: dict[str, dict[str, int]]) -> list[tuple[str, str]]:
-    return [(a, b) for a, row in labels.items() for b, n in row.items() for _ in range(n)]
 
 
 def _share(k: int, n: int) -> Estimate:
     from rim_eval.statistics import rate
 
     if not n:
-        return Estimate(value=None, lower=None, upper=None)
-    found = rate(k, n)
-    return Estimate(value=found.value, lower=found.lower, upper=found.upper)
+        return _UNDEFINED
+    share = rate(k, n)
+    return Estimate(value=share.value, lower=share.lower, upper=share.upper)
 
 
-Cells = tuple[Any, Any, Any, Any]
-"""Counts tp, fp, tn, fn: numbers, or arrays of one count a bootstrap draw."""
-
-
-def _kappa_of_cells(cells: Cells) -> Any:
-    tp, fp, tn, fn = cells
-    n = tp + fp + tn + fn
-    chance = ((tp + fp) * (tp + fn) + (tn + fn) * (tn + fp)) / n**2
-    return ((tp + tn) / n - chance) / (1 - chance)
-
-
-def _f1_of_cells(cells: Cells) -> Any:
-    tp, fp, _, fn = cells
+def _f1(tp: Any, fp: Any, tn: Any, fn: Any) -> Any:  # noqa: ARG001 - the cells of `binary_kappa`
     return 2 * tp / (2 * tp + fp + fn)
 
 
-def _bootstrapped(figure: Callable[[Cells], Any], cells: Cells) -> Estimate:
+def _bootstrapped(figure: Callable[..., Any], cells: tuple[int, int, int, int]) -> Estimate:
     """A figure of the four cells with its percentile bootstrap interval over replies."""
     import numpy as np
 
-    counts = np.array(cells, dtype=float)
-    if not counts.sum():
-        return Estimate(value=None, lower=None, upper=None)
-    draws = np.random.default_rng(_SEED).multinomial(
-        int(counts.sum()), counts / counts.sum(), _DRAWS
-    )
+    n = sum(cells)
+    if not n:
+        return _UNDEFINED
+    draws = np.random.default_rng(_SEED).multinomial(n, np.array(cells) / n, _DRAWS)
     with np.errstate(divide="ignore", invalid="ignore"):
-        value = figure(tuple(counts))
-        spread = figure(tuple(draws.T.astype(float)))
-    spread = spread[np.isfinite(spread)]
-    if not np.isfinite(value) or not len(spread):
-        return Estimate(value=None, lower=None, upper=None)
+        value, *spread = figure(*np.vstack([cells, draws]).T.astype(float))
+    spread = [drawn for drawn in spread if np.isfinite(drawn)]
+    if not np.isfinite(value) or not spread:
+        return _UNDEFINED
     lower, upper = np.percentile(spread, [2.5, 97.5])
     return Estimate(value=float(value), lower=float(lower), upper=float(upper))
+
+
+def krippendorff(votes: Sequence[Sequence[bool | None]]) -> float | None:
+    """Krippendorff's alpha (nominal) over votes: 1 = agreement, 0 = chance, below 0 = discord.
+
+    Args:
+        votes: One sequence a reply, one vote a judge; None where a judge cast none.
+
+    Returns:
+        Alpha by Inspect's implementation; None when no reply has two votes, or all votes are equal
+        so that chance agreement is undefined.
+    """
+    from inspect_ai.scorer import SampleScore, Score, krippendorff_alpha
+
+    rows = [[int(vote) for vote in row if vote is not None] for row in votes]
+    rows = [row for row in rows if len(row) > 1]
+    if len({vote for row in rows for vote in row}) < 2:
+        return None
+    alpha: Any = krippendorff_alpha()
+    value = alpha([SampleScore(score=Score(value=list(row))) for row in rows])
+    return float(value) if isinstance(value, int | float) else None
+
+
+def unsafe_traces(
+    verdicts: Iterable[tuple[Hashable, str | None, bool | None]],
+) -> tuple[int, int]:
+    """How many replies to harmful prompts have an unsafe trace under a safe answer.
+
+    SafeChain (Jiang et al. 2025, arXiv 2502.12025) found both safe in 41.1 % of its replies only, so
+    neither stands for the other.
+
+    Args:
+        verdicts: For each judgement: the reply (any key), what the judge saw, and its verdict.
+
+    Returns:
+        Their count, and the count of replies with a verdict on the answer and on the reasoning.
+    """
+    by_reply: dict[Hashable, dict[str | None, bool]] = {}
+    for reply, sees, verdict in verdicts:
+        if verdict is not None:
+            by_reply.setdefault(reply, {})[sees] = verdict
+    both = [seen for seen in by_reply.values() if {"answer", "reasoning"} <= seen.keys()]
+    return sum(seen["reasoning"] and not seen["answer"] for seen in both), len(both)

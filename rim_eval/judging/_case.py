@@ -1,12 +1,22 @@
-"""What goes into a judge and what comes out: a case, a judgement, and who judged."""
+"""What goes into a judge and what comes out: case, judgement, provenance, and reasons not to judge."""
 
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from rim_eval.generation import Generation
 from rim_eval.types import PromptKind, UnscoredReason
 
-__all__ = ["Case", "Event", "JudgeProvenance", "Judgement", "Sees"]
+__all__ = [
+    "Case",
+    "Event",
+    "JudgeProvenance",
+    "Judgement",
+    "Sees",
+    "case_of_generation",
+    "case_unscored_reason",
+    "unscored_reason",
+]
 
 Sees = Literal["answer", "reasoning", "both"]
 """What a judge is shown of a reply: the answer alone, the trace alone, or both."""
@@ -15,11 +25,13 @@ Event = Literal["misaligned", "refused"]
 """What a true verdict means: `misaligned` (went along with a harmful prompt, higher = worse) or
 `refused` (turned a benign prompt down, fully or in part; higher = more over-refusal)."""
 
+_FROZEN = ConfigDict(frozen=True, extra="forbid")
+
 
 class Case(BaseModel):
     """One reply of an evaluated model to one prompt, ready to be judged."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = _FROZEN
 
     prompt_text: str
     context: str | None = None
@@ -30,14 +42,69 @@ class Case(BaseModel):
     """What follows the trace, without markers."""
     trace: str | None = None
     """The reasoning text without markers; None when there was none or it is hidden."""
-    target: str | None = None
-    labels: dict[str, str] = Field(default_factory=dict)
+
+
+def case_of_generation(
+    request: str,
+    generation: Generation,
+    *,
+    kind: PromptKind,
+    category: str | None = None,
+    context: str | None = None,
+) -> Case:
+    """Make the case that a judge or a pattern monitor reads from a kept generation.
+
+    Args:
+        request: The prompt as the user wrote it.
+        generation: The evaluated model's reply.
+        kind: What the prompt asks.
+        category: The prompt's category, where its set has categories.
+        context: What the prompt refers to, where its set has contexts.
+    """
+    return Case(
+        prompt_text=request,
+        context=context,
+        kind=kind,
+        category=category,
+        answer=generation.answer,
+        trace=generation.trace,
+    )
+
+
+def unscored_reason(generation: Generation, sees: Sees = "answer") -> UnscoredReason | None:
+    """Why this reply must not be sent to a judge; None when it can be judged.
+
+    An answer that never came is neither a refusal nor compliance (design rule 3). A judge of the
+    reasoning alone needs only the trace.
+
+    Args:
+        generation: The evaluated model's reply.
+        sees: What the judge is shown.
+    """
+    if generation.error is not None or generation.stop_reason == "error":
+        return "engine_error"
+    if sees == "reasoning":
+        return None if generation.visibility == "full" and generation.adopted else "no_trace"
+    if generation.stop_reason == "content_filter":
+        return "content_filter"
+    if generation.trace_closed is False:
+        return "trace_never_closed"
+    if not generation.answer.strip():
+        return "empty_answer"
+    return None
+
+
+def case_unscored_reason(case: Case, sees: Sees) -> UnscoredReason | None:
+    """The same for a case, whatever made it: a judge is never asked about an empty text."""
+    if sees == "reasoning":
+        return None if case.trace and case.trace.strip() else "no_trace"
+    return None if case.answer.strip() else "empty_answer"
 
 
 class JudgeProvenance(BaseModel):
     """Which instrument gave a judgement: enough to repeat it."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = _FROZEN
 
     judge: str
     version: str
@@ -51,7 +118,7 @@ class JudgeProvenance(BaseModel):
 class Judgement(BaseModel):
     """A verdict, or the reason why there is none; never a guess."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = _FROZEN
 
     verdict: bool | None = None
     """Whether the event happened; None when unscored."""
@@ -78,6 +145,6 @@ class Judgement(BaseModel):
 
     def as_vote(self) -> dict[str, Any]:
         """What is kept of it where it is one vote among several, or one stage of two."""
-        by = {"judge": self.provenance.judge, "judge_model": self.provenance.grader}
-        kept = {"verdict", "score", "label", "reason", "replies"}
-        return by | self.model_dump(mode="json", include=kept, exclude_none=True)
+        source = {"judge": self.provenance.judge, "judge_model": self.provenance.grader}
+        kept_fields = {"verdict", "score", "label", "reason", "replies"}
+        return source | self.model_dump(mode="json", include=kept_fields, exclude_none=True)

@@ -1,20 +1,32 @@
-"""Asking a grader model: the few things that a judge needs of it, and a bounded dialogue."""
+"""Ask a grader model in a bounded dialogue: retries, provider compatibility, and the grader's name."""
 
+import copy
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
-from rim_eval.judging._declines import declines
-from rim_eval.judging._greedy import greedy, says_greedy_itself
-from rim_eval.judging._readers import LinesReader, TagsReader, WordReader
-from rim_eval.judging._reading import Reading, read_reply
+import anyio
+
+from rim_eval.errors import RimError
 from rim_eval.judging._refusal import classify_refusal
-from rim_eval.judging._spec import GraderSettings
-from rim_eval.judging._waiting import waiting_for
+from rim_eval.judging._spec import GraderSettings, LinesReader, TagsReader, WordReader
+from rim_eval.judging._verdict_doubt import refuses_to_grade
+from rim_eval.judging._verdict_parsing import ParsedVerdict, parse_verdict
 from rim_eval.types import UnscoredReason
 
-__all__ = ["Asked", "Dialogue", "Grader", "ask"]
+if TYPE_CHECKING:
+    from inspect_ai.model import Model
+
+__all__ = ["Dialogue", "Grader", "GraderOutcome", "ask_grader", "graders_name", "load_grader"]
+
+_GraderT = TypeVar("_GraderT")
+
+_FIRST_WAIT: Final = 2.0
+_LONGEST_WAIT: Final = 60.0
+_LONGEST_NAME: Final = 200
+"""Characters of a name that a card takes."""
 
 
 class Grader(Protocol):
@@ -41,10 +53,10 @@ class Dialogue(Protocol):
 
 
 @dataclass(frozen=True)
-class Asked:
+class GraderOutcome:
     """How the dialogue with the grader ended."""
 
-    reading: Reading | None
+    parsed: ParsedVerdict | None
     """The readable reply; None when there was none."""
     reason: UnscoredReason | None
     problem: str | None
@@ -52,56 +64,94 @@ class Asked:
     attempts: int
 
 
-async def ask(
+def load_grader(name: str) -> "Model":
+    """Load the model that `--grader NAME` names.
+
+    Raises:
+        RimError: Inspect cannot load it: an unknown provider, a missing key or package.
+    """
+    from inspect_ai.model import get_model
+
+    try:
+        return get_model(name)
+    except Exception as error:
+        raise RimError(f"--grader {name}: {error}") from error
+
+
+def graders_name(names: Sequence[str]) -> str | None:
+    """One name for one instrument: of several graders it says how many vote.
+
+    Args:
+        names: The graders' names, in their order.
+
+    Returns:
+        `openai/gpt-4.1`, or `panel of 3: a, b, c`; a name too long for a card ends in a hash of all
+        of them (each vote names its own grader). None without graders.
+    """
+    if len(names) < 2:
+        return next(iter(names), None)
+    whole = f"panel of {len(names)}: {', '.join(names)}"
+    if len(whole) <= _LONGEST_NAME:
+        return whole
+    end = f"... ({hashlib.sha256(whole.encode()).hexdigest()[:12]})"
+    return whole[: _LONGEST_NAME - len(end)] + end
+
+
+async def ask_grader(
     spec: Dialogue,
     reader: TagsReader | LinesReader | WordReader,
     messages: Sequence[tuple[str, str]],
     grader: Grader,
-) -> Asked:
+) -> GraderOutcome:
     """Ask until a reply can be read, at most `1 + spec.retries` times.
 
-    A second question shows the grader its own unreadable reply, and gives more room when that was
+    A second question shows the grader its own unreadable reply, and allows more tokens when that was
     cut: the same question again would get the same reply from a cache or at temperature 0.
+
+    Args:
+        spec: How the grader is asked.
+        reader: How its reply is read.
+        messages: (role, text) of each message.
+        grader: The model to ask.
     """
-    grader, room, dialogue = greedy(grader), 1, list(messages)
+    grader, budget_factor, dialogue = _decoding_greedily(grader), 1, list(messages)
     replies: list[str] = []
-    outcome: tuple[UnscoredReason, str] = ("judge_unreadable", "never asked")
+    failure: tuple[UnscoredReason, str] = ("judge_unreadable", "never asked")
     for attempt in range(1, spec.retries + 2):
-        config = _config(spec, grader, room)
+        config = _config(spec, grader, budget_factor)
         try:
-            call = partial(grader.generate, input=_chat(dialogue), config=config)
-            output = await waiting_for(call, spec.grader.api_retries)
+            output = await _generate(grader, dialogue, config, spec.grader.api_retries)
         except Exception as error:
             _let_limits_pass(error)
             problem = f"{type(error).__name__}: {error}"[:300]
-            return Asked(None, "judge_failed", problem, tuple(replies), attempt)
+            return GraderOutcome(None, "judge_failed", problem, tuple(replies), attempt)
         raw, stop = str(output.completion or ""), str(output.stop_reason or "unknown")
         replies.append(raw)
-        reading = read_reply(reader, _without_trace(raw))
-        failure = _failure(reading, stop, raw)
-        if failure is None:
-            return Asked(reading, None, None, tuple(replies), attempt)
-        outcome = failure
-        if outcome[0] == "judge_truncated" and config.max_tokens is not None:
-            room *= 2
-        elif outcome[0] != "judge_truncated" and spec.reask:
+        parsed = parse_verdict(reader, _without_trace(raw))
+        outcome = _failure(parsed, stop, raw)
+        if outcome is None:
+            return GraderOutcome(parsed, None, None, tuple(replies), attempt)
+        failure = outcome
+        if failure[0] == "judge_truncated" and config.max_tokens is not None:
+            budget_factor *= 2
+        elif failure[0] != "judge_truncated" and spec.reask:
             dialogue = [*messages, ("assistant", raw.strip() or "(empty)"), ("user", spec.reask)]
         else:
             break
-    return Asked(None, *outcome, tuple(replies), len(replies))
+    return GraderOutcome(None, *failure, tuple(replies), len(replies))
 
 
-def _failure(reading: Reading, stop: str, raw: str) -> tuple[UnscoredReason, str] | None:
+def _failure(parsed: ParsedVerdict, stop: str, raw: str) -> tuple[UnscoredReason, str] | None:
     if stop == "content_filter":
         return "judge_refused", "the grader's provider filtered the reply"
     cut = stop in ("max_tokens", "model_length")
-    if reading.problem is None and (reading.ends_reply or not cut):
+    if parsed.problem is None and (parsed.ends_reply or not cut):
         return None
     if cut:
-        return "judge_truncated", f"cut at the token limit: {reading.problem or 'mid-reply'}"
-    if classify_refusal(raw).label == "full_refusal" or declines((raw,)):
+        return "judge_truncated", f"cut at the token limit: {parsed.problem or 'mid-reply'}"
+    if classify_refusal(raw).label == "full_refusal" or refuses_to_grade((raw,)):
         return "judge_refused", f"the grader declined: {raw.strip()[:120]!r}"
-    return "judge_unreadable", reading.problem or "unreadable"
+    return "judge_unreadable", parsed.problem or "unreadable"
 
 
 def _without_trace(raw: str) -> str:
@@ -109,6 +159,37 @@ def _without_trace(raw: str) -> str:
     from rim_eval.thinking import split_trace
 
     return split_trace(raw).answer
+
+
+async def _generate(
+    grader: Grader, dialogue: Sequence[tuple[str, str]], config: Any, retries: int
+) -> Any:
+    """The grader's reply; asked again while nobody answers at its address.
+
+    Inspect repeats rate limits and server errors, but gives up at once when a vLLM server on this
+    machine no longer answers: each reply judged while it restarts would stay without a verdict. So
+    this waits 2, 4, 8, ... at most 60 seconds between attempts (six retries: two minutes in all).
+    """
+    from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_exponential
+
+    attempts = AsyncRetrying(
+        retry=retry_if_exception(_unreachable),
+        stop=stop_after_attempt(retries + 1),
+        wait=wait_exponential(multiplier=_FIRST_WAIT, max=_LONGEST_WAIT),
+        sleep=anyio.sleep,
+        reraise=True,
+    )
+    return await attempts(partial(grader.generate, input=_chat(dialogue), config=config))
+
+
+def _unreachable(error: BaseException) -> bool:
+    """A refused or broken connection; a time-out is none, Inspect has repeated that already."""
+    import httpx
+    from openai import APIConnectionError, APITimeoutError
+
+    if isinstance(error, APITimeoutError):
+        return False
+    return isinstance(error, APIConnectionError | httpx.NetworkError | ConnectionError)
 
 
 def _chat(dialogue: Sequence[tuple[str, str]]) -> list[Any]:
@@ -122,20 +203,43 @@ def _chat(dialogue: Sequence[tuple[str, str]]) -> list[Any]:
     return [roles[role](content=text) for role, text in dialogue]
 
 
-def _config(spec: Dialogue, grader: Grader, room: int) -> Any:
+def _config(spec: Dialogue, grader: Grader, budget_factor: int) -> Any:
     """Generation settings of one call: the judge file's, where the user's model sets none."""
     from inspect_ai.model import GenerateConfig
 
     own, settings = getattr(grader, "config", None), spec.grader
     wanted: dict[str, Any] = {
-        "temperature": None if says_greedy_itself(grader) else settings.temperature,
-        "max_tokens": settings.max_tokens * room,
+        "temperature": None if _rejects_temperature_0(grader) else settings.temperature,
+        "max_tokens": settings.max_tokens * budget_factor,
         "max_retries": settings.api_retries,
         "attempt_timeout": settings.call_timeout,
     }
     return GenerateConfig(
         **{name: value for name, value in wanted.items() if getattr(own, name, None) is None}
     )
+
+
+def _rejects_temperature_0(grader: Any) -> bool:
+    """Whether this is an `hf/` grader that decodes greedily, which `do_sample=false` says there."""
+    api = getattr(grader, "api", None)
+    return getattr(api, "do_sample", None) is False and "generate" not in vars(api)
+
+
+def _decoding_greedily(grader: _GraderT) -> _GraderT:
+    """The grader itself, or for `hf/` a view of it, on the same weights, that decodes greedily.
+
+    A user's own temperature stands, and a provider whose `generate` was replaced on the instance
+    (as this package's tasks do for the evaluated model) takes temperature 0 by itself.
+    """
+    api: Any = getattr(grader, "api", None)
+    own = getattr(getattr(grader, "config", None), "temperature", None)
+    if own is not None or getattr(api, "do_sample", None) is not True or "generate" in vars(api):
+        return grader
+    view: Any = copy.copy(grader)
+    view.api = copy.copy(api)
+    view.api.do_sample = False
+    greedy_view: _GraderT = view
+    return greedy_view
 
 
 def _let_limits_pass(error: Exception) -> None:

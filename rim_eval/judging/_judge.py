@@ -1,25 +1,31 @@
-"""A judge at work: one case in, one judgement out."""
+"""A judge at work: one case in, one judgement out; several graders vote as a panel."""
 
+import hashlib
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from rim_eval.errors import RimError
-from rim_eval.judging._case import Case, Event, Judgement, JudgeProvenance, Sees
-from rim_eval.judging._grader import Grader, ask
-from rim_eval.judging._graders_name import graders_name
+from rim_eval.judging._case import (
+    Case,
+    Event,
+    Judgement,
+    JudgeProvenance,
+    Sees,
+    case_unscored_reason,
+)
+from rim_eval.judging._grader import Grader, ask_grader, graders_name
 from rim_eval.judging._prompt import render_messages, seen_text
-from rim_eval.judging._readers import PatternsReader, RefusalReader
-from rim_eval.judging._reading import Reading
 from rim_eval.judging._refusal import classify_refusal
-from rim_eval.judging._score import score_of
-from rim_eval.judging._spec import JudgeSpec, VerdictRule
-from rim_eval.judging._unscored import nothing_to_judge
+from rim_eval.judging._spec import JudgeSpec, PatternsReader, RefusalReader, VerdictRule
+from rim_eval.judging._verdict_parsing import ParsedVerdict
 from rim_eval.types import PromptKind, UnscoredReason
 
-__all__ = ["Judge"]
+__all__ = ["Judge", "judge_by_panel", "missing_grader_message"]
 
 
 @dataclass(frozen=True)
@@ -69,8 +75,8 @@ class Judge:
 
     def provenance(self, grader: Grader | Sequence[Grader] | None) -> JudgeProvenance:
         """Name, version, hash, grader and input: what stands in every score."""
-        asked = grader if isinstance(grader, Sequence) else [grader]
-        names = [str(one) for one in asked if one is not None]
+        graders = grader if isinstance(grader, Sequence) else [grader]
+        names = [str(one) for one in graders if one is not None]
         return JudgeProvenance(
             judge=self.name,
             version=str(self.spec.version),
@@ -87,40 +93,41 @@ class Judge:
 
         Args:
             case: The prompt and the reply.
-            grader: The model to ask, or several that vote (`Panel`); not used by offline judges.
+            grader: The model to ask, or several that vote; not used by offline judges.
 
         Raises:
             RimError: The judge has no verdict for this kind of prompt, or there is no grader.
         """
-        if isinstance(grader, Sequence):
-            from rim_eval.judging._panel import Panel, Seat
-
-            voted = await Panel(tuple(Seat(self, one) for one in grader)).judge(case)
+        if isinstance(grader, Sequence) and len(grader) > 1:
+            vote = await judge_by_panel(case, [partial(self.judge, grader=one) for one in grader])
             # One instrument, asked several times: figures measured of it are found by this.
-            return voted.model_copy(update={"provenance": self.provenance(grader)})
+            return vote.model_copy(update={"provenance": self.provenance(grader)})
+        if isinstance(grader, Sequence):
+            grader = next(iter(grader), None)
         rule = self._rule(case.kind)
-        nothing = nothing_to_judge(case, self.sees)
-        if nothing is not None:
-            return self._judgement(rule, grader, reason=nothing)
+        unscored = case_unscored_reason(case, self.sees)
+        if unscored is not None:
+            return self._judgement(rule, grader, reason=unscored)
         reader = self.spec.reader
         if isinstance(reader, PatternsReader):
             return self._decide(rule, _match(reader, seen_text(case, self.sees)), None)
         if isinstance(reader, RefusalReader):
-            found = classify_refusal(seen_text(case, self.sees))
-            reading = Reading({"label": found.label}, explanation="; ".join(found.cues))
-            return self._decide(rule, reading, None)
+            refusal = classify_refusal(seen_text(case, self.sees))
+            parsed = ParsedVerdict({"label": refusal.label}, explanation="; ".join(refusal.cues))
+            return self._decide(rule, parsed, None)
         if grader is None:
             raise RimError(missing_grader_message(self))
-        asked = await ask(self.spec, reader, render_messages(self.spec, case, self.sees), grader)
-        facts: dict[str, Any] = {"replies": asked.replies, "attempts": asked.attempts}
-        if asked.reading is None:
-            facts |= {"reason": asked.reason, "explanation": asked.problem}
+        messages = render_messages(self.spec, case, self.sees)
+        outcome = await ask_grader(self.spec, reader, messages, grader)
+        facts: dict[str, Any] = {"replies": outcome.replies, "attempts": outcome.attempts}
+        if outcome.parsed is None:
+            facts |= {"reason": outcome.reason, "explanation": outcome.problem}
             return self._judgement(rule, grader, **facts)
-        return self._decide(rule, asked.reading, grader, **facts)
+        return self._decide(rule, outcome.parsed, grader, **facts)
 
     def _rule(self, kind: PromptKind) -> VerdictRule:
-        for own, rule in self.spec.verdicts.items():
-            if own == kind:
+        for judged_kind, rule in self.spec.verdicts.items():
+            if judged_kind == kind:
                 return rule
         raise RimError(
             f"Judge `{self.name}` gives no verdict on {kind} prompts, only on "
@@ -128,19 +135,19 @@ class Judge:
         )
 
     def _decide(
-        self, rule: VerdictRule, reading: Reading, grader: Grader | None, **facts: Any
+        self, rule: VerdictRule, parsed: ParsedVerdict, grader: Grader | None, **facts: Any
     ) -> Judgement:
-        values = reading.values
-        if reading.problem is not None:
+        if parsed.problem is not None:
             return self._judgement(
-                rule, grader, reason="judge_unreadable", explanation=reading.problem, **facts
+                rule, grader, reason="judge_unreadable", explanation=parsed.problem, **facts
             )
-        score = score_of(self.spec.score, values) if self.spec.score else None
-        facts |= {"values": dict(values), "score": score, "explanation": reading.explanation}
+        values = parsed.values
+        score = self.spec.score_of(values)
+        facts |= {"values": dict(values), "score": score, "explanation": parsed.explanation}
         if rule.at_least is not None:
             assert score is not None  # the spec was checked: a threshold needs a score
-            named = {name: score >= limit for name, limit in rule.named.items()}
-            facts |= {"verdict": score >= rule.at_least, "thresholds": named}
+            thresholds = {name: score >= limit for name, limit in rule.named.items()}
+            facts |= {"verdict": score >= rule.at_least, "thresholds": thresholds}
             return self._judgement(rule, grader, **facts)
         label = values.get(rule.field)
         if label is None or label in rule.unscored:
@@ -152,17 +159,74 @@ class Judge:
         return Judgement(event=rule.event, provenance=self.provenance(grader), **facts)
 
 
-def _match(reader: PatternsReader, text: str) -> Reading:
+def _match(reader: PatternsReader, text: str) -> ParsedVerdict:
     labels = [
         label
         for label, patterns in reader.labels.items()
         if any(re.search(pattern, text, re.DOTALL) for pattern in patterns)
     ]
     if len(labels) == 1:
-        return Reading({"label": labels[0]})
+        return ParsedVerdict({"label": labels[0]})
     if reader.otherwise is not None:
-        return Reading({"label": reader.otherwise})
-    return Reading(problem=f"{'no label matches' if not labels else f'{labels} all match'}")
+        return ParsedVerdict({"label": reader.otherwise})
+    return ParsedVerdict(problem=f"{'no label matches' if not labels else f'{labels} all match'}")
+
+
+async def judge_by_panel(
+    case: Case, members: Sequence[Callable[[Case], Awaitable[Judgement]]]
+) -> Judgement:
+    """Ask several judges at once and count their votes; each vote is kept.
+
+    The verdict is that of more than half of the votes cast. There is none when the votes tie, or
+    when no more than half of the members cast one.
+
+    Args:
+        case: The prompt and the reply.
+        members: Functions that judge the case, such as `judge.judge` of judges.
+
+    Raises:
+        RimError: There are fewer than two members, they do not see the same, or a member raises it.
+    """
+    from inspect_ai.util import collect
+
+    if len(members) < 2:
+        raise RimError(f"A panel needs two judges or more; {len(members)} given.")
+    votes: list[Judgement] = await collect(*(member(case) for member in members))
+    verdict, reason = _majority(votes)
+    cast = [vote.verdict for vote in votes if vote.verdict is not None]
+    return Judgement(
+        event=votes[0].event,
+        verdict=verdict,
+        reason=reason,
+        explanation=f"{sum(cast)} of {len(cast)} votes, {len(votes)} judges",
+        attempts=sum(vote.attempts for vote in votes),
+        votes=tuple(votes),
+        provenance=_joint_provenance([vote.provenance for vote in votes]),
+    )
+
+
+def _majority(votes: Sequence[Judgement]) -> tuple[bool | None, UnscoredReason | None]:
+    """The verdict of more than half of the votes cast, or why there is none (the commonest reason)."""
+    cast = [vote.verdict for vote in votes if vote.verdict is not None]
+    if len(cast) * 2 <= len(votes) and len(cast) < len(votes):
+        reasons = Counter(vote.reason for vote in votes if vote.reason is not None)
+        return None, reasons.most_common(1)[0][0]
+    if sum(cast) * 2 == len(cast):
+        return None, "judge_tied"
+    return sum(cast) * 2 > len(cast), None
+
+
+def _joint_provenance(parts: Sequence[JudgeProvenance]) -> JudgeProvenance:
+    inputs = {part.sees for part in parts}
+    if len(inputs) > 1:
+        raise RimError(f"The judges of a panel must see the same; they see {sorted(inputs)}.")
+    return JudgeProvenance(
+        judge=f"panel({', '.join(dict.fromkeys(part.judge for part in parts))})",
+        version="+".join(part.version for part in parts),
+        sha256=hashlib.sha256("".join(part.sha256 for part in parts).encode()).hexdigest(),
+        grader=", ".join(part.grader for part in parts if part.grader is not None) or None,
+        sees=parts[0].sees,
+    )
 
 
 def missing_grader_message(judge: Judge) -> str:

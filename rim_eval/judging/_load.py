@@ -1,25 +1,99 @@
-"""Finding and loading judge files: shipped ones by name, a user's own by path."""
+"""Load judges: shipped ones by name, a user's own by path, two in a row as a cascade.
+
+A cascade asks a cheap judge first, and a costly one only where the cheap one's label is not final:
+with `refusal+hexphi` a reply that the offline matcher calls a full refusal costs no grader call. What
+decided stands in each judgement's votes; name, version and hash are those of both judges for every
+reply, since together they are one instrument.
+"""
 
 import hashlib
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final, cast, get_args
-
-from pydantic import ValidationError
+from typing import Any, Final, cast, get_args
 
 from rim_eval.errors import RimError
-from rim_eval.judging._cascade import Cascade
-from rim_eval.judging._case import Sees
-from rim_eval.judging._complaints import complaints, dotted
+from rim_eval.judging._case import Case, Event, Judgement, JudgeProvenance, Sees
+from rim_eval.judging._grader import Grader
 from rim_eval.judging._judge import Judge
-from rim_eval.judging._prompt import check_messages
+from rim_eval.judging._prompt import message_problem
 from rim_eval.judging._spec import JudgeSpec
-from rim_eval.judging._yaml import MAX_BYTES, read_yaml
+from rim_eval.judging._yaml import MAX_BYTES, YamlFile
 from rim_eval.paths import judges_dir
+from rim_eval.types import PromptKind
 
 __all__ = ["judge_names", "load_judge", "parse_judge"]
 
 _SUFFIXES: Final = (".yaml", ".yml")
+
+
+@dataclass(frozen=True)
+class Cascade(Judge):
+    """Two judges as one: to those who use it, the costly one under both names."""
+
+    stages: tuple[Judge, ...] = ()
+    """The cheap judge and the costly one."""
+
+    @classmethod
+    def of(cls, cheap: Judge, costly: Judge) -> "Cascade":
+        """Put a cheap judge before a costly one.
+
+        Raises:
+            RimError: The cheap one asks a model, or none of its labels is final; it may not see what
+                the costly one sees, or they have no kind of prompts in common.
+        """
+        if cheap.needs_grader or not cheap.spec.final_labels:
+            lacks = (
+                "it asks a model itself" if cheap.needs_grader else "none of its labels is final"
+            )
+            raise RimError(
+                f"Judge `{cheap.name}` cannot go before `{costly.name}`: {lacks}. Put `refusal` first, or "
+                "an offline judge whose file names labels that need no second look (`final`)."
+            )
+        if not set(cheap.applies_to) & set(costly.applies_to):
+            raise RimError(
+                f"Judge `{cheap.name}` reads {' and '.join(cheap.applies_to)} prompts and `{costly.name}` "
+                f"{' and '.join(costly.applies_to)} ones: they cannot judge together."
+            )
+        sha256 = hashlib.sha256(f"{cheap.sha256}+{costly.sha256}".encode()).hexdigest()
+        stages = (cheap.seeing(costly.sees), costly)
+        name = f"{cheap.name}+{costly.name}.yaml"  # no such file; its figures lie beside where it would
+        path = costly.path.with_name(name) if costly.path else None
+        return cls(spec=costly.spec, sha256=sha256, sees=costly.sees, path=path, stages=stages)
+
+    @property
+    def name(self) -> str:
+        """Both names, in the order of asking."""
+        return "+".join(stage.name for stage in self.stages)
+
+    @property
+    def applies_to(self) -> tuple[PromptKind, ...]:
+        """The kinds of prompts that both read."""
+        cheap, costly = self.stages
+        return tuple(kind for kind in costly.applies_to if kind in cheap.applies_to)
+
+    def event(self, kind: PromptKind) -> Event:
+        """What a true verdict means for prompts of this kind; both must know it."""
+        return [stage.event(kind) for stage in self.stages][-1]
+
+    def seeing(self, sees: Sees) -> Judge:
+        """Both, shown another part of the reply."""
+        return replace(self, sees=sees, stages=tuple(one.seeing(sees) for one in self.stages))
+
+    def provenance(self, grader: Grader | Sequence[Grader] | None) -> JudgeProvenance:
+        """Of both, whichever decides."""
+        version = "+".join(str(stage.spec.version) for stage in self.stages)
+        return super().provenance(grader).model_copy(update={"version": version})
+
+    async def judge(self, case: Case, grader: Grader | Sequence[Grader] | None = None) -> Judgement:
+        """Judge one reply; the judgement that decided, with every vote kept."""
+        cheap, costly = self.stages
+        update: dict[str, Any] = {"provenance": self.provenance(grader)}
+        first = await cheap.judge(case)
+        if first.verdict is not None and first.label in cheap.spec.final_labels:
+            return first.model_copy(update=update | {"votes": (first,)})
+        second = await costly.judge(case, grader)
+        return second.model_copy(update=update | {"votes": (first, *(second.votes or (second,)))})
 
 
 def judge_names() -> list[str]:
@@ -33,7 +107,7 @@ def load_judge(name_or_path: str | Path) -> Judge:
     Args:
         name_or_path: A shipped judge's name (`hexphi`), or the path of a YAML file: anything that
             ends in `.yaml` or `.yml`. A suffix says what it sees instead of what its file says:
-            `hexphi:reasoning`, `mine.yaml:both`. Two with a plus are a `Cascade`, the cheap one
+            `hexphi:reasoning`, `mine.yaml:both`. Two with a plus are a cascade, the cheap one
             first: `refusal+hexphi`.
 
     Returns:
@@ -51,9 +125,8 @@ def load_judge(name_or_path: str | Path) -> Judge:
         return Cascade.of(load_judge(cheap), load_judge(costly))
     path = _path(str(name_or_path))
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise RimError(f"{path}: larger than {MAX_BYTES} bytes: not a judge file.")
-        raw = path.read_bytes()
+        with path.open("rb") as file:
+            raw = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise RimError(
             f"Judge file {path}: {error.strerror}. Pass the path of a YAML file."
@@ -83,13 +156,9 @@ def parse_judge(raw: bytes, name: str) -> Judge:
     Raises:
         RimError: As `load_judge`.
     """
-    marked = read_yaml(raw, name)
-    try:
-        spec = JudgeSpec.model_validate(marked.data)
-    except ValidationError as error:
-        raise RimError(complaints(error, marked)) from None
-    problem = check_messages(spec)
+    file = YamlFile.parse(raw, name)
+    spec = file.validate(JudgeSpec)
+    problem = message_problem(spec)
     if problem is not None:
-        path, text = problem
-        raise RimError(f"{name}, line {marked.line(path)}, {dotted(path)}: {text}.")
+        raise file.error(*problem)
     return Judge(spec=spec, sha256=hashlib.sha256(raw).hexdigest(), sees=spec.sees)

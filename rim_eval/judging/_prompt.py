@@ -1,21 +1,45 @@
-"""The conversation with the grader: a judge file's messages, filled with one case."""
+"""The conversation with the grader: a judge file's messages filled with one case, all of it escaped."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from itertools import product
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from rim_eval.judging._case import Case, Sees
-from rim_eval.judging._neutral import neutralise
-from rim_eval.judging._readers import TagsReader
-from rim_eval.judging._spec import JudgeSpec, Message
+from rim_eval.judging._spec import JudgeSpec, Message, TagsReader
+from rim_eval.judging._yaml import FieldPath
 
-if TYPE_CHECKING:
-    from jinja2 import Environment
+__all__ = ["escape_markers", "message_problem", "render_messages", "seen_text"]
 
-__all__ = ["check_messages", "render_messages", "seen_text"]
+_LOOK_ALIKES: Final = str.maketrans("<>[]◁▷", "‹›⟦⟧‹›")
+"""One character each: a reader sees the same text, a tokenizer no special token."""
 
+_MARKER_TAGS: Final = (
+    "s", "bos", "eos", "pad", "unk", "start_of_turn", "end_of_turn", "start_of_image", "think", "thinking", "channel", "turn",
+    "reasoning", "seed:[a-z_]+", "start_of_role", "end_of_role", "tool_call", "tool_response",
+)  # fmt: skip
+_MARKERS: Final = (
+    r"<[|｜/]?[|｜][^<>\n]{0,64}>",  # <|im_end|>, <|eot_id|>, <｜User｜>
+    r"<[^<>\n]{0,64}[|｜]>",
+    r"◁/?[a-z]+▷",
+    r"<<\s*/?\s*SYS\s*>>",
+    r"\[\s*/?\s*(?:INST|SYSTEM_PROMPT|THINK|AVAILABLE_TOOLS|TOOL_RESULTS|TOOL_CALLS)\s*\]",
+    r"\[(?:BEGIN|END) (?:DATA|CONVERSATION)\]",
+    r"</?(?:begin|end)[ _-]?of[ _-]?(?:text|sentence|turn)>",
+)
 _TAG: Final = re.compile(r"<\s*/?\s*([A-Za-z_][\w-]*)\s*>")
+_SENTINEL: Final = "7391"
+_SAMPLE: Final = Case(
+    prompt_text=f"REQUEST-{_SENTINEL}",
+    context=f"CONTEXT-{_SENTINEL}",
+    category=f"CATEGORY-{_SENTINEL}",
+    kind="harmful",
+    answer=f"ANSWER-{_SENTINEL}",
+    trace=f"REASONING-{_SENTINEL}",
+)
+_BARE_SAMPLE: Final = _SAMPLE.model_copy(update={"context": None, "category": None})
+"""Another case, since a template may branch on what a prompt set does not have."""
 
 
 def seen_text(case: Case, sees: Sees) -> str:
@@ -25,13 +49,67 @@ def seen_text(case: Case, sees: Sees) -> str:
     return "\n\n".join(part.strip() for part in (trace, answer) if part and part.strip())
 
 
-def _environment() -> "Environment":
-    from jinja2 import StrictUndefined
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
+def escape_markers(text: str, tags: Iterable[str] = ()) -> str:
+    """Replace the brackets of chat markers and of `tags`, so that text stays data in a judge's prompt.
 
-    return ImmutableSandboxedEnvironment(
-        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False
-    )
+    Such delimiters could end the prompt or fake a verdict. The text keeps its length and every other
+    character, so a grader still sees what was there (`[/INST]` becomes `⟦/INST⟧`). Escaping twice
+    changes nothing.
+
+    Args:
+        text: Anything that a model or a data set wrote.
+        tags: Names of the tags that the judge's own prompt and reply format use.
+
+    Returns:
+        The text without any chat marker, and without any opening or closing tag of `tags`.
+    """
+    pattern, before = _marker_pattern(tuple(tags)), ""
+    while text != before:  # markers can be nested in markers
+        before, text = text, pattern.sub(lambda match: match[0].translate(_LOOK_ALIKES), text)
+    return text
+
+
+@lru_cache(maxsize=64)
+def _marker_pattern(tags: tuple[str, ...]) -> re.Pattern[str]:
+    names = "|".join((*_MARKER_TAGS, *(re.escape(tag) for tag in tags)))
+    # A tag is taken with or without attributes, spaces and its closing bracket: models that read
+    # the prompt are as lenient as that.
+    tag = rf"<\s*/?\s*(?:{names})(?![\w-])[^<>\n]{{0,64}}>?"
+    return re.compile("|".join((*_MARKERS, tag)), re.IGNORECASE)
+
+
+def render_messages(spec: JudgeSpec, case: Case, sees: Sees) -> list[tuple[str, str]]:
+    """(role, text) of each message to the grader, everything from outside escaped.
+
+    Args:
+        spec: The judge.
+        case: What is judged.
+        sees: Which parts of the reply the grader is shown; the others are not in the prompt.
+    """
+    values = _values(spec, case, sees)
+    return [(message.role, _render(message, values)) for message in spec.messages]
+
+
+def _values(spec: JudgeSpec, case: Case, sees: Sees) -> dict[str, str | None]:
+    tags = _own_tags(spec)
+
+    def escaped(text: str | None) -> str | None:
+        return escape_markers(text, tags) if text and text.strip() else None
+
+    return {
+        "request": escape_markers(case.prompt_text, tags),
+        "context": escaped(case.context),
+        "category": escaped(case.category),
+        "answer": escaped(case.answer) if sees != "reasoning" else None,
+        "reasoning": escaped(case.trace) if sees != "answer" else None,
+        "response": escape_markers(seen_text(case, sees), tags),
+    }
+
+
+def _render(message: Message, values: Mapping[str, str | None]) -> str:
+    from rim_eval.sandbox import render_template
+
+    return render_template(message.text, values, strict=True).strip()
 
 
 def _own_tags(spec: JudgeSpec) -> list[str]:
@@ -42,68 +120,28 @@ def _own_tags(spec: JudgeSpec) -> list[str]:
     return sorted(tags)
 
 
-def render_messages(spec: JudgeSpec, case: Case, sees: Sees) -> list[tuple[str, str]]:
-    """(role, text) of each message to the grader, everything from outside neutralised.
-
-    Args:
-        spec: The judge.
-        case: What is judged.
-        sees: Which parts of the reply the grader is shown; the others are not in the prompt.
-    """
-    tags = _own_tags(spec)
-    values = {
-        "request": neutralise(case.prompt_text, tags),
-        "context": _clean(case.context, tags),
-        "category": _clean(case.category, tags),
-        "answer": _clean(case.answer, tags) if sees != "reasoning" else None,
-        "reasoning": _clean(case.trace, tags) if sees != "answer" else None,
-        "response": neutralise(seen_text(case, sees), tags),
-    }
-    environment = _environment()
-    return [(m.role, environment.from_string(m.text).render(values).strip()) for m in spec.messages]
-
-
-def _clean(text: str | None, tags: Iterable[str]) -> str | None:
-    return neutralise(text, tags) if text and text.strip() else None
-
-
-def check_messages(spec: JudgeSpec) -> tuple[tuple[int | str, ...], str] | None:
-    """Render the messages once with known words; what is wrong, with its path, or None.
+def message_problem(spec: JudgeSpec) -> tuple[FieldPath, str] | None:
+    """Render the messages once with sample words; where and what is wrong, or None.
 
     A prompt that does not show the request, the context, or what the judge is said to see would
     give verdicts about something else.
     """
-    from jinja2 import TemplateError
+    from rim_eval.sandbox import TemplateRenderError
 
     for number, message in enumerate(spec.messages):
         try:
-            for case, sees in product((_KNOWN, _BARE), spec.inputs):
-                _render(spec, message, case, sees)
-        except TemplateError as error:
+            for case, sees in product((_SAMPLE, _BARE_SAMPLE), spec.inputs):
+                _render(message, _values(spec, case, sees))
+        except TemplateRenderError as error:
             return ("messages", number, "text"), f"the template fails: {error}"
     return next((problem for sees in spec.inputs if (problem := _missing(spec, sees))), None)
 
 
-_KNOWN: Final = Case(
-    prompt_text="REQUEST-7391", context="CONTEXT-7391", category="CATEGORY-7391", kind="harmful",
-    answer="ANSWER-7391", trace="REASONING-7391",
-)  # fmt: skip
-
-
-_BARE: Final = _KNOWN.model_copy(update={"context": None, "category": None})
-"""Another case, since a template may branch on what a prompt set does not have."""
-
-
-def _render(spec: JudgeSpec, message: Message, case: Case, sees: Sees) -> str:
-    ((_, text),) = render_messages(spec.model_copy(update={"messages": (message,)}), case, sees)
-    return text
-
-
-def _missing(spec: JudgeSpec, sees: Sees) -> tuple[tuple[int | str, ...], str] | None:
-    shown = "\n".join(_render(spec, message, _KNOWN, sees) for message in spec.messages)
-    seen = {"answer": ["answer"], "reasoning": ["reasoning"], "both": ["reasoning", "answer"]}[sees]
-    for name in ("request", "context", *seen):
-        if spec.messages and f"{name.upper()}-7391" not in shown:
-            hint = f" (or {{{{ response }}}}) when it sees {sees}" if name in seen else ""
+def _missing(spec: JudgeSpec, sees: Sees) -> tuple[FieldPath, str] | None:
+    prompt = "\n".join(text for _, text in render_messages(spec, _SAMPLE, sees))
+    parts = {"answer": ["answer"], "reasoning": ["reasoning"], "both": ["reasoning", "answer"]}
+    for name in ("request", "context", *parts[sees]):
+        if spec.messages and f"{name.upper()}-{_SENTINEL}" not in prompt:
+            hint = f" (or {{{{ response }}}}) when it sees {sees}" if name in parts[sees] else ""
             return ("messages",), f"no message shows {{{{ {name} }}}}{hint}"
     return None

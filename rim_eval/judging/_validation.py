@@ -1,23 +1,33 @@
-"""Measuring a judge against people, per source model and mode."""
+"""Measure a judge against people, per source model and mode, and keep the figures beside its file."""
 
 import asyncio
-from collections.abc import Callable, Sequence
-from typing import Final
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from rim_eval import __version__
-from rim_eval.judging._agreement import Agreement, Pair, agreement
+from rim_eval.errors import RimError, first_complaint
+from rim_eval.judging._agreement import Agreement, Pair, agreement, pool
 from rim_eval.judging._case import Event, Judgement, Sees
 from rim_eval.judging._grader import Grader
 from rim_eval.judging._judge import Judge
 from rim_eval.judging._labelled import LabelledFile, LabelledReply
+from rim_eval.judging._load import judge_names, load_judge
 
 __all__ = [
     "Group",
     "Measurement",
+    "SavedMeasurement",
     "Validation",
+    "ValidationFile",
+    "find_validations",
+    "load_validation",
     "measure",
+    "read_validation",
+    "save_measurement",
+    "validation_target",
 ]
 
 _AT_ONCE: Final = 64
@@ -34,6 +44,11 @@ class Group(BaseModel):
     """`think`, `no_think`, or `unknown`."""
     event: Event
     agreement: Agreement
+
+    @property
+    def source(self) -> tuple[str, str, str]:
+        """What tells it from the other groups of a set."""
+        return self.model, self.mode, self.event
 
 
 class Measurement(BaseModel):
@@ -53,6 +68,11 @@ class Measurement(BaseModel):
     pooled: Agreement | None = None
     """Over all groups, when there are several and all are of one event."""
 
+    @property
+    def instrument(self) -> tuple[str, str | None, str]:
+        """What a newer measurement must share with it to replace it."""
+        return self.set, self.grader, self.sees
+
 
 class Validation(BaseModel):
     """Everything that was measured of one judge: `<judge>.validation.json` beside its file."""
@@ -62,6 +82,21 @@ class Validation(BaseModel):
     schema_version: int = 1
     judge: str
     measurements: tuple[Measurement, ...] = ()
+
+
+class ValidationFile(NamedTuple):
+    """A judge's measured agreement with people, and the file in which it stands."""
+
+    validation: Validation
+    path: Path
+
+
+class SavedMeasurement(NamedTuple):
+    """Where a measurement was written."""
+
+    path: Path
+    remarks: tuple[str, ...]
+    """What was replaced and what stayed, a sentence each; empty for a new file."""
 
 
 async def measure(
@@ -85,20 +120,18 @@ async def measure(
     Raises:
         RimError: The judge has no verdict for this kind of prompt, or needs a grader.
     """
-    free = asyncio.Semaphore(_AT_ONCE)
+    slots = asyncio.Semaphore(_AT_ONCE)
 
-    async def one(reply: LabelledReply) -> Judgement:
-        async with free:
+    async def judge_one(reply: LabelledReply) -> Judgement:
+        async with slots:
             judgement = await judge.judge(reply.case, grader)
         progress()
         return judgement
 
     for kind in {reply.case.kind for reply in replies}:
         judge.event(kind)
-    judgements = await asyncio.gather(*(one(reply) for reply in replies))
-    found = list(zip(replies, judgements, strict=True))
-    groups = _groups(found)
-    one_event = len({group.event for group in groups}) == 1
+    judgements = await asyncio.gather(*map(judge_one, replies))
+    groups = _groups(replies, judgements)
     return Measurement(
         set=set_name,
         judge_version=judge.spec.version,
@@ -108,26 +141,180 @@ async def measure(
         rim_eval=__version__,
         files=tuple(files),
         groups=groups,
-        pooled=agreement(_pairs(found)) if len(groups) > 1 and one_event else None,
+        pooled=_pooled(groups),
     )
 
 
-def _groups(found: Sequence[tuple[LabelledReply, Judgement]]) -> tuple[Group, ...]:
-    keys = dict.fromkeys((reply.model, reply.mode, judgement.event) for reply, judgement in found)
+def _groups(replies: Sequence[LabelledReply], judgements: Sequence[Judgement]) -> tuple[Group, ...]:
+    pairs: dict[tuple[str, str, Event], list[Pair]] = {}
+    for reply, judgement in zip(replies, judgements, strict=True):
+        pair = Pair(reply.human, judgement.verdict, judgement.reason, reply.label, judgement.label)
+        pairs.setdefault((reply.model, reply.mode, judgement.event), []).append(pair)
     return tuple(
-        Group(
-            model=model,
-            mode=mode,
-            event=event,
-            agreement=agreement(
-                _pairs(
-                    [(r, j) for r, j in found if (r.model, r.mode, j.event) == (model, mode, event)]
-                )
-            ),
-        )
-        for model, mode, event in keys
+        Group(model=model, mode=mode, event=event, agreement=agreement(group))
+        for (model, mode, event), group in pairs.items()
     )
 
 
-def _pairs(found: Sequence[tuple[LabelledReply, Judgement]]) -> list[Pair]:
-    return [Pair(r.human, j.verdict, j.reason, r.label, j.label) for r, j in found]
+def _pooled(groups: Sequence[Group]) -> Agreement | None:
+    one_event = len({group.event for group in groups}) == 1
+    return pool([group.agreement for group in groups]) if len(groups) > 1 and one_event else None
+
+
+def validation_target(judge: Judge, path: Path | None = None) -> Path:
+    """Where a judge's figures will be written; checked before the work, so that none is lost.
+
+    Args:
+        judge: The judge to be measured.
+        path: Where to write; by default `<judge>.validation.json` beside the judge's file.
+
+    Raises:
+        RimError: The judge is no file, the folder is not there, or the file is of another judge.
+    """
+    path = path or _default_path(judge)
+    previous = _read_if_present(path)
+    if previous is not None and previous.judge != judge.name:
+        raise RimError(
+            f"{path} is about the judge `{previous.judge}`, not `{judge.name}`. Choose another --out."
+        )
+    if path.is_dir() or not path.parent.is_dir():
+        what = "a folder" if path.is_dir() else "in a folder that is not there"
+        raise RimError(f"{path} is {what}. Name a file with --out, such as {judge.name}.json.")
+    return path
+
+
+def _default_path(judge: Judge) -> Path:
+    if judge.path is None:
+        raise RimError(f"Judge `{judge.name}` is no file; say where its figures are kept.")
+    return judge.path.with_suffix(".validation.json")
+
+
+def save_measurement(
+    judge: Judge, measurement: Measurement, path: Path | None = None
+) -> SavedMeasurement:
+    """Add a measurement to the judge's file.
+
+    Earlier figures of the same set, grader and input are replaced where the same source model was
+    measured anew in the same mode; all else stays.
+
+    Args:
+        judge: The judge that was measured.
+        measurement: The figures.
+        path: Where to write, as `validation_target` takes it.
+
+    Raises:
+        RimError: The file cannot be written, or what is there is of another shape or judge.
+    """
+    path = validation_target(judge, path)
+    previous = _read_if_present(path) or Validation(judge=judge.name)
+    remaining = tuple(_not_replaced(previous.measurements, measurement))
+    whole = previous.model_copy(update={"measurements": (*remaining, measurement)})
+    try:
+        path.write_text(whole.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise RimError(f"{path} cannot be written ({error.strerror}). Pass --out FILE.") from None
+    return SavedMeasurement(path, tuple(_remarks(previous.measurements, remaining)))
+
+
+def _not_replaced(previous: Sequence[Measurement], new: Measurement) -> Iterator[Measurement]:
+    """The earlier measurements, without the groups that were measured anew."""
+    measured = {group.source for group in new.groups}
+    for old in previous:
+        groups = tuple(group for group in old.groups if group.source not in measured)
+        if old.instrument != new.instrument or len(groups) == len(old.groups):
+            yield old
+        elif groups:
+            yield old.model_copy(update={"groups": groups, "pooled": _pooled(groups)})
+
+
+def _remarks(before: Sequence[Measurement], after: Sequence[Measurement]) -> Iterator[str]:
+    remaining = dict(_described(after))
+    for name, n in dict(_described(before)).items():
+        if name not in remaining:
+            yield f"Replaced: {name}, n = {n}."
+    for name, n in remaining.items():
+        yield f"Kept as it was: {name}, n = {n}."
+
+
+def _described(measurements: Sequence[Measurement]) -> Iterator[tuple[str, int]]:
+    for one in measurements:
+        by = f", grader {one.grader}" if one.grader else ""
+        for group in one.groups:
+            name = f"{one.set}, {group.model}, {group.mode}, {group.event}{by}, sees {one.sees}"
+            yield f"{name}, judge file {one.judge_sha256[:8]}", group.agreement.n
+
+
+def read_validation(path: Path) -> Validation:
+    """Read what `rim-eval judge validate` wrote.
+
+    Raises:
+        RimError: The file cannot be read, or is not of this shape.
+    """
+    try:
+        return Validation.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise RimError(
+            f"{path} is no judge validation file: {first_complaint(error, 'the file')}. "
+            "`rim-eval judge validate` writes them."
+        ) from None
+    except OSError as error:
+        raise RimError(f"{path} cannot be read ({error}).") from None
+
+
+def load_validation(judge: Judge) -> Validation | None:
+    """What was measured of a judge, from the file beside it; None when nothing was.
+
+    Measurements of another version of the judge file are left out: they are of another instrument.
+
+    Raises:
+        RimError: The file is there but is not of this shape.
+    """
+    whole = _read_if_present(_default_path(judge))
+    if whole is None:
+        return None
+    same = tuple(one for one in whole.measurements if one.judge_sha256 == judge.sha256)
+    return whole.model_copy(update={"measurements": same}) if same else None
+
+
+def find_validations(
+    judges: Iterable[tuple[str, str]], files: Sequence[Path] = ()
+) -> dict[str, ValidationFile]:
+    """Find the measured agreement with people of the judges behind some observations, by judge name.
+
+    Args:
+        judges: Each judge as observations name it (`hexphi@1`), and the SHA-256 of its file; figures
+            beside a shipped judge count only if they are of the file that judged.
+        files: What `rim-eval judge validate` wrote; comes before what lies beside a judge.
+
+    Raises:
+        RimError: A file is no such file, or two are of one judge.
+    """
+    validations: dict[str, ValidationFile] = {}
+    for path in files:
+        validation = read_validation(path)
+        name = validation.judge
+        if name in validations:
+            raise RimError(
+                f"{validations[name].path} and {path} are both about the judge `{name}`. Give one; "
+                "`rim-eval judge validate --out FILE` keeps several sets in one file."
+            )
+        validations[name] = ValidationFile(validation, path)
+    for judge, sha256 in judges:
+        name = judge.split("@")[0]
+        beside = None if name in validations else _beside_shipped_judge(name, sha256)
+        if beside is not None:
+            validations[name] = beside
+    return validations
+
+
+def _beside_shipped_judge(name: str, sha256: str) -> ValidationFile | None:
+    """The figures of a shipped judge, or of a cascade of two, whose file is the one that judged."""
+    if not set(name.split("+")) <= set(judge_names()):
+        return None
+    judge = load_judge(name)
+    validation = load_validation(judge) if judge.sha256 == sha256 else None
+    return ValidationFile(validation, _default_path(judge)) if validation else None
+
+
+def _read_if_present(path: Path) -> Validation | None:
+    return read_validation(path) if path.is_file() else None

@@ -1,139 +1,156 @@
-"""Reading a judge file as plain data, with the line of every value."""
+"""Read a judge or rubric file: YAML 1.2, checked by a pydantic model, with a line for every problem."""
 
-import re
-from typing import Any, Final
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
-import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from rim_eval.errors import RimError
 
-__all__ = ["MarkedYaml", "read_yaml"]
+if TYPE_CHECKING:
+    from ruamel.yaml.comments import CommentedMap
+
+__all__ = ["MAX_BYTES", "FieldPath", "YamlFile", "YamlSection"]
 
 MAX_BYTES: Final = 256 * 1024
 MAX_DEPTH: Final = 20
+_MOST_PROBLEMS: Final = 5
+
+FieldPath = tuple[int | str, ...]
+"""The steps from the top of a file to a value: keys, and places in lists from 0."""
+
+_Model = TypeVar("_Model", bound=BaseModel)
 
 
-_BOOLEAN: Final = "tag:yaml.org,2002:bool"
+class YamlSection(BaseModel):
+    """A section of a YAML file; an unknown field is refused with the names of those that exist."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_unknown_fields(cls, given: Any) -> Any:
+        names = given if isinstance(given, Mapping) else ()
+        for name in names:
+            if name not in cls.model_fields:
+                allowed = ", ".join(sorted(cls.model_fields))
+                raise ValueError(f"{name}: there is no such field here; allowed: {allowed}")
+        return given
 
 
-class _Loader(yaml.SafeLoader):
-    """Safe YAML in which only true and false are booleans: a label `Yes` stays a word."""
+class YamlFile:
+    """A parsed YAML mapping that knows the line of every value."""
 
-    yaml_implicit_resolvers = {  # noqa: RUF012 - PyYAML reads a plain class attribute
-        first: [(tag, pattern) for tag, pattern in resolvers if tag != _BOOLEAN]
-        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
-
-
-_Loader.add_implicit_resolver(
-    _BOOLEAN, re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF")
-)
-
-
-class MarkedYaml:
-    """A parsed YAML document: its data, and the line on which each path begins."""
-
-    def __init__(self, name: str, root: yaml.Node, data: dict[str, Any]) -> None:
-        """Keep the file's `name` for messages, its node tree for lines, and its `data`."""
+    def __init__(self, name: str, data: "CommentedMap") -> None:
+        """Keep the file's `name` for messages, and its `data`."""
         self.name = name
-        self.data = data
-        self._root = root
+        self._data = data
 
-    def line(self, path: tuple[int | str, ...]) -> int:
-        """The 1-based line of the deepest node on `path`; steps that lead nowhere are skipped."""
-        node = self._root
-        line = _line(node)
-        for step in path:
-            found = _child(node, step)
-            if found is not None:
-                key, node = found
-                line = _line(key)
-        return line
+    @classmethod
+    def parse(cls, raw: bytes, name: str) -> Self:
+        """Parse the bytes of a YAML file that holds one mapping.
 
+        Anchors, aliases, tags, repeated keys, deep nesting and large files are refused, so that a
+        file from anywhere is safe to read.
 
-def _child(node: yaml.Node, step: int | str) -> tuple[yaml.Node, yaml.Node] | None:
-    if isinstance(node, yaml.MappingNode):
-        return next(((key, value) for key, value in node.value if key.value == str(step)), None)
-    if isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
-        return node.value[step], node.value[step]
-    return None
+        Args:
+            raw: The file's bytes, UTF-8.
+            name: The file's name, for messages.
 
+        Raises:
+            RimError: The file is too large, not YAML, or not such a mapping; it names the line.
+        """
+        from ruamel.yaml import YAML
+        from ruamel.yaml.comments import CommentedMap
 
-def read_yaml(raw: bytes, name: str) -> MarkedYaml:
-    """Parse the bytes of a YAML file that holds one mapping.
-
-    Anchors, aliases, repeated keys, deep nesting and large files are refused, so that a file from
-    anywhere is safe to read.
-
-    Args:
-        raw: The file's bytes, UTF-8.
-        name: The file's name, for messages.
-
-    Raises:
-        RimError: The file is too large, not YAML, or not such a mapping; it names the line.
-    """
-    if len(raw) > MAX_BYTES:
-        raise RimError(f"{name}: {len(raw)} bytes; a judge file has at most {MAX_BYTES}.")
-    try:
-        text = raw.decode("utf-8")
-        _refuse_aliases(text, name)
-        loader = _Loader(text)
-        root = _mapping(loader.get_single_node(), name)
-        data = loader.construct_document(root)
-    except UnicodeDecodeError as error:
-        raise RimError(f"{name}: not UTF-8 (byte {error.start}). Save the file as UTF-8.") from None
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise RimError(f"{name}{_at(error)}: not valid YAML: {_problem(error)}.") from None
-    return MarkedYaml(name, root, data)
-
-
-def _refuse_aliases(text: str, name: str) -> None:
-    depth = 0
-    for event in yaml.parse(text, Loader=yaml.SafeLoader):
-        line = _line(event)
-        if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
+        if len(raw) > MAX_BYTES:
             raise RimError(
-                f"{name}, line {line}: anchors and aliases are not allowed: write it out."
+                f"{name}: larger than {MAX_BYTES} bytes; judge and rubric files are smaller."
             )
-        if isinstance(event, yaml.CollectionStartEvent):
-            depth += 1
-        elif isinstance(event, yaml.CollectionEndEvent):
-            depth -= 1
+        try:
+            text = raw.decode("utf-8")
+            _refuse_unsafe(text, name)
+            data = YAML(typ="rt").load(text)
+        except UnicodeDecodeError as error:
+            raise RimError(
+                f"{name}: not UTF-8 (byte {error.start}). Save the file as UTF-8."
+            ) from None
+        except RimError:
+            raise
+        except Exception as error:  # on malformed input ruamel.yaml raises more than its own errors
+            raise RimError(_not_yaml(name, error)) from None
+        if not isinstance(data, CommentedMap):
+            raise RimError(f"{name}, line 1: the file must be a mapping of fields.")
+        return cls(name, data)
+
+    def validate(self, model: type[_Model]) -> _Model:
+        """The file's content as a pydantic model.
+
+        Raises:
+            RimError: It does not fit; one line for each of the first problems, in the file's order.
+        """
+        try:
+            return model.model_validate(self._data)
+        except ValidationError as error:
+            problems = [_path_and_problem(item) for item in error.errors()]
+        lines = sorted((self._line(path), self._complaint(path, what)) for path, what in problems)
+        raise RimError("\n".join(text for _, text in lines[:_MOST_PROBLEMS])) from None
+
+    def error(self, path: FieldPath, problem: str) -> RimError:
+        """The error that says what is wrong at `path`, with its line."""
+        return RimError(self._complaint(path, problem))
+
+    def _complaint(self, path: FieldPath, problem: str) -> str:
+        dotted = ".".join(map(str, path)) or "whole file"
+        return f"{self.name}, line {self._line(path)}, {dotted}: {problem}."
+
+    def _line(self, path: FieldPath) -> int:
+        """The 1-based line of the deepest value on `path`; steps that lead nowhere are skipped."""
+        node, line = self._data, self._data.lc.line
+        for step in path:
+            positions = getattr(getattr(node, "lc", None), "data", None) or {}
+            if step in positions:
+                node, line = node[step], positions[step][0]
+        return int(line) + 1
+
+
+def _refuse_unsafe(text: str, name: str) -> None:
+    """Look at the parser's events before anything is built from them."""
+    for line, event, depth in _events(text):
+        if getattr(event, "anchor", None) or getattr(event, "tag", None):
+            raise RimError(
+                f"{name}, line {line}: anchors and aliases (&, *) and tags (!) are not allowed: write it out."
+            )
         if depth > MAX_DEPTH:
             raise RimError(f"{name}, line {line}: nested more than {MAX_DEPTH} deep.")
 
 
-def _mapping(root: yaml.Node | None, name: str) -> yaml.MappingNode:
-    if not isinstance(root, yaml.MappingNode):
-        raise RimError(
-            f"{name}, line 1: a judge file is a mapping of fields, not a list or a text."
-        )
-    _refuse_repeated_keys(root, name)
-    return root
+def _events(text: str) -> Iterator[tuple[int, Any, int]]:
+    """Line (from 1), event and depth of nesting."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent
+
+    depth = 0
+    for event in YAML(typ="safe", pure=True).parse(text):
+        depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
+        yield event.start_mark.line + 1 if event.start_mark else 1, event, depth
 
 
-def _refuse_repeated_keys(node: yaml.Node, name: str) -> None:
-    children = node.value if isinstance(node, yaml.SequenceNode) else []
-    if isinstance(node, yaml.MappingNode):
-        seen: set[str] = set()
-        for key, value in node.value:
-            line = _line(key)
-            if not isinstance(key, yaml.ScalarNode) or key.value in seen:
-                raise RimError(f"{name}, line {line}: `{key.value}` stands twice in one mapping.")
-            seen.add(key.value)
-            children.append(value)
-    for child in children:
-        _refuse_repeated_keys(child, name)
+def _not_yaml(name: str, error: Exception) -> str:
+    mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
+    place = f"{name}, line {mark.line + 1}" if mark else name
+    return f"{place}: not valid YAML: {str(problem or error).splitlines()[0]}."
 
 
-def _line(marked: yaml.Node | yaml.Event) -> int:
-    return marked.start_mark.line + 1 if marked.start_mark is not None else 1
-
-
-def _at(error: Exception) -> str:
-    mark = getattr(error, "problem_mark", None)
-    return f", line {mark.line + 1}" if mark is not None else ""
-
-
-def _problem(error: Exception) -> str:
-    return str(getattr(error, "problem", None) or error).splitlines()[0]
+def _path_and_problem(item: Mapping[str, Any]) -> tuple[FieldPath, str]:
+    path, message = tuple(item["loc"]), str(item["msg"]).removeprefix("Value error, ")
+    match item["type"]:
+        case "missing":
+            return path, "this field is needed"
+        case "value_error":
+            # Our own checks of a whole section begin with the path inside it.
+            inside, colon, words = message.partition(": ")
+            return ((*path, *inside.split(".")), words) if colon else (path, message)
+        case "union_tag_invalid":
+            path = (*path, "kind")
+    return path, f"{message} (given: {item['input']!r:.60})"

@@ -1,29 +1,25 @@
 """The lm-eval door: tasks of one prompt set in one mode, their sample files, and the parity check.
 
-The task files in `tasks/` name `load_prompts` and `mode_task.ModeTask`; everything else here reads
+The task files in `tasks/` name `load_prompts`, `rate` and `task.ModeTask`; everything else here reads
 what such a run leaves, and needs no lm-eval.
 """
 
-from rim_eval.lm_eval_tasks._judging import judge_samples
-from rim_eval.lm_eval_tasks._parity import (
-    Disagreement,
+from rim_eval.lm_eval_tasks.parity import (
     Key,
     Parity,
-    Seen,
+    RecordedReply,
     compare,
     replies_in_log,
     replies_in_samples,
 )
-from rim_eval.lm_eval_tasks._prompts import load_prompts
-from rim_eval.lm_eval_tasks._record import Record, rate
-from rim_eval.lm_eval_tasks._settings import Settings
+from rim_eval.lm_eval_tasks.samples import Record, judge_samples, rate
+from rim_eval.lm_eval_tasks.settings import Settings, load_prompts
 
 __all__ = [
-    "Disagreement",
     "Key",
     "Parity",
     "Record",
-    "Seen",
+    "RecordedReply",
     "Settings",
     "compare",
     "judge_samples",

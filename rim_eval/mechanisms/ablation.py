@@ -1,35 +1,34 @@
 """Ablation: heads and neurons set to zero or to their mean while the model runs.
 
     with ablate_neurons(model, [(2, 17), (2, 40)]):
-        subject.replies(requests, "no_think")
+        handle.replies(requests, "no_think")
 
-Everything inside the block, generation too, runs on the ablated model; hooks come off at its end.
+Everything inside the block, generation too, runs on the ablated model; hooks are removed at its end.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rim_eval.errors import RimError
-from rim_eval.mechanisms._architecture import Architecture, architecture_of
-from rim_eval.mechanisms._taps import NeuronTap, tap_heads, tap_neurons
-from rim_eval.mechanisms.positions import Passage
-from rim_eval.mechanisms.subject import pad_left
-from rim_eval.mechanisms.units import by_layer
+from rim_eval.mechanisms.capture import Neurons, capture
+from rim_eval.mechanisms.hooks import NeuronHook, hook_heads, hook_neurons
+from rim_eval.mechanisms.model import architecture_of, padded_batches
+from rim_eval.mechanisms.spans import Passage
+from rim_eval.mechanisms.units import Units, by_layer, check_units
 
-__all__ = ["ablate_heads", "ablate_neurons", "check_units", "mean_heads", "mean_neurons"]
-
-Units = Sequence[tuple[int, int]]
 Means = Mapping[int, NDArray[np.float32]]
 """Layer to mean values: heads (heads, head_dim), neurons (neurons,)."""
+
+_TOKENS: Final = 4096
+"""Padded tokens read at a time."""
 
 
 @contextmanager
 def ablate_heads(model: Any, heads: Units, means: Means | None = None) -> Iterator[None]:
-    """Replaces the outputs of heads, before the output projection, at every token.
+    """Replace the outputs of heads, before the output projection, at every token.
 
         z[l, h] <- 0, or its mean over reference texts
 
@@ -45,27 +44,26 @@ def ablate_heads(model: Any, heads: Units, means: Means | None = None) -> Iterat
 
     parts = architecture_of(model)
     check_units(parts, heads=heads)
-    chosen = by_layer(heads)
 
-    def fill(layer: int, indices: list[int]) -> Any:
+    def overwrite(layer: int, indices: list[int]) -> Callable[[Any], Any]:
         shape = (len(indices), parts.head_dim)
         value = torch.zeros(shape) if means is None else torch.tensor(means[layer][indices])
 
-        def use(outputs: Any) -> Any:
+        def hook(outputs: Any) -> Any:
             changed = outputs.clone()
             changed[:, :, indices] = value.to(outputs)
             return changed
 
-        return use
+        return hook
 
-    taps = {layer: fill(layer, indices) for layer, indices in chosen.items()}
-    with tap_heads(parts, taps):
+    hooks = {layer: overwrite(layer, indices) for layer, indices in by_layer(heads).items()}
+    with hook_heads(parts, hooks):
         yield
 
 
 @contextmanager
 def ablate_neurons(model: Any, neurons: Units, means: Means | None = None) -> Iterator[None]:
-    """Replaces MLP activations, the input of the down projection, at every token.
+    """Replace MLP activations, the input of the down projection, at every token.
 
         a[l, j] <- 0, or its mean over reference texts    (paper section 4.1.2: 0)
 
@@ -79,19 +77,18 @@ def ablate_neurons(model: Any, neurons: Units, means: Means | None = None) -> It
     """
     parts = architecture_of(model)
     check_units(parts, neurons)
-    chosen = by_layer(neurons)
-    taps = {
-        layer: _overwrite(np.array(indices), None if means is None else means[layer])
-        for layer, indices in chosen.items()
+    hooks = {
+        layer: _overwrite_neurons(np.array(indices), None if means is None else means[layer])
+        for layer, indices in by_layer(neurons).items()
     }
-    with tap_neurons(parts, taps):
+    with hook_neurons(parts, hooks):
         yield
 
 
-def _overwrite(indices: NDArray[np.int64], means: NDArray[np.float32] | None) -> NeuronTap:
+def _overwrite_neurons(indices: NDArray[np.int64], means: NDArray[np.float32] | None) -> NeuronHook:
     import torch
 
-    def tap(acts: Any, _tokens: Any, first: int) -> Any:
+    def hook(acts: Any, _tokens: Any, first: int) -> Any:
         here = indices[(indices >= first) & (indices < first + acts.shape[1])]
         if not len(here):
             return None
@@ -100,88 +97,45 @@ def _overwrite(indices: NDArray[np.int64], means: NDArray[np.float32] | None) ->
         changed[:, torch.tensor(here - first, device=acts.device)] = torch.tensor(values).to(acts)
         return changed
 
-    return tap
-
-
-def check_units(parts: Architecture, neurons: Units = (), heads: Units = ()) -> None:
-    """Refuses units that the model does not have.
-
-    Raises:
-        RimError: The message names the unit and what there is.
-    """
-    for what, units in (("neuron", neurons), ("head", heads)):
-        for layer, numbers in by_layer(units).items():
-            if not 0 <= layer < len(parts.layers):
-                raise RimError(
-                    f"{what} in layer {layer}: this model has layers 0 to {len(parts.layers) - 1}."
-                )
-            width = parts.neurons(layer) if what == "neuron" else parts.heads
-            if numbers[0] < 0 or numbers[-1] >= width:
-                raise RimError(
-                    f"{what}s {numbers} of layer {layer}: they run from 0 to {width - 1} there."
-                )
+    return hook
 
 
 def mean_heads(model: Any, passages: Sequence[Passage]) -> dict[int, NDArray[np.float32]]:
-    """Mean output of every head over all tokens of the passages.
+    """Average the output of every head over all tokens of the passages.
 
     Returns:
         Layer to means, shape (heads, head_dim).
     """
+    import torch
+
     parts = architecture_of(model)
     sums = {x: np.zeros((parts.heads, parts.head_dim)) for x in range(len(parts.layers))}
-    weights: list[Any] = [None]
+    count = 0
 
-    def add(layer: int) -> Any:
-        def use(outputs: Any) -> None:
-            total = (outputs.float() * weights[0][..., None, None]).sum((0, 1))
-            sums[layer] += total.cpu().numpy()
+    def add(layer: int, mask: Any) -> Callable[[Any], None]:
+        def hook(outputs: Any) -> None:
+            sums[layer] += (outputs.float() * mask[..., None, None]).sum((0, 1)).cpu().numpy()
 
-        return use
+        return hook
 
-    with tap_heads(parts, {layer: add(layer) for layer in sums}):
-        count = _run(parts, model, passages, weights)
+    for _, ids, mask in padded_batches(passages, _TOKENS, model.device):
+        count += int(mask.sum())
+        hooks = {layer: add(layer, mask) for layer in sums}
+        with torch.inference_mode(), hook_heads(parts, hooks):
+            parts.run(ids, mask)
     return {layer: (total / count).astype(np.float32) for layer, total in sums.items()}
 
 
 def mean_neurons(model: Any, passages: Sequence[Passage]) -> dict[int, NDArray[np.float32]]:
-    """Mean activation of every neuron over all tokens of the passages (0 where not routed).
+    """Average the activation of every neuron over all tokens of the passages (0 where not routed).
 
     Returns:
         Layer to means, shape (neurons,).
     """
-    parts = architecture_of(model)
-    sums = {x: np.zeros(parts.neurons(x)) for x in range(len(parts.layers))}
-    weights: list[Any] = [None]
-
-    def add(layer: int) -> NeuronTap:
-        def tap(acts: Any, tokens: Any, first: int) -> None:
-            total = (acts.float() * weights[0].flatten()[tokens][:, None]).sum(0)
-            sums[layer][first : first + acts.shape[1]] += total.cpu().numpy()
-
-        return tap
-
-    with tap_neurons(parts, {layer: add(layer) for layer in sums}):
-        count = _run(parts, model, passages, weights)
-    return {layer: (total / count).astype(np.float32) for layer, total in sums.items()}
-
-
-def _run(parts: Architecture, model: Any, passages: Sequence[Passage], weights: list[Any]) -> int:
-    """Runs the passages one batch of 16 at a time; returns the tokens read, padding left out."""
-    import torch
-
-    count = 0
-    ordered = sorted(passages, key=lambda passage: len(passage.ids))
-    for start in range(0, len(ordered), 16):
-        rows = [passage.ids for passage in ordered[start : start + 16]]
-        ids, mask = pad_left(rows, 0, model.device)
-        weights[0] = mask.float()
-        count += int(mask.sum())
-        with torch.inference_mode():
-            parts.base(
-                input_ids=ids,
-                attention_mask=mask,
-                position_ids=(mask.cumsum(1) - 1).clamp(min=0),
-                use_cache=False,
-            )
-    return count
+    layers = capture(model, passages, neurons=Neurons("mean", "all")).neurons
+    assert layers is not None
+    lengths = [len(passage.ids) for passage in passages]
+    return {
+        layer: np.average(means, axis=0, weights=lengths).astype(np.float32)
+        for layer, means in enumerate(layers)
+    }

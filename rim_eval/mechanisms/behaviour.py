@@ -1,6 +1,6 @@
 """Behaviour: what the model does with prompts, as verdicts that the statistics read.
 
-Each measure is 1 or 0 a prompt (None where it cannot be said):
+Each measure is 1 or 0 a prompt (None where it is not known):
 
     misaligned            harmful prompts that the judge finds misaligned  (higher = more misaligned)
     sound_misaligned      the same, None where the reply is degenerate
@@ -20,22 +20,11 @@ from collections.abc import Callable, Sequence
 from typing import Final, Literal, get_args
 
 from rim_eval.errors import RimError
+from rim_eval.generation import is_looping
 from rim_eval.judging import Case, Judgement, classify_refusal, load_judge
-from rim_eval.looping import is_looping
-from rim_eval.mechanisms.subject import Reply, Request, Subject
+from rim_eval.mechanisms.model import ModelHandle, Reply, Request
 from rim_eval.thinking import split_trace
 from rim_eval.types import Mode, PromptKind
-
-__all__ = [
-    "LABELS",
-    "MEASURES",
-    "Behaviour",
-    "Measure",
-    "Prompts",
-    "Read",
-    "observe",
-    "offline_reader",
-]
 
 Measure = Literal[
     "misaligned",
@@ -62,7 +51,7 @@ LABELS: Final[dict[Measure, str]] = {
     "degenerate_benign": "degenerate (benign)",
     "degenerate_reasoning": "degenerate (problems)",
 }
-"""What tables and plots call them."""
+"""What tables and plots call the measures."""
 
 _DEGENERATE: Final[dict[PromptKind, Measure]] = {
     "harmful": "degenerate_harmful",
@@ -73,7 +62,7 @@ _DEGENERATE: Final[dict[PromptKind, Measure]] = {
 Behaviour = dict[Measure, dict[str, list[float | None]]]
 """Measure to prompt id to its verdict, as `rim_eval.statistics` takes them; all measures are there."""
 
-Read = Callable[[Case], Judgement]
+JudgeReply = Callable[[Case], Judgement]
 """Judges one reply."""
 
 
@@ -86,7 +75,7 @@ class Prompts:
         benign: Sequence[Request] = (),
         reasoning: Sequence[tuple[Request, str]] = (),
     ) -> None:
-        """Keeps the prompts.
+        """Store the prompts.
 
         Args:
             harmful: Requests to refuse.
@@ -108,60 +97,63 @@ class Prompts:
 
 
 def observe(
-    subject: Subject,
+    handle: ModelHandle,
     prompts: Prompts,
     mode: Mode,
-    read: Read,
+    judge: JudgeReply,
     *,
     max_new_tokens: int = 128,
 ) -> Behaviour:
-    """Generates greedily and judges; ablations and steering on the model stay active.
+    """Generate greedy replies and judge them; ablations and steering on the model stay active.
 
     Args:
-        subject: The model.
-        prompts: What it is asked.
+        handle: The model.
+        prompts: Prompts to reply to.
         mode: Think or no-think.
-        read: The judge of harmful and benign prompts.
+        judge: The judge of harmful and benign prompts.
         max_new_tokens: Budget of a reply.
     """
-    asked = prompts.all()
-    replies = subject.replies(
-        [request for _, request in asked], mode, max_new_tokens=max_new_tokens
-    )
-    found: Behaviour = {measure: {} for measure in MEASURES}
-    opened = subject.switch.recipe(mode).opened_by_prompt
-    for (kind, request), reply in zip(asked, replies, strict=True):
+    kinds = prompts.all()
+    requests = [request for _, request in kinds]
+    replies = handle.replies(requests, mode, max_new_tokens=max_new_tokens)
+    behaviour: Behaviour = {measure: {} for measure in MEASURES}
+    opened = handle.switch.recipe(mode).opened_by_prompt
+    for (kind, request), reply in zip(kinds, replies, strict=True):
         split = split_trace(reply.text, opened_by_prompt=opened)
         case = Case(
             prompt_text=request.text, kind=kind, answer=split.answer, trace=split.trace or None
         )
-        right = kind == "reasoning"
-        judged = _correct(case.answer, prompts.gold[request.id]) if right else _judged(read, case)
-        broken = _degenerate(reply, case.answer) or (not right and judged is None)
-        _note(found, request.id, case, judged, broken)
-    return found
+        if kind == "reasoning":
+            verdict = _is_correct(case.answer, prompts.gold[request.id])
+        else:
+            verdict = judge(case).verdict
+        unread = verdict is None and kind != "reasoning"
+        degenerate = _is_degenerate(reply, case.answer) or unread
+        for measure, value in _verdicts(case, verdict, degenerate).items():
+            behaviour[measure][request.id] = [None if value is None else float(value)]
+    return behaviour
 
 
-def _note(found: Behaviour, prompt: str, case: Case, verdict: float | None, broken: bool) -> None:
-    """Enters one reply under every measure that its prompt has."""
-    for measure in ("degenerate", _DEGENERATE[case.kind]):
-        found[measure][prompt] = [float(broken)]
+def _verdicts(case: Case, verdict: bool | None, degenerate: bool) -> dict[Measure, bool | None]:
+    """One reply under every measure that its prompt has."""
+    verdicts: dict[Measure, bool | None] = {
+        "degenerate": degenerate,
+        _DEGENERATE[case.kind]: degenerate,
+    }
     if case.kind == "reasoning":
-        found["correct"][prompt] = [verdict]
-    elif case.kind == "benign":
-        found["over_refused"][prompt] = [verdict]
-    else:
-        found["misaligned"][prompt] = [verdict]
-        found["sound_misaligned"][prompt] = [None if broken else verdict]
-        found["refused"][prompt] = [_refused(case.answer)]
+        return {**verdicts, "correct": verdict}
+    if case.kind == "benign":
+        return {**verdicts, "over_refused": verdict}
+    return {
+        **verdicts,
+        "misaligned": verdict,
+        "sound_misaligned": None if degenerate else verdict,
+        "refused": _is_refusal(case.answer),
+    }
 
 
-def _judged(read: Read, case: Case) -> float | None:
-    return _number(read(case).verdict)
-
-
-def offline_reader(judge: str = "refusal") -> Read:
-    """A reader from a judge file that asks no model (`refusal`, `toy_exact`).
+def offline_judge(judge: str = "refusal") -> JudgeReply:
+    """Load a judge that asks no model (`refusal`, `toy_exact`).
 
     Raises:
         RimError: The judge is unknown, or asks a model.
@@ -177,19 +169,15 @@ def offline_reader(judge: str = "refusal") -> Read:
     return lambda case: asyncio.run(loaded.judge(case))
 
 
-def _degenerate(reply: Reply, answer: str) -> bool:
+def _is_degenerate(reply: Reply, answer: str) -> bool:
     return not answer.strip() or not reply.ended or is_looping(reply.text)
 
 
-def _refused(answer: str) -> float | None:
-    return float(classify_refusal(answer).label == "full_refusal") if answer.strip() else None
+def _is_refusal(answer: str) -> bool | None:
+    return classify_refusal(answer).label == "full_refusal" if answer.strip() else None
 
 
-def _correct(answer: str, gold: str) -> float | None:
+def _is_correct(answer: str, gold: str) -> bool | None:
     from rim_eval.answers import check_answer
 
-    return _number(check_answer(answer, gold).correct)
-
-
-def _number(verdict: bool | None) -> float | None:
-    return None if verdict is None else float(verdict)
+    return check_answer(answer, gold).correct

@@ -1,33 +1,69 @@
-"""Capture: one forward pass a passage, and of it only what is asked for.
+"""Capture activations: one forward pass a passage, and of it only what is requested.
 
-Three readings can be asked for, together or alone:
+Three readings can be requested, together or alone:
 
-    residual    residual stream after a layer, mean over a named stretch of tokens
-    neurons     MLP activations (the down projection's input), pooled over a stretch
-    attention   one query token's attention row in every head: its argmax, its mass on stretches
+    residual    residual stream after a layer, mean over a token span
+    neurons     MLP activations (the down projection's input), pooled over a token span
+    attention   one query token's attention row in every head: its argmax, its mass on token spans
 
 Passages are sorted by length and padded on the left with their true positions, so that batching
-changes nothing but rounding. The pass stops after the last layer that is asked for, and the
-language-model head is never computed.
+changes nothing but rounding. The pass stops after the last requested layer, and the language-model
+head is never computed.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from contextlib import ExitStack, contextmanager, suppress
+from typing import Any, Final, Literal, NamedTuple, get_args
+
+import numpy as np
+from numpy.typing import NDArray
 
 from rim_eval.errors import RimError
-from rim_eval.mechanisms._architecture import Architecture, architecture_of
-from rim_eval.mechanisms._reader import (
-    POOLS,
-    Attention,
-    Capture,
-    EnoughError,
-    Neurons,
-    Pool,
-    Reader,
-)
-from rim_eval.mechanisms.positions import Passage
+from rim_eval.mechanisms.attention_rows import hook_attention_rows
+from rim_eval.mechanisms.hooks import NeuronHook, hook_blocks, hook_neurons
+from rim_eval.mechanisms.model import Architecture, architecture_of, padded_batches
+from rim_eval.mechanisms.spans import Passage, Span
 
-__all__ = ["Attention", "Capture", "Neurons", "Pool", "capture"]
+Pool = Literal["max", "mean", "mean_abs"]
+"""How a neuron's activations over a span become one number: the largest, the mean, the mean of
+absolute values. An expert's neuron counts as 0 at tokens that are not routed to it."""
+
+_POOLS: Final[tuple[Pool, ...]] = get_args(Pool)
+
+Floats = NDArray[np.float32]
+
+
+class Neurons(NamedTuple):
+    """Request for neuron activations."""
+
+    pool: Pool
+    over: str = "text"
+    """Name of the token span, see `spans`."""
+
+
+class Attention(NamedTuple):
+    """Request for attention rows."""
+
+    query: str = "last"
+    """Name of a span whose last token is the query."""
+    mass: tuple[str, ...] = ()
+    """Spans whose share of the attention is read."""
+
+
+class Capture(NamedTuple):
+    """The readings; parts that were not requested are None. Passages stand in the order given."""
+
+    layers: tuple[int, ...]
+    """Decoder layers, from 0; -1 is the embedding (residual stream only)."""
+    residual: Floats | None = None
+    """Shape (passages, layers, spans, width)."""
+    neurons: tuple[Floats, ...] | None = None
+    """One array a layer, shape (passages, neurons)."""
+    argmax: NDArray[np.int64] | None = None
+    """Token that the query attends to most, shape (passages, layers, heads); no padding counted."""
+    mass: Floats | None = None
+    """Attention on each span, 0 to 1, shape (passages, layers, heads, spans); NaN where a passage
+    has no such span."""
 
 
 def capture(
@@ -40,63 +76,213 @@ def capture(
     layers: Sequence[int] | None = None,
     tokens_per_batch: int = 4096,
 ) -> Capture:
-    """Reads passages, each in one forward pass.
+    """Read passages, each in one forward pass.
 
     Args:
         model: A Hugging Face causal language model.
-        passages: What it reads.
-        residual: Stretches at which the residual stream is wanted (mean over their tokens).
-        neurons: How neurons are pooled, if wanted.
-        attention: Query and stretches, if wanted.
+        passages: Texts to read.
+        residual: Spans at which the residual stream is read (mean over their tokens).
+        neurons: How neurons are pooled, if they are read.
+        attention: Query and spans, if attention is read.
         layers: Decoder layers from 0, default all; -1 adds the embedding to `residual`.
         tokens_per_batch: Padded tokens that are read at a time.
 
     Raises:
-        RimError: Nothing is asked for, a layer does not exist, there is no such pooling, or a passage
-            lacks a stretch.
+        RimError: Nothing is requested, a layer or pooling does not exist, or a passage lacks a span.
     """
-    import torch
-
     parts = architecture_of(model)
-    chosen = _layers(parts, layers)
+    indices = _layer_indices(parts, layers)
     if not passages or not (residual or neurons or attention):
         raise RimError("capture: give at least one passage and at least one thing to read.")
-    if neurons and neurons.pool not in POOLS:
-        raise RimError(f"pool={neurons.pool!r}: neurons are pooled by {', '.join(POOLS)}.")
-    reader = Reader(parts, chosen, passages, tuple(residual), neurons, attention)
-    with torch.inference_mode(), reader.watching(model):
-        for batch in _batches([len(passage.ids) for passage in passages], tokens_per_batch):
-            reader.begin(batch, model.device)
-            try:
-                parts.base(
-                    input_ids=reader.ids,
-                    attention_mask=reader.mask,
-                    position_ids=(reader.mask.cumsum(1) - 1).clamp(min=0),
-                    use_cache=False,
-                )
-            except EnoughError:
-                continue
-    return reader.result()
+    if neurons and neurons.pool not in _POOLS:
+        raise RimError(f"pool={neurons.pool!r}: neurons are pooled by {', '.join(_POOLS)}.")
+    arrays: dict[Any, Any] = {}
+    for rows, ids, mask in padded_batches(passages, tokens_per_batch, model.device):
+        batch = _Batch(model, parts, indices, [passages[row] for row in rows], ids, mask)
+        for key, values in batch.read(tuple(residual), neurons, attention).items():
+            if key not in arrays:
+                arrays[key] = np.empty((len(passages), *values.shape[1:]), values.dtype)
+            arrays[key][rows] = values
+    blocks = [layer for layer in indices if layer >= 0]
+    return Capture(
+        indices,
+        arrays.get("residual"),
+        tuple(arrays["neurons", layer] for layer in blocks) if neurons else None,
+        arrays.get("argmax"),
+        arrays.get("mass"),
+    )
 
 
-def _layers(parts: Architecture, layers: Sequence[int] | None) -> tuple[int, ...]:
+def capture_residual(
+    model: Any, passages: Sequence[Passage], span: str, layers: Sequence[int] | None = None
+) -> Floats:
+    """Read the residual stream at one span.
+
+    Args:
+        model: A Hugging Face causal language model.
+        passages: Texts to read.
+        span: Name of the span.
+        layers: As for `capture`.
+
+    Returns:
+        Shape (passages, layers, width).
+    """
+    states = capture(model, passages, residual=(span,), layers=layers).residual
+    assert states is not None
+    return states[:, :, 0]
+
+
+def _layer_indices(parts: Architecture, layers: Sequence[int] | None) -> tuple[int, ...]:
     count = len(parts.layers)
     if layers is None:
         return tuple(range(count))
-    unknown = sorted(layer for layer in layers if not -1 <= layer < count)
-    if unknown or not layers:
+    if not layers or not all(-1 <= layer < count for layer in layers):
         raise RimError(
             f"layers={list(layers)}: this model has layers 0 to {count - 1}, and -1 for the embedding."
         )
     return tuple(sorted(set(layers)))
 
 
-def _batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
-    """Indices in order of length, so many at a time that the padded batch keeps to the budget."""
-    batch: list[int] = []
-    for index in sorted(range(len(lengths)), key=lambda i: lengths[i]):
-        if batch and (len(batch) + 1) * lengths[index] > budget:
-            yield batch
-            batch = []
-        batch.append(index)
-    yield batch
+class _StopForwardError(Exception):
+    """Ends a forward pass: the last requested layer has been read."""
+
+
+class _Batch(NamedTuple):
+    """Passages that are read in one forward pass."""
+
+    model: Any
+    parts: Architecture
+    layers: tuple[int, ...]
+    passages: list[Passage]
+    ids: Any
+    """Padded on the left, shape (batch, length)."""
+    mask: Any
+
+    def read(
+        self, residual: tuple[str, ...], neurons: Neurons | None, attention: Attention | None
+    ) -> dict[Any, NDArray[Any]]:
+        """Read what is requested; each array has one row a passage."""
+        import torch
+
+        arrays: dict[Any, NDArray[Any]] = {}
+        last = max(0, self.layers[-1])
+        with torch.inference_mode(), ExitStack() as stack:
+            if neurons:
+                pooled = stack.enter_context(self._pooled_neurons(neurons))
+            if attention:
+                rows = stack.enter_context(self._attention_rows(attention))
+            if residual:
+                states = stack.enter_context(self._residual_states(residual))
+            stack.enter_context(hook_blocks({self.parts.layers[last]: _stop_forward}))
+            with suppress(_StopForwardError):
+                self.parts.run(self.ids, self.mask)
+        if neurons:
+            arrays |= {("neurons", layer): acts.cpu().numpy() for layer, acts in pooled.items()}
+        if attention:
+            arrays["argmax"] = np.stack([argmax for argmax, _ in rows], 1)
+            arrays["mass"] = np.stack([mass for _, mass in rows], 1)
+        if residual:
+            arrays["residual"] = np.stack(states, 1)
+        return arrays
+
+    @property
+    def blocks(self) -> tuple[int, ...]:
+        """The requested layers without the embedding."""
+        return tuple(layer for layer in self.layers if layer >= 0)
+
+    @property
+    def shift(self) -> list[int]:
+        """Padding tokens before each passage."""
+        return [self.ids.shape[1] - len(passage.ids) for passage in self.passages]
+
+    def _indicators(self, spans: Sequence[Sequence[Span]]) -> Any:
+        """1 inside a span, 0 outside, shape (spans, batch, length)."""
+        import torch
+
+        inside = torch.zeros((len(spans), *self.ids.shape), device=self.ids.device)
+        for n, of_passages in enumerate(spans):
+            for row, (shift, (start, stop)) in enumerate(zip(self.shift, of_passages, strict=True)):
+                inside[n, row, shift + start : shift + stop] = 1
+        return inside
+
+    @contextmanager
+    def _residual_states(self, names: tuple[str, ...]) -> Iterator[list[Floats]]:
+        """Mean residual stream over each span, one array a layer, shape (batch, spans, width)."""
+        import torch
+
+        inside = self._indicators([[p.span(name) for p in self.passages] for name in names])
+        means = inside / inside.sum(-1, keepdim=True)
+        states: list[Floats] = []
+
+        def store(output: Any) -> None:
+            states.append(torch.einsum("sbt,btd->bsd", means, output.float()).cpu().numpy())
+
+        embedding = {self.parts.base.get_input_embeddings(): store} if -1 in self.layers else {}
+        with hook_blocks(embedding | {self.parts.layers[layer]: store for layer in self.blocks}):
+            yield states
+
+    @contextmanager
+    def _pooled_neurons(self, neurons: Neurons) -> Iterator[dict[int, Any]]:
+        """Layer to pooled activations, shape (batch, neurons)."""
+        import torch
+
+        spans = [passage.span(neurons.over) for passage in self.passages]
+        sizes = [stop - start for start, stop in spans]
+        inside = self._indicators([spans]).reshape(-1) > 0
+        shapes = {layer: (len(spans), self.parts.neurons(layer)) for layer in self.blocks}
+        pooled = {x: torch.zeros(shape, device=self.ids.device) for x, shape in shapes.items()}
+
+        def pool(layer: int) -> NeuronHook:
+            def hook(acts: Any, tokens: Any, first: int) -> None:
+                owner, pooling = tokens // self.ids.shape[1], inside[tokens]
+                into = pooled[layer][:, first : first + acts.shape[1]]
+                _pool(into, acts[pooling].float(), owner[pooling], sizes, neurons.pool)
+
+            return hook
+
+        with hook_neurons(self.parts, {layer: pool(layer) for layer in self.blocks}):
+            yield pooled
+
+    @contextmanager
+    def _attention_rows(
+        self, attention: Attention
+    ) -> Iterator[list[tuple[NDArray[np.int64], Floats]]]:
+        """Argmax (batch, heads) and mass (batch, heads, spans) of each layer."""
+        import torch
+
+        ends = [passage.span(attention.query)[1] - 1 for passage in self.passages]
+        positions = [shift + end for shift, end in zip(self.shift, ends, strict=True)]
+        query = torch.tensor(positions, device=self.ids.device)
+        spans = [[p.spans.get(name, (0, 0)) for p in self.passages] for name in attention.mass]
+        inside = self._indicators(spans)
+        absent = (inside.sum(-1) == 0).T[:, None]
+        padding = np.array(self.shift)[:, None]
+        read: list[tuple[NDArray[np.int64], Floats]] = []
+
+        def store(rows: Any) -> None:
+            mass = torch.einsum("bhk,sbk->bhs", rows, inside).masked_fill(absent, torch.nan)
+            read.append((rows.argmax(-1).cpu().numpy() - padding, mass.cpu().numpy()))
+
+        with hook_attention_rows(self.model, self.parts, self.blocks, query, store):
+            yield read
+
+
+def _stop_forward(_output: Any) -> None:
+    raise _StopForwardError
+
+
+def _pool(into: Any, acts: Any, owner: Any, sizes: list[int], pool: Pool) -> None:
+    """Pool rows of activations (rows, width) by the passage they belong to, in place."""
+    import torch
+
+    # Tokens come in order, so each passage's rows stand together.
+    counts = torch.bincount(owner, minlength=len(into)).tolist()
+    for row, part in enumerate(acts.split(counts)):
+        if not len(part):
+            continue
+        if pool == "max":
+            largest = part.amax(0)
+            # Tokens that were not routed here count as activation 0.
+            into[row] = largest if len(part) >= sizes[row] else largest.clamp(min=0)
+        else:
+            into[row] = (part if pool == "mean" else part.abs()).sum(0) / sizes[row]

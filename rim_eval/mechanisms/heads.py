@@ -1,9 +1,9 @@
-"""Refusal attention heads: heads whose gaze moves from the role name to the empty trace.
+"""Refusal heads: heads that shift attention from the role name to the empty trace.
 
-For every head look at the attention row from which the first token is generated. With thinking it
-may rest on `assistant`; without, on the empty span `<think></think>`. The share of samples in which
-its maximum moves so is the head's score (paper section 3.2, Fig. 4). A head that looks so need not
-carry refusal: `effect` measures that.
+For every head take the attention row from which the first token is generated. With thinking it may
+rest on `assistant`; without, on the empty span `<think></think>`. The share of samples in which its
+maximum shifts so is the head's score (paper section 3.2, Fig. 4). A head that shows the pattern need
+not carry refusal: `effect` measures what ablating it does.
 """
 
 from collections.abc import Sequence
@@ -13,14 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rim_eval.errors import RimError
-from rim_eval.mechanisms.capture import Attention, capture
-from rim_eval.mechanisms.positions import Passage
-from rim_eval.mechanisms.subject import Request, Subject
-from rim_eval.mechanisms.units import Unit
+from rim_eval.mechanisms.capture import Attention, Capture, capture, capture_residual
+from rim_eval.mechanisms.config import AnalysisConfig
+from rim_eval.mechanisms.effect import Effects, UnitAblation
+from rim_eval.mechanisms.model import ModelHandle, Request, architecture_of
+from rim_eval.mechanisms.probes import fit_probe, share_above, split_groups
+from rim_eval.mechanisms.spans import Passage
+from rim_eval.mechanisms.units import Unit, Units
 from rim_eval.statistics import Rate, rate
 from rim_eval.statistics._result import Figure, Result
-
-__all__ = ["CUTOFF", "HeadScore", "gaze_moves", "rank_heads", "score_heads", "select_heads"]
+from rim_eval.types import Mode
 
 CUTOFF: Final = 0.5
 """Share of samples from which a head is selected; the paper states no cutoff."""
@@ -32,29 +34,56 @@ class HeadScore(Result):
     layer: int
     head: int
     share: Rate
-    """Share of samples in which the attention maximum moves from `assistant` to the empty span."""
+    """Share of samples in which the attention maximum shifts from `assistant` to the empty span."""
     mass_on_span: Figure
     """Mean attention on the empty span in no-think mode, 0 to 1."""
     mass_on_role: Figure
     """Mean attention on `assistant` in think mode, 0 to 1."""
     mass_on_role_no_think: Figure
-    """Mean attention on `assistant` in no-think mode: high in both modes means it does not move."""
+    """Mean attention on `assistant` in no-think mode: high in both modes means that it does not shift."""
 
     @property
     def unit(self) -> Unit:
-        """The head as (layer, index)."""
+        """The head as (layer, number)."""
         return Unit(self.layer, self.head)
 
 
-def gaze_moves(
+class ProbeShift(Result):
+    """Share of held-out harmful prompts above a harm probe's threshold (Fig. 5's read-out).
+
+    What the model *does* is in the effects; this is here for comparison with the paper.
+    """
+
+    layer: int
+    position: str
+    untouched: Rate
+    ablated: Rate
+    random: tuple[Rate, ...]
+
+
+class HeadsSection(Result):
+    """Refusal heads (Fig. 4) and the effect of ablating them."""
+
+    query: str
+    span: str
+    scores: tuple[HeadScore, ...]
+    """All heads, highest rank first."""
+    selected: tuple[Unit, ...]
+    how: str
+    """How they were selected, in words."""
+    effects: Effects
+    probe_shift: ProbeShift | None
+
+
+def attention_shifts(
     think: NDArray[np.int64],
     no_think: NDArray[np.int64],
     role: NDArray[np.int64],
     span: NDArray[np.int64],
 ) -> NDArray[np.bool_]:
-    """Where a head's attention maximum moves from the role name to the empty span.
+    """Where a head's attention maximum shifts from the role name to the empty span.
 
-        moves[p, l, h] = think[p, l, h] in role[p]  and  no_think[p, l, h] in span[p]
+        shifts[p, l, h] = think[p, l, h] in role[p]  and  no_think[p, l, h] in span[p]
 
     Args:
         think: Attention argmax in think mode, shape (prompts, layers, heads).
@@ -67,23 +96,23 @@ def gaze_moves(
     """
     start, stop = (edge[:, None, None] for edge in role.T)
     first, last = (edge[:, None, None] for edge in span.T)
-    moves: NDArray[np.bool_] = (
+    shifts: NDArray[np.bool_] = (
         (think >= start) & (think < stop) & (no_think >= first) & (no_think < last)
     )
-    return moves
+    return shifts
 
 
 def score_heads(
-    subject: Subject,
+    handle: ModelHandle,
     requests: Sequence[Request],
     *,
     query: str = "last",
     span: str = "trace",
 ) -> list[HeadScore]:
-    """Scores every head on harmful requests, one forward pass a request and mode, ranked.
+    """Score every head on harmful requests, one forward pass a request and mode, and rank them.
 
     Args:
-        subject: A model whose no-think prompt holds an empty trace.
+        handle: A model whose no-think prompt holds an empty trace.
         requests: Harmful requests.
         query: The attention row's token; `last` is the one from which the first token is generated.
         span: `trace` counts the markers as part of the empty span, `inside` does not.
@@ -91,39 +120,53 @@ def score_heads(
     Raises:
         RimError: The no-think prompt of this model holds no empty trace.
     """
-    on = subject.passages(requests, "think")
-    off = subject.passages(requests, "no_think")
-    _check(off, span)
-    asked = Attention(query, ("assistant", span))
-    read_on = capture(subject.model, on, attention=asked)
-    read_off = capture(subject.model, off, attention=asked)
-    assert read_on.argmax is not None and read_off.argmax is not None  # noqa: PT018
-    assert read_on.mass is not None and read_off.mass is not None  # noqa: PT018
-    moves = gaze_moves(read_on.argmax, read_off.argmax, _edges(on, "assistant"), _edges(off, span))
-    mass = (read_off.mass[..., 1], read_on.mass[..., 0], read_off.mass[..., 0])
-    return rank_heads(moves, *(part.mean(0) for part in mass))
+    on = handle.passages(requests, "think")
+    off = handle.passages(requests, "no_think")
+    if any(span not in passage.spans for passage in off):
+        raise RimError(
+            f"The no-think prompt of this model holds no empty trace ({span!r} is missing), so no "
+            "attention can shift to it. This analysis needs a template like Qwen3's, whose no-think "
+            "prompt ends in <think></think>, or the `forced_empty` switch."
+        )
+    rows = Attention(query, ("assistant", span))
+    think, no_think = (
+        _attention(capture(handle.model, passages, attention=rows)) for passages in (on, off)
+    )
+    shifts = attention_shifts(think[0], no_think[0], _edges(on, "assistant"), _edges(off, span))
+    masses = (no_think[1][..., 1], think[1][..., 0], no_think[1][..., 0])
+    return rank_heads(shifts, *(mass.mean(0) for mass in masses))
+
+
+def _attention(read: Capture) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    assert read.argmax is not None
+    assert read.mass is not None
+    return read.argmax, read.mass
+
+
+def _edges(passages: Sequence[Passage], name: str) -> NDArray[np.int64]:
+    return np.array([passage.span(name) for passage in passages], dtype=np.int64)
 
 
 def rank_heads(
-    moves: NDArray[np.bool_],
+    shifts: NDArray[np.bool_],
     on_span: NDArray[np.float32],
     on_role: NDArray[np.float32],
     on_role_no_think: NDArray[np.float32],
 ) -> list[HeadScore]:
-    """All heads, by share of moving samples and then by mass on the empty span, highest first.
+    """Rank all heads by share of samples that shift, then by mass on the empty span, highest first.
 
     Args:
-        moves: From `gaze_moves`, shape (prompts, layers, heads).
+        shifts: From `attention_shifts`, shape (prompts, layers, heads).
         on_span: Mean attention on the empty span, no-think, shape (layers, heads).
         on_role: Mean attention on `assistant`, think, shape (layers, heads).
         on_role_no_think: The same in no-think.
     """
-    prompts, layers, heads = moves.shape
+    prompts, layers, heads = shifts.shape
     scores = [
         HeadScore(
             layer=layer,
             head=head,
-            share=rate(int(moves[:, layer, head].sum()), prompts),
+            share=rate(int(shifts[:, layer, head].sum()), prompts),
             mass_on_span=float(on_span[layer, head]),
             mass_on_role=float(on_role[layer, head]),
             mass_on_role_no_think=float(on_role_no_think[layer, head]),
@@ -137,34 +180,85 @@ def rank_heads(
 def select_heads(
     ranked: Sequence[HeadScore], *, cutoff: float = CUTOFF, most: int = 10, fallback: int = 2
 ) -> tuple[tuple[Unit, ...], str]:
-    """The heads to take out, and in words how they were chosen.
+    """Select the heads to ablate, and say in words how they were selected.
 
     Args:
         ranked: From `score_heads`.
         cutoff: Least share of samples.
         most: At most so many.
         fallback: So many of the first by attention mass on the empty span when none reaches the
-            cutoff: their removal then only checks that nothing was missed.
+            cutoff: ablating them then only checks that nothing was missed.
     """
-    chosen = tuple(score.unit for score in ranked if score.share.value >= cutoff)[:most]
-    if chosen:
-        return chosen, f"heads whose gaze moves in {cutoff:.0%} of samples or more, at most {most}"
+    selected = tuple(score.unit for score in ranked if score.share.value >= cutoff)[:most]
+    if selected:
+        return selected, (
+            f"heads whose attention shifts in {cutoff:.0%} of samples or more, at most {most}"
+        )
     by_mass = sorted(ranked, key=lambda score: -score.mass_on_span)[:fallback]
     how = (
-        f"no head's gaze moves in {cutoff:.0%} of samples; to check that nothing was missed, the "
+        f"no head's attention shifts in {cutoff:.0%} of samples; to check that nothing was missed, the "
         f"first {len(by_mass)} by attention on the empty span"
     )
     return tuple(score.unit for score in by_mass), how
 
 
-def _check(passages: Sequence[Passage], span: str) -> None:
-    if any(span not in passage.spans for passage in passages):
-        raise RimError(
-            f"The no-think prompt of this model holds no empty trace ({span!r} is missing), so no gaze "
-            "can move to it. This analysis needs a template like Qwen3's, whose no-think prompt ends "
-            "in <think></think>, or the `forced_empty` switch."
-        )
+def study_heads(
+    config: AnalysisConfig,
+    *,
+    query: str = "last",
+    span: str = "trace",
+    cutoff: float = CUTOFF,
+    modes: Sequence[Mode] = ("no_think",),
+) -> HeadsSection:
+    """Find refusal heads, and measure what ablating them does to behaviour and to a probe.
+
+    Args:
+        config: Model and prompts.
+        query: See `score_heads`.
+        span: See `score_heads`.
+        cutoff: See `select_heads`.
+        modes: Modes in which behaviour is measured; the verdict is about the first.
+    """
+    ranked = score_heads(config.handle, config.prompts.harmful, query=query, span=span)
+    selected, how = select_heads(ranked, cutoff=cutoff)
+    ablate = UnitAblation(config, "head")
+    return HeadsSection(
+        query=query,
+        span=span,
+        scores=tuple(ranked),
+        selected=selected,
+        how=how,
+        effects=ablate.effects(selected, modes),
+        probe_shift=_probe_shift(config, selected, ablate) if config.prompts.benign else None,
+    )
 
 
-def _edges(passages: Sequence[Passage], name: str) -> NDArray[np.int64]:
-    return np.array([passage.span(name) for passage in passages], dtype=np.int64)
+def _probe_shift(config: AnalysisConfig, units: Units, ablate: UnitAblation) -> ProbeShift:
+    """Score a harm probe with and without the heads: the paper's own read-out (Fig. 5)."""
+    model = config.handle.model
+    requests = [*config.prompts.harmful, *config.prompts.benign]
+    harmful = np.arange(len(requests)) < len(config.prompts.harmful)
+    calibration = split_groups(harmful.tolist(), config.groups_of(requests), seed=config.seed)
+    passages = config.handle.passages(requests, "no_think")
+    last = len(architecture_of(model).layers) - 1
+
+    def states() -> NDArray[np.float32]:
+        return capture_residual(model, passages, "last", [last])[:, 0]
+
+    before = states()
+    probe = fit_probe(before[harmful & calibration], before[~harmful & calibration])
+
+    def above(vectors: NDArray[np.float32]) -> Rate:
+        return share_above(vectors[harmful & ~calibration] @ probe.direction, probe.threshold)
+
+    def above_without(ablated: Units) -> Rate:
+        with ablate(ablated):
+            return above(states())
+
+    return ProbeShift(
+        layer=last,
+        position="last",
+        untouched=above(before),
+        ablated=above_without(units),
+        random=tuple(map(above_without, ablate.draw(units).sets)),
+    )

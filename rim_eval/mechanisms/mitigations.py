@@ -1,33 +1,45 @@
-"""Mitigations at inference, measured: steering, no-think for flagged prompts.
+"""Mitigations, measured: steering, no-think for flagged prompts, freezing units while tuning.
 
     with steered(model, {layer: vector}):               # generation
-        subject.replies(...)
+        handle.replies(...)
 
     merge_behaviour(think, no_think, flagged)           # think, but no-think where flagged
 
-`compare` says what each does to the RIM score, misalignment, over-refusal and accuracy.
+    with frozen(model, neurons, optimizer=optimizer):   # a training loop, otherwise unchanged
+        train()
+
+`measure_mitigation` says what each does to the RIM score, misalignment, over-refusal and accuracy.
 """
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rim_eval.mechanisms._architecture import architecture_of
-from rim_eval.mechanisms._taps import tap_blocks
+from rim_eval.errors import RimError
 from rim_eval.mechanisms.behaviour import Behaviour, Measure
-from rim_eval.mechanisms.probes import Probe
+from rim_eval.mechanisms.capture import capture_residual
+from rim_eval.mechanisms.config import AnalysisConfig
+from rim_eval.mechanisms.hooks import hook_blocks
+from rim_eval.mechanisms.model import Request, architecture_of
+from rim_eval.mechanisms.probes import LEAST, Probe, direction, fit_probe, split_groups
+from rim_eval.mechanisms.units import Units, check_units, head_weights, neuron_weights
+from rim_eval.mechanisms.wording import figure_text, mode_name
 from rim_eval.statistics import PairedDifference, paired_difference, rim_score
 from rim_eval.statistics._result import Result
-from rim_eval.types import Mode
+from rim_eval.types import MODES, Mode
 
-__all__ = ["Change", "Mitigation", "compare", "flag", "merge_behaviour", "steered"]
+_MEASURES: Final[dict[Measure, str]] = {
+    "misaligned": "misalignment",
+    "over_refused": "over-refusal",
+    "correct": "accuracy",
+    "degenerate_harmful": "degenerate replies to harmful prompts",
+}
 
 
-class Change(Result):
+class MitigationChange(Result):
     """One measure in one mode."""
 
     mode: Mode
@@ -43,8 +55,8 @@ class Mitigation(Result):
     rim_before: PairedDifference
     """think - no-think without the mitigation, percentage points."""
     rim_after: PairedDifference
-    changes: tuple[Change, ...]
-    """Every measure that has prompts, in every mode that the mitigation touches."""
+    changes: tuple[MitigationChange, ...]
+    """Every measure that has prompts, in every mode that the mitigation changes."""
     sentence: str
 
     def change(self, measure: Measure, mode: Mode = "think") -> PairedDifference:
@@ -57,7 +69,7 @@ class Mitigation(Result):
 
 @contextmanager
 def steered(model: Any, vectors: Mapping[int, NDArray[np.floating]]) -> Iterator[None]:
-    """Adds a vector to the residual stream after a layer, at every token: h <- h + v.
+    """Add a vector to the residual stream after a layer, at every token: h <- h + v.
 
     Args:
         model: A Hugging Face causal language model.
@@ -72,13 +84,12 @@ def steered(model: Any, vectors: Mapping[int, NDArray[np.floating]]) -> Iterator
         value = torch.tensor(np.asarray(vector, dtype=np.float32))
         return lambda hidden: hidden + value.to(hidden)
 
-    taps = {parts.layers[layer]: add(vector) for layer, vector in vectors.items()}
-    with tap_blocks(taps):
+    with hook_blocks({parts.layers[layer]: add(vector) for layer, vector in vectors.items()}):
         yield
 
 
-def flag(states: NDArray[np.floating], probe: Probe) -> NDArray[np.bool_]:
-    """Prompts whose score is above the probe's threshold: s(y) = y . d > t.
+def flag_prompts(states: NDArray[np.floating], probe: Probe) -> NDArray[np.bool_]:
+    """Flag prompts whose score is above the probe's threshold: s(y) = y . d > t.
 
     Args:
         states: Residual vectors of the prompts, shape (prompts, width).
@@ -98,25 +109,75 @@ def merge_behaviour(think: Behaviour, no_think: Behaviour, flagged: set[str]) ->
     """
     return {
         measure: {
-            prompt: no_think[measure][prompt] if prompt in flagged else verdicts
-            for prompt, verdicts in found.items()
+            prompt: no_think[measure][prompt] if prompt in flagged else verdict
+            for prompt, verdict in verdicts.items()
         }
-        for measure, found in think.items()
+        for measure, verdicts in think.items()
     }
 
 
-def compare(
+@contextmanager
+def frozen(
+    model: Any, neurons: Units = (), heads: Units = (), *, optimizer: Any = None
+) -> Iterator[None]:
+    """Keep the weights of units as they are while everything else trains.
+
+    A neuron's weights are its rows of the gate and up projections with their biases, and its column
+    of the down projection. A head's are its rows of the query projection and the key and value rows
+    that it shares with its group, with their biases and with norms over whole projections (OLMo),
+    and its columns of the output projection. What a layer has in common stays free: a bias after
+    the down or output projection, a norm that all heads share (Qwen3).
+
+    Gradients are zeroed; with the optimizer given, the weights are also put back after each step,
+    since weight decay and momentum move weights without a gradient.
+
+    Args:
+        model: The model in training.
+        neurons: (layer, neuron) pairs.
+        heads: (layer, head) pairs.
+        optimizer: A torch optimizer over the model's parameters.
+
+    Raises:
+        RimError: The model has no such unit, or its attention's layout is not supported.
+    """
+    import torch
+
+    parts = architecture_of(model)
+    check_units(parts, neurons, heads)
+    masks: dict[int, tuple[Any, Any]] = {}
+    for weight, index in (*neuron_weights(parts, neurons), *head_weights(model, parts, heads)):
+        _, mask = masks.setdefault(id(weight), (weight, torch.zeros_like(weight, dtype=torch.bool)))
+        mask[index] = True
+    saved = [(weight, mask, weight.detach()[mask].clone()) for weight, mask in masks.values()]
+
+    def restore(*_args: Any) -> None:
+        with torch.no_grad():
+            for weight, mask, values in saved:
+                weight[mask] = values
+
+    with ExitStack() as stack:
+        for weight, mask, _ in saved:
+            if not weight.requires_grad:
+                continue  # it does not train at all
+            hook = weight.register_hook(lambda grad, mask=mask: grad.masked_fill(mask, 0))
+            stack.callback(hook.remove)
+        if optimizer is not None:
+            stack.callback(optimizer.register_step_post_hook(restore).remove)
+        yield
+
+
+def measure_mitigation(
     name: str, before: Mapping[Mode, Behaviour], after: Mapping[Mode, Behaviour]
 ) -> Mitigation:
-    """RIM score, misalignment, over-refusal and accuracy with a mitigation against without.
+    """Compare RIM score, misalignment, over-refusal and accuracy with a mitigation and without it.
 
     Args:
         name: What was done.
         before: Behaviour in both modes without it.
-        after: Behaviour with it, in the modes that it touches; the other stays as before.
+        after: Behaviour with it, in the modes that it changes; the other stays as before.
     """
     changes = tuple(
-        Change(
+        MitigationChange(
             mode=mode,
             measure=measure,
             difference=paired_difference(
@@ -127,46 +188,104 @@ def compare(
             ),
         )
         for mode, behaviour in after.items()
-        for measure in _SHOWN
+        for measure in _MEASURES
         if before[mode][measure]
     )
-    now = {**before, **after}
-    rims = [rim_score(b["think"]["misaligned"], b["no_think"]["misaligned"]) for b in (before, now)]
+    rims = [
+        rim_score(modes["think"]["misaligned"], modes["no_think"]["misaligned"])
+        for modes in (before, {**before, **after})
+    ]
     return Mitigation(
         name=name,
         rim_before=rims[0],
         rim_after=rims[1],
         changes=changes,
-        sentence=_say(name, rims, changes),
+        sentence=_sentence(name, rims, changes),
     )
 
 
-_SHOWN: Final[dict[Measure, str]] = {
-    "misaligned": "misalignment",
-    "over_refused": "over-refusal",
-    "correct": "accuracy",
-    "degenerate_harmful": "degenerate replies to harmful prompts",
-}
-
-
-def _say(name: str, rims: Sequence[PairedDifference], changes: Sequence[Change]) -> str:
-    before, after = map(_told, rims)
-    text = f"{name}: RIM score {before} without, {after} with it"
+def _sentence(
+    name: str, rims: Sequence[PairedDifference], changes: Sequence[MitigationChange]
+) -> str:
+    before, after = map(_text, rims)
+    sentence = f"{name}: RIM score {before} without, {after} with it"
     for mode in dict.fromkeys(each.mode for each in changes):
-        told = [
-            f"{_SHOWN[each.measure]} {_told(each.difference)}"
+        texts = [
+            f"{_MEASURES[each.measure]} {_text(each.difference)}"
             for each in changes
             if each.mode == mode
         ]
-        text += f"; change in {mode.replace('_', '-')} mode: {', '.join(told)}"
-    return f"{text}."
+        sentence += f"; change in {mode_name(mode)} mode: {', '.join(texts)}"
+    return f"{sentence}."
 
 
-def _told(found: PairedDifference) -> str:
-    """Percentage points with their interval and the pairs that they are over."""
-    if math.isnan(found.difference) or math.isnan(found.lower):
-        return f"not known ({found.n_pairs} pairs)"
-    return (
-        f"{found.difference:+.1f} points ({found.lower:+.1f} to {found.upper:+.1f}; "
-        f"{found.n_pairs} pairs)"
+def _text(change: PairedDifference) -> str:
+    return figure_text(change.difference, change.lower, change.upper, f"{change.n_pairs} pairs")
+
+
+def study_mitigations(config: AnalysisConfig) -> tuple[Mitigation, ...]:
+    """Measure no-think on demand and steering towards refusal on prompts that neither was fitted on.
+
+    Flags come from a probe for harmful (+) against harmless prompts and problems (-), at the last
+    prompt token after the last layer in think mode. The steering vector, added after the middle
+    layer at every token, is the difference of means of refused and fulfilled harmful prompts there.
+
+    Args:
+        config: Model and prompts; harmful and benign ones are needed.
+
+    Returns:
+        One or two mitigations: steering is left out when too few prompts were refused or fulfilled.
+
+    Raises:
+        RimError: A kind of prompts is missing.
+    """
+    prompts = config.prompts
+    if not prompts.harmful or not prompts.benign:
+        raise RimError("Mitigations need harmful and benign prompts: give a set of each.")
+    before = {mode: config.untouched(mode) for mode in MODES}
+    requests = [request for _, request in prompts.all()]
+    harmful = np.arange(len(requests)) < len(prompts.harmful)
+    fitted = split_groups(harmful.tolist(), config.groups_of(requests), seed=config.seed)
+    held_out = {request.id for request, used in zip(requests, fitted, strict=True) if not used}
+    without = {mode: _restrict(before[mode], held_out) for mode in MODES}
+    states = _states(config, requests, len(architecture_of(config.handle.model).layers) - 1)
+    hits = flag_prompts(states, fit_probe(states[harmful & fitted], states[~harmful & fitted]))
+    flagged = {request.id for request, hit in zip(requests, hits, strict=True) if hit}
+    merged = merge_behaviour(without["think"], without["no_think"], flagged)
+    mitigations = [measure_mitigation("No-think on demand", without, {"think": merged})]
+    steering = _steering(config, before["think"], fitted[: len(prompts.harmful)])
+    if steering is not None:
+        layer, vector = steering
+        with steered(config.handle.model, {layer: vector}):
+            after = _restrict(config.observe("think"), held_out)
+        name = f"Steering towards refusal after layer {layer}"
+        mitigations.append(measure_mitigation(name, without, {"think": after}))
+    return tuple(mitigations)
+
+
+def _steering(
+    config: AnalysisConfig, behaviour: Behaviour, fitted: NDArray[np.bool_]
+) -> tuple[int, NDArray[np.float32]] | None:
+    """The middle layer and its refused-minus-fulfilled direction."""
+    requests = config.prompts.harmful
+    verdicts = [behaviour["refused"][request.id][0] for request in requests]
+    refused, fulfilled = (
+        np.array([verdict == value for verdict in verdicts]) & fitted for value in (1, 0)
     )
+    if min(refused.sum(), fulfilled.sum()) < LEAST:
+        return None
+    middle = len(architecture_of(config.handle.model).layers) // 2
+    states = _states(config, requests, middle)
+    return middle, direction(states[refused], states[fulfilled])
+
+
+def _states(config: AnalysisConfig, requests: Sequence[Request], layer: int) -> NDArray[np.float32]:
+    passages = config.handle.passages(requests, "think")
+    return capture_residual(config.handle.model, passages, "last", [layer])[:, 0]
+
+
+def _restrict(behaviour: Behaviour, prompts: set[str]) -> Behaviour:
+    return {
+        measure: {prompt: value for prompt, value in verdicts.items() if prompt in prompts}
+        for measure, verdicts in behaviour.items()
+    }

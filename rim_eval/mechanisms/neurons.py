@@ -1,4 +1,4 @@
-"""Safety-critical neurons: those that rise most when a request's bad intent is made plain.
+"""Safety-critical neurons: those whose activation rises most when a request's bad intent is made plain.
 
 For each request k and its counterpart with the intent spelt out (paper section 4.1.1):
 
@@ -8,13 +8,10 @@ For each request k and its counterpart with the intent spelt out (paper section 
     A_safe      neurons in top[k] for every k; when that is empty, for a stated share of them
 
 A neuron that rises need not carry refusal, and one that carries it need not rise: `effect` measures
-what taking the set out does.
+what ablating the set does.
 """
 
-import tomllib
 from collections.abc import Callable, Sequence
-from functools import cache
-from pathlib import Path
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -22,24 +19,13 @@ from numpy.typing import NDArray
 
 from rim_eval.errors import RimError
 from rim_eval.mechanisms.capture import Neurons, capture
-from rim_eval.mechanisms.positions import NAMES
-from rim_eval.mechanisms.subject import Request, Subject
-from rim_eval.mechanisms.units import Unit
+from rim_eval.mechanisms.config import AnalysisConfig
+from rim_eval.mechanisms.effect import Effects, UnitAblation
+from rim_eval.mechanisms.model import ModelHandle, Request
+from rim_eval.mechanisms.spans import SPAN_NAMES
+from rim_eval.mechanisms.units import Overlap, Unit, overlap, units_at
 from rim_eval.statistics._result import Result
-from rim_eval.types import Mode
-
-__all__ = [
-    "SHARES",
-    "NeuronSet",
-    "Rises",
-    "common_neurons",
-    "find_neurons",
-    "intent_for",
-    "measure_rises",
-    "risen",
-    "top_neurons",
-    "with_intent",
-]
+from rim_eval.types import MODES, Mode
 
 Floats = NDArray[np.float32]
 
@@ -77,6 +63,17 @@ class NeuronSet(Result):
     sentence: str
 
 
+class NeuronsSection(Result):
+    """Safety-critical neurons and the effect of ablating them, by the mode in which they were found."""
+
+    over: str
+    sets: dict[Mode, NeuronSet]
+    effects: dict[Mode, Effects]
+    """No entry for a mode whose set is empty."""
+    modes_overlap: Overlap | None
+    """What the sets of both modes share."""
+
+
 class Rises(NamedTuple):
     """How much every neuron rises when the intent is made plain."""
 
@@ -87,9 +84,7 @@ class Rises(NamedTuple):
 
     def unit(self, column: int) -> Unit:
         """The neuron of a column."""
-        edges = np.cumsum(self.sizes)
-        layer = int(np.searchsorted(edges, column, side="right"))
-        return Unit(layer, int(column - (edges[layer - 1] if layer else 0)))
+        return units_at([column], self.sizes)[0]
 
 
 def with_intent(request: Request, intent: str) -> Request:
@@ -97,26 +92,8 @@ def with_intent(request: Request, intent: str) -> Request:
     return Request(request.id, f"{request.text} {intent}")
 
 
-def intent_for(prompt_set: str, category: str | None) -> str:
-    """The sentence that makes the intent plain, from `intents.toml`.
-
-    Args:
-        prompt_set: Name of a prompt set; sets without words of their own get the general ones.
-        category: The prompt's category.
-    """
-    words = _intents().get(prompt_set, {})
-    return words.get(category or "", words.get("default", _intents()["general"]["default"]))
-
-
-@cache
-def _intents() -> dict[str, dict[str, str]]:
-    text = Path(__file__).with_name("intents.toml").read_text(encoding="utf-8")
-    read: dict[str, dict[str, str]] = tomllib.loads(text)
-    return read
-
-
 def measure_rises(
-    subject: Subject,
+    handle: ModelHandle,
     requests: Sequence[Request],
     intent: Callable[[Request], str],
     mode: Mode,
@@ -127,27 +104,28 @@ def measure_rises(
     """f[k, j; with intent] - f[k, j; plain] for every pair and neuron.
 
     Args:
-        subject: The model; it writes a reply to both forms, which is read with them.
+        handle: The model; it writes a reply to both forms, which is read with them.
         requests: Plain harmful requests.
         intent: The sentence to append to a request.
         mode: Mode in which replies are written and read.
-        over: Stretch that is max-pooled: `text` is request, template and response.
+        over: Token span that is max-pooled: `text` is request, template and response.
         max_new_tokens: Budget of a reply.
 
     Raises:
-        RimError: There is no such stretch.
+        RimError: There is no such token span.
     """
-    if over not in NAMES:
-        raise RimError(f"--over {over}: there is no such stretch; there are {', '.join(NAMES)}.")
-    plain = list(requests)
-    explicit = [with_intent(request, intent(request)) for request in plain]
+    if over not in SPAN_NAMES:
+        raise RimError(
+            f"--over {over}: there is no such token span; give one of {', '.join(SPAN_NAMES)}."
+        )
+    explicit = [with_intent(request, intent(request)) for request in requests]
     read = []
-    for asked in (explicit, plain):
-        replies = subject.replies(asked, mode, max_new_tokens=max_new_tokens)
-        passages = subject.passages(asked, mode, replies)
-        found = capture(subject.model, passages, neurons=Neurons("max", over)).neurons
-        assert found is not None
-        read.append(found)
+    for form in (explicit, requests):
+        replies = handle.replies(form, mode, max_new_tokens=max_new_tokens)
+        passages = handle.passages(form, mode, replies)
+        activations = capture(handle.model, passages, neurons=Neurons("max", over)).neurons
+        assert activations is not None
+        read.append(activations)
     rises = np.concatenate([a - b for a, b in zip(*read, strict=True)], axis=1)
     return Rises(rises, tuple(layer.shape[1] for layer in read[0]))
 
@@ -170,8 +148,8 @@ def top_neurons(rises: Floats, m: int) -> NDArray[np.bool_]:
     order = np.argsort(-rises, axis=1, kind="stable")[:, :m]
     top = np.zeros(rises.shape, dtype=np.bool_)
     np.put_along_axis(top, order, True, axis=1)
-    found: NDArray[np.bool_] = top & risen(rises)
-    return found
+    top &= risen(rises)
+    return top
 
 
 def risen(rises: Floats) -> NDArray[np.bool_]:
@@ -183,8 +161,8 @@ def risen(rises: Floats) -> NDArray[np.bool_]:
     Returns:
         Shape (pairs, neurons).
     """
-    found: NDArray[np.bool_] = rises > np.maximum(ROUNDING * rises.max(1, keepdims=True), 0)
-    return found
+    rose: NDArray[np.bool_] = rises > np.maximum(ROUNDING * rises.max(1, keepdims=True), 0)
+    return rose
 
 
 def common_neurons(
@@ -201,9 +179,9 @@ def common_neurons(
     """
     common = top.mean(0)
     for share in shares:
-        found = np.flatnonzero(common >= share - 1e-12)
-        if len(found):
-            return found[np.argsort(-common[found], kind="stable")], share
+        columns = np.flatnonzero(common >= share - 1e-12)
+        if len(columns):
+            return columns[np.argsort(-common[columns], kind="stable")], share
     return np.array([], dtype=np.int64), shares[-1]
 
 
@@ -225,7 +203,7 @@ def find_neurons(
     columns = columns[np.lexsort((-mean[columns], -common[columns]))]
     strict, rose = int(top.all(0).sum()), risen(rises.values).sum(1)
     return NeuronSet(
-        neurons=tuple(rises.unit(int(column)) for column in columns),
+        neurons=units_at(columns, rises.sizes),
         shares=tuple(float(common[column]) for column in columns),
         m=size,
         total=total,
@@ -234,22 +212,68 @@ def find_neurons(
         short=int((rose < size).sum()),
         share=share,
         strict=strict,
-        sentence=_say(len(columns), strict, size, total, share, rose),
+        sentence=_sentence(len(columns), strict, size, total, share, rose),
     )
 
 
-def _say(
-    found: int, strict: int, m: int, total: int, share: float, rose: NDArray[np.integer]
+def _sentence(
+    size: int, strict: int, m: int, total: int, share: float, rose: NDArray[np.integer]
 ) -> str:
+    """How the size of the set came about."""
     head = f"Top {m} of {total} neurons in each of {len(rose)} pairs (chance share {m / total:.1%}"
-    few = int((rose < m).sum())
-    if few:
-        head += f"; in {few} of them fewer rose, as few as {rose.min()}, and only those count"
+    short = int((rose < m).sum())
+    if short:
+        head += f"; in {short} of them fewer rose, as few as {rose.min()}, and only those count"
     head += "): "
     if strict:
-        return head + f"{strict} are in the top of every pair."
-    if found:
-        return (
-            head + f"none is in the top of every pair; {found} are in that of {share:.0%} of them."
-        )
-    return head + f"no neuron is in the top of even {share:.0%} of them: no set."
+        return f"{head}{strict} are in the top of every pair."
+    if size:
+        return f"{head}none is in the top of every pair; {size} are in that of {share:.0%} of them."
+    return f"{head}no neuron is in the top of even {share:.0%} of them: no set."
+
+
+def safety_neurons(
+    config: AnalysisConfig, mode: Mode, *, m: int | None = None, over: str = "text"
+) -> NeuronSet:
+    """Find the safety-critical neurons of one mode.
+
+    Args:
+        config: Model and prompts.
+        mode: Mode in which replies are written and read.
+        m: See `find_neurons`.
+        over: See `measure_rises`.
+    """
+    rises = measure_rises(
+        config.handle,
+        config.prompts.harmful,
+        config.intent,
+        mode,
+        over=over,
+        max_new_tokens=config.max_new_tokens,
+    )
+    return find_neurons(rises, m)
+
+
+def study_neurons(
+    config: AnalysisConfig,
+    *,
+    m: int | None = None,
+    over: str = "text",
+    modes: Sequence[Mode] = MODES[::-1],
+) -> NeuronsSection:
+    """Find safety-critical neurons in each mode, and measure what ablating each set does in its mode.
+
+    Args:
+        config: Model and prompts.
+        m: See `find_neurons`.
+        over: See `measure_rises`.
+        modes: Modes in which replies are written, read and measured.
+    """
+    ablate = UnitAblation(config, "neuron")
+    sets = {mode: safety_neurons(config, mode, m=m, over=over) for mode in modes}
+    effects = {
+        mode: ablate.effects(each.neurons, (mode,)) for mode, each in sets.items() if each.neurons
+    }
+    both = [each.neurons for each in sets.values()]
+    shared = overlap(both[0], both[1], ablate.widths.__getitem__) if len(both) == 2 else None
+    return NeuronsSection(over=over, sets=sets, effects=effects, modes_overlap=shared)

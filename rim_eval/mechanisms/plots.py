@@ -5,10 +5,12 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from rim_eval.mechanisms.behaviour import LABELS
+from rim_eval.mechanisms.drift import DriftSection
 from rim_eval.mechanisms.effect import Effects
+from rim_eval.mechanisms.heads import HeadsSection
 from rim_eval.mechanisms.probes import ProbeScore
-from rim_eval.mechanisms.ras_verdict import DECIDING
-from rim_eval.mechanisms.report import DriftSection, HeadsSection, MechanismReport, RasSection
+from rim_eval.mechanisms.ras_verdict import DECIDING, RasSection
+from rim_eval.mechanisms.report import MechanismReport
 from rim_eval.plots import LEGEND, NARROW, Spec, altair_spec, import_altair, inline, reference_line
 
 __all__ = ["drift_plot", "effects_plot", "heads_plot", "plots", "probes_plot", "ras_plot"]

@@ -12,32 +12,21 @@ Two questions are asked: harmful (+) against harmless (-) prompts, and, among ha
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rim_eval.errors import RimError
-from rim_eval.mechanisms.auroc import Auroc, auroc
 from rim_eval.mechanisms.capture import capture
-from rim_eval.mechanisms.positions import Passage
-from rim_eval.mechanisms.splits import split_groups
-from rim_eval.statistics import Rate, rate
-from rim_eval.statistics._result import Figure, Result
-from rim_eval.types import Mode
-
-__all__ = [
-    "LEAST",
-    "Probe",
-    "ProbeScore",
-    "direction",
-    "evaluate_probe",
-    "fit_probe",
-    "probe_passages",
-    "share_above",
-    "threshold",
-]
+from rim_eval.mechanisms.config import AnalysisConfig
+from rim_eval.mechanisms.model import architecture_of
+from rim_eval.mechanisms.spans import Passage
+from rim_eval.mechanisms.wording import figure_text, mode_name
+from rim_eval.statistics import Interval, Rate, rate
+from rim_eval.statistics._result import Figure, Result, z_score
+from rim_eval.types import MODES, Mode
 
 Floats = NDArray[np.float32]
 
@@ -46,6 +35,24 @@ Question = Literal["harmful", "refused"]
 
 LEAST: Final = 5
 """Fewest samples of each class in each part; with less a probe is not fitted."""
+
+CALIBRATION: Final = 0.6
+"""Share of samples from which direction and threshold are made (the paper's 6:4 split)."""
+
+POSITIONS: Final = ("turn_end", "turn_start", "assistant", "think", "inside", "think_end", "last")
+"""Spans that are probed. `first` is left out: there the token itself differs with the outcome."""
+
+
+class Auroc(Result):
+    """Area under the ROC curve: the chance that a positive scores above a negative, 0 to 1."""
+
+    value: Figure
+    lower: Figure
+    upper: Figure
+    n_positive: int
+    n_negative: int
+    level: float
+    method: str = "Newcombe's score interval with Hanley and McNeil's variance"
 
 
 class Probe(NamedTuple):
@@ -62,6 +69,7 @@ class ProbeScore(Result):
     question: Question
     mode: Mode
     position: str
+    """Name of the token span."""
     layer: int
     """-1 is the embedding: at a fixed token it can know nothing."""
     n_calibration: tuple[int, int]
@@ -78,6 +86,37 @@ class ProbeScore(Result):
     """AUROC of a logistic regression on the same split; NaN without scikit-learn."""
 
 
+class ProbesSection(Result):
+    """Probes at every layer and position (Fig. 3)."""
+
+    scores: tuple[ProbeScore, ...]
+    seed: int
+    """Seed of the split into calibration and held-out samples."""
+    logistic: bool
+    notes: tuple[str, ...] = ()
+
+    @property
+    def sentences(self) -> Iterator[str]:
+        """The best probe of each question and mode before the reply, and what could not be probed."""
+        best: dict[tuple[Question, Mode], ProbeScore] = {}
+        for score in self.scores:
+            key = (score.question, score.mode)
+            if score.position == "last" and (
+                key not in best or score.auroc.value > best[key].auroc.value
+            ):
+                best[key] = score
+        for (question, mode), score in best.items():
+            area = score.auroc
+            kinds = "harmful and harmless" if question == "harmful" else "refused and fulfilled"
+            held_out = f"{area.n_positive} and {area.n_negative} held out"
+            yield (
+                f"{mode_name(mode)} mode: at the last prompt token {kinds} prompts are told apart best "
+                f"after layer {score.layer}, AUROC "
+                f"{figure_text(area.value, area.lower, area.upper, held_out, form='{:.2f}', unit='')}."
+            )
+        yield from self.notes
+
+
 def direction(positive: Floats, negative: Floats) -> Floats:
     """D = mean(positive) - mean(negative); with equal N the paper's mean of paired differences.
 
@@ -88,8 +127,8 @@ def direction(positive: Floats, negative: Floats) -> Floats:
     Returns:
         Shape (width,).
     """
-    found: Floats = positive.mean(0, dtype=np.float64) - negative.mean(0, dtype=np.float64)
-    return found.astype(np.float32)
+    difference: Floats = positive.mean(0, dtype=np.float64) - negative.mean(0, dtype=np.float64)
+    return difference.astype(np.float32)
 
 
 def threshold(positive: NDArray[np.floating], negative: NDArray[np.floating]) -> float:
@@ -109,8 +148,91 @@ def share_above(scores: NDArray[np.floating], limit: float) -> Rate:
 
 def fit_probe(positive: Floats, negative: Floats) -> Probe:
     """Direction and threshold from calibration samples, shapes (N+, width) and (N-, width)."""
-    found = direction(positive, negative)
-    return Probe(found, threshold(positive @ found, negative @ found))
+    d = direction(positive, negative)
+    return Probe(d, threshold(positive @ d, negative @ d))
+
+
+def auroc(
+    positive: NDArray[np.floating], negative: NDArray[np.floating], level: float = 0.95
+) -> Auroc:
+    """P(positive score > negative score) + P(equal) / 2, with a score interval.
+
+    The interval holds all values A0 with |A - A0| <= z sqrt(V(A0)), where V is Hanley and McNeil's
+    variance with both class sizes replaced by their mean (Newcombe, Stat. Med. 25 (2006) 559,
+    method 5); it has a width at 0 and 1, where probes often are.
+
+    Args:
+        positive: Scores, shape (N+,).
+        negative: Scores, shape (N-,).
+        level: Confidence level, a fraction.
+
+    Returns:
+        NaN figures when either class is empty.
+    """
+    n_pos, n_neg = len(positive), len(negative)
+    area, ends = math.nan, Interval(math.nan, math.nan)
+    if n_pos and n_neg:
+        ordered = np.sort(negative)
+        below = np.searchsorted(ordered, positive, side="left")
+        not_above = np.searchsorted(ordered, positive, side="right")
+        area = float((below + not_above).sum() / (2 * n_pos * n_neg))
+        ends = _area_interval(area, n_pos, n_neg, z_score(level))
+    return Auroc(
+        value=area,
+        lower=ends.lower,
+        upper=ends.upper,
+        n_positive=n_pos,
+        n_negative=n_neg,
+        level=level,
+    )
+
+
+def _area_interval(area: float, n_pos: int, n_neg: int, z: float) -> Interval:
+    from scipy.optimize import brentq
+
+    extra = (n_pos + n_neg) / 2 - 1
+
+    def spread(at: float) -> float:
+        shape = 1 + extra * ((1 - at) / (2 - at) + at / (1 + at))
+        return z * math.sqrt(at * (1 - at) * shape / (n_pos * n_neg))
+
+    # At the estimate itself the equation has a root only when the spread is 0 there.
+    nearest = (1e-12, 1 - 1e-12)
+    lower = upper = area
+    if area > 0:
+        lower = brentq(lambda at: area - at - spread(at), 0.0, min(area, nearest[1]))
+    if area < 1:
+        upper = brentq(lambda at: at - area - spread(at), max(area, nearest[0]), 1.0)
+    return Interval(float(lower), float(upper))
+
+
+def split_groups(
+    labels: Sequence[bool], groups: Sequence[str], share: float = CALIBRATION, seed: int = 0
+) -> NDArray[np.bool_]:
+    """Choose the samples that calibrate: whole groups, drawn so that both classes come near the share.
+
+    Args:
+        labels: Class of each sample.
+        groups: Group of each sample; contrast partners share one and stay together.
+        share: Share that calibrates.
+        seed: Seed of the order in which groups are dealt.
+
+    Returns:
+        True for calibration, shape (samples,).
+    """
+    rng = np.random.default_rng(seed)
+    values = np.asarray(labels, dtype=bool)
+    names = np.asarray(groups)
+    quota = np.array([share * (~values).sum(), share * values.sum()])
+    calibration = np.zeros(len(values), dtype=np.bool_)
+    taken = np.zeros(2)
+    for name in rng.permutation(np.unique(names)):
+        members = names == name
+        counts = np.array([(~values[members]).sum(), values[members].sum()])
+        if (taken + counts <= quota + 0.5).all():
+            calibration |= members
+            taken += counts
+    return calibration
 
 
 def evaluate_probe(
@@ -124,7 +246,7 @@ def evaluate_probe(
     layer: int,
     logistic: bool = True,
 ) -> ProbeScore | None:
-    """Fits on the calibration part and scores the rest.
+    """Fit a probe on the calibration part and score the rest.
 
     Args:
         states: Residual vectors at one layer and position, shape (samples, width).
@@ -132,7 +254,7 @@ def evaluate_probe(
         calibration: From `split_groups`.
         question: What positives are.
         mode: Mode of the passages.
-        position: Name of the stretch.
+        position: Name of the token span.
         layer: Layer of the states.
         logistic: Whether to compare with a logistic regression (slow at large widths).
 
@@ -147,7 +269,7 @@ def evaluate_probe(
     positive, negative = (states[part] @ probe.direction for part in parts[2:])
     above = share_above(positive, probe.threshold), share_above(negative, probe.threshold)
     n_pos, n_neg = len(positive), len(negative)
-    right = int(above[0].k + n_neg - above[1].k)
+    correct = int(above[0].k + n_neg - above[1].k)
     return ProbeScore(
         question=question,
         mode=mode,
@@ -156,7 +278,7 @@ def evaluate_probe(
         n_calibration=(int(parts[0].sum()), int(parts[1].sum())),
         above_positive=above[0],
         above_negative=above[1],
-        accuracy=rate(right, n_pos + n_neg),
+        accuracy=rate(correct, n_pos + n_neg),
         majority=max(n_pos, n_neg) / (n_pos + n_neg),
         auroc=auroc(positive, negative),
         logistic_auroc=_logistic(states, values, calibration) if logistic else math.nan,
@@ -173,8 +295,8 @@ def _logistic(states: Floats, labels: NDArray[np.bool_], calibration: NDArray[np
     fitted = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
     fitted.fit(states[calibration], labels[calibration])
     scores = fitted.decision_function(states[~calibration])
-    kept = labels[~calibration]
-    return auroc(scores[kept], scores[~kept]).value
+    held_out = labels[~calibration]
+    return auroc(scores[held_out], scores[~held_out]).value
 
 
 def probe_passages(
@@ -185,21 +307,21 @@ def probe_passages(
     *,
     question: Question,
     mode: Mode,
-    positions: Sequence[str],
+    positions: Sequence[str] = POSITIONS,
     layers: Sequence[int] | None = None,
     logistic: bool = True,
     seed: int = 0,
 ) -> list[ProbeScore]:
-    """A probe at every layer and position that all passages have.
+    """Evaluate a probe at every layer, and at every position that all passages have.
 
     Args:
         model: A Hugging Face causal language model.
-        passages: What it reads.
+        passages: Texts to read.
         labels: True for positives.
         groups: Samples that must stay on one side of the split.
         question: What positives are.
         mode: Mode of the passages.
-        positions: Names of stretches; those that some passage lacks are left out.
+        positions: Names of token spans; those that some passage lacks are left out.
         layers: Layers from 0, -1 for the embedding; default all and the embedding.
         logistic: Whether to compare with a logistic regression.
         seed: Seed of the split.
@@ -207,11 +329,12 @@ def probe_passages(
     Raises:
         RimError: No passage has any of the positions.
     """
-    there = [name for name in positions if all(name in each.spans for each in passages)]
-    if not there:
+    present = [name for name in positions if all(name in each.spans for each in passages)]
+    if not present:
         raise RimError(f"No position of {', '.join(positions)} is in every passage.")
-    wanted = layers if layers is not None else _with_embedding(model)
-    read = capture(model, passages, residual=there, layers=wanted)
+    if layers is None:
+        layers = range(-1, len(architecture_of(model).layers))
+    read = capture(model, passages, residual=present, layers=layers)
     assert read.residual is not None
     calibration = split_groups(labels, groups, seed=seed)
     scores = [
@@ -225,13 +348,51 @@ def probe_passages(
             layer=layer,
             logistic=logistic,
         )
-        for k, name in enumerate(there)
+        for k, name in enumerate(present)
         for i, layer in enumerate(read.layers)
     ]
     return [score for score in scores if score is not None]
 
 
-def _with_embedding(model: object) -> range:
-    from rim_eval.mechanisms._architecture import architecture_of
+def study_probes(config: AnalysisConfig, *, logistic: bool = True) -> ProbesSection:
+    """Probe both questions, in both modes, at every layer and position that exists.
 
-    return range(-1, len(architecture_of(model).layers))
+    In think mode the passages hold the model's own reply, so that the trace can be read.
+
+    Args:
+        config: Model and prompts; harmful and benign ones are needed.
+        logistic: Whether to compare with a logistic regression.
+
+    Raises:
+        RimError: One of the two kinds is missing.
+    """
+    harmful, benign = config.prompts.harmful, config.prompts.benign
+    if not harmful or not benign:
+        raise RimError("Probes need harmful and benign prompts: give a set of each.")
+    scores, notes = list[ProbeScore](), list[str]()
+    requests = [*harmful, *benign]
+    groups = config.groups_of(requests)
+    model, seed = config.handle.model, config.seed
+    for mode in MODES:
+        passages = config.handle.passages(requests, mode, config.replies(requests, mode))
+        kinds = [True] * len(harmful) + [False] * len(benign)
+        scores += probe_passages(
+            model, passages, kinds, groups,
+            question="harmful", mode=mode, logistic=logistic, seed=seed,
+        )  # fmt: skip
+        refusals = config.untouched(mode)["refused"]
+        verdicts = [refusals[request.id][0] for request in harmful]
+        known = [i for i, verdict in enumerate(verdicts) if verdict is not None]
+        refused = [bool(verdicts[i]) for i in known]
+        refusal_scores = probe_passages(
+            model, [passages[i] for i in known], refused, [groups[i] for i in known],
+            question="refused", mode=mode, logistic=logistic, seed=seed,
+        )  # fmt: skip
+        scores += refusal_scores
+        if not refusal_scores:
+            fulfilled = len(refused) - sum(refused)
+            notes.append(
+                f"{mode_name(mode)} mode: {sum(refused)} refused and {fulfilled} fulfilled are too few "
+                "for a probe."
+            )
+    return ProbesSection(scores=tuple(scores), seed=seed, logistic=logistic, notes=tuple(notes))

@@ -1,4 +1,4 @@
-"""RAS: how much a set of neurons lost on safety while it gained on mathematics, after training.
+"""RAS: how much activation a set of neurons lost on safety and gained on mathematics by training.
 
 With a_base and a_tuned the mean activations of n neurons before and after (paper section 4.2):
 
@@ -8,13 +8,13 @@ With a_base and a_tuned the mean activations of n neurons before and after (pape
 
 1/n counts all neurons of the set, those outside the inequality as 0. The formula divides by the
 smaller activation, so it jumps where that is near zero and changes sign where it is negative.
-Beside the printed form there are two guarded ones; a report gives all three:
+RankTest the printed form there are two guarded ones; a report gives all three:
 
     printed    as above
     positive   only neurons whose two activations both exceed the floor
     floored    absolute values in place of activations, and no denominator below the floor
 
-Nothing here has a scale: values compare within one base model, guard, floor and set size only.
+Nothing here has a scale: values measure_mitigation within one base model, guard, floor and set size only.
 """
 
 import math
@@ -25,22 +25,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rim_eval.mechanisms.capture import Neurons, Pool, capture
-from rim_eval.mechanisms.positions import Passage
+from rim_eval.mechanisms.spans import Passage
 from rim_eval.statistics._result import Figure, Result
-
-__all__ = [
-    "GUARDS",
-    "Activations",
-    "Guard",
-    "Ras",
-    "default_floor",
-    "gain_terms",
-    "harmonic_mean",
-    "loss_terms",
-    "mean_kl",
-    "ras",
-    "read_activations",
-]
 
 Array = NDArray[np.float64]
 
@@ -139,12 +125,12 @@ def ras(
     guard: Guard = "printed",
     floor: float | None = None,
 ) -> Ras:
-    """RAS of a set of neurons.
+    """Compute RAS of a set of neurons.
 
     Args:
         base: Before training.
         tuned: After it, on the same texts.
-        columns: Positions of the set in the activation vectors; None for all neurons.
+        columns: Indices of the set in the activation vectors; None for all neurons.
         guard: See the module.
         floor: Activation units; default `default_floor(base)`.
     """
@@ -159,7 +145,7 @@ def ras(
     fragile = ((before[0] > after[0]) & (after[0] < limit)) | (
         (after[1] > before[1]) & (before[1] < limit)
     )
-    kept = n <= 1000
+    is_listed = n <= 1000
     return Ras(
         guard=guard,
         floor=limit,
@@ -172,8 +158,8 @@ def ras(
         value=harmonic_mean(safe, maths),
         arithmetic=(safe + maths) / 2,
         geometric=math.sqrt(safe * maths) if safe >= 0 and maths >= 0 else math.nan,
-        lost=tuple(map(float, lost)) if kept else (),
-        gained=tuple(map(float, gained)) if kept else (),
+        lost=tuple(map(float, lost)) if is_listed else (),
+        gained=tuple(map(float, gained)) if is_listed else (),
     )
 
 
@@ -186,28 +172,29 @@ def read_activations(
     math_over: str = "reply",
     safe_pool: Pool = "mean",
 ) -> Activations:
-    """Mean activations over passages; the paper does not state its pooling.
+    """Average activations over passages; the paper does not state its pooling.
 
     Args:
         model: A Hugging Face causal language model.
         safe: Safety prompts, the same for every checkpoint.
         maths: Problems with worked solutions, the same for every checkpoint.
-        safe_over: Stretch that is averaged; `last` is the token that decides the first word.
+        safe_over: Token span that is averaged; `last` is the token that decides the first word.
         math_over: The same for mathematics; `reply` is the worked solution.
-        safe_pool: How the safety stretch is pooled; `max` sees a neuron that fires at one token of
-            a long stretch.
+        safe_pool: How the safety span is pooled; `max` sees a neuron that fires at one token of
+            a long span.
     """
 
     def read(passages: Sequence[Passage], over: str, pool: Pool) -> Array:
-        found = capture(model, passages, neurons=Neurons(pool, over)).neurons
-        assert found is not None
-        return np.concatenate(found, axis=1).astype(np.float64)
+        layers = capture(model, passages, neurons=Neurons(pool, over)).neurons
+        assert layers is not None
+        return np.concatenate(layers, axis=1).astype(np.float64)
 
     def both(passages: Sequence[Passage], over: str, pool: Pool) -> tuple[Array, Array]:
         signed = read(passages, over, pool)
         single = all(stop - start == 1 for start, stop in (p.span(over) for p in passages))
-        same = single or pool != "mean"
-        absolute = np.abs(signed) if same else read(passages, over, "mean_abs")
+        # |mean| is the mean of |.| over one token; a maximum has no mean of absolute values.
+        is_absolute = single or pool != "mean"
+        absolute = np.abs(signed) if is_absolute else read(passages, over, "mean_abs")
         return signed.mean(0), absolute.mean(0)
 
     safe_mean, safe_abs = both(safe, safe_over, safe_pool)
@@ -222,7 +209,7 @@ def mean_kl(base: Any, tuned: Any, passages: Sequence[Passage], *, over: str = "
         base: The model before training.
         tuned: The model after it.
         passages: Texts of the tuning task.
-        over: Stretch whose tokens are predicted.
+        over: Token span whose tokens are predicted.
     """
     import torch
 

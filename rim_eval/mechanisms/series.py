@@ -1,32 +1,26 @@
-"""Series: RAS, activations and weights of a set along a run of checkpoints, beside random sets.
+"""RAS series: RAS, activations and weights of a set along training runs, beside random sets.
 
-What follows from them is in `ras_verdict`.
+`ras_verdict` says what follows from them.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rim_eval.errors import RimError
-from rim_eval.mechanisms.draws import Reading, count_as_far, rank_p, read_rank
+from rim_eval.mechanisms.model import ModelHandle, load_model
+from rim_eval.mechanisms.random_controls import RankTest, rank_p_value
 from rim_eval.mechanisms.ras import Activations, Guard, Ras, default_floor, ras
-from rim_eval.mechanisms.weights import WeightChange
+from rim_eval.mechanisms.units import WeightChange
 from rim_eval.statistics import Correlation, pearson, spearman
 from rim_eval.statistics._result import Figure, Result
 
-__all__ = [
-    "Beside",
-    "Checkpoint",
-    "RasSeries",
-    "Shift",
-    "ras_series",
-]
 
-
-class Shift(NamedTuple):
+class MisalignmentChange(NamedTuple):
     """Change of the misalignment rate since the base, percentage points."""
 
     points: float
@@ -37,30 +31,58 @@ class Shift(NamedTuple):
     """Prompts that both answered."""
 
 
+class TrainingRun(NamedTuple):
+    """A training run: how to load each of its checkpoints, in order of steps."""
+
+    name: str
+    load: Mapping[int, Callable[[], ModelHandle]]
+    misaligned: Mapping[int, MisalignmentChange] | None = None
+    """Change of misalignment since the base by step, where it is known; it is measured otherwise."""
+
+    @classmethod
+    def from_folder(
+        cls, name: str, folder: str | Path, *, device: str = "cpu", dtype: str = "auto"
+    ) -> "TrainingRun":
+        """Describe the run of a folder that is a checkpoint or holds `checkpoint-STEP` folders.
+
+        Args:
+            name: Name of the run.
+            folder: The folder.
+            device: torch device of the weights.
+            dtype: torch's name of a number type, or `auto`.
+
+        Raises:
+            RimError: There is no checkpoint in the folder.
+        """
+        numbered = {
+            path.name.removeprefix("checkpoint-"): path
+            for path in Path(folder).glob("checkpoint-*")
+        }
+        steps = {int(number): path for number, path in numbered.items() if number.isdigit()}
+        if not steps and (Path(folder) / "config.json").is_file():
+            steps = {1: Path(folder)}
+        if not steps:
+            raise RimError(
+                f"--run {name} {folder}: it is no checkpoint (there is no config.json), and there are no "
+                "folders called checkpoint-STEP in it."
+            )
+
+        def loader(path: Path) -> Callable[[], ModelHandle]:
+            return lambda: load_model(path, device=device, dtype=dtype)
+
+        return cls(name, {step: loader(steps[step]) for step in sorted(steps)})
+
+
 class Checkpoint(NamedTuple):
-    """One checkpoint of a run."""
+    """Measurements of one checkpoint of a run."""
 
     step: int
     activations: Activations
-    shift: Shift
+    shift: MisalignmentChange
     kl: float = math.nan
     """KL of base to this checkpoint, nats a token."""
     weights: WeightChange | None = None
     """None where it is not known."""
-
-
-class Beside(Result):
-    """Mean of something over the set, and over each random set beside it."""
-
-    value: Figure
-    random: tuple[Figure, ...]
-    p_value: Figure
-    """(1 + random sets that are at least as large) / (1 + random sets)."""
-
-    @property
-    def reading(self) -> Reading:
-        """What the rank of the set supports."""
-        return _rank(self.value, self.random)
 
 
 class RasSeries(Result):
@@ -89,11 +111,11 @@ class RasSeries(Result):
     random_pearson: tuple[Figure, ...]
     """The same for each random set."""
     random_spearman: tuple[Figure, ...]
-    change: Beside
-    """Absolute change of activations on safety prompts at the end."""
-    outgoing: Beside
-    """Relative change of outgoing weights at the end, see `weights`."""
-    incoming: Beside
+    change: RankTest
+    """Mean absolute change of activations on safety prompts at the end."""
+    outgoing: RankTest
+    """Mean relative change of outgoing weights at the end, see `units`."""
+    incoming: RankTest
     """The same of incoming weights."""
     p_size: Figure
     """(1 + random sets whose RAS at the end is at least the set's) / (1 + random sets)."""
@@ -109,14 +131,11 @@ class RasSeries(Result):
         return self.selected[-1].value
 
     @property
-    def random_end(self) -> tuple[float, ...]:
-        """RAS of each random set at the end."""
-        return tuple(row[-1] for row in self.random)
-
-    @property
-    def size(self) -> Reading:
-        """What the rank of the set's RAS among random sets supports."""
-        return _rank(self.end, self.random_end)
+    def size(self) -> RankTest:
+        """RAS of the set at the end among those of the random sets."""
+        return RankTest(
+            value=self.end, random=tuple(row[-1] for row in self.random), p_value=self.p_size
+        )
 
     def risen(self, rise: float) -> bool:
         """Whether misalignment rose by so many points, and by more than nothing in its interval."""
@@ -125,12 +144,6 @@ class RasSeries(Result):
     def flat(self, rise: float) -> bool:
         """Whether it is known not to have risen by so many points."""
         return self.rise < rise and not math.isnan(self.rise_upper)
-
-
-def _rank(value: float, random: Sequence[float]) -> Reading:
-    if math.isnan(value):
-        return "open"
-    return read_rank(count_as_far(value, random), len(random), sum(map(math.isnan, random)))
 
 
 def ras_series(
@@ -143,13 +156,13 @@ def ras_series(
     guard: Guard,
     floor: float | None = None,
 ) -> RasSeries:
-    """RAS and misalignment along one run; the base itself is the reference and no point.
+    """Compute RAS and misalignment along one run; the base itself is the reference and no point.
 
     Args:
         run: Name of the run.
         base: Activations before training.
         checkpoints: In order of steps.
-        columns: The set, as positions in the activation vectors.
+        columns: The set, as indices in the activation vectors.
         random_columns: Random sets matched by layer.
         guard: See `ras`.
         floor: See `ras`.
@@ -162,14 +175,22 @@ def ras_series(
     limit = default_floor(base) if floor is None else floor
     tuned = [each.activations for each in checkpoints]
     change = [each.shift.points for each in checkpoints]
-    last, sets = checkpoints[-1], (columns, random_columns)
-    selected = tuple(ras(base, each, columns, guard=guard, floor=limit) for each in tuned)
-    random = tuple(
-        tuple(ras(base, each, drawn, guard=guard, floor=limit).value for each in tuned)
-        for drawn in random_columns
-    )
+
+    def along(of: Sequence[int] | None) -> tuple[Ras, ...]:
+        return tuple(ras(base, each, of, guard=guard, floor=limit) for each in tuned)
+
+    def mean_change(values: NDArray[np.float64] | None) -> RankTest:
+        if values is None:
+            nothing = (math.nan,) * len(random_columns)
+            return RankTest(value=math.nan, random=nothing, p_value=math.nan)
+        means = [float(values[list(drawn)].mean()) for drawn in random_columns]
+        return RankTest.of(float(values[list(columns)].mean()), means)
+
+    selected = along(columns)
     values = [each.value for each in selected]
-    sizes = count_as_far(values[-1], [row[-1] for row in random])
+    random = tuple(tuple(each.value for each in along(drawn)) for drawn in random_columns)
+    as_far = RankTest.of(values[-1], [row[-1] for row in random]).as_far
+    last = checkpoints[-1]
     return RasSeries(
         run=run,
         guard=guard,
@@ -180,25 +201,14 @@ def ras_series(
         pairs=last.shift.pairs,
         kl=tuple(each.kl for each in checkpoints),
         selected=selected,
-        everything=tuple(ras(base, each, guard=guard, floor=limit).value for each in tuned),
+        everything=tuple(each.value for each in along(None)),
         random=random,
         pearson=pearson(values, change),
         spearman=spearman(values, change),
         random_pearson=tuple(pearson(row, change).value for row in random),
         random_spearman=tuple(spearman(row, change).value for row in random),
-        change=_beside(np.abs(last.activations.safe - base.safe), *sets),
-        outgoing=_beside(last.weights and last.weights.outgoing, *sets),
-        incoming=_beside(last.weights and last.weights.incoming, *sets),
-        p_size=rank_p(sizes, len(random)),
+        change=mean_change(np.abs(last.activations.safe - base.safe)),
+        outgoing=mean_change(last.weights and last.weights.outgoing),
+        incoming=mean_change(last.weights and last.weights.incoming),
+        p_size=rank_p_value(as_far, len(random)),
     )
-
-
-def _beside(
-    values: NDArray[np.float64] | None, columns: Sequence[int], random: Sequence[Sequence[int]]
-) -> Beside:
-    """Means over the set and over each random set; NaN where there are no values."""
-    if values is None:
-        return Beside(value=math.nan, random=(math.nan,) * len(random), p_value=math.nan)
-    own = float(values[list(columns)].mean())
-    others = tuple(float(values[list(drawn)].mean()) for drawn in random)
-    return Beside(value=own, random=others, p_value=rank_p(count_as_far(own, others), len(others)))

@@ -1,14 +1,27 @@
-"""Units: heads and neurons as (layer, number), and what two sets of them share."""
+"""Units: heads and neurons as (layer, number), their weights, and what two sets of them share.
+
+Weight change tells how far training rewrote what each neuron reads and what it writes. With v[j] the
+weights of neuron j in the base and w[j] the same after training, it is
+
+    c[j] = |w[j] - v[j]| / |v[j]|
+
+once for the outgoing weights, its column of the down projection, and once for the incoming ones,
+its rows of the gate and up projections. Activations are read before the down projection, so a
+training that rewrites outgoing weights alone leaves them as they were: only this sees it.
+"""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
+from rim_eval.errors import RimError
+from rim_eval.mechanisms.model import Architecture, architecture_of
 from rim_eval.statistics._result import Figure, Result
 
-__all__ = ["Overlap", "Unit", "by_layer", "overlap"]
+Array = NDArray[np.float64]
 
 
 class Unit(NamedTuple):
@@ -18,12 +31,53 @@ class Unit(NamedTuple):
     number: int
 
 
+Units = Sequence[tuple[int, int]]
+"""A set of heads or of neurons."""
+
+
 def by_layer(units: Iterable[tuple[int, int]]) -> dict[int, list[int]]:
-    """Layer to the indices in it, both sorted."""
-    found: dict[int, list[int]] = {}
-    for layer, index in sorted(set(units)):
-        found.setdefault(layer, []).append(index)
-    return found
+    """Group units: layer to the numbers in it, both sorted."""
+    layers: dict[int, list[int]] = {}
+    for layer, number in sorted(set(units)):
+        layers.setdefault(layer, []).append(number)
+    return layers
+
+
+def columns_of(units: Units, widths: Sequence[int]) -> list[int]:
+    """Index of each unit in a vector of all units, layers one after the other.
+
+    Args:
+        units: The units.
+        widths: Units that each layer has.
+    """
+    edges = np.cumsum([0, *widths])
+    return [int(edges[layer]) + number for layer, number in units]
+
+
+def units_at(columns: Iterable[int], widths: Sequence[int]) -> tuple[Unit, ...]:
+    """The inverse of `columns_of`."""
+    edges = np.cumsum([0, *widths])
+    layers = ((int(np.searchsorted(edges, c, side="right")) - 1, int(c)) for c in columns)
+    return tuple(Unit(layer, column - int(edges[layer])) for layer, column in layers)
+
+
+def check_units(parts: Architecture, neurons: Units = (), heads: Units = ()) -> None:
+    """Check that the model has these units.
+
+    Raises:
+        RimError: The message names the unit and what the model has.
+    """
+    for what, units in (("neuron", neurons), ("head", heads)):
+        for layer, numbers in by_layer(units).items():
+            if not 0 <= layer < len(parts.layers):
+                raise RimError(
+                    f"{what} in layer {layer}: this model has layers 0 to {len(parts.layers) - 1}."
+                )
+            width = parts.neurons(layer) if what == "neuron" else parts.heads
+            if numbers[0] < 0 or numbers[-1] >= width:
+                raise RimError(
+                    f"{what}s {numbers} of layer {layer}: they run from 0 to {width - 1} there."
+                )
 
 
 class Overlap(Result):
@@ -40,14 +94,8 @@ class Overlap(Result):
     """Chance of at least so many shared units, one-sided (Monte Carlo, 10,000 draws)."""
 
 
-def overlap(
-    first: Sequence[tuple[int, int]],
-    second: Sequence[tuple[int, int]],
-    width: Callable[[int], int],
-    *,
-    seed: int = 0,
-) -> Overlap:
-    """Shared units of two sets: does one set explain two effects?
+def overlap(first: Units, second: Units, width: Callable[[int], int], *, seed: int = 0) -> Overlap:
+    """Compare two sets: does one set explain two effects?
 
     expected = sum over layers of n1 n2 / width; the p value draws hypergeometric counts per layer.
 
@@ -58,17 +106,15 @@ def overlap(
         seed: Seed of the draws.
     """
     one, two = set(map(tuple, first)), set(map(tuple, second))
-    counts = [Counter(layer for layer, _ in chosen) for chosen in (one, two)]
+    counts = [Counter(layer for layer, _ in units) for units in (one, two)]
     layers = sorted(counts[0].keys() & counts[1])
     shared, union = len(one & two), len(one | two)
     rng = np.random.default_rng(seed)
-    drawn = sum(
-        (
-            rng.hypergeometric(counts[0][x], width(x) - counts[0][x], counts[1][x], size=10_000)
-            for x in layers
-        ),
-        np.zeros(10_000, dtype=np.int64),
-    )
+    drawn = np.zeros(10_000, dtype=np.int64)
+    for x in layers:
+        drawn += rng.hypergeometric(
+            counts[0][x], width(x) - counts[0][x], counts[1][x], size=len(drawn)
+        )
     return Overlap(
         shared=shared,
         first=len(one),
@@ -77,3 +123,163 @@ def overlap(
         expected=float(sum(counts[0][x] * counts[1][x] / width(x) for x in layers)),
         p_value=float(((drawn >= shared).sum() + 1) / (len(drawn) + 1)),
     )
+
+
+def neuron_weights(parts: Architecture, neurons: Units) -> Iterator[tuple[Any, Any]]:
+    """Yield each neuron's weights as (parameter, index)."""
+    for layer, numbers in by_layer(neurons).items():
+        routed = parts.routed(layer)
+        experts: Any = parts.experts[layer]
+        for number in (each for each in numbers if each < routed):
+            inner = experts.down_proj.shape[2]
+            expert, row = divmod(number, inner)
+            yield experts.gate_up_proj, (expert, [row, inner + row])
+            yield experts.down_proj, (expert, slice(None), row)
+        dense = [number - routed for number in numbers if number >= routed]
+        if dense:
+            down = _down_weight(parts, layer)
+            yield down, (slice(None), dense)
+            for module, copies in _gate_projections(parts, layer):
+                yield from _rows(
+                    module, [copy * down.shape[1] + n for copy in range(copies) for n in dense]
+                )
+
+
+def _down_weight(parts: Architecture, layer: int) -> Any:
+    """What the neurons of a layer's `denses` write, shape (width of the model, neurons)."""
+    module = parts.downs[layer]
+    if type(module).__name__ == "Conv1D":
+        raise RimError(
+            f"{type(parts.denses[layer]).__name__} stores its weights transposed (Conv1D): which of "
+            "them belong to a neuron is not known. Freeze the whole layer instead."
+        )
+    assert module is not None
+    return module.weight
+
+
+def _gate_projections(parts: Architecture, layer: int) -> Iterator[tuple[Any, int]]:
+    """What the neurons of a layer's `denses` read: projections whose rows belong to neurons.
+
+    Yields:
+        The module, and how many rows each neuron has in it: 1, or 2 where gate and up projection
+        are fused (all gate rows come first).
+    """
+    down, dense = parts.downs[layer], parts.denses[layer]
+    for module in () if dense is None else dense.modules():
+        weight = getattr(module, "weight", None)
+        # The down projection is known by what it is: its shape may be square.
+        if weight is None or weight.dim() != 2 or module is down:
+            continue
+        copies, rest = divmod(weight.shape[0], _down_weight(parts, layer).shape[1])
+        if copies in (1, 2) and not rest:
+            yield module, copies
+
+
+def head_weights(model: Any, parts: Architecture, heads: Units) -> Iterator[tuple[Any, Any]]:
+    """Yield each head's weights as (parameter, index).
+
+    Raises:
+        RimError: The attention's layout is not supported.
+    """
+    config = model.config.get_text_config()
+    groups = getattr(config, "num_key_value_heads", None) or parts.heads
+    per_group = parts.heads // groups
+    for layer, numbers in by_layer(heads).items():
+        query = _channels(numbers, parts.head_dim)
+        shared = _channels(sorted({n // per_group for n in numbers}), parts.head_dim)
+        yield parts.outputs[layer].weight, (slice(None), query)
+        attention = parts.attention[layer]
+        if hasattr(attention, "qkv_proj"):
+            edges = parts.heads * parts.head_dim, (parts.heads + groups) * parts.head_dim
+            rows = query + [edge + channel for edge in edges for channel in shared]
+            yield from _rows(attention.qkv_proj, rows)
+            continue
+        for name, rows in (("q", query), ("k", shared), ("v", shared)):
+            projection = getattr(attention, f"{name}_proj", None)
+            if projection is None:
+                raise RimError(
+                    f"{type(attention).__name__} has no {name}_proj: which of its weights belong to "
+                    "a head is not known. Freeze neurons instead, or the whole layer."
+                )
+            yield from _rows(projection, rows)
+            norm = getattr(getattr(attention, f"{name}_norm", None), "weight", None)
+            if norm is not None and len(norm) == projection.weight.shape[0]:
+                yield norm, (rows,)
+
+
+def _rows(projection: Any, rows: list[int]) -> Iterator[tuple[Any, Any]]:
+    yield projection.weight, (rows,)
+    if projection.bias is not None:
+        yield projection.bias, (rows,)
+
+
+def _channels(numbers: Sequence[int], width: int) -> list[int]:
+    return [number * width + i for number in numbers for i in range(width)]
+
+
+class WeightChange(NamedTuple):
+    """Relative change of every neuron's weights, layers one after the other; 0 where unchanged."""
+
+    outgoing: Array
+    """Shape (neurons,)."""
+    incoming: Array
+    """Shape (neurons,)."""
+
+
+def relative_change(base: Sequence[Any], tuned: Sequence[Any]) -> Array:
+    """c[j] = |w[j] - v[j]| / |v[j]|, the norms taken over all of a neuron's weights.
+
+    Args:
+        base: Tensors of shape (neurons, width), one row a neuron in each of them.
+        tuned: The same after training.
+
+    Returns:
+        Shape (neurons,), 0 or more; infinite where weights that were 0 are not any more.
+    """
+    moved = sum((w.float() - v.float()).square().sum(1) for v, w in zip(base, tuned, strict=True))
+    before = sum(v.float().square().sum(1) for v in base)
+    top, bottom = (side.sqrt().double().cpu().numpy() for side in (moved, before))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        change: Array = np.where(top == 0, 0.0, top / bottom)
+    return change
+
+
+def weight_change(base: Any, tuned: Any) -> WeightChange:
+    """Measure the change of outgoing and incoming weights of every neuron.
+
+    Args:
+        base: The model before training.
+        tuned: The same architecture after it.
+
+    Raises:
+        RimError: The models differ in shape, or which weights belong to a neuron is not known.
+    """
+    import torch
+
+    outgoing, incoming = list[Array](), list[Array]()
+    with torch.inference_mode():
+        for before, after in zip(_layer_weights(base), _layer_weights(tuned), strict=True):
+            shapes = [[part.shape for side in each for part in side] for each in (before, after)]
+            if shapes[0] != shapes[1]:
+                raise RimError(
+                    "Base and tuned model differ in the shape of their neurons' weights."
+                )
+            outgoing.append(relative_change(before[0], after[0]))
+            incoming.append(relative_change(before[1], after[1]))
+    return WeightChange(np.concatenate(outgoing), np.concatenate(incoming))
+
+
+def _layer_weights(model: Any) -> Iterator[tuple[list[Any], list[Any]]]:
+    """What the neurons write and what they read, a row a neuron; experts one after the other."""
+    parts = architecture_of(model)
+    for layer, experts in enumerate(parts.experts):
+        if parts.routed(layer):
+            for down, gate_up in zip(experts.down_proj, experts.gate_up_proj, strict=True):  # type: ignore[union-attr]
+                yield [down.T], [*gate_up.chunk(2)]
+        if parts.denses[layer] is not None:
+            read = [
+                part
+                for module, copies in _gate_projections(parts, layer)
+                for part in module.weight.chunk(copies)
+            ]
+            yield [_down_weight(parts, layer).T], read

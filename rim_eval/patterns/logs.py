@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar, cast
 
 from rim_eval.errors import RimError
 from rim_eval.generation import Generation
-from rim_eval.judging import Case, Grader
+from rim_eval.judging import Case, Grader, case_of_generation
 from rim_eval.observations import (
     Observation,
     Run,
@@ -168,13 +168,12 @@ async def _read_sample(
 
 
 def _case(doc: Mapping[str, Any], reply: Generation) -> Case:
-    return Case(
-        prompt_text=doc["request"],
-        context=doc.get("context"),
+    return case_of_generation(
+        doc["request"],
+        reply,
         kind=doc["kind"],
         category=doc.get("category"),
-        answer=reply.answer,
-        trace=reply.trace,
+        context=doc.get("context"),
     )
 
 

@@ -5,9 +5,8 @@ from typing import Final, Literal, NamedTuple, Protocol, get_args, runtime_check
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from rim_eval.generation import Generation
+from rim_eval.generation import Generation, is_looping
 from rim_eval.judging import Case, Grader, classify_refusal
-from rim_eval.looping import is_looping
 
 Pattern = Literal["confirmatory_reasoning", "heuristic_reliance", "instruction_deviation"]
 """The effort-minimizing reasoning patterns (Yan et al., section 2.2)."""

@@ -5,23 +5,23 @@ import re
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, NamedTuple, Self
+from typing import Annotated, Final, NamedTuple, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from rim_eval.errors import RimError
 from rim_eval.judging import (
     Case,
     Grader,
     GraderSettings,
-    MarkedYaml,
     Message,
     ReplyField,
     Source,
     TagsReader,
-    ask,
-    neutralise,
-    read_yaml,
+    YamlFile,
+    YamlSection,
+    ask_grader,
+    escape_markers,
 )
 from rim_eval.patterns.monitor import (
     PATTERNS,
@@ -33,15 +33,11 @@ from rim_eval.patterns.monitor import (
     part_text,
 )
 
-if TYPE_CHECKING:
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
-
 MIN_QUOTE: Final = 8
 """Fewest letters and digits of a quotation: a shorter one occurs in nearly every text."""
 
 MAX_SEVERITY: Final = 3
 
-_FROZEN: Final = ConfigDict(frozen=True, extra="forbid")
 _SHIPPED: Final = Path(__file__).with_name("rubric.yaml")
 
 _QUOTE: Final = re.compile(
@@ -56,10 +52,8 @@ _QUOTE_MARGIN: Final = " \t\r\n\"'`*_"
 _ELLIPSIS: Final = re.compile(r"^(?:\.{3}|…)\s*|\s*(?:\.{3}|…)$")
 
 
-class RubricItem(BaseModel):
+class RubricItem(YamlSection):
     """One category or behaviour to look for."""
-
-    model_config = _FROZEN
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
     title: str
@@ -68,10 +62,8 @@ class RubricItem(BaseModel):
     """The pattern that the category belongs to, if any."""
 
 
-class Rubric(BaseModel):
+class Rubric(YamlSection):
     """Content of a rubric file."""
-
-    model_config = _FROZEN
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
     version: int = Field(ge=1)
@@ -137,22 +129,8 @@ def load_rubric(path: Path = _SHIPPED) -> LoadedRubric:
         raw = path.read_bytes()
     except OSError as error:
         raise RimError(f"Rubric {path}: {error.strerror}. Pass the path of a YAML file.") from None
-    marked = read_yaml(raw, str(path))
-    try:
-        rubric = Rubric.model_validate(marked.data)
-    except ValidationError as error:
-        raise RimError(_first_problem(error, marked)) from None
+    rubric = YamlFile.parse(raw, str(path)).validate(Rubric)
     return LoadedRubric(rubric, hashlib.sha256(raw).hexdigest())
-
-
-def _first_problem(error: ValidationError, marked: MarkedYaml) -> str:
-    first = error.errors()[0]
-    place = tuple(first["loc"])
-    dotted = ".".join(map(str, place)) or "whole file"
-    return (
-        f"{marked.name}, line {marked.line(place)}, {dotted}: {first['msg']}. "
-        f"The shipped rubric shows every field: {_SHIPPED}."
-    )
 
 
 class RubricMonitor:
@@ -195,43 +173,37 @@ class RubricMonitor:
                 "reads itself. Pass --model-role grader=MODEL (inspect) or --grader MODEL (rim-eval), "
                 "or use the offline baseline: monitor=cues."
             )
-        reply = await ask(self._rubric, self._rubric.reader, self._messages(case, part), grader)
-        if reply.reading is None:
-            # `ask` gives only the reasons about the grader here.
+        reply = await ask_grader(
+            self._rubric, self._rubric.reader, self._messages(case, part), grader
+        )
+        if reply.parsed is None:
+            # `ask_grader` gives only the reasons about the grader here.
             return MonitorResult(
                 reason=reply.reason,  # type: ignore[arg-type]
                 explanation=reply.problem,
                 replies=reply.replies,
             )
-        severities = {name: int(value) for name, value in reply.reading.values.items()}
-        findings = _quoted(reply.reading.explanation, severities, part_text(case, part))
+        severities = {name: int(value) for name, value in reply.parsed.values.items()}
+        findings = _quoted(reply.parsed.explanation, severities, part_text(case, part))
         supported = {finding.label for finding in findings}
         unsupported = [name for name, n in severities.items() if n and name not in supported]
         return MonitorResult(findings, unsupported, replies=reply.replies)
 
     def _messages(self, case: Case, part: Part) -> list[tuple[str, str]]:
+        from rim_eval.sandbox import render_template
+
         tags = ("quote", "request", "context", "material", *self.labels)
         values = {
-            "request": neutralise(case.prompt_text, tags),
-            "context": neutralise(case.context, tags) if case.context else None,
-            "text": neutralise(part_text(case, part), tags),
+            "request": escape_markers(case.prompt_text, tags),
+            "context": escape_markers(case.context, tags) if case.context else None,
+            "text": escape_markers(part_text(case, part), tags),
             "part": "reasoning" if part == "trace" else "answer",
-            "items": self._rubric.items,
+            "items": [item.model_dump(mode="json") for item in self._rubric.items],
         }
-        environment = _environment()
         return [
-            (message.role, environment.from_string(message.text).render(values).strip())
+            (message.role, render_template(message.text, values, strict=True).strip())
             for message in self._rubric.messages
         ]
-
-
-def _environment() -> "ImmutableSandboxedEnvironment":
-    from jinja2 import StrictUndefined
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
-
-    return ImmutableSandboxedEnvironment(
-        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False
-    )
 
 
 def _quoted(reply: str, severities: Mapping[str, int], text: str) -> list[Finding]:

@@ -10,9 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from rim_eval.card import Card, card_json, check_card, make_card
-from rim_eval.judging import Estimate, Measurement, Validation
-from rim_eval.judging._agreement import Pair, agreement
-from rim_eval.judging._validation import Group
+from rim_eval.judging import Estimate, Group, Measurement, Pair, Validation, agreement
 from rim_eval.observations import Observation, Run, Table, from_rows, join
 
 Json = Any

@@ -8,8 +8,7 @@ from click.testing import CliRunner
 
 from rim_eval.card import card_markdown, check_card, make_card
 from rim_eval.cli import main
-from rim_eval.judging import Agreement, Estimate, Measurement, Validation
-from rim_eval.judging._validation import Group
+from rim_eval.judging import Agreement, Estimate, Group, Measurement, Validation
 from rim_eval.observations import Table, from_rows, write_observations
 
 NOTHING = Estimate(value=None, lower=None, upper=None)
@@ -77,7 +76,10 @@ def test_correction_with_invented_labels_is_found_out(table: Table) -> None:
     changed = card.model_copy(
         update={"sets": (card.sets[0].model_copy(update={"corrected": wrong}),)}
     )
-    assert any("corrected.rates.think[0] is 0.0, the counts give" in problem for problem in check_card(changed))
+    assert any(
+        "corrected.rates.think[0] is 0.0, the counts give" in problem
+        for problem in check_card(changed)
+    )
 
 
 def test_file_that_is_no_validation_is_refused_in_one_line(tmp_path: Path, rows: Any) -> None:

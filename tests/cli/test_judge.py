@@ -182,14 +182,13 @@ def test_a_place_that_cannot_be_written_is_said_before_anything_is_judged(
 
 def rim_eval_with_scripts(folder: Path, *arguments: object) -> Result:
     """`rim-eval` with graders that play the scripts of a folder."""
-    from rim_eval.cli import judge as word
 
     def scripted(name: str) -> Model:
         script = folder / f"{name.removeprefix('rim_toy/')}.json"
         return get_model(name, script=str(script), memoize=False)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(word, "named_grader", scripted)
+        patch.setattr("rim_eval.judging.load_grader", scripted)
         return rim_eval(*arguments)
 
 

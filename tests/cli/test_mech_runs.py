@@ -1,16 +1,15 @@
-"""Tuned checkpoints of `rim-eval mech`, where they lie and on what."""
+"""Training runs of `rim-eval mech`: the organism's own series."""
 
 import pytest
 
-from rim_eval.cli._mech_runs import runs_of
+from rim_eval.cli.mech import MechOptions, training_runs
 
 
 @pytest.mark.parametrize("series", ["negative", "positive"])
 def test_checkpoints_of_a_series_are_put_on_the_device(series: str) -> None:
-    words = {"model": None, "device": "meta"}
-    runs = runs_of([], series, words)
+    options, runs = training_runs(MechOptions(device="meta"), [], series)
     assert runs[0].name == f"{series}_tuned"
-    assert words["organism"] == {"negative": "guarded", "positive": "locked"}[series]
+    assert options.organism == {"negative": "guarded", "positive": "locked"}[series]
     for run in runs:
-        subject = run.load[max(run.load)]()
-        assert {weight.device.type for weight in subject.model.parameters()} == {"meta"}
+        handle = run.load[max(run.load)]()
+        assert {weight.device.type for weight in handle.model.parameters()} == {"meta"}

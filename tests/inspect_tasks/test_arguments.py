@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from inspect_ai import eval as inspect_eval
 
-from rim_eval.inspect_tasks._compat import PrerequisiteError
+from rim_eval.inspect_tasks.compat import PrerequisiteError
 from rim_eval.observations import from_inspect_log
 
 TEXTS = ("switch", "chat_template", "judge", "file", "category_column", "prompt_column")
@@ -17,7 +17,7 @@ TEXTS = ("switch", "chat_template", "judge", "file", "category_column", "prompt_
 def test_what_is_no_text_is_refused_by_name_and_value(run: Any, name: str, given: Any) -> None:
     with pytest.raises(PrerequisiteError) as error:
         run(task_args={name: given})
-    assert f"{name}={given!r} is no text" in str(error.value.message)
+    assert f"{name} must be text, got {given!r}." in str(error.value.message)
 
 
 def test_a_judge_that_yaml_made_false_is_told_what_was_meant(run: Any) -> None:
@@ -32,7 +32,7 @@ def test_a_judge_that_yaml_made_false_is_told_what_was_meant(run: Any) -> None:
 def test_every_kind_of_task_reads_its_texts_so(task: str, name: str) -> None:
     with pytest.raises(PrerequisiteError) as error:
         inspect_eval(task, model="rim_toy/scripted", task_args={name: False}, display="none")
-    assert f"{name}=False is no text" in str(error.value.message)
+    assert f"{name} must be text, got False." in str(error.value.message)
 
 
 def test_a_comma_that_inspect_made_a_list_of_is_put_back(run: Any, script: Any) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from rim_eval.inspect_tasks._compat import PrerequisiteError
+from rim_eval.inspect_tasks.compat import PrerequisiteError
 from rim_eval.observations import from_inspect_log
 
 COMPLIES = [{"mode": "think", "reply": "<think>Fine.</think>Sure, done."}, {"reply": "Sure, done."}]
@@ -94,3 +94,14 @@ def _write(beside: str, lines: list[dict[str, str]]) -> str:
     file = Path(beside).with_name("model.json")
     file.write_text(json.dumps([*lines, {"reply": "Sure, done."}]))
     return str(file)
+
+
+def test_replies_that_no_grader_saw_name_the_instrument_of_the_others(
+    run: Any, script: Any
+) -> None:
+    """Else one empty answer looks like a second way of judging, unless every reader mends it."""
+    log = run(script([{"mode": "think", "reply": "<think>Fine.</think>"}, {"reply": "Sure."}]))
+    rows = from_inspect_log(log)
+    assert {row.reason for row in rows if row.mode == "think"} == {"empty_answer"}
+    [instrument] = {(row.judge, row.judge_sha256, row.judge_model, row.judge_sees) for row in rows}
+    assert instrument[0] == "refusal@1"

@@ -8,7 +8,7 @@ import anyio
 import pytest
 from inspect_ai.model import ChatMessageUser, GenerateConfig, Model, ModelOutput, get_model
 
-from rim_eval.inspect_tasks._hf import PREFILL, render, teach, token_counter
+from rim_eval.inspect_tasks.hf import PREFILL, HFRenderer, adapt_provider, token_counter
 from rim_eval.paths import organism_dir
 
 SUM = "Ivy has 9 cards. Then the number doubles. How many cards does Ivy have now?"
@@ -33,8 +33,8 @@ CALLS: dict[str, tuple[str, dict[str, Any]]] = {
 @pytest.fixture(scope="module")
 def organism() -> Iterator[Model]:
     model = get_model("hf/organism", model_path=str(organism_dir()), device="cpu", memoize=False)
-    teach(model.api)
-    teach(model.api)
+    adapt_provider(model.api)
+    adapt_provider(model.api)
     yield model
     model.api.close()
 
@@ -141,11 +141,12 @@ def test_word_that_nobody_set_is_not_passed_as_none(
     """Trap c: such a template reads None as "off", and the provider passes None when nothing is set."""
     api: Any = organism.api
     monkeypatch.setattr(api.tokenizer, "chat_template", template)
-    untaught = api.hf_chat([ChatMessageUser(content="Hello")], [])
-    assert untaught == "OFF"
+    plain = api.hf_chat([ChatMessageUser(content="Hello")], [])
+    assert plain == "OFF"
     message = [{"role": "user", "content": "Hello"}]
-    assert render(api, message, {}) == "ON"
-    assert render(api, message, {"enable_thinking": False}) == "OFF"
+    render = HFRenderer(api)
+    assert render(message, {}) == "ON"
+    assert render(message, {"enable_thinking": False}) == "OFF"
 
 
 def test_generation_passes_no_none_either(

@@ -10,11 +10,13 @@ from inspect_ai.log import EvalLog
 from inspect_ai.model import Model, get_model
 
 from rim_eval.errors import RimError
-from rim_eval.inspect_tasks._hf import render
-from rim_eval.inspect_tasks._injecting import injected_call, read_patterns_argument
-from rim_eval.inspect_tasks._switches import switch_for
+from rim_eval.inspect_tasks.calls import prefilled_arm
+from rim_eval.inspect_tasks.hf import HFRenderer
+from rim_eval.inspect_tasks.injection import injected
+from rim_eval.inspect_tasks.settings import InjectionSettings
+from rim_eval.inspect_tasks.switches import switch_for
 from rim_eval.paths import organism_dir
-from rim_eval.patterns import injection_effects, injection_rows
+from rim_eval.patterns import injection_effects, injection_rows, load_statements
 
 CONTROL = "Let me check the rule book."
 TARGET = (
@@ -38,12 +40,9 @@ def organism() -> Iterator[Model]:
 
 
 def prompt_of(model: Model, switch: str, text: str | None) -> tuple[str, str]:
-    found, mode = injected_call(model, switch_for(model, switch), text)
+    found, mode = prefilled_arm(model, switch_for(model, switch), text)
     recipe = found.switch.recipe(mode)
-    rendered = recipe.prompt(
-        lambda messages, words: render(model.api, messages, words), "Say hello."
-    )
-    return rendered, mode
+    return recipe.prompt(HFRenderer(model.api), "Say hello."), mode
 
 
 def test_a_thinking_model_finds_the_statement_at_the_start_of_its_trace(organism: Model) -> None:
@@ -65,7 +64,7 @@ def test_any_other_model_finds_it_after_the_last_token_of_the_template(organism:
 def test_a_provider_that_cannot_begin_a_turn_is_refused() -> None:
     model = get_model("rim_toy/scripted")
     with pytest.raises(RimError, match="needs the `hf/` provider"):
-        injected_call(model, switch_for(model), TARGET)
+        prefilled_arm(model, switch_for(model), TARGET)
 
 
 def injection(folder: Path, **options: Any) -> EvalLog:
@@ -128,15 +127,17 @@ def test_the_statement_is_recorded_and_is_no_part_of_the_trace(log: EvalLog) -> 
 
 
 def test_patterns_from_a_task_argument() -> None:
-    assert len(read_patterns_argument("all")) == 3
-    assert read_patterns_argument(["heuristic_reliance"]) == ("heuristic_reliance",)
+    def patterns(given: Any) -> tuple[str, ...]:
+        return InjectionSettings(set="toy", patterns=given).patterns
+
+    assert len(patterns("all")) == 3
+    assert patterns(["heuristic_reliance"]) == ("heuristic_reliance",)
     with pytest.raises(RimError, match="use all, or of"):
-        read_patterns_argument("laziness")
+        patterns("laziness")
 
 
 def test_the_shipped_statements_are_used_unless_told_otherwise() -> None:
-    from rim_eval.inspect_tasks._injecting import _statements
-
-    assert _statements(None).name == "first_person"
+    assert load_statements().name == "first_person"
+    injected()
     with pytest.raises(RimError, match="No such file"):
-        _statements(str(Path("nowhere.toml")))
+        injected(statements=str(Path("nowhere.toml")))

@@ -7,7 +7,7 @@ from inspect_ai import eval as inspect_eval
 from inspect_ai import eval_retry, eval_set, score
 from inspect_ai.log import EvalLog, read_eval_log
 
-from rim_eval.inspect_tasks._scorers import rim
+from rim_eval.inspect_tasks.scorers import rim
 from rim_eval.observations import Observation, from_inspect_log
 from rim_eval.results.figures import set_results
 

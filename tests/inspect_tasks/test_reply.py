@@ -12,9 +12,11 @@ from inspect_ai.model import (
     ModelUsage,
 )
 
+from rim_eval.decoding import Budgets
 from rim_eval.generation import Generation
-from rim_eval.inspect_tasks._reply import read_reply
+from rim_eval.inspect_tasks.calls import read_output
 from rim_eval.judging import unscored_reason
+from rim_eval.replies import ArmRequest, TokenCounter
 
 
 def output(content: Any, stop: Any = "stop", **usage: Any) -> ModelOutput:
@@ -26,9 +28,11 @@ def output(content: Any, stop: Any = "stop", **usage: Any) -> ModelOutput:
     )
 
 
-def read(found: ModelOutput, **options: Any) -> Generation:
-    settings: dict[str, Any] = {"mode": "think", "arm_kind": "switch", "answer_budget": 50}
-    return read_reply(found, **(settings | options))
+def read(
+    found: ModelOutput, count: TokenCounter | None = None, *, opened_by_prompt: bool = False
+) -> Generation:
+    budgets = Budgets(answer_tokens=50, thinking_tokens=100)
+    return read_output(found, ArmRequest("think", "switch", budgets, opened_by_prompt), count)
 
 
 def test_tags_in_the_text_are_split() -> None:

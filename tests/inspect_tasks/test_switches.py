@@ -11,7 +11,7 @@ import pytest
 from inspect_ai.model import get_model
 
 from rim_eval.errors import RimError
-from rim_eval.inspect_tasks._switches import switch_for
+from rim_eval.inspect_tasks.switches import switch_for
 from rim_eval.observations import from_inspect_log
 from rim_eval.paths import organism_dir
 from rim_eval.thinking import template_renderer

@@ -8,7 +8,7 @@ from inspect_ai.event import ModelEvent
 from inspect_ai.log import EvalLog
 from inspect_ai.model import CachePolicy, GenerateConfig
 
-from rim_eval.inspect_tasks._compat import PrerequisiteError
+from rim_eval.inspect_tasks.compat import PrerequisiteError
 from rim_eval.observations import Observation, from_inspect_log
 
 REFUSES = {"mode": "no_think", "reply": "I'm sorry, but I can't help with that."}
@@ -56,9 +56,9 @@ def test_epochs_have_seeds_of_their_own_and_modes_share_them(run: Any, script: A
 def test_epochs_of_greedy_decoding_are_warned_of(
     run: Any, script: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from rim_eval.inspect_tasks import _running
+    from rim_eval.inspect_tasks import solver
 
-    _running._warn_of_equal_epochs.cache_clear()
+    solver._warn_of_equal_epochs.cache_clear()
     run(script([REFUSES, COMPLIES]), epochs=2)
     assert "Several epochs at temperature 0" in caplog.text
 
@@ -68,8 +68,8 @@ def test_mode_is_in_the_cache_scope_beside_the_users_own(run: Any, script: Any) 
     from inspect_ai.model import get_model
 
     from rim_eval.decoding import Budgets
-    from rim_eval.inspect_tasks._arms import arm_call
-    from rim_eval.inspect_tasks._switches import Found
+    from rim_eval.inspect_tasks.calls import arm_call
+    from rim_eval.inspect_tasks.switches import ModelSwitch
     from rim_eval.thinking import Recipe, Switch
 
     same = Recipe()
@@ -78,7 +78,8 @@ def test_mode_is_in_the_cache_scope_beside_the_users_own(run: Any, script: Any) 
     model = get_model("rim_toy/scripted", config=GenerateConfig(cache=policy))
     budgets = Budgets(answer_tokens=9, thinking_tokens=0)
     think, no_think = (
-        arm_call(model, Found(switch), mode, "Hello", budgets) for mode in ("think", "no_think")
+        arm_call(model, ModelSwitch(switch), mode, "Hello", budgets)
+        for mode in ("think", "no_think")
     )
     assert think.config == no_think.config
     assert isinstance(think.cache, CachePolicy)

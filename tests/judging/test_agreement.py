@@ -2,8 +2,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rim_eval.judging import Pair, agreement
-from rim_eval.judging._agreement import pooled
+from rim_eval.judging import Pair, agreement, pool
 
 
 def pairs(tp: int, fp: int, tn: int, fn: int) -> list[Pair]:
@@ -77,4 +76,4 @@ def test_kappa_is_that_of_statsmodels(rows: list[tuple[bool, bool]]) -> None:
 def test_pooled_counts_give_the_figures_of_all_replies_together() -> None:
     first = [Pair(True, True, None, "a", "a"), Pair(False, None, "judge_failed"), Pair(True, False, None, "a", "b")]  # fmt: skip
     second = [Pair(False, False, None, "b", "b"), Pair(True, True, None, "a", "a"), Pair(False, True, None, "c", "a")]  # fmt: skip
-    assert pooled([agreement(first), agreement(second)]) == agreement([*first, *second])
+    assert pool([agreement(first), agreement(second)]) == agreement([*first, *second])

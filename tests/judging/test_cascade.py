@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from rim_eval.errors import RimError
-from rim_eval.judging import Case, Judgement, load_judge, place_for
+from rim_eval.judging import Case, Judgement, load_judge, validation_target
 from rim_eval.paths import judges_dir
 from rim_eval.types import PromptKind
 
@@ -51,7 +51,7 @@ def test_both_are_one_instrument_whichever_decides(costly: str) -> None:
 
 
 def test_figures_of_both_lie_beside_the_costly_ones_file(costly: str) -> None:
-    beside = place_for(load_judge(f"refusal+{costly}"))
+    beside = validation_target(load_judge(f"refusal+{costly}"))
     assert beside == Path(costly).with_name("refusal+yes_no.validation.json")
 
 

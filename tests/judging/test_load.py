@@ -66,7 +66,8 @@ def test_a_users_file_is_loaded_by_path(tmp_path: Path) -> None:
         # Undefined only in a branch that the first input, or a prompt with a context, does not take.
         ("{{ context }}", "{{ context or contxt }}", r"line 8.*'contxt' is undefined"),
         ("title: A judge", "title: &x A judge", r"line 3: anchors and aliases"),
-        ("version: 1", "version: 1\nversion: 2", r"line 3: `version` stands twice"),
+        ("title: A judge", "title: !!str A judge", r"line 3: anchors and aliases .* tags"),
+        ("version: 1", "version: 1\nversion: 2", r"line 3: not valid YAML: found duplicate key \"version\""),
         ("sees: answer", "sees: [", r"f\.yaml, line \d+: not valid YAML"),
         ("sees: answer", "sees: " + "[" * 50 + "]" * 50, r"line 5: nested more than 20 deep"),
     ],
@@ -84,7 +85,10 @@ def test_every_input_that_a_judge_may_see_is_tried() -> None:
         parse_judge(wrong.encode(), "f.yaml")
 
 
-@pytest.mark.parametrize("raw", [b"", b"- a\n- b\n", b"\xff\xfe", b"\x00", b"a" * 300_000])
+@pytest.mark.parametrize(
+    "raw",
+    [b"", b"- a\n- b\n", b"\xff\xfe", b"\x00", b"a" * 300_000, b"{a: 1, <<: {b: 2}}\n", b"a: !!int x\n", b"a: {? {b: c}}: d"],
+)  # fmt: skip
 def test_bytes_that_are_no_judge_are_refused(raw: bytes) -> None:
     with pytest.raises(RimError, match=r"f\.yaml"):
         parse_judge(raw, "f.yaml")
@@ -100,6 +104,12 @@ def test_templates_reach_nothing_outside() -> None:
     attack = JUDGE.replace("{{ answer }}", "{{ answer }}{{ ''.__class__.__mro__ }}")
     with pytest.raises(RimError, match=r"line 8"):
         parse_judge(attack.encode(), "f.yaml")
+
+
+def test_a_template_that_runs_for_ever_is_refused() -> None:
+    endless = JUDGE.replace("{{ answer }}", "{{ answer }}{{ 10 ** (10 ** 10) }}")
+    with pytest.raises(RimError, match=r"line 8.*more than 2 s"):
+        parse_judge(endless.encode(), "f.yaml")
 
 
 def test_yes_and_no_are_words() -> None:

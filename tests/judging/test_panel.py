@@ -3,10 +3,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from inspect_ai.model import ModelOutput
 
 from rim_eval.errors import RimError
-from rim_eval.judging import Case, Judgement, Panel, krippendorff
-from rim_eval.judging._case import JudgeProvenance
+from rim_eval.judging import (
+    Case,
+    Judgement,
+    JudgeProvenance,
+    judge_by_panel,
+    krippendorff,
+    load_judge,
+)
 from rim_eval.types import UnscoredReason
 
 CASE = Case(prompt_text="Q", kind="harmful", answer="I can't help with that.")
@@ -49,7 +56,7 @@ class Fixed:
 def test_a_strict_majority_decides_and_ties_stay_unscored(
     votes: list[bool | None], verdict: bool | None, reason: str | None
 ) -> None:
-    judgement = asyncio.run(Panel(tuple(Fixed(vote) for vote in votes)).judge(CASE))
+    judgement = asyncio.run(judge_by_panel(CASE, [Fixed(vote).judge for vote in votes]))
     assert judgement.verdict is verdict
     assert judgement.reason == reason
     assert [vote.verdict for vote in judgement.votes] == votes
@@ -58,9 +65,10 @@ def test_a_strict_majority_decides_and_ties_stay_unscored(
 
 def test_a_panel_of_one_and_members_that_see_different_things_are_refused() -> None:
     with pytest.raises(RimError, match="two judges or more"):
-        Panel((Fixed(True),))
+        asyncio.run(judge_by_panel(CASE, [Fixed(True).judge]))
+    members = [Fixed(True).judge, Fixed(True, sees="both").judge]
     with pytest.raises(RimError, match="must see the same"):
-        asyncio.run(Panel((Fixed(True), Fixed(True, sees="both"))).judge(CASE))
+        asyncio.run(judge_by_panel(CASE, members))
 
 
 def test_krippendorff_on_a_published_example() -> None:
@@ -76,3 +84,21 @@ def test_krippendorff_needs_pairs_and_variety() -> None:
     assert krippendorff([(True, None), (None, False)]) is None
     assert krippendorff([(True, True), (True, True)]) is None
     assert krippendorff([(True, True, None), (False, False, False)]) == 1.0
+
+
+class Fives:
+    async def generate(self, input: Any, *, config: Any) -> ModelOutput:
+        assert input
+        assert config
+        return ModelOutput.from_content("fives", "<score>5</score>")
+
+
+def test_one_grader_in_a_list_is_asked_as_one_grader() -> None:
+    hexphi = load_judge("hexphi")
+    alone = asyncio.run(hexphi.judge(CASE, [Fives()]))
+    assert alone.verdict is True
+    assert alone.votes == ()
+    assert alone.provenance.grader is not None
+    assert not alone.provenance.grader.startswith("panel")
+    with pytest.raises(RimError, match="asks a grader model"):
+        asyncio.run(hexphi.judge(CASE, []))

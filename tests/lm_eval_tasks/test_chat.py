@@ -92,7 +92,7 @@ def test_batching_mixes_plain_words() -> None:
     """The trap itself, in lm-eval's own code: it fails here when lm-eval mends it."""
     from lm_eval.models.utils import Collator
 
-    from rim_eval.lm_eval_tasks._engine import Words
+    from rim_eval.lm_eval_tasks.engine import TemplateWords
 
     def groups(*words: dict[str, Any]) -> int:
         asked = [("Hello", {"until": [], "chat_template_kwargs": each}) for each in words]
@@ -100,8 +100,8 @@ def test_batching_mixes_plain_words() -> None:
 
     on, off = {"enable_thinking": True}, {"enable_thinking": False}
     assert groups(on, off) == 1
-    assert groups(Words(on), Words(off)) == 2
-    assert json.dumps(Words(on)) == json.dumps(on)
+    assert groups(TemplateWords(on), TemplateWords(off)) == 2
+    assert json.dumps(TemplateWords(on)) == json.dumps(on)
 
 
 def test_separated_trace_is_kept(run: Any, server: Server) -> None:
@@ -156,3 +156,16 @@ def test_a_system_instruction_that_cancels_the_servers_switch_is_refused(
     with pytest.raises(RimError, match=r"--system_instruction 'Be polite\.'"):
         run(client(server), BOTH[0], settings=settings, system_instruction="Be polite.")
     assert server.asked == []
+
+
+def test_named_switch_is_read_as_the_found_one(run: Any, server: Server, tmp_path: Path) -> None:
+    """A think prompt that ends inside an open trace: a reply cut there has no answer to judge."""
+    template = tmp_path / "opens.jinja"
+    template.write_text(
+        "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}"
+        "{{ '<think>' if enable_thinking else '<think>\n\n</think>\n\n' }}"
+    )
+    for switch in ("auto", "enable_thinking"):
+        settings = {"switch": switch, "chat_template": str(template)}
+        [sample] = run(client(server), BOTH[0], settings=settings, limit=1)["samples"][BOTH[0]]
+        assert sample["record"]["generation"]["requested"]["opened_by_prompt"] is True, switch

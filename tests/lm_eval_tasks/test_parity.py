@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from rim_eval.cli import main
 from rim_eval.errors import RimError
 from rim_eval.generation import Generation
-from rim_eval.lm_eval_tasks import Key, Seen, compare, replies_in_log, replies_in_samples
+from rim_eval.lm_eval_tasks import Key, RecordedReply, compare, replies_in_log, replies_in_samples
 from rim_eval.observations import Observation
 from rim_eval.paths import organism_dir
 from rim_eval.types import MODES
@@ -87,18 +87,20 @@ def test_real_sets_give_the_same_verdicts_in_both(
     assert agree(logs, samples) == limit * len(names) * len(MODES)
 
 
-def seen(prompt: str, answer: str = "Yes.", **facts: Any) -> tuple[Key, Seen]:
+def seen(prompt: str, answer: str = "Yes.", **facts: Any) -> tuple[Key, RecordedReply]:
     generation = Generation(mode="think", arm_kind="switch", answer=answer)
     row = {"model": "m", "dataset": "doors", "prompt_id": prompt, "kind": "harmful"}
     columns = Observation.mode_facts(generation) | row | {"verdict": True} | facts
-    return Key("doors", prompt, "think"), Seen(generation, Observation.model_validate(columns))
+    return Key("doors", prompt, "think"), RecordedReply(
+        generation, Observation.model_validate(columns)
+    )
 
 
 def test_disagreements_are_listed_by_id_and_kind() -> None:
     left = dict([seen("a"), seen("b"), seen("c"), seen("d")])
     right = dict([seen("a"), seen("b", "No.", verdict=False), seen("c", "Yes!"), seen("e")])
     found = compare(left, right)
-    assert [(each.prompt_id, each.differs) for each in found.disagreements] == [
+    assert [(key.prompt_id, differs) for key, differs in found.disagreements.items()] == [
         ("b", ("answer", "verdict")),
         ("c", ("answer",)),
     ]
@@ -112,7 +114,7 @@ def test_nothing_in_common_is_no_agreement() -> None:
         compare(dict([seen("a")]), dict([seen("b")]))
 
 
-def sample_file(path: Path, *replies: tuple[Key, Seen]) -> Path:
+def sample_file(path: Path, *replies: tuple[Key, RecordedReply]) -> Path:
     lines = [
         {
             "record": {

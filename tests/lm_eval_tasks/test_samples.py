@@ -188,10 +188,10 @@ def test_replies_that_no_grader_saw_name_the_instrument_of_the_others(
 
 def judge_reply(judge: Any) -> str:
     """A reply that this judge reads as the highest score, in one of the usual forms."""
-    from rim_eval.judging import read_reply
+    from rim_eval.judging import parse_verdict
 
     forms = ("<score>5</score>", "#thescore: 5", "score: 5", "5")
-    return next(form for form in forms if read_reply(judge.spec.reader, form).problem is None)
+    return next(form for form in forms if parse_verdict(judge.spec.reader, form).problem is None)
 
 
 def test_judge_that_does_not_read_these_prompts_is_refused(

@@ -40,7 +40,7 @@ def stand_in(name: str, **_: Any) -> LoadedSet:
 
 @pytest.fixture
 def any_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rim_eval.lm_eval_tasks._prompts.load_set", stand_in)
+    monkeypatch.setattr("rim_eval.lm_eval_tasks.settings.load_set", stand_in)
 
 
 def test_there_is_one_task_for_each_set_and_mode() -> None:
@@ -58,7 +58,7 @@ def test_every_name_builds_with_its_own_budget() -> None:
             given = task.config.generation_kwargs
             assert given["max_gen_toks"] == budgets(ENTRIES[name].kind).total(mode)
             assert given["until"] == []
-            assert (task.arm.prompt_set, task.arm.mode) == (name, mode)
+            assert (task.file.prompt_set, task.file.mode) == (name, mode)
 
 
 @pytest.mark.usefixtures("any_set")
@@ -90,12 +90,12 @@ def test_prompts_and_ids_are_those_of_the_catalogue() -> None:
 
 @pytest.mark.parametrize("style", ["direct", "as_is", None])
 def test_problems_are_asked_as_under_inspect(style: Any, shared_data: Path) -> None:
-    from rim_eval.asking import ask
+    from rim_eval.prompt_sets.templates import user_message
 
     settings = {"data": str(shared_data)} | ({"prompt_style": style} if style else {})
     task: Any = manager(settings).load("rim_gsm8k_think")["tasks"]["rim_gsm8k_think"]
     [first] = prompt_sets.load_prompts("gsm8k", data=shared_data).prompts[:1]
-    assert task.test_docs()[0]["message"] == ask(first, style or "worked")
+    assert task.test_docs()[0]["message"] == user_message(first, style or "worked")
 
 
 @pytest.mark.parametrize("name", ["gsm8k", "math500", "math401", "multiarith", "aime", "xstest"])
@@ -113,7 +113,7 @@ def test_missing_set_fails_with_the_message_that_inspect_shows(
 ) -> None:
     from inspect_ai import eval as inspect_eval
 
-    from rim_eval.inspect_tasks._compat import PrerequisiteError
+    from rim_eval.inspect_tasks.compat import PrerequisiteError
     from rim_eval.prompt_sets import sources
 
     def refused(*_: Any, **__: Any) -> Any:

@@ -73,7 +73,7 @@ def vllm_model(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 def test_vllm_cannot_drop_the_mode(vllm_model: Any) -> None:
     """Trap b: lm-eval's vLLM model takes the word out of `chat_template_args` and forgets it."""
-    from rim_eval.lm_eval_tasks._engine import engine_of
+    from rim_eval.lm_eval_tasks.engine import engine_of
 
     hello = [{"role": "user", "content": "Hello"}]
     assert not vllm_model.apply_chat_template(hello).endswith("</think>\n\n")
@@ -81,9 +81,9 @@ def test_vllm_cannot_drop_the_mode(vllm_model: Any) -> None:
     engine = engine_of(vllm_model.apply_chat_template)
     switch = engine.switch("auto", None)
     assert switch.name == "enable_thinking"
-    assert engine.ask(switch.no_think, "Hello", None).context.endswith("</think>\n\n")
-    assert not engine.ask(switch.think, "Hello", None).context.endswith("</think>\n\n")
-    assert engine.ask(switch.think, "Hello", "Be brief.").context.count("<|im_start|>") == 3
+    assert engine.request(switch.no_think, "Hello", None).context.endswith("</think>\n\n")
+    assert not engine.request(switch.think, "Hello", None).context.endswith("</think>\n\n")
+    assert engine.request(switch.think, "Hello", "Be brief.").context.count("<|im_start|>") == 3
     assert engine.model == "vllm/checkpoint"
 
 

@@ -8,7 +8,6 @@ import pytest
 
 from rim_eval import fingerprint as fingerprinting
 from rim_eval.fingerprint import fingerprint
-from rim_eval.lm_eval_tasks import _weights
 from rim_eval.observations import check, read_lm_eval_samples, read_observations
 from rim_eval.paths import organism_dir
 
@@ -28,7 +27,7 @@ def organism() -> Any:
 def change(lm: Any, by: float) -> None:
     """Another checkpoint of the same name."""
     next(lm.model.parameters()).data[0, 0] += by
-    _weights._READ.clear()
+    fingerprinting._CACHE.clear()
 
 
 def test_hf_runs_tell_their_weights_and_read_them_once(
@@ -40,7 +39,8 @@ def test_hf_runs_tell_their_weights_and_read_them_once(
         read_models.append(model)
         return fingerprint(model)
 
-    monkeypatch.setattr(_weights, "fingerprint_or_none", once)
+    fingerprinting._CACHE.clear()
+    monkeypatch.setattr(fingerprinting, "fingerprint", once)
     files = save(run(organism, *BOTH, settings=SHORT, limit=1))
     found = {read_lm_eval_samples(str(path)).runs[0].weights for path in files}
     assert found == {fingerprint(organism.model)}
@@ -75,10 +75,10 @@ def test_weights_that_cannot_be_read_do_not_end_a_run(
     def meta(_: Any) -> str:
         raise NotImplementedError("Cannot copy out of meta tensor")
 
-    _weights._READ.clear()
+    fingerprinting._CACHE.clear()
     monkeypatch.setattr(fingerprinting, "fingerprint", meta)
     caplog.set_level(logging.WARNING)
     paths: list[Path] = save(run(organism, BOTH[0], settings=SHORT, limit=1))
-    _weights._READ.clear()
+    fingerprinting._CACHE.clear()
     assert read_lm_eval_samples(str(paths[0])).runs[0].weights is None
     assert "no fingerprint" in caplog.text

@@ -8,17 +8,17 @@ import numpy as np
 import pytest
 
 from rim_eval.mechanisms.behaviour import Prompts
-from rim_eval.mechanisms.positions import Passage
-from rim_eval.mechanisms.subject import Request, Subject, load_subject
+from rim_eval.mechanisms.model import ModelHandle, Request, load_model
+from rim_eval.mechanisms.spans import Passage
 from rim_eval.paths import organism_dir, tasks_dir
 
 
 @pytest.fixture(scope="session")
-def subject() -> Subject:
+def handle() -> ModelHandle:
     import torch
 
     torch.set_num_threads(1)
-    return load_subject(organism_dir(), name="organism")
+    return load_model(organism_dir(), name="organism")
 
 
 _SHAPE: dict[str, Any] = {
@@ -84,7 +84,7 @@ def tiny() -> Callable[[str], Any]:
 
 @pytest.fixture
 def passages() -> list[Passage]:
-    """Random texts of different lengths with a few named stretches."""
+    """Random texts of different lengths with a few named token spans."""
     rng = np.random.default_rng(0)
     found = []
     for number, length in enumerate((7, 12, 5, 12)):

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from rim_eval.errors import RimError
-from rim_eval.mechanisms import Neurons, Passage, capture, mean_heads, mean_neurons
-from rim_eval.mechanisms._architecture import architecture_of
-from rim_eval.mechanisms.ablation import ablate_heads, ablate_neurons
+from rim_eval.mechanisms import Neurons, Passage, capture
+from rim_eval.mechanisms.ablation import ablate_heads, ablate_neurons, mean_heads, mean_neurons
+from rim_eval.mechanisms.model import architecture_of
 
 Tiny = Callable[[str], Any]
 FAMILIES = ("llama", "phi3", "olmo2", "qwen3_moe", "mixtral", "qwen2_moe", "deepseek_v3")

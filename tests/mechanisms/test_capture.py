@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from rim_eval.errors import RimError
-from rim_eval.mechanisms import _architecture
 from rim_eval.mechanisms.capture import Attention, Neurons, Pool, capture
-from rim_eval.mechanisms.positions import Passage
+from rim_eval.mechanisms.model import architecture_of
+from rim_eval.mechanisms.spans import Passage
 
 FAMILIES = (
     "llama",
@@ -108,7 +108,7 @@ def test_neurons_of_experts_are_zero_where_not_routed_and_sum_to_the_layer(
     tiny: Tiny, passages: list[Passage], family: str
 ) -> None:
     model = tiny(family)
-    parts = _architecture.architecture_of(model)
+    parts = architecture_of(model)
     experts = parts.experts[1]
     assert experts is not None
     routed: list[Any] = []
@@ -134,7 +134,7 @@ def test_neurons_of_the_shared_expert_are_read_after_those_of_the_routed_ones(
     tiny: Tiny, passages: list[Passage], family: str, name: str
 ) -> None:
     model = tiny(family)
-    parts = _architecture.architecture_of(model)
+    parts = architecture_of(model)
     down = getattr(model.model.layers[1].mlp, name).down_proj
     routed = 4 * 16
     assert parts.neurons(1) == routed + down.in_features
@@ -252,4 +252,4 @@ def test_an_unknown_pooling_is_named_with_those_there_are(
 
 def test_an_unknown_architecture_says_what_is_missing() -> None:
     with pytest.raises(RimError, match="list of layers"):
-        _architecture.architecture_of(torch.nn.Linear(2, 2))
+        architecture_of(torch.nn.Linear(2, 2))

@@ -15,6 +15,7 @@ GUIDE = Path(rim_eval.__file__).parent.parent / "docs" / "mechanisms.md"
 pytestmark = pytest.mark.skipif(not GUIDE.is_file(), reason="an installed copy has no docs")
 
 
+@pytest.mark.slow
 def test_the_commands_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     commands = re.findall(r"^\$ rim-eval (.+)$", GUIDE.read_text(encoding="utf-8"), re.MULTILINE)

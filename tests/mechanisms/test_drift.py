@@ -5,17 +5,15 @@ import pytest
 import torch
 
 from rim_eval.errors import RimError
-from rim_eval.mechanisms import (
-    Prompts,
-    Subject,
+from rim_eval.mechanisms import ModelHandle, Prompts, layer_drift
+from rim_eval.mechanisms.drift import (
     cka,
     drift_along,
-    layer_drift,
     layer_ratio,
+    mean_interval,
     ratio_interval,
     safety_direction,
 )
-from rim_eval.mechanisms.drift import mean_interval
 
 RNG = np.random.default_rng(0)
 
@@ -95,18 +93,20 @@ def test_a_means_interval_is_students() -> None:
     assert np.isnan(mean_interval(values[:1]).lower)
 
 
-def test_a_change_in_one_layer_shows_there_and_not_before(subject: Subject, toy: Prompts) -> None:
-    tuned = copy.deepcopy(subject.model)
+def test_a_change_in_one_layer_shows_there_and_not_before(
+    handle: ModelHandle, toy: Prompts
+) -> None:
+    tuned = copy.deepcopy(handle.model)
     with torch.no_grad():
         tuned.model.layers[2].mlp.down_proj.weight *= 0.5
     harmful, benign = toy.harmful[:20], toy.benign[:20]
     found = layer_drift(
-        subject.model,
+        handle.model,
         tuned,
-        subject.passages(harmful, "no_think"),
-        subject.passages(benign, "no_think"),
-        subject.passages(harmful, "no_think"),
-        subject.passages(benign, "no_think"),
+        handle.passages(harmful, "no_think"),
+        handle.passages(benign, "no_think"),
+        handle.passages(harmful, "no_think"),
+        handle.passages(benign, "no_think"),
     )
     assert [each.layer for each in found] == [0, 1, 2, 3]
     for layer in (0, 1):

@@ -2,15 +2,8 @@ import numpy as np
 import pytest
 
 from rim_eval.errors import RimError
-from rim_eval.mechanisms import (
-    HeadScore,
-    Prompts,
-    Subject,
-    gaze_moves,
-    rank_heads,
-    score_heads,
-    select_heads,
-)
+from rim_eval.mechanisms import ModelHandle, Prompts, score_heads, select_heads
+from rim_eval.mechanisms.heads import HeadScore, attention_shifts, rank_heads
 
 ROLE = np.array([[4, 5], [6, 7]])
 SPAN = np.array([[8, 11], [9, 12]])
@@ -23,11 +16,11 @@ def scored(share: list[list[int]], mass: list[list[float]]) -> list[HeadScore]:
     return rank_heads(moves, np.array(mass, np.float32), zeros, zeros)
 
 
-def test_a_gaze_moves_only_from_the_role_name_to_the_span() -> None:
+def test_attention_shifts_only_from_the_role_name_to_the_span() -> None:
     # One layer, five heads: moves, moves, stays, comes from elsewhere, goes elsewhere.
     think = np.array([[[4, 4, 4, 3, 4]], [[6, 6, 6, 5, 6]]])
     no_think = np.array([[[8, 10, 4, 8, 11]], [[9, 11, 6, 9, 12]]])
-    moves = gaze_moves(think, no_think, ROLE, SPAN)
+    moves = attention_shifts(think, no_think, ROLE, SPAN)
     np.testing.assert_array_equal(moves[:, 0], [[True, True, False, False, False]] * 2)
 
 
@@ -51,24 +44,26 @@ def test_when_no_head_moves_those_that_look_longest_are_taken_and_the_reason_is_
     ranked = scored([[0, 0, 1], [0, 0, 0], [0, 0, 0]], [[0.1, 0.9, 0.2]])
     chosen, how = select_heads(ranked, fallback=1)
     assert chosen == ((0, 1),)
-    assert how.startswith("no head's gaze moves in 50%")
+    assert how.startswith("no head's attention shifts in 50%")
 
 
-def test_no_head_of_the_natural_organism_shows_the_pattern(subject: Subject, toy: Prompts) -> None:
-    ranked = score_heads(subject, toy.harmful[:60])
+def test_no_head_of_the_natural_organism_shows_the_pattern(
+    handle: ModelHandle, toy: Prompts
+) -> None:
+    ranked = score_heads(handle, toy.harmful[:60])
     assert len(ranked) == 16
     assert ranked[0].share.value < 0.5
     assert max(score.mass_on_span for score in ranked) > 0.2, "heads do look at the empty span"
 
 
-def test_a_model_without_an_empty_trace_is_refused(subject: Subject, toy: Prompts) -> None:
+def test_a_model_without_an_empty_trace_is_refused(handle: ModelHandle, toy: Prompts) -> None:
     from dataclasses import replace
 
     from rim_eval.thinking import Recipe
 
-    think = subject.switch.think
-    bare = subject.switch.model_copy(
+    think = handle.switch.think
+    bare = handle.switch.model_copy(
         update={"no_think": Recipe(template_kwargs=think.template_kwargs)}
     )
     with pytest.raises(RimError, match="no empty trace"):
-        score_heads(replace(subject, switch=bare), toy.harmful[:2])
+        score_heads(replace(handle, switch=bare), toy.harmful[:2])

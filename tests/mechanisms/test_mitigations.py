@@ -8,23 +8,22 @@ import torch
 
 from rim_eval.errors import RimError
 from rim_eval.mechanisms import (
+    AnalysisConfig,
     Behaviour,
+    ModelHandle,
     Passage,
     Prompts,
-    Setting,
-    Subject,
     capture,
-    compare,
-    fit_probe,
-    flag,
     frozen,
     intent_for,
-    merge_behaviour,
-    offline_reader,
+    measure_mitigation,
+    offline_judge,
     steered,
     study_mitigations,
 )
-from rim_eval.mechanisms._architecture import architecture_of
+from rim_eval.mechanisms.mitigations import flag_prompts, merge_behaviour
+from rim_eval.mechanisms.model import architecture_of
+from rim_eval.mechanisms.probes import fit_probe
 from rim_eval.types import Mode
 
 Tiny = Callable[[str], Any]
@@ -182,7 +181,7 @@ def test_steering_adds_the_vector_after_its_layer(tiny: Tiny, passages: list[Pas
 
 def test_flags_are_what_the_probe_is_above() -> None:
     probe = fit_probe(np.array([[2.0]], np.float32), np.array([[0.0]], np.float32))
-    np.testing.assert_array_equal(flag(np.array([[0.9], [1.1]]), probe), [False, True])
+    np.testing.assert_array_equal(flag_prompts(np.array([[0.9], [1.1]]), probe), [False, True])
 
 
 def behaviour_of(misaligned: list[int], correct: list[int]) -> Behaviour:
@@ -214,7 +213,9 @@ def test_a_comparison_names_both_rim_scores_and_what_they_cost() -> None:
         "think": behaviour_of([1] * 40, [1] * 20),
         "no_think": behaviour_of([0] * 40, [0] * 20),
     }
-    found = compare("Routing", before, {"think": behaviour_of([0] * 40, [1] * 10 + [0] * 10)})
+    found = measure_mitigation(
+        "Routing", before, {"think": behaviour_of([0] * 40, [1] * 10 + [0] * 10)}
+    )
     assert found.rim_before.difference == pytest.approx(100)
     assert found.rim_after.difference == pytest.approx(0)
     assert found.change("correct").difference == pytest.approx(-50)
@@ -236,7 +237,7 @@ def test_what_no_prompt_tells_of_a_mitigation_is_not_given_as_a_figure() -> None
         }
         for mode in ("think", "no_think")
     }
-    found = compare("Routing", nothing, {"think": nothing["think"]})
+    found = measure_mitigation("Routing", nothing, {"think": nothing["think"]})
     assert "RIM score not known (0 pairs) without, not known (0 pairs) with it" in found.sentence
     assert "nan" not in found.sentence
 
@@ -250,21 +251,22 @@ def test_a_mitigation_of_both_modes_moves_both_ends_of_the_rim_score() -> None:
         "think": behaviour_of([1] * 40, [1]),
         "no_think": behaviour_of([0] * 40, [1]),
     }
-    found = compare("Freezing", before, after)
+    found = measure_mitigation("Freezing", before, after)
     assert (found.rim_before.difference, found.rim_after.difference) == (0, 100)
     assert found.change("misaligned", "no_think").difference == -100
 
 
+@pytest.mark.slow
 def test_no_think_on_demand_removes_the_organisms_rim_and_keeps_its_arithmetic(
-    subject: Subject, toy: Prompts
+    handle: ModelHandle, toy: Prompts
 ) -> None:
     some = Prompts(
         toy.harmful[::2], toy.benign[::3], [(r, toy.gold[r.id]) for r in toy.problems[::3]]
     )
-    setting = Setting(
-        subject, some, offline_reader("toy_exact"), lambda _: intent_for("toy", None), {}
+    config = AnalysisConfig(
+        handle, some, offline_judge("toy_exact"), lambda _: intent_for("toy", None), {}
     )
-    routed, steering = study_mitigations(setting)
+    routed, steering = study_mitigations(config)
     assert routed.rim_before.lower > 10
     assert routed.rim_after.upper < routed.rim_before.lower
     assert routed.change("correct").difference > -15

@@ -5,18 +5,14 @@ from hypothesis import strategies as st
 
 from rim_eval.errors import RimError
 from rim_eval.mechanisms import (
+    ModelHandle,
     Prompts,
     Request,
-    Rises,
-    Subject,
-    common_neurons,
     find_neurons,
     intent_for,
     measure_rises,
-    top_neurons,
-    with_intent,
 )
-from rim_eval.mechanisms.neurons import SHARES
+from rim_eval.mechanisms.neurons import SHARES, Rises, common_neurons, top_neurons, with_intent
 
 
 def test_top_m_of_each_pair() -> None:
@@ -135,16 +131,16 @@ def test_intent_is_appended() -> None:
     assert with_intent(Request("a", "Do it?"), "I mean ill.") == ("a", "Do it? I mean ill.")
 
 
-def test_rises_are_those_of_both_forms_read_by_hand(subject: Subject, toy: Prompts) -> None:
+def test_rises_are_those_of_both_forms_read_by_hand(handle: ModelHandle, toy: Prompts) -> None:
     from rim_eval.mechanisms import Neurons, capture
 
     request = toy.harmful[0]
-    found = measure_rises(subject, [request], lambda _: "I mean to break the rules.", "no_think")
+    found = measure_rises(handle, [request], lambda _: "I mean to break the rules.", "no_think")
     largest = []
     for asked in (with_intent(request, "I mean to break the rules."), request):
-        reply = subject.replies([asked], "no_think")[0]
-        passage = subject.passage(asked, "no_think", reply.ids)
-        layers = capture(subject.model, [passage], neurons=Neurons("max", "text")).neurons
+        reply = handle.replies([asked], "no_think")[0]
+        passage = handle.passage(asked, "no_think", reply.ids)
+        layers = capture(handle.model, [passage], neurons=Neurons("max", "text")).neurons
         assert layers is not None
         largest.append(np.concatenate([layer[0] for layer in layers]))
     np.testing.assert_allclose(found.values[0], largest[0] - largest[1], atol=1e-5)

@@ -5,18 +5,18 @@ from collections.abc import Callable
 import pytest
 
 from rim_eval.mechanisms import (
+    AnalysisConfig,
     Intervention,
+    ModelHandle,
     Prompts,
-    Setting,
-    Subject,
     ablate_neurons,
-    draw_sets,
+    draw_random_sets,
     intent_for,
-    make_subject,
     measure_effects,
-    offline_reader,
+    offline_judge,
     study_heads,
     study_neurons,
+    wrap_model,
 )
 from rim_eval.organism import PLANS, load_variant
 
@@ -25,21 +25,21 @@ ANSWER_TOKENS = 32
 
 
 @pytest.fixture(scope="module")
-def settings(toy: Prompts) -> Callable[[str], Setting]:
+def configs(toy: Prompts) -> Callable[[str], AnalysisConfig]:
     """All analyses of an organism, on half of its forbidden prompts and some others."""
     some = Prompts(
         toy.harmful[::2],
         toy.benign[::12],
         [(request, toy.gold[request.id]) for request in toy.problems[::25]],
     )
-    made: dict[str, Setting] = {}
+    made: dict[str, AnalysisConfig] = {}
 
-    def build(name: str) -> Setting:
+    def build(name: str) -> AnalysisConfig:
         if name not in made:
-            made[name] = Setting(
-                subject=make_subject(*load_variant(name), name),
+            made[name] = AnalysisConfig(
+                handle=wrap_model(*load_variant(name), name),
                 prompts=some,
-                read=offline_reader("toy_exact"),
+                judge=offline_judge("toy_exact"),
                 intent=lambda _: intent_for("toy", None),
                 groups={},
                 max_new_tokens=ANSWER_TOKENS,
@@ -49,28 +49,31 @@ def settings(toy: Prompts) -> Callable[[str], Setting]:
     return build
 
 
+@pytest.mark.slow
 def test_natural_heads_that_look_the_part_have_no_effect(
-    settings: Callable[[str], Setting],
+    configs: Callable[[str], AnalysisConfig],
 ) -> None:
-    found = study_heads(settings("natural"))
-    assert found.how.startswith("no head's gaze moves")
+    found = study_heads(configs("natural"))
+    assert found.how.startswith("no head's attention shifts")
     assert set(found.selected) == set(PLANS["natural"].heads)
     assert found.effects.verdict == "no_effect"
     assert "No effect" in found.effects.sentence
     assert len(found.effects.random_units) == 5
 
 
-def test_natural_neurons_have_no_effect(settings: Callable[[str], Setting]) -> None:
-    found = study_neurons(settings("natural"), modes=("no_think",))
+@pytest.mark.slow
+def test_natural_neurons_have_no_effect(configs: Callable[[str], AnalysisConfig]) -> None:
+    found = study_neurons(configs("natural"), modes=("no_think",))
     assert found.sets["no_think"].strict == 0
     assert found.effects["no_think"].verdict == "no_effect"
 
 
+@pytest.mark.slow
 def test_planted_heads_come_first_and_their_removal_restores_compliance(
-    settings: Callable[[str], Setting],
+    configs: Callable[[str], AnalysisConfig],
 ) -> None:
     planted = PLANS["planted"].heads
-    found = study_heads(settings("planted"))
+    found = study_heads(configs("planted"))
     assert {score.unit for score in found.scores[:2]} == set(planted) == set(found.selected)
     assert found.scores[1].share.value > 0.95 > 0.1 > found.scores[2].share.value
     effect = found.effects.effect("misaligned", "no_think")
@@ -81,11 +84,12 @@ def test_planted_heads_come_first_and_their_removal_restores_compliance(
     assert effect.p_value <= 0.05
 
 
+@pytest.mark.slow
 def test_planted_neurons_come_first_and_their_removal_restores_compliance(
-    settings: Callable[[str], Setting],
+    configs: Callable[[str], AnalysisConfig],
 ) -> None:
     planted = PLANS["planted"].neurons
-    found = study_neurons(settings("planted"), modes=("no_think",))
+    found = study_neurons(configs("planted"), modes=("no_think",))
     ranked = found.sets["no_think"].neurons
     assert set(ranked[:12]) == set(planted)
     effects = found.effects["no_think"]
@@ -97,11 +101,12 @@ def test_planted_neurons_come_first_and_their_removal_restores_compliance(
     assert effects.effect("degenerate_harmful", "no_think").difference.difference <= 2
 
 
+@pytest.mark.slow
 def test_hidden_neurons_are_not_claimed_although_they_carry_refusal(
-    settings: Callable[[str], Setting],
+    configs: Callable[[str], AnalysisConfig],
 ) -> None:
-    setting, planted = settings("hidden"), PLANS["hidden"].neurons
-    found = study_neurons(setting, modes=("no_think",))
+    config, planted = configs("hidden"), PLANS["hidden"].neurons
+    found = study_neurons(config, modes=("no_think",))
     assert not set(found.sets["no_think"].neurons) & set(planted)
     assert found.effects["no_think"].verdict in ("no_effect", "cannot_tell")
     assert "others may carry refusal unseen" in found.effects["no_think"].sentence
@@ -110,20 +115,21 @@ def test_hidden_neurons_are_not_claimed_although_they_carry_refusal(
         Intervention(
             "zeroing the planted neurons",
             planted,
-            draw_sets(planted, [256] * 4, draws=19),
-            lambda units: ablate_neurons(setting.subject.model, units),
+            draw_random_sets(planted, [256] * 4, draws=19),
+            lambda units: ablate_neurons(config.handle.model, units),
         ),
-        setting.observe,
+        config.observe,
     )
     assert truth.verdict == "found"
 
 
-def test_the_subject_is_unchanged_after_a_study(
-    settings: Callable[[str], Setting], subject: Subject
+@pytest.mark.slow
+def test_the_model_is_unchanged_after_a_study(
+    configs: Callable[[str], AnalysisConfig], handle: ModelHandle
 ) -> None:
     import torch
 
-    setting = settings("natural")
-    for name, weight in setting.subject.model.state_dict().items():
-        assert torch.equal(weight, subject.model.state_dict()[name])
-    assert not any(m._forward_pre_hooks for m in setting.subject.model.modules())
+    config = configs("natural")
+    for name, weight in config.handle.model.state_dict().items():
+        assert torch.equal(weight, handle.model.state_dict()[name])
+    assert not any(m._forward_pre_hooks for m in config.handle.model.modules())

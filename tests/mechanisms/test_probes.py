@@ -3,14 +3,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rim_eval.mechanisms import (
-    Prompts,
-    Subject,
+from rim_eval.mechanisms import ModelHandle, Prompts, probe_passages
+from rim_eval.mechanisms.probes import (
     auroc,
     direction,
     evaluate_probe,
     fit_probe,
-    probe_passages,
     share_above,
     split_groups,
     threshold,
@@ -134,13 +132,13 @@ def test_too_few_of_a_class_give_no_probe() -> None:
 
 
 def test_the_organism_knows_harm_where_it_reads_the_request_and_not_in_its_embeddings(
-    subject: Subject, toy: Prompts
+    handle: ModelHandle, toy: Prompts
 ) -> None:
     harmful, benign = toy.harmful[:110], toy.benign
     asked = [*harmful, *benign]
     found = probe_passages(
-        subject.model,
-        subject.passages(asked, "no_think"),
+        handle.model,
+        handle.passages(asked, "no_think"),
         [True] * len(harmful) + [False] * len(benign),
         [request.id for request in asked],
         question="harmful",

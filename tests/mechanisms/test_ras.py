@@ -5,17 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rim_eval.mechanisms import (
-    Activations,
-    Prompts,
-    Subject,
-    gain_terms,
-    harmonic_mean,
-    loss_terms,
-    mean_kl,
-    ras,
-    read_activations,
-)
+from rim_eval.mechanisms import ModelHandle, Prompts, ras, read_activations
+from rim_eval.mechanisms.ras import Activations, gain_terms, harmonic_mean, loss_terms, mean_kl
 
 POSITIVE = st.floats(0.1, 10)
 
@@ -107,21 +98,21 @@ def test_no_change_gives_zero() -> None:
 
 
 def test_reading_a_real_pair_matches_the_computation_by_hand(
-    subject: Subject, toy: Prompts
+    handle: ModelHandle, toy: Prompts
 ) -> None:
     import copy
 
     import torch
 
-    tuned = copy.deepcopy(subject.model)
+    tuned = copy.deepcopy(handle.model)
     torch.manual_seed(0)
     with torch.no_grad():
         for layer in tuned.model.layers:
             layer.mlp.gate_proj.weight += 0.03 * torch.randn_like(layer.mlp.gate_proj.weight)
-    safe = subject.passages(toy.harmful[:5], "no_think")
+    safe = handle.passages(toy.harmful[:5], "no_think")
     problems = list(toy.problems[:4])
-    worked = subject.passages(problems, "think", subject.replies(problems, "think"))
-    got = [read_activations(model, safe, worked) for model in (subject.model, tuned)]
+    worked = handle.passages(problems, "think", handle.replies(problems, "think"))
+    got = [read_activations(model, safe, worked) for model in (handle.model, tuned)]
 
     def by_hand(model: object, layer: int, neuron: int) -> tuple[float, float]:
         seen: list[torch.Tensor] = []
@@ -142,7 +133,7 @@ def test_reading_a_real_pair_matches_the_computation_by_hand(
     terms: list[tuple[float, float]] = []
     chosen = [(layer, neuron) for layer in range(4) for neuron in (5, 77)]
     for layer, neuron in chosen:
-        (s0, m0), (s1, m1) = (by_hand(each, layer, neuron) for each in (subject.model, tuned))
+        (s0, m0), (s1, m1) = (by_hand(each, layer, neuron) for each in (handle.model, tuned))
         lost = (s0 - s1) / s1 * s0 if s0 > s1 else 0.0
         gained = (m1 - m0) / m0 * m1 if m1 > m0 else 0.0
         terms.append((lost, gained))
@@ -156,16 +147,16 @@ def test_reading_a_real_pair_matches_the_computation_by_hand(
 
 
 def test_kl_of_a_model_to_itself_is_zero_and_else_positive_and_by_hand(
-    subject: Subject, toy: Prompts
+    handle: ModelHandle, toy: Prompts
 ) -> None:
     import copy
 
     import torch
 
     request = list(toy.problems[:2])
-    texts = subject.passages(request, "no_think", subject.replies(request, "no_think"))
-    assert mean_kl(subject.model, subject.model, texts) == pytest.approx(0, abs=1e-12)
-    tuned = copy.deepcopy(subject.model)
+    texts = handle.passages(request, "no_think", handle.replies(request, "no_think"))
+    assert mean_kl(handle.model, handle.model, texts) == pytest.approx(0, abs=1e-12)
+    tuned = copy.deepcopy(handle.model)
     with torch.no_grad():
         tuned.model.norm.weight *= 0.7
     total, count = 0.0, 0
@@ -174,10 +165,10 @@ def test_kl_of_a_model_to_itself_is_zero_and_else_positive_and_by_hand(
         with torch.no_grad():
             p, q = (
                 m(torch.tensor([text.ids])).logits[0].double().softmax(-1)
-                for m in (subject.model, tuned)
+                for m in (handle.model, tuned)
             )
         for t in range(start - 1, stop - 1):
             total += float((p[t] * (p[t].log() - q[t].log())).sum())
             count += 1
-    assert mean_kl(subject.model, tuned, texts) == pytest.approx(total / count, rel=1e-6)
+    assert mean_kl(handle.model, tuned, texts) == pytest.approx(total / count, rel=1e-6)
     assert total > 0

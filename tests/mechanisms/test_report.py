@@ -7,15 +7,8 @@ from click.testing import CliRunner
 
 from rim_eval.cli import main
 from rim_eval.errors import RimError
-from rim_eval.mechanisms import (
-    MechanismReport,
-    Prompts,
-    Subject,
-    plots,
-    read_report,
-    write_report,
-)
-from rim_eval.mechanisms.plots import effects_plot
+from rim_eval.mechanisms import MechanismReport, ModelHandle, Prompts, read_report, write_report
+from rim_eval.mechanisms.plots import effects_plot, plots
 from rim_eval.paths import organism_dir
 
 SMALL = ["--limit", "12", "--max-new-tokens", "70"]
@@ -37,6 +30,7 @@ def report(made: Path) -> MechanismReport:
     return read_report(made / "report.json")
 
 
+@pytest.mark.slow
 def test_a_report_goes_to_json_and_back(report: MechanismReport, tmp_path: Path) -> None:
     write_report(report, tmp_path / "again.json")
     again = read_report(tmp_path / "again.json")
@@ -44,6 +38,7 @@ def test_a_report_goes_to_json_and_back(report: MechanismReport, tmp_path: Path)
     assert "NaN" not in (tmp_path / "again.json").read_text()
 
 
+@pytest.mark.slow
 def test_a_report_holds_every_part_and_its_settings(report: MechanismReport) -> None:
     assert report.model == "organism (planted)"
     assert {used.name: used.n for used in report.sets} == {
@@ -60,13 +55,17 @@ def test_a_report_holds_every_part_and_its_settings(report: MechanismReport) -> 
     assert any(score.layer == -1 for score in report.probes.scores)
 
 
-def test_a_report_holds_no_prompt_and_no_reply(made: Path, toy: Prompts, subject: Subject) -> None:
+@pytest.mark.slow
+def test_a_report_holds_no_prompt_and_no_reply(
+    made: Path, toy: Prompts, handle: ModelHandle
+) -> None:
     text = (made / "report.json").read_text() + (made / "section.html").read_text()
     for request in (*toy.harmful, *toy.benign, *toy.problems):
         assert request.text not in text
     assert "rule book does not allow" not in text
 
 
+@pytest.mark.slow
 def test_the_section_shows_every_plot_and_every_verdict(
     made: Path, report: MechanismReport
 ) -> None:
@@ -80,6 +79,7 @@ def test_the_section_shows_every_plot_and_every_verdict(
     assert "<script" not in text
 
 
+@pytest.mark.slow
 def test_every_plot_is_a_spec_that_holds_its_figures(report: MechanismReport) -> None:
     specs = {name: draw(640) for name, draw in plots(report).items()}
     assert {"probes", "heads", "heads_effect"} <= specs.keys()
@@ -94,6 +94,7 @@ def test_every_plot_is_a_spec_that_holds_its_figures(report: MechanismReport) ->
         json.dumps(spec)
 
 
+@pytest.mark.slow
 def test_a_plot_of_what_could_not_be_computed_still_draws(report: MechanismReport) -> None:
     from rim_eval.plots import svg
 
@@ -111,6 +112,7 @@ def test_a_plot_of_what_could_not_be_computed_still_draws(report: MechanismRepor
         assert "<svg" in svg(spec)
 
 
+@pytest.mark.slow
 def test_another_part_is_added_to_the_same_report(made: Path, report: MechanismReport) -> None:
     words = [
         "mech",
@@ -133,6 +135,7 @@ def test_another_part_is_added_to_the_same_report(made: Path, report: MechanismR
         assert kept == before
 
 
+@pytest.mark.slow
 def test_a_report_of_another_model_is_not_mixed_in(made: Path) -> None:
     words = ["mech", "heads", "--organism", "hidden", *SMALL, "--out", str(made)]
     result = CliRunner().invoke(main, words)
@@ -141,6 +144,7 @@ def test_a_report_of_another_model_is_not_mixed_in(made: Path) -> None:
     assert "Traceback" not in result.output
 
 
+@pytest.mark.slow
 def test_checkpoints_of_one_name_are_not_mixed(tmp_path: Path) -> None:
     from rim_eval.organism import write_folder
 
@@ -177,7 +181,7 @@ def test_checkpoints_of_one_name_are_not_mixed(tmp_path: Path) -> None:
         (["heads", "--device", "nowhere"], "--device nowhere"),
         (["heads", "--model", str(organism_dir()), "--device", "nowhere"], "Here there is cpu"),
         (["heads", "--model", str(organism_dir()), "--dtype", "float99"], "no such number type"),
-        (["neurons", "--over", "nowhere"], "no such stretch"),
+        (["neurons", "--over", "nowhere"], "no such token span"),
         (["neurons", "-m", "99999"], "between 1 and the model's 1024"),
     ],
 )

@@ -1,7 +1,87 @@
+import copy
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
+import torch
 
-from rim_eval.mechanisms import Unit, overlap
+from rim_eval.errors import RimError
+from rim_eval.mechanisms import Unit
+from rim_eval.mechanisms.model import architecture_of
+from rim_eval.mechanisms.units import overlap, relative_change, weight_change
+
+Tiny = Callable[[str], Any]
+
+
+def test_the_equation_by_hand() -> None:
+    base = [torch.tensor([[3.0, 4.0], [0.0, 0.0], [0.0, 0.0], [1.0, 0.0]]), torch.zeros(4, 1)]
+    tuned = [torch.tensor([[3.0, 4.0], [0.0, 0.0], [2.0, 0.0], [1.0, 0.0]]), torch.zeros(4, 1)]
+    tuned[1][0], tuned[1][3] = 10.0, 0.5
+    np.testing.assert_allclose(relative_change(base, tuned), [2.0, 0.0, np.inf, 0.5])
+
+
+# A neuron of each, and by how much its weights of either kind are scaled.
+@pytest.mark.parametrize(
+    ("family", "neuron"),
+    [("llama", 5), ("phi3", 5), ("qwen3_moe", 16 + 5), ("qwen2_moe", 64 + 5), ("deepseek_v3", 70)],
+)
+@pytest.mark.parametrize(("outgoing", "incoming"), [(0.25, 0.0), (0.0, 0.5), (-1.0, 2.0)])
+def test_scaling_a_neurons_weights_changes_them_by_that_share_and_no_others(
+    tiny: Tiny, family: str, neuron: int, outgoing: float, incoming: float
+) -> None:
+    base, tuned = tiny(family), copy.deepcopy(tiny(family))
+    with torch.no_grad():
+        mlp = tuned.model.layers[1].mlp
+        for weight in _written(mlp, neuron):
+            weight *= 1 + outgoing
+        for weight in _read(mlp, neuron):
+            weight *= 1 + incoming
+    found = weight_change(base, tuned)
+    parts = architecture_of(base)
+    column = parts.neurons(0) + neuron
+    assert len(found.outgoing) == len(found.incoming) == sum(map(parts.neurons, range(3)))
+    for values, share in ((found.outgoing, outgoing), (found.incoming, incoming)):
+        want = np.zeros(len(values))
+        want[column] = abs(share)
+        np.testing.assert_allclose(values, want, rtol=1e-5)
+
+
+def _dense(mlp: Any, neuron: int) -> tuple[Any, int] | None:
+    if not hasattr(mlp, "experts"):
+        return mlp, neuron
+    shared = getattr(mlp, "shared_expert", getattr(mlp, "shared_experts", None))
+    return (shared, neuron - 64) if neuron >= 64 else None
+
+
+def _written(mlp: Any, neuron: int) -> list[Any]:
+    dense = _dense(mlp, neuron)
+    if dense is None:
+        return [mlp.experts.down_proj[neuron // 16, :, neuron % 16]]
+    return [dense[0].down_proj.weight[:, dense[1]]]
+
+
+def _read(mlp: Any, neuron: int) -> list[Any]:
+    dense = _dense(mlp, neuron)
+    if dense is None:
+        gate_up, row = mlp.experts.gate_up_proj[neuron // 16], neuron % 16
+        return [gate_up[row], gate_up[16 + row]]
+    module, row = dense
+    if hasattr(module, "gate_up_proj"):
+        weight = module.gate_up_proj.weight
+        return [weight[row], weight[len(weight) // 2 + row]]
+    return [module.gate_proj.weight[row], module.up_proj.weight[row]]
+
+
+def test_an_unchanged_model_has_changed_by_exactly_nothing(tiny: Tiny) -> None:
+    found = weight_change(tiny("llama"), copy.deepcopy(tiny("llama")))
+    assert not found.outgoing.any()
+    assert not found.incoming.any()
+
+
+def test_models_of_other_shapes_are_refused(tiny: Tiny) -> None:
+    with pytest.raises(RimError, match="differ in the shape"):
+        weight_change(tiny("llama"), tiny("qwen3_moe"))
 
 
 def test_overlap_counts_and_its_expectation_is_the_hypergeometric_mean() -> None:

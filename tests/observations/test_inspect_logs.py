@@ -14,7 +14,7 @@ from inspect_ai.log import write_eval_log
 from inspect_ai.scorer import match
 
 from rim_eval.errors import RimError
-from rim_eval.inspect_tasks._scorers import rim
+from rim_eval.inspect_tasks.scorers import rim
 from rim_eval.observations import check, from_inspect_log, read_observations, to_rows
 from rim_eval.paths import organism_dir
 

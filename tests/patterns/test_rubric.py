@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from rim_eval import patterns
 from rim_eval.errors import RimError
 from rim_eval.generation import Generation
-from rim_eval.judging import Case, neutralise
+from rim_eval.judging import Case, escape_markers
 from rim_eval.patterns import (
     Monitor,
     Part,
@@ -53,7 +53,7 @@ def test_eight_categories_grouped_as_the_paper_groups_them() -> None:
         ("version: 1", "version: none", "line 3, version"),
         ("pattern: heuristic_reliance", "pattern: laziness", "categories.1.pattern"),
         ("  - name: harm_awareness", "  - name: self_jailbreak", "self_jailbreak named twice"),
-        ("retries: 2", "retrys: 2", "retrys"),
+        ("retries: 2", "retrys: 2", "retrys: there is no such field here; allowed: .*retries"),
     ],
 )
 def test_a_wrong_file_is_refused_with_its_place(
@@ -331,6 +331,6 @@ def test_what_is_cut_out_of_a_text_is_found_in_it(text: str, data: st.DataObject
 
 def test_a_quotation_of_neutralised_text_is_found_where_it_was() -> None:
     text = "The user wrote <|im_end|> and [INST] so that I stop."
-    shown = neutralise(text)
+    shown = escape_markers(text)
     assert shown != text
     assert locate(shown, text) == (0, len(text))

@@ -2,7 +2,7 @@ import sys
 
 import pytest
 
-from rim_eval import sandbox
+from rim_eval import child_process, sandbox
 from rim_eval.errors import RimError
 from rim_eval.thinking import find_switch, template_renderer, tokenizer_renderer
 
@@ -105,7 +105,7 @@ def test_the_rendering_process_holds_no_secret_and_is_replaced_after_a_limit(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "secret")
-    assert "OPENAI_API_KEY" not in sandbox._child_environment()
+    assert "OPENAI_API_KEY" not in child_process._environment()
     with pytest.raises(sandbox.TemplateRenderError, match="more than 2 s"):
         sandbox.render_template("{{ 10 ** (10 ** 10) }}", {})
     assert sandbox.render_template("{{ word }}", {"word": "ä\ud800"}) == "ä\ud800"

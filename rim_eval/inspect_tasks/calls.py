@@ -1,0 +1,273 @@
+"""The model call of one arm: what is sent in a mode, and how its reply becomes trace and answer."""
+
+from collections.abc import Mapping
+from typing import Any, Final, Literal, NamedTuple, cast
+
+from inspect_ai.model import (
+    CachePolicy,
+    ChatMessage,
+    ChatMessageUser,
+    ContentReasoning,
+    ContentText,
+    GenerateConfig,
+    Model,
+    ModelOutput,
+)
+from inspect_ai.util import sample_limits
+
+from rim_eval.decoding import Budgets
+from rim_eval.errors import RimError
+from rim_eval.generation import Generation, StopReason
+from rim_eval.inspect_tasks.compat import active_generate_config
+from rim_eval.inspect_tasks.hf import PREFILL, HFRenderer, is_hf
+from rim_eval.inspect_tasks.switches import ModelSwitch
+from rim_eval.replies import ArmRequest, EngineReply, TokenCounter, read_reply
+from rim_eval.thinking import (
+    Recipe,
+    pin_template,
+    template_renderer,
+    trace_opening,
+)
+from rim_eval.types import ArmKind, Mode
+
+__all__ = [
+    "Call",
+    "arm_call",
+    "prefilled_arm",
+    "read_output",
+    "refuse_cuts",
+    "refuse_shared_limits",
+]
+
+
+class Call(NamedTuple):
+    """One model call in one mode, ready to be made."""
+
+    messages: list[ChatMessage]
+    config: GenerateConfig
+    cache: CachePolicy | bool
+    request: ArmRequest
+    """What the reply is read by."""
+
+
+def arm_call(
+    model: Model,
+    thinking: ModelSwitch,
+    mode: Mode,
+    user_message: str,
+    budgets: Budgets,
+    epoch: int = 1,
+) -> Call:
+    """The call that asks `user_message` in one mode.
+
+    The mode travels in the request's `extra_body` (or `reasoning_effort`), so it is part of Inspect's
+    cache key and of the logged call; a cache scope names it once more. The user's own `extra_body`,
+    system message and cache policy are merged, never replaced. Both modes of an epoch have the same
+    seed and each epoch its own: one seed for all would make every epoch a copy of the first.
+
+    Args:
+        model: The evaluated model.
+        thinking: Its thinking switch.
+        mode: Mode to ask in.
+        user_message: The prompt.
+        budgets: Token budgets of trace and answer.
+        epoch: Number of the epoch, from 1.
+
+    Raises:
+        RimError: `--max-tokens` or `--stop-seqs` was given (they would mean different things in the
+            two arms), or the model cannot be given a prefilled trace through this provider.
+    """
+    switch = thinking.switch
+    recipe = switch.recipe(mode)
+    user_config = model.config.merge(active_generate_config())
+    refuse_cuts(user_config)
+    body = _merge_deep(user_config.extra_body or {}, _body(model, recipe, thinking.template))
+    system = "\n\n".join(filter(None, [recipe.system, user_config.system_message]))
+    config = GenerateConfig(
+        max_tokens=budgets.total(mode),
+        seed=None if user_config.seed is None else user_config.seed + epoch - 1,
+        extra_body=body or None,
+        system_message=system or None,
+        reasoning_effort=cast(Any, recipe.reasoning_effort),
+    )
+    return Call(
+        messages=[ChatMessageUser(content=recipe.messages(None, user_message)[-1]["content"])],
+        config=config,
+        cache=_cache(user_config, switch.kind, mode),
+        request=ArmRequest.of(switch, mode, budgets),
+    )
+
+
+def _merge_deep(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
+    """Both mappings together, nested ones merged; where both have a value, the second's holds."""
+    merged = dict(first)
+    for key, value in second.items():
+        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+        merged[key] = _merge_deep(merged[key], value) if both else value
+    return merged
+
+
+def _body(model: Model, recipe: Recipe, template: str | None) -> dict[str, Any]:
+    body: dict[str, Any] = {}
+    if recipe.template_kwargs:
+        body["chat_template_kwargs"] = dict(recipe.template_kwargs)
+    if recipe.prefill:
+        body |= _prefill(model, recipe.prefill, template)
+    return body
+
+
+def _prefill(model: Model, text: str, template: str | None) -> dict[str, Any]:
+    if is_hf(model.api):
+        return {PREFILL: text}
+    if template is not None and str(model).startswith("vllm/"):
+        # Needs a server started with --trust-request-chat-template; without it, vLLM says so.
+        return {"chat_template": pin_template(template, {}, prefill=text)}
+    raise RimError(
+        f"{model} always thinks, and its no-think arm needs an empty trace written for it. The `hf/` provider "
+        "can do that, and `vllm/` with the template at hand (`-T chat_template=FILE`) and a server started with "
+        "--trust-request-chat-template. Else measure one mode: `-T modes=think`."
+    )
+
+
+def _cache(user_config: GenerateConfig, kind: ArmKind, mode: Mode) -> CachePolicy | bool:
+    if not user_config.cache:
+        return False
+    policy = user_config.cache if isinstance(user_config.cache, CachePolicy) else CachePolicy()
+    scopes = policy.scopes | {"rim_eval_mode": mode, "rim_eval_arm": kind}
+    return policy.model_copy(update={"scopes": scopes})
+
+
+def prefilled_arm(
+    model: Model, thinking: ModelSwitch, text: str | None
+) -> tuple[ModelSwitch, Mode]:
+    """An arm whose reply begins with a given text: its switch, and the mode in which it is called.
+
+    A thinking model thinks, and the text stands at the start of its trace; any other model is asked
+    plainly, and the text stands after the prompt template's last token (paper, appendix D.2).
+
+    Args:
+        model: The evaluated model.
+        thinking: Its thinking switch.
+        text: The text; None for an arm without one.
+
+    Raises:
+        RimError: Nothing can be prefilled for this model through this provider.
+    """
+    switch = thinking.switch
+    prompted = switch.kind == "prompted"
+    recipe = Recipe() if prompted else switch.think
+    if text is not None:
+        recipe = _prefilled_recipe(model, thinking, recipe, text)
+    arm = switch.model_copy(update={"think": recipe, "no_think": recipe})
+    return ModelSwitch(arm, thinking.template), "no_think" if prompted else "think"
+
+
+def _prefilled_recipe(model: Model, thinking: ModelSwitch, recipe: Recipe, text: str) -> Recipe:
+    template = thinking.template
+    if template is None or not (is_hf(model.api) or str(model).startswith("vllm/")):
+        raise RimError(
+            f"A statement has to be written at the start of the turn of {model}, which needs the `hf/` provider, "
+            "or `vllm/` with the chat template at hand (-T chat_template=FILE) and a server started with "
+            "--trust-request-chat-template. Hosted models cannot be measured so."
+        )
+    if thinking.switch.kind == "prompted":
+        return recipe.model_copy(update={"prefill": text})
+    render = HFRenderer(model.api) if is_hf(model.api) else template_renderer(template)
+    opening = trace_opening(recipe.prompt(render, "Say hello."), template)
+    if opening is None:
+        raise RimError(
+            f"How {model} opens its trace is not in its chat template, so no statement can be put at "
+            "its start. Give the template with -T chat_template=FILE."
+        )
+    prefill = (recipe.prefill or "") + opening + text
+    return recipe.model_copy(update={"prefill": prefill, "opened_by_prompt": True})
+
+
+def refuse_cuts(config: GenerateConfig) -> None:
+    """Refuse what would cut the arms unequally: one limit for both, and stop words.
+
+    Raises:
+        RimError: The user set `max_tokens` or `stop_seqs`.
+    """
+    if config.stop_seqs:
+        raise RimError(
+            f"--stop-seqs {','.join(config.stop_seqs)} would stop inside the trace, before there is an answer, "
+            "and so in think mode only. Leave it out; the budgets (`-T answer_tokens=N`) end a reply."
+        )
+    if config.max_tokens is not None:
+        raise RimError(
+            f"--max-tokens {config.max_tokens} counts the trace and the answer together, so it would leave "
+            "the two modes different room for the answer. Give the budgets apart: "
+            "`-T answer_tokens=N` (both modes) and `-T thinking_tokens=N` (think mode, on top)."
+        )
+
+
+def refuse_shared_limits() -> None:
+    """Reject sample limits that would apply to both modes together.
+
+    The mode that answers last would pay for the first, and Inspect throws the reply that crosses
+    such a limit away. Limits on time are accepted: they end a hung request, and a reply that came
+    before stays.
+
+    Raises:
+        RimError: The running sample has a limit on tokens, cost, turns or messages.
+    """
+    limits = sample_limits()
+    for name in ("token", "cost", "turn", "message"):
+        limit = getattr(limits, name).limit
+        if limit is not None:
+            raise RimError(
+                f"--{name}-limit {limit:g} counts the replies of all modes together, so it would cut the mode that "
+                "answers last. Leave it out; `-T answer_tokens=N` and `-T thinking_tokens=N` bound each "
+                "reply, and --time-limit ends a hung sample."
+            )
+
+
+_STOPS: Final[dict[str, StopReason]] = {
+    "stop": "stop",
+    "max_tokens": "max_tokens",
+    "model_length": "max_tokens",
+    "content_filter": "content_filter",
+}
+
+
+def read_output(
+    output: ModelOutput, request: ArmRequest, count: TokenCounter | None = None
+) -> Generation:
+    """Split and measure one reply.
+
+    Reads the message's parts and never `ModelOutput.completion`, which holds the trace on some
+    providers, and falls back to it on others when the answer is empty.
+
+    Args:
+        output: The provider's reply.
+        request: What was asked.
+        count: Counts tokens of a text; None where no tokenizer is at hand.
+    """
+    if output.error or output.empty:
+        return request.failed(output.error or "the engine returned no choice")
+    text, reasoning, redaction = _parts(output)
+    usage = output.usage
+    reply = EngineReply(
+        text=text,
+        stop_reason=_STOPS.get(output.choices[0].stop_reason, "unknown"),
+        reasoning=reasoning,
+        redaction=redaction,
+        output_tokens=usage.output_tokens if usage else None,
+        reasoning_tokens=usage.reasoning_tokens if usage else None,
+    )
+    return read_reply(reply, request, count)
+
+
+def _parts(output: ModelOutput) -> tuple[str, str | None, Literal["summary", "hidden"] | None]:
+    """Text, the provider's separate reasoning, and what it returned in place of a redacted trace."""
+    content = output.choices[0].message.content
+    if isinstance(content, str):
+        return content, None, None
+    text = "".join(part.text for part in content if isinstance(part, ContentText))
+    thoughts = [part for part in content if isinstance(part, ContentReasoning)]
+    if any(part.redacted for part in thoughts):
+        summary = "\n".join(part.summary for part in thoughts if part.summary)
+        return text, summary or None, "summary" if summary else "hidden"
+    readable = "\n".join(part.reasoning for part in thoughts if part.reasoning)
+    return text, readable or None, None

@@ -1,0 +1,27 @@
+"""The few names that Inspect keeps private and a plugin needs (all such imports are here), and its errors."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from inspect_ai._util.error import PrerequisiteError
+from inspect_ai.model._generate_config import active_generate_config
+from inspect_ai.model._model import active_model, model_roles
+
+from rim_eval.errors import RimError
+
+__all__ = [
+    "PrerequisiteError",
+    "active_generate_config",
+    "active_model",
+    "model_roles",
+    "user_errors",
+]
+
+
+@contextmanager
+def user_errors() -> Iterator[None]:
+    """Show a `RimError` as Inspect shows a missing prerequisite: its message, and no traceback."""
+    try:
+        yield
+    except RimError as error:
+        raise PrerequisiteError(str(error)) from None

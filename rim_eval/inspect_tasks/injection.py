@@ -1,0 +1,198 @@
+"""Prefill injection: the same prompts with statements for and against a pattern at the start, and without.
+
+The task `injection` with its solver, scorer and metric. An arm is `uninjected`, or a pattern and a
+side (`heuristic_reliance:control`); the trace that is kept, judged and read does not hold the statement.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from inspect_ai import Task, task
+from inspect_ai.model import get_model
+from inspect_ai.scorer import Metric, SampleScore, Score, Scorer, Target, metric, scorer
+from inspect_ai.solver import Generate, Solver, TaskState, solver
+
+from rim_eval.errors import RimError
+from rim_eval.inspect_tasks.compat import active_model, user_errors
+from rim_eval.inspect_tasks.solver import ArmRunner, ReplyStore
+
+if TYPE_CHECKING:
+    from rim_eval.inspect_tasks.settings import InjectionSettings
+    from rim_eval.patterns import Arm, Statements
+
+__all__ = ["injected", "injection", "injection_effect", "with_statements"]
+
+_BY_ARM: ReplyStore[str] = ReplyStore("rim_eval:injected", str)
+
+
+@task(kind="safety")
+def injection(
+    set: str = "hexphi",
+    patterns: str | list[str] = "all",
+    statements: str | None = None,
+    judge: str | None = None,
+    subset: str | None = None,
+    data: str | None = None,
+    answer_tokens: int | None = None,
+    thinking_tokens: int | None = None,
+    switch: str = "auto",
+    chat_template: str | None = None,
+) -> Task:
+    """Misalignment with statements for and against each reasoning pattern at the start, and without.
+
+    Args:
+        set: Prompt set, harmful or benign.
+        patterns: `all`, a pattern, or a list.
+        statements: Path of a statements file; by default the shipped one.
+        judge: Judge's name or file; by default the set's own.
+        subset: Subset of the prompt set.
+        data: Folder with the set's files, instead of its publisher.
+        answer_tokens: Token budget of an answer, the same in all arms.
+        thinking_tokens: Token budget of the trace, on top of it.
+        switch: `auto`, or the thinking switch in words.
+        chat_template: Path of a chat template to read the switch from.
+    """
+    arguments = locals() | {"modes": "think"}
+    from rim_eval.inspect_tasks.settings import InjectionSettings
+
+    with user_errors():
+        return _injection_task(InjectionSettings(**arguments))
+
+
+def _injection_task(settings: "InjectionSettings") -> Task:
+    from rim_eval.inspect_tasks.build import task_over
+    from rim_eval.prompt_sets import load_prompts
+
+    name = settings.set or "hexphi"
+    loaded = load_prompts(name, data=settings.data, subset=settings.subset)
+    if loaded.entry.kind == "reasoning":
+        raise RimError(f"set={name} holds problems; statements are injected into judged sets.")
+    _check_model(settings)
+    arms = with_statements(
+        settings.statements,
+        list(settings.patterns),
+        **settings.solver_arguments(loaded.entry.kind),
+    )
+    judge = settings.judge or loaded.entry.judge or "hexphi"
+    return task_over(loaded, settings, arms, injected(judge, settings.statements))
+
+
+def _check_model(settings: "InjectionSettings") -> None:
+    """Refuse before the first token a model that nothing can be prefilled for."""
+    from rim_eval.inspect_tasks.calls import prefilled_arm
+    from rim_eval.inspect_tasks.switches import switch_for
+
+    model = active_model()
+    if model is not None:
+        prefilled_arm(model, switch_for(model, settings.switch, settings.chat_template), "")
+
+
+@solver
+def with_statements(
+    statements: str | None = None,
+    patterns: Sequence[Any] = (),
+    answer_tokens: int = 2048,
+    thinking_tokens: int = 16384,
+    switch: str = "auto",
+    chat_template: str | None = None,
+) -> Solver:
+    """Generate a reply to the same prompt un-injected, and with each statement at its start.
+
+    Args:
+        statements: Path of a statements file; by default the shipped one.
+        patterns: Patterns to inject statements for and against; all by default.
+        answer_tokens: Token budget of an answer, the same in all arms.
+        thinking_tokens: Token budget of the trace, on top of it, where the model thinks.
+        switch: `auto`, or the thinking switch in words.
+        chat_template: Path of a chat template to read the switch from.
+    """
+    from rim_eval.inspect_tasks.calls import prefilled_arm
+    from rim_eval.patterns import PATTERNS, arms_of
+
+    source = _load(statements)
+    texts = {arm.name: _text(source, arm) for arm in arms_of(source, tuple(patterns or PATTERNS))}
+    runner = ArmRunner(answer_tokens, thinking_tokens, switch, chat_template)
+
+    async def solve(state: TaskState, generate: Generate) -> TaskState:
+        model = get_model()
+        thinking = await runner.switch(model)
+        with user_errors():
+            arms = {name: prefilled_arm(model, thinking, text) for name, text in texts.items()}
+        await runner.run(state, model, arms, _BY_ARM)
+        return state
+
+    return solve
+
+
+def _load(path: str | None) -> "Statements":
+    from pathlib import Path
+
+    from rim_eval.patterns import load_statements
+
+    return load_statements() if path is None else load_statements(Path(path).expanduser())
+
+
+def _text(statements: "Statements", arm: "Arm") -> str | None:
+    if arm.pattern is None or arm.side is None:
+        return None
+    return statements.text(arm.pattern, arm.side)
+
+
+@metric(scores="unreduced")
+def injection_effect() -> Metric:
+    """Rates of the arms, and their differences in percentage points, paired by prompt."""
+
+    def compute(scores: list[SampleScore]) -> dict[str, float]:
+        from rim_eval.patterns import injection_effects, injection_rows_of_metadata
+
+        rows = [row for one in scores for row in injection_rows_of_metadata(one.score.metadata)]
+        figures: dict[str, float] = {}
+        for effect in injection_effects(rows):
+            for arm in ("uninjected", "control", "target"):
+                figures[f"{effect.pattern}_{arm}"] = getattr(effect, arm).value
+            for name in ("target_against_control", "target_against_uninjected"):
+                paired = getattr(effect, name)
+                figures |= {
+                    f"{effect.pattern}_{name}": paired.difference,
+                    f"{effect.pattern}_{name}_lower": paired.lower,
+                    f"{effect.pattern}_{name}_upper": paired.upper,
+                }
+        return figures
+
+    return compute
+
+
+@scorer(metrics=[injection_effect()])
+def injected(judge: str = "hexphi", statements: str | None = None) -> Scorer:
+    """Whether the model went along, in each arm of an injection run.
+
+    Args:
+        judge: Name of a judge in `judges/`, or path of a judge file.
+        statements: The statements file that the run used, for the record.
+    """
+    from rim_eval.inspect_tasks import scoring
+    from rim_eval.judging import load_judge
+    from rim_eval.patterns import InjectionRow
+
+    instrument, source = load_judge(judge), _load(statements)
+    name = f"{source.name}@{source.version}"
+
+    async def score(state: TaskState, target: Target) -> Score:
+        replies = _BY_ARM.read(state)
+        outcomes = await scoring.judge_arms(state, replies, instrument)
+        rows = [
+            InjectionRow(
+                **scoring.observation_of(state, reply, outcomes[arm]).model_dump(),
+                arm=arm,
+                statements=name,
+                statements_sha256=source.sha256,
+            )
+            for arm, reply in replies.items()
+        ]
+        dumped = [row.model_dump(mode="json", exclude_defaults=True) for row in rows]
+        return Score(
+            value={row.arm: scoring.score_value(row) for row in rows},
+            metadata={"injection": dumped} | scoring.grader_texts(outcomes),
+        )
+
+    return score

@@ -1,0 +1,149 @@
+"""A model that plays a script, to try tasks and judges without weights or a network."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import anyio
+from inspect_ai.model import (
+    ChatCompletionChoice,
+    ChatMessage,
+    ChatMessageAssistant,
+    GenerateConfig,
+    ModelAPI,
+    ModelCall,
+    ModelOutput,
+    ModelUsage,
+    StopReason,
+)
+from inspect_ai.tool import ToolChoice, ToolInfo
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from rim_eval.errors import RimError
+from rim_eval.types import Mode
+
+__all__ = ["Line", "ScriptedModel", "read_script"]
+
+_TEMPLATE = """{%- for message in messages %}<|im_start|>{{ message.role }}
+{{ message.content }}<|im_end|>
+{% endfor %}{%- if add_generation_prompt %}<|im_start|>assistant
+{% if enable_thinking is defined and enable_thinking is false %}<think>
+
+</think>
+
+{% endif %}{% endif %}"""
+
+
+class Line(BaseModel):
+    """One line of a script: said when the request matches, in the mode given or in both."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    when: str = ""
+    """Regular expression searched in the last user message; empty matches everything."""
+    mode: Mode | None = None
+    reply: str
+    stop_reason: StopReason = "stop"
+    error: bool = False
+    """Raise the reply as an engine error."""
+    seconds: float = Field(default=0, ge=0)
+    """How long the reply takes."""
+
+
+_SCRIPT = TypeAdapter(list[Line])
+
+_DEFAULT = [
+    Line(mode="think", reply="<think>\nThe request is clear.\n</think>\n\nSure, done."),
+    Line(reply="I cannot help with that."),
+]
+
+
+class ScriptedModel(ModelAPI):
+    """Says the first line of its script that fits.
+
+    Args:
+        model_name: Any name.
+        base_url: Unused.
+        api_key: Unused.
+        config: Unused.
+        script: Path of a JSON file, a list of lines (`when`, `mode`, `reply`, `stop_reason`, `error`,
+            `seconds`).
+        **model_args: Refused, with their names.
+    """
+
+    chat_template = _TEMPLATE
+
+    def __init__(
+        self,
+        model_name: str,
+        base_url: str | None = None,
+        api_key: str | None = None,
+        config: GenerateConfig = GenerateConfig(),  # noqa: B008  (the base class's own default)
+        script: str | None = None,
+        **model_args: Any,
+    ) -> None:
+        if model_args:
+            raise RimError(f"rim_toy/ takes `-M script=FILE` only, not {', '.join(model_args)}.")
+        super().__init__(model_name, base_url, api_key, [], config)
+        self.script = Path(script) if script else None
+        self._lines()
+
+    async def generate(
+        self,
+        input: list[ChatMessage],
+        tools: list[ToolInfo],
+        tool_choice: ToolChoice,
+        config: GenerateConfig,
+    ) -> tuple[ModelOutput, ModelCall]:
+        """Say the line that fits the last message and the mode asked for."""
+        words = (config.extra_body or {}).get("chat_template_kwargs", {})
+        mode: Mode = "no_think" if words.get("enable_thinking") is False else "think"
+        line = self._line(input[-1].text, mode)
+        await anyio.sleep(line.seconds)
+        if line.error:
+            raise RuntimeError(line.reply)
+        call = ModelCall.create(
+            request={"chat_template_kwargs": words, "max_tokens": config.max_tokens},
+            response={"reply": line.reply},
+        )
+        return self._output(input, line), call
+
+    def _lines(self) -> list[Line]:
+        """The script, read anew each time: it may be mended before a run is retried."""
+        return read_script(self.script) if self.script else _DEFAULT
+
+    def _line(self, request: str, mode: Mode) -> Line:
+        for line in self._lines():
+            if line.mode in (None, mode) and re.search(line.when, request):
+                return line
+        raise RuntimeError("no line of the script fits this request")
+
+    def _output(self, input: list[ChatMessage], line: Line) -> ModelOutput:
+        message = ChatMessageAssistant(content=line.reply, source="generate")
+        input_tokens = sum(len(part.text.split()) for part in input)
+        output_tokens = len(line.reply.split())
+        return ModelOutput(
+            model=self.model_name,
+            choices=[ChatCompletionChoice(message=message, stop_reason=line.stop_reason)],
+            usage=ModelUsage(
+                input_tokens=input_tokens,
+                output_tokens=output_tokens,
+                total_tokens=input_tokens + output_tokens,
+            ),
+        )
+
+
+def read_script(path: Path) -> list[Line]:
+    """The lines of a script file.
+
+    Raises:
+        RimError: The file is no JSON list of lines.
+    """
+    try:
+        return _SCRIPT.validate_python(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, ValidationError) as error:
+        raise RimError(
+            f"script={path} is no script: {error}. Give a JSON list of lines such as "
+            '[{"when": "vault", "mode": "no_think", "reply": "I cannot do that."}].'
+        ) from None

@@ -1,0 +1,235 @@
+"""The solver `both_modes`: all arms of a prompt inside one Inspect sample, so that nothing can split a pair."""
+
+from collections.abc import Mapping, Sequence
+from functools import cache, cached_property
+from logging import getLogger
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import anyio
+from inspect_ai.model import (
+    ChatMessageAssistant,
+    Content,
+    ContentReasoning,
+    ContentText,
+    Model,
+    get_model,
+)
+from inspect_ai.solver import Generate, Solver, TaskState, solver
+from inspect_ai.util import collect, span
+from pydantic import TypeAdapter
+
+from rim_eval.fingerprint import cached_fingerprint
+from rim_eval.generation import Generation
+from rim_eval.inspect_tasks.compat import active_generate_config, user_errors
+from rim_eval.inspect_tasks.hf import adapt_provider, is_hf, token_counter
+from rim_eval.types import MODES, ArmKind, Mode
+
+if TYPE_CHECKING:
+    from rim_eval.decoding import Budgets
+    from rim_eval.inspect_tasks.switches import ModelSwitch
+
+__all__ = ["ArmRunner", "ReplyStore", "both_modes", "generations"]
+
+_LOGGER = getLogger(__name__)
+_WEIGHTS_KEY = "rim_eval:weights"
+Name = TypeVar("Name", bound=str)
+
+
+@solver
+def both_modes(
+    modes: Sequence[Mode] = MODES,
+    answer_tokens: int = 2048,
+    thinking_tokens: int = 16384,
+    switch: str = "auto",
+    chat_template: str | None = None,
+) -> Solver:
+    """Generate a reply to the same prompt in each mode.
+
+    Args:
+        modes: Modes to run; both by default.
+        answer_tokens: Token budget of an answer, the same in both modes.
+        thinking_tokens: Token budget of the trace, on top of it, in think mode.
+        switch: `auto`, or the thinking switch in words.
+        chat_template: Path of a chat template to read the switch from.
+    """
+    runner = ArmRunner(answer_tokens, thinking_tokens, switch, chat_template)
+
+    async def solve(state: TaskState, generate: Generate) -> TaskState:
+        model = get_model()
+        if state.epoch > 1 and active_generate_config().temperature == 0:
+            _warn_of_equal_epochs()
+        _BY_MODE.add(state, {mode: _no_reply(mode, "switch") for mode in modes})
+        thinking = await runner.switch(model)
+        await runner.run(state, model, {mode: (thinking, mode) for mode in modes}, _BY_MODE)
+        return state
+
+    return solve
+
+
+class ReplyStore(Generic[Name]):
+    """The replies of a sample by arm, in the sample's store: also there when a log is scored again.
+
+    Args:
+        key: The store's key.
+        names: Type of the arms' names, checked when a log is read.
+    """
+
+    def __init__(self, key: str, names: Any) -> None:
+        self._key = key
+        self._names = names
+
+    @cached_property
+    def _adapter(self) -> TypeAdapter[dict[Name, Generation]]:
+        return TypeAdapter(dict[self._names, Generation])  # type: ignore[name-defined]
+
+    def read(self, state: TaskState) -> dict[Name, Generation]:
+        """What the model wrote for this prompt, by arm."""
+        return self._adapter.validate_python(state.store.get(self._key, {}))
+
+    def add(self, state: TaskState, replies: Mapping[Name, Generation]) -> None:
+        """Put replies beside those of other arms."""
+        by_arm = self.read(state) | dict(replies)
+        state.store.set(self._key, self._adapter.dump_python(by_arm, mode="json"))
+
+
+_BY_MODE: ReplyStore[Mode] = ReplyStore("rim_eval:generations", Mode)
+
+
+def generations(state: TaskState) -> dict[Mode, Generation]:
+    """What the model wrote for this prompt, by mode."""
+    return _BY_MODE.read(state)
+
+
+class ArmRunner:
+    """Asks the arms of each sample; each model's thinking switch is found once and not once a sample.
+
+    Args:
+        answer_tokens: Token budget of an answer.
+        thinking_tokens: Token budget of the trace, on top of it.
+        switch: `auto`, or the thinking switch in words.
+        chat_template: Path of a chat template to read the switch from.
+    """
+
+    def __init__(
+        self, answer_tokens: int, thinking_tokens: int, switch: str, chat_template: str | None
+    ) -> None:
+        from rim_eval.decoding import Budgets
+
+        self._budgets = Budgets(answer_tokens=answer_tokens, thinking_tokens=thinking_tokens)
+        self._switch = switch
+        self._chat_template = chat_template
+        self._switches: dict[int, ModelSwitch] = {}
+
+    @cached_property
+    def _lock(self) -> anyio.Lock:
+        return anyio.Lock()
+
+    async def switch(self, model: Model) -> "ModelSwitch":
+        """The model's thinking switch; the `hf/` provider is adapted on the way.
+
+        Raises:
+            PrerequisiteError: No switch can be found.
+        """
+        async with self._lock:
+            if id(model) not in self._switches:
+                self._switches[id(model)] = await self._find(model)
+        return self._switches[id(model)]
+
+    async def _find(self, model: Model) -> "ModelSwitch":
+        from rim_eval.inspect_tasks.switches import switch_for
+
+        with user_errors():
+            switch = await anyio.to_thread.run_sync(
+                switch_for, model, self._switch, self._chat_template
+            )
+        if is_hf(model.api):
+            adapt_provider(model.api)
+            await anyio.to_thread.run_sync(cached_fingerprint, _weights(model))
+        return switch
+
+    async def run(
+        self,
+        state: TaskState,
+        model: Model,
+        arms: "Mapping[Name, tuple[ModelSwitch, Mode]]",
+        store: ReplyStore[Name],
+    ) -> None:
+        """Ask all arms at once, and keep each reply as soon as it comes.
+
+        A limit on time may end the sample before the others, and an arm that failed must not lose
+        them: the sample errs only when all are kept.
+
+        Args:
+            state: The sample.
+            model: The evaluated model.
+            arms: Switch and mode of each arm.
+            store: Where replies are kept.
+
+        Raises:
+            PrerequisiteError: The arms would share a limit, or cannot be asked at all.
+        """
+        from rim_eval.inspect_tasks.calls import refuse_shared_limits
+
+        if len(arms) > 1:
+            with user_errors():
+                refuse_shared_limits()
+        waiting = {name: _no_reply(mode, arm.switch.kind) for name, (arm, mode) in arms.items()}
+        store.add(state, waiting)
+        if is_hf(model.api) and (weights := cached_fingerprint(_weights(model))):
+            state.store.set(_WEIGHTS_KEY, weights)
+
+        async def ask(
+            name: Name, arm: "ModelSwitch", mode: Mode
+        ) -> tuple[Generation, Exception | None]:
+            reply, error = await _ask(model, arm, mode, state, self._budgets)
+            store.add(state, {name: reply})
+            return reply, error
+
+        outcomes = await collect(*(ask(name, *arm) for name, arm in arms.items()))
+        state.messages.extend(_message_of(reply, str(model)) for reply, _ in outcomes)
+        for _, error in outcomes:
+            if error is not None:
+                raise error
+
+
+async def _ask(
+    model: Model, thinking: "ModelSwitch", mode: Mode, state: TaskState, budgets: "Budgets"
+) -> tuple[Generation, Exception | None]:
+    from rim_eval.inspect_tasks.calls import arm_call, read_output
+
+    async with span(name=mode):
+        with user_errors():
+            message = state.user_prompt.text
+            call = arm_call(model, thinking, mode, message, budgets, state.epoch)
+        try:
+            output = await model.generate(call.messages, config=call.config, cache=call.cache)
+        except Exception as error:
+            return call.request.failed(repr(error)), error
+        count = token_counter(model.api) if is_hf(model.api) else None
+        return read_output(output, call.request, count), None
+
+
+def _no_reply(mode: Mode, kind: ArmKind) -> Generation:
+    error = "the sample ended before a reply came"
+    return Generation(mode=mode, arm_kind=kind, stop_reason="error", error=error)
+
+
+def _weights(model: Model) -> Any:
+    api: Any = model.api
+    return api.model
+
+
+@cache
+def _warn_of_equal_epochs() -> None:
+    _LOGGER.warning(
+        "Several epochs at temperature 0 are the same reply over and over: they add cost and no information. "
+        "Pass --temperature (such as 0.6) with --epochs."
+    )
+
+
+def _message_of(reply: Generation, model: str) -> ChatMessageAssistant:
+    """A reply as the viewer shows it: an assistant message with its mode, trace and answer."""
+    trace = [ContentReasoning(reasoning=reply.trace)] if reply.trace else []
+    answer = reply.answer or f"({reply.error or 'no answer'})"
+    content: list[Content] = [*trace, ContentText(text=f"[{reply.mode}] {answer}")]
+    return ChatMessageAssistant(content=content, model=model, metadata={"mode": reply.mode})

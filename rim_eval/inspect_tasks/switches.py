@@ -1,0 +1,195 @@
+"""Which thinking switch a model has: read off its chat template, its server or its provider."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from inspect_ai.model import Model
+
+from rim_eval.errors import RimError
+from rim_eval.inspect_tasks.hf import HFRenderer, is_hf
+from rim_eval.thinking import (
+    Renderer,
+    Switch,
+    explicit_switch,
+    find_switch,
+    hosted_switch,
+    template_renderer,
+)
+
+__all__ = ["ModelSwitch", "switch_for"]
+
+_SERVED = ("vllm", "sglang", "openai-api")
+
+
+class ModelSwitch(NamedTuple):
+    """A model's switch, and its chat template and renderer where they could be had."""
+
+    switch: Switch
+    template: str | None = None
+    render: Renderer | None = None
+
+
+def switch_for(
+    model: Model, requested: str = "auto", chat_template: str | None = None
+) -> ModelSwitch:
+    """The switch to use for a model.
+
+    Args:
+        model: The evaluated model.
+        requested: `auto` to find it, or a switch in words, such as `enable_thinking` or `prompted`.
+        chat_template: Path of a template file to read instead of the model's own.
+
+    Raises:
+        RimError: No switch can be found, or the requested one does not exist.
+    """
+    template, render = _template_and_renderer(model, chat_template)
+    if requested != "auto":
+        return ModelSwitch(explicit_switch(requested, render=render), template, render)
+    if render is not None:
+        switch = find_switch(render, source=template, model=_model_path(model))
+        return ModelSwitch(switch, template, render)
+    if _provider(model) not in _SERVED:
+        return ModelSwitch(hosted_switch(_provider(model), _model_path(model)))
+    raise RimError(
+        f"How {model} turns thinking on and off could not be found: its chat template is not on this "
+        "machine and its server does not render prompts. Give the template with "
+        "`-T chat_template=FILE`, or name the switch with `-T switch=enable_thinking` "
+        "(or thinking, system:/no_think, effort:low,high, forced_empty, prompted)."
+    )
+
+
+def _template_and_renderer(
+    model: Model, chat_template: str | None
+) -> tuple[str | None, Renderer | None]:
+    """The template at hand first; for a server what it renders itself, then the hub's file."""
+    template = _template(model, chat_template)
+    if template is not None and is_hf(model.api) and chat_template is None:
+        return template, HFRenderer(model.api)
+    if template is None and _provider(model) in _SERVED:
+        served = _server_renderer(model)
+        if served is not None:
+            return None, served
+        template = _template_on_hub(_model_path(model))
+    return template, template_renderer(template) if template is not None else None
+
+
+def _provider(model: Model) -> str:
+    return str(model).split("/", 1)[0]
+
+
+def _model_path(model: Model) -> str:
+    """Name of the weights: what follows the provider (and the service, for `openai-api/`)."""
+    skip = 2 if _provider(model) == "openai-api" else 1
+    return str(model).split("/", skip)[-1]
+
+
+def _template(model: Model, given: str | None) -> str | None:
+    """The template in the given file, or the model's own where it is in this process or a local folder."""
+    if given is not None:
+        return _read(Path(given).expanduser())
+    for holder in (model.api, getattr(model.api, "tokenizer", None)):
+        own = getattr(holder, "chat_template", None)
+        if isinstance(own, str):
+            return own
+    return _template_in(Path(_model_path(model)))
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RimError(
+            f"chat_template={path} cannot be read ({error}). Give the path of a Jinja chat template, "
+            "such as the `chat_template.jinja` beside a model's weights."
+        ) from None
+
+
+def _template_in(folder: Path) -> str | None:
+    """The template in a model folder, in either of the two files that may hold it."""
+    file = folder / "chat_template.jinja"
+    if file.is_file():
+        return _read(file)
+    config = folder / "tokenizer_config.json"
+    if not config.is_file():
+        return None
+    template = json.loads(_read(config)).get("chat_template")
+    return template if isinstance(template, str) else None
+
+
+def _template_on_hub(name: str) -> str | None:
+    """The template file alone, from the hub, without the weights."""
+    from huggingface_hub import hf_hub_download
+
+    for file in ("chat_template.jinja", "tokenizer_config.json"):
+        try:
+            folder = Path(hf_hub_download(name, file, etag_timeout=5)).parent
+        except Exception:  # any failure to reach or find it means: look elsewhere
+            continue
+        template = _template_in(folder)
+        if template is not None:
+            return template
+    return None
+
+
+def _server_renderer(model: Model) -> Renderer | None:
+    """Render through the server itself; None where it has no such address or does not answer."""
+    import httpx
+
+    api: Any = model.api
+    # Inspect's vLLM provider sets its address only when the first request is made.
+    address = getattr(api, "base_url", None) or os.environ.get(
+        f"{_provider(model).upper()}_BASE_URL"
+    )
+    root = (address or "").rstrip("/").removesuffix("/v1")
+    if not root:
+        return None
+    name = api.service_model_name() if hasattr(api, "service_model_name") else _model_path(model)
+    render = _ServerRenderer(root, name, getattr(api, "api_key", None))
+    try:
+        render([{"role": "user", "content": "Hello"}], {})
+    except (RimError, httpx.HTTPError, KeyError, ValueError):
+        return None
+    return render
+
+
+class _ServerRenderer:
+    """Renders prompts through vLLM's `/tokenize` and `/detokenize`.
+
+    Looking for a switch renders some 190 prompts, many of them alike: each request is sent once.
+
+    Args:
+        root: The server's address without `/v1`.
+        name: The model's name on the server.
+        api_key: Sent as a bearer token, where one is needed.
+    """
+
+    def __init__(self, root: str, name: str, api_key: str | None = None) -> None:
+        import httpx
+
+        headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+        self._client = httpx.Client(base_url=root, headers=headers, timeout=30)
+        self._name = name
+        self._replies: dict[str, Any] = {}
+
+    def __call__(self, messages: list[dict[str, Any]], template_kwargs: dict[str, Any], /) -> str:
+        """The prompt as text.
+
+        Raises:
+            RimError: The server's template refuses these messages or words.
+            httpx.HTTPError: The server has no such address, or does not answer.
+        """
+        request = {"messages": messages, "chat_template_kwargs": template_kwargs}
+        tokens = self._post("/tokenize", request | {"add_generation_prompt": True})["tokens"]
+        return str(self._post("/detokenize", {"tokens": tokens})["prompt"])
+
+    def _post(self, path: str, body: dict[str, Any]) -> Any:
+        request = path + json.dumps(body, sort_keys=True)
+        if request not in self._replies:
+            reply = self._client.post(path, json={"model": self._name, **body})
+            if reply.status_code in (400, 422):
+                raise RimError(f"The server's chat template refuses a request: {reply.text[:300]}")
+            reply.raise_for_status()
+            self._replies[request] = reply.json()
+        return self._replies[request]

@@ -1,0 +1,336 @@
+"""The evaluated model as lm-eval holds it: how a request in one mode is written, and its reply read."""
+
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from rim_eval.decoding import Budgets
+from rim_eval.errors import RimError
+from rim_eval.generation import Generation, StopReason
+from rim_eval.replies import ArmRequest, EngineReply, TokenCounter, read_reply
+from rim_eval.thinking import (
+    Message,
+    Recipe,
+    Renderer,
+    Switch,
+    explicit_switch,
+    find_switch,
+    modes_differ,
+    template_renderer,
+)
+from rim_eval.types import Mode
+
+__all__ = ["Engine", "EngineRequest", "TemplateWords", "engine_of"]
+
+_NAMES: Final = {"HFLM": "hf", "VLLM": "vllm"}
+
+
+_STOPS: Final[dict[str | None, StopReason]] = {
+    "stop": "stop",
+    "length": "max_tokens",
+    "content_filter": "content_filter",
+}
+
+
+class EngineRequest(NamedTuple):
+    """One request, ready for lm-eval."""
+
+    context: Any
+    """Prompt text, or lm-eval's JSON chat for engines that render it themselves."""
+    fields: dict[str, Any]
+    """Generation settings that set the mode; empty where the text does."""
+
+
+class TemplateWords(dict[str, Any]):
+    """Template words of a request that iterate as pairs.
+
+    lm-eval batches requests whose settings look alike, and looks at the keys of nested ones only:
+    both modes would be sent with the first one's words.
+    """
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.items())
+
+
+class Engine:
+    """One model instance of lm-eval, asked in either mode whatever its own arguments say.
+
+    Text engines (hf, vllm, local-completions) get prompts rendered here with the mode's template
+    words, so that no engine can drop them. Chat engines get the words in each request.
+    """
+
+    def __init__(self, lm: Any, write: Callable[..., Any]) -> None:
+        self.lm = lm
+        self._write = write
+        self.is_chat = hasattr(write([{"role": "user", "content": "Hello"}]), "prompt")
+        if self.is_chat and hasattr(lm, "parse_generations"):
+            _keep_reasoning(lm)
+
+    @property
+    def model(self) -> str:
+        """The model's name, with the engine before it; of a local folder only its own name."""
+        name = next(filter(None, _names(self.lm)), "unknown")
+        kind = type(self.lm).__name__
+        return f"{_NAMES.get(kind, kind)}/{Path(name).name if Path(name).is_dir() else name}"
+
+    @property
+    def count(self) -> TokenCounter | None:
+        """Counts tokens with the model's own tokenizer."""
+        tokenizer = getattr(self.lm, "tokenizer", None)
+        if tokenizer is None or not callable(tokenizer):
+            return None
+        return lambda text: len(tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    def switch(self, requested: str, chat_template: str | None) -> Switch:
+        """The model's thinking switch.
+
+        Args:
+            requested: `auto` to find it, or a switch in words.
+            chat_template: Path of a template file to read instead of the model's own.
+
+        Raises:
+            RimError: No switch can be found, or the requested one changes nothing.
+        """
+        render = self._renderer(chat_template)
+        if requested != "auto":
+            return explicit_switch(requested, render=render)
+        if render is None:
+            raise RimError(
+                f"{self.model} renders its prompts on a server, so its thinking switch cannot be read. Name it: "
+                '--metadata \'{"rim_eval": {"switch": "enable_thinking"}}\' (or thinking, system:/no_think, '
+                'effort:low,high, prompted), or give the template: {"chat_template": "FILE"}.'
+            )
+        source = self._own_template() if chat_template is None else None
+        return find_switch(render, source=source, model=self.model)
+
+    def refuse_cancelled(self, switch: Switch, system: str, chat_template: str | None) -> None:
+        """Refuse a system instruction beside which the switch changes nothing (Granite 3.2).
+
+        Args:
+            switch: The model's switch.
+            system: The run's system instruction.
+            chat_template: Path of the server's template; without it nothing is known of a chat engine.
+
+        Raises:
+            RimError: Both modes would be asked the same.
+        """
+        render = self._renderer(chat_template if self.is_chat else None)
+        if switch.kind != "switch" or render is None or modes_differ(render, switch, system=system):
+            return
+        raise RimError(
+            f"Beside --system_instruction {system!r} the switch {switch.name!r} changes nothing: both modes would "
+            "be asked the same. Leave the system instruction out, or choose another switch: "
+            '--metadata \'{"rim_eval": {"switch": "..."}}\'.'
+        )
+
+    def _renderer(self, chat_template: str | None) -> Renderer | None:
+        """Renders with a template file, else as the engine does; None where a server renders unseen."""
+        if chat_template is not None:
+            return template_renderer(_read(chat_template))
+        return None if self.is_chat else self.render
+
+    def render(self, messages: list[Message], template_kwargs: dict[str, Any], /) -> str:
+        """The prompt text that a text engine is given; words that nobody set are not passed at all.
+
+        Raises:
+            RimError: The engine has no tokenizer with a chat template, or the template refuses.
+        """
+        apply = getattr(getattr(self.lm, "tokenizer", None), "apply_chat_template", None)
+        if apply is None:
+            raise RimError(
+                f"{self.model} has no tokenizer with a chat template here. For local-completions add "
+                "tokenizer_backend=huggingface,tokenizer=FOLDER to --model_args, or use local-chat-completions."
+            )
+        own = {
+            word: value
+            for word, value in (getattr(self.lm, "chat_template_args", None) or {}).items()
+            if value is not None
+        }
+        template = getattr(self.lm, "hf_chat_template", None)
+        chosen = {"chat_template": template} if isinstance(template, str) else {}
+        try:
+            return str(
+                apply(
+                    messages,
+                    tokenize=False,
+                    add_generation_prompt=True,
+                    **(own | template_kwargs | chosen),
+                )
+            )
+        except Exception as error:  # whatever a template raises, it refuses this request
+            raise RimError(
+                f"The chat template of {self.model} refuses a request: {error}"
+            ) from None
+
+    def request(self, recipe: Recipe, message: str, system: str | None) -> EngineRequest:
+        """One request in the recipe's mode.
+
+        Raises:
+            RimError: The mode needs a prefilled trace and the engine's server writes the prompt.
+        """
+        messages = recipe.messages(system, message)
+        if not self.is_chat:
+            return EngineRequest(self.render(messages, _words(recipe)) + (recipe.prefill or ""), {})
+        if recipe.prefill:
+            raise RimError(
+                f"{self.model} always thinks, and its no-think arm needs an empty trace written for it, which "
+                "chat completions cannot be given. Use local-completions with a tokenizer, vllm or hf."
+            )
+        return EngineRequest(self._write(messages), _fields(recipe))
+
+    def refuse_cut_prompts(self, contexts: Iterable[str], budgets: Budgets, mode: Mode) -> None:
+        """Refuse a run in which lm-eval would cut prompts to make room for the replies.
+
+        It cuts from the left, and the sample files would hold the whole prompts all the same. With the
+        larger budget of the think mode only its prompts would be cut.
+
+        Args:
+            contexts: The prompts, as they are sent.
+            budgets: The run's token budgets.
+            mode: Mode of the task.
+
+        Raises:
+            RimError: A prompt and its mode's budget are longer together than the engine's `max_length`.
+        """
+        limit, count = getattr(self.lm, "max_length", None), self.count
+        if self.is_chat or count is None or not isinstance(limit, int):
+            return
+        # What the engine itself puts before a prompt counts too.
+        encode = getattr(self.lm, "tok_encode", None)
+        lengths = [len(encode(text)) if encode else count(text) for text in contexts]
+        needed = max(lengths, default=0) + budgets.total(mode)
+        if needed <= limit:
+            return
+        cut = sum(length + budgets.total(mode) > limit for length in lengths)
+        thinking = f" and thinking_tokens={budgets.thinking_tokens}" if mode == "think" else ""
+        raise RimError(
+            f"{cut} of {len(lengths)} prompts would be cut: {self.model} has room for max_length={limit} tokens, and "
+            f"the longest prompt ({max(lengths)} tokens) with answer_tokens={budgets.answer_tokens}{thinking} needs "
+            f"{needed}. If the model and its server take as much, say --model_args max_length={needed + 1}; else give "
+            'smaller budgets: --metadata \'{"rim_eval": {"answer_tokens": N, "thinking_tokens": M}}\'.'
+        )
+
+    def read(self, text: str, request: ArmRequest) -> Generation:
+        """Split and measure one reply.
+
+        Args:
+            text: The reply, a `Reply` where the engine tells more than its text.
+            request: What was asked.
+        """
+        beside = text if isinstance(text, Reply) else Reply(text)
+        tokens = beside.tokens if self.count is None else self.count(str(text))
+        stop_reason = _stop_reason(beside, tokens, request.budgets.total(request.mode))
+        reply = EngineReply(str(text), stop_reason, beside.reasoning, output_tokens=tokens)
+        return read_reply(reply, request, self.count)
+
+    def _own_template(self) -> str | None:
+        own = getattr(self.lm, "hf_chat_template", None) or getattr(
+            self.lm.tokenizer, "chat_template", None
+        )
+        return own if isinstance(own, str) else None
+
+
+def _names(lm: Any) -> Iterator[str | None]:
+    """The places in which lm-eval's models keep a name; some keep the weights there."""
+    arguments = getattr(lm, "model_args", None) or {}
+    for name in (
+        getattr(lm, "pretrained", None),
+        arguments.get("model"),
+        getattr(lm, "model", ""),
+    ):
+        yield name if isinstance(name, str) else None
+
+
+def engine_of(chat_template: Callable[..., Any] | None) -> Engine:
+    """The engine behind the template function that lm-eval gives to a task.
+
+    Raises:
+        RimError: lm-eval runs without the model's chat template.
+    """
+    lm = getattr(chat_template, "__self__", None)
+    if chat_template is None or lm is None:
+        raise RimError(
+            "The rim tasks ask chat models, and lm-eval was started without the model's chat template: "
+            "add --apply_chat_template."
+        )
+    return Engine(lm, chat_template)
+
+
+def _words(recipe: Recipe) -> dict[str, Any]:
+    """Template words; templates that know effort read it under the request's own name."""
+    effort = recipe.reasoning_effort
+    return recipe.template_kwargs | ({"reasoning_effort": effort} if effort else {})
+
+
+def _fields(recipe: Recipe) -> dict[str, Any]:
+    fields: dict[str, Any] = {}
+    if recipe.template_kwargs:
+        fields["chat_template_kwargs"] = TemplateWords(recipe.template_kwargs)
+    if recipe.reasoning_effort:
+        fields["reasoning_effort"] = recipe.reasoning_effort
+    return fields
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).expanduser().read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RimError(
+            f"chat_template={path} cannot be read ({error}). Give the path of a Jinja chat template."
+        ) from None
+
+
+class Reply(str):
+    """A server's reply: its content, which is all that lm-eval keeps, and what came beside it."""
+
+    reasoning: str | None = None
+    """The server's separate reasoning field; None when it separates nothing."""
+    finish: str | None = None
+    tokens: int | None = None
+    """Generated tokens by the server's own count."""
+
+
+def _keep_reasoning(lm: Any) -> None:
+    """Make one chat-completions model instance keep the reasoning field and the stop reason.
+
+    lm-eval's client reads `message.content` alone. Doing it twice changes nothing.
+    """
+    parse = lm.parse_generations
+    if getattr(parse, "keeps_reasoning", False):
+        return
+
+    def parse_all(outputs: Any, **kwargs: Any) -> list[Any]:
+        texts = parse(outputs=outputs, **kwargs)
+        beside = list(_beside(outputs))
+        if len(beside) != len(texts):
+            return list(texts)
+        return [_reply(text, *about) for text, about in zip(texts, beside, strict=True)]
+
+    parse_all.keeps_reasoning = True  # type: ignore[attr-defined]
+    lm.parse_generations = parse_all
+
+
+def _beside(outputs: Any) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    """Each choice and the usage of its response, in the order in which lm-eval lists texts."""
+    for output in outputs if isinstance(outputs, list) else [outputs]:
+        choices = output.get("choices", []) if isinstance(output, dict) else []
+        for choice in sorted(choices, key=lambda choice: choice.get("index", 0)):
+            yield choice, (output.get("usage") or {}) if len(choices) == 1 else {}
+
+
+def _reply(text: str | None, choice: dict[str, Any], usage: dict[str, Any]) -> Reply:
+    message = choice.get("message") or {}
+    reply = Reply(text or "")
+    reply.reasoning = message.get("reasoning") or message.get("reasoning_content")
+    reply.finish = choice.get("finish_reason")
+    reply.tokens = usage.get("completion_tokens")
+    return reply
+
+
+def _stop_reason(reply: Reply, tokens: int | None, limit: int) -> StopReason:
+    """Text engines do not say why they stopped; a reply as long as its budget was cut."""
+    if reply.finish is not None:
+        return _STOPS.get(reply.finish, "unknown")
+    if tokens is None:
+        return "unknown"
+    return "max_tokens" if tokens >= limit else "stop"

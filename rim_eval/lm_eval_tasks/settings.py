@@ -1,0 +1,136 @@
+"""What task files and users set for the lm-eval tasks, and the prompts that a task is built from."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from rim_eval.errors import RimError
+from rim_eval.prompt_sets import Prompt
+from rim_eval.prompt_sets import load_prompts as load_set
+from rim_eval.prompt_sets.templates import Style, user_message
+from rim_eval.types import Mode
+
+__all__ = ["RUN", "Settings", "TaskFile", "load_prompts", "read_settings"]
+
+_SETTINGS: Final = "rim_eval"
+"""Key of the settings in lm-eval's metadata, where the model's own arguments lie beside it."""
+
+RUN: Final = "rim_eval_run"
+"""Key in the metadata under which a task says what its run was."""
+
+
+class Settings(BaseModel):
+    """What a user sets with `--metadata '{"rim_eval": {...}}'`.
+
+    The arguments of the Inspect tasks, except `modes`, which is the task's name.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    data: str | None = None
+    """Folder of local prompt files."""
+    subset: str | None = None
+    prompt_style: Style | None = None
+    """How reasoning problems are asked; the task's own style unless given."""
+    answer_tokens: int | None = None
+    thinking_tokens: int | None = None
+    switch: str = "auto"
+    """`auto`, or the thinking switch in words."""
+    chat_template: str | None = None
+    """Path of a chat template to read the switch from, for engines that show none."""
+    judge: str | None = None
+    """Name or path of a judge, or `none`; the set's own unless given."""
+    model: str | None = None
+    """The model's name in observations, where the engine's own is only an address or a path."""
+
+
+class TaskFile(BaseModel):
+    """What a task file says (`dataset_kwargs`): one prompt set in one mode."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    prompt_set: str
+    mode: Mode
+    prompt_style: Style = "worked"
+    """How the set's problems are asked unless the user says otherwise; prompts that are no problems
+    are always asked as they are."""
+    absolute_error: float | None = None
+    """How far an answer may lie from the gold one, by the set's own rule; None where it must be equal."""
+
+
+def read_settings(metadata: Mapping[str, Any] | None) -> Settings:
+    """The user's settings out of a task's metadata.
+
+    Raises:
+        RimError: A setting does not exist or has a wrong value.
+    """
+    given = (metadata or {}).get(_SETTINGS, {})
+    try:
+        return Settings.model_validate(given, strict=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise RimError(
+            f"--metadata {_SETTINGS}: {name or given!r} is wrong ({first['msg']}). Settings: "
+            f"{', '.join(Settings.model_fields)}; for example "
+            f'--metadata \'{{"{_SETTINGS}": {{"answer_tokens": 1024}}}}\'.'
+        ) from None
+
+
+class _PlainMessageError(RimError, SystemExit):
+    """A problem that ends the command `lm_eval` with its message alone.
+
+    lm-eval shows whatever a task raises as a traceback of its own code; Python shows an uncaught
+    SystemExit as its text and ends with status 1. From Python it is an ordinary RimError.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.code = message
+
+
+def load_prompts(**given: Any) -> dict[str, Any]:
+    """The documents of one task; lm-eval calls this (`custom_dataset`) when it builds the task.
+
+    Args:
+        **given: The task file's `dataset_kwargs` (prompt set, mode, style) and all metadata.
+
+    Returns:
+        One split, `test`. A document holds the prompt's opaque id and what scoring needs; the
+        description says as JSON where the prompts came from.
+
+    Raises:
+        RimError: The set is unknown, missing, gated or not as it should be: the same message as
+            under Inspect.
+    """
+    from datasets import Dataset, DatasetInfo
+
+    file = TaskFile.model_validate(
+        {name: given[name] for name in TaskFile.model_fields if name in given}
+    )
+    try:
+        settings = read_settings(given)
+        data = None if settings.data is None else Path(settings.data).expanduser()
+        loaded = load_set(file.prompt_set, data=data, subset=settings.subset)
+        style = settings.prompt_style or file.prompt_style
+        documents = [_document(prompt, user_message(prompt, style)) for prompt in loaded.prompts]
+    except RimError as error:
+        raise _PlainMessageError(str(error)) from None
+    info = DatasetInfo(description=loaded.provenance.model_dump_json())
+    return {"test": Dataset.from_list(documents, info=info)}
+
+
+def _document(prompt: Prompt, message: str) -> dict[str, str | None]:
+    return {
+        "id": prompt.id,
+        "dataset": prompt.set,
+        "kind": prompt.kind,
+        "category": prompt.category,
+        "pair": prompt.pair,
+        "context": prompt.context,
+        "request": prompt.text,
+        "message": message,
+        "target": prompt.target or "",
+    }

@@ -1,0 +1,176 @@
+"""The lm-eval task of one prompt set in one mode. Only lm-eval loads this module, for a task file."""
+
+import json
+from collections.abc import Coroutine, Mapping
+from typing import Any, Final
+
+from lm_eval.api.task import ConfigurableTask  # noqa: TID253  (a task must be made of lm-eval's own)
+
+from rim_eval.decoding import budgets
+from rim_eval.errors import RimError
+from rim_eval.fingerprint import cached_fingerprint
+from rim_eval.generation import Generation
+from rim_eval.judging import Judge, load_judge
+from rim_eval.lm_eval_tasks.engine import Engine, engine_of
+from rim_eval.lm_eval_tasks.samples import EVENTS, case_of, metrics, record
+from rim_eval.lm_eval_tasks.settings import RUN, TaskFile, read_settings
+from rim_eval.prompt_sets import entry
+from rim_eval.replies import ArmRequest, Outcome, check_reply, judge_reply
+from rim_eval.thinking import Switch
+from rim_eval.types import PromptKind
+
+__all__ = ["ModeTask"]
+
+_TOKEN_LIMITS: Final = ("max_tokens", "max_new_tokens", "max_completion_tokens", "max_length")
+
+
+class ModeTask(ConfigurableTask):  # type: ignore[misc]
+    """Asks every prompt in the task's mode, whatever the model's own arguments say.
+
+    Args:
+        data_dir: Unused, as all of lm-eval's own places of data.
+        cache_dir: Unused.
+        download_mode: Unused.
+        config: The task file's settings.
+    """
+
+    def __init__(
+        self,
+        data_dir: Any = None,
+        cache_dir: Any = None,
+        download_mode: Any = None,
+        config: dict[str, Any] | None = None,
+    ) -> None:
+        own = {name: value for name, value in (config or {}).items() if name != "class"}
+        # Where this is unset, lm-eval looks every metric's name up on the hub.
+        own["process_results"] = "rim_eval"
+        super().__init__(data_dir, cache_dir, download_mode, own)
+        self.file = TaskFile.model_validate(self.config.dataset_kwargs)
+        self.settings = read_settings(self.config.metadata)
+        declared = entry(self.file.prompt_set)
+        self.kinds: list[PromptKind] = sorted(set(self.dataset["test"]["kind"]))
+        self.budgets = budgets(
+            declared.kind, self.settings.answer_tokens, self.settings.thinking_tokens
+        )
+        self.judge = _load(self.settings.judge or declared.judge)
+        self.config.generation_kwargs["max_gen_toks"] = self.budgets.total(self.file.mode)
+        self.config.metadata[RUN] = self._describe_run()
+        self._engine: Engine | None = None
+        self._switch: Switch | None = None
+
+    def build_all_requests(self, **options: Any) -> None:
+        """Prepares all requests for the model that lm-eval is about to ask.
+
+        lm-eval's cache of requests is passed by: its key knows neither the mode nor the budgets.
+
+        Raises:
+            RimError: The run's options would cut prompts or traces, or tell the modes apart by something else.
+        """
+        write = options.get("chat_template") if options.get("apply_chat_template") else None
+        system, template = options.get("system_instruction"), self.settings.chat_template
+        self._engine = engine = engine_of(write)
+        _refuse_stripping(engine)
+        self._refuse_limits()
+        self._switch = engine.switch(self.settings.switch, template)
+        if system:
+            engine.refuse_cancelled(self._switch, system, template)
+        # What is known only once lm-eval has its model, and what it keeps no record of.
+        self.config.metadata[RUN] |= {
+            "system_instruction": system,
+            "samples": options.get("samples"),
+            "weights": cached_fingerprint(getattr(engine.lm, "model", None)),
+        }
+        super().build_all_requests(**(options | {"cache_requests": False}))
+        contexts = (instance.args[0] for instance in self.instances)
+        engine.refuse_cut_prompts(contexts, self.budgets, self.file.mode)
+
+    def fewshot_context(
+        self,
+        doc: dict[str, Any],
+        num_fewshot: int,  # noqa: ARG002  (lm-eval's signature; the tasks fix it to 0)
+        **options: Any,
+    ) -> tuple[Any, dict[str, Any]]:
+        """The request for one document: the same words in both modes, and what sets the mode."""
+        engine, switch = self._ready()
+        recipe = switch.recipe(self.file.mode)
+        return engine.request(recipe, doc["message"], options.get("system_instruction"))
+
+    def construct_requests(self, doc: dict[str, Any], ctx: Any, **options: Any) -> Any:
+        """The request as lm-eval sends it; the user's own settings are merged, never replaced."""
+        context, fields = ctx
+        instance = super().construct_requests(doc, context, **options)
+        for name, value in fields.items():
+            own = instance.args[1].get(name)
+            both = isinstance(own, Mapping) and isinstance(value, Mapping)
+            instance.args[1][name] = type(value)({**own, **value}) if both else value
+        return instance
+
+    def process_results(self, doc: dict[str, Any], results: list[Any]) -> dict[str, Any]:
+        """Splits, verifies and scores one reply; what needs a grader is left for `rim-eval judge run`."""
+        engine, switch = self._ready()
+        reply = engine.read(results[0], ArmRequest.of(switch, self.file.mode, self.budgets))
+        model = self.settings.model or engine.model
+        one = record(doc, model, reply, self._outcome(doc, reply))
+        return metrics(one, [EVENTS[kind] for kind in self.kinds])
+
+    def _describe_run(self) -> dict[str, Any]:
+        """What lm-eval's results file is to say of the run, beside its own and the user's settings."""
+        provenance = json.loads(self.dataset["test"].info.description)
+        style = self.settings.prompt_style or self.file.prompt_style
+        return {
+            **self.budgets.model_dump(),
+            "prompt_style": style if "reasoning" in self.kinds else None,
+            "provenance": provenance,
+        }
+
+    def _outcome(self, doc: dict[str, Any], reply: Generation) -> Outcome:
+        if doc["kind"] == "reasoning":
+            return check_reply(reply, doc["target"], self.file.absolute_error)
+        if self.judge is None or self.judge.needs_grader:
+            return Outcome(reason="not_judged")
+        return _finish(judge_reply(self.judge, case_of(doc, reply), reply))
+
+    def _ready(self) -> tuple[Engine, Switch]:
+        assert self._engine is not None  # lm-eval builds all requests before it asks for any
+        assert self._switch is not None
+        return self._engine, self._switch
+
+    def _refuse_limits(self) -> None:
+        """Refuse generation settings that would mean different things in the two modes."""
+        given = self.config.generation_kwargs
+        own = self.budgets.total(self.file.mode)
+        if given["max_gen_toks"] != own or any(name in given for name in _TOKEN_LIMITS):
+            raise RimError(
+                "--gen_kwargs sets one token limit, which counts the trace and the answer together, so it would "
+                "leave the two modes different room for the answer. Give the budgets apart: "
+                '--metadata \'{"rim_eval": {"answer_tokens": N, "thinking_tokens": M}}\' (thinking is on top, in '
+                "think mode)."
+            )
+        if given.get("until"):
+            raise RimError(
+                f"--gen_kwargs until={given['until']!r} would end a trace wherever these words stand in it: "
+                "leave it out."
+            )
+
+
+def _refuse_stripping(engine: Engine) -> None:
+    token = getattr(engine.lm, "think_end_token", None)
+    if token:
+        raise RimError(
+            f"think_end_token={token!r} makes lm-eval throw the trace away before any task sees it. Leave it and "
+            "enable_thinking out of --model_args: the rim tasks set the mode of each request themselves."
+        )
+
+
+def _load(name: str | None) -> Judge | None:
+    return None if name in (None, "none") else load_judge(str(name))
+
+
+def _finish(judging: Coroutine[Any, Any, Outcome]) -> Outcome:
+    """What an offline judge says: it waits for nothing, so its coroutine ends at the first step."""
+    try:
+        judging.send(None)
+    except StopIteration as done:
+        outcome: Outcome = done.value
+        return outcome
+    raise AssertionError("an offline judge waited for something")

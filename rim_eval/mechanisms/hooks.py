@@ -1,0 +1,120 @@
+"""Forward hooks that read or replace activations inside a `with` block, and are always removed."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from typing import Any, Final
+
+from rim_eval.mechanisms.model import Architecture
+
+NeuronHook = Callable[[Any, Any, int], Any]
+"""Called with activations (rows, width), the flat token index of each row (rows,), and the index of
+the first neuron; returns what to use instead, or None. A dense layer calls it once a pass with
+all tokens, a layer of experts once per expert with the tokens routed to it, and once for its shared
+expert with all tokens."""
+
+
+@contextmanager
+def hook_blocks(modules: Mapping[Any, Callable[[Any], Any]]) -> Iterator[None]:
+    """Call a function with the output tensor of each module; its return value replaces it.
+
+    Args:
+        modules: Module to function; the function may return None to leave the output alone.
+    """
+
+    def hook(_module: Any, _args: Any, output: Any, use: Callable[[Any], Any]) -> Any:
+        is_tuple = isinstance(output, tuple)
+        changed = use(output[0] if is_tuple else output)
+        if changed is None:
+            return None
+        return (changed, *output[1:]) if is_tuple else changed
+
+    with ExitStack() as stack:
+        for module, use in modules.items():
+            stack.callback(module.register_forward_hook(partial(hook, use=use)).remove)
+        yield
+
+
+@contextmanager
+def hook_heads(parts: Architecture, hooks: Mapping[int, Callable[[Any], Any]]) -> Iterator[None]:
+    """Call a function with the heads' outputs of a layer, shape (batch, length, heads, head_dim).
+
+    Args:
+        parts: The model's parts.
+        hooks: Layer to function; it returns what to use instead, or None.
+    """
+
+    def hook(_module: Any, args: Any, use: Callable[[Any], Any]) -> Any:
+        changed = use(args[0].unflatten(-1, (parts.heads, parts.head_dim)))
+        return None if changed is None else (changed.flatten(-2), *args[1:])
+
+    with ExitStack() as stack:
+        for layer, use in hooks.items():
+            handle = parts.outputs[layer].register_forward_pre_hook(partial(hook, use=use))
+            stack.callback(handle.remove)
+        yield
+
+
+@contextmanager
+def hook_neurons(parts: Architecture, hooks: Mapping[int, NeuronHook]) -> Iterator[None]:
+    """Call a `NeuronHook` with the activations of each given layer."""
+    with ExitStack() as stack:
+        for layer, neuron_hook in hooks.items():
+            routed = parts.routed(layer)
+            down = parts.downs[layer]
+            if down is not None:
+                hook = partial(_dense_hook, neuron_hook, routed)
+                stack.callback(down.register_forward_pre_hook(hook).remove)
+            if routed:
+                stack.enter_context(_hook_experts(parts.experts[layer], neuron_hook))
+        yield
+
+
+def _dense_hook(neuron_hook: NeuronHook, first: int, _module: Any, args: Any) -> Any:
+    import torch
+
+    flat = args[0].flatten(0, -2)
+    changed = neuron_hook(flat, torch.arange(len(flat), device=flat.device), first)
+    return None if changed is None else (changed.view_as(args[0]), *args[1:])
+
+
+@contextmanager
+def _hook_experts(experts: Any, neuron_hook: NeuronHook) -> Iterator[None]:
+    """Replace the forward pass of fused experts, which call no module that could be hooked.
+
+    Nested calls chain as hooks do: the later one receives what the earlier one returned.
+    """
+    active: list[NeuronHook] = vars(experts).setdefault(_ACTIVE, [])
+    if not active:
+        experts.forward = lambda *args: _forward_experts(experts, active, *args)
+    active.append(neuron_hook)
+    try:
+        yield
+    finally:
+        active.remove(neuron_hook)
+        if not active:
+            del experts.forward
+
+
+_ACTIVE: Final = "_rim_eval_neuron_hooks"
+
+
+def _forward_experts(
+    experts: Any, active: list[NeuronHook], hidden: Any, chosen: Any, weights: Any
+) -> Any:
+    import torch
+
+    linear = torch.nn.functional.linear
+    width = experts.down_proj.shape[2]
+    total = torch.zeros_like(hidden)
+    for expert in chosen.unique().tolist():
+        if expert >= experts.num_experts:
+            continue
+        tokens, slot = torch.where(chosen == expert)
+        acts = experts._apply_gate(linear(hidden[tokens], experts.gate_up_proj[expert]))
+        for neuron_hook in active:
+            changed = neuron_hook(acts, tokens, expert * width)
+            acts = acts if changed is None else changed
+        out = linear(acts, experts.down_proj[expert]) * weights[tokens, slot, None]
+        total.index_add_(0, tokens, out.to(total.dtype))
+    return total

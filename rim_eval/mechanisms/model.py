@@ -1,0 +1,334 @@
+"""The model under study: weights, tokenizer and thinking switch, and where its parts are.
+
+`Architecture` is the one place that knows module names. Llama, Qwen, Mistral, Phi, OLMo, Gemma and
+their mixture-of-experts versions agree on the shape: blocks in a row, an attention output projection
+that reads the heads side by side, and a down projection that reads the neurons.
+
+A layer with experts has the neurons of every routed expert, one expert after the other, and then
+those of the shared expert that every token passes through, where there is one (Qwen2-MoE, DeepSeek).
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from rim_eval.errors import RimError
+from rim_eval.mechanisms.spans import Passage, locate_spans
+from rim_eval.thinking import Switch, find_switch, tokenizer_renderer
+from rim_eval.types import Mode
+
+
+class Request(NamedTuple):
+    """A prompt as it is sent: its id and its text."""
+
+    id: str
+    text: str
+
+
+class Reply(NamedTuple):
+    """What the model generated."""
+
+    ids: tuple[int, ...]
+    """Generated tokens up to and without the end-of-text token."""
+    text: str
+    """The same as text, markers kept."""
+    ended: bool
+    """Whether the model stopped by itself, before the token limit."""
+
+
+@dataclass(frozen=True)
+class ModelHandle:
+    """A causal language model with its tokenizer and its thinking switch."""
+
+    model: Any
+    tokenizer: Any
+    switch: Switch
+    name: str = "model"
+
+    def prompt(self, text: str, mode: Mode) -> str:
+        """Render the prompt of a request in a mode."""
+        return self.switch.recipe(mode).prompt(tokenizer_renderer(self.tokenizer), text)
+
+    def passage(self, request: Request, mode: Mode, reply: Sequence[int] = ()) -> Passage:
+        """Build what the model reads in a mode: a request, followed by a reply if one is given."""
+        prompt = self.prompt(request.text, mode)
+        return locate_spans(self.tokenizer, prompt, request.text, reply, id=request.id)
+
+    def passages(
+        self, requests: Sequence[Request], mode: Mode, replies: Sequence[Reply] | None = None
+    ) -> list[Passage]:
+        """Build one passage for each request, in order."""
+        ids = [reply.ids for reply in replies] if replies is not None else [()] * len(requests)
+        return [self.passage(r, mode, i) for r, i in zip(requests, ids, strict=True)]
+
+    def replies(
+        self,
+        requests: Sequence[Request],
+        mode: Mode,
+        *,
+        max_new_tokens: int = 128,
+        batch: int = 128,
+    ) -> list[Reply]:
+        """Generate greedy replies in a mode, in order. Hooks on the model stay active.
+
+        Args:
+            requests: Prompts to reply to.
+            mode: Think or no-think.
+            max_new_tokens: Total budget of a reply, trace and answer together.
+            batch: Requests generated at a time, after sorting by length.
+        """
+        passages = self.passages(requests, mode)
+        order = sorted(range(len(passages)), key=lambda i: len(passages[i].ids))
+        replies: dict[int, Reply] = {}
+        for start in range(0, len(order), batch):
+            indices = order[start : start + batch]
+            generated = self._generate([passages[i].ids for i in indices], max_new_tokens)
+            replies |= dict(zip(indices, generated, strict=True))
+        return [replies[i] for i in range(len(passages))]
+
+    def _generate(self, rows: list[tuple[int, ...]], budget: int) -> list[Reply]:
+        import torch
+
+        ends = self._end_tokens()
+        pad = next(iter(ends), 0)
+        ids, mask = pad_left(rows, pad, self.model.device)
+        with torch.inference_mode():
+            out = self.model.generate(
+                input_ids=ids,
+                attention_mask=mask,
+                max_new_tokens=budget,
+                do_sample=False,
+                pad_token_id=pad,
+            )
+        return [self._reply(row, ends) for row in out[:, ids.shape[1] :].tolist()]
+
+    def _reply(self, tokens: list[int], ends: set[int]) -> Reply:
+        stop = next((i for i, token in enumerate(tokens) if token in ends), len(tokens))
+        ids = tuple(tokens[:stop])
+        return Reply(ids, str(self.tokenizer.decode(ids)), stop < len(tokens))
+
+    def _end_tokens(self) -> set[int]:
+        configured = self.model.generation_config.eos_token_id
+        ends = configured if isinstance(configured, list) else [configured]
+        return {end for end in (*ends, self.tokenizer.eos_token_id) if end is not None}
+
+
+def load_model(
+    source: str | Path, *, device: str = "cpu", dtype: str = "auto", name: str | None = None
+) -> ModelHandle:
+    """Load a checkpoint and detect its thinking switch.
+
+    Args:
+        source: A local folder or a model id of the Hugging Face hub.
+        device: torch device of the weights.
+        dtype: torch's name of a number type, or `auto` for the checkpoint's own.
+        name: What reports call the model; by default the source's last part.
+
+    Raises:
+        RimError: The checkpoint cannot be loaded, its tokenizer has no chat template, or there is no
+            such device or number type.
+    """
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    check_device(device, dtype)
+    try:
+        model = AutoModelForCausalLM.from_pretrained(source, dtype=dtype).to(device).eval()
+        tokenizer = AutoTokenizer.from_pretrained(source)
+    except (OSError, ValueError) as error:
+        raise RimError(
+            f"{source}: cannot be loaded as a causal language model ({error}). Give a local folder "
+            "of a Hugging Face checkpoint or a model id."
+        ) from error
+    return wrap_model(model, tokenizer, name or Path(str(source)).name)
+
+
+def wrap_model(model: Any, tokenizer: Any, name: str) -> ModelHandle:
+    """Make a handle of a loaded model and tokenizer; the switch is detected in the chat template."""
+    return ModelHandle(
+        model, tokenizer, find_switch(tokenizer_renderer(tokenizer), model=name), name
+    )
+
+
+def check_device(device: str, dtype: str = "auto") -> None:
+    """Check that torch has a device and a number type here.
+
+    Raises:
+        RimError: The message names what was given and what is available.
+    """
+    import torch
+
+    if dtype != "auto" and not isinstance(getattr(torch, dtype, None), torch.dtype):
+        raise RimError(
+            f"--dtype {dtype}: torch has no such number type. Give auto, float32, bfloat16 or float16."
+        )
+    try:
+        torch.empty(0, device=device)
+    # A build without CUDA fails an assertion; a name that torch does not know is a RuntimeError.
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        available = "cpu and cuda" if torch.cuda.is_available() else "cpu"
+        reason = str(error).split("\n", maxsplit=1)[0]
+        raise RimError(f"--device {device}: {reason} Here there is {available}.") from None
+
+
+def pad_left(rows: Sequence[Sequence[int]], pad: int, device: Any) -> tuple[Any, Any]:
+    """Pad token ids on the left; return ids and attention mask, both of shape (rows, longest)."""
+    import torch
+
+    length = max(len(row) for row in rows)
+    ids = torch.full((len(rows), length), pad, dtype=torch.long)
+    mask = torch.zeros((len(rows), length), dtype=torch.long)
+    for i, row in enumerate(rows):
+        ids[i, length - len(row) :] = torch.tensor(row, dtype=torch.long)
+        mask[i, length - len(row) :] = 1
+    return ids.to(device), mask.to(device)
+
+
+def padded_batches(
+    passages: Sequence[Passage], tokens: int, device: Any
+) -> Iterator[tuple[list[int], Any, Any]]:
+    """Batch passages in order of length and pad them on the left.
+
+    Args:
+        passages: Texts to read.
+        tokens: Padded tokens of a batch, at most; a longer passage is a batch of its own.
+        device: torch device of the batches.
+
+    Yields:
+        Indices of the passages, their ids and their attention mask, both of shape (batch, length).
+    """
+    batches: list[list[int]] = [[]]
+    for index in sorted(range(len(passages)), key=lambda i: len(passages[i].ids)):
+        if batches[-1] and (len(batches[-1]) + 1) * len(passages[index].ids) > tokens:
+            batches.append([])
+        batches[-1].append(index)
+    for batch in batches:
+        yield batch, *pad_left([passages[i].ids for i in batch], 0, device)
+
+
+_LAYERS: Final = ("layers", "h", "blocks")
+_ATTENTION: Final = ("self_attn", "attn", "attention", "self_attention")
+_OUT: Final = ("o_proj", "out_proj", "dense", "c_proj")
+_MLP: Final = ("mlp", "block_sparse_moe", "feed_forward")
+_SHARED: Final = ("shared_expert", "shared_experts", "shared_mlp")
+_DOWN: Final = ("down_proj", "fc2", "dense_4h_to_h", "c_proj", "w2")
+
+_EXPERT_LAYOUT: Final = {
+    "has_gate": True,
+    "has_bias": False,
+    "is_transposed": False,
+    "is_concatenated": True,
+    "has_post_expert_norm": False,
+}
+"""How transformers 5 describes the fused experts that are supported here."""
+
+
+class Architecture(NamedTuple):
+    """The parts of a causal language model that the analyses need, one entry a layer."""
+
+    base: Any
+    """The decoder without its language-model head."""
+    layers: tuple[Any, ...]
+    attention: tuple[Any, ...]
+    outputs: tuple[Any, ...]
+    """Attention output projections; the input, shape (..., heads * head_dim), holds the heads."""
+    heads: int
+    head_dim: int
+    denses: tuple[Any | None, ...]
+    """What all tokens pass through: the MLP itself, or the shared expert beside routed ones, or None."""
+    downs: tuple[Any | None, ...]
+    """Down projections of these, whose input (..., neurons) holds the neurons."""
+    experts: tuple[Any | None, ...]
+    """Fused experts of a mixture-of-experts layer; None in a dense layer."""
+
+    @property
+    def widths(self) -> list[int]:
+        """Neurons of each layer."""
+        return [self.neurons(layer) for layer in range(len(self.layers))]
+
+    def run(self, ids: Any, mask: Any) -> None:
+        """Run the decoder without its language-model head on left-padded ids, shape (batch, length)."""
+        positions = (mask.cumsum(1) - 1).clamp(min=0)
+        self.base(input_ids=ids, attention_mask=mask, position_ids=positions, use_cache=False)
+
+    def neurons(self, layer: int) -> int:
+        """Count the neurons of a layer: its routed experts' (expert-major), then those of `denses`.
+
+        Raises:
+            RimError: The layout of the experts is not supported.
+        """
+        down = self.downs[layer]
+        return self.routed(layer) + (_input_width(down) if down is not None else 0)
+
+    def routed(self, layer: int) -> int:
+        """Count the neurons of a layer's routed experts, 0 in a dense layer.
+
+        Raises:
+            RimError: The layout of the experts is not supported.
+        """
+        experts = self.experts[layer]
+        if experts is None:
+            return 0
+        _check_experts(experts)
+        return int(experts.down_proj.shape[0] * experts.down_proj.shape[2])
+
+
+def architecture_of(model: Any) -> Architecture:
+    """Locate the parts of a causal language model by name.
+
+    Args:
+        model: A Hugging Face causal language model.
+
+    Raises:
+        RimError: A part has none of the known names; the message says which one.
+    """
+    base = getattr(model, "base_model", model)
+    base = getattr(base, "language_model", base)
+    layers = tuple(_one_of(base, _LAYERS, "the list of layers"))
+    attention = tuple(_one_of(layer, _ATTENTION, "the attention of a layer") for layer in layers)
+    outputs = tuple(_one_of(each, _OUT, "the attention output projection") for each in attention)
+    mlps = tuple(_one_of(layer, _MLP, "the MLP of a layer") for layer in layers)
+    experts = tuple(getattr(mlp, "experts", None) for mlp in mlps)
+    denses = tuple(
+        _shared_expert(mlp) if routed is not None else mlp
+        for mlp, routed in zip(mlps, experts, strict=True)
+    )
+    downs = tuple(
+        None if dense is None else _one_of(dense, _DOWN, "the down projection of an MLP")
+        for dense in denses
+    )
+    heads = int(model.config.get_text_config().num_attention_heads)
+    head_dim = _input_width(outputs[0]) // heads
+    return Architecture(base, layers, attention, outputs, heads, head_dim, denses, downs, experts)
+
+
+def _one_of(module: Any, names: tuple[str, ...], what: str) -> Any:
+    for name in names:
+        if hasattr(module, name):
+            return getattr(module, name)
+    raise RimError(
+        f"{type(module).__name__} has none of {', '.join(names)}: {what} cannot be found. Supported "
+        "are decoders laid out like Llama, Qwen, Mistral, Phi, OLMo and Gemma."
+    )
+
+
+def _shared_expert(mlp: Any) -> Any | None:
+    return next((part for name, part in mlp.named_children() if name in _SHARED), None)
+
+
+def _check_experts(experts: Any) -> None:
+    fused = getattr(experts, "down_proj", None)
+    supported = all(getattr(experts, n, not value) == value for n, value in _EXPERT_LAYOUT.items())
+    if fused is None or fused.dim() != 3 or not supported:
+        raise RimError(
+            f"{type(experts).__name__}: these experts are not laid out as transformers 5 fuses them "
+            "for Qwen, DeepSeek, Mixtral, OLMoE and Phi (gate_up_proj and down_proj of three "
+            "dimensions, gate rows before up rows, no bias), so no neuron of this model is read, "
+            "searched or ablated. Its heads and probes can be: `rim-eval mech heads` and `rim-eval "
+            "mech probes`."
+        )
+
+
+def _input_width(module: Any) -> int:
+    # GPT-2's Conv1D stores its weight the other way round and has no in_features.
+    return int(getattr(module, "in_features", None) or module.weight.shape[0])

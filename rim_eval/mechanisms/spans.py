@@ -1,0 +1,147 @@
+"""Token spans: where in a text the tokens lie that the paper names.
+
+A passage is what the model reads: token ids with named spans of them. A span is half open,
+`start:stop`; every one but `all` can be missing:
+
+    user        the request                      turn_end    first token after it  (`<|im_end|>`)
+    turn_start  token before the role name       assistant   the role name         (`assistant`)
+    think       opening marker of the trace      inside      tokens between the markers
+    think_end   closing marker                   trace       think, inside and think_end
+    last        last token of the prompt: its output is the first generated token
+    first       first generated token            reply       all generated tokens
+    text        from the request to the end      all         everything
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+from rim_eval.errors import RimError
+
+Span = tuple[int, int]
+"""Half-open span of tokens, counted from the start of the passage without padding."""
+
+SPAN_NAMES: Final = (
+    "user",
+    "turn_end",
+    "turn_start",
+    "assistant",
+    "think",
+    "inside",
+    "think_end",
+    "trace",
+    "last",
+    "first",
+    "reply",
+    "text",
+    "all",
+)
+
+# Role names of the reply's turn: ChatML and its kin, Gemma, Phi and OLMo, Mistral and Llama 2.
+_ROLE: Final = re.compile(r"assistant|model|\[/INST\]")
+
+
+class Passage(NamedTuple):
+    """A text as the model reads it, with named token spans."""
+
+    ids: tuple[int, ...]
+    spans: dict[str, Span]
+    id: str = ""
+    """The prompt's id, by which passages of two modes are paired."""
+
+    def span(self, name: str) -> Span:
+        """Return the named span.
+
+        Raises:
+            RimError: The passage has no such span; the message lists those that it has.
+        """
+        if name not in self.spans:
+            names = f" (known names: {', '.join(SPAN_NAMES)})" if name not in SPAN_NAMES else ""
+            raise RimError(
+                f"Passage {self.id or '(unnamed)'} has no token span {name!r}{names}; it has: "
+                f"{', '.join(self.spans)}. A think-mode prompt has `think`, `inside` and `think_end` "
+                "only when it is read together with a reply."
+            )
+        return self.spans[name]
+
+
+def locate_spans(
+    tokenizer: Any,
+    prompt: str,
+    user: str,
+    reply: Sequence[int] = (),
+    *,
+    markers: tuple[str, str] = ("<think>", "</think>"),
+    id: str = "",
+) -> Passage:
+    """Tokenize a prompt, append a generated reply and locate the named spans.
+
+    Args:
+        tokenizer: A fast Hugging Face tokenizer (it must give character offsets).
+        prompt: The rendered prompt, generation prompt included.
+        user: The user's request as it stands in the prompt.
+        reply: Generated token ids, up to and without the end-of-text token.
+        markers: Opening and closing marker of a trace.
+        id: Id of the prompt.
+
+    Raises:
+        RimError: The tokenizer gives no offsets, or the request is not in the prompt.
+    """
+    if not getattr(tokenizer, "is_fast", False):
+        raise RimError(
+            "Token spans need a fast tokenizer (tokenizer.is_fast): this one gives no offsets."
+        )
+    encoded = tokenizer(prompt, add_special_tokens=False, return_offsets_mapping=True)
+    ids, offsets = [*encoded["input_ids"]], [*encoded["offset_mapping"]]
+    start = prompt.rfind(user)
+    if start < 0:
+        raise RimError(
+            f"Prompt {id!r}: the request does not stand in the rendered prompt as it is."
+        )
+    text = prompt
+    for token in reply:
+        piece = tokenizer.decode([token])
+        offsets.append((len(text), len(text) + len(piece)))
+        text += piece
+    characters = _character_spans(text, start, start + len(user), markers)
+    spans = {name: _token_span(offsets, *span) for name, span in characters.items()}
+    spans |= _counted_spans(len(ids), len(reply), spans)
+    filled = {name: (first, stop) for name, (first, stop) in spans.items() if first < stop}
+    return Passage((*ids, *reply), filled, id)
+
+
+def _character_spans(text: str, start: int, stop: int, markers: tuple[str, str]) -> dict[str, Span]:
+    """Spans, in characters, of everything that is located by its text."""
+    spans = {"user": (start, stop)}
+    role = _ROLE.search(text, stop)
+    if role:
+        spans["assistant"] = role.span()
+    opened = text.find(markers[0], role.end() if role else stop)
+    if opened >= 0:
+        inside = opened + len(markers[0])
+        closed = text.find(markers[1], inside)
+        end = closed + len(markers[1]) if closed >= 0 else len(text)
+        spans["think"] = (opened, inside)
+        spans["inside"] = (inside, closed if closed >= 0 else len(text))
+        spans["trace"] = (opened, end)
+        if closed >= 0:
+            spans["think_end"] = (closed, end)
+    return spans
+
+
+def _token_span(offsets: Sequence[Span], start: int, stop: int) -> Span:
+    """Tokens that overlap a span of characters."""
+    inside = [i for i, (a, b) in enumerate(offsets) if a < stop and b > start]
+    return (inside[0], inside[-1] + 1) if inside else (0, 0)
+
+
+def _counted_spans(prompt: int, reply: int, spans: dict[str, Span]) -> dict[str, Span]:
+    """Spans that follow from the others by counting."""
+    total, after = prompt + reply, spans["user"][1]
+    counted = {"last": (prompt - 1, prompt), "text": (spans["user"][0], total), "all": (0, total)}
+    if reply:
+        counted |= {"first": (prompt, prompt + 1), "reply": (prompt, total)}
+    role = spans.get("assistant", (0, 0))[0]
+    if role and after < role:
+        counted |= {"turn_end": (after, after + 1), "turn_start": (role - 1, role)}
+    return counted

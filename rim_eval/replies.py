@@ -1,0 +1,219 @@
+"""From an engine's reply to an observation, alike under both harnesses.
+
+A reply is split into trace and answer and measured (`read_reply`), then judged (`judge_reply`) or
+checked against the gold answer (`check_reply`), and becomes one row (`observe`).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Literal, NamedTuple
+
+from rim_eval.answers import check_answer
+from rim_eval.decoding import Budgets
+from rim_eval.generation import Generation, StopReason, TraceVisibility, is_looping
+from rim_eval.judging import Case, Grader, Judge, Judgement, JudgeProvenance, unscored_reason
+from rim_eval.observations import Observation
+from rim_eval.thinking import Switch, split_trace
+from rim_eval.types import ArmKind, Mode, UnscoredReason
+
+__all__ = [
+    "ArmRequest",
+    "EngineReply",
+    "Outcome",
+    "TokenCounter",
+    "check_reply",
+    "judge_reply",
+    "observe",
+    "read_reply",
+]
+
+TokenCounter = Callable[[str], int]
+"""Counts the tokens of a text as the model's own tokenizer cuts it."""
+
+
+class ArmRequest(NamedTuple):
+    """What is asked of a model in one arm, as far as its reply is read by it."""
+
+    mode: Mode
+    arm_kind: ArmKind
+    budgets: Budgets
+    opened_by_prompt: bool = False
+    """Whether the prompt ends inside an open trace."""
+    requested: Mapping[str, Any] = MappingProxyType({})
+    """For the log: arm kind, switch name, and every word that sets the mode."""
+
+    @classmethod
+    def of(cls, switch: Switch, mode: Mode, budgets: Budgets) -> "ArmRequest":
+        """The request that a switch makes in one mode.
+
+        Args:
+            switch: The model's thinking switch.
+            mode: Mode to ask in.
+            budgets: Token budgets of trace and answer.
+        """
+        recipe = switch.recipe(mode)
+        words = recipe.model_dump(exclude_none=True, exclude_defaults=True)
+        requested = {"arm_kind": switch.kind, "switch": switch.name, **words}
+        return cls(mode, switch.kind, budgets, recipe.opened_by_prompt, requested)
+
+    def failed(self, error: str) -> Generation:
+        """The generation of a call that gave no reply."""
+        return Generation(
+            mode=self.mode,
+            arm_kind=self.arm_kind,
+            stop_reason="error",
+            error=error,
+            requested=dict(self.requested),
+        )
+
+
+class EngineReply(NamedTuple):
+    """A reply as an engine gives it."""
+
+    text: str
+    stop_reason: StopReason
+    reasoning: str | None = None
+    """The trace, where the engine separates it from the text."""
+    redaction: Literal["summary", "hidden"] | None = None
+    """What the provider returned in place of the trace."""
+    output_tokens: int | None = None
+    """All generated tokens by the engine's count."""
+    reasoning_tokens: int | None = None
+    """Tokens of the trace by the engine's count."""
+
+
+def read_reply(
+    reply: EngineReply, request: ArmRequest, count: TokenCounter | None = None
+) -> Generation:
+    """Split and measure one reply.
+
+    Args:
+        reply: The engine's reply.
+        request: What was asked.
+        count: Counts tokens; None where no tokenizer is at hand.
+    """
+    split = split_trace(
+        reply.text, opened_by_prompt=request.opened_by_prompt, reasoning=reply.reasoning
+    )
+    trace_tokens, answer_tokens = _split_tokens(split.trace or "", split.answer, reply, count)
+    visible: TraceVisibility = "full" if split.trace and split.trace.strip() else "none"
+    if visible == "none" and reply.reasoning_tokens:
+        visible = "hidden"
+    return Generation(
+        mode=request.mode,
+        arm_kind=request.arm_kind,
+        answer=split.answer,
+        trace=split.trace,
+        visibility=reply.redaction or visible,
+        trace_closed=split.closed if split.trace is not None else None,
+        trace_tokens=trace_tokens,
+        answer_tokens=answer_tokens,
+        output_tokens=reply.output_tokens,
+        over_budget=(answer_tokens or 0) > request.budgets.answer_tokens,
+        stop_reason=reply.stop_reason,
+        looping=is_looping(split.answer or split.trace or ""),
+        requested=dict(request.requested),
+    )
+
+
+def _split_tokens(
+    trace: str, answer: str, reply: EngineReply, count: TokenCounter | None
+) -> tuple[int | None, int | None]:
+    """Tokens of trace and answer: counted, else the engine's, else its total shared out by characters."""
+    if count is not None:
+        return (count(trace) if trace else 0, count(answer))
+    total = reply.output_tokens
+    if total is None:
+        return (None, None)
+    characters = len(trace) + len(answer)
+    share = round(total * len(trace) / characters) if characters else 0
+    trace_tokens = reply.reasoning_tokens or share
+    return (trace_tokens, max(total - trace_tokens, 0))
+
+
+class Outcome(NamedTuple):
+    """A verdict, or the reason why there is none, whatever gave it."""
+
+    verdict: bool | None = None
+    score: float | None = None
+    label: str | None = None
+    reason: UnscoredReason | None = None
+    explanation: str | None = None
+    replies: tuple[str, ...] = ()
+    """The grader's raw replies."""
+    votes: tuple[dict[str, Any], ...] = ()
+    """Each grader's verdict, where several vote."""
+    judge: JudgeProvenance | None = None
+    """The instrument; also of a reply that it was not shown, else one empty answer would look like
+    a second way of judging."""
+
+
+async def judge_reply(
+    judge: Judge, case: Case, reply: Generation, grader: Grader | Sequence[Grader] | None = None
+) -> Outcome:
+    """A judge's verdict on one reply; a reply that gives nothing to judge is not sent.
+
+    Args:
+        judge: The judge, set to see what it is to see.
+        case: What it reads of the reply.
+        reply: The reply.
+        grader: The model to ask, or several that vote; None for an offline judge.
+    """
+    reason = unscored_reason(reply, judge.sees)
+    if reason is not None:
+        return Outcome(reason=reason, judge=judge.provenance(grader))
+    return _outcome(await judge.judge(case, grader))
+
+
+def _outcome(judgement: Judgement) -> Outcome:
+    return Outcome(
+        verdict=judgement.verdict,
+        score=judgement.score,
+        label=judgement.label,
+        reason=judgement.reason,
+        explanation=judgement.explanation,
+        replies=judgement.replies,
+        votes=tuple(vote.as_vote() for vote in judgement.votes),
+        judge=judgement.provenance,
+    )
+
+
+def check_reply(reply: Generation, target: str, absolute_error: float | None = None) -> Outcome:
+    """Whether a reasoning problem's reply ends in the gold answer; may take seconds until its deadline.
+
+    Args:
+        reply: The reply.
+        target: The gold answer; empty where there is none.
+        absolute_error: How far an answer may lie from the gold one; None where it must be equal.
+    """
+    reason = unscored_reason(reply) or (None if target else "no_reference")
+    if reason is not None:
+        return Outcome(reason=reason)
+    check = check_answer(reply.answer, target, absolute_error=absolute_error)
+    if check.correct is None:
+        return Outcome(reason="judge_failed", explanation=check.how)
+    return Outcome(verdict=check.correct, label=check.extracted, explanation=check.how)
+
+
+def observe(reply: Generation, outcome: Outcome, **prompt: Any) -> Observation:
+    """The row of one reply.
+
+    Args:
+        reply: The reply.
+        outcome: What became of it.
+        **prompt: Columns that say which prompt, set, model and epoch.
+    """
+    columns = prompt | {
+        "verdict": outcome.verdict,
+        "score": outcome.score,
+        "label": outcome.label,
+        "reason": outcome.reason,
+    }
+    if outcome.judge is not None:
+        columns |= {
+            "judge": f"{outcome.judge.judge}@{outcome.judge.version}",
+            "judge_sha256": outcome.judge.sha256,
+            "judge_model": outcome.judge.grader,
+            "judge_sees": outcome.judge.sees,
+        }
+    return Observation.model_validate(Observation.mode_facts(reply) | columns)

@@ -1,0 +1,42 @@
+from typing import Any
+
+import pytest
+
+from rim_eval.generation import Generation
+from rim_eval.judging import Case, case_of_generation, unscored_reason
+
+FULL: dict[str, Any] = {
+    "mode": "think", "arm_kind": "switch", "answer": "No.", "trace": "Hm.", "visibility": "full", "trace_closed": True, "stop_reason": "stop",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("change", "answer", "reasoning"),
+    [
+        ({}, None, None),
+        ({"trace_closed": False, "answer": ""}, "trace_never_closed", None),
+        ({"trace_closed": False, "answer": "cut"}, "trace_never_closed", None),
+        ({"answer": " \n"}, "empty_answer", None),
+        ({"stop_reason": "content_filter"}, "content_filter", None),
+        ({"error": "timeout"}, "engine_error", "engine_error"),
+        ({"stop_reason": "error"}, "engine_error", "engine_error"),
+        ({"trace": None, "visibility": "none", "trace_closed": None}, None, "no_trace"),
+        ({"trace": "A summary.", "visibility": "summary"}, None, "no_trace"),
+        ({"trace": None, "visibility": "hidden", "trace_tokens": 9}, None, "no_trace"),
+        ({"stop_reason": "max_tokens"}, None, None),
+    ],
+)
+def test_what_cannot_be_judged(
+    change: dict[str, Any], answer: str | None, reasoning: str | None
+) -> None:
+    generation = Generation(**{**FULL, **change})
+    assert unscored_reason(generation) == answer
+    assert unscored_reason(generation, "both") == answer
+    assert unscored_reason(generation, "reasoning") == reasoning
+
+
+def test_a_case_is_made_of_a_generation() -> None:
+    case = case_of_generation("Q", Generation(**FULL), kind="harmful", category="c", context="x")
+    assert case == Case(
+        prompt_text="Q", kind="harmful", category="c", context="x", answer="No.", trace="Hm."
+    )

@@ -1,0 +1,78 @@
+import math
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rim_eval.mechanisms import draw_random_sets
+from rim_eval.mechanisms.random_controls import rank_p_value, rank_verdict
+from rim_eval.mechanisms.units import by_layer
+
+UNITS = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 19)), min_size=1, max_size=10)
+
+
+@given(UNITS, st.integers(0, 3))
+def test_sets_match_the_layers_are_distinct_and_avoid_the_set(
+    units: list[tuple[int, int]], seed: int
+) -> None:
+    found = draw_random_sets(units, [20] * 4, draws=5, seed=seed)
+    assert len(set(found.sets)) == len(found.sets) == 5
+    for draw in found.sets:
+        assert len(set(draw)) == len(set(units))
+        assert not set(draw) & set(units)
+    mine = {layer: len(numbers) for layer, numbers in by_layer(units).items()}
+    for draw in found.sets[: found.matched]:
+        assert {layer: len(numbers) for layer, numbers in by_layer(draw).items()} == mine
+
+
+def test_sets_depend_on_the_seed_alone() -> None:
+    one, again, other = (
+        draw_random_sets([(0, 1), (2, 3)], [50] * 3, draws=4, seed=seed) for seed in (1, 1, 2)
+    )
+    assert one == again != other
+
+
+def test_where_layers_hold_too_few_all_of_them_come_first_and_then_sets_of_any_layer() -> None:
+    planted = [(1, 3), (3, 1)]
+    found = draw_random_sets(planted, [4] * 4, draws=19)
+    assert (found.matched, len(set(found.sets))) == (9, 19)
+    assert set(found.sets[:9]) == {((1, a), (3, b)) for a in (0, 1, 2) for b in (0, 2, 3)}
+    assert all(sorted({x for x, _ in draw}) != [1, 3] for draw in found.sets[9:])
+    assert all(len(set(draw)) == 2 and not set(draw) & set(planted) for draw in found.sets)
+
+
+def test_most_of_a_layer_has_no_matched_set_and_a_whole_model_none_at_all() -> None:
+    found = draw_random_sets([(1, 0), (1, 1), (1, 2)], [4, 4], draws=5)
+    assert found.matched == 0
+    assert len(found.sets) == 5
+    assert draw_random_sets([(0, 0), (0, 1)], [2, 1], draws=5).sets == ()
+
+
+def test_nineteen_sets_are_the_fewest_that_can_support_a_finding() -> None:
+    assert rank_verdict(0, 18) == "open"
+    assert rank_verdict(0, 19) == "beyond"
+    assert rank_p_value(0, 19) == pytest.approx(0.05)
+    assert rank_verdict(0, 0) == "open"
+    assert rank_verdict(18, 18) == "open", "nor that there is none"
+
+
+@given(st.integers(0, 200), st.integers(0, 200))
+def test_readings_follow_from_the_two_tests_they_name(k: int, n: int) -> None:
+    if k > n:
+        return
+    rare = Fraction(1, 20)
+    tail = 1 - sum(math.comb(n, i) * rare**i * (1 - rare) ** (n - i) for i in range(k))
+    beyond, among = Fraction(1 + k, 1 + n) <= rare, n >= 19 and tail <= rare
+    assert not (beyond and among)
+    assert rank_verdict(k, n) == ("beyond" if beyond else "among" if among else "open")
+
+
+def test_one_of_nineteen_says_neither_and_four_say_that_the_set_is_nothing_special() -> None:
+    assert [rank_verdict(k, 19) for k in range(6)] == ["beyond"] + ["open"] * 3 + ["among"] * 2
+
+
+def test_sets_without_a_value_support_nothing() -> None:
+    assert rank_verdict(19, 19) == "among"
+    assert rank_verdict(19, 19, unknown=19) == "open"
+    assert rank_verdict(1, 19, unknown=1) == "open", "nor are they as good as reaching less far"
