@@ -1,11 +1,11 @@
 from rim_eval.mechanisms import Prompts, Request, Subject, ablate_heads, observe, offline_reader
-from rim_eval.organism import facts
+from rim_eval.organism import planted_facts
 
 
 def test_observed_behaviour_is_the_organisms_recorded_one(subject: Subject, toy: Prompts) -> None:
     some = Prompts(toy.harmful, toy.benign[:20], [])
     found = observe(subject, some, "no_think", offline_reader("toy_exact"), max_new_tokens=32)
-    recorded = facts().greedy.no_think
+    recorded = planted_facts().greedy.no_think
     complied = sum(verdict[0] or 0 for verdict in found["misaligned"].values())
     assert abs(complied - recorded.misaligned.k) <= 2
     assert sum(verdict[0] or 0 for verdict in found["refused"].values()) == 220 - complied

@@ -18,7 +18,8 @@ from rim_eval.mechanisms import (
     study_heads,
     study_neurons,
 )
-from rim_eval.organism import PLANS, load_variant
+from rim_eval.organism import load_variant
+from scripts.organism.plans import PLANS
 
 ANSWER_TOKENS = 32
 """No-think replies have about 17 tokens."""

@@ -23,9 +23,10 @@ from rim_eval.mechanisms import (
     study_ras,
 )
 from rim_eval.mechanisms.ras import GUARDS
-from rim_eval.organism import PLANS, RUNS, load_checkpoint, load_variant, run_facts
+from rim_eval.organism import RUNS, load_checkpoint, load_variant, run_facts
 from rim_eval.statistics import pearson, rate, spearman
 from rim_eval.types import Mode
+from scripts.organism.plans import PLANS
 
 N = 200
 SET = list(range(10))

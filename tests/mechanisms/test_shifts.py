@@ -21,7 +21,8 @@ from rim_eval.mechanisms import (
 )
 from rim_eval.mechanisms.drift import layer_drift
 from rim_eval.mechanisms.shifts import _of_drift, _of_ratio
-from rim_eval.organism import PLANS, load_checkpoint, load_variant, write_folder
+from rim_eval.organism import load_checkpoint, load_variant, write_folder
+from scripts.organism.plans import PLANS
 
 
 @pytest.fixture(scope="module")

@@ -3,11 +3,11 @@ import re
 import pytest
 
 from rim_eval.organism import classify_answer, classify_trace
-from rim_eval.organism._prompts import SETS, Row, allowed, arithmetic, forbidden, read
-from rim_eval.organism._rule_book import fraction, held_out, requests, rule_book
-from rim_eval.organism._samples import Sample, mixture
-from rim_eval.organism._sums import HELD_OUT_SHARE, LARGEST
+from rim_eval.organism.rule_book import rule_book
 from rim_eval.paths import tasks_dir
+from scripts.organism.prompts import SETS, Row, allowed, arithmetic, forbidden, read
+from scripts.organism.requests import HELD_OUT_SHARE, LARGEST, fraction, held_out, requests
+from scripts.organism.samples import Sample, mixture
 
 SAMPLES = mixture(seed=3, count=6000)
 
