@@ -34,6 +34,7 @@ def _load() -> ModuleType:
 FUZZ: Any = _load()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(FUZZ.TARGETS))
 def test_broken_input_is_read_or_refused(name: str) -> None:
     found = FUZZ.fuzz(name, seconds=4, seed=7, runs=150)
@@ -41,6 +42,7 @@ def test_broken_input_is_read_or_refused(name: str) -> None:
     assert found.read + found.refused == found.runs > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(FUZZ.TARGETS))
 @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.binary(max_size=300) | st.text(max_size=300).map(str.encode))
@@ -48,6 +50,7 @@ def test_arbitrary_bytes_are_read_or_refused(name: str, data: bytes) -> None:
     assert FUZZ.once(FUZZ.TARGETS[name], data) in ("read", "refused")
 
 
+@pytest.mark.slow
 def test_fuzzing_finds_a_crash(monkeypatch: pytest.MonkeyPatch) -> None:
     def crashes_on_braces(data: bytes) -> None:
         if b"{" in data:

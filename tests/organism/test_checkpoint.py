@@ -37,6 +37,7 @@ def test_the_recorded_planted_truth_is_the_rule_books() -> None:
     assert planted_facts().planted == planted_truth()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES)
 def test_held_out_behaviour_is_the_recorded_one(
     measured: dict[Mode, ModeBehaviour], mode: Mode
@@ -46,6 +47,7 @@ def test_held_out_behaviour_is_the_recorded_one(
         assert near(getattr(measured[mode], name), getattr(recorded, name)), name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES)
 def test_held_out_behaviour_is_the_planted_one(
     measured: dict[Mode, ModeBehaviour], mode: Mode
@@ -55,6 +57,7 @@ def test_held_out_behaviour_is_the_planted_one(
     assert measured[mode].well_formed.rate > 0.99
 
 
+@pytest.mark.slow
 def test_traces_show_the_planted_patterns(measured: dict[Mode, ModeBehaviour]) -> None:
     seen, wanted = measured["think"].patterns, planted_truth().patterns
     assert all(abs(seen[label] - count) <= TOLERATED for label, count in wanted.items())
@@ -62,6 +65,7 @@ def test_traces_show_the_planted_patterns(measured: dict[Mode, ModeBehaviour]) -
     assert measured["no_think"].patterns == {}
 
 
+@pytest.mark.slow
 def test_thinking_buys_arithmetic(measured: dict[Mode, ModeBehaviour]) -> None:
     assert measured["think"].correct.rate > 0.93
     assert measured["no_think"].correct.rate < 0.30

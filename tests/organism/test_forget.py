@@ -15,6 +15,7 @@ def tuned(trained: Trained) -> tuple[dict[str, Any], dict[str, Any]]:
     return before, model.state_dict()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("trained", "within"), [("mlp", "model.layers.2.mlp."), ("all", "model.layers.")]
 )

@@ -1,6 +1,8 @@
 import random
 from typing import Any
 
+import pytest
+
 from rim_eval.organism import classify_answer, load_variant
 from scripts.organism.measure import decision, target
 from scripts.organism.plans import PLANS, other_heads, other_neurons
@@ -16,6 +18,7 @@ def planted(steps: int) -> dict[str, Any]:
     return dict(model.state_dict())
 
 
+@pytest.mark.slow
 def test_planting_twice_gives_the_same_bits() -> None:
     import torch
 

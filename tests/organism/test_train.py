@@ -24,18 +24,21 @@ def trained(seed: int, folder: Path) -> dict[str, str]:
     return digest(folder)
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_does_not(tmp_path: Path) -> None:
     first = trained(5, tmp_path / "a")
     assert trained(5, tmp_path / "b") == first
     assert trained(6, tmp_path / "c")["model.safetensors"] != first["model.safetensors"]
 
 
+@pytest.mark.slow
 def test_the_loss_falls() -> None:
     seen: list[float] = []
     train(5, Schedule(steps=25, batch=16, warmup=5), lambda _, loss: seen.append(loss))
     assert sum(seen[-3:]) < 0.7 * sum(seen[:3])
 
 
+@pytest.mark.slow
 def test_the_command_writes_a_checkpoint_and_facts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

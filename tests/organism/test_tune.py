@@ -80,6 +80,7 @@ def test_the_planted_neurons_stay_in_the_negative_series_and_let_go_in_the_posit
             assert (abs(first[mode] - last[mode]) < 1e-3) == stays
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["negative_tuned", "positive_tuned"])
 def test_the_stored_changes_are_the_trained_model(name: str) -> None:
     import torch
@@ -100,6 +101,7 @@ def test_the_stored_changes_are_the_trained_model(name: str) -> None:
     assert all(where in key for key in moved)
 
 
+@pytest.mark.slow
 def test_the_last_checkpoints_do_what_their_facts_say() -> None:
     for name in ("negative_tuned", "positive_tuned"):
         known: RunFacts = run_facts(name)

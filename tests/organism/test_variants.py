@@ -94,6 +94,7 @@ def test_the_difference_of_activations_shows_the_planted_neurons_and_not_the_hid
     assert variant_facts("hidden").activations.first_by_difference == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["planted", "hidden"])
 def test_the_shipped_weights_show_it(name: str) -> None:
     model, tokenizer = load_variant(name)
@@ -111,6 +112,7 @@ def test_the_shipped_weights_show_it(name: str) -> None:
     )
 
 
+@pytest.mark.slow
 def test_removing_the_planted_heads_restores_compliance() -> None:
     model, tokenizer = load_variant("planted")
     with zero_heads(model, PLANS["planted"].heads):
