@@ -350,8 +350,8 @@ def fuzz(name: str, seconds: float, seed: int = 0, runs: int | None = None) -> F
 
 def _kind(error: Exception) -> str:
     frames = traceback.extract_tb(error.__traceback__)
-    ours = [frame for frame in frames if "rim_eval" in frame.filename] or frames
-    place = f"{Path(ours[-1].filename).name}:{ours[-1].lineno}"
+    own_frames = [frame for frame in frames if "rim_eval" in frame.filename] or frames
+    place = f"{Path(own_frames[-1].filename).name}:{own_frames[-1].lineno}"
     return f"{type(error).__name__} at {place}"
 
 

@@ -1,6 +1,7 @@
 """Compare models with a named reference, and join two checkpoints as the arms of one model."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import combinations
 
 from rim_eval import __version__
 from rim_eval.card import Card, CardRun, SetCard, make_card
@@ -60,8 +61,7 @@ def compare(
     names = results.models if isinstance(results, Table) else tuple(results)
     families, order = families or {}, tuple(models or names)
     _require_models([reference, *order, *(m for each in families.values() for m in each)], names)
-    if reference not in order:
-        raise RimError(f"The reference {reference!r} is not among the models to compare.")
+    _require_models([reference], order)
     if isinstance(results, Table):
         cards = {model: make_card(results.of_model(model), level=level) for model in order}
         verdicts = verdicts_by_set(results.frame)
@@ -85,10 +85,7 @@ def compare(
         paired=verdicts is not None,
         models=order,
         sets=sets,
-        remarks=(
-            *([] if verdicts is not None else _card_remarks(cards, sets)),
-            *_remarks(cards, sets),
-        ),
+        remarks=tuple(_remarks(cards, sets, paired=verdicts is not None)),
     )
 
 
@@ -139,28 +136,20 @@ def _check_cards(cards: Mapping[str, Card], families: Mapping[str, Sequence[str]
         raise RimError(
             "Families are means over shared prompts, and cards hold no prompts. Give a table of observations."
         )
-    names = list(cards)
-    for index, second in enumerate(names):
-        for first in names[:index]:
-            _refuse_copy((first, cards[first]), (second, cards[second]))
+    for (one, card), (other, copy) in combinations(cards.items(), 2):
+        runs = {run.id for run in card.runs} & {run.id for run in copy.runs}
+        if runs or card.sets == copy.sets:
+            raise RimError(
+                f"{one} and {other} are the same result under two names"
+                f"{f' (run {min(runs)})' if runs else ''}: compared with itself a model differs by nothing. "
+                "Leave one out, or give the other model's card."
+            )
     levels = sorted({card.level for card in cards.values()})
     if len(levels) > 1:
         raise RimError(
             f"These cards' intervals are at different levels ({', '.join(map(str, levels))})."
         )
     return levels[0]
-
-
-def _refuse_copy(first: tuple[str, Card], second: tuple[str, Card]) -> None:
-    """One result under two names would be compared with itself."""
-    (one, card), (other, copy) = first, second
-    runs = {run.id for run in card.runs} & {run.id for run in copy.runs}
-    if runs or card.sets == copy.sets:
-        raise RimError(
-            f"{one} and {other} are the same result under two names"
-            f"{f' (run {min(runs)})' if runs else ''}: compared with itself a model differs by nothing. "
-            "Leave one out, or give the other model's card."
-        )
 
 
 def _compare_set(
@@ -237,8 +226,12 @@ def _adjusted(rows: Sequence[ModelRow]) -> Iterator[ModelRow]:
         yield row.model_copy(update={"against": differences})
 
 
-def _remarks(cards: Mapping[str, Card], sets: Sequence[SetComparison]) -> Iterator[str]:
+def _remarks(
+    cards: Mapping[str, Card], sets: Sequence[SetComparison], *, paired: bool
+) -> Iterator[str]:
     """Sets that not all models have, arms and settings that differ, modes that are not verified."""
+    if not paired:
+        yield from _card_remarks(cards, sets)
     for each in sets:
         if missing := [model for model in cards if model not in {row.model for row in each.rows}]:
             yield f"{each.dataset}: not run on {', '.join(missing)}"

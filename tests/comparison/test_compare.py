@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from rim_eval.card import make_card
 from rim_eval.cli import main
 from rim_eval.comparison import checkpoint_pair, compare, comparison_html, comparison_text
 from rim_eval.errors import RimError
@@ -326,3 +327,19 @@ def test_cards_cannot_be_joined_prompt_by_prompt(cards: list[str], tmp_path: Pat
 def test_text_says_every_n(table: Table) -> None:
     text = comparison_text(compare(table, "base"))
     assert "80.0 % (n = 5)" in text
+
+
+def test_cards_have_no_families(table: Table) -> None:
+    cards = {model: make_card(table.of_model(model)) for model in table.models}
+    assert not compare(cards, "base").paired
+    with pytest.raises(RimError, match="cards hold no prompts"):
+        compare(cards, "base", families={"both": ["base", "tuned"]})
+
+
+def test_a_model_in_two_families_counts_in_both(table: Table) -> None:
+    families = {"both": ["base", "tuned"], "new": ["tuned"]}
+    means = compare(table, "base", families=families).sets[0].families
+    assert [(mean.family, mean.models) for mean in means] == [
+        ("both", ("base", "tuned")),
+        ("new", ("tuned",)),
+    ]
