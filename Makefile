@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
-PYTEST := OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m pytest --numprocesses 2
+PYTEST := OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 .PHONY: demo test quick check clean
 
@@ -10,11 +10,11 @@ demo: .venv/.demo
 	$(BIN)/rim-eval demo
 
 test: check
-	$(PYTEST) --dist loadfile
+	$(PYTEST)
 
 # The same checks, and the tests without those marked slow.
 quick: check
-	$(PYTEST) --dist load --quiet -m "not slow"
+	$(PYTEST) -m "not slow"
 
 check: .venv/.test
 	$(BIN)/ruff format --check .
