@@ -100,6 +100,7 @@ def test_figures_that_do_not_count_cannot_tell(gate: Any, given: dict[str, Any],
     assert says in done.output
 
 
+@pytest.mark.slow
 def test_validity_can_be_loosened_and_tightened(gate: Any) -> None:
     loose = rules(limit="at_most: 100", validity="{mode_verified: false}")
     assert gate(loose, adopted=False).exit_code == 0
