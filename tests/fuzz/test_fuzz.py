@@ -85,6 +85,7 @@ def test_metadata_that_is_no_observation_is_refused_by_field() -> None:
         list(rows_of_score({"think": row | {"epoch": "often"}}))
 
 
+@pytest.mark.slow
 def test_template_whose_modes_differ_at_great_length_is_not_compared_for_ever() -> None:
     words = "{% for i in range(1200) %}{{ 'a' if enable_thinking else 'b' }}{{ i }} x{{ i % 7 }} {% endfor %}"
     source = "{% for m in messages %}{{ m.content }}{% endfor %}" + words

@@ -29,6 +29,7 @@ def test_a_third_of_the_requests_is_held_out_evenly() -> None:
         assert sum(request.category == category for request in kept_out) == 20
 
 
+@pytest.mark.slow
 def test_no_held_out_prompt_or_task_is_trained_on() -> None:
     trained = {sample.prompt for sample in SAMPLES}
     assert not trained & {row.prompt for row in [*forbidden(), *allowed(), *arithmetic()]}
