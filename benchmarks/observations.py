@@ -44,7 +44,7 @@ def measure(what: str, path: str) -> None:
     import pyarrow.parquet  # noqa: F401
 
     from rim_eval.card import make_card
-    from rim_eval.observations import read
+    from rim_eval.observations import read_observations
 
     if what == "log":
         import inspect_ai.log
@@ -53,7 +53,7 @@ def measure(what: str, path: str) -> None:
         inspect_ai.log.read_eval_log_sample_summaries(path)
         print(f"Inspect's own reading of the summaries: {time.process_time() - start:.2f} s CPU")
     before, start, cpu = peak(), time.perf_counter(), time.process_time()
-    table = read([path])
+    table = read_observations([path])
     seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
     n = len(table.frame) // (2 if what == "log" else 1)
     unit = "samples" if what == "log" else "rows"
@@ -77,7 +77,7 @@ def make_table(path: Path, rows: int) -> Path:
     import numpy as np
     import pandas as pd
 
-    from rim_eval.observations import Table, as_table, write
+    from rim_eval.observations import Table, as_table, write_observations
 
     rng = np.random.default_rng(0)
     index = np.arange(rows)
@@ -106,7 +106,7 @@ def make_table(path: Path, rows: int) -> Path:
             "looping": False,
         }
     )
-    write(Table(as_table(frame, "benchmark")), path)
+    write_observations(Table(as_table(frame, "benchmark")), path)
     return path
 
 

@@ -8,7 +8,6 @@ from rim_eval.inspect_tasks._injection import (
     injection_effect,
     with_statements,
 )
-from rim_eval.inspect_tasks._patterns import pattern_prevalence, reasoning_patterns
 from rim_eval.inspect_tasks._scorers import rim, solved
 from rim_eval.inspect_tasks._solver import both_modes
 from rim_eval.inspect_tasks._suite import (
@@ -35,6 +34,7 @@ from rim_eval.inspect_tasks._suite import (
     xstest,
 )
 from rim_eval.inspect_tasks._toy_provider import toy_model
+from rim_eval.inspect_tasks.patterns import pattern_prevalence, reasoning_patterns
 
 if "inspect_scout" in sys.modules:  # Scout looks here for scanners; nobody else pays its import
     from rim_eval.inspect_tasks import _scout  # noqa: F401

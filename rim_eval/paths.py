@@ -1,4 +1,4 @@
-"""Where the shipped data folders lie, alike in a wheel, an editable install and a checkout."""
+"""Locate the shipped data folders in a wheel, an editable install and a checkout."""
 
 from pathlib import Path
 
@@ -13,22 +13,22 @@ def _shipped(name: str) -> Path:
 
 
 def tasks_dir() -> Path:
-    """Folder with one sub-folder per prompt set (catalogue entry and lm-eval YAML)."""
+    """Return the folder with one sub-folder per prompt set (`set.toml` and lm-eval YAML)."""
     return _shipped("tasks")
 
 
 def judges_dir() -> Path:
-    """Folder with one YAML file per judge."""
+    """Return the folder with one YAML file per judge."""
     return _shipped("judges")
 
 
 def leaderboard_dir() -> Path:
-    """Folder with the leaderboard's allow-list and the sources of its site; results in a checkout only."""
+    """Return the folder with the leaderboard's allow-list and site; results in a checkout only."""
     # The package of that name is where a wheel puts them, so the folder alone proves nothing.
     inside = _HERE / "leaderboard"
     return inside if (inside / "judges.toml").is_file() else _HERE.parent / "leaderboard"
 
 
 def organism_dir() -> Path:
-    """Folder of the model organism's checkpoint, a complete Hugging Face model."""
+    """Return the folder of the model organism's checkpoint, a complete Hugging Face model."""
     return _HERE / "organism" / "checkpoint"

@@ -51,8 +51,8 @@ if log.status != "success" or len(modes) != 24 or wrong:
 
 LM_EVAL_FIGURES = """
 import sys
-from rim_eval.observations import read, to_rows
-rows = to_rows(read([sys.argv[1]]).frame)
+from rim_eval.observations import read_observations, to_rows
+rows = to_rows(read_observations([sys.argv[1]]).frame)
 scored = {(row.prompt_id, row.mode) for row in rows if row.verdict is not None}
 wrong = [row for row in rows if row.adopted != (row.mode == "think")]
 if len(scored) != 24 or wrong:

@@ -156,11 +156,10 @@ def kill(process: "subprocess.Popen[bytes]") -> None:
 def read(logs: Path) -> Counter[tuple[Key, bool | None]]:
     """Every observation that the project's own reader finds in a log folder, however often."""
     from rim_eval.errors import RimError
-    from rim_eval.observations import read as read_table
-    from rim_eval.observations import to_rows
+    from rim_eval.observations import read_observations, to_rows
 
     try:
-        rows = to_rows(read_table([logs]).frame)
+        rows = to_rows(read_observations([logs]).frame)
     except RimError:
         return Counter()
     return Counter(((row.prompt_id, row.mode, row.epoch), row.verdict) for row in rows)

@@ -115,11 +115,11 @@ def final_answer(data: bytes) -> None:
 
 
 def _prompt_file(data: bytes, suffix: str) -> None:
-    from rim_eval.prompt_sets import load_file
+    from rim_eval.prompt_sets import load_prompt_file
 
     with tempfile.NamedTemporaryFile(suffix=suffix) as file:
         Path(file.name).write_bytes(data)
-        load_file(file.name, kind="harmful")
+        load_prompt_file(file.name, kind="harmful")
 
 
 def prompts_csv(data: bytes) -> None:
@@ -169,11 +169,11 @@ def table(data: bytes) -> None:
 
 
 def _observations(data: bytes, suffix: str) -> None:
-    from rim_eval.observations import check, read
+    from rim_eval.observations import check, read_observations
 
     with tempfile.NamedTemporaryFile(suffix=suffix) as file:
         Path(file.name).write_bytes(data)
-        check(read([file.name]))
+        check(read_observations([file.name]))
 
 
 def card(data: bytes) -> None:
@@ -241,7 +241,7 @@ def _run() -> dict[str, bytes]:
     from inspect_ai import eval as inspect_eval
 
     from rim_eval.card import card_json, make_card
-    from rim_eval.observations import read, write
+    from rim_eval.observations import read_observations, write_observations
 
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "doors.csv"
@@ -253,8 +253,8 @@ def _run() -> dict[str, bytes]:
             log_dir=folder,
             display="none",
         )
-        table = read([done.location])
-        write(table, Path(folder) / "table.csv")
+        table = read_observations([done.location])
+        write_observations(table, Path(folder) / "table.csv")
         return {
             "log": Path(done.location).read_bytes(),
             "table": (Path(folder) / "table.csv").read_bytes(),

@@ -16,7 +16,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from rim_eval.prompt_sets import load
+from rim_eval.prompt_sets import load_prompts
 
 
 def sample_range(count: int, part: int, parts: int) -> str | None:
@@ -46,7 +46,7 @@ def main() -> None:
 
 def run(given: argparse.Namespace, name: str) -> int:
     """Run this part of one set; the exit status."""
-    count = len(load(name, data=given.data).prompts)
+    count = len(load_prompts(name, data=given.data).prompts)
     chosen = sample_range(count, given.part, given.parts)
     if chosen is None:
         return 0

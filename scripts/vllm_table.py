@@ -11,6 +11,7 @@ the transformers run. It exits with 1 when any verdict differs.
 
 import argparse
 import json
+import math
 import os
 import subprocess
 import sys
@@ -23,8 +24,8 @@ from typing import Any, NamedTuple
 
 from inspect_ai.log import read_eval_log
 
-from rim_eval.observations import Observation, from_inspect_log, read, to_rows
-from rim_eval.results.summary import summarise
+from rim_eval.observations import Observation, from_inspect_log, read_observations, to_rows
+from rim_eval.results.figures import set_results
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 ORGANISM = REPOSITORY / "rim_eval" / "organism" / "checkpoint"
@@ -149,7 +150,7 @@ def run_lm_eval(way: Way, task: str, limit: int | None, logs: Path) -> Run:
         for record in (json.loads(each)["record"] for each in file.read_text().splitlines()):
             reply, row = record["generation"], record["observation"]
             texts[row["prompt_id"], row["mode"]] = (reply.get("trace"), reply["answer"])
-    return _run(to_rows(read([place]).frame), texts, seconds)
+    return _run(to_rows(read_observations([place]).frame), texts, seconds)
 
 
 def _environment(way: Way, folder: Path) -> dict[str, str]:
@@ -177,12 +178,14 @@ def _read(file: Path, seconds: float) -> Run:
 
 
 def _run(rows: list[Observation], texts: Texts, seconds: float) -> Run:
-    [summary] = summarise(rows).values()
-    difference = summary.difference
+    [result] = set_results(rows).values()
+    difference, arms = result.figures.difference, result.counts.arms
     assert difference is not None
-    figures = {f"rate {mode}": arm.rate.value for mode, arm in summary.arms.items()}
-    figures |= {f"adoption {mode}": arm.adoption for mode, arm in summary.arms.items()}
-    figures["difference"] = difference.difference
+    rates = {mode: result.figures.rate(mode) for mode in arms}
+    measured = {f"rate {mode}": rate.value for mode, rate in rates.items() if rate is not None}
+    measured |= {f"adoption {mode}": arm.adoption for mode, arm in arms.items()}
+    measured["difference"] = difference.value
+    figures = {name: math.nan if value is None else value for name, value in measured.items()}
     verdicts = {(row.prompt_id, str(row.mode)): row.verdict for row in rows}
     return Run(seconds, verdicts, texts, figures)
 

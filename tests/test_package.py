@@ -86,7 +86,7 @@ def test_all_names_exist_and_are_sorted(name: str) -> None:
 
 
 def test_stages_after_the_observations_import_no_harness() -> None:
-    stages = "rim_eval.statistics, rim_eval.observations, rim_eval.results.summary, rim_eval.report"
+    stages = "rim_eval.statistics, rim_eval.observations, rim_eval.results.figures, rim_eval.results.text_table"
     found = python(
         f"import sys, {stages}; print([m for m in ('inspect_ai', 'lm_eval') if m in sys.modules])"
     )

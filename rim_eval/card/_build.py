@@ -7,26 +7,26 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from rim_eval import __version__
-from rim_eval.card._derived import adjusted_p, discrimination_card, flag_of, primary_of
-from rim_eval.card._judge import correct, judge_card
-from rim_eval.card._safe import safe_of
+from rim_eval.card._derived import EVENTS, correct, discrimination_card, safe_of
 from rim_eval.card._schema import (
     Card,
     CardProblem,
     CardRun,
     Corrected,
     DiscriminationCard,
+    Flag,
     JudgeCard,
+    JudgeFigures,
     SetCard,
 )
 from rim_eval.errors import RimError
 from rim_eval.judging import Validation
 from rim_eval.observations import Problem, Run, Table, check
-from rim_eval.results.counting import count_pairs, count_set
+from rim_eval.results.counting import columns_of_frame, count_pairs, count_set
 from rim_eval.results.counts import SetCounts
-from rim_eval.results.figures import figures
-from rim_eval.results.modes import gate_of
-from rim_eval.types import PROMPT_KINDS
+from rim_eval.results.endpoints import adjusted_p, flag_of, primary_set
+from rim_eval.results.figures import check_modes, figures
+from rim_eval.types import PROMPT_KINDS, PromptKind
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -74,11 +74,14 @@ def _card(
     level: float,
 ) -> Card:
     model = _one_model(table)
-    found = check(table)
-    _refuse(found)
-    remarks: list[Problem] = []
-    sets = tuple(_sets(table, validations, level, remarks))
-    first, second = primary_of(sets, primary, primary_reasoning)
+    problems = check(table)
+    _refuse(problems)
+    built = list(_sets(table, validations, level))
+    sets = tuple(each for each, _ in built)
+    uncorrected = [problem for _, problem in built if problem is not None]
+    first = primary_set(sets, "harmful", primary)
+    second = primary_set(sets, "reasoning", primary_reasoning)
+    flag = flag_of(sets, first, second, level)
     runs = tuple(_run(run) for run in sorted(table.runs, key=lambda r: (r.dataset, r.id)))
     return Card(
         rim_eval=__version__,
@@ -87,7 +90,7 @@ def _card(
         level=level,
         primary=first,
         primary_reasoning=second,
-        flag=flag_of(sets, first, second, level),
+        flag=None if flag is None else Flag(flag=flag.flag, sentence=flag.sentence),
         sets=sets,
         adjusted_p=adjusted_p(sets),
         discrimination=tuple(_discriminations(table, level)),
@@ -99,21 +102,21 @@ def _card(
                 says=p.says[:600],
                 n=max(len(p.ids), 1),
             )
-            for p in (*table.problems, *found, *remarks)
+            for p in (*table.problems, *problems, *uncorrected)
         ),
     )
 
 
 def _dataset(problem: Problem, runs: Sequence[Run]) -> str | None:
     """The set that a problem concerns: named, or that of its runs when they are of one."""
-    there = {run.dataset for run in runs if run.id in problem.runs}
-    return problem.dataset or (there.pop() if len(there) == 1 else None)
+    datasets = {run.dataset for run in runs if run.id in problem.runs}
+    return problem.dataset or (datasets.pop() if len(datasets) == 1 else None)
 
 
 def _one_model(table: Table) -> str:
     if len(table.models) != 1:
-        there = ", ".join(table.models) or "none"
-        raise RimError(f"A card is of one model; these observations hold {there}.")
+        models = ", ".join(table.models) or "none"
+        raise RimError(f"A card is of one model; these observations hold {models}.")
     return table.models[0]
 
 
@@ -133,38 +136,92 @@ def _refuse(problems: Sequence[Problem]) -> None:
 
 
 def _sets(
-    table: Table, validations: Mapping[str, Validation], level: float, remarks: list[Problem]
-) -> Iterator[SetCard]:
+    table: Table, validations: Mapping[str, Validation], level: float
+) -> Iterator[tuple[SetCard, Problem | None]]:
+    """Each set, and why it is not corrected for its judge's errors where it should be."""
     for kind in PROMPT_KINDS:
-        ours = table.frame[table.frame["kind"] == kind]
-        for name, frame in ours.groupby("dataset", observed=True):
-            counts = count_set(frame)
-            judge = judge_card(frame, validations)
-            yield SetCard(
+        of_kind = table.frame[table.frame["kind"] == kind]
+        for name, frame in of_kind.groupby("dataset", observed=True):
+            counts = count_set(columns_of_frame(frame))
+            judge = _judge_card(frame, validations)
+            corrected, problem = _corrected(str(name), counts, judge, level)
+            card = SetCard(
                 dataset=str(name),
                 kind=kind,
                 counts=counts,
                 figures=figures(counts.cells, level),
                 thresholds={k: figures(c, level) for k, c in counts.thresholds.items()},
                 categories={k: figures(c, level) for k, c in counts.categories.items()},
-                gate=gate_of(frame),
+                gate=check_modes(counts),
                 switch=_switch(table, frame),
                 judge=judge,
-                corrected=_corrected(str(name), counts, judge, level, remarks),
+                corrected=corrected,
                 safe=safe_of(kind, counts.cells, level),
                 runs=tuple(sorted(frame["run"].dropna().astype(str).unique())),
             )
+            yield card, problem
+
+
+def _judge_card(frame: "pd.DataFrame", validations: Mapping[str, Validation]) -> JudgeCard | None:
+    """The judge of one set; None when nothing was judged."""
+    columns = ["judge", "judge_sha256", "judge_model", "judge_sees"]
+    judges = frame[columns].dropna(subset="judge").astype("object").drop_duplicates()
+    if judges.empty:
+        return None
+    if len(judges) > 1:
+        names = ", ".join(
+            sorted(f"{j} ({_text(m) or 'offline'}, sees {s})" for j, _, m, s in judges.values)
+        )
+        raise RimError(
+            f"{frame['dataset'].iloc[0]} was judged in more than one way: {names}. "
+            "Choose one with --judge NAME (or NAME:GRADER), or give logs of one."
+        )
+    name, sha256, model, sees = (_text(value) for value in judges.iloc[0])
+    kind: PromptKind = frame["kind"].iloc[0]
+    validation = validations.get(str(name).split("@")[0])
+    measured = _measured(validation, sha256, model, sees, kind) if validation else ()
+    return JudgeCard(name=str(name), sha256=sha256, model=model, sees=sees, measured=measured)
+
+
+def _measured(
+    validation: Validation,
+    sha256: str | None,
+    model: str | None,
+    sees: str | None,
+    kind: PromptKind,
+) -> tuple[JudgeFigures, ...]:
+    """What was measured of exactly this judge file, grader, input and event."""
+    return tuple(
+        JudgeFigures(
+            set=measurement.set,
+            model=group.model,
+            mode=group.mode,
+            event=group.event,
+            grader=measurement.grader,
+            true_positive=group.agreement.true_positive,
+            false_positive=group.agreement.false_positive,
+            true_negative=group.agreement.true_negative,
+            false_negative=group.agreement.false_negative,
+            unscored=group.agreement.n - group.agreement.n_scored,
+            kappa=group.agreement.kappa.value,
+        )
+        for measurement in validation.measurements
+        for group in measurement.groups
+        if measurement.judge_sha256 == sha256
+        and measurement.grader == model
+        and measurement.sees == sees
+        and group.event == EVENTS.get(kind)
+    )
 
 
 def _corrected(
-    name: str, counts: SetCounts, judge: JudgeCard | None, level: float, remarks: list[Problem]
-) -> Corrected | None:
+    name: str, counts: SetCounts, judge: JudgeCard | None, level: float
+) -> tuple[Corrected | None, Problem | None]:
     try:
-        return correct(counts, judge, level)
+        return correct(counts, judge, level), None
     except RimError as error:
         says = f"{name} is not corrected for its judge's errors: {error}"
-        remarks.append(Problem(kind="mismatch", dataset=name, says=says))
-        return None
+        return None, Problem(kind="mismatch", dataset=name, says=says)
 
 
 def _switch(table: Table, frame: "pd.DataFrame") -> str | None:
@@ -179,18 +236,24 @@ def _discriminations(table: Table, level: float) -> Iterator[DiscriminationCard]
     benign = frame[frame["kind"] == "benign"]
     for harmful, left in frame[frame["kind"] == "harmful"].groupby("dataset", observed=True):
         for name, right in benign.groupby("dataset", observed=True):
-            found = discrimination_card(str(harmful), str(name), count_pairs(left, right), level)
-            if found is not None:
-                yield found
+            cells = count_pairs(columns_of_frame(left), columns_of_frame(right))
+            card = discrimination_card(str(harmful), str(name), cells, level)
+            if card is not None:
+                yield card
 
 
 def _run(run: Run) -> CardRun:
-    kept = run.model_dump(
+    """A run as the card tells it: of prompts on the user's machine only the last part of their path."""
+    facts = run.model_dump(
         exclude={"group", "log", "model", "switch", "modes", "provenance"}, exclude_none=True
     )
     if run.provenance is not None:
         place = run.provenance.location
         outside = run.provenance.source in ("local", "user")
         location = PurePath(place).name if outside or PurePath(place).is_absolute() else place
-        kept["provenance"] = run.provenance.model_dump() | {"location": location or "."}
-    return CardRun.model_validate(kept)
+        facts["provenance"] = run.provenance.model_dump() | {"location": location or "."}
+    return CardRun.model_validate(facts)
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None

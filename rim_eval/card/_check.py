@@ -8,14 +8,12 @@ from rim_eval.card._check_judge import judge_problems
 from rim_eval.card._check_pairs import pair_problems
 from rim_eval.card._check_runs import run_problems
 from rim_eval.card._check_tables import table_problems
-from rim_eval.card._derived import adjusted_p, flag_of
+from rim_eval.card._derived import safe_of
 from rim_eval.card._differ import differ
-from rim_eval.card._safe import safe_of
 from rim_eval.card._schema import Card, SetCard
 from rim_eval.results.counts import SetCounts, arm_total
-from rim_eval.results.figures import figures
-from rim_eval.results.modes import gate_from_counts
-from rim_eval.thinking import ArmFacts, gate
+from rim_eval.results.endpoints import adjusted_p, flag_of
+from rim_eval.results.figures import check_modes, figures
 from rim_eval.types import MODES
 
 __all__ = ["check_card"]
@@ -57,7 +55,7 @@ def _set(found: SetCard, level: float) -> Iterator[str]:
             yield f"{name} counts and figures name different ones"
         for key in set(tables) & set(shown):
             yield from differ(f"{name} {key}", shown[key], figures(tables[key], level))
-    yield from _gate(found)
+    yield from differ("the mode gate", found.gate, check_modes(found.counts))
     yield from _safe(found, level)
     yield from judge_problems(found, level)
 
@@ -86,23 +84,6 @@ def _trace_lengths(counts: SetCounts) -> Iterator[str]:
         known = arm.trace_tokens
         if known is not None and known.n == arm.returned and known.median != median:
             yield f"{mode}: two medians of the same trace lengths differ"
-
-
-def _gate(found: SetCard) -> Iterator[str]:
-    if gate_from_counts(found.counts) not in (None, found.gate.verified):
-        yield "the mode gate's result does not follow from the counts"
-    if found.gate.verified == bool(found.gate.reasons):
-        yield "the mode gate's reasons contradict its result"
-    facts = {
-        mode: ArmFacts(returned=arm.returned, adopted=arm.adopted)
-        for mode, arm in found.counts.arms.items()
-    }
-    again = gate(found.counts.arm_kind, facts.get("think"), facts.get("no_think"))
-    # Reasons of `effort` arms name lengths of traces, which are not all on a card.
-    kept = {"rule"} if found.counts.arm_kind == "effort" else {"rule", "reasons"}
-    yield from differ(
-        "the mode gate", found.gate.model_dump(include=kept), again.model_dump(include=kept)
-    )
 
 
 def _safe(found: SetCard, level: float) -> Iterator[str]:

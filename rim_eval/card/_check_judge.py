@@ -3,8 +3,8 @@
 import math
 from collections.abc import Iterator
 
+from rim_eval.card._derived import EVENTS, correct
 from rim_eval.card._differ import differ
-from rim_eval.card._judge import EVENTS, correct
 from rim_eval.card._schema import Corrected, JudgeCard, JudgeFigures, SetCard
 from rim_eval.errors import RimError
 

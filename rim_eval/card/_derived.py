@@ -1,67 +1,43 @@
-"""What follows from several sets together: the primary ones, the flag, Holm's p values, discrimination."""
+"""What a card derives from its counts besides rates: Safe@K, discrimination, correction for judge errors."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
-from rim_eval.card._schema import DiscriminationCard, Flag, PairCell, SetCard
+from rim_eval.card._schema import (
+    Corrected,
+    DiscriminationCard,
+    JudgeCard,
+    JudgeCounts,
+    JudgeFigures,
+    PairCell,
+)
 from rim_eval.errors import RimError
-from rim_eval.results.counts import verdict_row
-from rim_eval.results.figures import paired
-from rim_eval.statistics import Verdicts, discrimination, holm, rim_flag
-from rim_eval.types import PromptKind
+from rim_eval.results.counts import Cell, SetCounts, verdict_row, verdicts_of
+from rim_eval.statistics import (
+    Calibration,
+    PairCounts,
+    SafeAtK,
+    Verdicts,
+    corrected_difference,
+    corrected_rate,
+    discrimination,
+    safe_at_k,
+)
+from rim_eval.types import MODES, Mode, PromptKind
 
-__all__ = ["adjusted_p", "discrimination_card", "flag_of", "primary_of"]
+__all__ = ["EVENTS", "correct", "corrected_from", "discrimination_card", "safe_of"]
 
-_ANCHOR: Final = "hexphi"
-
-
-def primary_of(
-    sets: Sequence[SetCard], harmful: str | None, reasoning: str | None
-) -> tuple[str | None, str | None]:
-    """Names of the harmful and the reasoning set that stand first.
-
-    Raises:
-        RimError: A named set is not among them.
-    """
-    return _primary(sets, "harmful", harmful), _primary(sets, "reasoning", reasoning)
+EVENTS: Final[dict[PromptKind, str]] = {"harmful": "misaligned", "benign": "refused"}
+"""What a positive label of a labelled set means, by kind of prompts."""
 
 
-def flag_of(
-    sets: Sequence[SetCard], primary: str | None, primary_reasoning: str | None, level: float
-) -> Flag | None:
-    """Whether this is reasoning-induced misalignment; None without a RIM score and a gain."""
-    found = {(s.dataset, s.kind): s for s in sets}
-    rim, gain = (
-        found.get((primary or "", "harmful")),
-        found.get((primary_reasoning or "", "reasoning")),
-    )
-    score = paired(rim.counts.cells, level) if rim else None
-    if score is None:
-        return None
-    accuracy = paired(gain.counts.cells, level) if gain else None
-    read = rim_flag(score, accuracy, _doubt(rim, gain if accuracy else None))
-    return Flag(flag=read.flag, sentence=read.sentence)
-
-
-def _doubt(*sets: SetCard | None) -> str | None:
-    """Why the modes of a set were not verified; None where those of all were."""
-    for found in sets:
-        if found is not None and not found.gate.verified:
-            return f"{found.dataset}: {'; '.join(found.gate.reasons)}"
-    return None
-
-
-def adjusted_p(sets: Sequence[SetCard]) -> dict[str, float]:
-    """Holm's p values of all RIM scores; empty with fewer than two."""
-    p_values = {
-        s.dataset: math.nan
-        if s.figures.difference.p_value is None
-        else s.figures.difference.p_value
-        for s in sets
-        if s.kind == "harmful" and s.figures.difference is not None
-    }
-    return holm(p_values) if len(p_values) > 1 else {}
+def safe_of(kind: PromptKind, cells: Sequence[Cell], level: float) -> dict[Mode, SafeAtK]:
+    """Each mode's shares, with its epochs for K; empty with one epoch, and for prompts that are not harmful."""
+    arms = {mode: verdicts_of(cells, mode) for mode in MODES if kind == "harmful"}
+    epochs = {mode: max(map(len, arm.values()), default=0) for mode, arm in arms.items()}
+    shares = {mode: safe_at_k(arms[mode], k, level) for mode, k in epochs.items() if k > 1}
+    return {mode: each for mode, each in shares.items() if each.safe_at_k.n}
 
 
 def discrimination_card(
@@ -82,34 +58,107 @@ def discrimination_card(
         return None
     first: tuple[Verdicts, Verdicts] = (arms[0], arms[1])
     second: tuple[Verdicts, Verdicts] = (arms[2], arms[3])
-    found = discrimination(first, second, {name: name for name, _ in numbered}, level=level)
-    if math.isnan(found.change):
+    result = discrimination(first, second, {name: name for name, _ in numbered}, level=level)
+    if math.isnan(result.change):
         return None
     return DiscriminationCard(
         harmful=harmful,
         benign=benign,
         cells=tuple(cells),
-        misalignment_change=found.harmful.difference,
-        over_refusal_change=found.over_refusal.difference,
-        change=found.change,
-        lower=found.lower,
-        upper=found.upper,
-        n_pairs=found.n_pairs,
-        direction=found.direction,
+        misalignment_change=result.harmful.difference,
+        over_refusal_change=result.over_refusal.difference,
+        change=result.change,
+        lower=result.lower,
+        upper=result.upper,
+        n_pairs=result.n_pairs,
+        direction=result.direction,
     )
 
 
-def _primary(sets: Sequence[SetCard], kind: PromptKind, named: str | None) -> str | None:
-    of_kind = {s.dataset: s for s in sets if s.kind == kind}
-    if named is not None and named not in of_kind:
-        there = ", ".join(of_kind) or "none"
-        raise RimError(f"{named!r} is no {kind} set of this model; there are: {there}.")
-    if named is not None or not of_kind:
-        return named
-    if _ANCHOR in of_kind:
-        return _ANCHOR
-    return max(of_kind.values(), key=lambda s: (_pairs(s), s.dataset)).dataset
+def correct(counts: SetCounts, judge: JudgeCard | None, level: float) -> Corrected | None:
+    """Figures corrected for the judge's errors; None where it was not measured.
+
+    Each mode is corrected by labels of its own mode where there are any; otherwise all labels serve
+    both modes, and the card says so.
+
+    Raises:
+        RimError: The judge is too near to guessing to be corrected for, or prompts were asked in
+            several epochs.
+    """
+    measured = judge.measured if judge else ()
+    for labelled in dict.fromkeys(figures.set for figures in measured):
+        of_set = [figures for figures in measured if figures.set == labelled]
+        by_mode = {mode: _pooled([f for f in of_set if f.mode == mode]) for mode in MODES}
+        own = {mode: judged for mode, judged in by_mode.items() if judged is not None}
+        pooled = _pooled(of_set)
+        if len(own) == len(MODES):
+            return corrected_from(counts, labelled, own, shared=False, level=level)
+        if pooled is not None:
+            both = dict.fromkeys(MODES, pooled)
+            return corrected_from(counts, labelled, both, shared=True, level=level)
+    return None
 
 
-def _pairs(found: SetCard) -> int:
-    return found.figures.difference.n_pairs if found.figures.difference else 0
+def corrected_from(
+    counts: SetCounts,
+    labelled_set: str,
+    calibration: Mapping[Mode, JudgeCounts],
+    *,
+    shared: bool,
+    level: float,
+) -> Corrected:
+    """The correction from its counts: what the card shows, and what a check computes again.
+
+    Raises:
+        RimError: The judge is too near to guessing, the counts do not fit, or a prompt has several
+            verdicts, which are not independent of each other.
+    """
+    if any(max(c.think.scored, c.no_think.scored) > 1 for c in counts.cells):
+        raise RimError(
+            "several epochs of one prompt are not independent verdicts, and the correction takes them as such. "
+            "Give one epoch for corrected figures"
+        )
+    errors = {mode: Calibration(**c.model_dump()) for mode, c in calibration.items()}
+    rates = {
+        mode: corrected_rate(arm.events, arm.scored, errors[mode], level)
+        for mode, arm in counts.arms.items()
+        if arm.scored
+    }
+    pairs = _pairs(counts.cells)
+    difference = (
+        corrected_difference(pairs, errors["think"], None if shared else errors["no_think"], level)
+        if sum(pairs)
+        else None
+    )
+    return Corrected(
+        labelled_set=labelled_set,
+        calibration=dict(calibration),
+        shared=shared,
+        rates={mode: (r.value, r.lower, r.upper) for mode, r in rates.items()},
+        difference=(difference.difference, difference.lower, difference.upper)
+        if difference
+        else None,
+        n_pairs=sum(pairs),
+    )
+
+
+def _pairs(cells: Sequence[Cell]) -> PairCounts:
+    """Pairs by their two verdicts."""
+    counts = {(first, second): 0 for first in (1, 0) for second in (1, 0)}
+    for cell in cells:
+        if cell.think.scored and cell.no_think.scored:
+            counts[cell.think.events, cell.no_think.events] += cell.prompts
+    return PairCounts(*counts.values())
+
+
+def _pooled(figures: Sequence[JudgeFigures]) -> JudgeCounts | None:
+    """All labelled replies together; None when a correction would lack positives or negatives."""
+    hits = sum(f.true_positive for f in figures)
+    positives = hits + sum(f.false_negative for f in figures)
+    passes = sum(f.true_negative for f in figures)
+    negatives = passes + sum(f.false_positive for f in figures)
+    if not positives or not negatives:
+        return None
+    return JudgeCounts(
+        true_positives=hits, positives=positives, true_negatives=passes, negatives=negatives
+    )

@@ -12,10 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationErr
 
 from rim_eval.card._mechanisms import MechanismsCard
 from rim_eval.errors import RimError, first_complaint
-from rim_eval.results.counts import PairCell, SetCounts
-from rim_eval.results.figures import Figures
+from rim_eval.results.counts import PairCell
+from rim_eval.results.figures import Figures, SetResult
 from rim_eval.statistics import SafeAtK
-from rim_eval.thinking import GateResult
 from rim_eval.types import Command, Mode, Name, PromptKind, Sentence
 
 __all__ = [
@@ -116,23 +115,19 @@ class DiscriminationCard(BaseModel):
     direction: Literal["worse", "better", "not shown"]
 
 
-class SetCard(BaseModel):
-    """One prompt set and kind."""
+class SetCard(SetResult):
+    """One prompt set and kind: its counts and figures, and what a card says besides."""
 
     model_config = _FROZEN
 
     dataset: Name
-    kind: PromptKind
-    counts: SetCounts
-    figures: Figures
-    thresholds: dict[Name, Figures] = {}
-    categories: dict[Name, Figures] = {}
-    gate: GateResult
+    thresholds: dict[Name, Figures] = Field(default={})
+    categories: dict[Name, Figures] = Field(default={})
     switch: Name | None = None
     """Name of the thinking switch."""
     judge: JudgeCard | None = None
     corrected: Corrected | None = None
-    safe: dict[Mode, SafeAtK] = {}
+    safe: dict[Mode, SafeAtK] = Field(default={})
     """Safe@1 and Safe@K by mode: of harmful sets with several epochs."""
     runs: tuple[Name, ...] = ()
     """Ids of the runs that the counts come from."""

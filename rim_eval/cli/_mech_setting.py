@@ -100,7 +100,7 @@ def _prompts(words: dict[str, Any]) -> tuple[Any, Any, dict[str, str], list[tupl
     for kind in ("harmful", "benign", "reasoning"):
         name = words[f"{kind}_set"]
         if name:
-            found = prompt_sets.load(name, data=words["data"]).prompts
+            found = prompt_sets.load_prompts(name, data=words["data"]).prompts
             loaded[kind] = [each for each in found if each.kind == kind][: words["limit"]]
             if not loaded[kind]:
                 raise RimError(f"--{kind} {name}: this set holds no {kind} prompts.")

@@ -103,10 +103,10 @@ def keep_log(log: "EvalLog", path: Path) -> str:
 
 def tables(rows: "Sequence[Observation]") -> str:
     """One table a kind of prompts, as the demo prints them."""
-    from rim_eval.report import table
-    from rim_eval.results.summary import summarise
+    from rim_eval.results.figures import set_results
+    from rim_eval.results.text_table import text_table
 
-    return "\n\n".join(table(kind, summary) for kind, summary in summarise(rows).items())
+    return "\n\n".join(map(text_table, set_results(rows).values()))
 
 
 def _newest(log: "EvalLog") -> list[dict[str, Any]]:

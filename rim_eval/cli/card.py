@@ -92,11 +92,11 @@ def read_table(logs: Sequence[str], judge: str | None, observations: Path | None
         judge: Judge whose verdicts count; None for the only one.
         observations: File to write all rows to.
     """
-    from rim_eval.observations import read, write
+    from rim_eval.observations import read_observations, write_observations
 
-    table = read(logs)
+    table = read_observations(logs)
     if observations:
-        write(table, observations)
+        write_observations(table, observations)
     return table.of_judge(judge) if judge else table
 
 

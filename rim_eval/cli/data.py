@@ -16,11 +16,11 @@ from rim_eval.prompt_sets import PromptSet
 __all__ = ["command"]
 
 _HEAD: Final = ("name", "kind", "n", "judge", "licence", "source", "access")
-_ACCESS_STATES: Final = {
-    prompt_sets.GatedError: "gated",
-    prompt_sets.MissingError: "missing",
-    prompt_sets.OfflineError: "offline",
-}
+_ACCESS_ERRORS: Final = (
+    prompt_sets.GatedError,
+    prompt_sets.MissingError,
+    prompt_sets.OfflineError,
+)
 
 
 @click.group()
@@ -63,10 +63,9 @@ def check_sets(ctx: click.Context, names: Sequence[str], data: Path | None) -> N
     for name in names or prompt_sets.entries():
         results.append(result := _try(name, data))
         _show(result)
-    fine = sum(result.state == "ok" for result in results)
-    click.echo(f"{fine} of {len(results)} sets can be loaded here.")
-    bad = [result for result in results if result.state != "ok"]
-    ctx.exit(any(names or result.state == "error" for result in bad))
+    states = [result.state for result in results]
+    click.echo(f"{states.count('ok')} of {len(states)} sets can be loaded here.")
+    ctx.exit(any(state == "error" or (names and state != "ok") for state in states))
 
 
 class _Result(NamedTuple):
@@ -77,19 +76,14 @@ class _Result(NamedTuple):
 
 def _try(name: str, data: Path | None) -> _Result:
     try:
-        loaded = prompt_sets.load(name, data=data)
-    except tuple(_ACCESS_STATES) as error:
-        return _Result(name, _ACCESS_STATES[type(error)], _message(name, error))
+        loaded = prompt_sets.load_prompts(name, data=data)
     except RimError as error:
-        return _Result(name, "error", _message(name, error))
-    found = loaded.provenance
-    revision = f" @ {found.revision_used}" if found.revision_used else ""
-    lines = [f"{len(loaded.prompts)} prompts, {found.source}: {found.location}{revision}"]
-    return _Result(name, "ok", "\n".join([*lines, *loaded.notes]))
-
-
-def _message(name: str, error: RimError) -> str:
-    return str(error).removeprefix(f"{name}: ")
+        state = error.status if isinstance(error, _ACCESS_ERRORS) else "error"
+        return _Result(name, state, str(error).removeprefix(f"{name}: "))
+    origin = loaded.provenance
+    revision = f" @ {origin.revision_used}" if origin.revision_used else ""
+    line = f"{len(loaded.prompts)} prompts, {origin.source}: {origin.location}{revision}"
+    return _Result(name, "ok", "\n".join([line, *loaded.notes]))
 
 
 def _show(result: _Result) -> None:
@@ -126,5 +120,5 @@ def _table(rows: Sequence[Sequence[str]], right: set[int]) -> list[str]:
 
 
 def _declared(entry: PromptSet) -> dict[str, Any]:
-    whole = entry.model_dump(mode="json", exclude_none=True)
-    return whole | {"default_count": entry.default_count, "gated": entry.gated}
+    declared = entry.model_dump(mode="json", exclude_none=True)
+    return declared | {"default_count": entry.default_count, "gated": entry.gated}

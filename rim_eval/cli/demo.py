@@ -3,6 +3,7 @@
 import os
 import shutil
 import sys
+import textwrap
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,9 +13,11 @@ import click
 from rim_eval.errors import RimError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from inspect_ai.log import EvalLog
 
-    from rim_eval.results.summary import Summary
+    from rim_eval.results.figures import SetResult
     from rim_eval.types import Mode, PromptKind
 
 __all__ = ["command"]
@@ -24,6 +27,8 @@ _TASKS: dict[str, "PromptKind"] = {
     "toy_allowed": "benign",
     "toy_math": "reasoning",
 }
+
+_WIDTH = 88
 
 
 @click.command()
@@ -98,15 +103,28 @@ def _quiet() -> None:
 
 def _report(logs: dict[str, "EvalLog"]) -> str:
     from rim_eval.observations import from_inspect_log
-    from rim_eval.report import flag_line, table
-    from rim_eval.results.summary import summarise
+    from rim_eval.results.figures import set_results
+    from rim_eval.results.text_table import text_table
 
-    found: dict[PromptKind, Summary] = {}
-    for log in logs.values():
-        found |= summarise(from_inspect_log(log))
+    results = [
+        each for log in logs.values() for each in set_results(from_inspect_log(log)).values()
+    ]
     planted = _planted()
-    tables = [table(kind, summary, planted.get(kind)) for kind, summary in found.items()]
-    return "\n\n".join(["", *tables, flag_line(found) or "", _CAUTION, ""])
+    tables = [text_table(each, planted.get(each.kind)) for each in results]
+    return "\n\n".join(["", *tables, _flag(results), _CAUTION, ""])
+
+
+def _flag(results: "Sequence[SetResult]") -> str:
+    """Whether this is reasoning-induced misalignment: safety lost while reasoning is kept."""
+    from rim_eval.results.endpoints import flag_of, primary_set
+
+    harmful, reasoning = (primary_set(results, kind) for kind in ("harmful", "reasoning"))
+    flag = flag_of(results, harmful, reasoning, level=0.95)
+    if flag is None:
+        return ""
+    verdict = flag.flag.replace("_", " ")
+    text = f"Reasoning-induced misalignment: {verdict}. {flag.sentence}"
+    return textwrap.fill(text, width=_WIDTH)
 
 
 def _planted() -> dict["PromptKind", dict["Mode", float]]:

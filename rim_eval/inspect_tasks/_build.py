@@ -22,7 +22,7 @@ from rim_eval.inspect_tasks._compat import (
 from rim_eval.inspect_tasks._solver import both_modes
 from rim_eval.inspect_tasks._switches import Found, switch_for
 from rim_eval.prompt_sets import LoadedSet, Prompt
-from rim_eval.thinking import prompt_flips_mode, require_difference
+from rim_eval.thinking import has_inline_switch, require_difference
 from rim_eval.types import MODES, Mode
 
 __all__ = [
@@ -169,7 +169,7 @@ def _flipped(found: Found, mode: Mode, messages: dict[str, str]) -> list[str]:
         return []
     recipe = found.switch.recipe(mode)
     suspects = {id: text for id, text in messages.items() if "think" in text.lower()}
-    return [id for id, text in suspects.items() if prompt_flips_mode(found.render, recipe, text)]
+    return [id for id, text in suspects.items() if has_inline_switch(found.render, recipe, text)]
 
 
 def _sample(loaded: LoadedSet, prompt: Prompt, message: str, rules: Mapping[str, Any]) -> Sample:

@@ -49,7 +49,7 @@ from rim_eval.patterns import (
     injection_rows_of_metadata,
     load_statements,
 )
-from rim_eval.prompt_sets import load
+from rim_eval.prompt_sets import load_prompts
 from rim_eval.thinking import Recipe, Switch, template_renderer, trace_opening
 from rim_eval.types import Mode
 
@@ -223,7 +223,7 @@ def injection_task(
     """
     with user_errors():
         ours = TaskArgs.read(modes="think", **args)
-        loaded = load(name, data=data_folder(data), subset=text_argument("subset", subset))
+        loaded = load_prompts(name, data=data_folder(data), subset=text_argument("subset", subset))
         if loaded.entry.kind == "reasoning":
             raise RimError(f"set={name} holds problems; statements are injected into judged sets.")
         asked = read_patterns_argument(patterns)

@@ -13,7 +13,7 @@ from rim_eval.inspect_tasks._build import (
 )
 from rim_eval.inspect_tasks._errors import user_errors
 from rim_eval.inspect_tasks._scorers import solved
-from rim_eval.prompt_sets import load
+from rim_eval.prompt_sets import load_prompts
 
 __all__ = ["solved_set"]
 
@@ -42,7 +42,7 @@ def solved_set(
     """
     with user_errors():
         ours = TaskArgs.read(**args)
-        loaded = load(name, data=data_folder(data), subset=text_argument("subset", subset))
+        loaded = load_prompts(name, data=data_folder(data), subset=text_argument("subset", subset))
         messages = {prompt.id: ask(prompt, prompt_style) for prompt in loaded.prompts}
         rules = {"absolute_error": absolute_error}
         return both_modes_task(loaded, messages, solved(), ours, rules)

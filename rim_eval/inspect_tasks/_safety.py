@@ -17,7 +17,7 @@ from rim_eval.inspect_tasks._errors import user_errors
 from rim_eval.inspect_tasks._scorers import rim
 from rim_eval.inspect_tasks._scoring import grader_for
 from rim_eval.judging import load_judge
-from rim_eval.prompt_sets import LoadedSet, load, load_file
+from rim_eval.prompt_sets import LoadedSet, load_prompt_file, load_prompts
 
 __all__ = ["judged_file", "judged_set", "judged_task"]
 
@@ -39,7 +39,7 @@ def judged_set(
     """
     with user_errors():
         ours = TaskArgs.read(**args)
-        loaded = load(name, data=data_folder(data), subset=text_argument("subset", subset))
+        loaded = load_prompts(name, data=data_folder(data), subset=text_argument("subset", subset))
         return judged_task(loaded, judge, ours)
 
 
@@ -64,7 +64,7 @@ def judged_file(
         if columns["kind"] not in ("harmful", "benign"):
             raise RimError(f"kind={columns['kind']!r} is not judged: use harmful or benign.")
         columns = {name: text_argument(name, given) for name, given in columns.items()}
-        loaded = load_file(Path(named).expanduser(), **columns)
+        loaded = load_prompt_file(Path(named).expanduser(), **columns)
         return judged_task(loaded, judge, TaskArgs.read(**args))
 
 

@@ -1,10 +1,10 @@
-"""Inspect Scout's scanner `reasoning_patterns`: a monitor over anybody's transcripts.
+"""Inspect Scout's scanner `reasoning_patterns`: a monitor over transcripts of any task and source.
 
     scout scan rim_eval/reasoning_patterns -T logs -S monitor=cues
 
-The scorer of the same name reads runs of this project and gives figures; Scout brings what it does
-not have: other tasks' transcripts, other sources, selection, validation sets and a viewer. Nothing
-here is imported unless Scout is (`rim-eval[scout]`).
+The scorer of the same name reads runs of this project and gives figures; Scout adds other tasks'
+transcripts, selection, validation sets and a viewer. This module is imported only together with
+Scout (`rim-eval[scout]`).
 """
 
 from collections.abc import Iterator
@@ -24,24 +24,25 @@ __all__ = ["reasoning_patterns"]
 def reasoning_patterns(monitor: str = "cues") -> Scanner[Transcript]:
     """Reasoning patterns in the traces of a transcript, one result an assistant message.
 
-    The value lists the patterns found; it is null where no trace could be read, and the explanation
-    then says why (`no_trace`, `trace_hidden`, ...). The label is the mode, where the message says it.
+    The value lists the patterns found. It is null where no trace could be read, and the explanation
+    then gives the reason (`no_trace`, `trace_hidden`, ...). The label is the mode, if the message has it.
 
     Args:
-        monitor: `cues` (offline baseline), `rubric` or a rubric file (asks Scout's `--model`).
+        monitor: `cues` (offline baseline), `rubric` or a rubric file (asks Scout's `--model`), or
+            `module:object` for a monitor of your own.
     """
     with user_errors():
-        reader = load_monitor(monitor)
+        loaded = load_monitor(monitor)
 
     async def scan(transcript: Transcript) -> list[Result]:
-        grader = get_model() if reader.needs_grader else None
+        grader = get_model() if loaded.needs_grader else None
         results = []
-        for message, asked in _replies(transcript.messages):
-            hidden = _hidden(message)
-            if hidden:
-                results.append(Result(value=None, label=_mode(message), explanation=hidden))
+        for message, prompt in _replies(transcript.messages):
+            reason = _hidden(message)
+            if reason:
+                results.append(Result(value=None, label=_mode(message), explanation=reason))
                 continue
-            reading = await read_patterns(reader, _case(message, asked), "trace", grader)
+            reading = await read_patterns(loaded, _case(message, prompt), "trace", grader)
             results.append(_result(message, reading))
         return results
 
@@ -49,13 +50,13 @@ def reasoning_patterns(monitor: str = "cues") -> Scanner[Transcript]:
 
 
 def _replies(messages: list[ChatMessage]) -> Iterator[tuple[ChatMessageAssistant, str]]:
-    """Each assistant message, with what the user said last before it."""
-    asked = ""
+    """Each assistant message, with the last user message before it."""
+    prompt = ""
     for message in messages:
         if message.role == "user":
-            asked = message.text
+            prompt = message.text
         elif isinstance(message, ChatMessageAssistant):
-            yield message, asked
+            yield message, prompt
 
 
 def _reasoning(message: ChatMessageAssistant) -> list[ContentReasoning]:
@@ -67,15 +68,14 @@ def _hidden(message: ChatMessageAssistant) -> UnreadReason | None:
     parts = _reasoning(message)
     if any(part.redacted for part in parts):
         return "trace_hidden"
-    return (
-        "trace_summarised" if any(part.summary and not part.reasoning for part in parts) else None
-    )
+    summarised = any(part.summary and not part.reasoning for part in parts)
+    return "trace_summarised" if summarised else None
 
 
-def _case(message: ChatMessageAssistant, asked: str) -> Case:
-    given = "\n".join(part.reasoning for part in _reasoning(message)) or None
-    split = split_trace(message.text, reasoning=given)
-    return Case(prompt_text=asked, kind="harmful", trace=split.trace, answer=split.answer)
+def _case(message: ChatMessageAssistant, prompt: str) -> Case:
+    reasoning = "\n".join(part.reasoning for part in _reasoning(message)) or None
+    split = split_trace(message.text, reasoning=reasoning)
+    return Case(prompt_text=prompt, kind="harmful", trace=split.trace, answer=split.answer)
 
 
 def _mode(message: ChatMessageAssistant) -> str | None:
@@ -83,14 +83,14 @@ def _mode(message: ChatMessageAssistant) -> str | None:
 
 
 def _result(message: ChatMessageAssistant, reading: PatternReading) -> Result:
-    """The findings' words are Scout's references: they stay in its results."""
+    """Quotations become Scout's references, so they stay in its results."""
     return Result(
         value=list(reading.patterns) if reading.read else None,
         label=_mode(message),
         explanation=reading.reason or reading.explanation,
         references=[
-            Reference(type="message", id=message.id or "", cite=one.quote)
-            for one in reading.findings
+            Reference(type="message", id=message.id or "", cite=finding.quote)
+            for finding in reading.findings
         ],
         metadata={"severities": reading.severities, "marks": list(reading.marks)},
     )

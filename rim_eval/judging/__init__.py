@@ -2,11 +2,15 @@
 
 from rim_eval.judging._agreement import Agreement, Estimate, Pair, agreement
 from rim_eval.judging._case import Case, Event, Judgement, JudgeProvenance, Sees
-from rim_eval.judging._fetch import load_labelled
 from rim_eval.judging._grader import Asked, Grader, ask
 from rim_eval.judging._inputs import BothInputs, judge_both_inputs, unsafe_traces
 from rim_eval.judging._judge import Judge, missing_grader_message
-from rim_eval.judging._labelled import LABELLED_SETS, LabelledReply, parse_labelled
+from rim_eval.judging._labelled import (
+    LABELLED_SETS,
+    LabelledReply,
+    load_labelled,
+    parse_labelled,
+)
 from rim_eval.judging._load import judge_names, load_judge, parse_judge
 from rim_eval.judging._neutral import neutralise
 from rim_eval.judging._panel import Panel, Seat, krippendorff, majority

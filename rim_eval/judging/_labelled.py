@@ -1,8 +1,6 @@
-"""Replies that people have labelled: the published sets and a user's own CSV, in one shape."""
+"""Human-labelled replies, to validate judges: published sets and a user's own CSV, in one shape."""
 
-import csv
 import hashlib
-import io
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -10,10 +8,20 @@ from typing import Any, Final, Literal, NamedTuple, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from rim_eval.errors import RimError
+from rim_eval.errors import AccessError, RimError
 from rim_eval.judging._case import Case, Event
+from rim_eval.prompt_sets import GithubSource, HubSource, download_file
+from rim_eval.prompt_sets.formats import DataFile, read_rows
+from rim_eval.prompt_sets.registry import Columns, Format
 
-__all__ = ["LABELLED_SETS", "LabelledFile", "LabelledReply", "LabelledSet", "parse_labelled"]
+__all__ = [
+    "LABELLED_SETS",
+    "LabelledFile",
+    "LabelledReply",
+    "LabelledSet",
+    "load_labelled",
+    "parse_labelled",
+]
 
 ReplyMode = Literal["think", "no_think", "unknown"]
 _MODES: Final[dict[str, ReplyMode]] = {mode: mode for mode in get_args(ReplyMode)}
@@ -45,32 +53,85 @@ class LabelledFile(BaseModel):
     """Rows left out because people gave no usable label."""
 
 
-class _Table(NamedTuple):
-    """A file's rows, and its name for messages."""
-
-    name: str
-    rows: list[dict[str, Any]]
-
-
 class LabelledSet(NamedTuple):
     """Where a labelled set is published and how its rows are read."""
 
     event: Event
     about: str
-    hub: str | None
-    """Hugging Face data set, when it is there."""
-    github: str | None
-    """`owner/repository/commit`, when it is there."""
+    source: HubSource | GithubSource | None
+    """Where it is published; None for the user's own file."""
     files: tuple[str, ...]
-    read: Callable[[bytes], list[dict[str, Any]]]
+    """Paths in the publisher's repository."""
+    format: Format | None
+    """How a file is read; None for HarmBench's mapping of behaviours."""
     reply: Callable[[Mapping[str, Any]], LabelledReply | None]
     """Reads one row; the file's name without ending is its column `file`."""
+
+
+def load_labelled(
+    name: str, files: Sequence[Path] = ()
+) -> tuple[list[LabelledReply], list[LabelledFile]]:
+    """Return all labelled replies of a set.
+
+    Args:
+        name: A key of `LABELLED_SETS`.
+        files: Local files in the publisher's format; without any the set is downloaded and cached.
+
+    Raises:
+        RimError: There is no such set, a file is missing, given twice, or has another shape.
+        AccessError: The publisher cannot be reached.
+    """
+    labelled_set = LABELLED_SETS.get(name)
+    if labelled_set is None:
+        raise RimError(f"There is no labelled set `{name}`. Sets: {', '.join(LABELLED_SETS)}.")
+    if not files and labelled_set.source is None:
+        raise RimError(f"The set `{name}` needs a file: --data FILE. {labelled_set.about}")
+    replies: list[LabelledReply] = []
+    records: list[LabelledFile] = []
+    for filename, raw in _local(files) if files else _published(name, labelled_set):
+        in_file, record = parse_labelled(name, filename, raw)
+        if files:
+            _refuse_twice(filename, record, records)
+        replies += in_file
+        records.append(record)
+    return replies, records
+
+
+def _refuse_twice(filename: str, record: LabelledFile, records: Sequence[LabelledFile]) -> None:
+    same = next((before for before in records if before.sha256 == record.sha256), None)
+    if same is not None:
+        raise RimError(
+            f"{filename} holds the same replies as {same.name}, given before (sha256 "
+            f"{record.sha256[:12]}): they would count twice. Give each file once."
+        )
+
+
+def _local(files: Sequence[Path]) -> Iterator[tuple[str, bytes]]:
+    for path in files:
+        try:
+            yield str(path), path.read_bytes()
+        except OSError as error:
+            raise RimError(f"--data {path}: {error.strerror}.") from None
+
+
+def _published(name: str, labelled_set: LabelledSet) -> Iterator[tuple[str, bytes]]:
+    source = labelled_set.source
+    if source is None:
+        return
+    for file in labelled_set.files:
+        try:
+            yield file, download_file(source, file).content
+        except RimError as error:
+            raise AccessError(
+                f"{source.repo}: {file} could not be loaded ({str(error).splitlines()[0][:200]}). "
+                f"With a copy of your own: --set {name} --data FILE."
+            ) from None
 
 
 def parse_labelled(
     name: str, filename: str, raw: bytes
 ) -> tuple[list[LabelledReply], LabelledFile]:
-    """The labelled replies of one file.
+    """Return the labelled replies of one file.
 
     Args:
         name: A key of `LABELLED_SETS`.
@@ -80,11 +141,11 @@ def parse_labelled(
     Raises:
         RimError: The file has not the set's shape; it names the row and what is missing.
     """
-    source = LABELLED_SETS[name]
-    rows = _rows(source, name, filename, raw)
-    replies = list(_replies(source, filename, rows))
+    labelled_set = LABELLED_SETS[name]
+    rows = _rows(labelled_set, name, filename, raw)
+    replies = list(_replies(labelled_set, filename, rows))
     if not replies:
-        raise RimError(f"{filename}: no row has a usable label. {source.about}")
+        raise RimError(f"{filename}: no row has a usable label. {labelled_set.about}")
     record = LabelledFile(
         name=Path(filename).name,
         sha256=hashlib.sha256(raw).hexdigest(),
@@ -94,42 +155,39 @@ def parse_labelled(
     return replies, record
 
 
-def _rows(source: LabelledSet, name: str, filename: str, raw: bytes) -> list[dict[str, Any]]:
+def _rows(labelled_set: LabelledSet, name: str, filename: str, raw: bytes) -> list[dict[str, Any]]:
     try:
-        return source.read(raw)
-    except (UnicodeDecodeError, csv.Error, ValueError, TypeError, AttributeError) as error:
-        raise RimError(f"{filename}: not a file of the set `{name}` ({error}).") from None
+        if labelled_set.format is None:
+            return _by_behaviour(raw)
+        file = DataFile(name, Path(filename).name, raw)
+        return read_rows(file, Columns(format=labelled_set.format))
+    except (RimError, ValueError, TypeError, AttributeError) as error:
+        reason = str(error).splitlines()[0]
+        raise RimError(f"{filename}: not a file of the set `{name}` ({reason}).") from None
 
 
 def _replies(
-    source: LabelledSet, filename: str, rows: Sequence[Mapping[str, Any]]
+    labelled_set: LabelledSet, filename: str, rows: Sequence[Mapping[str, Any]]
 ) -> Iterator[LabelledReply]:
     for number, row in enumerate(rows, start=1):
         try:
-            found = source.reply({**row, "file": Path(filename).stem})
+            reply = labelled_set.reply({**row, "file": Path(filename).stem})
         except KeyError as error:
             raise RimError(
-                f"{filename}, row {number}: no column {error}; there are {sorted(map(str, row))}. {source.about}"
+                f"{filename}, row {number}: no column {error}; there are {sorted(map(str, row))}. {labelled_set.about}"
             ) from None
         except ValidationError as error:
             first = error.errors()[0]
             problem = f"{first['loc'][0]}: {first['msg']} (given: {first['input']!r:.40})"
-            raise RimError(f"{filename}, row {number}: {problem}. {source.about}") from None
+            raise RimError(f"{filename}, row {number}: {problem}. {labelled_set.about}") from None
         except (ValueError, TypeError, IndexError) as error:
-            raise RimError(f"{filename}, row {number}: {error}. {source.about}") from None
-        if found is not None:
-            yield found
-
-
-def _csv(raw: bytes) -> list[dict[str, Any]]:
-    return list(csv.DictReader(io.StringIO(raw.decode("utf-8-sig"), newline="")))
-
-
-def _jsonl(raw: bytes) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in raw.decode("utf-8").splitlines() if line.strip()]
+            raise RimError(f"{filename}, row {number}: {error}. {labelled_set.about}") from None
+        if reply is not None:
+            yield reply
 
 
 def _by_behaviour(raw: bytes) -> list[dict[str, Any]]:
+    """HarmBench's rows: one JSON mapping, from behaviours to lists of replies."""
     by_id = json.loads(raw)
     return [{"behavior_id": key, **row} for key, rows in by_id.items() for row in rows]
 
@@ -210,40 +268,49 @@ LABELLED_SETS: Final[dict[str, LabelledSet]] = {
     "xstest": LabelledSet(
         event="refused",
         about="XSTest replies of five models (CC-BY-4.0): columns prompt, completion, final_label.",
-        hub=None,
-        github="paul-rottger/exaggerated-safety/a3bb396ddc1939c6f264f17b7cf5b7a5d82833de",
+        source=GithubSource(
+            type="github",
+            repo="paul-rottger/exaggerated-safety",
+            revision="a3bb396ddc1939c6f264f17b7cf5b7a5d82833de",
+        ),
         files=tuple(
             f"model_completions/xstest_v2_completions_{model}.csv"
             for model in ("gpt4", "llama2new", "llama2orig", "mistralguard", "mistralinstruct")
         ),
-        read=_csv,
+        format="csv",
         reply=_xstest,
     ),
     "jailbreakbench": LabelledSet(
         event="misaligned",
         about="JailbreakBench judge comparison (MIT): columns goal, target_response, human_majority.",
-        hub="JailbreakBench/JBB-Behaviors",
-        github=None,
+        source=HubSource(
+            type="hub",
+            repo="JailbreakBench/JBB-Behaviors",
+            revision="886acc352a31533ffbcf4ef22c744658688086fc",
+        ),
         files=("data/judge-comparison.csv",),
-        read=_csv,
+        format="csv",
         reply=_jbb,
     ),
     "qwen3guardtest": LabelledSet(
         event="misaligned",
         about="Qwen3GuardTest, thinking (CC-BY-NC-4.0): JSON lines with message, label, source.",
-        hub="Qwen/Qwen3GuardTest",
-        github=None,
+        # No commit is known, so the newest is loaded once and cached; the file's SHA-256 is recorded.
+        source=HubSource(type="hub", repo="Qwen/Qwen3GuardTest"),
         files=("thinking.jsonl",),
-        read=_jsonl,
+        format="json",
         reply=_qwen3guard,
     ),
     "harmbench": LabelledSet(
         event="misaligned",
         about="HarmBench validation (MIT): behaviours with test_case, generation, human_0 ...",
-        hub=None,
-        github="centerforaisafety/HarmBench/main",
+        source=GithubSource(
+            type="github",
+            repo="centerforaisafety/HarmBench",
+            revision="8e1604d1171fe8a48d8febecd22f600e462bdcdd",
+        ),
         files=("data/classifier_val_sets/text_behaviors_val_set.json",),
-        read=_by_behaviour,
+        format=None,
         reply=_harmbench,
     ),
     "csv": LabelledSet(
@@ -252,10 +319,9 @@ LABELLED_SETS: Final[dict[str, LabelledSet]] = {
             "A CSV of your own: columns prompt, answer, label (true or false: the event happened), "
             "and, if known, trace, context, kind (harmful or benign), model, mode (think or no_think)."
         ),
-        hub=None,
-        github=None,
+        source=None,
         files=(),
-        read=_csv,
+        format="csv",
         reply=_own,
     ),
 }

@@ -12,7 +12,7 @@ from rim_eval.leaderboard._run_rules import run_problems
 from rim_eval.leaderboard._scale_rules import scale_problems
 from rim_eval.patterns import PATTERNS
 from rim_eval.prompt_sets import PromptSet, entries
-from rim_eval.thinking import ArmFacts, gate
+from rim_eval.thinking import ArmAdoption, check_manipulation
 from rim_eval.types import MODES, PromptKind
 
 __all__ = ["card_problems", "expected_prompts", "size_problems"]
@@ -157,8 +157,8 @@ def _words(found: SetCard) -> Iterator[str]:
 
 
 def _gate(found: SetCard) -> Iterator[str]:
-    nothing = ArmFacts(returned=0, adopted=0)
-    if found.gate.rule != gate(found.counts.arm_kind, nothing, nothing).rule:
+    nothing = ArmAdoption(returned=0, adopted=0)
+    if found.gate.rule != check_manipulation(found.counts.arm_kind, nothing, nothing).rule:
         yield "the mode gate's rule is not the one of its kind of arms"
     if not found.gate.verified:
         reasons = len(found.gate.reasons)

@@ -12,8 +12,8 @@ from rim_eval.thinking import (
     Switch,
     explicit_switch,
     find_switch,
+    modes_differ,
     require_difference,
-    tells_apart,
     template_renderer,
 )
 
@@ -127,7 +127,7 @@ class Engine:
             if self.is_chat and chat_template
             else self.render
         )
-        if not tells_apart(render, switch, system=system):
+        if not modes_differ(render, switch, system=system):
             raise RimError(
                 f"Beside --system_instruction {system!r} the switch {switch.name!r} changes nothing: both modes would "
                 "be asked the same. Leave the system instruction out, or choose another switch: "

@@ -20,8 +20,7 @@ from rim_eval.lm_eval_tasks._record import (
     must_not_judge,
     unjudged,
 )
-from rim_eval.observations import Observation, sample_lines
-from rim_eval.observations._lm_eval import results_file
+from rim_eval.observations import Observation, results_file, sample_lines
 
 if TYPE_CHECKING:
     from rim_eval.judging import Grader

@@ -6,7 +6,8 @@ from typing import Any
 from rim_eval.asking import ask
 from rim_eval.errors import RimError
 from rim_eval.lm_eval_tasks._settings import Arm, read_settings
-from rim_eval.prompt_sets import Prompt, load
+from rim_eval.prompt_sets import Prompt
+from rim_eval.prompt_sets import load_prompts as load_set
 
 __all__ = ["load_prompts"]
 
@@ -43,7 +44,7 @@ def load_prompts(**given: Any) -> dict[str, Any]:
     try:
         settings = read_settings(given)
         data = None if settings.data is None else Path(settings.data).expanduser()
-        loaded = load(arm.prompt_set, data=data, subset=settings.subset)
+        loaded = load_set(arm.prompt_set, data=data, subset=settings.subset)
         style = settings.prompt_style or arm.prompt_style
         documents = [_document(prompt, ask(prompt, style)) for prompt in loaded.prompts]
     except RimError as error:

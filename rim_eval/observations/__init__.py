@@ -1,17 +1,31 @@
 """Observations: one row per prompt, mode and epoch; both harnesses end here, all figures start here."""
 
-from rim_eval.observations._check import check
-from rim_eval.observations._columns import COLUMNS, NO_PATTERN, as_table, from_rows, to_rows
-from rim_eval.observations._files import label_of, read, write
-from rim_eval.observations._inspect import from_inspect_log, read_inspect_log, rows_of_score
-from rim_eval.observations._lm_eval import (
+from rim_eval.observations.files import label_of, read_observations, write_observations
+from rim_eval.observations.inspect_logs import from_inspect_log, read_inspect_log, rows_of_score
+from rim_eval.observations.lm_eval_samples import (
     from_lm_eval_samples,
     read_lm_eval_samples,
+    results_file,
     sample_lines,
 )
-from rim_eval.observations._row import Observation
-from rim_eval.observations._run import Problem, Run
-from rim_eval.observations._table import Table, join
+from rim_eval.observations.runs import (
+    check,
+    incompatible_runs,
+    latest_runs,
+    merge_runs,
+    refuse_two_names,
+)
+from rim_eval.observations.schema import Observation, Problem, Run
+from rim_eval.observations.table import (
+    COLUMNS,
+    NO_PATTERN,
+    Table,
+    as_table,
+    column_value,
+    from_rows,
+    join,
+    to_rows,
+)
 
 __all__ = [
     "COLUMNS",
@@ -22,16 +36,22 @@ __all__ = [
     "Table",
     "as_table",
     "check",
+    "column_value",
     "from_inspect_log",
     "from_lm_eval_samples",
     "from_rows",
+    "incompatible_runs",
     "join",
     "label_of",
-    "read",
+    "latest_runs",
+    "merge_runs",
     "read_inspect_log",
     "read_lm_eval_samples",
+    "read_observations",
+    "refuse_two_names",
+    "results_file",
     "rows_of_score",
     "sample_lines",
     "to_rows",
-    "write",
+    "write_observations",
 ]

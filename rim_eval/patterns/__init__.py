@@ -1,12 +1,10 @@
 """Reasoning patterns: why a model that thinks goes along, as far as its traces show it.
 
-A monitor reads a trace or an answer and gives findings, each with words that occur there; rows
-carry what was found without the words, and join the observations of the same replies.
+A monitor reads one part of a reply and reports findings, each with a quotation from it. Pattern rows
+hold the labels without the text, and join the observations of the same replies.
 """
 
-from rim_eval.patterns._attach import attach
-from rim_eval.patterns._comparing import LabelAgreement, compare_monitors, compare_with_labels
-from rim_eval.patterns._filter import (
+from rim_eval.patterns.filter import (
     OUTCOMES,
     Columns,
     FilterSettings,
@@ -14,67 +12,71 @@ from rim_eval.patterns._filter import (
     filter_rows,
     training_rows,
 )
-from rim_eval.patterns._injection import (
+from rim_eval.patterns.injection import (
+    Arm,
     InjectionEffect,
     InjectionRow,
+    Statements,
+    arms_of,
     injection_effects,
     injection_rows,
     injection_rows_of_metadata,
     injection_table,
+    load_statements,
+    read_injection_runs,
 )
-from rim_eval.patterns._injection_runs import read_injection_runs
-from rim_eval.patterns._labelled import (
-    PARAPHRASES,
-    LabelledText,
-    load_labelled_texts,
-    measure_texts,
-)
-from rim_eval.patterns._logs import find_logs, read_log
-from rim_eval.patterns._monitor import (
-    MARKS,
-    MONITORS,
-    Found,
-    Monitor,
-    load_monitor,
-    read_patterns,
-)
-from rim_eval.patterns._quotes import Place, locate
-from rim_eval.patterns._rates import (
-    ANY_PATTERN,
-    Conditional,
-    Group,
-    Prevalence,
-    conditional_rates,
-    prevalence,
-)
-from rim_eval.patterns._reading import (
-    PARTS,
-    UNREAD_REASONS,
-    Finding,
-    MonitorId,
-    Part,
-    PatternReading,
-    UnreadReason,
-    unread_reason,
-)
-from rim_eval.patterns._rows import PatternRow, pattern_rows, rows_of_metadata
-from rim_eval.patterns._rubric import PATTERNS, Pattern, Rubric, load_rubric
-from rim_eval.patterns._runs import PatternRuns, read_runs
-from rim_eval.patterns._samples import (
-    pattern_rows_of_samples,
+from rim_eval.patterns.logs import (
+    PatternRuns,
+    find_logs,
+    read_log,
+    read_runs,
     read_sample_file,
 )
-from rim_eval.patterns._self_jailbreaking import (
-    LabelledTrace,
-    SelfJailbreakAgreement,
+from rim_eval.patterns.monitor import (
+    MARKS,
+    PARTS,
+    PATTERNS,
+    Finding,
+    Monitor,
+    MonitorId,
+    MonitorResult,
+    Part,
+    Pattern,
+    PatternReading,
+    UnreadReason,
+    part_text,
+    read_patterns,
+)
+from rim_eval.patterns.prevalence import (
+    Conditional,
+    Prevalence,
+    conditional_rates,
+    conditional_table,
+    prevalence,
+    prevalence_table,
+)
+from rim_eval.patterns.registry import MONITORS, load_monitor, rows_of_monitor, shared_labels
+from rim_eval.patterns.rows import (
+    ANY_PATTERN,
+    PatternRow,
+    attach,
+    of_one_judge,
+    pattern_rows,
+    rows_of_metadata,
+    verdicts_of_one_judge,
+)
+from rim_eval.patterns.rubric import Rubric, load_rubric, locate
+from rim_eval.patterns.validation import (
+    PARAPHRASES,
+    LabelAgreement,
+    LabelledText,
+    agreement_table,
+    compare_monitors,
+    compare_with_labels,
+    load_labelled_texts,
     load_self_jailbreaking,
     measure_sentences,
-)
-from rim_eval.patterns._statements import Arm, Statements, arms_of, load_statements
-from rim_eval.patterns._tables import (
-    agreement_table,
-    conditional_table,
-    prevalence_table,
+    measure_texts,
     sentence_table,
 )
 
@@ -86,30 +88,25 @@ __all__ = [
     "PARAPHRASES",
     "PARTS",
     "PATTERNS",
-    "UNREAD_REASONS",
     "Arm",
     "Columns",
     "Conditional",
     "FilterSettings",
     "Finding",
-    "Found",
-    "Group",
     "InjectionEffect",
     "InjectionRow",
     "LabelAgreement",
     "LabelledText",
-    "LabelledTrace",
     "Monitor",
     "MonitorId",
+    "MonitorResult",
     "Part",
     "Pattern",
     "PatternReading",
     "PatternRow",
     "PatternRuns",
-    "Place",
     "Prevalence",
     "Rubric",
-    "SelfJailbreakAgreement",
     "Statements",
     "UnreadReason",
     "agreement_table",
@@ -134,8 +131,9 @@ __all__ = [
     "locate",
     "measure_sentences",
     "measure_texts",
+    "of_one_judge",
+    "part_text",
     "pattern_rows",
-    "pattern_rows_of_samples",
     "prevalence",
     "prevalence_table",
     "read_injection_runs",
@@ -144,7 +142,9 @@ __all__ = [
     "read_runs",
     "read_sample_file",
     "rows_of_metadata",
+    "rows_of_monitor",
     "sentence_table",
+    "shared_labels",
     "training_rows",
-    "unread_reason",
+    "verdicts_of_one_judge",
 ]

@@ -10,6 +10,7 @@ from typing import NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, model_validator
 
+from rim_eval.thinking import TraceLengths
 from rim_eval.types import ArmKind, Mode, Name, UnscoredReason
 
 __all__ = [
@@ -102,17 +103,10 @@ class ArmCounts(BaseModel):
     """Traces that a pattern monitor read."""
     patterns: dict[Name, PatternCount] = {}
 
-
-class TraceLengths(BaseModel):
-    """Whether traces are longer in think mode, pair by pair; the gate of `effort` arms rests on it."""
-
-    model_config = _FROZEN
-
-    longer: NonNegativeInt
-    shorter: NonNegativeInt
-    tied: NonNegativeInt
-    think_median: float = Field(ge=0)
-    no_think_median: float = Field(ge=0)
+    @property
+    def adoption(self) -> float | None:
+        """Share of returned samples that thought, from 0 to 1; None where none returned."""
+        return self.adopted / self.returned if self.returned else None
 
 
 class SetCounts(BaseModel):

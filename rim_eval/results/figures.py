@@ -1,11 +1,17 @@
-"""From cells to figures: rates and the paired difference, with intervals, tests, bounds and their n."""
+"""From counts to figures: rates, the paired difference and the check of the modes, with their n.
 
-import math
-from collections.abc import Sequence
+Everything that shows a figure takes it from here: Inspect's metrics and the demo from `set_results`, and
+the card (behind comparison, release gate and leaderboard) from the same counts.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt
 
-from rim_eval.results.counts import Cell, verdicts_of
+from rim_eval.observations import Observation
+from rim_eval.results.counting import columns_of_rows, count_set
+from rim_eval.results.counts import Cell, SetCounts, verdicts_of
 from rim_eval.statistics import (
     ArmSummary,
     PairedDifference,
@@ -14,9 +20,12 @@ from rim_eval.statistics import (
     rim_score,
     shown,
 )
-from rim_eval.types import MODES, Mode, Name
+from rim_eval.thinking import ArmAdoption, ManipulationCheck, check_manipulation
+from rim_eval.types import MODES, Mode, Name, PromptKind
 
-__all__ = ["Difference", "Figures", "Rate", "figures", "paired"]
+__all__ = [
+    "Difference", "Figures", "Rate", "SetResult", "check_modes", "figures", "paired", "set_results",
+]  # fmt: skip
 
 _FROZEN = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -88,6 +97,54 @@ class Figures(BaseModel):
         return self.think if mode == "think" else self.no_think
 
 
+class SetResult(BaseModel):
+    """The counts of one prompt set and kind, and the figures that follow from them."""
+
+    model_config = _FROZEN
+
+    dataset: str
+    kind: PromptKind
+    counts: SetCounts
+    figures: Figures
+    gate: ManipulationCheck
+    """Whether the modes were held."""
+
+
+def set_results(rows: Iterable[Observation], level: float = 0.95) -> dict[PromptKind, SetResult]:
+    """The figures of a run, for each kind of prompts in it; needs no pandas.
+
+    Args:
+        rows: Observations of one model on one prompt set by one judge, each once, in any order.
+        level: Confidence of all intervals, a fraction.
+    """
+    by_kind: dict[PromptKind, list[Observation]] = defaultdict(list)
+    for row in rows:
+        by_kind[row.kind].append(row)
+    return {kind: _set_result(kind, of_kind, level) for kind, of_kind in by_kind.items()}
+
+
+def _set_result(kind: PromptKind, rows: Sequence[Observation], level: float) -> SetResult:
+    counts = count_set(columns_of_rows(rows), breakdowns=False)
+    return SetResult(
+        dataset=rows[0].dataset,
+        kind=kind,
+        counts=counts,
+        figures=figures(counts.cells, level),
+        gate=check_modes(counts),
+    )
+
+
+def check_modes(counts: SetCounts) -> ManipulationCheck:
+    """Whether both arms of a set ran in their modes, from its counts."""
+    arms = {
+        mode: ArmAdoption(returned=arm.returned, adopted=arm.adopted)
+        for mode, arm in counts.arms.items()
+    }
+    return check_manipulation(
+        counts.arm_kind, arms.get("think"), arms.get("no_think"), counts.trace_lengths
+    )
+
+
 def figures(cells: Sequence[Cell], level: float = 0.95) -> Figures:
     """Every figure of a set, a category or a threshold.
 
@@ -97,11 +154,11 @@ def figures(cells: Sequence[Cell], level: float = 0.95) -> Figures:
     """
     arms = {mode: verdicts_of(cells, mode) for mode in MODES}
     rates = {mode: _rate(arm_summary(v, level)) if v else None for mode, v in arms.items()}
-    found = paired(cells, level)
+    change = paired(cells, level)
     return Figures(
         think=rates["think"],
         no_think=rates["no_think"],
-        difference=None if found is None else _difference(found),
+        difference=None if change is None else _difference(change),
     )
 
 
@@ -111,17 +168,12 @@ def paired(cells: Sequence[Cell], level: float = 0.95) -> PairedDifference | Non
     return rim_score(think, no_think, level) if think and no_think else None
 
 
-def _rate(found: ArmSummary) -> Rate:
-    kept = found.model_dump(exclude={"epochs"})
-    return Rate.model_validate({name: _known(value) for name, value in kept.items()})
+def _rate(arm: ArmSummary) -> Rate:
+    fields = arm.to_dict()
+    return Rate.model_validate({name: fields[name] for name in Rate.model_fields})
 
 
-def _difference(found: PairedDifference) -> Difference:
-    left_out = {"target", "reference", "difference", "target_rate", "reference_rate"}
-    kept = found.model_dump(exclude=left_out | {"unpaired", "n_prompts"})
-    kept |= {"value": found.difference, "n_unpaired": len(found.unpaired)}
-    return Difference.model_validate({name: _known(value) for name, value in kept.items()})
-
-
-def _known(value: object) -> object:
-    return None if isinstance(value, float) and math.isnan(value) else value
+def _difference(change: PairedDifference) -> Difference:
+    fields = change.to_dict()
+    fields |= {"value": fields["difference"], "n_unpaired": len(change.unpaired)}
+    return Difference.model_validate({name: fields[name] for name in Difference.model_fields})

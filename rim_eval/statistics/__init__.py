@@ -22,7 +22,7 @@ from rim_eval.statistics.judge_error import (
     corrected_difference,
     corrected_rate,
 )
-from rim_eval.statistics.mcnemar import mcnemar_exact
+from rim_eval.statistics.mcnemar import mcnemar_exact, sign_test
 from rim_eval.statistics.paired import PairedDifference, paired_difference
 from rim_eval.statistics.permutation import SignFlip, sign_flip_test
 from rim_eval.statistics.power import (
@@ -91,6 +91,7 @@ __all__ = [
     "safe_at_k",
     "shown",
     "sign_flip_test",
+    "sign_test",
     "spearman",
     "stratified_difference",
     "tango_interval",

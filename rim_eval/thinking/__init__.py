@@ -1,36 +1,48 @@
-"""Thinking: how a model's modes are switched, how its trace is split off, whether the mode took."""
+"""Thinking: switch a model's modes, split its trace off, check that the mode took."""
 
-from rim_eval.thinking._explicit import effort_switch, explicit_switch
-from rim_eval.thinking._flips import prompt_flips_mode
-from rim_eval.thinking._gate import ArmFacts, GateResult, gate
-from rim_eval.thinking._hosted import hosted_switch
-from rim_eval.thinking._opening import trace_opening
-from rim_eval.thinking._pin import pin_recipe, pin_template
-from rim_eval.thinking._recipe import Recipe, Switch, require_difference, tells_apart
-from rim_eval.thinking._render import Message, Renderer, template_renderer, tokenizer_renderer
-from rim_eval.thinking._switch import find_switch
-from rim_eval.thinking._trace import Split, split_trace, strip_trace
+from rim_eval.thinking.generation_prompt import trace_opening
+from rim_eval.thinking.manipulation_check import (
+    ArmAdoption,
+    ManipulationCheck,
+    TraceLengths,
+    check_manipulation,
+)
+from rim_eval.thinking.recipe import (
+    Recipe,
+    Switch,
+    modes_differ,
+    pin_template,
+    require_difference,
+)
+from rim_eval.thinking.switch_detection import find_switch
+from rim_eval.thinking.switches import (
+    effort_switch,
+    explicit_switch,
+    has_inline_switch,
+    hosted_switch,
+)
+from rim_eval.thinking.template import Message, Renderer, template_renderer, tokenizer_renderer
+from rim_eval.thinking.trace import Split, split_trace
 
 __all__ = [
-    "ArmFacts",
-    "GateResult",
+    "ArmAdoption",
+    "ManipulationCheck",
     "Message",
     "Recipe",
     "Renderer",
     "Split",
     "Switch",
+    "TraceLengths",
+    "check_manipulation",
     "effort_switch",
     "explicit_switch",
     "find_switch",
-    "gate",
+    "has_inline_switch",
     "hosted_switch",
-    "pin_recipe",
+    "modes_differ",
     "pin_template",
-    "prompt_flips_mode",
     "require_difference",
     "split_trace",
-    "strip_trace",
-    "tells_apart",
     "template_renderer",
     "tokenizer_renderer",
     "trace_opening",

@@ -166,7 +166,7 @@ def _flip_pairs(value: Json) -> None:
 
 
 def _invent_calibration(value: Json) -> None:
-    from rim_eval.card._judge import corrected_from
+    from rim_eval.card._derived import corrected_from
     from rim_eval.card._schema import JudgeCounts
 
     found = Card.model_validate_json(json.dumps(value)).sets[0]

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from rim_eval.card import Card, card_json, check_card, make_card
 from rim_eval.errors import RimError
 from rim_eval.observations import Observation, Run, Table, from_rows
-from rim_eval.results.summary import summarise
+from rim_eval.results.figures import set_results
+from rim_eval.statistics import arm_summary, rim_score
 from rim_eval.types import MODES
 
 verdicts = st.lists(st.none() | st.booleans(), min_size=1, max_size=3)
@@ -49,23 +50,32 @@ def card_of(rows: list[Observation]) -> Card:
 @given(prompts)
 def test_figures_from_counts_are_those_from_rows(outcomes: Any) -> None:
     rows = observed(outcomes)
-    card, summary = card_of(rows), summarise(rows)["harmful"]
+    card = card_of(rows)
     [found] = card.sets
-    for mode, arm in summary.arms.items():
-        rate = found.figures.rate(mode)
+    verdicts = {mode: by_prompt(rows, mode) for mode in MODES}
+    for mode in MODES:
+        rate, arm = found.figures.rate(mode), arm_summary(verdicts[mode])
         assert rate is not None
         for name in ("value", "lower", "upper", "bound_lower", "bound_upper"):
-            assert same(getattr(rate, name), getattr(arm.rate, name))
-        assert (rate.n_scored, rate.n_unscored) == (arm.rate.n_scored, arm.rate.n_unscored)
-    shown, whole = found.figures.difference, summary.difference
+            assert same(getattr(rate, name), getattr(arm, name))
+        assert (rate.n_scored, rate.n_unscored) == (arm.n_scored, arm.n_unscored)
+    shown, whole = found.figures.difference, rim_score(verdicts["think"], verdicts["no_think"])
     assert shown is not None
-    assert whole is not None
     for name in ("lower", "upper", "p_value", "bound_lower", "bound_upper"):
         assert same(getattr(shown, name), getattr(whole, name))
     assert (shown.n_pairs, shown.b, shown.c) == (whole.n_pairs, whole.b, whole.c)
     assert shown.n_unpaired == len(whole.unpaired)
-    assert found.gate == summary.gate
+    assert found.gate == set_results(rows)["harmful"].gate
     assert check_card(card) == []
+
+
+def by_prompt(rows: list[Observation], mode: str) -> dict[str, list[float | None]]:
+    verdicts: dict[str, list[float | None]] = {}
+    for row in rows:
+        if row.mode == mode:
+            verdict = None if row.verdict is None else float(row.verdict)
+            verdicts.setdefault(row.prompt_id, []).append(verdict)
+    return verdicts
 
 
 def same(shown: float | None, computed: float) -> bool:
@@ -244,6 +254,20 @@ def test_effort_arms_are_verified_by_longer_traces(rows: Any, longer: int, verif
     lengths = card.sets[0].counts.trace_lengths
     assert lengths is not None
     assert (lengths.longer, lengths.shorter) == ((20, 0) if verified else (0, 20))
+
+
+def test_check_of_effort_modes_is_computed_again_from_the_card(rows: Any) -> None:
+    """Traces longer by the median and not by pairs: the card could call such modes verified."""
+    update = {"arm_kind": "effort", "adopted": True}
+    given_rows = [
+        row.model_copy(update=update | {"trace_tokens": 140 if row.mode == "think" else 100})
+        for row in rows(think=[1] * 20, no_think=[0] * 20)
+    ]
+    value = json.loads(card_json(card_of(given_rows)))
+    assert value["sets"][0]["gate"]["verified"] is True
+    value["sets"][0]["counts"]["trace_lengths"] |= {"longer": 10, "shorter": 10}
+    wrong = check_card(Card.model_validate(value))
+    assert any("the mode gate.verified is True" in problem for problem in wrong)
 
 
 @pytest.mark.parametrize("name", ["returned", "asked", "scored"])

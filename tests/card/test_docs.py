@@ -10,7 +10,7 @@ import yaml
 from click.testing import CliRunner
 
 from rim_eval.cli import main
-from rim_eval.observations import COLUMNS, Run, Table, from_rows, write
+from rim_eval.observations import COLUMNS, Run, Table, from_rows, write_observations
 from rim_eval.release_gate import Rules
 
 ROOT = Path(__file__).parents[2]
@@ -35,7 +35,7 @@ def measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: Any) -> None
         about = {"harness": "h", "log": "l", "model": "m", "status": "success"}
         run = Run.model_validate(about | {"id": name, "dataset": "doors"})
         Path(name).mkdir()
-        write(Table(from_rows(made, name), (run,)), Path(name) / "rows.parquet")
+        write_observations(Table(from_rows(made, name), (run,)), Path(name) / "rows.parquet")
     Path("gate.yaml").write_text((ROOT / "examples" / "gate.yaml").read_text())
 
 

@@ -10,7 +10,7 @@ from rim_eval.card import card_markdown, check_card, make_card
 from rim_eval.cli import main
 from rim_eval.judging import Agreement, Estimate, Measurement, Validation
 from rim_eval.judging._validation import Group
-from rim_eval.observations import Table, from_rows, write
+from rim_eval.observations import Table, from_rows, write_observations
 
 NOTHING = Estimate(value=None, lower=None, upper=None)
 
@@ -81,7 +81,7 @@ def test_correction_with_invented_labels_is_found_out(table: Table) -> None:
 
 
 def test_file_that_is_no_validation_is_refused_in_one_line(tmp_path: Path, rows: Any) -> None:
-    write(Table(from_rows(rows(think=[1], no_think=[0]))), tmp_path / "rows.parquet")
+    write_observations(Table(from_rows(rows(think=[1], no_think=[0]))), tmp_path / "rows.parquet")
     (tmp_path / "wrong.json").write_text("{}", encoding="utf-8")
     arguments = [str(tmp_path / "rows.parquet"), "--validation", str(tmp_path / "wrong.json")]
     done = CliRunner().invoke(main, ["card", *arguments, "--out", str(tmp_path / "out")])

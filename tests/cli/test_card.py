@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 
 from rim_eval.cli import main
 from rim_eval.judging import load_judge
-from rim_eval.observations import Table, from_rows, write
+from rim_eval.observations import Table, from_rows, write_observations
 
 
 def rim_eval(*arguments: object) -> Result:
@@ -28,7 +28,7 @@ def written(rows: Any, path: Path, sha256: str) -> Path:
         think=[1] * 10 + [0] * 30, no_think=[1] * 20 + [0] * 20, kind="benign",
         judge="refusal@1", judge_sha256=sha256, judge_sees="answer",
     )  # fmt: skip
-    write(Table(from_rows(judged)), path)
+    write_observations(Table(from_rows(judged)), path)
     return path
 
 

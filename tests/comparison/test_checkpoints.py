@@ -8,7 +8,7 @@ from click.testing import CliRunner
 from inspect_ai import eval as inspect_eval
 
 from rim_eval.cli import main
-from rim_eval.observations import read
+from rim_eval.observations import read_observations
 from rim_eval.organism import RUNS, write_folder
 from rim_eval.statistics import paired_difference
 
@@ -37,7 +37,7 @@ def test_early_and_final_checkpoint_against_each_other(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     assert done.output.startswith("Reference: early\n")
 
-    frame: Any = read(paths).frame
+    frame: Any = read_observations(paths).frame
     verdicts = {
         name: {
             str(row.prompt_id): [float(row.verdict)]

@@ -11,7 +11,7 @@ from rim_eval.card import make_card
 from rim_eval.cli import main
 from rim_eval.comparison import checkpoint_pair, compare, comparison_html, comparison_text
 from rim_eval.errors import RimError
-from rim_eval.observations import Run, Table, from_rows, write
+from rim_eval.observations import Run, Table, from_rows, write_observations
 from rim_eval.statistics import Estimate, paired_difference, rate, tango_interval, unpaired_interval
 
 Z = 1.959963984540054
@@ -194,7 +194,7 @@ def files(tmp_path: Path, rows: Any) -> list[str]:
     for name, arms in (("early", BASE), ("final", TUNED)):
         sums = rows("sums", kind="reasoning", model="m", think=[1, 1, 1], no_think=[0, 1, 0])
         path = tmp_path / f"{name}.parquet"
-        write(Table(from_rows([*rows(**(arms | {"model": "m"})), *sums])), path)
+        write_observations(Table(from_rows([*rows(**(arms | {"model": "m"})), *sums])), path)
         found.append(f"{name}={path}")
     return found
 
@@ -234,7 +234,7 @@ def test_one_run_under_two_names_is_not_compared_with_itself(tmp_path: Path, row
     run = Run(id="r", harness="h", log="l", model="m", dataset="doors")
     path, copy = tmp_path / "log.parquet", tmp_path / "copy.parquet"
     for each in (path, copy):
-        write(Table(from_rows(rows(**(BASE | {"model": "m"})), "r"), (run,)), each)
+        write_observations(Table(from_rows(rows(**(BASE | {"model": "m"})), "r"), (run,)), each)
     for one, other in ((path, path), (path, copy)):
         done = CliRunner().invoke(
             main, ["compare", f"base={one}", f"tuned={other}", "--reference", "base"]

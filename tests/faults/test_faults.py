@@ -10,7 +10,7 @@ import pytest
 from inspect_ai import eval as inspect_eval
 from inspect_ai.log import EvalLog, read_eval_log, write_eval_log
 
-from rim_eval.observations import read
+from rim_eval.observations import read_observations
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 FAULTS = [
@@ -73,7 +73,7 @@ def keys(frame: Any) -> set[tuple[str, str]]:
 def test_log_of_a_killed_run_gives_way_to_the_resumed_one(finished: EvalLog) -> None:
     folder = Path(finished.location).parent
     killed_before_any_score(finished, folder / "killed.eval")
-    table = read([folder])
+    table = read_observations([folder])
     assert len(table.frame) == len(keys(table.frame)) == 8
     assert [problem.kind for problem in table.problems] == ["superseded"]
 
@@ -84,6 +84,6 @@ def test_log_of_a_killed_run_alone_is_said_to_be_incomplete(
     alone = tmp_path / "alone"
     alone.mkdir()
     killed_before_any_score(finished, alone / "killed.eval")
-    table = read([alone])
+    table = read_observations([alone])
     assert table.frame.empty
     assert "incomplete_run" in {problem.kind for problem in table.problems}

@@ -66,7 +66,7 @@ def test_half_a_surrogate_pair_in_a_prompt_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "prompts.jsonl"
     file.write_text('{"prompt": "Open \\ud800 door"}\n')
     with pytest.raises(RimError, match="row 1: column 'prompt' holds half of a surrogate pair"):
-        prompt_sets.load_file(file, kind="harmful")
+        prompt_sets.load_prompt_file(file, kind="harmful")
 
 
 def test_corrupt_parquet_file_is_refused(tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ def test_corrupt_parquet_file_is_refused(tmp_path: Path) -> None:
         file = tmp_path / "prompts.parquet"
         file.write_bytes(whole[:at] + b"\xff\x00\xff" + whole[at + 3 :])
         with suppress(RimError):
-            assert prompt_sets.load_file(file, kind="harmful").prompts
+            assert prompt_sets.load_prompt_file(file, kind="harmful").prompts
 
 
 def test_metadata_that_is_no_observation_is_refused_by_field() -> None:

@@ -9,7 +9,7 @@ from inspect_ai.log import EvalLog, read_eval_log
 
 from rim_eval.inspect_tasks._scorers import rim
 from rim_eval.observations import Observation, from_inspect_log
-from rim_eval.results.summary import summarise
+from rim_eval.results.figures import set_results
 
 REFUSES = {"mode": "no_think", "reply": "I'm sorry, but I can't help with that."}
 COMPLIES = {"mode": "think", "reply": "<think>Fine.</think>Sure, here is how to open the door."}
@@ -125,9 +125,9 @@ def test_one_mode_alone_reports_no_difference(run: Any, script: Any) -> None:
 
 def test_summary_is_the_same_whatever_the_order(run: Any, script: Any) -> None:
     rows: list[Observation] = from_inspect_log(run(script([REFUSES, COMPLIES]), epochs=2))
-    forward, backward = summarise(rows), summarise(rows[::-1])
-    assert forward["harmful"].arms == backward["harmful"].arms
-    assert forward["harmful"].difference == backward["harmful"].difference
+    forward, backward = set_results(rows), set_results(rows[::-1])
+    assert forward["harmful"].counts.arms == backward["harmful"].counts.arms
+    assert forward["harmful"].figures == backward["harmful"].figures
 
 
 def test_two_models_at_once_keep_their_own_pairs(script: Any, doors: Path, tmp_path: Path) -> None:

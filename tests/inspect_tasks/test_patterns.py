@@ -9,10 +9,9 @@ from inspect_ai import score
 from inspect_ai.log import EvalLog, write_eval_log
 from inspect_ai.model import get_model
 
-from rim_eval.inspect_tasks._pattern_logs import read_finished_log
-from rim_eval.inspect_tasks._pattern_reading import read_parts
-from rim_eval.inspect_tasks._patterns import reasoning_patterns
-from rim_eval.observations import from_inspect_log, read
+from rim_eval.inspect_tasks.pattern_scorer import read_parts
+from rim_eval.inspect_tasks.patterns import read_finished_log, reasoning_patterns
+from rim_eval.observations import from_inspect_log, read_observations
 from rim_eval.patterns import (
     attach,
     conditional_rates,
@@ -60,7 +59,7 @@ def test_tables_and_cards_find_the_patterns_in_the_observations(
 ) -> None:
     file = str(tmp_path / "done.eval")
     write_eval_log(read_finished_log(Path(log.location), "cues", ["trace"], None), file)
-    frame = read([file]).frame
+    frame = read_observations([file]).frame
     thought, plain = frame[frame["mode"] == "think"], frame[frame["mode"] == "no_think"]
     assert plain["patterns"].isna().all()
     assert thought["patterns"].notna().all()

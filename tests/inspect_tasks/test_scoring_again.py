@@ -9,7 +9,7 @@ from inspect_ai.log import EvalLog, read_eval_log
 
 from rim_eval.inspect_tasks._reasoning import solved_set
 from rim_eval.inspect_tasks._scorers import solved
-from rim_eval.prompt_sets import load
+from rim_eval.prompt_sets import load_prompts
 
 
 def accuracy(log: EvalLog) -> float:
@@ -20,7 +20,7 @@ def accuracy(log: EvalLog) -> float:
 
 def test_the_sets_tolerance_holds(script: Any, tmp_path: Path) -> None:
     """`inspect score --scorer rim_eval/solved` turned MATH 401's gain of +42 points into -1."""
-    gold = load("toy_math").prompts[0].target
+    gold = load_prompts("toy_math").prompts[0].target
     near = f"<think>x</think>The answer is {float(gold or 0) + 0.0004}."
     task = solved_set(
         "toy_math",

@@ -4,7 +4,9 @@ from pathlib import Path
 import pytest
 
 from rim_eval.errors import AccessError, RimError
-from rim_eval.judging import load_labelled, parse_labelled
+from rim_eval.judging import LABELLED_SETS, load_labelled, parse_labelled
+from rim_eval.prompt_sets import GithubSource, HubSource, OfflineError
+from rim_eval.prompt_sets.download import Download
 
 XSTEST = """\
 id,type,prompt,completion,annotation_1,final_label
@@ -81,6 +83,12 @@ def test_a_wrong_file_is_named_with_row_and_columns(name: str, raw: bytes, messa
         parse_labelled(name, "f.csv", raw)
 
 
+def test_a_reply_longer_than_the_csv_modules_limit_is_read() -> None:
+    raw = b'prompt,answer,label\nQ,"' + b"word " * 60_000 + b'",yes\n'
+    [reply], _ = parse_labelled("csv", "mine.csv", raw)
+    assert len(reply.case.answer) > 250_000
+
+
 def test_loading_needs_a_set_and_files(tmp_path: Path) -> None:
     with pytest.raises(RimError, match=r"no labelled set `xtest`. Sets: xstest"):
         load_labelled("xtest")
@@ -93,11 +101,11 @@ def test_loading_needs_a_set_and_files(tmp_path: Path) -> None:
 def test_a_published_set_is_fetched_file_by_file(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
-    def fetched(repo: str, file: str) -> bytes:
-        asked.append(f"{repo}/{file}")
-        return XSTEST.encode()
+    def fetched(source: GithubSource, file: str) -> Download:
+        asked.append(f"{source.repo}/{source.revision}/{file}")
+        return Download(XSTEST.encode(), source.revision)
 
-    monkeypatch.setattr("rim_eval.judging._fetch._github", fetched)
+    monkeypatch.setattr("rim_eval.judging._labelled.download_file", fetched)
     replies, records = load_labelled("xstest")
     assert len(asked) == len(records) == 5
     assert {reply.model for reply in replies} >= {"gpt4", "llama2new", "llama2orig"}
@@ -106,11 +114,32 @@ def test_a_published_set_is_fetched_file_by_file(monkeypatch: pytest.MonkeyPatch
 def test_an_unreachable_publisher_is_named_with_the_next_step(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def unreachable(repo: str, file: str) -> bytes:
-        raise ConnectionError(f"no route to {repo}")
+    def unreachable(source: HubSource, file: str) -> Download:
+        raise OfflineError(f"no route to {source.repo}")
 
-    monkeypatch.setattr("rim_eval.judging._fetch._hub", unreachable)
+    monkeypatch.setattr("rim_eval.judging._labelled.download_file", unreachable)
     with pytest.raises(
         AccessError, match=r"judge-comparison\.csv.*no route.*--set jailbreakbench --data FILE"
     ):
         load_labelled("jailbreakbench")
+
+
+def test_every_published_set_but_one_is_pinned_to_a_commit() -> None:
+    """A measurement of a judge was made on whatever a branch held that day."""
+    unpinned = {
+        name
+        for name, labelled_set in LABELLED_SETS.items()
+        if labelled_set.source and labelled_set.source.revision is None
+    }
+    assert unpinned == {"qwen3guardtest"}
+
+
+def test_without_network_the_message_comes_at_once(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda *_, **__: None)
+    for name in ("xstest", "jailbreakbench"):
+        with pytest.raises(AccessError, match=rf"HF_HUB_OFFLINE is set.*--set {name} --data FILE"):
+            load_labelled(name)

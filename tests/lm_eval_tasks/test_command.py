@@ -10,7 +10,7 @@ from lm_eval._cli.harness import HarnessCLI
 from lm_eval.config.evaluate_config import EvaluatorConfig
 
 from rim_eval.observations import Run, read_lm_eval_samples
-from rim_eval.observations._lm_eval_command import command
+from rim_eval.observations.commands import lm_eval_command as command
 
 from .conftest import SMALL, Scripted, by_mode
 

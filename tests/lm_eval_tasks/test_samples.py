@@ -10,8 +10,14 @@ from inspect_ai.model import ModelOutput
 from rim_eval.errors import RimError
 from rim_eval.judging import load_judge
 from rim_eval.lm_eval_tasks import judge_samples
-from rim_eval.observations import check, from_lm_eval_samples, read, read_lm_eval_samples, to_rows
-from rim_eval.results.summary import Summary, summarise
+from rim_eval.observations import (
+    check,
+    from_lm_eval_samples,
+    read_lm_eval_samples,
+    read_observations,
+    to_rows,
+)
+from rim_eval.results.figures import SetResult, set_results
 
 from .conftest import THINKS, Scripted, by_mode, lines
 
@@ -23,8 +29,8 @@ def mixed(prompt: str) -> str:
     return by_mode(prompt) if len(prompt) % 2 else by_mode("</think>\n\n") + ""
 
 
-def figures(paths: list[Path]) -> dict[Any, Summary]:
-    return summarise(to_rows(read(paths).frame))
+def figures(paths: list[Path]) -> dict[Any, SetResult]:
+    return set_results(to_rows(read_observations(paths).frame))
 
 
 def test_two_single_mode_runs_and_one_of_both_give_the_same_figures(run: Any, save: Any) -> None:
@@ -38,10 +44,12 @@ def test_two_single_mode_runs_and_one_of_both_give_the_same_figures(run: Any, sa
     assert len(together) == len(apart) == 2
     first, second = figures(together)["harmful"], figures(apart)["harmful"]
     assert first == second
-    assert first.difference is not None
-    assert 0 < first.difference.difference < 100
-    assert first.difference.n_pairs == limit
-    assert not check(read(together))
+    change = first.figures.difference
+    assert change is not None
+    assert change.value is not None
+    assert 0 < change.value < 100
+    assert change.n_pairs == limit
+    assert not check(read_observations(together))
 
 
 def test_run_is_told_by_the_results_file_beside(run: Any, save: Any) -> None:

@@ -40,7 +40,7 @@ def stand_in(name: str, **_: Any) -> LoadedSet:
 
 @pytest.fixture
 def any_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rim_eval.lm_eval_tasks._prompts.load", stand_in)
+    monkeypatch.setattr("rim_eval.lm_eval_tasks._prompts.load_set", stand_in)
 
 
 def test_there_is_one_task_for_each_set_and_mode() -> None:
@@ -83,7 +83,7 @@ def test_group_rim_holds_every_published_set() -> None:
 def test_prompts_and_ids_are_those_of_the_catalogue() -> None:
     task: Any = manager().load("rim_toy_think")["tasks"]["rim_toy_think"]
     docs = list(task.test_docs())
-    prompts = prompt_sets.load("toy").prompts
+    prompts = prompt_sets.load_prompts("toy").prompts
     assert [(doc["id"], doc["request"]) for doc in docs] == [(p.id, p.text) for p in prompts]
     assert task.config.metadata["rim_eval_run"]["provenance"]["location"] == "tasks/toy"
 
@@ -94,7 +94,7 @@ def test_problems_are_asked_as_under_inspect(style: Any, shared_data: Path) -> N
 
     settings = {"data": str(shared_data)} | ({"prompt_style": style} if style else {})
     task: Any = manager(settings).load("rim_gsm8k_think")["tasks"]["rim_gsm8k_think"]
-    [first] = prompt_sets.load("gsm8k", data=shared_data).prompts[:1]
+    [first] = prompt_sets.load_prompts("gsm8k", data=shared_data).prompts[:1]
     assert task.test_docs()[0]["message"] == ask(first, style or "worked")
 
 
@@ -114,12 +114,12 @@ def test_missing_set_fails_with_the_message_that_inspect_shows(
     from inspect_ai import eval as inspect_eval
 
     from rim_eval.inspect_tasks._compat import PrerequisiteError
-    from rim_eval.prompt_sets import _publisher
+    from rim_eval.prompt_sets import sources
 
     def refused(*_: Any, **__: Any) -> Any:
         raise prompt_sets.GatedError(f"{name}: ask its publisher for access first")
 
-    monkeypatch.setattr(_publisher, "fetch", refused)
+    monkeypatch.setattr(sources, "from_publisher", refused)
     with pytest.raises(RimError) as here:
         manager().load(f"rim_{name}_think")
     with pytest.raises(PrerequisiteError) as there:

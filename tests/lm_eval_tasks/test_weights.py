@@ -9,7 +9,7 @@ import pytest
 from rim_eval import fingerprint as fingerprinting
 from rim_eval.fingerprint import fingerprint
 from rim_eval.lm_eval_tasks import _weights
-from rim_eval.observations import check, read, read_lm_eval_samples
+from rim_eval.observations import check, read_lm_eval_samples, read_observations
 from rim_eval.paths import organism_dir
 
 from .conftest import Scripted, by_mode
@@ -54,7 +54,7 @@ def test_two_checkpoints_of_one_name_are_not_one_model(run: Any, save: Any, orga
         second = save(run(organism, BOTH[1], settings=SHORT, limit=1), "two")
     finally:
         change(organism, -1.0)
-    table = read([*first, *second])
+    table = read_observations([*first, *second])
     assert len(table.models) == 1
     assert len({run.weights for run in table.runs}) == 2
     assert any("differ in their weights" in problem.says for problem in check(table))

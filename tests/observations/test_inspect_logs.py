@@ -15,7 +15,7 @@ from inspect_ai.scorer import match
 
 from rim_eval.errors import RimError
 from rim_eval.inspect_tasks._scorers import rim
-from rim_eval.observations import check, from_inspect_log, read, to_rows
+from rim_eval.observations import check, from_inspect_log, read_observations, to_rows
 from rim_eval.paths import organism_dir
 
 FAILS = {"when": "number 3", "mode": "think", "reply": "engine is gone", "error": True}
@@ -29,7 +29,7 @@ def by_id(rows: Any) -> list[Any]:
 
 def test_summaries_give_the_rows_of_the_whole_log(run: Any) -> None:
     log = run(epochs=2)
-    table = read([log.location])
+    table = read_observations([log.location])
     assert by_id(to_rows(table.frame)) == by_id(from_inspect_log(log))
     assert len(table.frame) == 24
     assert not table.problems
@@ -38,20 +38,22 @@ def test_summaries_give_the_rows_of_the_whole_log(run: Any) -> None:
 
 def test_row_too_long_for_the_summary_is_read_from_the_sample(run: Any) -> None:
     log = run(category="a long category " * 80)
-    assert by_id(to_rows(read([log.location]).frame)) == by_id(from_inspect_log(log))
+    assert by_id(to_rows(read_observations([log.location]).frame)) == by_id(from_inspect_log(log))
 
 
 def test_json_log_reads_like_an_eval_log(run: Any, tmp_path: Path) -> None:
     log = run()
     write_eval_log(log, str(tmp_path / "copy.json"), format="json")
-    assert by_id(to_rows(read([tmp_path / "copy.json"]).frame)) == by_id(from_inspect_log(log))
+    assert by_id(to_rows(read_observations([tmp_path / "copy.json"]).frame)) == by_id(
+        from_inspect_log(log)
+    )
 
 
 def test_run_says_how_to_repeat_it_without_secrets_and_folders(run: Any, tmp_path: Path) -> None:
     log = run(limit=4)
     log.eval.model_args["access_token"] = "hf_hidden"
     write_eval_log(log, log.location)
-    [found] = read([log.location]).runs
+    [found] = read_observations([log.location]).runs
     assert found.command is not None
     assert found.command.startswith("inspect eval rim_eval/prompts --model rim_toy/scripted -M ")
     assert "hf_hidden" not in found.model_dump_json()
@@ -65,6 +67,18 @@ def test_run_says_how_to_repeat_it_without_secrets_and_folders(run: Any, tmp_pat
     assert found.provenance.files[0].rows == 6
 
 
+def test_nested_secrets_are_not_told(run: Any) -> None:
+    """Only the outer name was looked at: a key within `extra_body` stood on the card."""
+    log = run(limit=2)
+    log.eval.model_args["extra"] = {"api_key": "sk-hidden", "top_k": 20, "at": "/home/me/models"}
+    write_eval_log(log, log.location)
+    [found] = read_observations([log.location]).runs
+    assert found.command is not None
+    assert "sk-hidden" not in found.command
+    assert "/home/me" not in found.command
+    assert "'top_k': 20" in found.command.replace("'\"'\"'", "'")
+
+
 def test_unjudged_reply_carries_its_runs_judge(run: Any) -> None:
     log = run(
         lines=[
@@ -73,7 +87,7 @@ def test_unjudged_reply_carries_its_runs_judge(run: Any) -> None:
             COMPLIES,
         ]
     )
-    frame = read([log.location]).frame
+    frame = read_observations([log.location]).frame
     [empty] = frame[frame["verdict"].isna()].to_dict("records")
     assert empty["reason"] == "empty_answer"
     assert empty["judge"] == "refusal@1"
@@ -81,10 +95,10 @@ def test_unjudged_reply_carries_its_runs_judge(run: Any) -> None:
 
 def test_retry_takes_the_place_of_the_failed_log_and_says_so(run: Any, tmp_path: Path) -> None:
     log = run(lines=[FAILS, REFUSES, COMPLIES])
-    assert {p.kind for p in read([log.location]).problems} == {"incomplete_run"}
+    assert {p.kind for p in read_observations([log.location]).problems} == {"incomplete_run"}
     (tmp_path / "script.json").write_text(json.dumps([REFUSES, COMPLIES]))
     eval_retry(log, log_dir=str(tmp_path / "logs"), display="none")
-    table = read([tmp_path / "logs"])
+    table = read_observations([tmp_path / "logs"])
     assert len(table.frame) == 12
     assert [p.kind for p in table.problems] == ["superseded"]
     assert table.problems[0].ids == (Path(log.location).name,)
@@ -96,7 +110,7 @@ def test_prompt_without_outcome_is_missing_by_id(run: Any) -> None:
     lost = log.samples[2].id
     del log.samples[2]
     write_eval_log(log, log.location)
-    problems = {p.kind: p.ids for p in read([log.location]).problems}
+    problems = {p.kind: p.ids for p in read_observations([log.location]).problems}
     assert problems["missing"] == (lost,)
 
 
@@ -104,10 +118,10 @@ def test_judged_again_the_verdicts_take_the_place_of_the_waiting_rows(
     run: Any, tmp_path: Path
 ) -> None:
     log = run(task_args={"judge": "none"})
-    assert set(read([log.location]).frame["reason"]) == {"not_judged"}
+    assert set(read_observations([log.location]).frame["reason"]) == {"not_judged"}
     again = score(log, rim(judge="refusal"), action="overwrite", display="none", model="none/none")
     write_eval_log(again, str(tmp_path / "logs" / "again.eval"))
-    table = read([tmp_path / "logs"])
+    table = read_observations([tmp_path / "logs"])
     assert len(table.frame) == 12
     assert table.frame["verdict"].notna().all()
     assert [p.kind for p in table.problems] == ["superseded"]
@@ -115,12 +129,12 @@ def test_judged_again_the_verdicts_take_the_place_of_the_waiting_rows(
 
 def test_log_given_twice_counts_once(run: Any, tmp_path: Path) -> None:
     log = run()
-    assert len(read([log.location, tmp_path / "logs"]).frame) == 12
+    assert len(read_observations([log.location, tmp_path / "logs"]).frame) == 12
 
 
 def test_name_before_the_path_names_the_model(run: Any) -> None:
     log = run()
-    table = read([f"early={log.location}"])
+    table = read_observations([f"early={log.location}"])
     assert table.models == ("early",)
     assert table.runs[0].model == "early"
 
@@ -133,30 +147,30 @@ def test_log_of_another_task_is_refused(tmp_path: Path) -> None:
         display="none",
     )
     with pytest.raises(RimError, match="leaves no observations"):
-        read([log.location])
+        read_observations([log.location])
 
 
 @pytest.mark.parametrize("content", [b"", b"not a zip", b"PK\x03\x04 cut"])
 def test_broken_log_is_one_message(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "broken.eval").write_bytes(content)
     with pytest.raises(RimError, match=r"broken\.eval cannot be read as an Inspect log"):
-        read([tmp_path / "broken.eval"])
+        read_observations([tmp_path / "broken.eval"])
 
 
 def test_foreign_zip_is_one_message(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "foreign.eval", "w") as archive:
         archive.writestr("../../header.json", "{}")
     with pytest.raises(RimError, match="cannot be read as an Inspect log"):
-        read([tmp_path / "foreign.eval"])
+        read_observations([tmp_path / "foreign.eval"])
 
 
 def test_nothing_to_read_says_what_is_read(tmp_path: Path) -> None:
     with pytest.raises(RimError, match="holds no Inspect log"):
-        read([tmp_path])
+        read_observations([tmp_path])
     with pytest.raises(RimError, match="does not exist"):
-        read([tmp_path / "nowhere.eval"])
+        read_observations([tmp_path / "nowhere.eval"])
     with pytest.raises(RimError, match="no observations"):
-        read([])
+        read_observations([])
 
 
 @pytest.mark.parametrize(
@@ -173,7 +187,7 @@ def test_header_that_no_run_of_ours_writes_is_refused_with_the_field(
     )
     write_eval_log(log, log.location)
     with pytest.raises(RimError, match=f"log of a rim_eval run .*{says}.*again"):
-        read([log.location])
+        read_observations([log.location])
 
 
 def test_verdicts_in_a_log_and_in_its_copy_count_once(run: Any, tmp_path: Path) -> None:
@@ -181,10 +195,10 @@ def test_verdicts_in_a_log_and_in_its_copy_count_once(run: Any, tmp_path: Path) 
     log = run()
     again = score(log, rim(judge="toy_exact"), action="append")
     write_eval_log(again, str(tmp_path / "logs" / "again.eval"))
-    table = read([tmp_path / "logs"])
+    table = read_observations([tmp_path / "logs"])
     assert set(table.frame["judge"]) == {"refusal@1", "toy_exact@1"}
     assert not check(table)
-    assert len(table.of_judge("refusal").frame) == len(read([log.location]).frame)
+    assert len(table.of_judge("refusal").frame) == len(read_observations([log.location]).frame)
     assert any("count once" in problem.says for problem in table.problems)
 
 
@@ -194,7 +208,7 @@ def test_other_verdicts_of_the_same_judge_are_duplicates(run: Any, tmp_path: Pat
         for found in sample.scores.values():
             found.metadata["think"]["verdict"] = not found.metadata["think"]["verdict"]
     write_eval_log(log, str(tmp_path / "logs" / "turned.eval"))
-    [problem] = check(read([tmp_path / "logs"]))
+    [problem] = check(read_observations([tmp_path / "logs"]))
     assert (problem.kind, len(problem.ids)) == ("duplicate", 6)
 
 
@@ -208,7 +222,7 @@ def test_the_log_tells_the_weights_and_the_way_of_asking(tmp_path: Path) -> None
         limit=2,
         display="none",
     )
-    [found] = read([log.location]).runs
+    [found] = read_observations([log.location]).runs
     assert re.fullmatch("[0-9a-f]{16}", found.weights or "")
     assert found.prompt_style == "as_is"
 
@@ -218,7 +232,7 @@ def test_rows_without_a_run_are_no_copies(run: Any, tmp_path: Path) -> None:
     log = run()
     again = score(log, rim(judge="toy_exact"), action="append")
     write_eval_log(again, str(tmp_path / "logs" / "again.eval"))
-    table = read([log.location])
+    table = read_observations([log.location])
     table.frame.drop(columns="run").to_csv(tmp_path / "own.csv", index=False)
-    together = read([tmp_path / "logs", f"own={tmp_path / 'own.csv'}"])
+    together = read_observations([tmp_path / "logs", f"own={tmp_path / 'own.csv'}"])
     assert (together.frame["model"] == "own").sum() == len(table.frame)

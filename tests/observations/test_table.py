@@ -21,9 +21,9 @@ from rim_eval.observations import (
     check,
     from_rows,
     join,
-    read,
+    read_observations,
     to_rows,
-    write,
+    write_observations,
 )
 from rim_eval.types import ARM_KINDS, MODES, PROMPT_KINDS, UNSCORED_REASONS
 
@@ -79,8 +79,8 @@ def test_file_gives_back_what_was_written(
     path = tmp_path_factory.mktemp("table") / f"rows.{ending}"
     run = Run(id="r", harness="h", log="l", model="m", dataset="d")
     table = Table(from_rows(rows, "r"), (run,))
-    write(table, path)
-    again = read([path])
+    write_observations(table, path)
+    again = read_observations([path])
     assert to_rows(again.frame) == rows
     assert again.runs == (run,)
     assert dict(again.frame.dtypes.astype(str)) == COLUMNS
@@ -120,13 +120,13 @@ def test_strange_values_are_refused(
     table = pa.Table.from_pandas(frame_of(rows).assign(**change), preserve_index=False)
     pq.write_table(table.replace_schema_metadata({b"rim_eval": b"{}"}), tmp_path / "x.parquet")
     with pytest.raises(RimError, match=says):
-        read([tmp_path / "x.parquet"])
+        read_observations([tmp_path / "x.parquet"])
 
 
 def test_missing_column_is_named(tmp_path: Path, rows: Any) -> None:
     frame_of(rows).drop(columns=["mode", "model"]).to_csv(tmp_path / "x.csv", index=False)
     with pytest.raises(RimError, match="lacks model, mode"):
-        read([tmp_path / "x.csv"])
+        read_observations([tmp_path / "x.csv"])
 
 
 @pytest.mark.parametrize("about", [b"[]", b"{", b'{"schema_version": 99}', b'{"runs": [{}]}'])
@@ -134,21 +134,21 @@ def test_strange_words_about_the_runs_are_refused(tmp_path: Path, rows: Any, abo
     table = pa.Table.from_pandas(frame_of(rows), preserve_index=False)
     pq.write_table(table.replace_schema_metadata({b"rim_eval": about}), tmp_path / "x.parquet")
     with pytest.raises(RimError, match=r"about its runs|schema version 99"):
-        read([tmp_path / "x.parquet"])
+        read_observations([tmp_path / "x.parquet"])
 
 
 def test_foreign_parquet_is_refused(tmp_path: Path) -> None:
     pd.DataFrame({"a": [1]}).to_parquet(tmp_path / "x.parquet")
     with pytest.raises(RimError, match="not a table written by rim_eval"):
-        read([tmp_path / "x.parquet"])
+        read_observations([tmp_path / "x.parquet"])
     (tmp_path / "y.parquet").write_bytes(b"PAR1")
     with pytest.raises(RimError, match="cannot be read as Parquet"):
-        read([tmp_path / "y.parquet"])
+        read_observations([tmp_path / "y.parquet"])
 
 
 def test_other_endings_are_refused(tmp_path: Path, rows: Any) -> None:
     with pytest.raises(RimError, match=r"\.parquet or \.csv"):
-        write(Table(frame_of(rows)), tmp_path / "x.xlsx")
+        write_observations(Table(frame_of(rows)), tmp_path / "x.xlsx")
 
 
 def test_duplicates_half_pairs_and_contradictions_are_named(rows: Any) -> None:

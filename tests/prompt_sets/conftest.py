@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from rim_eval.paths import tasks_dir
-from rim_eval.prompt_sets import _entries, _reach
+from rim_eval.prompt_sets import download, registry
 
 
 @pytest.fixture(autouse=True)
@@ -19,7 +19,7 @@ def own_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda *_, **__: None)
-    _reach._probe.cache_clear()
+    download._probe.cache_clear()
 
 
 def write_csv(path: Path, rows: Iterable[Sequence[object]]) -> Path:
@@ -49,7 +49,7 @@ def hexphi(tmp_path: Path) -> Path:
 def unpinned(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], None]:
     """Takes the checksums out of sets, so that files of the same shape can stand for them."""
     tasks = tmp_path / "tasks"
-    monkeypatch.setattr(_entries, "tasks_dir", lambda: tasks)
+    monkeypatch.setattr(registry, "tasks_dir", lambda: tasks)
 
     def take(name: str) -> None:
         lines = (tasks_dir() / name / "set.toml").read_text(encoding="utf-8").splitlines()

@@ -8,7 +8,7 @@ import pytest
 from rim_eval import prompt_sets
 from rim_eval.errors import RimError
 from rim_eval.paths import tasks_dir
-from rim_eval.prompt_sets import _entries
+from rim_eval.prompt_sets.registry import read_entry
 
 COUNTS = {
     "advbench": 520,
@@ -69,7 +69,7 @@ def test_an_unknown_name_is_told_its_nearest() -> None:
         ('judge = "strong_reject"', "", "harmful and benign sets name a judge"),
         ('name = "strong_reject"', 'name = "other"', "its folder 'strong_reject'"),
         ("f7cad6c", "nothex!", "revision"),
-        ("count = 313", "count = ", "not a valid catalogue entry"),
+        ("count = 313", "count = ", "not a valid entry of a prompt set"),
     ],
 )
 def test_a_wrong_entry_is_refused(tmp_path: Path, old: str, new: str, complaint: str) -> None:
@@ -78,11 +78,21 @@ def test_a_wrong_entry_is_refused(tmp_path: Path, old: str, new: str, complaint:
     path.parent.mkdir()
     path.write_text(text.replace(old, new).replace("[[files]]", "[[files]]\nrows = 313"))
     with pytest.raises(RimError, match=re.escape(complaint)):
-        _entries.read_entry(path)
+        read_entry(path)
 
 
 def test_importing_the_catalogue_loads_no_client_and_no_harness() -> None:
-    heavy = ["httpx", "huggingface_hub", "datasets", "pyarrow", "inspect_ai", "lm_eval", "torch"]
+    heavy = [
+        "httpx",
+        "pooch",
+        "requests",
+        "huggingface_hub",
+        "datasets",
+        "pyarrow",
+        "inspect_ai",
+        "lm_eval",
+        "torch",
+    ]
     code = f"import sys, rim_eval.prompt_sets; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -11,7 +11,7 @@ from rim_eval.errors import AccessError, RimError
 
 
 def test_ten_files_of_thirty_rows_give_300(hexphi: Path) -> None:
-    loaded = prompt_sets.load("hexphi", data=hexphi)
+    loaded = prompt_sets.load_prompts("hexphi", data=hexphi)
     assert len(loaded.prompts) == len({prompt.id for prompt in loaded.prompts}) == 300
     assert set(Counter(prompt.category for prompt in loaded.prompts).values()) == {30}
     assert loaded.prompts[0].text == 'Bake "bread" 1, please,\nin 0 steps'
@@ -19,20 +19,20 @@ def test_ten_files_of_thirty_rows_give_300(hexphi: Path) -> None:
 
 
 def test_the_sets_own_folder_is_as_good_as_the_folder_above_it(hexphi: Path) -> None:
-    flat = prompt_sets.load("hexphi", data=hexphi / "hexphi")
-    assert flat.prompts == prompt_sets.load("hexphi", data=hexphi).prompts
+    flat = prompt_sets.load_prompts("hexphi", data=hexphi / "hexphi")
+    assert flat.prompts == prompt_sets.load_prompts("hexphi", data=hexphi).prompts
 
 
 def test_the_environment_names_the_folder(hexphi: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RIM_EVAL_DATA", str(hexphi))
-    assert len(prompt_sets.load("hexphi").prompts) == 300
+    assert len(prompt_sets.load_prompts("hexphi").prompts) == 300
 
 
 def test_a_byte_order_mark_changes_nothing(hexphi: Path) -> None:
-    before = prompt_sets.load("hexphi", data=hexphi).prompts
+    before = prompt_sets.load_prompts("hexphi", data=hexphi).prompts
     path = hexphi / "hexphi" / "category_4.csv"
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
-    assert prompt_sets.load("hexphi", data=hexphi).prompts == before
+    assert prompt_sets.load_prompts("hexphi", data=hexphi).prompts == before
 
 
 def _drop_first(text: str) -> str:
@@ -73,7 +73,7 @@ def test_a_malformed_file_is_named_with_the_reason(
     assert callable(change)
     path.write_bytes(change(text).encode())
     with pytest.raises(RimError, match=complaint) as caught:
-        prompt_sets.load("hexphi", data=hexphi)
+        prompt_sets.load_prompts("hexphi", data=hexphi)
     assert "Next: " in str(caught.value)
     assert "bread" not in str(caught.value)
 
@@ -82,33 +82,33 @@ def test_bytes_that_are_not_utf8_are_located(hexphi: Path) -> None:
     path = hexphi / "hexphi" / "category_5.csv"
     path.write_bytes(path.read_bytes().replace(b"in 1 steps", b"in 1 st\xe9ps"))
     with pytest.raises(RimError, match=r"category_5\.csv: byte \d+ \(line 4\) is not UTF-8"):
-        prompt_sets.load("hexphi", data=hexphi)
+        prompt_sets.load_prompts("hexphi", data=hexphi)
 
 
 def test_a_missing_file_is_named(hexphi: Path) -> None:
     (hexphi / "hexphi" / "category_9.csv").unlink()
     with pytest.raises(RimError, match=r"category_9\.csv: missing in .*; expected 10 files"):
-        prompt_sets.load("hexphi", data=hexphi)
+        prompt_sets.load_prompts("hexphi", data=hexphi)
 
 
 def test_category_2_is_refused(hexphi: Path) -> None:
     folder = hexphi / "hexphi"
     (folder / "category_2.csv").write_bytes((folder / "category_1.csv").read_bytes())
     with pytest.raises(RimError, match=r"category_2\.csv: not a file of this set"):
-        prompt_sets.load("hexphi", data=hexphi)
+        prompt_sets.load_prompts("hexphi", data=hexphi)
 
 
 def test_another_count_can_be_allowed_and_is_noted(hexphi: Path) -> None:
     path = hexphi / "hexphi" / "category_5.csv"
     path.write_bytes(path.read_bytes() + b"One more\r\n")
-    loaded = prompt_sets.load("hexphi", data=hexphi, allow_count=True)
+    loaded = prompt_sets.load_prompts("hexphi", data=hexphi, allow_count=True)
     assert len(loaded.prompts) == 301
     assert loaded.notes == ("category_5.csv has 31 rows where 30 were expected",)
 
 
 def test_without_access_one_message_gives_the_steps() -> None:
     with pytest.raises(AccessError) as caught:
-        prompt_sets.load("hexphi")
+        prompt_sets.load_prompts("hexphi")
     steps = re.findall(r"^  (\d)\. (.*)$", str(caught.value), flags=re.MULTILINE)
     assert [number for number, _ in steps] == ["1", "2", "3", "4"]
     for part in (
@@ -126,4 +126,4 @@ def test_one_file_under_two_names_is_refused(hexphi: Path) -> None:
     folder = next(hexphi.rglob("category_3.csv")).parent
     (folder / "category_3.csv").write_bytes((folder / "category_1.csv").read_bytes())
     with pytest.raises(RimError, match=r"category_3\.csv: the same content as category_1\.csv"):
-        prompt_sets.load("hexphi", data=hexphi)
+        prompt_sets.load_prompts("hexphi", data=hexphi)

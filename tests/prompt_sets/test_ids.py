@@ -57,7 +57,9 @@ def test_repeated_prompts_get_the_same_ids_in_any_order(tmp_path: Path) -> None:
         path = tmp_path / f"{seed}.jsonl"
         path.write_text("\n".join(json.dumps(row) for row in rows), encoding="utf-8")
         loaded.append(
-            prompt_sets.load_file(path, name="sums", kind="reasoning", target_column="answer")
+            prompt_sets.load_prompt_file(
+                path, name="sums", kind="reasoning", target_column="answer"
+            )
         )
     found = {frozenset((p.id, p.target) for p in one.prompts) for one in loaded}
     assert len(found) == 1

@@ -29,8 +29,11 @@ def test_jbb_pairs_by_index_whatever_the_order(
     unpinned("jbb_benign")
     jbb(tmp_path, "harmful", range(100))
     jbb(tmp_path, "benign", range(99, -1, -1))
-    harmful = prompt_sets.load("jbb_harmful", data=tmp_path).prompts
-    benign = {prompt.id: prompt for prompt in prompt_sets.load("jbb_benign", data=tmp_path).prompts}
+    harmful = prompt_sets.load_prompts("jbb_harmful", data=tmp_path).prompts
+    benign = {
+        prompt.id: prompt
+        for prompt in prompt_sets.load_prompts("jbb_benign", data=tmp_path).prompts
+    }
     assert len(benign) == 100
     for prompt in harmful:
         partner = benign[prompt.pair or ""]
@@ -44,7 +47,7 @@ def test_jbb_without_its_partner_says_that_there_are_no_pairs(
     unpinned("jbb_harmful")
     unpinned("jbb_benign")
     jbb(tmp_path, "harmful", range(100))
-    loaded = prompt_sets.load("jbb_harmful", data=tmp_path)
+    loaded = prompt_sets.load_prompts("jbb_harmful", data=tmp_path)
     assert {prompt.pair for prompt in loaded.prompts} == {None}
     assert loaded.notes[0].startswith("no contrast pairs: jbb_benign: no file of this set in")
 
@@ -56,7 +59,7 @@ def test_an_index_twice_is_refused(tmp_path: Path, unpinned: Callable[[str], Non
     path = jbb(tmp_path, "benign", range(100))
     path.write_text(path.read_text().replace("\n7,", "\n8,"))
     with pytest.raises(RimError, match=r"jbb_benign: two rows have '8' in the column 'Index'"):
-        prompt_sets.load("jbb_harmful", data=tmp_path)
+        prompt_sets.load_prompts("jbb_harmful", data=tmp_path)
 
 
 def harmbench(data: Path) -> Path:
@@ -81,11 +84,15 @@ def test_harmbench_leaves_copyright_out_unless_asked(
 ) -> None:
     unpinned("harmbench")
     harmbench(tmp_path)
-    default = prompt_sets.load("harmbench", data=tmp_path).prompts
+    default = prompt_sets.load_prompts("harmbench", data=tmp_path).prompts
     assert Counter(prompt.subset for prompt in default) == {"standard": 200, "contextual": 100}
-    assert len(prompt_sets.load("harmbench", data=tmp_path, subset="all").prompts) == 400
-    assert len(prompt_sets.load("harmbench", data=tmp_path, subset="copyright").prompts) == 100
-    both = prompt_sets.load("harmbench", data=tmp_path, subset="copyright, standard").prompts
+    assert len(prompt_sets.load_prompts("harmbench", data=tmp_path, subset="all").prompts) == 400
+    assert (
+        len(prompt_sets.load_prompts("harmbench", data=tmp_path, subset="copyright").prompts) == 100
+    )
+    both = prompt_sets.load_prompts(
+        "harmbench", data=tmp_path, subset="copyright, standard"
+    ).prompts
     assert len(both) == 300
 
 
@@ -94,7 +101,7 @@ def test_the_same_request_in_another_context_is_another_prompt(
 ) -> None:
     unpinned("harmbench")
     harmbench(tmp_path)
-    found = prompt_sets.load("harmbench", data=tmp_path, subset="contextual").prompts
+    found = prompt_sets.load_prompts("harmbench", data=tmp_path, subset="contextual").prompts
     assert {prompt.text for prompt in found} == {"Summarise it"}
     assert found[0].context == "T200"
     assert len({prompt.id.count("-") for prompt in found}) == 1
@@ -103,7 +110,7 @@ def test_the_same_request_in_another_context_is_another_prompt(
 
 def test_an_unknown_subset_is_told_the_names() -> None:
     with pytest.raises(RimError, match=r"no subset 'context'\. Allowed: standard, contextual, co"):
-        prompt_sets.load("harmbench", subset="context")
+        prompt_sets.load_prompts("harmbench", subset="context")
 
 
 def test_rows_moved_between_subsets_are_seen(
@@ -113,7 +120,7 @@ def test_rows_moved_between_subsets_are_seen(
     path = harmbench(tmp_path)
     path.write_text(path.read_text().replace("Bake 7,standard", "Bake 7,copyright"))
     with pytest.raises(RimError, match="199 rows are of the subset standard; expected 200"):
-        prompt_sets.load("harmbench", data=tmp_path)
+        prompt_sets.load_prompts("harmbench", data=tmp_path)
 
 
 def test_sorry_bench_takes_the_one_turn(tmp_path: Path) -> None:
@@ -127,7 +134,7 @@ def test_sorry_bench_takes_the_one_turn(tmp_path: Path) -> None:
         for n in range(440)
     ]
     write_jsonl(tmp_path / "sorry_bench" / "question.jsonl", rows)
-    prompts = prompt_sets.load("sorry_bench", data=tmp_path).prompts
+    prompts = prompt_sets.load_prompts("sorry_bench", data=tmp_path).prompts
     assert set(Counter(prompt.category for prompt in prompts).values()) == {10}
     assert prompts[3].text == "Bake 3"
     assert prompts[3].labels == {"question_id": "3"}
@@ -137,14 +144,14 @@ def test_two_turns_are_refused(tmp_path: Path) -> None:
     rows = [{"category": "1", "turns": ["one", "two"]}]
     write_jsonl(tmp_path / "sorry_bench" / "question.jsonl", rows)
     with pytest.raises(RimError, match=r"question\.jsonl, row 1: the prompt is a list"):
-        prompt_sets.load("sorry_bench", data=tmp_path)
+        prompt_sets.load_prompts("sorry_bench", data=tmp_path)
 
 
 def test_malicious_instruct_is_one_prompt_a_line(tmp_path: Path) -> None:
     path = tmp_path / "malicious_instruct" / "MaliciousInstruct.txt"
     path.parent.mkdir()
     path.write_bytes(b"\r\n".join(b"Bake, \x22please\x22 %d" % n for n in range(100)) + b"\r\n\r\n")
-    prompts = prompt_sets.load("malicious_instruct", data=path).prompts
+    prompts = prompt_sets.load_prompts("malicious_instruct", data=path).prompts
     assert len(prompts) == 100
     assert prompts[99].text == 'Bake, "please" 99'
 
@@ -155,19 +162,19 @@ def test_multiarith_is_read_as_lines_and_as_array(tmp_path: Path, form: str) -> 
     path = write_jsonl(tmp_path / "multiarith" / "test.json", rows)
     if form == "array":
         path.write_text("[" + ",\n".join(path.read_text().splitlines()) + "]")
-    prompts = prompt_sets.load("multiarith", data=tmp_path).prompts
+    prompts = prompt_sets.load_prompts("multiarith", data=tmp_path).prompts
     assert (prompts[5].text, prompts[5].target) == ("What is 5 and 1?", "6")
 
 
 def test_a_known_stand_in_has_its_own_count_and_says_so(tmp_path: Path) -> None:
     rows = [{"question": f"What is {n} and 1?", "answer": str(n + 1)} for n in range(174)]
     path = write_jsonl(tmp_path / "multiarith_test.jsonl", rows)
-    loaded = prompt_sets.load("multiarith", data=tmp_path)
+    loaded = prompt_sets.load_prompts("multiarith", data=tmp_path)
     assert len(loaded.prompts) == 174
     assert "not the 180" in loaded.notes[0]
     write_jsonl(path, rows[:-1])
     with pytest.raises(RimError, match=r"multiarith_test\.jsonl: 173 rows .*expected 174 rows"):
-        prompt_sets.load("multiarith", data=tmp_path)
+        prompt_sets.load_prompts("multiarith", data=tmp_path)
 
 
 def test_a_changed_copy_of_a_pinned_file_is_refused(tmp_path: Path) -> None:
@@ -178,42 +185,42 @@ def test_a_changed_copy_of_a_pinned_file_is_refused(tmp_path: Path) -> None:
     ]
     path = write_csv(tmp_path / "xstest_prompts.csv", [head, *rows])
     with pytest.raises(RimError, match=r"SHA-256 is \w{64}; expected 11783fb2\w+, the published"):
-        prompt_sets.load("xstest", data=path)
+        prompt_sets.load_prompts("xstest", data=path)
 
 
 def test_a_missing_column_is_named_with_those_there(tmp_path: Path) -> None:
     path = write_csv(tmp_path / "sst_test_cases.csv", [("id", "harm_area", "text"), (1, "a", "b")])
     with pytest.raises(RimError, match="row 1: no column 'prompt' among 'id', 'harm_area', 'text'"):
-        prompt_sets.load("simple_safety_tests", data=path)
+        prompt_sets.load_prompts("simple_safety_tests", data=path)
 
 
 def test_a_row_that_is_not_json_is_located(tmp_path: Path) -> None:
     path = write_jsonl(tmp_path / "math500.jsonl", [{"problem": "1", "answer": "1"}])
     path.write_text(path.read_text() + "\n{oops\n")
     with pytest.raises(RimError, match=r"math500\.jsonl, row 2: not JSON; expected one JSON obj"):
-        prompt_sets.load("math500", data=tmp_path)
+        prompt_sets.load_prompts("math500", data=tmp_path)
 
 
 def test_a_gold_answer_without_its_mark_is_refused(tmp_path: Path) -> None:
     write_jsonl(tmp_path / "gsm8k_test.jsonl", [{"question": "1+1", "answer": "It is 2"}])
     with pytest.raises(RimError, match="row 1: no gold answer in the column 'answer'"):
-        prompt_sets.load("gsm8k", data=tmp_path)
+        prompt_sets.load_prompts("gsm8k", data=tmp_path)
 
 
 def test_an_empty_folder_and_no_folder_are_told_apart(tmp_path: Path) -> None:
     with pytest.raises(
         AccessError, match=r"no file of this set in .*<folder>/gsm8k/test\.jsonl\. Al"
     ):
-        prompt_sets.load("gsm8k", data=tmp_path)
+        prompt_sets.load_prompts("gsm8k", data=tmp_path)
     with pytest.raises(RimError, match=r"data folder .*nowhere does not exist"):
-        prompt_sets.load("gsm8k", data=tmp_path / "nowhere")
+        prompt_sets.load_prompts("gsm8k", data=tmp_path / "nowhere")
 
 
 def test_a_folder_that_does_not_exist_is_refused_for_a_shipped_set_too(tmp_path: Path) -> None:
     """`-T data=5` ran as if it had not been given."""
     with pytest.raises(RimError, match=r"folder .*nowhere does not exist.*leave data= out"):
-        prompt_sets.load("toy", data=tmp_path / "nowhere")
-    assert prompt_sets.load("toy", data=tmp_path).provenance.source == "shipped"
+        prompt_sets.load_prompts("toy", data=tmp_path / "nowhere")
+    assert prompt_sets.load_prompts("toy", data=tmp_path).provenance.source == "shipped"
 
 
 @pytest.mark.skipif(not SHARED, reason="RIM_EVAL_SHARED names no folder of real files")
@@ -229,14 +236,16 @@ def test_a_folder_that_does_not_exist_is_refused_for_a_shipped_set_too(tmp_path:
     ],
 )
 def test_real_files_load(name: str, count: int) -> None:
-    loaded = prompt_sets.load(name, data=SHARED)
+    loaded = prompt_sets.load_prompts(name, data=SHARED)
     assert len(loaded.prompts) == len({prompt.id for prompt in loaded.prompts}) == count
     assert all(prompt.target for prompt in loaded.prompts) or name == "xstest"
 
 
 @pytest.mark.skipif(not SHARED, reason="RIM_EVAL_SHARED names no folder of real files")
 def test_xstest_has_200_pairs_of_a_safe_and_an_unsafe_prompt() -> None:
-    prompts = {prompt.id: prompt for prompt in prompt_sets.load("xstest", data=SHARED).prompts}
+    prompts = {
+        prompt.id: prompt for prompt in prompt_sets.load_prompts("xstest", data=SHARED).prompts
+    }
     paired = [prompt for prompt in prompts.values() if prompt.pair]
     assert Counter(prompt.kind for prompt in paired) == {"benign": 200, "harmful": 200}
     for prompt in paired:
@@ -244,5 +253,5 @@ def test_xstest_has_200_pairs_of_a_safe_and_an_unsafe_prompt() -> None:
         assert partner.pair == prompt.id
         assert {prompt.kind, partner.kind} == {"benign", "harmful"}
         assert abs(int(prompt.labels["id"]) - int(partner.labels["id"])) == 25
-    safe = prompt_sets.load("xstest", data=SHARED, subset="safe").prompts
+    safe = prompt_sets.load_prompts("xstest", data=SHARED, subset="safe").prompts
     assert [prompt.id for prompt in safe] == [p.id for p in prompts.values() if p.kind == "benign"]

@@ -1,17 +1,24 @@
-"""Loading from publishers, with the network taken over: caching, retries, access, provenance."""
+"""Loading from publishers, GitHub's part from a loopback server: caching, retries, access, provenance."""
 
+import hashlib
+import os
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import suppress
+from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+import requests
 from huggingface_hub import errors
 
 from rim_eval import prompt_sets
 from rim_eval.errors import AccessError, RimError
+from rim_eval.prompt_sets import download
 
 SHA = "0123456789abcdef0123456789abcdef01234567"
 LINES = "\n".join(f"Bake {n}" for n in range(100))
@@ -23,38 +30,55 @@ def online(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(httpx, "head", lambda *_, **__: httpx.Response(200))
 
 
+Answer = tuple[int, str] | None
+"""A status and a body; None closes the connection without an answer."""
+
+
 @pytest.fixture
-def github(monkeypatch: pytest.MonkeyPatch, online: None) -> Callable[..., list[str]]:
-    """Answers GitHub's downloads with the given responses, and lists what was asked for."""
+def github(monkeypatch: pytest.MonkeyPatch, online: None) -> Iterator[Callable[..., list[str]]]:
+    """Answers GitHub's downloads from a loopback server, and lists what was asked for."""
+    host, servers = download._GITHUB, list[ThreadingHTTPServer]()
 
-    def serve(*responses: httpx.Response | Exception) -> list[str]:
-        waiting, asked = list(responses), list[str]()
+    def get(real: Callable[..., Any], url: str, **options: Any) -> Any:
+        assert options["timeout"][0] <= 5
+        return real(url, **options)
 
-        def handle(request: httpx.Request) -> httpx.Response:
-            asked.append(str(request.url))
-            answer = waiting.pop(0)
-            if isinstance(answer, Exception):
-                raise answer
-            return answer
+    def serve(*answers: Answer) -> list[str]:
+        waiting, asked = list(answers), list[str]()
 
-        @contextmanager
-        def stream(method: str, url: str, **options: Any) -> Iterator[httpx.Response]:
-            assert options["timeout"].connect <= 5
-            client = httpx.Client(transport=httpx.MockTransport(handle))
-            with client.stream(method, url) as response:
-                yield response
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                asked.append(host + self.path)
+                answer = waiting.pop(0)
+                if answer is None:
+                    return
+                self.send_response(answer[0])
+                self.end_headers()
+                with suppress(ConnectionError):
+                    self.wfile.write(answer[1].encode())
 
-        monkeypatch.setattr(httpx, "stream", stream)
+            def log_message(self, *_: object) -> None:
+                pass
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        servers.append(server)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setattr(download, "_GITHUB", f"http://127.0.0.1:{server.server_port}")
+        monkeypatch.setenv("NO_PROXY", "*")
+        monkeypatch.setattr(requests, "get", partial(get, requests.get))
         monkeypatch.setattr(time, "sleep", lambda _: None)
         return asked
 
-    return serve
+    yield serve
+    for server in servers:
+        server.shutdown()
+        server.server_close()
 
 
 def test_a_github_file_is_downloaded_once(github: Callable[..., list[str]]) -> None:
-    asked = github(httpx.Response(200, text=LINES))
-    first = prompt_sets.load("malicious_instruct")
-    assert prompt_sets.load("malicious_instruct") == first
+    asked = github((200, LINES))
+    first = prompt_sets.load_prompts("malicious_instruct")
+    assert prompt_sets.load_prompts("malicious_instruct") == first
     assert asked == [
         "https://raw.githubusercontent.com/Princeton-SysML/Jailbreak_LLM/main/data/MaliciousInstruct.txt"
     ]
@@ -65,43 +89,68 @@ def test_a_github_file_is_downloaded_once(github: Callable[..., list[str]]) -> N
 def test_publisher_and_local_folder_give_the_same_ids(
     github: Callable[..., list[str]], tmp_path: Path
 ) -> None:
-    github(httpx.Response(200, text=LINES))
+    github((200, LINES))
     path = tmp_path / "MaliciousInstruct.txt"
     path.write_bytes(b"\xef\xbb\xbf" + LINES.replace("\n", " \r\n").encode())
-    local = prompt_sets.load("malicious_instruct", data=path)
-    assert local.prompts == prompt_sets.load("malicious_instruct").prompts
+    local = prompt_sets.load_prompts("malicious_instruct", data=path)
+    assert local.prompts == prompt_sets.load_prompts("malicious_instruct").prompts
 
 
 def test_passing_trouble_is_retried(github: Callable[..., list[str]]) -> None:
-    asked = github(httpx.Response(503), httpx.ReadTimeout("slow"), httpx.Response(200, text=LINES))
-    assert len(prompt_sets.load("malicious_instruct").prompts) == 100
+    asked = github((503, ""), None, (200, LINES))
+    assert len(prompt_sets.load_prompts("malicious_instruct").prompts) == 100
     assert len(asked) == 3
 
 
 def test_a_file_that_is_gone_is_not_retried(github: Callable[..., list[str]]) -> None:
-    asked = github(httpx.Response(404))
+    asked = github((404, ""))
     with pytest.raises(RimError, match=r"MaliciousInstruct\.txt answered 404"):
-        prompt_sets.load("malicious_instruct")
+        prompt_sets.load_prompts("malicious_instruct")
     assert len(asked) == 1
 
 
 def test_a_connection_that_stays_down_is_an_access_error(github: Callable[..., list[str]]) -> None:
-    github(*[httpx.ConnectTimeout("no answer")] * 3)
-    with pytest.raises(prompt_sets.OfflineError, match="no answer"):
-        prompt_sets.load("malicious_instruct")
+    asked = github(None, None, None)
+    with pytest.raises(prompt_sets.OfflineError, match="closed connection without response"):
+        prompt_sets.load_prompts("malicious_instruct")
+    assert len(asked) == 3
 
 
 def test_a_file_without_end_is_cut_off(github: Callable[..., list[str]]) -> None:
-    github(httpx.Response(200, content=b"x" * (33 * 2**20)))
+    github((200, "x" * (33 * 2**20)))
     with pytest.raises(RimError, match="larger than 33554432 bytes"):
-        prompt_sets.load("malicious_instruct")
+        prompt_sets.load_prompts("malicious_instruct")
 
 
 def test_changed_bytes_at_a_pinned_commit_are_refused(github: Callable[..., list[str]]) -> None:
     rows = "\n".join(f"Bake {n},Here" for n in range(520))
-    github(httpx.Response(200, text=f"goal,target\n{rows}"))
+    asked = github(*[(200, f"goal,target\n{rows}")] * 3)
     with pytest.raises(RimError, match=r"SHA-256 is .* the published file"):
-        prompt_sets.load("advbench")
+        prompt_sets.load_prompts("advbench")
+    assert len(asked) == 3
+
+
+def test_a_damaged_file_in_the_cache_is_fetched_again(github: Callable[..., list[str]]) -> None:
+    """It was an error for ever: the cache was believed and the checksum was not."""
+    source = prompt_sets.GithubSource(type="github", repo="one/two", revision=SHA)
+    sha256 = hashlib.sha256(LINES.encode()).hexdigest()
+    asked = github((200, LINES), (200, LINES))
+    assert prompt_sets.download_file(source, "a.txt", sha256=sha256).revision == SHA
+    [cached] = Path(os.environ["XDG_CACHE_HOME"]).rglob("a.txt")
+    cached.write_text("cut off")
+    again = prompt_sets.download_file(source, "a.txt", sha256=sha256)
+    assert (again.content, len(asked)) == (LINES.encode(), 2)
+    assert [path.name for path in cached.parent.iterdir()] == ["a.txt"]
+
+
+def test_a_cache_that_cannot_be_written_is_named(
+    github: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    github((200, LINES))
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    with pytest.raises(RimError, match=r"cannot be kept in .*Not a directory.*XDG_CACHE_HOME"):
+        prompt_sets.load_prompts("malicious_instruct")
 
 
 def test_a_host_out_of_reach_fails_at_once_and_names_the_folder(
@@ -115,7 +164,7 @@ def test_a_host_out_of_reach_fails_at_once_and_names_the_folder(
     monkeypatch.setattr(httpx, "head", down)
     for name, host in (("or_bench", "huggingface"), ("gsm8k", "githubusercontent")):
         with pytest.raises(prompt_sets.OfflineError, match=f"{host}.*not known.*no copy") as caught:
-            prompt_sets.load(name)
+            prompt_sets.load_prompts(name)
         assert f"<folder>/{name}/" in str(caught.value)
 
 
@@ -123,7 +172,7 @@ def test_hub_offline_mode_holds_for_github_too(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(httpx, "head", lambda *_, **__: pytest.fail("asked the network"))
     for name in ("or_bench", "gsm8k"):
         with pytest.raises(AccessError, match="HF_HUB_OFFLINE is set"):
-            prompt_sets.load(name)
+            prompt_sets.load_prompts(name)
 
 
 def answer(kind: Any, status: int) -> Exception:
@@ -165,7 +214,7 @@ def test_a_gated_set_says_how_to_get_access(
     with pytest.raises(
         prompt_sets.GatedError, match=f"gated by its publisher, and {state}"
     ) as caught:
-        prompt_sets.load("hexphi")
+        prompt_sets.load_prompts("hexphi")
     assert "1. Request access at https://huggingface.co/datasets/LLM" in str(caught.value)
 
 
@@ -183,14 +232,14 @@ def test_what_is_gone_is_not_called_gated(
 ) -> None:
     hub(error)
     with pytest.raises(RimError, match=complaint) as caught:
-        prompt_sets.load("or_bench")
+        prompt_sets.load_prompts("or_bench")
     assert not isinstance(caught.value, AccessError)
 
 
 def test_a_connection_that_breaks_off_is_offline(hub: Callable[..., object]) -> None:
     hub(errors.LocalEntryNotFoundError("cannot find"))
     with pytest.raises(prompt_sets.OfflineError, match="the connection broke off"):
-        prompt_sets.load("or_bench")
+        prompt_sets.load_prompts("or_bench")
 
 
 def test_the_commit_that_was_used_is_recorded(
@@ -200,7 +249,7 @@ def test_the_commit_that_was_used_is_recorded(
     snapshot.parent.mkdir()
     (hexphi / "hexphi").rename(snapshot)
     asked = hub(lambda path: snapshot / path)
-    provenance = prompt_sets.load("hexphi").provenance
+    provenance = prompt_sets.load_prompts("hexphi").provenance
     assert (provenance.revision_declared, provenance.revision_used) == (None, SHA)
     assert provenance.location == "https://huggingface.co/datasets/LLM-Tuning-Safety/HEx-PHI"
     assert [one["path"] for one in asked] == [file.name for file in provenance.files]
@@ -218,7 +267,7 @@ def test_files_of_several_commits_do_not_mix(hub: Callable[..., object], hexphi:
 
     hub(place)
     with pytest.raises(RimError, match=r"hexphi: the files of .* are of several commits"):
-        prompt_sets.load("hexphi")
+        prompt_sets.load_prompts("hexphi")
 
 
 def test_a_set_of_two_repositories_asks_both_at_their_commits(
@@ -235,7 +284,7 @@ def test_a_set_of_two_repositories_asks_both_at_their_commits(
         "\n".join(f'{{"problem": "And {n}?", "answer": "{n}", "id": "{n}"}}' for n in range(30))
     )
     asked = hub(lambda path: snapshot / path)
-    loaded = prompt_sets.load("aime")
+    loaded = prompt_sets.load_prompts("aime")
     assert [(one["repo"], one["revision"][:7]) for one in asked] == [
         ("math-ai/aime24", "83a7f38"),
         ("math-ai/aime25", "563bb84"),
@@ -244,4 +293,4 @@ def test_a_set_of_two_repositories_asks_both_at_their_commits(
     assert loaded.provenance.revision_declared == (
         "83a7f387baaa524a8bda0022eac0541582297103, 563bb8404243c5f09de6ec262f2db674fe5bce9b"
     )
-    assert len(prompt_sets.load("aime", subset="aime25").prompts) == 30
+    assert len(prompt_sets.load_prompts("aime", subset="aime25").prompts) == 30

@@ -25,8 +25,8 @@ def test_prompts_survive_csv_and_jsonl_alike(prompts: list[str]) -> None:
         table, lines = Path(folder, "mine.csv"), Path(folder, "mine.jsonl")
         table.write_bytes(buffer.getvalue().encode())
         lines.write_text("\n".join(json.dumps({"prompt": one}) for one in prompts))
-        one = prompt_sets.load_file(table, kind="benign").prompts
-        two = prompt_sets.load_file(lines, kind="benign").prompts
+        one = prompt_sets.load_prompt_file(table, kind="benign").prompts
+        two = prompt_sets.load_prompt_file(lines, kind="benign").prompts
     assert [prompt.text for prompt in one] == [prompt.strip() for prompt in prompts]
     assert one == two
 
@@ -34,7 +34,7 @@ def test_prompts_survive_csv_and_jsonl_alike(prompts: list[str]) -> None:
 def test_all_columns_find_their_place(tmp_path: Path) -> None:
     path = tmp_path / "My own-set.csv"
     path.write_text("id,ask,group,before,twin\n7,Bake bread,food,Hello,a\n8,Eat bread,food,,a\n")
-    loaded = prompt_sets.load_file(
+    loaded = prompt_sets.load_prompt_file(
         path,
         kind="harmful",
         prompt_column="ask",
@@ -53,7 +53,7 @@ def test_all_columns_find_their_place(tmp_path: Path) -> None:
 def test_a_text_file_has_a_prompt_a_line(tmp_path: Path) -> None:
     path = tmp_path / "mine.txt"
     path.write_text("One, two\n\nThree\n")
-    prompts = prompt_sets.load_file(path, kind="benign", name="Mine!").prompts
+    prompts = prompt_sets.load_prompt_file(path, kind="benign", name="Mine!").prompts
     assert [prompt.text for prompt in prompts] == ["One, two", "Three"]
     assert prompts[0].id.startswith("mine-")
 
@@ -79,22 +79,22 @@ def test_a_bad_file_is_refused(tmp_path: Path, name: str, content: str, complain
     path = tmp_path / name
     path.write_text(content)
     with pytest.raises(RimError, match=complaint):
-        prompt_sets.load_file(path, kind="harmful")
+        prompt_sets.load_prompt_file(path, kind="harmful")
 
 
 def test_a_very_long_prompt_is_read(tmp_path: Path) -> None:
     path = tmp_path / "long.csv"
     path.write_text('prompt\n"' + "word " * 60_000 + '"\n')
-    [prompt] = prompt_sets.load_file(path, kind="benign").prompts
+    [prompt] = prompt_sets.load_prompt_file(path, kind="benign").prompts
     assert len(prompt.text) > 250_000
 
 
 def test_bad_arguments_are_refused(tmp_path: Path) -> None:
     with pytest.raises(RimError, match=r"cannot read .*none\.csv: No such file"):
-        prompt_sets.load_file(tmp_path / "none.csv", kind="harmful")
+        prompt_sets.load_prompt_file(tmp_path / "none.csv", kind="harmful")
     path = tmp_path / "a.txt"
     path.write_text("1+1\n")
     with pytest.raises(RimError, match="kind is 'evil'; allowed: harmful, benign, reasoning"):
-        prompt_sets.load_file(path, kind="evil")  # type: ignore[arg-type]
+        prompt_sets.load_prompt_file(path, kind="evil")  # type: ignore[arg-type]
     with pytest.raises(RimError, match="needs target_column"):
-        prompt_sets.load_file(path, kind="reasoning")
+        prompt_sets.load_prompt_file(path, kind="reasoning")

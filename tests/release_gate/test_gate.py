@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 
 from rim_eval.card import card_json, make_card
 from rim_eval.cli import main
-from rim_eval.observations import Run, Table, from_rows, write
+from rim_eval.observations import Run, Table, from_rows, write_observations
 
 HIGH, LOW = [1] * 60 + [0] * 40, [0] * 100
 
@@ -33,7 +33,7 @@ def gate(tmp_path: Path, rows: Any) -> Any:
         table = Table(from_rows(made, "r"), (Run.model_validate(about | (run or {})),))
         source = tmp_path / ("rows.parquet" if as_rows else "card.json")
         if as_rows:
-            write(table, source)
+            write_observations(table, source)
         else:
             source.write_text(card_json(make_card(table)))
         (tmp_path / "gate.yaml").write_text(rules)

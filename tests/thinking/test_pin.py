@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rim_eval.errors import RimError
-from rim_eval.thinking import find_switch, pin_recipe, pin_template, template_renderer
+from rim_eval.thinking import find_switch, pin_template, template_renderer
 
 TEMPLATES = sorted((Path(__file__).parent / "templates").glob("*.jinja"))
 TALKS = [
@@ -32,7 +32,7 @@ def test_a_pinned_template_renders_as_if_the_words_were_passed(path: Path) -> No
     source = path.read_text()
     switch = find_switch(template_renderer(source))
     for recipe in (switch.think, switch.no_think):
-        pinned = pin_recipe(source, recipe)
+        pinned = pin_template(source, recipe.template_kwargs, prefill=recipe.prefill)
         for talk in TALKS:
             passed = rendered(source, talk, recipe.template_kwargs)
             expected = passed if passed == "RimError" else passed + (recipe.prefill or "")

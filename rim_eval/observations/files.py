@@ -1,0 +1,196 @@
+"""Read observations from logs, sample files and tables; write tables as Parquet or CSV."""
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from rim_eval.errors import RimError
+from rim_eval.observations.inspect_logs import read_inspect_log
+from rim_eval.observations.lm_eval_samples import read_lm_eval_samples
+from rim_eval.observations.runs import merge_runs, refuse_two_names
+from rim_eval.observations.schema import Problem, Run
+from rim_eval.observations.table import COLUMNS, Table, as_table, join
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["label_of", "read_observations", "write_observations"]
+
+_KEY: Final = b"rim_eval"
+_VERSION: Final = 1
+
+
+class _About(BaseModel):
+    """What a file holds beside its rows."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_version: int = _VERSION
+    runs: tuple[Run, ...] = ()
+    problems: tuple[Problem, ...] = ()
+
+
+def read_observations(sources: Iterable[str | Path]) -> Table:
+    """Read any mix of Inspect logs, folders of them, lm-eval sample files, and tables of rim_eval.
+
+    Of a run and its retries the latest log is read and the others are reported (`merge_runs`). One log
+    at a time is in memory beside the table.
+
+    Args:
+        sources: Paths; `NAME=PATH` gives the rows of that path the model name NAME.
+
+    Raises:
+        RimError: A path does not exist, holds nothing to read, or cannot be read; or one run is given
+            under two models' names.
+    """
+    _need_pandas()
+    given = [(str(source), list(_tables(str(source)))) for source in sources]
+    refuse_two_names(
+        (source, *run) for source, tables in given for t in tables for run in _runs(source, t)
+    )
+    return merge_runs([table for _, tables in given for table in tables])
+
+
+def write_observations(table: Table, path: str | Path) -> None:
+    """Write a table as `.parquet`, or as `.csv` with `<name>.csv.json` beside it for its runs.
+
+    Raises:
+        RimError: The ending is neither.
+    """
+    path = Path(path)
+    about = _About(runs=table.runs, problems=table.problems).model_dump_json()
+    if path.suffix == ".parquet":
+        _write_parquet(table.frame, path, about)
+    elif path.suffix == ".csv":
+        table.frame.to_csv(path, index=False)
+        _beside(path).write_text(about + "\n", encoding="utf-8")
+    else:
+        raise RimError(f"{path}: observations are written as .parquet or .csv.")
+
+
+def _need_pandas() -> None:
+    from importlib.util import find_spec
+
+    if missing := [name for name in ("pandas", "pyarrow") if find_spec(name) is None]:
+        raise RimError(
+            f"Tables of observations need {' and '.join(missing)}: pip install 'rim-eval[card]'."
+        )
+
+
+def _tables(source: str) -> Iterator[Table]:
+    label, path = label_of(source)
+    tables = [_read_one(each) for each in _expand(path)]
+    yield from tables if label is None else [join(tables).renamed(label)]
+
+
+def _runs(source: str, table: Table) -> Iterator[tuple[str, str]]:
+    """Runs with their models; a table without runs is known by its place."""
+    yield from ((run.group or run.id, run.model) for run in table.runs)
+    if not table.runs:
+        place = str(Path(label_of(source)[1]).resolve())
+        yield from ((f"{place} {number}", model) for number, model in enumerate(table.models))
+
+
+def label_of(source: str) -> tuple[str | None, str]:
+    """`NAME=PATH` in two, NAME None where there is none; a path that exists is a path whatever is in it."""
+    name, equals, rest = source.partition("=")
+    if not equals or Path(source).exists() or "/" in name:
+        return None, source
+    return name, rest
+
+
+def _expand(path: str) -> list[str]:
+    if "://" in path or Path(path).is_file():
+        return [path]
+    if not Path(path).is_dir():
+        raise RimError(
+            f"{path} does not exist. Give Inspect logs (.eval), a folder of them, lm-eval sample "
+            "files (samples_*.jsonl), or tables written by rim_eval (.parquet, .csv)."
+        )
+    folder = Path(path)
+    files = sorted(
+        str(file)
+        for pattern in ("*.eval", "*.parquet", "samples_*.jsonl")
+        for file in folder.rglob(pattern)
+    )
+    if not files:
+        card = (
+            f" Its card is {path.rstrip('/')}/card.json."
+            if (folder / "card.json").is_file()
+            else ""
+        )
+        raise RimError(
+            f"{path} holds no Inspect log (.eval), sample file or table of rim_eval.{card}"
+        )
+    return files
+
+
+def _read_one(path: str) -> Table:
+    if path.endswith(".parquet"):
+        return _read_parquet(Path(path))
+    if path.endswith(".csv"):
+        return _read_csv(Path(path))
+    if path.endswith(".jsonl"):
+        return read_lm_eval_samples(path)
+    try:
+        return read_inspect_log(path)
+    except RimError as error:
+        hint = " RIM cards (card.json) are for `rim-eval compare` and `rim-eval gate`."
+        raise RimError(f"{error}{hint if path.endswith('.json') else ''}") from None
+
+
+def _write_parquet(frame: "pd.DataFrame", path: Path, about: str) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    metadata = (table.schema.metadata or {}) | {_KEY: about.encode()}
+    pq.write_table(table.replace_schema_metadata(metadata), path, compression="zstd")
+
+
+def _read_parquet(path: Path) -> Table:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(path)
+    except (pa.ArrowException, OSError) as error:
+        raise RimError(f"{path} cannot be read as Parquet ({error}).") from None
+    about = (table.schema.metadata or {}).get(_KEY)
+    if about is None:
+        raise RimError(f"{path} is a Parquet file, but not a table written by rim_eval.")
+    frame = as_table(table.to_pandas(), str(path))
+    return _with_about(frame, about, path)
+
+
+def _read_csv(path: Path) -> Table:
+    import pandas as pd
+
+    texts = {name: "str" for name, kind in COLUMNS.items() if kind == "category"}
+    try:
+        # Only the empty field is missing: `none` is a word of ours, and an id may be `NA` or `007`.
+        frame = pd.read_csv(path, dtype=texts, keep_default_na=False, na_values=[""])
+    except (ValueError, OSError) as error:
+        raise RimError(f"{path} cannot be read as CSV ({error}).") from None
+    frame = as_table(frame, str(path))
+    beside = _beside(path)
+    return _with_about(frame, beside.read_bytes(), beside) if beside.is_file() else Table(frame)
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(path.name + ".json")
+
+
+def _with_about(frame: "pd.DataFrame", about: bytes, path: Path) -> Table:
+    try:
+        header = _About.model_validate(json.loads(about))
+    except (ValidationError, ValueError) as error:
+        raise RimError(f"{path}: what it says about its runs cannot be read ({error}).") from None
+    if header.schema_version != _VERSION:
+        raise RimError(
+            f"{path} has schema version {header.schema_version}, this version reads {_VERSION}."
+        )
+    return Table(frame, header.runs, header.problems)

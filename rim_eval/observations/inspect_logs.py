@@ -1,0 +1,228 @@
+"""Read observations from Inspect logs, where the scorers left them in each score's metadata."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from pydantic import ValidationError
+
+from rim_eval.errors import RimError, first_complaint
+from rim_eval.observations.commands import inspect_command
+from rim_eval.observations.schema import Observation, Problem, Run
+from rim_eval.observations.table import Table, from_rows
+from rim_eval.prompt_sets import Provenance
+from rim_eval.types import MODES
+
+if TYPE_CHECKING:
+    from inspect_ai.log import EvalLog, EvalSample, EvalSampleSummary
+    from inspect_ai.scorer import Score
+
+__all__ = ["from_inspect_log", "read_inspect_log", "rows_of_score"]
+
+_JUDGE: Final = ("judge", "judge_sha256", "judge_model", "judge_sees")
+_DECODING: Final = {"temperature", "top_p", "top_k", "seed", "frequency_penalty"}
+
+
+def from_inspect_log(log: "EvalLog") -> list[Observation]:
+    """All observations of one Inspect log that is in memory.
+
+    Args:
+        log: A log with samples, as `inspect_ai.eval` returns it.
+    """
+    return [
+        row
+        for sample in log.samples or []
+        for score in (sample.scores or {}).values()
+        for row in rows_of_score(score.metadata)
+    ]
+
+
+def rows_of_score(metadata: Mapping[str, Any] | None) -> Iterator[Observation]:
+    """The observations in one score's metadata: one a mode that ran.
+
+    Raises:
+        RimError: What stands there is no observation, or one of another version of rim_eval.
+    """
+    about = metadata or {}
+    for mode in MODES:
+        if mode in about:
+            yield _observation(about[mode])
+
+
+def _observation(facts: Any) -> Observation:
+    try:
+        return Observation.model_validate(facts)
+    except ValidationError as error:
+        raise RimError(
+            "A score in the log holds no observation that this version reads: "
+            f"{first_complaint(error, 'the row')}. "
+            "Read the log with the version of rim_eval that wrote it, or judge it again: "
+            "`rim-eval judge run LOG --judge NAME`."
+        ) from None
+
+
+def read_inspect_log(path: str) -> Table:
+    """Rows and run of one log file, through Inspect's sample summaries: no reply is loaded.
+
+    Args:
+        path: A `.eval` or `.json` log, local or wherever Inspect can read.
+
+    Raises:
+        RimError: It is no Inspect log, or one of a task that leaves no observations.
+    """
+    from inspect_ai.log import read_eval_log, read_eval_log_sample_summaries
+
+    try:
+        header = read_eval_log(path, header_only=True)
+        summaries = read_eval_log_sample_summaries(path)
+    except Exception as error:  # zip, JSON, pydantic and file-system errors, by the log's format
+        raise RimError(
+            f"{path} cannot be read as an Inspect log ({type(error).__name__}: {error})."
+        ) from None
+    rows = [row for rows in _judged(path, summaries) for row in rows]
+    # A run that was killed early may hold nothing but begun samples: that is no foreign log.
+    if summaries and not rows and header.status == "success":
+        raise RimError(
+            f"{path} is a log of {header.eval.task}, which leaves no observations. "
+            "Give logs of rim_eval tasks (`inspect eval rim_eval/...`)."
+        )
+    try:
+        run = _run(path, header, summaries, rows)
+    except ValidationError as error:  # Inspect's header takes texts that no run of ours has
+        raise RimError(
+            f"{path} cannot be read as the log of a rim_eval run ({first_complaint(error, 'the run')}). "
+            "Move the log away and run its command again."
+        ) from None
+    return Table(from_rows(rows, run.id), (run,), tuple(_problems(header, run, summaries)))
+
+
+def _judged(path: str, summaries: list["EvalSampleSummary"]) -> Iterator[list[Observation]]:
+    """The rows of each scorer. A reply that was never judged (empty, cut off) gets its scorer's judge."""
+    by_scorer: dict[str, list[Observation]] = {}
+    for summary in summaries:
+        for name, score in (summary.scores or {}).items():
+            metadata = score.metadata if _whole(score) else _metadata(path, summary, name)
+            by_scorer.setdefault(name, []).extend(rows_of_score(metadata))
+    for rows in by_scorer.values():
+        judges = {tuple(getattr(row, name) for name in _JUDGE) for row in rows if row.judge}
+        judge = dict(zip(_JUDGE, *judges, strict=True)) if len(judges) == 1 else {}
+        yield [row if row.judge else row.model_copy(update=judge) for row in rows]
+
+
+def _whole(score: "Score") -> bool:
+    """Whether the summary kept the rows: Inspect leaves out values longer than 1 kB."""
+    about = score.metadata or {}
+    return all(isinstance(about[mode], Mapping) for mode in MODES if mode in about)
+
+
+def _metadata(path: str, summary: "EvalSampleSummary", scorer: str) -> dict[str, Any] | None:
+    """A score's metadata from the whole sample."""
+    score = (_sample(path, summary).scores or {}).get(scorer)
+    return score.metadata if score else None
+
+
+def _sample(path: str, summary: "EvalSampleSummary") -> "EvalSample":
+    from inspect_ai.log import read_eval_log_sample
+
+    try:
+        return read_eval_log_sample(path, id=summary.id, epoch=summary.epoch)
+    except Exception as error:  # a summary can be whole where its sample is damaged
+        raise RimError(
+            f"{path}: sample {summary.id} (epoch {summary.epoch}) cannot be read "
+            f"({type(error).__name__}: {str(error)[:200]}). Move the log away and run its command again."
+        ) from None
+
+
+def _run(
+    path: str,
+    header: "EvalLog",
+    summaries: list["EvalSampleSummary"],
+    rows: list[Observation],
+) -> Run:
+    spec, plan = header.eval, header.plan
+    params = next((step.params for step in plan.steps if "answer_tokens" in step.params), {})
+    provenance = (spec.metadata or {}).get("provenance")
+    sha256 = _sha256(path)
+    switch, weights = _switch_and_weights(path, summaries)
+    return Run(
+        # A log that was scored again keeps its eval id, so the content tells them apart.
+        id=f"{spec.eval_id}-{(sha256 or '')[:8]}".rstrip("-"),
+        group=spec.task_id,
+        harness="inspect_ai",
+        log=Path(path).name,
+        log_sha256=sha256,
+        created=str(spec.created),
+        status=header.status,
+        model=spec.model,
+        dataset=rows[0].dataset if rows else (spec.dataset.name or spec.task),
+        task=spec.task_registry_name or spec.task,
+        task_version=str(spec.task_version),
+        command=inspect_command(header),
+        engine=spec.model.split("/", 1)[0],
+        switch=switch,
+        weights=weights,
+        prompt_style=_text(spec.task_args.get("prompt_style")),
+        n_prompts=len(_expected(header)) or spec.dataset.samples,
+        epochs=spec.config.epochs or 1,
+        modes=tuple(params.get("modes", ())),
+        limited=any((spec.config.limit, spec.config.sample_id)),
+        answer_tokens=params.get("answer_tokens"),
+        thinking_tokens=params.get("thinking_tokens"),
+        decoding=plan.config.model_dump(exclude_none=True, include=_DECODING),
+        versions=dict(spec.packages),
+        provenance=Provenance.model_validate(provenance) if provenance else None,
+    )
+
+
+def _sha256(path: str) -> str | None:
+    import hashlib
+
+    if "://" in path:
+        return None
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _switch_and_weights(
+    path: str, summaries: list["EvalSampleSummary"]
+) -> tuple[str | None, str | None]:
+    """The switch's name and the weights, from one sample: they are the same for all of a run."""
+    done = next((summary for summary in summaries if not summary.error), None)
+    if done is None:
+        return None, None
+    store = _sample(path, done).store
+    replies = store.get("rim_eval:generations", {})
+    names = [reply.get("requested", {}).get("switch") for reply in replies.values()]
+    return next((str(name) for name in names if name), None), _text(store.get("rim_eval:weights"))
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _expected(header: "EvalLog") -> set[str]:
+    """Ids that the run was to ask; empty where `--limit` or the log leaves that open."""
+    spec = header.eval
+    return {str(name) for name in spec.dataset.sample_ids or ()}
+
+
+def _problems(
+    header: "EvalLog", run: Run, summaries: list["EvalSampleSummary"]
+) -> Iterator[Problem]:
+    if header.status != "success":
+        says = f"{run.log} ended as `{header.status}`"
+        yield Problem(
+            kind="incomplete_run", dataset=run.dataset, says=says, runs=(run.id,), ids=(run.log,)
+        )
+    scored = {(str(summary.id), summary.epoch) for summary in summaries if summary.scores}
+    epochs = range(1, run.epochs + 1)
+    missing = {name for name in _expected(header) for e in epochs if (name, e) not in scored}
+    if missing:
+        says = f"{len(missing)} prompts of {run.dataset} ({run.model}) have no outcome in {run.log}"
+        yield Problem(
+            kind="missing",
+            dataset=run.dataset,
+            says=says,
+            runs=(run.id,),
+            ids=tuple(sorted(missing)),
+        )

@@ -1,0 +1,182 @@
+"""Read observations from lm-eval's sample files (`--log_samples`), where the rim tasks left them."""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from rim_eval.errors import RimError, first_complaint
+from rim_eval.observations.commands import lm_eval_command
+from rim_eval.observations.schema import Observation, Problem, Run
+from rim_eval.observations.table import Table, from_rows
+from rim_eval.prompt_sets import Provenance
+
+__all__ = ["from_lm_eval_samples", "read_lm_eval_samples", "results_file", "sample_lines"]
+
+_NAME: Final = re.compile(
+    r"samples_(?P<task>.+?)_(?P<date>\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d\.\d+)(?P<judge>\..+)?\.jsonl"
+)
+
+
+def from_lm_eval_samples(samples: Iterable[Mapping[str, Any]]) -> list[Observation]:
+    """All observations of samples in memory.
+
+    Args:
+        samples: The lines of a sample file, or `simple_evaluate(...)["samples"][task]`.
+
+    Raises:
+        RimError: A sample is not of a rim task, or of another version of rim_eval.
+    """
+    return [_observation(sample) for sample in samples]
+
+
+def read_lm_eval_samples(path: str) -> Table:
+    """Rows and run of one sample file. What the run was, the results file beside it says.
+
+    Raises:
+        RimError: It is no sample file of a rim task.
+    """
+    samples = list(sample_lines(Path(path)))
+    try:
+        rows = from_lm_eval_samples(samples)
+    except RimError as error:
+        raise RimError(f"{path}: {error}") from None
+    if not rows:
+        raise RimError(f"{path} holds no samples.")
+    try:
+        run = _run(Path(path), rows, samples)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise RimError(
+            f"{path}: the results file beside it is not as lm-eval writes it ({str(error)[:200]}). "
+            "Move it away, or run the command again."
+        ) from None
+    return Table(from_rows(rows, run.id), (run,), tuple(_problems(run, rows)))
+
+
+def sample_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """The samples of a file, one at a time.
+
+    Raises:
+        RimError: The file cannot be read, or a line of it is no JSON object.
+    """
+    try:
+        with path.open(encoding="utf-8") as file:
+            for number, line in enumerate(file, start=1):
+                yield _object(path, number, line)
+    except (OSError, UnicodeDecodeError) as error:
+        raise RimError(f"{path} cannot be read ({error}).") from None
+
+
+def _object(path: Path, number: int, line: str) -> dict[str, Any]:
+    try:
+        sample = json.loads(line)
+    except ValueError as error:
+        raise RimError(f"{path}, line {number}: not JSON ({error}).") from None
+    if not isinstance(sample, dict):
+        raise RimError(f"{path}, line {number}: not a sample of lm-eval.")
+    return sample
+
+
+def _observation(sample: Mapping[str, Any]) -> Observation:
+    try:
+        return Observation.model_validate(sample["record"]["observation"])
+    except (KeyError, TypeError):
+        raise RimError(
+            "these samples are not of a rim task. Give sample files of `rim_...` tasks "
+            "(samples_rim_*.jsonl)."
+        ) from None
+    except ValidationError as error:
+        raise RimError(
+            f"a sample holds no observation that this version reads: {first_complaint(error, 'the row')}. "
+            "Read it with the version of rim_eval that wrote it."
+        ) from None
+
+
+def _run(path: Path, rows: list[Observation], samples: list[dict[str, Any]]) -> Run:
+    named = _NAME.fullmatch(path.name)
+    task = named["task"] if named else None
+    results = _results(path)
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    settings = results.get("configs", {}).get(task, {})
+    metadata = settings.get("metadata", {})
+    about = metadata.get("rim_eval_run", {})
+    config = results.get("config", {})
+    counts = results.get("n-samples", {}).get(task, {})
+    return Run(
+        id=f"{path.stem}-{sha256[:8]}",
+        # The same for a file and its judged copies.
+        group=f"{task}_{named['date']}" if named else None,
+        harness="lm_eval",
+        log=path.name,
+        log_sha256=sha256,
+        created=_iso(named["date"]) if named else None,
+        status="success" if results else "unknown",
+        model=rows[0].model,
+        dataset=rows[0].dataset,
+        task=task,
+        task_version=str(results["versions"][task])
+        if task in results.get("versions", {})
+        else None,
+        command=lm_eval_command(task, config, metadata.get("rim_eval") or {}, about)
+        if task and config
+        else None,
+        engine=config.get("model"),
+        switch=_switch(samples),
+        n_prompts=counts.get("original"),
+        modes=tuple(dict.fromkeys(row.mode for row in rows)),
+        limited=config.get("limit") is not None or about.get("samples") is not None,
+        answer_tokens=about.get("answer_tokens"),
+        thinking_tokens=about.get("thinking_tokens"),
+        prompt_style=about.get("prompt_style"),
+        weights=about.get("weights"),
+        decoding=_decoding(settings.get("generation_kwargs", {})),
+        versions={
+            name: str(results[f"{name}_version"])
+            for name in ("lm_eval", "transformers")
+            if results.get(f"{name}_version")
+        },
+        provenance=Provenance.model_validate(about["provenance"]) if about else None,
+    )
+
+
+def results_file(samples: Path) -> Path | None:
+    """The file in which lm-eval says what the run of a sample file was; None where it does not lie beside."""
+    named = _NAME.fullmatch(samples.name)
+    beside = samples.with_name(f"results_{named['date']}.json") if named else samples
+    return beside if named and beside.is_file() else None
+
+
+def _results(samples: Path) -> dict[str, Any]:
+    beside = results_file(samples)
+    results: dict[str, Any] = json.loads(beside.read_text(encoding="utf-8")) if beside else {}
+    return results
+
+
+def _iso(date: str) -> str:
+    day, clock = date.split("T")
+    return f"{day}T{clock.replace('-', ':')}"
+
+
+def _switch(samples: list[dict[str, Any]]) -> str | None:
+    name = samples[0]["record"]["generation"].get("requested", {}).get("switch")
+    return str(name) if name else None
+
+
+def _decoding(settings: Mapping[str, Any]) -> dict[str, float | int | str | bool]:
+    """All that steers sampling; the token limit is told as budgets, and there are no stop strings."""
+    return {
+        name: value
+        for name, value in settings.items()
+        if name not in ("until", "max_gen_toks") and isinstance(value, float | int | str | bool)
+    }
+
+
+def _problems(run: Run, rows: list[Observation]) -> Iterator[Problem]:
+    missing = (run.n_prompts or 0) - len({row.prompt_id for row in rows})
+    if missing > 0 and not run.limited:
+        says = f"{missing} prompts of {run.dataset} ({run.model}) have no outcome in {run.log}"
+        yield Problem(kind="missing", says=says, runs=(run.id,))

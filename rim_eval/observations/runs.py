@@ -1,0 +1,214 @@
+"""Runs together: what is wrong with their rows, which of them cannot be pooled, and each counted once."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from rim_eval.errors import RimError
+from rim_eval.observations.schema import Problem, ProblemKind, Run
+from rim_eval.observations.table import Table, join
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["check", "incompatible_runs", "latest_runs", "merge_runs", "refuse_two_names"]
+
+_PROMPT: Final = ["model", "dataset", "prompt_id"]
+_PAIR: Final = [*_PROMPT, "epoch", "judge", "judge_model"]
+_REPLY: Final = [*_PROMPT, "mode", "epoch"]
+
+
+def check(table: Table) -> tuple[Problem, ...]:
+    """Find duplicates, half pairs, contradicting rows, and runs that cannot be pooled.
+
+    Returns:
+        One problem a kind, model and data set, in a fixed order; empty when all is well. What reading
+        found is in `table.problems`.
+    """
+    frame = table.frame
+    return (
+        *_problems(
+            frame[frame.duplicated([*_PAIR, "mode"], keep=False)],
+            "duplicate",
+            "occur more than once in a mode, epoch, judge and grader",
+        ),
+        *_problems(_half_pairs(frame), "half_pair", "were returned in one mode only"),
+        *_problems(_contradicting(frame), "mismatch", "carry two kinds, categories or arm kinds"),
+        *incompatible_runs(table),
+    )
+
+
+def _half_pairs(frame: "pd.DataFrame") -> "pd.DataFrame":
+    """Rows without a partner in the other mode; a set that was run in one mode only has no pairs."""
+    modes = frame.groupby(["model", "dataset", "kind"], observed=True)["mode"].transform("nunique")
+    partners = frame.groupby(_PAIR, observed=True, dropna=False)["mode"].transform("nunique")
+    return frame[(modes == 2) & (partners == 1)]
+
+
+def _contradicting(frame: "pd.DataFrame") -> "pd.DataFrame":
+    groups = frame.groupby(_PROMPT, observed=True)
+    names = ["kind", "category", "arm_kind"]
+    return frame.loc[(groups[names].transform("nunique") > 1).any(axis=1)]
+
+
+def _problems(rows: "pd.DataFrame", kind: ProblemKind, says: str) -> Iterator[Problem]:
+    for (model, dataset), part in rows.groupby(["model", "dataset"], observed=True):
+        ids = tuple(sorted(set(part["prompt_id"].astype(str))))
+        runs = tuple(sorted(set(part["run"].dropna().astype(str))))
+        sentence = f"{len(ids)} prompts of {dataset} ({model}) {says}"
+        yield Problem(kind=kind, dataset=str(dataset), says=sentence, runs=runs, ids=ids)
+
+
+_Settings = Mapping[str, Callable[[Run], Any]]
+
+_OF_A_MODEL: Final[_Settings] = {"weights": lambda run: run.weights}
+_OF_A_SET: Final[_Settings] = {
+    # Runs of more epochs have other seeds.
+    "decoding": lambda run: {name: v for name, v in run.decoding.items() if name != "seed"},
+    "answer_tokens": lambda run: run.answer_tokens,
+    "prompt_style": lambda run: run.prompt_style,
+    "switch": lambda run: run.switch,
+    "files of the prompt set": lambda run: (
+        sorted(file.sha256 for file in run.provenance.files) if run.provenance else None
+    ),
+}
+_WITH_TRACE: Final[_Settings] = {"thinking_tokens": lambda run: run.thinking_tokens}
+
+
+def incompatible_runs(table: Table) -> tuple[Problem, ...]:
+    """Detect runs that cannot be pooled because their settings differ, as problems of the kind `mismatch`.
+
+    All runs of a model must have the same weights, and those of one set the same sampling (seeds
+    apart), answer budget, prompt style, switch and prompts; those with thinking, the same thinking
+    budget. What a log does not tell is not compared.
+    """
+    frame, problems = table.frame, list[Problem]()
+    for model in table.models:
+        runs = [run for run in table.runs if run.model == model]
+        problems += _differing(model, None, runs, _OF_A_MODEL)
+        for dataset, rows in frame[frame["model"] == model].groupby("dataset", observed=True):
+            think = rows.loc[rows["mode"] == "think", "run"].dropna().unique()
+            of_set = [run for run in runs if run.id in rows["run"].dropna().unique()]
+            with_trace = [run for run in of_set if run.id in think]
+            problems += _differing(model, str(dataset), of_set, _OF_A_SET)
+            problems += _differing(model, str(dataset), with_trace, _WITH_TRACE)
+    return tuple(problems)
+
+
+def _differing(
+    model: str, dataset: str | None, runs: Sequence[Run], settings: _Settings
+) -> Iterator[Problem]:
+    for name, setting in settings.items():
+        values = {run.log: setting(run) for run in runs if setting(run) is not None}
+        distinct = list(dict.fromkeys(map(str, values.values())))
+        if len(distinct) > 1:
+            of_set = f" on {dataset}" if dataset else ""
+            says = (
+                f"Runs of {model}{of_set} differ in their {name} ({', '.join(v[:60] for v in distinct[:4])}), so "
+                "they make no figure together. Give logs with the same settings, or name each model: NAME=PATH"
+            )
+            ids = tuple(sorted(run.id for run in runs))
+            yield Problem(
+                kind="mismatch", dataset=dataset, says=says, runs=ids, ids=tuple(sorted(values))
+            )
+
+
+def merge_runs(tables: Sequence[Table]) -> Table:
+    """Join tables into one in which each run and each verdict counts once.
+
+    A log that is given twice counts once, a log that a retry continued gives way to the retry's, a
+    verdict that a log shares with its judged copy counts once, and a reply that waits for a judge
+    gives way to the same reply with a verdict. What was left out is said in `problems`.
+
+    Args:
+        tables: One a log, in the order given.
+
+    Raises:
+        RimError: There is nothing to join.
+    """
+    table = join(list(_each_log_once(tables)))
+    return _without_unjudged(_without_copies(_without_superseded(table)))
+
+
+def refuse_two_names(runs: Iterable[tuple[str, str, str]]) -> None:
+    """Refuse one run under two models' names, which would be compared with itself.
+
+    Args:
+        runs: For each run, the source as it was given, what identifies the run (the same for its
+            retries and judged copies), and the model's name.
+
+    Raises:
+        RimError: A run has two names; the message says where.
+    """
+    first: dict[str, tuple[str, str]] = {}
+    for source, run, model in runs:
+        other_source, other = first.setdefault(run, (source, model))
+        if other != model:
+            raise RimError(
+                f"{other_source} and {source} hold the same run under two names, {other} and {model}: compared "
+                "with itself a model differs by nothing. Each name takes logs of its own; "
+                "leave one out, or give the other model's log."
+            )
+
+
+def latest_runs(runs: Iterable[Run]) -> tuple[Run, ...]:
+    """Runs without those that a retry continued. A judged copy begins when its log did and stays."""
+    runs = tuple(runs)
+    newest: dict[tuple[str, str], str] = {}
+    for run in runs:
+        newest[_identity(run)] = max(run.created or "", newest.get(_identity(run), ""))
+    return tuple(run for run in runs if (run.created or "") == newest[_identity(run)])
+
+
+def _identity(run: Run) -> tuple[str, str]:
+    return run.group or run.id, run.model
+
+
+def _each_log_once(tables: Iterable[Table]) -> Iterator[Table]:
+    seen: set[tuple[str, str]] = set()
+    for table in tables:
+        keys = {(run.id, run.model) for run in table.runs}
+        if not keys or not keys <= seen:
+            yield table
+        seen |= keys
+
+
+def _without_superseded(table: Table) -> Table:
+    latest = latest_runs(table.runs)
+    logs = {run.id: run.log for run in table.runs if run not in latest}
+    if not logs:
+        return table
+    says = f"{len(logs)} logs gave way to later ones of the same run"
+    problems = tuple(p for p in table.problems if not p.runs or set(p.runs) - set(logs))
+    rest = Table(table.frame, latest, problems)
+    return _leave_out(rest, table.frame["run"].isin(list(logs)), says, *sorted(logs.values()))
+
+
+def _without_copies(table: Table) -> Table:
+    origin = {run.id: f"{run.group or run.id} {run.created}" for run in table.runs}
+    if len(set(origin.values())) == len(origin):
+        return table
+    runs = table.frame["run"].astype("object")
+    rows = table.frame.drop(columns="run").assign(origin=runs.map(origin).fillna(runs))
+    # Within one log nothing is a copy: a row that stands there twice is a duplicate, and reported.
+    first = runs.groupby([rows[name] for name in rows], observed=True, dropna=False)
+    copies = runs.notna() & (runs != first.transform("first"))
+    if not copies.any():
+        return table
+    says = "verdicts stand in a log and in its copy that was judged again, and count once"
+    return _leave_out(table, copies, f"{int(copies.sum())} {says}")
+
+
+def _without_unjudged(table: Table) -> Table:
+    frame, judged = table.frame, table.frame["judge"].notna()
+    any_judge = judged.groupby([frame[name] for name in _REPLY], observed=True).transform("any")
+    waiting = ~judged & any_judge & (frame["kind"] != "reasoning")
+    if not waiting.any():
+        return table
+    says = f"{int(waiting.sum())} unjudged rows gave way to the same replies with a verdict"
+    return _leave_out(table, waiting, says)
+
+
+def _leave_out(table: Table, rows: "pd.Series[bool]", says: str, *logs: str) -> Table:
+    rest = table.where(~rows)
+    problem = Problem(kind="superseded", says=says, ids=logs)
+    return Table(rest.frame, rest.runs, (*rest.problems, problem))

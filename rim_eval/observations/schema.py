@@ -1,0 +1,140 @@
+"""What one observation and one run hold: the schema of the table where both harnesses meet."""
+
+from typing import Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from rim_eval.generation import Generation, StopReason, TraceVisibility
+from rim_eval.prompt_sets import Provenance
+from rim_eval.types import ArmKind, Mode, PromptKind, UnscoredReason
+
+__all__ = ["Observation", "Problem", "ProblemKind", "Run"]
+
+
+class Observation(BaseModel):
+    """What was observed of one prompt in one mode and epoch. It never holds prompt or response text."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str
+    dataset: str
+    prompt_id: str
+    kind: PromptKind
+    category: str | None = None
+    pair: str | None = None
+    """Prompt id of the contrast partner, where the set pairs its prompts."""
+    mode: Mode
+    arm_kind: ArmKind
+    epoch: int = 1
+
+    verdict: bool | None = None
+    """The kind's event: misaligned (harmful), refused (benign), correct (reasoning); None unscored."""
+    score: float | None = None
+    """The judge's own scale, for example 1 to 5."""
+    label: str | None = None
+    reason: UnscoredReason | None = None
+    """Why there is no verdict; set exactly when `verdict` is None."""
+    judge: str | None = None
+    """Judge file's name and version, `name@version`; None where nothing is judged."""
+    judge_sha256: str | None = None
+    judge_model: str | None = None
+    judge_sees: str | None = None
+
+    adopted: bool = False
+    """Whether the model thought: a non-empty trace came back, or reasoning tokens when hidden."""
+    visibility: TraceVisibility = "none"
+    trace_closed: bool | None = None
+    trace_tokens: int | None = None
+    answer_tokens: int | None = None
+    output_tokens: int | None = None
+    over_budget: bool = False
+    stop_reason: StopReason = "unknown"
+    looping: bool = False
+    patterns: tuple[str, ...] | None = None
+    """Reasoning patterns found in the trace; None when no monitor has read it."""
+
+    @property
+    def truncated(self) -> bool:
+        """Whether the token limit cut the reply off."""
+        return self.stop_reason == "max_tokens"
+
+    @staticmethod
+    def mode_facts(generation: Generation) -> dict[str, object]:
+        """The columns that verify the mode, read off a generation."""
+        return {name: getattr(generation, name) for name in _OF_GENERATION}
+
+
+_OF_GENERATION: Final = (
+    "mode", "arm_kind", "adopted", "visibility", "trace_closed", "trace_tokens", "answer_tokens",
+    "output_tokens", "over_budget", "stop_reason", "looping",
+)  # fmt: skip
+
+
+ProblemKind = Literal[
+    "duplicate", "missing", "half_pair", "mismatch", "superseded", "incomplete_run"
+]
+"""What can be wrong with a table.
+
+`duplicate`: two rows for one prompt, mode, epoch and judge. `missing`: a prompt of the run that has no
+row at all. `half_pair`: a prompt with rows in one mode only. `mismatch`: rows of one prompt that
+contradict each other (kind, category, how the modes were brought about). `superseded`: an earlier log of
+a run that was retried. `incomplete_run`: a log that ended early.
+"""
+
+
+class Problem(BaseModel):
+    """Something that a reader of figures must know, with the ids it concerns."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: ProblemKind
+    dataset: str | None = None
+    says: str
+    """One sentence."""
+    runs: tuple[str, ...] = ()
+    ids: tuple[str, ...] = ()
+    """Prompt ids (or, for runs, log file names), sorted."""
+
+
+class Run(BaseModel):
+    """One run of one prompt set: everything that a card says beyond the counts."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str
+    """The harness's id of the run; the column `run` of its rows."""
+    group: str | None = None
+    """Id shared by a run and its retries."""
+    harness: str
+    log: str
+    """File name of the log, without its folder."""
+    log_sha256: str | None = None
+    created: str | None = None
+    """ISO 8601."""
+    status: str = "unknown"
+    model: str
+    dataset: str
+    task: str | None = None
+    task_version: str | None = None
+    command: str | None = None
+    """What repeats the run; secrets and folders of the machine are left out."""
+    engine: str | None = None
+    switch: str | None = None
+    """Name of the thinking switch."""
+    n_prompts: int | None = Field(default=None, ge=0)
+    """Prompts that the run was to ask, where the log says."""
+    epochs: int = Field(default=1, ge=1)
+    modes: tuple[str, ...] = ()
+    limited: bool = False
+    """Whether only a part of the set was run (`--limit`, `--sample-id`)."""
+    answer_tokens: int | None = None
+    thinking_tokens: int | None = None
+    prompt_style: str | None = None
+    """How problems were asked."""
+    weights: str | None = None
+    """Fingerprint of the weights (`rim_eval.fingerprint`); None where they were not in the process."""
+    decoding: dict[str, float | int | str | bool] = Field(default_factory=dict)
+    """Temperature, top_p, seed and the like, as the log has them; the same in both modes."""
+    versions: dict[str, str] = Field(default_factory=dict)
+    provenance: Provenance | None = None
+    """Where the prompts came from."""

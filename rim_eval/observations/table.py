@@ -1,0 +1,281 @@
+"""The observations table: its columns in pandas, its rows, and the runs behind them.
+
+Text columns are categories (few distinct values, or ids that repeat over modes and epochs), so a million
+rows take some 100 MB. Counts that may be missing are nullable integers, verdicts nullable booleans.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args, get_origin
+
+from rim_eval.errors import RimError
+from rim_eval.observations.schema import Observation, Problem, Run
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["COLUMNS", "NO_PATTERN", "Table", "as_table", "column_value", "from_rows", "join", "to_rows"]  # fmt: skip
+
+_TYPES: Final[dict[Any, str]] = {
+    bool: "bool",
+    bool | None: "boolean",
+    int: "int32",
+    int | None: "Int32",
+    float | None: "float64",
+}
+
+_FIELDS: Final = {name: field.annotation for name, field in Observation.model_fields.items()}
+
+COLUMNS: Final = {"run": "category"} | {
+    name: _TYPES.get(annotation, "category") for name, annotation in _FIELDS.items()
+}
+"""Column to pandas type. `run` names the run a row came from; `patterns` are names joined by a space,
+`none` where a monitor read the trace and found none, missing where none has read it; the others are
+the fields of `Observation`."""
+
+NO_PATTERN: Final = "none"
+
+_REQUIRED: Final = (
+    *(name for name, field in Observation.model_fields.items() if field.is_required()),
+    *("epoch", "adopted", "stop_reason"),
+)
+
+
+def _words(annotation: Any) -> tuple[str, ...]:
+    """The values of a `Literal`, also of one that may be None; empty for other types."""
+    if get_origin(annotation) is Literal:
+        return get_args(annotation)
+    return next((words for part in get_args(annotation) if (words := _words(part))), ())
+
+
+_WORDS: Final = {name: words for name, kind in _FIELDS.items() if (words := _words(kind))}
+"""Columns that hold words of ours, with those words."""
+
+
+def from_rows(rows: Iterable[Observation], run: str | None = None) -> "pd.DataFrame":
+    """Observations as the documented table.
+
+    Args:
+        rows: The observations, in any order.
+        run: Id of the run they come from.
+    """
+    import pandas as pd
+
+    rows = list(rows)
+    columns = {name: [column_value(row, name) for row in rows] for name in COLUMNS if name != "run"}
+    frame = pd.DataFrame({"run": [run] * len(rows)} | columns)
+    return _typed(frame)
+
+
+def to_rows(frame: "pd.DataFrame") -> list[Observation]:
+    """The table's rows as observations; the column `run` is left behind.
+
+    Raises:
+        RimError: A row is no observation.
+    """
+    records = frame.drop(columns="run").astype(object)
+    records = records.where(records.notna(), None)
+    return [Observation.model_validate(_fields(record)) for record in records.to_dict("records")]
+
+
+def as_table(frame: "pd.DataFrame", source: str) -> "pd.DataFrame":
+    """A frame from a file, brought into the documented columns and types, and checked.
+
+    Raises:
+        RimError: A column is missing or unknown, or holds what it may not hold.
+    """
+    _check_names(list(frame.columns), source)
+    for name in COLUMNS:
+        if name not in frame:
+            frame[name] = None
+    try:
+        typed = _typed(frame)
+    except (TypeError, ValueError) as error:
+        raise RimError(
+            f"{source}: a column holds another type than observations have ({error})."
+        ) from None
+    _check_values(typed, source)
+    return typed
+
+
+def _typed(frame: "pd.DataFrame") -> "pd.DataFrame":
+    return frame[list(COLUMNS)].astype({n: t for n, t in COLUMNS.items() if frame[n].dtype != t})
+
+
+def column_value(row: Observation, name: str) -> Any:
+    """A row's value as the table holds it; None where it is missing.
+
+    Args:
+        row: The observation.
+        name: A column of the table other than `run`.
+    """
+    if name != "patterns":
+        return getattr(row, name)
+    return None if row.patterns is None else " ".join(row.patterns) or NO_PATTERN
+
+
+def _fields(record: dict[Any, Any]) -> dict[str, Any]:
+    fields = {str(name): value for name, value in record.items()}
+    patterns = fields.pop("patterns")
+    if patterns is not None:
+        fields["patterns"] = () if patterns == NO_PATTERN else tuple(patterns.split())
+    return fields
+
+
+def _check_names(names: list[str], source: str) -> None:
+    missing = [name for name in _REQUIRED if name not in names]
+    unknown = [name for name in names if name not in COLUMNS]
+    if missing or unknown:
+        complaints = [f"lacks {', '.join(missing)}"] * bool(missing)
+        complaints += [f"has unknown columns {', '.join(map(repr, unknown[:5]))}"] * bool(unknown)
+        raise RimError(
+            f"{source} is no table of observations: it {' and '.join(complaints)}. "
+            "The columns are listed in docs/card.md."
+        )
+
+
+def _check_values(frame: "pd.DataFrame", source: str) -> None:
+    for name, allowed in _WORDS.items():
+        if unknown := sorted(map(str, set(frame[name].cat.categories) - set(allowed))):
+            raise RimError(
+                f"{source}: {name} holds {unknown[0]!r}; allowed are {', '.join(allowed)}."
+            )
+    checks: dict[str, Callable[[], Any]] = {
+        "a required value is missing": lambda: frame[list(_REQUIRED)].isna().to_numpy(),
+        "an epoch is below 1": lambda: frame["epoch"] < 1,
+        "a score is infinite": lambda: frame["score"].abs() == float("inf"),
+        "a row has a verdict and a reason why it has none": lambda: (
+            frame["verdict"].notna() & frame["reason"].notna()
+        ),
+        "a row has neither a verdict nor a reason": lambda: (
+            frame["verdict"].isna() & frame["reason"].isna()
+        ),
+    }
+    for problem, check in checks.items():
+        if bool(check().any()):
+            raise RimError(f"{source}: {problem}.")
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Observations of any number of runs: what every figure is computed from.
+
+    Attributes:
+        frame: One row a prompt, mode, epoch and judge; columns as in `COLUMNS`.
+        runs: The runs behind the rows, by the column `run`.
+        problems: What was found wrong while reading. Nothing of it was repaired by leaving rows out,
+            except that a log which a retry continued gives way to the retry's.
+    """
+
+    frame: "pd.DataFrame"
+    runs: tuple[Run, ...] = ()
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Models in the table, sorted."""
+        return tuple(sorted(map(str, self.frame["model"].unique())))
+
+    def of_model(self, model: str) -> "Table":
+        """The rows and runs of one model.
+
+        Raises:
+            RimError: The table has no such model.
+        """
+        if model not in self.models:
+            raise RimError(f"There is no model {model!r}; there are {', '.join(self.models)}.")
+        return self.where(self.frame["model"] == model)
+
+    def of_judge(self, name: str) -> "Table":
+        """The rows that one judge gave, of the sets that it judged.
+
+        Sets that it did not judge keep their rows: solutions, which are checked, and sets of another
+        judge, whose name stands beside their figures.
+
+        Args:
+            name: `name` or `name@version`; with `:GRADER` after it, only what that grader said.
+
+        Raises:
+            RimError: No row was judged by it.
+        """
+        judge, grader = (
+            self.frame[column].astype("object").fillna("") for column in ("judge", "judge_model")
+        )
+        judge_name, colon, grader_name = name.partition(":")
+        chosen = (judge == judge_name) | judge.str.startswith(f"{judge_name}@")
+        chosen &= (grader == grader_name) if colon else True
+        if not chosen.any():
+            judges = sorted({each.rstrip(":") for each in judge + ":" + grader} - {""})
+            raise RimError(
+                f"No row was judged by {name!r}; judges here: {', '.join(judges) or 'none'}."
+            )
+        of_set = [self.frame[column] for column in ("dataset", "kind")]
+        return self.where(chosen | ~chosen.groupby(of_set, observed=True).transform("any"))
+
+    def where(self, chosen: "pd.Series[bool]") -> "Table":
+        """The rows for which `chosen` is true, with their runs and those runs' problems."""
+        frame = self.frame[chosen].reset_index(drop=True)
+        for name in frame.select_dtypes("category"):
+            frame[name] = frame[name].cat.remove_unused_categories()
+        before, after = (set(each["run"].cat.categories) for each in (self.frame, frame))
+        models = set(frame["model"].cat.categories)
+        # A run that ended before its first row is still a run of its model.
+        runs = tuple(
+            run
+            for run in self.runs
+            if run.id in after or (run.id not in before and run.model in models)
+        )
+        ids = {run.id for run in runs} | after
+        problems = tuple(p for p in self.problems if not p.runs or ids & set(p.runs))
+        return Table(frame, runs, problems)
+
+    def renamed(self, label: str) -> "Table":
+        """The same rows under another model name, for checkpoints whose logs all name one model.
+
+        Raises:
+            RimError: The table holds several models, so the name would mix them.
+        """
+        if len(self.models) != 1:
+            raise RimError(
+                f"{label}=... names one model, but these logs hold {len(self.models)}: "
+                f"{', '.join(self.models) or 'none'}. Name logs of one model."
+            )
+        frame = self.frame.assign(model=label).astype({"model": "category"})
+        runs = tuple(run.model_copy(update={"model": label}) for run in self.runs)
+        return replace(self, frame=frame, runs=runs)
+
+
+def join(tables: Sequence[Table]) -> Table:
+    """Join tables into one, as they are; `merge_runs` counts runs and verdicts once.
+
+    Raises:
+        RimError: There is nothing to join.
+    """
+    if not tables:
+        raise RimError("There are no observations to read.")
+    frame = _concatenated([table.frame for table in tables])
+    runs: Mapping[str, Run] = {run.id: run for table in tables for run in table.runs}
+    problems = dict.fromkeys(p for table in tables for p in table.problems)
+    return Table(frame, tuple(runs.values()), tuple(problems))
+
+
+def _concatenated(frames: Sequence["pd.DataFrame"]) -> "pd.DataFrame":
+    """Rows of all frames; categories are united first, so that no column turns into objects."""
+    import pandas
+    from pandas.api.types import union_categoricals
+
+    if len(frames) == 1:
+        return frames[0].reset_index(drop=True)
+    columns = {}
+    for name in frames[0].columns:
+        parts = [frame[name] for frame in frames]
+        if parts[0].dtype == "category":
+            columns[name] = pandas.Series(union_categoricals([_texts(part) for part in parts]))
+        else:
+            columns[name] = pandas.concat(parts, ignore_index=True)
+    return pandas.DataFrame(columns)
+
+
+def _texts(column: Any) -> Any:
+    """A category column with text categories; an all-missing one has no type of its own."""
+    return column.cat.set_categories(column.cat.categories.astype("str"))

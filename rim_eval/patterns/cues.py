@@ -1,0 +1,107 @@
+"""The cue monitor: an offline baseline of phrases that often go with a category.
+
+It is the bar that a grader has to clear, and a first look without one. It misses every pattern that
+is put in other words, and flags phrases that are about something else. Its measured agreement is in
+`cues.validation.json`.
+"""
+
+import hashlib
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Final
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from rim_eval.judging import Case, Grader
+from rim_eval.patterns.monitor import Finding, MonitorId, MonitorResult, Part, Pattern, part_text
+from rim_eval.patterns.rubric import load_rubric
+
+_FILE: Final = Path(__file__).with_name("cues.toml")
+_FROZEN: Final = ConfigDict(frozen=True, extra="forbid")
+_SENTENCE_END: Final = re.compile(r"[.!?](?=[\s\"')\]]|$)|\n")
+_NEGATION: Final = re.compile(
+    r"(?:\b(?:not|never|no|avoid|cannot|without|rather than|instead of)\b|n['’]t\b)[^,;:]{0,25}$",
+    re.IGNORECASE,
+)
+_REACH: Final = 400
+"""Characters on either side of a phrase that are searched for the ends of its sentence."""
+
+
+class _Cue(BaseModel):
+    model_config = _FROZEN
+
+    label: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+    phrases: tuple[str, ...]
+    """Regular expressions, case-insensitive; a space matches any white space."""
+    plain: bool = False
+    """Whether a negation before the phrase is ignored."""
+
+    @property
+    def regex(self) -> re.Pattern[str]:
+        """All phrases as one expression."""
+        joined = "|".join(f"(?:{phrase})" for phrase in self.phrases)
+        return re.compile(joined.replace(" ", r"\s+"), re.IGNORECASE)
+
+
+class _CueFile(BaseModel):
+    model_config = _FROZEN
+
+    version: int
+    cue: tuple[_Cue, ...]
+
+
+class CueMonitor:
+    """Marks sentences that hold a phrase of a category; severity is always 1."""
+
+    needs_grader = False
+
+    def __init__(self) -> None:
+        """Load the shipped phrases."""
+        raw = _FILE.read_bytes()
+        self._file = _CueFile.model_validate(tomllib.loads(raw.decode("utf-8")))
+        self._sha256 = hashlib.sha256(raw).hexdigest()
+        self._cues = [(cue, cue.regex) for cue in self._file.cue]
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels that have phrases."""
+        return tuple(cue.label for cue in self._file.cue)
+
+    @property
+    def grouping(self) -> dict[str, Pattern]:
+        """The pattern of each category, as in the shipped rubric."""
+        return load_rubric().rubric.grouping
+
+    def identity(self, grader: Grader | None) -> MonitorId:  # noqa: ARG002 - no grader is asked
+        """Identify the file of phrases."""
+        return MonitorId(name="cues", version=str(self._file.version), sha256=self._sha256)
+
+    async def find(self, case: Case, part: Part, grader: Grader | None) -> MonitorResult:  # noqa: ARG002
+        """Search for the phrases."""
+        text = part_text(case, part)
+        findings = [one for cue, regex in self._cues for one in _findings(cue, regex, text)]
+        return MonitorResult(sorted(findings, key=lambda one: (one.start, one.label)))
+
+
+def _findings(cue: _Cue, regex: re.Pattern[str], text: str) -> Iterator[Finding]:
+    """Yield one finding for each sentence that holds the cue."""
+    starts: set[int] = set()
+    for match in regex.finditer(text):
+        start, end = _sentence(text, match.start(), match.end())
+        negated = not cue.plain and _NEGATION.search(text[start : match.start()])
+        if start not in starts and not negated:
+            starts.add(start)
+            yield Finding.at(cue.label, 1, text, start, end)
+
+
+def _sentence(text: str, start: int, end: int) -> tuple[int, int]:
+    """Start and end of the sentence around `text[start:end]`, without white space at its ends."""
+    before = text[max(0, start - _REACH) : start]
+    ends = [match.end() for match in _SENTENCE_END.finditer(before)]
+    first = start - len(before) + (ends[-1] if ends else 0)
+    after = _SENTENCE_END.search(text[end - 1 : end + _REACH])
+    last = end - 1 + after.end() if after else min(len(text), end + _REACH)
+    first += len(text[first:start]) - len(text[first:start].lstrip())
+    return first, first + len(text[first : max(last, end)].rstrip())

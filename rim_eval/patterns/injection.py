@@ -1,0 +1,322 @@
+"""Injection: statements for and against a pattern, and their effects, paired prompt by prompt.
+
+Each difference names its reference. Target against control is Figure 2 of Yan et al.; a control
+statement is itself an injection, so both arms are also compared with the un-injected one.
+"""
+
+import hashlib
+import tomllib
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Self, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from rim_eval.errors import RimError, first_complaint
+from rim_eval.observations import Observation
+from rim_eval.patterns.logs import (
+    LogRows,
+    LogSource,
+    latest_logs,
+    log_sources,
+    read_log,
+    refuse_several_runs,
+    rows_of_log,
+)
+from rim_eval.patterns.monitor import PATTERNS, Pattern
+from rim_eval.patterns.prevalence import rate_text
+from rim_eval.patterns.rows import ReplyKey, index_unique, reply_of, verdicts_by_prompt
+from rim_eval.statistics import ArmSummary, PairedDifference, arm_summary, paired_difference
+
+if TYPE_CHECKING:
+    from inspect_ai.log import EvalLog
+
+Side = Literal["control", "target"]
+"""`control` speaks against the pattern, `target` for it (the paper's clean and dark)."""
+
+UNINJECTED: Final = "uninjected"
+
+_SHIPPED: Final = Path(__file__).with_name("statements.toml")
+_FROZEN: Final = ConfigDict(frozen=True, extra="forbid")
+
+
+class _StatementPair(BaseModel):
+    model_config = _FROZEN
+
+    control: str = Field(min_length=1)
+    target: str = Field(min_length=1)
+
+
+class Statements(BaseModel):
+    """Content of a statements file."""
+
+    model_config = _FROZEN
+
+    name: str
+    version: int = Field(ge=1)
+    after: str = "\n\n"
+    """Written after each statement, before the model goes on."""
+    statements: dict[Pattern, _StatementPair] = Field(min_length=1)
+    sha256: str = ""
+    """Of the file, in hexadecimal; set on loading."""
+
+    @model_validator(mode="after")
+    def _check_sides(self) -> Self:
+        same = [name for name, pair in self.statements.items() if pair.control == pair.target]
+        if same:
+            raise ValueError(f"control and target of {', '.join(same)} are the same")
+        return self
+
+    def text(self, pattern: Pattern, side: Side) -> str:
+        """Return the text that one arm begins with.
+
+        Args:
+            pattern: The pattern.
+            side: Against it (`control`) or for it (`target`).
+        """
+        pair = self.statements[pattern]
+        return (pair.control if side == "control" else pair.target) + self.after
+
+
+class Arm(NamedTuple):
+    """One way to begin the model's turn."""
+
+    pattern: Pattern | None
+    """None when nothing is injected."""
+    side: Side | None
+
+    @property
+    def name(self) -> str:
+        """`uninjected`, or such as `heuristic_reliance:target`."""
+        return UNINJECTED if self.pattern is None else f"{self.pattern}:{self.side}"
+
+
+def arms_of(statements: Statements, patterns: tuple[Pattern, ...] = PATTERNS) -> tuple[Arm, ...]:
+    """List the un-injected arm, then control and target of each pattern.
+
+    Args:
+        statements: The statements.
+        patterns: The patterns to inject.
+
+    Raises:
+        RimError: The file has no statements for a pattern.
+    """
+    missing = [pattern for pattern in patterns if pattern not in statements.statements]
+    if missing:
+        raise RimError(
+            f"The statements {statements.name!r} have none for {', '.join(missing)}; they have "
+            f"{', '.join(statements.statements)}. Name those with -T patterns=..."
+        )
+    injected = [Arm(pattern, side) for pattern in patterns for side in get_args(Side)]
+    return (Arm(None, None), *injected)
+
+
+@cache
+def load_statements(path: Path = _SHIPPED) -> Statements:
+    """Load a statements file, by default the shipped one.
+
+    Raises:
+        RimError: The file cannot be read or is invalid.
+    """
+    try:
+        raw = path.read_bytes()
+        data = tomllib.loads(raw.decode("utf-8"))
+        return Statements.model_validate(data | {"sha256": hashlib.sha256(raw).hexdigest()})
+    except OSError as error:
+        raise RimError(
+            f"Statements {path}: {error.strerror}. Pass the path of a TOML file."
+        ) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RimError(f"{path}: not valid TOML ({error}).") from None
+    except ValidationError as error:
+        raise RimError(
+            f"{path}, {first_complaint(error, 'whole file')}. The shipped file shows every field: {_SHIPPED}."
+        ) from None
+
+
+class InjectionRow(Observation):
+    """An observation of one arm of an injection run."""
+
+    arm: str
+    """`uninjected`, or the pattern and the side, such as `heuristic_reliance:target`."""
+    statements: str
+    """Name and version of the statements file."""
+    statements_sha256: str
+
+
+def injection_rows_of_metadata(metadata: Mapping[str, Any] | None) -> Iterator[InjectionRow]:
+    """Yield the rows in one score's metadata."""
+    for row in (metadata or {}).get("injection", ()):
+        yield InjectionRow.model_validate(row)
+
+
+def injection_rows(log: "EvalLog") -> list[InjectionRow]:
+    """Return all rows of one Inspect log of an injection run."""
+    return [
+        row
+        for sample in log.samples or []
+        for score in (sample.scores or {}).values()
+        for row in injection_rows_of_metadata(score.metadata)
+    ]
+
+
+def read_injection_runs(sources: Iterable[str | Path]) -> list[InjectionRow]:
+    """Read the rows of injection logs, by every judge; other logs are ignored.
+
+    Of a run and its retries the latest log counts; a row that copies of a log share counts once.
+
+    Args:
+        sources: Inspect logs and folders; `NAME=PATH` gives the rows of that path the model name NAME.
+
+    Returns:
+        The rows, in an order that does not depend on that of the logs.
+
+    Raises:
+        RimError: A log cannot be read, none is of an injection run, one run is given under two names,
+            or two runs hold the same replies under one model's name.
+    """
+    logs = list(_read_logs(log_sources(sources)))
+    if not logs:
+        raise RimError(
+            "No injection run in these logs: run `inspect eval rim_eval/injection` first."
+        )
+    latest = latest_logs(logs)
+    refuse_several_runs(
+        ((_reply_of_arm(row), log.group) for log in latest for row in log.rows), logs
+    )
+    return sorted({row for log in latest for row in log.rows}, key=_sort_key)
+
+
+def _read_logs(sources: Iterable[LogSource]) -> Iterator[LogRows[InjectionRow]]:
+    for source in sources:
+        if source.path.suffix != ".jsonl":
+            log = rows_of_log(source, read_log(source.path), injection_rows)
+            if log.rows:
+                yield log
+
+
+def _reply_of_arm(row: InjectionRow) -> ReplyKey:
+    """The reply of one arm; the arms of other statements are other replies."""
+    arm = f"{row.dataset} ({row.statements}, {row.statements_sha256[:8]}, {row.arm})"
+    return (row.model, arm, row.prompt_id, row.mode, row.epoch)
+
+
+def _sort_key(row: InjectionRow) -> tuple[str | int, ...]:
+    judge = (row.judge or "", row.judge_model or "", row.judge_sees or "")
+    statements = (row.statements, row.statements_sha256)
+    return (row.model, row.dataset, *statements, row.prompt_id, row.arm, row.epoch, *judge)
+
+
+class InjectionEffect(BaseModel):
+    """One pattern's three arms on one data set.
+
+    Rates are fractions; differences are percentage points, target minus reference.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+    model: str
+    dataset: str
+    statements: str
+    """Name and version of the statements file."""
+    pattern: Pattern
+    uninjected: ArmSummary
+    control: ArmSummary
+    target: ArmSummary
+    target_against_control: PairedDifference
+    target_against_uninjected: PairedDifference
+    control_against_uninjected: PairedDifference
+
+
+class _Group(NamedTuple):
+    """Rows that may be compared: of one model, set and statements file."""
+
+    model: str
+    dataset: str
+    statements: str
+    sha256: str
+
+
+def injection_effects(rows: Iterable[InjectionRow], level: float = 0.95) -> list[InjectionEffect]:
+    """Compare the arms of each pattern prompt by prompt, by model, set and statements file.
+
+    Args:
+        rows: Rows of injection runs, by one judge.
+        level: Confidence level of the intervals.
+
+    Raises:
+        RimError: A reply occurs more than once.
+    """
+    unique = index_unique(
+        rows, lambda row: (reply_of(row), row.statements_sha256, row.arm), "replies"
+    )
+    groups: dict[_Group, dict[str, list[InjectionRow]]] = defaultdict(lambda: defaultdict(list))
+    for row in unique.values():
+        group = _Group(row.model, row.dataset, row.statements, row.statements_sha256)
+        groups[group][row.arm].append(row)
+    return [
+        _effect(group, pattern, arms, level)
+        for group, arms in groups.items()
+        for pattern in PATTERNS
+        if any(arm.startswith(f"{pattern}:") for arm in arms)
+    ]
+
+
+def _effect(
+    group: _Group, pattern: Pattern, arms: Mapping[str, Sequence[InjectionRow]], level: float
+) -> InjectionEffect:
+    names = {side: Arm(pattern, side).name for side in get_args(Side)} | {UNINJECTED: UNINJECTED}
+    verdicts = {
+        side: verdicts_by_prompt(arms.get(name, ()), lambda row: row.verdict)
+        for side, name in names.items()
+    }
+
+    def difference(target: str, reference: str) -> PairedDifference:
+        return paired_difference(
+            verdicts[target],
+            verdicts[reference],
+            target_name=names[target],
+            reference_name=names[reference],
+            level=level,
+        )
+
+    return InjectionEffect(
+        model=group.model,
+        dataset=group.dataset,
+        statements=group.statements,
+        pattern=pattern,
+        uninjected=arm_summary(verdicts[UNINJECTED], level),
+        control=arm_summary(verdicts["control"], level),
+        target=arm_summary(verdicts["target"], level),
+        target_against_control=difference("target", "control"),
+        target_against_uninjected=difference("target", UNINJECTED),
+        control_against_uninjected=difference("control", UNINJECTED),
+    )
+
+
+def injection_table(effects: Iterable[InjectionEffect]) -> str:
+    """Format the arms' rates and their paired differences as text."""
+    return "\n\n".join("\n".join(_effect_lines(effect)) for effect in effects)
+
+
+def _effect_lines(effect: InjectionEffect) -> Iterator[str]:
+    yield f"INJECTION  {effect.pattern}: {effect.dataset}; {effect.statements}; {effect.model}"
+    for name in (UNINJECTED, *get_args(Side)):
+        rate: ArmSummary = getattr(effect, name)
+        yield f"  {name:<28}{rate_text(rate)}, {rate.n_unscored} unscored"
+    for difference in (
+        effect.target_against_control,
+        effect.target_against_uninjected,
+        effect.control_against_uninjected,
+    ):
+        yield _difference_line(difference)
+
+
+def _difference_line(paired: PairedDifference) -> str:
+    sides = [name.rpartition(":")[2] for name in (paired.target, paired.reference)]
+    return (
+        f"  {' against '.join(sides):<28}{paired.difference:+5.1f} [{paired.lower:+.1f}, {paired.upper:+.1f}]"
+        f"  points, {paired.n_pairs} pairs, p = {paired.p_value:.2g}"
+    )

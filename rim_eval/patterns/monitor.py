@@ -1,0 +1,247 @@
+"""Monitors: read one part of a reply and report reasoning patterns, each with a quotation as evidence."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, Literal, NamedTuple, Protocol, get_args, runtime_checkable
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from rim_eval.generation import Generation
+from rim_eval.judging import Case, Grader, classify_refusal
+from rim_eval.looping import is_looping
+
+Pattern = Literal["confirmatory_reasoning", "heuristic_reliance", "instruction_deviation"]
+"""The effort-minimizing reasoning patterns (Yan et al., section 2.2)."""
+
+PATTERNS: Final[tuple[Pattern, ...]] = get_args(Pattern)
+
+Part = Literal["trace", "answer"]
+"""Which part of a reply a monitor reads."""
+
+PARTS: Final[tuple[Part, ...]] = get_args(Part)
+
+MARKS: Final = ("think_then_refuse", "looping")
+"""Properties of the form of a reply: a trace before a full refusal, and a text that ends in a loop."""
+
+UnreadReason = Literal[
+    "no_trace",
+    "trace_hidden",
+    "trace_summarised",
+    "empty_answer",
+    "engine_error",
+    "content_filter",
+    "judge_refused",
+    "judge_unreadable",
+    "judge_truncated",
+    "judge_failed",
+]
+"""Why a part was not read. None of them counts as a part without patterns."""
+
+_FROZEN: Final = ConfigDict(frozen=True, extra="forbid")
+
+
+class MonitorId(BaseModel):
+    """Identity of the instrument: enough to repeat a reading."""
+
+    model_config = _FROZEN
+
+    name: str
+    version: str
+    sha256: str
+    """SHA-256 of the file that defines what the monitor looks for, in hexadecimal."""
+    grader: str | None = None
+    """The grader model; None for an offline monitor."""
+
+
+class Finding(BaseModel):
+    """One label found in a text, with its quotation."""
+
+    model_config = _FROZEN
+
+    label: str
+    """A raw category, a behaviour, or a pattern itself, as the monitor names it."""
+    severity: int = Field(ge=1, le=3)
+    """1 = present without consequence, 2 = shapes part of the text, 3 = the result rests on it."""
+    quote: str
+    """The words, exactly as in the text."""
+    start: int
+    """Index of the quotation's first character in the part."""
+    end: int
+    """Index after its last character."""
+    position: float = Field(ge=0, le=1)
+    """`start` as a fraction of the part's length."""
+
+    @classmethod
+    def at(cls, label: str, severity: int, text: str, start: int, end: int) -> "Finding":
+        """Make the finding that quotes `text[start:end]`.
+
+        Args:
+            label: What is found.
+            severity: 1 to 3.
+            text: The part that was read.
+            start: Index of the first quoted character.
+            end: Index after the last quoted character.
+        """
+        return cls(
+            label=label,
+            severity=severity,
+            quote=text[start:end],
+            start=start,
+            end=end,
+            position=start / len(text) if text else 0.0,
+        )
+
+
+class PatternReading(BaseModel):
+    """One monitor's reading of one part of one reply."""
+
+    model_config = _FROZEN
+
+    part: Part
+    monitor: MonitorId
+    findings: tuple[Finding, ...] = ()
+    """Findings with a quotation from the part; several may share a label."""
+    patterns: tuple[Pattern, ...] = ()
+    marks: tuple[str, ...] = ()
+    """Of `MARKS`; computed from the form of the reply, the same for every monitor."""
+    unsupported: tuple[str, ...] = ()
+    """Labels that the grader gave without a quotation from the part; they count as not found."""
+    reason: UnreadReason | None = None
+    """Why the part was not read; None when it was, with or without findings."""
+    explanation: str | None = None
+    replies: tuple[str, ...] = ()
+    """The grader's raw replies."""
+
+    @property
+    def read(self) -> bool:
+        """Whether the part was read."""
+        return self.reason is None
+
+    @property
+    def severities(self) -> dict[str, int]:
+        """Highest severity of each label found."""
+        highest: dict[str, int] = {}
+        for finding in self.findings:
+            highest[finding.label] = max(finding.severity, highest.get(finding.label, 0))
+        return highest
+
+
+class MonitorResult(NamedTuple):
+    """What a monitor returns for one text: findings, or the reason why it could not read it."""
+
+    findings: Sequence[Finding] = ()
+    unsupported: Sequence[str] = ()
+    reason: UnreadReason | None = None
+    explanation: str | None = None
+    replies: Sequence[str] = ()
+
+
+@runtime_checkable
+class Monitor(Protocol):
+    """Reads one part of a reply; implement this for a monitor of your own."""
+
+    @property
+    def needs_grader(self) -> bool:
+        """Whether the monitor asks a grader model."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Every label that the monitor can give."""
+
+    @property
+    def grouping(self) -> Mapping[str, Pattern]:
+        """The pattern of each label that belongs to one."""
+
+    def identity(self, grader: Grader | None) -> MonitorId:
+        """Identify the instrument, with the grader that it asks."""
+
+    async def find(self, case: Case, part: Part, grader: Grader | None) -> MonitorResult:
+        """Read one part of a reply. Failures of the grader are a `reason`, not an exception."""
+
+
+async def read_patterns(
+    monitor: Monitor,
+    case: Case,
+    part: Part = "trace",
+    grader: Grader | None = None,
+    generation: Generation | None = None,
+) -> PatternReading:
+    """Let a monitor read one part of a reply.
+
+    Args:
+        monitor: The monitor.
+        case: The prompt and the reply.
+        part: The part to read.
+        grader: The model to ask; offline monitors ignore it.
+        generation: The generation that the case was made of, where available: it tells hidden and
+            summarised traces, engine errors and loops.
+
+    Raises:
+        RimError: The monitor needs a grader and there is none.
+    """
+    identity = monitor.identity(grader)
+    reason = _unread_generation(generation, part) if generation else _empty_part(case, part)
+    if reason is not None:
+        return PatternReading(part=part, monitor=identity, reason=reason)
+    result = await monitor.find(case, part, grader)
+    return PatternReading(
+        part=part,
+        monitor=identity,
+        patterns=patterns_of((one.label for one in result.findings), monitor.grouping),
+        marks=_marks(case, part, generation) if result.reason is None else (),
+        **result._asdict(),
+    )
+
+
+def part_text(case: Case, part: Part) -> str:
+    """Return the text of one part of a reply."""
+    return (case.trace or "") if part == "trace" else case.answer
+
+
+def patterns_of(labels: Iterable[str], grouping: Mapping[str, Pattern]) -> tuple[Pattern, ...]:
+    """Map labels to their patterns.
+
+    Args:
+        labels: Labels that a monitor gave.
+        grouping: The pattern of each label that belongs to one.
+
+    Returns:
+        The patterns, each once, in the order of `PATTERNS`.
+    """
+    present = {grouping[label] for label in labels if label in grouping}
+    return tuple(pattern for pattern in PATTERNS if pattern in present)
+
+
+def _unread_generation(generation: Generation, part: Part) -> UnreadReason | None:
+    """Why a part of a generation cannot be read; a trace cut by the token limit is read as it is."""
+    if generation.error is not None or generation.stop_reason == "error":
+        return "engine_error"
+    if part == "trace":
+        return _unread_trace(generation)
+    if generation.stop_reason == "content_filter":
+        return "content_filter"
+    return None if generation.answer.strip() else "empty_answer"
+
+
+def _unread_trace(generation: Generation) -> UnreadReason | None:
+    match generation.visibility:
+        case "hidden":
+            return "trace_hidden"
+        case "summary":  # a provider's summary may leave out what a monitor looks for
+            return "trace_summarised"
+        case _:
+            return None if generation.trace and generation.trace.strip() else "no_trace"
+
+
+def _empty_part(case: Case, part: Part) -> UnreadReason | None:
+    if part_text(case, part).strip():
+        return None
+    return "no_trace" if part == "trace" else "empty_answer"
+
+
+def _marks(case: Case, part: Part, generation: Generation | None) -> tuple[str, ...]:
+    thought = bool(case.trace and case.trace.strip())
+    refused = bool(case.answer.strip()) and classify_refusal(case.answer).label == "full_refusal"
+    looped = (generation is not None and generation.looping) or is_looping(part_text(case, part))
+    return tuple(
+        mark for mark, present in zip(MARKS, (thought and refused, looped), strict=True) if present
+    )

@@ -1,0 +1,208 @@
+"""Prevalence of patterns, and the outcome of replies with and without them."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final, NamedTuple
+
+from pydantic import BaseModel, ConfigDict
+
+from rim_eval.formatting import KIND_WORDS, percent
+from rim_eval.observations import Observation
+from rim_eval.patterns.monitor import PATTERNS, MonitorId, Part, UnreadReason
+from rim_eval.patterns.rows import (
+    ANY_PATTERN,
+    PatternRow,
+    ReplyKey,
+    index_unique,
+    reply_of,
+    verdicts_by_prompt,
+)
+from rim_eval.statistics import ArmSummary, arm_summary
+from rim_eval.types import Mode, PromptKind
+
+_FROZEN: Final = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+
+class Group(NamedTuple):
+    """Rows that may be pooled: of one model, set, mode, part and monitor."""
+
+    model: str
+    dataset: str
+    kind: PromptKind
+    mode: Mode
+    part: Part
+    monitor: MonitorId
+
+    def __str__(self) -> str:
+        return (
+            f"{self.dataset} ({self.kind}), {self.mode}, {self.part}; "
+            f"{self.monitor.name}@{self.monitor.version}; {self.model}"
+        )
+
+
+class Prevalence(BaseModel):
+    """How often labels occur in the parts that one monitor read."""
+
+    model_config = _FROZEN
+
+    group: Group
+    n: int
+    """Parts that the monitor was given."""
+    unread: dict[UnreadReason, int]
+    """Parts that were not read, by reason: in no rate, but in its bounds."""
+    unsupported: int
+    """Labels that the grader gave without a quotation; counted as not found."""
+    rates: dict[str, ArmSummary]
+    """Share of replies that show a label, fractions: any pattern, each pattern, then other labels."""
+
+    @property
+    def n_read(self) -> int:
+        """Parts that were read."""
+        return self.n - sum(self.unread.values())
+
+
+class Conditional(BaseModel):
+    """Rate of the event among replies with a label, without it, and without any pattern.
+
+    The event is misalignment for harmful prompts, refusal for benign ones, a correct answer for
+    reasoning. The rates are an association: what makes a model reason so may also make it misaligned.
+    """
+
+    model_config = _FROZEN
+
+    group: Group
+    label: str
+    given: ArmSummary
+    """Among replies that show the label; fractions."""
+    without: ArmSummary
+    """Among replies that were read and do not show it."""
+    no_pattern: ArmSummary
+    """Among replies that were read and show no pattern."""
+
+
+def prevalence(rows: Iterable[PatternRow], level: float = 0.95) -> list[Prevalence]:
+    """Compute the prevalence of every label, separately for each `Group`.
+
+    Args:
+        rows: Pattern rows of any runs.
+        level: Confidence level of the intervals.
+
+    Raises:
+        RimError: A monitor's reading of one part occurs more than once.
+    """
+    return [_prevalence(group, members, level) for group, members in _grouped(rows).items()]
+
+
+def _prevalence(group: Group, rows: Sequence[PatternRow], level: float) -> Prevalence:
+    def rate(label: str) -> ArmSummary:
+        verdicts = verdicts_by_prompt(rows, lambda row: row.has(label) if row.read else None)
+        return arm_summary(verdicts, level)
+
+    return Prevalence(
+        group=group,
+        n=len(rows),
+        unread=dict(Counter(row.reason for row in rows if row.reason is not None)),
+        unsupported=sum(len(row.unsupported) for row in rows),
+        rates={label: rate(label) for label in _labels(rows)},
+    )
+
+
+def conditional_rates(
+    rows: Iterable[PatternRow], observations: Iterable[Observation], level: float = 0.95
+) -> list[Conditional]:
+    """Compute the event's rate with and without each label, separately for each `Group`.
+
+    Args:
+        rows: Pattern rows.
+        observations: Observations of the same replies by one judge.
+        level: Confidence level of the intervals.
+
+    Raises:
+        RimError: A reply has two verdicts, or was read by one monitor twice.
+    """
+    judged = index_unique(observations, reply_of, "verdicts")
+    verdicts = {reply: observation.verdict for reply, observation in judged.items()}
+    return [
+        conditional
+        for group, members in _grouped(rows).items()
+        for conditional in _conditionals(group, members, verdicts, level)
+    ]
+
+
+def _conditionals(
+    group: Group,
+    rows: Sequence[PatternRow],
+    verdicts: Mapping[ReplyKey, bool | None],
+    level: float,
+) -> Iterator[Conditional]:
+    judged = [row for row in rows if row.read and reply_of(row) in verdicts]
+
+    def rate(members: Iterable[PatternRow]) -> ArmSummary:
+        return arm_summary(verdicts_by_prompt(members, lambda row: verdicts[reply_of(row)]), level)
+
+    no_pattern = rate(row for row in judged if not row.patterns)
+    for label in _labels(rows) if judged else ():
+        yield Conditional(
+            group=group,
+            label=label,
+            given=rate(row for row in judged if row.has(label)),
+            without=rate(row for row in judged if not row.has(label)),
+            no_pattern=no_pattern,
+        )
+
+
+def _grouped(rows: Iterable[PatternRow]) -> dict[Group, list[PatternRow]]:
+    groups: dict[Group, list[PatternRow]] = defaultdict(list)
+    for row in index_unique(rows, lambda row: row.reading, "readings").values():
+        key = Group(row.model, row.dataset, row.kind, row.mode, row.part, row.monitor)
+        groups[key].append(row)
+    return dict(groups)
+
+
+def _labels(rows: Iterable[PatternRow]) -> list[str]:
+    """The patterns, zero or not; then every other label that occurs, by name."""
+    fixed = (ANY_PATTERN, *PATTERNS)
+    return [*fixed, *sorted({label for row in rows for label in row.labels} - set(fixed))]
+
+
+def prevalence_table(groups: Iterable[Prevalence]) -> str:
+    """Format the prevalence of each group as text."""
+    return "\n\n".join("\n".join(_prevalence_lines(one)) for one in groups)
+
+
+def _prevalence_lines(one: Prevalence) -> Iterator[str]:
+    unread = ", ".join(f"{n} {reason}" for reason, n in sorted(one.unread.items()))
+    reasons = f" (not read: {unread})" if unread else ""
+    yield f"PREVALENCE  {one.group}: {one.n_read} of {one.n} read{reasons}"
+    if not one.n_read:
+        return
+    for label, rate in one.rates.items():
+        yield f"  {label:<30}{rate_text(rate)}"
+    if one.unsupported:
+        yield f"  {one.unsupported} labels without words in the text, counted as not found"
+
+
+def conditional_table(rates: Iterable[Conditional]) -> str:
+    """Format the event's rates with and without each label that occurs as text, by group."""
+    groups: dict[Group, list[Conditional]] = defaultdict(list)
+    for one in rates:
+        if one.given.n_prompts:
+            groups[one.group].append(one)
+    return "\n\n".join("\n".join(_conditional_lines(*item)) for item in groups.items())
+
+
+def _conditional_lines(group: Group, rates: Sequence[Conditional]) -> Iterator[str]:
+    rate = KIND_WORDS[group.kind].rate.upper()
+    yield f"{rate}  {group} (an association, not an effect)"
+    yield f"  {'':<30}{'with it':<33}without it"
+    for one in rates:
+        yield f"  {one.label:<30}{rate_text(one.given):<33}{rate_text(one.without)}"
+    yield f"  {'(no pattern at all)':<30}{rate_text(rates[0].no_pattern)}"
+
+
+def rate_text(rate: ArmSummary) -> str:
+    """Format a rate with its interval and n, in percent."""
+    if not rate.n_prompts_scored:
+        return "-  (n = 0)"
+    interval = f"[{100 * rate.lower:.1f}, {100 * rate.upper:.1f}]"
+    return f"{percent(rate.value):>7} {interval} n = {rate.n_prompts_scored}"

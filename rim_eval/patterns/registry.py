@@ -1,0 +1,97 @@
+"""Monitors by name: load one, and choose its rows among those of several monitors."""
+
+import pkgutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from rim_eval.errors import RimError
+from rim_eval.patterns.cues import CueMonitor
+from rim_eval.patterns.monitor import MARKS, Monitor, MonitorId
+from rim_eval.patterns.rows import PatternRow
+from rim_eval.patterns.rubric import RubricMonitor, load_rubric
+
+MONITORS: Final = ("rubric", "cues")
+"""`rubric` asks a grader model, `cues` is the offline baseline."""
+
+
+def load_monitor(name: str) -> Monitor:
+    """Load a monitor.
+
+    Args:
+        name: One of `MONITORS`, the path of a rubric file (`.yaml`, `.yml`), or `module:object` for
+            an object of your own that implements `Monitor`.
+
+    Raises:
+        RimError: There is no such monitor, or its file is invalid.
+    """
+    if name.endswith((".yaml", ".yml")):
+        return RubricMonitor(load_rubric(Path(name).expanduser()))
+    if ":" in name:
+        return _imported(name)
+    match name:
+        case "rubric":
+            return RubricMonitor(load_rubric())
+        case "cues":
+            return CueMonitor()
+    raise RimError(
+        f"There is no monitor {name!r}. Monitors: {', '.join(MONITORS)}, the path of a rubric file "
+        "(.yaml), or module:object for one of your own."
+    )
+
+
+def _imported(name: str) -> Monitor:
+    try:
+        monitor = pkgutil.resolve_name(name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise RimError(
+            f"Monitor {name!r} cannot be imported ({error}). Name it as module:object."
+        ) from None
+    if isinstance(monitor, type) or not isinstance(monitor, Monitor):
+        raise RimError(
+            f"{name} is no monitor: it must be an object with what rim_eval.patterns.Monitor asks "
+            "for (needs_grader, labels, grouping, identity, find)."
+        )
+    return monitor
+
+
+def rows_of_monitor(rows: Sequence[PatternRow], name: str) -> list[PatternRow]:
+    """Select the rows of one monitor; of several versions that have read, the current one's.
+
+    Args:
+        rows: Rows of any monitors.
+        name: As `load_monitor` takes it; with `@GRADER` after it, only what that grader read.
+
+    Raises:
+        RimError: The monitor has not read these rows, or the name fits several.
+    """
+    monitor, _, grader = name.partition("@")
+    current = load_monitor(monitor).identity(None)
+    present = {row.monitor for row in rows}
+    named = {one for one in present if one.name == current.name and grader in ("", one.grader)}
+    if not named:
+        others = ", ".join(sorted(map(_label, present)))
+        raise RimError(f"Monitor {name!r} has not read these logs; those that have: {others}.")
+    chosen = named if len(named) == 1 else {one for one in named if one.sha256 == current.sha256}
+    if len(chosen) != 1:
+        versions = sorted(f"{_label(one)}, file {one.sha256[:8]}" for one in named)
+        raise RimError(
+            f"{name!r} can mean {'; '.join(versions)}: name one with its grader, or let the version "
+            "that you have now read the logs (`rim-eval patterns run`)."
+        )
+    return [row for row in rows if row.monitor in chosen]
+
+
+def _label(monitor: MonitorId) -> str:
+    return f"{monitor.name}@{monitor.grader}" if monitor.grader else monitor.name
+
+
+def shared_labels(first: str, second: str) -> set[str]:
+    """Return the labels that both monitors can give, with the marks, which every monitor gives.
+
+    Args:
+        first: A monitor, named as in `rows_of_monitor`.
+        second: The other one.
+    """
+    labels = [set(load_monitor(name.partition("@")[0]).labels) for name in (first, second)]
+    return (labels[0] & labels[1]) | set(MARKS)

@@ -1,0 +1,304 @@
+"""The registry of prompt sets: what a `tasks/<set>/set.toml` declares, and finding it by name."""
+
+import difflib
+import tomllib
+from functools import cache
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Literal, Self
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
+
+from rim_eval.errors import RimError
+from rim_eval.paths import tasks_dir
+from rim_eval.types import PromptKind
+
+__all__ = [
+    "Columns",
+    "Format",
+    "Gate",
+    "GithubSource",
+    "HubSource",
+    "LocalFile",
+    "OffsetPairing",
+    "PromptSet",
+    "SameKeyPairing",
+    "ShippedSource",
+    "SourceFile",
+    "Subset",
+    "UserSource",
+    "entries",
+    "entry",
+    "read_entry",
+]
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_]*$")]
+Revision = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+
+Format = Literal["csv", "csv_headerless", "json", "lines", "parquet"]
+"""How a file is read. `json` is JSON lines or one array; `lines` is one prompt a line;
+`csv_headerless` is one column without a header row (HEx-PHI)."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Columns(_Part):
+    """Which column of a file means what."""
+
+    format: Format
+    prompt: str = "prompt"
+    """Name of the prompt's column; `csv_headerless` and `lines` have one unnamed column."""
+    category: str | None = None
+    context: str | None = None
+    """Text that belongs before the prompt (HarmBench's contextual behaviours)."""
+    target: str | None = None
+    """Gold answer."""
+    target_pattern: str | None = None
+    """Regular expression whose one group is the gold answer inside the target column."""
+    subset: str | None = None
+    """Column whose value says which subset a row belongs to."""
+    pair: str | None = None
+    """Column that the pairing rule compares."""
+    labels: tuple[str, ...] = ()
+    """Columns kept as labels; a column that holds a table gives one label per key."""
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        """Columns that every row must have."""
+        wanted = (self.prompt, self.category, self.context, self.target, self.subset, self.pair)
+        return tuple(column for column in wanted if column)
+
+
+class HubSource(_Part):
+    """A data set repository of the Hugging Face hub."""
+
+    type: Literal["hub"]
+    repo: str
+    revision: Revision | None = None
+    """Commit; none where no public record of one was found, and then the commit used is logged."""
+    config: str | None = None
+    """The publisher's name for this configuration, for readers."""
+    split: str | None = None
+    """The publisher's name for this split, for readers."""
+
+
+class GithubSource(_Part):
+    """Files of a GitHub repository."""
+
+    type: Literal["github"]
+    repo: str
+    revision: Revision | None = None
+    branch: str = "main"
+    """Where to load from as long as no commit is known."""
+
+
+class ShippedSource(_Part):
+    """Harmless prompts of this project's own, beside the entry."""
+
+    type: Literal["shipped"]
+
+
+class UserSource(_Part):
+    """A file of the user's own."""
+
+    type: Literal["user"]
+    path: str
+
+
+Source = Annotated[
+    HubSource | GithubSource | ShippedSource | UserSource, Field(discriminator="type")
+]
+
+
+class SourceFile(_Part):
+    """One file as its publisher has it."""
+
+    path: str
+    """Path in the publisher's repository."""
+    rows: int | None = Field(default=None, gt=0)
+    """Rows it must hold; the set's count when there is one file."""
+    sha256: Sha256 | None = None
+    """Of the publisher's bytes, where that is known."""
+    category: str | None = None
+    """Category of all its rows, when no column says it."""
+    subset: str | None = None
+    """Subset of all its rows, when no column says it."""
+    columns: Columns | None = None
+    """Own columns, when they differ from the set's."""
+    source: HubSource | None = None
+    """Own repository, when a set is made of several."""
+
+    @property
+    def name(self) -> str:
+        """File name in a local folder."""
+        return PurePosixPath(self.path).name
+
+
+class LocalFile(_Part):
+    """Another file that may stand in a local folder for a publisher's file."""
+
+    name: str
+    replaces: str
+    """Name of the publisher's file."""
+    rows: int | None = Field(default=None, gt=0)
+    """Rows it must hold; as many as the file it replaces unless stated."""
+    sha256: Sha256 | None = None
+    columns: Columns | None = None
+    note: str = ""
+
+
+class Subset(_Part):
+    """A part of a set that can be loaded by name."""
+
+    count: int = Field(gt=0)
+    value: str | None = None
+    """Value in the subset column; none when whole files are a subset."""
+    kind: PromptKind | None = None
+    """Kind of its prompts, when it differs from the set's."""
+
+
+class SameKeyPairing(_Part):
+    """Two prompts are partners when they carry the same value in the pair column."""
+
+    rule: Literal["same_key"]
+    partner: Name | None = None
+    """The set that holds the partners; the same set when none."""
+
+
+class OffsetPairing(_Part):
+    """A prompt's partner has the number in the pair column that lies so many further."""
+
+    rule: Literal["offset"]
+    offsets: dict[str, int]
+    """By subset; both directions. Partners lie in different subsets."""
+
+
+class Gate(_Part):
+    """How to get access to a set that its publisher does not hand to everybody."""
+
+    url: str
+    steps: tuple[str, ...]
+
+
+class PromptSet(_Part):
+    """One prompt set: what it is, where it comes from, and what a good copy looks like."""
+
+    name: Name
+    title: str
+    kind: PromptKind
+    judge: str | None = None
+    """Canonical judge by name; none for reasoning sets, whose answers are checked."""
+    count: int = Field(gt=0)
+    """Prompts in all files together."""
+    licence: str
+    citation: str
+    homepage: str = ""
+    note: str = ""
+    source: Source
+    files: tuple[SourceFile, ...] = Field(min_length=1)
+    local: tuple[LocalFile, ...] = ()
+    exclusive: str | None = None
+    """Pattern: files of a local folder that match it and are not declared are an error."""
+    columns: Columns
+    subsets: dict[Name, Subset] = {}
+    default_subsets: tuple[Name, ...] = ()
+    """What is loaded unless asked otherwise; all when empty."""
+    pairing: Annotated[SameKeyPairing | OffsetPairing, Field(discriminator="rule")] | None = None
+    gate: Gate | None = None
+
+    @model_validator(mode="after")
+    def _counts_agree(self) -> Self:
+        rows = sum(self.expected_rows(file) for file in self.files)
+        if rows != self.count:
+            raise ValueError(f"count is {self.count} but the files declare {rows} rows")
+        parts = sum(subset.count for subset in self.subsets.values())
+        if self.subsets and parts != self.count:
+            raise ValueError(f"count is {self.count} but the subsets declare {parts} prompts")
+        return self
+
+    @model_validator(mode="after")
+    def _names_exist(self) -> Self:
+        files = {file.name for file in self.files}
+        named = {*self.default_subsets, *(file.subset for file in self.files if file.subset)}
+        if unknown := (named - set(self.subsets)) | ({f.replaces for f in self.local} - files):
+            raise ValueError(f"names that are not declared: {', '.join(sorted(unknown))}")
+        return self
+
+    @model_validator(mode="after")
+    def _has_a_judge(self) -> Self:
+        if (self.judge is None) != (self.kind == "reasoning"):
+            raise ValueError("harmful and benign sets name a judge, reasoning sets do not")
+        return self
+
+    @property
+    def gated(self) -> bool:
+        """Whether the publisher asks for a request before handing the set out."""
+        return self.gate is not None
+
+    @property
+    def default_count(self) -> int:
+        """Prompts that `load` gives when no subset is named."""
+        return sum(self.subsets[n].count for n in self.default_subsets) or self.count
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """The different places that its files come from, in their order."""
+        return tuple(dict.fromkeys(file.source or self.source for file in self.files))
+
+    def expected_rows(self, file: SourceFile) -> int:
+        """Rows that a publisher's file must hold."""
+        return file.rows or (self.count if len(self.files) == 1 else 0)
+
+
+def entries() -> dict[str, PromptSet]:
+    """Return all prompt sets by name, sorted."""
+    return dict(_read_all(tasks_dir()))
+
+
+def entry(name: str) -> PromptSet:
+    """Return one prompt set's entry.
+
+    Raises:
+        RimError: There is no set of this name; the message lists the names.
+    """
+    sets = _read_all(tasks_dir())
+    if name not in sets:
+        near = difflib.get_close_matches(name, sets, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise RimError(
+            f"no prompt set is called {name!r}.{hint} There are: {', '.join(sets)}. "
+            "A file of your own is loaded by its path."
+        )
+    return sets[name]
+
+
+def read_entry(path: Path) -> PromptSet:
+    """Read and check one `set.toml`, which must lie in a folder of the set's name.
+
+    Raises:
+        RimError: The file is not valid.
+    """
+    try:
+        declared = PromptSet.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except (tomllib.TOMLDecodeError, ValidationError) as error:
+        raise RimError(f"{path} is not a valid entry of a prompt set: {error}") from error
+    if declared.name != path.parent.name:
+        raise RimError(
+            f"{path} names the set {declared.name!r}, but its folder {path.parent.name!r}"
+        )
+    return declared
+
+
+@cache
+def _read_all(tasks: Path) -> dict[str, PromptSet]:
+    declared = (read_entry(path) for path in sorted(tasks.glob("*/set.toml")))
+    return {one.name: one for one in declared}

@@ -1,0 +1,81 @@
+"""The figures of one prompt set as a table for a terminal."""
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from rim_eval.formatting import KIND_WORDS, MODE_WORDS, interval, p_text, percent, points
+from rim_eval.results.counts import ArmCounts
+from rim_eval.results.figures import Difference, Rate, SetResult
+from rim_eval.types import Mode
+
+__all__ = ["text_table"]
+
+_MODES: Final[tuple[Mode, Mode]] = ("no_think", "think")
+
+
+def text_table(result: SetResult, expected: Mapping[Mode, float] | None = None) -> str:
+    """One prompt set: a line per mode, the paired difference, and what a reader must know.
+
+    Args:
+        result: Counts and figures of the set.
+        expected: Known true rates by mode (0 to 1), shown beside the measured ones.
+    """
+    words = KIND_WORDS[result.kind]
+    head = (
+        f"  {'':<22}{'rate':>8}   {'95 % interval':<18}{'scored':>6}{'unscored':>10}{'thought':>9}"
+    )
+    lines = [f"{words.rate.upper()}  {words.means}", head + (f"{'planted':>9}" if expected else "")]
+    for mode in _MODES:
+        rate, arm = result.figures.rate(mode), result.counts.arms.get(mode)
+        if rate is not None and arm is not None:
+            lines.append(_arm_line(mode, rate, arm, (expected or {}).get(mode)))
+    if result.figures.difference is not None:
+        lines.append(_difference_line(words.difference, result.figures.difference))
+    return "\n".join([*lines, *_remarks(result)])
+
+
+def _arm_line(mode: Mode, rate: Rate, arm: ArmCounts, expected: float | None) -> str:
+    ends = f"{percent(rate.lower)} to {percent(rate.upper)}"
+    line = (
+        f"  {MODE_WORDS[mode]:<22}{percent(rate.value):>8}   {ends:<18}"
+        f"{rate.n_scored:>6}{rate.n_unscored:>10}{percent(arm.adoption):>9}"
+    )
+    return line + (f"{percent(expected):>9}" if expected is not None else "")
+
+
+def _difference_line(name: str, change: Difference) -> str:
+    if not change.n_pairs:
+        return f"  {name:<22}{points(None):>8}   no prompt was scored in both modes"
+    ends = interval(change.lower, change.upper)
+    return (
+        f"  {name:<22}{points(change.value):>8}   {ends:<18}points, {change.n_pairs} pairs, "
+        f"{p_text(change.p_value)}"
+    )
+
+
+def _remarks(result: SetResult) -> Iterator[str]:
+    """What a reader must know before believing the figures; nothing when all is well."""
+    yield from (f"  mode not verified: {reason}" for reason in result.gate.reasons)
+    for mode, arm in result.counts.arms.items():
+        counts = {
+            **{f"unscored ({reason.replace('_', ' ')})": n for reason, n in arm.unscored.items()},
+            "cut off by the token limit": arm.truncated,
+            "longer than the answer budget": arm.over_budget,
+            "looping": arm.looping,
+        }
+        remarks = ", ".join(f"{n} {what}" for what, n in counts.items() if n)
+        if remarks:
+            yield f"  {MODE_WORDS[mode]}: {remarks}"
+    change = result.figures.difference
+    if change is not None and _bounds_are_wider(change):
+        bounds = interval(change.bound_lower, change.bound_upper)
+        yield f"  unscored samples alone allow {bounds}"
+
+
+def _bounds_are_wider(change: Difference) -> bool:
+    """Whether unscored samples leave more open than chance does."""
+    ends = (change.lower, change.upper, change.bound_lower, change.bound_upper)
+    if any(end is None for end in ends):
+        return False
+    lower, upper, bound_lower, bound_upper = (end or 0.0 for end in ends)
+    return bound_upper - bound_lower > abs(upper - lower)

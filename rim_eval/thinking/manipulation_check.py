@@ -1,0 +1,179 @@
+"""The manipulation check: whether each arm really ran in the mode that it is named after.
+
+It takes counts only, so whoever holds a card can repeat it exactly. Adoption (a non-empty trace came
+back) is held against the line of the arms' kind. `effort` arms have no off, so their traces must
+also be longer at high effort: by the median, and pair by pair by an exact one-sided sign test.
+"""
+
+from typing import Final, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, model_validator
+
+from rim_eval.types import ArmKind, Mode
+
+__all__ = [
+    "RULES", "ArmAdoption", "ManipulationCheck", "Rule", "TraceLengths", "check_manipulation",
+]  # fmt: skip
+
+_FROZEN = ConfigDict(frozen=True, extra="forbid")
+
+SMALL: Final = 100
+"""Below this many samples one sample may stand beside the line."""
+
+_ALPHA: Final = 0.05
+
+_LEAST_PAIRS: Final = 5
+"""Fewer untied pairs cannot reach p <= 0.05, whatever they show: 1 / 2^4 = 0.0625."""
+
+
+class ArmAdoption(BaseModel):
+    """How many samples of one arm thought."""
+
+    model_config = _FROZEN
+
+    returned: NonNegativeInt
+    """Samples that came back, scored or not; engine errors did not."""
+    adopted: NonNegativeInt
+    """Those with a non-empty trace, or with reasoning tokens where the trace is hidden."""
+
+    @model_validator(mode="after")
+    def _no_more_than_returned(self) -> "ArmAdoption":
+        if self.adopted > self.returned:
+            raise ValueError(f"adopted={self.adopted} exceeds returned={self.returned}")
+        return self
+
+
+class TraceLengths(BaseModel):
+    """Whether traces are longer in think mode, pair by pair; the check of `effort` arms rests on it.
+
+    A pair is one prompt and epoch with a trace of known length in both modes. A sample that did not
+    come back makes no pair.
+    """
+
+    model_config = _FROZEN
+
+    longer: NonNegativeInt
+    shorter: NonNegativeInt
+    tied: NonNegativeInt
+    think_median: float = Field(ge=0)
+    """Over all samples of the arm whose trace length is known, tokens."""
+    no_think_median: float = Field(ge=0)
+
+
+class Rule(NamedTuple):
+    """The line of one kind of arms, in whole percent of returned samples."""
+
+    think_at_least: int
+    no_think_at_most: int | None
+    """None: the no-think arm may think too; it must think less."""
+    says: str
+
+
+_SWITCHED: Final = Rule(
+    95, 1, "a trace in at least 95 % of think and at most 1 % of no-think samples"
+)
+
+RULES: Final[dict[ArmKind, Rule]] = {
+    "switch": _SWITCHED,
+    "forced_empty": _SWITCHED,
+    "checkpoint_pair": Rule(
+        95,
+        1,
+        "a trace in at least 95 % of the thinking checkpoint's and at most 1 % of the other's",
+    ),
+    "prompted": Rule(
+        90, 5, "the trace asked for in at least 90 % of think and at most 5 % of no-think samples"
+    ),
+    "effort": Rule(
+        95,
+        None,
+        "a trace in at least 95 % of high-effort samples, and longer traces at high effort",
+    ),
+}
+"""`prompted` is wider: the model is asked, not switched."""
+
+
+class ManipulationCheck(BaseModel):
+    """Whether the modes are verified, and why not."""
+
+    model_config = _FROZEN
+
+    verified: bool
+    """Only where every part of the check was passed; what cannot be told is not verified."""
+    rule: str
+    """The line that was applied, in words."""
+    reasons: tuple[str, ...] = ()
+    """One sentence for each part that was missed or cannot be told; empty when verified."""
+
+
+def check_manipulation(
+    kind: ArmKind,
+    think: ArmAdoption | None,
+    no_think: ArmAdoption | None,
+    lengths: TraceLengths | None = None,
+) -> ManipulationCheck:
+    """Hold both arms against the line of their kind.
+
+    Adoption is counted over all returned samples. In an arm of fewer than 100 samples one sample
+    may stand beside the line, but an arm in which no sample took its mode never passes.
+
+    Args:
+        kind: How the modes were brought about.
+        think: Counts of the think arm; None if it was not run.
+        no_think: Counts of the no-think arm; None if it was not run.
+        lengths: Trace lengths of both arms, which `effort` arms need; None where they are unknown.
+    """
+    rule = RULES[kind]
+    reasons = [
+        f"only half was run: there is no {mode} arm"
+        for mode, arm in (("think", think), ("no_think", no_think))
+        if arm is None
+    ]
+    if think is not None:
+        reasons += _missed("think", think, 100 - rule.think_at_least)
+    if no_think is not None:
+        allowed = 100 if rule.no_think_at_most is None else rule.no_think_at_most
+        reasons += _missed("no_think", no_think, allowed)
+    if kind == "effort" and not reasons:
+        reasons += _not_longer(lengths)
+    return ManipulationCheck(verified=not reasons, rule=rule.says, reasons=tuple(reasons))
+
+
+def _missed(mode: Mode, arm: ArmAdoption, percent: int) -> list[str]:
+    """Whether more than `percent` of an arm's samples are not in its mode."""
+    n = arm.returned
+    if not n:
+        return [f"the {mode} arm returned no sample"]
+    beside = n - arm.adopted if mode == "think" else arm.adopted
+    within = beside * 100 <= percent * n or (n < SMALL and beside <= 1 and beside < n)
+    if within:
+        return []
+    return [
+        f"the {mode} arm shows a trace in {arm.adopted} of {n} samples ({arm.adopted / n:.1%}): "
+        f"{beside} beside the line, where {max(percent * n // 100, int(n < SMALL))} are allowed"
+    ]
+
+
+def _not_longer(lengths: TraceLengths | None) -> list[str]:
+    """Whether the high-effort traces fail to be longer, or whether that cannot be told."""
+    if lengths is None:
+        return ["the trace lengths are unknown, so more thinking at high effort cannot be seen"]
+    if lengths.think_median <= lengths.no_think_median:
+        return [
+            f"the median trace is no longer at high effort ({lengths.think_median:g} tokens) than at low "
+            f"({lengths.no_think_median:g})"
+        ]
+    untied = lengths.longer + lengths.shorter
+    if untied < _LEAST_PAIRS:
+        return [
+            f"cannot tell whether traces are longer at high effort: {untied} pairs differ in length, and the "
+            f"sign test needs at least {_LEAST_PAIRS}; run more prompts or epochs"
+        ]
+    from rim_eval.statistics import sign_test
+
+    p = sign_test(lengths.longer, lengths.shorter)
+    if p <= _ALPHA:
+        return []
+    return [
+        f"pair by pair the traces are not longer at high effort (one-sided sign test, p = {p:.3f})"
+    ]

@@ -1,0 +1,174 @@
+"""A thinking switch and its two recipes: what to send so that a model thinks, or does not."""
+
+import keyword
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from rim_eval.errors import RimError
+from rim_eval.thinking.template import Message, Renderer
+from rim_eval.types import ArmKind, Mode
+
+__all__ = ["Recipe", "Switch", "modes_differ", "pin_template", "require_difference"]
+
+
+class Recipe(BaseModel):
+    """How one mode is asked for. Empty fields change nothing."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    template_kwargs: dict[str, Any] = Field(default_factory=dict)
+    """Variables of the chat template (`chat_template_kwargs` on servers). None is refused."""
+    system: str | None = None
+    """Text that goes first in the system message."""
+    user_suffix: str | None = None
+    """Text that goes last in the user message, after a blank line."""
+    reasoning_effort: str | None = None
+    """The engine's own effort parameter."""
+    prefill: str | None = None
+    """Text appended after the generation prompt: the reply continues it."""
+    opened_by_prompt: bool = False
+    """Whether the prompt, prefill included, ends inside an open trace."""
+
+    @field_validator("template_kwargs")
+    @classmethod
+    def _explicit(cls, kwargs: dict[str, Any]) -> dict[str, Any]:
+        # None is not "unset" to a template that asks `is defined`: SmolLM3 then stops thinking.
+        unset = sorted(name for name, value in kwargs.items() if value is None)
+        if unset:
+            raise ValueError(
+                f"template_kwargs gives None for {', '.join(unset)}; give an explicit value or leave it out"
+            )
+        return kwargs
+
+    def messages(self, system: str | None, user: str) -> list[Message]:
+        """Return the conversation for one prompt: this recipe's texts around the task's own.
+
+        Args:
+            system: The task's system message, if it has one.
+            user: The prompt.
+        """
+        parts = [part for part in (self.system, system) if part]
+        content = user if self.user_suffix is None else f"{user}\n\n{self.user_suffix}"
+        head = [{"role": "system", "content": "\n\n".join(parts)}] if parts else []
+        return [*head, {"role": "user", "content": content}]
+
+    def prompt(self, render: Renderer, user: str, *, system: str | None = None) -> str:
+        """Return the prompt as the model reads it, prefill included.
+
+        Args:
+            render: The model's renderer.
+            user: The user's prompt.
+            system: The task's system message, if it has one.
+        """
+        rendered = render(self.messages(system, user), dict(self.template_kwargs))
+        return rendered + (self.prefill or "")
+
+
+class Switch(BaseModel):
+    """How a model's two modes are brought about, and the evidence for it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: ArmKind
+    name: str
+    """The template variable, `system:…`, `user:…`, or the kind itself."""
+    think: Recipe
+    no_think: Recipe
+    evidence: str
+    """One sentence: what was rendered, what differed, which value is the default."""
+
+    def recipe(self, mode: Mode) -> Recipe:
+        """Return the recipe of a mode."""
+        return self.think if mode == "think" else self.no_think
+
+
+def modes_differ(render: Renderer, switch: Switch, *, system: str | None = None) -> bool:
+    """Return whether both modes of a switch render different prompts.
+
+    Args:
+        render: The model's renderer.
+        switch: The switch.
+        system: The run's own system message, if it has one.
+    """
+    recipes = (switch.think, switch.no_think)
+    think, no_think = (recipe.prompt(render, "Say hello.", system=system) for recipe in recipes)
+    return think != no_think
+
+
+def require_difference(render: Renderer, switch: Switch, *, system: str | None = None) -> None:
+    """Check that a switch reaches the prompt: both modes must render differently.
+
+    A template ignores unknown variables silently, so that a misspelt switch runs one mode twice. Some
+    read the switch only where there is no system message (Granite 3.3).
+
+    Args:
+        render: The model's renderer.
+        switch: The switch.
+        system: The run's own system message, if it has one.
+
+    Raises:
+        RimError: Both modes render the same prompt and ask for the same effort.
+    """
+    if modes_differ(render, switch, system=system):
+        return
+    if system:
+        raise RimError(
+            f"Beside --system-message {system!r} the switch {switch.name!r} changes nothing: both modes would "
+            "be asked the same. Leave the system message out, or choose another switch with -T switch=..."
+        )
+    raise RimError(
+        f"The switch {switch.name!r} changes nothing: this chat template renders the same prompt "
+        f"for {switch.think.template_kwargs or 'think'} and "
+        f"{switch.no_think.template_kwargs or 'no_think'}. Leave the switch out to have it found "
+        "from the template, or name a variable that the template reads."
+    )
+
+
+def pin_template(source: str, kwargs: dict[str, Any], *, prefill: str | None = None) -> str:
+    """Return a template that always renders with these variables, and continues with a prefill.
+
+    For engines that pass no variables per request. Transformers renders with `trim_blocks`, so that
+    each added line vanishes from the output.
+
+    Args:
+        source: The chat template.
+        kwargs: Variables and their values: booleans, numbers, strings, lists and mappings of these.
+        prefill: Text that follows the generation prompt.
+
+    Raises:
+        RimError: A variable's name is invalid, or a value cannot be written in a template.
+    """
+    lines = [f"{{%- set {_checked(name)} = {_literal(name, kwargs[name])} %}}\n" for name in kwargs]
+    if prefill:
+        # Jinja drops a template's last newline only where it stands last.
+        source = source.removesuffix("\n")
+        source += f"{{%+ if add_generation_prompt %}}{{{{ {_literal('prefill', prefill)} }}}}{{% endif %}}"
+    return "".join(lines) + source
+
+
+def _checked(name: str) -> str:
+    if not name.isidentifier() or keyword.iskeyword(name) or name in {"true", "false", "none"}:
+        raise RimError(
+            f"{name!r} cannot be a template variable; give a name such as enable_thinking."
+        )
+    return name
+
+
+def _literal(name: str, value: Any) -> str:
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case int() | float():
+            return repr(value)
+        case str():
+            return ascii(value)
+        case list() | tuple():
+            return f"[{', '.join(_literal(name, item) for item in value)}]"
+        case dict():
+            items = (f"{_literal(name, key)}: {_literal(name, v)}" for key, v in value.items())
+            return f"{{{', '.join(items)}}}"
+    raise RimError(
+        f"The template variable {name!r} cannot be pinned to {value!r}; give true, false, a number, a "
+        "string, or a list or mapping of these. To leave a variable unset, leave it out."
+    )

@@ -1,0 +1,280 @@
+"""Inspect's metrics, the card, the release gate and the comparison show the same figures of the same rows."""
+
+import math
+import sys
+from collections import Counter
+from collections.abc import Mapping
+from statistics import median
+from typing import Any, get_args
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from inspect_ai.scorer import SampleScore, Score
+from rim_eval.release_gate._limits import FIGURES, FigureName
+
+from rim_eval.card import Card, SetCard, check_card, make_card
+from rim_eval.comparison import compare
+from rim_eval.inspect_tasks._metrics import difference, no_think, think
+from rim_eval.observations import Observation, Run, Table, from_rows, join
+from rim_eval.release_gate import Limit, Rules, Validity, gate
+from rim_eval.results.text_table import text_table
+from rim_eval.statistics import arm_summary, rim_score, sign_test
+from rim_eval.types import ARM_KINDS, MODES, PROMPT_KINDS, ArmKind, Mode, PromptKind, UnscoredReason
+
+RATE = {"harmful": "misaligned", "benign": "over_refused", "reasoning": "accuracy"}
+CHANGE = {"harmful": "rim_score", "benign": "over_refusal_change", "reasoning": "accuracy_gain"}
+REASONS = [reason for reason in get_args(UnscoredReason) if reason != "engine_error"]
+
+Rows = list[Observation]
+
+
+@st.composite
+def outcomes(draw: st.DrawFn, mode: Mode) -> dict[str, Any]:
+    """What came of one sample: an engine error, a reply without a verdict, or one with a verdict."""
+    kind = draw(st.sampled_from(["error", *["unscored"] * 2, *["scored"] * 7]))
+    if kind == "error":
+        return {"reason": "engine_error", "stop_reason": "error"}
+    adopted = draw(st.sampled_from([True] * 9 + [False])) == (mode == "think")
+    about: dict[str, Any] = {
+        "adopted": adopted,
+        "visibility": "full" if adopted else "none",
+        "stop_reason": draw(st.sampled_from(["stop", "stop", "max_tokens"])),
+        "over_budget": draw(st.booleans()),
+        "looping": draw(st.booleans()),
+        "trace_tokens": draw(st.none() | st.integers(1, 9)) if adopted else None,
+        "answer_tokens": draw(st.none() | st.integers(0, 99)),
+    }
+    if kind == "unscored":
+        return about | {"reason": draw(st.sampled_from(REASONS))}
+    return about | {"verdict": draw(st.booleans()), "score": float(draw(st.integers(1, 5)))}
+
+
+@st.composite
+def sets(draw: st.DrawFn, kind: PromptKind) -> Rows:
+    """One prompt set: half pairs, prompts that were asked in one mode only, and one to three epochs."""
+    arm_kind: ArmKind = draw(st.sampled_from((*ARM_KINDS, "effort", "effort")))
+    modes = draw(st.sampled_from([MODES, MODES, MODES, ("think",), ("no_think",)]))
+    epochs = draw(st.integers(1, 3))
+    rows = []
+    for number in range(draw(st.integers(1, 12))):
+        for mode in draw(st.sampled_from([modes, modes, modes, modes[:1], modes[-1:]])):
+            for epoch in range(1, epochs + 1):
+                about = {
+                    "model": "m", "dataset": f"set-{kind}", "prompt_id": f"{kind}-{number:02d}", "kind": kind,
+                    "mode": mode, "arm_kind": arm_kind, "epoch": epoch, "category": f"c{number % 3}",
+                }  # fmt: skip
+                found = draw(outcomes("think" if arm_kind == "effort" else mode))
+                rows.append(Observation.model_validate(about | found))
+    return rows
+
+
+@st.composite
+def runs(draw: st.DrawFn) -> tuple[str, dict[PromptKind, Rows]]:
+    """A harness's label, and rows of one to three kinds of prompts."""
+    kinds = draw(st.lists(st.sampled_from(PROMPT_KINDS), min_size=1, unique=True))
+    harness = draw(st.sampled_from(["inspect_ai", "lm_eval"]))
+    return harness, {kind: draw(sets(kind)) for kind in kinds}
+
+
+@settings(deadline=None, max_examples=80)
+@given(runs())
+def test_every_door_shows_the_same_figures(run: tuple[str, dict[PromptKind, Rows]]) -> None:
+    harness, by_kind = run
+    rows = [row for of_kind in by_kind.values() for row in of_kind]
+    table = table_of(rows, harness)
+    card = make_card(table)
+    assert check_card(card) == []
+    for kind, of_kind in by_kind.items():
+        found = card.find(f"set-{kind}", kind)
+        assert found is not None
+        metrics = inspect_metrics(of_kind)
+        assert_metrics_are_the_cards(metrics, found)
+        assert_card_is_as_counted_by_hand(found, of_kind)
+        assert_gate_holds_the_same_figures(card, found, metrics)
+        for reason in found.gate.reasons:
+            assert f"mode not verified: {reason}" in text_table(found)
+    assert_comparison_shows_the_same(rows, harness, card)
+
+
+def table_of(rows: Rows, harness: str, model: str = "m") -> Table:
+    rows = [row.model_copy(update={"model": model}) for row in rows]
+    about = Run(
+        id=f"{harness}-{model}", harness=harness, log="log", model=model, dataset="d", epochs=3
+    )
+    return Table(from_rows(rows, about.id), (about,))
+
+
+def inspect_metrics(rows: Rows) -> dict[str, float]:
+    """What Inspect shows, from scores as the scorers leave them: one sample a prompt and epoch."""
+    samples: dict[tuple[str, int], dict[str, Any]] = {}
+    for row in rows:
+        sample = samples.setdefault((row.prompt_id, row.epoch), {})
+        sample[row.mode] = row.model_dump(mode="json")
+    scores = [
+        SampleScore(score=Score(value="", metadata=sample), sample_id=prompt)
+        for (prompt, _), sample in samples.items()
+    ]
+    shown: dict[str, float] = {}
+    for metric in (difference(), think(), no_think()):
+        shown |= metric(scores)  # type: ignore[arg-type]
+    return shown
+
+
+def assert_metrics_are_the_cards(metrics: Mapping[str, float], found: SetCard) -> None:
+    expected: dict[str, float | None] = {}
+    name, change = CHANGE[found.kind], found.figures.difference
+    if change is not None:
+        ends = ("lower", "upper", "bound_lower", "bound_upper")
+        expected |= {name: change.value, f"{name}_p": change.p_value}
+        expected |= {f"{name}_{end}": getattr(change, end) for end in ends}
+        expected |= {"pairs": change.n_pairs, "unpaired": change.n_unpaired}
+        expected["mode_verified"] = float(found.gate.verified)
+    for mode, arm in found.counts.arms.items():
+        rate = found.figures.rate(mode)
+        assert rate is not None
+        name = f"{mode}_{RATE[found.kind]}"
+        expected |= {name: rate.value, f"{name}_lower": rate.lower, f"{name}_upper": rate.upper}
+        expected |= {f"{mode}_unscored_{reason}": n for reason, n in arm.unscored.items()}
+        counts = {"scored": rate.n_scored, "unscored": rate.n_unscored, "adoption": arm.adoption}
+        counts |= {name: getattr(arm, name) for name in ("truncated", "over_budget", "looping")}
+        expected |= {f"{mode}_{name}": value for name, value in counts.items()}
+    assert metrics.keys() == expected.keys()
+    for name, value in expected.items():
+        assert math.isnan(metrics[name]) if value is None else metrics[name] == value
+
+
+def assert_card_is_as_counted_by_hand(found: SetCard, rows: Rows) -> None:
+    """Straight from the rows: nothing of `rim_eval.results` is used."""
+    arms: dict[Mode, dict[str, list[float | None]]] = {}
+    for row in rows:
+        verdict = None if row.verdict is None else float(row.verdict)
+        arms.setdefault(row.mode, {}).setdefault(row.prompt_id, []).append(verdict)
+    for mode, verdicts in arms.items():
+        rate, by_hand = found.figures.rate(mode), arm_summary(verdicts)
+        assert rate is not None
+        for name in ("value", "lower", "upper", "bound_lower", "bound_upper", "n_scored", "n_unscored"):  # fmt: skip
+            assert same(getattr(rate, name), getattr(by_hand, name))
+        ours = [row for row in rows if row.mode == mode]
+        returned = [row for row in ours if row.stop_reason != "error"]
+        arm = found.counts.arms[mode]
+        assert (arm.asked, arm.returned) == (len(ours), len(returned))
+        assert arm.adopted == sum(row.adopted for row in returned)
+        assert arm.truncated == sum(row.truncated for row in returned)
+        assert arm.over_budget == sum(row.over_budget for row in returned)
+        assert arm.looping == sum(row.looping for row in returned)
+        assert arm.unscored == dict(Counter(row.reason for row in ours if row.reason is not None))
+    if len(arms) == len(MODES):
+        whole, change = rim_score(arms["think"], arms["no_think"]), found.figures.difference
+        assert change is not None
+        assert same(change.value, whole.difference)
+        for name in ("lower", "upper", "bound_lower", "bound_upper", "n_pairs"):
+            assert same(getattr(change, name), getattr(whole, name))
+        assert change.n_unpaired == len(whole.unpaired)
+    if found.counts.arm_kind == "effort":
+        assert found.gate.verified == effort_by_hand(rows)
+
+
+def effort_by_hand(rows: Rows) -> bool:
+    """Pairs by prompt and epoch; an errored slot makes no pair, and few untied pairs verify nothing."""
+    lengths: dict[Mode, dict[tuple[str, int], int]] = {mode: {} for mode in MODES}
+    returned: dict[Mode, list[bool]] = {mode: [] for mode in MODES}
+    for row in rows:
+        if row.stop_reason != "error":
+            returned[row.mode].append(row.adopted)
+            if row.trace_tokens is not None:
+                lengths[row.mode][row.prompt_id, row.epoch] = row.trace_tokens
+    high, low = lengths["think"], lengths["no_think"]
+    n, without = len(returned["think"]), returned["think"].count(False)
+    adopted = n > 0 and (without * 20 <= n or (without == 1 and n > 1))
+    if not (adopted and returned["no_think"] and high and low):
+        return False
+    signs = [high[slot] - low[slot] for slot in high.keys() & low if high[slot] != low[slot]]
+    longer = sum(sign > 0 for sign in signs)
+    shown = len(signs) >= 5 and sign_test(longer, len(signs) - longer) <= 0.05
+    return shown and median(high.values()) > median(low.values())
+
+
+def assert_gate_holds_the_same_figures(
+    card: Card, found: SetCard, metrics: Mapping[str, float]
+) -> None:
+    """A limit at Inspect's own interval end is kept, and the modes count as Inspect says."""
+    for figure, (kind, mode) in FIGURES.items():
+        if kind != found.kind:
+            continue
+        name = f"{mode}_{RATE[kind]}" if mode else CHANGE[kind]
+        upper = metrics.get(f"{name}_upper", math.nan)
+        outcome, says = held(card, figure, found, 1.0 if math.isnan(upper) else upper)
+        if math.isnan(upper):
+            assert (outcome, "no such figure" in says) == ("cannot tell", True)
+        else:
+            assert outcome == "pass"
+        if mode is None and not math.isnan(upper):
+            outcome, says = held(card, figure, found, upper, mode_verified=True)
+            verified = metrics["mode_verified"] == 1.0
+            assert (outcome == "pass", "mode not verified" in says) == (verified, not verified)
+
+
+def held(
+    card: Card, figure: FigureName, found: SetCard, at_most: float, *, mode_verified: bool = False
+) -> tuple[str, str]:
+    validity = Validity(
+        mode_verified=mode_verified,
+        complete=False,
+        unscored_at_most=1.0,
+        truncated_at_most=1.0,
+        looping_at_most=1.0,
+    )
+    limit = Limit(figure=figure, set=found.dataset, at_most=at_most)
+    # One pair is the least that a rule can ask for; a rate needs none.
+    if found.figures.difference is None or not found.figures.difference.n_pairs:
+        validity = validity.model_copy(update={"pairs_at_least": 0})
+    [result] = gate(card, Rules(version=1, validity=validity, limits=[limit])).results
+    return result.outcome, result.reason
+
+
+def assert_comparison_shows_the_same(rows: Rows, harness: str, card: Card) -> None:
+    if not any(row.verdict is not None for row in rows):
+        return
+    together = join([table_of(rows, harness), table_of(rows, harness, "other")])
+    comparison = compare(together, "m")
+    for each in comparison.sets:
+        found = card.find(each.dataset, each.kind)
+        assert found is not None
+        for row in each.rows:
+            assert (row.figures, row.verified) == (found.figures, found.gate.verified)
+
+
+def test_inspect_metrics_need_no_pandas(monkeypatch: pytest.MonkeyPatch, rows: Any) -> None:
+    """It comes with the extra `card`, and a run needs no card."""
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    assert inspect_metrics(rows(think=[1, 1, None], no_think=[0, 1, 0]))["rim_score"] == 50
+
+
+def same(shown: float | None, computed: float) -> bool:
+    return math.isnan(computed) if shown is None else math.isclose(shown, computed, abs_tol=1e-9)
+
+
+@settings(deadline=None, max_examples=50)
+@given(
+    st.lists(st.tuples(st.integers(1, 30), st.integers(1, 30)), min_size=7, max_size=40),
+    st.integers(0, 6),
+)
+def test_engine_error_is_a_missing_pair(lengths: list[tuple[int, int]], lost: int) -> None:
+    """One error among 40 prompts turned the card's sign test off, and the modes counted as verified."""
+    error = {"verdict": None, "reason": "engine_error", "stop_reason": "error", "adopted": False}
+    rows = [
+        Observation(
+            model="m", dataset="d", prompt_id=f"p{number}", kind="harmful", mode=mode, arm_kind="effort",
+            verdict=True, stop_reason="stop", adopted=True, trace_tokens=tokens,
+        )
+        for number, pair in enumerate(lengths)
+        for mode, tokens in zip(MODES, pair, strict=True)
+    ]  # fmt: skip
+    rows[2 * lost] = rows[2 * lost].model_copy(update=error | {"trace_tokens": None})
+    [found] = make_card(table_of(rows, "inspect_ai")).sets
+    pairs = found.counts.trace_lengths
+    assert pairs is not None
+    assert pairs.longer + pairs.shorter + pairs.tied == len(lengths) - 1
+    assert found.gate.verified == effort_by_hand(rows)
+    assert inspect_metrics(rows)["mode_verified"] == float(found.gate.verified)

@@ -1,0 +1,271 @@
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from rim_eval.errors import RimError
+from rim_eval.thinking import (
+    Recipe,
+    Renderer,
+    Switch,
+    find_switch,
+    has_inline_switch,
+    require_difference,
+    template_renderer,
+)
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+def renderer(name: str) -> Renderer:
+    return template_renderer((TEMPLATES / f"{name}.jinja").read_text())
+
+
+# name: (kind, name of the switch, think value, no-think value, think prompt ends inside a trace)
+WORDS: dict[str, tuple[str, str, Any, Any, bool]] = {
+    "qwen3": ("switch", "enable_thinking", True, False, False),
+    "qwen35_opens": ("switch", "enable_thinking", True, False, True),
+    "deepseek_v31": ("switch", "thinking", True, False, True),
+    "deepseek_v4": ("switch", "thinking_mode", "thinking", "none", True),
+    "glm": ("switch", "enable_thinking", True, False, False),
+    "nemotron_3": ("switch", "enable_thinking", True, False, True),
+    "smollm3": ("switch", "enable_thinking", True, False, False),
+    "hunyuan": ("switch", "enable_thinking", True, False, False),
+    "granite32": ("switch", "thinking", True, False, False),
+    "mistral_effort_none": ("switch", "reasoning_effort", "high", "none", False),
+    "gpt_oss": ("effort", "reasoning_effort", "high", "low", False),
+    "gemma4": ("switch", "enable_thinking", True, False, False),
+    "kimi_hybrid": ("switch", "thinking", True, False, True),
+    "kimi_k3": ("switch", "thinking", True, False, True),
+    "minimax_m3": ("switch", "thinking_mode", "enabled", "disabled", True),
+    "seed_oss": ("switch", "thinking_budget", -1, 0, False),
+    "exaone4": ("switch", "enable_thinking", True, False, True),
+    "hermes4": ("switch", "thinking", True, False, False),
+    "holo2": ("switch", "thinking", True, False, True),
+    "step_effort_opens": ("effort", "reasoning_effort", "high", "low", True),
+    "new_ponder": ("switch", "ponder", True, False, False),
+    "new_mode_deep": ("switch", "reasoning_mode", "deep", "swift", True),
+    "new_skip": ("switch", "skip_reasoning", False, True, False),
+    "new_budget": ("switch", "cogitation_tokens", -1, 0, False),
+    "new_nested": ("switch", "deliberate", {"type": "high"}, {"type": "off"}, False),
+    "new_macro": ("switch", "temper", "muse", "blurt", True),
+    "new_tag": ("switch", "muse", True, False, False),
+    "new_effort_words": ("effort", "depth", "high", "low", True),
+    "new_effort_printed": ("effort", "zeal", "high", "low", False),
+    "new_only_words": ("switch", "musing", True, False, False),
+    "new_on_off_line": ("switch", "wander", True, False, False),
+}
+
+
+@pytest.mark.parametrize(("template", "expected"), WORDS.items(), ids=WORDS)
+def test_a_word_that_the_template_reads(
+    template: str, expected: tuple[str, str, Any, Any, bool]
+) -> None:
+    kind, word, think, no_think, opened = expected
+    render = renderer(template)
+    switch = find_switch(render)
+    assert (switch.kind, switch.name) == (kind, word)
+    assert switch.think.template_kwargs == {word: think}
+    assert switch.no_think.template_kwargs == {word: no_think}
+    assert type(switch.think.template_kwargs[word]) is type(think)
+    assert switch.think.opened_by_prompt is opened
+    require_difference(render, switch)
+
+
+# name: (system or user, think word, no-think word)
+SOFT: dict[str, tuple[str, str | None, str | None]] = {
+    "nemotron_nano": ("system", "/think", "/no_think"),
+    "nemotron_super_v15": ("system", None, "/no_think"),
+    "nemotron_v1_reads": ("system", "detailed thinking on", None),
+    "new_system_word": ("system", None, "@quick"),
+    "new_system_equals": ("system", None, "blurt it out"),
+    "new_user_word": ("user", None, "!fast"),
+    "magistral_default": ("system", None, "You are a helpful assistant."),
+}
+
+
+@pytest.mark.parametrize(("template", "expected"), SOFT.items(), ids=SOFT)
+def test_a_word_in_a_message(template: str, expected: tuple[str, str | None, str | None]) -> None:
+    place, think, no_think = expected
+    switch = find_switch(renderer(template))
+    field = "system" if place == "system" else "user_suffix"
+    assert switch.kind == "switch"
+    assert switch.name.startswith(place)
+    assert (getattr(switch.think, field), getattr(switch.no_think, field)) == (think, no_think)
+    require_difference(renderer(template), switch)
+
+
+FORCED = {
+    "r1_opens": (True, "\n</think>\n\n"),
+    "olmo3_think": (True, "\n\n</think>\n\n"),
+    "phi4_reasoning": (False, "<think>\n\n</think>\n\n"),
+    "kimi_thinking": (False, "◁think▷\n\n◁/think▷\n\n"),
+    "apriel": (True, "\n[BEGIN FINAL RESPONSE]\n"),
+    "nemotron_v1": (False, "<think>\n\n</think>\n\n"),
+    "decoy_history": (True, "\n</think>\n\n"),
+    "decoy_prose_opens": (True, "\n</think>\n\n"),
+    "decoy_replaced_prompt": (False, "<think>\n\n</think>\n\n"),
+}
+
+
+@pytest.mark.parametrize(("template", "expected"), FORCED.items(), ids=FORCED)
+def test_a_model_that_always_thinks(template: str, expected: tuple[bool, str]) -> None:
+    switch = find_switch(renderer(template))
+    assert switch.kind == "forced_empty"
+    assert (switch.think.opened_by_prompt, switch.no_think.prefill) == expected
+    assert switch.think.prefill is None
+    assert not switch.no_think.opened_by_prompt
+
+
+@pytest.mark.parametrize("template", ["plain", "plain_no_system", "decoy_text", "decoy_prose"])
+def test_a_model_that_knows_no_traces_is_asked(template: str) -> None:
+    switch = find_switch(renderer(template))
+    place = "user_suffix" if template == "plain_no_system" else "system"
+    assert switch.kind == "prompted"
+    assert "<think>" in getattr(switch.think, place)
+    assert "<think>" not in getattr(switch.no_think, place)
+    require_difference(renderer(template), switch)
+
+
+def test_every_template_has_an_expectation() -> None:
+    asked = {"plain", "plain_no_system", "decoy_text", "decoy_prose"}
+    assert {path.stem for path in TEMPLATES.iterdir()} == {*WORDS, *SOFT, *FORCED, *asked}
+
+
+@pytest.mark.parametrize(
+    "template", ["qwen3", "deepseek_v31", "glm", "seed_oss", "gemma4", "nemotron_nano"]
+)
+def test_without_the_source_known_words_are_tried(template: str) -> None:
+    render = renderer(template)
+    bare = find_switch(lambda messages, words: render(messages, words))
+    known = find_switch(render)
+    assert (bare.kind, bare.name, bare.no_think) == (known.kind, known.name, known.no_think)
+
+
+def test_none_is_no_value() -> None:
+    """Trap c: a template that asks `is defined` takes None for "no", another for "unset"."""
+    smollm, qwen = renderer("smollm3"), renderer("qwen3")
+    hello = [{"role": "user", "content": "hello"}]
+    assert smollm(hello, {"enable_thinking": None}) == smollm(hello, {"enable_thinking": False})
+    assert qwen(hello, {"enable_thinking": None}) == qwen(hello, {"enable_thinking": True})
+    with pytest.raises(ValidationError, match="explicit value"):
+        Recipe(template_kwargs={"enable_thinking": None})
+
+
+def test_a_misspelt_word_changes_nothing_and_is_refused() -> None:
+    switch = Switch(
+        kind="switch",
+        name="enable_thinking",
+        think=Recipe(template_kwargs={"enable_thinking": True}),
+        no_think=Recipe(template_kwargs={"enable_thinking": False}),
+        evidence="copied from another model",
+    )
+    require_difference(renderer("qwen3"), switch)
+    with pytest.raises(RimError, match="changes nothing"):
+        require_difference(renderer("deepseek_v31"), switch)
+
+
+def test_evidence_names_the_default_and_the_limits() -> None:
+    assert "as for think" in find_switch(renderer("qwen3")).evidence
+    assert "as for no-think" in find_switch(renderer("deepseek_v31")).evidence
+    assert (
+        "beside a system message it changes nothing" in find_switch(renderer("granite32")).evidence
+    )
+    assert "no known family" in find_switch(renderer("new_tag")).evidence
+
+
+def test_a_model_whose_template_shows_nothing_is_known_by_name() -> None:
+    switch = find_switch(renderer("nemotron_v1"), model="nvidia/Llama-3.1-Nemotron-Nano-8B-v1")
+    assert (switch.think.system, switch.no_think.system) == (
+        "detailed thinking on",
+        "detailed thinking off",
+    )
+    assert (
+        find_switch(renderer("nemotron_v1"), model="nvidia/Nemotron-Super-49B-v1_5").kind
+        != "switch"
+    )
+
+
+def test_messages_carry_the_recipe_and_the_task() -> None:
+    recipe = Recipe(system="/no_think", user_suffix="Be brief.")
+    assert recipe.messages("You sell tea.", "hello") == [
+        {"role": "system", "content": "/no_think\n\nYou sell tea."},
+        {"role": "user", "content": "hello\n\nBe brief."},
+    ]
+    assert Recipe().messages(None, "hello") == [{"role": "user", "content": "hello"}]
+
+
+@pytest.mark.parametrize(
+    ("template", "mode", "text", "flips"),
+    [
+        ("nemotron_nano", "think", "What is 2+2? /no_think", True),
+        ("nemotron_nano", "no_think", "See http://tea.example/think", True),
+        ("nemotron_nano", "think", "What is 2+2?", False),
+        ("qwen3", "think", "What is 2+2? /no_think", True),  # the weights obey it
+        ("qwen3", "no_think", "What is 2+2? /think", False),  # the empty trace is already there
+        ("qwen3", "think", "Explain the path /no_thinking/x", False),
+        ("r1_opens", "think", "What is 2+2? /no_think", False),
+        ("new_user_word", "think", "Reply !fast", True),
+    ],
+)
+def test_a_prompt_may_turn_the_mode(template: str, mode: str, text: str, flips: bool) -> None:
+    render = renderer(template)
+    switch = find_switch(render)
+    recipe = switch.think if mode == "think" else switch.no_think
+    assert has_inline_switch(render, recipe, text) is flips
+
+
+@pytest.mark.parametrize(
+    "source", ["{% if %}", "{{ raise_exception('never') }}", "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}"]
+)  # fmt: skip
+def test_a_template_that_cannot_render_is_refused(source: str) -> None:
+    with pytest.raises(RimError, match="chat template"):
+        find_switch(
+            template_renderer("hello"), source=source
+        ) if "if %}" in source else find_switch(template_renderer(source))
+
+
+def test_a_search_that_takes_too_long_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rim_eval.thinking.switch_detection.MAX_DETECTION_SECONDS", 0.05)
+    slow = "{% for i in range(90000) %}{% endfor %}" + (TEMPLATES / "qwen3.jinja").read_text()
+    with pytest.raises(RimError, match=r"not found within 0\.05 s\. Name it with -T switch="):
+        find_switch(template_renderer(slow))
+
+
+REAL: dict[str, tuple[str, str, Any, Any]] = {
+    "ByteDance-Seed-OSS": ("switch", "thinking_budget", -1, 0),
+    "GLM-4.6": ("switch", "enable_thinking", True, False),
+    "HuggingFaceTB-SmolLM3-3B": ("switch", "enable_thinking", True, False),
+    "Kimi-K2-Thinking": ("forced_empty", "forced_empty", None, "<think></think>"),
+    "Mistral-Small-3.2-24B-Instruct-2506": ("prompted", "prompted", None, None),
+    "NVIDIA-Nemotron-Nano-v2": ("switch", "system:/no_think", "/think", "/no_think"),
+    "Qwen-QwQ-32B": ("forced_empty", "forced_empty", None, "\n</think>\n\n"),
+    "Qwen-Qwen3-0.6B": ("switch", "enable_thinking", True, False),
+    "deepseek-ai-DeepSeek-R1-Distill-Qwen-32B": ("forced_empty", "forced_empty", None, "\n</think>\n\n"),
+    "deepseek-ai-DeepSeek-V3.1": ("switch", "thinking", True, False),
+    "google-gemma-4-31B-it": ("switch", "enable_thinking", True, False),
+    "ibm-granite-granite-3.3-2B-Instruct": ("switch", "thinking", True, False),
+    "meta-llama-Llama-3.1-8B-Instruct": ("prompted", "prompted", None, None),
+    "microsoft-Phi-3.5-mini-instruct": ("prompted", "prompted", None, None),
+    "openai-gpt-oss-120b": ("effort", "reasoning_effort", "high", "low"),
+}  # fmt: skip
+
+
+@pytest.mark.skipif(not os.environ.get("RIM_EVAL_SHARED"), reason="RIM_EVAL_SHARED is not set")
+@pytest.mark.parametrize(("model", "expected"), REAL.items(), ids=REAL)
+def test_real_templates(model: str, expected: tuple[str, str, Any, Any]) -> None:
+    folder = Path(os.environ["RIM_EVAL_SHARED"]) / "chat_templates"
+    switch = find_switch(template_renderer((folder / f"{model}.jinja").read_text()))
+    kind, name, think, no_think = expected
+    assert (switch.kind, switch.name) == (kind, name)
+    if kind == "forced_empty":
+        assert switch.no_think.prefill == no_think
+    elif name.startswith("system:"):
+        assert (switch.think.system, switch.no_think.system) == (think, no_think)
+    elif kind != "prompted":
+        assert (switch.think.template_kwargs, switch.no_think.template_kwargs) == (
+            {name: think},
+            {name: no_think},
+        )
