@@ -4,7 +4,13 @@ from collections.abc import Iterator
 from typing import Final
 
 from rim_eval.card import render_page
-from rim_eval.comparison._schema import Against, Comparison, ModelRow, Quantity, SetComparison
+from rim_eval.comparison._schema import (
+    Comparison,
+    ModelDifference,
+    ModelRow,
+    Quantity,
+    SetComparison,
+)
 from rim_eval.formatting import KIND_WORDS, MODE_WORDS, interval, p_text, percent, points
 from rim_eval.plotting import (
     Arrow,
@@ -77,7 +83,7 @@ def _row(row: ModelRow, reference: str) -> tuple[str, ...]:
     return (row.model, *rates, shown, str(change.n_pairs if change else 0), ", ".join(marks))
 
 
-def _against(model: str, a: Against, found: SetComparison) -> tuple[str, ...]:
+def _against(model: str, a: ModelDifference, found: SetComparison) -> tuple[str, ...]:
     p = p_text(a.p_value) + (f", Holm {p_text(a.p_holm)}" if a.p_holm is not None else "")
     state = said(state_of(found.kind, a.shown), _VERSUS)
     return (
@@ -91,7 +97,7 @@ def _against(model: str, a: Against, found: SetComparison) -> tuple[str, ...]:
     )
 
 
-def _n(a: Against) -> str:
+def _n(a: ModelDifference) -> str:
     """Prompts behind a difference: of both models where they are not paired."""
     return str(a.n) if a.n_reference is None else f"{a.n} and {a.n_reference}"
 
