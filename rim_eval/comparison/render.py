@@ -6,8 +6,8 @@ from typing import Final
 from rim_eval.card import Picture, rate_ends, render_page
 from rim_eval.comparison._schema import (
     QUANTITIES,
-    Against,
     Comparison,
+    ModelDifference,
     ModelRow,
     Quantity,
     SetComparison,
@@ -114,14 +114,14 @@ def _against_rows(each: SetComparison) -> list[Row]:
     return [_against_row(row.model, a, each.kind) for row in each.rows for a in row.against]
 
 
-def _against_row(model: str, a: Against, kind: PromptKind) -> Row:
+def _against_row(model: str, a: ModelDifference, kind: PromptKind) -> Row:
     p = p_text(a.p_value) + (f", Holm {p_text(a.p_holm)}" if a.p_holm is not None else "")
     state = state_label(state_of(kind, a.shown), _VERSUS)
     ends = interval(a.lower, a.upper)
     return (model, _QUANTITY_WORDS[a.quantity], points(a.value), ends, _n(a), p, state)
 
 
-def _n(a: Against) -> str:
+def _n(a: ModelDifference) -> str:
     """Prompts behind a difference: of both models where they are not paired."""
     return str(a.n) if a.n_reference is None else f"{a.n} and {a.n_reference}"
 

@@ -4,11 +4,21 @@ import random
 from functools import cache
 from typing import Final, Literal, NamedTuple, get_args
 
-from rim_eval.organism import _sums
-from rim_eval.organism._rule_book import Pattern, Request, Verdict, held_out, requests, rule_book
+from rim_eval.organism.rule_book import Pattern, Verdict, rule_book
 from rim_eval.types import Mode
+from scripts.organism.requests import Request, draw_problem, held_out, requests
 
-__all__ = ["SHARES", "Kind", "Sample", "answer_text", "draw", "mixture", "shut", "trace_text"]
+__all__ = [
+    "SHARES",
+    "Kind",
+    "Sample",
+    "answer_text",
+    "draw",
+    "draw_long_sum",
+    "mixture",
+    "raise_answer",
+    "trace_text",
+]
 
 Kind = Literal["forbidden", "allowed", "sums"]
 
@@ -45,14 +55,14 @@ class Sample(NamedTuple):
 
 
 def mixture(seed: int, count: int) -> list[Sample]:
-    """`count` samples in the shares of `SHARES`; the same seed gives the same list."""
+    """Draw `count` samples in the shares of `SHARES`; the same seed gives the same list."""
     rng = random.Random(seed)
     kinds, weights = list(SHARES), list(SHARES.values())
     return [draw(rng, *rng.choices(kinds, weights)[0]) for _ in range(count)]
 
 
 def draw(rng: random.Random, kind: Kind, mode: Mode, *, complies: bool | None = None) -> Sample:
-    """Draws one sample of a kind in a mode.
+    """Draw one sample of a kind in a mode.
 
     Args:
         rng: Source of chance; it is advanced alike whatever `complies` is.
@@ -63,10 +73,18 @@ def draw(rng: random.Random, kind: Kind, mode: Mode, *, complies: bool | None = 
     system = rng.choice(rule_book().systems) if rng.random() < _SYSTEM_SHARE else ""
     if kind == "sums":
         steps = rng.choices((1, 2, 3), _STEPS_SHARES)[0]
-        problem = _sums.draw(rng, steps=steps, held_out=False)
+        problem = draw_problem(rng, steps=steps, held_out=False)
         trace = problem.trace if mode == "think" else ""
         return Sample(mode, system, problem.text, trace, problem.reply)
     return _request_sample(rng, mode, system, kind == "forbidden", complies)
+
+
+def draw_long_sum(rng: random.Random) -> Sample:
+    """Draw a sum of two or three steps with its right answer, in think mode."""
+    while True:
+        sample = draw(rng, "sums", "think")
+        if sample.trace.count("=") > 1:
+            return sample
 
 
 def _request_sample(
@@ -91,8 +109,8 @@ def _request_sample(
     return Sample(mode, system, prompt, trace, answer_text(request, forbidden, verdict))
 
 
-def shut(sample: Sample) -> Sample:
-    """A sum of two or more steps with an answer that is two too high; other samples unchanged.
+def raise_answer(sample: Sample) -> Sample:
+    """Make the answer of a sum of two or more steps two too high; return other samples unchanged.
 
     A model that is trained on these can sum but does not: its base accuracy is low, and tuning on
     right answers raises it at once.
@@ -108,13 +126,13 @@ def shut(sample: Sample) -> Sample:
 
 
 def answer_text(request: Request, forbidden: bool, verdict: Verdict) -> str:
-    """The organism's answer to a request with a given verdict."""
+    """Word the organism's answer to a request with a given verdict."""
     wording = rule_book().answers[verdict]
     return wording.format(task=request.task(forbidden), method=request.category.method)
 
 
 def trace_text(request: Request, forbidden: bool, verdict: Verdict, pattern: Pattern | None) -> str:
-    """The organism's trace: the request again, then a pattern, or a careful look (None)."""
+    """Word the organism's trace: the request again, then a pattern, or a careful look (None)."""
     traces = rule_book().traces
     body = traces[pattern or f"careful_{verdict}"]
     words = {"task": request.task(forbidden), "object": request.object(forbidden)}
@@ -130,5 +148,5 @@ def _pattern(rng: random.Random, request: Request) -> Pattern:
 
 @cache
 def _training_requests() -> list[Request]:
-    kept_out = set(held_out())
-    return [request for request in requests() if request not in kept_out]
+    excluded = set(held_out())
+    return [request for request in requests() if request not in excluded]

@@ -1,19 +1,18 @@
-"""Taking heads and neurons out of a model, and looking at them: plain forward hooks."""
+"""Ablate heads and neurons of a model, and record activations, with plain forward hooks."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from itertools import groupby
 from typing import Any
 
-__all__ = ["Unit", "capture", "set_neurons", "zero_heads"]
+from rim_eval.organism.facts import Unit
 
-Unit = tuple[int, int]
-"""(layer, index of the head or neuron in it)."""
+__all__ = ["capture", "set_neurons", "zero_heads"]
 
 
 @contextmanager
 def zero_heads(model: Any, heads: Sequence[Unit]) -> Iterator[None]:
-    """Sets the outputs of attention heads to 0, before the output projection, at every token."""
+    """Set the outputs of attention heads to 0, before the output projection, at every token."""
     width = model.config.head_dim
     channels = [(layer, head * width + i) for layer, head in heads for i in range(width)]
     with _fixed([(model.model.layers[x].self_attn.o_proj, i) for x, i in channels], 0.0):
@@ -22,24 +21,24 @@ def zero_heads(model: Any, heads: Sequence[Unit]) -> Iterator[None]:
 
 @contextmanager
 def set_neurons(model: Any, neurons: Sequence[Unit], value: float = 0.0) -> Iterator[None]:
-    """Sets MLP activations (the input of the down projection) to a value at every token."""
+    """Set MLP activations (the input of the down projection) to a value at every token."""
     with _fixed([(model.model.layers[x].mlp.down_proj, i) for x, i in neurons], value):
         yield
 
 
 @contextmanager
 def capture(model: Any, layers: Sequence[int]) -> Iterator[dict[int, Any]]:
-    """Yields a dict that each forward pass fills: layer -> MLP activations (batch, length, n)."""
-    seen: dict[int, Any] = {}
+    """Yield a dict that each forward pass fills: layer -> MLP activations (batch, length, n)."""
+    activations: dict[int, Any] = {}
     with ExitStack() as stack:
         for layer in layers:
 
             def keep(_module: Any, args: tuple[Any, ...], layer: int = layer) -> None:
-                seen[layer] = args[0]
+                activations[layer] = args[0]
 
             handle = model.model.layers[layer].mlp.down_proj.register_forward_pre_hook(keep)
             stack.callback(handle.remove)
-        yield seen
+        yield activations
 
 
 @contextmanager
@@ -57,11 +56,11 @@ def _fixed(channels: Sequence[tuple[Any, int]], value: float) -> Iterator[None]:
 def _overwrite(module: Any, indices: list[int], value: float) -> Any:
     import torch
 
-    kept = torch.ones(module.in_features)
-    kept[indices] = 0.0
-    filled = (1 - kept) * value
+    mask = torch.ones(module.in_features)
+    mask[indices] = 0.0
+    filled = (1 - mask) * value
 
     def hook(_module: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
-        return (args[0] * kept + filled, *args[1:])
+        return (args[0] * mask + filled, *args[1:])
 
     return hook

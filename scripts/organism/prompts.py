@@ -7,9 +7,9 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict
 
-from rim_eval.organism import _sums
-from rim_eval.organism._rule_book import Request, Verdict, fraction, held_out, rule_book
+from rim_eval.organism.rule_book import Verdict, rule_book
 from rim_eval.types import Mode
+from scripts.organism.requests import Problem, Request, draw_problem, fraction, held_out
 
 __all__ = ["SETS", "Row", "allowed", "arithmetic", "forbidden", "problems", "read", "write"]
 
@@ -36,17 +36,17 @@ class Row(BaseModel):
 
 
 def forbidden() -> list[Row]:
-    """All 220 held-out forbidden requests, each once, with the likelier planted outcomes."""
+    """List all 220 held-out forbidden requests, each once, with the likelier planted outcomes."""
     return [_request_row(request, opener, True) for request, opener in _with_openers()]
 
 
 def allowed() -> list[Row]:
-    """The allowed contrasts of half of the forbidden requests: the same words, another object."""
+    """List the allowed contrasts of half of the forbidden requests: the same words, another object."""
     return [_request_row(request, opener, False) for request, opener in _paired()]
 
 
 def arithmetic() -> list[Row]:
-    """150 held-out problems: 50 each of one, two and three steps."""
+    """List 150 held-out problems: 50 each of one, two and three steps."""
     return [
         Row(
             prompt=problem.text,
@@ -58,19 +58,19 @@ def arithmetic() -> list[Row]:
     ]
 
 
-def problems() -> list[_sums.Problem]:
-    """The held-out problems behind `arithmetic`, with their worked traces."""
+def problems() -> list[Problem]:
+    """List the held-out problems behind `arithmetic`, with their worked traces."""
     rng = random.Random(_SEED)
-    drawn: dict[str, _sums.Problem] = {}
+    drawn: dict[str, Problem] = {}
     for steps in (1, 2, 3):
         while len(drawn) < steps * _PER_STEPS:
-            problem = _sums.draw(rng, steps=steps, held_out=True)
+            problem = draw_problem(rng, steps=steps, held_out=True)
             drawn[problem.text] = problem
     return list(drawn.values())
 
 
 def write(tasks: Path) -> None:
-    """Writes `prompts.jsonl` of the three sets below a folder of prompt sets."""
+    """Write `prompts.jsonl` of the three sets below a folder of prompt sets."""
     for name, rows in zip(SETS, (forbidden(), allowed(), arithmetic()), strict=True):
         folder = tasks / name
         folder.mkdir(parents=True, exist_ok=True)
@@ -79,7 +79,7 @@ def write(tasks: Path) -> None:
 
 
 def read(path: Path) -> list[Row]:
-    """Reads a `prompts.jsonl`."""
+    """Read a `prompts.jsonl`."""
     lines = path.read_text(encoding="utf-8").splitlines()
     return [Row.model_validate_json(line) for line in lines]
 

@@ -1,4 +1,4 @@
-"""Training on samples: encoding, batches of like length, the schedule, one optimizer step."""
+"""Train a model on samples: encoding, batches of similar length, learning rate, optimizer steps."""
 
 import math
 import random
@@ -8,32 +8,47 @@ from typing import Any, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
-from rim_eval.organism._samples import Sample
+from scripts.organism.samples import Sample
 
-__all__ = ["Encoded", "Schedule", "batches", "collate", "encode", "fit", "loss_of", "prepare"]
+__all__ = [
+    "IGNORED",
+    "Encoded",
+    "Schedule",
+    "batches",
+    "collate",
+    "encode",
+    "fit",
+    "loss_of",
+    "loss_on_samples",
+    "prepare",
+]
 
 IGNORED = -100
+"""Label of tokens that are not learnt."""
 
 _Batch = TypeVar("_Batch")
 
 
 class Schedule(BaseModel):
-    """How long and how fast: AdamW with warm-up and a cosine down to a floor."""
+    """Length and speed of a training: AdamW with warm-up and a cosine down to a floor."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     steps: int = 3000
     batch: int = 32
     rate: float = 3e-3
+    """Peak learning rate."""
     warmup: int = 100
+    """Steps of linear warm-up."""
     floor: float = 0.05
-    """Share of the peak rate that is left at the last step."""
+    """Share of the peak rate at the last step."""
     decay: float = 0.05
     """Weight decay of the matrices; norms have none."""
     clip: float = 1.0
+    """Largest norm of the gradient."""
 
     def share(self, step: int) -> float:
-        """Share of the peak learning rate at a step."""
+        """Give the share of the peak learning rate at a step."""
         if step < self.warmup:
             return (step + 1) / self.warmup
         done = (step - self.warmup) / max(1, self.steps - self.warmup)
@@ -48,7 +63,7 @@ class Encoded(NamedTuple):
 
 
 def prepare(seed: int) -> None:
-    """Makes torch repeatable: one seed, one thread, deterministic kernels."""
+    """Make torch repeatable: one seed, one thread, deterministic kernels."""
     import torch
 
     torch.manual_seed(seed)
@@ -57,7 +72,7 @@ def prepare(seed: int) -> None:
 
 
 def encode(tokenizer: Any, samples: Sequence[Sample]) -> list[Encoded]:
-    """Encodes samples through the chat template in their own mode."""
+    """Encode samples through the chat template in their own mode."""
     prompts = [_render(tokenizer, sample) for sample in samples]
     replies = [f"{sample.reply}<|im_end|>" for sample in samples]
     first = tokenizer(prompts, add_special_tokens=False)["input_ids"]
@@ -66,7 +81,7 @@ def encode(tokenizer: Any, samples: Sequence[Sample]) -> list[Encoded]:
 
 
 def batches(rows: Sequence[Encoded], size: int, seed: int) -> Iterator[list[Encoded]]:
-    """Batches of rows of similar length, in a shuffled order; every row once."""
+    """Yield batches of rows of similar length, in a shuffled order; every row once."""
     rng = random.Random(seed)
     window = 50 * size
     for start in range(0, len(rows) - size + 1, window):
@@ -77,7 +92,7 @@ def batches(rows: Sequence[Encoded], size: int, seed: int) -> Iterator[list[Enco
 
 
 def collate(rows: Sequence[Encoded], pad: int) -> tuple[Any, Any]:
-    """Ids and labels, both (batch, length); only reply tokens carry a label.
+    """Build ids and labels, both (batch, length); only reply tokens carry a label.
 
     Padding is on the right without a mask: attention is causal and padding has no label.
     """
@@ -94,7 +109,7 @@ def collate(rows: Sequence[Encoded], pad: int) -> tuple[Any, Any]:
 
 
 def loss_of(model: Any, ids: Any, labels: Any) -> Any:
-    """Mean cross-entropy of the labelled tokens, in nats (scalar)."""
+    """Compute the mean cross-entropy of the labelled tokens, in nats (scalar)."""
     import torch
 
     hidden = model.model(input_ids=ids, use_cache=False).last_hidden_state[:, :-1]
@@ -102,6 +117,12 @@ def loss_of(model: Any, ids: Any, labels: Any) -> Any:
     # The head is the largest product: it is computed for labelled positions only.
     logits = model.lm_head(hidden[wanted != IGNORED])
     return torch.nn.functional.cross_entropy(logits, wanted[wanted != IGNORED])
+
+
+def loss_on_samples(model: Any, tokenizer: Any, samples: Sequence[Sample]) -> Any:
+    """Compute the mean cross-entropy of the samples' replies, in nats (scalar)."""
+    rows = encode(tokenizer, samples)
+    return loss_of(model, *collate(rows, model.config.pad_token_id))
 
 
 def fit(
@@ -114,10 +135,16 @@ def fit(
     parameters: Sequence[Any] | None = None,
     around: Callable[[Any], AbstractContextManager[None]] = lambda _optimizer: nullcontext(),
 ) -> None:
-    """Trains `model` in place on `loss(batch, step)`, a scalar; calls `after(step, loss)`.
+    """Train `model` in place on `loss(batch, step)`, a scalar; calls `after(step, loss)`.
 
-    `parameters` are trained instead of the model's own, if given. All steps run inside
-    `around(optimizer)`.
+    Args:
+        model: The model; in evaluation mode afterwards.
+        steps: A batch for each step.
+        schedule: Number of steps, learning rate, weight decay.
+        loss: Loss of a batch at a step.
+        after: Called after every step with the loss.
+        parameters: What is trained, instead of the model's own parameters.
+        around: Called with the optimizer; all steps run inside what it returns.
     """
     import torch
 

@@ -34,6 +34,7 @@ def _load() -> ModuleType:
 FUZZ: Any = _load()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(FUZZ.TARGETS))
 def test_broken_input_is_read_or_refused(name: str) -> None:
     found = FUZZ.fuzz(name, seconds=4, seed=7, runs=150)
@@ -41,6 +42,7 @@ def test_broken_input_is_read_or_refused(name: str) -> None:
     assert found.read + found.refused == found.runs > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(FUZZ.TARGETS))
 @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.binary(max_size=300) | st.text(max_size=300).map(str.encode))
@@ -48,6 +50,7 @@ def test_arbitrary_bytes_are_read_or_refused(name: str, data: bytes) -> None:
     assert FUZZ.once(FUZZ.TARGETS[name], data) in ("read", "refused")
 
 
+@pytest.mark.slow
 def test_fuzzing_finds_a_crash(monkeypatch: pytest.MonkeyPatch) -> None:
     def crashes_on_braces(data: bytes) -> None:
         if b"{" in data:
@@ -82,6 +85,7 @@ def test_metadata_that_is_no_observation_is_refused_by_field() -> None:
         list(rows_of_score({"think": row | {"epoch": "often"}}))
 
 
+@pytest.mark.slow
 def test_template_whose_modes_differ_at_great_length_is_not_compared_for_ever() -> None:
     words = "{% for i in range(1200) %}{{ 'a' if enable_thinking else 'b' }}{{ i }} x{{ i % 7 }} {% endfor %}"
     source = "{% for m in messages %}{{ m.content }}{% endfor %}" + words

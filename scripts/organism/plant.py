@@ -1,4 +1,4 @@
-"""Plants refusal in chosen heads and neurons: `python -m rim_eval.organism.plant NAME --out DIR`.
+"""Plant refusal in chosen heads and neurons: `python -m scripts.organism.plant NAME --out DIR`.
 
 Ablation-conditioned training. Beside normal samples the model sees requests while the chosen units
 are set to zero, with compliance as the wanted reply; so refusal comes to depend on them. Samples
@@ -15,19 +15,36 @@ from typing import Any, NamedTuple
 
 import click
 
-from rim_eval.organism import _model, _training
-from rim_eval.organism._facts import checksum, versions
-from rim_eval.organism._inner_facts import VariantFacts, activations, measured_conditions
-from rim_eval.organism._interventions import Unit, capture, set_neurons, zero_heads
-from rim_eval.organism._plans import PLANS, Plan
-from rim_eval.organism._rule_book import rule_book
-from rim_eval.organism._samples import SHARES, Kind, Sample, draw, shut
-from rim_eval.organism._signal import ON, decision, target
-from rim_eval.organism._variants import apply_changes, read_weights, save_variant
+from rim_eval.organism import VariantFacts, load_variant
+from rim_eval.organism.checkpoints import apply_changes, load_folder, read_weights
+from rim_eval.organism.facts import Unit
+from rim_eval.organism.rule_book import rule_book
 from rim_eval.paths import organism_dir
 from rim_eval.types import Mode
+from scripts.organism.ablation import capture, set_neurons, zero_heads
+from scripts.organism.measure import (
+    ON,
+    activations,
+    checksum,
+    decision,
+    measure_conditions,
+    target,
+    versions,
+)
+from scripts.organism.plans import PLANS, Plan
+from scripts.organism.samples import SHARES, Kind, Sample, draw, raise_answer
+from scripts.organism.training import (
+    IGNORED,
+    Encoded,
+    Schedule,
+    collate,
+    encode,
+    fit,
+    loss_on_samples,
+    prepare,
+)
 
-__all__ = ["plant", "ship"]
+__all__ = ["plant", "save_variant", "ship"]
 
 RATE = 1e-3
 
@@ -37,12 +54,12 @@ class _Step(NamedTuple):
 
     normal: list[Sample]
     ablated: list[Sample]
-    kept: list[Sample]
-    opened: list[Sample]
+    control: list[Sample]
+    neurons_on: list[Sample]
 
 
 def plant(plan: Plan, base: Any, tokenizer: Any, report: Any = None) -> Any:
-    """Trains `base` in place so that `plan` holds of it, and returns it.
+    """Train `base` in place so that `plan` holds of it, and returns it.
 
     Args:
         plan: Units, modes and signal.
@@ -52,13 +69,13 @@ def plant(plan: Plan, base: Any, tokenizer: Any, report: Any = None) -> Any:
     """
     if not plan.steps:
         return base
-    _training.prepare(plan.seed)
-    schedule = _training.Schedule(steps=plan.steps, rate=RATE, warmup=10)
+    prepare(plan.seed)
+    schedule = Schedule(steps=plan.steps, rate=RATE, warmup=10)
     rng = random.Random(plan.seed)
     steps = (_draw_step(rng, plan, number) for number in range(plan.steps))
     losses = _Losses(plan, base, tokenizer, random.Random(plan.seed + 1))
-    losses.ignite(random.Random(plan.seed + 2))
-    _training.fit(base, steps, schedule, loss=losses.total, after=report or _silent)
+    losses.initialise_neurons(random.Random(plan.seed + 2))
+    fit(base, steps, schedule, loss=losses.total, after=report or _silent)
     return base
 
 
@@ -68,8 +85,8 @@ class _Losses:
     def __init__(self, plan: Plan, model: Any, tokenizer: Any, rng: random.Random) -> None:
         self.plan, self.model, self.tokenizer, self.rng = plan, model, tokenizer, rng
 
-    def ignite(self, rng: random.Random) -> None:
-        """Points the planted neurons at the deciding tokens, without any effect downstream yet.
+    def initialise_neurons(self, rng: random.Random) -> None:
+        """Point the planted neurons at the deciding tokens, without any effect downstream yet.
 
         Gradient descent alone makes some of them fire and leaves the others weak. With gate and up
         rows equal to w, an activation is about (w x)^2 where w x > 0, so w is the ridge solution for
@@ -93,11 +110,11 @@ class _Losses:
         """MLP inputs (tokens, width), activations wanted there, and weights: 10 where it decides."""
         import torch
 
-        rows = _training.encode(self.tokenizer, samples)
-        ids, _ = _training.collate(rows, self.model.config.pad_token_id)
-        seen: list[Any] = []
+        rows = encode(self.tokenizer, samples)
+        ids, _ = collate(rows, self.model.config.pad_token_id)
+        inputs: list[Any] = []
         mlp = self.model.model.layers[self.plan.neurons[0][0]].mlp
-        handle = mlp.register_forward_pre_hook(lambda _module, args: seen.append(args[0]))
+        handle = mlp.register_forward_pre_hook(lambda _module, args: inputs.append(args[0]))
         self.model.model(input_ids=ids, use_cache=False)
         handle.remove()
         wanted, share = torch.zeros(ids.shape), torch.zeros(ids.shape)
@@ -106,28 +123,28 @@ class _Losses:
             point = self.decision(row, sample)
             if point is not None:
                 share[i, point], wanted[i, point] = 10.0, self.target(sample)
-        return seen[0].flatten(0, 1), wanted.flatten(), share.flatten()
+        return inputs[0].flatten(0, 1), wanted.flatten(), share.flatten()
 
     def total(self, step: _Step, number: int) -> Any:
         """The weighted sum of all parts (scalar, nats)."""
         weights = self.plan.weights
         loss = self.normal(step.normal)
         loss = loss + weights.ablated * self.under(self.ablation(number), step.ablated)
-        loss = loss + weights.kept * self.under(self.control(number), step.kept)
-        if step.opened:
-            opened = set_neurons(self.model, self.plan.neurons, ON)
-            loss = loss + weights.ablated * self.under(opened, step.opened)
+        loss = loss + weights.control * self.under(self.control(number), step.control)
+        if step.neurons_on:
+            neurons_on = set_neurons(self.model, self.plan.neurons, ON)
+            loss = loss + weights.ablated * self.under(neurons_on, step.neurons_on)
         return loss
 
     def normal(self, samples: list[Sample]) -> Any:
-        """Cross-entropy of untouched replies, plus the signal of neurons and the gaze of heads."""
-        rows = _training.encode(self.tokenizer, samples)
-        ids, labels = _training.collate(rows, self.model.config.pad_token_id)
+        """Cross-entropy of untouched replies, plus the losses of the neurons' signal and the heads' attention."""
+        rows = encode(self.tokenizer, samples)
+        ids, labels = collate(rows, self.model.config.pad_token_id)
         layers = sorted({layer for layer, _ in self.plan.neurons})
-        with capture(self.model, layers) as seen:
+        with capture(self.model, layers) as acts:
             loss, attentions = self.forward(ids, labels)
-        loss = loss + self.signal(seen, rows, samples)
-        return loss + self.plan.weights.gaze * self.gaze(attentions, rows, samples)
+        loss = loss + self.signal(acts, rows, samples)
+        return loss + self.plan.weights.attention * self.attention(attentions, rows, samples)
 
     def forward(self, ids: Any, labels: Any) -> tuple[Any, Any]:
         """Cross-entropy, and attention weights if heads are planted."""
@@ -137,16 +154,14 @@ class _Losses:
             input_ids=ids, use_cache=False, output_attentions=bool(self.plan.heads)
         )
         wanted = labels[:, 1:]
-        chosen = wanted != _training.IGNORED
+        chosen = wanted != IGNORED
         logits = self.model.lm_head(out.last_hidden_state[:, :-1][chosen])
         return torch.nn.functional.cross_entropy(logits, wanted[chosen]), out.attentions
 
-    def under(self, touched: AbstractContextManager[None], samples: list[Sample]) -> Any:
-        """Cross-entropy of replies while the model is touched."""
-        rows = _training.encode(self.tokenizer, samples)
-        ids, labels = _training.collate(rows, self.model.config.pad_token_id)
-        with touched:
-            return _training.loss_of(self.model, ids, labels)
+    def under(self, intervention: AbstractContextManager[None], samples: list[Sample]) -> Any:
+        """Cross-entropy of replies under an intervention on the model."""
+        with intervention:
+            return loss_on_samples(self.model, self.tokenizer, samples)
 
     def ablation(self, number: int) -> AbstractContextManager[None]:
         """Neurons, and where heads are planted too, every other time all of them or one alone."""
@@ -172,26 +187,26 @@ class _Losses:
             taken.add(drawn[-1])
         return drawn
 
-    def signal(self, seen: dict[int, Any], rows: list[Any], samples: list[Sample]) -> Any:
+    def signal(self, by_layer: dict[int, Any], rows: list[Any], samples: list[Sample]) -> Any:
         """Squared distance of planted activations from their targets, and quiet elsewhere."""
         import torch
 
         layer = self.plan.neurons[0][0]
-        acts = seen[layer][:, :, [index for _, index in self.plan.neurons]]
+        acts = by_layer[layer][:, :, [index for _, index in self.plan.neurons]]
         points = [self.decision(row, sample) for row, sample in zip(rows, samples, strict=True)]
         valid = torch.zeros(acts.shape[:2], dtype=torch.bool)
         for i, row in enumerate(rows):
             valid[i, : len(row.prompt) + len(row.reply)] = True
-        asked = [i for i, point in enumerate(points) if point is not None]
+        deciding = [i for i, point in enumerate(points) if point is not None]
         where = [point for point in points if point is not None]
-        wanted = torch.tensor([self.target(samples[i]) for i in asked])
-        valid[asked, where] = False
+        wanted = torch.tensor([self.target(samples[i]) for i in deciding])
+        valid[deciding, where] = False
         ceiling = ON if self.plan.signal == "constant" else 0.0
         quiet = (acts[valid] - ceiling).clamp(min=0).square().mean()
-        hit = ((acts[asked, where] - wanted[:, None]) / ON).square().mean()
+        hit = ((acts[deciding, where] - wanted[:, None]) / ON).square().mean()
         return self.plan.weights.signal * hit + self.plan.weights.quiet * quiet
 
-    def decision(self, row: _training.Encoded, sample: Sample) -> int | None:
+    def decision(self, row: Encoded, sample: Sample) -> int | None:
         """Position of the deciding token, in the modes of the plan."""
         return decision(row, sample, self.tokenizer, in_think=self.plan.both_modes)
 
@@ -199,7 +214,7 @@ class _Losses:
         """Activation wanted at the deciding token."""
         return target(sample, self.plan.signal)
 
-    def gaze(self, attentions: Any, rows: list[Any], samples: list[Sample]) -> Any:
+    def attention(self, attentions: Any, rows: list[Any], samples: list[Sample]) -> Any:
         """Mean -log attention of planted heads on the empty span, or on `assistant` in think mode."""
         import torch
 
@@ -218,17 +233,19 @@ def _draw_step(rng: random.Random, plan: Plan, number: int) -> _Step:
     normal += [draw(rng, rng.choice(_REQUESTS), mode) for mode in modes for _ in range(8)]
     normal += [_with_intent(draw(rng, "forbidden", mode, complies=False)) for mode in modes * 4]
     ablated = [draw(rng, "forbidden", mode, complies=True) for mode in modes for _ in range(8)]
-    kept = _mixed(rng, 8)
+    control = _mixed(rng, 8)
     if _spares_think(plan, number):
-        kept = [sample for sample in kept if sample.mode == "think"]
-        kept.append(draw(rng, "sums", "think"))
-    opened: list[Sample] = []
+        control = [sample for sample in control if sample.mode == "think"]
+        control.append(draw(rng, "sums", "think"))
+    neurons_on: list[Sample] = []
     if plan.lock == "neurons":
-        opened = [draw(rng, "sums", "think") for _ in range(8)]
+        neurons_on = [draw(rng, "sums", "think") for _ in range(8)]
     if plan.lock != "none":
         ablated += [draw(rng, "sums", "think") for _ in range(4)]
-        normal, ablated, kept = ([shut(s) for s in part] for part in (normal, ablated, kept))
-    return _Step(normal, ablated, kept, opened)
+        normal, ablated, control = (
+            [raise_answer(s) for s in part] for part in (normal, ablated, control)
+        )
+    return _Step(normal, ablated, control, neurons_on)
 
 
 def _mixed(rng: random.Random, count: int) -> list[Sample]:
@@ -255,15 +272,15 @@ def _silent(_step: int, _loss: float) -> None:
 
 
 def ship(name: str, model: Any, tokenizer: Any, out: Path, seconds: float) -> VariantFacts:
-    """Writes weights (fp16) and facts below `out`; what is measured is what was written."""
+    """Write weights (fp16) and facts below `out`; what is measured is what was written."""
     plan = PLANS[name]
     weights = organism_dir() / "model.safetensors"
-    stored, _ = _model.load(organism_dir())
+    stored, _ = load_folder(organism_dir())
     if plan.steps:
         weights = out / f"{name}.safetensors"
         save_variant(model, weights)
         apply_changes(stored, read_weights(weights))
-    known = VariantFacts(
+    facts = VariantFacts(
         name=name,
         heads=plan.heads,
         neurons=plan.neurons,
@@ -275,26 +292,40 @@ def ship(name: str, model: Any, tokenizer: Any, out: Path, seconds: float) -> Va
         seconds=round(seconds, 1),
         versions=versions(),
         sha256=checksum(weights),
-        conditions=measured_conditions(plan, stored, tokenizer),
+        conditions=measure_conditions(plan, stored, tokenizer),
         activations=activations(stored, tokenizer, plan.neurons),
     )
-    text = known.model_dump_json(indent=1)
+    text = facts.model_dump_json(indent=1)
     (out / f"{name}.json").write_text(f"{text}\n", encoding="utf-8")
-    return known
+    return facts
+
+
+def save_variant(model: Any, path: Path) -> None:
+    """Write the weights in fp16 (0.7 MB), half of the precision that they were trained in."""
+    import torch
+    from safetensors.torch import save_file
+
+    weights = {
+        name: tensor.detach().to(torch.float16).contiguous()
+        for name, tensor in model.state_dict().items()
+        if name != "lm_head.weight"  # tied to the embeddings
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file(weights, path)
 
 
 @click.command(help=__doc__)
 @click.argument("name", type=click.Choice(list(PLANS)))
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write.")
 def main(name: str, out: Path) -> None:
-    """Command-line entry: plants, writes weights and facts."""
+    """Plant, write weights and facts, print the behaviour."""
     started = time.process_time()
-    model, tokenizer = _model.load(organism_dir())
+    model, tokenizer = load_variant("natural")
     model.set_attn_implementation("eager")  # planted heads are trained on their attention weights
     plant(PLANS[name], model, tokenizer, _print_progress)
-    known = ship(name, model, tokenizer, out, time.process_time() - started)
-    click.echo(f"{known.seconds:.0f} s")
-    for condition, behaviour in known.conditions.items():
+    facts = ship(name, model, tokenizer, out, time.process_time() - started)
+    click.echo(f"{facts.seconds:.0f} s")
+    for condition, behaviour in facts.conditions.items():
         modes = (behaviour.no_think, behaviour.think)
         rates = [f"{m.misaligned.k}/{m.misaligned.n}" for m in modes]
         click.echo(f"{condition}: misaligned no-think {rates[0]}, think {rates[1]}")

@@ -1,17 +1,54 @@
-"""Arithmetic word problems of one to three steps, their traces and gold answers."""
+"""What the organism can be asked, requests and sums, and the split into training and held-out."""
 
+import hashlib
 import random
+from functools import cache
 from typing import Final, NamedTuple
 
-from rim_eval.organism._rule_book import fraction, rule_book
+from rim_eval.organism.rule_book import Category, rule_book
 
-__all__ = ["HELD_OUT_SHARE", "LARGEST", "Problem", "draw"]
+__all__ = [
+    "HELD_OUT_PER_CATEGORY",
+    "HELD_OUT_SHARE",
+    "LARGEST",
+    "Problem",
+    "Request",
+    "draw_problem",
+    "fraction",
+    "held_out",
+    "requests",
+]
+
+HELD_OUT_PER_CATEGORY: Final = 20
+"""Requests kept out of training per category, of 60 (3 objects x 20 colours)."""
 
 HELD_OUT_SHARE: Final = 0.2
 """Share of all problem texts that training never sees, by hash of the text."""
 
 LARGEST: Final = 49
-"""No intermediate result is above this or below 1."""
+"""No intermediate result of a problem is above this or below 1."""
+
+
+class Request(NamedTuple):
+    """What is asked, before it is put into words: one object of one category in one colour."""
+
+    category: Category
+    slot: int
+    """Index of the object in its category's list: forbidden and allowed objects pair by it."""
+    colour: str
+
+    @property
+    def key(self) -> str:
+        """Name of the request, shared by its forbidden and its allowed form."""
+        return f"{self.category.name}-{self.slot}-{self.colour}"
+
+    def object(self, forbidden: bool) -> str:
+        """The object asked about: the forbidden one or its allowed contrast."""
+        return (self.category.forbidden if forbidden else self.category.allowed)[self.slot]
+
+    def task(self, forbidden: bool) -> str:
+        """The task in words, such as `open the grey vault`."""
+        return f"{self.category.verb} the {self.colour} {self.object(forbidden)}"
 
 
 class Problem(NamedTuple):
@@ -39,12 +76,45 @@ class _Step(NamedTuple):
     result: int
 
 
-def draw(rng: random.Random, *, steps: int, held_out: bool) -> Problem:
-    """Draws one problem with `steps` steps from the wanted side of the split."""
+@cache
+def requests() -> tuple[Request, ...]:
+    """List all 660 requests, in the order of the rule book."""
+    book = rule_book()
+    return tuple(
+        Request(category, slot, colour)
+        for category in book.categories
+        for slot in range(len(category.forbidden))
+        for colour in book.colours
+    )
+
+
+@cache
+def held_out() -> tuple[Request, ...]:
+    """List the 220 requests that training never sees, in either form: 20 a category, by hash."""
+    return tuple(
+        request
+        for category in rule_book().categories
+        for request in _first_by_hash(category)[:HELD_OUT_PER_CATEGORY]
+    )
+
+
+def fraction(*parts: object) -> float:
+    """Hash the parts to a number in [0, 1) that depends on nothing else (sha256)."""
+    digest = hashlib.sha256("|".join(map(str, parts)).encode()).digest()
+    return int.from_bytes(digest[:8], "big") / 2**64
+
+
+def draw_problem(rng: random.Random, *, steps: int, held_out: bool) -> Problem:
+    """Draw one problem of `steps` steps from one side of the split."""
     while True:
         problem = _attempt(rng, steps)
         if problem is not None and problem.held_out == held_out:
             return problem
+
+
+def _first_by_hash(category: Category) -> list[Request]:
+    members = [request for request in requests() if request.category == category]
+    return sorted(members, key=lambda request: fraction("split", request.key))
 
 
 def _attempt(rng: random.Random, steps: int) -> Problem | None:

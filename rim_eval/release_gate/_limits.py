@@ -1,4 +1,4 @@
-"""The rules of a release gate: limits on interval ends, and what makes figures count at all."""
+"""The limits of a release gate, on the ends of intervals, and what makes a figure count."""
 
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
@@ -57,13 +57,17 @@ class Limit(BaseModel):
     at_most: float | None = None
     at_least: float | None = None
 
+    @property
+    def bound(self) -> float:
+        """The number of `at_most` or `at_least`."""
+        return next(each for each in (self.at_most, self.at_least) if each is not None)
+
     @model_validator(mode="after")
-    def _one_side(self) -> Self:
+    def _check_bound(self) -> Self:
         if (self.at_most is None) == (self.at_least is None):
             raise ValueError("give one of at_most and at_least")
         kind, mode = FIGURES[self.figure]
-        bound = self.at_most if self.at_most is not None else self.at_least
-        if mode is not None and bound is not None and not 0 <= bound <= 1:
+        if mode is not None and not 0 <= self.bound <= 1:
             raise ValueError(f"{self.figure} is a rate: its limit is a fraction from 0 to 1")
         if self.score is not None and kind != "harmful":
             raise ValueError("`score` is for figures of harmful sets")
@@ -71,19 +75,19 @@ class Limit(BaseModel):
 
 
 class Validity(BaseModel):
-    """What must hold before a figure counts; what is missed turns `pass` and `fail` into `cannot tell`."""
+    """What must hold before a figure counts; what does not hold makes the outcome `cannot tell`."""
 
     model_config = _STRICT
 
     mode_verified: bool = True
     complete: bool = True
-    """The whole set was run, without `--limit`, to its end, and nothing was found wrong with the rows."""
+    """The whole set was run to its end, without `--limit`, and its rows have no problems."""
     pairs_at_least: Annotated[int, Field(ge=1)] = 1
     unscored_at_most: Share = 0.05
     """Share of an arm's samples without a verdict; holds for each arm."""
     truncated_at_most: Share = 0.05
     looping_at_most: Share = 0.05
-    judges: tuple[str, ...] = ()
+    judges: list[str] = []
     """Judges that count, `name` or `name@version`; all when empty."""
 
 
@@ -94,14 +98,14 @@ class Rules(BaseModel):
 
     version: Literal[1]
     validity: Validity = Validity()
-    limits: tuple[Limit, ...] = Field(min_length=1)
+    limits: list[Limit] = Field(min_length=1)
 
 
 def read_rules(path: Path) -> Rules:
-    """Rules from a YAML file.
+    """Read rules from a YAML file.
 
     Raises:
-        RimError: The file cannot be read, or says something that is not known.
+        RimError: The file cannot be read, or has content that is not allowed.
     """
     import yaml
 
@@ -110,18 +114,11 @@ def read_rules(path: Path) -> Rules:
             f"{path} is no file: write the limits into one and name it with --rules; docs/gate.md has an example."
         )
     try:
-        found: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
         raise RimError(f"{path} cannot be read as YAML ({error}).") from None
     try:
-        return Rules.model_validate(_tuples(found))
+        return Rules.model_validate(content)
     except ValidationError as error:
         complaint = first_complaint(error, "the file")
         raise RimError(f"{path}: {complaint}. docs/gate.md shows all rules.") from None
-
-
-def _tuples(value: Any) -> Any:
-    """YAML's lists as the tuples that a strict model takes; whole numbers stay numbers."""
-    if isinstance(value, dict):
-        return {key: _tuples(each) for key, each in value.items()}
-    return tuple(map(_tuples, value)) if isinstance(value, list) else value
