@@ -19,7 +19,7 @@ quick: check
 check: .venv/.test
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/lint-imports --no-logo
+	$(BIN)/lint-imports --no-logo --no-cache
 	$(BIN)/mypy
 
 .venv/.demo: pyproject.toml constraints.txt

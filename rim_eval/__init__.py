@@ -11,6 +11,8 @@ used, so that `import rim_eval` stays light.
 import importlib
 from typing import TYPE_CHECKING, Any, Final
 
+from rim_eval._version import __version__ as __version__
+
 if TYPE_CHECKING:
     from rim_eval._registry import (
         advbench,
@@ -49,8 +51,6 @@ if TYPE_CHECKING:
     from rim_eval.release_gate import gate
     from rim_eval.statistics import rim_score
     from rim_eval.thinking import find_switch, split_trace
-
-__version__ = "0.1.0"
 
 _MODULES: Final = {
     "check_answer": "answers",

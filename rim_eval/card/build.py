@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from rim_eval import __version__
+from rim_eval._version import __version__
 from rim_eval.card.derived import EVENTS, correct, discrimination_card, flag_card, set_fields
 from rim_eval.card.schema import (
     Card,

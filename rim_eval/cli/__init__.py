@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import click
 
-from rim_eval import __version__
+from rim_eval._version import __version__
 from rim_eval.errors import RimError
 
 __all__ = ["main"]

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import combinations
 
-from rim_eval import __version__
+from rim_eval._version import __version__
 from rim_eval.card import Card, CardRun, SetCard, make_card
 from rim_eval.comparison._differences import (
     SetVerdicts,

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from rim_eval import __version__
+from rim_eval._version import __version__
 from rim_eval.errors import RimError, first_complaint
 from rim_eval.judging._agreement import Agreement, Pair, agreement, pool
 from rim_eval.judging._case import Event, Judgement, Sees
