@@ -23,15 +23,8 @@ from rim_eval.errors import RimError
 from rim_eval.paths import leaderboard_dir
 from rim_eval.types import Command, PromptKind
 
-__all__ = [
-    "SLUG", "AllowedJudge", "Entry", "ModelFile", "PublishedModel", "Reference", "Submission", "add_card",
-    "allowed_judges", "read_references", "slug",
-]  # fmt: skip
-
 SLUG: Final = r"[a-z0-9][a-z0-9_-]*(\.[a-z0-9_-]+)*"
 """Names of folders and cards: lower case, no two dots, so that no path climbs."""
-
-_FROZEN = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 _PROGRAMS: Final = ("inspect", "lm_eval", "lm-eval", "rim-eval", "python")
 _COMMAND_WORDS: Final = frozenset({"inspect", "eval", "eval-set", "run", "lm_eval", "lm-eval", "rim-eval"})  # fmt: skip
@@ -51,15 +44,12 @@ def _form(what: str, pattern: str) -> AfterValidator:
 
 
 def _date(text: str) -> str:
+    form = r"2[01]\d\d-\d\d-\d\dT[0-9:.]{5,15}(Z|[+-]\d\d:\d\d)?"
     try:
-        datetime.fromisoformat(text)
+        if re.fullmatch(form, text) and datetime.fromisoformat(text).year >= 2020:
+            return text
     except ValueError:
-        text = ""
-    if (
-        re.fullmatch(r"2[01]\d\d-\d\d-\d\dT[0-9:.]{5,15}(Z|[+-]\d\d:\d\d)?", text)
-        and text >= "2020"
-    ):
-        return text
+        pass
     raise ValueError("it is no date and time as 2026-11-26T04:30:00+00:00")
 
 
@@ -82,36 +72,21 @@ def _command(text: str) -> str:
     return text
 
 
-_WORD: Final = r"[A-Za-z0-9/][A-Za-z0-9._/:,=+-]{0,39}"
 _COMMIT: Final = r"[0-9a-f]{40}"
+_LABEL: Final = r"(?=.{1,60}$)[A-Za-z0-9][A-Za-z0-9,&/_-]*( +[A-Za-z0-9,&/_-]+){0,4}"
+_WORDS: Final = r"{0}( {0}){{0,2}}".format(r"[A-Za-z0-9/][A-Za-z0-9._/:,=+-]{0,39}")
 _URL: Final = r"https://(huggingface\.co/datasets|github\.com)/[A-Za-z0-9._-]+/[A-Za-z0-9._-]+"
+_FOLDER: Final = r"(?!.*(\.\.|//))[A-Za-z0-9.][A-Za-z0-9._/-]*( [A-Za-z0-9._-]+){0,2}"
 
 Date = Annotated[str, AfterValidator(_date)]
 Version = Annotated[str, _form("version", r"v?[0-9][0-9A-Za-z.+!_-]{0,39}")]
 Key = Annotated[str, _form("name of a package or setting", r"[A-Za-z][A-Za-z0-9._-]{0,39}")]
 Word = Annotated[str, _form("single word", r"[A-Za-z0-9][A-Za-z0-9._/@:+=,%#*-]{0,119}")]
 Sha256 = Annotated[str, _form("SHA-256", r"[0-9a-f]{64}")]
-Label = Annotated[
-    str,
-    _form(
-        "short label of a category", r"(?=.{1,60}$)[A-Za-z0-9][A-Za-z0-9,&/_-]*( +[A-Za-z0-9,&/_-]+){0,4}"
-    ),
-]  # fmt: skip
+Label = Annotated[str, _form("short label of a category", _LABEL)]
 Commits = Annotated[str, _form("commit", rf"{_COMMIT}(, {_COMMIT})*")]
-Switch = Annotated[
-    str,
-    _form(
-        "name of a thinking switch, of at most three short words",
-        rf"{_WORD}( {_WORD}){{0,2}}( / {_WORD}( {_WORD}){{0,2}}){{0,3}}",
-    ),
-]
-Place = Annotated[
-    str,
-    _form(
-        "repository or folder, of at most three words",
-        rf"{_URL}(, {_URL})*|(?!.*(\.\.|//))[A-Za-z0-9.][A-Za-z0-9._/-]*( [A-Za-z0-9._-]+){{0,2}}",
-    ),
-]
+Switch = Annotated[str, _form("name of a thinking switch, of at most three short words", rf"{_WORDS}( / {_WORDS}){{0,3}}")]  # fmt: skip
+Place = Annotated[str, _form("repository or folder, of at most three words", rf"{_URL}(, {_URL})*|{_FOLDER}")]  # fmt: skip
 ShortName = Annotated[str, StringConstraints(min_length=1, max_length=80, pattern=r"^[A-Za-z0-9]")]
 CommandLine = Annotated[Command, AfterValidator(_command)]
 
@@ -185,10 +160,12 @@ class Submission(Card):
     runs: tuple[SubmittedRun, ...] = ()
 
 
-class ModelFile(BaseModel):
-    """`model.json`: what a card cannot know of its model."""
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    model_config = _FROZEN
+
+class ModelFile(_Frozen):
+    """`model.json`: what a card cannot know of its model."""
 
     schema_version: Literal[1] = 1
     model: ShortName
@@ -233,10 +210,8 @@ class Entry(NamedTuple):
 Percent = Annotated[float, Field(ge=0, le=100)]
 
 
-class PublishedModel(BaseModel):
+class PublishedModel(_Frozen):
     """One model's published rates, percent."""
-
-    model_config = _FROZEN
 
     model: str
     developer: str
@@ -249,10 +224,8 @@ class PublishedModel(BaseModel):
     accuracy_no_think: Percent
 
 
-class Reference(BaseModel):
+class Reference(_Frozen):
     """One published table."""
-
-    model_config = _FROZEN
 
     id: str = Field(pattern=r"^[a-z0-9_]+$")
     title: str
@@ -269,10 +242,8 @@ class Reference(BaseModel):
     models: tuple[PublishedModel, ...]
 
 
-class AllowedJudge(BaseModel):
+class AllowedJudge(_Frozen):
     """One judge that entries may rest on."""
-
-    model_config = _FROZEN
 
     judge: str
     """Name of a shipped judge file."""
@@ -325,9 +296,7 @@ def add_card(card: Card, model: ModelFile, results: Path, name: str) -> Path:
     about, file = folder / "model.json", folder / f"{slug(name)}.json"
     text = model.model_dump_json(indent=1, exclude_none=True) + "\n"
     if about.exists() and about.read_text(encoding="utf-8") != text:
-        raise RimError(
-            f"{about} says otherwise; edit it, or give the same --family, --developer ..."
-        )
+        raise RimError(f"{about} says otherwise; edit it, or give the same --family, --developer ...")  # fmt: skip
     if file.exists():
         raise RimError(f"{file} exists; give another --name.")
     folder.mkdir(parents=True, exist_ok=True)
