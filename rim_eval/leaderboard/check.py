@@ -22,7 +22,7 @@ from rim_eval.card import Card, CardRun, JudgeCard, SetCard, check_card
 from rim_eval.card.check import histogram_events, prompts_by_outcome
 from rim_eval.generation import TraceVisibility
 from rim_eval.judging import load_judge
-from rim_eval.leaderboard.schema import SLUG, Entry, ModelFile, Submission, allowed_judges
+from rim_eval.leaderboard.schema import SLUG, Entry, ModelFile, allowed_judges, text_problems
 from rim_eval.paths import tasks_dir
 from rim_eval.patterns import PATTERNS
 from rim_eval.prompt_sets import PromptSet, entries
@@ -43,13 +43,6 @@ _MAX_TABLES: Final = 400
 """Tables of counts on a card, and groups of labelled replies."""
 
 _PROBLEM_KINDS: Final = ("missing", "half_pair", "superseded", "incomplete_run", "mismatch")
-
-_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._/@:+,()%#=*&-]*")
-_OWN_FORM: Final = re.compile(
-    r"\.flag\.sentence|\.sets\[\d+\]\.gate\.(rule|reasons\[\d+\])|\.problems\[\d+\]\.says"
-    r"|\.runs\[\d+\]\.(command|provenance\.location)"
-)
-"""Texts that are no names: derived again, required to be empty, or of a form of their own."""
 
 _File = TypeVar("_File", bound=BaseModel)
 
@@ -88,7 +81,7 @@ def check_file(path: Path) -> tuple[Card | None, list[str]]:
     Returns:
         The card and nothing, or nothing and the reasons why it is refused, a few of each sort.
     """
-    card, problems = _read(path, Submission)
+    card, problems = _read(path, Card)
     if card is not None:
         # In this order: sizes before arithmetic, so that no count can keep the machine busy.
         problems = list(_sizes(card)) or [*card_problems(card), *check_card(card)]
@@ -178,7 +171,7 @@ def _read(path: Path, schema: type[_File]) -> tuple[_File | None, list[str]]:
         return None, [f"not JSON: {error}"]
     except ValueError as error:
         return None, [str(error)]
-    problems = _first(list(_texts(value)))
+    problems = _first(list(text_problems(value)))
     try:
         read = schema.model_validate_json(json.dumps(value), strict=True)
     except ValidationError as error:
@@ -239,24 +232,6 @@ def _float(digits: str) -> float:
     if abs(value := float(digits)) > _MAX_NUMBER:
         raise ValueError(f"the number {digits[:20]} is larger than any count or length here")
     return value
-
-
-def _texts(value: Any, place: str = "") -> Iterator[str]:
-    """Every text anywhere in a file that is no name: no quotes, no angle brackets, no line breaks, few words."""
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            yield from _texts(key, f"{place} (key)")
-            yield from _texts(inner, f"{place}.{key if _NAME.fullmatch(key) else '?'}")
-    elif isinstance(value, list):
-        for index, inner in enumerate(value):
-            yield from _texts(inner, f"{place}[{index}]")
-    elif isinstance(value, str) and not _OWN_FORM.fullmatch(place):
-        if len(value) > 120 or len(value.split()) > 12:
-            yield f"{place[1:]}: a text of {len(value)} characters where a name belongs; texts are not published here"
-        elif not _NAME.fullmatch(value):
-            yield f"{place[1:] or 'file'}: {value[:40]!r} is no name: letters, digits and  . _ / @ : + , ( ) % # = * & -  only, letters or digits first"
-        elif ".." in value or "//" in value:
-            yield f"{place[1:]}: {value[:40]!r} looks like a path that climbs"
 
 
 # Rules of the whole card
