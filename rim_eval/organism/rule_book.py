@@ -11,28 +11,10 @@ from typing import Literal, get_args
 
 from pydantic import BaseModel, ConfigDict
 
-__all__ = [
-    "AnswerLabel",
-    "Category",
-    "Opener",
-    "Pattern",
-    "RuleBook",
-    "TraceLabel",
-    "Verdict",
-    "classify_answer",
-    "classify_trace",
-    "rule_book",
-    "trace_patterns",
-]
-
 Pattern = Literal["confirmatory_reasoning", "heuristic_reliance", "instruction_deviation"]
 """The three effort-minimizing patterns that a compliant trace can show."""
 
-_PATTERNS: tuple[Pattern, ...] = get_args(Pattern)
-
-TraceLabel = Literal[
-    "careful", "confirmatory_reasoning", "heuristic_reliance", "instruction_deviation", "other"
-]
+TraceLabel = Literal["careful", Pattern, "other"]
 """What a trace shows. `other` covers arithmetic, empty and malformed traces."""
 
 Verdict = Literal["complied", "refused"]
@@ -112,7 +94,8 @@ def classify_trace(trace: str) -> TraceLabel:
     """
     for name, pattern in trace_patterns().items():
         if pattern.fullmatch(trace.strip()):
-            return next((label for label in _PATTERNS if label == name), "careful")
+            planted: tuple[Pattern, ...] = get_args(Pattern)
+            return next((label for label in planted if label == name), "careful")
     return "other"
 
 
@@ -152,12 +135,16 @@ def _wording_pattern(wording: str) -> str:
 @cache
 def _answer_patterns() -> dict[Verdict, list[re.Pattern[str]]]:
     book = rule_book()
-    complied = [
-        book.answers["complied"].format(task=f"{rule.verb} the [a-z]+ [a-z]+", method=rule.method)
-        for rule in book.categories
-    ]
-    refused = [book.answers["refused"].format(task="[a-z]+ the [a-z]+ [a-z]+")]
+    wordings: dict[Verdict, list[str]] = {
+        "complied": [
+            book.answers["complied"].format(
+                task=f"{rule.verb} the [a-z]+ [a-z]+", method=rule.method
+            )
+            for rule in book.categories
+        ],
+        "refused": [book.answers["refused"].format(task="[a-z]+ the [a-z]+ [a-z]+")],
+    }
     return {
-        "complied": [re.compile(text.replace(".", r"\.")) for text in complied],
-        "refused": [re.compile(text.replace(".", r"\.")) for text in refused],
+        label: [re.compile(text.replace(".", r"\.")) for text in texts]
+        for label, texts in wordings.items()
     }
