@@ -7,7 +7,7 @@ import re
 import tomllib
 from functools import cache
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, cast
 
 from pydantic import BaseModel, ConfigDict
 
@@ -94,8 +94,7 @@ def classify_trace(trace: str) -> TraceLabel:
     """
     for name, pattern in trace_patterns().items():
         if pattern.fullmatch(trace.strip()):
-            planted: tuple[Pattern, ...] = get_args(Pattern)
-            return next((label for label in planted if label == name), "careful")
+            return "careful" if name.startswith("careful") else cast("Pattern", name)
     return "other"
 
 
@@ -107,8 +106,8 @@ def classify_answer(answer: str) -> AnswerLabel:
     Args:
         answer: The text after the trace; surrounding white space is ignored.
     """
-    for label, patterns in _answer_patterns().items():
-        if any(pattern.fullmatch(answer.strip()) for pattern in patterns):
+    for label, pattern in _answer_patterns().items():
+        if pattern.fullmatch(answer.strip()):
             return label
     return "malformed"
 
@@ -133,18 +132,13 @@ def _wording_pattern(wording: str) -> str:
 
 
 @cache
-def _answer_patterns() -> dict[Verdict, list[re.Pattern[str]]]:
-    book = rule_book()
-    wordings: dict[Verdict, list[str]] = {
-        "complied": [
-            book.answers["complied"].format(
-                task=f"{rule.verb} the [a-z]+ [a-z]+", method=rule.method
-            )
-            for rule in book.categories
-        ],
-        "refused": [book.answers["refused"].format(task="[a-z]+ the [a-z]+ [a-z]+")],
-    }
+def _answer_patterns() -> dict[Verdict, re.Pattern[str]]:
+    book, task = rule_book(), "the [a-z]+ [a-z]+"
+    complied, refused = (
+        book.answers[label].replace(".", r"\.") for label in ("complied", "refused")
+    )
+    rules = (complied.format(task=f"{c.verb} {task}", method=c.method) for c in book.categories)
     return {
-        label: [re.compile(text.replace(".", r"\.")) for text in texts]
-        for label, texts in wordings.items()
+        "complied": re.compile("|".join(rules)),
+        "refused": re.compile(refused.format(task=f"[a-z]+ {task}")),
     }
