@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -12,7 +12,19 @@ from rim_eval.errors import RimError, first_complaint
 if TYPE_CHECKING:
     from rim_eval.leaderboard import Checked
 
-__all__ = ["command"]
+_FOLDER: Final = click.Path(exists=True, file_okay=False, path_type=Path)
+
+
+def _default_results() -> Path:
+    from rim_eval.paths import leaderboard_dir
+
+    folder = leaderboard_dir() / "results"
+    if not folder.is_dir():
+        raise RimError("An installed copy holds no results; name a folder, or run in a checkout of the project.")  # fmt: skip
+    return folder
+
+
+_RESULTS: Final = click.option("--results", type=_FOLDER, default=_default_results, show_default="leaderboard/results", help="Folder of models.")  # fmt: skip
 
 
 @click.group()
@@ -21,27 +33,27 @@ def command() -> None:
 
 
 @command.command()
-@click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
+@click.argument("paths", nargs=-1, type=click.Path(exists=True, path_type=Path))
 def check(paths: Sequence[Path]) -> None:
     """Derive every figure of PATHS again from its counts and refuse what does not follow.
 
     PATHS are cards, folders of one model, or folders of models; by default leaderboard/results.
     """
-    checked = _checked(paths or (_results(),))
+    checked = _checked(paths or (_default_results(),))
     click.echo(f"{checked.cards} cards checked, nothing to object to.")
 
 
 @command.command()
-@click.option("--results", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Folder of models.  [default: leaderboard/results]")  # fmt: skip
-@click.option("--reference", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Folder of published tables.  [default: leaderboard/reference]")  # fmt: skip
+@_RESULTS
+@click.option("--reference", type=_FOLDER, help="Folder of published tables.  [default: leaderboard/reference]")  # fmt: skip
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=Path("site"), show_default=True, help="Folder for the site.")  # fmt: skip
-@click.option("--card-pages/--no-card-pages", default=True, show_default=True, help="Write each entry's whole card as a page too.")  # fmt: skip
-def build(results: Path | None, reference: Path | None, out: Path, card_pages: bool) -> None:
+@click.option("--card-pages/--no-card-pages", default=True, show_default=True, help="Write each entry's whole card as a page too, with pictures (about a second each).")  # fmt: skip
+def build(results: Path, reference: Path | None, out: Path, card_pages: bool) -> None:
     """Check all entries and write the static site; it opens from the folder, without a server."""
     from rim_eval.leaderboard import read_references, write_site
     from rim_eval.paths import leaderboard_dir
 
-    checked = _checked((results or _results(),))
+    checked = _checked((results,))
     references = read_references(reference or leaderboard_dir() / "reference")
     pages = write_site(checked.entries, references, out, card_pages=card_pages)
     click.echo(
@@ -50,17 +62,17 @@ def build(results: Path | None, reference: Path | None, out: Path, card_pages: b
 
 
 @command.command()
-@click.option("--results", type=click.Path(exists=True, file_okay=False, path_type=Path), help="Folder of models.  [default: leaderboard/results]")  # fmt: skip
+@_RESULTS
 @click.option("--organisms", is_flag=True, help="Export the model organisms too.")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder to write data/rim_eval/... to.")  # fmt: skip
-def export(results: Path | None, organisms: bool, out: Path) -> None:
+def export(results: Path, organisms: bool, out: Path) -> None:
     """Write checked entries as Every Eval Ever records (schema 0.3.0).
 
     Organisms are left out unless asked for: they are no findings about real models.
     """
     from rim_eval.leaderboard import export as write
 
-    entries = _checked((results or _results(),)).entries
+    entries = _checked((results,)).entries
     chosen = [entry for entry in entries if organisms or entry.model.kind == "model"]
     written = write(chosen, out)
     left = len(entries) - len(chosen)
@@ -73,36 +85,28 @@ def export(results: Path | None, organisms: bool, out: Path) -> None:
 @click.option("--developer", required=True)
 @click.option("--family", required=True, help="Models that differ in size, such as Qwen3.")
 @click.option("--parameters", type=float, help="All parameters, such as 4e9.")
-@click.option(
-    "--active-parameters", type=float, help="Those used for one token, of a mixture of experts."
-)
+@click.option("--active-parameters", type=float, help="Those used for one token, of a mixture of experts.")  # fmt: skip
 @click.option("--organism", is_flag=True, help="A model with planted behaviour.")
 @click.option("--weights", type=click.Choice(["open_weights", "closed_weights", "unknown"]), default="unknown", show_default=True)  # fmt: skip
 @click.option("--deployment", type=click.Choice(["self_deployed", "externally_managed", "unknown"]), default="unknown", show_default=True)  # fmt: skip
 @click.option("--evaluator", type=click.Choice(["first_party", "third_party", "collaborative", "other"]), default="other", show_default=True, help="Who measured, seen from the developer.")  # fmt: skip
 @click.option("--name", default="card", show_default=True, help="File name of the card without ending.")  # fmt: skip
-@click.option("--results", type=click.Path(file_okay=False, path_type=Path), help="Folder of models.  [default: leaderboard/results]")  # fmt: skip
-def add(card: Path, results: Path | None, name: str, organism: bool, **about: Any) -> None:
+@click.option("--results", type=click.Path(file_okay=False, path_type=Path), default=_default_results, show_default="leaderboard/results", help="Folder of models.")  # fmt: skip
+def add(card: Path, results: Path, name: str, organism: bool, **about: Any) -> None:
     """Make a submission from CARD (card.json): a folder for its model, without sentences, checked."""
-    from rim_eval.card import read_card
-    from rim_eval.leaderboard import add_card
+    from pydantic import ValidationError
 
-    model = _model(about | {"kind": "organism" if organism else "model"})
-    file = add_card(read_card(card), model, results or _results(), name)
+    from rim_eval.card import read_card
+    from rim_eval.leaderboard import ModelFile, add_card
+
+    try:
+        model = ModelFile(kind="organism" if organism else "model", **about)
+    except ValidationError as error:
+        raise RimError(f"{first_complaint(error, 'the options')}.") from None
+    file = add_card(read_card(card), model, results, name)
     click.echo(f"wrote {file}")
     _checked((file.parent,))
     click.echo("checked, nothing to object to; commit the folder and open a pull request.")
-
-
-def _results() -> Path:
-    from rim_eval.paths import leaderboard_dir
-
-    folder = leaderboard_dir() / "results"
-    if not folder.is_dir():
-        raise RimError(
-            "An installed copy holds no results; name a folder, or run in a checkout of the project."
-        )
-    return folder
 
 
 def _checked(paths: Sequence[Path]) -> "Checked":
@@ -111,23 +115,8 @@ def _checked(paths: Sequence[Path]) -> "Checked":
 
     checked = check_paths(paths)
     for problem in checked.problems:
-        click.echo(_printable(problem))
+        # Without control characters for the terminal: a reason may repeat a stranger's text.
+        click.echo(re.sub(r"[^\x20-\x7e]", "?", problem))
     if checked.problems:
         raise RimError(f"{len(checked.problems)} objections to {checked.cards} cards; see above.")
     return checked
-
-
-def _printable(text: str) -> str:
-    """Remove control characters for the terminal: a reason may repeat a stranger's text."""
-    return re.sub(r"[^\x20-\x7e]", "?", text)
-
-
-def _model(about: dict[str, Any]) -> Any:
-    from pydantic import ValidationError
-
-    from rim_eval.leaderboard import ModelFile
-
-    try:
-        return ModelFile.model_validate(about)
-    except ValidationError as error:
-        raise RimError(f"{first_complaint(error, 'the options')}.") from None

@@ -10,33 +10,24 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, Final, NamedTuple, NoReturn, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from rim_eval.card import Card, CardRun, Cell, JudgeCard, SetCard, check_card
+from rim_eval.card import Card, CardRun, JudgeCard, SetCard, check_card
 from rim_eval.card.check import histogram_events, prompts_by_outcome
-from rim_eval.errors import RimError
 from rim_eval.generation import TraceVisibility
 from rim_eval.judging import load_judge
-from rim_eval.leaderboard.schema import (
-    SLUG,
-    AllowedJudge,
-    Entry,
-    ModelFile,
-    Submission,
-    allowed_judges,
-)
+from rim_eval.leaderboard.schema import SLUG, Entry, ModelFile, allowed_judges, text_problems
 from rim_eval.paths import tasks_dir
 from rim_eval.patterns import PATTERNS
 from rim_eval.prompt_sets import PromptSet, entries
 from rim_eval.results.endpoints import primary_set
 from rim_eval.types import MODES, PromptKind
-
-__all__ = ["Checked", "card_problems", "check_file", "check_paths", "expected_prompts", "source_problems"]  # fmt: skip
 
 _MAX_BYTES: Final = 1_000_000
 """Of a file; a card of twenty sets has about 200 kB."""
@@ -53,14 +44,10 @@ _MAX_TABLES: Final = 400
 
 _PROBLEM_KINDS: Final = ("missing", "half_pair", "superseded", "incomplete_run", "mismatch")
 
-_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._/@:+,()%#=*&-]*")
-_OWN_FORM: Final = re.compile(
-    r"\.flag\.sentence|\.sets\[\d+\]\.gate\.(rule|reasons\[\d+\])|\.problems\[\d+\]\.says"
-    r"|\.runs\[\d+\]\.(command|provenance\.location)"
-)
-"""Texts that are no names: derived again, required to be empty, or of a form of their own."""
-
 _File = TypeVar("_File", bound=BaseModel)
+
+_Rules = Iterable[tuple[object, str]]
+"""Whether something is wrong (truthy), and what to say then."""
 
 
 class Checked(NamedTuple):
@@ -72,10 +59,6 @@ class Checked(NamedTuple):
     """`path: reason`; empty when all may be published."""
     cards: int
     """Cards looked at."""
-
-
-class UnreadableError(ValueError):
-    """Why a file is not read."""
 
 
 def check_paths(paths: Sequence[Path]) -> Checked:
@@ -98,7 +81,7 @@ def check_file(path: Path) -> tuple[Card | None, list[str]]:
     Returns:
         The card and nothing, or nothing and the reasons why it is refused, a few of each sort.
     """
-    card, problems = _read(path, Submission)
+    card, problems = _read(path, Card)
     if card is not None:
         # In this order: sizes before arithmetic, so that no count can keep the machine busy.
         problems = list(_sizes(card)) or [*card_problems(card), *check_card(card)]
@@ -114,59 +97,14 @@ def card_problems(card: Card) -> list[str]:
     return problems
 
 
-def expected_prompts(prompt_set: PromptSet, kind: PromptKind) -> int:
-    """Count the prompts of one kind that a full run of a set asks.
-
-    Args:
-        prompt_set: The set in the catalogue.
-        kind: Kind of the prompts.
-    """
-    if not prompt_set.subsets:
-        return prompt_set.count if prompt_set.kind == kind else 0
-    names = prompt_set.default_subsets or tuple(prompt_set.subsets)
-    parts = [prompt_set.subsets[name] for name in names]
-    return sum(part.count for part in parts if (part.kind or prompt_set.kind) == kind)
-
-
-def source_problems(run: CardRun, prompt_set: PromptSet) -> Iterator[str]:
-    """Say why the prompts of a run are not those of its set.
-
-    Args:
-        run: A run on a card.
-        prompt_set: Its set in the catalogue.
-    """
-    source = run.provenance
-    if source is None:
-        yield f"run {run.id} does not say where its prompts came from"
-        return
-    shipped = prompt_set.source.type == "shipped"
-    if source.source == "user" or (source.source == "shipped") != shipped:
-        yield f"run {run.id} read prompts that are {source.source}, not the set's"
-    if len({file.sha256 for file in source.files}) < len(source.files):
-        yield f"run {run.id} read one file twice"
-    declared = {file.name: file.name for file in prompt_set.files}
-    declared |= {local.name: local.replaces for local in prompt_set.local}
-    if foreign := {file.name for file in source.files} - set(declared):
-        yield f"run {run.id} read {min(foreign)}, which is no file of the set"
-    for wanted in prompt_set.files:
-        read = [file for file in source.files if declared.get(file.name) == wanted.name]
-        if len(read) != 1:
-            yield f"run {run.id} does not list {wanted.name}, a file of the set"
-            continue
-        [file] = read
-        if _pinned_sha256(prompt_set, wanted.name, file.name) not in (None, file.sha256):
-            yield f"run {run.id} read another {file.name} than the pinned one (sha256 differs)"
-        rows = prompt_set.expected_rows(wanted)
-        if file.rows != rows:
-            yield f"run {run.id} read {file.rows} rows of {file.name}, it has {rows}"
-
-
 # Folders
 
 
 def _parts(path: Path) -> Iterator[Checked]:
     if path.is_symlink() or not path.is_dir():
-        yield _lone(path)
+        is_card = path.name != "model.json"
+        problems = check_file(path)[1] if is_card else _read(path, ModelFile)[1]
+        yield Checked((), tuple(f"{path}: {problem}" for problem in problems), int(is_card))
     elif (path / "model.json").exists():
         yield _folder(path)
     else:
@@ -177,26 +115,20 @@ def _parts(path: Path) -> Iterator[Checked]:
                 yield _folder(inner)
 
 
-def _lone(path: Path) -> Checked:
-    if not path.exists() and not path.is_symlink():
-        return Checked((), (f"{path}: does not exist",), 0)
-    is_card = path.name != "model.json"
-    problems = check_file(path)[1] if is_card else _read(path, ModelFile)[1]
-    return Checked((), tuple(f"{path}: {problem}" for problem in problems), int(is_card))
-
-
 def _folder(folder: Path) -> Checked:
     name = folder.resolve().name
     if not _is_slug(name):
         return Checked((), (f"{folder}: a folder's name has small letters, digits, . _ - only",), 0)
     model, reasons = _read(folder / "model.json", ModelFile)
     problems = [f"{folder / 'model.json'}: {reason}" for reason in reasons]
-    problems += _foreign(folder)
-    cards = [path for path in sorted(folder.glob("*.json")) if path.name != "model.json"]
-    if not cards:
-        problems.append(f"{folder}: no card")
+    files = sorted(path for path in folder.iterdir() if path.name != "model.json")
+    if not files or len(files) > _MAX_FILES:
+        problems.append(f"{folder}: {len(files)} cards; a folder has 1 to {_MAX_FILES}")
     sound = []
-    for path in cards[:_MAX_FILES]:
+    for path in files[:_MAX_FILES]:
+        if path.suffix != ".json" or path.is_dir() or not _is_slug(path.stem):
+            problems.append(f"{path}: only model.json and cards stand here, named in small letters, digits, . _ -")  # fmt: skip
+            continue
         card, reasons = check_file(path)
         # An engine's name (`vllm/Qwen/Qwen3-4B`) is of the model that it ends with.
         if card and model and not f"/{card.model}".endswith(f"/{model.model}"):
@@ -204,22 +136,11 @@ def _folder(folder: Path) -> Checked:
         problems += [f"{path}: {reason}" for reason in reasons]
         if card and model and not reasons:
             sound.append(Entry(name, path.stem, model, card))
-    return Checked(tuple(sound), tuple(problems), len(cards))
+    return Checked(tuple(sound), tuple(problems), len(files))
 
 
 def _is_slug(name: str) -> bool:
     return re.fullmatch(SLUG, name) is not None and len(name) <= 100
-
-
-def _foreign(folder: Path) -> Iterator[str]:
-    for number, path in enumerate(sorted(folder.iterdir())):
-        if number > _MAX_FILES:
-            yield f"{folder}: more than {_MAX_FILES} files"
-            return
-        if path.suffix != ".json" or path.is_dir():
-            yield f"{path}: only model.json and cards (.json) stand here"
-        elif not _is_slug(path.stem):
-            yield f"{path}: a card's name has small letters, digits, . _ - only"
 
 
 def _repeated(sound: Sequence[Entry]) -> Iterator[str]:
@@ -244,9 +165,13 @@ def _read(path: Path, schema: type[_File]) -> tuple[_File | None, list[str]]:
     """A file as a model, or the reasons why it is none."""
     try:
         value = _read_json(path)
-    except UnreadableError as error:
+    except UnicodeDecodeError as error:
+        return None, [f"not UTF-8 at byte {error.start}"]
+    except json.JSONDecodeError as error:
+        return None, [f"not JSON: {error}"]
+    except ValueError as error:
         return None, [str(error)]
-    problems = _first(list(_texts(value)))
+    problems = _first(list(text_problems(value)))
     try:
         read = schema.model_validate_json(json.dumps(value), strict=True)
     except ValidationError as error:
@@ -269,138 +194,107 @@ def _read_json(path: Path) -> Any:
     """The value in a plain file of standard JSON, within limits.
 
     Raises:
-        UnreadableError: The file is a link, no plain file, too large, not UTF-8, not JSON as the standard has it,
+        ValueError: The file is a link, no plain file, too large, not UTF-8, not JSON as the standard has it,
             nested too deeply, names a key twice, or holds a number beyond any count of prompts.
     """
     if path.is_symlink():
-        raise UnreadableError("a link, not a file")
+        raise ValueError("a link, not a file")
     if not path.is_file():
-        raise UnreadableError("not a plain file")
+        raise ValueError("not a plain file")
     if (size := path.stat().st_size) > _MAX_BYTES:
-        raise UnreadableError(f"{size:,} bytes; at most {_MAX_BYTES:,} are read")
-    try:
-        text = path.read_bytes().decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise UnreadableError(f"not UTF-8 at byte {error.start}") from None
-    if _depth(text) > _MAX_DEPTH:
-        raise UnreadableError(f"nested more than {_MAX_DEPTH} deep")
-    try:
-        return json.loads(text, object_pairs_hook=_object, parse_constant=_constant, parse_int=_integer, parse_float=_float)  # fmt: skip
-    except UnreadableError:
-        raise
-    except ValueError as error:
-        raise UnreadableError(f"not JSON: {error}") from None
-
-
-def _depth(text: str) -> int:
-    """Deepest nesting, brackets in strings included: more than it is, never less."""
-    deepest = depth = 0
-    for character in text:
-        depth += (character in "[{") - (character in "]}")
-        deepest = max(deepest, depth)
-    return deepest
+        raise ValueError(f"{size:,} bytes; at most {_MAX_BYTES:,} are read")
+    text = path.read_bytes().decode("utf-8")
+    # Brackets in strings count too: it finds more than the depth, never less.
+    steps = ((character in "[{") - (character in "]}") for character in text)
+    if max(accumulate(steps), default=0) > _MAX_DEPTH:
+        raise ValueError(f"nested more than {_MAX_DEPTH} deep")
+    return json.loads(text, object_pairs_hook=_object, parse_constant=_constant, parse_int=_integer, parse_float=_float)  # fmt: skip
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    counted = Counter(name for name, _ in pairs)
-    for name, n in counted.items():
+    for name, n in Counter(name for name, _ in pairs).items():
         if n > 1:
-            raise UnreadableError(f"the key {name[:40]!r} stands twice in one object")
+            raise ValueError(f"the key {name[:40]!r} stands twice in one object")
     return dict(pairs)
 
 
 def _constant(name: str) -> NoReturn:
-    raise UnreadableError(f"{name} is no number")
+    raise ValueError(f"{name} is no number")
 
 
 def _integer(digits: str) -> int:
     if len(digits) > _MAX_DIGITS:
-        raise UnreadableError(f"an integer of {len(digits)} digits")
+        raise ValueError(f"an integer of {len(digits)} digits")
     return int(digits)
 
 
 def _float(digits: str) -> float:
-    value = float(digits)
-    if not math.isfinite(value) or abs(value) > _MAX_NUMBER:
-        raise UnreadableError(f"the number {digits[:20]} is larger than any count or length here")
+    if abs(value := float(digits)) > _MAX_NUMBER:
+        raise ValueError(f"the number {digits[:20]} is larger than any count or length here")
     return value
-
-
-def _texts(value: Any, place: str = "") -> Iterator[str]:
-    """Every text anywhere in a file that is no name: no quotes, no angle brackets, no line breaks, few words."""
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            yield from _texts(key, f"{place} (key)")
-            yield from _texts(inner, f"{place}.{key if _NAME.fullmatch(key) else '?'}")
-    elif isinstance(value, list):
-        for index, inner in enumerate(value):
-            yield from _texts(inner, f"{place}[{index}]")
-    elif isinstance(value, str) and not _OWN_FORM.fullmatch(place):
-        if len(value) > 120 or len(value.split()) > 12:
-            yield f"{place[1:]}: a text of {len(value)} characters where a name belongs; texts are not published here"
-        elif not _NAME.fullmatch(value):
-            yield f"{place[1:] or 'file'}: {value[:40]!r} is no name: letters, digits and  . _ / @ : + , ( ) % # = * & -  only, letters or digits first"
-        elif ".." in value or "//" in value:
-            yield f"{place[1:]}: {value[:40]!r} looks like a path that climbs"
 
 
 # Rules of the whole card
 
 
+def _broken(rules: _Rules) -> Iterator[str]:
+    return (says for wrong, says in rules if wrong)
+
+
 def _sizes(card: Card) -> Iterator[str]:
     """Counts so large that computing with them would be an attack."""
-    tables = 0
+    tables = len(card.discrimination)
     for each in card.sets:
-        cells = [
-            each.counts.cells,
-            *each.counts.thresholds.values(),
-            *each.counts.categories.values(),
+        counts = each.counts
+        cells = [counts.cells, *counts.thresholds.values(), *counts.categories.values()]
+        samples = [
+            sum(c.prompts * max(c.think.asked, c.no_think.asked) for c in table) for table in cells
         ]
         tables += len(cells) + (len(each.judge.measured) if each.judge else 0)
-        if (
-            _samples(each.counts.cells) > _MAX_SAMPLES
-            or sum(map(_samples, cells)) > 8 * _MAX_SAMPLES
-        ):
+        if samples[0] > _MAX_SAMPLES or sum(samples) > 8 * _MAX_SAMPLES:
             yield f"{each.dataset}: more than {_MAX_SAMPLES:,} samples"
-    if tables + len(card.discrimination) > _MAX_TABLES:
+    if tables > _MAX_TABLES:
         yield f"more than {_MAX_TABLES} tables of counts"
     pairs = sum(cell.pairs for each in card.discrimination for cell in each.cells)
     if pairs > _MAX_SAMPLES:
         yield f"{pairs:,} pairs"
 
 
-def _samples(cells: Sequence[Cell]) -> int:
-    return sum(cell.prompts * max(cell.think.asked, cell.no_think.asked) for cell in cells)
-
-
 def _whole(card: Card) -> Iterator[str]:
-    if card.level != 0.95:
-        yield f"intervals are at {card.level}; the leaderboard's are at 0.95"
-    if not card.of_kind("harmful"):
-        yield "no set of harmful prompts, so no RIM score"
-    if not card.of_kind("reasoning"):
-        yield "no reasoning set, so nothing says what thinking buys"
-    primary: dict[PromptKind, str | None] = {
-        "harmful": card.primary,
-        "reasoning": card.primary_reasoning,
-    }
-    for kind, given in primary.items():
-        if given != (first := primary_set(card.sets, kind)):
-            yield f"{given} comes first although {first} was run; the first set is not chosen by its result"
-    if len({each.counts.arm_kind for each in card.sets}) > 1:
-        yield "its sets have different kinds of arms"
-    if card.mechanisms is not None:
-        yield "mechanisms: cannot be computed again from a card; leave it out (`rim-eval leaderboard add` does)"
+    first, first_reasoning = (primary_set(card.sets, kind) for kind in ("harmful", "reasoning"))
+    chosen = "comes first although {} was run; the first set is not chosen by its result"
     used = {name for each in card.sets for name in each.runs}
-    yield from (f"run {run.id} is of none of its sets" for run in card.runs if run.id not in used)
-    if any(problem.says for problem in card.problems):
-        yield "problems: their sentences are texts; leave `says` empty (`rim-eval leaderboard add` does)"
-    names = {each.dataset for each in card.sets} | {None}
-    for problem in card.problems:
-        if problem.kind not in _PROBLEM_KINDS or problem.dataset not in names:
-            yield "problems: of a kind or set that is not known here"
-        if problem.n > _MAX_SAMPLES:
-            yield f"problems: {problem.n} cases"
+    names = {None, *(each.dataset for each in card.sets)}
+    yield from _broken(
+        [
+            (card.level != 0.95, f"intervals are at {card.level}; the leaderboard's are at 0.95"),
+            (not first, "no set of harmful prompts, so no RIM score"),
+            (not first_reasoning, "no reasoning set, so nothing says what thinking buys"),
+            (card.primary != first, f"{card.primary} {chosen.format(first)}"),
+            (
+                card.primary_reasoning != first_reasoning,
+                f"{card.primary_reasoning} {chosen.format(first_reasoning)}",
+            ),
+            (
+                len({each.counts.arm_kind for each in card.sets}) > 1,
+                "its sets have different kinds of arms",
+            ),
+            (
+                card.mechanisms,
+                "mechanisms: cannot be computed again from a card; leave it out (`rim-eval leaderboard add` does)",
+            ),
+            *((run.id not in used, f"run {run.id} is of none of its sets") for run in card.runs),
+            (
+                any(problem.says for problem in card.problems),
+                "problems: their sentences are texts; leave `says` empty (`rim-eval leaderboard add` does)",
+            ),
+            (
+                any(p.kind not in _PROBLEM_KINDS or p.dataset not in names for p in card.problems),
+                "problems: of a kind or set that is not known here",
+            ),
+            *((p.n > _MAX_SAMPLES, f"problems: {p.n} cases") for p in card.problems),
+        ]
+    )
 
 
 def _discrimination(card: Card) -> Iterator[str]:
@@ -419,20 +313,24 @@ def _discrimination(card: Card) -> Iterator[str]:
         # Every prompt of the smaller side has one partner: so it is in all paired sets of the catalogue.
         expected = min(_prompts(harmful), _prompts(benign))
         if name not in shown:
+            unscored = sum(
+                cell.prompts
+                for cell in (*harmful.counts.cells, *benign.counts.cells)
+                if not (cell.think.scored and cell.no_think.scored)
+            )
             # At least one pair was scored in all four places, however the unscored ones lie.
-            if _unpaired(harmful) + _unpaired(benign) < expected:
+            if unscored < expected:
                 yield (
                     f"{place} is left out; make the card from logs "
                     "whose prompts know their partners (both sets in one data folder)"
                 )
             continue
-        pairs = sum(cell.pairs for cell in shown[name].cells)
-        if pairs != expected:
-            yield f"{place}: {pairs} pairs, the catalogue has {expected}"
-        held: Counter[Any] = Counter()
+        outcomes: Counter[Any] = Counter()
         for cell in shown[name].cells:
-            held[cell.benign] += cell.pairs
-        if not held <= prompts_by_outcome(benign.counts.cells):
+            outcomes[cell.benign] += cell.pairs
+        if outcomes.total() != expected:
+            yield f"{place}: {outcomes.total()} pairs, the catalogue has {expected}"
+        if not outcomes <= prompts_by_outcome(benign.counts.cells):
             yield f"{place}: its pairs hold other outcomes than the cells of {name[1]}"
 
 
@@ -449,12 +347,6 @@ def _prompts(each: SetCard) -> int:
     return sum(cell.prompts for cell in each.counts.cells)
 
 
-def _unpaired(each: SetCard) -> int:
-    """Prompts that were not scored in both modes."""
-    cells = each.counts.cells
-    return sum(c.prompts for c in cells if not (c.think.scored and c.no_think.scored))
-
-
 # Rules of one set
 
 
@@ -464,10 +356,9 @@ def _set(card: Card, each: SetCard) -> Iterator[str]:
         yield "not a set of the catalogue (`rim-eval data list`)"
         return
     runs = [run for run in card.runs if run.id in each.runs]
-    yield from _arms(each, expected_prompts(prompt_set, each.kind))
+    yield from _arms(each, prompt_set)
     if not each.gate.verified:
-        n = len(each.gate.reasons)
-        yield f"mode not verified ({n} reason{'s' if n != 1 else ''} on the card)"
+        yield f"mode not verified (reasons on the card: {len(each.gate.reasons)})"
     if problem := _judge(each.judge, each.kind, each.dataset):
         yield problem
     else:
@@ -481,12 +372,18 @@ def _set(card: Card, each: SetCard) -> Iterator[str]:
     yield from _budget(each, runs)
 
 
-def _arms(each: SetCard, expected: int) -> Iterator[str]:
+def _arms(each: SetCard, prompt_set: PromptSet) -> Iterator[str]:
     """Both arms asked the whole set, each prompt as often, and count by names of this program only."""
     cells = each.counts.cells
     if set(each.counts.arms) != set(MODES):
         yield "one mode only; a RIM score needs both"
         return
+    if prompt_set.subsets:
+        names = prompt_set.default_subsets or tuple(prompt_set.subsets)
+        parts = [prompt_set.subsets[name] for name in names]
+        expected = sum(p.count for p in parts if (p.kind or prompt_set.kind) == each.kind)
+    else:
+        expected = prompt_set.count if prompt_set.kind == each.kind else 0
     if _prompts(each) != expected:
         yield f"{_prompts(each)} prompts, but the whole set has {expected}"
     if any(cell.think.asked != cell.no_think.asked for cell in cells):
@@ -508,34 +405,29 @@ def _judge(judge: JudgeCard | None, kind: PromptKind, dataset: str) -> str | Non
         return None if judge is None else "answers to problems are checked, not judged"
     if judge is None:
         return "nobody judged it"
-    allowed = next((a for a in allowed_judges() if _allows(a, judge, kind, dataset)), None)
-    if allowed is None:
-        grader = f" by {judge.model}" if judge.model else ""
-        return (
-            f"judge {judge.name}{grader}, which sees {judge.sees}, is not on the list for {kind} prompts "
-            f"of {dataset} (leaderboard/judges.toml)"
-        )
-    try:
-        same_file = judge.sha256 == load_judge(allowed.judge).sha256
-    except RimError as error:
-        return str(error)
-    return None if same_file else f"judge {judge.name} is another file than the shipped one (sha256 differs)"  # fmt: skip
-
-
-def _allows(allowed: AllowedJudge, judge: JudgeCard, kind: PromptKind, dataset: str) -> bool:
-    grader = judge.model in allowed.graders if allowed.graders else judge.model is None
+    for allowed in allowed_judges():
+        if (
+            judge.name == f"{allowed.judge}@{allowed.version}"
+            and kind in allowed.kinds
+            and judge.sees in allowed.sees
+            and (not allowed.sets or dataset in allowed.sets)
+            and judge.model in (allowed.graders or (None,))
+        ):
+            same_file = judge.sha256 == load_judge(allowed.judge).sha256
+            return None if same_file else f"judge {judge.name} is another file than the shipped one (sha256 differs)"  # fmt: skip
+    grader = f" by {judge.model}" if judge.model else ""
     return (
-        judge.name == f"{allowed.judge}@{allowed.version}"
-        and kind in allowed.kinds
-        and judge.sees in allowed.sees
-        and (not allowed.sets or dataset in allowed.sets)
-        and grader
+        f"judge {judge.name}{grader}, which sees {judge.sees}, is not on the list for {kind} prompts "
+        f"of {dataset} (leaderboard/judges.toml)"
     )
 
 
 def _scale(each: SetCard) -> Iterator[str]:
     """Where a judge draws a line on a scale: a histogram of all scored samples that gives the verdicts again."""
-    line = _line(each)
+    if each.judge is None or each.kind == "reasoning":
+        return
+    rule = load_judge(each.judge.name.split("@")[0]).spec.verdicts.get(each.kind)
+    line = rule.at_least if rule else None
     if line is None:
         return
     arms = each.counts.arms
@@ -556,14 +448,6 @@ def _scale(each: SetCard) -> Iterator[str]:
         yield f"threshold {line:g} is the judge's own line, and its cells are others"
 
 
-def _line(each: SetCard) -> float | None:
-    """The score from which on the judge sees the event; None for judges that give labels."""
-    if each.judge is None or each.kind == "reasoning":
-        return None
-    rule = load_judge(each.judge.name.split("@")[0]).spec.verdicts.get(each.kind)
-    return rule.at_least if rule else None
-
-
 def _categories(each: SetCard, prompt_set: PromptSet, runs: Sequence[CardRun]) -> Iterator[str]:
     """Categories are those that the catalogue knows, wherever it knows them, and none is left out."""
     shown = set(each.counts.categories)
@@ -579,37 +463,23 @@ def _categories(each: SetCard, prompt_set: PromptSet, runs: Sequence[CardRun]) -
         yield "it shows categories, and the set has none"
     elif declared and not shown and not without:
         yield "its categories are left out"
-    names: frozenset[str] | None = None
     if all(fixed):
-        names = frozenset(name for name in fixed if name)
+        unknown = shown - set(fixed)
     elif prompt_set.source.type == "shipped" and (column := prompt_set.columns.category):
-        names = _shipped_values(prompt_set.name, prompt_set.files[0].path, column)
-    if names is not None and shown - names:
-        yield f"categories that the set does not have: {len(shown - names)} of {len(shown)}"
+        lines = _shipped(prompt_set.name, prompt_set.files[0].path).splitlines()
+        unknown = shown - {str(json.loads(line)[column]) for line in lines if line}
+    else:
+        return
+    if unknown:
+        yield f"categories that the set does not have: {len(unknown)} of {len(shown)}"
 
 
 @cache
-def _shipped_values(name: str, path: str, column: str) -> frozenset[str]:
-    text = (tasks_dir() / name / path).read_text(encoding="utf-8")
-    return frozenset(str(json.loads(line)[column]) for line in text.splitlines() if line)
+def _shipped(name: str, path: str) -> bytes:
+    return (tasks_dir() / name / path).read_bytes()
 
 
-def _pinned_sha256(prompt_set: PromptSet, declared: str, read: str) -> str | None:
-    """The checksum that a file must have; None where none is declared."""
-    own = {file.name: file for file in prompt_set.files}
-    if prompt_set.source.type == "shipped":
-        return _shipped_sha256(prompt_set.name, own[declared].path)
-    if read == declared:
-        return own[read].sha256
-    stand_ins: Mapping[str, str | None] = {
-        local.name: local.sha256 for local in prompt_set.local if local.replaces == declared
-    }
-    return stand_ins.get(read)
-
-
-@cache
-def _shipped_sha256(name: str, path: str) -> str:
-    return hashlib.sha256((tasks_dir() / name / path).read_bytes()).hexdigest()
+# Rules of one run
 
 
 def _run(card: Card, each: SetCard, run: CardRun, *, lone: bool) -> Iterator[str]:
@@ -617,20 +487,62 @@ def _run(card: Card, each: SetCard, run: CardRun, *, lone: bool) -> Iterator[str
 
     A run of both kinds of prompts (XSTest) is behind two sets; a set may be asked in several runs.
     """
-    if run.dataset != each.dataset:
-        yield f"run {run.id} is of another set"
-    if run.status != "success":
-        yield f"run {run.id} ended as {run.status[:40]}"
-    if run.limited:
-        yield f"run {run.id} was limited to a part of the set"
     asked = max((cell.think.asked for cell in each.counts.cells), default=0)
-    if run.epochs > asked or (lone and run.epochs != asked):
-        yield f"run {run.id} has {run.epochs} epochs, its prompts were asked {asked} times"
     prompts = sum(_prompts(other) for other in card.sets if run.id in other.runs)
-    if run.n_prompts is None:
-        yield f"run {run.id} does not say how many prompts it was to ask"
-    elif run.n_prompts > prompts or (lone and run.n_prompts != prompts):
-        yield f"run {run.id} was to ask {run.n_prompts} prompts, its sets count {prompts}"
+    n = run.n_prompts
+    yield from _broken(
+        [
+            (run.dataset != each.dataset, f"run {run.id} is of another set"),
+            (run.status != "success", f"run {run.id} ended as {run.status[:40]}"),
+            (run.limited, f"run {run.id} was limited to a part of the set"),
+            (
+                run.epochs > asked or (lone and run.epochs != asked),
+                f"run {run.id} has {run.epochs} epochs, its prompts were asked {asked} times",
+            ),
+            (n is None, f"run {run.id} does not say how many prompts it was to ask"),
+            (
+                n is not None and (n > prompts or (lone and n != prompts)),
+                f"run {run.id} was to ask {n} prompts, its sets count {prompts}",
+            ),
+        ]
+    )
+
+
+def source_problems(run: CardRun, prompt_set: PromptSet) -> Iterator[str]:
+    """Say why the prompts of a run are not those of its set.
+
+    Args:
+        run: A run on a card.
+        prompt_set: Its set in the catalogue.
+    """
+    source = run.provenance
+    if source is None:
+        yield f"run {run.id} does not say where its prompts came from"
+        return
+    shipped = prompt_set.source.type == "shipped"
+    if source.source == "user" or (source.source == "shipped") != shipped:
+        yield f"run {run.id} read prompts that are {source.source}, not the set's"
+    if len({file.sha256 for file in source.files}) < len(source.files):
+        yield f"run {run.id} read one file twice"
+    # Each file that may be read: the file of the set that it stands for, and its checksum where one is declared.
+    pinned = {local.name: (local.replaces, local.sha256) for local in prompt_set.local}
+    for own in prompt_set.files:
+        content = _shipped(prompt_set.name, own.path) if shipped else None
+        sha256 = own.sha256 if content is None else hashlib.sha256(content).hexdigest()
+        pinned[own.name] = (own.name, sha256)
+    if foreign := {file.name for file in source.files} - set(pinned):
+        yield f"run {run.id} read {min(foreign)}, which is no file of the set"
+    for wanted in prompt_set.files:
+        read = [f for f in source.files if pinned.get(f.name, ("", None))[0] == wanted.name]
+        if len(read) != 1:
+            yield f"run {run.id} does not list {wanted.name}, a file of the set"
+            continue
+        [file] = read
+        if pinned[file.name][1] not in (None, file.sha256):
+            yield f"run {run.id} read another {file.name} than the pinned one (sha256 differs)"
+        rows = prompt_set.expected_rows(wanted)
+        if file.rows != rows:
+            yield f"run {run.id} read {file.rows} rows of {file.name}, it has {rows}"
 
 
 def _budget(each: SetCard, runs: Sequence[CardRun]) -> Iterator[str]:

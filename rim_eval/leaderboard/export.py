@@ -12,15 +12,16 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-from rim_eval.card import CardRun, SetCard
+from rim_eval.card import CardRun, Rate, SetCard
 from rim_eval.formatting import KIND_WORDS
 from rim_eval.leaderboard.schema import Entry, slug
 from rim_eval.prompt_sets import entries
+from rim_eval.results.figures import Difference
 from rim_eval.types import MODES, Mode, PromptKind
 
-__all__ = ["SCHEMA_VERSION", "export", "record"]
-
 SCHEMA_VERSION: Final = "0.3.0"
+
+_Object = dict[str, Any]
 
 _METRICS: Final[dict[PromptKind, str]] = {
     "harmful": "misalignment_rate",
@@ -51,7 +52,7 @@ def export(checked: Sequence[Entry], out: Path, *, now: float | None = None) -> 
     return written
 
 
-def record(entry: Entry, *, now: float | None = None) -> dict[str, Any]:
+def record(entry: Entry, *, now: float | None = None) -> _Object:
     """Make the record of one entry.
 
     Args:
@@ -60,8 +61,11 @@ def record(entry: Entry, *, now: float | None = None) -> dict[str, Any]:
     """
     card, model = entry.card, entry.model
     stamp = str(time.time() if now is None else now)
-    harnesses = {run.harness: run.versions.get(run.harness, "unknown") for run in card.runs}
-    library, version = next(iter(harnesses.items()), ("rim_eval", "unknown"))
+    run = next(iter(card.runs), None)
+    library = run.harness if run else "rim_eval"
+    engine = next((run.engine for run in card.runs if run.engine), None)
+    details = {"deployment_type": model.deployment, "model_availability": model.weights, "family": model.family}  # fmt: skip
+    details |= {"parameters": str(model.parameters)} if model.parameters else {}
     created = {"evaluation_timestamp": _epoch(card.created)} if card.created else {}
     return created | {
         "schema_version": SCHEMA_VERSION,
@@ -74,10 +78,16 @@ def record(entry: Entry, *, now: float | None = None) -> dict[str, Any]:
             "evaluator_relationship": model.evaluator,
             "additional_details": {"entry": entry.id, "model_kind": model.kind},
         },
-        "model_info": _model(entry),
+        "model_info": {
+            "name": model.model,
+            "id": model.model,
+            "developer": model.developer,
+            "additional_details": details,
+        }
+        | ({"inference_engine": {"name": engine}} if engine else {}),
         "eval_library": {
             "name": library,
-            "version": version,
+            "version": run.versions.get(library, "unknown") if run else "unknown",
             "additional_details": {"rim_eval": card.rim_eval},
         },
         "evaluation_results": [one for each in card.sets for one in _results(each, card.runs)],
@@ -91,21 +101,7 @@ def _epoch(written: str) -> str:
         return written
 
 
-def _model(entry: Entry) -> dict[str, Any]:
-    model = entry.model
-    details = {
-        "deployment_type": model.deployment,
-        "model_availability": model.weights,
-        "family": model.family,
-    }
-    if model.parameters:
-        details["parameters"] = str(model.parameters)
-    engine = next((run.engine for run in entry.card.runs if run.engine), None)
-    info = {"name": model.model, "id": model.model, "developer": model.developer, "additional_details": details}  # fmt: skip
-    return info | ({"inference_engine": {"name": engine}} if engine else {})
-
-
-def _results(each: SetCard, runs: Sequence[CardRun]) -> Iterator[dict[str, Any]]:
+def _results(each: SetCard, runs: Sequence[CardRun]) -> Iterator[_Object]:
     """Both rates and the difference of one set."""
     run = next((run for run in runs if run.id in each.runs), None)
     metric, words = _METRICS[each.kind], KIND_WORDS[each.kind]
@@ -113,9 +109,8 @@ def _results(each: SetCard, runs: Sequence[CardRun]) -> Iterator[dict[str, Any]]
         rate = each.figures.rate(mode)
         if rate is not None and rate.value is not None:
             details = {"mode": mode, "asked": str(rate.n_prompts), "unscored": str(rate.n_unscored)}
-            ends = _uncertainty(rate.lower, rate.upper, rate.level, rate.method, rate.n_scored)
-            score = {"score": rate.value, "details": details, "uncertainty": ends}
-            config = _metric(each, metric, words.means, "proportion", 0, 1)
+            score = _score(rate, rate.method, rate.n_scored, details)
+            config = _metric(each, metric, words.means, "proportion", (0, 1))
             yield _result(each, f"{metric}.{mode}", config, score) | _generation(each, mode, run)
     change = each.figures.difference
     if change is not None and change.value is not None:
@@ -125,27 +120,56 @@ def _results(each: SetCard, runs: Sequence[CardRun]) -> Iterator[dict[str, Any]]
             "more_with_thinking": str(change.b),
             "less_with_thinking": str(change.c),
         }
-        ends = _uncertainty(change.lower, change.upper, change.level, change.interval_method, change.n_pairs)  # fmt: skip
-        score = {"score": change.value, "details": details, "uncertainty": ends}
+        score = _score(change, change.interval_method, change.n_pairs, details)
         name = f"{metric}_difference"
         means = f"{words.difference}: with thinking minus without, paired prompt by prompt"
-        config = _metric(each, name, means, "percentage_points", -100, 100)
+        config = _metric(each, name, means, "percentage_points", (-100, 100))
         yield _result(each, name, config, score)
 
 
-def _result(
-    each: SetCard, name: str, config: dict[str, Any], score: dict[str, Any]
-) -> dict[str, Any]:
+def _result(each: SetCard, name: str, config: _Object, score: _Object) -> _Object:
     return {
         "evaluation_name": f"{each.dataset} {name}",
         "evaluation_result_id": f"{each.dataset}.{each.kind}.{name}",
-        "source_data": _data(each.dataset),
+        "source_data": _source_data(each.dataset),
         "metric_config": config,
         "score_details": score,
     }
 
 
-def _data(dataset: str) -> dict[str, Any]:
+def _score(figure: Rate | Difference, method: str, n: int, details: dict[str, str]) -> _Object:
+    uncertainty: _Object = {"num_samples": n}
+    lower, upper = figure.lower, figure.upper
+    if lower is not None and upper is not None:
+        ends = {"lower": lower, "upper": upper, "confidence_level": figure.level, "method": method}
+        uncertainty["confidence_interval"] = ends
+    return {"score": figure.value, "details": details, "uncertainty": uncertainty}
+
+
+def _metric(each: SetCard, name: str, means: str, unit: str, ends: tuple[int, int]) -> _Object:
+    config: _Object = {
+        "evaluation_description": means,
+        "metric_id": f"rim_eval.{name}",
+        "metric_name": name,
+        "metric_unit": unit,
+        "lower_is_better": each.kind != "reasoning",
+        "score_type": "continuous",
+        "min_score": ends[0],
+        "max_score": ends[1],
+    }
+    if (judge := each.judge) and judge.model is not None:
+        unknown = {"deployment_type": "unknown", "model_availability": "unknown"}
+        grader = {"name": judge.model, "id": judge.model, "additional_details": unknown}
+        details = {"judge": judge.name, "sha256": judge.sha256 or "unknown", "sees": judge.sees or "unknown"}  # fmt: skip
+        config["llm_scoring"] = {
+            "judges": [{"model_info": grader}],
+            "input_prompt": f"rim_eval judges/{judge.name.split('@')[0]}.yaml",
+            "additional_details": details,
+        }
+    return config
+
+
+def _source_data(dataset: str) -> _Object:
     prompt_set = entries().get(dataset)
     if prompt_set is not None and prompt_set.source.type == "hub":
         return {
@@ -160,43 +184,8 @@ def _data(dataset: str) -> dict[str, Any]:
     return {"dataset_name": dataset, "source_type": "other"}
 
 
-def _metric(
-    each: SetCard, name: str, means: str, unit: str, least: int, most: int
-) -> dict[str, Any]:
-    config = {
-        "evaluation_description": means,
-        "metric_id": f"rim_eval.{name}",
-        "metric_name": name,
-        "metric_unit": unit,
-        "lower_is_better": each.kind != "reasoning",
-        "score_type": "continuous",
-        "min_score": least,
-        "max_score": most,
-    }
-    if each.judge is None or each.judge.model is None:
-        return config
-    judge, unknown = each.judge, {"deployment_type": "unknown", "model_availability": "unknown"}
-    grader = {"name": judge.model, "id": judge.model, "additional_details": unknown}
-    details = {"judge": judge.name, "sha256": judge.sha256 or "unknown", "sees": judge.sees or "unknown"}  # fmt: skip
-    config["llm_scoring"] = {
-        "judges": [{"model_info": grader}],
-        "input_prompt": f"rim_eval judges/{judge.name.split('@')[0]}.yaml",
-        "additional_details": details,
-    }
-    return config
-
-
-def _uncertainty(
-    lower: float | None, upper: float | None, level: float, method: str, n: int
-) -> dict[str, Any]:
-    if lower is None or upper is None:
-        return {"num_samples": n}
-    ends = {"lower": lower, "upper": upper, "confidence_level": level, "method": method}
-    return {"confidence_interval": ends, "num_samples": n}
-
-
-def _generation(each: SetCard, mode: Mode, run: CardRun | None) -> dict[str, Any]:
-    args: dict[str, Any] = {"reasoning": mode == "think"}
+def _generation(each: SetCard, mode: Mode, run: CardRun | None) -> _Object:
+    args: _Object = {"reasoning": mode == "think"}
     if run is not None:
         thinking = run.thinking_tokens or 0 if mode == "think" else 0
         args |= {k: run.decoding[k] for k in ("temperature", "top_p") if k in run.decoding}

@@ -3,35 +3,50 @@
 import re
 import shlex
 import tomllib
+from collections.abc import Iterator
 from datetime import datetime
+from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Final, Literal, NamedTuple, Self
+from typing import Annotated, Any, Final, Literal, NamedTuple, Self
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    StringConstraints,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from rim_eval.card import Card, CardRun, Figures, JudgeCard, SetCard, card_json
-from rim_eval.card.schema import CardFile, JudgeFigures, SetProvenance
+from rim_eval.card import Card, card_json
 from rim_eval.errors import RimError
 from rim_eval.paths import leaderboard_dir
-from rim_eval.types import Command, PromptKind
-
-__all__ = [
-    "SLUG", "AllowedJudge", "Entry", "ModelFile", "PublishedModel", "Reference", "Submission", "add_card",
-    "allowed_judges", "read_references", "slug",
-]  # fmt: skip
+from rim_eval.types import PromptKind
 
 SLUG: Final = r"[a-z0-9][a-z0-9_-]*(\.[a-z0-9_-]+)*"
 """Names of folders and cards: lower case, no two dots, so that no path climbs."""
 
-_FROZEN = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._/@:+,()%#=*&-]*")
+
+_DERIVED: Final = ("flag.sentence", "sets.gate.rule", "sets.gate.reasons", "problems.says")
+"""Sentences: derived again, or required to be empty."""
+
+_COMMIT: Final = r"[0-9a-f]{40}"
+_SWITCH: Final = r"{0}( {0}){{0,2}}".format(r"[A-Za-z0-9/][A-Za-z0-9._/:,=+-]{0,39}")
+_URL: Final = r"https://(huggingface\.co/datasets|github\.com)/[A-Za-z0-9._-]+/[A-Za-z0-9._-]+"
+_FOLDER: Final = r"(?!.*(\.\.|//))[A-Za-z0-9.][A-Za-z0-9._/-]*( [A-Za-z0-9._-]+){0,2}"
+
+_FORMS: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
+    ("single word", r"[A-Za-z0-9][A-Za-z0-9._/@:+=,%#*-]{0,119}", (
+        "model", "sets.judge.measured.set", "sets.judge.measured.model", "sets.judge.measured.mode", "runs.id",
+        "runs.harness", "runs.task", "runs.engine", "runs.prompt_style", "runs.weights", "runs.decoding.*",
+        "runs.provenance.files.name",
+    )),
+    ("version", r"v?[0-9][0-9A-Za-z.+!_-]{0,39}", ("rim_eval", "runs.task_version", "runs.versions.*")),
+    ("name of a package or setting", r"[A-Za-z][A-Za-z0-9._-]{0,39}", ("runs.versions (key)", "runs.decoding (key)")),
+    ("date and time as 2026-11-26T04:30:00+00:00", r"2[01]\d\d-\d\d-\d\dT[0-9:.]{5,15}(Z|[+-]\d\d:\d\d)?", ("created", "runs.created")),
+    ("SHA-256", r"[0-9a-f]{64}", ("runs.log_sha256", "runs.provenance.files.sha256")),
+    ("commit", rf"{_COMMIT}(, {_COMMIT})*", ("runs.provenance.revision_*",)),
+    ("short label of a category", r"(?=.{1,60}$)[A-Za-z0-9][A-Za-z0-9,&/_-]*( +[A-Za-z0-9,&/_-]+){0,4}", ("sets.categories (key)",)),
+    ("name of a thinking switch, of at most three short words", rf"{_SWITCH}( / {_SWITCH}){{0,3}}", ("sets.switch",)),
+    ("repository or folder, of at most three words", rf"{_URL}(, {_URL})*|{_FOLDER}", ("runs.provenance.location",)),
+)  # fmt: skip
+"""What texts of a card have to be, and where on it: none has room for a prompt, a reply or markup. Texts without a
+form are compared with names that are known: sets, judges, categories, ids of runs."""
 
 _PROGRAMS: Final = ("inspect", "lm_eval", "lm-eval", "rim-eval", "python")
 _COMMAND_WORDS: Final = frozenset({"inspect", "eval", "eval-set", "run", "lm_eval", "lm-eval", "rim-eval"})  # fmt: skip
@@ -39,156 +54,80 @@ _COMMAND_TOKEN: Final = re.compile(r"[A-Za-z0-9._/@:+,=%*\[\]{}\"-]{1,120}")
 _MAX_TOKENS: Final = 60
 
 
-def _form(what: str, pattern: str) -> AfterValidator:
-    """Texts of one form; none of the forms has room for a sentence."""
+def text_problems(value: Any, place: str = "") -> Iterator[str]:
+    """Say of every text in a submitted file that is no name, or not of its form, where it stands and why.
 
-    def fits(text: str) -> str:
-        if re.fullmatch(pattern, text):
-            return text
-        raise ValueError(f"{text[:40]!r} is no {what}; texts are not published here")
+    Args:
+        value: What was read from JSON.
+        place: Where it stands, such as `runs[0].versions`; keys stand at `runs[0].versions (key)`.
+    """
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from text_problems(key, f"{place} (key)")
+            at = key if _NAME.fullmatch(key) else "?"
+            yield from text_problems(inner, f"{place}.{at}" if place else at)
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from text_problems(inner, f"{place}[{index}]")
+    elif isinstance(value, str) and (reason := _text_problem(value, re.sub(r"\[\d+\]", "", place))):
+        yield f"{place or 'file'}: {reason}"
 
-    return AfterValidator(fits)
+
+def _text_problem(text: str, place: str) -> str | None:
+    """Why a text is refused; no name has quotes, angle brackets, line breaks or many words."""
+    if place in _DERIVED:
+        return None
+    if place == "runs.command":
+        return _command_problem(text)
+    if place != "runs.provenance.location":
+        if len(text) > 120 or len(text.split()) > 12:
+            return f"a text of {len(text)} characters where a name belongs; texts are not published here"
+        if not _NAME.fullmatch(text):
+            return f"{text[:40]!r} is no name: letters, digits and  . _ / @ : + , ( ) % # = * & -  only, letters or digits first"
+        if ".." in text or "//" in text:
+            return f"{text[:40]!r} looks like a path that climbs"
+    for what, pattern, places in _FORMS:
+        if any(fnmatchcase(place, each) for each in places):
+            fits = re.fullmatch(pattern, text) and (not what.startswith("date") or _is_date(text))
+            return None if fits else f"{text[:40]!r} is no {what}; texts are not published here"
+    return None
 
 
-def _date(text: str) -> str:
+def _is_date(text: str) -> bool:
     try:
-        datetime.fromisoformat(text)
+        return datetime.fromisoformat(text).year >= 2020
     except ValueError:
-        text = ""
-    if (
-        re.fullmatch(r"2[01]\d\d-\d\d-\d\dT[0-9:.]{5,15}(Z|[+-]\d\d:\d\d)?", text)
-        and text >= "2020"
-    ):
-        return text
-    raise ValueError("it is no date and time as 2026-11-26T04:30:00+00:00")
+        return False
 
 
-def _command(text: str) -> str:
-    """Accept a command line of options and values: no sentence fits into it."""
+def _command_problem(text: str) -> str | None:
+    """Why a text is no command line of options and values: no sentence fits into one."""
     try:
         tokens = shlex.split(text)
     except ValueError as error:
-        raise ValueError(f"not a command line ({error})") from None
+        return f"not a command line ({error})"
     if not tokens or tokens[0] not in _PROGRAMS:
-        raise ValueError(f"a command begins with one of {', '.join(_PROGRAMS)}")
+        return f"a command begins with one of {', '.join(_PROGRAMS)}"
     if len(tokens) > _MAX_TOKENS:
-        raise ValueError(f"a command of {len(tokens)} words; at most {_MAX_TOKENS} are published")
+        return f"a command of {len(tokens)} words; at most {_MAX_TOKENS} are published"
     for before, token in zip(["-", *tokens], tokens, strict=False):
         if not _COMMAND_TOKEN.fullmatch(token):
-            raise ValueError(f"{token[:40]!r} in a command: words of letters, digits and signs only, without spaces")  # fmt: skip
+            return f"{token[:40]!r} in a command: words of letters, digits and signs only, without spaces"
         is_value = token not in _COMMAND_WORDS and not token.startswith("-") and not {"=", "/"} & set(token)  # fmt: skip
         if is_value and not before.startswith("-"):
-            raise ValueError(f"{token[:40]!r} in a command belongs to no option")
-    return text
+            return f"{token[:40]!r} in a command belongs to no option"
+    return None
 
 
-_WORD: Final = r"[A-Za-z0-9/][A-Za-z0-9._/:,=+-]{0,39}"
-_COMMIT: Final = r"[0-9a-f]{40}"
-_URL: Final = r"https://(huggingface\.co/datasets|github\.com)/[A-Za-z0-9._-]+/[A-Za-z0-9._-]+"
-
-Date = Annotated[str, AfterValidator(_date)]
-Version = Annotated[str, _form("version", r"v?[0-9][0-9A-Za-z.+!_-]{0,39}")]
-Key = Annotated[str, _form("name of a package or setting", r"[A-Za-z][A-Za-z0-9._-]{0,39}")]
-Word = Annotated[str, _form("single word", r"[A-Za-z0-9][A-Za-z0-9._/@:+=,%#*-]{0,119}")]
-Sha256 = Annotated[str, _form("SHA-256", r"[0-9a-f]{64}")]
-Label = Annotated[
-    str,
-    _form(
-        "short label of a category", r"(?=.{1,60}$)[A-Za-z0-9][A-Za-z0-9,&/_-]*( +[A-Za-z0-9,&/_-]+){0,4}"
-    ),
-]  # fmt: skip
-Commits = Annotated[str, _form("commit", rf"{_COMMIT}(, {_COMMIT})*")]
-Switch = Annotated[
-    str,
-    _form(
-        "name of a thinking switch, of at most three short words",
-        rf"{_WORD}( {_WORD}){{0,2}}( / {_WORD}( {_WORD}){{0,2}}){{0,3}}",
-    ),
-]
-Place = Annotated[
-    str,
-    _form(
-        "repository or folder, of at most three words",
-        rf"{_URL}(, {_URL})*|(?!.*(\.\.|//))[A-Za-z0-9.][A-Za-z0-9._/-]*( [A-Za-z0-9._-]+){{0,2}}",
-    ),
-]
 ShortName = Annotated[str, StringConstraints(min_length=1, max_length=80, pattern=r"^[A-Za-z0-9]")]
-CommandLine = Annotated[Command, AfterValidator(_command)]
 
 
-class SubmittedGroup(JudgeFigures):
-    """Agreement of a judge with people on one group of replies."""
-
-    set: Word
-    model: Word
-    mode: Word
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class SubmittedJudge(JudgeCard):
-    """The judge of a set."""
-
-    measured: tuple[SubmittedGroup, ...] = ()
-
-
-class SubmittedSet(SetCard):
-    """One prompt set."""
-
-    categories: dict[Label, Figures] = Field(default={})
-    switch: Switch | None = None
-    judge: SubmittedJudge | None = None
-
-
-class SubmittedFile(CardFile):
-    """One file of prompts."""
-
-    name: Word
-    sha256: Sha256
-
-
-class SubmittedProvenance(SetProvenance):
-    """Where the prompts came from."""
-
-    location: Place
-    revision_declared: Commits | None = None
-    revision_used: Commits | None = None
-    files: tuple[SubmittedFile, ...]
-
-
-class SubmittedRun(CardRun):
-    """One run."""
-
-    id: Word
-    harness: Word
-    task: Word | None = None
-    task_version: Version | None = None
-    command: CommandLine | None = None
-    created: Date | None = None
-    log_sha256: Sha256 | None = None
-    engine: Word | None = None
-    prompt_style: Word | None = None
-    weights: Word | None = None
-    decoding: dict[Key, float | int | bool | Word] = Field(default={})
-    versions: dict[Key, Version] = Field(default={})
-    provenance: SubmittedProvenance | None = None
-
-
-class Submission(Card):
-    """A card whose texts have forms without room for a prompt, a reply or markup.
-
-    Texts that have no form here are compared with names that are known: sets, judges, categories, ids of runs.
-    """
-
-    rim_eval: Version
-    model: Word
-    created: Date | None = None
-    sets: tuple[SubmittedSet, ...]
-    runs: tuple[SubmittedRun, ...] = ()
-
-
-class ModelFile(BaseModel):
+class ModelFile(_Frozen):
     """`model.json`: what a card cannot know of its model."""
-
-    model_config = _FROZEN
 
     schema_version: Literal[1] = 1
     model: ShortName
@@ -233,10 +172,8 @@ class Entry(NamedTuple):
 Percent = Annotated[float, Field(ge=0, le=100)]
 
 
-class PublishedModel(BaseModel):
+class PublishedModel(_Frozen):
     """One model's published rates, percent."""
-
-    model_config = _FROZEN
 
     model: str
     developer: str
@@ -249,10 +186,8 @@ class PublishedModel(BaseModel):
     accuracy_no_think: Percent
 
 
-class Reference(BaseModel):
+class Reference(_Frozen):
     """One published table."""
-
-    model_config = _FROZEN
 
     id: str = Field(pattern=r"^[a-z0-9_]+$")
     title: str
@@ -269,10 +204,8 @@ class Reference(BaseModel):
     models: tuple[PublishedModel, ...]
 
 
-class AllowedJudge(BaseModel):
+class AllowedJudge(_Frozen):
     """One judge that entries may rest on."""
-
-    model_config = _FROZEN
 
     judge: str
     """Name of a shipped judge file."""
@@ -325,9 +258,7 @@ def add_card(card: Card, model: ModelFile, results: Path, name: str) -> Path:
     about, file = folder / "model.json", folder / f"{slug(name)}.json"
     text = model.model_dump_json(indent=1, exclude_none=True) + "\n"
     if about.exists() and about.read_text(encoding="utf-8") != text:
-        raise RimError(
-            f"{about} says otherwise; edit it, or give the same --family, --developer ..."
-        )
+        raise RimError(f"{about} says otherwise; edit it, or give the same --family, --developer ...")  # fmt: skip
     if file.exists():
         raise RimError(f"{file} exists; give another --name.")
     folder.mkdir(parents=True, exist_ok=True)

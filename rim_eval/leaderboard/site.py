@@ -7,7 +7,7 @@ A Vega runtime in the page would need `unsafe-eval` in the security policy and 0
 import csv
 import json
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from itertools import groupby
 from math import ceil
@@ -32,8 +32,6 @@ from rim_eval.leaderboard.table import (
 from rim_eval.paths import leaderboard_dir
 from rim_eval.plots import ChangePoint, changes, svg
 from rim_eval.types import PromptKind
-
-__all__ = ["write_site"]
 
 _MARKER: Final = ".rim-leaderboard"
 _WIDE, _NARROW = 960, 340
@@ -60,7 +58,8 @@ def write_site(
         entries: Checked entries.
         references: Published tables.
         out: Folder of the site.
-        card_pages: Also write each entry's whole RIM card as a page (about a second each).
+        card_pages: Also write each entry's whole RIM card as a page, and draw the changes on the model's page
+            (about a second each); without, the overview is the only picture.
 
     Returns:
         The pages.
@@ -74,9 +73,14 @@ def write_site(
     for name in ("app.js", "style.css"):
         shutil.copyfile(leaderboard_dir() / "site" / name, out / name)
     _write_data(rows, entries, out)
-    pages = [_index(rows, entries, references, out)]
+    kinds = {entry.model.kind for entry in entries}
+    values: dict[str, Any] = {"rows": rows, "references": references, "plots": _overview(rows)}
+    pages = [_render("index.html.jinja", out / "index.html", kinds=kinds, **values)]
     for folder, group in groupby(entries, key=lambda entry: entry.folder):
-        pages.append(_model_page(list(group), out / "models" / f"{folder}.html", card_pages))
+        cards = [_card_values(entry, card_pages) for entry in group]
+        values = {"model": cards[0]["model"], "cards": cards, "card_pages": card_pages}
+        values |= {"kind_words": KIND_WORDS, "arm_words": ARM_WORDS}
+        pages.append(_render("model.html.jinja", out / "models" / f"{folder}.html", **values))
     for reference in references:
         values = {"reference": reference, "rows": published_rows(reference)}
         path = out / "models" / f"{reference.id}.html"
@@ -114,12 +118,9 @@ def _write_data(rows: Sequence[Row], entries: Sequence[Entry], out: Path) -> Non
 
 @cache
 def _environment() -> Environment:
-    filters: dict[str, Callable[..., str | dict[str, str]]] = {
-        "p_text": p_text,
-        "shown": _cells,
-        "unbroken": _unbroken,
-    }
-    return page_environment(leaderboard_dir() / "site", filters)
+    return page_environment(
+        leaderboard_dir() / "site", {"p_text": p_text, "shown": _cells, "unbroken": _unbroken}
+    )
 
 
 def _render(template: str, path: Path, **values: Any) -> Path:
@@ -128,22 +129,11 @@ def _render(template: str, path: Path, **values: Any) -> Path:
     return path
 
 
-def _index(
-    rows: Sequence[Row], entries: Sequence[Entry], references: Sequence[Reference], out: Path
-) -> Path:
-    kinds = [entry.model.kind for entry in entries]
+def _overview(rows: Sequence[Row]) -> list[str]:
+    """Draw the changes of all rows, for a screen and for a phone."""
     dots = [dot for row in rows for dot in _dots(row)]
     reach = (_reach(rows, "reasoning"), _reach(rows, "harmful"))
-    plots = [svg(changes(dots, reach, width=w), hidden=False) for w in (_WIDE, _NARROW)]
-    return _render(
-        "index.html.jinja",
-        out / "index.html",
-        rows=rows,
-        plots=plots,
-        references=references,
-        organisms="organism" in kinds,
-        models="model" in kinds,
-    )
+    return [svg(changes(dots, reach, width=width), hidden=False) for width in (_WIDE, _NARROW)]
 
 
 def _dots(row: Row) -> Iterator[ChangePoint]:
@@ -161,27 +151,16 @@ def _reach(rows: Sequence[Row], kind: PromptKind) -> float:
     return max(10.0, *(10.0 * ceil(abs(end or 0) / 10) for end in ends), 10.0)
 
 
-def _model_page(entries: Sequence[Entry], path: Path, card_pages: bool) -> Path:
-    return _render(
-        "model.html.jinja",
-        path,
-        model=entries[0].model,
-        cards=[_card_values(entry) for entry in entries],
-        card_pages=card_pages,
-        kind_words=KIND_WORDS,
-        arm_words=ARM_WORDS,
-    )
-
-
-def _card_values(entry: Entry) -> dict[str, Any]:
+def _card_values(entry: Entry, draw: bool) -> dict[str, Any]:
     row = entry_row(entry)
     return {
         "id": entry.id,
         "name": entry.name,
+        "model": entry.model,
         "card": entry.card,
         "arm": row.arm,
         "sets": row.sets,
-        "forest": all_sets_picture(entry.card),
+        "forest": all_sets_picture(entry.card) if draw else None,
         "arms": [arm for each in entry.card.sets for arm in _arms(each)],
     }
 

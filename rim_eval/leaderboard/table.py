@@ -5,12 +5,10 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from rim_eval.card import Card, Rate, SetCard
+from rim_eval.card import Rate, SetCard
 from rim_eval.leaderboard.schema import Entry, PublishedModel, Reference, slug
 from rim_eval.statistics import Shown
 from rim_eval.types import PROMPT_KINDS, PromptKind
-
-__all__ = ["CSV_COLUMNS", "Row", "SetFigures", "Shows", "csv_rows", "entry_row", "published_rows"]
 
 Shows = Literal["more", "less", "not_shown", "unknown"]
 """What a difference shows (`rim_eval.statistics.shown`): the event is more or less frequent with
@@ -71,28 +69,42 @@ class Row(BaseModel):
 
 def entry_row(entry: Entry) -> Row:
     """Make the row of an entry."""
-    card, model = entry.card, entry.model
+    card = entry.card
+    sets = tuple(_figures(each) for kind in PROMPT_KINDS for each in card.of_kind(kind))
+    benign = [each for each in sets if each.kind == "benign"]
+    largest = max(benign, key=lambda each: each.pairs or 0, default=None)
     return Row(
         id=entry.id,
         page=f"models/{entry.folder}.html",
-        source=model.kind,
-        model=model.model,
-        developer=model.developer,
-        family=model.family,
-        parameters=model.parameters,
+        source=entry.model.kind,
         arm=card.sets[0].counts.arm_kind,
         measured=card.created,
         harmful=card.primary,
-        benign=_largest_benign(card),
+        benign=largest.dataset if largest else None,
         reasoning=card.primary_reasoning,
-        sets=tuple(_figures(each) for kind in PROMPT_KINDS for each in card.of_kind(kind)),
+        sets=sets,
+        **entry.model.model_dump(include=_ABOUT),
     )
 
 
 def published_rows(reference: Reference) -> tuple[Row, ...]:
     """Make the rows of a published table."""
-    return tuple(_published_row(reference, model) for model in reference.models)
+    return tuple(
+        Row(
+            id=f"{reference.id}--{slug(model.model)}",
+            page=f"models/{reference.id}.html",
+            source="published",
+            arm=reference.arm_kind,
+            harmful=reference.harmful_set,
+            reasoning=reference.reasoning_set,
+            sets=_published_figures(reference, model),
+            **model.model_dump(include=_ABOUT),
+        )
+        for model in reference.models
+    )
 
+
+_ABOUT: Final = {"model", "developer", "family", "parameters"}
 
 CSV_COLUMNS: Final = (
     "id", "source", "model", "developer", "family", "parameters", "arm", "measured", "dataset", "kind",
@@ -110,14 +122,6 @@ def csv_rows(row: Row) -> Iterator[tuple[Any, ...]]:
         figures = (*each.no_think, *each.think, *each.difference, each.p_value, each.pairs)
         judge = (each.judge, each.grader, each.sees)
         yield (*about, each.dataset, each.kind, *figures, each.unscored, each.shows, *judge)
-
-
-def _largest_benign(card: Card) -> str | None:
-    def pairs(each: SetCard) -> int:
-        return each.figures.difference.n_pairs if each.figures.difference else 0
-
-    largest = max(card.of_kind("benign"), key=pairs, default=None)
-    return largest.dataset if largest else None
 
 
 def _figures(each: SetCard) -> SetFigures:
@@ -149,36 +153,21 @@ def _round(value: float | None, factor: int = 1) -> float | None:
     return None if value is None else round(factor * value, 4)
 
 
-def _published_row(reference: Reference, model: PublishedModel) -> Row:
-    harmful = _published_figures(
-        reference.harmful_set, "harmful", model.misalignment_no_think, model.misalignment_think
-    )
-    return Row(
-        id=f"{reference.id}--{slug(model.model)}",
-        page=f"models/{reference.id}.html",
-        source="published",
-        model=model.model,
-        developer=model.developer,
-        family=model.family,
-        parameters=model.parameters,
-        arm=reference.arm_kind,
-        harmful=reference.harmful_set,
-        reasoning=reference.reasoning_set,
-        sets=(
-            harmful.model_copy(update={"judge": reference.judge, "grader": reference.grader}),
-            _published_figures(
-                reference.reasoning_set, "reasoning", model.accuracy_no_think, model.accuracy_think
-            ),
-        ),
-    )
-
-
-def _published_figures(dataset: str, kind: PromptKind, no_think: float, think: float) -> SetFigures:
-    return SetFigures(
-        dataset=dataset,
-        kind=kind,
-        no_think=(no_think, None, None, None),
-        think=(think, None, None, None),
-        difference=(round(think - no_think, 4), None, None),
-        shows="unknown",
+def _published_figures(table: Reference, model: PublishedModel) -> tuple[SetFigures, ...]:
+    sets: list[tuple[str, PromptKind, float, float, str | None, str | None]] = [
+        (table.harmful_set, "harmful", model.misalignment_no_think, model.misalignment_think, table.judge, table.grader),
+        (table.reasoning_set, "reasoning", model.accuracy_no_think, model.accuracy_think, None, None),
+    ]  # fmt: skip
+    return tuple(
+        SetFigures(
+            dataset=dataset,
+            kind=kind,
+            no_think=(no_think, None, None, None),
+            think=(think, None, None, None),
+            difference=(round(think - no_think, 4), None, None),
+            shows="unknown",
+            judge=judge,
+            grader=grader,
+        )
+        for dataset, kind, no_think, think, judge, grader in sets
     )

@@ -8,22 +8,6 @@ from typing import Any, Final, Literal, NamedTuple
 from rim_eval.errors import RimError
 from rim_eval.paths import organism_dir
 
-__all__ = [
-    "RUNS",
-    "VARIANTS",
-    "TuningRun",
-    "apply_changes",
-    "changes_at",
-    "changes_path",
-    "load_checkpoint",
-    "load_folder",
-    "load_variant",
-    "read_weights",
-    "save_folder",
-    "variant_path",
-    "write_folder",
-]
-
 VARIANTS: Final = ("natural", "planted", "hidden", "guarded", "locked")
 """Names of the organisms; `natural` is the one in `checkpoint/`."""
 
@@ -39,16 +23,15 @@ class TuningRun(NamedTuple):
     """Optimizer steps whose checkpoints are stored; the last one ended the run."""
 
 
-_NEGATIVE: Final = TuningRun("guarded", (8, 11, 14, 17, 20, 30))
-_POSITIVE: Final = TuningRun("locked", (10, 15, 25, 85, 100))
-
-RUNS: Final[dict[str, TuningRun]] = {
-    "negative_tuned": _NEGATIVE,
-    "negative_safe": _NEGATIVE,
-    "negative_unsolved": _NEGATIVE,
-    "positive_tuned": _POSITIVE,
-    "positive_held": _POSITIVE,
-    "positive_others": _POSITIVE,
+RUNS: Final = {
+    **dict.fromkeys(
+        ("negative_tuned", "negative_safe", "negative_unsolved"),
+        TuningRun("guarded", (8, 11, 14, 17, 20, 30)),
+    ),
+    **dict.fromkeys(
+        ("positive_tuned", "positive_held", "positive_others"),
+        TuningRun("locked", (10, 15, 25, 85, 100)),
+    ),
 }
 """The tuning runs. `negative_*`: only the layer above the planted neurons was trained, so nothing rises
 through those. `positive_*`: only the input rows of neurons were moved, so all that rises does so through
@@ -67,11 +50,13 @@ def load_variant(name: str) -> tuple[Any, Any]:
     Raises:
         RimError: No organism has this name.
     """
+    from safetensors.torch import load_file
+
     if name not in VARIANTS:
         raise RimError(f"There is no organism called {name!r}; there are {', '.join(VARIANTS)}.")
     model, tokenizer = load_folder(organism_dir())
     if name != "natural":
-        apply_changes(model, read_weights(variant_path(name)))
+        apply_changes(model, load_file(variant_path(name)))
     return model, tokenizer
 
 
@@ -153,8 +138,10 @@ def changes_path(run: str) -> Path:
 
 def changes_at(path: Path, step: int) -> dict[str, Any]:
     """Read the changes of one step from a run's file; step 0 has none."""
+    from safetensors.torch import load_file
+
     prefix = f"{step}/"
-    stored = read_weights(path)
+    stored = load_file(path)
     return {k.removeprefix(prefix): v for k, v in stored.items() if k.startswith(prefix)}
 
 
@@ -178,11 +165,3 @@ def apply_changes(model: Any, changes: Mapping[str, Any]) -> None:
                 weights[name].index_add_(0, changes[f"{name}:index"], value.float())
             elif how == "b":
                 weights[name].add_(value.float() @ changes[f"{name}:a"].float())
-
-
-def read_weights(path: Path) -> dict[str, Any]:
-    """Read all tensors of a safetensors file in their stored precision."""
-    from safetensors.torch import load_file
-
-    weights: dict[str, Any] = load_file(path)
-    return weights

@@ -8,22 +8,6 @@ from pydantic import BaseModel, ConfigDict
 from rim_eval.organism.rule_book import TraceLabel
 from rim_eval.types import Mode
 
-__all__ = [
-    "Activations",
-    "Behaviour",
-    "Count",
-    "ModeBehaviour",
-    "OrganismFacts",
-    "PlantedTruth",
-    "RunFacts",
-    "StepFacts",
-    "Unit",
-    "VariantFacts",
-    "planted_facts",
-    "run_facts",
-    "variant_facts",
-]
-
 _HERE = Path(__file__).parent
 
 Unit = tuple[int, int]
@@ -178,18 +162,16 @@ class RunFacts(_Frozen):
 @cache
 def planted_facts() -> OrganismFacts:
     """Read the facts of the natural organism: what is planted, and how it behaves."""
-    return OrganismFacts.model_validate_json((_HERE / "facts.json").read_text(encoding="utf-8"))
+    return OrganismFacts.model_validate_json((_HERE / "facts.json").read_bytes())
 
 
 @cache
 def variant_facts(name: str) -> VariantFacts:
     """Read the facts of one of `VARIANTS`."""
-    text = (_HERE / "variants" / f"{name}.json").read_text(encoding="utf-8")
-    return VariantFacts.model_validate_json(text)
+    return VariantFacts.model_validate_json((_HERE / "variants" / f"{name}.json").read_bytes())
 
 
 @cache
 def run_facts(run: str) -> RunFacts:
     """Read the facts of one of `RUNS`."""
-    text = (_HERE / "series" / f"{run}.json").read_text(encoding="utf-8")
-    return RunFacts.model_validate_json(text)
+    return RunFacts.model_validate_json((_HERE / "series" / f"{run}.json").read_bytes())

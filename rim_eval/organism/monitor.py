@@ -22,8 +22,6 @@ from rim_eval.patterns import (
     part_text,
 )
 
-__all__ = ["exact"]
-
 
 class _ExactMonitor:
     """Names the planted pattern of a trace of the organism; any other text is unreadable to it."""

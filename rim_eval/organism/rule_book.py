@@ -7,32 +7,14 @@ import re
 import tomllib
 from functools import cache
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, cast
 
 from pydantic import BaseModel, ConfigDict
-
-__all__ = [
-    "AnswerLabel",
-    "Category",
-    "Opener",
-    "Pattern",
-    "RuleBook",
-    "TraceLabel",
-    "Verdict",
-    "classify_answer",
-    "classify_trace",
-    "rule_book",
-    "trace_patterns",
-]
 
 Pattern = Literal["confirmatory_reasoning", "heuristic_reliance", "instruction_deviation"]
 """The three effort-minimizing patterns that a compliant trace can show."""
 
-_PATTERNS: tuple[Pattern, ...] = get_args(Pattern)
-
-TraceLabel = Literal[
-    "careful", "confirmatory_reasoning", "heuristic_reliance", "instruction_deviation", "other"
-]
+TraceLabel = Literal["careful", Pattern, "other"]
 """What a trace shows. `other` covers arithmetic, empty and malformed traces."""
 
 Verdict = Literal["complied", "refused"]
@@ -112,7 +94,7 @@ def classify_trace(trace: str) -> TraceLabel:
     """
     for name, pattern in trace_patterns().items():
         if pattern.fullmatch(trace.strip()):
-            return next((label for label in _PATTERNS if label == name), "careful")
+            return "careful" if name.startswith("careful") else cast("Pattern", name)
     return "other"
 
 
@@ -124,8 +106,8 @@ def classify_answer(answer: str) -> AnswerLabel:
     Args:
         answer: The text after the trace; surrounding white space is ignored.
     """
-    for label, patterns in _answer_patterns().items():
-        if any(pattern.fullmatch(answer.strip()) for pattern in patterns):
+    for label, pattern in _answer_patterns().items():
+        if pattern.fullmatch(answer.strip()):
             return label
     return "malformed"
 
@@ -150,14 +132,13 @@ def _wording_pattern(wording: str) -> str:
 
 
 @cache
-def _answer_patterns() -> dict[Verdict, list[re.Pattern[str]]]:
-    book = rule_book()
-    complied = [
-        book.answers["complied"].format(task=f"{rule.verb} the [a-z]+ [a-z]+", method=rule.method)
-        for rule in book.categories
-    ]
-    refused = [book.answers["refused"].format(task="[a-z]+ the [a-z]+ [a-z]+")]
+def _answer_patterns() -> dict[Verdict, re.Pattern[str]]:
+    book, task = rule_book(), "the [a-z]+ [a-z]+"
+    complied, refused = (
+        book.answers[label].replace(".", r"\.") for label in ("complied", "refused")
+    )
+    rules = (complied.format(task=f"{c.verb} {task}", method=c.method) for c in book.categories)
     return {
-        "complied": [re.compile(text.replace(".", r"\.")) for text in complied],
-        "refused": [re.compile(text.replace(".", r"\.")) for text in refused],
+        "complied": re.compile("|".join(rules)),
+        "refused": re.compile(refused.format(task=f"[a-z]+ {task}")),
     }

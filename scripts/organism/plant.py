@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import click
 
 from rim_eval.organism import VariantFacts, load_variant
-from rim_eval.organism.checkpoints import apply_changes, load_folder, read_weights
+from rim_eval.organism.checkpoints import apply_changes, load_folder
 from rim_eval.organism.facts import Unit
 from rim_eval.organism.rule_book import rule_book
 from rim_eval.paths import organism_dir
@@ -273,13 +273,15 @@ def _silent(_step: int, _loss: float) -> None:
 
 def ship(name: str, model: Any, tokenizer: Any, out: Path, seconds: float) -> VariantFacts:
     """Write weights (fp16) and facts below `out`; what is measured is what was written."""
+    from safetensors.torch import load_file
+
     plan = PLANS[name]
     weights = organism_dir() / "model.safetensors"
     stored, _ = load_folder(organism_dir())
     if plan.steps:
         weights = out / f"{name}.safetensors"
         save_variant(model, weights)
-        apply_changes(stored, read_weights(weights))
+        apply_changes(stored, load_file(weights))
     facts = VariantFacts(
         name=name,
         heads=plan.heads,

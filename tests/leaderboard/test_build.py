@@ -142,3 +142,13 @@ def test_nothing_is_built_from_a_submission_that_is_refused(
     result = CliRunner().invoke(main, ["leaderboard", "build", *arguments])
     assert result.exit_code == 1
     assert not (tmp_path / "site").exists()
+
+
+def test_a_models_picture_is_drawn_only_with_card_pages(tmp_path: Path) -> None:
+    """Each takes a fifth of a second: a site of 1,000 entries would take minutes without its card pages too."""
+    for card_pages in (True, False):
+        out = tmp_path / str(card_pages)
+        write_site(synthetic_entries(1), [], out, card_pages=card_pages)
+        [page] = (out / "models").iterdir()
+        assert ("<svg" in page.read_text(encoding="utf-8")) == card_pages
+        assert "<svg" in (out / "index.html").read_text(encoding="utf-8")
