@@ -30,16 +30,6 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from rim_eval.child_process import ChildEndedError, ChildProcess, serve
 from rim_eval.errors import RimError
 
-__all__ = [
-    "MAX_BYTES",
-    "MAX_SECONDS",
-    "MAX_SOURCE",
-    "MAX_TEXT",
-    "TemplateRenderError",
-    "render_template",
-    "template_environment",
-]
-
 MAX_SECONDS: Final = 2.0
 """Wall clock of one rendering; real templates take a millisecond."""
 MAX_BYTES: Final = 512 * 2**20

@@ -13,8 +13,6 @@ from rim_eval import prompt_sets
 from rim_eval.errors import RimError
 from rim_eval.prompt_sets import PromptSet
 
-__all__ = ["command"]
-
 _HEAD: Final = ("name", "kind", "n", "judge", "licence", "source", "access")
 _ACCESS_ERRORS: Final = (
     prompt_sets.GatedError,

@@ -14,8 +14,6 @@ from typing import Any, ClassVar, Final, NamedTuple
 from rim_eval.errors import AccessError, RimError
 from rim_eval.prompt_sets.registry import GithubSource, HubSource
 
-__all__ = ["Download", "GatedError", "OfflineError", "download_file", "repository_url"]
-
 _GITHUB: Final = "https://raw.githubusercontent.com"
 _MAX_BYTES: Final = 32 * 2**20
 _CONNECT_SECONDS: Final = 4.0

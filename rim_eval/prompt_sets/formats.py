@@ -13,8 +13,6 @@ from typing import Any, Final, NamedTuple
 from rim_eval.errors import RimError
 from rim_eval.prompt_sets.registry import Columns, Format
 
-__all__ = ["DataFile", "Row", "file_problem", "read_rows"]
-
 Row = dict[str, Any]
 """One record of a file, by column. Rows count from 1, without the header."""
 

@@ -12,8 +12,6 @@ from rim_eval.errors import RimError
 from rim_eval.prompt_sets.records import Record
 from rim_eval.prompt_sets.registry import OffsetPairing, PromptSet, SameKeyPairing
 
-__all__ = ["PartnerKeys", "assign_ids", "ids_by_key", "partners", "prompt_id"]
-
 _DIGITS = 12  # 48 bits: for 10,000 prompts a collision has a chance below 2e-7
 
 

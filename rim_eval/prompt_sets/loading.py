@@ -14,8 +14,6 @@ from rim_eval.prompt_sets.registry import entry as find_entry
 from rim_eval.prompt_sets.sources import declared_revision, obtain
 from rim_eval.types import PromptKind
 
-__all__ = ["LoadedSet", "Prompt", "Provenance", "build", "load_prompts"]
-
 
 class _Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -13,8 +13,6 @@ from rim_eval.prompt_sets.registry import Columns, PromptSet, SourceFile
 from rim_eval.prompt_sets.sources import SetFile, SetFiles
 from rim_eval.types import PromptKind
 
-__all__ = ["CheckedSet", "FileRecord", "Record", "read_set"]
-
 
 class Record(NamedTuple):
     """One row of a set, read: a prompt before it has an id and a partner."""

@@ -31,16 +31,6 @@ from rim_eval.prompt_sets.registry import (
     SourceFile,
 )
 
-__all__ = [
-    "DATA_VARIABLE",
-    "MissingError",
-    "SetFile",
-    "SetFiles",
-    "as_declared",
-    "declared_revision",
-    "obtain",
-]
-
 DATA_VARIABLE: Final = "RIM_EVAL_DATA"
 """Environment variable that names the data folder."""
 

@@ -20,8 +20,6 @@ from rim_eval.prompt_sets.registry import (
 from rim_eval.prompt_sets.sources import SetFiles, as_declared
 from rim_eval.types import PROMPT_KINDS, PromptKind
 
-__all__ = ["load_prompt_file"]
-
 _FORMATS: Final[dict[str, Format]] = {
     ".csv": "csv",
     ".json": "json",

@@ -6,17 +6,6 @@ from typing import Final, Literal, NamedTuple
 
 from rim_eval.thinking.markers import FAMILIES, Family, tail_marks
 
-__all__ = [
-    "Difference",
-    "Tail",
-    "compare_prompts",
-    "is_about_thinking",
-    "marker_family",
-    "read_tail",
-    "trace_opening",
-    "unique_text",
-]
-
 
 class Tail(NamedTuple):
     """How a prompt ends: inside a trace, after one, or neither."""

@@ -11,10 +11,6 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, model_validat
 
 from rim_eval.types import ArmKind, Mode
 
-__all__ = [
-    "RULES", "ArmAdoption", "ManipulationCheck", "Rule", "TraceLengths", "check_manipulation",
-]  # fmt: skip
-
 _FROZEN = ConfigDict(frozen=True, extra="forbid")
 
 SMALL: Final = 100

@@ -35,8 +35,6 @@ from rim_eval.thinking.template import (
 )
 from rim_eval.types import ArmKind
 
-__all__ = ["MAX_DETECTION_SECONDS", "find_switch"]
-
 MAX_DETECTION_SECONDS: Final = 300.0
 """For all renderings together. Templates take a second, a server that renders over HTTP a minute."""
 

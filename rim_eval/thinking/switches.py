@@ -13,21 +13,6 @@ from rim_eval.thinking.markers import FAMILIES, Family, tail_marks
 from rim_eval.thinking.recipe import Recipe, Switch, require_difference
 from rim_eval.thinking.template import PLAIN, Renderer, source_of
 
-__all__ = [
-    "DIRECT_REQUEST",
-    "EFFORTS",
-    "HOSTED",
-    "TRACE_REQUEST",
-    "HostedRule",
-    "effort_switch",
-    "explicit_switch",
-    "forced_empty_switch",
-    "has_inline_switch",
-    "hosted_switch",
-    "model_card_switch",
-    "prompted_switch",
-]
-
 _USER: Final = PLAIN[0]["content"]
 
 

@@ -9,19 +9,6 @@ from jinja2 import TemplateError, meta, nodes, pass_context
 from rim_eval.errors import RimError
 from rim_eval.sandbox import MAX_SOURCE, TemplateRenderError, render_template, template_environment
 
-__all__ = [
-    "COMMON_SOFT_SWITCHES",
-    "COMMON_VARIABLES",
-    "PLAIN",
-    "Message",
-    "Renderer",
-    "TemplateReads",
-    "read_template",
-    "source_of",
-    "template_renderer",
-    "tokenizer_renderer",
-]
-
 Message = dict[str, str]
 """A chat message: `role` and `content`."""
 
