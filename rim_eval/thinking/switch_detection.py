@@ -21,11 +21,10 @@ from rim_eval.thinking.generation_prompt import (
     read_tail,
     unique_text,
 )
+from rim_eval.thinking.known import KNOWN
 from rim_eval.thinking.recipe import Recipe, Switch
 from rim_eval.thinking.switches import forced_empty_switch, model_card_switch, prompted_switch
 from rim_eval.thinking.template import (
-    COMMON_SOFT_SWITCHES,
-    COMMON_VARIABLES,
     PLAIN,
     Message,
     Renderer,
@@ -40,7 +39,7 @@ MAX_DETECTION_SECONDS: Final = 300.0
 
 Place = Literal["template", "system", "user"]
 
-_UNKNOWN_TEMPLATE: Final = TemplateReads(COMMON_VARIABLES, {}, (), {}, COMMON_SOFT_SWITCHES, "")
+_UNKNOWN_TEMPLATE: Final = TemplateReads(KNOWN.variables, {}, (), {}, KNOWN.soft_switches, "")
 _NONSENSE: Final = "zqxvk"
 """A value that no template knows: one that prints it prints whatever it is given."""
 _USER: Final = PLAIN[0]["content"]
@@ -210,7 +209,7 @@ def _soft_switch_candidates(
 ) -> list[Candidate]:
     common = [
         text
-        for text in COMMON_SOFT_SWITCHES
+        for text in KNOWN.soft_switches
         # Not the end of a closing tag: `</think>` is no `/think`.
         if source is None or re.search(rf"(?<!<){re.escape(text)}", source)
     ]
@@ -239,17 +238,10 @@ def _soft_switch_candidates(
 
 # ---- which two values switch thinking ----
 
-_LEVELS: Final[dict[str, int]] = {
-    **dict.fromkeys(("none", "off", "disabled", "no", "no_think", "nothink"), 0),
-    **dict.fromkeys(("minimal", "brief", "short"), 1),
-    **dict.fromkeys(("low", "fast", "quick", "shallow"), 2),
-    **dict.fromkeys(("medium", "normal", "standard", "balanced"), 3),
-    **dict.fromkeys(("high", "deep", "long", "extended", "slow"), 4),
-    **dict.fromkeys(("xhigh", "max", "maximum", "ultra"), 5),
-}
+_LEVELS: Final = {name: level for level, names in enumerate(KNOWN.levels) for name in names}
 """Names of how much to think, in order; 0 is off."""
 
-_EFFORT_LEVELS: Final = frozenset({"minimal", "low", "medium", "high", "xhigh", "max"})
+_EFFORT_LEVELS: Final = frozenset(KNOWN.efforts[1:])
 _MOST_GROUPS: Final = 10
 """Distinct prompts that are compared with each other."""
 

@@ -8,6 +8,7 @@ from jinja2 import TemplateError, meta, nodes, pass_context
 
 from rim_eval.errors import RimError
 from rim_eval.sandbox import MAX_SOURCE, TemplateRenderError, render_template, template_environment
+from rim_eval.thinking.known import KNOWN
 
 Message = dict[str, str]
 """A chat message: `role` and `content`."""
@@ -105,54 +106,6 @@ def source_of(render: Renderer) -> str | None:
 
 # ---- what a template's source reads ----
 
-COMMON_VARIABLES: Final = (
-    "enable_thinking",
-    "thinking",
-    "thinking_mode",
-    "thinking_budget",
-    "reasoning_effort",
-    "reasoning",
-    "reasoning_mode",
-    "enable_reasoning",
-    "use_thinking",
-    "think",
-)
-"""Variables to try when the template's text is not at hand."""
-
-COMMON_SOFT_SWITCHES: Final = (
-    "/no_think",
-    "/think",
-    "/nothink",
-    "detailed thinking on",
-    "detailed thinking off",
-)
-"""Texts in a message that turn thinking on or off in known models."""
-
-_STANDARD_VARIABLES: Final = frozenset(
-    [
-        "messages",
-        "tools",
-        "documents",
-        "add_generation_prompt",
-        "continue_final_message",
-        "bos_token",
-        "eos_token",
-        "pad_token",
-        "unk_token",
-        "raise_exception",
-        "strftime_now",
-        "namespace",
-        "range",
-        "dict",
-        "cycler",
-        "joiner",
-        "lipsum",
-        "loop",
-        "caller",
-    ]
-)
-"""What every template is given by transformers or Jinja; no switch is among them."""
-
 
 class TemplateReads(NamedTuple):
     """What the text of a template reads and writes, before anything is rendered."""
@@ -181,7 +134,7 @@ def read_template(source: str) -> TemplateReads:
     settable = _undeclared(source) | _tested_for_definition(tree)
     in_order = dict.fromkeys(name.name for name in tree.find_all(nodes.Name))
     variables = tuple(
-        name for name in in_order if name in settable and name not in _STANDARD_VARIABLES
+        name for name in in_order if name in settable and name not in KNOWN.standard_variables
     )
     return TemplateReads(
         variables=variables,
