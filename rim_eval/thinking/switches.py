@@ -10,7 +10,7 @@ from typing import Any, Final, NoReturn
 from rim_eval.errors import RimError
 from rim_eval.thinking.generation_prompt import marker_family, read_tail
 from rim_eval.thinking.known import KNOWN
-from rim_eval.thinking.markers import FAMILIES, Family, tail_marks
+from rim_eval.thinking.markers import FAMILIES, tail_marks
 from rim_eval.thinking.recipe import Recipe, Switch, require_difference
 from rim_eval.thinking.template import PLAIN, Renderer, source_of
 
@@ -251,7 +251,18 @@ def forced_empty_switch(plain: str, template_text: str) -> Switch:
     tail = read_tail(plain)
     opened = tail.state == "open"
     family = tail.family or marker_family(plain) or marker_family(template_text) or FAMILIES[0]
-    prefill = _closing(plain, tail.family) if opened else _empty_trace(family, template_text)
+    opening, closing = re.escape(family.opened_with), re.escape(family.closed_with)
+    own = re.search(rf"{opening}\n*{closing}\n{{0,2}}", template_text)
+    if opened and tail.family is None:
+        prefill = "<|end|><|start|>assistant<|channel|>final<|message|>"
+    elif family.phrase:
+        prefill = ("\n" if opened else "") + f"{family.closed_with}\n"
+    elif opened:
+        # With the line breaks that the prompt began.
+        breaks = "\n" if plain[tail_marks(plain)[-1].end :] else "\n\n"
+        prefill = f"{breaks}{family.closed_with}\n\n"
+    else:
+        prefill = own[0] if own else f"{family.opened_with}\n\n{family.closed_with}\n\n"
     reason = (
         f"its prompt always ends inside an open trace ({family.opened_with})"
         if opened
@@ -268,30 +279,17 @@ def forced_empty_switch(plain: str, template_text: str) -> Switch:
     )
 
 
-def _closing(plain: str, family: Family | None) -> str:
-    """What closes the trace that the prompt opened, with the line breaks that the prompt began."""
-    if family is None:
-        return "<|end|><|start|>assistant<|channel|>final<|message|>"
-    if family.phrase:
-        return f"\n{family.closed_with}\n"
-    rest = plain[tail_marks(plain)[-1].end :]
-    return ("\n\n" if not rest else "\n") + f"{family.closed_with}\n\n"
-
-
-def _empty_trace(family: Family, template_text: str) -> str:
-    if family.phrase:
-        return f"{family.closed_with}\n"
-    opening, closing = re.escape(family.opened_with), re.escape(family.closed_with)
-    own = re.search(rf"{opening}\n*{closing}\n{{0,2}}", template_text)
-    return own[0] if own else f"{family.opened_with}\n\n{family.closed_with}\n\n"
-
-
 def prompted_switch(render: Renderer | None = None) -> Switch:
     """Return the arms of a model that knows no traces: both ask in words, one for a trace.
 
     The request is a system message where the template prints one, else the end of the user message.
     """
-    place = "system" if render is None or _prints_system_message(render) else "user_suffix"
+    place = "system"
+    try:
+        if render and TRACE_REQUEST not in Recipe(system=TRACE_REQUEST).prompt(render, _USER):
+            place = "user_suffix"
+    except RimError:
+        place = "user_suffix"
     return Switch(
         kind="prompted",
         name="prompted",
@@ -301,10 +299,3 @@ def prompted_switch(render: Renderer | None = None) -> Switch:
         f"{'system message' if place == 'system' else 'user message'}; by default the model "
         "answers as it likes.",
     )
-
-
-def _prints_system_message(render: Renderer) -> bool:
-    try:
-        return TRACE_REQUEST in Recipe(system=TRACE_REQUEST).prompt(render, _USER)
-    except RimError:
-        return False
