@@ -18,8 +18,6 @@ from typing import Final
 
 from rim_eval.errors import RimError
 
-__all__ = ["ChildEndedError", "ChildProcess", "serve"]
-
 _START_SECONDS: Final = 60.0
 
 

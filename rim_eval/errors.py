@@ -7,8 +7,6 @@ if TYPE_CHECKING:
 
     from pydantic import ValidationError
 
-__all__ = ["AccessError", "RimError", "first_complaint", "refuse_existing"]
-
 
 class RimError(Exception):
     """A problem that the user can mend.

@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-__all__ = ["judges_dir", "leaderboard_dir", "organism_dir", "tasks_dir"]
-
 _HERE = Path(__file__).resolve().parent
 
 

@@ -30,16 +30,6 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from rim_eval.child_process import ChildEndedError, ChildProcess, serve
 from rim_eval.errors import RimError
 
-__all__ = [
-    "MAX_BYTES",
-    "MAX_SECONDS",
-    "MAX_SOURCE",
-    "MAX_TEXT",
-    "TemplateRenderError",
-    "render_template",
-    "template_environment",
-]
-
 MAX_SECONDS: Final = 2.0
 """Wall clock of one rendering; real templates take a millisecond."""
 MAX_BYTES: Final = 512 * 2**20
@@ -152,26 +142,21 @@ def _limit_memory() -> None:
 
 
 def _answer(line: str) -> str:
-    return json.dumps(_rendered(json.loads(line)))
-
-
-def _rendered(request: dict[str, Any]) -> dict[str, str]:
     try:
-        return {"text": _render(request)}
+        return json.dumps({"text": _render(**json.loads(line))})
     except MemoryError:
         _compiled.cache_clear()
-        return {"error": f"it needs more than {MAX_BYTES // 2**20} MiB of memory"}
+        return json.dumps({"error": f"it needs more than {MAX_BYTES // 2**20} MiB of memory"})
     except Exception as error:
         # A template is foreign code: whatever it raises is its answer to this request.
-        return {"error": f"{type(error).__name__}: {str(error)[:300]}"}
+        return json.dumps({"error": f"{type(error).__name__}: {str(error)[:300]}"})
 
 
-def _render(request: dict[str, Any]) -> str:
-    now = datetime.fromtimestamp(request["now"])
+def _render(source: str, strict: bool, now: float, values: dict[str, Any]) -> str:
+    clock = datetime.fromtimestamp(now).strftime
     chunks: list[str] = []
     size = 0
-    template = _compiled(request["source"], request["strict"])
-    for chunk in template.generate({"strftime_now": now.strftime, **request["values"]}):
+    for chunk in _compiled(source, strict).generate({"strftime_now": clock, **values}):
         size += len(chunk)
         if size > MAX_TEXT:
             raise ValueError(f"it writes more than {MAX_TEXT:,} characters")
@@ -181,12 +166,10 @@ def _render(request: dict[str, Any]) -> str:
 
 @lru_cache(maxsize=64)
 def _compiled(source: str, strict: bool) -> Template:
-    return _environment(strict).from_string(source)
+    return _environment(strict=strict).from_string(source)
 
 
-@cache
-def _environment(strict: bool) -> ImmutableSandboxedEnvironment:
-    return template_environment(strict=strict)
+_environment: Final = cache(template_environment)
 
 
 if __name__ == "__main__":

@@ -4,8 +4,6 @@ import click
 
 from rim_eval.paths import tasks_dir
 
-__all__ = ["command"]
-
 
 @click.command()
 def command() -> None:

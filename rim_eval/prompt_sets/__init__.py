@@ -12,11 +12,16 @@ the publisher at a pinned revision, or from a local folder (`data=` or the varia
 
 from rim_eval.prompt_sets.download import GatedError, OfflineError, download_file
 from rim_eval.prompt_sets.ids import prompt_id
-from rim_eval.prompt_sets.loading import LoadedSet, Prompt, Provenance, load_prompts
+from rim_eval.prompt_sets.loading import (
+    LoadedSet,
+    Prompt,
+    Provenance,
+    load_prompt_file,
+    load_prompts,
+)
 from rim_eval.prompt_sets.records import FileRecord
 from rim_eval.prompt_sets.registry import GithubSource, HubSource, PromptSet, entries, entry
 from rim_eval.prompt_sets.sources import DATA_VARIABLE, MissingError
-from rim_eval.prompt_sets.user_files import load_prompt_file
 
 __all__ = [
     "DATA_VARIABLE",

@@ -14,8 +14,6 @@ from typing import Any, ClassVar, Final, NamedTuple
 from rim_eval.errors import AccessError, RimError
 from rim_eval.prompt_sets.registry import GithubSource, HubSource
 
-__all__ = ["Download", "GatedError", "OfflineError", "download_file", "repository_url"]
-
 _GITHUB: Final = "https://raw.githubusercontent.com"
 _MAX_BYTES: Final = 32 * 2**20
 _CONNECT_SECONDS: Final = 4.0
@@ -122,7 +120,13 @@ def _stream(url: str, output: str, _pooch: Any) -> None:
 
 
 def _from_hub(source: HubSource, path: str, *, gated: bool) -> Download:
-    from huggingface_hub import constants, try_to_load_from_cache
+    from huggingface_hub import (
+        constants,
+        errors,
+        get_token,
+        hf_hub_download,
+        try_to_load_from_cache,
+    )
 
     cached = try_to_load_from_cache(
         source.repo, path, revision=source.revision, repo_type="dataset"
@@ -131,42 +135,30 @@ def _from_hub(source: HubSource, path: str, *, gated: bool) -> Download:
         # The hub's own client retries for half a minute before it says that there is no network.
         if reason := _unreachable(constants.ENDPOINT):
             raise _offline(constants.ENDPOINT, reason)
-        cached = _hub_download(source, path, gated=gated)
-    file = Path(cached)
-    return Download(file.read_bytes(), file.parts[file.parts.index("snapshots") + 1])
-
-
-def _hub_download(source: HubSource, path: str, *, gated: bool) -> str:
-    from huggingface_hub import errors, hf_hub_download
-
-    try:
-        return str(
-            hf_hub_download(
+        try:
+            cached = hf_hub_download(
                 source.repo,
                 path,
                 revision=source.revision,
                 repo_type="dataset",
                 etag_timeout=_CONNECT_SECONDS,
             )
-        )
-    except errors.RepositoryNotFoundError as error:
-        # Without a token the hub answers 401 for gated and for unknown repositories alike.
-        if gated or isinstance(error, errors.GatedRepoError):
-            raise _no_access() from error
-        raise _not_found(source, "the repository") from error
-    except errors.LocalEntryNotFoundError as error:
-        raise _offline("the hub", "the connection broke off") from error
-    except (errors.EntryNotFoundError, errors.RevisionNotFoundError) as error:
-        raise _not_found(source, f"{path} at {source.revision or 'main'}") from error
-    except errors.HfHubHTTPError as error:
-        raise RimError(f"the hub answered an error: {error}. Try later.") from error
-
-
-def _no_access() -> GatedError:
-    from huggingface_hub import get_token
-
-    state = "your account has no access yet" if get_token() else "no token was found on this machine"  # fmt: skip
-    return GatedError(f"gated by its publisher, and {state}")
+        except errors.RepositoryNotFoundError as error:
+            # Without a token the hub answers 401 for gated and for unknown repositories alike.
+            if not gated and not isinstance(error, errors.GatedRepoError):
+                raise _not_found(source, "the repository") from error
+            state = "no token was found on this machine"
+            if get_token():
+                state = "your account has no access yet"
+            raise GatedError(f"gated by its publisher, and {state}") from error
+        except errors.LocalEntryNotFoundError as error:
+            raise _offline("the hub", "the connection broke off") from error
+        except (errors.EntryNotFoundError, errors.RevisionNotFoundError) as error:
+            raise _not_found(source, f"{path} at {source.revision or 'main'}") from error
+        except errors.HfHubHTTPError as error:
+            raise RimError(f"the hub answered an error: {error}. Try later.") from error
+    file = Path(cached)
+    return Download(file.read_bytes(), file.parts[file.parts.index("snapshots") + 1])
 
 
 def _not_found(source: HubSource, what: str) -> RimError:

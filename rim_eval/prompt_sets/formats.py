@@ -13,31 +13,12 @@ from typing import Any, Final, NamedTuple
 from rim_eval.errors import RimError
 from rim_eval.prompt_sets.registry import Columns, Format
 
-__all__ = ["DataFile", "Row", "file_problem", "read_rows"]
-
 Row = dict[str, Any]
 """One record of a file, by column. Rows count from 1, without the header."""
 
 _HEADER_WORDS: Final = frozenset(
     {"behavior", "goal", "instruction", "instructions", "prompt", "query", "question", "text"}
 )
-
-
-def file_problem(
-    set_name: str, file: str, problem: str, *, expected: str, step: str, row: int | None = None
-) -> RimError:
-    """Return the error for a file that is not as it should be.
-
-    Args:
-        set_name: The set.
-        file: Name of the file.
-        problem: What is wrong with it; never prompt text.
-        expected: What a good file has.
-        step: What the user can do next.
-        row: Number of the record, from 1, without the header.
-    """
-    where = file if row is None else f"{file}, row {row}"
-    return RimError(f"{set_name}: {where}: {problem}; expected {expected}.\nNext: {step}")
 
 
 class DataFile(NamedTuple):
@@ -48,12 +29,18 @@ class DataFile(NamedTuple):
     content: bytes
 
     def problem(
-        self, problem: str, *, expected: str, step: str, row: int | None = None
+        self, problem: str, expected: str, step: str, *, row: int | None = None
     ) -> RimError:
-        """Return the error for this file (`file_problem`)."""
-        return file_problem(
-            self.set_name, self.name, problem, expected=expected, step=step, row=row
-        )
+        """Return the error for a file that is not as it should be.
+
+        Args:
+            problem: What is wrong with it; never prompt text.
+            expected: What a good file has.
+            step: What the user can do next.
+            row: Number of the record, from 1, without the header.
+        """
+        where = self.name if row is None else f"{self.name}, row {row}"
+        return RimError(f"{self.set_name}: {where}: {problem}; expected {expected}.\nNext: {step}.")
 
     def text(self) -> str:
         """Return the file as text, without a byte order mark, with one kind of line end."""
@@ -62,11 +49,9 @@ class DataFile(NamedTuple):
             return self.content.decode("utf-8-sig").replace("\r\n", "\n")
         except UnicodeDecodeError as error:
             line = self.content[: error.start].count(b"\n") + 1
-            raise self.problem(
-                f"byte {error.start} (line {line}) is not UTF-8",
-                expected="UTF-8 text",
-                step="get the file again from its publisher, or save it as UTF-8.",
-            ) from error
+            problem = f"byte {error.start} (line {line}) is not UTF-8"
+            step = "get the file again from its publisher, or save it as UTF-8"
+            raise self.problem(problem, "UTF-8 text", step) from error
 
 
 def read_rows(file: DataFile, columns: Columns) -> list[Row]:
@@ -84,19 +69,17 @@ def read_rows(file: DataFile, columns: Columns) -> list[Row]:
 
 def _csv(file: DataFile, _columns: Columns) -> list[Row]:
     header, *records = _csv_records(file) or [[]]
-    if repeated := sorted({name for name in header if header.count(name) > 1}):
-        raise file.problem(
-            f"the column {repeated[0]!r} stands twice in the header",
-            expected="every column name once",
-            step="rename or remove one of them.",
-        )
+    for name in header:
+        if header.count(name) > 1:
+            problem = f"the column {name!r} stands twice in the header"
+            raise file.problem(problem, "every column name once", "rename or remove one of them")
     for number, record in enumerate(records, 1):
         if len(record) > len(header):
             raise file.problem(
                 f"{len(record)} cells in the row, {len(header)} in the header",
+                "a prompt with a comma, quote or line break to stand in double quotes",
+                "quote that cell, or get the publisher's file again",
                 row=number,
-                expected="a prompt with a comma, quote or line break to stand in double quotes",
-                step="quote that cell, or get the publisher's file again.",
             )
     padding = [""] * len(header)
     return [dict(zip(header, record + padding, strict=False)) for record in records]
@@ -108,16 +91,16 @@ def _csv_headerless(file: DataFile, columns: Columns) -> list[Row]:
         if len(record) != 1:
             raise file.problem(
                 f"{len(record)} columns",
+                "one column, with prompts that hold a comma in double quotes",
+                "get the publisher's file again, and do not add columns",
                 row=number,
-                expected="one column, with prompts that hold a comma in double quotes",
-                step="get the publisher's file again, and do not add columns.",
             )
-    if records and records[0][0].strip().casefold() in _HEADER_WORDS:
+    if records and (first := records[0][0].strip()).casefold() in _HEADER_WORDS:
         raise file.problem(
-            f"the first row is a header ({records[0][0].strip()!r})",
+            f"the first row is a header ({first!r})",
+            "no header: the first row is a prompt",
+            "remove that row, or get the publisher's file again",
             row=1,
-            expected="no header: the first row is a prompt",
-            step="remove that row, or get the publisher's file again.",
         )
     return [{columns.prompt: record[0]} for record in records]
 
@@ -126,56 +109,42 @@ def _csv_records(file: DataFile) -> list[list[str]]:
     text = file.text()
     # A cell may be as long as the file; the module's own limit is 128 KiB.
     csv.field_size_limit(max(csv.field_size_limit(), len(text) + 1))
-    _refuse_open_quote(file, text)
     try:
-        return [record for record in csv.reader(io.StringIO(text, newline="")) if record]
+        list(csv.reader(io.StringIO(text, newline=""), strict=True))
     except csv.Error as error:
-        raise file.problem(
-            f"not a CSV file ({error})",
-            expected="CSV in UTF-8",
-            step="get the file again from its publisher.",
-        ) from error
-
-
-def _refuse_open_quote(file: DataFile, text: str) -> None:
-    """A quote that is never closed swallows every prompt after it, and no one would know."""
-    try:
-        for _ in csv.reader(io.StringIO(text, newline=""), strict=True):
-            pass
-    except csv.Error as error:
+        # A quote that is never closed swallows every prompt after it, and no one would know.
         if "unexpected end" in str(error):
             raise file.problem(
                 "a double quote is opened and never closed",
-                expected="every cell that begins with a double quote to end with one",
-                step='close it, or write a quote inside a cell as "".',
+                "every cell that begins with a double quote to end with one",
+                'close it, or write a quote inside a cell as ""',
             ) from error
+    try:
+        return [record for record in csv.reader(io.StringIO(text, newline="")) if record]
+    except csv.Error as error:
+        step = "get the file again from its publisher"
+        raise file.problem(f"not a CSV file ({error})", "CSV in UTF-8", step) from error
 
 
 def _json(file: DataFile, _columns: Columns) -> list[Row]:
     """JSON lines, or one array."""
+    expected = "one JSON object a row"
+    step = "get the file again from its publisher, or mend that row"
     text = file.text()
-    if text.lstrip().startswith("["):
-        rows = _json_value(file, text, None)
-    else:
-        lines = (line for line in text.split("\n") if line.strip())
-        rows = [_json_value(file, line, number) for number, line in enumerate(lines, 1)]
+    is_array = text.lstrip().startswith("[")
+    rows: list[Row] = []
+    for number, line in enumerate([text] if is_array else filter(str.strip, text.split("\n")), 1):
+        try:
+            rows += json.loads(line) if is_array else [json.loads(line)]
+        except ValueError as error:
+            if is_array:
+                raise file.problem(f"not JSON ({error})", expected, step) from error
+            # Without the parser's detail: a row's text may be a prompt.
+            raise file.problem("not JSON", expected, step, row=number) from error
     for number, row in enumerate(rows, 1):
         if not isinstance(row, dict):
-            raise _not_json(file, f"a JSON {type(row).__name__}", number)
-    return list(rows)
-
-
-def _json_value(file: DataFile, text: str, number: int | None) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError as error:
-        detail = f" ({error})" if number is None else ""  # a row's text may be a prompt
-        raise _not_json(file, f"not JSON{detail}", number) from error
-
-
-def _not_json(file: DataFile, problem: str, row: int | None) -> RimError:
-    step = "get the file again from its publisher, or mend that row."
-    return file.problem(problem, row=row, expected="one JSON object a row", step=step)
+            raise file.problem(f"a JSON {type(row).__name__}", expected, step, row=number)
+    return rows
 
 
 def _lines(file: DataFile, columns: Columns) -> list[Row]:
@@ -193,9 +162,7 @@ def _parquet(file: DataFile, _columns: Columns) -> list[Row]:
     try:
         rows: list[Row] = pyarrow.parquet.read_table(io.BytesIO(file.content)).to_pylist()
     except (pyarrow.ArrowException, OSError, ValueError, OverflowError) as error:
-        raise file.problem(
-            "not a Parquet file", expected="the publisher's file", step="get it again."
-        ) from error
+        raise file.problem("not a Parquet file", "the publisher's file", "get it again") from error
     return rows
 
 

@@ -12,10 +12,6 @@ from rim_eval.errors import RimError
 from rim_eval.prompt_sets.records import Record
 from rim_eval.prompt_sets.registry import OffsetPairing, PromptSet, SameKeyPairing
 
-__all__ = ["PartnerKeys", "assign_ids", "ids_by_key", "partners", "prompt_id"]
-
-_DIGITS = 12  # 48 bits: for 10,000 prompts a collision has a chance below 2e-7
-
 
 def prompt_id(name: str, text: str, context: str | None = None) -> str:
     """Return the id of a prompt: `<set>-<12 hex digits of SHA-256>`.
@@ -30,7 +26,8 @@ def prompt_id(name: str, text: str, context: str | None = None) -> str:
     """
     parts = (unicodedata.normalize("NFC", part) for part in (text, context or ""))
     content = "\0".join(" ".join(part.split()) for part in parts)
-    return f"{name}-{hashlib.sha256(content.encode()).hexdigest()[:_DIGITS]}"
+    # 48 bits: for 10,000 prompts a collision has a chance below 2e-7.
+    return f"{name}-{hashlib.sha256(content.encode()).hexdigest()[:12]}"
 
 
 def assign_ids(name: str, records: Sequence[Record]) -> list[str]:
@@ -44,13 +41,13 @@ def assign_ids(name: str, records: Sequence[Record]) -> list[str]:
         records: Its prompts.
     """
     ids = [prompt_id(name, record.text, record.context) for record in records]
-    numbered = list(ids)
     times: Counter[str] = Counter()
     for place in sorted(range(len(ids)), key=lambda i: (ids[i], records[i].order)):
-        times[ids[place]] += 1
-        if times[ids[place]] > 1:
-            numbered[place] = f"{ids[place]}-{times[ids[place]]}"
-    return numbered
+        own_id = ids[place]
+        times[own_id] += 1
+        if times[own_id] > 1:
+            ids[place] = f"{own_id}-{times[own_id]}"
+    return ids
 
 
 PartnerKeys = Callable[[str], Mapping[str, str]]
@@ -70,12 +67,25 @@ def partners(
     """
     match entry.pairing:
         case SameKeyPairing(partner=None):
-            return _within(records, ids)
+            groups: dict[str, list[str]] = {}
+            for record, own_id in zip(records, ids, strict=True):
+                if record.pair_key:
+                    groups.setdefault(record.pair_key, []).append(own_id)
+            pairs = [group for group in groups.values() if len(group) == 2]
+            partner_of = {one: other for pair in pairs for one, other in (pair, reversed(pair))}
+            return [partner_of.get(own_id) for own_id in ids]
         case SameKeyPairing(partner=str(partner)):
             keys = keys_of(partner)
             return [keys.get(record.pair_key or "") for record in records]
         case OffsetPairing(offsets=offsets):
-            return _at_offset(entry, records, ids, offsets)
+            keys = ids_by_key(entry, records, ids)
+            numbers = [int(one.pair_key or 0) + offsets[one.subset or ""] for one in records]
+            others = [keys.get(str(number)) for number in numbers]
+            subsets = {own_id: one.subset for one, own_id in zip(records, ids, strict=True)}
+            return [
+                other if other and subsets[other] != record.subset else None
+                for record, other in zip(records, others, strict=True)
+            ]
         case _:
             return [None] * len(ids)
 
@@ -102,27 +112,3 @@ def ids_by_key(entry: PromptSet, records: Sequence[Record], ids: Sequence[str]) 
             )
         keys[record.pair_key] = own_id
     return keys
-
-
-def _within(records: Sequence[Record], ids: Sequence[str]) -> list[str | None]:
-    groups: dict[str, list[str]] = {}
-    for record, own_id in zip(records, ids, strict=True):
-        if record.pair_key:
-            groups.setdefault(record.pair_key, []).append(own_id)
-    pairs = [group for group in groups.values() if len(group) == 2]
-    partner = {one: other for pair in pairs for one, other in (pair, reversed(pair))}
-    return [partner.get(own_id) for own_id in ids]
-
-
-def _at_offset(
-    entry: PromptSet, records: Sequence[Record], ids: Sequence[str], offsets: Mapping[str, int]
-) -> list[str | None]:
-    keys = ids_by_key(entry, records, ids)
-    subsets = {own_id: record.subset for record, own_id in zip(records, ids, strict=True)}
-
-    def partner(record: Record) -> str | None:
-        number = int(record.pair_key or 0) + offsets[record.subset or ""]
-        other = keys.get(str(number))
-        return other if other and subsets[other] != record.subset else None
-
-    return [partner(record) for record in records]

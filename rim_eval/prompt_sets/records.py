@@ -2,18 +2,17 @@
 
 import hashlib
 import re
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
 from rim_eval.errors import RimError
-from rim_eval.prompt_sets.formats import DataFile, Row, file_problem, read_rows
-from rim_eval.prompt_sets.registry import Columns, PromptSet, SourceFile
-from rim_eval.prompt_sets.sources import SetFile, SetFiles
+from rim_eval.prompt_sets.formats import Row, read_rows
+from rim_eval.prompt_sets.registry import Columns, PromptSet
+from rim_eval.prompt_sets.sources import SetFile
 from rim_eval.types import PromptKind
-
-__all__ = ["CheckedSet", "FileRecord", "Record", "read_set"]
 
 
 class Record(NamedTuple):
@@ -44,18 +43,17 @@ class FileRecord(BaseModel):
     rows: int
 
 
-@dataclass(frozen=True)
-class CheckedSet:
-    """A set whose files passed their checks."""
+class CheckedFiles(NamedTuple):
+    """What the files of a set hold, once they passed their checks."""
 
-    entry: PromptSet
-    files: SetFiles
-    records: tuple[Record, ...]
-    file_records: tuple[FileRecord, ...]
-    notes: tuple[str, ...]
+    records: list[Record]
+    files: tuple[FileRecord, ...]
+    notes: list[str]
 
 
-def read_set(entry: PromptSet, files: SetFiles, *, allow_count: bool = False) -> CheckedSet:
+def read_set(
+    entry: PromptSet, files: tuple[SetFile, ...], *, allow_count: bool = False
+) -> CheckedFiles:
     """Read and check all files of a set.
 
     Args:
@@ -68,93 +66,59 @@ def read_set(entry: PromptSet, files: SetFiles, *, allow_count: bool = False) ->
             is wrong, what was expected, and the next step.
     """
     records: list[Record] = []
-    file_records: list[FileRecord] = []
+    by_checksum: dict[str, FileRecord] = {}
     notes: list[str] = []
-    for file in files.files:
-        read = _read_file(entry, file)
-        notes += [_check_count(entry, file, len(read), allow_count), file.note]
-        file_records.append(
-            FileRecord(name=file.declared.name, sha256=_checksum(entry, file), rows=len(read))
-        )
-        records += read
-    _refuse_same_content(entry, file_records)
-    if not allow_count:
-        _check_subset_counts(entry, files, records)
-    all_notes = tuple(note for note in notes if note)
-    return CheckedSet(entry, files, tuple(records), tuple(file_records), all_notes)
-
-
-# ---- the set's files ----
-
-
-def _read_file(entry: PromptSet, file: SetFile) -> list[Record]:
-    columns = file.declared.columns or entry.columns
-    data = DataFile(entry.name, file.declared.name, file.content)
-    rows = read_rows(data, columns)
-    return [
-        _RowReader(entry, file.declared, data, columns, row, number).record()
-        for number, row in enumerate(rows, 1)
-    ]
-
-
-def _refuse_same_content(entry: PromptSet, file_records: list[FileRecord]) -> None:
-    """Refuse one file under two names: the count is right then, and the prompts are not."""
-    names: dict[str, str] = {}
-    for file in file_records:
-        first = names.setdefault(file.sha256, file.name)
-        if first != file.name:
-            raise file_problem(
-                entry.name,
-                file.name,
-                f"the same content as {first}",
-                expected="a file of its own",
-                step="get both from the publisher again.",
+    for file in files:
+        columns = file.declared.columns or entry.columns
+        rows = read_rows(file.data, columns)
+        records += [
+            _RowReader(entry, file, columns, row, number).record()
+            for number, row in enumerate(rows, 1)
+        ]
+        notes += [note for note in (_check_count(file, len(rows), allow_count), file.note) if note]
+        digest = _checksum(file)
+        if digest in by_checksum:  # the count is right then, and the prompts are not
+            problem = f"the same content as {by_checksum[digest].name}"
+            step = "get both from the publisher again"
+            raise file.data.problem(problem, "a file of its own", step)
+        by_checksum[digest] = FileRecord(name=file.data.name, sha256=digest, rows=len(rows))
+    counts = Counter(record.subset for record in records)
+    for name, subset in entry.subsets.items():
+        if counts[name] != subset.count and not allow_count:
+            every_name = ", ".join(file.data.name for file in files)
+            raise RimError(
+                f"{entry.name}: {every_name}: {counts[name]} rows are of the subset {name}; "
+                f"expected {subset.count}.\nNext: get the publisher's file unchanged."
             )
+    return CheckedFiles(records, tuple(by_checksum.values()), notes)
 
 
-def _check_count(entry: PromptSet, file: SetFile, rows: int, allow_count: bool) -> str:
-    """Return a note on another count of rows, empty for the right one."""
-    name, expected = file.declared.name, file.declared.rows or 0
+def _check_count(file: SetFile, rows: int, allow_count: bool) -> str | None:
+    """Return a note on another count of rows."""
+    expected = file.declared.rows or 0
     if rows == expected:
-        return ""
+        return None
     if rows and allow_count:
-        return f"{name} has {rows} rows where {expected} were expected"
+        return f"{file.data.name} has {rows} rows where {expected} were expected"
     problem = f"{rows} rows"
     if rows == expected - 1:
         problem += " (was the first prompt taken for a header when the file was made?)"
     own = "; or run it as a file of your own (rim_eval/prompts)" if rows else ""
-    step = f"get the publisher's file unchanged{own}."
-    raise file_problem(entry.name, name, problem, expected=f"{expected} rows", step=step)
+    step = f"get the publisher's file unchanged{own}"
+    raise file.data.problem(problem, f"{expected} rows", step)
 
 
-def _check_subset_counts(entry: PromptSet, files: SetFiles, records: list[Record]) -> None:
-    for name, subset in entry.subsets.items():
-        count = sum(record.subset == name for record in records)
-        if count != subset.count:
-            raise file_problem(
-                entry.name,
-                ", ".join(file.declared.name for file in files.files),
-                f"{count} rows are of the subset {name}",
-                expected=str(subset.count),
-                step="get the publisher's file unchanged.",
-            )
-
-
-def _checksum(entry: PromptSet, file: SetFile) -> str:
-    digest = hashlib.sha256(file.content).hexdigest()
+def _checksum(file: SetFile) -> str:
+    digest = hashlib.sha256(file.data.content).hexdigest()
     if file.declared.sha256 in (None, digest):
         return digest
-    raise file_problem(
-        entry.name,
-        file.declared.name,
+    raise file.data.problem(
         f"SHA-256 is {digest}",
-        expected=f"{file.declared.sha256}, the published file",
-        step="get the file again (an editor or git may have changed its line ends; a damaged "
-        "download may lie in the cache), or load yours as a file of your own.",
+        f"{file.declared.sha256}, the published file",
+        "get the file again (an editor or git may have changed its line ends; a damaged download "
+        "may lie in the cache), or load yours as a file of your own",
     )
 
-
-# ---- one row ----
 
 _AGAIN = "get the file again from its publisher"
 
@@ -164,30 +128,35 @@ class _RowReader:
     """Gives a row's columns their meaning, and checks each value."""
 
     entry: PromptSet
-    source: SourceFile
-    file: DataFile
+    file: SetFile
     columns: Columns
     row: Row
     number: int
 
     def record(self) -> Record:
-        for column in self.columns.required:
+        columns = self.columns
+        for column in columns.required:
             if column not in self.row:
                 raise self._problem(
                     f"no column {column!r} among {', '.join(map(repr, self.row))}",
-                    f"the columns {', '.join(self.columns.required)}",
+                    f"the columns {', '.join(columns.required)}",
                     "check that this is the right file and that its first line is the header",
                 )
-        columns, subset = self.columns, self._subset()
+        subset = self._subset()
+        labels: dict[str, str] = {}
+        for column in columns.labels:
+            value = self.row.get(column)
+            pairs = value.items() if isinstance(value, dict) else [(column, value)]
+            labels |= {str(key): str(label) for key, label in pairs if label is not None}
         return Record(
             kind=(subset and self.entry.subsets[subset].kind) or self.entry.kind,
             text=self._prompt(),
-            category=self._text(columns.category) or self.source.category,
+            category=self._text(columns.category) or self.file.declared.category,
             subset=subset,
             context=self._text(columns.context),
             target=self._target(),
             pair_key=self._text(columns.pair),
-            labels=self._labels(),
+            labels=labels,
         )
 
     def _prompt(self) -> str:
@@ -209,7 +178,7 @@ class _RowReader:
     def _subset(self) -> str | None:
         column = self.columns.subset
         if not column:
-            return self.source.subset
+            return self.file.declared.subset
         value = self._text(column)
         by_value = {subset.value or name: name for name, subset in self.entry.subsets.items()}
         if value not in by_value:
@@ -225,18 +194,9 @@ class _RowReader:
             return value
         match = re.search(pattern, value)
         if match is None:
-            raise self._problem(
-                f"no gold answer in the column {column!r}", f"a text that matches {pattern}"
-            )
+            problem = f"no gold answer in the column {column!r}"
+            raise self._problem(problem, f"a text that matches {pattern}")
         return match.group(1).strip()
-
-    def _labels(self) -> dict[str, str]:
-        labels: dict[str, str] = {}
-        for column in self.columns.labels:
-            value = self.row.get(column)
-            pairs = value.items() if isinstance(value, dict) else [(column, value)]
-            labels |= {str(key): str(label) for key, label in pairs if label is not None}
-        return labels
 
     def _text(self, column: str | None) -> str | None:
         value: Any = self.row.get(column) if column else None
@@ -250,4 +210,4 @@ class _RowReader:
         return text
 
     def _problem(self, problem: str, expected: str, step: str = _AGAIN) -> RimError:
-        return self.file.problem(problem, row=self.number, expected=expected, step=f"{step}.")
+        return self.file.data.problem(problem, expected, step, row=self.number)

@@ -19,25 +19,6 @@ from rim_eval.errors import RimError
 from rim_eval.paths import tasks_dir
 from rim_eval.types import PromptKind
 
-__all__ = [
-    "Columns",
-    "Format",
-    "Gate",
-    "GithubSource",
-    "HubSource",
-    "LocalFile",
-    "OffsetPairing",
-    "PromptSet",
-    "SameKeyPairing",
-    "ShippedSource",
-    "SourceFile",
-    "Subset",
-    "UserSource",
-    "entries",
-    "entry",
-    "read_entry",
-]
-
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_]*$")]
 Revision = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]

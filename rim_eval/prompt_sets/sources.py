@@ -6,10 +6,10 @@ file itself) given for one set alone. Other files that are known to go round sta
 where the set's entry declares them as `[[local]]`, with their own columns.
 """
 
+import fnmatch
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
-from fnmatch import fnmatch
+from itertools import repeat
 from pathlib import Path
 from typing import ClassVar, Final, Literal, NamedTuple
 
@@ -22,7 +22,7 @@ from rim_eval.prompt_sets.download import (
     download_file,
     repository_url,
 )
-from rim_eval.prompt_sets.formats import file_problem
+from rim_eval.prompt_sets.formats import DataFile
 from rim_eval.prompt_sets.registry import (
     GithubSource,
     HubSource,
@@ -30,16 +30,6 @@ from rim_eval.prompt_sets.registry import (
     ShippedSource,
     SourceFile,
 )
-
-__all__ = [
-    "DATA_VARIABLE",
-    "MissingError",
-    "SetFile",
-    "SetFiles",
-    "as_declared",
-    "declared_revision",
-    "obtain",
-]
 
 DATA_VARIABLE: Final = "RIM_EVAL_DATA"
 """Environment variable that names the data folder."""
@@ -55,13 +45,12 @@ class SetFile(NamedTuple):
     """One file of a set, and what is expected of it."""
 
     declared: SourceFile
-    """With its rows and columns filled in."""
-    content: bytes
+    """With its rows filled in."""
+    data: DataFile
     note: str = ""
 
 
-@dataclass(frozen=True)
-class SetFiles:
+class SetFiles(NamedTuple):
     """All files of a set, from one place."""
 
     files: tuple[SetFile, ...]
@@ -85,15 +74,27 @@ def obtain(entry: PromptSet, data: Path | None) -> SetFiles:
         RimError: The folder does not exist or holds only some of the files, or the publisher's file
             is not there.
     """
-    if isinstance(entry.source, ShippedSource):
-        if data is not None:
-            _require_folder(entry, data)
-        return _shipped(entry)
-    if data is not None:
-        return _local(entry, data) or _raise_missing(entry, data)
+    shipped = isinstance(entry.source, ShippedSource)
     variable = os.environ.get(DATA_VARIABLE)
-    local = _local(entry, Path(variable).expanduser()) if variable else None
-    return local or from_publisher(entry)
+    folder = Path(variable).expanduser() if data is None and variable and not shipped else data
+    if folder is not None and not folder.exists():
+        step = f"Set {DATA_VARIABLE} (or data=) to a folder that has {_layout(entry)}."
+        if shipped:
+            step = "This set comes with the package: leave data= out."
+        raise RimError(f"{entry.name}: the data folder {folder} does not exist. {step}")
+    if shipped:
+        contents = [(tasks_dir() / entry.name / file.path).read_bytes() for file in entry.files]
+        files = tuple(map(as_declared, repeat(entry), entry.files, contents))
+        return SetFiles(files, source="shipped", location=f"tasks/{entry.name}")
+    local = _local(entry, folder) if folder is not None else None
+    if data is None or local:
+        return local or from_publisher(entry)
+    others = [stand_in.name for stand_in in entry.local]
+    also = f" Also accepted: {', '.join(others)}." if others else ""
+    raise MissingError(
+        f"{entry.name}: no file of this set in {data}. Put it there as "
+        f"{_layout(entry)}.{also} The publisher's page: {entry.homepage}"
+    )
 
 
 def as_declared(entry: PromptSet, file: SourceFile, content: bytes) -> SetFile:
@@ -104,14 +105,8 @@ def as_declared(entry: PromptSet, file: SourceFile, content: bytes) -> SetFile:
         file: The file as the entry declares it.
         content: Its bytes.
     """
-    expected = {"rows": entry.expected_rows(file), "columns": file.columns or entry.columns}
-    return SetFile(file.model_copy(update=expected), content)
-
-
-def _shipped(entry: PromptSet) -> SetFiles:
-    folder = tasks_dir() / entry.name
-    files = (as_declared(entry, file, (folder / file.path).read_bytes()) for file in entry.files)
-    return SetFiles(tuple(files), source="shipped", location=f"tasks/{entry.name}")
+    declared = file.model_copy(update={"rows": entry.expected_rows(file)})
+    return SetFile(declared, DataFile(entry.name, file.name, content))
 
 
 # ---- the publisher ----
@@ -125,19 +120,26 @@ def from_publisher(entry: PromptSet) -> SetFiles:
         RimError: A file is not there, or the publisher answers an error.
     """
     downloads = [_download(entry, file) for file in entry.files]
-    files = zip(entry.files, downloads, strict=True)
+    revisions: dict[str, str | None] = {}
+    for file, download in zip(entry.files, downloads, strict=True):
+        location = _location(entry, file)
+        if revisions.setdefault(location, download.revision) != download.revision:
+            raise RimError(
+                f"{entry.name}: the files of {location} are of several commits, because some lay in "
+                "the cache. Next: delete the repository from the hub's cache (`hf cache`) and run again."
+            )
+    contents = [download.content for download in downloads]
     return SetFiles(
-        files=tuple(as_declared(entry, file, got.content) for file, got in files),
+        files=tuple(map(as_declared, repeat(entry), entry.files, contents)),
         source="publisher",
-        location=_joined(_location(entry, file) for file in entry.files),
-        revision=_used_revision(entry, downloads),
+        location=", ".join(revisions),
+        revision=_joined(revisions.values()),
     )
 
 
 def declared_revision(entry: PromptSet) -> str | None:
     """Return the commits that an entry declares, in the order of its files."""
-    revisions = (getattr(source, "revision", None) for source in entry.sources)
-    return _joined(revision for revision in revisions if revision) or None
+    return _joined(getattr(source, "revision", None) for source in entry.sources)
 
 
 def _download(entry: PromptSet, file: SourceFile) -> Download:
@@ -162,21 +164,8 @@ def _location(entry: PromptSet, file: SourceFile) -> str:
     return repository_url(source) if isinstance(source, HubSource | GithubSource) else source.type
 
 
-def _used_revision(entry: PromptSet, downloads: list[Download]) -> str | None:
-    """The commits that the files came from; all files of one repository must be of one commit."""
-    revisions: dict[str, str | None] = {}
-    for file, got in zip(entry.files, downloads, strict=True):
-        location = _location(entry, file)
-        if revisions.setdefault(location, got.revision) != got.revision:
-            raise RimError(
-                f"{entry.name}: the files of {location} are of several commits, because some lay in "
-                "the cache. Next: delete the repository from the hub's cache (`hf cache`) and run again."
-            )
-    return _joined(revision for revision in revisions.values() if revision) or None
-
-
-def _joined(parts: Iterable[str]) -> str:
-    return ", ".join(dict.fromkeys(parts))
+def _joined(revisions: Iterable[str | None]) -> str | None:
+    return ", ".join(dict.fromkeys(filter(None, revisions))) or None
 
 
 def _steps(entry: PromptSet) -> str:
@@ -209,7 +198,6 @@ def _layout(entry: PromptSet) -> str:
 
 def _local(entry: PromptSet, data: Path) -> SetFiles | None:
     """The files of a set in a data folder; None when the folder holds no file of the set."""
-    _require_folder(entry, data)
     if data.is_file():
         return _in_folder(entry, {data.name: data}, data)
     for folder in (data / entry.name, data):
@@ -219,37 +207,24 @@ def _local(entry: PromptSet, data: Path) -> SetFiles | None:
     return None
 
 
-def _require_folder(entry: PromptSet, data: Path) -> None:
-    if not data.exists():
-        step = f"Set {DATA_VARIABLE} (or data=) to a folder that has {_layout(entry)}."
-        if isinstance(entry.source, ShippedSource):
-            step = "This set comes with the package: leave data= out."
-        raise RimError(f"{entry.name}: the data folder {data} does not exist. {step}")
-
-
-def _raise_missing(entry: PromptSet, data: Path) -> SetFiles:
-    others = [local.name for local in entry.local]
-    also = f" Also accepted: {', '.join(others)}." if others else ""
-    raise MissingError(
-        f"{entry.name}: no file of this set in {data}. Put it there as "
-        f"{_layout(entry)}.{also} The publisher's page: {entry.homepage}"
-    )
-
-
 def _in_folder(entry: PromptSet, paths: dict[str, Path], folder: Path) -> SetFiles | None:
     by_name = {file.name: _read(entry, file, paths) for file in entry.files}
-    files = tuple(file for file in by_name.values() if file)
+    files = tuple(filter(None, by_name.values()))
     if not files:
         return None
     if absent := [name for name, file in by_name.items() if not file]:
-        raise file_problem(
-            entry.name,
-            ", ".join(absent),
-            f"missing in {folder}",
-            expected=f"{len(by_name)} files: {', '.join(by_name)}",
-            step="copy the missing files there, or move the folder away to load from the publisher.",
+        raise RimError(
+            f"{entry.name}: {', '.join(absent)}: missing in {folder}; expected {len(by_name)} files: "
+            f"{', '.join(by_name)}.\nNext: copy the missing files there, or move the folder away to "
+            "load from the publisher."
         )
-    _refuse_undeclared(entry, paths.keys() - {file.declared.name for file in files}, folder)
+    undeclared = paths.keys() - {file.data.name for file in files}
+    if entry.exclusive and (extra := sorted(fnmatch.filter(undeclared, entry.exclusive))):
+        raise RimError(
+            f"{entry.name}: {extra[0]}: not a file of this set, in {folder}; expected no "
+            f"{entry.exclusive} but {', '.join(by_name)}.\nNext: move it out of the folder; it would "
+            "not be the published set."
+        )
     return SetFiles(files, source="local", location=str(folder))
 
 
@@ -265,15 +240,3 @@ def _read(entry: PromptSet, file: SourceFile, paths: dict[str, Path]) -> SetFile
             stand_in = as_declared(entry, file.model_copy(update=own), content)
             return stand_in._replace(note=local.note)
     return None
-
-
-def _refuse_undeclared(entry: PromptSet, names: Iterable[str], folder: Path) -> None:
-    extra = sorted(name for name in names if entry.exclusive and fnmatch(name, entry.exclusive))
-    if extra:
-        raise file_problem(
-            entry.name,
-            extra[0],
-            f"not a file of this set, in {folder}",
-            expected=f"no {entry.exclusive} but {', '.join(file.name for file in entry.files)}",
-            step="move it out of the folder; it would not be the published set.",
-        )

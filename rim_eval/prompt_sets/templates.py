@@ -5,8 +5,6 @@ from typing import Final, Literal, get_args
 from rim_eval.errors import RimError
 from rim_eval.prompt_sets import Prompt
 
-__all__ = ["STYLES", "Style", "user_message"]
-
 Style = Literal["as_is", "worked", "direct"]
 """How a reasoning problem is asked.
 

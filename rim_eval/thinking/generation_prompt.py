@@ -6,17 +6,6 @@ from typing import Final, Literal, NamedTuple
 
 from rim_eval.thinking.markers import FAMILIES, Family, tail_marks
 
-__all__ = [
-    "Difference",
-    "Tail",
-    "compare_prompts",
-    "is_about_thinking",
-    "marker_family",
-    "read_tail",
-    "trace_opening",
-    "unique_text",
-]
-
 
 class Tail(NamedTuple):
     """How a prompt ends: inside a trace, after one, or neither."""
@@ -129,11 +118,17 @@ def compare_prompts(more: str, less: str, *, traces_known: bool) -> Difference:
             count for a switch only then, since "think" is an everyday word.
     """
     order = {"open": 2, "none": 1, "closed": 0}
-    tails = read_tail(more), read_tail(less)
-    gap = order[tails[0].state] - order[tails[1].state]
+    ends = {
+        "open": "ends inside an open trace",
+        "none": "leaves the trace to the model",
+        "closed": "ends after a closed trace",
+    }
+    state, other_state = read_tail(more).state, read_tail(less).state
+    gap = order[state] - order[other_state]
     if gap > 0:
-        return Difference(2.0 + gap, _describe_tails(*tails))
-    if gap < 0 or tails[0].state != "none":
+        reason = f"the think prompt {ends[state]} and the no-think prompt {ends[other_state]}"
+        return Difference(2.0 + gap, reason)
+    if gap < 0 or state != "none":
         return _SAME
     in_more, in_less = unique_text(more, less)
     stances = _stance(in_more), _stance(in_less)
@@ -142,24 +137,11 @@ def compare_prompts(more: str, less: str, *, traces_known: bool) -> Difference:
     prose = _PROCESS.search(in_more) or _DISCOURAGED.search(in_less)
     if stances[0] <= stances[1] or not (plain or (traces_known and prose)):
         return _SAME
-    return Difference(2.5 if stances == (1, -1) else 2.0, _describe_texts(in_more, in_less))
-
-
-def _describe_tails(more: Tail, less: Tail) -> str:
-    ends = {
-        "open": "ends inside an open trace",
-        "none": "leaves the trace to the model",
-        "closed": "ends after a closed trace",
-    }
-    return f"the think prompt {ends[more.state]} and the no-think prompt {ends[less.state]}"
-
-
-def _describe_texts(more: str, less: str) -> str:
-    def short(text: str) -> str:
-        text = " ".join(text.split())
-        return repr(text if len(text) <= 60 else f"{text[:57]}...") if text else "nothing"
-
-    return f"only the think prompt says {short(more)}, only the no-think prompt says {short(less)}"
+    one_line = (" ".join(text.split()) for text in (in_more, in_less))
+    short = [text if len(text) <= 60 else f"{text[:57]}..." for text in one_line]
+    says, other_says = (repr(text) if text else "nothing" for text in short)
+    reason = f"only the think prompt says {says}, only the no-think prompt says {other_says}"
+    return Difference(2.5 if stances == (1, -1) else 2.0, reason)
 
 
 _SENTENCE_END: Final = re.compile(r"\n+|(?<=[.!?;]) +")

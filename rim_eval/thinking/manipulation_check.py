@@ -11,10 +11,6 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, model_validat
 
 from rim_eval.types import ArmKind, Mode
 
-__all__ = [
-    "RULES", "ArmAdoption", "ManipulationCheck", "Rule", "TraceLengths", "check_manipulation",
-]  # fmt: skip
-
 _FROZEN = ConfigDict(frozen=True, extra="forbid")
 
 SMALL: Final = 100
@@ -64,32 +60,20 @@ class Rule(NamedTuple):
     """The line of one kind of arms, in whole percent of returned samples."""
 
     think_at_least: int
-    no_think_at_most: int | None
-    """None: the no-think arm may think too; it must think less."""
+    no_think_at_most: int
+    """100: the no-think arm may think too; it must think less."""
     says: str
 
 
-_SWITCHED: Final = Rule(
-    95, 1, "a trace in at least 95 % of think and at most 1 % of no-think samples"
-)
+_SWITCHED: Final = "a trace in at least 95 % of think and at most 1 % of no-think samples"
 
 RULES: Final[dict[ArmKind, Rule]] = {
-    "switch": _SWITCHED,
-    "forced_empty": _SWITCHED,
-    "checkpoint_pair": Rule(
-        95,
-        1,
-        "a trace in at least 95 % of the thinking checkpoint's and at most 1 % of the other's",
-    ),
-    "prompted": Rule(
-        90, 5, "the trace asked for in at least 90 % of think and at most 5 % of no-think samples"
-    ),
-    "effort": Rule(
-        95,
-        None,
-        "a trace in at least 95 % of high-effort samples, and longer traces at high effort",
-    ),
-}
+    "switch": Rule(95, 1, _SWITCHED),
+    "forced_empty": Rule(95, 1, _SWITCHED),
+    "checkpoint_pair": Rule(95, 1, "a trace in at least 95 % of the thinking checkpoint's and at most 1 % of the other's"),
+    "prompted": Rule(90, 5, "the trace asked for in at least 90 % of think and at most 5 % of no-think samples"),
+    "effort": Rule(95, 100, "a trace in at least 95 % of high-effort samples, and longer traces at high effort"),
+}  # fmt: skip
 """`prompted` is wider: the model is asked, not switched."""
 
 
@@ -124,16 +108,14 @@ def check_manipulation(
         lengths: Trace lengths of both arms, which `effort` arms need; None where they are unknown.
     """
     rule = RULES[kind]
-    reasons = [
-        f"only half was run: there is no {mode} arm"
-        for mode, arm in (("think", think), ("no_think", no_think))
-        if arm is None
+    arms: list[tuple[Mode, ArmAdoption | None, int]] = [
+        ("think", think, 100 - rule.think_at_least),
+        ("no_think", no_think, rule.no_think_at_most),
     ]
-    if think is not None:
-        reasons += _missed("think", think, 100 - rule.think_at_least)
-    if no_think is not None:
-        allowed = 100 if rule.no_think_at_most is None else rule.no_think_at_most
-        reasons += _missed("no_think", no_think, allowed)
+    reasons = [f"only half was run: there is no {mode} arm" for mode, arm, _ in arms if arm is None]
+    for mode, arm, percent in arms:
+        if arm is not None:
+            reasons += _missed(mode, arm, percent)
     if kind == "effort" and not reasons:
         reasons += _not_longer(lengths)
     return ManipulationCheck(verified=not reasons, rule=rule.says, reasons=tuple(reasons))

@@ -3,16 +3,6 @@
 import re
 from typing import Final, NamedTuple
 
-__all__ = [
-    "ANSWER_WRAPPERS",
-    "FAMILIES",
-    "Family",
-    "Mark",
-    "drop_everyday",
-    "find_marks",
-    "tail_marks",
-]
-
 
 class Family(NamedTuple):
     """One way of marking a trace.

@@ -9,8 +9,6 @@ from rim_eval.errors import RimError
 from rim_eval.thinking.template import Message, Renderer
 from rim_eval.types import ArmKind, Mode
 
-__all__ = ["Recipe", "Switch", "modes_differ", "pin_template", "require_difference"]
-
 
 class Recipe(BaseModel):
     """How one mode is asked for. Empty fields change nothing."""

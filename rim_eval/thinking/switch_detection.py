@@ -15,17 +15,17 @@ from typing import Any, Final, Literal, NamedTuple
 from rim_eval.errors import RimError
 from rim_eval.thinking.generation_prompt import (
     Difference,
+    Tail,
     compare_prompts,
     is_about_thinking,
     marker_family,
     read_tail,
     unique_text,
 )
+from rim_eval.thinking.known import KNOWN
 from rim_eval.thinking.recipe import Recipe, Switch
 from rim_eval.thinking.switches import forced_empty_switch, model_card_switch, prompted_switch
 from rim_eval.thinking.template import (
-    COMMON_SOFT_SWITCHES,
-    COMMON_VARIABLES,
     PLAIN,
     Message,
     Renderer,
@@ -35,14 +35,12 @@ from rim_eval.thinking.template import (
 )
 from rim_eval.types import ArmKind
 
-__all__ = ["MAX_DETECTION_SECONDS", "find_switch"]
-
 MAX_DETECTION_SECONDS: Final = 300.0
 """For all renderings together. Templates take a second, a server that renders over HTTP a minute."""
 
 Place = Literal["template", "system", "user"]
 
-_UNKNOWN_TEMPLATE: Final = TemplateReads(COMMON_VARIABLES, {}, (), {}, COMMON_SOFT_SWITCHES, "")
+_UNKNOWN_TEMPLATE: Final = TemplateReads(KNOWN.variables, {}, (), {}, KNOWN.soft_switches, "")
 _NONSENSE: Final = "zqxvk"
 """A value that no template knows: one that prints it prints whatever it is given."""
 _USER: Final = PLAIN[0]["content"]
@@ -185,26 +183,21 @@ def _values_to_try(reads: TemplateReads, name: str) -> list[Any]:
     """Values for a variable, those that fit the template's own use of it first."""
     own = list(reads.values.get(name, ()))
     kinds = {type(value) for value in own}
-    truth: list[Any] = [True, False]
-    rest: list[Any] = [*_LEVEL_VALUES, *reads.all_values]
-    if bool in kinds:
-        values = [*truth, *own, *_NUMBERS, *rest]
-    elif str in kinds:
+    truth, rest = [True, False], [*_LEVEL_VALUES, *reads.all_values]
+    values: list[Any]
+    if str in kinds and bool not in kinds:
         values = [*own, *rest, *truth, *_NUMBERS]
-    elif int in kinds:
+    elif int in kinds and bool not in kinds:
         values = [*own, *_NUMBERS, *truth, *rest]
     else:
-        values = [*truth, *_NUMBERS, *rest]
+        values = [*truth, *own, *_NUMBERS, *rest]
     fields = reads.fields.get(name, ())[:4]
     return _distinct([*({field: value} for field in fields for value in values[:16]), *values])
 
 
 def _distinct(values: Iterable[Any]) -> list[Any]:
     """Each value once; 1 and True are two values."""
-    distinct: dict[str, Any] = {}
-    for value in values:
-        distinct.setdefault(repr(value), value)
-    return list(distinct.values())
+    return list({repr(value): value for value in values}.values())
 
 
 def _soft_switch_candidates(
@@ -212,7 +205,7 @@ def _soft_switch_candidates(
 ) -> list[Candidate]:
     common = [
         text
-        for text in COMMON_SOFT_SWITCHES
+        for text in KNOWN.soft_switches
         # Not the end of a closing tag: `</think>` is no `/think`.
         if source is None or re.search(rf"(?<!<){re.escape(text)}", source)
     ]
@@ -241,17 +234,10 @@ def _soft_switch_candidates(
 
 # ---- which two values switch thinking ----
 
-_LEVELS: Final[dict[str, int]] = {
-    **dict.fromkeys(("none", "off", "disabled", "no", "no_think", "nothink"), 0),
-    **dict.fromkeys(("minimal", "brief", "short"), 1),
-    **dict.fromkeys(("low", "fast", "quick", "shallow"), 2),
-    **dict.fromkeys(("medium", "normal", "standard", "balanced"), 3),
-    **dict.fromkeys(("high", "deep", "long", "extended", "slow"), 4),
-    **dict.fromkeys(("xhigh", "max", "maximum", "ultra"), 5),
-}
+_LEVELS: Final = {name: level for level, names in enumerate(KNOWN.levels) for name in names}
 """Names of how much to think, in order; 0 is off."""
 
-_EFFORT_LEVELS: Final = frozenset({"minimal", "low", "medium", "high", "xhigh", "max"})
+_EFFORT_LEVELS: Final = frozenset(KNOWN.efforts[1:])
 _MOST_GROUPS: Final = 10
 """Distinct prompts that are compared with each other."""
 
@@ -324,7 +310,7 @@ def _direction(value: Any) -> int:
 def _degree_pair(trials: Trials, *, printed: bool, named: Collection[str]) -> _Pair | None:
     """Two values that ask for more and for less thinking; off only where the template names it."""
     names_effort = printed or not _EFFORT_LEVELS.isdisjoint(named)
-    levels = [
+    levels: list[tuple[int, Any]] = [
         (_LEVELS[value], value)
         for value, _ in trials.prompts
         if isinstance(value, str)
@@ -332,35 +318,29 @@ def _degree_pair(trials: Trials, *, printed: bool, named: Collection[str]) -> _P
         and value not in {"max", "xhigh"}
         and (value in named or (value in _EFFORT_LEVELS and names_effort))
     ]
-    numbers = [(v, v) for v, _ in trials.prompts if printed and type(v) is int and v > 0]
-    pairs = (_ends(trials, sorted(scale, key=lambda step: step[0])) for scale in (levels, numbers))
-    return next((pair for pair in pairs if pair), None)
-
-
-def _ends(trials: Trials, scale: list[tuple[int, Any]]) -> _Pair | None:
-    """The two ends of a scale, where their prompts say different things about thinking."""
-    if len(scale) < 2:
-        return None
-    low, high = scale[0][1], scale[-1][1]
-    less, more = (trials.render(value) or "" for value in (low, high))
-    in_more, in_less = unique_text(more, less)
-    same_tail = read_tail(more).state == read_tail(less).state
-    about_thinking = is_about_thinking(in_more) or is_about_thinking(in_less)
-    if more == less or not same_tail or not about_thinking:
-        return None
-    texts = (repr(" ".join(text.split())[:60]) for text in (in_more, in_less))
-    strength = 2.0 if _LEVELS.get(low) == 0 else 1.0
-    return _Pair(Difference(strength, f"the prompt says {' or '.join(texts)}"), high, low)
+    numbers: list[tuple[int, Any]] = [
+        (v, v) for v, _ in trials.prompts if printed and type(v) is int and v > 0
+    ]
+    for scale in (levels, numbers):
+        if len(scale) < 2:
+            continue
+        (_, low), *_, (_, high) = sorted(scale, key=lambda step: step[0])
+        less, more = (trials.render(value) or "" for value in (low, high))
+        unique = unique_text(more, less)
+        same_tail = read_tail(more).state == read_tail(less).state
+        if more != less and same_tail and any(map(is_about_thinking, unique)):
+            texts = " or ".join(repr(" ".join(text.split())[:60]) for text in unique)
+            strength = 2.0 if _LEVELS.get(low) == 0 else 1.0
+            return _Pair(Difference(strength, f"the prompt says {texts}"), high, low)
+    return None
 
 
 # ---- the switch that a candidate makes ----
 
 
 def _recipe(place: Place, name: str, value: Any) -> Recipe:
-    if place == "system":
-        return Recipe(system=value)
-    if place == "user":
-        return Recipe(user_suffix=value)
+    if place != "template":
+        return Recipe.model_validate({"user_suffix" if place == "user" else place: value})
     effort = value if name == "reasoning_effort" and isinstance(value, str) else None
     return Recipe(template_kwargs={name: value}, reasoning_effort=effort)
 
@@ -368,7 +348,22 @@ def _recipe(place: Place, name: str, value: Any) -> Recipe:
 def _switch_of(render: Renderer, candidate: Candidate, kind: ArmKind) -> Switch:
     name, place, difference, *values = candidate
     recipes = [_recipe(place, name, value) for value in values]
-    tails = [read_tail(recipe.prompt(render, _USER)) for recipe in recipes]
+    prompts = [recipe.prompt(render, _USER) for recipe in recipes]
+    tails = [read_tail(prompt) for prompt in prompts]
+    unset = render(PLAIN, {})
+    default = "a third thing"
+    for mode, prompt, tail, value in zip(
+        ("think", "no-think"), prompts, tails, values, strict=True
+    ):
+        soft = place != "template" and value
+        if prompt == unset or (soft and tail == read_tail(unset)):
+            default = f"as for {mode}"
+            break
+    notes = _describe_limits(render, recipes)
+    if tails[1] == Tail("closed") and "<|channel|>" not in prompts[1]:
+        notes += (
+            "; its empty trace has marks that no known family uses, so traces may not be split off"
+        )
     think, no_think = (
         recipe.model_copy(update={"opened_by_prompt": tail.state == "open"})
         for recipe, tail in zip(recipes, tails, strict=True)
@@ -381,43 +376,21 @@ def _switch_of(render: Renderer, candidate: Candidate, kind: ArmKind) -> Switch:
         think=think,
         no_think=no_think,
         evidence=f"The {where} {name!r}: {on} (think) and {off} (no-think) were rendered; "
-        f"{difference.reason}; {_describe_default(render, think, no_think)}"
-        f"{_describe_limits(render, think, no_think)}{_describe_unknown_marks(render, no_think)}.",
+        f"{difference.reason}; left out, the template does {default}{notes}.",
     )
 
 
-def _describe_default(render: Renderer, think: Recipe, no_think: Recipe) -> str:
-    unset = render(PLAIN, {})
-    for recipe, mode in ((think, "think"), (no_think, "no-think")):
-        prompt = recipe.prompt(render, _USER)
-        soft = recipe.system or recipe.user_suffix
-        if prompt == unset or (soft and read_tail(prompt) == read_tail(unset)):
-            return f"left out, the template does as for {mode}"
-    return "left out, the template does a third thing"
-
-
-def _describe_limits(render: Renderer, think: Recipe, no_think: Recipe) -> str:
+def _describe_limits(render: Renderer, recipes: list[Recipe]) -> str:
     """Where the switch has no effect: some templates drop it beside a system message."""
-    limits = []
+    limits = ""
     settings = ((_USER, "Be polite.", "beside a system message"), (_USER * 300, None, "with a long prompt"))  # fmt: skip
     for user, system, where in settings:
         try:
-            prompts = {recipe.prompt(render, user, system=system) for recipe in (think, no_think)}
+            prompts = {recipe.prompt(render, user, system=system) for recipe in recipes}
         except RimError:
             continue
-        if len(prompts) == 1:
-            limits.append(f"; {where} it changes nothing")
-    return "".join(limits)
-
-
-def _describe_unknown_marks(render: Renderer, no_think: Recipe) -> str:
-    prompt = no_think.prompt(render, _USER)
-    tail = read_tail(prompt)
-    if tail.state == "closed" and tail.family is None and "<|channel|>" not in prompt:
-        return (
-            "; its empty trace has marks that no known family uses, so traces may not be split off"
-        )
-    return ""
+        limits += f"; {where} it changes nothing" if len(prompts) == 1 else ""
+    return limits
 
 
 def _default_instruction_switch(render: Renderer, plain: str) -> Switch | None:

@@ -5,28 +5,14 @@ The fallbacks serve models that have no switch: an empty trace written for the m
 """
 
 import re
-from typing import Any, Final, NamedTuple, NoReturn
+from typing import Any, Final, NoReturn
 
 from rim_eval.errors import RimError
 from rim_eval.thinking.generation_prompt import marker_family, read_tail
-from rim_eval.thinking.markers import FAMILIES, Family, tail_marks
+from rim_eval.thinking.known import KNOWN
+from rim_eval.thinking.markers import FAMILIES, tail_marks
 from rim_eval.thinking.recipe import Recipe, Switch, require_difference
 from rim_eval.thinking.template import PLAIN, Renderer, source_of
-
-__all__ = [
-    "DIRECT_REQUEST",
-    "EFFORTS",
-    "HOSTED",
-    "TRACE_REQUEST",
-    "HostedRule",
-    "effort_switch",
-    "explicit_switch",
-    "forced_empty_switch",
-    "has_inline_switch",
-    "hosted_switch",
-    "model_card_switch",
-    "prompted_switch",
-]
 
 _USER: Final = PLAIN[0]["content"]
 
@@ -83,8 +69,8 @@ def _parse(spec: str, render: Renderer | None) -> Switch:
         return _message_switch(spec, place, rest)
     if colon and place == "effort":
         off, comma, on = (level.strip() for level in rest.partition(","))
-        if not comma or not {off, on} <= set(EFFORTS):
-            _refuse(spec, f"effort takes two of {', '.join(EFFORTS)}")
+        if not comma or not {off, on} <= set(KNOWN.efforts):
+            _refuse(spec, f"effort takes two of {', '.join(KNOWN.efforts)}")
         return effort_switch(off=off, on=on)
     return _variable_switch(spec)
 
@@ -164,9 +150,6 @@ def has_inline_switch(render: Renderer, recipe: Recipe, text: str) -> bool:
 
 # ---- reasoning effort ----
 
-EFFORTS: Final = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
-"""Levels of `reasoning_effort`, from none to most."""
-
 
 def effort_switch(off: str = "low", on: str = "high") -> Switch:
     """Return arms by reasoning effort: a dose, never called off.
@@ -179,9 +162,11 @@ def effort_switch(off: str = "low", on: str = "high") -> Switch:
         RimError: A level is unknown, or the no-think arm's is not the lower one.
     """
     for name, level in (("off", off), ("on", on)):
-        if level not in EFFORTS:
-            raise RimError(f"{name}={level!r} is no effort; give one of {', '.join(EFFORTS)}.")
-    if EFFORTS.index(off) >= EFFORTS.index(on):
+        if level not in KNOWN.efforts:
+            raise RimError(
+                f"{name}={level!r} is no effort; give one of {', '.join(KNOWN.efforts)}."
+            )
+    if KNOWN.efforts.index(off) >= KNOWN.efforts.index(on):
         raise RimError(f"The no-think effort {off!r} must be lower than the think effort {on!r}.")
     return Switch(
         kind="effort",
@@ -190,40 +175,6 @@ def effort_switch(off: str = "low", on: str = "high") -> Switch:
         no_think=Recipe(reasoning_effort=off),
         evidence=f"Reasoning effort {on} against {off}: more and less thinking, not on and off.",
     )
-
-
-class HostedRule(NamedTuple):
-    """What reasoning effort does on some hosted models."""
-
-    provider: str
-    """Inspect's provider name."""
-    model: str
-    """Regular expression for the model's name."""
-    lowest: str
-    """The lowest effort that the model takes."""
-    is_off: bool
-    """Whether no thinking is left at the lowest effort."""
-    source: str
-
-
-_INSPECT: Final = "inspect_ai 0.3.285, model/_providers"
-_REFERENCE: Final = "OpenAI API reference, reasoning effort"
-
-HOSTED: Final[tuple[HostedRule, ...]] = (
-    HostedRule("anthropic", r"claude-(?:[a-z]+-)?5", "low", False, f"{_INSPECT}/anthropic.py: several Claude 5 models always think"),
-    HostedRule("anthropic", r"claude-(?:3-7|[a-z]+-4|4)", "none", True, f"{_INSPECT}/anthropic.py: up to Claude 4 none omits or disables thinking"),
-    HostedRule("grok", r"grok-", "low", False, f"{_INSPECT}/grok.py: none is not sent"),
-    HostedRule("openai", r"gpt-oss", "low", False, "gpt-oss model card: low, medium and high only"),
-    HostedRule("openai", r"gpt-5\.[1-9]", "none", True, f"{_REFERENCE}: none from gpt-5.1 on; high is a ceiling"),
-    HostedRule("openai", r"gpt-5", "minimal", False, f"{_REFERENCE}: minimal is the lowest for gpt-5"),
-    HostedRule("openai", r"o\d", "low", False, f"{_REFERENCE}: low is the lowest for the o-series"),
-    HostedRule("google", r"gemini-2\.5-flash", "none", True, f"{_INSPECT}/google.py: none sends thinking_budget 0"),
-    HostedRule("google", r"gemini-2\.5-pro", "minimal", False, f"{_INSPECT}/google.py: thinking cannot be disabled"),
-    HostedRule("google", r"gemini-3", "low", False, f"{_INSPECT}/google.py: thinking levels, low the lowest everywhere"),
-    HostedRule("mistral", r"(?:mistral-medium|mistral-small)", "none", True, f"{_INSPECT}/mistral_conversation.py: none and high only"),
-    HostedRule("deepseek", r"deepseek-v4", "none", True, f"{_INSPECT}/deepseek.py: none disables thinking"),
-)  # fmt: skip
-"""First match counts. A model that is not here gets `effort`: an off that nobody has checked is not called off."""
 
 
 def hosted_switch(provider: str, model: str) -> Switch:
@@ -244,7 +195,7 @@ def hosted_switch(provider: str, model: str) -> Switch:
         )
     *makers, name = model.lower().strip().split("/")
     maker = makers[-1] if makers else provider.lower().strip()
-    rules = (r for r in HOSTED if r.provider == maker and re.match(r.model, name))
+    rules = (r for r in KNOWN.hosted if r.provider == maker and re.match(r.model, name))
     rule = next(rules, None)
     if rule is None:
         switch = effort_switch("low", "high")
@@ -261,24 +212,18 @@ def hosted_switch(provider: str, model: str) -> Switch:
 
 # ---- model cards ----
 
-_MODEL_CARDS: Final = (
-    # The template prints the system message and knows nothing of the texts that the weights obey.
-    (r"nemotron.*(nano|super|ultra).*v1(?![._]?\d)", "detailed thinking on", "detailed thinking off"),
-)  # fmt: skip
-"""Model names whose switch only NVIDIA's model card names, with the texts of the system message."""
-
 
 def model_card_switch(model: str | None) -> Switch | None:
     """Return the switch that a model's card names and its template does not show."""
-    for pattern, on, off in _MODEL_CARDS:
-        if model and re.search(pattern, model, re.IGNORECASE):
+    for card in KNOWN.model_cards:
+        if model and re.search(card.model, model, re.IGNORECASE):
             return Switch(
                 kind="switch",
-                name=f"system:{off}",
-                think=Recipe(system=on),
-                no_think=Recipe(system=off),
-                evidence=f"The template of {model} shows no switch; its model card names the system "
-                f"texts {on!r} and {off!r}, which the template prints as they are.",
+                name=f"system:{card.no_think}",
+                think=Recipe(system=card.think),
+                no_think=Recipe(system=card.no_think),
+                evidence=f"The template of {model} shows no switch; its model card names the system texts "
+                f"{card.think!r} and {card.no_think!r}, which the template prints as they are.",
             )
     return None
 
@@ -306,7 +251,18 @@ def forced_empty_switch(plain: str, template_text: str) -> Switch:
     tail = read_tail(plain)
     opened = tail.state == "open"
     family = tail.family or marker_family(plain) or marker_family(template_text) or FAMILIES[0]
-    prefill = _closing(plain, tail.family) if opened else _empty_trace(family, template_text)
+    opening, closing = re.escape(family.opened_with), re.escape(family.closed_with)
+    own = re.search(rf"{opening}\n*{closing}\n{{0,2}}", template_text)
+    if opened and tail.family is None:
+        prefill = "<|end|><|start|>assistant<|channel|>final<|message|>"
+    elif family.phrase:
+        prefill = ("\n" if opened else "") + f"{family.closed_with}\n"
+    elif opened:
+        # With the line breaks that the prompt began.
+        breaks = "\n" if plain[tail_marks(plain)[-1].end :] else "\n\n"
+        prefill = f"{breaks}{family.closed_with}\n\n"
+    else:
+        prefill = own[0] if own else f"{family.opened_with}\n\n{family.closed_with}\n\n"
     reason = (
         f"its prompt always ends inside an open trace ({family.opened_with})"
         if opened
@@ -323,30 +279,17 @@ def forced_empty_switch(plain: str, template_text: str) -> Switch:
     )
 
 
-def _closing(plain: str, family: Family | None) -> str:
-    """What closes the trace that the prompt opened, with the line breaks that the prompt began."""
-    if family is None:
-        return "<|end|><|start|>assistant<|channel|>final<|message|>"
-    if family.phrase:
-        return f"\n{family.closed_with}\n"
-    rest = plain[tail_marks(plain)[-1].end :]
-    return ("\n\n" if not rest else "\n") + f"{family.closed_with}\n\n"
-
-
-def _empty_trace(family: Family, template_text: str) -> str:
-    if family.phrase:
-        return f"{family.closed_with}\n"
-    opening, closing = re.escape(family.opened_with), re.escape(family.closed_with)
-    own = re.search(rf"{opening}\n*{closing}\n{{0,2}}", template_text)
-    return own[0] if own else f"{family.opened_with}\n\n{family.closed_with}\n\n"
-
-
 def prompted_switch(render: Renderer | None = None) -> Switch:
     """Return the arms of a model that knows no traces: both ask in words, one for a trace.
 
     The request is a system message where the template prints one, else the end of the user message.
     """
-    place = "system" if render is None or _prints_system_message(render) else "user_suffix"
+    place = "system"
+    try:
+        if render and TRACE_REQUEST not in Recipe(system=TRACE_REQUEST).prompt(render, _USER):
+            place = "user_suffix"
+    except RimError:
+        place = "user_suffix"
     return Switch(
         kind="prompted",
         name="prompted",
@@ -356,10 +299,3 @@ def prompted_switch(render: Renderer | None = None) -> Switch:
         f"{'system message' if place == 'system' else 'user message'}; by default the model "
         "answers as it likes.",
     )
-
-
-def _prints_system_message(render: Renderer) -> bool:
-    try:
-        return TRACE_REQUEST in Recipe(system=TRACE_REQUEST).prompt(render, _USER)
-    except RimError:
-        return False

@@ -8,19 +8,7 @@ from jinja2 import TemplateError, meta, nodes, pass_context
 
 from rim_eval.errors import RimError
 from rim_eval.sandbox import MAX_SOURCE, TemplateRenderError, render_template, template_environment
-
-__all__ = [
-    "COMMON_SOFT_SWITCHES",
-    "COMMON_VARIABLES",
-    "PLAIN",
-    "Message",
-    "Renderer",
-    "TemplateReads",
-    "read_template",
-    "source_of",
-    "template_renderer",
-    "tokenizer_renderer",
-]
+from rim_eval.thinking.known import KNOWN
 
 Message = dict[str, str]
 """A chat message: `role` and `content`."""
@@ -118,54 +106,6 @@ def source_of(render: Renderer) -> str | None:
 
 # ---- what a template's source reads ----
 
-COMMON_VARIABLES: Final = (
-    "enable_thinking",
-    "thinking",
-    "thinking_mode",
-    "thinking_budget",
-    "reasoning_effort",
-    "reasoning",
-    "reasoning_mode",
-    "enable_reasoning",
-    "use_thinking",
-    "think",
-)
-"""Variables to try when the template's text is not at hand."""
-
-COMMON_SOFT_SWITCHES: Final = (
-    "/no_think",
-    "/think",
-    "/nothink",
-    "detailed thinking on",
-    "detailed thinking off",
-)
-"""Texts in a message that turn thinking on or off in known models."""
-
-_STANDARD_VARIABLES: Final = frozenset(
-    [
-        "messages",
-        "tools",
-        "documents",
-        "add_generation_prompt",
-        "continue_final_message",
-        "bos_token",
-        "eos_token",
-        "pad_token",
-        "unk_token",
-        "raise_exception",
-        "strftime_now",
-        "namespace",
-        "range",
-        "dict",
-        "cycler",
-        "joiner",
-        "lipsum",
-        "loop",
-        "caller",
-    ]
-)
-"""What every template is given by transformers or Jinja; no switch is among them."""
-
 
 class TemplateReads(NamedTuple):
     """What the text of a template reads and writes, before anything is rendered."""
@@ -191,18 +131,31 @@ def read_template(source: str) -> TemplateReads:
         RimError: The template is too long or cannot be parsed.
     """
     tree = _parse(source)
-    settable = _undeclared(source) | _tested_for_definition(tree)
+    # The search folds constants: without this it would run the template's `10 ** (10 ** 10)` here.
+    environment = template_environment()
+    environment.intercepted_binops = frozenset(environment.binop_table)
+    environment.filters = dict.fromkeys(environment.filters, _unfoldable)
+    try:
+        settable = meta.find_undeclared_variables(environment.parse(source))
+    except (TemplateError, RecursionError, ValueError) as error:
+        raise RimError(f"The chat template cannot be parsed: {error}") from error
+    for test in tree.find_all(nodes.Test):
+        # Tested with `is defined`: the template expects that a caller may set it.
+        if test.name in {"defined", "undefined"} and isinstance(test.node, nodes.Name):
+            settable.add(test.node.name)
     in_order = dict.fromkeys(name.name for name in tree.find_all(nodes.Name))
     variables = tuple(
-        name for name in in_order if name in settable and name not in _STANDARD_VARIABLES
+        name for name in in_order if name in settable and name not in KNOWN.standard_variables
     )
+    written = [node.data for node in tree.find_all(nodes.TemplateData)]
+    written += [text for node in tree.find_all(nodes.Const) for text in _texts(node)]
     return TemplateReads(
         variables=variables,
-        values={name: tuple(_unique(_values_of(tree, name))) for name in variables},
-        all_values=tuple(_unique(_compared(tree)))[:48],
-        fields={name: tuple(_unique(_fields_of(tree, name))) for name in variables},
-        searched=tuple(_unique(_searched(tree)))[:24],
-        text="\0".join(_written(tree)),
+        values={name: _unique(_values_of(tree, name)) for name in variables},
+        all_values=_unique(_compared(tree))[:48],
+        fields={name: _unique(_fields_of(tree, name)) for name in variables},
+        searched=_unique(_searched(tree))[:24],
+        text="\0".join(written),
     )
 
 
@@ -220,33 +173,15 @@ def _parse(source: str) -> nodes.Template:
         ) from error
 
 
-def _undeclared(source: str) -> set[str]:
-    """Variables that the template reads and does not set."""
-    environment = template_environment()
-    # The search folds constants: without this it would run the template's `10 ** (10 ** 10)` here.
-    environment.intercepted_binops = frozenset(environment.binop_table)
-    environment.filters = dict.fromkeys(environment.filters, _unfoldable)
-    try:
-        return meta.find_undeclared_variables(environment.parse(source))
-    except (TemplateError, RecursionError, ValueError) as error:
-        raise RimError(f"The chat template cannot be parsed: {error}") from error
-
-
 @pass_context
 def _unfoldable(*_: Any) -> Any:
     """Stand for a filter: one that needs the rendering's context has no constant result."""
     raise NotImplementedError
 
 
-def _tested_for_definition(tree: nodes.Template) -> set[str]:
-    """Variables tested with `is defined`: the template expects that a caller may set them."""
-    tests = (test for test in tree.find_all(nodes.Test) if test.name in {"defined", "undefined"})
-    return {test.node.name for test in tests if isinstance(test.node, nodes.Name)}
-
-
-def _unique(values: Iterable[Any]) -> Iterator[Any]:
+def _unique(values: Iterable[Any]) -> tuple[Any, ...]:
     """Each value once; 1 and True are two values."""
-    return iter({(type(value), value): value for value in values}.values())
+    return tuple({(type(value), value): value for value in values}.values())
 
 
 def _constants(node: nodes.Node) -> Iterator[Any]:
@@ -289,19 +224,13 @@ def _mentions(node: nodes.Node | None, names: set[str]) -> bool:
     return _key(node) in names or any(_key(part) in names for part in node.find_all(kinds))
 
 
-def _aliases(tree: nodes.Node, variable: str) -> set[str]:
-    """The variable and those that are computed from it."""
+def _values_of(tree: nodes.Template, variable: str) -> Iterator[Any]:
     names = {variable}
-    for _ in range(3):
+    for _ in range(3):  # the variable, and those that are computed from it
         for assign in tree.find_all(nodes.Assign):
             target = _key(assign.target)
             if target and _mentions(assign.node, names):
                 names.add(target)
-    return names
-
-
-def _values_of(tree: nodes.Template, variable: str) -> Iterator[Any]:
-    names = _aliases(tree, variable)
     for comparison in tree.find_all(nodes.Compare):
         if _mentions(comparison, names):
             yield from _constants(comparison)
@@ -350,8 +279,3 @@ def _searched(tree: nodes.Template) -> Iterator[str]:
     for text in (text.strip() for operand in operands for text in _texts(operand)):
         if 3 <= len(text) <= 40 and not text.startswith("<"):
             yield text
-
-
-def _written(tree: nodes.Template) -> Iterator[str]:
-    yield from (node.data for node in tree.find_all(nodes.TemplateData))
-    yield from (text for node in tree.find_all(nodes.Const) for text in _texts(node))

@@ -23,8 +23,6 @@ from typing import Final, NamedTuple
 
 from rim_eval.thinking.markers import ANSWER_WRAPPERS, Mark, drop_everyday, find_marks
 
-__all__ = ["Split", "split_trace"]
-
 
 @dataclass(frozen=True, slots=True)
 class Split:
