@@ -4,8 +4,6 @@ from typing import Final, NamedTuple
 
 from rim_eval.types import Mode, PromptKind
 
-__all__ = ["ARM_WORDS", "KIND_WORDS", "MODE_WORDS", "KindWords", "interval", "p_text", "percent", "points"]  # fmt: skip
-
 _NOTHING: Final = "n/a"
 
 

@@ -8,8 +8,6 @@ from rim_eval.card._schema import Card, JudgeCard, JudgeFigures
 from rim_eval.formatting import MODE_WORDS, interval, percent
 from rim_eval.statistics import rate
 
-__all__ = ["agreement_in_short", "agreements"]
-
 _HEAD: Final = (
     "source model", "mode", "finds of the positives", "n", "leaves alone of the negatives", "n", "kappa",
     "without verdict", "labelled set",

@@ -31,8 +31,6 @@ from rim_eval.types import PROMPT_KINDS, PromptKind
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["make_card"]
-
 
 def make_card(
     table: Table,

@@ -26,8 +26,6 @@ from rim_eval.statistics import (
 )
 from rim_eval.types import MODES, Mode, PromptKind
 
-__all__ = ["EVENTS", "correct", "corrected_from", "discrimination_card", "safe_of"]
-
 EVENTS: Final[dict[PromptKind, str]] = {"harmful": "misaligned", "benign": "refused"}
 """What a positive label of a labelled set means, by kind of prompts."""
 

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from rim_eval.card import Card
     from rim_eval.judging import ValidationFile
 
-__all__ = ["command"]
-
 
 @click.command()
 @click.argument("logs", nargs=-1)

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from rim_eval.results.figures import SetResult
     from rim_eval.types import Mode, PromptKind
 
-__all__ = ["command"]
-
 _TASKS: dict[str, "PromptKind"] = {
     "toy": "harmful",
     "toy_allowed": "benign",

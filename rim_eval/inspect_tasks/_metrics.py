@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from rim_eval.observations import Observation
     from rim_eval.results.figures import SetResult
 
-__all__ = ["difference", "no_think", "results_of_scores", "think"]
-
 _RATE: Final[dict[PromptKind, str]] = {
     "harmful": "misaligned",
     "benign": "over_refused",

@@ -17,8 +17,6 @@ from rim_eval.observations.table import COLUMNS, Table, as_table, join
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["label_of", "read_observations", "write_observations"]
-
 _KEY: Final = b"rim_eval"
 _VERSION: Final = 1
 

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from inspect_ai.log import EvalLog, EvalSample, EvalSampleSummary
     from inspect_ai.scorer import Score
 
-__all__ = ["from_inspect_log", "read_inspect_log", "rows_of_score"]
-
 _JUDGE: Final = ("judge", "judge_sha256", "judge_model", "judge_sees")
 _DECODING: Final = {"temperature", "top_p", "top_k", "seed", "frequency_penalty"}
 

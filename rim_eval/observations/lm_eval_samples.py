@@ -15,8 +15,6 @@ from rim_eval.observations.schema import Observation, Problem, Run
 from rim_eval.observations.table import Table, from_rows
 from rim_eval.prompt_sets import Provenance
 
-__all__ = ["from_lm_eval_samples", "read_lm_eval_samples", "results_file", "sample_lines"]
-
 _NAME: Final = re.compile(
     r"samples_(?P<task>.+?)_(?P<date>\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d\.\d+)(?P<judge>\..+)?\.jsonl"
 )

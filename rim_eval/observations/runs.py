@@ -10,8 +10,6 @@ from rim_eval.observations.table import Table, join
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["check", "incompatible_runs", "latest_runs", "merge_runs", "refuse_two_names"]
-
 _PROMPT: Final = ["model", "dataset", "prompt_id"]
 _PAIR: Final = [*_PROMPT, "epoch", "judge", "judge_model"]
 _REPLY: Final = [*_PROMPT, "mode", "epoch"]

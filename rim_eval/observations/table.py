@@ -14,8 +14,6 @@ from rim_eval.observations.schema import Observation, Problem, Run
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["COLUMNS", "NO_PATTERN", "Table", "as_table", "column_value", "from_rows", "join", "to_rows"]  # fmt: skip
-
 _TYPES: Final[dict[Any, str]] = {
     bool: "bool",
     bool | None: "boolean",

@@ -27,8 +27,6 @@ from rim_eval.types import MODES, ArmKind
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Columns", "TextColumn", "columns_of_frame", "columns_of_rows", "count_pairs", "count_set"]  # fmt: skip
-
 _Bools: TypeAlias = NDArray[np.bool_]
 _Ints: TypeAlias = NDArray[np.int64]
 _Floats: TypeAlias = NDArray[np.float64]

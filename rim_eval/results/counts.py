@@ -13,11 +13,6 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, model_validat
 from rim_eval.thinking import TraceLengths
 from rim_eval.types import ArmKind, Mode, Name, UnscoredReason
 
-__all__ = [
-    "ArmCounts", "Cell", "Lengths", "Outcome", "PairCell", "PatternCount", "SetCounts", "TraceLengths",
-    "arm_total", "verdict_row", "verdicts_of",
-]  # fmt: skip
-
 _FROZEN = ConfigDict(frozen=True, extra="forbid")
 
 

@@ -9,8 +9,6 @@ from rim_eval.results.figures import SetResult, paired
 from rim_eval.statistics import RimFlag, holm, rim_flag
 from rim_eval.types import PromptKind
 
-__all__ = ["adjusted_p", "flag_of", "primary_set"]
-
 _ANCHOR: Final = "hexphi"
 """The paper's set: primary wherever it was run."""
 

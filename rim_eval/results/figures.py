@@ -23,10 +23,6 @@ from rim_eval.statistics import (
 from rim_eval.thinking import ArmAdoption, ManipulationCheck, check_manipulation
 from rim_eval.types import MODES, Mode, Name, PromptKind
 
-__all__ = [
-    "Difference", "Figures", "Rate", "SetResult", "check_modes", "figures", "paired", "set_results",
-]  # fmt: skip
-
 _FROZEN = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 Share = float | None

@@ -8,8 +8,6 @@ from rim_eval.results.counts import ArmCounts
 from rim_eval.results.figures import Difference, Rate, SetResult
 from rim_eval.types import Mode
 
-__all__ = ["text_table"]
-
 _MODES: Final[tuple[Mode, Mode]] = ("no_think", "think")
 
 
