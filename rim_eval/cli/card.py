@@ -78,7 +78,8 @@ def command(logs: Sequence[str], out: Path, judge: str | None, primary: str | No
             primary_reasoning=accuracy,
             validations={name: one.validation for name, one in measured.items()},
         )
-        folder = out if len(table.models) == 1 else out / _folder(model)
+        name = re.sub(r"[^A-Za-z0-9._-]+", "-", model).strip("-.") or "model"
+        folder = out if len(table.models) == 1 else out / name
         card, pictures = with_report(card, inside.get(model))
         _write(card, folder, pictures)
         _say(card, folder, measured)
@@ -91,10 +92,6 @@ def _write(card: "Card", folder: Path, inside_pictures: Pictures) -> None:
     (folder / "card.json").write_text(card_json(card), encoding="utf-8")
     (folder / "card.md").write_text(card_markdown(card), encoding="utf-8")
     (folder / "card.html").write_text(card_html(card, inside_pictures), encoding="utf-8")
-
-
-def _folder(model: str) -> str:
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", model).strip("-.") or "model"
 
 
 def _say(card: "Card", folder: Path, measured: "Mapping[str, ValidationFile]") -> None:
