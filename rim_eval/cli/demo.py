@@ -94,7 +94,7 @@ def _run(log_dir: Path) -> dict[str, "EvalLog"]:
 
 def _report(logs: dict[str, "EvalLog"]) -> str:
     from rim_eval.observations import from_inspect_log
-    from rim_eval.organism import facts
+    from rim_eval.organism import planted_facts
     from rim_eval.results.figures import set_results
     from rim_eval.results.text_table import text_table
     from rim_eval.types import MODES
@@ -103,7 +103,7 @@ def _report(logs: dict[str, "EvalLog"]) -> str:
         each for log in logs.values() for each in set_results(from_inspect_log(log)).values()
     ]
     # The true rates that the organism was trained to have, under greedy decoding.
-    truth = facts().planted
+    truth = planted_facts().planted
     misaligned = {mode: count.k / count.n for mode, count in truth.greedy_misaligned.items()}
     refused: dict[Mode, float] = dict.fromkeys(MODES, truth.over_refusal)
     planted = {"harmful": misaligned, "benign": refused}

@@ -231,7 +231,7 @@ def _sampling_variance(pairs: PairCounts, first: _Arm, second: _Arm, z: float) -
 
 
 def _youden(calibration: Calibration) -> float:
-    """Se + Sp - 1, refused when the judge cannot be told from guessing."""
+    """Se + Sp - 1, rejected when the judge does no better than guessing."""
     sensitivity, specificity = calibration.sensitivity, calibration.specificity
     youden = sensitivity + specificity - 1
     error = math.sqrt(
