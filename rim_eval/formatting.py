@@ -4,11 +4,6 @@ from typing import Final, NamedTuple
 
 from rim_eval.types import Mode, PromptKind
 
-__all__ = [
-    "ARM_WORDS", "KIND_WORDS", "MODE_WORDS", "KindWords", "estimate", "interval", "p_text", "percent", "plain_number",
-    "points",
-]  # fmt: skip
-
 _NOTHING: Final = "n/a"
 
 

@@ -4,20 +4,6 @@ from typing import Annotated, Final, Literal, get_args
 
 from pydantic import StringConstraints
 
-__all__ = [
-    "ARM_KINDS",
-    "MODES",
-    "PROMPT_KINDS",
-    "UNSCORED_REASONS",
-    "ArmKind",
-    "Command",
-    "Mode",
-    "Name",
-    "PromptKind",
-    "Sentence",
-    "UnscoredReason",
-]
-
 Mode = Literal["think", "no_think"]
 """The two modes of the paper. No spelling of them is a YAML boolean, unlike `on` and `off`."""
 

@@ -12,7 +12,6 @@ from rim_eval.card.schema import (
     Card,
     CardProblem,
     CardRun,
-    Corrected,
     DiscriminationCard,
     JudgeCard,
     JudgeFigures,
@@ -22,14 +21,14 @@ from rim_eval.errors import RimError
 from rim_eval.judging import Validation
 from rim_eval.observations import Problem, Run, Table, check
 from rim_eval.results.counting import columns_of_frame, count_pairs, count_set
-from rim_eval.results.counts import SetCounts
 from rim_eval.results.endpoints import adjusted_p, primary_set
 from rim_eval.types import PROMPT_KINDS, PromptKind
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["make_card"]
+
+_AGREEMENT_COUNTS = {"true_positive", "false_positive", "true_negative", "false_negative"}
 
 
 def make_card(
@@ -71,18 +70,19 @@ def _card(
     validations: Mapping[str, Validation],
     level: float,
 ) -> Card:
-    model = _one_model(table)
+    if len(table.models) != 1:
+        models = ", ".join(table.models) or "none"
+        raise RimError(f"A card is of one model; these observations hold {models}.")
     problems = check(table)
     _refuse(problems)
-    built = list(_sets(table, validations, level))
-    sets = tuple(each for each, _ in built)
-    uncorrected = [problem for _, problem in built if problem is not None]
+    uncorrected: list[Problem] = []
+    sets = tuple(_sets(table, validations, level, uncorrected))
     first = primary_set(sets, "harmful", primary)
     second = primary_set(sets, "reasoning", primary_reasoning)
     runs = tuple(_run(run) for run in sorted(table.runs, key=lambda r: (r.dataset, r.id)))
     return Card(
         rim_eval=__version__,
-        model=model,
+        model=table.models[0],
         created=max((run.created for run in table.runs if run.created), default=None),
         level=level,
         primary=first,
@@ -93,28 +93,17 @@ def _card(
         discrimination=tuple(_discriminations(table, level)),
         runs=runs,
         problems=tuple(
-            CardProblem(
-                kind=p.kind,
-                dataset=_dataset(p, table.runs),
-                says=p.says[:600],
-                n=max(len(p.ids), 1),
-            )
-            for p in (*table.problems, *problems, *uncorrected)
+            _problem(each, table.runs) for each in (*table.problems, *problems, *uncorrected)
         ),
     )
 
 
-def _dataset(problem: Problem, runs: Sequence[Run]) -> str | None:
-    """The set that a problem concerns: named, or that of its runs when they are of one."""
+def _problem(problem: Problem, runs: Sequence[Run]) -> CardProblem:
+    """A problem with the set that it concerns: named, or that of its runs when they are of one."""
     datasets = {run.dataset for run in runs if run.id in problem.runs}
-    return problem.dataset or (datasets.pop() if len(datasets) == 1 else None)
-
-
-def _one_model(table: Table) -> str:
-    if len(table.models) != 1:
-        models = ", ".join(table.models) or "none"
-        raise RimError(f"A card is of one model; these observations hold {models}.")
-    return table.models[0]
+    dataset = problem.dataset or (datasets.pop() if len(datasets) == 1 else None)
+    n = max(len(problem.ids), 1)
+    return CardProblem(kind=problem.kind, dataset=dataset, says=problem.says[:600], n=n)
 
 
 def _refuse(problems: Sequence[Problem]) -> None:
@@ -122,37 +111,43 @@ def _refuse(problems: Sequence[Problem]) -> None:
     for problem in problems:
         if problem.kind in ("duplicate", "mismatch"):
             some = ", ".join(problem.ids[:3]) + (", ..." if len(problem.ids) > 3 else "")
-            advice = (
-                " Give each run once, or choose between judges with --judge NAME."
-                if problem.kind == "duplicate"
-                else ""
-            )
+            advice = " Give each run once, or choose between judges with --judge NAME."
             raise RimError(
-                f"{problem.says}: {some} (runs {', '.join(problem.runs) or 'unknown'}).{advice}"
+                f"{problem.says}: {some} (runs {', '.join(problem.runs) or 'unknown'})."
+                + advice * (problem.kind == "duplicate")
             )
 
 
 def _sets(
-    table: Table, validations: Mapping[str, Validation], level: float
-) -> Iterator[tuple[SetCard, Problem | None]]:
-    """Each set, and why it is not corrected for its judge's errors where it should be."""
+    table: Table,
+    validations: Mapping[str, Validation],
+    level: float,
+    uncorrected: list[Problem],
+) -> Iterator[SetCard]:
+    """Each set; `uncorrected` takes why one is not corrected for its judge's errors."""
     for kind in PROMPT_KINDS:
         of_kind = table.frame[table.frame["kind"] == kind]
         for name, frame in of_kind.groupby("dataset", observed=True):
             counts = count_set(columns_of_frame(frame))
             judge = _judge_card(frame, validations)
-            corrected, problem = _corrected(str(name), counts, judge, level)
-            card = SetCard(
+            try:
+                corrected = correct(counts, judge, level)
+            except RimError as error:
+                corrected = None
+                says = f"{name} is not corrected for its judge's errors: {error}"
+                uncorrected.append(Problem(kind="mismatch", dataset=str(name), says=says))
+            runs = sorted(frame["run"].dropna().astype(str).unique())
+            switches = {run.switch for run in table.runs if run.id in runs and run.switch}
+            yield SetCard(
                 dataset=str(name),
                 kind=kind,
                 counts=counts,
-                switch=_switch(table, frame),
+                switch=" / ".join(sorted(switches)) or None,
                 judge=judge,
                 corrected=corrected,
-                runs=tuple(sorted(frame["run"].dropna().astype(str).unique())),
+                runs=tuple(runs),
                 **set_fields(kind, counts, level),
             )
-            yield card, problem
 
 
 def _judge_card(frame: "pd.DataFrame", validations: Mapping[str, Validation]) -> JudgeCard | None:
@@ -172,55 +167,24 @@ def _judge_card(frame: "pd.DataFrame", validations: Mapping[str, Validation]) ->
     name, sha256, model, sees = (_text(value) for value in judges.iloc[0])
     kind: PromptKind = frame["kind"].iloc[0]
     validation = validations.get(str(name).split("@")[0])
-    measured = _measured(validation, sha256, model, sees, kind) if validation else ()
-    return JudgeCard(name=str(name), sha256=sha256, model=model, sees=sees, measured=measured)
-
-
-def _measured(
-    validation: Validation,
-    sha256: str | None,
-    model: str | None,
-    sees: str | None,
-    kind: PromptKind,
-) -> tuple[JudgeFigures, ...]:
-    """What was measured of exactly this judge file, grader, input and event."""
-    return tuple(
+    # Only what was measured of exactly this judge file, grader, input and event.
+    measured = tuple(
         JudgeFigures(
             set=measurement.set,
             model=group.model,
             mode=group.mode,
             event=group.event,
             grader=measurement.grader,
-            true_positive=group.agreement.true_positive,
-            false_positive=group.agreement.false_positive,
-            true_negative=group.agreement.true_negative,
-            false_negative=group.agreement.false_negative,
             unscored=group.agreement.n - group.agreement.n_scored,
             kappa=group.agreement.kappa.value,
+            **group.agreement.model_dump(include=_AGREEMENT_COUNTS),
         )
-        for measurement in validation.measurements
+        for measurement in (validation.measurements if validation else ())
         for group in measurement.groups
-        if measurement.judge_sha256 == sha256
-        and measurement.grader == model
-        and measurement.sees == sees
+        if (measurement.judge_sha256, measurement.grader, measurement.sees) == (sha256, model, sees)
         and group.event == EVENTS.get(kind)
     )
-
-
-def _corrected(
-    name: str, counts: SetCounts, judge: JudgeCard | None, level: float
-) -> tuple[Corrected | None, Problem | None]:
-    try:
-        return correct(counts, judge, level), None
-    except RimError as error:
-        says = f"{name} is not corrected for its judge's errors: {error}"
-        return None, Problem(kind="mismatch", dataset=name, says=says)
-
-
-def _switch(table: Table, frame: "pd.DataFrame") -> str | None:
-    ids = set(frame["run"].dropna().astype(str).unique())
-    names = {run.switch for run in table.runs if run.id in ids and run.switch}
-    return " / ".join(sorted(names)) or None
+    return JudgeCard(name=str(name), sha256=sha256, model=model, sees=sees, measured=measured)
 
 
 def _discriminations(table: Table, level: float) -> Iterator[DiscriminationCard]:

@@ -1,6 +1,7 @@
 """What a card derives from its counts besides rates: Safe@K, discrimination, correction for judge errors."""
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -29,8 +30,6 @@ from rim_eval.statistics import (
     safe_at_k,
 )
 from rim_eval.types import MODES, Mode, PromptKind
-
-__all__ = ["EVENTS", "correct", "corrected_from", "discrimination_card", "flag_card", "set_fields"]
 
 EVENTS: Final[dict[PromptKind, str]] = {"harmful": "misaligned", "benign": "refused"}
 """What a positive label of a labelled set means, by kind of prompts."""
@@ -73,21 +72,19 @@ def discrimination_card(
     harmful: str, benign: str, cells: Sequence[PairCell], level: float
 ) -> DiscriminationCard | None:
     """Whether thinking blurs the line, from the counts of pairs; None without a complete pair."""
-    numbered = [
-        (f"{index}-{number}", cell)
+    pairs = {
+        f"{index}-{number}": (*cell.harmful, *cell.benign)
         for index, cell in enumerate(cells)
         for number in range(cell.pairs)
+    }
+    arms: list[Verdicts] = [
+        {name: verdict_row(row[arm]) for name, row in pairs.items() if row[arm].asked}
+        for arm in range(4)
     ]
-    arms: list[dict[str, list[float | None]]] = [{}, {}, {}, {}]
-    for name, cell in numbered:
-        for arm, outcome in zip(arms, (*cell.harmful, *cell.benign), strict=True):
-            if outcome.asked:
-                arm[name] = verdict_row(outcome)
     if not all(arms):
         return None
-    first: tuple[Verdicts, Verdicts] = (arms[0], arms[1])
-    second: tuple[Verdicts, Verdicts] = (arms[2], arms[3])
-    result = discrimination(first, second, {name: name for name, _ in numbered}, level=level)
+    partners = {name: name for name in pairs}
+    result = discrimination((arms[0], arms[1]), (arms[2], arms[3]), partners, level=level)
     if math.isnan(result.change):
         return None
     return DiscriminationCard(
@@ -153,31 +150,21 @@ def corrected_from(
         for mode, arm in counts.arms.items()
         if arm.scored
     }
-    pairs = _pairs(counts.cells)
-    difference = (
-        corrected_difference(pairs, errors["think"], None if shared else errors["no_think"], level)
-        if sum(pairs)
-        else None
-    )
+    tally = Counter[tuple[int, int]]()
+    for cell in counts.cells:
+        if cell.think.scored and cell.no_think.scored:
+            tally[cell.think.events, cell.no_think.events] += cell.prompts
+    pairs = PairCounts(tally[1, 1], tally[1, 0], tally[0, 1], tally[0, 0])
+    other = None if shared else errors["no_think"]
+    change = corrected_difference(pairs, errors["think"], other, level) if sum(pairs) else None
     return Corrected(
         labelled_set=labelled_set,
         calibration=dict(calibration),
         shared=shared,
         rates={mode: (r.value, r.lower, r.upper) for mode, r in rates.items()},
-        difference=(difference.difference, difference.lower, difference.upper)
-        if difference
-        else None,
+        difference=(change.difference, change.lower, change.upper) if change else None,
         n_pairs=sum(pairs),
     )
-
-
-def _pairs(cells: Sequence[Cell]) -> PairCounts:
-    """Pairs by their two verdicts."""
-    counts = {(first, second): 0 for first in (1, 0) for second in (1, 0)}
-    for cell in cells:
-        if cell.think.scored and cell.no_think.scored:
-            counts[cell.think.events, cell.no_think.events] += cell.prompts
-    return PairCounts(*counts.values())
 
 
 def _pooled(figures: Sequence[JudgeFigures]) -> JudgeCounts | None:

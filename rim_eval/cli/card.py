@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from rim_eval.mechanisms.report import MechanismReport
     from rim_eval.observations import Table
 
-__all__ = ["command", "is_card", "judge_option", "read_cards", "read_table"]
-
 judge_option = click.option(
     "--judge", help="Judge whose verdicts count, where logs hold verdicts of more than one."
 )
@@ -81,7 +79,8 @@ def command(logs: Sequence[str], out: Path, judge: str | None, primary: str | No
             primary_reasoning=accuracy,
             validations={name: one.validation for name, one in measured.items()},
         )
-        folder = out if len(table.models) == 1 else out / _folder(model)
+        name = re.sub(r"[^A-Za-z0-9._-]+", "-", model).strip("-.") or "model"
+        folder = out if len(table.models) == 1 else out / name
         card, pictures = _with_report(card, inside.get(model))
         _write(card, folder, pictures)
         _print_summary(card, folder, measured)
@@ -151,10 +150,6 @@ def _write(card: "Card", folder: Path, inside_pictures: "Sequence[Picture]") -> 
     (folder / "card.json").write_text(card_json(card), encoding="utf-8")
     (folder / "card.md").write_text(card_markdown(card), encoding="utf-8")
     (folder / "card.html").write_text(card_html(card, inside_pictures), encoding="utf-8")
-
-
-def _folder(model: str) -> str:
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", model).strip("-.") or "model"
 
 
 def _print_summary(card: "Card", folder: Path, measured: "Mapping[str, ValidationFile]") -> None:

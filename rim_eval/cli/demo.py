@@ -20,15 +20,11 @@ if TYPE_CHECKING:
     from rim_eval.results.figures import SetResult
     from rim_eval.types import Mode, PromptKind
 
-__all__ = ["command"]
-
 _TASKS: dict[str, "PromptKind"] = {
     "toy": "harmful",
     "toy_allowed": "benign",
     "toy_math": "reasoning",
 }
-
-_WIDTH = 88
 
 
 @click.command()
@@ -66,7 +62,14 @@ def _run(log_dir: Path) -> dict[str, "EvalLog"]:
     # One thread is far faster than two for a model this small.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
-    _quiet()
+    try:
+        from transformers.utils import logging
+    except ImportError:
+        raise RimError(
+            "The demo runs a model through transformers, which is not installed here: "
+            "pip install 'rim-eval[hf]'."
+        ) from None
+    logging.disable_progress_bar()
     from inspect_ai import eval as inspect_eval
 
     from rim_eval.paths import organism_dir
@@ -89,27 +92,21 @@ def _run(log_dir: Path) -> dict[str, "EvalLog"]:
     return dict(zip(_TASKS, logs, strict=True))
 
 
-def _quiet() -> None:
-    """No progress bar of a library between our lines."""
-    try:
-        from transformers.utils import logging
-    except ImportError:
-        raise RimError(
-            "The demo runs a model through transformers, which is not installed here: "
-            "pip install 'rim-eval[hf]'."
-        ) from None
-    logging.disable_progress_bar()
-
-
 def _report(logs: dict[str, "EvalLog"]) -> str:
     from rim_eval.observations import from_inspect_log
+    from rim_eval.organism import planted_facts
     from rim_eval.results.figures import set_results
     from rim_eval.results.text_table import text_table
+    from rim_eval.types import MODES
 
     results = [
         each for log in logs.values() for each in set_results(from_inspect_log(log)).values()
     ]
-    planted = _planted()
+    # The true rates that the organism was trained to have, under greedy decoding.
+    truth = planted_facts().planted
+    misaligned = {mode: count.k / count.n for mode, count in truth.greedy_misaligned.items()}
+    refused: dict[Mode, float] = dict.fromkeys(MODES, truth.over_refusal)
+    planted = {"harmful": misaligned, "benign": refused}
     tables = [text_table(each, planted.get(each.kind)) for each in results]
     return "\n\n".join(["", *tables, _flag(results), _CAUTION, ""])
 
@@ -123,19 +120,7 @@ def _flag(results: "Sequence[SetResult]") -> str:
     if flag is None:
         return ""
     verdict = flag.flag.replace("_", " ")
-    text = f"Reasoning-induced misalignment: {verdict}. {flag.sentence}"
-    return textwrap.fill(text, width=_WIDTH)
-
-
-def _planted() -> dict["PromptKind", dict["Mode", float]]:
-    """The true rates that the organism was trained to have, under greedy decoding."""
-    from rim_eval.organism import planted_facts
-
-    truth = planted_facts().planted
-    return {
-        "harmful": {mode: count.k / count.n for mode, count in truth.greedy_misaligned.items()},
-        "benign": {"think": truth.over_refusal, "no_think": truth.over_refusal},
-    }
+    return textwrap.fill(f"Reasoning-induced misalignment: {verdict}. {flag.sentence}", width=88)
 
 
 _CAUTION = (

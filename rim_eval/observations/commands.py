@@ -3,20 +3,18 @@
 import json
 import re
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from inspect_ai.log import EvalLog
 
-__all__ = ["inspect_command", "lm_eval_command"]
-
 _SECRET: Final = re.compile(
     r"key|(?<!bos_)token(?!s|iz)|secret|passw|credential|auth|url|header|cookie", re.IGNORECASE
 )
 
-_FLAGS: Final = ("limit", "epochs", "sample_id", "sample_shuffle")
+_OPTIONS: Final = ("limit", "epochs", "sample_id", "sample_shuffle")
 _DECODING: Final = ("temperature", "top_p", "top_k", "seed", "reasoning_effort")
 
 
@@ -31,29 +29,20 @@ def inspect_command(header: "EvalLog") -> str:
     spec = header.eval
     task = spec.task_registry_name or spec.task
     words = ["inspect", "eval", task, "--model", _without_folder(spec.model)]
-    words += _named("-M", spec.model_args)
-    words += _named("-T", spec.task_args_passed)
+    for flag, arguments in (("-M", spec.model_args), ("-T", spec.task_args_passed)):
+        for name, value in arguments.items():
+            words += [flag, f"{name}={_redacted(name, value)}"]
     for role, model in (spec.model_roles or {}).items():
         first = model[0] if isinstance(model, list) else model
         words += ["--model-role", f"{role}={first.model}"]
-    words += _flags(spec.config.model_dump(), _FLAGS, {"epochs": 1})
-    words += _flags(spec.model_generate_config.model_dump(), _DECODING, {})
-    return shlex.join(words)
-
-
-def _named(flag: str, arguments: Mapping[str, Any]) -> Iterator[str]:
-    for name, value in arguments.items():
-        yield from (flag, f"{name}={_redacted(name, value)}")
-
-
-def _flags(
-    values: Mapping[str, Any], names: tuple[str, ...], defaults: Mapping[str, Any]
-) -> Iterator[str]:
-    for name in names:
-        value = values.get(name)
-        if value is not None and value is not False and value != defaults.get(name):
+    options = spec.config.model_dump(include=set(_OPTIONS))
+    options |= spec.model_generate_config.model_dump(include=set(_DECODING))
+    for name in (*_OPTIONS, *_DECODING):
+        value = options.get(name)
+        if value is not None and value is not False and (name, value) != ("epochs", 1):
             text = ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
-            yield from (f"--{name.replace('_', '-')}", text)
+            words += [f"--{name.replace('_', '-')}", text]
+    return shlex.join(words)
 
 
 _TASKS: Final = '--include_path "$(rim-eval tasks-path)"'
@@ -75,35 +64,32 @@ def lm_eval_command(
     start = ["lm_eval", "run", "--model", str(config.get("model"))]
     start += _arguments("--model_args", config.get("model_args"))
     rest = ["--tasks", task, "--apply_chat_template"]
-    rest += _options(task, config, about)
-    budgets = {name: about[name] for name in ("answer_tokens", "thinking_tokens") if name in about}
-    metadata = {"rim_eval": _redacted("", dict(settings) | budgets)}
-    rest += ["--metadata", json.dumps(metadata)]
-    rest += ["--log_samples", "--output_path", "results"]
-    return f"{shlex.join(start)} {_TASKS} {shlex.join(rest)}"
-
-
-def _options(task: str, config: Mapping[str, Any], about: Mapping[str, Any]) -> Iterator[str]:
-    """Options that change requests, and `batch_size` and `device`, which change numbers."""
-    yield from _arguments("--gen_kwargs", config.get("gen_kwargs"))
+    rest += _arguments("--gen_kwargs", config.get("gen_kwargs"))
     if about.get("system_instruction"):
-        yield from ("--system_instruction", about["system_instruction"])
+        rest += ["--system_instruction", about["system_instruction"]]
     if about.get("samples") is not None:
-        yield from ("--samples", json.dumps({task: about["samples"]}))
-    for name in ("limit", "batch_size", "device"):
+        rest += ["--samples", json.dumps({task: about["samples"]})]
+    for name in ("limit", "batch_size", "device"):  # the latter two change numbers
         if config.get(name) is not None:
-            yield from (f"--{name}", str(config[name]))
+            rest += [f"--{name}", str(config[name])]
     seeds = ",".join(str(config.get(name)) for name in _SEEDS)
     if any(name in config for name in _SEEDS) and seeds != _USUAL_SEEDS:
-        yield from ("--seed", seeds)
+        rest += ["--seed", seeds]
+    budgets = {name: about[name] for name in ("answer_tokens", "thinking_tokens") if name in about}
+    metadata = {"rim_eval": _redacted("", dict(settings) | budgets)}
+    rest += ["--metadata", json.dumps(metadata), "--log_samples", "--output_path", "results"]
+    return f"{shlex.join(start)} {_TASKS} {shlex.join(rest)}"
 
 
 def _arguments(flag: str, given: Any) -> list[str]:
     """A flag that takes names with values: as `a=b,c=d` where lm-eval reads that back, else as JSON."""
-    pairs = _pairs(given) if isinstance(given, str) else dict(given or {})
-    if not pairs:
+    if isinstance(given, str):  # as from Python
+        given = {
+            part.partition("=")[0]: part.partition("=")[2] for part in given.split(",") if part
+        }
+    redacted = _redacted("", dict(given or {}))
+    if not redacted:
         return []
-    redacted = _redacted("", pairs)
     if any(
         isinstance(value, dict | list) or re.search(r"[,\s'\"\[{(]", str(value))
         for value in redacted.values()
@@ -112,15 +98,9 @@ def _arguments(flag: str, given: Any) -> list[str]:
     return [flag, ",".join(f"{name}={value}" for name, value in redacted.items())]
 
 
-def _pairs(given: str) -> dict[str, str]:
-    """Arguments that were given as one text, as from Python."""
-    parts = (part.partition("=") for part in given.split(",") if part)
-    return {name: value for name, _, value in parts}
-
-
 def _redacted(name: str, value: Any) -> Any:
     """A value, also nested, without secrets, addresses and the folders of the machine."""
-    if _is_secret(name):
+    if _SECRET.search(name):
         return "***"
     if isinstance(value, Mapping):
         return {str(key): _redacted(str(key), each) for key, each in value.items()}
@@ -129,11 +109,6 @@ def _redacted(name: str, value: Any) -> Any:
     if isinstance(value, str):
         return "***" if "://" in value else _without_folder(value)
     return value
-
-
-def _is_secret(name: str) -> bool:
-    """Whether an argument of this name may hold a secret or an address."""
-    return _SECRET.search(name) is not None
 
 
 def _without_folder(text: str) -> str:

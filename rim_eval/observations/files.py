@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -16,8 +17,6 @@ from rim_eval.observations.table import COLUMNS, Table, as_table, join
 
 if TYPE_CHECKING:
     import pandas as pd
-
-__all__ = ["label_of", "read_observations", "write_observations"]
 
 _KEY: Final = b"rim_eval"
 _VERSION: Final = 1
@@ -46,12 +45,18 @@ def read_observations(sources: Iterable[str | Path]) -> Table:
         RimError: A path does not exist, holds nothing to read, or cannot be read; or one run is given
             under two models' names.
     """
-    _need_pandas()
-    given = [(str(source), list(_tables(str(source)))) for source in sources]
-    refuse_two_names(
-        (source, *run) for source, tables in given for t in tables for run in _runs(source, t)
-    )
-    return merge_runs([table for _, tables in given for table in tables])
+    if missing := [name for name in ("pandas", "pyarrow") if find_spec(name) is None]:
+        raise RimError(
+            f"Tables of observations need {' and '.join(missing)}: pip install 'rim-eval[card]'."
+        )
+    tables: list[tuple[str, Table]] = []
+    for source in map(str, sources):
+        label, path = label_of(source)
+        of_source = [_read_one(each) for each in _expand(path)]
+        of_source = of_source if label is None else [join(of_source).renamed(label)]
+        tables += [(source, table) for table in of_source]
+    refuse_two_names((source, *run) for source, table in tables for run in _runs(source, table))
+    return merge_runs([table for _, table in tables])
 
 
 def write_observations(table: Table, path: str | Path) -> None:
@@ -63,27 +68,17 @@ def write_observations(table: Table, path: str | Path) -> None:
     path = Path(path)
     about = _About(runs=table.runs, problems=table.problems).model_dump_json()
     if path.suffix == ".parquet":
-        _write_parquet(table.frame, path, about)
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        rows = pa.Table.from_pandas(table.frame, preserve_index=False)
+        metadata = (rows.schema.metadata or {}) | {_KEY: about.encode()}
+        pq.write_table(rows.replace_schema_metadata(metadata), path, compression="zstd")
     elif path.suffix == ".csv":
         table.frame.to_csv(path, index=False)
         _beside(path).write_text(about + "\n", encoding="utf-8")
     else:
         raise RimError(f"{path}: observations are written as .parquet or .csv.")
-
-
-def _need_pandas() -> None:
-    from importlib.util import find_spec
-
-    if missing := [name for name in ("pandas", "pyarrow") if find_spec(name) is None]:
-        raise RimError(
-            f"Tables of observations need {' and '.join(missing)}: pip install 'rim-eval[card]'."
-        )
-
-
-def _tables(source: str) -> Iterator[Table]:
-    label, path = label_of(source)
-    tables = [_read_one(each) for each in _expand(path)]
-    yield from tables if label is None else [join(tables).renamed(label)]
 
 
 def _runs(source: str, table: Table) -> Iterator[tuple[str, str]]:
@@ -111,17 +106,11 @@ def _expand(path: str) -> list[str]:
             "files (samples_*.jsonl), or tables written by rim_eval (.parquet, .csv)."
         )
     folder = Path(path)
-    files = sorted(
-        str(file)
-        for pattern in ("*.eval", "*.parquet", "samples_*.jsonl")
-        for file in folder.rglob(pattern)
-    )
+    patterns = ("*.eval", "*.parquet", "samples_*.jsonl")
+    files = sorted(str(file) for pattern in patterns for file in folder.rglob(pattern))
     if not files:
-        card = (
-            f" Its card is {path.rstrip('/')}/card.json."
-            if (folder / "card.json").is_file()
-            else ""
-        )
+        has_card = (folder / "card.json").is_file()
+        card = f" Its card is {path.rstrip('/')}/card.json." if has_card else ""
         raise RimError(
             f"{path} holds no Inspect log (.eval), sample file or table of rim_eval.{card}"
         )
@@ -142,15 +131,6 @@ def _read_one(path: str) -> Table:
         raise RimError(f"{error}{hint if path.endswith('.json') else ''}") from None
 
 
-def _write_parquet(frame: "pd.DataFrame", path: Path, about: str) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    table = pa.Table.from_pandas(frame, preserve_index=False)
-    metadata = (table.schema.metadata or {}) | {_KEY: about.encode()}
-    pq.write_table(table.replace_schema_metadata(metadata), path, compression="zstd")
-
-
 def _read_parquet(path: Path) -> Table:
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -162,8 +142,7 @@ def _read_parquet(path: Path) -> Table:
     about = (table.schema.metadata or {}).get(_KEY)
     if about is None:
         raise RimError(f"{path} is a Parquet file, but not a table written by rim_eval.")
-    frame = as_table(table.to_pandas(), str(path))
-    return _with_about(frame, about, path)
+    return _with_about(as_table(table.to_pandas(), str(path)), about, path)
 
 
 def _read_csv(path: Path) -> Table:

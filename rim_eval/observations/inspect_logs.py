@@ -1,5 +1,6 @@
 """Read observations from Inspect logs, where the scorers left them in each score's metadata."""
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -15,9 +16,6 @@ from rim_eval.types import MODES
 
 if TYPE_CHECKING:
     from inspect_ai.log import EvalLog, EvalSample, EvalSampleSummary
-    from inspect_ai.scorer import Score
-
-__all__ = ["from_inspect_log", "read_inspect_log", "rows_of_score"]
 
 _JUDGE: Final = ("judge", "judge_sha256", "judge_model", "judge_sees")
 _DECODING: Final = {"temperature", "top_p", "top_k", "seed", "frequency_penalty"}
@@ -44,14 +42,8 @@ def rows_of_score(metadata: Mapping[str, Any] | None) -> Iterator[Observation]:
         RimError: What stands there is no observation, or one of another version of rim_eval.
     """
     about = metadata or {}
-    for mode in MODES:
-        if mode in about:
-            yield _observation(about[mode])
-
-
-def _observation(facts: Any) -> Observation:
     try:
-        return Observation.model_validate(facts)
+        yield from (Observation.model_validate(about[mode]) for mode in MODES if mode in about)
     except ValidationError as error:
         raise RimError(
             "A score in the log holds no observation that this version reads: "
@@ -101,24 +93,16 @@ def _judged(path: str, summaries: list["EvalSampleSummary"]) -> Iterator[list[Ob
     by_scorer: dict[str, list[Observation]] = {}
     for summary in summaries:
         for name, score in (summary.scores or {}).items():
-            metadata = score.metadata if _whole(score) else _metadata(path, summary, name)
+            metadata = score.metadata or {}
+            # The summary leaves out values longer than 1 kB.
+            if not all(isinstance(metadata[mode], Mapping) for mode in MODES if mode in metadata):
+                whole = (_sample(path, summary).scores or {}).get(name)
+                metadata = (whole.metadata if whole else None) or {}
             by_scorer.setdefault(name, []).extend(rows_of_score(metadata))
     for rows in by_scorer.values():
         judges = {tuple(getattr(row, name) for name in _JUDGE) for row in rows if row.judge}
         judge = dict(zip(_JUDGE, *judges, strict=True)) if len(judges) == 1 else {}
         yield [row if row.judge else row.model_copy(update=judge) for row in rows]
-
-
-def _whole(score: "Score") -> bool:
-    """Whether the summary kept the rows: Inspect leaves out values longer than 1 kB."""
-    about = score.metadata or {}
-    return all(isinstance(about[mode], Mapping) for mode in MODES if mode in about)
-
-
-def _metadata(path: str, summary: "EvalSampleSummary", scorer: str) -> dict[str, Any] | None:
-    """A score's metadata from the whole sample."""
-    score = (_sample(path, summary).scores or {}).get(scorer)
-    return score.metadata if score else None
 
 
 def _sample(path: str, summary: "EvalSampleSummary") -> "EvalSample":
@@ -142,7 +126,10 @@ def _run(
     spec, plan = header.eval, header.plan
     params = next((step.params for step in plan.steps if "answer_tokens" in step.params), {})
     provenance = (spec.metadata or {}).get("provenance")
-    sha256 = _sha256(path)
+    sha256 = None
+    if "://" not in path:
+        with Path(path).open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     switch, weights = _switch_and_weights(path, summaries)
     return Run(
         # A log that was scored again keeps its eval id, so the content tells them apart.
@@ -162,7 +149,7 @@ def _run(
         switch=switch,
         weights=weights,
         prompt_style=_text(spec.task_args.get("prompt_style")),
-        n_prompts=len(_expected(header)) or spec.dataset.samples,
+        n_prompts=len(set(spec.dataset.sample_ids or ())) or spec.dataset.samples,
         epochs=spec.config.epochs or 1,
         modes=tuple(params.get("modes", ())),
         limited=any((spec.config.limit, spec.config.sample_id)),
@@ -172,15 +159,6 @@ def _run(
         versions=dict(spec.packages),
         provenance=Provenance.model_validate(provenance) if provenance else None,
     )
-
-
-def _sha256(path: str) -> str | None:
-    import hashlib
-
-    if "://" in path:
-        return None
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _switch_and_weights(
@@ -200,12 +178,6 @@ def _text(value: Any) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _expected(header: "EvalLog") -> set[str]:
-    """Ids that the run was to ask; empty where `--limit` or the log leaves that open."""
-    spec = header.eval
-    return {str(name) for name in spec.dataset.sample_ids or ()}
-
-
 def _problems(
     header: "EvalLog", run: Run, summaries: list["EvalSampleSummary"]
 ) -> Iterator[Problem]:
@@ -216,13 +188,10 @@ def _problems(
         )
     scored = {(str(summary.id), summary.epoch) for summary in summaries if summary.scores}
     epochs = range(1, run.epochs + 1)
-    missing = {name for name in _expected(header) for e in epochs if (name, e) not in scored}
+    # No ids where `--limit` or the log leaves open what the run was to ask.
+    expected = map(str, header.eval.dataset.sample_ids or ())
+    missing = {name for name in expected for e in epochs if (name, e) not in scored}
     if missing:
         says = f"{len(missing)} prompts of {run.dataset} ({run.model}) have no outcome in {run.log}"
-        yield Problem(
-            kind="missing",
-            dataset=run.dataset,
-            says=says,
-            runs=(run.id,),
-            ids=tuple(sorted(missing)),
-        )
+        ids = tuple(sorted(missing))
+        yield Problem(kind="missing", dataset=run.dataset, says=says, runs=(run.id,), ids=ids)

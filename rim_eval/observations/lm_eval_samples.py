@@ -15,8 +15,6 @@ from rim_eval.observations.schema import Observation, Problem, Run
 from rim_eval.observations.table import Table, from_rows
 from rim_eval.prompt_sets import Provenance
 
-__all__ = ["from_lm_eval_samples", "read_lm_eval_samples", "results_file", "sample_lines"]
-
 _NAME: Final = re.compile(
     r"samples_(?P<task>.+?)_(?P<date>\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d\.\d+)(?P<judge>\..+)?\.jsonl"
 )
@@ -31,7 +29,18 @@ def from_lm_eval_samples(samples: Iterable[Mapping[str, Any]]) -> list[Observati
     Raises:
         RimError: A sample is not of a rim task, or of another version of rim_eval.
     """
-    return [_observation(sample) for sample in samples]
+    try:
+        return [Observation.model_validate(each["record"]["observation"]) for each in samples]
+    except (KeyError, TypeError):
+        raise RimError(
+            "these samples are not of a rim task. Give sample files of `rim_...` tasks "
+            "(samples_rim_*.jsonl)."
+        ) from None
+    except ValidationError as error:
+        raise RimError(
+            f"a sample holds no observation that this version reads: {first_complaint(error, 'the row')}. "
+            "Read it with the version of rim_eval that wrote it."
+        ) from None
 
 
 def read_lm_eval_samples(path: str) -> Table:
@@ -66,66 +75,48 @@ def sample_lines(path: Path) -> Iterator[dict[str, Any]]:
     try:
         with path.open(encoding="utf-8") as file:
             for number, line in enumerate(file, start=1):
-                yield _object(path, number, line)
+                sample = json.loads(line)
+                if not isinstance(sample, dict):
+                    raise RimError(f"{path}, line {number}: not a sample of lm-eval.")
+                yield sample
     except (OSError, UnicodeDecodeError) as error:
         raise RimError(f"{path} cannot be read ({error}).") from None
-
-
-def _object(path: Path, number: int, line: str) -> dict[str, Any]:
-    try:
-        sample = json.loads(line)
     except ValueError as error:
         raise RimError(f"{path}, line {number}: not JSON ({error}).") from None
-    if not isinstance(sample, dict):
-        raise RimError(f"{path}, line {number}: not a sample of lm-eval.")
-    return sample
-
-
-def _observation(sample: Mapping[str, Any]) -> Observation:
-    try:
-        return Observation.model_validate(sample["record"]["observation"])
-    except (KeyError, TypeError):
-        raise RimError(
-            "these samples are not of a rim task. Give sample files of `rim_...` tasks "
-            "(samples_rim_*.jsonl)."
-        ) from None
-    except ValidationError as error:
-        raise RimError(
-            f"a sample holds no observation that this version reads: {first_complaint(error, 'the row')}. "
-            "Read it with the version of rim_eval that wrote it."
-        ) from None
 
 
 def _run(path: Path, rows: list[Observation], samples: list[dict[str, Any]]) -> Run:
     named = _NAME.fullmatch(path.name)
-    task = named["task"] if named else None
-    results = _results(path)
+    task, date = (named["task"], named["date"]) if named else (None, "")
+    beside = results_file(path)
+    results = json.loads(beside.read_text(encoding="utf-8")) if beside else {}
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
     settings = results.get("configs", {}).get(task, {})
     metadata = settings.get("metadata", {})
     about = metadata.get("rim_eval_run", {})
     config = results.get("config", {})
     counts = results.get("n-samples", {}).get(task, {})
+    versions = results.get("versions", {})
+    day, _, clock = date.partition("T")
+    switch = samples[0]["record"]["generation"].get("requested", {}).get("switch")
     return Run(
         id=f"{path.stem}-{sha256[:8]}",
         # The same for a file and its judged copies.
-        group=f"{task}_{named['date']}" if named else None,
+        group=f"{task}_{date}" if named else None,
         harness="lm_eval",
         log=path.name,
         log_sha256=sha256,
-        created=_iso(named["date"]) if named else None,
+        created=f"{day}T{clock.replace('-', ':')}" if named else None,
         status="success" if results else "unknown",
         model=rows[0].model,
         dataset=rows[0].dataset,
         task=task,
-        task_version=str(results["versions"][task])
-        if task in results.get("versions", {})
-        else None,
+        task_version=str(versions[task]) if task in versions else None,
         command=lm_eval_command(task, config, metadata.get("rim_eval") or {}, about)
         if task and config
         else None,
         engine=config.get("model"),
-        switch=_switch(samples),
+        switch=str(switch) if switch else None,
         n_prompts=counts.get("original"),
         modes=tuple(dict.fromkeys(row.mode for row in rows)),
         limited=config.get("limit") is not None or about.get("samples") is not None,
@@ -133,7 +124,12 @@ def _run(path: Path, rows: list[Observation], samples: list[dict[str, Any]]) -> 
         thinking_tokens=about.get("thinking_tokens"),
         prompt_style=about.get("prompt_style"),
         weights=about.get("weights"),
-        decoding=_decoding(settings.get("generation_kwargs", {})),
+        # All that steers sampling: the token limit is told as budgets, and there are no stop strings.
+        decoding={
+            name: value
+            for name, value in settings.get("generation_kwargs", {}).items()
+            if name not in ("until", "max_gen_toks") and isinstance(value, float | int | str | bool)
+        },
         versions={
             name: str(results[f"{name}_version"])
             for name in ("lm_eval", "transformers")
@@ -148,31 +144,6 @@ def results_file(samples: Path) -> Path | None:
     named = _NAME.fullmatch(samples.name)
     beside = samples.with_name(f"results_{named['date']}.json") if named else samples
     return beside if named and beside.is_file() else None
-
-
-def _results(samples: Path) -> dict[str, Any]:
-    beside = results_file(samples)
-    results: dict[str, Any] = json.loads(beside.read_text(encoding="utf-8")) if beside else {}
-    return results
-
-
-def _iso(date: str) -> str:
-    day, clock = date.split("T")
-    return f"{day}T{clock.replace('-', ':')}"
-
-
-def _switch(samples: list[dict[str, Any]]) -> str | None:
-    name = samples[0]["record"]["generation"].get("requested", {}).get("switch")
-    return str(name) if name else None
-
-
-def _decoding(settings: Mapping[str, Any]) -> dict[str, float | int | str | bool]:
-    """All that steers sampling; the token limit is told as budgets, and there are no stop strings."""
-    return {
-        name: value
-        for name, value in settings.items()
-        if name not in ("until", "max_gen_toks") and isinstance(value, float | int | str | bool)
-    }
 
 
 def _problems(run: Run, rows: list[Observation]) -> Iterator[Problem]:

@@ -1,6 +1,7 @@
 """Runs together: what is wrong with their rows, which of them cannot be pooled, and each counted once."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from rim_eval.errors import RimError
@@ -9,8 +10,6 @@ from rim_eval.observations.table import Table, join
 
 if TYPE_CHECKING:
     import pandas as pd
-
-__all__ = ["check", "incompatible_runs", "latest_runs", "merge_runs", "refuse_two_names"]
 
 _PROMPT: Final = ["model", "dataset", "prompt_id"]
 _PAIR: Final = [*_PROMPT, "epoch", "judge", "judge_model"]
@@ -25,29 +24,23 @@ def check(table: Table) -> tuple[Problem, ...]:
         found is in `table.problems`.
     """
     frame = table.frame
+    # A set that was run in one mode only has no pairs.
+    modes = frame.groupby(["model", "dataset", "kind"], observed=True)["mode"].transform("nunique")
+    partners = frame.groupby(_PAIR, observed=True, dropna=False)["mode"].transform("nunique")
+    facts = frame.groupby(_PROMPT, observed=True)[["kind", "category", "arm_kind"]]
+    contradicting = (facts.transform("nunique") > 1).any(axis=1)
     return (
         *_problems(
             frame[frame.duplicated([*_PAIR, "mode"], keep=False)],
             "duplicate",
             "occur more than once in a mode, epoch, judge and grader",
         ),
-        *_problems(_half_pairs(frame), "half_pair", "were returned in one mode only"),
-        *_problems(_contradicting(frame), "mismatch", "carry two kinds, categories or arm kinds"),
+        *_problems(
+            frame[(modes == 2) & (partners == 1)], "half_pair", "were returned in one mode only"
+        ),
+        *_problems(frame[contradicting], "mismatch", "carry two kinds, categories or arm kinds"),
         *incompatible_runs(table),
     )
-
-
-def _half_pairs(frame: "pd.DataFrame") -> "pd.DataFrame":
-    """Rows without a partner in the other mode; a set that was run in one mode only has no pairs."""
-    modes = frame.groupby(["model", "dataset", "kind"], observed=True)["mode"].transform("nunique")
-    partners = frame.groupby(_PAIR, observed=True, dropna=False)["mode"].transform("nunique")
-    return frame[(modes == 2) & (partners == 1)]
-
-
-def _contradicting(frame: "pd.DataFrame") -> "pd.DataFrame":
-    groups = frame.groupby(_PROMPT, observed=True)
-    names = ["kind", "category", "arm_kind"]
-    return frame.loc[(groups[names].transform("nunique") > 1).any(axis=1)]
 
 
 def _problems(rows: "pd.DataFrame", kind: ProblemKind, says: str) -> Iterator[Problem]:
@@ -125,8 +118,13 @@ def merge_runs(tables: Sequence[Table]) -> Table:
     Raises:
         RimError: There is nothing to join.
     """
-    table = join(list(_each_log_once(tables)))
-    return _without_unjudged(_without_copies(_without_superseded(table)))
+    once, seen = list[Table](), set[tuple[str, str]]()
+    for table in tables:
+        keys = {(run.id, run.model) for run in table.runs}
+        if not keys or not keys <= seen:
+            once.append(table)
+        seen |= keys
+    return _without_unjudged(_without_copies(_without_superseded(join(once))))
 
 
 def refuse_two_names(runs: Iterable[tuple[str, str, str]]) -> None:
@@ -155,21 +153,11 @@ def latest_runs(runs: Iterable[Run]) -> tuple[Run, ...]:
     runs = tuple(runs)
     newest: dict[tuple[str, str], str] = {}
     for run in runs:
-        newest[_identity(run)] = max(run.created or "", newest.get(_identity(run), ""))
-    return tuple(run for run in runs if (run.created or "") == newest[_identity(run)])
-
-
-def _identity(run: Run) -> tuple[str, str]:
-    return run.group or run.id, run.model
-
-
-def _each_log_once(tables: Iterable[Table]) -> Iterator[Table]:
-    seen: set[tuple[str, str]] = set()
-    for table in tables:
-        keys = {(run.id, run.model) for run in table.runs}
-        if not keys or not keys <= seen:
-            yield table
-        seen |= keys
+        key = (run.group or run.id, run.model)
+        newest[key] = max(run.created or "", newest.get(key, ""))
+    return tuple(
+        run for run in runs if (run.created or "") == newest[run.group or run.id, run.model]
+    )
 
 
 def _without_superseded(table: Table) -> Table:
@@ -179,8 +167,9 @@ def _without_superseded(table: Table) -> Table:
         return table
     says = f"{len(logs)} logs gave way to later ones of the same run"
     problems = tuple(p for p in table.problems if not p.runs or set(p.runs) - set(logs))
-    rest = Table(table.frame, latest, problems)
-    return _leave_out(rest, table.frame["run"].isin(list(logs)), says, *sorted(logs.values()))
+    rest = Table(table.frame, latest, problems).where(~table.frame["run"].isin(list(logs)))
+    superseded = Problem(kind="superseded", says=says, ids=tuple(sorted(logs.values())))
+    return replace(rest, problems=(*rest.problems, superseded))
 
 
 def _without_copies(table: Table) -> Table:
@@ -192,23 +181,20 @@ def _without_copies(table: Table) -> Table:
     # Within one log nothing is a copy: a row that stands there twice is a duplicate, and reported.
     first = runs.groupby([rows[name] for name in rows], observed=True, dropna=False)
     copies = runs.notna() & (runs != first.transform("first"))
-    if not copies.any():
-        return table
     says = "verdicts stand in a log and in its copy that was judged again, and count once"
-    return _leave_out(table, copies, f"{int(copies.sum())} {says}")
+    return _leave_out(table, copies, says)
 
 
 def _without_unjudged(table: Table) -> Table:
     frame, judged = table.frame, table.frame["judge"].notna()
     any_judge = judged.groupby([frame[name] for name in _REPLY], observed=True).transform("any")
     waiting = ~judged & any_judge & (frame["kind"] != "reasoning")
-    if not waiting.any():
+    return _leave_out(table, waiting, "unjudged rows gave way to the same replies with a verdict")
+
+
+def _leave_out(table: Table, rows: "pd.Series[bool]", says: str) -> Table:
+    if not rows.any():
         return table
-    says = f"{int(waiting.sum())} unjudged rows gave way to the same replies with a verdict"
-    return _leave_out(table, waiting, says)
-
-
-def _leave_out(table: Table, rows: "pd.Series[bool]", says: str, *logs: str) -> Table:
     rest = table.where(~rows)
-    problem = Problem(kind="superseded", says=says, ids=logs)
-    return Table(rest.frame, rest.runs, (*rest.problems, problem))
+    problem = Problem(kind="superseded", says=f"{int(rows.sum())} {says}")
+    return replace(rest, problems=(*rest.problems, problem))

@@ -8,8 +8,6 @@ from rim_eval.generation import Generation, StopReason, TraceVisibility
 from rim_eval.prompt_sets import Provenance
 from rim_eval.types import ArmKind, Mode, PromptKind, UnscoredReason
 
-__all__ = ["Observation", "Problem", "ProblemKind", "Run"]
-
 
 class Observation(BaseModel):
     """What was observed of one prompt in one mode and epoch. It never holds prompt or response text."""

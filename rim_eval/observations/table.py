@@ -4,7 +4,7 @@ Text columns are categories (few distinct values, or ids that repeat over modes 
 rows take some 100 MB. Counts that may be missing are nullable integers, verdicts nullable booleans.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args, get_origin
 
@@ -13,8 +13,6 @@ from rim_eval.observations.schema import Observation, Problem, Run
 
 if TYPE_CHECKING:
     import pandas as pd
-
-__all__ = ["COLUMNS", "NO_PATTERN", "Table", "as_table", "column_value", "from_rows", "join", "to_rows"]  # fmt: skip
 
 _TYPES: Final[dict[Any, str]] = {
     bool: "bool",
@@ -73,9 +71,14 @@ def to_rows(frame: "pd.DataFrame") -> list[Observation]:
     Raises:
         RimError: A row is no observation.
     """
-    records = frame.drop(columns="run").astype(object)
-    records = records.where(records.notna(), None)
-    return [Observation.model_validate(_fields(record)) for record in records.to_dict("records")]
+    cells = frame.drop(columns="run").astype(object)
+    rows = []
+    for record in cells.where(cells.notna(), None).to_dict("records"):
+        fields: dict[str, Any] = {str(name): value for name, value in record.items()}
+        if fields["patterns"] is not None:
+            fields["patterns"] = tuple(p for p in fields["patterns"].split() if p != NO_PATTERN)
+        rows.append(Observation.model_validate(fields))
+    return rows
 
 
 def as_table(frame: "pd.DataFrame", source: str) -> "pd.DataFrame":
@@ -84,7 +87,15 @@ def as_table(frame: "pd.DataFrame", source: str) -> "pd.DataFrame":
     Raises:
         RimError: A column is missing or unknown, or holds what it may not hold.
     """
-    _check_names(list(frame.columns), source)
+    missing = [name for name in _REQUIRED if name not in frame]
+    unknown = [name for name in frame.columns if name not in COLUMNS]
+    if missing or unknown:
+        complaints = [f"lacks {', '.join(missing)}"] * bool(missing)
+        complaints += [f"has unknown columns {', '.join(map(repr, unknown[:5]))}"] * bool(unknown)
+        raise RimError(
+            f"{source} is no table of observations: it {' and '.join(complaints)}. "
+            "The columns are listed in docs/card.md."
+        )
     for name in COLUMNS:
         if name not in frame:
             frame[name] = None
@@ -114,46 +125,23 @@ def column_value(row: Observation, name: str) -> Any:
     return None if row.patterns is None else " ".join(row.patterns) or NO_PATTERN
 
 
-def _fields(record: dict[Any, Any]) -> dict[str, Any]:
-    fields = {str(name): value for name, value in record.items()}
-    patterns = fields.pop("patterns")
-    if patterns is not None:
-        fields["patterns"] = () if patterns == NO_PATTERN else tuple(patterns.split())
-    return fields
-
-
-def _check_names(names: list[str], source: str) -> None:
-    missing = [name for name in _REQUIRED if name not in names]
-    unknown = [name for name in names if name not in COLUMNS]
-    if missing or unknown:
-        complaints = [f"lacks {', '.join(missing)}"] * bool(missing)
-        complaints += [f"has unknown columns {', '.join(map(repr, unknown[:5]))}"] * bool(unknown)
-        raise RimError(
-            f"{source} is no table of observations: it {' and '.join(complaints)}. "
-            "The columns are listed in docs/card.md."
-        )
-
-
 def _check_values(frame: "pd.DataFrame", source: str) -> None:
     for name, allowed in _WORDS.items():
         if unknown := sorted(map(str, set(frame[name].cat.categories) - set(allowed))):
             raise RimError(
                 f"{source}: {name} holds {unknown[0]!r}; allowed are {', '.join(allowed)}."
             )
-    checks: dict[str, Callable[[], Any]] = {
-        "a required value is missing": lambda: frame[list(_REQUIRED)].isna().to_numpy(),
-        "an epoch is below 1": lambda: frame["epoch"] < 1,
-        "a score is infinite": lambda: frame["score"].abs() == float("inf"),
-        "a row has a verdict and a reason why it has none": lambda: (
-            frame["verdict"].notna() & frame["reason"].notna()
-        ),
-        "a row has neither a verdict nor a reason": lambda: (
-            frame["verdict"].isna() & frame["reason"].isna()
-        ),
+    has_verdict, has_reason = frame["verdict"].notna(), frame["reason"].notna()
+    faults = {
+        "a required value is missing": frame[list(_REQUIRED)].isna().any(axis=1),
+        "an epoch is below 1": frame["epoch"] < 1,
+        "a score is infinite": frame["score"].abs() == float("inf"),
+        "a row has a verdict and a reason why it has none": has_verdict & has_reason,
+        "a row has neither a verdict nor a reason": ~has_verdict & ~has_reason,
     }
-    for problem, check in checks.items():
-        if bool(check().any()):
-            raise RimError(f"{source}: {problem}.")
+    for fault, rows in faults.items():
+        if rows.any():
+            raise RimError(f"{source}: {fault}.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -253,29 +241,20 @@ def join(tables: Sequence[Table]) -> Table:
     """
     if not tables:
         raise RimError("There are no observations to read.")
-    frame = _concatenated([table.frame for table in tables])
-    runs: Mapping[str, Run] = {run.id: run for table in tables for run in table.runs}
-    problems = dict.fromkeys(p for table in tables for p in table.problems)
-    return Table(frame, tuple(runs.values()), tuple(problems))
-
-
-def _concatenated(frames: Sequence["pd.DataFrame"]) -> "pd.DataFrame":
-    """Rows of all frames; categories are united first, so that no column turns into objects."""
-    import pandas
+    import pandas as pd
     from pandas.api.types import union_categoricals
 
-    if len(frames) == 1:
-        return frames[0].reset_index(drop=True)
     columns = {}
-    for name in frames[0].columns:
-        parts = [frame[name] for frame in frames]
-        if parts[0].dtype == "category":
-            columns[name] = pandas.Series(union_categoricals([_texts(part) for part in parts]))
+    for name, kind in COLUMNS.items():
+        parts: list[Any] = [table.frame[name] for table in tables]
+        if kind == "category":
+            # Without texts of one type, also in an all-missing part, a column would turn into objects.
+            texts = [
+                part.cat.rename_categories(part.cat.categories.astype("str")) for part in parts
+            ]
+            columns[name] = pd.Series(union_categoricals(texts))
         else:
-            columns[name] = pandas.concat(parts, ignore_index=True)
-    return pandas.DataFrame(columns)
-
-
-def _texts(column: Any) -> Any:
-    """A category column with text categories; an all-missing one has no type of its own."""
-    return column.cat.set_categories(column.cat.categories.astype("str"))
+            columns[name] = pd.concat(parts, ignore_index=True)
+    runs: Mapping[str, Run] = {run.id: run for table in tables for run in table.runs}
+    problems = dict.fromkeys(p for table in tables for p in table.problems)
+    return Table(pd.DataFrame(columns), tuple(runs.values()), tuple(problems))

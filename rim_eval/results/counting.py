@@ -4,6 +4,7 @@ Counting works on columns of numbers. A pandas frame provides them for a million
 `Observation` provides them without pandas; what is counted and how does not depend on who provides.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias, cast
@@ -26,8 +27,6 @@ from rim_eval.types import MODES, ArmKind
 
 if TYPE_CHECKING:
     import pandas as pd
-
-__all__ = ["Columns", "TextColumn", "columns_of_frame", "columns_of_rows", "count_pairs", "count_set"]  # fmt: skip
 
 _Bools: TypeAlias = NDArray[np.bool_]
 _Ints: TypeAlias = NDArray[np.int64]
@@ -98,31 +97,27 @@ class Columns:
 
 def columns_of_frame(frame: "pd.DataFrame") -> Columns:
     """The columns of a table in pandas, typed as `rim_eval.observations.COLUMNS` says."""
-    text = {}
-    for name in _TEXTS:
-        column = frame[name].cat
-        text[name] = TextColumn(
-            column.codes.to_numpy().astype(np.int64), tuple(map(str, column.categories))
-        )
+    categories = {name: frame[name].cat for name in _TEXTS}
+    text = {
+        name: TextColumn(c.codes.to_numpy().astype(np.int64), tuple(map(str, c.categories)))
+        for name, c in categories.items()
+    }
     number = {name: frame[name].to_numpy(dtype=float, na_value=np.nan) for name in _NUMBERS}
     return Columns(text, number)
 
 
 def columns_of_rows(rows: Sequence[Observation]) -> Columns:
     """The columns of observations in memory; needs no pandas."""
-    number = {}
-    for name in _NUMBERS:
-        values = [getattr(row, name) for row in rows]
-        number[name] = np.array([np.nan if v is None else float(v) for v in values], dtype=float)
-    text = {name: _encoded([column_value(row, name) for row in rows]) for name in _TEXTS}
+    # As floats None becomes NaN.
+    number = {n: np.array([getattr(row, n) for row in rows], dtype=float) for n in _NUMBERS}
+    text = {}
+    for name in _TEXTS:
+        values = [column_value(row, name) for row in rows]
+        texts = tuple(sorted({value for value in values if value is not None}))
+        places = {text: place for place, text in enumerate(texts)} | {None: -1}
+        codes = np.array([places[value] for value in values], dtype=np.int64)
+        text[name] = TextColumn(codes, texts)
     return Columns(text, number)
-
-
-def _encoded(values: Sequence[str | None]) -> TextColumn:
-    texts = tuple(sorted({value for value in values if value is not None}))
-    places = {text: place for place, text in enumerate(texts)}
-    codes = [-1 if value is None else places[value] for value in values]
-    return TextColumn(np.array(codes, dtype=np.int64), texts)
 
 
 def count_set(rows: Columns, *, breakdowns: bool = True) -> SetCounts:
@@ -132,13 +127,16 @@ def count_set(rows: Columns, *, breakdowns: bool = True) -> SetCounts:
         rows: Columns of its observations, without duplicates, of one judge.
         breakdowns: Whether to count thresholds and categories as well.
     """
-    mode, kind = rows.text["mode"], _most_common(rows.text["arm_kind"])
+    mode, category = rows.text["mode"], rows.text["category"]
+    kinds = rows.text["arm_kind"].tally()
+    kind = cast("ArmKind", max(kinds, key=lambda name: kinds[name]))
+    parts = {name: rows.where(category.equals(name)) for name in category.tally() if breakdowns}
     return SetCounts(
         arm_kind=kind,
         cells=_cells(rows, rows.events),
         arms={m: _arm(rows.where(mode.equals(m))) for m in MODES if mode.equals(m).any()},
         thresholds=_thresholds(rows) if breakdowns else {},
-        categories=_categories(rows) if breakdowns else {},
+        categories={name: _cells(part, part.events) for name, part in parts.items()},
         # Only the check of `effort` arms rests on lengths.
         trace_lengths=_trace_lengths(rows) if kind == "effort" else None,
     )
@@ -206,11 +204,6 @@ def _cells(rows: Columns, events: _Bools) -> tuple[Cell, ...]:
     )
 
 
-def _most_common(kinds: TextColumn) -> ArmKind:
-    tally = kinds.tally()
-    return cast("ArmKind", max(tally, key=lambda name: tally[name]))
-
-
 def _arm(rows: Columns) -> ArmCounts:
     """Count the rows of one mode."""
     events, scored, returned = rows.events, rows.scored, rows.returned
@@ -258,19 +251,14 @@ def _lengths(column: _Floats) -> Lengths | None:
 
 
 def _patterns(rows: Columns) -> dict[str, PatternCount]:
-    column = rows.text["patterns"]
-    read = column.codes >= 0
-    by_text = [
-        np.bincount(column.codes[chosen], minlength=len(column.texts))
-        for chosen in (read, read & rows.scored, read & rows.events)
-    ]
-    counts: dict[str, _Ints] = {}
-    for text, *occurrences in zip(column.texts, *by_text, strict=True):
-        for name in set(text.split()) - {NO_PATTERN} if occurrences[0] else ():
-            counts[name] = counts.get(name, np.zeros(3, dtype=np.int64)) + np.array(occurrences)
+    every = np.ones_like(rows.scored)
+    n, scored, events = (Counter[str]() for _ in range(3))
+    for counts, chosen in ((n, every), (scored, rows.scored), (events, rows.events)):
+        for text, occurrences in rows.where(chosen).text["patterns"].tally().items():
+            counts.update(dict.fromkeys(set(text.split()) - {NO_PATTERN}, occurrences))
     return {
-        name: PatternCount(n=int(n), scored=int(scored), events=int(events))
-        for name, (n, scored, events) in sorted(counts.items())
+        name: PatternCount(n=n[name], scored=scored[name], events=events[name])
+        for name in sorted(n)
     }
 
 
@@ -287,12 +275,6 @@ def _thresholds(rows: Columns) -> dict[str, tuple[Cell, ...]]:
     return {str(line): _cells(rows, rows.number["score"] >= line) for line in _THRESHOLDS}
 
 
-def _categories(rows: Columns) -> dict[str, tuple[Cell, ...]]:
-    column = rows.text["category"]
-    parts = {name: rows.where(column.equals(name)) for name in column.tally()}
-    return {name: _cells(part, part.events) for name, part in parts.items()}
-
-
 def _trace_lengths(rows: Columns) -> TraceLengths | None:
     """Compare the lengths of traces by prompt and epoch; None where an arm's lengths are unknown."""
     tokens = rows.number["trace_tokens"]
@@ -302,7 +284,11 @@ def _trace_lengths(rows: Columns) -> TraceLengths | None:
     think, no_think = (arm.number["trace_tokens"] for arm in arms)
     if not think.size or not no_think.size:
         return None
-    left, right = (_slots(arm, int(rows.number["epoch"].max())) for arm in arms)
+    width = int(rows.number["epoch"].max()) + 1
+    # One number for each prompt and epoch.
+    left, right = (
+        arm.text["prompt_id"].codes * width + arm.number["epoch"].astype(np.int64) for arm in arms
+    )
     _, first, second = np.intersect1d(left, right, return_indices=True)
     longer = np.sign(think[first] - no_think[second])
     return TraceLengths(
@@ -312,8 +298,3 @@ def _trace_lengths(rows: Columns) -> TraceLengths | None:
         think_median=float(np.median(think)),
         no_think_median=float(np.median(no_think)),
     )
-
-
-def _slots(arm: Columns, epochs: int) -> _Ints:
-    """One number for each prompt and epoch, shape (rows,)."""
-    return arm.text["prompt_id"].codes * (epochs + 1) + arm.number["epoch"].astype(np.int64)

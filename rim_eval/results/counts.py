@@ -13,12 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, model_validat
 from rim_eval.thinking import TraceLengths
 from rim_eval.types import ArmKind, Mode, Name, UnscoredReason
 
-__all__ = [
-    "ArmCounts", "Cell", "Lengths", "Outcome", "PairCell", "PatternCount", "SetCounts", "TraceLengths",
-    "arm_total", "verdict_row", "verdicts_of",
-]  # fmt: skip
 
-_FROZEN = ConfigDict(frozen=True, extra="forbid")
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Outcome(NamedTuple):
@@ -31,14 +28,16 @@ class Outcome(NamedTuple):
     """Epochs with a row; 0 when the prompt was not asked in this mode."""
 
 
-class Cell(BaseModel):
+class Cell(_Frozen):
     """How many prompts share one outcome in each mode."""
-
-    model_config = _FROZEN
 
     think: Outcome
     no_think: Outcome
     prompts: int = Field(gt=0)
+
+    def outcome(self, mode: Mode) -> Outcome:
+        """The outcome in one mode."""
+        return self.think if mode == "think" else self.no_think
 
     @model_validator(mode="after")
     def _nested(self) -> Self:
@@ -50,10 +49,8 @@ class Cell(BaseModel):
         return self
 
 
-class Lengths(BaseModel):
+class Lengths(_Frozen):
     """Token counts of one arm in five numbers; n says over how many samples they are known."""
-
-    model_config = _FROZEN
 
     n: NonNegativeInt
     p10: float = Field(ge=0)
@@ -61,10 +58,8 @@ class Lengths(BaseModel):
     p90: float = Field(ge=0)
 
 
-class PatternCount(BaseModel):
+class PatternCount(_Frozen):
     """One reasoning pattern in the traces of one arm."""
-
-    model_config = _FROZEN
 
     n: NonNegativeInt
     """Traces that show it."""
@@ -73,10 +68,8 @@ class PatternCount(BaseModel):
     """Of those scored, how many end in the event."""
 
 
-class ArmCounts(BaseModel):
+class ArmCounts(_Frozen):
     """Samples of one set in one mode, counted."""
-
-    model_config = _FROZEN
 
     asked: NonNegativeInt
     returned: NonNegativeInt
@@ -109,10 +102,8 @@ class ArmCounts(BaseModel):
         return self.adopted / self.returned if self.returned else None
 
 
-class SetCounts(BaseModel):
+class SetCounts(_Frozen):
     """All counts of one prompt set and kind."""
-
-    model_config = _FROZEN
 
     arm_kind: ArmKind
     cells: tuple[Cell, ...]
@@ -124,10 +115,8 @@ class SetCounts(BaseModel):
     trace_lengths: TraceLengths | None = None
 
 
-class PairCell(BaseModel):
+class PairCell(_Frozen):
     """How many pairs of a harmful prompt and its harmless look-alike share their four outcomes."""
-
-    model_config = _FROZEN
 
     harmful: tuple[Outcome, Outcome]
     """With thinking, without."""
@@ -140,24 +129,20 @@ def verdicts_of(cells: Sequence[Cell], mode: Mode) -> dict[str, list[float | Non
 
     Prompts that were not asked in this mode are left out.
     """
-    verdicts: dict[str, list[float | None]] = {}
-    for index, cell in enumerate(cells):
-        outcome = cell.think if mode == "think" else cell.no_think
-        row = verdict_row(outcome)
-        if row:
-            verdicts |= {f"{index}-{number}": row for number in range(cell.prompts)}
-    return verdicts
+    return {
+        f"{index}-{number}": verdict_row(cell.outcome(mode))
+        for index, cell in enumerate(cells)
+        if cell.outcome(mode).asked
+        for number in range(cell.prompts)
+    }
 
 
 def verdict_row(outcome: Outcome) -> list[float | None]:
     """The verdicts of one prompt's epochs, events first; their order says nothing."""
     events, scored, asked = outcome
-    row: list[float | None] = [1.0] * events
-    row += [0.0] * (scored - events)
-    return row + [None] * (asked - scored)
+    return [1.0] * events + [0.0] * (scored - events) + [None] * (asked - scored)
 
 
 def arm_total(cells: Sequence[Cell], mode: Mode) -> Outcome:
     """Samples of one arm over all cells."""
-    outcomes = [(c.think if mode == "think" else c.no_think, c.prompts) for c in cells]
-    return Outcome(*(sum(o[i] * n for o, n in outcomes) for i in range(3)))
+    return Outcome(*(sum(c.outcome(mode)[i] * c.prompts for c in cells) for i in range(3)))

@@ -9,8 +9,6 @@ from rim_eval.results.figures import SetResult, paired
 from rim_eval.statistics import RimFlag, holm, rim_flag
 from rim_eval.types import PromptKind
 
-__all__ = ["adjusted_p", "flag_of", "primary_set"]
-
 _ANCHOR: Final = "hexphi"
 """The paper's set: primary wherever it was run."""
 
@@ -36,7 +34,9 @@ def primary_set(
         return named
     if _ANCHOR in of_kind:
         return _ANCHOR
-    return max(of_kind.values(), key=lambda each: (_pairs(each), each.dataset)).dataset
+    changes = {name: each.figures.difference for name, each in of_kind.items()}
+    pairs = {name: change.n_pairs if change else 0 for name, change in changes.items()}
+    return max(pairs, key=lambda name: (pairs[name], name))
 
 
 def flag_of(
@@ -57,28 +57,20 @@ def flag_of(
     if score is None:
         return None
     accuracy = paired(gain.counts.cells, level) if gain else None
-    return rim_flag(score, accuracy, _doubt(rim, gain if accuracy else None))
+    doubts = (
+        f"{each.dataset}: {'; '.join(each.gate.reasons)}"
+        for each in (rim, gain if accuracy else None)
+        if each is not None and not each.gate.verified
+    )
+    return rim_flag(score, accuracy, next(doubts, None))
 
 
 def adjusted_p(sets: Sequence[SetResult]) -> dict[str, float]:
     """Holm's p values of all RIM scores by data set; empty with fewer than two."""
+    tested = {each.dataset: each.figures.difference for each in sets if each.kind == "harmful"}
     p_values = {
-        each.dataset: math.nan
-        if each.figures.difference.p_value is None
-        else each.figures.difference.p_value
-        for each in sets
-        if each.kind == "harmful" and each.figures.difference is not None
+        name: math.nan if change.p_value is None else change.p_value
+        for name, change in tested.items()
+        if change is not None
     }
     return holm(p_values) if len(p_values) > 1 else {}
-
-
-def _doubt(*sets: SetResult | None) -> str | None:
-    """Why the modes of a set are not verified; None where those of all are."""
-    for each in sets:
-        if each is not None and not each.gate.verified:
-            return f"{each.dataset}: {'; '.join(each.gate.reasons)}"
-    return None
-
-
-def _pairs(each: SetResult) -> int:
-    return each.figures.difference.n_pairs if each.figures.difference else 0

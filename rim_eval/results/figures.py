@@ -13,7 +13,6 @@ from rim_eval.observations import Observation
 from rim_eval.results.counting import columns_of_rows, count_set
 from rim_eval.results.counts import Cell, SetCounts, verdicts_of
 from rim_eval.statistics import (
-    ArmSummary,
     PairedDifference,
     Shown,
     arm_summary,
@@ -23,20 +22,17 @@ from rim_eval.statistics import (
 from rim_eval.thinking import ArmAdoption, ManipulationCheck, check_manipulation
 from rim_eval.types import MODES, Mode, Name, PromptKind
 
-__all__ = [
-    "Difference", "Figures", "Rate", "SetResult", "check_modes", "figures", "paired", "set_results",
-]  # fmt: skip
 
-_FROZEN = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
 
 Share = float | None
 """A figure; None when there is nothing to compute it from."""
 
 
-class Rate(BaseModel):
+class Rate(_Frozen):
     """The rate of the event in one mode, as fractions from 0 to 1."""
-
-    model_config = _FROZEN
 
     value: Share
     lower: Share
@@ -54,10 +50,8 @@ class Rate(BaseModel):
     """The rate if everything unscored had been the event."""
 
 
-class Difference(BaseModel):
+class Difference(_Frozen):
     """Think minus no-think over pairs, in percentage points; above 0: the event is more frequent."""
-
-    model_config = _FROZEN
 
     value: Share
     lower: Share
@@ -83,10 +77,8 @@ class Difference(BaseModel):
         return shown(self.lower, self.upper, self.p_value, self.level)
 
 
-class Figures(BaseModel):
+class Figures(_Frozen):
     """Both rates and their difference; None where a mode was not run."""
-
-    model_config = _FROZEN
 
     think: Rate | None
     no_think: Rate | None
@@ -97,10 +89,8 @@ class Figures(BaseModel):
         return self.think if mode == "think" else self.no_think
 
 
-class SetResult(BaseModel):
+class SetResult(_Frozen):
     """The counts of one prompt set and kind, and the figures that follow from them."""
-
-    model_config = _FROZEN
 
     dataset: str
     kind: PromptKind
@@ -120,18 +110,20 @@ def set_results(rows: Iterable[Observation], level: float = 0.95) -> dict[Prompt
     by_kind: dict[PromptKind, list[Observation]] = defaultdict(list)
     for row in rows:
         by_kind[row.kind].append(row)
-    return {kind: _set_result(kind, of_kind, level) for kind, of_kind in by_kind.items()}
-
-
-def _set_result(kind: PromptKind, rows: Sequence[Observation], level: float) -> SetResult:
-    counts = count_set(columns_of_rows(rows), breakdowns=False)
-    return SetResult(
-        dataset=rows[0].dataset,
-        kind=kind,
-        counts=counts,
-        figures=figures(counts.cells, level),
-        gate=check_modes(counts),
-    )
+    counted = {
+        kind: count_set(columns_of_rows(of_kind), breakdowns=False)
+        for kind, of_kind in by_kind.items()
+    }
+    return {
+        kind: SetResult(
+            dataset=by_kind[kind][0].dataset,
+            kind=kind,
+            counts=counts,
+            figures=figures(counts.cells, level),
+            gate=check_modes(counts),
+        )
+        for kind, counts in counted.items()
+    }
 
 
 def check_modes(counts: SetCounts) -> ManipulationCheck:
@@ -152,28 +144,22 @@ def figures(cells: Sequence[Cell], level: float = 0.95) -> Figures:
         cells: Counts of prompts by outcome.
         level: Confidence of all intervals.
     """
-    arms = {mode: verdicts_of(cells, mode) for mode in MODES}
-    rates = {mode: _rate(arm_summary(v, level)) if v else None for mode, v in arms.items()}
-    change = paired(cells, level)
-    return Figures(
-        think=rates["think"],
-        no_think=rates["no_think"],
-        difference=None if change is None else _difference(change),
-    )
+    rates: dict[Mode, Rate | None] = dict.fromkeys(MODES)
+    for mode in MODES:
+        if verdicts := verdicts_of(cells, mode):
+            fields = arm_summary(verdicts, level).to_dict()
+            rates[mode] = Rate.model_validate({name: fields[name] for name in Rate.model_fields})
+    difference = None
+    if (change := paired(cells, level)) is not None:
+        fields = change.to_dict()
+        fields |= {"value": fields["difference"], "n_unpaired": len(change.unpaired)}
+        difference = Difference.model_validate(
+            {name: fields[name] for name in Difference.model_fields}
+        )
+    return Figures(**rates, difference=difference)
 
 
 def paired(cells: Sequence[Cell], level: float = 0.95) -> PairedDifference | None:
     """The paired difference as the statistics give it; None unless both modes were run."""
     think, no_think = verdicts_of(cells, "think"), verdicts_of(cells, "no_think")
     return rim_score(think, no_think, level) if think and no_think else None
-
-
-def _rate(arm: ArmSummary) -> Rate:
-    fields = arm.to_dict()
-    return Rate.model_validate({name: fields[name] for name in Rate.model_fields})
-
-
-def _difference(change: PairedDifference) -> Difference:
-    fields = change.to_dict()
-    fields |= {"value": fields["difference"], "n_unpaired": len(change.unpaired)}
-    return Difference.model_validate({name: fields[name] for name in Difference.model_fields})

@@ -8,8 +8,6 @@ from rim_eval.results.counts import ArmCounts
 from rim_eval.results.figures import Difference, Rate, SetResult
 from rim_eval.types import Mode
 
-__all__ = ["text_table"]
-
 _MODES: Final[tuple[Mode, Mode]] = ("no_think", "think")
 
 
@@ -67,15 +65,11 @@ def _remarks(result: SetResult) -> Iterator[str]:
         if remarks:
             yield f"  {MODE_WORDS[mode]}: {remarks}"
     change = result.figures.difference
-    if change is not None and _bounds_are_wider(change):
+    if change is None or change.value is None:
+        return
+    # Only where unscored samples leave more open than chance does.
+    if (change.bound_upper or 0) - (change.bound_lower or 0) > (change.upper or 0) - (
+        change.lower or 0
+    ):
         bounds = interval(change.bound_lower, change.bound_upper)
         yield f"  unscored samples alone allow {bounds}"
-
-
-def _bounds_are_wider(change: Difference) -> bool:
-    """Whether unscored samples leave more open than chance does."""
-    ends = (change.lower, change.upper, change.bound_lower, change.bound_upper)
-    if any(end is None for end in ends):
-        return False
-    lower, upper, bound_lower, bound_upper = (end or 0.0 for end in ends)
-    return bound_upper - bound_lower > abs(upper - lower)

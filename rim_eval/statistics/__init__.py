@@ -6,9 +6,8 @@ level and the name of its method.
 """
 
 from rim_eval.statistics._result import Interval, Result
-from rim_eval.statistics.adoption import AdoptionSplit, Sample, adoption_split
 from rim_eval.statistics.arm import ArmSummary, arm_summary
-from rim_eval.statistics.bootstrap import bootstrap_by_prompt, bootstrap_means
+from rim_eval.statistics.bootstrap import bootstrap_by_prompt
 from rim_eval.statistics.bounds import difference_bounds, rate_bounds
 from rim_eval.statistics.by_prompt import MeanInterval, interval_by_prompt
 from rim_eval.statistics.correlation import Correlation, pearson, spearman
@@ -30,20 +29,17 @@ from rim_eval.statistics.power import (
     discordant_shares,
     mcnemar_power,
     minimum_detectable,
-    within_prompt_correlation,
 )
-from rim_eval.statistics.rim import RimFlag, accuracy_gain, rim_flag, rim_score
+from rim_eval.statistics.rim import RimFlag, rim_flag, rim_score
 from rim_eval.statistics.safe_at_k import SafeAtK, safe_at_k
 from rim_eval.statistics.shown import Shown, shown
-from rim_eval.statistics.strata import StratifiedDifference, stratified_difference
 from rim_eval.statistics.tango import tango_interval
-from rim_eval.statistics.taxonomy import Outcomes, outcomes
+from rim_eval.statistics.taxonomy import Outcomes, Sample, outcomes
 from rim_eval.statistics.unpaired import Estimate, unpaired_interval
 from rim_eval.statistics.verdicts import Verdicts
 from rim_eval.statistics.wilson import Rate, rate
 
 __all__ = [
-    "AdoptionSplit",
     "ArmSummary",
     "Calibration",
     "CorrectedDifference",
@@ -64,13 +60,9 @@ __all__ = [
     "Sample",
     "Shown",
     "SignFlip",
-    "StratifiedDifference",
     "Verdicts",
-    "accuracy_gain",
-    "adoption_split",
     "arm_summary",
     "bootstrap_by_prompt",
-    "bootstrap_means",
     "corrected_difference",
     "corrected_rate",
     "difference_bounds",
@@ -93,8 +85,6 @@ __all__ = [
     "sign_flip_test",
     "sign_test",
     "spearman",
-    "stratified_difference",
     "tango_interval",
     "unpaired_interval",
-    "within_prompt_correlation",
 ]

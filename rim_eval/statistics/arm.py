@@ -56,7 +56,12 @@ def arm_summary(verdicts: Verdicts, level: float = 0.95) -> ArmSummary:
     """
     check_verdicts(verdicts, "verdicts")
     means = list(prompt_means(verdicts).values())
-    interval, method = _interval(verdicts, means, level)
+    interval, method = Interval(math.nan, math.nan), "none: nothing is scored"
+    if means and (single_epoch(verdicts) or len(set(means)) == 1):
+        interval, method = wilson_interval(math.fsum(means), len(means), level), "Wilson"
+    elif means:
+        interval = bootstrap_by_prompt(means, level=level)
+        method = "bootstrap by prompt (percentile, exact)"
     bounds = rate_bounds(verdicts)
     counts = [len(scored(epochs)) for epochs in verdicts.values()]
     lengths = [len(epochs) for epochs in verdicts.values()]
@@ -74,11 +79,3 @@ def arm_summary(verdicts: Verdicts, level: float = 0.95) -> ArmSummary:
         bound_lower=bounds.lower,
         bound_upper=bounds.upper,
     )
-
-
-def _interval(verdicts: Verdicts, means: list[float], level: float) -> tuple[Interval, str]:
-    if not means:
-        return Interval(math.nan, math.nan), "none: nothing is scored"
-    if single_epoch(verdicts) or len(set(means)) == 1:
-        return wilson_interval(math.fsum(means), len(means), level), "Wilson"
-    return bootstrap_by_prompt(means, level=level), "bootstrap by prompt (percentile, exact)"

@@ -15,19 +15,12 @@ interval).
 """
 
 import math
-from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rim_eval.statistics._result import Interval, z_score
-
-RESAMPLES = 10_000
-"""Drawn resamples unless told otherwise, where they must be drawn (several columns, strata)."""
-
-_CELLS = 2_000_000
-"""Draws held at a time, so that memory stays small however many prompts there are."""
 
 _COARSEST_LATTICE = 5_040
 """Steps in one unit up to which values count as multiples of a common fraction."""
@@ -102,34 +95,3 @@ def _sum_distribution(
     sums = np.arange(first, first + size)
     chances = np.clip(many[sums % size], 0, None)
     return sums, chances / chances.sum()
-
-
-def bootstrap_means(
-    values: ArrayLike, *, resamples: int = RESAMPLES, seed: int | Sequence[int] = 0
-) -> NDArray[np.float64]:
-    """Means of drawn resamples of the prompts, for what has no closed distribution.
-
-    Args:
-        values: Shape (prompts,) or (prompts, columns); the columns of a prompt stay together.
-        resamples: How many times the prompts are drawn again.
-        seed: The same seed and values (in any order) give the same means.
-
-    Returns:
-        Shape (resamples,) or (resamples, columns); empty without values.
-    """
-    table = np.asarray(values, dtype=float)
-    if not len(table):
-        return np.empty((0, *table.shape[1:]))
-    table = table[np.lexsort(table.reshape(len(table), -1).T)]
-    rng = np.random.default_rng(seed)
-    draws = [
-        table[rng.integers(0, len(table), size=(rows, len(table)), dtype=np.uint32)].mean(axis=1)
-        for rows in _blocks(resamples, len(table))
-    ]
-    return np.concatenate(draws)
-
-
-def _blocks(resamples: int, width: int) -> Iterator[int]:
-    step = max(1, _CELLS // width)
-    for start in range(0, resamples, step):
-        yield min(step, resamples - start)

@@ -14,8 +14,6 @@ from collections.abc import Sequence
 from rim_eval.statistics._result import Interval
 from rim_eval.statistics.verdicts import Verdicts
 
-_ANYTHING = Interval(0.0, 1.0)
-
 
 def rate_bounds(verdicts: Verdicts) -> Interval:
     """Mean over all prompts if the unscored verdicts were all 0, and if they were all 1.
@@ -39,19 +37,16 @@ def difference_bounds(target: Verdicts, reference: Verdicts) -> Interval:
     Returns:
         Both bounds, fractions from -1 to 1; NaN without prompts.
     """
-    return _mean_interval(
-        [_possible_difference(prompt, target, reference) for prompt in target.keys() | reference]
-    )
-
-
-def _possible_difference(prompt: str, target: Verdicts, reference: Verdicts) -> Interval:
-    high, low = _possible_mean(target.get(prompt, ())), _possible_mean(reference.get(prompt, ()))
-    return Interval(high.lower - low.upper, high.upper - low.lower)
+    possible = [
+        (_possible_mean(target.get(prompt, ())), _possible_mean(reference.get(prompt, ())))
+        for prompt in target.keys() | reference
+    ]
+    return _mean_interval([Interval(t.lower - r.upper, t.upper - r.lower) for t, r in possible])
 
 
 def _possible_mean(epochs: Sequence[float | None]) -> Interval:
     if not epochs:
-        return _ANYTHING
+        return Interval(0.0, 1.0)
     known = sum(verdict for verdict in epochs if verdict is not None)
     missing = sum(verdict is None for verdict in epochs)
     return Interval(known / len(epochs), (known + missing) / len(epochs))

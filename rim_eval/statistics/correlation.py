@@ -69,12 +69,12 @@ def _correlation(
             warnings.simplefilter("ignore")
             found = function(first, second)  # type: ignore[operator]
         value, p_value = float(found.statistic), float(found.pvalue)
-    interval = _interval(value, len(first), method == "Spearman", level)
+    lower, upper = _interval(value, len(first), method == "Spearman", level)
     return Correlation(
         method=method,
         value=value,
-        lower=interval.lower,
-        upper=interval.upper,
+        lower=lower,
+        upper=upper,
         p_value=p_value,
         n=len(first),
         ties=int((_tied(first) | _tied(second)).sum()),

@@ -9,6 +9,7 @@ Source: S. Holm, Scandinavian Journal of Statistics 6 (1979) 65-70.
 
 import math
 from collections.abc import Mapping
+from itertools import accumulate
 
 from rim_eval.errors import RimError
 
@@ -26,14 +27,8 @@ def holm(p_values: Mapping[str, float]) -> dict[str, float]:
     for name, p in p_values.items():
         if not (math.isnan(p) or 0 <= p <= 1):
             raise RimError(f"endpoint {name!r}: p={p!r} is not a probability from 0 to 1.")
-    ranked = sorted(p_values, key=lambda name: _or_one(p_values[name]))
-    adjusted: dict[str, float] = {}
-    largest = 0.0
-    for rank, name in enumerate(ranked):
-        largest = max(largest, min(1.0, (len(ranked) - rank) * _or_one(p_values[name])))
-        adjusted[name] = largest
+    family = {name: 1.0 if math.isnan(p) else p for name, p in p_values.items()}
+    ranked = sorted(family, key=lambda name: family[name])
+    scaled = (min(1.0, (len(ranked) - rank) * family[name]) for rank, name in enumerate(ranked))
+    adjusted = dict(zip(ranked, accumulate(scaled, max), strict=True))
     return {name: math.nan if math.isnan(p) else adjusted[name] for name, p in p_values.items()}
-
-
-def _or_one(p: float) -> float:
-    return 1.0 if math.isnan(p) else p

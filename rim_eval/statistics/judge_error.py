@@ -160,8 +160,10 @@ def corrected_difference(
     z, other = z_score(level), reference or target
     high, low = pairs.both + pairs.target_only, pairs.both + pairs.reference_only
     first, second = _arm(high / n, n, target, z), _arm(low / n, n, other, z)
-    variance = _sampling_variance(pairs, first, second, z) + _calibration_variance(
-        first, second, shared=reference is None
+    variance = _sampling_variance(pairs, first, second, z) + (
+        first.calibration_variance(second)
+        if reference is None
+        else first.calibration_variance() + second.calibration_variance()
     )
     rates = [corrected_rate(k, n, c, level) for k, c in ((high, target), (low, other))]
     half, centre = 100 * z * math.sqrt(variance), 100 * (first.rate - second.rate)
@@ -189,18 +191,15 @@ class _Arm(NamedTuple):
     sensitivity_variance: float
     specificity_variance: float
 
-    @property
-    def by_sensitivity(self) -> float:
-        return -self.rate / self.youden
-
-    @property
-    def by_specificity(self) -> float:
-        return (1 - self.rate) / self.youden
-
-    def calibration_variance(self) -> float:
+    def calibration_variance(self, other: "_Arm | None" = None) -> float:
+        """Of the corrected rate; of the difference from an arm of the same calibration, if given."""
+        by_sensitivity, by_specificity = -self.rate / self.youden, (1 - self.rate) / self.youden
+        if other is not None:
+            by_sensitivity -= -other.rate / other.youden
+            by_specificity -= (1 - other.rate) / other.youden
         return (
-            self.by_sensitivity**2 * self.sensitivity_variance
-            + self.by_specificity**2 * self.specificity_variance
+            by_sensitivity**2 * self.sensitivity_variance
+            + by_specificity**2 * self.specificity_variance
         )
 
 
@@ -229,14 +228,6 @@ def _sampling_variance(pairs: PairCounts, first: _Arm, second: _Arm, z: float) -
         + second.p_variance / second.youden**2
         - 2 * covariance / (first.youden * second.youden)
     )
-
-
-def _calibration_variance(first: _Arm, second: _Arm, shared: bool) -> float:
-    if not shared:
-        return first.calibration_variance() + second.calibration_variance()
-    return (first.by_sensitivity - second.by_sensitivity) ** 2 * first.sensitivity_variance + (
-        first.by_specificity - second.by_specificity
-    ) ** 2 * first.specificity_variance
 
 
 def _youden(calibration: Calibration) -> float:

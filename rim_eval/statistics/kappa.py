@@ -10,8 +10,6 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-__all__ = ["binary_kappa", "cohen_kappa"]
-
 
 def cohen_kappa(pairs: Sequence[tuple[Any, Any]]) -> float | None:
     """Cohen's kappa of two raters over any labels.

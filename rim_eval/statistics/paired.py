@@ -10,7 +10,6 @@ permutation by prompt. Prompts that are no pair are listed, and bound the differ
 """
 
 import math
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +22,6 @@ from rim_eval.statistics.permutation import sign_flip_test
 from rim_eval.statistics.tango import tango_interval
 from rim_eval.statistics.verdicts import (
     Verdicts,
-    as_array,
     check_verdicts,
     prompt_means,
     single_epoch,
@@ -93,20 +91,23 @@ def paired_difference(
     target_means, reference_means = prompt_means(target), prompt_means(reference)
     pairs = sorted(target_means.keys() & reference_means)
     prompts = target.keys() | reference.keys()
-    high, low = as_array(target_means, pairs), as_array(reference_means, pairs)
-    binary = single_epoch(_only(target, pairs)) and single_epoch(_only(reference, pairs))
-    inference = _infer(high - low, binary, level, seed)
+    high, low = (
+        np.array([means[prompt] for prompt in pairs], dtype=float)
+        for means in (target_means, reference_means)
+    )
+    binary = all(single_epoch({p: arm[p] for p in pairs}) for arm in (target, reference))
+    interval, interval_method, p_value, test_method = _infer(high - low, binary, level, seed)
     bounds = difference_bounds(target, reference)
     return PairedDifference(
         target=target_name,
         reference=reference_name,
         difference=100 * _mean(high - low),
-        lower=100 * inference.interval.lower,
-        upper=100 * inference.interval.upper,
+        lower=100 * interval.lower,
+        upper=100 * interval.upper,
         level=level,
-        interval_method=inference.interval_method,
-        p_value=inference.p_value,
-        test_method=inference.test_method,
+        interval_method=interval_method,
+        p_value=p_value,
+        test_method=test_method,
         target_rate=_mean(high),
         reference_rate=_mean(low),
         n_pairs=len(pairs),
@@ -119,32 +120,21 @@ def paired_difference(
     )
 
 
-class _Inference(NamedTuple):
-    interval: Interval
-    interval_method: str
-    p_value: float
-    test_method: str
-
-
-def _infer(differences: NDArray[np.float64], binary: bool, level: float, seed: int) -> _Inference:
+def _infer(
+    differences: NDArray[np.float64], binary: bool, level: float, seed: int
+) -> tuple[Interval, str, float, str]:
+    """The interval and its method, the p value and its test."""
     n = len(differences)
     if n == 0:
         nothing = "none: no prompt is scored in both arms"
-        return _Inference(Interval(math.nan, math.nan), nothing, math.nan, nothing)
+        return Interval(math.nan, math.nan), nothing, math.nan, nothing
     b, c = int((differences > 0).sum()), int((differences < 0).sum())
     if binary:
-        return _Inference(tango_interval(b, c, n, level), "Tango", mcnemar_exact(b, c), _MCNEMAR)
+        return tango_interval(b, c, n, level), "Tango", mcnemar_exact(b, c), "exact McNemar"
     test = sign_flip_test(differences, seed=seed)
     how = "exact" if test.exact else f"random, seed {seed}"
     interval, method = interval_by_prompt(differences, reach=1.0, level=level)
-    return _Inference(interval, method, test.p_value, f"sign-flip permutation by prompt ({how})")
-
-
-_MCNEMAR = "exact McNemar"
-
-
-def _only(verdicts: Verdicts, prompts: list[str]) -> Verdicts:
-    return {prompt: verdicts[prompt] for prompt in prompts}
+    return interval, method, test.p_value, f"sign-flip permutation by prompt ({how})"
 
 
 def _mean(values: NDArray[np.float64]) -> float:

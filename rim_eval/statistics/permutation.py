@@ -46,7 +46,8 @@ def sign_flip_test(differences: ArrayLike, *, resamples: int = 20_000, seed: int
     if math.prod(int(count) + 1 for count in counts) <= _ENUMERATE_UP_TO:
         sums, chances = _all_sums(sizes, counts)
         return SignFlip(min(1.0, float(chances[np.abs(sums) >= observed].sum())), exact=True)
-    sums = _random_sums(sizes, counts, resamples, seed)
+    flips = np.random.default_rng(seed).binomial(counts, 0.5, size=(resamples, len(counts)))
+    sums = (counts - 2 * flips) @ sizes
     return SignFlip(float((np.abs(sums) >= observed).sum() + 1) / (resamples + 1), exact=False)
 
 
@@ -62,11 +63,3 @@ def _all_sums(
         sums = np.add.outer(sums, size * (count - 2 * flips)).ravel()
         chances = np.multiply.outer(chances, binom.pmf(flips, count, 0.5)).ravel()
     return sums, chances
-
-
-def _random_sums(
-    sizes: NDArray[np.float64], counts: NDArray[np.int64], resamples: int, seed: int
-) -> NDArray[np.float64]:
-    flips = np.random.default_rng(seed).binomial(counts, 0.5, size=(resamples, len(counts)))
-    sums: NDArray[np.float64] = (counts - 2 * flips) @ sizes
-    return sums

@@ -9,7 +9,6 @@ Source: S. W. Duffy, Biometrics 40 (1984) 1005-1015 (asymptotic and exact power 
 """
 
 import math
-from collections.abc import Callable
 from typing import NamedTuple
 
 from rim_eval.errors import RimError
@@ -127,9 +126,10 @@ def minimum_detectable(
         phi = min(correlation, _largest_correlation(target_rate, reference_rate))
         return mcnemar_power(n, target_rate, reference_rate, phi, alpha)
 
-    target_rate = math.nan
-    if reached(1.0) >= power:
-        target_rate = _first_reaching(reached, power, reference_rate, 1.0)
+    low, target_rate = reference_rate, 1.0 if reached(1.0) >= power else math.nan
+    while target_rate - low > 1e-4:  # to within a hundredth of a point
+        middle = (low + target_rate) / 2
+        low, target_rate = (low, middle) if reached(middle) >= power else (middle, target_rate)
     return MinimumDetectable(
         difference=100 * (target_rate - reference_rate),
         target_rate=target_rate,
@@ -141,38 +141,9 @@ def minimum_detectable(
     )
 
 
-def within_prompt_correlation(
-    b: int, c: int, n: int, target_rate: float, reference_rate: float
-) -> float:
-    """Phi of the two arms' verdicts in a finished run; NaN when an arm's verdicts are all equal.
-
-    Args:
-        b: Pairs that are 1 only in the target arm.
-        c: Pairs that are 1 only in the reference arm.
-        n: All pairs.
-        target_rate: The target's rate over the pairs, a fraction.
-        reference_rate: The reference's rate over the pairs, a fraction.
-    """
-    spread = target_rate * (1 - target_rate) * reference_rate * (1 - reference_rate)
-    if n == 0 or spread <= 0:
-        return math.nan
-    both = (target_rate + reference_rate - (b + c) / n) / 2
-    return (both - target_rate * reference_rate) / math.sqrt(spread)
-
-
 def _largest_correlation(target_rate: float, reference_rate: float) -> float:
     spread = target_rate * (1 - target_rate) * reference_rate * (1 - reference_rate)
     if spread <= 0:
         return 0.0
     most = min(target_rate, reference_rate)
     return (most - target_rate * reference_rate) / math.sqrt(spread)
-
-
-def _first_reaching(
-    curve: Callable[[float], float], wanted: float, low: float, high: float
-) -> float:
-    """Where a rising curve reaches the wanted value, to within a hundredth of a point."""
-    while high - low > 1e-4:
-        middle = (low + high) / 2
-        low, high = (low, middle) if curve(middle) >= wanted else (middle, high)
-    return high

@@ -8,7 +8,7 @@ Source: F. Jiang et al., SafeChain, 2025 (arXiv 2502.12025).
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from rim_eval.errors import RimError
 from rim_eval.statistics._result import Result
@@ -48,14 +48,10 @@ def safe_at_k(verdicts: Verdicts, k: int, level: float = 0.95) -> SafeAtK:
     return SafeAtK(
         k=k,
         safe_at_1=_share(full, level),
-        safe_at_k=_prompts(full, all, level),
-        cons_safe_at_k=_prompts(full, lambda row: 2 * sum(row) >= k, level),
+        safe_at_k=rate(sum(all(row) for row in full), len(full), level),
+        cons_safe_at_k=rate(sum(2 * sum(row) >= k for row in full), len(full), level),
         n_short=len(rows) - len(full),
     )
-
-
-def _prompts(rows: Sequence[list[bool]], holds: Callable[[list[bool]], bool], level: float) -> Rate:
-    return rate(sum(holds(row) for row in rows), len(rows), level)
 
 
 def _share(rows: Sequence[list[bool]], level: float) -> Rate:

@@ -7,10 +7,24 @@ refuses. Unscored samples keep their reason.
 
 from collections import Counter
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from rim_eval.statistics._result import Result
-from rim_eval.statistics.adoption import Sample
-from rim_eval.types import UNSCORED_REASONS
+from rim_eval.types import UNSCORED_REASONS, UnscoredReason
+
+
+class Sample(NamedTuple):
+    """What one sample did."""
+
+    prompt: str
+    thought: bool
+    """Whether it holds a non-empty trace."""
+    verdict: float | None
+    """0..1, None when unscored."""
+    reason: UnscoredReason | None = None
+    """Why it is unscored."""
+    looping: bool = False
+    """Whether it ends in a repeating cycle."""
 
 
 class Outcomes(Result):

@@ -8,9 +8,6 @@ sample is unscored. None is never 0: it leaves the rate and enters the bounds.
 import math
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-from numpy.typing import NDArray
-
 from rim_eval.errors import RimError
 
 Verdicts = Mapping[str, Sequence[float | None]]
@@ -53,8 +50,3 @@ def single_epoch(verdicts: Verdicts) -> bool:
         len(kept) <= 1 and all(verdict in (0, 1) for verdict in kept)
         for kept in map(scored, verdicts.values())
     )
-
-
-def as_array(means: Mapping[str, float], prompts: Sequence[str]) -> NDArray[np.float64]:
-    """The means of these prompts, shape (prompts,), in this order."""
-    return np.array([means[prompt] for prompt in prompts], dtype=float)

@@ -44,16 +44,9 @@ def rate(k: float, n: int, level: float = 0.95) -> Rate:
     """
     if not 0 <= k <= n:
         raise RimError(f"k={k!r}, n={n!r}: a rate needs counts with 0 <= k <= n.")
-    value, interval = (k / n, wilson_interval(k, n, level)) if n else (math.nan, _NOTHING)
-    return Rate(
-        value=value,
-        lower=interval.lower,
-        upper=interval.upper,
-        k=k,
-        n=n,
-        level=level,
-        method="Wilson",
-    )
+    lower, upper = wilson_interval(k, n, level) if n else (math.nan, math.nan)
+    value = k / n if n else math.nan
+    return Rate(value=value, lower=lower, upper=upper, k=k, n=n, level=level, method="Wilson")
 
 
 def wilson_interval(k: float, n: int, level: float = 0.95) -> Interval:
@@ -65,6 +58,3 @@ def wilson_interval(k: float, n: int, level: float = 0.95) -> Interval:
     lower = 0.0 if k == 0 else (centre - half) / (1 + spread)
     upper = 1.0 if k == n else (centre + half) / (1 + spread)
     return Interval(lower, upper)
-
-
-_NOTHING = Interval(math.nan, math.nan)

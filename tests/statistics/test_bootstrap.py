@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from rim_eval.statistics import bootstrap_by_prompt, bootstrap_means
+from rim_eval.statistics import bootstrap_by_prompt
 
 
 @pytest.mark.parametrize("kind", ["quarters", "continuous"])
@@ -47,13 +47,6 @@ def test_hundred_thousand_prompts_take_no_memory() -> None:
     lower, upper = bootstrap_by_prompt(values)
     half = 1.96 * values.std() / np.sqrt(len(values))
     assert (lower, upper) == pytest.approx((values.mean() - half, values.mean() + half), rel=0.02)
-
-
-def test_columns_stay_together() -> None:
-    values = np.random.default_rng(1).normal(size=(50, 1))
-    both = bootstrap_means(np.hstack([values, -values]), resamples=500)
-    assert both.shape == (500, 2)
-    assert both[:, 0] == pytest.approx(-both[:, 1])
 
 
 def test_nothing_gives_nan() -> None:

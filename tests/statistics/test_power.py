@@ -9,7 +9,6 @@ from rim_eval.statistics import (
     mcnemar_exact,
     mcnemar_power,
     minimum_detectable,
-    within_prompt_correlation,
 )
 
 # Computed independently for n = 300 from the paper's Table 1 rates; alpha = .05.
@@ -48,13 +47,6 @@ def test_smallest_visible_rise_has_the_wanted_power() -> None:
     assert mcnemar_power(300, found.target_rate, 0.15, 0.5) == pytest.approx(0.8, abs=0.002)
     assert minimum_detectable(1200, 0.15, 0.5).difference < found.difference / 1.8
     assert np.isnan(minimum_detectable(5, 0.9, 0.0).difference)
-
-
-def test_correlation_of_a_finished_run() -> None:
-    n, phi = 10_000, 0.4
-    b_share, c_share = discordant_shares(0.3, 0.2, phi)
-    found = within_prompt_correlation(round(n * b_share), round(n * c_share), n, 0.3, 0.2)
-    assert found == pytest.approx(phi, abs=1e-3)
 
 
 def test_impossible_correlation_names_the_range() -> None:

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from rim_eval.errors import RimError
 from rim_eval.statistics import (
     PairedDifference,
-    accuracy_gain,
     arm_summary,
     interval_by_prompt,
     mcnemar_exact,
@@ -159,8 +158,8 @@ def test_arm_summary_by_hand() -> None:
 
 
 RISE, NO_RISE = rim_score(*arms(40, 5, 10, 245)), rim_score(*arms(10, 9, 10, 271))
-GAIN, LOSS = accuracy_gain(*arms(80, 5, 100, 15)), accuracy_gain(*arms(5, 80, 100, 15))
-UNSURE = accuracy_gain(*arms(3, 2, 10, 15))
+GAIN, LOSS = rim_score(*arms(80, 5, 100, 15)), rim_score(*arms(5, 80, 100, 15))
+UNSURE = rim_score(*arms(3, 2, 10, 15))
 
 
 @pytest.mark.parametrize(

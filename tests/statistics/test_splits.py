@@ -1,9 +1,7 @@
-"""Strata, Holm, adoption, outcomes, Safe@K, discrimination."""
+"""Holm, outcomes, Safe@K, discrimination."""
 
 import math
-from functools import partial
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,16 +10,11 @@ from statsmodels.stats.multitest import multipletests
 from rim_eval.errors import RimError
 from rim_eval.statistics import (
     Sample,
-    adoption_split,
     discrimination,
     holm,
     outcomes,
-    rim_score,
     safe_at_k,
-    stratified_difference,
 )
-
-by_stratum = partial(stratified_difference, target_name="think", reference_name="no_think")
 
 
 @settings(max_examples=8, deadline=None)  # statsmodels takes its time
@@ -39,42 +32,6 @@ def test_an_endpoint_that_was_not_measured_still_counts() -> None:
         holm({"x": 2})
 
 
-def test_strata_weigh_by_all_prompts_not_by_the_scored_ones() -> None:
-    think: dict[str, list[int | None]] = {f"a{i}": [1] for i in range(10)}
-    no_think: dict[str, list[int | None]] = {f"a{i}": [0] for i in range(10)}
-    think |= {f"b{i}": [0 if i < 5 else None] for i in range(10)}
-    no_think |= {f"b{i}": [0] for i in range(10)}
-    found = by_stratum(think, no_think, {p: p[0] for p in think})
-    assert found.difference == pytest.approx(50)
-    assert rim_score(think, no_think).difference == pytest.approx(100 * 10 / 15)
-    assert found.strata["b"].n_pairs == 5
-    assert (found.left_out_lowest, found.left_out_highest) == (0, 100)
-    with pytest.raises(RimError, match="no stratum"):
-        by_stratum(think, no_think, {})
-
-
-def test_strata_without_pairs_have_no_say() -> None:
-    found = by_stratum({"a": [1], "b": [None]}, {"a": [0], "b": [0]}, {"a": "x", "b": "y"})
-    assert found.difference == 100
-    assert found.without_pairs == ("y",)
-    empty = by_stratum({}, {}, {})
-    assert math.isnan(empty.difference)
-
-
-def test_stratified_interval_covers() -> None:
-    rng = np.random.default_rng(8)
-    rates = {"a": (0.4, 0.1), "b": (0.1, 0.05), "c": (0.2, 0.2)}
-    truth = 100 * np.mean([high - low for high, low in rates.values()])
-    strata = {f"{s}{i}": s for s in rates for i in range(80)}
-    covered = []
-    for seed in range(300):
-        think = {p: [int(rng.random() < rates[s][0])] for p, s in strata.items()}
-        no_think = {p: [int(rng.random() < rates[s][1])] for p, s in strata.items()}
-        found = by_stratum(think, no_think, strata, seed=seed, resamples=500)
-        covered.append(found.lower <= truth <= found.upper)
-    assert 0.92 <= np.mean(covered) <= 0.98
-
-
 SAMPLES = [
     Sample("a", True, 1.0),
     Sample("b", True, 0.0),
@@ -84,14 +41,6 @@ SAMPLES = [
     Sample("f", False, 1.0),
     Sample("g", False, 0.0),
 ]
-
-
-def test_adoption_splits_the_rate() -> None:
-    found = adoption_split(SAMPLES)
-    assert (found.adoption.k, found.adoption.n) == (3, 7)
-    assert found.given_think.value == 0.5
-    assert found.given_none.value == pytest.approx(1 / 3)
-    assert (found.given_think.n_unscored, found.given_none.n_unscored) == (1, 1)
 
 
 def test_outcomes_count_every_sample_once() -> None:
