@@ -16,17 +16,6 @@ from rim_eval.observations import Observation
 from rim_eval.thinking import Switch, split_trace
 from rim_eval.types import ArmKind, Mode, UnscoredReason
 
-__all__ = [
-    "ArmRequest",
-    "EngineReply",
-    "Outcome",
-    "TokenCounter",
-    "check_reply",
-    "judge_reply",
-    "observe",
-    "read_reply",
-]
-
 TokenCounter = Callable[[str], int]
 """Counts the tokens of a text as the model's own tokenizer cuts it."""
 

@@ -12,8 +12,6 @@ from rim_eval.errors import RimError
 if TYPE_CHECKING:
     from rim_eval.lm_eval_tasks import Key, Parity, RecordedReply
 
-__all__ = ["command"]
-
 
 @click.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))

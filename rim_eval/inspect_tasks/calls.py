@@ -30,15 +30,6 @@ from rim_eval.thinking import (
 )
 from rim_eval.types import ArmKind, Mode
 
-__all__ = [
-    "Call",
-    "arm_call",
-    "prefilled_arm",
-    "read_output",
-    "refuse_cuts",
-    "refuse_shared_limits",
-]
-
 
 class Call(NamedTuple):
     """One model call in one mode, ready to be made."""

@@ -25,8 +25,6 @@ from inspect_ai.model import GenerateConfig, ModelAPI, ModelOutput, ModelUsage
 
 from rim_eval.errors import RimError
 
-__all__ = ["PREFILL", "HFRenderer", "adapt_provider", "is_hf", "token_counter"]
-
 PREFILL: Final = "rim_eval_prefill"
 """Key in `extra_body`: text written after the generation prompt, the beginning of the model's turn."""
 

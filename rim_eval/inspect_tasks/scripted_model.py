@@ -23,8 +23,6 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from rim_eval.errors import RimError
 from rim_eval.types import Mode
 
-__all__ = ["Line", "ScriptedModel", "read_script"]
-
 _TEMPLATE = """{%- for message in messages %}<|im_start|>{{ message.role }}
 {{ message.content }}<|im_end|>
 {% endfor %}{%- if add_generation_prompt %}<|im_start|>assistant

@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from rim_eval.decoding import Budgets
     from rim_eval.inspect_tasks.switches import ModelSwitch
 
-__all__ = ["ArmRunner", "ReplyStore", "both_modes", "generations"]
-
 _LOGGER = getLogger(__name__)
 _WEIGHTS_KEY = "rim_eval:weights"
 Name = TypeVar("Name", bound=str)

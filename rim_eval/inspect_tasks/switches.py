@@ -18,8 +18,6 @@ from rim_eval.thinking import (
     template_renderer,
 )
 
-__all__ = ["ModelSwitch", "switch_for"]
-
 _SERVED = ("vllm", "sglang", "openai-api")
 
 

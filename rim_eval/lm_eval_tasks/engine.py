@@ -20,8 +20,6 @@ from rim_eval.thinking import (
 )
 from rim_eval.types import Mode
 
-__all__ = ["Engine", "EngineRequest", "TemplateWords", "engine_of"]
-
 _NAMES: Final = {"HFLM": "hf", "VLLM": "vllm"}
 
 

@@ -12,15 +12,6 @@ from rim_eval.lm_eval_tasks.samples import read_record
 from rim_eval.observations import Observation, rows_of_score, sample_lines
 from rim_eval.types import MODES, Mode
 
-__all__ = [
-    "Key",
-    "Parity",
-    "RecordedReply",
-    "compare",
-    "replies_in_log",
-    "replies_in_samples",
-]
-
 
 class Key(NamedTuple):
     """What pairs across harnesses."""

@@ -18,17 +18,6 @@ from rim_eval.observations import Observation, results_file, sample_lines
 from rim_eval.replies import Outcome, judge_reply, observe
 from rim_eval.types import PromptKind
 
-__all__ = [
-    "EVENTS",
-    "Record",
-    "case_of",
-    "judge_samples",
-    "metrics",
-    "rate",
-    "read_record",
-    "record",
-]
-
 EVENTS: Final[dict[PromptKind, str]] = {
     "harmful": "misaligned",
     "benign": "over_refused",

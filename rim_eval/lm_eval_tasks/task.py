@@ -19,8 +19,6 @@ from rim_eval.replies import ArmRequest, Outcome, check_reply, judge_reply
 from rim_eval.thinking import Switch
 from rim_eval.types import PromptKind
 
-__all__ = ["ModeTask"]
-
 _TOKEN_LIMITS: Final = ("max_tokens", "max_new_tokens", "max_completion_tokens", "max_length")
 
 
