@@ -49,28 +49,24 @@ def _read_path(given: Any, info: ValidationInfo) -> Path | None:
     return None if text is None else Path(text).expanduser()
 
 
+def _choices(given: Any, allowed: tuple[Any, ...], every: str, message: str) -> tuple[Any, ...]:
+    """All of the allowed words (`every`), one of them, or a list, in the order of `allowed`."""
+    names = allowed if given == every else [given] if isinstance(given, str) else given
+    if isinstance(names, list | tuple) and names and all(name in allowed for name in names):
+        return tuple(name for name in allowed if name in names)
+    raise RimError(f"{message}.")
+
+
 def _read_modes(given: Any) -> tuple[Mode, ...]:
-    """`both`, one of the modes, or a list."""
-    if given == "both":
-        return MODES
-    names = [given] if isinstance(given, str) else given
-    if isinstance(names, list | tuple) and names and all(mode in MODES for mode in names):
-        return tuple(mode for mode in MODES if mode in names)
-    raise RimError(
-        f"modes={given!r} is not known: use `-T modes=both`, `-T modes=think` or `-T modes=no_think`."
-    )
+    use = "use `-T modes=both`, `-T modes=think` or `-T modes=no_think`"
+    return _choices(given, MODES, "both", f"modes={given!r} is not known: {use}")
 
 
 def _read_patterns(given: Any) -> tuple[str, ...]:
-    """`all`, one of the patterns, or a list."""
     from rim_eval.patterns import PATTERNS
 
-    if given == "all":
-        return PATTERNS
-    names = [given] if isinstance(given, str) else given
-    if isinstance(names, list) and names and all(name in PATTERNS for name in names):
-        return tuple(pattern for pattern in PATTERNS if pattern in names)
-    raise RimError(f"patterns={given!r} is not known: use all, or of {', '.join(PATTERNS)}.")
+    use = f"use all, or of {', '.join(PATTERNS)}"
+    return _choices(given, PATTERNS, "all", f"patterns={given!r} is not known: {use}")
 
 
 Modes = Annotated[tuple[Mode, ...], BeforeValidator(_read_modes)]
