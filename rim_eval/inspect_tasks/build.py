@@ -90,21 +90,17 @@ def solved_set(name: str, settings: ReasoningSettings, absolute_error: float | N
 def _judged_task(loaded: LoadedSet, judge: str | None, settings: RunSettings) -> Task:
     name = judge or loaded.entry.judge or "hexphi"
     if name != "none":
-        _check_judge(name, loaded)
+        # Refuse before the first token a judge that has no verdict on these prompts, or no grader.
+        instrument = load_judge(name)
+        for kind in {prompt.kind for prompt in loaded.prompts}:
+            instrument.event(kind)
+        grader_for(instrument)
     return task_over(loaded, settings, _both_modes(loaded, settings), rim(name))
 
 
 def _both_modes(loaded: LoadedSet, settings: RunSettings) -> Solver:
     arguments = settings.solver_arguments(loaded.entry.kind)
     return both_modes(modes=list(settings.modes), **arguments)
-
-
-def _check_judge(name: str, loaded: LoadedSet) -> None:
-    """Refuse before the first token a judge that has no verdict on these prompts, or no grader."""
-    judge = load_judge(name)
-    for kind in {prompt.kind for prompt in loaded.prompts}:
-        judge.event(kind)
-    grader_for(judge)
 
 
 def task_over(

@@ -140,7 +140,10 @@ def judge_samples(
         judge.event(kind)
     refuse_existing(target)
     judged = asyncio.run(_judge_all(samples, records, judge, graders, target))
-    _copy_results(path, target)
+    # Keep what the run was beside its judged copy: a copy in another folder would know no weights.
+    results = results_file(path)
+    if results is not None and not target.with_name(results.name).exists():
+        shutil.copyfile(results, target.with_name(results.name))
     return [each.observation for each in judged]
 
 
@@ -216,10 +219,3 @@ def _whole(line: str) -> Record | None:
         return Record.model_validate_json(line)
     except ValidationError:
         return None
-
-
-def _copy_results(path: Path, target: Path) -> None:
-    """Keep what the run was beside its judged copy: a copy in another folder would know no weights."""
-    results = results_file(path)
-    if results is not None and not target.with_name(results.name).exists():
-        shutil.copyfile(results, target.with_name(results.name))
