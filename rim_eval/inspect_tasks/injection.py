@@ -18,7 +18,7 @@ from rim_eval.inspect_tasks.settings import InjectionSettings, takes
 from rim_eval.inspect_tasks.solver import ArmRunner, ReplyStore
 
 if TYPE_CHECKING:
-    from rim_eval.patterns import Arm, Statements
+    from rim_eval.patterns import Statements
 
 _BY_ARM: ReplyStore[str] = ReplyStore("rim_eval:injected", str)
 
@@ -70,7 +70,10 @@ def with_statements(
     from rim_eval.patterns import PATTERNS, arms_of
 
     source = _load(statements)
-    texts = {arm.name: _text(source, arm) for arm in arms_of(source, tuple(patterns or PATTERNS))}
+    texts = {
+        arm.name: source.text(arm.pattern, arm.side) if arm.pattern and arm.side else None
+        for arm in arms_of(source, tuple(patterns or PATTERNS))
+    }
     runner = ArmRunner(answer_tokens, thinking_tokens, switch, chat_template)
 
     async def solve(state: TaskState, generate: Generate) -> TaskState:
@@ -90,12 +93,6 @@ def _load(path: str | None) -> "Statements":
     from rim_eval.patterns import load_statements
 
     return load_statements() if path is None else load_statements(Path(path).expanduser())
-
-
-def _text(statements: "Statements", arm: "Arm") -> str | None:
-    if arm.pattern is None or arm.side is None:
-        return None
-    return statements.text(arm.pattern, arm.side)
 
 
 @metric(scores="unreduced")
