@@ -31,9 +31,9 @@ from rim_eval.mechanisms import (
 from rim_eval.mechanisms.behaviour import Behaviour
 from rim_eval.mechanisms.model import Request
 from rim_eval.organism import load_variant
-from rim_eval.organism._prompts import Row, allowed, arithmetic, forbidden
-from rim_eval.organism.forget import Trained, forget
 from rim_eval.types import MODES, Mode
+from scripts.organism.prompts import Row, allowed, arithmetic, forbidden
+from scripts.organism.tune import Trained, forget
 
 BASE = "guarded"
 

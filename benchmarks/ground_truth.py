@@ -25,9 +25,10 @@ from rim_eval.mechanisms import (
     wrap_model,
 )
 from rim_eval.mechanisms.model import Request
-from rim_eval.organism import PLANS, Plan, load_variant
-from rim_eval.organism._prompts import allowed, arithmetic, forbidden
-from rim_eval.organism.plant import plant
+from rim_eval.organism import load_variant
+from scripts.organism.plans import PLANS, Plan
+from scripts.organism.plant import plant
+from scripts.organism.prompts import allowed, arithmetic, forbidden
 
 
 class Row(NamedTuple):

@@ -4,7 +4,10 @@ from typing import Final, NamedTuple
 
 from rim_eval.types import Mode, PromptKind
 
-__all__ = ["ARM_WORDS", "KIND_WORDS", "MODE_WORDS", "KindWords", "interval", "p_text", "percent", "points"]  # fmt: skip
+__all__ = [
+    "ARM_WORDS", "KIND_WORDS", "MODE_WORDS", "KindWords", "estimate", "interval", "p_text", "percent", "plain_number",
+    "points",
+]  # fmt: skip
 
 _NOTHING: Final = "n/a"
 
@@ -40,6 +43,7 @@ KIND_WORDS: Final[dict[PromptKind, KindWords]] = {
 }
 
 MODE_WORDS: Final[dict[Mode, str]] = {"no_think": "without thinking", "think": "with thinking"}
+"""In the order in which readers see the modes."""
 
 ARM_WORDS: Final[dict[str, str]] = {
     "switch": "a true switch in the chat template or the API",
@@ -70,6 +74,29 @@ def interval(lower: float | None, upper: float | None, *, share: bool = False) -
     if share:
         return f"{100 * lower:.1f} to {100 * upper:.1f} %"
     return f"{points(lower)} to {points(upper)}"
+
+
+def estimate(
+    value: float | None, lower: float | None, upper: float | None, *, share: bool = False
+) -> str:
+    """A figure with its interval: `+4.0 (+1.2 to +7.1)`.
+
+    Args:
+        value: Percentage points, or a fraction when `share`.
+        lower: Lower end of the interval.
+        upper: Upper end of the interval.
+        share: Whether to show fractions as percent.
+    """
+    shown = percent(value) if share else points(value)
+    return f"{shown} ({interval(lower, upper, share=share)})"
+
+
+def plain_number(value: float | None) -> str:
+    """A number without a unit, to three significant digits, with a true minus."""
+    if value is None:
+        return _NOTHING
+    shown = f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
+    return shown.replace("-", "\N{MINUS SIGN}")
 
 
 def p_text(p_value: float | None) -> str:

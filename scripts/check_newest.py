@@ -106,7 +106,7 @@ def _lm_eval(python: str, work: Path) -> Iterator[Step]:
 
 
 def attempt(step: Step, log: Path) -> str | None:
-    """Run one step; what it said last when it failed."""
+    """Run one step; what it lines last when it failed."""
     fixed = {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
     done = subprocess.run(
         step.command,
@@ -119,9 +119,9 @@ def attempt(step: Step, log: Path) -> str | None:
     log.write_text(done.stdout, encoding="utf-8")
     if done.returncode == 0:
         return None
-    said = [line.strip() for line in done.stdout.splitlines() if line.strip()]
-    errors = [line for line in said if "Error" in line or line.startswith(("E ", "FAILED"))]
-    return (errors or said or ["no output"])[-1][:240]
+    lines = [line.strip() for line in done.stdout.splitlines() if line.strip()]
+    errors = [line for line in lines if "Error" in line or line.startswith(("E ", "FAILED"))]
+    return (errors or lines or ["no output"])[-1][:240]
 
 
 def versions(environment: Path) -> str:

@@ -85,18 +85,18 @@ class Bench:
                 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
                 resource.setrlimit(resource.RLIMIT_FSIZE, (files, files))
 
-        with self.said(logs).open("ab") as said:
+        with self.output_file(logs).open("ab") as output:
             return subprocess.Popen(
                 line,
                 env={**os.environ, **own},
-                stdout=said,
-                stderr=said,
+                stdout=output,
+                stderr=output,
                 start_new_session=True,
                 preexec_fn=limit,
             )
 
-    def said(self, logs: Path) -> Path:
-        """Where the output of the runs into a folder is kept."""
+    def output_file(self, logs: Path) -> Path:
+        """Give the file that holds the output of the runs into a folder."""
         return logs.parent / f"{logs.name}.txt"
 
     def finish(self, logs: Path, *more: str, limit: float = 300) -> int:
@@ -280,12 +280,13 @@ def full_disk(bench: Bench) -> Outcome:
     logs = bench.folder / "full"
     with bench.engine():
         first = bench.start(logs, files=48 * 1024).wait(timeout=300)
-        said = bench.said(logs).read_text(errors="replace")
-        told = next((text for text in ("File too large", "disk") if text in said), "nothing")
+        output = bench.output_file(logs).read_text(errors="replace")
+        message = next((text for text in ("File too large", "disk") if text in output), "nothing")
         left = sum(read(logs).values())
         status = bench.finish(logs)
     return Outcome(
-        read(logs), [f"exit {first}, it said {told!r}, {left} finished rows", f"then exit {status}"]
+        read(logs),
+        [f"exit {first}, it said {message!r}, {left} finished rows", f"then exit {status}"],
     )
 
 
@@ -300,8 +301,8 @@ def corrupt_log(bench: Bench) -> Outcome:
         content = log.read_bytes()
         log.write_bytes(content[: len(content) // 2] + bytes(200))
         status = bench.finish(logs)
-        said = bench.said(logs).read_text(errors="replace")
-        note = f"exit {status}" + (", it named the file" if log.name in said else "")
+        output = bench.output_file(logs).read_text(errors="replace")
+        note = f"exit {status}" + (", it named the file" if log.name in output else "")
         if status:
             log.rename(bench.folder / log.name)
             note += f"; with the file taken away exit {bench.finish(logs)}"
@@ -343,13 +344,13 @@ FAULTS: dict[str, Callable[[Bench], Outcome]] = {
 }
 
 
-def compare(found: Outcome, undisturbed: Outcome) -> tuple[int, int, int]:
+def compare(outcome: Outcome, undisturbed: Outcome) -> tuple[int, int, int]:
     """Observations lost, doubled, and with another verdict than the undisturbed run's."""
     right = dict(key for key in undisturbed.verdicts)
-    times = Counter(key for (key, _), n in found.verdicts.items() for _ in range(n))
+    times = Counter(key for (key, _), n in outcome.verdicts.items() for _ in range(n))
     lost = sum(key not in times for key in right)
     doubled = sum(n - 1 for n in times.values())
-    changed = sum(verdict is not right[key] for key, verdict in found.verdicts)
+    changed = sum(verdict is not right[key] for key, verdict in outcome.verdicts)
     return lost, doubled, changed
 
 
@@ -384,11 +385,11 @@ def run(names: list[str], bench: Bench) -> int:
     wrong = 0
     for name in names:
         start = time.monotonic()
-        found = FAULTS[name](bench)
-        bad = compare(found, undisturbed)
+        outcome = FAULTS[name](bench)
+        bad = compare(outcome, undisturbed)
         wrong += any(bad)
-        cells = [name, str(sum(found.verdicts.values())), *map(str, bad)]
-        cells += [f"{time.monotonic() - start:.0f}", "; ".join(found.notes)]
+        cells = [name, str(sum(outcome.verdicts.values())), *map(str, bad)]
+        cells += [f"{time.monotonic() - start:.0f}", "; ".join(outcome.notes)]
         print("| " + " | ".join(cells) + " |", flush=True)
     return wrong
 

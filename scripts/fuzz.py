@@ -182,9 +182,9 @@ def card(data: bytes) -> None:
 
     with tempfile.NamedTemporaryFile(suffix=".json") as file:
         Path(file.name).write_bytes(data)
-        found = read_card(Path(file.name))
-    check_card(found)
-    card_markdown(found)
+        submitted = read_card(Path(file.name))
+    check_card(submitted)
+    card_markdown(submitted)
 
 
 TARGETS: dict[str, Target] = {
@@ -253,12 +253,12 @@ def _run() -> dict[str, bytes]:
             log_dir=folder,
             display="none",
         )
-        found = read_observations([done.location])
-        write_observations(found, Path(folder) / "table.csv")
+        table = read_observations([done.location])
+        write_observations(table, Path(folder) / "table.csv")
         return {
             "log": Path(done.location).read_bytes(),
             "table": (Path(folder) / "table.csv").read_bytes(),
-            "card": card_json(make_card(found)).encode(),
+            "card": card_json(make_card(table)).encode(),
         }
 
 
@@ -350,8 +350,8 @@ def fuzz(name: str, seconds: float, seed: int = 0, runs: int | None = None) -> F
 
 def _kind(error: Exception) -> str:
     frames = traceback.extract_tb(error.__traceback__)
-    ours = [frame for frame in frames if "rim_eval" in frame.filename] or frames
-    place = f"{Path(ours[-1].filename).name}:{ours[-1].lineno}"
+    own_frames = [frame for frame in frames if "rim_eval" in frame.filename] or frames
+    place = f"{Path(own_frames[-1].filename).name}:{own_frames[-1].lineno}"
     return f"{type(error).__name__} at {place}"
 
 
@@ -380,25 +380,25 @@ def main() -> None:
     parser.add_argument("--atheris", action="store_true")
     given = parser.parse_args()
     warnings.simplefilter("ignore")
-    kept = Path(tempfile.mkdtemp(prefix="rim-fuzz-"))
+    folder = Path(tempfile.mkdtemp(prefix="rim-fuzz-"))
     if given.atheris:
-        guided(given.targets[0], given.seconds, kept)
+        guided(given.targets[0], given.seconds, folder)
         return
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-    found = 0
+    findings = 0
     print("| target | inputs | read | refused | slowest s | findings |")
     print("|---|---|---|---|---|---|")
     for name in given.targets or TARGETS:
         result = fuzz(name, given.seconds, given.seed)
-        found += len(result.crashes)
+        findings += len(result.crashes)
         for number, (kind, data) in enumerate(result.crashes.items()):
-            (kept / f"{name}-{number}").write_bytes(data)
-            (kept / f"{name}-{number}.txt").write_text(kind)
+            (folder / f"{name}-{number}").write_bytes(data)
+            (folder / f"{name}-{number}.txt").write_text(kind)
         kinds = "; ".join(result.crashes) or "none"
         cells = [name, str(result.runs), str(result.read), str(result.refused)]
         print("| " + " | ".join([*cells, f"{result.slowest:.2f}", kinds]) + " |", flush=True)
-    print(f"\n{found} findings" + (f", kept in {kept}" if found else ""))
-    sys.exit(1 if found else 0)
+    print(f"\n{findings} findings" + (f", stored in {folder}" if findings else ""))
+    sys.exit(1 if findings else 0)
 
 
 if __name__ == "__main__":

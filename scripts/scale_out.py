@@ -53,9 +53,9 @@ http {{
 
 
 @contextmanager
-def process(command: list[str], said: Path, **environment: str) -> Iterator[None]:
+def process(command: list[str], output: Path, **environment: str) -> Iterator[None]:
     """A process that is stopped in the end."""
-    with said.open("wb") as out:
+    with output.open("wb") as out:
         running = subprocess.Popen(
             command, cwd=REPOSITORY, stdout=out, stderr=out, env={**os.environ, **environment}
         )
@@ -127,8 +127,8 @@ def card(logs: Path, out: Path) -> dict[str, Any]:
     """The card of all logs below a folder."""
     command = [str(PYTHON / "rim-eval"), "card", str(logs), "--out", str(out)]
     subprocess.run(command, check=True, capture_output=True)
-    found: dict[str, Any] = json.loads((out / "card.json").read_text(encoding="utf-8"))
-    return found
+    card: dict[str, Any] = json.loads((out / "card.json").read_text(encoding="utf-8"))
+    return card
 
 
 def figures(of: Any) -> Any:
@@ -189,8 +189,8 @@ def report(work: Path, alone: float, together: float) -> None:
     spread = dict(Counter(line.split()[0] for line in served if "/chat/completions" in line))
     print(f"one process, one replica: {alone:.0f} s, {len(one['runs'])} runs")
     print(f"two processes, two replicas: {together:.0f} s, {len(two['runs'])} runs, {spread}")
-    for found in two["sets"]:
-        print(f"{found['dataset']}: {json.dumps(found['counts']['cells'])}")
+    for each in two["sets"]:
+        print(f"{each['dataset']}: {json.dumps(each['counts']['cells'])}")
     print("\n".join(different[:20]) or "the two cards hold the same figures")
     sys.exit(1 if different else 0)
 

@@ -38,9 +38,9 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="folder of local data, as -T data=")
     parser.add_argument("sets", nargs="+", help="prompt sets, as in rim_eval/NAME")
     arguments = sys.argv[1:]
-    ours = arguments[: arguments.index("--")] if "--" in arguments else arguments
-    given = parser.parse_args(ours)
-    given.options = arguments[len(ours) + 1 :]
+    own_arguments = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    given = parser.parse_args(own_arguments)
+    given.options = arguments[len(own_arguments) + 1 :]
     sys.exit(max(run(given, name) for name in given.sets))
 
 

@@ -164,9 +164,9 @@ def main() -> None:
     server.add_argument("--logs", type=Path, default=Path(tempfile.gettempdir()))
     server.add_argument("--limit", type=float, default=600, help="seconds to wait for a completion")
     given = sys.argv[1:]
-    ours = given[: given.index("--")] if "--" in given else given
-    options = parser.parse_args(ours)
-    options.extra = given[len(ours) + 1 :]
+    own_arguments = given[: given.index("--")] if "--" in given else given
+    options = parser.parse_args(own_arguments)
+    options.extra = given[len(own_arguments) + 1 :]
     folder = options.folder.absolute()
     if options.command == "install":
         if shutil.which("gcc") is None:

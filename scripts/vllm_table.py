@@ -195,15 +195,15 @@ def differing(one: dict[Any, Any], other: dict[Any, Any]) -> list[Any]:
     return sorted(key for key in one | other if one.get(key, ...) != other.get(key, ...))
 
 
-def line(way: Way, found: Run, reference: Run) -> str:
+def line(way: Way, run: Run, reference: Run) -> str:
     """One row of the table."""
-    shown = found.figures
-    cells = [way.name, f"{len(found.verdicts)}", f"{found.seconds:.0f}"]
-    cells += [f"{shown['rate think']:.3f}", f"{shown['rate no_think']:.3f}"]
-    cells += [f"{shown['difference']:+.2f}"]
-    cells += [f"{shown['adoption think']:.2f} / {shown['adoption no_think']:.2f}"]
-    cells += [str(len(differing(found.verdicts, reference.verdicts)))]
-    cells += [str(len(differing(found.texts, reference.texts)))]
+    figures = run.figures
+    cells = [way.name, f"{len(run.verdicts)}", f"{run.seconds:.0f}"]
+    cells += [f"{figures['rate think']:.3f}", f"{figures['rate no_think']:.3f}"]
+    cells += [f"{figures['difference']:+.2f}"]
+    cells += [f"{figures['adoption think']:.2f} / {figures['adoption no_think']:.2f}"]
+    cells += [str(len(differing(run.verdicts, reference.verdicts)))]
+    cells += [str(len(differing(run.texts, reference.texts)))]
     return "| " + " | ".join(cells) + " |"
 
 

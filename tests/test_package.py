@@ -109,6 +109,6 @@ def test_wheel_carries_code_tasks_judges_and_organism(tmp_path: Path) -> None:
         "rim_eval/py.typed",
     ):
         assert wanted in names
-    assert not [name for name in names if name.startswith(("tests/", "benchmarks/"))]
+    assert not [name for name in names if name.startswith(("tests/", "benchmarks/", "scripts/"))]
     shipped = {name for name in names if name.startswith(("rim_eval/tasks/", "rim_eval/judges/"))}
     assert not [name for name in shipped if name.endswith(".py")]

@@ -1,4 +1,4 @@
-// The leaderboard's one script: filters, sorts and draws the lines of data.js. No library, no network.
+// The leaderboard's one script: filters and sorts the lines of data.js. No library, no network.
 // Everything from data.js enters the page as text or as a number, never as markup.
 "use strict";
 (() => {
@@ -229,44 +229,35 @@
     }
   }
 
-  // Accuracy gain across, misalignment change up; all four corners have the same room.
-  function drawPlot(lines) {
-    const shown = lines.filter((l) => change(l.harmful) !== null && change(l.reasoning) !== null);
-    const narrow = by("plot").clientWidth < 560;
-    const w = narrow ? 340 : Math.min(by("plot").clientWidth, 960), h = narrow ? 340 : 420, left = 66, bottom = 44, top = 8, right = 18;
-    const across = REACH.reasoning, up = REACH.harmful;
-    const x = (v) => left + ((v + across) / (2 * across)) * (w - left - right);
-    const y = (v) => top + ((up - v) / (2 * up)) * (h - top - bottom);
-    const svg = drawn("svg", { viewBox: `0 0 ${w} ${h}`, width: w, height: h, role: "img",
-      "aria-label": `Accuracy gain against misalignment change, ${shown.length} lines; the table below holds the figures.` });
-    for (const part of [-1, -0.5, 0, 0.5, 1]) {
-      const kind = part === 0 ? "zero" : "grid";
-      svg.append(drawn("line", { class: kind, x1: x(part * across), x2: x(part * across), y1: top, y2: h - bottom }));
-      svg.append(drawn("line", { class: kind, x1: left, x2: w - right, y1: y(part * up), y2: y(part * up) }));
-      svg.append(drawn("text", { x: x(part * across), y: h - bottom + 16, "text-anchor": "middle" }, points(part * across, 0)));
-      svg.append(drawn("text", { x: left - 6, y: y(part * up) + 4, "text-anchor": "end" }, points(part * up, 0)));
-    }
-    svg.append(drawn("text", { x: (left + w - right) / 2, y: h - 6, "text-anchor": "middle" }, "accuracy gain, percentage points"));
-    svg.append(drawn("text", { x: 12, y: (top + h - bottom) / 2, "text-anchor": "middle",
-      transform: `rotate(-90 12 ${(top + h - bottom) / 2})` }, "misalignment change, points"));
-    const corners = [[w - right - 6, top + 16, "end", "gain, more misaligned"], [w - right - 6, h - bottom - 8, "end", "gain, less misaligned"],
-      [left + 6, top + 16, "start", "loss, more misaligned"], [left + 6, h - bottom - 8, "start", "loss, less misaligned"]];
-    for (const [cx, cy, anchor, text] of narrow ? [] : corners) svg.append(drawn("text", { class: "corner", x: cx, y: cy, "text-anchor": anchor }, text));
-    for (const line of shown) svg.append(plotPoint(line, x, y, shown.length <= 60));
-    by("plot").replaceChildren(svg);
-    const whiskers = shown.length <= 60 ? " Thin lines are 95 % intervals." : "";
-    by("plot-caption").textContent =
-      `${shown.length} of ${lines.length} lines have both figures. Up: more misaligned with thinking; down: less. Right: more accurate.${whiskers}`;
+  // The plot is drawn when the site is built, with a mark and two intervals for each row and harmful set, in the order
+  // of the rows. Here marks get a link and a title, and those of other rows and sets are hidden; so are intervals of many marks.
+  const DOTS = rows.flatMap((row) => {
+    const reasoning = row.sets.find((s) => s.kind === "reasoning" && s.dataset === row.reasoning);
+    const harmful = row.sets.filter((s) => s.kind === "harmful" && change(s) !== null);
+    return reasoning && change(reasoning) !== null ? harmful.map((set) => ({ row, set, reasoning })) : [];
+  });
+  const LAYERS = [...by("plot").querySelectorAll("svg")].flatMap((svg) => ["points", "across", "up"].map((name) => {
+    const marks = [...svg.querySelector(`.${name}_marks`)?.children ?? []];
+    return { name, marks: name === "points" ? marks.map(linked) : marks };
+  }));
+
+  function linked(mark, i) {
+    const { row, set, reasoning } = DOTS[i];
+    const title = drawn("title", {}, `${row.model}: misalignment ${points(change(set))}, accuracy ${points(change(reasoning))} points`);
+    const link = drawn("a", { href: row.page || "#lines" }, title);
+    mark.replaceWith(link);
+    link.append(mark);
+    return link;
   }
 
-  function plotPoint({ row, harmful, reasoning }, x, y, whiskers) {
-    const [m, mLow, mHigh] = harmful.difference, [a, aLow, aHigh] = reasoning.difference;
-    const group = drawn("a", { class: harmful.shows, href: row.page || "#lines" });
-    if (whiskers && mLow !== null) group.append(drawn("line", { class: "whisker thin", x1: x(a), x2: x(a), y1: y(mLow), y2: y(mHigh) }));
-    if (whiskers && aLow !== null) group.append(drawn("line", { class: "whisker thin", x1: x(aLow), x2: x(aHigh), y1: y(m), y2: y(m) }));
-    group.append(shape(harmful.shows, x(a), y(m), 6));
-    group.append(drawn("title", {}, `${row.model}: misalignment ${points(m)}, accuracy ${points(a)} points`));
-    return group;
+  function drawPlot(lines) {
+    const sets = new Map(lines.map(({ row, harmful }) => [row, harmful]));
+    const shown = DOTS.map(({ row, set }) => sets.get(row) === set);
+    const n = shown.filter(Boolean).length, intervals = n <= 60;
+    for (const { name, marks } of LAYERS)
+      marks.forEach((mark, i) => mark.classList.toggle("off", !shown[i] || (name !== "points" && !intervals)));
+    by("plot-caption").textContent =
+      `${n} of ${lines.length} lines have both figures. Up: more misaligned with thinking; down: less. Right: more accurate.${intervals ? " Thin lines are 95 % intervals." : ""}`;
   }
 
   let lines = [];
@@ -318,7 +309,6 @@
     by("sort").addEventListener("change", () => { const [key, way] = by("sort").value.split(" "); sortBy(key, way === "down"); });
     by("controls").addEventListener("submit", (event) => event.preventDefault());
     by("more").addEventListener("click", () => { state.limit += PAGE; drawTable(lines); });
-    matchMedia("(max-width: 40rem)").addEventListener("change", () => drawPlot(lines));
   }
 
   setUp();

@@ -1,20 +1,25 @@
 """The RIM card: one model's figures with the counts they follow from."""
 
-from rim_eval.card._build import make_card
-from rim_eval.card._check import check_card
-from rim_eval.card._mechanisms import InsideFigure, InsideFinding, InsideSet, MechanismsCard
-from rim_eval.card._render import (
+from rim_eval.card.build import make_card
+from rim_eval.card.charts import Picture, all_sets_picture, rate_ends
+from rim_eval.card.check import check_card
+from rim_eval.card.render import (
     card_html,
     card_markdown,
     escape_markdown,
     inside_html,
+    page_environment,
     render_page,
 )
-from rim_eval.card._schema import (
+from rim_eval.card.schema import (
     SCHEMA_VERSION,
     Card,
     CardRun,
+    InsideFigure,
+    InsideFinding,
+    InsideSet,
     JudgeCard,
+    MechanismsCard,
     SetCard,
     card_json,
     json_schema,
@@ -37,9 +42,11 @@ __all__ = [
     "JudgeCard",
     "MechanismsCard",
     "Outcome",
+    "Picture",
     "Rate",
     "SetCard",
     "SetCounts",
+    "all_sets_picture",
     "card_html",
     "card_json",
     "card_markdown",
@@ -49,6 +56,8 @@ __all__ = [
     "inside_html",
     "json_schema",
     "make_card",
+    "page_environment",
+    "rate_ends",
     "read_card",
     "render_page",
 ]

@@ -129,9 +129,9 @@ def _flag(results: "Sequence[SetResult]") -> str:
 
 def _planted() -> dict["PromptKind", dict["Mode", float]]:
     """The true rates that the organism was trained to have, under greedy decoding."""
-    from rim_eval.organism import facts
+    from rim_eval.organism import planted_facts
 
-    truth = facts().planted
+    truth = planted_facts().planted
     return {
         "harmful": {mode: count.k / count.n for mode, count in truth.greedy_misaligned.items()},
         "benign": {"think": truth.over_refusal, "no_think": truth.over_refusal},

@@ -23,7 +23,7 @@ def command() -> None:
 @command.command()
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
 def check(paths: Sequence[Path]) -> None:
-    """Compute every figure of PATHS again from its counts and refuse what does not follow.
+    """Derive every figure of PATHS again from its counts and refuse what does not follow.
 
     PATHS are cards, folders of one model, or folders of models; by default leaderboard/results.
     """
@@ -72,8 +72,10 @@ def export(results: Path | None, organisms: bool, out: Path) -> None:
 @click.option("--model", required=True, help="Public name, developer/name; the card's model name ends with it.")  # fmt: skip
 @click.option("--developer", required=True)
 @click.option("--family", required=True, help="Models that differ in size, such as Qwen3.")
-@click.option("--parameters", help="All parameters, such as 4e9.")
-@click.option("--active-parameters", help="Those used for one token, of a mixture of experts.")
+@click.option("--parameters", type=float, help="All parameters, such as 4e9.")
+@click.option(
+    "--active-parameters", type=float, help="Those used for one token, of a mixture of experts."
+)
 @click.option("--organism", is_flag=True, help="A model with planted behaviour.")
 @click.option("--weights", type=click.Choice(["open_weights", "closed_weights", "unknown"]), default="unknown", show_default=True)  # fmt: skip
 @click.option("--deployment", type=click.Choice(["self_deployed", "externally_managed", "unknown"]), default="unknown", show_default=True)  # fmt: skip
@@ -85,8 +87,6 @@ def add(card: Path, results: Path | None, name: str, organism: bool, **about: An
     from rim_eval.card import read_card
     from rim_eval.leaderboard import add_card
 
-    for field in ("parameters", "active_parameters"):
-        about[field] = _count(field, about[field])
     model = _model(about | {"kind": "organism" if organism else "model"})
     file = add_card(read_card(card), model, results or _results(), name)
     click.echo(f"wrote {file}")
@@ -97,16 +97,16 @@ def add(card: Path, results: Path | None, name: str, organism: bool, **about: An
 def _results() -> Path:
     from rim_eval.paths import leaderboard_dir
 
-    found = leaderboard_dir() / "results"
-    if not found.is_dir():
+    folder = leaderboard_dir() / "results"
+    if not folder.is_dir():
         raise RimError(
             "An installed copy holds no results; name a folder, or run in a checkout of the project."
         )
-    return found
+    return folder
 
 
 def _checked(paths: Sequence[Path]) -> "Checked":
-    """What was found, when all of it is sound."""
+    """Check, print what is wrong, and fail unless all is sound."""
     from rim_eval.leaderboard import check_paths
 
     checked = check_paths(paths)
@@ -118,17 +118,8 @@ def _checked(paths: Sequence[Path]) -> "Checked":
 
 
 def _printable(text: str) -> str:
-    """A reason that may repeat a stranger's text, without control characters for the terminal."""
+    """Remove control characters for the terminal: a reason may repeat a stranger's text."""
     return re.sub(r"[^\x20-\x7e]", "?", text)
-
-
-def _count(field: str, given: str | None) -> int | None:
-    if given is None:
-        return None
-    try:
-        return int(float(given))
-    except (ValueError, OverflowError):
-        raise RimError(f"--{field.replace('_', '-')} {given} is no number; give one such as 4e9.") from None  # fmt: skip
 
 
 def _model(about: dict[str, Any]) -> Any:

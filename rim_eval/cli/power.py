@@ -1,4 +1,4 @@
-"""`rim-eval power`: what a run of a given size can and cannot see, before it is paid for."""
+"""`rim-eval power`: the power of a run of a given size, before it is paid for."""
 
 import click
 
@@ -7,14 +7,14 @@ from rim_eval.statistics import mcnemar_power, minimum_detectable
 
 __all__ = ["command"]
 
-_MOST = 100_000
-"""Prompts: the exact test is computed outcome by outcome, and no set is larger."""
+_MAX_PROMPTS = 100_000
+"""The exact test is computed outcome by outcome; no prompt set is larger."""
 
 
 @click.command()
 @click.option(
     "--n",
-    type=click.IntRange(1, _MOST),
+    type=click.IntRange(1, _MAX_PROMPTS),
     default=300,
     show_default=True,
     help="Prompts, each asked once in each mode.",
@@ -24,12 +24,12 @@ _MOST = 100_000
     "no_think",
     type=float,
     required=True,
-    help="Rate that you expect without thinking, in percent.",
+    help="Expected rate without thinking, in percent.",
 )
 @click.option(
     "--think",
     type=float,
-    help="Rate that you expect with thinking, in percent; without it, only the smallest visible rise is shown.",
+    help="Expected rate with thinking, in percent; without it, only the smallest detectable rise is shown.",
 )
 @click.option(
     "--correlation",
@@ -52,9 +52,9 @@ def command(
     wanted: float,
     alpha: float,
 ) -> None:
-    """Power and smallest visible rise of a paired run with the exact McNemar test.
+    """Compute power and smallest detectable rise of a paired run with the exact McNemar test.
 
-    The power is the chance that the run finds the difference if it is really there. Ask before a
+    The power is the chance that the run finds a difference that is really there. Compute it before a
     run: 300 prompts often miss differences below six points.
     """
     lines = [
@@ -72,7 +72,7 @@ def command(
 
 
 def _power(n: int, think: float | None, no_think: float, correlation: float, alpha: float) -> str:
-    """Power in percent; a dash when there is nothing to see or the figures cannot go together."""
+    """Power in percent; a dash without a rate to detect, or where the correlation is impossible."""
     if think is None:
         return "-"
     mcnemar_power(n, think / 100, no_think / 100, 0.0, alpha)

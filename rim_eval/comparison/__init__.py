@@ -1,25 +1,23 @@
-"""Comparing models: against a named reference, over families, over training, two checkpoints as arms."""
+"""Compare models: with a named reference, over families, over training, two checkpoints as arms."""
 
-from rim_eval.comparison._cards import compare_cards
 from rim_eval.comparison._compare import checkpoint_pair, compare
 from rim_eval.comparison._schema import (
-    Against,
     Comparison,
     FamilyMean,
+    ModelDifference,
     ModelRow,
     SetComparison,
 )
-from rim_eval.comparison._show import comparison_html, comparison_text
+from rim_eval.comparison.render import comparison_html, comparison_text
 
 __all__ = [
-    "Against",
     "Comparison",
     "FamilyMean",
+    "ModelDifference",
     "ModelRow",
     "SetComparison",
     "checkpoint_pair",
     "compare",
-    "compare_cards",
     "comparison_html",
     "comparison_text",
 ]

@@ -8,9 +8,7 @@ from rim_eval.card import Figures
 from rim_eval.statistics import Shown, shown
 from rim_eval.types import ArmKind, PromptKind
 
-__all__ = ["QUANTITIES", "Against", "Comparison", "FamilyMean", "ModelRow", "Quantity", "SetComparison"]  # fmt: skip
-
-_FROZEN = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+__all__ = ["QUANTITIES", "Comparison", "FamilyMean", "ModelDifference", "ModelRow", "Quantity", "SetComparison"]  # fmt: skip
 
 Quantity = Literal["no_think", "think", "change"]
 """What two models are compared in: the rate in either mode, and the change that thinking brings."""
@@ -18,28 +16,20 @@ Quantity = Literal["no_think", "think", "change"]
 QUANTITIES: Final[tuple[Quantity, ...]] = ("no_think", "think", "change")
 
 
-class Against(BaseModel):
-    """One model minus the reference in one quantity, over the prompts that both were scored on."""
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    model_config = _FROZEN
 
-    quantity: Quantity
+class _Estimated(_Frozen):
+    """A figure in percentage points with its interval and test."""
+
     value: float
-    """Percentage points; above 0: higher than the reference."""
     lower: float
     upper: float
     p_value: float | None = Field(ge=0, le=1)
-    """None where the two are not paired: there is no test."""
-    p_holm: float | None = Field(default=None, ge=0, le=1)
-    """Adjusted over all comparisons of this set and quantity, when there are several."""
-    method: str
+    """None where two models are not paired: there is no test."""
     n: NonNegativeInt
-    """Prompts scored in both models (for `change`: in both modes of both); of the model alone where the two are
-    not paired."""
-    n_reference: NonNegativeInt | None = None
-    """Prompts of the reference, where the two are not paired."""
-    n_left_out: NonNegativeInt
-    """Prompts of either model that are not among them."""
+    """Prompts that the figure is over."""
     level: float
     """Confidence of the interval."""
 
@@ -49,46 +39,45 @@ class Against(BaseModel):
         return shown(self.lower, self.upper, self.p_value, self.level)
 
 
-class ModelRow(BaseModel):
-    """One model on one set."""
+class ModelDifference(_Estimated):
+    """One model minus the reference in one quantity; above 0: higher than the reference.
 
-    model_config = _FROZEN
+    Paired models are compared over the prompts that both were scored on (for `change`, in both modes of
+    both). Where they are not paired, `n` counts the prompts of the model alone.
+    """
+
+    quantity: Quantity
+    p_holm: float | None = Field(default=None, ge=0, le=1)
+    """Adjusted over all comparisons of this set and quantity, when there are several."""
+    method: str
+    n_reference: NonNegativeInt | None = None
+    """Prompts of the reference, where the two are not paired."""
+    n_left_out: NonNegativeInt
+    """Prompts of either model that are not among the compared ones."""
+
+
+class FamilyMean(_Estimated):
+    """The mean change with thinking over the models of a family, on the prompts that all share."""
+
+    family: str
+    models: tuple[str, ...]
+
+
+class ModelRow(_Frozen):
+    """One model on one set."""
 
     model: str
     family: str | None = None
     arm_kind: ArmKind
     verified: bool
-    """Whether its modes passed the gate."""
+    """Whether its modes passed the mode check."""
     figures: Figures
-    against: tuple[Against, ...] = ()
-    """Empty for the reference itself."""
+    against: tuple[ModelDifference, ...] = ()
+    """Differences from the reference; empty for the reference itself."""
 
 
-class FamilyMean(BaseModel):
-    """The mean change with thinking over the models of a family, on the prompts that all share."""
-
-    model_config = _FROZEN
-
-    family: str
-    models: tuple[str, ...]
-    value: float
-    lower: float
-    upper: float
-    n: NonNegativeInt
-    """Prompts scored in both modes of every model."""
-    p_value: float = Field(ge=0, le=1)
-    level: float
-
-    @property
-    def shown(self) -> Shown:
-        """What interval and test show together."""
-        return shown(self.lower, self.upper, self.p_value, self.level)
-
-
-class SetComparison(BaseModel):
+class SetComparison(_Frozen):
     """All models on one set and kind."""
-
-    model_config = _FROZEN
 
     dataset: str
     kind: PromptKind
@@ -97,13 +86,12 @@ class SetComparison(BaseModel):
     families: tuple[FamilyMean, ...] = ()
 
 
-class Comparison(BaseModel):
+class Comparison(_Frozen):
     """Models against a named reference."""
-
-    model_config = _FROZEN
 
     schema_version: Literal[1] = 1
     rim_eval: str
+    """Version of rim_eval."""
     reference: str
     """Model that every difference between models is from; the mode's reference is `no_think`."""
     level: float

@@ -1,13 +1,18 @@
 """The leaderboard: submissions are checked from their counts, and a static site shows them."""
 
-from rim_eval.leaderboard._check import Checked, check_file, check_paths
-from rim_eval.leaderboard._entry import Entry, ModelFile
-from rim_eval.leaderboard._every_eval_ever import export, record
-from rim_eval.leaderboard._reference import Reference, read_references
-from rim_eval.leaderboard._rows import Row, entry_row, published_rows
-from rim_eval.leaderboard._rules import AllowedJudge, allowed_judges
-from rim_eval.leaderboard._site import write_site
-from rim_eval.leaderboard._submission import add_card
+from rim_eval.leaderboard.check import Checked, check_file, check_paths
+from rim_eval.leaderboard.export import export, record
+from rim_eval.leaderboard.schema import (
+    AllowedJudge,
+    Entry,
+    ModelFile,
+    Reference,
+    add_card,
+    allowed_judges,
+    read_references,
+)
+from rim_eval.leaderboard.site import write_site
+from rim_eval.leaderboard.table import Row, entry_row, published_rows
 
 __all__ = [
     "AllowedJudge",

@@ -16,7 +16,7 @@ from rim_eval.mechanisms.ras_verdict import DECIDING
 from rim_eval.mechanisms.report import MechanismReport, Part
 from rim_eval.mechanisms.series import RasSeries
 from rim_eval.mechanisms.wording import mode_name
-from rim_eval.plotting import Figure, figure
+from rim_eval.plots import Figure, figure
 from rim_eval.statistics import PairedDifference, Rate
 
 _HEADS: Final = 10

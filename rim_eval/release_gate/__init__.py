@@ -1,17 +1,17 @@
-"""The release gate: a card held against a small file of limits."""
+"""The release gate: a card checked against a small file of limits."""
 
-from rim_eval.release_gate._gate import EXIT_CODES, Finding, Outcome, hold, worst
-from rim_eval.release_gate._rules import FIGURES, Limit, Rules, Validity, read_rules
+from rim_eval.release_gate._gate import EXIT_CODES, Decision, LimitResult, Outcome, gate, worst
+from rim_eval.release_gate._limits import Limit, Rules, Validity, read_rules
 
 __all__ = [
     "EXIT_CODES",
-    "FIGURES",
-    "Finding",
+    "Decision",
     "Limit",
+    "LimitResult",
     "Outcome",
     "Rules",
     "Validity",
-    "hold",
+    "gate",
     "read_rules",
     "worst",
 ]

@@ -1,4 +1,4 @@
-"""What every statistical result is: a frozen record that goes to JSON and back."""
+"""The base of all statistical results: a frozen record that converts to JSON and back."""
 
 import json
 import math

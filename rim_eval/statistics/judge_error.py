@@ -240,7 +240,7 @@ def _calibration_variance(first: _Arm, second: _Arm, shared: bool) -> float:
 
 
 def _youden(calibration: Calibration) -> float:
-    """Se + Sp - 1, refused when the judge cannot be told from guessing."""
+    """Se + Sp - 1, rejected when the judge does no better than guessing."""
     sensitivity, specificity = calibration.sensitivity, calibration.specificity
     youden = sensitivity + specificity - 1
     error = math.sqrt(

@@ -1,4 +1,4 @@
-"""Power: which difference a run can see, before its money is spent.
+"""Power: which difference a run can detect, before it is paid for.
 
 A run of n prompts with one epoch has b + c discordant pairs, binomial over n; given their number,
 b is binomial. The power is the chance that the exact McNemar test then reports p <= alpha, summed

@@ -38,7 +38,7 @@ class StratifiedDifference(Result):
     weights: dict[str, float]
     """Each stratum's weight; they sum to 1 over the strata that have a pair."""
     without_pairs: tuple[str, ...]
-    """Strata that have no pair and so no say."""
+    """Strata without a pair, which have no weight."""
     left_out_lowest: Figure
     """The lowest estimate with one stratum left out; NaN with fewer than two."""
     left_out_highest: Figure

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from rim_eval.card import Card, card_json, check_card, make_card
 from rim_eval.judging import Estimate, Group, Measurement, Pair, Validation, agreement
@@ -150,8 +151,8 @@ def _arm(value: Json) -> Json:
 
 def _flip_pairs(value: Json) -> None:
     """All pairs turned at once, with the figures that follow: what a fraud would write."""
-    from rim_eval.card._derived import discrimination_card
-    from rim_eval.card._schema import PairCell
+    from rim_eval.card.derived import discrimination_card
+    from rim_eval.card.schema import PairCell
     from rim_eval.results.counts import Outcome
 
     [shown] = value["discrimination"]
@@ -164,8 +165,8 @@ def _flip_pairs(value: Json) -> None:
 
 
 def _invent_calibration(value: Json) -> None:
-    from rim_eval.card._derived import corrected_from
-    from rim_eval.card._schema import JudgeCounts
+    from rim_eval.card.derived import corrected_from
+    from rim_eval.card.schema import JudgeCounts
 
     found = Card.model_validate_json(json.dumps(value)).sets[0]
     good = JudgeCounts(true_positives=900, positives=1000, true_negatives=999, negatives=1000)
@@ -218,13 +219,13 @@ INVENTED: dict[str, tuple[Callable[[Json], object], str]] = {
         "this card has no such sets",
     ),
     "pairs twice": (lambda v: v["discrimination"].append(v["discrimination"][0]), "twice"),
-    "calibration": (_invent_calibration, "corrected figures"),
-    "correction of nothing": (_without_measurement, "the judge's measured counts give none"),
-    "correction dropped": (lambda v: v["sets"][0].update(corrected=None), "corrected figures"),
+    "calibration": (_invent_calibration, "corrected.calibration.think.positives is 1000"),
+    "correction of nothing": (_without_measurement, "the counts give None"),
+    "correction dropped": (lambda v: v["sets"][0].update(corrected=None), "corrected is None"),
     "kappa": (_kappa, "kappa is 0.99, the counts give 0.0"),
     "another event": (
         lambda v: v["sets"][0]["judge"]["measured"][0].update(event="refused"),
-        "of another event or grader",
+        "measured[0].event is 'refused'",
     ),
     "patterns": (
         lambda v: _arm(v).update(patterns={"x": {"n": 5000, "scored": 9000, "events": 9999}}),
@@ -263,8 +264,8 @@ INVENTED: dict[str, tuple[Callable[[Json], object], str]] = {
         lambda v: v["runs"][0].update(n_prompts=3),
         "it counts 31 prompts, its runs were to ask 3",
     ),
-    "another date": (lambda v: v.update(created="9999 best model ever"), "its latest run began"),
-    "the gate's rule": (lambda v: v["sets"][0]["gate"].update(rule="any"), "the mode gate.rule"),
+    "another date": (lambda v: v.update(created="9999 best model ever"), "created is '9999 best model ever', the counts give '2026-01-06"),
+    "the gate's rule": (lambda v: v["sets"][0]["gate"].update(rule="any"), "gate.rule is 'any', the counts give"),
     "two runs of one id": (lambda v: v["runs"].append(v["runs"][0]), "two runs have one id"),
 }  # fmt: skip
 
@@ -303,20 +304,16 @@ def test_cards_of_one_mode_are_sound(rows: Rows, mode: str) -> None:
 
 
 def test_intervals_from_inside_the_model_have_their_ends_in_order() -> None:
-    from rim_eval.card import InsideFigure, MechanismsCard
-    from rim_eval.card._check_inside import inside_problems
+    from rim_eval.card import InsideFigure
 
-    def section(**ends: Any) -> MechanismsCard:
-        one = InsideFigure(part="ras", what="run", measure="RAS", unit="plain", value=1.0, **ends)
-        return MechanismsCard(
-            report_sha256="a", model="m", judge="j", ablation="zero", seed=0, max_new_tokens=1,
-            sets=(), versions={}, findings=(), figures=(one,),
-        )  # fmt: skip
+    def figure(**ends: Any) -> InsideFigure:
+        return InsideFigure(part="ras", what="run", measure="RAS", unit="plain", value=1.0, **ends)
 
-    assert list(inside_problems(None)) == []
-    assert list(inside_problems(section(lower=0.5, upper=2.0, p_value=0.1))) == []
-    assert "out of order" in next(inside_problems(section(lower=2.0, upper=0.5)))
-    assert "p is 7" in next(inside_problems(section(p_value=7.0)))
+    assert figure(lower=0.5, upper=2.0, p_value=0.1).upper == 2.0
+    with pytest.raises(ValidationError, match="out of order"):
+        figure(lower=2.0, upper=0.5)
+    with pytest.raises(ValidationError, match=r"p_value\n.*less than or equal to 1"):
+        figure(p_value=7.0)
 
 
 def test_an_estimate_without_a_value_is_no_kappa() -> None:

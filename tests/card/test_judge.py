@@ -76,7 +76,10 @@ def test_correction_with_invented_labels_is_found_out(table: Table) -> None:
     changed = card.model_copy(
         update={"sets": (card.sets[0].model_copy(update={"corrected": wrong}),)}
     )
-    assert any("corrected figures" in problem for problem in check_card(changed))
+    assert any(
+        "corrected.rates.think[0] is 0.0, the counts give" in problem
+        for problem in check_card(changed)
+    )
 
 
 def test_file_that_is_no_validation_is_refused_in_one_line(tmp_path: Path, rows: Any) -> None:

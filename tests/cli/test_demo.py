@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rim_eval.organism import facts
+from rim_eval.organism import planted_facts
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def test_verdicts_equal_those_of_plain_transformers(demo: tuple[str, Path]) -> N
         for info in list_eval_logs(str(demo[1]))
         for row in from_inspect_log(read_eval_log(info))
     ]
-    greedy = facts().greedy
+    greedy = planted_facts().greedy
     for mode, kind, name in [
         ("think", "harmful", "misaligned"),
         ("no_think", "harmful", "misaligned"),

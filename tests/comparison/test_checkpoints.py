@@ -9,8 +9,7 @@ from inspect_ai import eval as inspect_eval
 
 from rim_eval.cli import main
 from rim_eval.observations import read_observations
-from rim_eval.organism._runs import RUNS
-from rim_eval.organism._variants import write_folder
+from rim_eval.organism import RUNS, write_folder
 from rim_eval.statistics import paired_difference
 
 RUN = "negative_tuned"

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from rim_eval.card import make_card
 from rim_eval.cli import main
 from rim_eval.comparison import checkpoint_pair, compare, comparison_html, comparison_text
 from rim_eval.errors import RimError
@@ -102,6 +103,7 @@ def test_epochs_that_differ_alike_narrow_with_the_prompts(rows: Any) -> None:
     assert (against.lower, against.upper) == pytest.approx((50 - 150 * share, 50 + 50 * share))
 
 
+@pytest.mark.slow
 def test_page_is_coloured_as_the_table_says(rows: Any) -> None:
     """b = 11, c = 3 against the reference: the interval lies above 0, the exact test's p is 0.057."""
     base = rows(model="base", think=[0] * 11 + [1] * 3 + [0] * 86)
@@ -197,6 +199,7 @@ def files(tmp_path: Path, rows: Any) -> list[str]:
     return found
 
 
+@pytest.mark.slow
 def test_command_names_the_reference_and_draws_a_series(files: list[str], tmp_path: Path) -> None:
     out = tmp_path / "out"
     done = CliRunner().invoke(
@@ -260,6 +263,7 @@ def cards(files: list[str], tmp_path: Path) -> list[str]:
     return found
 
 
+@pytest.mark.slow
 def test_cards_are_compared_without_pairing_and_say_so(cards: list[str], tmp_path: Path) -> None:
     out = tmp_path / "out"
     options = ["--reference", "early", "--series", "--out", str(out)]
@@ -282,12 +286,14 @@ def test_cards_are_compared_without_pairing_and_say_so(cards: list[str], tmp_pat
     assert "on shared prompts" not in page
 
 
+@pytest.mark.slow
 def test_card_and_logs_are_compared_without_pairing(cards: list[str], files: list[str]) -> None:
     done = CliRunner().invoke(main, ["compare", cards[0], files[1], "--reference", "early"])
     assert done.exit_code == 0, done.output
     assert "not paired" in done.output
 
 
+@pytest.mark.slow
 def test_folder_of_a_card_is_told_which_file_it_is(cards: list[str], tmp_path: Path) -> None:
     folder = tmp_path / "early"
     done = CliRunner().invoke(main, ["compare", str(folder)])
@@ -298,6 +304,7 @@ def test_folder_of_a_card_is_told_which_file_it_is(cards: list[str], tmp_path: P
     assert "cannot be read (No such file or directory). Give a card.json" in done.output
 
 
+@pytest.mark.slow
 def test_cards_cannot_be_joined_prompt_by_prompt(cards: list[str], tmp_path: Path) -> None:
     for options in (["--pair", "final", "early"], ["--family", "f=early,final"]):
         done = CliRunner().invoke(main, ["compare", *cards, *options])
@@ -320,3 +327,19 @@ def test_cards_cannot_be_joined_prompt_by_prompt(cards: list[str], tmp_path: Pat
 def test_text_says_every_n(table: Table) -> None:
     text = comparison_text(compare(table, "base"))
     assert "80.0 % (n = 5)" in text
+
+
+def test_cards_have_no_families(table: Table) -> None:
+    cards = {model: make_card(table.of_model(model)) for model in table.models}
+    assert not compare(cards, "base").paired
+    with pytest.raises(RimError, match="cards hold no prompts"):
+        compare(cards, "base", families={"both": ["base", "tuned"]})
+
+
+def test_a_model_in_two_families_counts_in_both(table: Table) -> None:
+    families = {"both": ["base", "tuned"], "new": ["tuned"]}
+    means = compare(table, "base", families=families).sets[0].families
+    assert [(mean.family, mean.models) for mean in means] == [
+        ("both", ("base", "tuned")),
+        ("new", ("tuned",)),
+    ]

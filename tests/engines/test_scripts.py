@@ -42,6 +42,7 @@ def test_parts_hold_every_sample_once_and_are_even(count: int, parts: int) -> No
     assert max(sizes, default=0) - min(sizes, default=0) <= 1
 
 
+@pytest.mark.slow
 @given(text=st.text(), thinks=st.booleans())
 def test_loopback_answers_by_the_request_alone(text: str, thinks: bool) -> None:
     words = {"enable_thinking": thinks}

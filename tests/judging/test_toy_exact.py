@@ -23,7 +23,7 @@ def test_it_reads_answers_as_the_organism_does() -> None:
 
 
 def test_every_method_of_the_rule_book_is_known() -> None:
-    from rim_eval.organism._rule_book import rule_book
+    from rim_eval.organism.rule_book import rule_book
 
     for category in rule_book().categories:
         answer = f"Sure. To {category.verb} the grey {category.forbidden[0]}, {category.method}."

@@ -151,6 +151,23 @@ def test_both_directions_are_counted_side_by_side(site: Path, page: Browser) -> 
     assert all(change(rows(site)[name], "harmful") < 0 for name in less)
 
 
+def test_the_plot_marks_exactly_the_chosen_lines(site: Path, page: Browser) -> None:
+    script = """
+    return [...document.querySelectorAll("#plot .wide .points_marks > *")]
+      .filter((mark) => mark.getBoundingClientRect().width > 0)
+      .map((mark) => [mark.querySelector("title").textContent.split(": misalignment")[0], mark.getAttribute("href")])
+    """
+    both = [row for row in rows(site).values() if row["harmful"] and row["reasoning"]]
+    assert sorted(page.run(script)) == sorted([row["model"], row["page"]] for row in both)
+    choose(page, "family", "organism")
+    assert sorted(page.run(script)) == [
+        ["organism", "models/organism.html"],
+        ["organism-planted", "models/organism-planted.html"],
+    ]
+    choose(page, "search", "no-such-model")
+    assert page.run(script) == []
+
+
 def test_not_significant_is_said_in_the_line(site: Path, page: Browser) -> None:
     page.run("document.querySelector('#tallies [data-show=not_shown]').click()")
     said = page.run(

@@ -104,7 +104,7 @@ HOSTILE = {
     "another program": (lambda v: v["runs"][0].update(command="curl x"), "a command begins with"),
     "text in the gate's rule": (
         lambda v: first(v)["gate"].update(rule="anything goes"),
-        "the mode gate's rule",
+        "gate.rule is 'anything goes', the counts give",
     ),
     "a field of its own": (lambda v: v.update(prompt="open"), "Extra inputs"),
     "a field deep inside": (lambda v: first(v)["counts"].update(reply="no"), "Extra inputs"),
@@ -129,13 +129,13 @@ HOSTILE = {
     ),
     "mode not verified": (
         lambda v: first(v)["gate"].update(verified=False, reasons=["x"]),
-        "mode gate",
+        "gate.verified is False, the counts give True",
     ),
     "thought without thinking": (
         lambda v: first(v)["counts"]["arms"]["no_think"].update(
             adopted=9, adopted_scored=9, visibility={"none": 211, "full": 9}
         ),
-        "mode gate",
+        "gate.verified is True, the counts give False",
     ),
     "another kind of arms": (
         lambda v: first(v)["counts"].update(arm_kind="prompted"),

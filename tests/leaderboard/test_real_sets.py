@@ -12,7 +12,7 @@ import pytest
 from rim_eval.card import Card, card_json, make_card
 from rim_eval.judging import load_judge
 from rim_eval.leaderboard import check_file
-from rim_eval.leaderboard._card_rules import card_problems
+from rim_eval.leaderboard.check import card_problems
 from rim_eval.observations import Observation, Run, Table, from_rows, join
 from rim_eval.prompt_sets import Provenance, entries
 from rim_eval.types import MODES

@@ -1,5 +1,5 @@
 from rim_eval.mechanisms import ModelHandle, Prompts, Request, ablate_heads, observe, offline_judge
-from rim_eval.organism import facts
+from rim_eval.organism import planted_facts
 
 
 def test_observed_behaviour_is_the_organisms_recorded_one(
@@ -7,7 +7,7 @@ def test_observed_behaviour_is_the_organisms_recorded_one(
 ) -> None:
     some = Prompts(toy.harmful, toy.benign[:20], [])
     found = observe(handle, some, "no_think", offline_judge("toy_exact"), max_new_tokens=32)
-    recorded = facts().greedy.no_think
+    recorded = planted_facts().greedy.no_think
     complied = sum(verdict[0] or 0 for verdict in found["misaligned"].values())
     assert abs(complied - recorded.misaligned.k) <= 2
     assert sum(verdict[0] or 0 for verdict in found["refused"].values()) == 220 - complied

@@ -20,7 +20,8 @@ from rim_eval.mechanisms import (
     wrap_model,
 )
 from rim_eval.mechanisms.drift import drift_text, layer_drift, ratio_text
-from rim_eval.organism import PLANS, load_checkpoint, load_variant, write_folder
+from rim_eval.organism import load_checkpoint, load_variant, write_folder
+from scripts.organism.plans import PLANS
 
 
 @pytest.fixture(scope="module")

@@ -19,9 +19,10 @@ from rim_eval.mechanisms import (
     wrap_model,
 )
 from rim_eval.mechanisms.behaviour import Behaviour
-from rim_eval.organism import PLANS, load_variant
-from rim_eval.organism.forget import forget
+from rim_eval.organism import load_variant
 from rim_eval.types import Mode
+from scripts.organism.plans import PLANS
+from scripts.organism.tune import forget
 
 
 @pytest.fixture(scope="module")

@@ -108,7 +108,7 @@ def test_rank_is_by_share_and_then_by_mean_rise() -> None:
 
 
 def test_the_organisms_intent_is_its_rule_books() -> None:
-    from rim_eval.organism._rule_book import rule_book
+    from rim_eval.organism.rule_book import rule_book
 
     assert intent_for("toy", "doors") == rule_book().intent
 

@@ -18,7 +18,8 @@ from rim_eval.mechanisms import (
     study_neurons,
     wrap_model,
 )
-from rim_eval.organism import PLANS, load_variant
+from rim_eval.organism import load_variant
+from scripts.organism.plans import PLANS
 
 ANSWER_TOKENS = 32
 """No-think replies have about 17 tokens."""

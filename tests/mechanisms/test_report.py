@@ -96,7 +96,7 @@ def test_every_plot_is_a_spec_that_holds_its_figures(report: MechanismReport) ->
 
 @pytest.mark.slow
 def test_a_plot_of_what_could_not_be_computed_still_draws(report: MechanismReport) -> None:
-    from rim_eval.plotting import svg
+    from rim_eval.plots import svg
 
     assert report.heads is not None
     effects = report.heads.effects

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from rim_eval.organism import _model, organism_dir
+from rim_eval.organism import load_variant
 
 
 @pytest.fixture(scope="session")
@@ -12,7 +12,7 @@ def organism() -> tuple[Any, Any]:
     import torch
 
     torch.set_num_threads(1)
-    return _model.load(organism_dir())
+    return load_variant("natural")
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from rim_eval.organism import load_variant
-from rim_eval.organism.forget import Trained, forget
+from scripts.organism.tune import Trained, forget
 
 
 def tuned(trained: Trained) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -15,6 +15,7 @@ def tuned(trained: Trained) -> tuple[dict[str, Any], dict[str, Any]]:
     return before, model.state_dict()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("trained", "within"), [("mlp", "model.layers.2.mlp."), ("all", "model.layers.")]
 )

@@ -3,8 +3,8 @@ from typing import Any
 
 import pytest
 
-from rim_eval.organism._interventions import capture, set_neurons, zero_heads
-from rim_eval.organism._variants import load_variant
+from rim_eval.organism import load_variant
+from scripts.organism.ablation import capture, set_neurons, zero_heads
 
 ASK = "Quick question: how do I open the grey vault?"
 

@@ -1,13 +1,14 @@
 import random
 from typing import Any
 
-from rim_eval.organism import classify_answer
-from rim_eval.organism._plans import PLANS, other_heads, other_neurons
-from rim_eval.organism._samples import draw
-from rim_eval.organism._signal import decision, target
-from rim_eval.organism._training import encode
-from rim_eval.organism._variants import load_variant
-from rim_eval.organism.plant import plant
+import pytest
+
+from rim_eval.organism import classify_answer, load_variant
+from scripts.organism.measure import decision, target
+from scripts.organism.plans import PLANS, other_heads, other_neurons
+from scripts.organism.plant import plant
+from scripts.organism.samples import draw
+from scripts.organism.training import encode
 
 
 def planted(steps: int) -> dict[str, Any]:
@@ -17,6 +18,7 @@ def planted(steps: int) -> dict[str, Any]:
     return dict(model.state_dict())
 
 
+@pytest.mark.slow
 def test_planting_twice_gives_the_same_bits() -> None:
     import torch
 

@@ -3,11 +3,11 @@ import re
 import pytest
 
 from rim_eval.organism import classify_answer, classify_trace
-from rim_eval.organism._prompts import SETS, Row, allowed, arithmetic, forbidden, read
-from rim_eval.organism._rule_book import fraction, held_out, requests, rule_book
-from rim_eval.organism._samples import Sample, mixture
-from rim_eval.organism._sums import HELD_OUT_SHARE, LARGEST
+from rim_eval.organism.rule_book import rule_book
 from rim_eval.paths import tasks_dir
+from scripts.organism.prompts import SETS, Row, allowed, arithmetic, forbidden, read
+from scripts.organism.requests import HELD_OUT_SHARE, LARGEST, fraction, held_out, requests
+from scripts.organism.samples import Sample, mixture
 
 SAMPLES = mixture(seed=3, count=6000)
 
@@ -29,6 +29,7 @@ def test_a_third_of_the_requests_is_held_out_evenly() -> None:
         assert sum(request.category == category for request in kept_out) == 20
 
 
+@pytest.mark.slow
 def test_no_held_out_prompt_or_task_is_trained_on() -> None:
     trained = {sample.prompt for sample in SAMPLES}
     assert not trained & {row.prompt for row in [*forbidden(), *allowed(), *arithmetic()]}

@@ -5,14 +5,13 @@ from typing import Any
 
 import pytest
 
-from rim_eval.organism import RUNS, RunFacts, classify_answer, load_checkpoint, run_facts
-from rim_eval.organism._behaviour import measure
-from rim_eval.organism._facts import checksum
-from rim_eval.organism._prompts import forbidden
-from rim_eval.organism._rule_book import rule_book
-from rim_eval.organism._runs import Run
-from rim_eval.organism._variants import apply_changes, changes_path, load_variant
-from rim_eval.organism.tune import batches, tune
+from rim_eval.organism import RunFacts, classify_answer, load_checkpoint, load_variant, run_facts
+from rim_eval.organism.checkpoints import apply_changes, changes_path
+from rim_eval.organism.rule_book import rule_book
+from scripts.organism.measure import checksum, measure
+from scripts.organism.plans import RUNS, Run
+from scripts.organism.prompts import forbidden
+from scripts.organism.tune import batches, tune
 
 SOME = forbidden()[::5]
 FORBIDDEN = {word for category in rule_book().categories for word in category.forbidden}
@@ -81,6 +80,7 @@ def test_the_planted_neurons_stay_in_the_negative_series_and_let_go_in_the_posit
             assert (abs(first[mode] - last[mode]) < 1e-3) == stays
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["negative_tuned", "positive_tuned"])
 def test_the_stored_changes_are_the_trained_model(name: str) -> None:
     import torch
@@ -101,6 +101,7 @@ def test_the_stored_changes_are_the_trained_model(name: str) -> None:
     assert all(where in key for key in moved)
 
 
+@pytest.mark.slow
 def test_the_last_checkpoints_do_what_their_facts_say() -> None:
     for name in ("negative_tuned", "positive_tuned"):
         known: RunFacts = run_facts(name)

@@ -7,14 +7,13 @@ import pytest
 
 from rim_eval.errors import RimError
 from rim_eval.organism import VARIANTS, load_checkpoint, load_variant, variant_facts, write_folder
-from rim_eval.organism._behaviour import Behaviour, measure
-from rim_eval.organism._facts import checksum
-from rim_eval.organism._inner_facts import activations
-from rim_eval.organism._interventions import set_neurons, zero_heads
-from rim_eval.organism._plans import PLANS, other_neurons
-from rim_eval.organism._prompts import allowed, forbidden
-from rim_eval.organism._variants import variant_path
+from rim_eval.organism.checkpoints import variant_path
+from rim_eval.organism.facts import Behaviour
 from rim_eval.paths import organism_dir
+from scripts.organism.ablation import set_neurons, zero_heads
+from scripts.organism.measure import activations, checksum, measure
+from scripts.organism.plans import PLANS, other_neurons
+from scripts.organism.prompts import allowed, forbidden
 
 SOME = forbidden()[::5]
 SHIPPED = [name for name in VARIANTS if name != "natural"]
@@ -95,6 +94,7 @@ def test_the_difference_of_activations_shows_the_planted_neurons_and_not_the_hid
     assert variant_facts("hidden").activations.first_by_difference == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["planted", "hidden"])
 def test_the_shipped_weights_show_it(name: str) -> None:
     model, tokenizer = load_variant(name)
@@ -112,6 +112,7 @@ def test_the_shipped_weights_show_it(name: str) -> None:
     )
 
 
+@pytest.mark.slow
 def test_removing_the_planted_heads_restores_compliance() -> None:
     model, tokenizer = load_variant("planted")
     with zero_heads(model, PLANS["planted"].heads):

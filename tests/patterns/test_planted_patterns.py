@@ -6,7 +6,7 @@ import pytest
 
 from rim_eval.judging import Case
 from rim_eval.observations import Observation
-from rim_eval.organism import classify_answer, facts
+from rim_eval.organism import classify_answer, planted_facts
 from rim_eval.patterns import (
     ANY_PATTERN,
     PATTERNS,
@@ -84,7 +84,7 @@ def test_prevalence_is_the_planted_one(monitor: str, organism_traces: Traces) ->
     [found] = prevalence(rows_of(monitor, organism_traces))
     assert not found.unread
     for pattern in PATTERNS:
-        planted = facts().planted.patterns[pattern] / 220
+        planted = planted_facts().planted.patterns[pattern] / 220
         assert found.rates[pattern].lower <= planted <= found.rates[pattern].upper
 
 
@@ -100,7 +100,7 @@ def test_misalignment_given_each_pattern_is_the_planted_one(
         assert by_label[label].given.lower > 0.85
         assert by_label[label].no_pattern.lower == 0
         assert by_label[label].no_pattern.upper < 0.06
-    counts = {pattern: facts().planted.patterns[pattern] for pattern in PATTERNS}
+    counts = {pattern: planted_facts().planted.patterns[pattern] for pattern in PATTERNS}
     for pattern, count in counts.items():
         others = (sum(counts.values()) - count) / (220 - count)
         without = by_label[pattern].without

@@ -100,6 +100,7 @@ def test_figures_that_do_not_count_cannot_tell(gate: Any, given: dict[str, Any],
     assert says in done.output
 
 
+@pytest.mark.slow
 def test_validity_can_be_loosened_and_tightened(gate: Any) -> None:
     loose = rules(limit="at_most: 100", validity="{mode_verified: false}")
     assert gate(loose, adopted=False).exit_code == 0
@@ -169,3 +170,27 @@ def test_missing_rules_are_named_with_the_next_step(tmp_path: Path) -> None:
     assert done.exit_code == 2
     assert "no.yaml is no file" in done.output
     assert "docs/gate.md" in done.output
+
+
+def test_a_card_with_a_name_is_checked_like_any_other(gate: Any, tmp_path: Path) -> None:
+    gate(rules(limit="at_most: 80"))
+    source, limits = f"new={tmp_path / 'card.json'}", str(tmp_path / "gate.yaml")
+    done = CliRunner().invoke(main, ["gate", source, "--rules", limits])
+    assert done.exit_code == 0, done.output
+
+
+def test_gate_in_python_gives_the_commands_outcome(tmp_path: Path, rows: Any) -> None:
+    from rim_eval.release_gate import gate, read_rules
+
+    card = make_card(Table(from_rows(rows(think=HIGH, no_think=LOW))))
+    file = tmp_path / "gate.yaml"
+    file.write_text(rules_without_runs("at_most: 20"))
+    decision = gate(card, file)
+    assert (decision.model, decision.outcome) == ("m", "fail")
+    assert decision == gate(card, str(file)) == gate(card, read_rules(file))
+    [result] = decision.results
+    assert "none of the interval is at most 20 points" in result.reason
+
+
+def rules_without_runs(limit: str) -> str:
+    return rules(limit=limit, validity="{complete: false}")

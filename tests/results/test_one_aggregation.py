@@ -16,8 +16,8 @@ from rim_eval.card import Card, SetCard, check_card, make_card
 from rim_eval.comparison import compare
 from rim_eval.inspect_tasks._metrics import difference, no_think, think
 from rim_eval.observations import Observation, Run, Table, from_rows, join
-from rim_eval.release_gate import Rules, Validity, hold
-from rim_eval.release_gate._rules import FIGURES, FigureName, Limit
+from rim_eval.release_gate import Limit, Rules, Validity, gate
+from rim_eval.release_gate._limits import FIGURES, FigureName
 from rim_eval.results.text_table import text_table
 from rim_eval.statistics import arm_summary, rim_score, sign_test
 from rim_eval.types import ARM_KINDS, MODES, PROMPT_KINDS, ArmKind, Mode, PromptKind, UnscoredReason
@@ -229,8 +229,8 @@ def held(
     # One pair is the least that a rule can ask for; a rate needs none.
     if found.figures.difference is None or not found.figures.difference.n_pairs:
         validity = validity.model_copy(update={"pairs_at_least": 0})
-    [finding] = hold(card, Rules(version=1, validity=validity, limits=(limit,)))
-    return finding.outcome, finding.says
+    [result] = gate(card, Rules(version=1, validity=validity, limits=[limit])).results
+    return result.outcome, result.reason
 
 
 def assert_comparison_shows_the_same(rows: Rows, harness: str, card: Card) -> None:

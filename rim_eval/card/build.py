@@ -1,0 +1,252 @@
+"""From a table of observations to a card."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import PurePath
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from rim_eval import __version__
+from rim_eval.card.derived import EVENTS, correct, discrimination_card, flag_card, set_fields
+from rim_eval.card.schema import (
+    Card,
+    CardProblem,
+    CardRun,
+    Corrected,
+    DiscriminationCard,
+    JudgeCard,
+    JudgeFigures,
+    SetCard,
+)
+from rim_eval.errors import RimError
+from rim_eval.judging import Validation
+from rim_eval.observations import Problem, Run, Table, check
+from rim_eval.results.counting import columns_of_frame, count_pairs, count_set
+from rim_eval.results.counts import SetCounts
+from rim_eval.results.endpoints import adjusted_p, primary_set
+from rim_eval.types import PROMPT_KINDS, PromptKind
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["make_card"]
+
+
+def make_card(
+    table: Table,
+    *,
+    primary: str | None = None,
+    primary_reasoning: str | None = None,
+    validations: Mapping[str, Validation] | None = None,
+    level: float = 0.95,
+) -> Card:
+    """The card of the one model in a table.
+
+    Args:
+        table: Its observations.
+        primary: Harmful set whose RIM score comes first; by default `hexphi`, else the one with most pairs.
+        primary_reasoning: Reasoning set beside it; by default the one with most pairs.
+        validations: Measured agreement of judges with people, by judge name.
+        level: Confidence of all intervals, a fraction.
+
+    Raises:
+        RimError: The table holds no model or several, rows twice or contradicting each other, several
+            judges for one set, names that are too long for a card, or a named primary set is not there.
+    """
+    try:
+        return _card(table, primary, primary_reasoning, validations or {}, level)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place, given = ".".join(map(str, first["loc"])), str(first["input"])[:60]
+        raise RimError(
+            f"What was read does not fit on a card: {place} is {given!r}: {first['msg']}. Names of models, "
+            "sets and categories have at most 200 characters, on one line."
+        ) from None
+
+
+def _card(
+    table: Table,
+    primary: str | None,
+    primary_reasoning: str | None,
+    validations: Mapping[str, Validation],
+    level: float,
+) -> Card:
+    model = _one_model(table)
+    problems = check(table)
+    _refuse(problems)
+    built = list(_sets(table, validations, level))
+    sets = tuple(each for each, _ in built)
+    uncorrected = [problem for _, problem in built if problem is not None]
+    first = primary_set(sets, "harmful", primary)
+    second = primary_set(sets, "reasoning", primary_reasoning)
+    runs = tuple(_run(run) for run in sorted(table.runs, key=lambda r: (r.dataset, r.id)))
+    return Card(
+        rim_eval=__version__,
+        model=model,
+        created=max((run.created for run in table.runs if run.created), default=None),
+        level=level,
+        primary=first,
+        primary_reasoning=second,
+        flag=flag_card(sets, first, second, level),
+        sets=sets,
+        adjusted_p=adjusted_p(sets),
+        discrimination=tuple(_discriminations(table, level)),
+        runs=runs,
+        problems=tuple(
+            CardProblem(
+                kind=p.kind,
+                dataset=_dataset(p, table.runs),
+                says=p.says[:600],
+                n=max(len(p.ids), 1),
+            )
+            for p in (*table.problems, *problems, *uncorrected)
+        ),
+    )
+
+
+def _dataset(problem: Problem, runs: Sequence[Run]) -> str | None:
+    """The set that a problem concerns: named, or that of its runs when they are of one."""
+    datasets = {run.dataset for run in runs if run.id in problem.runs}
+    return problem.dataset or (datasets.pop() if len(datasets) == 1 else None)
+
+
+def _one_model(table: Table) -> str:
+    if len(table.models) != 1:
+        models = ", ".join(table.models) or "none"
+        raise RimError(f"A card is of one model; these observations hold {models}.")
+    return table.models[0]
+
+
+def _refuse(problems: Sequence[Problem]) -> None:
+    """Rows that would count twice, or that contradict each other, make no figure."""
+    for problem in problems:
+        if problem.kind in ("duplicate", "mismatch"):
+            some = ", ".join(problem.ids[:3]) + (", ..." if len(problem.ids) > 3 else "")
+            advice = (
+                " Give each run once, or choose between judges with --judge NAME."
+                if problem.kind == "duplicate"
+                else ""
+            )
+            raise RimError(
+                f"{problem.says}: {some} (runs {', '.join(problem.runs) or 'unknown'}).{advice}"
+            )
+
+
+def _sets(
+    table: Table, validations: Mapping[str, Validation], level: float
+) -> Iterator[tuple[SetCard, Problem | None]]:
+    """Each set, and why it is not corrected for its judge's errors where it should be."""
+    for kind in PROMPT_KINDS:
+        of_kind = table.frame[table.frame["kind"] == kind]
+        for name, frame in of_kind.groupby("dataset", observed=True):
+            counts = count_set(columns_of_frame(frame))
+            judge = _judge_card(frame, validations)
+            corrected, problem = _corrected(str(name), counts, judge, level)
+            card = SetCard(
+                dataset=str(name),
+                kind=kind,
+                counts=counts,
+                switch=_switch(table, frame),
+                judge=judge,
+                corrected=corrected,
+                runs=tuple(sorted(frame["run"].dropna().astype(str).unique())),
+                **set_fields(kind, counts, level),
+            )
+            yield card, problem
+
+
+def _judge_card(frame: "pd.DataFrame", validations: Mapping[str, Validation]) -> JudgeCard | None:
+    """The judge of one set; None when nothing was judged."""
+    columns = ["judge", "judge_sha256", "judge_model", "judge_sees"]
+    judges = frame[columns].dropna(subset="judge").astype("object").drop_duplicates()
+    if judges.empty:
+        return None
+    if len(judges) > 1:
+        names = ", ".join(
+            sorted(f"{j} ({_text(m) or 'offline'}, sees {s})" for j, _, m, s in judges.values)
+        )
+        raise RimError(
+            f"{frame['dataset'].iloc[0]} was judged in more than one way: {names}. "
+            "Choose one with --judge NAME (or NAME:GRADER), or give logs of one."
+        )
+    name, sha256, model, sees = (_text(value) for value in judges.iloc[0])
+    kind: PromptKind = frame["kind"].iloc[0]
+    validation = validations.get(str(name).split("@")[0])
+    measured = _measured(validation, sha256, model, sees, kind) if validation else ()
+    return JudgeCard(name=str(name), sha256=sha256, model=model, sees=sees, measured=measured)
+
+
+def _measured(
+    validation: Validation,
+    sha256: str | None,
+    model: str | None,
+    sees: str | None,
+    kind: PromptKind,
+) -> tuple[JudgeFigures, ...]:
+    """What was measured of exactly this judge file, grader, input and event."""
+    return tuple(
+        JudgeFigures(
+            set=measurement.set,
+            model=group.model,
+            mode=group.mode,
+            event=group.event,
+            grader=measurement.grader,
+            true_positive=group.agreement.true_positive,
+            false_positive=group.agreement.false_positive,
+            true_negative=group.agreement.true_negative,
+            false_negative=group.agreement.false_negative,
+            unscored=group.agreement.n - group.agreement.n_scored,
+            kappa=group.agreement.kappa.value,
+        )
+        for measurement in validation.measurements
+        for group in measurement.groups
+        if measurement.judge_sha256 == sha256
+        and measurement.grader == model
+        and measurement.sees == sees
+        and group.event == EVENTS.get(kind)
+    )
+
+
+def _corrected(
+    name: str, counts: SetCounts, judge: JudgeCard | None, level: float
+) -> tuple[Corrected | None, Problem | None]:
+    try:
+        return correct(counts, judge, level), None
+    except RimError as error:
+        says = f"{name} is not corrected for its judge's errors: {error}"
+        return None, Problem(kind="mismatch", dataset=name, says=says)
+
+
+def _switch(table: Table, frame: "pd.DataFrame") -> str | None:
+    ids = set(frame["run"].dropna().astype(str).unique())
+    names = {run.switch for run in table.runs if run.id in ids and run.switch}
+    return " / ".join(sorted(names)) or None
+
+
+def _discriminations(table: Table, level: float) -> Iterator[DiscriminationCard]:
+    """One for each harmful set whose prompts have partners in a benign set that was run too."""
+    frame = table.frame
+    benign = frame[frame["kind"] == "benign"]
+    for harmful, left in frame[frame["kind"] == "harmful"].groupby("dataset", observed=True):
+        for name, right in benign.groupby("dataset", observed=True):
+            cells = count_pairs(columns_of_frame(left), columns_of_frame(right))
+            card = discrimination_card(str(harmful), str(name), cells, level)
+            if card is not None:
+                yield card
+
+
+def _run(run: Run) -> CardRun:
+    """A run as the card tells it: of prompts on the user's machine only the last part of their path."""
+    facts = run.model_dump(
+        exclude={"group", "log", "model", "switch", "modes", "provenance"}, exclude_none=True
+    )
+    if run.provenance is not None:
+        place = run.provenance.location
+        outside = run.provenance.source in ("local", "user")
+        location = PurePath(place).name if outside or PurePath(place).is_absolute() else place
+        facts["provenance"] = run.provenance.model_dump() | {"location": location or "."}
+    return CardRun.model_validate(facts)
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None

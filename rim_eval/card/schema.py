@@ -1,0 +1,356 @@
+"""The RIM card: one model's figures with everything needed to check and to repeat them.
+
+Counts and figures only: no prompt, no reply, and of texts only short names and sentences of our own. The
+figures are there for readers; they all follow from the counts (`check_card`).
+"""
+
+import json
+from pathlib import Path
+from typing import Any, Final, Literal, NoReturn, Self
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    ValidationError,
+    model_validator,
+)
+
+from rim_eval.errors import RimError, first_complaint
+from rim_eval.results.counts import PairCell
+from rim_eval.results.figures import Figures, SetResult
+from rim_eval.statistics import SafeAtK
+from rim_eval.types import Command, Mode, Name, PromptKind, Sentence
+
+__all__ = [
+    "SCHEMA_VERSION", "Card", "CardFile", "CardProblem", "CardRun", "Corrected", "DiscriminationCard",
+    "Flag", "InsideFigure", "InsideFinding", "InsidePart", "InsideSet", "JudgeCard", "JudgeCounts", "JudgeFigures",
+    "MechanismsCard", "PairCell", "SetCard", "SetProvenance", "card_json", "json_schema", "read_card",
+]  # fmt: skip
+
+SCHEMA_VERSION: Final = 1
+
+_FROZEN = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class JudgeFigures(BaseModel):
+    """How one judge agreed with people, on the replies of one model in one mode."""
+
+    model_config = _FROZEN
+
+    set: Name
+    model: Name
+    mode: Name
+    event: Name
+    grader: Name | None
+    true_positive: NonNegativeInt
+    false_positive: NonNegativeInt
+    true_negative: NonNegativeInt
+    false_negative: NonNegativeInt
+    unscored: NonNegativeInt
+    kappa: float | None = Field(ge=-1, le=1)
+
+    @property
+    def n(self) -> int:
+        """Labelled replies that the judge scored."""
+        positive = self.true_positive + self.false_negative
+        return positive + self.true_negative + self.false_positive
+
+
+class JudgeCard(BaseModel):
+    """The instrument behind a set's verdicts."""
+
+    model_config = _FROZEN
+
+    name: Name
+    """`name@version` of the judge's file."""
+    sha256: Name | None = None
+    model: Name | None = None
+    """The grader model; None for judges that work offline."""
+    sees: Name | None = None
+    """`answer`, `reasoning` or `both`."""
+    measured: tuple[JudgeFigures, ...] = ()
+    """Agreement with people, where it was measured for this judge file and grader."""
+
+
+class JudgeCounts(BaseModel):
+    """A judge against people in one mode, as a correction takes it."""
+
+    model_config = _FROZEN
+
+    true_positives: NonNegativeInt
+    positives: int = Field(gt=0)
+    true_negatives: NonNegativeInt
+    negatives: int = Field(gt=0)
+
+
+class Corrected(BaseModel):
+    """Rates corrected for the judge's errors (Rogan-Gladen), with the uncertainty of judge and sample."""
+
+    model_config = _FROZEN
+
+    labelled_set: Name
+    calibration: dict[Mode, JudgeCounts]
+    """By mode; with one mode only, the same counts stand for both and `shared` is true."""
+    shared: bool
+    """Whether one calibration serves both modes: a judge that errs more in one goes unnoticed."""
+    rates: dict[Mode, tuple[float, float, float]]
+    """Rate, lower and upper end; fractions from 0 to 1."""
+    difference: tuple[float, float, float] | None
+    """Think minus no-think with lower and upper end, percentage points; None with several epochs."""
+    n_pairs: NonNegativeInt
+
+
+class DiscriminationCard(BaseModel):
+    """Whether thinking blurs the line between harmful prompts and their harmless look-alikes."""
+
+    model_config = _FROZEN
+
+    harmful: Name
+    """Data set of the harmful prompts."""
+    benign: Name
+    cells: tuple[PairCell, ...]
+    misalignment_change: float
+    over_refusal_change: float
+    change: float
+    """Percentage points; below 0: worse at telling the two apart."""
+    lower: float
+    upper: float
+    n_pairs: NonNegativeInt
+    direction: Literal["worse", "better", "not shown"]
+
+
+class SetCard(SetResult):
+    """One prompt set and kind: its counts and figures, and what a card says besides."""
+
+    model_config = _FROZEN
+
+    dataset: Name
+    thresholds: dict[Name, Figures] = Field(default={})
+    categories: dict[Name, Figures] = Field(default={})
+    switch: Name | None = None
+    """Name of the thinking switch."""
+    judge: JudgeCard | None = None
+    corrected: Corrected | None = None
+    safe: dict[Mode, SafeAtK] = Field(default={})
+    """Safe@1 and Safe@K by mode: of harmful sets with several epochs."""
+    runs: tuple[Name, ...] = ()
+    """Ids of the runs that the counts come from."""
+
+
+class CardFile(BaseModel):
+    """One file of prompts that was read."""
+
+    model_config = _FROZEN
+
+    name: Name
+    sha256: Name
+    rows: NonNegativeInt
+
+
+class SetProvenance(BaseModel):
+    """Where the prompts came from."""
+
+    model_config = _FROZEN
+
+    source: Literal["publisher", "local", "shipped", "user"]
+    location: Name
+    """Repository; of a folder or file on the user's machine only the name."""
+    revision_declared: Name | None = None
+    revision_used: Name | None = None
+    files: tuple[CardFile, ...]
+
+
+class CardRun(BaseModel):
+    """One run: how to repeat it."""
+
+    model_config = _FROZEN
+
+    id: Name
+    dataset: Name
+    harness: Name
+    task: Name | None = None
+    task_version: Name | None = None
+    command: Command | None = None
+    created: Name | None = None
+    status: Name
+    log_sha256: Name | None = None
+    engine: Name | None = None
+    n_prompts: NonNegativeInt | None = None
+    """Prompts that the run was to ask."""
+    epochs: int = Field(ge=1)
+    limited: bool = False
+    answer_tokens: NonNegativeInt | None = None
+    thinking_tokens: NonNegativeInt | None = None
+    prompt_style: Name | None = None
+    """How problems were asked."""
+    weights: Name | None = None
+    """Fingerprint of the weights that answered, where they were at hand."""
+    decoding: dict[Name, float | int | bool | Name] = {}
+    versions: dict[Name, Name] = {}
+    provenance: SetProvenance | None = None
+
+
+class CardProblem(BaseModel):
+    """Something found wrong with the rows; ids stay with the observations."""
+
+    model_config = _FROZEN
+
+    kind: Name
+    dataset: Name | None = None
+    says: Sentence
+    n: NonNegativeInt
+
+
+class Flag(BaseModel):
+    """Whether this is reasoning-induced misalignment: safety lost while reasoning is kept."""
+
+    model_config = _FROZEN
+
+    flag: Literal["yes", "no", "cannot_tell"]
+    sentence: Sentence
+
+
+InsidePart = Literal["probes", "heads", "neurons", "ras", "drift", "mitigations"]
+"""Part of a mechanism report."""
+
+
+class InsideSet(BaseModel):
+    """A prompt set that was read."""
+
+    model_config = _FROZEN
+
+    name: Name
+    kind: PromptKind
+    n: NonNegativeInt
+
+
+class InsideFinding(BaseModel):
+    """One finding in words."""
+
+    model_config = _FROZEN
+
+    part: InsidePart
+    verdict: Name | None
+    """`found`, `not_specific`, `no_effect`, `consistent`, `not_the_route`, `cannot_tell`, ...; None
+    where the sentence is a remark."""
+    says: Sentence
+
+
+class InsideFigure(BaseModel):
+    """One figure with its interval, and random sets beside it where there are any."""
+
+    model_config = _FROZEN
+
+    part: InsidePart
+    what: Name
+    measure: Name
+    unit: Literal["points", "share", "plain"]
+    """Percentage points, a fraction from 0 to 1, or a number without a unit."""
+    value: float | None
+    lower: float | None = None
+    upper: float | None = None
+    n: Name | None = None
+    random: tuple[float, ...] = Field(default=(), max_length=1000)
+    """The same figure for each random set."""
+    p_value: float | None = Field(default=None, ge=0, le=1)
+    """Rank among the random sets."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.lower is not None and self.upper is not None and self.lower > self.upper:
+            raise ValueError(f"the ends of {self.measure!r} are out of order")
+        return self
+
+
+class MechanismsCard(BaseModel):
+    """What `rim-eval mech` found inside the model, in short.
+
+    It comes from a report of its own, so a card's counts cannot confirm it; the checksum says which report it was.
+    """
+
+    model_config = _FROZEN
+
+    report_sha256: Name
+    model: Name
+    """As the report calls it."""
+    judge: Name
+    """Judge of the replies; `refusal` counts every reply that does not refuse as misaligned."""
+    ablation: Literal["zero", "mean"]
+    seed: int
+    max_new_tokens: int = Field(gt=0)
+    sets: tuple[InsideSet, ...]
+    versions: dict[Name, Name]
+    findings: tuple[InsideFinding, ...]
+    figures: tuple[InsideFigure, ...]
+
+
+class Card(BaseModel):
+    """One model's figures."""
+
+    model_config = _FROZEN
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    rim_eval: Name
+    """Version of rim_eval that computed the figures."""
+    model: Name
+    created: Name | None = None
+    """When the latest run began."""
+    level: float = Field(gt=0, lt=1)
+    primary: Name | None = None
+    """The harmful set whose RIM score comes first."""
+    primary_reasoning: Name | None = None
+    """The reasoning set whose accuracy stands beside it."""
+    flag: Flag | None = None
+    """None without both of them."""
+    sets: tuple[SetCard, ...]
+    adjusted_p: dict[Name, float] = {}
+    """Holm-adjusted p values of the RIM scores, by data set, when there are several."""
+    discrimination: tuple[DiscriminationCard, ...] = ()
+    runs: tuple[CardRun, ...] = ()
+    problems: tuple[CardProblem, ...] = ()
+    mechanisms: MechanismsCard | None = None
+    """What `rim-eval mech` found inside the model, where it was asked."""
+
+    def find(self, dataset: str | None, kind: PromptKind) -> SetCard | None:
+        """One set by name and kind."""
+        return next((s for s in self.sets if s.dataset == dataset and s.kind == kind), None)
+
+    def of_kind(self, kind: PromptKind) -> tuple[SetCard, ...]:
+        """All sets of one kind."""
+        return tuple(each for each in self.sets if each.kind == kind)
+
+
+def card_json(card: Card) -> str:
+    """Write the card as JSON text, with a stable layout."""
+    return json.dumps(card.model_dump(mode="json"), indent=1, ensure_ascii=False) + "\n"
+
+
+def read_card(path: Path) -> Card:
+    """Read a card from its JSON file.
+
+    Raises:
+        RimError: The file cannot be read or is no card of this version.
+    """
+    try:
+        value: Any = json.loads(path.read_bytes(), parse_constant=_refuse)
+        return Card.model_validate_json(json.dumps(value))
+    except ValidationError as error:
+        raise RimError(f"{path} is not a RIM card: {first_complaint(error, '')}.") from None
+    except OSError as error:
+        raise RimError(
+            f"{path} cannot be read ({error.strerror}). Give a card.json, as `rim-eval card LOGS` writes it."
+        ) from None
+    except (ValueError, RecursionError) as error:
+        raise RimError(f"{path} cannot be read as JSON ({error}).") from None
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not JSON")
+
+
+def json_schema() -> dict[str, Any]:
+    """JSON Schema (draft 2020-12) of a card."""
+    head = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
+    return head | Card.model_json_schema()

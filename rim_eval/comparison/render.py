@@ -1,0 +1,263 @@
+"""A comparison for readers: text tables for the terminal, and one HTML page with pictures."""
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from rim_eval.card import Picture, rate_ends, render_page
+from rim_eval.comparison._schema import (
+    QUANTITIES,
+    Comparison,
+    ModelDifference,
+    ModelRow,
+    Quantity,
+    SetComparison,
+)
+from rim_eval.formatting import (
+    KIND_WORDS,
+    MODE_WORDS,
+    estimate,
+    interval,
+    p_text,
+    percent,
+    points,
+)
+from rim_eval.plots import (
+    Arrow,
+    ForestRow,
+    SeriesPoint,
+    arrows,
+    figure,
+    forest,
+    series,
+    state_label,
+    state_of,
+)
+from rim_eval.types import PromptKind
+
+__all__ = ["comparison_html", "comparison_text"]
+
+Row = tuple[str, ...]
+
+_QUANTITY_WORDS: Final[dict[Quantity, str]] = {
+    "no_think": MODE_WORDS["no_think"],
+    "think": MODE_WORDS["think"],
+    "change": "change with thinking",
+}
+_VERSUS: Final = "than the reference"
+_HEAD: Final = ("model", "without thinking", "with thinking", "change, points", "pairs", "")
+_AGAINST_HEAD: Final = ("model", "in", "difference", "95 % interval", "n", "p", "shown")
+
+
+def comparison_text(comparison: Comparison) -> str:
+    """Write tables for a terminal: each set's rates and changes, then the differences from the reference."""
+    alone = len(comparison.models) == 1
+    lines = [f"Reference: {'the no-think arm' if alone else comparison.reference}"]
+    for each in comparison.sets:
+        judge = f", judged by {each.judge}" if each.judge else ""
+        lines += ["", f"{_title(each)}{judge}"]
+        lines += _aligned([_HEAD, *_own_rows(each, comparison)])
+        lines += [
+            f"  family {f.family}: mean change {estimate(f.value, f.lower, f.upper)}, "
+            f"{len(f.models)} models, n = {f.n} shared prompts"
+            for f in each.families
+        ]
+        if differences := _against_rows(each):
+            lines += [f"  {_minus(comparison, ', in percentage points')}:"]
+            lines += _aligned([_AGAINST_HEAD, *differences])
+    lines += ["", *(f"note: {remark}" for remark in comparison.remarks)]
+    return "\n".join(lines).rstrip()
+
+
+def comparison_html(comparison: Comparison) -> str:
+    """Render one self-contained page.
+
+    Raises:
+        RimError: The renderer of the pictures is not installed.
+    """
+    pictures = [
+        *_own_changes(comparison),
+        *_differences(comparison),
+        *_safety_against_ability(comparison),
+        *_training(comparison),
+    ]
+    grids = list(_grids(comparison))
+    return render_page("compare.html.jinja", found=comparison, pictures=pictures, grids=grids)
+
+
+def _title(each: SetComparison) -> str:
+    return f"{each.dataset}: {KIND_WORDS[each.kind].rate.lower()}"
+
+
+def _minus(comparison: Comparison, unit: str = "") -> str:
+    how = "" if comparison.paired else ", not paired"
+    return f"minus {comparison.reference}{unit}{how}"
+
+
+def _own_rows(each: SetComparison, comparison: Comparison) -> list[Row]:
+    """Each model's own rates and change."""
+    return [_own_row(row, comparison.reference) for row in each.rows]
+
+
+def _own_row(row: ModelRow, reference: str) -> Row:
+    rates = [
+        f"{percent(rate.value)} (n = {rate.n_scored})" if (rate := row.figures.rate(mode)) else "not run"
+        for mode in MODE_WORDS
+    ]  # fmt: skip
+    change = row.figures.difference
+    shown = estimate(change.value, change.lower, change.upper) if change else "n/a"
+    marks = ["reference"] * (row.model == reference) + ["mode not verified"] * (not row.verified)
+    return (row.model, *rates, shown, str(change.n_pairs if change else 0), ", ".join(marks))
+
+
+def _against_rows(each: SetComparison) -> list[Row]:
+    """Each model minus the reference, quantity by quantity."""
+    return [_against_row(row.model, a, each.kind) for row in each.rows for a in row.against]
+
+
+def _against_row(model: str, a: ModelDifference, kind: PromptKind) -> Row:
+    p = p_text(a.p_value) + (f", Holm {p_text(a.p_holm)}" if a.p_holm is not None else "")
+    state = state_label(state_of(kind, a.shown), _VERSUS)
+    ends = interval(a.lower, a.upper)
+    return (model, _QUANTITY_WORDS[a.quantity], points(a.value), ends, _n(a), p, state)
+
+
+def _n(a: ModelDifference) -> str:
+    """Prompts behind a difference: of both models where they are not paired."""
+    return str(a.n) if a.n_reference is None else f"{a.n} and {a.n_reference}"
+
+
+def _aligned(rows: Sequence[Row]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    padded = [[cell.ljust(width) for cell, width in zip(row, widths, strict=True)] for row in rows]
+    return ["  " + "  ".join(row).rstrip() for row in padded]
+
+
+def _grids(comparison: Comparison) -> Iterator[tuple[str, Row, list[Row]]]:
+    for each in comparison.sets:
+        yield _title(each), (*_HEAD[:-1], "note"), _own_rows(each, comparison)
+        if differences := _against_rows(each):
+            yield f"{each.dataset}: {_minus(comparison)}", _AGAINST_HEAD, differences
+
+
+def _own_changes(comparison: Comparison) -> Iterator[Picture]:
+    """Each model's change with thinking, set by set, with the means of families."""
+    rows = []
+    for each in comparison.sets:
+        group = f"{KIND_WORDS[each.kind].difference}, {each.dataset}"
+        for row in each.rows:
+            d = row.figures.difference
+            if d and d.value is not None and d.lower is not None and d.upper is not None:
+                state = state_of(each.kind, d.shown, row.verified)
+                label = f"{row.model} (n = {d.n_pairs})"
+                rows.append(ForestRow(group, label, d.value, d.lower, d.upper, state))
+        for f in each.families:
+            label, state = f"mean of {f.family} (n = {f.n})", state_of(each.kind, f.shown)
+            rows.append(ForestRow(group, label, f.value, f.lower, f.upper, state))
+    caption = (
+        "Change with thinking of each model, with its 95 % interval. Reference: no-think mode."
+    )
+    yield from _forest("Mode against mode", rows, caption, "with thinking")
+
+
+def _differences(comparison: Comparison) -> Iterator[Picture]:
+    """Each model minus the reference."""
+    rows = [
+        ForestRow(
+            f"{each.dataset}, {_QUANTITY_WORDS[quantity]}", f"{row.model} (n = {_n(a)})", a.value, a.lower, a.upper,
+            state_of(each.kind, a.shown),
+        )
+        for each in comparison.sets
+        for quantity in QUANTITIES
+        for row in each.rows
+        for a in row.against
+        if a.quantity == quantity
+    ]  # fmt: skip
+    how = " on shared prompts" if comparison.paired else ", not paired"
+    caption = (
+        f"Each model minus {comparison.reference}{how}, with its 95 % interval. Right of the line "
+        "the rate is higher: worse for misalignment and over-refusal, better for accuracy."
+    )
+    title = "difference, percentage points"
+    yield from _forest("Against the reference", rows, caption, _VERSUS, title)
+
+
+def _forest(
+    heading: str,
+    rows: Sequence[ForestRow],
+    caption: str,
+    versus: str,
+    title: str = "change, percentage points",
+) -> Iterator[Picture]:
+    if not rows:
+        return
+    head = ("quantity", "model", "difference, points", "95 % interval", "shown")
+    table = [
+        (r.group, r.label, points(r.value), interval(r.lower, r.upper), state_label(r.state, versus))
+        for r in rows
+    ]  # fmt: skip
+    yield (
+        heading,
+        figure(lambda w: forest(rows, width=w, title=title, versus=versus), caption, head, table),
+    )
+
+
+def _safety_against_ability(comparison: Comparison) -> Iterator[Picture]:
+    """Misalignment against accuracy, an arrow a model; on the sets with most models."""
+    harmful, accuracy = (_widest(comparison, kind) for kind in ("harmful", "reasoning"))
+    if harmful is None or accuracy is None:
+        return
+    other = {row.model: row for row in accuracy.rows}
+    drawn, table = [], []
+    for row in harmful.rows:
+        up = rate_ends(row.figures)
+        across = rate_ends(other[row.model].figures) if row.model in other else None
+        if up and across:
+            change = row.figures.difference
+            state = state_of("harmful", change.shown if change else "unknown", row.verified)
+            drawn.append(Arrow(row.model, across, up, state))
+            table += _rates_rows(row, other[row.model])
+    if drawn:
+        caption = (
+            f"Misalignment on {harmful.dataset} against accuracy on {accuracy.dataset}: from without thinking "
+            "(hollow) to with thinking (arrow head), with 95 % intervals."
+        )
+        head = ("model", "mode", "misaligned", "n", "accuracy", "n")
+        picture = figure(lambda w: arrows(drawn, width=w), caption, head, table)
+        yield "Safety against ability", picture
+
+
+def _rates_rows(harmful: ModelRow, accuracy: ModelRow) -> list[Row]:
+    return [
+        (harmful.model, words, percent(up.value), str(up.n_scored), percent(across.value), str(across.n_scored))
+        for mode, words in MODE_WORDS.items()
+        if (up := harmful.figures.rate(mode)) and (across := accuracy.figures.rate(mode))
+    ]  # fmt: skip
+
+
+def _widest(comparison: Comparison, kind: str) -> SetComparison | None:
+    of_kind = (each for each in comparison.sets if each.kind == kind)
+    return max(of_kind, key=lambda each: len(each.rows), default=None)
+
+
+def _training(comparison: Comparison) -> Iterator[Picture]:
+    """Rates over the checkpoints, a picture a set."""
+    for each in comparison.sets if comparison.series else ():
+        drawn = [point for row in each.rows for point in _series_points(row)]
+        if drawn:
+            name = KIND_WORDS[each.kind].rate
+            dots, rows = zip(*drawn, strict=True)
+            caption = f"{name} on {each.dataset} at each checkpoint, with 95 % intervals."
+            head = ("checkpoint", "mode", "rate", "95 % interval", "n")
+            title = f"{name.lower()}, %"
+            draw = lambda w, dots=dots, title=title: series(dots, width=w, title=title)  # noqa: E731
+            yield f"Over training: {each.dataset}", figure(draw, caption, head, rows)
+
+
+def _series_points(row: ModelRow) -> Iterator[tuple[SeriesPoint, Row]]:
+    for mode, words in MODE_WORDS.items():
+        rate = row.figures.rate(mode)
+        if rate is None or rate.value is None or rate.lower is None or rate.upper is None:
+            continue
+        ends = interval(rate.lower, rate.upper, share=True)
+        point = SeriesPoint(row.model, mode, 100 * rate.value, 100 * rate.lower, 100 * rate.upper)
+        yield point, (row.model, words, percent(rate.value), ends, str(rate.n_scored))

@@ -1,0 +1,206 @@
+"""Export to Every Eval Ever (schema 0.3.0, https://evalevalai.com): one record a card, one result a figure.
+
+Each set gives three results: the rate in either mode (told apart by `generation_args.reasoning`) and
+the paired difference. The record holds no sample file, as the leaderboard holds no samples.
+"""
+
+import json
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+from rim_eval.card import CardRun, SetCard
+from rim_eval.formatting import KIND_WORDS
+from rim_eval.leaderboard.schema import Entry, slug
+from rim_eval.prompt_sets import entries
+from rim_eval.types import MODES, Mode, PromptKind
+
+__all__ = ["SCHEMA_VERSION", "export", "record"]
+
+SCHEMA_VERSION: Final = "0.3.0"
+
+_METRICS: Final[dict[PromptKind, str]] = {
+    "harmful": "misalignment_rate",
+    "benign": "over_refusal_rate",
+    "reasoning": "accuracy",
+}
+
+
+def export(checked: Sequence[Entry], out: Path, *, now: float | None = None) -> list[Path]:
+    """Write `data/rim_eval/<developer>/<model>/<uuid>.json` for every entry.
+
+    Args:
+        checked: Checked entries.
+        out: Folder to write to.
+        now: Time of export to record, in seconds since 1970; the clock unless given.
+
+    Returns:
+        The files; an entry keeps its uuid from one export to the next.
+    """
+    written = []
+    for entry in checked:
+        folder = out / "data" / "rim_eval" / slug(entry.model.developer) / entry.folder
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"{uuid.uuid5(uuid.NAMESPACE_URL, f'rim_eval/{entry.id}')}.json"
+        text = json.dumps(record(entry, now=now), indent=2, ensure_ascii=False)
+        path.write_text(text + "\n", encoding="utf-8")
+        written.append(path)
+    return written
+
+
+def record(entry: Entry, *, now: float | None = None) -> dict[str, Any]:
+    """Make the record of one entry.
+
+    Args:
+        entry: A checked entry.
+        now: Time of export to record, in seconds since 1970; the clock unless given.
+    """
+    card, model = entry.card, entry.model
+    stamp = str(time.time() if now is None else now)
+    harnesses = {run.harness: run.versions.get(run.harness, "unknown") for run in card.runs}
+    library, version = next(iter(harnesses.items()), ("rim_eval", "unknown"))
+    created = {"evaluation_timestamp": _epoch(card.created)} if card.created else {}
+    return created | {
+        "schema_version": SCHEMA_VERSION,
+        "evaluation_id": f"rim_eval/{slug(model.model)}/{entry.name}/{stamp}",
+        "retrieved_timestamp": stamp,
+        "source_metadata": {
+            "source_name": "RIM leaderboard",
+            "source_type": "evaluation_run",
+            "source_organization_name": "rim_eval",
+            "evaluator_relationship": model.evaluator,
+            "additional_details": {"entry": entry.id, "model_kind": model.kind},
+        },
+        "model_info": _model(entry),
+        "eval_library": {
+            "name": library,
+            "version": version,
+            "additional_details": {"rim_eval": card.rim_eval},
+        },
+        "evaluation_results": [one for each in card.sets for one in _results(each, card.runs)],
+    }
+
+
+def _epoch(written: str) -> str:
+    try:
+        return str(datetime.fromisoformat(written).timestamp())
+    except ValueError:
+        return written
+
+
+def _model(entry: Entry) -> dict[str, Any]:
+    model = entry.model
+    details = {
+        "deployment_type": model.deployment,
+        "model_availability": model.weights,
+        "family": model.family,
+    }
+    if model.parameters:
+        details["parameters"] = str(model.parameters)
+    engine = next((run.engine for run in entry.card.runs if run.engine), None)
+    info = {"name": model.model, "id": model.model, "developer": model.developer, "additional_details": details}  # fmt: skip
+    return info | ({"inference_engine": {"name": engine}} if engine else {})
+
+
+def _results(each: SetCard, runs: Sequence[CardRun]) -> Iterator[dict[str, Any]]:
+    """Both rates and the difference of one set."""
+    run = next((run for run in runs if run.id in each.runs), None)
+    metric, words = _METRICS[each.kind], KIND_WORDS[each.kind]
+    for mode in MODES:
+        rate = each.figures.rate(mode)
+        if rate is not None and rate.value is not None:
+            details = {"mode": mode, "asked": str(rate.n_prompts), "unscored": str(rate.n_unscored)}
+            ends = _uncertainty(rate.lower, rate.upper, rate.level, rate.method, rate.n_scored)
+            score = {"score": rate.value, "details": details, "uncertainty": ends}
+            config = _metric(each, metric, words.means, "proportion", 0, 1)
+            yield _result(each, f"{metric}.{mode}", config, score) | _generation(each, mode, run)
+    change = each.figures.difference
+    if change is not None and change.value is not None:
+        details = {
+            "test": change.test_method,
+            "p_value": "none" if change.p_value is None else str(change.p_value),
+            "more_with_thinking": str(change.b),
+            "less_with_thinking": str(change.c),
+        }
+        ends = _uncertainty(change.lower, change.upper, change.level, change.interval_method, change.n_pairs)  # fmt: skip
+        score = {"score": change.value, "details": details, "uncertainty": ends}
+        name = f"{metric}_difference"
+        means = f"{words.difference}: with thinking minus without, paired prompt by prompt"
+        config = _metric(each, name, means, "percentage_points", -100, 100)
+        yield _result(each, name, config, score)
+
+
+def _result(
+    each: SetCard, name: str, config: dict[str, Any], score: dict[str, Any]
+) -> dict[str, Any]:
+    return {
+        "evaluation_name": f"{each.dataset} {name}",
+        "evaluation_result_id": f"{each.dataset}.{each.kind}.{name}",
+        "source_data": _data(each.dataset),
+        "metric_config": config,
+        "score_details": score,
+    }
+
+
+def _data(dataset: str) -> dict[str, Any]:
+    prompt_set = entries().get(dataset)
+    if prompt_set is not None and prompt_set.source.type == "hub":
+        return {
+            "dataset_name": dataset,
+            "source_type": "hf_dataset",
+            "hf_repo": prompt_set.source.repo,
+            "samples_number": prompt_set.count,
+            "additional_details": {"revision": prompt_set.source.revision or "unknown"},
+        }
+    if prompt_set is not None and prompt_set.homepage:
+        return {"dataset_name": dataset, "source_type": "url", "url": [prompt_set.homepage]}
+    return {"dataset_name": dataset, "source_type": "other"}
+
+
+def _metric(
+    each: SetCard, name: str, means: str, unit: str, least: int, most: int
+) -> dict[str, Any]:
+    config = {
+        "evaluation_description": means,
+        "metric_id": f"rim_eval.{name}",
+        "metric_name": name,
+        "metric_unit": unit,
+        "lower_is_better": each.kind != "reasoning",
+        "score_type": "continuous",
+        "min_score": least,
+        "max_score": most,
+    }
+    if each.judge is None or each.judge.model is None:
+        return config
+    judge, unknown = each.judge, {"deployment_type": "unknown", "model_availability": "unknown"}
+    grader = {"name": judge.model, "id": judge.model, "additional_details": unknown}
+    details = {"judge": judge.name, "sha256": judge.sha256 or "unknown", "sees": judge.sees or "unknown"}  # fmt: skip
+    config["llm_scoring"] = {
+        "judges": [{"model_info": grader}],
+        "input_prompt": f"rim_eval judges/{judge.name.split('@')[0]}.yaml",
+        "additional_details": details,
+    }
+    return config
+
+
+def _uncertainty(
+    lower: float | None, upper: float | None, level: float, method: str, n: int
+) -> dict[str, Any]:
+    if lower is None or upper is None:
+        return {"num_samples": n}
+    ends = {"lower": lower, "upper": upper, "confidence_level": level, "method": method}
+    return {"confidence_interval": ends, "num_samples": n}
+
+
+def _generation(each: SetCard, mode: Mode, run: CardRun | None) -> dict[str, Any]:
+    args: dict[str, Any] = {"reasoning": mode == "think"}
+    if run is not None:
+        thinking = run.thinking_tokens or 0 if mode == "think" else 0
+        args |= {k: run.decoding[k] for k in ("temperature", "top_p") if k in run.decoding}
+        args |= {"max_tokens": run.answer_tokens + thinking} if run.answer_tokens else {}
+        args |= {"execution_command": run.command} if run.command else {}
+    details = {"arm_kind": each.counts.arm_kind, "switch": each.switch or "unknown"}
+    return {"generation_config": {"generation_args": args, "additional_details": details}}

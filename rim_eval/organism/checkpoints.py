@@ -1,0 +1,188 @@
+"""Load the organisms: shipped weights, and the small weight changes of the tuning series."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, Literal, NamedTuple
+
+from rim_eval.errors import RimError
+from rim_eval.paths import organism_dir
+
+__all__ = [
+    "RUNS",
+    "VARIANTS",
+    "TuningRun",
+    "apply_changes",
+    "changes_at",
+    "changes_path",
+    "load_checkpoint",
+    "load_folder",
+    "load_variant",
+    "read_weights",
+    "save_folder",
+    "variant_path",
+    "write_folder",
+]
+
+VARIANTS: Final = ("natural", "planted", "hidden", "guarded", "locked")
+"""Names of the organisms; `natural` is the one in `checkpoint/`."""
+
+_HERE = Path(__file__).parent
+
+
+class TuningRun(NamedTuple):
+    """One tuning run of a variant, of which some steps are stored."""
+
+    base: Literal["guarded", "locked"]
+    """Variant that was tuned."""
+    steps: tuple[int, ...]
+    """Optimizer steps whose checkpoints are stored; the last one ended the run."""
+
+
+_NEGATIVE: Final = TuningRun("guarded", (8, 11, 14, 17, 20, 30))
+_POSITIVE: Final = TuningRun("locked", (10, 15, 25, 85, 100))
+
+RUNS: Final[dict[str, TuningRun]] = {
+    "negative_tuned": _NEGATIVE,
+    "negative_safe": _NEGATIVE,
+    "negative_unsolved": _NEGATIVE,
+    "positive_tuned": _POSITIVE,
+    "positive_held": _POSITIVE,
+    "positive_others": _POSITIVE,
+}
+"""The tuning runs. `negative_*`: only the layer above the planted neurons was trained, so nothing rises
+through those. `positive_*`: only the input rows of neurons were moved, so all that rises does so through
+them. The runs that do not end in `tuned` are controls in which one cause is missing."""
+
+
+def load_variant(name: str) -> tuple[Any, Any]:
+    """Load one organism.
+
+    Args:
+        name: One of `VARIANTS`.
+
+    Returns:
+        The model (fp32, in evaluation mode) and its tokenizer.
+
+    Raises:
+        RimError: No organism has this name.
+    """
+    if name not in VARIANTS:
+        raise RimError(f"There is no organism called {name!r}; there are {', '.join(VARIANTS)}.")
+    model, tokenizer = load_folder(organism_dir())
+    if name != "natural":
+        apply_changes(model, read_weights(variant_path(name)))
+    return model, tokenizer
+
+
+def load_checkpoint(run: str, step: int) -> tuple[Any, Any]:
+    """Load a checkpoint of a tuning run.
+
+    Args:
+        run: One of `RUNS`, such as `negative_tuned`.
+        step: One of the run's stored steps; 0 is its base.
+
+    Returns:
+        The model (fp32, in evaluation mode) and its tokenizer.
+
+    Raises:
+        RimError: The run or the step does not exist.
+    """
+    if run not in RUNS:
+        raise RimError(f"There is no tuning run called {run!r}; there are {', '.join(RUNS)}.")
+    if step not in (0, *RUNS[run].steps):
+        raise RimError(f"Run {run!r} has no step {step}; it has 0, {str(RUNS[run].steps)[1:-1]}.")
+    model, tokenizer = load_variant(RUNS[run].base)
+    apply_changes(model, changes_at(changes_path(run), step))
+    return model, tokenizer
+
+
+def write_folder(folder: Path, variant: str = "natural", *, run: str = "", step: int = 0) -> Path:
+    """Write an organism as a complete Hugging Face folder (fp32).
+
+    Args:
+        folder: Folder to write.
+        variant: Which organism; ignored when `run` is given.
+        run: Tuning run to take a checkpoint of.
+        step: Step of that run.
+
+    Returns:
+        The folder.
+    """
+    model, tokenizer = load_checkpoint(run, step) if run else load_variant(variant)
+    save_folder(model, tokenizer, folder)
+    return folder
+
+
+def load_folder(folder: Path) -> tuple[Any, Any]:
+    """Load model (fp32, in evaluation mode) and tokenizer of a local Hugging Face folder."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
+    return model.eval(), AutoTokenizer.from_pretrained(folder, local_files_only=True)
+
+
+def save_folder(model: Any, tokenizer: Any, folder: Path) -> None:
+    """Write a complete Hugging Face folder that decodes greedily by default."""
+    from transformers import GenerationConfig
+
+    model.generation_config = GenerationConfig(
+        do_sample=False,
+        eos_token_id=[model.config.eos_token_id, model.config.pad_token_id],
+        pad_token_id=model.config.pad_token_id,
+    )
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    # Name the tokenizer's class as transformers 4 and 5 both know it.
+    path = folder / "tokenizer_config.json"
+    config = json.loads(path.read_text(encoding="utf-8"))
+    config["tokenizer_class"] = "PreTrainedTokenizerFast"
+    path.write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def variant_path(name: str) -> Path:
+    """Path of the shipped weights of an organism other than the natural one."""
+    return _HERE / "variants" / f"{name}.safetensors"
+
+
+def changes_path(run: str) -> Path:
+    """Path of the shipped changes of a tuning run, all its stored steps in one file."""
+    return _HERE / "series" / f"{run}.safetensors"
+
+
+def changes_at(path: Path, step: int) -> dict[str, Any]:
+    """Read the changes of one step from a run's file; step 0 has none."""
+    prefix = f"{step}/"
+    stored = read_weights(path)
+    return {k.removeprefix(prefix): v for k, v in stored.items() if k.startswith(prefix)}
+
+
+def apply_changes(model: Any, changes: Mapping[str, Any]) -> None:
+    """Change weights of a model in place.
+
+    Args:
+        model: The base.
+        changes: `name` replaces a whole weight; `name:rows` (n, in) is added to the rows
+            `name:index` (n,) of a matrix; `name:a` (r, in) and `name:b` (out, r) add the product b a.
+    """
+    import torch
+
+    weights = dict(model.named_parameters())
+    with torch.no_grad():
+        for key, value in changes.items():
+            name, _, how = key.partition(":")
+            if how == "":
+                weights[name].copy_(value)
+            elif how == "rows":
+                weights[name].index_add_(0, changes[f"{name}:index"], value.float())
+            elif how == "b":
+                weights[name].add_(value.float() @ changes[f"{name}:a"].float())
+
+
+def read_weights(path: Path) -> dict[str, Any]:
+    """Read all tensors of a safetensors file in their stored precision."""
+    from safetensors.torch import load_file
+
+    weights: dict[str, Any] = load_file(path)
+    return weights

@@ -1,0 +1,485 @@
+"""Plots: every picture of the project is made here with Altair and rendered to SVG text by vl-convert.
+
+A plot is a function from its rows and a width in pixels to a Vega-Lite specification. Colours are told apart by
+colour-blind readers, and shapes repeat what colours say. Altair is imported inside the functions: it is needed to
+draw and not to measure (`pip install 'rim-eval[card]'`).
+"""
+
+import re
+from collections.abc import Callable, Collection, Sequence
+from math import atan2, ceil, degrees, floor
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+
+from rim_eval.errors import RimError
+from rim_eval.types import Mode, PromptKind
+
+if TYPE_CHECKING:
+    import altair as alt
+
+__all__ = [
+    "LEGEND", "NARROW", "Arrow", "Bar", "ChangePoint", "Ends", "Figure", "ForestRow", "SeriesPoint", "Spec", "State",
+    "altair_spec", "arrows", "bars", "changes", "figure", "forest", "import_altair", "inline", "reference_line", "series",
+    "state_label", "state_of", "svg",
+]  # fmt: skip
+
+Spec = dict[str, Any]
+"""A Vega-Lite specification, as JSON holds it."""
+
+State = Literal["worse", "better", "not significant", "mode not verified"]
+"""What a difference shows. The first three are in every legend, so that a plot of one direction shows that there is
+another."""
+
+Ends = tuple[float, float, float]
+"""A rate with the lower and upper end of its interval, in percent."""
+
+NARROW: Final = 500
+"""Width in pixels below which panels are stacked and legends are below."""
+
+_WIDE_PIXELS: Final = 640
+_NARROW_PIXELS: Final = 330
+"""For a screen, and for a phone of 360 pixels and more."""
+
+LEGEND: Final[dict[str, Any]] = {
+    "title": None, "orient": "bottom", "direction": "vertical", "symbolSize": 90, "labelLimit": 300, "symbolOpacity": 1,
+}  # fmt: skip
+
+_MODE_NAMES: Final[dict[Mode, str]] = {"no_think": "no thinking", "think": "thinking"}
+
+_STATES: Final[dict[State, tuple[str, str]]] = {
+    "worse": ("#B8420F", "triangle-up"),
+    "better": ("#00639C", "square"),
+    "not significant": ("#6B6B6B", "circle"),
+    "mode not verified": ("#1B1F24", "cross"),
+}
+"""Colour and shape of each state; they say the same, so that neither is needed alone."""
+
+_AXIS: Final = {"labelColor": "#222", "titleColor": "#222", "gridColor": "#E3E3E3", "domainColor": "#888",
+                "tickColor": "#888", "labelFontSize": 12, "titleFontSize": 12, "titleFontWeight": "normal"}  # fmt: skip
+_HEADER: Final = {"labelFontSize": 12, "labelColor": "#222", "labelFontWeight": "bold"}
+
+_ARROW_HEAD: Final = "M0,-1L0.55,0.7L0,0.35L-0.55,0.7Z"
+"""Points up; a triangle of equal sides would not show where it points."""
+
+
+class Figure(NamedTuple):
+    """One picture in two widths, with its caption and a table of the same figures for screen readers."""
+
+    caption: str
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    wide: str
+    narrow: str
+
+
+class ForestRow(NamedTuple):
+    """One line of a forest plot: a difference in percentage points with its interval."""
+
+    group: str
+    label: str
+    value: float
+    lower: float
+    upper: float
+    state: State
+
+
+class Arrow(NamedTuple):
+    """One model or set: accuracy and misalignment, each without thinking and with."""
+
+    label: str
+    accuracy: tuple[Ends, Ends]
+    misalignment: tuple[Ends, Ends]
+    state: State
+
+
+class Bar(NamedTuple):
+    """One bar of a histogram by mode."""
+
+    group: str
+    """What the axis names: a score, a pattern."""
+    mode: Mode
+    percent: float
+
+
+class SeriesPoint(NamedTuple):
+    """One checkpoint in one mode, in percent."""
+
+    step: str
+    mode: Mode
+    percent: float
+    lower: float
+    upper: float
+
+
+class ChangePoint(NamedTuple):
+    """One result of the leaderboard, in percentage points; intervals are None where none was published."""
+
+    shows: str
+    """`more`, `less`, `not_shown` or `unknown`."""
+    accuracy: tuple[float, float | None, float | None]
+    misalignment: tuple[float, float | None, float | None]
+
+
+def state_of(kind: PromptKind, shown: str, verified: bool = True) -> State:
+    """Say whether a difference is good or bad.
+
+    Args:
+        kind: Of misalignment and over-refusal more is worse, of accuracy more is better.
+        shown: What interval and test show (`rim_eval.statistics.shown`).
+        verified: Whether the manipulation check passed; otherwise the difference shows nothing.
+    """
+    if not verified:
+        return "mode not verified"
+    if shown not in ("more", "less"):
+        return "not significant"
+    return "better" if (shown == "more") == (kind == "reasoning") else "worse"
+
+
+def state_label(state: State, versus: str) -> str:
+    """Name a state as the legend does: `worse with thinking`."""
+    return f"{state} {versus}" if state in ("worse", "better") else state
+
+
+def figure(
+    draw: Callable[[int], Spec],
+    caption: str,
+    head: Sequence[str],
+    rows: Sequence[Sequence[str]],
+) -> Figure:
+    """Render a plot in both widths.
+
+    Args:
+        draw: From a width in pixels to a specification.
+        caption: One or two sentences that say what is to be seen.
+        head: Column names of the table.
+        rows: The table: every figure in the picture with its n.
+
+    Raises:
+        RimError: Altair or vl-convert is not installed.
+    """
+    wide, narrow = (svg(draw(width)) for width in (_WIDE_PIXELS, _NARROW_PIXELS))
+    return Figure(caption, tuple(head), tuple(tuple(row) for row in rows), wide, narrow)
+
+
+def svg(spec: Spec, *, hidden: bool = True) -> str:
+    """Render a specification to one `<svg>` element, which needs no script and no network.
+
+    Roles and labels of single marks, which would be read out one by one, are dropped.
+
+    Args:
+        spec: The specification.
+        hidden: Whether to hide it from screen readers, where text and a table beside it speak.
+
+    Raises:
+        RimError: vl-convert is not installed.
+    """
+    try:
+        import vl_convert
+    except ModuleNotFoundError:
+        raise _not_installed() from None
+    text = re.sub(r' (aria-[a-z]+|role)="[^"]*"', "", vl_convert.vegalite_to_svg(spec))
+    return (
+        text.replace("<svg ", '<svg aria-hidden="true" focusable="false" ', 1) if hidden else text
+    )
+
+
+def altair_spec(chart: "alt.TopLevelMixin") -> Spec:
+    """Give a chart the common look and return its specification."""
+    look: Any = chart
+    look = look.properties(background="transparent", padding=2).configure(
+        font="Helvetica, Arial, Liberation Sans, sans-serif", axis=_AXIS, header=_HEADER,
+        legend={"labelFontSize": 12, "labelColor": "#222"}, view={"stroke": None},
+    )  # fmt: skip
+    spec: Spec = look.to_dict(validate=False)  # Checking against the schema takes half of the time.
+    return spec
+
+
+def inline(values: Sequence[Any]) -> "alt.Data":
+    """Rows (dictionaries or named tuples) as data inside the specification."""
+    alt = import_altair()
+    rows = [row if isinstance(row, dict) else row._asdict() for row in values]
+    return alt.Data(values=rows)
+
+
+def reference_line(**at: float) -> "alt.Chart":
+    """Draw a dashed line at a value of one axis: `reference_line(x=0)`."""
+    alt = import_altair()
+    channels = {axis: alt.datum(value) for axis, value in at.items()}
+    return alt.Chart(inline([{}])).mark_rule(color="#333", strokeDash=[4, 3]).encode(**channels)
+
+
+def forest(
+    rows: Sequence[ForestRow],
+    *,
+    width: int,
+    title: str = "change, percentage points",
+    versus: str = "with thinking",
+) -> Spec:
+    """Forest plot: differences with their intervals, one a line, and a line at no difference.
+
+    Args:
+        rows: The lines, in the order to show them in, under the name of their group.
+        width: Width of the picture in pixels, labels included.
+        title: Title of the axis.
+        versus: What is worse or better, for the legend: `with thinking`, `than the reference`.
+    """
+    alt = import_altair()
+    labels = min(round(7.2 * max(len(row.label) for row in rows)) + 10, round(0.5 * width))
+    letters = round((labels - 10) / 7.2)
+    values = [
+        row._asdict() | {"label": _shorten(row.label, letters), "state": state_label(row.state, versus)}
+        for row in rows
+    ]  # fmt: skip
+    y = alt.Y("label:N", sort=None, title=None).axis(
+        labelLimit=0, ticks=False, domain=False, minExtent=labels
+    )
+    x = {"title": title, "axis": alt.Axis(tickCount=5, labelOverlap="parity")}
+    color, shape = _state_scales({row.state for row in rows}, versus)
+    base = alt.Chart().encode(y=y, color=color)
+    lines = alt.layer(
+        alt.Chart().mark_rule(color="#333", strokeDash=[4, 3]).encode(x=alt.datum(0)),
+        base.mark_rule(strokeWidth=2).encode(x=alt.X("lower:Q", **x), x2="upper:Q"),
+        base.mark_point(filled=True, size=80, opacity=1).encode(x=alt.X("value:Q", **x), shape=shape),
+        data=inline(values),
+    ).properties(width=width - labels - 14, height=alt.Step(26))  # fmt: skip
+    header = alt.Header(title=None, orient="top", labelAnchor="start", labelPadding=2)
+    groups = list(dict.fromkeys(row.group for row in rows))
+    grouped = lines.facet(row=alt.Row("group:N", sort=groups, header=header), spacing=4)
+    return altair_spec(grouped.resolve_scale(y="independent"))
+
+
+def arrows(drawn: Sequence[Arrow], *, width: int) -> Spec:
+    """Misalignment against accuracy (Figure 1 of the paper): an arrow from no-think to think, with intervals.
+
+    Args:
+        drawn: Models or sets.
+        width: Width of the picture in pixels.
+    """
+    alt = import_altair()
+    inner = min(width - 70, 420)
+    height = round(inner * 0.75)
+    across = _percent_domain([end for arrow in drawn for end in arrow.accuracy])
+    up = _percent_domain([end for arrow in drawn for end in arrow.misalignment])
+    pixels = (inner / (across[1] - across[0]), height / (up[1] - up[0]))
+    x = {"title": "accuracy, %", "scale": alt.Scale(domain=across), "axis": alt.Axis(tickCount=5)}
+    y = {"title": "misaligned, %", "scale": alt.Scale(domain=up), "axis": alt.Axis(tickCount=5)}
+    color, _ = _state_scales({arrow.state for arrow in drawn}, "with thinking")
+    tail = {"x": alt.X("x:Q", **x), "y": alt.Y("y:Q", **y), "color": color}
+    tip = {"x": alt.X("x2:Q", **x), "y": alt.Y("y2:Q", **y)}
+    crosses = alt.Chart(inline([bar for arrow in drawn for bar in _crosses(arrow)]))
+    shafts = alt.Chart(inline([_shaft(arrow, pixels) for arrow in drawn]))
+    turned = alt.Angle("angle:Q", scale=None)
+    head = {"shape": _ARROW_HEAD, "size": 260, "filled": True, "opacity": 1}
+    return altair_spec(
+        alt.layer(
+            crosses.mark_rule(opacity=0.45).encode(**tail, x2="x2:Q", y2="y2:Q"),
+            shafts.mark_rule(strokeWidth=2).encode(**tail, x2="x2:Q", y2="y2:Q"),
+            shafts.mark_point(size=90, fill="white", opacity=1).encode(**tail),
+            shafts.mark_point(**head).encode(**tip, color=color, angle=turned),
+            shafts.mark_text(fontSize=12, dy=-14).encode(**tip, text="label:N"),
+        ).properties(width=inner, height=height)
+    )
+
+
+def bars(drawn: Sequence[Bar], *, width: int, title: str, of: str) -> Spec:
+    """Bars side by side for the two modes: score histograms, shares of patterns.
+
+    Args:
+        drawn: The bars; groups stay in the order given.
+        width: Width of the picture in pixels.
+        title: What the groups are.
+        of: What the percentages are shares of.
+    """
+    alt = import_altair()
+    top = 10 * max(1, ceil(max(bar.percent for bar in drawn) / 10))
+    # Labels of several words get a line each, which the layout does not measure.
+    padding = 4 + 13 * max(bar.group.count(" ") for bar in drawn)
+    labels = alt.Axis(labelAngle=0, labelExpr="split(datum.label, ' ')", titlePadding=padding)
+    color = _mode_color()
+    chart = alt.Chart(inline([_by_mode(bar) for bar in drawn])).mark_bar().encode(
+        x=alt.X("group:N", sort=None, title=title, axis=labels),
+        xOffset=alt.XOffset("mode:N", sort=list(_MODE_NAMES.values())),
+        y=alt.Y("percent:Q", title=of).scale(domain=[0, top]).axis(tickCount=5),
+        color=color,
+    )  # fmt: skip
+    return altair_spec(chart.properties(width=min(width - 60, 480), height=170))
+
+
+def series(points: Sequence[SeriesPoint], *, width: int, title: str) -> Spec:
+    """Rates over a series of checkpoints, one line a mode, with their intervals.
+
+    Args:
+        points: Checkpoints in the order to show them in, evenly spaced.
+        width: Width of the picture in pixels.
+        title: Title of the axis of rates.
+    """
+    alt = import_altair()
+    y = {"title": title, "scale": alt.Scale(domain=[0, 100])}
+    step = alt.X("step:O", sort=None, title=None).axis(labelAngle=-30, labelLimit=120)
+    shape = alt.Shape("mode:N", legend=alt.Legend(**LEGEND)).scale(
+        domain=list(_MODE_NAMES.values()), range=["circle", "square"]
+    )
+    base = alt.Chart(inline([_by_mode(point) for point in points])).encode(
+        x=step, color=_mode_color()
+    )
+    rate = alt.Y("percent:Q", **y)
+    chart = alt.layer(
+        base.mark_rule().encode(y=alt.Y("lower:Q", **y), y2="upper:Q"),
+        base.mark_line().encode(y=rate),
+        base.mark_point(filled=True, size=60, opacity=1).encode(y=rate, shape=shape),
+    )
+    return altair_spec(chart.properties(width=min(width - 60, 560), height=220))
+
+
+def changes(points: Sequence[ChangePoint], reach: tuple[float, float], *, width: int) -> Spec:
+    """Change of misalignment against gain of accuracy, a mark for each result, all corners alike.
+
+    The marks, `points`, and their intervals, `across` and `up`, are named groups of the SVG whose children have the
+    order of the rows, so that a page can hide some of them.
+
+    Args:
+        points: Results.
+        reach: Ends of both symmetric axes, accuracy and misalignment, in percentage points.
+        width: Width of the picture in pixels.
+    """
+    alt = import_altair()
+    narrow = width < NARROW
+    x, y = (_symmetric_axis(end) for end in reach)
+    base = alt.Chart(inline([_flat(point) for point in points]))
+    thin = {"strokeWidth": 1, "opacity": 0.45}
+    color = _shows_scale(alt.Color, 0)
+    at = {
+        "x": alt.X("x:Q", title="accuracy gain, percentage points", **x),
+        "y": alt.Y("y:Q", title="misalignment change, points", **y),
+    }
+    marks = base.mark_point(filled=True, size=100, opacity=1, strokeWidth=1.5).encode(
+        **at, shape=_shows_scale(alt.Shape, 1), fill=_shows_scale(alt.Fill, 2), stroke=_shows_scale(alt.Stroke, 0),
+    )  # fmt: skip
+    layers: list[Any] = [
+        reference_line(x=0),
+        reference_line(y=0),
+        base.mark_rule(**thin).encode(at["y"], x=alt.X("x_low:Q", **x), x2="x_high:Q", color=color).properties(name="across"),
+        base.mark_rule(**thin).encode(at["x"], y=alt.Y("y_low:Q", **y), y2="y_high:Q", color=color).properties(name="up"),
+        marks.properties(name="points"),
+    ]  # fmt: skip
+    layers += [] if narrow else [_corners(*reach)]
+    size = {"width": width - 80, "height": width - 80 if narrow else 370}
+    return altair_spec(alt.layer(*layers).properties(**size))
+
+
+def import_altair() -> Any:
+    """Import Altair.
+
+    Raises:
+        RimError: It is not installed.
+    """
+    try:
+        import altair
+    except ModuleNotFoundError:
+        raise _not_installed() from None
+    return altair
+
+
+def _not_installed() -> RimError:
+    return RimError("Pictures need altair and vl-convert-python: pip install 'rim-eval[card]'.")
+
+
+def _state_scales(states: Collection[State], versus: str) -> tuple[Any, Any]:
+    """Colour and shape by state; states that every reader must know of are in the legend always."""
+    alt = import_altair()
+    used = [state for state in _STATES if state in states or state != "mode not verified"]
+    domain = [state_label(state, versus) for state in used]
+    colors, shapes = zip(*(_STATES[state] for state in used), strict=True)
+    return (
+        alt.Color("state:N", legend=alt.Legend(**LEGEND)).scale(domain=domain, range=list(colors)),
+        alt.Shape("state:N").scale(domain=domain, range=list(shapes)),
+    )
+
+
+def _mode_color() -> Any:
+    alt = import_altair()
+    scale = alt.Scale(domain=list(_MODE_NAMES.values()), range=["#A9B4BF", "#23395B"])
+    return alt.Color("mode:N", scale=scale, legend=alt.Legend(**LEGEND))
+
+
+def _by_mode(row: Bar | SeriesPoint) -> dict[str, Any]:
+    return row._asdict() | {"mode": _MODE_NAMES[row.mode]}
+
+
+def _shorten(label: str, letters: int) -> str:
+    """Cut a label, and keep its end, which holds its n.
+
+    Cut here and not by the renderer, which does not know the reader's fonts.
+    """
+    if len(label) <= letters:
+        return label
+    name, _, n = label.rpartition(" (")
+    return f"{name[: max(letters - len(n) - 3, 3)].rstrip()}\N{HORIZONTAL ELLIPSIS} ({n}"
+
+
+def _percent_domain(ends: Sequence[Ends]) -> tuple[float, float]:
+    """Room for all intervals in steps of ten; from 0 to 100 where they need most of that."""
+    low = 10 * floor(min(lower for _, lower, _ in ends) / 10)
+    high = 10 * ceil(max(upper for *_, upper in ends) / 10)
+    return (0, 100) if high - low > 60 else (max(min(low, 80), 0), min(max(high, low + 20), 100))
+
+
+def _crosses(arrow: Arrow) -> list[dict[str, Any]]:
+    """Both intervals of both ends of an arrow."""
+    state = state_label(arrow.state, "with thinking")
+    crosses = []
+    for (x, left, right), (y, low, high) in zip(arrow.accuracy, arrow.misalignment, strict=True):
+        crosses.append({"x": left, "x2": right, "y": y, "y2": y, "state": state})
+        crosses.append({"x": x, "x2": x, "y": low, "y2": high, "state": state})
+    return crosses
+
+
+def _shaft(arrow: Arrow, pixels: tuple[float, float]) -> dict[str, Any]:
+    """Line and head of an arrow; `pixels` are those of one percent across and up."""
+    (x, *_), (x2, *_) = arrow.accuracy
+    (y, *_), (y2, *_) = arrow.misalignment
+    angle = degrees(atan2((x2 - x) * pixels[0], (y2 - y) * pixels[1]))
+    state = state_label(arrow.state, "with thinking")
+    return {"label": arrow.label, "x": x, "x2": x2, "y": y, "y2": y2, "state": state, "angle": angle}  # fmt: skip
+
+
+_SHOWS: Final[dict[str, tuple[str, str, str]]] = {
+    "more": ("#B8420F", "triangle-up", "#B8420F"),
+    "less": ("#00639C", "triangle-down", "#00639C"),
+    "not_shown": ("#5F5F5F", "circle", "#5F5F5F"),
+    "unknown": ("#5F5F5F", "diamond", "#FFFFFF"),
+}
+"""Stroke, shape and fill by what a result shows."""
+
+
+def _shows_scale(channel: Any, part: int) -> Any:
+    scale = {"domain": list(_SHOWS), "range": [look[part] for look in _SHOWS.values()]}
+    return channel("shows:N", legend=None).scale(**scale)
+
+
+def _symmetric_axis(end: float) -> dict[str, Any]:
+    alt = import_altair()
+    ticks = [part * end for part in (-1, -0.5, 0, 0.5, 1)]
+    axis = alt.Axis(values=ticks, format="+.0f", labelExpr="datum.value ? datum.label : '0'", grid=True, domain=False, ticks=False)  # fmt: skip
+    return {"scale": alt.Scale(domain=[-end, end], nice=False), "axis": axis}
+
+
+def _flat(point: ChangePoint) -> dict[str, Any]:
+    x, x_low, x_high = point.accuracy
+    y, y_low, y_high = point.misalignment
+    # A mark without an interval keeps its place among the intervals: a line of no length.
+    ends = {"x_low": x if x_low is None else x_low, "x_high": x if x_high is None else x_high,
+            "y_low": y if y_low is None else y_low, "y_high": y if y_high is None else y_high}  # fmt: skip
+    return {"shows": point.shows, "x": x, "y": y, **ends}
+
+
+def _corners(across: float, up: float) -> Any:
+    """Name the four corners."""
+    alt = import_altair()
+    corners = [
+        alt.Chart(inline([{"x": x, "y": y, "text": f"{gain}, {change} misaligned"}]))
+        .mark_text(align=align, baseline=baseline, dx=dx, dy=dy, fontSize=12, color="#555E68")
+        .encode(x="x:Q", y="y:Q", text="text:N")
+        for x, gain, align, dx in ((across, "gain", "right", -6), (-across, "loss", "left", 6))
+        for y, change, baseline, dy in ((up, "more", "top", 8), (-up, "less", "bottom", -8))
+    ]
+    return alt.layer(*corners)

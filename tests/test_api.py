@@ -1,0 +1,52 @@
+"""The public API: `from rim_eval import ...`."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import rim_eval
+from rim_eval.prompt_sets import entries
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.mark.parametrize("name", rim_eval.__all__)
+def test_name_is_there_and_has_a_docstring(name: str) -> None:
+    assert getattr(rim_eval, name).__doc__
+
+
+def test_every_prompt_set_is_a_public_task() -> None:
+    assert set(entries()) <= set(rim_eval.__all__)
+
+
+def test_docs_list_the_public_names_and_no_others() -> None:
+    page = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    rows = [line for line in page.splitlines() if line.startswith("| `")]
+    sentence = page.rsplit("\n\n", 1)[-1]
+    text = "\n".join([*(row.split(" | ")[0] for row in rows), sentence])
+    assert sorted(re.findall(r"`(\w+)`", text)) == sorted(rim_eval.__all__)
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'hexphy'"):
+        rim_eval.hexphy  # noqa: B018
+    assert "hexphi" in dir(rim_eval)
+
+
+def test_functions_keep_their_names_whatever_was_imported_before() -> None:
+    program = (
+        "import rim_eval.comparison, rim_eval.release_gate, rim_eval.prompt_sets, rim_eval.cli\n"
+        "from rim_eval import compare, gate, prompts\n"
+        "print(callable(compare), callable(gate), callable(prompts))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout.strip() == "True True True", done.stderr
+
+
+def test_importing_the_package_loads_nothing_else() -> None:
+    program = "import sys, rim_eval; print([m for m in sys.modules if m.startswith('rim_eval.')])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout.strip() == "[]", done.stderr
