@@ -10,24 +10,33 @@ from rim_eval.inspect_tasks.injection import (
     injection_effect,
     with_statements,
 )
-from rim_eval.inspect_tasks.over_refusal import jbb_benign, or_bench, xstest
 from rim_eval.inspect_tasks.patterns import pattern_prevalence, reasoning_patterns
-from rim_eval.inspect_tasks.reasoning import aime, gsm8k, math401, math500, multiarith
-from rim_eval.inspect_tasks.safety import (
+from rim_eval.inspect_tasks.scorers import rim, solved
+from rim_eval.inspect_tasks.solver import both_modes
+from rim_eval.inspect_tasks.tasks import (
     advbench,
+    aime,
     do_not_answer,
+    gsm8k,
     harmbench,
     hexphi,
+    jbb_benign,
     jbb_harmful,
     malicious_instruct,
+    math401,
+    math500,
+    multiarith,
+    or_bench,
     prompts,
     simple_safety_tests,
     sorry_bench,
     strong_reject,
+    toy,
+    toy_allowed,
+    toy_math,
+    toy_model,
+    xstest,
 )
-from rim_eval.inspect_tasks.scorers import rim, solved
-from rim_eval.inspect_tasks.solver import both_modes
-from rim_eval.inspect_tasks.toy import toy, toy_allowed, toy_math, toy_model
 
 if "inspect_scout" in sys.modules:  # Scout looks here for scanners; nobody else pays its import
     from rim_eval.inspect_tasks import _scout

@@ -7,8 +7,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from rim_eval.errors import RimError
 from rim_eval.types import Mode, PromptKind
 
-__all__ = ["SEED", "TEMPERATURE", "TOP_P", "Budgets", "budgets"]
-
 TEMPERATURE: Final = 0.0
 """Greedy, as in the paper (appendix A.1.1): one epoch is then one repeatable observation.
 

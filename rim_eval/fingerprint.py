@@ -6,8 +6,6 @@ import logging
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
-__all__ = ["cached_fingerprint", "fingerprint"]
-
 _PROVENANCE: Final = ("_name_or_path", "transformers_version", "use_cache", "pad_token_id")
 """Entries of a configuration that say where a model came from or how it is run, not what it is."""
 

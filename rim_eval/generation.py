@@ -6,8 +6,6 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from rim_eval.types import ArmKind, Mode
 
-__all__ = ["Generation", "StopReason", "TraceVisibility", "is_looping"]
-
 TraceVisibility = Literal["full", "summary", "hidden", "none"]
 """How much of the trace came back: all of it, a provider's summary, only a token count, nothing."""
 

@@ -11,21 +11,10 @@ from typing import Any, Literal, NamedTuple
 from rim_eval.answers import check_answer
 from rim_eval.decoding import Budgets
 from rim_eval.generation import Generation, StopReason, TraceVisibility, is_looping
-from rim_eval.judging import Case, Grader, Judge, Judgement, JudgeProvenance, unscored_reason
+from rim_eval.judging import Case, Grader, Judge, JudgeProvenance, unscored_reason
 from rim_eval.observations import Observation
 from rim_eval.thinking import Switch, split_trace
 from rim_eval.types import ArmKind, Mode, UnscoredReason
-
-__all__ = [
-    "ArmRequest",
-    "EngineReply",
-    "Outcome",
-    "TokenCounter",
-    "check_reply",
-    "judge_reply",
-    "observe",
-    "read_reply",
-]
 
 TokenCounter = Callable[[str], int]
 """Counts the tokens of a text as the model's own tokenizer cuts it."""
@@ -162,10 +151,7 @@ async def judge_reply(
     reason = unscored_reason(reply, judge.sees)
     if reason is not None:
         return Outcome(reason=reason, judge=judge.provenance(grader))
-    return _outcome(await judge.judge(case, grader))
-
-
-def _outcome(judgement: Judgement) -> Outcome:
+    judgement = await judge.judge(case, grader)
     return Outcome(
         verdict=judgement.verdict,
         score=judgement.score,

@@ -1,6 +1,6 @@
 """`rim-eval parity`: do Inspect and lm-eval agree on the same model and prompts, reply by reply?"""
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,9 +10,7 @@ import click
 from rim_eval.errors import RimError
 
 if TYPE_CHECKING:
-    from rim_eval.lm_eval_tasks import Key, Parity, RecordedReply
-
-__all__ = ["command"]
+    from rim_eval.lm_eval_tasks import Key, Parity, Record
 
 
 @click.command()
@@ -42,8 +40,8 @@ def _expand(path: Path) -> list[Path]:
     return [path]
 
 
-def _merged(parts: "Iterable[dict[Key, RecordedReply]]") -> "dict[Key, RecordedReply]":
-    merged: dict[Key, RecordedReply] = {}
+def _merged(parts: "Iterable[dict[Key, Record]]") -> "dict[Key, Record]":
+    merged: dict[Key, Record] = {}
     for part in parts:
         if twice := merged.keys() & part.keys():
             key = min(twice)
@@ -56,7 +54,7 @@ def _merged(parts: "Iterable[dict[Key, RecordedReply]]") -> "dict[Key, RecordedR
 
 
 def _lines(
-    parity: "Parity", inspect: "Mapping[Key, RecordedReply]", lm_eval: "Mapping[Key, RecordedReply]"
+    parity: "Parity", inspect: "Mapping[Key, Record]", lm_eval: "Mapping[Key, Record]"
 ) -> Sequence[str]:
     head = f"{'set':<20}{'mode':<10}{'Inspect':>22}{'lm-eval':>22}"
     left, right = _rates(inspect), _rates(lm_eval)
@@ -78,14 +76,12 @@ def _lines(
     return [head, *table, total, *differ, *alone]
 
 
-def _rates(replies: "Mapping[Key, RecordedReply]") -> dict[tuple[str, str], str]:
+def _rates(replies: "Mapping[Key, Record]") -> dict[tuple[str, str], str]:
     """Verdicts that are true, of those there are, for each set and mode."""
-    true: Counter[tuple[str, str]] = Counter()
-    scored: Counter[tuple[str, str]] = Counter()
-    total: Counter[tuple[str, str]] = Counter()
-    for key, one in replies.items():
-        arm, verdict = (key.dataset, key.mode), one.observation.verdict
-        total[arm] += 1
-        scored[arm] += verdict is not None
-        true[arm] += verdict is True
-    return {arm: f"{true[arm]}/{scored[arm]} of {n}" for arm, n in total.items()}
+    verdicts: defaultdict[tuple[str, str], list[bool | None]] = defaultdict(list)
+    for key, record in replies.items():
+        verdicts[key.dataset, key.mode].append(record.observation.verdict)
+    return {
+        arm: f"{of_arm.count(True)}/{len(of_arm) - of_arm.count(None)} of {len(of_arm)}"
+        for arm, of_arm in verdicts.items()
+    }

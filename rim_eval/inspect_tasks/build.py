@@ -15,7 +15,7 @@ from inspect_ai.viewer import ViewerConfig
 from rim_eval.decoding import SEED, TEMPERATURE, TOP_P
 from rim_eval.errors import RimError
 from rim_eval.inspect_tasks.calls import arm_call, refuse_cuts
-from rim_eval.inspect_tasks.compat import active_generate_config, active_model, user_errors
+from rim_eval.inspect_tasks.compat import active_generate_config, active_model
 from rim_eval.inspect_tasks.scorers import rim, solved
 from rim_eval.inspect_tasks.scoring import grader_for
 from rim_eval.inspect_tasks.settings import (
@@ -32,8 +32,6 @@ from rim_eval.prompt_sets.templates import user_message
 from rim_eval.thinking import has_inline_switch, require_difference
 from rim_eval.types import Mode
 
-__all__ = ["judged_file", "judged_set", "solved_set", "task_over"]
-
 _LOGGER = logging.getLogger(__name__)
 
 _COMPARABILITY: Final = 1
@@ -43,81 +41,66 @@ _INTERFACE: Final = "A"
 """The next letter when a change breaks the arguments of a task, and its figures stay comparable."""
 
 
-def judged_set(name: str, arguments: Mapping[str, Any]) -> Task:
+def judged_set(name: str, settings: JudgedSettings) -> Task:
     """The task over a published set of harmful or benign prompts.
 
     Args:
         name: The prompt set.
-        arguments: The task's arguments, as Inspect passes them (`JudgedSettings`).
+        settings: The task's arguments.
 
     Raises:
-        PrerequisiteError: Something that the user gave is wrong or missing.
+        RimError: Something that the user gave is wrong or missing.
     """
-    with user_errors():
-        settings = JudgedSettings(**arguments)
-        loaded = load_prompts(name, data=settings.data, subset=settings.subset)
-        return _judged_task(loaded, settings.judge, settings)
+    loaded = load_prompts(name, data=settings.data, subset=settings.subset)
+    return _judged_task(loaded, settings.judge, settings)
 
 
-def judged_file(arguments: Mapping[str, Any]) -> Task:
+def judged_file(settings: PromptFileSettings) -> Task:
     """The task over a user's own prompt file.
 
-    Args:
-        arguments: The task's arguments, as Inspect passes them (`PromptFileSettings`).
-
     Raises:
-        PrerequisiteError: Something that the user gave is wrong or missing.
+        RimError: Something that the user gave is wrong or missing.
     """
-    with user_errors():
-        settings = PromptFileSettings(**arguments)
-        if settings.file is None:
-            raise RimError("No prompt file was given: add `-T file=requests.csv` (CSV or JSONL).")
-        if settings.kind not in ("harmful", "benign"):
-            raise RimError(f"kind={settings.kind!r} is not judged: use harmful or benign.")
-        columns = settings.model_dump(include={"kind", "prompt_column", "category_column"})
-        return _judged_task(load_prompt_file(settings.file, **columns), settings.judge, settings)
+    if settings.file is None:
+        raise RimError("No prompt file was given: add `-T file=requests.csv` (CSV or JSONL).")
+    if settings.kind not in ("harmful", "benign"):
+        raise RimError(f"kind={settings.kind!r} is not judged: use harmful or benign.")
+    columns = settings.model_dump(include={"kind", "prompt_column", "category_column"})
+    return _judged_task(load_prompt_file(settings.file, **columns), settings.judge, settings)
 
 
-def solved_set(
-    name: str, arguments: Mapping[str, Any], absolute_error: float | None = None
-) -> Task:
+def solved_set(name: str, settings: ReasoningSettings, absolute_error: float | None = None) -> Task:
     """The task over a set of problems with gold answers.
 
     Args:
         name: The prompt set.
-        arguments: The task's arguments, as Inspect passes them (`ReasoningSettings`).
+        settings: The task's arguments.
         absolute_error: How far an answer may lie from the gold one, by the set's own rule; None
             where it must be equal.
 
     Raises:
-        PrerequisiteError: Something that the user gave is wrong or missing.
+        RimError: Something that the user gave is wrong or missing.
     """
-    with user_errors():
-        settings = ReasoningSettings(**arguments)
-        loaded = load_prompts(name, data=settings.data, subset=settings.subset)
-        rules = {"absolute_error": absolute_error}
-        solver = _both_modes(loaded, settings)
-        return task_over(loaded, settings, solver, solved(), settings.prompt_style, rules)
+    loaded = load_prompts(name, data=settings.data, subset=settings.subset)
+    rules = {"absolute_error": absolute_error}
+    solver = _both_modes(loaded, settings)
+    return task_over(loaded, settings, solver, solved(), settings.prompt_style, rules)
 
 
 def _judged_task(loaded: LoadedSet, judge: str | None, settings: RunSettings) -> Task:
     name = judge or loaded.entry.judge or "hexphi"
     if name != "none":
-        _check_judge(name, loaded)
+        # Refuse before the first token a judge that has no verdict on these prompts, or no grader.
+        instrument = load_judge(name)
+        for kind in {prompt.kind for prompt in loaded.prompts}:
+            instrument.event(kind)
+        grader_for(instrument)
     return task_over(loaded, settings, _both_modes(loaded, settings), rim(name))
 
 
 def _both_modes(loaded: LoadedSet, settings: RunSettings) -> Solver:
     arguments = settings.solver_arguments(loaded.entry.kind)
     return both_modes(modes=list(settings.modes), **arguments)
-
-
-def _check_judge(name: str, loaded: LoadedSet) -> None:
-    """Refuse before the first token a judge that has no verdict on these prompts, or no grader."""
-    judge = load_judge(name)
-    for kind in {prompt.kind for prompt in loaded.prompts}:
-        judge.event(kind)
-    grader_for(judge)
 
 
 def task_over(

@@ -30,15 +30,6 @@ from rim_eval.thinking import (
 )
 from rim_eval.types import ArmKind, Mode
 
-__all__ = [
-    "Call",
-    "arm_call",
-    "prefilled_arm",
-    "read_output",
-    "refuse_cuts",
-    "refuse_shared_limits",
-]
-
 
 class Call(NamedTuple):
     """One model call in one mode, ready to be made."""
@@ -108,20 +99,14 @@ def _merge_deep(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str
 
 
 def _body(model: Model, recipe: Recipe, template: str | None) -> dict[str, Any]:
-    body: dict[str, Any] = {}
-    if recipe.template_kwargs:
-        body["chat_template_kwargs"] = dict(recipe.template_kwargs)
-    if recipe.prefill:
-        body |= _prefill(model, recipe.prefill, template)
-    return body
-
-
-def _prefill(model: Model, text: str, template: str | None) -> dict[str, Any]:
+    words = {"chat_template_kwargs": dict(recipe.template_kwargs)} if recipe.template_kwargs else {}
+    if not recipe.prefill:
+        return words
     if is_hf(model.api):
-        return {PREFILL: text}
+        return words | {PREFILL: recipe.prefill}
     if template is not None and str(model).startswith("vllm/"):
         # Needs a server started with --trust-request-chat-template; without it, vLLM says so.
-        return {"chat_template": pin_template(template, {}, prefill=text)}
+        return words | {"chat_template": pin_template(template, {}, prefill=recipe.prefill)}
     raise RimError(
         f"{model} always thinks, and its no-think arm needs an empty trace written for it. The `hf/` provider "
         "can do that, and `vllm/` with the template at hand (`-T chat_template=FILE`) and a server started with "
@@ -153,25 +138,23 @@ def prefilled_arm(
     Raises:
         RimError: Nothing can be prefilled for this model through this provider.
     """
-    switch = thinking.switch
+    switch, template = thinking.switch, thinking.template
     prompted = switch.kind == "prompted"
     recipe = Recipe() if prompted else switch.think
     if text is not None:
-        recipe = _prefilled_recipe(model, thinking, recipe, text)
+        if template is None or not (is_hf(model.api) or str(model).startswith("vllm/")):
+            raise RimError(
+                f"A statement has to be written at the start of the turn of {model}, which needs the `hf/` provider, "
+                "or `vllm/` with the chat template at hand (-T chat_template=FILE) and a server started with "
+                "--trust-request-chat-template. Hosted models cannot be measured so."
+            )
+        start = {"prefill": text} if prompted else _trace_start(model, recipe, template, text)
+        recipe = recipe.model_copy(update=start)
     arm = switch.model_copy(update={"think": recipe, "no_think": recipe})
-    return ModelSwitch(arm, thinking.template), "no_think" if prompted else "think"
+    return ModelSwitch(arm, template), "no_think" if prompted else "think"
 
 
-def _prefilled_recipe(model: Model, thinking: ModelSwitch, recipe: Recipe, text: str) -> Recipe:
-    template = thinking.template
-    if template is None or not (is_hf(model.api) or str(model).startswith("vllm/")):
-        raise RimError(
-            f"A statement has to be written at the start of the turn of {model}, which needs the `hf/` provider, "
-            "or `vllm/` with the chat template at hand (-T chat_template=FILE) and a server started with "
-            "--trust-request-chat-template. Hosted models cannot be measured so."
-        )
-    if thinking.switch.kind == "prompted":
-        return recipe.model_copy(update={"prefill": text})
+def _trace_start(model: Model, recipe: Recipe, template: str, text: str) -> dict[str, Any]:
     render = HFRenderer(model.api) if is_hf(model.api) else template_renderer(template)
     opening = trace_opening(recipe.prompt(render, "Say hello."), template)
     if opening is None:
@@ -179,8 +162,7 @@ def _prefilled_recipe(model: Model, thinking: ModelSwitch, recipe: Recipe, text:
             f"How {model} opens its trace is not in its chat template, so no statement can be put at "
             "its start. Give the template with -T chat_template=FILE."
         )
-    prefill = (recipe.prefill or "") + opening + text
-    return recipe.model_copy(update={"prefill": prefill, "opened_by_prompt": True})
+    return {"prefill": (recipe.prefill or "") + opening + text, "opened_by_prompt": True}
 
 
 def refuse_cuts(config: GenerateConfig) -> None:

@@ -12,7 +12,6 @@ else. Here a request sleeps until its batch is decoded; Inspect's queue and its 
 
 import asyncio
 import copy
-import functools
 import json
 import sys
 from collections.abc import Callable, Sequence
@@ -24,8 +23,6 @@ import sniffio
 from inspect_ai.model import GenerateConfig, ModelAPI, ModelOutput, ModelUsage
 
 from rim_eval.errors import RimError
-
-__all__ = ["PREFILL", "HFRenderer", "adapt_provider", "is_hf", "token_counter"]
 
 PREFILL: Final = "rim_eval_prefill"
 """Key in `extra_body`: text written after the generation prompt, the beginning of the model's turn."""
@@ -51,9 +48,7 @@ class HFRenderer:
 
     def __init__(self, api: Any) -> None:
         self._api = api
-        own = api.chat_template if isinstance(api.chat_template, str) else None
-        self._own_template = own
-        self.source = own or getattr(api.tokenizer, "chat_template", None)
+        self._own_template = api.chat_template if isinstance(api.chat_template, str) else None
 
     def __call__(self, messages: list[dict[str, Any]], template_kwargs: dict[str, Any], /) -> str:
         """The prompt text that this model would get: exactly the words given, none passed as None.
@@ -83,11 +78,8 @@ def token_counter(api: Any) -> Callable[[str], int]:
     """
     if not hasattr(api, _COUNTING):
         setattr(api, _COUNTING, copy.deepcopy(api.tokenizer))
-    return functools.partial(_count, getattr(api, _COUNTING))
-
-
-def _count(tokenizer: Any, text: str) -> int:
-    return len(tokenizer(text, add_special_tokens=False)["input_ids"])
+    tokenizer = getattr(api, _COUNTING)
+    return lambda text: len(tokenizer(text, add_special_tokens=False)["input_ids"])
 
 
 def adapt_provider(api: Any) -> None:
@@ -104,7 +96,11 @@ def adapt_provider(api: Any) -> None:
         input: Any, tools: Any, tool_choice: Any, config: GenerateConfig
     ) -> ModelOutput:
         view = _view(original, views, config)
-        output = await view.generate(input, tools, tool_choice, _engine_config(config))
+        if config.temperature == 0:
+            # Transformers wants greedy decoding said by `do_sample`, without sampling settings beside it.
+            greedy = {"temperature": None, "top_p": None, "top_k": None}
+            config = config.model_copy(update=greedy)
+        output = await view.generate(input, tools, tool_choice, config)
         return _unpack(output, count(view.hf_chat(input, tools)), config.max_tokens)
 
     api.generate = generate
@@ -144,14 +140,6 @@ def _view(api: Any, views: dict[str, Any], config: GenerateConfig) -> Any:
         view.tokenizer.end_tokens = _end_tokens(api)
         views[key] = view
     return views[key]
-
-
-def _engine_config(config: GenerateConfig) -> GenerateConfig:
-    """Transformers wants greedy decoding said by `do_sample`, without sampling settings beside it."""
-    config = config.model_copy()
-    if config.temperature == 0:
-        config.temperature = config.top_p = config.top_k = None
-    return config
 
 
 def _end_tokens(api: Any) -> frozenset[int]:

@@ -14,77 +14,37 @@ from inspect_ai.solver import Generate, Solver, TaskState, solver
 
 from rim_eval.errors import RimError
 from rim_eval.inspect_tasks.compat import active_model, user_errors
+from rim_eval.inspect_tasks.settings import InjectionSettings, takes
 from rim_eval.inspect_tasks.solver import ArmRunner, ReplyStore
 
 if TYPE_CHECKING:
-    from rim_eval.inspect_tasks.settings import InjectionSettings
-    from rim_eval.patterns import Arm, Statements
-
-__all__ = ["injected", "injection", "injection_effect", "with_statements"]
+    from rim_eval.patterns import Statements
 
 _BY_ARM: ReplyStore[str] = ReplyStore("rim_eval:injected", str)
 
 
 @task(kind="safety")
-def injection(
-    set: str = "hexphi",
-    patterns: str | list[str] = "all",
-    statements: str | None = None,
-    judge: str | None = None,
-    subset: str | None = None,
-    data: str | None = None,
-    answer_tokens: int | None = None,
-    thinking_tokens: int | None = None,
-    switch: str = "auto",
-    chat_template: str | None = None,
-) -> Task:
-    """Misalignment with statements for and against each reasoning pattern at the start, and without.
-
-    Args:
-        set: Prompt set, harmful or benign.
-        patterns: `all`, a pattern, or a list.
-        statements: Path of a statements file; by default the shipped one.
-        judge: Judge's name or file; by default the set's own.
-        subset: Subset of the prompt set.
-        data: Folder with the set's files, instead of its publisher.
-        answer_tokens: Token budget of an answer, the same in all arms.
-        thinking_tokens: Token budget of the trace, on top of it.
-        switch: `auto`, or the thinking switch in words.
-        chat_template: Path of a chat template to read the switch from.
-    """
-    arguments = locals() | {"modes": "think"}
-    from rim_eval.inspect_tasks.settings import InjectionSettings
-
-    with user_errors():
-        return _injection_task(InjectionSettings(**arguments))
-
-
-def _injection_task(settings: "InjectionSettings") -> Task:
+@takes(InjectionSettings)
+def injection(settings: InjectionSettings) -> Task:
+    """Misalignment with statements for and against each reasoning pattern at the start, and without."""
     from rim_eval.inspect_tasks.build import task_over
-    from rim_eval.prompt_sets import load_prompts
-
-    name = settings.set or "hexphi"
-    loaded = load_prompts(name, data=settings.data, subset=settings.subset)
-    if loaded.entry.kind == "reasoning":
-        raise RimError(f"set={name} holds problems; statements are injected into judged sets.")
-    _check_model(settings)
-    arms = with_statements(
-        settings.statements,
-        list(settings.patterns),
-        **settings.solver_arguments(loaded.entry.kind),
-    )
-    judge = settings.judge or loaded.entry.judge or "hexphi"
-    return task_over(loaded, settings, arms, injected(judge, settings.statements))
-
-
-def _check_model(settings: "InjectionSettings") -> None:
-    """Refuse before the first token a model that nothing can be prefilled for."""
     from rim_eval.inspect_tasks.calls import prefilled_arm
     from rim_eval.inspect_tasks.switches import switch_for
+    from rim_eval.prompt_sets import load_prompts
 
-    model = active_model()
-    if model is not None:
+    loaded = load_prompts(settings.set or "hexphi", data=settings.data, subset=settings.subset)
+    entry, model = loaded.entry, active_model()
+    if entry.kind == "reasoning":
+        raise RimError(
+            f"set={entry.name} holds problems; statements are injected into judged sets."
+        )
+    if model is not None:  # refuse before the first token one that nothing can be prefilled for
         prefilled_arm(model, switch_for(model, settings.switch, settings.chat_template), "")
+    arms = with_statements(
+        settings.statements, list(settings.patterns), **settings.solver_arguments(entry.kind)
+    )
+    scorer = injected(settings.judge or entry.judge or "hexphi", settings.statements)
+    return task_over(loaded, settings, arms, scorer)
 
 
 @solver
@@ -110,7 +70,10 @@ def with_statements(
     from rim_eval.patterns import PATTERNS, arms_of
 
     source = _load(statements)
-    texts = {arm.name: _text(source, arm) for arm in arms_of(source, tuple(patterns or PATTERNS))}
+    texts = {
+        arm.name: source.text(arm.pattern, arm.side) if arm.pattern and arm.side else None
+        for arm in arms_of(source, tuple(patterns or PATTERNS))
+    }
     runner = ArmRunner(answer_tokens, thinking_tokens, switch, chat_template)
 
     async def solve(state: TaskState, generate: Generate) -> TaskState:
@@ -130,12 +93,6 @@ def _load(path: str | None) -> "Statements":
     from rim_eval.patterns import load_statements
 
     return load_statements() if path is None else load_statements(Path(path).expanduser())
-
-
-def _text(statements: "Statements", arm: "Arm") -> str | None:
-    if arm.pattern is None or arm.side is None:
-        return None
-    return statements.text(arm.pattern, arm.side)
 
 
 @metric(scores="unreduced")

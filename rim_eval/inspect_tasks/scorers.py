@@ -6,8 +6,6 @@ from inspect_ai.scorer import Scorer, scorer
 
 from rim_eval.inspect_tasks._metrics import difference, no_think, think
 
-__all__ = ["rim", "solved"]
-
 _METRICS: list[Any] = [difference(), think(), no_think()]
 
 

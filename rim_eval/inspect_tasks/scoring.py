@@ -24,17 +24,6 @@ from rim_eval.observations import Observation
 from rim_eval.replies import Outcome, check_reply, judge_reply, observe
 from rim_eval.types import Mode, PromptKind
 
-__all__ = [
-    "case_of",
-    "checked_modes",
-    "grader_for",
-    "grader_texts",
-    "judge_arms",
-    "judged_modes",
-    "observation_of",
-    "score_value",
-]
-
 Name = TypeVar("Name", bound=str)
 
 _VALUES: dict[PromptKind, tuple[str, str]] = {

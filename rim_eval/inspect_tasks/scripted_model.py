@@ -7,9 +7,7 @@ from typing import Any
 
 import anyio
 from inspect_ai.model import (
-    ChatCompletionChoice,
     ChatMessage,
-    ChatMessageAssistant,
     GenerateConfig,
     ModelAPI,
     ModelCall,
@@ -22,8 +20,6 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from rim_eval.errors import RimError
 from rim_eval.types import Mode
-
-__all__ = ["Line", "ScriptedModel", "read_script"]
 
 _TEMPLATE = """{%- for message in messages %}<|im_start|>{{ message.role }}
 {{ message.content }}<|im_end|>
@@ -89,6 +85,10 @@ class ScriptedModel(ModelAPI):
         self.script = Path(script) if script else None
         self._lines()
 
+    def _lines(self) -> list[Line]:
+        """The script, read anew each time: it may be mended before a run is retried."""
+        return read_script(self.script) if self.script else _DEFAULT
+
     async def generate(
         self,
         input: list[ChatMessage],
@@ -99,39 +99,27 @@ class ScriptedModel(ModelAPI):
         """Say the line that fits the last message and the mode asked for."""
         words = (config.extra_body or {}).get("chat_template_kwargs", {})
         mode: Mode = "no_think" if words.get("enable_thinking") is False else "think"
-        line = self._line(input[-1].text, mode)
+        fitting = (
+            line
+            for line in self._lines()
+            if line.mode in (None, mode) and re.search(line.when, input[-1].text)
+        )
+        line = next(fitting, None)
+        if line is None:
+            raise RuntimeError("no line of the script fits this request")
         await anyio.sleep(line.seconds)
         if line.error:
             raise RuntimeError(line.reply)
+        output = ModelOutput.from_content(self.model_name, line.reply, line.stop_reason)
+        sizes = sum(len(part.text.split()) for part in input), len(line.reply.split())
+        output.usage = ModelUsage(
+            input_tokens=sizes[0], output_tokens=sizes[1], total_tokens=sum(sizes)
+        )
         call = ModelCall.create(
             request={"chat_template_kwargs": words, "max_tokens": config.max_tokens},
             response={"reply": line.reply},
         )
-        return self._output(input, line), call
-
-    def _lines(self) -> list[Line]:
-        """The script, read anew each time: it may be mended before a run is retried."""
-        return read_script(self.script) if self.script else _DEFAULT
-
-    def _line(self, request: str, mode: Mode) -> Line:
-        for line in self._lines():
-            if line.mode in (None, mode) and re.search(line.when, request):
-                return line
-        raise RuntimeError("no line of the script fits this request")
-
-    def _output(self, input: list[ChatMessage], line: Line) -> ModelOutput:
-        message = ChatMessageAssistant(content=line.reply, source="generate")
-        input_tokens = sum(len(part.text.split()) for part in input)
-        output_tokens = len(line.reply.split())
-        return ModelOutput(
-            model=self.model_name,
-            choices=[ChatCompletionChoice(message=message, stop_reason=line.stop_reason)],
-            usage=ModelUsage(
-                input_tokens=input_tokens,
-                output_tokens=output_tokens,
-                total_tokens=input_tokens + output_tokens,
-            ),
-        )
+        return output, call
 
 
 def read_script(path: Path) -> list[Line]:

@@ -4,22 +4,25 @@ Inspect reads `-T name=value` as YAML and a comma as a list: `effort:low,high` c
 2024 as a number, and `off` as False. A text is made a text again, and what is none is refused.
 """
 
+import functools
+import inspect
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, SkipValidation, ValidationInfo
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SkipValidation,
+    ValidationInfo,
+)
 
 from rim_eval.decoding import Budgets, budgets
 from rim_eval.errors import RimError
+from rim_eval.inspect_tasks.compat import user_errors
 from rim_eval.types import MODES, Mode, PromptKind
-
-__all__ = [
-    "InjectionSettings",
-    "JudgedSettings",
-    "PromptFileSettings",
-    "ReasoningSettings",
-    "RunSettings",
-]
 
 
 def _read_text(given: Any, info: ValidationInfo) -> str | None:
@@ -46,49 +49,59 @@ def _read_path(given: Any, info: ValidationInfo) -> Path | None:
     return None if text is None else Path(text).expanduser()
 
 
+def _choices(given: Any, allowed: tuple[Any, ...], every: str, message: str) -> tuple[Any, ...]:
+    """All of the allowed words (`every`), one of them, or a list, in the order of `allowed`."""
+    names = allowed if given == every else [given] if isinstance(given, str) else given
+    if isinstance(names, list | tuple) and names and all(name in allowed for name in names):
+        return tuple(name for name in allowed if name in names)
+    raise RimError(f"{message}.")
+
+
 def _read_modes(given: Any) -> tuple[Mode, ...]:
-    """`both`, one of the modes, or a list."""
-    if given == "both":
-        return MODES
-    names = [given] if isinstance(given, str) else given
-    if isinstance(names, list) and names and all(mode in MODES for mode in names):
-        return tuple(mode for mode in MODES if mode in names)
-    raise RimError(
-        f"modes={given!r} is not known: use `-T modes=both`, `-T modes=think` or `-T modes=no_think`."
-    )
+    use = "use `-T modes=both`, `-T modes=think` or `-T modes=no_think`"
+    return _choices(given, MODES, "both", f"modes={given!r} is not known: {use}")
 
 
 def _read_patterns(given: Any) -> tuple[str, ...]:
-    """`all`, one of the patterns, or a list."""
     from rim_eval.patterns import PATTERNS
 
-    if given == "all":
-        return PATTERNS
-    names = [given] if isinstance(given, str) else given
-    if isinstance(names, list) and names and all(name in PATTERNS for name in names):
-        return tuple(pattern for pattern in PATTERNS if pattern in names)
-    raise RimError(f"patterns={given!r} is not known: use all, or of {', '.join(PATTERNS)}.")
+    use = f"use all, or of {', '.join(PATTERNS)}"
+    return _choices(given, PATTERNS, "all", f"patterns={given!r} is not known: {use}")
 
 
+Modes = Annotated[tuple[Mode, ...], BeforeValidator(_read_modes)]
 Text = Annotated[str | None, BeforeValidator(_read_text)]
 LocalPath = Annotated[Path | None, BeforeValidator(_read_path)]
 Tokens = Annotated[int | None, SkipValidation]
 """None for the default of the prompts' kind; `budgets` checks a number and says what is allowed."""
 
 
+_BOTH: Any = "both"
+_ALL: Any = "all"
+
+
 class RunSettings(BaseModel):
     """How a model is asked: which arms, with which switch and token budgets.
 
-    Reading an argument that is wrong raises a `RimError` with its name and value.
+    A field with a description is an argument of the task. Reading an argument that is wrong raises a
+    `RimError` with its name and value.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
-    modes: Annotated[tuple[Mode, ...], BeforeValidator(_read_modes)] = MODES
-    answer_tokens: Tokens = None
-    thinking_tokens: Tokens = None
-    switch: Annotated[str, BeforeValidator(_read_switch)] = "auto"
-    chat_template: Text = None
+    modes: Modes = Field(default=_BOTH, description="`both`, `think` or `no_think`.")
+    answer_tokens: Tokens = Field(
+        default=None, description="Token budget of an answer, the same in both modes."
+    )
+    thinking_tokens: Tokens = Field(
+        default=None, description="Token budget of the trace, on top of it, in think mode."
+    )
+    switch: Annotated[str, BeforeValidator(_read_switch)] = Field(
+        default="auto", description="`auto`, or the thinking switch in words."
+    )
+    chat_template: Text = Field(
+        default=None, description="Path of a chat template to read the switch from."
+    )
 
     def budgets(self, kind: PromptKind) -> Budgets:
         """Token budgets on prompts of one kind.
@@ -104,37 +117,97 @@ class RunSettings(BaseModel):
         return self.budgets(kind).model_dump() | switch
 
 
-class JudgedSettings(RunSettings):
+class _SetSettings(RunSettings):
+    subset: Text = Field(default=None, description="Part of the prompt set, where it has parts.")
+    data: LocalPath = Field(
+        default=None, description="Folder with the set's files, instead of its publisher."
+    )
+
+
+class JudgedSettings(_SetSettings):
     """Arguments of a task over a published set of harmful or benign prompts."""
 
-    judge: Text = None
-    """A judge's name or file, `none` to judge later, or None for the set's own."""
-    subset: Text = None
-    data: LocalPath = None
+    judge: Text = Field(
+        default=None,
+        description="Judge's name or file, or `none` to judge later; by default the set's own.",
+    )
 
 
-class ReasoningSettings(RunSettings):
+class ReasoningSettings(_SetSettings):
     """Arguments of a task over problems with gold answers."""
 
-    prompt_style: Any
+    prompt_style: Any = Field(default="worked", description="`worked`, `direct` or `as_is`.")
     """Checked by `prompt_sets.templates`."""
-    subset: Text = None
-    data: LocalPath = None
 
 
 class PromptFileSettings(RunSettings):
     """Arguments of a task over the user's own prompts."""
 
-    judge: Text = None
-    file: LocalPath
-    kind: Text
-    prompt_column: Text
-    category_column: Text = None
+    file: LocalPath = Field(
+        default=None, description="CSV file with a header row, or JSONL file; required."
+    )
+    kind: Text = Field(default="harmful", description="`harmful` or `benign`.")
+    prompt_column: Text = Field(default="prompt", description="Column that holds the prompt.")
+    category_column: Text = Field(
+        default=None, description="Column that holds a category, if there is one."
+    )
+    judge: Text = Field(
+        default=None,
+        description="Judge's name or file, or `none` to judge later; by default by kind.",
+    )
 
 
 class InjectionSettings(JudgedSettings):
-    """Arguments of the injection task."""
+    """Arguments of the injection task, which runs in one mode."""
 
-    set: Text
-    patterns: Annotated[tuple[str, ...], BeforeValidator(_read_patterns)]
-    statements: Text = None
+    modes: Modes = ("think",)
+    set: Text = Field(default="hexphi", description="Prompt set, harmful or benign.")
+    patterns: Annotated[tuple[str, ...], BeforeValidator(_read_patterns)] = Field(
+        default=_ALL, description="`all`, a pattern, or a list."
+    )
+    statements: Text = Field(
+        default=None, description="Path of a statements file; by default the shipped one."
+    )
+
+
+Settings = TypeVar("Settings", bound=RunSettings)
+
+
+def takes(
+    settings: type[Settings], **defaults: Any
+) -> Callable[[Callable[[Settings], Any]], Callable[..., Any]]:
+    """Give a task the fields of a settings class as its arguments, in its signature and docstring.
+
+    Inspect reads the signature: it lists, passes and logs these arguments, and warns of others.
+
+    Args:
+        settings: The class; the task is called with an instance of it.
+        **defaults: Defaults of this task in place of the class's own.
+    """
+    arguments = {name: field for name, field in settings.model_fields.items() if field.description}
+    signature = inspect.Signature(
+        [
+            inspect.Parameter(
+                name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=defaults.get(name, field.default),
+                annotation=field.annotation,
+            )
+            for name, field in arguments.items()
+        ]
+    )
+    documented = "".join(f"\n    {name}: {field.description}" for name, field in arguments.items())
+
+    def decorate(task: Callable[[Settings], Any]) -> Callable[..., Any]:
+        @functools.wraps(task)
+        def read_and_build(**given: Any) -> Any:
+            bound = signature.bind(**given)
+            bound.apply_defaults()
+            with user_errors():
+                return task(settings(**bound.arguments))
+
+        read_and_build.__signature__ = signature  # type: ignore[attr-defined]
+        read_and_build.__doc__ = f"{inspect.getdoc(task)}\n\nArgs:{documented}"
+        return read_and_build
+
+    return decorate

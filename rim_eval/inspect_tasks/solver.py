@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from rim_eval.decoding import Budgets
     from rim_eval.inspect_tasks.switches import ModelSwitch
 
-__all__ = ["ArmRunner", "ReplyStore", "both_modes", "generations"]
-
 _LOGGER = getLogger(__name__)
 _WEIGHTS_KEY = "rim_eval:weights"
 Name = TypeVar("Name", bound=str)
@@ -130,22 +128,19 @@ class ArmRunner:
         Raises:
             PrerequisiteError: No switch can be found.
         """
-        async with self._lock:
-            if id(model) not in self._switches:
-                self._switches[id(model)] = await self._find(model)
-        return self._switches[id(model)]
-
-    async def _find(self, model: Model) -> "ModelSwitch":
         from rim_eval.inspect_tasks.switches import switch_for
 
-        with user_errors():
-            switch = await anyio.to_thread.run_sync(
-                switch_for, model, self._switch, self._chat_template
-            )
-        if is_hf(model.api):
-            adapt_provider(model.api)
-            await anyio.to_thread.run_sync(cached_fingerprint, _weights(model))
-        return switch
+        async with self._lock:
+            if id(model) not in self._switches:
+                with user_errors():
+                    switch = await anyio.to_thread.run_sync(
+                        switch_for, model, self._switch, self._chat_template
+                    )
+                if is_hf(model.api):
+                    adapt_provider(model.api)
+                    await anyio.to_thread.run_sync(cached_fingerprint, _weights(model))
+                self._switches[id(model)] = switch
+        return self._switches[id(model)]
 
     async def run(
         self,
@@ -178,18 +173,16 @@ class ArmRunner:
         if is_hf(model.api) and (weights := cached_fingerprint(_weights(model))):
             state.store.set(_WEIGHTS_KEY, weights)
 
-        async def ask(
-            name: Name, arm: "ModelSwitch", mode: Mode
-        ) -> tuple[Generation, Exception | None]:
+        async def ask(name: Name, arm: "ModelSwitch", mode: Mode) -> Exception | None:
             reply, error = await _ask(model, arm, mode, state, self._budgets)
             store.add(state, {name: reply})
-            return reply, error
+            return error
 
-        outcomes = await collect(*(ask(name, *arm) for name, arm in arms.items()))
-        state.messages.extend(_message_of(reply, str(model)) for reply, _ in outcomes)
-        for _, error in outcomes:
-            if error is not None:
-                raise error
+        errors = await collect(*(ask(name, *arm) for name, arm in arms.items()))
+        replies = store.read(state)
+        state.messages.extend(_message_of(replies[name], str(model)) for name in arms)
+        for error in filter(None, errors):
+            raise error
 
 
 async def _ask(

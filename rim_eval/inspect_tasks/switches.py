@@ -18,8 +18,6 @@ from rim_eval.thinking import (
     template_renderer,
 )
 
-__all__ = ["ModelSwitch", "switch_for"]
-
 _SERVED = ("vllm", "sglang", "openai-api")
 
 
@@ -64,15 +62,22 @@ def _template_and_renderer(
     model: Model, chat_template: str | None
 ) -> tuple[str | None, Renderer | None]:
     """The template at hand first; for a server what it renders itself, then the hub's file."""
-    template = _template(model, chat_template)
-    if template is not None and is_hf(model.api) and chat_template is None:
-        return template, HFRenderer(model.api)
-    if template is None and _provider(model) in _SERVED:
-        served = _server_renderer(model)
-        if served is not None:
-            return None, served
-        template = _template_on_hub(_model_path(model))
-    return template, template_renderer(template) if template is not None else None
+    if chat_template is not None:
+        template = _read(Path(chat_template).expanduser())
+        return template, template_renderer(template)
+    holders = (model.api, getattr(model.api, "tokenizer", None))
+    own = (getattr(holder, "chat_template", None) for holder in holders)
+    in_process = next((template for template in own if isinstance(template, str)), None)
+    local = in_process or _template_in(Path(_model_path(model)))
+    if local is not None:
+        return local, HFRenderer(model.api) if is_hf(model.api) else template_renderer(local)
+    if _provider(model) not in _SERVED:
+        return None, None
+    served = _server_renderer(model)
+    if served is not None:
+        return None, served
+    on_hub = _template_on_hub(_model_path(model))
+    return on_hub, None if on_hub is None else template_renderer(on_hub)
 
 
 def _provider(model: Model) -> str:
@@ -83,17 +88,6 @@ def _model_path(model: Model) -> str:
     """Name of the weights: what follows the provider (and the service, for `openai-api/`)."""
     skip = 2 if _provider(model) == "openai-api" else 1
     return str(model).split("/", skip)[-1]
-
-
-def _template(model: Model, given: str | None) -> str | None:
-    """The template in the given file, or the model's own where it is in this process or a local folder."""
-    if given is not None:
-        return _read(Path(given).expanduser())
-    for holder in (model.api, getattr(model.api, "tokenizer", None)):
-        own = getattr(holder, "chat_template", None)
-        if isinstance(own, str):
-            return own
-    return _template_in(Path(_model_path(model)))
 
 
 def _read(path: Path) -> str:

@@ -7,7 +7,6 @@ what such a run leaves, and needs no lm-eval.
 from rim_eval.lm_eval_tasks.parity import (
     Key,
     Parity,
-    RecordedReply,
     compare,
     replies_in_log,
     replies_in_samples,
@@ -19,7 +18,6 @@ __all__ = [
     "Key",
     "Parity",
     "Record",
-    "RecordedReply",
     "Settings",
     "compare",
     "judge_samples",

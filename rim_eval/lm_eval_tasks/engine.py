@@ -20,8 +20,6 @@ from rim_eval.thinking import (
 )
 from rim_eval.types import Mode
 
-__all__ = ["Engine", "EngineRequest", "TemplateWords", "engine_of"]
-
 _NAMES: Final = {"HFLM": "hf", "VLLM": "vllm"}
 
 
@@ -69,8 +67,11 @@ class Engine:
     @property
     def model(self) -> str:
         """The model's name, with the engine before it; of a local folder only its own name."""
-        name = next(filter(None, _names(self.lm)), "unknown")
-        kind = type(self.lm).__name__
+        # lm-eval's models keep a name in different places; some keep the weights there.
+        lm, arguments = self.lm, getattr(self.lm, "model_args", None) or {}
+        places = (getattr(lm, "pretrained", ""), arguments.get("model"), getattr(lm, "model", ""))
+        name = next((name for name in places if name and isinstance(name, str)), "unknown")
+        kind = type(lm).__name__
         return f"{_NAMES.get(kind, kind)}/{Path(name).name if Path(name).is_dir() else name}"
 
     @property
@@ -100,7 +101,11 @@ class Engine:
                 '--metadata \'{"rim_eval": {"switch": "enable_thinking"}}\' (or thinking, system:/no_think, '
                 'effort:low,high, prompted), or give the template: {"chat_template": "FILE"}.'
             )
-        source = self._own_template() if chat_template is None else None
+        source = None
+        if chat_template is None:
+            own = getattr(self.lm, "hf_chat_template", None)
+            source = own or getattr(self.lm.tokenizer, "chat_template", None)
+        source = source if isinstance(source, str) else None
         return find_switch(render, source=source, model=self.model)
 
     def refuse_cancelled(self, switch: Switch, system: str, chat_template: str | None) -> None:
@@ -141,22 +146,13 @@ class Engine:
                 f"{self.model} has no tokenizer with a chat template here. For local-completions add "
                 "tokenizer_backend=huggingface,tokenizer=FOLDER to --model_args, or use local-chat-completions."
             )
-        own = {
-            word: value
-            for word, value in (getattr(self.lm, "chat_template_args", None) or {}).items()
-            if value is not None
-        }
+        own = getattr(self.lm, "chat_template_args", None) or {}
+        words = {word: value for word, value in own.items() if value is not None} | template_kwargs
         template = getattr(self.lm, "hf_chat_template", None)
-        chosen = {"chat_template": template} if isinstance(template, str) else {}
+        if isinstance(template, str):
+            words["chat_template"] = template
         try:
-            return str(
-                apply(
-                    messages,
-                    tokenize=False,
-                    add_generation_prompt=True,
-                    **(own | template_kwargs | chosen),
-                )
-            )
+            return str(apply(messages, tokenize=False, add_generation_prompt=True, **words))
         except Exception as error:  # whatever a template raises, it refuses this request
             raise RimError(
                 f"The chat template of {self.model} refuses a request: {error}"
@@ -168,15 +164,19 @@ class Engine:
         Raises:
             RimError: The mode needs a prefilled trace and the engine's server writes the prompt.
         """
-        messages = recipe.messages(system, message)
+        messages, words = recipe.messages(system, message), recipe.template_kwargs
+        # Templates that know effort read it under the request's own name.
+        effort = {"reasoning_effort": recipe.reasoning_effort} if recipe.reasoning_effort else {}
         if not self.is_chat:
-            return EngineRequest(self.render(messages, _words(recipe)) + (recipe.prefill or ""), {})
+            text = self.render(messages, words | effort)
+            return EngineRequest(text + (recipe.prefill or ""), {})
         if recipe.prefill:
             raise RimError(
                 f"{self.model} always thinks, and its no-think arm needs an empty trace written for it, which "
                 "chat completions cannot be given. Use local-completions with a tokenizer, vllm or hf."
             )
-        return EngineRequest(self._write(messages), _fields(recipe))
+        fields = {"chat_template_kwargs": TemplateWords(words)} if words else {}
+        return EngineRequest(self._write(messages), fields | effort)
 
     def refuse_cut_prompts(self, contexts: Iterable[str], budgets: Budgets, mode: Mode) -> None:
         """Refuse a run in which lm-eval would cut prompts to make room for the replies.
@@ -219,26 +219,15 @@ class Engine:
         """
         beside = text if isinstance(text, Reply) else Reply(text)
         tokens = beside.tokens if self.count is None else self.count(str(text))
-        stop_reason = _stop_reason(beside, tokens, request.budgets.total(request.mode))
+        if beside.finish is not None:
+            stop_reason = _STOPS.get(beside.finish, "unknown")
+        elif tokens is None:
+            stop_reason = "unknown"
+        else:  # text engines do not say why they stopped; a reply as long as its budget was cut
+            limit = request.budgets.total(request.mode)
+            stop_reason = "max_tokens" if tokens >= limit else "stop"
         reply = EngineReply(str(text), stop_reason, beside.reasoning, output_tokens=tokens)
         return read_reply(reply, request, self.count)
-
-    def _own_template(self) -> str | None:
-        own = getattr(self.lm, "hf_chat_template", None) or getattr(
-            self.lm.tokenizer, "chat_template", None
-        )
-        return own if isinstance(own, str) else None
-
-
-def _names(lm: Any) -> Iterator[str | None]:
-    """The places in which lm-eval's models keep a name; some keep the weights there."""
-    arguments = getattr(lm, "model_args", None) or {}
-    for name in (
-        getattr(lm, "pretrained", None),
-        arguments.get("model"),
-        getattr(lm, "model", ""),
-    ):
-        yield name if isinstance(name, str) else None
 
 
 def engine_of(chat_template: Callable[..., Any] | None) -> Engine:
@@ -254,21 +243,6 @@ def engine_of(chat_template: Callable[..., Any] | None) -> Engine:
             "add --apply_chat_template."
         )
     return Engine(lm, chat_template)
-
-
-def _words(recipe: Recipe) -> dict[str, Any]:
-    """Template words; templates that know effort read it under the request's own name."""
-    effort = recipe.reasoning_effort
-    return recipe.template_kwargs | ({"reasoning_effort": effort} if effort else {})
-
-
-def _fields(recipe: Recipe) -> dict[str, Any]:
-    fields: dict[str, Any] = {}
-    if recipe.template_kwargs:
-        fields["chat_template_kwargs"] = TemplateWords(recipe.template_kwargs)
-    if recipe.reasoning_effort:
-        fields["reasoning_effort"] = recipe.reasoning_effort
-    return fields
 
 
 def _read(path: str) -> str:
@@ -300,10 +274,10 @@ def _keep_reasoning(lm: Any) -> None:
         return
 
     def parse_all(outputs: Any, **kwargs: Any) -> list[Any]:
-        texts = parse(outputs=outputs, **kwargs)
+        texts = list(parse(outputs=outputs, **kwargs))
         beside = list(_beside(outputs))
         if len(beside) != len(texts):
-            return list(texts)
+            return texts
         return [_reply(text, *about) for text, about in zip(texts, beside, strict=True)]
 
     parse_all.keeps_reasoning = True  # type: ignore[attr-defined]
@@ -325,12 +299,3 @@ def _reply(text: str | None, choice: dict[str, Any], usage: dict[str, Any]) -> R
     reply.finish = choice.get("finish_reason")
     reply.tokens = usage.get("completion_tokens")
     return reply
-
-
-def _stop_reason(reply: Reply, tokens: int | None, limit: int) -> StopReason:
-    """Text engines do not say why they stopped; a reply as long as its budget was cut."""
-    if reply.finish is not None:
-        return _STOPS.get(reply.finish, "unknown")
-    if tokens is None:
-        return "unknown"
-    return "max_tokens" if tokens >= limit else "stop"

@@ -1,6 +1,6 @@
 """The parity check: do both harnesses give the same replies and verdicts for the same prompts?"""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -8,18 +8,9 @@ from pydantic import TypeAdapter
 
 from rim_eval.errors import RimError
 from rim_eval.generation import Generation
-from rim_eval.lm_eval_tasks.samples import read_record
+from rim_eval.lm_eval_tasks.samples import Record, read_record
 from rim_eval.observations import Observation, rows_of_score, sample_lines
-from rim_eval.types import MODES, Mode
-
-__all__ = [
-    "Key",
-    "Parity",
-    "RecordedReply",
-    "compare",
-    "replies_in_log",
-    "replies_in_samples",
-]
+from rim_eval.types import Mode
 
 
 class Key(NamedTuple):
@@ -28,13 +19,6 @@ class Key(NamedTuple):
     dataset: str
     prompt_id: str
     mode: Mode
-
-
-class RecordedReply(NamedTuple):
-    """One reply as one harness recorded it."""
-
-    generation: Generation
-    observation: Observation
 
 
 class Parity(NamedTuple):
@@ -50,8 +34,10 @@ class Parity(NamedTuple):
     @property
     def verdicts_agree(self) -> int:
         """Compared replies with the same verdict, or without one for the same reason."""
-        apart = [{"verdict", "reason"} & set(each) for each in self.disagreements.values()]
-        return self.compared - sum(map(bool, apart))
+        return self.compared - sum(
+            not {"verdict", "reason"}.isdisjoint(differing)
+            for differing in self.disagreements.values()
+        )
 
     @property
     def complete(self) -> bool:
@@ -59,7 +45,7 @@ class Parity(NamedTuple):
         return not (self.disagreements or self.only_left or self.only_right)
 
 
-def compare(left: Mapping[Key, RecordedReply], right: Mapping[Key, RecordedReply]) -> Parity:
+def compare(left: Mapping[Key, Record], right: Mapping[Key, Record]) -> Parity:
     """Compare what two harnesses recorded, reply by reply.
 
     Args:
@@ -75,28 +61,29 @@ def compare(left: Mapping[Key, RecordedReply], right: Mapping[Key, RecordedReply
             f"Nothing to compare: {len(left)} replies here, {len(right)} there, and none of them to the "
             "same prompt of the same set in the same mode."
         )
-    differences = {key: _differs(left[key], right[key]) for key in both}
+    differences = {key: _differing(left[key], right[key]) for key in both}
     return Parity(
         compared=len(both),
-        disagreements={key: differs for key, differs in differences.items() if differs},
+        disagreements={key: names for key, names in differences.items() if names},
         only_left=tuple(sorted(left.keys() - right.keys())),
         only_right=tuple(sorted(right.keys() - left.keys())),
     )
 
 
-def _differs(one: RecordedReply, other: RecordedReply) -> tuple[str, ...]:
-    pairs = {
-        "answer": (one.generation.answer, other.generation.answer),
-        "trace": (one.generation.trace or "", other.generation.trace or ""),
-        "verdict": (one.observation.verdict, other.observation.verdict),
-        "reason": (one.observation.reason, other.observation.reason),
-        "label": (one.observation.label, other.observation.label),
-        "adopted": (one.observation.adopted, other.observation.adopted),
-    }
-    return tuple(name for name, (a, b) in pairs.items() if a != b)
+def _differing(one: Record, other: Record) -> tuple[str, ...]:
+    sides = [
+        {
+            "answer": record.generation.answer,
+            "trace": record.generation.trace or "",
+            **record.observation.model_dump(include={"verdict", "reason", "label", "adopted"}),
+        }
+        for record in (one, other)
+    ]
+    names = ("answer", "trace", "verdict", "reason", "label", "adopted")
+    return tuple(name for name in names if sides[0][name] != sides[1][name])
 
 
-def replies_in_log(path: str | Path) -> dict[Key, RecordedReply]:
+def replies_in_log(path: str | Path) -> dict[Key, Record]:
     """The replies of the first epoch in an Inspect log.
 
     Raises:
@@ -108,41 +95,29 @@ def replies_in_log(path: str | Path) -> dict[Key, RecordedReply]:
         log = read_eval_log(str(path))
     except Exception as error:  # zip, JSON and file-system errors, by the log's format
         raise RimError(f"{path} cannot be read as an Inspect log ({error}).") from None
-    replies = {
-        key: reply
-        for sample in log.samples or []
-        if sample.epoch == 1
-        for score in (sample.scores or {}).values()
-        for key, reply in _arms(sample.store, rows_of_score(score.metadata))
-    }
+    replies: dict[Key, Record] = {}
+    for sample in log.samples or []:
+        by_mode = _GENERATIONS.validate_python(sample.store.get("rim_eval:generations", {}))
+        for score in (sample.scores or {}).values() if sample.epoch == 1 else ():
+            for row in rows_of_score(score.metadata):
+                if row.mode in by_mode:
+                    replies[_key(row)] = Record(generation=by_mode[row.mode], observation=row)
     if not replies:
         raise RimError(f"{path}: no replies of a rim_eval task in it (task {log.eval.task}).")
     return replies
 
 
-def _arms(
-    store: Mapping[str, object], rows: Iterable[Observation]
-) -> Iterator[tuple[Key, RecordedReply]]:
-    stored = TypeAdapter(dict[Mode, Generation]).validate_python(
-        store.get("rim_eval:generations", {})
-    )
-    arms = {row.mode: row for row in rows}
-    for mode in MODES:
-        if mode in arms and mode in stored:
-            yield _key(arms[mode]), RecordedReply(stored[mode], arms[mode])
+_GENERATIONS = TypeAdapter(dict[Mode, Generation])
 
 
-def replies_in_samples(path: str | Path) -> dict[Key, RecordedReply]:
+def replies_in_samples(path: str | Path) -> dict[Key, Record]:
     """The replies in a sample file of lm-eval.
 
     Raises:
         RimError: It is no sample file of a rim task.
     """
     records = (read_record(Path(path), sample) for sample in sample_lines(Path(path)))
-    return {
-        _key(record.observation): RecordedReply(record.generation, record.observation)
-        for record in records
-    }
+    return {_key(record.observation): record for record in records}
 
 
 def _key(row: Observation) -> Key:

@@ -18,17 +18,6 @@ from rim_eval.observations import Observation, results_file, sample_lines
 from rim_eval.replies import Outcome, judge_reply, observe
 from rim_eval.types import PromptKind
 
-__all__ = [
-    "EVENTS",
-    "Record",
-    "case_of",
-    "judge_samples",
-    "metrics",
-    "rate",
-    "read_record",
-    "record",
-]
-
 EVENTS: Final[dict[PromptKind, str]] = {
     "harmful": "misaligned",
     "benign": "over_refused",
@@ -151,7 +140,10 @@ def judge_samples(
         judge.event(kind)
     refuse_existing(target)
     judged = asyncio.run(_judge_all(samples, records, judge, graders, target))
-    _copy_results(path, target)
+    # Keep what the run was beside its judged copy: a copy in another folder would know no weights.
+    results = results_file(path)
+    if results is not None and not target.with_name(results.name).exists():
+        shutil.copyfile(results, target.with_name(results.name))
     return [each.observation for each in judged]
 
 
@@ -227,10 +219,3 @@ def _whole(line: str) -> Record | None:
         return Record.model_validate_json(line)
     except ValidationError:
         return None
-
-
-def _copy_results(path: Path, target: Path) -> None:
-    """Keep what the run was beside its judged copy: a copy in another folder would know no weights."""
-    results = results_file(path)
-    if results is not None and not target.with_name(results.name).exists():
-        shutil.copyfile(results, target.with_name(results.name))

@@ -12,8 +12,6 @@ from rim_eval.prompt_sets import load_prompts as load_set
 from rim_eval.prompt_sets.templates import Style, user_message
 from rim_eval.types import Mode
 
-__all__ = ["RUN", "Settings", "TaskFile", "load_prompts", "read_settings"]
-
 _SETTINGS: Final = "rim_eval"
 """Key of the settings in lm-eval's metadata, where the model's own arguments lie beside it."""
 

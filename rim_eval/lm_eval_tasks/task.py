@@ -10,7 +10,7 @@ from rim_eval.decoding import budgets
 from rim_eval.errors import RimError
 from rim_eval.fingerprint import cached_fingerprint
 from rim_eval.generation import Generation
-from rim_eval.judging import Judge, load_judge
+from rim_eval.judging import load_judge
 from rim_eval.lm_eval_tasks.engine import Engine, engine_of
 from rim_eval.lm_eval_tasks.samples import EVENTS, case_of, metrics, record
 from rim_eval.lm_eval_tasks.settings import RUN, TaskFile, read_settings
@@ -18,8 +18,6 @@ from rim_eval.prompt_sets import entry
 from rim_eval.replies import ArmRequest, Outcome, check_reply, judge_reply
 from rim_eval.thinking import Switch
 from rim_eval.types import PromptKind
-
-__all__ = ["ModeTask"]
 
 _TOKEN_LIMITS: Final = ("max_tokens", "max_new_tokens", "max_completion_tokens", "max_length")
 
@@ -52,7 +50,8 @@ class ModeTask(ConfigurableTask):  # type: ignore[misc]
         self.budgets = budgets(
             declared.kind, self.settings.answer_tokens, self.settings.thinking_tokens
         )
-        self.judge = _load(self.settings.judge or declared.judge)
+        judge = self.settings.judge or declared.judge
+        self.judge = None if judge in (None, "none") else load_judge(judge)
         self.config.generation_kwargs["max_gen_toks"] = self.budgets.total(self.file.mode)
         self.config.metadata[RUN] = self._describe_run()
         self._engine: Engine | None = None
@@ -69,8 +68,7 @@ class ModeTask(ConfigurableTask):  # type: ignore[misc]
         write = options.get("chat_template") if options.get("apply_chat_template") else None
         system, template = options.get("system_instruction"), self.settings.chat_template
         self._engine = engine = engine_of(write)
-        _refuse_stripping(engine)
-        self._refuse_limits()
+        self._refuse_cuts(engine)
         self._switch = engine.switch(self.settings.switch, template)
         if system:
             engine.refuse_cancelled(self._switch, system, template)
@@ -135,8 +133,14 @@ class ModeTask(ConfigurableTask):  # type: ignore[misc]
         assert self._switch is not None
         return self._engine, self._switch
 
-    def _refuse_limits(self) -> None:
-        """Refuse generation settings that would mean different things in the two modes."""
+    def _refuse_cuts(self, engine: Engine) -> None:
+        """Refuse settings that cut the trace away, or mean different things in the two modes."""
+        token = getattr(engine.lm, "think_end_token", None)
+        if token:
+            raise RimError(
+                f"think_end_token={token!r} makes lm-eval throw the trace away before any task sees it. Leave it and "
+                "enable_thinking out of --model_args: the rim tasks set the mode of each request themselves."
+            )
         given = self.config.generation_kwargs
         own = self.budgets.total(self.file.mode)
         if given["max_gen_toks"] != own or any(name in given for name in _TOKEN_LIMITS):
@@ -151,19 +155,6 @@ class ModeTask(ConfigurableTask):  # type: ignore[misc]
                 f"--gen_kwargs until={given['until']!r} would end a trace wherever these words stand in it: "
                 "leave it out."
             )
-
-
-def _refuse_stripping(engine: Engine) -> None:
-    token = getattr(engine.lm, "think_end_token", None)
-    if token:
-        raise RimError(
-            f"think_end_token={token!r} makes lm-eval throw the trace away before any task sees it. Leave it and "
-            "enable_thinking out of --model_args: the rim tasks set the mode of each request themselves."
-        )
-
-
-def _load(name: str | None) -> Judge | None:
-    return None if name in (None, "none") else load_judge(str(name))
 
 
 def _finish(judging: Coroutine[Any, Any, Outcome]) -> Outcome:

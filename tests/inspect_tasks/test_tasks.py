@@ -55,3 +55,12 @@ def test_versions_are_of_the_form_that_registries_ask_for(run: Any) -> None:
     assert log.eval.task_version == 1
     assert log.eval.metadata["full_task_version"] == "1-A"
     assert log.eval.metadata["task_interface_version"] == "A"
+
+
+def test_arguments_and_defaults_are_logged_and_a_misspelt_one_is_refused(run: Any) -> None:
+    log = run(limit=1, task_args={"answer_tokens": 5})
+    assert log.eval.task_args["answer_tokens"] == 5
+    assert log.eval.task_args["modes"] == "both"
+    assert "modes" not in log.eval.task_args_passed
+    with pytest.raises(TypeError, match="modez"):
+        _registry.toy(modez="think")
