@@ -98,23 +98,28 @@ class ProbesSection(Result):
     @property
     def sentences(self) -> Iterator[str]:
         """The best probe of each question and mode before the reply, and what could not be probed."""
-        best: dict[tuple[Question, Mode], ProbeScore] = {}
-        for score in self.scores:
-            key = (score.question, score.mode)
-            if score.position == "last" and (
-                key not in best or score.auroc.value > best[key].auroc.value
-            ):
-                best[key] = score
-        for (question, mode), score in best.items():
+        for score in best_probes([each for each in self.scores if each.position == "last"]):
             area = score.auroc
-            kinds = "harmful and harmless" if question == "harmful" else "refused and fulfilled"
+            kinds = (
+                "harmful and harmless" if score.question == "harmful" else "refused and fulfilled"
+            )
             held_out = f"{area.n_positive} and {area.n_negative} held out"
             yield (
-                f"{mode_name(mode)} mode: at the last prompt token {kinds} prompts are told apart best "
+                f"{mode_name(score.mode)} mode: at the last prompt token {kinds} prompts are told apart best "
                 f"after layer {score.layer}, AUROC "
                 f"{figure_text(area.value, area.lower, area.upper, held_out, form='{:.2f}', unit='')}."
             )
         yield from self.notes
+
+
+def best_probes(scores: Sequence[ProbeScore]) -> list[ProbeScore]:
+    """The probe of the layer with the highest AUROC, for each question, mode and position."""
+    best: dict[tuple[str, ...], ProbeScore] = {}
+    for score in scores:
+        first = best.setdefault((score.question, score.mode, score.position), score)
+        if score.auroc.value > first.auroc.value:
+            best[score.question, score.mode, score.position] = score
+    return list(best.values())
 
 
 def direction(positive: Floats, negative: Floats) -> Floats:
