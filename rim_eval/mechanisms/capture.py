@@ -132,6 +132,40 @@ def capture_residual(
     return states[:, :, 0]
 
 
+def capture_attention(
+    model: Any, passages: Sequence[Passage], query: str, mass: tuple[str, ...]
+) -> tuple[NDArray[np.int64], Floats]:
+    """Read one query token's attention rows; return `argmax` and `mass` of `Capture`.
+
+    Args:
+        model: A Hugging Face causal language model.
+        passages: Texts to read.
+        query: See `Attention`.
+        mass: See `Attention`.
+    """
+    read = capture(model, passages, attention=Attention(query, mass))
+    assert read.argmax is not None
+    assert read.mass is not None
+    return read.argmax, read.mass
+
+
+def capture_neurons(model: Any, passages: Sequence[Passage], pool: Pool, over: str) -> Floats:
+    """Read neurons of all layers, one layer after the other.
+
+    Args:
+        model: A Hugging Face causal language model.
+        passages: Texts to read.
+        pool: How a neuron's activations become one number.
+        over: Name of the token span.
+
+    Returns:
+        Shape (passages, neurons of all layers).
+    """
+    layers = capture(model, passages, neurons=Neurons(pool, over)).neurons
+    assert layers is not None
+    return np.concatenate(layers, axis=1)
+
+
 def _layer_indices(parts: Architecture, layers: Sequence[int] | None) -> tuple[int, ...]:
     count = len(parts.layers)
     if layers is None:

@@ -13,12 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rim_eval.errors import RimError
-from rim_eval.mechanisms.capture import Attention, Capture, capture, capture_residual
+from rim_eval.mechanisms.capture import capture_attention, capture_residual
 from rim_eval.mechanisms.config import AnalysisConfig
 from rim_eval.mechanisms.effect import Effects, UnitAblation
 from rim_eval.mechanisms.model import ModelHandle, Request, architecture_of
 from rim_eval.mechanisms.probes import fit_probe, share_above, split_groups
-from rim_eval.mechanisms.spans import Passage
 from rim_eval.mechanisms.units import Unit, Units
 from rim_eval.statistics import Rate, rate
 from rim_eval.statistics._result import Figure, Result
@@ -128,23 +127,17 @@ def score_heads(
             "attention can shift to it. This analysis needs a template like Qwen3's, whose no-think "
             "prompt ends in <think></think>, or the `forced_empty` switch."
         )
-    rows = Attention(query, ("assistant", span))
     think, no_think = (
-        _attention(capture(handle.model, passages, attention=rows)) for passages in (on, off)
+        capture_attention(handle.model, passages, query, ("assistant", span))
+        for passages in (on, off)
     )
-    shifts = attention_shifts(think[0], no_think[0], _edges(on, "assistant"), _edges(off, span))
+    role, empty = (
+        np.array([passage.span(name) for passage in passages], dtype=np.int64)
+        for passages, name in ((on, "assistant"), (off, span))
+    )
+    shifts = attention_shifts(think[0], no_think[0], role, empty)
     masses = (no_think[1][..., 1], think[1][..., 0], no_think[1][..., 0])
     return rank_heads(shifts, *(mass.mean(0) for mass in masses))
-
-
-def _attention(read: Capture) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    assert read.argmax is not None
-    assert read.mass is not None
-    return read.argmax, read.mass
-
-
-def _edges(passages: Sequence[Passage], name: str) -> NDArray[np.int64]:
-    return np.array([passage.span(name) for passage in passages], dtype=np.int64)
 
 
 def rank_heads(
