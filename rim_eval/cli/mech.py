@@ -8,23 +8,14 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import click
 from pydantic import BaseModel, ConfigDict
 
-from rim_eval.cli._mech_organism import (
-    ORGANISMS,
-    SERIES,
-    load_organism,
-    series_runs,
-    toy_defaults,
-)
+from rim_eval.cli._mech_organism import ORGANISMS, SERIES, load_organism, series_runs
 from rim_eval.errors import RimError
 from rim_eval.types import MODES, Mode, PromptKind
 
 if TYPE_CHECKING:
-    from rim_eval.mechanisms import AnalysisConfig, MechanismReport, ModelHandle, TrainingRun
+    from rim_eval.mechanisms import AnalysisConfig, MechanismReport, TrainingRun
     from rim_eval.mechanisms.neurons import NeuronSet
     from rim_eval.mechanisms.ras_verdict import RasSection
-    from rim_eval.mechanisms.report import Part
-
-__all__ = ["MechOptions", "command", "training_runs"]
 
 RunArguments = Sequence[tuple[str, str]]
 
@@ -50,24 +41,6 @@ class MechOptions(BaseModel):
     dtype: str = "auto"
     out: Path = Path("mech")
 
-    @property
-    def sets(self) -> dict[PromptKind, str]:
-        """Kind of prompts to the name of its set; empty for none."""
-        return {
-            "harmful": self.harmful_set,
-            "benign": self.benign_set,
-            "reasoning": self.reasoning_set,
-        }
-
-    def load_model(self) -> "ModelHandle":
-        """Load the model, or the organism where none is named."""
-        from rim_eval.mechanisms.model import check_device, load_model
-
-        if self.model:
-            return load_model(self.model, device=self.device, dtype=self.dtype)
-        check_device(self.device)
-        return load_organism(self.organism, self.device)
-
     def begin(self) -> tuple["AnalysisConfig", "MechanismReport"]:
         """Load model and prompts, and the report so far where it is of the same model and prompts."""
         from importlib.metadata import version
@@ -77,17 +50,27 @@ class MechOptions(BaseModel):
             AnalysisConfig,
             MechanismReport,
             load_analysis_prompts,
+            load_model,
             offline_judge,
         )
+        from rim_eval.mechanisms.model import check_device
         from rim_eval.mechanisms.report import SetUsed, continue_report
 
-        defaults = toy_defaults(self.harmful_set)
-        judge = self.judge or defaults.judge
-        budget = self.max_new_tokens or defaults.max_new_tokens
+        sets: dict[PromptKind, str] = {
+            "harmful": self.harmful_set,
+            "benign": self.benign_set,
+            "reasoning": self.reasoning_set,
+        }
+        is_toy = self.harmful_set == "toy"
+        judge = self.judge or ("toy_exact" if is_toy else "refusal")
         judge_reply = offline_judge(judge)
         worked = self.reasoning_set != "toy_math"
-        loaded = load_analysis_prompts(self.sets, data=self.data, limit=self.limit, worked=worked)
-        handle = self.load_model()
+        loaded = load_analysis_prompts(sets, data=self.data, limit=self.limit, worked=worked)
+        if self.model:
+            handle = load_model(self.model, device=self.device, dtype=self.dtype)
+        else:
+            check_device(self.device)
+            handle = load_organism(self.organism, self.device)
         config = AnalysisConfig(
             handle=handle,
             prompts=loaded.prompts,
@@ -96,7 +79,7 @@ class MechOptions(BaseModel):
             groups=loaded.groups,
             draws=self.draws,
             seed=self.seed,
-            max_new_tokens=budget,
+            max_new_tokens=self.max_new_tokens or (128 if is_toy else 2048),
             fill=self.fill,
         )
         fresh = MechanismReport(
@@ -104,12 +87,12 @@ class MechOptions(BaseModel):
             fingerprint=fingerprint(handle.model),
             switch=handle.switch.kind,
             sets=tuple(
-                SetUsed(name=self.sets[kind], kind=kind, n=n) for kind, n in loaded.counts.items()
+                SetUsed(name=sets[kind], kind=kind, n=n) for kind, n in loaded.counts.items()
             ),
             judge=judge,
             fill=self.fill,
             seed=self.seed,
-            max_new_tokens=budget,
+            max_new_tokens=config.max_new_tokens,
             versions={name: version(name) for name in ("rim-eval", "torch", "transformers")},
         )
         return config, continue_report(self.out / "report.json", fresh)
@@ -240,7 +223,7 @@ def ras(
     """Follow RAS along training runs, beside random neurons and control runs."""
     from rim_eval.mechanisms.neurons import safety_neurons
 
-    options, training = _required_runs(options, runs, series)
+    options, training = training_runs(options, runs, series, required=True)
     config, report = options.begin()
     sets = {each: safety_neurons(config, each, m=m) for each in _modes(mode)}
     sections = _ras_sections(config, training, sets, random_sets)
@@ -252,7 +235,7 @@ def drift(options: MechOptions, runs: RunArguments, series: str | None) -> None:
     """Measure what tuning did layer by layer: safety-direction drift and CKA layer ratio."""
     from rim_eval.mechanisms import study_drift
 
-    options, training = _required_runs(options, runs, series)
+    options, training = training_runs(options, runs, series, required=True)
     config, report = options.begin()
     selected = report.heads.selected if report.heads else ()
     options.finish(report, drift=study_drift(config, training, selected))
@@ -278,40 +261,32 @@ def everything(
 
     options, training = training_runs(options, runs, series)
     config, report = options.begin()
-    parts = _Parts()
-    parts.study("probes", lambda: study_probes(config, logistic=logistic))
-    heads = parts.study("heads", lambda: study_heads(config))
-    neurons = parts.study("neurons", lambda: study_neurons(config))
-    parts.study("mitigations", lambda: study_mitigations(config))
+    sections, left_out = dict[str, Any](), dict[str, str]()
+
+    def study(part: str, measure: Callable[[], Any]) -> Any:
+        """Measure a part; one that cannot be measured does not stop the others."""
+        try:
+            sections[part] = measure()
+        except RimError as error:
+            left_out[part] = str(error)
+        return sections.get(part)
+
+    study("probes", lambda: study_probes(config, logistic=logistic))
+    heads = study("heads", lambda: study_heads(config))
+    neurons = study("neurons", lambda: study_neurons(config))
+    study("mitigations", lambda: study_mitigations(config))
     if training and neurons:
         sets = {each: neurons.sets[each] for each in _modes(mode)}
-        parts.study("ras", lambda: _ras_sections(config, training, sets, random_sets))
+        study("ras", lambda: _ras_sections(config, training, sets, random_sets))
     if training:
-        selected = heads.selected if heads else ()
-        parts.study("drift", lambda: study_drift(config, training, selected))
-    if not parts.sections:
-        raise RimError(" ".join(parts.left_out.values()))
-    options.finish(report, **parts.sections, left_out=parts.left_out)
-
-
-class _Parts:
-    """The parts of one long command: one that cannot be measured does not stop the others."""
-
-    def __init__(self) -> None:
-        self.sections: dict[Part, Any] = {}
-        self.left_out: dict[Part, str] = {}
-
-    def study(self, part: "Part", measure: Callable[[], Any]) -> Any:
-        """Measure a part; None where that is not possible, with the reason stored."""
-        try:
-            self.sections[part] = measure()
-        except RimError as error:
-            self.left_out[part] = str(error)
-        return self.sections.get(part)
+        study("drift", lambda: study_drift(config, training, heads.selected if heads else ()))
+    if not sections:
+        raise RimError(" ".join(left_out.values()))
+    options.finish(report, **sections, left_out=left_out)
 
 
 def training_runs(
-    options: MechOptions, runs: RunArguments, series: str | None
+    options: MechOptions, runs: RunArguments, series: str | None, *, required: bool = False
 ) -> tuple[MechOptions, list["TrainingRun"]]:
     """Describe the requested runs; with a series of the organism's, its base becomes the model.
 
@@ -319,12 +294,18 @@ def training_runs(
         options: The shared options.
         runs: Names and folders from `--run`.
         series: From `--series`.
+        required: Whether there must be one.
 
     Raises:
         RimError: The options contradict each other, or a folder holds no checkpoint.
     """
     from rim_eval.mechanisms import TrainingRun
 
+    if required and not (runs or series):
+        raise RimError(
+            "There is no tuned checkpoint to compare with. Give --run NAME FOLDER, once a run, or "
+            "--series negative or positive for the organism's own."
+        )
     if runs and series:
         raise RimError("Give --run NAME FOLDER, once a run, or --series of the organism, not both.")
     if series and options.model:
@@ -339,17 +320,6 @@ def training_runs(
         TrainingRun.from_folder(name, folder, device=options.device, dtype=options.dtype)
         for name, folder in runs
     ]
-
-
-def _required_runs(
-    options: MechOptions, runs: RunArguments, series: str | None
-) -> tuple[MechOptions, list["TrainingRun"]]:
-    if not (runs or series):
-        raise RimError(
-            "There is no tuned checkpoint to compare with. Give --run NAME FOLDER, once a run, or "
-            "--series negative or positive for the organism's own."
-        )
-    return training_runs(options, runs, series)
 
 
 def _modes(mode: str) -> tuple[Mode, ...]:
