@@ -45,6 +45,7 @@ class MechOptions(BaseModel):
         """Load model and prompts, and the report so far where it is of the same model and prompts."""
         from importlib.metadata import version
 
+        from rim_eval.card import InsideSet
         from rim_eval.fingerprint import fingerprint
         from rim_eval.mechanisms import (
             AnalysisConfig,
@@ -54,7 +55,7 @@ class MechOptions(BaseModel):
             offline_judge,
         )
         from rim_eval.mechanisms.model import check_device
-        from rim_eval.mechanisms.report import SetUsed, continue_report
+        from rim_eval.mechanisms.report import continue_report
 
         sets: dict[PromptKind, str] = {
             "harmful": self.harmful_set,
@@ -87,7 +88,7 @@ class MechOptions(BaseModel):
             fingerprint=fingerprint(handle.model),
             switch=handle.switch.kind,
             sets=tuple(
-                SetUsed(name=sets[kind], kind=kind, n=n) for kind, n in loaded.counts.items()
+                InsideSet(name=sets[kind], kind=kind, n=n) for kind, n in loaded.counts.items()
             ),
             judge=judge,
             fill=self.fill,

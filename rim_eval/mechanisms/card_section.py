@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from rim_eval.card import InsideFigure, InsideFinding, InsideSet, MechanismsCard
+from rim_eval.card import InsideFigure, MechanismsCard
 from rim_eval.mechanisms.behaviour import LABELS
 from rim_eval.mechanisms.effect import Effects
 from rim_eval.mechanisms.plots import plots
@@ -35,9 +35,9 @@ def card_section(report: MechanismReport, source: Path) -> MechanismsCard:
         ablation=report.fill,
         seed=report.seed,
         max_new_tokens=report.max_new_tokens,
-        sets=tuple(InsideSet(**used.model_dump()) for used in report.sets),
+        sets=report.sets,
         versions=report.versions,
-        findings=tuple(InsideFinding(**finding._asdict()) for finding in report.findings),
+        findings=tuple(report.findings),
         figures=(
             *_probes(report),
             *_heads(report),
