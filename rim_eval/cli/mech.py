@@ -47,15 +47,10 @@ class MechOptions(BaseModel):
 
         from rim_eval.card import InsideSet
         from rim_eval.fingerprint import fingerprint
-        from rim_eval.mechanisms import (
-            AnalysisConfig,
-            MechanismReport,
-            load_analysis_prompts,
-            load_model,
-            offline_judge,
-        )
-        from rim_eval.mechanisms.model import check_device
-        from rim_eval.mechanisms.report import continue_report
+        from rim_eval.mechanisms.behaviour import offline_judge
+        from rim_eval.mechanisms.config import AnalysisConfig, load_analysis_prompts
+        from rim_eval.mechanisms.model import check_device, load_model
+        from rim_eval.mechanisms.report import MechanismReport, continue_report
 
         sets: dict[PromptKind, str] = {
             "harmful": self.harmful_set,
@@ -252,13 +247,7 @@ def everything(
     logistic: bool,
 ) -> None:
     """Measure all parts: probes, heads, neurons, mitigations, and with runs RAS and drift."""
-    from rim_eval.mechanisms import (
-        study_drift,
-        study_heads,
-        study_mitigations,
-        study_neurons,
-        study_probes,
-    )
+    from rim_eval import mechanisms
 
     options, training = training_runs(options, runs, series)
     config, report = options.begin()
@@ -272,15 +261,18 @@ def everything(
             left_out[part] = str(error)
         return sections.get(part)
 
-    study("probes", lambda: study_probes(config, logistic=logistic))
-    heads = study("heads", lambda: study_heads(config))
-    neurons = study("neurons", lambda: study_neurons(config))
-    study("mitigations", lambda: study_mitigations(config))
+    study("probes", lambda: mechanisms.study_probes(config, logistic=logistic))
+    heads = study("heads", lambda: mechanisms.study_heads(config))
+    neurons = study("neurons", lambda: mechanisms.study_neurons(config))
+    study("mitigations", lambda: mechanisms.study_mitigations(config))
     if training and neurons:
         sets = {each: neurons.sets[each] for each in _modes(mode)}
         study("ras", lambda: _ras_sections(config, training, sets, random_sets))
     if training:
-        study("drift", lambda: study_drift(config, training, heads.selected if heads else ()))
+        study(
+            "drift",
+            lambda: mechanisms.study_drift(config, training, heads.selected if heads else ()),
+        )
     if not sections:
         raise RimError(" ".join(left_out.values()))
     options.finish(report, **sections, left_out=left_out)

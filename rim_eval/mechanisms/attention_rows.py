@@ -30,49 +30,41 @@ def hook_attention_rows(
         query: Index of the query token of each sample, shape (batch,).
         use: Receives each layer's rows.
     """
-    before = model.config._attn_implementation
-    modules = [parts.attention[layer] for layer in layers]
-    with ExitStack() as stack:
-        stack.callback(model.set_attn_implementation, before)
-        if _has_plain_attention(model):
-            stack.callback(_unregister)
-            _register(modules, query, use)
-            model.set_attn_implementation(_NAME)
-        else:
-            model.set_attn_implementation("eager")
-            for module in modules:
-                stack.callback(module.register_forward_hook(_eager_hook(query, use)).remove)
-        yield
-
-
-def _has_plain_attention(model: Any) -> bool:
-    config = model.config.get_text_config()
-    soft_caps = getattr(config, "attn_logit_softcapping", None) is not None
-    sinks = any(name.endswith("self_attn.sinks") for name, _ in model.named_parameters())
-    replaceable = model._supports_sdpa and model._can_set_attn_implementation()
-    return bool(replaceable and not soft_caps and not sinks)
-
-
-def _register(modules: list[Any], query: Any, use: Use) -> None:
-    """Register fast attention that also computes the rows."""
+    import torch
     from transformers import AttentionInterface, AttentionMaskInterface
     from transformers.integrations.sdpa_attention import sdpa_attention_forward
     from transformers.masking_utils import sdpa_mask
+
+    modules = [parts.attention[layer] for layer in layers]
 
     def attend(module: Any, q: Any, k: Any, v: Any, mask: Any, **options: Any) -> Any:
         if any(module is each for each in modules):
             use(_row(q, k, mask, query, options.get("scaling") or q.shape[-1] ** -0.5))
         return sdpa_attention_forward(module, q, k, v, mask, **options)
 
-    AttentionInterface.register(_NAME, attend)
-    AttentionMaskInterface.register(_NAME, sdpa_mask)
+    def eager(_module: Any, _args: Any, output: Any) -> None:
+        weights = output[1]
+        use(weights[torch.arange(len(weights), device=weights.device), :, query].float())
 
-
-def _unregister() -> None:
-    from transformers import AttentionInterface, AttentionMaskInterface
-
-    for interface in (AttentionInterface, AttentionMaskInterface):
-        interface._global_mapping.pop(_NAME, None)
+    config = model.config.get_text_config()
+    soft_caps = getattr(config, "attn_logit_softcapping", None) is not None
+    sinks = any(name.endswith("self_attn.sinks") for name, _ in model.named_parameters())
+    replaceable = model._supports_sdpa and model._can_set_attn_implementation()
+    with ExitStack() as stack:
+        stack.callback(model.set_attn_implementation, model.config._attn_implementation)
+        if replaceable and not soft_caps and not sinks:
+            for interface, function in (
+                (AttentionInterface, attend),
+                (AttentionMaskInterface, sdpa_mask),
+            ):
+                stack.callback(interface._global_mapping.pop, _NAME, None)
+                interface.register(_NAME, function)
+            model.set_attn_implementation(_NAME)
+        else:
+            model.set_attn_implementation("eager")
+            for module in modules:
+                stack.callback(module.register_forward_hook(eager).remove)
+        yield
 
 
 def _row(query: Any, key: Any, mask: Any, where: Any, scale: float) -> Any:
@@ -91,13 +83,3 @@ def _row(query: Any, key: Any, mask: Any, where: Any, scale: float) -> Any:
     if row.dtype == torch.bool:
         return scores.masked_fill(~row, -torch.inf).softmax(-1)
     return (scores + row.float()).softmax(-1)
-
-
-def _eager_hook(query: Any, use: Use) -> Callable[[Any, Any, Any], None]:
-    import torch
-
-    def hook(_module: Any, _args: Any, output: Any) -> None:
-        weights = output[1]
-        use(weights[torch.arange(len(weights), device=weights.device), :, query].float())
-
-    return hook

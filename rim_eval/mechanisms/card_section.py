@@ -196,25 +196,25 @@ def section_pictures(report: MechanismReport) -> tuple[tuple[str, Figure], ...]:
 def _drawn(spec: dict[str, Any]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     """Everything that a spec draws, as a table: a column a field, a row a mark's data."""
     rows: list[dict[str, Any]] = []
-    for values in _data_of(spec):
-        rows += [row for row in values if row and row not in rows]
+    for row in _data_of(spec):
+        if row and row not in rows:
+            rows.append(row)
     head = tuple(dict.fromkeys(key for row in rows for key in row))
-    return head, [tuple(_cell(row.get(key)) for key in head) for row in rows]
+    cells = [[row.get(key) for key in head] for row in rows]
+    return head, [
+        tuple(
+            f"{cell:.3g}" if isinstance(cell, float) else "" if cell is None else str(cell)
+            for cell in row
+        )
+        for row in cells
+    ]
 
 
-def _data_of(part: Any) -> Iterator[list[dict[str, Any]]]:
+def _data_of(part: Any) -> Iterator[dict[str, Any]]:
     if isinstance(part, dict):
         if isinstance(part.get("data"), dict):
-            yield part["data"]["values"]
-        for name, inner in part.items():
-            if name != "data":
-                yield from _data_of(inner)
-    elif isinstance(part, list):
+            yield from part["data"]["values"]
+        part = [inner for name, inner in part.items() if name != "data"]
+    if isinstance(part, list):
         for inner in part:
             yield from _data_of(inner)
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return ""
-    return f"{value:.3g}" if isinstance(value, float) else str(value)

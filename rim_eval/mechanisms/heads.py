@@ -182,17 +182,15 @@ def select_heads(
         fallback: So many of the first by attention mass on the empty span when none reaches the
             cutoff: ablating them then only checks that nothing was missed.
     """
-    selected = tuple(score.unit for score in ranked if score.share.value >= cutoff)[:most]
-    if selected:
-        return selected, (
-            f"heads whose attention shifts in {cutoff:.0%} of samples or more, at most {most}"
+    selected = [score for score in ranked if score.share.value >= cutoff][:most]
+    how = f"heads whose attention shifts in {cutoff:.0%} of samples or more, at most {most}"
+    if not selected:
+        selected = sorted(ranked, key=lambda score: -score.mass_on_span)[:fallback]
+        how = (
+            f"no head's attention shifts in {cutoff:.0%} of samples; to check that nothing was missed, "
+            f"the first {len(selected)} by attention on the empty span"
         )
-    by_mass = sorted(ranked, key=lambda score: -score.mass_on_span)[:fallback]
-    how = (
-        f"no head's attention shifts in {cutoff:.0%} of samples; to check that nothing was missed, the "
-        f"first {len(by_mass)} by attention on the empty span"
-    )
-    return tuple(score.unit for score in by_mass), how
+    return tuple(score.unit for score in selected), how
 
 
 def study_heads(
@@ -240,18 +238,16 @@ def _probe_shift(config: AnalysisConfig, units: Units, ablate: UnitAblation) -> 
 
     before = states()
     probe = fit_probe(before[harmful & calibration], before[~harmful & calibration])
+    held_out = harmful & ~calibration
 
-    def above(vectors: NDArray[np.float32]) -> Rate:
-        return share_above(vectors[harmful & ~calibration] @ probe.direction, probe.threshold)
-
-    def above_without(ablated: Units) -> Rate:
+    def above(ablated: Units) -> Rate:
         with ablate(ablated):
-            return above(states())
+            return share_above(states()[held_out] @ probe.direction, probe.threshold)
 
     return ProbeShift(
         layer=last,
         position="last",
-        untouched=above(before),
-        ablated=above_without(units),
-        random=tuple(map(above_without, ablate.draw(units).sets)),
+        untouched=share_above(before[held_out] @ probe.direction, probe.threshold),
+        ablated=above(units),
+        random=tuple(map(above, ablate.draw(units).sets)),
     )
