@@ -19,8 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rim_eval.errors import RimError
-from rim_eval.mechanisms.attention_rows import hook_attention_rows
-from rim_eval.mechanisms.hooks import NeuronHook, hook_blocks, hook_neurons
+from rim_eval.mechanisms.hooks import NeuronHook, hook_attention_rows, hook_blocks, hook_neurons
 from rim_eval.mechanisms.model import Architecture, architecture_of, padded_batches
 from rim_eval.mechanisms.spans import Passage, Span
 

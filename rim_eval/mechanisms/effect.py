@@ -88,10 +88,7 @@ class Effects(Result):
 
     def effect(self, measure: Measure, mode: Mode) -> Effect:
         """The effect on one measure in one mode (KeyError when it was not measured)."""
-        for each in self.effects:
-            if (each.measure, each.mode) == (measure, mode):
-                return each
-        raise KeyError((measure, mode))
+        return {(each.measure, each.mode): each for each in self.effects}[measure, mode]
 
 
 class Intervention(NamedTuple):

@@ -62,10 +62,7 @@ class Mitigation(Result):
 
     def change(self, measure: Measure, mode: Mode = "think") -> PairedDifference:
         """The change of one measure in one mode (KeyError when it was not measured)."""
-        for each in self.changes:
-            if (each.measure, each.mode) == (measure, mode):
-                return each.difference
-        raise KeyError((measure, mode))
+        return {(each.measure, each.mode): each.difference for each in self.changes}[measure, mode]
 
 
 @contextmanager

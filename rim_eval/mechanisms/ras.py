@@ -184,20 +184,18 @@ def read_activations(
             a long span.
     """
 
-    def both(passages: Sequence[Passage], over: str, pool: Pool) -> tuple[Array, Array]:
-        signed = capture_neurons(model, passages, pool, over).astype(np.float64)
+    def means(passages: Sequence[Passage], over: str, pool: Pool) -> tuple[Array, Array]:
+        """Signed and absolute means of every neuron."""
+        signed = capture_neurons(model, passages, pool, over)
         single = all(stop - start == 1 for start, stop in (p.span(over) for p in passages))
         # |mean| is the mean of |.| over one token; a maximum has no mean of absolute values.
-        is_absolute = single or pool != "mean"
-        absolute = (
-            np.abs(signed)
-            if is_absolute
-            else capture_neurons(model, passages, "mean_abs", over).astype(np.float64)
-        )
-        return signed.mean(0), absolute.mean(0)
+        sized = np.abs(signed)
+        if pool == "mean" and not single:
+            sized = capture_neurons(model, passages, "mean_abs", over)
+        return signed.mean(0, dtype=np.float64), sized.mean(0, dtype=np.float64)
 
-    safe_mean, safe_abs = both(safe, safe_over, safe_pool)
-    math_mean, math_abs = both(maths, math_over, "mean")
+    safe_mean, safe_abs = means(safe, safe_over, safe_pool)
+    math_mean, math_abs = means(maths, math_over, "mean")
     return Activations(safe_mean, math_mean, safe_abs, math_abs)
 
 
