@@ -3,10 +3,10 @@
 from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import click
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from rim_eval.cli._mech_organism import ORGANISMS, SERIES, load_organism, series_runs
 from rim_eval.errors import RimError
@@ -25,21 +25,40 @@ class MechOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    model: str | None = None
-    organism: str = "natural"
-    harmful_set: str = "toy"
-    benign_set: str = "toy_allowed"
-    reasoning_set: str = "toy_math"
-    data: Path | None = None
-    limit: int | None = None
-    judge: str | None = None
-    draws: int = 19
-    fill: Literal["zero", "mean"] = "zero"
-    seed: int = 0
-    max_new_tokens: int | None = None
-    device: str = "cpu"
-    dtype: str = "auto"
-    out: Path = Path("mech")
+    # fmt: off
+    model: str | None = Field(default=None, description="Local folder or hub id of an open-weights model. [default: the model organism]")
+    organism: Annotated[str, click.Choice(ORGANISMS)] = Field(default="natural", description="Which organism, without --model.")
+    harmful_set: str = Field(default="toy", description="Set of harmful prompts.")
+    benign_set: str = Field(default="toy_allowed", description="Set of harmless prompts; '' for none.")
+    reasoning_set: str = Field(default="toy_math", description="Set of problems; '' for none.")
+    data: Annotated[Path | None, click.Path(path_type=Path)] = Field(default=None, description="Local folder of the sets, as RIM_EVAL_DATA.")
+    limit: Annotated[int | None, click.IntRange(min=1)] = Field(default=None, description="At most so many prompts of each set.")
+    judge: str | None = Field(default=None, description="Judge that asks no model. [default: toy_exact for the toy sets, else refusal]")
+    draws: Annotated[int, click.IntRange(min=0)] = Field(default=19, description="Random sets beside each set that is ablated; 19 is the fewest that support a finding.")
+    fill: Annotated[Literal["zero", "mean"], click.Choice(["zero", "mean"])] = Field(default="zero", description="What ablated units are set to.")
+    seed: int = Field(default=0, description="Seed of splits and draws.")
+    max_new_tokens: Annotated[int | None, click.IntRange(min=1)] = Field(default=None, description="Budget of a reply. [default: 128 for the toy sets, else 2048]")
+    device: str = Field(default="cpu", description="torch device.")
+    dtype: str = Field(default="auto", description="torch number type of the weights.")
+    out: Annotated[Path, click.Path(file_okay=False, path_type=Path)] = Field(default=Path("mech"), description="Folder for report.json and section.html.")
+    # fmt: on
+
+    @classmethod
+    def click_options(cls) -> list[Callable[[Any], Any]]:
+        """One option of the command line for each field."""
+        return [
+            click.option(
+                f"--{name.removesuffix('_set').replace('_', '-')}",
+                name,
+                type=next(
+                    (each for each in field.metadata if isinstance(each, click.ParamType)), None
+                ),
+                default=field.default,
+                show_default=field.default is not None,
+                help=field.description,
+            )
+            for name, field in cls.model_fields.items()
+        ]
 
     def begin(self) -> tuple["AnalysisConfig", "MechanismReport"]:
         """Load model and prompts, and the report so far where it is of the same model and prompts."""
@@ -113,24 +132,6 @@ class MechOptions(BaseModel):
         click.echo(f"{path}, {page}")
 
 
-_SHARED: Final = (
-    click.option("--model", help="Local folder or hub id of an open-weights model. [default: the model organism]"),
-    click.option("--organism", type=click.Choice(ORGANISMS), default="natural", show_default=True, help="Which organism, without --model."),
-    click.option("--harmful", "harmful_set", default="toy", show_default=True, help="Set of harmful prompts."),
-    click.option("--benign", "benign_set", default="toy_allowed", show_default=True, help="Set of harmless prompts; '' for none."),
-    click.option("--reasoning", "reasoning_set", default="toy_math", show_default=True, help="Set of problems; '' for none."),
-    click.option("--data", type=click.Path(path_type=Path), help="Local folder of the sets, as RIM_EVAL_DATA."),
-    click.option("--limit", type=click.IntRange(min=1), help="At most so many prompts of each set."),
-    click.option("--judge", help="Judge that asks no model. [default: toy_exact for the toy sets, else refusal]"),
-    click.option("--draws", type=click.IntRange(min=0), default=19, show_default=True, help="Random sets beside each set that is ablated; 19 is the fewest that support a finding."),
-    click.option("--fill", type=click.Choice(["zero", "mean"]), default="zero", show_default=True, help="What ablated units are set to."),
-    click.option("--seed", type=int, default=0, show_default=True, help="Seed of splits and draws."),
-    click.option("--max-new-tokens", type=click.IntRange(min=1), help="Budget of a reply. [default: 128 for the toy sets, else 2048]"),
-    click.option("--device", default="cpu", show_default=True, help="torch device."),
-    click.option("--dtype", default="auto", show_default=True, help="torch number type of the weights."),
-    click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=Path("mech"), show_default=True, help="Folder for report.json and section.html."),
-)  # fmt: skip
-
 _RUNS: Final = (
     click.option("--run", "runs", nargs=2, multiple=True, metavar="NAME FOLDER", help="A run from --model: FOLDER is a tuned checkpoint or holds checkpoint-STEP folders. The first is the target, the others its controls."),
     click.option("--series", type=click.Choice(tuple(SERIES)), help="One of the organism's own series instead."),
@@ -166,7 +167,7 @@ def _analysis(
             function(MechOptions.model_validate(shared), **values)
 
         decorated: Callable[..., None] = run
-        for option in reversed((*_SHARED, *options)):
+        for option in reversed((*MechOptions.click_options(), *options)):
             decorated = option(decorated)
         return command.command(name)(decorated)
 
