@@ -196,9 +196,9 @@ def section_pictures(report: MechanismReport) -> tuple[tuple[str, Figure], ...]:
 def _drawn(spec: dict[str, Any]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     """Everything that a spec draws, as a table: a column a field, a row a mark's data."""
     rows: list[dict[str, Any]] = []
-    for row in _data_of(spec):
-        if row and row not in rows:
-            rows.append(row)
+    for values in _data_of(spec):
+        # Marks may share their data; equal rows of one mark, such as random draws, all stand.
+        rows += [row for row in values if row and row not in rows]
     head = tuple(dict.fromkeys(key for row in rows for key in row))
     cells = [[row.get(key) for key in head] for row in rows]
     return head, [
@@ -210,10 +210,10 @@ def _drawn(spec: dict[str, Any]) -> tuple[tuple[str, ...], list[tuple[str, ...]]
     ]
 
 
-def _data_of(part: Any) -> Iterator[dict[str, Any]]:
+def _data_of(part: Any) -> Iterator[list[dict[str, Any]]]:
     if isinstance(part, dict):
         if isinstance(part.get("data"), dict):
-            yield from part["data"]["values"]
+            yield part["data"]["values"]
         part = [inner for name, inner in part.items() if name != "data"]
     if isinstance(part, list):
         for inner in part:
