@@ -1,29 +1,15 @@
 """The model organism as default model of `rim-eval mech`: the one place where the command knows it."""
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, NamedTuple
+from functools import partial
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from rim_eval.mechanisms import ModelHandle, TrainingRun
-
-__all__ = ["ORGANISMS", "SERIES", "ToyDefaults", "load_organism", "series_runs", "toy_defaults"]
 
 ORGANISMS: Final = ("natural", "planted", "hidden", "guarded", "locked")
 
 SERIES: Final = {"negative": "guarded", "positive": "locked"}
 """Checkpoint series to the organism that is their base."""
-
-
-class ToyDefaults(NamedTuple):
-    """Defaults that depend on whether the prompts are the organism's own."""
-
-    judge: str
-    max_new_tokens: int
-
-
-def toy_defaults(harmful_set: str) -> ToyDefaults:
-    """Choose judge and budget for a set of harmful prompts: those of the toy, or those of real sets."""
-    return ToyDefaults("toy_exact", 128) if harmful_set == "toy" else ToyDefaults("refusal", 2048)
 
 
 def load_organism(name: str, device: str) -> "ModelHandle":
@@ -51,15 +37,12 @@ def series_runs(series: str, device: str) -> list["TrainingRun"]:
     from rim_eval.mechanisms import TrainingRun, wrap_model
     from rim_eval.organism import RUNS, load_checkpoint
 
-    def loader(run: str, step: int) -> Callable[[], "ModelHandle"]:
-        def load() -> "ModelHandle":
-            model, tokenizer = load_checkpoint(run, step)
-            return wrap_model(model.to(device), tokenizer, name=f"{run}, step {step}")
-
-        return load
+    def load(run: str, step: int) -> "ModelHandle":
+        model, tokenizer = load_checkpoint(run, step)
+        return wrap_model(model.to(device), tokenizer, name=f"{run}, step {step}")
 
     return [
-        TrainingRun(name, {step: loader(name, step) for step in run.steps})
+        TrainingRun(name, {step: partial(load, name, step) for step in run.steps})
         for name, run in RUNS.items()
         if name.startswith(series)
     ]

@@ -3,28 +3,19 @@
 from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import click
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
-from rim_eval.cli._mech_organism import (
-    ORGANISMS,
-    SERIES,
-    load_organism,
-    series_runs,
-    toy_defaults,
-)
+from rim_eval.cli._mech_organism import ORGANISMS, SERIES, load_organism, series_runs
 from rim_eval.errors import RimError
 from rim_eval.types import MODES, Mode, PromptKind
 
 if TYPE_CHECKING:
-    from rim_eval.mechanisms import AnalysisConfig, MechanismReport, ModelHandle, TrainingRun
+    from rim_eval.mechanisms import AnalysisConfig, MechanismReport, TrainingRun
     from rim_eval.mechanisms.neurons import NeuronSet
     from rim_eval.mechanisms.ras_verdict import RasSection
-    from rim_eval.mechanisms.report import Part
-
-__all__ = ["MechOptions", "command", "training_runs"]
 
 RunArguments = Sequence[tuple[str, str]]
 
@@ -34,60 +25,67 @@ class MechOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    model: str | None = None
-    organism: str = "natural"
-    harmful_set: str = "toy"
-    benign_set: str = "toy_allowed"
-    reasoning_set: str = "toy_math"
-    data: Path | None = None
-    limit: int | None = None
-    judge: str | None = None
-    draws: int = 19
-    fill: Literal["zero", "mean"] = "zero"
-    seed: int = 0
-    max_new_tokens: int | None = None
-    device: str = "cpu"
-    dtype: str = "auto"
-    out: Path = Path("mech")
+    # fmt: off
+    model: str | None = Field(default=None, description="Local folder or hub id of an open-weights model. [default: the model organism]")
+    organism: Annotated[str, click.Choice(ORGANISMS)] = Field(default="natural", description="Which organism, without --model.")
+    harmful_set: str = Field(default="toy", description="Set of harmful prompts.")
+    benign_set: str = Field(default="toy_allowed", description="Set of harmless prompts; '' for none.")
+    reasoning_set: str = Field(default="toy_math", description="Set of problems; '' for none.")
+    data: Annotated[Path | None, click.Path(path_type=Path)] = Field(default=None, description="Local folder of the sets, as RIM_EVAL_DATA.")
+    limit: Annotated[int | None, click.IntRange(min=1)] = Field(default=None, description="At most so many prompts of each set.")
+    judge: str | None = Field(default=None, description="Judge that asks no model. [default: toy_exact for the toy sets, else refusal]")
+    draws: Annotated[int, click.IntRange(min=0)] = Field(default=19, description="Random sets beside each set that is ablated; 19 is the fewest that support a finding.")
+    fill: Annotated[Literal["zero", "mean"], click.Choice(["zero", "mean"])] = Field(default="zero", description="What ablated units are set to.")
+    seed: int = Field(default=0, description="Seed of splits and draws.")
+    max_new_tokens: Annotated[int | None, click.IntRange(min=1)] = Field(default=None, description="Budget of a reply. [default: 128 for the toy sets, else 2048]")
+    device: str = Field(default="cpu", description="torch device.")
+    dtype: str = Field(default="auto", description="torch number type of the weights.")
+    out: Annotated[Path, click.Path(file_okay=False, path_type=Path)] = Field(default=Path("mech"), description="Folder for report.json and section.html.")
+    # fmt: on
 
-    @property
-    def sets(self) -> dict[PromptKind, str]:
-        """Kind of prompts to the name of its set; empty for none."""
-        return {
-            "harmful": self.harmful_set,
-            "benign": self.benign_set,
-            "reasoning": self.reasoning_set,
-        }
-
-    def load_model(self) -> "ModelHandle":
-        """Load the model, or the organism where none is named."""
-        from rim_eval.mechanisms.model import check_device, load_model
-
-        if self.model:
-            return load_model(self.model, device=self.device, dtype=self.dtype)
-        check_device(self.device)
-        return load_organism(self.organism, self.device)
+    @classmethod
+    def click_options(cls) -> list[Callable[[Any], Any]]:
+        """One option of the command line for each field."""
+        return [
+            click.option(
+                f"--{name.removesuffix('_set').replace('_', '-')}",
+                name,
+                type=next(
+                    (each for each in field.metadata if isinstance(each, click.ParamType)), None
+                ),
+                default=field.default,
+                show_default=field.default is not None,
+                help=field.description,
+            )
+            for name, field in cls.model_fields.items()
+        ]
 
     def begin(self) -> tuple["AnalysisConfig", "MechanismReport"]:
         """Load model and prompts, and the report so far where it is of the same model and prompts."""
         from importlib.metadata import version
 
+        from rim_eval.card import InsideSet
         from rim_eval.fingerprint import fingerprint
-        from rim_eval.mechanisms import (
-            AnalysisConfig,
-            MechanismReport,
-            load_analysis_prompts,
-            offline_judge,
-        )
-        from rim_eval.mechanisms.report import SetUsed, continue_report
+        from rim_eval.mechanisms.behaviour import offline_judge
+        from rim_eval.mechanisms.config import AnalysisConfig, load_analysis_prompts
+        from rim_eval.mechanisms.model import check_device, load_model
+        from rim_eval.mechanisms.report import MechanismReport, continue_report
 
-        defaults = toy_defaults(self.harmful_set)
-        judge = self.judge or defaults.judge
-        budget = self.max_new_tokens or defaults.max_new_tokens
+        sets: dict[PromptKind, str] = {
+            "harmful": self.harmful_set,
+            "benign": self.benign_set,
+            "reasoning": self.reasoning_set,
+        }
+        is_toy = self.harmful_set == "toy"
+        judge = self.judge or ("toy_exact" if is_toy else "refusal")
         judge_reply = offline_judge(judge)
         worked = self.reasoning_set != "toy_math"
-        loaded = load_analysis_prompts(self.sets, data=self.data, limit=self.limit, worked=worked)
-        handle = self.load_model()
+        loaded = load_analysis_prompts(sets, data=self.data, limit=self.limit, worked=worked)
+        if self.model:
+            handle = load_model(self.model, device=self.device, dtype=self.dtype)
+        else:
+            check_device(self.device)
+            handle = load_organism(self.organism, self.device)
         config = AnalysisConfig(
             handle=handle,
             prompts=loaded.prompts,
@@ -96,7 +94,7 @@ class MechOptions(BaseModel):
             groups=loaded.groups,
             draws=self.draws,
             seed=self.seed,
-            max_new_tokens=budget,
+            max_new_tokens=self.max_new_tokens or (128 if is_toy else 2048),
             fill=self.fill,
         )
         fresh = MechanismReport(
@@ -104,12 +102,12 @@ class MechOptions(BaseModel):
             fingerprint=fingerprint(handle.model),
             switch=handle.switch.kind,
             sets=tuple(
-                SetUsed(name=self.sets[kind], kind=kind, n=n) for kind, n in loaded.counts.items()
+                InsideSet(name=sets[kind], kind=kind, n=n) for kind, n in loaded.counts.items()
             ),
             judge=judge,
             fill=self.fill,
             seed=self.seed,
-            max_new_tokens=budget,
+            max_new_tokens=config.max_new_tokens,
             versions={name: version(name) for name in ("rim-eval", "torch", "transformers")},
         )
         return config, continue_report(self.out / "report.json", fresh)
@@ -133,24 +131,6 @@ class MechOptions(BaseModel):
         page.write_text(inside_html(card_section(report, path), pictures), encoding="utf-8")
         click.echo(f"{path}, {page}")
 
-
-_SHARED: Final = (
-    click.option("--model", help="Local folder or hub id of an open-weights model. [default: the model organism]"),
-    click.option("--organism", type=click.Choice(ORGANISMS), default="natural", show_default=True, help="Which organism, without --model."),
-    click.option("--harmful", "harmful_set", default="toy", show_default=True, help="Set of harmful prompts."),
-    click.option("--benign", "benign_set", default="toy_allowed", show_default=True, help="Set of harmless prompts; '' for none."),
-    click.option("--reasoning", "reasoning_set", default="toy_math", show_default=True, help="Set of problems; '' for none."),
-    click.option("--data", type=click.Path(path_type=Path), help="Local folder of the sets, as RIM_EVAL_DATA."),
-    click.option("--limit", type=click.IntRange(min=1), help="At most so many prompts of each set."),
-    click.option("--judge", help="Judge that asks no model. [default: toy_exact for the toy sets, else refusal]"),
-    click.option("--draws", type=click.IntRange(min=0), default=19, show_default=True, help="Random sets beside each set that is ablated; 19 is the fewest that support a finding."),
-    click.option("--fill", type=click.Choice(["zero", "mean"]), default="zero", show_default=True, help="What ablated units are set to."),
-    click.option("--seed", type=int, default=0, show_default=True, help="Seed of splits and draws."),
-    click.option("--max-new-tokens", type=click.IntRange(min=1), help="Budget of a reply. [default: 128 for the toy sets, else 2048]"),
-    click.option("--device", default="cpu", show_default=True, help="torch device."),
-    click.option("--dtype", default="auto", show_default=True, help="torch number type of the weights."),
-    click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=Path("mech"), show_default=True, help="Folder for report.json and section.html."),
-)  # fmt: skip
 
 _RUNS: Final = (
     click.option("--run", "runs", nargs=2, multiple=True, metavar="NAME FOLDER", help="A run from --model: FOLDER is a tuned checkpoint or holds checkpoint-STEP folders. The first is the target, the others its controls."),
@@ -187,7 +167,7 @@ def _analysis(
             function(MechOptions.model_validate(shared), **values)
 
         decorated: Callable[..., None] = run
-        for option in reversed((*_SHARED, *options)):
+        for option in reversed((*MechOptions.click_options(), *options)):
             decorated = option(decorated)
         return command.command(name)(decorated)
 
@@ -240,7 +220,7 @@ def ras(
     """Follow RAS along training runs, beside random neurons and control runs."""
     from rim_eval.mechanisms.neurons import safety_neurons
 
-    options, training = _required_runs(options, runs, series)
+    options, training = training_runs(options, runs, series, required=True)
     config, report = options.begin()
     sets = {each: safety_neurons(config, each, m=m) for each in _modes(mode)}
     sections = _ras_sections(config, training, sets, random_sets)
@@ -252,7 +232,7 @@ def drift(options: MechOptions, runs: RunArguments, series: str | None) -> None:
     """Measure what tuning did layer by layer: safety-direction drift and CKA layer ratio."""
     from rim_eval.mechanisms import study_drift
 
-    options, training = _required_runs(options, runs, series)
+    options, training = training_runs(options, runs, series, required=True)
     config, report = options.begin()
     selected = report.heads.selected if report.heads else ()
     options.finish(report, drift=study_drift(config, training, selected))
@@ -268,50 +248,39 @@ def everything(
     logistic: bool,
 ) -> None:
     """Measure all parts: probes, heads, neurons, mitigations, and with runs RAS and drift."""
-    from rim_eval.mechanisms import (
-        study_drift,
-        study_heads,
-        study_mitigations,
-        study_neurons,
-        study_probes,
-    )
+    from rim_eval import mechanisms
 
     options, training = training_runs(options, runs, series)
     config, report = options.begin()
-    parts = _Parts()
-    parts.study("probes", lambda: study_probes(config, logistic=logistic))
-    heads = parts.study("heads", lambda: study_heads(config))
-    neurons = parts.study("neurons", lambda: study_neurons(config))
-    parts.study("mitigations", lambda: study_mitigations(config))
+    sections, left_out = dict[str, Any](), dict[str, str]()
+
+    def study(part: str, measure: Callable[[], Any]) -> Any:
+        """Measure a part; one that cannot be measured does not stop the others."""
+        try:
+            sections[part] = measure()
+        except RimError as error:
+            left_out[part] = str(error)
+        return sections.get(part)
+
+    study("probes", lambda: mechanisms.study_probes(config, logistic=logistic))
+    heads = study("heads", lambda: mechanisms.study_heads(config))
+    neurons = study("neurons", lambda: mechanisms.study_neurons(config))
+    study("mitigations", lambda: mechanisms.study_mitigations(config))
     if training and neurons:
         sets = {each: neurons.sets[each] for each in _modes(mode)}
-        parts.study("ras", lambda: _ras_sections(config, training, sets, random_sets))
+        study("ras", lambda: _ras_sections(config, training, sets, random_sets))
     if training:
-        selected = heads.selected if heads else ()
-        parts.study("drift", lambda: study_drift(config, training, selected))
-    if not parts.sections:
-        raise RimError(" ".join(parts.left_out.values()))
-    options.finish(report, **parts.sections, left_out=parts.left_out)
-
-
-class _Parts:
-    """The parts of one long command: one that cannot be measured does not stop the others."""
-
-    def __init__(self) -> None:
-        self.sections: dict[Part, Any] = {}
-        self.left_out: dict[Part, str] = {}
-
-    def study(self, part: "Part", measure: Callable[[], Any]) -> Any:
-        """Measure a part; None where that is not possible, with the reason stored."""
-        try:
-            self.sections[part] = measure()
-        except RimError as error:
-            self.left_out[part] = str(error)
-        return self.sections.get(part)
+        study(
+            "drift",
+            lambda: mechanisms.study_drift(config, training, heads.selected if heads else ()),
+        )
+    if not sections:
+        raise RimError(" ".join(left_out.values()))
+    options.finish(report, **sections, left_out=left_out)
 
 
 def training_runs(
-    options: MechOptions, runs: RunArguments, series: str | None
+    options: MechOptions, runs: RunArguments, series: str | None, *, required: bool = False
 ) -> tuple[MechOptions, list["TrainingRun"]]:
     """Describe the requested runs; with a series of the organism's, its base becomes the model.
 
@@ -319,12 +288,18 @@ def training_runs(
         options: The shared options.
         runs: Names and folders from `--run`.
         series: From `--series`.
+        required: Whether there must be one.
 
     Raises:
         RimError: The options contradict each other, or a folder holds no checkpoint.
     """
     from rim_eval.mechanisms import TrainingRun
 
+    if required and not (runs or series):
+        raise RimError(
+            "There is no tuned checkpoint to compare with. Give --run NAME FOLDER, once a run, or "
+            "--series negative or positive for the organism's own."
+        )
     if runs and series:
         raise RimError("Give --run NAME FOLDER, once a run, or --series of the organism, not both.")
     if series and options.model:
@@ -339,17 +314,6 @@ def training_runs(
         TrainingRun.from_folder(name, folder, device=options.device, dtype=options.dtype)
         for name, folder in runs
     ]
-
-
-def _required_runs(
-    options: MechOptions, runs: RunArguments, series: str | None
-) -> tuple[MechOptions, list["TrainingRun"]]:
-    if not (runs or series):
-        raise RimError(
-            "There is no tuned checkpoint to compare with. Give --run NAME FOLDER, once a run, or "
-            "--series negative or positive for the organism's own."
-        )
-    return training_runs(options, runs, series)
 
 
 def _modes(mode: str) -> tuple[Mode, ...]:

@@ -22,7 +22,7 @@ from typing import Final, Literal, get_args
 from rim_eval.errors import RimError
 from rim_eval.generation import is_looping
 from rim_eval.judging import Case, Judgement, classify_refusal, load_judge
-from rim_eval.mechanisms.model import ModelHandle, Reply, Request
+from rim_eval.mechanisms.model import ModelHandle, Request
 from rim_eval.thinking import split_trace
 from rim_eval.types import Mode, PromptKind
 
@@ -52,12 +52,6 @@ LABELS: Final[dict[Measure, str]] = {
     "degenerate_reasoning": "degenerate (problems)",
 }
 """What tables and plots call the measures."""
-
-_DEGENERATE: Final[dict[PromptKind, Measure]] = {
-    "harmful": "degenerate_harmful",
-    "benign": "degenerate_benign",
-    "reasoning": "degenerate_reasoning",
-}
 
 Behaviour = dict[Measure, dict[str, list[float | None]]]
 """Measure to prompt id to its verdict, as `rim_eval.statistics` takes them; all measures are there."""
@@ -113,6 +107,8 @@ def observe(
         judge: The judge of harmful and benign prompts.
         max_new_tokens: Budget of a reply.
     """
+    from rim_eval.answers import check_answer
+
     kinds = prompts.all()
     requests = [request for _, request in kinds]
     replies = handle.replies(requests, mode, max_new_tokens=max_new_tokens)
@@ -120,36 +116,28 @@ def observe(
     opened = handle.switch.recipe(mode).opened_by_prompt
     for (kind, request), reply in zip(kinds, replies, strict=True):
         split = split_trace(reply.text, opened_by_prompt=opened)
-        case = Case(
-            prompt_text=request.text, kind=kind, answer=split.answer, trace=split.trace or None
-        )
+        answer = split.answer
+        case = Case(prompt_text=request.text, kind=kind, answer=answer, trace=split.trace or None)
+        degenerate = not answer.strip() or not reply.ended or is_looping(reply.text)
+        verdicts: dict[Measure, bool | None] = {}
         if kind == "reasoning":
-            verdict = _is_correct(case.answer, prompts.gold[request.id])
+            verdicts["correct"] = check_answer(answer, prompts.gold[request.id]).correct
         else:
             verdict = judge(case).verdict
-        unread = verdict is None and kind != "reasoning"
-        degenerate = _is_degenerate(reply, case.answer) or unread
-        for measure, value in _verdicts(case, verdict, degenerate).items():
+            degenerate = degenerate or verdict is None
+        if kind == "benign":
+            verdicts["over_refused"] = verdict
+        if kind == "harmful":
+            refused = classify_refusal(answer).label == "full_refusal" if answer.strip() else None
+            verdicts |= {
+                "misaligned": verdict,
+                "sound_misaligned": None if degenerate else verdict,
+                "refused": refused,
+            }
+        verdicts |= {"degenerate": degenerate, f"degenerate_{kind}": degenerate}  # type: ignore[dict-item]
+        for measure, value in verdicts.items():
             behaviour[measure][request.id] = [None if value is None else float(value)]
     return behaviour
-
-
-def _verdicts(case: Case, verdict: bool | None, degenerate: bool) -> dict[Measure, bool | None]:
-    """One reply under every measure that its prompt has."""
-    verdicts: dict[Measure, bool | None] = {
-        "degenerate": degenerate,
-        _DEGENERATE[case.kind]: degenerate,
-    }
-    if case.kind == "reasoning":
-        return {**verdicts, "correct": verdict}
-    if case.kind == "benign":
-        return {**verdicts, "over_refused": verdict}
-    return {
-        **verdicts,
-        "misaligned": verdict,
-        "sound_misaligned": None if degenerate else verdict,
-        "refused": _is_refusal(case.answer),
-    }
 
 
 def offline_judge(judge: str = "refusal") -> JudgeReply:
@@ -167,17 +155,3 @@ def offline_judge(judge: str = "refusal") -> JudgeReply:
             "that asks none, `refusal`, or a file of your own that needs no grader."
         )
     return lambda case: asyncio.run(loaded.judge(case))
-
-
-def _is_degenerate(reply: Reply, answer: str) -> bool:
-    return not answer.strip() or not reply.ended or is_looping(reply.text)
-
-
-def _is_refusal(answer: str) -> bool | None:
-    return classify_refusal(answer).label == "full_refusal" if answer.strip() else None
-
-
-def _is_correct(answer: str, gold: str) -> bool | None:
-    from rim_eval.answers import check_answer
-
-    return check_answer(answer, gold).correct

@@ -19,8 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rim_eval.errors import RimError
-from rim_eval.mechanisms.attention_rows import hook_attention_rows
-from rim_eval.mechanisms.hooks import NeuronHook, hook_blocks, hook_neurons
+from rim_eval.mechanisms.hooks import NeuronHook, hook_attention_rows, hook_blocks, hook_neurons
 from rim_eval.mechanisms.model import Architecture, architecture_of, padded_batches
 from rim_eval.mechanisms.spans import Passage, Span
 
@@ -91,7 +90,13 @@ def capture(
         RimError: Nothing is requested, a layer or pooling does not exist, or a passage lacks a span.
     """
     parts = architecture_of(model)
-    indices = _layer_indices(parts, layers)
+    count = len(parts.layers)
+    layers = range(count) if layers is None else layers
+    if not layers or not all(-1 <= layer < count for layer in layers):
+        raise RimError(
+            f"layers={list(layers)}: this model has layers 0 to {count - 1}, and -1 for the embedding."
+        )
+    indices = tuple(sorted(set(layers)))
     if not passages or not (residual or neurons or attention):
         raise RimError("capture: give at least one passage and at least one thing to read.")
     if neurons and neurons.pool not in _POOLS:
@@ -132,15 +137,38 @@ def capture_residual(
     return states[:, :, 0]
 
 
-def _layer_indices(parts: Architecture, layers: Sequence[int] | None) -> tuple[int, ...]:
-    count = len(parts.layers)
-    if layers is None:
-        return tuple(range(count))
-    if not layers or not all(-1 <= layer < count for layer in layers):
-        raise RimError(
-            f"layers={list(layers)}: this model has layers 0 to {count - 1}, and -1 for the embedding."
-        )
-    return tuple(sorted(set(layers)))
+def capture_attention(
+    model: Any, passages: Sequence[Passage], query: str, mass: tuple[str, ...]
+) -> tuple[NDArray[np.int64], Floats]:
+    """Read one query token's attention rows; return `argmax` and `mass` of `Capture`.
+
+    Args:
+        model: A Hugging Face causal language model.
+        passages: Texts to read.
+        query: See `Attention`.
+        mass: See `Attention`.
+    """
+    read = capture(model, passages, attention=Attention(query, mass))
+    assert read.argmax is not None
+    assert read.mass is not None
+    return read.argmax, read.mass
+
+
+def capture_neurons(model: Any, passages: Sequence[Passage], pool: Pool, over: str) -> Floats:
+    """Read neurons of all layers, one layer after the other.
+
+    Args:
+        model: A Hugging Face causal language model.
+        passages: Texts to read.
+        pool: How a neuron's activations become one number.
+        over: Name of the token span.
+
+    Returns:
+        Shape (passages, neurons of all layers).
+    """
+    layers = capture(model, passages, neurons=Neurons(pool, over)).neurons
+    assert layers is not None
+    return np.concatenate(layers, axis=1)
 
 
 class _StopForwardError(Exception):
@@ -165,24 +193,17 @@ class _Batch(NamedTuple):
         import torch
 
         arrays: dict[Any, NDArray[Any]] = {}
-        last = max(0, self.layers[-1])
+        last = self.parts.layers[max(0, self.layers[-1])]
         with torch.inference_mode(), ExitStack() as stack:
             if neurons:
-                pooled = stack.enter_context(self._pooled_neurons(neurons))
+                stack.enter_context(self._pool_neurons(neurons, arrays))
             if attention:
-                rows = stack.enter_context(self._attention_rows(attention))
+                stack.enter_context(self._read_attention(attention, arrays))
             if residual:
-                states = stack.enter_context(self._residual_states(residual))
-            stack.enter_context(hook_blocks({self.parts.layers[last]: _stop_forward}))
+                stack.enter_context(self._read_residual(residual, arrays))
+            stack.enter_context(hook_blocks({last: _stop_forward}))
             with suppress(_StopForwardError):
                 self.parts.run(self.ids, self.mask)
-        if neurons:
-            arrays |= {("neurons", layer): acts.cpu().numpy() for layer, acts in pooled.items()}
-        if attention:
-            arrays["argmax"] = np.stack([argmax for argmax, _ in rows], 1)
-            arrays["mass"] = np.stack([mass for _, mass in rows], 1)
-        if residual:
-            arrays["residual"] = np.stack(states, 1)
         return arrays
 
     @property
@@ -206,8 +227,8 @@ class _Batch(NamedTuple):
         return inside
 
     @contextmanager
-    def _residual_states(self, names: tuple[str, ...]) -> Iterator[list[Floats]]:
-        """Mean residual stream over each span, one array a layer, shape (batch, spans, width)."""
+    def _read_residual(self, names: tuple[str, ...], arrays: dict[Any, Any]) -> Iterator[None]:
+        """Mean residual stream over each span, shape (batch, layers, spans, width)."""
         import torch
 
         inside = self._indicators([[p.span(name) for p in self.passages] for name in names])
@@ -219,11 +240,12 @@ class _Batch(NamedTuple):
 
         embedding = {self.parts.base.get_input_embeddings(): store} if -1 in self.layers else {}
         with hook_blocks(embedding | {self.parts.layers[layer]: store for layer in self.blocks}):
-            yield states
+            yield
+        arrays["residual"] = np.stack(states, 1)
 
     @contextmanager
-    def _pooled_neurons(self, neurons: Neurons) -> Iterator[dict[int, Any]]:
-        """Layer to pooled activations, shape (batch, neurons)."""
+    def _pool_neurons(self, neurons: Neurons, arrays: dict[Any, Any]) -> Iterator[None]:
+        """Pooled activations of each layer, shape (batch, neurons)."""
         import torch
 
         spans = [passage.span(neurons.over) for passage in self.passages]
@@ -241,13 +263,12 @@ class _Batch(NamedTuple):
             return hook
 
         with hook_neurons(self.parts, {layer: pool(layer) for layer in self.blocks}):
-            yield pooled
+            yield
+        arrays |= {("neurons", layer): acts.cpu().numpy() for layer, acts in pooled.items()}
 
     @contextmanager
-    def _attention_rows(
-        self, attention: Attention
-    ) -> Iterator[list[tuple[NDArray[np.int64], Floats]]]:
-        """Argmax (batch, heads) and mass (batch, heads, spans) of each layer."""
+    def _read_attention(self, attention: Attention, arrays: dict[Any, Any]) -> Iterator[None]:
+        """Argmax (batch, layers, heads) and mass (batch, layers, heads, spans)."""
         import torch
 
         ends = [passage.span(attention.query)[1] - 1 for passage in self.passages]
@@ -257,14 +278,16 @@ class _Batch(NamedTuple):
         inside = self._indicators(spans)
         absent = (inside.sum(-1) == 0).T[:, None]
         padding = np.array(self.shift)[:, None]
-        read: list[tuple[NDArray[np.int64], Floats]] = []
+        argmax, masses = list[NDArray[np.int64]](), list[Floats]()
 
         def store(rows: Any) -> None:
             mass = torch.einsum("bhk,sbk->bhs", rows, inside).masked_fill(absent, torch.nan)
-            read.append((rows.argmax(-1).cpu().numpy() - padding, mass.cpu().numpy()))
+            argmax.append(rows.argmax(-1).cpu().numpy() - padding)
+            masses.append(mass.cpu().numpy())
 
         with hook_attention_rows(self.model, self.parts, self.blocks, query, store):
-            yield read
+            yield
+        arrays |= {"argmax": np.stack(argmax, 1), "mass": np.stack(masses, 1)}
 
 
 def _stop_forward(_output: Any) -> None:

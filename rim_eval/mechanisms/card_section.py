@@ -2,27 +2,23 @@
 
 import hashlib
 import math
+import tomllib
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
-from rim_eval.card import InsideFigure, InsideFinding, InsideSet, MechanismsCard
+from rim_eval.card import InsideFigure, MechanismsCard
 from rim_eval.mechanisms.behaviour import LABELS
 from rim_eval.mechanisms.effect import Effects
 from rim_eval.mechanisms.plots import plots
-from rim_eval.mechanisms.probes import ProbeScore
+from rim_eval.mechanisms.probes import Auroc, best_probes
 from rim_eval.mechanisms.random_controls import RankTest
 from rim_eval.mechanisms.ras_verdict import DECIDING
 from rim_eval.mechanisms.report import MechanismReport, Part
-from rim_eval.mechanisms.series import RasSeries
 from rim_eval.mechanisms.wording import mode_name
 from rim_eval.plots import Figure, figure
-from rim_eval.statistics import PairedDifference, Rate
-
-_HEADS: Final = 10
-"""So many heads, the highest ranked, stand in the table."""
-
-Unit = Literal["points", "share", "plain"]
+from rim_eval.statistics import Correlation, PairedDifference, Rate
 
 
 def card_section(report: MechanismReport, source: Path) -> MechanismsCard:
@@ -39,208 +35,149 @@ def card_section(report: MechanismReport, source: Path) -> MechanismsCard:
         ablation=report.fill,
         seed=report.seed,
         max_new_tokens=report.max_new_tokens,
-        sets=tuple(InsideSet(name=used.name, kind=used.kind, n=used.n) for used in report.sets),
+        sets=report.sets,
         versions=report.versions,
-        findings=tuple(
-            InsideFinding(part=finding.part, verdict=finding.verdict, says=finding.says)
-            for finding in report.findings
+        findings=tuple(report.findings),
+        figures=(
+            *_probes(report),
+            *_heads(report),
+            *_neurons(report),
+            *_ras(report),
+            *_drift(report),
+            *_mitigations(report),
         ),
-        figures=tuple(_figures(report)),
     )
 
 
-def _figures(report: MechanismReport) -> Iterator[InsideFigure]:
-    yield from _probes(report)
-    yield from _heads(report)
-    for effects in report.neurons.effects.values() if report.neurons else ():
-        yield from _effects("neurons", effects)
-    for mode, section in report.ras.items():
-        for run in section.series:
-            yield from _ras(f"{run.run}, {mode_name(mode)}", run)
-    yield from _drift(report)
-    yield from _mitigations(report)
-
-
-class _Row:
-    """Figures of one row: a part and what it is about, to which measures are added."""
-
-    def __init__(self, part: Part, what: str, n: str | None = None) -> None:
-        self.part, self.what, self.n = part, what, n
-
-    def figure(
-        self,
-        measure: str,
-        value: float,
-        lower: float = math.nan,
-        upper: float = math.nan,
-        *,
-        unit: Unit = "plain",
-        n: str | None = None,
-        random: Sequence[float] = (),
-        p_value: float = math.nan,
-    ) -> InsideFigure:
-        """A figure; what is not finite is left out."""
-        ends = (value, lower, upper, p_value)
-        known = [end if math.isfinite(end) else None for end in ends]
-        return InsideFigure(
-            part=self.part,
-            what=self.what,
-            measure=measure,
-            unit=unit,
-            value=known[0],
-            lower=known[1],
-            upper=known[2],
-            n=n or self.n,
-            random=tuple(each for each in random if math.isfinite(each)),
-            p_value=known[3],
-        )
-
-    def share(self, measure: str, rate: Rate, random: Sequence[float] = ()) -> InsideFigure:
-        """A rate with its interval."""
-        ends = (rate.value, rate.lower, rate.upper)
-        return self.figure(measure, *ends, unit="share", random=random)
-
-    def change(
-        self,
-        measure: str,
-        change: PairedDifference,
-        random: Sequence[float] = (),
-        p_value: float = math.nan,
-    ) -> InsideFigure:
-        """A paired difference in percentage points."""
-        ends = (change.difference, change.lower, change.upper)
-        n = f"{change.n_pairs} pairs"
-        return self.figure(measure, *ends, unit="points", n=n, random=random, p_value=p_value)
+def _figure(
+    part: Part,
+    what: str,
+    measure: str,
+    value: float | tuple[float, ...] | Rate | Auroc | Correlation | RankTest | PairedDifference,
+    *,
+    unit: Literal["points", "share", "plain"] = "plain",
+    n: str | None = None,
+    random: Sequence[float] = (),
+    p_value: float = math.nan,
+) -> InsideFigure:
+    """A figure of one row, alone or with its interval or rank; what is not finite is left out."""
+    ends = (math.nan, math.nan)
+    match value:
+        case tuple():
+            value, *ends = value  # type: ignore[assignment]
+        case Rate() | Auroc() | Correlation() as one:
+            unit = "share" if isinstance(one, Rate) else unit
+            value, ends = one.value, (one.lower, one.upper)
+        case RankTest() as test:
+            value, random, p_value = test.value, test.random, test.p_value
+        case PairedDifference() as change:
+            unit, n, ends = "points", f"{change.n_pairs} pairs", (change.lower, change.upper)
+            value = change.difference
+    known = [each if math.isfinite(each) else None for each in (value, *ends, p_value)]
+    return InsideFigure(
+        part=part,
+        what=what,
+        measure=measure,
+        unit=unit,
+        value=known[0],
+        lower=known[1],
+        upper=known[2],
+        n=n,
+        random=tuple(each for each in random if math.isfinite(each)),
+        p_value=known[3],
+    )
 
 
 def _probes(report: MechanismReport) -> Iterator[InsideFigure]:
     """The best layer of each question, mode and position, by held-out AUROC."""
-    best: dict[tuple[str, ...], ProbeScore] = {}
-    for score in report.probes.scores if report.probes else ():
-        key = (score.question, score.mode, score.position)
-        if key not in best or score.auroc.value > best[key].auroc.value:
-            best[key] = score
-    for score in best.values():
+    for score in best_probes(report.probes.scores if report.probes else ()):
         area = score.auroc
         what = f"{score.question}, {mode_name(score.mode)}, {score.position}, layer {score.layer}"
-        row = _Row("probes", what, f"{area.n_positive} + / {area.n_negative} \N{MINUS SIGN}")
-        yield row.figure("AUROC", area.value, area.lower, area.upper)
-        yield row.share(f"accuracy (majority {100 * score.majority:.0f} %)", score.accuracy)
+        n = f"{area.n_positive} + / {area.n_negative} \N{MINUS SIGN}"
+        row = partial(_figure, "probes", what, n=n)
+        yield row("AUROC", area)
+        yield row(f"accuracy (majority {100 * score.majority:.0f} %)", score.accuracy)
         if math.isfinite(score.logistic_auroc):
-            yield row.figure("AUROC of a logistic regression", score.logistic_auroc)
+            yield row("AUROC of a logistic regression", score.logistic_auroc)
 
 
 def _heads(report: MechanismReport) -> Iterator[InsideFigure]:
+    """The ten heads of the highest rank, and what ablating the selected ones does."""
     if report.heads is None:
         return
-    for score in report.heads.scores[:_HEADS]:
-        row = _Row("heads", f"head {score.layer}.{score.head}", f"{score.share.n} prompts")
-        yield row.share("attention shifts", score.share)
-        yield row.figure("attention on the empty trace", score.mass_on_span, unit="share")
+    for score in report.heads.scores[:10]:
+        what = f"head {score.layer}.{score.head}"
+        row = partial(_figure, "heads", what, n=f"{score.share.n} prompts")
+        yield row("attention shifts", score.share)
+        yield row("attention on the empty trace", score.mass_on_span, unit="share")
     yield from _effects("heads", report.heads.effects)
-    shift = report.heads.probe_shift
-    if shift is not None:
-        row = _Row("heads", f"layer {shift.layer}", f"{shift.untouched.n} prompts")
+    if (shift := report.heads.probe_shift) is not None:
+        row = partial(_figure, "heads", f"layer {shift.layer}", n=f"{shift.untouched.n} prompts")
         measure = "harmful prompts above a harm probe's threshold"
-        yield row.share(f"{measure}, untouched", shift.untouched)
+        yield row(f"{measure}, untouched", shift.untouched)
         drawn = [each.value for each in shift.random]
-        yield row.share(f"{measure}, ablated", shift.ablated, drawn)
+        yield row(f"{measure}, ablated", shift.ablated, random=drawn)
+
+
+def _neurons(report: MechanismReport) -> Iterator[InsideFigure]:
+    for effects in report.neurons.effects.values() if report.neurons else ():
+        yield from _effects("neurons", effects)
 
 
 def _effects(part: Part, effects: Effects) -> Iterator[InsideFigure]:
-    row = _Row(part, effects.what)
     for each in effects.effects:
-        untouched = f"{100 * each.difference.reference_rate:.1f} % untouched"
-        measure = f"{LABELS[each.measure]}, {mode_name(each.mode)} ({untouched})"
-        yield row.change(measure, each.difference, each.random, each.p_value)
+        change, mode = each.difference, mode_name(each.mode)
+        measure = f"{LABELS[each.measure]}, {mode} ({100 * change.reference_rate:.1f} % untouched)"
+        yield _figure(part, effects.what, measure, change, random=each.random, p_value=each.p_value)
 
 
-def _ras(what: str, run: RasSeries) -> Iterator[InsideFigure]:
-    end, guard = run.selected[-1], run.guard
-    row, bare = _Row("ras", what, f"{end.n} neurons"), _Row("ras", what)
-    if guard == DECIDING:
-        rise = (run.rise, run.rise_lower, run.rise_upper)
-        yield row.figure("change of misalignment", *rise, unit="points", n=f"{run.pairs} pairs")
-        yield bare.figure("KL of base to tuned, nats a token", run.kl[-1])
-        ranked: tuple[tuple[str, RankTest, Unit], ...] = (
-            ("change of activations on safety prompts", run.change, "plain"),
-            ("change of outgoing weights", run.outgoing, "share"),
-            ("change of incoming weights", run.incoming, "share"),
-        )
-        for measure, test, unit in ranked:
-            yield row.figure(
-                measure, test.value, unit=unit, random=test.random, p_value=test.p_value
-            )
-        steps = f"{len(run.steps)} steps"
-        for one, drawn in ((run.spearman, run.random_spearman), (run.pearson, run.random_pearson)):
-            measure = f"{one.method} of RAS and misalignment ({one.ties} tied)"
-            yield row.figure(measure, one.value, one.lower, one.upper, n=steps, random=drawn)
-    size = run.size
-    yield row.figure(f"RAS, {guard}", size.value, random=size.random, p_value=size.p_value)
-    yield row.figure(f"loss on safety, {guard}", end.delta_safe)
-    yield row.figure(f"gain on mathematics, {guard}", end.delta_math)
-    yield row.figure(f"arithmetic mean, {guard}", end.arithmetic)
-    yield row.figure(f"geometric mean, {guard}", end.geometric)
-    yield bare.figure(f"RAS of all neurons, {guard}", run.everything[-1])
+def _ras(report: MechanismReport) -> Iterator[InsideFigure]:
+    for mode, run in ((mode, run) for mode, each in report.ras.items() for run in each.series):
+        end, guard = run.selected[-1], run.guard
+        bare = partial(_figure, "ras", f"{run.run}, {mode_name(mode)}")
+        row = partial(bare, n=f"{end.n} neurons")
+        if guard == DECIDING:
+            rise = (run.rise, run.rise_lower, run.rise_upper)
+            yield bare("change of misalignment", rise, unit="points", n=f"{run.pairs} pairs")
+            yield bare("KL of base to tuned, nats a token", run.kl[-1])
+            yield row("change of activations on safety prompts", run.change)
+            yield row("change of outgoing weights", run.outgoing, unit="share")
+            yield row("change of incoming weights", run.incoming, unit="share")
+            for one, drawn in (
+                (run.spearman, run.random_spearman),
+                (run.pearson, run.random_pearson),
+            ):
+                measure = f"{one.method} of RAS and misalignment ({one.ties} tied)"
+                yield bare(measure, one, n=f"{len(run.steps)} steps", random=drawn)
+        yield row(f"RAS, {guard}", run.size)
+        yield row(f"loss on safety, {guard}", end.delta_safe)
+        yield row(f"gain on mathematics, {guard}", end.delta_math)
+        yield row(f"arithmetic mean, {guard}", end.arithmetic)
+        yield row(f"geometric mean, {guard}", end.geometric)
+        yield bare(f"RAS of all neurons, {guard}", run.everything[-1])
 
 
 def _drift(report: MechanismReport) -> Iterator[InsideFigure]:
     for run in report.drift.runs if report.drift else ():
         for each in run.layers:
             harmful, harmless = str(each.n_harmful), str(each.n_harmless)
-            row = _Row("drift", f"{run.run}, layer {each.layer}", f"{harmful} / {harmless}")
-            yield row.figure("CKA ratio", each.ratio, each.ratio_lower, each.ratio_upper)
-            drift = (d / each.gap for d in (each.drift, each.drift_lower, each.drift_upper))
-            measure = "drift, share of the way to refusal"
-            yield row.figure(measure, *drift, unit="share", n=harmful)
-            drift_harmless = each.drift_harmless / each.gap
-            yield row.figure("drift of harmless prompts", drift_harmless, unit="share", n=harmless)
+            row = partial(_figure, "drift", f"{run.run}, layer {each.layer}")
+            ratio = (each.ratio, each.ratio_lower, each.ratio_upper)
+            yield row("CKA ratio", ratio, n=f"{harmful} / {harmless}")
+            drift = tuple(d / each.gap for d in (each.drift, each.drift_lower, each.drift_upper))
+            yield row("drift, share of the way to refusal", drift, unit="share", n=harmful)
+            moved = each.drift_harmless / each.gap
+            yield row("drift of harmless prompts", moved, unit="share", n=harmless)
 
 
 def _mitigations(report: MechanismReport) -> Iterator[InsideFigure]:
     for each in report.mitigations:
-        row = _Row("mitigations", each.name)
-        yield row.change("RIM score without it", each.rim_before)
-        yield row.change("RIM score with it", each.rim_after)
+        row = partial(_figure, "mitigations", each.name)
+        yield row("RIM score without it", each.rim_before)
+        yield row("RIM score with it", each.rim_after)
         for one in each.changes:
             measure = f"change of {LABELS[one.measure]}, {mode_name(one.mode)}"
-            yield row.change(measure, one.difference)
-
-
-_CAPTIONS: Final[dict[str, tuple[str, str]]] = {
-    "probes": (
-        "Probes",
-        "Share of held-out prompts above a difference-of-means probe's threshold, by layer; bands are 95 % intervals. Where two classes run together, the probe does not tell them apart.",
-    ),
-    "heads": (
-        "Refusal heads",
-        "Every attention head. Large: its attention maximum shifts from the role name to the empty trace when thinking is off. That is no proof of an effect: see the next picture.",
-    ),
-    "heads_effect": (
-        "Without the selected heads",
-        "What the model does without them, with 95 % intervals; ticks are random heads.",
-    ),
-    "neurons_effect_no_think": (
-        "Without the safety-critical neurons, no-think",
-        "What the model does without the neurons found in no-think mode; ticks are random neurons of the same layers.",
-    ),
-    "neurons_effect_think": (
-        "Without the safety-critical neurons, think",
-        "The same for the neurons found in think mode.",
-    ),
-    "ras_no_think": (
-        "RAS along training, no-think",
-        "MitigationChange of misalignment and RAS along the training runs; grey is the range of random sets in the first run. A correlation within one run proves little.",
-    ),
-    "ras_think": (
-        "RAS along training, think",
-        "The same in think mode, where activations are read over the trace.",
-    ),
-    "drift": (
-        "Base against tuned, layer by layer",
-        "Left: drift of harmful prompts along the safety direction, below 0 away from refusal. Right: CKA ratio, above 1 where harmful prompts changed more than harmless ones. Bars are 95 % intervals over prompts.",
-    ),
-}  # fmt: skip
+            yield row(measure, one.difference)
 
 
 def section_pictures(report: MechanismReport) -> tuple[tuple[str, Figure], ...]:
@@ -249,10 +186,10 @@ def section_pictures(report: MechanismReport) -> tuple[tuple[str, Figure], ...]:
     Raises:
         RimError: The renderer of the pictures is not installed.
     """
+    texts = tomllib.loads(Path(__file__).with_name("captions.toml").read_text(encoding="utf-8"))
     return tuple(
-        (heading, figure(draw, caption, *_drawn(draw(0))))
+        (texts[name]["heading"], figure(draw, texts[name]["caption"], *_drawn(draw(0))))
         for name, draw in plots(report).items()
-        for heading, caption in [_CAPTIONS[name]]
     )
 
 
@@ -260,24 +197,24 @@ def _drawn(spec: dict[str, Any]) -> tuple[tuple[str, ...], list[tuple[str, ...]]
     """Everything that a spec draws, as a table: a column a field, a row a mark's data."""
     rows: list[dict[str, Any]] = []
     for values in _data_of(spec):
+        # Marks may share their data; equal rows of one mark, such as random draws, all stand.
         rows += [row for row in values if row and row not in rows]
     head = tuple(dict.fromkeys(key for row in rows for key in row))
-    return head, [tuple(_cell(row.get(key)) for key in head) for row in rows]
+    cells = [[row.get(key) for key in head] for row in rows]
+    return head, [
+        tuple(
+            f"{cell:.3g}" if isinstance(cell, float) else "" if cell is None else str(cell)
+            for cell in row
+        )
+        for row in cells
+    ]
 
 
 def _data_of(part: Any) -> Iterator[list[dict[str, Any]]]:
     if isinstance(part, dict):
         if isinstance(part.get("data"), dict):
             yield part["data"]["values"]
-        for name, inner in part.items():
-            if name != "data":
-                yield from _data_of(inner)
-    elif isinstance(part, list):
+        part = [inner for name, inner in part.items() if name != "data"]
+    if isinstance(part, list):
         for inner in part:
             yield from _data_of(inner)
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return ""
-    return f"{value:.3g}" if isinstance(value, float) else str(value)

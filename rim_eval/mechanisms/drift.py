@@ -17,14 +17,14 @@ lost, such replies showed a drift towards it.)
 """
 
 import math
-from collections.abc import Iterator, Sequence
-from typing import Any, Final, Literal
+from collections.abc import Sequence
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rim_eval.errors import RimError
-from rim_eval.mechanisms.capture import Attention, capture, capture_residual
+from rim_eval.mechanisms.capture import capture_attention, capture_residual
 from rim_eval.mechanisms.config import AnalysisConfig
 from rim_eval.mechanisms.model import ModelHandle
 from rim_eval.mechanisms.probes import LEAST
@@ -165,21 +165,18 @@ def ratio_interval(
     ratio = layer_ratio(*whole)
     if not ratio > 0 or min(len(harmful[0]), len(harmless[0])) < 3:
         return Interval(math.nan, math.nan)
-    spread = sum(_log_spread(*states) for states in (harmful, harmless))
-    width = z_score(level) * math.sqrt(spread)
+    variance = 0.0  # of log(1 - CKA), by the jackknife, summed over both kinds
+    for states in (harmful, harmless):
+        n, kernels = len(states[0]), [_kernel(side) for side in states]
+        logs = np.empty(n)
+        for i in range(n):
+            left = [np.delete(np.delete(kernel, i, 0), i, 1) for kernel in kernels]
+            logs[i] = math.log(max(1 - _alignment(*left), ROUNDING))
+        variance += (n - 1) / n * float(((logs - logs.mean()) ** 2).sum())
+    width = z_score(level) * math.sqrt(variance)
     if not math.isfinite(width):
         return Interval(math.nan, math.nan)
     return Interval(ratio * math.exp(-width), ratio * math.exp(width))
-
-
-def _log_spread(one: Floats, other: Floats) -> float:
-    """Jackknife variance of log(1 - CKA)."""
-    n, kernels = len(one), [_kernel(side) for side in (one, other)]
-    logs = np.empty(n)
-    for i in range(n):
-        left = [np.delete(np.delete(kernel, i, 0), i, 1) for kernel in kernels]
-        logs[i] = math.log(max(1 - _alignment(*left), ROUNDING))
-    return float((n - 1) / n * ((logs - logs.mean()) ** 2).sum())
 
 
 def _kernel(states: Floats) -> NDArray[np.float64]:
@@ -203,11 +200,6 @@ def mean_interval(values: Floats, level: float = 0.95) -> Interval:
         return Interval(math.nan, math.nan)
     width = t.ppf(0.5 + level / 2, len(values) - 1) * values.std(ddof=1) / math.sqrt(len(values))
     return Interval(float(values.mean() - width), float(values.mean() + width))
-
-
-Kind = Literal["harmful", "harmless"]
-Pair = tuple[Floats, Floats]
-"""States of base and tuned over the same prompts, each of shape (prompts, width)."""
 
 
 def layer_drift(
@@ -236,43 +228,39 @@ def layer_drift(
         for texts in (refusals, compliances)
     ]
     poles = [capture_residual(base, texts, "end") for texts in ends if refusals and compliances]
-    kinds: dict[Kind, Sequence[Passage]] = {"harmful": harmful, "harmless": harmless}
-    states = {
-        kind: [capture_residual(model, passages, position) for model in (base, tuned)]
-        for kind, passages in kinds.items()
-    }
-    return [
-        _one_layer(
-            layer,
-            {kind: (before[:, layer], after[:, layer]) for kind, (before, after) in states.items()},
-            [pole[:, layer] for pole in poles],
-        )
-        for layer in range(states["harmful"][0].shape[1])
+    # Kind of prompts by model: shape (prompts, layers, width).
+    states = [
+        [capture_residual(model, passages, position) for model in (base, tuned)]
+        for passages in (harmful, harmless)
     ]
-
-
-def _one_layer(layer: int, states: dict[Kind, Pair], poles: Sequence[Floats]) -> LayerDrift:
-    width = states["harmful"][0].shape[1]
-    direction = safety_direction(*poles) if poles else np.full(width, math.nan)
-    moved = {kind: drift_along(*pair, direction) for kind, pair in states.items()}
-    similar = {kind: cka(*pair) for kind, pair in states.items()}
-    ratio = ratio_interval(states["harmful"], states["harmless"])
-    drift = mean_interval(moved["harmful"])
-    return LayerDrift(
-        layer=layer,
-        cka_harmful=similar["harmful"],
-        cka_harmless=similar["harmless"],
-        ratio=layer_ratio(similar["harmful"], similar["harmless"]),
-        ratio_lower=ratio.lower,
-        ratio_upper=ratio.upper,
-        drift=float(moved["harmful"].mean()),
-        drift_lower=drift.lower,
-        drift_upper=drift.upper,
-        drift_harmless=float(moved["harmless"].mean()),
-        gap=float((poles[0].mean(0) - poles[1].mean(0)) @ direction) if poles else math.nan,
-        n_harmful=len(moved["harmful"]),
-        n_harmless=len(moved["harmless"]),
-    )
+    layers = []
+    for layer in range(states[0][0].shape[1]):
+        pairs = [(before[:, layer], after[:, layer]) for before, after in states]
+        ends_here = [pole[:, layer] for pole in poles]
+        width = pairs[0][0].shape[1]
+        direction = safety_direction(*ends_here) if poles else np.full(width, math.nan)
+        moved = [drift_along(*pair, direction) for pair in pairs]
+        similar = [cka(*pair) for pair in pairs]
+        ratio, drift = ratio_interval(pairs[0], pairs[1]), mean_interval(moved[0])
+        gap = (ends_here[0].mean(0) - ends_here[1].mean(0)) @ direction if poles else math.nan
+        layers.append(
+            LayerDrift(
+                layer=layer,
+                cka_harmful=similar[0],
+                cka_harmless=similar[1],
+                ratio=layer_ratio(*similar),
+                ratio_lower=ratio.lower,
+                ratio_upper=ratio.upper,
+                drift=float(moved[0].mean()),
+                drift_lower=drift.lower,
+                drift_upper=drift.upper,
+                drift_harmless=float(moved[1].mean()),
+                gap=float(gap),
+                n_harmful=len(moved[0]),
+                n_harmless=len(moved[1]),
+            )
+        )
+    return layers
 
 
 def study_drift(
@@ -293,20 +281,35 @@ def study_drift(
         raise RimError("Drift needs harmful and benign prompts and at least one run.")
     harmful = base.passages(prompts.harmful, "no_think")
     harmless = base.passages(prompts.benign, "no_think")
-    refused, answered = _poles(config, [*harmful, *harmless])
+    behaviour = config.untouched("no_think")
+    verdicts = {**behaviour["refused"], **behaviour["over_refused"]}
+    refused, answered = (
+        [passage for passage in (*harmful, *harmless) if verdicts[passage.id][0] == verdict]
+        for verdict in (1, 0)
+    )
+    if min(len(refused), len(answered)) < LEAST:
+        refused, answered = [], []
     drifts = []
     for run in runs:
         step = max(run.load)
         tuned = run.load[step]()
         layers = layer_drift(base.model, tuned.model, harmful, harmless, refused, answered)
         attention = _attention_change(base, tuned, harmful, heads) if heads else None
+        texts = [ratio_text(layers), drift_text(layers)]
+        if attention:
+            change = zip(attention.after, attention.before, strict=True)
+            texts.append(
+                "the selected heads' attention on the empty trace moves by at most "
+                f"{max(abs(a - b) for a, b in change):.2f}, that of the {attention.others} other heads "
+                f"by at most {attention.others_most:.2f} (means over {attention.n} harmful prompts)"
+            )
         drifts.append(
             RunDrift(
                 run=run.name,
                 step=step,
                 layers=tuple(layers),
                 heads=attention,
-                sentences=tuple(f"In {run.name!r} {each}." for each in _texts(layers, attention)),
+                sentences=tuple(f"In {run.name!r} {text}." for text in texts),
             )
         )
     return DriftSection(
@@ -314,30 +317,17 @@ def study_drift(
     )
 
 
-def _poles(
-    config: AnalysisConfig, passages: Sequence[Passage]
-) -> tuple[list[Passage], list[Passage]]:
-    """Prompts that the base refuses and prompts that it answers; none where either are few."""
-    behaviour = config.untouched("no_think")
-    verdicts = {**behaviour["refused"], **behaviour["over_refused"]}
-    refused = [passage for passage in passages if verdicts[passage.id][0] == 1]
-    answered = [passage for passage in passages if verdicts[passage.id][0] == 0]
-    return (refused, answered) if min(len(refused), len(answered)) >= LEAST else ([], [])
-
-
 def _attention_change(
     base: ModelHandle, tuned: ModelHandle, passages: Sequence[Passage], heads: Sequence[Unit]
 ) -> AttentionChange | None:
     if any("trace" not in passage.spans for passage in passages):
         return None
-
-    def mean_mass(handle: ModelHandle) -> NDArray[np.float64]:
-        mass = capture(handle.model, passages, attention=Attention("last", ("trace",))).mass
-        assert mass is not None
-        mean: NDArray[np.float64] = mass[..., 0].mean(0, dtype=np.float64)
-        return mean
-
-    before, after = mean_mass(base), mean_mass(tuned)
+    before, after = (
+        capture_attention(handle.model, passages, "last", ("trace",))[1][..., 0].mean(
+            0, dtype=np.float64
+        )
+        for handle in (base, tuned)
+    )
     others = np.ones(before.shape, dtype=np.bool_)
     others[tuple(zip(*heads, strict=True))] = False
     moved = np.abs(after - before)[others]
@@ -349,19 +339,6 @@ def _attention_change(
         others=len(moved),
         others_most=float(moved.max()) if len(moved) else math.nan,
     )
-
-
-def _texts(layers: Sequence[LayerDrift], heads: AttentionChange | None) -> Iterator[str]:
-    """What is said of a run, without its name."""
-    yield ratio_text(layers)
-    yield drift_text(layers)
-    if heads is not None:
-        moved = max(abs(a - b) for a, b in zip(heads.after, heads.before, strict=True))
-        yield (
-            f"the selected heads' attention on the empty trace moves by at most {moved:.2f}, that of "
-            f"the {heads.others} other heads by at most {heads.others_most:.2f} (means over "
-            f"{heads.n} harmful prompts)"
-        )
 
 
 def ratio_text(layers: Sequence[LayerDrift]) -> str:
@@ -378,35 +355,36 @@ def ratio_text(layers: Sequence[LayerDrift]) -> str:
             f"none of {len(known)} layers with a CKA ratio is shown to have {claim} ({over}{rest})"
         )
     most = max(more, key=lambda each: each.ratio)
-    figure = figure_text(most.ratio, most.ratio_lower, most.ratio_upper, form=_ratio, unit="")
+    figure = figure_text(
+        most.ratio,
+        most.ratio_lower,
+        most.ratio_upper,
+        form=lambda ratio: f"{ratio:.2g}" if ratio < 100 else f"{ratio:,.0f}",
+        unit="",
+    )
     return (
         f"{len(more)} of {len(layers)} layers {claim} (CKA ratio above 1; {over}), most layer "
         f"{most.layer}: {figure}"
     )
 
 
-def _ratio(value: float) -> str:
-    return f"{value:.2g}" if value < 100 else f"{value:,.0f}"
-
-
 def drift_text(layers: Sequence[LayerDrift]) -> str:
     """Say which way harmful prompts drift, and in which layer most."""
-    known = [each for each in layers if not math.isnan(each.drift_lower)]
     over = f"({layers[0].n_harmful} harmful prompts)"
     if math.isnan(layers[0].drift):
         return "there is no safety direction: the base refuses or answers too few of these prompts"
-    if not known:
+    if all(math.isnan(each.drift_lower) for each in layers):
         return f"drift cannot be told: no layer's has an interval {over}"
-    drifting = [each for each in known if each.drift_lower > 0 or each.drift_upper < 0]
+    drifting = [each for each in layers if each.drift_lower > 0 or each.drift_upper < 0]
     if not drifting:
         return f"no layer is shown to drift along the safety direction {over}"
     most = max(drifting, key=lambda each: abs(each.drift) / each.gap)
-    way = "towards" if most.drift > 0 else "away from"
     drift, lower, upper, harmless = (
         100 * value / most.gap
         for value in (most.drift, most.drift_lower, most.drift_upper, most.drift_harmless)
     )
-    harmless_drift = f"{most.n_harmless} harmless prompts {harmless:+.2g}"
+    detail = f"{most.n_harmless} harmless prompts {harmless:+.2g}"
     unit = " % of the distance between answered and refused prompts"
-    figure = figure_text(drift, lower, upper, harmless_drift, form="{:+.2g}", unit=unit)
+    figure = figure_text(drift, lower, upper, detail, form="{:+.2g}", unit=unit)
+    way = "towards" if drift > 0 else "away from"
     return f"{most.n_harmful} harmful prompts drift {way} refusal, most in layer {most.layer}: by {figure}"

@@ -13,12 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rim_eval.errors import RimError
-from rim_eval.mechanisms.capture import Attention, Capture, capture, capture_residual
+from rim_eval.mechanisms.capture import capture_attention, capture_residual
 from rim_eval.mechanisms.config import AnalysisConfig
 from rim_eval.mechanisms.effect import Effects, UnitAblation
 from rim_eval.mechanisms.model import ModelHandle, Request, architecture_of
 from rim_eval.mechanisms.probes import fit_probe, share_above, split_groups
-from rim_eval.mechanisms.spans import Passage
 from rim_eval.mechanisms.units import Unit, Units
 from rim_eval.statistics import Rate, rate
 from rim_eval.statistics._result import Figure, Result
@@ -128,23 +127,17 @@ def score_heads(
             "attention can shift to it. This analysis needs a template like Qwen3's, whose no-think "
             "prompt ends in <think></think>, or the `forced_empty` switch."
         )
-    rows = Attention(query, ("assistant", span))
     think, no_think = (
-        _attention(capture(handle.model, passages, attention=rows)) for passages in (on, off)
+        capture_attention(handle.model, passages, query, ("assistant", span))
+        for passages in (on, off)
     )
-    shifts = attention_shifts(think[0], no_think[0], _edges(on, "assistant"), _edges(off, span))
+    role, empty = (
+        np.array([passage.span(name) for passage in passages], dtype=np.int64)
+        for passages, name in ((on, "assistant"), (off, span))
+    )
+    shifts = attention_shifts(think[0], no_think[0], role, empty)
     masses = (no_think[1][..., 1], think[1][..., 0], no_think[1][..., 0])
     return rank_heads(shifts, *(mass.mean(0) for mass in masses))
-
-
-def _attention(read: Capture) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    assert read.argmax is not None
-    assert read.mass is not None
-    return read.argmax, read.mass
-
-
-def _edges(passages: Sequence[Passage], name: str) -> NDArray[np.int64]:
-    return np.array([passage.span(name) for passage in passages], dtype=np.int64)
 
 
 def rank_heads(
@@ -189,17 +182,15 @@ def select_heads(
         fallback: So many of the first by attention mass on the empty span when none reaches the
             cutoff: ablating them then only checks that nothing was missed.
     """
-    selected = tuple(score.unit for score in ranked if score.share.value >= cutoff)[:most]
-    if selected:
-        return selected, (
-            f"heads whose attention shifts in {cutoff:.0%} of samples or more, at most {most}"
+    selected = [score for score in ranked if score.share.value >= cutoff][:most]
+    how = f"heads whose attention shifts in {cutoff:.0%} of samples or more, at most {most}"
+    if not selected:
+        selected = sorted(ranked, key=lambda score: -score.mass_on_span)[:fallback]
+        how = (
+            f"no head's attention shifts in {cutoff:.0%} of samples; to check that nothing was missed, "
+            f"the first {len(selected)} by attention on the empty span"
         )
-    by_mass = sorted(ranked, key=lambda score: -score.mass_on_span)[:fallback]
-    how = (
-        f"no head's attention shifts in {cutoff:.0%} of samples; to check that nothing was missed, the "
-        f"first {len(by_mass)} by attention on the empty span"
-    )
-    return tuple(score.unit for score in by_mass), how
+    return tuple(score.unit for score in selected), how
 
 
 def study_heads(
@@ -247,18 +238,16 @@ def _probe_shift(config: AnalysisConfig, units: Units, ablate: UnitAblation) -> 
 
     before = states()
     probe = fit_probe(before[harmful & calibration], before[~harmful & calibration])
+    held_out = harmful & ~calibration
 
-    def above(vectors: NDArray[np.float32]) -> Rate:
-        return share_above(vectors[harmful & ~calibration] @ probe.direction, probe.threshold)
-
-    def above_without(ablated: Units) -> Rate:
+    def above(ablated: Units) -> Rate:
         with ablate(ablated):
-            return above(states())
+            return share_above(states()[held_out] @ probe.direction, probe.threshold)
 
     return ProbeShift(
         layer=last,
         position="last",
-        untouched=above(before),
-        ablated=above_without(units),
-        random=tuple(map(above_without, ablate.draw(units).sets)),
+        untouched=share_above(before[held_out] @ probe.direction, probe.threshold),
+        ablated=above(units),
+        random=tuple(map(above, ablate.draw(units).sets)),
     )

@@ -13,6 +13,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from itertools import groupby
 from typing import Any, Final
 
 import numpy as np
@@ -61,10 +62,7 @@ class Mitigation(Result):
 
     def change(self, measure: Measure, mode: Mode = "think") -> PairedDifference:
         """The change of one measure in one mode (KeyError when it was not measured)."""
-        for each in self.changes:
-            if (each.measure, each.mode) == (measure, mode):
-                return each.difference
-        raise KeyError((measure, mode))
+        return {(each.measure, each.mode): each.difference for each in self.changes}[measure, mode]
 
 
 @contextmanager
@@ -195,28 +193,17 @@ def measure_mitigation(
         rim_score(modes["think"]["misaligned"], modes["no_think"]["misaligned"])
         for modes in (before, {**before, **after})
     ]
+    sentence = f"{name}: RIM score {_text(rims[0])} without, {_text(rims[1])} with it"
+    for mode, group in groupby(changes, key=lambda each: each.mode):
+        texts = [f"{_MEASURES[each.measure]} {_text(each.difference)}" for each in group]
+        sentence += f"; change in {mode_name(mode)} mode: {', '.join(texts)}"
     return Mitigation(
         name=name,
         rim_before=rims[0],
         rim_after=rims[1],
         changes=changes,
-        sentence=_sentence(name, rims, changes),
+        sentence=f"{sentence}.",
     )
-
-
-def _sentence(
-    name: str, rims: Sequence[PairedDifference], changes: Sequence[MitigationChange]
-) -> str:
-    before, after = map(_text, rims)
-    sentence = f"{name}: RIM score {before} without, {after} with it"
-    for mode in dict.fromkeys(each.mode for each in changes):
-        texts = [
-            f"{_MEASURES[each.measure]} {_text(each.difference)}"
-            for each in changes
-            if each.mode == mode
-        ]
-        sentence += f"; change in {mode_name(mode)} mode: {', '.join(texts)}"
-    return f"{sentence}."
 
 
 def _text(change: PairedDifference) -> str:
@@ -253,30 +240,19 @@ def study_mitigations(config: AnalysisConfig) -> tuple[Mitigation, ...]:
     flagged = {request.id for request, hit in zip(requests, hits, strict=True) if hit}
     merged = merge_behaviour(without["think"], without["no_think"], flagged)
     mitigations = [measure_mitigation("No-think on demand", without, {"think": merged})]
-    steering = _steering(config, before["think"], fitted[: len(prompts.harmful)])
-    if steering is not None:
-        layer, vector = steering
-        with steered(config.handle.model, {layer: vector}):
+    verdicts = [before["think"]["refused"][request.id][0] for request in prompts.harmful]
+    refused, fulfilled = (
+        np.array([verdict == value for verdict in verdicts]) & fitted[: len(verdicts)]
+        for value in (1, 0)
+    )
+    if min(refused.sum(), fulfilled.sum()) >= LEAST:
+        layer = len(architecture_of(config.handle.model).layers) // 2
+        states = _states(config, prompts.harmful, layer)
+        with steered(config.handle.model, {layer: direction(states[refused], states[fulfilled])}):
             after = _restrict(config.observe("think"), held_out)
         name = f"Steering towards refusal after layer {layer}"
         mitigations.append(measure_mitigation(name, without, {"think": after}))
     return tuple(mitigations)
-
-
-def _steering(
-    config: AnalysisConfig, behaviour: Behaviour, fitted: NDArray[np.bool_]
-) -> tuple[int, NDArray[np.float32]] | None:
-    """The middle layer and its refused-minus-fulfilled direction."""
-    requests = config.prompts.harmful
-    verdicts = [behaviour["refused"][request.id][0] for request in requests]
-    refused, fulfilled = (
-        np.array([verdict == value for verdict in verdicts]) & fitted for value in (1, 0)
-    )
-    if min(refused.sum(), fulfilled.sum()) < LEAST:
-        return None
-    middle = len(architecture_of(config.handle.model).layers) // 2
-    states = _states(config, requests, middle)
-    return middle, direction(states[refused], states[fulfilled])
 
 
 def _states(config: AnalysisConfig, requests: Sequence[Request], layer: int) -> NDArray[np.float32]:

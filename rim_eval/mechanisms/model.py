@@ -10,6 +10,7 @@ those of the shared expert that every token passes through, where there is one (
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -78,40 +79,31 @@ class ModelHandle:
             max_new_tokens: Total budget of a reply, trace and answer together.
             batch: Requests generated at a time, after sorting by length.
         """
+        import torch
+
         passages = self.passages(requests, mode)
+        configured = self.model.generation_config.eos_token_id
+        ends = {self.tokenizer.eos_token_id}.union(
+            configured if isinstance(configured, list) else [configured]
+        ) - {None}
+        pad = next(iter(ends), 0)
         order = sorted(range(len(passages)), key=lambda i: len(passages[i].ids))
         replies: dict[int, Reply] = {}
         for start in range(0, len(order), batch):
             indices = order[start : start + batch]
-            generated = self._generate([passages[i].ids for i in indices], max_new_tokens)
-            replies |= dict(zip(indices, generated, strict=True))
+            ids, mask = pad_left([passages[i].ids for i in indices], pad, self.model.device)
+            with torch.inference_mode():
+                out = self.model.generate(
+                    input_ids=ids,
+                    attention_mask=mask,
+                    max_new_tokens=max_new_tokens,
+                    do_sample=False,
+                    pad_token_id=pad,
+                )
+            for i, row in zip(indices, out[:, ids.shape[1] :].tolist(), strict=True):
+                reply = tuple(takewhile(lambda token: token not in ends, row))
+                replies[i] = Reply(reply, str(self.tokenizer.decode(reply)), len(reply) < len(row))
         return [replies[i] for i in range(len(passages))]
-
-    def _generate(self, rows: list[tuple[int, ...]], budget: int) -> list[Reply]:
-        import torch
-
-        ends = self._end_tokens()
-        pad = next(iter(ends), 0)
-        ids, mask = pad_left(rows, pad, self.model.device)
-        with torch.inference_mode():
-            out = self.model.generate(
-                input_ids=ids,
-                attention_mask=mask,
-                max_new_tokens=budget,
-                do_sample=False,
-                pad_token_id=pad,
-            )
-        return [self._reply(row, ends) for row in out[:, ids.shape[1] :].tolist()]
-
-    def _reply(self, tokens: list[int], ends: set[int]) -> Reply:
-        stop = next((i for i, token in enumerate(tokens) if token in ends), len(tokens))
-        ids = tuple(tokens[:stop])
-        return Reply(ids, str(self.tokenizer.decode(ids)), stop < len(tokens))
-
-    def _end_tokens(self) -> set[int]:
-        configured = self.model.generation_config.eos_token_id
-        ends = configured if isinstance(configured, list) else [configured]
-        return {end for end in (*ends, self.tokenizer.eos_token_id) if end is not None}
 
 
 def load_model(
@@ -290,7 +282,9 @@ def architecture_of(model: Any) -> Architecture:
     mlps = tuple(_one_of(layer, _MLP, "the MLP of a layer") for layer in layers)
     experts = tuple(getattr(mlp, "experts", None) for mlp in mlps)
     denses = tuple(
-        _shared_expert(mlp) if routed is not None else mlp
+        mlp
+        if routed is None
+        else next((part for name, part in mlp.named_children() if name in _SHARED), None)
         for mlp, routed in zip(mlps, experts, strict=True)
     )
     downs = tuple(
@@ -310,10 +304,6 @@ def _one_of(module: Any, names: tuple[str, ...], what: str) -> Any:
         f"{type(module).__name__} has none of {', '.join(names)}: {what} cannot be found. Supported "
         "are decoders laid out like Llama, Qwen, Mistral, Phi, OLMo and Gemma."
     )
-
-
-def _shared_expert(mlp: Any) -> Any | None:
-    return next((part for name, part in mlp.named_children() if name in _SHARED), None)
 
 
 def _check_experts(experts: Any) -> None:

@@ -18,10 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rim_eval.errors import RimError
-from rim_eval.mechanisms.capture import Neurons, capture
+from rim_eval.mechanisms.capture import capture_neurons
 from rim_eval.mechanisms.config import AnalysisConfig
 from rim_eval.mechanisms.effect import Effects, UnitAblation
-from rim_eval.mechanisms.model import ModelHandle, Request
+from rim_eval.mechanisms.model import ModelHandle, Request, architecture_of
 from rim_eval.mechanisms.spans import SPAN_NAMES
 from rim_eval.mechanisms.units import Overlap, Unit, overlap, units_at
 from rim_eval.statistics._result import Result
@@ -119,15 +119,13 @@ def measure_rises(
             f"--over {over}: there is no such token span; give one of {', '.join(SPAN_NAMES)}."
         )
     explicit = [with_intent(request, intent(request)) for request in requests]
-    read = []
+    largest = []
     for form in (explicit, requests):
         replies = handle.replies(form, mode, max_new_tokens=max_new_tokens)
         passages = handle.passages(form, mode, replies)
-        activations = capture(handle.model, passages, neurons=Neurons("max", over)).neurons
-        assert activations is not None
-        read.append(activations)
-    rises = np.concatenate([a - b for a, b in zip(*read, strict=True)], axis=1)
-    return Rises(rises, tuple(layer.shape[1] for layer in read[0]))
+        largest.append(capture_neurons(handle.model, passages, "max", over))
+    sizes = architecture_of(handle.model).widths
+    return Rises(largest[0] - largest[1], tuple(sizes))
 
 
 def top_neurons(rises: Floats, m: int) -> NDArray[np.bool_]:
@@ -202,6 +200,18 @@ def find_neurons(
     columns, share = common_neurons(top, shares)
     columns = columns[np.lexsort((-mean[columns], -common[columns]))]
     strict, rose = int(top.all(0).sum()), risen(rises.values).sum(1)
+    short = int((rose < size).sum())
+    sentence = (
+        f"Top {size} of {total} neurons in each of {pairs} pairs (chance share {size / total:.1%}"
+    )
+    if short:
+        sentence += f"; in {short} of them fewer rose, as few as {rose.min()}, and only those count"
+    if strict:
+        sentence += f"): {strict} are in the top of every pair."
+    elif len(columns):
+        sentence += f"): none is in the top of every pair; {len(columns)} are in that of {share:.0%} of them."
+    else:
+        sentence += f"): no neuron is in the top of even {share:.0%} of them: no set."
     return NeuronSet(
         neurons=units_at(columns, rises.sizes),
         shares=tuple(float(common[column]) for column in columns),
@@ -209,27 +219,11 @@ def find_neurons(
         total=total,
         pairs=pairs,
         fewest=int(rose.min()),
-        short=int((rose < size).sum()),
+        short=short,
         share=share,
         strict=strict,
-        sentence=_sentence(len(columns), strict, size, total, share, rose),
+        sentence=sentence,
     )
-
-
-def _sentence(
-    size: int, strict: int, m: int, total: int, share: float, rose: NDArray[np.integer]
-) -> str:
-    """How the size of the set came about."""
-    head = f"Top {m} of {total} neurons in each of {len(rose)} pairs (chance share {m / total:.1%}"
-    short = int((rose < m).sum())
-    if short:
-        head += f"; in {short} of them fewer rose, as few as {rose.min()}, and only those count"
-    head += "): "
-    if strict:
-        return f"{head}{strict} are in the top of every pair."
-    if size:
-        return f"{head}none is in the top of every pair; {size} are in that of {share:.0%} of them."
-    return f"{head}no neuron is in the top of even {share:.0%} of them: no set."
 
 
 def safety_neurons(

@@ -24,7 +24,7 @@ from rim_eval.mechanisms.config import AnalysisConfig
 from rim_eval.mechanisms.model import architecture_of
 from rim_eval.mechanisms.spans import Passage
 from rim_eval.mechanisms.wording import figure_text, mode_name
-from rim_eval.statistics import Interval, Rate, rate
+from rim_eval.statistics import Rate, rate
 from rim_eval.statistics._result import Figure, Result, z_score
 from rim_eval.types import MODES, Mode
 
@@ -98,23 +98,28 @@ class ProbesSection(Result):
     @property
     def sentences(self) -> Iterator[str]:
         """The best probe of each question and mode before the reply, and what could not be probed."""
-        best: dict[tuple[Question, Mode], ProbeScore] = {}
-        for score in self.scores:
-            key = (score.question, score.mode)
-            if score.position == "last" and (
-                key not in best or score.auroc.value > best[key].auroc.value
-            ):
-                best[key] = score
-        for (question, mode), score in best.items():
+        for score in best_probes([each for each in self.scores if each.position == "last"]):
             area = score.auroc
-            kinds = "harmful and harmless" if question == "harmful" else "refused and fulfilled"
+            kinds = (
+                "harmful and harmless" if score.question == "harmful" else "refused and fulfilled"
+            )
             held_out = f"{area.n_positive} and {area.n_negative} held out"
             yield (
-                f"{mode_name(mode)} mode: at the last prompt token {kinds} prompts are told apart best "
+                f"{mode_name(score.mode)} mode: at the last prompt token {kinds} prompts are told apart best "
                 f"after layer {score.layer}, AUROC "
                 f"{figure_text(area.value, area.lower, area.upper, held_out, form='{:.2f}', unit='')}."
             )
         yield from self.notes
+
+
+def best_probes(scores: Sequence[ProbeScore]) -> list[ProbeScore]:
+    """The probe of the layer with the highest AUROC, for each question, mode and position."""
+    best: dict[tuple[str, ...], ProbeScore] = {}
+    for score in scores:
+        first = best.setdefault((score.question, score.mode, score.position), score)
+        if score.auroc.value > first.auroc.value:
+            best[score.question, score.mode, score.position] = score
+    return list(best.values())
 
 
 def direction(positive: Floats, negative: Floats) -> Floats:
@@ -169,41 +174,27 @@ def auroc(
     Returns:
         NaN figures when either class is empty.
     """
-    n_pos, n_neg = len(positive), len(negative)
-    area, ends = math.nan, Interval(math.nan, math.nan)
-    if n_pos and n_neg:
-        ordered = np.sort(negative)
-        below = np.searchsorted(ordered, positive, side="left")
-        not_above = np.searchsorted(ordered, positive, side="right")
-        area = float((below + not_above).sum() / (2 * n_pos * n_neg))
-        ends = _area_interval(area, n_pos, n_neg, z_score(level))
-    return Auroc(
-        value=area,
-        lower=ends.lower,
-        upper=ends.upper,
-        n_positive=n_pos,
-        n_negative=n_neg,
-        level=level,
-    )
-
-
-def _area_interval(area: float, n_pos: int, n_neg: int, z: float) -> Interval:
     from scipy.optimize import brentq
 
-    extra = (n_pos + n_neg) / 2 - 1
+    n_pos, n_neg, z = len(positive), len(negative), z_score(level)
+    area = lower = upper = math.nan
 
-    def spread(at: float) -> float:
-        shape = 1 + extra * ((1 - at) / (2 - at) + at / (1 + at))
+    def width(at: float) -> float:
+        shape = 1 + ((n_pos + n_neg) / 2 - 1) * ((1 - at) / (2 - at) + at / (1 + at))
         return z * math.sqrt(at * (1 - at) * shape / (n_pos * n_neg))
 
-    # At the estimate itself the equation has a root only when the spread is 0 there.
-    nearest = (1e-12, 1 - 1e-12)
-    lower = upper = area
-    if area > 0:
-        lower = brentq(lambda at: area - at - spread(at), 0.0, min(area, nearest[1]))
-    if area < 1:
-        upper = brentq(lambda at: at - area - spread(at), max(area, nearest[0]), 1.0)
-    return Interval(float(lower), float(upper))
+    if n_pos and n_neg:
+        ordered = np.sort(negative)
+        below, not_above = (np.searchsorted(ordered, positive, side) for side in ("left", "right"))
+        area = lower = upper = float((below + not_above).sum() / (2 * n_pos * n_neg))
+        # At the estimate itself the equation has a root only when the width is 0 there.
+        if area > 0:
+            lower = brentq(lambda at: area - at - width(at), 0.0, min(area, 1 - 1e-12))
+        if area < 1:
+            upper = brentq(lambda at: at - area - width(at), max(area, 1e-12), 1.0)
+    return Auroc(
+        value=area, lower=lower, upper=upper, n_positive=n_pos, n_negative=n_neg, level=level
+    )
 
 
 def split_groups(
@@ -372,27 +363,33 @@ def study_probes(config: AnalysisConfig, *, logistic: bool = True) -> ProbesSect
     scores, notes = list[ProbeScore](), list[str]()
     requests = [*harmful, *benign]
     groups = config.groups_of(requests)
-    model, seed = config.handle.model, config.seed
     for mode in MODES:
         passages = config.handle.passages(requests, mode, config.replies(requests, mode))
-        kinds = [True] * len(harmful) + [False] * len(benign)
-        scores += probe_passages(
-            model, passages, kinds, groups,
-            question="harmful", mode=mode, logistic=logistic, seed=seed,
-        )  # fmt: skip
         refusals = config.untouched(mode)["refused"]
-        verdicts = [refusals[request.id][0] for request in harmful]
-        known = [i for i, verdict in enumerate(verdicts) if verdict is not None]
-        refused = [bool(verdicts[i]) for i in known]
-        refusal_scores = probe_passages(
-            model, [passages[i] for i in known], refused, [groups[i] for i in known],
-            question="refused", mode=mode, logistic=logistic, seed=seed,
-        )  # fmt: skip
-        scores += refusal_scores
-        if not refusal_scores:
-            fulfilled = len(refused) - sum(refused)
-            notes.append(
-                f"{mode_name(mode)} mode: {sum(refused)} refused and {fulfilled} fulfilled are too few "
-                "for a probe."
+        # 1, 0, or None where it is not known.
+        questions: dict[Question, Sequence[float | None]] = {
+            "harmful": [1.0] * len(harmful) + [0.0] * len(benign),
+            "refused": [refusals[request.id][0] for request in harmful],
+        }
+        for question, labels in questions.items():
+            known = [i for i, label in enumerate(labels) if label is not None]
+            positive = [bool(labels[i]) for i in known]
+            probed = probe_passages(
+                config.handle.model,
+                [passages[i] for i in known],
+                positive,
+                [groups[i] for i in known],
+                question=question,
+                mode=mode,
+                logistic=logistic,
+                seed=config.seed,
             )
-    return ProbesSection(scores=tuple(scores), seed=seed, logistic=logistic, notes=tuple(notes))
+            scores += probed
+            if question == "refused" and not probed:
+                notes.append(
+                    f"{mode_name(mode)} mode: {sum(positive)} refused and "
+                    f"{len(positive) - sum(positive)} fulfilled are too few for a probe."
+                )
+    return ProbesSection(
+        scores=tuple(scores), seed=config.seed, logistic=logistic, notes=tuple(notes)
+    )

@@ -10,7 +10,7 @@ A set is compared with n random sets of the same size. When k of them reach at l
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import chain, combinations, product
 from typing import Final, Literal, NamedTuple, Self
 
@@ -132,7 +132,10 @@ def _draw_distinct(
     """Draw so many sets that take a number from each pool, none twice and none of the excluded."""
     possible = math.prod(math.comb(len(pool), size) for pool, size in pools)
     if possible <= 20 * (draws + len(excluded)):
-        every = [one for one in _every_set(pools) if one not in excluded]
+        choices = product(*(combinations(pool, size) for pool, size in pools))
+        every = [
+            one for parts in choices if (one := tuple(chain.from_iterable(parts))) not in excluded
+        ]
         return [every[i] for i in rng.permutation(len(every))[: max(draws, 0)]]
     seen, drawn = set(excluded), list[tuple[Unit, ...]]()
     while len(drawn) < draws:
@@ -145,8 +148,3 @@ def _draw_distinct(
             seen.add(one)
             drawn.append(one)
     return drawn
-
-
-def _every_set(pools: Sequence[tuple[list[Unit], int]]) -> Iterator[tuple[Unit, ...]]:
-    parts = [combinations(pool, size) for pool, size in pools]
-    return (tuple(chain.from_iterable(one)) for one in product(*parts))

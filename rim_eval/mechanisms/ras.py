@@ -8,13 +8,13 @@ With a_base and a_tuned the mean activations of n neurons before and after (pape
 
 1/n counts all neurons of the set, those outside the inequality as 0. The formula divides by the
 smaller activation, so it jumps where that is near zero and changes sign where it is negative.
-RankTest the printed form there are two guarded ones; a report gives all three:
+Beside the printed form there are two guarded ones; a report gives all three:
 
     printed    as above
     positive   only neurons whose two activations both exceed the floor
     floored    absolute values in place of activations, and no denominator below the floor
 
-Nothing here has a scale: values measure_mitigation within one base model, guard, floor and set size only.
+Nothing here has a scale: values compare within one base model, guard, floor and set size only.
 """
 
 import math
@@ -24,7 +24,7 @@ from typing import Any, Final, Literal, NamedTuple, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from rim_eval.mechanisms.capture import Neurons, Pool, capture
+from rim_eval.mechanisms.capture import Pool, capture_neurons
 from rim_eval.mechanisms.spans import Passage
 from rim_eval.statistics._result import Figure, Result
 
@@ -184,21 +184,18 @@ def read_activations(
             a long span.
     """
 
-    def read(passages: Sequence[Passage], over: str, pool: Pool) -> Array:
-        layers = capture(model, passages, neurons=Neurons(pool, over)).neurons
-        assert layers is not None
-        return np.concatenate(layers, axis=1).astype(np.float64)
-
-    def both(passages: Sequence[Passage], over: str, pool: Pool) -> tuple[Array, Array]:
-        signed = read(passages, over, pool)
+    def means(passages: Sequence[Passage], over: str, pool: Pool) -> tuple[Array, Array]:
+        """Signed and absolute means of every neuron."""
+        signed = capture_neurons(model, passages, pool, over)
         single = all(stop - start == 1 for start, stop in (p.span(over) for p in passages))
         # |mean| is the mean of |.| over one token; a maximum has no mean of absolute values.
-        is_absolute = single or pool != "mean"
-        absolute = np.abs(signed) if is_absolute else read(passages, over, "mean_abs")
-        return signed.mean(0), absolute.mean(0)
+        sized = np.abs(signed)
+        if pool == "mean" and not single:
+            sized = capture_neurons(model, passages, "mean_abs", over)
+        return signed.mean(0, dtype=np.float64), sized.mean(0, dtype=np.float64)
 
-    safe_mean, safe_abs = both(safe, safe_over, safe_pool)
-    math_mean, math_abs = both(maths, math_over, "mean")
+    safe_mean, safe_abs = means(safe, safe_over, safe_pool)
+    math_mean, math_abs = means(maths, math_over, "mean")
     return Activations(safe_mean, math_mean, safe_abs, math_abs)
 
 

@@ -23,6 +23,7 @@ import numpy as np
 
 from rim_eval.errors import RimError
 from rim_eval.mechanisms.behaviour import Prompts
+from rim_eval.mechanisms.capture import Pool
 from rim_eval.mechanisms.config import AnalysisConfig
 from rim_eval.mechanisms.model import ModelHandle, architecture_of
 from rim_eval.mechanisms.random_controls import draw_random_sets
@@ -41,15 +42,7 @@ from rim_eval.mechanisms.series import (
     TrainingRun,
     ras_series,
 )
-from rim_eval.mechanisms.units import (
-    Overlap,
-    Unit,
-    WeightChange,
-    columns_of,
-    overlap,
-    units_at,
-    weight_change,
-)
+from rim_eval.mechanisms.units import Overlap, Unit, columns_of, overlap, units_at, weight_change
 from rim_eval.mechanisms.wording import figure_text
 from rim_eval.statistics import paired_difference
 from rim_eval.statistics._result import Result
@@ -114,7 +107,13 @@ def series_verdict(
         for one in target
     }
     verdict, reason = by_guard.get(DECIDING, ("cannot_tell", f"no series under {DECIDING!r}."))
-    run = target[0]
+    run, ranks = target[0], target[0].spearman
+    remark = "A correlation over steps is undefined: one side is constant, or there is one step."
+    if not math.isnan(ranks.value):
+        known = [value for value in run.random_spearman if not math.isnan(value)]
+        random = f"median of random sets {median(known):+.2f}" if known else "random sets constant"
+        figure = figure_text(ranks.value, ranks.lower, ranks.upper, random, form="{:+.2f}", unit="")
+        remark = f"Over {ranks.n} steps ({ranks.ties} tied) Spearman is {figure}, which alone proves little."
     return RasVerdict(
         verdict=verdict,
         by_guard={guard: guarded for guard, (guarded, _) in by_guard.items()},
@@ -122,7 +121,7 @@ def series_verdict(
             f"{_VERDICTS[verdict]} In {run.run!r} misalignment moved by {_rise_text(run)}. "
             f"{reason[:1].upper()}{reason[1:]} Values compare within this model only."
         ),
-        remark=_correlation_text(run),
+        remark=remark,
     )
 
 
@@ -138,22 +137,15 @@ def _judge(run: RasSeries, controls: Sequence[RasSeries], rise: float) -> tuple[
     if not run.risen(rise):
         unknown = "the interval of the change is not known: " if math.isnan(run.rise_lower) else ""
         return "cannot_tell", f"{unknown}a rise of {rise:g} points is not shown."
-    n = run.selected[-1].n
+    n, size = run.selected[-1].n, run.size
     if math.isnan(run.end):
         return "cannot_tell", f"RAS of the {n} neurons has no value."
-    size = run.size
     sizes = f"RAS of the {n} neurons is {run.end:.3g} at the end; {size.text()}"
     if size.verdict == "open":
         return "cannot_tell", f"{sizes}: more random sets are needed."
     if size.verdict == "among":
         return _judge_among(run, sizes)
-    return _judge_beyond(run, [each for each in controls if each.flat(rise)], sizes)
-
-
-def _judge_beyond(
-    run: RasSeries, flat: Sequence[RasSeries], sizes: str
-) -> tuple[SeriesVerdict, str]:
-    """RAS is beyond the random sets: is it smaller in the controls?"""
+    flat = [each for each in controls if each.flat(rise)]
     if not flat:
         return "cannot_tell", f"{sizes}; there is no control run without a rise."
     # One whose RAS has no value comes first: it supports nothing.
@@ -168,50 +160,30 @@ def _judge_beyond(
 
 def _judge_among(run: RasSeries, sizes: str) -> tuple[SeriesVerdict, str]:
     """RAS is one among the random sets: are activations and outgoing weights, too?"""
-    change, out = run.change, run.outgoing
-    text = (
-        f"{sizes}; activations on safety prompts moved by {change.value:.3g}; {change.text()}; "
-        f"{_weights_text(run)}"
+    change, out, into = run.change, run.outgoing, run.incoming
+    weights = (
+        f"their outgoing weights changed by {out.value:.2%}; {out.text('{:.2%}')} (incoming "
+        f"{into.value:.2%}; {into.text('{:.2%}')})"
     )
+    reason = ": more random sets are needed"
+    if math.isnan(out.value):
+        weights, reason = "how far their outgoing weights changed is not known", ""
     if change.verdict == out.verdict == "among":
-        return (
-            "not_the_route",
-            f"{text}: none of it more than in random neurons of the same layers.",
-        )
-    if out.verdict == "beyond":
+        reason = ": none of it more than in random neurons of the same layers"
+    elif out.verdict == "beyond":
         reason = ": what the neurons write was changed, which RAS does not count"
     elif change.verdict == "beyond":
         reason = ": the set did change, though not as RAS counts"
-    else:
-        reason = "" if math.isnan(out.value) else ": more random sets are needed"
-    return "cannot_tell", f"{text}{reason}."
+    return (
+        "not_the_route" if change.verdict == out.verdict == "among" else "cannot_tell",
+        f"{sizes}; activations on safety prompts moved by {change.value:.3g}; {change.text()}; "
+        f"{weights}{reason}.",
+    )
 
 
 def _rise_text(run: RasSeries) -> str:
     pairs = f"{run.pairs} pairs"
     return figure_text(run.rise, run.rise_lower, run.rise_upper, pairs, level=0.95)
-
-
-def _weights_text(run: RasSeries) -> str:
-    if math.isnan(run.outgoing.value):
-        return "how far their outgoing weights changed is not known"
-    out, into = run.outgoing, run.incoming
-    return (
-        f"their outgoing weights changed by {out.value:.2%}; {out.text('{:.2%}')} (incoming "
-        f"{into.value:.2%}; {into.text('{:.2%}')})"
-    )
-
-
-def _correlation_text(run: RasSeries) -> str:
-    known = [value for value in run.random_spearman if not math.isnan(value)]
-    ranks = run.spearman
-    if math.isnan(ranks.value):
-        return "A correlation over steps is undefined: one side is constant, or there is one step."
-    random = f"median of random sets {median(known):+.2f}" if known else "random sets constant"
-    figure = figure_text(ranks.value, ranks.lower, ranks.upper, random, form="{:+.2f}", unit="")
-    return (
-        f"Over {ranks.n} steps ({ranks.ties} tied) Spearman is {figure}, which alone proves little."
-    )
 
 
 def study_ras(
@@ -250,25 +222,23 @@ def study_ras(
     drawn = draw_random_sets(neurons, widths, draws=random_sets, seed=config.seed)
     columns, *random = (columns_of(units, widths) for units in (neurons, *drawn.sets))
     floor = default_floor(before)
-    series: list[RasSeries] = []
-    last: list[Activations] = []
+    series = list[RasSeries]()
     for run in runs:
         points = [texts.point(step, load(), run, verdicts, kl) for step, load in run.load.items()]
-        last.append(points[-1].activations)
         series += [
             ras_series(run.name, before, points, columns, random, guard=guard, floor=floor)
             for guard in GUARDS
         ]
-    lost = before.safe_abs - last[0].safe_abs
+        if run is runs[0]:
+            lost = before.safe_abs - points[-1].activations.safe_abs
     most = [c for c in np.argsort(-lost, kind="stable")[: len(columns)].tolist() if lost[c] > 0]
-    target = series[: len(GUARDS)]
     return RasSection(
         neurons=tuple(neurons),
         chosen_by=chosen_by,
         floor=floor,
         random_sets=len(random),
         series=tuple(series),
-        verdict=series_verdict(target, series[len(GUARDS) :]),
+        verdict=series_verdict(series[: len(GUARDS)], series[len(GUARDS) :]),
         training_overlap=overlap(
             neurons, units_at(most, widths), widths.__getitem__, seed=config.seed
         ),
@@ -289,11 +259,10 @@ class _BaseTexts:
         self.worked = handle.passages(problems, "think", config.replies(problems, "think"))
 
     def activations(self, handle: ModelHandle) -> Activations:
-        if self.mode == "think":
-            return read_activations(
-                handle.model, self.safe, self.worked, safe_over="trace", safe_pool="max"
-            )
-        return read_activations(handle.model, self.safe, self.worked)
+        over: tuple[str, Pool] = ("trace", "max") if self.mode == "think" else ("last", "mean")
+        return read_activations(
+            handle.model, self.safe, self.worked, safe_over=over[0], safe_pool=over[1]
+        )
 
     def verdicts(self, handle: ModelHandle) -> dict[str, list[float | None]]:
         """Whether each harmful prompt's reply is misaligned."""
@@ -318,13 +287,8 @@ class _BaseTexts:
                 measured.difference, measured.lower, measured.upper, measured.n_pairs
             )
         divergence = mean_kl(base, tuned, self.worked[:20]) if kl else math.nan
-        weights = _known_weight_change(base, tuned)
+        try:
+            weights = weight_change(base, tuned)
+        except RimError:
+            weights = None  # which weights belong to a neuron is not known: the report says so
         return Checkpoint(step, self.activations(handle), change, divergence, weights)
-
-
-def _known_weight_change(base: object, tuned: object) -> WeightChange | None:
-    """None where it is not known which weights belong to a neuron: the report then says so."""
-    try:
-        return weight_change(base, tuned)
-    except RimError:
-        return None

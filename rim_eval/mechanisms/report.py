@@ -5,10 +5,11 @@ It holds figures, counts and generated sentences; no prompt and no reply.
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
+from rim_eval.card import InsideFinding, InsideSet
 from rim_eval.errors import RimError, first_complaint
 from rim_eval.mechanisms.config import Fill
 from rim_eval.mechanisms.drift import DriftSection
@@ -19,30 +20,11 @@ from rim_eval.mechanisms.probes import ProbesSection
 from rim_eval.mechanisms.ras_verdict import RasSection
 from rim_eval.mechanisms.wording import mode_name
 from rim_eval.statistics._result import Result
-from rim_eval.types import ArmKind, Mode, PromptKind
+from rim_eval.types import ArmKind, Mode
 
 SCHEMA_VERSION: Final = 2
 
 Part = Literal["probes", "heads", "neurons", "ras", "drift", "mitigations"]
-
-
-class MechanismFinding(NamedTuple):
-    """One sentence of the report."""
-
-    part: Part
-    says: str
-    verdict: str | None
-    """The verdict's short name, where the sentence is one."""
-
-
-class SetUsed(BaseModel):
-    """A prompt set that was read."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: str
-    kind: PromptKind
-    n: int
 
 
 class MechanismReport(Result):
@@ -55,7 +37,7 @@ class MechanismReport(Result):
     """Which weights (`rim_eval.fingerprint`)."""
     switch: ArmKind
     """How the two modes are brought about."""
-    sets: tuple[SetUsed, ...]
+    sets: tuple[InsideSet, ...]
     judge: str
     """Judge of harmful and benign replies; `refusal` over-counts misalignment."""
     fill: Fill
@@ -72,56 +54,44 @@ class MechanismReport(Result):
     """Parts that were requested and could not be measured, and why."""
 
     @property
-    def head(self) -> tuple[object, ...]:
+    def head(self) -> dict[str, object]:
         """Model, prompts and settings: reports that agree in it can hold each other's sections."""
-        return (
-            self.model,
-            self.fingerprint,
-            self.switch,
-            self.sets,
-            self.judge,
-            self.fill,
-            self.seed,
-            self.max_new_tokens,
-        )
+        return self.model_dump(exclude={"versions", "left_out", *get_args(Part)})
 
     @property
-    def findings(self) -> tuple[MechanismFinding, ...]:
+    def findings(self) -> Iterator[InsideFinding]:
         """Every verdict, in order."""
-        return tuple(
-            MechanismFinding(part, says[:1].upper() + says[1:], verdict)
-            for part, says, verdict in _findings(self)
-        )
+        for part, says, verdict in self._texts():
+            yield InsideFinding(part=part, says=says[:1].upper() + says[1:], verdict=verdict)
 
     @property
     def sentences(self) -> tuple[str, ...]:
         """Every verdict in words, in order."""
         return tuple(finding.says for finding in self.findings)
 
-
-def _findings(report: MechanismReport) -> Iterator[tuple[Part, str, str | None]]:
-    for sentence in report.probes.sentences if report.probes else ():
-        yield "probes", sentence, None
-    if report.heads:
-        yield "heads", f"{report.heads.how}.", None
-        yield "heads", report.heads.effects.sentence, report.heads.effects.verdict
-    if report.neurons:
-        for mode, neurons in report.neurons.sets.items():
-            yield "neurons", f"{mode_name(mode)} mode: {neurons.sentence}", None
-            if effects := report.neurons.effects.get(mode):
-                yield "neurons", effects.sentence, effects.verdict
-    for mode, section in report.ras.items():
-        verdict = section.verdict
-        yield "ras", f"{mode_name(mode)} mode: {verdict.sentence}", verdict.verdict
-        yield "ras", verdict.remark, None
-        yield "ras", section.overlap_sentence, None
-    for run in report.drift.runs if report.drift else ():
-        for sentence in run.sentences:
-            yield "drift", sentence, None
-    for mitigation in report.mitigations:
-        yield "mitigations", mitigation.sentence, None
-    for part, why in report.left_out.items():
-        yield part, f"Left out: {why}", "left_out"
+    def _texts(self) -> Iterator[tuple[Part, str, str | None]]:
+        for sentence in self.probes.sentences if self.probes else ():
+            yield "probes", sentence, None
+        if self.heads:
+            yield "heads", f"{self.heads.how}.", None
+            yield "heads", self.heads.effects.sentence, self.heads.effects.verdict
+        if self.neurons:
+            for mode, neurons in self.neurons.sets.items():
+                yield "neurons", f"{mode_name(mode)} mode: {neurons.sentence}", None
+                if effects := self.neurons.effects.get(mode):
+                    yield "neurons", effects.sentence, effects.verdict
+        for mode, section in self.ras.items():
+            verdict = section.verdict
+            yield "ras", f"{mode_name(mode)} mode: {verdict.sentence}", verdict.verdict
+            yield "ras", verdict.remark, None
+            yield "ras", section.overlap_sentence, None
+        for run in self.drift.runs if self.drift else ():
+            for sentence in run.sentences:
+                yield "drift", sentence, None
+        for mitigation in self.mitigations:
+            yield "mitigations", mitigation.sentence, None
+        for part, why in self.left_out.items():
+            yield part, f"Left out: {why}", "left_out"
 
 
 def write_report(report: MechanismReport, path: Path) -> None:

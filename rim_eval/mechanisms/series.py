@@ -5,6 +5,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from rim_eval.errors import RimError
 from rim_eval.mechanisms.model import ModelHandle, load_model
-from rim_eval.mechanisms.random_controls import RankTest, rank_p_value
+from rim_eval.mechanisms.random_controls import RankTest, count_as_far, rank_p_value
 from rim_eval.mechanisms.ras import Activations, Guard, Ras, default_floor, ras
 from rim_eval.mechanisms.units import WeightChange
 from rim_eval.statistics import Correlation, pearson, spearman
@@ -54,23 +55,20 @@ class TrainingRun(NamedTuple):
         Raises:
             RimError: There is no checkpoint in the folder.
         """
-        numbered = {
-            path.name.removeprefix("checkpoint-"): path
-            for path in Path(folder).glob("checkpoint-*")
+        root = Path(folder)
+        numbers = {
+            path: path.name.removeprefix("checkpoint-") for path in root.glob("checkpoint-*")
         }
-        steps = {int(number): path for number, path in numbered.items() if number.isdigit()}
-        if not steps and (Path(folder) / "config.json").is_file():
-            steps = {1: Path(folder)}
+        steps = {int(number): path for path, number in numbers.items() if number.isdigit()}
+        if not steps and (root / "config.json").is_file():
+            steps = {1: root}
         if not steps:
             raise RimError(
                 f"--run {name} {folder}: it is no checkpoint (there is no config.json), and there are no "
                 "folders called checkpoint-STEP in it."
             )
-
-        def loader(path: Path) -> Callable[[], ModelHandle]:
-            return lambda: load_model(path, device=device, dtype=dtype)
-
-        return cls(name, {step: loader(steps[step]) for step in sorted(steps)})
+        load = partial(load_model, device=device, dtype=dtype)
+        return cls(name, {step: partial(load, path) for step, path in sorted(steps.items())})
 
 
 class Checkpoint(NamedTuple):
@@ -189,7 +187,6 @@ def ras_series(
     selected = along(columns)
     values = [each.value for each in selected]
     random = tuple(tuple(each.value for each in along(drawn)) for drawn in random_columns)
-    as_far = RankTest.of(values[-1], [row[-1] for row in random]).as_far
     last = checkpoints[-1]
     return RasSeries(
         run=run,
@@ -210,5 +207,6 @@ def ras_series(
         change=mean_change(np.abs(last.activations.safe - base.safe)),
         outgoing=mean_change(last.weights and last.weights.outgoing),
         incoming=mean_change(last.weights and last.weights.incoming),
-        p_size=rank_p_value(as_far, len(random)),
+        # Also where RAS has no value: then all random sets count as larger.
+        p_size=rank_p_value(count_as_far(values[-1], [row[-1] for row in random]), len(random)),
     )

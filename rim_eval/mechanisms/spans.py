@@ -104,9 +104,18 @@ def locate_spans(
         offsets.append((len(text), len(text) + len(piece)))
         text += piece
     characters = _character_spans(text, start, start + len(user), markers)
-    spans = {name: _token_span(offsets, *span) for name, span in characters.items()}
-    spans |= _counted_spans(len(ids), len(reply), spans)
-    filled = {name: (first, stop) for name, (first, stop) in spans.items() if first < stop}
+    spans: dict[str, Span] = {}
+    for name, (begin, end) in characters.items():
+        inside = [i for i, (a, b) in enumerate(offsets) if a < end and b > begin]
+        spans[name] = (inside[0], inside[-1] + 1) if inside else (0, 0)
+    first, total = len(ids), len(ids) + len(reply)
+    spans |= {"last": (first - 1, first), "text": (spans["user"][0], total), "all": (0, total)}
+    if reply:
+        spans |= {"first": (first, first + 1), "reply": (first, total)}
+    after, role = spans["user"][1], spans.get("assistant", (0, 0))[0]
+    if after < role:
+        spans |= {"turn_end": (after, after + 1), "turn_start": (role - 1, role)}
+    filled = {name: (begin, end) for name, (begin, end) in spans.items() if begin < end}
     return Passage((*ids, *reply), filled, id)
 
 
@@ -127,21 +136,3 @@ def _character_spans(text: str, start: int, stop: int, markers: tuple[str, str])
         if closed >= 0:
             spans["think_end"] = (closed, end)
     return spans
-
-
-def _token_span(offsets: Sequence[Span], start: int, stop: int) -> Span:
-    """Tokens that overlap a span of characters."""
-    inside = [i for i, (a, b) in enumerate(offsets) if a < stop and b > start]
-    return (inside[0], inside[-1] + 1) if inside else (0, 0)
-
-
-def _counted_spans(prompt: int, reply: int, spans: dict[str, Span]) -> dict[str, Span]:
-    """Spans that follow from the others by counting."""
-    total, after = prompt + reply, spans["user"][1]
-    counted = {"last": (prompt - 1, prompt), "text": (spans["user"][0], total), "all": (0, total)}
-    if reply:
-        counted |= {"first": (prompt, prompt + 1), "reply": (prompt, total)}
-    role = spans.get("assistant", (0, 0))[0]
-    if role and after < role:
-        counted |= {"turn_end": (after, after + 1), "turn_start": (role - 1, role)}
-    return counted

@@ -256,7 +256,7 @@ def weight_change(base: Any, tuned: Any) -> WeightChange:
     """
     import torch
 
-    outgoing, incoming = list[Array](), list[Array]()
+    changes = []
     with torch.inference_mode():
         for before, after in zip(_layer_weights(base), _layer_weights(tuned), strict=True):
             shapes = [[part.shape for side in each for part in side] for each in (before, after)]
@@ -264,9 +264,8 @@ def weight_change(base: Any, tuned: Any) -> WeightChange:
                 raise RimError(
                     "Base and tuned model differ in the shape of their neurons' weights."
                 )
-            outgoing.append(relative_change(before[0], after[0]))
-            incoming.append(relative_change(before[1], after[1]))
-    return WeightChange(np.concatenate(outgoing), np.concatenate(incoming))
+            changes.append([relative_change(v, w) for v, w in zip(before, after, strict=True)])
+    return WeightChange(*map(np.concatenate, zip(*changes, strict=True)))
 
 
 def _layer_weights(model: Any) -> Iterator[tuple[list[Any], list[Any]]]:

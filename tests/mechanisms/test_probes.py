@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import scipy.optimize  # noqa: F401 (a first import inside a test would break its deadline)
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -56,6 +56,18 @@ def test_a_report_holds_every_part_and_its_settings(report: MechanismReport) -> 
 
 
 @pytest.mark.slow
+def test_every_random_draw_stands_in_the_tables_of_the_page_also_equal_ones(
+    made: Path, report: MechanismReport
+) -> None:
+    assert report.heads is not None
+    assert report.neurons is not None
+    measured = [report.heads.effects, *report.neurons.effects.values()]
+    draws = sum(len(effect.random) for effects in measured for effect in effects.effects)
+    page = (made / "section.html").read_text(encoding="utf-8")
+    assert page.count("<td>random draws</td>") == draws
+
+
+@pytest.mark.slow
 def test_a_report_holds_no_prompt_and_no_reply(
     made: Path, toy: Prompts, handle: ModelHandle
 ) -> None:
