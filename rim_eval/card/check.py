@@ -20,8 +20,6 @@ from rim_eval.results.endpoints import adjusted_p, primary_set
 from rim_eval.statistics.kappa import binary_kappa
 from rim_eval.types import MODES, Mode, PromptKind
 
-__all__ = ["check_card", "histogram_events", "prompts_by_outcome"]
-
 _TOLERANCE: Final = 1e-6
 """Figures may differ by this much: another version of numpy may round or draw otherwise."""
 

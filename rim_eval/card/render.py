@@ -24,8 +24,6 @@ from rim_eval.plots import state_of
 from rim_eval.results.figures import Figures
 from rim_eval.types import PromptKind
 
-__all__ = ["card_html", "card_markdown", "escape_markdown", "inside_html", "page_environment", "render_page"]  # fmt: skip
-
 _TEMPLATES: Final = Path(__file__).parent
 _UNBROKEN: Final = re.compile(r"\([^()]{1,24}\)|p [=<] |\d %")
 """Parts of a table's cell that no line break may divide."""

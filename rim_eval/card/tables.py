@@ -32,18 +32,6 @@ from rim_eval.results.figures import Difference, Figures
 from rim_eval.statistics import Shown, rate
 from rim_eval.types import PROMPT_KINDS, Mode, PromptKind
 
-__all__ = [
-    "Grid",
-    "detail_grids",
-    "figure_grids",
-    "inside_findings",
-    "inside_grids",
-    "provenance_grid",
-    "settings",
-    "validity_grids",
-    "verdict",
-]
-
 Row = tuple[str, ...]
 
 _MIN_GROUP: Final = 10

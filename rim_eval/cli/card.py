@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from rim_eval.mechanisms.report import MechanismReport
     from rim_eval.observations import Table
 
-__all__ = ["command", "is_card", "judge_option", "read_cards", "read_table"]
 
 judge_option = click.option(
     "--judge", help="Judge whose verdicts count, where logs hold verdicts of more than one."

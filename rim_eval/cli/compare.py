@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from rim_eval.card import Card
     from rim_eval.observations import Table
 
-__all__ = ["command"]
-
 
 @click.command()
 @click.argument("logs", nargs=-1, required=True)

@@ -34,8 +34,6 @@ from rim_eval.plots import (
 )
 from rim_eval.types import PromptKind
 
-__all__ = ["comparison_html", "comparison_text"]
-
 Row = tuple[str, ...]
 
 _QUANTITY_WORDS: Final[dict[Quantity, str]] = {
@@ -146,10 +144,9 @@ def _own_changes(comparison: Comparison) -> Iterator[Picture]:
         group = f"{KIND_WORDS[each.kind].difference}, {each.dataset}"
         for row in each.rows:
             d = row.figures.difference
-            if d and d.value is not None and d.lower is not None and d.upper is not None:
+            if d and d.estimate:
                 state = state_of(each.kind, d.shown, row.verified)
-                label = f"{row.model} (n = {d.n_pairs})"
-                rows.append(ForestRow(group, label, d.value, d.lower, d.upper, state))
+                rows.append(ForestRow(group, f"{row.model} (n = {d.n_pairs})", *d.estimate, state))
         for f in each.families:
             label, state = f"mean of {f.family} (n = {f.n})", state_of(each.kind, f.shown)
             rows.append(ForestRow(group, label, f.value, f.lower, f.upper, state))
@@ -256,8 +253,7 @@ def _training(comparison: Comparison) -> Iterator[Picture]:
 def _series_points(row: ModelRow) -> Iterator[tuple[SeriesPoint, Row]]:
     for mode, words in MODE_WORDS.items():
         rate = row.figures.rate(mode)
-        if rate is None or rate.value is None or rate.lower is None or rate.upper is None:
-            continue
-        ends = interval(rate.lower, rate.upper, share=True)
-        point = SeriesPoint(row.model, mode, 100 * rate.value, 100 * rate.lower, 100 * rate.upper)
-        yield point, (row.model, words, percent(rate.value), ends, str(rate.n_scored))
+        if rate and rate.estimate:
+            ends = interval(rate.lower, rate.upper, share=True)
+            cells = (row.model, words, percent(rate.value), ends, str(rate.n_scored))
+            yield SeriesPoint(row.model, mode, *rate.estimate), cells

@@ -8,8 +8,6 @@ from rim_eval.card import Card, SetCard
 from rim_eval.formatting import KIND_WORDS, MODE_WORDS, interval, percent, points
 from rim_eval.release_gate._limits import FIGURES, Limit, Rules, Validity, read_rules
 
-__all__ = ["EXIT_CODES", "Decision", "LimitResult", "Outcome", "gate", "worst"]
-
 Outcome = Literal["pass", "fail", "cannot tell"]
 
 EXIT_CODES: Final[dict[Outcome, int]] = {"pass": 0, "fail": 1, "cannot tell": 2}
