@@ -434,7 +434,15 @@ def _shaft(arrow: Arrow, pixels: tuple[float, float]) -> dict[str, Any]:
     (y, *_), (y2, *_) = arrow.misalignment
     angle = degrees(atan2((x2 - x) * pixels[0], (y2 - y) * pixels[1]))
     state = state_label(arrow.state, "with thinking")
-    return {"label": arrow.label, "x": x, "x2": x2, "y": y, "y2": y2, "state": state, "angle": angle}  # fmt: skip
+    return {
+        "label": arrow.label,
+        "x": x,
+        "x2": x2,
+        "y": y,
+        "y2": y2,
+        "state": state,
+        "angle": angle,
+    }
 
 
 _SHOWS: Final[dict[str, tuple[str, str, str]]] = {

@@ -54,13 +54,11 @@ def all_sets_picture(card: Card) -> Figure | None:
         RimError: The renderer is not installed.
     """
     rows, table = [], []
-    for kind in PROMPT_KINDS:
-        for each in card.of_kind(kind):
-            row = _forest_row(KIND_WORDS[kind].difference, each.dataset, each, each.figures)
-            change = each.figures.difference
-            if row is not None and change is not None:
-                rows.append(row)
-                table.append((each.dataset, points(row.value), interval(row.lower, row.upper), str(change.n_pairs)))  # fmt: skip
+    for each in (each for kind in PROMPT_KINDS for each in card.of_kind(kind)):
+        change = each.figures.difference
+        if change and (row := _forest_row(KIND_WORDS[each.kind].difference, each.dataset, each, each.figures)):  # fmt: skip
+            rows.append(row)
+            table.append((each.dataset, points(row.value), interval(row.lower, row.upper), str(change.n_pairs)))  # fmt: skip
     caption = (
         "Change with thinking on each prompt set, with its 95 % interval. Right of the dashed line the rate "
         "rises, left of it it falls: for misalignment and over-refusal a rise is worse, for accuracy better."
