@@ -16,7 +16,6 @@ from rim_eval.types import Mode, PromptKind
 if TYPE_CHECKING:
     import altair as alt
 
-
 Spec = dict[str, Any]
 """A Vega-Lite specification, as JSON holds it."""
 
@@ -434,15 +433,7 @@ def _shaft(arrow: Arrow, pixels: tuple[float, float]) -> dict[str, Any]:
     (y, *_), (y2, *_) = arrow.misalignment
     angle = degrees(atan2((x2 - x) * pixels[0], (y2 - y) * pixels[1]))
     state = state_label(arrow.state, "with thinking")
-    return {
-        "label": arrow.label,
-        "x": x,
-        "x2": x2,
-        "y": y,
-        "y2": y2,
-        "state": state,
-        "angle": angle,
-    }
+    return {"label": arrow.label, "x": x, "x2": x2, "y": y, "y2": y2, "state": state, "angle": angle}  # fmt: skip
 
 
 _SHOWS: Final[dict[str, tuple[str, str, str]]] = {
