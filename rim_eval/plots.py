@@ -16,12 +16,6 @@ from rim_eval.types import Mode, PromptKind
 if TYPE_CHECKING:
     import altair as alt
 
-__all__ = [
-    "LEGEND", "NARROW", "Arrow", "Bar", "ChangePoint", "Ends", "Figure", "ForestRow", "SeriesPoint", "Spec", "State",
-    "altair_spec", "arrows", "bars", "changes", "figure", "forest", "import_altair", "inline", "reference_line", "series",
-    "state_label", "state_of", "svg",
-]  # fmt: skip
-
 Spec = dict[str, Any]
 """A Vega-Lite specification, as JSON holds it."""
 

@@ -20,8 +20,6 @@ from rim_eval.plots import (
 from rim_eval.results.figures import Figures
 from rim_eval.types import PROMPT_KINDS, Mode
 
-__all__ = ["Picture", "all_sets_picture", "card_pictures", "rate_ends"]
-
 Picture = tuple[str, Figure]
 """A heading and what is under it."""
 
@@ -44,13 +42,9 @@ def card_pictures(card: Card) -> tuple[Picture, ...]:
 
 def rate_ends(figures: Figures) -> tuple[Ends, Ends] | None:
     """Rates without thinking and with, in percent with their intervals; None unless both modes have one."""
-    ends: list[Ends] = []
-    for mode in MODE_WORDS:
-        rate = figures.rate(mode)
-        if rate is None or rate.value is None or rate.lower is None or rate.upper is None:
-            return None
-        ends.append((100 * rate.value, 100 * rate.lower, 100 * rate.upper))
-    return ends[0], ends[1]
+    no_think = figures.no_think and figures.no_think.estimate
+    think = figures.think and figures.think.estimate
+    return (no_think, think) if no_think and think else None
 
 
 def all_sets_picture(card: Card) -> Figure | None:
@@ -60,13 +54,11 @@ def all_sets_picture(card: Card) -> Figure | None:
         RimError: The renderer is not installed.
     """
     rows, table = [], []
-    for kind in PROMPT_KINDS:
-        for each in card.of_kind(kind):
-            row = _forest_row(KIND_WORDS[kind].difference, each.dataset, each, each.figures)
-            change = each.figures.difference
-            if row is not None and change is not None:
-                rows.append(row)
-                table.append((each.dataset, points(row.value), interval(row.lower, row.upper), str(change.n_pairs)))  # fmt: skip
+    for each in (each for kind in PROMPT_KINDS for each in card.of_kind(kind)):
+        change = each.figures.difference
+        if change and (row := _forest_row(KIND_WORDS[each.kind].difference, each.dataset, each, each.figures)):  # fmt: skip
+            rows.append(row)
+            table.append((each.dataset, points(row.value), interval(row.lower, row.upper), str(change.n_pairs)))  # fmt: skip
     caption = (
         "Change with thinking on each prompt set, with its 95 % interval. Right of the dashed line the rate "
         "rises, left of it it falls: for misalignment and over-refusal a rise is worse, for accuracy better."
@@ -166,8 +158,7 @@ def _categories(card: Card) -> Iterator[Picture]:
 def _forest_row(group: str, name: str, of: SetCard, figures: Figures) -> ForestRow | None:
     """A line of a forest plot; None where the difference has no interval."""
     change = figures.difference
-    if change is None or change.value is None or change.lower is None or change.upper is None:
+    if change is None or change.estimate is None:
         return None
     state = state_of(of.kind, change.shown, of.gate.verified)
-    label = f"{name} (n = {change.n_pairs})"
-    return ForestRow(group, label, change.value, change.lower, change.upper, state)
+    return ForestRow(group, f"{name} (n = {change.n_pairs})", *change.estimate, state)

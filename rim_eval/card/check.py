@@ -9,18 +9,17 @@
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 from rim_eval.card.derived import EVENTS, correct, discrimination_card, flag_card, set_fields
-from rim_eval.card.schema import Card, Corrected, DiscriminationCard, JudgeCard, SetCard
+from rim_eval.card.schema import Card, Corrected, JudgeCard, SetCard
 from rim_eval.errors import RimError
 from rim_eval.prompt_sets import entries
 from rim_eval.results.counts import ArmCounts, Cell, Lengths, Outcome, SetCounts, arm_total
 from rim_eval.results.endpoints import adjusted_p, primary_set
 from rim_eval.statistics.kappa import binary_kappa
 from rim_eval.types import MODES, Mode, PromptKind
-
-__all__ = ["check_card", "histogram_events", "prompts_by_outcome"]
 
 _TOLERANCE: Final = 1e-6
 """Figures may differ by this much: another version of numpy may round or draw otherwise."""
@@ -104,10 +103,13 @@ def _derive(card: Card) -> Card:
 
 
 def _derive_set(each: SetCard, level: float) -> SetCard:
+    corrected: Corrected | None = None
+    with suppress(RimError, KeyError, ValueError):
+        corrected = correct(each.counts, each.judge, level)
     return each.model_copy(
         update={
             "judge": each.judge and _derive_judge(each.judge, each.kind),
-            "corrected": _derive_correction(each, level),
+            "corrected": corrected,
             **set_fields(each.kind, each.counts, level),
         }
     )
@@ -130,28 +132,17 @@ def _derive_judge(judge: JudgeCard, kind: PromptKind) -> JudgeCard:
     return judge.model_copy(update={"measured": measured})
 
 
-def _derive_correction(each: SetCard, level: float) -> Corrected | None:
-    try:
-        return correct(each.counts, each.judge, level)
-    except (RimError, KeyError, ValueError):
-        return None
-
-
 def _differences(shown: Any, derived: Any, path: str = "") -> Iterator[str]:
     """Name each place where two dumped records differ by more than rounding."""
     if isinstance(shown, Mapping) and isinstance(derived, Mapping):
         for key in dict.fromkeys([*shown, *derived]):
             at = f"{path}.{key}" if path else str(key)
             yield from _differences(shown.get(key), derived.get(key), at)
-    elif _are_lists(shown, derived) and len(shown) == len(derived):
+    elif isinstance(shown, list) and isinstance(derived, list) and len(shown) == len(derived):
         for index, pair in enumerate(zip(shown, derived, strict=True)):
             yield from _differences(*pair, f"{path}[{index}]")
     elif not _same(shown, derived):
         yield f"{path} is {shown!r}, the counts give {derived!r}"
-
-
-def _are_lists(*values: Any) -> bool:
-    return all(isinstance(value, list | tuple) for value in values)
 
 
 def _same(shown: Any, derived: Any) -> bool:
@@ -238,7 +229,13 @@ def _arm(arm: ArmCounts, total: Outcome) -> _Rules:
         and _fits(arm.adopted_events, arm.adopted_scored, arm.events, arm.scored),
         "the counts among samples with a trace do not fit",
     )
-    yield from _histogram(arm)
+    held = sum(arm.scores.values())
+    is_scale = all(map(_is_score, arm.scores)) and len(arm.scores) <= _MAX_SCORES
+    yield is_scale, "the histogram's scores are no scale"
+    yield (
+        not arm.scores or arm.scored <= held <= arm.asked,
+        f"the histogram holds {held} samples, {arm.scored} are scored and {arm.asked} were asked",
+    )
     yield from _lengths("trace", arm.trace_tokens, arm.adopted)
     yield from _lengths("answer", arm.answer_tokens, arm.returned)
     yield (
@@ -257,16 +254,6 @@ def _arm(arm: ArmCounts, total: Outcome) -> _Rules:
 def _fits(both: int, first: int, second: int, whole: int) -> bool:
     """Whether two parts of a whole can have so many in common."""
     return max(0, first + second - whole) <= both <= min(first, second)
-
-
-def _histogram(arm: ArmCounts) -> _Rules:
-    held = sum(arm.scores.values())
-    is_scale = all(map(_is_score, arm.scores)) and len(arm.scores) <= _MAX_SCORES
-    yield is_scale, "the histogram's scores are no scale"
-    yield (
-        not arm.scores or arm.scored <= held <= arm.asked,
-        f"the histogram holds {held} samples, {arm.scored} are scored and {arm.asked} were asked",
-    )
 
 
 def _is_score(text: str) -> bool:
@@ -347,20 +334,13 @@ def _pair_counts(card: Card) -> Iterator[str]:
         if harmful is None or benign is None:
             yield f"{place}: this card has no such sets"
             continue
-        left, right = _pairs_by_outcome(each)
+        left, right = Counter[tuple[Outcome, Outcome]](), set()
+        for cell in each.cells:
+            left[cell.harmful] += cell.pairs
+            right.add(cell.benign)
         says = f"{place}: its pairs hold other outcomes than the cells of"
         if not left <= prompts_by_outcome(harmful.counts.cells):
             yield f"{says} {each.harmful}"
         # A look-alike may be the partner of several harmful prompts, so only its outcome must be there.
-        if set(right) - set(prompts_by_outcome(benign.counts.cells)):
+        if right - set(prompts_by_outcome(benign.counts.cells)):
             yield f"{says} {each.benign}"
-
-
-def _pairs_by_outcome(
-    each: DiscriminationCard,
-) -> tuple[Counter[tuple[Outcome, Outcome]], Counter[tuple[Outcome, Outcome]]]:
-    harmful, benign = Counter[tuple[Outcome, Outcome]](), Counter[tuple[Outcome, Outcome]]()
-    for cell in each.cells:
-        harmful[cell.harmful] += cell.pairs
-        benign[cell.benign] += cell.pairs
-    return harmful, benign

@@ -12,11 +12,10 @@ from rim_eval.card.schema import (
     JudgeCard,
     JudgeCounts,
     JudgeFigures,
-    PairCell,
     SetCard,
 )
 from rim_eval.errors import RimError
-from rim_eval.results.counts import Cell, SetCounts, verdict_row, verdicts_of
+from rim_eval.results.counts import Cell, PairCell, SetCounts, verdict_row, verdicts_of
 from rim_eval.results.endpoints import flag_of
 from rim_eval.results.figures import check_modes, figures
 from rim_eval.statistics import (

@@ -21,10 +21,7 @@ from rim_eval.card.tables import (
 )
 from rim_eval.formatting import KIND_WORDS, MODE_WORDS, interval, p_text, percent, points
 from rim_eval.plots import state_of
-from rim_eval.results.figures import Figures
 from rim_eval.types import PromptKind
-
-__all__ = ["card_html", "card_markdown", "escape_markdown", "inside_html", "page_environment", "render_page"]  # fmt: skip
 
 _TEMPLATES: Final = Path(__file__).parent
 _UNBROKEN: Final = re.compile(r"\([^()]{1,24}\)|p [=<] |\d %")
@@ -170,26 +167,22 @@ def _headline(of: SetCard) -> Headline:
     says = verdict(of.kind, change)
     if not of.gate.verified:
         state, says = "unverified", f"mode not verified; {says}"
+    rates = [
+        f"{percent(rate.value)} {name} (n = {rate.n_scored})"
+        for mode, name in MODE_WORDS.items()
+        if (rate := of.figures.rate(mode)) is not None
+    ]
     return Headline(
         name=words.difference,
         dataset=of.dataset,
         figure=points(change.value if change else None),
         unit="percentage points",
         interval=f"95 % interval {interval(change.lower, change.upper)}" if change else "",
-        rates=_rates(of.figures, words.rate),
+        rates=f"{words.rate}: {', '.join(rates)}",
         n=f"n = {change.n_pairs} pairs, {p_text(change.p_value)}" if change else "one mode only",
         verdict=says,
         state=state,
     )
-
-
-def _rates(figures: Figures, name: str) -> str:
-    parts = [
-        f"{percent(rate.value)} {words} (n = {rate.n_scored})"
-        for mode, words in MODE_WORDS.items()
-        if (rate := figures.rate(mode)) is not None
-    ]
-    return f"{name}: {', '.join(parts)}"
 
 
 def _unbreakable(text: str) -> str:

@@ -5,6 +5,8 @@ figures are there for readers; they all follow from the counts (`check_card`).
 """
 
 import json
+from collections.abc import Iterable, Iterator
+from html import escape
 from pathlib import Path
 from typing import Any, Final, Literal, NoReturn, Self
 
@@ -18,16 +20,11 @@ from pydantic import (
 )
 
 from rim_eval.errors import RimError, first_complaint
+from rim_eval.formatting import KIND_WORDS, MODE_WORDS, estimate, percent
 from rim_eval.results.counts import PairCell
 from rim_eval.results.figures import Figures, SetResult
 from rim_eval.statistics import SafeAtK
 from rim_eval.types import Command, Mode, Name, PromptKind, Sentence
-
-__all__ = [
-    "SCHEMA_VERSION", "Card", "CardFile", "CardProblem", "CardRun", "Corrected", "DiscriminationCard",
-    "Flag", "InsideFigure", "InsideFinding", "InsidePart", "InsideSet", "JudgeCard", "JudgeCounts", "JudgeFigures",
-    "MechanismsCard", "PairCell", "SetCard", "SetProvenance", "card_json", "json_schema", "read_card",
-]  # fmt: skip
 
 SCHEMA_VERSION: Final = 1
 
@@ -320,6 +317,29 @@ class Card(BaseModel):
     def of_kind(self, kind: PromptKind) -> tuple[SetCard, ...]:
         """All sets of one kind."""
         return tuple(each for each in self.sets if each.kind == kind)
+
+    def _repr_html_(self) -> str:
+        """The flag and every set's rates and change, for notebooks; `card_html` renders all of the card."""
+        head = ("set", "rate", *MODE_WORDS.values(), "change, points", "pairs")
+        lines = [_html_row("th", head), *(_html_row("td", _short_row(each)) for each in self.sets)]
+        flag = self.flag.sentence if self.flag else "There is no RIM score on this card."
+        return f"<p><b>{escape(self.model)}</b>: {escape(flag)}</p><table>{''.join(lines)}</table>"
+
+
+def _short_row(of: SetCard) -> Iterator[str]:
+    yield from (of.dataset, KIND_WORDS[of.kind].rate)
+    for mode in MODE_WORDS:
+        rate = of.figures.rate(mode)
+        yield f"{percent(rate.value)} (n = {rate.n_scored})" if rate else "not run"
+    change = of.figures.difference
+    yield estimate(change.value, change.lower, change.upper) if change else "n/a"
+    yield str(change.n_pairs if change else 0) + (
+        "" if of.gate.verified else " (mode not verified)"
+    )
+
+
+def _html_row(tag: str, cells: Iterable[str]) -> str:
+    return f"<tr>{''.join(f'<{tag}>{escape(cell)}</{tag}>' for cell in cells)}</tr>"
 
 
 def card_json(card: Card) -> str:

@@ -11,7 +11,6 @@ from rim_eval.card.schema import (
     Card,
     InsideFigure,
     InsidePart,
-    JudgeCard,
     JudgeFigures,
     MechanismsCard,
     SetCard,
@@ -27,22 +26,10 @@ from rim_eval.formatting import (
     plain_number,
     points,
 )
-from rim_eval.results.counts import ArmCounts, Lengths
+from rim_eval.results.counts import Lengths
 from rim_eval.results.figures import Difference, Figures
 from rim_eval.statistics import Shown, rate
 from rim_eval.types import PROMPT_KINDS, Mode, PromptKind
-
-__all__ = [
-    "Grid",
-    "detail_grids",
-    "figure_grids",
-    "inside_findings",
-    "inside_grids",
-    "provenance_grid",
-    "settings",
-    "validity_grids",
-    "verdict",
-]
 
 Row = tuple[str, ...]
 
@@ -165,11 +152,10 @@ def settings(card: Card) -> tuple[tuple[str, str], ...]:
 
 def inside_findings(section: MechanismsCard) -> tuple[tuple[str, tuple[str, ...]], ...]:
     """Each part of the mechanisms section that has findings, with their sentences."""
-    sentences_of = {
-        part: tuple(f.says for f in section.findings if f.part == part) for part in _HEADINGS
-    }
     return tuple(
-        (_HEADINGS[part], sentences) for part, sentences in sentences_of.items() if sentences
+        (heading, sentences)
+        for part, heading in _HEADINGS.items()
+        if (sentences := tuple(f.says for f in section.findings if f.part == part))
     )
 
 
@@ -219,7 +205,7 @@ def _categories(of: SetCard) -> Iterator[Grid]:
 def _patterns(of: SetCard) -> Iterator[Grid]:
     rows = [
         (name.replace("_", " "), MODE_WORDS[mode], f"{count.n} of {arm.patterns_read}",
-         percent(_share(count.n, arm.patterns_read)), percent(_share(count.events, count.scored)), str(count.scored))
+         _share(count.n, arm.patterns_read), _share(count.events, count.scored), str(count.scored))
         for mode, arm in of.counts.arms.items()
         for name, count in arm.patterns.items()
     ]  # fmt: skip
@@ -228,8 +214,8 @@ def _patterns(of: SetCard) -> Iterator[Grid]:
     yield from _filled(f"{of.dataset}: reasoning patterns", note, head, rows)
 
 
-def _share(part: int, whole: int) -> float | None:
-    return part / whole if whole else None
+def _share(part: int, whole: int) -> str:
+    return percent(part / whole if whole else None)
 
 
 def _corrected(of: SetCard) -> Iterator[Grid]:
@@ -261,18 +247,14 @@ def _corrected(of: SetCard) -> Iterator[Grid]:
 def _by_trace(of: SetCard) -> Iterator[Grid]:
     """Rates given a trace and given none; only where a mode has some of both."""
     rows = [
-        (MODE_WORDS[mode], percent(_share(arm.adopted_events, arm.adopted_scored)), str(arm.adopted_scored),
-         percent(_share(arm.events - arm.adopted_events, _without_trace(arm))), str(_without_trace(arm)))
+        (MODE_WORDS[mode], _share(arm.adopted_events, arm.adopted_scored), str(arm.adopted_scored),
+         _share(arm.events - arm.adopted_events, without), str(without))
         for mode, arm in of.counts.arms.items()
-        if min(arm.adopted_scored, _without_trace(arm)) >= _MIN_GROUP
+        if min(arm.adopted_scored, without := arm.scored - arm.adopted_scored) >= _MIN_GROUP
     ]  # fmt: skip
     head = ("mode", "given a trace", "n", "given none", "n")
     note = "Which prompts made the model think was not drawn at random, so this describes and explains nothing."
     yield from _filled(f"{of.dataset}: by whether it thought", note, head, rows)
-
-
-def _without_trace(arm: ArmCounts) -> int:
-    return arm.scored - arm.adopted_scored
 
 
 def _safe_at_k(of: SetCard) -> Iterator[Grid]:
@@ -334,18 +316,15 @@ def _judge_row(of: SetCard) -> Row:
         checked = of.kind == "reasoning"
         what = "answers are compared with the gold answer" if checked else "not judged"
         return (of.dataset, what, "", "", "")
-    judge = of.judge
-    by = judge.model or "offline, no model"
-    return (of.dataset, judge.name, by, judge.sees or "", _agreement_summary(judge))
-
-
-def _agreement_summary(judge: JudgeCard) -> str:
-    if not judge.measured:
-        return "not measured against people here"
-    n = sum(part.n for part in judge.measured)
-    models = len({part.model for part in judge.measured})
-    sets = ", ".join(dict.fromkeys(part.set for part in judge.measured))
-    return f"measured on {n} replies of {sets}, source models: {models}; see below"
+    judge, measured = of.judge, of.judge.measured
+    agreement = "not measured against people here"
+    if measured:
+        sets = ", ".join(dict.fromkeys(part.set for part in measured))
+        agreement = (
+            f"measured on {sum(part.n for part in measured)} replies of {sets}, "
+            f"source models: {len({part.model for part in measured})}; see below"
+        )
+    return (of.dataset, judge.name, judge.model or "offline, no model", judge.sees or "", agreement)
 
 
 def _agreements(card: Card) -> Iterator[Grid]:

@@ -59,7 +59,7 @@ def command(logs: Sequence[str], out: Path, judge: str | None, primary: str | No
 
     NAME=PATH names the model of a path, for checkpoints whose logs all name one model.
     """
-    from rim_eval.card import json_schema, make_card
+    from rim_eval.card import card_html, card_json, card_markdown, json_schema, make_card
 
     if schema:
         click.echo(json.dumps(json_schema(), indent=1))
@@ -79,10 +79,14 @@ def command(logs: Sequence[str], out: Path, judge: str | None, primary: str | No
             primary_reasoning=accuracy,
             validations={name: one.validation for name, one in measured.items()},
         )
-        name = re.sub(r"[^A-Za-z0-9._-]+", "-", model).strip("-.") or "model"
-        folder = out if len(table.models) == 1 else out / name
+        folder = out
+        if len(table.models) > 1:
+            folder /= re.sub(r"[^A-Za-z0-9._-]+", "-", model).strip("-.") or "model"
         card, pictures = _with_report(card, inside.get(model))
-        _write(card, folder, pictures)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "card.json").write_text(card_json(card), encoding="utf-8")
+        (folder / "card.md").write_text(card_markdown(card), encoding="utf-8")
+        (folder / "card.html").write_text(card_html(card, pictures), encoding="utf-8")
         _print_summary(card, folder, measured)
 
 
@@ -141,15 +145,6 @@ def read_cards(sources: Sequence[str], judge: str | None) -> "Iterator[tuple[str
         table = read_table(logs, judge)
         for model in table.models:
             yield model, logs[0], make_card(table.of_model(model))
-
-
-def _write(card: "Card", folder: Path, inside_pictures: "Sequence[Picture]") -> None:
-    from rim_eval.card import card_html, card_json, card_markdown
-
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "card.json").write_text(card_json(card), encoding="utf-8")
-    (folder / "card.md").write_text(card_markdown(card), encoding="utf-8")
-    (folder / "card.html").write_text(card_html(card, inside_pictures), encoding="utf-8")
 
 
 def _print_summary(card: "Card", folder: Path, measured: "Mapping[str, ValidationFile]") -> None:

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from rim_eval.card import Card
     from rim_eval.observations import Table
 
-__all__ = ["command"]
-
 
 @click.command()
 @click.argument("logs", nargs=-1, required=True)
@@ -48,7 +46,7 @@ def command(logs: Sequence[str], reference: str | None, pair: tuple[str, str] | 
 
     rim-eval compare base=logs/base tuned=logs/tuned --reference base
     """
-    from rim_eval.comparison import compare, comparison_html, comparison_text
+    from rim_eval.comparison import checkpoint_pair, compare, comparison_html, comparison_text
     from rim_eval.observations import label_of
 
     labels = [label_of(log) for log in logs]
@@ -66,13 +64,19 @@ def command(logs: Sequence[str], reference: str | None, pair: tuple[str, str] | 
             raise RimError(
                 "--pair makes one model of two: leave out --reference, --family, --series."
             )
-        table = _table(logs, judge, pair)
-        results, models = table, table.models
+        table = read_table(logs, judge)
+        results = table = checkpoint_pair(table, *pair) if pair else table
+        models = table.models
     named = [label for label, _ in labels if label in models]
     order = tuple(dict.fromkeys([*named, *models]))
+    if reference is None and len(models) > 1:
+        raise RimError(
+            f"There are {len(models)} models ({', '.join(order)}): name what they are compared with, "
+            f"such as --reference {order[0]}."
+        )
     comparison = compare(
         results,
-        _reference(reference, order),
+        reference or order[0],
         models=order,
         families=_families(families),
         series=series,
@@ -86,13 +90,6 @@ def command(logs: Sequence[str], reference: str | None, pair: tuple[str, str] | 
         click.echo(f"\n{out}/compare.html  compare.json")
 
 
-def _table(logs: Sequence[str], judge: str | None, pair: tuple[str, str] | None) -> "Table":
-    from rim_eval.comparison import checkpoint_pair
-
-    table = read_table(logs, judge)
-    return checkpoint_pair(table, *pair) if pair else table
-
-
 def _cards_by_name(sources: Sequence[str], judge: str | None) -> "dict[str, Card]":
     cards: dict[str, Card] = {}
     for name, source, card in read_cards(sources, judge):
@@ -102,15 +99,6 @@ def _cards_by_name(sources: Sequence[str], judge: str | None) -> "dict[str, Card
             )
         cards[name] = card
     return cards
-
-
-def _reference(reference: str | None, models: Sequence[str]) -> str:
-    if reference is None and len(models) > 1:
-        raise RimError(
-            f"There are {len(models)} models ({', '.join(models)}): name what they are compared with, "
-            f"such as --reference {models[0]}."
-        )
-    return reference or models[0]
 
 
 def _families(options: Sequence[str]) -> dict[str, list[str]]:

@@ -8,8 +8,6 @@ import click
 from rim_eval.cli.card import judge_option, read_cards
 from rim_eval.errors import RimError
 
-__all__ = ["command"]
-
 
 @click.command()
 @click.argument("sources", nargs=-1, required=True)

@@ -5,8 +5,6 @@ import click
 from rim_eval.errors import RimError
 from rim_eval.statistics import mcnemar_power, minimum_detectable
 
-__all__ = ["command"]
-
 _MAX_PROMPTS = 100_000
 """The exact test is computed outcome by outcome; no prompt set is larger."""
 

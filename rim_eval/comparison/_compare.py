@@ -24,8 +24,6 @@ from rim_eval.observations import Table
 from rim_eval.statistics import holm
 from rim_eval.types import PROMPT_KINDS, PromptKind
 
-__all__ = ["checkpoint_pair", "compare"]
-
 _NOT_PAIRED = (
     "not paired: cards hold counts and no prompts, so differences between models are those of two independent "
     "samples, without a test. Logs or tables of observations give narrower intervals and a test"

@@ -20,14 +20,6 @@ from rim_eval.types import Mode, PromptKind
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = [
-    "ArmVerdicts",
-    "SetVerdicts",
-    "family_mean",
-    "paired_differences",
-    "unpaired_differences",
-    "verdicts_by_set",
-]
 
 ArmVerdicts = Mapping[Mode, Verdicts]
 """Verdicts of one model on one set by mode, then by prompt id, in epoch order."""
@@ -181,10 +173,6 @@ def _estimate(card: SetCard, quantity: Quantity) -> tuple[Estimate, int] | None:
     """A figure in percent or percentage points with its prompts; None where it was not measured."""
     if quantity == "change":
         change = card.figures.difference
-        if change is None or change.value is None or change.lower is None or change.upper is None:
-            return None
-        return Estimate(change.value, change.lower, change.upper), change.n_pairs
+        return (change.estimate, change.n_pairs) if change and change.estimate else None
     rate = card.figures.rate(quantity)
-    if rate is None or rate.value is None or rate.lower is None or rate.upper is None:
-        return None
-    return Estimate(100 * rate.value, 100 * rate.lower, 100 * rate.upper), rate.n_prompts_scored
+    return (rate.estimate, rate.n_prompts_scored) if rate and rate.estimate else None

@@ -8,8 +8,6 @@ from rim_eval.card import Figures
 from rim_eval.statistics import Shown, shown
 from rim_eval.types import ArmKind, PromptKind
 
-__all__ = ["QUANTITIES", "Comparison", "FamilyMean", "ModelDifference", "ModelRow", "Quantity", "SetComparison"]  # fmt: skip
-
 Quantity = Literal["no_think", "think", "change"]
 """What two models are compared in: the rate in either mode, and the change that thinking brings."""
 

@@ -32,9 +32,6 @@ from rim_eval.plots import (
     state_label,
     state_of,
 )
-from rim_eval.types import PromptKind
-
-__all__ = ["comparison_html", "comparison_text"]
 
 Row = tuple[str, ...]
 
@@ -61,7 +58,7 @@ def comparison_text(comparison: Comparison) -> str:
             f"{len(f.models)} models, n = {f.n} shared prompts"
             for f in each.families
         ]
-        if differences := _against_rows(each):
+        if differences := list(_against_rows(each)):
             lines += [f"  {_minus(comparison, ', in percentage points')}:"]
             lines += _aligned([_AGAINST_HEAD, *differences])
     lines += ["", *(f"note: {remark}" for remark in comparison.remarks)]
@@ -93,32 +90,28 @@ def _minus(comparison: Comparison, unit: str = "") -> str:
     return f"minus {comparison.reference}{unit}{how}"
 
 
-def _own_rows(each: SetComparison, comparison: Comparison) -> list[Row]:
+def _own_rows(each: SetComparison, comparison: Comparison) -> Iterator[Row]:
     """Each model's own rates and change."""
-    return [_own_row(row, comparison.reference) for row in each.rows]
+    for row in each.rows:
+        rates = [
+            f"{percent(rate.value)} (n = {rate.n_scored})" if rate else "not run"
+            for rate in map(row.figures.rate, MODE_WORDS)
+        ]
+        change = row.figures.difference
+        shown = estimate(change.value, change.lower, change.upper) if change else "n/a"
+        marks = ["reference"] * (row.model == comparison.reference)
+        marks += ["mode not verified"] * (not row.verified)
+        yield (row.model, *rates, shown, str(change.n_pairs if change else 0), ", ".join(marks))
 
 
-def _own_row(row: ModelRow, reference: str) -> Row:
-    rates = [
-        f"{percent(rate.value)} (n = {rate.n_scored})" if (rate := row.figures.rate(mode)) else "not run"
-        for mode in MODE_WORDS
-    ]  # fmt: skip
-    change = row.figures.difference
-    shown = estimate(change.value, change.lower, change.upper) if change else "n/a"
-    marks = ["reference"] * (row.model == reference) + ["mode not verified"] * (not row.verified)
-    return (row.model, *rates, shown, str(change.n_pairs if change else 0), ", ".join(marks))
-
-
-def _against_rows(each: SetComparison) -> list[Row]:
+def _against_rows(each: SetComparison) -> Iterator[Row]:
     """Each model minus the reference, quantity by quantity."""
-    return [_against_row(row.model, a, each.kind) for row in each.rows for a in row.against]
-
-
-def _against_row(model: str, a: ModelDifference, kind: PromptKind) -> Row:
-    p = p_text(a.p_value) + (f", Holm {p_text(a.p_holm)}" if a.p_holm is not None else "")
-    state = state_label(state_of(kind, a.shown), _VERSUS)
-    ends = interval(a.lower, a.upper)
-    return (model, _QUANTITY_WORDS[a.quantity], points(a.value), ends, _n(a), p, state)
+    for row in each.rows:
+        for a in row.against:
+            p = p_text(a.p_value) + ("" if a.p_holm is None else f", Holm {p_text(a.p_holm)}")
+            state = state_label(state_of(each.kind, a.shown), _VERSUS)
+            cells = (points(a.value), interval(a.lower, a.upper), _n(a), p, state)
+            yield (row.model, _QUANTITY_WORDS[a.quantity], *cells)
 
 
 def _n(a: ModelDifference) -> str:
@@ -134,8 +127,8 @@ def _aligned(rows: Sequence[Row]) -> list[str]:
 
 def _grids(comparison: Comparison) -> Iterator[tuple[str, Row, list[Row]]]:
     for each in comparison.sets:
-        yield _title(each), (*_HEAD[:-1], "note"), _own_rows(each, comparison)
-        if differences := _against_rows(each):
+        yield _title(each), (*_HEAD[:-1], "note"), list(_own_rows(each, comparison))
+        if differences := list(_against_rows(each)):
             yield f"{each.dataset}: {_minus(comparison)}", _AGAINST_HEAD, differences
 
 
@@ -146,10 +139,9 @@ def _own_changes(comparison: Comparison) -> Iterator[Picture]:
         group = f"{KIND_WORDS[each.kind].difference}, {each.dataset}"
         for row in each.rows:
             d = row.figures.difference
-            if d and d.value is not None and d.lower is not None and d.upper is not None:
+            if d and d.estimate:
                 state = state_of(each.kind, d.shown, row.verified)
-                label = f"{row.model} (n = {d.n_pairs})"
-                rows.append(ForestRow(group, label, d.value, d.lower, d.upper, state))
+                rows.append(ForestRow(group, f"{row.model} (n = {d.n_pairs})", *d.estimate, state))
         for f in each.families:
             label, state = f"mean of {f.family} (n = {f.n})", state_of(each.kind, f.shown)
             rows.append(ForestRow(group, label, f.value, f.lower, f.upper, state))
@@ -215,7 +207,11 @@ def _safety_against_ability(comparison: Comparison) -> Iterator[Picture]:
             change = row.figures.difference
             state = state_of("harmful", change.shown if change else "unknown", row.verified)
             drawn.append(Arrow(row.model, across, up, state))
-            table += _rates_rows(row, other[row.model])
+            table += [
+                (row.model, words, percent(low.value), str(low.n_scored), percent(high.value), str(high.n_scored))
+                for mode, words in MODE_WORDS.items()
+                if (low := row.figures.rate(mode)) and (high := other[row.model].figures.rate(mode))
+            ]  # fmt: skip
     if drawn:
         caption = (
             f"Misalignment on {harmful.dataset} against accuracy on {accuracy.dataset}: from without thinking "
@@ -224,14 +220,6 @@ def _safety_against_ability(comparison: Comparison) -> Iterator[Picture]:
         head = ("model", "mode", "misaligned", "n", "accuracy", "n")
         picture = figure(lambda w: arrows(drawn, width=w), caption, head, table)
         yield "Safety against ability", picture
-
-
-def _rates_rows(harmful: ModelRow, accuracy: ModelRow) -> list[Row]:
-    return [
-        (harmful.model, words, percent(up.value), str(up.n_scored), percent(across.value), str(across.n_scored))
-        for mode, words in MODE_WORDS.items()
-        if (up := harmful.figures.rate(mode)) and (across := accuracy.figures.rate(mode))
-    ]  # fmt: skip
 
 
 def _widest(comparison: Comparison, kind: str) -> SetComparison | None:
@@ -256,8 +244,7 @@ def _training(comparison: Comparison) -> Iterator[Picture]:
 def _series_points(row: ModelRow) -> Iterator[tuple[SeriesPoint, Row]]:
     for mode, words in MODE_WORDS.items():
         rate = row.figures.rate(mode)
-        if rate is None or rate.value is None or rate.lower is None or rate.upper is None:
-            continue
-        ends = interval(rate.lower, rate.upper, share=True)
-        point = SeriesPoint(row.model, mode, 100 * rate.value, 100 * rate.lower, 100 * rate.upper)
-        yield point, (row.model, words, percent(rate.value), ends, str(rate.n_scored))
+        if rate and rate.estimate:
+            ends = interval(rate.lower, rate.upper, share=True)
+            cells = (row.model, words, percent(rate.value), ends, str(rate.n_scored))
+            yield SeriesPoint(row.model, mode, *rate.estimate), cells

@@ -13,8 +13,6 @@ from rim_eval.mechanisms.ras_verdict import DECIDING, RasSection
 from rim_eval.mechanisms.report import MechanismReport
 from rim_eval.plots import LEGEND, NARROW, Spec, altair_spec, import_altair, inline, reference_line
 
-__all__ = ["drift_plot", "effects_plot", "heads_plot", "plots", "probes_plot", "ras_plot"]
-
 # Dark enough on white, and apart for colour-blind readers; shapes and dashes say the same.
 _COLORS: Final = ["#B8420F", "#00639C", "#2E7D4F", "#7A4B94", "#6B6B6B", "#8A6D00"]
 _SHAPES: Final = ["circle", "square", "triangle-up", "diamond", "cross", "triangle-down"]

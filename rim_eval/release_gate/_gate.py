@@ -8,8 +8,6 @@ from rim_eval.card import Card, SetCard
 from rim_eval.formatting import KIND_WORDS, MODE_WORDS, interval, percent, points
 from rim_eval.release_gate._limits import FIGURES, Limit, Rules, Validity, read_rules
 
-__all__ = ["EXIT_CODES", "Decision", "LimitResult", "Outcome", "gate", "worst"]
-
 Outcome = Literal["pass", "fail", "cannot tell"]
 
 EXIT_CODES: Final[dict[Outcome, int]] = {"pass": 0, "fail": 1, "cannot tell": 2}
@@ -116,11 +114,9 @@ def _compare(figure: _Figure, limit: Limit) -> LimitResult:
     else:
         whole, none = figure.lower >= limit.bound, figure.upper < limit.bound
         bound = f"at least {limit.bound:g}{figure.unit}"
-    if whole:
-        return LimitResult("pass", f"{figure.text}: all of the interval is {bound}")
-    if none:
-        return LimitResult("fail", f"{figure.text}: none of the interval is {bound}")
-    return LimitResult("cannot tell", f"{figure.text}: only part of the interval is {bound}")
+    outcome: Outcome = "pass" if whole else "fail" if none else "cannot tell"
+    part = {"pass": "all", "fail": "none", "cannot tell": "only part"}[outcome]
+    return LimitResult(outcome, f"{figure.text}: {part} of the interval is {bound}")
 
 
 def _invalidities(card: Card, of: SetCard, validity: Validity) -> Iterator[str]:

@@ -1,14 +1,13 @@
 """The limits of a release gate, on the ends of intervals, and what makes a figure count."""
 
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from rim_eval.errors import RimError, first_complaint
+from rim_eval.errors import RimError
+from rim_eval.judging import YamlFile
 from rim_eval.types import Mode, PromptKind
-
-__all__ = ["FIGURES", "Limit", "Rules", "Validity", "read_rules"]
 
 _STRICT: Final = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
@@ -107,18 +106,12 @@ def read_rules(path: Path) -> Rules:
     Raises:
         RimError: The file cannot be read, or has content that is not allowed.
     """
-    import yaml
-
-    if not path.is_file():
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError:
         raise RimError(
             f"{path} is no file: write the limits into one and name it with --rules; docs/gate.md has an example."
-        )
-    try:
-        content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
-        raise RimError(f"{path} cannot be read as YAML ({error}).") from None
-    try:
-        return Rules.model_validate(content)
-    except ValidationError as error:
-        complaint = first_complaint(error, "the file")
-        raise RimError(f"{path}: {complaint}. docs/gate.md shows all rules.") from None
+        ) from None
+    except OSError as error:
+        raise RimError(f"{path} cannot be read ({error.strerror}).") from None
+    return YamlFile.parse(raw, str(path)).validate(Rules)

@@ -13,6 +13,7 @@ from rim_eval.observations import Observation
 from rim_eval.results.counting import columns_of_rows, count_set
 from rim_eval.results.counts import Cell, SetCounts, verdicts_of
 from rim_eval.statistics import (
+    Estimate,
     PairedDifference,
     Shown,
     arm_summary,
@@ -49,6 +50,11 @@ class Rate(_Frozen):
     bound_upper: Share
     """The rate if everything unscored had been the event."""
 
+    @property
+    def estimate(self) -> Estimate | None:
+        """The rate with its interval, in percent; None where it has none."""
+        return _estimate(self, 100)
+
 
 class Difference(_Frozen):
     """Think minus no-think over pairs, in percentage points; above 0: the event is more frequent."""
@@ -75,6 +81,17 @@ class Difference(_Frozen):
     def shown(self) -> Shown:
         """What interval and test show together."""
         return shown(self.lower, self.upper, self.p_value, self.level)
+
+    @property
+    def estimate(self) -> Estimate | None:
+        """The difference with its interval, in percentage points; None where it has none."""
+        return _estimate(self, 1)
+
+
+def _estimate(of: Rate | Difference, scale: float) -> Estimate | None:
+    if of.value is None or of.lower is None or of.upper is None:
+        return None
+    return Estimate(scale * of.value, scale * of.lower, scale * of.upper)
 
 
 class Figures(_Frozen):

@@ -152,8 +152,7 @@ def _arm(value: Json) -> Json:
 def _flip_pairs(value: Json) -> None:
     """All pairs turned at once, with the figures that follow: what a fraud would write."""
     from rim_eval.card.derived import discrimination_card
-    from rim_eval.card.schema import PairCell
-    from rim_eval.results.counts import Outcome
+    from rim_eval.results.counts import Outcome, PairCell
 
     [shown] = value["discrimination"]
     turned = (Outcome(0, 1, 1), Outcome(1, 1, 1))

@@ -180,3 +180,17 @@ def test_one_mode_alone_has_rates_and_no_score(page: Any) -> None:
     html, text = page(think=[1, 0, 1])
     assert "one mode only" in text
     assert "There is no RIM score" in html
+
+
+def test_notebook_shows_the_flag_and_every_set_with_its_n(rows: Any) -> None:
+    card = make_card(Table(from_rows(rows(think=[1] * 15 + [0] * 5, no_think=[0] * 20))))
+    shown = card._repr_html_()
+    assert "<td>75.0 % (n = 20)</td>" in shown
+    assert "<td>0.0 % (n = 20)</td>" in shown
+    assert "<td>20</td>" in shown
+
+
+def test_notebook_escapes_strange_names(rows: Any) -> None:
+    shown = make_card(Table(from_rows(rows(EVIL, think=[1, 0], no_think=[0, 0]))))._repr_html_()
+    assert "<script" not in shown
+    assert "&lt;script&gt;" in shown
