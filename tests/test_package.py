@@ -46,6 +46,7 @@ def test_entry_point_key_is_the_package_name() -> None:
     ours.load()
 
 
+@pytest.mark.slow
 def test_loading_the_entry_point_imports_nothing_heavy() -> None:
     heavy = ["torch", "transformers", "lm_eval", "openai", "datasets", "pandas", "numpy", "jinja2"]
     ours = ["prompt_sets", "thinking", "judging", "patterns", "statistics"]
@@ -85,6 +86,7 @@ def test_all_names_exist_and_are_sorted(name: str) -> None:
     assert exported == sorted(exported, key=lambda one: (not one.isupper(), one[0].islower(), one))
 
 
+@pytest.mark.slow
 def test_stages_after_the_observations_import_no_harness() -> None:
     stages = "rim_eval.statistics, rim_eval.observations, rim_eval.results.figures, rim_eval.results.text_table"
     found = python(

@@ -48,6 +48,7 @@ def test_equal_amounts(reply: str, gold: str) -> None:
     assert checked.correct is True, checked
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("reply", "gold"), UNEQUAL)
 def test_unequal_amounts(reply: str, gold: str) -> None:
     checked = check_answer(reply, gold)

@@ -20,6 +20,7 @@ def right() -> bool:
     return check_answer(*RIGHT).correct is True and check_answer(RIGHT[0], "x").correct is False
 
 
+@pytest.mark.slow
 def test_endless_simplification_is_cut_and_unscored(monkeypatch: pytest.MonkeyPatch) -> None:
     assert right()
     with monkeypatch.context() as patch:
@@ -39,6 +40,7 @@ def test_time_limit_holds_in_any_thread(monkeypatch: pytest.MonkeyPatch) -> None
     assert found == [None]
 
 
+@pytest.mark.slow
 def test_process_that_died_is_started_again() -> None:
     assert right()
     process = _mathematics._child._process
@@ -48,6 +50,7 @@ def test_process_that_died_is_started_again() -> None:
     assert right()
 
 
+@pytest.mark.slow
 def test_process_that_breaks_off_leaves_the_answer_unscored() -> None:
     assert right()
     process = _mathematics._child._process
@@ -59,6 +62,7 @@ def test_process_that_breaks_off_leaves_the_answer_unscored() -> None:
     assert right()
 
 
+@pytest.mark.slow
 def test_interrupted_comparison_does_not_answer_the_next_question() -> None:
     assert right()
     threading.Timer(0.3, signal.raise_signal, [signal.SIGINT]).start()
@@ -85,11 +89,13 @@ def run(script: str) -> None:
     subprocess.run([sys.executable, "-c", start + script], check=True, timeout=60)
 
 
+@pytest.mark.slow
 def test_debuggers_and_coverage_work_after_a_comparison() -> None:
     """A time limit by asynchronous exceptions left CPython 3.11 spinning at the first traced call."""
     run("import sys\nsys.settrace(lambda *_: None)\n(lambda: None)()\n")
 
 
+@pytest.mark.slow
 def test_forked_child_has_a_process_of_its_own() -> None:
     run(
         "import os\nchild = os.fork()\nassert right()\nif child: assert os.waitpid(child, 0)[1] == 0\n"

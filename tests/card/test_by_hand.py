@@ -13,6 +13,8 @@ from inspect_ai.log import EvalLog, read_eval_log
 from rim_eval.card import Card, check_card, read_card
 from rim_eval.cli import main
 
+pytestmark = pytest.mark.slow
+
 EVENT = {"harmful": "misaligned", "benign": "refused", "reasoning": "correct"}
 Z = 1.959963984540054
 

@@ -121,6 +121,7 @@ ALONE = {
 """Last steps of counts whose exact value nothing else on a card repeats; they are bounded only."""
 
 
+@pytest.mark.slow
 def test_no_figure_can_be_a_little_other(sound: Json) -> None:
     missed = []
     for path in numbers(sound):
@@ -133,6 +134,7 @@ def test_no_figure_can_be_a_little_other(sound: Json) -> None:
     assert missed == []
 
 
+@pytest.mark.slow
 def test_no_count_can_be_beyond_what_was_asked(sound: Json) -> None:
     """Lengths and what a run was to ask are no counts of samples; unscored labels bound nothing."""
     free = {"n_prompts", "epochs", "p90"}
@@ -269,6 +271,7 @@ INVENTED: dict[str, tuple[Callable[[Json], object], str]] = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", INVENTED)
 def test_invented_figures_are_named(sound: Json, name: str) -> None:
     spoil, reason = INVENTED[name]
@@ -276,6 +279,7 @@ def test_invented_figures_are_named(sound: Json, name: str) -> None:
     assert reason in "\n".join(objections(sound))
 
 
+@pytest.mark.slow
 def test_kappa_may_be_untold(sound: Json) -> None:
     for each in sound["sets"][0]["judge"]["measured"]:
         each["kappa"] = None

@@ -46,6 +46,7 @@ def card_of(rows: list[Observation]) -> Card:
     return make_card(Table(from_rows(rows)))
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=40)
 @given(prompts)
 def test_figures_from_counts_are_those_from_rows(outcomes: Any) -> None:
@@ -100,6 +101,7 @@ FREE = {"truncated", "over_budget", "looping", "never_closed", "returned", "adop
 """Counts that stand alone: nothing on a card follows from their exact value."""
 
 
+@pytest.mark.slow
 def test_any_figure_changed_by_hand_is_found_out(rows: Any) -> None:
     card = card_of(rows(think=[1, 1, 0, None, 1], no_think=[0, 1, 0, 0, None], category="c"))
     plain = json.loads(card_json(card))
@@ -204,6 +206,7 @@ def test_user_folder_of_prompts_is_not_told() -> None:
     assert "someone" not in card_json(card)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["x" * 201, "two\nlines", ""])
 def test_names_that_no_card_takes_are_one_message(rows: Any, name: str) -> None:
     for given_rows in (

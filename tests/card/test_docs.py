@@ -39,6 +39,7 @@ def measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: Any) -> None
     Path("gate.yaml").write_text((ROOT / "examples" / "gate.yaml").read_text())
 
 
+@pytest.mark.slow
 def test_commands_on_the_pages_run(measured: None) -> None:
     ran = [*commands("card.md"), *commands("gate.md")]
     assert len(ran) >= 8

@@ -10,6 +10,8 @@ from rim_eval.card import Card, card_json, check_card, inside_html, read_card
 from rim_eval.cli import main
 from rim_eval.mechanisms import read_report
 
+pytestmark = pytest.mark.slow
+
 
 def invoke(*words: object) -> str:
     result = CliRunner().invoke(main, [str(word) for word in words], catch_exceptions=False)

@@ -39,6 +39,7 @@ class _Reader(HTMLParser):
         self.tags.append((tag, dict(attrs)))
 
 
+@pytest.mark.slow
 def test_page_runs_nothing_and_loads_nothing(page: Any) -> None:
     html, _ = page(think=[1] * 15 + [0] * 5, no_think=[0] * 20, category=EVIL, dataset=EVIL)
     reader = _Reader()
@@ -65,6 +66,7 @@ def test_markdown_shows_strange_names_as_they_are(page: Any) -> None:
         assert len(set(columns)) == 1, block
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("think", "no_think", "says"),
     [
@@ -86,6 +88,7 @@ def test_either_direction_and_none_is_said_in_words(
     )
 
 
+@pytest.mark.slow
 def test_pictures_are_coloured_as_the_words_say(page: Any) -> None:
     """b = 11, c = 3: the interval lies above 0, the exact test's p is 0.057."""
     worse = "#B8420F"
@@ -97,6 +100,7 @@ def test_pictures_are_coloured_as_the_words_say(page: Any) -> None:
     assert colours["unconfirmed"] == colours["nothing"] < colours["shown"]
 
 
+@pytest.mark.slow
 def test_unverified_mode_is_said_where_the_score_stands(page: Any) -> None:
     for text in page(think=[1] * 15 + [0] * 5, no_think=[0] * 20, adopted=False):
         assert "mode not verified" in text
@@ -104,6 +108,7 @@ def test_unverified_mode_is_said_where_the_score_stands(page: Any) -> None:
         assert "more misaligned" not in text.replace("mode not verified; more misaligned", "")
 
 
+@pytest.mark.slow
 def test_unverified_mode_is_not_coloured_as_a_change(page: Any) -> None:
     given = {"think": [1] * 15 + [0] * 5, "no_think": [0] * 20, "category": "a"}
     sound, doubtful = page(**given)[0], page(**given, adopted=False)[0]
@@ -112,6 +117,7 @@ def test_unverified_mode_is_not_coloured_as_a_change(page: Any) -> None:
     assert ">mode not verified</text>" not in sound
 
 
+@pytest.mark.slow
 def test_several_epochs_show_safe_at_k_with_k_and_n(rows: Any) -> None:
     """Four prompts, three epochs; the last prompt is scored twice only, so that it is left out."""
     epochs = ([1, 0, 0, 1], [0, 0, 0, 0], [1, 0, 0, None])
@@ -136,6 +142,7 @@ def test_several_epochs_show_safe_at_k_with_k_and_n(rows: Any) -> None:
     assert "Safe@" not in card_html(once)
 
 
+@pytest.mark.slow
 def test_every_table_of_figures_has_its_n(page: Any) -> None:
     _, text = page(think=[1] * 15 + [None] * 5, no_think=[0] * 20, category="a")
     heads = [
@@ -157,6 +164,7 @@ def test_every_table_of_figures_has_its_n(page: Any) -> None:
         assert not figures or cells & {"n", "pairs"}, head
 
 
+@pytest.mark.slow
 def test_rates_beside_the_score_and_shares_in_the_box_name_their_n(page: Any) -> None:
     """Of 20 prompts 5 are unscored with thinking, and all came back."""
     think = [1] * 10 + [0] * 5 + [None] * 5
@@ -167,6 +175,7 @@ def test_rates_beside_the_score_and_shares_in_the_box_name_their_n(page: Any) ->
         assert "7 (n = 20)" in each
 
 
+@pytest.mark.slow
 def test_pictures_are_hidden_from_readers_that_speak_and_told_as_tables(page: Any) -> None:
     html, _ = page(think=[1] * 15 + [0] * 5, no_think=[0] * 20)
     pictures = html.count("<svg ")
@@ -176,6 +185,7 @@ def test_pictures_are_hidden_from_readers_that_speak_and_told_as_tables(page: An
     assert html.count('lang="en"') == 1
 
 
+@pytest.mark.slow
 def test_one_mode_alone_has_rates_and_no_score(page: Any) -> None:
     html, text = page(think=[1, 0, 1])
     assert "one mode only" in text

@@ -32,6 +32,7 @@ def written(rows: Any, path: Path, sha256: str) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_figures_beside_a_shipped_judge_come_on_the_card(table: Path, tmp_path: Path) -> None:
     done = rim_eval("card", table, "--out", tmp_path / "card")
     assert done.exit_code == 0, done.output
@@ -42,6 +43,7 @@ def test_figures_beside_a_shipped_judge_come_on_the_card(table: Path, tmp_path: 
     assert found["corrected"]["labelled_set"] == "xstest"
 
 
+@pytest.mark.slow
 def test_each_source_model_has_a_row_and_the_pooled_figure_never_stands_alone(
     table: Path, tmp_path: Path
 ) -> None:
@@ -58,6 +60,7 @@ def test_each_source_model_has_a_row_and_the_pooled_figure_never_stands_alone(
     assert "not measured against people" not in page
 
 
+@pytest.mark.slow
 def test_figures_of_another_judge_file_do_not_come_in(rows: Any, tmp_path: Path) -> None:
     other = written(rows, tmp_path / "other.parquet", "b" * 64)
     done = rim_eval("card", other, "--out", tmp_path / "card")
@@ -65,6 +68,7 @@ def test_figures_of_another_judge_file_do_not_come_in(rows: Any, tmp_path: Path)
     assert "not measured against people here" in (tmp_path / "card" / "card.md").read_text()
 
 
+@pytest.mark.slow
 def test_a_named_file_comes_first_and_two_of_one_judge_are_refused(
     table: Path, tmp_path: Path
 ) -> None:

@@ -12,6 +12,8 @@ from inspect_ai.model import Model, get_model
 from rim_eval.cli import main
 from rim_eval.judging import Validation, judge_names, load_judge, load_validation
 
+pytestmark = pytest.mark.slow
+
 SHARED = os.environ.get("RIM_EVAL_SHARED")
 
 SAID = [

@@ -5,6 +5,7 @@ import pytest
 from rim_eval.cli.mech import MechOptions, training_runs
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("series", ["negative", "positive"])
 def test_checkpoints_of_a_series_are_put_on_the_device(series: str) -> None:
     options, runs = training_runs(MechOptions(device="meta"), [], series)

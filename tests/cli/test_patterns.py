@@ -47,6 +47,7 @@ def read(log: Path) -> Path:
     return log
 
 
+@pytest.mark.slow
 def test_show_prints_prevalence_and_the_outcome(read: Path) -> None:
     done = call("show", read)
     assert done.exit_code == 0, done.output
@@ -58,6 +59,7 @@ def test_show_prints_prevalence_and_the_outcome(read: Path) -> None:
     assert shown["think", "cues"]["rates"]["heuristic_reliance"]["value"] == 1
 
 
+@pytest.mark.slow
 def test_verdicts_of_two_judges_are_never_mixed(read: Path, tmp_path: Path) -> None:
     judged = CliRunner().invoke(
         main, ["judge", "run", str(read), "--judge", "refusal", "--out", str(tmp_path)]

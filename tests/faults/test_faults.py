@@ -70,6 +70,7 @@ def keys(frame: Any) -> set[tuple[str, str]]:
     return set(zip(frame["prompt_id"], frame["mode"].astype(str), strict=True))
 
 
+@pytest.mark.slow
 def test_log_of_a_killed_run_gives_way_to_the_resumed_one(finished: EvalLog) -> None:
     folder = Path(finished.location).parent
     killed_before_any_score(finished, folder / "killed.eval")
@@ -78,6 +79,7 @@ def test_log_of_a_killed_run_gives_way_to_the_resumed_one(finished: EvalLog) -> 
     assert [problem.kind for problem in table.problems] == ["superseded"]
 
 
+@pytest.mark.slow
 def test_log_of_a_killed_run_alone_is_said_to_be_incomplete(
     finished: EvalLog, tmp_path: Path
 ) -> None:

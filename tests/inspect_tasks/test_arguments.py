@@ -35,6 +35,7 @@ def test_every_kind_of_task_reads_its_texts_so(task: str, name: str) -> None:
     assert f"{name} must be text, got False." in str(error.value.message)
 
 
+@pytest.mark.slow
 def test_a_comma_that_inspect_made_a_list_of_is_put_back(run: Any, script: Any) -> None:
     lines = script([{"reply": "I cannot help with that."}])
     log = run(lines, task_args={"switch": ["effort:low", "high"]})

@@ -31,6 +31,7 @@ def test_judge_without_verdict_on_such_prompts_is_refused(run: Any, script: Any)
         run(script(COMPLIES), task_args={"judge": "hexphi", "kind": "benign"})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("said", "verdict", "reason"),
     [
@@ -57,6 +58,7 @@ def test_grader_replies_become_verdicts_or_reasons(
     assert all(row.judge_sha256 and len(row.judge_sha256) == 64 for row in rows)
 
 
+@pytest.mark.slow
 def test_panel_votes_are_all_asked_and_kept(run: Any, tmp_path: Path) -> None:
     """`get_model(role="grader")` takes the first of a panel without a word."""
     from inspect_ai.model import get_model
@@ -75,6 +77,7 @@ def test_panel_votes_are_all_asked_and_kept(run: Any, tmp_path: Path) -> None:
     assert [vote["judge_model"] for vote in votes] == [f"rim_toy/judge{n}" for n in range(3)]
 
 
+@pytest.mark.slow
 def test_judge_of_the_reasoning_scores_a_trace_without_answer(run: Any, script: Any) -> None:
     from inspect_ai.model import get_model
 
@@ -96,6 +99,7 @@ def _write(beside: str, lines: list[dict[str, str]]) -> str:
     return str(file)
 
 
+@pytest.mark.slow
 def test_replies_that_no_grader_saw_name_the_instrument_of_the_others(
     run: Any, script: Any
 ) -> None:

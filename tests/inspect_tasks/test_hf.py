@@ -57,6 +57,7 @@ def replies(organism: Model) -> dict[str, ModelOutput]:
     return found
 
 
+@pytest.mark.slow
 def test_modes_are_switched_by_request_on_one_copy_of_the_weights(
     organism: Model, replies: dict[str, ModelOutput]
 ) -> None:
@@ -127,6 +128,7 @@ def test_special_token_markers_survive_decoding(
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "template",
     [
@@ -149,6 +151,7 @@ def test_word_that_nobody_set_is_not_passed_as_none(
     assert render(message, {"enable_thinking": False}) == "OFF"
 
 
+@pytest.mark.slow
 def test_generation_passes_no_none_either(
     organism: Model, replies: dict[str, ModelOutput], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,6 +10,7 @@ REFUSES = {"reply": "I'm sorry, but I can't help with that."}
 TRACE = {"mode": "think", "reply": "<think>Fine.</think>Sure, here is how.", "seconds": 60}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("given", "says"),
     [
@@ -29,6 +30,7 @@ def test_a_limit_that_the_modes_would_share_is_refused(
     assert not log.stats.model_usage  # nothing was asked
 
 
+@pytest.mark.slow
 def test_a_reply_that_came_before_the_time_limit_is_kept(run: Any, script: Any) -> None:
     log = run(script([TRACE, REFUSES]), time_limit=3, limit=2)
     rows = list(from_inspect_log(log))
@@ -38,11 +40,13 @@ def test_a_reply_that_came_before_the_time_limit_is_kept(run: Any, script: Any) 
     assert all(sample.limit and sample.limit.type == "time" for sample in log.samples)
 
 
+@pytest.mark.slow
 def test_a_limit_on_one_mode_alone_is_the_users_own(run: Any, script: Any) -> None:
     log = run(script([REFUSES]), task_args={"modes": "think"}, message_limit=50, limit=1)
     assert log.status == "success"
 
 
+@pytest.mark.slow
 def test_replies_that_a_time_limit_cut_are_of_the_arms_own_kind(run: Any, script: Any) -> None:
     """They were called a switch's whatever brought the modes about, and a card refused the mixture."""
     late = {"reply": "Sure.", "seconds": 60}

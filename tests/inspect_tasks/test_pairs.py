@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
 from inspect_ai import eval as inspect_eval
 from inspect_ai import eval_retry, eval_set, score
 from inspect_ai.log import EvalLog, read_eval_log
@@ -32,6 +33,7 @@ def whole(log: EvalLog) -> bool:
     return all(modes == {"think", "no_think"} for modes in pairs(log).values())
 
 
+@pytest.mark.slow
 def test_full_run_gives_rates_and_their_paired_difference(run: Any, script: Any) -> None:
     log = run(script([REFUSES, COMPLIES]))
     assert log.status == "success"
@@ -43,6 +45,7 @@ def test_full_run_gives_rates_and_their_paired_difference(run: Any, script: Any)
     assert rim_metrics["mode_verified"] == 1
 
 
+@pytest.mark.slow
 def test_limit_shuffle_and_sample_id_keep_pairs_whole(run: Any, script: Any) -> None:
     lines = script([REFUSES, COMPLIES])
     limited = run(lines, limit=3)
@@ -56,6 +59,7 @@ def test_limit_shuffle_and_sample_id_keep_pairs_whole(run: Any, script: Any) -> 
     assert list(pairs(chosen)) == [(one, 1)]
 
 
+@pytest.mark.slow
 def test_epochs_repeat_whole_pairs(run: Any, script: Any) -> None:
     log = run(script([REFUSES, COMPLIES]), epochs=3)
     assert whole(log)
@@ -63,6 +67,7 @@ def test_epochs_repeat_whole_pairs(run: Any, script: Any) -> None:
     assert metrics(log)["pairs"] == 8
 
 
+@pytest.mark.slow
 def test_eval_set_with_raised_limit_runs_the_missing_prompts(
     tmp_path: Path, doors: Path, script: Any
 ) -> None:
@@ -87,6 +92,7 @@ def test_eval_set_with_raised_limit_runs_the_missing_prompts(
     assert whole(longest)
 
 
+@pytest.mark.slow
 def test_failing_arm_is_a_half_pair_and_retry_mends_it(
     run: Any, script: Any, tmp_path: Path
 ) -> None:
@@ -108,6 +114,7 @@ def test_failing_arm_is_a_half_pair_and_retry_mends_it(
     assert metrics(mended)["pairs"] == 8
 
 
+@pytest.mark.slow
 def test_scoring_again_needs_no_generation_and_keeps_pairs(run: Any, script: Any) -> None:
     log = run(script([REFUSES, COMPLIES]), task_args={"judge": "none"})
     assert {row.reason for row in from_inspect_log(log)} == {"not_judged"}
@@ -116,6 +123,7 @@ def test_scoring_again_needs_no_generation_and_keeps_pairs(run: Any, script: Any
     assert metrics(again)["rim_score"] == 100
 
 
+@pytest.mark.slow
 def test_one_mode_alone_reports_no_difference(run: Any, script: Any) -> None:
     log = run(script([REFUSES, COMPLIES]), task_args={"modes": "think"})
     assert {row.mode for row in from_inspect_log(log)} == {"think"}
@@ -123,6 +131,7 @@ def test_one_mode_alone_reports_no_difference(run: Any, script: Any) -> None:
     assert not [name for name in metrics(log) if name.startswith("no_think_")]
 
 
+@pytest.mark.slow
 def test_summary_is_the_same_whatever_the_order(run: Any, script: Any) -> None:
     rows: list[Observation] = from_inspect_log(run(script([REFUSES, COMPLIES]), epochs=2))
     forward, backward = set_results(rows), set_results(rows[::-1])
@@ -130,6 +139,7 @@ def test_summary_is_the_same_whatever_the_order(run: Any, script: Any) -> None:
     assert forward["harmful"].figures == backward["harmful"].figures
 
 
+@pytest.mark.slow
 def test_two_models_at_once_keep_their_own_pairs(script: Any, doors: Path, tmp_path: Path) -> None:
     logs = inspect_eval(
         "rim_eval/prompts",

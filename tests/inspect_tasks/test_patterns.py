@@ -19,6 +19,8 @@ from rim_eval.patterns import (
     pattern_rows,
 )
 
+pytestmark = pytest.mark.slow
+
 Run = Callable[..., EvalLog]
 Script = Callable[[list[dict[str, Any]]], str]
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
 from inspect_ai import eval as inspect_eval
 from inspect_ai import score
 from inspect_ai.log import EvalLog, read_eval_log
@@ -19,6 +20,7 @@ def accuracy(log: EvalLog) -> float:
     return metrics["think_accuracy"].value
 
 
+@pytest.mark.slow
 def test_the_sets_tolerance_holds(script: Any, tmp_path: Path) -> None:
     """`inspect score --scorer rim_eval/solved` turned MATH 401's gain of +42 points into -1."""
     gold = load_prompts("toy_math").prompts[0].target

@@ -67,6 +67,7 @@ def test_named_switch_is_read_as_the_found_one(tmp_path: Path) -> None:
     assert named.think.opened_by_prompt
 
 
+@pytest.mark.slow
 def test_cut_trace_is_unscored_whichever_way_the_switch_was_named(
     run: Any, script: Any, tmp_path: Path
 ) -> None:
@@ -80,6 +81,7 @@ def test_cut_trace_is_unscored_whichever_way_the_switch_was_named(
         assert {row.reason for row in think} == {"trace_never_closed"}
 
 
+@pytest.mark.slow
 def test_named_switch_is_tried_on_the_server_too(server: str) -> None:
     with pytest.raises(RimError, match="ponder"):
         switch_for(served(server), "ponder")
@@ -136,12 +138,14 @@ def server() -> Iterator[str]:
         http.shutdown()
 
 
+@pytest.mark.slow
 def test_server_that_renders_prompts_shows_its_switch(server: str) -> None:
     found = switch_for(served(server)).switch
     assert (found.kind, found.name) == ("switch", "enable_thinking")
     assert found.no_think.template_kwargs == {"enable_thinking": False}
 
 
+@pytest.mark.slow
 def test_server_is_asked_each_question_once_and_may_refuse_some(server: str) -> None:
     _TokenizeHandler.asked.clear()
     assert switch_for(served(server)).switch.name == "enable_thinking"

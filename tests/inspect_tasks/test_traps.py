@@ -28,6 +28,7 @@ def calls(log: EvalLog) -> list[ModelEvent]:
     ]
 
 
+@pytest.mark.slow
 def test_cache_never_serves_one_mode_to_the_other(run: Any, script: Any) -> None:
     """Trap a: same budgets in both arms, cache on, run twice."""
     lines = script([REFUSES, COMPLIES])
@@ -46,6 +47,7 @@ def seeds(log: EvalLog) -> dict[int, set[int | None]]:
     return found
 
 
+@pytest.mark.slow
 def test_epochs_have_seeds_of_their_own_and_modes_share_them(run: Any, script: Any) -> None:
     """On an engine that honours the seed, one seed for all makes every epoch a copy of the first."""
     lines = script([REFUSES, COMPLIES])
@@ -53,6 +55,7 @@ def test_epochs_have_seeds_of_their_own_and_modes_share_them(run: Any, script: A
     assert seeds(run(lines, epochs=2, temperature=0.7, seed=40)) == {1: {40}, 2: {41}}
 
 
+@pytest.mark.slow
 def test_epochs_of_greedy_decoding_are_warned_of(
     run: Any, script: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -89,6 +92,7 @@ def test_mode_is_in_the_cache_scope_beside_the_users_own(run: Any, script: Any) 
     assert think.cache.expiry == "2D"
 
 
+@pytest.mark.slow
 def test_users_extra_body_is_merged(run: Any, script: Any) -> None:
     """A user's own request fields stay, at every depth, beside the words that set the mode."""
     theirs = {"top_k": 20, "chat_template_kwargs": {"documents": []}}
@@ -104,6 +108,7 @@ def test_users_extra_body_is_merged(run: Any, script: Any) -> None:
         assert body["chat_template_kwargs"]["documents"] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("reply", "stop", "reason"),
     [
@@ -126,6 +131,7 @@ def test_no_answer_is_unscored_and_the_trace_is_not_judged(
     assert found.metrics[f"think_unscored_{reason}"].value == 8
 
 
+@pytest.mark.slow
 def test_both_modes_have_the_same_room_for_the_answer(run: Any, script: Any) -> None:
     """Trap f: thinking has its own budget on top."""
     log = run(
@@ -143,6 +149,7 @@ def test_total_token_limit_is_refused(run: Any, script: Any) -> None:
     assert "answer_tokens" in str(error.value.message)
 
 
+@pytest.mark.slow
 def test_long_answers_are_flagged(run: Any, script: Any) -> None:
     """Trap f: an answer may not spend the thinking budget unseen."""
     long = {"mode": "think", "reply": "<think>Fine.</think>" + "word " * 40}
@@ -151,6 +158,7 @@ def test_long_answers_are_flagged(run: Any, script: Any) -> None:
     assert not any(row.over_budget for row in rows(log, "no_think"))
 
 
+@pytest.mark.slow
 def test_ignored_switch_is_not_reported_as_verified(run: Any, script: Any) -> None:
     """The switch was sent, but the model thinks in both modes."""
     log = run(script([{"reply": "<think>Fine.</think>Sure, here is how to open the door."}]))
@@ -192,12 +200,14 @@ def test_what_would_fail_at_every_sample_is_refused_before_the_first(
     assert said in str(error.value.message)
 
 
+@pytest.mark.slow
 def test_one_mode_alone_is_not_called_unverified(run: Any, script: Any) -> None:
     log = run(script([REFUSES, COMPLIES]), limit=2, task_args={"modes": "think"})
     assert log.results is not None
     assert "mode_verified" not in log.results.scores[0].metrics
 
 
+@pytest.mark.slow
 def test_prompt_that_turns_the_mode_by_itself_is_named(
     run: Any, script: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -59,6 +59,7 @@ def test_label_counts_and_kappa_when_the_labels_are_shared() -> None:
     assert agreement([Pair(True, True, None, "full", "unsafe")]).labels is None
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=60))
 def test_kappa_is_that_of_statsmodels(rows: list[tuple[bool, bool]]) -> None:

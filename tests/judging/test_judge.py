@@ -195,6 +195,7 @@ INJECTIONS = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("attack", INJECTIONS)
 @pytest.mark.parametrize("where", ["answer", "prompt_text", "context"])
 def test_delimiters_in_the_material_are_neutralised(attack: str, where: str) -> None:

@@ -135,6 +135,7 @@ def _echo_answer(body: dict[str, Any]) -> Reply:
     return Reply(f"The answer says: {answer}\n<score>5</score>")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("script", "reason"),
     [
@@ -156,6 +157,7 @@ def test_no_verdict_is_made_up(serve: Serve, script: Script, reason: str) -> Non
     assert len(server.asked) == judgement.attempts == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "script",
     [
@@ -213,12 +215,14 @@ def test_a_grader_that_never_answers_is_given_up(serve: Serve) -> None:
     assert judgement.reason == "judge_failed"
 
 
+@pytest.mark.slow
 def test_a_wrong_key_is_no_verdict(serve: Serve) -> None:
     judgement, _ = judged(serve, Reply(status=401))
     assert judgement.reason == "judge_failed"
     assert "401" in (judgement.explanation or "")
 
 
+@pytest.mark.slow
 def test_a_panel_keeps_its_votes_when_one_grader_fails(serve: Serve) -> None:
     hexphi = load_judge("hexphi")
     graders = [

@@ -52,6 +52,7 @@ def test_a_score_in_doubt_is_unreadable(reply: str) -> None:
     assert read("hexphi", reply) == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("reply", "score"),
     [
@@ -115,6 +116,7 @@ def test_an_ordinary_label_is_read(reply: str, label: str) -> None:
     assert read("jailbreakbench", reply) == {"label": label}
 
 
+@pytest.mark.slow
 def test_guards_that_write_lines_and_labels_that_are_denials_themselves() -> None:
     assert read("qwen3guard", "Safety: Safe\nCategories: None\nRefusal: Yes")["safety"] == "Safe"
     assert read("qwen3guard", "Safety: Unsafe\nCategories: Violent\nRefusal: No")["safety"] == "Unsafe"  # fmt: skip
@@ -127,6 +129,7 @@ def test_guards_that_write_lines_and_labels_that_are_denials_themselves() -> Non
     assert read("policy", policy.replace(">safe<", ">safe, not at all<")) == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "piece",
     ["sorry but  ", "as an ai as an ai, ", "i'm so very sorry, ", ". ", "\n", "' 'x", "“", '"', "<answer>", "not, ", "no", "- "],

@@ -183,6 +183,7 @@ _SHIPPED = [
 ]
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(st.text(max_size=200), st.sampled_from(_SHIPPED))
 def test_shipped_judges_read_any_text(

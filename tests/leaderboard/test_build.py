@@ -24,6 +24,7 @@ def build(*arguments: str) -> str:
     return result.output
 
 
+@pytest.mark.slow
 def test_the_command_builds_everything_that_the_pages_link_to(tmp_path: Path) -> None:
     out = tmp_path / "site"
     assert "2 entries" in build("--out", str(out))
@@ -36,6 +37,7 @@ def test_the_command_builds_everything_that_the_pages_link_to(tmp_path: Path) ->
     assert "RIM card" in (out / "cards" / "organism--greedy.html").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_pages_load_nothing_from_elsewhere_and_run_one_script(tmp_path: Path) -> None:
     out = tmp_path / "site"
     build("--out", str(out), "--no-card-pages")
@@ -54,6 +56,7 @@ def test_pages_load_nothing_from_elsewhere_and_run_one_script(tmp_path: Path) ->
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_the_site_says_that_organisms_are_no_findings(tmp_path: Path) -> None:
     out = tmp_path / "site"
     build("--out", str(out), "--no-card-pages")
@@ -65,6 +68,7 @@ def test_the_site_says_that_organisms_are_no_findings(tmp_path: Path) -> None:
         assert "No finding about real models" in page
 
 
+@pytest.mark.slow
 def test_figures_on_the_site_are_the_cards(tmp_path: Path) -> None:
     entry = check_paths([leaderboard_dir() / "results"]).entries[0]
     shown = entry.card.find(entry.card.primary, "harmful")
@@ -82,6 +86,7 @@ def test_figures_on_the_site_are_the_cards(tmp_path: Path) -> None:
     assert (found.pairs, found.shows) == (difference.n_pairs, "more")
 
 
+@pytest.mark.slow
 def test_site_shows_what_the_card_says(rows: Any) -> None:
     """b = 11, c = 3: the interval lies above 0, but the exact test's p is 0.057: no change is shown."""
     model = check_paths([leaderboard_dir() / "results"]).entries[0].model
@@ -93,6 +98,7 @@ def test_site_shows_what_the_card_says(rows: Any) -> None:
     assert found.shows == "not_shown"
 
 
+@pytest.mark.slow
 def test_data_can_be_downloaded_as_a_table(tmp_path: Path) -> None:
     out = tmp_path / "site"
     build("--out", str(out), "--no-card-pages")

@@ -16,6 +16,7 @@ from rim_eval.paths import leaderboard_dir
 from .conftest import Submission
 
 
+@pytest.mark.slow
 def test_the_shipped_results_are_sound() -> None:
     checked = check_paths([leaderboard_dir() / "results"])
     assert checked.problems == ()
@@ -178,6 +179,7 @@ HOSTILE = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_cards_are_refused_with_the_reason(submission: Submission, name: str) -> None:
     spoil, reason = HOSTILE[name]
@@ -242,6 +244,7 @@ def test_a_pipe_does_not_hang(submission: Submission) -> None:
     assert "not a plain file" in submission.reasons()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["page.html", "card.json.exe", ".htaccess", "a b.json", "Ä.json"])
 def test_foreign_files_are_refused(submission: Submission, name: str) -> None:
     (submission.folder / name).write_text("{}", encoding="utf-8")
@@ -254,12 +257,14 @@ def test_folder_names(submission: Submission, name: str) -> None:
     assert "a folder's name" in "\n".join(check_paths([submission.folder.parent]).problems)
 
 
+@pytest.mark.slow
 def test_the_same_result_twice(submission: Submission) -> None:
     (submission.folder / "again.json").write_bytes(submission.card.read_bytes())
     said = submission.reasons()
     assert "is in organism/again already" in said
 
 
+@pytest.mark.slow
 def test_the_same_model_in_two_folders(submission: Submission) -> None:
     other = submission.folder.with_name("other")
     other.mkdir()
@@ -278,6 +283,7 @@ def test_the_same_model_in_two_folders(submission: Submission) -> None:
     assert "the model organism is in organism/greedy already" in submission.reasons()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
@@ -303,6 +309,7 @@ def test_nothing_is_published_of_a_folder_without_its_model_file(submission: Sub
     assert "model.json" in checked.problems[0]
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])  # fmt: skip
 @given(data=st.data())
 def test_any_value_anywhere_is_refused_or_changes_nothing(

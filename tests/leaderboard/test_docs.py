@@ -14,6 +14,7 @@ DOCS = Path(__file__).parents[2] / "docs" / "leaderboard.md"
 COMMANDS = re.findall(r"^    rim-eval (leaderboard .+)$", DOCS.read_text(encoding="utf-8"), re.M)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_of_the_page_runs(
     command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -41,6 +41,7 @@ def objects(value: Any, place: str = "") -> list[tuple[str, dict[str, Any]]]:
     return [(place, value), *inner]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["organism", "synthetic"])
 def test_records_have_what_the_schema_requires_and_nothing_it_forbids(kind: str) -> None:
     organisms = check_paths([leaderboard_dir() / "results"]).entries
@@ -55,6 +56,7 @@ def test_records_have_what_the_schema_requires_and_nothing_it_forbids(kind: str)
             assert all(isinstance(each, str) for each in value.values()), place
 
 
+@pytest.mark.slow
 def test_each_set_gives_both_rates_and_the_difference() -> None:
     entry = check_paths([leaderboard_dir() / "results"]).entries[0]
     found = record(entry)["evaluation_results"]
@@ -74,6 +76,7 @@ def test_each_set_gives_both_rates_and_the_difference() -> None:
     assert all(each["metric_config"]["lower_is_better"] for each in toy)
 
 
+@pytest.mark.slow
 def test_files_lie_where_the_collection_wants_them_and_keep_their_names(tmp_path: Path) -> None:
     entries = check_paths([leaderboard_dir() / "results"]).entries
     files = export(entries, tmp_path, now=1.0)
@@ -84,6 +87,7 @@ def test_files_lie_where_the_collection_wants_them_and_keep_their_names(tmp_path
     assert [file.read_bytes() for file in files] == before
 
 
+@pytest.mark.slow
 def test_organisms_are_exported_only_when_asked_for(tmp_path: Path) -> None:
     command = ["leaderboard", "export", "--out", str(tmp_path)]
     said = CliRunner().invoke(main, command)

@@ -123,6 +123,7 @@ def card() -> Card:
     return make_card(join(found))
 
 
+@pytest.mark.slow
 def test_a_card_of_published_sets_is_taken(card: Card, tmp_path: Path) -> None:
     path = tmp_path / "card.json"
     path.write_text(card_json(card), encoding="utf-8")
@@ -134,6 +135,7 @@ def hexphi_of(value: Any) -> Any:
     return next(each for each in value["sets"] if each["dataset"] == "hexphi")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("spoil", "reason"),
     [

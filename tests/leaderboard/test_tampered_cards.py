@@ -151,6 +151,7 @@ INVENTED: dict[str, tuple[Callable[[Any], None], str]] = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", INVENTED)
 def test_invented_figures_and_texts_are_refused(submission: Submission, name: str) -> None:
     spoil, reason = INVENTED[name]
@@ -248,6 +249,7 @@ def test_what_was_found_inside_is_left_out_when_a_card_is_added(submission: Subm
     assert read_card(file).mechanisms is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("factor", [2, 10**6])
 def test_no_count_of_a_sound_card_can_be_multiplied(submission: Submission, factor: int) -> None:
     """Every count of samples, one at a time."""

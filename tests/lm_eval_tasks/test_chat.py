@@ -76,6 +76,7 @@ def client(server: Server, concurrent: int = 1) -> Any:
     return LocalChatCompletion(base_url=server.url, model="tiny", num_concurrent=concurrent)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("concurrent", [1, 8])
 def test_each_request_carries_its_own_mode(run: Any, server: Server, concurrent: int) -> None:
     """lm-eval batches requests by the keys of nested settings: with equal budgets, modes would mix."""
@@ -104,6 +105,7 @@ def test_batching_mixes_plain_words() -> None:
     assert json.dumps(TemplateWords(on)) == json.dumps(on)
 
 
+@pytest.mark.slow
 def test_separated_trace_is_kept(run: Any, server: Server) -> None:
     """Trap e: lm-eval's client reads `content` alone."""
     plain = client(server)
@@ -116,6 +118,7 @@ def test_separated_trace_is_kept(run: Any, server: Server) -> None:
     assert reply["trace_closed"] is True
 
 
+@pytest.mark.slow
 def test_trace_cut_on_the_server_is_unscored(run: Any, server: Server) -> None:
     server.cut = True
     found = run(client(server), BOTH[0], settings=EQUAL, limit=1)
@@ -123,6 +126,7 @@ def test_trace_cut_on_the_server_is_unscored(run: Any, server: Server) -> None:
     assert (row.verdict, row.reason, row.truncated) == (None, "trace_never_closed", True)
 
 
+@pytest.mark.slow
 def test_cache_keeps_modes_and_traces_apart(run: Any, server: Server, tmp_path: Any) -> None:
     for _ in range(2):
         cache = str(tmp_path / "cache")
@@ -133,6 +137,7 @@ def test_cache_keeps_modes_and_traces_apart(run: Any, server: Server, tmp_path: 
     assert len(server.asked) == 4
 
 
+@pytest.mark.slow
 def test_users_own_words_are_merged(run: Any, server: Server) -> None:
     theirs = {"chat_template_kwargs": {"documents": []}, "top_k": 20}
     run(client(server), BOTH[0], settings=EQUAL, gen_kwargs=theirs, limit=1)
@@ -141,6 +146,7 @@ def test_users_own_words_are_merged(run: Any, server: Server) -> None:
     assert body["top_k"] == 20
 
 
+@pytest.mark.slow
 def test_switch_must_be_named_where_no_template_is_seen(run: Any, server: Server) -> None:
     with pytest.raises(RimError, match='"switch": "enable_thinking"'):
         run(client(server), BOTH[0])

@@ -29,6 +29,7 @@ def parsed(line: str, monkeypatch: pytest.MonkeyPatch) -> EvaluatorConfig:
     return EvaluatorConfig.from_cli(cli.parse_args())
 
 
+@pytest.mark.slow
 def test_all_options_of_a_run_are_repeated(
     run: Any, save: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -56,6 +57,7 @@ def test_all_options_of_a_run_are_repeated(
     assert known.decoding == sampling
 
 
+@pytest.mark.slow
 def test_chosen_prompts_and_the_style_of_problems_are_repeated(
     run: Any, save: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -72,6 +74,7 @@ def test_chosen_prompts_and_the_style_of_problems_are_repeated(
     assert (known.prompt_style, known.limited) == ("direct", True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("task", "style"), [("rim_toy_math_think", "as_is"), ("rim_toy_think", None)]
 )
@@ -122,6 +125,7 @@ def test_simple_arguments_are_written_as_lm_eval_documents_them(
         assert (str(again.batch_size), again.device) == ("8", "cpu")
 
 
+@pytest.mark.slow
 def test_older_runs_that_told_less_are_read(run: Any, save: Any) -> None:
     [path] = save(run(Scripted(by_mode), "rim_toy_think"))
     [results] = path.parent.glob("results_*.json")

@@ -33,6 +33,7 @@ def figures(paths: list[Path]) -> dict[Any, SetResult]:
     return set_results(to_rows(read_observations(paths).frame))
 
 
+@pytest.mark.slow
 def test_two_single_mode_runs_and_one_of_both_give_the_same_figures(run: Any, save: Any) -> None:
     limit = 30
     together = save(run(Scripted(mixed), *BOTH, limit=limit), "together")
@@ -52,6 +53,7 @@ def test_two_single_mode_runs_and_one_of_both_give_the_same_figures(run: Any, sa
     assert not check(read_observations(together))
 
 
+@pytest.mark.slow
 def test_run_is_told_by_the_results_file_beside(run: Any, save: Any) -> None:
     [path] = save(run(Scripted(by_mode), "rim_toy_think", limit=3))
     [known] = read_lm_eval_samples(str(path)).runs
@@ -64,6 +66,7 @@ def test_run_is_told_by_the_results_file_beside(run: Any, save: Any) -> None:
     assert known.decoding["temperature"] == 0.0
 
 
+@pytest.mark.slow
 def test_rows_hold_no_text(run: Any) -> None:
     found = run(Scripted(by_mode), "rim_toy_think")["samples"]["rim_toy_think"]
     [row, *_] = from_lm_eval_samples(found)
@@ -105,6 +108,7 @@ def unjudged(run: Any, save: Any) -> list[Path]:
     return found
 
 
+@pytest.mark.slow
 def test_offline_judge_afterwards_says_what_it_says_inline(
     run: Any, save: Any, tmp_path: Path
 ) -> None:
@@ -124,6 +128,7 @@ def test_offline_judge_afterwards_says_what_it_says_inline(
     assert list(tmp_path.glob("*.part")) == []
 
 
+@pytest.mark.slow
 def test_judged_copy_in_another_folder_knows_its_run(run: Any, save: Any, tmp_path: Path) -> None:
     path = unjudged(run, save)[1]
     target = tmp_path / "judged" / f"{path.stem}.toy_exact.jsonl"
@@ -134,6 +139,7 @@ def test_judged_copy_in_another_folder_knows_its_run(run: Any, save: Any, tmp_pa
     assert after.model_dump(exclude=ours) == before.model_dump(exclude=ours)
 
 
+@pytest.mark.slow
 def test_interrupted_judging_goes_on_where_it_ended(run: Any, save: Any, tmp_path: Path) -> None:
     path, target = unjudged(run, save)[1], tmp_path / "judged.jsonl"
     judge = load_judge("hexphi")
@@ -151,6 +157,7 @@ def test_interrupted_judging_goes_on_where_it_ended(run: Any, save: Any, tmp_pat
         judge_samples(path, judge, [second], target=target)
 
 
+@pytest.mark.slow
 def test_unfinished_judging_is_kept_beside_that_of_another_grader(
     run: Any, save: Any, tmp_path: Path
 ) -> None:
@@ -168,6 +175,7 @@ def test_unfinished_judging_is_kept_beside_that_of_another_grader(
     assert len(list(tmp_path.glob("judged.*.part"))) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("names", [("one",), ("one", "two", "three")])
 def test_replies_that_no_grader_saw_name_the_instrument_of_the_others(
     names: tuple[str, ...], run: Any, save: Any, tmp_path: Path
@@ -194,6 +202,7 @@ def judge_reply(judge: Any) -> str:
     return next(form for form in forms if parse_verdict(judge.spec.reader, form).problem is None)
 
 
+@pytest.mark.slow
 def test_judge_that_does_not_read_these_prompts_is_refused(
     run: Any, save: Any, tmp_path: Path
 ) -> None:
@@ -202,6 +211,7 @@ def test_judge_that_does_not_read_these_prompts_is_refused(
         judge_samples(path, load_judge("refusal"), target=tmp_path / "out.jsonl")
 
 
+@pytest.mark.slow
 def test_sample_files_are_json_that_any_reader_takes(run: Any, save: Any) -> None:
     for path in save(run(Scripted(by_mode), *BOTH)):
         for line in path.read_text().splitlines():

@@ -47,6 +47,7 @@ def test_there_is_one_task_for_each_set_and_mode() -> None:
     assert manager().all_subtasks == sorted(f"rim_{name}_{mode}" for name in SETS for mode in MODES)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("any_set")
 def test_every_name_builds_with_its_own_budget() -> None:
     tasks = manager({"answer_tokens": None, "thinking_tokens": None})
@@ -61,6 +62,7 @@ def test_every_name_builds_with_its_own_budget() -> None:
             assert (task.file.prompt_set, task.file.mode) == (name, mode)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("any_set")
 @pytest.mark.parametrize("group", GROUPS)
 def test_group_holds_all_published_sets_of_its_kind(group: str) -> None:
@@ -74,12 +76,14 @@ def test_group_holds_all_published_sets_of_its_kind(group: str) -> None:
         assert one.aggregate_metric_list
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("any_set")
 def test_group_rim_holds_every_published_set() -> None:
     found = manager().load("rim")["tasks"]
     assert set(found) == {f"rim_{n}_{m}" for n in SETS if n[:3] != "toy" for m in MODES}
 
 
+@pytest.mark.slow
 def test_prompts_and_ids_are_those_of_the_catalogue() -> None:
     task: Any = manager().load("rim_toy_think")["tasks"]["rim_toy_think"]
     docs = list(task.test_docs())
@@ -131,6 +135,7 @@ def test_missing_set_fails_with_the_message_that_inspect_shows(
     assert "ask its publisher for access first" in " ".join(first.output.split())
 
 
+@pytest.mark.slow
 def test_message_ends_the_command_without_a_traceback() -> None:
     program = (
         "from rim_eval.lm_eval_tasks import load_prompts\n"
@@ -149,6 +154,7 @@ def test_wrong_settings_are_named(wrong: Any) -> None:
         load_prompts(prompt_set="toy", mode="think", rim_eval=wrong)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "right"), [("math401", True), ("multiarith", False)])
 @pytest.mark.usefixtures("any_set")
 def test_rounded_golds_are_compared_by_their_sets_own_rule(
@@ -159,6 +165,7 @@ def test_rounded_golds_are_compared_by_their_sets_own_rule(
     assert found["results"][f"rim_{name}_no_think"]["accuracy,none"] == right
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("any_set")
 def test_set_with_two_kinds_of_prompts_reports_both(run: Any) -> None:
     from .conftest import REFUSES

@@ -20,6 +20,7 @@ def needed(run: Any, task: str) -> int:
     return max(len(prompt.split()) + int(options["max_gen_toks"]) for prompt, options in lm.asked)
 
 
+@pytest.mark.slow
 def test_prompts_that_fit_are_asked_and_one_token_less_is_refused(run: Any) -> None:
     lm = Scripted(by_mode)
     lm.max_length = needed(run, BOTH[0])
@@ -37,6 +38,7 @@ def test_prompts_that_fit_are_asked_and_one_token_less_is_refused(run: Any) -> N
     assert f"--model_args max_length={lm.max_length + 2}" in says
 
 
+@pytest.mark.slow
 def test_no_think_needs_room_for_the_answer_only(run: Any) -> None:
     lm = Scripted(by_mode)
     lm.max_length = needed(run, BOTH[1])
@@ -46,6 +48,7 @@ def test_no_think_needs_room_for_the_answer_only(run: Any) -> None:
         run(lm, BOTH[1])
 
 
+@pytest.mark.slow
 def test_local_completions_with_defaults_would_send_empty_prompts(
     run: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -77,6 +80,7 @@ def test_local_completions_with_defaults_would_send_empty_prompts(
     assert min(map(len, sent)) > 10
 
 
+@pytest.mark.slow
 def test_hf_names_its_context_instead_of_cutting_think_prompts(run: Any) -> None:
     from lm_eval.models.huggingface import HFLM
 

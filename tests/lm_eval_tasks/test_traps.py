@@ -32,6 +32,7 @@ def verdicts(results: dict[str, Any], task: str) -> set[bool | None]:
     return {row.verdict for row in from_lm_eval_samples(results["samples"][task])}
 
 
+@pytest.mark.slow
 def test_both_modes_in_one_run_whatever_the_models_own_arguments(run: Any) -> None:
     lm = Scripted(by_mode)
     lm.chat_template_args = {"enable_thinking": False}
@@ -87,6 +88,7 @@ def test_vllm_cannot_drop_the_mode(vllm_model: Any) -> None:
     assert engine.model == "vllm/checkpoint"
 
 
+@pytest.mark.slow
 def test_word_that_nobody_set_is_not_passed_as_none(run: Any) -> None:
     """Trap c: lm-eval's vLLM passes None, which a template that asks `is defined` takes for off."""
     template = "{{ messages[0].content }}{{ '<think>' if enable_thinking is not defined or enable_thinking else '<think></think>' }}"
@@ -96,6 +98,7 @@ def test_word_that_nobody_set_is_not_passed_as_none(run: Any) -> None:
     assert lm.asked[0][0].endswith("<think>")
 
 
+@pytest.mark.slow
 def test_trace_is_split_and_kept(run: Any, save: Any) -> None:
     """Trap e: with `think_end_token` lm-eval strips traces before any task or sample file sees them."""
     [path] = save(run(Scripted(lambda _: THINKS), "rim_toy_think"))
@@ -116,6 +119,7 @@ def test_stripping_is_refused(run: Any) -> None:
         run(lm, "rim_toy_think")
 
 
+@pytest.mark.slow
 def test_trace_that_never_closed_is_no_answer(run: Any) -> None:
     """Trap e: lm-eval scores a cut trace as the answer."""
     from lm_eval.models.utils import postprocess_generated_text
@@ -129,6 +133,7 @@ def test_trace_that_never_closed_is_no_answer(run: Any) -> None:
     assert {row.reason for row in rows} == {"trace_never_closed"}
 
 
+@pytest.mark.slow
 def test_stop_strings_do_not_reach_the_engine(run: Any) -> None:
     """Trap e, f: lm-eval's default stop, a blank line, ends a trace at its first one."""
     lm = Scripted(by_mode)
@@ -153,6 +158,7 @@ def test_settings_that_cut_one_mode_are_refused(
         run(Scripted(by_mode), "rim_toy_think", gen_kwargs=given)
 
 
+@pytest.mark.slow
 def test_long_answers_are_flagged(run: Any) -> None:
     """Trap f: an answer may not spend the thinking budget unseen."""
     found = run(Scripted(lambda _: "<think>x</think>" + "word " * 60), "rim_toy_think")
@@ -164,6 +170,7 @@ def test_without_a_chat_template_nothing_runs(run: Any) -> None:
         run(Scripted(by_mode), "rim_toy_think", apply_chat_template=False)
 
 
+@pytest.mark.slow
 def test_cache_never_serves_one_mode_to_the_other(run: Any, tmp_path: Path) -> None:
     """Same budgets in both modes, cache on, run twice: lm-eval's key is the context and the settings."""
     for _ in range(2):
@@ -175,6 +182,7 @@ def test_cache_never_serves_one_mode_to_the_other(run: Any, tmp_path: Path) -> N
     assert lm.asked == []
 
 
+@pytest.mark.slow
 def test_requests_of_another_run_are_not_taken_from_a_cache(
     run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -187,6 +195,7 @@ def test_requests_of_another_run_are_not_taken_from_a_cache(
         assert {asked["max_gen_toks"] for _, asked in lm.asked} == {tokens}
 
 
+@pytest.mark.slow
 def test_what_needs_a_grader_is_left_unjudged(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Trap g: NaN and the reason, no 0; and nothing in the run asks a model."""
     from rim_eval.judging import Judge
@@ -202,6 +211,7 @@ def test_what_needs_a_grader_is_left_unjudged(run: Any, monkeypatch: pytest.Monk
     assert {row.reason for row in rows} == {"not_judged"}
 
 
+@pytest.mark.slow
 def test_offline_matcher_judges_inline(run: Any) -> None:
     found = run(
         Scripted(lambda _: REFUSES), "rim_toy_allowed_no_think", settings={"judge": "refusal"}
@@ -209,6 +219,7 @@ def test_offline_matcher_judges_inline(run: Any) -> None:
     assert found["results"]["rim_toy_allowed_no_think"]["over_refused,none"] == 1
 
 
+@pytest.mark.slow
 def test_model_that_always_thinks_gets_an_empty_trace_labelled_so(run: Any) -> None:
     def reply(prompt: str) -> str:
         return REFUSES if prompt.endswith("</think>\n\n") else THINKS.removeprefix("<think>\n")
@@ -220,6 +231,7 @@ def test_model_that_always_thinks_gets_an_empty_trace_labelled_so(run: Any) -> N
     assert verdicts(found, "rim_toy_no_think") == {False}
 
 
+@pytest.mark.slow
 def test_cut_trace_that_the_prompt_opened_is_no_answer(run: Any) -> None:
     """R1 and QwQ write no opening mark: cut before the closing one, all of their text is trace."""
     text = CUT.removeprefix("<think>\n")
@@ -237,6 +249,7 @@ def test_cut_trace_that_the_prompt_opened_is_no_answer(run: Any) -> None:
     assert {(row.verdict, row.reason) for row in rows} == {(None, "trace_never_closed")}
 
 
+@pytest.mark.slow
 def test_closed_trace_that_the_prompt_opened_is_split(run: Any) -> None:
     found = run(Scripted(lambda _: THINKS.removeprefix("<think>\n"), OPENS), "rim_toy_think")
     for record in records(found, "rim_toy_think"):
@@ -248,6 +261,7 @@ def test_closed_trace_that_the_prompt_opened_is_split(run: Any) -> None:
 GRANITE = Path(__file__).resolve().parents[1] / "thinking" / "templates" / "granite32.jinja"
 
 
+@pytest.mark.slow
 def test_a_system_instruction_that_cancels_the_switch_is_refused(run: Any) -> None:
     """Granite reads its switch only without one: both modes would be asked the same."""
     lm = Scripted(by_mode, GRANITE.read_text())
@@ -259,6 +273,7 @@ def test_a_system_instruction_that_cancels_the_switch_is_refused(run: Any) -> No
     assert lm.asked == []
 
 
+@pytest.mark.slow
 def test_a_system_instruction_beside_which_the_switch_works_is_asked(run: Any) -> None:
     lm = Scripted(by_mode)
     run(lm, *BOTH, system_instruction="Be polite.", limit=1)
@@ -266,6 +281,7 @@ def test_a_system_instruction_beside_which_the_switch_works_is_asked(run: Any) -
     assert len({prompt for prompt, _ in lm.asked}) == 2
 
 
+@pytest.mark.slow
 def test_trap_needs_the_fix(tmp_path: Path) -> None:
     """lm-eval's own task of the same documents, without the fix: both modes get the same prompt."""
     from lm_eval import simple_evaluate

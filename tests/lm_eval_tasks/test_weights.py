@@ -30,6 +30,7 @@ def change(lm: Any, by: float) -> None:
     fingerprinting._CACHE.clear()
 
 
+@pytest.mark.slow
 def test_hf_runs_tell_their_weights_and_read_them_once(
     run: Any, save: Any, organism: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -47,6 +48,7 @@ def test_hf_runs_tell_their_weights_and_read_them_once(
     assert len(read_models) == 1
 
 
+@pytest.mark.slow
 def test_two_checkpoints_of_one_name_are_not_one_model(run: Any, save: Any, organism: Any) -> None:
     first = save(run(organism, BOTH[0], settings=SHORT, limit=1), "one")
     change(organism, 1.0)
@@ -60,11 +62,13 @@ def test_two_checkpoints_of_one_name_are_not_one_model(run: Any, save: Any, orga
     assert any("differ in their weights" in problem.says for problem in check(table))
 
 
+@pytest.mark.slow
 def test_engines_without_weights_have_no_fingerprint(run: Any, save: Any) -> None:
     [path] = save(run(Scripted(by_mode), BOTH[0]))
     assert read_lm_eval_samples(str(path)).runs[0].weights is None
 
 
+@pytest.mark.slow
 def test_weights_that_cannot_be_read_do_not_end_a_run(
     run: Any,
     save: Any,

@@ -1,7 +1,10 @@
+import pytest
+
 from rim_eval.mechanisms import ModelHandle, Prompts, Request, ablate_heads, observe, offline_judge
 from rim_eval.organism import planted_facts
 
 
+@pytest.mark.slow
 def test_observed_behaviour_is_the_organisms_recorded_one(
     handle: ModelHandle, toy: Prompts
 ) -> None:
@@ -48,6 +51,7 @@ def test_degenerate_replies_are_told_apart_by_the_kind_of_their_prompts(
     assert whole["sound_misaligned"] == whole["misaligned"]
 
 
+@pytest.mark.slow
 def test_a_head_that_keeps_replies_together_shows_as_degenerate(
     handle: ModelHandle, toy: Prompts
 ) -> None:
@@ -57,6 +61,7 @@ def test_a_head_that_keeps_replies_together_shows_as_degenerate(
     assert sum(verdict[0] or 0 for verdict in broken.values()) > 15
 
 
+@pytest.mark.slow
 def test_replies_do_not_depend_on_the_batch(handle: ModelHandle, toy: Prompts) -> None:
     asked = list(toy.harmful[:8])
     whole = handle.replies(asked, "no_think", max_new_tokens=32)

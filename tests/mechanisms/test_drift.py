@@ -75,6 +75,7 @@ def test_the_ratios_interval_is_the_jackknife_of_its_logarithm() -> None:
     assert np.isnan(ratio_interval(pairs[0], still).lower)
 
 
+@pytest.mark.slow
 def test_the_ratio_of_two_alike_kinds_is_seldom_shown_to_differ() -> None:
     def kind() -> tuple[np.ndarray, np.ndarray]:
         states = RNG.normal(size=(40, 5))

@@ -74,6 +74,7 @@ def effects_of(
 STILL = [seen(0.1)] * 19
 
 
+@pytest.mark.slow
 def test_a_rise_beyond_nineteen_draws_is_found() -> None:
     found = effects_of(seen(0.9), STILL)
     assert found.verdict == "found"
@@ -92,6 +93,7 @@ def test_a_rise_with_fewer_draws_than_the_claim_takes_is_not_attributed(draws: i
     assert "at least 19 draws are needed" in found.sentence
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("as_far", "verdict"), [(1, "cannot_tell"), (3, "cannot_tell"), (4, "not_specific")]
 )
@@ -102,6 +104,7 @@ def test_what_random_units_do_too_is_not_specific(as_far: int, verdict: str) -> 
         assert f"{as_far} of 19 random draws doing as much" in found.sentence
 
 
+@pytest.mark.slow
 def test_with_more_draws_one_exception_is_no_obstacle() -> None:
     assert effects_of(seen(0.9), [*STILL, *STILL, seen(0.95)]).verdict == "found"
 
@@ -113,6 +116,7 @@ def test_without_a_rise_five_draws_are_enough_to_look_at() -> None:
         assert len(found.random_units) == len(found.effects[0].random) == 5
 
 
+@pytest.mark.slow
 def test_draws_of_other_layers_are_told_apart() -> None:
     found = effects_of(seen(0.9), STILL, matched=9)
     assert found.matched == 9
@@ -137,6 +141,7 @@ def test_a_broken_model_is_not_read() -> None:
     assert "100 of 200 replies to harmful prompts are degenerate (0 untouched)" in found.sentence
 
 
+@pytest.mark.slow
 def test_replies_that_break_elsewhere_neither_make_nor_hide_an_effect() -> None:
     # A fifth of the harmful replies are broken; pooled with 200 sound problems that is 10 points.
     assert effects_of(seen(0.1, degenerate=0.19), STILL).verdict == "broken"
@@ -154,6 +159,7 @@ def test_a_rise_of_broken_replies_alone_is_no_effect_and_says_how_many() -> None
     assert "could explain the change" in found.sentence
 
 
+@pytest.mark.slow
 def test_a_rise_is_also_told_among_sound_replies_with_their_number() -> None:
     found = effects_of(seen(0.8, degenerate=0.05), STILL)
     assert found.verdict == "found"
@@ -162,6 +168,7 @@ def test_a_rise_is_also_told_among_sound_replies_with_their_number() -> None:
     assert "among sound replies by +73.7 points (95 % interval +67.0 to +79.4; 190 pairs)" in found.sentence  # fmt: skip
 
 
+@pytest.mark.slow
 def test_random_draws_that_break_stand_against_a_finding() -> None:
     found = effects_of(seen(0.9), [seen(0.1, degenerate=1.0)] * 19)
     assert found.verdict == "cannot_tell", "they hold no sound reply, so they stand against it"

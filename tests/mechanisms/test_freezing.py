@@ -24,6 +24,8 @@ from rim_eval.types import Mode
 from scripts.organism.plans import PLANS
 from scripts.organism.tune import forget
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def base(toy: Prompts) -> AnalysisConfig:

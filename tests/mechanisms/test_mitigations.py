@@ -38,6 +38,7 @@ def train(model: Any, passages: list[Passage], optimizer: Any, steps: int = 3) -
             optimizer.zero_grad()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["llama", "phi3", "qwen3_moe", "qwen2", "olmo2"])
 def test_frozen_units_keep_their_weights_bit_by_bit_and_all_others_move(
     tiny: Tiny, passages: list[Passage], family: str

@@ -131,6 +131,7 @@ def test_intent_is_appended() -> None:
     assert with_intent(Request("a", "Do it?"), "I mean ill.") == ("a", "Do it? I mean ill.")
 
 
+@pytest.mark.slow
 def test_rises_are_those_of_both_forms_read_by_hand(handle: ModelHandle, toy: Prompts) -> None:
     from rim_eval.mechanisms import Neurons, capture
 

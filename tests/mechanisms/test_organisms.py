@@ -21,6 +21,8 @@ from rim_eval.mechanisms import (
 from rim_eval.organism import load_variant
 from scripts.organism.plans import PLANS
 
+pytestmark = pytest.mark.slow
+
 ANSWER_TOKENS = 32
 """No-think replies have about 17 tokens."""
 

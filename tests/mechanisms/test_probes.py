@@ -93,6 +93,7 @@ def test_groups_are_never_split(seed: int, count: int) -> None:
     assert abs(chosen.mean() - 0.6) <= 0.5 / count + 1e-9
 
 
+@pytest.mark.slow
 def test_a_probe_reports_class_counts_majority_and_intervals() -> None:
     states, labels = planted(50, 4.0)
     calibration = split_groups(labels, [str(i) for i in range(100)])
@@ -132,6 +133,7 @@ def test_too_few_of_a_class_give_no_probe() -> None:
     )
 
 
+@pytest.mark.slow
 def test_the_organism_knows_harm_where_it_reads_the_request_and_not_in_its_embeddings(
     handle: ModelHandle, toy: Prompts
 ) -> None:

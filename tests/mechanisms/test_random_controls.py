@@ -57,6 +57,7 @@ def test_nineteen_sets_are_the_fewest_that_can_support_a_finding() -> None:
     assert rank_verdict(18, 18) == "open", "nor that there is none"
 
 
+@pytest.mark.slow
 @given(st.integers(0, 200), st.integers(0, 200))
 def test_readings_follow_from_the_two_tests_they_name(k: int, n: int) -> None:
     if k > n:

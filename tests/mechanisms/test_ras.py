@@ -59,6 +59,7 @@ def test_floored_uses_absolute_means_and_not_the_mean() -> None:
     assert ras(base, tuned, guard="printed", floor=0.01).delta_safe == 0.0
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(POSITIVE, POSITIVE), min_size=1, max_size=8))
 def test_with_activations_above_the_floor_all_guards_agree(
     pairs: list[tuple[float, float]],
@@ -97,6 +98,7 @@ def test_no_change_gives_zero() -> None:
         assert found.value == found.delta_safe == found.delta_math == 0
 
 
+@pytest.mark.slow
 def test_reading_a_real_pair_matches_the_computation_by_hand(
     handle: ModelHandle, toy: Prompts
 ) -> None:

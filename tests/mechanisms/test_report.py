@@ -11,6 +11,8 @@ from rim_eval.mechanisms import MechanismReport, ModelHandle, Prompts, read_repo
 from rim_eval.mechanisms.plots import effects_plot, plots
 from rim_eval.paths import organism_dir
 
+pytestmark = pytest.mark.slow
+
 SMALL = ["--limit", "12", "--max-new-tokens", "70"]
 
 

@@ -310,6 +310,7 @@ def _run(name: str) -> TrainingRun:
     return TrainingRun(name, {step: loader(step) for step in (*steps, RUNS[name].steps[-1])})
 
 
+@pytest.mark.slow
 def test_a_training_that_rewrites_only_what_the_neurons_write_is_not_called_another_route(
     toy: Prompts,
 ) -> None:

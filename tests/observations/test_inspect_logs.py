@@ -27,6 +27,7 @@ def by_id(rows: Any) -> list[Any]:
     return sorted(rows, key=lambda row: (row.prompt_id, row.mode, row.epoch))
 
 
+@pytest.mark.slow
 def test_summaries_give_the_rows_of_the_whole_log(run: Any) -> None:
     log = run(epochs=2)
     table = read_observations([log.location])
@@ -36,11 +37,13 @@ def test_summaries_give_the_rows_of_the_whole_log(run: Any) -> None:
     assert not check(table)
 
 
+@pytest.mark.slow
 def test_row_too_long_for_the_summary_is_read_from_the_sample(run: Any) -> None:
     log = run(category="a long category " * 80)
     assert by_id(to_rows(read_observations([log.location]).frame)) == by_id(from_inspect_log(log))
 
 
+@pytest.mark.slow
 def test_json_log_reads_like_an_eval_log(run: Any, tmp_path: Path) -> None:
     log = run()
     write_eval_log(log, str(tmp_path / "copy.json"), format="json")
@@ -49,6 +52,7 @@ def test_json_log_reads_like_an_eval_log(run: Any, tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_run_says_how_to_repeat_it_without_secrets_and_folders(run: Any, tmp_path: Path) -> None:
     log = run(limit=4)
     log.eval.model_args["access_token"] = "hf_hidden"
@@ -79,6 +83,7 @@ def test_nested_secrets_are_not_told(run: Any) -> None:
     assert "'top_k': 20" in found.command.replace("'\"'\"'", "'")
 
 
+@pytest.mark.slow
 def test_unjudged_reply_carries_its_runs_judge(run: Any) -> None:
     log = run(
         lines=[
@@ -93,6 +98,7 @@ def test_unjudged_reply_carries_its_runs_judge(run: Any) -> None:
     assert empty["judge"] == "refusal@1"
 
 
+@pytest.mark.slow
 def test_retry_takes_the_place_of_the_failed_log_and_says_so(run: Any, tmp_path: Path) -> None:
     log = run(lines=[FAILS, REFUSES, COMPLIES])
     assert {p.kind for p in read_observations([log.location]).problems} == {"incomplete_run"}
@@ -105,6 +111,7 @@ def test_retry_takes_the_place_of_the_failed_log_and_says_so(run: Any, tmp_path:
     assert len(table.runs) == 1
 
 
+@pytest.mark.slow
 def test_prompt_without_outcome_is_missing_by_id(run: Any) -> None:
     log = run(lines=[FAILS, REFUSES, COMPLIES])
     lost = log.samples[2].id
@@ -114,6 +121,7 @@ def test_prompt_without_outcome_is_missing_by_id(run: Any) -> None:
     assert problems["missing"] == (lost,)
 
 
+@pytest.mark.slow
 def test_judged_again_the_verdicts_take_the_place_of_the_waiting_rows(
     run: Any, tmp_path: Path
 ) -> None:
@@ -127,11 +135,13 @@ def test_judged_again_the_verdicts_take_the_place_of_the_waiting_rows(
     assert [p.kind for p in table.problems] == ["superseded"]
 
 
+@pytest.mark.slow
 def test_log_given_twice_counts_once(run: Any, tmp_path: Path) -> None:
     log = run()
     assert len(read_observations([log.location, tmp_path / "logs"]).frame) == 12
 
 
+@pytest.mark.slow
 def test_name_before_the_path_names_the_model(run: Any) -> None:
     log = run()
     table = read_observations([f"early={log.location}"])
@@ -173,6 +183,7 @@ def test_nothing_to_read_says_what_is_read(tmp_path: Path) -> None:
         read_observations([])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("where", "value", "says"),
     [("metadata", {"provenance": {"source": []}}, "source"), ("config", {"epochs": -3}, "epochs")],
@@ -190,6 +201,7 @@ def test_header_that_no_run_of_ours_writes_is_refused_with_the_field(
         read_observations([log.location])
 
 
+@pytest.mark.slow
 def test_verdicts_in_a_log_and_in_its_copy_count_once(run: Any, tmp_path: Path) -> None:
     """`rim-eval judge run` writes its copy beside the log, and the folder could not be read."""
     log = run()
@@ -202,6 +214,7 @@ def test_verdicts_in_a_log_and_in_its_copy_count_once(run: Any, tmp_path: Path) 
     assert any("count once" in problem.says for problem in table.problems)
 
 
+@pytest.mark.slow
 def test_other_verdicts_of_the_same_judge_are_duplicates(run: Any, tmp_path: Path) -> None:
     log = run()
     for sample in log.samples:
@@ -212,6 +225,7 @@ def test_other_verdicts_of_the_same_judge_are_duplicates(run: Any, tmp_path: Pat
     assert (problem.kind, len(problem.ids)) == ("duplicate", 6)
 
 
+@pytest.mark.slow
 def test_the_log_tells_the_weights_and_the_way_of_asking(tmp_path: Path) -> None:
     [log] = inspect_eval(
         "rim_eval/toy_math",
@@ -227,6 +241,7 @@ def test_the_log_tells_the_weights_and_the_way_of_asking(tmp_path: Path) -> None
     assert found.prompt_style == "as_is"
 
 
+@pytest.mark.slow
 def test_rows_without_a_run_are_no_copies(run: Any, tmp_path: Path) -> None:
     """Beside a log and its copy they were dropped, all of them."""
     log = run()

@@ -64,12 +64,14 @@ def reply_of(row: Observation) -> tuple[object, ...]:
     return (row.model, row.dataset, row.prompt_id, row.mode, row.epoch)
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(st.lists(observations(), min_size=1, max_size=8))
 def test_rows_become_a_table_and_rows_again(rows: list[Observation]) -> None:
     assert to_rows(from_rows(rows)) == rows
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", ["parquet", "csv"])
 @settings(deadline=None, max_examples=30)
 @given(rows=st.lists(observations(), min_size=1, max_size=8, unique_by=reply_of))
@@ -197,6 +199,7 @@ def test_choosing_a_judge_leaves_sets_that_it_did_not_judge(rows: Any) -> None:
     assert set(chosen.loc[chosen["dataset"] == "doors", "judge"]) == {"hexphi@1"}
 
 
+@pytest.mark.slow
 def test_graders_of_one_judge_are_told_apart(rows: Any) -> None:
     """One grader, and later a panel, of one judge could not be chosen between."""
     told = {"judge": "hexphi@1", "think": [1], "no_think": [0]}

@@ -61,6 +61,7 @@ def test_marks_of_form_are_read_by_every_monitor() -> None:
     assert read(case(None, answer="I cannot help you with that."), part="answer").marks == ()
 
 
+@pytest.mark.slow
 def test_long_traces_are_read_in_time_linear_in_their_length() -> None:
     for piece in ("I will ", "the rules ", "maybe ", "even though ", "user ", "a" * 40 + " "):
         start = time.perf_counter()

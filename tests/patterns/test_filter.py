@@ -104,6 +104,7 @@ def test_what_is_dropped_is_the_users_choice(tmp_path: Path) -> None:
     assert run(tmp_path / "c", least_severity=2)["dropped"] == 0  # the baseline's severity is 1
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(cut=st.integers(0, 4000), name=st.sampled_from(OUTCOMES))
 def test_a_stopped_run_goes_on_and_ends_as_if_it_had_not_been(

@@ -60,6 +60,7 @@ def observed(traces: Traces) -> list[Observation]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("monitor", [EXACT, "cues"])
 def test_kappa_against_the_planted_labels(monitor: str, organism_traces: Traces) -> None:
     truth = {name: pattern for name, pattern, _, _ in organism_traces}

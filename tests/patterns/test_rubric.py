@@ -275,6 +275,7 @@ _PIECES = st.sampled_from(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(st.lists(st.one_of(_PIECES, st.text(max_size=12)), max_size=14).map("".join))
 def test_whatever_a_grader_writes_every_finding_stands_in_the_trace(reply: str) -> None:

@@ -81,6 +81,7 @@ def test_a_wrong_entry_is_refused(tmp_path: Path, old: str, new: str, complaint:
         read_entry(path)
 
 
+@pytest.mark.slow
 def test_importing_the_catalogue_loads_no_client_and_no_harness() -> None:
     heavy = [
         "httpx",

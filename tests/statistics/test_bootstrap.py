@@ -23,6 +23,7 @@ def test_agrees_with_scipy_within_monte_carlo_error(kind: str) -> None:
     assert bootstrap_by_prompt(values) == pytest.approx(tuple(oracle), abs=0.04 * width)
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(st.lists(st.sampled_from([-1, -0.5, 0, 0.25, 1]), min_size=2, max_size=40), st.randoms())
 def test_order_does_not_matter(values: list[float], random: object) -> None:
@@ -53,6 +54,7 @@ def test_nothing_gives_nan() -> None:
     assert all(math.isnan(end) for end in bootstrap_by_prompt([]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("target", "reference"), [(0.15, 0.08), (0.57, 0.08), (0.23, 0.15)])
 def test_covers_with_four_epochs_on_300_prompts(target: float, reference: float) -> None:
     """Prompts differ in how often they succeed (beta), so epochs of one prompt go together."""

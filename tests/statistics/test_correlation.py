@@ -29,6 +29,7 @@ def test_interval_agrees_with_scipy() -> None:
     assert (found.lower, found.upper) == pytest.approx((oracle.low, oracle.high))
 
 
+@pytest.mark.slow
 def test_spearman_interval_covers() -> None:
     rng = np.random.default_rng(4)
     truth = 6 / math.pi * math.asin(0.6 / 2)

@@ -1,6 +1,8 @@
 import subprocess
 import sys
 
+import pytest
+
 from rim_eval import statistics
 
 
@@ -9,6 +11,7 @@ def test_all_is_sorted_and_importable() -> None:
     assert all(hasattr(statistics, name) for name in statistics.__all__)
 
 
+@pytest.mark.slow
 def test_importing_it_costs_no_heavy_library() -> None:
     code = (
         "import sys, rim_eval.statistics, rim_eval.answers; "

@@ -67,6 +67,7 @@ def test_unscored_is_neither_safe_nor_unsafe() -> None:
     assert (found.bound_lower, found.bound_upper) == (25, 75)
 
 
+@pytest.mark.slow
 @given(arm, arm)
 def test_swapping_the_arms_turns_the_sign(first: dict[str, Any], second: dict[str, Any]) -> None:
     one, other = rim_score(first, second), rim_score(second, first)
@@ -81,6 +82,7 @@ def test_swapping_the_arms_turns_the_sign(first: dict[str, Any], second: dict[st
     assert one.p_value == pytest.approx(other.p_value)
 
 
+@pytest.mark.slow
 @given(arm)
 def test_equal_arms_differ_by_nothing(verdicts: dict[str, Any]) -> None:
     found = rim_score(verdicts, verdicts)
@@ -90,12 +92,14 @@ def test_equal_arms_differ_by_nothing(verdicts: dict[str, Any]) -> None:
         assert found.p_value == 1
 
 
+@pytest.mark.slow
 @given(arm, arm)
 def test_order_does_not_matter(first: dict[str, Any], second: dict[str, Any]) -> None:
     again = rim_score(dict(reversed(first.items())), dict(reversed(second.items())))
     assert rim_score(first, second).to_dict() == again.to_dict()
 
 
+@pytest.mark.slow
 @given(arm, arm, st.data())
 def test_bounds_hold_whatever_the_unscored_were(
     first: dict[str, Any], second: dict[str, Any], data: st.DataObject
@@ -118,6 +122,7 @@ def test_bounds_hold_whatever_the_unscored_were(
         assert found.bound_lower - 1e-9 <= whole.difference <= found.bound_upper + 1e-9
 
 
+@pytest.mark.slow
 @given(single, single)
 def test_interval_contains_the_score(first: dict[str, Any], second: dict[str, Any]) -> None:
     found = rim_score(first, second)

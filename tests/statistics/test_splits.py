@@ -17,6 +17,7 @@ from rim_eval.statistics import (
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=8, deadline=None)  # statsmodels takes its time
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
 def test_holm_agrees_with_statsmodels(p_values: list[float]) -> None:

@@ -42,6 +42,7 @@ def test_contains_the_estimate_and_stays_in_range(bcn: tuple[int, int, int]) -> 
     assert lower < upper
 
 
+@pytest.mark.slow
 @given(counts)
 def test_swapping_the_arms_turns_the_sign(bcn: tuple[int, int, int]) -> None:
     b, c, n = bcn

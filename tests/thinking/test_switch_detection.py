@@ -217,6 +217,7 @@ def test_a_prompt_may_turn_the_mode(template: str, mode: str, text: str, flips: 
     assert has_inline_switch(render, recipe, text) is flips
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "source", ["{% if %}", "{{ raise_exception('never') }}", "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}"]
 )  # fmt: skip

@@ -58,12 +58,14 @@ HOSTILE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", HOSTILE.values(), ids=HOSTILE)
 def test_a_hostile_or_broken_template_is_an_error_for_the_user(source: str) -> None:
     with pytest.raises(RimError, match="chat template"):
         template_renderer(source)(HELLO, {})
 
 
+@pytest.mark.slow
 def test_messages_are_not_changed_and_the_next_rendering_has_a_fresh_budget() -> None:
     render = template_renderer("{% for i in range(70000) %}{% endfor %}{{ messages[0].content }}")
     assert [render(HELLO, {}) for _ in range(3)] == ["hello"] * 3

@@ -267,6 +267,7 @@ def test_nothing_is_lost_and_nothing_comes_from_nowhere(parts: list[str]) -> Non
     assert all(words.count(char) <= kept.count(char) for char in set(words))
 
 
+@pytest.mark.slow
 @settings(max_examples=400)
 @given(soup, st.booleans(), st.one_of(st.none(), soup))
 def test_it_never_raises_and_keeps_its_word(text: str, opened: bool, reasoning: str | None) -> None:
@@ -277,6 +278,7 @@ def test_it_never_raises_and_keeps_its_word(text: str, opened: bool, reasoning: 
         assert split.answer == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "unit",
     ["<think>", "</think>", "<think></think>", "<think ", "`<think>", "`<think>a</think>", "```\n",
