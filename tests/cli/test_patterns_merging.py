@@ -14,6 +14,8 @@ from inspect_ai.scorer import Score
 
 from rim_eval.cli import main
 
+pytestmark = pytest.mark.slow
+
 SHORTCUT = (
     "It looks like an everyday request. Such requests are usually fine, so I skip the rule book."
 )

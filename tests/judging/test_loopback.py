@@ -98,7 +98,7 @@ def serve() -> Iterator[Callable[[Script], tuple[Model, Server]]]:
 
     def start(script: Script) -> tuple[Model, Server]:
         server = Server(script)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         servers.append(server)
         model = get_model(
             f"openai-api/loop/grader-{server.server_port}",

@@ -67,7 +67,7 @@ class Handler(BaseHTTPRequestHandler):
 @pytest.fixture
 def server() -> Iterator[Server]:
     with Server() as ours:
-        Thread(target=ours.serve_forever, daemon=True).start()
+        Thread(target=ours.serve_forever, args=(0.01,), daemon=True).start()
         yield ours
         ours.shutdown()
 

@@ -62,7 +62,7 @@ def github(monkeypatch: pytest.MonkeyPatch, online: None) -> Iterator[Callable[.
 
         server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         servers.append(server)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         monkeypatch.setattr(download, "_GITHUB", f"http://127.0.0.1:{server.server_port}")
         monkeypatch.setenv("NO_PROXY", "*")
         monkeypatch.setattr(requests, "get", partial(get, requests.get))

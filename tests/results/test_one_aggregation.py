@@ -77,6 +77,7 @@ def runs(draw: st.DrawFn) -> tuple[str, dict[PromptKind, Rows]]:
     return harness, {kind: draw(sets(kind)) for kind in kinds}
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=80)
 @given(runs())
 def test_every_door_shows_the_same_figures(run: tuple[str, dict[PromptKind, Rows]]) -> None:
