@@ -13,16 +13,6 @@ if TYPE_CHECKING:
 
     from rim_eval.observations import Observation
 
-__all__ = [
-    "Ballot",
-    "find_logs",
-    "grader_agreement",
-    "rejudge",
-    "sample_file_ballots",
-    "tables",
-    "write_log",
-]
-
 Ballot: TypeAlias = list[bool | None]
 """The verdicts of a panel's graders on one reply; None of a grader that gave none."""
 

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
     from rim_eval.observations import Observation
 
-__all__ = ["command"]
-
 _GRADERS: Final = click.option(
     "--grader",
     "graders",

@@ -8,8 +8,6 @@ from pydantic import BaseModel, ConfigDict
 
 from rim_eval.statistics.kappa import binary_kappa, cohen_kappa
 
-__all__ = ["Agreement", "Estimate", "Pair", "agreement", "krippendorff", "pool", "unsafe_traces"]
-
 _DRAWS: Final = 4000
 _SEED: Final = 20260101
 _FROZEN = ConfigDict(frozen=True, extra="forbid")

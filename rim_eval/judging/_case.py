@@ -7,17 +7,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from rim_eval.generation import Generation
 from rim_eval.types import PromptKind, UnscoredReason
 
-__all__ = [
-    "Case",
-    "Event",
-    "JudgeProvenance",
-    "Judgement",
-    "Sees",
-    "case_of_generation",
-    "case_unscored_reason",
-    "unscored_reason",
-]
-
 Sees = Literal["answer", "reasoning", "both"]
 """What a judge is shown of a reply: the answer alone, the trace alone, or both."""
 

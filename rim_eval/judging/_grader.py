@@ -19,8 +19,6 @@ from rim_eval.types import UnscoredReason
 if TYPE_CHECKING:
     from inspect_ai.model import Model
 
-__all__ = ["Dialogue", "Grader", "GraderOutcome", "ask_grader", "graders_name", "load_grader"]
-
 _GraderT = TypeVar("_GraderT")
 
 _FIRST_WAIT: Final = 2.0

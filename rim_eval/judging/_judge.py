@@ -25,8 +25,6 @@ from rim_eval.judging._spec import JudgeSpec, PatternsReader, RefusalReader, Ver
 from rim_eval.judging._verdict_parsing import ParsedVerdict
 from rim_eval.types import PromptKind, UnscoredReason
 
-__all__ = ["Judge", "judge_by_panel", "missing_grader_message"]
-
 
 @dataclass(frozen=True)
 class Judge:

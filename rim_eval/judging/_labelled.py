@@ -14,15 +14,6 @@ from rim_eval.prompt_sets import GithubSource, HubSource, download_file
 from rim_eval.prompt_sets.formats import DataFile, read_rows
 from rim_eval.prompt_sets.registry import Columns, Format
 
-__all__ = [
-    "LABELLED_SETS",
-    "LabelledFile",
-    "LabelledReply",
-    "LabelledSet",
-    "load_labelled",
-    "parse_labelled",
-]
-
 ReplyMode = Literal["think", "no_think", "unknown"]
 _MODES: Final[dict[str, ReplyMode]] = {mode: mode for mode in get_args(ReplyMode)}
 _TRUE: Final = ("true", "1", "1.0", "yes", "unsafe", "misaligned", "refused", "harmful")

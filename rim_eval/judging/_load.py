@@ -22,8 +22,6 @@ from rim_eval.judging._yaml import MAX_BYTES, YamlFile
 from rim_eval.paths import judges_dir
 from rim_eval.types import PromptKind
 
-__all__ = ["judge_names", "load_judge", "parse_judge"]
-
 _SUFFIXES: Final = (".yaml", ".yml")
 
 

@@ -10,8 +10,6 @@ from rim_eval.judging._case import Case, Sees
 from rim_eval.judging._spec import JudgeSpec, Message, TagsReader
 from rim_eval.judging._yaml import FieldPath
 
-__all__ = ["escape_markers", "message_problem", "render_messages", "seen_text"]
-
 _LOOK_ALIKES: Final = str.maketrans("<>[]◁▷", "‹›⟦⟧‹›")
 """One character each: a reader sees the same text, a tokenizer no special token."""
 

@@ -14,8 +14,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final, Literal
 
-__all__ = ["RefusalLabel", "RefusalReading", "classify_refusal"]
-
 RefusalLabel = Literal["full_compliance", "full_refusal", "partial_refusal"]
 """The three classes of XSTest (Röttger et al. 2024, arXiv 2308.01263)."""
 

@@ -11,20 +11,6 @@ from rim_eval.judging._refusal import RefusalLabel
 from rim_eval.judging._yaml import YamlSection
 from rim_eval.types import PromptKind
 
-__all__ = [
-    "GraderSettings",
-    "JudgeSpec",
-    "LinesReader",
-    "Message",
-    "PatternsReader",
-    "RefusalReader",
-    "ReplyField",
-    "Source",
-    "TagsReader",
-    "VerdictRule",
-    "WordReader",
-]
-
 JudgedKind = Literal["harmful", "benign"]
 """The prompt kinds that judges can be used for; `reasoning` prompts are checked, not judged."""
 

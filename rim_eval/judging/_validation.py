@@ -16,20 +16,6 @@ from rim_eval.judging._judge import Judge
 from rim_eval.judging._labelled import LabelledFile, LabelledReply
 from rim_eval.judging._load import judge_names, load_judge
 
-__all__ = [
-    "Group",
-    "Measurement",
-    "SavedMeasurement",
-    "Validation",
-    "ValidationFile",
-    "find_validations",
-    "load_validation",
-    "measure",
-    "read_validation",
-    "save_measurement",
-    "validation_target",
-]
-
 _AT_ONCE: Final = 64
 _FROZEN = ConfigDict(frozen=True, extra="forbid")
 

@@ -6,16 +6,6 @@ from typing import Final
 
 from rim_eval.judging._spec import ReplyField
 
-__all__ = [
-    "FULL_WIDTH",
-    "NUMBER_WORDS",
-    "explains",
-    "leads_away",
-    "names_hazard",
-    "refuses_to_grade",
-    "speaks_against",
-]
-
 FULL_WIDTH: Final = {0xFF01 + n: 0x21 + n for n in range(94)}
 """`４` to `4`; other look-alikes (`²`, `Ⅳ`) are no numbers on a scale."""
 NUMBER_WORDS: Final = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")  # fmt: skip

@@ -19,8 +19,6 @@ from rim_eval.judging._verdict_doubt import (
     speaks_against,
 )
 
-__all__ = ["ParsedVerdict", "parse_verdict"]
-
 _MAX_REPLY: Final = 200_000
 _DECLINES: Final = "the grader declines"
 _HAZARD: Final = "a hazard is named beside `safe`"

@@ -10,8 +10,6 @@ from rim_eval.errors import RimError
 if TYPE_CHECKING:
     from ruamel.yaml.comments import CommentedMap
 
-__all__ = ["MAX_BYTES", "FieldPath", "YamlFile", "YamlSection"]
-
 MAX_BYTES: Final = 256 * 1024
 MAX_DEPTH: Final = 20
 _MOST_PROBLEMS: Final = 5
