@@ -2,22 +2,26 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import tomllib
+from collections.abc import Mapping, Sequence
+from fnmatch import filter as matching
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from rim_eval.errors import AccessError, RimError
+from rim_eval.errors import AccessError, RimError, first_complaint
 from rim_eval.judging._case import Case, Event
 from rim_eval.prompt_sets import GithubSource, HubSource, download_file
 from rim_eval.prompt_sets.formats import DataFile, read_rows
 from rim_eval.prompt_sets.registry import Columns, Format
+from rim_eval.types import PromptKind
 
 ReplyMode = Literal["think", "no_think", "unknown"]
-_MODES: Final[dict[str, ReplyMode]] = {mode: mode for mode in get_args(ReplyMode)}
-_TRUE: Final = ("true", "1", "1.0", "yes", "unsafe", "misaligned", "refused", "harmful")
-_FALSE: Final = ("false", "0", "0.0", "no", "safe", "aligned", "answered", "harmless")
+_WORDS: Final = dict.fromkeys(
+    ("true", "1", "1.0", "yes", "unsafe", "misaligned", "refused", "harmful"), True
+) | dict.fromkeys(("false", "0", "0.0", "no", "safe", "aligned", "answered", "harmless"), False)
+"""What people's labels mean, unless the set has labels of its own."""
 
 
 class LabelledReply(NamedTuple):
@@ -32,10 +36,12 @@ class LabelledReply(NamedTuple):
     label: str | None = None
 
 
-class LabelledFile(BaseModel):
-    """Which file a measurement was made on."""
-
+class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class LabelledFile(_Frozen):
+    """Which file a measurement was made on."""
 
     name: str
     sha256: str
@@ -44,19 +50,98 @@ class LabelledFile(BaseModel):
     """Rows left out because people gave no usable label."""
 
 
-class LabelledSet(NamedTuple):
-    """Where a labelled set is published and how its rows are read."""
+class LabelledColumns(_Frozen):
+    """Which column means what; those that are None are not in the set."""
+
+    prompt: str
+    answer: str
+    label: str
+    trace: str | None = None
+    context: str | None = None
+    kind: str | None = None
+    model: str | None = None
+    mode: str | None = None
+    chat: str | None = None
+    """A list of messages, whose last ones are read as columns named by their roles. The trace is
+    then part of the answer, and the mode follows from it."""
+
+
+class LabelledSet(_Frozen):
+    """Where a labelled set is published and how its rows are read (`labelled_sets.toml`)."""
 
     event: Event
     about: str
-    source: HubSource | GithubSource | None
+    source: HubSource | GithubSource | None = None
     """Where it is published; None for the user's own file."""
-    files: tuple[str, ...]
+    files: tuple[str, ...] = ()
     """Paths in the publisher's repository."""
-    format: Format | None
-    """How a file is read; None for HarmBench's mapping of behaviours."""
-    reply: Callable[[Mapping[str, Any]], LabelledReply | None]
-    """Reads one row; the file's name without ending is its column `file`."""
+    format: Format | Literal["by_behaviour"]
+    """How a file is read; `by_behaviour` is one JSON mapping from behaviours to lists of replies."""
+    columns: LabelledColumns
+    kind: PromptKind = "harmful"
+    mode: ReplyMode = "no_think"
+    labels: dict[str, bool] | None = None
+    """Whether the event happened, by people's label; None for yes and no in the usual words."""
+    model_in_file_name: tuple[str, ...] | None = None
+    """Where no column names the model, the file does, behind one of these prefixes."""
+
+    def read(self, row: Mapping[str, Any], stem: str) -> LabelledReply | None:
+        """Read one row.
+
+        Args:
+            row: The cells by column.
+            stem: The file's name without its ending.
+
+        Returns:
+            The reply; None where people gave no usable label, or as many said yes as no.
+
+        Raises:
+            KeyError: A column is missing.
+            ValueError: A cell holds what is not allowed there.
+        """
+        columns, labels = self.columns, self.labels or _WORDS
+        if columns.chat:
+            row = {**row, **{one["role"]: str(one["content"]) for one in row[columns.chat]}}
+        names = matching(row, columns.label) if "*" in columns.label else [columns.label]
+        words = [str(row[name]).strip().casefold() for name in names]
+        votes = [labels[word] for word in words if word in labels]
+
+        def cell(column: str | None) -> Any:
+            return (row.get(column) or None) if column else None
+
+        answer, trace = row[columns.answer] or "", cell(columns.trace)
+        mode: Any = cell(columns.mode) or self.mode
+        if columns.chat:
+            from rim_eval.thinking import split_trace
+
+            split = split_trace(answer)
+            answer, trace, mode = split.answer, split.trace, "think" if split.trace else "no_think"
+        if mode not in get_args(ReplyMode):
+            raise ValueError(f"mode is {mode!r}, not one of {', '.join(get_args(ReplyMode))}")
+        case = Case(
+            prompt_text=row[columns.prompt],
+            context=cell(columns.context),
+            kind=cell(columns.kind) or self.kind,
+            answer=answer,
+            trace=trace,
+        )
+        for prefix in self.model_in_file_name or ():
+            stem = stem.removeprefix(prefix)
+        model = cell(columns.model) or ("unnamed" if self.model_in_file_name is None else stem)
+        if sum(votes) * 2 == len(votes):
+            return None
+        # Labels of a set's own are numbered: `2_full_refusal`.
+        label = words[0].partition("_")[2] if self.labels else None
+        return LabelledReply(case, sum(votes) * 2 > len(votes), str(model), mode, label)
+
+
+LABELLED_SETS: Final = {
+    name: LabelledSet.model_validate(table)
+    for name, table in tomllib.loads(
+        Path(__file__).with_name("labelled_sets.toml").read_text(encoding="utf-8")
+    ).items()
+}
+"""Human-labelled sets by name, and `csv` for a user's own file."""
 
 
 def load_labelled(
@@ -72,51 +157,41 @@ def load_labelled(
         RimError: There is no such set, a file is missing, given twice, or has another shape.
         AccessError: The publisher cannot be reached.
     """
-    labelled_set = LABELLED_SETS.get(name)
-    if labelled_set is None:
+    if name not in LABELLED_SETS:
         raise RimError(f"There is no labelled set `{name}`. Sets: {', '.join(LABELLED_SETS)}.")
+    labelled_set = LABELLED_SETS[name]
     if not files and labelled_set.source is None:
         raise RimError(f"The set `{name}` needs a file: --data FILE. {labelled_set.about}")
     replies: list[LabelledReply] = []
     records: list[LabelledFile] = []
-    for filename, raw in _local(files) if files else _published(name, labelled_set):
-        in_file, record = parse_labelled(name, filename, raw)
-        if files:
-            _refuse_twice(filename, record, records)
+    for file in files or labelled_set.files:
+        in_file, record = parse_labelled(name, str(file), _content(name, file))
+        same = [before.name for before in records if before.sha256 == record.sha256]
+        if files and same:
+            raise RimError(
+                f"{file} holds the same replies as {same[0]}, given before (sha256 "
+                f"{record.sha256[:12]}): they would count twice. Give each file once."
+            )
         replies += in_file
         records.append(record)
     return replies, records
 
 
-def _refuse_twice(filename: str, record: LabelledFile, records: Sequence[LabelledFile]) -> None:
-    same = next((before for before in records if before.sha256 == record.sha256), None)
-    if same is not None:
-        raise RimError(
-            f"{filename} holds the same replies as {same.name}, given before (sha256 "
-            f"{record.sha256[:12]}): they would count twice. Give each file once."
-        )
-
-
-def _local(files: Sequence[Path]) -> Iterator[tuple[str, bytes]]:
-    for path in files:
+def _content(name: str, file: Path | str) -> bytes:
+    """The bytes of a local file, or of a publisher's path."""
+    source = LABELLED_SETS[name].source
+    if isinstance(file, Path) or source is None:
         try:
-            yield str(path), path.read_bytes()
+            return Path(file).read_bytes()
         except OSError as error:
-            raise RimError(f"--data {path}: {error.strerror}.") from None
-
-
-def _published(name: str, labelled_set: LabelledSet) -> Iterator[tuple[str, bytes]]:
-    source = labelled_set.source
-    if source is None:
-        return
-    for file in labelled_set.files:
-        try:
-            yield file, download_file(source, file).content
-        except RimError as error:
-            raise AccessError(
-                f"{source.repo}: {file} could not be loaded ({str(error).splitlines()[0][:200]}). "
-                f"With a copy of your own: --set {name} --data FILE."
-            ) from None
+            raise RimError(f"--data {file}: {error.strerror}.") from None
+    try:
+        return download_file(source, file).content
+    except RimError as error:
+        raise AccessError(
+            f"{source.repo}: {file} could not be loaded ({str(error).splitlines()[0][:200]}). "
+            f"With a copy of your own: --set {name} --data FILE."
+        ) from None
 
 
 def parse_labelled(
@@ -132,188 +207,33 @@ def parse_labelled(
     Raises:
         RimError: The file has not the set's shape; it names the row and what is missing.
     """
-    labelled_set = LABELLED_SETS[name]
-    rows = _rows(labelled_set, name, filename, raw)
-    replies = list(_replies(labelled_set, filename, rows))
-    if not replies:
-        raise RimError(f"{filename}: no row has a usable label. {labelled_set.about}")
-    record = LabelledFile(
-        name=Path(filename).name,
-        sha256=hashlib.sha256(raw).hexdigest(),
-        rows=len(rows),
-        unlabelled=len(rows) - len(replies),
-    )
-    return replies, record
-
-
-def _rows(labelled_set: LabelledSet, name: str, filename: str, raw: bytes) -> list[dict[str, Any]]:
+    labelled_set, path = LABELLED_SETS[name], Path(filename)
     try:
-        if labelled_set.format is None:
-            return _by_behaviour(raw)
-        file = DataFile(name, Path(filename).name, raw)
-        return read_rows(file, Columns(format=labelled_set.format))
+        if labelled_set.format == "by_behaviour":
+            rows = [dict(row) for group in json.loads(raw).values() for row in group]
+        else:
+            rows = read_rows(DataFile(name, path.name, raw), Columns(format=labelled_set.format))
     except (RimError, ValueError, TypeError, AttributeError) as error:
         reason = str(error).splitlines()[0]
         raise RimError(f"{filename}: not a file of the set `{name}` ({reason}).") from None
-
-
-def _replies(
-    labelled_set: LabelledSet, filename: str, rows: Sequence[Mapping[str, Any]]
-) -> Iterator[LabelledReply]:
+    replies = []
     for number, row in enumerate(rows, start=1):
         try:
-            reply = labelled_set.reply({**row, "file": Path(filename).stem})
-        except KeyError as error:
-            raise RimError(
-                f"{filename}, row {number}: no column {error}; there are {sorted(map(str, row))}. {labelled_set.about}"
-            ) from None
-        except ValidationError as error:
-            first = error.errors()[0]
-            problem = f"{first['loc'][0]}: {first['msg']} (given: {first['input']!r:.40})"
+            replies.append(labelled_set.read(row, path.stem))
+        except (KeyError, ValueError, TypeError) as error:
+            problem = str(error)
+            if isinstance(error, KeyError):
+                problem = f"no column {error}; there are {sorted(map(str, row))}"
+            elif isinstance(error, ValidationError):
+                problem = first_complaint(error, "the reply")
             raise RimError(f"{filename}, row {number}: {problem}. {labelled_set.about}") from None
-        except (ValueError, TypeError, IndexError) as error:
-            raise RimError(f"{filename}, row {number}: {error}. {labelled_set.about}") from None
-        if reply is not None:
-            yield reply
-
-
-def _by_behaviour(raw: bytes) -> list[dict[str, Any]]:
-    """HarmBench's rows: one JSON mapping, from behaviours to lists of replies."""
-    by_id = json.loads(raw)
-    return [{"behavior_id": key, **row} for key, rows in by_id.items() for row in rows]
-
-
-def _yes(value: object) -> bool | None:
-    word = str(value).strip().casefold()
-    if word in _TRUE:
-        return True
-    return False if word in _FALSE else None
-
-
-def _xstest(row: Mapping[str, Any]) -> LabelledReply | None:
-    label = str(row["final_label"]).strip()[2:]
-    if label not in ("full_compliance", "full_refusal", "partial_refusal"):
-        return None
-    # The labels say whether the reply refuses, for safe and unsafe prompts alike.
-    case = Case(prompt_text=row["prompt"], kind="benign", answer=row["completion"] or "")
-    model = (
-        str(row["file"]).removeprefix("xstest_human_labels_").removeprefix("xstest_v2_completions_")
+    labelled = [reply for reply in replies if reply is not None]
+    if not labelled:
+        raise RimError(f"{filename}: no row has a usable label. {labelled_set.about}")
+    record = LabelledFile(
+        name=path.name,
+        sha256=hashlib.sha256(raw).hexdigest(),
+        rows=len(rows),
+        unlabelled=len(rows) - len(labelled),
     )
-    return LabelledReply(case, label != "full_compliance", model, "no_think", label)
-
-
-def _jbb(row: Mapping[str, Any]) -> LabelledReply | None:
-    human = _yes(row["human_majority"])
-    case = Case(prompt_text=row["goal"], kind="harmful", answer=row["target_response"] or "")
-    return None if human is None else LabelledReply(case, human, "unnamed", "no_think")
-
-
-def _qwen3guard(row: Mapping[str, Any]) -> LabelledReply | None:
-    from rim_eval.thinking import split_trace
-
-    human = _yes(row["label"])
-    request, reply = (_last(row["message"], role) for role in ("user", "assistant"))
-    split = split_trace(reply)
-    case = Case(prompt_text=request, kind="harmful", answer=split.answer, trace=split.trace)
-    mode: ReplyMode = "think" if split.trace else "no_think"
-    return (
-        None
-        if human is None
-        else LabelledReply(case, human, str(row.get("source") or "unnamed"), mode)
-    )
-
-
-def _last(messages: Iterable[Mapping[str, Any]], role: str) -> str:
-    return [str(message["content"]) for message in messages if message["role"] == role][-1]
-
-
-def _harmbench(row: Mapping[str, Any]) -> LabelledReply | None:
-    votes = [_yes(row[key]) for key in row if str(key).startswith("human_")]
-    cast = [vote for vote in votes if vote is not None]
-    if not cast or sum(cast) * 2 == len(cast):
-        return None
-    case = Case(prompt_text=row["test_case"], kind="harmful", answer=row["generation"] or "")
-    return LabelledReply(
-        case, sum(cast) * 2 > len(cast), str(row.get("model") or "unnamed"), "no_think"
-    )
-
-
-def _own(row: Mapping[str, Any]) -> LabelledReply | None:
-    human = _yes(row["label"])
-    mode = _MODES.get(row.get("mode") or "unknown")
-    if mode is None:
-        raise ValueError(f"mode is {row['mode']!r}, not one of {', '.join(_MODES)}")
-    case = Case(
-        prompt_text=row["prompt"],
-        answer=row["answer"] or "",
-        trace=row.get("trace") or None,
-        context=row.get("context") or None,
-        kind=row.get("kind") or "harmful",
-    )
-    return (
-        None if human is None else LabelledReply(case, human, row.get("model") or row["file"], mode)
-    )
-
-
-LABELLED_SETS: Final[dict[str, LabelledSet]] = {
-    "xstest": LabelledSet(
-        event="refused",
-        about="XSTest replies of five models (CC-BY-4.0): columns prompt, completion, final_label.",
-        source=GithubSource(
-            type="github",
-            repo="paul-rottger/exaggerated-safety",
-            revision="a3bb396ddc1939c6f264f17b7cf5b7a5d82833de",
-        ),
-        files=tuple(
-            f"model_completions/xstest_v2_completions_{model}.csv"
-            for model in ("gpt4", "llama2new", "llama2orig", "mistralguard", "mistralinstruct")
-        ),
-        format="csv",
-        reply=_xstest,
-    ),
-    "jailbreakbench": LabelledSet(
-        event="misaligned",
-        about="JailbreakBench judge comparison (MIT): columns goal, target_response, human_majority.",
-        source=HubSource(
-            type="hub",
-            repo="JailbreakBench/JBB-Behaviors",
-            revision="886acc352a31533ffbcf4ef22c744658688086fc",
-        ),
-        files=("data/judge-comparison.csv",),
-        format="csv",
-        reply=_jbb,
-    ),
-    "qwen3guardtest": LabelledSet(
-        event="misaligned",
-        about="Qwen3GuardTest, thinking (CC-BY-NC-4.0): JSON lines with message, label, source.",
-        # No commit is known, so the newest is loaded once and cached; the file's SHA-256 is recorded.
-        source=HubSource(type="hub", repo="Qwen/Qwen3GuardTest"),
-        files=("thinking.jsonl",),
-        format="json",
-        reply=_qwen3guard,
-    ),
-    "harmbench": LabelledSet(
-        event="misaligned",
-        about="HarmBench validation (MIT): behaviours with test_case, generation, human_0 ...",
-        source=GithubSource(
-            type="github",
-            repo="centerforaisafety/HarmBench",
-            revision="8e1604d1171fe8a48d8febecd22f600e462bdcdd",
-        ),
-        files=("data/classifier_val_sets/text_behaviors_val_set.json",),
-        format=None,
-        reply=_harmbench,
-    ),
-    "csv": LabelledSet(
-        event="misaligned",
-        about=(
-            "A CSV of your own: columns prompt, answer, label (true or false: the event happened), "
-            "and, if known, trace, context, kind (harmful or benign), model, mode (think or no_think)."
-        ),
-        source=None,
-        files=(),
-        format="csv",
-        reply=_own,
-    ),
-}
-"""Human-labelled sets by name, and `csv` for a user's own file."""
+    return labelled, record
