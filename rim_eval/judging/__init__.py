@@ -18,7 +18,7 @@ from rim_eval.judging._case import (
     case_of_generation,
     unscored_reason,
 )
-from rim_eval.judging._grader import Grader, GraderOutcome, ask_grader, graders_name, load_grader
+from rim_eval.judging._grader import Grader, ask_grader, graders_name, load_grader
 from rim_eval.judging._judge import Judge, judge_by_panel, missing_grader_message
 from rim_eval.judging._labelled import (
     LABELLED_SETS,
@@ -30,7 +30,7 @@ from rim_eval.judging._load import judge_names, load_judge, parse_judge
 from rim_eval.judging._prompt import escape_markers
 from rim_eval.judging._refusal import RefusalReading, classify_refusal
 from rim_eval.judging._spec import (
-    GraderSettings,
+    Dialogue,
     JudgeSpec,
     LinesReader,
     Message,
@@ -42,7 +42,6 @@ from rim_eval.judging._spec import (
 from rim_eval.judging._validation import (
     Group,
     Measurement,
-    SavedMeasurement,
     Validation,
     ValidationFile,
     find_validations,
@@ -58,11 +57,10 @@ __all__ = [
     "LABELLED_SETS",
     "Agreement",
     "Case",
+    "Dialogue",
     "Estimate",
     "Event",
     "Grader",
-    "GraderOutcome",
-    "GraderSettings",
     "Group",
     "Judge",
     "JudgeProvenance",
@@ -76,7 +74,6 @@ __all__ = [
     "ParsedVerdict",
     "RefusalReading",
     "ReplyField",
-    "SavedMeasurement",
     "Sees",
     "Source",
     "TagsReader",

@@ -11,7 +11,7 @@ import anyio
 
 from rim_eval.errors import RimError
 from rim_eval.judging._refusal import classify_refusal
-from rim_eval.judging._spec import GraderSettings, LinesReader, TagsReader, WordReader
+from rim_eval.judging._spec import Dialogue, LinesReader, TagsReader, WordReader
 from rim_eval.judging._verdict_doubt import refuses_to_grade
 from rim_eval.judging._verdict_parsing import ParsedVerdict, parse_verdict
 from rim_eval.types import UnscoredReason
@@ -32,22 +32,6 @@ class Grader(Protocol):
 
     async def generate(self, input: Any, *, config: Any) -> Any:
         """Reply to chat messages; the result has `completion` and `stop_reason`."""
-
-
-class Dialogue(Protocol):
-    """What says how a grader is asked: a judge file, or the rubric of a pattern monitor."""
-
-    @property
-    def grader(self) -> GraderSettings:
-        """How the grader generates."""
-
-    @property
-    def reask(self) -> str | None:
-        """What the grader is told after an unreadable reply."""
-
-    @property
-    def retries(self) -> int:
-        """How often the grader is asked again."""
 
 
 @dataclass(frozen=True)

@@ -161,7 +161,7 @@ def _match(reader: PatternsReader, text: str) -> ParsedVerdict:
     labels = [
         label
         for label, patterns in reader.labels.items()
-        if any(re.search(pattern, text, re.DOTALL) for pattern in patterns)
+        if any(re.search(pattern.pattern, text, re.DOTALL) for pattern in patterns)
     ]
     if len(labels) == 1:
         return ParsedVerdict({"label": labels[0]})

@@ -12,8 +12,8 @@ from pydantic import Field, model_validator
 from rim_eval.errors import RimError
 from rim_eval.judging import (
     Case,
+    Dialogue,
     Grader,
-    GraderSettings,
     Message,
     ReplyField,
     Source,
@@ -62,7 +62,7 @@ class RubricItem(YamlSection):
     """The pattern that the category belongs to, if any."""
 
 
-class Rubric(YamlSection):
+class Rubric(Dialogue):
     """Content of a rubric file."""
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
@@ -77,10 +77,6 @@ class Rubric(YamlSection):
     messages: tuple[Message, ...] = Field(min_length=1)
     """The conversation with the grader: Jinja templates over `request`, `context`, `text`, `part`
     (`reasoning` or `answer`) and `items`."""
-    reask: str | None = None
-    """What the grader is told after an unreadable reply."""
-    grader: GraderSettings = GraderSettings()
-    retries: int = Field(default=2, ge=0, le=5)
 
     @property
     def items(self) -> tuple[RubricItem, ...]:
