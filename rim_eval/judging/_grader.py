@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 _GraderT = TypeVar("_GraderT")
 
-_FIRST_WAIT: Final = 2.0
-_LONGEST_WAIT: Final = 60.0
 _LONGEST_NAME: Final = 200
 """Characters of a name that a card takes."""
 
@@ -96,6 +94,10 @@ async def ask_grader(
         messages: (role, text) of each message.
         grader: The model to ask.
     """
+    from inspect_ai.util import LimitExceededError
+
+    from rim_eval.thinking import split_trace
+
     grader, budget_factor, dialogue = _decoding_greedily(grader), 1, list(messages)
     replies: list[str] = []
     failure: tuple[UnscoredReason, str] = ("judge_unreadable", "never asked")
@@ -103,14 +105,16 @@ async def ask_grader(
         config = _config(spec, grader, budget_factor)
         try:
             output = await _generate(grader, dialogue, config, spec.grader.api_retries)
+        except LimitExceededError:  # ends a sample or a run, and is no failure of the grader
+            raise
         except Exception as error:
-            _let_limits_pass(error)
             problem = f"{type(error).__name__}: {error}"[:300]
             return GraderOutcome(None, "judge_failed", problem, tuple(replies), attempt)
-        raw, stop = str(output.completion or ""), str(output.stop_reason or "unknown")
+        raw = str(output.completion or "")
         replies.append(raw)
-        parsed = parse_verdict(reader, _without_trace(raw))
-        outcome = _failure(parsed, stop, raw)
+        # Verdicts inside the grader's own reasoning do not count.
+        parsed = parse_verdict(reader, split_trace(raw).answer)
+        outcome = _failure(parsed, str(output.stop_reason or "unknown"), raw)
         if outcome is None:
             return GraderOutcome(parsed, None, None, tuple(replies), attempt)
         failure = outcome
@@ -136,13 +140,6 @@ def _failure(parsed: ParsedVerdict, stop: str, raw: str) -> tuple[UnscoredReason
     return "judge_unreadable", parsed.problem or "unreadable"
 
 
-def _without_trace(raw: str) -> str:
-    """The reply without the grader's own reasoning; verdicts inside that do not count."""
-    from rim_eval.thinking import split_trace
-
-    return split_trace(raw).answer
-
-
 async def _generate(
     grader: Grader, dialogue: Sequence[tuple[str, str]], config: Any, retries: int
 ) -> Any:
@@ -152,16 +149,23 @@ async def _generate(
     machine no longer answers: each reply judged while it restarts would stay without a verdict. So
     this waits 2, 4, 8, ... at most 60 seconds between attempts (six retries: two minutes in all).
     """
+    from inspect_ai.model import ChatMessageAssistant, ChatMessageSystem, ChatMessageUser
     from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_exponential
 
+    roles = {
+        "system": ChatMessageSystem,
+        "user": ChatMessageUser,
+        "assistant": ChatMessageAssistant,
+    }
     attempts = AsyncRetrying(
         retry=retry_if_exception(_unreachable),
         stop=stop_after_attempt(retries + 1),
-        wait=wait_exponential(multiplier=_FIRST_WAIT, max=_LONGEST_WAIT),
+        wait=wait_exponential(multiplier=2, max=60),
         sleep=anyio.sleep,
         reraise=True,
     )
-    return await attempts(partial(grader.generate, input=_chat(dialogue), config=config))
+    chat = [roles[role](content=text) for role, text in dialogue]
+    return await attempts(partial(grader.generate, input=chat, config=config))
 
 
 def _unreachable(error: BaseException) -> bool:
@@ -169,20 +173,8 @@ def _unreachable(error: BaseException) -> bool:
     import httpx
     from openai import APIConnectionError, APITimeoutError
 
-    if isinstance(error, APITimeoutError):
-        return False
-    return isinstance(error, APIConnectionError | httpx.NetworkError | ConnectionError)
-
-
-def _chat(dialogue: Sequence[tuple[str, str]]) -> list[Any]:
-    from inspect_ai.model import ChatMessageAssistant, ChatMessageSystem, ChatMessageUser
-
-    roles = {
-        "system": ChatMessageSystem,
-        "user": ChatMessageUser,
-        "assistant": ChatMessageAssistant,
-    }
-    return [roles[role](content=text) for role, text in dialogue]
+    broken = isinstance(error, APIConnectionError | httpx.NetworkError | ConnectionError)
+    return broken and not isinstance(error, APITimeoutError)
 
 
 def _config(spec: Dialogue, grader: Grader, budget_factor: int) -> Any:
@@ -190,8 +182,11 @@ def _config(spec: Dialogue, grader: Grader, budget_factor: int) -> Any:
     from inspect_ai.model import GenerateConfig
 
     own, settings = getattr(grader, "config", None), spec.grader
+    api = getattr(grader, "api", None)
+    # An `hf/` model that decodes greedily says so by `do_sample`, and rejects temperature 0.
+    greedy = getattr(api, "do_sample", None) is False and "generate" not in vars(api)
     wanted: dict[str, Any] = {
-        "temperature": None if _rejects_temperature_0(grader) else settings.temperature,
+        "temperature": None if greedy else settings.temperature,
         "max_tokens": settings.max_tokens * budget_factor,
         "max_retries": settings.api_retries,
         "attempt_timeout": settings.call_timeout,
@@ -199,12 +194,6 @@ def _config(spec: Dialogue, grader: Grader, budget_factor: int) -> Any:
     return GenerateConfig(
         **{name: value for name, value in wanted.items() if getattr(own, name, None) is None}
     )
-
-
-def _rejects_temperature_0(grader: Any) -> bool:
-    """Whether this is an `hf/` grader that decodes greedily, which `do_sample=false` says there."""
-    api = getattr(grader, "api", None)
-    return getattr(api, "do_sample", None) is False and "generate" not in vars(api)
 
 
 def _decoding_greedily(grader: _GraderT) -> _GraderT:
@@ -222,11 +211,3 @@ def _decoding_greedily(grader: _GraderT) -> _GraderT:
     view.api.do_sample = False
     greedy_view: _GraderT = view
     return greedy_view
-
-
-def _let_limits_pass(error: Exception) -> None:
-    """Inspect's own limits end a sample or a run; they are no failure of the grader."""
-    from inspect_ai.util import LimitExceededError
-
-    if isinstance(error, LimitExceededError):
-        raise error

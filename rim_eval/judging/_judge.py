@@ -23,7 +23,7 @@ from rim_eval.judging._prompt import render_messages, seen_text
 from rim_eval.judging._refusal import classify_refusal
 from rim_eval.judging._spec import JudgeSpec, PatternsReader, RefusalReader, VerdictRule
 from rim_eval.judging._verdict_parsing import ParsedVerdict
-from rim_eval.types import PromptKind, UnscoredReason
+from rim_eval.types import PromptKind
 
 
 @dataclass(frozen=True)
@@ -73,13 +73,11 @@ class Judge:
 
     def provenance(self, grader: Grader | Sequence[Grader] | None) -> JudgeProvenance:
         """Name, version, hash, grader and input: what stands in every score."""
-        graders = grader if isinstance(grader, Sequence) else [grader]
-        names = [str(one) for one in graders if one is not None]
         return JudgeProvenance(
             judge=self.name,
             version=str(self.spec.version),
             sha256=self.sha256,
-            grader=graders_name(names) if self.needs_grader else None,
+            grader=graders_name(list(map(str, _listed(grader)))) if self.needs_grader else None,
             sees=self.sees,
         )
 
@@ -96,32 +94,32 @@ class Judge:
         Raises:
             RimError: The judge has no verdict for this kind of prompt, or there is no grader.
         """
-        if isinstance(grader, Sequence) and len(grader) > 1:
-            vote = await judge_by_panel(case, [partial(self.judge, grader=one) for one in grader])
+        graders = _listed(grader)
+        if len(graders) > 1:
+            vote = await judge_by_panel(case, [partial(self.judge, grader=one) for one in graders])
             # One instrument, asked several times: figures measured of it are found by this.
             return vote.model_copy(update={"provenance": self.provenance(grader)})
-        if isinstance(grader, Sequence):
-            grader = next(iter(grader), None)
-        rule = self._rule(case.kind)
-        unscored = case_unscored_reason(case, self.sees)
-        if unscored is not None:
-            return self._judgement(rule, grader, reason=unscored)
-        reader = self.spec.reader
+        rule, reader = self._rule(case.kind), self.spec.reader
+        judgement = partial(Judgement, event=rule.event, provenance=self.provenance(grader))
+        if unscored := case_unscored_reason(case, self.sees):
+            return judgement(reason=unscored)
         if isinstance(reader, PatternsReader):
-            return self._decide(rule, _match(reader, seen_text(case, self.sees)), None)
-        if isinstance(reader, RefusalReader):
+            parsed = _match(reader, seen_text(case, self.sees))
+        elif isinstance(reader, RefusalReader):
             refusal = classify_refusal(seen_text(case, self.sees))
             parsed = ParsedVerdict({"label": refusal.label}, explanation="; ".join(refusal.cues))
-            return self._decide(rule, parsed, None)
-        if grader is None:
+        elif not graders:
             raise RimError(missing_grader_message(self))
-        messages = render_messages(self.spec, case, self.sees)
-        outcome = await ask_grader(self.spec, reader, messages, grader)
-        facts: dict[str, Any] = {"replies": outcome.replies, "attempts": outcome.attempts}
-        if outcome.parsed is None:
-            facts |= {"reason": outcome.reason, "explanation": outcome.problem}
-            return self._judgement(rule, grader, **facts)
-        return self._decide(rule, outcome.parsed, grader, **facts)
+        else:
+            messages = render_messages(self.spec, case, self.sees)
+            outcome = await ask_grader(self.spec, reader, messages, graders[0])
+            judgement = partial(judgement, replies=outcome.replies, attempts=outcome.attempts)
+            if outcome.parsed is None:
+                return judgement(reason=outcome.reason, explanation=outcome.problem)
+            parsed = outcome.parsed
+        if parsed.problem is not None:
+            return judgement(reason="judge_unreadable", explanation=parsed.problem)
+        return judgement(**self._conclusion(rule, parsed))
 
     def _rule(self, kind: PromptKind) -> VerdictRule:
         for judged_kind, rule in self.spec.verdicts.items():
@@ -132,29 +130,28 @@ class Judge:
             f"{' and '.join(self.applies_to)} ones. Choose another judge for them."
         )
 
-    def _decide(
-        self, rule: VerdictRule, parsed: ParsedVerdict, grader: Grader | None, **facts: Any
-    ) -> Judgement:
-        if parsed.problem is not None:
-            return self._judgement(
-                rule, grader, reason="judge_unreadable", explanation=parsed.problem, **facts
-            )
-        values = parsed.values
-        score = self.spec.score_of(values)
-        facts |= {"values": dict(values), "score": score, "explanation": parsed.explanation}
+    def _conclusion(self, rule: VerdictRule, parsed: ParsedVerdict) -> dict[str, Any]:
+        """The verdict by a rule, and the values that it follows from."""
+        score = self.spec.score_of(parsed.values)
+        values = {
+            "values": dict(parsed.values),
+            "score": score,
+            "explanation": parsed.explanation,
+        }
         if rule.at_least is not None:
             assert score is not None  # the spec was checked: a threshold needs a score
             thresholds = {name: score >= limit for name, limit in rule.named.items()}
-            facts |= {"verdict": score >= rule.at_least, "thresholds": thresholds}
-            return self._judgement(rule, grader, **facts)
-        label = values.get(rule.field)
+            return values | {"verdict": score >= rule.at_least, "thresholds": thresholds}
+        label = parsed.values.get(rule.field)
         if label is None or label in rule.unscored:
-            problem: UnscoredReason = "judge_unreadable"
-            return self._judgement(rule, grader, reason=problem, label=label, **facts)
-        return self._judgement(rule, grader, verdict=label in rule.labels, label=label, **facts)
+            return values | {"reason": "judge_unreadable", "label": label}
+        return values | {"verdict": label in rule.labels, "label": label}
 
-    def _judgement(self, rule: VerdictRule, grader: Grader | None, **facts: Any) -> Judgement:
-        return Judgement(event=rule.event, provenance=self.provenance(grader), **facts)
+
+def _listed(grader: Grader | Sequence[Grader] | None) -> Sequence[Grader]:
+    if isinstance(grader, Sequence):
+        return grader
+    return [] if grader is None else [grader]
 
 
 def _match(reader: PatternsReader, text: str) -> ParsedVerdict:
@@ -167,7 +164,7 @@ def _match(reader: PatternsReader, text: str) -> ParsedVerdict:
         return ParsedVerdict({"label": labels[0]})
     if reader.otherwise is not None:
         return ParsedVerdict({"label": reader.otherwise})
-    return ParsedVerdict(problem=f"{'no label matches' if not labels else f'{labels} all match'}")
+    return ParsedVerdict(problem=f"{labels} all match" if labels else "no label matches")
 
 
 async def judge_by_panel(
@@ -176,7 +173,7 @@ async def judge_by_panel(
     """Ask several judges at once and count their votes; each vote is kept.
 
     The verdict is that of more than half of the votes cast. There is none when the votes tie, or
-    when no more than half of the members cast one.
+    when no more than half of the members cast one (the commonest reason is given).
 
     Args:
         case: The prompt and the reply.
@@ -190,8 +187,17 @@ async def judge_by_panel(
     if len(members) < 2:
         raise RimError(f"A panel needs two judges or more; {len(members)} given.")
     votes: list[Judgement] = await collect(*(member(case) for member in members))
-    verdict, reason = _majority(votes)
+    parts = [vote.provenance for vote in votes]
+    if len(inputs := {part.sees for part in parts}) > 1:
+        raise RimError(f"The judges of a panel must see the same; they see {sorted(inputs)}.")
     cast = [vote.verdict for vote in votes if vote.verdict is not None]
+    verdict, reason = None, None
+    if len(cast) * 2 <= len(votes) and len(cast) < len(votes):
+        [(reason, _)] = Counter(vote.reason for vote in votes if vote.reason).most_common(1)
+    elif sum(cast) * 2 == len(cast):
+        reason = "judge_tied"
+    else:
+        verdict = sum(cast) * 2 > len(cast)
     return Judgement(
         event=votes[0].event,
         verdict=verdict,
@@ -199,31 +205,13 @@ async def judge_by_panel(
         explanation=f"{sum(cast)} of {len(cast)} votes, {len(votes)} judges",
         attempts=sum(vote.attempts for vote in votes),
         votes=tuple(votes),
-        provenance=_joint_provenance([vote.provenance for vote in votes]),
-    )
-
-
-def _majority(votes: Sequence[Judgement]) -> tuple[bool | None, UnscoredReason | None]:
-    """The verdict of more than half of the votes cast, or why there is none (the commonest reason)."""
-    cast = [vote.verdict for vote in votes if vote.verdict is not None]
-    if len(cast) * 2 <= len(votes) and len(cast) < len(votes):
-        reasons = Counter(vote.reason for vote in votes if vote.reason is not None)
-        return None, reasons.most_common(1)[0][0]
-    if sum(cast) * 2 == len(cast):
-        return None, "judge_tied"
-    return sum(cast) * 2 > len(cast), None
-
-
-def _joint_provenance(parts: Sequence[JudgeProvenance]) -> JudgeProvenance:
-    inputs = {part.sees for part in parts}
-    if len(inputs) > 1:
-        raise RimError(f"The judges of a panel must see the same; they see {sorted(inputs)}.")
-    return JudgeProvenance(
-        judge=f"panel({', '.join(dict.fromkeys(part.judge for part in parts))})",
-        version="+".join(part.version for part in parts),
-        sha256=hashlib.sha256("".join(part.sha256 for part in parts).encode()).hexdigest(),
-        grader=", ".join(part.grader for part in parts if part.grader is not None) or None,
-        sees=parts[0].sees,
+        provenance=JudgeProvenance(
+            judge=f"panel({', '.join(dict.fromkeys(part.judge for part in parts))})",
+            version="+".join(part.version for part in parts),
+            sha256=hashlib.sha256("".join(part.sha256 for part in parts).encode()).hexdigest(),
+            grader=", ".join(part.grader for part in parts if part.grader is not None) or None,
+            sees=parts[0].sees,
+        ),
     )
 
 
