@@ -1,7 +1,7 @@
 """Measure a judge against people, per source model and mode, and keep the figures beside its file."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -82,7 +82,7 @@ class SavedMeasurement(NamedTuple):
 
     path: Path
     remarks: tuple[str, ...]
-    """What was replaced and what stayed, a sentence each; empty for a new file."""
+    """What was replaced, then what stayed, a sentence each; empty for a new file."""
 
 
 async def measure(
@@ -117,7 +117,14 @@ async def measure(
     for kind in {reply.case.kind for reply in replies}:
         judge.event(kind)
     judgements = await asyncio.gather(*map(judge_one, replies))
-    groups = _groups(replies, judgements)
+    pairs: dict[tuple[str, str, Event], list[Pair]] = {}
+    for reply, judgement in zip(replies, judgements, strict=True):
+        pair = Pair(reply.human, judgement.verdict, judgement.reason, reply.label, judgement.label)
+        pairs.setdefault((reply.model, reply.mode, judgement.event), []).append(pair)
+    groups = tuple(
+        Group(model=model, mode=mode, event=event, agreement=agreement(group))
+        for (model, mode, event), group in pairs.items()
+    )
     return Measurement(
         set=set_name,
         judge_version=judge.spec.version,
@@ -128,17 +135,6 @@ async def measure(
         files=tuple(files),
         groups=groups,
         pooled=_pooled(groups),
-    )
-
-
-def _groups(replies: Sequence[LabelledReply], judgements: Sequence[Judgement]) -> tuple[Group, ...]:
-    pairs: dict[tuple[str, str, Event], list[Pair]] = {}
-    for reply, judgement in zip(replies, judgements, strict=True):
-        pair = Pair(reply.human, judgement.verdict, judgement.reason, reply.label, judgement.label)
-        pairs.setdefault((reply.model, reply.mode, judgement.event), []).append(pair)
-    return tuple(
-        Group(model=model, mode=mode, event=event, agreement=agreement(group))
-        for (model, mode, event), group in pairs.items()
     )
 
 
@@ -193,41 +189,28 @@ def save_measurement(
     """
     path = validation_target(judge, path)
     previous = _read_if_present(path) or Validation(judge=judge.name)
-    remaining = tuple(_not_replaced(previous.measurements, measurement))
+    measured = {group.source for group in measurement.groups}
+    remaining, remarks = [], []
+    for old in previous.measurements:
+        replaced = measured if old.instrument == measurement.instrument else set()
+        by = f", grader {old.grader}" if old.grader else ""
+        for group in old.groups:
+            done = "Replaced" if group.source in replaced else "Kept as it was"
+            remarks.append(
+                f"{done}: {', '.join((old.set, *group.source))}{by}, sees {old.sees}, "
+                f"judge file {old.judge_sha256[:8]}, n = {group.agreement.n}."
+            )
+        groups = tuple(group for group in old.groups if group.source not in replaced)
+        if groups == old.groups:
+            remaining.append(old)
+        elif groups:
+            remaining.append(old.model_copy(update={"groups": groups, "pooled": _pooled(groups)}))
     whole = previous.model_copy(update={"measurements": (*remaining, measurement)})
     try:
         path.write_text(whole.model_dump_json(indent=1) + "\n", encoding="utf-8")
     except OSError as error:
         raise RimError(f"{path} cannot be written ({error.strerror}). Pass --out FILE.") from None
-    return SavedMeasurement(path, tuple(_remarks(previous.measurements, remaining)))
-
-
-def _not_replaced(previous: Sequence[Measurement], new: Measurement) -> Iterator[Measurement]:
-    """The earlier measurements, without the groups that were measured anew."""
-    measured = {group.source for group in new.groups}
-    for old in previous:
-        groups = tuple(group for group in old.groups if group.source not in measured)
-        if old.instrument != new.instrument or len(groups) == len(old.groups):
-            yield old
-        elif groups:
-            yield old.model_copy(update={"groups": groups, "pooled": _pooled(groups)})
-
-
-def _remarks(before: Sequence[Measurement], after: Sequence[Measurement]) -> Iterator[str]:
-    remaining = dict(_described(after))
-    for name, n in dict(_described(before)).items():
-        if name not in remaining:
-            yield f"Replaced: {name}, n = {n}."
-    for name, n in remaining.items():
-        yield f"Kept as it was: {name}, n = {n}."
-
-
-def _described(measurements: Sequence[Measurement]) -> Iterator[tuple[str, int]]:
-    for one in measurements:
-        by = f", grader {one.grader}" if one.grader else ""
-        for group in one.groups:
-            name = f"{one.set}, {group.model}, {group.mode}, {group.event}{by}, sees {one.sees}"
-            yield f"{name}, judge file {one.judge_sha256[:8]}", group.agreement.n
+    return SavedMeasurement(path, tuple(sorted(remarks, key=lambda remark: remark.startswith("Kept"))))
 
 
 def read_validation(path: Path) -> Validation:
@@ -285,21 +268,16 @@ def find_validations(
                 "`rim-eval judge validate --out FILE` keeps several sets in one file."
             )
         validations[name] = ValidationFile(validation, path)
-    for judge, sha256 in judges:
-        name = judge.split("@")[0]
-        beside = None if name in validations else _beside_shipped_judge(name, sha256)
+    shipped = set(judge_names())
+    for judge_at_version, sha256 in judges:
+        name = judge_at_version.split("@")[0]
+        if name in validations or not set(name.split("+")) <= shipped:
+            continue
+        judge = load_judge(name)
+        beside = load_validation(judge) if judge.sha256 == sha256 else None
         if beside is not None:
-            validations[name] = beside
+            validations[name] = ValidationFile(beside, _default_path(judge))
     return validations
-
-
-def _beside_shipped_judge(name: str, sha256: str) -> ValidationFile | None:
-    """The figures of a shipped judge, or of a cascade of two, whose file is the one that judged."""
-    if not set(name.split("+")) <= set(judge_names()):
-        return None
-    judge = load_judge(name)
-    validation = load_validation(judge) if judge.sha256 == sha256 else None
-    return ValidationFile(validation, _default_path(judge)) if validation else None
 
 
 def _read_if_present(path: Path) -> Validation | None:
