@@ -210,7 +210,9 @@ def save_measurement(
         path.write_text(whole.model_dump_json(indent=1) + "\n", encoding="utf-8")
     except OSError as error:
         raise RimError(f"{path} cannot be written ({error.strerror}). Pass --out FILE.") from None
-    return SavedMeasurement(path, tuple(sorted(remarks, key=lambda remark: remark.startswith("Kept"))))
+    return SavedMeasurement(
+        path, tuple(sorted(remarks, key=lambda remark: remark.startswith("Kept")))
+    )
 
 
 def read_validation(path: Path) -> Validation:
