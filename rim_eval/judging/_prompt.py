@@ -1,13 +1,13 @@
 """The conversation with the grader: a judge file's messages filled with one case, all of it escaped."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from functools import lru_cache
 from itertools import product
 from typing import Final
 
 from rim_eval.judging._case import Case, Sees
-from rim_eval.judging._spec import JudgeSpec, Message, TagsReader
+from rim_eval.judging._spec import JudgeSpec, TagsReader
 from rim_eval.judging._yaml import FieldPath
 
 _LOOK_ALIKES: Final = str.maketrans("<>[]◁▷", "‹›⟦⟧‹›")
@@ -84,38 +84,32 @@ def render_messages(spec: JudgeSpec, case: Case, sees: Sees) -> list[tuple[str, 
         case: What is judged.
         sees: Which parts of the reply the grader is shown; the others are not in the prompt.
     """
+    from rim_eval.sandbox import render_template
+
     values = _values(spec, case, sees)
-    return [(message.role, _render(message, values)) for message in spec.messages]
+    return [
+        (message.role, render_template(message.text, values, strict=True).strip())
+        for message in spec.messages
+    ]
 
 
 def _values(spec: JudgeSpec, case: Case, sees: Sees) -> dict[str, str | None]:
-    tags = _own_tags(spec)
-
-    def escaped(text: str | None) -> str | None:
-        return escape_markers(text, tags) if text and text.strip() else None
-
-    return {
-        "request": escape_markers(case.prompt_text, tags),
-        "context": escaped(case.context),
-        "category": escaped(case.category),
-        "answer": escaped(case.answer) if sees != "reasoning" else None,
-        "reasoning": escaped(case.trace) if sees != "answer" else None,
-        "response": escape_markers(seen_text(case, sees), tags),
-    }
-
-
-def _render(message: Message, values: Mapping[str, str | None]) -> str:
-    from rim_eval.sandbox import render_template
-
-    return render_template(message.text, values, strict=True).strip()
-
-
-def _own_tags(spec: JudgeSpec) -> list[str]:
-    """Names of the tags that this judge's prompt and reply format use."""
+    """What the templates may use, without the tags of the judge's own prompt and reply format."""
     tags = {name for message in spec.messages for name in _TAG.findall(message.text)}
     if isinstance(spec.reader, TagsReader):
         tags |= set(spec.reader.fields)
-    return sorted(tags)
+
+    def escaped(text: str | None) -> str:
+        return escape_markers(text, sorted(tags)) if text and text.strip() else ""
+
+    return {
+        "request": escape_markers(case.prompt_text, sorted(tags)),
+        "context": escaped(case.context) or None,
+        "category": escaped(case.category) or None,
+        "answer": escaped(case.answer if sees != "reasoning" else None) or None,
+        "reasoning": escaped(case.trace if sees != "answer" else None) or None,
+        "response": escaped(seen_text(case, sees)),
+    }
 
 
 def message_problem(spec: JudgeSpec) -> tuple[FieldPath, str] | None:
@@ -124,22 +118,19 @@ def message_problem(spec: JudgeSpec) -> tuple[FieldPath, str] | None:
     A prompt that does not show the request, the context, or what the judge is said to see would
     give verdicts about something else.
     """
-    from rim_eval.sandbox import TemplateRenderError
+    from rim_eval.sandbox import TemplateRenderError, render_template
 
     for number, message in enumerate(spec.messages):
         try:
             for case, sees in product((_SAMPLE, _BARE_SAMPLE), spec.inputs):
-                _render(message, _values(spec, case, sees))
+                render_template(message.text, _values(spec, case, sees), strict=True)
         except TemplateRenderError as error:
             return ("messages", number, "text"), f"the template fails: {error}"
-    return next((problem for sees in spec.inputs if (problem := _missing(spec, sees))), None)
-
-
-def _missing(spec: JudgeSpec, sees: Sees) -> tuple[FieldPath, str] | None:
-    prompt = "\n".join(text for _, text in render_messages(spec, _SAMPLE, sees))
     parts = {"answer": ["answer"], "reasoning": ["reasoning"], "both": ["reasoning", "answer"]}
-    for name in ("request", "context", *parts[sees]):
-        if spec.messages and f"{name.upper()}-{_SENTINEL}" not in prompt:
-            hint = f" (or {{{{ response }}}}) when it sees {sees}" if name in parts[sees] else ""
-            return ("messages",), f"no message shows {{{{ {name} }}}}{hint}"
+    for sees in spec.inputs if spec.messages else ():
+        prompt = "\n".join(text for _, text in render_messages(spec, _SAMPLE, sees))
+        for name in ("request", "context", *parts[sees]):
+            if f"{name.upper()}-{_SENTINEL}" not in prompt:
+                hint = f" (or {{{{ response }}}}) when it sees {sees}" * (name in parts[sees])
+                return ("messages",), f"no message shows {{{{ {name} }}}}{hint}"
     return None

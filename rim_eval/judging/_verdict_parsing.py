@@ -76,8 +76,13 @@ def parse_verdict(reader: TagsReader | LinesReader | WordReader, reply: str) -> 
 def _find(
     reader: TagsReader | LinesReader, name: str, spec: ReplyField, text: str
 ) -> _Mention | None:
-    pattern = _line(spec.key or name) if isinstance(reader, LinesReader) else _tag(name)
-    matches = list(pattern.finditer(text))
+    if isinstance(reader, LinesReader):
+        key = re.escape(spec.key or name).replace(r"\ ", r"[ \t]+")
+        pattern = rf"^[ \t*_]*{key}[ \t*_]*[:：][ \t]*(?:(?P<inside>[^\n]*)(?=\n)|(?P<open>[^\n]*))"
+    else:
+        closing = rf"<\s*/\s*{name}\s*>"
+        pattern = rf"<\s*{name}\s*>(?:(?P<inside>[^<>]{{0,200}}){closing}|(?P<open>[^<>\n]*))"
+    matches = list(re.finditer(pattern, text, re.IGNORECASE | re.MULTILINE))
     if not matches:
         return None
     last = matches[-1]
@@ -85,21 +90,6 @@ def _find(
     raw = last["inside"] if closed else last["open"]
     between = text[matches[-2].end() : last.start()] if len(matches) > 1 else None
     return _Mention(raw, last.start(), last.end(), closed, between)
-
-
-def _tag(name: str) -> re.Pattern[str]:
-    begin, end = rf"<\s*{name}\s*>", rf"<\s*/\s*{name}\s*>"
-    return re.compile(
-        rf"{begin}(?:(?P<inside>[^<>]{{0,200}}){end}|(?P<open>[^<>\n]*))", re.IGNORECASE
-    )
-
-
-def _line(key: str) -> re.Pattern[str]:
-    name = re.escape(key).replace(r"\ ", r"[ \t]+")
-    return re.compile(
-        rf"^[ \t*_]*{name}[ \t*_]*[:：][ \t]*(?:(?P<inside>[^\n]*)(?=\n)|(?P<open>[^\n]*))",
-        re.IGNORECASE | re.MULTILINE,
-    )
 
 
 def _collect(
@@ -115,28 +105,22 @@ def _collect(
         if value is None:
             return ParsedVerdict(problem=f"`{name}` is {at.raw.strip()[:40]!r}")
         values[name] = value
-    start, last = min(at.start for at in places.values()), max(places.values(), key=lambda at: at.end)  # fmt: skip
-    before, rest = text[:start], text[last.end :]
+    last = max(places.values(), key=lambda at: at.end)
+    before, rest = text[: min(at.start for at in places.values())], text[last.end :]
     for name, at in places.items():
-        if problem := _doubt(name, fields[name], values[name], at, text[: at.start], rest):
+        problem = None
+        if speaks_against(rest, values[name], fields[name]):
+            problem = f"another `{name}` is named after the verdict, or it is taken back"
+        elif leads_away(text[: at.start]):
+            problem = f"the words before `{name}` deny or only quote it"
+        elif at.between is not None and _ALTERNATIVE.fullmatch(at.between):
+            problem = f"`{name}` is given as one of several"
+        if problem:
             return ParsedVerdict(problem=problem)
     if refuses_to_grade((before, rest)):
         return ParsedVerdict(problem=_DECLINES)
     ends = last.closed and not rest.strip(" \t\r\n`*.|<>/")
     return ParsedVerdict(values=values, explanation=before.strip(), ends_reply=ends)
-
-
-def _doubt(
-    name: str, spec: ReplyField, value: int | str, at: _Mention, before: str, rest: str
-) -> str | None:
-    """Why a careful reader would not take the value that stands there; None when it stands."""
-    if speaks_against(rest, value, spec):
-        return f"another `{name}` is named after the verdict, or it is taken back"
-    if leads_away(before):
-        return f"the words before `{name}` deny or only quote it"
-    if at.between is not None and _ALTERNATIVE.fullmatch(at.between):
-        return f"`{name}` is given as one of several"
-    return None
 
 
 def _contradicts(text: str, values: Mapping[str, int | str]) -> bool:
@@ -146,10 +130,9 @@ def _contradicts(text: str, values: Mapping[str, int | str]) -> bool:
 
 def _read_bare(fields: Mapping[str, ReplyField], text: str) -> ParsedVerdict:
     """A reply that is nothing but the value is as clear as one in tags."""
-    ((name, spec),) = fields.items()
-    value = (
-        _parse_value(text, spec) if len(text.strip()) <= 40 and "\n" not in text.strip() else None
-    )
+    [(name, spec)] = fields.items()
+    text = text.strip()
+    value = _parse_value(text, spec) if len(text) <= 40 and "\n" not in text else None
     if value is None:
         return ParsedVerdict(problem=f"no `{name}` in the reply")
     return ParsedVerdict(values={name: value})
@@ -176,19 +159,13 @@ def _parse_value(text: str, field: ReplyField) -> int | str | None:
     Markdown, quotes, a closing full stop, full-width digits, `4/5`, number words and an
     explanation after the value are read through; numbers outside the scale, fractions and
     alternatives (`3-4`, `4 or 5`) are not.
-
-    Args:
-        text: What stands where the value should stand.
-        field: The scale.
     """
     plain = text.translate(FULL_WIDTH).strip(_WRAPPING)
-    if field.integers is not None:
-        return _number(plain, field.integers, field)
-    return _label(plain, field)
+    return _label(plain, field) if field.integers is None else _number(plain, field)
 
 
-def _number(plain: str, integers: tuple[int, int], field: ReplyField) -> int | None:
-    low, high = integers
+def _number(plain: str, field: ReplyField) -> int | None:
+    low, high = field.integers or (0, 0)
     lowered = plain.casefold()
     if lowered in NUMBER_WORDS:
         value = NUMBER_WORDS.index(lowered)
@@ -206,19 +183,16 @@ def _number(plain: str, integers: tuple[int, int], field: ReplyField) -> int | N
 
 
 def _label(plain: str, field: ReplyField) -> str | None:
-    match = _first_label(plain, field.labels or ())
-    if match is None:
-        return None
-    label, rest = match
-    if rest.startswith("."):  # a sentence of its own is read as what follows a verdict
-        return None if speaks_against(rest, label, field) else label
-    return label if explains(rest, label, field) else None
-
-
-def _first_label(plain: str, labels: tuple[str, ...]) -> tuple[str, str] | None:
-    for label in sorted(labels, key=len, reverse=True):
+    for label in sorted(field.labels or (), key=len, reverse=True):
         behind = r"(?![\w-])(?:\s*$|\s*(?P<rest>[^\w\s?/|].*))"
         match = re.match(re.escape(label) + behind, plain, re.IGNORECASE | re.DOTALL)
         if match:
-            return label, match["rest"] or ""
+            rest = match["rest"] or ""
+            # A sentence of its own is read as what follows a verdict.
+            doubted = (
+                speaks_against(rest, label, field)
+                if rest.startswith(".")
+                else not explains(rest, label, field)
+            )
+            return None if doubted else label
     return None

@@ -1,6 +1,6 @@
 """Read a judge or rubric file: YAML 1.2, checked by a pydantic model, with a line for every problem."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
@@ -28,8 +28,7 @@ class YamlSection(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _refuse_unknown_fields(cls, given: Any) -> Any:
-        names = given if isinstance(given, Mapping) else ()
-        for name in names:
+        for name in given if isinstance(given, Mapping) else ():
             if name not in cls.model_fields:
                 allowed = ", ".join(sorted(cls.model_fields))
                 raise ValueError(f"{name}: there is no such field here; allowed: {allowed}")
@@ -76,7 +75,10 @@ class YamlFile:
         except RimError:
             raise
         except Exception as error:  # on malformed input ruamel.yaml raises more than its own errors
-            raise RimError(_not_yaml(name, error)) from None
+            mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
+            place = f"{name}, line {mark.line + 1}" if mark else name
+            reason = str(problem or error).splitlines()[0]
+            raise RimError(f"{place}: not valid YAML: {reason}.") from None
         if not isinstance(data, CommentedMap):
             raise RimError(f"{name}, line 1: the file must be a mapping of fields.")
         return cls(name, data)
@@ -114,30 +116,19 @@ class YamlFile:
 
 def _refuse_unsafe(text: str, name: str) -> None:
     """Look at the parser's events before anything is built from them."""
-    for line, event, depth in _events(text):
+    from ruamel.yaml import YAML
+    from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent
+
+    depth = 0
+    for event in YAML(typ="safe", pure=True).parse(text):
+        line = event.start_mark.line + 1 if event.start_mark else 1
+        depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
         if getattr(event, "anchor", None) or getattr(event, "tag", None):
             raise RimError(
                 f"{name}, line {line}: anchors and aliases (&, *) and tags (!) are not allowed: write it out."
             )
         if depth > MAX_DEPTH:
             raise RimError(f"{name}, line {line}: nested more than {MAX_DEPTH} deep.")
-
-
-def _events(text: str) -> Iterator[tuple[int, Any, int]]:
-    """Line (from 1), event and depth of nesting."""
-    from ruamel.yaml import YAML
-    from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent
-
-    depth = 0
-    for event in YAML(typ="safe", pure=True).parse(text):
-        depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
-        yield event.start_mark.line + 1 if event.start_mark else 1, event, depth
-
-
-def _not_yaml(name: str, error: Exception) -> str:
-    mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
-    place = f"{name}, line {mark.line + 1}" if mark else name
-    return f"{place}: not valid YAML: {str(problem or error).splitlines()[0]}."
 
 
 def _path_and_problem(item: Mapping[str, Any]) -> tuple[FieldPath, str]:
