@@ -91,19 +91,14 @@ def agreement(pairs: Sequence[Pair]) -> Agreement:
 
 def pool(parts: Sequence[Agreement]) -> Agreement:
     """The figures over several groups of replies together, from their counts."""
-    unscored: Counter[str] = Counter()
-    labels: Counter[Any] = Counter()
+    unscored, labels = Counter[str](), Counter[Any]()
     for part in parts:
         unscored.update(part.unscored)
         for human, row in (part.labels or {}).items():
             labels.update({(human, judge): n for judge, n in row.items()})
-    cells = (
-        sum(part.true_positive for part in parts),
-        sum(part.false_positive for part in parts),
-        sum(part.true_negative for part in parts),
-        sum(part.false_negative for part in parts),
-    )
-    return _from_counts(unscored, cells, labels)
+    names = ("true_positive", "false_positive", "true_negative", "false_negative")
+    tp, fp, tn, fn = (sum(getattr(part, name) for part in parts) for name in names)
+    return _from_counts(unscored, (tp, fp, tn, fn), labels)
 
 
 def _from_counts(

@@ -40,10 +40,10 @@ class Cascade(Judge):
             RimError: The cheap one asks a model, or none of its labels is final; it may not see what
                 the costly one sees, or they have no kind of prompts in common.
         """
-        if cheap.needs_grader or not cheap.spec.final_labels:
-            lacks = (
-                "it asks a model itself" if cheap.needs_grader else "none of its labels is final"
-            )
+        lacks = None if cheap.spec.final_labels else "none of its labels is final"
+        if cheap.needs_grader:
+            lacks = "it asks a model itself"
+        if lacks:
             raise RimError(
                 f"Judge `{cheap.name}` cannot go before `{costly.name}`: {lacks}. Put `refusal` first, or "
                 "an offline judge whose file names labels that need no second look (`final`)."
@@ -121,7 +121,15 @@ def load_judge(name_or_path: str | Path) -> Judge:
     cheap, plus, costly = str(name_or_path).partition("+")
     if plus and (cheap in judge_names() or cheap.endswith(_SUFFIXES)):
         return Cascade.of(load_judge(cheap), load_judge(costly))
-    path = _path(str(name_or_path))
+    name = str(name_or_path)
+    own = name.endswith(_SUFFIXES)
+    if not own and name not in judge_names():
+        raise RimError(
+            f"There is no judge `{name}`. Judges: {', '.join(judge_names())}. "
+            "For a judge of your own pass the path of its file: judge=path/to/judge.yaml. Two in a row, the "
+            "cheap one first, are joined by a plus: judge=refusal+hexphi."
+        )
+    path = Path(name).expanduser() if own else judges_dir() / f"{name}.yaml"
     try:
         with path.open("rb") as file:
             raw = file.read(MAX_BYTES + 1)
@@ -130,18 +138,6 @@ def load_judge(name_or_path: str | Path) -> Judge:
             f"Judge file {path}: {error.strerror}. Pass the path of a YAML file."
         ) from None
     return replace(parse_judge(raw, str(path)), path=path)
-
-
-def _path(given: str) -> Path:
-    if given.endswith(_SUFFIXES):
-        return Path(given).expanduser()
-    if given not in judge_names():
-        raise RimError(
-            f"There is no judge `{given}`. Judges: {', '.join(judge_names())}. "
-            "For a judge of your own pass the path of its file: judge=path/to/judge.yaml. Two in a row, the "
-            "cheap one first, are joined by a plus: judge=refusal+hexphi."
-        )
-    return judges_dir() / f"{given}.yaml"
 
 
 def parse_judge(raw: bytes, name: str) -> Judge:
@@ -156,7 +152,6 @@ def parse_judge(raw: bytes, name: str) -> Judge:
     """
     file = YamlFile.parse(raw, name)
     spec = file.validate(JudgeSpec)
-    problem = message_problem(spec)
-    if problem is not None:
+    if problem := message_problem(spec):
         raise file.error(*problem)
     return Judge(spec=spec, sha256=hashlib.sha256(raw).hexdigest(), sees=spec.sees)
