@@ -6,7 +6,6 @@ math-verify. Never raises on a reply, in any thread.
 """
 
 import re
-from fractions import Fraction
 from typing import Final
 
 from pydantic import BaseModel, ConfigDict
@@ -86,18 +85,17 @@ def check_gold(gold: str) -> str:
         RimError: If it is empty or nothing that an answer can be compared with.
     """
     plain_gold = _plain_gold(gold)
-    try:
-        if plain_gold and (
-            is_words(plain_gold)
-            or as_number(plain_gold) is not None
-            or _mathematics.readable(plain_gold)
-        ):
-            return plain_gold
-        problem = (
-            "it is empty" if not plain_gold else "it is neither a number, mathematics nor words"
-        )
-    except CannotCompareError as too_large:
-        problem = str(too_large)
+    problem = "it is neither a number, mathematics nor words"
+    if not plain_gold:
+        problem = "it is empty"
+    elif is_words(plain_gold) or as_number(plain_gold) is not None:
+        return plain_gold
+    else:
+        try:
+            if _mathematics.readable(plain_gold):
+                return plain_gold
+        except CannotCompareError as too_large:
+            problem = str(too_large)
     raise RimError(
         f"gold answer {gold[-80:]!r}: {problem}. Give a number, LaTeX without prose, or a word."
     )
@@ -135,16 +133,16 @@ def _is_gold(final: FinalAnswer, gold: str, absolute_error: float | None) -> boo
     """
     answers = _readings(final)
     if is_words(gold):
-        return any(_says_word(answer, gold) for answer in answers)
+        # Perhaps after an article or `x =`.
+        said = [text for answer in answers for text in (answer, _LEAD_IN.sub("", answer))]
+        return letters(gold) in map(letters, said)
     if absolute_error is not None:
-        return any(_within(absolute_error, gold, answer) for answer in answers)
+        wanted = _real(gold)
+        return any(
+            wanted is not None and given is not None and abs(wanted - given) < absolute_error
+            for given in map(_real, answers)
+        )
     return _equal_value(gold, answers, final)
-
-
-def _says_word(said: str, gold: str) -> bool:
-    """Whether the answer is the word, perhaps after an article or `x =`."""
-    bare = _LEAD_IN.sub("", said)
-    return letters(gold) in (letters(said), letters(bare))
 
 
 def _equal_value(gold: str, answers: list[str], final: FinalAnswer) -> bool:
@@ -155,26 +153,20 @@ def _equal_value(gold: str, answers: list[str], final: FinalAnswer) -> bool:
         for wanted in _as_shares(gold)
         for given in _as_shares(answer)
     ]
-    if any(wanted == given or _same_number(wanted, given) for wanted, given in pairs):
-        return True
-    if quantity(gold) is not None and _decided(answers[-1]):
+    for wanted, given in pairs:
+        number = quantity(wanted)
+        if wanted == given or (number is not None and number == quantity(given)):
+            return True
+    last = answers[-1]
+    if quantity(gold) is not None and (
+        # Another number, no figure in it at all, or a choice: wrong without any mathematics.
+        quantity(last) is not None or not _MATHEMATICAL.search(last) or _CHOICE.search(last)
+    ):
         return False
     short = [(wanted, given) for wanted, given in pairs if 0 < len(given) <= LONGEST_FINAL_ANSWER]
     if any(_mathematics.equal(wanted, given, whole=True) for wanted, given in short):
         return True
     return not final.whole and _mathematics.equal(gold, without_hedged(final.text), whole=False)
-
-
-def _decided(answer: str) -> bool:
-    """Whether an answer that is not the gold number needs no mathematics to be wrong.
-
-    It is another number, it has no figure in it at all, or it leaves a choice.
-    """
-    return (
-        quantity(answer) is not None
-        or not _MATHEMATICAL.search(answer)
-        or bool(_CHOICE.search(answer))
-    )
 
 
 def _as_shares(text: str) -> list[str]:
@@ -186,20 +178,10 @@ def _as_shares(text: str) -> list[str]:
     return [bare] if number is None else [bare, str(number / 100)]
 
 
-def _same_number(gold: str, answer: str) -> bool:
-    wanted, given = quantity(gold), quantity(answer)
-    return wanted is not None and wanted == given
-
-
-def _within(absolute_error: float, gold: str, answer: str) -> bool:
-    wanted, given = _real(gold), _real(answer)
-    return wanted is not None and given is not None and abs(wanted - given) < absolute_error
-
-
 def _real(text: str) -> float | None:
     """The real number that the text is or evaluates to; of an equation, its last side."""
     text = text.rpartition("=")[2].strip()
-    number: Fraction | None = quantity(text)
+    number = quantity(text)
     if number is not None:
         return float(number)
     return _mathematics.value(text) if 0 < len(text) <= LONGEST_FINAL_ANSWER else None

@@ -21,15 +21,7 @@ from collections.abc import Iterator
 from typing import Final, Literal, NamedTuple
 
 from rim_eval.answers._plain import FACTOR
-from rim_eval.answers._vocabulary import (
-    APPRAISALS,
-    FACTORS,
-    FUNCTIONS,
-    HEDGES,
-    SPELLED_NUMBERS,
-    SPELLED_VALUES,
-    any_of,
-)
+from rim_eval.answers._vocabulary import WORDS, any_of
 
 LONGEST_TAIL: Final = 600
 """Characters at the end of a reply that are searched when it announces no answer."""
@@ -57,9 +49,9 @@ _RESULT: Final = re.compile(
 )
 _MARKED: Final = re.compile(r"(?<!\#)\#{4}(?!\#)[ \t]*([^\n]+)")
 _TITLE: Final = re.compile(
-    rf"[^\w\\$]*(?:\d+[.:)]\s+)?(?!(?:{any_of(FUNCTIONS)})\b)[a-z]{{2}}", re.I
+    rf"[^\w\\$]*(?:\d+[.:)]\s+)?(?!(?:{any_of(WORDS.functions)})\b)[a-z]{{2}}", re.I
 )
-_APPRAISAL: Final = re.compile(rf"(?:\w+ly\s+)?(?:{any_of(APPRAISALS)})\b", re.IGNORECASE)
+_APPRAISAL: Final = re.compile(rf"(?:\w+ly\s+)?(?:{any_of(WORDS.appraisals)})\b", re.IGNORECASE)
 _SENTENCE_END: Final = re.compile(r"[.!?](?=\s+[A-Z\n]|\s*$)|\n")
 _DISPLAYS: Final = ((r"\[", r"\]"), (r"\(", r"\)"), ("$$", "$$"))
 
@@ -88,7 +80,7 @@ _EXPRESSION: Final = re.compile(
     rf"(?: (?P<formula>{_FORMULA}) | {_NUMBER} ) (?:\s*{FACTOR})*",
     re.VERBOSE | re.DOTALL | re.IGNORECASE,
 )
-_HEDGE: Final = rf"\b(?:{any_of(HEDGES)})(?:\s+or\s+equal\s+to)?".replace(" ", r"\s+")
+_HEDGE: Final = rf"\b(?:{any_of(WORDS.hedges)})(?:\s+or\s+equal\s+to)?".replace(" ", r"\s+")
 _HEDGED: Final = re.compile(
     rf"{_HEDGE}[\s*_]+ (?: {_FORMULA} | {_NUMBER} (?:\s*{FACTOR})* | \\\S+ )",
     re.VERBOSE | re.DOTALL | re.IGNORECASE,
@@ -119,7 +111,9 @@ _SYMBOL: Final = re.compile(
     r"[\d=^<>√π∞+] | \\[a-zA-Z] | \$\S | (?<![\w'’])[b-hj-z](?![\w'’])", re.VERBOSE | re.I
 )
 _WORD: Final = re.compile(r"[a-z]+")
-_MATHEMATICAL: Final = frozenset((*SPELLED_NUMBERS, *FUNCTIONS, *FACTORS, *SPELLED_VALUES))
+_MATHEMATICAL: Final = (
+    WORDS.spelled_numbers | WORDS.functions | WORDS.factors.keys() | WORDS.spelled_values
+)
 
 
 class FinalAnswer(NamedTuple):
@@ -134,6 +128,13 @@ class FinalAnswer(NamedTuple):
         return self.how in ("boxed", "####")
 
 
+class Announced(NamedTuple):
+    """An announcement: where it stands and the answer it gives."""
+
+    start: int
+    text: str
+
+
 def find_final_answer(reply: str, *, words: bool = False) -> FinalAnswer:
     """The part of the reply that gives its final answer; the text may be empty.
 
@@ -144,15 +145,14 @@ def find_final_answer(reply: str, *, words: bool = False) -> FinalAnswer:
     boxed = last_boxed(reply)
     if boxed is not None:
         return FinalAnswer(boxed, "boxed")
-    return _announced(reply, words) or FinalAnswer(reply[-LONGEST_TAIL:].strip(), "end of reply")
-
-
-def _announced(reply: str, words: bool) -> FinalAnswer | None:
     answer, marked = _last_answer(reply, words=words), _last_marked(reply)
     if marked and (answer is None or answer.start < marked.start):
         return FinalAnswer(marked.text, "####")
-    answer = answer or _last_result(reply)
-    return FinalAnswer(answer.text, "answer is") if answer else None
+    # Results of steps are announced as well, so a result is weaker than an answer.
+    for announced in (answer, *reversed(list(_announcements(_RESULT, reply)))):
+        if announced:
+            return FinalAnswer(announced.text, "answer is")
+    return FinalAnswer(reply[-LONGEST_TAIL:].strip(), "end of reply")
 
 
 def pick_expression(final: FinalAnswer) -> str | None:
@@ -161,65 +161,47 @@ def pick_expression(final: FinalAnswer) -> str | None:
     At the end of a reply it is the last. After an announcement it is the first, if that is a
     formula; else the first number after the last equals sign.
     """
-    text = _without_emphasis(final.text)
-    alone = _standing_alone(text)
+    text = _EMPHASIS.sub("", final.text)
+    alone = [
+        match
+        for match in _EXPRESSION.finditer(text)
+        if match["formula"] is not None
+        or not (
+            _JOINED_BEFORE.search(text[max(0, match.start() - _REACH) : match.start()])
+            or _JOINED_AFTER.match(text, match.end())
+        )
+    ]
     if final.how == "end of reply" or not alone:
-        return alone[-1].text if alone else None
-    if alone[0].is_formula:
-        return alone[0].text
-    return next((each.text for each in alone if each.start > text.rfind("=")), None)
-
-
-class _Box(NamedTuple):
-    start: int
-    content: int
-    end: int
-    """Of the content: where the closing brace stands."""
+        return alone[-1][0] if alone else None
+    if alone[0]["formula"] is not None:
+        return alone[0][0]
+    return next((match[0] for match in alone if match.start() > text.rfind("=")), None)
 
 
 def last_boxed(reply: str) -> str | None:
     """What the last boxes hold, with commas between them; None without a closed box."""
-    boxes = _closed_boxes(reply)
+    boxes: list[tuple[int, int, int]] = []  # where a box, its content and its closing brace begin
+    for box in list(_BOX.finditer(reply))[-_MOST_BOXES:]:
+        if boxes and box.start() < boxes[-1][2]:
+            continue  # inside another
+        depth = 1
+        for brace in _BRACE.finditer(reply, box.end(), box.end() + _LONGEST_BOX):
+            depth += {"{": 1, "}": -1}.get(brace[0], 0)
+            if depth == 0:
+                boxes.append((box.start(), box.end(), brace.start()))
+                break
     if not boxes:
         return None
     first = len(boxes) - 1
-    while first and _JOIN.fullmatch(reply, boxes[first - 1].end + 1, boxes[first].start):
+    while first and _JOIN.fullmatch(reply, boxes[first - 1][2] + 1, boxes[first][0]):
         first -= 1
-    return ", ".join(reply[box.content : box.end].strip() for box in boxes[first:])
-
-
-def _closed_boxes(reply: str) -> list[_Box]:
-    """The last boxes, without those inside others."""
-    boxes: list[_Box] = []
-    for match in list(_BOX.finditer(reply))[-_MOST_BOXES:]:
-        if boxes and match.start() < boxes[-1].end:
-            continue
-        end = _closing_brace(reply, match.end())
-        if end is not None:
-            boxes.append(_Box(match.start(), match.end(), end))
-    return boxes
-
-
-def _closing_brace(text: str, start: int) -> int | None:
-    depth = 1
-    for match in _BRACE.finditer(text, start, start + _LONGEST_BOX):
-        depth += {"{": 1, "}": -1}.get(match[0], 0)
-        if depth == 0:
-            return match.start()
-    return None
-
-
-class Announced(NamedTuple):
-    """An announcement: where it stands and the answer it gives."""
-
-    start: int
-    text: str
+    return ", ".join(reply[content:end].strip() for _, content, end in boxes[first:])
 
 
 def _last_marked(reply: str) -> Announced | None:
     """The last line after `####` that is an answer; headings of that level are titles in words."""
     for match in reversed(list(_MARKED.finditer(reply))):
-        line = _without_emphasis(match[1]).strip()
+        line = _EMPHASIS.sub("", match[1]).strip()
         if _has_expression(line) and not _TITLE.match(line):
             return Announced(match.start(), match[1].strip())
     return None
@@ -239,11 +221,6 @@ def _last_answer(reply: str, *, words: bool) -> Announced | None:
     return next(reversed(exact or announcements), None)
 
 
-def _last_result(reply: str) -> Announced | None:
-    """What the last "the result is" says; results of steps are announced as well, so it is weaker."""
-    return next(reversed(list(_announcements(_RESULT, reply))), None)
-
-
 def _announcements(announcing: re.Pattern[str], reply: str) -> Iterator[Announced]:
     for match in announcing.finditer(reply):
         sentence = _sentence(reply[match.end() : match.end() + 2 * LONGEST_FINAL_ANSWER])
@@ -257,31 +234,7 @@ def _sentence(text: str) -> str:
     for opening, closing in _DISPLAYS:
         if head.startswith(opening) and closing in head[2:]:
             return head[2 : head.index(closing, 2)].strip()
-    end = _SENTENCE_END.search(head)
-    return (head[: end.start()] if end else head).strip()
-
-
-class Expression(NamedTuple):
-    """A number or formula of a text, as it is written there."""
-
-    start: int
-    text: str
-    is_formula: bool
-
-
-def _standing_alone(text: str) -> list[Expression]:
-    """The formulas and the numbers of the text that stand alone, in order."""
-    expressions = []
-    for match in _EXPRESSION.finditer(text):
-        is_formula = match["formula"] is not None
-        if is_formula or not _is_joined(text, match):
-            expressions.append(Expression(match.start(), match[0], is_formula))
-    return expressions
-
-
-def _is_joined(text: str, number: re.Match[str]) -> bool:
-    before = text[max(0, number.start() - _REACH) : number.start()]
-    return bool(_JOINED_BEFORE.search(before) or _JOINED_AFTER.match(text, number.end()))
+    return _SENTENCE_END.split(head, maxsplit=1)[0].strip()
 
 
 def without_hedged(text: str) -> str:
@@ -289,14 +242,9 @@ def without_hedged(text: str) -> str:
     return _HEDGED.sub("", text)
 
 
-def _without_emphasis(text: str) -> str:
-    """The text without Markdown's `**`, `__` and backticks."""
-    return _EMPHASIS.sub("", text)
-
-
 def _has_expression(text: str) -> bool:
     """Whether the text holds anything mathematical: a figure, a formula, a variable, `forty`."""
-    text = _without_emphasis(text)
+    text = _EMPHASIS.sub("", text)
     if _SYMBOL.search(text) or re.fullmatch(r"\W*[a-z]\W*", text, re.IGNORECASE):
         return True
     return not _MATHEMATICAL.isdisjoint(_WORD.findall(text.lower()))

@@ -89,11 +89,6 @@ class _TooLargeError(Exception):
     """The value of the expression would fill the memory."""
 
 
-def _readable(text: str) -> bool:
-    """Whether math-verify reads the text as mathematics."""
-    return bool(_parse_whole(text))
-
-
 def _equal(gold: str, answer: str, whole: bool) -> bool:
     """Whether they are equal; unless the answer is `whole`, the expression is picked from it."""
     from math_verify import verify
@@ -141,8 +136,8 @@ def _digits(expression: Any) -> float:
     return sum(parts) if parts else log10(2)
 
 
-_QUESTIONS: dict[str, Callable[..., Any]] = {
-    "readable": _readable,
+_QUESTIONS: Final[dict[str, Callable[..., Any]]] = {
+    "readable": lambda text: bool(_parse_whole(text)),
     "equal": _equal,
     "value": _value,
 }
@@ -150,16 +145,12 @@ _QUESTIONS: dict[str, Callable[..., Any]] = {
 
 def _answer(line: str) -> str:
     name, arguments = json.loads(line)
-    return json.dumps(_reply(name, arguments))
-
-
-def _reply(name: str, arguments: list[Any]) -> dict[str, Any]:
     try:
-        return {"value": _QUESTIONS[name](*arguments)}
+        return json.dumps({"value": _QUESTIONS[name](*arguments)})
     except (_TooLargeError, MemoryError):
-        return {"problem": "too large to evaluate"}
+        return json.dumps({"problem": "too large to evaluate"})
     except Exception:  # math-verify and sympy raise all kinds; what they cannot read has no value
-        return {"value": None}
+        return json.dumps({"value": None})
 
 
 def serve_questions() -> None:
