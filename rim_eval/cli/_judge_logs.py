@@ -1,7 +1,7 @@
 """Finished logs for `rim-eval judge run`: find them, judge them again, and summarise the outcome."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -23,26 +23,23 @@ def find_logs(paths: Iterable[Path]) -> list[Path]:
     Raises:
         RimError: A folder holds neither.
     """
-    return list(dict.fromkeys(file for path in paths for file in _files(path)))
-
-
-def _files(path: Path) -> Iterator[Path]:
-    if not path.is_dir():
-        yield path
-        return
-    files = sorted([*path.rglob("*.eval"), *path.rglob("samples_*.jsonl")])
-    if not files:
-        raise RimError(
-            f"{path} holds no Inspect log (.eval) and no lm-eval sample file (samples_*.jsonl). "
-            "lm_eval writes them with --log_samples --output_path FOLDER."
-        )
-    yield from (file for file in files if not _is_copy(file, set(files)))
-
-
-def _is_copy(file: Path, files: set[Path]) -> bool:
-    """Whether this is LOG.JUDGE.eval and LOG.eval lies beside it."""
-    origin, dot, _ = file.stem.rpartition(".")
-    return bool(dot) and file.with_name(origin + file.suffix) in files
+    logs: list[Path] = []
+    for path in paths:
+        if not path.is_dir():
+            logs.append(path)
+            continue
+        files = sorted([*path.rglob("*.eval"), *path.rglob("samples_*.jsonl")])
+        if not files:
+            raise RimError(
+                f"{path} holds no Inspect log (.eval) and no lm-eval sample file (samples_*.jsonl). "
+                "lm_eval writes them with --log_samples --output_path FOLDER."
+            )
+        for file in files:
+            origin = file.stem.rpartition(".")[0]
+            # LOG.JUDGE.eval is a copy when LOG.eval lies beside it.
+            if not (origin and file.with_name(origin + file.suffix) in files):
+                logs.append(file)
+    return list(dict.fromkeys(logs))
 
 
 def rejudge(
@@ -63,12 +60,20 @@ def rejudge(
         RimError: The file is no such log, or its prompts are not of a kind that the judge reads.
     """
     from inspect_ai import score
+    from inspect_ai.log import read_eval_log
     from inspect_ai.model import get_model
 
     from rim_eval.inspect_tasks.scorers import rim
     from rim_eval.judging import load_judge
 
-    log = _read_log(path)
+    if not path.is_file():
+        raise RimError(f"{path}: there is no such log.")
+    try:
+        log = read_eval_log(str(path))
+    except Exception as error:
+        raise RimError(f"{path}: not an Inspect log ({error}).") from error
+    if not any("rim_eval:generations" in sample.store for sample in log.samples or []):
+        raise RimError(f"{path}: no replies of a rim_eval task in it (task {log.eval.task}).")
     for sample in log.samples or []:
         load_judge(judge).event(sample.metadata["kind"])
     roles: dict[str, Any] = {"grader": list(graders)} if graders else {}
@@ -87,20 +92,6 @@ def rejudge(
     return log
 
 
-def _read_log(path: Path) -> "EvalLog":
-    from inspect_ai.log import read_eval_log
-
-    if not path.is_file():
-        raise RimError(f"{path}: there is no such log.")
-    try:
-        log = read_eval_log(str(path))
-    except Exception as error:
-        raise RimError(f"{path}: not an Inspect log ({error}).") from error
-    if not any("rim_eval:generations" in sample.store for sample in log.samples or []):
-        raise RimError(f"{path}: no replies of a rim_eval task in it (task {log.eval.task}).")
-    return log
-
-
 def write_log(log: "EvalLog", path: Path) -> str:
     """Write a log that `rejudge` made, and describe its outcome in a few lines.
 
@@ -116,17 +107,13 @@ def write_log(log: "EvalLog", path: Path) -> str:
         write_eval_log(log, str(path))
     except OSError as error:
         raise RimError(f"{path} cannot be written: {error.strerror}.") from None
-    newest = _newest_scores(log)
+    # What the judge that just judged left of each sample.
+    last = [list((sample.scores or {}).values())[-1:] for sample in log.samples or []]
+    newest = [score.metadata or {} for scores in last for score in scores]
     rows = [row for metadata in newest for row in rows_of_score(metadata)]
     panels = (votes for about in newest for votes in about.get("judge_votes", {}).values())
-    remarks = [*grader_agreement(list(_ballots(panels))), *_unsafe_traces(log)]
+    remarks = [*grader_agreement(_ballots(panels)), *_unsafe_traces(log)]
     return "\n\n".join([tables(rows), *remarks, f"Log: {path}"])
-
-
-def _newest_scores(log: "EvalLog") -> list[dict[str, Any]]:
-    """What the judge that just judged left of each sample."""
-    newest = (list((sample.scores or {}).values())[-1:] for sample in log.samples or [])
-    return [score.metadata or {} for last in newest for score in last]
 
 
 def tables(rows: "Sequence[Observation]") -> str:
@@ -141,15 +128,16 @@ def sample_file_ballots(path: Path) -> list[Ballot]:
     """The ballots in a judged sample file of lm-eval."""
     with path.open(encoding="utf-8") as lines:
         records = [json.loads(line).get("record", {}) for line in lines if line.strip()]
-    return list(_ballots(record.get("judge_votes", ()) for record in records))
+    return _ballots(record.get("judge_votes", ()) for record in records)
 
 
-def _ballots(panels: Iterable[Sequence[Mapping[str, Any]]]) -> Iterator[Ballot]:
-    for votes in panels:
-        # The cheap stage of a cascade is kept among the votes, but asks no grader.
-        ballot = [vote.get("verdict") for vote in votes if vote["judge_model"] is not None]
-        if len(ballot) > 1:
-            yield ballot
+def _ballots(panels: Iterable[Sequence[Mapping[str, Any]]]) -> list[Ballot]:
+    # The cheap stage of a cascade is kept among the votes, but asks no grader.
+    ballots = (
+        [vote.get("verdict") for vote in votes if vote["judge_model"] is not None]
+        for votes in panels
+    )
+    return [ballot for ballot in ballots if len(ballot) > 1]
 
 
 def grader_agreement(ballots: Sequence[Ballot]) -> list[str]:

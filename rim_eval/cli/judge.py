@@ -2,9 +2,9 @@
 
 import asyncio
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, get_args
+from typing import TYPE_CHECKING, get_args
 
 import click
 
@@ -19,20 +19,28 @@ from rim_eval.cli._judge_logs import (
     write_log,
 )
 from rim_eval.errors import RimError, refuse_existing
-from rim_eval.judging import Estimate, Judge, Measurement, Sees
+from rim_eval.judging import Judge, Measurement, Sees
 
 if TYPE_CHECKING:
     from inspect_ai.model import Model
 
     from rim_eval.observations import Observation
 
-_GRADERS: Final = click.option(
-    "--grader",
-    "graders",
-    multiple=True,
-    help="Grader model, such as openai/gpt-4.1 or vllm/Qwen/Qwen3Guard-Gen-8B; several of them vote.",
-)
-_SEES: Final = click.Choice(get_args(Sees))
+
+def _judge_options(command: Callable[..., None]) -> Callable[..., None]:
+    """`--grader` and `--sees`, which both commands that judge take."""
+    grader = click.option(
+        "--grader",
+        "graders",
+        multiple=True,
+        help="Grader model, such as openai/gpt-4.1 or vllm/Qwen/Qwen3Guard-Gen-8B; several of them vote.",
+    )
+    sees = click.option(
+        "--sees",
+        type=click.Choice(get_args(Sees)),
+        help="What the judge is shown; by default what its file says.",
+    )
+    return grader(sees(command))
 
 
 @click.group()
@@ -71,8 +79,7 @@ def list_judges() -> None:
     type=click.Path(path_type=Path),
     help="Local file of the set (repeatable); without it the set is downloaded from its publisher.",
 )
-@_GRADERS
-@click.option("--sees", type=_SEES, help="What the judge is shown; by default what its file says.")
+@_judge_options
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first replies, for a trial.")
 @click.option(
     "--out",
@@ -85,8 +92,7 @@ def validate(judge: str, set_name: str, files: Sequence[Path], graders: Sequence
     Writes sensitivity, specificity, kappa and F1 with 95 % intervals to JUDGE.validation.json; no prompt
     and no reply is written. What is there of other source models stays; the same ones are replaced.
     """
-    loaded = _load_judge(judge, sees)
-    models = _load_graders(loaded, graders)
+    loaded, models = _load(judge, sees, graders)
     replies, records = judging.load_labelled(set_name, files)
     if limit:
         if out is None:
@@ -106,8 +112,7 @@ def validate(judge: str, set_name: str, files: Sequence[Path], graders: Sequence
 @command.command()
 @click.argument("logs", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--judge", "judge_name", required=True, help="Judge: a name, or the path of a file.")
-@_GRADERS
-@click.option("--sees", type=_SEES, help="What the judge is shown; by default what its file says.")
+@_judge_options
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -128,8 +133,7 @@ def run(logs: Sequence[Path], judge_name: str, graders: Sequence[str], sees: See
     """
     from rim_eval.lm_eval_tasks import judge_samples
 
-    judge = _load_judge(judge_name, sees)
-    models = _load_graders(judge, graders)
+    judge, models = _load(judge_name, sees, graders)
     scored_as = f"{judge_name}:{judge.sees}" if sees else judge_name
     rows: list[Observation] = []
     ballots: list[Ballot] = []
@@ -149,24 +153,19 @@ def run(logs: Sequence[Path], judge_name: str, graders: Sequence[str], sees: See
         click.echo("\n\n".join([tables(rows), *grader_agreement(ballots)]))
 
 
-def _load_judge(name: str, sees: Sees | None) -> Judge:
+def _load(name: str, sees: Sees | None, graders: Sequence[str]) -> "tuple[Judge, list[Model]]":
+    """The judge with what it is to see, and its graders."""
     judge = judging.load_judge(name)
-    return judge.seeing(sees) if sees else judge
-
-
-def _load_graders(judge: Judge, names: Sequence[str]) -> "list[Model]":
-    if not judge.needs_grader:
-        if names:
-            raise RimError(
-                f"Judge `{judge.name}` is offline and asks no model: leave out --grader."
-            )
-        return []
-    if not names:
+    if sees:
+        judge = judge.seeing(sees)
+    if graders and not judge.needs_grader:
+        raise RimError(f"Judge `{judge.name}` is offline and asks no model: leave out --grader.")
+    if judge.needs_grader and not graders:
         raise RimError(
             f"Judge `{judge.name}` asks a grader model: pass --grader, such as "
             "--grader openai/gpt-4.1 (hosted) or --grader vllm/Qwen/Qwen3-32B (local)."
         )
-    return [judging.load_grader(name) for name in names]
+    return judge, [judging.load_grader(grader) for grader in graders]
 
 
 def _show(measurement: Measurement) -> None:
@@ -175,16 +174,14 @@ def _show(measurement: Measurement) -> None:
     for group in measurement.groups:
         agreement = group.agreement
         figures = (agreement.sensitivity, agreement.specificity, agreement.kappa, agreement.f1)
+        cells = (
+            "-" if one.value is None else f"{one.value:.3f} [{one.lower:.2f}, {one.upper:.2f}]"
+            for one in figures
+        )
         click.echo(
             f"{group.model:<18.17}{group.mode:<10}{group.event:<12}{agreement.n:>5}{agreement.n - agreement.n_scored:>10}  "
-            + " ".join(f"{_estimate(figure):<18}" for figure in figures).rstrip()
+            + " ".join(f"{cell:<18}" for cell in cells).rstrip()
         )
         if agreement.labels_kappa is not None:
             labels = agreement.labels or {}
             click.echo(f"{'':<18}kappa over {len(labels)} labels: {agreement.labels_kappa:.3f}")
-
-
-def _estimate(figure: Estimate) -> str:
-    if figure.value is None:
-        return "-"
-    return f"{figure.value:.3f} [{figure.lower:.2f}, {figure.upper:.2f}]"
