@@ -32,11 +32,7 @@ class CannotCompareError(Exception):
 
 
 def readable(text: str) -> bool:
-    """Whether math-verify reads the text as mathematics.
-
-    Raises:
-        CannotCompareError: If reading it takes too long or it is too large.
-    """
+    """Whether math-verify reads the text as mathematics; may raise `CannotCompareError`."""
     return bool(_ask("readable", text))
 
 
@@ -55,11 +51,7 @@ def equal(gold: str, answer: str, *, whole: bool) -> bool:
 
 
 def value(text: str) -> float | None:
-    """The real number that the whole text evaluates to; None when it is no such number.
-
-    Raises:
-        CannotCompareError: If that takes too long or it is too large.
-    """
+    """The real number that the whole text evaluates to; may raise `CannotCompareError`."""
     number: float | None = _ask("value", text)
     return number
 

@@ -105,8 +105,8 @@ def validate(judge: str, set_name: str, files: Sequence[Path], graders: Sequence
         work = judging.measure(loaded, set_name, replies, records, models, lambda: bar.update(1))
         measurement = asyncio.run(work)
     _show(measurement)
-    saved = judging.save_measurement(loaded, measurement, target)
-    click.echo("\n".join([*saved.remarks, f"Written to {saved.path}"]))
+    remarks = judging.save_measurement(loaded, measurement, target)
+    click.echo("\n".join([*remarks, f"Written to {target}"]))
 
 
 @command.command()

@@ -31,11 +31,6 @@ class Group(BaseModel):
     event: Event
     agreement: Agreement
 
-    @property
-    def source(self) -> tuple[str, str, str]:
-        """What tells it from the other groups of a set."""
-        return self.model, self.mode, self.event
-
 
 class Measurement(BaseModel):
     """One judge with one grader on one labelled set."""
@@ -54,11 +49,6 @@ class Measurement(BaseModel):
     pooled: Agreement | None = None
     """Over all groups, when there are several and all are of one event."""
 
-    @property
-    def instrument(self) -> tuple[str, str | None, str]:
-        """What a newer measurement must share with it to replace it."""
-        return self.set, self.grader, self.sees
-
 
 class Validation(BaseModel):
     """Everything that was measured of one judge: `<judge>.validation.json` beside its file."""
@@ -75,14 +65,6 @@ class ValidationFile(NamedTuple):
 
     validation: Validation
     path: Path
-
-
-class SavedMeasurement(NamedTuple):
-    """Where a measurement was written."""
-
-    path: Path
-    remarks: tuple[str, ...]
-    """What was replaced, then what stayed, a sentence each; empty for a new file."""
 
 
 async def measure(
@@ -173,7 +155,7 @@ def _default_path(judge: Judge) -> Path:
 
 def save_measurement(
     judge: Judge, measurement: Measurement, path: Path | None = None
-) -> SavedMeasurement:
+) -> tuple[str, ...]:
     """Add a measurement to the judge's file.
 
     Earlier figures of the same set, grader and input are replaced where the same source model was
@@ -184,23 +166,38 @@ def save_measurement(
         measurement: The figures.
         path: Where to write, as `validation_target` takes it.
 
+    Returns:
+        What was replaced, then what stayed, a sentence each; nothing for a new file.
+
     Raises:
         RimError: The file cannot be written, or what is there is of another shape or judge.
     """
     path = validation_target(judge, path)
     previous = _read_if_present(path) or Validation(judge=judge.name)
-    measured = {group.source for group in measurement.groups}
-    remaining, remarks = [], []
+
+    def instrument(one: Measurement) -> tuple[str, str | None, str]:
+        return one.set, one.grader, one.sees
+
+    def source(group: Group) -> tuple[str, str, str]:
+        return group.model, group.mode, group.event
+
+    measured = set(map(source, measurement.groups))
+    remaining: list[Measurement] = []
+    replaced: list[str] = []
+    unchanged: list[str] = []
     for old in previous.measurements:
-        replaced = measured if old.instrument == measurement.instrument else set()
+        again = measured if instrument(old) == instrument(measurement) else set()
         by = f", grader {old.grader}" if old.grader else ""
         for group in old.groups:
-            done = "Replaced" if group.source in replaced else "Kept as it was"
-            remarks.append(
-                f"{done}: {', '.join((old.set, *group.source))}{by}, sees {old.sees}, "
+            sentence = (
+                f"{', '.join((old.set, *source(group)))}{by}, sees {old.sees}, "
                 f"judge file {old.judge_sha256[:8]}, n = {group.agreement.n}."
             )
-        groups = tuple(group for group in old.groups if group.source not in replaced)
+            if source(group) in again:
+                replaced.append(f"Replaced: {sentence}")
+            else:
+                unchanged.append(f"Kept as it was: {sentence}")
+        groups = tuple(group for group in old.groups if source(group) not in again)
         if groups == old.groups:
             remaining.append(old)
         elif groups:
@@ -210,9 +207,7 @@ def save_measurement(
         path.write_text(whole.model_dump_json(indent=1) + "\n", encoding="utf-8")
     except OSError as error:
         raise RimError(f"{path} cannot be written ({error.strerror}). Pass --out FILE.") from None
-    return SavedMeasurement(
-        path, tuple(sorted(remarks, key=lambda remark: remark.startswith("Kept")))
-    )
+    return (*replaced, *unchanged)
 
 
 def read_validation(path: Path) -> Validation:
