@@ -155,7 +155,6 @@ async def _judge_all(
     target: Path,
 ) -> list[Record]:
     """All verdicts, each written to a file of drafts at once, so that an interrupted run loses none."""
-    grader = graders if len(graders) > 1 else next(iter(graders), None)
     drafts = _Drafts(target, judge, graders)
     slots = asyncio.Semaphore(_CONCURRENT)
 
@@ -165,7 +164,7 @@ async def _judge_all(
             return draft
         reply = old.generation
         async with slots:
-            outcome = await judge_reply(judge, case_of(doc, reply), reply, grader)
+            outcome = await judge_reply(judge, case_of(doc, reply), reply, graders)
         new = record(doc, old.observation.model, reply, outcome)
         drafts.add(new)
         return new
