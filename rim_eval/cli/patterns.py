@@ -59,7 +59,7 @@ def run(
     from rim_eval.inspect_tasks.pattern_scorer import read_parts
 
     model, parts = _grader_model(monitor, grader), read_parts(part)
-    for path, target in _targets(patterns.find_logs(logs), out):
+    for path, target in _targets([path for _, path in patterns.log_files(logs)], out):
         rows = _read_log(path, target, monitor, model, parts)
         read = [row for row in rows if row.read]
         with_pattern = sum(bool(row.patterns) for row in read)

@@ -27,7 +27,7 @@ from rim_eval.patterns.injection import (
 )
 from rim_eval.patterns.logs import (
     PatternRuns,
-    find_logs,
+    log_files,
     read_log,
     read_runs,
     read_sample_file,
@@ -118,7 +118,6 @@ __all__ = [
     "conditional_table",
     "drop_reasons",
     "filter_rows",
-    "find_logs",
     "injection_effects",
     "injection_rows",
     "injection_rows_of_metadata",
@@ -129,6 +128,7 @@ __all__ = [
     "load_self_jailbreaking",
     "load_statements",
     "locate",
+    "log_files",
     "measure_sentences",
     "measure_texts",
     "of_one_judge",
