@@ -202,7 +202,7 @@ def _on_sentences(monitor: str, data: Sequence[str], grader: str | None) -> Iter
     loaded, model = patterns.load_monitor(monitor), _grader_model(monitor, grader)
     for path in _distinct_files(data):
         traces, skipped = patterns.load_self_jailbreaking(path)
-        measured = asyncio.run(patterns.measure_sentences(loaded, traces, skipped, model))
+        measured = asyncio.run(patterns.measure_sentences(loaded, traces, model))
         head = f"{path.name}: {len(traces)} labelled traces, {skipped} without labels left out"
         by_trace, by_sentence = _plain([measured.traces, measured.sentences])
         figures = {"traces": by_trace, "sentences": by_sentence, "not_labelled": skipped}

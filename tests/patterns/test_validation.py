@@ -88,8 +88,8 @@ def test_agreement_by_trace_and_by_sentence(tmp_path: Path) -> None:
         line({"answer": []}, plain),
         line({"answer": [1]}, plain),
     )
-    traces, skipped = load_self_jailbreaking(file)
-    found = asyncio.run(measure_sentences(load_monitor("cues"), traces, skipped))
+    traces, _ = load_self_jailbreaking(file)
+    found = asyncio.run(measure_sentences(load_monitor("cues"), traces))
     t, s = found.traces, found.sentences
     assert (t.true_positive, t.true_negative, t.false_negative) == (1, 1, 1)
     assert (s.true_positive, s.true_negative, s.false_negative, s.false_positive) == (1, 6, 1, 0)
