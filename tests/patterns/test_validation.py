@@ -10,10 +10,9 @@ import pytest
 
 from rim_eval import patterns
 from rim_eval.errors import RimError
-from rim_eval.patterns import (
-    PATTERNS,
+from rim_eval.patterns import PATTERNS, load_monitor
+from rim_eval.patterns.validation import (
     load_labelled_texts,
-    load_monitor,
     load_self_jailbreaking,
     measure_sentences,
     measure_texts,
