@@ -2,36 +2,67 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from rim_eval import patterns
 from rim_eval.errors import RimError
+from rim_eval.patterns import (
+    MARKS,
+    PARTS,
+    PATTERNS,
+    Monitor,
+    conditional_rates,
+    injection_effects,
+    load_monitor,
+    of_one_judge,
+    pattern_rows,
+    prevalence,
+    validation,
+)
+from rim_eval.patterns.filter import (
+    OUTCOMES,
+    Columns,
+    FilterSettings,
+    drop_reasons,
+    filter_rows,
+    training_rows,
+)
+from rim_eval.patterns.injection import injection_table, read_injection_runs
+from rim_eval.patterns.logs import log_files, read_runs, read_sample_file
+from rim_eval.patterns.prevalence import conditional_table, prevalence_table
+from rim_eval.patterns.registry import rows_of_monitor, shared_labels
+from rim_eval.patterns.rows import verdicts_of_one_judge
 
 if TYPE_CHECKING:
     from inspect_ai.model import Model
     from pydantic import BaseModel
 
-__all__ = ["command"]
-
 _PATH: Final = click.Path(path_type=Path)
 
 # Texts, not paths: each may be NAME=PATH.
-_named_logs: Final = click.argument("logs", nargs=-1, required=True)
-_monitor: Final = click.option(
-    "--monitor",
-    default="rubric",
-    show_default=True,
-    help="rubric (asks a grader), cues (offline baseline), a rubric file, or module:object.",
-)
+_logs: Final = click.argument("logs", nargs=-1, required=True)
 _grader: Final = click.option("--grader", help="Grader model, such as openai/gpt-4.1.")
-_judge: Final = click.option("--judge", help="Whose verdicts, where several judges gave some.")
-_as_json: Final = click.option(
-    "--json", "as_json", is_flag=True, help="Print JSON, with every figure."
-)
+
+
+def _instrument(function: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that choose a monitor and its grader."""
+    monitor = click.option(
+        "--monitor",
+        default="rubric",
+        show_default=True,
+        help="rubric (asks a grader), cues (offline baseline), a rubric file, or module:object.",
+    )
+    return monitor(_grader(function))
+
+
+def _figures(function: Callable[..., None]) -> Callable[..., None]:
+    """Add the logs that figures come from, whose verdicts count, and the form of the output."""
+    judge = click.option("--judge", help="Whose verdicts, where several judges gave some.")
+    as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, with every figure.")
+    return _logs(judge(as_json(function)))
 
 
 @click.group()
@@ -41,11 +72,8 @@ def command() -> None:
 
 @command.command("run")
 @click.argument("logs", nargs=-1, required=True, type=_PATH)
-@_monitor
-@_grader
-@click.option(
-    "--part", type=click.Choice([*patterns.PARTS, "both"]), default="trace", show_default=True
-)
+@_instrument
+@click.option("--part", type=click.Choice([*PARTS, "both"]), default="trace", show_default=True)
 @click.option(
     "--out", type=_PATH, help="Folder for the read logs; by default they are updated in place."
 )
@@ -56,11 +84,21 @@ def run(
 
     LOGS are Inspect logs (.eval), lm-eval sample files of rim tasks (samples_rim_*.jsonl), or folders.
     """
-    from rim_eval.inspect_tasks.pattern_scorer import read_parts
+    from inspect_ai.log import write_eval_log
 
-    model, parts = _grader_model(monitor, grader), read_parts(part)
-    for path, target in _targets(patterns.find_logs(logs), out):
-        rows = _read_log(path, target, monitor, model, parts)
+    from rim_eval.inspect_tasks.patterns import read_finished_log
+
+    loaded, model = _load(monitor, grader)
+    parts = tuple(one for one in PARTS if part in (one, "both"))
+    for path, target in _targets([path for _, path in log_files(logs)], out):
+        if path.suffix == ".jsonl":
+            rows = read_sample_file(path, loaded, parts, model, target)
+        else:
+            log, identity = read_finished_log(path, monitor, parts, model), loaded.identity(model)
+            write_eval_log(log, str(target))
+            # The log holds the rows of earlier monitors too.
+            every = pattern_rows(log)
+            rows = [row for row in every if row.monitor == identity and row.part in parts]
         read = [row for row in rows if row.read]
         with_pattern = sum(bool(row.patterns) for row in read)
         click.echo(
@@ -82,56 +120,27 @@ def _targets(paths: Sequence[Path], out: Path | None) -> list[tuple[Path, Path]]
     return [(path, _make_folder(out) / path.name) for path in paths]
 
 
-def _read_log(
-    path: Path,
-    target: Path,
-    monitor: str,
-    grader: "Model | None",
-    parts: tuple[patterns.Part, ...],
-) -> list[patterns.PatternRow]:
-    """Let a monitor read one log, write it, and return the new rows."""
-    loaded = patterns.load_monitor(monitor)
-    if path.suffix == ".jsonl":
-        return patterns.read_sample_file(path, loaded, parts, grader, target)
-    from inspect_ai.log import write_eval_log
-
-    from rim_eval.inspect_tasks.patterns import read_finished_log
-
-    log = read_finished_log(path, monitor, parts, grader)
-    write_eval_log(log, str(target))
-    identity = loaded.identity(grader)
-    return [
-        row
-        for row in patterns.pattern_rows(log)  # holds the rows of earlier monitors too
-        if row.monitor == identity and row.part in parts
-    ]
-
-
 @command.command("show")
-@_named_logs
-@_judge
-@_as_json
+@_figures
 def show(logs: tuple[str, ...], judge: str | None, as_json: bool) -> None:
     """Prevalence in LOGS by model, set, mode and part, and the judged outcome with and without each label.
 
     NAME=PATH names the model of a path, for checkpoints whose logs all name one model.
     """
-    rows, table = patterns.read_runs(logs)
+    rows, table = read_runs(logs)
     for problem in sorted({problem.says for problem in table.problems}):
         click.echo(f"{problem}.", err=True)
-    groups = patterns.prevalence(rows)
-    rates = patterns.conditional_rates(rows, patterns.verdicts_of_one_judge(table, judge))
+    groups = prevalence(rows)
+    rates = conditional_rates(rows, verdicts_of_one_judge(table, judge))
     if as_json:
         figures = {"prevalence": _plain(groups), "conditional": _plain(rates)}
         click.echo(json.dumps(figures, indent=1))
-        return
-    click.echo(patterns.prevalence_table(groups))
-    click.echo()
-    click.echo(patterns.conditional_table(rates))
+    else:
+        click.echo(f"{prevalence_table(groups)}\n\n{conditional_table(rates)}")
 
 
 @command.command("agree")
-@_named_logs
+@_logs
 @click.option(
     "--monitor",
     required=True,
@@ -143,27 +152,19 @@ def agree(logs: tuple[str, ...], monitor: str, reference: str) -> None:
 
     NAME=PATH names the model of a path, for checkpoints whose logs all name one model.
     """
-    rows = patterns.read_runs(logs).rows
-    agreements = patterns.compare_monitors(
-        patterns.rows_of_monitor(rows, monitor),
-        patterns.rows_of_monitor(rows, reference),
-        patterns.shared_labels(monitor, reference),
-    )
-    click.echo(patterns.agreement_table(agreements))
+    rows = read_runs(logs).rows
+    ours, theirs = rows_of_monitor(rows, monitor), rows_of_monitor(rows, reference)
+    labels = shared_labels(monitor, reference)
+    click.echo(validation.agreement_table(validation.compare_monitors(ours, theirs, labels)))
 
 
-class _Validation(NamedTuple):
-    """Figures of a monitor on one set of known labels."""
-
-    name: str
-    """Key of the figures in the file of --out."""
-    table: str
-    figures: Any
+_Validation = tuple[str, str, Any]
+"""Key of the figures in the file of --out, their table, and the figures."""
 
 
 def _on_planted(monitor: str, data: Sequence[str], grader: str | None) -> Iterator[_Validation]:  # noqa: ARG001 - the logs hold what was read
     """Compare the traces' patterns with the prompts' `pattern` labels."""
-    rows = patterns.rows_of_monitor(patterns.read_runs(data).rows, monitor)
+    rows = rows_of_monitor(read_runs(data).rows, monitor)
     datasets = sorted({row.dataset for row in rows})
     truths = {dataset: truth for dataset in datasets if (truth := _planted_labels(dataset))}
     if not truths:
@@ -171,11 +172,13 @@ def _on_planted(monitor: str, data: Sequence[str], grader: str | None) -> Iterat
             f"No prompt of {', '.join(datasets)} has a `pattern` label. Give logs of a shipped set "
             "whose prompts have one."
         )
-    agreements: list[patterns.LabelAgreement] = []
+    agreements: list[validation.LabelAgreement] = []
     for dataset, truth in truths.items():
         thinking = [row for row in rows if row.dataset == dataset and row.mode == "think"]
-        agreements += patterns.compare_with_labels(thinking, truth, f"planted labels of {dataset}")
-    yield _Validation("planted", patterns.agreement_table(agreements), _plain(agreements))
+        agreements += validation.compare_with_labels(
+            thinking, truth, f"planted labels of {dataset}"
+        )
+    yield "planted", validation.agreement_table(agreements), _plain(agreements)
 
 
 def _planted_labels(dataset: str) -> dict[str, str]:
@@ -190,23 +193,23 @@ def _planted_labels(dataset: str) -> dict[str, str]:
 
 
 def _on_texts(monitor: str, data: Sequence[str], grader: str | None) -> Iterator[_Validation]:
-    loaded, model = patterns.load_monitor(monitor), _grader_model(monitor, grader)
-    agreements: list[patterns.LabelAgreement] = []
-    for path in _distinct_files(data) or [patterns.PARAPHRASES]:
-        texts = patterns.load_labelled_texts(path)
-        agreements += asyncio.run(patterns.measure_texts(loaded, texts, path.name, model))
-    yield _Validation("texts", patterns.agreement_table(agreements), _plain(agreements))
+    loaded, model = _load(monitor, grader)
+    agreements: list[validation.LabelAgreement] = []
+    for path in _distinct_files(data) or [validation.PARAPHRASES]:
+        texts = validation.load_labelled_texts(path)
+        agreements += asyncio.run(validation.measure_texts(loaded, texts, path.name, model))
+    yield "texts", validation.agreement_table(agreements), _plain(agreements)
 
 
 def _on_sentences(monitor: str, data: Sequence[str], grader: str | None) -> Iterator[_Validation]:
-    loaded, model = patterns.load_monitor(monitor), _grader_model(monitor, grader)
+    loaded, model = _load(monitor, grader)
     for path in _distinct_files(data):
-        traces, skipped = patterns.load_self_jailbreaking(path)
-        measured = asyncio.run(patterns.measure_sentences(loaded, traces, skipped, model))
+        traces, skipped = validation.load_self_jailbreaking(path)
+        measured = asyncio.run(validation.measure_sentences(loaded, traces, model))
         head = f"{path.name}: {len(traces)} labelled traces, {skipped} without labels left out"
-        by_trace, by_sentence = _plain([measured.traces, measured.sentences])
+        by_trace, by_sentence = _plain(measured)
         figures = {"traces": by_trace, "sentences": by_sentence, "not_labelled": skipped}
-        yield _Validation(path.name, f"{head}\n{patterns.sentence_table(measured)}", figures)
+        yield path.name, f"{head}\n{validation.sentence_table(measured)}", figures
 
 
 def _distinct_files(data: Sequence[str]) -> list[Path]:
@@ -256,33 +259,29 @@ def validate(
         _make_folder(out.parent)
     if set_name != "texts" and not data:
         raise RimError(f"--set {set_name} needs files that hold its labels or traces: --data PATH.")
-    for validation in _VALIDATIONS[set_name](monitor, data, grader):
-        click.echo(validation.table)
+    for name, table, figures in _VALIDATIONS[set_name](monitor, data, grader):
+        click.echo(table)
         if out is not None:
-            _add_figures(out, validation.name, validation.figures)
+            others = json.loads(out.read_text(encoding="utf-8")) if out.is_file() else {}
+            text = json.dumps(others | {name: figures}, indent=1)
+            out.write_text(text + "\n", encoding="utf-8")
+            click.echo(f"Written to {out}", err=True)
 
 
 @command.command("injection")
-@_named_logs
-@_judge
-@_as_json
+@_figures
 def injection(logs: tuple[str, ...], judge: str | None, as_json: bool) -> None:
     """Control, target and un-injected arms of injection LOGS, paired prompt by prompt.
 
     NAME=PATH names the model of a path, for checkpoints whose logs all name one model.
     """
-    rows = patterns.of_one_judge(patterns.read_injection_runs(logs), judge)
-    effects = patterns.injection_effects(rows)
-    if as_json:
-        click.echo(json.dumps(_plain(effects), indent=1))
-    else:
-        click.echo(patterns.injection_table(effects))
+    effects = injection_effects(of_one_judge(read_injection_runs(logs), judge))
+    click.echo(json.dumps(_plain(effects), indent=1) if as_json else injection_table(effects))
 
 
 @command.command("filter")
 @click.argument("source")
-@_monitor
-@_grader
+@_instrument
 @click.option(
     "--out",
     type=_PATH,
@@ -292,7 +291,7 @@ def injection(logs: tuple[str, ...], judge: str | None, as_json: bool) -> None:
 @click.option(
     "--drop",
     multiple=True,
-    default=patterns.PATTERNS,
+    default=PATTERNS,
     show_default=True,
     help="Drop rows that show this (repeatable): a pattern, category, behaviour or mark.",
 )
@@ -310,51 +309,45 @@ def filter_data(source: str, monitor: str, grader: str | None, out: Path, drop: 
 
     A stopped run resumes when the same command is given again.
     """
-    loaded, model = patterns.load_monitor(monitor), _grader_model(monitor, grader)
-    _refuse_unknown_labels(drop, loaded)
-    settings = patterns.FilterSettings(
-        source=source if not source.startswith("hf:") else f"{source}@{revision or 'main'}:{split}",
-        columns=patterns.Columns(
-            prompt=prompt_column, response=response_column, trace=trace_column
-        ),
-        monitor=loaded.identity(model),
-        drop=tuple(sorted(set(drop))),
-        least_severity=least_severity,
-    )
-    rows = patterns.training_rows(source, split, revision)
-    counts = asyncio.run(patterns.filter_rows(rows, settings, loaded, _make_folder(out), model))
-    click.echo(", ".join(f"{counts[outcome]} {outcome}" for outcome in patterns.OUTCOMES))
-    if reasons := patterns.drop_reasons(out):
-        listed = ", ".join(f"{name}: {n}" for name, n in reasons.most_common())
-        click.echo(f"dropped for {listed}")
-
-
-def _refuse_unknown_labels(drop: Sequence[str], monitor: patterns.Monitor) -> None:
-    possible = {*monitor.labels, *monitor.grouping.values(), *patterns.MARKS}
-    unknown = sorted(set(drop) - possible)
-    if unknown:
+    loaded, model = _load(monitor, grader)
+    possible = {*loaded.labels, *loaded.grouping.values(), *MARKS}
+    if unknown := sorted(set(drop) - possible):
         raise RimError(
             f"--drop {', '.join(unknown)}: this monitor never finds that; it can find "
             f"{', '.join(sorted(possible))}."
         )
+    settings = FilterSettings(
+        source=source if not source.startswith("hf:") else f"{source}@{revision or 'main'}:{split}",
+        columns=Columns(prompt=prompt_column, response=response_column, trace=trace_column),
+        monitor=loaded.identity(model),
+        drop=tuple(sorted(set(drop))),
+        least_severity=least_severity,
+    )
+    rows = training_rows(source, split, revision)
+    counts = asyncio.run(filter_rows(rows, settings, loaded, _make_folder(out), model))
+    click.echo(", ".join(f"{counts[outcome]} {outcome}" for outcome in OUTCOMES))
+    if reasons := drop_reasons(out):
+        listed = ", ".join(f"{name}: {n}" for name, n in reasons.most_common())
+        click.echo(f"dropped for {listed}")
 
 
-def _grader_model(monitor: str, name: str | None) -> "Model | None":
-    """Return the grader that a monitor needs; None for an offline monitor."""
-    if not patterns.load_monitor(monitor).needs_grader:
-        if name:
+def _load(monitor: str, grader: str | None) -> "tuple[Monitor, Model | None]":
+    """Load a monitor and the grader that it needs; None for an offline monitor."""
+    loaded = load_monitor(monitor)
+    if not loaded.needs_grader:
+        if grader:
             raise RimError(
-                f"Monitor {monitor!r} is offline and asks no model: leave out --grader {name}."
+                f"Monitor {monitor!r} is offline and asks no model: leave out --grader {grader}."
             )
-        return None
-    if name is None:
+        return loaded, None
+    if grader is None:
         raise RimError(
             f"Monitor {monitor!r} asks a grader model: pass --grader MODEL, or read with the offline "
             "baseline: --monitor cues."
         )
     from rim_eval.judging import load_grader
 
-    return load_grader(name)
+    return loaded, load_grader(grader)
 
 
 def _make_folder(path: Path) -> Path:
@@ -367,13 +360,6 @@ def _make_folder(path: Path) -> Path:
     return path
 
 
-def _plain(models: "Sequence[BaseModel]") -> list[Any]:
+def _plain(models: "Iterable[BaseModel]") -> list[Any]:
     """Convert figures to JSON types; NaN becomes null."""
     return [json.loads(one.model_dump_json()) for one in models]
-
-
-def _add_figures(path: Path, name: str, figures: Any) -> None:
-    """Write figures under a name, beside those that the file holds."""
-    held = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    path.write_text(json.dumps(held | {name: figures}, indent=1) + "\n", encoding="utf-8")
-    click.echo(f"Written to {path}", err=True)

@@ -1,6 +1,11 @@
 """Observations: one row per prompt, mode and epoch; both harnesses end here, all figures start here."""
 
-from rim_eval.observations.files import label_of, read_observations, write_observations
+from rim_eval.observations.files import (
+    files_in,
+    label_of,
+    read_observations,
+    write_observations,
+)
 from rim_eval.observations.inspect_logs import from_inspect_log, read_inspect_log, rows_of_score
 from rim_eval.observations.lm_eval_samples import (
     from_lm_eval_samples,
@@ -37,6 +42,7 @@ __all__ = [
     "as_table",
     "check",
     "column_value",
+    "files_in",
     "from_inspect_log",
     "from_lm_eval_samples",
     "from_rows",

@@ -1,7 +1,7 @@
 """Read observations from logs, sample files and tables; write tables as Parquet or CSV."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -52,7 +52,7 @@ def read_observations(sources: Iterable[str | Path]) -> Table:
     tables: list[tuple[str, Table]] = []
     for source in map(str, sources):
         label, path = label_of(source)
-        of_source = [_read_one(each) for each in _expand(path)]
+        of_source = [_read_one(each) for each in files_in(path)]
         of_source = of_source if label is None else [join(of_source).renamed(label)]
         tables += [(source, table) for table in of_source]
     refuse_two_names((source, *run) for source, table in tables for run in _runs(source, table))
@@ -97,17 +97,28 @@ def label_of(source: str) -> tuple[str | None, str]:
     return name, rest
 
 
-def _expand(path: str) -> list[str]:
-    if "://" in path or Path(path).is_file():
-        return [path]
-    if not Path(path).is_dir():
-        raise RimError(
-            f"{path} does not exist. Give Inspect logs (.eval), a folder of them, lm-eval sample "
-            "files (samples_*.jsonl), or tables written by rim_eval (.parquet, .csv)."
-        )
+def files_in(
+    path: str, names: Sequence[str] = ("*.eval", "*.parquet", "samples_*.jsonl")
+) -> list[str]:
+    """Return a file as it is, and of a folder the files below it, sorted.
+
+    Args:
+        path: A file, a folder, or an address that Inspect can read.
+        names: Patterns of the file names to take from a folder.
+
+    Raises:
+        RimError: The path does not exist, or the folder holds no such file.
+    """
     folder = Path(path)
-    patterns = ("*.eval", "*.parquet", "samples_*.jsonl")
-    files = sorted(str(file) for pattern in patterns for file in folder.rglob(pattern))
+    if "://" in path or folder.is_file():
+        return [path]
+    if not folder.is_dir():
+        tables = ", or tables written by rim_eval (.parquet, .csv)" if "*.parquet" in names else ""
+        raise RimError(
+            f"{path} does not exist. Give Inspect logs (.eval), a folder of them, or lm-eval sample "
+            f"files (samples_*.jsonl){tables}."
+        )
+    files = sorted(str(file) for name in names for file in folder.rglob(name))
     if not files:
         has_card = (folder / "card.json").is_file()
         card = f" Its card is {path.rstrip('/')}/card.json." if has_card else ""

@@ -4,34 +4,16 @@ A monitor reads one part of a reply and reports findings, each with a quotation 
 hold the labels without the text, and join the observations of the same replies.
 """
 
-from rim_eval.patterns.filter import (
-    OUTCOMES,
-    Columns,
-    FilterSettings,
-    drop_reasons,
-    filter_rows,
-    training_rows,
-)
 from rim_eval.patterns.injection import (
-    Arm,
-    InjectionEffect,
     InjectionRow,
     Statements,
     arms_of,
     injection_effects,
     injection_rows,
     injection_rows_of_metadata,
-    injection_table,
     load_statements,
-    read_injection_runs,
 )
-from rim_eval.patterns.logs import (
-    PatternRuns,
-    find_logs,
-    read_log,
-    read_runs,
-    read_sample_file,
-)
+from rim_eval.patterns.logs import read_log
 from rim_eval.patterns.monitor import (
     MARKS,
     PARTS,
@@ -47,15 +29,8 @@ from rim_eval.patterns.monitor import (
     part_text,
     read_patterns,
 )
-from rim_eval.patterns.prevalence import (
-    Conditional,
-    Prevalence,
-    conditional_rates,
-    conditional_table,
-    prevalence,
-    prevalence_table,
-)
-from rim_eval.patterns.registry import MONITORS, load_monitor, rows_of_monitor, shared_labels
+from rim_eval.patterns.prevalence import conditional_rates, prevalence
+from rim_eval.patterns.registry import load_monitor
 from rim_eval.patterns.rows import (
     ANY_PATTERN,
     PatternRow,
@@ -63,40 +38,17 @@ from rim_eval.patterns.rows import (
     of_one_judge,
     pattern_rows,
     rows_of_metadata,
-    verdicts_of_one_judge,
 )
-from rim_eval.patterns.rubric import Rubric, load_rubric, locate
-from rim_eval.patterns.validation import (
-    PARAPHRASES,
-    LabelAgreement,
-    LabelledText,
-    agreement_table,
-    compare_monitors,
-    compare_with_labels,
-    load_labelled_texts,
-    load_self_jailbreaking,
-    measure_sentences,
-    measure_texts,
-    sentence_table,
-)
+from rim_eval.patterns.rubric import load_rubric
+from rim_eval.patterns.validation import compare_monitors, compare_with_labels
 
 __all__ = [
     "ANY_PATTERN",
     "MARKS",
-    "MONITORS",
-    "OUTCOMES",
-    "PARAPHRASES",
     "PARTS",
     "PATTERNS",
-    "Arm",
-    "Columns",
-    "Conditional",
-    "FilterSettings",
     "Finding",
-    "InjectionEffect",
     "InjectionRow",
-    "LabelAgreement",
-    "LabelledText",
     "Monitor",
     "MonitorId",
     "MonitorResult",
@@ -104,47 +56,24 @@ __all__ = [
     "Pattern",
     "PatternReading",
     "PatternRow",
-    "PatternRuns",
-    "Prevalence",
-    "Rubric",
     "Statements",
     "UnreadReason",
-    "agreement_table",
     "arms_of",
     "attach",
     "compare_monitors",
     "compare_with_labels",
     "conditional_rates",
-    "conditional_table",
-    "drop_reasons",
-    "filter_rows",
-    "find_logs",
     "injection_effects",
     "injection_rows",
     "injection_rows_of_metadata",
-    "injection_table",
-    "load_labelled_texts",
     "load_monitor",
     "load_rubric",
-    "load_self_jailbreaking",
     "load_statements",
-    "locate",
-    "measure_sentences",
-    "measure_texts",
     "of_one_judge",
     "part_text",
     "pattern_rows",
     "prevalence",
-    "prevalence_table",
-    "read_injection_runs",
     "read_log",
     "read_patterns",
-    "read_runs",
-    "read_sample_file",
     "rows_of_metadata",
-    "rows_of_monitor",
-    "sentence_table",
-    "shared_labels",
-    "training_rows",
-    "verdicts_of_one_judge",
 ]

@@ -12,13 +12,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from rim_eval.errors import RimError
 from rim_eval.judging import Case, Grader
-from rim_eval.patterns.monitor import Monitor, MonitorId, PatternReading, read_patterns
+from rim_eval.patterns.monitor import Monitor, MonitorId, patterns_of, read_patterns
 from rim_eval.thinking import split_trace
 
 OUTCOMES: Final = ("kept", "dropped", "undecided")
@@ -61,11 +61,6 @@ class FilterSettings(BaseModel):
     """Ignore findings below this severity; patterns count through their categories."""
 
 
-class _Decision(NamedTuple):
-    outcome: str
-    record: dict[str, Any]
-
-
 def training_rows(source: str, split: str = "train", revision: str | None = None) -> Iterator[Row]:
     """Iterate over the rows of a JSONL file, or of a data set on the hub.
 
@@ -78,27 +73,23 @@ def training_rows(source: str, split: str = "train", revision: str | None = None
         RimError: There is no such file, or a line is not a JSON object.
     """
     if source.startswith("hf:"):
-        return _hub_rows(source.removeprefix("hf:"), split, revision)
-    return _file_rows(Path(source).expanduser())
-
-
-def _file_rows(path: Path) -> Iterator[Row]:
+        yield from _hub_rows(source.removeprefix("hf:"), split, revision)
+        return
+    path = Path(source).expanduser()
     if not path.is_file():
         raise RimError(f"{path}: no such file. Name a .jsonl file, or a hub set as hf:owner/name.")
     with path.open("rb") as lines:
         for number, line in enumerate(lines, start=1):
-            if line.strip():
-                yield _parse_row(path, number, line)
-
-
-def _parse_row(path: Path, number: int, line: bytes) -> Row:
-    try:
-        row = json.loads(line.decode("utf-8"))
-    except ValueError as error:
-        raise RimError(f"{path}, line {number}: not JSON ({error}).") from None
-    if not isinstance(row, dict):
-        raise RimError(f"{path}, line {number}: a row is a JSON object, not {type(row).__name__}.")
-    return row
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line.decode("utf-8"))
+            except ValueError as error:
+                raise RimError(f"{path}, line {number}: not JSON ({error}).") from None
+            if not isinstance(row, dict):
+                given = type(row).__name__
+                raise RimError(f"{path}, line {number}: a row is a JSON object, not {given}.")
+            yield row
 
 
 def _hub_rows(name: str, split: str, revision: str | None) -> Iterator[Row]:
@@ -135,35 +126,63 @@ async def filter_rows(
         RimError: The folder holds a run with other settings, the data changed since that run, or a
             row lacks a column.
     """
-    _check_settings(folder, settings)
-    done = _written_rows(folder)
-    counts: Counter[str] = Counter(outcome for outcome, _ in done.values())
-    remaining = _remaining(rows, done, folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    about, current = folder / "filter.json", settings.model_dump_json(indent=1)
+    if not about.exists():
+        about.write_text(current + "\n", encoding="utf-8")
+    elif json.loads(about.read_text(encoding="utf-8")) != json.loads(current):
+        raise RimError(
+            f"{folder} holds a run with other settings ({about.name} says which). Use the same ones, or "
+            "choose another --out folder."
+        )
+    counts: Counter[str] = Counter()
+    digests: dict[int, str] = {}
+    for outcome in OUTCOMES:
+        for record in _records(folder / f"{outcome}.jsonl"):
+            digests[record["row"]] = record["sha256"]
+            counts[outcome] += 1
+    remaining = _remaining(rows, digests, folder)
     while batch := list(islice(remaining, _CONCURRENT)):
         decisions = await asyncio.gather(
             *(_decide(number, row, settings, monitor, grader) for number, row in batch)
         )
-        for (_, row), decision in zip(batch, decisions, strict=True):
-            _append(folder / f"{decision.outcome}.jsonl", {**row, COLUMN: decision.record})
-            counts[decision.outcome] += 1
+        for (_, row), (outcome, record) in zip(batch, decisions, strict=True):
+            with (folder / f"{outcome}.jsonl").open("a", encoding="utf-8") as file:
+                line = json.dumps({**row, COLUMN: record}, ensure_ascii=False, default=str)
+                file.write(line + "\n")
+            counts[outcome] += 1
     return counts
 
 
 def drop_reasons(folder: Path) -> Counter[str]:
     """Count the reasons of the rows dropped into a folder; a row may have several."""
-    rows = map(json.loads, _complete_lines(folder / "dropped.jsonl"))
-    return Counter(reason for row in rows for reason in row[COLUMN]["reasons"])
+    dropped = _records(folder / "dropped.jsonl")
+    return Counter(reason for record in dropped for reason in record["reasons"])
+
+
+def _records(path: Path) -> Iterator[dict[str, Any]]:
+    """Decisions in a file; an incomplete last line, left by a stopped run, is removed from the file."""
+    if not path.exists():
+        return
+    complete = 0
+    with path.open("rb+") as file:
+        for line in file:
+            if not line.endswith(b"\n"):
+                file.truncate(complete)
+                return
+            complete += len(line)
+            yield json.loads(line)[COLUMN]
 
 
 def _remaining(
-    rows: Iterable[Row], done: Mapping[int, tuple[str, str]], folder: Path
+    rows: Iterable[Row], digests: Mapping[int, str], folder: Path
 ) -> Iterator[tuple[int, Row]]:
     """Rows that were not read before; those that were must be the same."""
-    unmatched = dict(done)
+    unmatched = dict(digests)
     for number, row in enumerate(rows):
-        if number not in done:
+        if number not in digests:
             yield number, row
-        elif unmatched.pop(number)[1] != _digest(row):
+        elif unmatched.pop(number) != _digest(row):
             raise RimError(
                 f"Row {number} is another one than the row {number} that {folder} holds: the data changed "
                 "since that run. Choose another --out folder."
@@ -175,32 +194,33 @@ def _remaining(
         )
 
 
+def _digest(row: Row) -> str:
+    text = json.dumps(row, sort_keys=True, ensure_ascii=False, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
 async def _decide(
     number: int, row: Row, settings: FilterSettings, monitor: Monitor, grader: Grader | None
-) -> _Decision:
+) -> tuple[str, dict[str, Any]]:
+    """The outcome of a row, with the record of the decision."""
     case, closed = _case(number, row, settings.columns)
     record: dict[str, Any] = {"row": number, "sha256": _digest(row)}
     if closed is False:
-        return _Decision("dropped", record | {"reasons": [UNCLOSED], "quotes": {}})
+        return "dropped", record | {"reasons": [UNCLOSED], "quotes": {}}
     reading = await read_patterns(monitor, case, "trace", grader)
     if not reading.read:
-        return _Decision("undecided", record | {"reason": reading.reason})
+        return "undecided", record | {"reason": reading.reason}
     record |= {
         "found": reading.severities,
         "patterns": list(reading.patterns),
         "marks": list(reading.marks),
     }
-    reasons = _reasons(reading, settings, monitor)
-    if not reasons:
-        return _Decision("kept", record)
-    quotes = {finding.label: finding.quote for finding in reversed(reading.findings)}
-    return _Decision("dropped", record | {"reasons": reasons, "quotes": quotes})
-
-
-def _reasons(reading: PatternReading, settings: FilterSettings, monitor: Monitor) -> list[str]:
     severe = {label for label, n in reading.severities.items() if n >= settings.least_severity}
-    patterns = {monitor.grouping[label] for label in severe if label in monitor.grouping}
-    return sorted((severe | patterns | set(reading.marks)) & set(settings.drop))
+    labels = severe | set(patterns_of(severe, monitor.grouping)) | set(reading.marks)
+    if reasons := sorted(labels & set(settings.drop)):
+        quotes = {finding.label: finding.quote for finding in reversed(reading.findings)}
+        return "dropped", record | {"reasons": reasons, "quotes": quotes}
+    return "kept", record
 
 
 def _case(number: int, row: Row, columns: Columns) -> tuple[Case, bool | None]:
@@ -217,50 +237,3 @@ def _case(number: int, row: Row, columns: Columns) -> tuple[Case, bool | None]:
     trace, answer = (row[columns.trace], response) if columns.trace else (split.trace, split.answer)
     case = Case(prompt_text=row[columns.prompt], kind="reasoning", trace=trace, answer=answer)
     return case, split.closed
-
-
-def _digest(row: Row) -> str:
-    text = json.dumps(row, sort_keys=True, ensure_ascii=False, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def _append(path: Path, row: Row) -> None:
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(row, ensure_ascii=False, default=str) + "\n")
-
-
-def _check_settings(folder: Path, settings: FilterSettings) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "filter.json"
-    current = settings.model_dump_json(indent=1)
-    if not path.exists():
-        path.write_text(current + "\n", encoding="utf-8")
-    elif json.loads(path.read_text(encoding="utf-8")) != json.loads(current):
-        raise RimError(
-            f"{folder} holds a run with other settings ({path.name} says which). Use the same ones, or "
-            "choose another --out folder."
-        )
-
-
-def _written_rows(folder: Path) -> dict[int, tuple[str, str]]:
-    """Number of each written row, with its outcome and its digest."""
-    written: dict[int, tuple[str, str]] = {}
-    for outcome in OUTCOMES:
-        for line in _complete_lines(folder / f"{outcome}.jsonl"):
-            record = json.loads(line)[COLUMN]
-            written[record["row"]] = (outcome, record["sha256"])
-    return written
-
-
-def _complete_lines(path: Path) -> Iterator[bytes]:
-    """Lines of a file; an incomplete last line, left by a stopped run, is removed from the file."""
-    if not path.exists():
-        return
-    complete = 0
-    with path.open("rb+") as file:
-        for line in file:
-            if not line.endswith(b"\n"):
-                file.truncate(complete)
-                return
-            complete += len(line)
-            yield line

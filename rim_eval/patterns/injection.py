@@ -16,18 +16,16 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from rim_eval.errors import RimError, first_complaint
 from rim_eval.observations import Observation
-from rim_eval.patterns.logs import (
-    LogRows,
-    LogSource,
-    latest_logs,
-    log_sources,
-    read_log,
-    refuse_several_runs,
-    rows_of_log,
-)
+from rim_eval.patterns.logs import latest_logs, read_rows, refuse_several_runs
 from rim_eval.patterns.monitor import PATTERNS, Pattern
 from rim_eval.patterns.prevalence import rate_text
-from rim_eval.patterns.rows import ReplyKey, index_unique, reply_of, verdicts_by_prompt
+from rim_eval.patterns.rows import (
+    ReplyKey,
+    index_unique,
+    reply_of,
+    score_metadata,
+    verdicts_by_prompt,
+)
 from rim_eval.statistics import ArmSummary, PairedDifference, arm_summary, paired_difference
 
 if TYPE_CHECKING:
@@ -37,6 +35,9 @@ Side = Literal["control", "target"]
 """`control` speaks against the pattern, `target` for it (the paper's clean and dark)."""
 
 UNINJECTED: Final = "uninjected"
+
+_DIFFERENCES: Final = (("target", "control"), ("target", UNINJECTED), ("control", UNINJECTED))
+"""The compared arms, each with its reference."""
 
 _SHIPPED: Final = Path(__file__).with_name("statements.toml")
 _FROZEN: Final = ConfigDict(frozen=True, extra="forbid")
@@ -148,18 +149,13 @@ class InjectionRow(Observation):
 
 def injection_rows_of_metadata(metadata: Mapping[str, Any] | None) -> Iterator[InjectionRow]:
     """Yield the rows in one score's metadata."""
-    for row in (metadata or {}).get("injection", ()):
-        yield InjectionRow.model_validate(row)
+    yield from map(InjectionRow.model_validate, (metadata or {}).get("injection", ()))
 
 
 def injection_rows(log: "EvalLog") -> list[InjectionRow]:
     """Return all rows of one Inspect log of an injection run."""
-    return [
-        row
-        for sample in log.samples or []
-        for score in (sample.scores or {}).values()
-        for row in injection_rows_of_metadata(score.metadata)
-    ]
+    metadata = score_metadata(log)
+    return [row for one in metadata for row in injection_rows_of_metadata(one)]
 
 
 def read_injection_runs(sources: Iterable[str | Path]) -> list[InjectionRow]:
@@ -168,7 +164,7 @@ def read_injection_runs(sources: Iterable[str | Path]) -> list[InjectionRow]:
     Of a run and its retries the latest log counts; a row that copies of a log share counts once.
 
     Args:
-        sources: Inspect logs and folders; `NAME=PATH` gives the rows of that path the model name NAME.
+        sources: As `rim_eval.patterns.logs.read_rows` takes them.
 
     Returns:
         The rows, in an order that does not depend on that of the logs.
@@ -177,36 +173,25 @@ def read_injection_runs(sources: Iterable[str | Path]) -> list[InjectionRow]:
         RimError: A log cannot be read, none is of an injection run, one run is given under two names,
             or two runs hold the same replies under one model's name.
     """
-    logs = list(_read_logs(log_sources(sources)))
-    if not logs:
+    logs = read_rows(sources, injection_rows_of_metadata, injected=True)
+    latest = latest_logs(logs)
+    if not any(log.rows for log in latest):
         raise RimError(
             "No injection run in these logs: run `inspect eval rim_eval/injection` first."
         )
-    latest = latest_logs(logs)
     refuse_several_runs(
         ((_reply_of_arm(row), log.group) for log in latest for row in log.rows), logs
     )
-    return sorted({row for log in latest for row in log.rows}, key=_sort_key)
-
-
-def _read_logs(sources: Iterable[LogSource]) -> Iterator[LogRows[InjectionRow]]:
-    for source in sources:
-        if source.path.suffix != ".jsonl":
-            log = rows_of_log(source, read_log(source.path), injection_rows)
-            if log.rows:
-                yield log
+    return sorted(
+        {row for log in latest for row in log.rows},
+        key=lambda row: (row.model, row.dataset, row.statements, row.model_dump_json()),
+    )
 
 
 def _reply_of_arm(row: InjectionRow) -> ReplyKey:
     """The reply of one arm; the arms of other statements are other replies."""
     arm = f"{row.dataset} ({row.statements}, {row.statements_sha256[:8]}, {row.arm})"
     return (row.model, arm, row.prompt_id, row.mode, row.epoch)
-
-
-def _sort_key(row: InjectionRow) -> tuple[str | int, ...]:
-    judge = (row.judge or "", row.judge_model or "", row.judge_sees or "")
-    statements = (row.statements, row.statements_sha256)
-    return (row.model, row.dataset, *statements, row.prompt_id, row.arm, row.epoch, *judge)
 
 
 class InjectionEffect(BaseModel):
@@ -230,15 +215,6 @@ class InjectionEffect(BaseModel):
     control_against_uninjected: PairedDifference
 
 
-class _Group(NamedTuple):
-    """Rows that may be compared: of one model, set and statements file."""
-
-    model: str
-    dataset: str
-    statements: str
-    sha256: str
-
-
 def injection_effects(rows: Iterable[InjectionRow], level: float = 0.95) -> list[InjectionEffect]:
     """Compare the arms of each pattern prompt by prompt, by model, set and statements file.
 
@@ -252,47 +228,46 @@ def injection_effects(rows: Iterable[InjectionRow], level: float = 0.95) -> list
     unique = index_unique(
         rows, lambda row: (reply_of(row), row.statements_sha256, row.arm), "replies"
     )
-    groups: dict[_Group, dict[str, list[InjectionRow]]] = defaultdict(lambda: defaultdict(list))
+    groups: dict[tuple[str, ...], dict[str, list[InjectionRow]]] = {}
     for row in unique.values():
-        group = _Group(row.model, row.dataset, row.statements, row.statements_sha256)
-        groups[group][row.arm].append(row)
+        group = (row.model, row.dataset, row.statements, row.statements_sha256)
+        groups.setdefault(group, defaultdict(list))[row.arm].append(row)
     return [
-        _effect(group, pattern, arms, level)
-        for group, arms in groups.items()
+        _effect(pattern, arms, level)
+        for arms in groups.values()
         for pattern in PATTERNS
         if any(arm.startswith(f"{pattern}:") for arm in arms)
     ]
 
 
 def _effect(
-    group: _Group, pattern: Pattern, arms: Mapping[str, Sequence[InjectionRow]], level: float
+    pattern: Pattern, rows: Mapping[str, Sequence[InjectionRow]], level: float
 ) -> InjectionEffect:
-    names = {side: Arm(pattern, side).name for side in get_args(Side)} | {UNINJECTED: UNINJECTED}
+    arms = {UNINJECTED: UNINJECTED} | {side: Arm(pattern, side).name for side in get_args(Side)}
     verdicts = {
-        side: verdicts_by_prompt(arms.get(name, ()), lambda row: row.verdict)
-        for side, name in names.items()
+        name: verdicts_by_prompt(rows.get(arm, ()), lambda row: row.verdict)
+        for name, arm in arms.items()
     }
-
-    def difference(target: str, reference: str) -> PairedDifference:
-        return paired_difference(
+    differences = {
+        f"{target}_against_{reference}": paired_difference(
             verdicts[target],
             verdicts[reference],
-            target_name=names[target],
-            reference_name=names[reference],
+            target_name=arms[target],
+            reference_name=arms[reference],
             level=level,
         )
-
-    return InjectionEffect(
-        model=group.model,
-        dataset=group.dataset,
-        statements=group.statements,
-        pattern=pattern,
-        uninjected=arm_summary(verdicts[UNINJECTED], level),
-        control=arm_summary(verdicts["control"], level),
-        target=arm_summary(verdicts["target"], level),
-        target_against_control=difference("target", "control"),
-        target_against_uninjected=difference("target", UNINJECTED),
-        control_against_uninjected=difference("control", UNINJECTED),
+        for target, reference in _DIFFERENCES
+    }
+    first = next(iter(rows.values()))[0]
+    return InjectionEffect.model_validate(
+        {
+            "model": first.model,
+            "dataset": first.dataset,
+            "statements": first.statements,
+            "pattern": pattern,
+            **{name: arm_summary(verdicts[name], level) for name in arms},
+            **differences,
+        }
     )
 
 
@@ -306,17 +281,9 @@ def _effect_lines(effect: InjectionEffect) -> Iterator[str]:
     for name in (UNINJECTED, *get_args(Side)):
         rate: ArmSummary = getattr(effect, name)
         yield f"  {name:<28}{rate_text(rate)}, {rate.n_unscored} unscored"
-    for difference in (
-        effect.target_against_control,
-        effect.target_against_uninjected,
-        effect.control_against_uninjected,
-    ):
-        yield _difference_line(difference)
-
-
-def _difference_line(paired: PairedDifference) -> str:
-    sides = [name.rpartition(":")[2] for name in (paired.target, paired.reference)]
-    return (
-        f"  {' against '.join(sides):<28}{paired.difference:+5.1f} [{paired.lower:+.1f}, {paired.upper:+.1f}]"
-        f"  points, {paired.n_pairs} pairs, p = {paired.p_value:.2g}"
-    )
+    for target, reference in _DIFFERENCES:
+        paired: PairedDifference = getattr(effect, f"{target}_against_{reference}")
+        yield (
+            f"  {f'{target} against {reference}':<28}{paired.difference:+5.1f} "
+            f"[{paired.lower:+.1f}, {paired.upper:+.1f}]  points, {paired.n_pairs} pairs, p = {paired.p_value:.2g}"
+        )

@@ -1,6 +1,7 @@
 """Monitors: read one part of a reply and report reasoning patterns, each with a quotation as evidence."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import compress
 from typing import Final, Literal, NamedTuple, Protocol, get_args, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -90,38 +91,41 @@ class Finding(BaseModel):
         )
 
 
-class PatternReading(BaseModel):
-    """One monitor's reading of one part of one reply."""
+class PartLabels(BaseModel):
+    """What one monitor found in one part of one reply, without any text."""
 
     model_config = _FROZEN
 
     part: Part
     monitor: MonitorId
-    findings: tuple[Finding, ...] = ()
-    """Findings with a quotation from the part; several may share a label."""
     patterns: tuple[Pattern, ...] = ()
     marks: tuple[str, ...] = ()
     """Of `MARKS`; computed from the form of the reply, the same for every monitor."""
     unsupported: tuple[str, ...] = ()
     """Labels that the grader gave without a quotation from the part; they count as not found."""
     reason: UnreadReason | None = None
-    """Why the part was not read; None when it was, with or without findings."""
-    explanation: str | None = None
-    replies: tuple[str, ...] = ()
-    """The grader's raw replies."""
+    """Why the part was not read, and the labels mean nothing; None when it was, with or without findings."""
 
     @property
     def read(self) -> bool:
         """Whether the part was read."""
         return self.reason is None
 
+
+class PatternReading(PartLabels):
+    """One monitor's reading of one part of one reply."""
+
+    findings: tuple[Finding, ...] = ()
+    """Findings with a quotation from the part; several may share a label."""
+    explanation: str | None = None
+    replies: tuple[str, ...] = ()
+    """The grader's raw replies."""
+
     @property
     def severities(self) -> dict[str, int]:
         """Highest severity of each label found."""
-        highest: dict[str, int] = {}
-        for finding in self.findings:
-            highest[finding.label] = max(finding.severity, highest.get(finding.label, 0))
-        return highest
+        ascending = sorted(self.findings, key=lambda finding: finding.severity)
+        return {finding.label: finding.severity for finding in ascending}
 
 
 class MonitorResult(NamedTuple):
@@ -178,8 +182,7 @@ async def read_patterns(
         RimError: The monitor needs a grader and there is none.
     """
     identity = monitor.identity(grader)
-    reason = _unread_generation(generation, part) if generation else _empty_part(case, part)
-    if reason is not None:
+    if reason := _unread_reason(case, part, generation):
         return PatternReading(part=part, monitor=identity, reason=reason)
     result = await monitor.find(case, part, grader)
     return PatternReading(
@@ -210,37 +213,25 @@ def patterns_of(labels: Iterable[str], grouping: Mapping[str, Pattern]) -> tuple
     return tuple(pattern for pattern in PATTERNS if pattern in present)
 
 
-def _unread_generation(generation: Generation, part: Part) -> UnreadReason | None:
-    """Why a part of a generation cannot be read; a trace cut by the token limit is read as it is."""
-    if generation.error is not None or generation.stop_reason == "error":
-        return "engine_error"
-    if part == "trace":
-        return _unread_trace(generation)
-    if generation.stop_reason == "content_filter":
-        return "content_filter"
-    return None if generation.answer.strip() else "empty_answer"
-
-
-def _unread_trace(generation: Generation) -> UnreadReason | None:
-    match generation.visibility:
-        case "hidden":
+def _unread_reason(case: Case, part: Part, generation: Generation | None) -> UnreadReason | None:
+    """Why a part cannot be read; a trace cut by the token limit is read as it is."""
+    if generation is not None:
+        if generation.error is not None or generation.stop_reason == "error":
+            return "engine_error"
+        if part == "answer" and generation.stop_reason == "content_filter":
+            return "content_filter"
+        if part == "trace" and generation.visibility == "hidden":
             return "trace_hidden"
-        case "summary":  # a provider's summary may leave out what a monitor looks for
+        # A provider's summary may leave out what a monitor looks for.
+        if part == "trace" and generation.visibility == "summary":
             return "trace_summarised"
-        case _:
-            return None if generation.trace and generation.trace.strip() else "no_trace"
-
-
-def _empty_part(case: Case, part: Part) -> UnreadReason | None:
     if part_text(case, part).strip():
         return None
     return "no_trace" if part == "trace" else "empty_answer"
 
 
 def _marks(case: Case, part: Part, generation: Generation | None) -> tuple[str, ...]:
-    thought = bool(case.trace and case.trace.strip())
     refused = bool(case.answer.strip()) and classify_refusal(case.answer).label == "full_refusal"
     looped = (generation is not None and generation.looping) or is_looping(part_text(case, part))
-    return tuple(
-        mark for mark, present in zip(MARKS, (thought and refused, looped), strict=True) if present
-    )
+    present = (bool((case.trace or "").strip()) and refused, looped)
+    return tuple(compress(MARKS, present))

@@ -1,20 +1,15 @@
 """Pattern rows (labels of one reading, without any text), their join with observations, and its verdicts."""
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import Field
 
 from rim_eval.errors import RimError
 from rim_eval.observations import Observation, Table, to_rows
-from rim_eval.patterns.monitor import (
-    MonitorId,
-    Part,
-    Pattern,
-    PatternReading,
-    UnreadReason,
-)
+from rim_eval.patterns.monitor import MonitorId, Part, PartLabels, PatternReading
 from rim_eval.types import Mode, PromptKind
 
 if TYPE_CHECKING:
@@ -26,18 +21,13 @@ ReplyKey = tuple[str, str, str, Mode, int]
 ANY_PATTERN: Final = "any_pattern"
 """Label of a row that shows at least one of `PATTERNS`."""
 
-_SCORE_KEY: Final = "patterns"
-"""Where the Inspect scorer and sample files keep their rows."""
-
 Row = TypeVar("Row", bound="PatternRow | Observation")
 Judged = TypeVar("Judged", bound=Observation)
 Key = TypeVar("Key", bound=Hashable)
 
 
-class PatternRow(BaseModel):
+class PatternRow(PartLabels):
     """Labels that one monitor found in one part of one reply."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     model: str
     dataset: str
@@ -46,22 +36,10 @@ class PatternRow(BaseModel):
     category: str | None = None
     mode: Mode
     epoch: int = 1
-    part: Part
-    monitor: MonitorId
-    severities: dict[str, int] = {}
+    severities: dict[str, int] = Field(default_factory=dict)
     """Highest severity, 1 to 3, of each label found; a missing label was not found."""
-    positions: dict[str, float] = {}
+    positions: dict[str, float] = Field(default_factory=dict)
     """First place of each label, as a fraction of the part's length."""
-    patterns: tuple[Pattern, ...] = ()
-    marks: tuple[str, ...] = ()
-    unsupported: tuple[str, ...] = ()
-    reason: UnreadReason | None = None
-    """Why the part was not read; the fields above mean nothing then."""
-
-    @property
-    def read(self) -> bool:
-        """Whether the part was read."""
-        return self.reason is None
 
     @property
     def labels(self) -> frozenset[str]:
@@ -85,12 +63,12 @@ class PatternRow(BaseModel):
             reply: The columns that identify the reply: `model` to `epoch`.
             reading: What the monitor returned.
         """
-        positions: dict[str, float] = {}
-        for finding in reading.findings:
-            positions.setdefault(finding.label, round(finding.position, 4))
-        shared = {"part", "monitor", "severities", "patterns", "marks", "unsupported", "reason"}
-        labels = {name: getattr(reading, name) for name in shared}
-        return cls.model_validate({**reply, **labels, "positions": positions})
+        labels = reading.model_dump(include=set(PartLabels.model_fields))
+        labels["severities"] = reading.severities
+        labels["positions"] = {
+            finding.label: round(finding.position, 4) for finding in reversed(reading.findings)
+        }
+        return cls.model_validate({**reply, **labels})
 
 
 def reply_of(row: PatternRow | Observation) -> ReplyKey:
@@ -98,25 +76,21 @@ def reply_of(row: PatternRow | Observation) -> ReplyKey:
     return (row.model, row.dataset, row.prompt_id, row.mode, row.epoch)
 
 
+def score_metadata(log: "EvalLog") -> Iterator[dict[str, Any] | None]:
+    """Yield the metadata of every score in an Inspect log with samples."""
+    for sample in log.samples or []:
+        yield from (score.metadata for score in (sample.scores or {}).values())
+
+
 def rows_of_metadata(metadata: Mapping[str, Any] | None) -> Iterator[PatternRow]:
     """Yield the pattern rows in one score's metadata, or in one line of a sample file."""
-    for row in (metadata or {}).get(_SCORE_KEY, ()):
-        yield PatternRow.model_validate(row)
+    yield from map(PatternRow.model_validate, (metadata or {}).get("patterns", ()))
 
 
 def pattern_rows(log: "EvalLog") -> list[PatternRow]:
-    """Return all pattern rows of an Inspect log; of readings by the same monitor, the newest.
-
-    Args:
-        log: A log with samples.
-    """
-    newest = {
-        row.reading: row
-        for sample in log.samples or []
-        for score in (sample.scores or {}).values()
-        for row in rows_of_metadata(score.metadata)
-    }
-    return list(newest.values())
+    """Return all pattern rows of an Inspect log; of readings by the same monitor, the newest."""
+    rows = (row for metadata in score_metadata(log) for row in rows_of_metadata(metadata))
+    return list({row.reading: row for row in rows}.values())
 
 
 def attach(observations: Iterable[Observation], rows: Iterable[PatternRow]) -> list[Observation]:
@@ -173,32 +147,27 @@ def of_one_judge(rows: Sequence[Judged], name: str | None) -> list[Judged]:
         if row.judge is not None:
             judges[row.dataset].add(_judge_label(row))
     present = sorted(set().union(*judges.values()))
-    if name is not None and not any(_is_judge(judge, name) for judge in present):
-        raise RimError(
-            f"{name!r} has not judged these logs; those that have: {'; '.join(present) or 'none'}."
-        )
-    chosen = {dataset: _choose(labels, name) for dataset, labels in judges.items()}
-    return [row for row in rows if row.judge is None or _judge_label(row) == chosen[row.dataset]]
-
-
-def _choose(judges: set[str], name: str | None) -> str:
-    named = {judge for judge in judges if name is not None and _is_judge(judge, name)} or judges
-    if len(named) > 1:
-        raise RimError(
-            f"Several judges gave verdicts: {'; '.join(sorted(named))}. Name one with --judge."
-        )
-    return min(named)
+    named = set(present)
+    if name is not None:
+        # Another judge's name may begin with the same letters.
+        named = {label for label in present if re.match(rf"{re.escape(name)}([@, ]|$)", label)}
+        if not named:
+            raise RimError(
+                f"{name!r} has not judged these logs; those that have: {'; '.join(present) or 'none'}."
+            )
+    chosen = {dataset: labels & named or labels for dataset, labels in judges.items()}
+    for labels in chosen.values():
+        if len(labels) > 1:
+            raise RimError(
+                f"Several judges gave verdicts: {'; '.join(sorted(labels))}. Name one with --judge."
+            )
+    return [row for row in rows if row.judge is None or _judge_label(row) in chosen[row.dataset]]
 
 
 def _judge_label(row: Observation) -> str:
     """A judge with what tells it apart: the model that it asks, and what it sees."""
     grader = f" asking {row.judge_model}" if row.judge_model else ""
     return f"{row.judge}{grader}, seeing {row.judge_sees or 'answer'}"
-
-
-def _is_judge(label: str, name: str) -> bool:
-    """Whether a name means a judge; another judge's name may begin with the same letters."""
-    return label.startswith(name) and label[len(name) :][:1] in ("", "@", ",", " ")
 
 
 def index_unique(rows: Iterable[Row], key: Callable[[Row], Key], what: str) -> dict[Key, Row]:

@@ -6,26 +6,19 @@ latter are read from the authors' `artifacts/*.jsonl`; they are GPT-5's, with pr
 recall 93.0 on 250 sentences that people labelled (the paper's figures).
 """
 
+import json
 import re
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, Literal, NamedTuple, TypeVar
+from typing import Final, Literal, NamedTuple, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from rim_eval.errors import RimError, first_complaint
-from rim_eval.judging import Agreement, Case, Estimate, Grader, Pair, agreement
-from rim_eval.patterns.monitor import (
-    PATTERNS,
-    Monitor,
-    MonitorId,
-    Part,
-    Pattern,
-    PatternReading,
-    read_patterns,
-)
-from rim_eval.patterns.rows import ANY_PATTERN, PatternRow, ReplyKey, index_unique, reply_of
+from rim_eval.judging import Agreement, Case, Grader, Pair, agreement
+from rim_eval.patterns.monitor import PATTERNS, Monitor, MonitorId, Part, Pattern, read_patterns
+from rim_eval.patterns.rows import ANY_PATTERN, PatternRow, index_unique, reply_of
 from rim_eval.patterns.rubric import locate
 from rim_eval.thinking import split_trace
 from rim_eval.types import Mode
@@ -35,10 +28,9 @@ PARAPHRASES: Final = Path(__file__).with_name("paraphrases.jsonl")
 Written for this project, harmless, by someone who knew the cues."""
 
 _SELF_JAILBREAK: Final = "self_jailbreak"
-_SENTENCE: Final = re.compile(r"^sentence (\d+) - ", re.MULTILINE)
+_SENTENCE: Final = re.compile(r"^sentence \d+ - ", re.MULTILINE)
 
 Line = TypeVar("Line")
-_RowPairs = list[tuple[PatternRow, PatternRow]]
 
 
 class LabelAgreement(BaseModel):
@@ -67,6 +59,7 @@ def compare_monitors(
     rows: Iterable[PatternRow],
     reference: Iterable[PatternRow],
     labels: Collection[str] | None = None,
+    source: str | None = None,
 ) -> list[LabelAgreement]:
     """Compare two monitors on the parts that both were given, by model, set, mode, part and label.
 
@@ -74,13 +67,47 @@ def compare_monitors(
         rows: Rows of one monitor.
         reference: Rows of the other one.
         labels: Labels to compare beside the patterns; by default all that occur.
+        source: What the reference is called; by default `name@version` of its monitor.
 
     Raises:
         RimError: One of them read a part twice.
     """
-    return _compare(
-        rows, reference, labels, lambda row: f"{row.monitor.name}@{row.monitor.version}"
+    first, second = (
+        index_unique(each, lambda row: (reply_of(row), row.part), "readings")
+        for each in (rows, reference)
     )
+    groups: dict[tuple[str, str, Mode, Part], list[tuple[PatternRow, PatternRow]]]
+    groups = defaultdict(list)
+    for key, row in first.items():
+        if key in second:
+            groups[row.model, row.dataset, row.mode, row.part].append((row, second[key]))
+    agreements = []
+    for (model, dataset, mode, part), pairs in groups.items():
+        row, other = pairs[0]
+        others = {label for pair in pairs for one in pair for label in one.labels} - set(PATTERNS)
+        chosen = others if labels is None else others & set(labels)
+        for label in (ANY_PATTERN, *PATTERNS, *sorted(chosen)):
+            verdicts = [
+                Pair(
+                    theirs.has(label),
+                    ours.has(label) if ours.read and theirs.read else None,
+                    ours.reason or theirs.reason,
+                )
+                for ours, theirs in pairs
+            ]
+            agreements.append(
+                LabelAgreement(
+                    label=label,
+                    model=model,
+                    dataset=dataset,
+                    mode=mode,
+                    part=part,
+                    monitor=row.monitor,
+                    reference=source or f"{other.monitor.name}@{other.monitor.version}",
+                    agreement=agreement(verdicts),
+                )
+            )
+    return agreements
 
 
 def compare_with_labels(
@@ -97,8 +124,8 @@ def compare_with_labels(
         RimError: The monitor read a part twice.
     """
     traces = [row for row in rows if row.part == "trace" and row.prompt_id in truth]
-    references = {
-        reply_of(row): row.model_copy(
+    references = [
+        row.model_copy(
             update={
                 "severities": {},
                 "patterns": tuple(name for name in PATTERNS if name == truth[row.prompt_id]),
@@ -106,59 +133,9 @@ def compare_with_labels(
                 "reason": None,
             }
         )
-        for row in traces
-    }
-    return _compare(traces, references.values(), (), lambda _: reference)
-
-
-def _compare(
-    rows: Iterable[PatternRow],
-    reference: Iterable[PatternRow],
-    labels: Collection[str] | None,
-    name: Callable[[PatternRow], str],
-) -> list[LabelAgreement]:
-    references = _by_part(reference)
-    groups: dict[tuple[str, str, Mode, Part], _RowPairs] = defaultdict(list)
-    for part, row in _by_part(rows).items():
-        if part in references:
-            group = (row.model, row.dataset, row.mode, row.part)
-            groups[group].append((row, references[part]))
-    return [
-        _label_agreement(label, pairs, name(pairs[0][1]))
-        for pairs in groups.values()
-        for label in (ANY_PATTERN, *PATTERNS, *_other_labels(pairs, labels))
+        for row in {reply_of(row): row for row in traces}.values()
     ]
-
-
-def _by_part(rows: Iterable[PatternRow]) -> dict[tuple[ReplyKey, Part], PatternRow]:
-    return index_unique(rows, lambda row: (reply_of(row), row.part), "readings")
-
-
-def _other_labels(pairs: _RowPairs, chosen: Collection[str] | None) -> list[str]:
-    occurring = {label for pair in pairs for row in pair for label in row.labels} - set(PATTERNS)
-    return sorted(occurring if chosen is None else occurring & set(chosen))
-
-
-def _label_agreement(label: str, pairs: _RowPairs, reference: str) -> LabelAgreement:
-    verdicts = [
-        Pair(
-            other.has(label),
-            row.has(label) if row.read and other.read else None,
-            row.reason or other.reason,
-        )
-        for row, other in pairs
-    ]
-    first = pairs[0][0]
-    return LabelAgreement(
-        label=label,
-        model=first.model,
-        dataset=first.dataset,
-        mode=first.mode,
-        part=first.part,
-        monitor=first.monitor,
-        reference=reference,
-        agreement=agreement(verdicts),
-    )
+    return compare_monitors(traces, references, (), reference)
 
 
 class LabelledText(BaseModel):
@@ -201,13 +178,44 @@ async def measure_texts(
     return compare_with_labels(rows, truth, source)
 
 
-class LabelledTrace(NamedTuple):
-    """One reply with sentence labels."""
+class _Annotation(BaseModel):
+    answer: frozenset[int]
 
-    case: Case
-    sentences: tuple[str, ...]
-    labelled: frozenset[int]
+
+class LabelledTrace(BaseModel):
+    """One reply with sentence labels: one line of the authors' files; further columns are ignored."""
+
+    question: str
+    cot: str
+    response: str | None
+    cot_sentences: str
+    """One `sentence N - ...` a line; a sentence may itself have several lines."""
+    selfjb_annos: _Annotation
     """Indices of the sentences labelled as self-jailbreaking."""
+
+    @property
+    def case(self) -> Case:
+        """The prompt and the reply."""
+        trace = split_trace(self.cot, opened_by_prompt=True).trace
+        answer = self.response or ""
+        return Case(prompt_text=self.question, kind="harmful", trace=trace, answer=answer)
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """The sentences of the trace; what stands before the first is none."""
+        return tuple(text.strip() for text in _SENTENCE.split(self.cot_sentences)[1:])
+
+    @property
+    def labelled(self) -> frozenset[int]:
+        """Indices of the sentences labelled as self-jailbreaking."""
+        return self.selfjb_annos.answer
+
+    @model_validator(mode="after")
+    def _check_labels(self) -> "LabelledTrace":
+        count = len(self.sentences)
+        if outside := sorted(self.labelled - set(range(count))):
+            raise ValueError(f"labels {outside} are of no sentence; there are {count}")
+        return self
 
 
 class SelfJailbreakAgreement(NamedTuple):
@@ -218,41 +226,6 @@ class SelfJailbreakAgreement(NamedTuple):
     sentences: Agreement
     """Whether each sentence is one, in traces that were read. The sentences of one trace are not
     independent, so these intervals are too narrow."""
-    not_labelled: int
-    """Lines without labels, left out."""
-
-
-class _Annotation(BaseModel):
-    answer: frozenset[int]
-
-
-class _AnnotatedReply(BaseModel):
-    """One line of the authors' files; further columns are ignored."""
-
-    question: str
-    cot: str
-    response: str | None
-    cot_sentences: str
-    """One `sentence N - ...` a line; a sentence may itself have several lines."""
-    selfjb_annos: _Annotation
-
-    def labelled_trace(self) -> LabelledTrace:
-        starts = list(_SENTENCE.finditer(self.cot_sentences))
-        ends = [match.start() for match in starts[1:]] + [len(self.cot_sentences)]
-        sentences = tuple(
-            self.cot_sentences[match.end() : end].strip()
-            for match, end in zip(starts, ends, strict=True)
-        )
-        outside = sorted(self.selfjb_annos.answer - set(range(len(sentences))))
-        if outside:
-            raise ValueError(f"labels {outside} are of no sentence; there are {len(sentences)}")
-        trace = split_trace(self.cot, opened_by_prompt=True).trace
-        answer = self.response or ""
-        case = Case(prompt_text=self.question, kind="harmful", trace=trace, answer=answer)
-        return LabelledTrace(case, sentences, self.selfjb_annos.answer)
-
-
-_OBJECT: Final = TypeAdapter(dict[str, Any])
 
 
 def load_self_jailbreaking(path: Path) -> tuple[list[LabelledTrace], int]:
@@ -270,10 +243,9 @@ def load_self_jailbreaking(path: Path) -> tuple[list[LabelledTrace], int]:
     """
 
     def parse(line: str) -> LabelledTrace | None:
-        row = _OBJECT.validate_json(line)
-        if row.get("selfjb_annos", ...) is None:
-            return None
-        return _AnnotatedReply.model_validate(row).labelled_trace()
+        row = json.loads(line)
+        unlabelled = isinstance(row, dict) and row.get("selfjb_annos", "missing") is None
+        return None if unlabelled else LabelledTrace.model_validate(row)
 
     columns = "question, cot, response, cot_sentences and selfjb_annos"
     lines = _read_lines(path, parse, f"Each line needs {columns}")
@@ -282,45 +254,32 @@ def load_self_jailbreaking(path: Path) -> tuple[list[LabelledTrace], int]:
 
 
 async def measure_sentences(
-    monitor: Monitor,
-    traces: Sequence[LabelledTrace],
-    not_labelled: int,
-    grader: Grader | None = None,
+    monitor: Monitor, traces: Sequence[LabelledTrace], grader: Grader | None = None
 ) -> SelfJailbreakAgreement:
     """Compare a monitor's self-jailbreak findings with the labels, by trace and by sentence.
 
     Args:
         monitor: The monitor.
         traces: Labelled traces.
-        not_labelled: How many lines were left out for want of a label.
         grader: The model to ask.
     """
-    readings = [await read_patterns(monitor, trace.case, "trace", grader) for trace in traces]
-    both = list(zip(traces, readings, strict=True))
-    return SelfJailbreakAgreement(
-        agreement([_trace_pair(trace, reading) for trace, reading in both]),
-        agreement([pair for trace, reading in both for pair in _sentence_pairs(trace, reading)]),
-        not_labelled,
-    )
-
-
-def _trace_pair(trace: LabelledTrace, reading: PatternReading) -> Pair:
-    verdict = _SELF_JAILBREAK in reading.severities if reading.read else None
-    return Pair(bool(trace.labelled), verdict, reading.reason)
-
-
-def _sentence_pairs(trace: LabelledTrace, reading: PatternReading) -> Iterator[Pair]:
-    spans = [(one.start, one.end) for one in reading.findings if one.label == _SELF_JAILBREAK]
-    text, offset = trace.case.trace or "", 0
-    for index, sentence in enumerate(trace.sentences):
-        place = locate(sentence, text[offset:])
-        if not reading.read or place is None:
-            yield Pair(index in trace.labelled, None, reading.reason or "not_located")
-            continue
-        start, end = offset + place.start, offset + place.end
-        overlaps = any(first < end and start < last for first, last in spans)
-        yield Pair(index in trace.labelled, overlaps)
-        offset = end
+    by_trace, by_sentence = list[Pair](), list[Pair]()
+    for trace in traces:
+        reading = await read_patterns(monitor, trace.case, "trace", grader)
+        verdict = _SELF_JAILBREAK in reading.severities if reading.read else None
+        by_trace.append(Pair(bool(trace.labelled), verdict, reading.reason))
+        spans = [(one.start, one.end) for one in reading.findings if one.label == _SELF_JAILBREAK]
+        text, offset = trace.case.trace or "", 0
+        for index, sentence in enumerate(trace.sentences):
+            label, place = index in trace.labelled, locate(sentence, text[offset:])
+            if not reading.read or place is None:
+                by_sentence.append(Pair(label, None, reading.reason or "not_located"))
+                continue
+            start, end = offset + place.start, offset + place.end
+            overlaps = any(first < end and start < last for first, last in spans)
+            by_sentence.append(Pair(label, overlaps))
+            offset = end
+    return SelfJailbreakAgreement(agreement(by_trace), agreement(by_sentence))
 
 
 def _read_lines(path: Path, parse: Callable[[str], Line], columns: str) -> list[Line]:
@@ -345,41 +304,33 @@ def agreement_table(agreements: Sequence[LabelAgreement]) -> str:
     """Format kappa, sensitivity and specificity by label as text."""
     if not agreements:
         return "No reply that both have read."
-    tables: dict[tuple[str, ...], list[LabelAgreement]] = defaultdict(list)
+    tables: dict[str, dict[str, Agreement]] = defaultdict(dict)
     for one in agreements:
-        tables[one.model, one.dataset, one.mode, one.part, one.reference].append(one)
-    return "\n\n".join("\n".join(_agreement_lines(table)) for table in tables.values())
-
-
-def _agreement_lines(table: Sequence[LabelAgreement]) -> Iterator[str]:
-    first = table[0]
-    unread = first.agreement.n - first.agreement.n_scored
-    yield (
-        f"AGREEMENT  {first.monitor.name}@{first.monitor.version} with {first.reference}: {first.dataset}, "
-        f"{first.mode}, {first.part}; {first.model}; {first.agreement.n} replies, {unread} not read by both"
-    )
-    if unread == first.agreement.n:
-        return
-    yield f"  {'':<30}{'positive':>8}  {'kappa':<23}{'sensitivity':<23}specificity"
-    for one in table:
-        positive = one.agreement.true_positive + one.agreement.false_negative
-        yield f"  {one.label:<30}{positive:>8}  {_figures(one.agreement)}"
+        n, unread = one.agreement.n, one.agreement.n - one.agreement.n_scored
+        head = (
+            f"AGREEMENT  {one.monitor.name}@{one.monitor.version} with {one.reference}: {one.dataset}, "
+            f"{one.mode}, {one.part}; {one.model}; {n} replies, {unread} not read by both"
+        )
+        tables[head] |= {one.label: one.agreement} if unread < n else {}
+    return "\n\n".join("\n".join((head, *_lines(rows))) for head, rows in tables.items())
 
 
 def sentence_table(measured: SelfJailbreakAgreement) -> str:
     """Format agreement with sentence labels, by trace and by sentence, as text."""
-    lines = [f"  {'':<12}{'n':>6}{'unread':>8}  {'kappa':<23}{'sensitivity':<23}specificity"]
-    for name, one in (("traces", measured.traces), ("sentences", measured.sentences)):
-        lines.append(f"  {name:<12}{one.n:>6}{one.n - one.n_scored:>8}  {_figures(one)}")
-    return "\n".join(lines)
+    rows: dict[str, Agreement] = measured._asdict()
+    unread = {name: one.n - one.n_scored for name, one in rows.items()}
+    return "\n".join(
+        _lines({f"{name}: {one.n}, {unread[name]} unread": one for name, one in rows.items()})
+    )
 
 
-def _figures(one: Agreement) -> str:
-    columns = (one.kappa, one.sensitivity, one.specificity)
-    return "".join(f"{_estimate(figure):<23}" for figure in columns).rstrip()
-
-
-def _estimate(figure: Estimate) -> str:
-    if figure.value is None or figure.lower is None or figure.upper is None:
-        return "-"
-    return f"{figure.value:.3f} [{figure.lower:.3f}, {figure.upper:.3f}]"
+def _lines(rows: Mapping[str, Agreement]) -> Iterator[str]:
+    if rows:
+        yield f"  {'':<30}{'positive':>8}  {'kappa':<23}{'sensitivity':<23}specificity"
+    for name, one in rows.items():
+        figures = (
+            "-" if each.value is None else f"{each.value:.3f} [{each.lower:.3f}, {each.upper:.3f}]"
+            for each in (one.kappa, one.sensitivity, one.specificity)
+        )
+        columns = "".join(f"{figure:<23}" for figure in figures).rstrip()
+        yield f"  {name:<30}{one.true_positive + one.false_negative:>8}  {columns}"

@@ -150,7 +150,10 @@ def test_sentence_labels(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("run", "nowhere.eval", "--monitor", "cues"), "No log in nowhere.eval"),
+        (
+            ("run", "nowhere.eval", "--monitor", "cues"),
+            "nowhere.eval does not exist. Give Inspect logs",
+        ),
         (("run", "nowhere.eval"), "pass --grader MODEL"),
         (("run", "nowhere.eval", "--monitor", "cues", "--grader", "x/y"), "leave out --grader"),
         (("run", "nowhere.eval", "--monitor", "oracle"), "rubric, cues, the path of a rubric file"),

@@ -9,15 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rim_eval.errors import RimError
-from rim_eval.patterns import (
-    OUTCOMES,
-    PATTERNS,
-    Columns,
-    FilterSettings,
-    filter_rows,
-    load_monitor,
-    training_rows,
-)
+from rim_eval.patterns import PATTERNS, load_monitor
+from rim_eval.patterns.filter import OUTCOMES, Columns, FilterSettings, filter_rows, training_rows
 
 CUES = load_monitor("cues")
 ROWS = [

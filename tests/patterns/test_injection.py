@@ -6,14 +6,8 @@ from typing import Any
 import pytest
 
 from rim_eval.errors import RimError
-from rim_eval.patterns import (
-    PATTERNS,
-    InjectionRow,
-    arms_of,
-    injection_effects,
-    injection_table,
-    load_statements,
-)
+from rim_eval.patterns import PATTERNS, InjectionRow, arms_of, injection_effects, load_statements
+from rim_eval.patterns.injection import injection_table
 
 TOY = """
 name = "toy"

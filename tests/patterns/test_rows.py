@@ -11,15 +11,15 @@ from rim_eval.patterns import (
     InjectionRow,
     MonitorId,
     PatternRow,
-    agreement_table,
     attach,
     compare_monitors,
     compare_with_labels,
     conditional_rates,
     injection_effects,
-    injection_table,
     prevalence,
 )
+from rim_eval.patterns.injection import injection_table
+from rim_eval.patterns.validation import agreement_table
 
 ABOUT = {"model": "m", "dataset": "d", "prompt_id": "p7", "kind": "harmful", "mode": "think"}
 

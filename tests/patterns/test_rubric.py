@@ -21,9 +21,9 @@ from rim_eval.patterns import (
     PatternReading,
     load_monitor,
     load_rubric,
-    locate,
     read_patterns,
 )
+from rim_eval.patterns.rubric import locate
 
 SHIPPED = Path(patterns.__file__).with_name("rubric.yaml")
 

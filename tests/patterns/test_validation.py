@@ -10,10 +10,9 @@ import pytest
 
 from rim_eval import patterns
 from rim_eval.errors import RimError
-from rim_eval.patterns import (
-    PATTERNS,
+from rim_eval.patterns import PATTERNS, load_monitor
+from rim_eval.patterns.validation import (
     load_labelled_texts,
-    load_monitor,
     load_self_jailbreaking,
     measure_sentences,
     measure_texts,
@@ -88,8 +87,8 @@ def test_agreement_by_trace_and_by_sentence(tmp_path: Path) -> None:
         line({"answer": []}, plain),
         line({"answer": [1]}, plain),
     )
-    traces, skipped = load_self_jailbreaking(file)
-    found = asyncio.run(measure_sentences(load_monitor("cues"), traces, skipped))
+    traces, _ = load_self_jailbreaking(file)
+    found = asyncio.run(measure_sentences(load_monitor("cues"), traces))
     t, s = found.traces, found.sentences
     assert (t.true_positive, t.true_negative, t.false_negative) == (1, 1, 1)
     assert (s.true_positive, s.true_negative, s.false_negative, s.false_positive) == (1, 6, 1, 0)
