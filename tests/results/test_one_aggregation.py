@@ -93,7 +93,7 @@ def test_every_door_shows_the_same_figures(run: tuple[str, dict[PromptKind, Rows
         assert_metrics_are_the_cards(metrics, found)
         assert_card_is_as_counted_by_hand(found, of_kind)
         assert_gate_holds_the_same_figures(card, found, metrics)
-        for reason in found.gate.reasons:
+        for reason in found.mode_check.reasons:
             assert f"mode not verified: {reason}" in text_table(found)
     assert_comparison_shows_the_same(rows, harness, card)
 
@@ -130,7 +130,7 @@ def assert_metrics_are_the_cards(metrics: Mapping[str, float], found: SetCard) -
         expected |= {name: change.value, f"{name}_p": change.p_value}
         expected |= {f"{name}_{end}": getattr(change, end) for end in ends}
         expected |= {"pairs": change.n_pairs, "unpaired": change.n_unpaired}
-        expected["mode_verified"] = float(found.gate.verified)
+        expected["mode_verified"] = float(found.mode_check.verified)
     for mode, arm in found.counts.arms.items():
         rate = found.figures.rate(mode)
         assert rate is not None
@@ -173,7 +173,7 @@ def assert_card_is_as_counted_by_hand(found: SetCard, rows: Rows) -> None:
             assert same(getattr(change, name), getattr(whole, name))
         assert change.n_unpaired == len(whole.unpaired)
     if found.counts.arm_kind == "effort":
-        assert found.gate.verified == effort_by_hand(rows)
+        assert found.mode_check.verified == effort_by_hand(rows)
 
 
 def effort_by_hand(rows: Rows) -> bool:
@@ -243,7 +243,7 @@ def assert_comparison_shows_the_same(rows: Rows, harness: str, card: Card) -> No
         found = card.find(each.dataset, each.kind)
         assert found is not None
         for row in each.rows:
-            assert (row.figures, row.verified) == (found.figures, found.gate.verified)
+            assert (row.figures, row.verified) == (found.figures, found.mode_check.verified)
 
 
 def test_inspect_metrics_need_no_pandas(monkeypatch: pytest.MonkeyPatch, rows: Any) -> None:
@@ -277,5 +277,5 @@ def test_engine_error_is_a_missing_pair(lengths: list[tuple[int, int]], lost: in
     pairs = found.counts.trace_lengths
     assert pairs is not None
     assert pairs.longer + pairs.shorter + pairs.tied == len(lengths) - 1
-    assert found.gate.verified == effort_by_hand(rows)
-    assert inspect_metrics(rows)["mode_verified"] == float(found.gate.verified)
+    assert found.mode_check.verified == effort_by_hand(rows)
+    assert inspect_metrics(rows)["mode_verified"] == float(found.mode_check.verified)
