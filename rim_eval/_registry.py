@@ -10,8 +10,7 @@ from rim_eval.inspect_tasks.injection import (
     injection_effect,
     with_statements,
 )
-from rim_eval.inspect_tasks.patterns import pattern_prevalence, reasoning_patterns
-from rim_eval.inspect_tasks.scorers import rim, solved
+from rim_eval.inspect_tasks.scorers import pattern_prevalence, reasoning_patterns, rim, solved
 from rim_eval.inspect_tasks.solver import both_modes
 from rim_eval.inspect_tasks.tasks import (
     advbench,
@@ -39,4 +38,4 @@ from rim_eval.inspect_tasks.tasks import (
 )
 
 if "inspect_scout" in sys.modules:  # Scout looks here for scanners; nobody else pays its import
-    from rim_eval.inspect_tasks import _scout
+    from rim_eval.inspect_tasks import scout

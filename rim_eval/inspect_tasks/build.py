@@ -29,6 +29,7 @@ from rim_eval.inspect_tasks.switches import ModelSwitch, switch_for
 from rim_eval.judging import load_judge
 from rim_eval.prompt_sets import LoadedSet, Prompt, load_prompt_file, load_prompts
 from rim_eval.prompt_sets.templates import user_message
+from rim_eval.replies import prompt_facts
 from rim_eval.thinking import has_inline_switch, require_difference
 from rim_eval.types import Mode
 
@@ -126,7 +127,7 @@ def task_over(
     """
     messages = {prompt.id: user_message(prompt, prompt_style) for prompt in loaded.prompts}
     _check_model(settings, loaded, messages)
-    samples = [_sample(loaded, prompt, messages[prompt.id], rules) for prompt in loaded.prompts]
+    samples = [_sample(prompt, messages[prompt.id], rules) for prompt in loaded.prompts]
     return Task(
         dataset=MemoryDataset(samples, name=loaded.entry.name, location=loaded.provenance.location),
         solver=solver,
@@ -173,16 +174,8 @@ def _flipped(thinking: ModelSwitch, mode: Mode, messages: dict[str, str]) -> lis
     return [id for id, text in suspects.items() if has_inline_switch(thinking.render, recipe, text)]
 
 
-def _sample(loaded: LoadedSet, prompt: Prompt, message: str, rules: Mapping[str, Any]) -> Sample:
-    metadata = {
-        **rules,
-        "dataset": loaded.entry.name,
-        "kind": prompt.kind,
-        "category": prompt.category,
-        "context": prompt.context,
-        "pair": prompt.pair,
-        "request": prompt.text,
-    }
+def _sample(prompt: Prompt, message: str, rules: Mapping[str, Any]) -> Sample:
+    metadata = {**prompt_facts(prompt), **rules}
     return Sample(
         id=prompt.id,
         input=message,

@@ -1,7 +1,7 @@
 """The model call of one arm: what is sent in a mode, and how its reply becomes trace and answer."""
 
 from collections.abc import Mapping
-from typing import Any, Final, Literal, NamedTuple, cast
+from typing import Any, Literal, NamedTuple, cast
 
 from inspect_ai.model import (
     CachePolicy,
@@ -17,7 +17,7 @@ from inspect_ai.util import sample_limits
 
 from rim_eval.decoding import Budgets
 from rim_eval.errors import RimError
-from rim_eval.generation import Generation, StopReason
+from rim_eval.generation import Generation
 from rim_eval.inspect_tasks.compat import active_generate_config
 from rim_eval.inspect_tasks.hf import PREFILL, HFRenderer, is_hf
 from rim_eval.inspect_tasks.switches import ModelSwitch
@@ -205,14 +205,6 @@ def refuse_shared_limits() -> None:
             )
 
 
-_STOPS: Final[dict[str, StopReason]] = {
-    "stop": "stop",
-    "max_tokens": "max_tokens",
-    "model_length": "max_tokens",
-    "content_filter": "content_filter",
-}
-
-
 def read_output(
     output: ModelOutput, request: ArmRequest, count: TokenCounter | None = None
 ) -> Generation:
@@ -232,7 +224,7 @@ def read_output(
     usage = output.usage
     reply = EngineReply(
         text=text,
-        stop_reason=_STOPS.get(output.choices[0].stop_reason, "unknown"),
+        stop_reason=output.choices[0].stop_reason,
         reasoning=reasoning,
         redaction=redaction,
         output_tokens=usage.output_tokens if usage else None,
