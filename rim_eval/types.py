@@ -14,6 +14,11 @@ PromptKind = Literal["harmful", "benign", "reasoning"]
 
 PROMPT_KINDS: Final[tuple[PromptKind, ...]] = get_args(PromptKind)
 
+Pattern = Literal["confirmatory_reasoning", "heuristic_reliance", "instruction_deviation"]
+"""The effort-minimizing reasoning patterns (Yan et al., section 2.2)."""
+
+PATTERNS: Final[tuple[Pattern, ...]] = get_args(Pattern)
+
 ArmKind = Literal["switch", "forced_empty", "effort", "prompted", "checkpoint_pair"]
 """How the two modes of a run were brought about.
 

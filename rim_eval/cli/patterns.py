@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from rim_eval.errors import RimError
+from rim_eval.observations import LOGS, log_files
 from rim_eval.patterns import (
     MARKS,
     PARTS,
@@ -31,7 +32,7 @@ from rim_eval.patterns.filter import (
     training_rows,
 )
 from rim_eval.patterns.injection import injection_table, read_injection_runs
-from rim_eval.patterns.logs import log_files, read_runs, read_sample_file
+from rim_eval.patterns.logs import read_runs, read_sample_file
 from rim_eval.patterns.prevalence import conditional_table, prevalence_table
 from rim_eval.patterns.registry import rows_of_monitor, shared_labels
 from rim_eval.patterns.rows import verdicts_of_one_judge
@@ -90,7 +91,7 @@ def run(
 
     loaded, model = _load(monitor, grader)
     parts = tuple(one for one in PARTS if part in (one, "both"))
-    for path, target in _targets([path for _, path in log_files(logs)], out):
+    for path, target in _targets([Path(file) for _, file in log_files(logs, LOGS)], out):
         if path.suffix == ".jsonl":
             rows = read_sample_file(path, loaded, parts, model, target)
         else:

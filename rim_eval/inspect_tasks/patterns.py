@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from inspect_ai.scorer import Metric, SampleScore, Scorer, metric, scorer
 
+from rim_eval.generation import INJECTED_KEY, REPLIES_KEY
+
 if TYPE_CHECKING:
     from inspect_ai.log import EvalLog
     from inspect_ai.model import Model
@@ -68,9 +70,9 @@ def read_finished_log(
     from inspect_ai import score
     from inspect_ai.model import get_model
 
-    from rim_eval.patterns import read_log
+    from rim_eval.observations import load_inspect_log
 
-    log = read_log(path)
+    log = load_inspect_log(path, REPLIES_KEY, INJECTED_KEY)
     roles: dict[str, Any] = {"grader": grader} if grader is not None else {}
     # Inspect would load the header's roles again, and with them the old grader's weights.
     header_roles, log.eval.model_roles = log.eval.model_roles, None

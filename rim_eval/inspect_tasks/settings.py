@@ -22,7 +22,7 @@ from pydantic import (
 from rim_eval.decoding import Budgets, budgets
 from rim_eval.errors import RimError
 from rim_eval.inspect_tasks.compat import user_errors
-from rim_eval.types import MODES, Mode, PromptKind
+from rim_eval.types import MODES, PATTERNS, Mode, PromptKind
 
 
 def _read_text(given: Any, info: ValidationInfo) -> str | None:
@@ -63,8 +63,6 @@ def _read_modes(given: Any) -> tuple[Mode, ...]:
 
 
 def _read_patterns(given: Any) -> tuple[str, ...]:
-    from rim_eval.patterns import PATTERNS
-
     use = f"use all, or of {', '.join(PATTERNS)}"
     return _choices(given, PATTERNS, "all", f"patterns={given!r} is not known: {use}")
 

@@ -19,7 +19,7 @@ from inspect_ai.util import collect, span
 from pydantic import TypeAdapter
 
 from rim_eval.fingerprint import cached_fingerprint
-from rim_eval.generation import Generation
+from rim_eval.generation import REPLIES_KEY, WEIGHTS_KEY, Generation
 from rim_eval.inspect_tasks.compat import active_generate_config, user_errors
 from rim_eval.inspect_tasks.hf import adapt_provider, is_hf, token_counter
 from rim_eval.types import MODES, ArmKind, Mode
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from rim_eval.inspect_tasks.switches import ModelSwitch
 
 _LOGGER = getLogger(__name__)
-_WEIGHTS_KEY = "rim_eval:weights"
 Name = TypeVar("Name", bound=str)
 
 
@@ -90,7 +89,7 @@ class ReplyStore(Generic[Name]):
         state.store.set(self._key, self._adapter.dump_python(by_arm, mode="json"))
 
 
-_BY_MODE: ReplyStore[Mode] = ReplyStore("rim_eval:generations", Mode)
+_BY_MODE: ReplyStore[Mode] = ReplyStore(REPLIES_KEY, Mode)
 
 
 def generations(state: TaskState) -> dict[Mode, Generation]:
@@ -171,7 +170,7 @@ class ArmRunner:
         waiting = {name: _no_reply(mode, arm.switch.kind) for name, (arm, mode) in arms.items()}
         store.add(state, waiting)
         if is_hf(model.api) and (weights := cached_fingerprint(_weights(model))):
-            state.store.set(_WEIGHTS_KEY, weights)
+            state.store.set(WEIGHTS_KEY, weights)
 
         async def ask(name: Name, arm: "ModelSwitch", mode: Mode) -> Exception | None:
             reply, error = await _ask(model, arm, mode, state, self._budgets)

@@ -17,11 +17,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from rim_eval.errors import RimError, first_complaint
 from rim_eval.judging import Agreement, Case, Grader, Pair, agreement
-from rim_eval.patterns.monitor import PATTERNS, Monitor, MonitorId, Part, Pattern, read_patterns
+from rim_eval.patterns.monitor import Monitor, MonitorId, Part, read_patterns
 from rim_eval.patterns.rows import ANY_PATTERN, PatternRow, index_unique, reply_of
 from rim_eval.patterns.rubric import locate
 from rim_eval.thinking import split_trace
-from rim_eval.types import Mode
+from rim_eval.types import PATTERNS, Mode, Pattern
 
 PARAPHRASES: Final = Path(__file__).with_name("paraphrases.jsonl")
 """Thirty short traces that show a pattern in other words than the cues, and fifteen that show none.
