@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from rim_eval.errors import RimError
 
@@ -53,30 +53,16 @@ def rejudge(
     Raises:
         RimError: The file is no such log, or its prompts are not of a kind that the judge reads.
     """
-    from inspect_ai import score
-    from inspect_ai.model import get_model
-
     from rim_eval.inspect_tasks.scorers import rim
+    from rim_eval.inspect_tasks.scoring import score_again
     from rim_eval.judging import load_judge
     from rim_eval.observations import load_inspect_log
 
     log = load_inspect_log(path)
     for sample in log.samples or []:
         load_judge(judge).event(sample.metadata["kind"])
-    roles: dict[str, Any] = {"grader": list(graders)} if graders else {}
-    # The header's roles would be built again, and with them the old grader's weights.
-    roles_before, log.eval.model_roles = log.eval.model_roles, None
-    log = score(
-        log,
-        rim(judge=judge),
-        model=get_model("none/none"),
-        model_roles=roles,
-        action="overwrite" if overwrite else "append",
-        display="none",
-        copy=False,
-    )
-    log.eval.model_roles = roles_before
-    return log
+    action: Literal["append", "overwrite"] = "overwrite" if overwrite else "append"
+    return score_again(log, rim(judge=judge), list(graders), action)
 
 
 def write_log(log: "EvalLog", path: Path) -> str:

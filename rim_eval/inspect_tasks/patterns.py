@@ -7,17 +7,21 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from inspect_ai.scorer import Metric, SampleScore, Scorer, metric, scorer
+from inspect_ai.model import Model, get_model
+from inspect_ai.scorer import Metric, SampleScore, Score, Scorer, Target, metric, scorer
+from inspect_ai.solver import TaskState
+from inspect_ai.util import collect
 
-from rim_eval.generation import INJECTED_KEY, REPLIES_KEY
+from rim_eval.generation import INJECTED_KEY, REPLIES_KEY, Generation
+from rim_eval.inspect_tasks.compat import model_roles, user_errors
+from rim_eval.inspect_tasks.settings import choices
+from rim_eval.inspect_tasks.solver import generations
+from rim_eval.types import PATTERNS
 
 if TYPE_CHECKING:
     from inspect_ai.log import EvalLog
-    from inspect_ai.model import Model
 
-    from rim_eval.patterns import Part
-
-__all__ = ["pattern_prevalence", "read_finished_log", "reasoning_patterns"]
+    from rim_eval.patterns import Part, PatternReading, PatternRow
 
 
 @metric(scores="unreduced")
@@ -25,9 +29,17 @@ def pattern_prevalence() -> Metric:
     """Share of read replies that show each pattern, by mode and part, and what was not read."""
 
     def compute(scores: list[SampleScore]) -> dict[str, float]:
-        from rim_eval.inspect_tasks.pattern_scorer import prevalence_figures
+        from rim_eval.patterns import ANY_PATTERN, prevalence, rows_of_metadata
 
-        return prevalence_figures(scores)
+        rows = [row for score in scores for row in rows_of_metadata(score.score.metadata)]
+        figures: dict[str, float] = {}
+        for one in prevalence(rows):
+            name = f"{one.group.mode}_{one.group.part}"
+            for label in (ANY_PATTERN, *PATTERNS):
+                figures[f"{name}_{label}"] = one.rates[label].value
+            figures[f"{name}_read"] = one.n_read
+            figures |= {f"{name}_unread_{reason}": n for reason, n in one.unread.items()}
+        return figures
 
     return compute
 
@@ -45,13 +57,83 @@ def reasoning_patterns(monitor: str = "rubric", parts: str | list[str] = "trace"
             rubric file, or `module:object` for a monitor of your own.
         parts: `trace`, `answer`, `both`, or a list.
     """
-    from rim_eval.inspect_tasks.pattern_scorer import patterns_scorer
+    from rim_eval.inspect_tasks.scoring import case_of
+    from rim_eval.patterns import PatternRow, load_monitor, read_patterns
 
-    return patterns_scorer(monitor, parts)
+    with user_errors():
+        loaded, chosen = load_monitor(monitor), read_parts(parts)
+
+    async def score(state: TaskState, target: Target) -> Score:
+        asks = loaded.needs_grader and "grader" in model_roles()
+        # A monitor that needs a grader refuses None, and says what to pass.
+        grader = get_model(role="grader", required=True) if asks else None
+        about = state.metadata | {"model": str(state.model), "epoch": state.epoch}
+
+        async def read(reply: Generation, part: "Part") -> "tuple[PatternRow, PatternReading]":
+            reading = await read_patterns(loaded, case_of(state, reply), part, grader, reply)
+            columns = about | {"prompt_id": str(state.sample_id), "mode": reply.mode}
+            return PatternRow.of(columns, reading), reading
+
+        with user_errors():
+            readings = [
+                one
+                for reply in generations(state).values()
+                for one in await collect(*(read(reply, part) for part in chosen))
+            ]
+        return _score(readings)
+
+    return score
+
+
+def read_parts(argument: str | Sequence[str]) -> "tuple[Part, ...]":
+    """Parse the argument `parts`: `trace`, `answer`, `both`, or a list.
+
+    Raises:
+        RimError: It is something else.
+    """
+    from rim_eval.patterns import PARTS
+
+    message = f"parts={argument!r} is not known: use trace, answer or both"
+    return choices(argument, PARTS, "both", message)
+
+
+def _score(readings: "Sequence[tuple[PatternRow, PatternReading]]") -> Score:
+    """Rows for the figures, and quotations beside them, which stay in the log."""
+    metadata: dict[str, Any] = {
+        "patterns": [row.model_dump(mode="json", exclude_defaults=True) for row, _ in readings]
+    }
+    quotes = [
+        {"mode": row.mode} | reading.model_dump(mode="json", include={"part", "findings"})
+        for row, reading in readings
+        if reading.findings
+    ]
+    replies = [list(reading.replies) for _, reading in readings if reading.replies]
+    metadata |= {"quotes": quotes} if quotes else {}
+    metadata |= {"monitor_replies": replies} if replies else {}
+    return Score(
+        value={
+            f"{row.mode}_{row.part}": ("+".join(row.patterns) or "none") if row.read else "unread"
+            for row, _ in readings
+        },
+        explanation="\n\n".join(_explanation(*one) for one in readings),
+        metadata=metadata,
+    )
+
+
+def _explanation(row: "PatternRow", reading: "PatternReading") -> str:
+    head = f"{row.mode}, {row.part}: "
+    if not reading.read:
+        return f"{head}not read ({reading.reason}) {reading.explanation or ''}".rstrip()
+    lines = [
+        f"- {finding.label} ({finding.severity}) at {finding.position:.0%}: {finding.quote}"
+        for finding in reading.findings
+    ]
+    lines += [f"- {mark}" for mark in reading.marks]
+    return "\n".join([head + ("" if lines else "nothing found"), *lines])
 
 
 def read_finished_log(
-    path: Path, monitor: str, parts: "Sequence[Part]", grader: "Model | None"
+    path: Path, monitor: str, parts: "Sequence[Part]", grader: Model | None
 ) -> "EvalLog":
     """Let a monitor read every reply of a log, as one more score; the evaluated model is not loaded.
 
@@ -67,39 +149,18 @@ def read_finished_log(
     Raises:
         RimError: The file is no such log, or the monitor does not exist.
     """
-    from inspect_ai import score
-    from inspect_ai.model import get_model
-
+    from rim_eval.inspect_tasks.scoring import score_again
     from rim_eval.observations import load_inspect_log
-
-    log = load_inspect_log(path, REPLIES_KEY, INJECTED_KEY)
-    roles: dict[str, Any] = {"grader": grader} if grader is not None else {}
-    # Inspect would load the header's roles again, and with them the old grader's weights.
-    header_roles, log.eval.model_roles = log.eval.model_roles, None
-    scored = score(
-        log,
-        reasoning_patterns(monitor=monitor, parts=list(parts)),
-        model=get_model("none/none"),
-        model_roles=roles,
-        action="append",
-        display="none",
-        copy=False,
-    )
-    scored.eval.model_roles = header_roles
-    if "trace" in parts:
-        _fill_observations(scored)
-    return scored
-
-
-def _fill_observations(log: "EvalLog") -> None:
-    """Write the trace findings of the newest score into the `patterns` column of the observations."""
     from rim_eval.patterns import rows_of_metadata
 
+    log = load_inspect_log(path, REPLIES_KEY, INJECTED_KEY)
+    log = score_again(log, reasoning_patterns(monitor=monitor, parts=list(parts)), grader)
     for sample in log.samples or []:
         scores = list((sample.scores or {}).values())
-        traces = (row for row in rows_of_metadata(scores[-1].metadata) if row.part == "trace")
-        for row in traces:
-            for one in scores:
+        # The observations' column `patterns` takes the trace findings of the newest score.
+        for row in rows_of_metadata(scores[-1].metadata):
+            for one in scores if row.part == "trace" else ():
                 observation = (one.metadata or {}).get(row.mode)
                 if isinstance(observation, dict):
                     observation["patterns"] = list(row.patterns) if row.read else None
+    return log

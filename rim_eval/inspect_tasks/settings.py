@@ -49,7 +49,7 @@ def _read_path(given: Any, info: ValidationInfo) -> Path | None:
     return None if text is None else Path(text).expanduser()
 
 
-def _choices(given: Any, allowed: tuple[Any, ...], every: str, message: str) -> tuple[Any, ...]:
+def choices(given: Any, allowed: tuple[Any, ...], every: str, message: str) -> tuple[Any, ...]:
     """All of the allowed words (`every`), one of them, or a list, in the order of `allowed`."""
     names = allowed if given == every else [given] if isinstance(given, str) else given
     if isinstance(names, list | tuple) and names and all(name in allowed for name in names):
@@ -59,12 +59,12 @@ def _choices(given: Any, allowed: tuple[Any, ...], every: str, message: str) -> 
 
 def _read_modes(given: Any) -> tuple[Mode, ...]:
     use = "use `-T modes=both`, `-T modes=think` or `-T modes=no_think`"
-    return _choices(given, MODES, "both", f"modes={given!r} is not known: {use}")
+    return choices(given, MODES, "both", f"modes={given!r} is not known: {use}")
 
 
 def _read_patterns(given: Any) -> tuple[str, ...]:
     use = f"use all, or of {', '.join(PATTERNS)}"
-    return _choices(given, PATTERNS, "all", f"patterns={given!r} is not known: {use}")
+    return choices(given, PATTERNS, "all", f"patterns={given!r} is not known: {use}")
 
 
 Modes = Annotated[tuple[Mode, ...], BeforeValidator(_read_modes)]
