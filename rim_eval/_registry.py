@@ -10,7 +10,8 @@ from rim_eval.inspect_tasks.injection import (
     injection_effect,
     with_statements,
 )
-from rim_eval.inspect_tasks.scorers import pattern_prevalence, reasoning_patterns, rim, solved
+from rim_eval.inspect_tasks.patterns import pattern_prevalence, reasoning_patterns
+from rim_eval.inspect_tasks.scorers import rim, solved
 from rim_eval.inspect_tasks.solver import both_modes
 from rim_eval.inspect_tasks.tasks import (
     advbench,

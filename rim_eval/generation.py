@@ -9,6 +9,11 @@ from rim_eval.types import ArmKind, Mode
 TraceVisibility = Literal["full", "summary", "hidden", "none"]
 """How much of the trace came back: all of it, a provider's summary, only a token count, nothing."""
 
+REPLIES_KEY: Final = "rim_eval:generations"
+INJECTED_KEY: Final = "rim_eval:injected"
+WEIGHTS_KEY: Final = "rim_eval:weights"
+"""Keys of an Inspect sample's store: replies by mode, replies by arm of an injection run, fingerprint."""
+
 StopReason = Literal["stop", "max_tokens", "content_filter", "error", "unknown"]
 
 

@@ -33,6 +33,11 @@ KIND_NAMES: Final[dict[PromptKind, KindNames]] = {
     "reasoning": KindNames("correct", "incorrect", "accuracy", "accuracy_gain"),
 }
 
+Pattern = Literal["confirmatory_reasoning", "heuristic_reliance", "instruction_deviation"]
+"""The effort-minimizing reasoning patterns (Yan et al., section 2.2)."""
+
+PATTERNS: Final[tuple[Pattern, ...]] = get_args(Pattern)
+
 ArmKind = Literal["switch", "forced_empty", "effort", "prompted", "checkpoint_pair"]
 """How the two modes of a run were brought about.
 

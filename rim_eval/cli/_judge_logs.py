@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from rim_eval.errors import RimError
 
@@ -21,25 +21,19 @@ def find_logs(paths: Iterable[Path]) -> list[Path]:
     """Files to judge: of a folder all logs and sample files, but not the copies made by judging.
 
     Raises:
-        RimError: A folder holds neither.
+        RimError: A path does not exist, or a folder holds neither.
     """
-    logs: list[Path] = []
-    for path in paths:
-        if not path.is_dir():
-            logs.append(path)
-            continue
-        files = sorted([*path.rglob("*.eval"), *path.rglob("samples_*.jsonl")])
-        if not files:
-            raise RimError(
-                f"{path} holds no Inspect log (.eval) and no lm-eval sample file (samples_*.jsonl). "
-                "lm_eval writes them with --log_samples --output_path FOLDER."
-            )
-        for file in files:
-            origin = file.stem.rpartition(".")[0]
-            # LOG.JUDGE.eval is a copy when LOG.eval lies beside it.
-            if not (origin and file.with_name(origin + file.suffix) in files):
-                logs.append(file)
-    return list(dict.fromkeys(logs))
+    from rim_eval.observations import LOGS, log_files
+
+    paths = list(paths)
+    files = [Path(file) for _, file in log_files(paths, LOGS)]
+
+    def is_copy(file: Path) -> bool:
+        # LOG.JUDGE.eval is a copy when LOG.eval lies beside it.
+        origin = file.stem.rpartition(".")[0]
+        return bool(origin) and file.with_name(origin + file.suffix) in files
+
+    return [file for file in files if file in paths or not is_copy(file)]
 
 
 def rejudge(
@@ -59,37 +53,16 @@ def rejudge(
     Raises:
         RimError: The file is no such log, or its prompts are not of a kind that the judge reads.
     """
-    from inspect_ai import score
-    from inspect_ai.log import read_eval_log
-    from inspect_ai.model import get_model
-
     from rim_eval.inspect_tasks.scorers import rim
+    from rim_eval.inspect_tasks.scoring import score_again
     from rim_eval.judging import load_judge
+    from rim_eval.observations import load_inspect_log
 
-    if not path.is_file():
-        raise RimError(f"{path}: there is no such log.")
-    try:
-        log = read_eval_log(str(path))
-    except Exception as error:
-        raise RimError(f"{path}: not an Inspect log ({error}).") from error
-    if not any("rim_eval:generations" in sample.store for sample in log.samples or []):
-        raise RimError(f"{path}: no replies of a rim_eval task in it (task {log.eval.task}).")
+    log = load_inspect_log(path)
     for sample in log.samples or []:
         load_judge(judge).event(sample.metadata["kind"])
-    roles: dict[str, Any] = {"grader": list(graders)} if graders else {}
-    # The header's roles would be built again, and with them the old grader's weights.
-    roles_before, log.eval.model_roles = log.eval.model_roles, None
-    log = score(
-        log,
-        rim(judge=judge),
-        model=get_model("none/none"),
-        model_roles=roles,
-        action="overwrite" if overwrite else "append",
-        display="none",
-        copy=False,
-    )
-    log.eval.model_roles = roles_before
-    return log
+    action: Literal["append", "overwrite"] = "overwrite" if overwrite else "append"
+    return score_again(log, rim(judge=judge), list(graders), action)
 
 
 def write_log(log: "EvalLog", path: Path) -> str:

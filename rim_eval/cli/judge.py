@@ -174,13 +174,9 @@ def _show(measurement: Measurement) -> None:
     for group in measurement.groups:
         agreement = group.agreement
         figures = (agreement.sensitivity, agreement.specificity, agreement.kappa, agreement.f1)
-        cells = (
-            "-" if one.value is None else f"{one.value:.3f} [{one.lower:.2f}, {one.upper:.2f}]"
-            for one in figures
-        )
         click.echo(
             f"{group.model:<18.17}{group.mode:<10}{group.event:<12}{agreement.n:>5}{agreement.n - agreement.n_scored:>10}  "
-            + " ".join(f"{cell:<18}" for cell in cells).rstrip()
+            + " ".join(f"{one!s:<18}" for one in figures).rstrip()
         )
         if agreement.labels_kappa is not None:
             labels = agreement.labels or {}

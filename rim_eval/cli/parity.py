@@ -23,21 +23,14 @@ def command(ctx: click.Context, files: Sequence[Path]) -> None:
     differ. Meant for greedy runs of one checkpoint: sampled replies differ by chance.
     """
     from rim_eval.lm_eval_tasks import compare, replies_in_log, replies_in_samples
+    from rim_eval.observations import LOGS, log_files
 
-    paths = [each for path in files for each in _expand(path)]
+    paths = [Path(file) for _, file in log_files(files, LOGS)]
     inspect = _merged(replies_in_log(path) for path in paths if path.suffix in (".eval", ".json"))
     lm_eval = _merged(replies_in_samples(path) for path in paths if path.suffix == ".jsonl")
     parity = compare(inspect, lm_eval)
     click.echo("\n".join(_lines(parity, inspect, lm_eval)))
     ctx.exit(not parity.complete)
-
-
-def _expand(path: Path) -> list[Path]:
-    if path.is_dir():
-        return sorted([*path.rglob("*.eval"), *path.rglob("samples_rim_*.jsonl")])
-    if not path.is_file():
-        raise RimError(f"{path} does not exist. Give Inspect logs and lm-eval sample files.")
-    return [path]
 
 
 def _merged(parts: "Iterable[dict[Key, ReplyRecord]]") -> "dict[Key, ReplyRecord]":

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from rim_eval.errors import RimError
+from rim_eval.observations import LOGS, log_files
 from rim_eval.patterns import (
     MARKS,
     PARTS,
@@ -31,10 +32,10 @@ from rim_eval.patterns.filter import (
     training_rows,
 )
 from rim_eval.patterns.injection import injection_table, read_injection_runs
-from rim_eval.patterns.logs import log_files, read_runs, read_sample_file
+from rim_eval.patterns.logs import read_runs, read_sample_file
 from rim_eval.patterns.prevalence import conditional_table, prevalence_table
-from rim_eval.patterns.registry import rows_of_monitor, shared_labels
-from rim_eval.patterns.rows import verdicts_of_one_judge
+from rim_eval.patterns.registry import rows_of_monitor
+from rim_eval.patterns.rows import PatternRow, verdicts_of_one_judge
 
 if TYPE_CHECKING:
     from inspect_ai.model import Model
@@ -90,7 +91,11 @@ def run(
 
     loaded, model = _load(monitor, grader)
     parts = tuple(one for one in PARTS if part in (one, "both"))
-    for path, target in _targets([path for _, path in log_files(logs)], out):
+    paths = [Path(file) for _, file in log_files(logs, LOGS)]
+    if out is not None:
+        _refuse_equal_names(paths)
+    for path in paths:
+        target = path if out is None else _make_folder(out) / path.name
         if path.suffix == ".jsonl":
             rows = read_sample_file(path, loaded, parts, model, target)
         else:
@@ -106,18 +111,14 @@ def run(
         )
 
 
-def _targets(paths: Sequence[Path], out: Path | None) -> list[tuple[Path, Path]]:
-    """Pair each log with the file to write; two logs never share one."""
-    if out is None:
-        return [(path, path) for path in paths]
+def _refuse_equal_names(paths: Sequence[Path]) -> None:
     first: dict[str, Path] = {}
     for path in paths:
         if (other := first.setdefault(path.name, path)) is not path:
             raise RimError(
-                f"{other} and {path} have one name, and --out {out} would keep only the last. "
-                "Read each into a folder of its own."
+                f"{other} and {path} have one name, and --out would keep only the last. "
+                "Give each a name of its own, or run them one by one."
             )
-    return [(path, _make_folder(out) / path.name) for path in paths]
 
 
 @command.command("show")
@@ -153,85 +154,11 @@ def agree(logs: tuple[str, ...], monitor: str, reference: str) -> None:
     NAME=PATH names the model of a path, for checkpoints whose logs all name one model.
     """
     rows = read_runs(logs).rows
-    ours, theirs = rows_of_monitor(rows, monitor), rows_of_monitor(rows, reference)
-    labels = shared_labels(monitor, reference)
-    click.echo(validation.agreement_table(validation.compare_monitors(ours, theirs, labels)))
-
-
-_Validation = tuple[str, str, Any]
-"""Key of the figures in the file of --out, their table, and the figures."""
-
-
-def _on_planted(monitor: str, data: Sequence[str], grader: str | None) -> Iterator[_Validation]:  # noqa: ARG001 - the logs hold what was read
-    """Compare the traces' patterns with the prompts' `pattern` labels."""
-    rows = rows_of_monitor(read_runs(data).rows, monitor)
-    datasets = sorted({row.dataset for row in rows})
-    truths = {dataset: truth for dataset in datasets if (truth := _planted_labels(dataset))}
-    if not truths:
-        raise RimError(
-            f"No prompt of {', '.join(datasets)} has a `pattern` label. Give logs of a shipped set "
-            "whose prompts have one."
-        )
-    agreements: list[validation.LabelAgreement] = []
-    for dataset, truth in truths.items():
-        thinking = [row for row in rows if row.dataset == dataset and row.mode == "think"]
-        agreements += validation.compare_with_labels(
-            thinking, truth, f"planted labels of {dataset}"
-        )
-    yield "planted", validation.agreement_table(agreements), _plain(agreements)
-
-
-def _planted_labels(dataset: str) -> dict[str, str]:
-    """Prompt id to `pattern` label, of a shipped set; empty for every other set."""
-    from rim_eval.prompt_sets import entries, load_prompts
-
-    entry = entries().get(dataset)
-    if entry is None or entry.source.type != "shipped":
-        return {}
-    prompts = load_prompts(dataset).prompts
-    return {one.id: one.labels["pattern"] for one in prompts if "pattern" in one.labels}
-
-
-def _on_texts(monitor: str, data: Sequence[str], grader: str | None) -> Iterator[_Validation]:
-    loaded, model = _load(monitor, grader)
-    agreements: list[validation.LabelAgreement] = []
-    for path in _distinct_files(data) or [validation.PARAPHRASES]:
-        texts = validation.load_labelled_texts(path)
-        agreements += asyncio.run(validation.measure_texts(loaded, texts, path.name, model))
-    yield "texts", validation.agreement_table(agreements), _plain(agreements)
-
-
-def _on_sentences(monitor: str, data: Sequence[str], grader: str | None) -> Iterator[_Validation]:
-    loaded, model = _load(monitor, grader)
-    for path in _distinct_files(data):
-        traces, skipped = validation.load_self_jailbreaking(path)
-        measured = asyncio.run(validation.measure_sentences(loaded, traces, model))
-        head = f"{path.name}: {len(traces)} labelled traces, {skipped} without labels left out"
-        by_trace, by_sentence = _plain(measured)
-        figures = {"traces": by_trace, "sentences": by_sentence, "not_labelled": skipped}
-        yield path.name, f"{head}\n{validation.sentence_table(measured)}", figures
-
-
-def _distinct_files(data: Sequence[str]) -> list[Path]:
-    """Return the files; figures are kept by file name, so no two files may share one."""
-    paths = [Path(name) for name in data]
-    names = [path.name for path in paths]
-    repeated = [name for name in names if names.count(name) > 1]
-    if repeated:
-        raise RimError(
-            f"--data names several files {repeated[0]}, and figures go by that name: give each file "
-            "once, under a name of its own."
-        )
-    return paths
-
-
-_VALIDATIONS: Final[
-    dict[str, Callable[[str, Sequence[str], str | None], Iterator[_Validation]]]
-] = {
-    "planted": _on_planted,
-    "texts": _on_texts,
-    "self_jailbreaking": _on_sentences,
-}
+    read, referred = rows_of_monitor(rows, monitor), rows_of_monitor(rows, reference)
+    names = (name.partition("@")[0] for name in (monitor, reference))
+    first, second = (set(load_monitor(name).labels) for name in names)
+    agreements = validation.compare_monitors(read, referred, (first & second) | set(MARKS))
+    click.echo(validation.agreement_table(agreements))
 
 
 @command.command("validate")
@@ -239,7 +166,7 @@ _VALIDATIONS: Final[
 @click.option(
     "--set",
     "set_name",
-    type=click.Choice(list(_VALIDATIONS)),
+    type=click.Choice(["planted", "texts", "self_jailbreaking"]),
     required=True,
     help="Where the labels come from.",
 )
@@ -259,13 +186,63 @@ def validate(
         _make_folder(out.parent)
     if set_name != "texts" and not data:
         raise RimError(f"--set {set_name} needs files that hold its labels or traces: --data PATH.")
-    for name, table, figures in _VALIDATIONS[set_name](monitor, data, grader):
+    for name, table, figures in _validations(set_name, monitor, data, grader):
         click.echo(table)
         if out is not None:
             others = json.loads(out.read_text(encoding="utf-8")) if out.is_file() else {}
             text = json.dumps(others | {name: figures}, indent=1)
             out.write_text(text + "\n", encoding="utf-8")
             click.echo(f"Written to {out}", err=True)
+
+
+def _validations(
+    set_name: str, monitor: str, data: Sequence[str], grader: str | None
+) -> Iterator[tuple[str, str, Any]]:
+    """Yield the key of the figures in the file of --out, their table, and the figures."""
+    agreements: list[validation.LabelAgreement] = []
+    if set_name == "planted":
+        rows = rows_of_monitor(read_runs(data).rows, monitor)
+        agreements = _with_planted_labels(rows)
+        yield set_name, validation.agreement_table(agreements), _plain(agreements)
+        return
+    loaded, model = _load(monitor, grader)
+    paths = [Path(name) for name in data]
+    _refuse_equal_names(paths)
+    if set_name == "texts":
+        for path in paths or [validation.PARAPHRASES]:
+            texts = validation.load_labelled_texts(path)
+            agreements += asyncio.run(validation.measure_texts(loaded, texts, path.name, model))
+        yield set_name, validation.agreement_table(agreements), _plain(agreements)
+        return
+    for path in paths:
+        traces, skipped = validation.load_self_jailbreaking(path)
+        measured = asyncio.run(validation.measure_sentences(loaded, traces, model))
+        head = f"{path.name}: {len(traces)} labelled traces, {skipped} without labels left out"
+        by_trace, by_sentence = _plain(measured)
+        figures = {"traces": by_trace, "sentences": by_sentence, "not_labelled": skipped}
+        yield path.name, f"{head}\n{validation.sentence_table(measured)}", figures
+
+
+def _with_planted_labels(rows: Sequence[PatternRow]) -> list[validation.LabelAgreement]:
+    """Compare traces with the `pattern` labels of the prompts of shipped sets."""
+    from rim_eval.prompt_sets import entries, load_prompts
+
+    agreements: list[validation.LabelAgreement] = []
+    datasets = sorted({row.dataset for row in rows})
+    for dataset in datasets:
+        entry = entries().get(dataset)
+        shipped = entry is not None and entry.source.type == "shipped"
+        prompts = load_prompts(dataset).prompts if shipped else ()
+        truth = {one.id: one.labels["pattern"] for one in prompts if "pattern" in one.labels}
+        thinking = [row for row in rows if row.dataset == dataset and row.mode == "think"]
+        source = f"planted labels of {dataset}"
+        agreements += validation.compare_with_labels(thinking, truth, source)
+    if not agreements:
+        raise RimError(
+            f"No prompt of {', '.join(datasets)} has a `pattern` label and replies with thinking. Give "
+            "logs of a shipped set whose prompts have one."
+        )
+    return agreements
 
 
 @command.command("injection")

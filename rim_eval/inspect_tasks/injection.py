@@ -13,14 +13,16 @@ from inspect_ai.scorer import Metric, SampleScore, Score, Scorer, Target, metric
 from inspect_ai.solver import Generate, Solver, TaskState, solver
 
 from rim_eval.errors import RimError
+from rim_eval.generation import INJECTED_KEY
 from rim_eval.inspect_tasks.compat import active_model, user_errors
 from rim_eval.inspect_tasks.settings import InjectionSettings, takes
 from rim_eval.inspect_tasks.solver import ArmRunner, ReplyStore
+from rim_eval.types import PATTERNS
 
 if TYPE_CHECKING:
     from rim_eval.patterns import Statements
 
-_BY_ARM: ReplyStore[str] = ReplyStore("rim_eval:injected", str)
+_BY_ARM: ReplyStore[str] = ReplyStore(INJECTED_KEY, str)
 
 
 @task(kind="safety")
@@ -67,13 +69,8 @@ def with_statements(
         chat_template: Path of a chat template to read the switch from.
     """
     from rim_eval.inspect_tasks.calls import prefilled_arm
-    from rim_eval.patterns import PATTERNS, arms_of
 
-    source = _load(statements)
-    texts = {
-        arm.name: source.text(arm.pattern, arm.side) if arm.pattern and arm.side else None
-        for arm in arms_of(source, tuple(patterns or PATTERNS))
-    }
+    texts = _load(statements).arms(patterns or PATTERNS)
     runner = ArmRunner(answer_tokens, thinking_tokens, switch, chat_template)
 
     async def solve(state: TaskState, generate: Generate) -> TaskState:

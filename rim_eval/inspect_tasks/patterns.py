@@ -1,124 +1,129 @@
-"""What the scorer `reasoning_patterns` does: a monitor over both arms of a sample, also in finished logs."""
+"""Scorer `reasoning_patterns` with its metric, and reading of finished Inspect logs.
+
+Inspect's entry point loads this module, so `rim_eval.patterns` is imported inside functions.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from inspect_ai.model import Model, get_model
-from inspect_ai.scorer import SampleScore, Score, Scorer, Target
+from inspect_ai.scorer import Metric, SampleScore, Score, Scorer, Target, metric, scorer
 from inspect_ai.solver import TaskState
 from inspect_ai.util import collect
 
-from rim_eval.errors import RimError
+from rim_eval.generation import INJECTED_KEY, REPLIES_KEY, Generation
 from rim_eval.inspect_tasks.compat import model_roles, user_errors
-from rim_eval.inspect_tasks.scorers import reasoning_patterns
-from rim_eval.inspect_tasks.scoring import sample_columns
+from rim_eval.inspect_tasks.settings import choices
 from rim_eval.inspect_tasks.solver import generations
-from rim_eval.patterns import (
-    ANY_PATTERN,
-    PARTS,
-    PATTERNS,
-    Part,
-    PatternReading,
-    PatternRow,
-    load_monitor,
-    prevalence,
-    read_log,
-    read_patterns,
-    rows_of_metadata,
-)
-from rim_eval.replies import case_of
-from rim_eval.types import Mode
+from rim_eval.types import PATTERNS
 
 if TYPE_CHECKING:
     from inspect_ai.log import EvalLog
 
-
-def prevalence_figures(scores: Sequence[SampleScore]) -> dict[str, float]:
-    """Compute the figures of the metric `pattern_prevalence`."""
-    rows = [row for score in scores for row in rows_of_metadata(score.score.metadata)]
-    figures: dict[str, float] = {}
-    for one in prevalence(rows):
-        name = f"{one.group.mode}_{one.group.part}"
-        for label in (ANY_PATTERN, *PATTERNS):
-            figures[f"{name}_{label}"] = one.rates[label].value
-        figures[f"{name}_read"] = one.n_read
-        figures |= {f"{name}_unread_{reason}": n for reason, n in one.unread.items()}
-    return figures
+    from rim_eval.patterns import Part, PatternReading, PatternRow
 
 
-def patterns_scorer(monitor: str, parts: str | Sequence[str]) -> Scorer:
-    """Make the scorer that `reasoning_patterns` registers.
+@metric(scores="unreduced")
+def pattern_prevalence() -> Metric:
+    """Share of read replies that show each pattern, by mode and part, and what was not read."""
+
+    def compute(scores: list[SampleScore]) -> dict[str, float]:
+        from rim_eval.patterns import ANY_PATTERN, prevalence, rows_of_metadata
+
+        rows = [row for score in scores for row in rows_of_metadata(score.score.metadata)]
+        figures: dict[str, float] = {}
+        for one in prevalence(rows):
+            name = f"{one.group.mode}_{one.group.part}"
+            for label in (ANY_PATTERN, *PATTERNS):
+                figures[f"{name}_{label}"] = one.rates[label].value
+            figures[f"{name}_read"] = one.n_read
+            figures |= {f"{name}_unread_{reason}": n for reason, n in one.unread.items()}
+        return figures
+
+    return compute
+
+
+# Not called `patterns`: in a checkout Inspect would take `rim_eval/patterns` for a folder of scorers.
+@scorer(metrics=[pattern_prevalence()])
+def reasoning_patterns(monitor: str = "rubric", parts: str | list[str] = "trace") -> Scorer:
+    """Which reasoning patterns the trace, or the answer, of each mode shows.
+
+    Works on every task of this package, while it runs or over its log:
+    `inspect score LOG --scorer rim_eval/reasoning_patterns -S monitor=cues`.
 
     Args:
-        monitor: Name of the monitor.
-        parts: As `read_parts` takes them.
+        monitor: `rubric` (asks the `grader` model role), `cues` (offline baseline), the path of a
+            rubric file, or `module:object` for a monitor of your own.
+        parts: `trace`, `answer`, `both`, or a list.
     """
+    from rim_eval.patterns import PatternRow, load_monitor, read_patterns
+    from rim_eval.replies import case_of
+
     with user_errors():
         loaded, chosen = load_monitor(monitor), read_parts(parts)
 
     async def score(state: TaskState, target: Target) -> Score:
+        asks = loaded.needs_grader and "grader" in model_roles()
         # A monitor that needs a grader refuses None, and says what to pass.
-        grader = None
-        if loaded.needs_grader and "grader" in model_roles():
-            grader = get_model(role="grader", required=True)
-        readings: list[tuple[Mode, PatternReading]] = []
+        grader = get_model(role="grader", required=True) if asks else None
+        about = state.metadata | {"model": str(state.model), "epoch": state.epoch}
+
+        async def read(reply: Generation, part: "Part") -> "tuple[PatternRow, PatternReading]":
+            reading = await read_patterns(
+                loaded, case_of(state.metadata, reply), part, grader, reply
+            )
+            columns = about | {"prompt_id": str(state.sample_id), "mode": reply.mode}
+            return PatternRow.of(columns, reading), reading
+
         with user_errors():
-            for mode, reply in generations(state).items():
-                case = case_of(state.metadata, reply)
-                calls = (read_patterns(loaded, case, part, grader, reply) for part in chosen)
-                readings += [(mode, reading) for reading in await collect(*calls)]
-        return _score(state, readings)
+            readings = [
+                one
+                for reply in generations(state).values()
+                for one in await collect(*(read(reply, part) for part in chosen))
+            ]
+        return _score(readings)
 
     return score
 
 
-def read_parts(argument: str | Sequence[str]) -> tuple[Part, ...]:
+def read_parts(argument: str | Sequence[str]) -> "tuple[Part, ...]":
     """Parse the argument `parts`: `trace`, `answer`, `both`, or a list.
 
     Raises:
         RimError: It is something else.
     """
-    if argument == "both":
-        return PARTS
-    names = [argument] if isinstance(argument, str) else list(argument)
-    if names and all(name in PARTS for name in names):
-        return tuple(part for part in PARTS if part in names)
-    raise RimError(f"parts={argument!r} is not known: use trace, answer or both.")
+    from rim_eval.patterns import PARTS
+
+    message = f"parts={argument!r} is not known: use trace, answer or both"
+    return choices(argument, PARTS, "both", message)
 
 
-def _score(state: TaskState, readings: Sequence[tuple[Mode, PatternReading]]) -> Score:
+def _score(readings: "Sequence[tuple[PatternRow, PatternReading]]") -> Score:
     """Rows for the figures, and quotations beside them, which stay in the log."""
-    columns = sample_columns(state)
-    columns |= {name: state.metadata.get(name) for name in ("dataset", "kind", "category")}
-    rows = [PatternRow.of(columns | {"mode": mode}, reading) for mode, reading in readings]
     metadata: dict[str, Any] = {
-        "patterns": [row.model_dump(mode="json", exclude_defaults=True) for row in rows],
-        "quotes": [
-            {
-                "mode": mode,
-                "part": reading.part,
-                "findings": [finding.model_dump(mode="json") for finding in reading.findings],
-            }
-            for mode, reading in readings
-            if reading.findings
-        ],
-        "monitor_replies": [list(reading.replies) for _, reading in readings if reading.replies],
+        "patterns": [row.model_dump(mode="json", exclude_defaults=True) for row, _ in readings]
     }
+    quotes = [
+        {"mode": row.mode} | reading.model_dump(mode="json", include={"part", "findings"})
+        for row, reading in readings
+        if reading.findings
+    ]
+    replies = [list(reading.replies) for _, reading in readings if reading.replies]
+    metadata |= {"quotes": quotes} if quotes else {}
+    metadata |= {"monitor_replies": replies} if replies else {}
     return Score(
         value={
-            f"{row.mode}_{row.part}": "+".join(row.patterns) or "none" if row.read else "unread"
-            for row in rows
+            f"{row.mode}_{row.part}": ("+".join(row.patterns) or "none") if row.read else "unread"
+            for row, _ in readings
         },
         explanation="\n\n".join(_explanation(*one) for one in readings),
-        metadata={
-            name: entries for name, entries in metadata.items() if entries or name == "patterns"
-        },
+        metadata=metadata,
     )
 
 
-def _explanation(mode: Mode, reading: PatternReading) -> str:
-    head = f"{mode}, {reading.part}: "
+def _explanation(row: "PatternRow", reading: "PatternReading") -> str:
+    head = f"{row.mode}, {row.part}: "
     if not reading.read:
         return f"{head}not read ({reading.reason}) {reading.explanation or ''}".rstrip()
     lines = [
@@ -130,7 +135,7 @@ def _explanation(mode: Mode, reading: PatternReading) -> str:
 
 
 def read_finished_log(
-    path: Path, monitor: str, parts: Sequence[Part], grader: Model | None
+    path: Path, monitor: str, parts: "Sequence[Part]", grader: Model | None
 ) -> "EvalLog":
     """Let a monitor read every reply of a log, as one more score; the evaluated model is not loaded.
 
@@ -146,33 +151,18 @@ def read_finished_log(
     Raises:
         RimError: The file is no such log, or the monitor does not exist.
     """
-    from inspect_ai import score
+    from rim_eval.inspect_tasks.scoring import score_again
+    from rim_eval.observations import load_inspect_log
+    from rim_eval.patterns import rows_of_metadata
 
-    log = read_log(path)
-    roles: dict[str, Any] = {"grader": grader} if grader is not None else {}
-    # Inspect would load the header's roles again, and with them the old grader's weights.
-    header_roles, log.eval.model_roles = log.eval.model_roles, None
-    scored = score(
-        log,
-        reasoning_patterns(monitor=monitor, parts=list(parts)),
-        model=get_model("none/none"),
-        model_roles=roles,
-        action="append",
-        display="none",
-        copy=False,
-    )
-    scored.eval.model_roles = header_roles
-    if "trace" in parts:
-        _fill_observations(scored)
-    return scored
-
-
-def _fill_observations(log: "EvalLog") -> None:
-    """Write the trace findings of the newest score into the `patterns` column of the observations."""
+    log = load_inspect_log(path, REPLIES_KEY, INJECTED_KEY)
+    log = score_again(log, reasoning_patterns(monitor=monitor, parts=list(parts)), grader)
     for sample in log.samples or []:
         scores = list((sample.scores or {}).values())
+        # The observations' column `patterns` takes the trace findings of the newest score.
         for row in rows_of_metadata(scores[-1].metadata):
             for one in scores if row.part == "trace" else ():
                 observation = (one.metadata or {}).get(row.mode)
                 if isinstance(observation, dict):
                     observation["patterns"] = list(row.patterns) if row.read else None
+    return log

@@ -1,4 +1,4 @@
-"""The scorers `rim`, `solved` and `reasoning_patterns`, and the figures that Inspect shows of them.
+"""The scorers `rim` (a judge) and `solved` (the gold answer), and the figures that Inspect shows of them.
 
 Inspect's entry point loads this module, so whatever scores or counts is imported inside functions.
 
@@ -40,18 +40,6 @@ def think() -> Metric:
 def no_think() -> Metric:
     """The no-think arm: the same figures."""
     return _metric("no_think_", lambda result: _arm_figures(result, "no_think"))
-
-
-@metric(scores="unreduced")
-def pattern_prevalence() -> Metric:
-    """Share of read replies that show each pattern, by mode and part, and what was not read."""
-
-    def compute(scores: list[SampleScore]) -> dict[str, float]:
-        from rim_eval.inspect_tasks.patterns import prevalence_figures
-
-        return prevalence_figures(scores)
-
-    return compute
 
 
 class _TaskResults:
@@ -184,21 +172,3 @@ def solved() -> Scorer:
     from rim_eval.inspect_tasks.scoring import checked_modes
 
     return checked_modes()
-
-
-# Not called `patterns`: in a checkout Inspect would take `rim_eval/patterns` for a folder of scorers.
-@scorer(metrics=[pattern_prevalence()])
-def reasoning_patterns(monitor: str = "rubric", parts: str | list[str] = "trace") -> Scorer:
-    """Which reasoning patterns the trace, or the answer, of each mode shows.
-
-    Works on every task of this package, while it runs or over its log:
-    `inspect score LOG --scorer rim_eval/reasoning_patterns -S monitor=cues`.
-
-    Args:
-        monitor: `rubric` (asks the `grader` model role), `cues` (offline baseline), the path of a
-            rubric file, or `module:object` for a monitor of your own.
-        parts: `trace`, `answer`, `both`, or a list.
-    """
-    from rim_eval.inspect_tasks.patterns import patterns_scorer
-
-    return patterns_scorer(monitor, parts)

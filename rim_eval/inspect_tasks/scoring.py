@@ -1,9 +1,10 @@
 """How all arms of a sample are scored, by a judge or against the gold answer, and what Inspect keeps of it."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import anyio
+from inspect_ai import score
 from inspect_ai.model import Model, get_model
 from inspect_ai.scorer import Score, Scorer, Target
 from inspect_ai.solver import TaskState
@@ -16,6 +17,9 @@ from rim_eval.judging import Judge, load_judge, missing_grader_message, unscored
 from rim_eval.observations import Observation
 from rim_eval.replies import ReplyVerdict, check_reply, judge_reply, observe
 from rim_eval.types import KIND_NAMES, Mode
+
+if TYPE_CHECKING:
+    from inspect_ai.log import EvalLog
 
 Name = TypeVar("Name", bound=str)
 
@@ -82,6 +86,36 @@ async def judge_arms(
     """
     grader = grader_for(judge)
     return await _all_arms(replies, lambda reply: judge_reply(judge, state.metadata, reply, grader))
+
+
+def score_again(
+    log: "EvalLog",
+    scorer: Scorer,
+    grader: Model | list[Model] | None,
+    action: Literal["append", "overwrite"] = "append",
+) -> "EvalLog":
+    """Score a finished log, in place and without the model that was evaluated.
+
+    Args:
+        log: A log with its samples.
+        scorer: The scorer.
+        grader: The models to ask; None, or an empty list, for an offline scorer.
+        action: Whether the new scores stand beside the old ones or replace them.
+    """
+    roles: dict[str, Any] = {"grader": grader} if grader else {}
+    # The header's roles would be built again, and with them the old grader's weights.
+    header_roles, log.eval.model_roles = log.eval.model_roles, None
+    log = score(
+        log,
+        scorer,
+        model=get_model("none/none"),
+        model_roles=roles,
+        action=action,
+        display="none",
+        copy=False,
+    )
+    log.eval.model_roles = header_roles
+    return log
 
 
 async def _all_arms(

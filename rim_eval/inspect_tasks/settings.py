@@ -15,7 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SkipValidati
 from rim_eval.decoding import Budgets, budgets
 from rim_eval.errors import RimError
 from rim_eval.inspect_tasks.compat import user_errors
-from rim_eval.types import MODES, Mode, PromptKind
+from rim_eval.types import MODES, PATTERNS, Mode, PromptKind
 
 
 def _read_text(value: Any, info: ValidationInfo) -> str | None:
@@ -38,9 +38,7 @@ def _read_path(value: Any, info: ValidationInfo) -> Path | None:
     return None if text is None else Path(text).expanduser()
 
 
-def _read_choices(
-    value: Any, allowed: tuple[Any, ...], every: str, message: str
-) -> tuple[Any, ...]:
+def choices(value: Any, allowed: tuple[Any, ...], every: str, message: str) -> tuple[Any, ...]:
     """All of the allowed words (`every`), one of them, or a list, in the order of `allowed`."""
     names = allowed if value == every else [value] if isinstance(value, str) else value
     if isinstance(names, list | tuple) and names and all(name in allowed for name in names):
@@ -50,14 +48,12 @@ def _read_choices(
 
 def _read_modes(value: Any) -> tuple[Mode, ...]:
     use = "use `-T modes=both`, `-T modes=think` or `-T modes=no_think`"
-    return _read_choices(value, MODES, "both", f"modes={value!r} is not known: {use}")
+    return choices(value, MODES, "both", f"modes={value!r} is not known: {use}")
 
 
 def _read_patterns(value: Any) -> tuple[str, ...]:
-    from rim_eval.patterns import PATTERNS
-
     use = f"use all, or of {', '.join(PATTERNS)}"
-    return _read_choices(value, PATTERNS, "all", f"patterns={value!r} is not known: {use}")
+    return choices(value, PATTERNS, "all", f"patterns={value!r} is not known: {use}")
 
 
 Modes = Annotated[tuple[Mode, ...], BeforeValidator(_read_modes)]

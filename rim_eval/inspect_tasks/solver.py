@@ -20,7 +20,7 @@ from pydantic import TypeAdapter
 
 from rim_eval.decoding import Budgets
 from rim_eval.fingerprint import cached_fingerprint
-from rim_eval.generation import Generation
+from rim_eval.generation import REPLIES_KEY, WEIGHTS_KEY, Generation
 from rim_eval.inspect_tasks.compat import active_generate_config, user_errors
 from rim_eval.inspect_tasks.hf import adapt_provider, is_hf, token_counter
 from rim_eval.types import MODES, ArmKind, Mode
@@ -89,7 +89,7 @@ class ReplyStore(Generic[Name]):
         state.store.set(self._key, self._adapter.dump_python(by_arm, mode="json"))
 
 
-_BY_MODE: ReplyStore[Mode] = ReplyStore("rim_eval:generations", Mode)
+_BY_MODE: ReplyStore[Mode] = ReplyStore(REPLIES_KEY, Mode)
 
 
 def generations(state: TaskState) -> dict[Mode, Generation]:
@@ -172,7 +172,7 @@ class ArmRunner:
         if is_hf(api):
             count = token_counter(api)
             if weights := cached_fingerprint(api.model):
-                state.store.set("rim_eval:weights", weights)
+                state.store.set(WEIGHTS_KEY, weights)
         message = state.user_prompt.text
 
         async def ask(name: Name, arm: "ModelSwitch", mode: Mode) -> Exception | None:

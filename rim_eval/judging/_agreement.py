@@ -33,6 +33,11 @@ class Estimate(BaseModel):
     lower: float | None
     upper: float | None
 
+    def __str__(self) -> str:
+        if self.value is None:
+            return "-"
+        return f"{self.value:.3f} [{self.lower:.2f}, {self.upper:.2f}]"
+
 
 _UNDEFINED: Final = Estimate(value=None, lower=None, upper=None)
 

@@ -7,9 +7,9 @@ from typing import Final, NamedTuple
 from pydantic import TypeAdapter
 
 from rim_eval.errors import RimError
-from rim_eval.generation import Generation
+from rim_eval.generation import REPLIES_KEY, Generation
 from rim_eval.lm_eval_tasks.samples import ReplyRecord, read_record
-from rim_eval.observations import Observation, rows_of_score, sample_lines
+from rim_eval.observations import Observation, load_inspect_log, rows_of_score, sample_lines
 from rim_eval.types import Mode
 
 _GENERATIONS: Final = TypeAdapter(dict[Mode, Generation])
@@ -84,23 +84,16 @@ def replies_in_log(path: str | Path) -> dict[Key, ReplyRecord]:
     """The replies of the first epoch in an Inspect log.
 
     Raises:
-        RimError: It is no log of a rim_eval task, or was judged more than once.
+        RimError: It is no log of a rim_eval task.
     """
-    from inspect_ai.log import read_eval_log
-
-    try:
-        log = read_eval_log(str(path))
-    except Exception as error:  # zip, JSON and file-system errors, by the log's format
-        raise RimError(f"{path} cannot be read as an Inspect log ({error}).") from None
+    log = load_inspect_log(path)
     replies: dict[Key, ReplyRecord] = {}
     for sample in log.samples or []:
-        by_mode = _GENERATIONS.validate_python(sample.store.get("rim_eval:generations", {}))
+        by_mode = _GENERATIONS.validate_python(sample.store.get(REPLIES_KEY, {}))
         for score in (sample.scores or {}).values() if sample.epoch == 1 else ():
             for row in rows_of_score(score.metadata):
                 if row.mode in by_mode:
                     replies[_key(row)] = ReplyRecord(generation=by_mode[row.mode], observation=row)
-    if not replies:
-        raise RimError(f"{path}: no replies of a rim_eval task in it (task {log.eval.task}).")
     return replies
 
 

@@ -1,12 +1,18 @@
 """Observations: one row per prompt, mode and epoch; both harnesses end here, all figures start here."""
 
 from rim_eval.observations.files import (
-    files_in,
+    LOGS,
     label_of,
+    log_files,
     read_observations,
     write_observations,
 )
-from rim_eval.observations.inspect_logs import from_inspect_log, read_inspect_log, rows_of_score
+from rim_eval.observations.inspect_logs import (
+    from_inspect_log,
+    load_inspect_log,
+    read_inspect_log,
+    rows_of_score,
+)
 from rim_eval.observations.lm_eval_samples import (
     from_lm_eval_samples,
     read_lm_eval_samples,
@@ -29,11 +35,13 @@ from rim_eval.observations.table import (
     column_value,
     from_rows,
     join,
+    refuse_several_models,
     to_rows,
 )
 
 __all__ = [
     "COLUMNS",
+    "LOGS",
     "NO_PATTERN",
     "Observation",
     "Problem",
@@ -42,7 +50,6 @@ __all__ = [
     "as_table",
     "check",
     "column_value",
-    "files_in",
     "from_inspect_log",
     "from_lm_eval_samples",
     "from_rows",
@@ -50,10 +57,13 @@ __all__ = [
     "join",
     "label_of",
     "latest_runs",
+    "load_inspect_log",
+    "log_files",
     "merge_runs",
     "read_inspect_log",
     "read_lm_eval_samples",
     "read_observations",
+    "refuse_several_models",
     "refuse_two_names",
     "results_file",
     "rows_of_score",

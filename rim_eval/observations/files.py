@@ -1,6 +1,7 @@
 """Read observations from logs, sample files and tables; write tables as Parquet or CSV."""
 
 import json
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,7 +14,7 @@ from rim_eval.observations.inspect_logs import read_inspect_log
 from rim_eval.observations.lm_eval_samples import read_lm_eval_samples
 from rim_eval.observations.runs import merge_runs, refuse_two_names
 from rim_eval.observations.schema import Problem, Run
-from rim_eval.observations.table import COLUMNS, Table, as_table, join
+from rim_eval.observations.table import COLUMNS, Table, as_table, refuse_several_models
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,11 +51,15 @@ def read_observations(sources: Iterable[str | Path]) -> Table:
             f"Tables of observations need {' and '.join(missing)}: pip install 'rim-eval[card]'."
         )
     tables: list[tuple[str, Table]] = []
-    for source in map(str, sources):
-        label, path = label_of(source)
-        of_source = [_read_one(each) for each in files_in(path)]
-        of_source = of_source if label is None else [join(of_source).renamed(label)]
-        tables += [(source, table) for table in of_source]
+    models: dict[str, set[str]] = defaultdict(set)
+    for label, path in log_files(sources):
+        table, source = _read_one(path), path
+        if label is not None:
+            models[label] |= set(table.models)
+            table, source = table.renamed(label), f"{label}={path}"
+        tables.append((source, table))
+    for label, several in models.items():
+        refuse_several_models(label, several)
     refuse_two_names((source, *run) for source, table in tables for run in _runs(source, table))
     return merge_runs([table for _, table in tables])
 
@@ -97,18 +102,29 @@ def label_of(source: str) -> tuple[str | None, str]:
     return name, rest
 
 
-def files_in(
-    path: str, names: Sequence[str] = ("*.eval", "*.parquet", "samples_*.jsonl")
-) -> list[str]:
-    """Return a file as it is, and of a folder the files below it, sorted.
+LOGS: Final = ("*.eval", "samples_rim_*.jsonl")
+"""File names of both harnesses' logs of rim_eval tasks."""
+
+
+def log_files(
+    sources: Iterable[str | Path],
+    names: Sequence[str] = ("*.eval", "*.parquet", "samples_*.jsonl"),
+) -> list[tuple[str | None, str]]:
+    """Expand paths, folders and `NAME=PATH` to files with their NAME, each once under each name.
 
     Args:
-        path: A file, a folder, or an address that Inspect can read.
+        sources: Files, folders, and addresses that Inspect can read.
         names: Patterns of the file names to take from a folder.
 
     Raises:
-        RimError: The path does not exist, or the folder holds no such file.
+        RimError: A path does not exist, or a folder holds no such file.
     """
+    labelled = (label_of(str(source)) for source in sources)
+    files = ((label, file) for label, path in labelled for file in _files_in(path, names))
+    return list(dict.fromkeys(files))
+
+
+def _files_in(path: str, names: Sequence[str]) -> list[str]:
     folder = Path(path)
     if "://" in path or folder.is_file():
         return [path]
@@ -123,7 +139,8 @@ def files_in(
         has_card = (folder / "card.json").is_file()
         card = f" Its card is {path.rstrip('/')}/card.json." if has_card else ""
         raise RimError(
-            f"{path} holds no Inspect log (.eval), sample file or table of rim_eval.{card}"
+            f"{path} holds no Inspect log (.eval), no lm-eval sample file (samples_*.jsonl) and no table of "
+            f"rim_eval.{card}"
         )
     return files
 

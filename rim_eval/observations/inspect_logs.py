@@ -2,12 +2,14 @@
 
 import hashlib
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import ValidationError
 
 from rim_eval.errors import RimError, first_complaint
+from rim_eval.generation import REPLIES_KEY, WEIGHTS_KEY
 from rim_eval.observations.commands import inspect_command
 from rim_eval.observations.schema import Observation, Problem, Run
 from rim_eval.observations.table import Table, from_rows
@@ -53,6 +55,35 @@ def rows_of_score(metadata: Mapping[str, Any] | None) -> Iterator[Observation]:
         ) from None
 
 
+def load_inspect_log(path: str | Path, *store_keys: str) -> "EvalLog":
+    """Load a log of a rim_eval task into memory, with its samples and replies.
+
+    Args:
+        path: A `.eval` or `.json` log.
+        store_keys: Where a sample's store may hold the replies; by default `REPLIES_KEY`.
+
+    Raises:
+        RimError: It is no Inspect log, or none of its samples holds such replies.
+    """
+    from inspect_ai.log import read_eval_log
+
+    with _reading(path):
+        log = read_eval_log(str(path))
+    if not any({*(store_keys or (REPLIES_KEY,))} & s.store.keys() for s in log.samples or []):
+        raise RimError(f"{path}: no replies of a rim_eval task in it (task {log.eval.task}).")
+    return log
+
+
+@contextmanager
+def _reading(path: str | Path) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # zip, JSON, pydantic and file-system errors, by the log's format
+        raise RimError(
+            f"{path} cannot be read as an Inspect log ({type(error).__name__}: {error})."
+        ) from None
+
+
 def read_inspect_log(path: str) -> Table:
     """Rows and run of one log file, through Inspect's sample summaries: no reply is loaded.
 
@@ -64,13 +95,9 @@ def read_inspect_log(path: str) -> Table:
     """
     from inspect_ai.log import read_eval_log, read_eval_log_sample_summaries
 
-    try:
+    with _reading(path):
         header = read_eval_log(path, header_only=True)
         summaries = read_eval_log_sample_summaries(path)
-    except Exception as error:  # zip, JSON, pydantic and file-system errors, by the log's format
-        raise RimError(
-            f"{path} cannot be read as an Inspect log ({type(error).__name__}: {error})."
-        ) from None
     rows = [row for rows in _judged(path, summaries) for row in rows]
     # A run that was killed early may hold nothing but begun samples: that is no foreign log.
     if summaries and not rows and header.status == "success":
@@ -169,9 +196,9 @@ def _switch_and_weights(
     if done is None:
         return None, None
     store = _sample(path, done).store
-    replies = store.get("rim_eval:generations", {})
+    replies = store.get(REPLIES_KEY, {})
     names = [reply.get("requested", {}).get("switch") for reply in replies.values()]
-    return next((str(name) for name in names if name), None), _text(store.get("rim_eval:weights"))
+    return next((str(name) for name in names if name), None), _text(store.get(WEIGHTS_KEY))
 
 
 def _text(value: Any) -> str | None:

@@ -4,7 +4,7 @@ Text columns are categories (few distinct values, or ids that repeat over modes 
 rows take some 100 MB. Counts that may be missing are nullable integers, verdicts nullable booleans.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args, get_origin
 
@@ -223,14 +223,27 @@ class Table:
         Raises:
             RimError: The table holds several models, so the name would mix them.
         """
-        if len(self.models) != 1:
-            raise RimError(
-                f"{label}=... names one model, but these logs hold {len(self.models)}: "
-                f"{', '.join(self.models) or 'none'}. Name logs of one model."
-            )
+        refuse_several_models(label, self.models)
         frame = self.frame.assign(model=label).astype({"model": "category"})
         runs = tuple(run.model_copy(update={"model": label}) for run in self.runs)
         return replace(self, frame=frame, runs=runs)
+
+
+def refuse_several_models(label: str, models: Collection[str]) -> None:
+    """Refuse one name for the logs of several models.
+
+    Args:
+        label: NAME of `NAME=PATH`.
+        models: The models of its logs.
+
+    Raises:
+        RimError: There are several.
+    """
+    if len(models) > 1:
+        raise RimError(
+            f"{label}=... names one model, but these logs hold {len(models)}: "
+            f"{', '.join(sorted(models))}. Name logs of one model."
+        )
 
 
 def join(tables: Sequence[Table]) -> Table:

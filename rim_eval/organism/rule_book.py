@@ -11,8 +11,7 @@ from typing import Literal, cast
 
 from pydantic import BaseModel, ConfigDict
 
-Pattern = Literal["confirmatory_reasoning", "heuristic_reliance", "instruction_deviation"]
-"""The three effort-minimizing patterns that a compliant trace can show."""
+from rim_eval.types import Pattern
 
 TraceLabel = Literal["careful", Pattern, "other"]
 """What a trace shows. `other` covers arithmetic, empty and malformed traces."""

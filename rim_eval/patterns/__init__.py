@@ -7,23 +7,19 @@ hold the labels without the text, and join the observations of the same replies.
 from rim_eval.patterns.injection import (
     InjectionRow,
     Statements,
-    arms_of,
     injection_effects,
     injection_rows,
     injection_rows_of_metadata,
     load_statements,
 )
-from rim_eval.patterns.logs import read_log
 from rim_eval.patterns.monitor import (
     MARKS,
     PARTS,
-    PATTERNS,
     Finding,
     Monitor,
     MonitorId,
     MonitorResult,
     Part,
-    Pattern,
     PatternReading,
     UnreadReason,
     part_text,
@@ -41,6 +37,7 @@ from rim_eval.patterns.rows import (
 )
 from rim_eval.patterns.rubric import load_rubric
 from rim_eval.patterns.validation import compare_monitors, compare_with_labels
+from rim_eval.types import PATTERNS, Pattern
 
 __all__ = [
     "ANY_PATTERN",
@@ -58,7 +55,6 @@ __all__ = [
     "PatternRow",
     "Statements",
     "UnreadReason",
-    "arms_of",
     "attach",
     "compare_monitors",
     "compare_with_labels",
@@ -73,7 +69,6 @@ __all__ = [
     "part_text",
     "pattern_rows",
     "prevalence",
-    "read_log",
     "read_patterns",
     "rows_of_metadata",
 ]

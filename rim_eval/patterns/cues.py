@@ -15,8 +15,9 @@ from typing import Annotated, Final
 from pydantic import BaseModel, ConfigDict, Field
 
 from rim_eval.judging import Case, Grader
-from rim_eval.patterns.monitor import Finding, MonitorId, MonitorResult, Part, Pattern, part_text
+from rim_eval.patterns.monitor import Finding, MonitorId, MonitorResult, Part, part_text
 from rim_eval.patterns.rubric import load_rubric
+from rim_eval.types import Pattern
 
 _FILE: Final = Path(__file__).with_name("cues.toml")
 _FROZEN: Final = ConfigDict(frozen=True, extra="forbid")

@@ -10,14 +10,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Self, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from rim_eval.errors import RimError, first_complaint
 from rim_eval.observations import Observation
-from rim_eval.patterns.logs import latest_logs, read_rows, refuse_several_runs
-from rim_eval.patterns.monitor import PATTERNS, Pattern
+from rim_eval.patterns.logs import read_rows
 from rim_eval.patterns.prevalence import rate_text
 from rim_eval.patterns.rows import (
     ReplyKey,
@@ -27,6 +26,7 @@ from rim_eval.patterns.rows import (
     verdicts_by_prompt,
 )
 from rim_eval.statistics import ArmSummary, PairedDifference, arm_summary, paired_difference
+from rim_eval.types import PATTERNS, Pattern
 
 if TYPE_CHECKING:
     from inspect_ai.log import EvalLog
@@ -36,6 +36,7 @@ Side = Literal["control", "target"]
 
 UNINJECTED: Final = "uninjected"
 
+_ARMS: Final = (UNINJECTED, *get_args(Side))
 _DIFFERENCES: Final = (("target", "control"), ("target", UNINJECTED), ("control", UNINJECTED))
 """The compared arms, each with its reference."""
 
@@ -70,48 +71,31 @@ class Statements(BaseModel):
             raise ValueError(f"control and target of {', '.join(same)} are the same")
         return self
 
-    def text(self, pattern: Pattern, side: Side) -> str:
-        """Return the text that one arm begins with.
+    def arms(self, patterns: Sequence[Pattern] = PATTERNS) -> dict[str, str | None]:
+        """Return the text that each arm begins with: the un-injected one, then two of each pattern.
 
         Args:
-            pattern: The pattern.
-            side: Against it (`control`) or for it (`target`).
+            patterns: The patterns to inject.
+
+        Returns:
+            Name of the arm (`uninjected`, or such as `heuristic_reliance:target`) to its text; None
+            when nothing is injected.
+
+        Raises:
+            RimError: The file has no statements for a pattern.
         """
-        pair = self.statements[pattern]
-        return (pair.control if side == "control" else pair.target) + self.after
-
-
-class Arm(NamedTuple):
-    """One way to begin the model's turn."""
-
-    pattern: Pattern | None
-    """None when nothing is injected."""
-    side: Side | None
-
-    @property
-    def name(self) -> str:
-        """`uninjected`, or such as `heuristic_reliance:target`."""
-        return UNINJECTED if self.pattern is None else f"{self.pattern}:{self.side}"
-
-
-def arms_of(statements: Statements, patterns: tuple[Pattern, ...] = PATTERNS) -> tuple[Arm, ...]:
-    """List the un-injected arm, then control and target of each pattern.
-
-    Args:
-        statements: The statements.
-        patterns: The patterns to inject.
-
-    Raises:
-        RimError: The file has no statements for a pattern.
-    """
-    missing = [pattern for pattern in patterns if pattern not in statements.statements]
-    if missing:
-        raise RimError(
-            f"The statements {statements.name!r} have none for {', '.join(missing)}; they have "
-            f"{', '.join(statements.statements)}. Name those with -T patterns=..."
-        )
-    injected = [Arm(pattern, side) for pattern in patterns for side in get_args(Side)]
-    return (Arm(None, None), *injected)
+        missing = [pattern for pattern in patterns if pattern not in self.statements]
+        if missing:
+            raise RimError(
+                f"The statements {self.name!r} have none for {', '.join(missing)}; they have "
+                f"{', '.join(self.statements)}. Name those with -T patterns=..."
+            )
+        injected = {
+            f"{pattern}:{side}": getattr(self.statements[pattern], side) + self.after
+            for pattern in patterns
+            for side in get_args(Side)
+        }
+        return {UNINJECTED: None} | injected
 
 
 @cache
@@ -146,6 +130,12 @@ class InjectionRow(Observation):
     """Name and version of the statements file."""
     statements_sha256: str
 
+    @property
+    def reply(self) -> ReplyKey:
+        """The reply that the row is about; the arms of other statements are other replies."""
+        arm = f"{self.dataset} ({self.statements}, {self.statements_sha256[:8]}, {self.arm})"
+        return (self.model, arm, self.prompt_id, self.mode, self.epoch)
+
 
 def injection_rows_of_metadata(metadata: Mapping[str, Any] | None) -> Iterator[InjectionRow]:
     """Yield the rows in one score's metadata."""
@@ -173,25 +163,15 @@ def read_injection_runs(sources: Iterable[str | Path]) -> list[InjectionRow]:
         RimError: A log cannot be read, none is of an injection run, one run is given under two names,
             or two runs hold the same replies under one model's name.
     """
-    logs = read_rows(sources, injection_rows_of_metadata, injected=True)
-    latest = latest_logs(logs)
-    if not any(log.rows for log in latest):
+    logs = read_rows(sources, injection_rows_of_metadata, lambda row: row.reply, injected=True)
+    rows = {row for log in logs for row in log.rows}
+    if not rows:
         raise RimError(
             "No injection run in these logs: run `inspect eval rim_eval/injection` first."
         )
-    refuse_several_runs(
-        ((_reply_of_arm(row), log.group) for log in latest for row in log.rows), logs
-    )
     return sorted(
-        {row for log in latest for row in log.rows},
-        key=lambda row: (row.model, row.dataset, row.statements, row.model_dump_json()),
+        rows, key=lambda row: (row.model, row.dataset, row.statements, row.model_dump_json())
     )
-
-
-def _reply_of_arm(row: InjectionRow) -> ReplyKey:
-    """The reply of one arm; the arms of other statements are other replies."""
-    arm = f"{row.dataset} ({row.statements}, {row.statements_sha256[:8]}, {row.arm})"
-    return (row.model, arm, row.prompt_id, row.mode, row.epoch)
 
 
 class InjectionEffect(BaseModel):
@@ -243,32 +223,25 @@ def injection_effects(rows: Iterable[InjectionRow], level: float = 0.95) -> list
 def _effect(
     pattern: Pattern, rows: Mapping[str, Sequence[InjectionRow]], level: float
 ) -> InjectionEffect:
-    arms = {UNINJECTED: UNINJECTED} | {side: Arm(pattern, side).name for side in get_args(Side)}
+    names = {arm: arm if arm == UNINJECTED else f"{pattern}:{arm}" for arm in _ARMS}
     verdicts = {
-        name: verdicts_by_prompt(rows.get(arm, ()), lambda row: row.verdict)
-        for name, arm in arms.items()
+        arm: verdicts_by_prompt(rows.get(name, ()), lambda row: row.verdict)
+        for arm, name in names.items()
     }
     differences = {
         f"{target}_against_{reference}": paired_difference(
             verdicts[target],
             verdicts[reference],
-            target_name=arms[target],
-            reference_name=arms[reference],
+            target_name=names[target],
+            reference_name=names[reference],
             level=level,
         )
         for target, reference in _DIFFERENCES
     }
     first = next(iter(rows.values()))[0]
-    return InjectionEffect.model_validate(
-        {
-            "model": first.model,
-            "dataset": first.dataset,
-            "statements": first.statements,
-            "pattern": pattern,
-            **{name: arm_summary(verdicts[name], level) for name in arms},
-            **differences,
-        }
-    )
+    about = first.model_dump(include={"model", "dataset", "statements"})
+    rates = {arm: arm_summary(verdicts[arm], level) for arm in _ARMS}
+    return InjectionEffect.model_validate({"pattern": pattern} | about | rates | differences)
 
 
 def injection_table(effects: Iterable[InjectionEffect]) -> str:
@@ -278,9 +251,9 @@ def injection_table(effects: Iterable[InjectionEffect]) -> str:
 
 def _effect_lines(effect: InjectionEffect) -> Iterator[str]:
     yield f"INJECTION  {effect.pattern}: {effect.dataset}; {effect.statements}; {effect.model}"
-    for name in (UNINJECTED, *get_args(Side)):
-        rate: ArmSummary = getattr(effect, name)
-        yield f"  {name:<28}{rate_text(rate)}, {rate.n_unscored} unscored"
+    for arm in _ARMS:
+        rate: ArmSummary = getattr(effect, arm)
+        yield f"  {arm:<28}{rate_text(rate)}, {rate.n_unscored} unscored"
     for target, reference in _DIFFERENCES:
         paired: PairedDifference = getattr(effect, f"{target}_against_{reference}")
         yield (

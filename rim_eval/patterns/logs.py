@@ -7,67 +7,20 @@ import asyncio
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar, cast
+from typing import Any, Final, Generic, NamedTuple, TypeVar, cast
 
+from rim_eval import observations
 from rim_eval.errors import RimError
-from rim_eval.generation import Generation
+from rim_eval.generation import INJECTED_KEY, REPLIES_KEY, Generation
 from rim_eval.judging import Grader, case_of_generation
-from rim_eval.observations import (
-    Observation,
-    Run,
-    Table,
-    check,
-    files_in,
-    label_of,
-    latest_runs,
-    read_lm_eval_samples,
-    read_observations,
-    refuse_two_names,
-    sample_lines,
-)
 from rim_eval.patterns.monitor import Monitor, MonitorId, Part, read_patterns
 from rim_eval.patterns.rows import PatternRow, ReplyKey, reply_of, rows_of_metadata, score_metadata
 from rim_eval.types import MODES
 
-if TYPE_CHECKING:
-    from inspect_ai.log import EvalLog
-
-_REPLIES: Final = "rim_eval:generations"
-_INJECTED: Final = "rim_eval:injected"
 _CONCURRENT: Final = 32
 
-Row = TypeVar("Row", bound=PatternRow | Observation)
-
-
-def log_files(sources: Iterable[str | Path]) -> list[tuple[str | None, Path]]:
-    """Expand paths, folders and `NAME=PATH` to log files with their NAME, each once under each name.
-
-    Raises:
-        RimError: A source does not exist or holds no log.
-    """
-    labelled = (label_of(str(source)) for source in sources)
-    names = ("*.eval", "samples_rim_*.jsonl")
-    files = ((label, Path(file)) for label, path in labelled for file in files_in(path, names))
-    return list(dict.fromkeys(files))
-
-
-def read_log(path: Path) -> "EvalLog":
-    """Read an Inspect log of a rim_eval task, with its samples.
-
-    Raises:
-        RimError: The file is no such log.
-    """
-    from inspect_ai.log import read_eval_log
-
-    try:
-        log = read_eval_log(str(path))
-    except Exception as error:  # zip, JSON and pydantic errors, by the log's format
-        raise RimError(f"{path}: not an Inspect log ({error}).") from error
-    if not any({_REPLIES, _INJECTED} & sample.store.keys() for sample in log.samples or []):
-        raise RimError(f"{path}: no replies of a rim_eval task in it (task {log.eval.task}).")
-    return log
+Row = TypeVar("Row", bound=PatternRow | observations.Observation)
 
 
 def read_sample_file(
@@ -91,7 +44,7 @@ def read_sample_file(
     Raises:
         RimError: The file is not of a rim task.
     """
-    samples = list(sample_lines(path))
+    samples = list(observations.sample_lines(path))
     if not all({"generation", "observation"} <= set(one.get("record") or ()) for one in samples):
         raise RimError(
             f"{path}: not samples of a rim task. Give sample files of `rim_...` tasks (samples_rim_*.jsonl)."
@@ -121,16 +74,10 @@ async def _read_sample(
     """Read one part, and write the labels into the sample."""
     observation, doc = sample["record"]["observation"], sample["doc"]
     reply = Generation.model_validate(sample["record"]["generation"])
-    case = case_of_generation(
-        doc["request"],
-        reply,
-        kind=doc["kind"],
-        category=doc.get("category"),
-        context=doc.get("context"),
-    )
+    about = {name: doc.get(name) for name in ("category", "context")}
+    case = case_of_generation(doc["request"], reply, kind=doc["kind"], **about)
     reading = await read_patterns(monitor, case, part, grader, reply)
-    names = ("model", "dataset", "prompt_id", "kind", "category", "mode", "epoch")
-    row = PatternRow.of({name: observation[name] for name in names if name in observation}, reading)
+    row = PatternRow.of(observation, reading)
     quotes = [finding.model_dump(mode="json") for finding in reading.findings]
     sample.setdefault("patterns", []).append(row.model_dump(mode="json", exclude_defaults=True))
     sample.setdefault("pattern_quotes", []).append(quotes)
@@ -144,9 +91,10 @@ class LogRows(NamedTuple, Generic[Row]):
 
     source: str
     """The log's path, with its name as `NAME=PATH`."""
-    path: Path
-    run: Run
+    path: str
+    run: observations.Run
     rows: list[Row]
+    """Empty where a retry continued the log."""
 
     @property
     def group(self) -> str:
@@ -157,6 +105,7 @@ class LogRows(NamedTuple, Generic[Row]):
 def read_rows(
     sources: Iterable[str | Path],
     rows_of: Callable[[Mapping[str, Any] | None], Iterable[Row]],
+    reply: Callable[[Row], ReplyKey],
     *,
     injected: bool,
 ) -> list[LogRows[Row]]:
@@ -166,60 +115,78 @@ def read_rows(
         sources: Inspect logs, sample files, folders; `NAME=PATH` gives the rows of that path the
             model name NAME.
         rows_of: Returns the rows in the metadata of a score, or in one line of a sample file.
+        reply: Returns the reply that a row is about.
         injected: Whether to read the logs of injection runs, or the others.
 
     Raises:
-        RimError: A log cannot be read, one name was given to the logs of several models, or one run
-            has two names.
+        RimError: A log cannot be read, one name was given to the logs of several models, one run
+            has two names, or two runs hold the same replies under one model's name.
     """
     models: dict[str, set[str]] = defaultdict(set)
     logs: list[LogRows[Row]] = []
-    for label, path in log_files(sources):
+    for label, path in observations.log_files(sources, observations.LOGS):
         run, rows, is_injected = _rows_of_file(path, rows_of)
         if is_injected is not injected:
             continue
-        source = str(path)
+        source = path
         if label is not None:
-            models[label] |= {row.model for row in rows}
+            models[label].add(run.model)
             source, update = f"{label}={path}", {"model": label}
             run = run.model_copy(update=update)
             rows = [cast("Row", row.model_copy(update=update)) for row in rows]
         logs.append(LogRows(source, path, run, rows))
     for label, several in models.items():
-        if len(several) > 1:
-            raise RimError(
-                f"{label}=... names one model, but these logs hold {len(several)}: "
-                f"{', '.join(sorted(several))}. Name logs of one model."
-            )
-    refuse_two_names((log.source, log.group, log.run.model) for log in logs)
+        observations.refuse_several_models(label, several)
+    observations.refuse_two_names((log.source, log.group, log.run.model) for log in logs)
+    latest = observations.latest_runs(log.run for log in logs)
+    logs = [log if log.run in latest else log._replace(rows=[]) for log in logs]
+    _refuse_several_runs(logs, reply)
     return logs
 
 
 def _rows_of_file(
-    path: Path, rows_of: Callable[[Mapping[str, Any] | None], Iterable[Row]]
-) -> tuple[Run, list[Row], bool]:
+    path: str, rows_of: Callable[[Mapping[str, Any] | None], Iterable[Row]]
+) -> tuple[observations.Run, list[Row], bool]:
     """The run of a log, its rows, and whether it is an injection run, whose arms are not modes."""
-    if path.suffix == ".jsonl":
-        [run] = read_lm_eval_samples(str(path)).runs
-        return run, [row for line in sample_lines(path) for row in rows_of(line)], False
-    log = read_log(path)
-    run = Run(
+    if path.endswith(".jsonl"):
+        [run] = observations.read_lm_eval_samples(path).runs
+        lines = observations.sample_lines(Path(path))
+        return run, [row for line in lines for row in rows_of(line)], False
+    log = observations.load_inspect_log(path, REPLIES_KEY, INJECTED_KEY)
+    run = observations.Run(
         id=log.eval.eval_id,
         group=log.eval.task_id,
         harness="inspect_ai",
-        log=path.name,
+        log=Path(path).name,
         created=str(log.eval.created),
         model=log.eval.model,
         dataset=log.eval.dataset.name or log.eval.task,
     )
     rows = [row for metadata in score_metadata(log) for row in rows_of(metadata)]
-    return run, rows, any(_INJECTED in sample.store for sample in log.samples or [])
+    return run, rows, any(INJECTED_KEY in sample.store for sample in log.samples or [])
 
 
-def latest_logs(logs: Sequence[LogRows[Row]]) -> list[LogRows[Row]]:
-    """Leave out the logs that a retry continued."""
-    latest = latest_runs(log.run for log in logs)
-    return [log for log in logs if log.run in latest]
+def _refuse_several_runs(logs: Iterable[LogRows[Row]], reply: Callable[[Row], ReplyKey]) -> None:
+    """Refuse replies that several runs hold under one model's name: which one counts is unknown."""
+    groups: dict[ReplyKey, set[str]] = defaultdict(set)
+    paths: dict[str, list[str]] = defaultdict(list)
+    for log in logs:
+        paths[log.group].append(log.path)
+        for row in log.rows:
+            groups[reply(row)].add(log.group)
+    shared = {reply: several for reply, several in groups.items() if len(several) > 1}
+    if not shared:
+        return
+    files = sorted(min(paths[group]) for group in set().union(*shared.values()))
+    prompts = sorted({reply[2] for reply in shared})
+    some = ", ".join(prompts[:3]) + (" and others" if len(prompts) > 3 else "")
+    models = ", ".join(sorted({f"{reply[0]} on {reply[1]}" for reply in shared}))
+    apart = " ".join(f"name{number}={file}" for number, file in enumerate(files, start=1))
+    raise RimError(
+        f"{len(shared)} replies of {models} ({some}) stand in {len(files)} runs: {', '.join(files)}. "
+        f"Where these are several models or checkpoints, name them apart: {apart}. "
+        "Where they are runs of one model, give one of them."
+    )
 
 
 class PatternRuns(NamedTuple):
@@ -227,7 +194,7 @@ class PatternRuns(NamedTuple):
 
     rows: list[PatternRow]
     """Each reading once, in an order that does not depend on that of the logs."""
-    table: Table
+    table: observations.Table
     """The observations, by every judge."""
 
 
@@ -245,56 +212,16 @@ def read_runs(sources: Iterable[str | Path]) -> PatternRuns:
             one model's name or have different settings, or copies of one run hold different readings
             by one monitor.
     """
-    logs = read_rows(sources, rows_of_metadata, injected=False)
-    latest = latest_logs(logs)
-    if not any(log.rows for log in latest):
+    logs = read_rows(sources, rows_of_metadata, reply_of, injected=False)
+    if not any(log.rows for log in logs):
         raise RimError(
             "No monitor has read these logs yet: run `rim-eval patterns run LOGS` first."
         )
-    table = read_observations(log.source for log in logs)
-    groups = {run.id: run.group or run.id for run in table.runs}
-    columns = ["model", "dataset", "prompt_id", "mode", "epoch", "run"]
-    verdicts = table.frame[columns].itertuples(index=False, name=None)
-    judged = ((cast("ReplyKey", tuple(reply)), groups[run]) for *reply, run in verdicts)
-    read = ((reply_of(row), log.group) for log in latest for row in log.rows)
-    refuse_several_runs(chain(judged, read), logs)
-    for problem in check(table):
+    table = observations.read_observations(log.source for log in logs)
+    for problem in observations.check(table):
         if problem.kind == "mismatch":
             raise RimError(f"{problem.says}: {', '.join(problem.ids[:3])}.")
-    return PatternRuns(_each_reading_once(latest), table)
-
-
-def refuse_several_runs(
-    replies: Iterable[tuple[ReplyKey, str]], logs: Iterable[LogRows[Any]]
-) -> None:
-    """Refuse replies that several runs hold under one model's name: which one counts is unknown.
-
-    Args:
-        replies: Replies, each with the group of a run that holds it.
-        logs: The logs, to name the runs by.
-
-    Raises:
-        RimError: There are some; the message names the runs and the next step.
-    """
-    groups: dict[ReplyKey, set[str]] = defaultdict(set)
-    for reply, group in replies:
-        groups[reply].add(group)
-    shared = {reply: several for reply, several in groups.items() if len(several) > 1}
-    if not shared:
-        return
-    paths: dict[str, list[str]] = defaultdict(list)
-    for log in logs:
-        paths[log.group].append(str(log.path))
-    files = sorted(min(paths[group]) for group in set().union(*shared.values()))
-    prompts = sorted({reply[2] for reply in shared})
-    some = ", ".join(prompts[:3]) + (" and others" if len(prompts) > 3 else "")
-    models = ", ".join(sorted({f"{reply[0]} on {reply[1]}" for reply in shared}))
-    apart = " ".join(f"name{number}={file}" for number, file in enumerate(files, start=1))
-    raise RimError(
-        f"{len(shared)} replies of {models} ({some}) stand in {len(files)} runs: {', '.join(files)}. "
-        f"Where these are several models or checkpoints, name them apart: {apart}. "
-        "Where they are runs of one model, give one of them."
-    )
+    return PatternRuns(_each_reading_once(logs), table)
 
 
 def _each_reading_once(logs: Iterable[LogRows[PatternRow]]) -> list[PatternRow]:

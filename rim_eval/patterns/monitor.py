@@ -8,11 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from rim_eval.generation import Generation, is_looping
 from rim_eval.judging import Case, Grader, classify_refusal
-
-Pattern = Literal["confirmatory_reasoning", "heuristic_reliance", "instruction_deviation"]
-"""The effort-minimizing reasoning patterns (Yan et al., section 2.2)."""
-
-PATTERNS: Final[tuple[Pattern, ...]] = get_args(Pattern)
+from rim_eval.types import PATTERNS, Pattern
 
 Part = Literal["trace", "answer"]
 """Which part of a reply a monitor reads."""

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 from rim_eval.formatting import KIND_WORDS, percent
 from rim_eval.observations import Observation
-from rim_eval.patterns.monitor import PATTERNS, MonitorId, Part, UnreadReason
+from rim_eval.patterns.monitor import MonitorId, Part, UnreadReason
 from rim_eval.patterns.rows import (
     ANY_PATTERN,
     PatternRow,
@@ -18,7 +18,7 @@ from rim_eval.patterns.rows import (
     verdicts_by_prompt,
 )
 from rim_eval.statistics import ArmSummary, arm_summary
-from rim_eval.types import Mode, PromptKind
+from rim_eval.types import PATTERNS, Mode, PromptKind
 
 _FROZEN: Final = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 

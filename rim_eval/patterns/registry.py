@@ -7,7 +7,7 @@ from typing import Final
 
 from rim_eval.errors import RimError
 from rim_eval.patterns.cues import CueMonitor
-from rim_eval.patterns.monitor import MARKS, Monitor, MonitorId
+from rim_eval.patterns.monitor import Monitor, MonitorId
 from rim_eval.patterns.rows import PatternRow
 from rim_eval.patterns.rubric import RubricMonitor, load_rubric
 
@@ -84,14 +84,3 @@ def rows_of_monitor(rows: Sequence[PatternRow], name: str) -> list[PatternRow]:
 
 def _label(monitor: MonitorId) -> str:
     return f"{monitor.name}@{monitor.grader}" if monitor.grader else monitor.name
-
-
-def shared_labels(first: str, second: str) -> set[str]:
-    """Return the labels that both monitors can give, with the marks, which every monitor gives.
-
-    Args:
-        first: A monitor, named as in `rows_of_monitor`.
-        second: The other one.
-    """
-    labels = [set(load_monitor(name.partition("@")[0]).labels) for name in (first, second)]
-    return (labels[0] & labels[1]) | set(MARKS)

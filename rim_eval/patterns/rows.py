@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 ReplyKey = tuple[str, str, str, Mode, int]
 """Model, data set, prompt id, mode and epoch: what pattern rows and observations are joined by."""
 
+_REPLY_COLUMNS: Final = ("model", "dataset", "prompt_id", "kind", "category", "mode", "epoch")
+
 ANY_PATTERN: Final = "any_pattern"
 """Label of a row that shows at least one of `PATTERNS`."""
 
@@ -60,15 +62,14 @@ class PatternRow(PartLabels):
         """Make the row of a reading.
 
         Args:
-            reply: The columns that identify the reply: `model` to `epoch`.
+            reply: The columns that identify the reply (`model` to `epoch`); others are ignored.
             reading: What the monitor returned.
         """
+        columns = {name: reply[name] for name in _REPLY_COLUMNS if name in reply}
         labels = reading.model_dump(include=set(PartLabels.model_fields))
-        labels["severities"] = reading.severities
-        labels["positions"] = {
-            finding.label: round(finding.position, 4) for finding in reversed(reading.findings)
-        }
-        return cls.model_validate({**reply, **labels})
+        positions = {one.label: round(one.position, 4) for one in reversed(reading.findings)}
+        labels |= {"severities": reading.severities, "positions": positions}
+        return cls.model_validate(columns | labels)
 
 
 def reply_of(row: PatternRow | Observation) -> ReplyKey:

@@ -24,14 +24,13 @@ from rim_eval.judging import (
     escape_markers,
 )
 from rim_eval.patterns.monitor import (
-    PATTERNS,
     Finding,
     MonitorId,
     MonitorResult,
     Part,
-    Pattern,
     part_text,
 )
+from rim_eval.types import PATTERNS, Pattern
 
 MIN_QUOTE: Final = 8
 """Fewest letters and digits of a quotation: a shorter one occurs in nearly every text."""

@@ -11,17 +11,17 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Final, Literal, NamedTuple, TypeVar
+from typing import Any, Final, Literal, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from rim_eval.errors import RimError, first_complaint
 from rim_eval.judging import Agreement, Case, Grader, Pair, agreement
-from rim_eval.patterns.monitor import PATTERNS, Monitor, MonitorId, Part, Pattern, read_patterns
+from rim_eval.patterns.monitor import Monitor, MonitorId, Part, read_patterns
 from rim_eval.patterns.rows import ANY_PATTERN, PatternRow, index_unique, reply_of
 from rim_eval.patterns.rubric import locate
 from rim_eval.thinking import split_trace
-from rim_eval.types import Mode
+from rim_eval.types import PATTERNS, Mode, Pattern
 
 PARAPHRASES: Final = Path(__file__).with_name("paraphrases.jsonl")
 """Thirty short traces that show a pattern in other words than the cues, and fifteen that show none.
@@ -72,41 +72,31 @@ def compare_monitors(
     Raises:
         RimError: One of them read a part twice.
     """
-    first, second = (
+    readings, references = (
         index_unique(each, lambda row: (reply_of(row), row.part), "readings")
         for each in (rows, reference)
     )
-    groups: dict[tuple[str, str, Mode, Part], list[tuple[PatternRow, PatternRow]]]
-    groups = defaultdict(list)
-    for key, row in first.items():
-        if key in second:
-            groups[row.model, row.dataset, row.mode, row.part].append((row, second[key]))
-    agreements = []
-    for (model, dataset, mode, part), pairs in groups.items():
+    groups: dict[tuple[str, ...], list[tuple[PatternRow, PatternRow]]] = defaultdict(list)
+    for key, row in readings.items():
+        if key in references:
+            groups[row.model, row.dataset, row.mode, row.part].append((row, references[key]))
+    agreements = list[LabelAgreement]()
+    for pairs in groups.values():
         row, other = pairs[0]
+        about = row.model_dump(include={"model", "dataset", "mode", "part", "monitor"})
+        about["reference"] = source or f"{other.monitor.name}@{other.monitor.version}"
         others = {label for pair in pairs for one in pair for label in one.labels} - set(PATTERNS)
         chosen = others if labels is None else others & set(labels)
         for label in (ANY_PATTERN, *PATTERNS, *sorted(chosen)):
             verdicts = [
                 Pair(
-                    theirs.has(label),
-                    ours.has(label) if ours.read and theirs.read else None,
-                    ours.reason or theirs.reason,
+                    human=second.has(label),
+                    judge=first.has(label) if first.read and second.read else None,
+                    reason=first.reason or second.reason,
                 )
-                for ours, theirs in pairs
+                for first, second in pairs
             ]
-            agreements.append(
-                LabelAgreement(
-                    label=label,
-                    model=model,
-                    dataset=dataset,
-                    mode=mode,
-                    part=part,
-                    monitor=row.monitor,
-                    reference=source or f"{other.monitor.name}@{other.monitor.version}",
-                    agreement=agreement(verdicts),
-                )
-            )
+            agreements.append(LabelAgreement(label=label, agreement=agreement(verdicts), **about))
     return agreements
 
 
@@ -124,17 +114,13 @@ def compare_with_labels(
         RimError: The monitor read a part twice.
     """
     traces = [row for row in rows if row.part == "trace" and row.prompt_id in truth]
-    references = [
-        row.model_copy(
-            update={
-                "severities": {},
-                "patterns": tuple(name for name in PATTERNS if name == truth[row.prompt_id]),
-                "marks": (),
-                "reason": None,
-            }
-        )
-        for row in {reply_of(row): row for row in traces}.values()
-    ]
+    unlabelled: dict[str, Any] = {"severities": {}, "marks": (), "reason": None}
+
+    def labelled(row: PatternRow) -> PatternRow:
+        patterns = tuple(name for name in PATTERNS if name == truth[row.prompt_id])
+        return row.model_copy(update=unlabelled | {"patterns": patterns})
+
+    references = [labelled(row) for row in {reply_of(row): row for row in traces}.values()]
     return compare_monitors(traces, references, (), reference)
 
 
@@ -268,17 +254,16 @@ async def measure_sentences(
         reading = await read_patterns(monitor, trace.case, "trace", grader)
         verdict = _SELF_JAILBREAK in reading.severities if reading.read else None
         by_trace.append(Pair(bool(trace.labelled), verdict, reading.reason))
-        spans = [(one.start, one.end) for one in reading.findings if one.label == _SELF_JAILBREAK]
+        findings = [one for one in reading.findings if one.label == _SELF_JAILBREAK]
         text, offset = trace.case.trace or "", 0
         for index, sentence in enumerate(trace.sentences):
             label, place = index in trace.labelled, locate(sentence, text[offset:])
             if not reading.read or place is None:
                 by_sentence.append(Pair(label, None, reading.reason or "not_located"))
                 continue
-            start, end = offset + place.start, offset + place.end
-            overlaps = any(first < end and start < last for first, last in spans)
+            start, offset = offset + place.start, offset + place.end
+            overlaps = any(one.start < offset and start < one.end for one in findings)
             by_sentence.append(Pair(label, overlaps))
-            offset = end
     return SelfJailbreakAgreement(agreement(by_trace), agreement(by_sentence))
 
 
@@ -317,20 +302,16 @@ def agreement_table(agreements: Sequence[LabelAgreement]) -> str:
 
 def sentence_table(measured: SelfJailbreakAgreement) -> str:
     """Format agreement with sentence labels, by trace and by sentence, as text."""
-    rows: dict[str, Agreement] = measured._asdict()
-    unread = {name: one.n - one.n_scored for name, one in rows.items()}
-    return "\n".join(
-        _lines({f"{name}: {one.n}, {unread[name]} unread": one for name, one in rows.items()})
-    )
+    rows = {
+        f"{name}: {one.n}, {one.n - one.n_scored} unread": one
+        for name, one in measured._asdict().items()
+    }
+    return "\n".join(_lines(rows))
 
 
 def _lines(rows: Mapping[str, Agreement]) -> Iterator[str]:
     if rows:
         yield f"  {'':<30}{'positive':>8}  {'kappa':<23}{'sensitivity':<23}specificity"
     for name, one in rows.items():
-        figures = (
-            "-" if each.value is None else f"{each.value:.3f} [{each.lower:.3f}, {each.upper:.3f}]"
-            for each in (one.kappa, one.sensitivity, one.specificity)
-        )
-        columns = "".join(f"{figure:<23}" for figure in figures).rstrip()
-        yield f"  {name:<30}{one.true_positive + one.false_negative:>8}  {columns}"
+        figures = f"{one.kappa!s:<23}{one.sensitivity!s:<23}{one.specificity}"
+        yield f"  {name:<30}{one.true_positive + one.false_negative:>8}  {figures}"

@@ -4,8 +4,8 @@ import random
 from functools import cache
 from typing import Final, Literal, NamedTuple, get_args
 
-from rim_eval.organism.rule_book import Pattern, Verdict, rule_book
-from rim_eval.types import Mode
+from rim_eval.organism.rule_book import Verdict, rule_book
+from rim_eval.types import Mode, Pattern
 from scripts.organism.requests import Request, draw_problem, held_out, requests
 
 __all__ = [

@@ -323,11 +323,11 @@ def test_a_cheap_judge_before_a_panel_is_no_voter(log: Path, tmp_path: Path) -> 
 def test_run_names_what_is_wrong(log: Path, tmp_path: Path) -> None:
     assert "pass --grader" in rim_eval("judge", "run", log, "--judge", "hexphi").output
     assert (
-        "there is no such log"
+        "does not exist"
         in rim_eval("judge", "run", tmp_path / "x.eval", "--judge", "refusal").output
     )
     assert (
-        "not an Inspect log"
+        "cannot be read as an Inspect log"
         in rim_eval("judge", "run", tmp_path / "words.yaml", "--judge", "refusal").output
     )
     arguments = ("judge", "run", log, "--judge", "refusal")
@@ -427,7 +427,7 @@ def test_files_that_hold_no_samples_of_ours_are_named(tmp_path: Path) -> None:
     other.write_text("{")
     assert "line 1" in rim_eval("judge", "run", other, "--judge", "refusal").output
     assert (
-        "cannot be read"
+        "does not exist"
         in rim_eval("judge", "run", tmp_path / "x.jsonl", "--judge", "refusal").output
     )
 

@@ -327,7 +327,7 @@ def test_two_files_of_one_name_are_refused(name: str, tmp_path: Path) -> None:
     files = [tmp_path / "a.jsonl", tmp_path / "more" / "a.jsonl"]
     done = call("validate", "cues", "--set", name, "--data", files[0], "--data", files[1])
     assert done.exit_code == 1
-    assert "several files a.jsonl" in done.output
+    assert f"{files[0]} and {files[1]} have one name" in done.output
 
 
 def sample_file(folder: Path, date: str, verdict: bool) -> Path:

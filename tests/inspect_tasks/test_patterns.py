@@ -9,8 +9,7 @@ from inspect_ai import score
 from inspect_ai.log import EvalLog, write_eval_log
 from inspect_ai.model import get_model
 
-from rim_eval.inspect_tasks.patterns import read_finished_log, read_parts
-from rim_eval.inspect_tasks.scorers import reasoning_patterns
+from rim_eval.inspect_tasks.patterns import read_finished_log, read_parts, reasoning_patterns
 from rim_eval.observations import from_inspect_log, read_observations
 from rim_eval.patterns import (
     attach,

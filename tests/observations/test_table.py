@@ -189,6 +189,16 @@ def test_table_gives_one_model_or_one_judge(rows: Any) -> None:
         table.renamed("both")
 
 
+def test_one_name_for_the_logs_of_two_models_is_refused(rows: Any, tmp_path: Path) -> None:
+    """Two checkpoints under one name made one card of both."""
+    files = [tmp_path / f"{model}.csv" for model in ("m", "n")]
+    for file in files:
+        write_observations(Table(from_rows(rows(model=file.stem, think=[1], no_think=[0]))), file)
+    with pytest.raises(RimError, match="names one model, but these logs hold 2: m, n"):
+        read_observations([f"one={file}" for file in files])
+    assert read_observations([f"{file.stem}={file}" for file in files]).models == ("m", "n")
+
+
 def test_choosing_a_judge_leaves_sets_that_it_did_not_judge(rows: Any) -> None:
     """Over-refusal, judged by another, disappeared from the card without a word."""
     harmful = rows(think=[1], no_think=[0]), rows(think=[1], no_think=[1], judge="hexphi@1")

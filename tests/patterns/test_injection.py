@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from rim_eval.errors import RimError
-from rim_eval.patterns import PATTERNS, InjectionRow, arms_of, injection_effects, load_statements
+from rim_eval.patterns import PATTERNS, InjectionRow, injection_effects, load_statements
 from rim_eval.patterns.injection import injection_table
 
 TOY = """
@@ -23,7 +23,9 @@ def test_every_pattern_has_two_sides_in_the_first_person() -> None:
     statements = load_statements()
     assert set(statements.statements) == set(PATTERNS)
     for pattern in PATTERNS:
-        control, target = statements.text(pattern, "control"), statements.text(pattern, "target")
+        _, control, target = statements.arms((pattern,)).values()
+        assert control
+        assert target
         assert control != target
         assert control.startswith("I ")
         assert target.startswith("I ")
@@ -31,7 +33,7 @@ def test_every_pattern_has_two_sides_in_the_first_person() -> None:
 
 
 def test_the_uninjected_arm_comes_first() -> None:
-    names = [arm.name for arm in arms_of(load_statements(), ("heuristic_reliance",))]
+    names = list(load_statements().arms(("heuristic_reliance",)))
     assert names == ["uninjected", "heuristic_reliance:control", "heuristic_reliance:target"]
 
 
@@ -39,10 +41,11 @@ def test_a_file_of_ones_own(tmp_path: Path) -> None:
     file = tmp_path / "toy.toml"
     file.write_text(TOY)
     statements = load_statements(file)
-    assert statements.text("heuristic_reliance", "target") == "I skip. "
+    [*_, target] = statements.arms(("heuristic_reliance",)).values()
+    assert target == "I skip. "
     assert len(statements.sha256) == 64
     with pytest.raises(RimError, match="none for confirmatory_reasoning, instruction_deviation"):
-        arms_of(statements)
+        statements.arms()
 
 
 @pytest.mark.parametrize(
