@@ -9,18 +9,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, Literal, NamedTuple
 
+from rim_eval import judging
 from rim_eval.answers import check_answer
 from rim_eval.decoding import Budgets
 from rim_eval.errors import RimError
 from rim_eval.generation import Generation, StopReason, TraceVisibility, is_looping
-from rim_eval.judging import (
-    Case,
-    Grader,
-    Judge,
-    JudgeProvenance,
-    case_of_generation,
-    unscored_reason,
-)
 from rim_eval.observations import Observation
 from rim_eval.prompt_sets import Prompt
 from rim_eval.thinking import Switch, split_trace
@@ -178,12 +171,12 @@ class ReplyVerdict(NamedTuple):
     """The grader's raw replies."""
     votes: tuple[dict[str, Any], ...] = ()
     """Each grader's verdict, where several vote."""
-    judge: JudgeProvenance | None = None
+    judge: judging.JudgeProvenance | None = None
     """The instrument; also of a reply that it was not shown, else one empty answer would look like
     a second way of judging."""
 
 
-def case_of(prompt: Mapping[str, Any], reply: Generation) -> Case:
+def case_of(prompt: Mapping[str, Any], reply: Generation) -> judging.Case:
     """What a judge or a monitor reads of a reply.
 
     Args:
@@ -191,14 +184,14 @@ def case_of(prompt: Mapping[str, Any], reply: Generation) -> Case:
         reply: The reply.
     """
     facts = {name: prompt.get(name) for name in ("category", "context")}
-    return case_of_generation(prompt["request"], reply, kind=prompt["kind"], **facts)
+    return judging.case_of_generation(prompt["request"], reply, kind=prompt["kind"], **facts)
 
 
 async def judge_reply(
-    judge: Judge,
+    judge: judging.Judge,
     prompt: Mapping[str, Any],
     reply: Generation,
-    grader: Grader | Sequence[Grader] | None = None,
+    grader: judging.Grader | Sequence[judging.Grader] | None = None,
 ) -> ReplyVerdict:
     """A judge's verdict on one reply; a reply that gives nothing to judge is not sent.
 
@@ -208,7 +201,7 @@ async def judge_reply(
         reply: The reply.
         grader: The model to ask, or several that vote; None for an offline judge.
     """
-    reason = unscored_reason(reply, judge.sees)
+    reason = judging.unscored_reason(reply, judge.sees)
     if reason is not None:
         return ReplyVerdict(reason=reason, judge=judge.provenance(grader))
     judgement = await judge.judge(case_of(prompt, reply), grader)
@@ -234,7 +227,7 @@ def check_reply(
         target: The gold answer; empty where there is none.
         absolute_error: How far an answer may lie from the gold one; None where it must be equal.
     """
-    reason = unscored_reason(reply) or (None if target else "no_reference")
+    reason = judging.unscored_reason(reply) or (None if target else "no_reference")
     if reason is not None:
         return ReplyVerdict(reason=reason)
     check = check_answer(reply.answer, target, absolute_error=absolute_error)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from rim_eval import thinking
 from rim_eval.decoding import Budgets
 from rim_eval.errors import RimError
 from rim_eval.generation import Generation
@@ -13,16 +14,6 @@ from rim_eval.replies import (
     TokenCounter,
     read_reply,
     read_template_file,
-)
-from rim_eval.thinking import (
-    Message,
-    Recipe,
-    Renderer,
-    Switch,
-    explicit_switch,
-    find_switch,
-    modes_differ,
-    template_renderer,
 )
 from rim_eval.types import Mode
 
@@ -59,6 +50,8 @@ class Engine:
     def __init__(self, lm: Any, write: Callable[..., Any]) -> None:
         self.lm = lm
         self._write = write
+        self._tokenizer = getattr(lm, "tokenizer", None)
+        self._template = getattr(lm, "hf_chat_template", None)
         self.is_chat = hasattr(write([{"role": "user", "content": "Hello"}]), "prompt")
         if self.is_chat and hasattr(lm, "parse_generations"):
             _keep_reasoning(lm)
@@ -76,12 +69,12 @@ class Engine:
     @property
     def count(self) -> TokenCounter | None:
         """Counts tokens with the model's own tokenizer."""
-        tokenizer = getattr(self.lm, "tokenizer", None)
+        tokenizer = self._tokenizer
         if tokenizer is None or not callable(tokenizer):
             return None
         return lambda text: len(tokenizer(text, add_special_tokens=False)["input_ids"])
 
-    def switch(self, requested: str, chat_template: str | None) -> Switch:
+    def switch(self, requested: str, chat_template: str | None) -> thinking.Switch:
         """The model's thinking switch.
 
         Args:
@@ -93,21 +86,20 @@ class Engine:
         """
         render = self._renderer(chat_template)
         if requested != "auto":
-            return explicit_switch(requested, render=render)
+            return thinking.explicit_switch(requested, render=render)
         if render is None:
             raise RimError(
                 f"{self.model} renders its prompts on a server, so its thinking switch cannot be read. Name it: "
                 '--metadata \'{"rim_eval": {"switch": "enable_thinking"}}\' (or thinking, system:/no_think, '
                 'effort:low,high, prompted), or give the template: {"chat_template": "FILE"}.'
             )
-        tokenizer = getattr(self.lm, "tokenizer", None)
-        template = getattr(self.lm, "hf_chat_template", None) or getattr(
-            tokenizer, "chat_template", None
-        )
+        template = self._template or getattr(self._tokenizer, "chat_template", None)
         source = template if chat_template is None and isinstance(template, str) else None
-        return find_switch(render, source=source, model=self.model)
+        return thinking.find_switch(render, source=source, model=self.model)
 
-    def refuse_cancelled(self, switch: Switch, system: str, chat_template: str | None) -> None:
+    def refuse_cancelled(
+        self, switch: thinking.Switch, system: str, chat_template: str | None
+    ) -> None:
         """Refuse a system instruction beside which the switch changes nothing (Granite 3.2).
 
         Args:
@@ -119,27 +111,28 @@ class Engine:
             RimError: Both modes would be asked the same.
         """
         render = self._renderer(chat_template if self.is_chat else None)
-        if switch.kind != "switch" or render is None or modes_differ(render, switch, system=system):
+        if switch.kind != "switch" or render is None:
             return
-        raise RimError(
-            f"Beside --system_instruction {system!r} the switch {switch.name!r} changes nothing: both modes would "
-            "be asked the same. Leave the system instruction out, or choose another switch: "
-            '--metadata \'{"rim_eval": {"switch": "..."}}\'.'
-        )
+        if not thinking.modes_differ(render, switch, system=system):
+            raise RimError(
+                f"Beside --system_instruction {system!r} the switch {switch.name!r} changes nothing: both modes would "
+                "be asked the same. Leave the system instruction out, or choose another switch: "
+                '--metadata \'{"rim_eval": {"switch": "..."}}\'.'
+            )
 
-    def _renderer(self, chat_template: str | None) -> Renderer | None:
+    def _renderer(self, chat_template: str | None) -> thinking.Renderer | None:
         """Renders with a template file, else as the engine does; None where a server renders unseen."""
         if chat_template is not None:
-            return template_renderer(read_template_file(chat_template))
+            return thinking.template_renderer(read_template_file(chat_template))
         return None if self.is_chat else self.render
 
-    def render(self, messages: list[Message], template_kwargs: dict[str, Any], /) -> str:
+    def render(self, messages: list[thinking.Message], template_kwargs: dict[str, Any], /) -> str:
         """The prompt text that a text engine is given; words that nobody set are not passed at all.
 
         Raises:
             RimError: The engine has no tokenizer with a chat template, or the template refuses.
         """
-        apply = getattr(getattr(self.lm, "tokenizer", None), "apply_chat_template", None)
+        apply = getattr(self._tokenizer, "apply_chat_template", None)
         if apply is None:
             raise RimError(
                 f"{self.model} has no tokenizer with a chat template here. For local-completions add "
@@ -148,9 +141,8 @@ class Engine:
         defaults = getattr(self.lm, "chat_template_args", None) or {}
         words = {name: word for name, word in defaults.items() if word is not None}
         words |= template_kwargs
-        template = getattr(self.lm, "hf_chat_template", None)
-        if isinstance(template, str):
-            words["chat_template"] = template
+        if isinstance(self._template, str):
+            words["chat_template"] = self._template
         try:
             return str(apply(messages, tokenize=False, add_generation_prompt=True, **words))
         except Exception as error:  # whatever a template raises, it refuses this request
@@ -158,7 +150,7 @@ class Engine:
                 f"The chat template of {self.model} refuses a request: {error}"
             ) from None
 
-    def request(self, recipe: Recipe, message: str, system: str | None) -> EngineRequest:
+    def request(self, recipe: thinking.Recipe, message: str, system: str | None) -> EngineRequest:
         """One request in the recipe's mode.
 
         Raises:
@@ -202,10 +194,10 @@ class Engine:
         if needed <= limit:
             return
         cut = sum(length + budgets.total(mode) > limit for length in lengths)
-        thinking = f" and thinking_tokens={budgets.thinking_tokens}" if mode == "think" else ""
+        trace = f" and thinking_tokens={budgets.thinking_tokens}" if mode == "think" else ""
         raise RimError(
             f"{cut} of {len(lengths)} prompts would be cut: {self.model} has room for max_length={limit} tokens, and "
-            f"the longest prompt ({max(lengths)} tokens) with answer_tokens={budgets.answer_tokens}{thinking} needs "
+            f"the longest prompt ({max(lengths)} tokens) with answer_tokens={budgets.answer_tokens}{trace} needs "
             f"{needed}. If the model and its server take as much, say --model_args max_length={needed + 1}; else give "
             'smaller budgets: --metadata \'{"rim_eval": {"answer_tokens": N, "thinking_tokens": M}}\'.'
         )
