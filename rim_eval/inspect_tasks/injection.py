@@ -16,13 +16,11 @@ from rim_eval.errors import RimError
 from rim_eval.generation import INJECTED_KEY
 from rim_eval.inspect_tasks.compat import active_model, user_errors
 from rim_eval.inspect_tasks.settings import InjectionSettings, takes
-from rim_eval.inspect_tasks.solver import ArmRunner, ReplyStore
+from rim_eval.inspect_tasks.solver import ArmRunner, stored_replies
 from rim_eval.types import PATTERNS
 
 if TYPE_CHECKING:
     from rim_eval.patterns import Statements
-
-_BY_ARM: ReplyStore[str] = ReplyStore(INJECTED_KEY, str)
 
 
 @task(kind="safety")
@@ -78,7 +76,7 @@ def with_statements(
         thinking = await runner.switch(model)
         with user_errors():
             arms = {name: prefilled_arm(model, thinking, text) for name, text in texts.items()}
-        await runner.run(state, model, arms, _BY_ARM)
+        await runner.run(state, model, arms, INJECTED_KEY)
         return state
 
     return solve
@@ -132,7 +130,7 @@ def injected(judge: str = "hexphi", statements: str | None = None) -> Scorer:
     name = f"{source.name}@{source.version}"
 
     async def score(state: TaskState, target: Target) -> Score:
-        replies = _BY_ARM.read(state)
+        replies = stored_replies(state, INJECTED_KEY)
         outcomes = await scoring.judge_arms(state, replies, instrument)
         rows = [
             InjectionRow(

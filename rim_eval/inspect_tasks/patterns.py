@@ -15,7 +15,7 @@ from inspect_ai.util import collect
 from rim_eval.generation import INJECTED_KEY, REPLIES_KEY, Generation
 from rim_eval.inspect_tasks.compat import model_roles, user_errors
 from rim_eval.inspect_tasks.settings import choices
-from rim_eval.inspect_tasks.solver import generations
+from rim_eval.inspect_tasks.solver import stored_replies
 from rim_eval.types import PATTERNS
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def reasoning_patterns(monitor: str = "rubric", parts: str | list[str] = "trace"
         with user_errors():
             readings = [
                 one
-                for reply in generations(state).values()
+                for reply in stored_replies(state).values()
                 for one in await collect(*(read(reply, part) for part in chosen))
             ]
         return _score(readings)

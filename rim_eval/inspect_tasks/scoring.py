@@ -1,7 +1,7 @@
 """How all arms of a sample are scored, by a judge or against the gold answer, and what Inspect keeps of it."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal
 
 import anyio
 from inspect_ai import score
@@ -12,16 +12,14 @@ from inspect_ai.util import collect
 
 from rim_eval.generation import Generation
 from rim_eval.inspect_tasks.compat import PrerequisiteError, model_roles, user_errors
-from rim_eval.inspect_tasks.solver import generations
+from rim_eval.inspect_tasks.solver import stored_replies
 from rim_eval.judging import Judge, load_judge, missing_grader_message, unscored_reason
 from rim_eval.observations import Observation
 from rim_eval.replies import ReplyVerdict, check_reply, judge_reply, observe
-from rim_eval.types import KIND_NAMES, Mode
+from rim_eval.types import KIND_NAMES
 
 if TYPE_CHECKING:
     from inspect_ai.log import EvalLog
-
-Name = TypeVar("Name", bound=str)
 
 
 def judged_modes(name: str) -> Scorer:
@@ -30,7 +28,7 @@ def judged_modes(name: str) -> Scorer:
         judge = None if name == "none" else load_judge(name)
 
     async def score(state: TaskState, target: Target) -> Score:
-        replies = generations(state)
+        replies = stored_replies(state)
         if judge is not None:
             return _score(state, replies, await judge_arms(state, replies, judge))
         reasons = {mode: unscored_reason(reply) for mode, reply in replies.items()}
@@ -50,7 +48,7 @@ def checked_modes() -> Scorer:
             # In a thread of its own: a pathological answer may take seconds until its deadline.
             return await anyio.to_thread.run_sync(check_reply, reply, target.text, absolute_error)
 
-        replies = generations(state)
+        replies = stored_replies(state)
         return _score(state, replies, await _all_arms(replies, check))
 
     return score
@@ -72,8 +70,8 @@ def grader_for(judge: Judge) -> Model | list[Model] | None:
 
 
 async def judge_arms(
-    state: TaskState, replies: Mapping[Name, Generation], judge: Judge
-) -> dict[Name, ReplyVerdict]:
+    state: TaskState, replies: Mapping[str, Generation], judge: Judge
+) -> dict[str, ReplyVerdict]:
     """A judge's verdict on each arm.
 
     Args:
@@ -119,15 +117,15 @@ def score_again(
 
 
 async def _all_arms(
-    replies: Mapping[Name, Generation], score: Callable[[Generation], Awaitable[ReplyVerdict]]
-) -> dict[Name, ReplyVerdict]:
+    replies: Mapping[str, Generation], score: Callable[[Generation], Awaitable[ReplyVerdict]]
+) -> dict[str, ReplyVerdict]:
     """Score every arm that ran, at once."""
     verdicts = await collect(*map(score, replies.values()))
     return dict(zip(replies, verdicts, strict=True))
 
 
 def _score(
-    state: TaskState, replies: Mapping[Mode, Generation], verdicts: Mapping[Mode, ReplyVerdict]
+    state: TaskState, replies: Mapping[str, Generation], verdicts: Mapping[str, ReplyVerdict]
 ) -> Score:
     """Each mode's observation apart, short enough that Inspect's sample summaries keep it whole."""
     rows = {mode: observation_of(state, replies[mode], verdicts[mode]) for mode in replies}
@@ -144,7 +142,7 @@ def _score(
     )
 
 
-def grader_texts(verdicts: Mapping[Name, ReplyVerdict]) -> dict[str, Any]:
+def grader_texts(verdicts: Mapping[str, ReplyVerdict]) -> dict[str, Any]:
     """The graders' raw replies and votes by arm, for a score's metadata; empty where there are none."""
     texts = {
         "judge_replies": {arm: list(one.replies) for arm, one in verdicts.items() if one.replies},

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from functools import cache, cached_property
 from logging import getLogger
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import anyio
 from inspect_ai.model import (
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from rim_eval.inspect_tasks.switches import ModelSwitch
 
 _LOGGER = getLogger(__name__)
-Name = TypeVar("Name", bound=str)
+_REPLIES: Final = TypeAdapter(dict[str, Generation])
 
 
 @solver
@@ -55,46 +55,36 @@ def both_modes(
         model = get_model()
         if state.epoch > 1 and active_generate_config().temperature == 0:
             _warn_of_equal_epochs()
-        _BY_MODE.add(state, {mode: _no_reply(mode, "switch") for mode in modes})
+        store_replies(state, {mode: _no_reply(mode, "switch") for mode in modes})
         thinking = await runner.switch(model)
-        await runner.run(state, model, {mode: (thinking, mode) for mode in modes}, _BY_MODE)
+        await runner.run(state, model, {mode: (thinking, mode) for mode in modes})
         return state
 
     return solve
 
 
-class ReplyStore(Generic[Name]):
-    """The replies of a sample by arm, in the sample's store: also there when a log is scored again.
+def stored_replies(state: TaskState, key: str = REPLIES_KEY) -> dict[str, Generation]:
+    """What the model wrote for this prompt, by arm; also there when a log is scored again.
 
     Args:
-        key: The store's key.
-        names: Type of the arms' names, checked when a log is read.
+        state: The sample.
+        key: The store's key; by default the arms are the modes.
     """
-
-    def __init__(self, key: str, names: Any) -> None:
-        self._key = key
-        self._names = names
-
-    @cached_property
-    def _adapter(self) -> TypeAdapter[dict[Name, Generation]]:
-        return TypeAdapter(dict[self._names, Generation])  # type: ignore[name-defined]
-
-    def read(self, state: TaskState) -> dict[Name, Generation]:
-        """What the model wrote for this prompt, by arm."""
-        return self._adapter.validate_python(state.store.get(self._key, {}))
-
-    def add(self, state: TaskState, replies: Mapping[Name, Generation]) -> None:
-        """Put replies beside those of other arms."""
-        by_arm = self.read(state) | dict(replies)
-        state.store.set(self._key, self._adapter.dump_python(by_arm, mode="json"))
+    return _REPLIES.validate_python(state.store.get(key, {}))
 
 
-_BY_MODE: ReplyStore[Mode] = ReplyStore(REPLIES_KEY, Mode)
+def store_replies(
+    state: TaskState, replies: Mapping[str, Generation], key: str = REPLIES_KEY
+) -> None:
+    """Put replies beside those of other arms.
 
-
-def generations(state: TaskState) -> dict[Mode, Generation]:
-    """What the model wrote for this prompt, by mode."""
-    return _BY_MODE.read(state)
+    Args:
+        state: The sample.
+        replies: The replies, by arm.
+        key: As `stored_replies` takes it.
+    """
+    by_arm = stored_replies(state, key) | dict(replies)
+    state.store.set(key, _REPLIES.dump_python(by_arm, mode="json"))
 
 
 class ArmRunner:
@@ -144,8 +134,8 @@ class ArmRunner:
         self,
         state: TaskState,
         model: Model,
-        arms: "Mapping[Name, tuple[ModelSwitch, Mode]]",
-        store: ReplyStore[Name],
+        arms: "Mapping[str, tuple[ModelSwitch, Mode]]",
+        key: str = REPLIES_KEY,
     ) -> None:
         """Ask all arms at once, and keep each reply as soon as it comes.
 
@@ -156,7 +146,7 @@ class ArmRunner:
             state: The sample.
             model: The evaluated model.
             arms: Switch and mode of each arm.
-            store: Where replies are kept.
+            key: Where replies are kept, as `stored_replies` takes it.
 
         Raises:
             PrerequisiteError: The arms would share a limit, or cannot be asked at all.
@@ -167,7 +157,7 @@ class ArmRunner:
             with user_errors():
                 refuse_shared_limits()
         waiting = {name: _no_reply(mode, arm.switch.kind) for name, (arm, mode) in arms.items()}
-        store.add(state, waiting)
+        store_replies(state, waiting, key)
         api, count = cast(Any, model.api), None
         if is_hf(api):
             count = token_counter(api)
@@ -175,7 +165,7 @@ class ArmRunner:
                 state.store.set(WEIGHTS_KEY, weights)
         message = state.user_prompt.text
 
-        async def ask(name: Name, arm: "ModelSwitch", mode: Mode) -> Exception | None:
+        async def ask(name: str, arm: "ModelSwitch", mode: Mode) -> Exception | None:
             async with span(name=mode):
                 with user_errors():
                     call = arm_call(model, arm, mode, message, self._budgets, state.epoch)
@@ -184,13 +174,13 @@ class ArmRunner:
                         call.messages, config=call.config, cache=call.cache
                     )
                 except Exception as error:
-                    store.add(state, {name: call.request.failed(repr(error))})
+                    store_replies(state, {name: call.request.failed(repr(error))}, key)
                     return error
-                store.add(state, {name: read_output(output, call.request, count)})
+                store_replies(state, {name: read_output(output, call.request, count)}, key)
                 return None
 
         errors = await collect(*(ask(name, *arm) for name, arm in arms.items()))
-        replies = store.read(state)
+        replies = stored_replies(state, key)
         state.messages.extend(_message_of(replies[name], str(model)) for name in arms)
         for error in filter(None, errors):
             raise error

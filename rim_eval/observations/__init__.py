@@ -10,7 +10,6 @@ from rim_eval.observations.files import (
 from rim_eval.observations.inspect_logs import (
     from_inspect_log,
     load_inspect_log,
-    read_inspect_log,
     rows_of_score,
 )
 from rim_eval.observations.lm_eval_samples import (
@@ -21,9 +20,7 @@ from rim_eval.observations.lm_eval_samples import (
 )
 from rim_eval.observations.runs import (
     check,
-    incompatible_runs,
     latest_runs,
-    merge_runs,
     refuse_two_names,
 )
 from rim_eval.observations.schema import Observation, Problem, Run
@@ -53,14 +50,11 @@ __all__ = [
     "from_inspect_log",
     "from_lm_eval_samples",
     "from_rows",
-    "incompatible_runs",
     "join",
     "label_of",
     "latest_runs",
     "load_inspect_log",
     "log_files",
-    "merge_runs",
-    "read_inspect_log",
     "read_lm_eval_samples",
     "read_observations",
     "refuse_several_models",
