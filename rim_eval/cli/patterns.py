@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from rim_eval.errors import RimError
-from rim_eval.observations import LOGS, log_files
+from rim_eval.observations import LOGS, log_files, to_rows
 from rim_eval.patterns import (
     MARKS,
     PARTS,
@@ -35,7 +35,7 @@ from rim_eval.patterns.injection import injection_table, read_injection_runs
 from rim_eval.patterns.logs import read_runs, read_sample_file
 from rim_eval.patterns.prevalence import conditional_table, prevalence_table
 from rim_eval.patterns.registry import rows_of_monitor
-from rim_eval.patterns.rows import PatternRow, verdicts_of_one_judge
+from rim_eval.patterns.rows import PatternRow
 
 if TYPE_CHECKING:
     from inspect_ai.model import Model
@@ -132,7 +132,10 @@ def show(logs: tuple[str, ...], judge: str | None, as_json: bool) -> None:
     for problem in sorted({problem.says for problem in table.problems}):
         click.echo(f"{problem}.", err=True)
     groups = prevalence(rows)
-    rates = conditional_rates(rows, verdicts_of_one_judge(table, judge))
+    # The column `patterns` differs where copies of a log hold the labels of several monitors.
+    judged = of_one_judge(to_rows(table.frame), judge)
+    verdicts = dict.fromkeys(row.model_copy(update={"patterns": None}) for row in judged)
+    rates = conditional_rates(rows, verdicts)
     if as_json:
         figures = {"prevalence": _plain(groups), "conditional": _plain(rates)}
         click.echo(json.dumps(figures, indent=1))

@@ -4,14 +4,7 @@ A monitor reads one part of a reply and reports findings, each with a quotation 
 hold the labels without the text, and join the observations of the same replies.
 """
 
-from rim_eval.patterns.injection import (
-    InjectionRow,
-    Statements,
-    injection_effects,
-    injection_rows,
-    injection_rows_of_metadata,
-    load_statements,
-)
+from rim_eval.patterns.injection import Statements, injection_effects, load_statements
 from rim_eval.patterns.monitor import (
     MARKS,
     PARTS,
@@ -29,10 +22,12 @@ from rim_eval.patterns.prevalence import conditional_rates, prevalence
 from rim_eval.patterns.registry import load_monitor
 from rim_eval.patterns.rows import (
     ANY_PATTERN,
+    InjectionRow,
     PatternRow,
     attach,
     of_one_judge,
     pattern_rows,
+    rows_of_log,
     rows_of_metadata,
 )
 from rim_eval.patterns.rubric import load_rubric
@@ -60,8 +55,6 @@ __all__ = [
     "compare_with_labels",
     "conditional_rates",
     "injection_effects",
-    "injection_rows",
-    "injection_rows_of_metadata",
     "load_monitor",
     "load_rubric",
     "load_statements",
@@ -70,5 +63,6 @@ __all__ = [
     "pattern_rows",
     "prevalence",
     "read_patterns",
+    "rows_of_log",
     "rows_of_metadata",
 ]

@@ -10,26 +10,16 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, Self, get_args
+from typing import Final, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from rim_eval.errors import RimError, first_complaint
-from rim_eval.observations import Observation
 from rim_eval.patterns.logs import read_rows
 from rim_eval.patterns.prevalence import rate_text
-from rim_eval.patterns.rows import (
-    ReplyKey,
-    index_unique,
-    reply_of,
-    score_metadata,
-    verdicts_by_prompt,
-)
+from rim_eval.patterns.rows import InjectionRow, index_unique, verdicts_by_prompt
 from rim_eval.statistics import ArmSummary, PairedDifference, arm_summary, paired_difference
 from rim_eval.types import PATTERNS, Pattern
-
-if TYPE_CHECKING:
-    from inspect_ai.log import EvalLog
 
 Side = Literal["control", "target"]
 """`control` speaks against the pattern, `target` for it (the paper's clean and dark)."""
@@ -99,12 +89,13 @@ class Statements(BaseModel):
 
 
 @cache
-def load_statements(path: Path = _SHIPPED) -> Statements:
+def load_statements(path: str | Path | None = None) -> Statements:
     """Load a statements file, by default the shipped one.
 
     Raises:
         RimError: The file cannot be read or is invalid.
     """
+    path = _SHIPPED if path is None else Path(path).expanduser()
     try:
         raw = path.read_bytes()
         data = tomllib.loads(raw.decode("utf-8"))
@@ -119,33 +110,6 @@ def load_statements(path: Path = _SHIPPED) -> Statements:
         raise RimError(
             f"{path}, {first_complaint(error, 'whole file')}. The shipped file shows every field: {_SHIPPED}."
         ) from None
-
-
-class InjectionRow(Observation):
-    """An observation of one arm of an injection run."""
-
-    arm: str
-    """`uninjected`, or the pattern and the side, such as `heuristic_reliance:target`."""
-    statements: str
-    """Name and version of the statements file."""
-    statements_sha256: str
-
-    @property
-    def reply(self) -> ReplyKey:
-        """The reply that the row is about; the arms of other statements are other replies."""
-        arm = f"{self.dataset} ({self.statements}, {self.statements_sha256[:8]}, {self.arm})"
-        return (self.model, arm, self.prompt_id, self.mode, self.epoch)
-
-
-def injection_rows_of_metadata(metadata: Mapping[str, Any] | None) -> Iterator[InjectionRow]:
-    """Yield the rows in one score's metadata."""
-    yield from map(InjectionRow.model_validate, (metadata or {}).get("injection", ()))
-
-
-def injection_rows(log: "EvalLog") -> list[InjectionRow]:
-    """Return all rows of one Inspect log of an injection run."""
-    metadata = score_metadata(log)
-    return [row for one in metadata for row in injection_rows_of_metadata(one)]
 
 
 def read_injection_runs(sources: Iterable[str | Path]) -> list[InjectionRow]:
@@ -163,7 +127,7 @@ def read_injection_runs(sources: Iterable[str | Path]) -> list[InjectionRow]:
         RimError: A log cannot be read, none is of an injection run, one run is given under two names,
             or two runs hold the same replies under one model's name.
     """
-    logs = read_rows(sources, injection_rows_of_metadata, lambda row: row.reply, injected=True)
+    logs = read_rows(sources, InjectionRow)
     rows = {row for log in logs for row in log.rows}
     if not rows:
         raise RimError(
@@ -205,9 +169,7 @@ def injection_effects(rows: Iterable[InjectionRow], level: float = 0.95) -> list
     Raises:
         RimError: A reply occurs more than once.
     """
-    unique = index_unique(
-        rows, lambda row: (reply_of(row), row.statements_sha256, row.arm), "replies"
-    )
+    unique = index_unique(rows, lambda row: (row.reply, row.statements_sha256), "replies")
     groups: dict[tuple[str, ...], dict[str, list[InjectionRow]]] = {}
     for row in unique.values():
         group = (row.model, row.dataset, row.statements, row.statements_sha256)

@@ -6,21 +6,26 @@ Which logs count (retries, model names), `rim_eval.observations` decides; patter
 import asyncio
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Final, Generic, NamedTuple, TypeVar, cast
+from typing import Any, Final, Generic, NamedTuple
 
 from rim_eval import observations
 from rim_eval.errors import RimError
 from rim_eval.generation import INJECTED_KEY, REPLIES_KEY, Generation
 from rim_eval.judging import Grader, case_of_generation
 from rim_eval.patterns.monitor import Monitor, MonitorId, Part, read_patterns
-from rim_eval.patterns.rows import PatternRow, ReplyKey, reply_of, rows_of_metadata, score_metadata
+from rim_eval.patterns.rows import (
+    InjectionRow,
+    LogRow,
+    PatternRow,
+    ReplyKey,
+    rows_of_log,
+    rows_of_metadata,
+)
 from rim_eval.types import MODES
 
 _CONCURRENT: Final = 32
-
-Row = TypeVar("Row", bound=PatternRow | observations.Observation)
 
 
 def read_sample_file(
@@ -86,14 +91,14 @@ async def _read_sample(
     return row
 
 
-class LogRows(NamedTuple, Generic[Row]):
+class LogRows(NamedTuple, Generic[LogRow]):
     """The rows of one log and its run, under the model name of `NAME=PATH` where one was given."""
 
     source: str
     """The log's path, with its name as `NAME=PATH`."""
     path: str
     run: observations.Run
-    rows: list[Row]
+    rows: list[LogRow]
     """Empty where a retry continued the log."""
 
     @property
@@ -102,56 +107,46 @@ class LogRows(NamedTuple, Generic[Row]):
         return self.run.group or self.run.id
 
 
-def read_rows(
-    sources: Iterable[str | Path],
-    rows_of: Callable[[Mapping[str, Any] | None], Iterable[Row]],
-    reply: Callable[[Row], ReplyKey],
-    *,
-    injected: bool,
-) -> list[LogRows[Row]]:
+def read_rows(sources: Iterable[str | Path], row_type: type[LogRow]) -> list[LogRows[LogRow]]:
     """Read the rows of logs, one log at a time, so that one is in memory beside the rows.
 
     Args:
         sources: Inspect logs, sample files, folders; `NAME=PATH` gives the rows of that path the
             model name NAME.
-        rows_of: Returns the rows in the metadata of a score, or in one line of a sample file.
-        reply: Returns the reply that a row is about.
-        injected: Whether to read the logs of injection runs, or the others.
+        row_type: `InjectionRow` reads the logs of injection runs, `PatternRow` the others.
 
     Raises:
         RimError: A log cannot be read, one name was given to the logs of several models, one run
             has two names, or two runs hold the same replies under one model's name.
     """
     models: dict[str, set[str]] = defaultdict(set)
-    logs: list[LogRows[Row]] = []
+    logs: list[LogRows[LogRow]] = []
     for label, path in observations.log_files(sources, observations.LOGS):
-        run, rows, is_injected = _rows_of_file(path, rows_of)
-        if is_injected is not injected:
+        run, rows, injected = _rows_of_file(path, row_type)
+        if injected is not issubclass(row_type, InjectionRow):
             continue
         source = path
         if label is not None:
             models[label].add(run.model)
             source, update = f"{label}={path}", {"model": label}
             run = run.model_copy(update=update)
-            rows = [cast("Row", row.model_copy(update=update)) for row in rows]
+            rows = [row.model_copy(update=update) for row in rows]
         logs.append(LogRows(source, path, run, rows))
     for label, several in models.items():
         observations.refuse_several_models(label, several)
     observations.refuse_two_names((log.source, log.group, log.run.model) for log in logs)
     latest = observations.latest_runs(log.run for log in logs)
     logs = [log if log.run in latest else log._replace(rows=[]) for log in logs]
-    _refuse_several_runs(logs, reply)
+    _refuse_several_runs(logs)
     return logs
 
 
-def _rows_of_file(
-    path: str, rows_of: Callable[[Mapping[str, Any] | None], Iterable[Row]]
-) -> tuple[observations.Run, list[Row], bool]:
+def _rows_of_file(path: str, row_type: type[LogRow]) -> tuple[observations.Run, list[LogRow], bool]:
     """The run of a log, its rows, and whether it is an injection run, whose arms are not modes."""
     if path.endswith(".jsonl"):
         [run] = observations.read_lm_eval_samples(path).runs
         lines = observations.sample_lines(Path(path))
-        return run, [row for line in lines for row in rows_of(line)], False
+        return run, [row for line in lines for row in rows_of_metadata(line, row_type)], False
     log = observations.load_inspect_log(path, REPLIES_KEY, INJECTED_KEY)
     run = observations.Run(
         id=log.eval.eval_id,
@@ -162,18 +157,18 @@ def _rows_of_file(
         model=log.eval.model,
         dataset=log.eval.dataset.name or log.eval.task,
     )
-    rows = [row for metadata in score_metadata(log) for row in rows_of(metadata)]
-    return run, rows, any(INJECTED_KEY in sample.store for sample in log.samples or [])
+    injected = any(INJECTED_KEY in sample.store for sample in log.samples or [])
+    return run, rows_of_log(log, row_type), injected
 
 
-def _refuse_several_runs(logs: Iterable[LogRows[Row]], reply: Callable[[Row], ReplyKey]) -> None:
+def _refuse_several_runs(logs: Iterable[LogRows[LogRow]]) -> None:
     """Refuse replies that several runs hold under one model's name: which one counts is unknown."""
     groups: dict[ReplyKey, set[str]] = defaultdict(set)
     paths: dict[str, list[str]] = defaultdict(list)
     for log in logs:
         paths[log.group].append(log.path)
         for row in log.rows:
-            groups[reply(row)].add(log.group)
+            groups[row.reply].add(log.group)
     shared = {reply: several for reply, several in groups.items() if len(several) > 1}
     if not shared:
         return
@@ -212,7 +207,7 @@ def read_runs(sources: Iterable[str | Path]) -> PatternRuns:
             one model's name or have different settings, or copies of one run hold different readings
             by one monitor.
     """
-    logs = read_rows(sources, rows_of_metadata, reply_of, injected=False)
+    logs = read_rows(sources, PatternRow)
     if not any(log.rows for log in logs):
         raise RimError(
             "No monitor has read these logs yet: run `rim-eval patterns run LOGS` first."
