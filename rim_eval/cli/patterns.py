@@ -25,7 +25,6 @@ from rim_eval.patterns import (
 )
 from rim_eval.patterns.filter import (
     OUTCOMES,
-    Columns,
     FilterSettings,
     drop_reasons,
     filter_rows,
@@ -298,7 +297,9 @@ def filter_data(source: str, monitor: str, grader: str | None, out: Path, drop: 
         )
     settings = FilterSettings(
         source=source if not source.startswith("hf:") else f"{source}@{revision or 'main'}:{split}",
-        columns=Columns(prompt=prompt_column, response=response_column, trace=trace_column),
+        prompt_column=prompt_column,
+        response_column=response_column,
+        trace_column=trace_column,
         monitor=loaded.identity(model),
         drop=tuple(sorted(set(drop))),
         least_severity=least_severity,

@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
@@ -30,30 +31,21 @@ COLUMN: Final = "rim_eval"
 """Column in which each written row holds its decision."""
 
 _CONCURRENT: Final = 32
-_FROZEN: Final = ConfigDict(frozen=True, extra="forbid")
 
 Row = Mapping[str, Any]
-
-
-class Columns(BaseModel):
-    """Columns that hold a row's prompt, trace and answer."""
-
-    model_config = _FROZEN
-
-    prompt: str = "prompt"
-    trace: str | None = None
-    """Column of the trace alone; None splits the trace off the response."""
-    response: str = "response"
-    """Column of the answer, with the trace in its markers unless `trace` is given."""
 
 
 class FilterSettings(BaseModel):
     """What decides about a row; a stopped run resumes only under the same settings."""
 
-    model_config = _FROZEN
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     source: str
-    columns: Columns
+    prompt_column: str = "prompt"
+    response_column: str = "response"
+    """Column of the answer, with the trace in its markers unless there is a `trace_column`."""
+    trace_column: str | None = None
+    """Column of the trace alone; None splits the trace off the response."""
     monitor: MonitorId
     drop: tuple[str, ...]
     """Drop a row that shows one of these: patterns, categories, behaviours or marks."""
@@ -73,7 +65,14 @@ def training_rows(source: str, split: str = "train", revision: str | None = None
         RimError: There is no such file, or a line is not a JSON object.
     """
     if source.startswith("hf:"):
-        yield from _hub_rows(source.removeprefix("hf:"), split, revision)
+        if find_spec("datasets") is None:
+            raise RimError("Reading a hub set needs `pip install 'rim-eval[data]'`.")
+        from datasets import load_dataset
+
+        try:
+            yield from load_dataset(source[3:], split=split, revision=revision, streaming=True)
+        except Exception as error:
+            raise RimError(f"{source}, split {split}: {type(error).__name__}: {error}.") from error
         return
     path = Path(source).expanduser()
     if not path.is_file():
@@ -90,17 +89,6 @@ def training_rows(source: str, split: str = "train", revision: str | None = None
                 given = type(row).__name__
                 raise RimError(f"{path}, line {number}: a row is a JSON object, not {given}.")
             yield row
-
-
-def _hub_rows(name: str, split: str, revision: str | None) -> Iterator[Row]:
-    try:
-        from datasets import load_dataset
-    except ImportError:
-        raise RimError("Reading a hub set needs `pip install 'rim-eval[data]'`.") from None
-    try:
-        yield from load_dataset(name, split=split, revision=revision, streaming=True)
-    except Exception as error:
-        raise RimError(f"hf:{name}, split {split}: {type(error).__name__}: {error}.") from error
 
 
 async def filter_rows(
@@ -203,7 +191,7 @@ async def _decide(
     number: int, row: Row, settings: FilterSettings, monitor: Monitor, grader: Grader | None
 ) -> tuple[str, dict[str, Any]]:
     """The outcome of a row, with the record of the decision."""
-    case, closed = _case(number, row, settings.columns)
+    case, closed = _case(number, row, settings)
     record: dict[str, Any] = {"row": number, "sha256": _digest(row)}
     if closed is False:
         return "dropped", record | {"reasons": [UNCLOSED], "quotes": {}}
@@ -223,17 +211,19 @@ async def _decide(
     return "kept", record
 
 
-def _case(number: int, row: Row, columns: Columns) -> tuple[Case, bool | None]:
+def _case(number: int, row: Row, settings: FilterSettings) -> tuple[Case, bool | None]:
     """A row as a case, and whether its trace was closed; None where markers do not tell."""
-    needed = [columns.prompt, columns.response] + ([columns.trace] if columns.trace else [])
-    missing = [name for name in needed if not isinstance(row.get(name), str)]
+    columns = (settings.prompt_column, settings.response_column, settings.trace_column)
+    missing = [name for name in columns if name and not isinstance(row.get(name), str)]
     if missing:
         raise RimError(
             f"Row {number} has no text in {', '.join(missing)}; its columns are {', '.join(sorted(row))}. "
             "Name the columns with --prompt-column, --trace-column and --response-column."
         )
-    response = row[columns.response]
-    split = split_trace(row[columns.trace] + response if columns.trace else response)
-    trace, answer = (row[columns.trace], response) if columns.trace else (split.trace, split.answer)
-    case = Case(prompt_text=row[columns.prompt], kind="reasoning", trace=trace, answer=answer)
+    prompt, response, trace = (row[name] if name else "" for name in columns)
+    split = split_trace(trace + response)
+    answer = response
+    if settings.trace_column is None:
+        trace, answer = split.trace, split.answer
+    case = Case(prompt_text=prompt, kind="reasoning", trace=trace, answer=answer)
     return case, split.closed

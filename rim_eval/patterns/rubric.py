@@ -2,10 +2,11 @@
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Final, NamedTuple, Self
+from typing import Annotated, ClassVar, Final, NamedTuple, Self
 
 from pydantic import Field, model_validator
 
@@ -62,7 +63,9 @@ class RubricItem(YamlSection):
 
 
 class Rubric(Dialogue):
-    """Content of a rubric file."""
+    """Content of a rubric file, and the monitor that asks a grader model by it."""
+
+    needs_grader: ClassVar = True
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
     version: int = Field(ge=1)
@@ -77,87 +80,46 @@ class Rubric(Dialogue):
     """The conversation with the grader: Jinja templates over `request`, `context`, `text`, `part`
     (`reasoning` or `answer`) and `items`."""
 
+    _sha256: str = ""
+    """Of the file, in hexadecimal."""
+
+    @model_validator(mode="after")
+    def _check_names(self) -> Self:
+        repeated = [name for name, n in Counter((*self.labels, *PATTERNS)).items() if n > 1]
+        if repeated:
+            raise ValueError(
+                f"categories: {', '.join(sorted(repeated))} named twice, or named as a pattern is"
+            )
+        if any(item.pattern for item in self.behaviours):
+            raise ValueError("behaviours: a behaviour is in no pattern; make it a category")
+        return self
+
     @property
     def items(self) -> tuple[RubricItem, ...]:
         """Categories, then behaviours, in the order in which the grader is asked."""
         return (*self.categories, *self.behaviours)
 
     @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the items."""
+        return tuple(item.name for item in self.items)
+
+    @property
     def grouping(self) -> dict[str, Pattern]:
         """The pattern of each category that belongs to one."""
         return {item.name: item.pattern for item in self.categories if item.pattern}
 
-    @property
-    def reader(self) -> TagsReader:
-        """How a reply is parsed: a whole number from 0 to 3 for each item."""
-        scale = ReplyField(integers=(0, MAX_SEVERITY))
-        return TagsReader(kind="tags", fields={item.name: scale for item in self.items})
-
-    @model_validator(mode="after")
-    def _check_names(self) -> Self:
-        names = [item.name for item in self.items]
-        repeated = sorted({name for name in names if names.count(name) > 1 or name in PATTERNS})
-        if repeated:
-            raise ValueError(
-                f"categories: {', '.join(repeated)} named twice, or named as a pattern is"
-            )
-        if any(item.pattern for item in self.behaviours):
-            raise ValueError("behaviours: a behaviour is in no pattern; make it a category")
-        return self
-
-
-class LoadedRubric(NamedTuple):
-    """A rubric and the SHA-256 of its file, in hexadecimal."""
-
-    rubric: Rubric
-    sha256: str
-
-
-@cache
-def load_rubric(path: Path = _SHIPPED) -> LoadedRubric:
-    """Load a rubric file, by default the shipped one.
-
-    Raises:
-        RimError: The file cannot be read or is invalid; the message names file, line and field.
-    """
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise RimError(f"Rubric {path}: {error.strerror}. Pass the path of a YAML file.") from None
-    rubric = YamlFile.parse(raw, str(path)).validate(Rubric)
-    return LoadedRubric(rubric, hashlib.sha256(raw).hexdigest())
-
-
-class RubricMonitor:
-    """Asks a grader model by a rubric file."""
-
-    needs_grader = True
-
-    def __init__(self, loaded: LoadedRubric) -> None:
-        """Take a rubric with the hash of its file."""
-        self._rubric, self._sha256 = loaded
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """Names of the rubric's items."""
-        return tuple(item.name for item in self._rubric.items)
-
-    @property
-    def grouping(self) -> dict[str, Pattern]:
-        """The pattern of each category, as the rubric says."""
-        return self._rubric.grouping
-
     def identity(self, grader: Grader | None) -> MonitorId:
         """Identify the rubric and the grader."""
         return MonitorId(
-            name=self._rubric.name,
-            version=str(self._rubric.version),
+            name=self.name,
+            version=str(self.version),
             sha256=self._sha256,
             grader=str(grader) if grader is not None else None,
         )
 
     async def find(self, case: Case, part: Part, grader: Grader | None) -> MonitorResult:
-        """Ask the grader, and check its quotations against the text.
+        """Ask the grader for a severity of 0 to 3 of each item, and check its quotations.
 
         Raises:
             RimError: There is no grader.
@@ -168,9 +130,9 @@ class RubricMonitor:
                 "reads itself. Pass --model-role grader=MODEL (inspect) or --grader MODEL (rim-eval), "
                 "or use the offline baseline: monitor=cues."
             )
-        reply = await ask_grader(
-            self._rubric, self._rubric.reader, self._messages(case, part), grader
-        )
+        scale = ReplyField(integers=(0, MAX_SEVERITY))
+        reader = TagsReader(kind="tags", fields=dict.fromkeys(self.labels, scale))
+        reply = await ask_grader(self, reader, self._messages(case, part), grader)
         if reply.parsed is None:
             # `ask_grader` gives only the reasons about the grader here.
             return MonitorResult(
@@ -193,12 +155,28 @@ class RubricMonitor:
             "context": escape_markers(case.context, tags) if case.context else None,
             "text": escape_markers(part_text(case, part), tags),
             "part": "reasoning" if part == "trace" else "answer",
-            "items": [item.model_dump(mode="json") for item in self._rubric.items],
+            "items": [item.model_dump(mode="json") for item in self.items],
         }
         return [
             (message.role, render_template(message.text, values, strict=True).strip())
-            for message in self._rubric.messages
+            for message in self.messages
         ]
+
+
+@cache
+def load_rubric(path: Path = _SHIPPED) -> Rubric:
+    """Load a rubric file, by default the shipped one.
+
+    Raises:
+        RimError: The file cannot be read or is invalid; the message names file, line and field.
+    """
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise RimError(f"Rubric {path}: {error.strerror}. Pass the path of a YAML file.") from None
+    rubric = YamlFile.parse(raw, str(path)).validate(Rubric)
+    rubric._sha256 = hashlib.sha256(raw).hexdigest()
+    return rubric
 
 
 def _quoted(reply: str, severities: Mapping[str, int], text: str) -> list[Finding]:
