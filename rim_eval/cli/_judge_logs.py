@@ -1,6 +1,5 @@
 """Finished logs for `rim-eval judge run`: find them, judge them again, and summarise the outcome."""
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -99,8 +98,9 @@ def tables(rows: "Sequence[Observation]") -> str:
 
 def sample_file_ballots(path: Path) -> list[Ballot]:
     """The ballots in a judged sample file of lm-eval."""
-    with path.open(encoding="utf-8") as lines:
-        records = [json.loads(line).get("record", {}) for line in lines if line.strip()]
+    from rim_eval.observations import sample_lines
+
+    records = (sample.get("record", {}) for sample in sample_lines(path))
     return _ballots(record.get("judge_votes", ()) for record in records)
 
 

@@ -15,6 +15,7 @@ from rim_eval.observations.inspect_logs import (
 )
 from rim_eval.observations.lm_eval_samples import (
     from_lm_eval_samples,
+    numbered_lines,
     read_lm_eval_samples,
     results_file,
     sample_lines,
@@ -60,6 +61,7 @@ __all__ = [
     "load_inspect_log",
     "log_files",
     "merge_runs",
+    "numbered_lines",
     "read_inspect_log",
     "read_lm_eval_samples",
     "read_observations",

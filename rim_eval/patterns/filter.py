@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from rim_eval.errors import RimError
 from rim_eval.judging import Case, Grader
+from rim_eval.observations import sample_lines
 from rim_eval.patterns.monitor import Monitor, MonitorId, patterns_of, read_patterns
 from rim_eval.thinking import split_trace
 
@@ -77,18 +78,7 @@ def training_rows(source: str, split: str = "train", revision: str | None = None
     path = Path(source).expanduser()
     if not path.is_file():
         raise RimError(f"{path}: no such file. Name a .jsonl file, or a hub set as hf:owner/name.")
-    with path.open("rb") as lines:
-        for number, line in enumerate(lines, start=1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line.decode("utf-8"))
-            except ValueError as error:
-                raise RimError(f"{path}, line {number}: not JSON ({error}).") from None
-            if not isinstance(row, dict):
-                given = type(row).__name__
-                raise RimError(f"{path}, line {number}: a row is a JSON object, not {given}.")
-            yield row
+    yield from sample_lines(path)
 
 
 async def filter_rows(

@@ -6,10 +6,9 @@ latter are read from the authors' `artifacts/*.jsonl`; they are GPT-5's, with pr
 recall 93.0 on 250 sentences that people labelled (the paper's figures).
 """
 
-import json
 import re
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple, TypeVar
 
@@ -17,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from rim_eval.errors import RimError, first_complaint
 from rim_eval.judging import Agreement, Case, Grader, Pair, agreement
+from rim_eval.observations import numbered_lines
 from rim_eval.patterns.monitor import Monitor, MonitorId, Part, read_patterns
 from rim_eval.patterns.rows import ANY_PATTERN, PatternRow, index_unique, reply_of
 from rim_eval.patterns.rubric import locate
@@ -30,7 +30,7 @@ Written for this project, harmless, by someone who knew the cues."""
 _SELF_JAILBREAK: Final = "self_jailbreak"
 _SENTENCE: Final = re.compile(r"^sentence \d+ - ", re.MULTILINE)
 
-Line = TypeVar("Line")
+Line = TypeVar("Line", bound=BaseModel)
 
 
 class LabelAgreement(BaseModel):
@@ -140,7 +140,7 @@ def load_labelled_texts(path: Path = PARAPHRASES) -> list[LabelledText]:
     Raises:
         RimError: The file cannot be read or a line is invalid; the message names the line.
     """
-    return _read_lines(path, LabelledText.model_validate_json, "A line has text and pattern")
+    return _validated(path, numbered_lines(path), LabelledText)
 
 
 async def measure_texts(
@@ -227,16 +227,9 @@ def load_self_jailbreaking(path: Path) -> tuple[list[LabelledTrace], int]:
     Raises:
         RimError: The file cannot be read or a line is invalid; the message names the line.
     """
-
-    def parse(line: str) -> LabelledTrace | None:
-        row = json.loads(line)
-        unlabelled = isinstance(row, dict) and row.get("selfjb_annos", "missing") is None
-        return None if unlabelled else LabelledTrace.model_validate(row)
-
-    columns = "question, cot, response, cot_sentences and selfjb_annos"
-    lines = _read_lines(path, parse, f"Each line needs {columns}")
-    traces = [trace for trace in lines if trace is not None]
-    return traces, len(lines) - len(traces)
+    lines = list(numbered_lines(path))
+    labelled = [(n, row) for n, row in lines if row.get("selfjb_annos", "missing") is not None]
+    return _validated(path, labelled, LabelledTrace), len(lines) - len(labelled)
 
 
 async def measure_sentences(
@@ -267,22 +260,19 @@ async def measure_sentences(
     return SelfJailbreakAgreement(agreement(by_trace), agreement(by_sentence))
 
 
-def _read_lines(path: Path, parse: Callable[[str], Line], columns: str) -> list[Line]:
-    """Parse each line of a JSONL file that is not blank."""
-    try:
-        lines = path.read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise RimError(f"{path} cannot be read ({error}). Pass the path of a JSONL file.") from None
-    parsed = []
-    for number, line in enumerate(lines, start=1):
+def _validated(
+    path: Path, lines: Iterable[tuple[int, dict[str, Any]]], model: type[Line]
+) -> list[Line]:
+    rows = list[Line]()
+    for number, row in lines:
         try:
-            parsed += [parse(line)] if line.strip() else []
-        except ValueError as error:
-            problem = str(error)
-            if isinstance(error, ValidationError):
-                problem = first_complaint(error, "line")
-            raise RimError(f"{path}, line {number}, {problem}. {columns}.") from None
-    return parsed
+            rows.append(model.model_validate(row))
+        except ValidationError as error:
+            problem, columns = first_complaint(error, "line"), ", ".join(model.model_fields)
+            raise RimError(
+                f"{path}, line {number}, {problem}. The columns are {columns}."
+            ) from None
+    return rows
 
 
 def agreement_table(agreements: Sequence[LabelAgreement]) -> str:
