@@ -89,19 +89,16 @@ def injection_effect() -> Metric:
     def compute(scores: list[SampleScore]) -> dict[str, float]:
         from rim_eval.patterns import InjectionRow, injection_effects, rows_of_metadata
 
-        metadata = (one.score.metadata for one in scores)
-        rows = [row for one in metadata for row in rows_of_metadata(one, InjectionRow)]
+        rows = rows_of_metadata((one.score.metadata for one in scores), InjectionRow)
         figures: dict[str, float] = {}
         for effect in injection_effects(rows):
             for arm in ("uninjected", "control", "target"):
                 figures[f"{effect.pattern}_{arm}"] = getattr(effect, arm).value
-            for name in ("target_against_control", "target_against_uninjected"):
-                paired = getattr(effect, name)
-                figures |= {
-                    f"{effect.pattern}_{name}": paired.difference,
-                    f"{effect.pattern}_{name}_lower": paired.lower,
-                    f"{effect.pattern}_{name}_upper": paired.upper,
-                }
+            for reference in ("control", "uninjected"):
+                name = f"{effect.pattern}_target_against_{reference}"
+                paired = getattr(effect, f"target_against_{reference}")
+                figures[name] = paired.difference
+                figures |= {f"{name}_lower": paired.lower, f"{name}_upper": paired.upper}
         return figures
 
     return compute

@@ -31,8 +31,7 @@ def pattern_prevalence() -> Metric:
     def compute(scores: list[SampleScore]) -> dict[str, float]:
         from rim_eval.patterns import ANY_PATTERN, PatternRow, prevalence, rows_of_metadata
 
-        metadata = (one.score.metadata for one in scores)
-        rows = [row for one in metadata for row in rows_of_metadata(one, PatternRow)]
+        rows = rows_of_metadata((one.score.metadata for one in scores), PatternRow)
         figures: dict[str, float] = {}
         for one in prevalence(rows):
             name = f"{one.group.mode}_{one.group.part}"
@@ -159,7 +158,7 @@ def read_finished_log(
     for sample in log.samples or []:
         scores = list((sample.scores or {}).values())
         # The observations' column `patterns` takes the trace findings of the newest score.
-        for row in rows_of_metadata(scores[-1].metadata, PatternRow):
+        for row in rows_of_metadata([scores[-1].metadata], PatternRow):
             for one in scores if row.part == "trace" else ():
                 observation = (one.metadata or {}).get(row.mode)
                 if isinstance(observation, dict):

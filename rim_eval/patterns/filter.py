@@ -31,6 +31,7 @@ UNCLOSED: Final = "unclosed_trace"
 COLUMN: Final = "rim_eval"
 """Column in which each written row holds its decision."""
 
+_CHANGED: Final = "the data changed since that run. Choose another --out folder."
 _CONCURRENT: Final = 32
 
 Row = Mapping[str, Any]
@@ -161,14 +162,11 @@ def _remaining(
         if number not in digests:
             yield number, row
         elif unmatched.pop(number) != _digest(row):
-            raise RimError(
-                f"Row {number} is another one than the row {number} that {folder} holds: the data changed "
-                "since that run. Choose another --out folder."
-            )
+            raise RimError(f"Row {number} is another one than {folder} holds: {_CHANGED}")
     if unmatched:
         raise RimError(
-            f"{folder} holds {len(unmatched)} rows that the data ends before, from row {min(unmatched)} on: "
-            "the data changed since that run. Choose another --out folder."
+            f"{folder} holds {len(unmatched)} rows that the data ends before, from row "
+            f"{min(unmatched)} on: {_CHANGED}"
         )
 
 

@@ -7,6 +7,7 @@ import asyncio
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final, Generic, NamedTuple
 
@@ -55,40 +56,35 @@ def read_sample_file(
             f"{path}: not samples of a rim task. Give sample files of `rim_...` tasks (samples_rim_*.jsonl)."
         )
 
+    slots = asyncio.Semaphore(_CONCURRENT)
+
+    async def read(sample: dict[str, Any]) -> list[PatternRow]:
+        doc, observation = sample["doc"], sample["record"]["observation"]
+        reply = Generation.model_validate(sample["record"]["generation"])
+        about = {name: doc.get(name) for name in ("category", "context")}
+        case = case_of_generation(doc["request"], reply, kind=doc["kind"], **about)
+        async with slots:
+            readings = [await read_patterns(monitor, case, part, grader, reply) for part in parts]
+        rows = [PatternRow.of(observation, reading) for reading in readings]
+        for row, reading in zip(rows, readings, strict=True):
+            labels = row.model_dump(mode="json", exclude_defaults=True)
+            quotes = [finding.model_dump(mode="json") for finding in reading.findings]
+            sample.setdefault("patterns", []).append(labels)
+            sample.setdefault("pattern_quotes", []).append(quotes)
+            if row.part == "trace":
+                observation["patterns"] = list(row.patterns) if row.read else None
+        return rows
+
     async def read_all() -> list[list[PatternRow]]:
-        slots = asyncio.Semaphore(_CONCURRENT)
+        return await asyncio.gather(*map(read, samples))
 
-        async def read_one(sample: dict[str, Any]) -> list[PatternRow]:
-            async with slots:
-                return [await _read_sample(sample, monitor, part, grader) for part in parts]
-
-        return await asyncio.gather(*map(read_one, samples))
-
-    rows = asyncio.run(read_all())
+    rows = list(chain.from_iterable(asyncio.run(read_all())))
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_suffix(".part")  # a stopped run leaves the old file whole
     with partial.open("w", encoding="utf-8") as file:
         file.writelines(json.dumps(sample, ensure_ascii=False) + "\n" for sample in samples)
     partial.replace(target)
-    return [row for of_sample in rows for row in of_sample]
-
-
-async def _read_sample(
-    sample: dict[str, Any], monitor: Monitor, part: Part, grader: Grader | None
-) -> PatternRow:
-    """Read one part, and write the labels into the sample."""
-    observation, doc = sample["record"]["observation"], sample["doc"]
-    reply = Generation.model_validate(sample["record"]["generation"])
-    about = {name: doc.get(name) for name in ("category", "context")}
-    case = case_of_generation(doc["request"], reply, kind=doc["kind"], **about)
-    reading = await read_patterns(monitor, case, part, grader, reply)
-    row = PatternRow.of(observation, reading)
-    quotes = [finding.model_dump(mode="json") for finding in reading.findings]
-    sample.setdefault("patterns", []).append(row.model_dump(mode="json", exclude_defaults=True))
-    sample.setdefault("pattern_quotes", []).append(quotes)
-    if part == "trace":
-        observation["patterns"] = list(row.patterns) if row.read else None
-    return row
+    return rows
 
 
 class LogRows(NamedTuple, Generic[LogRow]):
@@ -145,8 +141,7 @@ def _rows_of_file(path: str, row_type: type[LogRow]) -> tuple[observations.Run, 
     """The run of a log, its rows, and whether it is an injection run, whose arms are not modes."""
     if path.endswith(".jsonl"):
         [run] = observations.read_lm_eval_samples(path).runs
-        lines = observations.sample_lines(Path(path))
-        return run, [row for line in lines for row in rows_of_metadata(line, row_type)], False
+        return run, rows_of_metadata(observations.sample_lines(Path(path)), row_type), False
     log = observations.load_inspect_log(path, REPLIES_KEY, INJECTED_KEY)
     run = observations.Run(
         id=log.eval.eval_id,
@@ -228,8 +223,8 @@ def _each_reading_once(logs: Iterable[LogRows[PatternRow]]) -> list[PatternRow]:
             if other != row:
                 files = " and ".join(sorted((source, log.source)))
                 raise RimError(
-                    f"{row.monitor.name}@{row.monitor.version} has read {row.prompt_id} of {row.dataset} "
-                    f"({row.model}) twice, with different results: in {files}. Give the one whose reading counts."
+                    f"{row.monitor} has read {row.prompt_id} of {row.dataset} ({row.model}) twice, with "
+                    f"different results: in {files}. Give the one whose reading counts."
                 )
     return sorted(
         (row for row, _ in first.values()),

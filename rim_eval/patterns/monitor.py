@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from rim_eval.generation import Generation, is_looping
 from rim_eval.judging import Case, Grader, classify_refusal
-from rim_eval.types import PATTERNS, Pattern
+from rim_eval.types import PATTERNS, Pattern, UnscoredReason
 
 Part = Literal["trace", "answer"]
 """Which part of a reply a monitor reads."""
@@ -18,18 +18,7 @@ PARTS: Final[tuple[Part, ...]] = get_args(Part)
 MARKS: Final = ("think_then_refuse", "looping")
 """Properties of the form of a reply: a trace before a full refusal, and a text that ends in a loop."""
 
-UnreadReason = Literal[
-    "no_trace",
-    "trace_hidden",
-    "trace_summarised",
-    "empty_answer",
-    "engine_error",
-    "content_filter",
-    "judge_refused",
-    "judge_unreadable",
-    "judge_truncated",
-    "judge_failed",
-]
+UnreadReason = Literal[UnscoredReason, "trace_hidden", "trace_summarised"]
 """Why a part was not read. None of them counts as a part without patterns."""
 
 _FROZEN: Final = ConfigDict(frozen=True, extra="forbid")
@@ -46,6 +35,9 @@ class MonitorId(BaseModel):
     """SHA-256 of the file that defines what the monitor looks for, in hexadecimal."""
     grader: str | None = None
     """The grader model; None for an offline monitor."""
+
+    def __str__(self) -> str:
+        return f"{self.name}@{self.version}"
 
 
 class Finding(BaseModel):

@@ -34,8 +34,7 @@ class Group(NamedTuple):
 
     def __str__(self) -> str:
         return (
-            f"{self.dataset} ({self.kind}), {self.mode}, {self.part}; "
-            f"{self.monitor.name}@{self.monitor.version}; {self.model}"
+            f"{self.dataset} ({self.kind}), {self.mode}, {self.part}; {self.monitor}; {self.model}"
         )
 
 

@@ -104,14 +104,17 @@ def reply_of(row: PatternRow | Observation) -> ReplyKey:
     return (row.model, row.dataset, row.prompt_id, row.mode, row.epoch)
 
 
-def rows_of_metadata(metadata: Mapping[str, Any] | None, row_type: type[LogRow]) -> list[LogRow]:
-    """Return the rows of one kind in one score's metadata, or in one line of a sample file.
+def rows_of_metadata(
+    metadata: Iterable[Mapping[str, Any] | None], row_type: type[LogRow]
+) -> list[LogRow]:
+    """Return the rows of one kind in the metadata of scores, or in the lines of a sample file.
 
     Args:
-        metadata: The metadata.
+        metadata: The metadata of each score; None where it has none.
         row_type: `PatternRow` or `InjectionRow`.
     """
-    return [row_type.model_validate(row) for row in (metadata or {}).get(row_type.metadata_key, ())]
+    rows = (row for one in metadata for row in (one or {}).get(row_type.metadata_key, ()))
+    return [row_type.model_validate(row) for row in rows]
 
 
 def rows_of_log(log: "EvalLog", row_type: type[LogRow]) -> list[LogRow]:
@@ -121,12 +124,8 @@ def rows_of_log(log: "EvalLog", row_type: type[LogRow]) -> list[LogRow]:
         log: A log with samples.
         row_type: `PatternRow` or `InjectionRow`.
     """
-    return [
-        row
-        for sample in log.samples or []
-        for score in (sample.scores or {}).values()
-        for row in rows_of_metadata(score.metadata, row_type)
-    ]
+    scores = (score for one in log.samples or [] for score in (one.scores or {}).values())
+    return rows_of_metadata((score.metadata for score in scores), row_type)
 
 
 def pattern_rows(log: "EvalLog") -> list[PatternRow]:
@@ -149,10 +148,10 @@ def attach(observations: Iterable[Observation], rows: Iterable[PatternRow]) -> l
     traces = (row for row in rows if row.part == "trace" and row.read)
     by_reply = index_unique(traces, reply_of, "readings")
     return [
-        observation
-        if (row := by_reply.get(reply_of(observation))) is None
-        else observation.model_copy(update={"patterns": tuple(row.patterns)})
-        for observation in observations
+        row.model_copy(update={"patterns": by_reply[reply_of(row)].patterns})
+        if reply_of(row) in by_reply
+        else row
+        for row in observations
     ]
 
 
@@ -173,8 +172,8 @@ def of_one_judge(rows: Sequence[Judged], name: str | None) -> list[Judged]:
             judges[row.dataset].add(_judge_label(row))
     present = sorted(set().union(*judges.values()))
     # Another judge's name may begin with the same letters.
-    pattern = "" if name is None else rf"{re.escape(name)}([@, ]|$)"
-    named = {label for label in present if re.match(pattern, label)}
+    start = "" if name is None else rf"{re.escape(name)}([@, ]|$)"
+    named = {label for label in present if re.match(start, label)}
     if name is not None and not named:
         raise RimError(
             f"{name!r} has not judged these logs; those that have: {'; '.join(present) or 'none'}."
@@ -206,16 +205,15 @@ def index_unique(rows: Iterable[Row], key: Callable[[Row], Key], what: str) -> d
         RimError: Two rows share a key: a run was given twice, or two runs under one model's name.
     """
     indexed: dict[Key, Row] = {}
-    repeated = [row for row in rows if indexed.setdefault(key(row), row) is not row]
-    if not repeated:
-        return indexed
-    ids = sorted({row.prompt_id for row in repeated})
-    sets = sorted({f"{row.dataset} ({row.model})" for row in repeated})
-    raise RimError(
-        f"{len(repeated)} {what} of {', '.join(sets)} occur more than once: {', '.join(ids[:3])}"
-        f"{', ...' if len(ids) > 3 else ''}. Give each run once, the verdicts of one judge, and two "
-        "models under two names."
-    )
+    if repeated := [row for row in rows if indexed.setdefault(key(row), row) is not row]:
+        ids = sorted({row.prompt_id for row in repeated})
+        sets = sorted({f"{row.dataset} ({row.model})" for row in repeated})
+        raise RimError(
+            f"{len(repeated)} {what} of {', '.join(sets)} occur more than once: "
+            f"{', '.join(ids[:3])}. Give each run once, the verdicts of one judge, and two models under "
+            "two names."
+        )
+    return indexed
 
 
 def verdicts_by_prompt(

@@ -134,11 +134,8 @@ class Rubric(Dialogue):
         reader = TagsReader(kind="tags", fields=dict.fromkeys(self.labels, scale))
         reply = await ask_grader(self, reader, self._messages(case, part), grader)
         if reply.parsed is None:
-            # `ask_grader` gives only the reasons about the grader here.
             return MonitorResult(
-                reason=reply.reason,  # type: ignore[arg-type]
-                explanation=reply.problem,
-                replies=reply.replies,
+                reason=reply.reason, explanation=reply.problem, replies=reply.replies
             )
         severities = {name: int(value) for name, value in reply.parsed.values.items()}
         findings = _quoted(reply.parsed.explanation, severities, part_text(case, part))

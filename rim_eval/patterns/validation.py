@@ -84,7 +84,7 @@ def compare_monitors(
     for pairs in groups.values():
         row, other = pairs[0]
         about = row.model_dump(include={"model", "dataset", "mode", "part", "monitor"})
-        about["reference"] = source or f"{other.monitor.name}@{other.monitor.version}"
+        about["reference"] = source or str(other.monitor)
         others = {label for pair in pairs for one in pair for label in one.labels} - set(PATTERNS)
         chosen = others if labels is None else others & set(labels)
         for label in (ANY_PATTERN, *PATTERNS, *sorted(chosen)):
@@ -283,8 +283,8 @@ def agreement_table(agreements: Sequence[LabelAgreement]) -> str:
     for one in agreements:
         n, unread = one.agreement.n, one.agreement.n - one.agreement.n_scored
         head = (
-            f"AGREEMENT  {one.monitor.name}@{one.monitor.version} with {one.reference}: {one.dataset}, "
-            f"{one.mode}, {one.part}; {one.model}; {n} replies, {unread} not read by both"
+            f"AGREEMENT  {one.monitor} with {one.reference}: {one.dataset}, {one.mode}, {one.part}; "
+            f"{one.model}; {n} replies, {unread} not read by both"
         )
         tables[head] |= {one.label: one.agreement} if unread < n else {}
     return "\n\n".join("\n".join((head, *_lines(rows))) for head, rows in tables.items())
