@@ -283,7 +283,7 @@ def injection(logs: tuple[str, ...], judge: str | None, as_json: bool) -> None:
 )
 @click.option("--split", default="train", show_default=True, help="Split of a hub set.")
 @click.option("--revision", help="Revision of a hub set.")
-def filter_data(source: str, monitor: str, grader: str | None, out: Path, drop: tuple[str, ...], least_severity: int, prompt_column: str, response_column: str, trace_column: str | None, split: str, revision: str | None) -> None:  # fmt: skip
+def filter_data(source: str, monitor: str, grader: str | None, out: Path, drop: tuple[str, ...], least_severity: int, split: str, revision: str | None, **columns: Any) -> None:  # fmt: skip
     """Label the training data SOURCE (a .jsonl file, or hf:owner/name) and set rows with a pattern apart.
 
     A stopped run resumes when the same command is given again.
@@ -297,12 +297,10 @@ def filter_data(source: str, monitor: str, grader: str | None, out: Path, drop: 
         )
     settings = FilterSettings(
         source=source if not source.startswith("hf:") else f"{source}@{revision or 'main'}:{split}",
-        prompt_column=prompt_column,
-        response_column=response_column,
-        trace_column=trace_column,
         monitor=loaded.identity(model),
         drop=tuple(sorted(set(drop))),
         least_severity=least_severity,
+        **columns,
     )
     rows = training_rows(source, split, revision)
     counts = asyncio.run(filter_rows(rows, settings, loaded, _make_folder(out), model))

@@ -179,28 +179,6 @@ async def _decide(
     number: int, row: Row, settings: FilterSettings, monitor: Monitor, grader: Grader | None
 ) -> tuple[str, dict[str, Any]]:
     """The outcome of a row, with the record of the decision."""
-    case, closed = _case(number, row, settings)
-    record: dict[str, Any] = {"row": number, "sha256": _digest(row)}
-    if closed is False:
-        return "dropped", record | {"reasons": [UNCLOSED], "quotes": {}}
-    reading = await read_patterns(monitor, case, "trace", grader)
-    if not reading.read:
-        return "undecided", record | {"reason": reading.reason}
-    record |= {
-        "found": reading.severities,
-        "patterns": list(reading.patterns),
-        "marks": list(reading.marks),
-    }
-    severe = {label for label, n in reading.severities.items() if n >= settings.least_severity}
-    labels = severe | set(patterns_of(severe, monitor.grouping)) | set(reading.marks)
-    if reasons := sorted(labels & set(settings.drop)):
-        quotes = {finding.label: finding.quote for finding in reversed(reading.findings)}
-        return "dropped", record | {"reasons": reasons, "quotes": quotes}
-    return "kept", record
-
-
-def _case(number: int, row: Row, settings: FilterSettings) -> tuple[Case, bool | None]:
-    """A row as a case, and whether its trace was closed; None where markers do not tell."""
     columns = (settings.prompt_column, settings.response_column, settings.trace_column)
     missing = [name for name in columns if name and not isinstance(row.get(name), str)]
     if missing:
@@ -208,10 +186,21 @@ def _case(number: int, row: Row, settings: FilterSettings) -> tuple[Case, bool |
             f"Row {number} has no text in {', '.join(missing)}; its columns are {', '.join(sorted(row))}. "
             "Name the columns with --prompt-column, --trace-column and --response-column."
         )
-    prompt, response, trace = (row[name] if name else "" for name in columns)
-    split = split_trace(trace + response)
-    answer = response
+    prompt, answer, trace = (row[name] if name else "" for name in columns)
+    split = split_trace(trace + answer)
     if settings.trace_column is None:
         trace, answer = split.trace, split.answer
+    record: dict[str, Any] = {"row": number, "sha256": _digest(row)}
+    if split.closed is False:  # None where the markers do not tell
+        return "dropped", record | {"reasons": [UNCLOSED], "quotes": {}}
     case = Case(prompt_text=prompt, kind="reasoning", trace=trace, answer=answer)
-    return case, split.closed
+    reading = await read_patterns(monitor, case, "trace", grader)
+    if not reading.read:
+        return "undecided", record | {"reason": reading.reason}
+    record |= {"found": reading.severities} | reading.model_dump(include={"patterns", "marks"})
+    severe = {label for label, n in reading.severities.items() if n >= settings.least_severity}
+    labels = severe | set(patterns_of(severe, monitor.grouping)) | set(reading.marks)
+    if reasons := sorted(labels & set(settings.drop)):
+        quotes = {finding.label: finding.quote for finding in reversed(reading.findings)}
+        return "dropped", record | {"reasons": reasons, "quotes": quotes}
+    return "kept", record
