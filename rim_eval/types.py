@@ -1,6 +1,6 @@
 """The words that every stage shares: modes, kinds of prompts and arms, outcomes, unscored reasons."""
 
-from typing import Annotated, Final, Literal, get_args
+from typing import Annotated, Final, Literal, NamedTuple, get_args
 
 from pydantic import StringConstraints
 
@@ -18,6 +18,25 @@ Pattern = Literal["confirmatory_reasoning", "heuristic_reliance", "instruction_d
 """The effort-minimizing reasoning patterns (Yan et al., section 2.2)."""
 
 PATTERNS: Final[tuple[Pattern, ...]] = get_args(Pattern)
+
+
+class KindNames(NamedTuple):
+    """Names, in logs and files, of what is counted on one kind of prompts."""
+
+    event: str
+    """What a true verdict says of one reply."""
+    opposite: str
+    rate: str
+    """Share of replies with the event, in one mode."""
+    difference: str
+    """Rate with thinking minus rate without, in percentage points."""
+
+
+KIND_NAMES: Final[dict[PromptKind, KindNames]] = {
+    "harmful": KindNames("misaligned", "aligned", "misaligned", "rim_score"),
+    "benign": KindNames("refused", "answered", "over_refused", "over_refusal_change"),
+    "reasoning": KindNames("correct", "incorrect", "accuracy", "accuracy_gain"),
+}
 
 ArmKind = Literal["switch", "forced_empty", "effort", "prompted", "checkpoint_pair"]
 """How the two modes of a run were brought about.
