@@ -15,6 +15,7 @@ from typing import Final, Literal, Self, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from rim_eval.errors import RimError, first_complaint
+from rim_eval.formatting import estimate, p_text
 from rim_eval.patterns.logs import read_rows
 from rim_eval.patterns.prevalence import rate_text
 from rim_eval.patterns.rows import InjectionRow, index_unique, verdicts_by_prompt
@@ -219,6 +220,7 @@ def _effect_lines(effect: InjectionEffect) -> Iterator[str]:
     for target, reference in _DIFFERENCES:
         paired: PairedDifference = getattr(effect, f"{target}_against_{reference}")
         yield (
-            f"  {f'{target} against {reference}':<28}{paired.difference:+5.1f} "
-            f"[{paired.lower:+.1f}, {paired.upper:+.1f}]  points, {paired.n_pairs} pairs, p = {paired.p_value:.2g}"
+            f"  {f'{target} against {reference}':<28}"
+            f"{estimate(paired.difference, paired.lower, paired.upper)} points, "
+            f"{paired.n_pairs} pairs, {p_text(paired.p_value)}"
         )

@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
-from rim_eval.formatting import KIND_WORDS, percent
+from rim_eval.formatting import KIND_WORDS, interval, percent
 from rim_eval.observations import Observation
 from rim_eval.patterns.monitor import MonitorId, Part, UnreadReason
 from rim_eval.patterns.rows import (
@@ -183,9 +183,9 @@ def conditional_table(rates: Iterable[Conditional]) -> str:
         rate = KIND_WORDS[group.kind].rate.upper()
         lines = [
             f"{rate}  {group} (an association, not an effect)",
-            f"  {'':<30}{'with it':<33}without it",
+            f"  {'':<30}{'with it':<37}without it",
             *(
-                f"  {one.label:<30}{rate_text(one.given):<33}{rate_text(one.without)}"
+                f"  {one.label:<30}{rate_text(one.given):<37}{rate_text(one.without)}"
                 for one in members
             ),
             f"  {'(no pattern at all)':<30}{rate_text(members[0].no_pattern)}",
@@ -198,5 +198,5 @@ def rate_text(rate: ArmSummary) -> str:
     """Format a rate with its interval and n, in percent."""
     if not rate.n_prompts_scored:
         return "-  (n = 0)"
-    interval = f"[{100 * rate.lower:.1f}, {100 * rate.upper:.1f}]"
-    return f"{percent(rate.value):>7} {interval} n = {rate.n_prompts_scored}"
+    ends = interval(rate.lower, rate.upper, share=True)
+    return f"{percent(rate.value):>7} ({ends}), n = {rate.n_prompts_scored}"
