@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -45,24 +45,14 @@ _PATH: Final = click.Path(path_type=Path)
 # Texts, not paths: each may be NAME=PATH.
 _logs: Final = click.argument("logs", nargs=-1, required=True)
 _grader: Final = click.option("--grader", help="Grader model, such as openai/gpt-4.1.")
-
-
-def _instrument(function: Callable[..., None]) -> Callable[..., None]:
-    """Add the options that choose a monitor and its grader."""
-    monitor = click.option(
-        "--monitor",
-        default="rubric",
-        show_default=True,
-        help="rubric (asks a grader), cues (offline baseline), a rubric file, or module:object.",
-    )
-    return monitor(_grader(function))
-
-
-def _figures(function: Callable[..., None]) -> Callable[..., None]:
-    """Add the logs that figures come from, whose verdicts count, and the form of the output."""
-    judge = click.option("--judge", help="Whose verdicts, where several judges gave some.")
-    as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, with every figure.")
-    return _logs(judge(as_json(function)))
+_monitor: Final = click.option(
+    "--monitor",
+    default="rubric",
+    show_default=True,
+    help="rubric (asks a grader), cues (offline baseline), a rubric file, or module:object.",
+)
+_judge: Final = click.option("--judge", help="Whose verdicts, where several judges gave some.")
+_json: Final = click.option("--json", "as_json", is_flag=True, help="Print JSON, with all figures.")
 
 
 @click.group()
@@ -72,7 +62,8 @@ def command() -> None:
 
 @command.command("run")
 @click.argument("logs", nargs=-1, required=True, type=_PATH)
-@_instrument
+@_monitor
+@_grader
 @click.option("--part", type=click.Choice([*PARTS, "both"]), default="trace", show_default=True)
 @click.option(
     "--out", type=_PATH, help="Folder for the read logs; by default they are updated in place."
@@ -121,7 +112,9 @@ def _refuse_equal_names(paths: Sequence[Path]) -> None:
 
 
 @command.command("show")
-@_figures
+@_logs
+@_judge
+@_json
 def show(logs: tuple[str, ...], judge: str | None, as_json: bool) -> None:
     """Prevalence in LOGS by model, set, mode and part, and the judged outcome with and without each label.
 
@@ -248,7 +241,9 @@ def _with_planted_labels(rows: Sequence[PatternRow]) -> list[validation.LabelAgr
 
 
 @command.command("injection")
-@_figures
+@_logs
+@_judge
+@_json
 def injection(logs: tuple[str, ...], judge: str | None, as_json: bool) -> None:
     """Control, target and un-injected arms of injection LOGS, paired prompt by prompt.
 
@@ -260,7 +255,8 @@ def injection(logs: tuple[str, ...], judge: str | None, as_json: bool) -> None:
 
 @command.command("filter")
 @click.argument("source")
-@_instrument
+@_monitor
+@_grader
 @click.option(
     "--out",
     type=_PATH,

@@ -12,7 +12,14 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AliasPath,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from rim_eval.errors import RimError, first_complaint
 from rim_eval.judging import Agreement, Case, Grader, Pair, agreement
@@ -140,7 +147,7 @@ def load_labelled_texts(path: Path = PARAPHRASES) -> list[LabelledText]:
     Raises:
         RimError: The file cannot be read or a line is invalid; the message names the line.
     """
-    return _validated(path, numbered_lines(path), LabelledText)
+    return _validated(path, numbered_lines(path), LabelledText, "text, pattern and prompt")
 
 
 async def measure_texts(
@@ -164,10 +171,6 @@ async def measure_texts(
     return compare_with_labels(rows, truth, source)
 
 
-class _Annotation(BaseModel):
-    answer: frozenset[int]
-
-
 class LabelledTrace(BaseModel):
     """One reply with sentence labels: one line of the authors' files; further columns are ignored."""
 
@@ -176,15 +179,8 @@ class LabelledTrace(BaseModel):
     response: str | None
     cot_sentences: str
     """One `sentence N - ...` a line; a sentence may itself have several lines."""
-    selfjb_annos: _Annotation
+    labelled: frozenset[int] = Field(validation_alias=AliasPath("selfjb_annos", "answer"))
     """Indices of the sentences labelled as self-jailbreaking."""
-
-    @property
-    def case(self) -> Case:
-        """The prompt and the reply."""
-        trace = split_trace(self.cot, opened_by_prompt=True).trace
-        answer = self.response or ""
-        return Case(prompt_text=self.question, kind="harmful", trace=trace, answer=answer)
 
     @property
     def sentences(self) -> tuple[str, ...]:
@@ -192,9 +188,11 @@ class LabelledTrace(BaseModel):
         return tuple(text.strip() for text in _SENTENCE.split(self.cot_sentences)[1:])
 
     @property
-    def labelled(self) -> frozenset[int]:
-        """Indices of the sentences labelled as self-jailbreaking."""
-        return self.selfjb_annos.answer
+    def case(self) -> Case:
+        """The prompt and the reply."""
+        trace = split_trace(self.cot, opened_by_prompt=True).trace
+        answer = self.response or ""
+        return Case(prompt_text=self.question, kind="harmful", trace=trace, answer=answer)
 
     @model_validator(mode="after")
     def _check_labels(self) -> "LabelledTrace":
@@ -229,7 +227,8 @@ def load_self_jailbreaking(path: Path) -> tuple[list[LabelledTrace], int]:
     """
     lines = list(numbered_lines(path))
     labelled = [(n, row) for n, row in lines if row.get("selfjb_annos", "missing") is not None]
-    return _validated(path, labelled, LabelledTrace), len(lines) - len(labelled)
+    columns = "question, cot, response, cot_sentences and selfjb_annos"
+    return _validated(path, labelled, LabelledTrace, columns), len(lines) - len(labelled)
 
 
 async def measure_sentences(
@@ -261,17 +260,15 @@ async def measure_sentences(
 
 
 def _validated(
-    path: Path, lines: Iterable[tuple[int, dict[str, Any]]], model: type[Line]
+    path: Path, lines: Iterable[tuple[int, dict[str, Any]]], model: type[Line], columns: str
 ) -> list[Line]:
     rows = list[Line]()
     for number, row in lines:
         try:
             rows.append(model.model_validate(row))
         except ValidationError as error:
-            problem, columns = first_complaint(error, "line"), ", ".join(model.model_fields)
-            raise RimError(
-                f"{path}, line {number}, {problem}. The columns are {columns}."
-            ) from None
+            problem = f"{path}, line {number}, {first_complaint(error, 'line')}"
+            raise RimError(f"{problem}. The columns are {columns}.") from None
     return rows
 
 
