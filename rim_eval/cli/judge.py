@@ -126,7 +126,7 @@ def validate(judge: str, set_name: str, files: Sequence[Path], graders: Sequence
 def run(logs: Sequence[Path], judge_name: str, graders: Sequence[str], sees: Sees | None, out: Path | None, overwrite: bool) -> None:  # fmt: skip
     """Judge finished LOGS again, without generating again and without the evaluated model.
 
-    LOGS are Inspect logs (.eval), lm-eval sample files of rim tasks (samples_*.jsonl) and folders of
+    LOGS are Inspect logs (.eval), lm-eval sample files of rim tasks (samples_rim_*.jsonl) and folders of
     them; copies that judging left in a folder are not judged again. Each stays as
     it is; the new one is called LOG.JUDGE.eval or LOG.JUDGE.jsonl. Of several graders the score is the
     vote; every single vote is kept beside it.
