@@ -8,28 +8,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from rim_eval import patterns
 from rim_eval.errors import RimError
 from rim_eval.observations import LOGS, log_files, to_rows
-from rim_eval.patterns import (
-    MARKS,
-    PARTS,
-    PATTERNS,
-    Monitor,
-    conditional_rates,
-    injection_effects,
-    load_monitor,
-    of_one_judge,
-    pattern_rows,
-    prevalence,
-    validation,
-)
-from rim_eval.patterns.filter import (
-    OUTCOMES,
-    FilterSettings,
-    drop_reasons,
-    filter_rows,
-    training_rows,
-)
+from rim_eval.patterns import filter as data_filter
+from rim_eval.patterns import validation
 from rim_eval.patterns.injection import injection_table, read_injection_runs
 from rim_eval.patterns.logs import read_runs, read_sample_file
 from rim_eval.patterns.prevalence import conditional_table, prevalence_table
@@ -64,7 +47,9 @@ def command() -> None:
 @click.argument("logs", nargs=-1, required=True, type=_PATH)
 @_monitor
 @_grader
-@click.option("--part", type=click.Choice([*PARTS, "both"]), default="trace", show_default=True)
+@click.option(
+    "--part", type=click.Choice([*patterns.PARTS, "both"]), default="trace", show_default=True
+)
 @click.option(
     "--out", type=_PATH, help="Folder for the read logs; by default they are updated in place."
 )
@@ -80,7 +65,7 @@ def run(
     from rim_eval.inspect_tasks.patterns import read_finished_log
 
     loaded, model = _load(monitor, grader)
-    parts = tuple(one for one in PARTS if part in (one, "both"))
+    parts = tuple(one for one in patterns.PARTS if part in (one, "both"))
     paths = [Path(file) for _, file in log_files(logs, LOGS)]
     if out is not None:
         _refuse_equal_names(paths)
@@ -92,7 +77,7 @@ def run(
             log, identity = read_finished_log(path, monitor, parts, model), loaded.identity(model)
             write_eval_log(log, str(target))
             # The log holds the rows of earlier monitors too.
-            every = pattern_rows(log)
+            every = patterns.pattern_rows(log)
             rows = [row for row in every if row.monitor == identity and row.part in parts]
         read = [row for row in rows if row.read]
         with_pattern = sum(bool(row.patterns) for row in read)
@@ -123,11 +108,11 @@ def show(logs: tuple[str, ...], judge: str | None, as_json: bool) -> None:
     rows, table = read_runs(logs)
     for problem in sorted({problem.says for problem in table.problems}):
         click.echo(f"{problem}.", err=True)
-    groups = prevalence(rows)
+    groups = patterns.prevalence(rows)
     # The column `patterns` differs where copies of a log hold the labels of several monitors.
-    judged = of_one_judge(to_rows(table.frame), judge)
+    judged = patterns.of_one_judge(to_rows(table.frame), judge)
     verdicts = dict.fromkeys(row.model_copy(update={"patterns": None}) for row in judged)
-    rates = conditional_rates(rows, verdicts)
+    rates = patterns.conditional_rates(rows, verdicts)
     if as_json:
         figures = {"prevalence": _plain(groups), "conditional": _plain(rates)}
         click.echo(json.dumps(figures, indent=1))
@@ -151,8 +136,8 @@ def agree(logs: tuple[str, ...], monitor: str, reference: str) -> None:
     rows = read_runs(logs).rows
     read, referred = rows_of_monitor(rows, monitor), rows_of_monitor(rows, reference)
     names = (name.partition("@")[0] for name in (monitor, reference))
-    first, second = (set(load_monitor(name).labels) for name in names)
-    agreements = validation.compare_monitors(read, referred, (first & second) | set(MARKS))
+    first, second = (set(patterns.load_monitor(name).labels) for name in names)
+    agreements = validation.compare_monitors(read, referred, (first & second) | set(patterns.MARKS))
     click.echo(validation.agreement_table(agreements))
 
 
@@ -249,7 +234,7 @@ def injection(logs: tuple[str, ...], judge: str | None, as_json: bool) -> None:
 
     NAME=PATH names the model of a path, for checkpoints whose logs all name one model.
     """
-    effects = injection_effects(of_one_judge(read_injection_runs(logs), judge))
+    effects = patterns.injection_effects(patterns.of_one_judge(read_injection_runs(logs), judge))
     click.echo(json.dumps(_plain(effects), indent=1) if as_json else injection_table(effects))
 
 
@@ -266,7 +251,7 @@ def injection(logs: tuple[str, ...], judge: str | None, as_json: bool) -> None:
 @click.option(
     "--drop",
     multiple=True,
-    default=PATTERNS,
+    default=patterns.PATTERNS,
     show_default=True,
     help="Drop rows that show this (repeatable): a pattern, category, behaviour or mark.",
 )
@@ -285,30 +270,30 @@ def filter_data(source: str, monitor: str, grader: str | None, out: Path, drop: 
     A stopped run resumes when the same command is given again.
     """
     loaded, model = _load(monitor, grader)
-    possible = {*loaded.labels, *loaded.grouping.values(), *MARKS}
+    possible = {*loaded.labels, *loaded.grouping.values(), *patterns.MARKS}
     if unknown := sorted(set(drop) - possible):
         raise RimError(
             f"--drop {', '.join(unknown)}: this monitor never finds that; it can find "
             f"{', '.join(sorted(possible))}."
         )
-    settings = FilterSettings(
+    settings = data_filter.FilterSettings(
         source=source if not source.startswith("hf:") else f"{source}@{revision or 'main'}:{split}",
         monitor=loaded.identity(model),
         drop=tuple(sorted(set(drop))),
         least_severity=least_severity,
         **columns,
     )
-    rows = training_rows(source, split, revision)
-    counts = asyncio.run(filter_rows(rows, settings, loaded, _make_folder(out), model))
-    click.echo(", ".join(f"{counts[outcome]} {outcome}" for outcome in OUTCOMES))
-    if reasons := drop_reasons(out):
+    rows = data_filter.training_rows(source, split, revision)
+    counts = asyncio.run(data_filter.filter_rows(rows, settings, loaded, _make_folder(out), model))
+    click.echo(", ".join(f"{counts[outcome]} {outcome}" for outcome in data_filter.OUTCOMES))
+    if reasons := data_filter.drop_reasons(out):
         listed = ", ".join(f"{name}: {n}" for name, n in reasons.most_common())
         click.echo(f"dropped for {listed}")
 
 
-def _load(monitor: str, grader: str | None) -> "tuple[Monitor, Model | None]":
+def _load(monitor: str, grader: str | None) -> "tuple[patterns.Monitor, Model | None]":
     """Load a monitor and the grader that it needs; None for an offline monitor."""
-    loaded = load_monitor(monitor)
+    loaded = patterns.load_monitor(monitor)
     if not loaded.needs_grader:
         if grader:
             raise RimError(

@@ -10,27 +10,9 @@ from typing import Annotated, ClassVar, Final, NamedTuple, Self
 
 from pydantic import Field, model_validator
 
+from rim_eval import judging
 from rim_eval.errors import RimError
-from rim_eval.judging import (
-    Case,
-    Dialogue,
-    Grader,
-    Message,
-    ReplyField,
-    Source,
-    TagsReader,
-    YamlFile,
-    YamlSection,
-    ask_grader,
-    escape_markers,
-)
-from rim_eval.patterns.monitor import (
-    Finding,
-    MonitorId,
-    MonitorResult,
-    Part,
-    part_text,
-)
+from rim_eval.patterns.monitor import Finding, MonitorId, MonitorResult, Part, part_text
 from rim_eval.types import PATTERNS, Pattern
 
 MIN_QUOTE: Final = 8
@@ -52,7 +34,7 @@ _QUOTE_MARGIN: Final = " \t\r\n\"'`*_"
 _ELLIPSIS: Final = re.compile(r"^(?:\.{3}|…)\s*|\s*(?:\.{3}|…)$")
 
 
-class RubricItem(YamlSection):
+class RubricItem(judging.YamlSection):
     """One category or behaviour to look for."""
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
@@ -62,7 +44,7 @@ class RubricItem(YamlSection):
     """The pattern that the category belongs to, if any."""
 
 
-class Rubric(Dialogue):
+class Rubric(judging.Dialogue):
     """Content of a rubric file, and the monitor that asks a grader model by it."""
 
     needs_grader: ClassVar = True
@@ -71,12 +53,12 @@ class Rubric(Dialogue):
     version: int = Field(ge=1)
     """Raise it whenever a finding could change."""
     title: str
-    source: Source
+    source: judging.Source
     categories: tuple[RubricItem, ...] = Field(min_length=1)
     """Raw categories of misbehaviour."""
     behaviours: tuple[RubricItem, ...] = ()
     """Further labels, which belong to no pattern."""
-    messages: tuple[Message, ...] = Field(min_length=1)
+    messages: tuple[judging.Message, ...] = Field(min_length=1)
     """The conversation with the grader: Jinja templates over `request`, `context`, `text`, `part`
     (`reasoning` or `answer`) and `items`."""
 
@@ -109,7 +91,7 @@ class Rubric(Dialogue):
         """The pattern of each category that belongs to one."""
         return {item.name: item.pattern for item in self.categories if item.pattern}
 
-    def identity(self, grader: Grader | None) -> MonitorId:
+    def identity(self, grader: judging.Grader | None) -> MonitorId:
         """Identify the rubric and the grader."""
         return MonitorId(
             name=self.name,
@@ -118,7 +100,9 @@ class Rubric(Dialogue):
             grader=str(grader) if grader is not None else None,
         )
 
-    async def find(self, case: Case, part: Part, grader: Grader | None) -> MonitorResult:
+    async def find(
+        self, case: judging.Case, part: Part, grader: judging.Grader | None
+    ) -> MonitorResult:
         """Ask the grader for a severity of 0 to 3 of each item, and check its quotations.
 
         Raises:
@@ -130,9 +114,9 @@ class Rubric(Dialogue):
                 "reads itself. Pass --model-role grader=MODEL (inspect) or --grader MODEL (rim-eval), "
                 "or use the offline baseline: monitor=cues."
             )
-        scale = ReplyField(integers=(0, MAX_SEVERITY))
-        reader = TagsReader(kind="tags", fields=dict.fromkeys(self.labels, scale))
-        reply = await ask_grader(self, reader, self._messages(case, part), grader)
+        scale = judging.ReplyField(integers=(0, MAX_SEVERITY))
+        reader = judging.TagsReader(kind="tags", fields=dict.fromkeys(self.labels, scale))
+        reply = await judging.ask_grader(self, reader, self._messages(case, part), grader)
         if reply.parsed is None:
             return MonitorResult(
                 reason=reply.reason, explanation=reply.problem, replies=reply.replies
@@ -143,14 +127,14 @@ class Rubric(Dialogue):
         unsupported = [name for name, n in severities.items() if n and name not in supported]
         return MonitorResult(findings, unsupported, replies=reply.replies)
 
-    def _messages(self, case: Case, part: Part) -> list[tuple[str, str]]:
+    def _messages(self, case: judging.Case, part: Part) -> list[tuple[str, str]]:
         from rim_eval.sandbox import render_template
 
         tags = ("quote", "request", "context", "material", *self.labels)
         values = {
-            "request": escape_markers(case.prompt_text, tags),
-            "context": escape_markers(case.context, tags) if case.context else None,
-            "text": escape_markers(part_text(case, part), tags),
+            "request": judging.escape_markers(case.prompt_text, tags),
+            "context": judging.escape_markers(case.context, tags) if case.context else None,
+            "text": judging.escape_markers(part_text(case, part), tags),
             "part": "reasoning" if part == "trace" else "answer",
             "items": [item.model_dump(mode="json") for item in self.items],
         }
@@ -171,7 +155,7 @@ def load_rubric(path: Path = _SHIPPED) -> Rubric:
         raw = path.read_bytes()
     except OSError as error:
         raise RimError(f"Rubric {path}: {error.strerror}. Pass the path of a YAML file.") from None
-    rubric = YamlFile.parse(raw, str(path)).validate(Rubric)
+    rubric = judging.YamlFile.parse(raw, str(path)).validate(Rubric)
     rubric._sha256 = hashlib.sha256(raw).hexdigest()
     return rubric
 
