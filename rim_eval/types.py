@@ -14,11 +14,6 @@ PromptKind = Literal["harmful", "benign", "reasoning"]
 
 PROMPT_KINDS: Final[tuple[PromptKind, ...]] = get_args(PromptKind)
 
-Pattern = Literal["confirmatory_reasoning", "heuristic_reliance", "instruction_deviation"]
-"""The effort-minimizing reasoning patterns (Yan et al., section 2.2)."""
-
-PATTERNS: Final[tuple[Pattern, ...]] = get_args(Pattern)
-
 
 class KindNames(NamedTuple):
     """Names, in logs and files, of what is counted on one kind of prompts."""
@@ -37,6 +32,11 @@ KIND_NAMES: Final[dict[PromptKind, KindNames]] = {
     "benign": KindNames("refused", "answered", "over_refused", "over_refusal_change"),
     "reasoning": KindNames("correct", "incorrect", "accuracy", "accuracy_gain"),
 }
+
+Pattern = Literal["confirmatory_reasoning", "heuristic_reliance", "instruction_deviation"]
+"""The effort-minimizing reasoning patterns (Yan et al., section 2.2)."""
+
+PATTERNS: Final[tuple[Pattern, ...]] = get_args(Pattern)
 
 ArmKind = Literal["switch", "forced_empty", "effort", "prompted", "checkpoint_pair"]
 """How the two modes of a run were brought about.

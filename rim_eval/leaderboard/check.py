@@ -24,9 +24,10 @@ from rim_eval.generation import TraceVisibility
 from rim_eval.judging import load_judge
 from rim_eval.leaderboard.schema import SLUG, Entry, ModelFile, allowed_judges, text_problems
 from rim_eval.paths import tasks_dir
+from rim_eval.patterns import PATTERNS
 from rim_eval.prompt_sets import PromptSet, entries
 from rim_eval.results.endpoints import primary_set
-from rim_eval.types import MODES, PATTERNS, PromptKind
+from rim_eval.types import MODES, PromptKind
 
 _MAX_BYTES: Final = 1_000_000
 """Of a file; a card of twenty sets has about 200 kB."""
