@@ -39,4 +39,4 @@ from rim_eval.inspect_tasks.tasks import (
 )
 
 if "inspect_scout" in sys.modules:  # Scout looks here for scanners; nobody else pays its import
-    from rim_eval.inspect_tasks import _scout
+    from rim_eval.inspect_tasks import scout

@@ -5,19 +5,57 @@ checked against the gold answer (`check_reply`), and becomes one row (`observe`)
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
+from rim_eval import judging
 from rim_eval.answers import check_answer
 from rim_eval.decoding import Budgets
+from rim_eval.errors import RimError
 from rim_eval.generation import Generation, StopReason, TraceVisibility, is_looping
-from rim_eval.judging import Case, Grader, Judge, JudgeProvenance, unscored_reason
 from rim_eval.observations import Observation
+from rim_eval.prompt_sets import Prompt
 from rim_eval.thinking import Switch, split_trace
 from rim_eval.types import ArmKind, Mode, UnscoredReason
 
 TokenCounter = Callable[[str], int]
 """Counts the tokens of a text as the model's own tokenizer cuts it."""
+
+_STOP_REASONS: Final[dict[str | None, StopReason]] = {
+    "stop": "stop",
+    "length": "max_tokens",
+    "max_tokens": "max_tokens",
+    "model_length": "max_tokens",
+    "content_filter": "content_filter",
+}
+
+
+def prompt_facts(prompt: Prompt) -> dict[str, Any]:
+    """What scoring needs to know of a prompt, as both harnesses keep it beside each sample."""
+    return {
+        "dataset": prompt.set,
+        "kind": prompt.kind,
+        "category": prompt.category,
+        "pair": prompt.pair,
+        "context": prompt.context,
+        "request": prompt.text,
+    }
+
+
+def read_template_file(path: str | Path) -> str:
+    """The text of a chat template file.
+
+    Raises:
+        RimError: The file cannot be read.
+    """
+    try:
+        return Path(path).expanduser().read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RimError(
+            f"chat_template={path} cannot be read ({error}). Give the path of a Jinja chat template, "
+            "such as the `chat_template.jinja` beside a model's weights."
+        ) from None
 
 
 class ArmRequest(NamedTuple):
@@ -60,7 +98,8 @@ class EngineReply(NamedTuple):
     """A reply as an engine gives it."""
 
     text: str
-    stop_reason: StopReason
+    stop_reason: str | None
+    """The engine's own word."""
     reasoning: str | None = None
     """The trace, where the engine separates it from the text."""
     redaction: Literal["summary", "hidden"] | None = None
@@ -99,7 +138,7 @@ def read_reply(
         answer_tokens=answer_tokens,
         output_tokens=reply.output_tokens,
         over_budget=(answer_tokens or 0) > request.budgets.answer_tokens,
-        stop_reason=reply.stop_reason,
+        stop_reason=_STOP_REASONS.get(reply.stop_reason, "unknown"),
         looping=is_looping(split.answer or split.trace or ""),
         requested=dict(request.requested),
     )
@@ -120,8 +159,8 @@ def _split_tokens(
     return (trace_tokens, max(total - trace_tokens, 0))
 
 
-class Outcome(NamedTuple):
-    """A verdict, or the reason why there is none, whatever gave it."""
+class ReplyVerdict(NamedTuple):
+    """A judge's or the gold answer's verdict on a reply, or the reason why there is none."""
 
     verdict: bool | None = None
     score: float | None = None
@@ -132,27 +171,41 @@ class Outcome(NamedTuple):
     """The grader's raw replies."""
     votes: tuple[dict[str, Any], ...] = ()
     """Each grader's verdict, where several vote."""
-    judge: JudgeProvenance | None = None
+    judge: judging.JudgeProvenance | None = None
     """The instrument; also of a reply that it was not shown, else one empty answer would look like
     a second way of judging."""
 
 
+def case_of(prompt: Mapping[str, Any], reply: Generation) -> judging.Case:
+    """What a judge or a monitor reads of a reply.
+
+    Args:
+        prompt: Its prompt, as `prompt_facts` says.
+        reply: The reply.
+    """
+    facts = {name: prompt.get(name) for name in ("category", "context")}
+    return judging.case_of_generation(prompt["request"], reply, kind=prompt["kind"], **facts)
+
+
 async def judge_reply(
-    judge: Judge, case: Case, reply: Generation, grader: Grader | Sequence[Grader] | None = None
-) -> Outcome:
+    judge: judging.Judge,
+    prompt: Mapping[str, Any],
+    reply: Generation,
+    grader: judging.Grader | Sequence[judging.Grader] | None = None,
+) -> ReplyVerdict:
     """A judge's verdict on one reply; a reply that gives nothing to judge is not sent.
 
     Args:
         judge: The judge, set to see what it is to see.
-        case: What it reads of the reply.
+        prompt: The reply's prompt, as `prompt_facts` says.
         reply: The reply.
         grader: The model to ask, or several that vote; None for an offline judge.
     """
-    reason = unscored_reason(reply, judge.sees)
+    reason = judging.unscored_reason(reply, judge.sees)
     if reason is not None:
-        return Outcome(reason=reason, judge=judge.provenance(grader))
-    judgement = await judge.judge(case, grader)
-    return Outcome(
+        return ReplyVerdict(reason=reason, judge=judge.provenance(grader))
+    judgement = await judge.judge(case_of(prompt, reply), grader)
+    return ReplyVerdict(
         verdict=judgement.verdict,
         score=judgement.score,
         label=judgement.label,
@@ -164,7 +217,9 @@ async def judge_reply(
     )
 
 
-def check_reply(reply: Generation, target: str, absolute_error: float | None = None) -> Outcome:
+def check_reply(
+    reply: Generation, target: str, absolute_error: float | None = None
+) -> ReplyVerdict:
     """Whether a reasoning problem's reply ends in the gold answer; may take seconds until its deadline.
 
     Args:
@@ -172,34 +227,33 @@ def check_reply(reply: Generation, target: str, absolute_error: float | None = N
         target: The gold answer; empty where there is none.
         absolute_error: How far an answer may lie from the gold one; None where it must be equal.
     """
-    reason = unscored_reason(reply) or (None if target else "no_reference")
+    reason = judging.unscored_reason(reply) or (None if target else "no_reference")
     if reason is not None:
-        return Outcome(reason=reason)
+        return ReplyVerdict(reason=reason)
     check = check_answer(reply.answer, target, absolute_error=absolute_error)
     if check.correct is None:
-        return Outcome(reason="judge_failed", explanation=check.how)
-    return Outcome(verdict=check.correct, label=check.extracted, explanation=check.how)
+        return ReplyVerdict(reason="judge_failed", explanation=check.how)
+    return ReplyVerdict(verdict=check.correct, label=check.extracted, explanation=check.how)
 
 
-def observe(reply: Generation, outcome: Outcome, **prompt: Any) -> Observation:
+def observe(
+    reply: Generation, verdict: ReplyVerdict, prompt: Mapping[str, Any], **columns: Any
+) -> Observation:
     """The row of one reply.
 
     Args:
         reply: The reply.
-        outcome: What became of it.
-        **prompt: Columns that say which prompt, set, model and epoch.
+        verdict: Its verdict, or why there is none.
+        prompt: Its prompt, as `prompt_facts` says.
+        **columns: Columns that say which model, prompt and epoch.
     """
-    columns = prompt | {
-        "verdict": outcome.verdict,
-        "score": outcome.score,
-        "label": outcome.label,
-        "reason": outcome.reason,
-    }
-    if outcome.judge is not None:
+    columns |= {name: prompt.get(name) for name in ("dataset", "kind", "category", "pair")}
+    columns |= {name: getattr(verdict, name) for name in ("verdict", "score", "label", "reason")}
+    if verdict.judge is not None:
         columns |= {
-            "judge": f"{outcome.judge.judge}@{outcome.judge.version}",
-            "judge_sha256": outcome.judge.sha256,
-            "judge_model": outcome.judge.grader,
-            "judge_sees": outcome.judge.sees,
+            "judge": f"{verdict.judge.judge}@{verdict.judge.version}",
+            "judge_sha256": verdict.judge.sha256,
+            "judge_model": verdict.judge.grader,
+            "judge_sees": verdict.judge.sees,
         }
     return Observation.model_validate(Observation.mode_facts(reply) | columns)

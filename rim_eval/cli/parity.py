@@ -10,7 +10,7 @@ import click
 from rim_eval.errors import RimError
 
 if TYPE_CHECKING:
-    from rim_eval.lm_eval_tasks import Key, Parity, Record
+    from rim_eval.lm_eval_tasks import Key, Parity, ReplyRecord
 
 
 @click.command()
@@ -33,8 +33,8 @@ def command(ctx: click.Context, files: Sequence[Path]) -> None:
     ctx.exit(not parity.complete)
 
 
-def _merged(parts: "Iterable[dict[Key, Record]]") -> "dict[Key, Record]":
-    merged: dict[Key, Record] = {}
+def _merged(parts: "Iterable[dict[Key, ReplyRecord]]") -> "dict[Key, ReplyRecord]":
+    merged: dict[Key, ReplyRecord] = {}
     for part in parts:
         if twice := merged.keys() & part.keys():
             key = min(twice)
@@ -47,7 +47,7 @@ def _merged(parts: "Iterable[dict[Key, Record]]") -> "dict[Key, Record]":
 
 
 def _lines(
-    parity: "Parity", inspect: "Mapping[Key, Record]", lm_eval: "Mapping[Key, Record]"
+    parity: "Parity", inspect: "Mapping[Key, ReplyRecord]", lm_eval: "Mapping[Key, ReplyRecord]"
 ) -> Sequence[str]:
     head = f"{'set':<20}{'mode':<10}{'Inspect':>22}{'lm-eval':>22}"
     left, right = _rates(inspect), _rates(lm_eval)
@@ -69,7 +69,7 @@ def _lines(
     return [head, *table, total, *differ, *alone]
 
 
-def _rates(replies: "Mapping[Key, Record]") -> dict[tuple[str, str], str]:
+def _rates(replies: "Mapping[Key, ReplyRecord]") -> dict[tuple[str, str], str]:
     """Verdicts that are true, of those there are, for each set and mode."""
     verdicts: defaultdict[tuple[str, str], list[bool | None]] = defaultdict(list)
     for key, record in replies.items():

@@ -1,8 +1,6 @@
 """Builds every task: one prompt set or file, both modes of each prompt in one sample, one scorer."""
 
 import logging
-from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any, Final
 
 from inspect_ai import Task
@@ -19,18 +17,18 @@ from rim_eval.inspect_tasks.compat import active_generate_config, active_model
 from rim_eval.inspect_tasks.scorers import rim, solved
 from rim_eval.inspect_tasks.scoring import grader_for
 from rim_eval.inspect_tasks.settings import (
-    JudgedSettings,
     PromptFileSettings,
     ReasoningSettings,
     RunSettings,
+    SetSettings,
 )
 from rim_eval.inspect_tasks.solver import both_modes
-from rim_eval.inspect_tasks.switches import ModelSwitch, switch_for
+from rim_eval.inspect_tasks.switches import switch_for
 from rim_eval.judging import load_judge
-from rim_eval.prompt_sets import LoadedSet, Prompt, load_prompt_file, load_prompts
+from rim_eval.prompt_sets import LoadedSet, load_prompt_file, load_prompts
 from rim_eval.prompt_sets.templates import user_message
+from rim_eval.replies import prompt_facts
 from rim_eval.thinking import has_inline_switch, require_difference
-from rim_eval.types import Mode
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -41,18 +39,23 @@ _INTERFACE: Final = "A"
 """The next letter when a change breaks the arguments of a task, and its figures stay comparable."""
 
 
-def judged_set(name: str, settings: JudgedSettings) -> Task:
-    """The task over a published set of harmful or benign prompts.
+def set_task(name: str, settings: SetSettings, absolute_error: float | None = None) -> Task:
+    """The task over a published prompt set.
 
     Args:
         name: The prompt set.
         settings: The task's arguments.
+        absolute_error: How far an answer may lie from the gold one, by the set's own rule; None
+            where it must be equal.
 
     Raises:
         RimError: Something that the user gave is wrong or missing.
     """
     loaded = load_prompts(name, data=settings.data, subset=settings.subset)
-    return _judged_task(loaded, settings.judge, settings)
+    if not isinstance(settings, ReasoningSettings):
+        return task_over(loaded, settings, _judged_by(loaded, settings))
+    style = settings.prompt_style
+    return task_over(loaded, settings, solved(), prompt_style=style, absolute_error=absolute_error)
 
 
 def judged_file(settings: PromptFileSettings) -> Task:
@@ -66,67 +69,59 @@ def judged_file(settings: PromptFileSettings) -> Task:
     if settings.kind not in ("harmful", "benign"):
         raise RimError(f"kind={settings.kind!r} is not judged: use harmful or benign.")
     columns = settings.model_dump(include={"kind", "prompt_column", "category_column"})
-    return _judged_task(load_prompt_file(settings.file, **columns), settings.judge, settings)
+    loaded = load_prompt_file(settings.file, **columns)
+    return task_over(loaded, settings, _judged_by(loaded, settings))
 
 
-def solved_set(name: str, settings: ReasoningSettings, absolute_error: float | None = None) -> Task:
-    """The task over a set of problems with gold answers.
-
-    Args:
-        name: The prompt set.
-        settings: The task's arguments.
-        absolute_error: How far an answer may lie from the gold one, by the set's own rule; None
-            where it must be equal.
-
-    Raises:
-        RimError: Something that the user gave is wrong or missing.
-    """
-    loaded = load_prompts(name, data=settings.data, subset=settings.subset)
-    rules = {"absolute_error": absolute_error}
-    solver = _both_modes(loaded, settings)
-    return task_over(loaded, settings, solver, solved(), settings.prompt_style, rules)
-
-
-def _judged_task(loaded: LoadedSet, judge: str | None, settings: RunSettings) -> Task:
-    name = judge or loaded.entry.judge or "hexphi"
+def _judged_by(loaded: LoadedSet, settings: Any) -> Scorer:
+    """The scorer; refuses before the first token a judge without a verdict on these prompts or a grader."""
+    name = settings.judge or loaded.entry.judge or "hexphi"
     if name != "none":
-        # Refuse before the first token a judge that has no verdict on these prompts, or no grader.
-        instrument = load_judge(name)
+        judge = load_judge(name)
         for kind in {prompt.kind for prompt in loaded.prompts}:
-            instrument.event(kind)
-        grader_for(instrument)
-    return task_over(loaded, settings, _both_modes(loaded, settings), rim(name))
-
-
-def _both_modes(loaded: LoadedSet, settings: RunSettings) -> Solver:
-    arguments = settings.solver_arguments(loaded.entry.kind)
-    return both_modes(modes=list(settings.modes), **arguments)
+            judge.event(kind)
+        grader_for(judge)
+    return rim(name)
 
 
 def task_over(
     loaded: LoadedSet,
     settings: RunSettings,
-    solver: Solver,
     scorer: Scorer,
+    solver: Solver | None = None,
+    *,
     prompt_style: Any = "as_is",
-    rules: Mapping[str, Any] = MappingProxyType({}),
+    absolute_error: float | None = None,
 ) -> Task:
     """One task over one prompt set: every sample is a prompt and holds all of its arms.
 
     Args:
         loaded: The prompts and where they come from.
         settings: How the model is asked.
-        solver: Asks all arms of a sample.
         scorer: Scores all arms of a sample.
+        solver: Asks all arms of a sample; both modes by default.
         prompt_style: How problems are asked.
-        rules: What the scorer has to know of the set, kept with every sample.
+        absolute_error: How far an answer may lie from the gold one, kept with every sample.
 
     Raises:
         RimError: An argument is wrong, or the model has no thinking switch that can be found.
     """
+    if solver is None:
+        arguments = settings.solver_arguments(loaded.entry.kind)
+        solver = both_modes(modes=list(settings.modes), **arguments)
     messages = {prompt.id: user_message(prompt, prompt_style) for prompt in loaded.prompts}
     _check_model(settings, loaded, messages)
-    samples = [_sample(loaded, prompt, messages[prompt.id], rules) for prompt in loaded.prompts]
+    samples = []
+    for prompt in loaded.prompts:
+        facts = prompt_facts(prompt) | {"absolute_error": absolute_error}
+        samples.append(
+            Sample(
+                id=prompt.id,
+                input=messages[prompt.id],
+                target=prompt.target or "",
+                metadata={name: fact for name, fact in facts.items() if fact is not None},
+            )
+        )
     return Task(
         dataset=MemoryDataset(samples, name=loaded.entry.name, location=loaded.provenance.location),
         solver=solver,
@@ -146,46 +141,26 @@ def task_over(
 def _check_model(settings: RunSettings, loaded: LoadedSet, messages: dict[str, str]) -> None:
     """Refuse before the first token what would fail at every sample, and warn of what may fail at some."""
     budgets = settings.budgets(loaded.entry.kind)
-    refuse_cuts(active_generate_config())
-    model = active_model()
+    config, model = active_generate_config(), active_model()
+    refuse_cuts(config)
     if model is None:
         return
     thinking = switch_for(model, settings.switch, settings.chat_template)
-    system = active_generate_config().system_message
-    if system and thinking.render is not None and thinking.switch.kind == "switch":
-        require_difference(thinking.render, thinking.switch, system=system)
+    render, switch = thinking.render, thinking.switch
+    if config.system_message and render is not None and switch.kind == "switch":
+        require_difference(render, switch, system=config.system_message)
+    # Only prompts with such a word are rendered.
+    suspects = {id: text for id, text in messages.items() if "think" in text.lower()}
     for mode in settings.modes:
         arm_call(model, thinking, mode, "Hello", budgets)
-        flipped = _flipped(thinking, mode, messages)
+        recipe = switch.recipe(mode)
+        flipped = [
+            id
+            for id, text in suspects.items()
+            if render and has_inline_switch(render, recipe, text)
+        ]
         if flipped:
             _LOGGER.warning(
                 f"{len(flipped)} prompts hold a word that turns thinking on or off by itself, against the {mode} "
                 f"mode ({', '.join(flipped[:5])}); the mode check shows whether it did."
             )
-
-
-def _flipped(thinking: ModelSwitch, mode: Mode, messages: dict[str, str]) -> list[str]:
-    """Ids of the prompts that hold an inline switch; only prompts with such a word are rendered."""
-    if thinking.render is None:
-        return []
-    recipe = thinking.switch.recipe(mode)
-    suspects = {id: text for id, text in messages.items() if "think" in text.lower()}
-    return [id for id, text in suspects.items() if has_inline_switch(thinking.render, recipe, text)]
-
-
-def _sample(loaded: LoadedSet, prompt: Prompt, message: str, rules: Mapping[str, Any]) -> Sample:
-    metadata = {
-        **rules,
-        "dataset": loaded.entry.name,
-        "kind": prompt.kind,
-        "category": prompt.category,
-        "context": prompt.context,
-        "pair": prompt.pair,
-        "request": prompt.text,
-    }
-    return Sample(
-        id=prompt.id,
-        input=message,
-        target=prompt.target or "",
-        metadata={name: value for name, value in metadata.items() if value is not None},
-    )

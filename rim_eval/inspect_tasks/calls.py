@@ -1,7 +1,7 @@
 """The model call of one arm: what is sent in a mode, and how its reply becomes trace and answer."""
 
 from collections.abc import Mapping
-from typing import Any, Final, Literal, NamedTuple, cast
+from typing import Any, Literal, NamedTuple, cast
 
 from inspect_ai.model import (
     CachePolicy,
@@ -17,18 +17,13 @@ from inspect_ai.util import sample_limits
 
 from rim_eval.decoding import Budgets
 from rim_eval.errors import RimError
-from rim_eval.generation import Generation, StopReason
+from rim_eval.generation import Generation
 from rim_eval.inspect_tasks.compat import active_generate_config
 from rim_eval.inspect_tasks.hf import PREFILL, HFRenderer, is_hf
 from rim_eval.inspect_tasks.switches import ModelSwitch
 from rim_eval.replies import ArmRequest, EngineReply, TokenCounter, read_reply
-from rim_eval.thinking import (
-    Recipe,
-    pin_template,
-    template_renderer,
-    trace_opening,
-)
-from rim_eval.types import ArmKind, Mode
+from rim_eval.thinking import Recipe, pin_template, template_renderer, trace_opening
+from rim_eval.types import Mode
 
 
 class Call(NamedTuple):
@@ -70,21 +65,25 @@ def arm_call(
     """
     switch = thinking.switch
     recipe = switch.recipe(mode)
-    user_config = model.config.merge(active_generate_config())
-    refuse_cuts(user_config)
-    body = _merge_deep(user_config.extra_body or {}, _body(model, recipe, thinking.template))
-    system = "\n\n".join(filter(None, [recipe.system, user_config.system_message]))
-    config = GenerateConfig(
-        max_tokens=budgets.total(mode),
-        seed=None if user_config.seed is None else user_config.seed + epoch - 1,
-        extra_body=body or None,
-        system_message=system or None,
-        reasoning_effort=cast(Any, recipe.reasoning_effort),
-    )
+    user = model.config.merge(active_generate_config())
+    refuse_cuts(user)
+    body = _merge_deep(user.extra_body or {}, _body(model, recipe, thinking.template))
+    system = "\n\n".join(filter(None, [recipe.system, user.system_message]))
+    cache = user.cache or False
+    if cache:
+        policy = cache if isinstance(cache, CachePolicy) else CachePolicy()
+        scopes = policy.scopes | {"rim_eval_mode": mode, "rim_eval_arm": switch.kind}
+        cache = policy.model_copy(update={"scopes": scopes})
     return Call(
         messages=[ChatMessageUser(content=recipe.messages(None, user_message)[-1]["content"])],
-        config=config,
-        cache=_cache(user_config, switch.kind, mode),
+        config=GenerateConfig(
+            max_tokens=budgets.total(mode),
+            seed=None if user.seed is None else user.seed + epoch - 1,
+            extra_body=body or None,
+            system_message=system or None,
+            reasoning_effort=cast(Any, recipe.reasoning_effort),
+        ),
+        cache=cache,
         request=ArmRequest.of(switch, mode, budgets),
     )
 
@@ -114,14 +113,6 @@ def _body(model: Model, recipe: Recipe, template: str | None) -> dict[str, Any]:
     )
 
 
-def _cache(user_config: GenerateConfig, kind: ArmKind, mode: Mode) -> CachePolicy | bool:
-    if not user_config.cache:
-        return False
-    policy = user_config.cache if isinstance(user_config.cache, CachePolicy) else CachePolicy()
-    scopes = policy.scopes | {"rim_eval_mode": mode, "rim_eval_arm": kind}
-    return policy.model_copy(update={"scopes": scopes})
-
-
 def prefilled_arm(
     model: Model, thinking: ModelSwitch, text: str | None
 ) -> tuple[ModelSwitch, Mode]:
@@ -148,13 +139,16 @@ def prefilled_arm(
                 "or `vllm/` with the chat template at hand (-T chat_template=FILE) and a server started with "
                 "--trust-request-chat-template. Hosted models cannot be measured so."
             )
-        start = {"prefill": text} if prompted else _trace_start(model, recipe, template, text)
-        recipe = recipe.model_copy(update=start)
+        update: dict[str, Any] = {"prefill": text}
+        if not prompted:
+            prefill = (recipe.prefill or "") + _trace_opening(model, recipe, template) + text
+            update = {"prefill": prefill, "opened_by_prompt": True}
+        recipe = recipe.model_copy(update=update)
     arm = switch.model_copy(update={"think": recipe, "no_think": recipe})
     return ModelSwitch(arm, template), "no_think" if prompted else "think"
 
 
-def _trace_start(model: Model, recipe: Recipe, template: str, text: str) -> dict[str, Any]:
+def _trace_opening(model: Model, recipe: Recipe, template: str) -> str:
     render = HFRenderer(model.api) if is_hf(model.api) else template_renderer(template)
     opening = trace_opening(recipe.prompt(render, "Say hello."), template)
     if opening is None:
@@ -162,7 +156,7 @@ def _trace_start(model: Model, recipe: Recipe, template: str, text: str) -> dict
             f"How {model} opens its trace is not in its chat template, so no statement can be put at "
             "its start. Give the template with -T chat_template=FILE."
         )
-    return {"prefill": (recipe.prefill or "") + opening + text, "opened_by_prompt": True}
+    return opening
 
 
 def refuse_cuts(config: GenerateConfig) -> None:
@@ -205,14 +199,6 @@ def refuse_shared_limits() -> None:
             )
 
 
-_STOPS: Final[dict[str, StopReason]] = {
-    "stop": "stop",
-    "max_tokens": "max_tokens",
-    "model_length": "max_tokens",
-    "content_filter": "content_filter",
-}
-
-
 def read_output(
     output: ModelOutput, request: ArmRequest, count: TokenCounter | None = None
 ) -> Generation:
@@ -228,28 +214,21 @@ def read_output(
     """
     if output.error or output.empty:
         return request.failed(output.error or "the engine returned no choice")
-    text, reasoning, redaction = _parts(output)
-    usage = output.usage
+    choice, usage = output.choices[0], output.usage
+    content = choice.message.content
+    parts = [ContentText(text=content)] if isinstance(content, str) else content
+    thoughts = [part for part in parts if isinstance(part, ContentReasoning)]
+    redacted = any(part.redacted for part in thoughts)
+    reasoning = "\n".join(
+        text for part in thoughts if (text := part.summary if redacted else part.reasoning)
+    )
+    redaction: Literal["summary", "hidden"] = "summary" if reasoning else "hidden"
     reply = EngineReply(
-        text=text,
-        stop_reason=_STOPS.get(output.choices[0].stop_reason, "unknown"),
-        reasoning=reasoning,
-        redaction=redaction,
+        text="".join(part.text for part in parts if isinstance(part, ContentText)),
+        stop_reason=choice.stop_reason,
+        reasoning=reasoning or None,
+        redaction=redaction if redacted else None,
         output_tokens=usage.output_tokens if usage else None,
         reasoning_tokens=usage.reasoning_tokens if usage else None,
     )
     return read_reply(reply, request, count)
-
-
-def _parts(output: ModelOutput) -> tuple[str, str | None, Literal["summary", "hidden"] | None]:
-    """Text, the provider's separate reasoning, and what it returned in place of a redacted trace."""
-    content = output.choices[0].message.content
-    if isinstance(content, str):
-        return content, None, None
-    text = "".join(part.text for part in content if isinstance(part, ContentText))
-    thoughts = [part for part in content if isinstance(part, ContentReasoning)]
-    if any(part.redacted for part in thoughts):
-        summary = "\n".join(part.summary for part in thoughts if part.summary)
-        return text, summary or None, "summary" if summary else "hidden"
-    readable = "\n".join(part.reasoning for part in thoughts if part.reasoning)
-    return text, readable or None, None

@@ -28,7 +28,6 @@ PREFILL: Final = "rim_eval_prefill"
 """Key in `extra_body`: text written after the generation prompt, the beginning of the model's turn."""
 
 _VIEWS: Final = "_rim_eval_views"
-_COUNTING: Final = "_rim_eval_counting_tokenizer"
 
 _QUEUE: Final = ("batch_queue", "batch_thread", "process_batches", "_QueueItem", "_batch_key")
 """Names of the provider's module that waiting without polling needs."""
@@ -56,7 +55,7 @@ class HFRenderer:
         Raises:
             RimError: The model's chat template refuses the request.
         """
-        view = _TokenizerView(self._api.tokenizer, template_kwargs, prefill="")
+        view = _TokenizerView(self._api.tokenizer, template_kwargs)
         try:
             return view.apply_chat_template(
                 messages,
@@ -76,9 +75,9 @@ def token_counter(api: Any) -> Callable[[str], int]:
     It counts on a copy: a fast tokenizer holds its padding as state, and another thread is
     padding a batch on the original at the same time.
     """
-    if not hasattr(api, _COUNTING):
-        setattr(api, _COUNTING, copy.deepcopy(api.tokenizer))
-    tokenizer = getattr(api, _COUNTING)
+    if not hasattr(api, "_rim_eval_counting_tokenizer"):
+        api._rim_eval_counting_tokenizer = copy.deepcopy(api.tokenizer)
+    tokenizer = api._rim_eval_counting_tokenizer
     return lambda text: len(tokenizer(text, add_special_tokens=False)["input_ids"])
 
 
@@ -129,23 +128,17 @@ def _wait_without_polling(module: Any) -> None:
 def _view(api: Any, views: dict[str, Any], config: GenerateConfig) -> Any:
     """A shallow copy of the provider for one way of asking; the weights stay shared."""
     body = config.extra_body or {}
+    words, prefill = body.get("chat_template_kwargs") or {}, body.get(PREFILL) or ""
     greedy = config.temperature == 0 or not api.do_sample
-    key = json.dumps([body.get("chat_template_kwargs"), body.get(PREFILL), greedy], sort_keys=True)
+    key = json.dumps([words, prefill, greedy], sort_keys=True)
     if key not in views:
-        view = copy.copy(api)
+        declared = getattr(api.model.generation_config, "eos_token_id", None)
+        ends = [*(declared if isinstance(declared, Sequence) else [declared])]
+        ends.append(api.tokenizer.eos_token_id)
+        views[key] = view = copy.copy(api)
         view.do_sample = not greedy
-        view.tokenizer = _TokenizerView(
-            api.tokenizer, body.get("chat_template_kwargs") or {}, body.get(PREFILL) or ""
-        )
-        view.tokenizer.end_tokens = _end_tokens(api)
-        views[key] = view
+        view.tokenizer = _TokenizerView(api.tokenizer, words, prefill, frozenset(ends) - {None})
     return views[key]
-
-
-def _end_tokens(api: Any) -> frozenset[int]:
-    declared = getattr(api.model.generation_config, "eos_token_id", None)
-    listed = declared if isinstance(declared, Sequence) else [declared]
-    return frozenset(token for token in [*listed, api.tokenizer.eos_token_id] if token is not None)
 
 
 def _unpack(output: ModelOutput, input_tokens: int, max_tokens: int | None) -> ModelOutput:
@@ -167,11 +160,17 @@ def _unpack(output: ModelOutput, input_tokens: int, max_tokens: int | None) -> M
 class _TokenizerView:
     """A tokenizer that fixes the mode when rendering and reports lengths when decoding."""
 
-    def __init__(self, tokenizer: Any, template_kwargs: dict[str, Any], prefill: str) -> None:
+    def __init__(
+        self,
+        tokenizer: Any,
+        template_kwargs: dict[str, Any],
+        prefill: str = "",
+        end_tokens: frozenset[int] = frozenset(),
+    ) -> None:
         self._tokenizer = tokenizer
         self._template_kwargs = template_kwargs
         self._prefill = prefill
-        self.end_tokens: frozenset[int] = frozenset()
+        self._end_tokens = end_tokens
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._tokenizer, name)
@@ -190,7 +189,7 @@ class _TokenizerView:
         return [json.dumps(self._decode(ids)) for ids in sequences.tolist()]
 
     def _decode(self, ids: list[int]) -> dict[str, Any]:
-        end = next((i for i, token in enumerate(ids) if token in self.end_tokens), None)
+        end = next((i for i, token in enumerate(ids) if token in self._end_tokens), None)
         content = ids[:end]
         text = self._tokenizer.decode(
             content, skip_special_tokens=False, clean_up_tokenization_spaces=False

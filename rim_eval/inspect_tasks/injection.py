@@ -39,11 +39,11 @@ def injection(settings: InjectionSettings) -> Task:
         )
     if model is not None:  # refuse before the first token one that nothing can be prefilled for
         prefilled_arm(model, switch_for(model, settings.switch, settings.chat_template), "")
-    arms = with_statements(
+    solver = with_statements(
         settings.statements, list(settings.patterns), **settings.solver_arguments(entry.kind)
     )
     scorer = injected(settings.judge or entry.judge or "hexphi", settings.statements)
-    return task_over(loaded, settings, arms, scorer)
+    return task_over(loaded, settings, scorer, solver)
 
 
 @solver

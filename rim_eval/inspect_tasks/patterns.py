@@ -57,8 +57,8 @@ def reasoning_patterns(monitor: str = "rubric", parts: str | list[str] = "trace"
             rubric file, or `module:object` for a monitor of your own.
         parts: `trace`, `answer`, `both`, or a list.
     """
-    from rim_eval.inspect_tasks.scoring import case_of
     from rim_eval.patterns import PatternRow, load_monitor, read_patterns
+    from rim_eval.replies import case_of
 
     with user_errors():
         loaded, chosen = load_monitor(monitor), read_parts(parts)
@@ -70,7 +70,9 @@ def reasoning_patterns(monitor: str = "rubric", parts: str | list[str] = "trace"
         about = state.metadata | {"model": str(state.model), "epoch": state.epoch}
 
         async def read(reply: Generation, part: "Part") -> "tuple[PatternRow, PatternReading]":
-            reading = await read_patterns(loaded, case_of(state, reply), part, grader, reply)
+            reading = await read_patterns(
+                loaded, case_of(state.metadata, reply), part, grader, reply
+            )
             columns = about | {"prompt_id": str(state.sample_id), "mode": reply.mode}
             return PatternRow.of(columns, reading), reading
 

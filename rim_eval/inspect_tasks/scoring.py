@@ -13,16 +13,9 @@ from inspect_ai.util import collect
 from rim_eval.generation import Generation
 from rim_eval.inspect_tasks.compat import PrerequisiteError, model_roles, user_errors
 from rim_eval.inspect_tasks.solver import generations
-from rim_eval.judging import (
-    Case,
-    Judge,
-    case_of_generation,
-    load_judge,
-    missing_grader_message,
-    unscored_reason,
-)
+from rim_eval.judging import Judge, load_judge, missing_grader_message, unscored_reason
 from rim_eval.observations import Observation
-from rim_eval.replies import Outcome, check_reply, judge_reply, observe
+from rim_eval.replies import ReplyVerdict, check_reply, judge_reply, observe
 from rim_eval.types import KIND_NAMES, Mode
 
 if TYPE_CHECKING:
@@ -38,14 +31,11 @@ def judged_modes(name: str) -> Scorer:
 
     async def score(state: TaskState, target: Target) -> Score:
         replies = generations(state)
-        if judge is None:
-            outcomes = {
-                mode: Outcome(reason=unscored_reason(reply) or "not_judged")
-                for mode, reply in replies.items()
-            }
-        else:
-            outcomes = await judge_arms(state, replies, judge)
-        return _score(state, replies, outcomes)
+        if judge is not None:
+            return _score(state, replies, await judge_arms(state, replies, judge))
+        reasons = {mode: unscored_reason(reply) for mode, reply in replies.items()}
+        verdicts = {mode: ReplyVerdict(reason=reasons[mode] or "not_judged") for mode in replies}
+        return _score(state, replies, verdicts)
 
     return score
 
@@ -56,7 +46,7 @@ def checked_modes() -> Scorer:
     async def score(state: TaskState, target: Target) -> Score:
         absolute_error = state.metadata.get("absolute_error")
 
-        async def check(reply: Generation) -> Outcome:
+        async def check(reply: Generation) -> ReplyVerdict:
             # In a thread of its own: a pathological answer may take seconds until its deadline.
             return await anyio.to_thread.run_sync(check_reply, reply, target.text, absolute_error)
 
@@ -83,8 +73,8 @@ def grader_for(judge: Judge) -> Model | list[Model] | None:
 
 async def judge_arms(
     state: TaskState, replies: Mapping[Name, Generation], judge: Judge
-) -> dict[Name, Outcome]:
-    """A judge's outcome on each arm.
+) -> dict[Name, ReplyVerdict]:
+    """A judge's verdict on each arm.
 
     Args:
         state: The sample.
@@ -95,11 +85,7 @@ async def judge_arms(
         PrerequisiteError: The judge needs a grader and the run names none.
     """
     grader = grader_for(judge)
-
-    async def ask(reply: Generation) -> Outcome:
-        return await judge_reply(judge, case_of(state, reply), reply, grader)
-
-    return await _all_arms(replies, ask)
+    return await _all_arms(replies, lambda reply: judge_reply(judge, state.metadata, reply, grader))
 
 
 def score_again(
@@ -133,36 +119,36 @@ def score_again(
 
 
 async def _all_arms(
-    replies: Mapping[Name, Generation], score: Callable[[Generation], Awaitable[Outcome]]
-) -> dict[Name, Outcome]:
+    replies: Mapping[Name, Generation], score: Callable[[Generation], Awaitable[ReplyVerdict]]
+) -> dict[Name, ReplyVerdict]:
     """Score every arm that ran, at once."""
-    outcomes = await collect(*(score(reply) for reply in replies.values()))
-    return dict(zip(replies, outcomes, strict=True))
+    verdicts = await collect(*map(score, replies.values()))
+    return dict(zip(replies, verdicts, strict=True))
 
 
 def _score(
-    state: TaskState, replies: Mapping[Mode, Generation], outcomes: Mapping[Mode, Outcome]
+    state: TaskState, replies: Mapping[Mode, Generation], verdicts: Mapping[Mode, ReplyVerdict]
 ) -> Score:
     """Each mode's observation apart, short enough that Inspect's sample summaries keep it whole."""
-    rows = {mode: observation_of(state, replies[mode], outcomes[mode]) for mode in replies}
+    rows = {mode: observation_of(state, replies[mode], verdicts[mode]) for mode in replies}
     metadata: dict[str, Any] = {
         mode: row.model_dump(mode="json", exclude_defaults=True) for mode, row in rows.items()
     }
     return Score(
         value={mode: score_value(row) for mode, row in rows.items()},
         explanation="\n\n".join(
-            f"{mode}: {outcome.explanation or outcome.label or outcome.reason or ''}"
-            for mode, outcome in outcomes.items()
+            f"{mode}: {verdict.explanation or verdict.label or verdict.reason or ''}"
+            for mode, verdict in verdicts.items()
         ),
-        metadata=metadata | grader_texts(outcomes),
+        metadata=metadata | grader_texts(verdicts),
     )
 
 
-def grader_texts(outcomes: Mapping[Name, Outcome]) -> dict[str, Any]:
+def grader_texts(verdicts: Mapping[Name, ReplyVerdict]) -> dict[str, Any]:
     """The graders' raw replies and votes by arm, for a score's metadata; empty where there are none."""
     texts = {
-        "judge_replies": {arm: list(one.replies) for arm, one in outcomes.items() if one.replies},
-        "judge_votes": {arm: list(one.votes) for arm, one in outcomes.items() if one.votes},
+        "judge_replies": {arm: list(one.replies) for arm, one in verdicts.items() if one.replies},
+        "judge_votes": {arm: list(one.votes) for arm, one in verdicts.items() if one.votes},
     }
     return {name: by_arm for name, by_arm in texts.items() if by_arm}
 
@@ -175,27 +161,15 @@ def score_value(row: Observation) -> str:
     return names.event if row.verdict else names.opposite
 
 
-def case_of(state: TaskState, reply: Generation) -> Case:
-    about = state.metadata
-    return case_of_generation(
-        about.get("request", state.input_text),
-        reply,
-        kind=about["kind"],
-        category=about.get("category"),
-        context=about.get("context"),
-    )
-
-
-def observation_of(state: TaskState, reply: Generation, outcome: Outcome) -> Observation:
+def observation_of(state: TaskState, reply: Generation, verdict: ReplyVerdict) -> Observation:
     """The row of one arm of a sample."""
-    return observe(
-        reply,
-        outcome,
-        model=str(state.model),
-        dataset=state.metadata["dataset"],
-        prompt_id=str(state.sample_id),
-        kind=state.metadata["kind"],
-        category=state.metadata.get("category"),
-        pair=state.metadata.get("pair"),
-        epoch=state.epoch,
-    )
+    return observe(reply, verdict, state.metadata, **sample_columns(state))
+
+
+def sample_columns(state: TaskState) -> dict[str, Any]:
+    """The columns of a row that name its model, prompt and epoch."""
+    return {
+        "model": str(state.model),
+        "prompt_id": str(state.sample_id),
+        "epoch": state.epoch,
+    }

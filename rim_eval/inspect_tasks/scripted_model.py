@@ -3,7 +3,7 @@
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import anyio
 from inspect_ai.model import (
@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from rim_eval.errors import RimError
 from rim_eval.types import Mode
 
-_TEMPLATE = """{%- for message in messages %}<|im_start|>{{ message.role }}
+_TEMPLATE: Final = """{%- for message in messages %}<|im_start|>{{ message.role }}
 {{ message.content }}<|im_end|>
 {% endfor %}{%- if add_generation_prompt %}<|im_start|>assistant
 {% if enable_thinking is defined and enable_thinking is false %}<think>
@@ -47,9 +47,9 @@ class Line(BaseModel):
     """How long the reply takes."""
 
 
-_SCRIPT = TypeAdapter(list[Line])
+_SCRIPT: Final = TypeAdapter(list[Line])
 
-_DEFAULT = [
+_DEFAULT: Final = [
     Line(mode="think", reply="<think>\nThe request is clear.\n</think>\n\nSure, done."),
     Line(reply="I cannot help with that."),
 ]
@@ -83,11 +83,8 @@ class ScriptedModel(ModelAPI):
             raise RimError(f"rim_toy/ takes `-M script=FILE` only, not {', '.join(model_args)}.")
         super().__init__(model_name, base_url, api_key, [], config)
         self.script = Path(script) if script else None
-        self._lines()
-
-    def _lines(self) -> list[Line]:
-        """The script, read anew each time: it may be mended before a run is retried."""
-        return read_script(self.script) if self.script else _DEFAULT
+        if self.script:
+            read_script(self.script)
 
     async def generate(
         self,
@@ -96,16 +93,14 @@ class ScriptedModel(ModelAPI):
         tool_choice: ToolChoice,
         config: GenerateConfig,
     ) -> tuple[ModelOutput, ModelCall]:
-        """Say the line that fits the last message and the mode asked for."""
+        """Say the line that fits the last message and the requested mode."""
         words = (config.extra_body or {}).get("chat_template_kwargs", {})
         mode: Mode = "no_think" if words.get("enable_thinking") is False else "think"
-        fitting = (
-            line
-            for line in self._lines()
-            if line.mode in (None, mode) and re.search(line.when, input[-1].text)
-        )
-        line = next(fitting, None)
-        if line is None:
+        # Read anew each time: a script may be mended before a run is retried.
+        for line in read_script(self.script) if self.script else _DEFAULT:
+            if line.mode in (None, mode) and re.search(line.when, input[-1].text):
+                break
+        else:
             raise RuntimeError("no line of the script fits this request")
         await anyio.sleep(line.seconds)
         if line.error:

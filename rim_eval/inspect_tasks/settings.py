@@ -10,14 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    SkipValidation,
-    ValidationInfo,
-)
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SkipValidation, ValidationInfo
 
 from rim_eval.decoding import Budgets, budgets
 from rim_eval.errors import RimError
@@ -25,54 +18,50 @@ from rim_eval.inspect_tasks.compat import user_errors
 from rim_eval.types import MODES, PATTERNS, Mode, PromptKind
 
 
-def _read_text(given: Any, info: ValidationInfo) -> str | None:
-    if given is None or (isinstance(given, str) and given.strip()):
-        return given
-    if isinstance(given, list) and all(isinstance(part, str) for part in given):
-        return ",".join(given)
-    if isinstance(given, int | float) and not isinstance(given, bool):
-        return str(given)
+def _read_text(value: Any, info: ValidationInfo) -> str | None:
+    if value is None or (isinstance(value, str) and value.strip()):
+        return value
+    if isinstance(value, list) and all(isinstance(part, str) for part in value):
+        return ",".join(value)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return str(value)
     name = info.field_name
     instead = " To judge later: -T judge=none." if name == "judge" else ""
     raise RimError(
-        f"{name} must be text, got {given!r}. Leave `-T {name}=` out for the default, or give a text; on, off, yes, "
+        f"{name} must be text, got {value!r}. Leave `-T {name}=` out for the default, or give a text; on, off, yes, "
         f"no, true and false are read as YAML booleans.{instead}"
     )
 
 
-def _read_switch(given: Any, info: ValidationInfo) -> str:
-    return _read_text(given, info) or "auto"
-
-
-def _read_path(given: Any, info: ValidationInfo) -> Path | None:
-    text = _read_text(given, info)
+def _read_path(value: Any, info: ValidationInfo) -> Path | None:
+    text = _read_text(value, info)
     return None if text is None else Path(text).expanduser()
 
 
-def choices(given: Any, allowed: tuple[Any, ...], every: str, message: str) -> tuple[Any, ...]:
+def choices(value: Any, allowed: tuple[Any, ...], every: str, message: str) -> tuple[Any, ...]:
     """All of the allowed words (`every`), one of them, or a list, in the order of `allowed`."""
-    names = allowed if given == every else [given] if isinstance(given, str) else given
+    names = allowed if value == every else [value] if isinstance(value, str) else value
     if isinstance(names, list | tuple) and names and all(name in allowed for name in names):
         return tuple(name for name in allowed if name in names)
     raise RimError(f"{message}.")
 
 
-def _read_modes(given: Any) -> tuple[Mode, ...]:
+def _read_modes(value: Any) -> tuple[Mode, ...]:
     use = "use `-T modes=both`, `-T modes=think` or `-T modes=no_think`"
-    return choices(given, MODES, "both", f"modes={given!r} is not known: {use}")
+    return choices(value, MODES, "both", f"modes={value!r} is not known: {use}")
 
 
-def _read_patterns(given: Any) -> tuple[str, ...]:
+def _read_patterns(value: Any) -> tuple[str, ...]:
     use = f"use all, or of {', '.join(PATTERNS)}"
-    return choices(given, PATTERNS, "all", f"patterns={given!r} is not known: {use}")
+    return choices(value, PATTERNS, "all", f"patterns={value!r} is not known: {use}")
 
 
 Modes = Annotated[tuple[Mode, ...], BeforeValidator(_read_modes)]
 Text = Annotated[str | None, BeforeValidator(_read_text)]
+SwitchWords = Annotated[str, BeforeValidator(lambda value, info: _read_text(value, info) or "auto")]
 LocalPath = Annotated[Path | None, BeforeValidator(_read_path)]
 Tokens = Annotated[int | None, SkipValidation]
 """None for the default of the prompts' kind; `budgets` checks a number and says what is allowed."""
-
 
 _BOTH: Any = "both"
 _ALL: Any = "all"
@@ -94,7 +83,7 @@ class RunSettings(BaseModel):
     thinking_tokens: Tokens = Field(
         default=None, description="Token budget of the trace, on top of it, in think mode."
     )
-    switch: Annotated[str, BeforeValidator(_read_switch)] = Field(
+    switch: SwitchWords = Field(
         default="auto", description="`auto`, or the thinking switch in words."
     )
     chat_template: Text = Field(
@@ -115,14 +104,16 @@ class RunSettings(BaseModel):
         return self.budgets(kind).model_dump() | switch
 
 
-class _SetSettings(RunSettings):
+class SetSettings(RunSettings):
+    """Arguments of every task over a published set."""
+
     subset: Text = Field(default=None, description="Part of the prompt set, where it has parts.")
     data: LocalPath = Field(
         default=None, description="Folder with the set's files, instead of its publisher."
     )
 
 
-class JudgedSettings(_SetSettings):
+class JudgedSettings(SetSettings):
     """Arguments of a task over a published set of harmful or benign prompts."""
 
     judge: Text = Field(
@@ -131,7 +122,7 @@ class JudgedSettings(_SetSettings):
     )
 
 
-class ReasoningSettings(_SetSettings):
+class ReasoningSettings(SetSettings):
     """Arguments of a task over problems with gold answers."""
 
     prompt_style: Any = Field(default="worked", description="`worked`, `direct` or `as_is`.")
@@ -182,7 +173,7 @@ def takes(
         settings: The class; the task is called with an instance of it.
         **defaults: Defaults of this task in place of the class's own.
     """
-    arguments = {name: field for name, field in settings.model_fields.items() if field.description}
+    fields = {name: field for name, field in settings.model_fields.items() if field.description}
     signature = inspect.Signature(
         [
             inspect.Parameter(
@@ -191,15 +182,15 @@ def takes(
                 default=defaults.get(name, field.default),
                 annotation=field.annotation,
             )
-            for name, field in arguments.items()
+            for name, field in fields.items()
         ]
     )
-    documented = "".join(f"\n    {name}: {field.description}" for name, field in arguments.items())
+    documented = "".join(f"\n    {name}: {field.description}" for name, field in fields.items())
 
     def decorate(task: Callable[[Settings], Any]) -> Callable[..., Any]:
         @functools.wraps(task)
-        def read_and_build(**given: Any) -> Any:
-            bound = signature.bind(**given)
+        def read_and_build(**arguments: Any) -> Any:
+            bound = signature.bind(**arguments)
             bound.apply_defaults()
             with user_errors():
                 return task(settings(**bound.arguments))

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from functools import cache, cached_property
 from logging import getLogger
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import anyio
 from inspect_ai.model import (
@@ -18,6 +18,7 @@ from inspect_ai.solver import Generate, Solver, TaskState, solver
 from inspect_ai.util import collect, span
 from pydantic import TypeAdapter
 
+from rim_eval.decoding import Budgets
 from rim_eval.fingerprint import cached_fingerprint
 from rim_eval.generation import REPLIES_KEY, WEIGHTS_KEY, Generation
 from rim_eval.inspect_tasks.compat import active_generate_config, user_errors
@@ -25,7 +26,6 @@ from rim_eval.inspect_tasks.hf import adapt_provider, is_hf, token_counter
 from rim_eval.types import MODES, ArmKind, Mode
 
 if TYPE_CHECKING:
-    from rim_eval.decoding import Budgets
     from rim_eval.inspect_tasks.switches import ModelSwitch
 
 _LOGGER = getLogger(__name__)
@@ -110,8 +110,6 @@ class ArmRunner:
     def __init__(
         self, answer_tokens: int, thinking_tokens: int, switch: str, chat_template: str | None
     ) -> None:
-        from rim_eval.decoding import Budgets
-
         self._budgets = Budgets(answer_tokens=answer_tokens, thinking_tokens=thinking_tokens)
         self._switch = switch
         self._chat_template = chat_template
@@ -135,9 +133,10 @@ class ArmRunner:
                     switch = await anyio.to_thread.run_sync(
                         switch_for, model, self._switch, self._chat_template
                     )
-                if is_hf(model.api):
-                    adapt_provider(model.api)
-                    await anyio.to_thread.run_sync(cached_fingerprint, _weights(model))
+                api = cast(Any, model.api)
+                if is_hf(api):
+                    adapt_provider(api)
+                    await anyio.to_thread.run_sync(cached_fingerprint, api.model)
                 self._switches[id(model)] = switch
         return self._switches[id(model)]
 
@@ -162,20 +161,33 @@ class ArmRunner:
         Raises:
             PrerequisiteError: The arms would share a limit, or cannot be asked at all.
         """
-        from rim_eval.inspect_tasks.calls import refuse_shared_limits
+        from rim_eval.inspect_tasks.calls import arm_call, read_output, refuse_shared_limits
 
         if len(arms) > 1:
             with user_errors():
                 refuse_shared_limits()
         waiting = {name: _no_reply(mode, arm.switch.kind) for name, (arm, mode) in arms.items()}
         store.add(state, waiting)
-        if is_hf(model.api) and (weights := cached_fingerprint(_weights(model))):
-            state.store.set(WEIGHTS_KEY, weights)
+        api, count = cast(Any, model.api), None
+        if is_hf(api):
+            count = token_counter(api)
+            if weights := cached_fingerprint(api.model):
+                state.store.set(WEIGHTS_KEY, weights)
+        message = state.user_prompt.text
 
         async def ask(name: Name, arm: "ModelSwitch", mode: Mode) -> Exception | None:
-            reply, error = await _ask(model, arm, mode, state, self._budgets)
-            store.add(state, {name: reply})
-            return error
+            async with span(name=mode):
+                with user_errors():
+                    call = arm_call(model, arm, mode, message, self._budgets, state.epoch)
+                try:
+                    output = await model.generate(
+                        call.messages, config=call.config, cache=call.cache
+                    )
+                except Exception as error:
+                    store.add(state, {name: call.request.failed(repr(error))})
+                    return error
+                store.add(state, {name: read_output(output, call.request, count)})
+                return None
 
         errors = await collect(*(ask(name, *arm) for name, arm in arms.items()))
         replies = store.read(state)
@@ -184,31 +196,9 @@ class ArmRunner:
             raise error
 
 
-async def _ask(
-    model: Model, thinking: "ModelSwitch", mode: Mode, state: TaskState, budgets: "Budgets"
-) -> tuple[Generation, Exception | None]:
-    from rim_eval.inspect_tasks.calls import arm_call, read_output
-
-    async with span(name=mode):
-        with user_errors():
-            message = state.user_prompt.text
-            call = arm_call(model, thinking, mode, message, budgets, state.epoch)
-        try:
-            output = await model.generate(call.messages, config=call.config, cache=call.cache)
-        except Exception as error:
-            return call.request.failed(repr(error)), error
-        count = token_counter(model.api) if is_hf(model.api) else None
-        return read_output(output, call.request, count), None
-
-
 def _no_reply(mode: Mode, kind: ArmKind) -> Generation:
     error = "the sample ended before a reply came"
     return Generation(mode=mode, arm_kind=kind, stop_reason="error", error=error)
-
-
-def _weights(model: Model) -> Any:
-    api: Any = model.api
-    return api.model
 
 
 @cache

@@ -2,13 +2,15 @@
 
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
 from inspect_ai.model import Model
 
 from rim_eval.errors import RimError
 from rim_eval.inspect_tasks.hf import HFRenderer, is_hf
+from rim_eval.replies import read_template_file
 from rim_eval.thinking import (
     Renderer,
     Switch,
@@ -18,7 +20,7 @@ from rim_eval.thinking import (
     template_renderer,
 )
 
-_SERVED = ("vllm", "sglang", "openai-api")
+_SERVED: Final = ("vllm", "sglang", "openai-api")
 
 
 class ModelSwitch(NamedTuple):
@@ -63,21 +65,19 @@ def _template_and_renderer(
 ) -> tuple[str | None, Renderer | None]:
     """The template at hand first; for a server what it renders itself, then the hub's file."""
     if chat_template is not None:
-        template = _read(Path(chat_template).expanduser())
+        template = read_template_file(chat_template)
         return template, template_renderer(template)
     holders = (model.api, getattr(model.api, "tokenizer", None))
-    own = (getattr(holder, "chat_template", None) for holder in holders)
-    in_process = next((template for template in own if isinstance(template, str)), None)
+    templates = (getattr(holder, "chat_template", None) for holder in holders)
+    in_process = next((template for template in templates if isinstance(template, str)), None)
     local = in_process or _template_in(Path(_model_path(model)))
     if local is not None:
         return local, HFRenderer(model.api) if is_hf(model.api) else template_renderer(local)
     if _provider(model) not in _SERVED:
         return None, None
     served = _server_renderer(model)
-    if served is not None:
-        return None, served
-    on_hub = _template_on_hub(_model_path(model))
-    return on_hub, None if on_hub is None else template_renderer(on_hub)
+    on_hub = _template_on_hub(_model_path(model)) if served is None else None
+    return on_hub, served if on_hub is None else template_renderer(on_hub)
 
 
 def _provider(model: Model) -> str:
@@ -90,25 +90,14 @@ def _model_path(model: Model) -> str:
     return str(model).split("/", skip)[-1]
 
 
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise RimError(
-            f"chat_template={path} cannot be read ({error}). Give the path of a Jinja chat template, "
-            "such as the `chat_template.jinja` beside a model's weights."
-        ) from None
-
-
 def _template_in(folder: Path) -> str | None:
     """The template in a model folder, in either of the two files that may hold it."""
-    file = folder / "chat_template.jinja"
+    file, config = folder / "chat_template.jinja", folder / "tokenizer_config.json"
     if file.is_file():
-        return _read(file)
-    config = folder / "tokenizer_config.json"
+        return read_template_file(file)
     if not config.is_file():
         return None
-    template = json.loads(_read(config)).get("chat_template")
+    template = json.loads(read_template_file(config)).get("chat_template")
     return template if isinstance(template, str) else None
 
 
@@ -117,13 +106,10 @@ def _template_on_hub(name: str) -> str | None:
     from huggingface_hub import hf_hub_download
 
     for file in ("chat_template.jinja", "tokenizer_config.json"):
-        try:
+        with suppress(Exception):  # any failure to reach or find it means: look elsewhere
             folder = Path(hf_hub_download(name, file, etag_timeout=5)).parent
-        except Exception:  # any failure to reach or find it means: look elsewhere
-            continue
-        template = _template_in(folder)
-        if template is not None:
-            return template
+            if template := _template_in(folder):
+                return template
     return None
 
 
@@ -131,21 +117,19 @@ def _server_renderer(model: Model) -> Renderer | None:
     """Render through the server itself; None where it has no such address or does not answer."""
     import httpx
 
-    api: Any = model.api
+    api = cast(Any, model.api)
     # Inspect's vLLM provider sets its address only when the first request is made.
-    address = getattr(api, "base_url", None) or os.environ.get(
-        f"{_provider(model).upper()}_BASE_URL"
-    )
-    root = (address or "").rstrip("/").removesuffix("/v1")
+    variable = f"{_provider(model).upper()}_BASE_URL"
+    address = getattr(api, "base_url", None) or os.environ.get(variable, "")
+    root = address.rstrip("/").removesuffix("/v1")
     if not root:
         return None
     name = api.service_model_name() if hasattr(api, "service_model_name") else _model_path(model)
     render = _ServerRenderer(root, name, getattr(api, "api_key", None))
-    try:
+    with suppress(RimError, httpx.HTTPError, KeyError, ValueError):
         render([{"role": "user", "content": "Hello"}], {})
-    except (RimError, httpx.HTTPError, KeyError, ValueError):
-        return None
-    return render
+        return render
+    return None
 
 
 class _ServerRenderer:

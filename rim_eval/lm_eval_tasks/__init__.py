@@ -4,20 +4,14 @@ The task files in `tasks/` name `load_prompts`, `rate` and `task.ModeTask`; ever
 what such a run leaves, and needs no lm-eval.
 """
 
-from rim_eval.lm_eval_tasks.parity import (
-    Key,
-    Parity,
-    compare,
-    replies_in_log,
-    replies_in_samples,
-)
-from rim_eval.lm_eval_tasks.samples import Record, judge_samples, rate
+from rim_eval.lm_eval_tasks.parity import Key, Parity, compare, replies_in_log, replies_in_samples
+from rim_eval.lm_eval_tasks.samples import ReplyRecord, judge_samples, rate
 from rim_eval.lm_eval_tasks.settings import Settings, load_prompts
 
 __all__ = [
     "Key",
     "Parity",
-    "Record",
+    "ReplyRecord",
     "Settings",
     "compare",
     "judge_samples",

@@ -4,30 +4,20 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from rim_eval import thinking
 from rim_eval.decoding import Budgets
 from rim_eval.errors import RimError
-from rim_eval.generation import Generation, StopReason
-from rim_eval.replies import ArmRequest, EngineReply, TokenCounter, read_reply
-from rim_eval.thinking import (
-    Message,
-    Recipe,
-    Renderer,
-    Switch,
-    explicit_switch,
-    find_switch,
-    modes_differ,
-    template_renderer,
+from rim_eval.generation import Generation
+from rim_eval.replies import (
+    ArmRequest,
+    EngineReply,
+    TokenCounter,
+    read_reply,
+    read_template_file,
 )
 from rim_eval.types import Mode
 
 _NAMES: Final = {"HFLM": "hf", "VLLM": "vllm"}
-
-
-_STOPS: Final[dict[str | None, StopReason]] = {
-    "stop": "stop",
-    "length": "max_tokens",
-    "content_filter": "content_filter",
-}
 
 
 class EngineRequest(NamedTuple):
@@ -60,6 +50,8 @@ class Engine:
     def __init__(self, lm: Any, write: Callable[..., Any]) -> None:
         self.lm = lm
         self._write = write
+        self._tokenizer = getattr(lm, "tokenizer", None)
+        self._template = getattr(lm, "hf_chat_template", None)
         self.is_chat = hasattr(write([{"role": "user", "content": "Hello"}]), "prompt")
         if self.is_chat and hasattr(lm, "parse_generations"):
             _keep_reasoning(lm)
@@ -77,12 +69,12 @@ class Engine:
     @property
     def count(self) -> TokenCounter | None:
         """Counts tokens with the model's own tokenizer."""
-        tokenizer = getattr(self.lm, "tokenizer", None)
+        tokenizer = self._tokenizer
         if tokenizer is None or not callable(tokenizer):
             return None
         return lambda text: len(tokenizer(text, add_special_tokens=False)["input_ids"])
 
-    def switch(self, requested: str, chat_template: str | None) -> Switch:
+    def switch(self, requested: str, chat_template: str | None) -> thinking.Switch:
         """The model's thinking switch.
 
         Args:
@@ -94,21 +86,20 @@ class Engine:
         """
         render = self._renderer(chat_template)
         if requested != "auto":
-            return explicit_switch(requested, render=render)
+            return thinking.explicit_switch(requested, render=render)
         if render is None:
             raise RimError(
                 f"{self.model} renders its prompts on a server, so its thinking switch cannot be read. Name it: "
                 '--metadata \'{"rim_eval": {"switch": "enable_thinking"}}\' (or thinking, system:/no_think, '
                 'effort:low,high, prompted), or give the template: {"chat_template": "FILE"}.'
             )
-        source = None
-        if chat_template is None:
-            own = getattr(self.lm, "hf_chat_template", None)
-            source = own or getattr(self.lm.tokenizer, "chat_template", None)
-        source = source if isinstance(source, str) else None
-        return find_switch(render, source=source, model=self.model)
+        template = self._template or getattr(self._tokenizer, "chat_template", None)
+        source = template if chat_template is None and isinstance(template, str) else None
+        return thinking.find_switch(render, source=source, model=self.model)
 
-    def refuse_cancelled(self, switch: Switch, system: str, chat_template: str | None) -> None:
+    def refuse_cancelled(
+        self, switch: thinking.Switch, system: str, chat_template: str | None
+    ) -> None:
         """Refuse a system instruction beside which the switch changes nothing (Granite 3.2).
 
         Args:
@@ -120,37 +111,38 @@ class Engine:
             RimError: Both modes would be asked the same.
         """
         render = self._renderer(chat_template if self.is_chat else None)
-        if switch.kind != "switch" or render is None or modes_differ(render, switch, system=system):
+        if switch.kind != "switch" or render is None:
             return
-        raise RimError(
-            f"Beside --system_instruction {system!r} the switch {switch.name!r} changes nothing: both modes would "
-            "be asked the same. Leave the system instruction out, or choose another switch: "
-            '--metadata \'{"rim_eval": {"switch": "..."}}\'.'
-        )
+        if not thinking.modes_differ(render, switch, system=system):
+            raise RimError(
+                f"Beside --system_instruction {system!r} the switch {switch.name!r} changes nothing: both modes would "
+                "be asked the same. Leave the system instruction out, or choose another switch: "
+                '--metadata \'{"rim_eval": {"switch": "..."}}\'.'
+            )
 
-    def _renderer(self, chat_template: str | None) -> Renderer | None:
+    def _renderer(self, chat_template: str | None) -> thinking.Renderer | None:
         """Renders with a template file, else as the engine does; None where a server renders unseen."""
         if chat_template is not None:
-            return template_renderer(_read(chat_template))
+            return thinking.template_renderer(read_template_file(chat_template))
         return None if self.is_chat else self.render
 
-    def render(self, messages: list[Message], template_kwargs: dict[str, Any], /) -> str:
+    def render(self, messages: list[thinking.Message], template_kwargs: dict[str, Any], /) -> str:
         """The prompt text that a text engine is given; words that nobody set are not passed at all.
 
         Raises:
             RimError: The engine has no tokenizer with a chat template, or the template refuses.
         """
-        apply = getattr(getattr(self.lm, "tokenizer", None), "apply_chat_template", None)
+        apply = getattr(self._tokenizer, "apply_chat_template", None)
         if apply is None:
             raise RimError(
                 f"{self.model} has no tokenizer with a chat template here. For local-completions add "
                 "tokenizer_backend=huggingface,tokenizer=FOLDER to --model_args, or use local-chat-completions."
             )
-        own = getattr(self.lm, "chat_template_args", None) or {}
-        words = {word: value for word, value in own.items() if value is not None} | template_kwargs
-        template = getattr(self.lm, "hf_chat_template", None)
-        if isinstance(template, str):
-            words["chat_template"] = template
+        defaults = getattr(self.lm, "chat_template_args", None) or {}
+        words = {name: word for name, word in defaults.items() if word is not None}
+        words |= template_kwargs
+        if isinstance(self._template, str):
+            words["chat_template"] = self._template
         try:
             return str(apply(messages, tokenize=False, add_generation_prompt=True, **words))
         except Exception as error:  # whatever a template raises, it refuses this request
@@ -158,7 +150,7 @@ class Engine:
                 f"The chat template of {self.model} refuses a request: {error}"
             ) from None
 
-    def request(self, recipe: Recipe, message: str, system: str | None) -> EngineRequest:
+    def request(self, recipe: thinking.Recipe, message: str, system: str | None) -> EngineRequest:
         """One request in the recipe's mode.
 
         Raises:
@@ -202,10 +194,10 @@ class Engine:
         if needed <= limit:
             return
         cut = sum(length + budgets.total(mode) > limit for length in lengths)
-        thinking = f" and thinking_tokens={budgets.thinking_tokens}" if mode == "think" else ""
+        trace = f" and thinking_tokens={budgets.thinking_tokens}" if mode == "think" else ""
         raise RimError(
             f"{cut} of {len(lengths)} prompts would be cut: {self.model} has room for max_length={limit} tokens, and "
-            f"the longest prompt ({max(lengths)} tokens) with answer_tokens={budgets.answer_tokens}{thinking} needs "
+            f"the longest prompt ({max(lengths)} tokens) with answer_tokens={budgets.answer_tokens}{trace} needs "
             f"{needed}. If the model and its server take as much, say --model_args max_length={needed + 1}; else give "
             'smaller budgets: --metadata \'{"rim_eval": {"answer_tokens": N, "thinking_tokens": M}}\'.'
         )
@@ -214,19 +206,17 @@ class Engine:
         """Split and measure one reply.
 
         Args:
-            text: The reply, a `Reply` where the engine tells more than its text.
+            text: The reply, a `ServerReply` where the engine tells more than its text.
             request: What was asked.
         """
-        beside = text if isinstance(text, Reply) else Reply(text)
-        tokens = beside.tokens if self.count is None else self.count(str(text))
-        if beside.finish is not None:
-            stop_reason = _STOPS.get(beside.finish, "unknown")
-        elif tokens is None:
-            stop_reason = "unknown"
-        else:  # text engines do not say why they stopped; a reply as long as its budget was cut
-            limit = request.budgets.total(request.mode)
-            stop_reason = "max_tokens" if tokens >= limit else "stop"
-        reply = EngineReply(str(text), stop_reason, beside.reasoning, output_tokens=tokens)
+        server = text if isinstance(text, ServerReply) else ServerReply(text)
+        tokens = server.tokens if self.count is None else self.count(str(text))
+        stop_reason = server.finish_reason
+        if stop_reason is None and tokens is not None:
+            # Text engines do not say why they stopped; a reply as long as its budget was cut.
+            cut = tokens >= request.budgets.total(request.mode)
+            stop_reason = "max_tokens" if cut else "stop"
+        reply = EngineReply(str(text), stop_reason, server.reasoning, output_tokens=tokens)
         return read_reply(reply, request, self.count)
 
 
@@ -245,21 +235,12 @@ def engine_of(chat_template: Callable[..., Any] | None) -> Engine:
     return Engine(lm, chat_template)
 
 
-def _read(path: str) -> str:
-    try:
-        return Path(path).expanduser().read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise RimError(
-            f"chat_template={path} cannot be read ({error}). Give the path of a Jinja chat template."
-        ) from None
-
-
-class Reply(str):
+class ServerReply(str):
     """A server's reply: its content, which is all that lm-eval keeps, and what came beside it."""
 
     reasoning: str | None = None
     """The server's separate reasoning field; None when it separates nothing."""
-    finish: str | None = None
+    finish_reason: str | None = None
     tokens: int | None = None
     """Generated tokens by the server's own count."""
 
@@ -275,27 +256,22 @@ def _keep_reasoning(lm: Any) -> None:
 
     def parse_all(outputs: Any, **kwargs: Any) -> list[Any]:
         texts = list(parse(outputs=outputs, **kwargs))
-        beside = list(_beside(outputs))
-        if len(beside) != len(texts):
-            return texts
-        return [_reply(text, *about) for text, about in zip(texts, beside, strict=True)]
+        replies = list(_server_replies(outputs))
+        return replies if len(replies) == len(texts) else texts
 
     parse_all.keeps_reasoning = True  # type: ignore[attr-defined]
     lm.parse_generations = parse_all
 
 
-def _beside(outputs: Any) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
-    """Each choice and the usage of its response, in the order in which lm-eval lists texts."""
+def _server_replies(outputs: Any) -> Iterator[ServerReply]:
+    """Each choice as a reply, in the order in which lm-eval lists texts."""
     for output in outputs if isinstance(outputs, list) else [outputs]:
         choices = output.get("choices", []) if isinstance(output, dict) else []
         for choice in sorted(choices, key=lambda choice: choice.get("index", 0)):
-            yield choice, (output.get("usage") or {}) if len(choices) == 1 else {}
-
-
-def _reply(text: str | None, choice: dict[str, Any], usage: dict[str, Any]) -> Reply:
-    message = choice.get("message") or {}
-    reply = Reply(text or "")
-    reply.reasoning = message.get("reasoning") or message.get("reasoning_content")
-    reply.finish = choice.get("finish_reason")
-    reply.tokens = usage.get("completion_tokens")
-    return reply
+            message = choice.get("message") or {}
+            reply = ServerReply(message.get("content") or "")
+            reply.reasoning = message.get("reasoning") or message.get("reasoning_content")
+            reply.finish_reason = choice.get("finish_reason")
+            usage = output.get("usage") or {}
+            reply.tokens = usage.get("completion_tokens") if len(choices) == 1 else None
+            yield reply

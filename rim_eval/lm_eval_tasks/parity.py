@@ -2,19 +2,21 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from pydantic import TypeAdapter
 
 from rim_eval.errors import RimError
 from rim_eval.generation import REPLIES_KEY, Generation
-from rim_eval.lm_eval_tasks.samples import Record, read_record
+from rim_eval.lm_eval_tasks.samples import ReplyRecord, read_record
 from rim_eval.observations import Observation, load_inspect_log, rows_of_score, sample_lines
 from rim_eval.types import Mode
 
+_GENERATIONS: Final = TypeAdapter(dict[Mode, Generation])
+
 
 class Key(NamedTuple):
-    """What pairs across harnesses."""
+    """What pairs replies across harnesses."""
 
     dataset: str
     prompt_id: str
@@ -34,10 +36,8 @@ class Parity(NamedTuple):
     @property
     def verdicts_agree(self) -> int:
         """Compared replies with the same verdict, or without one for the same reason."""
-        return self.compared - sum(
-            not {"verdict", "reason"}.isdisjoint(differing)
-            for differing in self.disagreements.values()
-        )
+        differing = map({"verdict", "reason"}.isdisjoint, self.disagreements.values())
+        return self.compared - sum(not same for same in differing)
 
     @property
     def complete(self) -> bool:
@@ -45,7 +45,7 @@ class Parity(NamedTuple):
         return not (self.disagreements or self.only_left or self.only_right)
 
 
-def compare(left: Mapping[Key, Record], right: Mapping[Key, Record]) -> Parity:
+def compare(left: Mapping[Key, ReplyRecord], right: Mapping[Key, ReplyRecord]) -> Parity:
     """Compare what two harnesses recorded, reply by reply.
 
     Args:
@@ -70,40 +70,34 @@ def compare(left: Mapping[Key, Record], right: Mapping[Key, Record]) -> Parity:
     )
 
 
-def _differing(one: Record, other: Record) -> tuple[str, ...]:
-    sides = [
-        {
-            "answer": record.generation.answer,
-            "trace": record.generation.trace or "",
-            **record.observation.model_dump(include={"verdict", "reason", "label", "adopted"}),
-        }
-        for record in (one, other)
-    ]
-    names = ("answer", "trace", "verdict", "reason", "label", "adopted")
-    return tuple(name for name in names if sides[0][name] != sides[1][name])
+def _differing(one: ReplyRecord, other: ReplyRecord) -> tuple[str, ...]:
+    def compared(record: ReplyRecord) -> dict[str, object]:
+        columns = ("verdict", "reason", "label", "adopted")
+        texts = {"answer": record.generation.answer, "trace": record.generation.trace or ""}
+        return texts | {name: getattr(record.observation, name) for name in columns}
+
+    second = compared(other)
+    return tuple(name for name, value in compared(one).items() if value != second[name])
 
 
-def replies_in_log(path: str | Path) -> dict[Key, Record]:
+def replies_in_log(path: str | Path) -> dict[Key, ReplyRecord]:
     """The replies of the first epoch in an Inspect log.
 
     Raises:
         RimError: It is no log of a rim_eval task.
     """
     log = load_inspect_log(path)
-    replies: dict[Key, Record] = {}
+    replies: dict[Key, ReplyRecord] = {}
     for sample in log.samples or []:
         by_mode = _GENERATIONS.validate_python(sample.store.get(REPLIES_KEY, {}))
         for score in (sample.scores or {}).values() if sample.epoch == 1 else ():
             for row in rows_of_score(score.metadata):
                 if row.mode in by_mode:
-                    replies[_key(row)] = Record(generation=by_mode[row.mode], observation=row)
+                    replies[_key(row)] = ReplyRecord(generation=by_mode[row.mode], observation=row)
     return replies
 
 
-_GENERATIONS = TypeAdapter(dict[Mode, Generation])
-
-
-def replies_in_samples(path: str | Path) -> dict[Key, Record]:
+def replies_in_samples(path: str | Path) -> dict[Key, ReplyRecord]:
     """The replies in a sample file of lm-eval.
 
     Raises:

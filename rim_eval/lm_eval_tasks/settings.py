@@ -6,10 +6,10 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from rim_eval.errors import RimError
-from rim_eval.prompt_sets import Prompt
+from rim_eval.errors import RimError, first_complaint
 from rim_eval.prompt_sets import load_prompts as load_set
 from rim_eval.prompt_sets.templates import Style, user_message
+from rim_eval.replies import prompt_facts
 from rim_eval.types import Mode
 
 _SETTINGS: Final = "rim_eval"
@@ -25,7 +25,7 @@ class Settings(BaseModel):
     The arguments of the Inspect tasks, except `modes`, which is the task's name.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     data: str | None = None
     """Folder of local prompt files."""
@@ -64,14 +64,12 @@ def read_settings(metadata: Mapping[str, Any] | None) -> Settings:
     Raises:
         RimError: A setting does not exist or has a wrong value.
     """
-    given = (metadata or {}).get(_SETTINGS, {})
+    settings = (metadata or {}).get(_SETTINGS, {})
     try:
-        return Settings.model_validate(given, strict=True)
+        return Settings.model_validate(settings)
     except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
         raise RimError(
-            f"--metadata {_SETTINGS}: {name or given!r} is wrong ({first['msg']}). Settings: "
+            f"--metadata {_SETTINGS} is wrong ({first_complaint(error, repr(settings))}). Settings: "
             f"{', '.join(Settings.model_fields)}; for example "
             f'--metadata \'{{"{_SETTINGS}": {{"answer_tokens": 1024}}}}\'.'
         ) from None
@@ -89,11 +87,11 @@ class _PlainMessageError(RimError, SystemExit):
         self.code = message
 
 
-def load_prompts(**given: Any) -> dict[str, Any]:
+def load_prompts(**arguments: Any) -> dict[str, Any]:
     """The documents of one task; lm-eval calls this (`custom_dataset`) when it builds the task.
 
     Args:
-        **given: The task file's `dataset_kwargs` (prompt set, mode, style) and all metadata.
+        **arguments: The task file's `dataset_kwargs` (prompt set, mode, style) and all metadata.
 
     Returns:
         One split, `test`. A document holds the prompt's opaque id and what scoring needs; the
@@ -105,30 +103,23 @@ def load_prompts(**given: Any) -> dict[str, Any]:
     """
     from datasets import Dataset, DatasetInfo
 
-    file = TaskFile.model_validate(
-        {name: given[name] for name in TaskFile.model_fields if name in given}
-    )
+    fields = arguments.keys() & TaskFile.model_fields.keys()
+    file = TaskFile.model_validate({name: arguments[name] for name in fields})
     try:
-        settings = read_settings(given)
+        settings = read_settings(arguments)
         data = None if settings.data is None else Path(settings.data).expanduser()
         loaded = load_set(file.prompt_set, data=data, subset=settings.subset)
         style = settings.prompt_style or file.prompt_style
-        documents = [_document(prompt, user_message(prompt, style)) for prompt in loaded.prompts]
+        documents = [
+            {
+                "id": prompt.id,
+                **prompt_facts(prompt),
+                "message": user_message(prompt, style),
+                "target": prompt.target or "",
+            }
+            for prompt in loaded.prompts
+        ]
     except RimError as error:
         raise _PlainMessageError(str(error)) from None
     info = DatasetInfo(description=loaded.provenance.model_dump_json())
     return {"test": Dataset.from_list(documents, info=info)}
-
-
-def _document(prompt: Prompt, message: str) -> dict[str, str | None]:
-    return {
-        "id": prompt.id,
-        "dataset": prompt.set,
-        "kind": prompt.kind,
-        "category": prompt.category,
-        "pair": prompt.pair,
-        "context": prompt.context,
-        "request": prompt.text,
-        "message": message,
-        "target": prompt.target or "",
-    }

@@ -9,13 +9,12 @@ from lm_eval.api.task import ConfigurableTask  # noqa: TID253  (a task must be m
 from rim_eval.decoding import budgets
 from rim_eval.errors import RimError
 from rim_eval.fingerprint import cached_fingerprint
-from rim_eval.generation import Generation
 from rim_eval.judging import load_judge
 from rim_eval.lm_eval_tasks.engine import Engine, engine_of
-from rim_eval.lm_eval_tasks.samples import case_of, metrics, record
+from rim_eval.lm_eval_tasks.samples import metrics, record
 from rim_eval.lm_eval_tasks.settings import RUN, TaskFile, read_settings
 from rim_eval.prompt_sets import entry
-from rim_eval.replies import ArmRequest, Outcome, check_reply, judge_reply
+from rim_eval.replies import ArmRequest, ReplyVerdict, check_reply, judge_reply
 from rim_eval.thinking import Switch
 from rim_eval.types import KIND_NAMES, PromptKind
 
@@ -53,9 +52,16 @@ class ModeTask(ConfigurableTask):  # type: ignore[misc]
         judge = self.settings.judge or declared.judge
         self.judge = None if judge in (None, "none") else load_judge(judge)
         self.config.generation_kwargs["max_gen_toks"] = self.budgets.total(self.file.mode)
-        self.config.metadata[RUN] = self._describe_run()
-        self._engine: Engine | None = None
-        self._switch: Switch | None = None
+        style = self.settings.prompt_style or self.file.prompt_style
+        # What lm-eval's results file is to say of the run, beside its own and the user's settings.
+        self.config.metadata[RUN] = {
+            **self.budgets.model_dump(),
+            "prompt_style": style if "reasoning" in self.kinds else None,
+            "provenance": json.loads(self.dataset["test"].info.description),
+        }
+        # Set before lm-eval asks for the first request.
+        self.engine: Engine
+        self.switch: Switch
 
     def build_all_requests(self, **options: Any) -> None:
         """Prepares all requests for the model that lm-eval is about to ask.
@@ -67,11 +73,11 @@ class ModeTask(ConfigurableTask):  # type: ignore[misc]
         """
         write = options.get("chat_template") if options.get("apply_chat_template") else None
         system, template = options.get("system_instruction"), self.settings.chat_template
-        self._engine = engine = engine_of(write)
+        self.engine = engine = engine_of(write)
         self._refuse_cuts(engine)
-        self._switch = engine.switch(self.settings.switch, template)
+        self.switch = engine.switch(self.settings.switch, template)
         if system:
-            engine.refuse_cancelled(self._switch, system, template)
+            engine.refuse_cancelled(self.switch, system, template)
         # What is known only once lm-eval has its model, and what it keeps no record of.
         self.config.metadata[RUN] |= {
             "system_instruction": system,
@@ -89,9 +95,8 @@ class ModeTask(ConfigurableTask):  # type: ignore[misc]
         **options: Any,
     ) -> tuple[Any, dict[str, Any]]:
         """The request for one document: the same words in both modes, and what sets the mode."""
-        engine, switch = self._ready()
-        recipe = switch.recipe(self.file.mode)
-        return engine.request(recipe, doc["message"], options.get("system_instruction"))
+        recipe = self.switch.recipe(self.file.mode)
+        return self.engine.request(recipe, doc["message"], options.get("system_instruction"))
 
     def construct_requests(self, doc: dict[str, Any], ctx: Any, **options: Any) -> Any:
         """The request as lm-eval sends it; the user's own settings are merged, never replaced."""
@@ -105,33 +110,16 @@ class ModeTask(ConfigurableTask):  # type: ignore[misc]
 
     def process_results(self, doc: dict[str, Any], results: list[Any]) -> dict[str, Any]:
         """Splits, verifies and scores one reply; what needs a grader is left for `rim-eval judge run`."""
-        engine, switch = self._ready()
-        reply = engine.read(results[0], ArmRequest.of(switch, self.file.mode, self.budgets))
-        model = self.settings.model or engine.model
-        one = record(doc, model, reply, self._outcome(doc, reply))
-        return metrics(one, [KIND_NAMES[kind].rate for kind in self.kinds])
-
-    def _describe_run(self) -> dict[str, Any]:
-        """What lm-eval's results file is to say of the run, beside its own and the user's settings."""
-        provenance = json.loads(self.dataset["test"].info.description)
-        style = self.settings.prompt_style or self.file.prompt_style
-        return {
-            **self.budgets.model_dump(),
-            "prompt_style": style if "reasoning" in self.kinds else None,
-            "provenance": provenance,
-        }
-
-    def _outcome(self, doc: dict[str, Any], reply: Generation) -> Outcome:
+        request = ArmRequest.of(self.switch, self.file.mode, self.budgets)
+        reply = self.engine.read(results[0], request)
         if doc["kind"] == "reasoning":
-            return check_reply(reply, doc["target"], self.file.absolute_error)
-        if self.judge is None or self.judge.needs_grader:
-            return Outcome(reason="not_judged")
-        return _finish(judge_reply(self.judge, case_of(doc, reply), reply))
-
-    def _ready(self) -> tuple[Engine, Switch]:
-        assert self._engine is not None  # lm-eval builds all requests before it asks for any
-        assert self._switch is not None
-        return self._engine, self._switch
+            verdict = check_reply(reply, doc["target"], self.file.absolute_error)
+        elif self.judge is None or self.judge.needs_grader:
+            verdict = ReplyVerdict(reason="not_judged")
+        else:
+            verdict = _result_of(judge_reply(self.judge, doc, reply))
+        row = record(doc, self.settings.model or self.engine.model, reply, verdict)
+        return metrics(row, [KIND_NAMES[kind].rate for kind in self.kinds])
 
     def _refuse_cuts(self, engine: Engine) -> None:
         """Refuse settings that cut the trace away, or mean different things in the two modes."""
@@ -141,27 +129,27 @@ class ModeTask(ConfigurableTask):  # type: ignore[misc]
                 f"think_end_token={token!r} makes lm-eval throw the trace away before any task sees it. Leave it and "
                 "enable_thinking out of --model_args: the rim tasks set the mode of each request themselves."
             )
-        given = self.config.generation_kwargs
-        own = self.budgets.total(self.file.mode)
-        if given["max_gen_toks"] != own or any(name in given for name in _TOKEN_LIMITS):
+        sampling = self.config.generation_kwargs
+        expected = self.budgets.total(self.file.mode)
+        if sampling["max_gen_toks"] != expected or not sampling.keys().isdisjoint(_TOKEN_LIMITS):
             raise RimError(
                 "--gen_kwargs sets one token limit, which counts the trace and the answer together, so it would "
                 "leave the two modes different room for the answer. Give the budgets apart: "
                 '--metadata \'{"rim_eval": {"answer_tokens": N, "thinking_tokens": M}}\' (thinking is on top, in '
                 "think mode)."
             )
-        if given.get("until"):
+        if sampling.get("until"):
             raise RimError(
-                f"--gen_kwargs until={given['until']!r} would end a trace wherever these words stand in it: "
+                f"--gen_kwargs until={sampling['until']!r} would end a trace wherever these words stand in it: "
                 "leave it out."
             )
 
 
-def _finish(judging: Coroutine[Any, Any, Outcome]) -> Outcome:
+def _result_of(judging: Coroutine[Any, Any, ReplyVerdict]) -> ReplyVerdict:
     """What an offline judge says: it waits for nothing, so its coroutine ends at the first step."""
     try:
         judging.send(None)
     except StopIteration as done:
-        outcome: Outcome = done.value
-        return outcome
+        verdict: ReplyVerdict = done.value
+        return verdict
     raise AssertionError("an offline judge waited for something")

@@ -58,7 +58,7 @@ def lm_eval_command(
     Args:
         task: Name of the task.
         config: What lm-eval says of its own arguments.
-        settings: The user's settings of the rim tasks, as given.
+        settings: The user's settings of the rim tasks.
         about: What the task said of its run.
     """
     start = ["lm_eval", "run", "--model", str(config.get("model"))]
@@ -81,13 +81,12 @@ def lm_eval_command(
     return f"{shlex.join(start)} {_TASKS} {shlex.join(rest)}"
 
 
-def _arguments(flag: str, given: Any) -> list[str]:
+def _arguments(flag: str, values: Any) -> list[str]:
     """A flag that takes names with values: as `a=b,c=d` where lm-eval reads that back, else as JSON."""
-    if isinstance(given, str):  # as from Python
-        given = {
-            part.partition("=")[0]: part.partition("=")[2] for part in given.split(",") if part
-        }
-    redacted = _redacted("", dict(given or {}))
+    if isinstance(values, str):  # as from Python
+        pairs = (part.partition("=") for part in values.split(",") if part)
+        values = {name: value for name, _, value in pairs}
+    redacted = _redacted("", dict(values or {}))
     if not redacted:
         return []
     if any(

@@ -157,7 +157,11 @@ def _run(
     if "://" not in path:
         with Path(path).open("rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    switch, weights = _switch_and_weights(path, summaries)
+    # One sample tells the switch and the weights: they are the same for all of a run.
+    done = next((summary for summary in summaries if not summary.error), None)
+    store = {} if done is None else _sample(path, done).store
+    requests = [reply.get("requested", {}) for reply in store.get(REPLIES_KEY, {}).values()]
+    switch = next(filter(None, (request.get("switch") for request in requests)), None)
     return Run(
         # A log that was scored again keeps its eval id, so the content tells them apart.
         id=f"{spec.eval_id}-{(sha256 or '')[:8]}".rstrip("-"),
@@ -173,8 +177,8 @@ def _run(
         task_version=str(spec.task_version),
         command=inspect_command(header),
         engine=spec.model.split("/", 1)[0],
-        switch=switch,
-        weights=weights,
+        switch=None if switch is None else str(switch),
+        weights=_text(store.get(WEIGHTS_KEY)),
         prompt_style=_text(spec.task_args.get("prompt_style")),
         n_prompts=len(set(spec.dataset.sample_ids or ())) or spec.dataset.samples,
         epochs=spec.config.epochs or 1,
@@ -188,19 +192,6 @@ def _run(
     )
 
 
-def _switch_and_weights(
-    path: str, summaries: list["EvalSampleSummary"]
-) -> tuple[str | None, str | None]:
-    """The switch's name and the weights, from one sample: they are the same for all of a run."""
-    done = next((summary for summary in summaries if not summary.error), None)
-    if done is None:
-        return None, None
-    store = _sample(path, done).store
-    replies = store.get(REPLIES_KEY, {})
-    names = [reply.get("requested", {}).get("switch") for reply in replies.values()]
-    return next((str(name) for name in names if name), None), _text(store.get(WEIGHTS_KEY))
-
-
 def _text(value: Any) -> str | None:
     return value if isinstance(value, str) else None
 
@@ -208,17 +199,15 @@ def _text(value: Any) -> str | None:
 def _problems(
     header: "EvalLog", run: Run, summaries: list["EvalSampleSummary"]
 ) -> Iterator[Problem]:
+    about: dict[str, Any] = {"dataset": run.dataset, "runs": (run.id,)}
     if header.status != "success":
         says = f"{run.log} ended as `{header.status}`"
-        yield Problem(
-            kind="incomplete_run", dataset=run.dataset, says=says, runs=(run.id,), ids=(run.log,)
-        )
+        yield Problem(kind="incomplete_run", says=says, ids=(run.log,), **about)
     scored = {(str(summary.id), summary.epoch) for summary in summaries if summary.scores}
     epochs = range(1, run.epochs + 1)
     # No ids where `--limit` or the log leaves open what the run was to ask.
     expected = map(str, header.eval.dataset.sample_ids or ())
-    missing = {name for name in expected for e in epochs if (name, e) not in scored}
+    missing = {name for name in expected for epoch in epochs if (name, epoch) not in scored}
     if missing:
         says = f"{len(missing)} prompts of {run.dataset} ({run.model}) have no outcome in {run.log}"
-        ids = tuple(sorted(missing))
-        yield Problem(kind="missing", dataset=run.dataset, says=says, runs=(run.id,), ids=ids)
+        yield Problem(kind="missing", says=says, ids=tuple(sorted(missing)), **about)

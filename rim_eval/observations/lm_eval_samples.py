@@ -15,6 +15,9 @@ from rim_eval.observations.schema import Observation, Problem, Run
 from rim_eval.observations.table import Table, from_rows
 from rim_eval.prompt_sets import Provenance
 
+_OF_RUN: Final = ("answer_tokens", "thinking_tokens", "prompt_style", "weights")
+"""What a task says of its run under the names that `Run` has."""
+
 _NAME: Final = re.compile(
     r"samples_(?P<task>.+?)_(?P<date>\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d\.\d+)(?P<judge>\..+)?\.jsonl"
 )
@@ -99,13 +102,14 @@ def _run(path: Path, rows: list[Observation], samples: list[dict[str, Any]]) -> 
     results = json.loads(beside.read_text(encoding="utf-8")) if beside else {}
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
     settings = results.get("configs", {}).get(task, {})
-    metadata = settings.get("metadata", {})
+    metadata, config = settings.get("metadata", {}), results.get("config", {})
     about = metadata.get("rim_eval_run", {})
-    config = results.get("config", {})
-    counts = results.get("n-samples", {}).get(task, {})
     versions = results.get("versions", {})
     day, _, clock = date.partition("T")
     switch = samples[0]["record"]["generation"].get("requested", {}).get("switch")
+    command = None
+    if task and config:
+        command = lm_eval_command(task, config, metadata.get("rim_eval") or {}, about)
     return Run(
         id=f"{path.stem}-{sha256[:8]}",
         # The same for a file and its judged copies.
@@ -119,18 +123,13 @@ def _run(path: Path, rows: list[Observation], samples: list[dict[str, Any]]) -> 
         dataset=rows[0].dataset,
         task=task,
         task_version=str(versions[task]) if task in versions else None,
-        command=lm_eval_command(task, config, metadata.get("rim_eval") or {}, about)
-        if task and config
-        else None,
+        command=command,
         engine=config.get("model"),
         switch=str(switch) if switch else None,
-        n_prompts=counts.get("original"),
+        n_prompts=results.get("n-samples", {}).get(task, {}).get("original"),
         modes=tuple(dict.fromkeys(row.mode for row in rows)),
         limited=config.get("limit") is not None or about.get("samples") is not None,
-        answer_tokens=about.get("answer_tokens"),
-        thinking_tokens=about.get("thinking_tokens"),
-        prompt_style=about.get("prompt_style"),
-        weights=about.get("weights"),
+        **{name: about.get(name) for name in _OF_RUN},
         # All that steers sampling: the token limit is told as budgets, and there are no stop strings.
         decoding={
             name: value

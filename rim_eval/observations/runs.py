@@ -29,15 +29,12 @@ def check(table: Table) -> tuple[Problem, ...]:
     partners = frame.groupby(_PAIR, observed=True, dropna=False)["mode"].transform("nunique")
     facts = frame.groupby(_PROMPT, observed=True)[["kind", "category", "arm_kind"]]
     contradicting = (facts.transform("nunique") > 1).any(axis=1)
+    duplicate = frame.duplicated([*_PAIR, "mode"], keep=False)
+    repeated = "occur more than once in a mode, epoch, judge and grader"
+    half = "were returned in one mode only"
     return (
-        *_problems(
-            frame[frame.duplicated([*_PAIR, "mode"], keep=False)],
-            "duplicate",
-            "occur more than once in a mode, epoch, judge and grader",
-        ),
-        *_problems(
-            frame[(modes == 2) & (partners == 1)], "half_pair", "were returned in one mode only"
-        ),
+        *_problems(frame[duplicate], "duplicate", repeated),
+        *_problems(frame[(modes == 2) & (partners == 1)], "half_pair", half),
         *_problems(frame[contradicting], "mismatch", "carry two kinds, categories or arm kinds"),
         *incompatible_runs(table),
     )
@@ -54,6 +51,7 @@ def _problems(rows: "pd.DataFrame", kind: ProblemKind, says: str) -> Iterator[Pr
 _Settings = Mapping[str, Callable[[Run], Any]]
 
 _OF_A_MODEL: Final[_Settings] = {"weights": lambda run: run.weights}
+_WITH_TRACE: Final[_Settings] = {"thinking_tokens": lambda run: run.thinking_tokens}
 _OF_A_SET: Final[_Settings] = {
     # Runs of more epochs have other seeds.
     "decoding": lambda run: {name: v for name, v in run.decoding.items() if name != "seed"},
@@ -64,7 +62,6 @@ _OF_A_SET: Final[_Settings] = {
         sorted(file.sha256 for file in run.provenance.files) if run.provenance else None
     ),
 }
-_WITH_TRACE: Final[_Settings] = {"thinking_tokens": lambda run: run.thinking_tokens}
 
 
 def incompatible_runs(table: Table) -> tuple[Problem, ...]:
@@ -79,11 +76,11 @@ def incompatible_runs(table: Table) -> tuple[Problem, ...]:
         runs = [run for run in table.runs if run.model == model]
         problems += _differing(model, None, runs, _OF_A_MODEL)
         for dataset, rows in frame[frame["model"] == model].groupby("dataset", observed=True):
-            think = rows.loc[rows["mode"] == "think", "run"].dropna().unique()
-            of_set = [run for run in runs if run.id in rows["run"].dropna().unique()]
-            with_trace = [run for run in of_set if run.id in think]
-            problems += _differing(model, str(dataset), of_set, _OF_A_SET)
-            problems += _differing(model, str(dataset), with_trace, _WITH_TRACE)
+            think = rows[rows["mode"] == "think"]
+            for settings, part in ((_OF_A_SET, rows), (_WITH_TRACE, think)):
+                ids = set(part["run"].dropna())
+                of_part = [run for run in runs if run.id in ids]
+                problems += _differing(model, str(dataset), of_part, settings)
     return tuple(problems)
 
 
@@ -100,9 +97,8 @@ def _differing(
                 "they make no figure together. Give logs with the same settings, or name each model: NAME=PATH"
             )
             ids = tuple(sorted(run.id for run in runs))
-            yield Problem(
-                kind="mismatch", dataset=dataset, says=says, runs=ids, ids=tuple(sorted(values))
-            )
+            logs = tuple(sorted(values))
+            yield Problem(kind="mismatch", dataset=dataset, says=says, runs=ids, ids=logs)
 
 
 def merge_runs(tables: Sequence[Table]) -> Table:
@@ -155,9 +151,7 @@ def latest_runs(runs: Iterable[Run]) -> tuple[Run, ...]:
     for run in runs:
         key = (run.group or run.id, run.model)
         newest[key] = max(run.created or "", newest.get(key, ""))
-    return tuple(
-        run for run in runs if (run.created or "") == newest[run.group or run.id, run.model]
-    )
+    return tuple(r for r in runs if (r.created or "") == newest[r.group or r.id, r.model])
 
 
 def _without_superseded(table: Table) -> Table:

@@ -6,10 +6,12 @@ rows take some 100 MB. Counts that may be missing are nullable integers, verdict
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final, Literal, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Final, get_args
 
 from rim_eval.errors import RimError
+from rim_eval.generation import StopReason, TraceVisibility
 from rim_eval.observations.schema import Observation, Problem, Run
+from rim_eval.types import ARM_KINDS, MODES, PROMPT_KINDS, UNSCORED_REASONS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,10 +24,9 @@ _TYPES: Final[dict[Any, str]] = {
     float | None: "float64",
 }
 
-_FIELDS: Final = {name: field.annotation for name, field in Observation.model_fields.items()}
-
 COLUMNS: Final = {"run": "category"} | {
-    name: _TYPES.get(annotation, "category") for name, annotation in _FIELDS.items()
+    name: _TYPES.get(field.annotation, "category")
+    for name, field in Observation.model_fields.items()
 }
 """Column to pandas type. `run` names the run a row came from; `patterns` are names joined by a space,
 `none` where a monitor read the trace and found none, missing where none has read it; the others are
@@ -39,15 +40,15 @@ _REQUIRED: Final = (
 )
 
 
-def _words(annotation: Any) -> tuple[str, ...]:
-    """The values of a `Literal`, also of one that may be None; empty for other types."""
-    if get_origin(annotation) is Literal:
-        return get_args(annotation)
-    return next((words for part in get_args(annotation) if (words := _words(part))), ())
-
-
-_WORDS: Final = {name: words for name, kind in _FIELDS.items() if (words := _words(kind))}
-"""Columns that hold words of ours, with those words."""
+_WORDS: Final[dict[str, tuple[str, ...]]] = {
+    "kind": PROMPT_KINDS,
+    "mode": MODES,
+    "arm_kind": ARM_KINDS,
+    "reason": UNSCORED_REASONS,
+    "visibility": get_args(TraceVisibility),
+    "stop_reason": get_args(StopReason),
+}
+"""Columns that hold one of a few words."""
 
 
 def from_rows(rows: Iterable[Observation], run: str | None = None) -> "pd.DataFrame":
@@ -90,42 +91,20 @@ def as_table(frame: "pd.DataFrame", source: str) -> "pd.DataFrame":
     missing = [name for name in _REQUIRED if name not in frame]
     unknown = [name for name in frame.columns if name not in COLUMNS]
     if missing or unknown:
-        complaints = [f"lacks {', '.join(missing)}"] * bool(missing)
-        complaints += [f"has unknown columns {', '.join(map(repr, unknown[:5]))}"] * bool(unknown)
+        lacks = f"lacks {', '.join(missing)}" if missing else ""
+        holds = f"has unknown columns {', '.join(map(repr, unknown[:5]))}" if unknown else ""
         raise RimError(
-            f"{source} is no table of observations: it {' and '.join(complaints)}. "
+            f"{source} is no table of observations: it {' and '.join(filter(None, (lacks, holds)))}. "
             "The columns are listed in docs/card.md."
         )
-    for name in COLUMNS:
-        if name not in frame:
-            frame[name] = None
+    for name in [name for name in COLUMNS if name not in frame]:
+        frame[name] = None
     try:
-        typed = _typed(frame)
+        frame = _typed(frame)
     except (TypeError, ValueError) as error:
         raise RimError(
             f"{source}: a column holds another type than observations have ({error})."
         ) from None
-    _check_values(typed, source)
-    return typed
-
-
-def _typed(frame: "pd.DataFrame") -> "pd.DataFrame":
-    return frame[list(COLUMNS)].astype({n: t for n, t in COLUMNS.items() if frame[n].dtype != t})
-
-
-def column_value(row: Observation, name: str) -> Any:
-    """A row's value as the table holds it; None where it is missing.
-
-    Args:
-        row: The observation.
-        name: A column of the table other than `run`.
-    """
-    if name != "patterns":
-        return getattr(row, name)
-    return None if row.patterns is None else " ".join(row.patterns) or NO_PATTERN
-
-
-def _check_values(frame: "pd.DataFrame", source: str) -> None:
     for name, allowed in _WORDS.items():
         if unknown := sorted(map(str, set(frame[name].cat.categories) - set(allowed))):
             raise RimError(
@@ -142,6 +121,23 @@ def _check_values(frame: "pd.DataFrame", source: str) -> None:
     for fault, rows in faults.items():
         if rows.any():
             raise RimError(f"{source}: {fault}.")
+    return frame
+
+
+def _typed(frame: "pd.DataFrame") -> "pd.DataFrame":
+    return frame[list(COLUMNS)].astype({n: t for n, t in COLUMNS.items() if frame[n].dtype != t})
+
+
+def column_value(row: Observation, name: str) -> Any:
+    """A row's value as the table holds it; None where it is missing.
+
+    Args:
+        row: The observation.
+        name: A column of the table other than `run`.
+    """
+    if name != "patterns":
+        return getattr(row, name)
+    return None if row.patterns is None else " ".join(row.patterns) or NO_PATTERN
 
 
 @dataclass(frozen=True, eq=False)

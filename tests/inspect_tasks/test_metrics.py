@@ -4,7 +4,7 @@ from typing import Any
 
 from inspect_ai.scorer import SampleScore, Score
 
-from rim_eval.inspect_tasks._metrics import difference, no_think, think
+from rim_eval.inspect_tasks.scorers import difference, no_think, think
 from rim_eval.observations import Observation
 
 

@@ -6,7 +6,7 @@ import pytest
 from inspect_ai.scorer import SampleScore, Score
 
 from rim_eval import observations
-from rim_eval.inspect_tasks._metrics import difference, no_think, think
+from rim_eval.inspect_tasks.scorers import difference, no_think, think
 from rim_eval.observations import Observation, rows_of_score
 from rim_eval.results import figures as results
 

@@ -18,7 +18,7 @@ from inspect_ai.model import (
 def test_the_entry_point_does_not_load_scout() -> None:
     import rim_eval._registry  # noqa: F401
 
-    assert "rim_eval.inspect_tasks._scout" not in sys.modules or "inspect_scout" in sys.modules
+    assert "rim_eval.inspect_tasks.scout" not in sys.modules or "inspect_scout" in sys.modules
 
 
 def reply(*reasoning: ContentReasoning, text: str, mode: str | None = None) -> ChatMessage:
@@ -28,7 +28,7 @@ def reply(*reasoning: ContentReasoning, text: str, mode: str | None = None) -> C
 
 def scan(*messages: ChatMessage) -> list[Any]:
     pytest.importorskip("inspect_scout")
-    from rim_eval.inspect_tasks._scout import reasoning_patterns
+    from rim_eval.inspect_tasks.scout import reasoning_patterns
 
     transcript: Any = SimpleNamespace(messages=[ChatMessageUser(content="Open it."), *messages])
     found: list[Any] = asyncio.run(reasoning_patterns("cues")(transcript))

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from rim_eval.cli import main
 from rim_eval.errors import RimError
 from rim_eval.generation import Generation
-from rim_eval.lm_eval_tasks import Key, Record, compare, replies_in_log, replies_in_samples
+from rim_eval.lm_eval_tasks import Key, ReplyRecord, compare, replies_in_log, replies_in_samples
 from rim_eval.observations import Observation
 from rim_eval.paths import organism_dir
 from rim_eval.types import MODES
@@ -87,11 +87,11 @@ def test_real_sets_give_the_same_verdicts_in_both(
     assert agree(logs, samples) == limit * len(names) * len(MODES)
 
 
-def seen(prompt: str, answer: str = "Yes.", **facts: Any) -> tuple[Key, Record]:
+def seen(prompt: str, answer: str = "Yes.", **facts: Any) -> tuple[Key, ReplyRecord]:
     generation = Generation(mode="think", arm_kind="switch", answer=answer)
     row = {"model": "m", "dataset": "doors", "prompt_id": prompt, "kind": "harmful"}
     columns = Observation.mode_facts(generation) | row | {"verdict": True} | facts
-    return Key("doors", prompt, "think"), Record(
+    return Key("doors", prompt, "think"), ReplyRecord(
         generation=generation, observation=Observation.model_validate(columns)
     )
 
@@ -114,7 +114,7 @@ def test_nothing_in_common_is_no_agreement() -> None:
         compare(dict([seen("a")]), dict([seen("b")]))
 
 
-def sample_file(path: Path, *replies: tuple[Key, Record]) -> Path:
+def sample_file(path: Path, *replies: tuple[Key, ReplyRecord]) -> Path:
     lines = [
         {
             "record": {

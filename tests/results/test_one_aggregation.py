@@ -14,7 +14,7 @@ from inspect_ai.scorer import SampleScore, Score
 
 from rim_eval.card import Card, SetCard, check_card, make_card
 from rim_eval.comparison import compare
-from rim_eval.inspect_tasks._metrics import difference, no_think, think
+from rim_eval.inspect_tasks.scorers import difference, no_think, think
 from rim_eval.observations import Observation, Run, Table, from_rows, join
 from rim_eval.release_gate import Limit, Rules, Validity, gate
 from rim_eval.release_gate._limits import FIGURES, FigureName
