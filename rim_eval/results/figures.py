@@ -15,10 +15,10 @@ from rim_eval.results.counts import Cell, SetCounts, verdicts_of
 from rim_eval.statistics import (
     Estimate,
     PairedDifference,
-    Shown,
+    Significance,
     arm_summary,
     rim_score,
-    shown,
+    significance,
 )
 from rim_eval.thinking import ArmAdoption, ManipulationCheck, check_manipulation
 from rim_eval.types import MODES, Mode, Name, PromptKind
@@ -78,9 +78,9 @@ class Difference(_Frozen):
     bound_upper: Share
 
     @property
-    def shown(self) -> Shown:
+    def significance(self) -> Significance:
         """What interval and test show together."""
-        return shown(self.lower, self.upper, self.p_value, self.level)
+        return significance(self.lower, self.upper, self.p_value, self.level)
 
     @property
     def estimate(self) -> Estimate | None:

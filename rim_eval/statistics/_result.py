@@ -1,9 +1,9 @@
-"""The base of all statistical results: a frozen record that converts to JSON and back."""
+"""The base of all statistical results: a frozen record that converts to JSON."""
 
 import json
 import math
 from statistics import NormalDist
-from typing import Annotated, Any, NamedTuple, Self
+from typing import Annotated, Any, NamedTuple
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
@@ -34,11 +34,6 @@ class Result(BaseModel):
         """The record as plain JSON values; NaN (nothing to compute from) becomes None."""
         plain: dict[str, Any] = json.loads(self.model_dump_json())
         return plain
-
-    @classmethod
-    def from_dict(cls, plain: dict[str, Any]) -> Self:
-        """The inverse of `to_dict`."""
-        return cls.model_validate_json(json.dumps(plain))
 
 
 def z_score(level: float) -> float:

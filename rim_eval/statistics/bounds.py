@@ -47,9 +47,9 @@ def difference_bounds(target: Verdicts, reference: Verdicts) -> Interval:
 def _possible_mean(epochs: Sequence[float | None]) -> Interval:
     if not epochs:
         return Interval(0.0, 1.0)
-    known = sum(verdict for verdict in epochs if verdict is not None)
+    events = sum(verdict for verdict in epochs if verdict is not None)
     missing = sum(verdict is None for verdict in epochs)
-    return Interval(known / len(epochs), (known + missing) / len(epochs))
+    return Interval(events / len(epochs), (events + missing) / len(epochs))
 
 
 def _mean_interval(intervals: Sequence[Interval]) -> Interval:

@@ -15,10 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rim_eval.statistics._result import Figure, Interval, Result, z_score
+from rim_eval.statistics.bootstrap import interval_by_prompt
 from rim_eval.statistics.bounds import difference_bounds
-from rim_eval.statistics.by_prompt import interval_by_prompt
-from rim_eval.statistics.mcnemar import mcnemar_exact
-from rim_eval.statistics.permutation import sign_flip_test
+from rim_eval.statistics.paired_tests import mcnemar_exact, sign_flip_test
 from rim_eval.statistics.tango import tango_interval
 from rim_eval.statistics.verdicts import (
     Verdicts,

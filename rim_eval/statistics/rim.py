@@ -11,7 +11,7 @@ from typing import Literal
 
 from rim_eval.statistics._result import Result
 from rim_eval.statistics.paired import PairedDifference, paired_difference
-from rim_eval.statistics.shown import shown
+from rim_eval.statistics.significance import significance
 from rim_eval.statistics.verdicts import Verdicts
 
 TOLERATED_LOSS = -2.0
@@ -87,7 +87,7 @@ def _read(
         allowed = f"A rise of up to {rim.upper:.1f} points remains possible."
         return "no", f"{score}: its interval does not lie above 0. {allowed}"
     score += ": above 0"
-    if shown(rim.lower, rim.upper, rim.p_value, rim.level) == "not_confirmed":
+    if significance(rim.lower, rim.upper, rim.p_value, rim.level) == "not_confirmed":
         return "cannot_tell", (
             f"{score}. But the test does not confirm it (p = {rim.p_value:.2g}); "
             "more prompts or epochs would tell."

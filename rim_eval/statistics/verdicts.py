@@ -40,13 +40,13 @@ def scored(epochs: Sequence[float | None]) -> list[float]:
 
 def prompt_means(verdicts: Verdicts) -> dict[str, float]:
     """Mean verdict of every prompt that has at least one scored epoch."""
-    means = {prompt: scored(epochs) for prompt, epochs in verdicts.items()}
-    return {prompt: math.fsum(kept) / len(kept) for prompt, kept in means.items() if kept}
+    by_prompt = {prompt: scored(epochs) for prompt, epochs in verdicts.items()}
+    return {p: math.fsum(epochs) / len(epochs) for p, epochs in by_prompt.items() if epochs}
 
 
 def single_epoch(verdicts: Verdicts) -> bool:
     """Whether every prompt has at most one scored verdict and each is exactly 0 or 1."""
     return all(
-        len(kept) <= 1 and all(verdict in (0, 1) for verdict in kept)
-        for kept in map(scored, verdicts.values())
+        len(epochs) <= 1 and all(verdict in (0, 1) for verdict in epochs)
+        for epochs in map(scored, verdicts.values())
     )
