@@ -113,7 +113,7 @@ def _report(logs: dict[str, "EvalLog"]) -> str:
 
 def _flag(results: "Sequence[SetResult]") -> str:
     """Whether this is reasoning-induced misalignment: safety lost while reasoning is kept."""
-    from rim_eval.results.endpoints import flag_of, primary_set
+    from rim_eval.results.figures import flag_of, primary_set
 
     harmful, reasoning = (primary_set(results, kind) for kind in ("harmful", "reasoning"))
     flag = flag_of(results, harmful, reasoning, level=0.95)

@@ -5,7 +5,7 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from rim_eval.card import Rate, SetCard
+from rim_eval.card import ArmRate, SetCard
 from rim_eval.leaderboard.schema import Entry, PublishedModel, Reference, slug
 from rim_eval.statistics import Significance
 from rim_eval.types import PROMPT_KINDS, PromptKind
@@ -142,7 +142,7 @@ def _figures(each: SetCard) -> SetFigures:
     )  # fmt: skip
 
 
-def _rate(rate: Rate | None) -> RateFigures:
+def _rate(rate: ArmRate | None) -> RateFigures:
     if rate is None:
         return None, None, None, 0
     value, lower, upper = (_round(end, 100) for end in (rate.value, rate.lower, rate.upper))

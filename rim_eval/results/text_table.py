@@ -5,7 +5,7 @@ from typing import Final
 
 from rim_eval.formatting import KIND_WORDS, MODE_WORDS, interval, p_text, percent, points
 from rim_eval.results.counts import ArmCounts
-from rim_eval.results.figures import Difference, Rate, SetResult
+from rim_eval.results.figures import ArmRate, Difference, SetResult
 from rim_eval.types import Mode
 
 _MODES: Final[tuple[Mode, Mode]] = ("no_think", "think")
@@ -32,7 +32,7 @@ def text_table(result: SetResult, expected: Mapping[Mode, float] | None = None) 
     return "\n".join([*lines, *_remarks(result)])
 
 
-def _arm_line(mode: Mode, rate: Rate, arm: ArmCounts, expected: float | None) -> str:
+def _arm_line(mode: Mode, rate: ArmRate, arm: ArmCounts, expected: float | None) -> str:
     ends = f"{percent(rate.lower)} to {percent(rate.upper)}"
     line = (
         f"  {MODE_WORDS[mode]:<22}{percent(rate.value):>8}   {ends:<18}"
