@@ -8,8 +8,6 @@ math-verify. Never raises on a reply, in any thread.
 import re
 from typing import Final
 
-from pydantic import BaseModel, ConfigDict
-
 from rim_eval.answers import _mathematics
 from rim_eval.answers._final_answer import (
     LONGEST_FINAL_ANSWER,
@@ -29,16 +27,15 @@ from rim_eval.answers._plain import (
     without_percent,
 )
 from rim_eval.errors import RimError
+from rim_eval.types import FrozenModel
 
 _LEAD_IN: Final = re.compile(r"^(?:.*=|the\b|an?\b|option\b|choice\b)\s*(?=\S)", re.IGNORECASE)
 _MATHEMATICAL: Final = re.compile(r"[\d\\]")
 _CHOICE: Final = re.compile(r"\d\s+(?:and|or)\b")
 
 
-class AnswerCheck(BaseModel):
+class AnswerCheck(FrozenModel):
     """What the checker found."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     correct: bool | None
     """None when answer and gold are too large or too slow to compare: unscored, not wrong."""

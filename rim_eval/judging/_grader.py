@@ -12,8 +12,7 @@ import anyio
 from rim_eval.errors import RimError
 from rim_eval.judging._refusal import classify_refusal
 from rim_eval.judging._spec import Dialogue, LinesReader, TagsReader, WordReader
-from rim_eval.judging._verdict_doubt import refuses_to_grade
-from rim_eval.judging._verdict_parsing import ParsedVerdict, parse_verdict
+from rim_eval.judging._verdict_parsing import ParsedVerdict, parse_verdict, refuses_to_grade
 from rim_eval.types import UnscoredReason
 
 if TYPE_CHECKING:

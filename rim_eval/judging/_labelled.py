@@ -8,14 +8,14 @@ from fnmatch import filter as matching
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple, get_args
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from rim_eval.errors import AccessError, RimError, first_complaint
 from rim_eval.judging._case import Case, Event
 from rim_eval.prompt_sets import GithubSource, HubSource, download_file
 from rim_eval.prompt_sets.formats import DataFile, read_rows
 from rim_eval.prompt_sets.registry import Columns, Format
-from rim_eval.types import PromptKind
+from rim_eval.types import FrozenModel, PromptKind
 
 ReplyMode = Literal["think", "no_think", "unknown"]
 _WORDS: Final = dict.fromkeys(
@@ -36,11 +36,7 @@ class LabelledReply(NamedTuple):
     label: str | None = None
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class LabelledFile(_Frozen):
+class LabelledFile(FrozenModel):
     """Which file a measurement was made on."""
 
     name: str
@@ -50,7 +46,7 @@ class LabelledFile(_Frozen):
     """Rows left out because people gave no usable label."""
 
 
-class LabelledColumns(_Frozen):
+class LabelledColumns(FrozenModel):
     """Which column means what; those that are None are not in the set."""
 
     prompt: str
@@ -66,7 +62,7 @@ class LabelledColumns(_Frozen):
     then part of the answer, and the mode follows from it."""
 
 
-class LabelledSet(_Frozen):
+class LabelledSet(FrozenModel):
     """Where a labelled set is published and how its rows are read (`labelled_sets.toml`)."""
 
     event: Event

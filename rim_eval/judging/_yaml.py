@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ValidationError, model_validator
 
 from rim_eval.errors import RimError
+from rim_eval.types import FrozenModel
 
 if TYPE_CHECKING:
     from ruamel.yaml.comments import CommentedMap
@@ -20,10 +21,8 @@ FieldPath = tuple[int | str, ...]
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
-class YamlSection(BaseModel):
+class YamlSection(FrozenModel):
     """A section of a YAML file; an unknown field is refused with the names of those that exist."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     @model_validator(mode="before")
     @classmethod

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Final, Self
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt
+from pydantic import ConfigDict, Field, NonNegativeInt
 
 from rim_eval.errors import RimError
 from rim_eval.observations import Observation
@@ -26,21 +26,21 @@ from rim_eval.statistics import (
     significance,
 )
 from rim_eval.thinking import ArmAdoption, ManipulationCheck, check_manipulation
-from rim_eval.types import MODES, Mode, Name, PromptKind
+from rim_eval.types import MODES, FrozenModel, Mode, Name, PromptKind
 
 _ANCHOR: Final = "hexphi"
 """The paper's set: primary wherever it was run."""
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+class _Finite(FrozenModel):
+    model_config = ConfigDict(allow_inf_nan=False)
 
 
 Share = float | None
 """A figure; None when there is nothing to compute it from."""
 
 
-class _Interval(_Frozen):
+class _Interval(_Finite):
     """A figure with its interval; what a card keeps of a result of the statistics."""
 
     _points: ClassVar[float] = 1
@@ -104,7 +104,7 @@ class Difference(_Interval):
         return significance(self.lower, self.upper, self.p_value, self.level)
 
 
-class Figures(_Frozen):
+class Figures(_Finite):
     """Both rates and their difference; None where a mode was not run."""
 
     think: ArmRate | None
@@ -116,7 +116,7 @@ class Figures(_Frozen):
         return self.think if mode == "think" else self.no_think
 
 
-class SetResult(_Frozen):
+class SetResult(_Finite):
     """The counts of one prompt set and kind, and the figures that follow from them."""
 
     dataset: str

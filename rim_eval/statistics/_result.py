@@ -5,9 +5,10 @@ import math
 from statistics import NormalDist
 from typing import Annotated, Any, NamedTuple
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import BeforeValidator
 
 from rim_eval.errors import RimError
+from rim_eval.types import FrozenModel
 
 
 def _nan_for_none(value: Any) -> Any:
@@ -25,10 +26,8 @@ class Interval(NamedTuple):
     upper: float
 
 
-class Result(BaseModel):
+class Result(FrozenModel):
     """Base of all results: frozen, no unknown fields, NaN becomes `null`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     def to_dict(self) -> dict[str, Any]:
         """The record as plain JSON values; NaN (nothing to compute from) becomes None."""
