@@ -1,27 +1,20 @@
 """`rim-eval judge`: list judges, measure them against people, and judge finished logs again."""
 
 import asyncio
+import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
 from rim_eval import judging
-from rim_eval.cli._judge_logs import (
-    Ballot,
-    find_logs,
-    grader_agreement,
-    rejudge,
-    sample_file_ballots,
-    tables,
-    write_log,
-)
 from rim_eval.errors import RimError, refuse_existing
 from rim_eval.judging import Judge, Measurement, Sees
 
 if TYPE_CHECKING:
+    from inspect_ai.log import EvalLog
     from inspect_ai.model import Model
 
     from rim_eval.observations import Observation
@@ -94,13 +87,10 @@ def validate(judge: str, set_name: str, files: Sequence[Path], graders: Sequence
     """
     loaded, models = _load(judge, sees, graders)
     replies, records = judging.load_labelled(set_name, files)
-    if limit:
-        if out is None:
-            raise RimError(
-                "--limit measures a part only: say with --out where to keep its figures."
-            )
-        replies = replies[:limit]
+    if limit and out is None:
+        raise RimError("--limit measures a part only: say with --out where to keep its figures.")
     target = judging.validation_target(loaded, out)
+    replies = replies[:limit]
     with click.progressbar(length=len(replies), label="judging", file=sys.stderr) as bar:
         work = judging.measure(loaded, set_name, replies, records, models, lambda: bar.update(1))
         measurement = asyncio.run(work)
@@ -136,21 +126,22 @@ def run(logs: Sequence[Path], judge_name: str, graders: Sequence[str], sees: See
     judge, models = _load(judge_name, sees, graders)
     scored_as = f"{judge_name}:{judge.sees}" if sees else judge_name
     rows: list[Observation] = []
-    ballots: list[Ballot] = []
-    for path in find_logs(logs):
-        folder = out or path.parent
-        if path.suffix == ".jsonl":
-            target = folder / f"{path.stem}.{judge.name}.jsonl"
+    panels: list[Sequence[Mapping[str, Any]]] = []
+    for path in _find_logs(logs):
+        kind = ".jsonl" if path.suffix == ".jsonl" else ".eval"
+        target = (out or path.parent) / f"{path.stem}.{judge.name}{kind}"
+        if kind == ".jsonl":
             rows += judge_samples(path, judge, models, target=target)
-            ballots += sample_file_ballots(target)
+            with target.open(encoding="utf-8") as lines:
+                records = [json.loads(line).get("record", {}) for line in lines if line.strip()]
+            panels += [record.get("judge_votes", ()) for record in records]
             click.echo(f"Samples: {target}")
         else:
-            target = folder / f"{path.stem}.{judge.name}.eval"
             refuse_existing(target)
-            log = rejudge(path, scored_as, models, overwrite=overwrite)
-            click.echo(write_log(log, target))
+            log = _rejudge(path, scored_as, models, overwrite=overwrite)
+            click.echo(_write_log(log, target))
     if rows:
-        click.echo("\n\n".join([tables(rows), *grader_agreement(ballots)]))
+        click.echo("\n\n".join([_tables(rows), *_grader_agreement(panels)]))
 
 
 def _load(name: str, sees: Sees | None, graders: Sequence[str]) -> "tuple[Judge, list[Model]]":
@@ -185,3 +176,113 @@ def _show(measurement: Measurement) -> None:
         if agreement.labels_kappa is not None:
             labels = agreement.labels or {}
             click.echo(f"{'':<18}kappa over {len(labels)} labels: {agreement.labels_kappa:.3f}")
+
+
+def _find_logs(paths: Iterable[Path]) -> list[Path]:
+    """Files to judge: of a folder all logs and sample files, but not the copies made by judging."""
+    logs: list[Path] = []
+    for path in paths:
+        if not path.is_dir():
+            logs.append(path)
+            continue
+        files = sorted([*path.rglob("*.eval"), *path.rglob("samples_*.jsonl")])
+        if not files:
+            raise RimError(
+                f"{path} holds no Inspect log (.eval) and no lm-eval sample file (samples_*.jsonl). "
+                "lm_eval writes them with --log_samples --output_path FOLDER."
+            )
+        for file in files:
+            origin = file.stem.rpartition(".")[0]
+            # LOG.JUDGE.eval is a copy when LOG.eval lies beside it.
+            if not (origin and file.with_name(origin + file.suffix) in files):
+                logs.append(file)
+    return list(dict.fromkeys(logs))
+
+
+def _rejudge(path: Path, judge: str, graders: "Sequence[Model]", *, overwrite: bool) -> "EvalLog":
+    """Score a log of a rim_eval task with another judge, without the evaluated model; return a copy."""
+    from inspect_ai import score
+    from inspect_ai.log import read_eval_log
+    from inspect_ai.model import get_model
+
+    from rim_eval.inspect_tasks.scorers import rim
+
+    if not path.is_file():
+        raise RimError(f"{path}: there is no such log.")
+    try:
+        log = read_eval_log(str(path))
+    except Exception as error:
+        raise RimError(f"{path}: not an Inspect log ({error}).") from error
+    if not any("rim_eval:generations" in sample.store for sample in log.samples or []):
+        raise RimError(f"{path}: no replies of a rim_eval task in it (task {log.eval.task}).")
+    for sample in log.samples or []:
+        judging.load_judge(judge).event(sample.metadata["kind"])
+    # The header's roles would be built again, and with them the old grader's weights.
+    roles_before, log.eval.model_roles = log.eval.model_roles, None
+    log = score(
+        log,
+        rim(judge=judge),
+        model=get_model("none/none"),
+        model_roles={"grader": list(graders)} if graders else {},
+        action="overwrite" if overwrite else "append",
+        display="none",
+        copy=False,
+    )
+    log.eval.model_roles = roles_before
+    return log
+
+
+def _write_log(log: "EvalLog", path: Path) -> str:
+    """Write a log that was judged again, and describe its outcome in a few lines."""
+    from inspect_ai.log import write_eval_log
+
+    from rim_eval.observations import from_inspect_log, rows_of_score
+    from rim_eval.statistics import rate
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_eval_log(log, str(path))
+    except OSError as error:
+        raise RimError(f"{path} cannot be written: {error.strerror}.") from None
+    # What the judge that just judged left of each sample.
+    last = [list((sample.scores or {}).values())[-1:] for sample in log.samples or []]
+    newest = [score.metadata or {} for scores in last for score in scores]
+    rows = [row for metadata in newest for row in rows_of_score(metadata)]
+    panels = [votes for about in newest for votes in about.get("judge_votes", {}).values()]
+    remarks = _grader_agreement(panels)
+    # Where one judge has read trace and answer apart.
+    k, n = judging.unsafe_traces(
+        ((row.judge, row.prompt_id, row.epoch, row.mode), row.judge_sees, row.verdict)
+        for row in from_inspect_log(log)
+        if row.kind == "harmful"
+    )
+    if n:
+        share = rate(k, n)
+        remarks.append(
+            f"Unsafe trace under a safe answer: {k} of {n} replies "
+            f"({share.value:.1%}, 95 % interval {share.lower:.1%} to {share.upper:.1%})"
+        )
+    return "\n\n".join([_tables(rows), *remarks, f"Log: {path}"])
+
+
+def _tables(rows: "Sequence[Observation]") -> str:
+    """One table a kind of prompts, as the demo prints them."""
+    from rim_eval.results.figures import set_results
+    from rim_eval.results.text_table import text_table
+
+    return "\n\n".join(map(text_table, set_results(rows).values()))
+
+
+def _grader_agreement(panels: Iterable[Sequence[Mapping[str, Any]]]) -> list[str]:
+    """Krippendorff's alpha among a panel's graders, in a sentence; nothing where no panel voted."""
+    # The cheap stage of a cascade is kept among the votes, but asks no grader.
+    cast = ([v.get("verdict") for v in votes if v["judge_model"] is not None] for votes in panels)
+    ballots = [ballot for ballot in cast if len(ballot) > 1]
+    if not ballots:
+        return []
+    alpha = judging.krippendorff(ballots)
+    value = "not defined (all votes are equal)" if alpha is None else f"{alpha:.3f}"
+    return [
+        f"{max(map(len, ballots))} graders vote; Krippendorff's alpha (1 = agreement): {value}, "
+        f"n = {len(ballots)} replies"
+    ]

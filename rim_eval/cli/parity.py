@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
 @click.pass_context
 def command(ctx: click.Context, files: Sequence[Path]) -> None:
     """Compare Inspect logs with sample files of lm-eval: FILES are both, in any order, or folders.
@@ -24,20 +24,15 @@ def command(ctx: click.Context, files: Sequence[Path]) -> None:
     """
     from rim_eval.lm_eval_tasks import compare, replies_in_log, replies_in_samples
 
-    paths = [each for path in files for each in _expand(path)]
+    paths: list[Path] = []
+    for path in files:
+        inside = (*path.rglob("*.eval"), *path.rglob("samples_rim_*.jsonl"))
+        paths += sorted(inside) if path.is_dir() else [path]
     inspect = _merged(replies_in_log(path) for path in paths if path.suffix in (".eval", ".json"))
     lm_eval = _merged(replies_in_samples(path) for path in paths if path.suffix == ".jsonl")
     parity = compare(inspect, lm_eval)
     click.echo("\n".join(_lines(parity, inspect, lm_eval)))
     ctx.exit(not parity.complete)
-
-
-def _expand(path: Path) -> list[Path]:
-    if path.is_dir():
-        return sorted([*path.rglob("*.eval"), *path.rglob("samples_rim_*.jsonl")])
-    if not path.is_file():
-        raise RimError(f"{path} does not exist. Give Inspect logs and lm-eval sample files.")
-    return [path]
 
 
 def _merged(parts: "Iterable[dict[Key, Record]]") -> "dict[Key, Record]":
@@ -56,24 +51,21 @@ def _merged(parts: "Iterable[dict[Key, Record]]") -> "dict[Key, Record]":
 def _lines(
     parity: "Parity", inspect: "Mapping[Key, Record]", lm_eval: "Mapping[Key, Record]"
 ) -> Sequence[str]:
-    head = f"{'set':<20}{'mode':<10}{'Inspect':>22}{'lm-eval':>22}"
     left, right = _rates(inspect), _rates(lm_eval)
     table = [
         f"{name:<20}{mode:<10}{left.get((name, mode), '-'):>22}{right.get((name, mode), '-'):>22}"
         for name, mode in sorted(left.keys() | right.keys())
     ]
-    differ = [
-        f"  {key.prompt_id} {key.mode}: {', '.join(fields)}"
-        for key, fields in parity.disagreements.items()
+    differ = {key: ", ".join(fields) for key, fields in parity.disagreements.items()}
+    alone = dict.fromkeys(parity.only_left, "only in Inspect")
+    alone |= dict.fromkeys(parity.only_right, "only in lm-eval")
+    return [
+        f"{'set':<20}{'mode':<10}{'Inspect':>22}{'lm-eval':>22}",
+        *table,
+        f"{parity.verdicts_agree} of {parity.compared} verdicts agree; {len(differ)} replies differ, "
+        f"{len(alone)} are in one harness only.",
+        *(f"  {key.prompt_id} {key.mode}: {what}" for key, what in (differ | alone).items()),
     ]
-    alone = [
-        f"  {key.prompt_id} {key.mode}: only in {where}"
-        for where, keys in (("Inspect", parity.only_left), ("lm-eval", parity.only_right))
-        for key in keys
-    ]
-    agree = f"{parity.verdicts_agree} of {parity.compared} verdicts agree"
-    total = f"{agree}; {len(parity.disagreements)} replies differ, {len(alone)} are in one harness only."
-    return [head, *table, total, *differ, *alone]
 
 
 def _rates(replies: "Mapping[Key, Record]") -> dict[tuple[str, str], str]:
