@@ -82,17 +82,16 @@ def check_gold(gold: str) -> str:
         RimError: If it is empty or nothing that an answer can be compared with.
     """
     plain_gold = _plain_gold(gold)
-    problem = "it is neither a number, mathematics nor words"
-    if not plain_gold:
-        problem = "it is empty"
-    elif is_words(plain_gold) or as_number(plain_gold) is not None:
-        return plain_gold
-    else:
-        try:
-            if _mathematics.readable(plain_gold):
-                return plain_gold
-        except CannotCompareError as too_large:
-            problem = str(too_large)
+    problem = "it is neither a number, mathematics nor words" if plain_gold else "it is empty"
+    try:
+        if plain_gold and (
+            is_words(plain_gold)
+            or as_number(plain_gold) is not None
+            or _mathematics.readable(plain_gold)
+        ):
+            return plain_gold
+    except CannotCompareError as too_large:
+        problem = str(too_large)
     raise RimError(
         f"gold answer {gold[-80:]!r}: {problem}. Give a number, LaTeX without prose, or a word."
     )
@@ -131,8 +130,8 @@ def _is_gold(final: FinalAnswer, gold: str, absolute_error: float | None) -> boo
     answers = _readings(final)
     if is_words(gold):
         # Perhaps after an article or `x =`.
-        said = [text for answer in answers for text in (answer, _LEAD_IN.sub("", answer))]
-        return letters(gold) in map(letters, said)
+        texts = [text for answer in answers for text in (answer, _LEAD_IN.sub("", answer))]
+        return letters(gold) in map(letters, texts)
     if absolute_error is not None:
         wanted = _real(gold)
         return any(
