@@ -4,11 +4,11 @@ import math
 
 from rim_eval.statistics._result import Figure, Interval, Result
 from rim_eval.statistics.bootstrap import bootstrap_by_prompt
-from rim_eval.statistics.bounds import rate_bounds
 from rim_eval.statistics.verdicts import (
     Verdicts,
     check_verdicts,
     prompt_means,
+    rate_bounds,
     scored,
     single_epoch,
 )
