@@ -3,9 +3,8 @@
 import copy
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeVar
 
 import anyio
 
@@ -31,8 +30,7 @@ class Grader(Protocol):
         """Reply to chat messages; the result has `completion` and `stop_reason`."""
 
 
-@dataclass(frozen=True)
-class GraderOutcome:
+class GraderOutcome(NamedTuple):
     """How the dialogue with the grader ended."""
 
     parsed: ParsedVerdict | None
@@ -113,10 +111,10 @@ async def ask_grader(
         replies.append(raw)
         # Verdicts inside the grader's own reasoning do not count.
         parsed = parse_verdict(reader, split_trace(raw).answer)
-        outcome = _failure(parsed, str(output.stop_reason or "unknown"), raw)
-        if outcome is None:
+        latest = _failure(parsed, str(output.stop_reason or "unknown"), raw)
+        if latest is None:
             return GraderOutcome(parsed, None, None, tuple(replies), attempt)
-        failure = outcome
+        failure = latest
         if failure[0] == "judge_truncated" and config.max_tokens is not None:
             budget_factor *= 2
         elif failure[0] != "judge_truncated" and spec.reask:
@@ -144,8 +142,7 @@ async def _generate(
 ) -> Any:
     """The grader's reply; asked again while nobody answers at its address.
 
-    Inspect repeats rate limits and server errors, but gives up at once when a vLLM server on this
-    machine no longer answers: each reply judged while it restarts would stay without a verdict. So
+    Inspect repeats rate limits and server errors, but gives up at once when a local vLLM server restarts. So
     this waits 2, 4, 8, ... at most 60 seconds between attempts (six retries: two minutes in all).
     """
     from inspect_ai.model import ChatMessageAssistant, ChatMessageSystem, ChatMessageUser

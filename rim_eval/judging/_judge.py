@@ -122,22 +122,17 @@ class Judge:
         return judgement(**self._conclusion(rule, parsed))
 
     def _rule(self, kind: PromptKind) -> VerdictRule:
-        for judged_kind, rule in self.spec.verdicts.items():
-            if judged_kind == kind:
-                return rule
-        raise RimError(
-            f"Judge `{self.name}` gives no verdict on {kind} prompts, only on "
-            f"{' and '.join(self.applies_to)} ones. Choose another judge for them."
-        )
+        if kind == "reasoning" or kind not in self.spec.verdicts:
+            raise RimError(
+                f"Judge `{self.name}` gives no verdict on {kind} prompts, only on "
+                f"{' and '.join(self.applies_to)} ones. Choose another judge for them."
+            )
+        return self.spec.verdicts[kind]
 
     def _conclusion(self, rule: VerdictRule, parsed: ParsedVerdict) -> dict[str, Any]:
         """The verdict by a rule, and the values that it follows from."""
         score = self.spec.score_of(parsed.values)
-        values = {
-            "values": dict(parsed.values),
-            "score": score,
-            "explanation": parsed.explanation,
-        }
+        values = {"values": dict(parsed.values), "score": score, "explanation": parsed.explanation}
         if rule.at_least is not None:
             assert score is not None  # the spec was checked: a threshold needs a score
             thresholds = {name: score >= limit for name, limit in rule.named.items()}
@@ -160,11 +155,10 @@ def _match(reader: PatternsReader, text: str) -> ParsedVerdict:
         for label, patterns in reader.labels.items()
         if any(re.search(pattern.pattern, text, re.DOTALL) for pattern in patterns)
     ]
-    if len(labels) == 1:
-        return ParsedVerdict({"label": labels[0]})
-    if reader.otherwise is not None:
-        return ParsedVerdict({"label": reader.otherwise})
-    return ParsedVerdict(problem=f"{labels} all match" if labels else "no label matches")
+    label = labels[0] if len(labels) == 1 else reader.otherwise
+    if label is None:
+        return ParsedVerdict(problem=f"{labels} all match" if labels else "no label matches")
+    return ParsedVerdict({"label": label})
 
 
 async def judge_by_panel(

@@ -8,8 +8,7 @@ a refusal makes it partial. The wordings are data: `refusal_cues.toml`.
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from rim_eval.judging._cues import Patterns, any_match, load_cues
 
@@ -30,8 +29,7 @@ _SENTENCE_END: Final = re.compile(r"(?<=[.!?])[\"')\]]*\s+|\n+")
 _CUES: Final = "refusal_cues.toml"
 
 
-@dataclass(frozen=True)
-class RefusalReading:
+class RefusalReading(NamedTuple):
     """What the matcher found."""
 
     label: RefusalLabel
