@@ -18,13 +18,19 @@ from rim_eval.judging._case import (
     unscored_reason,
 )
 from rim_eval.judging._grader import Grader, ask_grader, graders_name, load_grader
-from rim_eval.judging._judge import Judge, judge_by_panel, missing_grader_message
+from rim_eval.judging._judge import (
+    Judge,
+    judge_by_panel,
+    judge_names,
+    load_judge,
+    missing_grader_message,
+    parse_judge,
+)
 from rim_eval.judging._labelled import (
     LABELLED_SETS,
     load_labelled,
     parse_labelled,
 )
-from rim_eval.judging._load import judge_names, load_judge, parse_judge
 from rim_eval.judging._prompt import escape_markers
 from rim_eval.judging._refusal import classify_refusal
 from rim_eval.judging._spec import (

@@ -12,9 +12,8 @@ from rim_eval.errors import RimError, first_complaint
 from rim_eval.judging._agreement import Agreement, Pair, agreement, pool
 from rim_eval.judging._case import Event, Judgement, Sees
 from rim_eval.judging._grader import Grader
-from rim_eval.judging._judge import Judge
+from rim_eval.judging._judge import Judge, judge_names, load_judge
 from rim_eval.judging._labelled import LabelledFile, LabelledReply
-from rim_eval.judging._load import judge_names, load_judge
 from rim_eval.types import FrozenModel
 
 _AT_ONCE: Final = 64

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from rim_eval.judging._cues import Patterns, any_match, load_cues
+from rim_eval.judging._refusal import Patterns, any_match, load_cues
 from rim_eval.judging._spec import LinesReader, ReplyField, TagsReader, WordReader
 
 _MAX_REPLY: Final = 200_000
