@@ -17,7 +17,7 @@ from rim_eval.judging._case import (
     case_of_generation,
     unscored_reason,
 )
-from rim_eval.judging._grader import Grader, ask_grader, graders_name, load_grader
+from rim_eval.judging._grader import Grader, ask_grader, escape_markers, graders_name, load_grader
 from rim_eval.judging._judge import (
     Judge,
     judge_by_panel,
@@ -31,7 +31,6 @@ from rim_eval.judging._labelled import (
     load_labelled,
     parse_labelled,
 )
-from rim_eval.judging._prompt import escape_markers
 from rim_eval.judging._refusal import classify_refusal
 from rim_eval.judging._spec import (
     Dialogue,

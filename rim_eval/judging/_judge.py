@@ -24,8 +24,14 @@ from rim_eval.judging._case import (
     Sees,
     case_unscored_reason,
 )
-from rim_eval.judging._grader import Grader, ask_grader, graders_name
-from rim_eval.judging._prompt import message_problem, render_messages, seen_text
+from rim_eval.judging._grader import (
+    Grader,
+    ask_grader,
+    graders_name,
+    message_problem,
+    render_messages,
+    seen_text,
+)
 from rim_eval.judging._refusal import classify_refusal
 from rim_eval.judging._spec import JudgeSpec, PatternsReader, RefusalReader, VerdictRule
 from rim_eval.judging._verdict_parsing import ParsedVerdict
