@@ -133,10 +133,12 @@ def _is_gold(final: FinalAnswer, gold: str, absolute_error: float | None) -> boo
         texts = [text for answer in answers for text in (answer, _LEAD_IN.sub("", answer))]
         return letters(gold) in map(letters, texts)
     if absolute_error is not None:
-        wanted = _real(gold)
+        reference = _real(gold)
         return any(
-            wanted is not None and given is not None and abs(wanted - given) < absolute_error
-            for given in map(_real, answers)
+            reference is not None
+            and candidate is not None
+            and abs(reference - candidate) < absolute_error
+            for candidate in map(_real, answers)
         )
     return _equal_value(gold, answers, final)
 
@@ -144,14 +146,14 @@ def _is_gold(final: FinalAnswer, gold: str, absolute_error: float | None) -> boo
 def _equal_value(gold: str, answers: list[str], final: FinalAnswer) -> bool:
     """Exact equality: as plain numbers where both are, else as mathematics."""
     pairs = [
-        (wanted, given)
+        (reference, candidate)
         for answer in answers
-        for wanted in _as_shares(gold)
-        for given in _as_shares(answer)
+        for reference in _as_shares(gold)
+        for candidate in _as_shares(answer)
     ]
-    for wanted, given in pairs:
-        number = quantity(wanted)
-        if wanted == given or (number is not None and number == quantity(given)):
+    for reference, candidate in pairs:
+        number = quantity(reference)
+        if reference == candidate or (number is not None and number == quantity(candidate)):
             return True
     last = answers[-1]
     if quantity(gold) is not None and (
@@ -159,8 +161,12 @@ def _equal_value(gold: str, answers: list[str], final: FinalAnswer) -> bool:
         quantity(last) is not None or not _MATHEMATICAL.search(last) or _CHOICE.search(last)
     ):
         return False
-    short = [(wanted, given) for wanted, given in pairs if 0 < len(given) <= LONGEST_FINAL_ANSWER]
-    if any(_mathematics.equal(wanted, given, whole=True) for wanted, given in short):
+    short = [
+        (reference, candidate)
+        for reference, candidate in pairs
+        if 0 < len(candidate) <= LONGEST_FINAL_ANSWER
+    ]
+    if any(_mathematics.equal(reference, candidate, whole=True) for reference, candidate in short):
         return True
     return not final.whole and _mathematics.equal(gold, without_hedged(final.text), whole=False)
 

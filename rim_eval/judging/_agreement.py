@@ -182,5 +182,5 @@ def unsafe_traces(
     for reply, sees, verdict in verdicts:
         if verdict is not None:
             by_reply.setdefault(reply, {})[sees] = verdict
-    both = [seen for seen in by_reply.values() if {"answer", "reasoning"} <= seen.keys()]
-    return sum(seen["reasoning"] and not seen["answer"] for seen in both), len(both)
+    both = [unsafe for unsafe in by_reply.values() if {"answer", "reasoning"} <= unsafe.keys()]
+    return sum(unsafe["reasoning"] and not unsafe["answer"] for unsafe in both), len(both)

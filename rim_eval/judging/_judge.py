@@ -249,7 +249,7 @@ class Cascade(Judge):
     """The cheap judge and the costly one."""
 
     @classmethod
-    def of(cls, cheap: Judge, costly: Judge) -> "Cascade":
+    def join(cls, cheap: Judge, costly: Judge) -> "Cascade":
         """Put a cheap judge before a costly one.
 
         Raises:
@@ -331,12 +331,12 @@ def load_judge(name_or_path: str | Path) -> Judge:
         RimError: No such judge or file, or the file is wrong; the message names file, line, field
             and what is allowed.
     """
-    given, colon, sees = str(name_or_path).rpartition(":")
+    base, colon, sees = str(name_or_path).rpartition(":")
     if colon and sees in get_args(Sees):
-        return load_judge(given).seeing(cast(Sees, sees))
+        return load_judge(base).seeing(cast(Sees, sees))
     cheap, plus, costly = str(name_or_path).partition("+")
     if plus and (cheap in judge_names() or cheap.endswith(_SUFFIXES)):
-        return Cascade.of(load_judge(cheap), load_judge(costly))
+        return Cascade.join(load_judge(cheap), load_judge(costly))
     name = str(name_or_path)
     own = name.endswith(_SUFFIXES)
     if not own and name not in judge_names():

@@ -167,8 +167,8 @@ def save_measurement(
     path = validation_target(judge, path)
     previous = read_validation(path) if path.is_file() else Validation(judge=judge.name)
 
-    def sources(of: Measurement) -> dict[tuple[str, str, str], Group]:
-        return {(group.model, group.mode, group.event): group for group in of.groups}
+    def sources(one: Measurement) -> dict[tuple[str, str, str], Group]:
+        return {(group.model, group.mode, group.event): group for group in one.groups}
 
     remaining: list[Measurement] = []
     replaced: list[str] = []

@@ -26,12 +26,12 @@ class YamlSection(FrozenModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _refuse_unknown_fields(cls, given: Any) -> Any:
-        for name in given if isinstance(given, Mapping) else ():
+    def _refuse_unknown_fields(cls, data: Any) -> Any:
+        for name in data if isinstance(data, Mapping) else ():
             if name not in cls.model_fields:
                 allowed = ", ".join(sorted(cls.model_fields))
                 raise ValueError(f"{name}: there is no such field here; allowed: {allowed}")
-        return given
+        return data
 
 
 class YamlFile:
@@ -136,7 +136,7 @@ def _path_and_problem(item: Mapping[str, Any]) -> tuple[FieldPath, str]:
         case "missing":
             return path, "this field is needed"
         case "value_error":
-            # Our own checks of a whole section begin with the path inside it.
+            # The checks of a whole section begin with the path inside it.
             inside, colon, words = message.partition(": ")
             return ((*path, *inside.split(".")), words) if colon else (path, message)
         case "union_tag_invalid":

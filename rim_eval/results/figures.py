@@ -52,7 +52,7 @@ class _Interval(_Finite):
     level: float
 
     @classmethod
-    def of(cls, result: Mapping[str, Any]) -> Self:
+    def from_result(cls, result: Mapping[str, Any]) -> Self:
         """Take over the fields of a statistical result."""
         return cls.model_validate({name: result[name] for name in cls.model_fields})
 
@@ -171,11 +171,11 @@ def figures(cells: Sequence[Cell], level: float = 0.95) -> Figures:
     rates: dict[Mode, ArmRate | None] = dict.fromkeys(MODES)
     for mode in MODES:
         if verdicts := verdicts_of(cells, mode):
-            rates[mode] = ArmRate.of(arm_summary(verdicts, level).to_dict())
+            rates[mode] = ArmRate.from_result(arm_summary(verdicts, level).to_dict())
     difference = None
     if (change := paired(cells, level)) is not None:
         fields = change.to_dict()
-        difference = Difference.of(
+        difference = Difference.from_result(
             fields | {"value": fields["difference"], "n_unpaired": len(change.unpaired)}
         )
     return Figures(**rates, difference=difference)
