@@ -6,6 +6,7 @@ math-verify. Never raises on a reply, in any thread.
 """
 
 import re
+from itertools import product
 from typing import Final
 
 from rim_eval.answers import _mathematics
@@ -87,7 +88,7 @@ def check_gold(gold: str) -> str:
         if plain_gold and (
             is_words(plain_gold)
             or as_number(plain_gold) is not None
-            or _mathematics.readable(plain_gold)
+            or _mathematics.ask("readable", plain_gold)
         ):
             return plain_gold
     except CannotCompareError as too_large:
@@ -145,12 +146,7 @@ def _is_gold(final: FinalAnswer, gold: str, absolute_error: float | None) -> boo
 
 def _equal_value(gold: str, answers: list[str], final: FinalAnswer) -> bool:
     """Exact equality: as plain numbers where both are, else as mathematics."""
-    pairs = [
-        (reference, candidate)
-        for answer in answers
-        for reference in _as_shares(gold)
-        for candidate in _as_shares(answer)
-    ]
+    pairs = [pair for each in answers for pair in product(_as_shares(gold), _as_shares(each))]
     for reference, candidate in pairs:
         number = quantity(reference)
         if reference == candidate or (number is not None and number == quantity(candidate)):
@@ -166,9 +162,11 @@ def _equal_value(gold: str, answers: list[str], final: FinalAnswer) -> bool:
         for reference, candidate in pairs
         if 0 < len(candidate) <= LONGEST_FINAL_ANSWER
     ]
-    if any(_mathematics.equal(reference, candidate, whole=True) for reference, candidate in short):
+    if any(_mathematics.ask("equal", reference, candidate, True) for reference, candidate in short):
         return True
-    return not final.whole and _mathematics.equal(gold, without_hedged(final.text), whole=False)
+    return not final.whole and bool(
+        _mathematics.ask("equal", gold, without_hedged(final.text), False)
+    )
 
 
 def _as_shares(text: str) -> list[str]:
@@ -186,4 +184,7 @@ def _real(text: str) -> float | None:
     number = quantity(text)
     if number is not None:
         return float(number)
-    return _mathematics.value(text) if 0 < len(text) <= LONGEST_FINAL_ANSWER else None
+    value: float | None = None
+    if 0 < len(text) <= LONGEST_FINAL_ANSWER:
+        value = _mathematics.ask("value", text)
+    return value
