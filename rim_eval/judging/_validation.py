@@ -145,9 +145,7 @@ def _default_path(judge: Judge) -> Path:
     return judge.path.with_suffix(".validation.json")
 
 
-def save_measurement(
-    judge: Judge, measurement: Measurement, path: Path | None = None
-) -> tuple[str, ...]:
+def save_measurement(judge: Judge, measurement: Measurement, path: Path) -> list[str]:
     """Add a measurement to the judge's file.
 
     Earlier figures of the same set, grader and input are replaced where the same source model was
@@ -156,47 +154,46 @@ def save_measurement(
     Args:
         judge: The judge that was measured.
         measurement: The figures.
-        path: Where to write, as `validation_target` takes it.
+        path: Where to write, as `validation_target` returned it.
 
     Returns:
         What was replaced, then what stayed, a sentence each; nothing for a new file.
 
     Raises:
-        RimError: The file cannot be written, or what is there is of another shape or judge.
+        RimError: The file cannot be written, or what is there is of another shape.
     """
-    path = validation_target(judge, path)
+
+    def key(one: Measurement, group: Group) -> tuple[str | None, ...]:
+        return one.set, group.model, group.mode, group.event, one.grader, one.sees
+
     previous = read_validation(path) if path.is_file() else Validation(judge=judge.name)
-
-    def sources(one: Measurement) -> dict[tuple[str, str, str], Group]:
-        return {(group.model, group.mode, group.event): group for group in one.groups}
-
-    remaining: list[Measurement] = []
+    measured = {key(measurement, group) for group in measurement.groups}
+    measurements: list[Measurement] = []
     replaced: list[str] = []
     unchanged: list[str] = []
     for old in previous.measurements:
-        same = all(getattr(old, x) == getattr(measurement, x) for x in ("set", "grader", "sees"))
-        again = sources(measurement) if same else {}
-        by = f", grader {old.grader}" if old.grader else ""
-        for source, group in sources(old).items():
+        for group in old.groups:
+            by = f", grader {old.grader}" if old.grader else ""
             sentence = (
-                f"{', '.join((old.set, *source))}{by}, sees {old.sees}, "
+                f"{old.set}, {group.model}, {group.mode}, {group.event}{by}, sees {old.sees}, "
                 f"judge file {old.judge_sha256[:8]}, n = {group.agreement.n}."
             )
-            if source in again:
+            if key(old, group) in measured:
                 replaced.append(f"Replaced: {sentence}")
             else:
                 unchanged.append(f"Kept as it was: {sentence}")
-        groups = tuple(group for source, group in sources(old).items() if source not in again)
+        groups = tuple(group for group in old.groups if key(old, group) not in measured)
         if groups == old.groups:
-            remaining.append(old)
+            measurements.append(old)
         elif groups:
-            remaining.append(old.model_copy(update={"groups": groups, "pooled": _pooled(groups)}))
-    whole = previous.model_copy(update={"measurements": (*remaining, measurement)})
+            update = {"groups": groups, "pooled": _pooled(groups)}
+            measurements.append(old.model_copy(update=update))
+    whole = previous.model_copy(update={"measurements": (*measurements, measurement)})
     try:
         path.write_text(whole.model_dump_json(indent=1) + "\n", encoding="utf-8")
     except OSError as error:
         raise RimError(f"{path} cannot be written ({error.strerror}). Pass --out FILE.") from None
-    return (*replaced, *unchanged)
+    return replaced + unchanged
 
 
 def read_validation(path: Path) -> Validation:
