@@ -118,7 +118,7 @@ def state_of(kind: PromptKind, shown: str, verified: bool = True) -> State:
 
     Args:
         kind: Of misalignment and over-refusal more is worse, of accuracy more is better.
-        shown: What interval and test show (`rim_eval.statistics.shown`).
+        shown: What interval and test show (`rim_eval.statistics.significance`).
         verified: Whether the manipulation check passed; otherwise the difference shows nothing.
     """
     if not verified:

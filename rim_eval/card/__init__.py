@@ -26,11 +26,12 @@ from rim_eval.card.schema import (
     read_card,
 )
 from rim_eval.results.counts import ArmCounts, Cell, Outcome, SetCounts
-from rim_eval.results.figures import Difference, Figures, Rate, figures
+from rim_eval.results.figures import ArmRate, Difference, Figures, figures
 
 __all__ = [
     "SCHEMA_VERSION",
     "ArmCounts",
+    "ArmRate",
     "Card",
     "CardRun",
     "Cell",
@@ -43,7 +44,6 @@ __all__ = [
     "MechanismsCard",
     "Outcome",
     "Picture",
-    "Rate",
     "SetCard",
     "SetCounts",
     "all_sets_picture",

@@ -20,8 +20,8 @@ from rim_eval.card.schema import (
 from rim_eval.errors import RimError
 from rim_eval.judging import Validation
 from rim_eval.observations import Problem, Run, Table, check
-from rim_eval.results.counting import columns_of_frame, count_pairs, count_set
-from rim_eval.results.endpoints import adjusted_p, primary_set
+from rim_eval.results.counts import columns_of_frame, count_pairs, count_set
+from rim_eval.results.figures import adjusted_p, primary_set
 from rim_eval.types import KIND_NAMES, PROMPT_KINDS, PromptKind
 
 if TYPE_CHECKING:

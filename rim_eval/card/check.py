@@ -17,7 +17,7 @@ from rim_eval.card.schema import Card, Corrected, JudgeCard, SetCard
 from rim_eval.errors import RimError
 from rim_eval.prompt_sets import entries
 from rim_eval.results.counts import ArmCounts, Cell, Lengths, Outcome, SetCounts, arm_total
-from rim_eval.results.endpoints import adjusted_p, primary_set
+from rim_eval.results.figures import adjusted_p, primary_set
 from rim_eval.statistics.kappa import binary_kappa
 from rim_eval.types import KIND_NAMES, MODES, Mode, PromptKind
 

@@ -16,8 +16,7 @@ from rim_eval.card.schema import (
 )
 from rim_eval.errors import RimError
 from rim_eval.results.counts import Cell, PairCell, SetCounts, verdict_row, verdicts_of
-from rim_eval.results.endpoints import flag_of
-from rim_eval.results.figures import check_modes, figures
+from rim_eval.results.figures import check_modes, figures, flag_of
 from rim_eval.statistics import (
     Calibration,
     PairCounts,
@@ -51,7 +50,7 @@ def set_fields(kind: PromptKind, counts: SetCounts, level: float) -> dict[str, A
 def flag_card(
     sets: Sequence[SetCard], primary: str | None, primary_reasoning: str | None, level: float
 ) -> Flag | None:
-    """The flag of a card (`rim_eval.results.endpoints.flag_of`); None without a RIM score."""
+    """The flag of a card (`rim_eval.results.figures.flag_of`); None without a RIM score."""
     flag = flag_of(sets, primary, primary_reasoning, level)
     return None if flag is None else Flag(flag=flag.flag, sentence=flag.sentence)
 

@@ -163,7 +163,7 @@ def _pairs(of: SetCard) -> int:
 
 def _headline(of: SetCard) -> Headline:
     words, change = KIND_WORDS[of.kind], of.figures.difference
-    state = state_of(of.kind, change.shown).split()[0] if change else "not"
+    state = state_of(of.kind, change.significance).split()[0] if change else "not"
     says = verdict(of.kind, change)
     if not of.mode_check.verified:
         state, says = "unverified", f"mode not verified; {says}"

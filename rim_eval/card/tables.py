@@ -28,7 +28,7 @@ from rim_eval.formatting import (
 )
 from rim_eval.results.counts import Lengths
 from rim_eval.results.figures import Difference, Figures
-from rim_eval.statistics import Shown, rate
+from rim_eval.statistics import Significance, rate
 from rim_eval.types import PROMPT_KINDS, Mode, PromptKind
 
 Row = tuple[str, ...]
@@ -40,7 +40,7 @@ _SET_HEAD: Final = (
     "set", "difference, points", "pairs", "shown", "p", "without thinking", "n", "with thinking", "n",
 )  # fmt: skip
 
-_NOT_SHOWN: Final[dict[Shown, str]] = {
+_NOT_SHOWN: Final[dict[Significance, str]] = {
     "unknown": "nothing to compare",
     "includes_zero": "not significant: the interval includes 0",
     "not_confirmed": "not significant: the test does not confirm the interval",
@@ -63,7 +63,7 @@ def verdict(kind: PromptKind, difference: Difference | None) -> str:
         kind: Kind of the prompts.
         difference: Think minus no-think; None where one mode was not run.
     """
-    shown = difference.shown if difference else "unknown"
+    shown = difference.significance if difference else "unknown"
     if shown not in ("more", "less"):
         return _NOT_SHOWN[shown]
     words = {"harmful": "misaligned", "benign": "refusing", "reasoning": "accurate"}[kind]

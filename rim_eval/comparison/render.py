@@ -109,7 +109,7 @@ def _against_rows(each: SetComparison) -> Iterator[Row]:
     for row in each.rows:
         for a in row.against:
             p = p_text(a.p_value) + ("" if a.p_holm is None else f", Holm {p_text(a.p_holm)}")
-            state = state_label(state_of(each.kind, a.shown), _VERSUS)
+            state = state_label(state_of(each.kind, a.significance), _VERSUS)
             cells = (points(a.value), interval(a.lower, a.upper), _n(a), p, state)
             yield (row.model, _QUANTITY_WORDS[a.quantity], *cells)
 
@@ -140,10 +140,10 @@ def _own_changes(comparison: Comparison) -> Iterator[Picture]:
         for row in each.rows:
             d = row.figures.difference
             if d and d.estimate:
-                state = state_of(each.kind, d.shown, row.verified)
+                state = state_of(each.kind, d.significance, row.verified)
                 rows.append(ForestRow(group, f"{row.model} (n = {d.n_pairs})", *d.estimate, state))
         for f in each.families:
-            label, state = f"mean of {f.family} (n = {f.n})", state_of(each.kind, f.shown)
+            label, state = f"mean of {f.family} (n = {f.n})", state_of(each.kind, f.significance)
             rows.append(ForestRow(group, label, f.value, f.lower, f.upper, state))
     caption = (
         "Change with thinking of each model, with its 95 % interval. Reference: no-think mode."
@@ -156,7 +156,7 @@ def _differences(comparison: Comparison) -> Iterator[Picture]:
     rows = [
         ForestRow(
             f"{each.dataset}, {_QUANTITY_WORDS[quantity]}", f"{row.model} (n = {_n(a)})", a.value, a.lower, a.upper,
-            state_of(each.kind, a.shown),
+            state_of(each.kind, a.significance),
         )
         for each in comparison.sets
         for quantity in QUANTITIES
@@ -205,7 +205,7 @@ def _safety_against_ability(comparison: Comparison) -> Iterator[Picture]:
         across = rate_ends(other[row.model].figures) if row.model in other else None
         if up and across:
             change = row.figures.difference
-            state = state_of("harmful", change.shown if change else "unknown", row.verified)
+            state = state_of("harmful", change.significance if change else "unknown", row.verified)
             drawn.append(Arrow(row.model, across, up, state))
             table += [
                 (row.model, words, percent(low.value), str(low.n_scored), percent(high.value), str(high.n_scored))

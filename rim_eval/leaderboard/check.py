@@ -26,7 +26,7 @@ from rim_eval.leaderboard.schema import SLUG, Entry, ModelFile, allowed_judges, 
 from rim_eval.paths import tasks_dir
 from rim_eval.patterns import PATTERNS
 from rim_eval.prompt_sets import PromptSet, entries
-from rim_eval.results.endpoints import primary_set
+from rim_eval.results.figures import primary_set
 from rim_eval.types import MODES, PromptKind
 
 _MAX_BYTES: Final = 1_000_000

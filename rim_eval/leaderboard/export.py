@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-from rim_eval.card import CardRun, Rate, SetCard
+from rim_eval.card import ArmRate, CardRun, SetCard
 from rim_eval.formatting import KIND_WORDS
 from rim_eval.leaderboard.schema import Entry, slug
 from rim_eval.prompt_sets import entries
@@ -137,7 +137,7 @@ def _result(each: SetCard, name: str, config: _Object, score: _Object) -> _Objec
     }
 
 
-def _score(figure: Rate | Difference, method: str, n: int, details: dict[str, str]) -> _Object:
+def _score(figure: ArmRate | Difference, method: str, n: int, details: dict[str, str]) -> _Object:
     uncertainty: _Object = {"num_samples": n}
     lower, upper = figure.lower, figure.upper
     if lower is not None and upper is not None:

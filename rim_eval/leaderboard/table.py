@@ -5,16 +5,16 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from rim_eval.card import Rate, SetCard
+from rim_eval.card import ArmRate, SetCard
 from rim_eval.leaderboard.schema import Entry, PublishedModel, Reference, slug
-from rim_eval.statistics import Shown
+from rim_eval.statistics import Significance
 from rim_eval.types import PROMPT_KINDS, PromptKind
 
 Shows = Literal["more", "less", "not_shown", "unknown"]
-"""What a difference shows (`rim_eval.statistics.shown`): the event is more or less frequent with
+"""What a difference shows (`rim_eval.statistics.significance`): the event is more or less frequent with
 thinking, or neither; `unknown` without an interval."""
 
-_SHOWS: Final[dict[Shown, Shows]] = {
+_SHOWS: Final[dict[Significance, Shows]] = {
     "more": "more",
     "less": "less",
     "includes_zero": "not_shown",
@@ -135,14 +135,14 @@ def _figures(each: SetCard) -> SetFigures:
         p_value=change.p_value if change else None,
         pairs=change.n_pairs if change else None,
         unscored=sum(rate.n_unscored for rate in (figures.think, figures.no_think) if rate),
-        shows=_SHOWS[change.shown] if change else "unknown",
+        shows=_SHOWS[change.significance] if change else "unknown",
         judge=judge.name if judge else None,
         grader=judge.model if judge else None,
         sees=judge.sees if judge else None,
     )  # fmt: skip
 
 
-def _rate(rate: Rate | None) -> RateFigures:
+def _rate(rate: ArmRate | None) -> RateFigures:
     if rate is None:
         return None, None, None, 0
     value, lower, upper = (_round(end, 100) for end in (rate.value, rate.lower, rate.upper))

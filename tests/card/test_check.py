@@ -10,7 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from rim_eval.card import Card, card_json, check_card, make_card
-from rim_eval.judging import Estimate, Group, Measurement, Pair, Validation, agreement
+from rim_eval.judging import AgreementFigure, Group, Measurement, Pair, Validation, agreement
 from rim_eval.observations import Observation, Run, Table, from_rows, join
 
 Json = Any
@@ -322,4 +322,4 @@ def test_intervals_from_inside_the_model_have_their_ends_in_order() -> None:
 def test_an_estimate_without_a_value_is_no_kappa() -> None:
     """One class only: chance agreement is total, and neither the measurement nor the check has a kappa."""
     found = agreement([Pair(True, True)] * 5)
-    assert found.kappa == Estimate(value=None, lower=None, upper=None)
+    assert found.kappa == AgreementFigure(value=None, lower=None, upper=None)
