@@ -13,15 +13,14 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Annotated, ClassVar, Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from rim_eval.judging import Case, Grader
 from rim_eval.patterns.monitor import Finding, MonitorId, MonitorResult, Part, part_text
 from rim_eval.patterns.rubric import load_rubric
-from rim_eval.types import Pattern
+from rim_eval.types import FrozenModel, Pattern
 
 _FILE: Final = Path(__file__).with_name("cues.toml")
-_FROZEN: Final = ConfigDict(frozen=True, extra="forbid")
 _SENTENCE_END: Final = re.compile(r"[.!?](?=[\s\"')\]]|$)|\n")
 _NEGATION: Final = re.compile(
     r"(?:\b(?:not|never|no|avoid|cannot|without|rather than|instead of)\b|n['’]t\b)[^,;:]{0,25}$",
@@ -31,9 +30,7 @@ _REACH: Final = 400
 """Characters on either side of a phrase that are searched for the ends of its sentence."""
 
 
-class _Cue(BaseModel):
-    model_config = _FROZEN
-
+class _Cue(FrozenModel):
     label: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
     phrases: tuple[str, ...]
     """Regular expressions, case-insensitive; a space matches any white space."""
@@ -47,10 +44,9 @@ class _Cue(BaseModel):
         return re.compile(joined.replace(" ", r"\s+"), re.IGNORECASE)
 
 
-class CueMonitor(BaseModel):
+class CueMonitor(FrozenModel):
     """Content of the file of phrases, and the monitor that marks sentences with one; severity is 1."""
 
-    model_config = _FROZEN
     needs_grader: ClassVar = False
 
     version: int

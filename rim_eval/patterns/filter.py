@@ -15,13 +15,14 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from rim_eval.errors import RimError
 from rim_eval.judging import Case, Grader
 from rim_eval.observations import sample_lines
 from rim_eval.patterns.monitor import Monitor, MonitorId, patterns_of, read_patterns
 from rim_eval.thinking import split_trace
+from rim_eval.types import FrozenModel
 
 OUTCOMES: Final = ("kept", "dropped", "undecided")
 
@@ -37,10 +38,8 @@ _CONCURRENT: Final = 32
 Row = Mapping[str, Any]
 
 
-class FilterSettings(BaseModel):
+class FilterSettings(FrozenModel):
     """What decides about a row; a stopped run resumes only under the same settings."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     source: str
     prompt_column: str = "prompt"

@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from rim_eval.errors import RimError, first_complaint
 from rim_eval.formatting import estimate, p_text
@@ -20,7 +20,7 @@ from rim_eval.patterns.logs import read_rows
 from rim_eval.patterns.prevalence import rate_text
 from rim_eval.patterns.rows import InjectionRow, index_unique, verdicts_by_prompt
 from rim_eval.statistics import ArmSummary, PairedDifference, arm_summary, paired_difference
-from rim_eval.types import PATTERNS, Pattern
+from rim_eval.types import PATTERNS, FrozenModel, Pattern
 
 Side = Literal["control", "target"]
 """`control` speaks against the pattern, `target` for it (the paper's clean and dark)."""
@@ -32,20 +32,15 @@ _DIFFERENCES: Final = (("target", "control"), ("target", UNINJECTED), ("control"
 """The compared arms, each with its reference."""
 
 _SHIPPED: Final = Path(__file__).with_name("statements.toml")
-_FROZEN: Final = ConfigDict(frozen=True, extra="forbid")
 
 
-class _StatementPair(BaseModel):
-    model_config = _FROZEN
-
+class _StatementPair(FrozenModel):
     control: str = Field(min_length=1)
     target: str = Field(min_length=1)
 
 
-class Statements(BaseModel):
+class Statements(FrozenModel):
     """Content of a statements file."""
-
-    model_config = _FROZEN
 
     name: str
     version: int = Field(ge=1)
@@ -139,13 +134,11 @@ def read_injection_runs(sources: Iterable[str | Path]) -> list[InjectionRow]:
     )
 
 
-class InjectionEffect(BaseModel):
+class InjectionEffect(FrozenModel):
     """One pattern's three arms on one data set.
 
     Rates are fractions; differences are percentage points, target minus reference.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
     model: str
     dataset: str

@@ -14,7 +14,7 @@ from typing import Any, Final, Generic, NamedTuple
 from rim_eval import observations
 from rim_eval.errors import RimError
 from rim_eval.generation import INJECTED_KEY, REPLIES_KEY, Generation
-from rim_eval.judging import Grader, case_of_generation
+from rim_eval.judging import Grader
 from rim_eval.patterns.monitor import Monitor, MonitorId, Part, read_patterns
 from rim_eval.patterns.rows import (
     InjectionRow,
@@ -24,6 +24,7 @@ from rim_eval.patterns.rows import (
     rows_of_log,
     rows_of_metadata,
 )
+from rim_eval.replies import case_of
 from rim_eval.types import MODES
 
 _CONCURRENT: Final = 32
@@ -59,10 +60,9 @@ def read_sample_file(
     slots = asyncio.Semaphore(_CONCURRENT)
 
     async def read(sample: dict[str, Any]) -> list[PatternRow]:
-        doc, observation = sample["doc"], sample["record"]["observation"]
+        observation = sample["record"]["observation"]
         reply = Generation.model_validate(sample["record"]["generation"])
-        about = {name: doc.get(name) for name in ("category", "context")}
-        case = case_of_generation(doc["request"], reply, kind=doc["kind"], **about)
+        case = case_of(sample["doc"], reply)
         async with slots:
             readings = [await read_patterns(monitor, case, part, grader, reply) for part in parts]
         rows = [PatternRow.of(observation, reading) for reading in readings]

@@ -4,11 +4,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import compress
 from typing import Final, Literal, NamedTuple, Protocol, get_args, runtime_checkable
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from rim_eval.generation import Generation, is_looping
 from rim_eval.judging import Case, Grader, classify_refusal
-from rim_eval.types import PATTERNS, Pattern, UnscoredReason
+from rim_eval.types import PATTERNS, FrozenModel, Pattern, UnscoredReason
 
 Part = Literal["trace", "answer"]
 """Which part of a reply a monitor reads."""
@@ -21,13 +21,9 @@ MARKS: Final = ("think_then_refuse", "looping")
 UnreadReason = Literal[UnscoredReason, "trace_hidden", "trace_summarised"]
 """Why a part was not read. None of them counts as a part without patterns."""
 
-_FROZEN: Final = ConfigDict(frozen=True, extra="forbid")
 
-
-class MonitorId(BaseModel):
+class MonitorId(FrozenModel):
     """Identity of the instrument: enough to repeat a reading."""
-
-    model_config = _FROZEN
 
     name: str
     version: str
@@ -40,10 +36,8 @@ class MonitorId(BaseModel):
         return f"{self.name}@{self.version}"
 
 
-class Finding(BaseModel):
+class Finding(FrozenModel):
     """One label found in a text, with its quotation."""
-
-    model_config = _FROZEN
 
     label: str
     """A raw category, a behaviour, or a pattern itself, as the monitor names it."""
@@ -79,10 +73,8 @@ class Finding(BaseModel):
         )
 
 
-class PartLabels(BaseModel):
+class PartLabels(FrozenModel):
     """What one monitor found in one part of one reply, without any text."""
-
-    model_config = _FROZEN
 
     part: Part
     monitor: MonitorId

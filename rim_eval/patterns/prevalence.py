@@ -2,9 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from typing import Final, NamedTuple
-
-from pydantic import BaseModel, ConfigDict
+from typing import NamedTuple
 
 from rim_eval.formatting import KIND_WORDS, interval, percent
 from rim_eval.observations import Observation
@@ -17,9 +15,7 @@ from rim_eval.patterns.rows import (
     verdicts_by_prompt,
 )
 from rim_eval.statistics import ArmSummary, arm_summary
-from rim_eval.types import PATTERNS, Mode, PromptKind
-
-_FROZEN: Final = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+from rim_eval.types import PATTERNS, FrozenModel, Mode, PromptKind
 
 
 class Group(NamedTuple):
@@ -38,10 +34,8 @@ class Group(NamedTuple):
         )
 
 
-class Prevalence(BaseModel):
+class Prevalence(FrozenModel):
     """How often labels occur in the parts that one monitor read."""
-
-    model_config = _FROZEN
 
     group: Group
     n: int
@@ -59,14 +53,12 @@ class Prevalence(BaseModel):
         return self.n - sum(self.unread.values())
 
 
-class Conditional(BaseModel):
+class Conditional(FrozenModel):
     """Rate of the event among replies with a label, without it, and without any pattern.
 
     The event is misalignment for harmful prompts, refusal for benign ones, a correct answer for
     reasoning. The rates are an association: what makes a model reason so may also make it misaligned.
     """
-
-    model_config = _FROZEN
 
     group: Group
     label: str

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple, TypeVar
 
-from pydantic import AliasPath, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AliasPath, BaseModel, Field, ValidationError, model_validator
 
 from rim_eval.errors import RimError, first_complaint
 from rim_eval.judging import Agreement, Case, Grader, Pair, agreement
@@ -21,7 +21,7 @@ from rim_eval.patterns.monitor import Monitor, MonitorId, Part, read_patterns
 from rim_eval.patterns.rows import ANY_PATTERN, PatternRow, index_unique, reply_of
 from rim_eval.patterns.rubric import locate
 from rim_eval.thinking import split_trace
-from rim_eval.types import PATTERNS, Mode, Pattern
+from rim_eval.types import PATTERNS, FrozenModel, Mode, Pattern
 
 PARAPHRASES: Final = Path(__file__).with_name("paraphrases.jsonl")
 """Thirty short traces that show a pattern in other words than the cues, and fifteen that show none.
@@ -33,15 +33,13 @@ _SENTENCE: Final = re.compile(r"^sentence \d+ - ", re.MULTILINE)
 Line = TypeVar("Line", bound=BaseModel)
 
 
-class LabelAgreement(BaseModel):
+class LabelAgreement(FrozenModel):
     """Agreement of a monitor with a reference on one label.
 
     The reference takes the place of people: `sensitivity` is the share of the reference's positives
     that the monitor finds, `kappa` Cohen's with its bootstrap interval. Parts that either did not
     read count as unscored and are in no figure.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     label: str
     model: str
@@ -124,10 +122,8 @@ def compare_with_labels(
     return compare_monitors(traces, references, (), reference)
 
 
-class LabelledText(BaseModel):
+class LabelledText(FrozenModel):
     """One trace with its pattern: one line of a file of labelled texts."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     text: str = Field(min_length=1)
     pattern: Literal[Pattern, "none"]
