@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rim_eval.card import InsideFigure, MechanismsCard
+from rim_eval.formatting import mode_name
 from rim_eval.mechanisms.behaviour import LABELS
 from rim_eval.mechanisms.effect import Effects
 from rim_eval.mechanisms.plots import plots
@@ -16,7 +17,6 @@ from rim_eval.mechanisms.probes import Auroc, best_probes
 from rim_eval.mechanisms.random_controls import RankTest
 from rim_eval.mechanisms.ras_verdict import DECIDING
 from rim_eval.mechanisms.report import MechanismReport, Part
-from rim_eval.mechanisms.wording import mode_name
 from rim_eval.plots import Figure, figure
 from rim_eval.statistics import Correlation, PairedDifference, Rate
 

@@ -11,6 +11,7 @@ from pydantic import Field, ValidationError
 
 from rim_eval.card import InsideFinding, InsideSet
 from rim_eval.errors import RimError, first_complaint
+from rim_eval.formatting import mode_name
 from rim_eval.mechanisms.config import Fill
 from rim_eval.mechanisms.drift import DriftSection
 from rim_eval.mechanisms.heads import HeadsSection
@@ -18,7 +19,6 @@ from rim_eval.mechanisms.mitigations import Mitigation
 from rim_eval.mechanisms.neurons import NeuronsSection
 from rim_eval.mechanisms.probes import ProbesSection
 from rim_eval.mechanisms.ras_verdict import RasSection
-from rim_eval.mechanisms.wording import mode_name
 from rim_eval.statistics._result import Result
 from rim_eval.types import ArmKind, Mode
 
