@@ -192,22 +192,17 @@ def drift_plot(section: DriftSection, width: int = 640) -> Spec:
         section: Training runs, each with its layers.
         width: Width of the picture in pixels.
     """
-    rows = [
-        {"run": run.run, "layer": each.layer}
-        | {
-            name: value if math.isfinite(value) else None
-            for name, value in {
-                "ratio": each.ratio,
-                "ratio_lower": each.ratio_lower,
-                "ratio_upper": each.ratio_upper,
-                "drift": 100 * each.drift / each.gap,
-                "drift_lower": 100 * each.drift_lower / each.gap,
-                "drift_upper": 100 * each.drift_upper / each.gap,
-            }.items()
-        }
-        for run in section.runs
-        for each in run.layers
-    ]
+    ends = ("", "_lower", "_upper")
+    rows = []
+    for run in section.runs:
+        for each in run.layers:
+            ratio = {f"ratio{end}": getattr(each, f"ratio{end}") for end in ends}
+            drift = {f"drift{end}": 100 * v for end, v in zip(ends, each.shares, strict=False)}
+            figures = {
+                name: value if math.isfinite(value) else None
+                for name, value in {**ratio, **drift}.items()
+            }
+            rows.append({"run": run.run, "layer": each.layer, **figures})
     panels = [
         ("drift", "drift, % of the way to refusal", "linear", [reference_line(y=0)]),
         ("ratio", "CKA ratio; above 1: harmful more", "log", [reference_line(y=1)]),

@@ -300,9 +300,8 @@ def _drift(section: DriftSection) -> Iterator[InsideFigure]:
             row = partial(_figure, "drift", f"{run.run}, layer {each.layer}")
             ratio = (each.ratio, each.ratio_lower, each.ratio_upper)
             yield row("CKA ratio", ratio, n=f"{harmful} / {harmless}")
-            drift = tuple(d / each.gap for d in (each.drift, each.drift_lower, each.drift_upper))
-            yield row("drift, share of the way to refusal", drift, unit="share", n=harmful)
-            moved = each.drift_harmless / each.gap
+            *drift, moved = each.shares
+            yield row("drift, share of the way to refusal", tuple(drift), unit="share", n=harmful)
             yield row("drift of harmless prompts", moved, unit="share", n=harmless)
 
 
