@@ -117,7 +117,8 @@ class MechOptions(BaseModel):
     def finish(self, report: "MechanismReport", **sections: Any) -> None:
         """Write the report with its new sections and the card's section, and print what they say."""
         from rim_eval.card import inside_html
-        from rim_eval.mechanisms.report import card_section, section_pictures, write_report
+        from rim_eval.mechanisms.card_section import card_section, section_pictures
+        from rim_eval.mechanisms.report import write_report
 
         report = report.model_copy(update=sections)
         path, page = self.out / "report.json", self.out / "section.html"
