@@ -9,6 +9,7 @@ from itertools import cycle, islice
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from rim_eval import plots
 from rim_eval.card import InsideFigure, MechanismsCard
 from rim_eval.card.schema import InsidePart
 from rim_eval.formatting import mode_name, percent
@@ -16,22 +17,12 @@ from rim_eval.mechanisms.behaviour import LABELS
 from rim_eval.mechanisms.drift import DriftSection
 from rim_eval.mechanisms.effect import Effects
 from rim_eval.mechanisms.heads import HeadsSection
-from rim_eval.mechanisms.probes import Auroc, ProbeScore, ProbesSection, best_probes
-from rim_eval.mechanisms.random_controls import RankTest
+from rim_eval.mechanisms.probes import ProbeScore, ProbesSection, best_probes
 from rim_eval.mechanisms.ras_verdict import DECIDING, RasSection
 from rim_eval.mechanisms.report import MechanismReport
-from rim_eval.plots import (
-    LEGEND,
-    NARROW,
-    Figure,
-    Spec,
-    altair_spec,
-    figure,
-    import_altair,
-    inline,
-    reference_line,
-)
-from rim_eval.statistics import Correlation, PairedDifference, Rate
+from rim_eval.plots import Figure, Spec, altair_spec, import_altair, inline, reference_line
+from rim_eval.statistics import PairedDifference, Rate
+from rim_eval.statistics._result import Result
 from rim_eval.types import Mode
 
 # Dark enough on white, and apart for colour-blind readers; shapes and dashes say the same.
@@ -94,7 +85,7 @@ def _figure(
     part: InsidePart,
     what: str,
     measure: str,
-    value: float | tuple[float, ...] | Rate | Auroc | Correlation | RankTest | PairedDifference,
+    value: float | tuple[float, ...] | Result,
     *,
     unit: Literal["points", "share", "plain"] = "plain",
     n: str | None = None,
@@ -102,30 +93,20 @@ def _figure(
     p_value: float = math.nan,
 ) -> InsideFigure:
     """A figure of one row, alone or with its interval or rank; what is not finite is left out."""
-    ends: Sequence[float] = (math.nan, math.nan)
-    match value:
-        case tuple():
-            value, *ends = value
-        case Rate() | Auroc() | Correlation() as one:
-            unit = "share" if isinstance(one, Rate) else unit
-            value, ends = one.value, (one.lower, one.upper)
-        case RankTest() as test:
-            value, random, p_value = test.value, test.random, test.p_value
-        case PairedDifference() as change:
-            unit, n, ends = "points", f"{change.n_pairs} pairs", (change.lower, change.upper)
-            value = change.difference
-    finite = [each if math.isfinite(each) else None for each in (value, *ends, p_value)]
+    fields: dict[str, Any] = {"random": random, "p_value": p_value}
+    if isinstance(value, PairedDifference):
+        unit, n = "points", f"{value.n_pairs} pairs"
+        value = value.difference, value.lower, value.upper
+    if isinstance(value, Result):  # a rate, an AUROC, a correlation or a rank
+        unit = "share" if isinstance(value, Rate) else unit
+        fields |= value.model_dump(include={"value", "lower", "upper", "random", "p_value"})
+    else:
+        values = value if isinstance(value, tuple) else (value,)
+        fields |= dict(zip(("value", "lower", "upper"), values, strict=False))
+    draws = tuple(each for each in fields.pop("random") if math.isfinite(each))
+    finite = {name: each if math.isfinite(each) else None for name, each in fields.items()}
     return InsideFigure(
-        part=part,
-        what=what,
-        measure=measure,
-        unit=unit,
-        value=finite[0],
-        lower=finite[1],
-        upper=finite[2],
-        n=n,
-        random=tuple(each for each in random if math.isfinite(each)),
-        p_value=finite[3],
+        part=part, what=what, measure=measure, unit=unit, n=n, random=draws, **finite
     )
 
 
@@ -210,7 +191,7 @@ def section_pictures(report: MechanismReport) -> tuple[tuple[str, Figure], ...]:
     """
     texts = tomllib.loads(Path(__file__).with_name("captions.toml").read_text(encoding="utf-8"))
     return tuple(
-        (texts[name]["heading"], figure(draw, texts[name]["caption"], *_drawn(draw(0))))
+        (texts[name]["heading"], plots.figure(draw, texts[name]["caption"], *_drawn(draw(0))))
         for name, draw in report_plots(report).items()
     )
 
@@ -230,12 +211,10 @@ def _drawn(spec: Spec) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
 
 
 def _data_of(part: Any) -> Iterator[list[dict[str, Any]]]:
-    if isinstance(part, dict):
-        if isinstance(part.get("data"), dict):
-            yield part["data"]["values"]
-        part = [inner for name, inner in part.items() if name != "data"]
-    if isinstance(part, list):
-        for inner in part:
+    if isinstance(part, dict) and isinstance(part.get("data"), dict):
+        yield part["data"]["values"]
+    for inner in part.values() if isinstance(part, dict) else part:
+        if isinstance(inner, dict | list):
             yield from _data_of(inner)
 
 
@@ -273,7 +252,7 @@ def _probes_plot(scores: Sequence[ProbeScore], width: int) -> Spec:
         for positive, share in ((True, score.above_positive), (False, score.above_negative))
     ]
     positions, modes = (list(dict.fromkeys(row[key] for row in rows)) for key in ("position", "mode"))  # fmt: skip
-    columns = modes if width < NARROW else positions
+    columns = modes if width < plots.NARROW else positions
     layers = sorted({score.layer for score in scores if score.layer >= 0})
     # -1, the embedding, is drawn without a tick of its own, which would run into that of layer 0.
     ticks = alt.Axis(values=[layers[0], layers[len(layers) // 2], layers[-1]], grid=False, labelOverlap=True)  # fmt: skip
@@ -290,7 +269,7 @@ def _probes_plot(scores: Sequence[ProbeScore], width: int) -> Spec:
     ).properties(width=(width - 90) // len(columns) - 8, height=90)
     by_mode = {"shorthand": "mode:N", "title": None, "sort": modes}
     by_position = {"shorthand": "position:N", "title": None, "sort": positions}
-    row, column = (by_position, by_mode) if width < NARROW else (by_mode, by_position)
+    row, column = (by_position, by_mode) if width < plots.NARROW else (by_mode, by_position)
     return altair_spec(panel.facet(row=alt.Row(**row), column=alt.Column(**column), spacing=8))
 
 
@@ -309,9 +288,9 @@ def _heads_plot(section: HeadsSection, width: int) -> Spec:
     ]
     across = 1 + max(score.head for score in section.scores)
     down = 1 + max(score.layer for score in section.scores)
-    step = max(6, min(44, (width - (60 if width < NARROW else 250)) // across))
+    step = max(6, min(44, (width - (60 if width < plots.NARROW else 250)) // across))
     axis = alt.Axis(labelOverlap="greedy", labelAngle=0, ticks=False, domain=False, grid=True)
-    legend = {"orient": "bottom" if width < NARROW else "right", "titleFontSize": 12, "titleFontWeight": "normal", "titleLimit": 0}  # fmt: skip
+    legend = {"orient": "bottom" if width < plots.NARROW else "right", "titleFontSize": 12, "titleFontWeight": "normal", "titleLimit": 0}  # fmt: skip
     share = alt.Size("share:Q", title="gaze moves, share of prompts").scale(
         domain=[0, 1], range=[step, round(0.6 * step * step)]
     )
@@ -349,7 +328,7 @@ def _effects_plot(effects: Effects, width: int) -> Spec:
     labels = 8 + round(6.6 * max(map(len, names), default=0))
     row = alt.Y("what:N", title=None, sort=names).axis(labelLimit=0, ticks=False, domain=False)
     points = {"title": "change without them, percentage points", "axis": alt.Axis(tickCount=5)}
-    legend = alt.Legend(**{**LEGEND, "direction": "horizontal"})
+    legend = alt.Legend(**{**plots.LEGEND, "direction": "horizontal"})
     color = alt.Color("which:N", title=None, legend=legend).scale(
         domain=[_SET, _RANDOM], range=[_COLORS[0], "#6B6B6B"]
     )
@@ -422,7 +401,7 @@ def _line_panels(
     alt = import_altair()
     look = _by("run", list(dict.fromkeys(row["run"] for row in rows)), dashes=False)
     base = alt.Chart(inline(rows)).encode(x=_across(across))
-    size = {"width": (width if width < NARROW else width // 2) - 75, "height": 190}
+    size = {"width": (width if width < plots.NARROW else width // 2) - 75, "height": 190}
     charts = []
     for field, title, scale, below in panels:
         y = {"title": title, "axis": alt.Axis(tickCount=5), "scale": alt.Scale(type=scale)}
@@ -434,7 +413,7 @@ def _line_panels(
         line = base.mark_line(point={"filled": True, "size": 60, "opacity": 1})
         layers.append(line.encode(y=alt.Y(f"{field}:Q", **y), **look))
         charts.append(alt.layer(*layers).properties(**size))
-    return altair_spec(alt.vconcat(*charts) if width < NARROW else alt.hconcat(*charts))
+    return altair_spec(alt.vconcat(*charts) if width < plots.NARROW else alt.hconcat(*charts))
 
 
 def _across(field: str) -> Any:
@@ -447,7 +426,13 @@ def _by(field: str, domain: list[str], *, dashes: bool = True) -> dict[str, Any]
     """Encode a field by colour, and by dash (lines) or shape (points); one legend for both."""
     alt = import_altair()
     stroke = {"symbolType": "stroke", "symbolSize": 400} if dashes else {}
-    look = {**LEGEND, "direction": "horizontal", "columns": 2, "symbolStrokeWidth": 2, **stroke}
+    look = {
+        **plots.LEGEND,
+        "direction": "horizontal",
+        "columns": 2,
+        "symbolStrokeWidth": 2,
+        **stroke,
+    }
     second, ways = (alt.StrokeDash, _DASHES) if dashes else (alt.Shape, _SHAPES)
     return {
         name: channel(f"{field}:N", title=None, legend=alt.Legend(**look)).scale(

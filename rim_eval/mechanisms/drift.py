@@ -61,7 +61,7 @@ class LayerDrift(Result):
     drift_harmless: Figure
     """Mean drift of harmless prompts along the same direction."""
     gap: Figure
-    """Distance of both ends of the direction in the base, the unit in which drift can be judged."""
+    """Distance of both ends of the direction in the base: drift is judged as a share of it."""
     n_harmful: int
     n_harmless: int
 
@@ -148,10 +148,9 @@ def cka(one: Floats, other: Floats) -> float:
     return _alignment(_kernel(one), _kernel(other))
 
 
-def _kernel(states: Floats) -> NDArray[np.float64]:
+def _kernel(states: Floats) -> Any:
     centred = states.astype(np.float64) - states.mean(0, dtype=np.float64)
-    kernel: NDArray[np.float64] = centred @ centred.T
-    return kernel
+    return centred @ centred.T
 
 
 def _alignment(*kernels: NDArray[np.float64]) -> float:
@@ -166,17 +165,14 @@ def layer_ratio(harmful: float, harmless: float) -> float:
     return (1 - harmful) / (1 - harmless) if 1 - harmless > ROUNDING else math.nan
 
 
-def ratio_interval(
-    harmful: tuple[Floats, Floats], harmless: tuple[Floats, Floats], level: float = 0.95
-) -> Interval:
-    """Interval of the layer ratio: jackknife over prompts, on the logarithm.
+def ratio_interval(harmful: tuple[Floats, Floats], harmless: tuple[Floats, Floats]) -> Interval:
+    """95 % interval of the layer ratio: jackknife over prompts, on the logarithm.
 
     log r +- z s, s^2 = sum over both kinds of (n - 1) / n sum_i (log r without i - their mean)^2
 
     Args:
         harmful: States of base and tuned, each of shape (prompts, width).
         harmless: The same of harmless prompts.
-        level: Confidence level.
 
     Returns:
         NaN ends when the ratio is not defined.
@@ -192,19 +188,19 @@ def ratio_interval(
             left = [np.delete(np.delete(kernel, i, 0), i, 1) for kernel in kernels]
             logs[i] = math.log(max(1 - _alignment(*left), ROUNDING))
         variance += (n - 1) * float(logs.var())
-    width = z_score(level) * math.sqrt(variance)
+    width = z_score(0.95) * math.sqrt(variance)
     if not math.isfinite(width):
         return Interval(math.nan, math.nan)
     return Interval(ratio * math.exp(-width), ratio * math.exp(width))
 
 
-def mean_interval(values: Floats, level: float = 0.95) -> Interval:
-    """Student's interval of a mean, shape (n,); NaN ends for fewer than two values."""
+def mean_interval(values: Floats) -> Interval:
+    """Student's 95 % interval of a mean, shape (n,); NaN ends for fewer than two values."""
     from scipy.stats import t
 
     if len(values) < 2:
         return Interval(math.nan, math.nan)
-    width = t.ppf(0.5 + level / 2, len(values) - 1) * values.std(ddof=1) / math.sqrt(len(values))
+    width = t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / math.sqrt(len(values))
     return Interval(float(values.mean() - width), float(values.mean() + width))
 
 
@@ -215,19 +211,16 @@ def layer_drift(
     harmless: Sequence[Passage],
     refusals: Sequence[Passage],
     compliances: Sequence[Passage],
-    *,
-    position: str = "last",
 ) -> list[LayerDrift]:
-    """Measure drift and layer ratio at every layer.
+    """Measure drift and layer ratio at every layer, at the last token of each prompt.
 
     Args:
         base: The model before training.
         tuned: The model after it.
-        harmful: Harmful prompts, read by both at `position`.
+        harmful: Harmful prompts, which both read.
         harmless: Harmless prompts.
         refusals: Texts that refuse or are refused; the base reads them at their last token.
         compliances: Texts that comply or are answered. Without either there is no drift.
-        position: Name of the token span.
     """
     at_end = [
         [Passage(p.ids, {"end": (len(p.ids) - 1, len(p.ids))}, p.id) for p in texts]
@@ -236,7 +229,7 @@ def layer_drift(
     poles = [capture_residual(base, texts, "end") for texts in at_end if refusals and compliances]
     # Kind of prompts by model: shape (prompts, layers, width).
     states = [
-        [capture_residual(model, passages, position) for model in (base, tuned)]
+        [capture_residual(model, passages, "last") for model in (base, tuned)]
         for passages in (harmful, harmless)
     ]
     layers = []
