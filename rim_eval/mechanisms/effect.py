@@ -21,6 +21,7 @@ from contextlib import AbstractContextManager
 from statistics import median
 from typing import Final, Literal, NamedTuple
 
+from rim_eval.formatting import figure_text, mode_name
 from rim_eval.mechanisms.ablation import ablate_heads, ablate_neurons, mean_heads, mean_neurons
 from rim_eval.mechanisms.behaviour import MEASURES, Behaviour, Measure
 from rim_eval.mechanisms.config import AnalysisConfig
@@ -35,7 +36,6 @@ from rim_eval.mechanisms.random_controls import (
     rank_p_value,
 )
 from rim_eval.mechanisms.units import Unit, Units
-from rim_eval.mechanisms.wording import figure_text, mode_name
 from rim_eval.statistics import PairedDifference, paired_difference
 from rim_eval.statistics._result import Figure, Result
 from rim_eval.types import Mode
