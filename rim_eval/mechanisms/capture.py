@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rim_eval.errors import RimError
-from rim_eval.mechanisms.hooks import NeuronHook, hook_attention_rows, hook_blocks, hook_neurons
+from rim_eval.mechanisms.hooks import UnitHook, hook_attention_rows, hook_blocks, hook_units
 from rim_eval.mechanisms.model import Architecture, architecture_of, padded_batches
 from rim_eval.mechanisms.spans import Passage, Span
 
@@ -254,7 +254,7 @@ class _Batch(NamedTuple):
         shapes = {layer: (len(spans), self.parts.neurons(layer)) for layer in self.blocks}
         pooled = {x: torch.zeros(shape, device=self.ids.device) for x, shape in shapes.items()}
 
-        def pool(layer: int) -> NeuronHook:
+        def pool(layer: int) -> UnitHook:
             def hook(acts: Any, tokens: Any, first: int) -> None:
                 owner, pooling = tokens // self.ids.shape[1], inside[tokens]
                 into = pooled[layer][:, first : first + acts.shape[1]]
@@ -262,7 +262,7 @@ class _Batch(NamedTuple):
 
             return hook
 
-        with hook_neurons(self.parts, {layer: pool(layer) for layer in self.blocks}):
+        with hook_units(self.parts, "neuron", {layer: pool(layer) for layer in self.blocks}):
             yield
         arrays |= {("neurons", layer): acts.cpu().numpy() for layer, acts in pooled.items()}
 
@@ -285,7 +285,7 @@ class _Batch(NamedTuple):
             argmax.append(rows.argmax(-1).cpu().numpy() - padding)
             masses.append(mass.cpu().numpy())
 
-        with hook_attention_rows(self.model, self.parts, self.blocks, query, store):
+        with hook_attention_rows(self.model, self.blocks, query, store):
             yield
         arrays |= {"argmax": np.stack(argmax, 1), "mass": np.stack(masses, 1)}
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from rim_eval.errors import RimError
 from rim_eval.mechanisms.spans import Passage, locate_spans
@@ -213,6 +213,9 @@ _EXPERT_LAYOUT: Final = {
     "has_post_expert_norm": False,
 }
 """How transformers 5 describes the fused experts that are supported here."""
+
+
+UnitKind = Literal["head", "neuron"]
 
 
 class Architecture(NamedTuple):

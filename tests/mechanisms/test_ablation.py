@@ -7,7 +7,7 @@ import torch
 
 from rim_eval.errors import RimError
 from rim_eval.mechanisms import Neurons, Passage, capture
-from rim_eval.mechanisms.ablation import ablate_heads, ablate_neurons, mean_heads, mean_neurons
+from rim_eval.mechanisms.effect import ablate_heads, ablate_neurons, mean_units
 from rim_eval.mechanisms.model import architecture_of
 
 Tiny = Callable[[str], Any]
@@ -90,7 +90,7 @@ def test_means_are_those_over_all_tokens_and_filling_with_them_is_exact(
     tiny: Tiny, passages: list[Passage], family: str
 ) -> None:
     model = tiny(family)
-    means = mean_neurons(model, passages)
+    means = mean_units(model, passages, "neuron")
     lengths = np.array([len(passage.ids) for passage in passages])
     found = capture(model, passages, neurons=Neurons("mean", "all")).neurons
     assert found is not None
@@ -99,7 +99,7 @@ def test_means_are_those_over_all_tokens_and_filling_with_them_is_exact(
         np.testing.assert_allclose(means[layer], want, atol=1e-5)
     with ablate_neurons(model, [(1, 0), (1, 5)], means):
         filled = capture(model, passages, neurons=Neurons("max", "all"), layers=[2]).neurons
-        plain = mean_neurons(model, passages)
+        plain = mean_units(model, passages, "neuron")
     assert filled is not None
     if family == "llama":
         np.testing.assert_allclose(plain[1][[1, 2]], means[1][[1, 2]], atol=1e-5)
@@ -107,7 +107,7 @@ def test_means_are_those_over_all_tokens_and_filling_with_them_is_exact(
 
 def test_mean_ablation_of_heads_puts_the_mean_in_place(tiny: Tiny, passages: list[Passage]) -> None:
     model = tiny("llama")
-    means = mean_heads(model, passages)
+    means = mean_units(model, passages, "head")
     assert means[0].shape == (4, 8)
     seen: list[Any] = []
     out = model.model.layers[1].self_attn.o_proj
