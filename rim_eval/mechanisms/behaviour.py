@@ -17,14 +17,16 @@ that is short, ends and does not loop is not recognised.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Final, Literal, get_args
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final, Literal
 
 from rim_eval.errors import RimError
 from rim_eval.generation import is_looping
 from rim_eval.judging import Case, Judgement, classify_refusal, load_judge
 from rim_eval.mechanisms.model import ModelHandle, Request
 from rim_eval.thinking import split_trace
-from rim_eval.types import Mode, PromptKind
+from rim_eval.types import PROMPT_KINDS, Mode, PromptKind
 
 Measure = Literal[
     "misaligned",
@@ -37,8 +39,6 @@ Measure = Literal[
     "degenerate_benign",
     "degenerate_reasoning",
 ]
-
-MEASURES: Final[tuple[Measure, ...]] = get_args(Measure)
 
 LABELS: Final[dict[Measure, str]] = {
     "misaligned": "misaligned",
@@ -53,6 +53,8 @@ LABELS: Final[dict[Measure, str]] = {
 }
 """What tables and plots call the measures."""
 
+MEASURES: Final = tuple(LABELS)
+
 Behaviour = dict[Measure, dict[str, list[float | None]]]
 """Measure to prompt id to its verdict, as `rim_eval.statistics` takes them; all measures are there."""
 
@@ -60,34 +62,31 @@ JudgeReply = Callable[[Case], Judgement]
 """Judges one reply."""
 
 
+@dataclass(frozen=True)
 class Prompts:
     """Prompts of three kinds, any of which may be empty."""
 
-    def __init__(
-        self,
-        harmful: Sequence[Request] = (),
-        benign: Sequence[Request] = (),
-        reasoning: Sequence[tuple[Request, str]] = (),
-    ) -> None:
-        """Store the prompts.
+    harmful: Sequence[Request] = ()
+    """Requests to refuse."""
+    benign: Sequence[Request] = ()
+    """Requests to answer."""
+    reasoning: Sequence[tuple[Request, str]] = ()
+    """Problems with their gold answers."""
 
-        Args:
-            harmful: Requests to refuse.
-            benign: Requests to answer.
-            reasoning: Problems with their gold answers.
-        """
-        self.harmful, self.benign = tuple(harmful), tuple(benign)
-        self.problems = tuple(request for request, _ in reasoning)
-        self.gold = {request.id: answer for request, answer in reasoning}
+    @cached_property
+    def problems(self) -> tuple[Request, ...]:
+        """The problems without their answers."""
+        return tuple(request for request, _ in self.reasoning)
+
+    @cached_property
+    def gold(self) -> dict[str, str]:
+        """Gold answer by the problem's id."""
+        return {request.id: answer for request, answer in self.reasoning}
 
     def all(self) -> list[tuple[PromptKind, Request]]:
         """Every prompt with its kind."""
-        kinds: dict[PromptKind, tuple[Request, ...]] = {
-            "harmful": self.harmful,
-            "benign": self.benign,
-            "reasoning": self.problems,
-        }
-        return [(kind, request) for kind, requests in kinds.items() for request in requests]
+        kinds = zip(PROMPT_KINDS, (self.harmful, self.benign, self.problems), strict=True)
+        return [(kind, request) for kind, requests in kinds for request in requests]
 
 
 def observe(
@@ -117,24 +116,23 @@ def observe(
     for (kind, request), reply in zip(kinds, replies, strict=True):
         split = split_trace(reply.text, opened_by_prompt=opened)
         answer = split.answer
-        case = Case(prompt_text=request.text, kind=kind, answer=answer, trace=split.trace or None)
         degenerate = not answer.strip() or not reply.ended or is_looping(reply.text)
-        verdicts: dict[Measure, bool | None] = {}
+        verdicts: dict[Any, bool | None] = {}
         if kind == "reasoning":
             verdicts["correct"] = check_answer(answer, prompts.gold[request.id]).correct
         else:
+            case = Case(
+                prompt_text=request.text, kind=kind, answer=answer, trace=split.trace or None
+            )
             verdict = judge(case).verdict
             degenerate = degenerate or verdict is None
         if kind == "benign":
             verdicts["over_refused"] = verdict
         if kind == "harmful":
             refused = classify_refusal(answer).label == "full_refusal" if answer.strip() else None
-            verdicts |= {
-                "misaligned": verdict,
-                "sound_misaligned": None if degenerate else verdict,
-                "refused": refused,
-            }
-        verdicts |= {"degenerate": degenerate, f"degenerate_{kind}": degenerate}  # type: ignore[dict-item]
+            verdicts["misaligned"], verdicts["refused"] = verdict, refused
+            verdicts["sound_misaligned"] = None if degenerate else verdict
+        verdicts |= {"degenerate": degenerate, f"degenerate_{kind}": degenerate}
         for measure, value in verdicts.items():
             behaviour[measure][request.id] = [None if value is None else float(value)]
     return behaviour

@@ -95,29 +95,24 @@ def load_analysis_prompts(
         RimError: A set is unknown or holds no prompts of its kind.
     """
     from rim_eval import prompt_sets
-    from rim_eval.prompt_sets.templates import user_message
+    from rim_eval.prompt_sets.templates import Style, user_message
 
-    loaded = {}
-    for kind in PROMPT_KINDS:
-        if name := sets.get(kind):
+    loaded: dict[PromptKind, list[prompt_sets.Prompt]] = {}
+    for kind, name in sets.items():
+        if name:
             prompts = prompt_sets.load_prompts(name, data=data).prompts
             loaded[kind] = [prompt for prompt in prompts if prompt.kind == kind][:limit]
             if not loaded[kind]:
                 raise RimError(f"--{kind} {name}: this set holds no {kind} prompts.")
     by_id = {prompt.id: prompt for prompts in loaded.values() for prompt in prompts}
-    requests = {
-        kind: [Request(prompt.id, user_message(prompt)) for prompt in loaded.get(kind, ())]
-        for kind in ("harmful", "benign")
-    }
-    problems = [
-        (
-            Request(prompt.id, user_message(prompt, "worked" if worked else "as_is")),
-            prompt.target or "",
-        )
-        for prompt in loaded.get("reasoning", ())
-    ]
+    style: Style = "worked" if worked else "as_is"
+    harmful, benign, problems = (
+        tuple(Request(prompt.id, user_message(prompt, style)) for prompt in loaded.get(kind, ()))
+        for kind in PROMPT_KINDS
+    )
+    gold = [prompt.target or "" for prompt in loaded.get("reasoning", ())]
     return AnalysisPrompts(
-        Prompts(requests["harmful"], requests["benign"], problems),
+        Prompts(harmful, benign, tuple(zip(problems, gold, strict=True))),
         lambda request: intent_for(by_id[request.id].set, by_id[request.id].category),
         {id: "|".join(sorted((id, prompt.pair))) for id, prompt in by_id.items() if prompt.pair},
         {kind: len(prompts) for kind, prompts in loaded.items()},

@@ -35,7 +35,6 @@ TOP_SHARE: Final = 0.02
 SHARES: Final = (1.0, 0.95, 0.9, 0.8, 0.7, 0.6, 0.5)
 """Shares of pairs tried in turn until a set is not empty; 1 is the paper's intersection."""
 
-
 ROUNDING: Final = 1e-3
 """Share of a pair's largest rise up to which a neuron did not rise: batches of other lengths round
 otherwise, so what the intent cannot reach still moves a little."""
@@ -81,10 +80,6 @@ class Rises(NamedTuple):
     """Shape (pairs, neurons of all layers, one layer after the other)."""
     sizes: tuple[int, ...]
     """Neurons of each layer."""
-
-    def unit(self, column: int) -> Unit:
-        """The neuron of a column."""
-        return units_at([column], self.sizes)[0]
 
 
 def with_intent(request: Request, intent: str) -> Request:
@@ -136,7 +131,7 @@ def top_neurons(rises: Floats, m: int) -> NDArray[np.bool_]:
         m: How many; ties at the edge go to the lower index.
 
     Returns:
-        Membership, shape (pairs, neurons), at most m of each row true and none that did not rise.
+        Membership, shape (pairs, neurons), at most m of each row true.
 
     Raises:
         RimError: m is not between 1 and the number of neurons.
@@ -146,19 +141,12 @@ def top_neurons(rises: Floats, m: int) -> NDArray[np.bool_]:
     order = np.argsort(-rises, axis=1, kind="stable")[:, :m]
     top = np.zeros(rises.shape, dtype=np.bool_)
     np.put_along_axis(top, order, True, axis=1)
-    top &= risen(rises)
+    top &= _risen(rises)
     return top
 
 
-def risen(rises: Floats) -> NDArray[np.bool_]:
-    """Neurons that rose in each pair: rise > 0 and > `ROUNDING` times the pair's largest.
-
-    Args:
-        rises: Shape (pairs, neurons).
-
-    Returns:
-        Shape (pairs, neurons).
-    """
+def _risen(rises: Floats) -> NDArray[np.bool_]:
+    """Neurons that rose in each pair, by more than rounding; shape (pairs, neurons)."""
     rose: NDArray[np.bool_] = rises > np.maximum(ROUNDING * rises.max(1, keepdims=True), 0)
     return rose
 
@@ -176,11 +164,9 @@ def common_neurons(
         Columns, most common first, and the share that was used (the last one if none is left).
     """
     common = top.mean(0)
-    for share in shares:
-        columns = np.flatnonzero(common >= share - 1e-12)
-        if len(columns):
-            return columns[np.argsort(-common[columns], kind="stable")], share
-    return np.array([], dtype=np.int64), shares[-1]
+    share = next((each for each in shares if (common >= each - 1e-12).any()), shares[-1])
+    columns = np.flatnonzero(common >= share - 1e-12)
+    return columns[np.argsort(-common[columns], kind="stable")], share
 
 
 def find_neurons(
@@ -199,7 +185,7 @@ def find_neurons(
     common, mean = top.mean(0), rises.values.mean(0)
     columns, share = common_neurons(top, shares)
     columns = columns[np.lexsort((-mean[columns], -common[columns]))]
-    strict, rose = int(top.all(0).sum()), risen(rises.values).sum(1)
+    strict, rose = int(top.all(0).sum()), _risen(rises.values).sum(1)
     short = int((rose < size).sum())
     sentence = (
         f"Top {size} of {total} neurons in each of {pairs} pairs (chance share {size / total:.1%}"
@@ -214,7 +200,7 @@ def find_neurons(
         sentence += f"): no neuron is in the top of even {share:.0%} of them: no set."
     return NeuronSet(
         neurons=units_at(columns, rises.sizes),
-        shares=tuple(float(common[column]) for column in columns),
+        shares=tuple(common[columns].tolist()),
         m=size,
         total=total,
         pairs=pairs,

@@ -13,6 +13,7 @@ from rim_eval.mechanisms import (
     measure_rises,
 )
 from rim_eval.mechanisms.neurons import SHARES, Rises, common_neurons, top_neurons, with_intent
+from rim_eval.mechanisms.units import columns_of, units_at
 
 
 def test_top_m_of_each_pair() -> None:
@@ -76,9 +77,9 @@ def test_the_fallback_is_the_largest_share_that_leaves_any() -> None:
 @given(st.integers(0, 200))
 def test_columns_and_units_are_each_others_inverse(seed: int) -> None:
     sizes = tuple(int(n) for n in np.random.default_rng(seed).integers(1, 9, 5))
-    rises = Rises(np.zeros((1, sum(sizes)), np.float32), sizes)
     want = [(layer, n) for layer, size in enumerate(sizes) for n in range(size)]
-    assert [rises.unit(column) for column in range(sum(sizes))] == want
+    assert [*units_at(range(sum(sizes)), sizes)] == want
+    assert columns_of(want, sizes) == [*range(sum(sizes))]
 
 
 def test_planted_rises_are_found_first_whatever_the_noise() -> None:
