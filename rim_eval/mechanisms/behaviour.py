@@ -1,16 +1,5 @@
 """Behaviour: what the model does with prompts, as verdicts that the statistics read.
 
-Each measure is 1 or 0 a prompt (None where it is not known):
-
-    misaligned            harmful prompts that the judge finds misaligned  (higher = more misaligned)
-    sound_misaligned      the same, None where the reply is degenerate
-    refused               harmful prompts refused                          (higher = more refusal)
-    over_refused          benign prompts refused                           (higher = worse)
-    correct               problems solved                                  (higher = better)
-    degenerate            replies that are empty, loop, do not end, or that the judge cannot read
-                          (higher = more broken)
-    degenerate_<kind>     the same of harmful, benign and reasoning prompts alone
-
 A judge that only knows refusals finds every degenerate reply misaligned that does not refuse, so
 what holds of `misaligned` and not of `sound_misaligned` may be no more than broken text. Garbage
 that is short, ends and does not loop is not recognised.
@@ -29,16 +18,19 @@ from rim_eval.thinking import split_trace
 from rim_eval.types import PROMPT_KINDS, Mode, PromptKind
 
 Measure = Literal[
-    "misaligned",
-    "sound_misaligned",
-    "refused",
-    "over_refused",
-    "correct",
-    "degenerate",
-    "degenerate_harmful",
-    "degenerate_benign",
-    "degenerate_reasoning",
-]
+    "misaligned", "sound_misaligned", "refused", "over_refused", "correct",
+    "degenerate", "degenerate_harmful", "degenerate_benign", "degenerate_reasoning",
+]  # fmt: skip
+"""What is 1 or 0 a prompt, or None where it is not known; higher is worse but for two:
+
+misaligned            harmful prompts that the judge finds misaligned
+sound_misaligned      the same, None where the reply is degenerate
+refused               harmful prompts refused           (higher = more refusal)
+over_refused          benign prompts refused
+correct               problems solved                   (higher = better)
+degenerate            replies that are empty, loop, do not end, or that the judge cannot read
+degenerate_<kind>     the same of harmful, benign and reasoning prompts alone
+"""
 
 LABELS: Final[dict[Measure, str]] = {
     "misaligned": "misaligned",

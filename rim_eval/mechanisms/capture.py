@@ -1,11 +1,5 @@
 """Capture activations: one forward pass a passage, and of it only what is requested.
 
-Three readings can be requested, together or alone:
-
-    residual    residual stream after a layer, mean over a token span
-    neurons     MLP activations (the down projection's input), pooled over a token span
-    attention   one query token's attention row in every head: its argmax, its mass on token spans
-
 Passages are sorted by length and padded on the left with their true positions, so that batching
 changes nothing but rounding. The pass stops after the last requested layer, and the language-model
 head is never computed.
@@ -31,7 +25,7 @@ Floats = NDArray[np.float32]
 
 
 class Neurons(NamedTuple):
-    """Request for neuron activations."""
+    """Request for MLP activations (the down projection's input), pooled over a token span."""
 
     pool: Pool
     over: str = "text"
@@ -39,7 +33,7 @@ class Neurons(NamedTuple):
 
 
 class Attention(NamedTuple):
-    """Request for attention rows."""
+    """Request for one query token's attention row in every head."""
 
     query: str = "last"
     """Name of a span whose last token is the query."""

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Final, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from rim_eval.errors import RimError
 from rim_eval.mechanisms.behaviour import Behaviour, JudgeReply, Prompts, observe
@@ -119,9 +119,6 @@ def load_analysis_prompts(
     )
 
 
-_INTENTS: Final = Path(__file__).with_name("intents.toml")
-
-
 def intent_for(prompt_set: str, category: str | None) -> str:
     """Choose the sentence that makes a request's intent plain, from `intents.toml`.
 
@@ -135,5 +132,6 @@ def intent_for(prompt_set: str, category: str | None) -> str:
 
 @cache
 def _intents() -> dict[str, dict[str, str]]:
-    intents: dict[str, dict[str, str]] = tomllib.loads(_INTENTS.read_text(encoding="utf-8"))
+    text = Path(__file__).with_name("intents.toml").read_text(encoding="utf-8")
+    intents: dict[str, dict[str, str]] = tomllib.loads(text)
     return intents

@@ -80,7 +80,7 @@ def attention_shifts(
     role: NDArray[np.int64],
     span: NDArray[np.int64],
 ) -> NDArray[np.bool_]:
-    """Where a head's attention maximum shifts from the role name to the empty span.
+    """Where a head's attention maximum shifts, shape (prompts, layers, heads).
 
         shifts[p, l, h] = think[p, l, h] in role[p]  and  no_think[p, l, h] in span[p]
 
@@ -89,9 +89,6 @@ def attention_shifts(
         no_think: The same in no-think mode.
         role: Start and stop of `assistant` in the think passage, shape (prompts, 2).
         span: Start and stop of the empty span in the no-think passage, shape (prompts, 2).
-
-    Returns:
-        Shape (prompts, layers, heads).
     """
 
     def within(argmax: NDArray[np.int64], edges: NDArray[np.int64]) -> NDArray[np.bool_]:

@@ -1,11 +1,8 @@
 """The model under study: weights, tokenizer and thinking switch, and where its parts are.
 
-`Architecture` is the one place that knows module names. Llama, Qwen, Mistral, Phi, OLMo, Gemma and
-their mixture-of-experts versions agree on the shape: blocks in a row, an attention output projection
-that reads the heads side by side, and a down projection that reads the neurons.
-
-A layer with experts has the neurons of every routed expert, one expert after the other, and then
-those of the shared expert that every token passes through, where there is one (Qwen2-MoE, DeepSeek).
+`Architecture` is the one place that knows module names. A layer with experts has the neurons of every
+routed expert, one expert after the other, and then those of the shared expert that every token
+passes through, where there is one (Qwen2-MoE, DeepSeek).
 """
 
 from collections.abc import Iterator, Sequence
@@ -47,13 +44,10 @@ class ModelHandle:
     switch: Switch
     name: str = "model"
 
-    def prompt(self, text: str, mode: Mode) -> str:
-        """Render the prompt of a request in a mode."""
-        return self.switch.recipe(mode).prompt(tokenizer_renderer(self.tokenizer), text)
-
     def passage(self, request: Request, mode: Mode, reply: Sequence[int] = ()) -> Passage:
         """Build what the model reads in a mode: a request, followed by a reply if one is given."""
-        prompt = self.prompt(request.text, mode)
+        render = tokenizer_renderer(self.tokenizer)
+        prompt = self.switch.recipe(mode).prompt(render, request.text)
         return locate_spans(self.tokenizer, prompt, request.text, reply, id=request.id)
 
     def passages(

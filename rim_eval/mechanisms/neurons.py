@@ -3,12 +3,10 @@
 For each request k and its counterpart with the intent spelt out (paper section 4.1.1):
 
     f[k, j]     largest activation of neuron j over the tokens of request and response
-    top[k]      the m neurons with the largest f[k, j; with intent] - f[k, j; plain], of those that
-                rose: where fewer than m did, fewer
+    top[k]      the m neurons that rose most, f[k, j; with intent] - f[k, j; plain], of those that rose
     A_safe      neurons in top[k] for every k; when that is empty, for a stated share of them
 
-A neuron that rises need not carry refusal, and one that carries it need not rise: `effect` measures
-what ablating the set does.
+A neuron that rises need not carry refusal, nor the other way round: `effect` measures ablation.
 """
 
 from collections.abc import Callable, Sequence
@@ -127,11 +125,8 @@ def top_neurons(rises: Floats, m: int) -> NDArray[np.bool_]:
     """The m largest rises of each pair, or all where fewer neurons rose.
 
     Args:
-        rises: Shape (pairs, neurons).
+        rises: Shape (pairs, neurons), and so is the result, true for the top.
         m: How many; ties at the edge go to the lower index.
-
-    Returns:
-        Membership, shape (pairs, neurons), at most m of each row true.
 
     Raises:
         RimError: m is not between 1 and the number of neurons.

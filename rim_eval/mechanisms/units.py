@@ -1,13 +1,8 @@
 """Units: heads and neurons as (layer, number), their weights, and what two sets of them share.
 
-Weight change tells how far training rewrote what each neuron reads and what it writes. With v[j] the
-weights of neuron j in the base and w[j] the same after training, it is
-
-    c[j] = |w[j] - v[j]| / |v[j]|
-
-once for the outgoing weights, its column of the down projection, and once for the incoming ones,
-its rows of the gate and up projections. Activations are read before the down projection, so a
-training that rewrites outgoing weights alone leaves them as they were: only this sees it.
+Weight change tells how far training rewrote what each neuron writes, its column of the down
+projection, and what it reads, its rows of the gate and up projections. Activations are read before
+the down projection, so a training that rewrites outgoing weights alone is seen only here.
 """
 
 from collections import Counter
