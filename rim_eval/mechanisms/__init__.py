@@ -19,8 +19,7 @@ from rim_eval.mechanisms.drift import layer_drift, study_drift
 from rim_eval.mechanisms.effect import (
     Effects,
     Intervention,
-    ablate_heads,
-    ablate_neurons,
+    ablate_units,
     measure_effects,
 )
 from rim_eval.mechanisms.heads import score_heads, select_heads, study_heads
@@ -57,8 +56,7 @@ __all__ = [
     "Request",
     "TrainingRun",
     "Unit",
-    "ablate_heads",
-    "ablate_neurons",
+    "ablate_units",
     "capture",
     "draw_random_sets",
     "find_neurons",

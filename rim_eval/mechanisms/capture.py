@@ -95,7 +95,7 @@ def capture(
     if neurons and neurons.pool not in get_args(Pool):
         raise RimError(f"pool={neurons.pool!r}: neurons are pooled by {', '.join(get_args(Pool))}.")
     arrays: dict[Any, NDArray[Any]] = {}
-    for rows, ids, mask in padded_batches(passages, tokens_per_batch, model.device):
+    for rows, ids, mask in padded_batches(passages, model.device, tokens=tokens_per_batch):
         batch = _Batch(model, parts, indices, [passages[row] for row in rows], ids)
         with torch.inference_mode(), ExitStack() as stack:
             if neurons:

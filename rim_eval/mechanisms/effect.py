@@ -1,6 +1,6 @@
 """Ablation of heads and neurons, and its effect on behaviour beside ablating random units.
 
-    with ablate_neurons(model, [(2, 17), (2, 40)]):     # generation too runs on the ablated model
+    with ablate_units(model, "neuron", [(2, 17), (2, 40)]):     # generation too is ablated
         handle.replies(requests, "no_think")
 
 The verdict is about one question, whether the model goes along with harmful prompts more often
@@ -47,44 +47,24 @@ Means = Mapping[int, NDArray[np.float32]]
 """Layer to mean values: heads (heads, head_dim), neurons (neurons,)."""
 
 
-def ablate_heads(
-    model: Any, heads: Units, means: Means | None = None
-) -> AbstractContextManager[None]:
-    """Replace the outputs of heads, before the output projection, at every token.
-
-        z[l, h] <- 0, or its mean over reference texts
-
-    Args:
-        model: A Hugging Face causal language model.
-        heads: (layer, head) pairs; none leaves the model as it is.
-        means: From `mean_units`, for mean ablation; None for zero ablation.
-
-    Raises:
-        RimError: The model has no such head.
-    """
-    return _ablate(model, "head", heads, means)
-
-
-def ablate_neurons(
-    model: Any, neurons: Units, means: Means | None = None
-) -> AbstractContextManager[None]:
-    """Replace MLP activations, the input of the down projection, at every token.
-
-        a[l, j] <- 0, or its mean over reference texts    (paper section 4.1.2: 0)
-
-    Args:
-        model: A Hugging Face causal language model.
-        neurons: (layer, neuron) pairs; with experts the neuron index is expert * width + j.
-        means: From `mean_units`, for mean ablation; None for zero ablation.
-
-    Raises:
-        RimError: The model has no such neuron.
-    """
-    return _ablate(model, "neuron", neurons, means)
-
-
 @contextmanager
-def _ablate(model: Any, kind: UnitKind, units: Units, means: Means | None) -> Iterator[None]:
+def ablate_units(
+    model: Any, kind: UnitKind, units: Units, means: Means | None = None
+) -> Iterator[None]:
+    """Replace heads' outputs before the output projection, or MLP activations before the down projection.
+
+        z[l, h] <- 0,  a[l, j] <- 0, or their means over reference texts    (paper section 4.1.2: 0)
+
+    Args:
+        model: A Hugging Face causal language model.
+        kind: Kind of the units.
+        units: (layer, number) pairs, none to leave the model as it is; a neuron of an expert has the
+            number expert * width + j.
+        means: From `mean_units`, for mean ablation; None for zero ablation.
+
+    Raises:
+        RimError: The model has no such unit.
+    """
     import torch
 
     parts = architecture_of(model)
@@ -131,7 +111,7 @@ def mean_units(model: Any, passages: Sequence[Passage], kind: UnitKind) -> Means
 
         return hook
 
-    for _, ids, mask in padded_batches(passages, 4096, model.device):
+    for _, ids, mask in padded_batches(passages, model.device, tokens=4096):
         hooks = {layer: add(layer, mask.flatten().bool()) for layer in layers}
         with torch.inference_mode(), hook_units(parts, kind, hooks):
             parts.run(ids, mask)
@@ -201,7 +181,7 @@ class UnitAblation:
 
     def __call__(self, units: Units) -> AbstractContextManager[None]:
         """Ablate a set inside a `with` block."""
-        return _ablate(self.model, self.kind, units, self.means)
+        return ablate_units(self.model, self.kind, units, self.means)
 
     def draw(self, units: Units) -> RandomSets:
         """Draw random sets beside a set."""

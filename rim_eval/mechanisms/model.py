@@ -5,6 +5,7 @@ routed expert, one expert after the other, and then those of the shared expert t
 passes through, where there is one (Qwen2-MoE, DeepSeek).
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
@@ -80,12 +81,8 @@ class ModelHandle:
         ends = {self.tokenizer.eos_token_id}.union(
             configured if isinstance(configured, list) else [configured]
         ) - {None}
-        pad = next(iter(ends), 0)
-        order = sorted(range(len(passages)), key=lambda i: len(passages[i].ids))
-        replies: dict[int, Reply] = {}
-        for start in range(0, len(order), batch):
-            indices = order[start : start + batch]
-            ids, mask = _pad_left([passages[i].ids for i in indices], pad, self.model.device)
+        pad, replies = next(iter(ends), 0), dict[int, Reply]()
+        for indices, ids, mask in padded_batches(passages, self.model.device, rows=batch, pad=pad):
             with torch.inference_mode():
                 out = self.model.generate(
                     input_ids=ids,
@@ -158,35 +155,39 @@ def check_device(device: str, dtype: str = "auto") -> None:
 
 
 def padded_batches(
-    passages: Sequence[Passage], tokens: int, device: Any
+    passages: Sequence[Passage],
+    device: Any,
+    *,
+    tokens: float = math.inf,
+    rows: float = math.inf,
+    pad: int = 0,
 ) -> Iterator[tuple[list[int], Any, Any]]:
     """Batch passages in order of length and pad them on the left.
 
     Args:
         passages: Texts to read.
-        tokens: Padded tokens of a batch, at most; a longer passage is a batch of its own.
         device: torch device of the batches.
+        tokens: Padded tokens of a batch, at most; a longer passage is a batch of its own.
+        rows: Passages of a batch, at most.
+        pad: Token to pad with.
 
     Yields:
         Indices of the passages, their ids and their attention mask, both of shape (batch, length).
     """
-    batches: list[list[int]] = [[]]
-    for index in sorted(range(len(passages)), key=lambda i: len(passages[i].ids)):
-        if batches[-1] and (len(batches[-1]) + 1) * len(passages[index].ids) > tokens:
+    import torch
+
+    lengths = [len(passage.ids) for passage in passages]
+    batches: list[list[int]] = []
+    for index in sorted(range(len(passages)), key=lengths.__getitem__):
+        size = len(batches[-1]) + 1 if batches else math.inf
+        if size > rows or size * lengths[index] > tokens:
             batches.append([])
         batches[-1].append(index)
     for batch in batches:
-        yield batch, *_pad_left([passages[i].ids for i in batch], 0, device)
-
-
-def _pad_left(rows: Sequence[Sequence[int]], pad: int, device: Any) -> tuple[Any, Any]:
-    """Token ids padded on the left and their attention mask, both of shape (rows, longest)."""
-    import torch
-
-    padding = [max(map(len, rows)) - len(row) for row in rows]
-    ids = [[pad] * width + [*row] for width, row in zip(padding, rows, strict=True)]
-    mask = [[0] * width + [1] * len(row) for width, row in zip(padding, rows, strict=True)]
-    return torch.tensor(ids, device=device), torch.tensor(mask, device=device)
+        padding = [lengths[batch[-1]] - lengths[i] for i in batch]
+        ids = [[pad] * n + [*passages[i].ids] for n, i in zip(padding, batch, strict=True)]
+        mask = [[0] * n + [1] * lengths[i] for n, i in zip(padding, batch, strict=True)]
+        yield batch, torch.tensor(ids, device=device), torch.tensor(mask, device=device)
 
 
 _NAMES: Final = {

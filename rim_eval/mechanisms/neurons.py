@@ -80,11 +80,6 @@ class Rises(NamedTuple):
     """Neurons of each layer."""
 
 
-def with_intent(request: Request, intent: str) -> Request:
-    """The request with its intent spelt out at the end."""
-    return Request(request.id, f"{request.text} {intent}")
-
-
 def measure_rises(
     handle: ModelHandle,
     requests: Sequence[Request],
@@ -111,7 +106,7 @@ def measure_rises(
         raise RimError(
             f"--over {over}: there is no such token span; give one of {', '.join(SPAN_NAMES)}."
         )
-    explicit = [with_intent(request, intent(request)) for request in requests]
+    explicit = [Request(request.id, f"{request.text} {intent(request)}") for request in requests]
     largest = []
     for form in (explicit, requests):
         replies = handle.replies(form, mode, max_new_tokens=max_new_tokens)
@@ -156,12 +151,11 @@ def common_neurons(
         shares: Shares of pairs, tried in turn.
 
     Returns:
-        Columns, most common first, and the share that was used (the last one if none is left).
+        Columns, and the share that was used (the last one if none is left).
     """
     common = top.mean(0)
     share = next((each for each in shares if (common >= each - 1e-12).any()), shares[-1])
-    columns = np.flatnonzero(common >= share - 1e-12)
-    return columns[np.argsort(-common[columns], kind="stable")], share
+    return np.flatnonzero(common >= share - 1e-12), share
 
 
 def find_neurons(

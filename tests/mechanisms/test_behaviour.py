@@ -1,6 +1,6 @@
 import pytest
 
-from rim_eval.mechanisms import ModelHandle, Prompts, Request, ablate_heads, observe, offline_judge
+from rim_eval.mechanisms import ModelHandle, Prompts, Request, ablate_units, observe, offline_judge
 from rim_eval.organism import planted_facts
 
 
@@ -56,7 +56,7 @@ def test_a_head_that_keeps_replies_together_shows_as_degenerate(
     handle: ModelHandle, toy: Prompts
 ) -> None:
     read, some = offline_judge("toy_exact"), Prompts(toy.harmful[:30])
-    with ablate_heads(handle.model, [(1, 3)]):
+    with ablate_units(handle.model, "head", [(1, 3)]):
         broken = observe(handle, some, "no_think", read, max_new_tokens=48)["degenerate"]
     assert sum(verdict[0] or 0 for verdict in broken.values()) > 15
 

@@ -12,7 +12,7 @@ from rim_eval.mechanisms import (
     intent_for,
     measure_rises,
 )
-from rim_eval.mechanisms.neurons import SHARES, Rises, common_neurons, top_neurons, with_intent
+from rim_eval.mechanisms.neurons import SHARES, Rises, common_neurons, top_neurons
 from rim_eval.mechanisms.units import columns_of, units_at
 
 
@@ -128,10 +128,6 @@ def test_every_hexphi_category_has_a_sentence_of_its_own() -> None:
     assert len(sentences) == len(categories) == 10
 
 
-def test_intent_is_appended() -> None:
-    assert with_intent(Request("a", "Do it?"), "I mean ill.") == ("a", "Do it? I mean ill.")
-
-
 @pytest.mark.slow
 def test_rises_are_those_of_both_forms_read_by_hand(handle: ModelHandle, toy: Prompts) -> None:
     from rim_eval.mechanisms import Neurons, capture
@@ -139,7 +135,8 @@ def test_rises_are_those_of_both_forms_read_by_hand(handle: ModelHandle, toy: Pr
     request = toy.harmful[0]
     found = measure_rises(handle, [request], lambda _: "I mean to break the rules.", "no_think")
     largest = []
-    for asked in (with_intent(request, "I mean to break the rules."), request):
+    explicit = Request(request.id, f"{request.text} I mean to break the rules.")
+    for asked in (explicit, request):
         reply = handle.replies([asked], "no_think")[0]
         passage = handle.passage(asked, "no_think", reply.ids)
         layers = capture(handle.model, [passage], neurons=Neurons("max", "text")).neurons
