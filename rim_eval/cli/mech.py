@@ -1,21 +1,24 @@
 """`rim-eval mech`: where thinking weakens refusal inside a model, and what training overwrote."""
 
 from collections.abc import Callable, Sequence
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import click
 from pydantic import BaseModel, ConfigDict, Field
 
-from rim_eval.cli._mech_organism import ORGANISMS, SERIES, load_organism, series_runs
 from rim_eval.errors import RimError
+from rim_eval.organism import RUNS, VARIANTS, load_checkpoint, load_variant
 from rim_eval.types import MODES, Mode, PromptKind
 
 if TYPE_CHECKING:
-    from rim_eval.mechanisms import AnalysisConfig, MechanismReport, TrainingRun
+    from rim_eval.mechanisms import AnalysisConfig, MechanismReport, ModelHandle, TrainingRun
     from rim_eval.mechanisms.neurons import NeuronSet
     from rim_eval.mechanisms.ras_verdict import RasSection
+
+SERIES: Final = {name.partition("_")[0]: run.base for name, run in RUNS.items()}
+"""Checkpoint series of the organism to the variant that is their base."""
 
 RunArguments = Sequence[tuple[str, str]]
 
@@ -27,7 +30,7 @@ class MechOptions(BaseModel):
 
     # fmt: off
     model: str | None = Field(default=None, description="Local folder or hub id of an open-weights model. [default: the model organism]")
-    organism: Annotated[str, click.Choice(ORGANISMS)] = Field(default="natural", description="Which organism, without --model.")
+    organism: Annotated[str, click.Choice(VARIANTS)] = Field(default="natural", description="Which organism, without --model.")
     harmful_set: str = Field(default="toy", description="Set of harmful prompts.")
     benign_set: str = Field(default="toy_allowed", description="Set of harmless prompts; '' for none.")
     reasoning_set: str = Field(default="toy_math", description="Set of problems; '' for none.")
@@ -50,9 +53,7 @@ class MechOptions(BaseModel):
             click.option(
                 f"--{name.removesuffix('_set').replace('_', '-')}",
                 name,
-                type=next(
-                    (each for each in field.metadata if isinstance(each, click.ParamType)), None
-                ),
+                type=next((x for x in field.metadata if isinstance(x, click.ParamType)), None),
                 default=field.default,
                 show_default=field.default is not None,
                 help=field.description,
@@ -85,7 +86,8 @@ class MechOptions(BaseModel):
             handle = load_model(self.model, device=self.device, dtype=self.dtype)
         else:
             check_device(self.device)
-            handle = load_organism(self.organism, self.device)
+            name = "organism" if self.organism == "natural" else f"organism ({self.organism})"
+            handle = _wrap(load_variant(self.organism), self.device, name)
         config = AnalysisConfig(
             handle=handle,
             prompts=loaded.prompts,
@@ -115,8 +117,7 @@ class MechOptions(BaseModel):
     def finish(self, report: "MechanismReport", **sections: Any) -> None:
         """Write the report with its new sections and the card's section, and print what they say."""
         from rim_eval.card import inside_html
-        from rim_eval.mechanisms.card_section import card_section, section_pictures
-        from rim_eval.mechanisms.report import write_report
+        from rim_eval.mechanisms.report import card_section, section_pictures, write_report
 
         report = report.model_copy(update=sections)
         path, page = self.out / "report.json", self.out / "section.html"
@@ -130,6 +131,14 @@ class MechOptions(BaseModel):
             pictures = ()
         page.write_text(inside_html(card_section(report, path), pictures), encoding="utf-8")
         click.echo(f"{path}, {page}")
+
+
+def _wrap(loaded: tuple[Any, Any], device: str, name: str) -> "ModelHandle":
+    """A handle of one of the organism's models with its tokenizer, on a torch device."""
+    from rim_eval.mechanisms import wrap_model
+
+    model, tokenizer = loaded
+    return wrap_model(model.to(device), tokenizer, name)
 
 
 _RUNS: Final = (
@@ -254,26 +263,23 @@ def everything(
     config, report = options.begin()
     sections, left_out = dict[str, Any](), dict[str, str]()
 
-    def study(part: str, measure: Callable[[], Any]) -> Any:
+    def study(part: str, measure: Callable[..., Any], *arguments: Any, **settings: Any) -> Any:
         """Measure a part; one that cannot be measured does not stop the others."""
         try:
-            sections[part] = measure()
+            sections[part] = measure(config, *arguments, **settings)
         except RimError as error:
             left_out[part] = str(error)
         return sections.get(part)
 
-    study("probes", lambda: mechanisms.study_probes(config, logistic=logistic))
-    heads = study("heads", lambda: mechanisms.study_heads(config))
-    neurons = study("neurons", lambda: mechanisms.study_neurons(config))
-    study("mitigations", lambda: mechanisms.study_mitigations(config))
+    study("probes", mechanisms.study_probes, logistic=logistic)
+    heads = study("heads", mechanisms.study_heads)
+    neurons = study("neurons", mechanisms.study_neurons)
+    study("mitigations", mechanisms.study_mitigations)
     if training and neurons:
         sets = {each: neurons.sets[each] for each in _modes(mode)}
-        study("ras", lambda: _ras_sections(config, training, sets, random_sets))
+        study("ras", _ras_sections, training, sets, random_sets)
     if training:
-        study(
-            "drift",
-            lambda: mechanisms.study_drift(config, training, heads.selected if heads else ()),
-        )
+        study("drift", mechanisms.study_drift, training, heads.selected if heads else ())
     if not sections:
         raise RimError(" ".join(left_out.values()))
     options.finish(report, **sections, left_out=left_out)
@@ -304,14 +310,22 @@ def training_runs(
         raise RimError("Give --run NAME FOLDER, once a run, or --series of the organism, not both.")
     if series and options.model:
         raise RimError("--series is the organism's own: leave out --model, or give --run.")
+    device = options.device
     if series:
-        base = options.model_copy(update={"organism": SERIES[series]})
-        return base, series_runs(series, options.device)
+
+        def load(run: str, step: int) -> "ModelHandle":
+            return _wrap(load_checkpoint(run, step), device, f"{run}, step {step}")
+
+        return options.model_copy(update={"organism": SERIES[series]}), [
+            TrainingRun(name, {step: partial(load, name, step) for step in run.steps})
+            for name, run in RUNS.items()
+            if name.startswith(series)
+        ]
     names = [name for name, _ in runs]
     if len(set(names)) < len(names):
         raise RimError(f"--run {', '.join(names)}: each run needs a name of its own.")
     return options, [
-        TrainingRun.from_folder(name, folder, device=options.device, dtype=options.dtype)
+        TrainingRun.from_folder(name, folder, device=device, dtype=options.dtype)
         for name, folder in runs
     ]
 
@@ -334,13 +348,8 @@ def _ras_sections(
         raise RimError(f"There are no safety-critical neurons to follow. {reason}")
     return {
         mode: study_ras(
-            config,
-            runs,
-            neurons.neurons,
-            chosen_by=neurons.sentence,
-            mode=mode,
-            random_sets=random_sets,
+            config, runs, each.neurons, chosen_by=each.sentence, mode=mode, random_sets=random_sets
         )
-        for mode, neurons in sets.items()
-        if neurons.neurons
+        for mode, each in sets.items()
+        if each.neurons
     }

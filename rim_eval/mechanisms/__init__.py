@@ -34,10 +34,9 @@ from rim_eval.mechanisms.model import ModelHandle, Request, load_model, wrap_mod
 from rim_eval.mechanisms.neurons import find_neurons, measure_rises, study_neurons
 from rim_eval.mechanisms.probes import probe_passages, study_probes
 from rim_eval.mechanisms.random_controls import draw_random_sets
-from rim_eval.mechanisms.ras import ras, read_activations
+from rim_eval.mechanisms.ras import TrainingRun, ras, read_activations
 from rim_eval.mechanisms.ras_verdict import study_ras
 from rim_eval.mechanisms.report import MechanismReport, read_report, write_report
-from rim_eval.mechanisms.series import TrainingRun
 from rim_eval.mechanisms.spans import Passage, locate_spans
 from rim_eval.mechanisms.units import Unit
 

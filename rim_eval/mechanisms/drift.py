@@ -24,14 +24,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rim_eval.errors import RimError
+from rim_eval.formatting import figure_text
 from rim_eval.mechanisms.capture import capture_attention, capture_residual
 from rim_eval.mechanisms.config import AnalysisConfig
 from rim_eval.mechanisms.model import ModelHandle
 from rim_eval.mechanisms.probes import LEAST
-from rim_eval.mechanisms.series import TrainingRun
+from rim_eval.mechanisms.ras import TrainingRun
 from rim_eval.mechanisms.spans import Passage
 from rim_eval.mechanisms.units import Unit
-from rim_eval.mechanisms.wording import figure_text
 from rim_eval.statistics import Interval
 from rim_eval.statistics._result import Figure, Result, z_score
 

@@ -18,6 +18,7 @@ from typing import Any, Final, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from rim_eval.formatting import figure_text, mode_name
 from rim_eval.mechanisms import random_controls
 from rim_eval.mechanisms.behaviour import MEASURES, Behaviour, Measure
 from rim_eval.mechanisms.config import AnalysisConfig
@@ -26,7 +27,6 @@ from rim_eval.mechanisms.model import UnitKind, architecture_of, padded_batches
 from rim_eval.mechanisms.random_controls import RandomSets, RankTest
 from rim_eval.mechanisms.spans import Passage
 from rim_eval.mechanisms.units import Unit, Units, by_layer, check_units
-from rim_eval.mechanisms.wording import figure_text, mode_name
 from rim_eval.statistics import PairedDifference, paired_difference
 from rim_eval.statistics._result import Figure, Result
 from rim_eval.types import Mode

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rim_eval.errors import RimError
+from rim_eval.formatting import figure_text, mode_name
 from rim_eval.mechanisms.behaviour import Behaviour, Measure
 from rim_eval.mechanisms.capture import capture_residual
 from rim_eval.mechanisms.config import AnalysisConfig
@@ -27,7 +28,6 @@ from rim_eval.mechanisms.hooks import hook_blocks
 from rim_eval.mechanisms.model import Request, architecture_of
 from rim_eval.mechanisms.probes import LEAST, Probe, direction, fit_probe, split_groups
 from rim_eval.mechanisms.units import Units, check_units, head_weights, neuron_weights
-from rim_eval.mechanisms.wording import figure_text, mode_name
 from rim_eval.statistics import PairedDifference, paired_difference, rim_score
 from rim_eval.statistics._result import Result
 from rim_eval.types import MODES, Mode

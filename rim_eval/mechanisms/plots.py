@@ -1,16 +1,17 @@
 """Plots of the mechanism report: from its sections and a width in pixels to Vega-Lite specifications."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from itertools import cycle, islice
 from typing import Any, Final
 
+from rim_eval.formatting import mode_name
 from rim_eval.mechanisms.behaviour import LABELS
 from rim_eval.mechanisms.drift import DriftSection
 from rim_eval.mechanisms.effect import Effects
 from rim_eval.mechanisms.heads import HeadsSection
 from rim_eval.mechanisms.probes import ProbeScore
 from rim_eval.mechanisms.ras_verdict import DECIDING, RasSection
-from rim_eval.mechanisms.report import MechanismReport
 from rim_eval.plots import LEGEND, NARROW, Spec, altair_spec, import_altair, inline, reference_line
 
 # Dark enough on white, and apart for colour-blind readers; shapes and dashes say the same.
@@ -28,26 +29,6 @@ _MARKS: Final = {"think": "<think>", "think_end": "</think>", "inside": "inside 
 _SET, _RANDOM = "these units", "random draws"
 
 
-def plots(report: MechanismReport) -> dict[str, Callable[[int], Spec]]:
-    """Every plot that a report has the figures for: name to a function from width to specification."""
-    drawings: dict[str, Callable[[int], Spec]] = {}
-    if report.probes and report.probes.scores:
-        scores = report.probes.scores
-        drawings["probes"] = lambda width: probes_plot(scores, width)
-    if report.heads:
-        heads = report.heads
-        drawings["heads"] = lambda width: heads_plot(heads, width)
-        drawings["heads_effect"] = lambda width: effects_plot(heads.effects, width)
-    for mode, effects in report.neurons.effects.items() if report.neurons else ():
-        drawings[f"neurons_effect_{mode}"] = lambda width, e=effects: effects_plot(e, width)  # type: ignore[misc]
-    for mode, section in report.ras.items():
-        drawings[f"ras_{mode}"] = lambda width, s=section: ras_plot(s, width)  # type: ignore[misc]
-    if report.drift:
-        drift = report.drift
-        drawings["drift"] = lambda width: drift_plot(drift, width)
-    return drawings
-
-
 def probes_plot(scores: Sequence[ProbeScore], width: int = 640) -> Spec:
     """Share of held-out samples above the threshold by layer, a panel a mode and position (Figure 3).
 
@@ -56,10 +37,20 @@ def probes_plot(scores: Sequence[ProbeScore], width: int = 640) -> Spec:
         width: Width of the picture in pixels.
     """
     alt = import_altair()
-
-    rows = [row for score in scores for row in _probe_rows(score)]
-    positions = list(dict.fromkeys(str(row["position"]) for row in rows))
-    modes = list(dict.fromkeys(row["mode"] for row in rows))
+    rows = [
+        {
+            "layer": score.layer,
+            "class": _CLASSES[score.question, positive],
+            "share": share.value,
+            "lower": share.lower,
+            "upper": share.upper,
+            "position": _MARKS.get(score.position, score.position.replace("_", " ")),
+            "mode": mode_name(score.mode),
+        }
+        for score in scores
+        for positive, share in ((True, score.above_positive), (False, score.above_negative))
+    ]
+    positions, modes = (list(dict.fromkeys(row[key] for row in rows)) for key in ("position", "mode"))  # fmt: skip
     columns = modes if width < NARROW else positions
     layers = sorted({score.layer for score in scores if score.layer >= 0})
     # -1, the embedding, is drawn without a tick of its own, which would run into that of layer 0.
@@ -81,21 +72,6 @@ def probes_plot(scores: Sequence[ProbeScore], width: int = 640) -> Spec:
     return altair_spec(panel.facet(row=alt.Row(**row), column=alt.Column(**column), spacing=8))
 
 
-def _probe_rows(score: ProbeScore) -> list[dict[str, Any]]:
-    return [
-        {
-            "layer": score.layer,
-            "class": _CLASSES[score.question, positive],
-            "share": share.value,
-            "lower": share.lower,
-            "upper": share.upper,
-            "position": _MARKS.get(score.position, score.position.replace("_", " ")),
-            "mode": score.mode.replace("_", "-"),
-        }
-        for positive, share in ((True, score.above_positive), (False, score.above_negative))
-    ]
-
-
 def heads_plot(section: HeadsSection, width: int = 640) -> Spec:
     """Every head as a bubble: area = share of samples, colour = attention on the empty span (Figure 4).
 
@@ -104,7 +80,6 @@ def heads_plot(section: HeadsSection, width: int = 640) -> Spec:
         width: Width of the picture in pixels.
     """
     alt = import_altair()
-
     rows = [
         {
             "layer": score.layer,
@@ -146,8 +121,19 @@ def effects_plot(effects: Effects, width: int = 640) -> Spec:
         width: Width of the picture in pixels.
     """
     alt = import_altair()
-
-    changes, ticks, names = _effect_rows(effects)
+    names = [f"{LABELS[each.measure]}, {mode_name(each.mode)}" for each in effects.effects]
+    named = list(zip(names, effects.effects, strict=True))
+    changes = [
+        {"what": name, "which": _SET, "points": own.difference, "lower": own.lower, "upper": own.upper}
+        for name, own in ((name, effect.difference) for name, effect in named)
+        if not math.isnan(own.difference)
+    ]  # fmt: skip
+    ticks = [
+        {"what": name, "which": _RANDOM, "points": value}
+        for name, effect in named
+        for value in effect.random
+        if not math.isnan(value)
+    ]
     labels = 8 + round(6.6 * max(map(len, names), default=0))
     row = alt.Y("what:N", title=None, sort=names).axis(labelLimit=0, ticks=False, domain=False)
     points = {"title": "change without them, percentage points", "axis": alt.Axis(tickCount=5)}
@@ -168,23 +154,6 @@ def effects_plot(effects: Effects, width: int = 640) -> Spec:
     )
 
 
-def _effect_rows(
-    effects: Effects,
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]], list[str]]:
-    """Changes, the same of random units, and the measures' names in order; what is NaN is left out."""
-    changes, ticks, names = [], [], []
-    for effect in effects.effects:
-        label = f"{LABELS[effect.measure]}, {effect.mode.replace('_', '-')}"
-        own = effect.difference
-        if not math.isnan(own.difference):
-            ends = {"points": own.difference, "lower": own.lower, "upper": own.upper}
-            changes.append({"what": label, "which": _SET, **ends})
-        finite = [value for value in effect.random if not math.isnan(value)]
-        ticks += [{"what": label, "which": _RANDOM, "points": value} for value in finite]
-        names.append(label)
-    return changes, ticks, names
-
-
 def ras_plot(section: RasSection, width: int = 640) -> Spec:
     """Misalignment and RAS along each run; grey: the range of the random sets in the first run.
 
@@ -193,9 +162,8 @@ def ras_plot(section: RasSection, width: int = 640) -> Spec:
         width: Width of the picture in pixels.
     """
     alt = import_altair()
-
     runs = [series for series in section.series if series.guard == DECIDING]
-    lines = [
+    rows = [
         {"run": run.run, "step": step, "misaligned": change, "ras": value.value}
         for run in runs
         for step, change, value in zip(run.steps, run.misaligned, run.selected, strict=True)
@@ -210,12 +178,11 @@ def ras_plot(section: RasSection, width: int = 640) -> Spec:
         base.mark_area(opacity=0.7, color="#B8BEC5"),
         base.mark_rule(strokeWidth=5, color="#B8BEC5"),
     ]
-    look = _by("run", [run.run for run in runs], dashes=False)
     panels = [
-        _panel("misaligned", "change of misalignment, points", lines, look, "step", width),
-        _panel("ras", "RAS; grey: random sets", lines, look, "step", width, grey),
+        ("misaligned", "change of misalignment, points", "linear", []),
+        ("ras", "RAS; grey: random sets", "linear", grey),
     ]
-    return _side_by_side(panels, width)
+    return _line_panels(rows, "step", panels, width)
 
 
 def drift_plot(section: DriftSection, width: int = 640) -> Spec:
@@ -226,89 +193,78 @@ def drift_plot(section: DriftSection, width: int = 640) -> Spec:
         width: Width of the picture in pixels.
     """
     rows = [
-        {
-            "run": run.run,
-            "layer": each.layer,
-            **_triple("ratio", each.ratio, each.ratio_lower, each.ratio_upper),
-            **_triple(
-                "drift",
-                *(100 * v / each.gap for v in (each.drift, each.drift_lower, each.drift_upper)),
-            ),
+        {"run": run.run, "layer": each.layer}
+        | {
+            name: value if math.isfinite(value) else None
+            for name, value in {
+                "ratio": each.ratio,
+                "ratio_lower": each.ratio_lower,
+                "ratio_upper": each.ratio_upper,
+                "drift": 100 * each.drift / each.gap,
+                "drift_lower": 100 * each.drift_lower / each.gap,
+                "drift_upper": 100 * each.drift_upper / each.gap,
+            }.items()
         }
         for run in section.runs
         for each in run.layers
     ]
-    look = _by("run", [run.run for run in section.runs], dashes=False)
     panels = [
-        _panel("drift", "drift, % of the way to refusal", rows, look, "layer", width, [reference_line(y=0)], ends=True),
-        _panel("ratio", "CKA ratio; above 1: harmful more", rows, look, "layer", width, [reference_line(y=1)], ends=True, scale="log"),
-    ]  # fmt: skip
-    return _side_by_side(panels, width)
+        ("drift", "drift, % of the way to refusal", "linear", [reference_line(y=0)]),
+        ("ratio", "CKA ratio; above 1: harmful more", "log", [reference_line(y=1)]),
+    ]
+    return _line_panels(rows, "layer", panels, width)
 
 
-def _triple(name: str, value: float, lower: float, upper: float) -> dict[str, float | None]:
-    ends = {name: value, f"{name}_lower": lower, f"{name}_upper": upper}
-    return {key: each if math.isfinite(each) else None for key, each in ends.items()}
-
-
-def _side_by_side(panels: Sequence[Any], width: int) -> Spec:
-    alt = import_altair()
-
-    return altair_spec(alt.vconcat(*panels) if width < NARROW else alt.hconcat(*panels))
-
-
-def _panel(
-    field: str,
-    title: str,
+def _line_panels(
     rows: Sequence[dict[str, Any]],
-    look: dict[str, Any],
     across: str,
+    panels: Sequence[tuple[str, str, str, list[Any]]],
     width: int,
-    below: Sequence[Any] = (),
-    *,
-    ends: bool = False,
-    scale: str = "linear",
-) -> Any:
-    """One panel of lines with points, over the layers in `below`."""
-    alt = import_altair()
+) -> Spec:
+    """Lines with points, one a run, and intervals where the rows have ends, a panel a field.
 
-    y = {"title": title, "axis": alt.Axis(tickCount=5), "scale": alt.Scale(type=scale)}
+    Args:
+        rows: The points.
+        across: Field of the horizontal axis.
+        panels: For each its field, title, kind of scale, and the layers below its lines.
+        width: Width of the picture in pixels.
+    """
+    alt = import_altair()
+    look = _by("run", list(dict.fromkeys(row["run"] for row in rows)), dashes=False)
     base = alt.Chart(inline(rows)).encode(x=_across(across))
-    dots = {"filled": True, "size": 60, "opacity": 1}
-    line = base.mark_line(point=dots).encode(y=alt.Y(f"{field}:Q", **y), **look)
-    interval = base.mark_rule(strokeWidth=2, opacity=0.5).encode(
-        y=alt.Y(f"{field}_lower:Q", **y), y2=f"{field}_upper:Q", color=look["color"]
-    )
-    layers = [*below, *([interval] if ends else []), line]
     size = {"width": (width if width < NARROW else width // 2) - 75, "height": 190}
-    return alt.layer(*layers).properties(**size)
+    charts = []
+    for field, title, scale, below in panels:
+        y = {"title": title, "axis": alt.Axis(tickCount=5), "scale": alt.Scale(type=scale)}
+        layers = [*below]
+        if f"{field}_lower" in rows[0]:
+            interval = base.mark_rule(strokeWidth=2, opacity=0.5)
+            ends = {"y": alt.Y(f"{field}_lower:Q", **y), "y2": f"{field}_upper:Q"}
+            layers.append(interval.encode(**ends, color=look["color"]))
+        line = base.mark_line(point={"filled": True, "size": 60, "opacity": 1})
+        layers.append(line.encode(y=alt.Y(f"{field}:Q", **y), **look))
+        charts.append(alt.layer(*layers).properties(**size))
+    return altair_spec(alt.vconcat(*charts) if width < NARROW else alt.hconcat(*charts))
 
 
 def _across(field: str) -> Any:
     alt = import_altair()
-
     axis = alt.Axis(tickMinStep=1, tickCount=6, grid=False)
     return alt.X(f"{field}:Q", title=field, axis=axis).scale(zero=False, nice=False, padding=10)
 
 
-def _by(field: str, domain: Sequence[str], *, dashes: bool = True) -> dict[str, Any]:
-    """Encode a field by colour, and by dash or shape; one legend for both.
-
-    Args:
-        field: Name of the field.
-        domain: Its values, in order of the legend.
-        dashes: Lines, told apart by dashes too; else points, told apart by shapes.
-    """
+def _by(field: str, domain: list[str], *, dashes: bool = True) -> dict[str, Any]:
+    """Encode a field by colour, and by dash (lines) or shape (points); one legend for both."""
     alt = import_altair()
-
-    names = list(domain)
     stroke = {"symbolType": "stroke", "symbolSize": 400} if dashes else {}
     look = {**LEGEND, "direction": "horizontal", "columns": 2, "symbolStrokeWidth": 2, **stroke}
-    legend = alt.Legend(**look)
-    colors = [_COLORS[i % len(_COLORS)] for i in range(len(names))]
-    ways: list[Any] = [(_DASHES if dashes else _SHAPES)[i % 6] for i in range(len(names))]
-    channel: Any = alt.StrokeDash if dashes else alt.Shape
+    second, ways = (alt.StrokeDash, _DASHES) if dashes else (alt.Shape, _SHAPES)
     return {
-        "color": alt.Color(f"{field}:N", title=None, legend=legend).scale(domain=names, range=colors),
-        "strokeDash" if dashes else "shape": channel(f"{field}:N", title=None, legend=legend).scale(domain=names, range=ways),
-    }  # fmt: skip
+        name: channel(f"{field}:N", title=None, legend=alt.Legend(**look)).scale(
+            domain=domain, range=list(islice(cycle(values), len(domain)))
+        )
+        for name, channel, values in (
+            ("color", alt.Color, _COLORS),
+            ("strokeDash" if dashes else "shape", second, ways),
+        )
+    }

@@ -19,11 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rim_eval.errors import RimError
+from rim_eval.formatting import figure_text, mode_name
 from rim_eval.mechanisms.capture import capture
 from rim_eval.mechanisms.config import AnalysisConfig
 from rim_eval.mechanisms.model import architecture_of
 from rim_eval.mechanisms.spans import Passage
-from rim_eval.mechanisms.wording import figure_text, mode_name
 from rim_eval.statistics import Rate, rate
 from rim_eval.statistics._result import Figure, Result, z_score
 from rim_eval.types import MODES, Mode

@@ -8,7 +8,8 @@ from click.testing import CliRunner
 from rim_eval.cli import main
 from rim_eval.errors import RimError
 from rim_eval.mechanisms import MechanismReport, ModelHandle, Prompts, read_report, write_report
-from rim_eval.mechanisms.plots import effects_plot, plots
+from rim_eval.mechanisms.plots import effects_plot
+from rim_eval.mechanisms.report import report_plots
 from rim_eval.paths import organism_dir
 
 pytestmark = pytest.mark.slow
@@ -86,8 +87,8 @@ def test_the_section_shows_every_plot_and_every_verdict(
     from html import escape
 
     text = (made / "section.html").read_text()
-    assert text.count("<figure>") == len(plots(report)) >= 4
-    assert text.count("<svg") == 2 * len(plots(report)), "a wide and a narrow one"
+    assert text.count("<figure>") == len(report_plots(report)) >= 4
+    assert text.count("<svg") == 2 * len(report_plots(report)), "a wide and a narrow one"
     for sentence in report.sentences:
         assert escape(sentence, quote=False).replace("'", "&#39;") in text
     assert "<script" not in text
@@ -95,7 +96,7 @@ def test_the_section_shows_every_plot_and_every_verdict(
 
 @pytest.mark.slow
 def test_every_plot_is_a_spec_that_holds_its_figures(report: MechanismReport) -> None:
-    specs = {name: draw(640) for name, draw in plots(report).items()}
+    specs = {name: draw(640) for name, draw in report_plots(report).items()}
     assert {"probes", "heads", "heads_effect"} <= specs.keys()
     heads = specs["heads"]["data"]["values"]
     assert len(heads) == 16
