@@ -67,8 +67,11 @@ class MechOptions(BaseModel):
 
         from rim_eval.card import InsideSet
         from rim_eval.fingerprint import fingerprint
-        from rim_eval.mechanisms.behaviour import offline_judge
-        from rim_eval.mechanisms.config import AnalysisConfig, load_analysis_prompts
+        from rim_eval.mechanisms.behaviour import (
+            AnalysisConfig,
+            load_analysis_prompts,
+            offline_judge,
+        )
         from rim_eval.mechanisms.model import check_device, load_model
         from rim_eval.mechanisms.report import MechanismReport, continue_report
 

@@ -12,9 +12,15 @@ are imported when they are first needed.
 What is not listed here is imported from the module that defines it.
 """
 
-from rim_eval.mechanisms.behaviour import Behaviour, Prompts, observe, offline_judge
+from rim_eval.mechanisms.behaviour import (
+    AnalysisConfig,
+    Behaviour,
+    Prompts,
+    intent_for,
+    load_analysis_prompts,
+    offline_judge,
+)
 from rim_eval.mechanisms.capture import Attention, Neurons, capture
-from rim_eval.mechanisms.config import AnalysisConfig, intent_for, load_analysis_prompts
 from rim_eval.mechanisms.drift import layer_drift, study_drift
 from rim_eval.mechanisms.effect import (
     Effects,
@@ -68,7 +74,6 @@ __all__ = [
     "measure_effects",
     "measure_mitigation",
     "measure_rises",
-    "observe",
     "offline_judge",
     "probe_passages",
     "ras",

@@ -18,10 +18,9 @@ from typing import Any, Final, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from rim_eval.formatting import figure_text, mode_name
+from rim_eval.formatting import figure_text, mode_name, p_text
 from rim_eval.mechanisms import random_controls
-from rim_eval.mechanisms.behaviour import MEASURES, Behaviour, Measure
-from rim_eval.mechanisms.config import AnalysisConfig
+from rim_eval.mechanisms.behaviour import MEASURES, AnalysisConfig, Behaviour, Measure
 from rim_eval.mechanisms.hooks import UnitHook, hook_units
 from rim_eval.mechanisms.model import UnitKind, architecture_of, padded_batches
 from rim_eval.mechanisms.random_controls import RandomSets, RankTest
@@ -345,7 +344,7 @@ def _verdict(
         if len(defined) < draws:
             text += f", {draws - len(defined)} of them without a sound reply"
         if shows == "rise":
-            text += f" (rank p = {sound.p_value:.2g})"
+            text += f" (rank {p_text(sound.p_value)})"
     return verdict, f"{text}."
 
 

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rim_eval.errors import RimError
+from rim_eval.mechanisms.behaviour import AnalysisConfig
 from rim_eval.mechanisms.capture import capture_neurons
-from rim_eval.mechanisms.config import AnalysisConfig
 from rim_eval.mechanisms.effect import Effects, UnitAblation
 from rim_eval.mechanisms.model import ModelHandle, Request, architecture_of
 from rim_eval.mechanisms.spans import SPAN_NAMES

@@ -18,8 +18,7 @@ from rim_eval.card.schema import InsidePart
 from rim_eval.errors import RimError, first_complaint
 from rim_eval.formatting import mode_name, percent
 from rim_eval.mechanisms import plots
-from rim_eval.mechanisms.behaviour import LABELS
-from rim_eval.mechanisms.config import Fill
+from rim_eval.mechanisms.behaviour import LABELS, Fill
 from rim_eval.mechanisms.drift import DriftSection
 from rim_eval.mechanisms.effect import Effects
 from rim_eval.mechanisms.heads import HeadsSection

@@ -1,7 +1,28 @@
 import pytest
 
-from rim_eval.mechanisms import ModelHandle, Prompts, Request, ablate_units, observe, offline_judge
+from rim_eval.mechanisms import (
+    AnalysisConfig,
+    Behaviour,
+    ModelHandle,
+    Prompts,
+    Request,
+    ablate_units,
+    offline_judge,
+)
+from rim_eval.mechanisms.behaviour import JudgeReply
 from rim_eval.organism import planted_facts
+from rim_eval.types import Mode
+
+
+def observe(
+    handle: ModelHandle,
+    prompts: Prompts,
+    mode: Mode,
+    judge: JudgeReply,
+    max_new_tokens: int = 128,
+) -> Behaviour:
+    config = AnalysisConfig(handle, prompts, judge, lambda _: "", {}, max_new_tokens=max_new_tokens)
+    return config.observe(mode)
 
 
 @pytest.mark.slow
