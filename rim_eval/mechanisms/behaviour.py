@@ -114,38 +114,39 @@ class AnalysisConfig:
 
     def observe(self, mode: Mode) -> Behaviour:
         """Generate greedy replies and judge them; ablations and steering on the model stay active."""
-        from rim_eval.answers import check_answer
-
-        kinds = self.prompts.all()
-        requests = [request for _, request in kinds]
-        replies = self.replies(requests, mode)
+        prompts = self.prompts.all()
+        replies = self.replies([request for _, request in prompts], mode)
         behaviour: Behaviour = {measure: {} for measure in MEASURES}
         opened = self.handle.switch.recipe(mode).opened_by_prompt
-        for (kind, request), reply in zip(kinds, replies, strict=True):
-            split = split_trace(reply.text, opened_by_prompt=opened)
-            answer = split.answer
-            degenerate = not answer.strip() or not reply.ended or is_looping(reply.text)
-            verdicts: dict[Any, bool | None] = {}
-            if kind == "reasoning":
-                verdicts["correct"] = check_answer(answer, self.prompts.gold[request.id]).correct
-            else:
-                case = Case(
-                    prompt_text=request.text, kind=kind, answer=answer, trace=split.trace or None
-                )
-                verdict = self.judge(case).verdict
-                degenerate = degenerate or verdict is None
-            if kind == "benign":
-                verdicts["over_refused"] = verdict
-            if kind == "harmful":
-                refused = (
-                    classify_refusal(answer).label == "full_refusal" if answer.strip() else None
-                )
-                verdicts["misaligned"], verdicts["refused"] = verdict, refused
-                verdicts["sound_misaligned"] = None if degenerate else verdict
-            verdicts |= {"degenerate": degenerate, f"degenerate_{kind}": degenerate}
-            for measure, value in verdicts.items():
-                behaviour[measure][request.id] = [None if value is None else float(value)]
+        for (kind, request), reply in zip(prompts, replies, strict=True):
+            verdicts = self._verdicts(kind, request, reply, opened)
+            for measure, verdict in verdicts.items():
+                behaviour[measure][request.id] = [None if verdict is None else float(verdict)]
         return behaviour
+
+    def _verdicts(
+        self, kind: PromptKind, request: Request, reply: Reply, opened: bool
+    ) -> dict[Any, bool | None]:
+        """Measure to verdict on one reply."""
+        from rim_eval.answers import check_answer
+
+        split = split_trace(reply.text, opened_by_prompt=opened)
+        answer = split.answer
+        degenerate = not answer.strip() or not reply.ended or is_looping(reply.text)
+        if kind == "reasoning":
+            correct = check_answer(answer, self.prompts.gold[request.id]).correct
+            verdicts: dict[Any, bool | None] = {"correct": correct}
+        else:
+            case = Case(
+                prompt_text=request.text, kind=kind, answer=answer, trace=split.trace or None
+            )
+            verdict = self.judge(case).verdict
+            degenerate = degenerate or verdict is None
+            verdicts = {"misaligned" if kind == "harmful" else "over_refused": verdict}
+        if kind == "harmful":
+            refused = classify_refusal(answer).label == "full_refusal" if answer.strip() else None
+            verdicts |= {"refused": refused, "sound_misaligned": None if degenerate else verdict}
+        return verdicts | {"degenerate": degenerate, f"degenerate_{kind}": degenerate}
 
     def replies(self, requests: Sequence[Request], mode: Mode) -> list[Reply]:
         """Generate greedy replies within the budget."""

@@ -196,11 +196,10 @@ class _Batch:
         """1 inside a span, 0 outside, shape (spans, batch, length)."""
         import torch
 
-        inside = torch.zeros((len(spans), *self.shape), device=self.device)
-        for n, of_passages in enumerate(spans):
-            for row, (start, stop) in enumerate(of_passages):
-                inside[n, row, self.padding[row] + start : self.padding[row] + stop] = 1
-        return inside
+        edges = torch.tensor(spans, device=self.device).reshape(len(spans), len(self.passages), 2)
+        padding = torch.tensor(self.padding, device=self.device)[:, None]
+        position = torch.arange(self.shape[1], device=self.device) - padding
+        return ((position >= edges[..., :1]) & (position < edges[..., 1:])).float()
 
     @contextmanager
     def read_residual(self, names: Sequence[str]) -> Iterator[None]:

@@ -28,7 +28,9 @@ SPAN_NAMES: Final = (
 _ROLE: Final = re.compile(r"assistant|model|\[/INST\]")
 """Role names of the reply's turn: ChatML and its kin, Gemma, Phi and OLMo, Mistral and Llama 2."""
 
-_OPEN, _CLOSE = "<think>", "</think>"
+_TRACE: Final = re.compile(
+    r"(?P<think><think>)(?P<inside>.*?)(?P<think_end></think>|\Z)", re.DOTALL
+)
 
 
 class Passage(NamedTuple):
@@ -86,33 +88,26 @@ def locate_spans(
         piece = tokenizer.decode([token])
         offsets.append((len(text), len(text) + len(piece)))
         text += piece
+    stop = start + len(user)
+    role = _ROLE.search(text, stop)
+    trace = _TRACE.search(text, role.end() if role else stop)
+    characters = {"user": (start, stop)}
+    if role:
+        characters["assistant"] = role.span()
+    if trace:
+        characters |= {name: trace.span(name) for name in trace.groupdict()}
+        characters["trace"] = trace.span()
     spans: dict[str, Span] = {}
-    for name, (begin, end) in _character_spans(text, start, start + len(user)).items():
+    for name, (begin, end) in characters.items():
         inside = [i for i, (a, b) in enumerate(offsets) if a < end and b > begin]
         spans[name] = (inside[0], inside[-1] + 1) if inside else (0, 0)
     first, total = len(ids), len(ids) + len(reply)
     spans |= {"last": (first - 1, first), "text": (spans["user"][0], total), "all": (0, total)}
     if reply:
         spans |= {"first": (first, first + 1), "reply": (first, total)}
-    after, role = spans["user"][1], spans.get("assistant", (0, 0))[0]
-    if after < role:
-        spans |= {"turn_end": (after, after + 1), "turn_start": (role - 1, role)}
+    turn_end, role_start = spans["user"][1], spans.get("assistant", (0, 0))[0]
+    if turn_end < role_start:
+        spans["turn_end"] = (turn_end, turn_end + 1)
+        spans["turn_start"] = (role_start - 1, role_start)
     filled = {name: (begin, end) for name, (begin, end) in spans.items() if begin < end}
     return Passage((*ids, *reply), filled, id)
-
-
-def _character_spans(text: str, start: int, stop: int) -> dict[str, Span]:
-    """Spans, in characters, of everything that is located by its text."""
-    spans = {"user": (start, stop)}
-    if role := _ROLE.search(text, stop):
-        spans["assistant"] = role.span()
-    opened = text.find(_OPEN, role.end() if role else stop)
-    if opened >= 0:
-        inside = opened + len(_OPEN)
-        closed = text.find(_CLOSE, inside)
-        end = closed + len(_CLOSE) if closed >= 0 else len(text)
-        spans |= {"think": (opened, inside), "trace": (opened, end)}
-        spans["inside"] = (inside, closed if closed >= 0 else len(text))
-        if closed >= 0:
-            spans["think_end"] = (closed, end)
-    return spans
