@@ -230,11 +230,11 @@ def ras(
     m: int | None,
 ) -> None:
     """Follow RAS along training runs, beside random neurons and control runs."""
-    from rim_eval.mechanisms.neurons import safety_neurons
+    from rim_eval.mechanisms.neurons import find_neurons, measure_rises
 
     options, training = training_runs(options, runs, series, required=True)
     config, report = options.begin()
-    sets = {each: safety_neurons(config, each, m=m) for each in _modes(mode)}
+    sets = {each: find_neurons(measure_rises(config, each), m) for each in _modes(mode)}
     sections = _ras_sections(config, training, sets, random_sets)
     options.finish(report, ras={**report.ras, **sections})
 

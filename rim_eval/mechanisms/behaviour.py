@@ -17,9 +17,8 @@ from rim_eval.generation import is_looping
 from rim_eval.judging import Case, Judgement, classify_refusal, load_judge
 from rim_eval.mechanisms.model import ModelHandle, Reply, Request
 from rim_eval.mechanisms.random_controls import ENOUGH
-from rim_eval.mechanisms.spans import Passage
 from rim_eval.thinking import split_trace
-from rim_eval.types import MODES, PROMPT_KINDS, Mode, PromptKind
+from rim_eval.types import PROMPT_KINDS, Mode, PromptKind
 
 Measure = Literal[
     "misaligned", "sound_misaligned", "refused", "over_refused", "correct",
@@ -151,15 +150,6 @@ class AnalysisConfig:
     def replies(self, requests: Sequence[Request], mode: Mode) -> list[Reply]:
         """Generate greedy replies within the budget."""
         return self.handle.replies(requests, mode, max_new_tokens=self.max_new_tokens)
-
-    def reference_passages(self) -> list[Passage]:
-        """Texts over which means are taken: every prompt with its reply, in both modes."""
-        requests = [request for _, request in self.prompts.all()]
-        return [
-            passage
-            for mode in MODES
-            for passage in self.handle.passages(requests, mode, self.replies(requests, mode))
-        ]
 
     def groups_of(self, requests: Sequence[Request]) -> list[str]:
         """The group of each request."""

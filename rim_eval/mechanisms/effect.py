@@ -29,7 +29,7 @@ from rim_eval.mechanisms.spans import Passage
 from rim_eval.mechanisms.units import Unit, Units, by_layer, check_units
 from rim_eval.statistics import PairedDifference, paired_difference
 from rim_eval.statistics._result import Figure, Result
-from rim_eval.types import Mode
+from rim_eval.types import MODES, Mode
 
 EffectVerdict = Literal["found", "not_specific", "no_effect", "broken", "cannot_tell"]
 """What each says stands in `_VERDICTS`."""
@@ -166,7 +166,7 @@ class UnitAblation:
     """Ablates the heads or neurons of an analysis, by zero or by mean, and random sets beside them."""
 
     def __init__(self, config: AnalysisConfig, kind: UnitKind) -> None:
-        """Prepare the ablation; mean ablation reads the means of all units.
+        """Prepare the ablation; means are over every prompt with its reply, in both modes.
 
         Args:
             config: Model, prompts, fill, number of draws and seed.
@@ -177,7 +177,15 @@ class UnitAblation:
         self.widths = [parts.heads] * len(parts.layers) if kind == "head" else parts.widths
         self.means: Means | None = None
         if config.fill == "mean":
-            self.means = mean_units(self.model, config.reference_passages(), kind)
+            requests = [request for _, request in config.prompts.all()]
+            passages = [
+                passage
+                for mode in MODES
+                for passage in config.handle.passages(
+                    requests, mode, config.replies(requests, mode)
+                )
+            ]
+            self.means = mean_units(self.model, passages, kind)
 
     def __call__(self, units: Units) -> AbstractContextManager[None]:
         """Ablate a set inside a `with` block."""

@@ -9,7 +9,7 @@ For each request k and its counterpart with the intent spelt out (paper section 
 A neuron that rises need not carry refusal, nor the other way round: `effect` measures ablation.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -19,7 +19,7 @@ from rim_eval.errors import RimError
 from rim_eval.mechanisms.behaviour import AnalysisConfig
 from rim_eval.mechanisms.capture import capture_neurons
 from rim_eval.mechanisms.effect import Effects, UnitAblation
-from rim_eval.mechanisms.model import ModelHandle, Request, architecture_of
+from rim_eval.mechanisms.model import Request, architecture_of
 from rim_eval.mechanisms.spans import SPAN_NAMES
 from rim_eval.mechanisms.units import Overlap, Unit, overlap, units_at
 from rim_eval.statistics._result import Result
@@ -80,24 +80,13 @@ class Rises(NamedTuple):
     """Neurons of each layer."""
 
 
-def measure_rises(
-    handle: ModelHandle,
-    requests: Sequence[Request],
-    intent: Callable[[Request], str],
-    mode: Mode,
-    *,
-    over: str = "text",
-    max_new_tokens: int = 128,
-) -> Rises:
-    """f[k, j; with intent] - f[k, j; plain] for every pair and neuron.
+def measure_rises(config: AnalysisConfig, mode: Mode, *, over: str = "text") -> Rises:
+    """f[k, j; with intent] - f[k, j; plain] for every harmful prompt and neuron.
 
     Args:
-        handle: The model; it writes a reply to both forms, which is read with them.
-        requests: Plain harmful requests.
-        intent: The sentence to append to a request.
+        config: Model and prompts; the model replies to both forms, and the replies are read with them.
         mode: Mode in which replies are written and read.
         over: Token span that is max-pooled: `text` is request, template and response.
-        max_new_tokens: Budget of a reply.
 
     Raises:
         RimError: There is no such token span.
@@ -106,13 +95,13 @@ def measure_rises(
         raise RimError(
             f"--over {over}: there is no such token span; give one of {', '.join(SPAN_NAMES)}."
         )
-    explicit = [Request(request.id, f"{request.text} {intent(request)}") for request in requests]
+    plain = config.prompts.harmful
+    explicit = [Request(each.id, f"{each.text} {config.intent(each)}") for each in plain]
     largest = []
-    for form in (explicit, requests):
-        replies = handle.replies(form, mode, max_new_tokens=max_new_tokens)
-        passages = handle.passages(form, mode, replies)
-        largest.append(capture_neurons(handle.model, passages, "max", over))
-    sizes = architecture_of(handle.model).widths
+    for requests in (explicit, plain):
+        passages = config.handle.passages(requests, mode, config.replies(requests, mode))
+        largest.append(capture_neurons(config.handle.model, passages, "max", over))
+    sizes = architecture_of(config.handle.model).widths
     return Rises(largest[0] - largest[1], tuple(sizes))
 
 
@@ -201,28 +190,6 @@ def find_neurons(
     )
 
 
-def safety_neurons(
-    config: AnalysisConfig, mode: Mode, *, m: int | None = None, over: str = "text"
-) -> NeuronSet:
-    """Find the safety-critical neurons of one mode.
-
-    Args:
-        config: Model and prompts.
-        mode: Mode in which replies are written and read.
-        m: See `find_neurons`.
-        over: See `measure_rises`.
-    """
-    rises = measure_rises(
-        config.handle,
-        config.prompts.harmful,
-        config.intent,
-        mode,
-        over=over,
-        max_new_tokens=config.max_new_tokens,
-    )
-    return find_neurons(rises, m)
-
-
 def study_neurons(
     config: AnalysisConfig,
     *,
@@ -239,7 +206,7 @@ def study_neurons(
         modes: Modes in which replies are written, read and measured.
     """
     ablate = UnitAblation(config, "neuron")
-    sets = {mode: safety_neurons(config, mode, m=m, over=over) for mode in modes}
+    sets = {mode: find_neurons(measure_rises(config, mode, over=over), m) for mode in modes}
     effects = {
         mode: ablate.effects(each.neurons, (mode,)) for mode, each in sets.items() if each.neurons
     }

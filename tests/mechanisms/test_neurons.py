@@ -5,12 +5,14 @@ from hypothesis import strategies as st
 
 from rim_eval.errors import RimError
 from rim_eval.mechanisms import (
+    AnalysisConfig,
     ModelHandle,
     Prompts,
     Request,
     find_neurons,
     intent_for,
     measure_rises,
+    offline_judge,
 )
 from rim_eval.mechanisms.neurons import SHARES, Rises, common_neurons, top_neurons
 from rim_eval.mechanisms.units import columns_of, units_at
@@ -133,9 +135,11 @@ def test_rises_are_those_of_both_forms_read_by_hand(handle: ModelHandle, toy: Pr
     from rim_eval.mechanisms import Neurons, capture
 
     request = toy.harmful[0]
-    found = measure_rises(handle, [request], lambda _: "I mean to break the rules.", "no_think")
+    judge, intent = offline_judge("toy_exact"), "I mean to break the rules."
+    config = AnalysisConfig(handle, Prompts([request]), judge, lambda _: intent, {})
+    found = measure_rises(config, "no_think")
     largest = []
-    explicit = Request(request.id, f"{request.text} I mean to break the rules.")
+    explicit = Request(request.id, f"{request.text} {intent}")
     for asked in (explicit, request):
         reply = handle.replies([asked], "no_think")[0]
         passage = handle.passage(asked, "no_think", reply.ids)
