@@ -137,11 +137,10 @@ class _NeuronBlock(NamedTuple):
 def _neuron_blocks(parts: Architecture, layer: int) -> Iterator[_NeuronBlock]:
     routed, experts = parts.routed(layer), parts.experts[layer]
     if experts is not None:
-        count, _, inner = experts.down_proj.shape
-        for n in range(count):
-            yield _NeuronBlock(
-                n * inner, inner, (n,), experts.down_proj, [(experts.gate_up_proj, 2)]
-            )
+        count, _, size = experts.down_proj.shape
+        reads = [(experts.gate_up_proj, 2)]
+        for expert in range(count):
+            yield _NeuronBlock(expert * size, size, (expert,), experts.down_proj, reads)
     dense, down = parts.denses[layer], parts.downs[layer]
     if dense is None or down is None:
         return
@@ -150,16 +149,16 @@ def _neuron_blocks(parts: Architecture, layer: int) -> Iterator[_NeuronBlock]:
             f"{type(dense).__name__} stores its weights transposed (Conv1D): which of them belong to "
             "a neuron is not known. Freeze the whole layer instead."
         )
-    count, reads = down.weight.shape[1], []
+    size, reads = down.weight.shape[1], []
     for module in dense.modules():
         weight = getattr(module, "weight", None)
         # The down projection is known by what it is: its shape may be square.
         if weight is None or weight.dim() != 2 or module is down:
             continue
-        copies, rest = divmod(weight.shape[0], count)
+        copies, rest = divmod(weight.shape[0], size)
         if copies in (1, 2) and not rest:
             reads += [(part, copies) for part in (weight, module.bias) if part is not None]
-    yield _NeuronBlock(routed, count, (), down.weight, reads)
+    yield _NeuronBlock(routed, size, (), down.weight, reads)
 
 
 def neuron_weights(parts: Architecture, neurons: Units) -> Iterator[tuple[Any, Any]]:
@@ -185,31 +184,27 @@ def head_weights(model: Any, parts: Architecture, heads: Units) -> Iterator[tupl
     per_group = parts.heads // groups
     for layer, numbers in by_layer(heads).items():
         query, shared = (
-            [number * parts.head_dim + i for number in heads_of_kind for i in range(parts.head_dim)]
-            for heads_of_kind in (numbers, sorted({n // per_group for n in numbers}))
+            [number * parts.head_dim + i for number in projected for i in range(parts.head_dim)]
+            for projected in (numbers, sorted({number // per_group for number in numbers}))
         )
         yield parts.outputs[layer].weight, (slice(None), query)
         attention = parts.attention[layer]
+        rows_of = {"q": query, "k": shared, "v": shared}
         if hasattr(attention, "qkv_proj"):
             edges = parts.heads * parts.head_dim, (parts.heads + groups) * parts.head_dim
-            rows = query + [edge + channel for edge in edges for channel in shared]
-            yield from _rows(attention.qkv_proj, rows)
-            continue
-        for name, rows in (("q", query), ("k", shared), ("v", shared)):
+            rows_of = {"qkv": query + [edge + channel for edge in edges for channel in shared]}
+        for name, rows in rows_of.items():
             projection = getattr(attention, f"{name}_proj", None)
             if projection is None:
                 raise RimError(
                     f"{type(attention).__name__} has no {name}_proj: which of its weights belong to "
                     "a head is not known. Freeze neurons instead, or the whole layer."
                 )
-            yield from _rows(projection, rows)
             norm = getattr(getattr(attention, f"{name}_norm", None), "weight", None)
-            if norm is not None and len(norm) == projection.weight.shape[0]:
-                yield norm, (rows,)
-
-
-def _rows(projection: Any, rows: list[int]) -> Iterator[tuple[Any, Any]]:
-    yield from ((w, (rows,)) for w in (projection.weight, projection.bias) if w is not None)
+            if norm is not None and len(norm) != projection.weight.shape[0]:
+                norm = None  # all heads share it
+            weights = (projection.weight, projection.bias, norm)
+            yield from ((weight, (rows,)) for weight in weights if weight is not None)
 
 
 class WeightChange(NamedTuple):
@@ -266,13 +261,8 @@ def weight_change(base: Any, tuned: Any) -> WeightChange:
 def _written_and_read(model: Any) -> Iterator[tuple[list[Any], list[Any]]]:
     """What neurons write and what they read, a row a neuron, block by block."""
     parts = architecture_of(model)
-    for block in (
-        each for layer in range(len(parts.layers)) for each in _neuron_blocks(parts, layer)
-    ):
-        reads = [
-            part
-            for weight, copies in block.reads
-            if weight.dim() > 1
-            for part in weight[block.expert].chunk(copies)
-        ]
-        yield [block.down[block.expert].T], reads
+    for layer in range(len(parts.layers)):
+        for block in _neuron_blocks(parts, layer):
+            matrices = [(w[block.expert], copies) for w, copies in block.reads if w.dim() > 1]
+            reads = [part for matrix, copies in matrices for part in matrix.chunk(copies)]
+            yield [block.down[block.expert].T], reads
