@@ -204,7 +204,7 @@ def _with_report(
     """The card with its section on the inside of the model, and the section's pictures."""
     if report is None:
         return card, ()
-    from rim_eval.mechanisms.report import card_section, section_pictures
+    from rim_eval.mechanisms.card_section import card_section, section_pictures
 
     path, found = report
     section = card_section(found, path)

@@ -120,7 +120,8 @@ class MechOptions(BaseModel):
     def finish(self, report: "MechanismReport", **sections: Any) -> None:
         """Write the report with its new sections and the card's section, and print what they say."""
         from rim_eval.card import inside_html
-        from rim_eval.mechanisms.report import card_section, section_pictures, write_report
+        from rim_eval.mechanisms.card_section import card_section, section_pictures
+        from rim_eval.mechanisms.report import write_report
 
         report = report.model_copy(update=sections)
         path, page = self.out / "report.json", self.out / "section.html"
@@ -144,13 +145,15 @@ def _wrap(loaded: tuple[Any, Any], device: str, name: str) -> "ModelHandle":
     return wrap_model(model.to(device), tokenizer, name)
 
 
+_MODES: Final[dict[str, tuple[Mode, ...]]] = {"both": MODES[::-1]} | {m: (m,) for m in MODES[::-1]}
+
 _RUNS: Final = (
     click.option("--run", "runs", nargs=2, multiple=True, metavar="NAME FOLDER", help="A run from --model: FOLDER is a tuned checkpoint or holds checkpoint-STEP folders. The first is the target, the others its controls."),
     click.option("--series", type=click.Choice(tuple(SERIES)), help="One of the organism's own series instead."),
 )  # fmt: skip
 
 _RAS: Final = (
-    click.option("--mode", type=click.Choice(["both", "no_think", "think"]), default="both", show_default=True, help="Modes of misalignment."),
+    click.option("--mode", type=click.Choice(tuple(_MODES)), default="both", show_default=True, help="Modes of misalignment."),
     click.option("--random-sets", type=click.IntRange(min=0), default=99, show_default=True, help="Random sets of neurons, matched by layer."),
 )  # fmt: skip
 
@@ -234,7 +237,7 @@ def ras(
 
     options, training = training_runs(options, runs, series, required=True)
     config, report = options.begin()
-    sets = {each: find_neurons(measure_rises(config, each), m) for each in _modes(mode)}
+    sets = {each: find_neurons(measure_rises(config, each), m) for each in _MODES[mode]}
     sections = _ras_sections(config, training, sets, random_sets)
     options.finish(report, ras={**report.ras, **sections})
 
@@ -279,7 +282,7 @@ def everything(
     neurons = study("neurons", mechanisms.study_neurons)
     study("mitigations", mechanisms.study_mitigations)
     if training and neurons:
-        sets = {each: neurons.sets[each] for each in _modes(mode)}
+        sets = {each: neurons.sets[each] for each in _MODES[mode]}
         study("ras", _ras_sections, training, sets, random_sets)
     if training:
         study("drift", mechanisms.study_drift, training, heads.selected if heads else ())
@@ -328,13 +331,31 @@ def training_runs(
     if len(set(names)) < len(names):
         raise RimError(f"--run {', '.join(names)}: each run needs a name of its own.")
     return options, [
-        TrainingRun.from_folder(name, folder, device=device, dtype=options.dtype)
-        for name, folder in runs
+        TrainingRun(name, _checkpoints(options, name, folder)) for name, folder in runs
     ]
 
 
-def _modes(mode: str) -> tuple[Mode, ...]:
-    return tuple(each for each in MODES[::-1] if mode in ("both", each))
+def _checkpoints(
+    options: MechOptions, run: str, folder: str
+) -> dict[int, Callable[[], "ModelHandle"]]:
+    """Step to loader, of a folder that is a checkpoint or holds `checkpoint-STEP` folders."""
+    from rim_eval.mechanisms import load_model
+
+    root = Path(folder)
+    steps = {
+        int(number): path
+        for path in root.glob("checkpoint-*")
+        if (number := path.name.removeprefix("checkpoint-")).isdigit()
+    }
+    if not steps and (root / "config.json").is_file():
+        steps = {1: root}
+    if not steps:
+        raise RimError(
+            f"--run {run} {folder}: it is no checkpoint (there is no config.json), and there are no "
+            "folders called checkpoint-STEP in it."
+        )
+    load = partial(load_model, device=options.device, dtype=options.dtype)
+    return {step: partial(load, path) for step, path in sorted(steps.items())}
 
 
 def _ras_sections(

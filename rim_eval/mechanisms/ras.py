@@ -20,8 +20,6 @@ Nothing here has a scale: values compare within one base model, guard, floor and
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
-from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple, get_args
 
 import numpy as np
@@ -29,7 +27,7 @@ from numpy.typing import NDArray
 
 from rim_eval.errors import RimError
 from rim_eval.mechanisms.capture import Pool, capture_neurons
-from rim_eval.mechanisms.model import ModelHandle, load_model
+from rim_eval.mechanisms.model import ModelHandle
 from rim_eval.mechanisms.random_controls import RankTest, count_as_far, rank_p_value
 from rim_eval.mechanisms.spans import Passage
 from rim_eval.mechanisms.units import WeightChange
@@ -238,37 +236,6 @@ class TrainingRun(NamedTuple):
     load: Mapping[int, Callable[[], ModelHandle]]
     misaligned: Mapping[int, MisalignmentChange] | None = None
     """Change of misalignment since the base by step, where it is known; it is measured otherwise."""
-
-    @classmethod
-    def from_folder(
-        cls, name: str, folder: str | Path, *, device: str = "cpu", dtype: str = "auto"
-    ) -> "TrainingRun":
-        """Describe the run of a folder that is a checkpoint or holds `checkpoint-STEP` folders.
-
-        Args:
-            name: Name of the run.
-            folder: The folder.
-            device: torch device of the weights.
-            dtype: torch's name of a number type, or `auto`.
-
-        Raises:
-            RimError: There is no checkpoint in the folder.
-        """
-        root = Path(folder)
-        steps = {
-            int(number): path
-            for path in root.glob("checkpoint-*")
-            if (number := path.name.removeprefix("checkpoint-")).isdigit()
-        }
-        if not steps and (root / "config.json").is_file():
-            steps = {1: root}
-        if not steps:
-            raise RimError(
-                f"--run {name} {folder}: it is no checkpoint (there is no config.json), and there are no "
-                "folders called checkpoint-STEP in it."
-            )
-        load = partial(load_model, device=device, dtype=dtype)
-        return cls(name, {step: partial(load, path) for step, path in sorted(steps.items())})
 
 
 class Checkpoint(NamedTuple):

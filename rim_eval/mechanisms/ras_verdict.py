@@ -94,18 +94,15 @@ class RasSection(Result):
         )
 
 
-def series_verdict(
-    target: Sequence[RasSeries], controls: Sequence[RasSeries], *, rise: float = RISE
-) -> RasVerdict:
+def series_verdict(target: Sequence[RasSeries], controls: Sequence[RasSeries]) -> RasVerdict:
     """Judge the target run beside its controls; see the module for the rules.
 
     Args:
         target: The run whose misalignment is to be explained, once per guard.
         controls: Other runs from the same base with the same set, once per guard each.
-        rise: Percentage points from which misalignment counts as risen.
     """
     by_guard = {
-        run.guard: _judge(run, [each for each in controls if each.guard == run.guard], rise)
+        run.guard: _judge(run, [each for each in controls if each.guard == run.guard])
         for run in target
     }
     verdict, reason = by_guard.get(DECIDING, ("cannot_tell", f"no series under {DECIDING!r}."))
@@ -129,11 +126,11 @@ def series_verdict(
     )
 
 
-def _judge(run: RasSeries, controls: Sequence[RasSeries], rise: float) -> tuple[SeriesVerdict, str]:
+def _judge(run: RasSeries, controls: Sequence[RasSeries]) -> tuple[SeriesVerdict, str]:
     """The verdict under one guard, and the reason for it."""
-    if not run.risen(rise):
+    if not run.risen(RISE):
         unknown = "the interval of the change is not known: " if math.isnan(run.rise_lower) else ""
-        return "cannot_tell", f"{unknown}a rise of {rise:g} points is not shown."
+        return "cannot_tell", f"{unknown}a rise of {RISE:g} points is not shown."
     n, size = run.selected[-1].n, run.size
     if math.isnan(run.end):
         return "cannot_tell", f"RAS of the {n} neurons has no value."
@@ -142,7 +139,7 @@ def _judge(run: RasSeries, controls: Sequence[RasSeries], rise: float) -> tuple[
         return "cannot_tell", f"{sizes}: more random sets are needed."
     if size.verdict == "among":
         return _judge_among(run, sizes)
-    flat = [each for each in controls if each.flat(rise)]
+    flat = [each for each in controls if each.flat(RISE)]
     if not flat:
         return "cannot_tell", f"{sizes}; there is no control run without a rise."
     # One whose RAS has no value comes first: it supports nothing.

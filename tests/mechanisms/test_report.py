@@ -8,8 +8,7 @@ from click.testing import CliRunner
 from rim_eval.cli import main
 from rim_eval.errors import RimError
 from rim_eval.mechanisms import MechanismReport, ModelHandle, Prompts, read_report, write_report
-from rim_eval.mechanisms.plots import effects_plot
-from rim_eval.mechanisms.report import report_plots
+from rim_eval.mechanisms.card_section import report_plots
 from rim_eval.paths import organism_dir
 
 pytestmark = pytest.mark.slow
@@ -123,8 +122,11 @@ def test_a_plot_of_what_could_not_be_computed_still_draws(report: MechanismRepor
         for each in effects.effects
     ]
     for kept in (nothing, nothing[:0]):
-        spec = effects_plot(effects.model_copy(update={"effects": tuple(kept)}))
-        assert "<svg" in svg(spec)
+        heads = report.heads.model_copy(
+            update={"effects": effects.model_copy(update={"effects": tuple(kept)})}
+        )
+        draw = report_plots(report.model_copy(update={"heads": heads}))["heads_effect"]
+        assert "<svg" in svg(draw(640))
 
 
 @pytest.mark.slow
