@@ -67,8 +67,11 @@ class MechOptions(BaseModel):
 
         from rim_eval.card import InsideSet
         from rim_eval.fingerprint import fingerprint
-        from rim_eval.mechanisms.behaviour import offline_judge
-        from rim_eval.mechanisms.config import AnalysisConfig, load_analysis_prompts
+        from rim_eval.mechanisms.behaviour import (
+            AnalysisConfig,
+            load_analysis_prompts,
+            offline_judge,
+        )
         from rim_eval.mechanisms.model import check_device, load_model
         from rim_eval.mechanisms.report import MechanismReport, continue_report
 
@@ -230,11 +233,11 @@ def ras(
     m: int | None,
 ) -> None:
     """Follow RAS along training runs, beside random neurons and control runs."""
-    from rim_eval.mechanisms.neurons import safety_neurons
+    from rim_eval.mechanisms.neurons import find_neurons, measure_rises
 
     options, training = training_runs(options, runs, series, required=True)
     config, report = options.begin()
-    sets = {each: safety_neurons(config, each, m=m) for each in _MODES[mode]}
+    sets = {each: find_neurons(measure_rises(config, each), m) for each in _MODES[mode]}
     sections = _ras_sections(config, training, sets, random_sets)
     options.finish(report, ras={**report.ras, **sections})
 

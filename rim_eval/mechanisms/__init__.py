@@ -12,12 +12,22 @@ are imported when they are first needed.
 What is not listed here is imported from the module that defines it.
 """
 
-from rim_eval.mechanisms.ablation import ablate_heads, ablate_neurons
-from rim_eval.mechanisms.behaviour import Behaviour, Prompts, observe, offline_judge
+from rim_eval.mechanisms.behaviour import (
+    AnalysisConfig,
+    Behaviour,
+    Prompts,
+    intent_for,
+    load_analysis_prompts,
+    offline_judge,
+)
 from rim_eval.mechanisms.capture import Attention, Neurons, capture
-from rim_eval.mechanisms.config import AnalysisConfig, intent_for, load_analysis_prompts
 from rim_eval.mechanisms.drift import layer_drift, study_drift
-from rim_eval.mechanisms.effect import Effects, Intervention, measure_effects
+from rim_eval.mechanisms.effect import (
+    Effects,
+    Intervention,
+    ablate_units,
+    measure_effects,
+)
 from rim_eval.mechanisms.heads import score_heads, select_heads, study_heads
 from rim_eval.mechanisms.mitigations import (
     Mitigation,
@@ -51,8 +61,7 @@ __all__ = [
     "Request",
     "TrainingRun",
     "Unit",
-    "ablate_heads",
-    "ablate_neurons",
+    "ablate_units",
     "capture",
     "draw_random_sets",
     "find_neurons",
@@ -65,7 +74,6 @@ __all__ = [
     "measure_effects",
     "measure_mitigation",
     "measure_rises",
-    "observe",
     "offline_judge",
     "probe_passages",
     "ras",

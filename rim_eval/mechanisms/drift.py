@@ -25,8 +25,8 @@ from numpy.typing import NDArray
 
 from rim_eval.errors import RimError
 from rim_eval.formatting import figure_text
+from rim_eval.mechanisms.behaviour import AnalysisConfig
 from rim_eval.mechanisms.capture import capture_attention, capture_residual
-from rim_eval.mechanisms.config import AnalysisConfig
 from rim_eval.mechanisms.model import ModelHandle
 from rim_eval.mechanisms.probes import LEAST
 from rim_eval.mechanisms.ras import TrainingRun

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from rim_eval.errors import RimError
 from rim_eval.formatting import figure_text, mode_name
+from rim_eval.mechanisms.behaviour import AnalysisConfig
 from rim_eval.mechanisms.capture import capture
-from rim_eval.mechanisms.config import AnalysisConfig
 from rim_eval.mechanisms.model import architecture_of
 from rim_eval.mechanisms.spans import Passage
 from rim_eval.statistics import Rate, rate

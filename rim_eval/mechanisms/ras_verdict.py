@@ -23,8 +23,7 @@ import numpy as np
 
 from rim_eval.errors import RimError
 from rim_eval.formatting import figure_text, p_text
-from rim_eval.mechanisms.behaviour import Prompts
-from rim_eval.mechanisms.config import AnalysisConfig
+from rim_eval.mechanisms.behaviour import AnalysisConfig, Prompts
 from rim_eval.mechanisms.model import ModelHandle, architecture_of
 from rim_eval.mechanisms.random_controls import draw_random_sets
 from rim_eval.mechanisms.ras import (

@@ -13,7 +13,7 @@ from rim_eval.card import InsideFinding, InsideSet
 from rim_eval.card.schema import InsidePart
 from rim_eval.errors import RimError, first_complaint
 from rim_eval.formatting import mode_name
-from rim_eval.mechanisms.config import Fill
+from rim_eval.mechanisms.behaviour import Fill
 from rim_eval.mechanisms.drift import DriftSection
 from rim_eval.mechanisms.heads import HeadsSection
 from rim_eval.mechanisms.mitigations import Mitigation
