@@ -1,6 +1,7 @@
 """Trace markers of model families: one table, and the scan that finds the marks in a text."""
 
 import re
+from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 
@@ -23,16 +24,6 @@ class Family(NamedTuple):
     """A tag that answers use too: one that first opens in the middle of an answer is part of it."""
 
 
-class Mark(NamedTuple):
-    """One mark in a text: where it is and what it does."""
-
-    start: int
-    end: int
-    kind: str
-    """`open`, `close` or `fence` (a Markdown code fence)."""
-    family: Family
-
-
 def _tag(name: str, *, everyday: bool = False) -> Family:
     body = re.escape(name)
     opening, closing = rf"<{body}(?:\s[^<>]{{0,200}})?>", rf"</{body}\s{{0,8}}>"
@@ -43,9 +34,8 @@ def _literal(name: str, opening: str, closing: str) -> Family:
     return Family(name, re.escape(opening), re.escape(closing), opening, closing)
 
 
-_TAGS: Final = ("think", "thinking", "seed:think", "mm:think", "longcat_think")
-
-_EVERYDAY_TAGS: Final = (
+_TAGS: Final = ["think", "thinking", "seed:think", "mm:think", "longcat_think"]
+_EVERYDAY_TAGS: Final = [
     "thought",
     "thoughts",
     "reasoning",
@@ -53,7 +43,7 @@ _EVERYDAY_TAGS: Final = (
     "pondering",
     "deliberation",
     "scratchpad",
-)
+]
 
 FAMILIES: Final[tuple[Family, ...]] = (
     *(_tag(name) for name in _TAGS),
@@ -104,33 +94,34 @@ ANSWER_WRAPPERS: Final[tuple[tuple[str, str], ...]] = (
 _FENCE: Final = Family("fence", "", "", "", "")
 
 
-def _scanner() -> re.Pattern[str]:
-    parts = [
-        f"(?P<o{number}>{family.opening})|(?P<c{number}>{family.closing})"
-        for number, family in enumerate(FAMILIES)
-    ]
-    # Every mark begins with one of these: the look-ahead spares the alternatives elsewhere.
-    marks = f"(?=[<\\[◁h])(?:{'|'.join(parts)})"
-    return re.compile(rf"{marks}|(?P<fence>^[ \t]{{0,3}}(?:```|~~~))", re.IGNORECASE | re.MULTILINE)
+class Mark(NamedTuple):
+    """One mark in a text: where it is and what it does."""
+
+    start: int
+    end: int
+    kind: str
+    """`open`, `close` or `fence` (a Markdown code fence)."""
+    family: Family
 
 
-_SCANNER: Final = _scanner()
+# Every mark begins with one of these: the look-ahead spares the alternatives elsewhere.
+_SCANNER: Final = re.compile(
+    r"(?P<fence>^[ \t]{0,3}(?:```|~~~))|(?=[<\[◁h])(?:"
+    + "|".join(f"(?P<o{i}>{one.opening})|(?P<c{i}>{one.closing})" for i, one in enumerate(FAMILIES))
+    + ")",
+    re.IGNORECASE | re.MULTILINE,
+)
 
 
-def _mark(match: re.Match[str]) -> Mark:
-    group = match.lastgroup or ""
-    if group == "fence":
-        return Mark(match.start(), match.end(), "fence", _FENCE)
-    kind = "open" if group[0] == "o" else "close"
-    return Mark(match.start(), match.end(), kind, FAMILIES[int(group[1:])])
+def _scan(text: str, start: int = 0) -> Iterator[Mark]:
+    for match in _SCANNER.finditer(text, start):
+        group = match.lastgroup or ""
+        kind = {"o": "open", "c": "close"}.get(group[0], "fence")
+        family = _FENCE if kind == "fence" else FAMILIES[int(group[1:])]
+        yield Mark(match.start(), match.end(), kind, family)
 
 
 _QUOTES: Final = {"`": "`", '"': '"', "'": "'", "“": "”", "‘": "’", "«": "»"}
-
-
-def _quoted(text: str, mark: Mark) -> bool:
-    before = text[mark.start - 1] if mark.start else ""
-    return before in _QUOTES and text[mark.end : mark.end + 1] == _QUOTES[before]
 
 
 def find_marks(reply: str) -> list[Mark]:
@@ -138,13 +129,14 @@ def find_marks(reply: str) -> list[Mark]:
 
     Talk is a mark in quotation marks of its own, and an opening phrase that is not a text's first words.
     """
-    return [mark for mark in map(_mark, _SCANNER.finditer(reply)) if _is_meant(reply, mark)]
+    return [mark for mark in _scan(reply) if not _is_talk(reply, mark)]
 
 
-def _is_meant(reply: str, mark: Mark) -> bool:
+def _is_talk(reply: str, mark: Mark) -> bool:
     if mark.kind == "open" and mark.family.phrase:
-        return mark.start <= 40 and not reply[: mark.start].strip()
-    return mark.kind == "fence" or not _quoted(reply, mark)
+        return mark.start > 40 or bool(reply[: mark.start].strip())
+    quote = _QUOTES.get(reply[mark.start - 1 : mark.start], "no quote")
+    return mark.kind != "fence" and reply[mark.end : mark.end + 1] == quote
 
 
 def drop_everyday(reply: str, marks: list[Mark]) -> list[Mark]:
@@ -168,6 +160,4 @@ def drop_everyday(reply: str, marks: list[Mark]) -> list[Mark]:
 
 def tail_marks(prompt: str) -> list[Mark]:
     """Return marks in the last 4,000 characters of a prompt; positions count from its start."""
-    shift = max(0, len(prompt) - 4000)
-    marks = (_mark(match) for match in _SCANNER.finditer(prompt, shift))
-    return [mark for mark in marks if mark.kind != "fence"]
+    return [mark for mark in _scan(prompt, max(0, len(prompt) - 4000)) if mark.kind != "fence"]
