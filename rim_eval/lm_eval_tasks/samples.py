@@ -46,7 +46,7 @@ def record(doc: Mapping[str, Any], model: str, reply: Generation, outcome: Outco
     """What a sample file keeps of one reply.
 
     Args:
-        doc: The document, as `load_prompts` made it.
+        doc: The document, as `load_documents` made it.
         model: The evaluated model's name.
         reply: The reply.
         outcome: Its verdict, or why there is none.

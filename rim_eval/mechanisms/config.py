@@ -95,7 +95,7 @@ def load_analysis_prompts(
         RimError: A set is unknown or holds no prompts of its kind.
     """
     from rim_eval import prompt_sets
-    from rim_eval.prompt_sets.templates import user_message
+    from rim_eval.prompt_sets import user_message
 
     loaded = {}
     for kind in PROMPT_KINDS:

@@ -150,7 +150,7 @@ def _from_hub(source: HubSource, path: str, *, gated: bool) -> Download:
             state = "no token was found on this machine"
             if get_token():
                 state = "your account has no access yet"
-            raise GatedError(f"gated by its publisher, and {state}") from error
+            raise GatedError(f"{source.repo} is gated by its publisher, and {state}") from error
         except errors.LocalEntryNotFoundError as error:
             raise _offline("the hub", "the connection broke off") from error
         except (errors.EntryNotFoundError, errors.RevisionNotFoundError) as error:

@@ -21,6 +21,9 @@ _HEADER_WORDS: Final = frozenset(
 )
 
 
+_AGAIN: Final = "get the file again from its publisher"
+
+
 class DataFile(NamedTuple):
     """A file's bytes and what messages call it."""
 
@@ -50,8 +53,7 @@ class DataFile(NamedTuple):
         except UnicodeDecodeError as error:
             line = self.content[: error.start].count(b"\n") + 1
             problem = f"byte {error.start} (line {line}) is not UTF-8"
-            step = "get the file again from its publisher, or save it as UTF-8"
-            raise self.problem(problem, "UTF-8 text", step) from error
+            raise self.problem(problem, "UTF-8 text", f"{_AGAIN}, or save it as UTF-8") from error
 
 
 def read_rows(file: DataFile, columns: Columns) -> list[Row]:
@@ -109,8 +111,13 @@ def _csv_records(file: DataFile) -> list[list[str]]:
     text = file.text()
     # A cell may be as long as the file; the module's own limit is 128 KiB.
     csv.field_size_limit(max(csv.field_size_limit(), len(text) + 1))
+    lenient, strict = (csv.reader(io.StringIO(text, newline=""), strict=s) for s in (False, True))
     try:
-        list(csv.reader(io.StringIO(text, newline=""), strict=True))
+        records = [record for record in lenient if record]
+    except csv.Error as error:
+        raise file.problem(f"not a CSV file ({error})", "CSV in UTF-8", _AGAIN) from error
+    try:
+        list(strict)
     except csv.Error as error:
         # A quote that is never closed swallows every prompt after it, and no one would know.
         if "unexpected end" in str(error):
@@ -119,17 +126,12 @@ def _csv_records(file: DataFile) -> list[list[str]]:
                 "every cell that begins with a double quote to end with one",
                 'close it, or write a quote inside a cell as ""',
             ) from error
-    try:
-        return [record for record in csv.reader(io.StringIO(text, newline="")) if record]
-    except csv.Error as error:
-        step = "get the file again from its publisher"
-        raise file.problem(f"not a CSV file ({error})", "CSV in UTF-8", step) from error
+    return records
 
 
 def _json(file: DataFile, _columns: Columns) -> list[Row]:
     """JSON lines, or one array."""
-    expected = "one JSON object a row"
-    step = "get the file again from its publisher, or mend that row"
+    expected, step = "one JSON object a row", f"{_AGAIN}, or mend that row"
     text = file.text()
     is_array = text.lstrip().startswith("[")
     rows: list[Row] = []
