@@ -40,7 +40,7 @@ def stand_in(name: str, **_: Any) -> LoadedSet:
 
 @pytest.fixture
 def any_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rim_eval.lm_eval_tasks.settings.load_set", stand_in)
+    monkeypatch.setattr("rim_eval.lm_eval_tasks.settings.load_prompts", stand_in)
 
 
 def test_there_is_one_task_for_each_set_and_mode() -> None:
