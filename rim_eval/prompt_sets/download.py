@@ -68,9 +68,6 @@ def download_file(
     return _from_github(source, path, sha256)
 
 
-# ---- GitHub ----
-
-
 def _from_github(source: GithubSource, path: str, sha256: str | None) -> Download:
     import pooch
     from requests import RequestException
@@ -116,40 +113,24 @@ def _stream(url: str, output: str, _pooch: Any) -> None:
             to.write(chunk)
 
 
-# ---- the Hugging Face hub ----
-
-
 def _from_hub(source: HubSource, path: str, *, gated: bool) -> Download:
-    from huggingface_hub import (
-        constants,
-        errors,
-        get_token,
-        hf_hub_download,
-        try_to_load_from_cache,
-    )
+    import huggingface_hub as hub
+    from huggingface_hub import constants, errors
 
-    cached = try_to_load_from_cache(
-        source.repo, path, revision=source.revision, repo_type="dataset"
-    )
+    place: Any = {"revision": source.revision, "repo_type": "dataset"}
+    cached = hub.try_to_load_from_cache(source.repo, path, **place)
     if not isinstance(cached, str):
         # The hub's own client retries for half a minute before it says that there is no network.
         if reason := _unreachable(constants.ENDPOINT):
             raise _offline(constants.ENDPOINT, reason)
         try:
-            cached = hf_hub_download(
-                source.repo,
-                path,
-                revision=source.revision,
-                repo_type="dataset",
-                etag_timeout=_CONNECT_SECONDS,
-            )
+            cached = hub.hf_hub_download(source.repo, path, **place, etag_timeout=_CONNECT_SECONDS)
         except errors.RepositoryNotFoundError as error:
             # Without a token the hub answers 401 for gated and for unknown repositories alike.
             if not gated and not isinstance(error, errors.GatedRepoError):
                 raise _not_found(source, "the repository") from error
-            state = "no token was found on this machine"
-            if get_token():
-                state = "your account has no access yet"
+            has_token = hub.get_token() is not None
+            state = "your account has no access yet" if has_token else "no token was found here"
             raise GatedError(f"{source.repo} is gated by its publisher, and {state}") from error
         except errors.LocalEntryNotFoundError as error:
             raise _offline("the hub", "the connection broke off") from error
@@ -166,9 +147,6 @@ def _not_found(source: HubSource, what: str) -> RimError:
         f"{what} was not found in the hub's data set {source.repo}. Next: if HF_TOKEN is set, check "
         "that it is valid; else report it: the publisher moved it."
     )
-
-
-# ---- reaching a host ----
 
 
 def _offline(host: str, reason: str) -> OfflineError:

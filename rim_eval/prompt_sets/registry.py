@@ -28,11 +28,11 @@ Format = Literal["csv", "csv_headerless", "json", "lines", "parquet"]
 `csv_headerless` is one column without a header row (HEx-PHI)."""
 
 
-class _Part(BaseModel):
+class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Columns(_Part):
+class Columns(_Frozen):
     """Which column of a file means what."""
 
     format: Format
@@ -55,11 +55,11 @@ class Columns(_Part):
     @property
     def required(self) -> tuple[str, ...]:
         """Columns that every row must have."""
-        wanted = (self.prompt, self.category, self.context, self.target, self.subset, self.pair)
-        return tuple(column for column in wanted if column)
+        columns = (self.prompt, self.category, self.context, self.target, self.subset, self.pair)
+        return tuple(filter(None, columns))
 
 
-class HubSource(_Part):
+class HubSource(_Frozen):
     """A data set repository of the Hugging Face hub."""
 
     type: Literal["hub"]
@@ -72,7 +72,7 @@ class HubSource(_Part):
     """The publisher's name for this split, for readers."""
 
 
-class GithubSource(_Part):
+class GithubSource(_Frozen):
     """Files of a GitHub repository."""
 
     type: Literal["github"]
@@ -82,13 +82,13 @@ class GithubSource(_Part):
     """Where to load from as long as no commit is known."""
 
 
-class ShippedSource(_Part):
+class ShippedSource(_Frozen):
     """Harmless prompts of this project's own, beside the entry."""
 
     type: Literal["shipped"]
 
 
-class UserSource(_Part):
+class UserSource(_Frozen):
     """A file of the user's own."""
 
     type: Literal["user"]
@@ -100,7 +100,7 @@ Source = Annotated[
 ]
 
 
-class SourceFile(_Part):
+class SourceFile(_Frozen):
     """One file as its publisher has it."""
 
     path: str
@@ -124,7 +124,7 @@ class SourceFile(_Part):
         return PurePosixPath(self.path).name
 
 
-class LocalFile(_Part):
+class LocalFile(_Frozen):
     """Another file that may stand in a local folder for a publisher's file."""
 
     name: str
@@ -137,7 +137,7 @@ class LocalFile(_Part):
     note: str = ""
 
 
-class Subset(_Part):
+class Subset(_Frozen):
     """A part of a set that can be loaded by name."""
 
     count: int = Field(gt=0)
@@ -147,7 +147,7 @@ class Subset(_Part):
     """Kind of its prompts, when it differs from the set's."""
 
 
-class SameKeyPairing(_Part):
+class SameKeyPairing(_Frozen):
     """Two prompts are partners when they carry the same value in the pair column."""
 
     rule: Literal["same_key"]
@@ -155,7 +155,7 @@ class SameKeyPairing(_Part):
     """The set that holds the partners; the same set when none."""
 
 
-class OffsetPairing(_Part):
+class OffsetPairing(_Frozen):
     """A prompt's partner has the number in the pair column that lies so many further."""
 
     rule: Literal["offset"]
@@ -163,14 +163,14 @@ class OffsetPairing(_Part):
     """By subset; both directions. Partners lie in different subsets."""
 
 
-class Gate(_Part):
+class Gate(_Frozen):
     """How to get access to a set that its publisher does not hand to everybody."""
 
     url: str
     steps: tuple[str, ...]
 
 
-class PromptSet(_Part):
+class PromptSet(_Frozen):
     """One prompt set: what it is, where it comes from, and what a good copy looks like."""
 
     name: Name
@@ -197,25 +197,17 @@ class PromptSet(_Part):
     gate: Gate | None = None
 
     @model_validator(mode="after")
-    def _counts_agree(self) -> Self:
-        rows = sum(self.expected_rows(file) for file in self.files)
+    def _consistent(self) -> Self:
+        rows = sum(map(self.expected_rows, self.files))
         if rows != self.count:
             raise ValueError(f"count is {self.count} but the files declare {rows} rows")
         parts = sum(subset.count for subset in self.subsets.values())
         if self.subsets and parts != self.count:
             raise ValueError(f"count is {self.count} but the subsets declare {parts} prompts")
-        return self
-
-    @model_validator(mode="after")
-    def _names_exist(self) -> Self:
-        files = {file.name for file in self.files}
-        named = {*self.default_subsets, *(file.subset for file in self.files if file.subset)}
-        if unknown := (named - set(self.subsets)) | ({f.replaces for f in self.local} - files):
+        subsets = {*self.default_subsets, *(file.subset for file in self.files if file.subset)}
+        replaced = {file.replaces for file in self.local}
+        if unknown := (subsets - {*self.subsets}) | (replaced - {file.name for file in self.files}):
             raise ValueError(f"names that are not declared: {', '.join(sorted(unknown))}")
-        return self
-
-    @model_validator(mode="after")
-    def _has_a_judge(self) -> Self:
         if (self.judge is None) != (self.kind == "reasoning"):
             raise ValueError("harmful and benign sets name a judge, reasoning sets do not")
         return self
@@ -269,17 +261,14 @@ def read_entry(path: Path) -> PromptSet:
         RimError: The file is not valid.
     """
     try:
-        declared = PromptSet.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        prompt_set = PromptSet.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
     except (tomllib.TOMLDecodeError, ValidationError) as error:
         raise RimError(f"{path} is not a valid entry of a prompt set: {error}") from error
-    if declared.name != path.parent.name:
-        raise RimError(
-            f"{path} names the set {declared.name!r}, but its folder {path.parent.name!r}"
-        )
-    return declared
+    if prompt_set.name != (folder := path.parent.name):
+        raise RimError(f"{path} names the set {prompt_set.name!r}, but its folder {folder!r}")
+    return prompt_set
 
 
 @cache
 def _read_all(tasks: Path) -> dict[str, PromptSet]:
-    declared = (read_entry(path) for path in sorted(tasks.glob("*/set.toml")))
-    return {one.name: one for one in declared}
+    return {path.parent.name: read_entry(path) for path in sorted(tasks.glob("*/set.toml"))}
