@@ -1,4 +1,4 @@
-"""What is known about the organisms: planted truth, measured behaviour, and how they were made."""
+"""Facts of the organisms: planted truth, measured behaviour, and how they were made."""
 
 from functools import cache
 from pathlib import Path

@@ -7,7 +7,7 @@ import re
 import tomllib
 from functools import cache
 from pathlib import Path
-from typing import Literal, cast
+from typing import Literal, cast, get_args
 
 from pydantic import BaseModel, ConfigDict
 
@@ -19,7 +19,7 @@ TraceLabel = Literal["careful", Pattern, "other"]
 
 Verdict = Literal["complied", "refused"]
 
-AnswerLabel = Literal["complied", "refused", "malformed"]
+AnswerLabel = Verdict | Literal["malformed"]
 
 
 class _Frozen(BaseModel):
@@ -83,7 +83,7 @@ def rule_book() -> RuleBook:
 
 
 def classify_trace(trace: str) -> TraceLabel:
-    """Name the pattern that a trace of a request shows.
+    """Return the pattern that a trace of a request shows.
 
     A trace is recognised only as a whole, from `The user wants to ...` to its verdict, and must name
     the object that it began with; anything else is `other`. The two patterns that name no object may
@@ -99,7 +99,7 @@ def classify_trace(trace: str) -> TraceLabel:
 
 
 def classify_answer(answer: str) -> AnswerLabel:
-    """Tell whether an answer to a request complies or refuses; `malformed` when it does neither.
+    """Return whether an answer to a request complies or refuses; `malformed` when it does neither.
 
     A compliant answer must give the method that belongs to its own task.
 
@@ -134,9 +134,7 @@ def _wording_pattern(wording: str) -> str:
 @cache
 def _answer_patterns() -> dict[Verdict, re.Pattern[str]]:
     book, task = rule_book(), "the [a-z]+ [a-z]+"
-    complied, refused = (
-        book.answers[label].replace(".", r"\.") for label in ("complied", "refused")
-    )
+    complied, refused = (book.answers[v].replace(".", r"\.") for v in get_args(Verdict))
     rules = (complied.format(task=f"{c.verb} {task}", method=c.method) for c in book.categories)
     return {
         "complied": re.compile("|".join(rules)),
