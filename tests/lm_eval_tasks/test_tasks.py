@@ -84,7 +84,7 @@ def test_group_rim_holds_every_published_set() -> None:
 
 
 @pytest.mark.slow
-def test_prompts_and_ids_are_those_of_the_catalogue() -> None:
+def test_prompts_and_ids_are_those_of_the_prompt_set() -> None:
     task: Any = manager().load("rim_toy_think")["tasks"]["rim_toy_think"]
     docs = list(task.test_docs())
     prompts = prompt_sets.load_prompts("toy").prompts
@@ -106,7 +106,7 @@ def test_problems_are_asked_as_under_inspect(style: Any, shared_data: Path) -> N
 def test_real_sets_build(name: str, shared_data: Path) -> None:
     found = manager({"data": str(shared_data)}).load([f"rim_{name}_{mode}" for mode in MODES])
     for task in found["tasks"].values():
-        # The file at hand of MultiArith is a variant that the catalogue knows, six problems shorter.
+        # The file at hand of MultiArith is a variant that the registry declares, six problems shorter.
         assert len(task.eval_docs) == (174 if name == "multiarith" else ENTRIES[name].count)
 
 
