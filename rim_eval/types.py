@@ -1,6 +1,6 @@
 """The words that every stage shares: modes, kinds of prompts and arms, outcomes, unscored reasons."""
 
-from typing import Annotated, Final, Literal, get_args
+from typing import Annotated, Final, Literal, NamedTuple, get_args
 
 from pydantic import StringConstraints
 
@@ -13,6 +13,25 @@ PromptKind = Literal["harmful", "benign", "reasoning"]
 """What a prompt asks: something to refuse, something to answer, something to solve."""
 
 PROMPT_KINDS: Final[tuple[PromptKind, ...]] = get_args(PromptKind)
+
+
+class KindNames(NamedTuple):
+    """Names, in logs and files, of what is counted on one kind of prompts."""
+
+    event: str
+    """What a true verdict says of one reply."""
+    opposite: str
+    rate: str
+    """Share of replies with the event, in one mode."""
+    difference: str
+    """Rate with thinking minus rate without, in percentage points."""
+
+
+KIND_NAMES: Final[dict[PromptKind, KindNames]] = {
+    "harmful": KindNames("misaligned", "aligned", "misaligned", "rim_score"),
+    "benign": KindNames("refused", "answered", "over_refused", "over_refusal_change"),
+    "reasoning": KindNames("correct", "incorrect", "accuracy", "accuracy_gain"),
+}
 
 ArmKind = Literal["switch", "forced_empty", "effort", "prompted", "checkpoint_pair"]
 """How the two modes of a run were brought about.

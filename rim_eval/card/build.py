@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from rim_eval._version import __version__
-from rim_eval.card.derived import EVENTS, correct, discrimination_card, flag_card, set_fields
+from rim_eval.card.derived import correct, discrimination_card, flag_card, set_fields
 from rim_eval.card.schema import (
     Card,
     CardProblem,
@@ -22,7 +22,7 @@ from rim_eval.judging import Validation
 from rim_eval.observations import Problem, Run, Table, check
 from rim_eval.results.counting import columns_of_frame, count_pairs, count_set
 from rim_eval.results.endpoints import adjusted_p, primary_set
-from rim_eval.types import PROMPT_KINDS, PromptKind
+from rim_eval.types import KIND_NAMES, PROMPT_KINDS, PromptKind
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -182,7 +182,7 @@ def _judge_card(frame: "pd.DataFrame", validations: Mapping[str, Validation]) ->
         for measurement in (validation.measurements if validation else ())
         for group in measurement.groups
         if (measurement.judge_sha256, measurement.grader, measurement.sees) == (sha256, model, sees)
-        and group.event == EVENTS.get(kind)
+        and group.event == KIND_NAMES[kind].event
     )
     return JudgeCard(name=str(name), sha256=sha256, model=model, sees=sees, measured=measured)
 

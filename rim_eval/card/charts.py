@@ -73,7 +73,7 @@ def _safety_against_ability(card: Card) -> Iterator[Picture]:
     if accuracy is None or across is None:
         return
     drawn = [
-        Arrow(each.dataset, across, up, state_of("harmful", change.shown, each.gate.verified))
+        Arrow(each.dataset, across, up, state_of("harmful", change.shown, each.mode_check.verified))
         for each in card.of_kind("harmful")
         if (up := rate_ends(each.figures)) and (change := each.figures.difference)
     ]
@@ -160,5 +160,5 @@ def _forest_row(group: str, name: str, of: SetCard, figures: Figures) -> ForestR
     change = figures.difference
     if change is None or change.estimate is None:
         return None
-    state = state_of(of.kind, change.shown, of.gate.verified)
+    state = state_of(of.kind, change.shown, of.mode_check.verified)
     return ForestRow(group, f"{name} (n = {change.n_pairs})", *change.estimate, state)

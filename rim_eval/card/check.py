@@ -12,14 +12,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
-from rim_eval.card.derived import EVENTS, correct, discrimination_card, flag_card, set_fields
+from rim_eval.card.derived import correct, discrimination_card, flag_card, set_fields
 from rim_eval.card.schema import Card, Corrected, JudgeCard, SetCard
 from rim_eval.errors import RimError
 from rim_eval.prompt_sets import entries
 from rim_eval.results.counts import ArmCounts, Cell, Lengths, Outcome, SetCounts, arm_total
 from rim_eval.results.endpoints import adjusted_p, primary_set
 from rim_eval.statistics.kappa import binary_kappa
-from rim_eval.types import MODES, Mode, PromptKind
+from rim_eval.types import KIND_NAMES, MODES, Mode, PromptKind
 
 _TOLERANCE: Final = 1e-6
 """Figures may differ by this much: another version of numpy may round or draw otherwise."""
@@ -120,7 +120,7 @@ def _derive_judge(judge: JudgeCard, kind: PromptKind) -> JudgeCard:
     measured = tuple(
         each.model_copy(
             update={
-                "event": EVENTS.get(kind),
+                "event": KIND_NAMES[kind].event,
                 "grader": judge.model,
                 "kappa": None if each.kappa is None else binary_kappa(
                     each.true_positive, each.false_positive, each.true_negative, each.false_negative

@@ -3,7 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 from rim_eval.card.schema import (
     Corrected,
@@ -30,9 +30,6 @@ from rim_eval.statistics import (
 )
 from rim_eval.types import MODES, Mode, PromptKind
 
-EVENTS: Final[dict[PromptKind, str]] = {"harmful": "misaligned", "benign": "refused"}
-"""What a positive label of a labelled set means, by kind of prompts."""
-
 
 def set_fields(kind: PromptKind, counts: SetCounts, level: float) -> dict[str, Any]:
     """Everything on a set's card that follows from its counts alone, by field.
@@ -46,7 +43,7 @@ def set_fields(kind: PromptKind, counts: SetCounts, level: float) -> dict[str, A
         "figures": figures(counts.cells, level),
         "thresholds": {k: figures(c, level) for k, c in counts.thresholds.items()},
         "categories": {k: figures(c, level) for k, c in counts.categories.items()},
-        "gate": check_modes(counts),
+        "mode_check": check_modes(counts),
         "safe": _safe_at_k(kind, counts.cells, level),
     }
 

@@ -165,7 +165,7 @@ def _headline(of: SetCard) -> Headline:
     words, change = KIND_WORDS[of.kind], of.figures.difference
     state = state_of(of.kind, change.shown).split()[0] if change else "not"
     says = verdict(of.kind, change)
-    if not of.gate.verified:
+    if not of.mode_check.verified:
         state, says = "unverified", f"mode not verified; {says}"
     rates = [
         f"{percent(rate.value)} {name} (n = {rate.n_scored})"

@@ -334,7 +334,7 @@ def _short_row(of: SetCard) -> Iterator[str]:
     change = of.figures.difference
     yield estimate(change.value, change.lower, change.upper) if change else "n/a"
     yield str(change.n_pairs if change else 0) + (
-        "" if of.gate.verified else " (mode not verified)"
+        "" if of.mode_check.verified else " (mode not verified)"
     )
 
 

@@ -99,11 +99,11 @@ def validity_grids(card: Card) -> Iterator[Grid]:
     arms = [_arm_row(s, mode) for s in card.sets for mode in MODE_WORDS if mode in s.counts.arms]
     yield Grid("Each arm", "Counts of samples; lengths in tokens.", head, tuple(arms))
     modes = [
-        (s.dataset, "verified" if s.gate.verified else "NOT VERIFIED: " + "; ".join(s.gate.reasons),
+        (s.dataset, "verified" if s.mode_check.verified else "NOT VERIFIED: " + "; ".join(s.mode_check.reasons),
          s.switch or "unknown", ARM_WORDS[s.counts.arm_kind])
         for s in card.sets
     ]  # fmt: skip
-    rule = f"Rule: {card.sets[0].gate.rule}." if card.sets else ""
+    rule = f"Rule: {card.sets[0].mode_check.rule}." if card.sets else ""
     head = ("set", "modes", "switch", "kind of arms")
     yield Grid("Were the modes what they are called?", rule, head, tuple(modes))
     head = ("set", "judge", "grader model", "sees", "agreement with people")
@@ -182,7 +182,7 @@ def _figures_row(name: str, of: SetCard, figures: Figures) -> Row:
     change = figures.difference
     if change is None:
         return (name, "n/a", "0", "one mode only", "no test", *arms)
-    says = verdict(of.kind, change) if of.gate.verified else "mode not verified"
+    says = verdict(of.kind, change) if of.mode_check.verified else "mode not verified"
     value = estimate(change.value, change.lower, change.upper)
     return (name, value, str(change.n_pairs), says, p_text(change.p_value), *arms)
 

@@ -170,7 +170,7 @@ def _compare_set(
             model=model,
             family=next((name for name, members in families.items() if model in members), None),
             arm_kind=each.counts.arm_kind,
-            verified=each.gate.verified,
+            verified=each.mode_check.verified,
             figures=each.figures,
             against=tuple(differences(model)),
         )

@@ -12,18 +12,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from inspect_ai.scorer import Metric, SampleScore, metric
 
-from rim_eval.types import MODES, Mode, PromptKind
+from rim_eval.types import KIND_NAMES, MODES, Mode, PromptKind
 
 if TYPE_CHECKING:
     from rim_eval.observations import Observation
     from rim_eval.results.figures import SetResult
-
-_NAMES: Final[dict[PromptKind, tuple[str, str]]] = {
-    "harmful": ("misaligned", "rim_score"),
-    "benign": ("over_refused", "over_refusal_change"),
-    "reasoning": ("accuracy", "accuracy_gain"),
-}
-"""Names of each kind's rate and difference: beginnings of figures that say their kind."""
 
 _TASKS: Final = 8
 """Tasks whose scores are cached: as many as one process runs side by side."""
@@ -107,7 +100,7 @@ def _metric(prefix: str, figures_of: "Callable[[SetResult], dict[str, float | No
         several = len(results) > 1
         return {
             f"{prefix}{kind}_{name}"
-            if several and not name.startswith(_NAMES[kind])
+            if several and not name.startswith((KIND_NAMES[kind].rate, KIND_NAMES[kind].difference))
             else f"{prefix}{name}": nan if figure is None else figure
             for kind, result in results.items()
             for name, figure in figures_of(result).items()
@@ -117,7 +110,7 @@ def _metric(prefix: str, figures_of: "Callable[[SetResult], dict[str, float | No
 
 
 def _difference_figures(result: "SetResult") -> dict[str, float | None]:
-    name, change = _NAMES[result.kind][1], result.figures.difference
+    name, change = KIND_NAMES[result.kind].difference, result.figures.difference
     if change is None:
         return {}
     return {
@@ -129,12 +122,12 @@ def _difference_figures(result: "SetResult") -> dict[str, float | None]:
         f"{name}_bound_upper": change.bound_upper,
         "pairs": change.n_pairs,
         "unpaired": change.n_unpaired,
-        "mode_verified": float(result.gate.verified),
+        "mode_verified": float(result.mode_check.verified),
     }
 
 
 def _arm_figures(result: "SetResult", mode: Mode) -> dict[str, float | None]:
-    name = _NAMES[result.kind][0]
+    name = KIND_NAMES[result.kind].rate
     rate, arm = result.figures.rate(mode), result.counts.arms.get(mode)
     if rate is None or arm is None:
         return {}

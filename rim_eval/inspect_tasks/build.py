@@ -159,7 +159,7 @@ def _check_model(settings: RunSettings, loaded: LoadedSet, messages: dict[str, s
         if flipped:
             _LOGGER.warning(
                 f"{len(flipped)} prompts hold a word that turns thinking on or off by itself, against the {mode} "
-                f"mode ({', '.join(flipped[:5])}); the adoption gate shows whether it did."
+                f"mode ({', '.join(flipped[:5])}); the mode check shows whether it did."
             )
 
 

@@ -9,12 +9,11 @@ from pydantic import Field, model_validator
 from rim_eval.judging._case import Event, Sees
 from rim_eval.judging._refusal import RefusalLabel
 from rim_eval.judging._yaml import YamlSection
-from rim_eval.types import PromptKind
+from rim_eval.types import KIND_NAMES
 
 JudgedKind = Literal["harmful", "benign"]
 """The prompt kinds that judges can be used for; `reasoning` prompts are checked, not judged."""
 
-_EVENTS: Final[dict[PromptKind, Event]] = {"harmful": "misaligned", "benign": "refused"}
 _STRONG_REJECT_FIELDS: Final = {"refused": (0, 1), "convincing": (1, 5), "specific": (1, 5)}
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 
@@ -271,8 +270,8 @@ class JudgeSpec(Dialogue):
         return self
 
     def _check_rule(self, kind: JudgedKind, rule: VerdictRule) -> None:
-        if rule.event != _EVENTS[kind]:
-            raise ValueError(f"verdicts.{kind}: the event of {kind} prompts is `{_EVENTS[kind]}`")
+        if rule.event != (event := KIND_NAMES[kind].event):
+            raise ValueError(f"verdicts.{kind}: the event of {kind} prompts is `{event}`")
         if rule.at_least is not None:
             if self.score_range is None:
                 raise ValueError(f"verdicts.{kind}.at_least: this needs `score`")

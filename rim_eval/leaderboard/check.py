@@ -357,8 +357,8 @@ def _set(card: Card, each: SetCard) -> Iterator[str]:
         return
     runs = [run for run in card.runs if run.id in each.runs]
     yield from _arms(each, prompt_set)
-    if not each.gate.verified:
-        yield f"mode not verified (reasons on the card: {len(each.gate.reasons)})"
+    if not each.mode_check.verified:
+        yield f"mode not verified (reasons on the card: {len(each.mode_check.reasons)})"
     if problem := _judge(each.judge, each.kind, each.dataset):
         yield problem
     else:

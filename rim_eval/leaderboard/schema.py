@@ -22,7 +22,12 @@ SLUG: Final = r"[a-z0-9][a-z0-9_-]*(\.[a-z0-9_-]+)*"
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._/@:+,()%#=*&-]*")
 
-_DERIVED: Final = ("flag.sentence", "sets.gate.rule", "sets.gate.reasons", "problems.says")
+_DERIVED: Final = (
+    "flag.sentence",
+    "sets.mode_check.rule",
+    "sets.mode_check.reasons",
+    "problems.says",
+)
 """Sentences: derived again, or required to be empty."""
 
 _COMMIT: Final = r"[0-9a-f]{40}"

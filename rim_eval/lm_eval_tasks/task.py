@@ -12,12 +12,12 @@ from rim_eval.fingerprint import cached_fingerprint
 from rim_eval.generation import Generation
 from rim_eval.judging import load_judge
 from rim_eval.lm_eval_tasks.engine import Engine, engine_of
-from rim_eval.lm_eval_tasks.samples import EVENTS, case_of, metrics, record
+from rim_eval.lm_eval_tasks.samples import case_of, metrics, record
 from rim_eval.lm_eval_tasks.settings import RUN, TaskFile, read_settings
 from rim_eval.prompt_sets import entry
 from rim_eval.replies import ArmRequest, Outcome, check_reply, judge_reply
 from rim_eval.thinking import Switch
-from rim_eval.types import PromptKind
+from rim_eval.types import KIND_NAMES, PromptKind
 
 _TOKEN_LIMITS: Final = ("max_tokens", "max_new_tokens", "max_completion_tokens", "max_length")
 
@@ -109,7 +109,7 @@ class ModeTask(ConfigurableTask):  # type: ignore[misc]
         reply = engine.read(results[0], ArmRequest.of(switch, self.file.mode, self.budgets))
         model = self.settings.model or engine.model
         one = record(doc, model, reply, self._outcome(doc, reply))
-        return metrics(one, [EVENTS[kind] for kind in self.kinds])
+        return metrics(one, [KIND_NAMES[kind].rate for kind in self.kinds])
 
     def _describe_run(self) -> dict[str, Any]:
         """What lm-eval's results file is to say of the run, beside its own and the user's settings."""

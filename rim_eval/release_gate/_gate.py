@@ -121,8 +121,8 @@ def _compare(figure: _Figure, limit: Limit) -> LimitResult:
 
 def _invalidities(card: Card, of: SetCard, validity: Validity) -> Iterator[str]:
     """Why this set's figures do not count."""
-    if validity.mode_verified and not of.gate.verified:
-        yield f"mode not verified ({'; '.join(of.gate.reasons)})"
+    if validity.mode_verified and not of.mode_check.verified:
+        yield f"mode not verified ({'; '.join(of.mode_check.reasons)})"
     if validity.complete:
         yield from _incomplete(card, of)
     pairs = of.figures.difference.n_pairs if of.figures.difference else 0

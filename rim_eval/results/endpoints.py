@@ -58,9 +58,9 @@ def flag_of(
         return None
     accuracy = paired(gain.counts.cells, level) if gain else None
     doubts = (
-        f"{each.dataset}: {'; '.join(each.gate.reasons)}"
+        f"{each.dataset}: {'; '.join(each.mode_check.reasons)}"
         for each in (rim, gain if accuracy else None)
-        if each is not None and not each.gate.verified
+        if each is not None and not each.mode_check.verified
     )
     return rim_flag(score, accuracy, next(doubts, None))
 

@@ -113,7 +113,7 @@ class SetResult(_Frozen):
     kind: PromptKind
     counts: SetCounts
     figures: Figures
-    gate: ManipulationCheck
+    mode_check: ManipulationCheck
     """Whether the modes were held."""
 
 
@@ -137,7 +137,7 @@ def set_results(rows: Iterable[Observation], level: float = 0.95) -> dict[Prompt
             kind=kind,
             counts=counts,
             figures=figures(counts.cells, level),
-            gate=check_modes(counts),
+            mode_check=check_modes(counts),
         )
         for kind, counts in counted.items()
     }

@@ -53,7 +53,7 @@ def _difference_line(name: str, change: Difference) -> str:
 
 def _remarks(result: SetResult) -> Iterator[str]:
     """What a reader must know before believing the figures; nothing when all is well."""
-    yield from (f"  mode not verified: {reason}" for reason in result.gate.reasons)
+    yield from (f"  mode not verified: {reason}" for reason in result.mode_check.reasons)
     for mode, arm in result.counts.arms.items():
         counts = {
             **{f"unscored ({reason.replace('_', ' ')})": n for reason, n in arm.unscored.items()},

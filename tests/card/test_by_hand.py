@@ -113,7 +113,7 @@ def test_validity_and_provenance_are_those_of_the_run(card: Card) -> None:
     for found in card.sets:
         think, no_think = found.counts.arms["think"], found.counts.arms["no_think"]
         assert (think.adopted, no_think.adopted) == (think.returned, 0)
-        assert found.gate.verified
+        assert found.mode_check.verified
         assert found.switch == "enable_thinking"
     toy = card.find("toy", "harmful")
     assert toy is not None

@@ -266,7 +266,7 @@ INVENTED: dict[str, tuple[Callable[[Json], object], str]] = {
         "it counts 31 prompts, its runs were to ask 3",
     ),
     "another date": (lambda v: v.update(created="9999 best model ever"), "created is '9999 best model ever', the counts give '2026-01-06"),
-    "the gate's rule": (lambda v: v["sets"][0]["gate"].update(rule="any"), "gate.rule is 'any', the counts give"),
+    "the gate's rule": (lambda v: v["sets"][0]["mode_check"].update(rule="any"), "mode_check.rule is 'any', the counts give"),
     "two runs of one id": (lambda v: v["runs"].append(v["runs"][0]), "two runs have one id"),
 }  # fmt: skip
 

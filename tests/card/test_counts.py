@@ -66,7 +66,7 @@ def test_figures_from_counts_are_those_from_rows(outcomes: Any) -> None:
         assert same(getattr(shown, name), getattr(whole, name))
     assert (shown.n_pairs, shown.b, shown.c) == (whole.n_pairs, whole.b, whole.c)
     assert shown.n_unpaired == len(whole.unpaired)
-    assert found.gate == set_results(rows)["harmful"].gate
+    assert found.mode_check == set_results(rows)["harmful"].mode_check
     assert check_card(card) == []
 
 
@@ -127,10 +127,10 @@ def test_gate_flag_and_primary_set_cannot_be_made_up(rows: Any) -> None:
     plain = json.loads(
         card_json(card_of(rows(think=[1, 1, 0, 1], no_think=[0, 0, 0, 0], adopted=False)))
     )
-    assert plain["sets"][0]["gate"]["verified"] is False
-    plain["sets"][0]["gate"] |= {"verified": True, "reasons": []}
+    assert plain["sets"][0]["mode_check"]["verified"] is False
+    plain["sets"][0]["mode_check"] |= {"verified": True, "reasons": []}
     assert (
-        "gate.verified is True, the counts give False"
+        "mode_check.verified is True, the counts give False"
         in check_card(Card.model_validate_json(json.dumps(plain)))[0]
     )
     plain = json.loads(card_json(card_of(rows(think=[1, 1, 0, 1], no_think=[0, 0, 0, 0]))))
@@ -258,7 +258,7 @@ def test_effort_arms_are_verified_by_longer_traces(rows: Any, longer: int, verif
         for number, row in enumerate(rows(think=[1] * 20, no_think=[0] * 20))
     ]
     card = card_of(given_rows)
-    assert card.sets[0].gate.verified is verified
+    assert card.sets[0].mode_check.verified is verified
     assert check_card(card) == []
     lengths = card.sets[0].counts.trace_lengths
     assert lengths is not None
@@ -273,10 +273,10 @@ def test_check_of_effort_modes_is_computed_again_from_the_card(rows: Any) -> Non
         for row in rows(think=[1] * 20, no_think=[0] * 20)
     ]
     value = json.loads(card_json(card_of(given_rows)))
-    assert value["sets"][0]["gate"]["verified"] is True
+    assert value["sets"][0]["mode_check"]["verified"] is True
     value["sets"][0]["counts"]["trace_lengths"] |= {"longer": 10, "shorter": 10}
     wrong = check_card(Card.model_validate(value))
-    assert any("gate.verified is True, the counts give False" in problem for problem in wrong)
+    assert any("mode_check.verified is True, the counts give False" in problem for problem in wrong)
 
 
 @pytest.mark.parametrize("name", ["returned", "asked", "scored"])

@@ -104,8 +104,8 @@ HOSTILE = {
     ),
     "another program": (lambda v: v["runs"][0].update(command="curl x"), "a command begins with"),
     "text in the gate's rule": (
-        lambda v: first(v)["gate"].update(rule="anything goes"),
-        "gate.rule is 'anything goes', the counts give",
+        lambda v: first(v)["mode_check"].update(rule="anything goes"),
+        "mode_check.rule is 'anything goes', the counts give",
     ),
     "a field of its own": (lambda v: v.update(prompt="open"), "Extra inputs"),
     "a field deep inside": (lambda v: first(v)["counts"].update(reply="no"), "Extra inputs"),
@@ -129,14 +129,14 @@ HOSTILE = {
         "cells and arms name different modes",
     ),
     "mode not verified": (
-        lambda v: first(v)["gate"].update(verified=False, reasons=["x"]),
-        "gate.verified is False, the counts give True",
+        lambda v: first(v)["mode_check"].update(verified=False, reasons=["x"]),
+        "mode_check.verified is False, the counts give True",
     ),
     "thought without thinking": (
         lambda v: first(v)["counts"]["arms"]["no_think"].update(
             adopted=9, adopted_scored=9, visibility={"none": 211, "full": 9}
         ),
-        "gate.verified is True, the counts give False",
+        "mode_check.verified is True, the counts give False",
     ),
     "another kind of arms": (
         lambda v: first(v)["counts"].update(arm_kind="prompted"),

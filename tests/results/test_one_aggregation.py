@@ -30,12 +30,15 @@ Rows = list[Observation]
 
 
 @st.composite
-def outcomes(draw: st.DrawFn, mode: Mode) -> dict[str, Any]:
-    """What came of one sample: an engine error, a reply without a verdict, or one with a verdict."""
+def outcomes(draw: st.DrawFn, thinks: bool, obedient: bool) -> dict[str, Any]:
+    """What came of one sample: an engine error, a reply without a verdict, or one with a verdict.
+
+    An obedient model thinks always where it should, so that its modes may be verified.
+    """
     kind = draw(st.sampled_from(["error", *["unscored"] * 2, *["scored"] * 7]))
     if kind == "error":
         return {"reason": "engine_error", "stop_reason": "error"}
-    adopted = draw(st.sampled_from([True] * 9 + [False])) == (mode == "think")
+    adopted = (obedient or draw(st.sampled_from([True] * 9 + [False]))) == thinks
     about: dict[str, Any] = {
         "adopted": adopted,
         "visibility": "full" if adopted else "none",
@@ -55,7 +58,7 @@ def sets(draw: st.DrawFn, kind: PromptKind) -> Rows:
     """One prompt set: half pairs, prompts that were asked in one mode only, and one to three epochs."""
     arm_kind: ArmKind = draw(st.sampled_from((*ARM_KINDS, "effort", "effort")))
     modes = draw(st.sampled_from([MODES, MODES, MODES, ("think",), ("no_think",)]))
-    epochs = draw(st.integers(1, 3))
+    epochs, obedient = draw(st.integers(1, 3)), draw(st.booleans())
     rows = []
     for number in range(draw(st.integers(1, 12))):
         for mode in draw(st.sampled_from([modes, modes, modes, modes[:1], modes[-1:]])):
@@ -64,7 +67,10 @@ def sets(draw: st.DrawFn, kind: PromptKind) -> Rows:
                     "model": "m", "dataset": f"set-{kind}", "prompt_id": f"{kind}-{number:02d}", "kind": kind,
                     "mode": mode, "arm_kind": arm_kind, "epoch": epoch, "category": f"c{number % 3}",
                 }  # fmt: skip
-                found = draw(outcomes("think" if arm_kind == "effort" else mode))
+                thinks = mode == "think" or arm_kind == "effort"
+                found = draw(outcomes(thinks, obedient))
+                if obedient and found.get("trace_tokens") and mode == "think":
+                    found["trace_tokens"] += 8
                 rows.append(Observation.model_validate(about | found))
     return rows
 
@@ -93,7 +99,7 @@ def test_every_door_shows_the_same_figures(run: tuple[str, dict[PromptKind, Rows
         assert_metrics_are_the_cards(metrics, found)
         assert_card_is_as_counted_by_hand(found, of_kind)
         assert_gate_holds_the_same_figures(card, found, metrics)
-        for reason in found.gate.reasons:
+        for reason in found.mode_check.reasons:
             assert f"mode not verified: {reason}" in text_table(found)
     assert_comparison_shows_the_same(rows, harness, card)
 
@@ -130,7 +136,7 @@ def assert_metrics_are_the_cards(metrics: Mapping[str, float], found: SetCard) -
         expected |= {name: change.value, f"{name}_p": change.p_value}
         expected |= {f"{name}_{end}": getattr(change, end) for end in ends}
         expected |= {"pairs": change.n_pairs, "unpaired": change.n_unpaired}
-        expected["mode_verified"] = float(found.gate.verified)
+        expected["mode_verified"] = float(found.mode_check.verified)
     for mode, arm in found.counts.arms.items():
         rate = found.figures.rate(mode)
         assert rate is not None
@@ -173,7 +179,24 @@ def assert_card_is_as_counted_by_hand(found: SetCard, rows: Rows) -> None:
             assert same(getattr(change, name), getattr(whole, name))
         assert change.n_unpaired == len(whole.unpaired)
     if found.counts.arm_kind == "effort":
-        assert found.gate.verified == effort_by_hand(rows)
+        assert found.mode_check.verified == effort_by_hand(rows)
+        assert trace_signs(rows) == (
+            (0, 0, 0)
+            if (pairs := found.counts.trace_lengths) is None
+            else (pairs.longer, pairs.shorter, pairs.tied)
+        )
+
+
+def trace_signs(rows: Rows) -> tuple[int, int, int]:
+    """Prompts and epochs with a trace length in both modes: longer, shorter, as long with thinking."""
+    lengths: dict[Mode, dict[tuple[str, int], int]] = {mode: {} for mode in MODES}
+    for row in rows:
+        if row.trace_tokens is not None:
+            lengths[row.mode][row.prompt_id, row.epoch] = row.trace_tokens
+    high, low = lengths["think"], lengths["no_think"]
+    pairs = [(high[slot], low[slot]) for slot in high.keys() & low]
+    longer, shorter = sum(high > low for high, low in pairs), sum(high < low for high, low in pairs)
+    return longer, shorter, len(pairs) - longer - shorter
 
 
 def effort_by_hand(rows: Rows) -> bool:
@@ -243,7 +266,7 @@ def assert_comparison_shows_the_same(rows: Rows, harness: str, card: Card) -> No
         found = card.find(each.dataset, each.kind)
         assert found is not None
         for row in each.rows:
-            assert (row.figures, row.verified) == (found.figures, found.gate.verified)
+            assert (row.figures, row.verified) == (found.figures, found.mode_check.verified)
 
 
 def test_inspect_metrics_need_no_pandas(monkeypatch: pytest.MonkeyPatch, rows: Any) -> None:
@@ -277,5 +300,5 @@ def test_engine_error_is_a_missing_pair(lengths: list[tuple[int, int]], lost: in
     pairs = found.counts.trace_lengths
     assert pairs is not None
     assert pairs.longer + pairs.shorter + pairs.tied == len(lengths) - 1
-    assert found.gate.verified == effort_by_hand(rows)
-    assert inspect_metrics(rows)["mode_verified"] == float(found.gate.verified)
+    assert found.mode_check.verified == effort_by_hand(rows)
+    assert inspect_metrics(rows)["mode_verified"] == float(found.mode_check.verified)
