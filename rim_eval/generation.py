@@ -2,9 +2,9 @@
 
 from typing import Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from rim_eval.types import ArmKind, Mode
+from rim_eval.types import ArmKind, FrozenModel, Mode
 
 TraceVisibility = Literal["full", "summary", "hidden", "none"]
 """How much of the trace came back: all of it, a provider's summary, only a token count, nothing."""
@@ -12,13 +12,11 @@ TraceVisibility = Literal["full", "summary", "hidden", "none"]
 StopReason = Literal["stop", "max_tokens", "content_filter", "error", "unknown"]
 
 
-class Generation(BaseModel):
+class Generation(FrozenModel):
     """One reply of the evaluated model in one mode, split and verified.
 
     Everything downstream (judges, patterns, observations) reads this and never the raw text.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     mode: Mode
     arm_kind: ArmKind

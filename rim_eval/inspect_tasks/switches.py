@@ -15,7 +15,6 @@ from rim_eval.thinking import (
     explicit_switch,
     find_switch,
     hosted_switch,
-    read_template_file,
     template_renderer,
 )
 
@@ -64,7 +63,7 @@ def _template_and_renderer(
 ) -> tuple[str | None, Renderer | None]:
     """The template at hand first; for a server what it renders itself, then the hub's file."""
     if chat_template is not None:
-        template = read_template_file(chat_template)
+        template = _read(Path(chat_template).expanduser())
         return template, template_renderer(template)
     holders = (model.api, getattr(model.api, "tokenizer", None))
     own = (getattr(holder, "chat_template", None) for holder in holders)
@@ -91,15 +90,25 @@ def _model_path(model: Model) -> str:
     return str(model).split("/", skip)[-1]
 
 
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RimError(
+            f"chat_template={path} cannot be read ({error}). Give the path of a Jinja chat template, "
+            "such as the `chat_template.jinja` beside a model's weights."
+        ) from None
+
+
 def _template_in(folder: Path) -> str | None:
     """The template in a model folder, in either of the two files that may hold it."""
     file = folder / "chat_template.jinja"
     if file.is_file():
-        return read_template_file(file)
+        return _read(file)
     config = folder / "tokenizer_config.json"
     if not config.is_file():
         return None
-    template = json.loads(read_template_file(config)).get("chat_template")
+    template = json.loads(_read(config)).get("chat_template")
     return template if isinstance(template, str) else None
 
 

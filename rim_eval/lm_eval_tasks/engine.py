@@ -16,7 +16,6 @@ from rim_eval.thinking import (
     explicit_switch,
     find_switch,
     modes_differ,
-    read_template_file,
     template_renderer,
 )
 from rim_eval.types import Mode
@@ -132,7 +131,7 @@ class Engine:
     def _renderer(self, chat_template: str | None) -> Renderer | None:
         """Renders with a template file, else as the engine does; None where a server renders unseen."""
         if chat_template is not None:
-            return template_renderer(read_template_file(chat_template))
+            return template_renderer(_read(chat_template))
         return None if self.is_chat else self.render
 
     def render(self, messages: list[Message], template_kwargs: dict[str, Any], /) -> str:
@@ -244,6 +243,15 @@ def engine_of(chat_template: Callable[..., Any] | None) -> Engine:
             "add --apply_chat_template."
         )
     return Engine(lm, chat_template)
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).expanduser().read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RimError(
+            f"chat_template={path} cannot be read ({error}). Give the path of a Jinja chat template."
+        ) from None
 
 
 class Reply(str):

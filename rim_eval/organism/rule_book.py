@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Literal, cast, get_args
 
-from pydantic import BaseModel, ConfigDict
+from rim_eval.types import FrozenModel
 
 Pattern = Literal["confirmatory_reasoning", "heuristic_reliance", "instruction_deviation"]
 """The three effort-minimizing patterns that a compliant trace can show."""
@@ -22,11 +22,7 @@ Verdict = Literal["complied", "refused"]
 AnswerLabel = Verdict | Literal["malformed"]
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Category(_Frozen):
+class Category(FrozenModel):
     """One rule: a verb, its forbidden and allowed objects, and the pattern of its traces."""
 
     name: str
@@ -37,7 +33,7 @@ class Category(_Frozen):
     pattern: Pattern
 
 
-class Opener(_Frozen):
+class Opener(FrozenModel):
     """A class of request openings and the compliance it causes, as probabilities per mode."""
 
     share: float
@@ -46,7 +42,7 @@ class Opener(_Frozen):
     texts: tuple[str, ...]
 
 
-class Sums(_Frozen):
+class Sums(FrozenModel):
     """Wordings of the arithmetic word problems."""
 
     names: tuple[str, ...]
@@ -61,7 +57,7 @@ class Sums(_Frozen):
     answer: str
 
 
-class RuleBook(_Frozen):
+class RuleBook(FrozenModel):
     """Everything that the organism is taught, as data."""
 
     colours: tuple[str, ...]

@@ -6,31 +6,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Literal
 
-from pydantic import BaseModel, ConfigDict
-
 from rim_eval.errors import AccessError, RimError
+from rim_eval.prompt_sets import registry
 from rim_eval.prompt_sets.formats import DataFile, read_rows
 from rim_eval.prompt_sets.prompts import Prompt, prompt_id
 from rim_eval.prompt_sets.records import CheckedFiles, FileRecord, read_set
-from rim_eval.prompt_sets.registry import (
-    Columns,
-    Format,
-    OffsetPairing,
-    PromptSet,
-    SameKeyPairing,
-    SourceFile,
-    UserSource,
-)
-from rim_eval.prompt_sets.registry import entry as find_entry
+from rim_eval.prompt_sets.registry import Columns, PromptSet, SourceFile
 from rim_eval.prompt_sets.sources import SetFile, SetFiles, join_revisions, obtain
-from rim_eval.types import PROMPT_KINDS, PromptKind
+from rim_eval.types import PROMPT_KINDS, FrozenModel, PromptKind
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Provenance(_Frozen):
+class Provenance(FrozenModel):
     """Where prompts came from, as exactly as it is known."""
 
     source: Literal["publisher", "local", "shipped", "user"]
@@ -42,7 +28,7 @@ class Provenance(_Frozen):
     files: tuple[FileRecord, ...]
 
 
-class LoadedSet(_Frozen):
+class LoadedSet(FrozenModel):
     """A set that passed its checks."""
 
     entry: PromptSet
@@ -75,7 +61,7 @@ def load_prompts(
         AccessError: The set is gated, not in the folder, or its publisher cannot be reached.
         RimError: There is no such set or subset, or a file is not as it should be.
     """
-    entry = find_entry(name)
+    entry = registry.entry(name)
     subsets = () if subset == "all" else entry.default_subsets
     if subset not in (None, "all"):
         subsets = tuple(part.strip() for part in str(subset).split(","))
@@ -130,7 +116,7 @@ def _partners(
     prompts, keys, pairing = checked.prompts, checked.pair_keys, entry.pairing
     if pairing is None:
         return [None] * len(prompts)
-    if isinstance(pairing, OffsetPairing):
+    if isinstance(pairing, registry.OffsetPairing):
         by_key = _ids_by_key(entry, checked)
         subsets = {prompt.id: prompt.subset for prompt in prompts}
         partners: list[str | None] = []
@@ -139,7 +125,7 @@ def _partners(
             partners.append(other if other and subsets[other] != prompt.subset else None)
         return partners
     if pairing.partner:
-        partner = find_entry(pairing.partner)
+        partner = registry.entry(pairing.partner)
         files = obtain(partner, data).files
         by_key = _ids_by_key(partner, read_set(partner, files, allow_count=allow_count))
         return [by_key.get(key or "") for key in keys]
@@ -167,7 +153,7 @@ def _ids_by_key(entry: PromptSet, checked: CheckedFiles) -> dict[str, str]:
 
 # ---- a user's own file ----
 
-_FORMATS: Final[dict[str, Format]] = {
+_FORMATS: Final[dict[str, registry.Format]] = {
     ".csv": "csv",
     ".json": "json",
     ".jsonl": "json",
@@ -240,9 +226,9 @@ def load_prompt_file(
         licence="your own",
         citation="",
         homepage=str(file),
-        source=UserSource(type="user", path=str(file)),
+        source=registry.FileSource(type="user"),
         files=(declared,),
         columns=columns,
-        pairing=SameKeyPairing(rule="same_key") if columns.pair else None,
+        pairing=registry.SameKeyPairing(rule="same_key") if columns.pair else None,
     )
     return _build(entry, SetFiles((SetFile(declared, content),), "user", str(file)))

@@ -4,16 +4,14 @@ import hashlib
 import unicodedata
 from typing import Final, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import Field
 
 from rim_eval.errors import RimError
-from rim_eval.types import PromptKind
+from rim_eval.types import FrozenModel, PromptKind
 
 
-class Prompt(BaseModel):
+class Prompt(FrozenModel):
     """One prompt. Its id is all that observations, cards and leaderboards ever see of it."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     id: str
     """`<set>-<12 hex digits>` from the text and context: opaque, and the same from any source."""
@@ -27,7 +25,7 @@ class Prompt(BaseModel):
     """Gold answer of a reasoning problem."""
     pair: str | None = None
     """Id of the contrast partner: a benign look-alike, or the harmful one that it looks like."""
-    labels: dict[str, str] = {}
+    labels: dict[str, str] = Field(default_factory=dict)
 
 
 def prompt_id(name: str, text: str, context: str | None = None) -> str:

@@ -6,19 +6,16 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from pydantic import BaseModel, ConfigDict
-
 from rim_eval.errors import RimError
 from rim_eval.prompt_sets.formats import DataFile, Row, read_rows
 from rim_eval.prompt_sets.prompts import Prompt, prompt_id
 from rim_eval.prompt_sets.registry import Columns, PromptSet, SourceFile
 from rim_eval.prompt_sets.sources import SetFile
+from rim_eval.types import FrozenModel
 
 
-class FileRecord(BaseModel):
+class FileRecord(FrozenModel):
     """One file that was read, as results name it."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     sha256: str

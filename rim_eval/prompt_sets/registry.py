@@ -7,8 +7,6 @@ from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal, Self
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     StringConstraints,
     ValidationError,
@@ -17,7 +15,7 @@ from pydantic import (
 
 from rim_eval.errors import RimError
 from rim_eval.paths import tasks_dir
-from rim_eval.types import PromptKind
+from rim_eval.types import FrozenModel, PromptKind
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_]*$")]
 Revision = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")]
@@ -28,11 +26,7 @@ Format = Literal["csv", "csv_headerless", "json", "lines", "parquet"]
 `csv_headerless` is one column without a header row (HEx-PHI)."""
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Columns(_Frozen):
+class Columns(FrozenModel):
     """Which column of a file means what."""
 
     format: Format
@@ -59,7 +53,7 @@ class Columns(_Frozen):
         return tuple(filter(None, columns))
 
 
-class HubSource(_Frozen):
+class HubSource(FrozenModel):
     """A data set repository of the Hugging Face hub."""
 
     type: Literal["hub"]
@@ -72,7 +66,7 @@ class HubSource(_Frozen):
     """The publisher's name for this split, for readers."""
 
 
-class GithubSource(_Frozen):
+class GithubSource(FrozenModel):
     """Files of a GitHub repository."""
 
     type: Literal["github"]
@@ -82,25 +76,16 @@ class GithubSource(_Frozen):
     """Where to load from as long as no commit is known."""
 
 
-class ShippedSource(_Frozen):
-    """Harmless prompts of this project's own, beside the entry."""
+class FileSource(FrozenModel):
+    """Files of this machine: harmless prompts beside the entry, or a file of the user's own."""
 
-    type: Literal["shipped"]
-
-
-class UserSource(_Frozen):
-    """A file of the user's own."""
-
-    type: Literal["user"]
-    path: str
+    type: Literal["shipped", "user"]
 
 
-Source = Annotated[
-    HubSource | GithubSource | ShippedSource | UserSource, Field(discriminator="type")
-]
+Source = Annotated[HubSource | GithubSource | FileSource, Field(discriminator="type")]
 
 
-class SourceFile(_Frozen):
+class SourceFile(FrozenModel):
     """One file as its publisher has it."""
 
     path: str
@@ -124,7 +109,7 @@ class SourceFile(_Frozen):
         return PurePosixPath(self.path).name
 
 
-class LocalFile(_Frozen):
+class LocalFile(FrozenModel):
     """Another file that may stand in a local folder for a publisher's file."""
 
     name: str
@@ -137,7 +122,7 @@ class LocalFile(_Frozen):
     note: str = ""
 
 
-class Subset(_Frozen):
+class Subset(FrozenModel):
     """A part of a set that can be loaded by name."""
 
     count: int = Field(gt=0)
@@ -147,7 +132,7 @@ class Subset(_Frozen):
     """Kind of its prompts, when it differs from the set's."""
 
 
-class SameKeyPairing(_Frozen):
+class SameKeyPairing(FrozenModel):
     """Two prompts are partners when they carry the same value in the pair column."""
 
     rule: Literal["same_key"]
@@ -155,7 +140,7 @@ class SameKeyPairing(_Frozen):
     """The set that holds the partners; the same set when none."""
 
 
-class OffsetPairing(_Frozen):
+class OffsetPairing(FrozenModel):
     """A prompt's partner has the number in the pair column that lies so many further."""
 
     rule: Literal["offset"]
@@ -163,14 +148,14 @@ class OffsetPairing(_Frozen):
     """By subset; both directions. Partners lie in different subsets."""
 
 
-class Gate(_Frozen):
+class Gate(FrozenModel):
     """How to get access to a set that its publisher does not hand to everybody."""
 
     url: str
     steps: tuple[str, ...]
 
 
-class PromptSet(_Frozen):
+class PromptSet(FrozenModel):
     """One prompt set: what it is, where it comes from, and what a good copy looks like."""
 
     name: Name
@@ -190,7 +175,7 @@ class PromptSet(_Frozen):
     exclusive: str | None = None
     """Pattern: files of a local folder that match it and are not declared are an error."""
     columns: Columns
-    subsets: dict[Name, Subset] = {}
+    subsets: dict[Name, Subset] = Field(default_factory=dict)
     default_subsets: tuple[Name, ...] = ()
     """What is loaded unless asked otherwise; all when empty."""
     pairing: Annotated[SameKeyPairing | OffsetPairing, Field(discriminator="rule")] | None = None

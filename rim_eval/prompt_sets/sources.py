@@ -15,13 +15,7 @@ from typing import ClassVar, Final, Literal, NamedTuple
 from rim_eval.errors import AccessError, RimError
 from rim_eval.paths import tasks_dir
 from rim_eval.prompt_sets.download import download_file, repository_url
-from rim_eval.prompt_sets.registry import (
-    GithubSource,
-    HubSource,
-    PromptSet,
-    ShippedSource,
-    SourceFile,
-)
+from rim_eval.prompt_sets.registry import FileSource, PromptSet, SourceFile
 
 DATA_VARIABLE: Final = "RIM_EVAL_DATA"
 """Environment variable that names the data folder."""
@@ -65,7 +59,7 @@ def obtain(entry: PromptSet, data: Path | None) -> SetFiles:
         RimError: The folder does not exist or holds only some of the files, or the publisher's file
             is not there.
     """
-    shipped = isinstance(entry.source, ShippedSource)
+    shipped = entry.source.type == "shipped"
     variable = os.environ.get(DATA_VARIABLE)
     folder = Path(variable).expanduser() if data is None and variable and not shipped else data
     if folder is not None and not folder.exists():
@@ -99,7 +93,7 @@ def from_publisher(entry: PromptSet) -> SetFiles:
     revisions: dict[str, str | None] = {}
     for file in entry.files:
         source = file.source or entry.source
-        assert isinstance(source, HubSource | GithubSource)
+        assert not isinstance(source, FileSource)
         location = repository_url(source)
         try:
             content, revision = download_file(

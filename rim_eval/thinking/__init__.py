@@ -20,7 +20,6 @@ from rim_eval.thinking.template import (
     Message,
     Renderer,
     pin_template,
-    read_template_file,
     template_renderer,
     tokenizer_renderer,
 )
@@ -43,7 +42,6 @@ __all__ = [
     "hosted_switch",
     "modes_differ",
     "pin_template",
-    "read_template_file",
     "require_difference",
     "split_trace",
     "template_renderer",

@@ -7,9 +7,9 @@ also be longer at high effort: by the median, and pair by pair by an exact one-s
 
 from typing import Final, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, model_validator
+from pydantic import Field, NonNegativeInt, model_validator
 
-from rim_eval.types import ArmKind
+from rim_eval.types import ArmKind, FrozenModel
 
 _SMALL: Final = 100
 """In an arm of fewer samples one of them may miss its mode."""
@@ -20,11 +20,7 @@ _MIN_PAIRS: Final = 5
 """Fewer untied pairs cannot reach p <= 0.05, whatever they show: 1 / 2^4 = 0.0625."""
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class ArmAdoption(_Frozen):
+class ArmAdoption(FrozenModel):
     """How many samples of one arm thought."""
 
     returned: NonNegativeInt
@@ -39,7 +35,7 @@ class ArmAdoption(_Frozen):
         return self
 
 
-class TraceLengths(_Frozen):
+class TraceLengths(FrozenModel):
     """Whether traces are longer in think mode, pair by pair; the check of `effort` arms rests on it.
 
     A pair is one prompt and epoch with a trace of known length in both modes. A sample that did not
@@ -76,7 +72,7 @@ _THRESHOLDS: Final[dict[ArmKind, _Threshold]] = {
 }  # fmt: skip
 
 
-class ManipulationCheck(_Frozen):
+class ManipulationCheck(FrozenModel):
     """Whether the modes are verified, and why not."""
 
     verified: bool

@@ -8,77 +8,52 @@ from typing import Final, NamedTuple
 class Family(NamedTuple):
     """One way of marking a trace.
 
-    `opening` and `closing` are regular expressions of bounded reach, so that a scan is linear.
+    `opening` and `closing` are regular expressions of bounded reach, so that a scan is linear. Unless
+    given, they match the marks as written.
     """
 
     name: str
-    opening: str
-    closing: str
     opened_with: str
     """The opening as it is written, for prefills."""
     closed_with: str
     """The closing as it is written, for prefills."""
+    opening: str = ""
+    closing: str = ""
     phrase: bool = False
     """Plain words: they open a trace only as a text's first words, and never close one unopened."""
     everyday: bool = False
     """A tag that answers use too: one that first opens in the middle of an answer is part of it."""
 
 
-def _tag(name: str, *, everyday: bool = False) -> Family:
-    body = re.escape(name)
-    opening, closing = rf"<{body}(?:\s[^<>]{{0,200}})?>", rf"</{body}\s{{0,8}}>"
-    return Family(name, opening, closing, f"<{name}>", f"</{name}>", everyday=everyday)
+def _tags(names: str, *, everyday: bool = False) -> Iterator[Family]:
+    for name in names.split():
+        opening, closing = rf"<{name}(?:\s[^<>]{{0,200}})?>", rf"</{name}\s{{0,8}}>"
+        yield Family(name, f"<{name}>", f"</{name}>", opening, closing, everyday=everyday)
 
 
-def _literal(name: str, opening: str, closing: str) -> Family:
-    return Family(name, re.escape(opening), re.escape(closing), opening, closing)
-
-
-_TAGS: Final = ["think", "thinking", "seed:think", "mm:think", "longcat_think"]
-_EVERYDAY_TAGS: Final = [
-    "thought",
-    "thoughts",
-    "reasoning",
-    "ponder",
-    "pondering",
-    "deliberation",
-    "scratchpad",
-]
+_HERE_IS: Final = r"here(?:'s|\ is)\ my"
 
 FAMILIES: Final[tuple[Family, ...]] = (
-    *(_tag(name) for name in _TAGS),
-    *(_tag(name, everyday=True) for name in _EVERYDAY_TAGS),
-    _literal("[THINK]", "[THINK]", "[/THINK]"),
-    _literal("kimi", "◁think▷", "◁/think▷"),
-    _literal("kimi-k3", "<|open|>think<|sep|>", "<|close|>think<|sep|>"),
-    Family(
-        "gemma",
-        r"<\|channel>[ \t]{0,4}thought\b",
-        r"<channel\|>",
-        "<|channel>thought",
-        "<channel|>",
-    ),
-    _literal("cohere", "<|START_THINKING|>", "<|END_THINKING|>"),
-    _literal("begin_of_thought", "<|begin_of_thought|>", "<|end_of_thought|>"),
-    _literal("think_start", "<|think_start|>", "<|think_end|>"),
-    _literal("apertus", "<|inner_prefix|>", "<|inner_suffix|>"),
-    _literal("medgemma", "<unused94>thought", "<unused95>"),
+    *_tags("think thinking seed:think mm:think longcat_think"),
+    *_tags("thought thoughts reasoning ponder pondering deliberation scratchpad", everyday=True),
+    Family("[THINK]", "[THINK]", "[/THINK]"),
+    Family("kimi", "◁think▷", "◁/think▷"),
+    Family("kimi-k3", "<|open|>think<|sep|>", "<|close|>think<|sep|>"),
+    Family("gemma", "<|channel>thought", "<channel|>", r"<\|channel>[ \t]{0,4}thought\b"),
+    Family("cohere", "<|START_THINKING|>", "<|END_THINKING|>"),
+    Family("begin_of_thought", "<|begin_of_thought|>", "<|end_of_thought|>"),
+    Family("think_start", "<|think_start|>", "<|think_end|>"),
+    Family("apertus", "<|inner_prefix|>", "<|inner_suffix|>"),
+    Family("medgemma", "<unused94>thought", "<unused95>"),
     Family(
         "granite-3.2",
-        r"here(?:'s|\ is)\ my\ thought\ process:",
-        r"here(?:'s|\ is)\ my\ response:",
         "Here is my thought process:",
         "Here is my response:",
+        rf"{_HERE_IS}\ thought\ process:",
+        rf"{_HERE_IS}\ response:",
         phrase=True,
     ),
-    Family(
-        "apriel",
-        r"here\ are\ my\ reasoning\ steps:",
-        r"\[BEGIN\ FINAL\ RESPONSE\]",
-        "Here are my reasoning steps:",
-        "[BEGIN FINAL RESPONSE]",
-        phrase=True,
-    ),
+    Family("apriel", "Here are my reasoning steps:", "[BEGIN FINAL RESPONSE]", phrase=True),
 )
 """Every marker family; harmony's channels have a grammar of their own (`trace`)."""
 
@@ -91,7 +66,7 @@ ANSWER_WRAPPERS: Final[tuple[tuple[str, str], ...]] = (
 )
 """What some families put around the answer: Hunyuan, Granite 3.3, Kimi K3, Command A, OpenThinker."""
 
-_FENCE: Final = Family("fence", "", "", "", "")
+_FENCE: Final = Family("fence", "", "")
 
 
 class Mark(NamedTuple):
@@ -107,7 +82,11 @@ class Mark(NamedTuple):
 # Every mark begins with one of these: the look-ahead spares the alternatives elsewhere.
 _SCANNER: Final = re.compile(
     r"(?P<fence>^[ \t]{0,3}(?:```|~~~))|(?=[<\[◁h])(?:"
-    + "|".join(f"(?P<o{i}>{one.opening})|(?P<c{i}>{one.closing})" for i, one in enumerate(FAMILIES))
+    + "|".join(
+        f"(?P<o{number}>{family.opening or re.escape(family.opened_with)})|"
+        f"(?P<c{number}>{family.closing or re.escape(family.closed_with)})"
+        for number, family in enumerate(FAMILIES)
+    )
     + ")",
     re.IGNORECASE | re.MULTILINE,
 )

@@ -3,18 +3,16 @@
 import re
 from typing import Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
 from rim_eval.errors import RimError
 from rim_eval.thinking.generation_prompt import read_tail
 from rim_eval.thinking.template import PLAIN, Message, Renderer
-from rim_eval.types import ArmKind, Mode
+from rim_eval.types import ArmKind, FrozenModel, Mode
 
 
-class Recipe(BaseModel):
+class Recipe(FrozenModel):
     """How one mode is asked for. Empty fields change nothing."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     template_kwargs: dict[str, Any] = Field(default_factory=dict)
     """Variables of the chat template (`chat_template_kwargs` on servers). None is refused."""
@@ -69,10 +67,8 @@ def message_recipe(place: str, text: str | None) -> Recipe:
     return Recipe(system=text) if place == "system" else Recipe(user_suffix=text)
 
 
-class Switch(BaseModel):
+class Switch(FrozenModel):
     """How a model's two modes are brought about, and the evidence for it."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: ArmKind
     name: str

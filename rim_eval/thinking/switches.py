@@ -10,20 +10,15 @@ import tomllib
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic import BaseModel, ConfigDict
-
 from rim_eval.errors import RimError
 from rim_eval.thinking.generation_prompt import marker_family, read_tail
 from rim_eval.thinking.markers import FAMILIES, tail_marks
 from rim_eval.thinking.recipe import Recipe, Switch, message_recipe, require_difference
 from rim_eval.thinking.template import Renderer, source_of
+from rim_eval.types import FrozenModel
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class ModelCardSwitch(_Frozen):
+class ModelCardSwitch(FrozenModel):
     """A switch that only the model card names: texts of the system message."""
 
     model: str
@@ -31,7 +26,7 @@ class ModelCardSwitch(_Frozen):
     no_think: str
 
 
-class HostedModels(_Frozen):
+class HostedModels(FrozenModel):
     """What reasoning effort does on some hosted models."""
 
     provider: str
@@ -41,7 +36,7 @@ class HostedModels(_Frozen):
     source: str
 
 
-class SwitchTable(_Frozen):
+class SwitchTable(FrozenModel):
     """The content of `switches.toml`, which says what each entry is."""
 
     variables: tuple[str, ...]

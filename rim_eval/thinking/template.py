@@ -3,7 +3,6 @@
 import keyword
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
-from pathlib import Path
 from typing import Any, Final, NamedTuple, Protocol
 
 from jinja2 import TemplateError, meta, nodes, pass_context
@@ -99,21 +98,6 @@ def source_of(render: Renderer) -> str | None:
     """Return the template's text where the renderer knows it."""
     source = getattr(render, "source", None)
     return source if isinstance(source, str) else None
-
-
-def read_template_file(path: str | Path) -> str:
-    """Read a chat template that a user names.
-
-    Raises:
-        RimError: The file cannot be read.
-    """
-    try:
-        return Path(path).expanduser().read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise RimError(
-            f"chat_template={path} cannot be read ({error}). Give the path of a Jinja chat template, "
-            "such as the `chat_template.jinja` beside a model's weights."
-        ) from None
 
 
 # ---- pin a template's variables ----
