@@ -15,22 +15,10 @@ from functools import partial
 from typing import Any, Final, Literal, NamedTuple
 
 from rim_eval.errors import RimError
-from rim_eval.thinking.generation_prompt import (
-    Difference,
-    Tail,
-    compare_prompts,
-    marker_family,
-    read_tail,
-    stance,
-    unique_text,
-)
+from rim_eval.thinking import generation_prompt, switches
+from rim_eval.thinking.generation_prompt import Difference, marker_family, read_tail, unique_text
 from rim_eval.thinking.recipe import Recipe, Switch, message_recipe
-from rim_eval.thinking.switches import (
-    SWITCH_TABLE,
-    forced_empty_switch,
-    model_card_switch,
-    prompted_switch,
-)
+from rim_eval.thinking.switches import SWITCH_TABLE
 from rim_eval.thinking.template import (
     PLAIN,
     Message,
@@ -54,12 +42,8 @@ _NONSENSE: Final = "zqxvk"
 """A value that no template compares with: one that prints it prints whatever it is given."""
 
 
-class _Pair(NamedTuple):
-    """Two values of a variable or of a message's text, and how their prompts differ."""
-
-    difference: Difference
-    think: Any
-    no_think: Any
+_Pair = tuple[Difference, Any, Any]
+"""How the prompts of two values differ, the think value and the no-think value."""
 
 
 class _Candidate(NamedTuple):
@@ -67,7 +51,9 @@ class _Candidate(NamedTuple):
 
     name: str
     place: Place
-    pair: _Pair
+    difference: Difference
+    think: Any
+    no_think: Any
 
 
 def find_switch(render: Renderer, *, source: str | None = None, model: str | None = None) -> Switch:
@@ -93,22 +79,22 @@ def find_switch(render: Renderer, *, source: str | None = None, model: str | Non
     reads = _UNKNOWN_TEMPLATE if source is None else read_template(source)
     plain = Recipe().prompt(render)
     traces_known = bool(marker_family(reads.text) or marker_family(plain)) or source is None
-    compare = partial(compare_prompts, traces_known=traces_known)
+    compare = partial(generation_prompt.compare_prompts, traces_known=traces_known)
     candidates = [
         *_variable_candidates(render, reads, plain, compare),
         *_soft_switch_candidates(render, reads, source, compare),
     ]
-    best = max(candidates, key=lambda one: one.pair.difference.strength, default=None)
-    if best and best.pair.difference.strength >= 2:
+    best = max(candidates, key=lambda one: one.difference.strength, default=None)
+    if best and best.difference.strength >= 2:
         return _build_switch(render, plain, best, "switch")
-    hidden = model_card_switch(model) or _default_instruction_switch(render, plain)
+    hidden = switches.model_card_switch(model) or _default_instruction_switch(render, plain)
     if hidden:
         return hidden
     if best:
         return _build_switch(render, plain, best, "effort")
     if read_tail(plain).state == "open" or (traces_known and source is not None):
-        return forced_empty_switch(plain, reads.text)
-    return prompted_switch(render)
+        return switches.forced_empty_switch(plain, reads.text)
+    return switches.prompted_switch(render)
 
 
 class DetectionTimeoutError(RimError):
@@ -195,7 +181,7 @@ class _Trials:
                 if difference.strength >= (3 if doubtful else 1):
                     # Among equals: the template's own default first, then the values tried first.
                     rank = (difference.strength, default in (more, less), -(i + j))
-                    pair = _Pair(difference, _fitting(thinking, 1), _fitting(direct, -1))
+                    pair = (difference, _fitting(thinking, 1), _fitting(direct, -1))
                     pairs.append((rank, pair))
         return max(pairs, key=lambda ranked: ranked[0])[1] if pairs else None
 
@@ -213,10 +199,10 @@ class _Trials:
             less, more = (self.render(value) or "" for value in (low, high))
             unique = unique_text(more, less)
             same_tail = read_tail(more).state == read_tail(less).state
-            if more != less and same_tail and any(map(stance, unique)):
+            if more != less and same_tail and any(map(generation_prompt.stance, unique)):
                 quoted = " or ".join(repr(" ".join(text.split())[:60]) for text in unique)
                 strength = 2.0 if _direction(low) < 0 else 1.0
-                return _Pair(Difference(strength, f"the prompt says {quoted}"), high, low)
+                return Difference(strength, f"the prompt says {quoted}"), high, low
         return None
 
 
@@ -265,7 +251,7 @@ def _variable_candidates(
         printed = trials.prints_values()
         pair = trials.switching_pair(plain, printed=printed) or trials.degree_pair(printed=printed)
         if pair:
-            yield _Candidate(name, "template", pair)
+            yield _Candidate(name, "template", *pair)
 
 
 def _values_to_try(reads: TemplateReads, name: str) -> tuple[Any, ...]:
@@ -314,7 +300,8 @@ def _soft_switch_candidates(
             render_text, [*common, None], compare
         ).switching_pair(neutral, printed=False)
         if pair:
-            yield _Candidate(str(pair.no_think or pair.think), place, pair)
+            _, think, no_think = pair
+            yield _Candidate(str(no_think or think), place, *pair)
 
 
 # ---- the switch that a candidate makes ----
@@ -328,7 +315,7 @@ def _recipe(place: Place, name: str, value: Any) -> Recipe:
 
 
 def _build_switch(render: Renderer, plain: str, candidate: _Candidate, kind: ArmKind) -> Switch:
-    name, place, (difference, *values) = candidate
+    name, place, difference, *values = candidate
     recipes = [_recipe(place, name, value) for value in values]
     prompts = [recipe.prompt(render) for recipe in recipes]
     tails = [read_tail(prompt) for prompt in prompts]
@@ -344,7 +331,7 @@ def _build_switch(render: Renderer, plain: str, candidate: _Candidate, kind: Arm
         if prompt == plain or (soft and tail == read_tail(plain)):
             default = f"as for {mode}"
     notes = _describe_limits(render, recipes)
-    if tails[1] == Tail("closed") and "<|channel|>" not in prompts[1]:
+    if tails[1] == generation_prompt.Tail("closed") and "<|channel|>" not in prompts[1]:
         notes += (
             "; its empty trace has marks that no known family uses, so traces may not be split off"
         )
@@ -380,7 +367,7 @@ def _default_instruction_switch(render: Renderer, plain: str) -> Switch | None:
         replaced = neutral.prompt(render)
     except RimError:
         return None
-    difference = compare_prompts(plain, replaced, traces_known=False)
+    difference = generation_prompt.compare_prompts(plain, replaced, traces_known=False)
     if difference.strength != 2 or not marker_family(plain) or marker_family(replaced):
         return None
     return Switch(

@@ -56,15 +56,22 @@ def model_card_switch(model: str | None) -> Switch | None:
     """Return the switch that a model's card names and its template does not show."""
     for card in SWITCH_TABLE.model_cards:
         if model and re.search(card.model, model, re.IGNORECASE):
-            return Switch(
-                kind="switch",
-                name=f"system:{card.no_think}",
-                think=Recipe(system=card.think),
-                no_think=Recipe(system=card.no_think),
-                evidence=f"The template of {model} shows no switch; its model card names the system texts "
-                f"{card.think!r} and {card.no_think!r}, which the template prints as they are.",
+            evidence = (
+                f"The template of {model} shows no switch; its model card names the system texts "
+                f"{card.think!r} and {card.no_think!r}, which the template prints as they are."
             )
+            return _message_switch("system", card.think, card.no_think, evidence)
     return None
+
+
+def _message_switch(place: str, think: str | None, no_think: str, evidence: str) -> Switch:
+    return Switch(
+        kind="switch",
+        name=f"{place}:{no_think}",
+        think=message_recipe(place, think),
+        no_think=message_recipe(place, no_think),
+        evidence=evidence,
+    )
 
 
 def effort_switch(off: str = "low", on: str = "high") -> Switch:
@@ -175,24 +182,15 @@ def _parse_spec(spec: str, render: Renderer | None) -> Switch:
             off, _, on = levels.partition(",")
             return effort_switch(off.strip(), on.strip())
         case ("system" | "user" as place, ":", texts):
-            return _message_switch(spec, place, texts)
+            think, bar, no_think = (part.strip() for part in texts.partition("|"))
+            if not bar:
+                think, no_think = _COUNTERPARTS.get(think, ""), think
+            if not no_think:
+                raise ValueError("the no-think text is missing")
+            evidence = f"Named by the user: {spec!r}; {think or 'no text'!r} asks for think."
+            return _message_switch(place, think or None, no_think, evidence)
         case _:
             return _variable_switch(spec)
-
-
-def _message_switch(spec: str, place: str, texts: str) -> Switch:
-    think, bar, no_think = (part.strip() for part in texts.partition("|"))
-    if not bar:
-        think, no_think = _COUNTERPARTS.get(think, ""), think
-    if not no_think:
-        raise ValueError("the no-think text is missing")
-    return Switch(
-        kind="switch",
-        name=f"{place}:{no_think}",
-        think=message_recipe(place, think or None),
-        no_think=message_recipe(place, no_think),
-        evidence=f"Named by the user: {spec!r}; {think or 'no text'!r} asks for think.",
-    )
 
 
 def _variable_switch(spec: str) -> Switch:

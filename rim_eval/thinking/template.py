@@ -28,25 +28,14 @@ class Renderer(Protocol):
         ...
 
 
-class _TemplateRenderer:
-    def __init__(self, source: str, special_tokens: Mapping[str, str]) -> None:
-        self.source = source
-        self._variables = {
-            "tools": None, "documents": None, "bos_token": "", "eos_token": "", **special_tokens
-        }  # fmt: skip
-        # One clock for all renderings: two of them must not differ because midnight came between.
-        self._now = datetime.now()
+class _SourceRenderer(NamedTuple):
+    """A renderer that carries its template's text."""
+
+    render: Renderer
+    source: Any
 
     def __call__(self, messages: list[Message], template_kwargs: dict[str, Any], /) -> str:
-        request = {"messages": messages, "add_generation_prompt": True}
-        variables = self._variables | template_kwargs | request
-        try:
-            return render_template(self.source, variables, now=self._now)
-        except TemplateRenderError as error:
-            raise RimError(
-                f"The chat template cannot be rendered with {template_kwargs or 'no variables'} and "
-                f"the roles {[message['role'] for message in messages]}: {error}"
-            ) from error
+        return self.render(messages, template_kwargs)
 
 
 def template_renderer(source: str, *, special_tokens: Mapping[str, str] | None = None) -> Renderer:
@@ -61,23 +50,22 @@ def template_renderer(source: str, *, special_tokens: Mapping[str, str] | None =
             where the template refuses a request, reaches for Python's internals or exceeds a limit.
     """
     _parse(source)
-    return _TemplateRenderer(source, special_tokens or {})
+    standard = {"tools": None, "documents": None, "bos_token": "", "eos_token": ""}
+    # One clock for all renderings: two of them must not differ because midnight came between.
+    now = datetime.now()
 
-
-class _TokenizerRenderer:
-    def __init__(self, tokenizer: Any) -> None:
-        self._tokenizer = tokenizer
-        self.source = getattr(tokenizer, "chat_template", None)
-
-    def __call__(self, messages: list[Message], template_kwargs: dict[str, Any], /) -> str:
-        settings = {"tokenize": False, "add_generation_prompt": True}
+    def render(messages: list[Message], template_kwargs: dict[str, Any]) -> str:
+        request = {"messages": messages, "add_generation_prompt": True}
+        variables = standard | dict(special_tokens or {}) | template_kwargs | request
         try:
-            return str(self._tokenizer.apply_chat_template(messages, **settings, **template_kwargs))
-        except Exception as error:
+            return render_template(source, variables, now=now)
+        except TemplateRenderError as error:
             raise RimError(
-                "The tokenizer cannot render its chat template with "
-                f"{template_kwargs or 'no variables'}: {type(error).__name__}: {str(error)[:300]}"
+                f"The chat template cannot be rendered with {template_kwargs or 'no variables'} and "
+                f"the roles {[message['role'] for message in messages]}: {error}"
             ) from error
+
+    return _SourceRenderer(render, source)
 
 
 def tokenizer_renderer(tokenizer: Any) -> Renderer:
@@ -91,7 +79,18 @@ def tokenizer_renderer(tokenizer: Any) -> Renderer:
             "The tokenizer has no chat template, so there are no modes to render. Use the model's "
             "chat version, or give the tokenizer a template (tokenizer.chat_template = ...)."
         )
-    return _TokenizerRenderer(tokenizer)
+
+    def render(messages: list[Message], template_kwargs: dict[str, Any]) -> str:
+        settings = {"tokenize": False, "add_generation_prompt": True}
+        try:
+            return str(tokenizer.apply_chat_template(messages, **settings, **template_kwargs))
+        except Exception as error:
+            raise RimError(
+                "The tokenizer cannot render its chat template with "
+                f"{template_kwargs or 'no variables'}: {type(error).__name__}: {str(error)[:300]}"
+            ) from error
+
+    return _SourceRenderer(render, tokenizer.chat_template)
 
 
 def source_of(render: Renderer) -> str | None:
