@@ -11,17 +11,23 @@ import re
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Final, Literal, NamedTuple
 
 from rim_eval.errors import RimError
-from rim_eval.thinking import generation_prompt, switches
-from rim_eval.thinking.generation_prompt import Difference, marker_family, read_tail, unique_text
+from rim_eval.thinking import switches
+from rim_eval.thinking.generation_prompt import (
+    Difference,
+    Tail,
+    compare_prompts,
+    marker_family,
+    read_tail,
+    stance,
+    unique_text,
+)
 from rim_eval.thinking.recipe import Recipe, Switch, message_recipe
 from rim_eval.thinking.switches import SWITCH_TABLE
 from rim_eval.thinking.template import (
     PLAIN,
-    Message,
     Renderer,
     TemplateReads,
     distinct,
@@ -41,7 +47,6 @@ _UNKNOWN_TEMPLATE: Final = TemplateReads(
 _NONSENSE: Final = "zqxvk"
 """A value that no template compares with: one that prints it prints whatever it is given."""
 
-
 _Pair = tuple[Difference, Any, Any]
 """How the prompts of two values differ, the think value and the no-think value."""
 
@@ -54,6 +59,19 @@ class _Candidate(NamedTuple):
     difference: Difference
     think: Any
     no_think: Any
+
+
+class _Template(NamedTuple):
+    """The template whose switch is searched for."""
+
+    render: Renderer
+    source: str | None
+    reads: TemplateReads
+    plain: str
+    """The prompt for a plain user message."""
+    traces_known: bool
+    deadline: float
+    """End of the search: each rendering may be short enough, and hundreds not."""
 
 
 def find_switch(render: Renderer, *, source: str | None = None, model: str | None = None) -> Switch:
@@ -74,47 +92,24 @@ def find_switch(render: Renderer, *, source: str | None = None, model: str | Non
         RimError: The template cannot be parsed, refuses even a plain user message, or takes more
             than `MAX_DETECTION_SECONDS` over all renderings.
     """
+    deadline = time.monotonic() + MAX_DETECTION_SECONDS
     source = source if source is not None else source_of(render)
-    render = _limit_time(render)
     reads = _UNKNOWN_TEMPLATE if source is None else read_template(source)
     plain = Recipe().prompt(render)
     traces_known = bool(marker_family(reads.text) or marker_family(plain)) or source is None
-    compare = partial(generation_prompt.compare_prompts, traces_known=traces_known)
-    candidates = [
-        *_variable_candidates(render, reads, plain, compare),
-        *_soft_switch_candidates(render, reads, source, compare),
-    ]
+    template = _Template(render, source, reads, plain, traces_known, deadline)
+    candidates = [*_variable_candidates(template), *_soft_switch_candidates(template)]
     best = max(candidates, key=lambda one: one.difference.strength, default=None)
     if best and best.difference.strength >= 2:
-        return _build_switch(render, plain, best, "switch")
+        return _build_switch(template, best, "switch")
     hidden = switches.model_card_switch(model) or _default_instruction_switch(render, plain)
     if hidden:
         return hidden
     if best:
-        return _build_switch(render, plain, best, "effort")
+        return _build_switch(template, best, "effort")
     if read_tail(plain).state == "open" or (traces_known and source is not None):
         return switches.forced_empty_switch(plain, reads.text)
     return switches.prompted_switch(render)
-
-
-class DetectionTimeoutError(RimError):
-    """All renderings of a template together take too long."""
-
-
-def _limit_time(render: Renderer) -> Renderer:
-    """A renderer that stops at a deadline: each rendering may be short enough, and hundreds not."""
-    deadline = time.monotonic() + MAX_DETECTION_SECONDS
-
-    def limited(messages: list[Message], template_kwargs: dict[str, Any]) -> str:
-        if time.monotonic() > deadline:
-            raise DetectionTimeoutError(
-                "The chat template's switch was not found within "
-                f"{MAX_DETECTION_SECONDS:g} s. Name it with -T switch=... "
-                "(enable_thinking, system:/no_think, forced_empty, prompted)."
-            )
-        return render(messages, template_kwargs)
-
-    return limited
 
 
 # ---- which two values switch thinking ----
@@ -131,9 +126,9 @@ _MAX_GROUPS: Final = 10
 class _Trials:
     """The prompt that each value renders; values that the template refuses are left out."""
 
+    template: _Template
     render_value: Callable[[Any], str]
     values: Iterable[Any]
-    compare: Callable[[str, str], Difference]
     named: tuple[str, ...] = ()
     """Texts that the template compares the value with."""
 
@@ -143,10 +138,14 @@ class _Trials:
 
     def render(self, value: Any) -> str | None:
         """Return the prompt for a value, None where the template refuses it."""
+        if time.monotonic() > self.template.deadline:
+            raise RimError(
+                "The chat template's switch was not found within "
+                f"{MAX_DETECTION_SECONDS:g} s. Name it with -T switch=... "
+                "(enable_thinking, system:/no_think, forced_empty, prompted)."
+            )
         try:
             return self.render_value(value)
-        except DetectionTimeoutError:
-            raise
         except RimError:
             return None
 
@@ -176,7 +175,7 @@ class _Trials:
         pairs: list[tuple[tuple[float, bool, int], _Pair]] = []
         for i, (more, thinking) in groups:
             for j, (less, direct) in groups:
-                difference = self.compare(more, less)
+                difference = compare_prompts(more, less, traces_known=self.template.traces_known)
                 doubtful = printed or (only_degree and not _shows_marks(more, less))
                 if difference.strength >= (3 if doubtful else 1):
                     # Among equals: the template's own default first, then the values tried first.
@@ -199,7 +198,7 @@ class _Trials:
             less, more = (self.render(value) or "" for value in (low, high))
             unique = unique_text(more, less)
             same_tail = read_tail(more).state == read_tail(less).state
-            if more != less and same_tail and any(map(generation_prompt.stance, unique)):
+            if more != less and same_tail and any(map(stance, unique)):
                 quoted = " or ".join(repr(" ".join(text.split())[:60]) for text in unique)
                 strength = 2.0 if _direction(low) < 0 else 1.0
                 return Difference(strength, f"the prompt says {quoted}"), high, low
@@ -236,16 +235,15 @@ _NUMBERS: Final = (0, -1, 1024, 16384)
 _ROLES: Final = frozenset({"system", "user", "assistant", "tool", "developer", "ipython", "model"})
 
 
-def _variable_candidates(
-    render: Renderer, reads: TemplateReads, plain: str, compare: Callable[[str, str], Difference]
-) -> Iterable[_Candidate]:
+def _variable_candidates(template: _Template) -> Iterable[_Candidate]:
+    render, _, reads, plain, *_ = template
     for name in reads.variables:
 
         def render_value(value: Any, name: str = name) -> str:
             return _recipe("template", name, value).prompt(render)
 
         named = tuple(value for value in reads.values.get(name, ()) if isinstance(value, str))
-        trials = _Trials(render_value, _values_to_try(reads, name), compare, named)
+        trials = _Trials(template, render_value, _values_to_try(reads, name), named)
         if {prompt for _, prompt in trials.prompts} <= {plain}:
             continue
         printed = trials.prints_values()
@@ -270,12 +268,8 @@ def _values_to_try(reads: TemplateReads, name: str) -> tuple[Any, ...]:
     return distinct([*({field: value} for field in fields for value in values[:16]), *values])
 
 
-def _soft_switch_candidates(
-    render: Renderer,
-    reads: TemplateReads,
-    source: str | None,
-    compare: Callable[[str, str], Difference],
-) -> Iterable[_Candidate]:
+def _soft_switch_candidates(template: _Template) -> Iterable[_Candidate]:
+    render, source, reads, *_ = template
     common = [
         text
         for text in SWITCH_TABLE.soft_switches
@@ -291,13 +285,12 @@ def _soft_switch_candidates(
             return message_recipe(place, text).prompt(render).replace(text, "")
 
         # None, no soft switch, comes after the named ones: where both do the same, the named is chosen.
-        every = _Trials(
-            render_text, [*distinct([*common, *reads.searched]), None, *compared], compare
-        )
-        neutral = every.render(None)
+        texts = [*distinct([*common, *reads.searched]), None, *compared]
+        trials = _Trials(template, render_text, texts)
+        neutral = trials.render(None)
         # Of texts that the template merely mentions only the prompt's tail counts.
-        pair = every.switching_pair(neutral, printed=True) or _Trials(
-            render_text, [*common, None], compare
+        pair = trials.switching_pair(neutral, printed=True) or _Trials(
+            template, render_text, [*common, None]
         ).switching_pair(neutral, printed=False)
         if pair:
             _, think, no_think = pair
@@ -314,7 +307,8 @@ def _recipe(place: Place, name: str, value: Any) -> Recipe:
     return Recipe(template_kwargs={name: value}, reasoning_effort=effort)
 
 
-def _build_switch(render: Renderer, plain: str, candidate: _Candidate, kind: ArmKind) -> Switch:
+def _build_switch(template: _Template, candidate: _Candidate, kind: ArmKind) -> Switch:
+    render, plain = template.render, template.plain
     name, place, difference, *values = candidate
     recipes = [_recipe(place, name, value) for value in values]
     prompts = [recipe.prompt(render) for recipe in recipes]
@@ -331,7 +325,7 @@ def _build_switch(render: Renderer, plain: str, candidate: _Candidate, kind: Arm
         if prompt == plain or (soft and tail == read_tail(plain)):
             default = f"as for {mode}"
     notes = _describe_limits(render, recipes)
-    if tails[1] == generation_prompt.Tail("closed") and "<|channel|>" not in prompts[1]:
+    if tails[1] == Tail("closed") and "<|channel|>" not in prompts[1]:
         notes += (
             "; its empty trace has marks that no known family uses, so traces may not be split off"
         )
@@ -367,7 +361,7 @@ def _default_instruction_switch(render: Renderer, plain: str) -> Switch | None:
         replaced = neutral.prompt(render)
     except RimError:
         return None
-    difference = generation_prompt.compare_prompts(plain, replaced, traces_known=False)
+    difference = compare_prompts(plain, replaced, traces_known=False)
     if difference.strength != 2 or not marker_family(plain) or marker_family(replaced):
         return None
     return Switch(
