@@ -86,17 +86,16 @@ def _number_repeats(prompts: list[Prompt], pair_keys: list[str | None]) -> list[
     """
 
     def order(index: int) -> tuple[str, ...]:
-        one = prompts[index]
-        fields = (one.id, one.subset, one.target, one.category, pair_keys[index])
+        prompt = prompts[index]
+        fields = (prompt.id, prompt.subset, prompt.target, prompt.category, pair_keys[index])
         return tuple(field or "" for field in fields)
 
     numbered, times = list(prompts), Counter[str]()
     for index in sorted(range(len(prompts)), key=order):
-        own_id = prompts[index].id
-        times[own_id] += 1
-        if times[own_id] > 1:
-            new_id = {"id": f"{own_id}-{times[own_id]}"}
-            numbered[index] = prompts[index].model_copy(update=new_id)
+        prompt = prompts[index]
+        times[prompt.id] += 1
+        if (number := times[prompt.id]) > 1:
+            numbered[index] = prompt.model_copy(update={"id": f"{prompt.id}-{number}"})
     return numbered
 
 

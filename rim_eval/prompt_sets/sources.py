@@ -68,8 +68,8 @@ def obtain(entry: PromptSet, data: Path | None) -> SetFiles:
             step = "This set comes with the package: leave data= out."
         raise RimError(f"{entry.name}: the data folder {folder} does not exist. {step}")
     if shipped:
-        own = tasks_dir() / entry.name
-        files = tuple(SetFile(file, (own / file.path).read_bytes()) for file in entry.files)
+        package = tasks_dir() / entry.name
+        files = tuple(SetFile(file, (package / file.path).read_bytes()) for file in entry.files)
         return SetFiles(files, source="shipped", location=f"tasks/{entry.name}")
     local = _from_folder(entry, folder) if folder is not None else None
     if local or data is None:
@@ -153,26 +153,24 @@ def _from_folder(entry: PromptSet, data: Path) -> SetFiles | None:
         folders = {folder: list(folder.glob("*")) for folder in (data / entry.name, data)}
     for folder, entries in folders.items():
         paths = {path.name: path for path in entries if path.is_file()}
-        files = [file for declared in entry.files if (file := _read(entry, declared, paths))]
+        by_name = {file.name: _read(entry, file, paths) for file in entry.files}
+        files = tuple(file for file in by_name.values() if file)
         if not files:
             continue
-        names = [file.name for file in entry.files]
-        undeclared = paths.keys() - {file.declared.name for file in files}
-        extra = sorted(fnmatch.filter(undeclared, entry.exclusive or ""))
-        if len(files) < len(names):
-            absent = ", ".join(one.name for one in entry.files if not _read(entry, one, paths))
+        if absent := [name for name, file in by_name.items() if not file]:
             raise RimError(
-                f"{entry.name}: {absent}: missing in {folder}; expected {len(names)} files: "
-                f"{', '.join(names)}.\nNext: copy the missing files there, or move the folder away to "
+                f"{entry.name}: {', '.join(absent)}: missing in {folder}; expected {len(by_name)} files: "
+                f"{', '.join(by_name)}.\nNext: copy the missing files there, or move the folder away to "
                 "load from the publisher."
             )
-        if extra:
+        undeclared = paths.keys() - {file.declared.name for file in files}
+        if extra := sorted(fnmatch.filter(undeclared, entry.exclusive or "")):
             raise RimError(
                 f"{entry.name}: {extra[0]}: not a file of this set, in {folder}; expected no "
-                f"{entry.exclusive} but {', '.join(names)}.\nNext: move it out of the folder; it would "
+                f"{entry.exclusive} but {', '.join(by_name)}.\nNext: move it out of the folder; it would "
                 "not be the published set."
             )
-        return SetFiles(tuple(files), source="local", location=str(folder))
+        return SetFiles(files, source="local", location=str(folder))
     return None
 
 
