@@ -291,7 +291,7 @@ def _trace_lengths(counts: SetCounts) -> Iterator[str]:
 
 
 def _categories(counts: SetCounts, *, complete: bool) -> Iterator[str]:
-    """Categories are parts of the cells; in a set of the catalogue every prompt has one, or none has."""
+    """Categories are parts of the cells; in a registered set every prompt has one, or none has."""
     if not counts.categories:
         return
     parts = (prompts_by_outcome(cells) for cells in counts.categories.values())

@@ -1,7 +1,7 @@
 """Check submissions: one card, one model's folder, the whole of `leaderboard/results`.
 
 A submission is a stranger's file. It is read with limits, its texts have forms without room for a sentence
-(`rim_eval.leaderboard.schema`), it must be of whole sets of the catalogue by an allowed judge, and every figure is
+(`rim_eval.leaderboard.schema`), it must be of whole registered sets by an allowed judge, and every figure is
 derived again from its counts (`rim_eval.card.check_card`). Reasons repeat at most 40 characters of what was given.
 """
 
@@ -298,7 +298,7 @@ def _whole(card: Card) -> Iterator[str]:
 
 
 def _discrimination(card: Card) -> Iterator[str]:
-    """Pairs are those of the catalogue, all of them, each prompt once; none are left out."""
+    """Pairs are those of the prompt sets, all of them, each prompt once; none are left out."""
     paired = {
         (harmful.dataset, benign.dataset): (harmful, benign)
         for harmful in card.of_kind("harmful")
@@ -307,10 +307,10 @@ def _discrimination(card: Card) -> Iterator[str]:
     }
     shown = {(each.harmful, each.benign): each for each in card.discrimination}
     for harmful_name, benign_name in sorted(set(shown) - set(paired)):
-        yield f"discrimination: the catalogue pairs no prompts of {harmful_name} and {benign_name}"
+        yield f"discrimination: the sets {harmful_name} and {benign_name} pair no prompts"
     for name, (harmful, benign) in sorted(paired.items()):
         place = f"discrimination of {name[0]} and {name[1]}"
-        # Every prompt of the smaller side has one partner: so it is in all paired sets of the catalogue.
+        # Every prompt of the smaller side has one partner: so it is in all paired sets of the registry.
         expected = min(_prompts(harmful), _prompts(benign))
         if name not in shown:
             unscored = sum(
@@ -329,7 +329,7 @@ def _discrimination(card: Card) -> Iterator[str]:
         for cell in shown[name].cells:
             outcomes[cell.benign] += cell.pairs
         if outcomes.total() != expected:
-            yield f"{place}: {outcomes.total()} pairs, the catalogue has {expected}"
+            yield f"{place}: {outcomes.total()} pairs, the prompt sets have {expected}"
         if not outcomes <= prompts_by_outcome(benign.counts.cells):
             yield f"{place}: its pairs hold other outcomes than the cells of {name[1]}"
 
@@ -353,7 +353,7 @@ def _prompts(each: SetCard) -> int:
 def _set(card: Card, each: SetCard) -> Iterator[str]:
     prompt_set = entries().get(each.dataset)
     if prompt_set is None:
-        yield "not a set of the catalogue (`rim-eval data list`)"
+        yield "not a registered set (`rim-eval data list`)"
         return
     runs = [run for run in card.runs if run.id in each.runs]
     yield from _arms(each, prompt_set)
@@ -449,7 +449,7 @@ def _scale(each: SetCard) -> Iterator[str]:
 
 
 def _categories(each: SetCard, prompt_set: PromptSet, runs: Sequence[CardRun]) -> Iterator[str]:
-    """Categories are those that the catalogue knows, wherever it knows them, and none is left out."""
+    """Categories are those that the registry of prompt sets names, wherever it names them, and none is left out."""
     shown = set(each.counts.categories)
     fixed = [file.category for file in prompt_set.files]
     columns = [(file.columns or prompt_set.columns).category for file in prompt_set.files]
@@ -513,7 +513,7 @@ def source_problems(run: CardRun, prompt_set: PromptSet) -> Iterator[str]:
 
     Args:
         run: A run on a card.
-        prompt_set: Its set in the catalogue.
+        prompt_set: Its set in the registry of prompt sets.
     """
     source = run.provenance
     if source is None:

@@ -193,7 +193,7 @@ def _kappa(value: Json) -> None:
 
 
 def _drop_categories(value: Json) -> None:
-    """Of a set of the catalogue: its categories hold all of its prompts, or there are none."""
+    """Of a registered set: its categories hold all of its prompts, or there are none."""
     first = value["sets"][0]
     for place in (first["counts"]["categories"], first["categories"]):
         for name in ("c1", "c2"):
