@@ -54,6 +54,11 @@ def percent(share: float | None) -> str:
     return _NOTHING if share is None or share != share else f"{100 * share:.1f} %"
 
 
+def percent_of(part: int, whole: int) -> str:
+    """A part of a whole as percent with one decimal."""
+    return percent(part / whole if whole else None)
+
+
 def points(value: float | None) -> str:
     """Percentage points with their sign, a true minus and one decimal."""
     if value is None or value != value:

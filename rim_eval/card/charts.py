@@ -1,15 +1,19 @@
 """The pictures of a card, each with its caption and the table of the same figures."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from typing import Any
 
 from rim_eval.card.schema import Card, SetCard
-from rim_eval.formatting import KIND_WORDS, MODE_WORDS, interval, percent, points
+from rim_eval.card.tables import TEXTS, make_grid
+from rim_eval.formatting import KIND_WORDS, MODE_WORDS, interval, percent, percent_of, points
 from rim_eval.plots import (
     Arrow,
     Bar,
     Ends,
     Figure,
     ForestRow,
+    Spec,
     arrows,
     bars,
     figure,
@@ -55,16 +59,19 @@ def all_sets_picture(card: Card) -> Figure | None:
     """
     rows, table = [], []
     for each in (each for kind in PROMPT_KINDS for each in card.of_kind(kind)):
-        change = each.figures.difference
-        if change and (row := _forest_row(KIND_WORDS[each.kind].difference, each.dataset, each, each.figures)):  # fmt: skip
+        row = _forest_row(KIND_WORDS[each.kind].difference, each.dataset, each, each.figures)
+        if row and (change := each.figures.difference):
             rows.append(row)
-            table.append((each.dataset, points(row.value), interval(row.lower, row.upper), str(change.n_pairs)))  # fmt: skip
-    caption = (
-        "Change with thinking on each prompt set, with its 95 % interval. Right of the dashed line the rate "
-        "rises, left of it it falls: for misalignment and over-refusal a rise is worse, for accuracy better."
-    )
-    head = ("set", "difference, points", "95 % interval", "pairs")
-    return figure(lambda w: forest(rows, width=w), caption, head, table) if rows else None
+            table.append((each.dataset, points(row.value), interval(row.lower, row.upper), change.n_pairs))  # fmt: skip
+    return _picture("every_set", partial(forest, rows), table)[1] if rows else None
+
+
+def _picture(
+    name: str, draw: Callable[[int], Spec], table: Iterable[Sequence[object]], **values: Any
+) -> Picture:
+    """A picture with the title, caption and column names of `texts.toml`."""
+    texts = make_grid(name, table, **values)
+    return texts.title, figure(draw, texts.note, texts.head, texts.rows)
 
 
 def _safety_against_ability(card: Card) -> Iterator[Picture]:
@@ -72,40 +79,34 @@ def _safety_against_ability(card: Card) -> Iterator[Picture]:
     across = rate_ends(accuracy.figures) if accuracy else None
     if accuracy is None or across is None:
         return
+    harmful = card.of_kind("harmful")
     drawn = [
         Arrow(each.dataset, across, up, state_of("harmful", change.shown, each.mode_check.verified))
-        for each in card.of_kind("harmful")
+        for each in harmful
         if (up := rate_ends(each.figures)) and (change := each.figures.difference)
     ]
     table = [
-        (each.dataset, MODE_WORDS[mode], percent(low.value), str(low.n_scored), percent(high.value), str(high.n_scored))
-        for each in card.of_kind("harmful")
-        for mode in MODE_WORDS
+        (each.dataset, words, percent(low.value), low.n_scored, percent(high.value), high.n_scored)
+        for each in harmful
+        for mode, words in MODE_WORDS.items()
         if (low := each.figures.rate(mode)) and (high := accuracy.figures.rate(mode))
-    ]  # fmt: skip
+    ]
     if drawn:
-        caption = (
-            f"Misalignment against accuracy on {accuracy.dataset}: from without thinking (hollow) to with thinking "
-            "(arrow head), with 95 % intervals. Up is less safe, to the right is more able."
-        )
-        head = ("set", "mode", "misaligned", "n", f"accuracy on {accuracy.dataset}", "n")
-        picture = figure(lambda w: arrows(drawn, width=w), caption, head, table)
-        yield "Safety against ability", picture
+        values = {"dataset": accuracy.dataset}
+        yield _picture("safety_against_ability", partial(arrows, drawn), table, **values)
 
 
 def _histograms(card: Card) -> Iterator[Picture]:
     for each in card.sets:
         arms = {mode: each.counts.arms[mode] for mode in MODE_WORDS if mode in each.counts.arms}
         totals = {mode: sum(arm.scores.values()) for mode, arm in arms.items()}
-        scores = sorted({score for arm in arms.values() for score in arm.scores}, key=float)
         cells = [
             (score, mode, arm.scores.get(score, 0), totals[mode])
-            for score in scores
+            for score in sorted({score for arm in arms.values() for score in arm.scores}, key=float)
             for mode, arm in arms.items()
         ]
-        out_of = " and ".join(f"{n} {MODE_WORDS[mode]}" for mode, n in totals.items())
-        caption = f"How often the judge gave each score, out of {out_of} scored replies."
-        yield from _shares(f"{each.dataset}: judge's scores", caption, "judge's score", cells)
+        text = " and ".join(f"{n} {MODE_WORDS[mode]}" for mode, n in totals.items())
+        yield from _shares("scores", each.dataset, cells, totals=text)
 
 
 def _patterns(card: Card) -> Iterator[Picture]:
@@ -117,26 +118,18 @@ def _patterns(card: Card) -> Iterator[Picture]:
         for name in sorted({name for arm in read.values() for name in arm.patterns})
         for mode, arm in read.items()
     ]  # fmt: skip
-    caption = "Share of traces in which the monitor found each effort-minimizing pattern."
-    yield from _shares(f"{card.primary}: reasoning patterns", caption, "pattern", cells)
+    yield from _shares("pattern_shares", card.primary, cells)
 
 
 def _shares(
-    heading: str, caption: str, title: str, cells: Sequence[tuple[str, Mode, int, int]]
+    name: str, dataset: str | None, cells: Sequence[tuple[str, Mode, int, int]], **values: Any
 ) -> Iterator[Picture]:
     """Bars of k out of n by group and mode; nothing without cells."""
-    if not cells:
-        return
-    drawn = [Bar(name, mode, 100 * k / n if n else 0.0) for name, mode, k, n in cells]
-    table = [
-        (name, MODE_WORDS[mode], f"{k} of {n}", percent(k / n if n else None))
-        for name, mode, k, n in cells
-    ]
-    head = (title, "mode", "count", "share")
-    picture = figure(
-        lambda w: bars(drawn, width=w, title=title, of="share, %"), caption, head, table
-    )
-    yield heading, picture
+    if cells:
+        drawn = [Bar(group, mode, 100 * k / n if n else 0.0) for group, mode, k, n in cells]
+        table = [(g, MODE_WORDS[mode], f"{k} of {n}", percent_of(k, n)) for g, mode, k, n in cells]
+        draw = partial(bars, drawn, title=TEXTS[name].head[0])
+        yield _picture(name, draw, table, dataset=dataset, **values)
 
 
 def _categories(card: Card) -> Iterator[Picture]:
@@ -150,15 +143,14 @@ def _categories(card: Card) -> Iterator[Picture]:
         for row in rows
     ]  # fmt: skip
     if rows:
-        caption = f"RIM score in each category of {primary.dataset}, with its 95 % interval, not adjusted for their number."
-        head = ("category", "RIM score", "95 % interval", "shown")
-        yield "By category", figure(lambda w: forest(rows, width=w), caption, head, table)
+        values = {"dataset": primary.dataset}
+        yield _picture("category_changes", partial(forest, rows), table, **values)
 
 
-def _forest_row(group: str, name: str, of: SetCard, figures: Figures) -> ForestRow | None:
+def _forest_row(group: str, name: str, each: SetCard, figures: Figures) -> ForestRow | None:
     """A line of a forest plot; None where the difference has no interval."""
     change = figures.difference
     if change is None or change.estimate is None:
         return None
-    state = state_of(of.kind, change.shown, of.mode_check.verified)
+    state = state_of(each.kind, change.shown, each.mode_check.verified)
     return ForestRow(group, f"{name} (n = {change.n_pairs})", *change.estimate, state)

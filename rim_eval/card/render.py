@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -30,21 +30,6 @@ _MARKDOWN_SIGNS: Final = re.compile(r"([\\`*_\[\]|~#!])")
 _FLAGS: Final = {"yes": "RIM shown", "no": "RIM not shown", "cannot_tell": "Cannot tell"}
 
 
-class Headline(NamedTuple):
-    """One of the figures that come first."""
-
-    name: str
-    dataset: str
-    figure: str
-    unit: str
-    interval: str
-    rates: str
-    n: str
-    verdict: str
-    state: str
-    """`worse`, `better`, `not` (significant) or `unverified`, for its look; `verdict` says it in words."""
-
-
 def card_html(card: Card, inside_pictures: Sequence[Picture] = ()) -> str:
     """Render one self-contained page.
 
@@ -56,12 +41,8 @@ def card_html(card: Card, inside_pictures: Sequence[Picture] = ()) -> str:
     Raises:
         RimError: The renderer of the pictures is not installed.
     """
-    return render_page(
-        "card.html.jinja",
-        **_card_values(card),
-        pictures=card_pictures(card),
-        inside_pictures=inside_pictures,
-    )
+    values = {"pictures": card_pictures(card), "inside_pictures": inside_pictures}
+    return render_page("card.html.jinja", **_card_values(card), **values)
 
 
 def inside_html(section: MechanismsCard, inside_pictures: Sequence[Picture] = ()) -> str:
@@ -105,12 +86,9 @@ def page_environment(
         trim_blocks: Whether lines that hold only a block leave no empty line.
     """
     environment = Environment(
-        loader=FileSystemLoader(folder),
-        undefined=StrictUndefined,
-        autoescape=autoescape,
-        trim_blocks=trim_blocks,
-        lstrip_blocks=trim_blocks,
-    )
+        loader=FileSystemLoader(folder), undefined=StrictUndefined, autoescape=autoescape,
+        trim_blocks=trim_blocks, lstrip_blocks=trim_blocks,
+    )  # fmt: skip
     environment.filters |= filters
     return environment
 
@@ -140,49 +118,50 @@ def _card_values(card: Card) -> dict[str, Any]:
 
 
 def _inside_values(section: MechanismsCard | None) -> dict[str, Any]:
-    findings, grids = (inside_findings(section), inside_grids(section)) if section else ((), ())
+    findings, grids = (
+        (inside_findings(section), tuple(inside_grids(section))) if section else ((), ())
+    )
     return {"inside": section, "inside_findings": findings, "inside_grids": grids}
 
 
-def _headlines(card: Card) -> Iterator[Headline]:
+def _headlines(card: Card) -> Iterator[dict[str, str]]:
     """The primary endpoint of each kind of prompts; of benign sets the one with most pairs."""
-    benign = max(card.of_kind("benign"), key=_pairs, default=None)
-    first: tuple[tuple[PromptKind, str | None], ...] = (
-        ("harmful", card.primary),
-        ("reasoning", card.primary_reasoning),
-        ("benign", benign.dataset if benign else None),
-    )
-    for kind, dataset in first:
+    changes = {each.dataset: each.figures.difference for each in card.of_kind("benign")}
+    pairs = {dataset: change.n_pairs if change else 0 for dataset, change in changes.items()}
+    first: dict[PromptKind, str | None] = {
+        "harmful": card.primary,
+        "reasoning": card.primary_reasoning,
+        "benign": max(pairs, key=lambda name: pairs[name], default=None),
+    }
+    for kind, dataset in first.items():
         if primary := card.find(dataset, kind):
             yield _headline(primary)
 
 
-def _pairs(of: SetCard) -> int:
-    return of.figures.difference.n_pairs if of.figures.difference else 0
-
-
-def _headline(of: SetCard) -> Headline:
-    words, change = KIND_WORDS[of.kind], of.figures.difference
-    state = state_of(of.kind, change.shown).split()[0] if change else "not"
-    says = verdict(of.kind, change)
-    if not of.mode_check.verified:
-        state, says = "unverified", f"mode not verified; {says}"
+def _headline(each: SetCard) -> dict[str, str]:
+    """One of the figures that come first, as the templates name its parts."""
+    words, change = KIND_WORDS[each.kind], each.figures.difference
+    # `worse`, `better`, `not` (significant) or `unverified`, for its look; the verdict says it in words.
+    state = state_of(each.kind, change.shown).split()[0] if change else "not"
+    shown = verdict(each.kind, change)
+    if not each.mode_check.verified:
+        state, shown = "unverified", f"mode not verified; {shown}"
     rates = [
         f"{percent(rate.value)} {name} (n = {rate.n_scored})"
         for mode, name in MODE_WORDS.items()
-        if (rate := of.figures.rate(mode)) is not None
+        if (rate := each.figures.rate(mode)) is not None
     ]
-    return Headline(
-        name=words.difference,
-        dataset=of.dataset,
-        figure=points(change.value if change else None),
-        unit="percentage points",
-        interval=f"95 % interval {interval(change.lower, change.upper)}" if change else "",
-        rates=f"{words.rate}: {', '.join(rates)}",
-        n=f"n = {change.n_pairs} pairs, {p_text(change.p_value)}" if change else "one mode only",
-        verdict=says,
-        state=state,
-    )
+    return {
+        "name": words.difference,
+        "dataset": each.dataset,
+        "figure": points(change.value if change else None),
+        "unit": "percentage points",
+        "interval": f"95 % interval {interval(change.lower, change.upper)}" if change else "",
+        "rates": f"{words.rate}: {', '.join(rates)}",
+        "n": f"n = {change.n_pairs} pairs, {p_text(change.p_value)}" if change else "one mode only",
+        "verdict": shown,
+        "state": state,
+    }
 
 
 def _unbreakable(text: str) -> str:
