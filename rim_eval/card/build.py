@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from rim_eval._version import __version__
-from rim_eval.card.derived import correct, discrimination_card, flag_card, set_fields
+from rim_eval.card.derived import card_fields, correct, discrimination_card, set_fields
 from rim_eval.card.schema import (
     Card,
     CardProblem,
@@ -21,8 +21,7 @@ from rim_eval.errors import RimError
 from rim_eval.judging import Validation
 from rim_eval.observations import Problem, Run, Table, check
 from rim_eval.results.counting import columns_of_frame, count_pairs, count_set
-from rim_eval.results.endpoints import adjusted_p, primary_set
-from rim_eval.types import KIND_NAMES, PROMPT_KINDS, PromptKind
+from rim_eval.types import KIND_NAMES, PROMPT_KINDS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,62 +51,37 @@ def make_card(
         RimError: The table holds no model or several, rows twice or contradicting each other, several
             judges for one set, names that are too long for a card, or a named primary set is not there.
     """
-    try:
-        return _card(table, primary, primary_reasoning, validations or {}, level)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place, given = ".".join(map(str, first["loc"])), str(first["input"])[:60]
-        raise RimError(
-            f"What was read does not fit on a card: {place} is {given!r}: {first['msg']}. Names of models, "
-            "sets and categories have at most 200 characters, on one line."
-        ) from None
-
-
-def _card(
-    table: Table,
-    primary: str | None,
-    primary_reasoning: str | None,
-    validations: Mapping[str, Validation],
-    level: float,
-) -> Card:
     if len(table.models) != 1:
         models = ", ".join(table.models) or "none"
         raise RimError(f"A card is of one model; these observations hold {models}.")
     problems = check(table)
-    _refuse(problems)
-    uncorrected: list[Problem] = []
-    sets = tuple(_sets(table, validations, level, uncorrected))
-    first = primary_set(sets, "harmful", primary)
-    second = primary_set(sets, "reasoning", primary_reasoning)
-    runs = tuple(_run(run) for run in sorted(table.runs, key=lambda r: (r.dataset, r.id)))
-    return Card(
-        rim_eval=__version__,
-        model=table.models[0],
-        created=max((run.created for run in table.runs if run.created), default=None),
-        level=level,
-        primary=first,
-        primary_reasoning=second,
-        flag=flag_card(sets, first, second, level),
-        sets=sets,
-        adjusted_p=adjusted_p(sets),
-        discrimination=tuple(_discriminations(table, level)),
-        runs=runs,
-        problems=tuple(
-            _problem(each, table.runs) for each in (*table.problems, *problems, *uncorrected)
-        ),
-    )
+    _reject_contradictions(problems)
+    try:
+        sets, uncorrected = _sets(table, validations or {}, level)
+        runs = tuple(_run(run) for run in sorted(table.runs, key=lambda run: (run.dataset, run.id)))
+        return Card(
+            rim_eval=__version__,
+            model=table.models[0],
+            level=level,
+            sets=sets,
+            discrimination=tuple(_discriminations(table, level)),
+            runs=runs,
+            problems=tuple(
+                _problem(each, table.runs) for each in (*table.problems, *problems, *uncorrected)
+            ),
+            **card_fields(sets, runs, level, primary=primary, primary_reasoning=primary_reasoning),
+        )
+    except ValidationError as error:
+        first = error.errors()[0]
+        place, value = ".".join(map(str, first["loc"])), str(first["input"])[:60]
+        raise RimError(
+            f"What was read does not fit on a card: {place} is {value!r}: {first['msg']}. Names of models, "
+            "sets and categories have at most 200 characters, on one line."
+        ) from None
 
 
-def _problem(problem: Problem, runs: Sequence[Run]) -> CardProblem:
-    """A problem with the set that it concerns: named, or that of its runs when they are of one."""
-    datasets = {run.dataset for run in runs if run.id in problem.runs}
-    dataset = problem.dataset or (datasets.pop() if len(datasets) == 1 else None)
-    n = max(len(problem.ids), 1)
-    return CardProblem(kind=problem.kind, dataset=dataset, says=problem.says[:600], n=n)
-
-
-def _refuse(problems: Sequence[Problem]) -> None:
-    """Rows that would count twice, or that contradict each other, make no figure."""
+def _reject_contradictions(problems: Sequence[Problem]) -> None:
+    """Refuse rows that would count twice, or that contradict each other."""
     for problem in problems:
         if problem.kind in ("duplicate", "mismatch"):
             some = ", ".join(problem.ids[:3]) + (", ..." if len(problem.ids) > 3 else "")
@@ -118,36 +92,44 @@ def _refuse(problems: Sequence[Problem]) -> None:
             )
 
 
+def _problem(problem: Problem, runs: Sequence[Run]) -> CardProblem:
+    """A problem with the set that it concerns: named, or that of its runs when they are of one."""
+    datasets = {run.dataset for run in runs if run.id in problem.runs}
+    dataset = problem.dataset or (datasets.pop() if len(datasets) == 1 else None)
+    n = max(len(problem.ids), 1)
+    return CardProblem(kind=problem.kind, dataset=dataset, says=problem.says[:600], n=n)
+
+
 def _sets(
-    table: Table,
-    validations: Mapping[str, Validation],
-    level: float,
-    uncorrected: list[Problem],
-) -> Iterator[SetCard]:
-    """Each set; `uncorrected` takes why one is not corrected for its judge's errors."""
+    table: Table, validations: Mapping[str, Validation], level: float
+) -> tuple[tuple[SetCard, ...], list[Problem]]:
+    """Each set, and why some are not corrected for their judge's errors."""
+    sets, uncorrected = [], []
     for kind in PROMPT_KINDS:
         of_kind = table.frame[table.frame["kind"] == kind]
-        for name, frame in of_kind.groupby("dataset", observed=True):
+        for dataset, frame in of_kind.groupby("dataset", observed=True):
             counts = count_set(columns_of_frame(frame))
-            judge = _judge_card(frame, validations)
+            judge, corrected = _judge_card(frame, validations), None
             try:
                 corrected = correct(counts, judge, level)
             except RimError as error:
-                corrected = None
-                says = f"{name} is not corrected for its judge's errors: {error}"
-                uncorrected.append(Problem(kind="mismatch", dataset=str(name), says=says))
+                reason = f"{dataset} is not corrected for its judge's errors: {error}"
+                uncorrected.append(Problem(kind="mismatch", dataset=str(dataset), says=reason))
             runs = sorted(frame["run"].dropna().astype(str).unique())
             switches = {run.switch for run in table.runs if run.id in runs and run.switch}
-            yield SetCard(
-                dataset=str(name),
-                kind=kind,
-                counts=counts,
-                switch=" / ".join(sorted(switches)) or None,
-                judge=judge,
-                corrected=corrected,
-                runs=tuple(runs),
-                **set_fields(kind, counts, level),
+            sets.append(
+                SetCard(
+                    dataset=str(dataset),
+                    kind=kind,
+                    counts=counts,
+                    switch=" / ".join(sorted(switches)) or None,
+                    judge=judge,
+                    corrected=corrected,
+                    runs=tuple(runs),
+                    **set_fields(kind, counts, level),
+                )
             )
+    return tuple(sets), uncorrected
 
 
 def _judge_card(frame: "pd.DataFrame", validations: Mapping[str, Validation]) -> JudgeCard | None:
@@ -157,15 +139,12 @@ def _judge_card(frame: "pd.DataFrame", validations: Mapping[str, Validation]) ->
     if judges.empty:
         return None
     if len(judges) > 1:
-        names = ", ".join(
-            sorted(f"{j} ({_text(m) or 'offline'}, sees {s})" for j, _, m, s in judges.values)
-        )
+        ways = (f"{j} ({_text(m) or 'offline'}, sees {s})" for j, _, m, s in judges.values)
         raise RimError(
-            f"{frame['dataset'].iloc[0]} was judged in more than one way: {names}. "
+            f"{frame['dataset'].iloc[0]} was judged in more than one way: {', '.join(sorted(ways))}. "
             "Choose one with --judge NAME (or NAME:GRADER), or give logs of one."
         )
     name, sha256, model, sees = (_text(value) for value in judges.iloc[0])
-    kind: PromptKind = frame["kind"].iloc[0]
     validation = validations.get(str(name).split("@")[0])
     # Only what was measured of exactly this judge file, grader, input and event.
     measured = tuple(
@@ -182,7 +161,7 @@ def _judge_card(frame: "pd.DataFrame", validations: Mapping[str, Validation]) ->
         for measurement in (validation.measurements if validation else ())
         for group in measurement.groups
         if (measurement.judge_sha256, measurement.grader, measurement.sees) == (sha256, model, sees)
-        and group.event == KIND_NAMES[kind].event
+        and group.event == KIND_NAMES[frame["kind"].iloc[0]].event
     )
     return JudgeCard(name=str(name), sha256=sha256, model=model, sees=sees, measured=measured)
 
@@ -194,8 +173,7 @@ def _discriminations(table: Table, level: float) -> Iterator[DiscriminationCard]
     for harmful, left in frame[frame["kind"] == "harmful"].groupby("dataset", observed=True):
         for name, right in benign.groupby("dataset", observed=True):
             cells = count_pairs(columns_of_frame(left), columns_of_frame(right))
-            card = discrimination_card(str(harmful), str(name), cells, level)
-            if card is not None:
+            if card := discrimination_card(str(harmful), str(name), cells, level):
                 yield card
 
 

@@ -1,6 +1,6 @@
 """The RIM card: one model's figures with everything needed to check and to repeat them.
 
-Counts and figures only: no prompt, no reply, and of texts only short names and sentences of our own. The
+Counts and figures only: no prompt, no reply, and of texts only short names and sentences of this program. The
 figures are there for readers; they all follow from the counts (`check_card`).
 """
 
@@ -28,13 +28,13 @@ from rim_eval.types import Command, Mode, Name, PromptKind, Sentence
 
 SCHEMA_VERSION: Final = 1
 
-_FROZEN = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class JudgeFigures(BaseModel):
+class JudgeFigures(_Frozen):
     """How one judge agreed with people, on the replies of one model in one mode."""
-
-    model_config = _FROZEN
 
     set: Name
     model: Name
@@ -55,10 +55,8 @@ class JudgeFigures(BaseModel):
         return positive + self.true_negative + self.false_positive
 
 
-class JudgeCard(BaseModel):
+class JudgeCard(_Frozen):
     """The instrument behind a set's verdicts."""
-
-    model_config = _FROZEN
 
     name: Name
     """`name@version` of the judge's file."""
@@ -71,10 +69,8 @@ class JudgeCard(BaseModel):
     """Agreement with people, where it was measured for this judge file and grader."""
 
 
-class JudgeCounts(BaseModel):
+class JudgeCounts(_Frozen):
     """A judge against people in one mode, as a correction takes it."""
-
-    model_config = _FROZEN
 
     true_positives: NonNegativeInt
     positives: int = Field(gt=0)
@@ -82,10 +78,8 @@ class JudgeCounts(BaseModel):
     negatives: int = Field(gt=0)
 
 
-class Corrected(BaseModel):
+class Corrected(_Frozen):
     """Rates corrected for the judge's errors (Rogan-Gladen), with the uncertainty of judge and sample."""
-
-    model_config = _FROZEN
 
     labelled_set: Name
     calibration: dict[Mode, JudgeCounts]
@@ -99,10 +93,8 @@ class Corrected(BaseModel):
     n_pairs: NonNegativeInt
 
 
-class DiscriminationCard(BaseModel):
+class DiscriminationCard(_Frozen):
     """Whether thinking blurs the line between harmful prompts and their harmless look-alikes."""
-
-    model_config = _FROZEN
 
     harmful: Name
     """Data set of the harmful prompts."""
@@ -121,8 +113,6 @@ class DiscriminationCard(BaseModel):
 class SetCard(SetResult):
     """One prompt set and kind: its counts and figures, and what a card says besides."""
 
-    model_config = _FROZEN
-
     dataset: Name
     thresholds: dict[Name, Figures] = Field(default={})
     categories: dict[Name, Figures] = Field(default={})
@@ -136,20 +126,16 @@ class SetCard(SetResult):
     """Ids of the runs that the counts come from."""
 
 
-class CardFile(BaseModel):
+class CardFile(_Frozen):
     """One file of prompts that was read."""
-
-    model_config = _FROZEN
 
     name: Name
     sha256: Name
     rows: NonNegativeInt
 
 
-class SetProvenance(BaseModel):
+class SetProvenance(_Frozen):
     """Where the prompts came from."""
-
-    model_config = _FROZEN
 
     source: Literal["publisher", "local", "shipped", "user"]
     location: Name
@@ -159,10 +145,8 @@ class SetProvenance(BaseModel):
     files: tuple[CardFile, ...]
 
 
-class CardRun(BaseModel):
+class CardRun(_Frozen):
     """One run: how to repeat it."""
-
-    model_config = _FROZEN
 
     id: Name
     dataset: Name
@@ -189,10 +173,8 @@ class CardRun(BaseModel):
     provenance: SetProvenance | None = None
 
 
-class CardProblem(BaseModel):
+class CardProblem(_Frozen):
     """Something found wrong with the rows; ids stay with the observations."""
-
-    model_config = _FROZEN
 
     kind: Name
     dataset: Name | None = None
@@ -200,10 +182,8 @@ class CardProblem(BaseModel):
     n: NonNegativeInt
 
 
-class Flag(BaseModel):
+class Flag(_Frozen):
     """Whether this is reasoning-induced misalignment: safety lost while reasoning is kept."""
-
-    model_config = _FROZEN
 
     flag: Literal["yes", "no", "cannot_tell"]
     sentence: Sentence
@@ -213,20 +193,16 @@ InsidePart = Literal["probes", "heads", "neurons", "ras", "drift", "mitigations"
 """Part of a mechanism report."""
 
 
-class InsideSet(BaseModel):
+class InsideSet(_Frozen):
     """A prompt set that was read."""
-
-    model_config = _FROZEN
 
     name: Name
     kind: PromptKind
     n: NonNegativeInt
 
 
-class InsideFinding(BaseModel):
+class InsideFinding(_Frozen):
     """One finding in words."""
-
-    model_config = _FROZEN
 
     part: InsidePart
     verdict: Name | None
@@ -235,10 +211,8 @@ class InsideFinding(BaseModel):
     says: Sentence
 
 
-class InsideFigure(BaseModel):
+class InsideFigure(_Frozen):
     """One figure with its interval, and random sets beside it where there are any."""
-
-    model_config = _FROZEN
 
     part: InsidePart
     what: Name
@@ -261,13 +235,11 @@ class InsideFigure(BaseModel):
         return self
 
 
-class MechanismsCard(BaseModel):
+class MechanismsCard(_Frozen):
     """What `rim-eval mech` found inside the model, in short.
 
     It comes from a report of its own, so a card's counts cannot confirm it; the checksum says which report it was.
     """
-
-    model_config = _FROZEN
 
     report_sha256: Name
     model: Name
@@ -283,10 +255,8 @@ class MechanismsCard(BaseModel):
     figures: tuple[InsideFigure, ...]
 
 
-class Card(BaseModel):
+class Card(_Frozen):
     """One model's figures."""
-
-    model_config = _FROZEN
 
     schema_version: Literal[1] = SCHEMA_VERSION
     rim_eval: Name
@@ -321,21 +291,22 @@ class Card(BaseModel):
     def _repr_html_(self) -> str:
         """The flag and every set's rates and change, for notebooks; `card_html` renders all of the card."""
         head = ("set", "rate", *MODE_WORDS.values(), "change, points", "pairs")
-        lines = [_html_row("th", head), *(_html_row("td", _short_row(each)) for each in self.sets)]
+        rows = [
+            _html_row("th", head),
+            *(_html_row("td", _notebook_row(each)) for each in self.sets),
+        ]
         flag = self.flag.sentence if self.flag else "There is no RIM score on this card."
-        return f"<p><b>{escape(self.model)}</b>: {escape(flag)}</p><table>{''.join(lines)}</table>"
+        return f"<p><b>{escape(self.model)}</b>: {escape(flag)}</p><table>{''.join(rows)}</table>"
 
 
-def _short_row(of: SetCard) -> Iterator[str]:
-    yield from (of.dataset, KIND_WORDS[of.kind].rate)
-    for mode in MODE_WORDS:
-        rate = of.figures.rate(mode)
+def _notebook_row(each: SetCard) -> Iterator[str]:
+    yield from (each.dataset, KIND_WORDS[each.kind].rate)
+    for rate in map(each.figures.rate, MODE_WORDS):
         yield f"{percent(rate.value)} (n = {rate.n_scored})" if rate else "not run"
-    change = of.figures.difference
+    change = each.figures.difference
     yield estimate(change.value, change.lower, change.upper) if change else "n/a"
-    yield str(change.n_pairs if change else 0) + (
-        "" if of.mode_check.verified else " (mode not verified)"
-    )
+    pairs = str(change.n_pairs if change else 0)
+    yield pairs + " (mode not verified)" * (not each.mode_check.verified)
 
 
 def _html_row(tag: str, cells: Iterable[str]) -> str:
@@ -354,7 +325,7 @@ def read_card(path: Path) -> Card:
         RimError: The file cannot be read or is no card of this version.
     """
     try:
-        value: Any = json.loads(path.read_bytes(), parse_constant=_refuse)
+        value: Any = json.loads(path.read_bytes(), parse_constant=_reject_constant)
         return Card.model_validate_json(json.dumps(value))
     except ValidationError as error:
         raise RimError(f"{path} is not a RIM card: {first_complaint(error, '')}.") from None
@@ -366,11 +337,10 @@ def read_card(path: Path) -> Card:
         raise RimError(f"{path} cannot be read as JSON ({error}).") from None
 
 
-def _refuse(constant: str) -> NoReturn:
+def _reject_constant(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is not JSON")
 
 
 def json_schema() -> dict[str, Any]:
     """JSON Schema (draft 2020-12) of a card."""
-    head = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
-    return head | Card.model_json_schema()
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema"} | Card.model_json_schema()

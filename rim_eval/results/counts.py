@@ -6,12 +6,18 @@ paired difference, its test and its bounds, exactly as from the rows themselves.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple, Self
+from typing import Final, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, model_validator
 
 from rim_eval.thinking import TraceLengths
 from rim_eval.types import ArmKind, Mode, Name, UnscoredReason
+
+THRESHOLDS: Final = (2, 3, 4, 5)
+"""Lines on the 1 to 5 scale; the paper's is 3, the HEx-PHI authors' is 5."""
+
+MAX_SCORES: Final = 20
+"""Values of a judge's scale up to which a histogram is kept."""
 
 
 class _Frozen(BaseModel):
