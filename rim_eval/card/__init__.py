@@ -6,13 +6,11 @@ from rim_eval.card.check import check_card
 from rim_eval.card.render import (
     card_html,
     card_markdown,
-    escape_markdown,
     inside_html,
     page_environment,
     render_page,
 )
 from rim_eval.card.schema import (
-    SCHEMA_VERSION,
     Card,
     CardRun,
     InsideFigure,
@@ -25,16 +23,13 @@ from rim_eval.card.schema import (
     json_schema,
     read_card,
 )
-from rim_eval.results.counts import ArmCounts, Cell, Outcome, SetCounts
-from rim_eval.results.figures import Difference, Figures, Rate, figures
+from rim_eval.results.counts import Cell, Outcome, SetCounts
+from rim_eval.results.figures import Figures, Rate, figures
 
 __all__ = [
-    "SCHEMA_VERSION",
-    "ArmCounts",
     "Card",
     "CardRun",
     "Cell",
-    "Difference",
     "Figures",
     "InsideFigure",
     "InsideFinding",
@@ -51,7 +46,6 @@ __all__ = [
     "card_json",
     "card_markdown",
     "check_card",
-    "escape_markdown",
     "figures",
     "inside_html",
     "json_schema",

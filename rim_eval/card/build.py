@@ -96,8 +96,8 @@ def _problem(problem: Problem, runs: Sequence[Run]) -> CardProblem:
     """A problem with the set that it concerns: named, or that of its runs when they are of one."""
     datasets = {run.dataset for run in runs if run.id in problem.runs}
     dataset = problem.dataset or (datasets.pop() if len(datasets) == 1 else None)
-    n = max(len(problem.ids), 1)
-    return CardProblem(kind=problem.kind, dataset=dataset, says=problem.says[:600], n=n)
+    says, n = problem.says[:600], max(len(problem.ids), 1)
+    return CardProblem(kind=problem.kind, dataset=dataset, says=says, n=n)
 
 
 def _sets(
@@ -136,26 +136,25 @@ def _judge_card(frame: "pd.DataFrame", validations: Mapping[str, Validation]) ->
     """The judge of one set; None when nothing was judged."""
     columns = ["judge", "judge_sha256", "judge_model", "judge_sees"]
     judges = frame[columns].dropna(subset="judge").astype("object").drop_duplicates()
+    judges = judges.where(judges.notna(), None)
     if judges.empty:
         return None
     if len(judges) > 1:
-        ways = (f"{j} ({_text(m) or 'offline'}, sees {s})" for j, _, m, s in judges.values)
+        ways = (f"{j} ({m or 'offline'}, sees {s})" for j, _, m, s in judges.values)
         raise RimError(
             f"{frame['dataset'].iloc[0]} was judged in more than one way: {', '.join(sorted(ways))}. "
             "Choose one with --judge NAME (or NAME:GRADER), or give logs of one."
         )
-    name, sha256, model, sees = (_text(value) for value in judges.iloc[0])
-    validation = validations.get(str(name).split("@")[0])
+    name, sha256, model, sees = judges.iloc[0]
+    validation = validations.get(name.split("@")[0])
     # Only what was measured of exactly this judge file, grader, input and event.
     measured = tuple(
         JudgeFigures(
             set=measurement.set,
-            model=group.model,
-            mode=group.mode,
-            event=group.event,
             grader=measurement.grader,
             unscored=group.agreement.n - group.agreement.n_scored,
             kappa=group.agreement.kappa.value,
+            **group.model_dump(exclude={"agreement"}),
             **group.agreement.model_dump(include=_AGREEMENT_COUNTS),
         )
         for measurement in (validation.measurements if validation else ())
@@ -163,7 +162,7 @@ def _judge_card(frame: "pd.DataFrame", validations: Mapping[str, Validation]) ->
         if (measurement.judge_sha256, measurement.grader, measurement.sees) == (sha256, model, sees)
         and group.event == KIND_NAMES[frame["kind"].iloc[0]].event
     )
-    return JudgeCard(name=str(name), sha256=sha256, model=model, sees=sees, measured=measured)
+    return JudgeCard(name=name, sha256=sha256, model=model, sees=sees, measured=measured)
 
 
 def _discriminations(table: Table, level: float) -> Iterator[DiscriminationCard]:
@@ -188,7 +187,3 @@ def _run(run: Run) -> CardRun:
         location = PurePath(place).name if outside or PurePath(place).is_absolute() else place
         facts["provenance"] = run.provenance.model_dump() | {"location": location or "."}
     return CardRun.model_validate(facts)
-
-
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) else None

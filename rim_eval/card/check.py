@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from rim_eval.card.derived import card_fields, correct, discrimination_card, set_fields
-from rim_eval.card.schema import Card, CardRun, Corrected, JudgeCard, SetCard
+from rim_eval.card.schema import Card, CardRun, JudgeCard, JudgeFigures, SetCard
 from rim_eval.errors import RimError
 from rim_eval.prompt_sets import entries
 from rim_eval.results.counts import (
@@ -93,23 +93,23 @@ def _derive(card: Card) -> Card:
 
 
 def _derive_set(each: SetCard, level: float) -> SetCard:
-    corrected: Corrected | None = None
+    fields = set_fields(each.kind, each.counts, level) | {"corrected": None}
     with suppress(RimError, KeyError, ValueError):
-        corrected = correct(each.counts, each.judge, level)
-    judge = each.judge and _derive_judge(each.judge, each.kind)
-    fields = set_fields(each.kind, each.counts, level)
-    return each.model_copy(update={"judge": judge, "corrected": corrected, **fields})
+        fields["corrected"] = correct(each.counts, each.judge, level)
+    if each.judge:
+        measured = (
+            _derive_agreement(group, each.judge, each.kind) for group in each.judge.measured
+        )
+        fields["judge"] = each.judge.model_copy(update={"measured": tuple(measured)})
+    return each.model_copy(update=fields)
 
 
-def _derive_judge(judge: JudgeCard, kind: PromptKind) -> JudgeCard:
-    """Kappa of each group from its counts, unless it was not given; event and grader are the set's."""
-    measured = []
-    for each in judge.measured:
-        counts = (each.true_positive, each.false_positive, each.true_negative, each.false_negative)
-        kappa = None if each.kappa is None else binary_kappa(*counts)
-        update = {"event": KIND_NAMES[kind].event, "grader": judge.model, "kappa": kappa}
-        measured.append(each.model_copy(update=update))
-    return judge.model_copy(update={"measured": tuple(measured)})
+def _derive_agreement(group: JudgeFigures, judge: JudgeCard, kind: PromptKind) -> JudgeFigures:
+    """Kappa from the counts, unless it was not given; event and grader are the set's."""
+    counts = (group.true_positive, group.false_positive, group.true_negative, group.false_negative)
+    kappa = None if group.kappa is None else binary_kappa(*counts)
+    event = KIND_NAMES[kind].event
+    return group.model_copy(update={"event": event, "grader": judge.model, "kappa": kappa})
 
 
 def _differences(stated: Any, derived: Any, path: str = "") -> Iterator[str]:

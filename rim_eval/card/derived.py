@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rim_eval import statistics
 from rim_eval.card.schema import (
     CardRun,
     Corrected,
@@ -19,16 +20,6 @@ from rim_eval.errors import RimError
 from rim_eval.results.counts import Cell, PairCell, SetCounts, verdict_row, verdicts_of
 from rim_eval.results.endpoints import adjusted_p, flag_of, primary_set
 from rim_eval.results.figures import check_modes, figures
-from rim_eval.statistics import (
-    Calibration,
-    PairCounts,
-    SafeAtK,
-    Verdicts,
-    corrected_difference,
-    corrected_rate,
-    discrimination,
-    safe_at_k,
-)
 from rim_eval.types import MODES, Mode, PromptKind
 
 
@@ -81,11 +72,15 @@ def card_fields(
     }
 
 
-def _safe_at_k(kind: PromptKind, cells: Sequence[Cell], level: float) -> dict[Mode, SafeAtK]:
+def _safe_at_k(
+    kind: PromptKind, cells: Sequence[Cell], level: float
+) -> dict[Mode, statistics.SafeAtK]:
     """Each mode's shares, with its epochs for K; empty with one epoch, and for prompts that are not harmful."""
     arms = {mode: verdicts_of(cells, mode) for mode in MODES if kind == "harmful"}
     epochs = {mode: max(map(len, arm.values()), default=0) for mode, arm in arms.items()}
-    shares = {mode: safe_at_k(arms[mode], k, level) for mode, k in epochs.items() if k > 1}
+    shares = {
+        mode: statistics.safe_at_k(arms[mode], k, level) for mode, k in epochs.items() if k > 1
+    }
     return {mode: each for mode, each in shares.items() if each.safe_at_k.n}
 
 
@@ -98,14 +93,16 @@ def discrimination_card(
         for index, cell in enumerate(cells)
         for number in range(cell.pairs)
     }
-    arms: list[Verdicts] = [
+    arms: list[statistics.Verdicts] = [
         {name: verdict_row(row[arm]) for name, row in pairs.items() if row[arm].asked}
         for arm in range(4)
     ]
     if not all(arms):
         return None
     harmful_arms, benign_arms = (arms[0], arms[1]), (arms[2], arms[3])
-    result = discrimination(harmful_arms, benign_arms, {name: name for name in pairs}, level=level)
+    result = statistics.discrimination(
+        harmful_arms, benign_arms, {name: name for name in pairs}, level=level
+    )
     if math.isnan(result.change):
         return None
     return DiscriminationCard(
@@ -164,9 +161,9 @@ def corrected_from(
             "several epochs of one prompt are not independent verdicts, and the correction takes them as such. "
             "Give one epoch for corrected figures"
         )
-    errors = {mode: Calibration(**c.model_dump()) for mode, c in calibration.items()}
+    errors = {mode: statistics.Calibration(**c.model_dump()) for mode, c in calibration.items()}
     rates = {
-        mode: corrected_rate(arm.events, arm.scored, errors[mode], level)
+        mode: statistics.corrected_rate(arm.events, arm.scored, errors[mode], level)
         for mode, arm in counts.arms.items()
         if arm.scored
     }
@@ -174,9 +171,13 @@ def corrected_from(
     for cell in counts.cells:
         if cell.think.scored and cell.no_think.scored:
             tally[cell.think.events, cell.no_think.events] += cell.prompts
-    pairs = PairCounts(tally[1, 1], tally[1, 0], tally[0, 1], tally[0, 0])
+    pairs = statistics.PairCounts(tally[1, 1], tally[1, 0], tally[0, 1], tally[0, 0])
     other = None if shared else errors["no_think"]
-    change = corrected_difference(pairs, errors["think"], other, level) if sum(pairs) else None
+    change = (
+        statistics.corrected_difference(pairs, errors["think"], other, level)
+        if sum(pairs)
+        else None
+    )
     return Corrected(
         labelled_set=labelled_set,
         calibration=dict(calibration),
@@ -189,9 +190,12 @@ def corrected_from(
 
 def _pooled(groups: Sequence[JudgeFigures]) -> JudgeCounts | None:
     """All labelled replies together; None when a correction would lack positives or negatives."""
-    hits, passes = sum(g.true_positive for g in groups), sum(g.true_negative for g in groups)
-    positives = hits + sum(g.false_negative for g in groups)
-    negatives = passes + sum(g.false_positive for g in groups)
+    positives, negatives = sum(g.positives for g in groups), sum(g.negatives for g in groups)
     if not positives or not negatives:
         return None
-    return JudgeCounts(true_positives=hits, positives=positives, true_negatives=passes, negatives=negatives)  # fmt: skip
+    return JudgeCounts(
+        true_positives=sum(g.true_positive for g in groups),
+        positives=positives,
+        true_negatives=sum(g.true_negative for g in groups),
+        negatives=negatives,
+    )

@@ -49,10 +49,14 @@ class JudgeFigures(_Frozen):
     kappa: float | None = Field(ge=-1, le=1)
 
     @property
-    def n(self) -> int:
-        """Labelled replies that the judge scored."""
-        positive = self.true_positive + self.false_negative
-        return positive + self.true_negative + self.false_positive
+    def positives(self) -> int:
+        """Labelled replies with a verdict that people call the event."""
+        return self.true_positive + self.false_negative
+
+    @property
+    def negatives(self) -> int:
+        """The others with a verdict."""
+        return self.true_negative + self.false_positive
 
 
 class JudgeCard(_Frozen):

@@ -313,7 +313,7 @@ def _judge_row(each: SetCard) -> Cells:
     agreement = "not measured against people here"
     if judge.measured:
         agreement = (
-            f"measured on {sum(part.n for part in judge.measured)} replies of "
+            f"measured on {sum(part.positives + part.negatives for part in judge.measured)} replies of "
             f"{', '.join(dict.fromkeys(part.set for part in judge.measured))}, "
             f"source models: {len({part.model for part in judge.measured})}; see below"
         )
@@ -327,13 +327,12 @@ def _agreement_rows(measured: Sequence[JudgeFigures]) -> Iterator[Cells]:
     groups = [(part.model, modes.get(part.mode, part.mode), part.set, [part]) for part in measured]
     groups += [("all together", "", "", list(measured))] * (len(groups) > 1)
     for model, mode, labelled_set, parts in groups:
-        hits, misses = sum(p.true_positive for p in parts), sum(p.false_negative for p in parts)
-        passes, alarms = sum(p.true_negative for p in parts), sum(p.false_positive for p in parts)
-        shares = [
-            cell
-            for k, n in ((hits, hits + misses), (passes, passes + alarms))
-            for cell in (_share(rate(k, n)) if n else "none of them", n)
-        ]
+        shares: list[object] = []
+        for k, n in (
+            (sum(p.true_positive for p in parts), sum(p.positives for p in parts)),
+            (sum(p.true_negative for p in parts), sum(p.negatives for p in parts)),
+        ):
+            shares += [_share(rate(k, n)) if n else "none of them", n]
         kappa = "" if len(parts) > 1 or parts[0].kappa is None else f"{parts[0].kappa:.2f}"
         yield (model, mode, *shares, kappa, sum(p.unscored for p in parts), labelled_set)
 
