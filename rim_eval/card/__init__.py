@@ -1,13 +1,15 @@
 """The RIM card: one model's figures with the counts they follow from."""
 
 from rim_eval.card.build import make_card
-from rim_eval.card.charts import Picture, all_sets_picture, rate_ends
 from rim_eval.card.check import check_card
 from rim_eval.card.render import (
+    Picture,
+    all_sets_picture,
     card_html,
     card_markdown,
     inside_html,
     page_environment,
+    rate_ends,
     render_page,
 )
 from rim_eval.card.schema import (

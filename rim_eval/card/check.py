@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
-from rim_eval.card.derived import card_fields, correct, discrimination_card, set_fields
+from rim_eval.card.build import card_fields, correct, discrimination_card, set_fields
 from rim_eval.card.schema import Card, CardRun, JudgeCard, JudgeFigures, SetCard
 from rim_eval.errors import RimError
 from rim_eval.prompt_sets import entries

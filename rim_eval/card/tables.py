@@ -13,16 +13,7 @@ from typing import Any, Final, NamedTuple, get_args
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
-from rim_eval.card.schema import (
-    Card,
-    CardRun,
-    DiscriminationCard,
-    InsideFigure,
-    InsidePart,
-    JudgeFigures,
-    MechanismsCard,
-    SetCard,
-)
+from rim_eval.card import schema
 from rim_eval.formatting import (
     ARM_WORDS,
     KIND_WORDS,
@@ -98,18 +89,23 @@ def verdict(kind: PromptKind, difference: Difference | None) -> str:
     return f"{shown} {words} with thinking"
 
 
-def figure_grids(card: Card) -> Iterator[Grid]:
+def figure_grids(card: schema.Card) -> Iterator[Grid]:
     """Rates and differences of every set, one table a kind of prompts."""
     adjusted = ", ".join(f"{name} {p_text(p)}" for name, p in card.adjusted_p.items())
     for kind in PROMPT_KINDS:
         words = KIND_WORDS[kind]
         values = {"words": words, "means": words.means[0].upper() + words.means[1:], "adjusted": adjusted}  # fmt: skip
         if rows := [_figures_row(s.dataset, s, s.figures) for s in card.of_kind(kind)]:
-            remark = kind == "harmful" and bool(adjusted)
-            yield make_grid("figures", rows, _FIGURES_HEAD, remark=remark, **values)
+            yield make_grid(
+                "figures",
+                rows,
+                _FIGURES_HEAD,
+                remark=kind == "harmful" and bool(adjusted),
+                **values,
+            )
 
 
-def detail_grids(card: Card) -> list[Grid]:
+def detail_grids(card: schema.Card) -> list[Grid]:
     """Thresholds, categories, patterns, corrections, Safe@K of every set, and discrimination."""
     grids = []
     for each in card.sets:
@@ -130,7 +126,7 @@ def detail_grids(card: Card) -> list[Grid]:
     return [each for each in grids if each.rows]
 
 
-def validity_grids(card: Card) -> Iterator[Grid]:
+def validity_grids(card: schema.Card) -> Iterator[Grid]:
     """What decides whether the figures can be believed: arms, modes, judges."""
     modes = [
         (s.dataset, "verified" if s.mode_check.verified else "NOT VERIFIED: " + "; ".join(s.mode_check.reasons),
@@ -152,12 +148,23 @@ def validity_grids(card: Card) -> Iterator[Grid]:
         yield make_grid("agreement", _agreement_rows(measured), judge=by, event=event)
 
 
-def provenance_grid(card: Card) -> Grid:
+def provenance_grid(card: schema.Card) -> Grid:
     """Where the prompts came from."""
-    return make_grid("provenance", map(_provenance_row, card.runs))
+    rows = []
+    for run in card.runs:
+        place, revision, files = "unknown", "unknown", ""
+        if source := run.provenance:
+            place, revision = f"{source.source}: {source.location}", source.revision_used or "none"
+            files = ", ".join(
+                f"{f.name} {f.sha256[:12]} ({f.rows} rows)" for f in source.files[:12]
+            )
+        prompts = "unknown" if run.n_prompts is None else str(run.n_prompts)
+        prompts += " (limited)" * run.limited
+        rows.append((run.dataset, place, revision, files, prompts, run.status))
+    return make_grid("provenance", rows)
 
 
-def settings(card: Card) -> tuple[tuple[str, str], ...]:
+def settings(card: schema.Card) -> tuple[tuple[str, str], ...]:
     """Settings and versions, each distinct value once."""
 
     def distinct(values: Iterable[str | None]) -> str:
@@ -180,18 +187,18 @@ def settings(card: Card) -> tuple[tuple[str, str], ...]:
     )
 
 
-def inside_findings(section: MechanismsCard) -> tuple[tuple[str, tuple[str, ...]], ...]:
+def inside_findings(section: schema.MechanismsCard) -> tuple[tuple[str, tuple[str, ...]], ...]:
     """Each part of the mechanisms section that has findings, with their sentences."""
     sentences = {
         TEXTS[part].heading: tuple(f.says for f in section.findings if f.part == part)
-        for part in get_args(InsidePart)
+        for part in get_args(schema.InsidePart)
     }
     return tuple((heading, each) for heading, each in sentences.items() if each)
 
 
-def inside_grids(section: MechanismsCard) -> Iterator[Grid]:
+def inside_grids(section: schema.MechanismsCard) -> Iterator[Grid]:
     """The figures of the mechanisms section, one table a part."""
-    for part in get_args(InsidePart):
+    for part in get_args(schema.InsidePart):
         if figures := [figure for figure in section.figures if figure.part == part]:
             head = _CONTROLS_HEAD if any(figure.random for figure in figures) else _INSIDE_HEAD
             yield make_grid(part, (_inside_row(figure)[: len(head)] for figure in figures), head)
@@ -220,7 +227,7 @@ def _share(one: Rate | CardRate) -> str:
     return estimate(one.value, one.lower, one.upper, share=True)
 
 
-def _figures_row(name: str, each: SetCard, figures: Figures) -> Cells:
+def _figures_row(name: str, each: schema.SetCard, figures: Figures) -> Cells:
     rates = (figures.rate(mode) for mode in MODE_WORDS)
     arms = [cell for r in rates for cell in ((_share(r), r.n_scored) if r else ("not run", 0))]
     change = figures.difference
@@ -231,7 +238,7 @@ def _figures_row(name: str, each: SetCard, figures: Figures) -> Cells:
     return (name, value, change.n_pairs, shown, p_text(change.p_value), *arms)
 
 
-def _pattern_rows(each: SetCard) -> Iterator[Cells]:
+def _pattern_rows(each: schema.SetCard) -> Iterator[Cells]:
     for mode, arm in each.counts.arms.items():
         n = arm.patterns_read
         for name, count in arm.patterns.items():
@@ -240,7 +247,7 @@ def _pattern_rows(each: SetCard) -> Iterator[Cells]:
             yield (name.replace("_", " "), MODE_WORDS[mode], traces, *shares, count.scored)
 
 
-def _corrected_rows(each: SetCard) -> Iterator[Cells]:
+def _corrected_rows(each: schema.SetCard) -> Iterator[Cells]:
     corrected, change = each.corrected, each.figures.difference
     if corrected is None:
         return
@@ -256,7 +263,7 @@ def _corrected_rows(each: SetCard) -> Iterator[Cells]:
         yield ("difference, points", *cells, "")
 
 
-def _trace_rows(each: SetCard) -> Iterator[Cells]:
+def _trace_rows(each: schema.SetCard) -> Iterator[Cells]:
     """Rates given a trace and given none; only where a mode has some of both."""
     for mode, arm in each.counts.arms.items():
         n, events = arm.scored - arm.adopted_scored, arm.events - arm.adopted_events
@@ -265,7 +272,7 @@ def _trace_rows(each: SetCard) -> Iterator[Cells]:
             yield (MODE_WORDS[mode], adopted, arm.adopted_scored, percent_of(events, n), n)
 
 
-def _safe_rows(each: SetCard) -> Iterator[Cells]:
+def _safe_rows(each: schema.SetCard) -> Iterator[Cells]:
     """Safe@1, Safe@K and the share of prompts safe in at least half; only with several epochs."""
     for mode in MODE_WORDS:
         if safe := each.safe.get(mode):
@@ -279,7 +286,7 @@ def _safe_rows(each: SetCard) -> Iterator[Cells]:
             )
 
 
-def _discrimination_row(pairs: DiscriminationCard) -> Cells:
+def _discrimination_row(pairs: schema.DiscriminationCard) -> Cells:
     shown = f"{pairs.direction} at telling them apart with thinking"
     if pairs.direction == "not shown":
         shown = _NOT_SIGNIFICANT["includes_zero"]
@@ -288,7 +295,7 @@ def _discrimination_row(pairs: DiscriminationCard) -> Cells:
     return (f"{pairs.harmful} against {pairs.benign}", *changes, pairs.n_pairs, shown)
 
 
-def _arm_row(each: SetCard, mode: Mode) -> Cells:
+def _arm_row(each: schema.SetCard, mode: Mode) -> Cells:
     arm = each.counts.arms[mode]
     trace, answer = (
         f"{lengths.median:g} (n = {lengths.n})" if lengths else missing
@@ -304,7 +311,7 @@ def _arm_row(each: SetCard, mode: Mode) -> Cells:
     )  # fmt: skip
 
 
-def _judge_row(each: SetCard) -> Cells:
+def _judge_row(each: schema.SetCard) -> Cells:
     judge = each.judge
     if judge is None:
         checked = each.kind == "reasoning"
@@ -321,7 +328,7 @@ def _judge_row(each: SetCard) -> Cells:
     return (each.dataset, judge.name, model, judge.sees or "", agreement)
 
 
-def _agreement_rows(measured: Sequence[JudgeFigures]) -> Iterator[Cells]:
+def _agreement_rows(measured: Sequence[schema.JudgeFigures]) -> Iterator[Cells]:
     """A row for each source model and mode, as a pooled figure hides where a judge errs."""
     modes = {str(mode): name for mode, name in MODE_WORDS.items()}
     groups = [(part.model, modes.get(part.mode, part.mode), part.set, [part]) for part in measured]
@@ -337,16 +344,7 @@ def _agreement_rows(measured: Sequence[JudgeFigures]) -> Iterator[Cells]:
         yield (model, mode, *shares, kappa, sum(p.unscored for p in parts), labelled_set)
 
 
-def _provenance_row(run: CardRun) -> Cells:
-    place, revision, files = "unknown", "unknown", ""
-    if source := run.provenance:
-        place, revision = f"{source.source}: {source.location}", source.revision_used or "none"
-        files = ", ".join(f"{f.name} {f.sha256[:12]} ({f.rows} rows)" for f in source.files[:12])
-    prompts = "unknown" if run.n_prompts is None else str(run.n_prompts)
-    return (run.dataset, place, revision, files, prompts + " (limited)" * run.limited, run.status)
-
-
-def _inside_row(figure: InsideFigure) -> Cells:
+def _inside_row(figure: schema.InsideFigure) -> Cells:
     write, draws, p_value = _UNITS[figure.unit], figure.random, figure.p_value
     bounded = figure.lower is not None and figure.upper is not None
     ends = f"{write(figure.lower)} to {write(figure.upper)}" if bounded else ""
