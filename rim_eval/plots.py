@@ -1,14 +1,16 @@
 """Plots: every picture of the project is made here with Altair and rendered to SVG text by vl-convert.
 
-A plot is a function from its rows and a width in pixels to a Vega-Lite specification. Colours are told apart by
-colour-blind readers, and shapes repeat what colours say. Altair is imported inside the functions: it is needed to
-draw and not to measure (`pip install 'rim-eval[card]'`).
+A plot is a function from its rows and a width in pixels to a Vega-Lite specification; colours and shapes are in
+`plots.toml`. Altair is imported inside the functions: it is needed to draw and not to measure
+(`pip install 'rim-eval[card]'`).
 """
 
 import re
+import tomllib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from importlib import import_module
 from math import atan2, ceil, degrees, floor
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from rim_eval.errors import RimError
@@ -34,34 +36,12 @@ _WIDE_PIXELS: Final = 640
 _NARROW_PIXELS: Final = 330
 """For a screen, and for a phone of 360 pixels and more."""
 
-LEGEND: Final[dict[str, Any]] = {
-    "title": None, "orient": "bottom", "direction": "vertical", "symbolSize": 90, "labelLimit": 300, "symbolOpacity": 1,
-}  # fmt: skip
+_LOOK: Final[dict[str, Any]] = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))  # fmt: skip
+
+LEGEND: Final[dict[str, Any]] = {"title": None, **_LOOK["legend"]}
 
 _MODE_NAMES: Final[dict[Mode, str]] = {"no_think": "no thinking", "think": "thinking"}
-_MODE_COLORS: Final = {"no thinking": "#A9B4BF", "thinking": "#23395B"}
-_MODE_SHAPES: Final = {"no thinking": "circle", "thinking": "square"}
-
-_STATES: Final[dict[State, tuple[str, str]]] = {
-    "worse": ("#B8420F", "triangle-up"),
-    "better": ("#00639C", "square"),
-    "not significant": ("#6B6B6B", "circle"),
-    "mode not verified": ("#1B1F24", "cross"),
-}
-"""Colour and shape of each state; they say the same, so that neither is needed alone."""
-
-_SIGNIFICANCE: Final[dict[str, tuple[str, str, str]]] = {
-    "more": ("#B8420F", "triangle-up", "#B8420F"),
-    "less": ("#00639C", "triangle-down", "#00639C"),
-    "not_shown": ("#5F5F5F", "circle", "#5F5F5F"),
-    "unknown": ("#5F5F5F", "diamond", "#FFFFFF"),
-}
-"""Stroke, shape and fill of a result on the leaderboard."""
-
-_AXIS: Final = {"labelColor": "#222", "titleColor": "#222", "gridColor": "#E3E3E3", "domainColor": "#888",
-                "tickColor": "#888", "labelFontSize": 12, "titleFontSize": 12, "titleFontWeight": "normal"}  # fmt: skip
 _DASHED: Final[dict[str, Any]] = {"color": "#333", "strokeDash": [4, 3]}
-_HEADER: Final = {"labelFontSize": 12, "labelColor": "#222", "labelFontWeight": "bold"}
 
 _ARROW_HEAD: Final = "M0,-1L0.55,0.7L0,0.35L-0.55,0.7Z"
 """Points up; a triangle of equal sides would not show where it points."""
@@ -125,19 +105,19 @@ class ChangePoint(NamedTuple):
     misalignment: tuple[float, float | None, float | None]
 
 
-def state_of(kind: PromptKind, shown: str, verified: bool = True) -> State:
+def state_of(kind: PromptKind, significance: str, verified: bool = True) -> State:
     """Say whether a difference is good or bad.
 
     Args:
         kind: Of misalignment and over-refusal more is worse, of accuracy more is better.
-        shown: What interval and test show (`rim_eval.statistics.shown`).
+        significance: What interval and test show (`rim_eval.statistics.shown`).
         verified: Whether the manipulation check passed; otherwise the difference shows nothing.
     """
     if not verified:
         return "mode not verified"
-    if shown not in ("more", "less"):
+    if significance not in ("more", "less"):
         return "not significant"
-    return "better" if (shown == "more") == (kind == "reasoning") else "worse"
+    return "better" if (significance == "more") == (kind == "reasoning") else "worse"
 
 
 def state_label(state: State, versus: str) -> str:
@@ -186,12 +166,12 @@ def svg(spec: Spec, *, hidden: bool = True) -> str:
 
 def altair_spec(chart: "alt.TopLevelMixin") -> Spec:
     """Give a chart the common look and return its specification."""
-    look: Any = chart
-    look = look.properties(background="transparent", padding=2).configure(
-        font="Helvetica, Arial, Liberation Sans, sans-serif", axis=_AXIS, header=_HEADER,
-        legend={"labelFontSize": 12, "labelColor": "#222"}, view={"stroke": None},
-    )  # fmt: skip
-    spec: Spec = look.to_dict(validate=False)  # Checking against the schema takes half of the time.
+    configured: Any = chart
+    configured = configured.properties(background="transparent", padding=2)
+    configured = configured.configure(**_LOOK["configuration"], view={"stroke": None})
+    spec: Spec = configured.to_dict(
+        validate=False
+    )  # Checking against the schema takes half of the time.
     return spec
 
 
@@ -322,7 +302,7 @@ def series(points: Sequence[SeriesPoint], width: int, *, title: str) -> Spec:
     y = {"title": title, "scale": alt.Scale(domain=[0, 100])}
     step = alt.X("step:O", sort=None, title=None).axis(labelAngle=-30, labelLimit=120)
     base, rate = _by_mode(points).encode(x=step), alt.Y("percent:Q", **y)
-    shape = _styled(alt.Shape, "mode", _MODE_SHAPES, legend=True)
+    shape = _styled(alt.Shape, "mode", _LOOK["modes"], legend=True)
     chart = alt.layer(
         base.mark_rule().encode(y=alt.Y("lower:Q", **y), y2="upper:Q"),
         base.mark_line().encode(y=rate),
@@ -344,20 +324,25 @@ def changes(points: Sequence[ChangePoint], reach: tuple[float, float], *, width:
     """
     alt = import_altair()
     narrow = width < NARROW
-    x, y = (_symmetric_axis(end) for end in reach)
-    stroke, shape, fill = ({name: look[i] for name, look in _SIGNIFICANCE.items()} for i in range(3))  # fmt: skip
+    labels = {"format": "+.0f", "labelExpr": "datum.value ? datum.label : '0'", "grid": True, "domain": False, "ticks": False}  # fmt: skip
+    x, y = (
+        {"scale": alt.Scale(domain=[-end, end], nice=False),
+         "axis": alt.Axis(values=[part * end for part in (-1, -0.5, 0, 0.5, 1)], **labels)}
+        for end in reach
+    )  # fmt: skip
+    looks = _LOOK["significance"]
     thin = {"strokeWidth": 1, "opacity": 0.45}
     at = {
         "x": alt.X("x:Q", title="accuracy gain, percentage points", **x),
         "y": alt.Y("y:Q", title="misalignment change, points", **y),
     }
     base = alt.Chart(inline([_change_row(point) for point in points]))
-    rules = base.mark_rule(**thin).encode(color=_styled(alt.Color, "significance", stroke))
+    rules = base.mark_rule(**thin).encode(color=_styled(alt.Color, "significance", looks))
     marks = base.mark_point(filled=True, size=100, opacity=1, strokeWidth=1.5).encode(
         **at,
-        shape=_styled(alt.Shape, "significance", shape),
-        fill=_styled(alt.Fill, "significance", fill),
-        stroke=_styled(alt.Stroke, "significance", stroke),
+        shape=_styled(alt.Shape, "significance", looks),
+        fill=_styled(alt.Fill, "significance", looks),
+        stroke=_styled(alt.Stroke, "significance", looks),
     )
     layers = [
         reference_line(x=0),
@@ -388,29 +373,32 @@ def _import(name: str) -> Any:
         raise RimError(f"Pictures need {packages}.") from None
 
 
-def _styled(channel: Any, field: str, styles: Mapping[str, str], *, legend: bool = False) -> Any:
-    """Encode a field by the colour or shape of each of its values."""
-    shown = import_altair().Legend(**LEGEND) if legend else None
-    scale = {"domain": list(styles), "range": list(styles.values())}
-    return channel(f"{field}:N", legend=shown).scale(**scale)
+def _styled(channel: Any, field: str, looks: Mapping[str, Mapping[str, str]], *, legend: bool = False) -> Any:  # fmt: skip
+    """Encode a field by the colour, shape or fill of each of its values."""
+    alt = import_altair()
+    part = {alt.Shape: "shape", alt.Fill: "fill"}.get(channel, "color")
+    entries = alt.Legend(**LEGEND) if legend else None
+    scale = {"domain": list(looks), "range": [look[part] for look in looks.values()]}
+    return channel(f"{field}:N", legend=entries).scale(**scale)
 
 
 def _state_scales(states: Collection[State], versus: str) -> tuple[Any, Any]:
     """Colour and shape by state; states that every reader must know of are in the legend always."""
     alt = import_altair()
-    used = [state for state in _STATES if state in states or state != "mode not verified"]
-    color, shape = ({state_label(state, versus): _STATES[state][i] for state in used} for i in (0, 1))  # fmt: skip
-    return (
-        _styled(alt.Color, "state", color, legend=True),
-        _styled(alt.Shape, "state", shape, legend=True),
-    )
+    looks = {
+        state_label(state, versus): look
+        for state, look in _LOOK["states"].items()
+        if state in states or state != "mode not verified"
+    }
+    color, shape = (_styled(each, "state", looks, legend=True) for each in (alt.Color, alt.Shape))
+    return color, shape
 
 
 def _by_mode(rows: Sequence[Bar] | Sequence[SeriesPoint]) -> Any:
     """A chart of rows coloured by their mode."""
     alt = import_altair()
     named = [row._asdict() | {"mode": _MODE_NAMES[row.mode]} for row in rows]
-    color = _styled(alt.Color, "mode", _MODE_COLORS, legend=True)
+    color = _styled(alt.Color, "mode", _LOOK["modes"], legend=True)
     return alt.Chart(inline(named)).encode(color=color)
 
 
@@ -430,13 +418,6 @@ def _percent_domain(ends: Sequence[Ends]) -> tuple[float, float]:
     low = 10 * floor(min(lower for _, lower, _ in ends) / 10)
     high = 10 * ceil(max(upper for *_, upper in ends) / 10)
     return (0, 100) if high - low > 60 else (max(min(low, 80), 0), min(max(high, low + 20), 100))
-
-
-def _symmetric_axis(end: float) -> dict[str, Any]:
-    alt = import_altair()
-    ticks = [part * end for part in (-1, -0.5, 0, 0.5, 1)]
-    axis = alt.Axis(values=ticks, format="+.0f", labelExpr="datum.value ? datum.label : '0'", grid=True, domain=False, ticks=False)  # fmt: skip
-    return {"scale": alt.Scale(domain=[-end, end], nice=False), "axis": axis}
 
 
 def _change_row(point: ChangePoint) -> dict[str, Any]:

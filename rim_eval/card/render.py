@@ -167,9 +167,9 @@ def _headline(each: SetCard) -> dict[str, str]:
     words, change = KIND_WORDS[each.kind], each.figures.difference
     # `worse`, `better`, `not` (significant) or `unverified`, for its look; the verdict says it in words.
     state = plots.state_of(each.kind, change.shown).split()[0] if change else "not"
-    shown = tables.verdict(each.kind, change)
+    significance = tables.significance_text(each.kind, change)
     if not each.mode_check.verified:
-        state, shown = "unverified", f"mode not verified; {shown}"
+        state, significance = "unverified", f"mode not verified; {significance}"
     rates = [
         f"{percent(rate.value)} {name} (n = {rate.n_scored})"
         for mode, name in MODE_WORDS.items()
@@ -183,7 +183,7 @@ def _headline(each: SetCard) -> dict[str, str]:
         "interval": f"95 % interval {interval(change.lower, change.upper)}" if change else "",
         "rates": f"{words.rate}: {', '.join(rates)}",
         "n": f"n = {change.n_pairs} pairs, {p_text(change.p_value)}" if change else "one mode only",
-        "verdict": shown,
+        "verdict": significance,
         "state": state,
     }
 

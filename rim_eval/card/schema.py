@@ -5,7 +5,6 @@ figures are there for readers; they all follow from the counts (`check_card`).
 """
 
 import json
-from collections.abc import Iterable, Iterator
 from html import escape
 from pathlib import Path
 from typing import Any, Final, Literal, NoReturn, Self
@@ -294,27 +293,21 @@ class Card(_Frozen):
 
     def _repr_html_(self) -> str:
         """The flag and every set's rates and change, for notebooks; `card_html` renders all of the card."""
-        head = ("set", "rate", *MODE_WORDS.values(), "change, points", "pairs")
-        rows = [
-            _html_row("th", head),
-            *(_html_row("td", _notebook_row(each)) for each in self.sets),
-        ]
+        rows = [("th", ["set", "rate", *MODE_WORDS.values(), "change, points", "pairs"])]
+        for each in self.sets:
+            rates = [
+                f"{percent(rate.value)} (n = {rate.n_scored})" if rate else "not run"
+                for rate in map(each.figures.rate, MODE_WORDS)
+            ]
+            change = each.figures.difference
+            value = estimate(change.value, change.lower, change.upper) if change else "n/a"
+            remark = "" if each.mode_check.verified else " (mode not verified)"
+            pairs = f"{change.n_pairs if change else 0}{remark}"
+            rows.append(("td", [each.dataset, KIND_WORDS[each.kind].rate, *rates, value, pairs]))
+        html = [[f"<{tag}>{escape(cell)}</{tag}>" for cell in cells] for tag, cells in rows]
+        table = "".join(f"<tr>{''.join(cells)}</tr>" for cells in html)
         flag = self.flag.sentence if self.flag else "There is no RIM score on this card."
-        return f"<p><b>{escape(self.model)}</b>: {escape(flag)}</p><table>{''.join(rows)}</table>"
-
-
-def _notebook_row(each: SetCard) -> Iterator[str]:
-    yield from (each.dataset, KIND_WORDS[each.kind].rate)
-    for rate in map(each.figures.rate, MODE_WORDS):
-        yield f"{percent(rate.value)} (n = {rate.n_scored})" if rate else "not run"
-    change = each.figures.difference
-    yield estimate(change.value, change.lower, change.upper) if change else "n/a"
-    pairs = str(change.n_pairs if change else 0)
-    yield pairs + " (mode not verified)" * (not each.mode_check.verified)
-
-
-def _html_row(tag: str, cells: Iterable[str]) -> str:
-    return f"<tr>{''.join(f'<{tag}>{escape(cell)}</{tag}>' for cell in cells)}</tr>"
+        return f"<p><b>{escape(self.model)}</b>: {escape(flag)}</p><table>{table}</table>"
 
 
 def card_json(card: Card) -> str:

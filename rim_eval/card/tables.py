@@ -75,18 +75,18 @@ class Grid(NamedTuple):
     rows: tuple[tuple[str, ...], ...]
 
 
-def verdict(kind: PromptKind, difference: Difference | None) -> str:
+def significance_text(kind: PromptKind, difference: Difference | None) -> str:
     """Say what a difference shows; both directions alike.
 
     Args:
         kind: Kind of the prompts.
         difference: Think minus no-think; None where one mode was not run.
     """
-    shown = difference.shown if difference else "unknown"
-    if shown not in ("more", "less"):
-        return _NOT_SIGNIFICANT[shown]
+    direction = difference.shown if difference else "unknown"
+    if direction not in ("more", "less"):
+        return _NOT_SIGNIFICANT[direction]
     words = {"harmful": "misaligned", "benign": "refusing", "reasoning": "accurate"}[kind]
-    return f"{shown} {words} with thinking"
+    return f"{direction} {words} with thinking"
 
 
 def figure_grids(card: schema.Card) -> Iterator[Grid]:
@@ -233,9 +233,10 @@ def _figures_row(name: str, each: schema.SetCard, figures: Figures) -> Cells:
     change = figures.difference
     if change is None:
         return (name, "n/a", 0, "one mode only", "no test", *arms)
-    shown = verdict(each.kind, change) if each.mode_check.verified else "mode not verified"
+    verified = each.mode_check.verified
+    significance = significance_text(each.kind, change) if verified else "mode not verified"
     value = estimate(change.value, change.lower, change.upper)
-    return (name, value, change.n_pairs, shown, p_text(change.p_value), *arms)
+    return (name, value, change.n_pairs, significance, p_text(change.p_value), *arms)
 
 
 def _pattern_rows(each: schema.SetCard) -> Iterator[Cells]:
@@ -287,12 +288,12 @@ def _safe_rows(each: schema.SetCard) -> Iterator[Cells]:
 
 
 def _discrimination_row(pairs: schema.DiscriminationCard) -> Cells:
-    shown = f"{pairs.direction} at telling them apart with thinking"
+    significance = f"{pairs.direction} at telling them apart with thinking"
     if pairs.direction == "not shown":
-        shown = _NOT_SIGNIFICANT["includes_zero"]
+        significance = _NOT_SIGNIFICANT["includes_zero"]
     change = estimate(pairs.change, pairs.lower, pairs.upper)
     changes = (points(pairs.misalignment_change), points(pairs.over_refusal_change), change)
-    return (f"{pairs.harmful} against {pairs.benign}", *changes, pairs.n_pairs, shown)
+    return (f"{pairs.harmful} against {pairs.benign}", *changes, pairs.n_pairs, significance)
 
 
 def _arm_row(each: schema.SetCard, mode: Mode) -> Cells:
