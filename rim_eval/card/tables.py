@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from statistics import median
-from typing import Any, Final, NamedTuple, get_args
+from typing import Any, Final, get_args
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
@@ -49,30 +49,24 @@ _NOT_SIGNIFICANT: Final[dict[Shown, str]] = {
 _UNITS: Final = {"points": points, "share": percent, "plain": plain_number}
 
 
-class Texts(BaseModel):
-    """What stands around one table or picture; `{...}` is filled in."""
+class Grid(BaseModel):
+    """A table or picture with what stands around it; in `texts.toml` without rows, and `{...}` is filled in."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     title: str
     note: str = ""
     remark: str = ""
+    """Follows the note where it applies."""
     head: tuple[str, ...] = ()
     heading: str = ""
+    """Stands over the findings of a part of the mechanisms section."""
+    rows: tuple[tuple[str, ...], ...] = ()
 
 
-TEXTS: Final = TypeAdapter(dict[str, Texts]).validate_python(
+TEXTS: Final = TypeAdapter(dict[str, Grid]).validate_python(
     tomllib.loads(Path(__file__).with_name("texts.toml").read_text(encoding="utf-8"))
 )
-
-
-class Grid(NamedTuple):
-    """A table with its title."""
-
-    title: str
-    note: str
-    head: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
 
 
 def significance_text(kind: PromptKind, difference: Difference | None) -> str:
@@ -93,16 +87,11 @@ def figure_grids(card: schema.Card) -> Iterator[Grid]:
     """Rates and differences of every set, one table a kind of prompts."""
     adjusted = ", ".join(f"{name} {p_text(p)}" for name, p in card.adjusted_p.items())
     for kind in PROMPT_KINDS:
-        words = KIND_WORDS[kind]
-        values = {"words": words, "means": words.means[0].upper() + words.means[1:], "adjusted": adjusted}  # fmt: skip
-        if rows := [_figures_row(s.dataset, s, s.figures) for s in card.of_kind(kind)]:
-            yield make_grid(
-                "figures",
-                rows,
-                _FIGURES_HEAD,
-                remark=kind == "harmful" and bool(adjusted),
-                **values,
-            )
+        words, remark = KIND_WORDS[kind], kind == "harmful" and bool(adjusted)
+        values = {"rate": words.rate, "means": words.means[0].upper() + words.means[1:]}
+        rows = [_figures_row(s.dataset, s, s.figures) for s in card.of_kind(kind)]
+        if rows:
+            yield make_grid("figures", rows, _FIGURES_HEAD, remark=remark, adjusted=adjusted, **values)  # fmt: skip
 
 
 def detail_grids(card: schema.Card) -> list[Grid]:
@@ -113,7 +102,7 @@ def detail_grids(card: schema.Card) -> list[Grid]:
         labelled_set = corrected.labelled_set if corrected else ""
         lines = [_figures_row(f"score {k} and more", each, f) for k, f in each.thresholds.items()]
         categories = [_figures_row(k, each, f) for k, f in sorted(each.categories.items())]
-        table = partial(make_grid, dataset=each.dataset, words=words, rate=words.rate.lower(), labelled_set=labelled_set)  # fmt: skip
+        table = partial(make_grid, dataset=each.dataset, event=words.event, rate=words.rate.lower(), labelled_set=labelled_set)  # fmt: skip
         grids += [
             table("thresholds", lines, _FIGURES_HEAD),
             table("categories", categories if len(categories) > 1 else (), _FIGURES_HEAD),
@@ -216,10 +205,10 @@ def make_grid(name: str, rows: Iterable[Cells], head: tuple[str, ...] = (), *, r
     """
     texts = TEXTS[name]
     return Grid(
-        texts.title.format(**values),
-        (texts.note + texts.remark * remark).format(**values),
-        head or tuple(column.format(**values) for column in texts.head),
-        tuple(tuple(map(str, row)) for row in rows),
+        title=texts.title.format(**values),
+        note=(texts.note + texts.remark * remark).format(**values),
+        head=head or tuple(column.format(**values) for column in texts.head),
+        rows=tuple(tuple(map(str, row)) for row in rows),
     )
 
 
