@@ -56,12 +56,17 @@ def percent(share: float | None) -> str:
     return _NOTHING if share is None or share != share else f"{100 * share:.1f} %"
 
 
+def percent_of(part: int, whole: int) -> str:
+    """A part of a whole as percent with one decimal."""
+    return percent(part / whole if whole else None)
+
+
 def points(value: float | None) -> str:
     """Percentage points with their sign, a true minus and one decimal."""
     if value is None or value != value:
         return _NOTHING
-    shown = f"{value:+.1f}".replace("-", "\N{MINUS SIGN}")
-    return "0.0" if shown[1:] == "0.0" else shown
+    text = f"{value:+.1f}".replace("-", "\N{MINUS SIGN}")
+    return "0.0" if text[1:] == "0.0" else text
 
 
 def interval(lower: float | None, upper: float | None, *, share: bool = False) -> str:
@@ -84,16 +89,16 @@ def estimate(
         upper: Upper end of the interval.
         share: Whether to show fractions as percent.
     """
-    shown = percent(value) if share else points(value)
-    return f"{shown} ({interval(lower, upper, share=share)})"
+    text = percent(value) if share else points(value)
+    return f"{text} ({interval(lower, upper, share=share)})"
 
 
 def plain_number(value: float | None) -> str:
     """A number without a unit, to three significant digits, with a true minus."""
     if value is None:
         return _NOTHING
-    shown = f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
-    return shown.replace("-", "\N{MINUS SIGN}")
+    text = f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
+    return text.replace("-", "\N{MINUS SIGN}")
 
 
 def p_text(p_value: float | None) -> str:

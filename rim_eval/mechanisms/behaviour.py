@@ -202,7 +202,7 @@ def load_analysis_prompts(
         RimError: A set is unknown or holds no prompts of its kind.
     """
     from rim_eval import prompt_sets
-    from rim_eval.prompt_sets.templates import Style, user_message
+    from rim_eval.prompt_sets import Style, user_message
 
     loaded: dict[PromptKind, list[prompt_sets.Prompt]] = {}
     for kind, name in sets.items():

@@ -9,9 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Literal, cast, get_args
 
-from rim_eval.types import FrozenModel
-
-from rim_eval.types import Pattern
+from rim_eval.types import FrozenModel, Pattern
 
 TraceLabel = Literal["careful", Pattern, "other"]
 """What a trace shows. `other` covers arithmetic, empty and malformed traces."""

@@ -153,7 +153,7 @@ def _arm(value: Json) -> Json:
 
 def _flip_pairs(value: Json) -> None:
     """All pairs turned at once, with the figures that follow: what a fraud would write."""
-    from rim_eval.card.derived import discrimination_card
+    from rim_eval.card.build import discrimination_card
     from rim_eval.results.counts import Outcome, PairCell
 
     [shown] = value["discrimination"]
@@ -166,7 +166,7 @@ def _flip_pairs(value: Json) -> None:
 
 
 def _invent_calibration(value: Json) -> None:
-    from rim_eval.card.derived import corrected_from
+    from rim_eval.card.build import corrected_from
     from rim_eval.card.schema import JudgeCounts
 
     found = Card.model_validate_json(json.dumps(value)).sets[0]

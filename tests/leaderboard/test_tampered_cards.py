@@ -34,7 +34,7 @@ def drop_categories(value: Any, kept: int) -> None:
 
 def fewer_pairs(value: Any) -> None:
     """Only pairs that suit, with the figures that follow."""
-    from rim_eval.card.derived import discrimination_card
+    from rim_eval.card.build import discrimination_card
     from rim_eval.card.schema import DiscriminationCard
 
     [found] = value["discrimination"]
