@@ -179,16 +179,15 @@ def _validations(
     set_name: str, monitor: str, data: Sequence[str], grader: str | None
 ) -> Iterator[tuple[str, str, Any]]:
     """Yield the key of the figures in the file of --out, their table, and the figures."""
-    agreements: list[validation.LabelAgreement] = []
     if set_name == "planted":
-        rows = rows_of_monitor(read_runs(data).rows, monitor)
-        agreements = _with_planted_labels(rows)
+        agreements = _with_planted_labels(rows_of_monitor(read_runs(data).rows, monitor))
         yield set_name, validation.agreement_table(agreements), _plain(agreements)
         return
     loaded, model = _load(monitor, grader)
     paths = [Path(name) for name in data]
     _refuse_equal_names(paths)
     if set_name == "texts":
+        agreements = []
         for path in paths or [validation.PARAPHRASES]:
             texts = validation.load_labelled_texts(path)
             agreements += asyncio.run(validation.measure_texts(loaded, texts, path.name, model))

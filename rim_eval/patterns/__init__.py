@@ -4,8 +4,9 @@ A monitor reads one part of a reply and reports findings, each with a quotation 
 hold the labels without the text, and join the observations of the same replies.
 """
 
-from rim_eval.patterns.injection import Statements, injection_effects, load_statements
+from rim_eval.patterns.injection import injection_effects, load_statements
 from rim_eval.patterns.monitor import (
+    ANY_PATTERN,
     MARKS,
     PARTS,
     Finding,
@@ -21,7 +22,6 @@ from rim_eval.patterns.monitor import (
 from rim_eval.patterns.prevalence import conditional_rates, prevalence
 from rim_eval.patterns.registry import load_monitor
 from rim_eval.patterns.rows import (
-    ANY_PATTERN,
     InjectionRow,
     PatternRow,
     attach,
@@ -48,7 +48,6 @@ __all__ = [
     "Pattern",
     "PatternReading",
     "PatternRow",
-    "Statements",
     "UnreadReason",
     "attach",
     "compare_monitors",

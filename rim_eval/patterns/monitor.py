@@ -18,6 +18,9 @@ PARTS: Final[tuple[Part, ...]] = get_args(Part)
 MARKS: Final = ("think_then_refuse", "looping")
 """Properties of the form of a reply: a trace before a full refusal, and a text that ends in a loop."""
 
+ANY_PATTERN: Final = "any_pattern"
+"""Label of a row that shows at least one of `PATTERNS`."""
+
 UnreadReason = Literal[UnscoredReason, "trace_hidden", "trace_summarised"]
 """Why a part was not read. None of them counts as a part without patterns."""
 

@@ -6,14 +6,8 @@ from typing import NamedTuple
 
 from rim_eval.formatting import KIND_WORDS, interval, percent
 from rim_eval.observations import Observation
-from rim_eval.patterns.monitor import MonitorId, Part, UnreadReason
-from rim_eval.patterns.rows import (
-    ANY_PATTERN,
-    PatternRow,
-    index_unique,
-    reply_of,
-    verdicts_by_prompt,
-)
+from rim_eval.patterns.monitor import ANY_PATTERN, MonitorId, Part, UnreadReason
+from rim_eval.patterns.rows import PatternRow, index_unique, reply_of, verdicts_by_prompt
 from rim_eval.statistics import ArmSummary, arm_summary
 from rim_eval.types import PATTERNS, FrozenModel, Mode, PromptKind
 

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from rim_eval.errors import RimError
 from rim_eval.observations import Observation
-from rim_eval.patterns.monitor import MonitorId, Part, PartLabels, PatternReading
+from rim_eval.patterns.monitor import ANY_PATTERN, MonitorId, Part, PartLabels, PatternReading
 from rim_eval.types import Mode, PromptKind
 
 if TYPE_CHECKING:
@@ -19,9 +19,6 @@ ReplyKey = tuple[str, str, str, Mode, int]
 """Model, data set, prompt id, mode and epoch: what pattern rows and observations are joined by."""
 
 _REPLY_COLUMNS: Final = ("model", "dataset", "prompt_id", "kind", "category", "mode", "epoch")
-
-ANY_PATTERN: Final = "any_pattern"
-"""Label of a row that shows at least one of `PATTERNS`."""
 
 LogRow = TypeVar("LogRow", "PatternRow", "InjectionRow")
 Row = TypeVar("Row", bound="PatternRow | Observation")

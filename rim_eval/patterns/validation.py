@@ -17,8 +17,8 @@ from pydantic import AliasPath, BaseModel, Field, ValidationError, model_validat
 from rim_eval.errors import RimError, first_complaint
 from rim_eval.judging import Agreement, Case, Grader, Pair, agreement
 from rim_eval.observations import numbered_lines
-from rim_eval.patterns.monitor import Monitor, MonitorId, Part, read_patterns
-from rim_eval.patterns.rows import ANY_PATTERN, PatternRow, index_unique, reply_of
+from rim_eval.patterns.monitor import ANY_PATTERN, Monitor, MonitorId, Part, read_patterns
+from rim_eval.patterns.rows import PatternRow, index_unique, reply_of
 from rim_eval.patterns.rubric import locate
 from rim_eval.thinking import split_trace
 from rim_eval.types import PATTERNS, FrozenModel, Mode, Pattern
