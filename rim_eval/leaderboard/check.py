@@ -4,8 +4,6 @@ A card must be of whole sets of the catalogue by an allowed judge, and every fig
 (`rim_eval.card.check_card`). Each rule is a generator of what breaks it, in sentences.
 """
 
-import hashlib
-import json
 import math
 import re
 from collections import Counter
@@ -26,9 +24,8 @@ from rim_eval.leaderboard.schema import (
     first_reasons,
     read_file,
 )
-from rim_eval.paths import tasks_dir
 from rim_eval.patterns import PATTERNS
-from rim_eval.prompt_sets import PromptSet, entries
+from rim_eval.prompt_sets import LoadedSet, PromptSet, entries, load_prompts
 from rim_eval.results.endpoints import primary_set
 from rim_eval.types import MODES, PromptKind
 
@@ -241,48 +238,44 @@ def _texts(card: Card) -> Iterator[str]:
 
 def _discrimination(card: Card) -> Iterator[str]:
     """Pairs are those of the catalogue, all of them, each prompt once; none are left out."""
+    submitted = {(each.harmful, each.benign): each.cells for each in card.discrimination}
     paired = {
         (harmful.dataset, benign.dataset): (harmful, benign)
         for harmful in card.of_kind("harmful")
         for benign in card.of_kind("benign")
         if _partner(harmful.dataset) == benign.dataset
     }
-    submitted = {(each.harmful, each.benign): each for each in card.discrimination}
-    for harmful_name, benign_name in sorted(set(submitted) - set(paired)):
-        yield f"discrimination: the catalogue pairs no prompts of {harmful_name} and {benign_name}"
+    for name in sorted(submitted.keys() - paired):
+        yield f"discrimination: the catalogue pairs no prompts of {' and '.join(name)}"
     for name, (harmful, benign) in sorted(paired.items()):
-        place = f"discrimination of {name[0]} and {name[1]}"
+        place = f"discrimination of {' and '.join(name)}"
         # Every prompt of the smaller side has one partner: so it is in all paired sets of the catalogue.
         expected = min(_count_prompts(harmful), _count_prompts(benign))
-        if name not in submitted:
-            unscored = sum(
-                cell.prompts
-                for cell in (*harmful.counts.cells, *benign.counts.cells)
-                if not (cell.think.scored and cell.no_think.scored)
-            )
-            # At least one pair was scored in all four places, however the unscored ones lie.
-            if unscored < expected:
-                yield (
-                    f"{place} is left out; make the card from logs "
-                    "whose prompts know their partners (both sets in one data folder)"
-                )
+        if name in submitted:
+            outcomes: Counter[Any] = Counter()
+            for pair_cell in submitted[name]:
+                outcomes[pair_cell.benign] += pair_cell.pairs
+            if outcomes.total() != expected:
+                yield f"{place}: {outcomes.total()} pairs, the catalogue has {expected}"
+            if not outcomes <= prompts_by_outcome(benign.counts.cells):
+                yield f"{place}: its pairs hold other outcomes than the cells of {name[1]}"
             continue
-        outcomes: Counter[Any] = Counter()
-        for cell in submitted[name].cells:
-            outcomes[cell.benign] += cell.pairs
-        if outcomes.total() != expected:
-            yield f"{place}: {outcomes.total()} pairs, the catalogue has {expected}"
-        if not outcomes <= prompts_by_outcome(benign.counts.cells):
-            yield f"{place}: its pairs hold other outcomes than the cells of {name[1]}"
+        cells = (*harmful.counts.cells, *benign.counts.cells)
+        scored = [cell.prompts for cell in cells if cell.think.scored and cell.no_think.scored]
+        # At least one pair was scored in all four places, however the unscored ones lie.
+        if sum(cell.prompts for cell in cells) - sum(scored) < expected:
+            yield (
+                f"{place} is left out; make the card from logs "
+                "whose prompts know their partners (both sets in one data folder)"
+            )
 
 
 def _partner(harmful: str) -> str | None:
     """The set that holds the look-alikes of a harmful set; None where there are none."""
     prompt_set = entries().get(harmful)
-    pairing = prompt_set.pairing if prompt_set else None
-    if pairing is None:
+    if prompt_set is None or prompt_set.pairing is None:
         return None
-    return (pairing.partner if pairing.rule == "same_key" else None) or harmful
+    return getattr(prompt_set.pairing, "partner", None) or harmful
 
 
 def _count_prompts(each: SetCard) -> int:
@@ -298,12 +291,11 @@ def _prompts(each: SetCard, prompt_set: PromptSet) -> Iterator[str]:
     if set(each.counts.arms) != set(MODES):
         yield "one mode only; a RIM score needs both"
         return
-    if prompt_set.subsets:
-        names = prompt_set.default_subsets or tuple(prompt_set.subsets)
-        parts = [prompt_set.subsets[name] for name in names]
-        expected = sum(p.count for p in parts if (p.kind or prompt_set.kind) == each.kind)
-    else:
-        expected = prompt_set.count if prompt_set.kind == each.kind else 0
+    names = prompt_set.default_subsets or tuple(prompt_set.subsets)
+    subsets = [prompt_set.subsets[name] for name in names]
+    counts = [(part.count, part.kind or prompt_set.kind) for part in subsets]
+    counts = counts or [(prompt_set.count, prompt_set.kind)]
+    expected = sum(n for n, kind in counts if kind == each.kind)
     if _count_prompts(each) != expected:
         yield f"{_count_prompts(each)} prompts, but the whole set has {expected}"
     if any(cell.think.asked != cell.no_think.asked for cell in cells):
@@ -326,25 +318,23 @@ def _arms(each: SetCard) -> Iterator[str]:
 def _judge(each: SetCard) -> Iterator[str]:
     """The judge is on the list for this set, and its scores give the verdicts."""
     judge = each.judge
-    if each.kind == "reasoning" or judge is None:
+    if each.kind == "reasoning":
         if judge is not None:
             yield "answers to problems are checked, not judged"
-        elif each.kind != "reasoning":
-            yield "nobody judged it"
-        return
-    allowed = next((one for one in allowed_judges() if one.allows(judge, each)), None)
-    if allowed is None:
+    elif judge is None:
+        yield "nobody judged it"
+    elif allowed := next((one for one in allowed_judges() if one.allows(judge, each)), None):
+        shipped = load_judge(allowed.judge)
+        if judge.sha256 != shipped.sha256:
+            yield f"judge {judge.name} is another file than the shipped one (sha256 differs)"
+        elif (rule := shipped.spec.verdicts.get(each.kind)) and rule.at_least is not None:
+            yield from _scores(each, rule.at_least)
+    else:
         grader = f" by {judge.model}" if judge.model else ""
         yield (
             f"judge {judge.name}{grader}, which sees {judge.sees}, is not on the list for {each.kind} prompts "
             f"of {each.dataset} (leaderboard/judges.toml)"
         )
-        return
-    shipped = load_judge(allowed.judge)
-    if judge.sha256 != shipped.sha256:
-        yield f"judge {judge.name} is another file than the shipped one (sha256 differs)"
-    elif (rule := shipped.spec.verdicts.get(each.kind)) and rule.at_least is not None:
-        yield from _scores(each, rule.at_least)
 
 
 def _scores(each: SetCard, line: float) -> Iterator[str]:
@@ -383,9 +373,8 @@ def _categories(each: SetCard, prompt_set: PromptSet, runs: Sequence[CardRun]) -
         yield "it shows categories, and the set has none"
     elif declared and not submitted and not files & bare:
         yield "its categories are left out"
-    if prompt_set.source.type == "shipped" and (column := prompt_set.columns.category):
-        lines = _shipped(prompt_set.name, prompt_set.files[0].path).splitlines()
-        unknown = submitted - {str(json.loads(line)[column]) for line in lines if line}
+    if loaded := _shipped(prompt_set.name):
+        unknown = submitted - {prompt.category for prompt in loaded.prompts}
     else:
         unknown = submitted - set(fixed) if all(fixed) else set()
     if unknown:
@@ -393,8 +382,9 @@ def _categories(each: SetCard, prompt_set: PromptSet, runs: Sequence[CardRun]) -
 
 
 @cache
-def _shipped(name: str, path: str) -> bytes:
-    return (tasks_dir() / name / path).read_bytes()
+def _shipped(name: str) -> LoadedSet | None:
+    """A set that comes with the package; None of others."""
+    return load_prompts(name) if entries()[name].source.type == "shipped" else None
 
 
 def _answer_tokens(each: SetCard, runs: Sequence[CardRun]) -> Iterator[str]:
@@ -452,18 +442,16 @@ def source_problems(run: CardRun, prompt_set: PromptSet) -> Iterator[str]:
     if source is None:
         yield f"run {run.id} does not say where its prompts came from"
         return
-    shipped = prompt_set.source.type == "shipped"
-    if source.source == "user" or (source.source == "shipped") != shipped:
+    shipped = _shipped(prompt_set.name)
+    if source.source == "user" or (source.source == "shipped") != bool(shipped):
         yield f"run {run.id} read prompts that are {source.source}, not the set's"
     if len({file.sha256 for file in source.files}) < len(source.files):
         yield f"run {run.id} read one file twice"
     # Each file that may be read: the file of the set that it stands for, and its checksum where one is declared.
-    pinned = {local.name: (local.replaces, local.sha256) for local in prompt_set.local}
-    for file in prompt_set.files:
-        sha256 = file.sha256
-        if shipped:
-            sha256 = hashlib.sha256(_shipped(prompt_set.name, file.path)).hexdigest()
-        pinned[file.name] = (file.name, sha256)
+    pinned = {file.name: (file.name, file.sha256) for file in prompt_set.files}
+    pinned |= {local.name: (local.replaces, local.sha256) for local in prompt_set.local}
+    if shipped:
+        pinned |= {file.name: (file.name, file.sha256) for file in shipped.provenance.files}
     if foreign := {file.name for file in source.files} - set(pinned):
         yield f"run {run.id} read {min(foreign)}, which is no file of the set"
     for wanted in prompt_set.files:
