@@ -22,6 +22,7 @@ from rim_eval.comparison.schema import (
     SetComparison,
 )
 from rim_eval.errors import RimError
+from rim_eval.formatting import MODE_WORDS
 from rim_eval.observations import Table
 from rim_eval.statistics import (
     Estimate,
@@ -192,14 +193,14 @@ def _compare_set(
     level: float,
 ) -> SetComparison:
     """All models that have a set: paired where there are verdicts, else by their cards."""
-    against: dict[str, list[ModelDifference]] = {model: [] for model in by_model}
-    others = by_model.keys() - {reference} if reference in by_model else ()
-    for model in others:
-        against[model] += (
+    against: dict[str, tuple[ModelDifference, ...]] = dict.fromkeys(by_model, ())
+    for model in by_model.keys() - {reference} if reference in by_model else ():
+        against[model] = tuple(
             _unpaired_differences(by_model[model], by_model[reference], level)
             if verdicts is None
             else _paired_differences(verdicts, model, reference, level)
         )
+    against = _adjust(against)
     means = [
         _family_mean(name, {m: verdicts[m] for m in by_model if m in members}, level)
         for name, members in families.items()
@@ -217,9 +218,9 @@ def _compare_set(
                 arm_kind=each.counts.arm_kind,
                 verified=each.mode_check.verified,
                 figures=each.figures,
-                against=differences,
+                against=against[model],
             )
-            for (model, each), differences in zip(by_model.items(), _adjusted(against), strict=True)
+            for model, each in by_model.items()
         ),
         families=tuple(mean for mean in means if mean is not None),
     )
@@ -248,18 +249,16 @@ def _unpaired_differences(
         one, n = _estimate(model, quantity)
         other, n_reference = _estimate(reference, quantity)
         if one and other:
-            lower, upper = unpaired_interval(one, other)
             yield ModelDifference(
                 quantity=quantity,
                 value=one.value - other.value,
-                lower=lower,
-                upper=upper,
                 p_value=None,
                 method="not paired: from both intervals (Newcombe; Zou and Donner); no test",
                 n=n,
                 n_reference=n_reference,
                 n_left_out=0,
                 level=level,
+                **unpaired_interval(one, other)._asdict(),
             )
 
 
@@ -282,8 +281,7 @@ def _paired_differences(
     a bootstrap by prompt and a sign-flip test.
     """
     one, other = verdicts[model], verdicts[reference]
-    modes: tuple[Mode, ...] = ("no_think", "think")
-    for mode in modes:
+    for mode in MODE_WORDS:
         paired = paired_difference(
             one.get(mode, {}), other.get(mode, {}), target_name=model, reference_name=reference, level=level
         )  # fmt: skip
@@ -291,13 +289,10 @@ def _paired_differences(
             yield ModelDifference(
                 quantity=mode,
                 value=paired.difference,
-                lower=paired.lower,
-                upper=paired.upper,
-                p_value=paired.p_value,
                 method=f"{paired.interval_method}; {paired.test_method}",
                 n=paired.n_pairs,
                 n_left_out=len(paired.unpaired),
-                level=level,
+                **paired.model_dump(include={"lower", "upper", "p_value", "level"}),
             )
     changes, from_changes = _changes(one), _changes(other)
     if shared := sorted(changes.keys() & from_changes):
@@ -345,25 +340,23 @@ def _mean_by_prompt(
     return {**fields, "n": len(values), "level": level}, how
 
 
-def _adjusted(
+def _adjust(
     against: Mapping[str, Sequence[ModelDifference]],
-) -> Iterator[tuple[ModelDifference, ...]]:
+) -> dict[str, tuple[ModelDifference, ...]]:
     """Add Holm's p values over the models, for each quantity apart."""
-    adjusted: dict[tuple[str, str], float] = {}
-    for quantity in QUANTITIES:
-        p_values = {
-            model: each.p_value
-            for model, differences in against.items()
-            for each in differences
-            if each.quantity == quantity and each.p_value is not None
-        }
-        if len(p_values) > 1:
-            adjusted |= {(model, quantity): value for model, value in holm(p_values).items()}
+    p_values: dict[Quantity, dict[str, float]] = defaultdict(dict)
     for model, differences in against.items():
-        yield tuple(
-            each.model_copy(update={"p_holm": adjusted.get((model, each.quantity))})
+        for each in differences:
+            if each.p_value is not None:
+                p_values[each.quantity][model] = each.p_value
+    adjusted = {name: holm(values) for name, values in p_values.items() if len(values) > 1}
+    return {
+        model: tuple(
+            each.model_copy(update={"p_holm": adjusted.get(each.quantity, {}).get(model)})
             for each in differences
         )
+        for model, differences in against.items()
+    }
 
 
 def _remarks(

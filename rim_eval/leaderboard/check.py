@@ -5,7 +5,6 @@ A card must be of whole sets of the catalogue by an allowed judge, and every fig
 """
 
 import math
-import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import cache
@@ -87,8 +86,7 @@ def check_file(path: Path) -> tuple[Card | None, list[str]]:
 
 def card_problems(card: Card) -> list[str]:
     """List everything that keeps a sound card off the leaderboard, one sentence each."""
-    problems = [*_endpoints(card), *_arm_kinds(card), *_unused_runs(card), *_texts(card)]
-    problems += _discrimination(card)
+    problems = [*_endpoints(card), *_arms_and_runs(card), *_texts(card), *_discrimination(card)]
     for each in card.sets:
         place = f"{each.dataset} ({each.kind})"
         problems += [f"{place}: {problem}" for problem in _set_problems(card, each)]
@@ -134,7 +132,7 @@ def _check_path(path: Path) -> Iterator[_File]:
 
 def _check_folder(folder: Path) -> Iterator[_File]:
     name = folder.resolve().name
-    if not _is_slug(name):
+    if not SLUG.fullmatch(name):
         yield _File(folder, ["a folder's name has small letters, digits, . _ - only"])
         return
     model, reasons = read_file(folder / "model.json", ModelFile)
@@ -143,7 +141,7 @@ def _check_folder(folder: Path) -> Iterator[_File]:
     if not files or len(files) > _MAX_FILES:
         yield _File(folder, [f"{len(files)} cards; a folder has 1 to {_MAX_FILES}"])
     for path in files[:_MAX_FILES]:
-        if path.suffix != ".json" or path.is_dir() or not _is_slug(path.stem):
+        if path.suffix != ".json" or path.is_dir() or not SLUG.fullmatch(path.stem):
             yield _File(path, ["only model.json and cards stand here, named in small letters, digits, . _ -"])  # fmt: skip
             continue
         card, reasons = check_file(path)
@@ -152,10 +150,6 @@ def _check_folder(folder: Path) -> Iterator[_File]:
             reasons = [f"a card of {card.model} in the folder of {model.model}"]
         entry = Entry(name, path.stem, model, card) if card and model and not reasons else None
         yield _File(path, reasons, entry)
-
-
-def _is_slug(name: str) -> bool:
-    return re.fullmatch(SLUG, name) is not None and len(name) <= 100
 
 
 def _repeated(sound: Sequence[Entry]) -> Iterator[str]:
@@ -210,16 +204,11 @@ def _endpoints(card: Card) -> Iterator[str]:
             yield f"{named} comes first although {first} was run; the first set is not chosen by its result"
 
 
-def _arm_kinds(card: Card) -> Iterator[str]:
+def _arms_and_runs(card: Card) -> Iterator[str]:
     if len({each.counts.arm_kind for each in card.sets}) > 1:
         yield "its sets have different kinds of arms"
-
-
-def _unused_runs(card: Card) -> Iterator[str]:
     used = {name for each in card.sets for name in each.runs}
-    for run in card.runs:
-        if run.id not in used:
-            yield f"run {run.id} is of none of its sets"
+    yield from (f"run {run.id} is of none of its sets" for run in card.runs if run.id not in used)
 
 
 def _texts(card: Card) -> Iterator[str]:

@@ -9,7 +9,7 @@ import re
 import shlex
 import tomllib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from fnmatch import fnmatchcase
 from functools import cache
@@ -31,7 +31,7 @@ from rim_eval.errors import RimError
 from rim_eval.paths import leaderboard_dir
 from rim_eval.types import PromptKind
 
-SLUG: Final = r"[a-z0-9][a-z0-9_-]*(\.[a-z0-9_-]+)*"
+SLUG: Final = re.compile(r"(?=.{1,100}$)[a-z0-9][a-z0-9_-]*(\.[a-z0-9_-]+)*")
 """Names of folders and cards: lower case, no two dots, so that no path climbs."""
 
 ShortName = Annotated[str, StringConstraints(min_length=1, max_length=80, pattern=r"^[A-Za-z0-9]")]
@@ -40,11 +40,13 @@ Percent = Annotated[float, Field(ge=0, le=100)]
 _File = TypeVar("_File", bound=BaseModel)
 
 
-class _Frozen(BaseModel):
+class Frozen(BaseModel):
+    """Base of what is published: frozen, finite, without unknown fields."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class ModelFile(_Frozen):
+class ModelFile(Frozen):
     """`model.json`: what a card cannot know of its model."""
 
     schema_version: Literal[1] = 1
@@ -87,7 +89,7 @@ class Entry(NamedTuple):
         return f"{self.folder}--{self.name}"
 
 
-class PublishedModel(_Frozen):
+class PublishedModel(Frozen):
     """One model's published rates, percent."""
 
     model: str
@@ -101,7 +103,7 @@ class PublishedModel(_Frozen):
     accuracy_no_think: Percent
 
 
-class Reference(_Frozen):
+class Reference(Frozen):
     """One published table."""
 
     id: str = Field(pattern=r"^[a-z0-9_]+$")
@@ -119,7 +121,7 @@ class Reference(_Frozen):
     models: tuple[PublishedModel, ...]
 
 
-class AllowedJudge(_Frozen):
+class AllowedJudge(Frozen):
     """One judge that entries may rest on."""
 
     judge: str
@@ -234,7 +236,10 @@ def read_file(path: Path, schema: type[_File]) -> tuple[_File | None, list[str]]
     try:
         content = schema.model_validate_json(json.dumps(value), strict=True)
     except ValidationError as error:
-        reasons = [f"{_place(each['loc'])}: {each['msg']}" for each in error.errors()]
+        reasons = []
+        for each in error.errors():
+            parts = [re.sub(r"[^A-Za-z0-9_-]", "?", str(part))[:40] for part in each["loc"]]
+            reasons.append(f"{'.'.join(parts) or 'file'}: {each['msg']}")
         return None, [*problems, *first_reasons(reasons)]
     return (None, problems) if problems else (content, [])
 
@@ -244,10 +249,6 @@ def first_reasons(reasons: Sequence[str]) -> list[str]:
     left = len(reasons) - _MAX_REASONS
     more = [f"and {left} more"] if left > 0 else []
     return [*(reason[:300] for reason in reasons[:_MAX_REASONS]), *more]
-
-
-def _place(parts: Iterable[int | str]) -> str:
-    return ".".join(re.sub(r"[^A-Za-z0-9_-]", "?", str(part))[:40] for part in parts) or "file"
 
 
 def _read_json(path: Path) -> Any:
@@ -266,8 +267,8 @@ def _read_json(path: Path) -> Any:
         text,
         object_pairs_hook=_unique_keys,
         parse_constant=_refuse_constant,
-        parse_int=_short_integer,
-        parse_float=_small_number,
+        parse_int=_integer,
+        parse_float=_float,
     )
 
 
@@ -282,13 +283,13 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no number")
 
 
-def _short_integer(digits: str) -> int:
+def _integer(digits: str) -> int:
     if len(digits) > _MAX_DIGITS:
         raise ValueError(f"an integer of {len(digits)} digits")
     return int(digits)
 
 
-def _small_number(digits: str) -> float:
+def _float(digits: str) -> float:
     if abs(value := float(digits)) > _MAX_NUMBER:
         raise ValueError(f"the number {digits[:20]} is larger than any count or length here")
     return value

@@ -3,10 +3,8 @@
 from collections.abc import Iterator
 from typing import Any, Final, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict
-
 from rim_eval.card import Rate, SetCard
-from rim_eval.leaderboard.schema import Entry, Reference, slug
+from rim_eval.leaderboard.schema import Entry, Frozen, Reference, slug
 from rim_eval.statistics import Shown
 from rim_eval.types import PROMPT_KINDS, PromptKind
 
@@ -42,10 +40,8 @@ class DifferenceFigures(NamedTuple):
     upper: float | None = None
 
 
-class SetFigures(BaseModel):
+class SetFigures(Frozen):
     """One set; in CSV each is a line."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     dataset: str
     kind: PromptKind
@@ -61,10 +57,8 @@ class SetFigures(BaseModel):
     sees: str | None = None
 
 
-class Row(BaseModel):
+class Row(Frozen):
     """One line of the leaderboard."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     id: str
     page: str
