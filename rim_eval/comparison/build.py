@@ -47,6 +47,12 @@ _NOT_PAIRED = (
 _ArmVerdicts = Mapping[Mode, Verdicts]
 """Verdicts of one model on one set by mode, then by prompt id, in epoch order."""
 
+_Differences = Mapping[str, tuple[ModelDifference, ...]]
+"""Differences of every model from the reference; none of the reference."""
+
+_SetVerdicts = Mapping[str, _ArmVerdicts]
+"""Verdicts of every model on one set; empty where there are none."""
+
 
 def compare(
     results: Table | Mapping[str, Card],
@@ -90,9 +96,7 @@ def compare(
         for each in card.sets:
             by_set[each.dataset, each.kind][model] = each
     sets = tuple(
-        _compare_set(
-            by_set[key], None if verdicts is None else verdicts[key], reference, families, level
-        )
+        _compare_set(by_set[key], verdicts[key] if verdicts else None, reference, families, level)
         for key in sorted(by_set, key=lambda key: (PROMPT_KINDS.index(key[1]), key[0]))
     )
     if len(order) > 1 and not any(row.against for each in sets for row in each.rows):
@@ -172,10 +176,7 @@ def _check_cards(cards: Mapping[str, Card], families: Mapping[str, Sequence[str]
     return levels[0]
 
 
-def _verdicts_by_set(
-    frame: "pd.DataFrame",
-) -> Mapping[tuple[str, PromptKind], Mapping[str, _ArmVerdicts]]:
-    """Verdicts of every model on every set; empty where there are none."""
+def _verdicts_by_set(frame: "pd.DataFrame") -> Mapping[tuple[str, PromptKind], _SetVerdicts]:
     sets: Any = defaultdict(lambda: defaultdict(lambda: defaultdict(lambda: defaultdict(list))))
     columns = ["dataset", "kind", "model", "mode", "prompt_id", "verdict"]
     ordered = frame.sort_values("epoch")[columns].astype("object")
@@ -187,7 +188,7 @@ def _verdicts_by_set(
 
 def _compare_set(
     by_model: Mapping[str, SetCard],
-    verdicts: Mapping[str, _ArmVerdicts] | None,
+    verdicts: _SetVerdicts | None,
     reference: str,
     families: Mapping[str, Sequence[str]],
     level: float,
@@ -195,12 +196,11 @@ def _compare_set(
     """All models that have a set: paired where there are verdicts, else by their cards."""
     against: dict[str, tuple[ModelDifference, ...]] = dict.fromkeys(by_model, ())
     for model in by_model.keys() - {reference} if reference in by_model else ():
-        against[model] = tuple(
-            _unpaired_differences(by_model[model], by_model[reference], level)
-            if verdicts is None
-            else _paired_differences(verdicts, model, reference, level)
-        )
-    against = _adjust(against)
+        if verdicts is None:
+            against[model] = tuple(_unpaired(by_model[model], by_model[reference], level))
+        else:
+            against[model] = tuple(_paired(verdicts, model, reference, level))
+    adjusted = _adjust(against)
     means = [
         _family_mean(name, {m: verdicts[m] for m in by_model if m in members}, level)
         for name, members in families.items()
@@ -218,7 +218,7 @@ def _compare_set(
                 arm_kind=each.counts.arm_kind,
                 verified=each.mode_check.verified,
                 figures=each.figures,
-                against=against[model],
+                against=adjusted[model],
             )
             for model, each in by_model.items()
         ),
@@ -241,9 +241,7 @@ def _common_judge(by_model: Mapping[str, SetCard]) -> str | None:
     return next((judge.name for judge in judges.values()), None)
 
 
-def _unpaired_differences(
-    model: SetCard, reference: SetCard, level: float
-) -> Iterator[ModelDifference]:
+def _unpaired(model: SetCard, reference: SetCard, level: float) -> Iterator[ModelDifference]:
     """Compare two cards; the interval is combined from both models' own ones (Newcombe; Zou and Donner)."""
     for quantity in QUANTITIES:
         one, n = _estimate(model, quantity)
@@ -271,8 +269,8 @@ def _estimate(card: SetCard, quantity: Quantity) -> tuple[Estimate | None, int]:
     return (rate.estimate, rate.n_prompts_scored) if rate else (None, 0)
 
 
-def _paired_differences(
-    verdicts: Mapping[str, _ArmVerdicts], model: str, reference: str, level: float
+def _paired(
+    verdicts: _SetVerdicts, model: str, reference: str, level: float
 ) -> Iterator[ModelDifference]:
     """Compare two models on the prompts that both were scored on; nothing without such prompts.
 
@@ -307,9 +305,7 @@ def _paired_differences(
         )
 
 
-def _family_mean(
-    family: str, models: Mapping[str, _ArmVerdicts], level: float
-) -> FamilyMean | None:
+def _family_mean(family: str, models: _SetVerdicts, level: float) -> FamilyMean | None:
     """Average the change with thinking over models; None without a shared prompt.
 
     The models are taken as they are, the prompts as drawn: the interval says what other prompts would
@@ -340,9 +336,7 @@ def _mean_by_prompt(
     return {**fields, "n": len(values), "level": level}, how
 
 
-def _adjust(
-    against: Mapping[str, Sequence[ModelDifference]],
-) -> dict[str, tuple[ModelDifference, ...]]:
+def _adjust(against: _Differences) -> _Differences:
     """Add Holm's p values over the models, for each quantity apart."""
     p_values: dict[Quantity, dict[str, float]] = defaultdict(dict)
     for model, differences in against.items():
