@@ -64,11 +64,13 @@ def record(entry: Entry, *, now: float | None = None) -> _Object:
     library = run.harness if run else "rim_eval"
     engine = next((run.engine for run in card.runs if run.engine), None)
     details = {"deployment_type": model.deployment, "model_availability": model.weights, "family": model.family}  # fmt: skip
-    if model.parameters:
-        details["parameters"] = str(model.parameters)
+    details |= {"parameters": str(model.parameters)} if model.parameters else {}
     info = {"name": model.model, "id": model.model, "developer": model.developer, "additional_details": details}  # fmt: skip
-    created = datetime.fromisoformat(card.created).timestamp() if card.created else None
-    return ({} if created is None else {"evaluation_timestamp": str(created)}) | {
+    info |= {"inference_engine": {"name": engine}} if engine else {}
+    head = {}
+    if card.created:
+        head["evaluation_timestamp"] = str(datetime.fromisoformat(card.created).timestamp())
+    return head | {
         "schema_version": SCHEMA_VERSION,
         "evaluation_id": f"rim_eval/{slug(model.model)}/{entry.name}/{stamp}",
         "retrieved_timestamp": stamp,
@@ -79,7 +81,7 @@ def record(entry: Entry, *, now: float | None = None) -> _Object:
             "evaluator_relationship": model.evaluator,
             "additional_details": {"entry": entry.id, "model_kind": model.kind},
         },
-        "model_info": info | ({"inference_engine": {"name": engine}} if engine else {}),
+        "model_info": info,
         "eval_library": {
             "name": library,
             "version": run.versions.get(library, "unknown") if run else "unknown",
@@ -100,8 +102,8 @@ def _results(each: SetCard, run: CardRun | None) -> Iterator[_Object]:
         rate = each.figures.rate(mode)
         if rate is not None and rate.value is not None:
             details = {"mode": mode, "asked": str(rate.n_prompts), "unscored": str(rate.n_unscored)}
-            score = _score(rate, rate.method, rate.n_scored, details)
             config = _metric(each, metric, words.means, "proportion", (0, 1))
+            score = _score(rate, rate.method, rate.n_scored, details)
             yield _result(each, f"{metric}.{mode}", config, score) | _generation(each, mode, run)
     change = each.figures.difference
     if change is not None and change.value is not None:
@@ -111,10 +113,10 @@ def _results(each: SetCard, run: CardRun | None) -> Iterator[_Object]:
             "more_with_thinking": str(change.b),
             "less_with_thinking": str(change.c),
         }
-        score = _score(change, change.interval_method, change.n_pairs, details)
         name = f"{metric}_difference"
         means = f"{words.difference}: with thinking minus without, paired prompt by prompt"
         config = _metric(each, name, means, "percentage_points", (-100, 100))
+        score = _score(change, change.interval_method, change.n_pairs, details)
         yield _result(each, name, config, score)
 
 
