@@ -156,10 +156,8 @@ def gate(card: Card, rules: Rules | Path | str) -> Decision:
 
 def worst(outcomes: Iterable[Outcome]) -> Outcome:
     """Give `fail` if anything fails, else `cannot tell` if anything does, else `pass`."""
-    distinct = set(outcomes)
-    if "fail" in distinct:
-        return "fail"
-    return "pass" if distinct == {"pass"} else "cannot tell"
+    severity: tuple[Outcome, ...] = ("pass", "cannot tell", "fail")
+    return max(outcomes, key=severity.index, default="cannot tell")
 
 
 def _check(card: Card, limit: Limit, validity: Validity) -> Iterator[LimitResult]:

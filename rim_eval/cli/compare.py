@@ -1,6 +1,6 @@
 """`rim-eval compare`: models against a named reference, from their logs or cards."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,23 +35,29 @@ def command(logs: Sequence[str], reference: str | None, pair: tuple[str, str] | 
     from rim_eval.observations import label_of
 
     labels = [label_of(log) for log in logs]
-    results: Table | Mapping[str, Card]
+    results: Table | dict[str, Card]
     if any(is_card(path) for _, path in labels):
         if pair is not None or families:
             raise RimError(
                 "--pair and --family join models prompt by prompt, and a card holds counts and no prompts. Give the "
                 "logs, or tables of them: rim-eval card LOGS --observations rows.parquet"
             )
-        results = _cards_by_name(logs, judge)
-        models = tuple(results)
+        cards: dict[str, Card] = {}
+        for name, source, card in read_cards(logs, judge):
+            if name in cards:
+                raise RimError(
+                    f"Two cards are of {name}: name them apart, such as base={source} tuned=other/card.json."
+                )
+            cards[name] = card
+        results, models = cards, tuple(cards)
     else:
         if pair is not None and (reference or families or series):
             raise RimError(
                 "--pair makes one model of two: leave out --reference, --family, --series."
             )
         table = read_table(logs, judge)
-        results = table = checkpoint_pair(table, *pair) if pair else table
-        models = table.models
+        results = checkpoint_pair(table, *pair) if pair else table
+        models = results.models
     named = [label for label, _ in labels if label in models]
     order = tuple(dict.fromkeys([*named, *models]))
     if reference is None and len(models) > 1:
@@ -73,17 +79,6 @@ def command(logs: Sequence[str], reference: str | None, pair: tuple[str, str] | 
         (out / "compare.json").write_text(text, encoding="utf-8")
         (out / "compare.html").write_text(comparison_html(comparison), encoding="utf-8")
         click.echo(f"\n{out}/compare.html  compare.json")
-
-
-def _cards_by_name(sources: Sequence[str], judge: str | None) -> "dict[str, Card]":
-    cards: dict[str, Card] = {}
-    for name, source, card in read_cards(sources, judge):
-        if name in cards:
-            raise RimError(
-                f"Two cards are of {name}: name them apart, such as base={source} tuned=other/card.json."
-            )
-        cards[name] = card
-    return cards
 
 
 def _parse_families(options: Sequence[str]) -> dict[str, list[str]]:

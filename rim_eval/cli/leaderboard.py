@@ -1,9 +1,9 @@
 """`rim-eval leaderboard`: check submissions, add a card, build the site, export."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -14,9 +14,6 @@ if TYPE_CHECKING:
     from rim_eval.leaderboard import Checked
 
 
-_F = TypeVar("_F", bound=Callable[..., Any])
-
-
 def _default_results() -> Path:
     folder = leaderboard_dir() / "results"
     if not folder.is_dir():
@@ -24,9 +21,9 @@ def _default_results() -> Path:
     return folder
 
 
-def _results_option(*, exists: bool) -> Callable[[_F], _F]:
-    folder = click.Path(exists=exists, file_okay=False, path_type=Path)
-    return click.option("--results", type=folder, default=_default_results, show_default="leaderboard/results", help="Folder of models.")  # fmt: skip
+_EXISTING: Final = click.Path(exists=True, file_okay=False, path_type=Path)
+_NEW: Final = click.Path(file_okay=False, path_type=Path)
+_RESULTS: Final[dict[str, Any]] = {"default": _default_results, "show_default": "leaderboard/results", "help": "Folder of models."}  # fmt: skip
 
 
 @click.group()
@@ -46,9 +43,9 @@ def check(paths: Sequence[Path]) -> None:
 
 
 @command.command()
-@_results_option(exists=True)
-@click.option("--reference", type=click.Path(exists=True, file_okay=False, path_type=Path), default=lambda: leaderboard_dir() / "reference", show_default="leaderboard/reference", help="Folder of published tables.")  # fmt: skip
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=Path("site"), show_default=True, help="Folder for the site.")  # fmt: skip
+@click.option("--results", type=_EXISTING, **_RESULTS)
+@click.option("--reference", type=_EXISTING, default=lambda: leaderboard_dir() / "reference", show_default="leaderboard/reference", help="Folder of published tables.")  # fmt: skip
+@click.option("--out", type=_NEW, default=Path("site"), show_default=True, help="Folder for the site.")  # fmt: skip
 @click.option("--card-pages/--no-card-pages", default=True, show_default=True, help="Write each entry's whole card as a page too, with pictures (about a second each).")  # fmt: skip
 def build(results: Path, reference: Path, out: Path, card_pages: bool) -> None:
     """Check all entries and write the static site; it opens from the folder, without a server."""
@@ -60,9 +57,9 @@ def build(results: Path, reference: Path, out: Path, card_pages: bool) -> None:
 
 
 @command.command()
-@_results_option(exists=True)
+@click.option("--results", type=_EXISTING, **_RESULTS)
 @click.option("--organisms", is_flag=True, help="Export the model organisms too.")
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder to write data/rim_eval/... to.")  # fmt: skip
+@click.option("--out", type=_NEW, required=True, help="Folder to write data/rim_eval/... to.")  # fmt: skip
 def export(results: Path, organisms: bool, out: Path) -> None:
     """Write checked entries as Every Eval Ever records (schema 0.3.0).
 
@@ -89,7 +86,7 @@ def export(results: Path, organisms: bool, out: Path) -> None:
 @click.option("--deployment", type=click.Choice(["self_deployed", "externally_managed", "unknown"]), default="unknown", show_default=True)  # fmt: skip
 @click.option("--evaluator", type=click.Choice(["first_party", "third_party", "collaborative", "other"]), default="other", show_default=True, help="Who measured, seen from the developer.")  # fmt: skip
 @click.option("--name", default="card", show_default=True, help="File name of the card without ending.")  # fmt: skip
-@_results_option(exists=False)
+@click.option("--results", type=_NEW, **_RESULTS)
 def add(card: Path, results: Path, name: str, organism: bool, **about: Any) -> None:
     """Make a submission from CARD (card.json): a folder for its model, without sentences, checked."""
     from pydantic import ValidationError

@@ -2,22 +2,5 @@
 
 from rim_eval.comparison.build import checkpoint_pair, compare
 from rim_eval.comparison.render import comparison_html, comparison_text
-from rim_eval.comparison.schema import (
-    Comparison,
-    FamilyMean,
-    ModelDifference,
-    ModelRow,
-    SetComparison,
-)
 
-__all__ = [
-    "Comparison",
-    "FamilyMean",
-    "ModelDifference",
-    "ModelRow",
-    "SetComparison",
-    "checkpoint_pair",
-    "compare",
-    "comparison_html",
-    "comparison_text",
-]
+__all__ = ["checkpoint_pair", "compare", "comparison_html", "comparison_text"]

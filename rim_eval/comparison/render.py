@@ -49,9 +49,7 @@ def comparison_text(comparison: Comparison) -> str:
             for f in each.families
         ]
         if differences := list(_against_rows(each)):
-            how = "" if comparison.paired else ", not paired"
-            lines += [f"  minus {comparison.reference}, in percentage points{how}:"]
-            lines += _aligned([_AGAINST_HEAD, *differences])
+            lines += [f"  {_minus(comparison)}:", *_aligned([_AGAINST_HEAD, *differences])]
     lines += ["", *(f"note: {remark}" for remark in comparison.remarks)]
     return "\n".join(lines).rstrip()
 
@@ -68,14 +66,17 @@ def comparison_html(comparison: Comparison) -> str:
         *_safety_against_ability(comparison),
         *_training(comparison),
     ]
-    how = "" if comparison.paired else ", not paired"
     grids: list[tuple[str, Row, list[Row]]] = []
     for each in comparison.sets:
         grids.append((_title(each), _HEAD, list(_own_rows(each, comparison))))
         if differences := list(_against_rows(each)):
-            title = f"{each.dataset}: minus {comparison.reference}{how}"
-            grids.append((title, _AGAINST_HEAD, differences))
+            grids.append((f"{each.dataset}: {_minus(comparison)}", _AGAINST_HEAD, differences))
     return render_page("compare.html.jinja", comparison=comparison, pictures=pictures, grids=grids)
+
+
+def _minus(comparison: Comparison) -> str:
+    how = "" if comparison.paired else ", not paired"
+    return f"minus {comparison.reference}, in percentage points{how}"
 
 
 def _title(each: SetComparison) -> str:

@@ -228,12 +228,12 @@ def _texts(card: Card) -> Iterator[str]:
 def _discrimination(card: Card) -> Iterator[str]:
     """Pairs are those of the catalogue, all of them, each prompt once; none are left out."""
     submitted = {(each.harmful, each.benign): each.cells for each in card.discrimination}
-    paired = {
-        (harmful.dataset, benign.dataset): (harmful, benign)
-        for harmful in card.of_kind("harmful")
-        for benign in card.of_kind("benign")
-        if _partner(harmful.dataset) == benign.dataset
-    }
+    paired = {}
+    for harmful in card.of_kind("harmful"):
+        pairing = entries()[harmful.dataset].pairing if harmful.dataset in entries() else None
+        partner = (getattr(pairing, "partner", None) or harmful.dataset) if pairing else None
+        if benign := card.find(partner, "benign"):
+            paired[harmful.dataset, benign.dataset] = harmful, benign
     for name in sorted(submitted.keys() - paired):
         yield f"discrimination: the catalogue pairs no prompts of {' and '.join(name)}"
     for name, (harmful, benign) in sorted(paired.items()):
@@ -257,14 +257,6 @@ def _discrimination(card: Card) -> Iterator[str]:
                 f"{place} is left out; make the card from logs "
                 "whose prompts know their partners (both sets in one data folder)"
             )
-
-
-def _partner(harmful: str) -> str | None:
-    """The set that holds the look-alikes of a harmful set; None where there are none."""
-    prompt_set = entries().get(harmful)
-    if prompt_set is None or prompt_set.pairing is None:
-        return None
-    return getattr(prompt_set.pairing, "partner", None) or harmful
 
 
 def _count_prompts(each: SetCard) -> int:

@@ -15,7 +15,7 @@ from fnmatch import fnmatchcase
 from functools import cache
 from itertools import accumulate, pairwise
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, NamedTuple, NoReturn, Self, TypeVar
+from typing import Annotated, Any, Final, Literal, NamedTuple, Self, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -232,7 +232,7 @@ def read_file(path: Path, schema: type[_File]) -> tuple[_File | None, list[str]]
         return None, [f"not JSON: {error}"]
     except ValueError as error:
         return None, [str(error)]
-    problems = first_reasons(list(_text_problems(value)))
+    problems = first_reasons(list(_value_problems(value)))
     try:
         content = schema.model_validate_json(json.dumps(value), strict=True)
     except ValidationError as error:
@@ -263,13 +263,7 @@ def _read_json(path: Path) -> Any:
     steps = ((character in "[{") - (character in "]}") for character in text)
     if max(accumulate(steps), default=0) > _MAX_DEPTH:
         raise ValueError(f"nested more than {_MAX_DEPTH} deep")
-    return json.loads(
-        text,
-        object_pairs_hook=_unique_keys,
-        parse_constant=_refuse_constant,
-        parse_int=_integer,
-        parse_float=_float,
-    )
+    return json.loads(text, object_pairs_hook=_unique_keys)
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -279,23 +273,7 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return dict(pairs)
 
 
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no number")
-
-
-def _integer(digits: str) -> int:
-    if len(digits) > _MAX_DIGITS:
-        raise ValueError(f"an integer of {len(digits)} digits")
-    return int(digits)
-
-
-def _float(digits: str) -> float:
-    if abs(value := float(digits)) > _MAX_NUMBER:
-        raise ValueError(f"the number {digits[:20]} is larger than any count or length here")
-    return value
-
-
-# Forms of texts
+# Forms of values
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._/@:+,()%#=*&-]*")
 
@@ -336,18 +314,25 @@ _COMMAND_TOKEN: Final = re.compile(r"[A-Za-z0-9._/@:+,=%*\[\]{}\"-]{1,120}")
 _MAX_TOKENS: Final = 60
 
 
-def _text_problems(value: Any, place: str = "") -> Iterator[str]:
-    """Name every text that is not of its form, by where it stands: `runs[0].versions`, keys at `... (key)`."""
+def _value_problems(value: Any, place: str = "") -> Iterator[str]:
+    """Name every text that is not of its form, and every number beyond any count, by where it stands.
+
+    Places are such as `runs[0].versions`; keys stand at `runs[0].versions (key)`.
+    """
     if isinstance(value, dict):
         for key, inner in value.items():
-            yield from _text_problems(key, f"{place} (key)")
+            yield from _value_problems(key, f"{place} (key)")
             at = key if _NAME.fullmatch(key) else "?"
-            yield from _text_problems(inner, f"{place}.{at}" if place else at)
+            yield from _value_problems(inner, f"{place}.{at}" if place else at)
     elif isinstance(value, list):
         for index, inner in enumerate(value):
-            yield from _text_problems(inner, f"{place}[{index}]")
+            yield from _value_problems(inner, f"{place}[{index}]")
     elif isinstance(value, str) and (reason := _text_problem(value, re.sub(r"\[\d+\]", "", place))):
         yield f"{place or 'file'}: {reason}"
+    elif isinstance(value, int) and abs(value) >= 10**_MAX_DIGITS:
+        yield f"{place or 'file'}: an integer of {len(str(abs(value)))} digits"
+    elif isinstance(value, float) and not abs(value) <= _MAX_NUMBER:
+        yield f"{place or 'file'}: {json.dumps(value)} is no number, or larger than any count or length here"
 
 
 def _text_problem(text: str, place: str) -> str | None:
