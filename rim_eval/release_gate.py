@@ -10,10 +10,11 @@ from typing import Annotated, Final, Literal, NamedTuple, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from rim_eval.card import Card, Difference, Rate, SetCard
+from rim_eval.card import Card, SetCard
 from rim_eval.errors import RimError
 from rim_eval.formatting import KIND_WORDS, MODE_WORDS, interval, percent, points
 from rim_eval.judging import YamlFile
+from rim_eval.results.figures import Difference, Rate
 from rim_eval.types import MODES, PROMPT_KINDS, Mode, PromptKind
 
 FigureName = Literal[

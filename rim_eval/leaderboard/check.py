@@ -1,6 +1,6 @@
 """Check submissions: one card, one model's folder, the whole of `leaderboard/results`.
 
-A card must be of whole sets of the catalogue by an allowed judge, and every figure is derived again from its counts
+A card must be of whole registered sets by an allowed judge, and every figure is derived again from its counts
 (`rim_eval.card.check_card`). Each rule is a generator of what breaks it, in sentences.
 """
 
@@ -96,7 +96,7 @@ def card_problems(card: Card) -> list[str]:
 def _set_problems(card: Card, each: SetCard) -> Iterator[str]:
     prompt_set = entries().get(each.dataset)
     if prompt_set is None:
-        yield "not a set of the catalogue (`rim-eval data list`)"
+        yield "not a registered set (`rim-eval data list`)"
         return
     runs = [run for run in card.runs if run.id in each.runs]
     yield from _prompts(each, prompt_set)
@@ -226,7 +226,7 @@ def _texts(card: Card) -> Iterator[str]:
 
 
 def _discrimination(card: Card) -> Iterator[str]:
-    """Pairs are those of the catalogue, all of them, each prompt once; none are left out."""
+    """Pairs are those of the prompt sets, all of them, each prompt once; none are left out."""
     submitted = {(each.harmful, each.benign): each.cells for each in card.discrimination}
     paired = {}
     for harmful in card.of_kind("harmful"):
@@ -235,17 +235,17 @@ def _discrimination(card: Card) -> Iterator[str]:
         if benign := card.find(partner, "benign"):
             paired[harmful.dataset, benign.dataset] = harmful, benign
     for name in sorted(submitted.keys() - paired):
-        yield f"discrimination: the catalogue pairs no prompts of {' and '.join(name)}"
+        yield f"discrimination: the sets {' and '.join(name)} pair no prompts"
     for name, (harmful, benign) in sorted(paired.items()):
         place = f"discrimination of {' and '.join(name)}"
-        # Every prompt of the smaller side has one partner: so it is in all paired sets of the catalogue.
+        # Every prompt of the smaller side has one partner: so it is in all paired sets of the registry.
         expected = min(_count_prompts(harmful), _count_prompts(benign))
         if name in submitted:
             outcomes: Counter[Any] = Counter()
             for pair_cell in submitted[name]:
                 outcomes[pair_cell.benign] += pair_cell.pairs
             if outcomes.total() != expected:
-                yield f"{place}: {outcomes.total()} pairs, the catalogue has {expected}"
+                yield f"{place}: {outcomes.total()} pairs, the prompt sets have {expected}"
             if not outcomes <= prompts_by_outcome(benign.counts.cells):
                 yield f"{place}: its pairs hold other outcomes than the cells of {name[1]}"
             continue
@@ -339,7 +339,7 @@ def _scores(each: SetCard, line: float) -> Iterator[str]:
 
 
 def _categories(each: SetCard, prompt_set: PromptSet, runs: Sequence[CardRun]) -> Iterator[str]:
-    """Categories are those that the catalogue knows, wherever it knows them, and none is left out."""
+    """Categories are those that the registry of prompt sets names, wherever it names them, and none is left out."""
     submitted = set(each.counts.categories)
     fixed = [file.category for file in prompt_set.files]
     declared = all(
@@ -404,7 +404,7 @@ def _run(card: Card, each: SetCard, run: CardRun, *, lone: bool) -> Iterator[str
         yield f"run {run.id} ended as {run.status[:40]}"
     if run.limited:
         yield f"run {run.id} was limited to a part of the set"
-    if run.epochs > asked or (lone and run.epochs != asked):
+    if run.epochs > asked:
         yield f"run {run.id} has {run.epochs} epochs, its prompts were asked {asked} times"
     if run.n_prompts is None:
         yield f"run {run.id} does not say how many prompts it was to ask"
@@ -417,7 +417,7 @@ def source_problems(run: CardRun, prompt_set: PromptSet) -> Iterator[str]:
 
     Args:
         run: A run on a card.
-        prompt_set: Its set in the catalogue.
+        prompt_set: Its set in the registry of prompt sets.
     """
     source = run.provenance
     if source is None:
@@ -429,10 +429,9 @@ def source_problems(run: CardRun, prompt_set: PromptSet) -> Iterator[str]:
     if len({file.sha256 for file in source.files}) < len(source.files):
         yield f"run {run.id} read one file twice"
     # Each file that may be read: the file of the set that it stands for, and its checksum where one is declared.
-    pinned = {file.name: (file.name, file.sha256) for file in prompt_set.files}
-    pinned |= {local.name: (local.replaces, local.sha256) for local in prompt_set.local}
-    if shipped:
-        pinned |= {file.name: (file.name, file.sha256) for file in shipped.provenance.files}
+    files = shipped.provenance.files if shipped else prompt_set.files
+    pinned = {local.name: (local.replaces, local.sha256) for local in prompt_set.local}
+    pinned |= {file.name: (file.name, file.sha256) for file in files}
     if foreign := {file.name for file in source.files} - set(pinned):
         yield f"run {run.id} read {min(foreign)}, which is no file of the set"
     for wanted in prompt_set.files:
@@ -440,8 +439,9 @@ def source_problems(run: CardRun, prompt_set: PromptSet) -> Iterator[str]:
         if len(read) != 1:
             yield f"run {run.id} does not list {wanted.name}, a file of the set"
             continue
-        if pinned[read[0].name][1] not in (None, read[0].sha256):
-            yield f"run {run.id} read another {read[0].name} than the pinned one (sha256 differs)"
+        [file] = read
+        if pinned[file.name][1] not in (None, file.sha256):
+            yield f"run {run.id} read another {file.name} than the pinned one (sha256 differs)"
         rows = prompt_set.expected_rows(wanted)
-        if read[0].rows != rows:
-            yield f"run {run.id} read {read[0].rows} rows of {read[0].name}, it has {rows}"
+        if file.rows != rows:
+            yield f"run {run.id} read {file.rows} rows of {file.name}, it has {rows}"

@@ -12,10 +12,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-from rim_eval.card import CardRun, Difference, Rate, SetCard
+from rim_eval.card import CardRun, SetCard
 from rim_eval.formatting import KIND_WORDS
 from rim_eval.leaderboard.schema import Entry, slug
 from rim_eval.prompt_sets import entries
+from rim_eval.results.figures import Difference, Rate
 from rim_eval.types import MODES, Mode, PromptKind
 
 SCHEMA_VERSION: Final = "0.3.0"

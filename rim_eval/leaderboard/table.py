@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from typing import Any, Final, Literal, NamedTuple
 
-from rim_eval.card import Rate, SetCard
+from rim_eval.card import SetCard
 from rim_eval.leaderboard.schema import Entry, Frozen, Reference, slug
+from rim_eval.results.figures import Rate
 from rim_eval.statistics import Shown
 from rim_eval.types import PROMPT_KINDS, PromptKind
 
