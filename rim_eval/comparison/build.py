@@ -10,29 +10,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, combinations
 from typing import TYPE_CHECKING, Any
 
+from rim_eval import statistics
 from rim_eval._version import __version__
 from rim_eval.card import Card, SetCard, make_card
-from rim_eval.comparison.schema import (
-    QUANTITIES,
-    Comparison,
-    FamilyMean,
-    ModelDifference,
-    ModelRow,
-    Quantity,
-    SetComparison,
-)
+from rim_eval.comparison import schema
 from rim_eval.errors import RimError
 from rim_eval.formatting import MODE_WORDS
 from rim_eval.observations import Table
-from rim_eval.statistics import (
-    Estimate,
-    Verdicts,
-    holm,
-    interval_by_prompt,
-    paired_difference,
-    sign_flip_test,
-    unpaired_interval,
-)
+from rim_eval.statistics import Verdicts
 from rim_eval.statistics.verdicts import prompt_means
 from rim_eval.types import PROMPT_KINDS, Mode, PromptKind
 
@@ -47,7 +32,7 @@ _NOT_PAIRED = (
 _ArmVerdicts = Mapping[Mode, Verdicts]
 """Verdicts of one model on one set by mode, then by prompt id, in epoch order."""
 
-_Differences = Mapping[str, tuple[ModelDifference, ...]]
+_Differences = Mapping[str, tuple[schema.ModelDifference, ...]]
 """Differences of every model from the reference; none of the reference."""
 
 _SetVerdicts = Mapping[str, _ArmVerdicts]
@@ -62,7 +47,7 @@ def compare(
     families: Mapping[str, Sequence[str]] | None = None,
     series: bool = False,
     level: float = 0.95,
-) -> Comparison:
+) -> schema.Comparison:
     """Compare every model with the reference, set by set.
 
     Differences between models of a table are paired on the prompts that both were scored on. Cards
@@ -103,7 +88,7 @@ def compare(
         raise RimError(
             f"No other model was scored on a prompt that {reference} was scored on: run them on the same sets."
         )
-    return Comparison(
+    return schema.Comparison(
         rim_eval=__version__,
         reference=reference,
         level=level,
@@ -192,9 +177,9 @@ def _compare_set(
     reference: str,
     families: Mapping[str, Sequence[str]],
     level: float,
-) -> SetComparison:
+) -> schema.SetComparison:
     """All models that have a set: paired where there are verdicts, else by their cards."""
-    against: dict[str, tuple[ModelDifference, ...]] = dict.fromkeys(by_model, ())
+    against: dict[str, tuple[schema.ModelDifference, ...]] = dict.fromkeys(by_model, ())
     for model in by_model.keys() - {reference} if reference in by_model else ():
         if verdicts is None:
             against[model] = tuple(_unpaired(by_model[model], by_model[reference], level))
@@ -207,12 +192,12 @@ def _compare_set(
         if verdicts is not None
     ]
     first = next(iter(by_model.values()))
-    return SetComparison(
+    return schema.SetComparison(
         dataset=first.dataset,
         kind=first.kind,
         judge=_common_judge(by_model),
         rows=tuple(
-            ModelRow(
+            schema.ModelRow(
                 model=model,
                 family=next((name for name, members in families.items() if model in members), None),
                 arm_kind=each.counts.arm_kind,
@@ -241,13 +226,13 @@ def _common_judge(by_model: Mapping[str, SetCard]) -> str | None:
     return next((judge.name for judge in judges.values()), None)
 
 
-def _unpaired(model: SetCard, reference: SetCard, level: float) -> Iterator[ModelDifference]:
+def _unpaired(model: SetCard, reference: SetCard, level: float) -> Iterator[schema.ModelDifference]:
     """Compare two cards; the interval is combined from both models' own ones (Newcombe; Zou and Donner)."""
-    for quantity in QUANTITIES:
+    for quantity in schema.QUANTITIES:
         one, n = _estimate(model, quantity)
         other, n_reference = _estimate(reference, quantity)
         if one and other:
-            yield ModelDifference(
+            yield schema.ModelDifference(
                 quantity=quantity,
                 value=one.value - other.value,
                 p_value=None,
@@ -256,11 +241,11 @@ def _unpaired(model: SetCard, reference: SetCard, level: float) -> Iterator[Mode
                 n_reference=n_reference,
                 n_left_out=0,
                 level=level,
-                **unpaired_interval(one, other)._asdict(),
+                **statistics.unpaired_interval(one, other)._asdict(),
             )
 
 
-def _estimate(card: SetCard, quantity: Quantity) -> tuple[Estimate | None, int]:
+def _estimate(card: SetCard, quantity: schema.Quantity) -> tuple[statistics.Estimate | None, int]:
     """A figure in percent or percentage points, None where it was not measured, and its prompts."""
     if quantity == "change":
         change = card.figures.difference
@@ -271,7 +256,7 @@ def _estimate(card: SetCard, quantity: Quantity) -> tuple[Estimate | None, int]:
 
 def _paired(
     verdicts: _SetVerdicts, model: str, reference: str, level: float
-) -> Iterator[ModelDifference]:
+) -> Iterator[schema.ModelDifference]:
     """Compare two models on the prompts that both were scored on; nothing without such prompts.
 
     The rate in a mode is compared as any two arms are. The change is compared by the difference of
@@ -280,11 +265,11 @@ def _paired(
     """
     one, other = verdicts[model], verdicts[reference]
     for mode in MODE_WORDS:
-        paired = paired_difference(
+        paired = statistics.paired_difference(
             one.get(mode, {}), other.get(mode, {}), target_name=model, reference_name=reference, level=level
         )  # fmt: skip
         if paired.n_pairs:
-            yield ModelDifference(
+            yield schema.ModelDifference(
                 quantity=mode,
                 value=paired.difference,
                 method=f"{paired.interval_method}; {paired.test_method}",
@@ -297,7 +282,7 @@ def _paired(
         values = [100 * (changes[prompt] - from_changes[prompt]) for prompt in shared]
         mean, how = _mean_by_prompt(values, reach=200.0, level=level)
         prompts = {p for arms in (one, other) for arm in arms.values() for p in arm}
-        yield ModelDifference(
+        yield schema.ModelDifference(
             quantity="change",
             method=f"difference of differences: {how}; sign-flip permutation by prompt",
             n_left_out=len(prompts) - len(shared),
@@ -305,7 +290,7 @@ def _paired(
         )
 
 
-def _family_mean(family: str, models: _SetVerdicts, level: float) -> FamilyMean | None:
+def _family_mean(family: str, models: _SetVerdicts, level: float) -> schema.FamilyMean | None:
     """Average the change with thinking over models; None without a shared prompt.
 
     The models are taken as they are, the prompts as drawn: the interval says what other prompts would
@@ -317,7 +302,7 @@ def _family_mean(family: str, models: _SetVerdicts, level: float) -> FamilyMean 
         return None
     values = [100 * math.fsum(each[p] for each in changes) / len(changes) for p in shared]
     mean, _ = _mean_by_prompt(values, reach=100.0, level=level)
-    return FamilyMean(family=family, models=tuple(models), **mean)
+    return schema.FamilyMean(family=family, models=tuple(models), **mean)
 
 
 def _changes(arms: _ArmVerdicts) -> dict[str, float]:
@@ -330,20 +315,22 @@ def _mean_by_prompt(
     values: Sequence[float], *, reach: float, level: float
 ) -> tuple[dict[str, Any], str]:
     """Mean of one value a prompt with interval, test and n, and the interval's method."""
-    (lower, upper), how = interval_by_prompt(values, reach=reach, level=level)
-    mean, p_value = math.fsum(values) / len(values), sign_flip_test(values).p_value
+    (lower, upper), how = statistics.interval_by_prompt(values, reach=reach, level=level)
+    mean, p_value = math.fsum(values) / len(values), statistics.sign_flip_test(values).p_value
     fields = {"value": mean, "lower": lower, "upper": upper, "p_value": p_value}
     return {**fields, "n": len(values), "level": level}, how
 
 
 def _adjust(against: _Differences) -> _Differences:
     """Add Holm's p values over the models, for each quantity apart."""
-    p_values: dict[Quantity, dict[str, float]] = defaultdict(dict)
+    p_values: dict[schema.Quantity, dict[str, float]] = defaultdict(dict)
     for model, differences in against.items():
         for each in differences:
             if each.p_value is not None:
                 p_values[each.quantity][model] = each.p_value
-    adjusted = {name: holm(values) for name, values in p_values.items() if len(values) > 1}
+    adjusted = {
+        name: statistics.holm(values) for name, values in p_values.items() if len(values) > 1
+    }
     return {
         model: tuple(
             each.model_copy(update={"p_holm": adjusted.get(each.quantity, {}).get(model)})
@@ -354,7 +341,7 @@ def _adjust(against: _Differences) -> _Differences:
 
 
 def _remarks(
-    cards: Mapping[str, Card], sets: Sequence[SetComparison], *, paired: bool
+    cards: Mapping[str, Card], sets: Sequence[schema.SetComparison], *, paired: bool
 ) -> Iterator[str]:
     """Sets that not all models have, prompts, arms and settings that differ, modes that are not verified."""
     if not paired:
