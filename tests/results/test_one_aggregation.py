@@ -16,8 +16,7 @@ from rim_eval.card import Card, SetCard, check_card, make_card
 from rim_eval.comparison import compare
 from rim_eval.inspect_tasks.scorers import difference, no_think, think
 from rim_eval.observations import Observation, Run, Table, from_rows, join
-from rim_eval.release_gate import Limit, Rules, Validity, gate
-from rim_eval.release_gate._limits import FIGURES, FigureName
+from rim_eval.release_gate import FIGURES, FigureName, Limit, Rules, Validity, gate
 from rim_eval.results.text_table import text_table
 from rim_eval.statistics import arm_summary, rim_score, sign_test
 from rim_eval.types import ARM_KINDS, MODES, PROMPT_KINDS, ArmKind, Mode, PromptKind, UnscoredReason
