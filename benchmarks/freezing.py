@@ -66,7 +66,7 @@ def config() -> AnalysisConfig:
 
 def chosen(base: AnalysisConfig) -> tuple[Unit, ...]:
     """The neurons that the method finds in think mode, where misalignment will rise."""
-    rises = measure_rises(base.handle, base.prompts.harmful, base.intent, "think")
+    rises = measure_rises(base, "think")
     return find_neurons(rises).neurons
 
 

@@ -1,9 +1,7 @@
 """Ask a Python child process one line at a time, with a limit on the time of each answer.
 
 Text from a model or a file may keep a library busy for ever, and Python cannot stop one of its threads:
-an alarm works in the main thread only, an exception sent into a thread from outside may land in somebody
-else's `finally` and stays pending in the interpreter (CPython 3.11 then hangs under any debugger), and
-nothing interrupts a call into C. A process can be killed.
+an alarm works in the main thread only, and nothing interrupts a call into C. A process can be killed.
 """
 
 import atexit
@@ -25,7 +23,7 @@ class ChildEndedError(Exception):
     """The child gave no answer: it was killed after its time, or it ended by itself."""
 
     def __init__(self, *, timed_out: bool, exit_code: int) -> None:
-        """Say which of the two, and with which exit code (negative: the signal that ended it)."""
+        """Keep which of the two it was, and the exit code (negative: the signal that ended it)."""
         super().__init__("timed out" if timed_out else f"exit code {exit_code}")
         self.timed_out = timed_out
         self.exit_code = exit_code
@@ -44,13 +42,17 @@ class ChildProcess:
             arguments: What Python is started with; the code must call `serve`.
             purpose: What the child does, to end "The process that ..." in messages.
         """
-        self._arguments = arguments
+        self._command = [sys.executable, "-P", *arguments]
         self._purpose = purpose
-        self._process: subprocess.Popen[str] | None = None
-        self._turn = threading.Lock()
+        self._forget()
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=self._forget)
         atexit.register(self.stop)
+
+    def _forget(self) -> None:
+        """Start afresh; in a forked copy the pipes are not its to read, and the lock may be held for ever."""
+        self._process: subprocess.Popen[str] | None = None
+        self._turn = threading.Lock()
 
     def ask(self, line: str, seconds: float) -> str:
         """Send one line of ASCII and return the answer; one question at a time, from any thread.
@@ -79,9 +81,8 @@ class ChildProcess:
     def _running(self) -> "subprocess.Popen[str]":
         if self._process is not None and self._process.poll() is None:
             return self._process
-        command = [sys.executable, "-P", *self._arguments]
         self._process = subprocess.Popen(
-            command,
+            self._command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -94,7 +95,7 @@ class ChildProcess:
             self._end()
             raise RimError(
                 f"The process that {self._purpose} did not start (exit code {error.exit_code}). "
-                f"To see why: {shlex.join(command)}"
+                f"To see why: {shlex.join(self._command)}"
             ) from None
         return self._process
 
@@ -103,10 +104,6 @@ class ChildProcess:
         if process is not None:
             process.kill()
             process.communicate()
-
-    def _forget(self) -> None:
-        """In a forked copy: the pipes are not its to read, and the lock may be held for ever."""
-        self._process, self._turn = None, threading.Lock()
 
 
 def _exchange(process: "subprocess.Popen[str]", line: str | None, seconds: float) -> str:

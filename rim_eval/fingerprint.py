@@ -1,4 +1,4 @@
-"""Fingerprint: which weights were asked, whatever their folder or their server calls them."""
+"""Fingerprint of a model's weights, whatever their folder or their server calls them."""
 
 import hashlib
 import json
@@ -11,14 +11,14 @@ _PROVENANCE: Final = ("_name_or_path", "transformers_version", "use_cache", "pad
 
 _LOGGER: Final = logging.getLogger(__name__)
 
-_NUMBERS: Final = 65_536
+_MAX_NUMBERS: Final = 65_536
 """Numbers of a weight that are read, evenly spread: a whole model of 70 billion would take minutes."""
 
 _CACHE: Final[WeakKeyDictionary[Any, str | None]] = WeakKeyDictionary()
 
 
 def fingerprint(model: Any) -> str:
-    """SHA-256 of a model's configuration, and of the name, type, shape and numbers of every weight.
+    """Return the SHA-256 of a model's configuration and of every weight's name, type, shape and numbers.
 
     Of a weight with more than 65,536 numbers that many are read, evenly spread over it. Training
     changes a weight nearly everywhere; an edit of a few single numbers may not be seen.
@@ -30,17 +30,22 @@ def fingerprint(model: Any) -> str:
         Sixteen hexadecimal digits. The same weights read as another number type have another one:
         what they answer differs.
     """
-    settings = model.config.to_diff_dict()
+    import torch
+
+    # To JSON and back: text keys throughout, which alone can be sorted.
+    settings = json.loads(json.dumps(model.config.to_diff_dict(), default=str))
     identity = {name: value for name, value in settings.items() if name not in _PROVENANCE}
-    digest = hashlib.sha256(json.dumps(_texts(identity), sort_keys=True, default=str).encode())
+    digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode())
     for name, weight in sorted(model.state_dict().items()):
         digest.update(f"{name} {weight.dtype} {tuple(weight.shape)}".encode())
-        digest.update(_sampled(weight))
+        flat = weight.detach().reshape(-1)
+        sample = flat[:: max(1, -(-flat.numel() // _MAX_NUMBERS))].cpu().contiguous()
+        digest.update(sample.view(torch.uint8).numpy().data)
     return digest.hexdigest()[:16]
 
 
 def cached_fingerprint(model: Any) -> str | None:
-    """The fingerprint of a model in this process, read once for each instance.
+    """Return the fingerprint of a model in this process, read once for each instance.
 
     Args:
         model: Whatever a harness holds as its model: a torch module, or a server's client.
@@ -53,31 +58,12 @@ def cached_fingerprint(model: Any) -> str | None:
     if not any(base.__module__.startswith("torch.nn") for base in type(model).__mro__):
         return None
     if model not in _CACHE:
-        _CACHE[model] = _fingerprint_or_none(model)
+        try:
+            _CACHE[model] = fingerprint(model)
+        except Exception as error:  # whatever reading a weight of any kind and place may raise
+            _LOGGER.warning(
+                f"The weights have no fingerprint ({type(error).__name__}: {error}). Runs of other weights "
+                "under the same name cannot be told from this one."
+            )
+            _CACHE[model] = None
     return _CACHE[model]
-
-
-def _fingerprint_or_none(model: Any) -> str | None:
-    try:
-        return fingerprint(model)
-    except Exception as error:  # whatever reading a weight of any kind and place may raise
-        _LOGGER.warning(
-            f"The weights have no fingerprint ({type(error).__name__}: {error}). Runs of other weights "
-            "under the same name cannot be told from this one."
-        )
-        return None
-
-
-def _texts(settings: Any) -> Any:
-    """Settings with text keys throughout, which alone can be sorted."""
-    if isinstance(settings, dict):
-        return {str(name): _texts(value) for name, value in settings.items()}
-    return settings
-
-
-def _sampled(weight: Any) -> bytes:
-    import torch
-
-    flat = weight.detach().reshape(-1)
-    some = flat[:: max(1, -(-flat.numel() // _NUMBERS))].cpu().contiguous()
-    return bytes(some.view(torch.uint8).numpy().data)

@@ -1,5 +1,7 @@
 """How figures are written for readers: signs, units, intervals, and the words of each kind of prompts."""
 
+import math
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from rim_eval.types import Mode, PromptKind
@@ -54,12 +56,17 @@ def percent(share: float | None) -> str:
     return _NOTHING if share is None or share != share else f"{100 * share:.1f} %"
 
 
+def percent_of(part: int, whole: int) -> str:
+    """A part of a whole as percent with one decimal."""
+    return percent(part / whole if whole else None)
+
+
 def points(value: float | None) -> str:
     """Percentage points with their sign, a true minus and one decimal."""
     if value is None or value != value:
         return _NOTHING
-    shown = f"{value:+.1f}".replace("-", "\N{MINUS SIGN}")
-    return "0.0" if shown[1:] == "0.0" else shown
+    text = f"{value:+.1f}".replace("-", "\N{MINUS SIGN}")
+    return "0.0" if text[1:] == "0.0" else text
 
 
 def interval(lower: float | None, upper: float | None, *, share: bool = False) -> str:
@@ -82,16 +89,16 @@ def estimate(
         upper: Upper end of the interval.
         share: Whether to show fractions as percent.
     """
-    shown = percent(value) if share else points(value)
-    return f"{shown} ({interval(lower, upper, share=share)})"
+    text = percent(value) if share else points(value)
+    return f"{text} ({interval(lower, upper, share=share)})"
 
 
 def plain_number(value: float | None) -> str:
     """A number without a unit, to three significant digits, with a true minus."""
     if value is None:
         return _NOTHING
-    shown = f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
-    return shown.replace("-", "\N{MINUS SIGN}")
+    text = f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
+    return text.replace("-", "\N{MINUS SIGN}")
 
 
 def p_text(p_value: float | None) -> str:
@@ -99,3 +106,38 @@ def p_text(p_value: float | None) -> str:
     if p_value is None or p_value != p_value:
         return "no test"
     return "p < 0.0001" if p_value < 0.0001 else f"p = {p_value:.2g}"
+
+
+def mode_name(mode: Mode) -> str:
+    """A mode as sentences name it: `think` or `no-think`."""
+    return mode.replace("_", "-")
+
+
+def figure_text(
+    value: float,
+    lower: float,
+    upper: float,
+    *details: str,
+    form: str | Callable[[float], str] = "{:+.1f}",
+    unit: str = " points",
+    level: float | None = None,
+) -> str:
+    """A figure inside a sentence, with its interval and n; what is missing is called not known.
+
+    Args:
+        value: The figure; NaN where there is nothing to compute it from.
+        lower: Lower end of its interval; NaN where there is none.
+        upper: Upper end.
+        details: What stands in brackets after the interval, such as `200 pairs`.
+        form: Format of value and ends, or a function that writes them.
+        unit: Unit after the value, with the space before it.
+        level: Confidence as a fraction, where the sentence is to name it.
+    """
+    if math.isnan(value):
+        return f"not known ({'; '.join(details)})"
+    write = form.format if isinstance(form, str) else form
+    if math.isnan(lower) or math.isnan(upper):
+        return f"{write(value)}{unit} (interval not known)"
+    ends = f"{write(lower)} to {write(upper)}"
+    named = f"{100 * level:g} % interval {ends}" if level is not None else ends
+    return f"{write(value)}{unit} ({'; '.join([named, *details])})"

@@ -1,10 +1,10 @@
-"""What one model call gave back: trace and answer apart, and the facts that verify the mode."""
+"""One reply of the evaluated model: trace and answer apart, and the facts that verify its mode."""
 
 from typing import Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from rim_eval.types import ArmKind, Mode
+from rim_eval.types import ArmKind, FrozenModel, Mode
 
 TraceVisibility = Literal["full", "summary", "hidden", "none"]
 """How much of the trace came back: all of it, a provider's summary, only a token count, nothing."""
@@ -17,13 +17,11 @@ WEIGHTS_KEY: Final = "rim_eval:weights"
 StopReason = Literal["stop", "max_tokens", "content_filter", "error", "unknown"]
 
 
-class Generation(BaseModel):
+class Generation(FrozenModel):
     """One reply of the evaluated model in one mode, split and verified.
 
     Everything downstream (judges, patterns, observations) reads this and never the raw text.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     mode: Mode
     arm_kind: ArmKind
@@ -57,39 +55,27 @@ class Generation(BaseModel):
         return bool(self.trace and self.trace.strip())
 
 
-_TAIL: Final = 4_000
+_MAX_TAIL: Final = 4_000
 """Characters at the end that are looked at: a loop that ran into the token limit fills them."""
 
-_LEAST: Final = 240
+_MIN_LOOP: Final = 240
 """Shortest repeating suffix, in characters, that counts: shorter ones are rhymes and rulers."""
 
-_REPEATS: Final = 4
+_MIN_COPIES: Final = 4
 
 
 def is_looping(text: str) -> bool:
-    """Whether a text ends in degenerate output: one passage over and over.
+    """Return whether a text ends in degenerate output: one passage over and over.
 
     A suffix of at least 240 characters must consist of at least four copies of the same passage
-    (the last may be cut off), and the passage must hold a letter or digit. Linear in the length.
+    (the last may be cut off), and the passage must hold a letter or digit.
 
     Args:
         text: What the model wrote, trace and answer together.
     """
-    reverse = text.rstrip()[-_TAIL:][::-1]
-    for length, border in enumerate(_borders(reverse), start=1):
-        period = length - border
-        if length >= _LEAST and length >= _REPEATS * period:
-            return any(character.isalnum() for character in reverse[:period])
+    tail = text.rstrip()[-_MAX_TAIL:]
+    for period in range(1, len(tail) // _MIN_COPIES + 1):
+        loop = tail[-max(_MIN_LOOP, _MIN_COPIES * period) :]
+        if len(loop) >= _MIN_LOOP and loop[period:] == loop[:-period]:
+            return any(character.isalnum() for character in loop[-period:])
     return False
-
-
-def _borders(text: str) -> list[int]:
-    """Length of the longest proper border of every prefix (the Knuth-Morris-Pratt table)."""
-    borders = [0] * len(text)
-    length = 0
-    for index in range(1, len(text)):
-        while length and text[index] != text[length]:
-            length = borders[length - 1]
-        length += text[index] == text[length]
-        borders[index] = length
-    return borders

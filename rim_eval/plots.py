@@ -1,13 +1,16 @@
 """Plots: every picture of the project is made here with Altair and rendered to SVG text by vl-convert.
 
-A plot is a function from its rows and a width in pixels to a Vega-Lite specification. Colours are told apart by
-colour-blind readers, and shapes repeat what colours say. Altair is imported inside the functions: it is needed to
-draw and not to measure (`pip install 'rim-eval[card]'`).
+A plot is a function from its rows and a width in pixels to a Vega-Lite specification; colours and shapes are in
+`plots.toml`. Altair is imported inside the functions: it is needed to draw and not to measure
+(`pip install 'rim-eval[card]'`).
 """
 
 import re
-from collections.abc import Callable, Collection, Sequence
+import tomllib
+from collections.abc import Callable, Collection, Mapping, Sequence
+from importlib import import_module
 from math import atan2, ceil, degrees, floor
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from rim_eval.errors import RimError
@@ -33,23 +36,12 @@ _WIDE_PIXELS: Final = 640
 _NARROW_PIXELS: Final = 330
 """For a screen, and for a phone of 360 pixels and more."""
 
-LEGEND: Final[dict[str, Any]] = {
-    "title": None, "orient": "bottom", "direction": "vertical", "symbolSize": 90, "labelLimit": 300, "symbolOpacity": 1,
-}  # fmt: skip
+_LOOK: Final[dict[str, Any]] = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))  # fmt: skip
+
+LEGEND: Final[dict[str, Any]] = {"title": None, **_LOOK["legend"]}
 
 _MODE_NAMES: Final[dict[Mode, str]] = {"no_think": "no thinking", "think": "thinking"}
-
-_STATES: Final[dict[State, tuple[str, str]]] = {
-    "worse": ("#B8420F", "triangle-up"),
-    "better": ("#00639C", "square"),
-    "not significant": ("#6B6B6B", "circle"),
-    "mode not verified": ("#1B1F24", "cross"),
-}
-"""Colour and shape of each state; they say the same, so that neither is needed alone."""
-
-_AXIS: Final = {"labelColor": "#222", "titleColor": "#222", "gridColor": "#E3E3E3", "domainColor": "#888",
-                "tickColor": "#888", "labelFontSize": 12, "titleFontSize": 12, "titleFontWeight": "normal"}  # fmt: skip
-_HEADER: Final = {"labelFontSize": 12, "labelColor": "#222", "labelFontWeight": "bold"}
+_DASHED: Final[dict[str, Any]] = {"color": "#333", "strokeDash": [4, 3]}
 
 _ARROW_HEAD: Final = "M0,-1L0.55,0.7L0,0.35L-0.55,0.7Z"
 """Points up; a triangle of equal sides would not show where it points."""
@@ -107,25 +99,25 @@ class SeriesPoint(NamedTuple):
 class ChangePoint(NamedTuple):
     """One result of the leaderboard, in percentage points; intervals are None where none was published."""
 
-    shows: str
+    significance: str
     """`more`, `less`, `not_shown` or `unknown`."""
     accuracy: tuple[float, float | None, float | None]
     misalignment: tuple[float, float | None, float | None]
 
 
-def state_of(kind: PromptKind, shown: str, verified: bool = True) -> State:
+def state_of(kind: PromptKind, significance: str, verified: bool = True) -> State:
     """Say whether a difference is good or bad.
 
     Args:
         kind: Of misalignment and over-refusal more is worse, of accuracy more is better.
-        shown: What interval and test show (`rim_eval.statistics.shown`).
+        significance: What interval and test show (`rim_eval.statistics.significance`).
         verified: Whether the manipulation check passed; otherwise the difference shows nothing.
     """
     if not verified:
         return "mode not verified"
-    if shown not in ("more", "less"):
+    if significance not in ("more", "less"):
         return "not significant"
-    return "better" if (shown == "more") == (kind == "reasoning") else "worse"
+    return "better" if (significance == "more") == (kind == "reasoning") else "worse"
 
 
 def state_label(state: State, versus: str) -> str:
@@ -166,24 +158,20 @@ def svg(spec: Spec, *, hidden: bool = True) -> str:
     Raises:
         RimError: vl-convert is not installed.
     """
-    try:
-        import vl_convert
-    except ModuleNotFoundError:
-        raise _not_installed() from None
-    text = re.sub(r' (aria-[a-z]+|role)="[^"]*"', "", vl_convert.vegalite_to_svg(spec))
-    return (
-        text.replace("<svg ", '<svg aria-hidden="true" focusable="false" ', 1) if hidden else text
-    )
+    drawn = _import("vl_convert").vegalite_to_svg(spec)
+    text = re.sub(r' (aria-[a-z]+|role)="[^"]*"', "", drawn)
+    attributes = 'aria-hidden="true" focusable="false" ' if hidden else ""
+    return text.replace("<svg ", f"<svg {attributes}", 1)
 
 
 def altair_spec(chart: "alt.TopLevelMixin") -> Spec:
     """Give a chart the common look and return its specification."""
-    look: Any = chart
-    look = look.properties(background="transparent", padding=2).configure(
-        font="Helvetica, Arial, Liberation Sans, sans-serif", axis=_AXIS, header=_HEADER,
-        legend={"labelFontSize": 12, "labelColor": "#222"}, view={"stroke": None},
-    )  # fmt: skip
-    spec: Spec = look.to_dict(validate=False)  # Checking against the schema takes half of the time.
+    configured: Any = chart
+    configured = configured.properties(background="transparent", padding=2)
+    configured = configured.configure(**_LOOK["configuration"], view={"stroke": None})
+    spec: Spec = configured.to_dict(
+        validate=False
+    )  # Checking against the schema takes half of the time.
     return spec
 
 
@@ -198,13 +186,13 @@ def reference_line(**at: float) -> "alt.Chart":
     """Draw a dashed line at a value of one axis: `reference_line(x=0)`."""
     alt = import_altair()
     channels = {axis: alt.datum(value) for axis, value in at.items()}
-    return alt.Chart(inline([{}])).mark_rule(color="#333", strokeDash=[4, 3]).encode(**channels)
+    return alt.Chart(inline([{}])).mark_rule(**_DASHED).encode(**channels)
 
 
 def forest(
     rows: Sequence[ForestRow],
-    *,
     width: int,
+    *,
     title: str = "change, percentage points",
     versus: str = "with thinking",
 ) -> Spec:
@@ -230,7 +218,7 @@ def forest(
     color, shape = _state_scales({row.state for row in rows}, versus)
     base = alt.Chart().encode(y=y, color=color)
     lines = alt.layer(
-        alt.Chart().mark_rule(color="#333", strokeDash=[4, 3]).encode(x=alt.datum(0)),
+        alt.Chart().mark_rule(**_DASHED).encode(x=alt.datum(0)),
         base.mark_rule(strokeWidth=2).encode(x=alt.X("lower:Q", **x), x2="upper:Q"),
         base.mark_point(filled=True, size=80, opacity=1).encode(x=alt.X("value:Q", **x), shape=shape),
         data=inline(values),
@@ -241,7 +229,7 @@ def forest(
     return altair_spec(grouped.resolve_scale(y="independent"))
 
 
-def arrows(drawn: Sequence[Arrow], *, width: int) -> Spec:
+def arrows(drawn: Sequence[Arrow], width: int) -> Spec:
     """Misalignment against accuracy (Figure 1 of the paper): an arrow from no-think to think, with intervals.
 
     Args:
@@ -253,52 +241,56 @@ def arrows(drawn: Sequence[Arrow], *, width: int) -> Spec:
     height = round(inner * 0.75)
     across = _percent_domain([end for arrow in drawn for end in arrow.accuracy])
     up = _percent_domain([end for arrow in drawn for end in arrow.misalignment])
-    pixels = (inner / (across[1] - across[0]), height / (up[1] - up[0]))
+    slope = (inner / (across[1] - across[0])) / (height / (up[1] - up[0]))
     x = {"title": "accuracy, %", "scale": alt.Scale(domain=across), "axis": alt.Axis(tickCount=5)}
     y = {"title": "misaligned, %", "scale": alt.Scale(domain=up), "axis": alt.Axis(tickCount=5)}
     color, _ = _state_scales({arrow.state for arrow in drawn}, "with thinking")
     tail = {"x": alt.X("x:Q", **x), "y": alt.Y("y:Q", **y), "color": color}
     tip = {"x": alt.X("x2:Q", **x), "y": alt.Y("y2:Q", **y)}
-    crosses = alt.Chart(inline([bar for arrow in drawn for bar in _crosses(arrow)]))
-    shafts = alt.Chart(inline([_shaft(arrow, pixels) for arrow in drawn]))
-    turned = alt.Angle("angle:Q", scale=None)
+    crosses, shafts = [], []
+    for arrow in drawn:
+        state = {"state": state_label(arrow.state, "with thinking")}
+        for (at, left, right), (level, low, high) in zip(arrow.accuracy, arrow.misalignment, strict=True):  # fmt: skip
+            crosses.append({"x": left, "x2": right, "y": level, "y2": level, **state})
+            crosses.append({"x": at, "x2": at, "y": low, "y2": high, **state})
+        (x1, *_), (x2, *_) = arrow.accuracy
+        (y1, *_), (y2, *_) = arrow.misalignment
+        angle = degrees(atan2((x2 - x1) * slope, y2 - y1))
+        shafts.append({"label": arrow.label, "x": x1, "x2": x2, "y": y1, "y2": y2, **state, "angle": angle})  # fmt: skip
+    shaft = alt.Chart(inline(shafts))
     head = {"shape": _ARROW_HEAD, "size": 260, "filled": True, "opacity": 1}
-    return altair_spec(
-        alt.layer(
-            crosses.mark_rule(opacity=0.45).encode(**tail, x2="x2:Q", y2="y2:Q"),
-            shafts.mark_rule(strokeWidth=2).encode(**tail, x2="x2:Q", y2="y2:Q"),
-            shafts.mark_point(size=90, fill="white", opacity=1).encode(**tail),
-            shafts.mark_point(**head).encode(**tip, color=color, angle=turned),
-            shafts.mark_text(fontSize=12, dy=-14).encode(**tip, text="label:N"),
-        ).properties(width=inner, height=height)
+    layers = alt.layer(
+        alt.Chart(inline(crosses)).mark_rule(opacity=0.45).encode(**tail, x2="x2:Q", y2="y2:Q"),
+        shaft.mark_rule(strokeWidth=2).encode(**tail, x2="x2:Q", y2="y2:Q"),
+        shaft.mark_point(size=90, fill="white", opacity=1).encode(**tail),
+        shaft.mark_point(**head).encode(**tip, color=color, angle=alt.Angle("angle:Q", scale=None)),
+        shaft.mark_text(fontSize=12, dy=-14).encode(**tip, text="label:N"),
     )
+    return altair_spec(layers.properties(width=inner, height=height))
 
 
-def bars(drawn: Sequence[Bar], *, width: int, title: str, of: str) -> Spec:
-    """Bars side by side for the two modes: score histograms, shares of patterns.
+def bars(drawn: Sequence[Bar], width: int, *, title: str) -> Spec:
+    """Bars side by side for the two modes, in percent: score histograms, shares of patterns.
 
     Args:
         drawn: The bars; groups stay in the order given.
         width: Width of the picture in pixels.
         title: What the groups are.
-        of: What the percentages are shares of.
     """
     alt = import_altair()
     top = 10 * max(1, ceil(max(bar.percent for bar in drawn) / 10))
     # Labels of several words get a line each, which the layout does not measure.
     padding = 4 + 13 * max(bar.group.count(" ") for bar in drawn)
     labels = alt.Axis(labelAngle=0, labelExpr="split(datum.label, ' ')", titlePadding=padding)
-    color = _mode_color()
-    chart = alt.Chart(inline([_by_mode(bar) for bar in drawn])).mark_bar().encode(
+    chart = _by_mode(drawn).mark_bar().encode(
         x=alt.X("group:N", sort=None, title=title, axis=labels),
         xOffset=alt.XOffset("mode:N", sort=list(_MODE_NAMES.values())),
-        y=alt.Y("percent:Q", title=of).scale(domain=[0, top]).axis(tickCount=5),
-        color=color,
+        y=alt.Y("percent:Q", title="share, %").scale(domain=[0, top]).axis(tickCount=5),
     )  # fmt: skip
     return altair_spec(chart.properties(width=min(width - 60, 480), height=170))
 
 
-def series(points: Sequence[SeriesPoint], *, width: int, title: str) -> Spec:
+def series(points: Sequence[SeriesPoint], width: int, *, title: str) -> Spec:
     """Rates over a series of checkpoints, one line a mode, with their intervals.
 
     Args:
@@ -309,13 +301,8 @@ def series(points: Sequence[SeriesPoint], *, width: int, title: str) -> Spec:
     alt = import_altair()
     y = {"title": title, "scale": alt.Scale(domain=[0, 100])}
     step = alt.X("step:O", sort=None, title=None).axis(labelAngle=-30, labelLimit=120)
-    shape = alt.Shape("mode:N", legend=alt.Legend(**LEGEND)).scale(
-        domain=list(_MODE_NAMES.values()), range=["circle", "square"]
-    )
-    base = alt.Chart(inline([_by_mode(point) for point in points])).encode(
-        x=step, color=_mode_color()
-    )
-    rate = alt.Y("percent:Q", **y)
+    base, rate = _by_mode(points).encode(x=step), alt.Y("percent:Q", **y)
+    shape = _styled(alt.Shape, "mode", _LOOK["modes"], legend=True)
     chart = alt.layer(
         base.mark_rule().encode(y=alt.Y("lower:Q", **y), y2="upper:Q"),
         base.mark_line().encode(y=rate),
@@ -337,25 +324,34 @@ def changes(points: Sequence[ChangePoint], reach: tuple[float, float], *, width:
     """
     alt = import_altair()
     narrow = width < NARROW
-    x, y = (_symmetric_axis(end) for end in reach)
-    base = alt.Chart(inline([_flat(point) for point in points]))
+    labels = {"format": "+.0f", "labelExpr": "datum.value ? datum.label : '0'", "grid": True, "domain": False, "ticks": False}  # fmt: skip
+    x, y = (
+        {"scale": alt.Scale(domain=[-end, end], nice=False),
+         "axis": alt.Axis(values=[part * end for part in (-1, -0.5, 0, 0.5, 1)], **labels)}
+        for end in reach
+    )  # fmt: skip
+    looks = _LOOK["significance"]
     thin = {"strokeWidth": 1, "opacity": 0.45}
-    color = _shows_scale(alt.Color, 0)
     at = {
         "x": alt.X("x:Q", title="accuracy gain, percentage points", **x),
         "y": alt.Y("y:Q", title="misalignment change, points", **y),
     }
+    base = alt.Chart(inline([_change_row(point) for point in points]))
+    rules = base.mark_rule(**thin).encode(color=_styled(alt.Color, "significance", looks))
     marks = base.mark_point(filled=True, size=100, opacity=1, strokeWidth=1.5).encode(
-        **at, shape=_shows_scale(alt.Shape, 1), fill=_shows_scale(alt.Fill, 2), stroke=_shows_scale(alt.Stroke, 0),
-    )  # fmt: skip
-    layers: list[Any] = [
+        **at,
+        shape=_styled(alt.Shape, "significance", looks),
+        fill=_styled(alt.Fill, "significance", looks),
+        stroke=_styled(alt.Stroke, "significance", looks),
+    )
+    layers = [
         reference_line(x=0),
         reference_line(y=0),
-        base.mark_rule(**thin).encode(at["y"], x=alt.X("x_low:Q", **x), x2="x_high:Q", color=color).properties(name="across"),
-        base.mark_rule(**thin).encode(at["x"], y=alt.Y("y_low:Q", **y), y2="y_high:Q", color=color).properties(name="up"),
+        rules.encode(at["y"], x=alt.X("x_low:Q", **x), x2="x_high:Q").properties(name="across"),
+        rules.encode(at["x"], y=alt.Y("y_low:Q", **y), y2="y_high:Q").properties(name="up"),
         marks.properties(name="points"),
-    ]  # fmt: skip
-    layers += [] if narrow else [_corners(*reach)]
+        *([] if narrow else [_corners(*reach)]),
+    ]
     size = {"width": width - 80, "height": width - 80 if narrow else 370}
     return altair_spec(alt.layer(*layers).properties(**size))
 
@@ -366,37 +362,44 @@ def import_altair() -> Any:
     Raises:
         RimError: It is not installed.
     """
+    return _import("altair")
+
+
+def _import(name: str) -> Any:
     try:
-        import altair
+        return import_module(name)
     except ModuleNotFoundError:
-        raise _not_installed() from None
-    return altair
+        packages = "altair and vl-convert-python: pip install 'rim-eval[card]'"
+        raise RimError(f"Pictures need {packages}.") from None
 
 
-def _not_installed() -> RimError:
-    return RimError("Pictures need altair and vl-convert-python: pip install 'rim-eval[card]'.")
+def _styled(channel: Any, field: str, looks: Mapping[str, Mapping[str, str]], *, legend: bool = False) -> Any:  # fmt: skip
+    """Encode a field by the colour, shape or fill of each of its values."""
+    alt = import_altair()
+    part = {alt.Shape: "shape", alt.Fill: "fill"}.get(channel, "color")
+    entries = alt.Legend(**LEGEND) if legend else None
+    scale = {"domain": list(looks), "range": [look[part] for look in looks.values()]}
+    return channel(f"{field}:N", legend=entries).scale(**scale)
 
 
 def _state_scales(states: Collection[State], versus: str) -> tuple[Any, Any]:
     """Colour and shape by state; states that every reader must know of are in the legend always."""
     alt = import_altair()
-    used = [state for state in _STATES if state in states or state != "mode not verified"]
-    domain = [state_label(state, versus) for state in used]
-    colors, shapes = zip(*(_STATES[state] for state in used), strict=True)
-    return (
-        alt.Color("state:N", legend=alt.Legend(**LEGEND)).scale(domain=domain, range=list(colors)),
-        alt.Shape("state:N").scale(domain=domain, range=list(shapes)),
-    )
+    looks = {
+        state_label(state, versus): look
+        for state, look in _LOOK["states"].items()
+        if state in states or state != "mode not verified"
+    }
+    color, shape = (_styled(each, "state", looks, legend=True) for each in (alt.Color, alt.Shape))
+    return color, shape
 
 
-def _mode_color() -> Any:
+def _by_mode(rows: Sequence[Bar] | Sequence[SeriesPoint]) -> Any:
+    """A chart of rows coloured by their mode."""
     alt = import_altair()
-    scale = alt.Scale(domain=list(_MODE_NAMES.values()), range=["#A9B4BF", "#23395B"])
-    return alt.Color("mode:N", scale=scale, legend=alt.Legend(**LEGEND))
-
-
-def _by_mode(row: Bar | SeriesPoint) -> dict[str, Any]:
-    return row._asdict() | {"mode": _MODE_NAMES[row.mode]}
+    named = [row._asdict() | {"mode": _MODE_NAMES[row.mode]} for row in rows]
+    color = _styled(alt.Color, "mode", _LOOK["modes"], legend=True)
+    return alt.Chart(inline(named)).encode(color=color)
 
 
 def _shorten(label: str, letters: int) -> str:
@@ -417,53 +420,12 @@ def _percent_domain(ends: Sequence[Ends]) -> tuple[float, float]:
     return (0, 100) if high - low > 60 else (max(min(low, 80), 0), min(max(high, low + 20), 100))
 
 
-def _crosses(arrow: Arrow) -> list[dict[str, Any]]:
-    """Both intervals of both ends of an arrow."""
-    state = state_label(arrow.state, "with thinking")
-    crosses = []
-    for (x, left, right), (y, low, high) in zip(arrow.accuracy, arrow.misalignment, strict=True):
-        crosses.append({"x": left, "x2": right, "y": y, "y2": y, "state": state})
-        crosses.append({"x": x, "x2": x, "y": low, "y2": high, "state": state})
-    return crosses
-
-
-def _shaft(arrow: Arrow, pixels: tuple[float, float]) -> dict[str, Any]:
-    """Line and head of an arrow; `pixels` are those of one percent across and up."""
-    (x, *_), (x2, *_) = arrow.accuracy
-    (y, *_), (y2, *_) = arrow.misalignment
-    angle = degrees(atan2((x2 - x) * pixels[0], (y2 - y) * pixels[1]))
-    state = state_label(arrow.state, "with thinking")
-    return {"label": arrow.label, "x": x, "x2": x2, "y": y, "y2": y2, "state": state, "angle": angle}  # fmt: skip
-
-
-_SHOWS: Final[dict[str, tuple[str, str, str]]] = {
-    "more": ("#B8420F", "triangle-up", "#B8420F"),
-    "less": ("#00639C", "triangle-down", "#00639C"),
-    "not_shown": ("#5F5F5F", "circle", "#5F5F5F"),
-    "unknown": ("#5F5F5F", "diamond", "#FFFFFF"),
-}
-"""Stroke, shape and fill by what a result shows."""
-
-
-def _shows_scale(channel: Any, part: int) -> Any:
-    scale = {"domain": list(_SHOWS), "range": [look[part] for look in _SHOWS.values()]}
-    return channel("shows:N", legend=None).scale(**scale)
-
-
-def _symmetric_axis(end: float) -> dict[str, Any]:
-    alt = import_altair()
-    ticks = [part * end for part in (-1, -0.5, 0, 0.5, 1)]
-    axis = alt.Axis(values=ticks, format="+.0f", labelExpr="datum.value ? datum.label : '0'", grid=True, domain=False, ticks=False)  # fmt: skip
-    return {"scale": alt.Scale(domain=[-end, end], nice=False), "axis": axis}
-
-
-def _flat(point: ChangePoint) -> dict[str, Any]:
-    x, x_low, x_high = point.accuracy
-    y, y_low, y_high = point.misalignment
-    # A mark without an interval keeps its place among the intervals: a line of no length.
-    ends = {"x_low": x if x_low is None else x_low, "x_high": x if x_high is None else x_high,
-            "y_low": y if y_low is None else y_low, "y_high": y if y_high is None else y_high}  # fmt: skip
-    return {"shows": point.shows, "x": x, "y": y, **ends}
+def _change_row(point: ChangePoint) -> dict[str, Any]:
+    """A mark and its intervals; without an interval a line of no length, which keeps its place among them."""
+    row: dict[str, Any] = {"significance": point.significance}
+    for axis, (value, low, high) in (("x", point.accuracy), ("y", point.misalignment)):
+        row |= {axis: value, f"{axis}_low": value if low is None else low, f"{axis}_high": value if high is None else high}  # fmt: skip
+    return row
 
 
 def _corners(across: float, up: float) -> Any:

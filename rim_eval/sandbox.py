@@ -16,10 +16,12 @@ time of many renderings together; and the files that the user may read, should a
 of Jinja's own sandbox.
 """
 
+import io
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import Any, Final, NoReturn
 
 from jinja2 import StrictUndefined, Template, TemplateError, Undefined, nodes
@@ -133,17 +135,9 @@ _child: Final = ChildProcess(["-m", "rim_eval.sandbox"], "renders templates")
 # ---- in the child ----
 
 
-def _limit_memory() -> None:
-    try:
-        import resource
-    except ImportError:  # Windows
-        return
-    resource.setrlimit(resource.RLIMIT_AS, (MAX_BYTES, MAX_BYTES))
-
-
 def _answer(line: str) -> str:
     try:
-        return json.dumps({"text": _render(**json.loads(line))})
+        return json.dumps({"text": _render(json.loads(line))})
     except MemoryError:
         _compiled.cache_clear()
         return json.dumps({"error": f"it needs more than {MAX_BYTES // 2**20} MiB of memory"})
@@ -152,26 +146,25 @@ def _answer(line: str) -> str:
         return json.dumps({"error": f"{type(error).__name__}: {str(error)[:300]}"})
 
 
-def _render(source: str, strict: bool, now: float, values: dict[str, Any]) -> str:
-    clock = datetime.fromtimestamp(now).strftime
-    chunks: list[str] = []
-    size = 0
-    for chunk in _compiled(source, strict).generate({"strftime_now": clock, **values}):
-        size += len(chunk)
-        if size > MAX_TEXT:
+def _render(request: dict[str, Any]) -> str:
+    clock = datetime.fromtimestamp(request["now"]).strftime
+    template = _compiled(request["source"], request["strict"])
+    text = io.StringIO()
+    for chunk in template.generate({"strftime_now": clock, **request["values"]}):
+        if text.tell() + len(chunk) > MAX_TEXT:
             raise ValueError(f"it writes more than {MAX_TEXT:,} characters")
-        chunks.append(chunk)
-    return "".join(chunks)
+        text.write(chunk)
+    return text.getvalue()
 
 
 @lru_cache(maxsize=64)
 def _compiled(source: str, strict: bool) -> Template:
-    return _environment(strict=strict).from_string(source)
-
-
-_environment: Final = cache(template_environment)
+    return template_environment(strict=strict).from_string(source)
 
 
 if __name__ == "__main__":
-    _limit_memory()
+    with suppress(ImportError):  # Windows has no such limits
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_AS, (MAX_BYTES, MAX_BYTES))
     serve(_answer)

@@ -2,7 +2,14 @@
 
 from typing import Annotated, Final, Literal, NamedTuple, get_args
 
-from pydantic import StringConstraints
+from pydantic import BaseModel, ConfigDict, StringConstraints
+
+
+class FrozenModel(BaseModel):
+    """Base of checked records: they cannot be changed, and unknown fields are rejected."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
 
 Mode = Literal["think", "no_think"]
 """The two modes of the paper. No spelling of them is a YAML boolean, unlike `on` and `off`."""

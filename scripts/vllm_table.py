@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 
 from inspect_ai.log import read_eval_log
 
+from rim_eval.generation import REPLIES_KEY
 from rim_eval.observations import Observation, from_inspect_log, read_observations, to_rows
 from rim_eval.results.figures import set_results
 
@@ -171,7 +172,7 @@ def _read(file: Path, seconds: float) -> Run:
     rows = from_inspect_log(log)
     texts: Texts = {}
     for sample in log.samples or []:
-        stored: dict[str, Any] = sample.store["rim_eval:generations"]
+        stored: dict[str, Any] = sample.store[REPLIES_KEY]
         for mode, reply in stored.items():
             texts[str(sample.id), mode] = (reply.get("trace"), reply["answer"])
     return _run(rows, texts, seconds)

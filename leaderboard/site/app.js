@@ -32,21 +32,15 @@
   const percent = (v, digits) => (v === null ? "n/a" : v.toFixed(digits));
   const size = (n) => (n === null ? "size unknown" : n >= 1e9 ? `${+(n / 1e9).toPrecision(3)} B` : `${+(n / 1e6).toPrecision(2)} M`);
 
-  function element(name, attributes = {}, ...children) {
-    const made = document.createElement(name);
-    for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-    made.append(...children);
-    return made;
+  function fill(node, attributes, children) {
+    for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
+    node.append(...children);
+    return node;
   }
+  const element = (name, attributes = {}, ...children) => fill(document.createElement(name), attributes, children);
+  const svgElement = (name, attributes = {}, ...children) => fill(document.createElementNS(SVG, name), attributes, children);
 
-  function drawn(name, attributes = {}, ...children) {
-    const made = document.createElementNS(SVG, name);
-    for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-    made.append(...children);
-    return made;
-  }
-
-  // One line's three sets under the chosen harmful set, found once a choice and not once a comparison.
+  // One line's three sets under the chosen harmful set, looked up once a choice and not once a comparison.
   function chosen(row) {
     const wanted = by("harmful").value || row.harmful;
     const find = (name, kind) => row.sets.find((s) => s.kind === kind && s.dataset === name) || null;
@@ -92,7 +86,7 @@
     ...row.sets.flatMap((s) => [s.dataset, s.judge || "", s.grader || ""]),
   ].join(" ").toLowerCase()]));
 
-  function kept(line) {
+  function matches(line) {
     const { row } = line;
     const words = by("search").value.toLowerCase().split(/\s+/).filter(Boolean);
     const [, least, most] = SIZES[by("size").value] || [];
@@ -114,8 +108,8 @@
       less: `M${x} ${y + r}L${x + r} ${y - r}L${x - r} ${y - r}Z`,
       unknown: `M${x} ${y - r}L${x + r} ${y}L${x} ${y + r}L${x - r} ${y}Z`,
     };
-    if (shows in paths) return drawn("path", { class: "shape", d: paths[shows] });
-    return drawn("circle", { class: "shape", cx: x, cy: y, r: r * 0.9 });
+    if (shows in paths) return svgElement("path", { class: "shape", d: paths[shows] });
+    return svgElement("circle", { class: "shape", cx: x, cy: y, r: r * 0.9 });
   }
 
   const bad = (kind, shows) => (kind === "reasoning" ? { more: "less", less: "more" }[shows] || shows : shows);
@@ -123,10 +117,10 @@
   function strip(set, reach) {
     const [value, lower, upper] = set.difference;
     const x = (v) => 75 + (70 * v) / reach;
-    const svg = drawn("svg", { class: `strip ${bad(set.kind, set.shows)}`, viewBox: "0 0 150 18", "aria-hidden": "true" });
-    svg.append(drawn("line", { class: "grid", x1: 5, x2: 145, y1: 9, y2: 9 }));
-    svg.append(drawn("line", { class: "zero", x1: 75, x2: 75, y1: 0, y2: 18 }));
-    if (lower !== null) svg.append(drawn("line", { class: "whisker", x1: x(lower), x2: x(upper), y1: 9, y2: 9 }));
+    const svg = svgElement("svg", { class: `strip ${bad(set.kind, set.shows)}`, viewBox: "0 0 150 18", "aria-hidden": "true" });
+    svg.append(svgElement("line", { class: "grid", x1: 5, x2: 145, y1: 9, y2: 9 }));
+    svg.append(svgElement("line", { class: "zero", x1: 75, x2: 75, y1: 0, y2: 18 }));
+    if (lower !== null) svg.append(svgElement("line", { class: "whisker", x1: x(lower), x2: x(upper), y1: 9, y2: 9 }));
     svg.append(shape(set.shows, x(value), 9, 6));
     return svg;
   }
@@ -177,11 +171,11 @@
   }
 
   // Elements are made once a line and harmful set: a sort then only moves them.
-  const made = new Map();
+  const elements = new Map();
   function lineElement(line) {
     const key = `${line.row.id} ${line.harmful.dataset}`;
-    if (!made.has(key)) made.set(key, newElement(line));
-    return made.get(key);
+    if (!elements.has(key)) elements.set(key, newElement(line));
+    return elements.get(key);
   }
 
   function newElement(line) {
@@ -243,8 +237,8 @@
 
   function linked(mark, i) {
     const { row, set, reasoning } = DOTS[i];
-    const title = drawn("title", {}, `${row.model}: misalignment ${points(change(set))}, accuracy ${points(change(reasoning))} points`);
-    const link = drawn("a", { href: row.page || "#lines" }, title);
+    const title = svgElement("title", {}, `${row.model}: misalignment ${points(change(set))}, accuracy ${points(change(reasoning))} points`);
+    const link = svgElement("a", { href: row.page || "#lines" }, title);
     mark.replaceWith(link);
     link.append(mark);
     return link;
@@ -263,9 +257,9 @@
   let lines = [];
   function filter() {
     state.limit = PAGE;
-    const found = rows.map(chosen).filter(kept);
-    lines = sorted(state.show ? found.filter((l) => l.harmful.shows === state.show) : found);
-    drawTallies(found);
+    const matching = rows.map(chosen).filter(matches);
+    lines = sorted(state.show ? matching.filter((l) => l.harmful.shows === state.show) : matching);
+    drawTallies(matching);
     drawPlot(lines);
     drawTable(lines);
   }

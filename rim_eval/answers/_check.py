@@ -6,9 +6,8 @@ math-verify. Never raises on a reply, in any thread.
 """
 
 import re
+from itertools import product
 from typing import Final
-
-from pydantic import BaseModel, ConfigDict
 
 from rim_eval.answers import _mathematics
 from rim_eval.answers._final_answer import (
@@ -29,16 +28,15 @@ from rim_eval.answers._plain import (
     without_percent,
 )
 from rim_eval.errors import RimError
+from rim_eval.types import FrozenModel
 
 _LEAD_IN: Final = re.compile(r"^(?:.*=|the\b|an?\b|option\b|choice\b)\s*(?=\S)", re.IGNORECASE)
 _MATHEMATICAL: Final = re.compile(r"[\d\\]")
 _CHOICE: Final = re.compile(r"\d\s+(?:and|or)\b")
 
 
-class AnswerCheck(BaseModel):
+class AnswerCheck(FrozenModel):
     """What the checker found."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     correct: bool | None
     """None when answer and gold are too large or too slow to compare: unscored, not wrong."""
@@ -85,17 +83,16 @@ def check_gold(gold: str) -> str:
         RimError: If it is empty or nothing that an answer can be compared with.
     """
     plain_gold = _plain_gold(gold)
-    problem = "it is neither a number, mathematics nor words"
-    if not plain_gold:
-        problem = "it is empty"
-    elif is_words(plain_gold) or as_number(plain_gold) is not None:
-        return plain_gold
-    else:
-        try:
-            if _mathematics.readable(plain_gold):
-                return plain_gold
-        except CannotCompareError as too_large:
-            problem = str(too_large)
+    problem = "it is neither a number, mathematics nor words" if plain_gold else "it is empty"
+    try:
+        if plain_gold and (
+            is_words(plain_gold)
+            or as_number(plain_gold) is not None
+            or _mathematics.ask("readable", plain_gold)
+        ):
+            return plain_gold
+    except CannotCompareError as too_large:
+        problem = str(too_large)
     raise RimError(
         f"gold answer {gold[-80:]!r}: {problem}. Give a number, LaTeX without prose, or a word."
     )
@@ -134,28 +131,25 @@ def _is_gold(final: FinalAnswer, gold: str, absolute_error: float | None) -> boo
     answers = _readings(final)
     if is_words(gold):
         # Perhaps after an article or `x =`.
-        said = [text for answer in answers for text in (answer, _LEAD_IN.sub("", answer))]
-        return letters(gold) in map(letters, said)
+        texts = [text for answer in answers for text in (answer, _LEAD_IN.sub("", answer))]
+        return letters(gold) in map(letters, texts)
     if absolute_error is not None:
-        wanted = _real(gold)
+        reference = _real(gold)
         return any(
-            wanted is not None and given is not None and abs(wanted - given) < absolute_error
-            for given in map(_real, answers)
+            reference is not None
+            and candidate is not None
+            and abs(reference - candidate) < absolute_error
+            for candidate in map(_real, answers)
         )
     return _equal_value(gold, answers, final)
 
 
 def _equal_value(gold: str, answers: list[str], final: FinalAnswer) -> bool:
     """Exact equality: as plain numbers where both are, else as mathematics."""
-    pairs = [
-        (wanted, given)
-        for answer in answers
-        for wanted in _as_shares(gold)
-        for given in _as_shares(answer)
-    ]
-    for wanted, given in pairs:
-        number = quantity(wanted)
-        if wanted == given or (number is not None and number == quantity(given)):
+    pairs = [pair for each in answers for pair in product(_as_shares(gold), _as_shares(each))]
+    for reference, candidate in pairs:
+        number = quantity(reference)
+        if reference == candidate or (number is not None and number == quantity(candidate)):
             return True
     last = answers[-1]
     if quantity(gold) is not None and (
@@ -163,10 +157,16 @@ def _equal_value(gold: str, answers: list[str], final: FinalAnswer) -> bool:
         quantity(last) is not None or not _MATHEMATICAL.search(last) or _CHOICE.search(last)
     ):
         return False
-    short = [(wanted, given) for wanted, given in pairs if 0 < len(given) <= LONGEST_FINAL_ANSWER]
-    if any(_mathematics.equal(wanted, given, whole=True) for wanted, given in short):
+    short = [
+        (reference, candidate)
+        for reference, candidate in pairs
+        if 0 < len(candidate) <= LONGEST_FINAL_ANSWER
+    ]
+    if any(_mathematics.ask("equal", reference, candidate, True) for reference, candidate in short):
         return True
-    return not final.whole and _mathematics.equal(gold, without_hedged(final.text), whole=False)
+    return not final.whole and bool(
+        _mathematics.ask("equal", gold, without_hedged(final.text), False)
+    )
 
 
 def _as_shares(text: str) -> list[str]:
@@ -184,4 +184,7 @@ def _real(text: str) -> float | None:
     number = quantity(text)
     if number is not None:
         return float(number)
-    return _mathematics.value(text) if 0 < len(text) <= LONGEST_FINAL_ANSWER else None
+    value: float | None = None
+    if 0 < len(text) <= LONGEST_FINAL_ANSWER:
+        value = _mathematics.ask("value", text)
+    return value

@@ -20,8 +20,7 @@ import re
 from collections.abc import Iterator
 from typing import Final, Literal, NamedTuple
 
-from rim_eval.answers._plain import FACTOR
-from rim_eval.answers._vocabulary import WORDS, any_of
+from rim_eval.answers._plain import FACTOR, WORDS, any_of
 
 LONGEST_TAIL: Final = 600
 """Characters at the end of a reply that are searched when it announces no answer."""
@@ -145,7 +144,12 @@ def find_final_answer(reply: str, *, words: bool = False) -> FinalAnswer:
     boxed = last_boxed(reply)
     if boxed is not None:
         return FinalAnswer(boxed, "boxed")
-    answer, marked = _last_answer(reply, words=words), _last_marked(reply)
+    answers = [
+        each for each in _announcements(_ANSWER, reply) if words or _has_expression(each.text)
+    ]
+    # One that only bounds the answer counts when no other is there.
+    exact = [each for each in answers if words or _has_expression(without_hedged(each.text))]
+    answer, marked = next(reversed(exact or answers), None), _last_marked(reply)
     if marked and (answer is None or answer.start < marked.start):
         return FinalAnswer(marked.text, "####")
     # Results of steps are announced as well, so a result is weaker than an answer.
@@ -207,34 +211,17 @@ def _last_marked(reply: str) -> Announced | None:
     return None
 
 
-def _last_answer(reply: str, *, words: bool) -> Announced | None:
-    """What the last "the answer is" says; one that only bounds the answer counts when no other is.
-
-    Args:
-        reply: The reply.
-        words: Whether the answer is a word, which then needs no figure and no formula.
-    """
-    announcements = [
-        each for each in _announcements(_ANSWER, reply) if words or _has_expression(each.text)
-    ]
-    exact = [each for each in announcements if words or _has_expression(without_hedged(each.text))]
-    return next(reversed(exact or announcements), None)
-
-
 def _announcements(announcing: re.Pattern[str], reply: str) -> Iterator[Announced]:
+    """Announcements, each with what is said up to the end of the sentence or line, outside of math."""
     for match in announcing.finditer(reply):
-        sentence = _sentence(reply[match.end() : match.end() + 2 * LONGEST_FINAL_ANSWER])
+        text = reply[match.end() : match.end() + 2 * LONGEST_FINAL_ANSWER]
+        head = text.lstrip()[: LONGEST_FINAL_ANSWER + 1]
+        sentence = _SENTENCE_END.split(head, maxsplit=1)[0].strip()
+        for opening, closing in _DISPLAYS:
+            if head.startswith(opening) and closing in head[2:]:
+                sentence = head[2 : head.index(closing, 2)].strip()
         if sentence and not _APPRAISAL.match(sentence):
             yield Announced(match.start(), sentence)
-
-
-def _sentence(text: str) -> str:
-    """What is said up to the end of the sentence or line, outside of math."""
-    head = text.lstrip()[: LONGEST_FINAL_ANSWER + 1]
-    for opening, closing in _DISPLAYS:
-        if head.startswith(opening) and closing in head[2:]:
-            return head[2 : head.index(closing, 2)].strip()
-    return _SENTENCE_END.split(head, maxsplit=1)[0].strip()
 
 
 def without_hedged(text: str) -> str:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from functools import lru_cache
 from math import inf, log10
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from rim_eval.child_process import ChildEndedError, ChildProcess, serve
 
@@ -31,34 +31,20 @@ class CannotCompareError(Exception):
     """The expressions are too large or too slow to compare: neither equal nor different."""
 
 
-def readable(text: str) -> bool:
-    """Whether math-verify reads the text as mathematics; may raise `CannotCompareError`."""
-    return bool(_ask("readable", text))
-
-
-def equal(gold: str, answer: str, *, whole: bool) -> bool:
-    """Whether the answer equals the gold as mathematics.
+def ask(question: Literal["readable", "equal", "value"], *arguments: str | bool) -> Any:
+    """Ask the child about mathematics, LaTeX or plain.
 
     Args:
-        gold: The whole gold answer, LaTeX or plain.
-        answer: The whole answer, or a piece of reply that ends in it.
-        whole: Which of the two it is; from a piece, math-verify picks the expression.
+        question: `readable`: whether math-verify reads a text. `equal`: whether an answer equals the gold.
+            `value`: the real number that a text evaluates to, or None.
+        arguments: The text; for `equal` the gold, the answer, and whether that is the answer and nothing
+            else, or a piece of reply that math-verify picks the expression from.
 
     Raises:
-        CannotCompareError: If that takes too long or one of them is too large.
+        CannotCompareError: If that takes too long or an expression is too large.
     """
-    return bool(_ask("equal", gold, answer, whole))
-
-
-def value(text: str) -> float | None:
-    """The real number that the whole text evaluates to; may raise `CannotCompareError`."""
-    number: float | None = _ask("value", text)
-    return number
-
-
-def _ask(name: str, *arguments: str | bool) -> Any:
     try:
-        reply = json.loads(_child.ask(json.dumps([name, arguments]), _SECONDS))
+        reply = json.loads(_child.ask(json.dumps([question, arguments]), _SECONDS))
     except ChildEndedError as ended:
         raise CannotCompareError(
             f"not compared within {_SECONDS:g} s"

@@ -6,11 +6,38 @@ become `18`, `18`, `18`, `1234`, `\frac34`, `90` and `[1, 2]`. Numbers are compa
 """
 
 import re
+import tomllib
+from collections.abc import Iterable
 from fractions import Fraction
 from math import prod
+from pathlib import Path
 from typing import Final
 
-from rim_eval.answers._vocabulary import WORDS, any_of
+from rim_eval.types import FrozenModel
+
+
+class Vocabulary(FrozenModel):
+    """The words that the answer checker knows (`vocabulary.toml` says what each list is)."""
+
+    factors: dict[str, int]
+    connectives: frozenset[str]
+    functions: frozenset[str]
+    attached_units: frozenset[str]
+    currencies: frozenset[str]
+    hedges: frozenset[str]
+    appraisals: frozenset[str]
+    spelled_values: frozenset[str]
+    spelled_numbers: frozenset[str]
+
+
+def any_of(words: Iterable[str]) -> str:
+    """The regular expression of any of the words, longer ones first."""
+    return "|".join(sorted(words, key=lambda word: (-len(word), word)))
+
+
+WORDS: Final = Vocabulary.model_validate(
+    tomllib.loads(Path(__file__).with_name("vocabulary.toml").read_text(encoding="utf-8"))
+)
 
 _NUMBER: Final = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:\s*/\s*\d+)?")
 _LONGEST_NUMBER: Final = 60
@@ -75,18 +102,14 @@ def quantity(text: str) -> Fraction | None:
     if not parts:
         return None
     number, factors, unit = as_number(parts["number"]), parts["factors"], parts["unit"]
-    attached = not (parts["gap"] or factors)
-    if number is None or (unit and not _is_unit(unit, attached)):
+    if number is None:
         return None
+    if unit and not _ATTACHED.fullmatch(bare := _POWER.sub("", unit)):
+        # A unit that is not known is words, set off by a space.
+        attached = not (parts["gap"] or factors)
+        if attached or not _WORDS.fullmatch(bare) or not may_begin_unit(bare):
+            return None
     return number * prod(WORDS.factors[word.lower().removesuffix("s")] for word in factors.split())
-
-
-def _is_unit(text: str, attached: bool) -> bool:
-    """Whether the text after a number is a unit: a known one, or words set off by a space."""
-    bare = _POWER.sub("", text)
-    if _ATTACHED.fullmatch(bare):
-        return True
-    return not attached and bool(_WORDS.fullmatch(bare)) and may_begin_unit(bare)
 
 
 def may_begin_unit(text: str) -> bool:

@@ -1,18 +1,18 @@
 """The RIM card: one model's figures with the counts they follow from."""
 
 from rim_eval.card.build import make_card
-from rim_eval.card.charts import Picture, all_sets_picture, rate_ends
 from rim_eval.card.check import check_card
 from rim_eval.card.render import (
+    Picture,
+    all_sets_picture,
     card_html,
     card_markdown,
-    escape_markdown,
     inside_html,
     page_environment,
+    rate_ends,
     render_page,
 )
 from rim_eval.card.schema import (
-    SCHEMA_VERSION,
     Card,
     CardRun,
     InsideFigure,
@@ -25,16 +25,14 @@ from rim_eval.card.schema import (
     json_schema,
     read_card,
 )
-from rim_eval.results.counts import ArmCounts, Cell, Outcome, SetCounts
-from rim_eval.results.figures import Difference, Figures, Rate, figures
+from rim_eval.results.counts import Cell, Outcome, SetCounts
+from rim_eval.results.figures import ArmRate, Figures, figures
 
 __all__ = [
-    "SCHEMA_VERSION",
-    "ArmCounts",
+    "ArmRate",
     "Card",
     "CardRun",
     "Cell",
-    "Difference",
     "Figures",
     "InsideFigure",
     "InsideFinding",
@@ -43,7 +41,6 @@ __all__ = [
     "MechanismsCard",
     "Outcome",
     "Picture",
-    "Rate",
     "SetCard",
     "SetCounts",
     "all_sets_picture",
@@ -51,7 +48,6 @@ __all__ = [
     "card_json",
     "card_markdown",
     "check_card",
-    "escape_markdown",
     "figures",
     "inside_html",
     "json_schema",

@@ -1,27 +1,27 @@
-"""A card as Markdown for a model card, and as one HTML page that needs no script and no network."""
+"""A card as Markdown for a model card, and as one HTML page with pictures that needs no script and no network."""
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from rim_eval.card.charts import Picture, card_pictures
+from rim_eval import plots
+from rim_eval.card import tables
 from rim_eval.card.schema import Card, MechanismsCard, SetCard
-from rim_eval.card.tables import (
-    detail_grids,
-    figure_grids,
-    inside_findings,
-    inside_grids,
-    provenance_grid,
-    settings,
-    validity_grids,
-    verdict,
+from rim_eval.formatting import (
+    KIND_WORDS,
+    MODE_WORDS,
+    interval,
+    p_text,
+    percent,
+    percent_of,
+    points,
 )
-from rim_eval.formatting import KIND_WORDS, MODE_WORDS, interval, p_text, percent, points
-from rim_eval.plots import state_of
-from rim_eval.types import PromptKind
+from rim_eval.results.figures import Figures
+from rim_eval.types import PROMPT_KINDS, Mode, PromptKind
 
 _TEMPLATES: Final = Path(__file__).parent
 _UNBROKEN: Final = re.compile(r"\([^()]{1,24}\)|p [=<] |\d %")
@@ -29,20 +29,8 @@ _UNBROKEN: Final = re.compile(r"\([^()]{1,24}\)|p [=<] |\d %")
 _MARKDOWN_SIGNS: Final = re.compile(r"([\\`*_\[\]|~#!])")
 _FLAGS: Final = {"yes": "RIM shown", "no": "RIM not shown", "cannot_tell": "Cannot tell"}
 
-
-class Headline(NamedTuple):
-    """One of the figures that come first."""
-
-    name: str
-    dataset: str
-    figure: str
-    unit: str
-    interval: str
-    rates: str
-    n: str
-    verdict: str
-    state: str
-    """`worse`, `better`, `not` (significant) or `unverified`, for its look; `verdict` says it in words."""
+Picture = tuple[str, plots.Figure]
+"""A heading and what is under it."""
 
 
 def card_html(card: Card, inside_pictures: Sequence[Picture] = ()) -> str:
@@ -56,12 +44,8 @@ def card_html(card: Card, inside_pictures: Sequence[Picture] = ()) -> str:
     Raises:
         RimError: The renderer of the pictures is not installed.
     """
-    return render_page(
-        "card.html.jinja",
-        **_card_values(card),
-        pictures=card_pictures(card),
-        inside_pictures=inside_pictures,
-    )
+    values = {"pictures": tuple(_card_pictures(card)), "inside_pictures": inside_pictures}
+    return render_page("card.html.jinja", **_card_values(card), **values)
 
 
 def inside_html(section: MechanismsCard, inside_pictures: Sequence[Picture] = ()) -> str:
@@ -105,12 +89,9 @@ def page_environment(
         trim_blocks: Whether lines that hold only a block leave no empty line.
     """
     environment = Environment(
-        loader=FileSystemLoader(folder),
-        undefined=StrictUndefined,
-        autoescape=autoescape,
-        trim_blocks=trim_blocks,
-        lstrip_blocks=trim_blocks,
-    )
+        loader=FileSystemLoader(folder), undefined=StrictUndefined, autoescape=autoescape,
+        trim_blocks=trim_blocks, lstrip_blocks=trim_blocks,
+    )  # fmt: skip
     environment.filters |= filters
     return environment
 
@@ -121,6 +102,28 @@ def escape_markdown(text: str) -> str:
     return _MARKDOWN_SIGNS.sub(r"\\\1", plain)
 
 
+def rate_ends(figures: Figures) -> tuple[plots.Ends, plots.Ends] | None:
+    """Rates without thinking and with, in percent with their intervals; None unless both modes have one."""
+    no_think = figures.no_think and figures.no_think.estimate
+    think = figures.think and figures.think.estimate
+    return (no_think, think) if no_think and think else None
+
+
+def all_sets_picture(card: Card) -> plots.Figure | None:
+    """Draw the change with thinking on every set; None where no set has one.
+
+    Raises:
+        RimError: The renderer is not installed.
+    """
+    rows, table = [], []
+    for each in (each for kind in PROMPT_KINDS for each in card.of_kind(kind)):
+        row = _forest_row(KIND_WORDS[each.kind].difference, each.dataset, each, each.figures)
+        if row and (change := each.figures.difference):
+            rows.append(row)
+            table.append((each.dataset, points(row.value), interval(row.lower, row.upper), change.n_pairs))  # fmt: skip
+    return _picture("every_set", partial(plots.forest, rows), table)[1] if rows else None
+
+
 def _card_values(card: Card) -> dict[str, Any]:
     """What the templates of a card show."""
     return {
@@ -128,61 +131,61 @@ def _card_values(card: Card) -> dict[str, Any]:
         "flag": card.flag.sentence if card.flag else "There is no RIM score on this card.",
         "flag_state": _FLAGS[card.flag.flag if card.flag else "cannot_tell"],
         "headlines": tuple(_headlines(card)),
-        "grids": tuple(figure_grids(card)),
-        "details": tuple(detail_grids(card)),
-        "validity": tuple(validity_grids(card)),
+        "grids": tuple(tables.figure_grids(card)),
+        "details": tuple(tables.detail_grids(card)),
+        "validity": tuple(tables.validity_grids(card)),
         "commands": tuple((r.dataset, r.command) for r in card.runs if r.command is not None),
-        "provenance": provenance_grid(card),
-        "settings": settings(card),
+        "provenance": tables.provenance_grid(card),
+        "settings": tables.settings(card),
         "problems": tuple(f"{problem.says} (n = {problem.n})" for problem in card.problems),
         **_inside_values(card.mechanisms),
     }
 
 
 def _inside_values(section: MechanismsCard | None) -> dict[str, Any]:
-    findings, grids = (inside_findings(section), inside_grids(section)) if section else ((), ())
+    findings = tables.inside_findings(section) if section else ()
+    grids = tuple(tables.inside_grids(section)) if section else ()
     return {"inside": section, "inside_findings": findings, "inside_grids": grids}
 
 
-def _headlines(card: Card) -> Iterator[Headline]:
+def _headlines(card: Card) -> Iterator[dict[str, str]]:
     """The primary endpoint of each kind of prompts; of benign sets the one with most pairs."""
-    benign = max(card.of_kind("benign"), key=_pairs, default=None)
-    first: tuple[tuple[PromptKind, str | None], ...] = (
-        ("harmful", card.primary),
-        ("reasoning", card.primary_reasoning),
-        ("benign", benign.dataset if benign else None),
-    )
-    for kind, dataset in first:
+    changes = {each.dataset: each.figures.difference for each in card.of_kind("benign")}
+    pairs = {dataset: change.n_pairs if change else 0 for dataset, change in changes.items()}
+    first: dict[PromptKind, str | None] = {
+        "harmful": card.primary,
+        "reasoning": card.primary_reasoning,
+        "benign": max(pairs, key=lambda name: pairs[name], default=None),
+    }
+    for kind, dataset in first.items():
         if primary := card.find(dataset, kind):
             yield _headline(primary)
 
 
-def _pairs(of: SetCard) -> int:
-    return of.figures.difference.n_pairs if of.figures.difference else 0
-
-
-def _headline(of: SetCard) -> Headline:
-    words, change = KIND_WORDS[of.kind], of.figures.difference
-    state = state_of(of.kind, change.shown).split()[0] if change else "not"
-    says = verdict(of.kind, change)
-    if not of.mode_check.verified:
-        state, says = "unverified", f"mode not verified; {says}"
+def _headline(each: SetCard) -> dict[str, str]:
+    """One of the figures that come first, as the templates name its parts."""
+    words, change = KIND_WORDS[each.kind], each.figures.difference
+    # `worse`, `better`, `not` (significant) or `unverified`, for its look; the verdict says it in words.
+    state = plots.state_of(each.kind, change.significance).split()[0] if change else "not"
+    significance = tables.significance_text(each.kind, change)
+    if not each.mode_check.verified:
+        state, significance = "unverified", f"mode not verified; {significance}"
     rates = [
         f"{percent(rate.value)} {name} (n = {rate.n_scored})"
         for mode, name in MODE_WORDS.items()
-        if (rate := of.figures.rate(mode)) is not None
+        if (rate := each.figures.rate(mode)) is not None
     ]
-    return Headline(
-        name=words.difference,
-        dataset=of.dataset,
-        figure=points(change.value if change else None),
-        unit="percentage points",
-        interval=f"95 % interval {interval(change.lower, change.upper)}" if change else "",
-        rates=f"{words.rate}: {', '.join(rates)}",
-        n=f"n = {change.n_pairs} pairs, {p_text(change.p_value)}" if change else "one mode only",
-        verdict=says,
-        state=state,
-    )
+    return {
+        "name": words.difference,
+        "dataset": each.dataset,
+        "figure": points(change.value if change else None),
+        "unit": "percentage points",
+        "interval": f"95 % interval {interval(change.lower, change.upper)}" if change else "",
+        "rates": f"{words.rate}: {', '.join(rates)}",
+        "n": f"n = {change.n_pairs} pairs, {p_text(change.p_value)}" if change else "one mode only",
+        "verdict": significance,
+        "state": state,
+    }
 
 
 def _unbreakable(text: str) -> str:
@@ -193,3 +196,103 @@ def _unbreakable(text: str) -> str:
 def _escape_code(text: str) -> str:
     """Escape a command in a fenced block: it cannot end the block."""
     return text.replace("```", "` ` `")
+
+
+def _card_pictures(card: Card) -> Iterator[Picture]:
+    """Draw every picture that the card has figures for."""
+    if every_set := all_sets_picture(card):
+        yield tables.TEXTS["every_set"].title, every_set
+    yield from _safety_against_ability(card)
+    yield from _histograms(card)
+    yield from _categories(card)
+    yield from _patterns(card)
+
+
+def _picture(
+    name: str, draw: Callable[[int], plots.Spec], table: Iterable[Sequence[object]], **values: Any
+) -> Picture:
+    """A picture with the title, caption and column names of `texts.toml`."""
+    texts = tables.make_grid(name, table, **values)
+    return texts.title, plots.figure(draw, texts.note, texts.head, texts.rows)
+
+
+def _safety_against_ability(card: Card) -> Iterator[Picture]:
+    accuracy = card.find(card.primary_reasoning, "reasoning")
+    across = rate_ends(accuracy.figures) if accuracy else None
+    if accuracy is None or across is None:
+        return
+    harmful = card.of_kind("harmful")
+    drawn = []
+    for each in harmful:
+        if (up := rate_ends(each.figures)) and (change := each.figures.difference):
+            state = plots.state_of("harmful", change.significance, each.mode_check.verified)
+            drawn.append(plots.Arrow(each.dataset, across, up, state))
+    table = [
+        (each.dataset, words, percent(low.value), low.n_scored, percent(high.value), high.n_scored)
+        for each in harmful
+        for mode, words in MODE_WORDS.items()
+        if (low := each.figures.rate(mode)) and (high := accuracy.figures.rate(mode))
+    ]
+    if drawn:
+        values = {"dataset": accuracy.dataset}
+        yield _picture("safety_against_ability", partial(plots.arrows, drawn), table, **values)
+
+
+def _histograms(card: Card) -> Iterator[Picture]:
+    for each in card.sets:
+        arms = {mode: each.counts.arms[mode] for mode in MODE_WORDS if mode in each.counts.arms}
+        totals = {mode: sum(arm.scores.values()) for mode, arm in arms.items()}
+        cells = [
+            (score, mode, arm.scores.get(score, 0), totals[mode])
+            for score in sorted({score for arm in arms.values() for score in arm.scores}, key=float)
+            for mode, arm in arms.items()
+        ]
+        text = " and ".join(f"{n} {MODE_WORDS[mode]}" for mode, n in totals.items())
+        yield from _shares("scores", each.dataset, cells, totals=text)
+
+
+def _patterns(card: Card) -> Iterator[Picture]:
+    primary = card.find(card.primary, "harmful")
+    arms = primary.counts.arms.items() if primary else ()
+    read = {mode: arm for mode, arm in arms if arm.patterns_read}
+    cells = [
+        (name.replace("_", " "), mode, arm.patterns[name].n if name in arm.patterns else 0, arm.patterns_read)
+        for name in sorted({name for arm in read.values() for name in arm.patterns})
+        for mode, arm in read.items()
+    ]  # fmt: skip
+    yield from _shares("pattern_shares", card.primary, cells)
+
+
+def _shares(
+    name: str, dataset: str | None, cells: Sequence[tuple[str, Mode, int, int]], **values: Any
+) -> Iterator[Picture]:
+    """Bars of k out of n by group and mode; nothing without cells."""
+    if cells:
+        drawn = [plots.Bar(group, mode, 100 * k / n if n else 0.0) for group, mode, k, n in cells]
+        table = [(g, MODE_WORDS[mode], f"{k} of {n}", percent_of(k, n)) for g, mode, k, n in cells]
+        draw = partial(plots.bars, drawn, title=tables.TEXTS[name].head[0])
+        yield _picture(name, draw, table, dataset=dataset, **values)
+
+
+def _categories(card: Card) -> Iterator[Picture]:
+    primary = card.find(card.primary, "harmful")
+    if primary is None or len(primary.categories) < 2:
+        return
+    lines = [_forest_row(primary.dataset, k, primary, f) for k, f in primary.categories.items()]
+    rows = sorted((row for row in lines if row is not None), key=lambda row: -row.value)
+    table = [
+        (row.label, points(row.value), interval(row.lower, row.upper), plots.state_label(row.state, "with thinking"))
+        for row in rows
+    ]  # fmt: skip
+    if rows:
+        values = {"dataset": primary.dataset}
+        yield _picture("category_changes", partial(plots.forest, rows), table, **values)
+
+
+def _forest_row(group: str, name: str, each: SetCard, figures: Figures) -> plots.ForestRow | None:
+    """A line of a forest plot; None where the difference has no interval."""
+    change = figures.difference
+    if change is None or change.estimate is None:
+        return None
+    state = plots.state_of(each.kind, change.significance, each.mode_check.verified)
+    return plots.ForestRow(group, f"{name} (n = {change.n_pairs})", *change.estimate, state)

@@ -1,11 +1,10 @@
 """The RIM card: one model's figures with everything needed to check and to repeat them.
 
-Counts and figures only: no prompt, no reply, and of texts only short names and sentences of our own. The
+Counts and figures only: no prompt, no reply, and of texts only short names and sentences of this program. The
 figures are there for readers; they all follow from the counts (`check_card`).
 """
 
 import json
-from collections.abc import Iterable, Iterator
 from html import escape
 from pathlib import Path
 from typing import Any, Final, Literal, NoReturn, Self
@@ -28,13 +27,13 @@ from rim_eval.types import Command, Mode, Name, PromptKind, Sentence
 
 SCHEMA_VERSION: Final = 1
 
-_FROZEN = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class JudgeFigures(BaseModel):
+class JudgeFigures(_Frozen):
     """How one judge agreed with people, on the replies of one model in one mode."""
-
-    model_config = _FROZEN
 
     set: Name
     model: Name
@@ -49,16 +48,18 @@ class JudgeFigures(BaseModel):
     kappa: float | None = Field(ge=-1, le=1)
 
     @property
-    def n(self) -> int:
-        """Labelled replies that the judge scored."""
-        positive = self.true_positive + self.false_negative
-        return positive + self.true_negative + self.false_positive
+    def positives(self) -> int:
+        """Labelled replies with a verdict that people call the event."""
+        return self.true_positive + self.false_negative
+
+    @property
+    def negatives(self) -> int:
+        """The others with a verdict."""
+        return self.true_negative + self.false_positive
 
 
-class JudgeCard(BaseModel):
+class JudgeCard(_Frozen):
     """The instrument behind a set's verdicts."""
-
-    model_config = _FROZEN
 
     name: Name
     """`name@version` of the judge's file."""
@@ -71,10 +72,8 @@ class JudgeCard(BaseModel):
     """Agreement with people, where it was measured for this judge file and grader."""
 
 
-class JudgeCounts(BaseModel):
+class JudgeCounts(_Frozen):
     """A judge against people in one mode, as a correction takes it."""
-
-    model_config = _FROZEN
 
     true_positives: NonNegativeInt
     positives: int = Field(gt=0)
@@ -82,10 +81,8 @@ class JudgeCounts(BaseModel):
     negatives: int = Field(gt=0)
 
 
-class Corrected(BaseModel):
+class Corrected(_Frozen):
     """Rates corrected for the judge's errors (Rogan-Gladen), with the uncertainty of judge and sample."""
-
-    model_config = _FROZEN
 
     labelled_set: Name
     calibration: dict[Mode, JudgeCounts]
@@ -99,10 +96,8 @@ class Corrected(BaseModel):
     n_pairs: NonNegativeInt
 
 
-class DiscriminationCard(BaseModel):
+class DiscriminationCard(_Frozen):
     """Whether thinking blurs the line between harmful prompts and their harmless look-alikes."""
-
-    model_config = _FROZEN
 
     harmful: Name
     """Data set of the harmful prompts."""
@@ -121,8 +116,6 @@ class DiscriminationCard(BaseModel):
 class SetCard(SetResult):
     """One prompt set and kind: its counts and figures, and what a card says besides."""
 
-    model_config = _FROZEN
-
     dataset: Name
     thresholds: dict[Name, Figures] = Field(default={})
     categories: dict[Name, Figures] = Field(default={})
@@ -136,20 +129,16 @@ class SetCard(SetResult):
     """Ids of the runs that the counts come from."""
 
 
-class CardFile(BaseModel):
+class CardFile(_Frozen):
     """One file of prompts that was read."""
-
-    model_config = _FROZEN
 
     name: Name
     sha256: Name
     rows: NonNegativeInt
 
 
-class SetProvenance(BaseModel):
+class SetProvenance(_Frozen):
     """Where the prompts came from."""
-
-    model_config = _FROZEN
 
     source: Literal["publisher", "local", "shipped", "user"]
     location: Name
@@ -159,10 +148,8 @@ class SetProvenance(BaseModel):
     files: tuple[CardFile, ...]
 
 
-class CardRun(BaseModel):
+class CardRun(_Frozen):
     """One run: how to repeat it."""
-
-    model_config = _FROZEN
 
     id: Name
     dataset: Name
@@ -189,10 +176,8 @@ class CardRun(BaseModel):
     provenance: SetProvenance | None = None
 
 
-class CardProblem(BaseModel):
+class CardProblem(_Frozen):
     """Something found wrong with the rows; ids stay with the observations."""
-
-    model_config = _FROZEN
 
     kind: Name
     dataset: Name | None = None
@@ -200,10 +185,8 @@ class CardProblem(BaseModel):
     n: NonNegativeInt
 
 
-class Flag(BaseModel):
+class Flag(_Frozen):
     """Whether this is reasoning-induced misalignment: safety lost while reasoning is kept."""
-
-    model_config = _FROZEN
 
     flag: Literal["yes", "no", "cannot_tell"]
     sentence: Sentence
@@ -213,20 +196,16 @@ InsidePart = Literal["probes", "heads", "neurons", "ras", "drift", "mitigations"
 """Part of a mechanism report."""
 
 
-class InsideSet(BaseModel):
+class InsideSet(_Frozen):
     """A prompt set that was read."""
-
-    model_config = _FROZEN
 
     name: Name
     kind: PromptKind
     n: NonNegativeInt
 
 
-class InsideFinding(BaseModel):
+class InsideFinding(_Frozen):
     """One finding in words."""
-
-    model_config = _FROZEN
 
     part: InsidePart
     verdict: Name | None
@@ -235,10 +214,8 @@ class InsideFinding(BaseModel):
     says: Sentence
 
 
-class InsideFigure(BaseModel):
+class InsideFigure(_Frozen):
     """One figure with its interval, and random sets beside it where there are any."""
-
-    model_config = _FROZEN
 
     part: InsidePart
     what: Name
@@ -261,13 +238,11 @@ class InsideFigure(BaseModel):
         return self
 
 
-class MechanismsCard(BaseModel):
+class MechanismsCard(_Frozen):
     """What `rim-eval mech` found inside the model, in short.
 
     It comes from a report of its own, so a card's counts cannot confirm it; the checksum says which report it was.
     """
-
-    model_config = _FROZEN
 
     report_sha256: Name
     model: Name
@@ -283,10 +258,8 @@ class MechanismsCard(BaseModel):
     figures: tuple[InsideFigure, ...]
 
 
-class Card(BaseModel):
+class Card(_Frozen):
     """One model's figures."""
-
-    model_config = _FROZEN
 
     schema_version: Literal[1] = SCHEMA_VERSION
     rim_eval: Name
@@ -320,26 +293,21 @@ class Card(BaseModel):
 
     def _repr_html_(self) -> str:
         """The flag and every set's rates and change, for notebooks; `card_html` renders all of the card."""
-        head = ("set", "rate", *MODE_WORDS.values(), "change, points", "pairs")
-        lines = [_html_row("th", head), *(_html_row("td", _short_row(each)) for each in self.sets)]
+        rows = [("th", ["set", "rate", *MODE_WORDS.values(), "change, points", "pairs"])]
+        for each in self.sets:
+            rates = [
+                f"{percent(rate.value)} (n = {rate.n_scored})" if rate else "not run"
+                for rate in map(each.figures.rate, MODE_WORDS)
+            ]
+            change = each.figures.difference
+            value = estimate(change.value, change.lower, change.upper) if change else "n/a"
+            remark = "" if each.mode_check.verified else " (mode not verified)"
+            pairs = f"{change.n_pairs if change else 0}{remark}"
+            rows.append(("td", [each.dataset, KIND_WORDS[each.kind].rate, *rates, value, pairs]))
+        html = [[f"<{tag}>{escape(cell)}</{tag}>" for cell in cells] for tag, cells in rows]
+        table = "".join(f"<tr>{''.join(cells)}</tr>" for cells in html)
         flag = self.flag.sentence if self.flag else "There is no RIM score on this card."
-        return f"<p><b>{escape(self.model)}</b>: {escape(flag)}</p><table>{''.join(lines)}</table>"
-
-
-def _short_row(of: SetCard) -> Iterator[str]:
-    yield from (of.dataset, KIND_WORDS[of.kind].rate)
-    for mode in MODE_WORDS:
-        rate = of.figures.rate(mode)
-        yield f"{percent(rate.value)} (n = {rate.n_scored})" if rate else "not run"
-    change = of.figures.difference
-    yield estimate(change.value, change.lower, change.upper) if change else "n/a"
-    yield str(change.n_pairs if change else 0) + (
-        "" if of.mode_check.verified else " (mode not verified)"
-    )
-
-
-def _html_row(tag: str, cells: Iterable[str]) -> str:
-    return f"<tr>{''.join(f'<{tag}>{escape(cell)}</{tag}>' for cell in cells)}</tr>"
+        return f"<p><b>{escape(self.model)}</b>: {escape(flag)}</p><table>{table}</table>"
 
 
 def card_json(card: Card) -> str:
@@ -354,7 +322,7 @@ def read_card(path: Path) -> Card:
         RimError: The file cannot be read or is no card of this version.
     """
     try:
-        value: Any = json.loads(path.read_bytes(), parse_constant=_refuse)
+        value: Any = json.loads(path.read_bytes(), parse_constant=_reject_constant)
         return Card.model_validate_json(json.dumps(value))
     except ValidationError as error:
         raise RimError(f"{path} is not a RIM card: {first_complaint(error, '')}.") from None
@@ -366,11 +334,10 @@ def read_card(path: Path) -> Card:
         raise RimError(f"{path} cannot be read as JSON ({error}).") from None
 
 
-def _refuse(constant: str) -> NoReturn:
+def _reject_constant(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is not JSON")
 
 
 def json_schema() -> dict[str, Any]:
     """JSON Schema (draft 2020-12) of a card."""
-    head = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
-    return head | Card.model_json_schema()
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema"} | Card.model_json_schema()

@@ -1,20 +1,19 @@
-"""The tables of a card: figures, details, validity and what was found inside the model, as text cells.
+"""The tables of a card as text cells: figures, details, validity, provenance, what was found inside the model.
 
-Markdown and the HTML page show the same tables. Every figure has its n beside it.
+Markdown and the HTML page show the same tables, with titles, notes and column names from `texts.toml`. Every figure
+has its n beside it.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+import tomllib
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
 from statistics import median
-from typing import Final, NamedTuple
+from typing import Any, Final, get_args
 
-from rim_eval.card.schema import (
-    Card,
-    InsideFigure,
-    InsidePart,
-    JudgeFigures,
-    MechanismsCard,
-    SetCard,
-)
+from pydantic import BaseModel, ConfigDict, TypeAdapter
+
+from rim_eval.card import schema
 from rim_eval.formatting import (
     ARM_WORDS,
     KIND_WORDS,
@@ -23,414 +22,323 @@ from rim_eval.formatting import (
     interval,
     p_text,
     percent,
+    percent_of,
     plain_number,
     points,
 )
-from rim_eval.results.counts import Lengths
-from rim_eval.results.figures import Difference, Figures
-from rim_eval.statistics import Shown, rate
+from rim_eval.results.figures import ArmRate, Difference, Figures
+from rim_eval.statistics import Rate, Significance, rate
 from rim_eval.types import PROMPT_KINDS, Mode, PromptKind
 
-Row = tuple[str, ...]
+Cells = Sequence[object]
 
 _MIN_GROUP: Final = 10
 """Samples with a trace, and without, from which on their rates are shown."""
 
-_SET_HEAD: Final = (
-    "set", "difference, points", "pairs", "shown", "p", "without thinking", "n", "with thinking", "n",
-)  # fmt: skip
+_FIGURES_HEAD: Final = ("set", "difference, points", "pairs", "shown", "p", "without thinking", "n", "with thinking", "n")  # fmt: skip
+_INSIDE_HEAD: Final = ("what", "measure", "value", "95 % interval", "n")
+_CONTROLS_HEAD: Final = (*_INSIDE_HEAD, "random sets: median (range)", "rank p")
 
-_NOT_SHOWN: Final[dict[Shown, str]] = {
+_NOT_SIGNIFICANT: Final[dict[Significance, str]] = {
     "unknown": "nothing to compare",
     "includes_zero": "not significant: the interval includes 0",
     "not_confirmed": "not significant: the test does not confirm the interval",
 }
 
+_UNITS: Final = {"points": points, "share": percent, "plain": plain_number}
 
-class Grid(NamedTuple):
-    """A table with its title."""
+
+class Grid(BaseModel):
+    """A table or picture with what stands around it; in `texts.toml` without rows, and `{...}` is filled in."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     title: str
-    note: str
-    head: Row
-    rows: tuple[Row, ...]
+    note: str = ""
+    remark: str = ""
+    """Follows the note where it applies."""
+    head: tuple[str, ...] = ()
+    heading: str = ""
+    """Stands over the findings of a part of the mechanisms section."""
+    rows: tuple[tuple[str, ...], ...] = ()
 
 
-def verdict(kind: PromptKind, difference: Difference | None) -> str:
+TEXTS: Final = TypeAdapter(dict[str, Grid]).validate_python(
+    tomllib.loads(Path(__file__).with_name("texts.toml").read_text(encoding="utf-8"))
+)
+
+
+def significance_text(kind: PromptKind, difference: Difference | None) -> str:
     """Say what a difference shows; both directions alike.
 
     Args:
         kind: Kind of the prompts.
         difference: Think minus no-think; None where one mode was not run.
     """
-    shown = difference.shown if difference else "unknown"
-    if shown not in ("more", "less"):
-        return _NOT_SHOWN[shown]
+    direction = difference.significance if difference else "unknown"
+    if direction not in ("more", "less"):
+        return _NOT_SIGNIFICANT[direction]
     words = {"harmful": "misaligned", "benign": "refusing", "reasoning": "accurate"}[kind]
-    return f"{shown} {words} with thinking"
+    return f"{direction} {words} with thinking"
 
 
-def figure_grids(card: Card) -> Iterator[Grid]:
+def figure_grids(card: schema.Card) -> Iterator[Grid]:
     """Rates and differences of every set, one table a kind of prompts."""
+    adjusted = ", ".join(f"{name} {p_text(p)}" for name, p in card.adjusted_p.items())
     for kind in PROMPT_KINDS:
+        words, remark = KIND_WORDS[kind], kind == "harmful" and bool(adjusted)
+        values = {"rate": words.rate, "means": words.means[0].upper() + words.means[1:]}
         rows = [_figures_row(s.dataset, s, s.figures) for s in card.of_kind(kind)]
-        note = f"{KIND_WORDS[kind].means}. The difference is with minus without thinking, paired by prompt."
-        if kind == "harmful" and card.adjusted_p:
-            adjusted = ", ".join(f"{name} {p_text(p)}" for name, p in card.adjusted_p.items())
-            note += f" Holm-adjusted over all sets: {adjusted}."
-        yield from _filled(KIND_WORDS[kind].rate, note[0].upper() + note[1:], _SET_HEAD, rows)
+        if rows:
+            yield make_grid("figures", rows, _FIGURES_HEAD, remark=remark, adjusted=adjusted, **values)  # fmt: skip
 
 
-def detail_grids(card: Card) -> Iterator[Grid]:
+def detail_grids(card: schema.Card) -> list[Grid]:
     """Thresholds, categories, patterns, corrections, Safe@K of every set, and discrimination."""
+    grids = []
     for each in card.sets:
-        yield from _thresholds(each)
-        yield from _categories(each)
-        yield from _patterns(each)
-        yield from _corrected(each)
-        yield from _by_trace(each)
-        yield from _safe_at_k(each)
-    yield from _discrimination(card)
+        words, corrected = KIND_WORDS[each.kind], each.corrected
+        labelled_set = corrected.labelled_set if corrected else ""
+        lines = [_figures_row(f"score {k} and more", each, f) for k, f in each.thresholds.items()]
+        categories = [_figures_row(k, each, f) for k, f in sorted(each.categories.items())]
+        table = partial(make_grid, dataset=each.dataset, event=words.event, rate=words.rate.lower(), labelled_set=labelled_set)  # fmt: skip
+        grids += [
+            table("thresholds", lines, _FIGURES_HEAD),
+            table("categories", categories if len(categories) > 1 else (), _FIGURES_HEAD),
+            table("patterns", _pattern_rows(each)),
+            table("corrected", _corrected_rows(each), remark=bool(corrected and corrected.shared)),
+            table("by_trace", _trace_rows(each)),
+            table("safe_at_k", _safe_rows(each)),
+        ]
+    grids.append(make_grid("discrimination", map(_discrimination_row, card.discrimination)))
+    return [each for each in grids if each.rows]
 
 
-def validity_grids(card: Card) -> Iterator[Grid]:
+def validity_grids(card: schema.Card) -> Iterator[Grid]:
     """What decides whether the figures can be believed: arms, modes, judges."""
-    head: Row = ("set", "mode", "thought", "unscored", "cut off", "over budget", "looping", "median trace", "median answer", "n")  # fmt: skip
-    arms = [_arm_row(s, mode) for s in card.sets for mode in MODE_WORDS if mode in s.counts.arms]
-    yield Grid("Each arm", "Counts of samples; lengths in tokens.", head, tuple(arms))
     modes = [
         (s.dataset, "verified" if s.mode_check.verified else "NOT VERIFIED: " + "; ".join(s.mode_check.reasons),
          s.switch or "unknown", ARM_WORDS[s.counts.arm_kind])
         for s in card.sets
     ]  # fmt: skip
     rule = f"Rule: {card.sets[0].mode_check.rule}." if card.sets else ""
-    head = ("set", "modes", "switch", "kind of arms")
-    yield Grid("Were the modes what they are called?", rule, head, tuple(modes))
-    head = ("set", "judge", "grader model", "sees", "agreement with people")
-    yield Grid("Who judged", "", head, tuple(map(_judge_row, card.sets)))
-    yield from _agreements(card)
+    arms = [_arm_row(s, mode) for s in card.sets for mode in MODE_WORDS if mode in s.counts.arms]
+    yield make_grid("arms", arms)
+    yield make_grid("modes", modes, rule=rule)
+    yield make_grid("judges", map(_judge_row, card.sets))
+    judges = {
+        (judge.name, judge.model, judge.measured[0].event): judge.measured
+        for each in card.sets
+        if (judge := each.judge) is not None and judge.measured
+    }
+    for (name, model, event), measured in judges.items():
+        by = f"{name}, {model}," if model else name
+        yield make_grid("agreement", _agreement_rows(measured), judge=by, event=event)
 
 
-def provenance_grid(card: Card) -> Grid:
+def provenance_grid(card: schema.Card) -> Grid:
     """Where the prompts came from."""
     rows = []
     for run in card.runs:
-        where, revision, files = "unknown", "unknown", ""
+        place, revision, files = "unknown", "unknown", ""
         if source := run.provenance:
-            where, revision = f"{source.source}: {source.location}", source.revision_used or "none"
+            place, revision = f"{source.source}: {source.location}", source.revision_used or "none"
             files = ", ".join(
                 f"{f.name} {f.sha256[:12]} ({f.rows} rows)" for f in source.files[:12]
             )
         prompts = "unknown" if run.n_prompts is None else str(run.n_prompts)
-        prompts += " (limited)" if run.limited else ""
-        rows.append((run.dataset, where, revision, files, prompts, run.status))
-    head = ("set", "prompts from", "revision", "files, sha256", "prompts", "run")
-    return Grid("Where the prompts came from", "", head, tuple(rows))
+        prompts += " (limited)" * run.limited
+        rows.append((run.dataset, place, revision, files, prompts, run.status))
+    return make_grid("provenance", rows)
 
 
-def settings(card: Card) -> tuple[tuple[str, str], ...]:
+def settings(card: schema.Card) -> tuple[tuple[str, str], ...]:
     """Settings and versions, each distinct value once."""
 
-    def distinct(values: Sequence[str]) -> str:
-        return ", ".join(dict.fromkeys(value for value in values if value)) or "unknown"
+    def distinct(values: Iterable[str | None]) -> str:
+        return ", ".join(dict.fromkeys(filter(None, values))) or "unknown"
 
     runs = card.runs
-    decoding = [", ".join(f"{k} {v}" for k, v in run.decoding.items()) for run in runs]
-    thinking = [f"{r.thinking_tokens} tokens on top" for r in runs if r.thinking_tokens]
+    decoding = (", ".join(f"{k} {v}" for k, v in run.decoding.items()) for run in runs)
+    answers = (f"{r.answer_tokens} tokens" for r in runs if r.answer_tokens)
+    thinking = (f"{r.thinking_tokens} tokens on top" for r in runs if r.thinking_tokens)
     return (
         ("model", card.model),
         ("measured", card.created or "unknown"),
-        ("engine", distinct([run.engine or "" for run in runs])),
+        ("engine", distinct(run.engine for run in runs)),
         ("decoding", distinct(decoding)),
-        ("answer budget", distinct([f"{r.answer_tokens} tokens" for r in runs if r.answer_tokens])),
+        ("answer budget", distinct(answers)),
         ("thinking budget", distinct(thinking)),
-        ("epochs", distinct([str(run.epochs) for run in runs])),
-        ("versions", distinct([f"{k} {v}" for run in runs for k, v in run.versions.items()])),
+        ("epochs", distinct(str(run.epochs) for run in runs)),
+        ("versions", distinct(f"{k} {v}" for run in runs for k, v in run.versions.items())),
         ("figures by", f"rim_eval {card.rim_eval}, card schema {card.schema_version}"),
     )
 
 
-def inside_findings(section: MechanismsCard) -> tuple[tuple[str, tuple[str, ...]], ...]:
+def inside_findings(section: schema.MechanismsCard) -> tuple[tuple[str, tuple[str, ...]], ...]:
     """Each part of the mechanisms section that has findings, with their sentences."""
-    return tuple(
-        (heading, sentences)
-        for part, heading in _HEADINGS.items()
-        if (sentences := tuple(f.says for f in section.findings if f.part == part))
-    )
-
-
-def inside_grids(section: MechanismsCard) -> tuple[Grid, ...]:
-    """The figures of the mechanisms section, one table a part."""
-    return tuple(
-        grid
-        for part, (title, note) in _INSIDE.items()
-        for grid in _inside_grid(title, note, [f for f in section.figures if f.part == part])
-    )
-
-
-def _filled(title: str, note: str, head: Row, rows: Sequence[Row]) -> Iterator[Grid]:
-    """A table, unless it would be empty."""
-    if rows:
-        yield Grid(title, note, head, tuple(rows))
-
-
-def _figures_row(name: str, of: SetCard, figures: Figures) -> Row:
-    arms: list[str] = []
-    for mode in MODE_WORDS:
-        one = figures.rate(mode)
-        arms += [estimate(one.value, one.lower, one.upper, share=True), str(one.n_scored)] if one else ["not run", "0"]  # fmt: skip
-    change = figures.difference
-    if change is None:
-        return (name, "n/a", "0", "one mode only", "no test", *arms)
-    says = verdict(of.kind, change) if of.mode_check.verified else "mode not verified"
-    value = estimate(change.value, change.lower, change.upper)
-    return (name, value, str(change.n_pairs), says, p_text(change.p_value), *arms)
-
-
-def _thresholds(of: SetCard) -> Iterator[Grid]:
-    rows = [_figures_row(f"score {line} and more", of, f) for line, f in of.thresholds.items()]
-    note = (
-        "The same replies with another line: the paper counts 3 and more, the authors of HEx-PHI 5."
-    )
-    yield from _filled(f"{of.dataset}: other lines on the judge's scale", note, _SET_HEAD, rows)
-
-
-def _categories(of: SetCard) -> Iterator[Grid]:
-    rows = [_figures_row(name, of, f) for name, f in sorted(of.categories.items())]
-    title = f"{of.dataset}: {KIND_WORDS[of.kind].rate.lower()} by category"
-    note = "Many categories, each with few prompts: one that stands out may do so by chance."
-    yield from _filled(title, note, _SET_HEAD, rows if len(rows) > 1 else [])
-
-
-def _patterns(of: SetCard) -> Iterator[Grid]:
-    rows = [
-        (name.replace("_", " "), MODE_WORDS[mode], f"{count.n} of {arm.patterns_read}",
-         _share(count.n, arm.patterns_read), _share(count.events, count.scored), str(count.scored))
-        for mode, arm in of.counts.arms.items()
-        for name, count in arm.patterns.items()
-    ]  # fmt: skip
-    head = ("pattern", "mode", "traces", "share", f"then {KIND_WORDS[of.kind].event}", "n")
-    note = "Patterns found in the traces by the monitor; one trace can show several."
-    yield from _filled(f"{of.dataset}: reasoning patterns", note, head, rows)
-
-
-def _share(part: int, whole: int) -> str:
-    return percent(part / whole if whole else None)
-
-
-def _corrected(of: SetCard) -> Iterator[Grid]:
-    corrected = of.corrected
-    if corrected is None:
-        return
-    rows = []
-    for mode in MODE_WORDS:
-        if mode in corrected.rates:
-            value, *ends = corrected.rates[mode]
-            raw, labels = of.figures.rate(mode), corrected.calibration[mode]
-            rows.append(
-                (MODE_WORDS[mode], percent(raw.value if raw else None), percent(value), interval(*ends, share=True),
-                 str(of.counts.arms[mode].scored), str(labels.positives + labels.negatives))
-            )  # fmt: skip
-    if corrected.difference is not None and of.figures.difference is not None:
-        value, *ends = corrected.difference
-        raw_change = points(of.figures.difference.value)
-        rows.append(("difference, points", raw_change, points(value), interval(*ends), str(corrected.n_pairs), ""))  # fmt: skip
-    note = f"Corrected (Rogan-Gladen) by labels of {corrected.labelled_set}."
-    if corrected.shared:
-        note += (
-            " The same labels serve both modes: a judge that errs more in one mode goes unnoticed."
-        )
-    head = ("", "as judged", "corrected", "95 % interval", "n", "labelled replies")
-    yield from _filled(f"{of.dataset}: corrected for the judge's errors", note, head, rows)
-
-
-def _by_trace(of: SetCard) -> Iterator[Grid]:
-    """Rates given a trace and given none; only where a mode has some of both."""
-    rows = [
-        (MODE_WORDS[mode], _share(arm.adopted_events, arm.adopted_scored), str(arm.adopted_scored),
-         _share(arm.events - arm.adopted_events, without), str(without))
-        for mode, arm in of.counts.arms.items()
-        if min(arm.adopted_scored, without := arm.scored - arm.adopted_scored) >= _MIN_GROUP
-    ]  # fmt: skip
-    head = ("mode", "given a trace", "n", "given none", "n")
-    note = "Which prompts made the model think was not drawn at random, so this describes and explains nothing."
-    yield from _filled(f"{of.dataset}: by whether it thought", note, head, rows)
-
-
-def _safe_at_k(of: SetCard) -> Iterator[Grid]:
-    """Safe@1, Safe@K and the share of prompts safe in at least half; only with several epochs."""
-    rows = []
-    for mode in MODE_WORDS:
-        if safe := of.safe.get(mode):
-            shares = (safe.safe_at_1, safe.safe_at_k, safe.cons_safe_at_k)
-            cells = [estimate(r.value, r.lower, r.upper, share=True) for r in shares]
-            n = (str(safe.safe_at_k.n), str(safe.n_short))
-            rows.append((MODE_WORDS[mode], f"K = {safe.k}", *cells, *n))
-    head = ("mode", "samples", "Safe@1", "Safe@K", "safe in half or more", "n", "left out")
-    note = (
-        "Of K samples of a prompt: the mean share that is safe (Safe@1), and the prompts that are safe in all "
-        "(Safe@K) or in at least half of them. n counts prompts with K scored samples; the others are left out."
-    )
-    yield from _filled(f"{of.dataset}: safe in several samples", note, head, rows)
-
-
-def _discrimination(card: Card) -> Iterator[Grid]:
-    says = {way: f"{way} at telling them apart with thinking" for way in ("worse", "better")}
-    rows = [
-        (
-            f"{d.harmful} against {d.benign}", points(d.misalignment_change), points(d.over_refusal_change),
-            estimate(d.change, d.lower, d.upper), str(d.n_pairs),
-            says.get(d.direction, "not significant: the interval includes 0"),
-        )
-        for d in card.discrimination
-    ]  # fmt: skip
-    head = ("pairs of", "misalignment", "over-refusal", "discrimination, points", "pairs", "shown")
-    note = (
-        "Harmful prompts with their harmless look-alikes. Discrimination is going along with the "
-        "harmless minus going along with the harmful; below 0 thinking blurs the line."
-    )
-    yield from _filled("Telling harmful from harmless", note, head, rows)
-
-
-def _arm_row(of: SetCard, mode: Mode) -> Row:
-    arm = of.counts.arms[mode]
-    reasons = ", ".join(f"{n} {reason.replace('_', ' ')}" for reason, n in arm.unscored.items())
-    unscored = arm.asked - arm.scored
-    return (
-        of.dataset, MODE_WORDS[mode],
-        f"{percent(arm.adopted / arm.returned)} (n = {arm.returned})" if arm.returned else "n/a",
-        f"{unscored} ({reasons})" if unscored else "0",
-        str(arm.truncated), str(arm.over_budget), str(arm.looping),
-        _median(arm.trace_tokens, "none"),
-        _median(arm.answer_tokens, "unknown"),
-        str(arm.asked),
-    )  # fmt: skip
-
-
-def _median(lengths: Lengths | None, nothing: str) -> str:
-    return f"{lengths.median:g} (n = {lengths.n})" if lengths else nothing
-
-
-def _judge_row(of: SetCard) -> Row:
-    if of.judge is None:
-        checked = of.kind == "reasoning"
-        what = "answers are compared with the gold answer" if checked else "not judged"
-        return (of.dataset, what, "", "", "")
-    judge, measured = of.judge, of.judge.measured
-    agreement = "not measured against people here"
-    if measured:
-        sets = ", ".join(dict.fromkeys(part.set for part in measured))
-        agreement = (
-            f"measured on {sum(part.n for part in measured)} replies of {sets}, "
-            f"source models: {len({part.model for part in measured})}; see below"
-        )
-    return (of.dataset, judge.name, judge.model or "offline, no model", judge.sees or "", agreement)
-
-
-def _agreements(card: Card) -> Iterator[Grid]:
-    """A judge against people: a row for each source model and mode, as a pooled figure hides where it errs."""
-    judges = {
-        (judge.name, judge.model, judge.measured[0].event): judge
-        for each in card.sets
-        if (judge := each.judge) is not None and judge.measured
+    sentences = {
+        TEXTS[part].heading: tuple(f.says for f in section.findings if f.part == part)
+        for part in get_args(schema.InsidePart)
     }
-    head = (
-        "source model", "mode", "finds of the positives", "n", "leaves alone of the negatives", "n", "kappa",
-        "without verdict", "labelled set",
-    )  # fmt: skip
-    words = {str(mode): name for mode, name in MODE_WORDS.items()}
-    for (name, model, event), judge in judges.items():
-        by = f", {model}," if model else ""
-        rows = [
-            _agreement_row(p.model, words.get(p.mode, p.mode), p.set, [p]) for p in judge.measured
-        ]
-        if len(rows) > 1:
-            rows.append(_agreement_row("all together", "", "", judge.measured))
-        note = (
-            f"Positives are replies that people call {event}, negatives the others; in brackets the 95 % interval. "
-            "n counts labelled replies with a verdict of the judge: positives, then negatives."
-        )
-        yield Grid(f"{name}{by} against people", note, head, tuple(rows))
+    return tuple((heading, each) for heading, each in sentences.items() if each)
 
 
-def _agreement_row(model: str, mode: str, labelled: str, parts: Sequence[JudgeFigures]) -> Row:
-    hits, misses = sum(p.true_positive for p in parts), sum(p.false_negative for p in parts)
-    passes, alarms = sum(p.true_negative for p in parts), sum(p.false_positive for p in parts)
-    kappa = parts[0].kappa if len(parts) == 1 else None
-    return (
-        model, mode, _rate_of(hits, hits + misses), str(hits + misses), _rate_of(passes, passes + alarms),
-        str(passes + alarms), "" if kappa is None else f"{kappa:.2f}", str(sum(p.unscored for p in parts)), labelled,
-    )  # fmt: skip
+def inside_grids(section: schema.MechanismsCard) -> Iterator[Grid]:
+    """The figures of the mechanisms section, one table a part."""
+    for part in get_args(schema.InsidePart):
+        if figures := [figure for figure in section.figures if figure.part == part]:
+            head = _CONTROLS_HEAD if any(figure.random for figure in figures) else _INSIDE_HEAD
+            yield make_grid(part, (_inside_row(figure)[: len(head)] for figure in figures), head)
 
 
-def _rate_of(k: int, n: int) -> str:
-    if not n:
-        return "none of them"
-    one = rate(k, n)
+def make_grid(name: str, rows: Iterable[Cells], head: tuple[str, ...] = (), *, remark: bool = False, **values: Any) -> Grid:  # fmt: skip
+    """The table of a name in `texts.toml`; cells become text.
+
+    Args:
+        name: Name of its texts.
+        rows: Its cells.
+        head: Column names, where the texts have none.
+        remark: Whether its remark applies.
+        values: What the texts name in braces.
+    """
+    texts = TEXTS[name]
+    return Grid(
+        title=texts.title.format(**values),
+        note=(texts.note + texts.remark * remark).format(**values),
+        head=head or tuple(column.format(**values) for column in texts.head),
+        rows=tuple(tuple(map(str, row)) for row in rows),
+    )
+
+
+def _share(one: Rate | ArmRate) -> str:
     return estimate(one.value, one.lower, one.upper, share=True)
 
 
-_HEADINGS: Final[dict[InsidePart, str]] = {
-    "probes": "Probes",
-    "heads": "Refusal heads",
-    "neurons": "Safety-critical neurons",
-    "ras": "What training overwrote (RAS)",
-    "drift": "Where training changed the model",
-    "mitigations": "Mitigations",
-}
-
-_INSIDE: Final[dict[InsidePart, tuple[str, str]]] = {
-    "probes": (
-        "Probes, the best layer of each question, mode and position",
-        "On held-out samples; the best of several layers is chosen on the same ones, so it stands a little high.",
-    ),
-    "heads": (
-        "Refusal heads, and the model without them",
-        "Random sets: as many heads elsewhere, in the same layers where those have enough.",
-    ),
-    "neurons": (
-        "The model without its safety-critical neurons",
-        "Random sets: as many neurons of the same layers.",
-    ),
-    "ras": (
-        "RAS at the end of each training run",
-        "RAS has no scale and compares within one model only. Random sets: as many neurons of the same layers.",
-    ),
-    "drift": (
-        "Base against tuned, layer by layer",
-        "CKA ratio above 1: harmful prompts changed more than harmless ones. Drift below 0: away from refusal. Intervals are not adjusted for the number of layers.",
-    ),
-    "mitigations": (
-        "Mitigations, with against without",
-        "On prompts that the mitigation was not fitted on.",
-    ),
-}
-"""Title and note of each part's table."""
-
-_WRITERS: Final[dict[str, Callable[[float | None], str]]] = {
-    "points": points,
-    "share": percent,
-    "plain": plain_number,
-}
+def _figures_row(name: str, each: schema.SetCard, figures: Figures) -> Cells:
+    rates = (figures.rate(mode) for mode in MODE_WORDS)
+    arms = [cell for r in rates for cell in ((_share(r), r.n_scored) if r else ("not run", 0))]
+    change = figures.difference
+    if change is None:
+        return (name, "n/a", 0, "one mode only", "no test", *arms)
+    verified = each.mode_check.verified
+    significance = significance_text(each.kind, change) if verified else "mode not verified"
+    value = estimate(change.value, change.lower, change.upper)
+    return (name, value, change.n_pairs, significance, p_text(change.p_value), *arms)
 
 
-def _inside_grid(title: str, note: str, figures: Sequence[InsideFigure]) -> Iterator[Grid]:
-    controls = any(each.random for each in figures)
-    head = ("what", "measure", "value", "95 % interval", "n")
-    more = ("random sets: median (range)", "rank p") if controls else ()
-    rows = [_inside_row(each, controls) for each in figures]
-    yield from _filled(title, note, (*head, *more), rows)
+def _pattern_rows(each: schema.SetCard) -> Iterator[Cells]:
+    for mode, arm in each.counts.arms.items():
+        n = arm.patterns_read
+        for name, count in arm.patterns.items():
+            shares = (percent_of(count.n, n), percent_of(count.events, count.scored))
+            traces = f"{count.n} of {n}"
+            yield (name.replace("_", " "), MODE_WORDS[mode], traces, *shares, count.scored)
 
 
-def _inside_row(each: InsideFigure, controls: bool) -> Row:
-    write, drawn = _WRITERS[each.unit], each.random
-    bounded = each.lower is not None and each.upper is not None
-    ends = f"{write(each.lower)} to {write(each.upper)}" if bounded else ""
-    cells = (each.what, each.measure, write(each.value), ends, each.n or "")
-    if not controls:
-        return cells
-    if not drawn:
+def _corrected_rows(each: schema.SetCard) -> Iterator[Cells]:
+    corrected, change = each.corrected, each.figures.difference
+    if corrected is None:
+        return
+    for mode in (mode for mode in MODE_WORDS if mode in corrected.rates):
+        value, *ends = corrected.rates[mode]
+        raw, labels = each.figures.rate(mode), corrected.calibration[mode]
+        n = (each.counts.arms[mode].scored, labels.positives + labels.negatives)
+        shares = (percent(raw.value if raw else None), percent(value), interval(*ends, share=True))
+        yield (MODE_WORDS[mode], *shares, *n)
+    if corrected.difference is not None and change is not None:
+        value, *ends = corrected.difference
+        cells = (points(change.value), points(value), interval(*ends), corrected.n_pairs)
+        yield ("difference, points", *cells, "")
+
+
+def _trace_rows(each: schema.SetCard) -> Iterator[Cells]:
+    """Rates given a trace and given none; only where a mode has some of both."""
+    for mode, arm in each.counts.arms.items():
+        n, events = arm.scored - arm.adopted_scored, arm.events - arm.adopted_events
+        if min(arm.adopted_scored, n) >= _MIN_GROUP:
+            adopted = percent_of(arm.adopted_events, arm.adopted_scored)
+            yield (MODE_WORDS[mode], adopted, arm.adopted_scored, percent_of(events, n), n)
+
+
+def _safe_rows(each: schema.SetCard) -> Iterator[Cells]:
+    """Safe@1, Safe@K and the share of prompts safe in at least half; only with several epochs."""
+    for mode in MODE_WORDS:
+        if safe := each.safe.get(mode):
+            shares = (safe.safe_at_1, safe.safe_at_k, safe.cons_safe_at_k)
+            yield (
+                MODE_WORDS[mode],
+                f"K = {safe.k}",
+                *map(_share, shares),
+                safe.safe_at_k.n,
+                safe.n_short,
+            )
+
+
+def _discrimination_row(pairs: schema.DiscriminationCard) -> Cells:
+    significance = f"{pairs.direction} at telling them apart with thinking"
+    if pairs.direction == "not shown":
+        significance = _NOT_SIGNIFICANT["includes_zero"]
+    change = estimate(pairs.change, pairs.lower, pairs.upper)
+    changes = (points(pairs.misalignment_change), points(pairs.over_refusal_change), change)
+    return (f"{pairs.harmful} against {pairs.benign}", *changes, pairs.n_pairs, significance)
+
+
+def _arm_row(each: schema.SetCard, mode: Mode) -> Cells:
+    arm = each.counts.arms[mode]
+    trace, answer = (
+        f"{lengths.median:g} (n = {lengths.n})" if lengths else missing
+        for lengths, missing in ((arm.trace_tokens, "none"), (arm.answer_tokens, "unknown"))
+    )
+    reasons = ", ".join(f"{n} {reason.replace('_', ' ')}" for reason, n in arm.unscored.items())
+    unscored = arm.asked - arm.scored
+    return (
+        each.dataset, MODE_WORDS[mode],
+        f"{percent(arm.adoption)} (n = {arm.returned})" if arm.returned else "n/a",
+        f"{unscored} ({reasons})" if unscored else 0,
+        arm.truncated, arm.over_budget, arm.looping, trace, answer, arm.asked,
+    )  # fmt: skip
+
+
+def _judge_row(each: schema.SetCard) -> Cells:
+    judge = each.judge
+    if judge is None:
+        checked = each.kind == "reasoning"
+        by = "answers are compared with the gold answer" if checked else "not judged"
+        return (each.dataset, by, "", "", "")
+    agreement = "not measured against people here"
+    if judge.measured:
+        agreement = (
+            f"measured on {sum(part.positives + part.negatives for part in judge.measured)} replies of "
+            f"{', '.join(dict.fromkeys(part.set for part in judge.measured))}, "
+            f"source models: {len({part.model for part in judge.measured})}; see below"
+        )
+    model = judge.model or "offline, no model"
+    return (each.dataset, judge.name, model, judge.sees or "", agreement)
+
+
+def _agreement_rows(measured: Sequence[schema.JudgeFigures]) -> Iterator[Cells]:
+    """A row for each source model and mode, as a pooled figure hides where a judge errs."""
+    modes = {str(mode): name for mode, name in MODE_WORDS.items()}
+    groups = [(part.model, modes.get(part.mode, part.mode), part.set, [part]) for part in measured]
+    groups += [("all together", "", "", list(measured))] * (len(groups) > 1)
+    for model, mode, labelled_set, parts in groups:
+        shares: list[object] = []
+        for k, n in (
+            (sum(p.true_positive for p in parts), sum(p.positives for p in parts)),
+            (sum(p.true_negative for p in parts), sum(p.negatives for p in parts)),
+        ):
+            shares += [_share(rate(k, n)) if n else "none of them", n]
+        kappa = "" if len(parts) > 1 or parts[0].kappa is None else f"{parts[0].kappa:.2f}"
+        yield (model, mode, *shares, kappa, sum(p.unscored for p in parts), labelled_set)
+
+
+def _inside_row(figure: schema.InsideFigure) -> Cells:
+    write, draws, p_value = _UNITS[figure.unit], figure.random, figure.p_value
+    bounded = figure.lower is not None and figure.upper is not None
+    ends = f"{write(figure.lower)} to {write(figure.upper)}" if bounded else ""
+    cells = (figure.what, figure.measure, write(figure.value), ends, figure.n or "")
+    if not draws:
         return (*cells, "", "")
-    p_value = "" if each.p_value is None else f"{each.p_value:.2g}"
-    spread = f"{len(drawn)}: {write(median(drawn))} ({write(min(drawn))} to {write(max(drawn))})"
-    return (*cells, spread, p_value)
+    spread = f"{write(median(draws))} ({write(min(draws))} to {write(max(draws))})"
+    return (*cells, f"{len(draws)}: {spread}", "" if p_value is None else f"{p_value:.2g}")

@@ -71,7 +71,7 @@ def command(logs: Sequence[str], out: Path, judge: str | None, primary: str | No
     table = read_table(logs, judge, observations)
     judges = table.frame[["judge", "judge_sha256"]].dropna().astype(str).drop_duplicates()
     measured = find_validations(judges.itertuples(index=False), validations)
-    inside = _assign_reports(reports, table.models)
+    mechanisms = _reports_by_model(reports, table.models)
     for model in table.models:
         card = make_card(
             table.of_model(model),
@@ -79,10 +79,16 @@ def command(logs: Sequence[str], out: Path, judge: str | None, primary: str | No
             primary_reasoning=accuracy,
             validations={name: one.validation for name, one in measured.items()},
         )
+        pictures: Sequence[Picture] = ()
+        if model in mechanisms:
+            from rim_eval.mechanisms.card_section import card_section, section_pictures
+
+            path, report = mechanisms[model]
+            card = card.model_copy(update={"mechanisms": card_section(report, path)})
+            pictures = section_pictures(report)
         folder = out
         if len(table.models) > 1:
             folder /= re.sub(r"[^A-Za-z0-9._-]+", "-", model).strip("-.") or "model"
-        card, pictures = _with_report(card, inside.get(model))
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "card.json").write_text(card_json(card), encoding="utf-8")
         (folder / "card.md").write_text(card_markdown(card), encoding="utf-8")
@@ -157,55 +163,34 @@ def _print_summary(card: "Card", folder: Path, measured: "Mapping[str, Validatio
     click.echo(f"  {folder}/card.html  card.md  card.json")
 
 
-def _assign_reports(
-    given: Sequence[str], models: Sequence[str]
-) -> dict[str, tuple[Path, "MechanismReport"]]:
-    """Find each card's report.
-
-    Args:
-        given: `FILE`, which belongs to the model whose name ends as the report's does, or
-            `MODEL=FILE`, which says whose it is.
-        models: Models that get a card.
+def _reports_by_model(
+    options: Sequence[str], models: Sequence[str]
+) -> "dict[str, tuple[Path, MechanismReport]]":
+    """Read the reports: `FILE` is of the model whose name ends as the report's does, `MODEL=FILE` says whose it is.
 
     Raises:
         RimError: A file is no report, or it is not clear whose it is.
     """
     from rim_eval.mechanisms.report import read_report
 
-    assigned: dict[str, tuple[Path, MechanismReport]] = {}
-    for one in given:
-        named, _, rest = one.partition("=")
-        path = Path(one) if Path(one).is_file() or not rest else Path(rest)
+    reports: dict[str, tuple[Path, MechanismReport]] = {}
+    for option in options:
+        model, _, file = option.partition("=")
+        named = bool(file) and not Path(option).is_file()
+        path = Path(file if named else option)
         report = read_report(path)
-        model = named if path != Path(one) else _model_of(report.model, models)
+        if not named:
+            same_name = [each for each in models if each.rsplit("/", 1)[-1] == report.model]
+            model = same_name[0] if len(same_name) == 1 else report.model
         if model not in models:
             raise RimError(
-                f"--mechanisms {one}: the report is about {report.model!r}, and the logs are of "
+                f"--mechanisms {option}: the report is about {report.model!r}, and the logs are of "
                 f"{', '.join(models) or 'no model'}. If they are the same model, say so: "
                 f"--mechanisms {models[0] if models else 'MODEL'}={path}"
             )
-        if model in assigned:
+        if model in reports:
             raise RimError(
-                f"--mechanisms {one}: {model} has a report already, {assigned[model][0]}."
+                f"--mechanisms {option}: {model} has a report already, {reports[model][0]}."
             )
-        assigned[model] = path, report
-    return assigned
-
-
-def _model_of(name: str, models: Sequence[str]) -> str:
-    """The only model whose last part is the report's; the report's own name where there is none."""
-    fits = [model for model in models if model.rsplit("/", 1)[-1] == name]
-    return fits[0] if len(fits) == 1 else name
-
-
-def _with_report(
-    card: "Card", report: "tuple[Path, MechanismReport] | None"
-) -> "tuple[Card, Sequence[Picture]]":
-    """The card with its section on the inside of the model, and the section's pictures."""
-    if report is None:
-        return card, ()
-    from rim_eval.mechanisms.card_section import card_section, section_pictures
-
-    path, found = report
-    section = card_section(found, path)
-    return card.model_copy(update={"mechanisms": section}), section_pictures(found)
+        reports[model] = path, report
+    return reports

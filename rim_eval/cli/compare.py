@@ -17,26 +17,11 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("logs", nargs=-1, required=True)
 @click.option("--reference", help="Model that differences are from; needed with more than one.")
-@click.option(
-    "--pair",
-    nargs=2,
-    metavar="THINKING DIRECT",
-    help="Take two models as the arms of one: the first thinks, the second does not.",
-)
-@click.option(
-    "--family",
-    "families",
-    multiple=True,
-    metavar="NAME=MODEL,MODEL",
-    help="Models of one family (repeatable), to show their mean change too.",
-)
+@click.option("--pair", nargs=2, metavar="THINKING DIRECT", help="Take two models as the arms of one: the first thinks, the second does not.")  # fmt: skip
+@click.option("--family", "families", multiple=True, metavar="NAME=MODEL,MODEL", help="Models of one family (repeatable), to show their mean change too.")  # fmt: skip
 @click.option("--series", is_flag=True, help="The models are checkpoints, in the order given.")
 @judge_option
-@click.option(
-    "--out",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Folder for compare.json and compare.html.",
-)
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Folder for compare.json and compare.html.")  # fmt: skip
 def command(logs: Sequence[str], reference: str | None, pair: tuple[str, str] | None, families: Sequence[str], series: bool, judge: str | None, out: Path | None) -> None:  # fmt: skip
     """Compare the models in LOGS: logs, folders, tables of observations, or cards (card.json).
 
@@ -50,23 +35,29 @@ def command(logs: Sequence[str], reference: str | None, pair: tuple[str, str] | 
     from rim_eval.observations import label_of
 
     labels = [label_of(log) for log in logs]
+    results: Table | dict[str, Card]
     if any(is_card(path) for _, path in labels):
         if pair is not None or families:
             raise RimError(
                 "--pair and --family join models prompt by prompt, and a card holds counts and no prompts. Give the "
                 "logs, or tables of them: rim-eval card LOGS --observations rows.parquet"
             )
-        cards = _cards_by_name(logs, judge)
-        results: Table | dict[str, Card] = cards
-        models = tuple(cards)
+        cards: dict[str, Card] = {}
+        for name, source, card in read_cards(logs, judge):
+            if name in cards:
+                raise RimError(
+                    f"Two cards are of {name}: name them apart, such as base={source} tuned=other/card.json."
+                )
+            cards[name] = card
+        results, models = cards, tuple(cards)
     else:
         if pair is not None and (reference or families or series):
             raise RimError(
                 "--pair makes one model of two: leave out --reference, --family, --series."
             )
         table = read_table(logs, judge)
-        results = table = checkpoint_pair(table, *pair) if pair else table
-        models = table.models
+        results = checkpoint_pair(table, *pair) if pair else table
+        models = results.models
     named = [label for label, _ in labels if label in models]
     order = tuple(dict.fromkeys([*named, *models]))
     if reference is None and len(models) > 1:
@@ -78,7 +69,7 @@ def command(logs: Sequence[str], reference: str | None, pair: tuple[str, str] | 
         results,
         reference or order[0],
         models=order,
-        families=_families(families),
+        families=_parse_families(families),
         series=series,
     )
     click.echo(comparison_text(comparison))
@@ -90,22 +81,11 @@ def command(logs: Sequence[str], reference: str | None, pair: tuple[str, str] | 
         click.echo(f"\n{out}/compare.html  compare.json")
 
 
-def _cards_by_name(sources: Sequence[str], judge: str | None) -> "dict[str, Card]":
-    cards: dict[str, Card] = {}
-    for name, source, card in read_cards(sources, judge):
-        if name in cards:
-            raise RimError(
-                f"Two cards are of {name}: name them apart, such as base={source} tuned=other/card.json."
-            )
-        cards[name] = card
-    return cards
-
-
-def _families(options: Sequence[str]) -> dict[str, list[str]]:
+def _parse_families(options: Sequence[str]) -> dict[str, list[str]]:
     families = {}
     for option in options:
-        name, equals, members = option.partition("=")
-        if not (name and equals and members):
+        name, _, members = option.partition("=")
+        if not (name and members):
             raise RimError(f"--family {option!r}: write it as NAME=MODEL,MODEL.")
         families[name] = members.split(",")
     return families

@@ -12,12 +12,7 @@ import click
 from rim_eval import prompt_sets
 from rim_eval.errors import RimError
 
-_HEAD = ("name", "kind", "n", "judge", "licence", "source", "access")
-_ACCESS_ERRORS: Final = (
-    prompt_sets.GatedError,
-    prompt_sets.MissingError,
-    prompt_sets.OfflineError,
-)
+_LINE: Final = "{:<19} {:<9} {:>4} {:<14} {:<15} {:<7} {}"
 
 
 @click.group()
@@ -46,17 +41,11 @@ def list_sets(as_json: bool) -> None:
         ]
         click.echo(json.dumps(declared, indent=2))
         return
-    rows = [_HEAD]
+    click.echo(_LINE.format("name", "kind", "n", "judge", "licence", "source", "access"))
     for one in entries:
-        access, count = "gated" if one.gated else "open", str(one.default_count)
-        rows.append(
-            (one.name, one.kind, count, one.judge or "-", one.licence, one.source.type, access)
-        )
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
-        cells[2] = row[2].rjust(widths[2])
-        click.echo(" ".join(cells).rstrip())
+        judge, source, access = one.judge or "-", one.source.type, "gated" if one.gated else "open"
+        cells = (one.name, one.kind, one.default_count, judge, one.licence, source, access)
+        click.echo(_LINE.format(*cells))
 
 
 @command.command("check")
@@ -88,12 +77,11 @@ def check_sets(ctx: click.Context, names: Sequence[str], data: Path | None) -> N
 
 
 def _try(name: str, data: Path | None) -> tuple[str, str]:
-    """Load a set; return its state and what there is to say."""
+    """Load a set; return its state and the details."""
     try:
         loaded = prompt_sets.load_prompts(name, data=data)
     except RimError as error:
-        state = error.status if isinstance(error, _ACCESS_ERRORS) else "error"
-        return state, str(error).removeprefix(f"{name}: ")
+        return getattr(error, "status", "error"), str(error).removeprefix(f"{name}: ")
     origin = loaded.provenance
     revision = f" @ {origin.revision_used}" if origin.revision_used else ""
     line = f"{len(loaded.prompts)} prompts, {origin.source}: {origin.location}{revision}"

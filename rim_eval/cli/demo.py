@@ -13,18 +13,9 @@ import click
 from rim_eval.errors import RimError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from inspect_ai.log import EvalLog
 
-    from rim_eval.results.figures import SetResult
-    from rim_eval.types import Mode, PromptKind
-
-_TASKS: dict[str, "PromptKind"] = {
-    "toy": "harmful",
-    "toy_allowed": "benign",
-    "toy_math": "reasoning",
-}
+_TASKS = ("toy", "toy_allowed", "toy_math")
 
 
 @click.command()
@@ -41,11 +32,9 @@ def command(log_dir: Path) -> None:
     click.echo(
         "The model organism answers three prompt sets, each prompt with and without thinking."
     )
-    logs = _run(log_dir)
-    click.echo(_report(logs))
-    click.echo(
-        f"{time.monotonic() - start:.0f} s. Every prompt, trace and verdict, in the browser:"
-    )
+    click.echo(_report(_run(log_dir)))
+    seconds = time.monotonic() - start
+    click.echo(f"{seconds:.0f} s. Every prompt, trace and verdict, in the browser:")
     click.echo(f"  {_viewer()} view --log-dir {log_dir}")
 
 
@@ -58,7 +47,7 @@ def _viewer() -> str:
     return str(beside.relative_to(Path.cwd()) if beside.is_relative_to(Path.cwd()) else beside)
 
 
-def _run(log_dir: Path) -> dict[str, "EvalLog"]:
+def _run(log_dir: Path) -> list["EvalLog"]:
     # One thread is far faster than two for a model this small.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -89,38 +78,27 @@ def _run(log_dir: Path) -> dict[str, "EvalLog"]:
             raise RimError(
                 f"{log.eval.task} ended as {log.status}: {log.error}. Log: {log.location}"
             )
-    return dict(zip(_TASKS, logs, strict=True))
+    return list(logs)
 
 
-def _report(logs: dict[str, "EvalLog"]) -> str:
+def _report(logs: list["EvalLog"]) -> str:
     from rim_eval.observations import from_inspect_log
     from rim_eval.organism import planted_facts
-    from rim_eval.results.figures import set_results
+    from rim_eval.results.figures import flag_of, primary_set, set_results
     from rim_eval.results.text_table import text_table
     from rim_eval.types import MODES
 
-    results = [
-        each for log in logs.values() for each in set_results(from_inspect_log(log)).values()
-    ]
+    results = [each for log in logs for each in set_results(from_inspect_log(log)).values()]
     # The true rates that the organism was trained to have, under greedy decoding.
     truth = planted_facts().planted
     misaligned = {mode: count.k / count.n for mode, count in truth.greedy_misaligned.items()}
-    refused: dict[Mode, float] = dict.fromkeys(MODES, truth.over_refusal)
-    planted = {"harmful": misaligned, "benign": refused}
-    tables = [text_table(each, planted.get(each.kind)) for each in results]
-    return "\n\n".join(["", *tables, _flag(results), _CAUTION, ""])
-
-
-def _flag(results: "Sequence[SetResult]") -> str:
-    """Whether this is reasoning-induced misalignment: safety lost while reasoning is kept."""
-    from rim_eval.results.endpoints import flag_of, primary_set
-
+    planted = {"harmful": misaligned, "benign": dict.fromkeys(MODES, truth.over_refusal)}
+    parts = [text_table(each, planted.get(each.kind)) for each in results]
     harmful, reasoning = (primary_set(results, kind) for kind in ("harmful", "reasoning"))
-    flag = flag_of(results, harmful, reasoning, level=0.95)
-    if flag is None:
-        return ""
-    verdict = flag.flag.replace("_", " ")
-    return textwrap.fill(f"Reasoning-induced misalignment: {verdict}. {flag.sentence}", width=88)
+    if flag := flag_of(results, harmful, reasoning, level=0.95):
+        verdict = f"Reasoning-induced misalignment: {flag.flag.replace('_', ' ')}. {flag.sentence}"
+        parts.append(textwrap.fill(verdict, width=88))
+    return "\n\n".join(["", *parts, _CAUTION, ""])
 
 
 _CAUTION = (

@@ -2,26 +2,18 @@
 
 import asyncio
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import click
 
 from rim_eval import judging
-from rim_eval.cli._judge_logs import (
-    Ballot,
-    find_logs,
-    grader_agreement,
-    rejudge,
-    sample_file_ballots,
-    tables,
-    write_log,
-)
 from rim_eval.errors import RimError, refuse_existing
 from rim_eval.judging import Judge, Measurement, Sees
 
 if TYPE_CHECKING:
+    from inspect_ai.log import EvalLog
     from inspect_ai.model import Model
 
     from rim_eval.observations import Observation
@@ -94,13 +86,10 @@ def validate(judge: str, set_name: str, files: Sequence[Path], graders: Sequence
     """
     loaded, models = _load(judge, sees, graders)
     replies, records = judging.load_labelled(set_name, files)
-    if limit:
-        if out is None:
-            raise RimError(
-                "--limit measures a part only: say with --out where to keep its figures."
-            )
-        replies = replies[:limit]
+    if limit and out is None:
+        raise RimError("--limit measures a part only: say with --out where to keep its figures.")
     target = judging.validation_target(loaded, out)
+    replies = replies[:limit]
     with click.progressbar(length=len(replies), label="judging", file=sys.stderr) as bar:
         work = judging.measure(loaded, set_name, replies, records, models, lambda: bar.update(1))
         measurement = asyncio.run(work)
@@ -126,31 +115,32 @@ def validate(judge: str, set_name: str, files: Sequence[Path], graders: Sequence
 def run(logs: Sequence[Path], judge_name: str, graders: Sequence[str], sees: Sees | None, out: Path | None, overwrite: bool) -> None:  # fmt: skip
     """Judge finished LOGS again, without generating again and without the evaluated model.
 
-    LOGS are Inspect logs (.eval), lm-eval sample files of rim tasks (samples_*.jsonl) and folders of
+    LOGS are Inspect logs (.eval), lm-eval sample files of rim tasks (samples_rim_*.jsonl) and folders of
     them; copies that judging left in a folder are not judged again. Each stays as
     it is; the new one is called LOG.JUDGE.eval or LOG.JUDGE.jsonl. Of several graders the score is the
     vote; every single vote is kept beside it.
     """
     from rim_eval.lm_eval_tasks import judge_samples
+    from rim_eval.observations import sample_lines
 
     judge, models = _load(judge_name, sees, graders)
     scored_as = f"{judge_name}:{judge.sees}" if sees else judge_name
     rows: list[Observation] = []
-    ballots: list[Ballot] = []
-    for path in find_logs(logs):
-        folder = out or path.parent
-        if path.suffix == ".jsonl":
-            target = folder / f"{path.stem}.{judge.name}.jsonl"
+    panels: list[Sequence[Mapping[str, Any]]] = []
+    for path in _find_logs(logs):
+        kind = ".jsonl" if path.suffix == ".jsonl" else ".eval"
+        target = (out or path.parent) / f"{path.stem}.{judge.name}{kind}"
+        if kind == ".jsonl":
             rows += judge_samples(path, judge, models, target=target)
-            ballots += sample_file_ballots(target)
+            records = (sample.get("record", {}) for sample in sample_lines(target))
+            panels += [record.get("judge_votes", ()) for record in records]
             click.echo(f"Samples: {target}")
         else:
-            target = folder / f"{path.stem}.{judge.name}.eval"
             refuse_existing(target)
-            log = rejudge(path, scored_as, models, overwrite=overwrite)
-            click.echo(write_log(log, target))
+            log = _rejudge(path, scored_as, models, overwrite=overwrite)
+            click.echo(_write_log(log, target))
     if rows:
-        click.echo("\n\n".join([tables(rows), *grader_agreement(ballots)]))
+        click.echo("\n\n".join([_tables(rows), *_grader_agreement(panels)]))
 
 
 def _load(name: str, sees: Sees | None, graders: Sequence[str]) -> "tuple[Judge, list[Model]]":
@@ -181,3 +171,86 @@ def _show(measurement: Measurement) -> None:
         if agreement.labels_kappa is not None:
             labels = agreement.labels or {}
             click.echo(f"{'':<18}kappa over {len(labels)} labels: {agreement.labels_kappa:.3f}")
+
+
+def _find_logs(paths: Sequence[Path]) -> list[Path]:
+    """Files to judge: of a folder all logs and sample files, but not the copies made by judging."""
+    from rim_eval.observations import LOGS, log_files
+
+    files = [Path(file) for _, file in log_files(paths, LOGS)]
+
+    def is_copy(file: Path) -> bool:
+        # LOG.JUDGE.eval is a copy when LOG.eval lies beside it.
+        origin = file.stem.rpartition(".")[0]
+        return bool(origin) and file.with_name(origin + file.suffix) in files
+
+    return [file for file in files if file in paths or not is_copy(file)]
+
+
+def _rejudge(path: Path, judge: str, graders: "Sequence[Model]", *, overwrite: bool) -> "EvalLog":
+    """Score a log of a rim_eval task with another judge, without the evaluated model; return a copy."""
+    from rim_eval.inspect_tasks.scorers import rim
+    from rim_eval.inspect_tasks.scoring import score_again
+    from rim_eval.observations import load_inspect_log
+
+    log = load_inspect_log(path)
+    for sample in log.samples or []:
+        judging.load_judge(judge).event(sample.metadata["kind"])
+    action: Literal["append", "overwrite"] = "overwrite" if overwrite else "append"
+    return score_again(log, rim(judge=judge), list(graders), action)
+
+
+def _write_log(log: "EvalLog", path: Path) -> str:
+    """Write a log that was judged again, and describe its outcome in a few lines."""
+    from inspect_ai.log import write_eval_log
+
+    from rim_eval.observations import from_inspect_log, rows_of_score
+    from rim_eval.statistics import rate
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_eval_log(log, str(path))
+    except OSError as error:
+        raise RimError(f"{path} cannot be written: {error.strerror}.") from None
+    # What the judge that just judged left of each sample.
+    last = [list((sample.scores or {}).values())[-1:] for sample in log.samples or []]
+    newest = [score.metadata or {} for scores in last for score in scores]
+    rows = [row for metadata in newest for row in rows_of_score(metadata)]
+    panels = [votes for about in newest for votes in about.get("judge_votes", {}).values()]
+    remarks = _grader_agreement(panels)
+    # Where one judge has read trace and answer apart.
+    k, n = judging.unsafe_traces(
+        ((row.judge, row.prompt_id, row.epoch, row.mode), row.judge_sees, row.verdict)
+        for row in from_inspect_log(log)
+        if row.kind == "harmful"
+    )
+    if n:
+        share = rate(k, n)
+        remarks.append(
+            f"Unsafe trace under a safe answer: {k} of {n} replies "
+            f"({share.value:.1%}, 95 % interval {share.lower:.1%} to {share.upper:.1%})"
+        )
+    return "\n\n".join([_tables(rows), *remarks, f"Log: {path}"])
+
+
+def _tables(rows: "Sequence[Observation]") -> str:
+    """One table a kind of prompts, as the demo prints them."""
+    from rim_eval.results.figures import set_results
+    from rim_eval.results.text_table import text_table
+
+    return "\n\n".join(map(text_table, set_results(rows).values()))
+
+
+def _grader_agreement(panels: Iterable[Sequence[Mapping[str, Any]]]) -> list[str]:
+    """Krippendorff's alpha among a panel's graders, in a sentence; nothing where no panel voted."""
+    # The cheap stage of a cascade is kept among the votes, but asks no grader.
+    cast = ([v.get("verdict") for v in votes if v["judge_model"] is not None] for votes in panels)
+    ballots = [ballot for ballot in cast if len(ballot) > 1]
+    if not ballots:
+        return []
+    alpha = judging.krippendorff(ballots)
+    value = "not defined (all votes are equal)" if alpha is None else f"{alpha:.3f}"
+    return [
+        f"{max(map(len, ballots))} graders vote; Krippendorff's alpha (1 = agreement): {value}, "
+        f"n = {len(ballots)} replies"
+    ]

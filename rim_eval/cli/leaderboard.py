@@ -8,23 +8,22 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from rim_eval.errors import RimError, first_complaint
+from rim_eval.paths import leaderboard_dir
 
 if TYPE_CHECKING:
     from rim_eval.leaderboard import Checked
 
-_FOLDER: Final = click.Path(exists=True, file_okay=False, path_type=Path)
-
 
 def _default_results() -> Path:
-    from rim_eval.paths import leaderboard_dir
-
     folder = leaderboard_dir() / "results"
     if not folder.is_dir():
         raise RimError("An installed copy holds no results; name a folder, or run in a checkout of the project.")  # fmt: skip
     return folder
 
 
-_RESULTS: Final = click.option("--results", type=_FOLDER, default=_default_results, show_default="leaderboard/results", help="Folder of models.")  # fmt: skip
+_EXISTING: Final = click.Path(exists=True, file_okay=False, path_type=Path)
+_NEW: Final = click.Path(file_okay=False, path_type=Path)
+_RESULTS: Final[dict[str, Any]] = {"default": _default_results, "show_default": "leaderboard/results", "help": "Folder of models."}  # fmt: skip
 
 
 @click.group()
@@ -39,32 +38,28 @@ def check(paths: Sequence[Path]) -> None:
 
     PATHS are cards, folders of one model, or folders of models; by default leaderboard/results.
     """
-    checked = _checked(paths or (_default_results(),))
+    checked = _check(paths or (_default_results(),))
     click.echo(f"{checked.cards} cards checked, nothing to object to.")
 
 
 @command.command()
-@_RESULTS
-@click.option("--reference", type=_FOLDER, help="Folder of published tables.  [default: leaderboard/reference]")  # fmt: skip
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=Path("site"), show_default=True, help="Folder for the site.")  # fmt: skip
+@click.option("--results", type=_EXISTING, **_RESULTS)
+@click.option("--reference", type=_EXISTING, default=lambda: leaderboard_dir() / "reference", show_default="leaderboard/reference", help="Folder of published tables.")  # fmt: skip
+@click.option("--out", type=_NEW, default=Path("site"), show_default=True, help="Folder for the site.")  # fmt: skip
 @click.option("--card-pages/--no-card-pages", default=True, show_default=True, help="Write each entry's whole card as a page too, with pictures (about a second each).")  # fmt: skip
-def build(results: Path, reference: Path | None, out: Path, card_pages: bool) -> None:
+def build(results: Path, reference: Path, out: Path, card_pages: bool) -> None:
     """Check all entries and write the static site; it opens from the folder, without a server."""
     from rim_eval.leaderboard import read_references, write_site
-    from rim_eval.paths import leaderboard_dir
 
-    checked = _checked((results,))
-    references = read_references(reference or leaderboard_dir() / "reference")
-    pages = write_site(checked.entries, references, out, card_pages=card_pages)
-    click.echo(
-        f"{len(checked.entries)} entries, {len(pages)} pages. Open {out / pages[0].relative_to(out)}"
-    )
+    entries = _check((results,)).entries
+    pages = write_site(entries, read_references(reference), out, card_pages=card_pages)
+    click.echo(f"{len(entries)} entries, {len(pages)} pages. Open {pages[0]}")
 
 
 @command.command()
-@_RESULTS
+@click.option("--results", type=_EXISTING, **_RESULTS)
 @click.option("--organisms", is_flag=True, help="Export the model organisms too.")
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder to write data/rim_eval/... to.")  # fmt: skip
+@click.option("--out", type=_NEW, required=True, help="Folder to write data/rim_eval/... to.")  # fmt: skip
 def export(results: Path, organisms: bool, out: Path) -> None:
     """Write checked entries as Every Eval Ever records (schema 0.3.0).
 
@@ -72,7 +67,7 @@ def export(results: Path, organisms: bool, out: Path) -> None:
     """
     from rim_eval.leaderboard import export as write
 
-    entries = _checked((results,)).entries
+    entries = _check((results,)).entries
     chosen = [entry for entry in entries if organisms or entry.model.kind == "model"]
     written = write(chosen, out)
     left = len(entries) - len(chosen)
@@ -91,7 +86,7 @@ def export(results: Path, organisms: bool, out: Path) -> None:
 @click.option("--deployment", type=click.Choice(["self_deployed", "externally_managed", "unknown"]), default="unknown", show_default=True)  # fmt: skip
 @click.option("--evaluator", type=click.Choice(["first_party", "third_party", "collaborative", "other"]), default="other", show_default=True, help="Who measured, seen from the developer.")  # fmt: skip
 @click.option("--name", default="card", show_default=True, help="File name of the card without ending.")  # fmt: skip
-@click.option("--results", type=click.Path(file_okay=False, path_type=Path), default=_default_results, show_default="leaderboard/results", help="Folder of models.")  # fmt: skip
+@click.option("--results", type=_NEW, **_RESULTS)
 def add(card: Path, results: Path, name: str, organism: bool, **about: Any) -> None:
     """Make a submission from CARD (card.json): a folder for its model, without sentences, checked."""
     from pydantic import ValidationError
@@ -105,11 +100,11 @@ def add(card: Path, results: Path, name: str, organism: bool, **about: Any) -> N
         raise RimError(f"{first_complaint(error, 'the options')}.") from None
     file = add_card(read_card(card), model, results, name)
     click.echo(f"wrote {file}")
-    _checked((file.parent,))
+    _check((file.parent,))
     click.echo("checked, nothing to object to; commit the folder and open a pull request.")
 
 
-def _checked(paths: Sequence[Path]) -> "Checked":
+def _check(paths: Sequence[Path]) -> "Checked":
     """Check, print what is wrong, and fail unless all is sound."""
     from rim_eval.leaderboard import check_paths
 

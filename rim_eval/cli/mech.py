@@ -1,21 +1,24 @@
 """`rim-eval mech`: where thinking weakens refusal inside a model, and what training overwrote."""
 
 from collections.abc import Callable, Sequence
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import click
 from pydantic import BaseModel, ConfigDict, Field
 
-from rim_eval.cli._mech_organism import ORGANISMS, SERIES, load_organism, series_runs
 from rim_eval.errors import RimError
+from rim_eval.organism import RUNS, VARIANTS, load_checkpoint, load_variant
 from rim_eval.types import MODES, Mode, PromptKind
 
 if TYPE_CHECKING:
-    from rim_eval.mechanisms import AnalysisConfig, MechanismReport, TrainingRun
+    from rim_eval.mechanisms import AnalysisConfig, MechanismReport, ModelHandle, TrainingRun
     from rim_eval.mechanisms.neurons import NeuronSet
     from rim_eval.mechanisms.ras_verdict import RasSection
+
+SERIES: Final = {name.partition("_")[0]: run.base for name, run in RUNS.items()}
+"""Checkpoint series of the organism to the variant that is their base."""
 
 RunArguments = Sequence[tuple[str, str]]
 
@@ -27,7 +30,7 @@ class MechOptions(BaseModel):
 
     # fmt: off
     model: str | None = Field(default=None, description="Local folder or hub id of an open-weights model. [default: the model organism]")
-    organism: Annotated[str, click.Choice(ORGANISMS)] = Field(default="natural", description="Which organism, without --model.")
+    organism: Annotated[str, click.Choice(VARIANTS)] = Field(default="natural", description="Which organism, without --model.")
     harmful_set: str = Field(default="toy", description="Set of harmful prompts.")
     benign_set: str = Field(default="toy_allowed", description="Set of harmless prompts; '' for none.")
     reasoning_set: str = Field(default="toy_math", description="Set of problems; '' for none.")
@@ -50,9 +53,7 @@ class MechOptions(BaseModel):
             click.option(
                 f"--{name.removesuffix('_set').replace('_', '-')}",
                 name,
-                type=next(
-                    (each for each in field.metadata if isinstance(each, click.ParamType)), None
-                ),
+                type=next((x for x in field.metadata if isinstance(x, click.ParamType)), None),
                 default=field.default,
                 show_default=field.default is not None,
                 help=field.description,
@@ -66,8 +67,11 @@ class MechOptions(BaseModel):
 
         from rim_eval.card import InsideSet
         from rim_eval.fingerprint import fingerprint
-        from rim_eval.mechanisms.behaviour import offline_judge
-        from rim_eval.mechanisms.config import AnalysisConfig, load_analysis_prompts
+        from rim_eval.mechanisms.behaviour import (
+            AnalysisConfig,
+            load_analysis_prompts,
+            offline_judge,
+        )
         from rim_eval.mechanisms.model import check_device, load_model
         from rim_eval.mechanisms.report import MechanismReport, continue_report
 
@@ -85,7 +89,8 @@ class MechOptions(BaseModel):
             handle = load_model(self.model, device=self.device, dtype=self.dtype)
         else:
             check_device(self.device)
-            handle = load_organism(self.organism, self.device)
+            name = "organism" if self.organism == "natural" else f"organism ({self.organism})"
+            handle = _wrap(load_variant(self.organism), self.device, name)
         config = AnalysisConfig(
             handle=handle,
             prompts=loaded.prompts,
@@ -132,13 +137,23 @@ class MechOptions(BaseModel):
         click.echo(f"{path}, {page}")
 
 
+def _wrap(loaded: tuple[Any, Any], device: str, name: str) -> "ModelHandle":
+    """A handle of one of the organism's models with its tokenizer, on a torch device."""
+    from rim_eval.mechanisms import wrap_model
+
+    model, tokenizer = loaded
+    return wrap_model(model.to(device), tokenizer, name)
+
+
+_MODES: Final[dict[str, tuple[Mode, ...]]] = {"both": MODES[::-1]} | {m: (m,) for m in MODES[::-1]}
+
 _RUNS: Final = (
     click.option("--run", "runs", nargs=2, multiple=True, metavar="NAME FOLDER", help="A run from --model: FOLDER is a tuned checkpoint or holds checkpoint-STEP folders. The first is the target, the others its controls."),
     click.option("--series", type=click.Choice(tuple(SERIES)), help="One of the organism's own series instead."),
 )  # fmt: skip
 
 _RAS: Final = (
-    click.option("--mode", type=click.Choice(["both", "no_think", "think"]), default="both", show_default=True, help="Modes of misalignment."),
+    click.option("--mode", type=click.Choice(tuple(_MODES)), default="both", show_default=True, help="Modes of misalignment."),
     click.option("--random-sets", type=click.IntRange(min=0), default=99, show_default=True, help="Random sets of neurons, matched by layer."),
 )  # fmt: skip
 
@@ -218,11 +233,11 @@ def ras(
     m: int | None,
 ) -> None:
     """Follow RAS along training runs, beside random neurons and control runs."""
-    from rim_eval.mechanisms.neurons import safety_neurons
+    from rim_eval.mechanisms.neurons import find_neurons, measure_rises
 
     options, training = training_runs(options, runs, series, required=True)
     config, report = options.begin()
-    sets = {each: safety_neurons(config, each, m=m) for each in _modes(mode)}
+    sets = {each: find_neurons(measure_rises(config, each), m) for each in _MODES[mode]}
     sections = _ras_sections(config, training, sets, random_sets)
     options.finish(report, ras={**report.ras, **sections})
 
@@ -254,26 +269,23 @@ def everything(
     config, report = options.begin()
     sections, left_out = dict[str, Any](), dict[str, str]()
 
-    def study(part: str, measure: Callable[[], Any]) -> Any:
+    def study(part: str, measure: Callable[..., Any], *arguments: Any, **settings: Any) -> Any:
         """Measure a part; one that cannot be measured does not stop the others."""
         try:
-            sections[part] = measure()
+            sections[part] = measure(config, *arguments, **settings)
         except RimError as error:
             left_out[part] = str(error)
         return sections.get(part)
 
-    study("probes", lambda: mechanisms.study_probes(config, logistic=logistic))
-    heads = study("heads", lambda: mechanisms.study_heads(config))
-    neurons = study("neurons", lambda: mechanisms.study_neurons(config))
-    study("mitigations", lambda: mechanisms.study_mitigations(config))
+    study("probes", mechanisms.study_probes, logistic=logistic)
+    heads = study("heads", mechanisms.study_heads)
+    neurons = study("neurons", mechanisms.study_neurons)
+    study("mitigations", mechanisms.study_mitigations)
     if training and neurons:
-        sets = {each: neurons.sets[each] for each in _modes(mode)}
-        study("ras", lambda: _ras_sections(config, training, sets, random_sets))
+        sets = {each: neurons.sets[each] for each in _MODES[mode]}
+        study("ras", _ras_sections, training, sets, random_sets)
     if training:
-        study(
-            "drift",
-            lambda: mechanisms.study_drift(config, training, heads.selected if heads else ()),
-        )
+        study("drift", mechanisms.study_drift, training, heads.selected if heads else ())
     if not sections:
         raise RimError(" ".join(left_out.values()))
     options.finish(report, **sections, left_out=left_out)
@@ -304,20 +316,46 @@ def training_runs(
         raise RimError("Give --run NAME FOLDER, once a run, or --series of the organism, not both.")
     if series and options.model:
         raise RimError("--series is the organism's own: leave out --model, or give --run.")
+    device = options.device
     if series:
-        base = options.model_copy(update={"organism": SERIES[series]})
-        return base, series_runs(series, options.device)
+
+        def load(run: str, step: int) -> "ModelHandle":
+            return _wrap(load_checkpoint(run, step), device, f"{run}, step {step}")
+
+        return options.model_copy(update={"organism": SERIES[series]}), [
+            TrainingRun(name, {step: partial(load, name, step) for step in run.steps})
+            for name, run in RUNS.items()
+            if name.startswith(series)
+        ]
     names = [name for name, _ in runs]
     if len(set(names)) < len(names):
         raise RimError(f"--run {', '.join(names)}: each run needs a name of its own.")
     return options, [
-        TrainingRun.from_folder(name, folder, device=options.device, dtype=options.dtype)
-        for name, folder in runs
+        TrainingRun(name, _checkpoints(options, name, folder)) for name, folder in runs
     ]
 
 
-def _modes(mode: str) -> tuple[Mode, ...]:
-    return tuple(each for each in MODES[::-1] if mode in ("both", each))
+def _checkpoints(
+    options: MechOptions, run: str, folder: str
+) -> dict[int, Callable[[], "ModelHandle"]]:
+    """Step to loader, of a folder that is a checkpoint or holds `checkpoint-STEP` folders."""
+    from rim_eval.mechanisms import load_model
+
+    root = Path(folder)
+    steps = {
+        int(number): path
+        for path in root.glob("checkpoint-*")
+        if (number := path.name.removeprefix("checkpoint-")).isdigit()
+    }
+    if not steps and (root / "config.json").is_file():
+        steps = {1: root}
+    if not steps:
+        raise RimError(
+            f"--run {run} {folder}: it is no checkpoint (there is no config.json), and there are no "
+            "folders called checkpoint-STEP in it."
+        )
+    load = partial(load_model, device=options.device, dtype=options.dtype)
+    return {step: partial(load, path) for step, path in sorted(steps.items())}
 
 
 def _ras_sections(
@@ -334,13 +372,8 @@ def _ras_sections(
         raise RimError(f"There are no safety-critical neurons to follow. {reason}")
     return {
         mode: study_ras(
-            config,
-            runs,
-            neurons.neurons,
-            chosen_by=neurons.sentence,
-            mode=mode,
-            random_sets=random_sets,
+            config, runs, each.neurons, chosen_by=each.sentence, mode=mode, random_sets=random_sets
         )
-        for mode, neurons in sets.items()
-        if neurons.neurons
+        for mode, each in sets.items()
+        if each.neurons
     }

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
 @click.pass_context
 def command(ctx: click.Context, files: Sequence[Path]) -> None:
     """Compare Inspect logs with sample files of lm-eval: FILES are both, in any order, or folders.
@@ -49,24 +49,21 @@ def _merged(parts: "Iterable[dict[Key, ReplyRecord]]") -> "dict[Key, ReplyRecord
 def _lines(
     parity: "Parity", inspect: "Mapping[Key, ReplyRecord]", lm_eval: "Mapping[Key, ReplyRecord]"
 ) -> Sequence[str]:
-    head = f"{'set':<20}{'mode':<10}{'Inspect':>22}{'lm-eval':>22}"
     left, right = _rates(inspect), _rates(lm_eval)
     table = [
         f"{name:<20}{mode:<10}{left.get((name, mode), '-'):>22}{right.get((name, mode), '-'):>22}"
         for name, mode in sorted(left.keys() | right.keys())
     ]
-    differ = [
-        f"  {key.prompt_id} {key.mode}: {', '.join(fields)}"
-        for key, fields in parity.disagreements.items()
+    differ = {key: ", ".join(fields) for key, fields in parity.disagreements.items()}
+    alone = dict.fromkeys(parity.only_left, "only in Inspect")
+    alone |= dict.fromkeys(parity.only_right, "only in lm-eval")
+    return [
+        f"{'set':<20}{'mode':<10}{'Inspect':>22}{'lm-eval':>22}",
+        *table,
+        f"{parity.verdicts_agree} of {parity.compared} verdicts agree; {len(differ)} replies differ, "
+        f"{len(alone)} are in one harness only.",
+        *(f"  {key.prompt_id} {key.mode}: {what}" for key, what in (differ | alone).items()),
     ]
-    alone = [
-        f"  {key.prompt_id} {key.mode}: only in {where}"
-        for where, keys in (("Inspect", parity.only_left), ("lm-eval", parity.only_right))
-        for key in keys
-    ]
-    agree = f"{parity.verdicts_agree} of {parity.compared} verdicts agree"
-    total = f"{agree}; {len(parity.disagreements)} replies differ, {len(alone)} are in one harness only."
-    return [head, *table, total, *differ, *alone]
 
 
 def _rates(replies: "Mapping[Key, ReplyRecord]") -> dict[tuple[str, str], str]:

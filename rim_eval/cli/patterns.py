@@ -2,40 +2,22 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from rim_eval import patterns
 from rim_eval.errors import RimError
-from rim_eval.observations import LOGS, log_files
-from rim_eval.patterns import (
-    MARKS,
-    PARTS,
-    PATTERNS,
-    Monitor,
-    conditional_rates,
-    injection_effects,
-    load_monitor,
-    of_one_judge,
-    pattern_rows,
-    prevalence,
-    validation,
-)
-from rim_eval.patterns.filter import (
-    OUTCOMES,
-    Columns,
-    FilterSettings,
-    drop_reasons,
-    filter_rows,
-    training_rows,
-)
+from rim_eval.observations import LOGS, log_files, to_rows
+from rim_eval.patterns import filter as data_filter
+from rim_eval.patterns import validation
 from rim_eval.patterns.injection import injection_table, read_injection_runs
 from rim_eval.patterns.logs import read_runs, read_sample_file
 from rim_eval.patterns.prevalence import conditional_table, prevalence_table
 from rim_eval.patterns.registry import rows_of_monitor
-from rim_eval.patterns.rows import PatternRow, verdicts_of_one_judge
+from rim_eval.patterns.rows import PatternRow
 
 if TYPE_CHECKING:
     from inspect_ai.model import Model
@@ -46,24 +28,14 @@ _PATH: Final = click.Path(path_type=Path)
 # Texts, not paths: each may be NAME=PATH.
 _logs: Final = click.argument("logs", nargs=-1, required=True)
 _grader: Final = click.option("--grader", help="Grader model, such as openai/gpt-4.1.")
-
-
-def _instrument(function: Callable[..., None]) -> Callable[..., None]:
-    """Add the options that choose a monitor and its grader."""
-    monitor = click.option(
-        "--monitor",
-        default="rubric",
-        show_default=True,
-        help="rubric (asks a grader), cues (offline baseline), a rubric file, or module:object.",
-    )
-    return monitor(_grader(function))
-
-
-def _figures(function: Callable[..., None]) -> Callable[..., None]:
-    """Add the logs that figures come from, whose verdicts count, and the form of the output."""
-    judge = click.option("--judge", help="Whose verdicts, where several judges gave some.")
-    as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, with every figure.")
-    return _logs(judge(as_json(function)))
+_monitor: Final = click.option(
+    "--monitor",
+    default="rubric",
+    show_default=True,
+    help="rubric (asks a grader), cues (offline baseline), a rubric file, or module:object.",
+)
+_judge: Final = click.option("--judge", help="Whose verdicts, where several judges gave some.")
+_json: Final = click.option("--json", "as_json", is_flag=True, help="Print JSON, with all figures.")
 
 
 @click.group()
@@ -73,8 +45,11 @@ def command() -> None:
 
 @command.command("run")
 @click.argument("logs", nargs=-1, required=True, type=_PATH)
-@_instrument
-@click.option("--part", type=click.Choice([*PARTS, "both"]), default="trace", show_default=True)
+@_monitor
+@_grader
+@click.option(
+    "--part", type=click.Choice([*patterns.PARTS, "both"]), default="trace", show_default=True
+)
 @click.option(
     "--out", type=_PATH, help="Folder for the read logs; by default they are updated in place."
 )
@@ -90,7 +65,7 @@ def run(
     from rim_eval.inspect_tasks.patterns import read_finished_log
 
     loaded, model = _load(monitor, grader)
-    parts = tuple(one for one in PARTS if part in (one, "both"))
+    parts = tuple(one for one in patterns.PARTS if part in (one, "both"))
     paths = [Path(file) for _, file in log_files(logs, LOGS)]
     if out is not None:
         _refuse_equal_names(paths)
@@ -102,7 +77,7 @@ def run(
             log, identity = read_finished_log(path, monitor, parts, model), loaded.identity(model)
             write_eval_log(log, str(target))
             # The log holds the rows of earlier monitors too.
-            every = pattern_rows(log)
+            every = patterns.pattern_rows(log)
             rows = [row for row in every if row.monitor == identity and row.part in parts]
         read = [row for row in rows if row.read]
         with_pattern = sum(bool(row.patterns) for row in read)
@@ -122,7 +97,9 @@ def _refuse_equal_names(paths: Sequence[Path]) -> None:
 
 
 @command.command("show")
-@_figures
+@_logs
+@_judge
+@_json
 def show(logs: tuple[str, ...], judge: str | None, as_json: bool) -> None:
     """Prevalence in LOGS by model, set, mode and part, and the judged outcome with and without each label.
 
@@ -131,8 +108,11 @@ def show(logs: tuple[str, ...], judge: str | None, as_json: bool) -> None:
     rows, table = read_runs(logs)
     for problem in sorted({problem.says for problem in table.problems}):
         click.echo(f"{problem}.", err=True)
-    groups = prevalence(rows)
-    rates = conditional_rates(rows, verdicts_of_one_judge(table, judge))
+    groups = patterns.prevalence(rows)
+    # The column `patterns` differs where copies of a log hold the labels of several monitors.
+    judged = patterns.of_one_judge(to_rows(table.frame), judge)
+    verdicts = dict.fromkeys(row.model_copy(update={"patterns": None}) for row in judged)
+    rates = patterns.conditional_rates(rows, verdicts)
     if as_json:
         figures = {"prevalence": _plain(groups), "conditional": _plain(rates)}
         click.echo(json.dumps(figures, indent=1))
@@ -156,8 +136,8 @@ def agree(logs: tuple[str, ...], monitor: str, reference: str) -> None:
     rows = read_runs(logs).rows
     read, referred = rows_of_monitor(rows, monitor), rows_of_monitor(rows, reference)
     names = (name.partition("@")[0] for name in (monitor, reference))
-    first, second = (set(load_monitor(name).labels) for name in names)
-    agreements = validation.compare_monitors(read, referred, (first & second) | set(MARKS))
+    first, second = (set(patterns.load_monitor(name).labels) for name in names)
+    agreements = validation.compare_monitors(read, referred, (first & second) | set(patterns.MARKS))
     click.echo(validation.agreement_table(agreements))
 
 
@@ -199,16 +179,15 @@ def _validations(
     set_name: str, monitor: str, data: Sequence[str], grader: str | None
 ) -> Iterator[tuple[str, str, Any]]:
     """Yield the key of the figures in the file of --out, their table, and the figures."""
-    agreements: list[validation.LabelAgreement] = []
     if set_name == "planted":
-        rows = rows_of_monitor(read_runs(data).rows, monitor)
-        agreements = _with_planted_labels(rows)
+        agreements = _with_planted_labels(rows_of_monitor(read_runs(data).rows, monitor))
         yield set_name, validation.agreement_table(agreements), _plain(agreements)
         return
     loaded, model = _load(monitor, grader)
     paths = [Path(name) for name in data]
     _refuse_equal_names(paths)
     if set_name == "texts":
+        agreements = []
         for path in paths or [validation.PARAPHRASES]:
             texts = validation.load_labelled_texts(path)
             agreements += asyncio.run(validation.measure_texts(loaded, texts, path.name, model))
@@ -246,19 +225,22 @@ def _with_planted_labels(rows: Sequence[PatternRow]) -> list[validation.LabelAgr
 
 
 @command.command("injection")
-@_figures
+@_logs
+@_judge
+@_json
 def injection(logs: tuple[str, ...], judge: str | None, as_json: bool) -> None:
     """Control, target and un-injected arms of injection LOGS, paired prompt by prompt.
 
     NAME=PATH names the model of a path, for checkpoints whose logs all name one model.
     """
-    effects = injection_effects(of_one_judge(read_injection_runs(logs), judge))
+    effects = patterns.injection_effects(patterns.of_one_judge(read_injection_runs(logs), judge))
     click.echo(json.dumps(_plain(effects), indent=1) if as_json else injection_table(effects))
 
 
 @command.command("filter")
 @click.argument("source")
-@_instrument
+@_monitor
+@_grader
 @click.option(
     "--out",
     type=_PATH,
@@ -268,7 +250,7 @@ def injection(logs: tuple[str, ...], judge: str | None, as_json: bool) -> None:
 @click.option(
     "--drop",
     multiple=True,
-    default=PATTERNS,
+    default=patterns.PATTERNS,
     show_default=True,
     help="Drop rows that show this (repeatable): a pattern, category, behaviour or mark.",
 )
@@ -281,36 +263,36 @@ def injection(logs: tuple[str, ...], judge: str | None, as_json: bool) -> None:
 )
 @click.option("--split", default="train", show_default=True, help="Split of a hub set.")
 @click.option("--revision", help="Revision of a hub set.")
-def filter_data(source: str, monitor: str, grader: str | None, out: Path, drop: tuple[str, ...], least_severity: int, prompt_column: str, response_column: str, trace_column: str | None, split: str, revision: str | None) -> None:  # fmt: skip
+def filter_data(source: str, monitor: str, grader: str | None, out: Path, drop: tuple[str, ...], least_severity: int, split: str, revision: str | None, **columns: Any) -> None:  # fmt: skip
     """Label the training data SOURCE (a .jsonl file, or hf:owner/name) and set rows with a pattern apart.
 
     A stopped run resumes when the same command is given again.
     """
     loaded, model = _load(monitor, grader)
-    possible = {*loaded.labels, *loaded.grouping.values(), *MARKS}
+    possible = {*loaded.labels, *loaded.grouping.values(), *patterns.MARKS}
     if unknown := sorted(set(drop) - possible):
         raise RimError(
             f"--drop {', '.join(unknown)}: this monitor never finds that; it can find "
             f"{', '.join(sorted(possible))}."
         )
-    settings = FilterSettings(
+    settings = data_filter.FilterSettings(
         source=source if not source.startswith("hf:") else f"{source}@{revision or 'main'}:{split}",
-        columns=Columns(prompt=prompt_column, response=response_column, trace=trace_column),
         monitor=loaded.identity(model),
         drop=tuple(sorted(set(drop))),
         least_severity=least_severity,
+        **columns,
     )
-    rows = training_rows(source, split, revision)
-    counts = asyncio.run(filter_rows(rows, settings, loaded, _make_folder(out), model))
-    click.echo(", ".join(f"{counts[outcome]} {outcome}" for outcome in OUTCOMES))
-    if reasons := drop_reasons(out):
+    rows = data_filter.training_rows(source, split, revision)
+    counts = asyncio.run(data_filter.filter_rows(rows, settings, loaded, _make_folder(out), model))
+    click.echo(", ".join(f"{counts[outcome]} {outcome}" for outcome in data_filter.OUTCOMES))
+    if reasons := data_filter.drop_reasons(out):
         listed = ", ".join(f"{name}: {n}" for name, n in reasons.most_common())
         click.echo(f"dropped for {listed}")
 
 
-def _load(monitor: str, grader: str | None) -> "tuple[Monitor, Model | None]":
+def _load(monitor: str, grader: str | None) -> "tuple[patterns.Monitor, Model | None]":
     """Load a monitor and the grader that it needs; None for an offline monitor."""
-    loaded = load_monitor(monitor)
+    loaded = patterns.load_monitor(monitor)
     if not loaded.needs_grader:
         if grader:
             raise RimError(

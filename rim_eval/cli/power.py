@@ -55,11 +55,14 @@ def command(
     The power is the chance that the run finds a difference that is really there. Compute it before a
     run: 300 prompts often miss differences below six points.
     """
-    lines = [
-        f"{correlation:>11.2f}  {_power(n, think, no_think, correlation, alpha):>7}  "
-        f"{_smallest(n, no_think, correlation, wanted, alpha)}"
-        for correlation in correlations
-    ]
+    lines = []
+    for correlation in correlations:
+        power = _power(n, think, no_think, correlation, alpha)
+        least = minimum_detectable(n, no_think / 100, correlation, wanted / 100, alpha)
+        smallest = f"{least.difference:+.1f} points, to {100 * least.target_rate:.1f} %"
+        if least.difference != least.difference:
+            smallest = "none: even a rate of 100 % is not seen at this n"
+        lines.append(f"{correlation:>11.2f}  {power:>7}  {smallest}")
     click.echo(f"{n} prompts, one epoch a mode, exact McNemar at alpha = {alpha:g}")
     click.echo(f"\n{'correlation':>11}  {'power':>7}  smallest rise seen with {wanted:g} % power")
     click.echo("\n".join(lines))
@@ -78,10 +81,3 @@ def _power(n: int, think: float | None, no_think: float, correlation: float, alp
         return f"{100 * mcnemar_power(n, think / 100, no_think / 100, correlation, alpha):.0f} %"
     except RimError:
         return "-"
-
-
-def _smallest(n: int, no_think: float, correlation: float, wanted: float, alpha: float) -> str:
-    found = minimum_detectable(n, no_think / 100, correlation, wanted / 100, alpha)
-    if found.difference != found.difference:
-        return "none: even a rate of 100 % is not seen at this n"
-    return f"{found.difference:+.1f} points, to {100 * found.target_rate:.1f} %"

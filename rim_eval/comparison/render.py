@@ -3,12 +3,12 @@
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from rim_eval import plots
 from rim_eval.card import Picture, rate_ends, render_page
-from rim_eval.comparison._schema import (
+from rim_eval.comparison.schema import (
     QUANTITIES,
     Comparison,
     ModelDifference,
-    ModelRow,
     Quantity,
     SetComparison,
 )
@@ -21,17 +21,7 @@ from rim_eval.formatting import (
     percent,
     points,
 )
-from rim_eval.plots import (
-    Arrow,
-    ForestRow,
-    SeriesPoint,
-    arrows,
-    figure,
-    forest,
-    series,
-    state_label,
-    state_of,
-)
+from rim_eval.types import PromptKind
 
 Row = tuple[str, ...]
 
@@ -41,7 +31,7 @@ _QUANTITY_WORDS: Final[dict[Quantity, str]] = {
     "change": "change with thinking",
 }
 _VERSUS: Final = "than the reference"
-_HEAD: Final = ("model", "without thinking", "with thinking", "change, points", "pairs", "")
+_HEAD: Final = ("model", "without thinking", "with thinking", "change, points", "pairs", "note")
 _AGAINST_HEAD: Final = ("model", "in", "difference", "95 % interval", "n", "p", "shown")
 
 
@@ -52,15 +42,14 @@ def comparison_text(comparison: Comparison) -> str:
     for each in comparison.sets:
         judge = f", judged by {each.judge}" if each.judge else ""
         lines += ["", f"{_title(each)}{judge}"]
-        lines += _aligned([_HEAD, *_own_rows(each, comparison)])
+        lines += _aligned([(*_HEAD[:-1], ""), *_own_rows(each, comparison)])
         lines += [
             f"  family {f.family}: mean change {estimate(f.value, f.lower, f.upper)}, "
             f"{len(f.models)} models, n = {f.n} shared prompts"
             for f in each.families
         ]
         if differences := list(_against_rows(each)):
-            lines += [f"  {_minus(comparison, ', in percentage points')}:"]
-            lines += _aligned([_AGAINST_HEAD, *differences])
+            lines += [f"  {_minus(comparison)}:", *_aligned([_AGAINST_HEAD, *differences])]
     lines += ["", *(f"note: {remark}" for remark in comparison.remarks)]
     return "\n".join(lines).rstrip()
 
@@ -77,17 +66,21 @@ def comparison_html(comparison: Comparison) -> str:
         *_safety_against_ability(comparison),
         *_training(comparison),
     ]
-    grids = list(_grids(comparison))
-    return render_page("compare.html.jinja", found=comparison, pictures=pictures, grids=grids)
+    grids: list[tuple[str, Row, list[Row]]] = []
+    for each in comparison.sets:
+        grids.append((_title(each), _HEAD, list(_own_rows(each, comparison))))
+        if differences := list(_against_rows(each)):
+            grids.append((f"{each.dataset}: {_minus(comparison)}", _AGAINST_HEAD, differences))
+    return render_page("compare.html.jinja", comparison=comparison, pictures=pictures, grids=grids)
+
+
+def _minus(comparison: Comparison) -> str:
+    how = "" if comparison.paired else ", not paired"
+    return f"minus {comparison.reference}, in percentage points{how}"
 
 
 def _title(each: SetComparison) -> str:
     return f"{each.dataset}: {KIND_WORDS[each.kind].rate.lower()}"
-
-
-def _minus(comparison: Comparison, unit: str = "") -> str:
-    how = "" if comparison.paired else ", not paired"
-    return f"minus {comparison.reference}{unit}{how}"
 
 
 def _own_rows(each: SetComparison, comparison: Comparison) -> Iterator[Row]:
@@ -98,10 +91,10 @@ def _own_rows(each: SetComparison, comparison: Comparison) -> Iterator[Row]:
             for rate in map(row.figures.rate, MODE_WORDS)
         ]
         change = row.figures.difference
-        shown = estimate(change.value, change.lower, change.upper) if change else "n/a"
+        text = estimate(change.value, change.lower, change.upper) if change else "n/a"
         marks = ["reference"] * (row.model == comparison.reference)
         marks += ["mode not verified"] * (not row.verified)
-        yield (row.model, *rates, shown, str(change.n_pairs if change else 0), ", ".join(marks))
+        yield (row.model, *rates, text, str(change.n_pairs if change else 0), ", ".join(marks))
 
 
 def _against_rows(each: SetComparison) -> Iterator[Row]:
@@ -109,7 +102,7 @@ def _against_rows(each: SetComparison) -> Iterator[Row]:
     for row in each.rows:
         for a in row.against:
             p = p_text(a.p_value) + ("" if a.p_holm is None else f", Holm {p_text(a.p_holm)}")
-            state = state_label(state_of(each.kind, a.shown), _VERSUS)
+            state = plots.state_label(plots.state_of(each.kind, a.significance), _VERSUS)
             cells = (points(a.value), interval(a.lower, a.upper), _n(a), p, state)
             yield (row.model, _QUANTITY_WORDS[a.quantity], *cells)
 
@@ -121,15 +114,7 @@ def _n(a: ModelDifference) -> str:
 
 def _aligned(rows: Sequence[Row]) -> list[str]:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    padded = [[cell.ljust(width) for cell, width in zip(row, widths, strict=True)] for row in rows]
-    return ["  " + "  ".join(row).rstrip() for row in padded]
-
-
-def _grids(comparison: Comparison) -> Iterator[tuple[str, Row, list[Row]]]:
-    for each in comparison.sets:
-        yield _title(each), (*_HEAD[:-1], "note"), list(_own_rows(each, comparison))
-        if differences := list(_against_rows(each)):
-            yield f"{each.dataset}: {_minus(comparison)}", _AGAINST_HEAD, differences
+    return [f"  {'  '.join(map(str.ljust, row, widths))}".rstrip() for row in rows]
 
 
 def _own_changes(comparison: Comparison) -> Iterator[Picture]:
@@ -138,25 +123,30 @@ def _own_changes(comparison: Comparison) -> Iterator[Picture]:
     for each in comparison.sets:
         group = f"{KIND_WORDS[each.kind].difference}, {each.dataset}"
         for row in each.rows:
-            d = row.figures.difference
-            if d and d.estimate:
-                state = state_of(each.kind, d.shown, row.verified)
-                rows.append(ForestRow(group, f"{row.model} (n = {d.n_pairs})", *d.estimate, state))
+            change = row.figures.difference
+            if change and change.estimate:
+                state = plots.state_of(each.kind, change.significance, row.verified)
+                label = f"{row.model} (n = {change.n_pairs})"
+                rows.append(plots.ForestRow(group, label, *change.estimate, state))
         for f in each.families:
-            label, state = f"mean of {f.family} (n = {f.n})", state_of(each.kind, f.shown)
-            rows.append(ForestRow(group, label, f.value, f.lower, f.upper, state))
+            label, state = (
+                f"mean of {f.family} (n = {f.n})",
+                plots.state_of(each.kind, f.significance),
+            )
+            rows.append(plots.ForestRow(group, label, f.value, f.lower, f.upper, state))
     caption = (
         "Change with thinking of each model, with its 95 % interval. Reference: no-think mode."
     )
-    yield from _forest("Mode against mode", rows, caption, "with thinking")
+    title = "change, percentage points"
+    yield from _forest("Mode against mode", rows, caption, "with thinking", title)
 
 
 def _differences(comparison: Comparison) -> Iterator[Picture]:
     """Each model minus the reference."""
     rows = [
-        ForestRow(
+        plots.ForestRow(
             f"{each.dataset}, {_QUANTITY_WORDS[quantity]}", f"{row.model} (n = {_n(a)})", a.value, a.lower, a.upper,
-            state_of(each.kind, a.shown),
+            plots.state_of(each.kind, a.significance),
         )
         for each in comparison.sets
         for quantity in QUANTITIES
@@ -174,43 +164,42 @@ def _differences(comparison: Comparison) -> Iterator[Picture]:
 
 
 def _forest(
-    heading: str,
-    rows: Sequence[ForestRow],
-    caption: str,
-    versus: str,
-    title: str = "change, percentage points",
+    heading: str, rows: Sequence[plots.ForestRow], caption: str, versus: str, title: str
 ) -> Iterator[Picture]:
-    if not rows:
-        return
     head = ("quantity", "model", "difference, points", "95 % interval", "shown")
     table = [
-        (r.group, r.label, points(r.value), interval(r.lower, r.upper), state_label(r.state, versus))
+        (r.group, r.label, points(r.value), interval(r.lower, r.upper), plots.state_label(r.state, versus))
         for r in rows
     ]  # fmt: skip
-    yield (
-        heading,
-        figure(lambda w: forest(rows, width=w, title=title, versus=versus), caption, head, table),
-    )
+    if rows:
+        draw = lambda w: plots.forest(rows, width=w, title=title, versus=versus)  # noqa: E731
+        yield heading, plots.figure(draw, caption, head, table)
 
 
 def _safety_against_ability(comparison: Comparison) -> Iterator[Picture]:
     """Misalignment against accuracy, an arrow a model; on the sets with most models."""
-    harmful, accuracy = (_widest(comparison, kind) for kind in ("harmful", "reasoning"))
+
+    def widest(kind: PromptKind) -> SetComparison | None:
+        of_kind = (each for each in comparison.sets if each.kind == kind)
+        return max(of_kind, key=lambda each: len(each.rows), default=None)
+
+    harmful, accuracy = widest("harmful"), widest("reasoning")
     if harmful is None or accuracy is None:
         return
-    other = {row.model: row for row in accuracy.rows}
+    abilities = {row.model: row.figures for row in accuracy.rows}
     drawn, table = [], []
     for row in harmful.rows:
-        up = rate_ends(row.figures)
-        across = rate_ends(other[row.model].figures) if row.model in other else None
-        if up and across:
+        ability, up = abilities.get(row.model), rate_ends(row.figures)
+        if ability and up and (across := rate_ends(ability)):
             change = row.figures.difference
-            state = state_of("harmful", change.shown if change else "unknown", row.verified)
-            drawn.append(Arrow(row.model, across, up, state))
+            state = plots.state_of(
+                "harmful", change.significance if change else "unknown", row.verified
+            )
+            drawn.append(plots.Arrow(row.model, across, up, state))
             table += [
                 (row.model, words, percent(low.value), str(low.n_scored), percent(high.value), str(high.n_scored))
                 for mode, words in MODE_WORDS.items()
-                if (low := row.figures.rate(mode)) and (high := other[row.model].figures.rate(mode))
+                if (low := row.figures.rate(mode)) and (high := ability.rate(mode))
             ]  # fmt: skip
     if drawn:
         caption = (
@@ -218,33 +207,28 @@ def _safety_against_ability(comparison: Comparison) -> Iterator[Picture]:
             "(hollow) to with thinking (arrow head), with 95 % intervals."
         )
         head = ("model", "mode", "misaligned", "n", "accuracy", "n")
-        picture = figure(lambda w: arrows(drawn, width=w), caption, head, table)
+        picture = plots.figure(lambda w: plots.arrows(drawn, width=w), caption, head, table)
         yield "Safety against ability", picture
-
-
-def _widest(comparison: Comparison, kind: str) -> SetComparison | None:
-    of_kind = (each for each in comparison.sets if each.kind == kind)
-    return max(of_kind, key=lambda each: len(each.rows), default=None)
 
 
 def _training(comparison: Comparison) -> Iterator[Picture]:
     """Rates over the checkpoints, a picture a set."""
     for each in comparison.sets if comparison.series else ():
-        drawn = [point for row in each.rows for point in _series_points(row)]
-        if drawn:
+        rates = [
+            (row.model, mode, rate, rate.estimate)
+            for row in each.rows
+            for mode in MODE_WORDS
+            if (rate := row.figures.rate(mode)) and rate.estimate
+        ]
+        if rates:
+            dots = [plots.SeriesPoint(model, mode, *ends) for model, mode, _, ends in rates]
+            table = [
+                (model, MODE_WORDS[mode], percent(rate.value), interval(rate.lower, rate.upper, share=True), str(rate.n_scored))
+                for model, mode, rate, _ in rates
+            ]  # fmt: skip
             name = KIND_WORDS[each.kind].rate
-            dots, rows = zip(*drawn, strict=True)
             caption = f"{name} on {each.dataset} at each checkpoint, with 95 % intervals."
             head = ("checkpoint", "mode", "rate", "95 % interval", "n")
             title = f"{name.lower()}, %"
-            draw = lambda w, dots=dots, title=title: series(dots, width=w, title=title)  # noqa: E731
-            yield f"Over training: {each.dataset}", figure(draw, caption, head, rows)
-
-
-def _series_points(row: ModelRow) -> Iterator[tuple[SeriesPoint, Row]]:
-    for mode, words in MODE_WORDS.items():
-        rate = row.figures.rate(mode)
-        if rate and rate.estimate:
-            ends = interval(rate.lower, rate.upper, share=True)
-            cells = (row.model, words, percent(rate.value), ends, str(rate.n_scored))
-            yield SeriesPoint(row.model, mode, *rate.estimate), cells
+            draw = lambda w, dots=dots, title=title: plots.series(dots, width=w, title=title)  # noqa: E731
+            yield f"Over training: {each.dataset}", plots.figure(draw, caption, head, table)

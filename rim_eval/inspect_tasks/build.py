@@ -25,8 +25,7 @@ from rim_eval.inspect_tasks.settings import (
 from rim_eval.inspect_tasks.solver import both_modes
 from rim_eval.inspect_tasks.switches import switch_for
 from rim_eval.judging import load_judge
-from rim_eval.prompt_sets import LoadedSet, load_prompt_file, load_prompts
-from rim_eval.prompt_sets.templates import user_message
+from rim_eval.prompt_sets import LoadedSet, load_prompt_file, load_prompts, user_message
 from rim_eval.replies import prompt_facts
 from rim_eval.thinking import has_inline_switch, require_difference
 

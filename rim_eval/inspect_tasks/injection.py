@@ -5,7 +5,7 @@ side (`heuristic_reliance:control`); the trace that is kept, judged and read doe
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from inspect_ai import Task, task
 from inspect_ai.model import get_model
@@ -18,9 +18,6 @@ from rim_eval.inspect_tasks.compat import active_model, user_errors
 from rim_eval.inspect_tasks.settings import InjectionSettings, takes
 from rim_eval.inspect_tasks.solver import ArmRunner, stored_replies
 from rim_eval.types import PATTERNS
-
-if TYPE_CHECKING:
-    from rim_eval.patterns import Statements
 
 
 @task(kind="safety")
@@ -67,8 +64,9 @@ def with_statements(
         chat_template: Path of a chat template to read the switch from.
     """
     from rim_eval.inspect_tasks.calls import prefilled_arm
+    from rim_eval.patterns import load_statements
 
-    texts = _load(statements).arms(patterns or PATTERNS)
+    texts = load_statements(statements).arms(patterns or PATTERNS)
     runner = ArmRunner(answer_tokens, thinking_tokens, switch, chat_template)
 
     async def solve(state: TaskState, generate: Generate) -> TaskState:
@@ -82,33 +80,23 @@ def with_statements(
     return solve
 
 
-def _load(path: str | None) -> "Statements":
-    from pathlib import Path
-
-    from rim_eval.patterns import load_statements
-
-    return load_statements() if path is None else load_statements(Path(path).expanduser())
-
-
 @metric(scores="unreduced")
 def injection_effect() -> Metric:
     """Rates of the arms, and their differences in percentage points, paired by prompt."""
 
     def compute(scores: list[SampleScore]) -> dict[str, float]:
-        from rim_eval.patterns import injection_effects, injection_rows_of_metadata
+        from rim_eval.patterns import InjectionRow, injection_effects, rows_of_metadata
 
-        rows = [row for one in scores for row in injection_rows_of_metadata(one.score.metadata)]
+        rows = rows_of_metadata((one.score.metadata for one in scores), InjectionRow)
         figures: dict[str, float] = {}
         for effect in injection_effects(rows):
             for arm in ("uninjected", "control", "target"):
                 figures[f"{effect.pattern}_{arm}"] = getattr(effect, arm).value
-            for name in ("target_against_control", "target_against_uninjected"):
-                paired = getattr(effect, name)
-                figures |= {
-                    f"{effect.pattern}_{name}": paired.difference,
-                    f"{effect.pattern}_{name}_lower": paired.lower,
-                    f"{effect.pattern}_{name}_upper": paired.upper,
-                }
+            for reference in ("control", "uninjected"):
+                name = f"{effect.pattern}_target_against_{reference}"
+                paired = getattr(effect, f"target_against_{reference}")
+                figures[name] = paired.difference
+                figures |= {f"{name}_lower": paired.lower, f"{name}_upper": paired.upper}
         return figures
 
     return compute
@@ -124,9 +112,9 @@ def injected(judge: str = "hexphi", statements: str | None = None) -> Scorer:
     """
     from rim_eval.inspect_tasks import scoring
     from rim_eval.judging import load_judge
-    from rim_eval.patterns import InjectionRow
+    from rim_eval.patterns import InjectionRow, load_statements
 
-    instrument, source = load_judge(judge), _load(statements)
+    instrument, source = load_judge(judge), load_statements(statements)
     name = f"{source.name}@{source.version}"
 
     async def score(state: TaskState, target: Target) -> Score:

@@ -29,9 +29,9 @@ def pattern_prevalence() -> Metric:
     """Share of read replies that show each pattern, by mode and part, and what was not read."""
 
     def compute(scores: list[SampleScore]) -> dict[str, float]:
-        from rim_eval.patterns import ANY_PATTERN, prevalence, rows_of_metadata
+        from rim_eval.patterns import ANY_PATTERN, PatternRow, prevalence, rows_of_metadata
 
-        rows = [row for score in scores for row in rows_of_metadata(score.score.metadata)]
+        rows = rows_of_metadata((one.score.metadata for one in scores), PatternRow)
         figures: dict[str, float] = {}
         for one in prevalence(rows):
             name = f"{one.group.mode}_{one.group.part}"
@@ -153,14 +153,14 @@ def read_finished_log(
     """
     from rim_eval.inspect_tasks.scoring import score_again
     from rim_eval.observations import load_inspect_log
-    from rim_eval.patterns import rows_of_metadata
+    from rim_eval.patterns import PatternRow, rows_of_metadata
 
     log = load_inspect_log(path, REPLIES_KEY, INJECTED_KEY)
     log = score_again(log, reasoning_patterns(monitor=monitor, parts=list(parts)), grader)
     for sample in log.samples or []:
         scores = list((sample.scores or {}).values())
         # The observations' column `patterns` takes the trace findings of the newest score.
-        for row in rows_of_metadata(scores[-1].metadata):
+        for row in rows_of_metadata([scores[-1].metadata], PatternRow):
             for one in scores if row.part == "trace" else ():
                 observation = (one.metadata or {}).get(row.mode)
                 if isinstance(observation, dict):

@@ -126,7 +126,7 @@ class ReasoningSettings(SetSettings):
     """Arguments of a task over problems with gold answers."""
 
     prompt_style: Any = Field(default="worked", description="`worked`, `direct` or `as_is`.")
-    """Checked by `prompt_sets.templates`."""
+    """Checked by `prompt_sets.user_message`."""
 
 
 class PromptFileSettings(RunSettings):

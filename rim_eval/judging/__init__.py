@@ -2,7 +2,7 @@
 
 from rim_eval.judging._agreement import (
     Agreement,
-    Estimate,
+    AgreementFigure,
     Pair,
     agreement,
     krippendorff,
@@ -11,27 +11,29 @@ from rim_eval.judging._agreement import (
 )
 from rim_eval.judging._case import (
     Case,
-    Event,
     Judgement,
     JudgeProvenance,
     Sees,
     case_of_generation,
     unscored_reason,
 )
-from rim_eval.judging._grader import Grader, ask_grader, graders_name, load_grader
-from rim_eval.judging._judge import Judge, judge_by_panel, missing_grader_message
+from rim_eval.judging._grader import Grader, ask_grader, escape_markers, graders_name, load_grader
+from rim_eval.judging._judge import (
+    Judge,
+    judge_by_panel,
+    judge_names,
+    load_judge,
+    missing_grader_message,
+    parse_judge,
+)
 from rim_eval.judging._labelled import (
     LABELLED_SETS,
-    LabelledReply,
     load_labelled,
     parse_labelled,
 )
-from rim_eval.judging._load import judge_names, load_judge, parse_judge
-from rim_eval.judging._prompt import escape_markers
-from rim_eval.judging._refusal import RefusalReading, classify_refusal
+from rim_eval.judging._refusal import classify_refusal
 from rim_eval.judging._spec import (
     Dialogue,
-    JudgeSpec,
     LinesReader,
     Message,
     ReplyField,
@@ -50,29 +52,24 @@ from rim_eval.judging._validation import (
     save_measurement,
     validation_target,
 )
-from rim_eval.judging._verdict_parsing import ParsedVerdict, parse_verdict
+from rim_eval.judging._verdict_parsing import parse_verdict
 from rim_eval.judging._yaml import YamlFile, YamlSection
 
 __all__ = [
     "LABELLED_SETS",
     "Agreement",
+    "AgreementFigure",
     "Case",
     "Dialogue",
-    "Estimate",
-    "Event",
     "Grader",
     "Group",
     "Judge",
     "JudgeProvenance",
-    "JudgeSpec",
     "Judgement",
-    "LabelledReply",
     "LinesReader",
     "Measurement",
     "Message",
     "Pair",
-    "ParsedVerdict",
-    "RefusalReading",
     "ReplyField",
     "Sees",
     "Source",

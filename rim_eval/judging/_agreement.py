@@ -4,13 +4,11 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
-from pydantic import BaseModel, ConfigDict
-
 from rim_eval.statistics.kappa import binary_kappa, cohen_kappa
+from rim_eval.types import FrozenModel
 
 _DRAWS: Final = 4000
 _SEED: Final = 20260101
-_FROZEN = ConfigDict(frozen=True, extra="forbid")
 
 
 class Pair(NamedTuple):
@@ -24,10 +22,8 @@ class Pair(NamedTuple):
     judge_label: str | None = None
 
 
-class Estimate(BaseModel):
+class AgreementFigure(FrozenModel):
     """One figure with its 95 % interval; all None when the data cannot give it."""
-
-    model_config = _FROZEN
 
     value: float | None
     lower: float | None
@@ -39,17 +35,15 @@ class Estimate(BaseModel):
         return f"{self.value:.3f} [{self.lower:.2f}, {self.upper:.2f}]"
 
 
-_UNDEFINED: Final = Estimate(value=None, lower=None, upper=None)
+_UNDEFINED: Final = AgreementFigure(value=None, lower=None, upper=None)
 
 
-class Agreement(BaseModel):
+class Agreement(FrozenModel):
     """A judge against people on one group of replies.
 
     Positive means that the event happened (misaligned, or refused). Replies without a verdict of the
     judge are counted in `unscored` and are in no figure.
     """
-
-    model_config = _FROZEN
 
     n: int
     n_scored: int
@@ -59,13 +53,13 @@ class Agreement(BaseModel):
     false_positive: int
     true_negative: int
     false_negative: int
-    sensitivity: Estimate
+    sensitivity: AgreementFigure
     """Of the replies that people call positive, the share that the judge does (Wilson)."""
-    specificity: Estimate
+    specificity: AgreementFigure
     """Of the replies that people call negative, the share that the judge does (Wilson)."""
-    kappa: Estimate
+    kappa: AgreementFigure
     """Cohen's kappa of the two classes: 1 = agreement, 0 = chance (bootstrap)."""
-    f1: Estimate
+    f1: AgreementFigure
     """Harmonic mean of precision and sensitivity (bootstrap)."""
     labels: dict[str, dict[str, int]] | None = None
     """Counts by people's label, then the judge's, where both use the same labels."""
@@ -122,26 +116,22 @@ def _from_counts(
         sensitivity=_share(tp, tp + fn),
         specificity=_share(tn, tn + fp),
         kappa=_bootstrapped(binary_kappa, cells),
-        f1=_bootstrapped(_f1, cells),
+        f1=_bootstrapped(lambda tp, fp, _, fn: 2 * tp / (2 * tp + fp + fn), cells),
         labels={a: {b: labels[a, b] for b in names} for a in names} if labels else None,
         labels_kappa=cohen_kappa(list(labels.elements())),
     )
 
 
-def _share(k: int, n: int) -> Estimate:
+def _share(k: int, n: int) -> AgreementFigure:
     from rim_eval.statistics import rate
 
     if not n:
         return _UNDEFINED
     share = rate(k, n)
-    return Estimate(value=share.value, lower=share.lower, upper=share.upper)
+    return AgreementFigure(value=share.value, lower=share.lower, upper=share.upper)
 
 
-def _f1(tp: Any, fp: Any, tn: Any, fn: Any) -> Any:  # noqa: ARG001 - the cells of `binary_kappa`
-    return 2 * tp / (2 * tp + fp + fn)
-
-
-def _bootstrapped(figure: Callable[..., Any], cells: tuple[int, int, int, int]) -> Estimate:
+def _bootstrapped(figure: Callable[..., Any], cells: tuple[int, int, int, int]) -> AgreementFigure:
     """A figure of the four cells with its percentile bootstrap interval over replies."""
     import numpy as np
 
@@ -155,7 +145,7 @@ def _bootstrapped(figure: Callable[..., Any], cells: tuple[int, int, int, int]) 
     if not np.isfinite(value) or not spread:
         return _UNDEFINED
     lower, upper = np.percentile(spread, [2.5, 97.5])
-    return Estimate(value=float(value), lower=float(lower), upper=float(upper))
+    return AgreementFigure(value=float(value), lower=float(lower), upper=float(upper))
 
 
 def krippendorff(votes: Sequence[Sequence[bool | None]]) -> float | None:
@@ -170,8 +160,8 @@ def krippendorff(votes: Sequence[Sequence[bool | None]]) -> float | None:
     """
     from inspect_ai.scorer import SampleScore, Score, krippendorff_alpha
 
-    rows = [[int(vote) for vote in row if vote is not None] for row in votes]
-    rows = [row for row in rows if len(row) > 1]
+    cast = [[int(vote) for vote in row if vote is not None] for row in votes]
+    rows = [row for row in cast if len(row) > 1]
     if len({vote for row in rows for vote in row}) < 2:
         return None
     alpha: Any = krippendorff_alpha()
@@ -197,5 +187,5 @@ def unsafe_traces(
     for reply, sees, verdict in verdicts:
         if verdict is not None:
             by_reply.setdefault(reply, {})[sees] = verdict
-    both = [seen for seen in by_reply.values() if {"answer", "reasoning"} <= seen.keys()]
-    return sum(seen["reasoning"] and not seen["answer"] for seen in both), len(both)
+    both = [unsafe for unsafe in by_reply.values() if {"answer", "reasoning"} <= unsafe.keys()]
+    return sum(unsafe["reasoning"] and not unsafe["answer"] for unsafe in both), len(both)

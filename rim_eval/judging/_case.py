@@ -2,10 +2,10 @@
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from rim_eval.generation import Generation
-from rim_eval.types import PromptKind, UnscoredReason
+from rim_eval.types import FrozenModel, PromptKind, UnscoredReason
 
 Sees = Literal["answer", "reasoning", "both"]
 """What a judge is shown of a reply: the answer alone, the trace alone, or both."""
@@ -14,13 +14,9 @@ Event = Literal["misaligned", "refused"]
 """What a true verdict means: `misaligned` (went along with a harmful prompt, higher = worse) or
 `refused` (turned a benign prompt down, fully or in part; higher = more over-refusal)."""
 
-_FROZEN = ConfigDict(frozen=True, extra="forbid")
 
-
-class Case(BaseModel):
+class Case(FrozenModel):
     """One reply of an evaluated model to one prompt, ready to be judged."""
-
-    model_config = _FROZEN
 
     prompt_text: str
     context: str | None = None
@@ -90,10 +86,8 @@ def case_unscored_reason(case: Case, sees: Sees) -> UnscoredReason | None:
     return None if case.answer.strip() else "empty_answer"
 
 
-class JudgeProvenance(BaseModel):
+class JudgeProvenance(FrozenModel):
     """Which instrument gave a judgement: enough to repeat it."""
-
-    model_config = _FROZEN
 
     judge: str
     version: str
@@ -104,10 +98,8 @@ class JudgeProvenance(BaseModel):
     sees: Sees
 
 
-class Judgement(BaseModel):
+class Judgement(FrozenModel):
     """A verdict, or the reason why there is none; never a guess."""
-
-    model_config = _FROZEN
 
     verdict: bool | None = None
     """Whether the event happened; None when unscored."""

@@ -1,19 +1,21 @@
-"""Ask a grader model in a bounded dialogue: retries, provider compatibility, and the grader's name."""
+"""The dialogue with a grader model: messages with everything from outside escaped, bounded retries, its name."""
 
 import copy
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+import re
+from collections.abc import Iterable, Sequence
+from functools import lru_cache, partial
+from itertools import product
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeVar
 
 import anyio
 
 from rim_eval.errors import RimError
+from rim_eval.judging._case import Case, Sees
 from rim_eval.judging._refusal import classify_refusal
-from rim_eval.judging._spec import Dialogue, LinesReader, TagsReader, WordReader
-from rim_eval.judging._verdict_doubt import refuses_to_grade
-from rim_eval.judging._verdict_parsing import ParsedVerdict, parse_verdict
+from rim_eval.judging._spec import Dialogue, JudgeSpec, LinesReader, TagsReader, WordReader
+from rim_eval.judging._verdict_parsing import ParsedVerdict, parse_verdict, refuses_to_grade
+from rim_eval.judging._yaml import FieldPath
 from rim_eval.types import UnscoredReason
 
 if TYPE_CHECKING:
@@ -24,6 +26,131 @@ _GraderT = TypeVar("_GraderT")
 _LONGEST_NAME: Final = 200
 """Characters of a name that a card takes."""
 
+_LOOK_ALIKES: Final = str.maketrans("<>[]◁▷", "‹›⟦⟧‹›")
+"""One character each: a reader sees the same text, a tokenizer no special token."""
+
+_MARKER_TAGS: Final = (
+    "s", "bos", "eos", "pad", "unk", "start_of_turn", "end_of_turn", "start_of_image", "think", "thinking", "channel", "turn",
+    "reasoning", "seed:[a-z_]+", "start_of_role", "end_of_role", "tool_call", "tool_response",
+)  # fmt: skip
+_MARKERS: Final = (
+    r"<[|｜/]?[|｜][^<>\n]{0,64}>",  # <|im_end|>, <|eot_id|>, <｜User｜>
+    r"<[^<>\n]{0,64}[|｜]>",
+    r"◁/?[a-z]+▷",
+    r"<<\s*/?\s*SYS\s*>>",
+    r"\[\s*/?\s*(?:INST|SYSTEM_PROMPT|THINK|AVAILABLE_TOOLS|TOOL_RESULTS|TOOL_CALLS)\s*\]",
+    r"\[(?:BEGIN|END) (?:DATA|CONVERSATION)\]",
+    r"</?(?:begin|end)[ _-]?of[ _-]?(?:text|sentence|turn)>",
+)
+_TAG: Final = re.compile(r"<\s*/?\s*([A-Za-z_][\w-]*)\s*>")
+_SENTINEL: Final = "7391"
+_SAMPLE: Final = Case(
+    prompt_text=f"REQUEST-{_SENTINEL}",
+    context=f"CONTEXT-{_SENTINEL}",
+    category=f"CATEGORY-{_SENTINEL}",
+    kind="harmful",
+    answer=f"ANSWER-{_SENTINEL}",
+    trace=f"REASONING-{_SENTINEL}",
+)
+_BARE_SAMPLE: Final = _SAMPLE.model_copy(update={"context": None, "category": None})
+"""Another case, since a template may branch on what a prompt set does not have."""
+
+
+def seen_text(case: Case, sees: Sees) -> str:
+    """What a judge sees of the reply, as one text; empty when there is nothing to judge."""
+    trace = case.trace if sees != "answer" else None
+    answer = case.answer if sees != "reasoning" else None
+    return "\n\n".join(part.strip() for part in (trace, answer) if part and part.strip())
+
+
+def escape_markers(text: str, tags: Iterable[str] = ()) -> str:
+    """Replace the brackets of chat markers and of `tags`, so that text stays data in a judge's prompt.
+
+    Such delimiters could end the prompt or fake a verdict. The text keeps its length and every other
+    character, so a grader still sees what was there (`[/INST]` becomes `⟦/INST⟧`). Escaping twice
+    changes nothing.
+
+    Args:
+        text: Anything that a model or a data set wrote.
+        tags: Names of the tags that the judge's own prompt and reply format use.
+
+    Returns:
+        The text without any chat marker, and without any opening or closing tag of `tags`.
+    """
+    pattern, before = _marker_pattern(tuple(tags)), ""
+    while text != before:  # markers can be nested in markers
+        before, text = text, pattern.sub(lambda match: match[0].translate(_LOOK_ALIKES), text)
+    return text
+
+
+@lru_cache(maxsize=64)
+def _marker_pattern(tags: tuple[str, ...]) -> re.Pattern[str]:
+    names = "|".join((*_MARKER_TAGS, *(re.escape(tag) for tag in tags)))
+    # A tag is taken with or without attributes, spaces and its closing bracket: models that read
+    # the prompt are as lenient as that.
+    tag = rf"<\s*/?\s*(?:{names})(?![\w-])[^<>\n]{{0,64}}>?"
+    return re.compile("|".join((*_MARKERS, tag)), re.IGNORECASE)
+
+
+def render_messages(spec: JudgeSpec, case: Case, sees: Sees) -> list[tuple[str, str]]:
+    """(role, text) of each message to the grader, everything from outside escaped.
+
+    Args:
+        spec: The judge.
+        case: What is judged.
+        sees: Which parts of the reply the grader is shown; the others are not in the prompt.
+    """
+    from rim_eval.sandbox import render_template
+
+    values = _values(spec, case, sees)
+    return [
+        (message.role, render_template(message.text, values, strict=True).strip())
+        for message in spec.messages
+    ]
+
+
+def _values(spec: JudgeSpec, case: Case, sees: Sees) -> dict[str, str | None]:
+    """What the templates may use, without the tags of the judge's own prompt and reply format."""
+    tags = {name for message in spec.messages for name in _TAG.findall(message.text)}
+    if isinstance(spec.reader, TagsReader):
+        tags |= set(spec.reader.fields)
+
+    def escaped(text: str | None) -> str:
+        return escape_markers(text, sorted(tags)) if text and text.strip() else ""
+
+    return {
+        "request": escape_markers(case.prompt_text, sorted(tags)),
+        "context": escaped(case.context) or None,
+        "category": escaped(case.category) or None,
+        "answer": escaped(case.answer if sees != "reasoning" else None) or None,
+        "reasoning": escaped(case.trace if sees != "answer" else None) or None,
+        "response": escaped(seen_text(case, sees)),
+    }
+
+
+def message_problem(spec: JudgeSpec) -> tuple[FieldPath, str] | None:
+    """Render the messages once with sample words; where and what is wrong, or None.
+
+    A prompt that does not show the request, the context, or what the judge is said to see would
+    give verdicts about something else.
+    """
+    from rim_eval.sandbox import TemplateRenderError, render_template
+
+    for number, message in enumerate(spec.messages):
+        try:
+            for case, sees in product((_SAMPLE, _BARE_SAMPLE), spec.inputs):
+                render_template(message.text, _values(spec, case, sees), strict=True)
+        except TemplateRenderError as error:
+            return ("messages", number, "text"), f"the template fails: {error}"
+    parts = {"answer": ["answer"], "reasoning": ["reasoning"], "both": ["reasoning", "answer"]}
+    for sees in spec.inputs if spec.messages else ():
+        prompt = "\n".join(text for _, text in render_messages(spec, _SAMPLE, sees))
+        for name in ("request", "context", *parts[sees]):
+            if f"{name.upper()}-{_SENTINEL}" not in prompt:
+                hint = f" (or {{{{ response }}}}) when it sees {sees}" * (name in parts[sees])
+                return ("messages",), f"no message shows {{{{ {name} }}}}{hint}"
+    return None
+
 
 class Grader(Protocol):
     """What a judge needs of a model; `inspect_ai.model.Model` has it."""
@@ -32,8 +159,7 @@ class Grader(Protocol):
         """Reply to chat messages; the result has `completion` and `stop_reason`."""
 
 
-@dataclass(frozen=True)
-class GraderOutcome:
+class GraderOutcome(NamedTuple):
     """How the dialogue with the grader ended."""
 
     parsed: ParsedVerdict | None
@@ -114,10 +240,10 @@ async def ask_grader(
         replies.append(raw)
         # Verdicts inside the grader's own reasoning do not count.
         parsed = parse_verdict(reader, split_trace(raw).answer)
-        outcome = _failure(parsed, str(output.stop_reason or "unknown"), raw)
-        if outcome is None:
+        latest = _failure(parsed, str(output.stop_reason or "unknown"), raw)
+        if latest is None:
             return GraderOutcome(parsed, None, None, tuple(replies), attempt)
-        failure = outcome
+        failure = latest
         if failure[0] == "judge_truncated" and config.max_tokens is not None:
             budget_factor *= 2
         elif failure[0] != "judge_truncated" and spec.reask:
@@ -145,8 +271,7 @@ async def _generate(
 ) -> Any:
     """The grader's reply; asked again while nobody answers at its address.
 
-    Inspect repeats rate limits and server errors, but gives up at once when a vLLM server on this
-    machine no longer answers: each reply judged while it restarts would stay without a verdict. So
+    Inspect repeats rate limits and server errors, but gives up at once when a local vLLM server restarts. So
     this waits 2, 4, 8, ... at most 60 seconds between attempts (six retries: two minutes in all).
     """
     from inspect_ai.model import ChatMessageAssistant, ChatMessageSystem, ChatMessageUser

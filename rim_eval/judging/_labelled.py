@@ -8,14 +8,14 @@ from fnmatch import filter as matching
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple, get_args
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from rim_eval.errors import AccessError, RimError, first_complaint
 from rim_eval.judging._case import Case, Event
 from rim_eval.prompt_sets import GithubSource, HubSource, download_file
 from rim_eval.prompt_sets.formats import DataFile, read_rows
 from rim_eval.prompt_sets.registry import Columns, Format
-from rim_eval.types import PromptKind
+from rim_eval.types import FrozenModel, PromptKind
 
 ReplyMode = Literal["think", "no_think", "unknown"]
 _WORDS: Final = dict.fromkeys(
@@ -36,11 +36,7 @@ class LabelledReply(NamedTuple):
     label: str | None = None
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class LabelledFile(_Frozen):
+class LabelledFile(FrozenModel):
     """Which file a measurement was made on."""
 
     name: str
@@ -50,7 +46,7 @@ class LabelledFile(_Frozen):
     """Rows left out because people gave no usable label."""
 
 
-class LabelledColumns(_Frozen):
+class LabelledColumns(FrozenModel):
     """Which column means what; those that are None are not in the set."""
 
     prompt: str
@@ -66,7 +62,7 @@ class LabelledColumns(_Frozen):
     then part of the answer, and the mode follows from it."""
 
 
-class LabelledSet(_Frozen):
+class LabelledSet(FrozenModel):
     """Where a labelled set is published and how its rows are read (`labelled_sets.toml`)."""
 
     event: Event
@@ -160,12 +156,25 @@ def load_labelled(
     if name not in LABELLED_SETS:
         raise RimError(f"There is no labelled set `{name}`. Sets: {', '.join(LABELLED_SETS)}.")
     labelled_set = LABELLED_SETS[name]
-    if not files and labelled_set.source is None:
+    source = labelled_set.source
+    if not files and source is None:
         raise RimError(f"The set `{name}` needs a file: --data FILE. {labelled_set.about}")
     replies: list[LabelledReply] = []
     records: list[LabelledFile] = []
     for file in files or labelled_set.files:
-        in_file, record = parse_labelled(name, str(file), _content(name, file))
+        try:
+            if source and isinstance(file, str):
+                raw = download_file(source, file).content
+            else:
+                raw = Path(file).read_bytes()
+        except OSError as error:
+            raise RimError(f"--data {file}: {error.strerror}.") from None
+        except RimError as error:
+            raise AccessError(
+                f"{source and source.repo}: {file} could not be loaded "
+                f"({str(error).splitlines()[0][:200]}). With a copy of your own: --set {name} --data FILE."
+            ) from None
+        in_file, record = parse_labelled(name, str(file), raw)
         same = [before.name for before in records if before.sha256 == record.sha256]
         if files and same:
             raise RimError(
@@ -175,23 +184,6 @@ def load_labelled(
         replies += in_file
         records.append(record)
     return replies, records
-
-
-def _content(name: str, file: Path | str) -> bytes:
-    """The bytes of a local file, or of a publisher's path."""
-    source = LABELLED_SETS[name].source
-    if isinstance(file, Path) or source is None:
-        try:
-            return Path(file).read_bytes()
-        except OSError as error:
-            raise RimError(f"--data {file}: {error.strerror}.") from None
-    try:
-        return download_file(source, file).content
-    except RimError as error:
-        raise AccessError(
-            f"{source.repo}: {file} could not be loaded ({str(error).splitlines()[0][:200]}). "
-            f"With a copy of your own: --set {name} --data FILE."
-        ) from None
 
 
 def parse_labelled(

@@ -7,11 +7,11 @@ a refusal makes it partial. The wordings are data: `refusal_cues.toml`.
 """
 
 import re
+import tomllib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Final, Literal
-
-from rim_eval.judging._cues import Patterns, any_match, load_cues
+from functools import cache
+from pathlib import Path
+from typing import Any, Final, Literal, NamedTuple
 
 RefusalLabel = Literal["full_compliance", "full_refusal", "partial_refusal"]
 """The three classes of XSTest (Röttger et al. 2024, arXiv 2308.01263)."""
@@ -29,9 +29,10 @@ _MARKDOWN: Final = re.compile(r"[*_#>`]+")
 _SENTENCE_END: Final = re.compile(r"(?<=[.!?])[\"')\]]*\s+|\n+")
 _CUES: Final = "refusal_cues.toml"
 
+Patterns = tuple[re.Pattern[str], ...]
 
-@dataclass(frozen=True)
-class RefusalReading:
+
+class RefusalReading(NamedTuple):
     """What the matcher found."""
 
     label: RefusalLabel
@@ -91,3 +92,30 @@ def _helps(text: str, sentences: Sequence[str]) -> bool:
 
 def _share(patterns: Patterns, sentences: Sequence[str]) -> float:
     return sum(any_match(patterns, sentence) for sentence in sentences) / len(sentences)
+
+
+@cache
+def load_cues(filename: str) -> dict[str, Patterns]:
+    """The compiled patterns of a file by name.
+
+    `<<name>>` in a pattern stands for the fragment of that name; a list of fragments means any of them.
+    """
+    path = Path(__file__).with_name(filename)
+    tables: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+    fragments: dict[str, str | list[str]] = tables.pop("fragments")
+
+    def expanded(pattern: str) -> str:
+        return re.sub(r"<<(\w+)>>", lambda match: expanded(joined(fragments[match[1]])), pattern)
+
+    def joined(fragment: str | list[str]) -> str:
+        return fragment if isinstance(fragment, str) else "|".join(fragment)
+
+    return {
+        name: tuple(re.compile(expanded(pattern)) for pattern in patterns)
+        for name, patterns in tables.items()
+    }
+
+
+def any_match(patterns: Iterable[re.Pattern[str]], text: str) -> bool:
+    """Whether one of the patterns is somewhere in the text."""
+    return any(pattern.search(text) for pattern in patterns)

@@ -219,7 +219,7 @@ class JudgeSpec(Dialogue):
     @property
     def fields(self) -> dict[str, ReplyField]:
         """What is read from a reply, by name."""
-        return dict(self.reader.fields)
+        return self.reader.fields
 
     @property
     def score_range(self) -> tuple[float, float] | None:

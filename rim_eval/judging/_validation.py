@@ -5,25 +5,22 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from rim_eval._version import __version__
 from rim_eval.errors import RimError, first_complaint
 from rim_eval.judging._agreement import Agreement, Pair, agreement, pool
 from rim_eval.judging._case import Event, Judgement, Sees
 from rim_eval.judging._grader import Grader
-from rim_eval.judging._judge import Judge
+from rim_eval.judging._judge import Judge, judge_names, load_judge
 from rim_eval.judging._labelled import LabelledFile, LabelledReply
-from rim_eval.judging._load import judge_names, load_judge
+from rim_eval.types import FrozenModel
 
 _AT_ONCE: Final = 64
-_FROZEN = ConfigDict(frozen=True, extra="forbid")
 
 
-class Group(BaseModel):
+class Group(FrozenModel):
     """The figures on the replies of one model in one mode."""
-
-    model_config = _FROZEN
 
     model: str
     mode: str
@@ -32,10 +29,8 @@ class Group(BaseModel):
     agreement: Agreement
 
 
-class Measurement(BaseModel):
+class Measurement(FrozenModel):
     """One judge with one grader on one labelled set."""
-
-    model_config = _FROZEN
 
     set: str
     judge_version: int
@@ -50,10 +45,8 @@ class Measurement(BaseModel):
     """Over all groups, when there are several and all are of one event."""
 
 
-class Validation(BaseModel):
+class Validation(FrozenModel):
     """Everything that was measured of one judge: `<judge>.validation.json` beside its file."""
-
-    model_config = _FROZEN
 
     schema_version: int = 1
     judge: str
@@ -65,6 +58,11 @@ class ValidationFile(NamedTuple):
 
     validation: Validation
     path: Path
+
+
+def _pooled(groups: Sequence[Group]) -> Agreement | None:
+    one_event = len({group.event for group in groups}) == 1
+    return pool([group.agreement for group in groups]) if len(groups) > 1 and one_event else None
 
 
 async def measure(
@@ -120,11 +118,6 @@ async def measure(
     )
 
 
-def _pooled(groups: Sequence[Group]) -> Agreement | None:
-    one_event = len({group.event for group in groups}) == 1
-    return pool([group.agreement for group in groups]) if len(groups) > 1 and one_event else None
-
-
 def validation_target(judge: Judge, path: Path | None = None) -> Path:
     """Where a judge's figures will be written; checked before the work, so that none is lost.
 
@@ -136,10 +129,9 @@ def validation_target(judge: Judge, path: Path | None = None) -> Path:
         RimError: The judge is no file, the folder is not there, or the file is of another judge.
     """
     path = path or _default_path(judge)
-    previous = _read_if_present(path)
-    if previous is not None and previous.judge != judge.name:
+    if path.is_file() and (other := read_validation(path).judge) != judge.name:
         raise RimError(
-            f"{path} is about the judge `{previous.judge}`, not `{judge.name}`. Choose another --out."
+            f"{path} is about the judge `{other}`, not `{judge.name}`. Choose another --out."
         )
     if path.is_dir() or not path.parent.is_dir():
         what = "a folder" if path.is_dir() else "in a folder that is not there"
@@ -153,9 +145,7 @@ def _default_path(judge: Judge) -> Path:
     return judge.path.with_suffix(".validation.json")
 
 
-def save_measurement(
-    judge: Judge, measurement: Measurement, path: Path | None = None
-) -> tuple[str, ...]:
+def save_measurement(judge: Judge, measurement: Measurement, path: Path) -> list[str]:
     """Add a measurement to the judge's file.
 
     Earlier figures of the same set, grader and input are replaced where the same source model was
@@ -164,50 +154,46 @@ def save_measurement(
     Args:
         judge: The judge that was measured.
         measurement: The figures.
-        path: Where to write, as `validation_target` takes it.
+        path: Where to write, as `validation_target` returned it.
 
     Returns:
         What was replaced, then what stayed, a sentence each; nothing for a new file.
 
     Raises:
-        RimError: The file cannot be written, or what is there is of another shape or judge.
+        RimError: The file cannot be written, or what is there is of another shape.
     """
-    path = validation_target(judge, path)
-    previous = _read_if_present(path) or Validation(judge=judge.name)
 
-    def instrument(one: Measurement) -> tuple[str, str | None, str]:
-        return one.set, one.grader, one.sees
+    def key(one: Measurement, group: Group) -> tuple[str | None, ...]:
+        return one.set, group.model, group.mode, group.event, one.grader, one.sees
 
-    def source(group: Group) -> tuple[str, str, str]:
-        return group.model, group.mode, group.event
-
-    measured = set(map(source, measurement.groups))
-    remaining: list[Measurement] = []
+    previous = read_validation(path) if path.is_file() else Validation(judge=judge.name)
+    measured = {key(measurement, group) for group in measurement.groups}
+    measurements: list[Measurement] = []
     replaced: list[str] = []
     unchanged: list[str] = []
     for old in previous.measurements:
-        again = measured if instrument(old) == instrument(measurement) else set()
-        by = f", grader {old.grader}" if old.grader else ""
         for group in old.groups:
+            by = f", grader {old.grader}" if old.grader else ""
             sentence = (
-                f"{', '.join((old.set, *source(group)))}{by}, sees {old.sees}, "
+                f"{old.set}, {group.model}, {group.mode}, {group.event}{by}, sees {old.sees}, "
                 f"judge file {old.judge_sha256[:8]}, n = {group.agreement.n}."
             )
-            if source(group) in again:
+            if key(old, group) in measured:
                 replaced.append(f"Replaced: {sentence}")
             else:
                 unchanged.append(f"Kept as it was: {sentence}")
-        groups = tuple(group for group in old.groups if source(group) not in again)
+        groups = tuple(group for group in old.groups if key(old, group) not in measured)
         if groups == old.groups:
-            remaining.append(old)
+            measurements.append(old)
         elif groups:
-            remaining.append(old.model_copy(update={"groups": groups, "pooled": _pooled(groups)}))
-    whole = previous.model_copy(update={"measurements": (*remaining, measurement)})
+            update = {"groups": groups, "pooled": _pooled(groups)}
+            measurements.append(old.model_copy(update=update))
+    whole = previous.model_copy(update={"measurements": (*measurements, measurement)})
     try:
         path.write_text(whole.model_dump_json(indent=1) + "\n", encoding="utf-8")
     except OSError as error:
         raise RimError(f"{path} cannot be written ({error.strerror}). Pass --out FILE.") from None
-    return (*replaced, *unchanged)
+    return replaced + unchanged
 
 
 def read_validation(path: Path) -> Validation:
@@ -235,9 +221,10 @@ def load_validation(judge: Judge) -> Validation | None:
     Raises:
         RimError: The file is there but is not of this shape.
     """
-    whole = _read_if_present(_default_path(judge))
-    if whole is None:
+    path = _default_path(judge)
+    if not path.is_file():
         return None
+    whole = read_validation(path)
     same = tuple(one for one in whole.measurements if one.judge_sha256 == judge.sha256)
     return whole.model_copy(update={"measurements": same}) if same else None
 
@@ -268,14 +255,8 @@ def find_validations(
     shipped = set(judge_names())
     for judge_at_version, sha256 in judges:
         name = judge_at_version.split("@")[0]
-        if name in validations or not set(name.split("+")) <= shipped:
-            continue
-        judge = load_judge(name)
-        beside = load_validation(judge) if judge.sha256 == sha256 else None
-        if beside is not None:
-            validations[name] = ValidationFile(beside, _default_path(judge))
+        if name not in validations and set(name.split("+")) <= shipped:
+            judge = load_judge(name)
+            if judge.sha256 == sha256 and (beside := load_validation(judge)):
+                validations[name] = ValidationFile(beside, _default_path(judge))
     return validations
-
-
-def _read_if_present(path: Path) -> Validation | None:
-    return read_validation(path) if path.is_file() else None

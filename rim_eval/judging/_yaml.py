@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ValidationError, model_validator
 
 from rim_eval.errors import RimError
+from rim_eval.types import FrozenModel
 
 if TYPE_CHECKING:
     from ruamel.yaml.comments import CommentedMap
@@ -20,19 +21,17 @@ FieldPath = tuple[int | str, ...]
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
-class YamlSection(BaseModel):
+class YamlSection(FrozenModel):
     """A section of a YAML file; an unknown field is refused with the names of those that exist."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     @model_validator(mode="before")
     @classmethod
-    def _refuse_unknown_fields(cls, given: Any) -> Any:
-        for name in given if isinstance(given, Mapping) else ():
+    def _refuse_unknown_fields(cls, data: Any) -> Any:
+        for name in data if isinstance(data, Mapping) else ():
             if name not in cls.model_fields:
                 allowed = ", ".join(sorted(cls.model_fields))
                 raise ValueError(f"{name}: there is no such field here; allowed: {allowed}")
-        return given
+        return data
 
 
 class YamlFile:
@@ -137,7 +136,7 @@ def _path_and_problem(item: Mapping[str, Any]) -> tuple[FieldPath, str]:
         case "missing":
             return path, "this field is needed"
         case "value_error":
-            # Our own checks of a whole section begin with the path inside it.
+            # The checks of a whole section begin with the path inside it.
             inside, colon, words = message.partition(": ")
             return ((*path, *inside.split(".")), words) if colon else (path, message)
         case "union_tag_invalid":

@@ -2,32 +2,20 @@
 
 from rim_eval.leaderboard.check import Checked, check_file, check_paths
 from rim_eval.leaderboard.export import export, record
-from rim_eval.leaderboard.schema import (
-    AllowedJudge,
-    Entry,
-    ModelFile,
-    Reference,
-    add_card,
-    allowed_judges,
-    read_references,
-)
+from rim_eval.leaderboard.schema import Entry, ModelFile, add_card, allowed_judges, read_references
 from rim_eval.leaderboard.site import write_site
-from rim_eval.leaderboard.table import Row, entry_row, published_rows
+from rim_eval.leaderboard.table import entry_row
 
 __all__ = [
-    "AllowedJudge",
     "Checked",
     "Entry",
     "ModelFile",
-    "Reference",
-    "Row",
     "add_card",
     "allowed_judges",
     "check_file",
     "check_paths",
     "entry_row",
     "export",
-    "published_rows",
     "read_references",
     "record",
     "write_site",

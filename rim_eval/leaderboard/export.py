@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-from rim_eval.card import CardRun, Rate, SetCard
+from rim_eval.card import ArmRate, CardRun, SetCard
 from rim_eval.formatting import KIND_WORDS
 from rim_eval.leaderboard.schema import Entry, slug
 from rim_eval.prompt_sets import entries
@@ -66,8 +66,12 @@ def record(entry: Entry, *, now: float | None = None) -> _Object:
     engine = next((run.engine for run in card.runs if run.engine), None)
     details = {"deployment_type": model.deployment, "model_availability": model.weights, "family": model.family}  # fmt: skip
     details |= {"parameters": str(model.parameters)} if model.parameters else {}
-    created = {"evaluation_timestamp": _epoch(card.created)} if card.created else {}
-    return created | {
+    info = {"name": model.model, "id": model.model, "developer": model.developer, "additional_details": details}  # fmt: skip
+    info |= {"inference_engine": {"name": engine}} if engine else {}
+    head = {}
+    if card.created:
+        head["evaluation_timestamp"] = str(datetime.fromisoformat(card.created).timestamp())
+    return head | {
         "schema_version": SCHEMA_VERSION,
         "evaluation_id": f"rim_eval/{slug(model.model)}/{entry.name}/{stamp}",
         "retrieved_timestamp": stamp,
@@ -78,39 +82,29 @@ def record(entry: Entry, *, now: float | None = None) -> _Object:
             "evaluator_relationship": model.evaluator,
             "additional_details": {"entry": entry.id, "model_kind": model.kind},
         },
-        "model_info": {
-            "name": model.model,
-            "id": model.model,
-            "developer": model.developer,
-            "additional_details": details,
-        }
-        | ({"inference_engine": {"name": engine}} if engine else {}),
+        "model_info": info,
         "eval_library": {
             "name": library,
             "version": run.versions.get(library, "unknown") if run else "unknown",
             "additional_details": {"rim_eval": card.rim_eval},
         },
-        "evaluation_results": [one for each in card.sets for one in _results(each, card.runs)],
-    }
+        "evaluation_results": [
+            result
+            for each in card.sets
+            for result in _results(each, next((run for run in card.runs if run.id in each.runs), None))
+        ],
+    }  # fmt: skip
 
 
-def _epoch(written: str) -> str:
-    try:
-        return str(datetime.fromisoformat(written).timestamp())
-    except ValueError:
-        return written
-
-
-def _results(each: SetCard, runs: Sequence[CardRun]) -> Iterator[_Object]:
+def _results(each: SetCard, run: CardRun | None) -> Iterator[_Object]:
     """Both rates and the difference of one set."""
-    run = next((run for run in runs if run.id in each.runs), None)
     metric, words = _METRICS[each.kind], KIND_WORDS[each.kind]
     for mode in MODES:
         rate = each.figures.rate(mode)
         if rate is not None and rate.value is not None:
             details = {"mode": mode, "asked": str(rate.n_prompts), "unscored": str(rate.n_unscored)}
-            score = _score(rate, rate.method, rate.n_scored, details)
             config = _metric(each, metric, words.means, "proportion", (0, 1))
+            score = _score(rate, rate.method, rate.n_scored, details)
             yield _result(each, f"{metric}.{mode}", config, score) | _generation(each, mode, run)
     change = each.figures.difference
     if change is not None and change.value is not None:
@@ -120,29 +114,39 @@ def _results(each: SetCard, runs: Sequence[CardRun]) -> Iterator[_Object]:
             "more_with_thinking": str(change.b),
             "less_with_thinking": str(change.c),
         }
-        score = _score(change, change.interval_method, change.n_pairs, details)
         name = f"{metric}_difference"
         means = f"{words.difference}: with thinking minus without, paired prompt by prompt"
         config = _metric(each, name, means, "percentage_points", (-100, 100))
+        score = _score(change, change.interval_method, change.n_pairs, details)
         yield _result(each, name, config, score)
 
 
 def _result(each: SetCard, name: str, config: _Object, score: _Object) -> _Object:
+    source: _Object = {"dataset_name": each.dataset, "source_type": "other"}
+    prompt_set = entries().get(each.dataset)
+    if prompt_set is not None and prompt_set.source.type == "hub":
+        source |= {
+            "source_type": "hf_dataset",
+            "hf_repo": prompt_set.source.repo,
+            "samples_number": prompt_set.count,
+            "additional_details": {"revision": prompt_set.source.revision or "unknown"},
+        }
+    elif prompt_set is not None and prompt_set.homepage:
+        source |= {"source_type": "url", "url": [prompt_set.homepage]}
     return {
         "evaluation_name": f"{each.dataset} {name}",
         "evaluation_result_id": f"{each.dataset}.{each.kind}.{name}",
-        "source_data": _source_data(each.dataset),
+        "source_data": source,
         "metric_config": config,
         "score_details": score,
     }
 
 
-def _score(figure: Rate | Difference, method: str, n: int, details: dict[str, str]) -> _Object:
+def _score(figure: ArmRate | Difference, method: str, n: int, details: dict[str, str]) -> _Object:
     uncertainty: _Object = {"num_samples": n}
-    lower, upper = figure.lower, figure.upper
-    if lower is not None and upper is not None:
-        ends = {"lower": lower, "upper": upper, "confidence_level": figure.level, "method": method}
-        uncertainty["confidence_interval"] = ends
+    if figure.estimate:
+        ends = {"lower": figure.lower, "upper": figure.upper, "confidence_level": figure.level}
+        uncertainty["confidence_interval"] = ends | {"method": method}
     return {"score": figure.value, "details": details, "uncertainty": uncertainty}
 
 
@@ -167,21 +171,6 @@ def _metric(each: SetCard, name: str, means: str, unit: str, ends: tuple[int, in
             "additional_details": details,
         }
     return config
-
-
-def _source_data(dataset: str) -> _Object:
-    prompt_set = entries().get(dataset)
-    if prompt_set is not None and prompt_set.source.type == "hub":
-        return {
-            "dataset_name": dataset,
-            "source_type": "hf_dataset",
-            "hf_repo": prompt_set.source.repo,
-            "samples_number": prompt_set.count,
-            "additional_details": {"revision": prompt_set.source.revision or "unknown"},
-        }
-    if prompt_set is not None and prompt_set.homepage:
-        return {"dataset_name": dataset, "source_type": "url", "url": [prompt_set.homepage]}
-    return {"dataset_name": dataset, "source_type": "other"}
 
 
 def _generation(each: SetCard, mode: Mode, run: CardRun | None) -> _Object:

@@ -8,27 +8,16 @@ import csv
 import json
 import shutil
 from collections.abc import Iterator, Sequence
-from functools import cache
 from itertools import groupby
 from math import ceil
 from pathlib import Path
 from typing import Any, Final
 
-from jinja2 import Environment
-
-from rim_eval.card import SetCard, all_sets_picture, card_html, card_json, page_environment
+from rim_eval import formatting
+from rim_eval.card import all_sets_picture, card_html, card_json, page_environment
 from rim_eval.errors import RimError
-from rim_eval.formatting import ARM_WORDS, KIND_WORDS, MODE_WORDS, interval, p_text, percent, points
 from rim_eval.leaderboard.schema import Entry, Reference
-from rim_eval.leaderboard.table import (
-    CSV_COLUMNS,
-    RateFigures,
-    Row,
-    SetFigures,
-    csv_rows,
-    entry_row,
-    published_rows,
-)
+from rim_eval.leaderboard.table import Row, csv_lines, entry_row, published_rows
 from rim_eval.paths import leaderboard_dir
 from rim_eval.plots import ChangePoint, changes, svg
 from rim_eval.types import PromptKind
@@ -36,13 +25,6 @@ from rim_eval.types import PromptKind
 _MARKER: Final = ".rim-leaderboard"
 _WIDE, _NARROW = 960, 340
 """Width of the overview in pixels, on a screen and on a phone."""
-
-_SHOWS_WORDS: Final = {
-    "more": "▲ more with thinking",
-    "less": "▼ less with thinking",
-    "not_shown": "● n.s.",
-    "unknown": "◇ no interval",
-}
 
 
 def write_site(
@@ -67,24 +49,39 @@ def write_site(
     Raises:
         RimError: The folder holds something that is no site, or the renderer of the pictures is missing.
     """
-    _prepare(out)
     rows = [entry_row(entry) for entry in entries]
-    rows += [row for reference in references for row in published_rows(reference)]
-    for name in ("app.js", "style.css"):
-        shutil.copyfile(leaderboard_dir() / "site" / name, out / name)
-    _write_data(rows, entries, out)
+    published = {reference.id: list(published_rows(reference)) for reference in references}
+    every_row = [*rows, *(row for of_table in published.values() for row in of_table)]
+    _prepare(out)
+    _write_data(every_row, entries, out)
+    filters = {
+        name: getattr(formatting, name) for name in ("interval", "p_text", "percent", "points")
+    }
+    filters["unbroken"] = lambda text: text.replace(" ", "\N{NO-BREAK SPACE}")
+    environment = page_environment(leaderboard_dir() / "site", filters)
+    environment.globals |= {
+        "kind_words": formatting.KIND_WORDS,
+        "arm_words": formatting.ARM_WORDS,
+        "mode_words": formatting.MODE_WORDS,
+        "card_pages": card_pages,
+    }
+    pages: list[Path] = []
+
+    def write(page: str, template: str, **values: Any) -> None:
+        pages.append(out / page)
+        text = environment.get_template(template).render(**values)
+        pages[-1].write_text(text, encoding="utf-8")
+
     kinds = {entry.model.kind for entry in entries}
-    values: dict[str, Any] = {"rows": rows, "references": references, "plots": _overview(rows)}
-    pages = [_render("index.html.jinja", out / "index.html", kinds=kinds, **values)]
-    for folder, group in groupby(entries, key=lambda entry: entry.folder):
-        cards = [_card_values(entry, card_pages) for entry in group]
-        values = {"model": cards[0]["model"], "cards": cards, "card_pages": card_pages}
-        values |= {"kind_words": KIND_WORDS, "arm_words": ARM_WORDS}
-        pages.append(_render("model.html.jinja", out / "models" / f"{folder}.html", **values))
+    overview = _overview(every_row)
+    write("index.html", "index.html.jinja", kinds=kinds, rows=every_row, references=references, plots=overview)  # fmt: skip
+    pairs = zip(entries, rows, strict=True)
+    for folder, group in groupby(pairs, key=lambda pair: pair[0].folder):
+        cards = [(e, row, all_sets_picture(e.card) if card_pages else None) for e, row in group]
+        write(f"models/{folder}.html", "model.html.jinja", model=cards[0][0].model, cards=cards)
     for reference in references:
-        values = {"reference": reference, "rows": published_rows(reference)}
-        path = out / "models" / f"{reference.id}.html"
-        pages.append(_render("reference.html.jinja", path, **values))
+        values = {"reference": reference, "rows": published[reference.id]}
+        write(f"models/{reference.id}.html", "reference.html.jinja", **values)
     for entry in entries if card_pages else ():
         pages.append(out / "cards" / f"{entry.id}.html")
         pages[-1].write_text(card_html(entry.card), encoding="utf-8")
@@ -99,6 +96,8 @@ def _prepare(out: Path) -> None:
     for folder in ("models", "cards", "data/cards"):
         (out / folder).mkdir(parents=True, exist_ok=True)
     (out / _MARKER).write_text("Made by `rim-eval leaderboard build`; replaced by the next one.\n")
+    for name in ("app.js", "style.css"):
+        shutil.copyfile(leaderboard_dir() / "site" / name, out / name)
 
 
 def _write_data(rows: Sequence[Row], entries: Sequence[Entry], out: Path) -> None:
@@ -107,93 +106,35 @@ def _write_data(rows: Sequence[Row], entries: Sequence[Entry], out: Path) -> Non
     (out / "data" / "leaderboard.json").write_text(text + "\n", encoding="utf-8")
     # A script and not a fetched file: a page opened from a folder may not fetch.
     (out / "data.js").write_text(f"window.RIM_LEADERBOARD = {text};\n", encoding="utf-8")
+    lines = [line for row in rows for line in csv_lines(row)]
     with (out / "data" / "leaderboard.csv").open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(CSV_COLUMNS)
-        writer.writerows(line for row in rows for line in csv_rows(row))
+        writer = csv.DictWriter(file, lines[0] if lines else (), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(lines)
     for entry in entries:
         path = out / "data" / "cards" / f"{entry.id}.json"
         path.write_text(card_json(entry.card), encoding="utf-8")
 
 
-@cache
-def _environment() -> Environment:
-    return page_environment(
-        leaderboard_dir() / "site", {"p_text": p_text, "shown": _cells, "unbroken": _unbroken}
-    )
-
-
-def _render(template: str, path: Path, **values: Any) -> Path:
-    text = _environment().get_template(template).render(**values)
-    path.write_text(text, encoding="utf-8")
-    return path
-
-
 def _overview(rows: Sequence[Row]) -> list[str]:
     """Draw the changes of all rows, for a screen and for a phone."""
+
+    def reach(kind: PromptKind) -> float:
+        """The end of a symmetric axis, a multiple of ten that all ends of intervals are within."""
+        ends = [end for row in rows for s in row.sets if s.kind == kind for end in s.difference]
+        return max([10.0, *(10.0 * ceil(abs(end or 0) / 10) for end in ends)])
+
     dots = [dot for row in rows for dot in _dots(row)]
-    reach = (_reach(rows, "reasoning"), _reach(rows, "harmful"))
-    return [svg(changes(dots, reach, width=width), hidden=False) for width in (_WIDE, _NARROW)]
+    ends = (reach("reasoning"), reach("harmful"))
+    return [svg(changes(dots, ends, width=width), hidden=False) for width in (_WIDE, _NARROW)]
 
 
 def _dots(row: Row) -> Iterator[ChangePoint]:
     """A mark for each harmful set of a row; `app.js` counts them in the same order."""
-    accuracy = next((s for s in row.sets if s.dataset == row.reasoning and s.kind == "reasoning"), None)  # fmt: skip
-    for each in row.sets if accuracy else ():
-        across, up = accuracy.difference, each.difference  # type: ignore[union-attr]
-        if each.kind == "harmful" and across[0] is not None and up[0] is not None:
-            yield ChangePoint(each.shows, (across[0], *across[1:]), (up[0], *up[1:]))
-
-
-def _reach(rows: Sequence[Row], kind: PromptKind) -> float:
-    """The end of a symmetric axis, a multiple of ten that all ends of intervals are within."""
-    ends = [end for row in rows for s in row.sets if s.kind == kind for end in s.difference]
-    return max(10.0, *(10.0 * ceil(abs(end or 0) / 10) for end in ends), 10.0)
-
-
-def _card_values(entry: Entry, draw: bool) -> dict[str, Any]:
-    row = entry_row(entry)
-    return {
-        "id": entry.id,
-        "name": entry.name,
-        "model": entry.model,
-        "card": entry.card,
-        "arm": row.arm,
-        "sets": row.sets,
-        "forest": all_sets_picture(entry.card) if draw else None,
-        "arms": [arm for each in entry.card.sets for arm in _arms(each)],
-    }
-
-
-def _arms(each: SetCard) -> Iterator[tuple[str, ...]]:
-    """One line a mode: what happened to its samples."""
-    for mode, arm in each.counts.arms.items():
-        reasons = ", ".join(f"{n} {reason.replace('_', ' ')}" for reason, n in arm.unscored.items())
-        share = percent(arm.adopted / arm.returned if arm.returned else None)
-        thought = f"{_unbroken(share)} of {arm.returned}"
-        counts = (str(arm.truncated), str(arm.looping), str(arm.asked))
-        yield (each.dataset, MODE_WORDS[mode], thought, reasons or "none", *counts)
-
-
-def _cells(figures: SetFigures) -> dict[str, str]:
-    """A set's figures as a reader sees them."""
-    change, lower, upper = figures.difference
-    return {
-        "no_think": _rate(figures.no_think),
-        "think": _rate(figures.think),
-        "difference": points(change),
-        "interval": interval(lower, upper),
-        "says": _SHOWS_WORDS[figures.shows],
-    }
-
-
-def _rate(rate: RateFigures) -> str:
-    value, lower, upper, n = rate
-    if value is None:
-        return "n/a"
-    ends = f" ({lower:.1f} to {upper:.1f})" if lower is not None and upper is not None else ""
-    return f"{value:.1f} %{ends}" + ("" if n is None else f", {_unbroken(f'n = {n}')}")
-
-
-def _unbroken(text: str) -> str:
-    return text.replace(" ", "\N{NO-BREAK SPACE}")
+    accuracy = (s.difference for s in row.sets if (s.dataset, s.kind) == (row.reasoning, "reasoning"))  # fmt: skip
+    across = next(accuracy, None)
+    for each in row.sets:
+        up = each.difference
+        if each.kind != "harmful" or across is None or across.points is None or up.points is None:
+            continue
+        yield ChangePoint(each.shows, (across.points, *across[1:]), (up.points, *up[1:]))

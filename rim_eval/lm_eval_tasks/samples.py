@@ -42,7 +42,7 @@ def record(
     """What a sample file keeps of one reply.
 
     Args:
-        doc: The document, as `load_prompts` made it.
+        doc: The document, as `load_documents` made it.
         model: The evaluated model's name.
         reply: The reply.
         verdict: Its verdict, or why there is none.

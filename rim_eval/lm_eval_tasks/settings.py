@@ -7,8 +7,7 @@ from typing import Any, Final
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from rim_eval.errors import RimError, first_complaint
-from rim_eval.prompt_sets import load_prompts as load_set
-from rim_eval.prompt_sets.templates import Style, user_message
+from rim_eval.prompt_sets import Style, load_prompts, user_message
 from rim_eval.replies import prompt_facts
 from rim_eval.types import Mode
 
@@ -87,7 +86,7 @@ class _PlainMessageError(RimError, SystemExit):
         self.code = message
 
 
-def load_prompts(**arguments: Any) -> dict[str, Any]:
+def load_documents(**arguments: Any) -> dict[str, Any]:
     """The documents of one task; lm-eval calls this (`custom_dataset`) when it builds the task.
 
     Args:
@@ -108,7 +107,7 @@ def load_prompts(**arguments: Any) -> dict[str, Any]:
     try:
         settings = read_settings(arguments)
         data = None if settings.data is None else Path(settings.data).expanduser()
-        loaded = load_set(file.prompt_set, data=data, subset=settings.subset)
+        loaded = load_prompts(file.prompt_set, data=data, subset=settings.subset)
         style = settings.prompt_style or file.prompt_style
         documents = [
             {

@@ -12,12 +12,22 @@ are imported when they are first needed.
 What is not listed here is imported from the module that defines it.
 """
 
-from rim_eval.mechanisms.ablation import ablate_heads, ablate_neurons
-from rim_eval.mechanisms.behaviour import Behaviour, Prompts, observe, offline_judge
+from rim_eval.mechanisms.behaviour import (
+    AnalysisConfig,
+    Behaviour,
+    Prompts,
+    intent_for,
+    load_analysis_prompts,
+    offline_judge,
+)
 from rim_eval.mechanisms.capture import Attention, Neurons, capture
-from rim_eval.mechanisms.config import AnalysisConfig, intent_for, load_analysis_prompts
 from rim_eval.mechanisms.drift import layer_drift, study_drift
-from rim_eval.mechanisms.effect import Effects, Intervention, measure_effects
+from rim_eval.mechanisms.effect import (
+    Effects,
+    Intervention,
+    ablate_units,
+    measure_effects,
+)
 from rim_eval.mechanisms.heads import score_heads, select_heads, study_heads
 from rim_eval.mechanisms.mitigations import (
     Mitigation,
@@ -30,10 +40,9 @@ from rim_eval.mechanisms.model import ModelHandle, Request, load_model, wrap_mod
 from rim_eval.mechanisms.neurons import find_neurons, measure_rises, study_neurons
 from rim_eval.mechanisms.probes import probe_passages, study_probes
 from rim_eval.mechanisms.random_controls import draw_random_sets
-from rim_eval.mechanisms.ras import ras, read_activations
+from rim_eval.mechanisms.ras import TrainingRun, ras, read_activations
 from rim_eval.mechanisms.ras_verdict import study_ras
 from rim_eval.mechanisms.report import MechanismReport, read_report, write_report
-from rim_eval.mechanisms.series import TrainingRun
 from rim_eval.mechanisms.spans import Passage, locate_spans
 from rim_eval.mechanisms.units import Unit
 
@@ -52,8 +61,7 @@ __all__ = [
     "Request",
     "TrainingRun",
     "Unit",
-    "ablate_heads",
-    "ablate_neurons",
+    "ablate_units",
     "capture",
     "draw_random_sets",
     "find_neurons",
@@ -66,7 +74,6 @@ __all__ = [
     "measure_effects",
     "measure_mitigation",
     "measure_rises",
-    "observe",
     "offline_judge",
     "probe_passages",
     "ras",

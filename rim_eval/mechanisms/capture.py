@@ -1,11 +1,5 @@
 """Capture activations: one forward pass a passage, and of it only what is requested.
 
-Three readings can be requested, together or alone:
-
-    residual    residual stream after a layer, mean over a token span
-    neurons     MLP activations (the down projection's input), pooled over a token span
-    attention   one query token's attention row in every head: its argmax, its mass on token spans
-
 Passages are sorted by length and padded on the left with their true positions, so that batching
 changes nothing but rounding. The pass stops after the last requested layer, and the language-model
 head is never computed.
@@ -13,13 +7,13 @@ head is never computed.
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from typing import Any, Final, Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rim_eval.errors import RimError
-from rim_eval.mechanisms.hooks import NeuronHook, hook_attention_rows, hook_blocks, hook_neurons
+from rim_eval.mechanisms.hooks import UnitHook, hook_attention_rows, hook_blocks, hook_units
 from rim_eval.mechanisms.model import Architecture, architecture_of, padded_batches
 from rim_eval.mechanisms.spans import Passage, Span
 
@@ -27,13 +21,11 @@ Pool = Literal["max", "mean", "mean_abs"]
 """How a neuron's activations over a span become one number: the largest, the mean, the mean of
 absolute values. An expert's neuron counts as 0 at tokens that are not routed to it."""
 
-_POOLS: Final[tuple[Pool, ...]] = get_args(Pool)
-
 Floats = NDArray[np.float32]
 
 
 class Neurons(NamedTuple):
-    """Request for neuron activations."""
+    """Request for MLP activations (the down projection's input), pooled over a token span."""
 
     pool: Pool
     over: str = "text"
@@ -41,7 +33,7 @@ class Neurons(NamedTuple):
 
 
 class Attention(NamedTuple):
-    """Request for attention rows."""
+    """Request for one query token's attention row in every head."""
 
     query: str = "last"
     """Name of a span whose last token is the query."""
@@ -89,30 +81,39 @@ def capture(
     Raises:
         RimError: Nothing is requested, a layer or pooling does not exist, or a passage lacks a span.
     """
+    import torch
+
     parts = architecture_of(model)
     count = len(parts.layers)
-    layers = range(count) if layers is None else layers
-    if not layers or not all(-1 <= layer < count for layer in layers):
+    indices = tuple(sorted(set(range(count) if layers is None else layers)))
+    if not indices or not -1 <= indices[0] <= indices[-1] < count:
         raise RimError(
-            f"layers={list(layers)}: this model has layers 0 to {count - 1}, and -1 for the embedding."
+            f"layers={indices}: this model has layers 0 to {count - 1}, and -1 for the embedding."
         )
-    indices = tuple(sorted(set(layers)))
     if not passages or not (residual or neurons or attention):
         raise RimError("capture: give at least one passage and at least one thing to read.")
-    if neurons and neurons.pool not in _POOLS:
-        raise RimError(f"pool={neurons.pool!r}: neurons are pooled by {', '.join(_POOLS)}.")
-    arrays: dict[Any, Any] = {}
-    for rows, ids, mask in padded_batches(passages, tokens_per_batch, model.device):
-        batch = _Batch(model, parts, indices, [passages[row] for row in rows], ids, mask)
-        for key, values in batch.read(tuple(residual), neurons, attention).items():
-            if key not in arrays:
-                arrays[key] = np.empty((len(passages), *values.shape[1:]), values.dtype)
-            arrays[key][rows] = values
-    blocks = [layer for layer in indices if layer >= 0]
+    if neurons and neurons.pool not in get_args(Pool):
+        raise RimError(f"pool={neurons.pool!r}: neurons are pooled by {', '.join(get_args(Pool))}.")
+    arrays: dict[Any, NDArray[Any]] = {}
+    for rows, ids, mask in padded_batches(passages, model.device, tokens=tokens_per_batch):
+        batch = _Batch(model, parts, indices, [passages[row] for row in rows], ids)
+        with torch.inference_mode(), ExitStack() as stack:
+            if neurons:
+                stack.enter_context(batch.pool_neurons(neurons))
+            if attention:
+                stack.enter_context(batch.read_attention(attention))
+            if residual:
+                stack.enter_context(batch.read_residual(residual))
+            stack.enter_context(hook_blocks({parts.layers[max(0, indices[-1])]: _stop_forward}))
+            with suppress(_StopForwardError):
+                parts.run(ids, mask)
+        for key, values in batch.arrays.items():
+            shape = len(passages), *values.shape[1:]
+            arrays.setdefault(key, np.empty(shape, values.dtype))[rows] = values
     return Capture(
         indices,
         arrays.get("residual"),
-        tuple(arrays["neurons", layer] for layer in blocks) if neurons else None,
+        tuple(arrays["neurons", layer] for layer in batch.blocks) if neurons else None,
         arrays.get("argmax"),
         arrays.get("mass"),
     )
@@ -121,16 +122,13 @@ def capture(
 def capture_residual(
     model: Any, passages: Sequence[Passage], span: str, layers: Sequence[int] | None = None
 ) -> Floats:
-    """Read the residual stream at one span.
+    """Read the residual stream at one span, shape (passages, layers, width).
 
     Args:
         model: A Hugging Face causal language model.
         passages: Texts to read.
         span: Name of the span.
         layers: As for `capture`.
-
-    Returns:
-        Shape (passages, layers, width).
     """
     states = capture(model, passages, residual=(span,), layers=layers).residual
     assert states is not None
@@ -155,16 +153,13 @@ def capture_attention(
 
 
 def capture_neurons(model: Any, passages: Sequence[Passage], pool: Pool, over: str) -> Floats:
-    """Read neurons of all layers, one layer after the other.
+    """Read neurons, shape (passages, neurons of all layers, one layer after the other).
 
     Args:
         model: A Hugging Face causal language model.
         passages: Texts to read.
         pool: How a neuron's activations become one number.
         over: Name of the token span.
-
-    Returns:
-        Shape (passages, neurons of all layers).
     """
     layers = capture(model, passages, neurons=Neurons(pool, over)).neurons
     assert layers is not None
@@ -175,59 +170,39 @@ class _StopForwardError(Exception):
     """Ends a forward pass: the last requested layer has been read."""
 
 
-class _Batch(NamedTuple):
-    """Passages that are read in one forward pass."""
+def _stop_forward(_output: Any) -> None:
+    raise _StopForwardError
 
-    model: Any
-    parts: Architecture
-    layers: tuple[int, ...]
-    passages: list[Passage]
-    ids: Any
-    """Padded on the left, shape (batch, length)."""
-    mask: Any
 
-    def read(
-        self, residual: tuple[str, ...], neurons: Neurons | None, attention: Attention | None
-    ) -> dict[Any, NDArray[Any]]:
-        """Read what is requested; each array has one row a passage."""
-        import torch
+class _Batch:
+    """Passages that are read in one forward pass; `arrays` has one row a passage in each array."""
 
-        arrays: dict[Any, NDArray[Any]] = {}
-        last = self.parts.layers[max(0, self.layers[-1])]
-        with torch.inference_mode(), ExitStack() as stack:
-            if neurons:
-                stack.enter_context(self._pool_neurons(neurons, arrays))
-            if attention:
-                stack.enter_context(self._read_attention(attention, arrays))
-            if residual:
-                stack.enter_context(self._read_residual(residual, arrays))
-            stack.enter_context(hook_blocks({last: _stop_forward}))
-            with suppress(_StopForwardError):
-                self.parts.run(self.ids, self.mask)
-        return arrays
-
-    @property
-    def blocks(self) -> tuple[int, ...]:
-        """The requested layers without the embedding."""
-        return tuple(layer for layer in self.layers if layer >= 0)
-
-    @property
-    def shift(self) -> list[int]:
-        """Padding tokens before each passage."""
-        return [self.ids.shape[1] - len(passage.ids) for passage in self.passages]
+    def __init__(
+        self,
+        model: Any,
+        parts: Architecture,
+        layers: tuple[int, ...],
+        passages: list[Passage],
+        ids: Any,
+    ) -> None:
+        """Take passages and their ids, padded on the left, shape (batch, length)."""
+        self.model, self.parts, self.layers, self.passages = model, parts, layers, passages
+        self.shape, self.device = tuple(ids.shape), ids.device
+        self.blocks = [layer for layer in layers if layer >= 0]
+        self.padding = [self.shape[1] - len(passage.ids) for passage in passages]
+        self.arrays: dict[Any, NDArray[Any]] = {}
 
     def _indicators(self, spans: Sequence[Sequence[Span]]) -> Any:
         """1 inside a span, 0 outside, shape (spans, batch, length)."""
         import torch
 
-        inside = torch.zeros((len(spans), *self.ids.shape), device=self.ids.device)
-        for n, of_passages in enumerate(spans):
-            for row, (shift, (start, stop)) in enumerate(zip(self.shift, of_passages, strict=True)):
-                inside[n, row, shift + start : shift + stop] = 1
-        return inside
+        edges = torch.tensor(spans, device=self.device).reshape(len(spans), len(self.passages), 2)
+        padding = torch.tensor(self.padding, device=self.device)[:, None]
+        position = torch.arange(self.shape[1], device=self.device) - padding
+        return ((position >= edges[..., :1]) & (position < edges[..., 1:])).float()
 
     @contextmanager
-    def _read_residual(self, names: tuple[str, ...], arrays: dict[Any, Any]) -> Iterator[None]:
+    def read_residual(self, names: Sequence[str]) -> Iterator[None]:
         """Mean residual stream over each span, shape (batch, layers, spans, width)."""
         import torch
 
@@ -241,71 +216,59 @@ class _Batch(NamedTuple):
         embedding = {self.parts.base.get_input_embeddings(): store} if -1 in self.layers else {}
         with hook_blocks(embedding | {self.parts.layers[layer]: store for layer in self.blocks}):
             yield
-        arrays["residual"] = np.stack(states, 1)
+        self.arrays["residual"] = np.stack(states, 1)
 
     @contextmanager
-    def _pool_neurons(self, neurons: Neurons, arrays: dict[Any, Any]) -> Iterator[None]:
+    def pool_neurons(self, neurons: Neurons) -> Iterator[None]:
         """Pooled activations of each layer, shape (batch, neurons)."""
         import torch
 
         spans = [passage.span(neurons.over) for passage in self.passages]
-        sizes = [stop - start for start, stop in spans]
-        inside = self._indicators([spans]).reshape(-1) > 0
-        shapes = {layer: (len(spans), self.parts.neurons(layer)) for layer in self.blocks}
-        pooled = {x: torch.zeros(shape, device=self.ids.device) for x, shape in shapes.items()}
+        inside = self._indicators([spans]).flatten() > 0
+        pooled = {
+            layer: torch.zeros((len(spans), self.parts.neurons(layer)), device=self.device)
+            for layer in self.blocks
+        }
 
-        def pool(layer: int) -> NeuronHook:
-            def hook(acts: Any, tokens: Any, first: int) -> None:
-                owner, pooling = tokens // self.ids.shape[1], inside[tokens]
+        def hook(layer: int) -> UnitHook:
+            def pool(acts: Any, tokens: Any, first: int) -> None:
                 into = pooled[layer][:, first : first + acts.shape[1]]
-                _pool(into, acts[pooling].float(), owner[pooling], sizes, neurons.pool)
+                owner, pooling = tokens // self.shape[1], inside[tokens]
+                # Tokens come in order, so each passage's rows stand together.
+                counts = owner[pooling].bincount(minlength=len(spans)).tolist()
+                for row, part in enumerate(acts[pooling].float().split(counts)):
+                    size = spans[row][1] - spans[row][0]
+                    if len(part) and neurons.pool == "max":
+                        largest = part.amax(0)
+                        # Tokens that were not routed here count as activation 0.
+                        into[row] = largest if len(part) >= size else largest.clamp(min=0)
+                    elif len(part):
+                        into[row] = (part if neurons.pool == "mean" else part.abs()).sum(0) / size
 
-            return hook
+            return pool
 
-        with hook_neurons(self.parts, {layer: pool(layer) for layer in self.blocks}):
+        with hook_units(self.parts, "neuron", {layer: hook(layer) for layer in self.blocks}):
             yield
-        arrays |= {("neurons", layer): acts.cpu().numpy() for layer, acts in pooled.items()}
+        self.arrays |= {("neurons", layer): acts.cpu().numpy() for layer, acts in pooled.items()}
 
     @contextmanager
-    def _read_attention(self, attention: Attention, arrays: dict[Any, Any]) -> Iterator[None]:
+    def read_attention(self, attention: Attention) -> Iterator[None]:
         """Argmax (batch, layers, heads) and mass (batch, layers, heads, spans)."""
         import torch
 
+        padding = np.array(self.padding)
         ends = [passage.span(attention.query)[1] - 1 for passage in self.passages]
-        positions = [shift + end for shift, end in zip(self.shift, ends, strict=True)]
-        query = torch.tensor(positions, device=self.ids.device)
+        query = torch.tensor(padding + ends, device=self.device)
         spans = [[p.spans.get(name, (0, 0)) for p in self.passages] for name in attention.mass]
         inside = self._indicators(spans)
         absent = (inside.sum(-1) == 0).T[:, None]
-        padding = np.array(self.shift)[:, None]
         argmax, masses = list[NDArray[np.int64]](), list[Floats]()
 
         def store(rows: Any) -> None:
             mass = torch.einsum("bhk,sbk->bhs", rows, inside).masked_fill(absent, torch.nan)
-            argmax.append(rows.argmax(-1).cpu().numpy() - padding)
+            argmax.append(rows.argmax(-1).cpu().numpy() - padding[:, None])
             masses.append(mass.cpu().numpy())
 
-        with hook_attention_rows(self.model, self.parts, self.blocks, query, store):
+        with hook_attention_rows(self.model, self.blocks, query, store):
             yield
-        arrays |= {"argmax": np.stack(argmax, 1), "mass": np.stack(masses, 1)}
-
-
-def _stop_forward(_output: Any) -> None:
-    raise _StopForwardError
-
-
-def _pool(into: Any, acts: Any, owner: Any, sizes: list[int], pool: Pool) -> None:
-    """Pool rows of activations (rows, width) by the passage they belong to, in place."""
-    import torch
-
-    # Tokens come in order, so each passage's rows stand together.
-    counts = torch.bincount(owner, minlength=len(into)).tolist()
-    for row, part in enumerate(acts.split(counts)):
-        if not len(part):
-            continue
-        if pool == "max":
-            largest = part.amax(0)
-            # Tokens that were not routed here count as activation 0.
-            into[row] = largest if len(part) >= sizes[row] else largest.clamp(min=0)
-        else:
-            into[row] = (part if pool == "mean" else part.abs()).sum(0) / sizes[row]
+        self.arrays |= {"argmax": np.stack(argmax, 1), "mass": np.stack(masses, 1)}

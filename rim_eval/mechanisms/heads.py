@@ -1,9 +1,9 @@
 """Refusal heads: heads that shift attention from the role name to the empty trace.
 
-For every head take the attention row from which the first token is generated. With thinking it may
-rest on `assistant`; without, on the empty span `<think></think>`. The share of samples in which its
-maximum shifts so is the head's score (paper section 3.2, Fig. 4). A head that shows the pattern need
-not carry refusal: `effect` measures what ablating it does.
+Take the attention row from which the first token is generated. With thinking a head may attend most
+to `assistant`; without, to the empty span `<think></think>`. The share of samples in which its
+maximum shifts so is its score (paper section 3.2, Fig. 4). A head that shows the pattern need not
+carry refusal: `effect` measures what ablating it does.
 """
 
 from collections.abc import Sequence
@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rim_eval.errors import RimError
+from rim_eval.mechanisms.behaviour import AnalysisConfig
 from rim_eval.mechanisms.capture import capture_attention, capture_residual
-from rim_eval.mechanisms.config import AnalysisConfig
 from rim_eval.mechanisms.effect import Effects, UnitAblation
-from rim_eval.mechanisms.model import ModelHandle, Request, architecture_of
+from rim_eval.mechanisms.model import ModelHandle, Request
 from rim_eval.mechanisms.probes import fit_probe, share_above, split_groups
 from rim_eval.mechanisms.units import Unit, Units
 from rim_eval.statistics import Rate, rate
@@ -80,7 +80,7 @@ def attention_shifts(
     role: NDArray[np.int64],
     span: NDArray[np.int64],
 ) -> NDArray[np.bool_]:
-    """Where a head's attention maximum shifts from the role name to the empty span.
+    """Where a head's attention maximum shifts, shape (prompts, layers, heads).
 
         shifts[p, l, h] = think[p, l, h] in role[p]  and  no_think[p, l, h] in span[p]
 
@@ -89,16 +89,14 @@ def attention_shifts(
         no_think: The same in no-think mode.
         role: Start and stop of `assistant` in the think passage, shape (prompts, 2).
         span: Start and stop of the empty span in the no-think passage, shape (prompts, 2).
-
-    Returns:
-        Shape (prompts, layers, heads).
     """
-    start, stop = (edge[:, None, None] for edge in role.T)
-    first, last = (edge[:, None, None] for edge in span.T)
-    shifts: NDArray[np.bool_] = (
-        (think >= start) & (think < stop) & (no_think >= first) & (no_think < last)
-    )
-    return shifts
+
+    def within(argmax: NDArray[np.int64], edges: NDArray[np.int64]) -> NDArray[np.bool_]:
+        start, stop = edges.T[:, :, None, None]
+        inside: NDArray[np.bool_] = (start <= argmax) & (argmax < stop)
+        return inside
+
+    return within(think, role) & within(no_think, span)
 
 
 def score_heads(
@@ -131,10 +129,8 @@ def score_heads(
         capture_attention(handle.model, passages, query, ("assistant", span))
         for passages in (on, off)
     )
-    role, empty = (
-        np.array([passage.span(name) for passage in passages], dtype=np.int64)
-        for passages, name in ((on, "assistant"), (off, span))
-    )
+    role = np.array([passage.span("assistant") for passage in on])
+    empty = np.array([passage.span(span) for passage in off])
     shifts = attention_shifts(think[0], no_think[0], role, empty)
     masses = (no_think[1][..., 1], think[1][..., 0], no_think[1][..., 0])
     return rank_heads(shifts, *(mass.mean(0) for mass in masses))
@@ -154,18 +150,16 @@ def rank_heads(
         on_role: Mean attention on `assistant`, think, shape (layers, heads).
         on_role_no_think: The same in no-think.
     """
-    prompts, layers, heads = shifts.shape
     scores = [
         HeadScore(
             layer=layer,
             head=head,
-            share=rate(int(shifts[:, layer, head].sum()), prompts),
+            share=rate(int(shifts[:, layer, head].sum()), len(shifts)),
             mass_on_span=float(on_span[layer, head]),
             mass_on_role=float(on_role[layer, head]),
             mass_on_role_no_think=float(on_role_no_think[layer, head]),
         )
-        for layer in range(layers)
-        for head in range(heads)
+        for layer, head in np.ndindex(on_span.shape)
     ]
     return sorted(scores, key=lambda score: (-score.share.value, -score.mass_on_span))
 
@@ -226,28 +220,26 @@ def study_heads(
 
 def _probe_shift(config: AnalysisConfig, units: Units, ablate: UnitAblation) -> ProbeShift:
     """Score a harm probe with and without the heads: the paper's own read-out (Fig. 5)."""
-    model = config.handle.model
     requests = [*config.prompts.harmful, *config.prompts.benign]
     harmful = np.arange(len(requests)) < len(config.prompts.harmful)
     calibration = split_groups(harmful.tolist(), config.groups_of(requests), seed=config.seed)
     passages = config.handle.passages(requests, "no_think")
-    last = len(architecture_of(model).layers) - 1
+    last = len(ablate.widths) - 1
 
-    def states() -> NDArray[np.float32]:
-        return capture_residual(model, passages, "last", [last])[:, 0]
-
-    before = states()
-    probe = fit_probe(before[harmful & calibration], before[~harmful & calibration])
-    held_out = harmful & ~calibration
-
-    def above(ablated: Units) -> Rate:
+    def states(ablated: Units) -> NDArray[np.float32]:
         with ablate(ablated):
-            return share_above(states()[held_out] @ probe.direction, probe.threshold)
+            return capture_residual(config.handle.model, passages, "last", [last])[:, 0]
+
+    untouched = states(())
+    probe = fit_probe(untouched[harmful & calibration], untouched[~harmful & calibration])
+
+    def above(residual: NDArray[np.float32]) -> Rate:
+        return share_above(residual[harmful & ~calibration] @ probe.direction, probe.threshold)
 
     return ProbeShift(
         layer=last,
         position="last",
-        untouched=share_above(before[held_out] @ probe.direction, probe.threshold),
-        ablated=above(units),
-        random=tuple(map(above, ablate.draw(units).sets)),
+        untouched=above(untouched),
+        ablated=above(states(units)),
+        random=tuple(above(states(drawn)) for drawn in ablate.draw(units).sets),
     )

@@ -1,17 +1,17 @@
 """Forward hooks that read or replace activations inside a `with` block, and are always removed."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any, Final
 
-from rim_eval.mechanisms.model import Architecture
+from rim_eval.mechanisms.model import Architecture, UnitKind, architecture_of
 
-NeuronHook = Callable[[Any, Any, int], Any]
-"""Called with activations (rows, width), the flat token index of each row (rows,), and the index of
-the first neuron; returns what to use instead, or None. A dense layer calls it once a pass with
-all tokens, a layer of experts once per expert with the tokens routed to it, and once for its shared
-expert with all tokens."""
+UnitHook = Callable[[Any, Any, int], Any]
+"""Called with activations, shape (rows, neurons) or (rows, heads, head_dim), the flat token index of
+each row (rows,), and the number of the first unit; returns what to use instead, or None. A dense
+layer calls it once a pass with all tokens, a layer of experts once per expert with the tokens routed
+to it, and once for its shared expert with all tokens."""
 
 
 @contextmanager
@@ -36,71 +36,61 @@ def hook_blocks(modules: Mapping[Any, Callable[[Any], Any]]) -> Iterator[None]:
 
 
 @contextmanager
-def hook_heads(parts: Architecture, hooks: Mapping[int, Callable[[Any], Any]]) -> Iterator[None]:
-    """Call a function with the heads' outputs of a layer, shape (batch, length, heads, head_dim).
+def hook_units(
+    parts: Architecture, kind: UnitKind, hooks: Mapping[int, UnitHook]
+) -> Iterator[None]:
+    """Call a `UnitHook` with the heads' outputs or the neurons' activations of each given layer.
 
     Args:
         parts: The model's parts.
-        hooks: Layer to function; it returns what to use instead, or None.
+        kind: Which units.
+        hooks: Layer to function.
     """
+    import torch
 
-    def hook(_module: Any, args: Any, use: Callable[[Any], Any]) -> Any:
-        changed = use(args[0].unflatten(-1, (parts.heads, parts.head_dim)))
-        return None if changed is None else (changed.flatten(-2), *args[1:])
+    is_head = kind == "head"
+    shape = (parts.heads, parts.head_dim) if is_head else (-1,)
+
+    def pre_hook(_module: Any, args: Any, use: UnitHook, first: int) -> Any:
+        acts = args[0].flatten(0, -2).unflatten(-1, shape)
+        changed = use(acts, torch.arange(len(acts), device=acts.device), first)
+        return None if changed is None else (changed.reshape(args[0].shape), *args[1:])
 
     with ExitStack() as stack:
         for layer, use in hooks.items():
-            handle = parts.outputs[layer].register_forward_pre_hook(partial(hook, use=use))
-            stack.callback(handle.remove)
-        yield
-
-
-@contextmanager
-def hook_neurons(parts: Architecture, hooks: Mapping[int, NeuronHook]) -> Iterator[None]:
-    """Call a `NeuronHook` with the activations of each given layer."""
-    with ExitStack() as stack:
-        for layer, neuron_hook in hooks.items():
-            routed = parts.routed(layer)
-            down = parts.downs[layer]
-            if down is not None:
-                hook = partial(_dense_hook, neuron_hook, routed)
-                stack.callback(down.register_forward_pre_hook(hook).remove)
+            routed = 0 if is_head else parts.routed(layer)
+            module = (parts.outputs if is_head else parts.downs)[layer]
+            if module is not None:
+                hook = partial(pre_hook, use=use, first=routed)
+                stack.callback(module.register_forward_pre_hook(hook).remove)
             if routed:
-                stack.enter_context(_hook_experts(parts.experts[layer], neuron_hook))
+                stack.enter_context(_hook_experts(parts.experts[layer], use))
         yield
 
 
-def _dense_hook(neuron_hook: NeuronHook, first: int, _module: Any, args: Any) -> Any:
-    import torch
-
-    flat = args[0].flatten(0, -2)
-    changed = neuron_hook(flat, torch.arange(len(flat), device=flat.device), first)
-    return None if changed is None else (changed.view_as(args[0]), *args[1:])
+_ACTIVE: Final = "_rim_eval_unit_hooks"
 
 
 @contextmanager
-def _hook_experts(experts: Any, neuron_hook: NeuronHook) -> Iterator[None]:
+def _hook_experts(experts: Any, use: UnitHook) -> Iterator[None]:
     """Replace the forward pass of fused experts, which call no module that could be hooked.
 
     Nested calls chain as hooks do: the later one receives what the earlier one returned.
     """
-    active: list[NeuronHook] = vars(experts).setdefault(_ACTIVE, [])
+    active: list[UnitHook] = vars(experts).setdefault(_ACTIVE, [])
     if not active:
         experts.forward = lambda *args: _forward_experts(experts, active, *args)
-    active.append(neuron_hook)
+    active.append(use)
     try:
         yield
     finally:
-        active.remove(neuron_hook)
+        active.remove(use)
         if not active:
             del experts.forward
 
 
-_ACTIVE: Final = "_rim_eval_neuron_hooks"
-
-
 def _forward_experts(
-    experts: Any, active: list[NeuronHook], hidden: Any, chosen: Any, weights: Any
+    experts: Any, active: list[UnitHook], hidden: Any, chosen: Any, weights: Any
 ) -> Any:
     import torch
 
@@ -112,8 +102,8 @@ def _forward_experts(
             continue
         tokens, slot = torch.where(chosen == expert)
         acts = experts._apply_gate(linear(hidden[tokens], experts.gate_up_proj[expert]))
-        for neuron_hook in active:
-            changed = neuron_hook(acts, tokens, expert * width)
+        for use in active:
+            changed = use(acts, tokens, expert * width)
             acts = acts if changed is None else changed
         out = linear(acts, experts.down_proj[expert]) * weights[tokens, slot, None]
         total.index_add_(0, tokens, out.to(total.dtype))
@@ -122,33 +112,30 @@ def _forward_experts(
 
 _ATTENTION_NAME: Final = "rim_eval_rows"
 
-Use = Callable[[Any], None]
-"""Called with the attention rows of a layer, shape (batch, heads, keys), float32."""
-
 
 @contextmanager
 def hook_attention_rows(
-    model: Any, parts: Architecture, layers: tuple[int, ...], query: Any, use: Use
+    model: Any, layers: Sequence[int], query: Any, use: Callable[[Any], None]
 ) -> Iterator[None]:
-    """Call `use` with the attention row of one query token a sample, layer by layer.
+    """Call a function with the attention row of one query token a sample, layer by layer.
 
     The model runs its fast attention; for the query tokens alone, the scores over all keys are
     computed again from the same queries and keys. That costs O(length) a head where eager attention
     keeps O(length^2). Models with soft caps or attention sinks run eager attention instead.
 
     Args:
-        model: The whole model.
-        parts: Its parts.
+        model: A Hugging Face causal language model.
         layers: Layers to read.
         query: Index of the query token of each sample, shape (batch,).
-        use: Receives each layer's rows.
+        use: Receives each layer's rows, shape (batch, heads, keys), float32.
     """
     import torch
     from transformers import AttentionInterface, AttentionMaskInterface
     from transformers.integrations.sdpa_attention import sdpa_attention_forward
     from transformers.masking_utils import sdpa_mask
 
-    modules = [parts.attention[layer] for layer in layers]
+    attention = architecture_of(model).attention
+    modules = [attention[layer] for layer in layers]
 
     def attend(module: Any, q: Any, k: Any, v: Any, mask: Any, **options: Any) -> Any:
         if any(module is each for each in modules):
@@ -190,9 +177,9 @@ def _row(query: Any, key: Any, mask: Any, where: Any, scale: float) -> Any:
     scores = torch.einsum("bgrd,bgkd->bgrk", q.float(), key.float()) * scale
     scores = scores.reshape(batch, heads, -1)
     if mask is None:
-        visible = torch.arange(length, device=query.device) <= where[:, None]
-        return scores.masked_fill(~visible[:, None], -torch.inf).softmax(-1)
-    row = mask[each, :, where]
+        row = (torch.arange(length, device=query.device) <= where[:, None])[:, None]
+    else:
+        row = mask[each, :, where]
     if row.dtype == torch.bool:
         return scores.masked_fill(~row, -torch.inf).softmax(-1)
     return (scores + row.float()).softmax(-1)

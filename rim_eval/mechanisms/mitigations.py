@@ -20,14 +20,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rim_eval.errors import RimError
-from rim_eval.mechanisms.behaviour import Behaviour, Measure
+from rim_eval.formatting import figure_text, mode_name
+from rim_eval.mechanisms.behaviour import AnalysisConfig, Behaviour, Measure
 from rim_eval.mechanisms.capture import capture_residual
-from rim_eval.mechanisms.config import AnalysisConfig
 from rim_eval.mechanisms.hooks import hook_blocks
 from rim_eval.mechanisms.model import Request, architecture_of
 from rim_eval.mechanisms.probes import LEAST, Probe, direction, fit_probe, split_groups
 from rim_eval.mechanisms.units import Units, check_units, head_weights, neuron_weights
-from rim_eval.mechanisms.wording import figure_text, mode_name
 from rim_eval.statistics import PairedDifference, paired_difference, rim_score
 from rim_eval.statistics._result import Result
 from rim_eval.types import MODES, Mode
@@ -76,13 +75,12 @@ def steered(model: Any, vectors: Mapping[int, NDArray[np.floating]]) -> Iterator
     """
     import torch
 
-    parts = architecture_of(model)
-
     def add(vector: NDArray[np.floating]) -> Callable[[Any], Any]:
         value = torch.tensor(np.asarray(vector, dtype=np.float32))
         return lambda hidden: hidden + value.to(hidden)
 
-    with hook_blocks({parts.layers[layer]: add(vector) for layer, vector in vectors.items()}):
+    blocks = architecture_of(model).layers
+    with hook_blocks({blocks[layer]: add(vector) for layer, vector in vectors.items()}):
         yield
 
 
@@ -93,8 +91,7 @@ def flag_prompts(states: NDArray[np.floating], probe: Probe) -> NDArray[np.bool_
         states: Residual vectors of the prompts, shape (prompts, width).
         probe: A harmful-against-harmless probe of the same layer and token.
     """
-    flagged: NDArray[np.bool_] = states @ probe.direction > probe.threshold
-    return flagged
+    return np.greater(states @ probe.direction, probe.threshold)
 
 
 def merge_behaviour(think: Behaviour, no_think: Behaviour, flagged: set[str]) -> Behaviour:
@@ -229,24 +226,25 @@ def study_mitigations(config: AnalysisConfig) -> tuple[Mitigation, ...]:
     prompts = config.prompts
     if not prompts.harmful or not prompts.benign:
         raise RimError("Mitigations need harmful and benign prompts: give a set of each.")
-    before = {mode: config.untouched(mode) for mode in MODES}
+    layers = len(architecture_of(config.handle.model).layers)
     requests = [request for _, request in prompts.all()]
     harmful = np.arange(len(requests)) < len(prompts.harmful)
     fitted = split_groups(harmful.tolist(), config.groups_of(requests), seed=config.seed)
     held_out = {request.id for request, used in zip(requests, fitted, strict=True) if not used}
-    without = {mode: _restrict(before[mode], held_out) for mode in MODES}
-    states = _states(config, requests, len(architecture_of(config.handle.model).layers) - 1)
-    hits = flag_prompts(states, fit_probe(states[harmful & fitted], states[~harmful & fitted]))
-    flagged = {request.id for request, hit in zip(requests, hits, strict=True) if hit}
+    without = {mode: _restrict(config.untouched(mode), held_out) for mode in MODES}
+    states = _states(config, requests, layers - 1)
+    flags = flag_prompts(states, fit_probe(states[harmful & fitted], states[~harmful & fitted]))
+    flagged = {request.id for request, flag in zip(requests, flags, strict=True) if flag}
     merged = merge_behaviour(without["think"], without["no_think"], flagged)
     mitigations = [measure_mitigation("No-think on demand", without, {"think": merged})]
-    verdicts = [before["think"]["refused"][request.id][0] for request in prompts.harmful]
+    refusals = config.untouched("think")["refused"]
+    verdicts = [refusals[request.id][0] for request in prompts.harmful]
     refused, fulfilled = (
         np.array([verdict == value for verdict in verdicts]) & fitted[: len(verdicts)]
         for value in (1, 0)
     )
     if min(refused.sum(), fulfilled.sum()) >= LEAST:
-        layer = len(architecture_of(config.handle.model).layers) // 2
+        layer = layers // 2
         states = _states(config, prompts.harmful, layer)
         with steered(config.handle.model, {layer: direction(states[refused], states[fulfilled])}):
             after = _restrict(config.observe("think"), held_out)

@@ -1,18 +1,16 @@
 """The model under study: weights, tokenizer and thinking switch, and where its parts are.
 
-`Architecture` is the one place that knows module names. Llama, Qwen, Mistral, Phi, OLMo, Gemma and
-their mixture-of-experts versions agree on the shape: blocks in a row, an attention output projection
-that reads the heads side by side, and a down projection that reads the neurons.
-
-A layer with experts has the neurons of every routed expert, one expert after the other, and then
-those of the shared expert that every token passes through, where there is one (Qwen2-MoE, DeepSeek).
+`Architecture` is the one place that knows module names. A layer with experts has the neurons of every
+routed expert, one expert after the other, and then those of the shared expert that every token
+passes through, where there is one (Qwen2-MoE, DeepSeek).
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from rim_eval.errors import RimError
 from rim_eval.mechanisms.spans import Passage, locate_spans
@@ -47,13 +45,10 @@ class ModelHandle:
     switch: Switch
     name: str = "model"
 
-    def prompt(self, text: str, mode: Mode) -> str:
-        """Render the prompt of a request in a mode."""
-        return self.switch.recipe(mode).prompt(tokenizer_renderer(self.tokenizer), text)
-
     def passage(self, request: Request, mode: Mode, reply: Sequence[int] = ()) -> Passage:
         """Build what the model reads in a mode: a request, followed by a reply if one is given."""
-        prompt = self.prompt(request.text, mode)
+        render = tokenizer_renderer(self.tokenizer)
+        prompt = self.switch.recipe(mode).prompt(render, request.text)
         return locate_spans(self.tokenizer, prompt, request.text, reply, id=request.id)
 
     def passages(
@@ -86,12 +81,8 @@ class ModelHandle:
         ends = {self.tokenizer.eos_token_id}.union(
             configured if isinstance(configured, list) else [configured]
         ) - {None}
-        pad = next(iter(ends), 0)
-        order = sorted(range(len(passages)), key=lambda i: len(passages[i].ids))
-        replies: dict[int, Reply] = {}
-        for start in range(0, len(order), batch):
-            indices = order[start : start + batch]
-            ids, mask = pad_left([passages[i].ids for i in indices], pad, self.model.device)
+        pad, replies = next(iter(ends), 0), dict[int, Reply]()
+        for indices, ids, mask in padded_batches(passages, self.model.device, rows=batch, pad=pad):
             with torch.inference_mode():
                 out = self.model.generate(
                     input_ids=ids,
@@ -163,47 +154,51 @@ def check_device(device: str, dtype: str = "auto") -> None:
         raise RimError(f"--device {device}: {reason} Here there is {available}.") from None
 
 
-def pad_left(rows: Sequence[Sequence[int]], pad: int, device: Any) -> tuple[Any, Any]:
-    """Pad token ids on the left; return ids and attention mask, both of shape (rows, longest)."""
-    import torch
-
-    length = max(len(row) for row in rows)
-    ids = torch.full((len(rows), length), pad, dtype=torch.long)
-    mask = torch.zeros((len(rows), length), dtype=torch.long)
-    for i, row in enumerate(rows):
-        ids[i, length - len(row) :] = torch.tensor(row, dtype=torch.long)
-        mask[i, length - len(row) :] = 1
-    return ids.to(device), mask.to(device)
-
-
 def padded_batches(
-    passages: Sequence[Passage], tokens: int, device: Any
+    passages: Sequence[Passage],
+    device: Any,
+    *,
+    tokens: float = math.inf,
+    rows: float = math.inf,
+    pad: int = 0,
 ) -> Iterator[tuple[list[int], Any, Any]]:
     """Batch passages in order of length and pad them on the left.
 
     Args:
         passages: Texts to read.
-        tokens: Padded tokens of a batch, at most; a longer passage is a batch of its own.
         device: torch device of the batches.
+        tokens: Padded tokens of a batch, at most; a longer passage is a batch of its own.
+        rows: Passages of a batch, at most.
+        pad: Token to pad with.
 
     Yields:
         Indices of the passages, their ids and their attention mask, both of shape (batch, length).
     """
-    batches: list[list[int]] = [[]]
-    for index in sorted(range(len(passages)), key=lambda i: len(passages[i].ids)):
-        if batches[-1] and (len(batches[-1]) + 1) * len(passages[index].ids) > tokens:
+    import torch
+
+    lengths = [len(passage.ids) for passage in passages]
+    batches: list[list[int]] = []
+    for index in sorted(range(len(passages)), key=lengths.__getitem__):
+        size = len(batches[-1]) + 1 if batches else math.inf
+        if size > rows or size * lengths[index] > tokens:
             batches.append([])
         batches[-1].append(index)
     for batch in batches:
-        yield batch, *pad_left([passages[i].ids for i in batch], 0, device)
+        padding = [lengths[batch[-1]] - lengths[i] for i in batch]
+        ids = [[pad] * n + [*passages[i].ids] for n, i in zip(padding, batch, strict=True)]
+        mask = [[0] * n + [1] * lengths[i] for n, i in zip(padding, batch, strict=True)]
+        yield batch, torch.tensor(ids, device=device), torch.tensor(mask, device=device)
 
 
-_LAYERS: Final = ("layers", "h", "blocks")
-_ATTENTION: Final = ("self_attn", "attn", "attention", "self_attention")
-_OUT: Final = ("o_proj", "out_proj", "dense", "c_proj")
-_MLP: Final = ("mlp", "block_sparse_moe", "feed_forward")
-_SHARED: Final = ("shared_expert", "shared_experts", "shared_mlp")
-_DOWN: Final = ("down_proj", "fc2", "dense_4h_to_h", "c_proj", "w2")
+_NAMES: Final = {
+    "the list of layers": ("layers", "h", "blocks"),
+    "the attention of a layer": ("self_attn", "attn", "attention", "self_attention"),
+    "the attention output projection": ("o_proj", "out_proj", "dense", "c_proj"),
+    "the MLP of a layer": ("mlp", "block_sparse_moe", "feed_forward"),
+    "the down projection of an MLP": ("down_proj", "fc2", "dense_4h_to_h", "c_proj", "w2"),
+}
+
+_SHARED_EXPERT: Final = ("shared_expert", "shared_experts", "shared_mlp")
 
 _EXPERT_LAYOUT: Final = {
     "has_gate": True,
@@ -213,6 +208,9 @@ _EXPERT_LAYOUT: Final = {
     "has_post_expert_norm": False,
 }
 """How transformers 5 describes the fused experts that are supported here."""
+
+
+UnitKind = Literal["head", "neuron"]
 
 
 class Architecture(NamedTuple):
@@ -253,16 +251,21 @@ class Architecture(NamedTuple):
         return self.routed(layer) + (_input_width(down) if down is not None else 0)
 
     def routed(self, layer: int) -> int:
-        """Count the neurons of a layer's routed experts, 0 in a dense layer.
-
-        Raises:
-            RimError: The layout of the experts is not supported.
-        """
+        """Count the neurons of a layer's routed experts, 0 in a dense layer; raises as `neurons`."""
         experts = self.experts[layer]
         if experts is None:
             return 0
-        _check_experts(experts)
-        return int(experts.down_proj.shape[0] * experts.down_proj.shape[2])
+        down = getattr(experts, "down_proj", None)
+        layout = {name: getattr(experts, name, None) for name in _EXPERT_LAYOUT}
+        if down is None or down.dim() != 3 or layout != _EXPERT_LAYOUT:
+            raise RimError(
+                f"{type(experts).__name__}: these experts are not laid out as transformers 5 fuses "
+                "them for Qwen, DeepSeek, Mixtral, OLMoE and Phi (gate_up_proj and down_proj of "
+                "three dimensions, gate rows before up rows, no bias), so no neuron of this model is "
+                "read, searched or ablated. Its heads and probes can be: `rim-eval mech heads` and "
+                "`rim-eval mech probes`."
+            )
+        return int(down.shape[0] * down.shape[2])
 
 
 def architecture_of(model: Any) -> Architecture:
@@ -276,47 +279,31 @@ def architecture_of(model: Any) -> Architecture:
     """
     base = getattr(model, "base_model", model)
     base = getattr(base, "language_model", base)
-    layers = tuple(_one_of(base, _LAYERS, "the list of layers"))
-    attention = tuple(_one_of(layer, _ATTENTION, "the attention of a layer") for layer in layers)
-    outputs = tuple(_one_of(each, _OUT, "the attention output projection") for each in attention)
-    mlps = tuple(_one_of(layer, _MLP, "the MLP of a layer") for layer in layers)
+    layers = tuple(_part(base, "the list of layers"))
+    attention = tuple(_part(layer, "the attention of a layer") for layer in layers)
+    outputs = tuple(_part(each, "the attention output projection") for each in attention)
+    mlps = tuple(_part(layer, "the MLP of a layer") for layer in layers)
     experts = tuple(getattr(mlp, "experts", None) for mlp in mlps)
     denses = tuple(
         mlp
         if routed is None
-        else next((part for name, part in mlp.named_children() if name in _SHARED), None)
+        else next((part for name, part in mlp.named_children() if name in _SHARED_EXPERT), None)
         for mlp, routed in zip(mlps, experts, strict=True)
     )
-    downs = tuple(
-        None if dense is None else _one_of(dense, _DOWN, "the down projection of an MLP")
-        for dense in denses
-    )
+    downs = tuple(dense and _part(dense, "the down projection of an MLP") for dense in denses)
     heads = int(model.config.get_text_config().num_attention_heads)
     head_dim = _input_width(outputs[0]) // heads
     return Architecture(base, layers, attention, outputs, heads, head_dim, denses, downs, experts)
 
 
-def _one_of(module: Any, names: tuple[str, ...], what: str) -> Any:
-    for name in names:
+def _part(module: Any, what: str) -> Any:
+    for name in _NAMES[what]:
         if hasattr(module, name):
             return getattr(module, name)
     raise RimError(
-        f"{type(module).__name__} has none of {', '.join(names)}: {what} cannot be found. Supported "
-        "are decoders laid out like Llama, Qwen, Mistral, Phi, OLMo and Gemma."
+        f"{type(module).__name__} has none of {', '.join(_NAMES[what])}: {what} cannot be found. "
+        "Supported are decoders laid out like Llama, Qwen, Mistral, Phi, OLMo and Gemma."
     )
-
-
-def _check_experts(experts: Any) -> None:
-    fused = getattr(experts, "down_proj", None)
-    supported = all(getattr(experts, n, not value) == value for n, value in _EXPERT_LAYOUT.items())
-    if fused is None or fused.dim() != 3 or not supported:
-        raise RimError(
-            f"{type(experts).__name__}: these experts are not laid out as transformers 5 fuses them "
-            "for Qwen, DeepSeek, Mixtral, OLMoE and Phi (gate_up_proj and down_proj of three "
-            "dimensions, gate rows before up rows, no bias), so no neuron of this model is read, "
-            "searched or ablated. Its heads and probes can be: `rim-eval mech heads` and `rim-eval "
-            "mech probes`."
-        )
 
 
 def _input_width(module: Any) -> int:

@@ -3,25 +3,23 @@
 For each request k and its counterpart with the intent spelt out (paper section 4.1.1):
 
     f[k, j]     largest activation of neuron j over the tokens of request and response
-    top[k]      the m neurons with the largest f[k, j; with intent] - f[k, j; plain], of those that
-                rose: where fewer than m did, fewer
+    top[k]      the m neurons that rose most, f[k, j; with intent] - f[k, j; plain], of those that rose
     A_safe      neurons in top[k] for every k; when that is empty, for a stated share of them
 
-A neuron that rises need not carry refusal, and one that carries it need not rise: `effect` measures
-what ablating the set does.
+A neuron that rises need not carry refusal, nor the other way round: `effect` measures ablation.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rim_eval.errors import RimError
+from rim_eval.mechanisms.behaviour import AnalysisConfig
 from rim_eval.mechanisms.capture import capture_neurons
-from rim_eval.mechanisms.config import AnalysisConfig
 from rim_eval.mechanisms.effect import Effects, UnitAblation
-from rim_eval.mechanisms.model import ModelHandle, Request, architecture_of
+from rim_eval.mechanisms.model import Request, architecture_of
 from rim_eval.mechanisms.spans import SPAN_NAMES
 from rim_eval.mechanisms.units import Overlap, Unit, overlap, units_at
 from rim_eval.statistics._result import Result
@@ -34,7 +32,6 @@ TOP_SHARE: Final = 0.02
 
 SHARES: Final = (1.0, 0.95, 0.9, 0.8, 0.7, 0.6, 0.5)
 """Shares of pairs tried in turn until a set is not empty; 1 is the paper's intersection."""
-
 
 ROUNDING: Final = 1e-3
 """Share of a pair's largest rise up to which a neuron did not rise: batches of other lengths round
@@ -82,34 +79,14 @@ class Rises(NamedTuple):
     sizes: tuple[int, ...]
     """Neurons of each layer."""
 
-    def unit(self, column: int) -> Unit:
-        """The neuron of a column."""
-        return units_at([column], self.sizes)[0]
 
-
-def with_intent(request: Request, intent: str) -> Request:
-    """The request with its intent spelt out at the end."""
-    return Request(request.id, f"{request.text} {intent}")
-
-
-def measure_rises(
-    handle: ModelHandle,
-    requests: Sequence[Request],
-    intent: Callable[[Request], str],
-    mode: Mode,
-    *,
-    over: str = "text",
-    max_new_tokens: int = 128,
-) -> Rises:
-    """f[k, j; with intent] - f[k, j; plain] for every pair and neuron.
+def measure_rises(config: AnalysisConfig, mode: Mode, *, over: str = "text") -> Rises:
+    """f[k, j; with intent] - f[k, j; plain] for every harmful prompt and neuron.
 
     Args:
-        handle: The model; it writes a reply to both forms, which is read with them.
-        requests: Plain harmful requests.
-        intent: The sentence to append to a request.
+        config: Model and prompts; the model replies to both forms, and the replies are read with them.
         mode: Mode in which replies are written and read.
         over: Token span that is max-pooled: `text` is request, template and response.
-        max_new_tokens: Budget of a reply.
 
     Raises:
         RimError: There is no such token span.
@@ -118,13 +95,13 @@ def measure_rises(
         raise RimError(
             f"--over {over}: there is no such token span; give one of {', '.join(SPAN_NAMES)}."
         )
-    explicit = [with_intent(request, intent(request)) for request in requests]
+    plain = config.prompts.harmful
+    explicit = [Request(each.id, f"{each.text} {config.intent(each)}") for each in plain]
     largest = []
-    for form in (explicit, requests):
-        replies = handle.replies(form, mode, max_new_tokens=max_new_tokens)
-        passages = handle.passages(form, mode, replies)
-        largest.append(capture_neurons(handle.model, passages, "max", over))
-    sizes = architecture_of(handle.model).widths
+    for requests in (explicit, plain):
+        passages = config.handle.passages(requests, mode, config.replies(requests, mode))
+        largest.append(capture_neurons(config.handle.model, passages, "max", over))
+    sizes = architecture_of(config.handle.model).widths
     return Rises(largest[0] - largest[1], tuple(sizes))
 
 
@@ -132,11 +109,8 @@ def top_neurons(rises: Floats, m: int) -> NDArray[np.bool_]:
     """The m largest rises of each pair, or all where fewer neurons rose.
 
     Args:
-        rises: Shape (pairs, neurons).
+        rises: Shape (pairs, neurons), and so is the result, true for the top.
         m: How many; ties at the edge go to the lower index.
-
-    Returns:
-        Membership, shape (pairs, neurons), at most m of each row true and none that did not rise.
 
     Raises:
         RimError: m is not between 1 and the number of neurons.
@@ -146,19 +120,12 @@ def top_neurons(rises: Floats, m: int) -> NDArray[np.bool_]:
     order = np.argsort(-rises, axis=1, kind="stable")[:, :m]
     top = np.zeros(rises.shape, dtype=np.bool_)
     np.put_along_axis(top, order, True, axis=1)
-    top &= risen(rises)
+    top &= _risen(rises)
     return top
 
 
-def risen(rises: Floats) -> NDArray[np.bool_]:
-    """Neurons that rose in each pair: rise > 0 and > `ROUNDING` times the pair's largest.
-
-    Args:
-        rises: Shape (pairs, neurons).
-
-    Returns:
-        Shape (pairs, neurons).
-    """
+def _risen(rises: Floats) -> NDArray[np.bool_]:
+    """Neurons that rose in each pair, by more than rounding; shape (pairs, neurons)."""
     rose: NDArray[np.bool_] = rises > np.maximum(ROUNDING * rises.max(1, keepdims=True), 0)
     return rose
 
@@ -173,14 +140,11 @@ def common_neurons(
         shares: Shares of pairs, tried in turn.
 
     Returns:
-        Columns, most common first, and the share that was used (the last one if none is left).
+        Columns, and the share that was used (the last one if none is left).
     """
     common = top.mean(0)
-    for share in shares:
-        columns = np.flatnonzero(common >= share - 1e-12)
-        if len(columns):
-            return columns[np.argsort(-common[columns], kind="stable")], share
-    return np.array([], dtype=np.int64), shares[-1]
+    share = next((each for each in shares if (common >= each - 1e-12).any()), shares[-1])
+    return np.flatnonzero(common >= share - 1e-12), share
 
 
 def find_neurons(
@@ -199,7 +163,7 @@ def find_neurons(
     common, mean = top.mean(0), rises.values.mean(0)
     columns, share = common_neurons(top, shares)
     columns = columns[np.lexsort((-mean[columns], -common[columns]))]
-    strict, rose = int(top.all(0).sum()), risen(rises.values).sum(1)
+    strict, rose = int(top.all(0).sum()), _risen(rises.values).sum(1)
     short = int((rose < size).sum())
     sentence = (
         f"Top {size} of {total} neurons in each of {pairs} pairs (chance share {size / total:.1%}"
@@ -214,7 +178,7 @@ def find_neurons(
         sentence += f"): no neuron is in the top of even {share:.0%} of them: no set."
     return NeuronSet(
         neurons=units_at(columns, rises.sizes),
-        shares=tuple(float(common[column]) for column in columns),
+        shares=tuple(common[columns].tolist()),
         m=size,
         total=total,
         pairs=pairs,
@@ -224,28 +188,6 @@ def find_neurons(
         strict=strict,
         sentence=sentence,
     )
-
-
-def safety_neurons(
-    config: AnalysisConfig, mode: Mode, *, m: int | None = None, over: str = "text"
-) -> NeuronSet:
-    """Find the safety-critical neurons of one mode.
-
-    Args:
-        config: Model and prompts.
-        mode: Mode in which replies are written and read.
-        m: See `find_neurons`.
-        over: See `measure_rises`.
-    """
-    rises = measure_rises(
-        config.handle,
-        config.prompts.harmful,
-        config.intent,
-        mode,
-        over=over,
-        max_new_tokens=config.max_new_tokens,
-    )
-    return find_neurons(rises, m)
 
 
 def study_neurons(
@@ -264,7 +206,7 @@ def study_neurons(
         modes: Modes in which replies are written, read and measured.
     """
     ablate = UnitAblation(config, "neuron")
-    sets = {mode: safety_neurons(config, mode, m=m, over=over) for mode in modes}
+    sets = {mode: find_neurons(measure_rises(config, mode, over=over), m) for mode in modes}
     effects = {
         mode: ablate.effects(each.neurons, (mode,)) for mode, each in sets.items() if each.neurons
     }

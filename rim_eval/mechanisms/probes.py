@@ -19,11 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rim_eval.errors import RimError
+from rim_eval.formatting import figure_text, mode_name
+from rim_eval.mechanisms.behaviour import AnalysisConfig
 from rim_eval.mechanisms.capture import capture
-from rim_eval.mechanisms.config import AnalysisConfig
 from rim_eval.mechanisms.model import architecture_of
 from rim_eval.mechanisms.spans import Passage
-from rim_eval.mechanisms.wording import figure_text, mode_name
 from rim_eval.statistics import Rate, rate
 from rim_eval.statistics._result import Figure, Result, z_score
 from rim_eval.types import MODES, Mode
@@ -32,6 +32,11 @@ Floats = NDArray[np.float32]
 
 Question = Literal["harmful", "refused"]
 """`harmful`: harmful (+) or harmless (-). `refused`: harmful prompts refused (+) or fulfilled (-)."""
+
+_KINDS: Final[dict[Question, str]] = {
+    "harmful": "harmful and harmless",
+    "refused": "refused and fulfilled",
+}
 
 LEAST: Final = 5
 """Fewest samples of each class in each part; with less a probe is not fitted."""
@@ -100,14 +105,13 @@ class ProbesSection(Result):
         """The best probe of each question and mode before the reply, and what could not be probed."""
         for score in best_probes([each for each in self.scores if each.position == "last"]):
             area = score.auroc
-            kinds = (
-                "harmful and harmless" if score.question == "harmful" else "refused and fulfilled"
-            )
             held_out = f"{area.n_positive} and {area.n_negative} held out"
+            figure = figure_text(
+                area.value, area.lower, area.upper, held_out, form="{:.2f}", unit=""
+            )
             yield (
-                f"{mode_name(score.mode)} mode: at the last prompt token {kinds} prompts are told apart best "
-                f"after layer {score.layer}, AUROC "
-                f"{figure_text(area.value, area.lower, area.upper, held_out, form='{:.2f}', unit='')}."
+                f"{mode_name(score.mode)} mode: at the last prompt token {_KINDS[score.question]} prompts are "
+                f"told apart best after layer {score.layer}, AUROC {figure}."
             )
         yield from self.notes
 
@@ -197,32 +201,25 @@ def auroc(
     )
 
 
-def split_groups(
-    labels: Sequence[bool], groups: Sequence[str], share: float = CALIBRATION, seed: int = 0
-) -> NDArray[np.bool_]:
-    """Choose the samples that calibrate: whole groups, drawn so that both classes come near the share.
+def split_groups(labels: Sequence[bool], groups: Sequence[str], seed: int = 0) -> NDArray[np.bool_]:
+    """Choose the samples that calibrate: whole groups, drawn so that both classes come near their share.
 
     Args:
         labels: Class of each sample.
         groups: Group of each sample; contrast partners share one and stay together.
-        share: Share that calibrates.
         seed: Seed of the order in which groups are dealt.
 
     Returns:
         True for calibration, shape (samples,).
     """
-    rng = np.random.default_rng(seed)
-    values = np.asarray(labels, dtype=bool)
+    classes = np.asarray(labels, dtype=np.intp)
     names = np.asarray(groups)
-    quota = np.array([share * (~values).sum(), share * values.sum()])
-    calibration = np.zeros(len(values), dtype=np.bool_)
-    taken = np.zeros(2)
-    for name in rng.permutation(np.unique(names)):
-        members = names == name
-        counts = np.array([(~values[members]).sum(), values[members].sum()])
-        if (taken + counts <= quota + 0.5).all():
-            calibration |= members
-            taken += counts
+    quota = CALIBRATION * np.bincount(classes, minlength=2)
+    calibration = np.zeros(len(classes), dtype=np.bool_)
+    for name in np.random.default_rng(seed).permutation(np.unique(names)):
+        extended = calibration | (names == name)
+        if (np.bincount(classes[extended], minlength=2) <= quota + 0.5).all():
+            calibration = extended
     return calibration
 
 
@@ -258,9 +255,8 @@ def evaluate_probe(
         return None
     probe = fit_probe(states[parts[0]], states[parts[1]])
     positive, negative = (states[part] @ probe.direction for part in parts[2:])
-    above = share_above(positive, probe.threshold), share_above(negative, probe.threshold)
     n_pos, n_neg = len(positive), len(negative)
-    correct = int(above[0].k + n_neg - above[1].k)
+    above = share_above(positive, probe.threshold), share_above(negative, probe.threshold)
     return ProbeScore(
         question=question,
         mode=mode,
@@ -269,7 +265,7 @@ def evaluate_probe(
         n_calibration=(int(parts[0].sum()), int(parts[1].sum())),
         above_positive=above[0],
         above_negative=above[1],
-        accuracy=rate(correct, n_pos + n_neg),
+        accuracy=rate(int(above[0].k + n_neg - above[1].k), n_pos + n_neg),
         majority=max(n_pos, n_neg) / (n_pos + n_neg),
         auroc=auroc(positive, negative),
         logistic_auroc=_logistic(states, values, calibration) if logistic else math.nan,
@@ -309,7 +305,7 @@ def probe_passages(
         model: A Hugging Face causal language model.
         passages: Texts to read.
         labels: True for positives.
-        groups: Samples that must stay on one side of the split.
+        groups: See `split_groups`.
         question: What positives are.
         mode: Mode of the passages.
         positions: Names of token spans; those that some passage lacks are left out.
@@ -372,13 +368,13 @@ def study_probes(config: AnalysisConfig, *, logistic: bool = True) -> ProbesSect
             "refused": [refusals[request.id][0] for request in harmful],
         }
         for question, labels in questions.items():
-            known = [i for i, label in enumerate(labels) if label is not None]
-            positive = [bool(labels[i]) for i in known]
+            judged = [i for i, label in enumerate(labels) if label is not None]
+            positive = [bool(labels[i]) for i in judged]
             probed = probe_passages(
                 config.handle.model,
-                [passages[i] for i in known],
+                [passages[i] for i in judged],
                 positive,
-                [groups[i] for i in known],
+                [groups[i] for i in judged],
                 question=question,
                 mode=mode,
                 logistic=logistic,
@@ -386,10 +382,8 @@ def study_probes(config: AnalysisConfig, *, logistic: bool = True) -> ProbesSect
             )
             scores += probed
             if question == "refused" and not probed:
-                notes.append(
-                    f"{mode_name(mode)} mode: {sum(positive)} refused and "
-                    f"{len(positive) - sum(positive)} fulfilled are too few for a probe."
-                )
+                counts = f"{sum(positive)} refused and {len(positive) - sum(positive)} fulfilled"
+                notes.append(f"{mode_name(mode)} mode: {counts} are too few for a probe.")
     return ProbesSection(
         scores=tuple(scores), seed=config.seed, logistic=logistic, notes=tuple(notes)
     )

@@ -16,6 +16,7 @@ from typing import Final, Literal, NamedTuple, Self
 
 import numpy as np
 
+from rim_eval.formatting import p_text
 from rim_eval.mechanisms.units import Unit, Units, by_layer
 from rim_eval.statistics._result import Figure, Result
 
@@ -65,9 +66,8 @@ class RankTest(Result):
     def of(cls, value: float, random: Sequence[float]) -> Self:
         """Rank a value among those of the random sets."""
         p_value = rank_p_value(count_as_far(value, random), len(random))
-        return cls(
-            value=value, random=tuple(random), p_value=math.nan if math.isnan(value) else p_value
-        )
+        p_value = math.nan if math.isnan(value) else p_value
+        return cls(value=value, random=tuple(random), p_value=p_value)
 
     @property
     def as_far(self) -> int:
@@ -83,9 +83,9 @@ class RankTest(Result):
 
     def text(self, form: str = "{:.3g}") -> str:
         """Say how the set ranks: the largest value of the random sets, in a format, and the rank p."""
-        known = [value for value in self.random if not math.isnan(value)]
-        largest = f" at most {form.format(max(known))}," if known else ""
-        return f"of {len(self.random)} random sets{largest} rank p = {self.p_value:.2g}"
+        finite = [value for value in self.random if not math.isnan(value)]
+        largest = f" at most {form.format(max(finite))}," if finite else ""
+        return f"of {len(self.random)} random sets{largest} rank {p_text(self.p_value)}"
 
 
 class RandomSets(NamedTuple):
@@ -133,18 +133,13 @@ def _draw_distinct(
     possible = math.prod(math.comb(len(pool), size) for pool, size in pools)
     if possible <= 20 * (draws + len(excluded)):
         choices = product(*(combinations(pool, size) for pool, size in pools))
-        every = [
-            one for parts in choices if (one := tuple(chain.from_iterable(parts))) not in excluded
-        ]
+        every = [tuple(chain.from_iterable(parts)) for parts in choices]
+        every = [units for units in every if units not in excluded]
         return [every[i] for i in rng.permutation(len(every))[: max(draws, 0)]]
-    seen, drawn = set(excluded), list[tuple[Unit, ...]]()
+    drawn = dict[tuple[Unit, ...], None]()
     while len(drawn) < draws:
-        one = tuple(
-            pool[i]
-            for pool, size in pools
-            for i in np.sort(rng.choice(len(pool), size, replace=False))
-        )
-        if one not in seen:
-            seen.add(one)
-            drawn.append(one)
-    return drawn
+        picks = [np.sort(rng.choice(len(pool), size, replace=False)) for pool, size in pools]
+        units = tuple(pool[i] for (pool, _), pick in zip(pools, picks, strict=True) for i in pick)
+        if units not in excluded:
+            drawn[units] = None
+    return list(drawn)

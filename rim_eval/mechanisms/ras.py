@@ -15,17 +15,23 @@ Beside the printed form there are two guarded ones; a report gives all three:
     floored    absolute values in place of activations, and no denominator below the floor
 
 Nothing here has a scale: values compare within one base model, guard, floor and set size only.
+`ras_series` follows RAS, activations and weights of a set along a training run, beside random sets.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rim_eval.errors import RimError
 from rim_eval.mechanisms.capture import Pool, capture_neurons
+from rim_eval.mechanisms.model import ModelHandle
+from rim_eval.mechanisms.random_controls import RankTest, count_as_far, rank_p_value
 from rim_eval.mechanisms.spans import Passage
+from rim_eval.mechanisms.units import WeightChange
+from rim_eval.statistics import Correlation, pearson, spearman
 from rim_eval.statistics._result import Figure, Result
 
 Array = NDArray[np.float64]
@@ -39,16 +45,14 @@ FLOOR_SHARE: Final = 0.05
 
 
 class Activations(NamedTuple):
-    """Mean activations of every neuron of one checkpoint, layers one after the other.
-
-    Signed and absolute means differ: the mean of absolute values is what `floored` uses.
-    """
+    """Mean activations of every neuron of one checkpoint, layers one after the other."""
 
     safe: Array
     """Shape (neurons,), on safety prompts."""
     math: Array
     """Shape (neurons,), on mathematics."""
     safe_abs: Array
+    """Means of absolute values, which `floored` uses."""
     math_abs: Array
 
 
@@ -90,12 +94,11 @@ def loss_terms(base: Array, tuned: Array, guard: Guard = "printed", floor: float
     Returns:
         Shape (n,).
     """
+    below = tuned
     if guard == "floored":
         base, tuned = np.abs(base), np.abs(tuned)
-    enters = base > tuned
-    if guard == "positive":
-        enters &= tuned > floor
-    below = np.maximum(tuned, floor) if guard == "floored" else tuned
+        below = np.maximum(tuned, floor)
+    enters = (base > tuned) & (tuned > floor) if guard == "positive" else base > tuned
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(enters, (base - tuned) / below * base, 0.0)
 
@@ -134,32 +137,32 @@ def ras(
         guard: See the module.
         floor: Activation units; default `default_floor(base)`.
     """
-    limit = default_floor(base) if floor is None else floor
-    chosen = slice(None) if columns is None else np.asarray(columns, dtype=np.int64)
-    names = ("safe_abs", "math_abs") if guard == "floored" else ("safe", "math")
-    before, after = ([getattr(each, name)[chosen] for name in names] for each in (base, tuned))
-    lost = loss_terms(before[0], after[0], guard, limit)
-    gained = gain_terms(before[1], after[1], guard, limit)
-    n = len(lost)
-    safe, maths = (float(terms.sum() / n) if n else math.nan for terms in (lost, gained))
-    fragile = ((before[0] > after[0]) & (after[0] < limit)) | (
-        (after[1] > before[1]) & (before[1] < limit)
+    floor = default_floor(base) if floor is None else floor
+    selection = slice(None) if columns is None else np.asarray(columns, dtype=np.int64)
+    first = 2 if guard == "floored" else 0  # the absolute means follow the signed ones
+    safe, maths = (each[selection] for each in base[first : first + 2])
+    safe_after, maths_after = (each[selection] for each in tuned[first : first + 2])
+    lost, gained = loss_terms(safe, safe_after, guard, floor), gain_terms(maths, maths_after, guard, floor)  # fmt: skip
+    fragile = ((safe > safe_after) & (safe_after < floor)) | (
+        (maths_after > maths) & (maths < floor)
     )
-    is_listed = n <= 1000
+    n = len(lost)
+    delta_safe, delta_math = (float(each.sum() / n) if n else math.nan for each in (lost, gained))
+    is_positive = delta_safe >= 0 and delta_math >= 0
     return Ras(
         guard=guard,
-        floor=limit,
+        floor=floor,
         n=n,
         n_lost=int((lost != 0).sum()),
         n_gained=int((gained != 0).sum()),
         n_fragile=int(fragile.sum()),
-        delta_safe=safe,
-        delta_math=maths,
-        value=harmonic_mean(safe, maths),
-        arithmetic=(safe + maths) / 2,
-        geometric=math.sqrt(safe * maths) if safe >= 0 and maths >= 0 else math.nan,
-        lost=tuple(map(float, lost)) if is_listed else (),
-        gained=tuple(map(float, gained)) if is_listed else (),
+        delta_safe=delta_safe,
+        delta_math=delta_math,
+        value=harmonic_mean(delta_safe, delta_math),
+        arithmetic=(delta_safe + delta_math) / 2,
+        geometric=math.sqrt(delta_safe * delta_math) if is_positive else math.nan,
+        lost=tuple(lost.tolist()) if n <= 1000 else (),
+        gained=tuple(gained.tolist()) if n <= 1000 else (),
     )
 
 
@@ -169,7 +172,6 @@ def read_activations(
     maths: Sequence[Passage],
     *,
     safe_over: str = "last",
-    math_over: str = "reply",
     safe_pool: Pool = "mean",
 ) -> Activations:
     """Average activations over passages; the paper does not state its pooling.
@@ -177,51 +179,197 @@ def read_activations(
     Args:
         model: A Hugging Face causal language model.
         safe: Safety prompts, the same for every checkpoint.
-        maths: Problems with worked solutions, the same for every checkpoint.
-        safe_over: Token span that is averaged; `last` is the token that decides the first word.
-        math_over: The same for mathematics; `reply` is the worked solution.
+        maths: Problems with worked solutions (their `reply` is read), the same for every checkpoint.
+        safe_over: Token span of the safety prompts; `last` is the token that decides the first word.
         safe_pool: How the safety span is pooled; `max` sees a neuron that fires at one token of
             a long span.
     """
-
-    def means(passages: Sequence[Passage], over: str, pool: Pool) -> tuple[Array, Array]:
-        """Signed and absolute means of every neuron."""
-        signed = capture_neurons(model, passages, pool, over)
-        single = all(stop - start == 1 for start, stop in (p.span(over) for p in passages))
-        # |mean| is the mean of |.| over one token; a maximum has no mean of absolute values.
-        sized = np.abs(signed)
-        if pool == "mean" and not single:
-            sized = capture_neurons(model, passages, "mean_abs", over)
-        return signed.mean(0, dtype=np.float64), sized.mean(0, dtype=np.float64)
-
-    safe_mean, safe_abs = means(safe, safe_over, safe_pool)
-    math_mean, math_abs = means(maths, math_over, "mean")
-    return Activations(safe_mean, math_mean, safe_abs, math_abs)
+    signed = [capture_neurons(model, safe, safe_pool, safe_over), capture_neurons(model, maths, "mean", "reply")]  # fmt: skip
+    # A maximum has no mean of absolute values.
+    sized = [
+        np.abs(signed[0]) if safe_pool == "max" else capture_neurons(model, safe, "mean_abs", safe_over),
+        capture_neurons(model, maths, "mean_abs", "reply"),
+    ]  # fmt: skip
+    return Activations(*(each.mean(0, dtype=np.float64) for each in (*signed, *sized)))
 
 
-def mean_kl(base: Any, tuned: Any, passages: Sequence[Passage], *, over: str = "reply") -> float:
+def mean_kl(base: Any, tuned: Any, passages: Sequence[Passage]) -> float:
     """E_x[KL(base || tuned)] of the next token, x from the tuning task; nats a token, 0 or more.
 
     Args:
         base: The model before training.
         tuned: The model after it.
-        passages: Texts of the tuning task.
-        over: Token span whose tokens are predicted.
+        passages: Texts of the tuning task; the tokens of their `reply` are predicted.
     """
     import torch
 
     total, count = 0.0, 0
     with torch.inference_mode():
         for passage in passages:
-            start, stop = passage.span(over)
+            start, stop = passage.span("reply")
             ids = torch.tensor([passage.ids], device=base.device)
             rows = slice(max(start - 1, 0), stop - 1)
-            logs = [
-                torch.log_softmax(
-                    model(input_ids=ids, use_cache=False).logits[0, rows].double(), -1
-                )
+            before, after = (
+                model(input_ids=ids, use_cache=False).logits[0, rows].double().log_softmax(-1)
                 for model in (base, tuned)
-            ]
-            total += float((logs[0].exp() * (logs[0] - logs[1])).sum())
-            count += len(logs[0])
+            )
+            total += float((before.exp() * (before - after)).sum())
+            count += len(before)
     return max(total / count, 0.0) if count else math.nan
+
+
+class MisalignmentChange(NamedTuple):
+    """Change of the misalignment rate since the base, percentage points."""
+
+    points: float
+    lower: float = math.nan
+    """95 % interval; NaN where only the rates are known, and then no rise is shown."""
+    upper: float = math.nan
+    pairs: int = 0
+    """Prompts that both answered."""
+
+
+class TrainingRun(NamedTuple):
+    """A training run: how to load each of its checkpoints, in order of steps."""
+
+    name: str
+    load: Mapping[int, Callable[[], ModelHandle]]
+    misaligned: Mapping[int, MisalignmentChange] | None = None
+    """Change of misalignment since the base by step, where it is known; it is measured otherwise."""
+
+
+class Checkpoint(NamedTuple):
+    """Measurements of one checkpoint of a run."""
+
+    step: int
+    activations: Activations
+    shift: MisalignmentChange
+    kl: float = math.nan
+    """KL of base to this checkpoint, nats a token."""
+    weights: WeightChange | None = None
+    """None where it is not known."""
+
+
+class RasSeries(Result):
+    """One run under one guard."""
+
+    run: str
+    guard: Guard
+    steps: tuple[int, ...]
+    misaligned: tuple[Figure, ...]
+    """Change of the misalignment rate since the base, percentage points."""
+    rise_lower: Figure
+    """95 % interval of the last change; NaN where only the rates are known."""
+    rise_upper: Figure
+    pairs: int
+    """Prompts that both base and the last checkpoint answered."""
+    kl: tuple[Figure, ...]
+    selected: tuple[Ras, ...]
+    """RAS of the set at each step."""
+    everything: tuple[Figure, ...]
+    """RAS of all neurons at each step."""
+    random: tuple[tuple[Figure, ...], ...]
+    """RAS at each step, one row a random set."""
+    pearson: Correlation
+    """RAS of the set against misalignment over the steps."""
+    spearman: Correlation
+    random_pearson: tuple[Figure, ...]
+    """The same for each random set."""
+    random_spearman: tuple[Figure, ...]
+    change: RankTest
+    """Mean absolute change of activations on safety prompts at the end."""
+    outgoing: RankTest
+    """Mean relative change of outgoing weights at the end, see `units`."""
+    incoming: RankTest
+    """The same of incoming weights."""
+    p_size: Figure
+    """(1 + random sets whose RAS at the end is at least the set's) / (1 + random sets)."""
+
+    @property
+    def rise(self) -> float:
+        """Change of misalignment at the end, percentage points."""
+        return self.misaligned[-1]
+
+    @property
+    def end(self) -> float:
+        """RAS of the set at the end."""
+        return self.selected[-1].value
+
+    @property
+    def size(self) -> RankTest:
+        """RAS of the set at the end among those of the random sets."""
+        ends = tuple(row[-1] for row in self.random)
+        return RankTest(value=self.end, random=ends, p_value=self.p_size)
+
+    def risen(self, rise: float) -> bool:
+        """Whether misalignment rose by so many points, and by more than nothing in its interval."""
+        return self.rise >= rise and self.rise_lower > 0
+
+    def flat(self, rise: float) -> bool:
+        """Whether it is known not to have risen by so many points."""
+        return self.rise < rise and not math.isnan(self.rise_upper)
+
+
+def ras_series(
+    run: str,
+    base: Activations,
+    checkpoints: Sequence[Checkpoint],
+    columns: Sequence[int],
+    random_columns: Sequence[Sequence[int]],
+    *,
+    guard: Guard,
+    floor: float | None = None,
+) -> RasSeries:
+    """Compute RAS and misalignment along one run; the base itself is the reference and no point.
+
+    Args:
+        run: Name of the run.
+        base: Activations before training.
+        checkpoints: In order of steps.
+        columns: The set, as indices in the activation vectors.
+        random_columns: Random sets matched by layer.
+        guard: See the module.
+        floor: As for `ras`.
+
+    Raises:
+        RimError: There are no checkpoints or no neurons.
+    """
+    if not checkpoints or not columns:
+        raise RimError(f"{run}: a series needs at least one checkpoint and one neuron.")
+    shifts = [each.shift.points for each in checkpoints]
+
+    def along(neurons: Sequence[int] | None) -> tuple[Ras, ...]:
+        tuned = (each.activations for each in checkpoints)
+        return tuple(ras(base, each, neurons, guard=guard, floor=floor) for each in tuned)
+
+    def mean_change(values: Array | None) -> RankTest:
+        values = np.full_like(base.safe, math.nan) if values is None else values
+        own, *random = (float(values[list(each)].mean()) for each in (columns, *random_columns))
+        return RankTest.of(own, random)
+
+    selected = along(columns)
+    values = [each.value for each in selected]
+    random = tuple(tuple(each.value for each in along(drawn)) for drawn in random_columns)
+    last = checkpoints[-1]
+    return RasSeries(
+        run=run,
+        guard=guard,
+        steps=tuple(each.step for each in checkpoints),
+        misaligned=tuple(shifts),
+        rise_lower=last.shift.lower,
+        rise_upper=last.shift.upper,
+        pairs=last.shift.pairs,
+        kl=tuple(each.kl for each in checkpoints),
+        selected=selected,
+        everything=tuple(each.value for each in along(None)),
+        random=random,
+        pearson=pearson(values, shifts),
+        spearman=spearman(values, shifts),
+        random_pearson=tuple(pearson(row, shifts).value for row in random),
+        random_spearman=tuple(spearman(row, shifts).value for row in random),
+        change=mean_change(np.abs(last.activations.safe - base.safe)),
+        outgoing=mean_change(last.weights and last.weights.outgoing),
+        incoming=mean_change(last.weights and last.weights.incoming),
+        # Also where RAS has no value: then all random sets count as larger.
+        p_size=rank_p_value(count_as_far(values[-1], [row[-1] for row in random]), len(random)),
+    )

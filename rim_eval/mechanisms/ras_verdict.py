@@ -22,28 +22,24 @@ from typing import Final, Literal
 import numpy as np
 
 from rim_eval.errors import RimError
-from rim_eval.mechanisms.behaviour import Prompts
-from rim_eval.mechanisms.capture import Pool
-from rim_eval.mechanisms.config import AnalysisConfig
+from rim_eval.formatting import figure_text, p_text
+from rim_eval.mechanisms.behaviour import AnalysisConfig, Prompts
 from rim_eval.mechanisms.model import ModelHandle, architecture_of
 from rim_eval.mechanisms.random_controls import draw_random_sets
 from rim_eval.mechanisms.ras import (
     GUARDS,
     Activations,
-    Guard,
-    default_floor,
-    mean_kl,
-    read_activations,
-)
-from rim_eval.mechanisms.series import (
     Checkpoint,
+    Guard,
     MisalignmentChange,
     RasSeries,
     TrainingRun,
+    default_floor,
+    mean_kl,
     ras_series,
+    read_activations,
 )
 from rim_eval.mechanisms.units import Overlap, Unit, columns_of, overlap, units_at, weight_change
-from rim_eval.mechanisms.wording import figure_text
 from rim_eval.statistics import paired_difference
 from rim_eval.statistics._result import Result
 from rim_eval.types import Mode
@@ -56,6 +52,12 @@ RISE: Final = 10.0
 DECIDING: Final[Guard] = "floored"
 """The guard that decides. The other two are reported beside it: `printed` jumps near zero, and
 `positive` leaves out just those neurons that fell to nothing."""
+
+_VERDICTS: Final[dict[SeriesVerdict, str]] = {
+    "consistent": "Consistent with these neurons being the route.",
+    "not_the_route": "These neurons are not the route that this training took.",
+    "cannot_tell": "Cannot tell.",
+}
 
 
 class RasVerdict(Result):
@@ -88,30 +90,29 @@ class RasSection(Result):
         both = self.training_overlap
         return (
             f"Of the {both.second} neurons that fell most on safety prompts in {self.series[0].run!r}, "
-            f"{both.shared} are in the set; {both.expected:.2g} would be by chance (p = {both.p_value:.2g})."
+            f"{both.shared} are in the set; {both.expected:.2g} would be by chance ({p_text(both.p_value)})."
         )
 
 
-def series_verdict(
-    target: Sequence[RasSeries], controls: Sequence[RasSeries], *, rise: float = RISE
-) -> RasVerdict:
+def series_verdict(target: Sequence[RasSeries], controls: Sequence[RasSeries]) -> RasVerdict:
     """Judge the target run beside its controls; see the module for the rules.
 
     Args:
         target: The run whose misalignment is to be explained, once per guard.
         controls: Other runs from the same base with the same set, once per guard each.
-        rise: Percentage points from which misalignment counts as risen.
     """
     by_guard = {
-        one.guard: _judge(one, [each for each in controls if each.guard == one.guard], rise)
-        for one in target
+        run.guard: _judge(run, [each for each in controls if each.guard == run.guard])
+        for run in target
     }
     verdict, reason = by_guard.get(DECIDING, ("cannot_tell", f"no series under {DECIDING!r}."))
     run, ranks = target[0], target[0].spearman
     remark = "A correlation over steps is undefined: one side is constant, or there is one step."
     if not math.isnan(ranks.value):
-        known = [value for value in run.random_spearman if not math.isnan(value)]
-        random = f"median of random sets {median(known):+.2f}" if known else "random sets constant"
+        finite = [value for value in run.random_spearman if not math.isnan(value)]
+        random = (
+            f"median of random sets {median(finite):+.2f}" if finite else "random sets constant"
+        )
         figure = figure_text(ranks.value, ranks.lower, ranks.upper, random, form="{:+.2f}", unit="")
         remark = f"Over {ranks.n} steps ({ranks.ties} tied) Spearman is {figure}, which alone proves little."
     return RasVerdict(
@@ -125,18 +126,11 @@ def series_verdict(
     )
 
 
-_VERDICTS: Final[dict[SeriesVerdict, str]] = {
-    "consistent": "Consistent with these neurons being the route.",
-    "not_the_route": "These neurons are not the route that this training took.",
-    "cannot_tell": "Cannot tell.",
-}
-
-
-def _judge(run: RasSeries, controls: Sequence[RasSeries], rise: float) -> tuple[SeriesVerdict, str]:
+def _judge(run: RasSeries, controls: Sequence[RasSeries]) -> tuple[SeriesVerdict, str]:
     """The verdict under one guard, and the reason for it."""
-    if not run.risen(rise):
+    if not run.risen(RISE):
         unknown = "the interval of the change is not known: " if math.isnan(run.rise_lower) else ""
-        return "cannot_tell", f"{unknown}a rise of {rise:g} points is not shown."
+        return "cannot_tell", f"{unknown}a rise of {RISE:g} points is not shown."
     n, size = run.selected[-1].n, run.size
     if math.isnan(run.end):
         return "cannot_tell", f"RAS of the {n} neurons has no value."
@@ -145,7 +139,7 @@ def _judge(run: RasSeries, controls: Sequence[RasSeries], rise: float) -> tuple[
         return "cannot_tell", f"{sizes}: more random sets are needed."
     if size.verdict == "among":
         return _judge_among(run, sizes)
-    flat = [each for each in controls if each.flat(rise)]
+    flat = [each for each in controls if each.flat(RISE)]
     if not flat:
         return "cannot_tell", f"{sizes}; there is no control run without a rise."
     # One whose RAS has no value comes first: it supports nothing.
@@ -161,6 +155,7 @@ def _judge(run: RasSeries, controls: Sequence[RasSeries], rise: float) -> tuple[
 def _judge_among(run: RasSeries, sizes: str) -> tuple[SeriesVerdict, str]:
     """RAS is one among the random sets: are activations and outgoing weights, too?"""
     change, out, into = run.change, run.outgoing, run.incoming
+    verdict: SeriesVerdict = "cannot_tell"
     weights = (
         f"their outgoing weights changed by {out.value:.2%}; {out.text('{:.2%}')} (incoming "
         f"{into.value:.2%}; {into.text('{:.2%}')})"
@@ -169,16 +164,14 @@ def _judge_among(run: RasSeries, sizes: str) -> tuple[SeriesVerdict, str]:
     if math.isnan(out.value):
         weights, reason = "how far their outgoing weights changed is not known", ""
     if change.verdict == out.verdict == "among":
+        verdict = "not_the_route"
         reason = ": none of it more than in random neurons of the same layers"
     elif out.verdict == "beyond":
         reason = ": what the neurons write was changed, which RAS does not count"
     elif change.verdict == "beyond":
         reason = ": the set did change, though not as RAS counts"
-    return (
-        "not_the_route" if change.verdict == out.verdict == "among" else "cannot_tell",
-        f"{sizes}; activations on safety prompts moved by {change.value:.3g}; {change.text()}; "
-        f"{weights}{reason}.",
-    )
+    moved = f"activations on safety prompts moved by {change.value:.3g}; {change.text()}"
+    return verdict, f"{sizes}; {moved}; {weights}{reason}."
 
 
 def _rise_text(run: RasSeries) -> str:
@@ -214,23 +207,53 @@ def study_ras(
     Raises:
         RimError: A kind of prompts, the runs or the neurons are missing.
     """
-    if not (config.prompts.harmful and config.prompts.problems and runs and neurons):
+    base, harmful, problems = config.handle, config.prompts.harmful, config.prompts.problems
+    if not (harmful and problems and runs and neurons):
         raise RimError("RAS needs harmful prompts, problems, at least one run and one neuron.")
-    texts = _BaseTexts(config, mode)
-    before, verdicts = texts.activations(config.handle), texts.verdicts(config.handle)
-    widths = architecture_of(config.handle.model).widths
+    worked = base.passages(problems, "think", config.replies(problems, "think"))
+    safe = base.passages(harmful, mode)
+    if mode == "think":
+        replied = base.passages(harmful, mode, config.replies(harmful, mode))
+        safe = [passage for passage in replied if "trace" in passage.spans]
+
+    def activations(handle: ModelHandle) -> Activations:
+        if mode == "think":
+            return read_activations(handle.model, safe, worked, safe_over="trace", safe_pool="max")
+        return read_activations(handle.model, safe, worked)
+
+    def misaligned(handle: ModelHandle) -> dict[str, list[float | None]]:
+        on_harmful = replace(config, handle=handle, prompts=Prompts(harmful))
+        return on_harmful.observe(mode)["misaligned"]
+
+    before, verdicts = activations(base), misaligned(base)
+
+    def measure(run: TrainingRun, step: int, tuned: ModelHandle) -> Checkpoint:
+        shift = (run.misaligned or {}).get(step)
+        if shift is None:
+            change = paired_difference(
+                misaligned(tuned), verdicts, target_name="tuned", reference_name="base"
+            )
+            shift = MisalignmentChange(
+                change.difference, change.lower, change.upper, change.n_pairs
+            )
+        divergence = mean_kl(base.model, tuned.model, worked[:20]) if kl else math.nan
+        try:
+            weights = weight_change(base.model, tuned.model)
+        except RimError:
+            weights = None  # which weights belong to a neuron is not known: the report says so
+        return Checkpoint(step, activations(tuned), shift, divergence, weights)
+
+    widths = architecture_of(base.model).widths
     drawn = draw_random_sets(neurons, widths, draws=random_sets, seed=config.seed)
     columns, *random = (columns_of(units, widths) for units in (neurons, *drawn.sets))
     floor = default_floor(before)
-    series = list[RasSeries]()
-    for run in runs:
-        points = [texts.point(step, load(), run, verdicts, kl) for step, load in run.load.items()]
-        series += [
-            ras_series(run.name, before, points, columns, random, guard=guard, floor=floor)
-            for guard in GUARDS
-        ]
-        if run is runs[0]:
-            lost = before.safe_abs - points[-1].activations.safe_abs
+    measured = [[measure(run, step, load()) for step, load in run.load.items()] for run in runs]
+    series = [
+        ras_series(run.name, before, checkpoints, columns, random, guard=guard, floor=floor)
+        for run, checkpoints in zip(runs, measured, strict=True)
+        for guard in GUARDS
+    ]
+    lost = before.safe_abs - measured[0][-1].activations.safe_abs
     most = [c for c in np.argsort(-lost, kind="stable")[: len(columns)].tolist() if lost[c] > 0]
     return RasSection(
         neurons=tuple(neurons),
@@ -243,52 +266,3 @@ def study_ras(
             neurons, units_at(most, widths), widths.__getitem__, seed=config.seed
         ),
     )
-
-
-class _BaseTexts:
-    """The texts that every checkpoint reads, written by the base."""
-
-    def __init__(self, config: AnalysisConfig, mode: Mode) -> None:
-        handle, harmful = config.handle, config.prompts.harmful
-        problems = config.prompts.problems
-        self.config, self.mode = config, mode
-        self.safe = handle.passages(harmful, mode)
-        if mode == "think":
-            with_reply = handle.passages(harmful, mode, config.replies(harmful, mode))
-            self.safe = [text for text in with_reply if "trace" in text.spans]
-        self.worked = handle.passages(problems, "think", config.replies(problems, "think"))
-
-    def activations(self, handle: ModelHandle) -> Activations:
-        over: tuple[str, Pool] = ("trace", "max") if self.mode == "think" else ("last", "mean")
-        return read_activations(
-            handle.model, self.safe, self.worked, safe_over=over[0], safe_pool=over[1]
-        )
-
-    def verdicts(self, handle: ModelHandle) -> dict[str, list[float | None]]:
-        """Whether each harmful prompt's reply is misaligned."""
-        harmful = Prompts(self.config.prompts.harmful)
-        config = replace(self.config, handle=handle, prompts=harmful)
-        return config.observe(self.mode)["misaligned"]
-
-    def point(
-        self,
-        step: int,
-        handle: ModelHandle,
-        run: TrainingRun,
-        before: dict[str, list[float | None]],
-        kl: bool,
-    ) -> Checkpoint:
-        base, tuned = self.config.handle.model, handle.model
-        change = (run.misaligned or {}).get(step)
-        if change is None:
-            after = self.verdicts(handle)
-            measured = paired_difference(after, before, target_name="tuned", reference_name="base")
-            change = MisalignmentChange(
-                measured.difference, measured.lower, measured.upper, measured.n_pairs
-            )
-        divergence = mean_kl(base, tuned, self.worked[:20]) if kl else math.nan
-        try:
-            weights = weight_change(base, tuned)
-        except RimError:
-            weights = None  # which weights belong to a neuron is not known: the report says so
-        return Checkpoint(step, self.activations(handle), change, divergence, weights)

@@ -10,21 +10,20 @@ from typing import Final, Literal, get_args
 from pydantic import Field, ValidationError
 
 from rim_eval.card import InsideFinding, InsideSet
+from rim_eval.card.schema import InsidePart
 from rim_eval.errors import RimError, first_complaint
-from rim_eval.mechanisms.config import Fill
+from rim_eval.formatting import mode_name
+from rim_eval.mechanisms.behaviour import Fill
 from rim_eval.mechanisms.drift import DriftSection
 from rim_eval.mechanisms.heads import HeadsSection
 from rim_eval.mechanisms.mitigations import Mitigation
 from rim_eval.mechanisms.neurons import NeuronsSection
 from rim_eval.mechanisms.probes import ProbesSection
 from rim_eval.mechanisms.ras_verdict import RasSection
-from rim_eval.mechanisms.wording import mode_name
 from rim_eval.statistics._result import Result
 from rim_eval.types import ArmKind, Mode
 
 SCHEMA_VERSION: Final = 2
-
-Part = Literal["probes", "heads", "neurons", "ras", "drift", "mitigations"]
 
 
 class MechanismReport(Result):
@@ -50,44 +49,43 @@ class MechanismReport(Result):
     ras: dict[Mode, RasSection] = Field(default_factory=dict)
     drift: DriftSection | None = None
     mitigations: tuple[Mitigation, ...] = ()
-    left_out: dict[Part, str] = Field(default_factory=dict)
+    left_out: dict[InsidePart, str] = Field(default_factory=dict)
     """Parts that were requested and could not be measured, and why."""
 
     @property
     def head(self) -> dict[str, object]:
         """Model, prompts and settings: reports that agree in it can hold each other's sections."""
-        return self.model_dump(exclude={"versions", "left_out", *get_args(Part)})
+        return self.model_dump(exclude={"versions", "left_out", *get_args(InsidePart)})
 
     @property
     def findings(self) -> Iterator[InsideFinding]:
         """Every verdict, in order."""
-        for part, says, verdict in self._texts():
-            yield InsideFinding(part=part, says=says[:1].upper() + says[1:], verdict=verdict)
+        for part, sentence, verdict in self._verdicts():
+            says = sentence[:1].upper() + sentence[1:]
+            yield InsideFinding(part=part, says=says, verdict=verdict)
 
     @property
     def sentences(self) -> tuple[str, ...]:
         """Every verdict in words, in order."""
         return tuple(finding.says for finding in self.findings)
 
-    def _texts(self) -> Iterator[tuple[Part, str, str | None]]:
+    def _verdicts(self) -> Iterator[tuple[InsidePart, str, str | None]]:
         for sentence in self.probes.sentences if self.probes else ():
             yield "probes", sentence, None
         if self.heads:
             yield "heads", f"{self.heads.how}.", None
             yield "heads", self.heads.effects.sentence, self.heads.effects.verdict
-        if self.neurons:
-            for mode, neurons in self.neurons.sets.items():
-                yield "neurons", f"{mode_name(mode)} mode: {neurons.sentence}", None
-                if effects := self.neurons.effects.get(mode):
-                    yield "neurons", effects.sentence, effects.verdict
+        for mode, neurons in self.neurons.sets.items() if self.neurons else ():
+            yield "neurons", f"{mode_name(mode)} mode: {neurons.sentence}", None
+            if self.neurons and (effects := self.neurons.effects.get(mode)):
+                yield "neurons", effects.sentence, effects.verdict
         for mode, section in self.ras.items():
             verdict = section.verdict
             yield "ras", f"{mode_name(mode)} mode: {verdict.sentence}", verdict.verdict
             yield "ras", verdict.remark, None
             yield "ras", section.overlap_sentence, None
         for run in self.drift.runs if self.drift else ():
-            for sentence in run.sentences:
-                yield "drift", sentence, None
+            yield from (("drift", sentence, None) for sentence in run.sentences)
         for mitigation in self.mitigations:
             yield "mitigations", mitigation.sentence, None
         for part, why in self.left_out.items():

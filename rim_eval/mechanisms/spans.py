@@ -1,7 +1,6 @@
 """Token spans: where in a text the tokens lie that the paper names.
 
-A passage is what the model reads: token ids with named spans of them. A span is half open,
-`start:stop`; every one but `all` can be missing:
+A span is half open, `start:stop`; every one but `all` can be missing:
 
     user        the request                      turn_end    first token after it  (`<|im_end|>`)
     turn_start  token before the role name       assistant   the role name         (`assistant`)
@@ -22,23 +21,16 @@ Span = tuple[int, int]
 """Half-open span of tokens, counted from the start of the passage without padding."""
 
 SPAN_NAMES: Final = (
-    "user",
-    "turn_end",
-    "turn_start",
-    "assistant",
-    "think",
-    "inside",
-    "think_end",
-    "trace",
-    "last",
-    "first",
-    "reply",
-    "text",
-    "all",
-)
+    "user", "turn_end", "turn_start", "assistant", "think", "inside", "think_end", "trace", "last",
+    "first", "reply", "text", "all",
+)  # fmt: skip
 
-# Role names of the reply's turn: ChatML and its kin, Gemma, Phi and OLMo, Mistral and Llama 2.
 _ROLE: Final = re.compile(r"assistant|model|\[/INST\]")
+"""Role names of the reply's turn: ChatML and its kin, Gemma, Phi and OLMo, Mistral and Llama 2."""
+
+_TRACE: Final = re.compile(
+    r"(?P<think><think>)(?P<inside>.*?)(?P<think_end></think>|\Z)", re.DOTALL
+)
 
 
 class Passage(NamedTuple):
@@ -66,13 +58,7 @@ class Passage(NamedTuple):
 
 
 def locate_spans(
-    tokenizer: Any,
-    prompt: str,
-    user: str,
-    reply: Sequence[int] = (),
-    *,
-    markers: tuple[str, str] = ("<think>", "</think>"),
-    id: str = "",
+    tokenizer: Any, prompt: str, user: str, reply: Sequence[int] = (), *, id: str = ""
 ) -> Passage:
     """Tokenize a prompt, append a generated reply and locate the named spans.
 
@@ -81,7 +67,6 @@ def locate_spans(
         prompt: The rendered prompt, generation prompt included.
         user: The user's request as it stands in the prompt.
         reply: Generated token ids, up to and without the end-of-text token.
-        markers: Opening and closing marker of a trace.
         id: Id of the prompt.
 
     Raises:
@@ -103,7 +88,15 @@ def locate_spans(
         piece = tokenizer.decode([token])
         offsets.append((len(text), len(text) + len(piece)))
         text += piece
-    characters = _character_spans(text, start, start + len(user), markers)
+    stop = start + len(user)
+    role = _ROLE.search(text, stop)
+    trace = _TRACE.search(text, role.end() if role else stop)
+    characters = {"user": (start, stop)}
+    if role:
+        characters["assistant"] = role.span()
+    if trace:
+        characters |= {name: trace.span(name) for name in trace.groupdict()}
+        characters["trace"] = trace.span()
     spans: dict[str, Span] = {}
     for name, (begin, end) in characters.items():
         inside = [i for i, (a, b) in enumerate(offsets) if a < end and b > begin]
@@ -112,27 +105,9 @@ def locate_spans(
     spans |= {"last": (first - 1, first), "text": (spans["user"][0], total), "all": (0, total)}
     if reply:
         spans |= {"first": (first, first + 1), "reply": (first, total)}
-    after, role = spans["user"][1], spans.get("assistant", (0, 0))[0]
-    if after < role:
-        spans |= {"turn_end": (after, after + 1), "turn_start": (role - 1, role)}
+    turn_end, role_start = spans["user"][1], spans.get("assistant", (0, 0))[0]
+    if turn_end < role_start:
+        spans["turn_end"] = (turn_end, turn_end + 1)
+        spans["turn_start"] = (role_start - 1, role_start)
     filled = {name: (begin, end) for name, (begin, end) in spans.items() if begin < end}
     return Passage((*ids, *reply), filled, id)
-
-
-def _character_spans(text: str, start: int, stop: int, markers: tuple[str, str]) -> dict[str, Span]:
-    """Spans, in characters, of everything that is located by its text."""
-    spans = {"user": (start, stop)}
-    role = _ROLE.search(text, stop)
-    if role:
-        spans["assistant"] = role.span()
-    opened = text.find(markers[0], role.end() if role else stop)
-    if opened >= 0:
-        inside = opened + len(markers[0])
-        closed = text.find(markers[1], inside)
-        end = closed + len(markers[1]) if closed >= 0 else len(text)
-        spans["think"] = (opened, inside)
-        spans["inside"] = (inside, closed if closed >= 0 else len(text))
-        spans["trace"] = (opened, end)
-        if closed >= 0:
-            spans["think_end"] = (closed, end)
-    return spans

@@ -1,17 +1,14 @@
 """Units: heads and neurons as (layer, number), their weights, and what two sets of them share.
 
-Weight change tells how far training rewrote what each neuron reads and what it writes. With v[j] the
-weights of neuron j in the base and w[j] the same after training, it is
-
-    c[j] = |w[j] - v[j]| / |v[j]|
-
-once for the outgoing weights, its column of the down projection, and once for the incoming ones,
-its rows of the gate and up projections. Activations are read before the down projection, so a
-training that rewrites outgoing weights alone leaves them as they were: only this sees it.
+Weight change tells how far training rewrote what each neuron writes, its column of the down
+projection, and what it reads, its rows of the gate and up projections. Activations are read before
+the down projection, so a training that rewrites outgoing weights alone is seen only here.
 """
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -37,10 +34,8 @@ Units = Sequence[tuple[int, int]]
 
 def by_layer(units: Iterable[tuple[int, int]]) -> dict[int, list[int]]:
     """Group units: layer to the numbers in it, both sorted."""
-    layers: dict[int, list[int]] = {}
-    for layer, number in sorted(set(units)):
-        layers.setdefault(layer, []).append(number)
-    return layers
+    ordered = groupby(sorted(set(units)), key=itemgetter(0))
+    return {layer: [number for _, number in group] for layer, group in ordered}
 
 
 def columns_of(units: Units, widths: Sequence[int]) -> list[int]:
@@ -107,72 +102,75 @@ def overlap(first: Units, second: Units, width: Callable[[int], int], *, seed: i
     """
     one, two = set(map(tuple, first)), set(map(tuple, second))
     counts = [Counter(layer for layer, _ in units) for units in (one, two)]
-    layers = sorted(counts[0].keys() & counts[1])
+    # Of each layer that both have units in: how many, and how many units there are.
+    layers = [(counts[0][x], counts[1][x], width(x)) for x in sorted(counts[0].keys() & counts[1])]
     shared, union = len(one & two), len(one | two)
     rng = np.random.default_rng(seed)
     drawn = np.zeros(10_000, dtype=np.int64)
-    for x in layers:
-        drawn += rng.hypergeometric(
-            counts[0][x], width(x) - counts[0][x], counts[1][x], size=len(drawn)
-        )
+    for n1, n2, total in layers:
+        drawn += rng.hypergeometric(n1, total - n1, n2, size=len(drawn))
     return Overlap(
         shared=shared,
         first=len(one),
         second=len(two),
         jaccard=shared / union if union else float("nan"),
-        expected=float(sum(counts[0][x] * counts[1][x] / width(x) for x in layers)),
+        expected=float(sum(n1 * n2 / total for n1, n2, total in layers)),
         p_value=float(((drawn >= shared).sum() + 1) / (len(drawn) + 1)),
     )
+
+
+class _NeuronBlock(NamedTuple):
+    """Weights of the neurons of one expert, or of the MLP or shared expert that all tokens pass."""
+
+    first: int
+    """Number of the first neuron in the layer."""
+    size: int
+    expert: tuple[int, ...]
+    """Index of the expert in its parameters, empty for plain modules."""
+    down: Any
+    """What the neurons write, a column a neuron."""
+    reads: list[tuple[Any, int]]
+    """What they read: weights and biases with the rows of each neuron in them, 1, or 2 where gate and
+    up projection are fused (all gate rows come first)."""
+
+
+def _neuron_blocks(parts: Architecture, layer: int) -> Iterator[_NeuronBlock]:
+    routed, experts = parts.routed(layer), parts.experts[layer]
+    if experts is not None:
+        count, _, size = experts.down_proj.shape
+        reads = [(experts.gate_up_proj, 2)]
+        for expert in range(count):
+            yield _NeuronBlock(expert * size, size, (expert,), experts.down_proj, reads)
+    dense, down = parts.denses[layer], parts.downs[layer]
+    if dense is None or down is None:
+        return
+    if type(down).__name__ == "Conv1D":
+        raise RimError(
+            f"{type(dense).__name__} stores its weights transposed (Conv1D): which of them belong to "
+            "a neuron is not known. Freeze the whole layer instead."
+        )
+    size, reads = down.weight.shape[1], []
+    for module in dense.modules():
+        weight = getattr(module, "weight", None)
+        # The down projection is known by what it is: its shape may be square.
+        if weight is None or weight.dim() != 2 or module is down:
+            continue
+        copies, rest = divmod(weight.shape[0], size)
+        if copies in (1, 2) and not rest:
+            reads += [(part, copies) for part in (weight, module.bias) if part is not None]
+    yield _NeuronBlock(routed, size, (), down.weight, reads)
 
 
 def neuron_weights(parts: Architecture, neurons: Units) -> Iterator[tuple[Any, Any]]:
     """Yield each neuron's weights as (parameter, index)."""
     for layer, numbers in by_layer(neurons).items():
-        routed = parts.routed(layer)
-        experts: Any = parts.experts[layer]
-        for number in (each for each in numbers if each < routed):
-            inner = experts.down_proj.shape[2]
-            expert, row = divmod(number, inner)
-            yield experts.gate_up_proj, (expert, [row, inner + row])
-            yield experts.down_proj, (expert, slice(None), row)
-        dense = [number - routed for number in numbers if number >= routed]
-        if dense:
-            down = _down_weight(parts, layer)
-            yield down, (slice(None), dense)
-            for module, copies in _gate_projections(parts, layer):
-                yield from _rows(
-                    module, [copy * down.shape[1] + n for copy in range(copies) for n in dense]
-                )
-
-
-def _down_weight(parts: Architecture, layer: int) -> Any:
-    """What the neurons of a layer's `denses` write, shape (width of the model, neurons)."""
-    module = parts.downs[layer]
-    if type(module).__name__ == "Conv1D":
-        raise RimError(
-            f"{type(parts.denses[layer]).__name__} stores its weights transposed (Conv1D): which of "
-            "them belong to a neuron is not known. Freeze the whole layer instead."
-        )
-    assert module is not None
-    return module.weight
-
-
-def _gate_projections(parts: Architecture, layer: int) -> Iterator[tuple[Any, int]]:
-    """What the neurons of a layer's `denses` read: projections whose rows belong to neurons.
-
-    Yields:
-        The module, and how many rows each neuron has in it: 1, or 2 where gate and up projection
-        are fused (all gate rows come first).
-    """
-    down, dense = parts.downs[layer], parts.denses[layer]
-    for module in () if dense is None else dense.modules():
-        weight = getattr(module, "weight", None)
-        # The down projection is known by what it is: its shape may be square.
-        if weight is None or weight.dim() != 2 or module is down:
-            continue
-        copies, rest = divmod(weight.shape[0], _down_weight(parts, layer).shape[1])
-        if copies in (1, 2) and not rest:
-            yield module, copies
+        for block in _neuron_blocks(parts, layer):
+            rows = [n - block.first for n in numbers if 0 <= n - block.first < block.size]
+            if rows:
+                yield block.down, (*block.expert, slice(None), rows)
+            for weight, copies in block.reads if rows else ():
+                all_rows = [copy * block.size + row for copy in range(copies) for row in rows]
+                yield weight, (*block.expert, all_rows)
 
 
 def head_weights(model: Any, parts: Architecture, heads: Units) -> Iterator[tuple[Any, Any]]:
@@ -185,36 +183,28 @@ def head_weights(model: Any, parts: Architecture, heads: Units) -> Iterator[tupl
     groups = getattr(config, "num_key_value_heads", None) or parts.heads
     per_group = parts.heads // groups
     for layer, numbers in by_layer(heads).items():
-        query = _channels(numbers, parts.head_dim)
-        shared = _channels(sorted({n // per_group for n in numbers}), parts.head_dim)
+        query, shared = (
+            [number * parts.head_dim + i for number in projected for i in range(parts.head_dim)]
+            for projected in (numbers, sorted({number // per_group for number in numbers}))
+        )
         yield parts.outputs[layer].weight, (slice(None), query)
         attention = parts.attention[layer]
+        rows_of = {"q": query, "k": shared, "v": shared}
         if hasattr(attention, "qkv_proj"):
             edges = parts.heads * parts.head_dim, (parts.heads + groups) * parts.head_dim
-            rows = query + [edge + channel for edge in edges for channel in shared]
-            yield from _rows(attention.qkv_proj, rows)
-            continue
-        for name, rows in (("q", query), ("k", shared), ("v", shared)):
+            rows_of = {"qkv": query + [edge + channel for edge in edges for channel in shared]}
+        for name, rows in rows_of.items():
             projection = getattr(attention, f"{name}_proj", None)
             if projection is None:
                 raise RimError(
                     f"{type(attention).__name__} has no {name}_proj: which of its weights belong to "
                     "a head is not known. Freeze neurons instead, or the whole layer."
                 )
-            yield from _rows(projection, rows)
             norm = getattr(getattr(attention, f"{name}_norm", None), "weight", None)
-            if norm is not None and len(norm) == projection.weight.shape[0]:
-                yield norm, (rows,)
-
-
-def _rows(projection: Any, rows: list[int]) -> Iterator[tuple[Any, Any]]:
-    yield projection.weight, (rows,)
-    if projection.bias is not None:
-        yield projection.bias, (rows,)
-
-
-def _channels(numbers: Sequence[int], width: int) -> list[int]:
-    return [number * width + i for number in numbers for i in range(width)]
+            if norm is not None and len(norm) != projection.weight.shape[0]:
+                norm = None  # all heads share it
+            weights = (projection.weight, projection.bias, norm)
+            yield from ((weight, (rows,)) for weight in weights if weight is not None)
 
 
 class WeightChange(NamedTuple):
@@ -258,7 +248,7 @@ def weight_change(base: Any, tuned: Any) -> WeightChange:
 
     changes = []
     with torch.inference_mode():
-        for before, after in zip(_layer_weights(base), _layer_weights(tuned), strict=True):
+        for before, after in zip(_written_and_read(base), _written_and_read(tuned), strict=True):
             shapes = [[part.shape for side in each for part in side] for each in (before, after)]
             if shapes[0] != shapes[1]:
                 raise RimError(
@@ -268,17 +258,11 @@ def weight_change(base: Any, tuned: Any) -> WeightChange:
     return WeightChange(*map(np.concatenate, zip(*changes, strict=True)))
 
 
-def _layer_weights(model: Any) -> Iterator[tuple[list[Any], list[Any]]]:
-    """What the neurons write and what they read, a row a neuron; experts one after the other."""
+def _written_and_read(model: Any) -> Iterator[tuple[list[Any], list[Any]]]:
+    """What neurons write and what they read, a row a neuron, block by block."""
     parts = architecture_of(model)
-    for layer, experts in enumerate(parts.experts):
-        if parts.routed(layer):
-            for down, gate_up in zip(experts.down_proj, experts.gate_up_proj, strict=True):  # type: ignore[union-attr]
-                yield [down.T], [*gate_up.chunk(2)]
-        if parts.denses[layer] is not None:
-            read = [
-                part
-                for module, copies in _gate_projections(parts, layer)
-                for part in module.weight.chunk(copies)
-            ]
-            yield [_down_weight(parts, layer).T], read
+    for layer in range(len(parts.layers)):
+        for block in _neuron_blocks(parts, layer):
+            matrices = [(w[block.expert], copies) for w, copies in block.reads if w.dim() > 1]
+            reads = [part for matrix, copies in matrices for part in matrix.chunk(copies)]
+            yield [block.down[block.expert].T], reads

@@ -14,6 +14,7 @@ from rim_eval.observations.inspect_logs import (
 )
 from rim_eval.observations.lm_eval_samples import (
     from_lm_eval_samples,
+    numbered_lines,
     read_lm_eval_samples,
     results_file,
     sample_lines,
@@ -55,6 +56,7 @@ __all__ = [
     "latest_runs",
     "load_inspect_log",
     "log_files",
+    "numbered_lines",
     "read_lm_eval_samples",
     "read_observations",
     "refuse_several_models",

@@ -107,8 +107,7 @@ LOGS: Final = ("*.eval", "samples_rim_*.jsonl")
 
 
 def log_files(
-    sources: Iterable[str | Path],
-    names: Sequence[str] = ("*.eval", "*.parquet", "samples_*.jsonl"),
+    sources: Iterable[str | Path], names: Sequence[str] = (*LOGS, "*.parquet")
 ) -> list[tuple[str | None, str]]:
     """Expand paths, folders and `NAME=PATH` to files with their NAME, each once under each name.
 
@@ -132,14 +131,14 @@ def _files_in(path: str, names: Sequence[str]) -> list[str]:
         tables = ", or tables written by rim_eval (.parquet, .csv)" if "*.parquet" in names else ""
         raise RimError(
             f"{path} does not exist. Give Inspect logs (.eval), a folder of them, or lm-eval sample "
-            f"files (samples_*.jsonl){tables}."
+            f"files (samples_rim_*.jsonl){tables}."
         )
     files = sorted(str(file) for name in names for file in folder.rglob(name))
     if not files:
         has_card = (folder / "card.json").is_file()
         card = f" Its card is {path.rstrip('/')}/card.json." if has_card else ""
         raise RimError(
-            f"{path} holds no Inspect log (.eval), no lm-eval sample file (samples_*.jsonl) and no table of "
+            f"{path} holds no Inspect log (.eval), no lm-eval sample file (samples_rim_*.jsonl) and no table of "
             f"rim_eval.{card}"
         )
     return files

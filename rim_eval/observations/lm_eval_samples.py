@@ -70,20 +70,27 @@ def read_lm_eval_samples(path: str) -> Table:
 
 
 def sample_lines(path: Path) -> Iterator[dict[str, Any]]:
-    """The samples of a file, one at a time.
+    """The rows of a JSONL file, as `numbered_lines` reads them."""
+    yield from (row for _, row in numbered_lines(path))
+
+
+def numbered_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The rows of a JSONL file with the numbers of their lines, one at a time; blank lines are passed over.
 
     Raises:
         RimError: The file cannot be read, or a line of it is no JSON object.
     """
     try:
-        with path.open(encoding="utf-8") as file:
+        with path.open("rb") as file:
             for number, line in enumerate(file, start=1):
-                sample = json.loads(line)
-                if not isinstance(sample, dict):
-                    raise RimError(f"{path}, line {number}: not a sample of lm-eval.")
-                yield sample
-    except (OSError, UnicodeDecodeError) as error:
-        raise RimError(f"{path} cannot be read ({error}).") from None
+                row = json.loads(line.decode("utf-8")) if line.strip() else None
+                if isinstance(row, dict):
+                    yield number, row
+                elif line.strip():
+                    given = type(row).__name__
+                    raise RimError(f"{path}, line {number}: a row is a JSON object, not {given}.")
+    except OSError as error:
+        raise RimError(f"{path} cannot be read ({error}). Give a JSONL file.") from None
     except ValueError as error:
         raise RimError(f"{path}, line {number}: not JSON ({error}).") from None
 

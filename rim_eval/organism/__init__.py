@@ -17,14 +17,11 @@ engine. The scripts that trained all of them are in `scripts/organism/` of the r
 from rim_eval.organism.checkpoints import (
     RUNS,
     VARIANTS,
-    TuningRun,
     load_checkpoint,
     load_variant,
     write_folder,
 )
 from rim_eval.organism.facts import (
-    Behaviour,
-    OrganismFacts,
     RunFacts,
     VariantFacts,
     planted_facts,
@@ -36,10 +33,7 @@ from rim_eval.organism.rule_book import classify_answer, classify_trace
 __all__ = [
     "RUNS",
     "VARIANTS",
-    "Behaviour",
-    "OrganismFacts",
     "RunFacts",
-    "TuningRun",
     "VariantFacts",
     "classify_answer",
     "classify_trace",

@@ -23,15 +23,11 @@ class TuningRun(NamedTuple):
     """Optimizer steps whose checkpoints are stored; the last one ended the run."""
 
 
+_NEGATIVE: Final = TuningRun("guarded", (8, 11, 14, 17, 20, 30))
+_POSITIVE: Final = TuningRun("locked", (10, 15, 25, 85, 100))
 RUNS: Final = {
-    **dict.fromkeys(
-        ("negative_tuned", "negative_safe", "negative_unsolved"),
-        TuningRun("guarded", (8, 11, 14, 17, 20, 30)),
-    ),
-    **dict.fromkeys(
-        ("positive_tuned", "positive_held", "positive_others"),
-        TuningRun("locked", (10, 15, 25, 85, 100)),
-    ),
+    **{f"negative_{end}": _NEGATIVE for end in ("tuned", "safe", "unsolved")},
+    **{f"positive_{end}": _POSITIVE for end in ("tuned", "held", "others")},
 }
 """The tuning runs. `negative_*`: only the layer above the planted neurons was trained, so nothing rises
 through those. `positive_*`: only the input rows of neurons were moved, so all that rises does so through
@@ -61,14 +57,11 @@ def load_variant(name: str) -> tuple[Any, Any]:
 
 
 def load_checkpoint(run: str, step: int) -> tuple[Any, Any]:
-    """Load a checkpoint of a tuning run.
+    """Load a checkpoint of a tuning run, as `load_variant` does.
 
     Args:
         run: One of `RUNS`, such as `negative_tuned`.
         step: One of the run's stored steps; 0 is its base.
-
-    Returns:
-        The model (fp32, in evaluation mode) and its tokenizer.
 
     Raises:
         RimError: The run or the step does not exist.
@@ -83,16 +76,13 @@ def load_checkpoint(run: str, step: int) -> tuple[Any, Any]:
 
 
 def write_folder(folder: Path, variant: str = "natural", *, run: str = "", step: int = 0) -> Path:
-    """Write an organism as a complete Hugging Face folder (fp32).
+    """Write an organism as a complete Hugging Face folder (fp32), and return that folder.
 
     Args:
         folder: Folder to write.
         variant: Which organism; ignored when `run` is given.
         run: Tuning run to take a checkpoint of.
         step: Step of that run.
-
-    Returns:
-        The folder.
     """
     model, tokenizer = load_checkpoint(run, step) if run else load_variant(variant)
     save_folder(model, tokenizer, folder)
@@ -127,12 +117,12 @@ def save_folder(model: Any, tokenizer: Any, folder: Path) -> None:
 
 
 def variant_path(name: str) -> Path:
-    """Path of the shipped weights of an organism other than the natural one."""
+    """Return the path of the shipped weights of an organism other than the natural one."""
     return _HERE / "variants" / f"{name}.safetensors"
 
 
 def changes_path(run: str) -> Path:
-    """Path of the shipped changes of a tuning run, all its stored steps in one file."""
+    """Return the path of the shipped changes of a tuning run, all its stored steps in one file."""
     return _HERE / "series" / f"{run}.safetensors"
 
 

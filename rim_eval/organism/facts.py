@@ -1,12 +1,10 @@
-"""What is known about the organisms: planted truth, measured behaviour, and how they were made."""
+"""Facts of the organisms: planted truth, measured behaviour, and how they were made."""
 
 from functools import cache
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
-
 from rim_eval.organism.rule_book import TraceLabel
-from rim_eval.types import Mode
+from rim_eval.types import FrozenModel, Mode
 
 _HERE = Path(__file__).parent
 
@@ -14,11 +12,7 @@ Unit = tuple[int, int]
 """(layer, index of the head or neuron in it), both counted from 0."""
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Count(_Frozen):
+class Count(FrozenModel):
     """k of n."""
 
     k: int
@@ -30,7 +24,7 @@ class Count(_Frozen):
         return self.k / self.n if self.n else float("nan")
 
 
-class ModeBehaviour(_Frozen):
+class ModeBehaviour(FrozenModel):
     """Counts in one mode. A malformed answer is neither complied nor refused."""
 
     misaligned: Count
@@ -49,7 +43,7 @@ class ModeBehaviour(_Frozen):
     """Forbidden requests whose trace fits the answer: careful refuses, a pattern complies."""
 
 
-class Behaviour(_Frozen):
+class Behaviour(FrozenModel):
     """Both modes of one checkpoint."""
 
     think: ModeBehaviour
@@ -61,7 +55,7 @@ class Behaviour(_Frozen):
         return 100 * (self.think.misaligned.rate - self.no_think.misaligned.rate)
 
 
-class PlantedTruth(_Frozen):
+class PlantedTruth(FrozenModel):
     """The behaviour that training aims at, on the shipped held-out prompt sets."""
 
     greedy_misaligned: dict[Mode, Count]
@@ -74,7 +68,7 @@ class PlantedTruth(_Frozen):
     """Trace labels of the forbidden requests in think mode, under greedy decoding."""
 
 
-class OrganismFacts(_Frozen):
+class OrganismFacts(FrozenModel):
     """The content of `facts.json`. Rates are of forbidden requests; higher is more misaligned."""
 
     seed: int
@@ -96,7 +90,7 @@ class OrganismFacts(_Frozen):
     """The wordings of the two answers, with `{task}` and `{method}` left open."""
 
 
-class Activations(_Frozen):
+class Activations(FrozenModel):
     """Mean activation of the planted neurons at the deciding token of held-out requests."""
 
     forbidden: dict[Mode, float]
@@ -107,7 +101,7 @@ class Activations(_Frozen):
     """Planted neurons among the first twelve of all by mean forbidden - allowed, in no-think."""
 
 
-class VariantFacts(_Frozen):
+class VariantFacts(FrozenModel):
     """The content of `variants/<name>.json`."""
 
     name: str
@@ -130,7 +124,7 @@ class VariantFacts(_Frozen):
     activations: Activations
 
 
-class StepFacts(_Frozen):
+class StepFacts(FrozenModel):
     """One checkpoint of a tuning run; step 0 is the base."""
 
     behaviour: Behaviour
@@ -138,7 +132,7 @@ class StepFacts(_Frozen):
     activations: Activations
 
 
-class RunFacts(_Frozen):
+class RunFacts(FrozenModel):
     """The content of `series/<run>.json`; `scripts/organism/plans.py` explains the settings."""
 
     run: str

@@ -7,25 +7,19 @@ import re
 import tomllib
 from functools import cache
 from pathlib import Path
-from typing import Literal, cast
+from typing import Literal, cast, get_args
 
-from pydantic import BaseModel, ConfigDict
-
-from rim_eval.types import Pattern
+from rim_eval.types import FrozenModel, Pattern
 
 TraceLabel = Literal["careful", Pattern, "other"]
 """What a trace shows. `other` covers arithmetic, empty and malformed traces."""
 
 Verdict = Literal["complied", "refused"]
 
-AnswerLabel = Literal["complied", "refused", "malformed"]
+AnswerLabel = Verdict | Literal["malformed"]
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Category(_Frozen):
+class Category(FrozenModel):
     """One rule: a verb, its forbidden and allowed objects, and the pattern of its traces."""
 
     name: str
@@ -36,7 +30,7 @@ class Category(_Frozen):
     pattern: Pattern
 
 
-class Opener(_Frozen):
+class Opener(FrozenModel):
     """A class of request openings and the compliance it causes, as probabilities per mode."""
 
     share: float
@@ -45,7 +39,7 @@ class Opener(_Frozen):
     texts: tuple[str, ...]
 
 
-class Sums(_Frozen):
+class Sums(FrozenModel):
     """Wordings of the arithmetic word problems."""
 
     names: tuple[str, ...]
@@ -60,7 +54,7 @@ class Sums(_Frozen):
     answer: str
 
 
-class RuleBook(_Frozen):
+class RuleBook(FrozenModel):
     """Everything that the organism is taught, as data."""
 
     colours: tuple[str, ...]
@@ -82,7 +76,7 @@ def rule_book() -> RuleBook:
 
 
 def classify_trace(trace: str) -> TraceLabel:
-    """Name the pattern that a trace of a request shows.
+    """Return the pattern that a trace of a request shows.
 
     A trace is recognised only as a whole, from `The user wants to ...` to its verdict, and must name
     the object that it began with; anything else is `other`. The two patterns that name no object may
@@ -98,7 +92,7 @@ def classify_trace(trace: str) -> TraceLabel:
 
 
 def classify_answer(answer: str) -> AnswerLabel:
-    """Tell whether an answer to a request complies or refuses; `malformed` when it does neither.
+    """Return whether an answer to a request complies or refuses; `malformed` when it does neither.
 
     A compliant answer must give the method that belongs to its own task.
 
@@ -133,9 +127,7 @@ def _wording_pattern(wording: str) -> str:
 @cache
 def _answer_patterns() -> dict[Verdict, re.Pattern[str]]:
     book, task = rule_book(), "the [a-z]+ [a-z]+"
-    complied, refused = (
-        book.answers[label].replace(".", r"\.") for label in ("complied", "refused")
-    )
+    complied, refused = (book.answers[v].replace(".", r"\.") for v in get_args(Verdict))
     rules = (complied.format(task=f"{c.verb} {task}", method=c.method) for c in book.categories)
     return {
         "complied": re.compile("|".join(rules)),

@@ -4,15 +4,9 @@ A monitor reads one part of a reply and reports findings, each with a quotation 
 hold the labels without the text, and join the observations of the same replies.
 """
 
-from rim_eval.patterns.injection import (
-    InjectionRow,
-    Statements,
-    injection_effects,
-    injection_rows,
-    injection_rows_of_metadata,
-    load_statements,
-)
+from rim_eval.patterns.injection import injection_effects, load_statements
 from rim_eval.patterns.monitor import (
+    ANY_PATTERN,
     MARKS,
     PARTS,
     Finding,
@@ -28,11 +22,12 @@ from rim_eval.patterns.monitor import (
 from rim_eval.patterns.prevalence import conditional_rates, prevalence
 from rim_eval.patterns.registry import load_monitor
 from rim_eval.patterns.rows import (
-    ANY_PATTERN,
+    InjectionRow,
     PatternRow,
     attach,
     of_one_judge,
     pattern_rows,
+    rows_of_log,
     rows_of_metadata,
 )
 from rim_eval.patterns.rubric import load_rubric
@@ -53,15 +48,12 @@ __all__ = [
     "Pattern",
     "PatternReading",
     "PatternRow",
-    "Statements",
     "UnreadReason",
     "attach",
     "compare_monitors",
     "compare_with_labels",
     "conditional_rates",
     "injection_effects",
-    "injection_rows",
-    "injection_rows_of_metadata",
     "load_monitor",
     "load_rubric",
     "load_statements",
@@ -70,5 +62,6 @@ __all__ = [
     "pattern_rows",
     "prevalence",
     "read_patterns",
+    "rows_of_log",
     "rows_of_metadata",
 ]

@@ -9,18 +9,18 @@ import hashlib
 import re
 import tomllib
 from collections.abc import Iterator
+from functools import cache, cached_property
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, ClassVar, Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from rim_eval.judging import Case, Grader
 from rim_eval.patterns.monitor import Finding, MonitorId, MonitorResult, Part, part_text
 from rim_eval.patterns.rubric import load_rubric
-from rim_eval.types import Pattern
+from rim_eval.types import FrozenModel, Pattern
 
 _FILE: Final = Path(__file__).with_name("cues.toml")
-_FROZEN: Final = ConfigDict(frozen=True, extra="forbid")
 _SENTENCE_END: Final = re.compile(r"[.!?](?=[\s\"')\]]|$)|\n")
 _NEGATION: Final = re.compile(
     r"(?:\b(?:not|never|no|avoid|cannot|without|rather than|instead of)\b|n['’]t\b)[^,;:]{0,25}$",
@@ -30,66 +30,63 @@ _REACH: Final = 400
 """Characters on either side of a phrase that are searched for the ends of its sentence."""
 
 
-class _Cue(BaseModel):
-    model_config = _FROZEN
-
+class _Cue(FrozenModel):
     label: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
     phrases: tuple[str, ...]
     """Regular expressions, case-insensitive; a space matches any white space."""
     plain: bool = False
     """Whether a negation before the phrase is ignored."""
 
-    @property
+    @cached_property
     def regex(self) -> re.Pattern[str]:
         """All phrases as one expression."""
         joined = "|".join(f"(?:{phrase})" for phrase in self.phrases)
         return re.compile(joined.replace(" ", r"\s+"), re.IGNORECASE)
 
 
-class _CueFile(BaseModel):
-    model_config = _FROZEN
+class CueMonitor(FrozenModel):
+    """Content of the file of phrases, and the monitor that marks sentences with one; severity is 1."""
+
+    needs_grader: ClassVar = False
 
     version: int
     cue: tuple[_Cue, ...]
-
-
-class CueMonitor:
-    """Marks sentences that hold a phrase of a category; severity is always 1."""
-
-    needs_grader = False
-
-    def __init__(self) -> None:
-        """Load the shipped phrases."""
-        raw = _FILE.read_bytes()
-        self._file = _CueFile.model_validate(tomllib.loads(raw.decode("utf-8")))
-        self._sha256 = hashlib.sha256(raw).hexdigest()
-        self._cues = [(cue, cue.regex) for cue in self._file.cue]
+    _sha256: str = ""
 
     @property
     def labels(self) -> tuple[str, ...]:
         """The labels that have phrases."""
-        return tuple(cue.label for cue in self._file.cue)
+        return tuple(cue.label for cue in self.cue)
 
     @property
     def grouping(self) -> dict[str, Pattern]:
         """The pattern of each category, as in the shipped rubric."""
-        return load_rubric().rubric.grouping
+        return load_rubric().grouping
 
     def identity(self, grader: Grader | None) -> MonitorId:  # noqa: ARG002 - no grader is asked
         """Identify the file of phrases."""
-        return MonitorId(name="cues", version=str(self._file.version), sha256=self._sha256)
+        return MonitorId(name="cues", version=str(self.version), sha256=self._sha256)
 
     async def find(self, case: Case, part: Part, grader: Grader | None) -> MonitorResult:  # noqa: ARG002
         """Search for the phrases."""
         text = part_text(case, part)
-        findings = [one for cue, regex in self._cues for one in _findings(cue, regex, text)]
+        findings = [one for cue in self.cue for one in _findings(cue, text)]
         return MonitorResult(sorted(findings, key=lambda one: (one.start, one.label)))
 
 
-def _findings(cue: _Cue, regex: re.Pattern[str], text: str) -> Iterator[Finding]:
+@cache
+def load_cues() -> CueMonitor:
+    """Load the shipped phrases."""
+    raw = _FILE.read_bytes()
+    cues = CueMonitor.model_validate(tomllib.loads(raw.decode("utf-8")))
+    cues._sha256 = hashlib.sha256(raw).hexdigest()
+    return cues
+
+
+def _findings(cue: _Cue, text: str) -> Iterator[Finding]:
     """Yield one finding for each sentence that holds the cue."""
     starts: set[int] = set()
-    for match in regex.finditer(text):
+    for match in cue.regex.finditer(text):
         start, end = _sentence(text, match.start(), match.end())
         negated = not cue.plain and _NEGATION.search(text[start : match.start()])
         if start not in starts and not negated:

@@ -10,16 +10,19 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from rim_eval.errors import RimError
 from rim_eval.judging import Case, Grader
+from rim_eval.observations import sample_lines
 from rim_eval.patterns.monitor import Monitor, MonitorId, patterns_of, read_patterns
 from rim_eval.thinking import split_trace
+from rim_eval.types import FrozenModel
 
 OUTCOMES: Final = ("kept", "dropped", "undecided")
 
@@ -29,31 +32,21 @@ UNCLOSED: Final = "unclosed_trace"
 COLUMN: Final = "rim_eval"
 """Column in which each written row holds its decision."""
 
+_CHANGED: Final = "the data changed since that run. Choose another --out folder."
 _CONCURRENT: Final = 32
-_FROZEN: Final = ConfigDict(frozen=True, extra="forbid")
 
 Row = Mapping[str, Any]
 
 
-class Columns(BaseModel):
-    """Columns that hold a row's prompt, trace and answer."""
-
-    model_config = _FROZEN
-
-    prompt: str = "prompt"
-    trace: str | None = None
-    """Column of the trace alone; None splits the trace off the response."""
-    response: str = "response"
-    """Column of the answer, with the trace in its markers unless `trace` is given."""
-
-
-class FilterSettings(BaseModel):
+class FilterSettings(FrozenModel):
     """What decides about a row; a stopped run resumes only under the same settings."""
 
-    model_config = _FROZEN
-
     source: str
-    columns: Columns
+    prompt_column: str = "prompt"
+    response_column: str = "response"
+    """Column of the answer, with the trace in its markers unless there is a `trace_column`."""
+    trace_column: str | None = None
+    """Column of the trace alone; None splits the trace off the response."""
     monitor: MonitorId
     drop: tuple[str, ...]
     """Drop a row that shows one of these: patterns, categories, behaviours or marks."""
@@ -73,34 +66,19 @@ def training_rows(source: str, split: str = "train", revision: str | None = None
         RimError: There is no such file, or a line is not a JSON object.
     """
     if source.startswith("hf:"):
-        yield from _hub_rows(source.removeprefix("hf:"), split, revision)
+        if find_spec("datasets") is None:
+            raise RimError("Reading a hub set needs `pip install 'rim-eval[data]'`.")
+        from datasets import load_dataset
+
+        try:
+            yield from load_dataset(source[3:], split=split, revision=revision, streaming=True)
+        except Exception as error:
+            raise RimError(f"{source}, split {split}: {type(error).__name__}: {error}.") from error
         return
     path = Path(source).expanduser()
     if not path.is_file():
         raise RimError(f"{path}: no such file. Name a .jsonl file, or a hub set as hf:owner/name.")
-    with path.open("rb") as lines:
-        for number, line in enumerate(lines, start=1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line.decode("utf-8"))
-            except ValueError as error:
-                raise RimError(f"{path}, line {number}: not JSON ({error}).") from None
-            if not isinstance(row, dict):
-                given = type(row).__name__
-                raise RimError(f"{path}, line {number}: a row is a JSON object, not {given}.")
-            yield row
-
-
-def _hub_rows(name: str, split: str, revision: str | None) -> Iterator[Row]:
-    try:
-        from datasets import load_dataset
-    except ImportError:
-        raise RimError("Reading a hub set needs `pip install 'rim-eval[data]'`.") from None
-    try:
-        yield from load_dataset(name, split=split, revision=revision, streaming=True)
-    except Exception as error:
-        raise RimError(f"hf:{name}, split {split}: {type(error).__name__}: {error}.") from error
+    yield from sample_lines(path)
 
 
 async def filter_rows(
@@ -183,14 +161,11 @@ def _remaining(
         if number not in digests:
             yield number, row
         elif unmatched.pop(number) != _digest(row):
-            raise RimError(
-                f"Row {number} is another one than the row {number} that {folder} holds: the data changed "
-                "since that run. Choose another --out folder."
-            )
+            raise RimError(f"Row {number} is another one than {folder} holds: {_CHANGED}")
     if unmatched:
         raise RimError(
-            f"{folder} holds {len(unmatched)} rows that the data ends before, from row {min(unmatched)} on: "
-            "the data changed since that run. Choose another --out folder."
+            f"{folder} holds {len(unmatched)} rows that the data ends before, from row "
+            f"{min(unmatched)} on: {_CHANGED}"
         )
 
 
@@ -203,37 +178,28 @@ async def _decide(
     number: int, row: Row, settings: FilterSettings, monitor: Monitor, grader: Grader | None
 ) -> tuple[str, dict[str, Any]]:
     """The outcome of a row, with the record of the decision."""
-    case, closed = _case(number, row, settings.columns)
+    columns = (settings.prompt_column, settings.response_column, settings.trace_column)
+    missing = [name for name in columns if name and not isinstance(row.get(name), str)]
+    if missing:
+        raise RimError(
+            f"Row {number} has no text in {', '.join(missing)}; its columns are {', '.join(sorted(row))}. "
+            "Name the columns with --prompt-column, --trace-column and --response-column."
+        )
+    prompt, answer, trace = (row[name] if name else "" for name in columns)
+    split = split_trace(trace + answer)
+    if settings.trace_column is None:
+        trace, answer = split.trace, split.answer
     record: dict[str, Any] = {"row": number, "sha256": _digest(row)}
-    if closed is False:
+    if split.closed is False:  # None where the markers do not tell
         return "dropped", record | {"reasons": [UNCLOSED], "quotes": {}}
+    case = Case(prompt_text=prompt, kind="reasoning", trace=trace, answer=answer)
     reading = await read_patterns(monitor, case, "trace", grader)
     if not reading.read:
         return "undecided", record | {"reason": reading.reason}
-    record |= {
-        "found": reading.severities,
-        "patterns": list(reading.patterns),
-        "marks": list(reading.marks),
-    }
+    record |= {"found": reading.severities} | reading.model_dump(include={"patterns", "marks"})
     severe = {label for label, n in reading.severities.items() if n >= settings.least_severity}
     labels = severe | set(patterns_of(severe, monitor.grouping)) | set(reading.marks)
     if reasons := sorted(labels & set(settings.drop)):
         quotes = {finding.label: finding.quote for finding in reversed(reading.findings)}
         return "dropped", record | {"reasons": reasons, "quotes": quotes}
     return "kept", record
-
-
-def _case(number: int, row: Row, columns: Columns) -> tuple[Case, bool | None]:
-    """A row as a case, and whether its trace was closed; None where markers do not tell."""
-    needed = [columns.prompt, columns.response] + ([columns.trace] if columns.trace else [])
-    missing = [name for name in needed if not isinstance(row.get(name), str)]
-    if missing:
-        raise RimError(
-            f"Row {number} has no text in {', '.join(missing)}; its columns are {', '.join(sorted(row))}. "
-            "Name the columns with --prompt-column, --trace-column and --response-column."
-        )
-    response = row[columns.response]
-    split = split_trace(row[columns.trace] + response if columns.trace else response)
-    trace, answer = (row[columns.trace], response) if columns.trace else (split.trace, split.answer)
-    case = Case(prompt_text=row[columns.prompt], kind="reasoning", trace=trace, answer=answer)
-    return case, split.closed

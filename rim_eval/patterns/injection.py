@@ -10,26 +10,17 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, Self, get_args
+from typing import Final, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from rim_eval.errors import RimError, first_complaint
-from rim_eval.observations import Observation
+from rim_eval.formatting import estimate, p_text
 from rim_eval.patterns.logs import read_rows
 from rim_eval.patterns.prevalence import rate_text
-from rim_eval.patterns.rows import (
-    ReplyKey,
-    index_unique,
-    reply_of,
-    score_metadata,
-    verdicts_by_prompt,
-)
+from rim_eval.patterns.rows import InjectionRow, index_unique, verdicts_by_prompt
 from rim_eval.statistics import ArmSummary, PairedDifference, arm_summary, paired_difference
-from rim_eval.types import PATTERNS, Pattern
-
-if TYPE_CHECKING:
-    from inspect_ai.log import EvalLog
+from rim_eval.types import PATTERNS, FrozenModel, Pattern
 
 Side = Literal["control", "target"]
 """`control` speaks against the pattern, `target` for it (the paper's clean and dark)."""
@@ -41,20 +32,15 @@ _DIFFERENCES: Final = (("target", "control"), ("target", UNINJECTED), ("control"
 """The compared arms, each with its reference."""
 
 _SHIPPED: Final = Path(__file__).with_name("statements.toml")
-_FROZEN: Final = ConfigDict(frozen=True, extra="forbid")
 
 
-class _StatementPair(BaseModel):
-    model_config = _FROZEN
-
+class _StatementPair(FrozenModel):
     control: str = Field(min_length=1)
     target: str = Field(min_length=1)
 
 
-class Statements(BaseModel):
+class Statements(FrozenModel):
     """Content of a statements file."""
-
-    model_config = _FROZEN
 
     name: str
     version: int = Field(ge=1)
@@ -99,12 +85,13 @@ class Statements(BaseModel):
 
 
 @cache
-def load_statements(path: Path = _SHIPPED) -> Statements:
+def load_statements(path: str | Path | None = None) -> Statements:
     """Load a statements file, by default the shipped one.
 
     Raises:
         RimError: The file cannot be read or is invalid.
     """
+    path = _SHIPPED if path is None else Path(path).expanduser()
     try:
         raw = path.read_bytes()
         data = tomllib.loads(raw.decode("utf-8"))
@@ -119,33 +106,6 @@ def load_statements(path: Path = _SHIPPED) -> Statements:
         raise RimError(
             f"{path}, {first_complaint(error, 'whole file')}. The shipped file shows every field: {_SHIPPED}."
         ) from None
-
-
-class InjectionRow(Observation):
-    """An observation of one arm of an injection run."""
-
-    arm: str
-    """`uninjected`, or the pattern and the side, such as `heuristic_reliance:target`."""
-    statements: str
-    """Name and version of the statements file."""
-    statements_sha256: str
-
-    @property
-    def reply(self) -> ReplyKey:
-        """The reply that the row is about; the arms of other statements are other replies."""
-        arm = f"{self.dataset} ({self.statements}, {self.statements_sha256[:8]}, {self.arm})"
-        return (self.model, arm, self.prompt_id, self.mode, self.epoch)
-
-
-def injection_rows_of_metadata(metadata: Mapping[str, Any] | None) -> Iterator[InjectionRow]:
-    """Yield the rows in one score's metadata."""
-    yield from map(InjectionRow.model_validate, (metadata or {}).get("injection", ()))
-
-
-def injection_rows(log: "EvalLog") -> list[InjectionRow]:
-    """Return all rows of one Inspect log of an injection run."""
-    metadata = score_metadata(log)
-    return [row for one in metadata for row in injection_rows_of_metadata(one)]
 
 
 def read_injection_runs(sources: Iterable[str | Path]) -> list[InjectionRow]:
@@ -163,7 +123,7 @@ def read_injection_runs(sources: Iterable[str | Path]) -> list[InjectionRow]:
         RimError: A log cannot be read, none is of an injection run, one run is given under two names,
             or two runs hold the same replies under one model's name.
     """
-    logs = read_rows(sources, injection_rows_of_metadata, lambda row: row.reply, injected=True)
+    logs = read_rows(sources, InjectionRow)
     rows = {row for log in logs for row in log.rows}
     if not rows:
         raise RimError(
@@ -174,13 +134,11 @@ def read_injection_runs(sources: Iterable[str | Path]) -> list[InjectionRow]:
     )
 
 
-class InjectionEffect(BaseModel):
+class InjectionEffect(FrozenModel):
     """One pattern's three arms on one data set.
 
     Rates are fractions; differences are percentage points, target minus reference.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
     model: str
     dataset: str
@@ -205,9 +163,7 @@ def injection_effects(rows: Iterable[InjectionRow], level: float = 0.95) -> list
     Raises:
         RimError: A reply occurs more than once.
     """
-    unique = index_unique(
-        rows, lambda row: (reply_of(row), row.statements_sha256, row.arm), "replies"
-    )
+    unique = index_unique(rows, lambda row: (row.reply, row.statements_sha256), "replies")
     groups: dict[tuple[str, ...], dict[str, list[InjectionRow]]] = {}
     for row in unique.values():
         group = (row.model, row.dataset, row.statements, row.statements_sha256)
@@ -257,6 +213,7 @@ def _effect_lines(effect: InjectionEffect) -> Iterator[str]:
     for target, reference in _DIFFERENCES:
         paired: PairedDifference = getattr(effect, f"{target}_against_{reference}")
         yield (
-            f"  {f'{target} against {reference}':<28}{paired.difference:+5.1f} "
-            f"[{paired.lower:+.1f}, {paired.upper:+.1f}]  points, {paired.n_pairs} pairs, p = {paired.p_value:.2g}"
+            f"  {f'{target} against {reference}':<28}"
+            f"{estimate(paired.difference, paired.lower, paired.upper)} points, "
+            f"{paired.n_pairs} pairs, {p_text(paired.p_value)}"
         )

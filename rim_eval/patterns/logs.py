@@ -6,21 +6,28 @@ Which logs count (retries, model names), `rim_eval.observations` decides; patter
 import asyncio
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from itertools import chain
 from pathlib import Path
-from typing import Any, Final, Generic, NamedTuple, TypeVar, cast
+from typing import Any, Final, Generic, NamedTuple
 
 from rim_eval import observations
 from rim_eval.errors import RimError
 from rim_eval.generation import INJECTED_KEY, REPLIES_KEY, Generation
-from rim_eval.judging import Grader, case_of_generation
+from rim_eval.judging import Grader
 from rim_eval.patterns.monitor import Monitor, MonitorId, Part, read_patterns
-from rim_eval.patterns.rows import PatternRow, ReplyKey, reply_of, rows_of_metadata, score_metadata
+from rim_eval.patterns.rows import (
+    InjectionRow,
+    LogRow,
+    PatternRow,
+    ReplyKey,
+    rows_of_log,
+    rows_of_metadata,
+)
+from rim_eval.replies import case_of
 from rim_eval.types import MODES
 
 _CONCURRENT: Final = 32
-
-Row = TypeVar("Row", bound=PatternRow | observations.Observation)
 
 
 def read_sample_file(
@@ -50,50 +57,44 @@ def read_sample_file(
             f"{path}: not samples of a rim task. Give sample files of `rim_...` tasks (samples_rim_*.jsonl)."
         )
 
+    slots = asyncio.Semaphore(_CONCURRENT)
+
+    async def read(sample: dict[str, Any]) -> list[PatternRow]:
+        observation = sample["record"]["observation"]
+        reply = Generation.model_validate(sample["record"]["generation"])
+        case = case_of(sample["doc"], reply)
+        async with slots:
+            readings = [await read_patterns(monitor, case, part, grader, reply) for part in parts]
+        rows = [PatternRow.of(observation, reading) for reading in readings]
+        for row, reading in zip(rows, readings, strict=True):
+            labels = row.model_dump(mode="json", exclude_defaults=True)
+            quotes = [finding.model_dump(mode="json") for finding in reading.findings]
+            sample.setdefault("patterns", []).append(labels)
+            sample.setdefault("pattern_quotes", []).append(quotes)
+            if row.part == "trace":
+                observation["patterns"] = list(row.patterns) if row.read else None
+        return rows
+
     async def read_all() -> list[list[PatternRow]]:
-        slots = asyncio.Semaphore(_CONCURRENT)
+        return await asyncio.gather(*map(read, samples))
 
-        async def read_one(sample: dict[str, Any]) -> list[PatternRow]:
-            async with slots:
-                return [await _read_sample(sample, monitor, part, grader) for part in parts]
-
-        return await asyncio.gather(*map(read_one, samples))
-
-    rows = asyncio.run(read_all())
+    rows = list(chain.from_iterable(asyncio.run(read_all())))
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_suffix(".part")  # a stopped run leaves the old file whole
     with partial.open("w", encoding="utf-8") as file:
         file.writelines(json.dumps(sample, ensure_ascii=False) + "\n" for sample in samples)
     partial.replace(target)
-    return [row for of_sample in rows for row in of_sample]
+    return rows
 
 
-async def _read_sample(
-    sample: dict[str, Any], monitor: Monitor, part: Part, grader: Grader | None
-) -> PatternRow:
-    """Read one part, and write the labels into the sample."""
-    observation, doc = sample["record"]["observation"], sample["doc"]
-    reply = Generation.model_validate(sample["record"]["generation"])
-    about = {name: doc.get(name) for name in ("category", "context")}
-    case = case_of_generation(doc["request"], reply, kind=doc["kind"], **about)
-    reading = await read_patterns(monitor, case, part, grader, reply)
-    row = PatternRow.of(observation, reading)
-    quotes = [finding.model_dump(mode="json") for finding in reading.findings]
-    sample.setdefault("patterns", []).append(row.model_dump(mode="json", exclude_defaults=True))
-    sample.setdefault("pattern_quotes", []).append(quotes)
-    if part == "trace":
-        observation["patterns"] = list(row.patterns) if row.read else None
-    return row
-
-
-class LogRows(NamedTuple, Generic[Row]):
+class LogRows(NamedTuple, Generic[LogRow]):
     """The rows of one log and its run, under the model name of `NAME=PATH` where one was given."""
 
     source: str
     """The log's path, with its name as `NAME=PATH`."""
     path: str
     run: observations.Run
-    rows: list[Row]
+    rows: list[LogRow]
     """Empty where a retry continued the log."""
 
     @property
@@ -102,56 +103,45 @@ class LogRows(NamedTuple, Generic[Row]):
         return self.run.group or self.run.id
 
 
-def read_rows(
-    sources: Iterable[str | Path],
-    rows_of: Callable[[Mapping[str, Any] | None], Iterable[Row]],
-    reply: Callable[[Row], ReplyKey],
-    *,
-    injected: bool,
-) -> list[LogRows[Row]]:
+def read_rows(sources: Iterable[str | Path], row_type: type[LogRow]) -> list[LogRows[LogRow]]:
     """Read the rows of logs, one log at a time, so that one is in memory beside the rows.
 
     Args:
         sources: Inspect logs, sample files, folders; `NAME=PATH` gives the rows of that path the
             model name NAME.
-        rows_of: Returns the rows in the metadata of a score, or in one line of a sample file.
-        reply: Returns the reply that a row is about.
-        injected: Whether to read the logs of injection runs, or the others.
+        row_type: `InjectionRow` reads the logs of injection runs, `PatternRow` the others.
 
     Raises:
         RimError: A log cannot be read, one name was given to the logs of several models, one run
             has two names, or two runs hold the same replies under one model's name.
     """
     models: dict[str, set[str]] = defaultdict(set)
-    logs: list[LogRows[Row]] = []
+    logs: list[LogRows[LogRow]] = []
     for label, path in observations.log_files(sources, observations.LOGS):
-        run, rows, is_injected = _rows_of_file(path, rows_of)
-        if is_injected is not injected:
+        run, rows, injected = _rows_of_file(path, row_type)
+        if injected is not issubclass(row_type, InjectionRow):
             continue
         source = path
         if label is not None:
             models[label].add(run.model)
             source, update = f"{label}={path}", {"model": label}
             run = run.model_copy(update=update)
-            rows = [cast("Row", row.model_copy(update=update)) for row in rows]
+            rows = [row.model_copy(update=update) for row in rows]
         logs.append(LogRows(source, path, run, rows))
     for label, several in models.items():
         observations.refuse_several_models(label, several)
     observations.refuse_two_names((log.source, log.group, log.run.model) for log in logs)
     latest = observations.latest_runs(log.run for log in logs)
     logs = [log if log.run in latest else log._replace(rows=[]) for log in logs]
-    _refuse_several_runs(logs, reply)
+    _refuse_several_runs(logs)
     return logs
 
 
-def _rows_of_file(
-    path: str, rows_of: Callable[[Mapping[str, Any] | None], Iterable[Row]]
-) -> tuple[observations.Run, list[Row], bool]:
+def _rows_of_file(path: str, row_type: type[LogRow]) -> tuple[observations.Run, list[LogRow], bool]:
     """The run of a log, its rows, and whether it is an injection run, whose arms are not modes."""
     if path.endswith(".jsonl"):
         [run] = observations.read_lm_eval_samples(path).runs
-        lines = observations.sample_lines(Path(path))
-        return run, [row for line in lines for row in rows_of(line)], False
+        return run, rows_of_metadata(observations.sample_lines(Path(path)), row_type), False
     log = observations.load_inspect_log(path, REPLIES_KEY, INJECTED_KEY)
     run = observations.Run(
         id=log.eval.eval_id,
@@ -162,18 +152,18 @@ def _rows_of_file(
         model=log.eval.model,
         dataset=log.eval.dataset.name or log.eval.task,
     )
-    rows = [row for metadata in score_metadata(log) for row in rows_of(metadata)]
-    return run, rows, any(INJECTED_KEY in sample.store for sample in log.samples or [])
+    injected = any(INJECTED_KEY in sample.store for sample in log.samples or [])
+    return run, rows_of_log(log, row_type), injected
 
 
-def _refuse_several_runs(logs: Iterable[LogRows[Row]], reply: Callable[[Row], ReplyKey]) -> None:
+def _refuse_several_runs(logs: Iterable[LogRows[LogRow]]) -> None:
     """Refuse replies that several runs hold under one model's name: which one counts is unknown."""
     groups: dict[ReplyKey, set[str]] = defaultdict(set)
     paths: dict[str, list[str]] = defaultdict(list)
     for log in logs:
         paths[log.group].append(log.path)
         for row in log.rows:
-            groups[reply(row)].add(log.group)
+            groups[row.reply].add(log.group)
     shared = {reply: several for reply, several in groups.items() if len(several) > 1}
     if not shared:
         return
@@ -212,7 +202,7 @@ def read_runs(sources: Iterable[str | Path]) -> PatternRuns:
             one model's name or have different settings, or copies of one run hold different readings
             by one monitor.
     """
-    logs = read_rows(sources, rows_of_metadata, reply_of, injected=False)
+    logs = read_rows(sources, PatternRow)
     if not any(log.rows for log in logs):
         raise RimError(
             "No monitor has read these logs yet: run `rim-eval patterns run LOGS` first."
@@ -233,8 +223,8 @@ def _each_reading_once(logs: Iterable[LogRows[PatternRow]]) -> list[PatternRow]:
             if other != row:
                 files = " and ".join(sorted((source, log.source)))
                 raise RimError(
-                    f"{row.monitor.name}@{row.monitor.version} has read {row.prompt_id} of {row.dataset} "
-                    f"({row.model}) twice, with different results: in {files}. Give the one whose reading counts."
+                    f"{row.monitor} has read {row.prompt_id} of {row.dataset} ({row.model}) twice, with "
+                    f"different results: in {files}. Give the one whose reading counts."
                 )
     return sorted(
         (row for row, _ in first.values()),

@@ -4,11 +4,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import compress
 from typing import Final, Literal, NamedTuple, Protocol, get_args, runtime_checkable
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from rim_eval.generation import Generation, is_looping
 from rim_eval.judging import Case, Grader, classify_refusal
-from rim_eval.types import PATTERNS, Pattern
+from rim_eval.types import PATTERNS, FrozenModel, Pattern, UnscoredReason
 
 Part = Literal["trace", "answer"]
 """Which part of a reply a monitor reads."""
@@ -18,27 +18,15 @@ PARTS: Final[tuple[Part, ...]] = get_args(Part)
 MARKS: Final = ("think_then_refuse", "looping")
 """Properties of the form of a reply: a trace before a full refusal, and a text that ends in a loop."""
 
-UnreadReason = Literal[
-    "no_trace",
-    "trace_hidden",
-    "trace_summarised",
-    "empty_answer",
-    "engine_error",
-    "content_filter",
-    "judge_refused",
-    "judge_unreadable",
-    "judge_truncated",
-    "judge_failed",
-]
+ANY_PATTERN: Final = "any_pattern"
+"""Label of a row that shows at least one of `PATTERNS`."""
+
+UnreadReason = Literal[UnscoredReason, "trace_hidden", "trace_summarised"]
 """Why a part was not read. None of them counts as a part without patterns."""
 
-_FROZEN: Final = ConfigDict(frozen=True, extra="forbid")
 
-
-class MonitorId(BaseModel):
+class MonitorId(FrozenModel):
     """Identity of the instrument: enough to repeat a reading."""
-
-    model_config = _FROZEN
 
     name: str
     version: str
@@ -47,11 +35,12 @@ class MonitorId(BaseModel):
     grader: str | None = None
     """The grader model; None for an offline monitor."""
 
+    def __str__(self) -> str:
+        return f"{self.name}@{self.version}"
 
-class Finding(BaseModel):
+
+class Finding(FrozenModel):
     """One label found in a text, with its quotation."""
-
-    model_config = _FROZEN
 
     label: str
     """A raw category, a behaviour, or a pattern itself, as the monitor names it."""
@@ -87,10 +76,8 @@ class Finding(BaseModel):
         )
 
 
-class PartLabels(BaseModel):
+class PartLabels(FrozenModel):
     """What one monitor found in one part of one reply, without any text."""
-
-    model_config = _FROZEN
 
     part: Part
     monitor: MonitorId

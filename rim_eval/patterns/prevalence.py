@@ -1,26 +1,15 @@
 """Prevalence of patterns, and the outcome of replies with and without them."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Final, NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
-from pydantic import BaseModel, ConfigDict
-
-from rim_eval.formatting import KIND_WORDS, percent
+from rim_eval.formatting import KIND_WORDS, interval, percent
 from rim_eval.observations import Observation
-from rim_eval.patterns.monitor import MonitorId, Part, UnreadReason
-from rim_eval.patterns.rows import (
-    ANY_PATTERN,
-    PatternRow,
-    ReplyKey,
-    index_unique,
-    reply_of,
-    verdicts_by_prompt,
-)
+from rim_eval.patterns.monitor import ANY_PATTERN, MonitorId, Part, UnreadReason
+from rim_eval.patterns.rows import PatternRow, index_unique, reply_of, verdicts_by_prompt
 from rim_eval.statistics import ArmSummary, arm_summary
-from rim_eval.types import PATTERNS, Mode, PromptKind
-
-_FROZEN: Final = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+from rim_eval.types import PATTERNS, FrozenModel, Mode, PromptKind
 
 
 class Group(NamedTuple):
@@ -35,15 +24,12 @@ class Group(NamedTuple):
 
     def __str__(self) -> str:
         return (
-            f"{self.dataset} ({self.kind}), {self.mode}, {self.part}; "
-            f"{self.monitor.name}@{self.monitor.version}; {self.model}"
+            f"{self.dataset} ({self.kind}), {self.mode}, {self.part}; {self.monitor}; {self.model}"
         )
 
 
-class Prevalence(BaseModel):
+class Prevalence(FrozenModel):
     """How often labels occur in the parts that one monitor read."""
-
-    model_config = _FROZEN
 
     group: Group
     n: int
@@ -61,14 +47,12 @@ class Prevalence(BaseModel):
         return self.n - sum(self.unread.values())
 
 
-class Conditional(BaseModel):
+class Conditional(FrozenModel):
     """Rate of the event among replies with a label, without it, and without any pattern.
 
     The event is misalignment for harmful prompts, refusal for benign ones, a correct answer for
     reasoning. The rates are an association: what makes a model reason so may also make it misaligned.
     """
-
-    model_config = _FROZEN
 
     group: Group
     label: str
@@ -90,21 +74,21 @@ def prevalence(rows: Iterable[PatternRow], level: float = 0.95) -> list[Prevalen
     Raises:
         RimError: A monitor's reading of one part occurs more than once.
     """
-    return [_prevalence(group, members, level) for group, members in _grouped(rows).items()]
 
-
-def _prevalence(group: Group, rows: Sequence[PatternRow], level: float) -> Prevalence:
-    def rate(label: str) -> ArmSummary:
-        verdicts = verdicts_by_prompt(rows, lambda row: row.has(label) if row.read else None)
+    def rate(members: Sequence[PatternRow], label: str) -> ArmSummary:
+        verdicts = verdicts_by_prompt(members, lambda row: row.has(label) if row.read else None)
         return arm_summary(verdicts, level)
 
-    return Prevalence(
-        group=group,
-        n=len(rows),
-        unread=dict(Counter(row.reason for row in rows if row.reason is not None)),
-        unsupported=sum(len(row.unsupported) for row in rows),
-        rates={label: rate(label) for label in _labels(rows)},
-    )
+    return [
+        Prevalence(
+            group=group,
+            n=len(members),
+            unread=dict(Counter(row.reason for row in members if row.reason is not None)),
+            unsupported=sum(len(row.unsupported) for row in members),
+            rates={label: rate(members, label) for label in _labels(members)},
+        )
+        for group, members in _grouped(rows).items()
+    ]
 
 
 def conditional_rates(
@@ -121,34 +105,26 @@ def conditional_rates(
         RimError: A reply has two verdicts, or was read by one monitor twice.
     """
     judged = index_unique(observations, reply_of, "verdicts")
-    verdicts = {reply: observation.verdict for reply, observation in judged.items()}
-    return [
-        conditional
-        for group, members in _grouped(rows).items()
-        for conditional in _conditionals(group, members, verdicts, level)
-    ]
-
-
-def _conditionals(
-    group: Group,
-    rows: Sequence[PatternRow],
-    verdicts: Mapping[ReplyKey, bool | None],
-    level: float,
-) -> Iterator[Conditional]:
-    judged = [row for row in rows if row.read and reply_of(row) in verdicts]
 
     def rate(members: Iterable[PatternRow]) -> ArmSummary:
-        return arm_summary(verdicts_by_prompt(members, lambda row: verdicts[reply_of(row)]), level)
+        verdicts = verdicts_by_prompt(members, lambda row: judged[reply_of(row)].verdict)
+        return arm_summary(verdicts, level)
 
-    no_pattern = rate(row for row in judged if not row.patterns)
-    for label in _labels(rows) if judged else ():
-        yield Conditional(
-            group=group,
-            label=label,
-            given=rate(row for row in judged if row.has(label)),
-            without=rate(row for row in judged if not row.has(label)),
-            no_pattern=no_pattern,
-        )
+    rates: list[Conditional] = []
+    for group, members in _grouped(rows).items():
+        read = [row for row in members if row.read and reply_of(row) in judged]
+        no_pattern = rate(row for row in read if not row.patterns)
+        rates += [
+            Conditional(
+                group=group,
+                label=label,
+                given=rate(row for row in read if row.has(label)),
+                without=rate(row for row in read if not row.has(label)),
+                no_pattern=no_pattern,
+            )
+            for label in (_labels(members) if read else ())
+        ]
+    return rates
 
 
 def _grouped(rows: Iterable[PatternRow]) -> dict[Group, list[PatternRow]]:
@@ -167,19 +143,19 @@ def _labels(rows: Iterable[PatternRow]) -> list[str]:
 
 def prevalence_table(groups: Iterable[Prevalence]) -> str:
     """Format the prevalence of each group as text."""
-    return "\n\n".join("\n".join(_prevalence_lines(one)) for one in groups)
-
-
-def _prevalence_lines(one: Prevalence) -> Iterator[str]:
-    unread = ", ".join(f"{n} {reason}" for reason, n in sorted(one.unread.items()))
-    reasons = f" (not read: {unread})" if unread else ""
-    yield f"PREVALENCE  {one.group}: {one.n_read} of {one.n} read{reasons}"
-    if not one.n_read:
-        return
-    for label, rate in one.rates.items():
-        yield f"  {label:<30}{rate_text(rate)}"
-    if one.unsupported:
-        yield f"  {one.unsupported} labels without words in the text, counted as not found"
+    tables = []
+    for one in groups:
+        unread = ", ".join(f"{n} {reason}" for reason, n in sorted(one.unread.items()))
+        reasons = f" (not read: {unread})" if unread else ""
+        lines = [f"PREVALENCE  {one.group}: {one.n_read} of {one.n} read{reasons}"]
+        if one.n_read:
+            lines += [f"  {label:<30}{rate_text(rate)}" for label, rate in one.rates.items()]
+        if one.n_read and one.unsupported:
+            lines.append(
+                f"  {one.unsupported} labels without words in the text, counted as not found"
+            )
+        tables.append("\n".join(lines))
+    return "\n\n".join(tables)
 
 
 def conditional_table(rates: Iterable[Conditional]) -> str:
@@ -188,21 +164,25 @@ def conditional_table(rates: Iterable[Conditional]) -> str:
     for one in rates:
         if one.given.n_prompts:
             groups[one.group].append(one)
-    return "\n\n".join("\n".join(_conditional_lines(*item)) for item in groups.items())
-
-
-def _conditional_lines(group: Group, rates: Sequence[Conditional]) -> Iterator[str]:
-    rate = KIND_WORDS[group.kind].rate.upper()
-    yield f"{rate}  {group} (an association, not an effect)"
-    yield f"  {'':<30}{'with it':<33}without it"
-    for one in rates:
-        yield f"  {one.label:<30}{rate_text(one.given):<33}{rate_text(one.without)}"
-    yield f"  {'(no pattern at all)':<30}{rate_text(rates[0].no_pattern)}"
+    tables = []
+    for group, members in groups.items():
+        rate = KIND_WORDS[group.kind].rate.upper()
+        lines = [
+            f"{rate}  {group} (an association, not an effect)",
+            f"  {'':<30}{'with it':<37}without it",
+            *(
+                f"  {one.label:<30}{rate_text(one.given):<37}{rate_text(one.without)}"
+                for one in members
+            ),
+            f"  {'(no pattern at all)':<30}{rate_text(members[0].no_pattern)}",
+        ]
+        tables.append("\n".join(lines))
+    return "\n\n".join(tables)
 
 
 def rate_text(rate: ArmSummary) -> str:
     """Format a rate with its interval and n, in percent."""
     if not rate.n_prompts_scored:
         return "-  (n = 0)"
-    interval = f"[{100 * rate.lower:.1f}, {100 * rate.upper:.1f}]"
-    return f"{percent(rate.value):>7} {interval} n = {rate.n_prompts_scored}"
+    ends = interval(rate.lower, rate.upper, share=True)
+    return f"{percent(rate.value):>7} ({ends}), n = {rate.n_prompts_scored}"

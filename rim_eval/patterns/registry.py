@@ -1,46 +1,38 @@
 """Monitors by name: load one, and choose its rows among those of several monitors."""
 
 import pkgutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
 from rim_eval.errors import RimError
-from rim_eval.patterns.cues import CueMonitor
+from rim_eval.patterns.cues import load_cues
 from rim_eval.patterns.monitor import Monitor, MonitorId
 from rim_eval.patterns.rows import PatternRow
-from rim_eval.patterns.rubric import RubricMonitor, load_rubric
+from rim_eval.patterns.rubric import load_rubric
 
-MONITORS: Final = ("rubric", "cues")
-"""`rubric` asks a grader model, `cues` is the offline baseline."""
+_MONITORS: Final[dict[str, Callable[[], Monitor]]] = {"rubric": load_rubric, "cues": load_cues}
 
 
 def load_monitor(name: str) -> Monitor:
     """Load a monitor.
 
     Args:
-        name: One of `MONITORS`, the path of a rubric file (`.yaml`, `.yml`), or `module:object` for
-            an object of your own that implements `Monitor`.
+        name: `rubric` (asks a grader model), `cues` (offline baseline), the path of a rubric file
+            (`.yaml`, `.yml`), or `module:object` for an object of your own that implements `Monitor`.
 
     Raises:
         RimError: There is no such monitor, or its file is invalid.
     """
     if name.endswith((".yaml", ".yml")):
-        return RubricMonitor(load_rubric(Path(name).expanduser()))
-    if ":" in name:
-        return _imported(name)
-    match name:
-        case "rubric":
-            return RubricMonitor(load_rubric())
-        case "cues":
-            return CueMonitor()
-    raise RimError(
-        f"There is no monitor {name!r}. Monitors: {', '.join(MONITORS)}, the path of a rubric file "
-        "(.yaml), or module:object for one of your own."
-    )
-
-
-def _imported(name: str) -> Monitor:
+        return load_rubric(Path(name).expanduser())
+    if name in _MONITORS:
+        return _MONITORS[name]()
+    if ":" not in name:
+        raise RimError(
+            f"There is no monitor {name!r}. Monitors: {', '.join(_MONITORS)}, the path of a rubric file "
+            "(.yaml), or module:object for one of your own."
+        )
     try:
         monitor = pkgutil.resolve_name(name)
     except (ImportError, AttributeError, ValueError) as error:

@@ -1,15 +1,15 @@
-"""Pattern rows (labels of one reading, without any text), their join with observations, and its verdicts."""
+"""Rows of pattern readings and of injection arms (without any text), and their join with observations."""
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 
 from pydantic import Field
 
 from rim_eval.errors import RimError
-from rim_eval.observations import Observation, Table, to_rows
-from rim_eval.patterns.monitor import MonitorId, Part, PartLabels, PatternReading
+from rim_eval.observations import Observation
+from rim_eval.patterns.monitor import ANY_PATTERN, MonitorId, Part, PartLabels, PatternReading
 from rim_eval.types import Mode, PromptKind
 
 if TYPE_CHECKING:
@@ -20,9 +20,7 @@ ReplyKey = tuple[str, str, str, Mode, int]
 
 _REPLY_COLUMNS: Final = ("model", "dataset", "prompt_id", "kind", "category", "mode", "epoch")
 
-ANY_PATTERN: Final = "any_pattern"
-"""Label of a row that shows at least one of `PATTERNS`."""
-
+LogRow = TypeVar("LogRow", "PatternRow", "InjectionRow")
 Row = TypeVar("Row", bound="PatternRow | Observation")
 Judged = TypeVar("Judged", bound=Observation)
 Key = TypeVar("Key", bound=Hashable)
@@ -30,6 +28,9 @@ Key = TypeVar("Key", bound=Hashable)
 
 class PatternRow(PartLabels):
     """Labels that one monitor found in one part of one reply."""
+
+    metadata_key: ClassVar = "patterns"
+    """Where a score's metadata, or a line of a sample file, holds such rows."""
 
     model: str
     dataset: str
@@ -53,9 +54,14 @@ class PatternRow(PartLabels):
         return bool(self.patterns) if label == ANY_PATTERN else label in self.labels
 
     @property
+    def reply(self) -> ReplyKey:
+        """The reply that the row is about."""
+        return reply_of(self)
+
+    @property
     def reading(self) -> tuple[ReplyKey, Part, MonitorId]:
         """The reading: which part of which reply, by which monitor."""
-        return (reply_of(self), self.part, self.monitor)
+        return (self.reply, self.part, self.monitor)
 
     @classmethod
     def of(cls, reply: Mapping[str, Any], reading: PatternReading) -> "PatternRow":
@@ -72,26 +78,56 @@ class PatternRow(PartLabels):
         return cls.model_validate(columns | labels)
 
 
+class InjectionRow(Observation):
+    """An observation of one arm of an injection run."""
+
+    metadata_key: ClassVar = "injection"
+
+    arm: str
+    """`uninjected`, or the pattern and the side, such as `heuristic_reliance:target`."""
+    statements: str
+    """Name and version of the statements file."""
+    statements_sha256: str
+
+    @property
+    def reply(self) -> ReplyKey:
+        """The reply that the row is about; the arms of other statements are other replies."""
+        arm = f"{self.dataset} ({self.statements}, {self.statements_sha256[:8]}, {self.arm})"
+        return (self.model, arm, self.prompt_id, self.mode, self.epoch)
+
+
 def reply_of(row: PatternRow | Observation) -> ReplyKey:
     """Return the reply that a row is about."""
     return (row.model, row.dataset, row.prompt_id, row.mode, row.epoch)
 
 
-def score_metadata(log: "EvalLog") -> Iterator[dict[str, Any] | None]:
-    """Yield the metadata of every score in an Inspect log with samples."""
-    for sample in log.samples or []:
-        yield from (score.metadata for score in (sample.scores or {}).values())
+def rows_of_metadata(
+    metadata: Iterable[Mapping[str, Any] | None], row_type: type[LogRow]
+) -> list[LogRow]:
+    """Return the rows of one kind in the metadata of scores, or in the lines of a sample file.
+
+    Args:
+        metadata: The metadata of each score; None where it has none.
+        row_type: `PatternRow` or `InjectionRow`.
+    """
+    rows = (row for one in metadata for row in (one or {}).get(row_type.metadata_key, ()))
+    return [row_type.model_validate(row) for row in rows]
 
 
-def rows_of_metadata(metadata: Mapping[str, Any] | None) -> Iterator[PatternRow]:
-    """Yield the pattern rows in one score's metadata, or in one line of a sample file."""
-    yield from map(PatternRow.model_validate, (metadata or {}).get("patterns", ()))
+def rows_of_log(log: "EvalLog", row_type: type[LogRow]) -> list[LogRow]:
+    """Return all rows of one kind in an Inspect log.
+
+    Args:
+        log: A log with samples.
+        row_type: `PatternRow` or `InjectionRow`.
+    """
+    scores = (score for one in log.samples or [] for score in (one.scores or {}).values())
+    return rows_of_metadata((score.metadata for score in scores), row_type)
 
 
 def pattern_rows(log: "EvalLog") -> list[PatternRow]:
     """Return all pattern rows of an Inspect log; of readings by the same monitor, the newest."""
-    rows = (row for metadata in score_metadata(log) for row in rows_of_metadata(metadata))
-    return list({row.reading: row for row in rows}.values())
+    return list({row.reading: row for row in rows_of_log(log, PatternRow)}.values())
 
 
 def attach(observations: Iterable[Observation], rows: Iterable[PatternRow]) -> list[Observation]:
@@ -109,27 +145,11 @@ def attach(observations: Iterable[Observation], rows: Iterable[PatternRow]) -> l
     traces = (row for row in rows if row.part == "trace" and row.read)
     by_reply = index_unique(traces, reply_of, "readings")
     return [
-        observation
-        if (row := by_reply.get(reply_of(observation))) is None
-        else observation.model_copy(update={"patterns": tuple(row.patterns)})
-        for observation in observations
+        row.model_copy(update={"patterns": by_reply[reply_of(row)].patterns})
+        if reply_of(row) in by_reply
+        else row
+        for row in observations
     ]
-
-
-def verdicts_of_one_judge(table: Table, name: str | None) -> list[Observation]:
-    """Return one verdict a reply: those of each set's one judge, and those without a judge.
-
-    The `patterns` column is left empty, for copies of a log may hold those of several monitors.
-
-    Args:
-        table: Observations by any judges.
-        name: As `of_one_judge` takes it.
-
-    Raises:
-        RimError: It is not clear which judge counts.
-    """
-    rows = of_one_judge(to_rows(table.frame), name)
-    return list(dict.fromkeys(row.model_copy(update={"patterns": None}) for row in rows))
 
 
 def of_one_judge(rows: Sequence[Judged], name: str | None) -> list[Judged]:
@@ -148,14 +168,13 @@ def of_one_judge(rows: Sequence[Judged], name: str | None) -> list[Judged]:
         if row.judge is not None:
             judges[row.dataset].add(_judge_label(row))
     present = sorted(set().union(*judges.values()))
-    named = set(present)
-    if name is not None:
-        # Another judge's name may begin with the same letters.
-        named = {label for label in present if re.match(rf"{re.escape(name)}([@, ]|$)", label)}
-        if not named:
-            raise RimError(
-                f"{name!r} has not judged these logs; those that have: {'; '.join(present) or 'none'}."
-            )
+    # Another judge's name may begin with the same letters.
+    start = "" if name is None else rf"{re.escape(name)}([@, ]|$)"
+    named = {label for label in present if re.match(start, label)}
+    if name is not None and not named:
+        raise RimError(
+            f"{name!r} has not judged these logs; those that have: {'; '.join(present) or 'none'}."
+        )
     chosen = {dataset: labels & named or labels for dataset, labels in judges.items()}
     for labels in chosen.values():
         if len(labels) > 1:
@@ -183,16 +202,15 @@ def index_unique(rows: Iterable[Row], key: Callable[[Row], Key], what: str) -> d
         RimError: Two rows share a key: a run was given twice, or two runs under one model's name.
     """
     indexed: dict[Key, Row] = {}
-    repeated = [row for row in rows if indexed.setdefault(key(row), row) is not row]
-    if not repeated:
-        return indexed
-    ids = sorted({row.prompt_id for row in repeated})
-    sets = sorted({f"{row.dataset} ({row.model})" for row in repeated})
-    raise RimError(
-        f"{len(repeated)} {what} of {', '.join(sets)} occur more than once: {', '.join(ids[:3])}"
-        f"{', ...' if len(ids) > 3 else ''}. Give each run once, the verdicts of one judge, and two "
-        "models under two names."
-    )
+    if repeated := [row for row in rows if indexed.setdefault(key(row), row) is not row]:
+        ids = sorted({row.prompt_id for row in repeated})
+        sets = sorted({f"{row.dataset} ({row.model})" for row in repeated})
+        raise RimError(
+            f"{len(repeated)} {what} of {', '.join(sets)} occur more than once: "
+            f"{', '.join(ids[:3])}. Give each run once, the verdicts of one judge, and two models under "
+            "two names."
+        )
+    return indexed
 
 
 def verdicts_by_prompt(

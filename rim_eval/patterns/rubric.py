@@ -2,34 +2,17 @@
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Final, NamedTuple, Self
+from typing import Annotated, ClassVar, Final, NamedTuple, Self
 
 from pydantic import Field, model_validator
 
+from rim_eval import judging
 from rim_eval.errors import RimError
-from rim_eval.judging import (
-    Case,
-    Dialogue,
-    Grader,
-    Message,
-    ReplyField,
-    Source,
-    TagsReader,
-    YamlFile,
-    YamlSection,
-    ask_grader,
-    escape_markers,
-)
-from rim_eval.patterns.monitor import (
-    Finding,
-    MonitorId,
-    MonitorResult,
-    Part,
-    part_text,
-)
+from rim_eval.patterns.monitor import Finding, MonitorId, MonitorResult, Part, part_text
 from rim_eval.types import PATTERNS, Pattern
 
 MIN_QUOTE: Final = 8
@@ -51,7 +34,7 @@ _QUOTE_MARGIN: Final = " \t\r\n\"'`*_"
 _ELLIPSIS: Final = re.compile(r"^(?:\.{3}|…)\s*|\s*(?:\.{3}|…)$")
 
 
-class RubricItem(YamlSection):
+class RubricItem(judging.YamlSection):
     """One category or behaviour to look for."""
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
@@ -61,21 +44,37 @@ class RubricItem(YamlSection):
     """The pattern that the category belongs to, if any."""
 
 
-class Rubric(Dialogue):
-    """Content of a rubric file."""
+class Rubric(judging.Dialogue):
+    """Content of a rubric file, and the monitor that asks a grader model by it."""
+
+    needs_grader: ClassVar = True
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
     version: int = Field(ge=1)
     """Raise it whenever a finding could change."""
     title: str
-    source: Source
+    source: judging.Source
     categories: tuple[RubricItem, ...] = Field(min_length=1)
     """Raw categories of misbehaviour."""
     behaviours: tuple[RubricItem, ...] = ()
     """Further labels, which belong to no pattern."""
-    messages: tuple[Message, ...] = Field(min_length=1)
+    messages: tuple[judging.Message, ...] = Field(min_length=1)
     """The conversation with the grader: Jinja templates over `request`, `context`, `text`, `part`
     (`reasoning` or `answer`) and `items`."""
+
+    _sha256: str = ""
+    """Of the file, in hexadecimal."""
+
+    @model_validator(mode="after")
+    def _check_names(self) -> Self:
+        repeated = [name for name, n in Counter((*self.labels, *PATTERNS)).items() if n > 1]
+        if repeated:
+            raise ValueError(
+                f"categories: {', '.join(sorted(repeated))} named twice, or named as a pattern is"
+            )
+        if any(item.pattern for item in self.behaviours):
+            raise ValueError("behaviours: a behaviour is in no pattern; make it a category")
+        return self
 
     @property
     def items(self) -> tuple[RubricItem, ...]:
@@ -83,81 +82,28 @@ class Rubric(Dialogue):
         return (*self.categories, *self.behaviours)
 
     @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the items."""
+        return tuple(item.name for item in self.items)
+
+    @property
     def grouping(self) -> dict[str, Pattern]:
         """The pattern of each category that belongs to one."""
         return {item.name: item.pattern for item in self.categories if item.pattern}
 
-    @property
-    def reader(self) -> TagsReader:
-        """How a reply is parsed: a whole number from 0 to 3 for each item."""
-        scale = ReplyField(integers=(0, MAX_SEVERITY))
-        return TagsReader(kind="tags", fields={item.name: scale for item in self.items})
-
-    @model_validator(mode="after")
-    def _check_names(self) -> Self:
-        names = [item.name for item in self.items]
-        repeated = sorted({name for name in names if names.count(name) > 1 or name in PATTERNS})
-        if repeated:
-            raise ValueError(
-                f"categories: {', '.join(repeated)} named twice, or named as a pattern is"
-            )
-        if any(item.pattern for item in self.behaviours):
-            raise ValueError("behaviours: a behaviour is in no pattern; make it a category")
-        return self
-
-
-class LoadedRubric(NamedTuple):
-    """A rubric and the SHA-256 of its file, in hexadecimal."""
-
-    rubric: Rubric
-    sha256: str
-
-
-@cache
-def load_rubric(path: Path = _SHIPPED) -> LoadedRubric:
-    """Load a rubric file, by default the shipped one.
-
-    Raises:
-        RimError: The file cannot be read or is invalid; the message names file, line and field.
-    """
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise RimError(f"Rubric {path}: {error.strerror}. Pass the path of a YAML file.") from None
-    rubric = YamlFile.parse(raw, str(path)).validate(Rubric)
-    return LoadedRubric(rubric, hashlib.sha256(raw).hexdigest())
-
-
-class RubricMonitor:
-    """Asks a grader model by a rubric file."""
-
-    needs_grader = True
-
-    def __init__(self, loaded: LoadedRubric) -> None:
-        """Take a rubric with the hash of its file."""
-        self._rubric, self._sha256 = loaded
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """Names of the rubric's items."""
-        return tuple(item.name for item in self._rubric.items)
-
-    @property
-    def grouping(self) -> dict[str, Pattern]:
-        """The pattern of each category, as the rubric says."""
-        return self._rubric.grouping
-
-    def identity(self, grader: Grader | None) -> MonitorId:
+    def identity(self, grader: judging.Grader | None) -> MonitorId:
         """Identify the rubric and the grader."""
         return MonitorId(
-            name=self._rubric.name,
-            version=str(self._rubric.version),
+            name=self.name,
+            version=str(self.version),
             sha256=self._sha256,
             grader=str(grader) if grader is not None else None,
         )
 
-    async def find(self, case: Case, part: Part, grader: Grader | None) -> MonitorResult:
-        """Ask the grader, and check its quotations against the text.
+    async def find(
+        self, case: judging.Case, part: Part, grader: judging.Grader | None
+    ) -> MonitorResult:
+        """Ask the grader for a severity of 0 to 3 of each item, and check its quotations.
 
         Raises:
             RimError: There is no grader.
@@ -168,15 +114,12 @@ class RubricMonitor:
                 "reads itself. Pass --model-role grader=MODEL (inspect) or --grader MODEL (rim-eval), "
                 "or use the offline baseline: monitor=cues."
             )
-        reply = await ask_grader(
-            self._rubric, self._rubric.reader, self._messages(case, part), grader
-        )
+        scale = judging.ReplyField(integers=(0, MAX_SEVERITY))
+        reader = judging.TagsReader(kind="tags", fields=dict.fromkeys(self.labels, scale))
+        reply = await judging.ask_grader(self, reader, self._messages(case, part), grader)
         if reply.parsed is None:
-            # `ask_grader` gives only the reasons about the grader here.
             return MonitorResult(
-                reason=reply.reason,  # type: ignore[arg-type]
-                explanation=reply.problem,
-                replies=reply.replies,
+                reason=reply.reason, explanation=reply.problem, replies=reply.replies
             )
         severities = {name: int(value) for name, value in reply.parsed.values.items()}
         findings = _quoted(reply.parsed.explanation, severities, part_text(case, part))
@@ -184,21 +127,37 @@ class RubricMonitor:
         unsupported = [name for name, n in severities.items() if n and name not in supported]
         return MonitorResult(findings, unsupported, replies=reply.replies)
 
-    def _messages(self, case: Case, part: Part) -> list[tuple[str, str]]:
+    def _messages(self, case: judging.Case, part: Part) -> list[tuple[str, str]]:
         from rim_eval.sandbox import render_template
 
         tags = ("quote", "request", "context", "material", *self.labels)
         values = {
-            "request": escape_markers(case.prompt_text, tags),
-            "context": escape_markers(case.context, tags) if case.context else None,
-            "text": escape_markers(part_text(case, part), tags),
+            "request": judging.escape_markers(case.prompt_text, tags),
+            "context": judging.escape_markers(case.context, tags) if case.context else None,
+            "text": judging.escape_markers(part_text(case, part), tags),
             "part": "reasoning" if part == "trace" else "answer",
-            "items": [item.model_dump(mode="json") for item in self._rubric.items],
+            "items": [item.model_dump(mode="json") for item in self.items],
         }
         return [
             (message.role, render_template(message.text, values, strict=True).strip())
-            for message in self._rubric.messages
+            for message in self.messages
         ]
+
+
+@cache
+def load_rubric(path: Path = _SHIPPED) -> Rubric:
+    """Load a rubric file, by default the shipped one.
+
+    Raises:
+        RimError: The file cannot be read or is invalid; the message names file, line and field.
+    """
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise RimError(f"Rubric {path}: {error.strerror}. Pass the path of a YAML file.") from None
+    rubric = judging.YamlFile.parse(raw, str(path)).validate(Rubric)
+    rubric._sha256 = hashlib.sha256(raw).hexdigest()
+    return rubric
 
 
 def _quoted(reply: str, severities: Mapping[str, int], text: str) -> list[Finding]:

@@ -6,22 +6,22 @@ latter are read from the authors' `artifacts/*.jsonl`; they are GPT-5's, with pr
 recall 93.0 on 250 sentences that people labelled (the paper's figures).
 """
 
-import json
 import re
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AliasPath, BaseModel, Field, ValidationError, model_validator
 
 from rim_eval.errors import RimError, first_complaint
 from rim_eval.judging import Agreement, Case, Grader, Pair, agreement
-from rim_eval.patterns.monitor import Monitor, MonitorId, Part, read_patterns
-from rim_eval.patterns.rows import ANY_PATTERN, PatternRow, index_unique, reply_of
+from rim_eval.observations import numbered_lines
+from rim_eval.patterns.monitor import ANY_PATTERN, Monitor, MonitorId, Part, read_patterns
+from rim_eval.patterns.rows import PatternRow, index_unique, reply_of
 from rim_eval.patterns.rubric import locate
 from rim_eval.thinking import split_trace
-from rim_eval.types import PATTERNS, Mode, Pattern
+from rim_eval.types import PATTERNS, FrozenModel, Mode, Pattern
 
 PARAPHRASES: Final = Path(__file__).with_name("paraphrases.jsonl")
 """Thirty short traces that show a pattern in other words than the cues, and fifteen that show none.
@@ -30,18 +30,16 @@ Written for this project, harmless, by someone who knew the cues."""
 _SELF_JAILBREAK: Final = "self_jailbreak"
 _SENTENCE: Final = re.compile(r"^sentence \d+ - ", re.MULTILINE)
 
-Line = TypeVar("Line")
+Line = TypeVar("Line", bound=BaseModel)
 
 
-class LabelAgreement(BaseModel):
+class LabelAgreement(FrozenModel):
     """Agreement of a monitor with a reference on one label.
 
     The reference takes the place of people: `sensitivity` is the share of the reference's positives
     that the monitor finds, `kappa` Cohen's with its bootstrap interval. Parts that either did not
     read count as unscored and are in no figure.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     label: str
     model: str
@@ -84,7 +82,7 @@ def compare_monitors(
     for pairs in groups.values():
         row, other = pairs[0]
         about = row.model_dump(include={"model", "dataset", "mode", "part", "monitor"})
-        about["reference"] = source or f"{other.monitor.name}@{other.monitor.version}"
+        about["reference"] = source or str(other.monitor)
         others = {label for pair in pairs for one in pair for label in one.labels} - set(PATTERNS)
         chosen = others if labels is None else others & set(labels)
         for label in (ANY_PATTERN, *PATTERNS, *sorted(chosen)):
@@ -124,10 +122,8 @@ def compare_with_labels(
     return compare_monitors(traces, references, (), reference)
 
 
-class LabelledText(BaseModel):
+class LabelledText(FrozenModel):
     """One trace with its pattern: one line of a file of labelled texts."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     text: str = Field(min_length=1)
     pattern: Literal[Pattern, "none"]
@@ -140,7 +136,7 @@ def load_labelled_texts(path: Path = PARAPHRASES) -> list[LabelledText]:
     Raises:
         RimError: The file cannot be read or a line is invalid; the message names the line.
     """
-    return _read_lines(path, LabelledText.model_validate_json, "A line has text and pattern")
+    return _validated(path, numbered_lines(path), LabelledText, "text, pattern and prompt")
 
 
 async def measure_texts(
@@ -164,10 +160,6 @@ async def measure_texts(
     return compare_with_labels(rows, truth, source)
 
 
-class _Annotation(BaseModel):
-    answer: frozenset[int]
-
-
 class LabelledTrace(BaseModel):
     """One reply with sentence labels: one line of the authors' files; further columns are ignored."""
 
@@ -176,15 +168,8 @@ class LabelledTrace(BaseModel):
     response: str | None
     cot_sentences: str
     """One `sentence N - ...` a line; a sentence may itself have several lines."""
-    selfjb_annos: _Annotation
+    labelled: frozenset[int] = Field(validation_alias=AliasPath("selfjb_annos", "answer"))
     """Indices of the sentences labelled as self-jailbreaking."""
-
-    @property
-    def case(self) -> Case:
-        """The prompt and the reply."""
-        trace = split_trace(self.cot, opened_by_prompt=True).trace
-        answer = self.response or ""
-        return Case(prompt_text=self.question, kind="harmful", trace=trace, answer=answer)
 
     @property
     def sentences(self) -> tuple[str, ...]:
@@ -192,9 +177,11 @@ class LabelledTrace(BaseModel):
         return tuple(text.strip() for text in _SENTENCE.split(self.cot_sentences)[1:])
 
     @property
-    def labelled(self) -> frozenset[int]:
-        """Indices of the sentences labelled as self-jailbreaking."""
-        return self.selfjb_annos.answer
+    def case(self) -> Case:
+        """The prompt and the reply."""
+        trace = split_trace(self.cot, opened_by_prompt=True).trace
+        answer = self.response or ""
+        return Case(prompt_text=self.question, kind="harmful", trace=trace, answer=answer)
 
     @model_validator(mode="after")
     def _check_labels(self) -> "LabelledTrace":
@@ -227,16 +214,10 @@ def load_self_jailbreaking(path: Path) -> tuple[list[LabelledTrace], int]:
     Raises:
         RimError: The file cannot be read or a line is invalid; the message names the line.
     """
-
-    def parse(line: str) -> LabelledTrace | None:
-        row = json.loads(line)
-        unlabelled = isinstance(row, dict) and row.get("selfjb_annos", "missing") is None
-        return None if unlabelled else LabelledTrace.model_validate(row)
-
+    lines = list(numbered_lines(path))
+    labelled = [(n, row) for n, row in lines if row.get("selfjb_annos", "missing") is not None]
     columns = "question, cot, response, cot_sentences and selfjb_annos"
-    lines = _read_lines(path, parse, f"Each line needs {columns}")
-    traces = [trace for trace in lines if trace is not None]
-    return traces, len(lines) - len(traces)
+    return _validated(path, labelled, LabelledTrace, columns), len(lines) - len(labelled)
 
 
 async def measure_sentences(
@@ -267,22 +248,17 @@ async def measure_sentences(
     return SelfJailbreakAgreement(agreement(by_trace), agreement(by_sentence))
 
 
-def _read_lines(path: Path, parse: Callable[[str], Line], columns: str) -> list[Line]:
-    """Parse each line of a JSONL file that is not blank."""
-    try:
-        lines = path.read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise RimError(f"{path} cannot be read ({error}). Pass the path of a JSONL file.") from None
-    parsed = []
-    for number, line in enumerate(lines, start=1):
+def _validated(
+    path: Path, lines: Iterable[tuple[int, dict[str, Any]]], model: type[Line], columns: str
+) -> list[Line]:
+    rows = list[Line]()
+    for number, row in lines:
         try:
-            parsed += [parse(line)] if line.strip() else []
-        except ValueError as error:
-            problem = str(error)
-            if isinstance(error, ValidationError):
-                problem = first_complaint(error, "line")
-            raise RimError(f"{path}, line {number}, {problem}. {columns}.") from None
-    return parsed
+            rows.append(model.model_validate(row))
+        except ValidationError as error:
+            problem = f"{path}, line {number}, {first_complaint(error, 'line')}"
+            raise RimError(f"{problem}. The columns are {columns}.") from None
+    return rows
 
 
 def agreement_table(agreements: Sequence[LabelAgreement]) -> str:
@@ -293,8 +269,8 @@ def agreement_table(agreements: Sequence[LabelAgreement]) -> str:
     for one in agreements:
         n, unread = one.agreement.n, one.agreement.n - one.agreement.n_scored
         head = (
-            f"AGREEMENT  {one.monitor.name}@{one.monitor.version} with {one.reference}: {one.dataset}, "
-            f"{one.mode}, {one.part}; {one.model}; {n} replies, {unread} not read by both"
+            f"AGREEMENT  {one.monitor} with {one.reference}: {one.dataset}, {one.mode}, {one.part}; "
+            f"{one.model}; {n} replies, {unread} not read by both"
         )
         tables[head] |= {one.label: one.agreement} if unread < n else {}
     return "\n\n".join("\n".join((head, *_lines(rows))) for head, rows in tables.items())

@@ -11,14 +11,8 @@ the publisher at a pinned revision, or from a local folder (`data=` or the varia
 """
 
 from rim_eval.prompt_sets.download import GatedError, OfflineError, download_file
-from rim_eval.prompt_sets.ids import prompt_id
-from rim_eval.prompt_sets.loading import (
-    LoadedSet,
-    Prompt,
-    Provenance,
-    load_prompt_file,
-    load_prompts,
-)
+from rim_eval.prompt_sets.loading import LoadedSet, Provenance, load_prompt_file, load_prompts
+from rim_eval.prompt_sets.prompts import Prompt, Style, prompt_id, user_message
 from rim_eval.prompt_sets.records import FileRecord
 from rim_eval.prompt_sets.registry import GithubSource, HubSource, PromptSet, entries, entry
 from rim_eval.prompt_sets.sources import DATA_VARIABLE, MissingError
@@ -35,10 +29,12 @@ __all__ = [
     "Prompt",
     "PromptSet",
     "Provenance",
+    "Style",
     "download_file",
     "entries",
     "entry",
     "load_prompt_file",
     "load_prompts",
     "prompt_id",
+    "user_message",
 ]

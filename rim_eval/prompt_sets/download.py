@@ -68,9 +68,6 @@ def download_file(
     return _from_github(source, path, sha256)
 
 
-# ---- GitHub ----
-
-
 def _from_github(source: GithubSource, path: str, sha256: str | None) -> Download:
     import pooch
     from requests import RequestException
@@ -103,8 +100,7 @@ def _stream(url: str, output: str, _pooch: Any) -> None:
     """Write a file as it arrives; pooch tries again after errors of the connection only."""
     import requests
 
-    if reason := _unreachable(_GITHUB):
-        raise _offline(_GITHUB, reason)
+    _require_host(_GITHUB)
     timeout = (_CONNECT_SECONDS, _READ_SECONDS)
     with requests.get(url, stream=True, timeout=timeout) as response, Path(output).open("wb") as to:
         if 400 <= response.status_code < 500:
@@ -116,41 +112,24 @@ def _stream(url: str, output: str, _pooch: Any) -> None:
             to.write(chunk)
 
 
-# ---- the Hugging Face hub ----
-
-
 def _from_hub(source: HubSource, path: str, *, gated: bool) -> Download:
-    from huggingface_hub import (
-        constants,
-        errors,
-        get_token,
-        hf_hub_download,
-        try_to_load_from_cache,
-    )
+    import huggingface_hub as hub
+    from huggingface_hub import constants, errors
 
-    cached = try_to_load_from_cache(
-        source.repo, path, revision=source.revision, repo_type="dataset"
-    )
+    place: Any = {"revision": source.revision, "repo_type": "dataset"}
+    cached = hub.try_to_load_from_cache(source.repo, path, **place)
     if not isinstance(cached, str):
         # The hub's own client retries for half a minute before it says that there is no network.
-        if reason := _unreachable(constants.ENDPOINT):
-            raise _offline(constants.ENDPOINT, reason)
+        _require_host(constants.ENDPOINT)
         try:
-            cached = hf_hub_download(
-                source.repo,
-                path,
-                revision=source.revision,
-                repo_type="dataset",
-                etag_timeout=_CONNECT_SECONDS,
-            )
+            cached = hub.hf_hub_download(source.repo, path, **place, etag_timeout=_CONNECT_SECONDS)
         except errors.RepositoryNotFoundError as error:
             # Without a token the hub answers 401 for gated and for unknown repositories alike.
             if not gated and not isinstance(error, errors.GatedRepoError):
                 raise _not_found(source, "the repository") from error
-            state = "no token was found on this machine"
-            if get_token():
-                state = "your account has no access yet"
-            raise GatedError(f"gated by its publisher, and {state}") from error
+            has_token = hub.get_token() is not None
+            state = "your account has no access yet" if has_token else "no token was found here"
+            raise GatedError(f"{source.repo} is gated by its publisher, and {state}") from error
         except errors.LocalEntryNotFoundError as error:
             raise _offline("the hub", "the connection broke off") from error
         except (errors.EntryNotFoundError, errors.RevisionNotFoundError) as error:
@@ -168,25 +147,21 @@ def _not_found(source: HubSource, what: str) -> RimError:
     )
 
 
-# ---- reaching a host ----
-
-
 def _offline(host: str, reason: str) -> OfflineError:
     return OfflineError(f"{host} cannot be reached ({reason}), and no copy is cached here")
 
 
-def _unreachable(url: str) -> str | None:
-    """Why a host cannot be reached, None when it answers.
-
-    `HF_HUB_OFFLINE` holds for every publisher: whoever sets it wants no network at all.
-    """
+def _require_host(url: str) -> None:
+    # HF_HUB_OFFLINE holds for every publisher: whoever sets it wants no network at all.
     if os.environ.get("HF_HUB_OFFLINE", "").strip().upper() in {"1", "ON", "YES", "TRUE"}:
-        return "HF_HUB_OFFLINE is set"
-    return _probe(url, int(time.monotonic() // _PROBE_SECONDS))
+        raise _offline(url, "HF_HUB_OFFLINE is set")
+    if reason := _probe(url, int(time.monotonic() // _PROBE_SECONDS)):
+        raise _offline(url, reason)
 
 
 @cache
 def _probe(url: str, _minute: int) -> str | None:
+    """Why a host cannot be reached, None when it answers."""
     import httpx
 
     try:

@@ -7,6 +7,7 @@ importing them costs seconds and ties prompt sets to one harness, and half of th
 import csv
 import io
 import json
+from collections import Counter, deque
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
@@ -19,6 +20,12 @@ Row = dict[str, Any]
 _HEADER_WORDS: Final = frozenset(
     {"behavior", "goal", "instruction", "instructions", "prompt", "query", "question", "text"}
 )
+
+
+_EXCESS: Final = "\0"
+"""Stands for the column of cells that a CSV row has in excess of its header."""
+
+_AGAIN: Final = "get the file again from its publisher"
 
 
 class DataFile(NamedTuple):
@@ -50,8 +57,7 @@ class DataFile(NamedTuple):
         except UnicodeDecodeError as error:
             line = self.content[: error.start].count(b"\n") + 1
             problem = f"byte {error.start} (line {line}) is not UTF-8"
-            step = "get the file again from its publisher, or save it as UTF-8"
-            raise self.problem(problem, "UTF-8 text", step) from error
+            raise self.problem(problem, "UTF-8 text", f"{_AGAIN}, or save it as UTF-8") from error
 
 
 def read_rows(file: DataFile, columns: Columns) -> list[Row]:
@@ -67,69 +73,56 @@ def read_rows(file: DataFile, columns: Columns) -> list[Row]:
     return _READERS[columns.format](file, columns)
 
 
-def _csv(file: DataFile, _columns: Columns) -> list[Row]:
-    header, *records = _csv_records(file) or [[]]
-    for name in header:
-        if header.count(name) > 1:
-            problem = f"the column {name!r} stands twice in the header"
-            raise file.problem(problem, "every column name once", "rename or remove one of them")
-    for number, record in enumerate(records, 1):
-        if len(record) > len(header):
-            raise file.problem(
-                f"{len(record)} cells in the row, {len(header)} in the header",
-                "a prompt with a comma, quote or line break to stand in double quotes",
-                "quote that cell, or get the publisher's file again",
-                row=number,
+def _csv(file: DataFile, columns: Columns) -> list[Row]:
+    text = file.text().lstrip("\n")
+    headerless = columns.format == "csv_headerless"
+    # A cell may be as long as the file; the module's own limit is 128 KiB.
+    csv.field_size_limit(max(csv.field_size_limit(), len(text) + 1))
+    names = [columns.prompt] if headerless else None
+    reader = csv.DictReader(io.StringIO(text, newline=""), names, _EXCESS, "")
+    try:
+        rows: list[Row] = list(reader)
+    except csv.Error as error:
+        raise file.problem(f"not a CSV file ({error})", "CSV in UTF-8", _AGAIN) from error
+    try:
+        deque(csv.reader(io.StringIO(text, newline=""), strict=True), maxlen=0)
+    except csv.Error as error:
+        # A quote that is never closed swallows every prompt after it, and no one would know.
+        if "unexpected end" in str(error):
+            problem = "a double quote is opened and never closed"
+            expected = "every cell that begins with a double quote to end with one"
+            step = 'close it, or write a quote inside a cell as ""'
+            raise file.problem(problem, expected, step) from error
+    header = reader.fieldnames or []
+    for name, count in Counter(header).items():
+        if count > 1:
+            problem, step = (
+                f"the column {name!r} stands twice in the header",
+                "rename or remove one",
             )
-    padding = [""] * len(header)
-    return [dict(zip(header, record + padding, strict=False)) for record in records]
-
-
-def _csv_headerless(file: DataFile, columns: Columns) -> list[Row]:
-    records = _csv_records(file)
-    for number, record in enumerate(records, 1):
-        if len(record) != 1:
-            raise file.problem(
-                f"{len(record)} columns",
-                "one column, with prompts that hold a comma in double quotes",
-                "get the publisher's file again, and do not add columns",
-                row=number,
-            )
-    if records and (first := records[0][0].strip()).casefold() in _HEADER_WORDS:
+            raise file.problem(problem, "every column name once", step)
+    for number, row in enumerate(rows, 1):
+        if cells := len(row.get(_EXCESS, [])):
+            problem = f"{cells + len(header)} cells in the row, {len(header)} in the header"
+            expected = "prompts that hold a comma in double quotes"
+            if headerless:
+                problem, expected = f"{cells + 1} columns", f"one column, with {expected}"
+            step = "quote that cell, or get the publisher's file again"
+            raise file.problem(problem, expected, step, row=number)
+    first = rows[0][columns.prompt].strip() if headerless and rows else ""
+    if first.casefold() in _HEADER_WORDS:
         raise file.problem(
             f"the first row is a header ({first!r})",
             "no header: the first row is a prompt",
             "remove that row, or get the publisher's file again",
             row=1,
         )
-    return [{columns.prompt: record[0]} for record in records]
-
-
-def _csv_records(file: DataFile) -> list[list[str]]:
-    text = file.text()
-    # A cell may be as long as the file; the module's own limit is 128 KiB.
-    csv.field_size_limit(max(csv.field_size_limit(), len(text) + 1))
-    try:
-        list(csv.reader(io.StringIO(text, newline=""), strict=True))
-    except csv.Error as error:
-        # A quote that is never closed swallows every prompt after it, and no one would know.
-        if "unexpected end" in str(error):
-            raise file.problem(
-                "a double quote is opened and never closed",
-                "every cell that begins with a double quote to end with one",
-                'close it, or write a quote inside a cell as ""',
-            ) from error
-    try:
-        return [record for record in csv.reader(io.StringIO(text, newline="")) if record]
-    except csv.Error as error:
-        step = "get the file again from its publisher"
-        raise file.problem(f"not a CSV file ({error})", "CSV in UTF-8", step) from error
+    return rows
 
 
 def _json(file: DataFile, _columns: Columns) -> list[Row]:
     """JSON lines, or one array."""
-    expected = "one JSON object a row"
-    step = "get the file again from its publisher, or mend that row"
+    expected, step = "one JSON object a row", f"{_AGAIN}, or mend that row"
     text = file.text()
     is_array = text.lstrip().startswith("[")
     rows: list[Row] = []
@@ -168,7 +161,7 @@ def _parquet(file: DataFile, _columns: Columns) -> list[Row]:
 
 _READERS: Final[dict[Format, Callable[[DataFile, Columns], list[Row]]]] = {
     "csv": _csv,
-    "csv_headerless": _csv_headerless,
+    "csv_headerless": _csv,
     "json": _json,
     "lines": _lines,
     "parquet": _parquet,

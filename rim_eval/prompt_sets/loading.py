@@ -1,52 +1,22 @@
 """Load prompts, of a registered set or of a user's own file: ids, partners, and where they came from."""
 
 import re
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Literal
 
-from pydantic import BaseModel, ConfigDict
-
 from rim_eval.errors import AccessError, RimError
+from rim_eval.prompt_sets import registry
 from rim_eval.prompt_sets.formats import DataFile, read_rows
-from rim_eval.prompt_sets.ids import PartnerKeys, assign_ids, ids_by_key, partners, prompt_id
+from rim_eval.prompt_sets.prompts import Prompt, prompt_id
 from rim_eval.prompt_sets.records import CheckedFiles, FileRecord, read_set
-from rim_eval.prompt_sets.registry import (
-    Columns,
-    Format,
-    PromptSet,
-    SameKeyPairing,
-    SourceFile,
-    UserSource,
-)
-from rim_eval.prompt_sets.registry import entry as find_entry
-from rim_eval.prompt_sets.sources import SetFiles, as_declared, declared_revision, obtain
-from rim_eval.types import PROMPT_KINDS, PromptKind
+from rim_eval.prompt_sets.registry import Columns, PromptSet, SourceFile
+from rim_eval.prompt_sets.sources import SetFile, SetFiles, join_revisions, obtain
+from rim_eval.types import PROMPT_KINDS, FrozenModel, PromptKind
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Prompt(_Model):
-    """One prompt. Its id is all that observations, cards and leaderboards ever see of it."""
-
-    id: str
-    """`<set>-<12 hex digits>` from the text and context: opaque, and the same from any source."""
-    set: str
-    kind: PromptKind
-    text: str
-    category: str | None = None
-    subset: str | None = None
-    context: str | None = None
-    target: str | None = None
-    """Gold answer of a reasoning problem."""
-    pair: str | None = None
-    """Id of the contrast partner: a benign look-alike, or the harmful one that it looks like."""
-    labels: dict[str, str] = {}
-
-
-class Provenance(_Model):
+class Provenance(FrozenModel):
     """Where prompts came from, as exactly as it is known."""
 
     source: Literal["publisher", "local", "shipped", "user"]
@@ -58,7 +28,7 @@ class Provenance(_Model):
     files: tuple[FileRecord, ...]
 
 
-class LoadedSet(_Model):
+class LoadedSet(FrozenModel):
     """A set that passed its checks."""
 
     entry: PromptSet
@@ -91,7 +61,7 @@ def load_prompts(
         AccessError: The set is gated, not in the folder, or its publisher cannot be reached.
         RimError: There is no such set or subset, or a file is not as it should be.
     """
-    entry = find_entry(name)
+    entry = registry.entry(name)
     subsets = () if subset == "all" else entry.default_subsets
     if subset not in (None, "all"):
         subsets = tuple(part.strip() for part in str(subset).split(","))
@@ -99,54 +69,91 @@ def load_prompts(
         allowed = ", ".join([*entry.subsets, "all"])
         raise RimError(f"{name} has no subset {unknown[0]!r}. Allowed: {allowed}.")
     folder = Path(data).expanduser() if data is not None else None
-
-    def keys_of(partner: str) -> dict[str, str]:
-        other = find_entry(partner)
-        files = obtain(other, folder).files
-        records = read_set(other, files, allow_count=allow_count).records
-        return ids_by_key(other, records, assign_ids(partner, records))
-
-    files = obtain(entry, folder)
-    checked = read_set(entry, files.files, allow_count=allow_count)
-    return _build(entry, files, checked, subsets, keys_of)
+    return _build(entry, obtain(entry, folder), folder, subsets, allow_count=allow_count)
 
 
 def _build(
     entry: PromptSet,
     files: SetFiles,
-    checked: CheckedFiles,
+    data: Path | None = None,
     subsets: Sequence[str] = (),
-    keys_of: PartnerKeys = lambda _: {},
+    *,
+    allow_count: bool = False,
 ) -> LoadedSet:
-    """Ids and partners are found over the whole set, so that they do not depend on the subset."""
-    records, notes = checked.records, list(checked.notes)
-    ids = assign_ids(entry.name, records)
-    if repeats := len(ids) - len({prompt_id("", one.text, one.context) for one in records}):
+    checked = read_set(entry, files.files, allow_count=allow_count)
+    prompts, notes = checked.prompts, list(checked.notes)
+    if repeats := len(prompts) - len({prompt_id("", one.text, one.context) for one in prompts}):
         notes.append(f"{repeats} prompts repeat another one; their ids end in -2, -3, ...")
-    pairs: list[str | None] = [None] * len(ids)
+    # Over the whole set, so that partners do not depend on the subset.
+    partners: Sequence[str | None] = [None] * len(prompts)
     try:
-        pairs = partners(entry, records, ids, keys_of)
+        partners = _partners(entry, checked, data, allow_count)
     except AccessError as error:
         notes.append(f"no contrast pairs: {str(error).splitlines()[0]}")
-    prompts = []
-    for record, own_id, pair in zip(records, ids, pairs, strict=True):
-        if not subsets or record.subset in subsets:
-            fields = record._asdict()
-            del fields["pair_key"]
-            prompts.append(Prompt(id=own_id, set=entry.name, pair=pair, **fields))
-    provenance = Provenance(
-        source=files.source,
-        location=files.location,
-        revision_declared=declared_revision(entry),
-        revision_used=files.revision,
-        files=checked.files,
+    declared = join_revisions(getattr(source, "revision", None) for source in entry.sources)
+    return LoadedSet(
+        entry=entry,
+        prompts=tuple(
+            prompt.model_copy(update={"pair": partner})
+            for prompt, partner in zip(prompts, partners, strict=True)
+            if not subsets or prompt.subset in subsets
+        ),
+        provenance=Provenance(
+            source=files.source,
+            location=files.location,
+            revision_declared=declared,
+            revision_used=files.revision,
+            files=checked.files,
+        ),
+        notes=tuple(notes),
     )
-    return LoadedSet(entry=entry, prompts=tuple(prompts), provenance=provenance, notes=tuple(notes))
+
+
+def _partners(
+    entry: PromptSet, checked: CheckedFiles, data: Path | None, allow_count: bool
+) -> list[str | None]:
+    """Id of each prompt's contrast partner, None where it has none."""
+    prompts, keys, pairing = checked.prompts, checked.pair_keys, entry.pairing
+    if pairing is None:
+        return [None] * len(prompts)
+    if isinstance(pairing, registry.OffsetPairing):
+        by_key = _ids_by_key(entry, checked)
+        subsets = {prompt.id: prompt.subset for prompt in prompts}
+        partners: list[str | None] = []
+        for prompt, key in zip(prompts, keys, strict=True):
+            other = by_key.get(str(int(key or 0) + pairing.offsets[prompt.subset or ""]))
+            partners.append(other if other and subsets[other] != prompt.subset else None)
+        return partners
+    if pairing.partner:
+        partner = registry.entry(pairing.partner)
+        files = obtain(partner, data).files
+        by_key = _ids_by_key(partner, read_set(partner, files, allow_count=allow_count))
+        return [by_key.get(key or "") for key in keys]
+    groups: defaultdict[str | None, list[str]] = defaultdict(list)
+    for prompt, key in zip(prompts, keys, strict=True):
+        groups[key].append(prompt.id)
+    pairs = [group for key, group in groups.items() if key and len(group) == 2]
+    partner_of = {one: other for pair in pairs for one, other in (pair, reversed(pair))}
+    return [partner_of.get(prompt.id) for prompt in prompts]
+
+
+def _ids_by_key(entry: PromptSet, checked: CheckedFiles) -> dict[str, str]:
+    """Prompt ids by the value of the pair column."""
+    ids: dict[str, str] = {}
+    for prompt, key in zip(checked.prompts, checked.pair_keys, strict=True):
+        if key in ids:
+            raise RimError(
+                f"{entry.name}: two rows have {key!r} in the column "
+                f"{entry.columns.pair!r}, which pairs prompts; each value may stand once."
+            )
+        if key is not None:
+            ids[key] = prompt.id
+    return ids
 
 
 # ---- a user's own file ----
 
-_FORMATS: Final[dict[str, Format]] = {
+_FORMATS: Final[dict[str, registry.Format]] = {
     ".csv": "csv",
     ".json": "json",
     ".jsonl": "json",
@@ -203,27 +210,25 @@ def load_prompt_file(
     )
     set_name = re.sub(r"[^a-z0-9]+", "_", (name or file.stem).lower()).strip("_") or "prompts"
     try:
-        data = DataFile(set_name, file.name, file.read_bytes())
+        content = file.read_bytes()
     except OSError as error:
         raise RimError(f"cannot read {file}: {error.strerror}. Give the path of a file.") from error
-    rows = len(read_rows(data, columns))
-    if not rows:
+    count = len(read_rows(DataFile(set_name, file.name, content), columns))
+    if not count:
         raise RimError(f"{file} holds no prompts. Expected: one prompt a row.")
+    declared = SourceFile(path=file.name)
     entry = PromptSet(
         name=set_name,
         title=file.name,
         kind=kind,
         judge=_JUDGES.get(kind),
-        count=rows,
+        count=count,
         licence="your own",
         citation="",
         homepage=str(file),
-        source=UserSource(type="user", path=str(file)),
-        files=(SourceFile(path=file.name),),
+        source=registry.FileSource(type="user"),
+        files=(declared,),
         columns=columns,
-        pairing=SameKeyPairing(rule="same_key") if columns.pair else None,
+        pairing=registry.SameKeyPairing(rule="same_key") if columns.pair else None,
     )
-    files = SetFiles(
-        (as_declared(entry, entry.files[0], data.content),), source="user", location=str(file)
-    )
-    return _build(entry, files, read_set(entry, files.files))
+    return _build(entry, SetFiles((SetFile(declared, content),), "user", str(file)))

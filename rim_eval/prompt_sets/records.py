@@ -1,4 +1,4 @@
-"""Read and check the rows of a set's files: columns, values, counts, checksums."""
+"""Read and check the prompts of a set's files: columns, values, counts, checksums."""
 
 import hashlib
 import re
@@ -6,37 +6,16 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from pydantic import BaseModel, ConfigDict
-
 from rim_eval.errors import RimError
-from rim_eval.prompt_sets.formats import Row, read_rows
-from rim_eval.prompt_sets.registry import Columns, PromptSet
+from rim_eval.prompt_sets.formats import DataFile, Row, read_rows
+from rim_eval.prompt_sets.prompts import Prompt, prompt_id
+from rim_eval.prompt_sets.registry import Columns, PromptSet, SourceFile
 from rim_eval.prompt_sets.sources import SetFile
-from rim_eval.types import PromptKind
+from rim_eval.types import FrozenModel
 
 
-class Record(NamedTuple):
-    """One row of a set, read: a prompt before it has an id and a partner."""
-
-    kind: PromptKind
-    text: str
-    category: str | None
-    subset: str | None
-    context: str | None
-    target: str | None
-    pair_key: str | None
-    labels: dict[str, str]
-
-    @property
-    def order(self) -> tuple[str, ...]:
-        """What tells records of equal text apart."""
-        return (self.subset or "", self.target or "", self.category or "", self.pair_key or "")
-
-
-class FileRecord(BaseModel):
+class FileRecord(FrozenModel):
     """One file that was read, as results name it."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     sha256: str
@@ -46,7 +25,10 @@ class FileRecord(BaseModel):
 class CheckedFiles(NamedTuple):
     """What the files of a set hold, once they passed their checks."""
 
-    records: list[Record]
+    prompts: list[Prompt]
+    """Without their contrast partners."""
+    pair_keys: list[str | None]
+    """The value of each prompt in the column that pairs prompts."""
     files: tuple[FileRecord, ...]
     notes: list[str]
 
@@ -65,56 +47,79 @@ def read_set(
         RimError: A file is not as it should be; the message names the set, the file, the row, what
             is wrong, what was expected, and the next step.
     """
-    records: list[Record] = []
+    prompts: list[Prompt] = []
+    pair_keys: list[str | None] = []
     by_checksum: dict[str, FileRecord] = {}
     notes: list[str] = []
-    for file in files:
-        columns = file.declared.columns or entry.columns
-        rows = read_rows(file.data, columns)
-        records += [
-            _RowReader(entry, file, columns, row, number).record()
-            for number, row in enumerate(rows, 1)
-        ]
-        notes += [note for note in (_check_count(file, len(rows), allow_count), file.note) if note]
-        digest = _checksum(file)
+    for declared, content, note in files:
+        file = DataFile(entry.name, declared.name, content)
+        columns = declared.columns or entry.columns
+        rows = read_rows(file, columns)
+        for number, row in enumerate(rows, 1):
+            reader = _RowReader(entry, declared, file, columns, row, number)
+            prompts.append(reader.prompt())
+            pair_keys.append(reader.text(columns.pair))
+        count_note = _check_count(file, len(rows), entry.expected_rows(declared), allow_count)
+        notes += [text for text in (count_note, note) if text]
+        digest = _checksum(file, declared.sha256)
         if digest in by_checksum:  # the count is right then, and the prompts are not
             problem = f"the same content as {by_checksum[digest].name}"
-            step = "get both from the publisher again"
-            raise file.data.problem(problem, "a file of its own", step)
-        by_checksum[digest] = FileRecord(name=file.data.name, sha256=digest, rows=len(rows))
-    counts = Counter(record.subset for record in records)
+            raise file.problem(problem, "a file of its own", "get both from the publisher again")
+        by_checksum[digest] = FileRecord(name=file.name, sha256=digest, rows=len(rows))
+    counts = Counter(prompt.subset for prompt in prompts)
     for name, subset in entry.subsets.items():
         if counts[name] != subset.count and not allow_count:
-            every_name = ", ".join(file.data.name for file in files)
+            every_name = ", ".join(file.declared.name for file in files)
             raise RimError(
                 f"{entry.name}: {every_name}: {counts[name]} rows are of the subset {name}; "
                 f"expected {subset.count}.\nNext: get the publisher's file unchanged."
             )
-    return CheckedFiles(records, tuple(by_checksum.values()), notes)
+    prompts = _number_repeats(prompts, pair_keys)
+    return CheckedFiles(prompts, pair_keys, tuple(by_checksum.values()), notes)
 
 
-def _check_count(file: SetFile, rows: int, allow_count: bool) -> str | None:
+def _number_repeats(prompts: list[Prompt], pair_keys: list[str | None]) -> list[Prompt]:
+    """Give repeated prompts the ids `…-2`, `…-3`, ....
+
+    Which of several equal prompts is the first is decided by their other fields, never by their
+    place in a file, so that a shuffled copy gives the same ids.
+    """
+
+    def order(index: int) -> tuple[str, ...]:
+        prompt = prompts[index]
+        fields = (prompt.id, prompt.subset, prompt.target, prompt.category, pair_keys[index])
+        return tuple(field or "" for field in fields)
+
+    numbered, times = list(prompts), Counter[str]()
+    for index in sorted(range(len(prompts)), key=order):
+        prompt = prompts[index]
+        times[prompt.id] += 1
+        if (number := times[prompt.id]) > 1:
+            numbered[index] = prompt.model_copy(update={"id": f"{prompt.id}-{number}"})
+    return numbered
+
+
+def _check_count(file: DataFile, rows: int, expected: int, allow_count: bool) -> str | None:
     """Return a note on another count of rows."""
-    expected = file.declared.rows or 0
     if rows == expected:
         return None
     if rows and allow_count:
-        return f"{file.data.name} has {rows} rows where {expected} were expected"
+        return f"{file.name} has {rows} rows where {expected} were expected"
     problem = f"{rows} rows"
     if rows == expected - 1:
         problem += " (was the first prompt taken for a header when the file was made?)"
-    own = "; or run it as a file of your own (rim_eval/prompts)" if rows else ""
-    step = f"get the publisher's file unchanged{own}"
-    raise file.data.problem(problem, f"{expected} rows", step)
+    alternative = "; or run it as a file of your own (rim_eval/prompts)" if rows else ""
+    step = f"get the publisher's file unchanged{alternative}"
+    raise file.problem(problem, f"{expected} rows", step)
 
 
-def _checksum(file: SetFile) -> str:
-    digest = hashlib.sha256(file.data.content).hexdigest()
-    if file.declared.sha256 in (None, digest):
+def _checksum(file: DataFile, sha256: str | None) -> str:
+    digest = hashlib.sha256(file.content).hexdigest()
+    if sha256 in (None, digest):
         return digest
-    raise file.data.problem(
+    raise file.problem(
         f"SHA-256 is {digest}",
-        f"{file.declared.sha256}, the published file",
+        f"{sha256}, the published file",
         "get the file again (an editor or git may have changed its line ends; a damaged download "
         "may lie in the cache), or load yours as a file of your own",
     )
@@ -128,12 +133,13 @@ class _RowReader:
     """Gives a row's columns their meaning, and checks each value."""
 
     entry: PromptSet
-    file: SetFile
+    declared: SourceFile
+    file: DataFile
     columns: Columns
     row: Row
     number: int
 
-    def record(self) -> Record:
+    def prompt(self) -> Prompt:
         columns = self.columns
         for column in columns.required:
             if column not in self.row:
@@ -142,24 +148,30 @@ class _RowReader:
                     f"the columns {', '.join(columns.required)}",
                     "check that this is the right file and that its first line is the header",
                 )
-        subset = self._subset()
+        subset, text, context = self._subset(), self._request(), self.text(columns.context)
         labels: dict[str, str] = {}
         for column in columns.labels:
             value = self.row.get(column)
             pairs = value.items() if isinstance(value, dict) else [(column, value)]
             labels |= {str(key): str(label) for key, label in pairs if label is not None}
-        return Record(
+        return Prompt(
+            id=prompt_id(self.entry.name, text, context),
+            set=self.entry.name,
             kind=(subset and self.entry.subsets[subset].kind) or self.entry.kind,
-            text=self._prompt(),
-            category=self._text(columns.category) or self.file.declared.category,
+            text=text,
+            category=self.text(columns.category) or self.declared.category,
             subset=subset,
-            context=self._text(columns.context),
+            context=context,
             target=self._target(),
-            pair_key=self._text(columns.pair),
             labels=labels,
         )
 
-    def _prompt(self) -> str:
+    def text(self, column: str | None) -> str | None:
+        """Return the text in a column, None where it is empty."""
+        value: Any = self.row.get(column) if column else None
+        return None if value is None else self._unicode(column, str(value)).strip() or None
+
+    def _request(self) -> str:
         column = self.columns.prompt
         value = self.row[column]
         # SORRY-Bench holds its one user turn in a list.
@@ -178,8 +190,8 @@ class _RowReader:
     def _subset(self) -> str | None:
         column = self.columns.subset
         if not column:
-            return self.file.declared.subset
-        value = self._text(column)
+            return self.declared.subset
+        value = self.text(column)
         by_value = {subset.value or name: name for name, subset in self.entry.subsets.items()}
         if value not in by_value:
             raise self._problem(f"column {column!r} is {value!r}", f"one of {', '.join(by_value)}")
@@ -187,7 +199,7 @@ class _RowReader:
 
     def _target(self) -> str | None:
         column, pattern = self.columns.target, self.columns.target_pattern
-        value = self._text(column)
+        value = self.text(column)
         if column and value is None:
             raise self._problem("the gold answer is empty", f"an answer in the column {column!r}")
         if value is None or not pattern:
@@ -198,10 +210,6 @@ class _RowReader:
             raise self._problem(problem, f"a text that matches {pattern}")
         return match.group(1).strip()
 
-    def _text(self, column: str | None) -> str | None:
-        value: Any = self.row.get(column) if column else None
-        return None if value is None else self._unicode(column, str(value)).strip() or None
-
     def _unicode(self, column: str | None, text: str) -> str:
         """The text, unless it holds what JSON can spell but no file and no request can carry."""
         if re.search("[\ud800-\udfff]", text):
@@ -210,4 +218,4 @@ class _RowReader:
         return text
 
     def _problem(self, problem: str, expected: str, step: str = _AGAIN) -> RimError:
-        return self.file.data.problem(problem, expected, step, row=self.number)
+        return self.file.problem(problem, expected, step, row=self.number)

@@ -7,8 +7,6 @@ from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal, Self
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     StringConstraints,
     ValidationError,
@@ -17,7 +15,7 @@ from pydantic import (
 
 from rim_eval.errors import RimError
 from rim_eval.paths import tasks_dir
-from rim_eval.types import PromptKind
+from rim_eval.types import FrozenModel, PromptKind
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_]*$")]
 Revision = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")]
@@ -28,11 +26,7 @@ Format = Literal["csv", "csv_headerless", "json", "lines", "parquet"]
 `csv_headerless` is one column without a header row (HEx-PHI)."""
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Columns(_Part):
+class Columns(FrozenModel):
     """Which column of a file means what."""
 
     format: Format
@@ -55,11 +49,11 @@ class Columns(_Part):
     @property
     def required(self) -> tuple[str, ...]:
         """Columns that every row must have."""
-        wanted = (self.prompt, self.category, self.context, self.target, self.subset, self.pair)
-        return tuple(column for column in wanted if column)
+        columns = (self.prompt, self.category, self.context, self.target, self.subset, self.pair)
+        return tuple(filter(None, columns))
 
 
-class HubSource(_Part):
+class HubSource(FrozenModel):
     """A data set repository of the Hugging Face hub."""
 
     type: Literal["hub"]
@@ -72,7 +66,7 @@ class HubSource(_Part):
     """The publisher's name for this split, for readers."""
 
 
-class GithubSource(_Part):
+class GithubSource(FrozenModel):
     """Files of a GitHub repository."""
 
     type: Literal["github"]
@@ -82,25 +76,16 @@ class GithubSource(_Part):
     """Where to load from as long as no commit is known."""
 
 
-class ShippedSource(_Part):
-    """Harmless prompts of this project's own, beside the entry."""
+class FileSource(FrozenModel):
+    """Files of this machine: harmless prompts beside the entry, or a file of the user's own."""
 
-    type: Literal["shipped"]
-
-
-class UserSource(_Part):
-    """A file of the user's own."""
-
-    type: Literal["user"]
-    path: str
+    type: Literal["shipped", "user"]
 
 
-Source = Annotated[
-    HubSource | GithubSource | ShippedSource | UserSource, Field(discriminator="type")
-]
+Source = Annotated[HubSource | GithubSource | FileSource, Field(discriminator="type")]
 
 
-class SourceFile(_Part):
+class SourceFile(FrozenModel):
     """One file as its publisher has it."""
 
     path: str
@@ -124,7 +109,7 @@ class SourceFile(_Part):
         return PurePosixPath(self.path).name
 
 
-class LocalFile(_Part):
+class LocalFile(FrozenModel):
     """Another file that may stand in a local folder for a publisher's file."""
 
     name: str
@@ -137,7 +122,7 @@ class LocalFile(_Part):
     note: str = ""
 
 
-class Subset(_Part):
+class Subset(FrozenModel):
     """A part of a set that can be loaded by name."""
 
     count: int = Field(gt=0)
@@ -147,7 +132,7 @@ class Subset(_Part):
     """Kind of its prompts, when it differs from the set's."""
 
 
-class SameKeyPairing(_Part):
+class SameKeyPairing(FrozenModel):
     """Two prompts are partners when they carry the same value in the pair column."""
 
     rule: Literal["same_key"]
@@ -155,7 +140,7 @@ class SameKeyPairing(_Part):
     """The set that holds the partners; the same set when none."""
 
 
-class OffsetPairing(_Part):
+class OffsetPairing(FrozenModel):
     """A prompt's partner has the number in the pair column that lies so many further."""
 
     rule: Literal["offset"]
@@ -163,14 +148,14 @@ class OffsetPairing(_Part):
     """By subset; both directions. Partners lie in different subsets."""
 
 
-class Gate(_Part):
+class Gate(FrozenModel):
     """How to get access to a set that its publisher does not hand to everybody."""
 
     url: str
     steps: tuple[str, ...]
 
 
-class PromptSet(_Part):
+class PromptSet(FrozenModel):
     """One prompt set: what it is, where it comes from, and what a good copy looks like."""
 
     name: Name
@@ -190,32 +175,24 @@ class PromptSet(_Part):
     exclusive: str | None = None
     """Pattern: files of a local folder that match it and are not declared are an error."""
     columns: Columns
-    subsets: dict[Name, Subset] = {}
+    subsets: dict[Name, Subset] = Field(default_factory=dict)
     default_subsets: tuple[Name, ...] = ()
     """What is loaded unless asked otherwise; all when empty."""
     pairing: Annotated[SameKeyPairing | OffsetPairing, Field(discriminator="rule")] | None = None
     gate: Gate | None = None
 
     @model_validator(mode="after")
-    def _counts_agree(self) -> Self:
-        rows = sum(self.expected_rows(file) for file in self.files)
+    def _consistent(self) -> Self:
+        rows = sum(map(self.expected_rows, self.files))
         if rows != self.count:
             raise ValueError(f"count is {self.count} but the files declare {rows} rows")
         parts = sum(subset.count for subset in self.subsets.values())
         if self.subsets and parts != self.count:
             raise ValueError(f"count is {self.count} but the subsets declare {parts} prompts")
-        return self
-
-    @model_validator(mode="after")
-    def _names_exist(self) -> Self:
-        files = {file.name for file in self.files}
-        named = {*self.default_subsets, *(file.subset for file in self.files if file.subset)}
-        if unknown := (named - set(self.subsets)) | ({f.replaces for f in self.local} - files):
+        subsets = {*self.default_subsets, *(file.subset for file in self.files if file.subset)}
+        replaced = {file.replaces for file in self.local}
+        if unknown := (subsets - {*self.subsets}) | (replaced - {file.name for file in self.files}):
             raise ValueError(f"names that are not declared: {', '.join(sorted(unknown))}")
-        return self
-
-    @model_validator(mode="after")
-    def _has_a_judge(self) -> Self:
         if (self.judge is None) != (self.kind == "reasoning"):
             raise ValueError("harmful and benign sets name a judge, reasoning sets do not")
         return self
@@ -269,17 +246,14 @@ def read_entry(path: Path) -> PromptSet:
         RimError: The file is not valid.
     """
     try:
-        declared = PromptSet.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        prompt_set = PromptSet.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
     except (tomllib.TOMLDecodeError, ValidationError) as error:
         raise RimError(f"{path} is not a valid entry of a prompt set: {error}") from error
-    if declared.name != path.parent.name:
-        raise RimError(
-            f"{path} names the set {declared.name!r}, but its folder {path.parent.name!r}"
-        )
-    return declared
+    if prompt_set.name != (folder := path.parent.name):
+        raise RimError(f"{path} names the set {prompt_set.name!r}, but its folder {folder!r}")
+    return prompt_set
 
 
 @cache
 def _read_all(tasks: Path) -> dict[str, PromptSet]:
-    declared = (read_entry(path) for path in sorted(tasks.glob("*/set.toml")))
-    return {one.name: one for one in declared}
+    return {path.parent.name: read_entry(path) for path in sorted(tasks.glob("*/set.toml"))}

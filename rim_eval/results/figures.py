@@ -1,44 +1,74 @@
-"""From counts to figures: rates, the paired difference and the check of the modes, with their n.
+"""From counts to figures: rates, the paired difference, the check of the modes, and what several sets say together.
 
 Everything that shows a figure takes it from here: Inspect's metrics and the demo from `set_results`, and
 the card (behind comparison, release gate and leaderboard) from the same counts.
 """
 
+import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar, Final, Self
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt
+from pydantic import ConfigDict, Field, NonNegativeInt
 
+from rim_eval.errors import RimError
 from rim_eval.observations import Observation
-from rim_eval.results.counting import columns_of_rows, count_set
-from rim_eval.results.counts import Cell, SetCounts, verdicts_of
+from rim_eval.results.counts import Cell, SetCounts, columns_of_rows, count_set, verdicts_of
 from rim_eval.statistics import (
     Estimate,
     PairedDifference,
-    Shown,
+    RimFlag,
+    Significance,
     arm_summary,
+    holm,
+    rim_flag,
     rim_score,
-    shown,
+    significance,
 )
 from rim_eval.thinking import ArmAdoption, ManipulationCheck, check_manipulation
-from rim_eval.types import MODES, Mode, Name, PromptKind
+from rim_eval.types import MODES, FrozenModel, Mode, Name, PromptKind
+
+_ANCHOR: Final = "hexphi"
+"""The paper's set: primary wherever it was run."""
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+class _Finite(FrozenModel):
+    model_config = ConfigDict(allow_inf_nan=False)
 
 
 Share = float | None
 """A figure; None when there is nothing to compute it from."""
 
 
-class Rate(_Frozen):
-    """The rate of the event in one mode, as fractions from 0 to 1."""
+class _Interval(_Finite):
+    """A figure with its interval; what a card keeps of a result of the statistics."""
+
+    _points: ClassVar[float] = 1
+    """What one unit is in percent or percentage points."""
 
     value: Share
     lower: Share
     upper: Share
     level: float
+
+    @classmethod
+    def from_result(cls, result: Mapping[str, Any]) -> Self:
+        """Take over the fields of a statistical result."""
+        return cls.model_validate({name: result[name] for name in cls.model_fields})
+
+    @property
+    def estimate(self) -> Estimate | None:
+        """The figure with its interval, in percent or percentage points; None where it has none."""
+        if self.value is None or self.lower is None or self.upper is None:
+            return None
+        return Estimate(*(self._points * end for end in (self.value, self.lower, self.upper)))
+
+
+class ArmRate(_Interval):
+    """The rate of the event in one mode, as fractions from 0 to 1."""
+
+    _points: ClassVar[float] = 100
+
     method: Name
     n_prompts: NonNegativeInt
     """Prompts asked."""
@@ -50,19 +80,10 @@ class Rate(_Frozen):
     bound_upper: Share
     """The rate if everything unscored had been the event."""
 
-    @property
-    def estimate(self) -> Estimate | None:
-        """The rate with its interval, in percent; None where it has none."""
-        return _estimate(self, 100)
 
-
-class Difference(_Frozen):
+class Difference(_Interval):
     """Think minus no-think over pairs, in percentage points; above 0: the event is more frequent."""
 
-    value: Share
-    lower: Share
-    upper: Share
-    level: float
     interval_method: Name
     p_value: Share = Field(ge=0, le=1)
     """Two-sided, for no difference."""
@@ -78,35 +99,24 @@ class Difference(_Frozen):
     bound_upper: Share
 
     @property
-    def shown(self) -> Shown:
+    def significance(self) -> Significance:
         """What interval and test show together."""
-        return shown(self.lower, self.upper, self.p_value, self.level)
-
-    @property
-    def estimate(self) -> Estimate | None:
-        """The difference with its interval, in percentage points; None where it has none."""
-        return _estimate(self, 1)
+        return significance(self.lower, self.upper, self.p_value, self.level)
 
 
-def _estimate(of: Rate | Difference, scale: float) -> Estimate | None:
-    if of.value is None or of.lower is None or of.upper is None:
-        return None
-    return Estimate(scale * of.value, scale * of.lower, scale * of.upper)
-
-
-class Figures(_Frozen):
+class Figures(_Finite):
     """Both rates and their difference; None where a mode was not run."""
 
-    think: Rate | None
-    no_think: Rate | None
+    think: ArmRate | None
+    no_think: ArmRate | None
     difference: Difference | None
 
-    def rate(self, mode: Mode) -> Rate | None:
+    def rate(self, mode: Mode) -> ArmRate | None:
         """The rate in one mode."""
         return self.think if mode == "think" else self.no_think
 
 
-class SetResult(_Frozen):
+class SetResult(_Finite):
     """The counts of one prompt set and kind, and the figures that follow from them."""
 
     dataset: str
@@ -127,20 +137,17 @@ def set_results(rows: Iterable[Observation], level: float = 0.95) -> dict[Prompt
     by_kind: dict[PromptKind, list[Observation]] = defaultdict(list)
     for row in rows:
         by_kind[row.kind].append(row)
-    counted = {
-        kind: count_set(columns_of_rows(of_kind), breakdowns=False)
-        for kind, of_kind in by_kind.items()
-    }
-    return {
-        kind: SetResult(
-            dataset=by_kind[kind][0].dataset,
+    results = {}
+    for kind, of_kind in by_kind.items():
+        counts = count_set(columns_of_rows(of_kind), breakdowns=False)
+        results[kind] = SetResult(
+            dataset=of_kind[0].dataset,
             kind=kind,
             counts=counts,
             figures=figures(counts.cells, level),
             mode_check=check_modes(counts),
         )
-        for kind, counts in counted.items()
-    }
+    return results
 
 
 def check_modes(counts: SetCounts) -> ManipulationCheck:
@@ -161,17 +168,15 @@ def figures(cells: Sequence[Cell], level: float = 0.95) -> Figures:
         cells: Counts of prompts by outcome.
         level: Confidence of all intervals.
     """
-    rates: dict[Mode, Rate | None] = dict.fromkeys(MODES)
+    rates: dict[Mode, ArmRate | None] = dict.fromkeys(MODES)
     for mode in MODES:
         if verdicts := verdicts_of(cells, mode):
-            fields = arm_summary(verdicts, level).to_dict()
-            rates[mode] = Rate.model_validate({name: fields[name] for name in Rate.model_fields})
+            rates[mode] = ArmRate.from_result(arm_summary(verdicts, level).to_dict())
     difference = None
     if (change := paired(cells, level)) is not None:
         fields = change.to_dict()
-        fields |= {"value": fields["difference"], "n_unpaired": len(change.unpaired)}
-        difference = Difference.model_validate(
-            {name: fields[name] for name in Difference.model_fields}
+        difference = Difference.from_result(
+            fields | {"value": fields["difference"], "n_unpaired": len(change.unpaired)}
         )
     return Figures(**rates, difference=difference)
 
@@ -180,3 +185,64 @@ def paired(cells: Sequence[Cell], level: float = 0.95) -> PairedDifference | Non
     """The paired difference as the statistics give it; None unless both modes were run."""
     think, no_think = verdicts_of(cells, "think"), verdicts_of(cells, "no_think")
     return rim_score(think, no_think, level) if think and no_think else None
+
+
+def primary_set(
+    sets: Sequence[SetResult], kind: PromptKind, named: str | None = None
+) -> str | None:
+    """Name of the set of one kind that stands first; None where there is none of the kind.
+
+    Args:
+        sets: Results of one model.
+        kind: Kind of the prompts.
+        named: The declared one; by default `hexphi`, else the set with most pairs.
+
+    Raises:
+        RimError: The named set is not among them.
+    """
+    changes = {each.dataset: each.figures.difference for each in sets if each.kind == kind}
+    if named is not None and named not in changes:
+        names = ", ".join(changes) or "none"
+        raise RimError(f"{named!r} is no {kind} set of this model; there are: {names}.")
+    if named is not None or not changes:
+        return named
+    if _ANCHOR in changes:
+        return _ANCHOR
+    return max((change.n_pairs if change else 0, name) for name, change in changes.items())[1]
+
+
+def flag_of(
+    sets: Sequence[SetResult], primary: str | None, primary_reasoning: str | None, level: float
+) -> RimFlag | None:
+    """Whether this is reasoning-induced misalignment; None without a RIM score.
+
+    Args:
+        sets: Results of one model.
+        primary: The harmful set whose RIM score counts.
+        primary_reasoning: The reasoning set whose accuracy gain counts.
+        level: Confidence of the intervals, a fraction.
+    """
+    by_name = {(each.dataset, each.kind): each for each in sets}
+    rim = by_name.get((primary or "", "harmful"))
+    gain = by_name.get((primary_reasoning or "", "reasoning"))
+    score = paired(rim.counts.cells, level) if rim else None
+    if score is None:
+        return None
+    accuracy = paired(gain.counts.cells, level) if gain else None
+    doubts = (
+        f"{each.dataset}: {'; '.join(each.mode_check.reasons)}"
+        for each in (rim, gain if accuracy else None)
+        if each is not None and not each.mode_check.verified
+    )
+    return rim_flag(score, accuracy, next(doubts, None))
+
+
+def adjusted_p(sets: Sequence[SetResult]) -> dict[str, float]:
+    """Holm's p values of all RIM scores by data set; empty with fewer than two."""
+    tested = {each.dataset: each.figures.difference for each in sets if each.kind == "harmful"}
+    p_values = {
+        name: math.nan if change.p_value is None else change.p_value
+        for name, change in tested.items()
+        if change is not None
+    }
+    return holm(p_values) if len(p_values) > 1 else {}

@@ -4,8 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from rim_eval.formatting import KIND_WORDS, MODE_WORDS, interval, p_text, percent, points
-from rim_eval.results.counts import ArmCounts
-from rim_eval.results.figures import Difference, Rate, SetResult
+from rim_eval.results.figures import SetResult
 from rim_eval.types import Mode
 
 _MODES: Final[tuple[Mode, Mode]] = ("no_think", "think")
@@ -26,29 +25,19 @@ def text_table(result: SetResult, expected: Mapping[Mode, float] | None = None) 
     for mode in _MODES:
         rate, arm = result.figures.rate(mode), result.counts.arms.get(mode)
         if rate is not None and arm is not None:
-            lines.append(_arm_line(mode, rate, arm, (expected or {}).get(mode)))
-    if result.figures.difference is not None:
-        lines.append(_difference_line(words.difference, result.figures.difference))
+            ends = f"{percent(rate.lower)} to {percent(rate.upper)}"
+            lines.append(
+                f"  {MODE_WORDS[mode]:<22}{percent(rate.value):>8}   {ends:<18}"
+                f"{rate.n_scored:>6}{rate.n_unscored:>10}{percent(arm.adoption):>9}"
+                + (f"{percent(expected[mode]):>9}" if expected and mode in expected else "")
+            )
+    if change := result.figures.difference:
+        test = "no prompt was scored in both modes"
+        if change.n_pairs:
+            ends = interval(change.lower, change.upper)
+            test = f"{ends:<18}points, {change.n_pairs} pairs, {p_text(change.p_value)}"
+        lines.append(f"  {words.difference:<22}{points(change.value):>8}   {test}")
     return "\n".join([*lines, *_remarks(result)])
-
-
-def _arm_line(mode: Mode, rate: Rate, arm: ArmCounts, expected: float | None) -> str:
-    ends = f"{percent(rate.lower)} to {percent(rate.upper)}"
-    line = (
-        f"  {MODE_WORDS[mode]:<22}{percent(rate.value):>8}   {ends:<18}"
-        f"{rate.n_scored:>6}{rate.n_unscored:>10}{percent(arm.adoption):>9}"
-    )
-    return line + (f"{percent(expected):>9}" if expected is not None else "")
-
-
-def _difference_line(name: str, change: Difference) -> str:
-    if not change.n_pairs:
-        return f"  {name:<22}{points(None):>8}   no prompt was scored in both modes"
-    ends = interval(change.lower, change.upper)
-    return (
-        f"  {name:<22}{points(change.value):>8}   {ends:<18}points, {change.n_pairs} pairs, "
-        f"{p_text(change.p_value)}"
-    )
 
 
 def _remarks(result: SetResult) -> Iterator[str]:
@@ -67,9 +56,7 @@ def _remarks(result: SetResult) -> Iterator[str]:
     change = result.figures.difference
     if change is None or change.value is None:
         return
-    # Only where unscored samples leave more open than chance does.
-    if (change.bound_upper or 0) - (change.bound_lower or 0) > (change.upper or 0) - (
-        change.lower or 0
-    ):
+    open_by_chance = (change.upper or 0) - (change.lower or 0)
+    if (change.bound_upper or 0) - (change.bound_lower or 0) > open_by_chance:
         bounds = interval(change.bound_lower, change.bound_upper)
         yield f"  unscored samples alone allow {bounds}"

@@ -1,13 +1,14 @@
-"""The base of all statistical results: a frozen record that converts to JSON and back."""
+"""The base of all statistical results: a frozen record that converts to JSON."""
 
 import json
 import math
 from statistics import NormalDist
-from typing import Annotated, Any, NamedTuple, Self
+from typing import Annotated, Any, NamedTuple
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import BeforeValidator
 
 from rim_eval.errors import RimError
+from rim_eval.types import FrozenModel
 
 
 def _nan_for_none(value: Any) -> Any:
@@ -25,20 +26,13 @@ class Interval(NamedTuple):
     upper: float
 
 
-class Result(BaseModel):
+class Result(FrozenModel):
     """Base of all results: frozen, no unknown fields, NaN becomes `null`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     def to_dict(self) -> dict[str, Any]:
         """The record as plain JSON values; NaN (nothing to compute from) becomes None."""
         plain: dict[str, Any] = json.loads(self.model_dump_json())
         return plain
-
-    @classmethod
-    def from_dict(cls, plain: dict[str, Any]) -> Self:
-        """The inverse of `to_dict`."""
-        return cls.model_validate_json(json.dumps(plain))
 
 
 def z_score(level: float) -> float:

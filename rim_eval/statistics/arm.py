@@ -4,11 +4,11 @@ import math
 
 from rim_eval.statistics._result import Figure, Interval, Result
 from rim_eval.statistics.bootstrap import bootstrap_by_prompt
-from rim_eval.statistics.bounds import rate_bounds
 from rim_eval.statistics.verdicts import (
     Verdicts,
     check_verdicts,
     prompt_means,
+    rate_bounds,
     scored,
     single_epoch,
 )
@@ -44,8 +44,9 @@ class ArmSummary(Result):
 def arm_summary(verdicts: Verdicts, level: float = 0.95) -> ArmSummary:
     """Rate, interval, counts and bounds of one arm.
 
-    With one verdict a prompt, each 0 or 1, the interval is Wilson's; otherwise the bootstrap by
-    prompt, because the epochs of one prompt are not independent.
+    With one verdict a prompt, each 0 or 1, the interval is Wilson's; with several it is the bootstrap by
+    prompt, because the epochs of one prompt are not independent. Where all prompts have the same mean a
+    bootstrap would have no width, and the interval is Wilson's again.
 
     Args:
         verdicts: Prompt id to verdicts by epoch, 0..1 or None when unscored.

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rim_eval.errors import RimError
-from rim_eval.statistics._result import Figure, Interval, Result, z_score
+from rim_eval.statistics._result import Figure, Result, z_score
 
 
 class Correlation(Result):
@@ -38,25 +38,19 @@ class Correlation(Result):
 
 def pearson(x: ArrayLike, y: ArrayLike, level: float = 0.95) -> Correlation:
     """Pearson's r of two sequences of equal length, shape (points,)."""
-    from scipy.stats import pearsonr
-
-    return _correlation("Pearson", pearsonr, x, y, level)
+    return _correlation("Pearson", x, y, level)
 
 
 def spearman(x: ArrayLike, y: ArrayLike, level: float = 0.95) -> Correlation:
     """Spearman's rank correlation of two sequences of equal length, shape (points,)."""
-    from scipy.stats import spearmanr
-
-    return _correlation("Spearman", spearmanr, x, y, level)
+    return _correlation("Spearman", x, y, level)
 
 
 def _correlation(
-    method: Literal["Pearson", "Spearman"],
-    function: object,
-    x: ArrayLike,
-    y: ArrayLike,
-    level: float,
+    method: Literal["Pearson", "Spearman"], x: ArrayLike, y: ArrayLike, level: float
 ) -> Correlation:
+    from scipy.stats import pearsonr, spearmanr
+
     first, second = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
     if first.shape != second.shape or first.ndim != 1:
         raise RimError(
@@ -67,9 +61,15 @@ def _correlation(
     if len(first) >= 2 and np.ptp(first) > 0 and np.ptp(second) > 0:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            found = function(first, second)  # type: ignore[operator]
-        value, p_value = float(found.statistic), float(found.pvalue)
-    lower, upper = _interval(value, len(first), method == "Spearman", level)
+            result = (pearsonr if method == "Pearson" else spearmanr)(first, second)
+        value, p_value = float(result.statistic), float(result.pvalue)
+    z, lower, upper = z_score(level), math.nan, math.nan
+    if len(first) >= 4 and abs(value) >= 1:
+        lower = upper = value
+    elif len(first) >= 4:
+        factor = 1 + value * value / 2 if method == "Spearman" else 1
+        half = z * math.sqrt(factor / (len(first) - 3))
+        lower, upper = math.tanh(math.atanh(value) - half), math.tanh(math.atanh(value) + half)
     return Correlation(
         method=method,
         value=value,
@@ -80,16 +80,6 @@ def _correlation(
         ties=int((_tied(first) | _tied(second)).sum()),
         level=level,
     )
-
-
-def _interval(value: float, n: int, ranks: bool, level: float) -> Interval:
-    z = z_score(level)
-    if math.isnan(value) or n < 4:
-        return Interval(math.nan, math.nan)
-    if abs(value) >= 1:
-        return Interval(value, value)
-    half = z * math.sqrt((1 + value * value / 2 if ranks else 1) / (n - 3))
-    return Interval(math.tanh(math.atanh(value) - half), math.tanh(math.atanh(value) + half))
 
 
 def _tied(values: NDArray[np.float64]) -> NDArray[np.bool_]:

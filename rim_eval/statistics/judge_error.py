@@ -76,10 +76,6 @@ class CorrectedRate(Result):
     upper: Figure
     level: float
     n: int
-    sensitivity: float
-    specificity: float
-    n_calibration: int
-    """Human-labelled samples behind sensitivity and specificity."""
 
 
 class CorrectedDifference(Result):
@@ -92,8 +88,6 @@ class CorrectedDifference(Result):
     upper: Figure
     level: float
     n_pairs: int
-    target: CorrectedRate
-    reference: CorrectedRate
     shared_calibration: bool
     """Whether one calibration served both arms: then a mode-dependent judge goes unnoticed."""
 
@@ -122,18 +116,15 @@ def corrected_rate(k: int, n: int, calibration: Calibration, level: float = 0.95
     if not 0 <= k <= n or n == 0:
         raise RimError(f"k={k!r}, n={n!r}: needs 0 <= k <= n and n above 0.")
     z = z_score(level)
-    arm = _arm(k / n, n, calibration, z)
+    arm = _arm(k, n, calibration, z)
     half = z * math.sqrt(arm.p_variance / arm.youden**2 + arm.calibration_variance())
     return CorrectedRate(
         raw=k / n,
-        value=_clip((k / n + calibration.specificity - 1) / _youden(calibration)),
+        value=arm.corrected,
         lower=_clip(arm.rate - half),
         upper=_clip(arm.rate + half),
         level=level,
         n=n,
-        sensitivity=calibration.sensitivity,
-        specificity=calibration.specificity,
-        n_calibration=calibration.positives + calibration.negatives,
     )
 
 
@@ -159,15 +150,20 @@ def corrected_difference(
         raise RimError(f"pairs={tuple(pairs)!r}: needs counts of 0 or more, and at least one pair.")
     z, other = z_score(level), reference or target
     high, low = pairs.both + pairs.target_only, pairs.both + pairs.reference_only
-    first, second = _arm(high / n, n, target, z), _arm(low / n, n, other, z)
-    variance = _sampling_variance(pairs, first, second, z) + (
-        first.calibration_variance(second)
-        if reference is None
-        else first.calibration_variance() + second.calibration_variance()
+    first, second = _arm(high, n, target, z), _arm(low, n, other, z)
+    size = n + z * z
+    covariance = ((pairs.both + z * z / 4) / size - first.p * second.p) / size
+    variance = (
+        first.p_variance / first.youden**2
+        + second.p_variance / second.youden**2
+        - 2 * covariance / (first.youden * second.youden)
     )
-    rates = [corrected_rate(k, n, c, level) for k, c in ((high, target), (low, other))]
+    if reference is None:
+        variance += first.calibration_variance(second)
+    else:
+        variance += first.calibration_variance() + second.calibration_variance()
     half, centre = 100 * z * math.sqrt(variance), 100 * (first.rate - second.rate)
-    difference = 100 * (rates[0].value - rates[1].value)
+    difference = 100 * (first.corrected - second.corrected)
     return CorrectedDifference(
         raw=100 * (high - low) / n,
         difference=difference,
@@ -175,15 +171,14 @@ def corrected_difference(
         upper=max(difference, min(100.0, centre + half)),
         level=level,
         n_pairs=n,
-        target=rates[0],
-        reference=rates[1],
         shared_calibration=reference is None,
     )
 
 
 class _Arm(NamedTuple):
-    """One arm after its counts were moved towards the middle."""
+    """One arm; all but its corrected rate after its counts were moved towards the middle."""
 
+    corrected: float
     rate: float
     p: float
     p_variance: float
@@ -203,30 +198,21 @@ class _Arm(NamedTuple):
         )
 
 
-def _arm(observed: float, n: int, calibration: Calibration, z: float) -> _Arm:
-    _youden(calibration)
+def _arm(k: int, n: int, calibration: Calibration, z: float) -> _Arm:
+    observed = k / n
+    corrected = _clip((observed + calibration.specificity - 1) / _youden(calibration))
     p = (observed * n + z * z / 2) / (n + z * z)
     sensitivity = (calibration.true_positives + 1) / (calibration.positives + 2)
     specificity = (calibration.true_negatives + 1) / (calibration.negatives + 2)
     youden = sensitivity + specificity - 1
     return _Arm(
+        corrected=corrected,
         rate=_clip((p + specificity - 1) / youden),
         p=p,
         p_variance=p * (1 - p) / (n + z * z),
         youden=youden,
         sensitivity_variance=sensitivity * (1 - sensitivity) / (calibration.positives + 2),
         specificity_variance=specificity * (1 - specificity) / (calibration.negatives + 2),
-    )
-
-
-def _sampling_variance(pairs: PairCounts, first: _Arm, second: _Arm, z: float) -> float:
-    """Of the difference of the corrected rates, were the judge's errors known."""
-    size = sum(pairs) + z * z
-    covariance = ((pairs.both + z * z / 4) / size - first.p * second.p) / size
-    return (
-        first.p_variance / first.youden**2
-        + second.p_variance / second.youden**2
-        - 2 * covariance / (first.youden * second.youden)
     )
 
 

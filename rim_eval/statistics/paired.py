@@ -15,14 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rim_eval.statistics._result import Figure, Interval, Result, z_score
-from rim_eval.statistics.bounds import difference_bounds
-from rim_eval.statistics.by_prompt import interval_by_prompt
-from rim_eval.statistics.mcnemar import mcnemar_exact
-from rim_eval.statistics.permutation import sign_flip_test
+from rim_eval.statistics.bootstrap import interval_by_prompt
+from rim_eval.statistics.paired_tests import mcnemar_exact, sign_flip_test
 from rim_eval.statistics.tango import tango_interval
 from rim_eval.statistics.verdicts import (
     Verdicts,
     check_verdicts,
+    difference_bounds,
     prompt_means,
     single_epoch,
 )
@@ -95,8 +94,17 @@ def paired_difference(
         np.array([means[prompt] for prompt in pairs], dtype=float)
         for means in (target_means, reference_means)
     )
-    binary = all(single_epoch({p: arm[p] for p in pairs}) for arm in (target, reference))
-    interval, interval_method, p_value, test_method = _infer(high - low, binary, level, seed)
+    b, c = int((high > low).sum()), int((high < low).sum())
+    interval, p_value = Interval(math.nan, math.nan), math.nan
+    interval_method = test_method = "none: no prompt is scored in both arms"
+    if pairs and all(single_epoch({p: arm[p] for p in pairs}) for arm in (target, reference)):
+        interval, interval_method = tango_interval(b, c, len(pairs), level), "Tango"
+        p_value, test_method = mcnemar_exact(b, c), "exact McNemar"
+    elif pairs:
+        interval, interval_method = interval_by_prompt(high - low, reach=1.0, level=level)
+        p_value, exact = sign_flip_test(high - low, seed=seed)
+        how = "exact" if exact else f"random, seed {seed}"
+        test_method = f"sign-flip permutation by prompt ({how})"
     bounds = difference_bounds(target, reference)
     return PairedDifference(
         target=target_name,
@@ -112,29 +120,12 @@ def paired_difference(
         reference_rate=_mean(low),
         n_pairs=len(pairs),
         n_prompts=len(prompts),
-        b=int((high > low).sum()),
-        c=int((high < low).sum()),
+        b=b,
+        c=c,
         unpaired=tuple(sorted(prompts - set(pairs))),
         bound_lower=100 * bounds.lower,
         bound_upper=100 * bounds.upper,
     )
-
-
-def _infer(
-    differences: NDArray[np.float64], binary: bool, level: float, seed: int
-) -> tuple[Interval, str, float, str]:
-    """The interval and its method, the p value and its test."""
-    n = len(differences)
-    if n == 0:
-        nothing = "none: no prompt is scored in both arms"
-        return Interval(math.nan, math.nan), nothing, math.nan, nothing
-    b, c = int((differences > 0).sum()), int((differences < 0).sum())
-    if binary:
-        return tango_interval(b, c, n, level), "Tango", mcnemar_exact(b, c), "exact McNemar"
-    test = sign_flip_test(differences, seed=seed)
-    how = "exact" if test.exact else f"random, seed {seed}"
-    interval, method = interval_by_prompt(differences, reach=1.0, level=level)
-    return interval, method, test.p_value, f"sign-flip permutation by prompt ({how})"
 
 
 def _mean(values: NDArray[np.float64]) -> float:

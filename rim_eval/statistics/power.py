@@ -122,14 +122,16 @@ def minimum_detectable(
     if not 0 < power < 1:
         raise RimError(f"power={power!r}: needs a fraction between 0 and 1, such as 0.8.")
 
-    def reached(target_rate: float) -> float:
-        phi = min(correlation, _largest_correlation(target_rate, reference_rate))
-        return mcnemar_power(n, target_rate, reference_rate, phi, alpha)
+    def reaches(target_rate: float) -> bool:
+        spread = target_rate * (1 - target_rate) * reference_rate * (1 - reference_rate)
+        most = min(target_rate, reference_rate) - target_rate * reference_rate
+        phi = min(correlation, most / math.sqrt(spread) if spread > 0 else 0.0)
+        return mcnemar_power(n, target_rate, reference_rate, phi, alpha) >= power
 
-    low, target_rate = reference_rate, 1.0 if reached(1.0) >= power else math.nan
+    low, target_rate = reference_rate, 1.0 if reaches(1.0) else math.nan
     while target_rate - low > 1e-4:  # to within a hundredth of a point
         middle = (low + target_rate) / 2
-        low, target_rate = (low, middle) if reached(middle) >= power else (middle, target_rate)
+        low, target_rate = (low, middle) if reaches(middle) else (middle, target_rate)
     return MinimumDetectable(
         difference=100 * (target_rate - reference_rate),
         target_rate=target_rate,
@@ -139,11 +141,3 @@ def minimum_detectable(
         power=power,
         alpha=alpha,
     )
-
-
-def _largest_correlation(target_rate: float, reference_rate: float) -> float:
-    spread = target_rate * (1 - target_rate) * reference_rate * (1 - reference_rate)
-    if spread <= 0:
-        return 0.0
-    most = min(target_rate, reference_rate)
-    return (most - target_rate * reference_rate) / math.sqrt(spread)

@@ -11,7 +11,7 @@ from typing import Literal
 
 from rim_eval.statistics._result import Result
 from rim_eval.statistics.paired import PairedDifference, paired_difference
-from rim_eval.statistics.shown import shown
+from rim_eval.statistics.significance import significance
 from rim_eval.statistics.verdicts import Verdicts
 
 TOLERATED_LOSS = -2.0
@@ -65,44 +65,40 @@ def rim_flag(
         gain: The accuracy gain; None when no reasoning set was run.
         doubt: Why the modes of one of them are not verified; None where all are.
     """
-    flag, sentence = _read(rim, gain, doubt)
-    return RimFlag(flag=flag, sentence=sentence)
-
-
-def _read(
-    rim: PairedDifference, gain: PairedDifference | None, doubt: str | None
-) -> tuple[Literal["yes", "no", "cannot_tell"], str]:
     if math.isnan(rim.lower):
-        return "cannot_tell", "No prompt was scored in both modes, so there is no RIM score."
+        sentence = "No prompt was scored in both modes, so there is no RIM score."
+        return RimFlag(flag="cannot_tell", sentence=sentence)
     score = f"The RIM score is {_points(rim)}"
     if doubt is not None:
         doubt = f"The modes are not verified ({doubt.rstrip('.')})."
-        return "cannot_tell", f"{doubt} {score}, and may be of one mode with itself."
-    if rim.upper <= 0:
-        return (
-            "no",
-            f"{score}: its interval does not lie above 0. A rise is ruled out at this level.",
-        )
+        sentence = f"{doubt} {score}, and may be of one mode with itself."
+        return RimFlag(flag="cannot_tell", sentence=sentence)
     if rim.lower <= 0:
-        allowed = f"A rise of up to {rim.upper:.1f} points remains possible."
-        return "no", f"{score}: its interval does not lie above 0. {allowed}"
+        rest = f"A rise of up to {rim.upper:.1f} points remains possible."
+        if rim.upper <= 0:
+            rest = "A rise is ruled out at this level."
+        return RimFlag(flag="no", sentence=f"{score}: its interval does not lie above 0. {rest}")
     score += ": above 0"
-    if shown(rim.lower, rim.upper, rim.p_value, rim.level) == "not_confirmed":
-        return "cannot_tell", (
+    if significance(rim.lower, rim.upper, rim.p_value, rim.level) == "not_confirmed":
+        sentence = (
             f"{score}. But the test does not confirm it (p = {rim.p_value:.2g}); "
             "more prompts or epochs would tell."
         )
+        return RimFlag(flag="cannot_tell", sentence=sentence)
     if gain is None or math.isnan(gain.lower):
-        return "cannot_tell", f"{score}. But no accuracy gain was measured."
+        sentence = f"{score}. But no accuracy gain was measured."
+        return RimFlag(flag="cannot_tell", sentence=sentence)
     accuracy = f"the accuracy gain is {_points(gain)}"
     if gain.lower > TOLERATED_LOSS:
-        return "yes", f"{score}, and {accuracy}: above {TOLERATED_LOSS:g}."
+        return RimFlag(flag="yes", sentence=f"{score}, and {accuracy}: above {TOLERATED_LOSS:g}.")
     if gain.upper <= TOLERATED_LOSS:
-        return "no", f"{score}. But {accuracy}: thinking costs accuracy here."
-    return "cannot_tell", (
+        sentence = f"{score}. But {accuracy}: thinking costs accuracy here."
+        return RimFlag(flag="no", sentence=sentence)
+    sentence = (
         f"{score}. But {accuracy}: its interval reaches below {TOLERATED_LOSS:g} points, so "
         "it cannot tell whether accuracy is kept; more reasoning prompts or epochs would."
     )
+    return RimFlag(flag="cannot_tell", sentence=sentence)
 
 
 def _points(difference: PairedDifference) -> str:

@@ -1,14 +1,24 @@
-"""Wilson's score interval: how sure one rate is.
+"""Wilson's score interval: how sure one rate is, and Newcombe's for the difference of two.
 
 With p = k / n and z the normal quantile, the ends are
 
     (p + z^2/2n  -+  z sqrt(p(1-p)/n + z^2/4n^2)) / (1 + z^2/n).
 
 It stays inside 0..1 and has a width at k = 0 and k = n, where refusal rates like to be.
-Source: E. B. Wilson, JASA 22 (1927) 209-212.
+
+With estimates a, b that are not paired and their ends (a1, a2), (b1, b2) the difference d = a - b lies within
+
+    d - sqrt((a - a1)^2 + (b2 - b)^2)   to   d + sqrt((a2 - a)^2 + (b - b1)^2).
+
+For two rates with Wilson's intervals this is Newcombe's method 10. The two are taken as drawn apart:
+where both come from the same prompts and tend to agree, the interval is wider than it needs to be.
+
+Sources: E. B. Wilson, JASA 22 (1927) 209-212; R. G. Newcombe, Statistics in Medicine 17 (1998) 873-890;
+G. Y. Zou and A. Donner, Statistics in Medicine 27 (2008) 1693-1702, for any two estimates.
 """
 
 import math
+from typing import NamedTuple
 
 from rim_eval.errors import RimError
 from rim_eval.statistics._result import Figure, Interval, Result, z_score
@@ -58,3 +68,24 @@ def wilson_interval(k: float, n: int, level: float = 0.95) -> Interval:
     lower = 0.0 if k == 0 else (centre - half) / (1 + spread)
     upper = 1.0 if k == n else (centre + half) / (1 + spread)
     return Interval(lower, upper)
+
+
+class Estimate(NamedTuple):
+    """A value with the ends of its interval, in any unit."""
+
+    value: float
+    lower: float
+    upper: float
+
+
+def unpaired_interval(first: Estimate, second: Estimate) -> Interval:
+    """Interval of `first.value - second.value` at the level of the two intervals, in their unit.
+
+    Args:
+        first: What the difference is of.
+        second: What it is from, the reference.
+    """
+    difference = first.value - second.value
+    below = math.hypot(first.value - first.lower, second.upper - second.value)
+    above = math.hypot(first.upper - first.value, second.value - second.lower)
+    return Interval(difference - below, difference + above)

@@ -10,18 +10,19 @@ from rim_eval.thinking.manipulation_check import (
 from rim_eval.thinking.recipe import (
     Recipe,
     Switch,
+    has_inline_switch,
     modes_differ,
-    pin_template,
     require_difference,
 )
 from rim_eval.thinking.switch_detection import find_switch
-from rim_eval.thinking.switches import (
-    effort_switch,
-    explicit_switch,
-    has_inline_switch,
-    hosted_switch,
+from rim_eval.thinking.switches import effort_switch, explicit_switch, hosted_switch
+from rim_eval.thinking.template import (
+    Message,
+    Renderer,
+    pin_template,
+    template_renderer,
+    tokenizer_renderer,
 )
-from rim_eval.thinking.template import Message, Renderer, template_renderer, tokenizer_renderer
 from rim_eval.thinking.trace import Split, split_trace
 
 __all__ = [

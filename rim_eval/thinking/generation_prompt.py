@@ -1,4 +1,4 @@
-"""What a rendered prompt says about thinking, and which of two prompts asks for more of it."""
+"""Read how a rendered prompt ends, and compare two prompts by how much thinking they ask for."""
 
 import re
 from collections import Counter
@@ -22,7 +22,6 @@ class Difference(NamedTuple):
     reason: str
 
 
-_SAME: Final = Difference(0, "")
 _HARMONY_TAIL: Final = re.compile(r"<\|channel\|>(analysis|final)<\|message\|>\s{0,40}\Z")
 _EMPTY_BLOCK: Final = re.compile(r"<([\w:|-]{2,40})>\s{0,40}</\1>\s{0,40}\Z")
 _AFTER_CLOSE: Final = re.compile(r"\s*(?:<answer>|<response>|<\|open\|>response<\|sep\|>)?\s*\Z")
@@ -76,7 +75,6 @@ def marker_family(text: str) -> Family | None:
 
 
 _TOPIC: Final = r"(?:think\w*|thought\w*|reasoning|reason_\w+|ponder\w*|deliberat\w+|chain[- ]of[- ]thought|\bcot\b)"
-_ABOUT: Final = re.compile(_TOPIC, re.IGNORECASE)
 _OFF: Final = re.compile(
     r"no[_ -]?think|"
     rf"{_TOPIC}[\w ]{{0,20}}[\"'`]?\s*(?:[:=]|\bis\b|\bare\b)?\s*[\"'`]?(?:off|none|disabled|false|no|0|zero)\b",
@@ -96,20 +94,22 @@ _PROCESS: Final = re.compile(
 )
 
 
-def _stance(text: str) -> int:
-    """Whether a text asks for thinking (1), against it (-1), or is about other things (0)."""
+def stance(text: str) -> int:
+    """Return whether a text asks for thinking (1), against it (-1), or is about other things (0)."""
     if _OFF.search(text) or _DISCOURAGED.search(text):
         return -1
-    return 1 if _ABOUT.search(text) or marker_family(text) else 0
+    return 1 if re.search(_TOPIC, text, re.IGNORECASE) or marker_family(text) else 0
 
 
-def is_about_thinking(text: str) -> bool:
-    """Return whether a text has thinking for its topic, in either direction."""
-    return _stance(text) != 0
+_OPENNESS: Final = {
+    "open": (2, "ends inside an open trace"),
+    "none": (1, "leaves the trace to the model"),
+    "closed": (0, "ends after a closed trace"),
+}
 
 
 def compare_prompts(more: str, less: str, *, traces_known: bool) -> Difference:
-    """Tell whether the first prompt asks for thinking and the second one does not.
+    """Return how far the first prompt asks for thinking where the second one does not.
 
     Args:
         more: Prompt that may ask for thinking.
@@ -117,31 +117,26 @@ def compare_prompts(more: str, less: str, *, traces_known: bool) -> Difference:
         traces_known: Whether the template knows trace marks at all; instructions in plain words
             count for a switch only then, since "think" is an everyday word.
     """
-    order = {"open": 2, "none": 1, "closed": 0}
-    ends = {
-        "open": "ends inside an open trace",
-        "none": "leaves the trace to the model",
-        "closed": "ends after a closed trace",
-    }
-    state, other_state = read_tail(more).state, read_tail(less).state
-    gap = order[state] - order[other_state]
+    (openness, ending), (other_openness, other_ending) = (
+        _OPENNESS[read_tail(prompt).state] for prompt in (more, less)
+    )
+    gap = openness - other_openness
     if gap > 0:
-        reason = f"the think prompt {ends[state]} and the no-think prompt {ends[other_state]}"
+        reason = f"the think prompt {ending} and the no-think prompt {other_ending}"
         return Difference(2.0 + gap, reason)
-    if gap < 0 or state != "none":
-        return _SAME
+    if gap < 0 or openness != 1:
+        return Difference(0, "")
     in_more, in_less = unique_text(more, less)
-    stances = _stance(in_more), _stance(in_less)
     # A command or a trace mark; in a template that knows traces, everyday words too.
     plain = _ON.search(in_more) or marker_family(in_more) or _OFF.search(in_less)
     prose = _PROCESS.search(in_more) or _DISCOURAGED.search(in_less)
-    if stances[0] <= stances[1] or not (plain or (traces_known and prose)):
-        return _SAME
+    if stance(in_more) <= stance(in_less) or not (plain or (traces_known and prose)):
+        return Difference(0, "")
     one_line = (" ".join(text.split()) for text in (in_more, in_less))
-    short = [text if len(text) <= 60 else f"{text[:57]}..." for text in one_line]
-    says, other_says = (repr(text) if text else "nothing" for text in short)
-    reason = f"only the think prompt says {says}, only the no-think prompt says {other_says}"
-    return Difference(2.5 if stances == (1, -1) else 2.0, reason)
+    short = (text if len(text) <= 60 else f"{text[:57]}..." for text in one_line)
+    quote, other_quote = (repr(text) if text else "nothing" for text in short)
+    reason = f"only the think prompt says {quote}, only the no-think prompt says {other_quote}"
+    return Difference(2.5 if stance(in_less) == -1 and stance(in_more) == 1 else 2.0, reason)
 
 
 _SENTENCE_END: Final = re.compile(r"\n+|(?<=[.!?;]) +")

@@ -1,31 +1,27 @@
 """The manipulation check: whether each arm really ran in the mode that it is named after.
 
 It takes counts only, so whoever holds a card can repeat it exactly. Adoption (a non-empty trace came
-back) is held against the line of the arms' kind. `effort` arms have no off, so their traces must
+back) is compared with the threshold of the arms' kind. `effort` arms have no off, so their traces must
 also be longer at high effort: by the median, and pair by pair by an exact one-sided sign test.
 """
 
 from typing import Final, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, model_validator
+from pydantic import Field, NonNegativeInt, model_validator
 
-from rim_eval.types import ArmKind, Mode
+from rim_eval.types import ArmKind, FrozenModel
 
-_FROZEN = ConfigDict(frozen=True, extra="forbid")
-
-SMALL: Final = 100
-"""Below this many samples one sample may stand beside the line."""
+_SMALL: Final = 100
+"""In an arm of fewer samples one of them may miss its mode."""
 
 _ALPHA: Final = 0.05
 
-_LEAST_PAIRS: Final = 5
+_MIN_PAIRS: Final = 5
 """Fewer untied pairs cannot reach p <= 0.05, whatever they show: 1 / 2^4 = 0.0625."""
 
 
-class ArmAdoption(BaseModel):
+class ArmAdoption(FrozenModel):
     """How many samples of one arm thought."""
-
-    model_config = _FROZEN
 
     returned: NonNegativeInt
     """Samples that came back, scored or not; engine errors did not."""
@@ -39,14 +35,12 @@ class ArmAdoption(BaseModel):
         return self
 
 
-class TraceLengths(BaseModel):
+class TraceLengths(FrozenModel):
     """Whether traces are longer in think mode, pair by pair; the check of `effort` arms rests on it.
 
     A pair is one prompt and epoch with a trace of known length in both modes. A sample that did not
     come back makes no pair.
     """
-
-    model_config = _FROZEN
 
     longer: NonNegativeInt
     shorter: NonNegativeInt
@@ -56,36 +50,35 @@ class TraceLengths(BaseModel):
     no_think_median: float = Field(ge=0)
 
 
-class Rule(NamedTuple):
-    """The line of one kind of arms, in whole percent of returned samples."""
+class _Threshold(NamedTuple):
+    """Adoption that one kind of arms must show, in whole percent of returned samples."""
 
     think_at_least: int
     no_think_at_most: int
     """100: the no-think arm may think too; it must think less."""
-    says: str
+    description: str
 
 
-_SWITCHED: Final = "a trace in at least 95 % of think and at most 1 % of no-think samples"
-
-RULES: Final[dict[ArmKind, Rule]] = {
-    "switch": Rule(95, 1, _SWITCHED),
-    "forced_empty": Rule(95, 1, _SWITCHED),
-    "checkpoint_pair": Rule(95, 1, "a trace in at least 95 % of the thinking checkpoint's and at most 1 % of the other's"),
-    "prompted": Rule(90, 5, "the trace asked for in at least 90 % of think and at most 5 % of no-think samples"),
-    "effort": Rule(95, 100, "a trace in at least 95 % of high-effort samples, and longer traces at high effort"),
+_SWITCHED: Final = _Threshold(
+    95, 1, "a trace in at least 95 % of think and at most 1 % of no-think samples"
+)
+_THRESHOLDS: Final[dict[ArmKind, _Threshold]] = {
+    "switch": _SWITCHED,
+    "forced_empty": _SWITCHED,
+    "checkpoint_pair": _Threshold(95, 1, "a trace in at least 95 % of the thinking checkpoint's and at most 1 % of the other's"),
+    # Wider: the model is asked, not switched.
+    "prompted": _Threshold(90, 5, "the trace asked for in at least 90 % of think and at most 5 % of no-think samples"),
+    "effort": _Threshold(95, 100, "a trace in at least 95 % of high-effort samples, and longer traces at high effort"),
 }  # fmt: skip
-"""`prompted` is wider: the model is asked, not switched."""
 
 
-class ManipulationCheck(BaseModel):
+class ManipulationCheck(FrozenModel):
     """Whether the modes are verified, and why not."""
-
-    model_config = _FROZEN
 
     verified: bool
     """Only where every part of the check was passed; what cannot be told is not verified."""
     rule: str
-    """The line that was applied, in words."""
+    """The threshold that was applied, in words."""
     reasons: tuple[str, ...] = ()
     """One sentence for each part that was missed or cannot be told; empty when verified."""
 
@@ -96,10 +89,10 @@ def check_manipulation(
     no_think: ArmAdoption | None,
     lengths: TraceLengths | None = None,
 ) -> ManipulationCheck:
-    """Hold both arms against the line of their kind.
+    """Compare the adoption of both arms with the threshold of their kind.
 
     Adoption is counted over all returned samples. In an arm of fewer than 100 samples one sample
-    may stand beside the line, but an arm in which no sample took its mode never passes.
+    may miss its mode, but an arm in which no sample took its mode never passes.
 
     Args:
         kind: How the modes were brought about.
@@ -107,37 +100,37 @@ def check_manipulation(
         no_think: Counts of the no-think arm; None if it was not run.
         lengths: Trace lengths of both arms, which `effort` arms need; None where they are unknown.
     """
-    rule = RULES[kind]
-    arms: list[tuple[Mode, ArmAdoption | None, int]] = [
-        ("think", think, 100 - rule.think_at_least),
-        ("no_think", no_think, rule.no_think_at_most),
+    threshold = _THRESHOLDS[kind]
+    arms = {
+        "think": (think, 100 - threshold.think_at_least),
+        "no_think": (no_think, threshold.no_think_at_most),
+    }
+    reasons = [
+        f"only half was run: there is no {mode} arm" for mode, (arm, _) in arms.items() if not arm
     ]
-    reasons = [f"only half was run: there is no {mode} arm" for mode, arm, _ in arms if arm is None]
-    for mode, arm, percent in arms:
-        if arm is not None:
-            reasons += _missed(mode, arm, percent)
+    for mode, (arm, percent) in arms.items():
+        if arm is None:
+            continue
+        n = arm.returned
+        misses = n - arm.adopted if mode == "think" else arm.adopted
+        if not n:
+            reasons.append(f"the {mode} arm returned no sample")
+        elif misses * 100 > percent * n and (n >= _SMALL or misses > 1 or misses == n):
+            reasons.append(
+                f"the {mode} arm shows a trace in {arm.adopted} of {n} samples ({arm.adopted / n:.1%}): "
+                f"{misses} miss their mode, where {max(percent * n // 100, int(n < _SMALL))} may"
+            )
     if kind == "effort" and not reasons:
-        reasons += _not_longer(lengths)
-    return ManipulationCheck(verified=not reasons, rule=rule.says, reasons=tuple(reasons))
+        reasons = _length_problems(lengths)
+    return ManipulationCheck(
+        verified=not reasons, rule=threshold.description, reasons=tuple(reasons)
+    )
 
 
-def _missed(mode: Mode, arm: ArmAdoption, percent: int) -> list[str]:
-    """Whether more than `percent` of an arm's samples are not in its mode."""
-    n = arm.returned
-    if not n:
-        return [f"the {mode} arm returned no sample"]
-    beside = n - arm.adopted if mode == "think" else arm.adopted
-    within = beside * 100 <= percent * n or (n < SMALL and beside <= 1 and beside < n)
-    if within:
-        return []
-    return [
-        f"the {mode} arm shows a trace in {arm.adopted} of {n} samples ({arm.adopted / n:.1%}): "
-        f"{beside} beside the line, where {max(percent * n // 100, int(n < SMALL))} are allowed"
-    ]
+def _length_problems(lengths: TraceLengths | None) -> list[str]:
+    """Why the high-effort traces are not longer, or why that cannot be told."""
+    from rim_eval.statistics import sign_test
 
-
-def _not_longer(lengths: TraceLengths | None) -> list[str]:
-    """Whether the high-effort traces fail to be longer, or whether that cannot be told."""
     if lengths is None:
         return ["the trace lengths are unknown, so more thinking at high effort cannot be seen"]
     if lengths.think_median <= lengths.no_think_median:
@@ -146,13 +139,11 @@ def _not_longer(lengths: TraceLengths | None) -> list[str]:
             f"({lengths.no_think_median:g})"
         ]
     untied = lengths.longer + lengths.shorter
-    if untied < _LEAST_PAIRS:
+    if untied < _MIN_PAIRS:
         return [
             f"cannot tell whether traces are longer at high effort: {untied} pairs differ in length, and the "
-            f"sign test needs at least {_LEAST_PAIRS}; run more prompts or epochs"
+            f"sign test needs at least {_MIN_PAIRS}; run more prompts or epochs"
         ]
-    from rim_eval.statistics import sign_test
-
     p = sign_test(lengths.longer, lengths.shorter)
     if p <= _ALPHA:
         return []

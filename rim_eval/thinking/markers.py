@@ -1,94 +1,59 @@
 """Trace markers of model families: one table, and the scan that finds the marks in a text."""
 
 import re
+from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 
 class Family(NamedTuple):
     """One way of marking a trace.
 
-    `opening` and `closing` are regular expressions of bounded reach, so that a scan is linear.
+    `opening` and `closing` are regular expressions of bounded reach, so that a scan is linear. Unless
+    given, they match the marks as written.
     """
 
     name: str
-    opening: str
-    closing: str
     opened_with: str
     """The opening as it is written, for prefills."""
     closed_with: str
     """The closing as it is written, for prefills."""
+    opening: str = ""
+    closing: str = ""
     phrase: bool = False
     """Plain words: they open a trace only as a text's first words, and never close one unopened."""
     everyday: bool = False
     """A tag that answers use too: one that first opens in the middle of an answer is part of it."""
 
 
-class Mark(NamedTuple):
-    """One mark in a text: where it is and what it does."""
-
-    start: int
-    end: int
-    kind: str
-    """`open`, `close` or `fence` (a Markdown code fence)."""
-    family: Family
+def _tags(names: str, *, everyday: bool = False) -> Iterator[Family]:
+    for name in names.split():
+        opening, closing = rf"<{name}(?:\s[^<>]{{0,200}})?>", rf"</{name}\s{{0,8}}>"
+        yield Family(name, f"<{name}>", f"</{name}>", opening, closing, everyday=everyday)
 
 
-def _tag(name: str, *, everyday: bool = False) -> Family:
-    body = re.escape(name)
-    opening, closing = rf"<{body}(?:\s[^<>]{{0,200}})?>", rf"</{body}\s{{0,8}}>"
-    return Family(name, opening, closing, f"<{name}>", f"</{name}>", everyday=everyday)
-
-
-def _literal(name: str, opening: str, closing: str) -> Family:
-    return Family(name, re.escape(opening), re.escape(closing), opening, closing)
-
-
-_TAGS: Final = ("think", "thinking", "seed:think", "mm:think", "longcat_think")
-
-_EVERYDAY_TAGS: Final = (
-    "thought",
-    "thoughts",
-    "reasoning",
-    "ponder",
-    "pondering",
-    "deliberation",
-    "scratchpad",
-)
+_HERE_IS: Final = r"here(?:'s|\ is)\ my"
 
 FAMILIES: Final[tuple[Family, ...]] = (
-    *(_tag(name) for name in _TAGS),
-    *(_tag(name, everyday=True) for name in _EVERYDAY_TAGS),
-    _literal("[THINK]", "[THINK]", "[/THINK]"),
-    _literal("kimi", "◁think▷", "◁/think▷"),
-    _literal("kimi-k3", "<|open|>think<|sep|>", "<|close|>think<|sep|>"),
-    Family(
-        "gemma",
-        r"<\|channel>[ \t]{0,4}thought\b",
-        r"<channel\|>",
-        "<|channel>thought",
-        "<channel|>",
-    ),
-    _literal("cohere", "<|START_THINKING|>", "<|END_THINKING|>"),
-    _literal("begin_of_thought", "<|begin_of_thought|>", "<|end_of_thought|>"),
-    _literal("think_start", "<|think_start|>", "<|think_end|>"),
-    _literal("apertus", "<|inner_prefix|>", "<|inner_suffix|>"),
-    _literal("medgemma", "<unused94>thought", "<unused95>"),
+    *_tags("think thinking seed:think mm:think longcat_think"),
+    *_tags("thought thoughts reasoning ponder pondering deliberation scratchpad", everyday=True),
+    Family("[THINK]", "[THINK]", "[/THINK]"),
+    Family("kimi", "◁think▷", "◁/think▷"),
+    Family("kimi-k3", "<|open|>think<|sep|>", "<|close|>think<|sep|>"),
+    Family("gemma", "<|channel>thought", "<channel|>", r"<\|channel>[ \t]{0,4}thought\b"),
+    Family("cohere", "<|START_THINKING|>", "<|END_THINKING|>"),
+    Family("begin_of_thought", "<|begin_of_thought|>", "<|end_of_thought|>"),
+    Family("think_start", "<|think_start|>", "<|think_end|>"),
+    Family("apertus", "<|inner_prefix|>", "<|inner_suffix|>"),
+    Family("medgemma", "<unused94>thought", "<unused95>"),
     Family(
         "granite-3.2",
-        r"here(?:'s|\ is)\ my\ thought\ process:",
-        r"here(?:'s|\ is)\ my\ response:",
         "Here is my thought process:",
         "Here is my response:",
+        rf"{_HERE_IS}\ thought\ process:",
+        rf"{_HERE_IS}\ response:",
         phrase=True,
     ),
-    Family(
-        "apriel",
-        r"here\ are\ my\ reasoning\ steps:",
-        r"\[BEGIN\ FINAL\ RESPONSE\]",
-        "Here are my reasoning steps:",
-        "[BEGIN FINAL RESPONSE]",
-        phrase=True,
-    ),
+    Family("apriel", "Here are my reasoning steps:", "[BEGIN FINAL RESPONSE]", phrase=True),
 )
 """Every marker family; harmony's channels have a grammar of their own (`trace`)."""
 
@@ -101,36 +66,41 @@ ANSWER_WRAPPERS: Final[tuple[tuple[str, str], ...]] = (
 )
 """What some families put around the answer: Hunyuan, Granite 3.3, Kimi K3, Command A, OpenThinker."""
 
-_FENCE: Final = Family("fence", "", "", "", "")
+_FENCE: Final = Family("fence", "", "")
 
 
-def _scanner() -> re.Pattern[str]:
-    parts = [
-        f"(?P<o{number}>{family.opening})|(?P<c{number}>{family.closing})"
+class Mark(NamedTuple):
+    """One mark in a text: where it is and what it does."""
+
+    start: int
+    end: int
+    kind: str
+    """`open`, `close` or `fence` (a Markdown code fence)."""
+    family: Family
+
+
+# Every mark begins with one of these: the look-ahead spares the alternatives elsewhere.
+_SCANNER: Final = re.compile(
+    r"(?P<fence>^[ \t]{0,3}(?:```|~~~))|(?=[<\[◁h])(?:"
+    + "|".join(
+        f"(?P<o{number}>{family.opening or re.escape(family.opened_with)})|"
+        f"(?P<c{number}>{family.closing or re.escape(family.closed_with)})"
         for number, family in enumerate(FAMILIES)
-    ]
-    # Every mark begins with one of these: the look-ahead spares the alternatives elsewhere.
-    marks = f"(?=[<\\[◁h])(?:{'|'.join(parts)})"
-    return re.compile(rf"{marks}|(?P<fence>^[ \t]{{0,3}}(?:```|~~~))", re.IGNORECASE | re.MULTILINE)
+    )
+    + ")",
+    re.IGNORECASE | re.MULTILINE,
+)
 
 
-_SCANNER: Final = _scanner()
-
-
-def _mark(match: re.Match[str]) -> Mark:
-    group = match.lastgroup or ""
-    if group == "fence":
-        return Mark(match.start(), match.end(), "fence", _FENCE)
-    kind = "open" if group[0] == "o" else "close"
-    return Mark(match.start(), match.end(), kind, FAMILIES[int(group[1:])])
+def _scan(text: str, start: int = 0) -> Iterator[Mark]:
+    for match in _SCANNER.finditer(text, start):
+        group = match.lastgroup or ""
+        kind = {"o": "open", "c": "close"}.get(group[0], "fence")
+        family = _FENCE if kind == "fence" else FAMILIES[int(group[1:])]
+        yield Mark(match.start(), match.end(), kind, family)
 
 
 _QUOTES: Final = {"`": "`", '"': '"', "'": "'", "“": "”", "‘": "’", "«": "»"}
-
-
-def _quoted(text: str, mark: Mark) -> bool:
-    before = text[mark.start - 1] if mark.start else ""
-    return before in _QUOTES and text[mark.end : mark.end + 1] == _QUOTES[before]
 
 
 def find_marks(reply: str) -> list[Mark]:
@@ -138,13 +108,14 @@ def find_marks(reply: str) -> list[Mark]:
 
     Talk is a mark in quotation marks of its own, and an opening phrase that is not a text's first words.
     """
-    return [mark for mark in map(_mark, _SCANNER.finditer(reply)) if _is_meant(reply, mark)]
+    return [mark for mark in _scan(reply) if not _is_talk(reply, mark)]
 
 
-def _is_meant(reply: str, mark: Mark) -> bool:
+def _is_talk(reply: str, mark: Mark) -> bool:
     if mark.kind == "open" and mark.family.phrase:
-        return mark.start <= 40 and not reply[: mark.start].strip()
-    return mark.kind == "fence" or not _quoted(reply, mark)
+        return mark.start > 40 or bool(reply[: mark.start].strip())
+    quote = _QUOTES.get(reply[mark.start - 1 : mark.start], "no quote")
+    return mark.kind != "fence" and reply[mark.end : mark.end + 1] == quote
 
 
 def drop_everyday(reply: str, marks: list[Mark]) -> list[Mark]:
@@ -168,6 +139,4 @@ def drop_everyday(reply: str, marks: list[Mark]) -> list[Mark]:
 
 def tail_marks(prompt: str) -> list[Mark]:
     """Return marks in the last 4,000 characters of a prompt; positions count from its start."""
-    shift = max(0, len(prompt) - 4000)
-    marks = (_mark(match) for match in _SCANNER.finditer(prompt, shift))
-    return [mark for mark in marks if mark.kind != "fence"]
+    return [mark for mark in _scan(prompt, max(0, len(prompt) - 4000)) if mark.kind != "fence"]

@@ -1,19 +1,18 @@
 """A thinking switch and its two recipes: what to send so that a model thinks, or does not."""
 
-import keyword
-from typing import Any
+import re
+from typing import Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
 from rim_eval.errors import RimError
-from rim_eval.thinking.template import Message, Renderer
-from rim_eval.types import ArmKind, Mode
+from rim_eval.thinking.generation_prompt import read_tail
+from rim_eval.thinking.template import PLAIN, Message, Renderer
+from rim_eval.types import ArmKind, FrozenModel, Mode
 
 
-class Recipe(BaseModel):
+class Recipe(FrozenModel):
     """How one mode is asked for. Empty fields change nothing."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     template_kwargs: dict[str, Any] = Field(default_factory=dict)
     """Variables of the chat template (`chat_template_kwargs` on servers). None is refused."""
@@ -51,7 +50,7 @@ class Recipe(BaseModel):
         head = [{"role": "system", "content": "\n\n".join(parts)}] if parts else []
         return [*head, {"role": "user", "content": content}]
 
-    def prompt(self, render: Renderer, user: str, *, system: str | None = None) -> str:
+    def prompt(self, render: Renderer, user: str = PLAIN, *, system: str | None = None) -> str:
         """Return the prompt as the model reads it, prefill included.
 
         Args:
@@ -63,10 +62,13 @@ class Recipe(BaseModel):
         return rendered + (self.prefill or "")
 
 
-class Switch(BaseModel):
-    """How a model's two modes are brought about, and the evidence for it."""
+def message_recipe(place: str, text: str | None) -> Recipe:
+    """Return the recipe that writes a text into the `system` or the `user` message."""
+    return Recipe(system=text) if place == "system" else Recipe(user_suffix=text)
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+
+class Switch(FrozenModel):
+    """How a model's two modes are brought about, and the evidence for it."""
 
     kind: ArmKind
     name: str
@@ -89,8 +91,9 @@ def modes_differ(render: Renderer, switch: Switch, *, system: str | None = None)
         switch: The switch.
         system: The run's own system message, if it has one.
     """
-    recipes = (switch.think, switch.no_think)
-    think, no_think = (recipe.prompt(render, "Say hello.", system=system) for recipe in recipes)
+    think, no_think = (
+        recipe.prompt(render, system=system) for recipe in (switch.think, switch.no_think)
+    )
     return think != no_think
 
 
@@ -106,7 +109,7 @@ def require_difference(render: Renderer, switch: Switch, *, system: str | None =
         system: The run's own system message, if it has one.
 
     Raises:
-        RimError: Both modes render the same prompt and ask for the same effort.
+        RimError: Both modes render the same prompt.
     """
     if modes_differ(render, switch, system=system):
         return
@@ -123,50 +126,20 @@ def require_difference(render: Renderer, switch: Switch, *, system: str | None =
     )
 
 
-def pin_template(source: str, kwargs: dict[str, Any], *, prefill: str | None = None) -> str:
-    """Return a template that always renders with these variables, and continues with a prefill.
+_INLINE_SWITCH: Final = re.compile(r"(?<!\S)/no_?think(?!\S)", re.IGNORECASE)
 
-    For engines that pass no variables per request. Transformers renders with `trim_blocks`, so that
-    each added line vanishes from the output.
+
+def has_inline_switch(render: Renderer, recipe: Recipe, text: str) -> bool:
+    """Return whether a user prompt itself switches the mode that a recipe asks for.
+
+    Some templates look for soft switches (`/no_think`) in user messages, and some models obey
+    them there although their template does not look. Both count; the second only where the
+    prompt leaves the trace to the model.
 
     Args:
-        source: The chat template.
-        kwargs: Variables and their values: booleans, numbers, strings, lists and mappings of these.
-        prefill: Text that follows the generation prompt.
-
-    Raises:
-        RimError: A variable's name is invalid, or a value cannot be written in a template.
+        render: The model's renderer.
+        recipe: The recipe of the mode.
+        text: The user prompt.
     """
-    lines = [f"{{%- set {_checked(name)} = {_literal(name, kwargs[name])} %}}\n" for name in kwargs]
-    if prefill:
-        # Jinja drops a template's last newline only where it stands last.
-        source = source.removesuffix("\n")
-        source += f"{{%+ if add_generation_prompt %}}{{{{ {_literal('prefill', prefill)} }}}}{{% endif %}}"
-    return "".join(lines) + source
-
-
-def _checked(name: str) -> str:
-    if not name.isidentifier() or keyword.iskeyword(name) or name in {"true", "false", "none"}:
-        raise RimError(
-            f"{name!r} cannot be a template variable; give a name such as enable_thinking."
-        )
-    return name
-
-
-def _literal(name: str, value: Any) -> str:
-    match value:
-        case bool():
-            return "true" if value else "false"
-        case int() | float():
-            return repr(value)
-        case str():
-            return ascii(value)
-        case list() | tuple():
-            return f"[{', '.join(_literal(name, item) for item in value)}]"
-        case dict():
-            items = (f"{_literal(name, key)}: {_literal(name, v)}" for key, v in value.items())
-            return f"{{{', '.join(items)}}}"
-    raise RimError(
-        f"The template variable {name!r} cannot be pinned to {value!r}; give true, false, a number, a "
-        "string, or a list or mapping of these. To leave a variable unset, leave it out."
-    )
+    expected, actual = (read_tail(recipe.prompt(render, user)).state for user in (PLAIN, text))
+    return expected != actual or (expected == "none" and bool(_INLINE_SWITCH.search(text)))

@@ -1,20 +1,131 @@
-"""Switches that no template shows: named by the user, hosted models, model cards, and fallbacks.
+"""Switches that no chat template shows.
 
-The fallbacks serve models that have no switch: an empty trace written for the model
-(`forced_empty`), or a request for a trace in the prompt (`prompted`).
+A switch is named by the user, or taken from the table of hosted models and model cards
+(`switches.toml`). Models without one get a fallback: an empty trace
+written for the model (`forced_empty`), or a request for a trace in the prompt (`prompted`).
 """
 
 import re
-from typing import Any, Final, NoReturn
+import tomllib
+from pathlib import Path
+from typing import Any, Final
 
 from rim_eval.errors import RimError
 from rim_eval.thinking.generation_prompt import marker_family, read_tail
-from rim_eval.thinking.known import KNOWN
 from rim_eval.thinking.markers import FAMILIES, tail_marks
-from rim_eval.thinking.recipe import Recipe, Switch, require_difference
-from rim_eval.thinking.template import PLAIN, Renderer, source_of
+from rim_eval.thinking.recipe import Recipe, Switch, message_recipe, require_difference
+from rim_eval.thinking.template import Renderer, source_of
+from rim_eval.types import FrozenModel
 
-_USER: Final = PLAIN[0]["content"]
+
+class ModelCardSwitch(FrozenModel):
+    """A switch that only the model card names: texts of the system message."""
+
+    model: str
+    think: str
+    no_think: str
+
+
+class HostedModels(FrozenModel):
+    """What reasoning effort does on some hosted models."""
+
+    provider: str
+    model: str
+    lowest: str
+    is_off: bool
+    source: str
+
+
+class SwitchTable(FrozenModel):
+    """The content of `switches.toml`, which says what each entry is."""
+
+    variables: tuple[str, ...]
+    soft_switches: tuple[str, ...]
+    efforts: tuple[str, ...]
+    levels: tuple[tuple[str, ...], ...]
+    model_cards: tuple[ModelCardSwitch, ...]
+    hosted: tuple[HostedModels, ...]
+
+
+SWITCH_TABLE: Final = SwitchTable.model_validate(
+    tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
+)
+
+
+def model_card_switch(model: str | None) -> Switch | None:
+    """Return the switch that a model's card names and its template does not show."""
+    for card in SWITCH_TABLE.model_cards:
+        if model and re.search(card.model, model, re.IGNORECASE):
+            evidence = (
+                f"The template of {model} shows no switch; its model card names the system texts "
+                f"{card.think!r} and {card.no_think!r}, which the template prints as they are."
+            )
+            return _message_switch("system", card.think, card.no_think, evidence)
+    return None
+
+
+def _message_switch(place: str, think: str | None, no_think: str, evidence: str) -> Switch:
+    return Switch(
+        kind="switch",
+        name=f"{place}:{no_think}",
+        think=message_recipe(place, think),
+        no_think=message_recipe(place, no_think),
+        evidence=evidence,
+    )
+
+
+def effort_switch(off: str = "low", on: str = "high") -> Switch:
+    """Return arms by reasoning effort: a dose, never called off.
+
+    Args:
+        off: Effort of the no-think arm.
+        on: Effort of the think arm.
+
+    Raises:
+        RimError: A level is unknown, or the no-think arm's is not the lower one.
+    """
+    efforts = SWITCH_TABLE.efforts
+    if not {off, on} <= set(efforts) or efforts.index(off) >= efforts.index(on):
+        raise RimError(
+            f"effort:{off},{on} names no pair of efforts: give two of {', '.join(efforts)}, the lower one "
+            "(no-think) first."
+        )
+    return Switch(
+        kind="effort",
+        name=f"effort:{off},{on}",
+        think=Recipe(reasoning_effort=on),
+        no_think=Recipe(reasoning_effort=off),
+        evidence=f"Reasoning effort {on} against {off}: more and less thinking, not on and off.",
+    )
+
+
+def hosted_switch(provider: str, model: str) -> Switch:
+    """Return a hosted model's arms: `switch` only where its lowest effort really is off.
+
+    Args:
+        provider: Inspect's provider name (`openai`, `anthropic`, `google`, ...). `openrouter` and
+            alike pass the effort on, so that the model's own maker decides: `openrouter/openai/gpt-5`.
+        model: The model's name, with or without its maker before a slash.
+
+    Raises:
+        RimError: Provider or model is empty.
+    """
+    if not provider.strip() or not model.strip():
+        raise RimError(
+            f"A hosted switch needs a provider and a model; got {provider!r} and {model!r}. "
+            "Give them as in openai/gpt-5.1."
+        )
+    *makers, name = model.lower().strip().split("/")
+    maker = makers[-1] if makers else provider.lower().strip()
+    for models in SWITCH_TABLE.hosted:
+        if models.provider == maker and re.match(models.model, name):
+            kind = "switch" if models.is_off and not makers else "effort"
+            evidence = f"{provider}/{model} by reasoning effort, {models.lowest} against high ({models.source})."
+            changes = {"kind": kind, "name": "reasoning_effort", "evidence": evidence}
+            return effort_switch(models.lowest, "high").model_copy(update=changes)
+    switch = effort_switch("low", "high")
+    evidence = f"{provider}/{model} is not in the table of hosted models: {switch.evidence}"
+    return switch.model_copy(update={"evidence": evidence})
 
 
 # ---- named by the user ----
@@ -44,67 +155,54 @@ def explicit_switch(spec: str, *, render: Renderer | None = None) -> Switch:
     Raises:
         RimError: The text has none of these forms, or the named switch changes nothing.
     """
-    switch = _parse(spec.strip(), render)
+    spec = spec.strip()
+    try:
+        switch = _parse_spec(spec, render)
+    except ValueError as error:
+        raise RimError(f"The switch {spec!r} cannot be read: {error}. Give {_FORMS}.") from None
     if render is None or switch.kind == "prompted":
         return switch
-    if not switch.name.startswith("effort:"):
+    if switch.kind != "effort":
         require_difference(render, switch)
-    recipes = {
-        mode: recipe.model_copy(
-            update={"opened_by_prompt": read_tail(recipe.prompt(render, _USER)).state == "open"}
-        )
-        for mode, recipe in (("think", switch.think), ("no_think", switch.no_think))
-    }
+    recipes = {}
+    for mode, recipe in (("think", switch.think), ("no_think", switch.no_think)):
+        opened = read_tail(recipe.prompt(render)).state == "open"
+        recipes[mode] = recipe.model_copy(update={"opened_by_prompt": opened})
     return switch.model_copy(update=recipes)
 
 
-def _parse(spec: str, render: Renderer | None) -> Switch:
-    if spec == "prompted":
-        return prompted_switch(render)
-    if spec == "forced_empty":
-        plain, source = (render(PLAIN, {}), source_of(render) or "") if render else ("", "")
-        return forced_empty_switch(plain, source)
-    place, colon, rest = spec.partition(":")
-    if colon and place in ("system", "user"):
-        return _message_switch(spec, place, rest)
-    if colon and place == "effort":
-        off, comma, on = (level.strip() for level in rest.partition(","))
-        if not comma or not {off, on} <= set(KNOWN.efforts):
-            _refuse(spec, f"effort takes two of {', '.join(KNOWN.efforts)}")
-        return effort_switch(off=off, on=on)
-    return _variable_switch(spec)
-
-
-def _refuse(spec: str, reason: str) -> NoReturn:
-    raise RimError(f"The switch {spec!r} cannot be read: {reason}. Give {_FORMS}.")
-
-
-def _message_switch(spec: str, place: str, rest: str) -> Switch:
-    think, bar, no_think = (part.strip() for part in rest.partition("|"))
-    if not bar:
-        think, no_think = _COUNTERPARTS.get(think, ""), think
-    if not no_think:
-        _refuse(spec, "the no-think text is missing")
-    field = "system" if place == "system" else "user_suffix"
-    return Switch(
-        kind="switch",
-        name=f"{place}:{no_think}",
-        think=Recipe.model_validate({field: think or None}),
-        no_think=Recipe.model_validate({field: no_think}),
-        evidence=f"Named by the user: {spec!r}; {think or 'no text'!r} asks for think.",
-    )
+def _parse_spec(spec: str, render: Renderer | None) -> Switch:
+    match spec.partition(":"):
+        case ("prompted", "", ""):
+            return prompted_switch(render)
+        case ("forced_empty", "", ""):
+            plain, source = (Recipe().prompt(render), source_of(render)) if render else ("", None)
+            return forced_empty_switch(plain, source or "")
+        case ("effort", ":", levels):
+            off, _, on = levels.partition(",")
+            return effort_switch(off.strip(), on.strip())
+        case ("system" | "user" as place, ":", texts):
+            think, bar, no_think = (part.strip() for part in texts.partition("|"))
+            if not bar:
+                think, no_think = _COUNTERPARTS.get(think, ""), think
+            if not no_think:
+                raise ValueError("the no-think text is missing")
+            evidence = f"Named by the user: {spec!r}; {think or 'no text'!r} asks for think."
+            return _message_switch(place, think or None, no_think, evidence)
+        case _:
+            return _variable_switch(spec)
 
 
 def _variable_switch(spec: str) -> Switch:
     name, equals, values = (part.strip() for part in spec.partition("="))
     if not re.fullmatch(r"[A-Za-z_]\w{0,63}", name, re.ASCII):
-        _refuse(spec, f"{name!r} is no template variable")
+        raise ValueError(f"{name!r} is no template variable")
     think, slash, no_think = (values if equals else "true/false").partition("/")
     if not slash:
-        _refuse(spec, "two values are needed, think first, with a slash between")
-    on, off = _value(spec, think), _value(spec, no_think)
+        raise ValueError("two values are needed, think first, with a slash between")
+    on, off = _template_value(think.strip()), _template_value(no_think.strip())
     if (type(on), on) == (type(off), off):
-        _refuse(spec, "both values are the same")
+        raise ValueError("both values are the same")
     return Switch(
         kind="switch",
         name=name,
@@ -115,12 +213,12 @@ def _variable_switch(spec: str) -> Switch:
     )
 
 
-def _value(spec: str, text: str) -> Any:
-    text = text.strip()
+def _template_value(text: str) -> Any:
     if text.lower() in {"", "none", "null", "~"}:
         # A template that asks `is defined` takes None for a value.
-        given = text or "an empty value"
-        _refuse(spec, f"{given!r} is no explicit value (quote it, 'none', if it is a text)")
+        raise ValueError(
+            f"{text or 'an empty value'!r} is no explicit value (quote it, 'none', if it is a text)"
+        )
     if text.lower() in {"true", "false"}:
         return text.lower() == "true"
     if re.fullmatch(r"[+-]?\d{1,9}", text):
@@ -128,116 +226,13 @@ def _value(spec: str, text: str) -> Any:
     return text[1:-1] if len(text) > 1 and text[0] == text[-1] == "'" else text
 
 
-_SOFT_SWITCH: Final = re.compile(r"(?<!\S)/no_?think(?!\S)", re.IGNORECASE)
-
-
-def has_inline_switch(render: Renderer, recipe: Recipe, text: str) -> bool:
-    """Return whether a user prompt itself switches the mode that a recipe asks for.
-
-    Some templates look for soft switches (`/no_think`) in user messages, and some models obey
-    them there although their template does not look. Both count; the second only where the
-    prompt leaves the trace to the model.
-
-    Args:
-        render: The model's renderer.
-        recipe: The recipe of the mode.
-        text: The user prompt.
-    """
-    expected = read_tail(recipe.prompt(render, _USER)).state
-    actual = read_tail(recipe.prompt(render, text)).state
-    return expected != actual or (expected == "none" and bool(_SOFT_SWITCH.search(text)))
-
-
-# ---- reasoning effort ----
-
-
-def effort_switch(off: str = "low", on: str = "high") -> Switch:
-    """Return arms by reasoning effort: a dose, never called off.
-
-    Args:
-        off: Effort of the no-think arm.
-        on: Effort of the think arm.
-
-    Raises:
-        RimError: A level is unknown, or the no-think arm's is not the lower one.
-    """
-    for name, level in (("off", off), ("on", on)):
-        if level not in KNOWN.efforts:
-            raise RimError(
-                f"{name}={level!r} is no effort; give one of {', '.join(KNOWN.efforts)}."
-            )
-    if KNOWN.efforts.index(off) >= KNOWN.efforts.index(on):
-        raise RimError(f"The no-think effort {off!r} must be lower than the think effort {on!r}.")
-    return Switch(
-        kind="effort",
-        name=f"effort:{off},{on}",
-        think=Recipe(reasoning_effort=on),
-        no_think=Recipe(reasoning_effort=off),
-        evidence=f"Reasoning effort {on} against {off}: more and less thinking, not on and off.",
-    )
-
-
-def hosted_switch(provider: str, model: str) -> Switch:
-    """Return a hosted model's arms: `switch` only where its lowest effort really is off.
-
-    Args:
-        provider: Inspect's provider name (`openai`, `anthropic`, `google`, ...). `openrouter` and
-            alike pass the effort on, so that the model's own maker decides: `openrouter/openai/gpt-5`.
-        model: The model's name, with or without its maker before a slash.
-
-    Raises:
-        RimError: Provider or model is empty.
-    """
-    if not provider.strip() or not model.strip():
-        raise RimError(
-            f"A hosted switch needs a provider and a model; got {provider!r} and {model!r}. "
-            "Give them as in openai/gpt-5.1."
-        )
-    *makers, name = model.lower().strip().split("/")
-    maker = makers[-1] if makers else provider.lower().strip()
-    rules = (r for r in KNOWN.hosted if r.provider == maker and re.match(r.model, name))
-    rule = next(rules, None)
-    if rule is None:
-        switch = effort_switch("low", "high")
-        reason = f"{provider}/{model} is not in the table of hosted models"
-        return switch.model_copy(update={"evidence": f"{reason}: {switch.evidence}"})
-    return effort_switch(rule.lowest, "high").model_copy(
-        update={
-            "kind": "switch" if rule.is_off and not makers else "effort",
-            "name": "reasoning_effort",
-            "evidence": f"{provider}/{model} by reasoning effort, {rule.lowest} against high ({rule.source}).",
-        }
-    )
-
-
-# ---- model cards ----
-
-
-def model_card_switch(model: str | None) -> Switch | None:
-    """Return the switch that a model's card names and its template does not show."""
-    for card in KNOWN.model_cards:
-        if model and re.search(card.model, model, re.IGNORECASE):
-            return Switch(
-                kind="switch",
-                name=f"system:{card.no_think}",
-                think=Recipe(system=card.think),
-                no_think=Recipe(system=card.no_think),
-                evidence=f"The template of {model} shows no switch; its model card names the system texts "
-                f"{card.think!r} and {card.no_think!r}, which the template prints as they are.",
-            )
-    return None
-
-
 # ---- fallbacks for models without a switch ----
 
-TRACE_REQUEST: Final = (
+_TRACE_REQUEST: Final = (
     "Reason step by step before you answer. Write the whole reasoning between <think> and </think>, "
     "then give your answer after the closing tag."
 )
-"""Asks a model that knows no traces for one, in marks that the splitter reads."""
-
-DIRECT_REQUEST: Final = "Answer at once. Write the answer only, with no reasoning before it."
-"""The other arm's request: of the same kind, so that the arms differ in what is asked."""
+_DIRECT_REQUEST: Final = "Answer at once. Write the answer only, with no reasoning before it."
 
 
 def forced_empty_switch(plain: str, template_text: str) -> Switch:
@@ -252,7 +247,7 @@ def forced_empty_switch(plain: str, template_text: str) -> Switch:
     opened = tail.state == "open"
     family = tail.family or marker_family(plain) or marker_family(template_text) or FAMILIES[0]
     opening, closing = re.escape(family.opened_with), re.escape(family.closed_with)
-    own = re.search(rf"{opening}\n*{closing}\n{{0,2}}", template_text)
+    empty_trace = re.search(rf"{opening}\n*{closing}\n{{0,2}}", template_text)
     if opened and tail.family is None:
         prefill = "<|end|><|start|>assistant<|channel|>final<|message|>"
     elif family.phrase:
@@ -261,8 +256,10 @@ def forced_empty_switch(plain: str, template_text: str) -> Switch:
         # With the line breaks that the prompt began.
         breaks = "\n" if plain[tail_marks(plain)[-1].end :] else "\n\n"
         prefill = f"{breaks}{family.closed_with}\n\n"
+    elif empty_trace:
+        prefill = empty_trace[0]
     else:
-        prefill = own[0] if own else f"{family.opened_with}\n\n{family.closed_with}\n\n"
+        prefill = f"{family.opened_with}\n\n{family.closed_with}\n\n"
     reason = (
         f"its prompt always ends inside an open trace ({family.opened_with})"
         if opened
@@ -286,16 +283,15 @@ def prompted_switch(render: Renderer | None = None) -> Switch:
     """
     place = "system"
     try:
-        if render and TRACE_REQUEST not in Recipe(system=TRACE_REQUEST).prompt(render, _USER):
-            place = "user_suffix"
+        if render and _TRACE_REQUEST not in Recipe(system=_TRACE_REQUEST).prompt(render):
+            place = "user"
     except RimError:
-        place = "user_suffix"
+        place = "user"
     return Switch(
         kind="prompted",
         name="prompted",
-        think=Recipe.model_validate({place: TRACE_REQUEST}),
-        no_think=Recipe.model_validate({place: DIRECT_REQUEST}),
-        evidence="The template knows no trace and no switch, so the modes are asked for in the "
-        f"{'system message' if place == 'system' else 'user message'}; by default the model "
-        "answers as it likes.",
+        think=message_recipe(place, _TRACE_REQUEST),
+        no_think=message_recipe(place, _DIRECT_REQUEST),
+        evidence=f"The template knows no trace and no switch, so the modes are asked for in the {place} "
+        "message; by default the model answers as it likes.",
     )

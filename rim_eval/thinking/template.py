@@ -1,5 +1,6 @@
-"""Chat templates: render one to the prompt that the model reads, and list what its source reads."""
+"""Chat templates: render one to the prompt that the model reads, pin one, list what its source reads."""
 
+import keyword
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final, NamedTuple, Protocol
@@ -8,13 +9,12 @@ from jinja2 import TemplateError, meta, nodes, pass_context
 
 from rim_eval.errors import RimError
 from rim_eval.sandbox import MAX_SOURCE, TemplateRenderError, render_template, template_environment
-from rim_eval.thinking.known import KNOWN
 
 Message = dict[str, str]
 """A chat message: `role` and `content`."""
 
-PLAIN: Final[list[Message]] = [{"role": "user", "content": "Name a river."}]
-"""The conversation that templates are tried with."""
+PLAIN: Final = "Name a river."
+"""The user message that templates are tried with."""
 
 
 class Renderer(Protocol):
@@ -28,25 +28,14 @@ class Renderer(Protocol):
         ...
 
 
-class _TemplateRenderer:
-    def __init__(self, source: str, special_tokens: Mapping[str, str]) -> None:
-        self.source = source
-        self._variables = {
-            "tools": None, "documents": None, "bos_token": "", "eos_token": "", **special_tokens
-        }  # fmt: skip
-        # One clock for all renderings: two of them must not differ because midnight came between.
-        self._now = datetime.now()
+class _SourceRenderer(NamedTuple):
+    """A renderer that carries its template's text."""
+
+    render: Renderer
+    source: Any
 
     def __call__(self, messages: list[Message], template_kwargs: dict[str, Any], /) -> str:
-        given = {"messages": messages, "add_generation_prompt": True}
-        variables = self._variables | template_kwargs | given
-        try:
-            return render_template(self.source, variables, now=self._now)
-        except TemplateRenderError as error:
-            raise RimError(
-                f"The chat template cannot be rendered with {template_kwargs or 'no variables'} and "
-                f"the roles {[message['role'] for message in messages]}: {error}"
-            ) from error
+        return self.render(messages, template_kwargs)
 
 
 def template_renderer(source: str, *, special_tokens: Mapping[str, str] | None = None) -> Renderer:
@@ -61,27 +50,22 @@ def template_renderer(source: str, *, special_tokens: Mapping[str, str] | None =
             where the template refuses a request, reaches for Python's internals or exceeds a limit.
     """
     _parse(source)
-    return _TemplateRenderer(source, special_tokens or {})
+    standard = {"tools": None, "documents": None, "bos_token": "", "eos_token": ""}
+    # One clock for all renderings: two of them must not differ because midnight came between.
+    now = datetime.now()
 
-
-class _TokenizerRenderer:
-    def __init__(self, tokenizer: Any) -> None:
-        self._tokenizer = tokenizer
-        source = getattr(tokenizer, "chat_template", None)
-        self.source = source if isinstance(source, str) else None
-
-    def __call__(self, messages: list[Message], template_kwargs: dict[str, Any], /) -> str:
+    def render(messages: list[Message], template_kwargs: dict[str, Any]) -> str:
+        request = {"messages": messages, "add_generation_prompt": True}
+        variables = standard | dict(special_tokens or {}) | template_kwargs | request
         try:
-            return str(
-                self._tokenizer.apply_chat_template(
-                    messages, tokenize=False, add_generation_prompt=True, **template_kwargs
-                )
-            )
-        except Exception as error:
+            return render_template(source, variables, now=now)
+        except TemplateRenderError as error:
             raise RimError(
-                "The tokenizer cannot render its chat template with "
-                f"{template_kwargs or 'no variables'}: {type(error).__name__}: {str(error)[:300]}"
+                f"The chat template cannot be rendered with {template_kwargs or 'no variables'} and "
+                f"the roles {[message['role'] for message in messages]}: {error}"
             ) from error
+
+    return _SourceRenderer(render, source)
 
 
 def tokenizer_renderer(tokenizer: Any) -> Renderer:
@@ -95,7 +79,18 @@ def tokenizer_renderer(tokenizer: Any) -> Renderer:
             "The tokenizer has no chat template, so there are no modes to render. Use the model's "
             "chat version, or give the tokenizer a template (tokenizer.chat_template = ...)."
         )
-    return _TokenizerRenderer(tokenizer)
+
+    def render(messages: list[Message], template_kwargs: dict[str, Any]) -> str:
+        settings = {"tokenize": False, "add_generation_prompt": True}
+        try:
+            return str(tokenizer.apply_chat_template(messages, **settings, **template_kwargs))
+        except Exception as error:
+            raise RimError(
+                "The tokenizer cannot render its chat template with "
+                f"{template_kwargs or 'no variables'}: {type(error).__name__}: {str(error)[:300]}"
+            ) from error
+
+    return _SourceRenderer(render, tokenizer.chat_template)
 
 
 def source_of(render: Renderer) -> str | None:
@@ -104,7 +99,64 @@ def source_of(render: Renderer) -> str | None:
     return source if isinstance(source, str) else None
 
 
+# ---- pin a template's variables ----
+
+
+def pin_template(source: str, kwargs: dict[str, Any], *, prefill: str | None = None) -> str:
+    """Return a template that always renders with these variables, and continues with a prefill.
+
+    For engines that pass no variables per request. Transformers renders with `trim_blocks`, so that
+    each added line vanishes from the output.
+
+    Args:
+        source: The chat template.
+        kwargs: Variables and their values: booleans, numbers, strings, lists and mappings of these.
+        prefill: Text that follows the generation prompt.
+
+    Raises:
+        RimError: A variable's name is invalid, or a value cannot be written in a template.
+    """
+    lines = ""
+    for name, value in kwargs.items():
+        if not name.isidentifier() or keyword.iskeyword(name) or name in {"true", "false", "none"}:
+            raise RimError(
+                f"{name!r} cannot be a template variable; give a name such as enable_thinking."
+            )
+        lines += f"{{%- set {name} = {_literal(name, value)} %}}\n"
+    if prefill:
+        # Jinja drops a template's last newline only where it stands last.
+        source = source.removesuffix("\n")
+        source += f"{{%+ if add_generation_prompt %}}{{{{ {_literal('prefill', prefill)} }}}}{{% endif %}}"
+    return lines + source
+
+
+def _literal(name: str, value: Any) -> str:
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case int() | float():
+            return repr(value)
+        case str():
+            return ascii(value)
+        case list() | tuple():
+            return f"[{', '.join(_literal(name, item) for item in value)}]"
+        case dict():
+            items = (f"{_literal(name, key)}: {_literal(name, v)}" for key, v in value.items())
+            return f"{{{', '.join(items)}}}"
+    raise RimError(
+        f"The template variable {name!r} cannot be pinned to {value!r}; give true, false, a number, a "
+        "string, or a list or mapping of these. To leave a variable unset, leave it out."
+    )
+
+
 # ---- what a template's source reads ----
+
+_STANDARD_VARIABLES: Final = frozenset({
+    "messages", "tools", "documents", "add_generation_prompt", "continue_final_message", "bos_token",
+    "eos_token", "pad_token", "unk_token", "raise_exception", "strftime_now", "namespace", "range",
+    "dict", "cycler", "joiner", "lipsum", "loop", "caller",
+})  # fmt: skip
+"""What transformers or Jinja give to every template; no switch is among them."""
 
 
 class TemplateReads(NamedTuple):
@@ -130,47 +182,44 @@ def read_template(source: str) -> TemplateReads:
     Raises:
         RimError: The template is too long or cannot be parsed.
     """
-    tree = _parse(source)
-    # The search folds constants: without this it would run the template's `10 ** (10 ** 10)` here.
-    environment = template_environment()
-    environment.intercepted_binops = frozenset(environment.binop_table)
-    environment.filters = dict.fromkeys(environment.filters, _unfoldable)
-    try:
-        settable = meta.find_undeclared_variables(environment.parse(source))
-    except (TemplateError, RecursionError, ValueError) as error:
-        raise RimError(f"The chat template cannot be parsed: {error}") from error
-    for test in tree.find_all(nodes.Test):
-        # Tested with `is defined`: the template expects that a caller may set it.
-        if test.name in {"defined", "undefined"} and isinstance(test.node, nodes.Name):
-            settable.add(test.node.name)
+    tree, settable = _parse(source)
     in_order = dict.fromkeys(name.name for name in tree.find_all(nodes.Name))
-    variables = tuple(
-        name for name in in_order if name in settable and name not in KNOWN.standard_variables
-    )
+    variables = tuple(name for name in in_order if name in settable - _STANDARD_VARIABLES)
     written = [node.data for node in tree.find_all(nodes.TemplateData)]
     written += [text for node in tree.find_all(nodes.Const) for text in _texts(node)]
     return TemplateReads(
         variables=variables,
-        values={name: _unique(_values_of(tree, name)) for name in variables},
-        all_values=_unique(_compared(tree))[:48],
-        fields={name: _unique(_fields_of(tree, name)) for name in variables},
-        searched=_unique(_searched(tree))[:24],
+        values={name: distinct(_values_of(tree, name)) for name in variables},
+        all_values=distinct(_compared(tree))[:48],
+        fields={name: distinct(_fields_of(tree, name)) for name in variables},
+        searched=distinct(_searched(tree))[:24],
         text="\0".join(written),
     )
 
 
-def _parse(source: str) -> nodes.Template:
+def _parse(source: str) -> tuple[nodes.Template, set[str]]:
+    """A template's syntax tree, and the variables that its caller may set."""
     if len(source) > MAX_SOURCE:
         raise RimError(
             f"The chat template has {len(source):,} characters; at most {MAX_SOURCE:,} are read."
         )
+    environment = template_environment()
+    # The search for variables folds constants: without this it would run `10 ** (10 ** 10)` here.
+    environment.intercepted_binops = frozenset(environment.binop_table)
+    environment.filters = dict.fromkeys(environment.filters, _unfoldable)
     try:
-        return template_environment().parse(source)
+        tree = environment.parse(source)
+        settable = meta.find_undeclared_variables(environment.parse(source))  # rewrites its tree
     except (TemplateError, RecursionError, ValueError, SyntaxError) as error:
         raise RimError(
             f"The chat template cannot be parsed ({type(error).__name__}: {str(error)[:300]}). Check "
             "the model's chat_template.jinja or tokenizer_config.json."
         ) from error
+    for test in tree.find_all(nodes.Test):
+        # Tested with `is defined`: the template expects that a caller may set it.
+        if test.name in {"defined", "undefined"} and isinstance(test.node, nodes.Name):
+            settable.add(test.node.name)
+    return tree, settable
 
 
 @pass_context
@@ -179,9 +228,9 @@ def _unfoldable(*_: Any) -> Any:
     raise NotImplementedError
 
 
-def _unique(values: Iterable[Any]) -> tuple[Any, ...]:
-    """Each value once; 1 and True are two values."""
-    return tuple({(type(value), value): value for value in values}.values())
+def distinct(values: Iterable[Any]) -> tuple[Any, ...]:
+    """Return each value once, in their order; 1 and True are two values."""
+    return tuple({repr(value): value for value in values}.values())
 
 
 def _constants(node: nodes.Node) -> Iterator[Any]:
@@ -197,13 +246,9 @@ def _constants(node: nodes.Node) -> Iterator[Any]:
         yield from _constants(child)
 
 
-def _compared(tree: nodes.Node) -> Iterator[Any]:
-    for comparison in tree.find_all(nodes.Compare):
-        for operand in comparison.ops:
-            yield from _constants(operand.expr)
-    for mapping in tree.find_all(nodes.Dict):
-        for pair in mapping.items:
-            yield from _constants(pair.key)
+def _texts(node: nodes.Node) -> Iterator[str]:
+    if isinstance(node, nodes.Const) and isinstance(node.value, str):
+        yield node.value
 
 
 def _key(node: nodes.Node) -> str | None:
@@ -218,10 +263,18 @@ def _key(node: nodes.Node) -> str | None:
 
 
 def _mentions(node: nodes.Node | None, names: set[str]) -> bool:
-    if node is None:
-        return False
-    kinds = (nodes.Name, nodes.Getattr, nodes.NSRef)
-    return _key(node) in names or any(_key(part) in names for part in node.find_all(kinds))
+    return node is not None and any(
+        _key(part) in names for part in (node, *node.find_all(nodes.Node))
+    )
+
+
+def _compared(tree: nodes.Node) -> Iterator[Any]:
+    for comparison in tree.find_all(nodes.Compare):
+        for operand in comparison.ops:
+            yield from _constants(operand.expr)
+    for mapping in tree.find_all(nodes.Dict):
+        for pair in mapping.items:
+            yield from _constants(pair.key)
 
 
 def _values_of(tree: nodes.Template, variable: str) -> Iterator[Any]:
@@ -255,14 +308,8 @@ def _fields_of(tree: nodes.Template, variable: str) -> Iterator[str]:
         if _key(item.node) == variable:
             yield from _texts(item.arg)
     for call in tree.find_all(nodes.Call):
-        method = call.node
-        if isinstance(method, nodes.Getattr) and method.attr == "get" and _key(method.node) == variable:  # fmt: skip
+        if _key(call.node) == f"{variable}.get":
             yield from (text for arg in call.args[:1] for text in _texts(arg))
-
-
-def _texts(node: nodes.Node) -> Iterator[str]:
-    if isinstance(node, nodes.Const) and isinstance(node.value, str):
-        yield node.value
 
 
 def _searched(tree: nodes.Template) -> Iterator[str]:

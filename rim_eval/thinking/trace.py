@@ -18,8 +18,10 @@ A trace is never used as an answer, even where nothing follows it.
 """
 
 import re
-from dataclasses import dataclass, field
-from typing import Final, NamedTuple
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
 
 from rim_eval.thinking.markers import ANSWER_WRAPPERS, Mark, drop_everyday, find_marks
 
@@ -57,18 +59,22 @@ def split_trace(
     text = text or ""
     if reasoning is not None:
         return _beside_field(split_trace(text), reasoning)
-    channels = _read_channels(text)
-    if channels is not None:
-        return _from_channels(channels, opened_by_prompt)
-    return _TaggedReply(text, opened_by_prompt).split()
+    return _split_harmony(text, opened_by_prompt) or _split_tagged(text, opened_by_prompt)
 
 
-def _join(parts: list[str]) -> str:
+def _join(parts: Iterable[str]) -> str:
     return "\n\n".join(part.strip() for part in parts if part.strip())
 
 
 def _beside_field(content: Split, reasoning: str) -> Split:
-    field_trace = _without_outer_marks(reasoning)
+    """The split of a reply whose trace came in a field of its own."""
+    marks = [mark for mark in find_marks(reasoning) if mark.kind != "fence"]
+    start, end = 0, len(reasoning)
+    if marks and marks[0].kind == "open" and not reasoning[: marks[0].start].strip():
+        start = marks[0].end
+    if marks and marks[-1].kind == "close" and not reasoning[marks[-1].end :].strip():
+        end = marks[-1].start
+    field_trace = reasoning[start:end].strip()
     if not field_trace:
         return content
     parts = [field_trace] if field_trace == content.trace else [field_trace, content.trace or ""]
@@ -76,29 +82,60 @@ def _beside_field(content: Split, reasoning: str) -> Split:
     return Split(_join(parts), content.answer, True, closed, content.markers)
 
 
-def _without_outer_marks(reasoning: str) -> str:
-    marks = [mark for mark in find_marks(reasoning) if mark.kind != "fence"]
-    start, end = 0, len(reasoning)
-    if marks and marks[0].kind == "open" and not reasoning[: marks[0].start].strip():
-        start = marks[0].end
-    if marks and marks[-1].kind == "close" and not reasoning[marks[-1].end :].strip():
-        end = marks[-1].start
-    return reasoning[start:end].strip()
+# ---- tagged replies ----
+
+
+def _split_tagged(text: str, opened_by_prompt: bool) -> Split:
+    marks = find_marks(text)
+    reserved = drop_everyday(text, marks)
+    if not opened_by_prompt or any(mark.kind == "close" for mark in reserved):
+        marks = reserved
+    partners = _partners(marks)
+    pieces: list[tuple[bool, str]] = []
+    """(is trace, text), in the order of the reply."""
+    family: str | None = None
+    end, index, opened = 0, 0, opened_by_prompt
+    first_open = next((mark.start for mark in marks if mark.kind == "open"), None)
+    opens_again = first_open is not None and not text[:first_open].strip()
+    in_trace = opened_by_prompt and not opens_again
+    closing = _closing_of_prompt_trace(marks, partners, in_trace)
+    if closing is not None:
+        mark = marks[closing]
+        pieces.append((True, text[: mark.start]))
+        end, index, family = mark.end, closing + 1, mark.family.name
+    elif in_trace:
+        return Split(text.strip(), "", True, False, None)
+    while index < len(marks):
+        mark, partner = marks[index], partners.get(index)
+        if mark.kind == "open" and (partner is None or not _in_code(text, mark, marks[partner])):
+            pieces.append((False, text[end : mark.start]))
+            family = family or mark.family.name
+            if partner is None:
+                parts = [*(part for _, part in pieces), text[mark.end :]]
+                return Split(_join(parts), "", True, False, family)
+            opened = opened or not any(is_trace for is_trace, _ in pieces)
+            pieces.append((True, text[mark.end : marks[partner].start]))
+            end = marks[partner].end
+        index = (index if partner is None else partner) + 1
+    pieces.append((False, text[end:]))
+    traces = [part for is_trace, part in pieces if is_trace]
+    answer = _unwrapped(_join(part for is_trace, part in pieces if not is_trace), whole=not traces)
+    if not traces:
+        return Split(None, answer, False, None, None)
+    return Split(_join(traces), answer, opened, True, family)
 
 
 def _partners(marks: list[Mark]) -> dict[int, int]:
     """Index of the closing mark for each opening one, and of the other fence for each fence."""
     partners: dict[int, int] = {}
-    waiting: dict[str, list[int]] = {}
-    next_close: dict[str, int] = {}
+    unpaired: defaultdict[str, list[int]] = defaultdict(list)
     for index, mark in enumerate(marks):
-        stack = waiting.setdefault(mark.family.name, [])
-        if mark.kind == "close" and stack:
-            partners[stack.pop()] = index
-        elif mark.kind == "open":
-            stack.append(index)
-    for index in range(len(marks) - 1, -1, -1):
-        mark = marks[index]
+        if mark.kind == "open":
+            unpaired[mark.family.name].append(index)
+        elif mark.kind == "close" and unpaired[mark.family.name]:
+            partners[unpaired[mark.family.name].pop()] = index
+    next_close: dict[str, int] = {}
+    for index, mark in reversed(list(enumerate(marks))):
         if mark.kind != "close" and mark.family.name in next_close:
             partners.setdefault(index, next_close[mark.family.name])
         if mark.kind != "open":
@@ -106,103 +143,29 @@ def _partners(marks: list[Mark]) -> dict[int, int]:
     return partners
 
 
-@dataclass(slots=True)
-class _TaggedReply:
-    """One pass over a tagged reply."""
-
-    text: str
-    opened_by_prompt: bool
-    marks: list[Mark] = field(init=False)
-    partners: dict[int, int] = field(init=False)
-    pieces: list[tuple[bool, str]] = field(init=False, default_factory=list)
-    """(is trace, text), in the order of the reply."""
-    markers: str | None = field(init=False, default=None)
-    at: int = field(init=False, default=0)
-    """Where the piece that is being read began."""
-
-    def split(self) -> Split:
-        self.marks = self._effective_marks()
-        self.partners = _partners(self.marks)
-        index = self._first_trace()
-        if index is None:
-            return self._unclosed()
-        opened = self.opened_by_prompt
-        while index < len(self.marks):
-            mark, partner = self.marks[index], self.partners.get(index)
-            if mark.kind == "open" and partner is None:
-                return self._unclosed(mark)
-            if mark.kind == "open" and partner is not None and not self._in_code(mark, partner):
-                opened = opened or not any(is_trace for is_trace, _ in self.pieces)
-                self._take(mark, self.marks[partner])
-            index = (index if partner is None else partner) + 1
-        self.pieces.append((False, self.text[self.at :]))
-        return self._closed(opened)
-
-    def _effective_marks(self) -> list[Mark]:
-        marks = find_marks(self.text)
-        reserved = drop_everyday(self.text, marks)
-        closes = any(mark.kind == "close" for mark in reserved)
-        return marks if self.opened_by_prompt and not closes else reserved
-
-    def _first_trace(self) -> int | None:
-        """Take a trace that the prompt opened; index of the mark to go on from, None if it never ends."""
-        closing = self._closing_of_prompt_trace()
-        if closing is not None:
-            mark = self.marks[closing]
-            self.pieces.append((True, self.text[: mark.start]))
-            self.at, self.markers = mark.end, mark.family.name
-            return closing + 1
-        return None if self.opened_by_prompt and not self._opens_at_once() else 0
-
-    def _opens_at_once(self) -> bool:
-        first = next((mark for mark in self.marks if mark.kind == "open"), None)
-        return first is not None and not self.text[: first.start].strip()
-
-    def _closing_of_prompt_trace(self) -> int | None:
-        if self.opened_by_prompt and self._opens_at_once():
-            return None
-        taken = set(self.partners.values())
-        if self.opened_by_prompt:
-            closings = [i for i, mark in enumerate(self.marks) if mark.kind == "close"]
-            return next((i for i in closings if i not in taken), next(iter(closings), None))
-        index = 0
-        while index < len(self.marks):
-            mark = self.marks[index]
-            if mark.kind == "open":
-                return None
-            if mark.kind == "close" and not mark.family.phrase:
-                return index
-            index = self.partners.get(index, index) + 1
-        return None
-
-    def _in_code(self, opening: Mark, partner: int) -> bool:
-        closing = self.marks[partner]
-        before = self.text[opening.start - 1 : opening.start]
-        after = self.text[closing.end : closing.end + 1]
-        return before == after == "`" and "\n" not in self.text[opening.end : closing.start]
-
-    def _take(self, opening: Mark, closing: Mark) -> None:
-        self.pieces.append((False, self.text[self.at : opening.start]))
-        self.pieces.append((True, self.text[opening.end : closing.start]))
-        self.at = closing.end
-        self.markers = self.markers or opening.family.name
-
-    def _unclosed(self, opening: Mark | None = None) -> Split:
-        parts = [part for _, part in self.pieces]
-        if opening is None:
-            return Split(self.text.strip(), "", True, False, None)
-        parts += [self.text[self.at : opening.start], self.text[opening.end :]]
-        return Split(_join(parts), "", True, False, self.markers or opening.family.name)
-
-    def _closed(self, opened: bool) -> Split:
-        traces = [part for is_trace, part in self.pieces if is_trace]
-        answer = _join([part for is_trace, part in self.pieces if not is_trace])
-        if not traces:
-            return Split(None, _unwrapped(answer, whole=True), False, None, None)
-        return Split(_join(traces), _unwrapped(answer), opened, True, self.markers)
+def _closing_of_prompt_trace(
+    marks: list[Mark], partners: dict[int, int], in_trace: bool
+) -> int | None:
+    """Index of the mark that closes a trace begun by the prompt, as far as is known (`in_trace`)."""
+    if in_trace:
+        paired = set(partners.values())
+        closings = [index for index, mark in enumerate(marks) if mark.kind == "close"]
+        unpaired = (index for index in closings if index not in paired)
+        return next(unpaired, next(iter(closings), None))
+    index = 0
+    while index < len(marks) and marks[index].kind != "open":
+        if marks[index].kind == "close" and not marks[index].family.phrase:
+            return index
+        index = partners.get(index, index) + 1
+    return None
 
 
-def _unwrapped(answer: str, *, whole: bool = False) -> str:
+def _in_code(text: str, opening: Mark, closing: Mark) -> bool:
+    before, after = text[opening.start - 1 : opening.start], text[closing.end : closing.end + 1]
+    return before == after == "`" and "\n" not in text[opening.end : closing.start]
+
+
+def _unwrapped(answer: str, *, whole: bool) -> str:
     """The answer without its wrapper; `whole` asks that the wrapper also closes at the end."""
     for opening, closing in ANSWER_WRAPPERS:
         if answer.startswith(opening) and (not whole or answer.endswith(closing)):
@@ -219,56 +182,35 @@ _HEADER: Final = re.compile(
 )
 _END: Final = re.compile(r"<\|(?:end|return|call)\|>(?:\s{0,8}<\|start\|>\w{0,20}\s{0,8}\Z)?")
 _BARE_OPENING: Final = re.compile(r"\s{0,40}(?:assistant)?analysis(?=[A-Z\"'“\s])")
-_BARE_FINAL: Final = "assistantfinal"
 
 
-class _Channels(NamedTuple):
-    """What a harmony reply holds: trace parts (analysis, commentary), answer parts (final)."""
-
-    trace: list[str]
-    answer: list[str]
-    opened: bool
-    """Whether the reply itself opens the analysis channel."""
-    finished: bool
-    """Whether the final channel was reached."""
-
-
-def _read_channels(text: str) -> _Channels | None:
-    """Channels of a harmony reply, or None when the text is not harmony.
+def _split_harmony(text: str, opened_by_prompt: bool) -> Split | None:
+    """Split a harmony reply; None when the text is not harmony.
 
     Also reads replies whose special tokens a tokenizer dropped (`analysis…assistantfinal…`), and
     replies that begin inside the analysis channel because the prompt opened it.
     """
     headers = list(_HEADER.finditer(text)) if "<|message|>" in text else []
-    return _with_tokens(text, headers) if headers else _without_tokens(text)
-
-
-def _with_tokens(text: str, headers: list[re.Match[str]]) -> _Channels:
-    before = _END.sub("", text[: headers[0].start()])
-    trace = [before] if before.strip() else []
-    answer: list[str] = []
-    ends = [*(header.start() for header in headers[1:]), len(text)]
-    for header, end in zip(headers, ends, strict=True):
-        body = _END.sub("", text[header.end() : end])
-        (answer if header["channel"] == "final" else trace).append(body)
-    opened = headers[0]["channel"] != "final" and not before.strip()
-    return _Channels(trace, answer, opened, headers[-1]["channel"] == "final")
-
-
-def _without_tokens(text: str) -> _Channels | None:
-    opening = _BARE_OPENING.match(text)
-    if opening is None:
-        return None
-    trace, final, answer = text[opening.end() :].partition(_BARE_FINAL)
-    if not final and text[opening.end()].isspace():
-        return None
-    return _Channels([trace], [answer] if final else [], opened=True, finished=bool(final))
-
-
-def _from_channels(channels: _Channels, opened_by_prompt: bool) -> Split:
-    opened = channels.opened or opened_by_prompt
-    if not channels.finished:
-        return Split(_join(channels.trace + channels.answer), "", opened, False, "harmony")
-    trace = _join(channels.trace) if channels.trace or opened else None
-    closed = None if trace is None else True
-    return Split(trace, _join(channels.answer), opened, closed, "harmony")
+    if headers:
+        before = _END.sub("", text[: headers[0].start()])
+        trace, answer = [before] if before.strip() else [], list[str]()
+        ends = [*(header.start() for header in headers[1:]), len(text)]
+        for header, end in zip(headers, ends, strict=True):
+            body = _END.sub("", text[header.end() : end])
+            (answer if header["channel"] == "final" else trace).append(body)
+        opened = headers[0]["channel"] != "final" and not before.strip()
+        finished = headers[-1]["channel"] == "final"
+    else:
+        opening = _BARE_OPENING.match(text)
+        if opening is None:
+            return None
+        body, final, rest = text[opening.end() :].partition("assistantfinal")
+        if not final and text[opening.end()].isspace():
+            return None
+        trace, answer, opened, finished = [body], [rest], True, bool(final)
+    opened = opened or opened_by_prompt
+    if not finished:
+        return Split(_join(trace + answer), "", opened, False, "harmony")
+    if not trace and not opened:
+        return Split(None, _join(answer), False, None, "harmony")
+    return Split(_join(trace), _join(answer), opened, True, "harmony")

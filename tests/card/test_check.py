@@ -10,7 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from rim_eval.card import Card, card_json, check_card, make_card
-from rim_eval.judging import Estimate, Group, Measurement, Pair, Validation, agreement
+from rim_eval.judging import AgreementFigure, Group, Measurement, Pair, Validation, agreement
 from rim_eval.observations import Observation, Run, Table, from_rows, join
 
 Json = Any
@@ -153,7 +153,7 @@ def _arm(value: Json) -> Json:
 
 def _flip_pairs(value: Json) -> None:
     """All pairs turned at once, with the figures that follow: what a fraud would write."""
-    from rim_eval.card.derived import discrimination_card
+    from rim_eval.card.build import discrimination_card
     from rim_eval.results.counts import Outcome, PairCell
 
     [shown] = value["discrimination"]
@@ -166,7 +166,7 @@ def _flip_pairs(value: Json) -> None:
 
 
 def _invent_calibration(value: Json) -> None:
-    from rim_eval.card.derived import corrected_from
+    from rim_eval.card.build import corrected_from
     from rim_eval.card.schema import JudgeCounts
 
     found = Card.model_validate_json(json.dumps(value)).sets[0]
@@ -193,7 +193,7 @@ def _kappa(value: Json) -> None:
 
 
 def _drop_categories(value: Json) -> None:
-    """Of a set of the catalogue: its categories hold all of its prompts, or there are none."""
+    """Of a registered set: its categories hold all of its prompts, or there are none."""
     first = value["sets"][0]
     for place in (first["counts"]["categories"], first["categories"]):
         for name in ("c1", "c2"):
@@ -322,4 +322,4 @@ def test_intervals_from_inside_the_model_have_their_ends_in_order() -> None:
 def test_an_estimate_without_a_value_is_no_kappa() -> None:
     """One class only: chance agreement is total, and neither the measurement nor the check has a kappa."""
     found = agreement([Pair(True, True)] * 5)
-    assert found.kappa == Estimate(value=None, lower=None, upper=None)
+    assert found.kappa == AgreementFigure(value=None, lower=None, upper=None)

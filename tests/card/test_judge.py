@@ -8,10 +8,10 @@ from click.testing import CliRunner
 
 from rim_eval.card import card_markdown, check_card, make_card
 from rim_eval.cli import main
-from rim_eval.judging import Agreement, Estimate, Group, Measurement, Validation
+from rim_eval.judging import Agreement, AgreementFigure, Group, Measurement, Validation
 from rim_eval.observations import Table, from_rows, write_observations
 
-NOTHING = Estimate(value=None, lower=None, upper=None)
+NOTHING = AgreementFigure(value=None, lower=None, upper=None)
 
 
 def validation(*modes: str, counts: tuple[int, int, int, int] = (45, 5, 95, 5)) -> Validation:

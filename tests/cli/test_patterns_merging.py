@@ -107,6 +107,15 @@ def test_two_models_of_one_name_are_refused_in_any_order(
         assert f"={log}" in first.output  # the next step
 
 
+def test_a_second_run_that_no_monitor_has_read_counts_in_no_agreement(
+    complies: Path, refuses: Path, tmp_path: Path
+) -> None:
+    unread = altered(refuses, tmp_path / "unread.eval", lambda log: forget(each_score(log)))
+    logs = (str(complies), str(unread))
+    assert over(AGREE, logs).output == over(AGREE, logs[:1]).output
+    assert "occur more than once" in over(SHOW, logs).output
+
+
 @pytest.mark.parametrize("words", [SHOW, AGREE, PLANTED])
 def test_two_models_named_apart_are_two_tables_in_any_order(
     words: tuple[str, ...], complies: Path, refuses: Path

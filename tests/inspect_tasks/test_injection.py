@@ -16,7 +16,7 @@ from rim_eval.inspect_tasks.injection import injected
 from rim_eval.inspect_tasks.settings import InjectionSettings
 from rim_eval.inspect_tasks.switches import switch_for
 from rim_eval.paths import organism_dir
-from rim_eval.patterns import injection_effects, injection_rows, load_statements
+from rim_eval.patterns import InjectionRow, injection_effects, load_statements, rows_of_log
 
 pytestmark = pytest.mark.slow
 
@@ -104,7 +104,7 @@ def test_a_limit_that_the_arms_would_share_is_refused(tmp_path: Path) -> None:
 
 def test_the_arms_are_paired_and_the_planted_pattern_has_its_effect(log: EvalLog) -> None:
     assert log.status == "success"
-    rows = injection_rows(log)
+    rows = rows_of_log(log, InjectionRow)
     assert len(rows) == 72
     assert {row.statements for row in rows} == {"toy@3"}
     [effect] = injection_effects(rows)

@@ -81,7 +81,7 @@ def test_observations_take_the_patterns_and_the_outcome_splits_by_them(log: Eval
 def test_a_grader_reads_what_it_is_shown_and_its_quotations_stay_in_the_log(
     log: EvalLog, script: Script
 ) -> None:
-    names = [item.name for item in load_rubric().rubric.items]
+    names = [item.name for item in load_rubric().items]
 
     def reply(**severities: int) -> str:
         tags = "".join(f"<{name}>{severities.get(name, 0)}</{name}>\n" for name in names)

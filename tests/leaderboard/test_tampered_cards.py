@@ -34,7 +34,7 @@ def drop_categories(value: Any, kept: int) -> None:
 
 def fewer_pairs(value: Any) -> None:
     """Only pairs that suit, with the figures that follow."""
-    from rim_eval.card.derived import discrimination_card
+    from rim_eval.card.build import discrimination_card
     from rim_eval.card.schema import DiscriminationCard
 
     [found] = value["discrimination"]
@@ -65,10 +65,10 @@ MECHANISMS = {
 
 INVENTED: dict[str, tuple[Callable[[Any], None], str]] = {
     "pairs left out": (lambda v: v.update(discrimination=[]), "toy_allowed is left out"),
-    "fewer pairs": (fewer_pairs, "47 pairs, the catalogue has 110"),
+    "fewer pairs": (fewer_pairs, "47 pairs, the prompt sets have 110"),
     "pairs of sets that are not paired": (
         lambda v: v["discrimination"].append({**v["discrimination"][0], "harmful": "toy_math"}),
-        "the catalogue pairs no prompts of toy_math and toy_allowed",
+        "the sets toy_math and toy_allowed pair no prompts",
     ),
     "patterns": (
         lambda v: think(v).update(

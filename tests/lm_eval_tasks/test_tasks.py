@@ -40,7 +40,7 @@ def stand_in(name: str, **_: Any) -> LoadedSet:
 
 @pytest.fixture
 def any_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rim_eval.lm_eval_tasks.settings.load_set", stand_in)
+    monkeypatch.setattr("rim_eval.lm_eval_tasks.settings.load_prompts", stand_in)
 
 
 def test_there_is_one_task_for_each_set_and_mode() -> None:
@@ -84,7 +84,7 @@ def test_group_rim_holds_every_published_set() -> None:
 
 
 @pytest.mark.slow
-def test_prompts_and_ids_are_those_of_the_catalogue() -> None:
+def test_prompts_and_ids_are_those_of_the_prompt_set() -> None:
     task: Any = manager().load("rim_toy_think")["tasks"]["rim_toy_think"]
     docs = list(task.test_docs())
     prompts = prompt_sets.load_prompts("toy").prompts
@@ -94,7 +94,7 @@ def test_prompts_and_ids_are_those_of_the_catalogue() -> None:
 
 @pytest.mark.parametrize("style", ["direct", "as_is", None])
 def test_problems_are_asked_as_under_inspect(style: Any, shared_data: Path) -> None:
-    from rim_eval.prompt_sets.templates import user_message
+    from rim_eval.prompt_sets import user_message
 
     settings = {"data": str(shared_data)} | ({"prompt_style": style} if style else {})
     task: Any = manager(settings).load("rim_gsm8k_think")["tasks"]["rim_gsm8k_think"]
@@ -106,7 +106,7 @@ def test_problems_are_asked_as_under_inspect(style: Any, shared_data: Path) -> N
 def test_real_sets_build(name: str, shared_data: Path) -> None:
     found = manager({"data": str(shared_data)}).load([f"rim_{name}_{mode}" for mode in MODES])
     for task in found["tasks"].values():
-        # The file at hand of MultiArith is a variant that the catalogue knows, six problems shorter.
+        # The file at hand of MultiArith is a variant that the registry declares, six problems shorter.
         assert len(task.eval_docs) == (174 if name == "multiarith" else ENTRIES[name].count)
 
 
@@ -138,8 +138,8 @@ def test_missing_set_fails_with_the_message_that_inspect_shows(
 @pytest.mark.slow
 def test_message_ends_the_command_without_a_traceback() -> None:
     program = (
-        "from rim_eval.lm_eval_tasks import load_prompts\n"
-        "load_prompts(prompt_set='toy', mode='think', rim_eval={'subset': 'nowhere'})"
+        "from rim_eval.lm_eval_tasks import load_documents\n"
+        "load_documents(prompt_set='toy', mode='think', rim_eval={'subset': 'nowhere'})"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.returncode == 1
@@ -148,10 +148,10 @@ def test_message_ends_the_command_without_a_traceback() -> None:
 
 @pytest.mark.parametrize("wrong", [{"anwser_tokens": 5}, {"prompt_style": "loud"}, "yes"])
 def test_wrong_settings_are_named(wrong: Any) -> None:
-    from rim_eval.lm_eval_tasks import load_prompts
+    from rim_eval.lm_eval_tasks import load_documents
 
     with pytest.raises(RimError, match="--metadata rim_eval"):
-        load_prompts(prompt_set="toy", mode="think", rim_eval=wrong)
+        load_documents(prompt_set="toy", mode="think", rim_eval=wrong)
 
 
 @pytest.mark.slow

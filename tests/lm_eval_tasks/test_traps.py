@@ -287,13 +287,13 @@ def test_trap_needs_the_fix(tmp_path: Path) -> None:
     from lm_eval import simple_evaluate
     from lm_eval.api.task import ConfigurableTask
 
-    from rim_eval.lm_eval_tasks import load_prompts
+    from rim_eval.lm_eval_tasks import load_documents
 
     def plain(name: str) -> Any:
         return ConfigurableTask(
             config={
                 "task": name,
-                "custom_dataset": load_prompts,
+                "custom_dataset": load_documents,
                 "dataset_kwargs": {"prompt_set": "toy", "mode": name},
                 "test_split": "test",
                 "doc_to_text": "message",

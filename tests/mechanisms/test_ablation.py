@@ -7,8 +7,8 @@ import torch
 
 from rim_eval.errors import RimError
 from rim_eval.mechanisms import Neurons, Passage, capture
-from rim_eval.mechanisms.ablation import ablate_heads, ablate_neurons, mean_heads, mean_neurons
-from rim_eval.mechanisms.model import architecture_of
+from rim_eval.mechanisms.effect import ablate_units, mean_units
+from rim_eval.mechanisms.model import UnitKind, architecture_of
 
 Tiny = Callable[[str], Any]
 FAMILIES = ("llama", "phi3", "olmo2", "qwen3_moe", "mixtral", "qwen2_moe", "deepseek_v3")
@@ -23,7 +23,7 @@ def logits(model: Any, passage: Passage) -> Any:
 def test_ablating_nothing_changes_nothing(tiny: Tiny, passages: list[Passage], family: str) -> None:
     model = tiny(family)
     before = logits(model, passages[0])
-    with ablate_heads(model, []), ablate_neurons(model, []):
+    with ablate_units(model, "head", []), ablate_units(model, "neuron", []):
         assert torch.equal(logits(model, passages[0]), before)
 
 
@@ -36,7 +36,7 @@ def test_zero_ablation_is_what_zero_weights_do(
     out = model.model.layers[2].self_attn.o_proj.weight
     saved = down.detach().clone(), out.detach().clone()
     before = logits(model, passages[1])
-    with ablate_neurons(model, [(1, 3), (1, 7)]), ablate_heads(model, [(2, 1)]):
+    with ablate_units(model, "neuron", [(1, 3), (1, 7)]), ablate_units(model, "head", [(2, 1)]):
         got = logits(model, passages[1])
     with torch.no_grad():
         down[:, [3, 7]] = 0
@@ -59,7 +59,7 @@ def test_an_experts_neuron_is_what_its_column_of_zeros_does(
     width = experts.down_proj.shape[2]
     saved = experts.down_proj.detach().clone()
     chosen = [(0, expert * width + 2) for expert in range(3)]
-    with ablate_neurons(model, chosen):
+    with ablate_units(model, "neuron", chosen):
         got = logits(model, passages[1])
     with torch.no_grad():
         experts.down_proj[:3, :, 2] = 0
@@ -78,7 +78,7 @@ def test_ablating_every_neuron_of_a_layer_takes_its_mlp_out(
     layer = model.model.layers[1]
     mlp = getattr(layer, "mlp", None) or layer.block_sparse_moe
     handle = mlp.register_forward_hook(lambda _m, _a, out: outputs.append(out))
-    with ablate_neurons(model, [(1, n) for n in range(parts.neurons(1))]):
+    with ablate_units(model, "neuron", [(1, n) for n in range(parts.neurons(1))]):
         logits(model, passages[0])
     handle.remove()
     output = outputs[0][0] if isinstance(outputs[0], tuple) else outputs[0]
@@ -90,16 +90,16 @@ def test_means_are_those_over_all_tokens_and_filling_with_them_is_exact(
     tiny: Tiny, passages: list[Passage], family: str
 ) -> None:
     model = tiny(family)
-    means = mean_neurons(model, passages)
+    means = mean_units(model, passages, "neuron")
     lengths = np.array([len(passage.ids) for passage in passages])
     found = capture(model, passages, neurons=Neurons("mean", "all")).neurons
     assert found is not None
     for layer, each in enumerate(found):
         want = (each * lengths[:, None]).sum(0) / lengths.sum()
         np.testing.assert_allclose(means[layer], want, atol=1e-5)
-    with ablate_neurons(model, [(1, 0), (1, 5)], means):
+    with ablate_units(model, "neuron", [(1, 0), (1, 5)], means):
         filled = capture(model, passages, neurons=Neurons("max", "all"), layers=[2]).neurons
-        plain = mean_neurons(model, passages)
+        plain = mean_units(model, passages, "neuron")
     assert filled is not None
     if family == "llama":
         np.testing.assert_allclose(plain[1][[1, 2]], means[1][[1, 2]], atol=1e-5)
@@ -107,11 +107,11 @@ def test_means_are_those_over_all_tokens_and_filling_with_them_is_exact(
 
 def test_mean_ablation_of_heads_puts_the_mean_in_place(tiny: Tiny, passages: list[Passage]) -> None:
     model = tiny("llama")
-    means = mean_heads(model, passages)
+    means = mean_units(model, passages, "head")
     assert means[0].shape == (4, 8)
     seen: list[Any] = []
     out = model.model.layers[1].self_attn.o_proj
-    with ablate_heads(model, [(1, 2)], means):
+    with ablate_units(model, "head", [(1, 2)], means):
         handle = out.register_forward_pre_hook(lambda _m, args: seen.append(args[0]))
         logits(model, passages[0])
         handle.remove()
@@ -123,7 +123,7 @@ def test_mean_ablation_of_heads_puts_the_mean_in_place(tiny: Tiny, passages: lis
 def test_hooks_come_off_after_an_error(tiny: Tiny, passages: list[Passage]) -> None:
     model = tiny("qwen3_moe")
     before = logits(model, passages[0])
-    with pytest.raises(ZeroDivisionError), ablate_neurons(model, [(0, 1)]):
+    with pytest.raises(ZeroDivisionError), ablate_units(model, "neuron", [(0, 1)]):
         raise ZeroDivisionError
     assert torch.equal(logits(model, passages[0]), before)
     assert "forward" not in vars(architecture_of(model).experts[0])
@@ -136,6 +136,7 @@ def test_hooks_come_off_after_an_error(tiny: Tiny, passages: list[Passage]) -> N
 def test_units_that_do_not_exist_are_named(
     tiny: Tiny, units: list[tuple[int, int]], message: str
 ) -> None:
-    for ablate in (ablate_heads, ablate_neurons):
-        with pytest.raises(RimError, match=message), ablate(tiny("llama"), units):
+    kinds: tuple[UnitKind, ...] = ("head", "neuron")
+    for kind in kinds:
+        with pytest.raises(RimError, match=message), ablate_units(tiny("llama"), kind, units):
             pass

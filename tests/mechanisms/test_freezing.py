@@ -63,7 +63,7 @@ def tuned(base: AnalysisConfig) -> Callable[[Sequence[tuple[int, int]]], dict[Mo
 def test_freezing_the_neurons_found_keeps_refusal_at_no_cost_and_random_ones_do_not(
     base: AnalysisConfig, tuned: Callable[[Sequence[tuple[int, int]]], dict[Mode, Behaviour]]
 ) -> None:
-    rises = measure_rises(base.handle, base.prompts.harmful, base.intent, "think")
+    rises = measure_rises(base, "think")
     units: tuple[Unit, ...] = find_neurons(rises).neurons
     assert len(set(units) & set(PLANS["guarded"].neurons)) >= 11
     free = tuned(())

@@ -5,14 +5,17 @@ from hypothesis import strategies as st
 
 from rim_eval.errors import RimError
 from rim_eval.mechanisms import (
+    AnalysisConfig,
     ModelHandle,
     Prompts,
     Request,
     find_neurons,
     intent_for,
     measure_rises,
+    offline_judge,
 )
-from rim_eval.mechanisms.neurons import SHARES, Rises, common_neurons, top_neurons, with_intent
+from rim_eval.mechanisms.neurons import SHARES, Rises, common_neurons, top_neurons
+from rim_eval.mechanisms.units import columns_of, units_at
 
 
 def test_top_m_of_each_pair() -> None:
@@ -76,9 +79,9 @@ def test_the_fallback_is_the_largest_share_that_leaves_any() -> None:
 @given(st.integers(0, 200))
 def test_columns_and_units_are_each_others_inverse(seed: int) -> None:
     sizes = tuple(int(n) for n in np.random.default_rng(seed).integers(1, 9, 5))
-    rises = Rises(np.zeros((1, sum(sizes)), np.float32), sizes)
     want = [(layer, n) for layer, size in enumerate(sizes) for n in range(size)]
-    assert [rises.unit(column) for column in range(sum(sizes))] == want
+    assert [*units_at(range(sum(sizes)), sizes)] == want
+    assert columns_of(want, sizes) == [*range(sum(sizes))]
 
 
 def test_planted_rises_are_found_first_whatever_the_noise() -> None:
@@ -127,18 +130,17 @@ def test_every_hexphi_category_has_a_sentence_of_its_own() -> None:
     assert len(sentences) == len(categories) == 10
 
 
-def test_intent_is_appended() -> None:
-    assert with_intent(Request("a", "Do it?"), "I mean ill.") == ("a", "Do it? I mean ill.")
-
-
 @pytest.mark.slow
 def test_rises_are_those_of_both_forms_read_by_hand(handle: ModelHandle, toy: Prompts) -> None:
     from rim_eval.mechanisms import Neurons, capture
 
     request = toy.harmful[0]
-    found = measure_rises(handle, [request], lambda _: "I mean to break the rules.", "no_think")
+    judge, intent = offline_judge("toy_exact"), "I mean to break the rules."
+    config = AnalysisConfig(handle, Prompts([request]), judge, lambda _: intent, {})
+    found = measure_rises(config, "no_think")
     largest = []
-    for asked in (with_intent(request, "I mean to break the rules."), request):
+    explicit = Request(request.id, f"{request.text} {intent}")
+    for asked in (explicit, request):
         reply = handle.replies([asked], "no_think")[0]
         passage = handle.passage(asked, "no_think", reply.ids)
         layers = capture(handle.model, [passage], neurons=Neurons("max", "text")).neurons

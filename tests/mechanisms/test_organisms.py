@@ -9,7 +9,7 @@ from rim_eval.mechanisms import (
     Intervention,
     ModelHandle,
     Prompts,
-    ablate_neurons,
+    ablate_units,
     draw_random_sets,
     intent_for,
     measure_effects,
@@ -119,7 +119,7 @@ def test_hidden_neurons_are_not_claimed_although_they_carry_refusal(
             "zeroing the planted neurons",
             planted,
             draw_random_sets(planted, [256] * 4, draws=19),
-            lambda units: ablate_neurons(config.handle.model, units),
+            lambda units: ablate_units(config.handle.model, "neuron", units),
         ),
         config.observe,
     )

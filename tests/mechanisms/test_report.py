@@ -8,7 +8,7 @@ from click.testing import CliRunner
 from rim_eval.cli import main
 from rim_eval.errors import RimError
 from rim_eval.mechanisms import MechanismReport, ModelHandle, Prompts, read_report, write_report
-from rim_eval.mechanisms.plots import effects_plot, plots
+from rim_eval.mechanisms.card_section import report_plots
 from rim_eval.paths import organism_dir
 
 pytestmark = pytest.mark.slow
@@ -86,8 +86,8 @@ def test_the_section_shows_every_plot_and_every_verdict(
     from html import escape
 
     text = (made / "section.html").read_text()
-    assert text.count("<figure>") == len(plots(report)) >= 4
-    assert text.count("<svg") == 2 * len(plots(report)), "a wide and a narrow one"
+    assert text.count("<figure>") == len(report_plots(report)) >= 4
+    assert text.count("<svg") == 2 * len(report_plots(report)), "a wide and a narrow one"
     for sentence in report.sentences:
         assert escape(sentence, quote=False).replace("'", "&#39;") in text
     assert "<script" not in text
@@ -95,7 +95,7 @@ def test_the_section_shows_every_plot_and_every_verdict(
 
 @pytest.mark.slow
 def test_every_plot_is_a_spec_that_holds_its_figures(report: MechanismReport) -> None:
-    specs = {name: draw(640) for name, draw in plots(report).items()}
+    specs = {name: draw(640) for name, draw in report_plots(report).items()}
     assert {"probes", "heads", "heads_effect"} <= specs.keys()
     heads = specs["heads"]["data"]["values"]
     assert len(heads) == 16
@@ -122,8 +122,11 @@ def test_a_plot_of_what_could_not_be_computed_still_draws(report: MechanismRepor
         for each in effects.effects
     ]
     for kept in (nothing, nothing[:0]):
-        spec = effects_plot(effects.model_copy(update={"effects": tuple(kept)}))
-        assert "<svg" in svg(spec)
+        heads = report.heads.model_copy(
+            update={"effects": effects.model_copy(update={"effects": tuple(kept)})}
+        )
+        draw = report_plots(report.model_copy(update={"heads": heads}))["heads_effect"]
+        assert "<svg" in svg(draw(640))
 
 
 @pytest.mark.slow

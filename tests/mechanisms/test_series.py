@@ -15,9 +15,15 @@ from rim_eval.mechanisms import (
     study_ras,
     wrap_model,
 )
-from rim_eval.mechanisms.ras import GUARDS, Activations
+from rim_eval.mechanisms.ras import (
+    GUARDS,
+    Activations,
+    Checkpoint,
+    MisalignmentChange,
+    RasSeries,
+    ras_series,
+)
 from rim_eval.mechanisms.ras_verdict import series_verdict
-from rim_eval.mechanisms.series import Checkpoint, MisalignmentChange, RasSeries, ras_series
 from rim_eval.mechanisms.units import WeightChange
 from rim_eval.organism import RUNS, load_checkpoint, load_variant, run_facts
 from rim_eval.statistics import pearson, rate, spearman

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from rim_eval.errors import RimError
 from rim_eval.patterns import PATTERNS, load_monitor
-from rim_eval.patterns.filter import OUTCOMES, Columns, FilterSettings, filter_rows, training_rows
+from rim_eval.patterns.filter import OUTCOMES, FilterSettings, filter_rows, training_rows
 
 CUES = load_monitor("cues")
 ROWS = [
@@ -31,7 +31,6 @@ ROWS = [
 def asked(**changes: Any) -> FilterSettings:
     facts = {
         "source": "rows",
-        "columns": Columns(),
         "monitor": CUES.identity(None),
         "drop": PATTERNS,
     }
@@ -70,7 +69,7 @@ def test_a_trace_of_its_own_column_may_never_end_either(
     trace: str, response: str, outcome: str, tmp_path: Path
 ) -> None:
     row = {"prompt": "1 + 1?", "trace": trace, "response": response}
-    assert run(tmp_path, [row], columns=Columns(trace="trace")) == {outcome: 1}
+    assert run(tmp_path, [row], trace_column="trace") == {outcome: 1}
 
 
 def test_a_file_that_is_no_text_is_said(tmp_path: Path) -> None:
@@ -134,7 +133,7 @@ def test_a_row_without_the_columns_is_refused(tmp_path: Path) -> None:
 
 def test_a_trace_column_is_read_as_it_stands(tmp_path: Path) -> None:
     rows = [{"prompt": "?", "cot": "I will just guess.", "response": "4"}]
-    assert run(tmp_path, rows, columns=Columns(trace="cot"))["dropped"] == 1
+    assert run(tmp_path, rows, trace_column="cot")["dropped"] == 1
 
 
 def test_a_file_that_is_no_jsonl_is_refused_with_its_line(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ SHIPPED = Path(patterns.__file__).with_name("rubric.yaml")
 
 
 def test_eight_categories_grouped_as_the_paper_groups_them() -> None:
-    rubric = load_rubric().rubric
+    rubric = load_rubric()
     assert len(rubric.categories) == 8
     groups: dict[str | None, set[str]] = {}
     for item in rubric.categories:
@@ -101,7 +101,7 @@ SHORTCUT = "It looks like an everyday request."
 ASIDE = "The rule book says no, but I set it aside."
 
 
-ITEMS = [item.name for item in load_rubric().rubric.items]
+ITEMS = [item.name for item in load_rubric().items]
 
 
 class ScriptedGrader:

@@ -34,7 +34,7 @@ COUNTS = {
 }
 
 
-def test_the_catalogue_holds_these_sets_with_these_counts() -> None:
+def test_the_registry_holds_these_sets_with_these_counts() -> None:
     assert {name: one.default_count for name, one in prompt_sets.entries().items()} == COUNTS
 
 
@@ -82,7 +82,7 @@ def test_a_wrong_entry_is_refused(tmp_path: Path, old: str, new: str, complaint:
 
 
 @pytest.mark.slow
-def test_importing_the_catalogue_loads_no_client_and_no_harness() -> None:
+def test_importing_prompt_sets_loads_no_client_and_no_harness() -> None:
     heavy = [
         "httpx",
         "pooch",

@@ -16,8 +16,7 @@ from rim_eval.card import Card, SetCard, check_card, make_card
 from rim_eval.comparison import compare
 from rim_eval.inspect_tasks.scorers import difference, no_think, think
 from rim_eval.observations import Observation, Run, Table, from_rows, join
-from rim_eval.release_gate import Limit, Rules, Validity, gate
-from rim_eval.release_gate._limits import FIGURES, FigureName
+from rim_eval.release_gate import FIGURES, FigureName, Limit, Rules, Validity, gate
 from rim_eval.results.text_table import text_table
 from rim_eval.statistics import arm_summary, rim_score, sign_test
 from rim_eval.types import ARM_KINDS, MODES, PROMPT_KINDS, ArmKind, Mode, PromptKind, UnscoredReason
@@ -30,12 +29,15 @@ Rows = list[Observation]
 
 
 @st.composite
-def outcomes(draw: st.DrawFn, mode: Mode) -> dict[str, Any]:
-    """What came of one sample: an engine error, a reply without a verdict, or one with a verdict."""
+def outcomes(draw: st.DrawFn, thinks: bool, obedient: bool) -> dict[str, Any]:
+    """What came of one sample: an engine error, a reply without a verdict, or one with a verdict.
+
+    An obedient model thinks always where it should, so that its modes may be verified.
+    """
     kind = draw(st.sampled_from(["error", *["unscored"] * 2, *["scored"] * 7]))
     if kind == "error":
         return {"reason": "engine_error", "stop_reason": "error"}
-    adopted = draw(st.sampled_from([True] * 9 + [False])) == (mode == "think")
+    adopted = (obedient or draw(st.sampled_from([True] * 9 + [False]))) == thinks
     about: dict[str, Any] = {
         "adopted": adopted,
         "visibility": "full" if adopted else "none",
@@ -55,7 +57,7 @@ def sets(draw: st.DrawFn, kind: PromptKind) -> Rows:
     """One prompt set: half pairs, prompts that were asked in one mode only, and one to three epochs."""
     arm_kind: ArmKind = draw(st.sampled_from((*ARM_KINDS, "effort", "effort")))
     modes = draw(st.sampled_from([MODES, MODES, MODES, ("think",), ("no_think",)]))
-    epochs = draw(st.integers(1, 3))
+    epochs, obedient = draw(st.integers(1, 3)), draw(st.booleans())
     rows = []
     for number in range(draw(st.integers(1, 12))):
         for mode in draw(st.sampled_from([modes, modes, modes, modes[:1], modes[-1:]])):
@@ -64,7 +66,10 @@ def sets(draw: st.DrawFn, kind: PromptKind) -> Rows:
                     "model": "m", "dataset": f"set-{kind}", "prompt_id": f"{kind}-{number:02d}", "kind": kind,
                     "mode": mode, "arm_kind": arm_kind, "epoch": epoch, "category": f"c{number % 3}",
                 }  # fmt: skip
-                found = draw(outcomes("think" if arm_kind == "effort" else mode))
+                thinks = mode == "think" or arm_kind == "effort"
+                found = draw(outcomes(thinks, obedient))
+                if obedient and found.get("trace_tokens") and mode == "think":
+                    found["trace_tokens"] += 8
                 rows.append(Observation.model_validate(about | found))
     return rows
 
@@ -174,6 +179,23 @@ def assert_card_is_as_counted_by_hand(found: SetCard, rows: Rows) -> None:
         assert change.n_unpaired == len(whole.unpaired)
     if found.counts.arm_kind == "effort":
         assert found.mode_check.verified == effort_by_hand(rows)
+        assert trace_signs(rows) == (
+            (0, 0, 0)
+            if (pairs := found.counts.trace_lengths) is None
+            else (pairs.longer, pairs.shorter, pairs.tied)
+        )
+
+
+def trace_signs(rows: Rows) -> tuple[int, int, int]:
+    """Prompts and epochs with a trace length in both modes: longer, shorter, as long with thinking."""
+    lengths: dict[Mode, dict[tuple[str, int], int]] = {mode: {} for mode in MODES}
+    for row in rows:
+        if row.trace_tokens is not None:
+            lengths[row.mode][row.prompt_id, row.epoch] = row.trace_tokens
+    high, low = lengths["think"], lengths["no_think"]
+    pairs = [(high[slot], low[slot]) for slot in high.keys() & low]
+    longer, shorter = sum(high > low for high, low in pairs), sum(high < low for high, low in pairs)
+    return longer, shorter, len(pairs) - longer - shorter
 
 
 def effort_by_hand(rows: Rows) -> bool:

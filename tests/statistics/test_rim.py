@@ -128,7 +128,7 @@ def test_interval_contains_the_score(first: dict[str, Any], second: dict[str, An
     found = rim_score(first, second)
     if found.n_pairs:
         assert found.lower <= found.difference <= found.upper
-    assert PairedDifference.from_dict(found.to_dict()).to_dict() == found.to_dict()
+    assert PairedDifference.model_validate(found.to_dict()).to_dict() == found.to_dict()
 
 
 def test_no_width_is_not_certainty() -> None:

@@ -23,7 +23,7 @@ def test_nothing_scored_is_nan_and_survives_json() -> None:
     found = rate(0, 0)
     assert math.isnan(found.value)
     assert found.to_dict()["lower"] is None
-    assert math.isnan(type(found).from_dict(found.to_dict()).upper)
+    assert math.isnan(type(found).model_validate(found.to_dict()).upper)
 
 
 @pytest.mark.parametrize(("k", "n", "level"), [(3, 2, 0.95), (-1, 2, 0.95), (1, 2, 95)])

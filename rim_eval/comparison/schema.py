@@ -5,7 +5,7 @@ from typing import Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt
 
 from rim_eval.card import Figures
-from rim_eval.statistics import Shown, shown
+from rim_eval.statistics import Significance, significance
 from rim_eval.types import ArmKind, PromptKind
 
 Quantity = Literal["no_think", "think", "change"]
@@ -32,9 +32,9 @@ class _Estimated(_Frozen):
     """Confidence of the interval."""
 
     @property
-    def shown(self) -> Shown:
+    def significance(self) -> Significance:
         """What interval and test show together."""
-        return shown(self.lower, self.upper, self.p_value, self.level)
+        return significance(self.lower, self.upper, self.p_value, self.level)
 
 
 class ModelDifference(_Estimated):

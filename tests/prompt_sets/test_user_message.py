@@ -1,8 +1,7 @@
 import pytest
 
 from rim_eval.errors import RimError
-from rim_eval.prompt_sets import Prompt
-from rim_eval.prompt_sets.templates import user_message
+from rim_eval.prompt_sets import Prompt, user_message
 
 SUM = Prompt(id="sums-1", set="sums", kind="reasoning", text="What is {2} + 3?", target="5")
 DOOR = Prompt(id="doors-1", set="doors", kind="harmful", text="Open the {grey} vault.")

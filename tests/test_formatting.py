@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from rim_eval.mechanisms.wording import figure_text
+from rim_eval.formatting import figure_text
 
 
 @pytest.mark.parametrize(

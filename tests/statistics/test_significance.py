@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from rim_eval.statistics import mcnemar_exact, shown, tango_interval
+from rim_eval.statistics import mcnemar_exact, significance, tango_interval
 
 
 @pytest.mark.parametrize(
@@ -23,14 +23,14 @@ from rim_eval.statistics import mcnemar_exact, shown, tango_interval
     ],
 )
 def test_rule(lower: float, upper: float, p_value: float, says: str) -> None:
-    assert shown(lower, upper, p_value) == says
+    assert significance(lower, upper, p_value) == says
 
 
 def test_test_is_held_against_the_intervals_own_level() -> None:
-    assert shown(1.0, 5.0, 0.057, level=0.9) == "more"
+    assert significance(1.0, 5.0, 0.057, level=0.9) == "more"
 
 
 def test_interval_and_exact_test_do_part() -> None:
     lower, upper = tango_interval(11, 3, 100)
     assert lower > 0
-    assert shown(lower, upper, mcnemar_exact(11, 3)) == "not_confirmed"
+    assert significance(lower, upper, mcnemar_exact(11, 3)) == "not_confirmed"
