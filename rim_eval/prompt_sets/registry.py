@@ -148,7 +148,7 @@ class OffsetPairing(FrozenModel):
     """By subset; both directions. Partners lie in different subsets."""
 
 
-class Gate(FrozenModel):
+class AccessRequest(FrozenModel):
     """How to get access to a set that its publisher does not hand to everybody."""
 
     url: str
@@ -179,7 +179,7 @@ class PromptSet(FrozenModel):
     default_subsets: tuple[Name, ...] = ()
     """What is loaded unless asked otherwise; all when empty."""
     pairing: Annotated[SameKeyPairing | OffsetPairing, Field(discriminator="rule")] | None = None
-    gate: Gate | None = None
+    access: AccessRequest | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -200,7 +200,7 @@ class PromptSet(FrozenModel):
     @property
     def gated(self) -> bool:
         """Whether the publisher asks for a request before handing the set out."""
-        return self.gate is not None
+        return self.access is not None
 
     @property
     def default_count(self) -> int:

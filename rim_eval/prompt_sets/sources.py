@@ -123,11 +123,11 @@ def join_revisions(revisions: Iterable[str | None]) -> str | None:
 
 def _steps(entry: PromptSet) -> str:
     """How to get access, or the files, one step a line."""
-    if entry.gate is None:
+    if entry.access is None:
         return f"Connect this machine and run again, or copy the files here: {_copy(entry)}"
     steps = [
-        f"Request access at {entry.gate.url}",
-        *entry.gate.steps,
+        f"Request access at {entry.access.url}",
+        *entry.access.steps,
         "Log in: `hf auth login`, or set HF_TOKEN to a token with read access.",
         f"Run again. Without network: {_copy(entry)}",
     ]
