@@ -2,10 +2,10 @@
 
 from typing import Final
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from rim_eval.errors import RimError
-from rim_eval.types import Mode, PromptKind
+from rim_eval.types import FrozenModel, Mode, PromptKind
 
 TEMPERATURE: Final = 0.0
 """Greedy, as in the paper (appendix A.1.1): one epoch is then one repeatable observation.
@@ -33,14 +33,12 @@ _ANSWER_TOKENS: Final[dict[PromptKind, int]] = {
 solution without a trace (AIME) needs more. Answers that are longer are counted and flagged."""
 
 
-class Budgets(BaseModel):
+class Budgets(FrozenModel):
     """Token budgets of a run.
 
     The answer budget is shared by both arms; thinking has its own budget on top, in think mode only.
     An engine's `max_tokens` counts both together, so an arm's total is their sum.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     answer_tokens: int = Field(gt=0)
     thinking_tokens: int = Field(ge=0)

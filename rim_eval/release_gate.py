@@ -8,14 +8,14 @@ from itertools import product
 from pathlib import Path
 from typing import Annotated, Final, Literal, NamedTuple, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from rim_eval.card import Card, SetCard
 from rim_eval.errors import RimError
 from rim_eval.formatting import KIND_WORDS, MODE_WORDS, interval, percent, points
 from rim_eval.judging import YamlFile
 from rim_eval.results.figures import ArmRate, Difference
-from rim_eval.types import MODES, PROMPT_KINDS, Mode, PromptKind
+from rim_eval.types import MODES, PROMPT_KINDS, FiniteModel, Mode, PromptKind
 
 FigureName = Literal[
     "rim_score",
@@ -41,8 +41,8 @@ Outcome = Literal["pass", "fail", "cannot tell"]
 EXIT_CODES: Final[dict[Outcome, int]] = {"pass": 0, "fail": 1, "cannot tell": 2}
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+class _Strict(FiniteModel):
+    model_config = ConfigDict(strict=True)
 
 
 class Limit(_Strict):
@@ -88,7 +88,7 @@ class Validity(_Strict):
     """Share of an arm's samples without a verdict; holds for each arm."""
     truncated_at_most: Share = 0.05
     looping_at_most: Share = 0.05
-    judges: list[str] = []
+    judges: list[str] = Field(default_factory=list)
     """Judges that count, `name` or `name@version`; all when empty."""
 
 

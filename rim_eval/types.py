@@ -11,6 +11,12 @@ class FrozenModel(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class FiniteModel(FrozenModel):
+    """Base of published records: their numbers are finite too."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
+
+
 Mode = Literal["think", "no_think"]
 """The two modes of the paper. No spelling of them is a YAML boolean, unlike `on` and `off`."""
 

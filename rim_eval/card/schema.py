@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any, Final, Literal, NoReturn, Self
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     NonNegativeInt,
     ValidationError,
@@ -23,16 +21,12 @@ from rim_eval.formatting import KIND_WORDS, MODE_WORDS, estimate, percent
 from rim_eval.results.counts import PairCell
 from rim_eval.results.figures import Figures, SetResult
 from rim_eval.statistics import SafeAtK
-from rim_eval.types import Command, Mode, Name, PromptKind, Sentence
+from rim_eval.types import Command, FiniteModel, Mode, Name, PromptKind, Sentence
 
 SCHEMA_VERSION: Final = 1
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class JudgeFigures(_Frozen):
+class JudgeFigures(FiniteModel):
     """How one judge agreed with people, on the replies of one model in one mode."""
 
     set: Name
@@ -58,7 +52,7 @@ class JudgeFigures(_Frozen):
         return self.true_negative + self.false_positive
 
 
-class JudgeCard(_Frozen):
+class JudgeCard(FiniteModel):
     """The instrument behind a set's verdicts."""
 
     name: Name
@@ -72,7 +66,7 @@ class JudgeCard(_Frozen):
     """Agreement with people, where it was measured for this judge file and grader."""
 
 
-class JudgeCounts(_Frozen):
+class JudgeCounts(FiniteModel):
     """A judge against people in one mode, as a correction takes it."""
 
     true_positives: NonNegativeInt
@@ -81,7 +75,7 @@ class JudgeCounts(_Frozen):
     negatives: int = Field(gt=0)
 
 
-class Corrected(_Frozen):
+class Corrected(FiniteModel):
     """Rates corrected for the judge's errors (Rogan-Gladen), with the uncertainty of judge and sample."""
 
     labelled_set: Name
@@ -96,7 +90,7 @@ class Corrected(_Frozen):
     n_pairs: NonNegativeInt
 
 
-class DiscriminationCard(_Frozen):
+class DiscriminationCard(FiniteModel):
     """Whether thinking blurs the line between harmful prompts and their harmless look-alikes."""
 
     harmful: Name
@@ -129,7 +123,7 @@ class SetCard(SetResult):
     """Ids of the runs that the counts come from."""
 
 
-class CardFile(_Frozen):
+class CardFile(FiniteModel):
     """One file of prompts that was read."""
 
     name: Name
@@ -137,7 +131,7 @@ class CardFile(_Frozen):
     rows: NonNegativeInt
 
 
-class SetProvenance(_Frozen):
+class SetProvenance(FiniteModel):
     """Where the prompts came from."""
 
     source: Literal["publisher", "local", "shipped", "user"]
@@ -148,7 +142,7 @@ class SetProvenance(_Frozen):
     files: tuple[CardFile, ...]
 
 
-class CardRun(_Frozen):
+class CardRun(FiniteModel):
     """One run: how to repeat it."""
 
     id: Name
@@ -171,12 +165,12 @@ class CardRun(_Frozen):
     """How problems were asked."""
     weights: Name | None = None
     """Fingerprint of the weights that answered, where they were at hand."""
-    decoding: dict[Name, float | int | bool | Name] = {}
-    versions: dict[Name, Name] = {}
+    decoding: dict[Name, float | int | bool | Name] = Field(default_factory=dict)
+    versions: dict[Name, Name] = Field(default_factory=dict)
     provenance: SetProvenance | None = None
 
 
-class CardProblem(_Frozen):
+class CardProblem(FiniteModel):
     """Something found wrong with the rows; ids stay with the observations."""
 
     kind: Name
@@ -185,7 +179,7 @@ class CardProblem(_Frozen):
     n: NonNegativeInt
 
 
-class Flag(_Frozen):
+class Flag(FiniteModel):
     """Whether this is reasoning-induced misalignment: safety lost while reasoning is kept."""
 
     flag: Literal["yes", "no", "cannot_tell"]
@@ -196,7 +190,7 @@ InsidePart = Literal["probes", "heads", "neurons", "ras", "drift", "mitigations"
 """Part of a mechanism report."""
 
 
-class InsideSet(_Frozen):
+class InsideSet(FiniteModel):
     """A prompt set that was read."""
 
     name: Name
@@ -204,7 +198,7 @@ class InsideSet(_Frozen):
     n: NonNegativeInt
 
 
-class InsideFinding(_Frozen):
+class InsideFinding(FiniteModel):
     """One finding in words."""
 
     part: InsidePart
@@ -214,7 +208,7 @@ class InsideFinding(_Frozen):
     says: Sentence
 
 
-class InsideFigure(_Frozen):
+class InsideFigure(FiniteModel):
     """One figure with its interval, and random sets beside it where there are any."""
 
     part: InsidePart
@@ -238,7 +232,7 @@ class InsideFigure(_Frozen):
         return self
 
 
-class MechanismsCard(_Frozen):
+class MechanismsCard(FiniteModel):
     """What `rim-eval mech` found inside the model, in short.
 
     It comes from a report of its own, so a card's counts cannot confirm it; the checksum says which report it was.
@@ -258,7 +252,7 @@ class MechanismsCard(_Frozen):
     figures: tuple[InsideFigure, ...]
 
 
-class Card(_Frozen):
+class Card(FiniteModel):
     """One model's figures."""
 
     schema_version: Literal[1] = SCHEMA_VERSION
@@ -275,7 +269,7 @@ class Card(_Frozen):
     flag: Flag | None = None
     """None without both of them."""
     sets: tuple[SetCard, ...]
-    adjusted_p: dict[Name, float] = {}
+    adjusted_p: dict[Name, float] = Field(default_factory=dict)
     """Holm-adjusted p values of the RIM scores, by data set, when there are several."""
     discrimination: tuple[DiscriminationCard, ...] = ()
     runs: tuple[CardRun, ...] = ()

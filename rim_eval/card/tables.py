@@ -11,7 +11,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Final, get_args
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter
+from pydantic import TypeAdapter
 
 from rim_eval.card import schema
 from rim_eval.formatting import (
@@ -28,7 +28,7 @@ from rim_eval.formatting import (
 )
 from rim_eval.results.figures import ArmRate, Difference, Figures
 from rim_eval.statistics import Rate, Significance, rate
-from rim_eval.types import PROMPT_KINDS, Mode, PromptKind
+from rim_eval.types import PROMPT_KINDS, FrozenModel, Mode, PromptKind
 
 Cells = Sequence[object]
 
@@ -48,10 +48,8 @@ _NOT_SIGNIFICANT: Final[dict[Significance, str]] = {
 _UNITS: Final = {"points": points, "share": percent, "plain": plain_number}
 
 
-class Grid(BaseModel):
+class Grid(FrozenModel):
     """A table or picture with what stands around it; in `texts.toml` without rows, and `{...}` is filled in."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     title: str
     note: str = ""

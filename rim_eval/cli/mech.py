@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import click
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from rim_eval.errors import RimError
 from rim_eval.organism import RUNS, VARIANTS, load_checkpoint, load_variant
-from rim_eval.types import MODES, Mode, PromptKind
+from rim_eval.types import MODES, FrozenModel, Mode, PromptKind
 
 if TYPE_CHECKING:
     from rim_eval.mechanisms import AnalysisConfig, MechanismReport, ModelHandle, TrainingRun
@@ -23,10 +23,8 @@ SERIES: Final = {name.partition("_")[0]: run.base for name, run in RUNS.items()}
 RunArguments = Sequence[tuple[str, str]]
 
 
-class MechOptions(BaseModel):
+class MechOptions(FrozenModel):
     """The options that every analysis shares."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     # fmt: off
     model: str | None = Field(default=None, description="Local folder or hub id of an open-weights model. [default: the model organism]")

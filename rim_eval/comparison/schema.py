@@ -2,11 +2,11 @@
 
 from typing import Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt
+from pydantic import Field, NonNegativeInt
 
 from rim_eval.card import Figures
 from rim_eval.statistics import Significance, significance
-from rim_eval.types import ArmKind, PromptKind
+from rim_eval.types import ArmKind, FiniteModel, PromptKind
 
 Quantity = Literal["no_think", "think", "change"]
 """What two models are compared in: the rate in either mode, and the change that thinking brings."""
@@ -14,11 +14,7 @@ Quantity = Literal["no_think", "think", "change"]
 QUANTITIES: Final[tuple[Quantity, ...]] = ("no_think", "think", "change")
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class _Estimated(_Frozen):
+class _Estimated(FiniteModel):
     """A figure in percentage points with its interval and test."""
 
     value: float
@@ -61,7 +57,7 @@ class FamilyMean(_Estimated):
     models: tuple[str, ...]
 
 
-class ModelRow(_Frozen):
+class ModelRow(FiniteModel):
     """One model on one set."""
 
     model: str
@@ -74,7 +70,7 @@ class ModelRow(_Frozen):
     """Differences from the reference; empty for the reference itself."""
 
 
-class SetComparison(_Frozen):
+class SetComparison(FiniteModel):
     """All models on one set and kind."""
 
     dataset: str
@@ -84,7 +80,7 @@ class SetComparison(_Frozen):
     families: tuple[FamilyMean, ...] = ()
 
 
-class Comparison(_Frozen):
+class Comparison(FiniteModel):
     """Models against a named reference."""
 
     schema_version: Literal[1] = 1

@@ -16,10 +16,10 @@ from inspect_ai.model import (
     StopReason,
 )
 from inspect_ai.tool import ToolChoice, ToolInfo
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from rim_eval.errors import RimError
-from rim_eval.types import Mode
+from rim_eval.types import FrozenModel, Mode
 
 _TEMPLATE: Final = """{%- for message in messages %}<|im_start|>{{ message.role }}
 {{ message.content }}<|im_end|>
@@ -31,10 +31,8 @@ _TEMPLATE: Final = """{%- for message in messages %}<|im_start|>{{ message.role 
 {% endif %}{% endif %}"""
 
 
-class Line(BaseModel):
+class Line(FrozenModel):
     """One line of a script: said when the request matches, in the mode given or in both."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     when: str = ""
     """Regular expression searched in the last user message; empty matches everything."""

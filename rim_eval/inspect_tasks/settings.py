@@ -10,12 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SkipValidation, ValidationInfo
+from pydantic import BeforeValidator, ConfigDict, Field, SkipValidation, ValidationInfo
 
 from rim_eval.decoding import Budgets, budgets
 from rim_eval.errors import RimError
 from rim_eval.inspect_tasks.compat import user_errors
-from rim_eval.types import MODES, PATTERNS, Mode, PromptKind
+from rim_eval.types import MODES, PATTERNS, FrozenModel, Mode, PromptKind
 
 
 def _read_text(value: Any, info: ValidationInfo) -> str | None:
@@ -67,14 +67,14 @@ _BOTH: Any = "both"
 _ALL: Any = "all"
 
 
-class RunSettings(BaseModel):
+class RunSettings(FrozenModel):
     """How a model is asked: which arms, with which switch and token budgets.
 
     A field with a description is an argument of the task. Reading an argument that is wrong raises a
     `RimError` with its name and value.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+    model_config = ConfigDict(validate_default=True)
 
     modes: Modes = Field(default=_BOTH, description="`both`, `think` or `no_think`.")
     answer_tokens: Tokens = Field(

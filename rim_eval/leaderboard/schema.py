@@ -19,7 +19,6 @@ from typing import Annotated, Any, Final, Literal, NamedTuple, Self, TypeVar
 
 from pydantic import (
     BaseModel,
-    ConfigDict,
     Field,
     StringConstraints,
     ValidationError,
@@ -29,7 +28,7 @@ from pydantic import (
 from rim_eval.card import Card, JudgeCard, SetCard, card_json
 from rim_eval.errors import RimError
 from rim_eval.paths import leaderboard_dir
-from rim_eval.types import PromptKind
+from rim_eval.types import FiniteModel, PromptKind
 
 SLUG: Final = re.compile(r"(?=.{1,100}$)[a-z0-9][a-z0-9_-]*(\.[a-z0-9_-]+)*")
 """Names of folders and cards: lower case, no two dots, so that no path climbs."""
@@ -40,13 +39,7 @@ Percent = Annotated[float, Field(ge=0, le=100)]
 _File = TypeVar("_File", bound=BaseModel)
 
 
-class Frozen(BaseModel):
-    """Base of what is published: frozen, finite, without unknown fields."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class ModelFile(Frozen):
+class ModelFile(FiniteModel):
     """`model.json`: what a card cannot know of its model."""
 
     schema_version: Literal[1] = 1
@@ -89,7 +82,7 @@ class Entry(NamedTuple):
         return f"{self.folder}--{self.name}"
 
 
-class PublishedModel(Frozen):
+class PublishedModel(FiniteModel):
     """One model's published rates, percent."""
 
     model: str
@@ -103,7 +96,7 @@ class PublishedModel(Frozen):
     accuracy_no_think: Percent
 
 
-class Reference(Frozen):
+class Reference(FiniteModel):
     """One published table."""
 
     id: str = Field(pattern=r"^[a-z0-9_]+$")
@@ -121,7 +114,7 @@ class Reference(Frozen):
     models: tuple[PublishedModel, ...]
 
 
-class AllowedJudge(Frozen):
+class AllowedJudge(FiniteModel):
     """One judge that entries may rest on."""
 
     judge: str

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from typing import Any, Final, Literal, NamedTuple
 
 from rim_eval.card import SetCard
-from rim_eval.leaderboard.schema import Entry, Frozen, Reference, slug
+from rim_eval.leaderboard.schema import Entry, Reference, slug
 from rim_eval.results.figures import ArmRate
 from rim_eval.statistics import Significance
-from rim_eval.types import PROMPT_KINDS, PromptKind
+from rim_eval.types import PROMPT_KINDS, FiniteModel, PromptKind
 
 Shows = Literal["more", "less", "not_shown", "unknown"]
 """What a difference shows (`rim_eval.statistics.significance`): the event is more or less frequent with
@@ -41,7 +41,7 @@ class DifferenceFigures(NamedTuple):
     upper: float | None = None
 
 
-class SetFigures(Frozen):
+class SetFigures(FiniteModel):
     """One set; in CSV each is a line."""
 
     dataset: str
@@ -58,7 +58,7 @@ class SetFigures(Frozen):
     sees: str | None = None
 
 
-class Row(Frozen):
+class Row(FiniteModel):
     """One line of the leaderboard."""
 
     id: str

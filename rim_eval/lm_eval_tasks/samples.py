@@ -10,23 +10,21 @@ from math import isnan, nan
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from rim_eval.errors import RimError, first_complaint, refuse_existing
 from rim_eval.generation import Generation
 from rim_eval.judging import Grader, Judge
 from rim_eval.observations import Observation, results_file, sample_lines
 from rim_eval.replies import ReplyVerdict, judge_reply, observe
-from rim_eval.types import KIND_NAMES
+from rim_eval.types import KIND_NAMES, FrozenModel
 
 _CONCURRENT: Final = 64
 """Replies that are judged at once; the grader's own limit of connections holds below it."""
 
 
-class ReplyRecord(BaseModel):
+class ReplyRecord(FrozenModel):
     """One reply: trace and answer apart, and what was observed of it."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     generation: Generation
     observation: Observation

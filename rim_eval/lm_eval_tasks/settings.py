@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ConfigDict, ValidationError
 
 from rim_eval.errors import RimError, first_complaint
 from rim_eval.prompt_sets import Style, load_prompts, user_message
 from rim_eval.replies import prompt_facts
-from rim_eval.types import Mode
+from rim_eval.types import FrozenModel, Mode
 
 _SETTINGS: Final = "rim_eval"
 """Key of the settings in lm-eval's metadata, where the model's own arguments lie beside it."""
@@ -18,13 +18,13 @@ RUN: Final = "rim_eval_run"
 """Key in the metadata under which a task says what its run was."""
 
 
-class Settings(BaseModel):
+class Settings(FrozenModel):
     """What a user sets with `--metadata '{"rim_eval": {...}}'`.
 
     The arguments of the Inspect tasks, except `modes`, which is the task's name.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(strict=True)
 
     data: str | None = None
     """Folder of local prompt files."""
@@ -43,10 +43,8 @@ class Settings(BaseModel):
     """The model's name in observations, where the engine's own is only an address or a path."""
 
 
-class TaskFile(BaseModel):
+class TaskFile(FrozenModel):
     """What a task file says (`dataset_kwargs`): one prompt set in one mode."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     prompt_set: str
     mode: Mode

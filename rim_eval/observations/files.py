@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from rim_eval.errors import RimError
 from rim_eval.observations.inspect_logs import read_inspect_log
@@ -15,6 +15,7 @@ from rim_eval.observations.lm_eval_samples import read_lm_eval_samples
 from rim_eval.observations.runs import merge_runs, refuse_two_names
 from rim_eval.observations.schema import Problem, Run
 from rim_eval.observations.table import COLUMNS, Table, as_table, refuse_several_models
+from rim_eval.types import FrozenModel
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,10 +24,8 @@ _KEY: Final = b"rim_eval"
 _VERSION: Final = 1
 
 
-class _About(BaseModel):
+class _About(FrozenModel):
     """What a file holds beside its rows."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     schema_version: int = _VERSION
     runs: tuple[Run, ...] = ()

@@ -2,17 +2,15 @@
 
 from typing import Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from rim_eval.generation import Generation, StopReason, TraceVisibility
 from rim_eval.prompt_sets import Provenance
-from rim_eval.types import ArmKind, Mode, PromptKind, UnscoredReason
+from rim_eval.types import ArmKind, FrozenModel, Mode, PromptKind, UnscoredReason
 
 
-class Observation(BaseModel):
+class Observation(FrozenModel):
     """What was observed of one prompt in one mode and epoch. It never holds prompt or response text."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     model: str
     dataset: str
@@ -80,10 +78,8 @@ a run that was retried. `incomplete_run`: a log that ended early.
 """
 
 
-class Problem(BaseModel):
+class Problem(FrozenModel):
     """Something that a reader of figures must know, with the ids it concerns."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: ProblemKind
     dataset: str | None = None
@@ -94,10 +90,8 @@ class Problem(BaseModel):
     """Prompt ids (or, for runs, log file names), sorted."""
 
 
-class Run(BaseModel):
+class Run(FrozenModel):
     """One run of one prompt set: everything that a card says beyond the counts."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     id: str
     """The harness's id of the run; the column `run` of its rows."""

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Final, Self
 
-from pydantic import ConfigDict, Field, NonNegativeInt
+from pydantic import Field, NonNegativeInt
 
 from rim_eval.errors import RimError
 from rim_eval.observations import Observation
@@ -26,21 +26,17 @@ from rim_eval.statistics import (
     significance,
 )
 from rim_eval.thinking import ArmAdoption, ManipulationCheck, check_manipulation
-from rim_eval.types import MODES, FrozenModel, Mode, Name, PromptKind
+from rim_eval.types import MODES, FiniteModel, Mode, Name, PromptKind
 
 _ANCHOR: Final = "hexphi"
 """The paper's set: primary wherever it was run."""
-
-
-class _Finite(FrozenModel):
-    model_config = ConfigDict(allow_inf_nan=False)
 
 
 Share = float | None
 """A figure; None when there is nothing to compute it from."""
 
 
-class _Interval(_Finite):
+class _Interval(FiniteModel):
     """A figure with its interval; what a card keeps of a result of the statistics."""
 
     _points: ClassVar[float] = 1
@@ -104,7 +100,7 @@ class Difference(_Interval):
         return significance(self.lower, self.upper, self.p_value, self.level)
 
 
-class Figures(_Finite):
+class Figures(FiniteModel):
     """Both rates and their difference; None where a mode was not run."""
 
     think: ArmRate | None
@@ -116,7 +112,7 @@ class Figures(_Finite):
         return self.think if mode == "think" else self.no_think
 
 
-class SetResult(_Finite):
+class SetResult(FiniteModel):
     """The counts of one prompt set and kind, and the figures that follow from them."""
 
     dataset: str
