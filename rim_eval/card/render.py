@@ -45,7 +45,7 @@ def card_html(card: Card, inside_pictures: Sequence[Picture] = ()) -> str:
         RimError: The renderer of the pictures is not installed.
     """
     values = {"pictures": tuple(_card_pictures(card)), "inside_pictures": inside_pictures}
-    return render_page("card.html.jinja", **_card_values(card), **values)
+    return render_page(_TEMPLATES / "card.html.jinja", **_card_values(card), **values)
 
 
 def inside_html(section: MechanismsCard, inside_pictures: Sequence[Picture] = ()) -> str:
@@ -56,7 +56,9 @@ def inside_html(section: MechanismsCard, inside_pictures: Sequence[Picture] = ()
         inside_pictures: Its pictures.
     """
     values = _inside_values(section)
-    return render_page("inside_page.html.jinja", inside_pictures=inside_pictures, **values)
+    return render_page(
+        _TEMPLATES / "inside_page.html.jinja", inside_pictures=inside_pictures, **values
+    )
 
 
 def card_markdown(card: Card) -> str:
@@ -67,29 +69,35 @@ def card_markdown(card: Card) -> str:
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
 
 
-def render_page(template: str, **values: Any) -> str:
-    """Render a template of this folder; everything but pictures is escaped."""
-    environment = page_environment(_TEMPLATES, {"tight": _unbreakable}, trim_blocks=False)
-    return environment.get_template(template).render(**values)
+def render_page(template: Path, **values: Any) -> str:
+    """Render a template, which may include those of this folder; everything but pictures is escaped.
+
+    Args:
+        template: File of the template.
+        values: What it names.
+    """
+    folders = [template.parent, _TEMPLATES]
+    environment = page_environment(folders, {"tight": _unbreakable}, trim_blocks=False)
+    return environment.get_template(template.name).render(**values)
 
 
 def page_environment(
-    folder: Path,
+    folders: Path | list[Path],
     filters: dict[str, Callable[..., Any]],
     *,
     autoescape: bool = True,
     trim_blocks: bool = True,
 ) -> Environment:
-    """Make the templates of a folder ready to render; a name that is not given is an error.
+    """Make the templates of folders ready to render; a name that is not given is an error.
 
     Args:
-        folder: Folder of the templates.
+        folders: Where templates are looked for, first to last.
         filters: Functions that the templates use, by name.
         autoescape: Whether values are escaped for HTML.
         trim_blocks: Whether lines that hold only a block leave no empty line.
     """
     environment = Environment(
-        loader=FileSystemLoader(folder), undefined=StrictUndefined, autoescape=autoescape,
+        loader=FileSystemLoader(folders), undefined=StrictUndefined, autoescape=autoescape,
         trim_blocks=trim_blocks, lstrip_blocks=trim_blocks,
     )  # fmt: skip
     environment.filters |= filters

@@ -1,6 +1,7 @@
 """A comparison for readers: text tables for the terminal, and one HTML page with pictures."""
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Final
 
 from rim_eval import plots
@@ -71,7 +72,8 @@ def comparison_html(comparison: Comparison) -> str:
         grids.append((_title(each), _HEAD, list(_own_rows(each, comparison))))
         if differences := list(_against_rows(each)):
             grids.append((f"{each.dataset}: {_minus(comparison)}", _AGAINST_HEAD, differences))
-    return render_page("compare.html.jinja", comparison=comparison, pictures=pictures, grids=grids)
+    template = Path(__file__).with_name("compare.html.jinja")
+    return render_page(template, comparison=comparison, pictures=pictures, grids=grids)
 
 
 def _minus(comparison: Comparison) -> str:
