@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from rim_eval import patterns
+from rim_eval.cli.judge import load_graders
 from rim_eval.errors import RimError
 from rim_eval.observations import LOGS, log_files, to_rows
 from rim_eval.patterns import filter as data_filter
@@ -133,7 +134,7 @@ def agree(logs: tuple[str, ...], monitor: str, reference: str) -> None:
 
     NAME=PATH names the model of a path, for checkpoints whose logs all name one model.
     """
-    rows = read_runs(logs).rows
+    rows, _ = read_runs(logs)
     read, referred = rows_of_monitor(rows, monitor), rows_of_monitor(rows, reference)
     names = (name.partition("@")[0] for name in (monitor, reference))
     first, second = (set(patterns.load_monitor(name).labels) for name in names)
@@ -180,7 +181,7 @@ def _validations(
 ) -> Iterator[tuple[str, str, Any]]:
     """Yield the key of the figures in the file of --out, their table, and the figures."""
     if set_name == "planted":
-        agreements = _with_planted_labels(rows_of_monitor(read_runs(data).rows, monitor))
+        agreements = _with_planted_labels(rows_of_monitor(read_runs(data)[0], monitor))
         yield set_name, validation.agreement_table(agreements), _plain(agreements)
         return
     loaded, model = _load(monitor, grader)
@@ -293,20 +294,9 @@ def filter_data(source: str, monitor: str, grader: str | None, out: Path, drop: 
 def _load(monitor: str, grader: str | None) -> "tuple[patterns.Monitor, Model | None]":
     """Load a monitor and the grader that it needs; None for an offline monitor."""
     loaded = patterns.load_monitor(monitor)
-    if not loaded.needs_grader:
-        if grader:
-            raise RimError(
-                f"Monitor {monitor!r} is offline and asks no model: leave out --grader {grader}."
-            )
-        return loaded, None
-    if grader is None:
-        raise RimError(
-            f"Monitor {monitor!r} asks a grader model: pass --grader MODEL, or read with the offline "
-            "baseline: --monitor cues."
-        )
-    from rim_eval.judging import load_grader
-
-    return loaded, load_grader(grader)
+    names = [grader] if grader else []
+    models = load_graders(f"Monitor {monitor!r}", loaded.needs_grader, names)
+    return loaded, next(iter(models), None)
 
 
 def _make_folder(path: Path) -> Path:

@@ -179,17 +179,8 @@ def _refuse_several_runs(logs: Iterable[LogRows[LogRow]]) -> None:
     )
 
 
-class PatternRuns(NamedTuple):
-    """What monitors found in logs, and the observations of the same runs."""
-
-    rows: list[PatternRow]
-    """Each reading once, in an order that does not depend on that of the logs."""
-    table: observations.Table
-    """The observations, by every judge."""
-
-
-def read_runs(sources: Iterable[str | Path]) -> PatternRuns:
-    """Read the observations of logs, and what monitors found in them.
+def read_runs(sources: Iterable[str | Path]) -> tuple[list[PatternRow], observations.Table]:
+    """Read what monitors found in logs, and the observations of the same runs by every judge.
 
     Of a run and its retries the latest log counts; a reading that a log shares with its copies
     counts once. Injection logs are ignored.
@@ -211,7 +202,7 @@ def read_runs(sources: Iterable[str | Path]) -> PatternRuns:
     for problem in observations.check(table):
         if problem.kind == "mismatch":
             raise RimError(f"{problem.says}: {', '.join(problem.ids[:3])}.")
-    return PatternRuns(_each_reading_once(logs), table)
+    return _each_reading_once(logs), table
 
 
 def _each_reading_once(logs: Iterable[LogRows[PatternRow]]) -> list[PatternRow]:
