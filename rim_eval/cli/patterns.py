@@ -81,10 +81,8 @@ def run(
             every = patterns.pattern_rows(log)
             rows = [row for row in every if row.monitor == identity and row.part in parts]
         read = [row for row in rows if row.read]
-        with_pattern = sum(bool(row.patterns) for row in read)
-        click.echo(
-            f"{target}: {len(read)} of {len(rows)} parts read, {with_pattern} with a pattern"
-        )
+        counts = f"{len(read)} of {len(rows)} parts read, {sum(bool(row.patterns) for row in read)}"
+        click.echo(f"{target}: {counts} with a pattern")
 
 
 def _refuse_equal_names(paths: Sequence[Path]) -> None:
@@ -246,7 +244,7 @@ def injection(logs: tuple[str, ...], judge: str | None, as_json: bool) -> None:
     "--out",
     type=_PATH,
     required=True,
-    help="Folder for kept.jsonl, dropped.jsonl and undecided.jsonl.",
+    help="Folder for kept.jsonl, dropped.jsonl, undecided.jsonl.",
 )
 @click.option(
     "--drop",

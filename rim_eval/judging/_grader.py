@@ -91,13 +91,7 @@ def _marker_pattern(tags: tuple[str, ...]) -> re.Pattern[str]:
 
 
 def render_messages(spec: JudgeSpec, case: Case, sees: Sees) -> list[tuple[str, str]]:
-    """(role, text) of each message to the grader, everything from outside escaped.
-
-    Args:
-        spec: The judge.
-        case: What is judged.
-        sees: Which parts of the reply the grader is shown; the others are not in the prompt.
-    """
+    """(role, text) of each message to the grader, everything from outside escaped."""
     return spec.rendered(_values(spec, case, sees))
 
 

@@ -64,10 +64,6 @@ class DataFile(NamedTuple):
 def read_rows(file: DataFile, columns: Columns) -> list[Row]:
     """Return the rows of a file; blank lines are skipped.
 
-    Args:
-        file: The file.
-        columns: Its format, and the name of a column that has none.
-
     Raises:
         RimError: The bytes are not of that format; it names the file, the row and the next step.
     """

@@ -35,10 +35,6 @@ class CheckedFiles(NamedTuple):
 def read_set(entry: PromptSet, files: tuple[SetFile, ...]) -> CheckedFiles:
     """Read and check all files of a set.
 
-    Args:
-        entry: The set.
-        files: Its files.
-
     Raises:
         RimError: A file is not as it should be; the message names the set, the file, the row, what
             is wrong, what was expected, and the next step.
