@@ -118,9 +118,10 @@ def _is_gold(final: FinalAnswer, gold: str, absolute_error: float | None) -> boo
         texts = [text for answer in answers for text in (answer, _LEAD_IN.sub("", answer))]
         return letters(gold) in map(letters, texts)
     if absolute_error is not None:
-        reference, *candidates = map(_real, (gold, *answers))
-        return reference is not None and any(
-            value is not None and abs(reference - value) < absolute_error for value in candidates
+        reference = _real(gold)
+        return any(
+            reference is not None and value is not None and abs(reference - value) < absolute_error
+            for value in map(_real, answers)
         )
     return _equal_value(gold, answers, final)
 

@@ -180,7 +180,7 @@ def save_measurement(judge: Judge, measurement: Measurement, path: Path) -> list
             what = "Replaced" if key(old, group) in measured else "Kept as it was"
             remarks[what].append(f"{what}: {sentence}")
         groups = tuple(group for group in old.groups if key(old, group) not in measured)
-        if groups:
+        if groups or not old.groups:
             update = {} if groups == old.groups else {"groups": groups, "pooled": _pooled(groups)}
             measurements.append(old.model_copy(update=update))
     whole = previous.model_copy(update={"measurements": (*measurements, measurement)})
