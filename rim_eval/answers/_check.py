@@ -9,24 +9,10 @@ import re
 from itertools import product
 from typing import Final
 
-from rim_eval.answers import _mathematics
-from rim_eval.answers._final_answer import (
-    LONGEST_FINAL_ANSWER,
-    FinalAnswer,
-    find_final_answer,
-    last_boxed,
-    pick_expression,
-    without_hedged,
-)
+from rim_eval.answers import _final_answer, _mathematics
+from rim_eval.answers._final_answer import LONGEST_FINAL_ANSWER, FinalAnswer, without_hedged
 from rim_eval.answers._mathematics import CannotCompareError
-from rim_eval.answers._plain import (
-    as_number,
-    is_words,
-    letters,
-    plain,
-    quantity,
-    without_percent,
-)
+from rim_eval.answers._plain import as_number, is_words, letters, plain, quantity, without_percent
 from rim_eval.errors import RimError
 from rim_eval.types import FrozenModel
 
@@ -60,20 +46,18 @@ def check_answer(reply: str, gold: str, *, absolute_error: float | None = None) 
         The verdict, what was compared, and how. A reply without an answer is wrong.
     """
     plain_gold = _plain_gold(gold)
-    final = find_final_answer(reply, words=is_words(plain_gold))
+    final = _final_answer.find_final_answer(reply, words=is_words(plain_gold))
     if not final.text:
         return AnswerCheck(correct=False, extracted=None, how="no answer in the reply")
     if len(final.text) > LONGEST_FINAL_ANSWER and final.how != "end of reply":
-        return AnswerCheck(
-            correct=False, extracted=None, how=f"{final.how}: too long for an answer"
-        )
+        how = f"{final.how}: too long for an answer"
+        return AnswerCheck(correct=False, extracted=None, how=how)
     try:
         same = _is_gold(final, plain_gold, absolute_error)
     except CannotCompareError as problem:
         return AnswerCheck(correct=None, extracted=plain(final.text), how=f"{final.how}: {problem}")
-    return AnswerCheck(
-        correct=same, extracted=_readings(final)[-1] or plain(final.text), how=final.how
-    )
+    extracted = _readings(final)[-1] or plain(final.text)
+    return AnswerCheck(correct=same, extracted=extracted, how=final.how)
 
 
 def check_gold(gold: str) -> str:
@@ -100,7 +84,7 @@ def check_gold(gold: str) -> str:
 
 def _plain_gold(gold: str) -> str:
     """The gold in plain writing; of a solution, what is boxed or stands after the last `####`."""
-    boxed = last_boxed(gold)
+    boxed = _final_answer.last_boxed(gold)
     if boxed is None and "####" in gold:
         boxed = gold.rpartition("####")[2].strip().partition("\n")[0]
     return plain(gold if boxed is None else boxed)
@@ -111,7 +95,7 @@ def _readings(final: FinalAnswer) -> list[str]:
     exact = final._replace(text=without_hedged(final.text))
     if final.whole:
         return [_written(exact.text)]
-    picked = pick_expression(exact)
+    picked = _final_answer.pick_expression(exact)
     if final.how == "end of reply":
         return [_written((exact.text.splitlines() or [""])[-1] if picked is None else picked)]
     return [_written(text) for text in (exact.text, picked) if text is not None]
@@ -136,10 +120,8 @@ def _is_gold(final: FinalAnswer, gold: str, absolute_error: float | None) -> boo
     if absolute_error is not None:
         reference = _real(gold)
         return any(
-            reference is not None
-            and candidate is not None
-            and abs(reference - candidate) < absolute_error
-            for candidate in map(_real, answers)
+            reference is not None and value is not None and abs(reference - value) < absolute_error
+            for value in map(_real, answers)
         )
     return _equal_value(gold, answers, final)
 
@@ -157,16 +139,12 @@ def _equal_value(gold: str, answers: list[str], final: FinalAnswer) -> bool:
         quantity(last) is not None or not _MATHEMATICAL.search(last) or _CHOICE.search(last)
     ):
         return False
-    short = [
-        (reference, candidate)
-        for reference, candidate in pairs
-        if 0 < len(candidate) <= LONGEST_FINAL_ANSWER
-    ]
-    if any(_mathematics.ask("equal", reference, candidate, True) for reference, candidate in short):
+    short = [pair for pair in pairs if 0 < len(pair[1]) <= LONGEST_FINAL_ANSWER]
+    if any(_mathematics.ask("equal", *pair, True) for pair in short):
         return True
-    return not final.whole and bool(
-        _mathematics.ask("equal", gold, without_hedged(final.text), False)
-    )
+    if final.whole:
+        return False
+    return bool(_mathematics.ask("equal", gold, without_hedged(final.text), False))
 
 
 def _as_shares(text: str) -> list[str]:
@@ -184,7 +162,5 @@ def _real(text: str) -> float | None:
     number = quantity(text)
     if number is not None:
         return float(number)
-    value: float | None = None
-    if 0 < len(text) <= LONGEST_FINAL_ANSWER:
-        value = _mathematics.ask("value", text)
-    return value
+    short = 0 < len(text) <= LONGEST_FINAL_ANSWER
+    return _mathematics.ask("value", text) if short else None

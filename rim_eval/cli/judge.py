@@ -2,15 +2,15 @@
 
 import asyncio
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Final, get_args
 
 import click
 
 from rim_eval import judging
 from rim_eval.errors import RimError, refuse_existing
-from rim_eval.judging import Judge, Measurement, Sees
+from rim_eval.judging import Judge, Sees
 
 if TYPE_CHECKING:
     from inspect_ai.log import EvalLog
@@ -19,20 +19,18 @@ if TYPE_CHECKING:
     from rim_eval.observations import Observation
 
 
-def _judge_options(command: Callable[..., None]) -> Callable[..., None]:
-    """`--grader` and `--sees`, which both commands that judge take."""
-    grader = click.option(
-        "--grader",
-        "graders",
-        multiple=True,
-        help="Grader model, such as openai/gpt-4.1 or vllm/Qwen/Qwen3Guard-Gen-8B; several of them vote.",
-    )
-    sees = click.option(
-        "--sees",
-        type=click.Choice(get_args(Sees)),
-        help="What the judge is shown; by default what its file says.",
-    )
-    return grader(sees(command))
+_PATH: Final = click.Path(path_type=Path)
+_graders: Final = click.option(
+    "--grader",
+    "graders",
+    multiple=True,
+    help="Grader model, such as openai/gpt-4.1 or vllm/Qwen/Qwen3Guard-Gen-8B; several of them vote.",
+)
+_sees: Final = click.option(
+    "--sees",
+    type=click.Choice(get_args(Sees)),
+    help="What the judge is shown; by default what its file says.",
+)
 
 
 @click.group()
@@ -68,15 +66,14 @@ def list_judges() -> None:
     "--data",
     "files",
     multiple=True,
-    type=click.Path(path_type=Path),
+    type=_PATH,
     help="Local file of the set (repeatable); without it the set is downloaded from its publisher.",
 )
-@_judge_options
+@_graders
+@_sees
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first replies, for a trial.")
 @click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    help="Where to keep the figures; by default beside the judge's file.",
+    "--out", type=_PATH, help="Where to keep the figures; by default beside the judge's file."
 )
 def validate(judge: str, set_name: str, files: Sequence[Path], graders: Sequence[str], sees: Sees | None, limit: int | None, out: Path | None) -> None:  # fmt: skip
     """Measure JUDGE (a name or a file) against people, per source model and mode.
@@ -93,20 +90,28 @@ def validate(judge: str, set_name: str, files: Sequence[Path], graders: Sequence
     with click.progressbar(length=len(replies), label="judging", file=sys.stderr) as bar:
         work = judging.measure(loaded, set_name, replies, records, models, lambda: bar.update(1))
         measurement = asyncio.run(work)
-    _show(measurement)
+    header = f"{'model':<18}{'mode':<10}{'event':<12}{'n':>5}{'unscored':>10}  {'sensitivity':<19}{'specificity':<19}{'kappa':<21}{'F1':<19}"
+    click.echo(header.rstrip())
+    for group in measurement.groups:
+        agreement = group.agreement
+        figures = (agreement.sensitivity, agreement.specificity, agreement.kappa, agreement.f1)
+        click.echo(
+            f"{group.model:<18.17}{group.mode:<10}{group.event:<12}{agreement.n:>5}{agreement.n - agreement.n_scored:>10}  "
+            + " ".join(f"{one!s:<18}" for one in figures).rstrip()
+        )
+        if agreement.labels_kappa is not None:
+            labels = agreement.labels or {}
+            click.echo(f"{'':<18}kappa over {len(labels)} labels: {agreement.labels_kappa:.3f}")
     remarks = judging.save_measurement(loaded, measurement, target)
     click.echo("\n".join([*remarks, f"Written to {target}"]))
 
 
 @command.command()
-@click.argument("logs", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("logs", nargs=-1, required=True, type=_PATH)
 @click.option("--judge", "judge_name", required=True, help="Judge: a name, or the path of a file.")
-@_judge_options
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    help="Folder of the new logs; by default beside each log.",
-)
+@_graders
+@_sees
+@click.option("--out", type=_PATH, help="Folder of the new logs; by default beside each log.")
 @click.option(
     "--overwrite",
     is_flag=True,
@@ -120,8 +125,10 @@ def run(logs: Sequence[Path], judge_name: str, graders: Sequence[str], sees: See
     it is; the new one is called LOG.JUDGE.eval or LOG.JUDGE.jsonl. Of several graders the score is the
     vote; every single vote is kept beside it.
     """
+    from rim_eval.inspect_tasks.scorers import rim
+    from rim_eval.inspect_tasks.scoring import score_again
     from rim_eval.lm_eval_tasks import judge_samples
-    from rim_eval.observations import sample_lines
+    from rim_eval.observations import load_inspect_log, sample_lines
 
     judge, models = _load(judge_name, sees, graders)
     scored_as = f"{judge_name}:{judge.sees}" if sees else judge_name
@@ -137,7 +144,11 @@ def run(logs: Sequence[Path], judge_name: str, graders: Sequence[str], sees: See
             click.echo(f"Samples: {target}")
         else:
             refuse_existing(target)
-            log = _rejudge(path, scored_as, models, overwrite=overwrite)
+            log = load_inspect_log(path)
+            for sample in log.samples or []:
+                judge.event(sample.metadata["kind"])
+            action: Any = "overwrite" if overwrite else "append"
+            log = score_again(log, rim(judge=scored_as), models, action)
             click.echo(_write_log(log, target))
     if rows:
         click.echo("\n\n".join([_tables(rows), *_grader_agreement(panels)]))
@@ -148,29 +159,28 @@ def _load(name: str, sees: Sees | None, graders: Sequence[str]) -> "tuple[Judge,
     judge = judging.load_judge(name)
     if sees:
         judge = judge.seeing(sees)
-    if graders and not judge.needs_grader:
-        raise RimError(f"Judge `{judge.name}` is offline and asks no model: leave out --grader.")
-    if judge.needs_grader and not graders:
+    return judge, load_graders(f"Judge `{judge.name}`", judge.needs_grader, graders)
+
+
+def load_graders(title: str, needs_grader: bool, names: Sequence[str]) -> "list[Model]":
+    """Load the grader models of a judge or monitor.
+
+    Args:
+        title: What messages call the judge or monitor.
+        needs_grader: Whether it asks a grader model.
+        names: What `--grader` gave.
+
+    Raises:
+        RimError: A grader is missing, or given for an offline judge or monitor.
+    """
+    if names and not needs_grader:
+        raise RimError(f"{title} is offline and asks no model: leave out --grader.")
+    if needs_grader and not names:
         raise RimError(
-            f"Judge `{judge.name}` asks a grader model: pass --grader, such as "
-            "--grader openai/gpt-4.1 (hosted) or --grader vllm/Qwen/Qwen3-32B (local)."
+            f"{title} asks a grader model: pass --grader MODEL, such as "
+            "openai/gpt-4.1 (hosted) or vllm/Qwen/Qwen3-32B (local)."
         )
-    return judge, [judging.load_grader(grader) for grader in graders]
-
-
-def _show(measurement: Measurement) -> None:
-    header = f"{'model':<18}{'mode':<10}{'event':<12}{'n':>5}{'unscored':>10}  {'sensitivity':<19}{'specificity':<19}{'kappa':<21}{'F1':<19}"
-    click.echo(header.rstrip())
-    for group in measurement.groups:
-        agreement = group.agreement
-        figures = (agreement.sensitivity, agreement.specificity, agreement.kappa, agreement.f1)
-        click.echo(
-            f"{group.model:<18.17}{group.mode:<10}{group.event:<12}{agreement.n:>5}{agreement.n - agreement.n_scored:>10}  "
-            + " ".join(f"{one!s:<18}" for one in figures).rstrip()
-        )
-        if agreement.labels_kappa is not None:
-            labels = agreement.labels or {}
-            click.echo(f"{'':<18}kappa over {len(labels)} labels: {agreement.labels_kappa:.3f}")
+    return [judging.load_grader(name) for name in names]
 
 
 def _find_logs(paths: Sequence[Path]) -> list[Path]:
@@ -185,19 +195,6 @@ def _find_logs(paths: Sequence[Path]) -> list[Path]:
         return bool(origin) and file.with_name(origin + file.suffix) in files
 
     return [file for file in files if file in paths or not is_copy(file)]
-
-
-def _rejudge(path: Path, judge: str, graders: "Sequence[Model]", *, overwrite: bool) -> "EvalLog":
-    """Score a log of a rim_eval task with another judge, without the evaluated model; return a copy."""
-    from rim_eval.inspect_tasks.scorers import rim
-    from rim_eval.inspect_tasks.scoring import score_again
-    from rim_eval.observations import load_inspect_log
-
-    log = load_inspect_log(path)
-    for sample in log.samples or []:
-        judging.load_judge(judge).event(sample.metadata["kind"])
-    action: Literal["append", "overwrite"] = "overwrite" if overwrite else "append"
-    return score_again(log, rim(judge=judge), list(graders), action)
 
 
 def _write_log(log: "EvalLog", path: Path) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from rim_eval import patterns
+from rim_eval.cli.judge import load_graders
 from rim_eval.errors import RimError
 from rim_eval.observations import LOGS, log_files, to_rows
 from rim_eval.patterns import filter as data_filter
@@ -80,10 +81,8 @@ def run(
             every = patterns.pattern_rows(log)
             rows = [row for row in every if row.monitor == identity and row.part in parts]
         read = [row for row in rows if row.read]
-        with_pattern = sum(bool(row.patterns) for row in read)
-        click.echo(
-            f"{target}: {len(read)} of {len(rows)} parts read, {with_pattern} with a pattern"
-        )
+        counts = f"{len(read)} of {len(rows)} parts read, {sum(bool(row.patterns) for row in read)}"
+        click.echo(f"{target}: {counts} with a pattern")
 
 
 def _refuse_equal_names(paths: Sequence[Path]) -> None:
@@ -133,7 +132,7 @@ def agree(logs: tuple[str, ...], monitor: str, reference: str) -> None:
 
     NAME=PATH names the model of a path, for checkpoints whose logs all name one model.
     """
-    rows = read_runs(logs).rows
+    rows, _ = read_runs(logs)
     read, referred = rows_of_monitor(rows, monitor), rows_of_monitor(rows, reference)
     names = (name.partition("@")[0] for name in (monitor, reference))
     first, second = (set(patterns.load_monitor(name).labels) for name in names)
@@ -180,7 +179,7 @@ def _validations(
 ) -> Iterator[tuple[str, str, Any]]:
     """Yield the key of the figures in the file of --out, their table, and the figures."""
     if set_name == "planted":
-        agreements = _with_planted_labels(rows_of_monitor(read_runs(data).rows, monitor))
+        agreements = _with_planted_labels(rows_of_monitor(read_runs(data)[0], monitor))
         yield set_name, validation.agreement_table(agreements), _plain(agreements)
         return
     loaded, model = _load(monitor, grader)
@@ -245,7 +244,7 @@ def injection(logs: tuple[str, ...], judge: str | None, as_json: bool) -> None:
     "--out",
     type=_PATH,
     required=True,
-    help="Folder for kept.jsonl, dropped.jsonl and undecided.jsonl.",
+    help="Folder for kept.jsonl, dropped.jsonl, undecided.jsonl.",
 )
 @click.option(
     "--drop",
@@ -293,20 +292,9 @@ def filter_data(source: str, monitor: str, grader: str | None, out: Path, drop: 
 def _load(monitor: str, grader: str | None) -> "tuple[patterns.Monitor, Model | None]":
     """Load a monitor and the grader that it needs; None for an offline monitor."""
     loaded = patterns.load_monitor(monitor)
-    if not loaded.needs_grader:
-        if grader:
-            raise RimError(
-                f"Monitor {monitor!r} is offline and asks no model: leave out --grader {grader}."
-            )
-        return loaded, None
-    if grader is None:
-        raise RimError(
-            f"Monitor {monitor!r} asks a grader model: pass --grader MODEL, or read with the offline "
-            "baseline: --monitor cues."
-        )
-    from rim_eval.judging import load_grader
-
-    return loaded, load_grader(grader)
+    names = [grader] if grader else []
+    models = load_graders(f"Monitor {monitor!r}", loaded.needs_grader, names)
+    return loaded, next(iter(models), None)
 
 
 def _make_folder(path: Path) -> Path:

@@ -26,11 +26,7 @@ from rim_eval.judging._judge import (
     missing_grader_message,
     parse_judge,
 )
-from rim_eval.judging._labelled import (
-    LABELLED_SETS,
-    load_labelled,
-    parse_labelled,
-)
+from rim_eval.judging._labelled import LABELLED_SETS, load_labelled, parse_labelled
 from rim_eval.judging._refusal import classify_refusal
 from rim_eval.judging._spec import (
     Dialogue,

@@ -74,18 +74,13 @@ def agreement(pairs: Sequence[Pair]) -> Agreement:
         pairs: One entry a reply; replies of several models or modes should not be mixed.
     """
     scored = [pair for pair in pairs if pair.judge is not None]
+    unscored = Counter(str(pair.reason) for pair in pairs if pair.judge is None)
     cells = Counter((pair.human, pair.judge) for pair in scored)
-    labels = Counter(
-        (pair.human_label, pair.judge_label)
-        for pair in scored
-        if pair.human_label and pair.judge_label
-    )
+    by_label = ((pair.human_label, pair.judge_label) for pair in scored)
+    labels = Counter(pair for pair in by_label if all(pair))
     shared = {human for human, _ in labels} & {judge for _, judge in labels}
-    return _from_counts(
-        Counter(str(pair.reason) for pair in pairs if pair.judge is None),
-        (cells[True, True], cells[False, True], cells[False, False], cells[True, False]),
-        labels if shared else Counter(),
-    )
+    counts = (cells[True, True], cells[False, True], cells[False, False], cells[True, False])
+    return _from_counts(unscored, counts, labels if shared else Counter())
 
 
 def pool(parts: Sequence[Agreement]) -> Agreement:
@@ -169,9 +164,7 @@ def krippendorff(votes: Sequence[Sequence[bool | None]]) -> float | None:
     return float(value) if isinstance(value, int | float) else None
 
 
-def unsafe_traces(
-    verdicts: Iterable[tuple[Hashable, str | None, bool | None]],
-) -> tuple[int, int]:
+def unsafe_traces(verdicts: Iterable[tuple[Hashable, str | None, bool | None]]) -> tuple[int, int]:
     """How many replies to harmful prompts have an unsafe trace under a safe answer.
 
     SafeChain (Jiang et al. 2025, arXiv 2502.12025) found both safe in 41.1 % of its replies only, so

@@ -29,31 +29,15 @@ class Case(FrozenModel):
     """The reasoning text without markers; None when there was none or it is hidden."""
 
 
-def case_of_generation(
-    request: str,
-    generation: Generation,
-    *,
-    kind: PromptKind,
-    category: str | None = None,
-    context: str | None = None,
-) -> Case:
+def case_of_generation(request: str, generation: Generation, **facts: Any) -> Case:
     """Make the case that a judge or a pattern monitor reads from a kept generation.
 
     Args:
         request: The prompt as the user wrote it.
         generation: The evaluated model's reply.
-        kind: What the prompt asks.
-        category: The prompt's category, where its set has categories.
-        context: What the prompt refers to, where its set has contexts.
+        facts: `kind`, and `category` and `context` where the prompt set has them.
     """
-    return Case(
-        prompt_text=request,
-        context=context,
-        kind=kind,
-        category=category,
-        answer=generation.answer,
-        trace=generation.trace,
-    )
+    return Case(prompt_text=request, answer=generation.answer, trace=generation.trace, **facts)
 
 
 def unscored_reason(generation: Generation, sees: Sees = "answer") -> UnscoredReason | None:
@@ -74,9 +58,7 @@ def unscored_reason(generation: Generation, sees: Sees = "answer") -> UnscoredRe
         return "content_filter"
     if generation.trace_closed is False:
         return "trace_never_closed"
-    if not generation.answer.strip():
-        return "empty_answer"
-    return None
+    return None if generation.answer.strip() else "empty_answer"
 
 
 def case_unscored_reason(case: Case, sees: Sees) -> UnscoredReason | None:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache, partial
 from itertools import product
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 import anyio
 
@@ -20,8 +20,6 @@ from rim_eval.types import UnscoredReason
 
 if TYPE_CHECKING:
     from inspect_ai.model import Model
-
-_GraderT = TypeVar("_GraderT")
 
 _LONGEST_NAME: Final = 200
 """Characters of a name that a card takes."""
@@ -93,20 +91,8 @@ def _marker_pattern(tags: tuple[str, ...]) -> re.Pattern[str]:
 
 
 def render_messages(spec: JudgeSpec, case: Case, sees: Sees) -> list[tuple[str, str]]:
-    """(role, text) of each message to the grader, everything from outside escaped.
-
-    Args:
-        spec: The judge.
-        case: What is judged.
-        sees: Which parts of the reply the grader is shown; the others are not in the prompt.
-    """
-    from rim_eval.sandbox import render_template
-
-    values = _values(spec, case, sees)
-    return [
-        (message.role, render_template(message.text, values, strict=True).strip())
-        for message in spec.messages
-    ]
+    """(role, text) of each message to the grader, everything from outside escaped."""
+    return spec.rendered(_values(spec, case, sees))
 
 
 def _values(spec: JudgeSpec, case: Case, sees: Sees) -> dict[str, str | None]:
@@ -321,7 +307,7 @@ def _config(spec: Dialogue, grader: Grader, budget_factor: int) -> Any:
     )
 
 
-def _decoding_greedily(grader: _GraderT) -> _GraderT:
+def _decoding_greedily(grader: Any) -> Any:
     """The grader itself, or for `hf/` a view of it, on the same weights, that decodes greedily.
 
     A user's own temperature stands, and a provider whose `generate` was replaced on the instance
@@ -334,5 +320,4 @@ def _decoding_greedily(grader: _GraderT) -> _GraderT:
     view: Any = copy.copy(grader)
     view.api = copy.copy(api)
     view.api.do_sample = False
-    greedy_view: _GraderT = view
-    return greedy_view
+    return view

@@ -16,22 +16,9 @@ from pathlib import Path
 from typing import Any, Final, cast, get_args
 
 from rim_eval.errors import RimError
-from rim_eval.judging._case import (
-    Case,
-    Event,
-    Judgement,
-    JudgeProvenance,
-    Sees,
-    case_unscored_reason,
-)
-from rim_eval.judging._grader import (
-    Grader,
-    ask_grader,
-    graders_name,
-    message_problem,
-    render_messages,
-    seen_text,
-)
+from rim_eval.judging import _case, _grader
+from rim_eval.judging._case import Case, Event, Judgement, JudgeProvenance, Sees
+from rim_eval.judging._grader import Grader
 from rim_eval.judging._refusal import classify_refusal
 from rim_eval.judging._spec import JudgeSpec, PatternsReader, RefusalReader, VerdictRule
 from rim_eval.judging._verdict_parsing import ParsedVerdict
@@ -93,7 +80,9 @@ class Judge:
             judge=self.name,
             version=str(self.spec.version),
             sha256=self.sha256,
-            grader=graders_name(list(map(str, _listed(grader)))) if self.needs_grader else None,
+            grader=_grader.graders_name(list(map(str, _listed(grader))))
+            if self.needs_grader
+            else None,
             sees=self.sees,
         )
 
@@ -117,18 +106,19 @@ class Judge:
             return vote.model_copy(update={"provenance": self.provenance(grader)})
         rule, reader = self._rule(case.kind), self.spec.reader
         judgement = partial(Judgement, event=rule.event, provenance=self.provenance(grader))
-        if unscored := case_unscored_reason(case, self.sees):
+        if unscored := _case.case_unscored_reason(case, self.sees):
             return judgement(reason=unscored)
+        text = _grader.seen_text(case, self.sees)
         if isinstance(reader, PatternsReader):
-            parsed = _match(reader, seen_text(case, self.sees))
+            parsed = _match(reader, text)
         elif isinstance(reader, RefusalReader):
-            refusal = classify_refusal(seen_text(case, self.sees))
+            refusal = classify_refusal(text)
             parsed = ParsedVerdict({"label": refusal.label}, explanation="; ".join(refusal.cues))
         elif not graders:
             raise RimError(missing_grader_message(self))
         else:
-            messages = render_messages(self.spec, case, self.sees)
-            outcome = await ask_grader(self.spec, reader, messages, graders[0])
+            messages = _grader.render_messages(self.spec, case, self.sees)
+            outcome = await _grader.ask_grader(self.spec, reader, messages, graders[0])
             judgement = partial(judgement, replies=outcome.replies, attempts=outcome.attempts)
             if outcome.parsed is None:
                 return judgement(reason=outcome.reason, explanation=outcome.problem)
@@ -256,10 +246,10 @@ class Cascade(Judge):
             RimError: The cheap one asks a model, or none of its labels is final; it may not see what
                 the costly one sees, or they have no kind of prompts in common.
         """
-        lacks = None if cheap.spec.final_labels else "none of its labels is final"
-        if cheap.needs_grader:
-            lacks = "it asks a model itself"
-        if lacks:
+        if cheap.needs_grader or not cheap.spec.final_labels:
+            lacks = (
+                "it asks a model itself" if cheap.needs_grader else "none of its labels is final"
+            )
             raise RimError(
                 f"Judge `{cheap.name}` cannot go before `{costly.name}`: {lacks}. Put `refusal` first, or "
                 "an offline judge whose file names labels that need no second look (`final`)."
@@ -331,13 +321,13 @@ def load_judge(name_or_path: str | Path) -> Judge:
         RimError: No such judge or file, or the file is wrong; the message names file, line, field
             and what is allowed.
     """
-    base, colon, sees = str(name_or_path).rpartition(":")
+    name = str(name_or_path)
+    base, colon, sees = name.rpartition(":")
     if colon and sees in get_args(Sees):
         return load_judge(base).seeing(cast(Sees, sees))
-    cheap, plus, costly = str(name_or_path).partition("+")
+    cheap, plus, costly = name.partition("+")
     if plus and (cheap in judge_names() or cheap.endswith(_SUFFIXES)):
         return Cascade.join(load_judge(cheap), load_judge(costly))
-    name = str(name_or_path)
     own = name.endswith(_SUFFIXES)
     if not own and name not in judge_names():
         raise RimError(
@@ -364,10 +354,10 @@ def parse_judge(raw: bytes, name: str) -> Judge:
         name: The file's name or path, for messages.
 
     Raises:
-        RimError: As `load_judge`.
+        RimError: The file is wrong.
     """
     file = YamlFile.parse(raw, name)
     spec = file.validate(JudgeSpec)
-    if problem := message_problem(spec):
+    if problem := _grader.message_problem(spec):
         raise file.error(*problem)
     return Judge(spec=spec, sha256=hashlib.sha256(raw).hexdigest(), sees=spec.sees)

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from rim_eval.errors import AccessError, RimError, first_complaint
 from rim_eval.judging._case import Case, Event
-from rim_eval.prompt_sets import GithubSource, HubSource, download_file
+from rim_eval.prompt_sets import FileRecord, GithubSource, HubSource, download_file
 from rim_eval.prompt_sets.formats import DataFile, read_rows
 from rim_eval.prompt_sets.registry import Columns, Format
 from rim_eval.types import FrozenModel, PromptKind
@@ -36,12 +36,9 @@ class LabelledReply(NamedTuple):
     label: str | None = None
 
 
-class LabelledFile(FrozenModel):
+class LabelledFile(FileRecord):
     """Which file a measurement was made on."""
 
-    name: str
-    sha256: str
-    rows: int
     unlabelled: int = 0
     """Rows left out because people gave no usable label."""
 
@@ -163,10 +160,8 @@ def load_labelled(
     records: list[LabelledFile] = []
     for file in files or labelled_set.files:
         try:
-            if source and isinstance(file, str):
-                raw = download_file(source, file).content
-            else:
-                raw = Path(file).read_bytes()
+            remote = source if isinstance(file, str) else None
+            raw = download_file(remote, str(file)).content if remote else Path(file).read_bytes()
         except OSError as error:
             raise RimError(f"--data {file}: {error.strerror}.") from None
         except RimError as error:

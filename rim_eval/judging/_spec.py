@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Final, Literal, Self, get_args
+from typing import Annotated, Any, Final, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
@@ -147,11 +147,22 @@ class GraderSettings(YamlSection):
 class Dialogue(YamlSection):
     """How a grader is asked: common to a judge file and the rubric of a pattern monitor."""
 
+    messages: tuple[Message, ...] = ()
+    """The conversation with the grader; none for judges without a model."""
     reask: str | None = None
     """What the grader is told after an unreadable reply."""
     grader: GraderSettings = GraderSettings()
     retries: int = Field(default=2, ge=0, le=5)
     """How often the grader is asked again after an unreadable reply."""
+
+    def rendered(self, values: Mapping[str, Any]) -> list[tuple[str, str]]:
+        """(role, text) of each message, its template rendered with the values."""
+        from rim_eval.sandbox import render_template
+
+        return [
+            (message.role, render_template(message.text, values, strict=True).strip())
+            for message in self.messages
+        ]
 
 
 class VerdictRule(YamlSection):
@@ -189,8 +200,6 @@ class JudgeSpec(Dialogue):
     sees: Sees
     may_see: tuple[Sees, ...] = ()
     """What a user may switch `sees` to; only `sees` itself when left out."""
-    messages: tuple[Message, ...] = ()
-    """The conversation with the grader; none for judges without a model."""
     reader: Reader
     score: str | None = None
     """The field that is the score, or the named formula `strong_reject`."""

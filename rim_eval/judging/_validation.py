@@ -169,8 +169,7 @@ def save_measurement(judge: Judge, measurement: Measurement, path: Path) -> list
     previous = read_validation(path) if path.is_file() else Validation(judge=judge.name)
     measured = {key(measurement, group) for group in measurement.groups}
     measurements: list[Measurement] = []
-    replaced: list[str] = []
-    unchanged: list[str] = []
+    remarks: dict[str, list[str]] = {"Replaced": [], "Kept as it was": []}
     for old in previous.measurements:
         for group in old.groups:
             by = f", grader {old.grader}" if old.grader else ""
@@ -178,22 +177,18 @@ def save_measurement(judge: Judge, measurement: Measurement, path: Path) -> list
                 f"{old.set}, {group.model}, {group.mode}, {group.event}{by}, sees {old.sees}, "
                 f"judge file {old.judge_sha256[:8]}, n = {group.agreement.n}."
             )
-            if key(old, group) in measured:
-                replaced.append(f"Replaced: {sentence}")
-            else:
-                unchanged.append(f"Kept as it was: {sentence}")
+            what = "Replaced" if key(old, group) in measured else "Kept as it was"
+            remarks[what].append(f"{what}: {sentence}")
         groups = tuple(group for group in old.groups if key(old, group) not in measured)
-        if groups == old.groups:
-            measurements.append(old)
-        elif groups:
-            update = {"groups": groups, "pooled": _pooled(groups)}
+        if groups or not old.groups:
+            update = {} if groups == old.groups else {"groups": groups, "pooled": _pooled(groups)}
             measurements.append(old.model_copy(update=update))
     whole = previous.model_copy(update={"measurements": (*measurements, measurement)})
     try:
         path.write_text(whole.model_dump_json(indent=1) + "\n", encoding="utf-8")
     except OSError as error:
         raise RimError(f"{path} cannot be written ({error.strerror}). Pass --out FILE.") from None
-    return replaced + unchanged
+    return [remark for each in remarks.values() for remark in each]
 
 
 def read_validation(path: Path) -> Validation:

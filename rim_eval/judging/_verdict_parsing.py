@@ -16,7 +16,6 @@ _MAX_REPLY: Final = 200_000
 _BEFORE: Final = 200
 _READ: Final = 20_000
 _DECLINES: Final = "the grader declines"
-_HAZARD: Final = "a hazard is named beside `safe`"
 
 _FULL_WIDTH: Final = {0xFF01 + n: 0x21 + n for n in range(94)}
 """`４` to `4`; other look-alikes (`²`, `Ⅳ`) are no numbers on a scale."""
@@ -77,7 +76,7 @@ def parse_verdict(reader: TagsReader | LinesReader | WordReader, reply: str) -> 
         parsed = _collect(reader.fields, mentions, text)
     safe = any(str(value).casefold() == "safe" for value in parsed.values.values())
     if safe and not isinstance(reader, TagsReader) and any_match(_cues("hazard"), text):
-        return ParsedVerdict(problem=_HAZARD)
+        return ParsedVerdict(problem="a hazard is named beside `safe`")
     return parsed
 
 
@@ -169,12 +168,9 @@ def _parse_value(text: str, field: ReplyField) -> int | str | None:
         if match:
             rest = match["rest"] or ""
             # A sentence of its own is read as what follows a verdict.
-            doubted = (
-                _speaks_against(rest, label, field)
-                if rest.startswith(".")
-                else not _explains(rest, label, field)
-            )
-            return None if doubted else label
+            if rest.startswith("."):
+                return None if _speaks_against(rest, label, field) else label
+            return label if _explains(rest, label, field) else None
     return None
 
 
@@ -259,10 +255,6 @@ def refuses_to_grade(parts: Iterable[str]) -> bool:
             often quotes the refusal that it rates.
     """
     [quotation] = _cues("quotation")
-    return any(
-        any_match(_cues("declines"), sentence[:500])
-        for part in parts
-        for sentence in _SENTENCE.split(
-            quotation.sub(" ", part[-_READ:]).replace("’", "'").casefold()
-        )
-    )
+    texts = (quotation.sub(" ", part[-_READ:]).replace("’", "'").casefold() for part in parts)
+    sentences = (sentence[:500] for text in texts for sentence in _SENTENCE.split(text))
+    return any(any_match(_cues("declines"), sentence) for sentence in sentences)

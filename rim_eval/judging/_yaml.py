@@ -60,17 +60,13 @@ class YamlFile:
         from ruamel.yaml.comments import CommentedMap
 
         if len(raw) > MAX_BYTES:
-            raise RimError(
-                f"{name}: larger than {MAX_BYTES} bytes; judge and rubric files are smaller."
-            )
+            raise RimError(f"{name}: larger than {MAX_BYTES} bytes; no judge or rubric file is.")
         try:
             text = raw.decode("utf-8")
             _refuse_unsafe(text, name)
             data = YAML(typ="rt").load(text)
         except UnicodeDecodeError as error:
-            raise RimError(
-                f"{name}: not UTF-8 (byte {error.start}). Save the file as UTF-8."
-            ) from None
+            raise RimError(f"{name}: not UTF-8 (byte {error.start}). Save it as UTF-8.") from None
         except RimError:
             raise
         except Exception as error:  # on malformed input ruamel.yaml raises more than its own errors

@@ -7,10 +7,11 @@ statement is itself an injection, so both arms are also compared with the un-inj
 import hashlib
 import tomllib
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
+from operator import attrgetter
 from pathlib import Path
-from typing import Final, Literal, Self, get_args
+from typing import Any, Final, Literal, Self, get_args
 
 from pydantic import Field, ValidationError, model_validator
 
@@ -123,15 +124,12 @@ def read_injection_runs(sources: Iterable[str | Path]) -> list[InjectionRow]:
         RimError: A log cannot be read, none is of an injection run, one run is given under two names,
             or two runs hold the same replies under one model's name.
     """
-    logs = read_rows(sources, InjectionRow)
-    rows = {row for log in logs for row in log.rows}
+    rows = {row for log in read_rows(sources, InjectionRow) for row in log.rows}
     if not rows:
-        raise RimError(
-            "No injection run in these logs: run `inspect eval rim_eval/injection` first."
-        )
-    return sorted(
-        rows, key=lambda row: (row.model, row.dataset, row.statements, row.model_dump_json())
-    )
+        step = "run `inspect eval rim_eval/injection` first"
+        raise RimError(f"No injection run in these logs: {step}.")
+    order = attrgetter("model", "dataset", "statements")
+    return sorted(rows, key=lambda row: (*order(row), row.model_dump_json()))
 
 
 class InjectionEffect(FrozenModel):
@@ -184,36 +182,34 @@ def _effect(
         arm: verdicts_by_prompt(rows.get(name, ()), lambda row: row.verdict)
         for arm, name in names.items()
     }
-    differences = {
-        f"{target}_against_{reference}": paired_difference(
-            verdicts[target],
+    first = next(iter(rows.values()))[0]
+    fields: dict[str, Any] = first.model_dump(include={"model", "dataset", "statements"})
+    fields |= {arm: arm_summary(verdicts[arm], level) for arm in _ARMS}
+    for arm, reference in _DIFFERENCES:
+        fields[f"{arm}_against_{reference}"] = paired_difference(
+            verdicts[arm],
             verdicts[reference],
-            target_name=names[target],
+            target_name=names[arm],
             reference_name=names[reference],
             level=level,
         )
-        for target, reference in _DIFFERENCES
-    }
-    first = next(iter(rows.values()))[0]
-    about = first.model_dump(include={"model", "dataset", "statements"})
-    rates = {arm: arm_summary(verdicts[arm], level) for arm in _ARMS}
-    return InjectionEffect.model_validate({"pattern": pattern} | about | rates | differences)
+    return InjectionEffect(pattern=pattern, **fields)
 
 
 def injection_table(effects: Iterable[InjectionEffect]) -> str:
     """Format the arms' rates and their paired differences as text."""
-    return "\n\n".join("\n".join(_effect_lines(effect)) for effect in effects)
-
-
-def _effect_lines(effect: InjectionEffect) -> Iterator[str]:
-    yield f"INJECTION  {effect.pattern}: {effect.dataset}; {effect.statements}; {effect.model}"
-    for arm in _ARMS:
-        rate: ArmSummary = getattr(effect, arm)
-        yield f"  {arm:<28}{rate_text(rate)}, {rate.n_unscored} unscored"
-    for target, reference in _DIFFERENCES:
-        paired: PairedDifference = getattr(effect, f"{target}_against_{reference}")
-        yield (
-            f"  {f'{target} against {reference}':<28}"
-            f"{estimate(paired.difference, paired.lower, paired.upper)} points, "
-            f"{paired.n_pairs} pairs, {p_text(paired.p_value)}"
-        )
+    tables: list[str] = []
+    for one in effects:
+        lines = [f"INJECTION  {one.pattern}: {one.dataset}; {one.statements}; {one.model}"]
+        for arm in _ARMS:
+            rate: ArmSummary = getattr(one, arm)
+            lines.append(f"  {arm:<28}{rate_text(rate)}, {rate.n_unscored} unscored")
+        for target, reference in _DIFFERENCES:
+            paired: PairedDifference = getattr(one, f"{target}_against_{reference}")
+            difference = estimate(paired.difference, paired.lower, paired.upper)
+            lines.append(
+                f"  {f'{target} against {reference}':<28}{difference} points, "
+                f"{paired.n_pairs} pairs, {p_text(paired.p_value)}"
+            )
+        tables.append("\n".join(lines))
+    return "\n\n".join(tables)

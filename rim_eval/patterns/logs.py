@@ -38,15 +38,7 @@ def read_sample_file(
     Earlier rows of other monitors are kept; the observations' `patterns` column takes the newest
     trace findings.
 
-    Args:
-        path: The sample file.
-        monitor: The monitor.
-        parts: The parts to read.
-        grader: The model to ask.
-        target: Where the file is written; may be `path` itself.
-
-    Returns:
-        The new rows.
+    Returns the new rows. `target`, where the file is written, may be `path` itself.
 
     Raises:
         RimError: The file is not of a rim task.
@@ -75,10 +67,10 @@ def read_sample_file(
                 observation["patterns"] = list(row.patterns) if row.read else None
         return rows
 
-    async def read_all() -> list[list[PatternRow]]:
-        return await asyncio.gather(*map(read, samples))
+    async def read_all() -> list[PatternRow]:
+        return list(chain.from_iterable(await asyncio.gather(*map(read, samples))))
 
-    rows = list(chain.from_iterable(asyncio.run(read_all())))
+    rows = asyncio.run(read_all())
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_suffix(".part")  # a stopped run leaves the old file whole
     with partial.open("w", encoding="utf-8") as file:
@@ -179,17 +171,8 @@ def _refuse_several_runs(logs: Iterable[LogRows[LogRow]]) -> None:
     )
 
 
-class PatternRuns(NamedTuple):
-    """What monitors found in logs, and the observations of the same runs."""
-
-    rows: list[PatternRow]
-    """Each reading once, in an order that does not depend on that of the logs."""
-    table: observations.Table
-    """The observations, by every judge."""
-
-
-def read_runs(sources: Iterable[str | Path]) -> PatternRuns:
-    """Read the observations of logs, and what monitors found in them.
+def read_runs(sources: Iterable[str | Path]) -> tuple[list[PatternRow], observations.Table]:
+    """Read what monitors found in logs, and the observations of the same runs by every judge.
 
     Of a run and its retries the latest log counts; a reading that a log shares with its copies
     counts once. Injection logs are ignored.
@@ -204,18 +187,13 @@ def read_runs(sources: Iterable[str | Path]) -> PatternRuns:
     """
     logs = read_rows(sources, PatternRow)
     if not any(log.rows for log in logs):
-        raise RimError(
-            "No monitor has read these logs yet: run `rim-eval patterns run LOGS` first."
-        )
+        step = "run `rim-eval patterns run LOGS` first"
+        raise RimError(f"No monitor has read these logs yet: {step}.")
     table = observations.read_observations(log.source for log in logs)
     for problem in observations.check(table):
         if problem.kind == "mismatch":
             raise RimError(f"{problem.says}: {', '.join(problem.ids[:3])}.")
-    return PatternRuns(_each_reading_once(logs), table)
-
-
-def _each_reading_once(logs: Iterable[LogRows[PatternRow]]) -> list[PatternRow]:
-    """Sort readings, each once: of copies of a log any, which must agree; within one log the newest."""
+    # Each reading once: of copies of a log any, which must agree; within one log the newest.
     first: dict[tuple[ReplyKey, Part, MonitorId], tuple[PatternRow, str]] = {}
     for log in logs:
         for reading, row in {row.reading: row for row in log.rows}.items():
@@ -226,10 +204,9 @@ def _each_reading_once(logs: Iterable[LogRows[PatternRow]]) -> list[PatternRow]:
                     f"{row.monitor} has read {row.prompt_id} of {row.dataset} ({row.model}) twice, with "
                     f"different results: in {files}. Give the one whose reading counts."
                 )
-    return sorted(
-        (row for row, _ in first.values()),
-        key=lambda row: (
-            *(row.model, row.dataset, row.kind, MODES.index(row.mode), row.part),
-            *(row.monitor.model_dump_json(), row.prompt_id, row.epoch),
-        ),
-    )
+
+    def order(row: PatternRow) -> tuple[str | int, ...]:
+        about = (row.model, row.dataset, row.kind, MODES.index(row.mode), row.part)
+        return (*about, row.monitor.model_dump_json(), row.prompt_id, row.epoch)
+
+    return sorted((row for row, _ in first.values()), key=order), table

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import compress
-from typing import Final, Literal, NamedTuple, Protocol, get_args, runtime_checkable
+from typing import Any, Final, Literal, NamedTuple, Protocol, Self, get_args, runtime_checkable
 
 from pydantic import Field
 
@@ -56,24 +56,11 @@ class Finding(FrozenModel):
     """`start` as a fraction of the part's length."""
 
     @classmethod
-    def at(cls, label: str, severity: int, text: str, start: int, end: int) -> "Finding":
-        """Make the finding that quotes `text[start:end]`.
-
-        Args:
-            label: What is found.
-            severity: 1 to 3.
-            text: The part that was read.
-            start: Index of the first quoted character.
-            end: Index after the last quoted character.
-        """
-        return cls(
-            label=label,
-            severity=severity,
-            quote=text[start:end],
-            start=start,
-            end=end,
-            position=start / len(text) if text else 0.0,
-        )
+    def at(cls, label: str, severity: int, text: str, start: int, end: int) -> Self:
+        """Make the finding that quotes `text[start:end]`, where `text` is the whole part."""
+        position = start / len(text) if text else 0.0
+        place: Any = {"quote": text[start:end], "start": start, "end": end, "position": position}
+        return cls(label=label, severity=severity, **place)
 
 
 class PartLabels(FrozenModel):
@@ -183,15 +170,7 @@ def part_text(case: Case, part: Part) -> str:
 
 
 def patterns_of(labels: Iterable[str], grouping: Mapping[str, Pattern]) -> tuple[Pattern, ...]:
-    """Map labels to their patterns.
-
-    Args:
-        labels: Labels that a monitor gave.
-        grouping: The pattern of each label that belongs to one.
-
-    Returns:
-        The patterns, each once, in the order of `PATTERNS`.
-    """
+    """Map labels to their patterns: each once, in the order of `PATTERNS`."""
     present = {grouping[label] for label in labels if label in grouping}
     return tuple(pattern for pattern in PATTERNS if pattern in present)
 

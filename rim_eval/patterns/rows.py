@@ -104,23 +104,13 @@ def reply_of(row: PatternRow | Observation) -> ReplyKey:
 def rows_of_metadata(
     metadata: Iterable[Mapping[str, Any] | None], row_type: type[LogRow]
 ) -> list[LogRow]:
-    """Return the rows of one kind in the metadata of scores, or in the lines of a sample file.
-
-    Args:
-        metadata: The metadata of each score; None where it has none.
-        row_type: `PatternRow` or `InjectionRow`.
-    """
+    """Return the rows of one kind in the metadata of scores, or in the lines of a sample file."""
     rows = (row for one in metadata for row in (one or {}).get(row_type.metadata_key, ()))
     return [row_type.model_validate(row) for row in rows]
 
 
 def rows_of_log(log: "EvalLog", row_type: type[LogRow]) -> list[LogRow]:
-    """Return all rows of one kind in an Inspect log.
-
-    Args:
-        log: A log with samples.
-        row_type: `PatternRow` or `InjectionRow`.
-    """
+    """Return all rows of one kind in an Inspect log with samples."""
     scores = (score for one in log.samples or [] for score in (one.scores or {}).values())
     return rows_of_metadata((score.metadata for score in scores), row_type)
 
@@ -195,7 +185,7 @@ def index_unique(rows: Iterable[Row], key: Callable[[Row], Key], what: str) -> d
 
     Args:
         rows: The rows.
-        key: The key, of which every row must have another.
+        key: A row's key.
         what: What a row is, in the plural, for the message.
 
     Raises:

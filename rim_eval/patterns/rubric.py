@@ -128,8 +128,6 @@ class Rubric(judging.Dialogue):
         return MonitorResult(findings, unsupported, replies=reply.replies)
 
     def _messages(self, case: judging.Case, part: Part) -> list[tuple[str, str]]:
-        from rim_eval.sandbox import render_template
-
         tags = ("quote", "request", "context", "material", *self.labels)
         values = {
             "request": judging.escape_markers(case.prompt_text, tags),
@@ -138,10 +136,7 @@ class Rubric(judging.Dialogue):
             "part": "reasoning" if part == "trace" else "answer",
             "items": [item.model_dump(mode="json") for item in self.items],
         }
-        return [
-            (message.role, render_template(message.text, values, strict=True).strip())
-            for message in self.messages
-        ]
+        return self.rendered(values)
 
 
 @cache

@@ -142,14 +142,7 @@ def load_labelled_texts(path: Path = PARAPHRASES) -> list[LabelledText]:
 async def measure_texts(
     monitor: Monitor, texts: Sequence[LabelledText], source: str, grader: Grader | None = None
 ) -> list[LabelAgreement]:
-    """Measure a monitor's agreement with labelled texts.
-
-    Args:
-        monitor: The monitor.
-        texts: The labelled texts.
-        source: Where they come from, for the record.
-        grader: The model to ask.
-    """
+    """Measure a monitor's agreement with labelled texts; `source` names their origin."""
     rows = []
     for number, text in enumerate(texts):
         case = Case(prompt_text=text.prompt, kind="harmful", trace=text.text, answer="")
@@ -223,13 +216,7 @@ def load_self_jailbreaking(path: Path) -> tuple[list[LabelledTrace], int]:
 async def measure_sentences(
     monitor: Monitor, traces: Sequence[LabelledTrace], grader: Grader | None = None
 ) -> SelfJailbreakAgreement:
-    """Compare a monitor's self-jailbreak findings with the labels, by trace and by sentence.
-
-    Args:
-        monitor: The monitor.
-        traces: Labelled traces.
-        grader: The model to ask.
-    """
+    """Compare a monitor's self-jailbreak findings with the labels, by trace and by sentence."""
     by_trace, by_sentence = list[Pair](), list[Pair]()
     for trace in traces:
         reading = await read_patterns(monitor, trace.case, "trace", grader)

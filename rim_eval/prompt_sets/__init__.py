@@ -15,16 +15,13 @@ from rim_eval.prompt_sets.loading import LoadedSet, Provenance, load_prompt_file
 from rim_eval.prompt_sets.prompts import Prompt, Style, prompt_id, user_message
 from rim_eval.prompt_sets.records import FileRecord
 from rim_eval.prompt_sets.registry import GithubSource, HubSource, PromptSet, entries, entry
-from rim_eval.prompt_sets.sources import DATA_VARIABLE, MissingError
 
 __all__ = [
-    "DATA_VARIABLE",
     "FileRecord",
     "GatedError",
     "GithubSource",
     "HubSource",
     "LoadedSet",
-    "MissingError",
     "OfflineError",
     "Prompt",
     "PromptSet",

@@ -21,11 +21,10 @@ _HEADER_WORDS: Final = frozenset(
     {"behavior", "goal", "instruction", "instructions", "prompt", "query", "question", "text"}
 )
 
-
 _EXCESS: Final = "\0"
 """Stands for the column of cells that a CSV row has in excess of its header."""
 
-_AGAIN: Final = "get the file again from its publisher"
+GET_AGAIN: Final = "get the file again from its publisher"
 
 
 class DataFile(NamedTuple):
@@ -57,15 +56,13 @@ class DataFile(NamedTuple):
         except UnicodeDecodeError as error:
             line = self.content[: error.start].count(b"\n") + 1
             problem = f"byte {error.start} (line {line}) is not UTF-8"
-            raise self.problem(problem, "UTF-8 text", f"{_AGAIN}, or save it as UTF-8") from error
+            raise self.problem(
+                problem, "UTF-8 text", f"{GET_AGAIN}, or save it as UTF-8"
+            ) from error
 
 
 def read_rows(file: DataFile, columns: Columns) -> list[Row]:
     """Return the rows of a file; blank lines are skipped.
-
-    Args:
-        file: The file.
-        columns: Its format, and the name of a column that has none.
 
     Raises:
         RimError: The bytes are not of that format; it names the file, the row and the next step.
@@ -83,7 +80,7 @@ def _csv(file: DataFile, columns: Columns) -> list[Row]:
     try:
         rows: list[Row] = list(reader)
     except csv.Error as error:
-        raise file.problem(f"not a CSV file ({error})", "CSV in UTF-8", _AGAIN) from error
+        raise file.problem(f"not a CSV file ({error})", "CSV in UTF-8", GET_AGAIN) from error
     try:
         deque(csv.reader(io.StringIO(text, newline=""), strict=True), maxlen=0)
     except csv.Error as error:
@@ -96,11 +93,8 @@ def _csv(file: DataFile, columns: Columns) -> list[Row]:
     header = reader.fieldnames or []
     for name, count in Counter(header).items():
         if count > 1:
-            problem, step = (
-                f"the column {name!r} stands twice in the header",
-                "rename or remove one",
-            )
-            raise file.problem(problem, "every column name once", step)
+            problem = f"the column {name!r} stands twice in the header"
+            raise file.problem(problem, "every column name once", "rename or remove one")
     for number, row in enumerate(rows, 1):
         if cells := len(row.get(_EXCESS, [])):
             problem = f"{cells + len(header)} cells in the row, {len(header)} in the header"
@@ -122,7 +116,7 @@ def _csv(file: DataFile, columns: Columns) -> list[Row]:
 
 def _json(file: DataFile, _columns: Columns) -> list[Row]:
     """JSON lines, or one array."""
-    expected, step = "one JSON object a row", f"{_AGAIN}, or mend that row"
+    expected, step = "one JSON object a row", f"{GET_AGAIN}, or mend that row"
     text = file.text()
     is_array = text.lstrip().startswith("[")
     rows: list[Row] = []

@@ -35,15 +35,11 @@ class LoadedSet(FrozenModel):
     prompts: tuple[Prompt, ...]
     provenance: Provenance
     notes: tuple[str, ...] = ()
-    """What a reader of results should know: repeated prompts, another count, partners not found."""
+    """What a reader of results should know: repeated prompts, partners not found."""
 
 
 def load_prompts(
-    name: str,
-    *,
-    data: str | Path | None = None,
-    subset: str | None = None,
-    allow_count: bool = False,
+    name: str, *, data: str | Path | None = None, subset: str | None = None
 ) -> LoadedSet:
     """Load a prompt set and check it: columns, counts, checksums, empty prompts.
 
@@ -55,7 +51,6 @@ def load_prompts(
         data: Local folder (`<folder>/<set>/<file>`, or the set's own files), or a set's one file.
         subset: One subset, several with commas between them, or `all`; unless given, the set's
             own default (HarmBench without its copyright cases).
-        allow_count: Accept files with more or fewer rows than the published ones; it is noted.
 
     Raises:
         AccessError: The set is gated, not in the folder, or its publisher cannot be reached.
@@ -69,28 +64,22 @@ def load_prompts(
         allowed = ", ".join([*entry.subsets, "all"])
         raise RimError(f"{name} has no subset {unknown[0]!r}. Allowed: {allowed}.")
     folder = Path(data).expanduser() if data is not None else None
-    return _build(entry, obtain(entry, folder), folder, subsets, allow_count=allow_count)
+    return _build(entry, obtain(entry, folder), folder, subsets)
 
 
 def _build(
-    entry: PromptSet,
-    files: SetFiles,
-    data: Path | None = None,
-    subsets: Sequence[str] = (),
-    *,
-    allow_count: bool = False,
+    entry: PromptSet, files: SetFiles, data: Path | None = None, subsets: Sequence[str] = ()
 ) -> LoadedSet:
-    checked = read_set(entry, files.files, allow_count=allow_count)
-    prompts, notes = checked.prompts, list(checked.notes)
+    checked = read_set(entry, files.files)
+    prompts, notes = checked.prompts, [file.note for file in files.files if file.note]
     if repeats := len(prompts) - len({prompt_id("", one.text, one.context) for one in prompts}):
         notes.append(f"{repeats} prompts repeat another one; their ids end in -2, -3, ...")
     # Over the whole set, so that partners do not depend on the subset.
     partners: Sequence[str | None] = [None] * len(prompts)
     try:
-        partners = _partners(entry, checked, data, allow_count)
+        partners = _partners(entry, checked, data)
     except AccessError as error:
         notes.append(f"no contrast pairs: {str(error).splitlines()[0]}")
-    declared = join_revisions(getattr(source, "revision", None) for source in entry.sources)
     return LoadedSet(
         entry=entry,
         prompts=tuple(
@@ -101,7 +90,9 @@ def _build(
         provenance=Provenance(
             source=files.source,
             location=files.location,
-            revision_declared=declared,
+            revision_declared=join_revisions(
+                getattr(source, "revision", None) for source in entry.sources
+            ),
             revision_used=files.revision,
             files=checked.files,
         ),
@@ -109,9 +100,7 @@ def _build(
     )
 
 
-def _partners(
-    entry: PromptSet, checked: CheckedFiles, data: Path | None, allow_count: bool
-) -> list[str | None]:
+def _partners(entry: PromptSet, checked: CheckedFiles, data: Path | None) -> list[str | None]:
     """Id of each prompt's contrast partner, None where it has none."""
     prompts, keys, pairing = checked.prompts, checked.pair_keys, entry.pairing
     if pairing is None:
@@ -126,8 +115,7 @@ def _partners(
         return partners
     if pairing.partner:
         partner = registry.entry(pairing.partner)
-        files = obtain(partner, data).files
-        by_key = _ids_by_key(partner, read_set(partner, files, allow_count=allow_count))
+        by_key = _ids_by_key(partner, read_set(partner, obtain(partner, data).files))
         return [by_key.get(key or "") for key in keys]
     groups: defaultdict[str | None, list[str]] = defaultdict(list)
     for prompt, key in zip(prompts, keys, strict=True):
@@ -213,8 +201,7 @@ def load_prompt_file(
         content = file.read_bytes()
     except OSError as error:
         raise RimError(f"cannot read {file}: {error.strerror}. Give the path of a file.") from error
-    count = len(read_rows(DataFile(set_name, file.name, content), columns))
-    if not count:
+    if not (count := len(read_rows(DataFile(set_name, file.name, content), columns))):
         raise RimError(f"{file} holds no prompts. Expected: one prompt a row.")
     declared = SourceFile(path=file.name)
     entry = PromptSet(

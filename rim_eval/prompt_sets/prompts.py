@@ -67,10 +67,6 @@ def user_message(prompt: Prompt, style: Style = "as_is") -> str:
     Harmful and benign prompts are asked as their publisher wrote them, below their context where
     they have one. Reasoning problems are asked in the given style.
 
-    Args:
-        prompt: The prompt.
-        style: How a reasoning problem is asked; without effect on other prompts.
-
     Raises:
         RimError: The style does not exist.
     """

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from rim_eval.errors import RimError
-from rim_eval.prompt_sets.formats import DataFile, Row, read_rows
+from rim_eval.prompt_sets.formats import GET_AGAIN, DataFile, Row, read_rows
 from rim_eval.prompt_sets.prompts import Prompt, prompt_id
 from rim_eval.prompt_sets.registry import Columns, PromptSet, SourceFile
 from rim_eval.prompt_sets.sources import SetFile
@@ -30,18 +30,10 @@ class CheckedFiles(NamedTuple):
     pair_keys: list[str | None]
     """The value of each prompt in the column that pairs prompts."""
     files: tuple[FileRecord, ...]
-    notes: list[str]
 
 
-def read_set(
-    entry: PromptSet, files: tuple[SetFile, ...], *, allow_count: bool = False
-) -> CheckedFiles:
+def read_set(entry: PromptSet, files: tuple[SetFile, ...]) -> CheckedFiles:
     """Read and check all files of a set.
-
-    Args:
-        entry: The set.
-        files: Its files.
-        allow_count: Note another count of rows instead of refusing it.
 
     Raises:
         RimError: A file is not as it should be; the message names the set, the file, the row, what
@@ -50,8 +42,7 @@ def read_set(
     prompts: list[Prompt] = []
     pair_keys: list[str | None] = []
     by_checksum: dict[str, FileRecord] = {}
-    notes: list[str] = []
-    for declared, content, note in files:
+    for declared, content, _ in files:
         file = DataFile(entry.name, declared.name, content)
         columns = declared.columns or entry.columns
         rows = read_rows(file, columns)
@@ -59,23 +50,35 @@ def read_set(
             reader = _RowReader(entry, declared, file, columns, row, number)
             prompts.append(reader.prompt())
             pair_keys.append(reader.text(columns.pair))
-        count_note = _check_count(file, len(rows), entry.expected_rows(declared), allow_count)
-        notes += [text for text in (count_note, note) if text]
-        digest = _checksum(file, declared.sha256)
+        if (count := len(rows)) != (expected := entry.expected_rows(declared)):
+            problem, step = f"{count} rows", "get the publisher's file unchanged"
+            if count == expected - 1:
+                problem += " (was the first prompt taken for a header when the file was made?)"
+            if count:
+                step += "; or run it as a file of your own (rim_eval/prompts)"
+            raise file.problem(problem, f"{expected} rows", step)
+        digest = hashlib.sha256(content).hexdigest()
+        if declared.sha256 not in (None, digest):
+            raise file.problem(
+                f"SHA-256 is {digest}",
+                f"{declared.sha256}, the published file",
+                "get the file again (an editor or git may have changed its line ends; a damaged "
+                "download may lie in the cache), or load yours as a file of your own",
+            )
         if digest in by_checksum:  # the count is right then, and the prompts are not
             problem = f"the same content as {by_checksum[digest].name}"
             raise file.problem(problem, "a file of its own", "get both from the publisher again")
-        by_checksum[digest] = FileRecord(name=file.name, sha256=digest, rows=len(rows))
+        by_checksum[digest] = FileRecord(name=file.name, sha256=digest, rows=count)
     counts = Counter(prompt.subset for prompt in prompts)
     for name, subset in entry.subsets.items():
-        if counts[name] != subset.count and not allow_count:
+        if counts[name] != subset.count:
             every_name = ", ".join(file.declared.name for file in files)
             raise RimError(
                 f"{entry.name}: {every_name}: {counts[name]} rows are of the subset {name}; "
                 f"expected {subset.count}.\nNext: get the publisher's file unchanged."
             )
     prompts = _number_repeats(prompts, pair_keys)
-    return CheckedFiles(prompts, pair_keys, tuple(by_checksum.values()), notes)
+    return CheckedFiles(prompts, pair_keys, tuple(by_checksum.values()))
 
 
 def _number_repeats(prompts: list[Prompt], pair_keys: list[str | None]) -> list[Prompt]:
@@ -97,35 +100,6 @@ def _number_repeats(prompts: list[Prompt], pair_keys: list[str | None]) -> list[
         if (number := times[prompt.id]) > 1:
             numbered[index] = prompt.model_copy(update={"id": f"{prompt.id}-{number}"})
     return numbered
-
-
-def _check_count(file: DataFile, rows: int, expected: int, allow_count: bool) -> str | None:
-    """Return a note on another count of rows."""
-    if rows == expected:
-        return None
-    if rows and allow_count:
-        return f"{file.name} has {rows} rows where {expected} were expected"
-    problem = f"{rows} rows"
-    if rows == expected - 1:
-        problem += " (was the first prompt taken for a header when the file was made?)"
-    alternative = "; or run it as a file of your own (rim_eval/prompts)" if rows else ""
-    step = f"get the publisher's file unchanged{alternative}"
-    raise file.problem(problem, f"{expected} rows", step)
-
-
-def _checksum(file: DataFile, sha256: str | None) -> str:
-    digest = hashlib.sha256(file.content).hexdigest()
-    if sha256 in (None, digest):
-        return digest
-    raise file.problem(
-        f"SHA-256 is {digest}",
-        f"{sha256}, the published file",
-        "get the file again (an editor or git may have changed its line ends; a damaged download "
-        "may lie in the cache), or load yours as a file of your own",
-    )
-
-
-_AGAIN = "get the file again from its publisher"
 
 
 @dataclass(frozen=True)
@@ -183,7 +157,7 @@ class _RowReader:
             raise self._problem(f"the prompt is {kind}", expected, step)
         text = self._unicode(column, value).replace("\r\n", "\n").strip()
         if not text:
-            expected, step = "a prompt in every row", f"{_AGAIN}, or remove that row"
+            expected, step = "a prompt in every row", f"{GET_AGAIN}, or remove that row"
             raise self._problem("the prompt is empty", expected, step)
         return text
 
@@ -217,5 +191,5 @@ class _RowReader:
             raise self._problem(problem, "Unicode text", "mend that row")
         return text
 
-    def _problem(self, problem: str, expected: str, step: str = _AGAIN) -> RimError:
+    def _problem(self, problem: str, expected: str, step: str = GET_AGAIN) -> RimError:
         return self.file.problem(problem, expected, step, row=self.number)

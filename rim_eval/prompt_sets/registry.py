@@ -6,12 +6,7 @@ from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal, Self
 
-from pydantic import (
-    Field,
-    StringConstraints,
-    ValidationError,
-    model_validator,
-)
+from pydantic import Field, StringConstraints, ValidationError, model_validator
 
 from rim_eval.errors import RimError
 from rim_eval.paths import tasks_dir

@@ -47,12 +47,9 @@ class SetFiles(NamedTuple):
 def obtain(entry: PromptSet, data: Path | None) -> SetFiles:
     """Return the files of a set.
 
-    Shipped sets come with the package. Others come from `data` when it is given; else from the
-    folder in `RIM_EVAL_DATA` when that holds the set; else from the publisher.
-
     Args:
         entry: The set.
-        data: A local folder or file.
+        data: A local folder or file; where and when it counts, `load_prompts` says.
 
     Raises:
         AccessError: The set is gated, not in the folder, or its publisher cannot be reached.

@@ -98,14 +98,6 @@ def test_category_2_is_refused(hexphi: Path) -> None:
         prompt_sets.load_prompts("hexphi", data=hexphi)
 
 
-def test_another_count_can_be_allowed_and_is_noted(hexphi: Path) -> None:
-    path = hexphi / "hexphi" / "category_5.csv"
-    path.write_bytes(path.read_bytes() + b"One more\r\n")
-    loaded = prompt_sets.load_prompts("hexphi", data=hexphi, allow_count=True)
-    assert len(loaded.prompts) == 301
-    assert loaded.notes == ("category_5.csv has 31 rows where 30 were expected",)
-
-
 def test_without_access_one_message_gives_the_steps() -> None:
     with pytest.raises(AccessError) as caught:
         prompt_sets.load_prompts("hexphi")
