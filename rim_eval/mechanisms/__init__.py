@@ -12,6 +12,12 @@ are imported when they are first needed.
 What is not listed here is imported from the module that defines it.
 """
 
+from rim_eval.mechanisms.ablation import (
+    Effects,
+    Intervention,
+    ablate_units,
+    measure_effects,
+)
 from rim_eval.mechanisms.behaviour import (
     AnalysisConfig,
     Behaviour,
@@ -22,12 +28,6 @@ from rim_eval.mechanisms.behaviour import (
 )
 from rim_eval.mechanisms.capture import Attention, Neurons, capture
 from rim_eval.mechanisms.drift import layer_drift, study_drift
-from rim_eval.mechanisms.effect import (
-    Effects,
-    Intervention,
-    ablate_units,
-    measure_effects,
-)
 from rim_eval.mechanisms.heads import score_heads, select_heads, study_heads
 from rim_eval.mechanisms.mitigations import (
     Mitigation,
