@@ -3,7 +3,7 @@
 Take the attention row from which the first token is generated. With thinking a head may attend most
 to `assistant`; without, to the empty span `<think></think>`. The share of samples in which its
 maximum shifts so is its score (paper section 3.2, Fig. 4). A head that shows the pattern need not
-carry refusal: `effect` measures what ablating it does.
+carry refusal: `ablation` measures what ablating it does.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,6 @@ from rim_eval.mechanisms.probes import fit_probe, share_above, split_groups
 from rim_eval.mechanisms.units import Unit, Units
 from rim_eval.statistics import Rate, rate
 from rim_eval.statistics._result import Figure, Result
-from rim_eval.types import Mode
 
 CUTOFF: Final = 0.5
 """Share of samples from which a head is selected; the paper states no cutoff."""
@@ -193,16 +192,14 @@ def study_heads(
     query: str = "last",
     span: str = "trace",
     cutoff: float = CUTOFF,
-    modes: Sequence[Mode] = ("no_think",),
 ) -> HeadsSection:
-    """Find refusal heads, and measure what ablating them does to behaviour and to a probe.
+    """Find refusal heads, and measure what ablating them does to no-think behaviour and to a probe.
 
     Args:
         config: Model and prompts.
         query: See `score_heads`.
         span: See `score_heads`.
         cutoff: See `select_heads`.
-        modes: Modes in which behaviour is measured; the verdict is about the first.
     """
     ranked = score_heads(config.handle, config.prompts.harmful, query=query, span=span)
     selected, how = select_heads(ranked, cutoff=cutoff)
@@ -213,7 +210,7 @@ def study_heads(
         scores=tuple(ranked),
         selected=selected,
         how=how,
-        effects=ablate.effects(selected, modes),
+        effects=ablate.effects(selected, "no_think"),
         probe_shift=_probe_shift(config, selected, ablate) if config.prompts.benign else None,
     )
 

@@ -6,7 +6,7 @@ For each request k and its counterpart with the intent spelt out (paper section 
     top[k]      the m neurons that rose most, f[k, j; with intent] - f[k, j; plain], of those that rose
     A_safe      neurons in top[k] for every k; when that is empty, for a stated share of them
 
-A neuron that rises need not carry refusal, nor the other way round: `effect` measures ablation.
+A neuron that rises need not carry refusal, nor the other way round: `ablation` measures what it does.
 """
 
 from collections.abc import Sequence
@@ -208,7 +208,7 @@ def study_neurons(
     ablate = UnitAblation(config, "neuron")
     sets = {mode: find_neurons(measure_rises(config, mode, over=over), m) for mode in modes}
     effects = {
-        mode: ablate.effects(each.neurons, (mode,)) for mode, each in sets.items() if each.neurons
+        mode: ablate.effects(each.neurons, mode) for mode, each in sets.items() if each.neurons
     }
     both = [each.neurons for each in sets.values()]
     shared = overlap(both[0], both[1], ablate.widths.__getitem__) if len(both) == 2 else None

@@ -185,9 +185,9 @@ def read_activations(
             a long span.
     """
     signed = [capture_neurons(model, safe, safe_pool, safe_over), capture_neurons(model, maths, "mean", "reply")]  # fmt: skip
-    # A maximum has no mean of absolute values.
+    # A maximum has no mean of absolute values; that of one token is its absolute value.
     sized = [
-        np.abs(signed[0]) if safe_pool == "max" else capture_neurons(model, safe, "mean_abs", safe_over),
+        np.abs(signed[0]) if safe_pool == "max" or safe_over == "last" else capture_neurons(model, safe, "mean_abs", safe_over),
         capture_neurons(model, maths, "mean_abs", "reply"),
     ]  # fmt: skip
     return Activations(*(each.mean(0, dtype=np.float64) for each in (*signed, *sized)))

@@ -187,7 +187,6 @@ def study_ras(
     chosen_by: str,
     mode: Mode = "no_think",
     random_sets: int = 99,
-    kl: bool = True,
 ) -> RasSection:
     """Follow RAS of a set of neurons along a target run and its controls.
 
@@ -202,7 +201,6 @@ def study_ras(
         chosen_by: How the set was chosen, in words.
         mode: Mode of misalignment and of the harmful prompts.
         random_sets: Random sets matched by layer.
-        kl: Whether to compute the KL of base to each checkpoint.
 
     Raises:
         RimError: A kind of prompts, the runs or the neurons are missing.
@@ -236,7 +234,7 @@ def study_ras(
             shift = MisalignmentChange(
                 change.difference, change.lower, change.upper, change.n_pairs
             )
-        divergence = mean_kl(base.model, tuned.model, worked[:20]) if kl else math.nan
+        divergence = mean_kl(base.model, tuned.model, worked[:20])
         try:
             weights = weight_change(base.model, tuned.model)
         except RimError:
