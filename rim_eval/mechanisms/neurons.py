@@ -211,5 +211,5 @@ def study_neurons(
         mode: ablate.effects(each.neurons, mode) for mode, each in sets.items() if each.neurons
     }
     both = [each.neurons for each in sets.values()]
-    shared = overlap(both[0], both[1], ablate.widths.__getitem__) if len(both) == 2 else None
+    shared = overlap(both[0], both[1], ablate.widths) if len(both) == 2 else None
     return NeuronsSection(over=over, sets=sets, effects=effects, modes_overlap=shared)

@@ -295,11 +295,10 @@ def probe_passages(
     question: Question,
     mode: Mode,
     positions: Sequence[str] = POSITIONS,
-    layers: Sequence[int] | None = None,
     logistic: bool = True,
     seed: int = 0,
 ) -> list[ProbeScore]:
-    """Evaluate a probe at every layer, and at every position that all passages have.
+    """Evaluate a probe at the embedding (-1) and every layer, at every position that all passages have.
 
     Args:
         model: A Hugging Face causal language model.
@@ -309,7 +308,6 @@ def probe_passages(
         question: What positives are.
         mode: Mode of the passages.
         positions: Names of token spans; those that some passage lacks are left out.
-        layers: Layers from 0, -1 for the embedding; default all and the embedding.
         logistic: Whether to compare with a logistic regression.
         seed: Seed of the split.
 
@@ -319,8 +317,7 @@ def probe_passages(
     present = [name for name in positions if all(name in each.spans for each in passages)]
     if not present:
         raise RimError(f"No position of {', '.join(positions)} is in every passage.")
-    if layers is None:
-        layers = range(-1, len(architecture_of(model).layers))
+    layers = range(-1, len(architecture_of(model).layers))
     read = capture(model, passages, residual=present, layers=layers)
     assert read.residual is not None
     calibration = split_groups(labels, groups, seed=seed)

@@ -40,9 +40,6 @@ Guard = Literal["printed", "positive", "floored"]
 
 GUARDS: Final[tuple[Guard, ...]] = get_args(Guard)
 
-FLOOR_SHARE: Final = 0.05
-"""Floor unless told otherwise, as a share of the mean absolute base activation over all neurons."""
-
 
 class Activations(NamedTuple):
     """Mean activations of every neuron of one checkpoint, layers one after the other."""
@@ -117,7 +114,7 @@ def harmonic_mean(a: float, b: float) -> float:
 
 def default_floor(base: Activations) -> float:
     """5 % of the mean absolute activation of the base model over all neurons and both tasks."""
-    return float(FLOOR_SHARE * (base.safe_abs.mean() + base.math_abs.mean()) / 2)
+    return float(0.05 * (base.safe_abs.mean() + base.math_abs.mean()) / 2)
 
 
 def ras(
@@ -148,7 +145,6 @@ def ras(
     )
     n = len(lost)
     delta_safe, delta_math = (float(each.sum() / n) if n else math.nan for each in (lost, gained))
-    is_positive = delta_safe >= 0 and delta_math >= 0
     return Ras(
         guard=guard,
         floor=floor,
@@ -160,7 +156,9 @@ def ras(
         delta_math=delta_math,
         value=harmonic_mean(delta_safe, delta_math),
         arithmetic=(delta_safe + delta_math) / 2,
-        geometric=math.sqrt(delta_safe * delta_math) if is_positive else math.nan,
+        geometric=math.sqrt(delta_safe * delta_math)
+        if min(delta_safe, delta_math) >= 0
+        else math.nan,
         lost=tuple(lost.tolist()) if n <= 1000 else (),
         gained=tuple(gained.tolist()) if n <= 1000 else (),
     )
