@@ -13,6 +13,7 @@ Two questions are asked: harmful (+) against harmless (-) prompts, and, among ha
 
 import math
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Final, Literal, NamedTuple
 
 import numpy as np
@@ -106,9 +107,8 @@ class ProbesSection(Result):
         for score in best_probes([each for each in self.scores if each.position == "last"]):
             area = score.auroc
             held_out = f"{area.n_positive} and {area.n_negative} held out"
-            figure = figure_text(
-                area.value, area.lower, area.upper, held_out, form="{:.2f}", unit=""
-            )
+            ends = area.value, area.lower, area.upper
+            figure = figure_text(*ends, held_out, form="{:.2f}", unit="")
             yield (
                 f"{mode_name(score.mode)} mode: at the last prompt token {_KINDS[score.question]} prompts are "
                 f"told apart best after layer {score.layer}, AUROC {figure}."
@@ -321,17 +321,9 @@ def probe_passages(
     read = capture(model, passages, residual=present, layers=layers)
     assert read.residual is not None
     calibration = split_groups(labels, groups, seed=seed)
+    evaluate = partial(evaluate_probe, question=question, mode=mode, logistic=logistic)
     scores = [
-        evaluate_probe(
-            read.residual[:, i, k],
-            labels,
-            calibration,
-            question=question,
-            mode=mode,
-            position=name,
-            layer=layer,
-            logistic=logistic,
-        )
+        evaluate(read.residual[:, i, k], labels, calibration, position=name, layer=layer)
         for k, name in enumerate(present)
         for i, layer in enumerate(read.layers)
     ]

@@ -89,7 +89,7 @@ def test_the_section_shows_every_plot_and_every_verdict(
     text = (made / "section.html").read_text()
     assert text.count("<figure>") == len(report_plots(report)) >= 4
     assert text.count("<svg") == 2 * len(report_plots(report)), "a wide and a narrow one"
-    for sentence in report.sentences:
+    for sentence in (finding.says for finding in report.findings):
         assert escape(sentence, quote=False).replace("'", "&#39;") in text
     assert "<script" not in text
 
