@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rim_eval.errors import RimError
-from rim_eval.mechanisms.capture import Pool, capture_neurons
+from rim_eval.mechanisms.capture import capture_neurons
 from rim_eval.mechanisms.model import ModelHandle
 from rim_eval.mechanisms.random_controls import RankTest, count_as_far, rank_p_value
 from rim_eval.mechanisms.spans import Passage
@@ -169,8 +169,7 @@ def read_activations(
     safe: Sequence[Passage],
     maths: Sequence[Passage],
     *,
-    safe_over: str = "last",
-    safe_pool: Pool = "mean",
+    over: str = "last",
 ) -> Activations:
     """Average activations over passages; the paper does not state its pooling.
 
@@ -178,17 +177,15 @@ def read_activations(
         model: A Hugging Face causal language model.
         safe: Safety prompts, the same for every checkpoint.
         maths: Problems with worked solutions (their `reply` is read), the same for every checkpoint.
-        safe_over: Token span of the safety prompts; `last` is the token that decides the first word.
-        safe_pool: How the safety span is pooled; `max` sees a neuron that fires at one token of
-            a long span.
+        over: Token span of the safety prompts, of which each neuron's largest activation is read:
+            `last` is the one token that decides the first word; in a long span the mean would miss
+            a neuron that fires at one token.
     """
-    signed = [capture_neurons(model, safe, safe_pool, safe_over), capture_neurons(model, maths, "mean", "reply")]  # fmt: skip
-    # A maximum has no mean of absolute values; that of one token is its absolute value.
-    sized = [
-        np.abs(signed[0]) if safe_pool == "max" or safe_over == "last" else capture_neurons(model, safe, "mean_abs", safe_over),
-        capture_neurons(model, maths, "mean_abs", "reply"),
-    ]  # fmt: skip
-    return Activations(*(each.mean(0, dtype=np.float64) for each in (*signed, *sized)))
+    largest = capture_neurons(model, safe, "max", over)
+    means = capture_neurons(model, maths, "mean", "reply")
+    # A maximum has no mean of absolute values.
+    sizes = np.abs(largest), capture_neurons(model, maths, "mean_abs", "reply")
+    return Activations(*(each.mean(0, dtype=np.float64) for each in (largest, means, *sizes)))
 
 
 def mean_kl(base: Any, tuned: Any, passages: Sequence[Passage]) -> float:

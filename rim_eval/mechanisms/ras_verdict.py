@@ -204,11 +204,8 @@ def study_ras(
         safe = [passage for passage in replied if "trace" in passage.spans]
 
     def activations(handle: ModelHandle) -> ras.Activations:
-        if mode == "think":
-            return ras.read_activations(
-                handle.model, safe, worked, safe_over="trace", safe_pool="max"
-            )
-        return ras.read_activations(handle.model, safe, worked)
+        over = "trace" if mode == "think" else "last"
+        return ras.read_activations(handle.model, safe, worked, over=over)
 
     def misaligned(handle: ModelHandle) -> dict[str, list[float | None]]:
         on_harmful = replace(config, handle=handle, prompts=Prompts(harmful))
