@@ -99,11 +99,7 @@ def attention_shifts(
 
 
 def score_heads(
-    handle: ModelHandle,
-    requests: Sequence[Request],
-    *,
-    query: str = "last",
-    span: str = "trace",
+    handle: ModelHandle, requests: Sequence[Request], *, query: str = "last", span: str = "trace"
 ) -> list[HeadScore]:
     """Score every head on harmful requests, one forward pass a request and mode, and rank them.
 
@@ -187,11 +183,7 @@ def select_heads(
 
 
 def study_heads(
-    config: AnalysisConfig,
-    *,
-    query: str = "last",
-    span: str = "trace",
-    cutoff: float = CUTOFF,
+    config: AnalysisConfig, *, query: str = "last", span: str = "trace", cutoff: float = CUTOFF
 ) -> HeadsSection:
     """Find refusal heads, and measure what ablating them does to no-think behaviour and to a probe.
 

@@ -193,11 +193,7 @@ def measure_mitigation(
         texts = [f"{_MEASURES[each.measure]} {_text(each.difference)}" for each in group]
         sentence += f"; change in {mode_name(mode)} mode: {', '.join(texts)}"
     return Mitigation(
-        name=name,
-        rim_before=rims[0],
-        rim_after=rims[1],
-        changes=changes,
-        sentence=f"{sentence}.",
+        name=name, rim_before=rims[0], rim_after=rims[1], changes=changes, sentence=f"{sentence}."
     )
 
 

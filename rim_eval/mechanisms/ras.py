@@ -165,11 +165,7 @@ def ras(
 
 
 def read_activations(
-    model: Any,
-    safe: Sequence[Passage],
-    maths: Sequence[Passage],
-    *,
-    over: str = "last",
+    model: Any, safe: Sequence[Passage], maths: Sequence[Passage], *, over: str = "last"
 ) -> Activations:
     """Average activations over passages; the paper does not state its pooling.
 

@@ -219,9 +219,8 @@ def study_ras(
             change = paired_difference(
                 misaligned(tuned), verdicts, target_name="tuned", reference_name="base"
             )
-            shift = ras.MisalignmentChange(
-                change.difference, change.lower, change.upper, change.n_pairs
-            )
+            ends = change.lower, change.upper
+            shift = ras.MisalignmentChange(change.difference, *ends, change.n_pairs)
         divergence = ras.mean_kl(base.model, tuned.model, worked[:20])
         try:
             weights = weight_change(base.model, tuned.model)
