@@ -16,7 +16,6 @@ from dataclasses import replace
 
 from rim_eval.mechanisms import (
     AnalysisConfig,
-    Mitigation,
     Prompts,
     Unit,
     draw_random_sets,
@@ -29,6 +28,7 @@ from rim_eval.mechanisms import (
     wrap_model,
 )
 from rim_eval.mechanisms.behaviour import Behaviour
+from rim_eval.mechanisms.mitigations import Mitigation
 from rim_eval.mechanisms.model import Request
 from rim_eval.organism import load_variant
 from rim_eval.types import MODES, Mode

@@ -16,7 +16,6 @@ from typing import Any, NamedTuple
 
 from rim_eval.mechanisms import (
     AnalysisConfig,
-    Effects,
     Prompts,
     intent_for,
     offline_judge,
@@ -24,6 +23,7 @@ from rim_eval.mechanisms import (
     study_neurons,
     wrap_model,
 )
+from rim_eval.mechanisms.ablation import Effects
 from rim_eval.mechanisms.model import Request
 from rim_eval.organism import load_variant
 from scripts.organism.plans import PLANS, Plan

@@ -50,7 +50,8 @@ def texts_of(shape: str, count: int, length: int) -> torch.Tensor:
 
 
 def by_rim_eval(model: Any, texts: torch.Tensor, batch: int) -> Reading:
-    from rim_eval.mechanisms import Attention, Neurons, Passage, capture
+    from rim_eval.mechanisms import Neurons, Passage, capture
+    from rim_eval.mechanisms.capture import Attention
 
     length = texts.shape[1]
     spans = {"all": (0, length), "last": (length - 1, length)}

@@ -65,11 +65,7 @@ class MechOptions(FrozenModel):
 
         from rim_eval.card import InsideSet
         from rim_eval.fingerprint import fingerprint
-        from rim_eval.mechanisms.behaviour import (
-            AnalysisConfig,
-            load_analysis_prompts,
-            offline_judge,
-        )
+        from rim_eval.mechanisms import behaviour
         from rim_eval.mechanisms.model import check_device, load_model
         from rim_eval.mechanisms.report import MechanismReport, continue_report
 
@@ -80,16 +76,18 @@ class MechOptions(FrozenModel):
         }
         is_toy = self.harmful_set == "toy"
         judge = self.judge or ("toy_exact" if is_toy else "refusal")
-        judge_reply = offline_judge(judge)
+        judge_reply = behaviour.offline_judge(judge)
         worked = self.reasoning_set != "toy_math"
-        loaded = load_analysis_prompts(sets, data=self.data, limit=self.limit, worked=worked)
+        loaded = behaviour.load_analysis_prompts(
+            sets, data=self.data, limit=self.limit, worked=worked
+        )
         if self.model:
             handle = load_model(self.model, device=self.device, dtype=self.dtype)
         else:
             check_device(self.device)
             name = "organism" if self.organism == "natural" else f"organism ({self.organism})"
             handle = _wrap(load_variant(self.organism), self.device, name)
-        config = AnalysisConfig(
+        config = behaviour.AnalysisConfig(
             handle=handle,
             prompts=loaded.prompts,
             judge=judge_reply,

@@ -12,48 +12,33 @@ are imported when they are first needed.
 What is not listed here is imported from the module that defines it.
 """
 
+from rim_eval.mechanisms.ablation import Intervention, ablate_units, measure_effects
 from rim_eval.mechanisms.behaviour import (
     AnalysisConfig,
     Behaviour,
     Prompts,
     intent_for,
-    load_analysis_prompts,
     offline_judge,
 )
-from rim_eval.mechanisms.capture import Attention, Neurons, capture
-from rim_eval.mechanisms.drift import layer_drift, study_drift
-from rim_eval.mechanisms.effect import (
-    Effects,
-    Intervention,
-    ablate_units,
-    measure_effects,
-)
+from rim_eval.mechanisms.capture import Neurons, capture
+from rim_eval.mechanisms.drift import study_drift
 from rim_eval.mechanisms.heads import score_heads, select_heads, study_heads
-from rim_eval.mechanisms.mitigations import (
-    Mitigation,
-    frozen,
-    measure_mitigation,
-    steered,
-    study_mitigations,
-)
+from rim_eval.mechanisms.mitigations import frozen, measure_mitigation, study_mitigations
 from rim_eval.mechanisms.model import ModelHandle, Request, load_model, wrap_model
 from rim_eval.mechanisms.neurons import find_neurons, measure_rises, study_neurons
-from rim_eval.mechanisms.probes import probe_passages, study_probes
+from rim_eval.mechanisms.probes import study_probes
 from rim_eval.mechanisms.random_controls import draw_random_sets
-from rim_eval.mechanisms.ras import TrainingRun, ras, read_activations
+from rim_eval.mechanisms.ras import TrainingRun
 from rim_eval.mechanisms.ras_verdict import study_ras
-from rim_eval.mechanisms.report import MechanismReport, read_report, write_report
-from rim_eval.mechanisms.spans import Passage, locate_spans
+from rim_eval.mechanisms.report import MechanismReport, read_report
+from rim_eval.mechanisms.spans import Passage
 from rim_eval.mechanisms.units import Unit
 
 __all__ = [
     "AnalysisConfig",
-    "Attention",
     "Behaviour",
-    "Effects",
     "Intervention",
     "MechanismReport",
-    "Mitigation",
     "ModelHandle",
     "Neurons",
     "Passage",
@@ -67,21 +52,14 @@ __all__ = [
     "find_neurons",
     "frozen",
     "intent_for",
-    "layer_drift",
-    "load_analysis_prompts",
     "load_model",
-    "locate_spans",
     "measure_effects",
     "measure_mitigation",
     "measure_rises",
     "offline_judge",
-    "probe_passages",
-    "ras",
-    "read_activations",
     "read_report",
     "score_heads",
     "select_heads",
-    "steered",
     "study_drift",
     "study_heads",
     "study_mitigations",
@@ -89,5 +67,4 @@ __all__ = [
     "study_probes",
     "study_ras",
     "wrap_model",
-    "write_report",
 ]

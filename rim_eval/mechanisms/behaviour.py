@@ -48,8 +48,6 @@ LABELS: Final[dict[Measure, str]] = {
 }
 """What tables and plots call the measures."""
 
-MEASURES: Final = tuple(LABELS)
-
 Behaviour = dict[Measure, dict[str, list[float | None]]]
 """Measure to prompt id to its verdict, as `rim_eval.statistics` takes them; all measures are there."""
 
@@ -115,7 +113,7 @@ class AnalysisConfig:
         """Generate greedy replies and judge them; ablations and steering on the model stay active."""
         prompts = self.prompts.all()
         replies = self.replies([request for _, request in prompts], mode)
-        behaviour: Behaviour = {measure: {} for measure in MEASURES}
+        behaviour: Behaviour = {measure: {} for measure in LABELS}
         opened = self.handle.switch.recipe(mode).opened_by_prompt
         for (kind, request), reply in zip(prompts, replies, strict=True):
             verdicts = self._verdicts(kind, request, reply, opened)
@@ -226,6 +224,7 @@ def load_analysis_prompts(
     )
 
 
+@cache
 def intent_for(prompt_set: str, category: str | None) -> str:
     """Choose the sentence that makes a request's intent plain, from `intents.toml`.
 
@@ -233,12 +232,7 @@ def intent_for(prompt_set: str, category: str | None) -> str:
         prompt_set: Name of a prompt set; sets without sentences of their own get the general one.
         category: The prompt's category.
     """
-    sentences = _intents().get(prompt_set, {})
-    return sentences.get(category or "", sentences.get("default", _intents()["general"]["default"]))
-
-
-@cache
-def _intents() -> dict[str, dict[str, str]]:
     text = Path(__file__).with_name("intents.toml").read_text(encoding="utf-8")
     intents: dict[str, dict[str, str]] = tomllib.loads(text)
-    return intents
+    sentences = intents["general"] | intents.get(prompt_set, {})
+    return sentences.get(category or "", sentences["default"])

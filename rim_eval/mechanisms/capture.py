@@ -122,14 +122,7 @@ def capture(
 def capture_residual(
     model: Any, passages: Sequence[Passage], span: str, layers: Sequence[int] | None = None
 ) -> Floats:
-    """Read the residual stream at one span, shape (passages, layers, width).
-
-    Args:
-        model: A Hugging Face causal language model.
-        passages: Texts to read.
-        span: Name of the span.
-        layers: As for `capture`.
-    """
+    """Read the residual stream at one span with `capture`, shape (passages, layers, width)."""
     states = capture(model, passages, residual=(span,), layers=layers).residual
     assert states is not None
     return states[:, :, 0]
@@ -138,14 +131,7 @@ def capture_residual(
 def capture_attention(
     model: Any, passages: Sequence[Passage], query: str, mass: tuple[str, ...]
 ) -> tuple[NDArray[np.int64], Floats]:
-    """Read one query token's attention rows; return `argmax` and `mass` of `Capture`.
-
-    Args:
-        model: A Hugging Face causal language model.
-        passages: Texts to read.
-        query: See `Attention`.
-        mass: See `Attention`.
-    """
+    """Read one query token's attention with `capture`: `argmax` and `mass` of `Capture`."""
     read = capture(model, passages, attention=Attention(query, mass))
     assert read.argmax is not None
     assert read.mass is not None
@@ -153,14 +139,7 @@ def capture_attention(
 
 
 def capture_neurons(model: Any, passages: Sequence[Passage], pool: Pool, over: str) -> Floats:
-    """Read neurons, shape (passages, neurons of all layers, one layer after the other).
-
-    Args:
-        model: A Hugging Face causal language model.
-        passages: Texts to read.
-        pool: How a neuron's activations become one number.
-        over: Name of the token span.
-    """
+    """Read neurons with `capture`, shape (passages, neurons of all layers, one after the other)."""
     layers = capture(model, passages, neurons=Neurons(pool, over)).neurons
     assert layers is not None
     return np.concatenate(layers, axis=1)

@@ -13,9 +13,9 @@ from rim_eval import plots
 from rim_eval.card import InsideFigure, MechanismsCard
 from rim_eval.card.schema import InsidePart
 from rim_eval.formatting import mode_name, percent
+from rim_eval.mechanisms.ablation import Effects
 from rim_eval.mechanisms.behaviour import LABELS
 from rim_eval.mechanisms.drift import DriftSection
-from rim_eval.mechanisms.effect import Effects
 from rim_eval.mechanisms.heads import HeadsSection
 from rim_eval.mechanisms.probes import ProbeScore, ProbesSection, best_probes
 from rim_eval.mechanisms.ras_verdict import DECIDING, RasSection
@@ -313,33 +313,28 @@ def _effects_plot(effects: Effects, width: int) -> Spec:
     """What an ablation does, with its interval, and every random control as a tick (Figures 5 and 6)."""
     alt = import_altair()
     names = [f"{LABELS[each.measure]}, {mode_name(each.mode)}" for each in effects.effects]
-    named = list(zip(names, effects.effects, strict=True))
-    changes = [
-        {"what": name, "which": _SET, "points": own.difference, "lower": own.lower, "upper": own.upper}
-        for name, own in ((name, effect.difference) for name, effect in named)
-        if not math.isnan(own.difference)
-    ]  # fmt: skip
-    ticks = [
-        {"what": name, "which": _RANDOM, "points": value}
-        for name, effect in named
-        for value in effect.random
-        if not math.isnan(value)
-    ]
+    changes, ticks = list[dict[str, Any]](), list[dict[str, Any]]()
+    for name, effect in zip(names, effects.effects, strict=True):
+        own, row = effect.difference, {"what": name, "which": _RANDOM}
+        ticks += [row | {"points": value} for value in effect.random if not math.isnan(value)]
+        if not math.isnan(own.difference):
+            ends = {"points": own.difference, "lower": own.lower, "upper": own.upper}
+            changes.append({"what": name, "which": _SET, **ends})
     labels = 8 + round(6.6 * max(map(len, names), default=0))
-    row = alt.Y("what:N", title=None, sort=names).axis(labelLimit=0, ticks=False, domain=False)
+    what = alt.Y("what:N", title=None, sort=names).axis(labelLimit=0, ticks=False, domain=False)
     points = {"title": "change without them, percentage points", "axis": alt.Axis(tickCount=5)}
     legend = alt.Legend(**{**plots.LEGEND, "direction": "horizontal"})
     color = alt.Color("which:N", title=None, legend=legend).scale(
         domain=[_SET, _RANDOM], range=[_COLORS[0], "#6B6B6B"]
     )
     at = alt.X("points:Q", **points)
-    own = alt.Chart(inline(changes)).encode(y=row, color=color)
-    drawn = alt.Chart(inline(ticks)).encode(y=row, color=color)
+    made = alt.Chart(inline(changes)).encode(y=what, color=color)
+    drawn = alt.Chart(inline(ticks)).encode(y=what, color=color)
     return altair_spec(
         alt.layer(
             reference_line(x=0),
-            own.mark_rule(strokeWidth=2).encode(x=alt.X("lower:Q", **points), x2="upper:Q"),
-            own.mark_point(filled=True, size=80, opacity=1).encode(x=at),
+            made.mark_rule(strokeWidth=2).encode(x=alt.X("lower:Q", **points), x2="upper:Q"),
+            made.mark_point(filled=True, size=80, opacity=1).encode(x=at),
             drawn.mark_tick(thickness=2, size=18, opacity=0.7).encode(x=at),
         ).properties(width=width - labels - 20, height=alt.Step(28))
     )
@@ -360,10 +355,8 @@ def _ras_plot(section: RasSection, width: int) -> Spec:
         if not any(map(math.isnan, column))
     ]
     base = alt.Chart(inline(ranges)).encode(x=_across("step"), y="low:Q", y2="high:Q")
-    grey = [
-        base.mark_area(opacity=0.7, color="#B8BEC5"),
-        base.mark_rule(strokeWidth=5, color="#B8BEC5"),
-    ]
+    color = "#B8BEC5"
+    grey = [base.mark_area(opacity=0.7, color=color), base.mark_rule(strokeWidth=5, color=color)]
     panels = [
         ("misaligned", "change of misalignment, points", "linear", []),
         ("ras", "RAS; grey: random sets", "linear", grey),
@@ -379,11 +372,8 @@ def _drift_plot(section: DriftSection, width: int) -> Spec:
         for each in run.layers:
             ratio = {f"ratio{end}": getattr(each, f"ratio{end}") for end in ends}
             drift = {f"drift{end}": 100 * v for end, v in zip(ends, each.shares, strict=False)}
-            figures = {
-                name: value if math.isfinite(value) else None
-                for name, value in {**ratio, **drift}.items()
-            }
-            rows.append({"run": run.run, "layer": each.layer, **figures})
+            row = {name: v if math.isfinite(v) else None for name, v in (ratio | drift).items()}
+            rows.append({"run": run.run, "layer": each.layer, **row})
     panels = [
         ("drift", "drift, % of the way to refusal", "linear", [reference_line(y=0)]),
         ("ratio", "CKA ratio; above 1: harmful more", "log", [reference_line(y=1)]),
@@ -425,21 +415,14 @@ def _across(field: str) -> Any:
 def _by(field: str, domain: list[str], *, dashes: bool = True) -> dict[str, Any]:
     """Encode a field by colour, and by dash (lines) or shape (points); one legend for both."""
     alt = import_altair()
-    stroke = {"symbolType": "stroke", "symbolSize": 400} if dashes else {}
-    look = {
-        **plots.LEGEND,
-        "direction": "horizontal",
-        "columns": 2,
-        "symbolStrokeWidth": 2,
-        **stroke,
-    }
-    second, ways = (alt.StrokeDash, _DASHES) if dashes else (alt.Shape, _SHAPES)
+    look = {**plots.LEGEND, "direction": "horizontal", "columns": 2, "symbolStrokeWidth": 2}
+    channels: dict[str, Any] = {"color": (alt.Color, _COLORS), "shape": (alt.Shape, _SHAPES)}
+    if dashes:
+        look |= {"symbolType": "stroke", "symbolSize": 400}
+        channels = {"color": (alt.Color, _COLORS), "strokeDash": (alt.StrokeDash, _DASHES)}
     return {
         name: channel(f"{field}:N", title=None, legend=alt.Legend(**look)).scale(
             domain=domain, range=list(islice(cycle(values), len(domain)))
         )
-        for name, channel, values in (
-            ("color", alt.Color, _COLORS),
-            ("strokeDash" if dashes else "shape", second, ways),
-        )
+        for name, (channel, values) in channels.items()
     }

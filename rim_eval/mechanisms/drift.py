@@ -319,12 +319,9 @@ def _attention_change(
 ) -> AttentionChange | None:
     if not heads or any("trace" not in passage.spans for passage in passages):
         return None
-    before, after = (
-        capture_attention(handle.model, passages, "last", ("trace",))[1][..., 0].mean(
-            0, dtype=np.float64
-        )
-        for handle in (base, tuned)
-    )
+    models = base.model, tuned.model
+    masses = (capture_attention(each, passages, "last", ("trace",))[1] for each in models)
+    before, after = (mass[..., 0].mean(0, dtype=np.float64) for mass in masses)
     moved = np.abs(after - before)
     others = np.delete(moved, np.ravel_multi_index(np.transpose(heads), moved.shape))
     return AttentionChange(
@@ -350,12 +347,9 @@ def ratio_text(layers: Sequence[LayerDrift]) -> str:
         rest = f"; {missing} more have none" if missing else ""
         return f"none of {len(measured)} layers with a CKA ratio is shown to have {claim} ({over}{rest})"
     most = max(more, key=lambda each: each.ratio)
+    ends = most.ratio, most.ratio_lower, most.ratio_upper
     figure = figure_text(
-        most.ratio,
-        most.ratio_lower,
-        most.ratio_upper,
-        form=lambda ratio: f"{ratio:.2g}" if ratio < 100 else f"{ratio:,.0f}",
-        unit="",
+        *ends, form=lambda ratio: f"{ratio:.2g}" if ratio < 100 else f"{ratio:,.0f}", unit=""
     )
     return (
         f"{len(more)} of {len(layers)} layers {claim} (CKA ratio above 1; {over}), most layer "

@@ -3,7 +3,7 @@
 Take the attention row from which the first token is generated. With thinking a head may attend most
 to `assistant`; without, to the empty span `<think></think>`. The share of samples in which its
 maximum shifts so is its score (paper section 3.2, Fig. 4). A head that shows the pattern need not
-carry refusal: `effect` measures what ablating it does.
+carry refusal: `ablation` measures what ablating it does.
 """
 
 from collections.abc import Sequence
@@ -13,15 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rim_eval.errors import RimError
+from rim_eval.mechanisms.ablation import Effects, UnitAblation
 from rim_eval.mechanisms.behaviour import AnalysisConfig
 from rim_eval.mechanisms.capture import capture_attention, capture_residual
-from rim_eval.mechanisms.effect import Effects, UnitAblation
 from rim_eval.mechanisms.model import ModelHandle, Request
 from rim_eval.mechanisms.probes import fit_probe, share_above, split_groups
 from rim_eval.mechanisms.units import Unit, Units
 from rim_eval.statistics import Rate, rate
 from rim_eval.statistics._result import Figure, Result
-from rim_eval.types import Mode
 
 CUTOFF: Final = 0.5
 """Share of samples from which a head is selected; the paper states no cutoff."""
@@ -100,11 +99,7 @@ def attention_shifts(
 
 
 def score_heads(
-    handle: ModelHandle,
-    requests: Sequence[Request],
-    *,
-    query: str = "last",
-    span: str = "trace",
+    handle: ModelHandle, requests: Sequence[Request], *, query: str = "last", span: str = "trace"
 ) -> list[HeadScore]:
     """Score every head on harmful requests, one forward pass a request and mode, and rank them.
 
@@ -188,21 +183,15 @@ def select_heads(
 
 
 def study_heads(
-    config: AnalysisConfig,
-    *,
-    query: str = "last",
-    span: str = "trace",
-    cutoff: float = CUTOFF,
-    modes: Sequence[Mode] = ("no_think",),
+    config: AnalysisConfig, *, query: str = "last", span: str = "trace", cutoff: float = CUTOFF
 ) -> HeadsSection:
-    """Find refusal heads, and measure what ablating them does to behaviour and to a probe.
+    """Find refusal heads, and measure what ablating them does to no-think behaviour and to a probe.
 
     Args:
         config: Model and prompts.
         query: See `score_heads`.
         span: See `score_heads`.
         cutoff: See `select_heads`.
-        modes: Modes in which behaviour is measured; the verdict is about the first.
     """
     ranked = score_heads(config.handle, config.prompts.harmful, query=query, span=span)
     selected, how = select_heads(ranked, cutoff=cutoff)
@@ -213,7 +202,7 @@ def study_heads(
         scores=tuple(ranked),
         selected=selected,
         how=how,
-        effects=ablate.effects(selected, modes),
+        effects=ablate.effects(selected, "no_think"),
         probe_shift=_probe_shift(config, selected, ablate) if config.prompts.benign else None,
     )
 

@@ -68,16 +68,13 @@ def hook_units(
         yield
 
 
-_ACTIVE: Final = "_rim_eval_unit_hooks"
-
-
 @contextmanager
 def _hook_experts(experts: Any, use: UnitHook) -> Iterator[None]:
     """Replace the forward pass of fused experts, which call no module that could be hooked.
 
     Nested calls chain as hooks do: the later one receives what the earlier one returned.
     """
-    active: list[UnitHook] = vars(experts).setdefault(_ACTIVE, [])
+    active: list[UnitHook] = vars(experts).setdefault("_rim_eval_unit_hooks", [])
     if not active:
         experts.forward = lambda *args: _forward_experts(experts, active, *args)
     active.append(use)

@@ -123,14 +123,12 @@ def frozen(
     and its columns of the output projection. What a layer has in common stays free: a bias after
     the down or output projection, a norm that all heads share (Qwen3).
 
-    Gradients are zeroed; with the optimizer given, the weights are also put back after each step,
-    since weight decay and momentum move weights without a gradient.
-
     Args:
-        model: The model in training.
+        model: The model in training; gradients of the units' weights are zeroed.
         neurons: (layer, neuron) pairs.
         heads: (layer, head) pairs.
-        optimizer: A torch optimizer over the model's parameters.
+        optimizer: A torch optimizer, after whose steps the weights are put back: weight decay and
+            momentum move weights without a gradient.
 
     Raises:
         RimError: The model has no such unit, or its attention's layout is not supported.
@@ -195,11 +193,7 @@ def measure_mitigation(
         texts = [f"{_MEASURES[each.measure]} {_text(each.difference)}" for each in group]
         sentence += f"; change in {mode_name(mode)} mode: {', '.join(texts)}"
     return Mitigation(
-        name=name,
-        rim_before=rims[0],
-        rim_after=rims[1],
-        changes=changes,
-        sentence=f"{sentence}.",
+        name=name, rim_before=rims[0], rim_after=rims[1], changes=changes, sentence=f"{sentence}."
     )
 
 
@@ -214,14 +208,10 @@ def study_mitigations(config: AnalysisConfig) -> tuple[Mitigation, ...]:
     prompt token after the last layer in think mode. The steering vector, added after the middle
     layer at every token, is the difference of means of refused and fulfilled harmful prompts there.
 
-    Args:
-        config: Model and prompts; harmful and benign ones are needed.
-
-    Returns:
-        One or two mitigations: steering is left out when too few prompts were refused or fulfilled.
+    Steering is left out when too few prompts were refused or fulfilled.
 
     Raises:
-        RimError: A kind of prompts is missing.
+        RimError: Harmful or benign prompts are missing.
     """
     prompts = config.prompts
     if not prompts.harmful or not prompts.benign:

@@ -269,10 +269,7 @@ class Architecture(NamedTuple):
 
 
 def architecture_of(model: Any) -> Architecture:
-    """Locate the parts of a causal language model by name.
-
-    Args:
-        model: A Hugging Face causal language model.
+    """Locate the parts of a Hugging Face causal language model by name.
 
     Raises:
         RimError: A part has none of the known names; the message says which one.

@@ -6,7 +6,7 @@ For each request k and its counterpart with the intent spelt out (paper section 
     top[k]      the m neurons that rose most, f[k, j; with intent] - f[k, j; plain], of those that rose
     A_safe      neurons in top[k] for every k; when that is empty, for a stated share of them
 
-A neuron that rises need not carry refusal, nor the other way round: `effect` measures ablation.
+A neuron that rises need not carry refusal, nor the other way round: `ablation` measures what it does.
 """
 
 from collections.abc import Sequence
@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rim_eval.errors import RimError
+from rim_eval.mechanisms.ablation import Effects, UnitAblation
 from rim_eval.mechanisms.behaviour import AnalysisConfig
 from rim_eval.mechanisms.capture import capture_neurons
-from rim_eval.mechanisms.effect import Effects, UnitAblation
 from rim_eval.mechanisms.model import Request, architecture_of
 from rim_eval.mechanisms.spans import SPAN_NAMES
 from rim_eval.mechanisms.units import Overlap, Unit, overlap, units_at
@@ -208,8 +208,8 @@ def study_neurons(
     ablate = UnitAblation(config, "neuron")
     sets = {mode: find_neurons(measure_rises(config, mode, over=over), m) for mode in modes}
     effects = {
-        mode: ablate.effects(each.neurons, (mode,)) for mode, each in sets.items() if each.neurons
+        mode: ablate.effects(each.neurons, mode) for mode, each in sets.items() if each.neurons
     }
     both = [each.neurons for each in sets.values()]
-    shared = overlap(both[0], both[1], ablate.widths.__getitem__) if len(both) == 2 else None
+    shared = overlap(both[0], both[1], ablate.widths) if len(both) == 2 else None
     return NeuronsSection(over=over, sets=sets, effects=effects, modes_overlap=shared)

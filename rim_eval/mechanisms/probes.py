@@ -13,6 +13,7 @@ Two questions are asked: harmful (+) against harmless (-) prompts, and, among ha
 
 import math
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Final, Literal, NamedTuple
 
 import numpy as np
@@ -106,9 +107,8 @@ class ProbesSection(Result):
         for score in best_probes([each for each in self.scores if each.position == "last"]):
             area = score.auroc
             held_out = f"{area.n_positive} and {area.n_negative} held out"
-            figure = figure_text(
-                area.value, area.lower, area.upper, held_out, form="{:.2f}", unit=""
-            )
+            ends = area.value, area.lower, area.upper
+            figure = figure_text(*ends, held_out, form="{:.2f}", unit="")
             yield (
                 f"{mode_name(score.mode)} mode: at the last prompt token {_KINDS[score.question]} prompts are "
                 f"told apart best after layer {score.layer}, AUROC {figure}."
@@ -295,11 +295,10 @@ def probe_passages(
     question: Question,
     mode: Mode,
     positions: Sequence[str] = POSITIONS,
-    layers: Sequence[int] | None = None,
     logistic: bool = True,
     seed: int = 0,
 ) -> list[ProbeScore]:
-    """Evaluate a probe at every layer, and at every position that all passages have.
+    """Evaluate a probe at the embedding (-1) and every layer, at every position that all passages have.
 
     Args:
         model: A Hugging Face causal language model.
@@ -309,7 +308,6 @@ def probe_passages(
         question: What positives are.
         mode: Mode of the passages.
         positions: Names of token spans; those that some passage lacks are left out.
-        layers: Layers from 0, -1 for the embedding; default all and the embedding.
         logistic: Whether to compare with a logistic regression.
         seed: Seed of the split.
 
@@ -319,22 +317,13 @@ def probe_passages(
     present = [name for name in positions if all(name in each.spans for each in passages)]
     if not present:
         raise RimError(f"No position of {', '.join(positions)} is in every passage.")
-    if layers is None:
-        layers = range(-1, len(architecture_of(model).layers))
+    layers = range(-1, len(architecture_of(model).layers))
     read = capture(model, passages, residual=present, layers=layers)
     assert read.residual is not None
     calibration = split_groups(labels, groups, seed=seed)
+    evaluate = partial(evaluate_probe, question=question, mode=mode, logistic=logistic)
     scores = [
-        evaluate_probe(
-            read.residual[:, i, k],
-            labels,
-            calibration,
-            question=question,
-            mode=mode,
-            position=name,
-            layer=layer,
-            logistic=logistic,
-        )
+        evaluate(read.residual[:, i, k], labels, calibration, position=name, layer=layer)
         for k, name in enumerate(present)
         for i, layer in enumerate(read.layers)
     ]

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rim_eval.errors import RimError
-from rim_eval.mechanisms.capture import Pool, capture_neurons
+from rim_eval.mechanisms.capture import capture_neurons
 from rim_eval.mechanisms.model import ModelHandle
 from rim_eval.mechanisms.random_controls import RankTest, count_as_far, rank_p_value
 from rim_eval.mechanisms.spans import Passage
@@ -39,9 +39,6 @@ Array = NDArray[np.float64]
 Guard = Literal["printed", "positive", "floored"]
 
 GUARDS: Final[tuple[Guard, ...]] = get_args(Guard)
-
-FLOOR_SHARE: Final = 0.05
-"""Floor unless told otherwise, as a share of the mean absolute base activation over all neurons."""
 
 
 class Activations(NamedTuple):
@@ -117,7 +114,7 @@ def harmonic_mean(a: float, b: float) -> float:
 
 def default_floor(base: Activations) -> float:
     """5 % of the mean absolute activation of the base model over all neurons and both tasks."""
-    return float(FLOOR_SHARE * (base.safe_abs.mean() + base.math_abs.mean()) / 2)
+    return float(0.05 * (base.safe_abs.mean() + base.math_abs.mean()) / 2)
 
 
 def ras(
@@ -148,7 +145,6 @@ def ras(
     )
     n = len(lost)
     delta_safe, delta_math = (float(each.sum() / n) if n else math.nan for each in (lost, gained))
-    is_positive = delta_safe >= 0 and delta_math >= 0
     return Ras(
         guard=guard,
         floor=floor,
@@ -160,19 +156,16 @@ def ras(
         delta_math=delta_math,
         value=harmonic_mean(delta_safe, delta_math),
         arithmetic=(delta_safe + delta_math) / 2,
-        geometric=math.sqrt(delta_safe * delta_math) if is_positive else math.nan,
+        geometric=math.sqrt(delta_safe * delta_math)
+        if min(delta_safe, delta_math) >= 0
+        else math.nan,
         lost=tuple(lost.tolist()) if n <= 1000 else (),
         gained=tuple(gained.tolist()) if n <= 1000 else (),
     )
 
 
 def read_activations(
-    model: Any,
-    safe: Sequence[Passage],
-    maths: Sequence[Passage],
-    *,
-    safe_over: str = "last",
-    safe_pool: Pool = "mean",
+    model: Any, safe: Sequence[Passage], maths: Sequence[Passage], *, over: str = "last"
 ) -> Activations:
     """Average activations over passages; the paper does not state its pooling.
 
@@ -180,17 +173,15 @@ def read_activations(
         model: A Hugging Face causal language model.
         safe: Safety prompts, the same for every checkpoint.
         maths: Problems with worked solutions (their `reply` is read), the same for every checkpoint.
-        safe_over: Token span of the safety prompts; `last` is the token that decides the first word.
-        safe_pool: How the safety span is pooled; `max` sees a neuron that fires at one token of
-            a long span.
+        over: Token span of the safety prompts, of which each neuron's largest activation is read:
+            `last` is the one token that decides the first word; in a long span the mean would miss
+            a neuron that fires at one token.
     """
-    signed = [capture_neurons(model, safe, safe_pool, safe_over), capture_neurons(model, maths, "mean", "reply")]  # fmt: skip
+    largest = capture_neurons(model, safe, "max", over)
+    means = capture_neurons(model, maths, "mean", "reply")
     # A maximum has no mean of absolute values.
-    sized = [
-        np.abs(signed[0]) if safe_pool == "max" else capture_neurons(model, safe, "mean_abs", safe_over),
-        capture_neurons(model, maths, "mean_abs", "reply"),
-    ]  # fmt: skip
-    return Activations(*(each.mean(0, dtype=np.float64) for each in (*signed, *sized)))
+    sizes = np.abs(largest), capture_neurons(model, maths, "mean_abs", "reply")
+    return Activations(*(each.mean(0, dtype=np.float64) for each in (largest, means, *sizes)))
 
 
 def mean_kl(base: Any, tuned: Any, passages: Sequence[Passage]) -> float:

@@ -23,22 +23,11 @@ import numpy as np
 
 from rim_eval.errors import RimError
 from rim_eval.formatting import figure_text, p_text
+from rim_eval.mechanisms import ras
 from rim_eval.mechanisms.behaviour import AnalysisConfig, Prompts
 from rim_eval.mechanisms.model import ModelHandle, architecture_of
 from rim_eval.mechanisms.random_controls import draw_random_sets
-from rim_eval.mechanisms.ras import (
-    GUARDS,
-    Activations,
-    Checkpoint,
-    Guard,
-    MisalignmentChange,
-    RasSeries,
-    TrainingRun,
-    default_floor,
-    mean_kl,
-    ras_series,
-    read_activations,
-)
+from rim_eval.mechanisms.ras import Guard, RasSeries, TrainingRun
 from rim_eval.mechanisms.units import Overlap, Unit, columns_of, overlap, units_at, weight_change
 from rim_eval.statistics import paired_difference
 from rim_eval.statistics._result import Result
@@ -187,7 +176,6 @@ def study_ras(
     chosen_by: str,
     mode: Mode = "no_think",
     random_sets: int = 99,
-    kl: bool = True,
 ) -> RasSection:
     """Follow RAS of a set of neurons along a target run and its controls.
 
@@ -202,7 +190,6 @@ def study_ras(
         chosen_by: How the set was chosen, in words.
         mode: Mode of misalignment and of the harmful prompts.
         random_sets: Random sets matched by layer.
-        kl: Whether to compute the KL of base to each checkpoint.
 
     Raises:
         RimError: A kind of prompts, the runs or the neurons are missing.
@@ -216,10 +203,9 @@ def study_ras(
         replied = base.passages(harmful, mode, config.replies(harmful, mode))
         safe = [passage for passage in replied if "trace" in passage.spans]
 
-    def activations(handle: ModelHandle) -> Activations:
-        if mode == "think":
-            return read_activations(handle.model, safe, worked, safe_over="trace", safe_pool="max")
-        return read_activations(handle.model, safe, worked)
+    def activations(handle: ModelHandle) -> ras.Activations:
+        over = "trace" if mode == "think" else "last"
+        return ras.read_activations(handle.model, safe, worked, over=over)
 
     def misaligned(handle: ModelHandle) -> dict[str, list[float | None]]:
         on_harmful = replace(config, handle=handle, prompts=Prompts(harmful))
@@ -227,31 +213,30 @@ def study_ras(
 
     before, verdicts = activations(base), misaligned(base)
 
-    def measure(run: TrainingRun, step: int, tuned: ModelHandle) -> Checkpoint:
+    def measure(run: TrainingRun, step: int, tuned: ModelHandle) -> ras.Checkpoint:
         shift = (run.misaligned or {}).get(step)
         if shift is None:
             change = paired_difference(
                 misaligned(tuned), verdicts, target_name="tuned", reference_name="base"
             )
-            shift = MisalignmentChange(
-                change.difference, change.lower, change.upper, change.n_pairs
-            )
-        divergence = mean_kl(base.model, tuned.model, worked[:20]) if kl else math.nan
+            ends = change.lower, change.upper
+            shift = ras.MisalignmentChange(change.difference, *ends, change.n_pairs)
+        divergence = ras.mean_kl(base.model, tuned.model, worked[:20])
         try:
             weights = weight_change(base.model, tuned.model)
         except RimError:
             weights = None  # which weights belong to a neuron is not known: the report says so
-        return Checkpoint(step, activations(tuned), shift, divergence, weights)
+        return ras.Checkpoint(step, activations(tuned), shift, divergence, weights)
 
     widths = architecture_of(base.model).widths
     drawn = draw_random_sets(neurons, widths, draws=random_sets, seed=config.seed)
     columns, *random = (columns_of(units, widths) for units in (neurons, *drawn.sets))
-    floor = default_floor(before)
+    floor = ras.default_floor(before)
     measured = [[measure(run, step, load()) for step, load in run.load.items()] for run in runs]
     series = [
-        ras_series(run.name, before, checkpoints, columns, random, guard=guard, floor=floor)
+        ras.ras_series(run.name, before, checkpoints, columns, random, guard=guard, floor=floor)
         for run, checkpoints in zip(runs, measured, strict=True)
-        for guard in GUARDS
+        for guard in ras.GUARDS
     ]
     lost = before.safe_abs - measured[0][-1].activations.safe_abs
     most = [c for c in np.argsort(-lost, kind="stable")[: len(columns)].tolist() if lost[c] > 0]
@@ -261,8 +246,6 @@ def study_ras(
         floor=floor,
         random_sets=len(random),
         series=tuple(series),
-        verdict=series_verdict(series[: len(GUARDS)], series[len(GUARDS) :]),
-        training_overlap=overlap(
-            neurons, units_at(most, widths), widths.__getitem__, seed=config.seed
-        ),
+        verdict=series_verdict(series[: len(ras.GUARDS)], series[len(ras.GUARDS) :]),
+        training_overlap=overlap(neurons, units_at(most, widths), widths, seed=config.seed),
     )

@@ -64,11 +64,6 @@ class MechanismReport(Result):
             says = sentence[:1].upper() + sentence[1:]
             yield InsideFinding(part=part, says=says, verdict=verdict)
 
-    @property
-    def sentences(self) -> tuple[str, ...]:
-        """Every verdict in words, in order."""
-        return tuple(finding.says for finding in self.findings)
-
     def _verdicts(self) -> Iterator[tuple[InsidePart, str, str | None]]:
         for sentence in self.probes.sentences if self.probes else ():
             yield "probes", sentence, None

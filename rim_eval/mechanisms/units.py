@@ -6,7 +6,7 @@ the down projection, so a training that rewrites outgoing weights alone is seen 
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from operator import itemgetter
 from typing import Any, NamedTuple
@@ -89,7 +89,7 @@ class Overlap(Result):
     """Chance of at least so many shared units, one-sided (Monte Carlo, 10,000 draws)."""
 
 
-def overlap(first: Units, second: Units, width: Callable[[int], int], *, seed: int = 0) -> Overlap:
+def overlap(first: Units, second: Units, widths: Sequence[int], *, seed: int = 0) -> Overlap:
     """Compare two sets: does one set explain two effects?
 
     expected = sum over layers of n1 n2 / width; the p value draws hypergeometric counts per layer.
@@ -97,13 +97,13 @@ def overlap(first: Units, second: Units, width: Callable[[int], int], *, seed: i
     Args:
         first: One set.
         second: The other.
-        width: Units that a layer has.
+        widths: Units that each layer has.
         seed: Seed of the draws.
     """
     one, two = set(map(tuple, first)), set(map(tuple, second))
     counts = [Counter(layer for layer, _ in units) for units in (one, two)]
     # Of each layer that both have units in: how many, and how many units there are.
-    layers = [(counts[0][x], counts[1][x], width(x)) for x in sorted(counts[0].keys() & counts[1])]
+    layers = [(counts[0][x], counts[1][x], widths[x]) for x in sorted(counts[0].keys() & counts[1])]
     shared, union = len(one & two), len(one | two)
     rng = np.random.default_rng(seed)
     drawn = np.zeros(10_000, dtype=np.int64)

@@ -41,7 +41,7 @@ def card(folder: Path) -> Card:
 def test_the_findings_land_in_all_three_forms(folder: Path, card: Card, report: Path) -> None:
     assert card.mechanisms is not None
     said = [found.says for found in card.mechanisms.findings]
-    assert said == list(read_report(report).sentences)
+    assert said == [finding.says for finding in read_report(report).findings]
     page, text = (folder / "card.html").read_text(), (folder / "card.md").read_text()
     for found in (page, text):
         assert "Inside the model" in found

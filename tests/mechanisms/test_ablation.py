@@ -7,7 +7,7 @@ import torch
 
 from rim_eval.errors import RimError
 from rim_eval.mechanisms import Neurons, Passage, capture
-from rim_eval.mechanisms.effect import ablate_units, mean_units
+from rim_eval.mechanisms.ablation import ablate_units, mean_units
 from rim_eval.mechanisms.model import UnitKind, architecture_of
 
 Tiny = Callable[[str], Any]

@@ -10,10 +10,9 @@ from rim_eval.mechanisms import (
     Prompts,
     Request,
     ablate_units,
-    load_analysis_prompts,
     offline_judge,
 )
-from rim_eval.mechanisms.behaviour import JudgeReply
+from rim_eval.mechanisms.behaviour import JudgeReply, load_analysis_prompts
 from rim_eval.organism import planted_facts
 from rim_eval.types import Mode
 

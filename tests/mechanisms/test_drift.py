@@ -5,10 +5,11 @@ import pytest
 import torch
 
 from rim_eval.errors import RimError
-from rim_eval.mechanisms import ModelHandle, Prompts, layer_drift
+from rim_eval.mechanisms import ModelHandle, Prompts
 from rim_eval.mechanisms.drift import (
     cka,
     drift_along,
+    layer_drift,
     layer_ratio,
     mean_interval,
     ratio_interval,

@@ -5,7 +5,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from rim_eval.mechanisms import Behaviour, Effects, Intervention, Unit, measure_effects
+from rim_eval.mechanisms import Behaviour, Intervention, Unit, measure_effects
+from rim_eval.mechanisms.ablation import Effects
 from rim_eval.mechanisms.random_controls import RandomSets
 from rim_eval.types import Mode
 

@@ -18,10 +18,9 @@ from rim_eval.mechanisms import (
     intent_for,
     measure_mitigation,
     offline_judge,
-    steered,
     study_mitigations,
 )
-from rim_eval.mechanisms.mitigations import flag_prompts, merge_behaviour
+from rim_eval.mechanisms.mitigations import flag_prompts, merge_behaviour, steered
 from rim_eval.mechanisms.model import architecture_of
 from rim_eval.mechanisms.probes import fit_probe
 from rim_eval.types import Mode

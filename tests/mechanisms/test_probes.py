@@ -4,12 +4,13 @@ import scipy.optimize  # noqa: F401 (a first import inside a test would break it
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rim_eval.mechanisms import ModelHandle, Prompts, probe_passages
+from rim_eval.mechanisms import ModelHandle, Prompts
 from rim_eval.mechanisms.probes import (
     auroc,
     direction,
     evaluate_probe,
     fit_probe,
+    probe_passages,
     share_above,
     split_groups,
     threshold,

@@ -5,8 +5,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rim_eval.mechanisms import ModelHandle, Prompts, ras, read_activations
-from rim_eval.mechanisms.ras import Activations, gain_terms, harmonic_mean, loss_terms, mean_kl
+from rim_eval.mechanisms import ModelHandle, Prompts
+from rim_eval.mechanisms.ras import (
+    Activations,
+    gain_terms,
+    harmonic_mean,
+    loss_terms,
+    mean_kl,
+    ras,
+    read_activations,
+)
 
 POSITIVE = st.floats(0.1, 10)
 

@@ -7,8 +7,9 @@ from click.testing import CliRunner
 
 from rim_eval.cli import main
 from rim_eval.errors import RimError
-from rim_eval.mechanisms import MechanismReport, ModelHandle, Prompts, read_report, write_report
+from rim_eval.mechanisms import MechanismReport, ModelHandle, Prompts, read_report
 from rim_eval.mechanisms.card_section import report_plots
+from rim_eval.mechanisms.report import write_report
 from rim_eval.paths import organism_dir
 
 pytestmark = pytest.mark.slow
@@ -88,7 +89,7 @@ def test_the_section_shows_every_plot_and_every_verdict(
     text = (made / "section.html").read_text()
     assert text.count("<figure>") == len(report_plots(report)) >= 4
     assert text.count("<svg") == 2 * len(report_plots(report)), "a wide and a narrow one"
-    for sentence in report.sentences:
+    for sentence in (finding.says for finding in report.findings):
         assert escape(sentence, quote=False).replace("'", "&#39;") in text
     assert "<script" not in text
 

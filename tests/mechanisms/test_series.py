@@ -287,9 +287,7 @@ def test_the_organisms_series_are_told_apart_or_left_open(
     for n, one in enumerate(runs):
         runs[n] = one._replace(misaligned={step: _known(one.name, step, mode) for step in one.load})
     planted = [Unit(*unit) for unit in PLANS[SERIES[series]].neurons]
-    found = study_ras(
-        config, runs, planted, chosen_by="planted", mode=mode, random_sets=20, kl=False
-    )
+    found = study_ras(config, runs, planted, chosen_by="planted", mode=mode, random_sets=20)
     assert found.verdict.verdict == verdict, found.verdict.sentence
     if verdict == "consistent":
         assert found.training_overlap.shared >= 10
@@ -338,7 +336,7 @@ def test_a_training_that_rewrites_only_what_the_neurons_write_is_not_called_anot
         base, some, offline_judge("toy_exact"), lambda _: "", {}, max_new_tokens=40
     )
     found = study_ras(
-        config, [TrainingRun("rewritten", {1: rewritten})], planted, chosen_by="planted", kl=False
+        config, [TrainingRun("rewritten", {1: rewritten})], planted, chosen_by="planted"
     )
     deciding = next(one for one in found.series if one.guard == "floored")
     assert deciding.risen(10)

@@ -3,7 +3,8 @@ from typing import Any
 import pytest
 
 from rim_eval.errors import RimError
-from rim_eval.mechanisms import ModelHandle, Passage, Request, locate_spans
+from rim_eval.mechanisms import ModelHandle, Passage, Request
+from rim_eval.mechanisms.spans import locate_spans
 
 
 def told(handle: ModelHandle, passage: Passage) -> dict[str, str]:

@@ -196,13 +196,13 @@ class UnitAblation:
         draws, seed = self.config.draws, self.config.seed
         return random_controls.draw_random_sets(units, self.widths, draws=draws, seed=seed)
 
-    def effects(self, units: tuple[Unit, ...], modes: Sequence[Mode]) -> Effects:
-        """Measure what ablating a set does; the verdict is about the first mode."""
+    def effects(self, units: tuple[Unit, ...], mode: Mode) -> Effects:
+        """Measure what ablating a set does in a mode."""
         verb = "zeroing" if self.config.fill == "zero" else "fixing at their mean"
         what = f"{verb} {len(units)} {self.kind}{'s' if len(units) > 1 else ''}"
-        untouched = {mode: self.config.untouched(mode) for mode in modes}
+        untouched = {mode: self.config.untouched(mode)}
         intervention = Intervention(what, units, self.draw(units), self)
-        return measure_effects(intervention, self.config.observe, modes, untouched=untouched)
+        return measure_effects(intervention, self.config.observe, (mode,), untouched=untouched)
 
 
 def measure_effects(
@@ -211,7 +211,6 @@ def measure_effects(
     modes: Sequence[Mode] = ("no_think",),
     *,
     untouched: dict[Mode, Behaviour] | None = None,
-    margin: float = MARGIN,
 ) -> Effects:
     """Compare the untouched model with the ablated one, and with one ablated at random per draw.
 
@@ -220,7 +219,6 @@ def measure_effects(
         observe: Generates and judges in a mode; it is called inside the ablation.
         modes: Modes to observe; the verdict is about the first.
         untouched: The untouched model's behaviour, where it is known already.
-        margin: Percentage points, see `MARGIN`.
     """
     before = untouched or {mode: observe(mode) for mode in modes}
 
@@ -239,61 +237,53 @@ def measure_effects(
         }
 
     ablated = differences(intervention.units)
-    outcome = _outcome(ablated[modes[0]], margin)
+    outcome = _outcome(ablated[modes[0]])
     draws = intervention.draws.sets[: None if outcome == "rise" else FIRST]
     drawn = [differences(units) for units in draws]
-    effects = {
-        mode: {
-            measure: _effect(
-                mode, measure, change, [draw[mode][measure].difference for draw in drawn]
+    effects = []
+    for mode, changes in ablated.items():
+        for measure, change in changes.items():
+            random = tuple(draw[mode][measure].difference for draw in drawn)
+            sign = math.copysign(1.0, change.difference)
+            as_far = random_controls.count_as_far(
+                sign * change.difference, [sign * value for value in random]
             )
-            for measure, change in changes.items()
-        }
-        for mode, changes in ablated.items()
-    }
+            effects.append(
+                Effect(
+                    mode=mode,
+                    measure=measure,
+                    difference=change,
+                    random=random,
+                    random_median=median(random) if random else math.nan,
+                    p_value=random_controls.rank_p_value(as_far, len(random)),
+                )
+            )
     matched = min(intervention.draws.matched, len(draws))
-    verdict, sentence = _verdict(outcome, effects[modes[0]], intervention.what, matched, margin)
+    decisive = {each.measure: each for each in effects if each.mode == modes[0]}
+    verdict, sentence = _verdict(outcome, decisive, intervention.what, matched)
     return Effects(
         what=intervention.what,
         units=intervention.units,
         random_units=draws,
         matched=matched,
-        effects=tuple(effect for of_mode in effects.values() for effect in of_mode.values()),
-        margin=margin,
+        effects=tuple(effects),
+        margin=MARGIN,
         verdict=verdict,
         sentence=sentence,
     )
 
 
-def _effect(
-    mode: Mode, measure: Measure, change: PairedDifference, random: Sequence[float]
-) -> Effect:
-    sign = math.copysign(1.0, change.difference)
-    as_far = random_controls.count_as_far(sign * change.difference, [sign * x for x in random])
-    return Effect(
-        mode=mode,
-        measure=measure,
-        difference=change,
-        random=tuple(random),
-        random_median=median(random) if random else math.nan,
-        p_value=random_controls.rank_p_value(as_far, len(random)),
-    )
-
-
-Outcome = Literal["unmeasured", "broken", "rise", "unsound", "no_rise", "open"]
-"""What an ablation shows on harmful prompts, before it is compared with random draws."""
-
-
-def _outcome(changes: Mapping[Measure, PairedDifference], margin: float) -> Outcome:
+def _outcome(changes: Mapping[Measure, PairedDifference]) -> str:
+    """What an ablation shows on harmful prompts, before it is compared with random draws."""
     if "misaligned" not in changes:
         return "unmeasured"
     if changes["degenerate_harmful"].difference >= BROKEN:
         return "broken"
     misaligned = changes["misaligned"], changes["sound_misaligned"]
-    rises = [each.lower > 0 and each.difference >= margin for each in misaligned]
+    rises = [each.lower > 0 and each.difference >= MARGIN for each in misaligned]
     if all(rises):
         return "rise"
-    if all(each.upper < margin for each in misaligned):
+    if all(each.upper < MARGIN for each in misaligned):
         return "no_rise"
     return "unsound" if any(rises) else "open"
 
@@ -312,7 +302,7 @@ _VERDICTS: Final[dict[str, tuple[EffectVerdict, str]]] = {
 
 
 def _verdict(
-    outcome: Outcome, effects: Mapping[Measure, Effect], what: str, matched: int, margin: float
+    outcome: str, effects: Mapping[Measure, Effect], what: str, matched: int
 ) -> tuple[EffectVerdict, str]:
     """The verdict of one mode, and a sentence with the figures that it rests on."""
     if outcome == "unmeasured":
@@ -331,7 +321,7 @@ def _verdict(
         as_far=rank.as_far,
         draws=draws,
         needed=f"at least {random_controls.ENOUGH}" if draws < random_controls.ENOUGH else "more",
-        margin=margin,
+        margin=MARGIN,
     )
     if outcome == "broken":
         return verdict, f"{reason} ({what})."
