@@ -45,6 +45,7 @@ class ModeTask(ConfigurableTask):  # type: ignore[misc]
         self.file = TaskFile.model_validate(self.config.dataset_kwargs)
         self.settings = read_settings(self.config.metadata)
         declared = entry(self.file.prompt_set)
+        self.absolute_error = declared.absolute_error
         self.kinds: list[PromptKind] = sorted(set(self.dataset["test"]["kind"]))
         self.budgets = budgets(
             declared.kind, self.settings.answer_tokens, self.settings.thinking_tokens
@@ -113,7 +114,7 @@ class ModeTask(ConfigurableTask):  # type: ignore[misc]
         request = ArmRequest.of(self.switch, self.file.mode, self.budgets)
         reply = self.engine.read(results[0], request)
         if doc["kind"] == "reasoning":
-            verdict = check_reply(reply, doc["target"], self.file.absolute_error)
+            verdict = check_reply(reply, doc["target"], self.absolute_error)
         elif self.judge is None or self.judge.needs_grader:
             verdict = ReplyVerdict(reason="not_judged")
         else:
