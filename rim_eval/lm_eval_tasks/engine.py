@@ -2,31 +2,16 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from rim_eval import thinking
 from rim_eval.decoding import Budgets
 from rim_eval.errors import RimError
 from rim_eval.generation import Generation
-from rim_eval.replies import (
-    ArmRequest,
-    EngineReply,
-    TokenCounter,
-    read_reply,
-    read_template_file,
-)
+from rim_eval.replies import ArmRequest, TokenCounter, read_reply, read_template_file
 from rim_eval.types import Mode
 
 _NAMES: Final = {"HFLM": "hf", "VLLM": "vllm"}
-
-
-class EngineRequest(NamedTuple):
-    """One request, ready for lm-eval."""
-
-    context: Any
-    """Prompt text, or lm-eval's JSON chat for engines that render it themselves."""
-    fields: dict[str, Any]
-    """Generation settings that set the mode; empty where the text does."""
 
 
 class TemplateWords(dict[str, Any]):
@@ -150,8 +135,14 @@ class Engine:
                 f"The chat template of {self.model} refuses a request: {error}"
             ) from None
 
-    def request(self, recipe: thinking.Recipe, message: str, system: str | None) -> EngineRequest:
+    def request(
+        self, recipe: thinking.Recipe, message: str, system: str | None
+    ) -> tuple[Any, dict[str, Any]]:
         """One request in the recipe's mode.
+
+        Returns:
+            Prompt text (lm-eval's JSON chat for engines that render it themselves), and the generation
+            settings that set the mode, empty where the text does.
 
         Raises:
             RimError: The mode needs a prefilled trace and the engine's server writes the prompt.
@@ -160,15 +151,14 @@ class Engine:
         # Templates that know effort read it under the request's own name.
         effort = {"reasoning_effort": recipe.reasoning_effort} if recipe.reasoning_effort else {}
         if not self.is_chat:
-            text = self.render(messages, words | effort)
-            return EngineRequest(text + (recipe.prefill or ""), {})
+            return self.render(messages, words | effort) + (recipe.prefill or ""), {}
         if recipe.prefill:
             raise RimError(
                 f"{self.model} always thinks, and its no-think arm needs an empty trace written for it, which "
                 "chat completions cannot be given. Use local-completions with a tokenizer, vllm or hf."
             )
         fields = {"chat_template_kwargs": TemplateWords(words)} if words else {}
-        return EngineRequest(self._write(messages), fields | effort)
+        return self._write(messages), fields | effort
 
     def refuse_cut_prompts(self, contexts: Iterable[str], budgets: Budgets, mode: Mode) -> None:
         """Refuse a run in which lm-eval would cut prompts to make room for the replies.
@@ -216,8 +206,14 @@ class Engine:
             # Text engines do not say why they stopped; a reply as long as its budget was cut.
             cut = tokens >= request.budgets.total(request.mode)
             stop_reason = "max_tokens" if cut else "stop"
-        reply = EngineReply(str(text), stop_reason, server.reasoning, output_tokens=tokens)
-        return read_reply(reply, request, self.count)
+        return read_reply(
+            request,
+            str(text),
+            stop_reason,
+            reasoning=server.reasoning,
+            output_tokens=tokens,
+            count=self.count,
+        )
 
 
 def engine_of(chat_template: Callable[..., Any] | None) -> Engine:
