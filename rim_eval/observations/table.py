@@ -226,15 +226,7 @@ class Table:
 
 
 def refuse_several_models(label: str, models: Collection[str]) -> None:
-    """Refuse one name for the logs of several models.
-
-    Args:
-        label: NAME of `NAME=PATH`.
-        models: The models of its logs.
-
-    Raises:
-        RimError: There are several.
-    """
+    """Raise RimError where one name (`label` of `NAME=PATH`) is given to the logs of several models."""
     if len(models) > 1:
         raise RimError(
             f"{label}=... names one model, but these logs hold {len(models)}: "
