@@ -3,16 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple, cast
 
-from inspect_ai.model import (
-    CachePolicy,
-    ChatMessage,
-    ChatMessageUser,
-    ContentReasoning,
-    ContentText,
-    GenerateConfig,
-    Model,
-    ModelOutput,
-)
+from inspect_ai import model as inspect_model
+from inspect_ai.model import GenerateConfig, Model, ModelOutput
 from inspect_ai.util import sample_limits
 
 from rim_eval.decoding import Budgets
@@ -29,9 +21,9 @@ from rim_eval.types import Mode
 class Call(NamedTuple):
     """One model call in one mode, ready to be made."""
 
-    messages: list[ChatMessage]
+    messages: list[inspect_model.ChatMessage]
     config: GenerateConfig
-    cache: CachePolicy | bool
+    cache: inspect_model.CachePolicy | bool
     request: ArmRequest
     """What the reply is read by."""
 
@@ -71,11 +63,17 @@ def arm_call(
     system = "\n\n".join(filter(None, [recipe.system, user.system_message]))
     cache = user.cache or False
     if cache:
-        policy = cache if isinstance(cache, CachePolicy) else CachePolicy()
+        policy = (
+            cache if isinstance(cache, inspect_model.CachePolicy) else inspect_model.CachePolicy()
+        )
         scopes = policy.scopes | {"rim_eval_mode": mode, "rim_eval_arm": switch.kind}
         cache = policy.model_copy(update={"scopes": scopes})
     return Call(
-        messages=[ChatMessageUser(content=recipe.messages(None, user_message)[-1]["content"])],
+        messages=[
+            inspect_model.ChatMessageUser(
+                content=recipe.messages(None, user_message)[-1]["content"]
+            )
+        ],
         config=GenerateConfig(
             max_tokens=budgets.total(mode),
             seed=None if user.seed is None else user.seed + epoch - 1,
@@ -211,8 +209,8 @@ def read_output(
         return request.failed(output.error or "the engine returned no choice")
     choice, usage = output.choices[0], output.usage
     content = choice.message.content
-    parts = [ContentText(text=content)] if isinstance(content, str) else content
-    thoughts = [part for part in parts if isinstance(part, ContentReasoning)]
+    parts = [inspect_model.ContentText(text=content)] if isinstance(content, str) else content
+    thoughts = [part for part in parts if isinstance(part, inspect_model.ContentReasoning)]
     redacted = any(part.redacted for part in thoughts)
     reasoning = "\n".join(
         text for part in thoughts if (text := part.summary if redacted else part.reasoning)
@@ -220,7 +218,7 @@ def read_output(
     redaction: Literal["summary", "hidden"] = "summary" if reasoning else "hidden"
     return read_reply(
         request,
-        text="".join(part.text for part in parts if isinstance(part, ContentText)),
+        text="".join(part.text for part in parts if isinstance(part, inspect_model.ContentText)),
         stop_reason=choice.stop_reason,
         reasoning=reasoning or None,
         redaction=redaction if redacted else None,

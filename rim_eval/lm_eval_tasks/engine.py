@@ -251,8 +251,7 @@ def _keep_reasoning(lm: Any) -> None:
         return
 
     def parse_all(outputs: Any, **kwargs: Any) -> list[Any]:
-        texts = list(parse(outputs=outputs, **kwargs))
-        replies = list(_server_replies(outputs))
+        texts, replies = list(parse(outputs=outputs, **kwargs)), list(_server_replies(outputs))
         return replies if len(replies) == len(texts) else texts
 
     parse_all.keeps_reasoning = True  # type: ignore[attr-defined]
