@@ -102,18 +102,17 @@ def task_over(
     style: Any = getattr(settings, "prompt_style", "as_is")
     messages = {prompt.id: user_message(prompt, style) for prompt in loaded.prompts}
     _check_model(settings, loaded, messages)
-    samples = []
-    for prompt in loaded.prompts:
-        # With every sample, so that a log which is scored again is scored by its set's rule.
-        facts = prompt_facts(prompt) | {"absolute_error": loaded.entry.absolute_error}
-        samples.append(
-            Sample(
-                id=prompt.id,
-                input=messages[prompt.id],
-                target=prompt.target or "",
-                metadata={name: fact for name, fact in facts.items() if fact is not None},
-            )
+    # With every sample, so that a log which is scored again is scored by its set's rule.
+    tolerance = {"absolute_error": loaded.entry.absolute_error}
+    samples = [
+        Sample(
+            id=prompt.id,
+            input=messages[prompt.id],
+            target=prompt.target or "",
+            metadata={n: v for n, v in (prompt_facts(prompt) | tolerance).items() if v is not None},
         )
+        for prompt in loaded.prompts
+    ]
     return Task(
         dataset=MemoryDataset(samples, name=loaded.entry.name, location=loaded.provenance.location),
         solver=solver,

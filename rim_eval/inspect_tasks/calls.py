@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple, cast
 
 from inspect_ai import model as inspect_model
-from inspect_ai.model import GenerateConfig, Model, ModelOutput
+from inspect_ai.model import CachePolicy, ChatMessage, ChatMessageUser, GenerateConfig, Model
 from inspect_ai.util import sample_limits
 
 from rim_eval.decoding import Budgets
@@ -21,9 +21,9 @@ from rim_eval.types import Mode
 class Call(NamedTuple):
     """One model call in one mode, ready to be made."""
 
-    messages: list[inspect_model.ChatMessage]
+    messages: list[ChatMessage]
     config: GenerateConfig
-    cache: inspect_model.CachePolicy | bool
+    cache: CachePolicy | bool
     request: ArmRequest
     """What the reply is read by."""
 
@@ -63,17 +63,11 @@ def arm_call(
     system = "\n\n".join(filter(None, [recipe.system, user.system_message]))
     cache = user.cache or False
     if cache:
-        policy = (
-            cache if isinstance(cache, inspect_model.CachePolicy) else inspect_model.CachePolicy()
-        )
+        policy = cache if isinstance(cache, CachePolicy) else CachePolicy()
         scopes = policy.scopes | {"rim_eval_mode": mode, "rim_eval_arm": switch.kind}
         cache = policy.model_copy(update={"scopes": scopes})
     return Call(
-        messages=[
-            inspect_model.ChatMessageUser(
-                content=recipe.messages(None, user_message)[-1]["content"]
-            )
-        ],
+        messages=[ChatMessageUser(content=recipe.messages(None, user_message)[-1]["content"])],
         config=GenerateConfig(
             max_tokens=budgets.total(mode),
             seed=None if user.seed is None else user.seed + epoch - 1,
@@ -193,7 +187,7 @@ def refuse_shared_limits() -> None:
 
 
 def read_output(
-    output: ModelOutput, request: ArmRequest, count: TokenCounter | None = None
+    output: inspect_model.ModelOutput, request: ArmRequest, count: TokenCounter | None = None
 ) -> Generation:
     """Split and measure one reply.
 
