@@ -194,13 +194,9 @@ async def judge_reply(
     if reason is not None:
         return ReplyVerdict(reason=reason, judge=judge.provenance(grader))
     judgement = await judge.judge(case_of(prompt, reply), grader)
+    same = ("verdict", "score", "label", "reason", "explanation", "replies")
     return ReplyVerdict(
-        verdict=judgement.verdict,
-        score=judgement.score,
-        label=judgement.label,
-        reason=judgement.reason,
-        explanation=judgement.explanation,
-        replies=judgement.replies,
+        **{name: getattr(judgement, name) for name in same},
         votes=tuple(vote.as_vote() for vote in judgement.votes),
         judge=judgement.provenance,
     )

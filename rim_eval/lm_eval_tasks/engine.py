@@ -55,7 +55,7 @@ class Engine:
     def count(self) -> TokenCounter | None:
         """Counts tokens with the model's own tokenizer."""
         tokenizer = self._tokenizer
-        if tokenizer is None or not callable(tokenizer):
+        if not callable(tokenizer):
             return None
         return lambda text: len(tokenizer(text, add_special_tokens=False)["input_ids"])
 
@@ -161,10 +161,9 @@ class Engine:
         return self._write(messages), fields | effort
 
     def refuse_cut_prompts(self, contexts: Iterable[str], budgets: Budgets, mode: Mode) -> None:
-        """Refuse a run in which lm-eval would cut prompts to make room for the replies.
+        """Refuse a run in which lm-eval would cut prompts from the left to make room for the replies.
 
-        It cuts from the left, and the sample files would hold the whole prompts all the same. With the
-        larger budget of the think mode only its prompts would be cut.
+        The sample files would hold the whole prompts all the same.
 
         Args:
             contexts: The prompts, as they are sent.
@@ -180,10 +179,10 @@ class Engine:
         # What the engine itself puts before a prompt counts too.
         encode = getattr(self.lm, "tok_encode", None)
         lengths = [len(encode(text)) if encode else count(text) for text in contexts]
-        needed = max(lengths, default=0) + budgets.total(mode)
-        if needed <= limit:
-            return
         cut = sum(length + budgets.total(mode) > limit for length in lengths)
+        if not cut:
+            return
+        needed = max(lengths) + budgets.total(mode)
         trace = f" and thinking_tokens={budgets.thinking_tokens}" if mode == "think" else ""
         raise RimError(
             f"{cut} of {len(lengths)} prompts would be cut: {self.model} has room for max_length={limit} tokens, and "
