@@ -226,7 +226,15 @@ class Table:
 
 
 def refuse_several_models(label: str, models: Collection[str]) -> None:
-    """Raise RimError where one name (`label` of `NAME=PATH`) is given to the logs of several models."""
+    """Refuse one name for the logs of several models.
+
+    Args:
+        label: NAME of `NAME=PATH`.
+        models: The models of its logs.
+
+    Raises:
+        RimError: There are several.
+    """
     if len(models) > 1:
         raise RimError(
             f"{label}=... names one model, but these logs hold {len(models)}: "
