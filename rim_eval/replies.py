@@ -94,69 +94,58 @@ class ArmRequest(NamedTuple):
         )
 
 
-class EngineReply(NamedTuple):
-    """A reply as an engine gives it."""
-
-    text: str
-    stop_reason: str | None
-    """The engine's own word."""
-    reasoning: str | None = None
-    """The trace, where the engine separates it from the text."""
-    redaction: Literal["summary", "hidden"] | None = None
-    """What the provider returned in place of the trace."""
-    output_tokens: int | None = None
-    """All generated tokens by the engine's count."""
-    reasoning_tokens: int | None = None
-    """Tokens of the trace by the engine's count."""
-
-
 def read_reply(
-    reply: EngineReply, request: ArmRequest, count: TokenCounter | None = None
+    request: ArmRequest,
+    text: str,
+    stop_reason: str | None,
+    *,
+    reasoning: str | None = None,
+    redaction: Literal["summary", "hidden"] | None = None,
+    output_tokens: int | None = None,
+    reasoning_tokens: int | None = None,
+    count: TokenCounter | None = None,
 ) -> Generation:
     """Split and measure one reply.
 
+    Tokens of trace and answer are counted, else the engine's, else its total shared out by characters.
+
     Args:
-        reply: The engine's reply.
         request: What was asked.
+        text: The engine's reply.
+        stop_reason: The engine's own word.
+        reasoning: The trace, where the engine separates it from the text.
+        redaction: What the provider returned in place of the trace.
+        output_tokens: All generated tokens by the engine's count.
+        reasoning_tokens: Tokens of the trace by the engine's count.
         count: Counts tokens; None where no tokenizer is at hand.
     """
-    split = split_trace(
-        reply.text, opened_by_prompt=request.opened_by_prompt, reasoning=reply.reasoning
-    )
-    trace_tokens, answer_tokens = _split_tokens(split.trace or "", split.answer, reply, count)
-    visible: TraceVisibility = "full" if split.trace and split.trace.strip() else "none"
-    if visible == "none" and reply.reasoning_tokens:
+    split = split_trace(text, opened_by_prompt=request.opened_by_prompt, reasoning=reasoning)
+    trace, answer = split.trace or "", split.answer
+    trace_tokens = answer_tokens = None
+    if count is not None:
+        trace_tokens, answer_tokens = count(trace) if trace else 0, count(answer)
+    elif output_tokens is not None:
+        share = round(output_tokens * len(trace) / max(len(trace) + len(answer), 1))
+        trace_tokens = reasoning_tokens or share
+        answer_tokens = max(output_tokens - trace_tokens, 0)
+    visible: TraceVisibility = "full" if trace.strip() else "none"
+    if visible == "none" and reasoning_tokens:
         visible = "hidden"
     return Generation(
         mode=request.mode,
         arm_kind=request.arm_kind,
-        answer=split.answer,
+        answer=answer,
         trace=split.trace,
-        visibility=reply.redaction or visible,
+        visibility=redaction or visible,
         trace_closed=split.closed if split.trace is not None else None,
         trace_tokens=trace_tokens,
         answer_tokens=answer_tokens,
-        output_tokens=reply.output_tokens,
+        output_tokens=output_tokens,
         over_budget=(answer_tokens or 0) > request.budgets.answer_tokens,
-        stop_reason=_STOP_REASONS.get(reply.stop_reason, "unknown"),
-        looping=is_looping(split.answer or split.trace or ""),
+        stop_reason=_STOP_REASONS.get(stop_reason, "unknown"),
+        looping=is_looping(answer or trace),
         requested=dict(request.requested),
     )
-
-
-def _split_tokens(
-    trace: str, answer: str, reply: EngineReply, count: TokenCounter | None
-) -> tuple[int | None, int | None]:
-    """Tokens of trace and answer: counted, else the engine's, else its total shared out by characters."""
-    if count is not None:
-        return (count(trace) if trace else 0, count(answer))
-    total = reply.output_tokens
-    if total is None:
-        return (None, None)
-    characters = len(trace) + len(answer)
-    share = round(total * len(trace) / characters) if characters else 0
-    trace_tokens = reply.reasoning_tokens or share
-    return (trace_tokens, max(total - trace_tokens, 0))
 
 
 class ReplyVerdict(NamedTuple):
@@ -205,13 +194,9 @@ async def judge_reply(
     if reason is not None:
         return ReplyVerdict(reason=reason, judge=judge.provenance(grader))
     judgement = await judge.judge(case_of(prompt, reply), grader)
+    same = ("verdict", "score", "label", "reason", "explanation", "replies")
     return ReplyVerdict(
-        verdict=judgement.verdict,
-        score=judgement.score,
-        label=judgement.label,
-        reason=judgement.reason,
-        explanation=judgement.explanation,
-        replies=judgement.replies,
+        **{name: getattr(judgement, name) for name in same},
         votes=tuple(vote.as_vote() for vote in judgement.votes),
         judge=judgement.provenance,
     )

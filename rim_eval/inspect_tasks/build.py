@@ -38,23 +38,19 @@ _INTERFACE: Final = "A"
 """The next letter when a change breaks the arguments of a task, and its figures stay comparable."""
 
 
-def set_task(name: str, settings: SetSettings, absolute_error: float | None = None) -> Task:
+def set_task(name: str, settings: SetSettings) -> Task:
     """The task over a published prompt set.
 
     Args:
         name: The prompt set.
         settings: The task's arguments.
-        absolute_error: How far an answer may lie from the gold one, by the set's own rule; None
-            where it must be equal.
 
     Raises:
         RimError: Something that the user gave is wrong or missing.
     """
     loaded = load_prompts(name, data=settings.data, subset=settings.subset)
-    if not isinstance(settings, ReasoningSettings):
-        return task_over(loaded, settings, _judged_by(loaded, settings))
-    style = settings.prompt_style
-    return task_over(loaded, settings, solved(), prompt_style=style, absolute_error=absolute_error)
+    is_solved = isinstance(settings, ReasoningSettings)
+    return task_over(loaded, settings, solved() if is_solved else _judged_by(loaded, settings))
 
 
 def judged_file(settings: PromptFileSettings) -> Task:
@@ -88,9 +84,6 @@ def task_over(
     settings: RunSettings,
     scorer: Scorer,
     solver: Solver | None = None,
-    *,
-    prompt_style: Any = "as_is",
-    absolute_error: float | None = None,
 ) -> Task:
     """One task over one prompt set: every sample is a prompt and holds all of its arms.
 
@@ -99,8 +92,6 @@ def task_over(
         settings: How the model is asked.
         scorer: Scores all arms of a sample.
         solver: Asks all arms of a sample; both modes by default.
-        prompt_style: How problems are asked.
-        absolute_error: How far an answer may lie from the gold one, kept with every sample.
 
     Raises:
         RimError: An argument is wrong, or the model has no thinking switch that can be found.
@@ -108,19 +99,20 @@ def task_over(
     if solver is None:
         arguments = settings.solver_arguments(loaded.entry.kind)
         solver = both_modes(modes=list(settings.modes), **arguments)
-    messages = {prompt.id: user_message(prompt, prompt_style) for prompt in loaded.prompts}
+    style: Any = getattr(settings, "prompt_style", "as_is")
+    messages = {prompt.id: user_message(prompt, style) for prompt in loaded.prompts}
     _check_model(settings, loaded, messages)
-    samples = []
-    for prompt in loaded.prompts:
-        facts = prompt_facts(prompt) | {"absolute_error": absolute_error}
-        samples.append(
-            Sample(
-                id=prompt.id,
-                input=messages[prompt.id],
-                target=prompt.target or "",
-                metadata={name: fact for name, fact in facts.items() if fact is not None},
-            )
+    # With every sample, so that a log which is scored again is scored by its set's rule.
+    tolerance = {"absolute_error": loaded.entry.absolute_error}
+    samples = [
+        Sample(
+            id=prompt.id,
+            input=messages[prompt.id],
+            target=prompt.target or "",
+            metadata={n: v for n, v in (prompt_facts(prompt) | tolerance).items() if v is not None},
         )
+        for prompt in loaded.prompts
+    ]
     return Task(
         dataset=MemoryDataset(samples, name=loaded.entry.name, location=loaded.provenance.location),
         solver=solver,

@@ -3,16 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple, cast
 
-from inspect_ai.model import (
-    CachePolicy,
-    ChatMessage,
-    ChatMessageUser,
-    ContentReasoning,
-    ContentText,
-    GenerateConfig,
-    Model,
-    ModelOutput,
-)
+from inspect_ai import model as inspect_model
+from inspect_ai.model import CachePolicy, ChatMessage, ChatMessageUser, GenerateConfig, Model
 from inspect_ai.util import sample_limits
 
 from rim_eval.decoding import Budgets
@@ -21,7 +13,7 @@ from rim_eval.generation import Generation
 from rim_eval.inspect_tasks.compat import active_generate_config
 from rim_eval.inspect_tasks.hf import PREFILL, HFRenderer, is_hf
 from rim_eval.inspect_tasks.switches import ModelSwitch
-from rim_eval.replies import ArmRequest, EngineReply, TokenCounter, read_reply
+from rim_eval.replies import ArmRequest, TokenCounter, read_reply
 from rim_eval.thinking import Recipe, pin_template, template_renderer, trace_opening
 from rim_eval.types import Mode
 
@@ -141,22 +133,18 @@ def prefilled_arm(
             )
         update: dict[str, Any] = {"prefill": text}
         if not prompted:
-            prefill = (recipe.prefill or "") + _trace_opening(model, recipe, template) + text
+            render = HFRenderer(model.api) if is_hf(model.api) else template_renderer(template)
+            opening = trace_opening(recipe.prompt(render, "Say hello."), template)
+            if opening is None:
+                raise RimError(
+                    f"How {model} opens its trace is not in its chat template, so no statement can be put at "
+                    "its start. Give the template with -T chat_template=FILE."
+                )
+            prefill = (recipe.prefill or "") + opening + text
             update = {"prefill": prefill, "opened_by_prompt": True}
         recipe = recipe.model_copy(update=update)
     arm = switch.model_copy(update={"think": recipe, "no_think": recipe})
     return ModelSwitch(arm, template), "no_think" if prompted else "think"
-
-
-def _trace_opening(model: Model, recipe: Recipe, template: str) -> str:
-    render = HFRenderer(model.api) if is_hf(model.api) else template_renderer(template)
-    opening = trace_opening(recipe.prompt(render, "Say hello."), template)
-    if opening is None:
-        raise RimError(
-            f"How {model} opens its trace is not in its chat template, so no statement can be put at "
-            "its start. Give the template with -T chat_template=FILE."
-        )
-    return opening
 
 
 def refuse_cuts(config: GenerateConfig) -> None:
@@ -181,9 +169,8 @@ def refuse_cuts(config: GenerateConfig) -> None:
 def refuse_shared_limits() -> None:
     """Reject sample limits that would apply to both modes together.
 
-    The mode that answers last would pay for the first, and Inspect throws the reply that crosses
-    such a limit away. Limits on time are accepted: they end a hung request, and a reply that came
-    before stays.
+    Inspect throws the reply that crosses such a limit away. Limits on time are accepted: they end a
+    hung request, and a reply that came before stays.
 
     Raises:
         RimError: The running sample has a limit on tokens, cost, turns or messages.
@@ -200,7 +187,7 @@ def refuse_shared_limits() -> None:
 
 
 def read_output(
-    output: ModelOutput, request: ArmRequest, count: TokenCounter | None = None
+    output: inspect_model.ModelOutput, request: ArmRequest, count: TokenCounter | None = None
 ) -> Generation:
     """Split and measure one reply.
 
@@ -216,19 +203,20 @@ def read_output(
         return request.failed(output.error or "the engine returned no choice")
     choice, usage = output.choices[0], output.usage
     content = choice.message.content
-    parts = [ContentText(text=content)] if isinstance(content, str) else content
-    thoughts = [part for part in parts if isinstance(part, ContentReasoning)]
+    parts = [inspect_model.ContentText(text=content)] if isinstance(content, str) else content
+    thoughts = [part for part in parts if isinstance(part, inspect_model.ContentReasoning)]
     redacted = any(part.redacted for part in thoughts)
     reasoning = "\n".join(
         text for part in thoughts if (text := part.summary if redacted else part.reasoning)
     )
     redaction: Literal["summary", "hidden"] = "summary" if reasoning else "hidden"
-    reply = EngineReply(
-        text="".join(part.text for part in parts if isinstance(part, ContentText)),
+    return read_reply(
+        request,
+        text="".join(part.text for part in parts if isinstance(part, inspect_model.ContentText)),
         stop_reason=choice.stop_reason,
         reasoning=reasoning or None,
         redaction=redaction if redacted else None,
         output_tokens=usage.output_tokens if usage else None,
         reasoning_tokens=usage.reasoning_tokens if usage else None,
+        count=count,
     )
-    return read_reply(reply, request, count)

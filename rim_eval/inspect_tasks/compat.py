@@ -3,19 +3,12 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from inspect_ai._util.error import PrerequisiteError
-from inspect_ai.model._generate_config import active_generate_config
-from inspect_ai.model._model import active_model, model_roles
+from inspect_ai._util.error import PrerequisiteError as PrerequisiteError
+from inspect_ai.model._generate_config import active_generate_config as active_generate_config
+from inspect_ai.model._model import active_model as active_model
+from inspect_ai.model._model import model_roles as model_roles
 
 from rim_eval.errors import RimError
-
-__all__ = [
-    "PrerequisiteError",
-    "active_generate_config",
-    "active_model",
-    "model_roles",
-    "user_errors",
-]
 
 
 @contextmanager

@@ -88,11 +88,7 @@ def reasoning_patterns(monitor: str = "rubric", parts: str | list[str] = "trace"
 
 
 def read_parts(argument: str | Sequence[str]) -> "tuple[Part, ...]":
-    """Parse the argument `parts`: `trace`, `answer`, `both`, or a list.
-
-    Raises:
-        RimError: It is something else.
-    """
+    """Parse the argument `parts`; a RimError names what is allowed."""
     from rim_eval.patterns import PARTS
 
     message = f"parts={argument!r} is not known: use trace, answer or both"

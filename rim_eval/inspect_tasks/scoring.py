@@ -161,13 +161,5 @@ def score_value(row: Observation) -> str:
 
 def observation_of(state: TaskState, reply: Generation, verdict: ReplyVerdict) -> Observation:
     """The row of one arm of a sample."""
-    return observe(reply, verdict, state.metadata, **sample_columns(state))
-
-
-def sample_columns(state: TaskState) -> dict[str, Any]:
-    """The columns of a row that name its model, prompt and epoch."""
-    return {
-        "model": str(state.model),
-        "prompt_id": str(state.sample_id),
-        "epoch": state.epoch,
-    }
+    columns = {"model": str(state.model), "prompt_id": str(state.sample_id), "epoch": state.epoch}
+    return observe(reply, verdict, state.metadata, **columns)

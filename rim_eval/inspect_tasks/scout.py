@@ -17,8 +17,6 @@ from rim_eval.judging import Case
 from rim_eval.patterns import PatternReading, UnreadReason, load_monitor, read_patterns
 from rim_eval.thinking import split_trace
 
-__all__ = ["reasoning_patterns"]
-
 
 @scanner(messages="all")  # type: ignore[untyped-decorator]  # (Scout is no dependency)
 def reasoning_patterns(monitor: str = "cues") -> Scanner[Transcript]:
@@ -38,12 +36,17 @@ def reasoning_patterns(monitor: str = "cues") -> Scanner[Transcript]:
         grader = get_model() if loaded.needs_grader else None
         results = []
         for message, prompt in _replies(transcript.messages):
-            reason = _hidden(message)
-            if reason:
-                results.append(Result(value=None, label=_mode(message), explanation=reason))
+            content = message.content if isinstance(message.content, list) else []
+            parts = [part for part in content if isinstance(part, ContentReasoning)]
+            mode = (message.metadata or {}).get("mode")
+            if reason := _hidden(parts):
+                results.append(Result(value=None, label=mode, explanation=reason))
                 continue
-            reading = await read_patterns(loaded, _case(message, prompt), "trace", grader)
-            results.append(_result(message, reading))
+            reasoning = "\n".join(part.reasoning for part in parts) or None
+            split = split_trace(message.text, reasoning=reasoning)
+            case = Case(prompt_text=prompt, kind="harmful", trace=split.trace, answer=split.answer)
+            reading = await read_patterns(loaded, case, "trace", grader)
+            results.append(_result(message, mode, reading))
         return results
 
     return scan
@@ -59,34 +62,18 @@ def _replies(messages: list[ChatMessage]) -> Iterator[tuple[ChatMessageAssistant
             yield message, prompt
 
 
-def _reasoning(message: ChatMessageAssistant) -> list[ContentReasoning]:
-    content = message.content if isinstance(message.content, list) else []
-    return [part for part in content if isinstance(part, ContentReasoning)]
-
-
-def _hidden(message: ChatMessageAssistant) -> UnreadReason | None:
-    parts = _reasoning(message)
+def _hidden(parts: list[ContentReasoning]) -> UnreadReason | None:
     if any(part.redacted for part in parts):
         return "trace_hidden"
     summarised = any(part.summary and not part.reasoning for part in parts)
     return "trace_summarised" if summarised else None
 
 
-def _case(message: ChatMessageAssistant, prompt: str) -> Case:
-    reasoning = "\n".join(part.reasoning for part in _reasoning(message)) or None
-    split = split_trace(message.text, reasoning=reasoning)
-    return Case(prompt_text=prompt, kind="harmful", trace=split.trace, answer=split.answer)
-
-
-def _mode(message: ChatMessageAssistant) -> str | None:
-    return (message.metadata or {}).get("mode")
-
-
-def _result(message: ChatMessageAssistant, reading: PatternReading) -> Result:
+def _result(message: ChatMessageAssistant, mode: str | None, reading: PatternReading) -> Result:
     """Quotations become Scout's references, so they stay in its results."""
     return Result(
         value=list(reading.patterns) if reading.read else None,
-        label=_mode(message),
+        label=mode,
         explanation=reading.reason or reading.explanation,
         references=[
             Reference(type="message", id=message.id or "", cite=finding.quote)

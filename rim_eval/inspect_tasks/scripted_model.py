@@ -6,15 +6,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import anyio
-from inspect_ai.model import (
-    ChatMessage,
-    GenerateConfig,
-    ModelAPI,
-    ModelCall,
-    ModelOutput,
-    ModelUsage,
-    StopReason,
-)
+from inspect_ai import model as inspect_model
+from inspect_ai.model import GenerateConfig, ModelAPI, ModelCall, ModelOutput
 from inspect_ai.tool import ToolChoice, ToolInfo
 from pydantic import Field, TypeAdapter, ValidationError
 
@@ -38,7 +31,7 @@ class Line(FrozenModel):
     """Regular expression searched in the last user message; empty matches everything."""
     mode: Mode | None = None
     reply: str
-    stop_reason: StopReason = "stop"
+    stop_reason: inspect_model.StopReason = "stop"
     error: bool = False
     """Raise the reply as an engine error."""
     seconds: float = Field(default=0, ge=0)
@@ -57,12 +50,11 @@ class ScriptedModel(ModelAPI):
     """Says the first line of its script that fits.
 
     Args:
-        model_name: Any name.
+        model_name: Any name; the base class's other arguments are unused.
         base_url: Unused.
         api_key: Unused.
         config: Unused.
-        script: Path of a JSON file, a list of lines (`when`, `mode`, `reply`, `stop_reason`, `error`,
-            `seconds`).
+        script: Path of a JSON file, a list of `Line`.
         **model_args: Refused, with their names.
     """
 
@@ -86,7 +78,7 @@ class ScriptedModel(ModelAPI):
 
     async def generate(
         self,
-        input: list[ChatMessage],
+        input: list[inspect_model.ChatMessage],
         tools: list[ToolInfo],
         tool_choice: ToolChoice,
         config: GenerateConfig,
@@ -105,7 +97,7 @@ class ScriptedModel(ModelAPI):
             raise RuntimeError(line.reply)
         output = ModelOutput.from_content(self.model_name, line.reply, line.stop_reason)
         sizes = sum(len(part.text.split()) for part in input), len(line.reply.split())
-        output.usage = ModelUsage(
+        output.usage = inspect_model.ModelUsage(
             input_tokens=sizes[0], output_tokens=sizes[1], total_tokens=sum(sizes)
         )
         call = ModelCall.create(

@@ -1,19 +1,13 @@
 """The solver `both_modes`: all arms of a prompt inside one Inspect sample, so that nothing can split a pair."""
 
 from collections.abc import Mapping, Sequence
-from functools import cache, cached_property
+from functools import cache
 from logging import getLogger
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import anyio
-from inspect_ai.model import (
-    ChatMessageAssistant,
-    Content,
-    ContentReasoning,
-    ContentText,
-    Model,
-    get_model,
-)
+from inspect_ai import model as inspect_model
+from inspect_ai.model import Model, get_model
 from inspect_ai.solver import Generate, Solver, TaskState, solver
 from inspect_ai.util import collect, span
 from pydantic import TypeAdapter
@@ -55,7 +49,7 @@ def both_modes(
         model = get_model()
         if state.epoch > 1 and active_generate_config().temperature == 0:
             _warn_of_equal_epochs()
-        store_replies(state, {mode: _no_reply(mode, "switch") for mode in modes})
+        _store(state, {mode: _no_reply(mode, "switch") for mode in modes})
         thinking = await runner.switch(model)
         await runner.run(state, model, {mode: (thinking, mode) for mode in modes})
         return state
@@ -73,16 +67,8 @@ def stored_replies(state: TaskState, key: str = REPLIES_KEY) -> dict[str, Genera
     return _REPLIES.validate_python(state.store.get(key, {}))
 
 
-def store_replies(
-    state: TaskState, replies: Mapping[str, Generation], key: str = REPLIES_KEY
-) -> None:
-    """Put replies beside those of other arms.
-
-    Args:
-        state: The sample.
-        replies: The replies, by arm.
-        key: As `stored_replies` takes it.
-    """
+def _store(state: TaskState, replies: Mapping[str, Generation], key: str = REPLIES_KEY) -> None:
+    """Put replies beside those of other arms, under a key as `stored_replies` takes it."""
     by_arm = stored_replies(state, key) | dict(replies)
     state.store.set(key, _REPLIES.dump_python(by_arm, mode="json"))
 
@@ -104,10 +90,7 @@ class ArmRunner:
         self._switch = switch
         self._chat_template = chat_template
         self._switches: dict[int, ModelSwitch] = {}
-
-    @cached_property
-    def _lock(self) -> anyio.Lock:
-        return anyio.Lock()
+        self._lock = anyio.Lock()
 
     async def switch(self, model: Model) -> "ModelSwitch":
         """The model's thinking switch; the `hf/` provider is adapted on the way.
@@ -157,7 +140,7 @@ class ArmRunner:
             with user_errors():
                 refuse_shared_limits()
         waiting = {name: _no_reply(mode, arm.switch.kind) for name, (arm, mode) in arms.items()}
-        store_replies(state, waiting, key)
+        _store(state, waiting, key)
         api, count = cast(Any, model.api), None
         if is_hf(api):
             count = token_counter(api)
@@ -174,9 +157,9 @@ class ArmRunner:
                         call.messages, config=call.config, cache=call.cache
                     )
                 except Exception as error:
-                    store_replies(state, {name: call.request.failed(repr(error))}, key)
+                    _store(state, {name: call.request.failed(repr(error))}, key)
                     return error
-                store_replies(state, {name: read_output(output, call.request, count)}, key)
+                _store(state, {name: read_output(output, call.request, count)}, key)
                 return None
 
         errors = await collect(*(ask(name, *arm) for name, arm in arms.items()))
@@ -199,9 +182,13 @@ def _warn_of_equal_epochs() -> None:
     )
 
 
-def _message_of(reply: Generation, model: str) -> ChatMessageAssistant:
+def _message_of(reply: Generation, model: str) -> inspect_model.ChatMessageAssistant:
     """A reply as the viewer shows it: an assistant message with its mode, trace and answer."""
-    trace = [ContentReasoning(reasoning=reply.trace)] if reply.trace else []
     answer = reply.answer or f"({reply.error or 'no answer'})"
-    content: list[Content] = [*trace, ContentText(text=f"[{reply.mode}] {answer}")]
-    return ChatMessageAssistant(content=content, model=model, metadata={"mode": reply.mode})
+    content: list[inspect_model.Content]
+    content = [inspect_model.ContentText(text=f"[{reply.mode}] {answer}")]
+    if reply.trace:
+        content.insert(0, inspect_model.ContentReasoning(reasoning=reply.trace))
+    return inspect_model.ChatMessageAssistant(
+        content=content, model=model, metadata={"mode": reply.mode}
+    )

@@ -8,17 +8,10 @@ from typing import Any, Final, NamedTuple, cast
 
 from inspect_ai.model import Model
 
+from rim_eval import thinking
 from rim_eval.errors import RimError
 from rim_eval.inspect_tasks.hf import HFRenderer, is_hf
 from rim_eval.replies import read_template_file
-from rim_eval.thinking import (
-    Renderer,
-    Switch,
-    explicit_switch,
-    find_switch,
-    hosted_switch,
-    template_renderer,
-)
 
 _SERVED: Final = ("vllm", "sglang", "openai-api")
 
@@ -26,9 +19,9 @@ _SERVED: Final = ("vllm", "sglang", "openai-api")
 class ModelSwitch(NamedTuple):
     """A model's switch, and its chat template and renderer where they could be had."""
 
-    switch: Switch
+    switch: thinking.Switch
     template: str | None = None
-    render: Renderer | None = None
+    render: thinking.Renderer | None = None
 
 
 def switch_for(
@@ -46,12 +39,12 @@ def switch_for(
     """
     template, render = _template_and_renderer(model, chat_template)
     if requested != "auto":
-        return ModelSwitch(explicit_switch(requested, render=render), template, render)
+        return ModelSwitch(thinking.explicit_switch(requested, render=render), template, render)
     if render is not None:
-        switch = find_switch(render, source=template, model=_model_path(model))
+        switch = thinking.find_switch(render, source=template, model=_model_path(model))
         return ModelSwitch(switch, template, render)
     if _provider(model) not in _SERVED:
-        return ModelSwitch(hosted_switch(_provider(model), _model_path(model)))
+        return ModelSwitch(thinking.hosted_switch(_provider(model), _model_path(model)))
     raise RimError(
         f"How {model} turns thinking on and off could not be found: its chat template is not on this "
         "machine and its server does not render prompts. Give the template with "
@@ -62,22 +55,23 @@ def switch_for(
 
 def _template_and_renderer(
     model: Model, chat_template: str | None
-) -> tuple[str | None, Renderer | None]:
+) -> tuple[str | None, thinking.Renderer | None]:
     """The template at hand first; for a server what it renders itself, then the hub's file."""
     if chat_template is not None:
         template = read_template_file(chat_template)
-        return template, template_renderer(template)
+        return template, thinking.template_renderer(template)
     holders = (model.api, getattr(model.api, "tokenizer", None))
     templates = (getattr(holder, "chat_template", None) for holder in holders)
     in_process = next((template for template in templates if isinstance(template, str)), None)
     local = in_process or _template_in(Path(_model_path(model)))
     if local is not None:
-        return local, HFRenderer(model.api) if is_hf(model.api) else template_renderer(local)
+        render = HFRenderer(model.api) if is_hf(model.api) else thinking.template_renderer(local)
+        return local, render
     if _provider(model) not in _SERVED:
         return None, None
     served = _server_renderer(model)
     on_hub = _template_on_hub(_model_path(model)) if served is None else None
-    return on_hub, served if on_hub is None else template_renderer(on_hub)
+    return on_hub, served if on_hub is None else thinking.template_renderer(on_hub)
 
 
 def _provider(model: Model) -> str:
@@ -113,7 +107,7 @@ def _template_on_hub(name: str) -> str | None:
     return None
 
 
-def _server_renderer(model: Model) -> Renderer | None:
+def _server_renderer(model: Model) -> thinking.Renderer | None:
     """Render through the server itself; None where it has no such address or does not answer."""
     import httpx
 

@@ -152,7 +152,7 @@ def math500(settings: ReasoningSettings) -> Task:
 @takes(ReasoningSettings)
 def math401(settings: ReasoningSettings) -> Task:
     """MATH 401: 401 arithmetic expressions, right within the authors' tolerance of 1e-3."""
-    return _set_task("math401", settings, absolute_error=1e-3)
+    return _set_task("math401", settings)
 
 
 @task(kind="reasoning")
@@ -204,7 +204,7 @@ def toy_model() -> type[ModelAPI]:
     return ScriptedModel
 
 
-def _set_task(name: str, settings: SetSettings, absolute_error: float | None = None) -> Task:
+def _set_task(name: str, settings: SetSettings) -> Task:
     from rim_eval.inspect_tasks.build import set_task
 
-    return set_task(name, settings, absolute_error)
+    return set_task(name, settings)

@@ -2,31 +2,16 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from rim_eval import thinking
 from rim_eval.decoding import Budgets
 from rim_eval.errors import RimError
 from rim_eval.generation import Generation
-from rim_eval.replies import (
-    ArmRequest,
-    EngineReply,
-    TokenCounter,
-    read_reply,
-    read_template_file,
-)
+from rim_eval.replies import ArmRequest, TokenCounter, read_reply, read_template_file
 from rim_eval.types import Mode
 
 _NAMES: Final = {"HFLM": "hf", "VLLM": "vllm"}
-
-
-class EngineRequest(NamedTuple):
-    """One request, ready for lm-eval."""
-
-    context: Any
-    """Prompt text, or lm-eval's JSON chat for engines that render it themselves."""
-    fields: dict[str, Any]
-    """Generation settings that set the mode; empty where the text does."""
 
 
 class TemplateWords(dict[str, Any]):
@@ -70,7 +55,7 @@ class Engine:
     def count(self) -> TokenCounter | None:
         """Counts tokens with the model's own tokenizer."""
         tokenizer = self._tokenizer
-        if tokenizer is None or not callable(tokenizer):
+        if not callable(tokenizer):
             return None
         return lambda text: len(tokenizer(text, add_special_tokens=False)["input_ids"])
 
@@ -150,8 +135,14 @@ class Engine:
                 f"The chat template of {self.model} refuses a request: {error}"
             ) from None
 
-    def request(self, recipe: thinking.Recipe, message: str, system: str | None) -> EngineRequest:
+    def request(
+        self, recipe: thinking.Recipe, message: str, system: str | None
+    ) -> tuple[Any, dict[str, Any]]:
         """One request in the recipe's mode.
+
+        Returns:
+            Prompt text (lm-eval's JSON chat for engines that render it themselves), and the generation
+            settings that set the mode, empty where the text does.
 
         Raises:
             RimError: The mode needs a prefilled trace and the engine's server writes the prompt.
@@ -160,21 +151,19 @@ class Engine:
         # Templates that know effort read it under the request's own name.
         effort = {"reasoning_effort": recipe.reasoning_effort} if recipe.reasoning_effort else {}
         if not self.is_chat:
-            text = self.render(messages, words | effort)
-            return EngineRequest(text + (recipe.prefill or ""), {})
+            return self.render(messages, words | effort) + (recipe.prefill or ""), {}
         if recipe.prefill:
             raise RimError(
                 f"{self.model} always thinks, and its no-think arm needs an empty trace written for it, which "
                 "chat completions cannot be given. Use local-completions with a tokenizer, vllm or hf."
             )
         fields = {"chat_template_kwargs": TemplateWords(words)} if words else {}
-        return EngineRequest(self._write(messages), fields | effort)
+        return self._write(messages), fields | effort
 
     def refuse_cut_prompts(self, contexts: Iterable[str], budgets: Budgets, mode: Mode) -> None:
-        """Refuse a run in which lm-eval would cut prompts to make room for the replies.
+        """Refuse a run in which lm-eval would cut prompts from the left to make room for the replies.
 
-        It cuts from the left, and the sample files would hold the whole prompts all the same. With the
-        larger budget of the think mode only its prompts would be cut.
+        The sample files would hold the whole prompts all the same.
 
         Args:
             contexts: The prompts, as they are sent.
@@ -190,10 +179,10 @@ class Engine:
         # What the engine itself puts before a prompt counts too.
         encode = getattr(self.lm, "tok_encode", None)
         lengths = [len(encode(text)) if encode else count(text) for text in contexts]
-        needed = max(lengths, default=0) + budgets.total(mode)
-        if needed <= limit:
-            return
         cut = sum(length + budgets.total(mode) > limit for length in lengths)
+        if not cut:
+            return
+        needed = max(lengths) + budgets.total(mode)
         trace = f" and thinking_tokens={budgets.thinking_tokens}" if mode == "think" else ""
         raise RimError(
             f"{cut} of {len(lengths)} prompts would be cut: {self.model} has room for max_length={limit} tokens, and "
@@ -216,8 +205,14 @@ class Engine:
             # Text engines do not say why they stopped; a reply as long as its budget was cut.
             cut = tokens >= request.budgets.total(request.mode)
             stop_reason = "max_tokens" if cut else "stop"
-        reply = EngineReply(str(text), stop_reason, server.reasoning, output_tokens=tokens)
-        return read_reply(reply, request, self.count)
+        return read_reply(
+            request,
+            str(text),
+            stop_reason,
+            reasoning=server.reasoning,
+            output_tokens=tokens,
+            count=self.count,
+        )
 
 
 def engine_of(chat_template: Callable[..., Any] | None) -> Engine:
@@ -255,8 +250,7 @@ def _keep_reasoning(lm: Any) -> None:
         return
 
     def parse_all(outputs: Any, **kwargs: Any) -> list[Any]:
-        texts = list(parse(outputs=outputs, **kwargs))
-        replies = list(_server_replies(outputs))
+        texts, replies = list(parse(outputs=outputs, **kwargs)), list(_server_replies(outputs))
         return replies if len(replies) == len(texts) else texts
 
     parse_all.keeps_reasoning = True  # type: ignore[attr-defined]

@@ -61,23 +61,23 @@ def compare(left: Mapping[Key, ReplyRecord], right: Mapping[Key, ReplyRecord]) -
             f"Nothing to compare: {len(left)} replies here, {len(right)} there, and none of them to the "
             "same prompt of the same set in the same mode."
         )
-    differences = {key: _differing(left[key], right[key]) for key in both}
+    disagreements: dict[Key, tuple[str, ...]] = {}
+    for key in both:
+        one, other = _compared(left[key]), _compared(right[key])
+        if one != other:
+            disagreements[key] = tuple(name for name in one if one[name] != other[name])
     return Parity(
         compared=len(both),
-        disagreements={key: names for key, names in differences.items() if names},
+        disagreements=disagreements,
         only_left=tuple(sorted(left.keys() - right.keys())),
         only_right=tuple(sorted(right.keys() - left.keys())),
     )
 
 
-def _differing(one: ReplyRecord, other: ReplyRecord) -> tuple[str, ...]:
-    def compared(record: ReplyRecord) -> dict[str, object]:
-        columns = ("verdict", "reason", "label", "adopted")
-        texts = {"answer": record.generation.answer, "trace": record.generation.trace or ""}
-        return texts | {name: getattr(record.observation, name) for name in columns}
-
-    second = compared(other)
-    return tuple(name for name, value in compared(one).items() if value != second[name])
+def _compared(record: ReplyRecord) -> dict[str, object]:
+    columns = ("verdict", "reason", "label", "adopted")
+    texts = {"answer": record.generation.answer, "trace": record.generation.trace or ""}
+    return texts | {name: getattr(record.observation, name) for name in columns}
 
 
 def replies_in_log(path: str | Path) -> dict[Key, ReplyRecord]:

@@ -153,7 +153,12 @@ async def _judge_all(
     drafts: Path,
 ) -> list[ReplyRecord]:
     """All verdicts, each written to `drafts` at once, so that an interrupted run loses none."""
-    judged = _read_drafts(drafts)
+    drafts.touch()
+    judged: dict[str, ReplyRecord] = {}
+    for line in drafts.read_bytes().split(b"\n"):
+        with suppress(ValidationError):  # a line that was not written to its end
+            draft = ReplyRecord.model_validate_json(line)
+            judged[draft.observation.prompt_id] = draft
     slots = asyncio.Semaphore(_CONCURRENT)
 
     async def judge_one(doc: Mapping[str, Any], old: ReplyRecord) -> ReplyRecord:
@@ -170,14 +175,3 @@ async def _judge_all(
         return new
 
     return await asyncio.gather(*map(judge_one, docs, records))
-
-
-def _read_drafts(path: Path) -> dict[str, ReplyRecord]:
-    """The records in a file of drafts, by prompt; lines that were not written to their end are left out."""
-    path.touch()
-    records: dict[str, ReplyRecord] = {}
-    for line in path.read_bytes().split(b"\n"):
-        with suppress(ValidationError):
-            draft = ReplyRecord.model_validate_json(line)
-            records[draft.observation.prompt_id] = draft
-    return records

@@ -51,8 +51,6 @@ class TaskFile(FrozenModel):
     prompt_style: Style = "worked"
     """How the set's problems are asked unless the user says otherwise; prompts that are no problems
     are always asked as they are."""
-    absolute_error: float | None = None
-    """How far an answer may lie from the gold one, by the set's own rule; None where it must be equal."""
 
 
 def read_settings(metadata: Mapping[str, Any] | None) -> Settings:

@@ -1,7 +1,7 @@
 """The lm-eval task of one prompt set in one mode. Only lm-eval loads this module, for a task file."""
 
 import json
-from collections.abc import Coroutine, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 from lm_eval.api.task import ConfigurableTask  # noqa: TID253  (a task must be made of lm-eval's own)
@@ -25,26 +25,19 @@ class ModeTask(ConfigurableTask):  # type: ignore[misc]
     """Asks every prompt in the task's mode, whatever the model's own arguments say.
 
     Args:
-        data_dir: Unused, as all of lm-eval's own places of data.
-        cache_dir: Unused.
-        download_mode: Unused.
         config: The task file's settings.
+        **unused: lm-eval's own places of data.
     """
 
-    def __init__(
-        self,
-        data_dir: Any = None,
-        cache_dir: Any = None,
-        download_mode: Any = None,
-        config: dict[str, Any] | None = None,
-    ) -> None:
+    def __init__(self, config: dict[str, Any] | None = None, **unused: Any) -> None:
         own = {name: value for name, value in (config or {}).items() if name != "class"}
         # Where this is unset, lm-eval looks every metric's name up on the hub.
         own["process_results"] = "rim_eval"
-        super().__init__(data_dir, cache_dir, download_mode, own)
+        super().__init__(config=own, **unused)
         self.file = TaskFile.model_validate(self.config.dataset_kwargs)
         self.settings = read_settings(self.config.metadata)
         declared = entry(self.file.prompt_set)
+        self.absolute_error = declared.absolute_error
         self.kinds: list[PromptKind] = sorted(set(self.dataset["test"]["kind"]))
         self.budgets = budgets(
             declared.kind, self.settings.answer_tokens, self.settings.thinking_tokens
@@ -113,11 +106,14 @@ class ModeTask(ConfigurableTask):  # type: ignore[misc]
         request = ArmRequest.of(self.switch, self.file.mode, self.budgets)
         reply = self.engine.read(results[0], request)
         if doc["kind"] == "reasoning":
-            verdict = check_reply(reply, doc["target"], self.file.absolute_error)
+            verdict = check_reply(reply, doc["target"], self.absolute_error)
         elif self.judge is None or self.judge.needs_grader:
             verdict = ReplyVerdict(reason="not_judged")
         else:
-            verdict = _result_of(judge_reply(self.judge, doc, reply))
+            try:  # an offline judge waits for nothing, so its coroutine ends at the first step
+                judge_reply(self.judge, doc, reply).send(None)
+            except StopIteration as done:
+                verdict = done.value
         row = record(doc, self.settings.model or self.engine.model, reply, verdict)
         return metrics(row, [KIND_NAMES[kind].rate for kind in self.kinds])
 
@@ -143,13 +139,3 @@ class ModeTask(ConfigurableTask):  # type: ignore[misc]
                 f"--gen_kwargs until={sampling['until']!r} would end a trace wherever these words stand in it: "
                 "leave it out."
             )
-
-
-def _result_of(judging: Coroutine[Any, Any, ReplyVerdict]) -> ReplyVerdict:
-    """What an offline judge says: it waits for nothing, so its coroutine ends at the first step."""
-    try:
-        judging.send(None)
-    except StopIteration as done:
-        verdict: ReplyVerdict = done.value
-        return verdict
-    raise AssertionError("an offline judge waited for something")

@@ -7,11 +7,7 @@ from rim_eval.observations.files import (
     read_observations,
     write_observations,
 )
-from rim_eval.observations.inspect_logs import (
-    from_inspect_log,
-    load_inspect_log,
-    rows_of_score,
-)
+from rim_eval.observations.inspect_logs import from_inspect_log, load_inspect_log, rows_of_score
 from rim_eval.observations.lm_eval_samples import (
     from_lm_eval_samples,
     numbered_lines,
@@ -19,11 +15,7 @@ from rim_eval.observations.lm_eval_samples import (
     results_file,
     sample_lines,
 )
-from rim_eval.observations.runs import (
-    check,
-    latest_runs,
-    refuse_two_names,
-)
+from rim_eval.observations.runs import check, latest_runs, refuse_two_names
 from rim_eval.observations.schema import Observation, Problem, Run
 from rim_eval.observations.table import (
     COLUMNS,

@@ -2,7 +2,7 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -59,7 +59,14 @@ def read_observations(sources: Iterable[str | Path]) -> Table:
         tables.append((source, table))
     for label, several in models.items():
         refuse_several_models(label, several)
-    refuse_two_names((source, *run) for source, table in tables for run in _runs(source, table))
+    runs = list[tuple[str, str, str]]()
+    for source, table in tables:
+        # A table without runs is known by its place.
+        place = str(Path(label_of(source)[1]).resolve())
+        ids = [(run.group or run.id, run.model) for run in table.runs]
+        ids = ids or [(f"{place} {number}", model) for number, model in enumerate(table.models)]
+        runs += [(source, *each) for each in ids]
+    refuse_two_names(runs)
     return merge_runs([table for _, table in tables])
 
 
@@ -83,14 +90,6 @@ def write_observations(table: Table, path: str | Path) -> None:
         _beside(path).write_text(about + "\n", encoding="utf-8")
     else:
         raise RimError(f"{path}: observations are written as .parquet or .csv.")
-
-
-def _runs(source: str, table: Table) -> Iterator[tuple[str, str]]:
-    """Runs with their models; a table without runs is known by its place."""
-    yield from ((run.group or run.id, run.model) for run in table.runs)
-    if not table.runs:
-        place = str(Path(label_of(source)[1]).resolve())
-        yield from ((f"{place} {number}", model) for number, model in enumerate(table.models))
 
 
 def label_of(source: str) -> tuple[str | None, str]:

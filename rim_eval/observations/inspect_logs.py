@@ -145,10 +145,7 @@ def _sample(path: str, summary: "EvalSampleSummary") -> "EvalSample":
 
 
 def _run(
-    path: str,
-    header: "EvalLog",
-    summaries: list["EvalSampleSummary"],
-    rows: list[Observation],
+    path: str, header: "EvalLog", summaries: list["EvalSampleSummary"], rows: list[Observation]
 ) -> Run:
     spec, plan = header.eval, header.plan
     params = next((step.params for step in plan.steps if "answer_tokens" in step.params), {})
@@ -178,8 +175,8 @@ def _run(
         command=inspect_command(header),
         engine=spec.model.split("/", 1)[0],
         switch=None if switch is None else str(switch),
-        weights=_text(store.get(WEIGHTS_KEY)),
-        prompt_style=_text(spec.task_args.get("prompt_style")),
+        weights=store.get(WEIGHTS_KEY),
+        prompt_style=spec.task_args.get("prompt_style"),
         n_prompts=len(set(spec.dataset.sample_ids or ())) or spec.dataset.samples,
         epochs=spec.config.epochs or 1,
         modes=tuple(params.get("modes", ())),
@@ -190,10 +187,6 @@ def _run(
         versions=dict(spec.packages),
         provenance=Provenance.model_validate(provenance) if provenance else None,
     )
-
-
-def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) else None
 
 
 def _problems(

@@ -66,7 +66,12 @@ def read_lm_eval_samples(path: str) -> Table:
             f"{path}: the results file beside it is not as lm-eval writes it ({str(error)[:200]}). "
             "Move it away, or run the command again."
         ) from None
-    return Table(from_rows(rows, run.id), (run,), tuple(_problems(run, rows)))
+    problems: tuple[Problem, ...] = ()
+    missing = (run.n_prompts or 0) - len({row.prompt_id for row in rows})
+    if missing > 0 and not run.limited:
+        says = f"{missing} prompts of {run.dataset} ({run.model}) have no outcome in {run.log}"
+        problems = (Problem(kind="missing", says=says, runs=(run.id,)),)
+    return Table(from_rows(rows, run.id), (run,), problems)
 
 
 def sample_lines(path: Path) -> Iterator[dict[str, Any]]:
@@ -150,10 +155,3 @@ def results_file(samples: Path) -> Path | None:
     named = _NAME.fullmatch(samples.name)
     beside = samples.with_name(f"results_{named['date']}.json") if named else samples
     return beside if named and beside.is_file() else None
-
-
-def _problems(run: Run, rows: list[Observation]) -> Iterator[Problem]:
-    missing = (run.n_prompts or 0) - len({row.prompt_id for row in rows})
-    if missing > 0 and not run.limited:
-        says = f"{missing} prompts of {run.dataset} ({run.model}) have no outcome in {run.log}"
-        yield Problem(kind="missing", says=says, runs=(run.id,))

@@ -160,6 +160,8 @@ class PromptSet(FrozenModel):
     """Canonical judge by name; none for reasoning sets, whose answers are checked."""
     count: int = Field(gt=0)
     """Prompts in all files together."""
+    absolute_error: float | None = None
+    """How far an answer may lie from the gold one, by the publisher's rule; None where it must be equal."""
     licence: str
     citation: str
     homepage: str = ""

@@ -8,7 +8,7 @@ from inspect_ai import eval as inspect_eval
 from inspect_ai import score
 from inspect_ai.log import EvalLog, read_eval_log
 
-from rim_eval.inspect_tasks.build import set_task
+from rim_eval.inspect_tasks.build import task_over
 from rim_eval.inspect_tasks.scorers import solved
 from rim_eval.inspect_tasks.settings import ReasoningSettings
 from rim_eval.prompt_sets import load_prompts
@@ -23,9 +23,12 @@ def accuracy(log: EvalLog) -> float:
 @pytest.mark.slow
 def test_the_sets_tolerance_holds(script: Any, tmp_path: Path) -> None:
     """`inspect score --scorer rim_eval/solved` turned MATH 401's gain of +42 points into -1."""
-    gold = load_prompts("toy_math").prompts[0].target
+    loaded = load_prompts("toy_math")
+    gold = loaded.prompts[0].target
     near = f"<think>x</think>The answer is {float(gold or 0) + 0.0004}."
-    task = set_task("toy_math", ReasoningSettings(), absolute_error=1e-3)
+    entry = loaded.entry.model_copy(update={"absolute_error": 1e-3})
+    rounded = loaded.model_copy(update={"entry": entry})
+    task = task_over(rounded, ReasoningSettings(), solved())
     [log] = inspect_eval(
         task,
         model="rim_toy/scripted",

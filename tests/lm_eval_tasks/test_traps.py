@@ -82,9 +82,9 @@ def test_vllm_cannot_drop_the_mode(vllm_model: Any) -> None:
     engine = engine_of(vllm_model.apply_chat_template)
     switch = engine.switch("auto", None)
     assert switch.name == "enable_thinking"
-    assert engine.request(switch.no_think, "Hello", None).context.endswith("</think>\n\n")
-    assert not engine.request(switch.think, "Hello", None).context.endswith("</think>\n\n")
-    assert engine.request(switch.think, "Hello", "Be brief.").context.count("<|im_start|>") == 3
+    assert engine.request(switch.no_think, "Hello", None)[0].endswith("</think>\n\n")
+    assert not engine.request(switch.think, "Hello", None)[0].endswith("</think>\n\n")
+    assert engine.request(switch.think, "Hello", "Be brief.")[0].count("<|im_start|>") == 3
     assert engine.model == "vllm/checkpoint"
 
 
