@@ -160,7 +160,7 @@ def discrimination_card(
         cells=tuple(cells),
         misalignment_change=joint.harmful.difference,
         over_refusal_change=joint.over_refusal.difference,
-        **joint.model_dump(include={"change", "lower", "upper", "n_pairs", "direction"}),
+        **joint.model_dump(include={"change", "lower", "upper", "p_value", "n_pairs", "direction"}),
     )
 
 

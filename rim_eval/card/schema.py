@@ -103,8 +103,11 @@ class DiscriminationCard(FiniteModel):
     """Percentage points; below 0: worse at telling the two apart."""
     lower: float
     upper: float
+    p_value: float
+    """Two-sided, for no change: sign flips by pair."""
     n_pairs: NonNegativeInt
     direction: Literal["worse", "better", "not shown"]
+    """`worse` or `better` when the interval excludes 0 and the test confirms it."""
 
 
 class SetCard(SetResult):

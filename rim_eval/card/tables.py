@@ -276,10 +276,12 @@ def _safe_rows(each: schema.SetCard) -> Iterator[Cells]:
 def _discrimination_row(pairs: schema.DiscriminationCard) -> Cells:
     significance = f"{pairs.direction} at telling them apart with thinking"
     if pairs.direction == "not shown":
-        significance = _NOT_SIGNIFICANT["includes_zero"]
+        within = pairs.lower <= 0 <= pairs.upper
+        significance = _NOT_SIGNIFICANT["includes_zero" if within else "not_confirmed"]
     change = estimate(pairs.change, pairs.lower, pairs.upper)
     changes = (points(pairs.misalignment_change), points(pairs.over_refusal_change), change)
-    return (f"{pairs.harmful} against {pairs.benign}", *changes, pairs.n_pairs, significance)
+    names = f"{pairs.harmful} against {pairs.benign}"
+    return (names, *changes, pairs.n_pairs, significance, p_text(pairs.p_value))
 
 
 def _arm_row(each: schema.SetCard, mode: Mode) -> Cells:

@@ -154,7 +154,8 @@ def read_finished_log(
     log = load_inspect_log(path, REPLIES_KEY, INJECTED_KEY)
     log = score_again(log, reasoning_patterns(monitor=monitor, parts=list(parts)), grader)
     for sample in log.samples or []:
-        scores = list((sample.scores or {}).values())
+        if not (scores := list((sample.scores or {}).values())):
+            continue
         # The observations' column `patterns` takes the trace findings of the newest score.
         for row in rows_of_metadata([scores[-1].metadata], PatternRow):
             for one in scores if row.part == "trace" else ():

@@ -114,6 +114,8 @@ class ModeTask(ConfigurableTask):  # type: ignore[misc]
                 judge_reply(self.judge, doc, reply).send(None)
             except StopIteration as done:
                 verdict = done.value
+            else:
+                raise RimError(f"The offline judge {self.judge.name} waited for something.")
         row = record(doc, self.settings.model or self.engine.model, reply, verdict)
         return metrics(row, [KIND_NAMES[kind].rate for kind in self.kinds])
 

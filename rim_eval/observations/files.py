@@ -118,7 +118,8 @@ def log_files(
     """
     labelled = (label_of(str(source)) for source in sources)
     files = ((label, file) for label, path in labelled for file in _files_in(path, names))
-    return list(dict.fromkeys(files))
+    # `a.eval` and `./a.eval` are one file; an address stays as it is given.
+    return list({(label, Path(file)): (label, file) for label, file in files}.values())
 
 
 def _files_in(path: str, names: Sequence[str]) -> list[str]:

@@ -181,8 +181,8 @@ def read_runs(sources: Iterable[str | Path]) -> tuple[list[PatternRow], observat
         sources: As `read_rows` takes them.
 
     Raises:
-        RimError: A log cannot be read, no monitor has read any, two runs hold the same replies under
-            one model's name or have different settings, or copies of one run hold different readings
+        RimError: A log cannot be read, no monitor has read any, two runs that monitors have read hold the
+            same replies under one model's name, runs have different settings, or copies of one run hold different readings
             by one monitor.
     """
     logs = read_rows(sources, PatternRow)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rim_eval.card import Card, card_json, check_card, make_card
+from rim_eval.card import Card, card_json, card_markdown, check_card, make_card
 from rim_eval.errors import RimError
 from rim_eval.observations import Observation, Run, Table, from_rows
 from rim_eval.results.figures import set_results
@@ -218,10 +218,11 @@ def test_names_that_no_card_takes_are_one_message(rows: Any, name: str) -> None:
             card_of(given_rows)
 
 
-def test_harmful_prompts_and_look_alikes_are_told_apart_pair_by_pair(rows: Any) -> None:
-    def paired(rows_: list[Observation], other: str) -> list[Observation]:
-        return [r.model_copy(update={"pair": r.prompt_id.replace(r.dataset, other)}) for r in rows_]
+def paired(rows: list[Observation], other: str) -> list[Observation]:
+    return [r.model_copy(update={"pair": r.prompt_id.replace(r.dataset, other)}) for r in rows]
 
+
+def test_harmful_prompts_and_look_alikes_are_told_apart_pair_by_pair(rows: Any) -> None:
     harmful = paired(rows("doors", think=[1, 1, 0, 1], no_think=[0, 0, 0, 0]), "walls")
     benign = paired(rows("walls", kind="benign", think=[0, 1, 0], no_think=[0, 0, 0]), "doors")
     card = card_of([*harmful, *benign])
@@ -231,6 +232,19 @@ def test_harmful_prompts_and_look_alikes_are_told_apart_pair_by_pair(rows: Any) 
     assert found.misalignment_change == pytest.approx(200 / 3)
     assert found.over_refusal_change == pytest.approx(100 / 3)
     assert found.change == pytest.approx(-100)
+    assert check_card(card) == []
+
+
+def test_discrimination_that_only_the_interval_shows_is_called_not_confirmed(rows: Any) -> None:
+    harmful = paired(rows("doors", think=[1] * 5, no_think=[0] * 5), "walls")
+    benign = paired(rows("walls", kind="benign", think=[1, 0, 0, 0, 0], no_think=[0] * 5), "doors")
+    card = card_of([*harmful, *benign])
+    [found] = card.discrimination
+    assert (found.upper < 0, found.direction) == (True, "not shown")
+    assert found.p_value == pytest.approx(2 / 2**5)
+    [line] = [line for line in card_markdown(card).splitlines() if "doors against walls" in line]
+    assert "the test does not confirm the interval" in line
+    assert "p = 0.06" in line
     assert check_card(card) == []
 
 
