@@ -40,9 +40,24 @@ class Browser:
         return value
 
     def open(self, page: Path | str) -> None:
-        """Load a page and wait until it has loaded."""
+        """Load a page and wait until it has loaded.
+
+        Raises:
+            RuntimeError: It did not load.
+        """
         url = page.resolve().as_uri() if isinstance(page, Path) else page
+        # On a busy machine the driver may answer while the page's scripts still wait to run, most often when
+        # the page that is shown is loaded again.
+        self._ask("POST", "url", {"url": "about:blank"})
         self._ask("POST", "url", {"url": url})
+        for _ in range(600):
+            if (
+                self.run("return location.href !== 'about:blank' && document.readyState")
+                == "complete"
+            ):
+                return
+            time.sleep(0.05)
+        raise RuntimeError(f"{url} did not load")
 
     def run(self, script: str, *values: Any) -> Any:
         """The value that a script returns."""
