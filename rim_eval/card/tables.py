@@ -27,7 +27,7 @@ from rim_eval.formatting import (
     points,
 )
 from rim_eval.results.figures import ArmRate, Difference, Figures
-from rim_eval.statistics import Rate, Significance, rate
+from rim_eval.statistics import Rate, Significance, rate, significance
 from rim_eval.types import PROMPT_KINDS, FrozenModel, Mode, PromptKind
 
 Cells = Sequence[object]
@@ -108,7 +108,12 @@ def detail_grids(card: schema.Card) -> list[Grid]:
             table("by_trace", _trace_rows(each)),
             table("safe_at_k", _safe_rows(each)),
         ]
-    grids.append(make_grid("discrimination", map(_discrimination_row, card.discrimination)))
+    grids.append(
+        make_grid(
+            "discrimination",
+            [_discrimination_row(pairs, card.level) for pairs in card.discrimination],
+        )
+    )
     return [each for each in grids if each.rows]
 
 
@@ -273,15 +278,14 @@ def _safe_rows(each: schema.SetCard) -> Iterator[Cells]:
             )
 
 
-def _discrimination_row(pairs: schema.DiscriminationCard) -> Cells:
-    significance = f"{pairs.direction} at telling them apart with thinking"
-    if pairs.direction == "not shown":
-        within = pairs.lower <= 0 <= pairs.upper
-        significance = _NOT_SIGNIFICANT["includes_zero" if within else "not_confirmed"]
+def _discrimination_row(pairs: schema.DiscriminationCard, level: float) -> Cells:
+    state = significance(pairs.lower, pairs.upper, pairs.p_value, level)
+    apart = f"{pairs.direction} at telling them apart with thinking"
+    verdict = _NOT_SIGNIFICANT.get(state, apart)
     change = estimate(pairs.change, pairs.lower, pairs.upper)
     changes = (points(pairs.misalignment_change), points(pairs.over_refusal_change), change)
     names = f"{pairs.harmful} against {pairs.benign}"
-    return (names, *changes, pairs.n_pairs, significance, p_text(pairs.p_value))
+    return (names, *changes, pairs.n_pairs, verdict, p_text(pairs.p_value))
 
 
 def _arm_row(each: schema.SetCard, mode: Mode) -> Cells:
