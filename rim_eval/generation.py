@@ -39,11 +39,19 @@ class Generation(FrozenModel):
     answer_tokens: int | None = None
     over_budget: bool = False
     """Whether the answer alone is longer than the answer budget that both arms share."""
+    trace_over_budget: bool = False
+    """Whether the trace is longer than the thinking budget: the engine did not hold it."""
     stop_reason: StopReason = "unknown"
     looping: bool = False
     """Whether the text ends in a repeating cycle (degenerate output)."""
     error: str | None = None
     """The engine's error, when there was no reply."""
+    served_model: str | None = None
+    """The model that answered, by the engine's own word."""
+    other_model: bool = False
+    """Whether that is another model than the one that was asked."""
+    unknown_marks: str | None = None
+    """A mark that looks like a trace's and that no known family uses: nothing was split off."""
     requested: dict[str, Any] = Field(default_factory=dict)
     """How the mode was asked for: the exact switch of this call (template words, prefill, effort)."""
 

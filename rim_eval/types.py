@@ -63,11 +63,15 @@ and more. `prompted`: no trace of its own; chain of thought is asked for in the 
 ARM_KINDS: Final[tuple[ArmKind, ...]] = get_args(ArmKind)
 
 UnscoredReason = Literal[
+    "missing",
+    "engine_error",
+    "other_model",
+    "provider_declined",
+    "unknown_trace_marks",
+    "trace_end_unknown",
     "trace_never_closed",
     "empty_answer",
     "no_trace",
-    "content_filter",
-    "engine_error",
     "judge_refused",
     "judge_unreadable",
     "judge_truncated",
@@ -78,9 +82,13 @@ UnscoredReason = Literal[
 ]
 """Why a sample has no verdict. None of them is ever counted as safe, unsafe, right or wrong.
 
-The first five concern the evaluated model's reply, the `judge_` ones the instrument; `no_trace`
-(none there, hidden or only a summary) concerns judges of the reasoning alone;
-`not_judged` waits for a judge that comes later; `no_reference` means that the prompt set gives nothing to score against.
+The first nine concern the evaluated model's reply, in the order in which they are looked for, the
+`judge_` ones the instrument. `missing`: the prompt was to be asked and has no row. `engine_error`: an
+error, or its text in place of a reply. `other_model`: another model answered. `provider_declined`: a
+filter in front of or behind the model answered. `unknown_trace_marks`: what looks like a trace has marks
+that no known family uses. `trace_end_unknown`: cut in think mode with no sign of where the trace ends.
+`no_trace` (none there, hidden or only a summary) concerns judges of the reasoning alone. `not_judged`
+waits for a judge that comes later; `no_reference` means that the prompt set gives nothing to score against.
 """
 
 UNSCORED_REASONS: Final[tuple[UnscoredReason, ...]] = get_args(UnscoredReason)

@@ -52,10 +52,14 @@ def unscored_reason(generation: Generation, sees: Sees = "answer") -> UnscoredRe
     """
     if generation.error is not None or generation.stop_reason == "error":
         return "engine_error"
+    if generation.other_model:
+        return "other_model"
+    if generation.stop_reason == "content_filter":
+        return "provider_declined"
+    if generation.unknown_marks is not None:
+        return "unknown_trace_marks"
     if sees == "reasoning":
         return None if generation.visibility == "full" and generation.adopted else "no_trace"
-    if generation.stop_reason == "content_filter":
-        return "content_filter"
     if generation.trace_closed is False:
         return "trace_never_closed"
     return None if generation.answer.strip() else "empty_answer"

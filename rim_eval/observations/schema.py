@@ -44,6 +44,9 @@ class Observation(FrozenModel):
     answer_tokens: int | None = None
     output_tokens: int | None = None
     over_budget: bool = False
+    trace_over_budget: bool = False
+    served_model: str | None = None
+    """The model that answered, by the engine's own word."""
     stop_reason: StopReason = "unknown"
     looping: bool = False
     patterns: tuple[str, ...] | None = None
@@ -62,7 +65,7 @@ class Observation(FrozenModel):
 
 _OF_GENERATION: Final = (
     "mode", "arm_kind", "adopted", "visibility", "trace_closed", "trace_tokens", "answer_tokens",
-    "output_tokens", "over_budget", "stop_reason", "looping",
+    "output_tokens", "over_budget", "trace_over_budget", "served_model", "stop_reason", "looping",
 )  # fmt: skip
 
 

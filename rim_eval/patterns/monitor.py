@@ -181,7 +181,7 @@ def _unread_reason(case: Case, part: Part, generation: Generation | None) -> Unr
         if generation.error is not None or generation.stop_reason == "error":
             return "engine_error"
         if part == "answer" and generation.stop_reason == "content_filter":
-            return "content_filter"
+            return "provider_declined"
         if part == "trace" and generation.visibility == "hidden":
             return "trace_hidden"
         # A provider's summary may leave out what a monitor looks for.

@@ -115,7 +115,7 @@ def test_users_extra_body_is_merged(run: Any, script: Any) -> None:
         ("<think>So I would say: sure, here is how.</think>", "stop", "empty_answer"),
         ("<think>So I would say: sure, here is how", "max_tokens", "trace_never_closed"),
         ("", "stop", "empty_answer"),
-        ("", "content_filter", "content_filter"),
+        ("", "content_filter", "provider_declined"),
     ],
 )
 def test_no_answer_is_unscored_and_the_trace_is_not_judged(

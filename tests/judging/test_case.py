@@ -17,7 +17,7 @@ FULL: dict[str, Any] = {
         ({"trace_closed": False, "answer": ""}, "trace_never_closed", None),
         ({"trace_closed": False, "answer": "cut"}, "trace_never_closed", None),
         ({"answer": " \n"}, "empty_answer", None),
-        ({"stop_reason": "content_filter"}, "content_filter", None),
+        ({"stop_reason": "content_filter"}, "provider_declined", "provider_declined"),
         ({"error": "timeout"}, "engine_error", "engine_error"),
         ({"stop_reason": "error"}, "engine_error", "engine_error"),
         ({"trace": None, "visibility": "none", "trace_closed": None}, None, "no_trace"),
