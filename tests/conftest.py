@@ -1,11 +1,14 @@
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
 
 from rim_eval.observations import Observation
+
+from .chat_server import ChatServer, Say
 
 # The suite needs no network; nothing in it may wait for one.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -59,3 +62,20 @@ def rows() -> Rows:
         ]
 
     return make
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[Say], ChatServer]]:
+    """Starts chat completions servers on loopback."""
+    servers = []
+
+    def start(say: Say) -> ChatServer:
+        server = ChatServer(say)
+        Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        servers.append(server)
+        return server
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
