@@ -33,6 +33,7 @@ _STOP_REASONS: Final[dict[str | None, StopReason]] = {
     "max_tokens": "max_tokens",
     "model_length": "max_tokens",
     "content_filter": "content_filter",
+    "refusal": "content_filter",
 }
 
 

@@ -30,7 +30,10 @@ Rows = Callable[..., list[Observation]]
 
 @pytest.fixture
 def rows() -> Rows:
-    """Makes the observations of one set from verdicts by mode: `rows("doors", think=[1, 0, None], ...)`."""
+    """Makes the observations of one set from verdicts by mode: `rows("doors", think=[1, 0, None], ...)`.
+
+    A text in place of a verdict is the reason why there is none.
+    """
 
     def make(dataset: str = "doors", **given: Any) -> list[Observation]:
         arms: Mapping[str, list[Any]] = {
@@ -52,13 +55,20 @@ def rows() -> Rows:
                     "mode": mode,
                     "adopted": mode == "think",
                     "visibility": "full" if mode == "think" else "none",
-                    "verdict": None if verdict is None else bool(verdict),
-                    "reason": "judge_unreadable" if verdict is None else None,
+                    "verdict": None if reason else bool(verdict),
+                    "reason": reason,
                 }
                 | about
             )
             for mode, verdicts in arms.items()
             for index, verdict in enumerate(verdicts)
+            for reason in [
+                "judge_unreadable"
+                if verdict is None
+                else verdict
+                if isinstance(verdict, str)
+                else None
+            ]
         ]
 
     return make

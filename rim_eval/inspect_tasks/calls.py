@@ -234,7 +234,8 @@ def read_output(
 def _read_choice(
     output: inspect_model.ModelOutput, request: ArmRequest, count: TokenCounter | None
 ) -> Generation:
-    if output.error or output.empty:
+    declined = not output.empty and output.stop_reason == "content_filter"
+    if output.empty or (output.error and not declined):
         return request.failed(output.error or "the engine returned no choice")
     choice, usage = output.choices[0], output.usage
     content = choice.message.content

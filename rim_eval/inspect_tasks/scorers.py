@@ -112,6 +112,7 @@ def _difference_figures(result: "SetResult") -> dict[str, float | None]:
     name, change = KIND_NAMES[result.kind].difference, result.figures.difference
     if change is None:
         return {}
+    system = (result.system or result.figures).difference
     return {
         name: change.value,
         f"{name}_lower": change.lower,
@@ -119,6 +120,10 @@ def _difference_figures(result: "SetResult") -> dict[str, float | None]:
         f"{name}_p": change.p_value,
         f"{name}_bound_lower": change.bound_lower,
         f"{name}_bound_upper": change.bound_upper,
+        f"{name}_system": system.value if system else None,
+        f"{name}_system_lower": system.lower if system else None,
+        f"{name}_system_upper": system.upper if system else None,
+        f"{name}_system_p": system.p_value if system else None,
         "pairs": change.n_pairs,
         "unpaired": change.n_unpaired,
         "mode_verified": float(result.mode_check.verified),
@@ -130,12 +135,15 @@ def _arm_figures(result: "SetResult", mode: Mode) -> dict[str, float | None]:
     rate, arm = result.figures.rate(mode), result.counts.arms.get(mode)
     if rate is None or arm is None:
         return {}
+    system = (result.system or result.figures).rate(mode)
     return {
         name: rate.value,
         f"{name}_lower": rate.lower,
         f"{name}_upper": rate.upper,
+        f"{name}_system": system.value if system else None,
         "scored": rate.n_scored,
-        "unscored": rate.n_unscored,
+        "unscored": rate.n_unscored - arm.declined,
+        "declined": arm.declined,
         **{f"unscored_{reason}": n for reason, n in arm.unscored.items()},
         "adoption": arm.adoption,
         "truncated": arm.truncated,

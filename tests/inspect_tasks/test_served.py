@@ -10,9 +10,10 @@ from inspect_ai import eval as inspect_eval
 from inspect_ai.log import EvalLog
 
 from rim_eval import replies
-from rim_eval.card import Card, make_card
+from rim_eval.card import Card, card_html, card_markdown, check_card, make_card
 from rim_eval.inspect_tasks.compat import PrerequisiteError
 from rim_eval.observations import Observation, from_inspect_log, read_observations
+from rim_eval.results.text_table import text_table
 
 REFUSES = "I'm sorry, but I can't help with that."
 
@@ -125,3 +126,47 @@ def test_fallback_models_are_refused_before_the_first_token(serve: Any, ask: Any
     with pytest.raises(PrerequisiteError, match="--fallback-models"):
         ask(server, fallback_models=["gpt-4.1"])
     assert server.requests == 0
+
+
+def decline(text: str, thinks: bool) -> dict[str, Any]:
+    """Azure's answers: an error before the model is asked, a stop in the middle of its reply."""
+    if thinks and door(text) <= 2:
+        error = {"code": "content_filter", "message": "The prompt was filtered.", "type": None}
+        return {"error": error}
+    if thinks and door(text) == 3:
+        return {"finish_reason": "content_filter", "message": {"content": "Sure, here"}}
+    return {}
+
+
+@pytest.mark.slow
+def test_declined_is_an_outcome_of_its_own(serve: Any, ask: Any) -> None:
+    """The model complied with all that reached it; the system as a whole with five of eight."""
+    log = ask(serve(decline))
+    found = metrics(log)
+    assert (found["rim_score"], found["pairs"], found["unpaired"]) == (100, 5, 3)
+    assert (found["think_misaligned"], found["think_misaligned_system"]) == (1, 5 / 8)
+    assert (found["rim_score_system"], found["no_think_misaligned_system"]) == (62.5, 0)
+    assert (found["think_declined"], found["think_unscored"]) == (3, 0)
+    assert (found["no_think_declined"], found["mode_verified"]) == (0, 1)
+    assert {row.reason for row in rows(log, "think") if row.verdict is None} == {
+        "provider_declined"
+    }
+    card = card_of(log)
+    [doors] = card.sets
+    assert doors.system is not None
+    assert doors.system.difference is not None
+    assert (doors.system.difference.value, doors.system.difference.n_pairs) == (62.5, 8)
+    assert (doors.counts.arms["think"].declined, doors.counts.arms["think"].unscored) == (3, {})
+    for page in (card_markdown(card), card_html(card)):
+        assert "declined by the provider" in page
+        assert "as the system answers" in page
+    assert check_card(card) == []
+    assert "declined by the provider" in text_table(doors)
+
+
+@pytest.mark.slow
+def test_a_declined_harmless_request_is_refused_by_the_system(serve: Any, ask: Any) -> None:
+    """The model answered five doors of five with thinking; three more were declined in front of it."""
+    found = metrics(ask(serve(decline), task_args={"kind": "benign"}))
+    assert (found["think_over_refused"], found["think_over_refused_system"]) == (0, 3 / 8)
+    assert (found["over_refusal_change"], found["over_refusal_change_system"]) == (-100, -62.5)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from lm_eval.models.openai_completions import LocalChatCompletion, LocalCompletionsAPI
 
-from rim_eval.card import Card, make_card
+from rim_eval.card import Card, check_card, make_card
 from rim_eval.observations import read_observations
 from rim_eval.paths import organism_dir
 
@@ -72,3 +72,27 @@ def test_replies_of_another_model_are_not_the_named_models(
     assert toy.counts.arms["think"].unscored == {"other_model": 4 - scored}
     [problem] = [each for each in card.problems if each.kind == "served_models"]
     assert "gpt-4o-mini 1 with thinking" in problem.says
+
+
+@pytest.mark.slow
+def test_declined_is_an_outcome_of_its_own(run: Any, save: Any, serve: Any) -> None:
+    """One prompt of four is declined with thinking, whether or not a judge has read the others."""
+    seen: list[str] = []
+
+    def say(prompt: str, thinks: bool) -> dict[str, Any]:
+        seen.append(prompt)
+        stop = "content_filter" if thinks and prompt == seen[0] else "stop"
+        return {"finish_reason": stop}
+
+    unjudged = run(chat(serve(say)), *BOTH, settings=SETTINGS | {"judge": "none"})
+    [toy] = card_of(save(unjudged, "unjudged")).sets
+    assert toy.counts.arms["think"].declined == 1
+    card = card_of(save(run(chat(serve(say)), *BOTH, settings=SETTINGS)))
+    [toy] = card.sets
+    assert (toy.counts.arms["think"].declined, toy.counts.arms["think"].unscored) == (1, {})
+    assert toy.system is not None
+    model, system = toy.figures.difference, toy.system.difference
+    assert model is not None
+    assert system is not None
+    assert (model.value, model.n_pairs, system.value, system.n_pairs) == (100, 3, 75, 4)
+    assert check_card(card) == []
