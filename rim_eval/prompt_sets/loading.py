@@ -30,7 +30,7 @@ class Provenance(FrozenModel):
     """Repository, folder or file."""
     revision_declared: str | None = None
     revision_used: str | None = None
-    """Commit that the files came from; none for local files and for a branch."""
+    """Commit that the files came from; none for local files."""
     files: tuple[FileRecord, ...]
 
 
