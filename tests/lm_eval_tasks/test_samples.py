@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from inspect_ai.model import ModelOutput
+from lm_eval.utils import make_table
 
 from rim_eval.errors import RimError
 from rim_eval.judging import load_judge
@@ -51,6 +52,16 @@ def test_two_single_mode_runs_and_one_of_both_give_the_same_figures(run: Any, sa
     assert 0 < change.value < 100
     assert change.n_pairs == limit
     assert not check(read_observations(together))
+
+
+@pytest.mark.slow
+def test_predict_only_leaves_whole_sample_files(run: Any, save: Any) -> None:
+    tasks = (*BOTH, "rim_toy_math_think")
+    plain = run(Scripted(mixed), *tasks, limit=6)
+    found = run(Scripted(mixed), *tasks, limit=6, predict_only=True)
+    assert found["results"] == plain["results"]
+    assert make_table(found)
+    assert figures(save(found, "predicted")) == figures(save(plain, "plain"))
 
 
 @pytest.mark.slow
