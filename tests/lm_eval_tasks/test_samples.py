@@ -86,6 +86,15 @@ def test_rows_hold_no_text(run: Any) -> None:
     assert "turn the handle" not in text
 
 
+@pytest.mark.slow
+def test_rows_of_problems_hold_no_text_of_the_reply(run: Any) -> None:
+    secret = "the-answer-is-a-whole-sentence-of-the-reply"
+    found = run(Scripted(lambda _: f"So \\boxed{{{secret}}}"), "rim_toy_math_no_think", limit=3)
+    rows = from_lm_eval_samples(found["samples"]["rim_toy_math_no_think"])
+    assert [row.verdict for row in rows] == [False] * 3
+    assert not any(secret in row.model_dump_json() for row in rows)
+
+
 @pytest.mark.parametrize("content", ["{}\n", '{"record": 1}\n', "[]\n", "no json\n", ""])
 def test_other_files_are_refused(tmp_path: Path, content: str) -> None:
     path = tmp_path / "samples_gsm8k_2026-01-01T00-00-00.000000.jsonl"
