@@ -120,6 +120,9 @@ class ModeTask(ConfigurableTask):  # type: ignore[misc]
         row = record(doc, self.settings.model or self.engine.model, reply, verdict)
         return metrics(row, [KIND_NAMES[kind].rate for kind in self.kinds])
 
+    def override_metric(self, metric_name: str) -> None:
+        """Keeps the task's own metrics under `--predict_only`: they ask no model, and sample files need them."""
+
     def _refuse_cuts(self, engine: Engine) -> None:
         """Refuse settings that cut the trace away, or mean different things in the two modes."""
         token = getattr(engine.lm, "think_end_token", None)

@@ -28,6 +28,7 @@ class Observation(FrozenModel):
     score: float | None = None
     """The judge's own scale, for example 1 to 5."""
     label: str | None = None
+    """The word of the judge's own scale that decided; never words of a reply, so None for problems."""
     reason: UnscoredReason | None = None
     """Why there is no verdict; set exactly when `verdict` is None."""
     judge: str | None = None
