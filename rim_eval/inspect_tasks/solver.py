@@ -17,6 +17,7 @@ from rim_eval.fingerprint import cached_fingerprint
 from rim_eval.generation import REPLIES_KEY, WEIGHTS_KEY, Generation
 from rim_eval.inspect_tasks.compat import active_generate_config, user_errors
 from rim_eval.inspect_tasks.hf import adapt_provider, is_hf, token_counter
+from rim_eval.prompt_sets import message_in_arm
 from rim_eval.types import MODES, ArmKind, Mode
 
 if TYPE_CHECKING:
@@ -146,10 +147,11 @@ class ArmRunner:
             count = token_counter(api)
             if weights := cached_fingerprint(api.model):
                 state.store.set(WEIGHTS_KEY, weights)
-        message = state.user_prompt.text
+        prompt, facts = state.user_prompt.text, state.metadata
 
         async def ask(name: str, arm: "ModelSwitch", mode: Mode) -> Exception | None:
             async with span(name=mode):
+                message = message_in_arm(prompt, facts, arm.switch.kind)
                 with user_errors():
                     call = arm_call(model, arm, mode, message, self._budgets, state.epoch)
                 try:
