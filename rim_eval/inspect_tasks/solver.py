@@ -17,7 +17,6 @@ from rim_eval.fingerprint import cached_fingerprint
 from rim_eval.generation import REPLIES_KEY, WEIGHTS_KEY, Generation
 from rim_eval.inspect_tasks.compat import active_generate_config, user_errors
 from rim_eval.inspect_tasks.hf import adapt_provider, is_hf, token_counter
-from rim_eval.prompt_sets import message_in_arm
 from rim_eval.types import MODES, ArmKind, Mode
 
 if TYPE_CHECKING:
@@ -136,6 +135,7 @@ class ArmRunner:
             PrerequisiteError: The arms would share a limit, or cannot be asked at all.
         """
         from rim_eval.inspect_tasks.calls import arm_call, read_output, refuse_shared_limits
+        from rim_eval.prompt_sets import message_in_arm
 
         if len(arms) > 1:
             with user_errors():
