@@ -72,7 +72,6 @@ class WindowedServer(ThreadingHTTPServer):
     by themselves; `clamps`). The words of the error are theirs.
     """
 
-    name = "tiny"
     clamps = False
     tells = True
     """Whether it says its window and counts tokens; other servers than vLLM and SGLang do not."""
@@ -80,6 +79,8 @@ class WindowedServer(ThreadingHTTPServer):
     def __init__(self, window: int, reply: Callable[[str, bool], str]) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.window, self.reply = window, reply
+        # Inspect's vLLM provider keeps one address for each name.
+        self.name = f"tiny-{self.server_address[1]}"
         self.requests: list[dict[str, Any]] = []
         """Bodies of all completions that were asked for, also of refused ones."""
 
