@@ -24,7 +24,7 @@ from rim_eval.types import PATTERNS
 @takes(InjectionSettings)
 def injection(settings: InjectionSettings) -> Task:
     """Misalignment with statements for and against each reasoning pattern at the start, and without."""
-    from rim_eval.inspect_tasks.build import task_over
+    from rim_eval.inspect_tasks.build import fit_budgets, task_over
     from rim_eval.inspect_tasks.calls import prefilled_arm
     from rim_eval.inspect_tasks.switches import switch_for
     from rim_eval.prompt_sets import load_prompts
@@ -35,6 +35,7 @@ def injection(settings: InjectionSettings) -> Task:
         raise RimError(
             f"set={entry.name} holds problems; statements are injected into judged sets."
         )
+    settings = fit_budgets(settings, loaded)
     if model is not None:  # refuse before the first token one that nothing can be prefilled for
         prefilled_arm(model, switch_for(model, settings.switch, settings.chat_template), "")
     solver = with_statements(

@@ -13,7 +13,7 @@ from rim_eval.judging import load_judge, unscored_reason
 from rim_eval.lm_eval_tasks.engine import Engine, engine_of
 from rim_eval.lm_eval_tasks.samples import metrics, record
 from rim_eval.lm_eval_tasks.settings import RUN, TaskFile, read_settings
-from rim_eval.prompt_sets import entry
+from rim_eval.prompt_sets import entry, message_in_arm
 from rim_eval.replies import ArmRequest, ReplyVerdict, check_reply, judge_reply
 from rim_eval.thinking import Switch
 from rim_eval.types import KIND_NAMES, PromptKind
@@ -89,7 +89,8 @@ class ModeTask(ConfigurableTask):  # type: ignore[misc]
     ) -> tuple[Any, dict[str, Any]]:
         """The request for one document: the same words in both modes, and what sets the mode."""
         recipe = self.switch.recipe(self.file.mode)
-        return self.engine.request(recipe, doc["message"], options.get("system_instruction"))
+        message = message_in_arm(doc["message"], doc, self.switch.kind)
+        return self.engine.request(recipe, message, options.get("system_instruction"))
 
     def construct_requests(self, doc: dict[str, Any], ctx: Any, **options: Any) -> Any:
         """The request as lm-eval sends it; the user's own settings are merged, never replaced."""
