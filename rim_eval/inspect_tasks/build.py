@@ -102,14 +102,18 @@ def task_over(
     style: Any = getattr(settings, "prompt_style", "as_is")
     messages = {prompt.id: user_message(prompt, style) for prompt in loaded.prompts}
     _check_model(settings, loaded, messages)
-    # With every sample, so that a log which is scored again is scored by its set's rule.
-    tolerance = {"absolute_error": loaded.entry.absolute_error}
+    # With every sample, so that a log which is scored again is scored by its set's rule, and that figures
+    # have the same names whatever sample was drawn.
+    of_set = {
+        "absolute_error": loaded.entry.absolute_error,
+        "kinds": sorted({prompt.kind for prompt in loaded.prompts}),
+    }
     samples = [
         Sample(
             id=prompt.id,
             input=messages[prompt.id],
             target=prompt.target or "",
-            metadata={n: v for n, v in (prompt_facts(prompt) | tolerance).items() if v is not None},
+            metadata={n: v for n, v in (prompt_facts(prompt) | of_set).items() if v is not None},
         )
         for prompt in loaded.prompts
     ]

@@ -16,10 +16,18 @@ from rim_eval.inspect_tasks.solver import stored_replies
 from rim_eval.judging import Judge, load_judge, missing_grader_message, unscored_reason
 from rim_eval.observations import Observation
 from rim_eval.replies import ReplyVerdict, check_reply, judge_reply, observe
-from rim_eval.types import KIND_NAMES
+from rim_eval.types import KIND_NAMES, FrozenModel, PromptKind
 
 if TYPE_CHECKING:
     from inspect_ai.log import EvalLog
+
+
+class FigureNames(FrozenModel):
+    """What the names of a task's figures depend on: its set and judge, never the sample that was drawn."""
+
+    kinds: tuple[PromptKind, ...]
+    thresholds: bool = False
+    """Whether the judge scores from 1 to 5, so that there are figures under stricter lines too."""
 
 
 def judged_modes(name: str) -> Scorer:
@@ -30,7 +38,8 @@ def judged_modes(name: str) -> Scorer:
     async def score(state: TaskState, target: Target) -> Score:
         replies = stored_replies(state)
         if judge is not None:
-            return _score(state, replies, await judge_arms(state, replies, judge))
+            verdicts = await judge_arms(state, replies, judge)
+            return _score(state, replies, verdicts, thresholds=judge.scale == (1, 5))
         reasons = {mode: unscored_reason(reply) for mode, reply in replies.items()}
         verdicts = {mode: ReplyVerdict(reason=reasons[mode] or "not_judged") for mode in replies}
         return _score(state, replies, verdicts)
@@ -125,13 +134,19 @@ async def _all_arms(
 
 
 def _score(
-    state: TaskState, replies: Mapping[str, Generation], verdicts: Mapping[str, ReplyVerdict]
+    state: TaskState,
+    replies: Mapping[str, Generation],
+    verdicts: Mapping[str, ReplyVerdict],
+    *,
+    thresholds: bool = False,
 ) -> Score:
     """Each mode's observation apart, short enough that Inspect's sample summaries keep it whole."""
     rows = {mode: observation_of(state, replies[mode], verdicts[mode]) for mode in replies}
     metadata: dict[str, Any] = {
         mode: row.model_dump(mode="json", exclude_defaults=True) for mode, row in rows.items()
     }
+    kinds = tuple(state.metadata.get("kinds") or [state.metadata["kind"]])
+    metadata["names"] = FigureNames(kinds=kinds, thresholds=thresholds).model_dump(mode="json")
     return Score(
         value={mode: score_value(row) for mode, row in rows.items()},
         explanation="\n\n".join(
