@@ -13,7 +13,12 @@ from inspect_ai.viewer import ViewerConfig
 from rim_eval.decoding import SEED, TEMPERATURE, TOP_P
 from rim_eval.errors import RimError
 from rim_eval.inspect_tasks.calls import arm_call, refuse_cuts
-from rim_eval.inspect_tasks.compat import active_generate_config, active_model
+from rim_eval.inspect_tasks.compat import (
+    PrerequisiteError,
+    active_generate_config,
+    active_model,
+    reducer_log_names,
+)
 from rim_eval.inspect_tasks.scorers import rim, solved
 from rim_eval.inspect_tasks.scoring import grader_for
 from rim_eval.inspect_tasks.settings import (
@@ -117,7 +122,7 @@ def task_over(
         )
         for prompt in loaded.prompts
     ]
-    return Task(
+    return PairedTask(
         dataset=MemoryDataset(samples, name=loaded.entry.name, location=loaded.provenance.location),
         solver=solver,
         scorer=scorer,
@@ -131,6 +136,24 @@ def task_over(
         },
         viewer=ViewerConfig(trust_content=False),
     )
+
+
+class PairedTask(Task):
+    """A task whose figures are means over a prompt's epochs, whatever Inspect would reduce scores by."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Refuse another reducer: Inspect sets `--epochs-reducer` on the task before it asks the model.
+
+        Raises:
+            PrerequisiteError: The reducer is another than `mean`.
+        """
+        names = (reducer_log_names(value) or []) if name == "epochs_reducer" else []
+        if others := [each for each in names if each != "mean"]:
+            raise PrerequisiteError(
+                f"--epochs-reducer {','.join(others)} is not used: rates, the RIM score and their intervals are over "
+                "prompts, each with the mean of its epochs. Leave it out (or give mean); the card adds Safe@K."
+            )
+        super().__setattr__(name, value)
 
 
 def _check_model(settings: RunSettings, loaded: LoadedSet, messages: dict[str, str]) -> None:

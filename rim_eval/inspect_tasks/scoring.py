@@ -14,12 +14,12 @@ from rim_eval.generation import Generation
 from rim_eval.inspect_tasks.compat import PrerequisiteError, model_roles, user_errors
 from rim_eval.inspect_tasks.solver import stored_replies
 from rim_eval.judging import Judge, load_judge, missing_grader_message, unscored_reason
-from rim_eval.observations import Observation
+from rim_eval.observations import Observation, rows_of_score
 from rim_eval.replies import ReplyVerdict, check_reply, judge_reply, observe
 from rim_eval.types import KIND_NAMES, FrozenModel, PromptKind
 
 if TYPE_CHECKING:
-    from inspect_ai.log import EvalLog
+    from inspect_ai.log import EvalLog, EvalScore
 
 
 class FigureNames(FrozenModel):
@@ -38,6 +38,7 @@ def judged_modes(name: str) -> Scorer:
     async def score(state: TaskState, target: Target) -> Score:
         replies = stored_replies(state)
         if judge is not None:
+            _refuse_waiting(state)
             verdicts = await judge_arms(state, replies, judge)
             return _score(state, replies, verdicts, thresholds=judge.scale == (1, 5))
         reasons = {mode: unscored_reason(reply) for mode, reply in replies.items()}
@@ -45,6 +46,19 @@ def judged_modes(name: str) -> Scorer:
         return _score(state, replies, verdicts)
 
     return score
+
+
+def _refuse_waiting(state: TaskState) -> None:
+    """Refuse to append scores to those of `judge=none`, which every viewer would go on showing first."""
+    if any(map(_is_waiting, (state.scores or {}).values())):
+        raise PrerequisiteError(
+            "The scores of this log wait for a judge (judge=none). Put the judge's in their place, or viewers go on "
+            "showing the old ones first: inspect score LOG --action overwrite ..."
+        )
+
+
+def _is_waiting(score: Score) -> bool:
+    return any(row.reason == "not_judged" for row in rows_of_score(score.metadata))
 
 
 def checked_modes() -> Scorer:
@@ -103,12 +117,15 @@ def score_again(
 ) -> "EvalLog":
     """Score a finished log, in place and without the model that was evaluated.
 
+    Scores that wait for a judge (`judge=none`) always give way: the new ones stand first.
+
     Args:
         log: A log with its samples.
         scorer: The scorer.
         grader: The models to ask; None, or an empty list, for an offline scorer.
         action: Whether the new scores stand beside the old ones or replace them.
     """
+    others = _take_out_waiting(log) if action == "append" else []
     roles: dict[str, Any] = {"grader": grader} if grader else {}
     # The header's roles would be built again, and with them the old grader's weights.
     header_roles, log.eval.model_roles = log.eval.model_roles, None
@@ -122,7 +139,29 @@ def score_again(
         copy=False,
     )
     log.eval.model_roles = header_roles
+    if log.results is not None:
+        log.results.scores += others
     return log
+
+
+def _take_out_waiting(log: "EvalLog") -> "list[EvalScore]":
+    """Take the scores of `judge=none` out of a log, and the results of others, which follow the judge's."""
+    waiting = {
+        name
+        for sample in log.samples or []
+        for name, score in (sample.scores or {}).items()
+        if _is_waiting(score)
+    }
+    if not waiting or log.results is None:
+        return []
+    for sample in log.samples or []:
+        sample.scores = {n: s for n, s in (sample.scores or {}).items() if n not in waiting}
+    log.eval.scorers = [
+        each for each in log.eval.scorers or [] if (each.options or {}).get("judge") != "none"
+    ]
+    others = [each for each in log.results.scores if each.name not in waiting]
+    log.results.scores = []
+    return others
 
 
 async def _all_arms(
