@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, NamedTuple, cast
@@ -69,7 +70,7 @@ def _template_and_renderer(
         return local, render
     if _provider(model) not in _SERVED:
         return None, None
-    served = _server_renderer(model)
+    served = server_renderer(model)
     on_hub = _template_on_hub(_model_path(model)) if served is None else None
     return on_hub, served if on_hub is None else thinking.template_renderer(on_hub)
 
@@ -118,7 +119,7 @@ def server_address(model: Model) -> str | None:
     return address.rstrip("/") or None
 
 
-def _server_renderer(model: Model) -> thinking.Renderer | None:
+def server_renderer(model: Model) -> "ServerRenderer | None":
     """Render through the server itself; None where it has no such address or does not answer."""
     import httpx
 
@@ -127,14 +128,14 @@ def _server_renderer(model: Model) -> thinking.Renderer | None:
         return None
     root = address.removesuffix("/v1")
     name = api.service_model_name() if hasattr(api, "service_model_name") else _model_path(model)
-    render = _ServerRenderer(root, name, getattr(api, "api_key", None))
+    render = ServerRenderer(root, name, getattr(api, "api_key", None))
     with suppress(RimError, httpx.HTTPError, KeyError, ValueError):
         render([{"role": "user", "content": "Hello"}], {})
         return render
     return None
 
 
-class _ServerRenderer:
+class ServerRenderer:
     """Renders prompts through vLLM's `/tokenize` and `/detokenize`.
 
     Looking for a switch renders some 190 prompts, many of them alike: each request is sent once.
@@ -160,8 +161,17 @@ class _ServerRenderer:
             RimError: The server's template refuses these messages or words.
             httpx.HTTPError: The server has no such address, or does not answer.
         """
-        request = {"messages": messages, "chat_template_kwargs": template_kwargs}
-        tokens = self._post("/tokenize", request | {"add_generation_prompt": True})["tokens"]
+        return self.prompt(messages, {"chat_template_kwargs": template_kwargs})
+
+    def prompt(self, messages: list[dict[str, Any]], body: Mapping[str, Any]) -> str:
+        """The prompt as text for a request with further fields, raising as a call does.
+
+        Args:
+            messages: The conversation.
+            body: The request's own template and its variables.
+        """
+        request = {"messages": messages, "add_generation_prompt": True, **body}
+        tokens = self._post("/tokenize", request)["tokens"]
         return str(self._post("/detokenize", {"tokens": tokens})["prompt"])
 
     def _post(self, path: str, body: dict[str, Any]) -> Any:

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from inspect_ai import Epochs, eval_retry
 from inspect_ai.event import ModelEvent
 from inspect_ai.log import EvalLog
 from inspect_ai.model import CachePolicy, GenerateConfig
@@ -237,3 +238,15 @@ def test_prompted_arms_carry_one_instruction(run: Any, script: Any, style: str) 
     }
     form = "\n\nGive the final answer alone inside \\boxed{}."
     assert message == sample.metadata["request"] + ("" if style == "as_is" else form)
+
+
+@pytest.mark.parametrize("reducer", ["max", "at_least_2", ["mean", "mode"]])
+def test_an_epochs_reducer_is_not_silently_ignored(run: Any, reducer: Any) -> None:
+    with pytest.raises(PrerequisiteError, match=r"--epochs-reducer .* is not used"):
+        run(epochs=Epochs(2, reducer), limit=1, temperature=0.6)
+
+
+def test_the_mean_over_epochs_is_what_is_used(run: Any) -> None:
+    log = run(epochs=Epochs(2, "mean"), limit=1, temperature=0.6)
+    [again] = eval_retry(log, display="none")
+    assert {log.status, again.status} == {"success"}
