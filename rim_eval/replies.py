@@ -144,6 +144,7 @@ def read_reply(
         over_budget=(answer_tokens or 0) > request.budgets.answer_tokens,
         stop_reason=_STOP_REASONS.get(stop_reason, "unknown"),
         looping=is_looping(answer or trace),
+        unknown_marks=split.unknown_mark,
         requested=dict(request.requested),
     )
 
