@@ -1,7 +1,7 @@
 """Builds every task: one prompt set or file, both modes of each prompt in one sample, one scorer."""
 
 import logging
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from inspect_ai import Task
 from inspect_ai.dataset import MemoryDataset, Sample
@@ -13,7 +13,13 @@ from inspect_ai.viewer import ViewerConfig
 from rim_eval.decoding import SEED, TEMPERATURE, TOP_P
 from rim_eval.errors import RimError
 from rim_eval.inspect_tasks.calls import arm_call, refuse_cuts
-from rim_eval.inspect_tasks.compat import active_generate_config, active_model
+from rim_eval.inspect_tasks.compat import (
+    PrerequisiteError,
+    active_generate_config,
+    active_model,
+    reducer_log_names,
+)
+from rim_eval.inspect_tasks.preflight import context_window, server_of
 from rim_eval.inspect_tasks.scorers import rim, solved
 from rim_eval.inspect_tasks.scoring import grader_for
 from rim_eval.inspect_tasks.settings import (
@@ -96,24 +102,29 @@ def task_over(
     Raises:
         RimError: An argument is wrong, or the model has no thinking switch that can be found.
     """
+    settings = fit_budgets(settings, loaded)
     if solver is None:
         arguments = settings.solver_arguments(loaded.entry.kind)
         solver = both_modes(modes=list(settings.modes), **arguments)
     style: Any = getattr(settings, "prompt_style", "as_is")
     messages = {prompt.id: user_message(prompt, style) for prompt in loaded.prompts}
     _check_model(settings, loaded, messages)
-    # With every sample, so that a log which is scored again is scored by its set's rule.
-    tolerance = {"absolute_error": loaded.entry.absolute_error}
+    # With every sample, so that a log which is scored again is scored by its set's rule, and that figures
+    # have the same names whatever sample was drawn.
+    of_set = {
+        "absolute_error": loaded.entry.absolute_error,
+        "kinds": sorted({prompt.kind for prompt in loaded.prompts}),
+    }
     samples = [
         Sample(
             id=prompt.id,
             input=messages[prompt.id],
             target=prompt.target or "",
-            metadata={n: v for n, v in (prompt_facts(prompt) | tolerance).items() if v is not None},
+            metadata={n: v for n, v in (prompt_facts(prompt) | of_set).items() if v is not None},
         )
         for prompt in loaded.prompts
     ]
-    return Task(
+    return PairedTask(
         dataset=MemoryDataset(samples, name=loaded.entry.name, location=loaded.provenance.location),
         solver=solver,
         scorer=scorer,
@@ -127,6 +138,50 @@ def task_over(
         },
         viewer=ViewerConfig(trust_content=False),
     )
+
+
+Asked = TypeVar("Asked", bound=RunSettings)
+
+
+def fit_budgets(settings: Asked, loaded: LoadedSet) -> Asked:
+    """The settings with token budgets that fit into the model's window, the defaults where they do.
+
+    Args:
+        settings: How the model is asked.
+        loaded: The prompts.
+
+    Raises:
+        RimError: The user's budgets do not fit, or the model cannot be asked at all.
+    """
+    model, kind = active_model(), loaded.entry.kind
+    if model is None:
+        return settings
+    style: Any = getattr(settings, "prompt_style", "as_is")
+    messages = (user_message(prompt, style) for prompt in loaded.prompts)
+    system = active_generate_config().system_message
+    window = context_window(model, server_of(model), messages, system)
+    if window is None:
+        return settings
+    budgets = window.fit(kind, settings.answer_tokens, settings.thinking_tokens, settings.modes)
+    return settings.model_copy(update=budgets.model_dump())
+
+
+class PairedTask(Task):
+    """A task whose figures are means over a prompt's epochs, whatever Inspect would reduce scores by."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Refuse another reducer: Inspect sets `--epochs-reducer` on the task before it asks the model.
+
+        Raises:
+            PrerequisiteError: The reducer is another than `mean`.
+        """
+        names = (reducer_log_names(value) or []) if name == "epochs_reducer" else []
+        if others := [each for each in names if each != "mean"]:
+            raise PrerequisiteError(
+                f"--epochs-reducer {','.join(others)} is not used: rates, the RIM score and their intervals are over "
+                "prompts, each with the mean of its epochs. Leave it out (or give mean); the card adds Safe@K."
+            )
+        super().__setattr__(name, value)
 
 
 def _check_model(settings: RunSettings, loaded: LoadedSet, messages: dict[str, str]) -> None:

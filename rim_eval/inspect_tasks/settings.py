@@ -15,7 +15,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, SkipValidation, Validat
 from rim_eval.decoding import Budgets, budgets
 from rim_eval.errors import RimError
 from rim_eval.inspect_tasks.compat import user_errors
-from rim_eval.types import MODES, PATTERNS, FrozenModel, Mode, PromptKind
+from rim_eval.types import MODES, PATTERNS, FrozenModel, Mode, Pattern, PromptKind
 
 
 def _read_text(value: Any, info: ValidationInfo) -> str | None:
@@ -51,7 +51,7 @@ def _read_modes(value: Any) -> tuple[Mode, ...]:
     return choices(value, MODES, "both", f"modes={value!r} is not known: {use}")
 
 
-def _read_patterns(value: Any) -> tuple[str, ...]:
+def _read_patterns(value: Any) -> tuple[Pattern, ...]:
     use = f"use all, or of {', '.join(PATTERNS)}"
     return choices(value, PATTERNS, "all", f"patterns={value!r} is not known: {use}")
 
@@ -151,7 +151,7 @@ class InjectionSettings(JudgedSettings):
 
     modes: Modes = ("think",)
     set: Text = Field(default="hexphi", description="Prompt set, harmful or benign.")
-    patterns: Annotated[tuple[str, ...], BeforeValidator(_read_patterns)] = Field(
+    patterns: Annotated[tuple[Pattern, ...], BeforeValidator(_read_patterns)] = Field(
         default=_ALL, description="`all`, a pattern, or a list."
     )
     statements: Text = Field(
