@@ -77,12 +77,13 @@ def read_rows(file: DataFile, columns: Columns) -> list[Row]:
     Raises:
         RimError: The bytes are not of that format; it names the file, the row and the next step.
     """
-    rows = [_rename(row, columns) for row in _READERS[columns.format](file, columns)]
-    for number, row in enumerate(rows, 1):
-        for column, value in row.items():
-            for text in _texts([column, value]):
-                if match := _UNREADABLE.search(text):
-                    raise _unreadable(file, column, match[0], number)
+    try:
+        rows = [_rename(row, columns) for row in _READERS[columns.format](file, columns)]
+        for number, row in enumerate(rows, 1):
+            _refuse_unreadable(file, row, number)
+    except RecursionError as error:
+        expected = "one flat JSON object a row"
+        raise file.problem("values in values too deep", expected, GET_AGAIN) from error
     return rows
 
 
@@ -107,15 +108,19 @@ def _texts(value: Any) -> Iterator[str]:
             yield from _texts(inner)
 
 
-def _unreadable(file: DataFile, column: str, character: str, row: int) -> RimError:
-    what, step = "half of a surrogate pair", "mend that row"
-    if character == "\0":
-        what = "a NUL character"
-    elif "\udc80" <= character <= "\udcff":
-        what = f"a byte that is not UTF-8 (0x{ord(character) - 0xDC00:X})"
-        step = f'save the file as UTF-8 (Excel: "CSV UTF-8"), or {GET_AGAIN}'
-    problem = f"column {column[:40]!r} holds {what}"
-    return file.problem(problem, "Unicode text", step, row=row)
+def _refuse_unreadable(file: DataFile, row: Row, number: int) -> None:
+    for column, value in row.items():
+        matches = filter(None, map(_UNREADABLE.search, _texts([column, value])))
+        if (match := next(matches, None)) is None:
+            continue
+        what, step = "half of a surrogate pair", "mend that row"
+        if match[0] == "\0":
+            what = "a NUL character"
+        elif "\udc80" <= match[0] <= "\udcff":
+            what = f"a byte that is not UTF-8 (0x{ord(match[0]) - 0xDC00:X})"
+            step = f'save the file as UTF-8 (Excel: "CSV UTF-8"), or {GET_AGAIN}'
+        problem = f"column {column[:40]!r} holds {what}"
+        raise file.problem(problem, "Unicode text", step, row=number)
 
 
 def _csv(file: DataFile, columns: Columns) -> list[Row]:

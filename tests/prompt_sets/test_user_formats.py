@@ -131,6 +131,8 @@ def test_a_missing_number_is_no_label(tmp_path: Path) -> None:
         ),
         ("a.csv", b"ask,group\nBake,a\n\xef\xbb\xbfask,group\nEat,b\n", r"row 2: the header again"),
         ("a.jsonl", b'{"ask": "Bake"}\n{"ask": "Eat", "ask": "Rest"}', r"row 2: not JSON; .*twice"),
+        ("a.jsonl", b'{"ask": ' + b"[" * 100_000, r"a\.jsonl: values in values too deep"),
+        ("a.json", b'{"ask": ' + b"[" * 900 + b"]" * 900 + b"}", r"a\.json.*(too deep|is a list)"),
         ("a.csv", b"ask,group\n  ,a\n", r"row 1: the prompt is empty \(column 'ask'\)"),
         ("a.jsonl", b'{"ask": NaN}', r"row 1: the prompt is null \(column 'ask'\)"),
         ("a.jsonl", b'{"ask": 7}', r"row 1: the prompt is a int \(column 'ask'\)"),
