@@ -68,11 +68,12 @@ class ModeTask(ConfigurableTask):  # type: ignore[misc]
         system, template = options.get("system_instruction"), self.settings.chat_template
         self.engine = engine = engine_of(write)
         self._refuse_cuts(engine)
+        self._fit_budgets(system)
         self.switch = engine.switch(self.settings.switch, template)
         if system:
             engine.refuse_cancelled(self.switch, system, template)
         # What is known only once lm-eval has its model, and what it keeps no record of.
-        self.config.metadata[RUN] |= {
+        self.config.metadata[RUN] |= self.budgets.model_dump() | {
             "system_instruction": system,
             "samples": options.get("samples"),
             "weights": cached_fingerprint(getattr(engine.lm, "model", None)),
@@ -123,6 +124,20 @@ class ModeTask(ConfigurableTask):  # type: ignore[misc]
 
     def override_metric(self, metric_name: str) -> None:
         """Keeps the task's own metrics under `--predict_only`: they ask no model, and sample files need them."""
+
+    def _fit_budgets(self, system: str | None) -> None:
+        """Make default budgets fit into the model's window, for both modes' tasks alike.
+
+        Text engines have the user's own budgets checked against every prompt once these are written.
+        """
+        own = self.settings.answer_tokens, self.settings.thinking_tokens
+        if not self.engine.is_chat and None not in own:
+            return
+        window = self.engine.context_window(self.dataset["test"]["message"], system)
+        if window is not None:
+            kind = entry(self.file.prompt_set).kind
+            self.budgets = window.fit(kind, *own, modes=(self.file.mode,))
+            self.config.generation_kwargs["max_gen_toks"] = self.budgets.total(self.file.mode)
 
     def _refuse_cuts(self, engine: Engine) -> None:
         """Refuse settings that cut the trace away, or mean different things in the two modes."""
