@@ -16,7 +16,7 @@ from rim_eval.observations.lm_eval_samples import (
     sample_lines,
 )
 from rim_eval.observations.runs import check, latest_runs, refuse_two_names
-from rim_eval.observations.schema import Observation, Problem, Run
+from rim_eval.observations.schema import ModelName, Observation, Problem, Run
 from rim_eval.observations.table import (
     COLUMNS,
     NO_PATTERN,
@@ -32,6 +32,7 @@ from rim_eval.observations.table import (
 __all__ = [
     "COLUMNS",
     "LOGS",
+    "ModelName",
     "NO_PATTERN",
     "Observation",
     "Problem",
