@@ -62,6 +62,15 @@ class Generation(FrozenModel):
             return bool(self.trace_tokens)
         return bool(self.trace and self.trace.strip())
 
+    @property
+    def trace_end_unknown(self) -> bool:
+        """Whether a think-mode reply was cut and nothing says that its trace had ended: it may be all trace.
+
+        Evidence is a trace, in the text or in a field of its own, its summary, or reasoning tokens.
+        """
+        cut = self.mode == "think" and self.stop_reason == "max_tokens"
+        return cut and self.trace is None and self.visibility == "none"
+
 
 _MAX_TAIL: Final = 4_000
 """Characters at the end that are looked at: a loop that ran into the token limit fills them."""

@@ -1,7 +1,7 @@
 """Builds every task: one prompt set or file, both modes of each prompt in one sample, one scorer."""
 
 import logging
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from inspect_ai import Task
 from inspect_ai.dataset import MemoryDataset, Sample
@@ -19,6 +19,7 @@ from rim_eval.inspect_tasks.compat import (
     active_model,
     reducer_log_names,
 )
+from rim_eval.inspect_tasks.preflight import context_window, server_of
 from rim_eval.inspect_tasks.scorers import rim, solved
 from rim_eval.inspect_tasks.scoring import grader_for
 from rim_eval.inspect_tasks.settings import (
@@ -101,6 +102,7 @@ def task_over(
     Raises:
         RimError: An argument is wrong, or the model has no thinking switch that can be found.
     """
+    settings = fit_budgets(settings, loaded)
     if solver is None:
         arguments = settings.solver_arguments(loaded.entry.kind)
         solver = both_modes(modes=list(settings.modes), **arguments)
@@ -154,6 +156,32 @@ class PairedTask(Task):
                 "prompts, each with the mean of its epochs. Leave it out (or give mean); the card adds Safe@K."
             )
         super().__setattr__(name, value)
+
+
+Asked = TypeVar("Asked", bound=RunSettings)
+
+
+def fit_budgets(settings: Asked, loaded: LoadedSet) -> Asked:
+    """The settings with token budgets that fit into the model's window, the defaults where they do.
+
+    Args:
+        settings: How the model is asked.
+        loaded: The prompts.
+
+    Raises:
+        RimError: The user's budgets do not fit, or the model cannot be asked at all.
+    """
+    model, kind = active_model(), loaded.entry.kind
+    if model is None:
+        return settings
+    style: Any = getattr(settings, "prompt_style", "as_is")
+    messages = (user_message(prompt, style) for prompt in loaded.prompts)
+    system = active_generate_config().system_message
+    window = context_window(model, server_of(model), messages, system)
+    if window is None:
+        return settings
+    budgets = window.fit(kind, settings.answer_tokens, settings.thinking_tokens, settings.modes)
+    return settings.model_copy(update=budgets.model_dump())
 
 
 def _check_model(settings: RunSettings, loaded: LoadedSet, messages: dict[str, str]) -> None:

@@ -108,21 +108,25 @@ def _template_on_hub(name: str) -> str | None:
     return None
 
 
-def server_address(model: Model) -> str:
-    """The address of a model's server without `/v1`; empty where there is none, or none yet."""
+def server_address(model: Model) -> str | None:
+    """Address of the server behind a model; None where Inspect is yet to start one, or the provider has none."""
+    if _provider(model) not in _SERVED:
+        return None
     # Inspect's vLLM provider sets its address only when the first request is made.
-    variable = f"{_provider(model).upper()}_BASE_URL"
-    address = getattr(model.api, "base_url", None) or os.environ.get(variable, "")
-    return str(address).rstrip("/").removesuffix("/v1")
+    places = (getattr(model.api, name, None) for name in ("base_url", "_init_base_url"))
+    address = next(filter(None, places), None)
+    address = address or os.environ.get(f"{_provider(model).upper()}_BASE_URL", "")
+    return address.rstrip("/") or None
 
 
 def server_renderer(model: Model) -> "ServerRenderer | None":
     """Render through the server itself; None where it has no such address or does not answer."""
     import httpx
 
-    api, root = cast(Any, model.api), server_address(model)
-    if not root:
+    api, address = cast(Any, model.api), server_address(model)
+    if address is None:
         return None
+    root = address.removesuffix("/v1")
     name = api.service_model_name() if hasattr(api, "service_model_name") else _model_path(model)
     render = ServerRenderer(root, name, getattr(api, "api_key", None))
     with suppress(RimError, httpx.HTTPError, KeyError, ValueError):

@@ -9,11 +9,11 @@ from lm_eval.api.task import ConfigurableTask  # noqa: TID253  (a task must be m
 from rim_eval.decoding import budgets
 from rim_eval.errors import RimError
 from rim_eval.fingerprint import cached_fingerprint
-from rim_eval.judging import load_judge
+from rim_eval.judging import load_judge, unscored_reason
 from rim_eval.lm_eval_tasks.engine import Engine, engine_of
 from rim_eval.lm_eval_tasks.samples import metrics, record
 from rim_eval.lm_eval_tasks.settings import RUN, TaskFile, read_settings
-from rim_eval.prompt_sets import entry
+from rim_eval.prompt_sets import entry, message_in_arm
 from rim_eval.replies import ArmRequest, ReplyVerdict, check_reply, judge_reply
 from rim_eval.thinking import Switch
 from rim_eval.types import KIND_NAMES, PromptKind
@@ -89,7 +89,8 @@ class ModeTask(ConfigurableTask):  # type: ignore[misc]
     ) -> tuple[Any, dict[str, Any]]:
         """The request for one document: the same words in both modes, and what sets the mode."""
         recipe = self.switch.recipe(self.file.mode)
-        return self.engine.request(recipe, doc["message"], options.get("system_instruction"))
+        message = message_in_arm(doc["message"], doc, self.switch.kind)
+        return self.engine.request(recipe, message, options.get("system_instruction"))
 
     def construct_requests(self, doc: dict[str, Any], ctx: Any, **options: Any) -> Any:
         """The request as lm-eval sends it; the user's own settings are merged, never replaced."""
@@ -108,7 +109,8 @@ class ModeTask(ConfigurableTask):  # type: ignore[misc]
         if doc["kind"] == "reasoning":
             verdict = check_reply(reply, doc["target"], self.absolute_error)
         elif self.judge is None or self.judge.needs_grader:
-            verdict = ReplyVerdict(reason="not_judged")
+            sees = "answer" if self.judge is None else self.judge.sees
+            verdict = ReplyVerdict(reason=unscored_reason(reply, sees) or "not_judged")
         else:
             try:  # an offline judge waits for nothing, so its coroutine ends at the first step
                 judge_reply(self.judge, doc, reply).send(None)
@@ -118,6 +120,9 @@ class ModeTask(ConfigurableTask):  # type: ignore[misc]
                 raise RimError(f"The offline judge {self.judge.name} waited for something.")
         row = record(doc, self.settings.model or self.engine.model, reply, verdict)
         return metrics(row, [KIND_NAMES[kind].rate for kind in self.kinds])
+
+    def override_metric(self, metric_name: str) -> None:
+        """Keeps the task's own metrics under `--predict_only`: they ask no model, and sample files need them."""
 
     def _refuse_cuts(self, engine: Engine) -> None:
         """Refuse settings that cut the trace away, or mean different things in the two modes."""

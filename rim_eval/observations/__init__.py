@@ -32,8 +32,8 @@ from rim_eval.observations.table import (
 __all__ = [
     "COLUMNS",
     "LOGS",
-    "ModelName",
     "NO_PATTERN",
+    "ModelName",
     "Observation",
     "Problem",
     "Run",

@@ -9,7 +9,6 @@ from rim_eval.paths import without_folders
 from rim_eval.prompt_sets import Provenance
 from rim_eval.types import ArmKind, FrozenModel, Mode, PromptKind, UnscoredReason
 
-
 ModelName = Annotated[str, AfterValidator(without_folders)]
 """A model's name; of a local folder only the last part, for the rest tells about the machine."""
 
@@ -33,6 +32,7 @@ class Observation(FrozenModel):
     score: float | None = None
     """The judge's own scale, for example 1 to 5."""
     label: str | None = None
+    """The word of the judge's own scale that decided; never words of a reply, so None for problems."""
     reason: UnscoredReason | None = None
     """Why there is no verdict; set exactly when `verdict` is None."""
     judge: str | None = None

@@ -2,12 +2,13 @@
 
 import hashlib
 import unicodedata
-from typing import Final, Literal, get_args
+from collections.abc import Mapping
+from typing import Any, Final, Literal, get_args
 
 from pydantic import Field
 
 from rim_eval.errors import RimError
-from rim_eval.types import FrozenModel, PromptKind
+from rim_eval.types import ArmKind, FrozenModel, PromptKind
 
 
 class Prompt(FrozenModel):
@@ -50,7 +51,8 @@ Style = Literal["as_is", "worked", "direct"]
 
 `worked`: the model is told to work it out before it answers, in both modes, so no-think is not
 "no chain of thought". `direct`: only the final answer is asked for, so whatever reasoning there is
-happens in the trace. `as_is`: nothing is added.
+happens in the trace. `as_is`: nothing is added. Where the arms are `prompted`, their own instruction takes the
+place of this one (`message_in_arm`).
 """
 
 _TEMPLATES: Final[dict[Style, str]] = {
@@ -59,6 +61,9 @@ _TEMPLATES: Final[dict[Style, str]] = {
     "inside \\boxed{{}}.",
     "direct": "{problem}\n\nReply with nothing but the final answer, inside \\boxed{{}}.",
 }
+
+
+_ANSWER_FORM: Final = "Give the final answer alone inside \\boxed{}."
 
 
 def user_message(prompt: Prompt, style: Style = "as_is") -> str:
@@ -76,3 +81,19 @@ def user_message(prompt: Prompt, style: Style = "as_is") -> str:
     if prompt.kind != "reasoning":
         return f"{prompt.context}\n\n---\n\n{prompt.text}" if prompt.context else prompt.text
     return _TEMPLATES[style].format(problem=prompt.text)
+
+
+def message_in_arm(message: str, facts: Mapping[str, Any], arm_kind: ArmKind) -> str:
+    """Return the user message as an arm of a kind asks it.
+
+    Prompted arms tell the model themselves whether to reason, so a problem comes to them without its
+    style's instruction, and with the form of the final answer alone.
+
+    Args:
+        message: What `user_message` made of the prompt.
+        facts: The prompt's `kind`, and its text as `request`.
+        arm_kind: What brings the modes about.
+    """
+    if arm_kind != "prompted" or facts["kind"] != "reasoning" or message == facts["request"]:
+        return message
+    return f"{facts['request']}\n\n{_ANSWER_FORM}"

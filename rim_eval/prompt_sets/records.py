@@ -143,22 +143,25 @@ class _RowReader:
     def text(self, column: str | None) -> str | None:
         """Return the text in a column, None where it is empty."""
         value: Any = self.row.get(column) if column else None
-        return None if value is None else self._unicode(column, str(value)).strip() or None
+        return None if value is None else str(value).strip() or None
 
     def _request(self) -> str:
         column = self.columns.prompt
         value = self.row[column]
-        # SORRY-Bench holds its one user turn in a list.
+        # SORRY-Bench holds its one user turn in a list, chat files a message.
         if isinstance(value, list) and len(value) == 1:
             value = value[0]
+        if isinstance(value, dict) and value.get("role") == "user":
+            value = value.get("content")
         if not isinstance(value, str):
             kind = "null" if value is None else f"a {type(value).__name__}"
-            expected, step = "text, or a list of one text", f"check the column {column!r}"
-            raise self._problem(f"the prompt is {kind}", expected, step)
-        text = self._unicode(column, value).replace("\r\n", "\n").strip()
+            kind += f" of {len(value)}" if isinstance(value, list) else ""
+            expected, step = "text, or a list of one text or user message", "mend that row"
+            raise self._problem(f"the prompt is {kind} (column {column!r})", expected, step)
+        text = value.replace("\r\n", "\n").strip()
         if not text:
             expected, step = "a prompt in every row", f"{GET_AGAIN}, or remove that row"
-            raise self._problem("the prompt is empty", expected, step)
+            raise self._problem(f"the prompt is empty (column {column!r})", expected, step)
         return text
 
     def _subset(self) -> str | None:
@@ -183,13 +186,6 @@ class _RowReader:
             problem = f"no gold answer in the column {column!r}"
             raise self._problem(problem, f"a text that matches {pattern}")
         return match.group(1).strip()
-
-    def _unicode(self, column: str | None, text: str) -> str:
-        """The text, unless it holds what JSON can spell but no file and no request can carry."""
-        if re.search("[\ud800-\udfff]", text):
-            problem = f"column {column!r} holds half of a surrogate pair"
-            raise self._problem(problem, "Unicode text", "mend that row")
-        return text
 
     def _problem(self, problem: str, expected: str, step: str = GET_AGAIN) -> RimError:
         return self.file.problem(problem, expected, step, row=self.number)

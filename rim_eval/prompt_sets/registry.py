@@ -62,13 +62,11 @@ class HubSource(FrozenModel):
 
 
 class GithubSource(FrozenModel):
-    """Files of a GitHub repository."""
+    """Files of a GitHub repository at a commit."""
 
     type: Literal["github"]
     repo: str
-    revision: Revision | None = None
-    branch: str = "main"
-    """Where to load from as long as no commit is known."""
+    revision: Revision
 
 
 class FileSource(FrozenModel):

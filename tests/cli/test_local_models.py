@@ -41,10 +41,11 @@ def logs(tmp_path: Path) -> Path:
     prompts.write_text("".join(json.dumps({"prompt": f"Open door {n}."}) + "\n" for n in range(4)))
     reply = "<reason>Open.</reason><score>5</score>"
     grades.write_text(json.dumps([{"reply": reply}]))
+    grader = get_model("rim_toy//srv/hidden_place/Judge", script=str(grades), memoize=False)
     inspect_eval(
         "rim_eval/prompts",
         model="rim_toy//srv/hidden_place/My-Model",
-        model_roles={"grader": get_model("rim_toy//srv/hidden_place/Judge", script=str(grades), memoize=False)},  # fmt: skip
+        model_roles={"grader": grader},
         task_args={"file": str(prompts), "judge": "hexphi"},
         log_dir=str(tmp_path / "logs"),
         display="none",

@@ -230,3 +230,23 @@ def test_the_mean_over_epochs_is_what_is_used(run: Any) -> None:
     log = run(epochs=Epochs(2, "mean"), limit=1, temperature=0.6)
     [again] = eval_retry(log, display="none")
     assert {log.status, again.status} == {"success"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("style", ["worked", "direct", "as_is"])
+def test_prompted_arms_carry_one_instruction(run: Any, script: Any, style: str) -> None:
+    """ "Answer at once, with no reasoning" stood above "Work out the solution first"."""
+    arguments = {"switch": "prompted", "prompt_style": style}
+    log = run(script([{"reply": "5"}]), task="rim_eval/toy_math", task_args=arguments, limit=1)
+    systems = sorted(call.config.system_message or "" for call in calls(log))
+    assert [text.split(".")[0] for text in systems] == [
+        "Answer at once",
+        "Reason step by step before you answer",
+    ]
+    [sample] = log.samples
+    [message] = {
+        sample.attachments.get(text.removeprefix("attachment://"), text)
+        for text in (call.input[-1].text for call in calls(log))
+    }
+    form = "\n\nGive the final answer alone inside \\boxed{}."
+    assert message == sample.metadata["request"] + ("" if style == "as_is" else form)
