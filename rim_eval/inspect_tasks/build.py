@@ -59,7 +59,10 @@ def set_task(name: str, settings: SetSettings) -> Task:
     return task_over(loaded, settings, solved() if is_solved else _judged_by(loaded, settings))
 
 
-def judged_file(settings: PromptFileSettings) -> Task:
+_COLUMNS: Final = ("prompt", "id", "category", "context", "pair", "target")
+
+
+def file_task(settings: PromptFileSettings) -> Task:
     """The task over a user's own prompt file.
 
     Raises:
@@ -67,11 +70,18 @@ def judged_file(settings: PromptFileSettings) -> Task:
     """
     if settings.file is None:
         raise RimError("No prompt file was given: add `-T file=requests.csv` (CSV or JSONL).")
-    if settings.kind not in ("harmful", "benign"):
-        raise RimError(f"kind={settings.kind!r} is not judged: use harmful or benign.")
-    columns = settings.model_dump(include={"kind", "prompt_column", "category_column"})
+    solves = settings.kind == "reasoning"
+    for name in ("judge",) if solves else ("prompt_style", "target_column"):
+        if (value := getattr(settings, name)) is not None:
+            raise RimError(
+                f"{name}={value} has no use with kind={settings.kind}: problems are checked against their gold "
+                "answers, other prompts are judged and asked as they stand. Leave it out."
+            )
+    columns = settings.model_dump(include={"kind", *(f"{name}_column" for name in _COLUMNS)})
     loaded = load_prompt_file(settings.file, **columns)
-    return task_over(loaded, settings, _judged_by(loaded, settings))
+    style = settings.prompt_style or ("worked" if solves else "as_is")
+    settings = settings.model_copy(update={"prompt_style": style})
+    return task_over(loaded, settings, solved() if solves else _judged_by(loaded, settings))
 
 
 def _judged_by(loaded: LoadedSet, settings: Any) -> Scorer:
@@ -140,6 +150,24 @@ def task_over(
     )
 
 
+class PairedTask(Task):
+    """A task whose figures are means over a prompt's epochs, whatever Inspect would reduce scores by."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Refuse another reducer: Inspect sets `--epochs-reducer` on the task before it asks the model.
+
+        Raises:
+            PrerequisiteError: The reducer is another than `mean`.
+        """
+        names = (reducer_log_names(value) or []) if name == "epochs_reducer" else []
+        if others := [each for each in names if each != "mean"]:
+            raise PrerequisiteError(
+                f"--epochs-reducer {','.join(others)} is not used: rates, the RIM score and their intervals are over "
+                "prompts, each with the mean of its epochs. Leave it out (or give mean); the card adds Safe@K."
+            )
+        super().__setattr__(name, value)
+
+
 Asked = TypeVar("Asked", bound=RunSettings)
 
 
@@ -164,24 +192,6 @@ def fit_budgets(settings: Asked, loaded: LoadedSet) -> Asked:
         return settings
     budgets = window.fit(kind, settings.answer_tokens, settings.thinking_tokens, settings.modes)
     return settings.model_copy(update=budgets.model_dump())
-
-
-class PairedTask(Task):
-    """A task whose figures are means over a prompt's epochs, whatever Inspect would reduce scores by."""
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        """Refuse another reducer: Inspect sets `--epochs-reducer` on the task before it asks the model.
-
-        Raises:
-            PrerequisiteError: The reducer is another than `mean`.
-        """
-        names = (reducer_log_names(value) or []) if name == "epochs_reducer" else []
-        if others := [each for each in names if each != "mean"]:
-            raise PrerequisiteError(
-                f"--epochs-reducer {','.join(others)} is not used: rates, the RIM score and their intervals are over "
-                "prompts, each with the mean of its epochs. Leave it out (or give mean); the card adds Safe@K."
-            )
-        super().__setattr__(name, value)
 
 
 def _check_model(settings: RunSettings, loaded: LoadedSet, messages: dict[str, str]) -> None:

@@ -135,8 +135,22 @@ class PromptFileSettings(RunSettings):
     file: LocalPath = Field(
         default=None, description="CSV file with a header row, or JSONL file; required."
     )
-    kind: Text = Field(default="harmful", description="`harmful` or `benign`.")
+    kind: Text = Field(default="harmful", description="`harmful`, `benign` or `reasoning`.")
     prompt_column: Text = Field(default="prompt", description="Column that holds the prompt.")
+    id_column: Text = Field(
+        default=None,
+        description="Column that holds your own ids; else they are made from the content.",
+    )
+    context_column: Text = Field(
+        default=None, description="Column that holds a text that belongs before the prompt."
+    )
+    pair_column: Text = Field(
+        default=None,
+        description="Column that holds the same value in the two prompts of a contrast pair.",
+    )
+    target_column: Text = Field(
+        default=None, description="Column that holds the gold answer; with `kind=reasoning`."
+    )
     category_column: Text = Field(
         default=None, description="Column that holds a category, if there is one."
     )
@@ -144,6 +158,11 @@ class PromptFileSettings(RunSettings):
         default=None,
         description="Judge's name or file, or `none` to judge later; by default by kind.",
     )
+    prompt_style: Any = Field(
+        default=None,
+        description="`worked` (the default), `direct` or `as_is`; with `kind=reasoning`.",
+    )
+    """Checked by `prompt_sets.user_message`."""
 
 
 class InjectionSettings(JudgedSettings):

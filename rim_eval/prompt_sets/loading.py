@@ -178,19 +178,21 @@ def load_prompt_file(
     kind: PromptKind,
     name: str | None = None,
     prompt_column: str = "prompt",
+    id_column: str | None = None,
     category_column: str | None = None,
     context_column: str | None = None,
     target_column: str | None = None,
     pair_column: str | None = None,
     label_columns: Sequence[str] = (),
 ) -> LoadedSet:
-    """Load a file of your own prompts. Ids come from the content, as for every other set.
+    """Load a file of your own prompts. Ids come from the content unless the file has its own.
 
     Args:
         path: `.csv` (with a header), `.jsonl`, `.json`, `.parquet`, or `.txt` (a prompt a line).
         kind: What the prompts ask: `harmful`, `benign` or `reasoning`.
         name: What the set is called in results; the file's name unless given.
         prompt_column: Column of the prompt.
+        id_column: Column of your own ids, which then stand in results in place of ids from the content.
         category_column: Column of a category, for results by category.
         context_column: Column of a text that belongs before the prompt.
         target_column: Column of the gold answer; reasoning sets need one.
@@ -210,6 +212,7 @@ def load_prompt_file(
     columns = Columns(
         format=_FORMATS[file.suffix.lower()],
         prompt=prompt_column,
+        id=id_column,
         category=category_column,
         context=context_column,
         target=target_column,

@@ -27,6 +27,8 @@ class Columns(FrozenModel):
     format: Format
     prompt: str = "prompt"
     """Name of the prompt's column; `csv_headerless` and `lines` have one unnamed column."""
+    id: str | None = None
+    """A user's own ids; unless given, they are made from the content."""
     category: str | None = None
     context: str | None = None
     """Text that belongs before the prompt (HarmBench's contextual behaviours)."""
@@ -44,7 +46,15 @@ class Columns(FrozenModel):
     @property
     def required(self) -> tuple[str, ...]:
         """Columns that every row must have."""
-        columns = (self.prompt, self.category, self.context, self.target, self.subset, self.pair)
+        columns = (
+            self.prompt,
+            self.id,
+            self.category,
+            self.context,
+            self.target,
+            self.subset,
+            self.pair,
+        )
         return tuple(filter(None, columns))
 
 

@@ -220,6 +220,18 @@ def test_prompt_that_turns_the_mode_by_itself_is_named(
     assert "against the think mode (soft-" in said
 
 
+@pytest.mark.parametrize("reducer", ["max", "at_least_2", ["mean", "mode"]])
+def test_an_epochs_reducer_is_not_silently_ignored(run: Any, reducer: Any) -> None:
+    with pytest.raises(PrerequisiteError, match=r"--epochs-reducer .* is not used"):
+        run(epochs=Epochs(2, reducer), limit=1, temperature=0.6)
+
+
+def test_the_mean_over_epochs_is_what_is_used(run: Any) -> None:
+    log = run(epochs=Epochs(2, "mean"), limit=1, temperature=0.6)
+    [again] = eval_retry(log, display="none")
+    assert {log.status, again.status} == {"success"}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("style", ["worked", "direct", "as_is"])
 def test_prompted_arms_carry_one_instruction(run: Any, script: Any, style: str) -> None:
@@ -238,15 +250,3 @@ def test_prompted_arms_carry_one_instruction(run: Any, script: Any, style: str) 
     }
     form = "\n\nGive the final answer alone inside \\boxed{}."
     assert message == sample.metadata["request"] + ("" if style == "as_is" else form)
-
-
-@pytest.mark.parametrize("reducer", ["max", "at_least_2", ["mean", "mode"]])
-def test_an_epochs_reducer_is_not_silently_ignored(run: Any, reducer: Any) -> None:
-    with pytest.raises(PrerequisiteError, match=r"--epochs-reducer .* is not used"):
-        run(epochs=Epochs(2, reducer), limit=1, temperature=0.6)
-
-
-def test_the_mean_over_epochs_is_what_is_used(run: Any) -> None:
-    log = run(epochs=Epochs(2, "mean"), limit=1, temperature=0.6)
-    [again] = eval_retry(log, display="none")
-    assert {log.status, again.status} == {"success"}
