@@ -74,7 +74,8 @@ def tokenizer_renderer(tokenizer: Any) -> Renderer:
     Raises:
         RimError: The tokenizer has no chat template (a base model).
     """
-    if not getattr(tokenizer, "chat_template", None):
+    source = default_template(getattr(tokenizer, "chat_template", None))
+    if source is None:
         raise RimError(
             "The tokenizer has no chat template, so there are no modes to render. Use the model's "
             "chat version, or give the tokenizer a template (tokenizer.chat_template = ...)."
@@ -90,13 +91,36 @@ def tokenizer_renderer(tokenizer: Any) -> Renderer:
                 f"{template_kwargs or 'no variables'}: {type(error).__name__}: {str(error)[:300]}"
             ) from error
 
-    return _SourceRenderer(render, tokenizer.chat_template)
+    return _SourceRenderer(render, source)
+
+
+def default_template(templates: Any) -> str | None:
+    """Return the template that transformers renders conversations without tools with.
+
+    Args:
+        templates: `chat_template` of a tokenizer or its configuration: a text, or named templates as a
+            mapping or a list of `name` and `template` (Hermes 3, Command R), where `default` counts.
+    """
+    if isinstance(templates, list):
+        templates = {one["name"]: one["template"] for one in templates}
+    if isinstance(templates, dict):
+        templates = templates.get("default")
+    return templates if isinstance(templates, str) else None
+
+
+def no_template(model: str) -> RimError:
+    """Return the error for a model whose chat template is nowhere to be had."""
+    return RimError(
+        f"No chat template was found for {model}, so how it turns thinking on and off cannot be read. Give the "
+        'template\'s file: -T chat_template=FILE in Inspect, --metadata \'{"rim_eval": {"chat_template": "FILE"}}\' '
+        "in lm-eval. Of a model whose prompts a server writes the switch can be named in its place: "
+        "switch=enable_thinking (or thinking, system:/no_think, effort:low,high, prompted)."
+    )
 
 
 def source_of(render: Renderer) -> str | None:
     """Return the template's text where the renderer knows it."""
-    source = getattr(render, "source", None)
-    return source if isinstance(source, str) else None
+    return default_template(getattr(render, "source", None))
 
 
 # ---- pin a template's variables ----
