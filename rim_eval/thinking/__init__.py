@@ -21,7 +21,7 @@ from rim_eval.thinking.template import (
     Renderer,
     default_template,
     no_template,
-    pin_template,
+    pin_prefill,
     template_renderer,
     tokenizer_renderer,
 )
@@ -45,7 +45,7 @@ __all__ = [
     "hosted_switch",
     "modes_differ",
     "no_template",
-    "pin_template",
+    "pin_prefill",
     "require_difference",
     "split_trace",
     "template_renderer",

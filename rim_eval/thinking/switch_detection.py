@@ -10,8 +10,8 @@ such as "Enable deep thinking subroutine." says little without the variable that
 
 import re
 import time
-from collections.abc import Iterator
-from typing import Any, Final, Literal, NamedTuple
+from functools import reduce
+from typing import Any, Final, NamedTuple
 
 from rim_eval.errors import RimError
 from rim_eval.thinking import switches
@@ -39,8 +39,6 @@ from rim_eval.types import ArmKind
 MAX_DETECTION_SECONDS: Final = 300.0
 """For all renderings together. Templates take a second, a server that renders over HTTP a minute."""
 
-Place = Literal["template", "system", "user"]
-
 _NONSENSE: Final = "zqxvk"
 """A value that no template compares with: one that prints it prints whatever it is given."""
 
@@ -55,35 +53,34 @@ class _Trial(NamedTuple):
     prompt: str
 
     @property
-    def direction(self) -> int:
-        """1 where name and value ask for thinking, -1 against it, 0 where they do not say."""
-        value = self.value
-        while isinstance(value, dict):
-            (value,) = value.values()
-        if isinstance(value, str):
-            level = _LEVEL_OF.get(value)
-            sign = 0 if level is None else 1 if level else -1
-        else:
-            sign = 1 if value else -1
-        return sign * (self.topic or 1)
-
-    @property
     def topic(self) -> int:
         """1 where the name is about thinking, -1 about leaving it out, 0 about other things."""
-        fields, value = [self.name], self.value
-        while isinstance(value, dict):
-            ((field, value),) = value.items()
-            fields.append(field)
-        return stance(" ".join(fields))
+        return stance(" ".join([self.name, *_innermost(self.value)[:-1]]))
+
+    @property
+    def direction(self) -> int:
+        """1 where name and value ask for thinking, -1 against it, 0 where they do not say."""
+        value = _innermost(self.value)[-1]
+        level = _LEVEL_OF.get(value) if isinstance(value, str) else bool(value)
+        return 0 if level is None else (1 if level else -1) * (self.topic or 1)
+
+
+def _innermost(value: Any) -> list[Any]:
+    """The keys of nested mappings with one item each, and the value inside."""
+    if not isinstance(value, dict):
+        return [value]
+    [(key, inner)] = value.items()
+    return [key, *_innermost(inner)]
 
 
 class _Candidate(NamedTuple):
     """Two trials that differ in how much thinking they ask for."""
 
     difference: Difference
-    place: Place
     think: _Trial
     no_think: _Trial
+    default: str
+    """The prompt where nothing is given."""
 
 
 class _Search:
@@ -98,8 +95,20 @@ class _Search:
         """The prompt for a plain user message."""
         self._deadline = time.monotonic() + MAX_DETECTION_SECONDS
 
-    def trial(self, name: str, value: Any, recipe: Recipe, text: str = "") -> _Trial | None:
-        """Render a recipe without the text that it adds; None where the template refuses it."""
+    def variable(self, name: str, value: Any) -> _Trial | None:
+        """Set one variable; None where the template refuses the value."""
+        effort = value if name == "reasoning_effort" and isinstance(value, str) else None
+        recipe = Recipe(template_kwargs={name: value}, reasoning_effort=effort)
+        prompt = self._prompt(recipe)
+        return None if prompt is None else _Trial(name, value, recipe, prompt)
+
+    def message(self, place: str, text: str) -> _Trial | None:
+        """Put a text into a message; the prompt is kept without it."""
+        recipe = message_recipe(place, text)
+        prompt = self._prompt(recipe)
+        return None if prompt is None else _Trial(text, text, recipe, prompt.replace(text, ""))
+
+    def _prompt(self, recipe: Recipe) -> str | None:
         # Each rendering may be short enough, and hundreds not.
         if time.monotonic() > self._deadline:
             raise RimError(
@@ -108,16 +117,9 @@ class _Search:
                 "(enable_thinking, system:/no_think, forced_empty, prompted)."
             )
         try:
-            prompt = recipe.prompt(self.render)
+            return recipe.prompt(self.render)
         except RimError:
             return None
-        return _Trial(name, value, recipe, prompt.replace(text, "") if text else prompt)
-
-    def variable(self, name: str, value: Any) -> _Trial | None:
-        """Render with one variable set."""
-        effort = value if name == "reasoning_effort" and isinstance(value, str) else None
-        recipe = Recipe(template_kwargs={name: value}, reasoning_effort=effort)
-        return self.trial(name, value, recipe)
 
 
 def find_switch(render: Renderer, *, source: str | None = None, model: str | None = None) -> Switch:
@@ -139,10 +141,17 @@ def find_switch(render: Renderer, *, source: str | None = None, model: str | Non
             than `MAX_DETECTION_SECONDS` over all renderings.
     """
     search = _Search(render, source if source is not None else source_of(render))
-    variables = {name: _variable_trials(search, name) for name in search.reads.variables}
-    candidates = [*_variable_candidates(search, variables), *_message_candidates(search)]
-    best = max(candidates, key=lambda one: one.difference.strength, default=None)
-    best = best and _with_explicit_modes(search, best, variables)
+    variables = [
+        trials for name in search.reads.variables if (trials := _variable_trials(search, name))
+    ]
+    candidates = [
+        *(_variable_candidate(search, trials) for trials in variables),
+        *(_message_candidate(search, place) for place in ("system", "user")),
+    ]
+    best = max(filter(None, candidates), key=lambda one: one.difference.strength, default=None)
+    best = best and _with_explicit_modes(
+        search, best, [one for trials in variables for one in trials]
+    )
     if best and best.difference.strength >= 2:
         return _build_switch(search, best, "switch")
     hidden = switches.model_card_switch(model) or _default_instruction_switch(search)
@@ -167,45 +176,46 @@ _MAX_GROUPS: Final = 10
 """Distinct prompts that are compared with each other."""
 
 
-def _switching_pair(
-    trials: list[_Trial], default: str, place: Place, *, tails_only: bool
-) -> _Candidate | None:
+def _switching_pair(trials: list[_Trial], default: str, *, tails_only: bool) -> _Candidate | None:
     """Return the two trials that switch thinking on and off most plainly, if any do.
 
     Args:
         trials: What was rendered.
         default: The prompt where nothing is given.
-        place: Where the trials' values stand.
         tails_only: Whether only the prompt's end counts: a text that is merely printed could replace
             anything, a default instruction to think, say.
     """
     by_prompt: dict[str, list[_Trial]] = {}
     for trial in trials:
         by_prompt.setdefault(trial.prompt, []).append(trial)
-    groups = list(enumerate(by_prompt.values()))[:_MAX_GROUPS]
-    pairs = []
-    for i, thinking in groups:
-        for j, direct in groups:
-            think, no_think = _fitting(thinking, 1), _fitting(direct, -1)
-            pair = _compare(think, no_think, place)
-            if pair.difference.strength >= (3 if tails_only else 1):
-                # Among equals: the template's own default first, then the values tried first.
-                named = default in (think.prompt, no_think.prompt)
-                pairs.append(((pair.difference.strength, named, -(i + j)), pair))
-    return max(pairs, key=lambda ranked: ranked[0])[1] if pairs else None
+    groups = list(by_prompt.values())[:_MAX_GROUPS]
+    pairs = [
+        _compare(_fitting(thinking, 1), _fitting(direct, -1), default)
+        for thinking in groups
+        for direct in groups
+    ]
+    # Among equals: the template's own default first, then the values tried first.
+    best = max(
+        pairs,
+        key=lambda pair: (
+            pair.difference.strength,
+            default in (pair.think.prompt, pair.no_think.prompt),
+        ),
+        default=None,
+    )
+    return best if best and best.difference.strength >= (3 if tails_only else 1) else None
 
 
-def _compare(think: _Trial, no_think: _Trial, place: Place) -> _Candidate:
+def _compare(think: _Trial, no_think: _Trial, default: str) -> _Candidate:
     about_thinking = bool(think.topic and no_think.topic)
     opposites = think.direction == 1 and no_think.direction == -1
-    difference = compare_prompts(
-        think.prompt, no_think.prompt, is_named=about_thinking and opposites
-    )
+    prompts = (think.prompt, no_think.prompt)
+    difference = compare_prompts(*prompts, is_named=about_thinking and opposites)
     only_mark = think.prompt.startswith(no_think.prompt.rstrip())
     if difference.strength == 3 and read_tail(think.prompt).state == "open":
         # A prompt without a trace may be for another task altogether, a verdict, say.
         difference = difference if only_mark or about_thinking else Difference(0, "")
-    return _Candidate(difference, place, think, no_think)
+    return _Candidate(difference, think, no_think, default)
 
 
 def _fitting(trials: list[_Trial], direction: int) -> _Trial:
@@ -215,42 +225,42 @@ def _fitting(trials: list[_Trial], direction: int) -> _Trial:
     return next((trial for trial in same_kind if trial.direction != -direction), first)
 
 
-def _degree_pair(
-    trials: list[_Trial], compared: tuple[Any, ...], *, printed: bool
-) -> _Candidate | None:
+def _degree_pair(search: _Search, trials: list[_Trial], *, printed: bool) -> _Candidate | None:
     """Return two trials that ask for more and for less thinking; off only where it is named."""
+    compared = search.reads.variables[trials[0].name]
     takes_efforts = printed or not _EFFORT_LEVELS.isdisjoint(compared)
     accepted = {*compared, *(_EFFORT_LEVELS if takes_efforts else ())} - {"max", "xhigh"}
-    levels = [one for one in trials if one.value in accepted and one.value in _LEVEL_OF]
-    numbers = [one for one in trials if printed and type(one.value) is int and one.value > 0]
-    scales = (
-        sorted(levels, key=lambda one: _LEVEL_OF[one.value]),
-        sorted(numbers, key=lambda one: one.value),
-    )
-    for less, more in ((scale[0], scale[-1]) for scale in scales if scale):
+    levels = {
+        _LEVEL_OF[one.value]: one
+        for one in reversed(trials)
+        if one.value in accepted and one.value in _LEVEL_OF
+    }
+    numbers = {
+        one.value: one for one in trials if printed and type(one.value) is int and one.value > 0
+    }
+    for scale in filter(None, (levels, numbers)):
+        more, less = scale[max(scale)], scale[min(scale)]
         unique = unique_text(more.prompt, less.prompt)
         same_tail = read_tail(more.prompt).state == read_tail(less.prompt).state
         if same_tail and any(unique) and (more.topic or any(map(stance, unique))):
             quoted = " or ".join(repr(" ".join(text.split())[:60]) for text in unique)
-            strength = 2.0 if _LEVEL_OF.get(less.value) == 0 else 1.0
-            return _Candidate(
-                Difference(strength, f"the prompt says {quoted}"), "template", more, less
-            )
+            difference = Difference(1.0 if min(scale) else 2.0, f"the prompt says {quoted}")
+            return _Candidate(difference, more, less, search.plain)
     return None
 
 
-def _with_explicit_modes(
-    search: _Search, best: _Candidate, variables: dict[str, list[_Trial]]
-) -> _Candidate:
+def _with_explicit_modes(search: _Search, best: _Candidate, trials: list[_Trial]) -> _Candidate:
     """Return the pair of two variables where one alone leaves a mode to the model (HyperCLOVA X)."""
     if search.plain not in (best.think.prompt, best.no_think.prompt):
         return best
-    flags = [one for trials in variables.values() for one in trials if one.value is True]
-    explicit = [one for one in flags if one.topic and one.prompt != search.plain]
-    think = [one for one in explicit if one.topic == 1]
-    no_think = [one for one in explicit if one.topic == -1]
-    pairs = [_compare(one, other, "template") for one in think for other in no_think]
-    return max([*pairs, best], key=lambda one: one.difference.strength)
+    flags = [one for one in trials if one.value is True and one.prompt != search.plain]
+    pairs = [
+        _compare(think, no_think, search.plain)
+        for think in flags
+        for no_think in flags
+        if (think.topic, no_think.topic) == (1, -1)
+    ]
+    return max([*pairs, best], key=lambda pair: pair.difference.strength)
 
 
 # ---- what to try: variables of the template, and texts in a message ----
@@ -267,35 +277,28 @@ def _variable_trials(search: _Search, name: str) -> list[_Trial]:
     common = (True, False, *_NUMBERS, *_LEVEL_VALUES)
     values = distinct([*compared, *common, *search.reads.constants])
     values = tuple(sorted(values, key=lambda value: type(value) not in types))
-    nested = []
-    for path in search.reads.fields.get(name, ()):
-        for value in values[:16]:
-            for field in reversed(path):
-                value = {field: value}
-            nested.append(value)
+    nested = [
+        reduce(lambda inner, field: {field: inner}, reversed(path), value)
+        for path in search.reads.fields.get(name, ())
+        for value in values[:16]
+    ]
     return [trial for value in (*nested, *values) if (trial := search.variable(name, value))]
 
 
-def _variable_candidates(
-    search: _Search, variables: dict[str, list[_Trial]]
-) -> Iterator[_Candidate]:
-    for name, trials in variables.items():
-        if {trial.prompt for trial in trials} <= {search.plain}:
-            continue
-        compared = search.reads.variables[name]
-        levels = {_LEVEL_OF[value] for value in compared if value in _LEVEL_OF}
-        only_degree = not _EFFORT_LEVELS.isdisjoint(compared) and 0 not in levels
-        printed = _prints_values(search, name, trials)
-        tails_only = printed or only_degree
-        pair = _switching_pair(trials, search.plain, "template", tails_only=tails_only)
-        pair = pair or _degree_pair(trials, compared, printed=printed)
-        if pair:
-            yield pair
+def _variable_candidate(search: _Search, trials: list[_Trial]) -> _Candidate | None:
+    if {trial.prompt for trial in trials} <= {search.plain}:
+        return None
+    compared = search.reads.variables[trials[0].name]
+    has_off = any(_LEVEL_OF.get(value) == 0 for value in compared)
+    only_degree = not _EFFORT_LEVELS.isdisjoint(compared) and not has_off
+    printed = _prints_values(search, trials)
+    pair = _switching_pair(trials, search.plain, tails_only=printed or only_degree)
+    return pair or _degree_pair(search, trials, printed=printed)
 
 
-def _prints_values(search: _Search, name: str, trials: list[_Trial]) -> bool:
+def _prints_values(search: _Search, trials: list[_Trial]) -> bool:
     """Return whether the template prints the value that it is given."""
-    nonsense = search.variable(name, _NONSENSE)
+    nonsense = search.variable(trials[0].name, _NONSENSE)
     if nonsense is not None:
         return _NONSENSE in nonsense.prompt
     # It refuses unknown values; does it print those that it takes?
@@ -304,7 +307,10 @@ def _prints_values(search: _Search, name: str, trials: list[_Trial]) -> bool:
     return len(texts) > 1 and len(frames) == 1 and all(one.value in one.prompt for one in texts)
 
 
-def _message_candidates(search: _Search) -> Iterator[_Candidate]:
+def _message_candidate(search: _Search, place: str) -> _Candidate | None:
+    neutral = search.message(place, _NONSENSE)
+    if neutral is None:
+        return None
     # Not the end of a closing tag: `</think>` is no `/think`.
     common = [
         text
@@ -312,55 +318,43 @@ def _message_candidates(search: _Search) -> Iterator[_Candidate]:
         if search.source is None or re.search(rf"(?<!<){re.escape(text)}", search.source)
     ]
     compared = [v for v in search.reads.constants if isinstance(v, str) and v not in _ROLES]
-    places: tuple[Place, ...] = ("system", "user")
-    for place in places:
-        neutral = search.trial("", None, message_recipe(place, _NONSENSE), _NONSENSE)
-        texts = [
-            search.trial(text, text, message_recipe(place, text), text)
-            for text in distinct([*common, *compared])
-        ]
-        # No text comes after the named ones: where both do the same, the named is chosen.
-        trials = [trial for trial in (*texts, neutral) if trial]
-        pair = neutral and _switching_pair(trials, neutral.prompt, place, tails_only=True)
-        if pair:
-            yield pair
+    texts = [search.message(place, text) for text in distinct([*common, *compared])]
+    # No text comes after the named ones: where both do the same, the named is chosen.
+    nothing = _Trial("", None, Recipe(), neutral.prompt)
+    return _switching_pair([*filter(None, texts), nothing], neutral.prompt, tails_only=True)
 
 
 # ---- the switch that a candidate makes ----
 
 
 def _build_switch(search: _Search, candidate: _Candidate, kind: ArmKind) -> Switch:
-    render, plain = search.render, search.plain
-    difference, place, *trials = candidate
-    recipes = [one.recipe if one.name else Recipe() for one in trials]
-    prompts = [recipe.prompt(render) for recipe in recipes]
-    tails = [read_tail(prompt) for prompt in prompts]
-    think, no_think = (
-        recipe.model_copy(update={"opened_by_prompt": tail.state == "open"})
-        for recipe, tail in zip(recipes, tails, strict=True)
-    )
-    default = "a third thing"
-    for mode, prompt, tail, trial in zip(
-        ("no-think", "think"), prompts[::-1], tails[::-1], trials[::-1], strict=True
+    trials = (candidate.think, candidate.no_think)
+    think, no_think = (trial.recipe.read_opening(search.render) for trial in trials)
+    default = {
+        trial.prompt: mode for trial, mode in zip(trials, ("think", "no-think"), strict=True)
+    }
+    left_out = f"as for {default[p]}" if (p := candidate.default) in default else "a third thing"
+    notes = _describe_limits(search.render, [think, no_think])
+    if (
+        read_tail(candidate.no_think.prompt) == Tail("closed")
+        and "<|channel|>" not in candidate.no_think.prompt
     ):
-        soft = place != "template" and trial.name
-        if prompt == plain or (soft and tail == read_tail(plain)):
-            default = f"as for {mode}"
-    notes = _describe_limits(render, recipes)
-    if tails[1] == Tail("closed") and "<|channel|>" not in prompts[1]:
         notes += (
             "; its empty trace has marks that no known family uses, so traces may not be split off"
         )
-    names = distinct(one.name for one in trials[::-1] if one.name)
-    on, off = ("nothing" if one.value is None else repr(one.value) for one in trials)
-    where = "template variable" if place == "template" else f"text in the {place} message"
+    place = "system" if think.system or no_think.system else "user"
+    in_template = think.template_kwargs or no_think.template_kwargs
+    where = "template variable" if in_template else f"text in the {place} message"
+    names = distinct(trial.name for trial in trials if trial.name)
+    name = "/".join(names) if in_template else f"{place}:{names[-1]}"
+    on, off = ("nothing" if trial.value is None else repr(trial.value) for trial in trials)
     return Switch(
         kind=kind,
-        name="/".join(names[::-1]) if place == "template" else f"{place}:{names[0]}",
+        name=name,
         think=think,
         no_think=no_think,
-        evidence=f"The {where} {' and '.join(map(repr, names))}: {on} (think) and {off} (no-think) were rendered; "
-        f"{difference.reason}; left out, the template does {default}{notes}.",
+        evidence=f"The {where} {name!r}: {on} (think) and {off} (no-think) were rendered; "
+        f"{candidate.difference.reason}; left out, the template does {left_out}{notes}.",
     )
 
 

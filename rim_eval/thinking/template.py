@@ -1,6 +1,5 @@
 """Chat templates: render one to the prompt that the model reads, pin one, list what its source reads."""
 
-import keyword
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final, NamedTuple, Protocol
@@ -123,54 +122,16 @@ def source_of(render: Renderer) -> str | None:
     return default_template(getattr(render, "source", None))
 
 
-# ---- pin a template's variables ----
-
-
-def pin_template(source: str, kwargs: dict[str, Any], *, prefill: str | None = None) -> str:
-    """Return a template that always renders with these variables, and continues with a prefill.
-
-    For engines that pass no variables per request. Transformers renders with `trim_blocks`, so that
-    each added line vanishes from the output.
+def pin_prefill(source: str, prefill: str) -> str:
+    """Return a template that continues its generation prompt with a text, for engines that take no prefill.
 
     Args:
         source: The chat template.
-        kwargs: Variables and their values: booleans, numbers, strings, lists and mappings of these.
         prefill: Text that follows the generation prompt.
-
-    Raises:
-        RimError: A variable's name is invalid, or a value cannot be written in a template.
     """
-    lines = ""
-    for name, value in kwargs.items():
-        if not name.isidentifier() or keyword.iskeyword(name) or name in {"true", "false", "none"}:
-            raise RimError(
-                f"{name!r} cannot be a template variable; give a name such as enable_thinking."
-            )
-        lines += f"{{%- set {name} = {_literal(name, value)} %}}\n"
-    if prefill:
-        # Jinja drops a template's last newline only where it stands last.
-        source = source.removesuffix("\n")
-        source += f"{{%+ if add_generation_prompt %}}{{{{ {_literal('prefill', prefill)} }}}}{{% endif %}}"
-    return lines + source
-
-
-def _literal(name: str, value: Any) -> str:
-    match value:
-        case bool():
-            return "true" if value else "false"
-        case int() | float():
-            return repr(value)
-        case str():
-            return ascii(value)
-        case list() | tuple():
-            return f"[{', '.join(_literal(name, item) for item in value)}]"
-        case dict():
-            items = (f"{_literal(name, key)}: {_literal(name, v)}" for key, v in value.items())
-            return f"{{{', '.join(items)}}}"
-    raise RimError(
-        f"The template variable {name!r} cannot be pinned to {value!r}; give true, false, a number, a "
-        "string, or a list or mapping of these. To leave a variable unset, leave it out."
-    )
+    # Jinja drops a template's last newline only where it stands last.
+    opening = "{%+ if add_generation_prompt %}{{ " + ascii(prefill) + " }}{% endif %}"
+    return source.removesuffix("\n") + opening
 
 
 # ---- what a template's source reads ----
@@ -187,13 +148,14 @@ class TemplateReads(NamedTuple):
     """What the text of a template reads and writes, before anything is rendered."""
 
     variables: dict[str, tuple[Any, ...]]
-    """Variables that the caller may set, in the order of the template, with the constants that each is compared with or set to."""
+    """Variables that the caller may set, in the order of the template, with the constants that each is
+    compared with or set to."""
     fields: dict[str, tuple[tuple[str, ...], ...]]
     """Fields that are read from a variable which is a mapping; of nested ones, all names."""
     constants: tuple[Any, ...]
     """Booleans, numbers and short texts that decide anything: values of variables, texts of messages."""
     text: str
-    """Everything the template could write where there are no tools."""
+    """Everything the template could write in a conversation without tools."""
 
 
 def read_template(source: str) -> TemplateReads:
@@ -203,15 +165,16 @@ def read_template(source: str) -> TemplateReads:
         RimError: The template is too long or cannot be parsed.
     """
     tree, settable = _parse(source)
-    in_order = dict.fromkeys(name.name for name in tree.find_all(nodes.Name))
+    lookups = [path for path in map(_path, tree.find_all(_LOOKUPS)) if len(path) > 1]
     variables, fields = {}, {}
-    for name in (name for name in in_order if name in settable - _STANDARD_VARIABLES):
-        derived = _derived_names(tree, name)
-        paths = {path[1:] for path in map(_path, tree.find_all(_LOOKUPS)) if path[0] in derived}
-        shorter = {path[:end] for path in paths for end in range(len(path))}
-        fields[name] = tuple(sorted(paths - shorter))[:4]
-        keys = {key for path in paths for key in path}
-        variables[name] = distinct(v for v in _compared_with(tree, derived) if v not in keys)
+    for name in dict.fromkeys(name.name for name in tree.find_all(nodes.Name)):
+        if name in settable - _STANDARD_VARIABLES:
+            names = _derived_names(tree, name)
+            paths = {path[1:] for path in lookups if path[0] in names}
+            inner = {path[:end] for path in paths for end in range(len(path))}
+            fields[name] = tuple(sorted(paths - inner))[:4]
+            keys = {key for path in paths for key in path}
+            variables[name] = distinct(v for v in _compared_with(tree, names) if v not in keys)
     constants = distinct(v for node in tree.find_all(_DECISIONS) for v in _constants(node))
     return TemplateReads(variables, fields, constants[:_MAX_CONSTANTS], "\0".join(_writes(tree)))
 
@@ -328,14 +291,13 @@ def _needs_tools(test: nodes.Node) -> bool:
     match test:
         case nodes.Name(name=name) | nodes.Getattr(attr=name):
             return "tool" in name or name == "documents"
-        case nodes.Getitem(arg=nodes.Const(value=str(name))):
-            return "tool" in name
-        case nodes.Or():
-            return _needs_tools(test.left) and _needs_tools(test.right)
         case nodes.And():
             return _needs_tools(test.left) or _needs_tools(test.right)
-        case nodes.Test(name="defined" | "iterable"):
-            return _needs_tools(test.node)
-        case nodes.Not(node=nodes.Test(name="none", node=node)):
+        case nodes.Or():
+            return _needs_tools(test.left) and _needs_tools(test.right)
+        case (
+            nodes.Test(name="defined", node=node)
+            | nodes.Not(node=nodes.Test(name="none", node=node))
+        ):
             return _needs_tools(node)
     return False
