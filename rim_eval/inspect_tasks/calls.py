@@ -14,7 +14,7 @@ from rim_eval.inspect_tasks.compat import active_generate_config
 from rim_eval.inspect_tasks.hf import PREFILL, HFRenderer, is_hf
 from rim_eval.inspect_tasks.switches import ModelSwitch
 from rim_eval.replies import ArmRequest, TokenCounter, read_reply
-from rim_eval.thinking import Recipe, pin_template, template_renderer, trace_opening
+from rim_eval.thinking import Recipe, pin_prefill, template_renderer, trace_opening
 from rim_eval.types import Mode
 
 
@@ -97,7 +97,7 @@ def _body(model: Model, recipe: Recipe, template: str | None) -> dict[str, Any]:
         return words | {PREFILL: recipe.prefill}
     if template is not None and str(model).startswith("vllm/"):
         # Needs a server started with --trust-request-chat-template; without it, vLLM says so.
-        return words | {"chat_template": pin_template(template, {}, prefill=recipe.prefill)}
+        return words | {"chat_template": pin_prefill(template, recipe.prefill)}
     raise RimError(
         f"{model} always thinks, and its no-think arm needs an empty trace written for it. The `hf/` provider "
         "can do that, and `vllm/` with the template at hand (`-T chat_template=FILE`) and a server started with "
