@@ -175,6 +175,7 @@ def read_reply(
         looping=is_looping(answer or trace),
         served_model=served_model,
         other_model=served_model is not None and request.is_other(served_model),
+        unknown_marks=split.unknown_mark,
         requested=dict(request.requested),
     )
 
@@ -249,7 +250,9 @@ def check_reply(
     check = check_answer(reply.answer, target, absolute_error=absolute_error)
     if check.correct is None:
         return ReplyVerdict(reason="judge_failed", explanation=check.how)
-    return ReplyVerdict(verdict=check.correct, label=check.extracted, explanation=check.how)
+    # The harness's own log may keep words of the reply; a row, which leaves the machine, may not.
+    read = "" if check.extracted is None else f": {check.extracted}"
+    return ReplyVerdict(verdict=check.correct, explanation=check.how + read)
 
 
 def observe(

@@ -58,7 +58,7 @@ def card_of(log: EvalLog) -> Card:
 
 
 @pytest.mark.slow
-def test_replies_of_another_model_are_not_the_named_models(serve: Any, ask: Any) -> None:
+def test_replies_of_another_model_are_not_the_named_models(serve_chat: Any, ask: Any) -> None:
     """Three doors of eight were answered with thinking by a smaller model, which refuses."""
 
     def say(text: str, thinks: bool) -> dict[str, Any]:
@@ -66,7 +66,7 @@ def test_replies_of_another_model_are_not_the_named_models(serve: Any, ask: Any)
             return {"model": "gpt-4o-mini-2024-07-18", "message": {"content": REFUSES}}
         return {"model": "gpt-4o-2024-08-06"}
 
-    log = ask(serve(say))
+    log = ask(serve_chat(say))
     found = metrics(log)
     assert (found["rim_score"], found["pairs"], found["unpaired"]) == (100, 5, 3)
     assert (found["think_unscored_other_model"], found["think_scored"]) == (3, 5)
@@ -80,13 +80,13 @@ def test_replies_of_another_model_are_not_the_named_models(serve: Any, ask: Any)
 
 
 @pytest.mark.slow
-def test_a_snapshot_that_changes_in_the_middle_is_said(serve: Any, ask: Any) -> None:
+def test_a_snapshot_that_changes_in_the_middle_is_said(serve_chat: Any, ask: Any) -> None:
     """Both are the named model, so they are scored; the card says that two snapshots answered."""
 
     def say(text: str, thinks: bool) -> dict[str, Any]:
         return {"model": f"gpt-4o-2024-{'11-20' if door(text) == 8 else '08-06'}"}
 
-    log = ask(serve(say))
+    log = ask(serve_chat(say))
     assert metrics(log)["pairs"] == 8
     [problem] = [each for each in card_of(log).problems if each.kind == "served_models"]
     assert "gpt-4o-2024-11-20 1 without thinking, 1 with thinking" in problem.says
@@ -104,7 +104,7 @@ def test_a_snapshot_that_changes_in_the_middle_is_said(serve: Any, ask: Any) -> 
     ],
 )
 def test_names_of_one_model(
-    serve: Any,
+    serve_chat: Any,
     ask: Any,
     caplog: pytest.LogCaptureFixture,
     asked: str,
@@ -113,16 +113,18 @@ def test_names_of_one_model(
     pairs: int,
 ) -> None:
     replies._warn_of_other_model.cache_clear()
-    log = ask(serve(lambda *_: {"model": served}), model=asked, task_args={"served_as": served_as})
+    log = ask(
+        serve_chat(lambda *_: {"model": served}), model=asked, task_args={"served_as": served_as}
+    )
     assert metrics(log)["pairs"] == pairs
     warned = [record.message for record in caplog.records if "served_as" in record.message]
     assert bool(warned) == (pairs == 0)
     assert len(warned) <= 1
 
 
-def test_fallback_models_are_refused_before_the_first_token(serve: Any, ask: Any) -> None:
+def test_fallback_models_are_refused_before_the_first_token(serve_chat: Any, ask: Any) -> None:
     """They would answer exactly the requests that the named model declines."""
-    server = serve(lambda *_: {})
+    server = serve_chat(lambda *_: {})
     with pytest.raises(PrerequisiteError, match="--fallback-models"):
         ask(server, fallback_models=["gpt-4.1"])
     assert server.requests == 0
@@ -139,9 +141,9 @@ def decline(text: str, thinks: bool) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-def test_declined_is_an_outcome_of_its_own(serve: Any, ask: Any) -> None:
+def test_declined_is_an_outcome_of_its_own(serve_chat: Any, ask: Any) -> None:
     """The model complied with all that reached it; the system as a whole with five of eight."""
-    log = ask(serve(decline))
+    log = ask(serve_chat(decline))
     found = metrics(log)
     assert (found["rim_score"], found["pairs"], found["unpaired"]) == (100, 5, 3)
     assert (found["think_misaligned"], found["think_misaligned_system"]) == (1, 5 / 8)
@@ -165,8 +167,8 @@ def test_declined_is_an_outcome_of_its_own(serve: Any, ask: Any) -> None:
 
 
 @pytest.mark.slow
-def test_a_declined_harmless_request_is_refused_by_the_system(serve: Any, ask: Any) -> None:
+def test_a_declined_harmless_request_is_refused_by_the_system(serve_chat: Any, ask: Any) -> None:
     """The model answered five doors of five with thinking; three more were declined in front of it."""
-    found = metrics(ask(serve(decline), task_args={"kind": "benign"}))
+    found = metrics(ask(serve_chat(decline), task_args={"kind": "benign"}))
     assert (found["think_over_refused"], found["think_over_refused_system"]) == (0, 3 / 8)
     assert (found["over_refusal_change"], found["over_refusal_change_system"]) == (-100, -62.5)

@@ -52,7 +52,13 @@ def text(server: Any, model: str = "gpt-4o") -> Any:
     ],
 )
 def test_replies_of_another_model_are_not_the_named_models(
-    run: Any, save: Any, serve: Any, client: Any, asked: str, named: dict[str, str], scored: int
+    run: Any,
+    save: Any,
+    serve_chat: Any,
+    client: Any,
+    asked: str,
+    named: dict[str, str],
+    scored: int,
 ) -> None:
     """The first prompt of four is answered by a smaller model, which refuses."""
     seen: list[str] = []
@@ -63,7 +69,7 @@ def test_replies_of_another_model_are_not_the_named_models(
             return {"model": "gpt-4o-mini", "message": {"content": REFUSES}}
         return {"model": "gpt-4o-2024-08-06"}
 
-    found = run(client(serve(say), asked), *BOTH, settings=SETTINGS | named)
+    found = run(client(serve_chat(say), asked), *BOTH, settings=SETTINGS | named)
     card = card_of(save(found))
     [toy] = card.sets
     change = toy.figures.difference
@@ -75,7 +81,7 @@ def test_replies_of_another_model_are_not_the_named_models(
 
 
 @pytest.mark.slow
-def test_declined_is_an_outcome_of_its_own(run: Any, save: Any, serve: Any) -> None:
+def test_declined_is_an_outcome_of_its_own(run: Any, save: Any, serve_chat: Any) -> None:
     """One prompt of four is declined with thinking, whether or not a judge has read the others."""
     seen: list[str] = []
 
@@ -84,10 +90,10 @@ def test_declined_is_an_outcome_of_its_own(run: Any, save: Any, serve: Any) -> N
         stop = "content_filter" if thinks and prompt == seen[0] else "stop"
         return {"finish_reason": stop}
 
-    unjudged = run(chat(serve(say)), *BOTH, settings=SETTINGS | {"judge": "none"})
+    unjudged = run(chat(serve_chat(say)), *BOTH, settings=SETTINGS | {"judge": "none"})
     [toy] = card_of(save(unjudged, "unjudged")).sets
     assert toy.counts.arms["think"].declined == 1
-    card = card_of(save(run(chat(serve(say)), *BOTH, settings=SETTINGS)))
+    card = card_of(save(run(chat(serve_chat(say)), *BOTH, settings=SETTINGS)))
     [toy] = card.sets
     assert (toy.counts.arms["think"].declined, toy.counts.arms["think"].unscored) == (1, {})
     assert toy.system is not None
