@@ -12,7 +12,12 @@ from inspect_ai.viewer import ViewerConfig
 
 from rim_eval.decoding import SEED, TEMPERATURE, TOP_P
 from rim_eval.errors import RimError
-from rim_eval.inspect_tasks.calls import arm_call, refuse_cuts
+from rim_eval.inspect_tasks.calls import (
+    arm_call,
+    command_limits,
+    refuse_cuts,
+    refuse_shared_limits,
+)
 from rim_eval.inspect_tasks.compat import active_generate_config, active_model
 from rim_eval.inspect_tasks.preflight import context_window, server_of
 from rim_eval.inspect_tasks.scorers import rim, solved
@@ -97,6 +102,8 @@ def task_over(
     Raises:
         RimError: An argument is wrong, or the model has no thinking switch that can be found.
     """
+    if solver is not None or len(settings.modes) > 1:
+        refuse_shared_limits(command_limits())
     settings = fit_budgets(settings, loaded)
     if solver is None:
         arguments = settings.solver_arguments(loaded.entry.kind)

@@ -1,8 +1,9 @@
 """The model call of one arm: what is sent in a mode, and how its reply becomes trace and answer."""
 
 from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple, cast
+from typing import Any, Final, Literal, NamedTuple, cast
 
+import click
 from inspect_ai import model as inspect_model
 from inspect_ai.model import CachePolicy, ChatMessage, ChatMessageUser, GenerateConfig, Model
 from inspect_ai.util import sample_limits
@@ -166,21 +167,39 @@ def refuse_cuts(config: GenerateConfig) -> None:
         )
 
 
-def refuse_shared_limits() -> None:
+_SHARED_LIMITS: Final = ("token", "cost", "turn", "message")
+
+
+def command_limits() -> dict[str, Any]:
+    """The limits on a sample that the running `inspect` command was given; empty where Python started the run."""
+    context = click.get_current_context(silent=True)
+    given = context.params if context else {}
+    return {name: given.get(f"{name}_limit") for name in _SHARED_LIMITS}
+
+
+def running_limits() -> dict[str, Any]:
+    """The limits on the running sample."""
+    limits = sample_limits()
+    return {name: getattr(limits, name).limit for name in _SHARED_LIMITS}
+
+
+def refuse_shared_limits(limits: Mapping[str, Any]) -> None:
     """Reject sample limits that would apply to both modes together.
 
     Inspect throws the reply that crosses such a limit away. Limits on time are accepted: they end a
     hung request, and a reply that came before stays.
 
+    Args:
+        limits: Limits on tokens, cost, turns and messages by name; None for one that is not set.
+
     Raises:
-        RimError: The running sample has a limit on tokens, cost, turns or messages.
+        RimError: One is set.
     """
-    limits = sample_limits()
-    for name in ("token", "cost", "turn", "message"):
-        limit = getattr(limits, name).limit
+    for name, limit in limits.items():
         if limit is not None:
+            shown = f"{limit:g}" if isinstance(limit, float) else limit
             raise RimError(
-                f"--{name}-limit {limit:g} counts the replies of all modes together, so it would cut the mode that "
+                f"--{name}-limit {shown} counts the replies of all modes together, so it would cut the mode that "
                 "answers last. Leave it out; `-T answer_tokens=N` and `-T thinking_tokens=N` bound each "
                 "reply, and --time-limit ends a hung sample."
             )
