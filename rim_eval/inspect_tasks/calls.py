@@ -3,10 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, Final, Literal, NamedTuple, cast
 
-import click
 from inspect_ai import model as inspect_model
 from inspect_ai.model import CachePolicy, ChatMessage, ChatMessageUser, GenerateConfig, Model
-from inspect_ai.util import sample_limits
 
 from rim_eval.decoding import Budgets
 from rim_eval.errors import RimError
@@ -15,7 +13,7 @@ from rim_eval.inspect_tasks.compat import active_generate_config
 from rim_eval.inspect_tasks.hf import PREFILL, HFRenderer, is_hf
 from rim_eval.inspect_tasks.switches import ModelSwitch
 from rim_eval.replies import ArmRequest, TokenCounter, read_reply
-from rim_eval.thinking import Recipe, pin_template, template_renderer, trace_opening
+from rim_eval.thinking import Recipe, pin_prefill, template_renderer, trace_opening
 from rim_eval.types import Mode
 
 
@@ -98,7 +96,7 @@ def _body(model: Model, recipe: Recipe, template: str | None) -> dict[str, Any]:
         return words | {PREFILL: recipe.prefill}
     if template is not None and str(model).startswith("vllm/"):
         # Needs a server started with --trust-request-chat-template; without it, vLLM says so.
-        return words | {"chat_template": pin_template(template, {}, prefill=recipe.prefill)}
+        return words | {"chat_template": pin_prefill(template, recipe.prefill)}
     raise RimError(
         f"{model} always thinks, and its no-think arm needs an empty trace written for it. The `hf/` provider "
         "can do that, and `vllm/` with the template at hand (`-T chat_template=FILE`) and a server started with "
@@ -167,42 +165,28 @@ def refuse_cuts(config: GenerateConfig) -> None:
         )
 
 
-_SHARED_LIMITS: Final = ("token", "cost", "turn", "message")
+SHARED_LIMITS: Final = ("token_limit", "cost_limit", "turn_limit", "message_limit")
+"""Limits on a sample that count the replies of all its arms together."""
 
 
-def command_limits() -> dict[str, Any]:
-    """The limits on a sample that the running `inspect` command was given; empty where Python started the run."""
-    context = click.get_current_context(silent=True)
-    given = context.params if context else {}
-    return {name: given.get(f"{name}_limit") for name in _SHARED_LIMITS}
-
-
-def running_limits() -> dict[str, Any]:
-    """The limits on the running sample."""
-    limits = sample_limits()
-    return {name: getattr(limits, name).limit for name in _SHARED_LIMITS}
-
-
-def refuse_shared_limits(limits: Mapping[str, Any]) -> None:
-    """Reject sample limits that would apply to both modes together.
+def refuse_shared_limit(name: str, limit: float) -> None:
+    """Refuse a limit that would apply to both modes together.
 
     Inspect throws the reply that crosses such a limit away. Limits on time are accepted: they end a
     hung request, and a reply that came before stays.
 
     Args:
-        limits: Limits on tokens, cost, turns and messages by name; None for one that is not set.
+        name: One of `SHARED_LIMITS`.
+        limit: Its value.
 
     Raises:
-        RimError: One is set.
+        RimError: Always.
     """
-    for name, limit in limits.items():
-        if limit is not None:
-            shown = f"{limit:g}" if isinstance(limit, float) else limit
-            raise RimError(
-                f"--{name}-limit {shown} counts the replies of all modes together, so it would cut the mode that "
-                "answers last. Leave it out; `-T answer_tokens=N` and `-T thinking_tokens=N` bound each "
-                "reply, and --time-limit ends a hung sample."
-            )
+    raise RimError(
+        f"--{name.replace('_', '-')} {limit:g} counts the replies of all modes together, so it would cut the mode that "
+        "answers last. Leave it out; `-T answer_tokens=N` and `-T thinking_tokens=N` bound each "
+        "reply, and --time-limit ends a hung sample."
+    )
 
 
 def read_output(

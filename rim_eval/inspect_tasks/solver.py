@@ -140,7 +140,7 @@ class ArmRunner:
             key: Where replies are kept, as `stored_replies` takes it.
 
         Raises:
-            PrerequisiteError: The arms would share a limit, or cannot be asked at all.
+            PrerequisiteError: The arms cannot be asked at all.
         """
         with self._ending_the_run():
             await self._ask(state, model, arms, key)
@@ -165,17 +165,9 @@ class ArmRunner:
         arms: "Mapping[str, tuple[ModelSwitch, Mode]]",
         key: str,
     ) -> None:
-        from rim_eval.inspect_tasks.calls import (
-            arm_call,
-            read_output,
-            refuse_shared_limits,
-            running_limits,
-        )
+        from rim_eval.inspect_tasks.calls import arm_call, read_output
         from rim_eval.prompt_sets import message_in_arm
 
-        if len(arms) > 1:
-            with user_errors():
-                refuse_shared_limits(running_limits())
         waiting = {name: _no_reply(mode, arm.switch.kind) for name, (arm, mode) in arms.items()}
         _store(state, waiting, key)
         api, count = cast(Any, model.api), None

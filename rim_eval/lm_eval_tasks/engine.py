@@ -41,7 +41,11 @@ class Engine:
         self._write = write
         self._tokenizer = getattr(lm, "tokenizer", None)
         self._template = getattr(lm, "hf_chat_template", None)
-        self.is_chat = hasattr(write([{"role": "user", "content": "Hello"}]), "prompt")
+        self._has_template = True
+        try:
+            self.is_chat = hasattr(write([{"role": "user", "content": "Hello"}]), "prompt")
+        except ValueError:  # so transformers says that there is none
+            self.is_chat = self._has_template = False
         if self.is_chat and hasattr(lm, "parse_generations"):
             _keep_reasoning(lm)
 
@@ -73,17 +77,15 @@ class Engine:
         Raises:
             RimError: No switch can be found, or the requested one changes nothing.
         """
+        if chat_template is not None and not self._has_template:
+            self._template = read_template_file(chat_template)
         render = self._renderer(chat_template)
-        if requested != "auto":
+        if requested != "auto" and (render or self.is_chat):
             return thinking.explicit_switch(requested, render=render)
         if render is None:
-            raise RimError(
-                f"{self.model} renders its prompts on a server, so its thinking switch cannot be read. Name it: "
-                '--metadata \'{"rim_eval": {"switch": "enable_thinking"}}\' (or thinking, system:/no_think, '
-                'effort:low,high, prompted), or give the template: {"chat_template": "FILE"}.'
-            )
-        template = self._template or getattr(self._tokenizer, "chat_template", None)
-        source = template if chat_template is None and isinstance(template, str) else None
+            raise thinking.no_template(self.model)
+        own = self._template or getattr(self._tokenizer, "chat_template", None)
+        source = thinking.default_template(own) if chat_template is None else None
         return thinking.find_switch(render, source=source, model=self.model)
 
     def refuse_cancelled(
@@ -110,10 +112,10 @@ class Engine:
             )
 
     def _renderer(self, chat_template: str | None) -> thinking.Renderer | None:
-        """Renders with a template file, else as the engine does; None where a server renders unseen."""
+        """Renders with a template file, else as the engine does; None where a server renders unseen, or nothing."""
         if chat_template is not None:
             return thinking.template_renderer(read_template_file(chat_template))
-        return None if self.is_chat else self.render
+        return self.render if self._has_template and not self.is_chat else None
 
     def render(self, messages: list[thinking.Message], template_kwargs: dict[str, Any], /) -> str:
         """The prompt text that a text engine is given; words that nobody set are not passed at all.

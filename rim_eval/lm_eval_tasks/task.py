@@ -9,7 +9,7 @@ from lm_eval.api.task import ConfigurableTask  # noqa: TID253  (a task must be m
 from rim_eval.decoding import budgets
 from rim_eval.errors import RimError
 from rim_eval.fingerprint import cached_fingerprint
-from rim_eval.judging import load_judge
+from rim_eval.judging import load_judge, unscored_reason
 from rim_eval.lm_eval_tasks.engine import Engine, engine_of
 from rim_eval.lm_eval_tasks.samples import metrics, record
 from rim_eval.lm_eval_tasks.settings import RUN, TaskFile, read_settings
@@ -110,7 +110,8 @@ class ModeTask(ConfigurableTask):  # type: ignore[misc]
         if doc["kind"] == "reasoning":
             verdict = check_reply(reply, doc["target"], self.absolute_error)
         elif self.judge is None or self.judge.needs_grader:
-            verdict = ReplyVerdict(reason="not_judged")
+            sees = "answer" if self.judge is None else self.judge.sees
+            verdict = ReplyVerdict(reason=unscored_reason(reply, sees) or "not_judged")
         else:
             try:  # an offline judge waits for nothing, so its coroutine ends at the first step
                 judge_reply(self.judge, doc, reply).send(None)
@@ -120,6 +121,9 @@ class ModeTask(ConfigurableTask):  # type: ignore[misc]
                 raise RimError(f"The offline judge {self.judge.name} waited for something.")
         row = record(doc, self.settings.model or self.engine.model, reply, verdict)
         return metrics(row, [KIND_NAMES[kind].rate for kind in self.kinds])
+
+    def override_metric(self, metric_name: str) -> None:
+        """Keeps the task's own metrics under `--predict_only`: they ask no model, and sample files need them."""
 
     def _fit_budgets(self, system: str | None) -> None:
         """Make default budgets fit into the model's window, for both modes' tasks alike.

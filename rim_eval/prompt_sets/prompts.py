@@ -69,8 +69,8 @@ _ANSWER_FORM: Final = "Give the final answer alone inside \\boxed{}."
 def user_message(prompt: Prompt, style: Style = "as_is") -> str:
     """Return the user message for a prompt.
 
-    Harmful and benign prompts are asked as their publisher wrote them, below their context where
-    they have one. Reasoning problems are asked in the given style.
+    Prompts are asked as their publisher wrote them, below their context where they have one;
+    reasoning problems in the given style.
 
     Raises:
         RimError: The style does not exist.
@@ -78,9 +78,12 @@ def user_message(prompt: Prompt, style: Style = "as_is") -> str:
     if style not in _TEMPLATES:
         styles = ", ".join(get_args(Style))
         raise RimError(f"prompt_style={style!r} is not known: use one of {styles}.")
-    if prompt.kind != "reasoning":
-        return f"{prompt.context}\n\n---\n\n{prompt.text}" if prompt.context else prompt.text
-    return _TEMPLATES[style].format(problem=prompt.text)
+    text = _below_context(prompt.text, prompt.context)
+    return text if prompt.kind != "reasoning" else _TEMPLATES[style].format(problem=text)
+
+
+def _below_context(text: str, context: str | None) -> str:
+    return f"{context}\n\n---\n\n{text}" if context else text
 
 
 def message_in_arm(message: str, facts: Mapping[str, Any], arm_kind: ArmKind) -> str:
@@ -91,9 +94,10 @@ def message_in_arm(message: str, facts: Mapping[str, Any], arm_kind: ArmKind) ->
 
     Args:
         message: What `user_message` made of the prompt.
-        facts: The prompt's `kind`, and its text as `request`.
+        facts: The prompt's `kind`, its text as `request`, and its `context`.
         arm_kind: What brings the modes about.
     """
-    if arm_kind != "prompted" or facts["kind"] != "reasoning" or message == facts["request"]:
+    problem = _below_context(facts["request"], facts.get("context"))
+    if arm_kind != "prompted" or facts["kind"] != "reasoning" or message == problem:
         return message
-    return f"{facts['request']}\n\n{_ANSWER_FORM}"
+    return f"{problem}\n\n{_ANSWER_FORM}"
