@@ -93,6 +93,10 @@ def serve_chat() -> Iterator[Callable[[Say], ChatServer]]:
         server.server_close()
 
 
+Reply = Callable[[str, bool], str | None]
+"""By the last message and whether it is to think; None for an error."""
+
+
 class WindowedServer(ThreadingHTTPServer):
     """A server with a context window, whose tokens are words; it answers as vLLM does.
 
@@ -105,7 +109,7 @@ class WindowedServer(ThreadingHTTPServer):
     tells = True
     """Whether it says its window and counts tokens; other servers than vLLM and SGLang do not."""
 
-    def __init__(self, window: int, reply: Callable[[str, bool], str]) -> None:
+    def __init__(self, window: int, reply: Reply) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.window, self.reply = window, reply
         # Inspect's vLLM provider keeps one address for each name.
@@ -119,7 +123,9 @@ class WindowedServer(ThreadingHTTPServer):
 
     def complete(self, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         self.requests.append(body)
-        if body["model"] != self.name:
+        thinks = body.get("chat_template_kwargs", {}).get("enable_thinking", True)
+        text = self.reply(body["messages"][-1]["content"], thinks)
+        if body["model"] != self.name or text is None:
             return 404, _error(f"The model `{body['model']}` does not exist.", "NotFoundError", 404)
         prompt = self.tokens(body)
         asked = body.get("max_completion_tokens") or body["max_tokens"]
@@ -130,8 +136,6 @@ class WindowedServer(ThreadingHTTPServer):
                 "BadRequestError",
                 400,
             )
-        thinks = body.get("chat_template_kwargs", {}).get("enable_thinking", True)
-        text = self.reply(body["messages"][-1]["content"], thinks)
         room = min(asked, self.window - prompt)
         words = text.split(" ")
         message = {"role": "assistant", "content": " ".join(words[:room])}
@@ -196,7 +200,7 @@ def serve() -> Iterator[Serve]:
     """Starts servers with a context window: `serve(4096, lambda prompt, thinks: "Sure.")`."""
     servers: list[WindowedServer] = []
 
-    def start(window: int, reply: Callable[[str, bool], str]) -> WindowedServer:
+    def start(window: int, reply: Reply) -> WindowedServer:
         servers.append(WindowedServer(window, reply))
         Thread(target=servers[-1].serve_forever, args=(0.01,), daemon=True).start()
         return servers[-1]

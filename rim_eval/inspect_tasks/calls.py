@@ -1,11 +1,10 @@
 """The model call of one arm: what is sent in a mode, and how its reply becomes trace and answer."""
 
 from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple, cast
+from typing import Any, Final, Literal, NamedTuple, cast
 
 from inspect_ai import model as inspect_model
 from inspect_ai.model import CachePolicy, ChatMessage, ChatMessageUser, GenerateConfig, Model
-from inspect_ai.util import sample_limits
 
 from rim_eval.decoding import Budgets
 from rim_eval.errors import RimError
@@ -191,24 +190,28 @@ def refuse_fallbacks(config: GenerateConfig) -> None:
         )
 
 
-def refuse_shared_limits() -> None:
-    """Reject sample limits that would apply to both modes together.
+SHARED_LIMITS: Final = ("token_limit", "cost_limit", "turn_limit", "message_limit")
+"""Limits on a sample that count the replies of all its arms together."""
+
+
+def refuse_shared_limit(name: str, limit: float) -> None:
+    """Refuse a limit that would apply to both modes together.
 
     Inspect throws the reply that crosses such a limit away. Limits on time are accepted: they end a
     hung request, and a reply that came before stays.
 
+    Args:
+        name: One of `SHARED_LIMITS`.
+        limit: Its value.
+
     Raises:
-        RimError: The running sample has a limit on tokens, cost, turns or messages.
+        RimError: Always.
     """
-    limits = sample_limits()
-    for name in ("token", "cost", "turn", "message"):
-        limit = getattr(limits, name).limit
-        if limit is not None:
-            raise RimError(
-                f"--{name}-limit {limit:g} counts the replies of all modes together, so it would cut the mode that "
-                "answers last. Leave it out; `-T answer_tokens=N` and `-T thinking_tokens=N` bound each "
-                "reply, and --time-limit ends a hung sample."
-            )
+    raise RimError(
+        f"--{name.replace('_', '-')} {limit:g} counts the replies of all modes together, so it would cut the mode that "
+        "answers last. Leave it out; `-T answer_tokens=N` and `-T thinking_tokens=N` bound each "
+        "reply, and --time-limit ends a hung sample."
+    )
 
 
 def read_output(
