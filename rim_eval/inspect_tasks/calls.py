@@ -202,6 +202,10 @@ def read_output(
     if output.error or output.empty:
         return request.failed(output.error or "the engine returned no choice")
     choice, usage = output.choices[0], output.usage
+    if choice.stop_reason == "model_length" and usage is None:
+        # Inspect's providers make a reply of a request that is too long for the model, with the engine's error as its
+        # text. A reply that the model's window cut comes with its tokens.
+        return request.failed(choice.message.text)
     content = choice.message.content
     parts = [inspect_model.ContentText(text=content)] if isinstance(content, str) else content
     thoughts = [part for part in parts if isinstance(part, inspect_model.ContentReasoning)]

@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, NamedTuple, cast
@@ -67,7 +68,7 @@ def _template_and_renderer(
         return local, HFRenderer(api) if is_hf(api) else thinking.template_renderer(local)
     if _provider(model) not in _SERVED:
         return None, None
-    served = _server_renderer(model)
+    served = server_renderer(model)
     on_hub = _template_on_hub(_model_path(model)) if hub and served is None else None
     return on_hub, served if on_hub is None else thinking.template_renderer(on_hub)
 
@@ -111,26 +112,34 @@ def _template_on_hub(name: str) -> str | None:
     return None
 
 
-def _server_renderer(model: Model) -> thinking.Renderer | None:
+def server_address(model: Model) -> str | None:
+    """Address of the server behind a model; None where Inspect is yet to start one, or the provider has none."""
+    if _provider(model) not in _SERVED:
+        return None
+    # Inspect's vLLM provider sets its address only when the first request is made.
+    places = (getattr(model.api, name, None) for name in ("base_url", "_init_base_url"))
+    address = next(filter(None, places), None)
+    address = address or os.environ.get(f"{_provider(model).upper()}_BASE_URL", "")
+    return address.rstrip("/") or None
+
+
+def server_renderer(model: Model) -> "ServerRenderer | None":
     """Render through the server itself; None where it has no such address or does not answer."""
     import httpx
 
-    api = cast(Any, model.api)
-    # Inspect's vLLM provider sets its address only when the first request is made.
-    variable = f"{_provider(model).upper()}_BASE_URL"
-    address = getattr(api, "base_url", None) or os.environ.get(variable, "")
-    root = address.rstrip("/").removesuffix("/v1")
-    if not root:
+    api, address = cast(Any, model.api), server_address(model)
+    if address is None:
         return None
+    root = address.removesuffix("/v1")
     name = api.service_model_name() if hasattr(api, "service_model_name") else _model_path(model)
-    render = _ServerRenderer(root, name, getattr(api, "api_key", None))
+    render = ServerRenderer(root, name, getattr(api, "api_key", None))
     with suppress(RimError, httpx.HTTPError, KeyError, ValueError):
         render([{"role": "user", "content": "Hello"}], {})
         return render
     return None
 
 
-class _ServerRenderer:
+class ServerRenderer:
     """Renders prompts through vLLM's `/tokenize` and `/detokenize`.
 
     Looking for a switch renders some 190 prompts, many of them alike: each request is sent once.
@@ -156,8 +165,17 @@ class _ServerRenderer:
             RimError: The server's template refuses these messages or words.
             httpx.HTTPError: The server has no such address, or does not answer.
         """
-        request = {"messages": messages, "chat_template_kwargs": template_kwargs}
-        tokens = self._post("/tokenize", request | {"add_generation_prompt": True})["tokens"]
+        return self.prompt(messages, {"chat_template_kwargs": template_kwargs})
+
+    def prompt(self, messages: list[dict[str, Any]], body: Mapping[str, Any]) -> str:
+        """The prompt as text for a request with further fields, raising as a call does.
+
+        Args:
+            messages: The conversation.
+            body: The request's own template and its variables.
+        """
+        request = {"messages": messages, "add_generation_prompt": True, **body}
+        tokens = self._post("/tokenize", request)["tokens"]
         return str(self._post("/detokenize", {"tokens": tokens})["prompt"])
 
     def _post(self, path: str, body: dict[str, Any]) -> Any:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from rim_eval import thinking
+from rim_eval.context_window import Chat, ContextWindow, Server, longest_prompt
 from rim_eval.decoding import Budgets
 from rim_eval.errors import RimError
 from rim_eval.generation import Generation
@@ -12,6 +13,9 @@ from rim_eval.replies import ArmRequest, TokenCounter, read_reply, read_template
 from rim_eval.types import Mode
 
 _NAMES: Final = {"HFLM": "hf", "VLLM": "vllm"}
+
+_API_DEFAULT: Final = 2_047
+"""`max_length` of lm-eval's clients where the user gives none (2,048, less one token to generate)."""
 
 
 class TemplateWords(dict[str, Any]):
@@ -162,6 +166,57 @@ class Engine:
         fields = {"chat_template_kwargs": TemplateWords(words)} if words else {}
         return self._write(messages), fields | effort
 
+    def context_window(self, messages: Iterable[str], system: str | None) -> ContextWindow | None:
+        """The model's window and what the longest prompt needs of it; None where nobody says how long it is.
+
+        Args:
+            messages: The user messages of the task.
+            system: The run's system instruction.
+
+        Raises:
+            RimError: The server of a chat engine does not answer, or does not serve the model.
+        """
+        server = self._server() if self.is_chat else None
+        if server is not None:
+            tokens, source = server.window(), "max_model_len of its server"
+            remedy = "serve it with --max-model-len {needed} (SGLang: --context-length)"
+        else:
+            tokens, source = getattr(self.lm, "max_length", None), "max_length"
+            remedy = "if it takes as much, say --model_args max_length={needed}"
+        is_default = server is None and hasattr(self.lm, "base_url") and tokens == _API_DEFAULT
+        if not isinstance(tokens, int) or is_default:
+            return None
+        budgets = '"answer_tokens": {answer_tokens}, "thinking_tokens": {thinking_tokens}'
+        return ContextWindow(
+            model=self.model,
+            tokens=tokens,
+            source=source,
+            remedy=remedy,
+            flags=f"--metadata '{{{{\"rim_eval\": {{{{{budgets}}}}}}}}}'",
+            prompt_tokens=longest_prompt(
+                messages, system, server.count if server else self._tokens
+            ),
+        )
+
+    def _server(self) -> Server | None:
+        address = getattr(self.lm, "base_url", None)
+        if not isinstance(address, str):
+            return None
+        name = str(getattr(self.lm, "model", ""))
+        # Without a key, lm-eval's header ends in a blank, which httpx does not send.
+        headers = {header: value.strip() for header, value in self.lm.header.items()}
+        server = Server(address.removesuffix("/chat/completions"), name, headers)
+        server.refuse_unknown_model()
+        return server
+
+    def _tokens(self, chat: Chat) -> int | None:
+        return self._length(self.render(chat, {})) if self.count else None
+
+    def _length(self, prompt: str) -> int:
+        """Tokens of a prompt, with what the engine itself puts before it."""
+        encode = getattr(self.lm, "tok_encode", None)
+        return len(encode(prompt)) if encode else (self.count or len)(prompt)
+
     def refuse_cut_prompts(self, contexts: Iterable[str], budgets: Budgets, mode: Mode) -> None:
         """Refuse a run in which lm-eval would cut prompts from the left to make room for the replies.
 
@@ -175,12 +230,10 @@ class Engine:
         Raises:
             RimError: A prompt and its mode's budget are longer together than the engine's `max_length`.
         """
-        limit, count = getattr(self.lm, "max_length", None), self.count
-        if self.is_chat or count is None or not isinstance(limit, int):
+        limit = getattr(self.lm, "max_length", None)
+        if self.is_chat or self.count is None or not isinstance(limit, int):
             return
-        # What the engine itself puts before a prompt counts too.
-        encode = getattr(self.lm, "tok_encode", None)
-        lengths = [len(encode(text)) if encode else count(text) for text in contexts]
+        lengths = [self._length(text) for text in contexts]
         cut = sum(length + budgets.total(mode) > limit for length in lengths)
         if not cut:
             return

@@ -36,10 +36,10 @@ class OfflineError(AccessError):
 
 
 class Download(NamedTuple):
-    """A file's bytes, and the commit that it is of; None for a branch of GitHub."""
+    """A file's bytes, and the commit that it is of."""
 
     content: bytes
-    revision: str | None
+    revision: str
 
 
 def repository_url(source: HubSource | GithubSource) -> str:
@@ -73,7 +73,7 @@ def _from_github(source: GithubSource, path: str, sha256: str | None) -> Downloa
     from requests import RequestException
 
     pooch.get_logger().setLevel("WARNING")
-    commit = f"{source.repo}/{source.revision or source.branch}"
+    commit = f"{source.repo}/{source.revision}"
     files = pooch.create(
         path=pooch.os_cache("rim_eval") / "github" / commit,
         base_url=f"{_GITHUB}/{commit}/",
