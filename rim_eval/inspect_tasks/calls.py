@@ -14,7 +14,7 @@ from rim_eval.inspect_tasks.compat import active_generate_config
 from rim_eval.inspect_tasks.hf import PREFILL, HFRenderer, is_hf
 from rim_eval.inspect_tasks.switches import ModelSwitch
 from rim_eval.replies import ArmRequest, TokenCounter, read_reply
-from rim_eval.thinking import Recipe, pin_prefill, template_renderer, trace_opening
+from rim_eval.thinking import Recipe, template_renderer, trace_opening
 from rim_eval.types import Mode
 
 
@@ -103,6 +103,18 @@ def _body(model: Model, recipe: Recipe, template: str | None) -> dict[str, Any]:
         "can do that, and `vllm/` with the template at hand (`-T chat_template=FILE`) and a server started with "
         "--trust-request-chat-template. Else measure one mode: `-T modes=think`."
     )
+
+
+def pin_prefill(source: str, prefill: str) -> str:
+    """Return a template that continues its generation prompt with a text, for engines that take no prefill.
+
+    Args:
+        source: The chat template.
+        prefill: Text that follows the generation prompt.
+    """
+    # Jinja drops a template's last newline only where it stands last.
+    opening = "{%+ if add_generation_prompt %}{{ " + ascii(prefill) + " }}{% endif %}"
+    return source.removesuffix("\n") + opening
 
 
 def prefilled_arm(

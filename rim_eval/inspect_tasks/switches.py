@@ -13,7 +13,7 @@ from rim_eval import thinking
 from rim_eval.errors import RimError
 from rim_eval.inspect_tasks.hf import HFRenderer, is_hf
 from rim_eval.prompt_sets.download import OfflineError, require_host
-from rim_eval.replies import read_template_file
+from rim_eval.replies import no_template, read_template_file
 
 _SERVED: Final = ("vllm", "sglang", "openai-api")
 
@@ -47,7 +47,7 @@ def switch_for(
         return ModelSwitch(switch, template, render)
     if _provider(model) not in _SERVED and not is_hf(model.api):
         return ModelSwitch(thinking.hosted_switch(_provider(model), _model_path(model)))
-    raise thinking.no_template(str(model))
+    raise no_template(str(model))
 
 
 def _template_and_renderer(

@@ -9,7 +9,7 @@ from rim_eval.context_window import Chat, ContextWindow, Server, longest_prompt
 from rim_eval.decoding import Budgets
 from rim_eval.errors import RimError
 from rim_eval.generation import Generation
-from rim_eval.replies import ArmRequest, TokenCounter, read_reply, read_template_file
+from rim_eval.replies import ArmRequest, TokenCounter, no_template, read_reply, read_template_file
 from rim_eval.types import Mode
 
 _NAMES: Final = {"HFLM": "hf", "VLLM": "vllm"}
@@ -83,7 +83,7 @@ class Engine:
         if requested != "auto" and (render or self.is_chat):
             return thinking.explicit_switch(requested, render=render)
         if render is None:
-            raise thinking.no_template(self.model)
+            raise no_template(self.model)
         own = self._template or getattr(self._tokenizer, "chat_template", None)
         source = thinking.default_template(own) if chat_template is None else None
         return thinking.find_switch(render, source=source, model=self.model)

@@ -20,8 +20,6 @@ from rim_eval.thinking.template import (
     Message,
     Renderer,
     default_template,
-    no_template,
-    pin_prefill,
     template_renderer,
     tokenizer_renderer,
 )
@@ -44,8 +42,6 @@ __all__ = [
     "has_inline_switch",
     "hosted_switch",
     "modes_differ",
-    "no_template",
-    "pin_prefill",
     "require_difference",
     "split_trace",
     "template_renderer",

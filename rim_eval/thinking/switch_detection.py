@@ -227,8 +227,8 @@ def _fitting(trials: list[_Trial], direction: int) -> _Trial:
 def _degree_pair(search: _Search, trials: list[_Trial]) -> _Candidate | None:
     """Return two trials that ask for more and for less thinking; off only where it is named."""
     named = {*search.reads.variables[trials[0].name], "low", "medium", "high"} - {"max", "xhigh"}
-    texts = [one for one in reversed(trials) if one.value in named and one.value in _LEVEL_OF]
-    levels = {_LEVEL_OF[one.value]: one for one in texts}
+    texts = [one for one in trials[::-1] if isinstance(one.value, str) and one.value in named]
+    levels = {_LEVEL_OF[one.value]: one for one in texts if one.value in _LEVEL_OF}
     budgets = {one.value: one for one in trials if type(one.value) is int and one.value > 0}
     for scale in filter(None, (levels, budgets)):
         more, less = scale[max(scale)], scale[min(scale)]
