@@ -13,7 +13,7 @@ from rim_eval.errors import RimError
 from rim_eval.inspect_tasks.hf import HFRenderer, is_hf
 from rim_eval.replies import read_template_file
 
-_SERVED: Final = ("vllm", "sglang", "openai-api")
+_SERVED: Final = ("vllm", "vllm-lens", "sglang", "openai-api")
 
 
 class ModelSwitch(NamedTuple):
@@ -37,19 +37,25 @@ def switch_for(
     Raises:
         RimError: No switch can be found, or the requested one does not exist.
     """
+    path, provider = _model_path(model), _provider(model)
+    route = str(model).removesuffix(f"/{path}")
+    listed = thinking.listed_switch(route, path)
+    if listed and requested == "auto" and chat_template is None and provider == "openai-api":
+        # A known service: its own fields count, whatever the weights' template reads.
+        return ModelSwitch(listed)
     template, render = _template_and_renderer(model, chat_template)
     if requested != "auto":
         return ModelSwitch(thinking.explicit_switch(requested, render=render), template, render)
     if render is not None:
-        switch = thinking.find_switch(render, source=template, model=_model_path(model))
+        switch = thinking.find_switch(render, source=template, model=path)
         return ModelSwitch(switch, template, render)
-    if _provider(model) not in _SERVED:
-        return ModelSwitch(thinking.hosted_switch(_provider(model), _model_path(model)))
+    if listed or provider not in _SERVED:
+        return ModelSwitch(listed or thinking.hosted_switch(route, path))
     raise RimError(
         f"How {model} turns thinking on and off could not be found: its chat template is not on this "
         "machine and its server does not render prompts. Give the template with "
         "`-T chat_template=FILE`, or name the switch with `-T switch=enable_thinking` "
-        "(or thinking, system:/no_think, effort:low,high, forced_empty, prompted)."
+        "(or thinking, system:/no_think, body:FIELD=THINK/NO_THINK, effort:low,high, forced_empty, prompted)."
     )
 
 
@@ -113,7 +119,7 @@ def _server_renderer(model: Model) -> thinking.Renderer | None:
 
     api = cast(Any, model.api)
     # Inspect's vLLM provider sets its address only when the first request is made.
-    variable = f"{_provider(model).upper()}_BASE_URL"
+    variable = f"{_provider(model).removesuffix('-lens').upper()}_BASE_URL"
     address = getattr(api, "base_url", None) or os.environ.get(variable, "")
     root = address.rstrip("/").removesuffix("/v1")
     if not root:

@@ -15,7 +15,13 @@ from rim_eval.thinking.recipe import (
     require_difference,
 )
 from rim_eval.thinking.switch_detection import find_switch
-from rim_eval.thinking.switches import effort_switch, explicit_switch, hosted_switch
+from rim_eval.thinking.switches import (
+    effort_switch,
+    explicit_switch,
+    hosted_switch,
+    listed_switch,
+    sends_fields,
+)
 from rim_eval.thinking.template import (
     Message,
     Renderer,
@@ -40,9 +46,11 @@ __all__ = [
     "find_switch",
     "has_inline_switch",
     "hosted_switch",
+    "listed_switch",
     "modes_differ",
     "pin_template",
     "require_difference",
+    "sends_fields",
     "split_trace",
     "template_renderer",
     "tokenizer_renderer",
