@@ -39,18 +39,18 @@ def switch_for(
     """
     path, provider = _model_path(model), _provider(model)
     route = str(model).removesuffix(f"/{path}")
-    listed = thinking.listed_switch(route, path)
-    if listed and requested == "auto" and chat_template is None and provider == "openai-api":
+    hosted = thinking.hosted_switch(route, path)
+    if hosted and requested == "auto" and chat_template is None and provider == "openai-api":
         # A known service: its own fields count, whatever the weights' template reads.
-        return ModelSwitch(listed)
+        return ModelSwitch(hosted)
     template, render = _template_and_renderer(model, chat_template)
     if requested != "auto":
         return ModelSwitch(thinking.explicit_switch(requested, render=render), template, render)
     if render is not None:
         switch = thinking.find_switch(render, source=template, model=path)
         return ModelSwitch(switch, template, render)
-    if listed or provider not in _SERVED:
-        return ModelSwitch(listed or thinking.hosted_switch(route, path))
+    if hosted is not None:
+        return ModelSwitch(hosted)
     raise RimError(
         f"How {model} turns thinking on and off could not be found: its chat template is not on this "
         "machine and its server does not render prompts. Give the template with "

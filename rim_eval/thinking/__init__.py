@@ -19,7 +19,6 @@ from rim_eval.thinking.switches import (
     effort_switch,
     explicit_switch,
     hosted_switch,
-    listed_switch,
     sends_fields,
 )
 from rim_eval.thinking.template import (
@@ -46,7 +45,6 @@ __all__ = [
     "find_switch",
     "has_inline_switch",
     "hosted_switch",
-    "listed_switch",
     "modes_differ",
     "pin_template",
     "require_difference",

@@ -102,35 +102,17 @@ def effort_switch(off: str = "low", on: str = "high") -> Switch:
     )
 
 
-def hosted_switch(route: str, model: str) -> Switch:
+def hosted_switch(route: str, model: str) -> Switch | None:
     """Return a hosted model's arms: `switch` only where its thinking really can be turned off.
 
     Args:
         route: Inspect's provider name (`openai`, `openrouter`, ...), or `openai-api/` and the service.
         model: The model's name on this route, such as `gpt-5.1` or `qwen/qwen3-32b`.
 
-    Raises:
-        RimError: Route or model is empty.
+    Returns:
+        None for a server of one's own whose model the table lacks.
     """
-    if not route.strip() or not model.strip():
-        raise RimError(
-            f"A hosted switch needs a route and a model; got {route!r} and {model!r}. "
-            "Give them as in openai/gpt-5.1."
-        )
-    switch = effort_switch("low", "high")
-    evidence = f"{route}/{model} is not in the table of hosted models: {switch.evidence}"
-    return listed_switch(route, model) or switch.model_copy(update={"evidence": evidence})
-
-
-def listed_switch(route: str, model: str) -> Switch | None:
-    """Return the switch that the table of hosted models has for a model, if it has one.
-
-    Args:
-        route: As `hosted_switch` takes it.
-        model: As `hosted_switch` takes it.
-    """
-    route, model = route.lower().strip(), model.lower().strip()
-    evidence = f"{route}/{model}"
+    evidence, route, model = f"{route}/{model}", route.lower(), model.lower()
     if route == "hf-inference-providers":
         model, _, host = model.partition(":")
         route = SWITCH_TABLE.pinned.get(host, route)
