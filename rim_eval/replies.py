@@ -64,7 +64,7 @@ def no_template(model: str) -> RimError:
         f"No chat template was found for {model}, so how it turns thinking on and off cannot be read. Give the "
         'template\'s file: -T chat_template=FILE in Inspect, --metadata \'{"rim_eval": {"chat_template": "FILE"}}\' '
         "in lm-eval. Of a model whose prompts a server writes the switch can be named in its place: "
-        "switch=enable_thinking (or thinking, system:/no_think, effort:low,high, prompted)."
+        "switch=enable_thinking (or thinking, system:/no_think, body:FIELD=THINK/NO_THINK, effort:low,high, prompted)."
     )
 
 

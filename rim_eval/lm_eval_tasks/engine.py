@@ -19,14 +19,15 @@ _API_DEFAULT: Final = 2_047
 
 
 class TemplateWords(dict[str, Any]):
-    """Template words of a request that iterate as pairs.
+    """Nested words of a request that iterate as pairs.
 
     lm-eval batches requests whose settings look alike, and looks at the keys of nested ones only:
     both modes would be sent with the first one's words.
     """
 
     def __iter__(self) -> Iterator[Any]:
-        return iter(self.items())
+        for name, value in self.items():
+            yield name, tuple(TemplateWords(value)) if isinstance(value, dict) else value
 
 
 class Engine:
@@ -156,6 +157,11 @@ class Engine:
         messages, words = recipe.messages(system, message), recipe.template_kwargs
         # Templates that know effort read it under the request's own name.
         effort = {"reasoning_effort": recipe.reasoning_effort} if recipe.reasoning_effort else {}
+        if recipe.body and not self.is_chat:
+            raise RimError(
+                f"{self.model} is given a prompt, and the switch is a field of chat requests. Use "
+                "local-chat-completions, or name a switch of the chat template."
+            )
         if not self.is_chat:
             return self.render(messages, words | effort) + (recipe.prefill or ""), {}
         if recipe.prefill:
@@ -163,8 +169,11 @@ class Engine:
                 f"{self.model} always thinks, and its no-think arm needs an empty trace written for it, which "
                 "chat completions cannot be given. Use local-completions with a tokenizer, vllm or hf."
             )
-        fields = {"chat_template_kwargs": TemplateWords(words)} if words else {}
-        return self._write(messages), fields | effort
+        fields = recipe.body | ({"chat_template_kwargs": words} if words else {}) | effort
+        return self._write(messages), {
+            name: TemplateWords(value) if isinstance(value, dict) else value
+            for name, value in fields.items()
+        }
 
     def context_window(self, messages: Iterable[str], system: str | None) -> ContextWindow | None:
         """The model's window and what the longest prompt needs of it; None where nobody says how long it is.

@@ -15,7 +15,12 @@ from rim_eval.thinking.recipe import (
     require_difference,
 )
 from rim_eval.thinking.switch_detection import find_switch
-from rim_eval.thinking.switches import effort_switch, explicit_switch, hosted_switch
+from rim_eval.thinking.switches import (
+    effort_switch,
+    explicit_switch,
+    hosted_switch,
+    sends_fields,
+)
 from rim_eval.thinking.template import (
     Message,
     Renderer,
@@ -43,6 +48,7 @@ __all__ = [
     "hosted_switch",
     "modes_differ",
     "require_difference",
+    "sends_fields",
     "split_trace",
     "template_renderer",
     "tokenizer_renderer",
