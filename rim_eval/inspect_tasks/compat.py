@@ -8,7 +8,7 @@ from inspect_ai.model._generate_config import active_generate_config as active_g
 from inspect_ai.model._model import active_model as active_model
 from inspect_ai.model._model import model_roles as model_roles
 
-from rim_eval.errors import RimError
+from rim_eval.errors import RimError, SettingError
 
 
 @contextmanager
@@ -16,5 +16,8 @@ def user_errors() -> Iterator[None]:
     """Show a `RimError` as Inspect shows a missing prerequisite: its message, and no traceback."""
     try:
         yield
+    except SettingError as error:
+        words = f"-T {error.setting}={error.value}"
+        raise PrerequisiteError(error.told(words)) from None
     except RimError as error:
         raise PrerequisiteError(str(error)) from None

@@ -14,6 +14,7 @@ from rim_eval.judging._case import Event, Judgement, Sees
 from rim_eval.judging._grader import Grader
 from rim_eval.judging._judge import Judge, judge_names, load_judge
 from rim_eval.judging._labelled import LabelledFile, LabelledReply
+from rim_eval.paths import write_whole
 from rim_eval.types import FrozenModel
 
 _AT_ONCE: Final = 64
@@ -184,10 +185,7 @@ def save_measurement(judge: Judge, measurement: Measurement, path: Path) -> list
             update = {} if groups == old.groups else {"groups": groups, "pooled": _pooled(groups)}
             measurements.append(old.model_copy(update=update))
     whole = previous.model_copy(update={"measurements": (*measurements, measurement)})
-    try:
-        path.write_text(whole.model_dump_json(indent=1) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise RimError(f"{path} cannot be written ({error.strerror}). Pass --out FILE.") from None
+    write_whole({path: whole.model_dump_json(indent=1) + "\n"})
     return [remark for each in remarks.values() for remark in each]
 
 

@@ -34,7 +34,9 @@ _MAX_SAMPLES: Final = 200_000
 _MAX_TABLES: Final = 400
 """Tables of counts on a card, and groups of labelled replies."""
 
-_PROBLEM_KINDS: Final = ("missing", "half_pair", "superseded", "incomplete_run", "mismatch")
+_PROBLEM_KINDS: Final = (
+    "missing", "half_pair", "superseded", "incomplete_run", "mismatch", "judge_failed",
+)  # fmt: skip
 
 
 class Checked(NamedTuple):

@@ -15,6 +15,7 @@ from typing import Any, Final
 from rim_eval.card import ArmRate, CardRun, SetCard
 from rim_eval.formatting import KIND_WORDS
 from rim_eval.leaderboard.schema import Entry, slug
+from rim_eval.paths import write_whole
 from rim_eval.prompt_sets import entries
 from rim_eval.results.figures import Difference
 from rim_eval.types import MODES, Mode, PromptKind
@@ -44,10 +45,9 @@ def export(checked: Sequence[Entry], out: Path, *, now: float | None = None) -> 
     written = []
     for entry in checked:
         folder = out / "data" / "rim_eval" / slug(entry.model.developer) / entry.folder
-        folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{uuid.uuid5(uuid.NAMESPACE_URL, f'rim_eval/{entry.id}')}.json"
         text = json.dumps(record(entry, now=now), indent=2, ensure_ascii=False)
-        path.write_text(text + "\n", encoding="utf-8")
+        write_whole({path: text + "\n"})
         written.append(path)
     return written
 

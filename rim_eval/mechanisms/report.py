@@ -20,6 +20,7 @@ from rim_eval.mechanisms.mitigations import Mitigation
 from rim_eval.mechanisms.neurons import NeuronsSection
 from rim_eval.mechanisms.probes import ProbesSection
 from rim_eval.mechanisms.ras_verdict import RasSection
+from rim_eval.paths import write_whole
 from rim_eval.statistics._result import Result
 from rim_eval.types import ArmKind, Mode
 
@@ -89,8 +90,7 @@ class MechanismReport(Result):
 
 def write_report(report: MechanismReport, path: Path) -> None:
     """Write a report as JSON; what could not be computed is null."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(report.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    write_whole({path: report.model_dump_json(indent=1) + "\n"})
 
 
 def read_report(path: Path) -> MechanismReport:

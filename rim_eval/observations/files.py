@@ -15,6 +15,7 @@ from rim_eval.observations.lm_eval_samples import read_lm_eval_samples
 from rim_eval.observations.runs import merge_runs, refuse_two_names
 from rim_eval.observations.schema import Problem, Run
 from rim_eval.observations.table import COLUMNS, Table, as_table, refuse_several_models
+from rim_eval.paths import whole_file, write_whole
 from rim_eval.types import FrozenModel
 
 if TYPE_CHECKING:
@@ -84,10 +85,10 @@ def write_observations(table: Table, path: str | Path) -> None:
 
         rows = pa.Table.from_pandas(table.frame, preserve_index=False)
         metadata = (rows.schema.metadata or {}) | {_KEY: about.encode()}
-        pq.write_table(rows.replace_schema_metadata(metadata), path, compression="zstd")
+        with whole_file(path) as partial:
+            pq.write_table(rows.replace_schema_metadata(metadata), partial, compression="zstd")
     elif path.suffix == ".csv":
-        table.frame.to_csv(path, index=False)
-        _beside(path).write_text(about + "\n", encoding="utf-8")
+        write_whole({path: table.frame.to_csv(index=False), _beside(path): about + "\n"})
     else:
         raise RimError(f"{path}: observations are written as .parquet or .csv.")
 

@@ -1,7 +1,7 @@
 """Read observations from Inspect logs, where the scorers left them in each score's metadata."""
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from rim_eval.errors import RimError, first_complaint
 from rim_eval.generation import REPLIES_KEY, WEIGHTS_KEY
 from rim_eval.observations.commands import inspect_command
+from rim_eval.observations.missing import Asked, missing_rows
 from rim_eval.observations.schema import Observation, Problem, Run
 from rim_eval.observations.table import Table, from_rows
 from rim_eval.prompt_sets import Provenance
@@ -29,12 +30,40 @@ def from_inspect_log(log: "EvalLog") -> list[Observation]:
     Args:
         log: A log with samples, as `inspect_ai.eval` returns it.
     """
-    return [
-        row
-        for sample in log.samples or []
-        for score in (sample.scores or {}).values()
-        for row in rows_of_score(score.metadata)
-    ]
+    samples = log.samples or []
+    by_scorer: dict[str, list[Observation]] = {}
+    for sample in samples:
+        for name, score in (sample.scores or {}).items():
+            by_scorer.setdefault(name, []).extend(rows_of_score(score.metadata))
+    asked = asked_of_log(log, samples)
+    return [row for rows in by_scorer.values() for row in (*rows, *missing_rows(rows, asked))]
+
+
+def asked_of_log(
+    header: "EvalLog", samples: "Iterable[EvalSample] | Iterable[EvalSampleSummary]"
+) -> Asked:
+    """What the run of a log was to ask.
+
+    Args:
+        header: The log; its own samples are not needed.
+        samples: Its samples, or their summaries.
+    """
+    params = _solver_params(header)
+    kinds = (header.eval.metadata or {}).get("kinds", {})
+    facts = {name: {"kind": kind} for name, kind in kinds.items()}
+    facts |= {str(sample.id): sample.metadata for sample in samples if "kind" in sample.metadata}
+    return Asked(
+        prompt_ids=[str(name) for name in dict.fromkeys(header.eval.dataset.sample_ids or ())],
+        modes=[mode for mode in MODES if mode in params.get("modes", ())],
+        epochs=header.eval.config.epochs or 1,
+        facts=facts,
+    )
+
+
+def _solver_params(header: "EvalLog") -> dict[str, Any]:
+    """The arguments of the solver that asked the modes."""
+    steps = (step.params for step in header.plan.steps)
+    return next((params for params in steps if "answer_tokens" in params), {})
 
 
 def rows_of_score(metadata: Mapping[str, Any] | None) -> Iterator[Observation]:
@@ -98,7 +127,9 @@ def read_inspect_log(path: str) -> Table:
     with _reading(path):
         header = read_eval_log(path, header_only=True)
         summaries = read_eval_log_sample_summaries(path)
-    rows = [row for rows in _judged(path, summaries) for row in rows]
+    asked = asked_of_log(header, summaries)
+    judged = list(_judged(path, summaries))
+    rows = [row for rows in judged for row in (*rows, *missing_rows(rows, asked))]
     # A run that was killed early may hold nothing but begun samples: that is no foreign log.
     if summaries and not rows and header.status == "success":
         raise RimError(
@@ -148,7 +179,7 @@ def _run(
     path: str, header: "EvalLog", summaries: list["EvalSampleSummary"], rows: list[Observation]
 ) -> Run:
     spec, plan = header.eval, header.plan
-    params = next((step.params for step in plan.steps if "answer_tokens" in step.params), {})
+    params = _solver_params(header)
     provenance = (spec.metadata or {}).get("provenance")
     sha256 = None
     if "://" not in path:
@@ -198,7 +229,6 @@ def _problems(
         yield Problem(kind="incomplete_run", says=says, ids=(run.log,), **about)
     scored = {(str(summary.id), summary.epoch) for summary in summaries if summary.scores}
     epochs = range(1, run.epochs + 1)
-    # No ids where `--limit` or the log leaves open what the run was to ask.
     expected = map(str, header.eval.dataset.sample_ids or ())
     missing = {name for name in expected for epoch in epochs if (name, epoch) not in scored}
     if missing:

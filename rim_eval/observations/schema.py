@@ -28,6 +28,7 @@ class Observation(FrozenModel):
     score: float | None = None
     """The judge's own scale, for example 1 to 5."""
     label: str | None = None
+    """The judge's label; of a judge that failed, what failed."""
     reason: UnscoredReason | None = None
     """Why there is no verdict; set exactly when `verdict` is None."""
     judge: str | None = None
@@ -70,14 +71,15 @@ _OF_GENERATION: Final = (
 
 
 ProblemKind = Literal[
-    "duplicate", "missing", "half_pair", "mismatch", "superseded", "incomplete_run"
+    "duplicate", "missing", "half_pair", "mismatch", "superseded", "incomplete_run", "judge_failed"
 ]
 """What can be wrong with a table.
 
-`duplicate`: two rows for one prompt, mode, epoch and judge. `missing`: a prompt of the run that has no
-row at all. `half_pair`: a prompt with rows in one mode only. `mismatch`: rows of one prompt that
+`duplicate`: two rows for one prompt, mode, epoch and judge. `missing`: a prompt of the run that left no
+outcome. `half_pair`: a prompt with rows in one mode only. `mismatch`: rows of one prompt that
 contradict each other (kind, category, how the modes were brought about). `superseded`: an earlier log of
-a run that was retried. `incomplete_run`: a log that ended early.
+a run that was retried. `incomplete_run`: a log that ended early. `judge_failed`: replies that their judge
+failed on, with what failed.
 """
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final, Literal, NamedTuple
 
-from rim_eval.errors import RimError
+from rim_eval.errors import RimError, SettingError
 from rim_eval.thinking import switches
 from rim_eval.thinking.generation_prompt import (
     Difference,
@@ -139,10 +139,10 @@ class _Trials:
     def render(self, value: Any) -> str | None:
         """Return the prompt for a value, None where the template refuses it."""
         if time.monotonic() > self.template.deadline:
-            raise RimError(
+            raise SettingError(
                 "The chat template's switch was not found within "
-                f"{MAX_DETECTION_SECONDS:g} s. Name it with -T switch=... "
-                "(enable_thinking, system:/no_think, forced_empty, prompted)."
+                f"{MAX_DETECTION_SECONDS:g} s. Name it (enable_thinking, system:/no_think, forced_empty, prompted)",
+                switch="enable_thinking",
             )
         try:
             return self.render_value(value)

@@ -23,20 +23,21 @@ from rim_eval.types import ARM_KINDS, MODES, PROMPT_KINDS, ArmKind, Mode, Prompt
 
 RATE = {"harmful": "misaligned", "benign": "over_refused", "reasoning": "accuracy"}
 CHANGE = {"harmful": "rim_score", "benign": "over_refusal_change", "reasoning": "accuracy_gain"}
-REASONS = [reason for reason in get_args(UnscoredReason) if reason != "engine_error"]
+NOT_RETURNED = ("engine_error", "missing")
+REASONS = [reason for reason in get_args(UnscoredReason) if reason not in NOT_RETURNED]
 
 Rows = list[Observation]
 
 
 @st.composite
 def outcomes(draw: st.DrawFn, thinks: bool, obedient: bool) -> dict[str, Any]:
-    """What came of one sample: an engine error, a reply without a verdict, or one with a verdict.
+    """What came of one sample: no reply at all, a reply without a verdict, or one with a verdict.
 
     An obedient model thinks always where it should, so that its modes may be verified.
     """
     kind = draw(st.sampled_from(["error", *["unscored"] * 2, *["scored"] * 7]))
     if kind == "error":
-        return {"reason": "engine_error", "stop_reason": "error"}
+        return {"reason": draw(st.sampled_from(NOT_RETURNED)), "stop_reason": "error"}
     adopted = (obedient or draw(st.sampled_from([True] * 9 + [False]))) == thinks
     about: dict[str, Any] = {
         "adopted": adopted,
