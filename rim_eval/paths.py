@@ -1,11 +1,6 @@
-"""Where the shipped data folders lie, and how files are written: whole or not at all."""
+"""Locate the shipped data folders in a wheel, an editable install and a checkout."""
 
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-
-from rim_eval.errors import RimError
 
 _HERE = Path(__file__).resolve().parent
 
@@ -35,47 +30,3 @@ def leaderboard_dir() -> Path:
 def organism_dir() -> Path:
     """Return the folder of the model organism's checkpoint, a complete Hugging Face model."""
     return _HERE / "organism" / "checkpoint"
-
-
-@contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """Write a file whole or not at all: the block writes another one beside it, which then takes its place.
-
-    Folders on the way are made. A full disk, or whatever else ends the block, leaves what was there before.
-
-    Args:
-        path: The file.
-
-    Yields:
-        Where to write.
-
-    Raises:
-        RimError: It cannot be written.
-    """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield partial
-        partial.replace(path)
-    except OSError as error:
-        raise RimError(
-            f"{path} cannot be written ({error.strerror or error}). Nothing was changed: make room, or "
-            "choose another place, and give the command again."
-        ) from None
-    finally:
-        with suppress(OSError):
-            partial.unlink()
-
-
-def write_whole(texts: Mapping[Path, str]) -> None:
-    """Write text files, UTF-8, all of them whole or none at all.
-
-    Args:
-        texts: What each file is to hold.
-
-    Raises:
-        RimError: One cannot be written.
-    """
-    with ExitStack() as files:
-        for path, text in texts.items():
-            files.enter_context(whole_file(path)).write_text(text, encoding="utf-8")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from rim_eval.errors import RimError
-from rim_eval.paths import write_whole
+from rim_eval.files import write_whole
 
 if TYPE_CHECKING:
     from rim_eval.card import Card, Picture

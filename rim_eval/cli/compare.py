@@ -8,7 +8,7 @@ import click
 
 from rim_eval.cli.card import is_card, judge_option, read_cards, read_table
 from rim_eval.errors import RimError
-from rim_eval.paths import write_whole
+from rim_eval.files import write_whole
 
 if TYPE_CHECKING:
     from rim_eval.card import Card

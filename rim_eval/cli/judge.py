@@ -10,8 +10,8 @@ import click
 
 from rim_eval import judging
 from rim_eval.errors import RimError, refuse_existing
+from rim_eval.files import whole_file
 from rim_eval.judging import Judge, Sees
-from rim_eval.paths import whole_file
 
 if TYPE_CHECKING:
     from inspect_ai.log import EvalLog

@@ -9,8 +9,8 @@ import click
 from pydantic import Field
 
 from rim_eval.errors import RimError
+from rim_eval.files import write_whole
 from rim_eval.organism import RUNS, VARIANTS, load_checkpoint, load_variant
-from rim_eval.paths import write_whole
 from rim_eval.types import MODES, FrozenModel, Mode, PromptKind
 
 if TYPE_CHECKING:

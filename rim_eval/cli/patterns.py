@@ -11,8 +11,8 @@ import click
 from rim_eval import patterns
 from rim_eval.cli.judge import load_graders
 from rim_eval.errors import RimError
+from rim_eval.files import whole_file, write_whole
 from rim_eval.observations import LOGS, log_files, to_rows
-from rim_eval.paths import whole_file, write_whole
 from rim_eval.patterns import filter as data_filter
 from rim_eval.patterns import validation
 from rim_eval.patterns.injection import injection_table, read_injection_runs

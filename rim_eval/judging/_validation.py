@@ -9,12 +9,12 @@ from pydantic import ValidationError
 
 from rim_eval._version import __version__
 from rim_eval.errors import RimError, first_complaint
+from rim_eval.files import write_whole
 from rim_eval.judging._agreement import Agreement, Pair, agreement, pool
 from rim_eval.judging._case import Event, Judgement, Sees
 from rim_eval.judging._grader import Grader
 from rim_eval.judging._judge import Judge, judge_names, load_judge
 from rim_eval.judging._labelled import LabelledFile, LabelledReply
-from rim_eval.paths import write_whole
 from rim_eval.types import FrozenModel
 
 _AT_ONCE: Final = 64

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from rim_eval.card import ArmRate, CardRun, SetCard
+from rim_eval.files import write_whole
 from rim_eval.formatting import KIND_WORDS
 from rim_eval.leaderboard.schema import Entry, slug
-from rim_eval.paths import write_whole
 from rim_eval.prompt_sets import entries
 from rim_eval.results.figures import Difference
 from rim_eval.types import MODES, Mode, PromptKind

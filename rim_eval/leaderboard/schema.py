@@ -27,7 +27,8 @@ from pydantic import (
 
 from rim_eval.card import Card, JudgeCard, SetCard, card_json
 from rim_eval.errors import RimError
-from rim_eval.paths import leaderboard_dir, write_whole
+from rim_eval.files import write_whole
+from rim_eval.paths import leaderboard_dir
 from rim_eval.types import FiniteModel, PromptKind
 
 SLUG: Final = re.compile(r"(?=.{1,100}$)[a-z0-9][a-z0-9_-]*(\.[a-z0-9_-]+)*")

@@ -17,9 +17,10 @@ from typing import Any, Final
 from rim_eval import formatting
 from rim_eval.card import all_sets_picture, card_html, card_json, page_environment
 from rim_eval.errors import RimError
+from rim_eval.files import write_whole
 from rim_eval.leaderboard.schema import Entry, Reference
 from rim_eval.leaderboard.table import Row, csv_lines, entry_row, published_rows
-from rim_eval.paths import leaderboard_dir, write_whole
+from rim_eval.paths import leaderboard_dir
 from rim_eval.plots import ChangePoint, changes, svg
 from rim_eval.types import PromptKind
 

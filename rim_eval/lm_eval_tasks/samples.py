@@ -11,10 +11,10 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from rim_eval.errors import RimError, first_complaint, refuse_existing
+from rim_eval.files import whole_file
 from rim_eval.generation import Generation
 from rim_eval.judging import Grader, Judge, resuming
 from rim_eval.observations import Observation, results_file, sample_lines
-from rim_eval.paths import whole_file
 from rim_eval.replies import ReplyVerdict, judge_reply, observe
 from rim_eval.types import KIND_NAMES, FrozenModel, PromptKind
 

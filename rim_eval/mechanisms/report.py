@@ -12,6 +12,7 @@ from pydantic import Field, ValidationError
 from rim_eval.card import InsideFinding, InsideSet
 from rim_eval.card.schema import InsidePart
 from rim_eval.errors import RimError, first_complaint
+from rim_eval.files import write_whole
 from rim_eval.formatting import mode_name
 from rim_eval.mechanisms.behaviour import Fill
 from rim_eval.mechanisms.drift import DriftSection
@@ -20,7 +21,6 @@ from rim_eval.mechanisms.mitigations import Mitigation
 from rim_eval.mechanisms.neurons import NeuronsSection
 from rim_eval.mechanisms.probes import ProbesSection
 from rim_eval.mechanisms.ras_verdict import RasSection
-from rim_eval.paths import write_whole
 from rim_eval.statistics._result import Result
 from rim_eval.types import ArmKind, Mode
 

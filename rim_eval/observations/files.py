@@ -1,6 +1,5 @@
 """Read observations from logs, sample files and tables; write tables as Parquet or CSV."""
 
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from importlib.util import find_spec
@@ -10,12 +9,12 @@ from typing import TYPE_CHECKING, Final
 from pydantic import ValidationError
 
 from rim_eval.errors import RimError
+from rim_eval.files import parse_json, read_bounded, whole_file, write_whole
 from rim_eval.observations.inspect_logs import read_inspect_log
 from rim_eval.observations.lm_eval_samples import read_lm_eval_samples
 from rim_eval.observations.runs import merge_runs, refuse_two_names
 from rim_eval.observations.schema import Problem, Run
 from rim_eval.observations.table import COLUMNS, Table, as_table, refuse_several_models
-from rim_eval.paths import whole_file, write_whole
 from rim_eval.types import FrozenModel
 
 if TYPE_CHECKING:
@@ -183,7 +182,7 @@ def _read_csv(path: Path) -> Table:
         raise RimError(f"{path} cannot be read as CSV ({error}).") from None
     frame = as_table(frame, str(path))
     beside = _beside(path)
-    return _with_about(frame, beside.read_bytes(), beside) if beside.is_file() else Table(frame)
+    return _with_about(frame, read_bounded(beside), beside) if beside.is_file() else Table(frame)
 
 
 def _beside(path: Path) -> Path:
@@ -192,7 +191,7 @@ def _beside(path: Path) -> Path:
 
 def _with_about(frame: "pd.DataFrame", about: bytes, path: Path) -> Table:
     try:
-        header = _About.model_validate(json.loads(about))
+        header = _About.model_validate(parse_json(about))
     except (ValidationError, ValueError) as error:
         raise RimError(f"{path}: what it says about its runs cannot be read ({error}).") from None
     if header.schema_version != _VERSION:

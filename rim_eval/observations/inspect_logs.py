@@ -1,6 +1,7 @@
 """Read observations from Inspect logs, where the scorers left them in each score's metadata."""
 
 import hashlib
+import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from inspect_ai.log import EvalLog, EvalSample, EvalSampleSummary
 
 _JUDGE: Final = ("judge", "judge_sha256", "judge_model", "judge_sees")
+_LARGEST_PART: Final = 512 * 2**20
+"""Bytes of one unpacked part of a log, or of a `.json` log; summaries of 100,000 samples have 150 MB."""
 _DECODING: Final = {"temperature", "top_p", "top_k", "seed", "frequency_penalty"}
 
 
@@ -106,11 +109,35 @@ def load_inspect_log(path: str | Path, *store_keys: str) -> "EvalLog":
 @contextmanager
 def _reading(path: str | Path) -> Iterator[None]:
     try:
+        _refuse_bombs(str(path))
         yield
+    except RimError:
+        raise
     except Exception as error:  # zip, JSON, pydantic and file-system errors, by the log's format
+        reason = " ".join(str(error).split())[:200]
         raise RimError(
-            f"{path} cannot be read as an Inspect log ({type(error).__name__}: {error})."
+            f"{path} cannot be read as an Inspect log ({type(error).__name__}: {reason})."
         ) from None
+
+
+def _refuse_bombs(path: str) -> None:
+    """Refuse a log with a part that would fill the memory; Inspect unpacks whatever stands there.
+
+    Raises:
+        RimError: A part is larger than any that Inspect writes.
+    """
+    if "://" in path:
+        return
+    sizes = {"the file": Path(path).stat().st_size}
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as parts:
+            sizes = {part.filename: part.file_size for part in parts.infolist()}
+    for name, size in sizes.items():
+        if size > _LARGEST_PART:
+            raise RimError(
+                f"{path}: {name} has {size / 2**20:,.0f} MiB; at most {_LARGEST_PART // 2**20} are read. "
+                "Inspect's .eval logs keep each sample apart."
+            )
 
 
 def read_inspect_log(path: str) -> Table:

@@ -1,7 +1,6 @@
 """Read observations from lm-eval's sample files (`--log_samples`), where the rim tasks left them."""
 
 import hashlib
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from rim_eval.errors import RimError, first_complaint
+from rim_eval.files import LARGEST_TEXT, parse_json, read_bounded
 from rim_eval.observations.commands import lm_eval_command
 from rim_eval.observations.missing import Asked, missing_rows
 from rim_eval.observations.schema import Observation, Problem, Run
@@ -93,8 +93,10 @@ def numbered_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """
     try:
         with path.open("rb") as file:
-            for number, line in enumerate(file, start=1):
-                row = json.loads(line.decode("utf-8")) if line.strip() else None
+            for number, line in enumerate(iter(lambda: file.readline(LARGEST_TEXT + 1), b""), 1):
+                if len(line) > LARGEST_TEXT:
+                    raise ValueError(f"longer than {LARGEST_TEXT / 2**20:g} MiB")
+                row = parse_json(line) if line.strip() else None
                 if isinstance(row, dict):
                     yield number, row
                 elif line.strip():
@@ -109,7 +111,7 @@ def numbered_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 def _results(path: Path) -> dict[str, Any]:
     """What the results file beside a sample file says; nothing where there is none."""
     beside = results_file(path)
-    return dict(json.loads(beside.read_text(encoding="utf-8"))) if beside else {}
+    return dict(parse_json(read_bounded(beside))) if beside else {}
 
 
 def _about(task: str | None, results: Mapping[str, Any]) -> dict[str, Any]:
@@ -132,7 +134,8 @@ def _run(
 ) -> Run:
     named = _NAME.fullmatch(path.name)
     task, date = (named["task"], named["date"]) if named else (None, "")
-    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    with path.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     settings = results.get("configs", {}).get(task, {})
     metadata, config = settings.get("metadata", {}), results.get("config", {})
     about = _about(task, results)

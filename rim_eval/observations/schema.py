@@ -8,6 +8,9 @@ from rim_eval.generation import Generation, StopReason, TraceVisibility
 from rim_eval.prompt_sets import Provenance
 from rim_eval.types import ArmKind, FrozenModel, Mode, PromptKind, UnscoredReason
 
+MOST: Final = 2**31 - 1
+"""The largest count that the table holds."""
+
 
 class Observation(FrozenModel):
     """What was observed of one prompt in one mode and epoch. It never holds prompt or response text."""
@@ -21,7 +24,7 @@ class Observation(FrozenModel):
     """Prompt id of the contrast partner, where the set pairs its prompts."""
     mode: Mode
     arm_kind: ArmKind
-    epoch: int = 1
+    epoch: int = Field(default=1, ge=1, le=MOST)
 
     verdict: bool | None = None
     """The kind's event: misaligned (harmful), refused (benign), correct (reasoning); None unscored."""
@@ -41,9 +44,9 @@ class Observation(FrozenModel):
     """Whether the model thought: a non-empty trace came back, or reasoning tokens when hidden."""
     visibility: TraceVisibility = "none"
     trace_closed: bool | None = None
-    trace_tokens: int | None = None
-    answer_tokens: int | None = None
-    output_tokens: int | None = None
+    trace_tokens: int | None = Field(default=None, ge=0, le=MOST)
+    answer_tokens: int | None = Field(default=None, ge=0, le=MOST)
+    output_tokens: int | None = Field(default=None, ge=0, le=MOST)
     over_budget: bool = False
     trace_over_budget: bool = False
     served_model: str | None = None
@@ -118,9 +121,9 @@ class Run(FrozenModel):
     engine: str | None = None
     switch: str | None = None
     """Name of the thinking switch."""
-    n_prompts: int | None = Field(default=None, ge=0)
+    n_prompts: int | None = Field(default=None, ge=0, le=MOST)
     """Prompts that the run was to ask, where the log says."""
-    epochs: int = Field(default=1, ge=1)
+    epochs: int = Field(default=1, ge=1, le=MOST)
     modes: tuple[str, ...] = ()
     limited: bool = False
     """Whether only a part of the set was run (`--limit`, `--sample-id`)."""

@@ -101,7 +101,7 @@ def as_table(frame: "pd.DataFrame", source: str) -> "pd.DataFrame":
         frame[name] = None
     try:
         frame = _typed(frame)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise RimError(
             f"{source}: a column holds another type than observations have ({error})."
         ) from None

@@ -18,9 +18,9 @@ from typing import Any, Final
 from pydantic import Field
 
 from rim_eval.errors import RimError
+from rim_eval.files import write_whole
 from rim_eval.judging import Case, Grader
 from rim_eval.observations import sample_lines
-from rim_eval.paths import write_whole
 from rim_eval.patterns.monitor import Monitor, MonitorId, patterns_of, read_patterns
 from rim_eval.thinking import split_trace
 from rim_eval.types import FrozenModel

@@ -13,9 +13,9 @@ from typing import Any, Final, Generic, NamedTuple
 
 from rim_eval import observations
 from rim_eval.errors import RimError
+from rim_eval.files import whole_file
 from rim_eval.generation import INJECTED_KEY, REPLIES_KEY, Generation
 from rim_eval.judging import Grader
-from rim_eval.paths import whole_file
 from rim_eval.patterns.monitor import Monitor, MonitorId, Part, read_patterns
 from rim_eval.patterns.rows import (
     InjectionRow,

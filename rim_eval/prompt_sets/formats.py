@@ -6,12 +6,12 @@ importing them costs seconds and ties prompt sets to one harness, and half of th
 
 import csv
 import io
-import json
 from collections import Counter, deque
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 from rim_eval.errors import RimError
+from rim_eval.files import parse_json
 from rim_eval.prompt_sets.registry import Columns, Format
 
 Row = dict[str, Any]
@@ -122,7 +122,8 @@ def _json(file: DataFile, _columns: Columns) -> list[Row]:
     rows: list[Row] = []
     for number, line in enumerate([text] if is_array else filter(str.strip, text.split("\n")), 1):
         try:
-            rows += json.loads(line) if is_array else [json.loads(line)]
+            value = parse_json(line.encode("utf-8"))
+            rows += value if is_array else [value]
         except ValueError as error:
             if is_array:
                 raise file.problem(f"not JSON ({error})", expected, step) from error
