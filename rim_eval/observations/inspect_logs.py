@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic import ValidationError
 
 from rim_eval.errors import RimError, first_complaint
+from rim_eval.files import parse_json, read_bounded
 from rim_eval.generation import REPLIES_KEY, WEIGHTS_KEY
 from rim_eval.observations.commands import inspect_command
 from rim_eval.observations.missing import Asked, missing_rows
@@ -121,23 +122,27 @@ def _reading(path: str | Path) -> Iterator[None]:
 
 
 def _refuse_bombs(path: str) -> None:
-    """Refuse a log with a part that would fill the memory; Inspect unpacks whatever stands there.
+    """Refuse a local log that would fill the memory, or be read for ever.
+
+    Inspect unpacks whatever stands in an `.eval` log, and its search for the header of a `.json` log takes
+    the square of its depth.
 
     Raises:
         RimError: A part is larger than any that Inspect writes.
+        ValueError: A `.json` log is no JSON, or nested too deep.
     """
     if "://" in path:
         return
-    sizes = {"the file": Path(path).stat().st_size}
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as parts:
-            sizes = {part.filename: part.file_size for part in parts.infolist()}
-    for name, size in sizes.items():
-        if size > _LARGEST_PART:
-            raise RimError(
-                f"{path}: {name} has {size / 2**20:,.0f} MiB; at most {_LARGEST_PART // 2**20} are read. "
-                "Inspect's .eval logs keep each sample apart."
-            )
+    if not zipfile.is_zipfile(path):
+        parse_json(read_bounded(Path(path), _LARGEST_PART))
+        return
+    with zipfile.ZipFile(path) as log:
+        for part in log.infolist():
+            if part.file_size > _LARGEST_PART:
+                raise RimError(
+                    f"{path}: {part.filename} has {part.file_size / 2**20:,.0f} MiB; at most "
+                    f"{_LARGEST_PART // 2**20} are read, more than Inspect writes."
+                )
 
 
 def read_inspect_log(path: str) -> Table:
