@@ -60,7 +60,7 @@ def run(
 ) -> None:
     """Let a monitor read finished LOGS; the evaluated model is not loaded.
 
-    LOGS are Inspect logs (.eval), lm-eval sample files of rim tasks (samples_rim_*.jsonl), or folders.
+    LOGS are Inspect logs (.eval, .json), lm-eval sample files of rim tasks (samples_rim_*.jsonl), or folders.
     """
     from inspect_ai.log import write_eval_log
 
@@ -78,7 +78,8 @@ def run(
         else:
             log, identity = read_finished_log(path, monitor, parts, model), loaded.identity(model)
             with whole_file(target) as partial:
-                write_eval_log(log, str(partial), format="eval")
+                kind: Any = "json" if target.suffix == ".json" else "eval"
+                write_eval_log(log, str(partial), format=kind)
             # The log holds the rows of earlier monitors too.
             every = patterns.pattern_rows(log)
             rows = [row for row in every if row.monitor == identity and row.part in parts]

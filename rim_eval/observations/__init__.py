@@ -22,7 +22,7 @@ from rim_eval.observations.lm_eval_samples import (
 )
 from rim_eval.observations.missing import Asked, missing_rows
 from rim_eval.observations.runs import check, latest_runs, refuse_two_names
-from rim_eval.observations.schema import Observation, Problem, Run
+from rim_eval.observations.schema import ModelName, Observation, Problem, Run
 from rim_eval.observations.table import (
     COLUMNS,
     NO_PATTERN,
@@ -40,6 +40,7 @@ __all__ = [
     "LOGS",
     "NO_PATTERN",
     "Asked",
+    "ModelName",
     "Observation",
     "Problem",
     "Run",
