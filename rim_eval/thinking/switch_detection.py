@@ -13,7 +13,7 @@ import time
 from functools import reduce
 from typing import Any, Final, NamedTuple
 
-from rim_eval.errors import RimError
+from rim_eval.errors import RimError, SettingError
 from rim_eval.thinking import switches
 from rim_eval.thinking.generation_prompt import (
     Difference,
@@ -110,10 +110,10 @@ class _Search:
     def _prompt(self, recipe: Recipe) -> str | None:
         # Each rendering may be short enough, and hundreds not.
         if time.monotonic() > self._deadline:
-            raise RimError(
+            raise SettingError(
                 "The chat template's switch was not found within "
-                f"{MAX_DETECTION_SECONDS:g} s. Name it with -T switch=... "
-                "(enable_thinking, system:/no_think, forced_empty, prompted)."
+                f"{MAX_DETECTION_SECONDS:g} s. Name it (enable_thinking, system:/no_think, forced_empty, prompted)",
+                switch="enable_thinking",
             )
         try:
             return recipe.prompt(self.render)
