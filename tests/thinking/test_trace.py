@@ -362,6 +362,9 @@ soup = st.lists(
         st.sampled_from(
             [mark for f in FAMILIES for mark in (f.opened_with, f.closed_with)]
             + ["```\n", "\n```\n", "`", '"', "<answer>", "</answer>", "<|channel|>", "analysis",
+               "to=self", "to=user", "<|eom|>", "<|think|>", "<|content|>", "<|content_thinking|>", "/think\n",
+               "<|end_message|>", "<|content_text|>", "<|close|>response<|sep|>", "<|START_TEXT|>", "<reflection>",
+               "</reflection>", "[reason]", "[/reason]", "<|reason_end|>", "thought\n", "\nassistant\n",
                "final", "commentary", "<|message|>", "<|end|>", "<|start|>assistant", "assistantfinal"]
         ),
     ),
@@ -436,6 +439,7 @@ def test_it_never_raises_and_keeps_its_word(text: str, opened: bool, reasoning: 
     assert (split.trace is None) == (split.closed is None)
     if split.closed is False:
         assert split.answer == ""
+    assert len(split.unknown_mark or "") <= 60
 
 
 @pytest.mark.slow
@@ -443,7 +447,9 @@ def test_it_never_raises_and_keeps_its_word(text: str, opened: bool, reasoning: 
     "unit",
     ["<think>", "</think>", "<think></think>", "<think ", "`<think>", "`<think>a</think>", "```\n",
      '"</think>"', "<|start|>", "<|channel|>analysis", "<|end|> ", "final ", "<answer>", " ", "<",
-     "<think>\n```\n", "here is my thought process:", "analysis"],
+     "<think>\n```\n", "here is my thought process:", "analysis", "<|content_thinking|>", "to=self<|message|>",
+     "<|end|>", "<|think|>", "assistant\n", "<|open|>", "x <reflection>", "</reflection>", "x <a reason", "[reason",
+     "<|reason", "x [reasons] [/reasons] ", "`</reason>", "<|START_TEXT|>", "aassistantfinal"],
 )  # fmt: skip
 @pytest.mark.parametrize("ending", ["</think>", "<|message|>"])
 @pytest.mark.timeout(60)
@@ -452,4 +458,5 @@ def test_time_is_linear(unit: str, ending: str) -> None:
     text = unit * 40_000 + ending
     for opened_by_prompt in (False, True):
         split = split_trace(text, opened_by_prompt=opened_by_prompt)
-        assert len(split.trace or "") + len(split.answer) <= len(text)
+        assert len(split.trace or "") + len(split.answer) <= len(text) * 1.1
+        assert len(split.unknown_mark or "") <= 60
