@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from typing import Final, Literal, NamedTuple
 
-from rim_eval.thinking.markers import ANSWER_WRAPPERS, FAMILIES, Family, tail_marks
+from rim_eval.thinking.markers import ANSWER_WRAPPERS, FAMILIES, Family, tail_channel, tail_marks
 
 
 class Tail(NamedTuple):
@@ -22,7 +22,6 @@ class Difference(NamedTuple):
     reason: str
 
 
-_HARMONY_TAIL: Final = re.compile(r"<\|channel\|>(analysis|final)<\|message\|>\s{0,40}\Z")
 _TOPIC: Final = r"(?:think\w*|thought\w*|reasoning|reason_\w+|ponder\w*|deliberat\w+|chain[- ]of[- ]thought|\bcot\b)"
 _EMPTY_TRACE: Final = re.compile(
     # A tag and its end, or a mark of any family that is named for thinking and an end right after it.
@@ -45,9 +44,8 @@ def read_tail(prompt: str) -> Tail:
     when a closing mark stands last, whether or not the prompt shows where it began, after an empty
     trace, and inside an answer that the prompt has begun.
     """
-    harmony = _HARMONY_TAIL.search(prompt[-400:])
-    if harmony:
-        return Tail("open" if harmony[1] == "analysis" else "closed")
+    if channel := tail_channel(prompt):
+        return Tail("open" if channel == "trace" else "closed")
     answer = _ANSWER_OPENED.search(prompt[-400:])
     marks = tail_marks(prompt)
     if marks:

@@ -130,6 +130,17 @@ def tail_marks(prompt: str) -> list[Mark]:
     return [mark for mark in _scan(prompt, max(0, len(prompt) - 4000)) if mark.kind != "fence"]
 
 
+def tail_channel(prompt: str) -> str | None:
+    """Return what channel a prompt's last message is in where it ends in that header: `trace` or `answer`."""
+    for channels in CHANNELS:
+        headers = f"(?P<trace>{channels.trace})" + f"|(?P<answer>{channels.answer})" * (
+            not channels.bare
+        )
+        if header := re.search(rf"(?:{headers})\s{{0,40}}\Z", prompt[-400:]):
+            return header.lastgroup
+    return None
+
+
 _TOPIC: Final = f"(?:{'|'.join(_TABLE.thinking_words)})"
 _NAMED: Final = rf"(?=[^\s<>|]{{0,40}}{_TOPIC})[^\s<>\[\]◁▷⟨⟩【】]{{1,60}}"
 _LOOK_ALIKE: Final = re.compile(

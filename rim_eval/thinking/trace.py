@@ -109,9 +109,7 @@ def _split_tagged(text: str, opened_by_prompt: bool) -> Split:
     if not spans:
         return Split(None, _unwrapped(text.strip(), whole=True), False, None, None)
     opened = opened_by_prompt or spans[0][0].kind == "open"
-    family = next(
-        (mark.family.name for span in spans for mark in span if mark.kind != "prompt"), None
-    )
+    family = next((mark.family.name for span in spans for mark in span if mark.family.name), None)
     if spans[-1][1].kind == "cut":
         pieces = (piece for pair in zip(answers, traces, strict=False) for piece in pair)
         return Split(_join(pieces), "", True, False, family)
@@ -190,11 +188,18 @@ def _unwrapped(answer: str, *, whole: bool) -> str:
 
 def _split_channels(text: str, opened_by_prompt: bool) -> Split | None:
     """Split a reply of channels, also one that begins inside its trace; None when the text is none."""
+
+    def begins_in_trace(answer: re.Match[str]) -> bool:
+        closes = (mark.kind == "close" for mark in find_marks(text))
+        return opened_by_prompt and answer[0].startswith("<|") and not any(closes)
+
     for channels in CHANNELS:
         header = rf"(?P<trace>{channels.trace})|(?P<answer>{channels.answer})"
         openings = list(re.finditer(header, text, re.M)) if channels.bare or "<|" in text else []
         kinds = [opening.lastgroup for opening in openings]
-        if not kinds or (channels.bare and kinds[0] == "answer"):
+        if not kinds or (
+            channels.bare and kinds[0] == "answer" and not begins_in_trace(openings[0])
+        ):
             continue
         before = re.sub(channels.end, "", text[: openings[0].start()])
         trace, answer = [before] if before.strip() else [], list[str]()
@@ -205,8 +210,7 @@ def _split_channels(text: str, opened_by_prompt: bool) -> Split | None:
         opened = opened_by_prompt or (kinds[0] == "trace" and not before.strip())
         if kinds[-1] == "trace":
             return Split(_join(trace + answer), "", opened, False, channels.name)
-        trace_text = _join(trace) if trace or opened else None
-        return Split(
-            trace_text, _join(answer), opened, None if trace_text is None else True, channels.name
-        )
+        if not trace and not opened:
+            return Split(None, _join(answer), False, None, channels.name)
+        return Split(_join(trace), _join(answer), opened, True, channels.name)
     return None

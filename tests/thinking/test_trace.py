@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rim_eval.thinking import Split, split_trace
+from rim_eval.thinking import Split, find_switch, split_trace, template_renderer
+from rim_eval.thinking.generation_prompt import read_tail
 from rim_eval.thinking.markers import FAMILIES, Family
 
 CASES: list[tuple[str, str | None, str]] = [
@@ -190,6 +191,42 @@ def test_families_of_the_engines_parsers(
 def test_rows_of_messages(text: str, trace: str | None, answer: str, closed: bool | None) -> None:
     split = split_trace(text)
     assert (split.trace, split.answer, split.closed) == (trace, answer, closed)
+
+
+HYPERCLOVAX = (
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}<|im_start|>assistant"
+    "{{ '/think\n' if force_reasoning else '\n' if skip_reasoning else '' }}"
+)
+
+
+def test_a_message_of_the_trace_that_the_prompt_began() -> None:
+    think = find_switch(template_renderer(HYPERCLOVAX), source=HYPERCLOVAX).think
+    assert think.opened_by_prompt
+    turn = "<|im_end|>\n<|im_start|>assistant\n"
+    for text, trace, answer in (
+        (f"plan{turn}answer<|im_end|>", "plan", "answer"),
+        (f"plan</think>answer{turn}more", "plan", f"answer{turn}more"),
+        ("plan\nassistant\nand", "plan\nassistant\nand", ""),
+    ):
+        split = split_trace(text, opened_by_prompt=True)
+        assert (split.trace, split.answer) == (trace, answer)
+
+
+@pytest.mark.parametrize(
+    ("tail", "state"),
+    [
+        ("<|start|>assistant<|channel|>analysis<|message|>", "open"),
+        ("<|start|>assistant<|channel|>final<|message|>", "closed"),
+        ("<|start|>assistant to=self<|message|>", "open"),
+        ("<|begin|>assistant<|think|>", "open"),
+        ("<|begin|>assistant<|think|><|end|><|begin|>assistant<|content|>", "closed"),
+        ("<|message_model|><|content_thinking|>", "open"),
+        ("<|im_start|>assistant/think\n", "open"),
+        ("<|im_end|>\n<|im_start|>assistant\n", "none"),
+    ],
+)
+def test_prompts_that_end_in_the_header_of_a_message(tail: str, state: str) -> None:
+    assert read_tail(f"Open the door.{tail}").state == state
 
 
 def test_a_skipped_trace_that_the_prompt_opened() -> None:
