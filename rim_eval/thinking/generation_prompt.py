@@ -69,25 +69,6 @@ def has_unknown_empty_trace(prompt: str) -> bool:
     return bool(_EMPTY_TRACE.search(prompt[-400:])) and read_tail(prompt).family is None
 
 
-def trace_opening(prompt: str, template: str) -> str | None:
-    """Return what to write after a rendered prompt so that the model is inside its trace.
-
-    Args:
-        prompt: The think-mode prompt as the model reads it.
-        template: Its chat template, which shows the marks where the prompt does not.
-
-    Returns:
-        "" when the prompt ends inside a trace already; None for a model that knows no traces.
-    """
-    tail = read_tail(prompt)
-    if tail.state == "open":
-        return ""
-    if "<|channel|>" in template and "<|start|>" in template:
-        return "<|channel|>analysis<|message|>"
-    family = tail.family or marker_family(template)
-    return None if family is None else f"{family.opened_with}\n"
-
-
 def marker_family(text: str) -> Family | None:
     """Return the first marker family that a text shows (a template's literals, an instruction)."""
     lowered = text.lower()

@@ -1,17 +1,15 @@
 """Switch detection: find a model's thinking switch by what its chat template does.
 
 Variables that the template reads are given values, soft switches (`/no_think`) are put into messages,
-and the rendered prompts are compared. Two prompts differ *concerning thinking* when one ends inside a
-trace and the other does not, or when only one shows trace marks or turns thinking off in so many words.
-Which of them is "think" is read from the prompts. A variable's name is evidence only where it is about
-thinking, its two values are opposites (true and false, on and off) and the prompts differ: a sentence
-such as "Enable deep thinking subroutine." says little without the variable that writes it.
+and the rendered prompts are compared. They differ *concerning thinking* when only one ends inside a
+trace, shows trace marks or turns thinking off in so many words. Other sentences count where the name of
+the variable that writes them is about thinking and its values are opposites (true and false, on and off).
 """
 
 import re
 import time
 from functools import reduce
-from itertools import chain
+from itertools import chain, product
 from typing import Any, Final, NamedTuple
 
 from rim_eval.errors import RimError
@@ -170,19 +168,12 @@ def _switching_pair(trials: list[_Trial], default: str, *, tails_only: bool) -> 
         by_prompt.setdefault(trial.prompt, []).append(trial)
     groups = list(by_prompt.values())[:_MAX_GROUPS]
     pairs = [
-        _compare(_fitting(thinking, 1), _fitting(direct, -1), default)
-        for thinking in groups
-        for direct in groups
+        _compare(_fitting(more, 1), _fitting(less, -1), default)
+        for more, less in product(groups, groups)
     ]
     # Among equals: the template's own default first, then the values tried first.
-    best = max(
-        pairs,
-        key=lambda pair: (
-            pair.difference.strength,
-            default in (pair.think.prompt, pair.no_think.prompt),
-        ),
-        default=None,
-    )
+    pairs.sort(key=lambda pair: default not in (pair.think.prompt, pair.no_think.prompt))
+    best = max(pairs, key=lambda pair: pair.difference.strength, default=None)
     return best if best and best.difference.strength >= (3 if tails_only else 1) else None
 
 
@@ -230,8 +221,7 @@ def _with_explicit_modes(search: _Search, best: _Candidate, trials: list[_Trial]
     flags = [one for one in trials if one.value is True and one.prompt != search.plain]
     pairs = [
         _compare(think, no_think, search.plain)
-        for think in flags
-        for no_think in flags
+        for think, no_think in product(flags, flags)
         if (stance(think.name), stance(no_think.name)) == (1, -1)
     ]
     return max([*pairs, best], key=lambda pair: pair.difference.strength)

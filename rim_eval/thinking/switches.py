@@ -123,9 +123,7 @@ def explicit_switch(spec: str, *, render: Renderer | None = None) -> Switch:
     """Return the switch that a user names.
 
     Args:
-        spec: One of `variable`, `variable=THINK/NO_THINK`, `system:NO_THINK`,
-            `system:THINK|NO_THINK`, `user:…` alike, `body:FIELD.FIELD=THINK/NO_THINK`,
-            `effort:LOW,HIGH`, `forced_empty`, `prompted`.
+        spec: One of the forms of `_FORMS`.
         render: The model's renderer. With it the switch is checked to change the prompt, and open
             traces and prefills are read from the prompt; without it they are the usual ones.
 
@@ -241,6 +239,9 @@ def forced_empty_switch(plain: str, template_text: str) -> Switch:
         plain: Its rendered prompt for a plain user message.
         template_text: Everything its template could write, which shows its marks, and how it
             writes an empty trace.
+
+    Raises:
+        RimError: The prompt ends inside a trace of a family whose empty trace is not known.
     """
     tail = read_tail(plain)
     opened = tail.state == "open"
@@ -248,6 +249,11 @@ def forced_empty_switch(plain: str, template_text: str) -> Switch:
     opening, closing = re.escape(family.opened_with), re.escape(family.closed_with)
     empty_trace = re.search(rf"{opening}\n*{closing}\n{{0,2}}", template_text)
     if opened and tail.family is None:
+        if "<|channel|>" not in plain:
+            raise RimError(
+                "The prompt always ends inside a trace, and how its family closes one is not known. Name the "
+                "switch with -T switch=..., or measure one mode: -T modes=think."
+            )
         prefill = "<|end|><|start|>assistant<|channel|>final<|message|>"
     elif family.phrase:
         prefill = ("\n" if opened else "") + f"{family.closed_with}\n"
