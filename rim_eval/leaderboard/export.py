@@ -134,7 +134,13 @@ def _results(each: SetCard, run: CardRun | None) -> Iterator[_Object]:
     for mode in MODES:
         rate = each.figures.rate(mode)
         if rate is not None and rate.value is not None:
-            details = {"mode": mode, "asked": str(rate.n_prompts), "unscored": str(rate.n_unscored)}
+            arm = each.counts.arms[mode]
+            details = {
+                "mode": mode,
+                "asked": str(rate.n_prompts),
+                "unscored": str(rate.n_unscored - arm.declined),
+                "declined": str(arm.declined),
+            }
             config = _metric(each, metric, words.means, "proportion", (0, 1))
             score = _score(rate, rate.method, rate.n_scored, details)
             yield _result(each, f"{metric}.{mode}", config, score) | _generation(each, mode, run)

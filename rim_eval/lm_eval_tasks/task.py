@@ -105,7 +105,9 @@ class ModeTask(ConfigurableTask):  # type: ignore[misc]
 
     def process_results(self, doc: dict[str, Any], results: list[Any]) -> dict[str, Any]:
         """Splits, verifies and scores one reply; what needs a grader is left for `rim-eval judge run`."""
-        request = ArmRequest.of(self.switch, self.file.mode, self.budgets)
+        request = ArmRequest.of(
+            self.switch, self.file.mode, self.budgets, self.engine.names(self.settings)
+        )
         reply = self.engine.read(results[0], request)
         if doc["kind"] == "reasoning":
             verdict = check_reply(reply, doc["target"], self.absolute_error)
