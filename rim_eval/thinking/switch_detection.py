@@ -131,7 +131,7 @@ def find_switch(render: Renderer, *, source: str | None = None, model: str | Non
     best = best and _with_explicit_modes(search, best, [*chain(*trials.values())])
     if best and best.difference.strength >= 2:
         return _build_switch(search, best, "switch")
-    on_card = switches.hosted_switch("weights", model) if model else None
+    on_card = switches.hosted_switch("weights", model or "")
     hidden = on_card or _default_instruction_switch(search)
     if hidden:
         return hidden
