@@ -55,7 +55,9 @@ def context_window(
 
     def count(chat: Chat) -> int | None:
         if is_hf(api):
-            return token_counter(api)(HFRenderer(api)(chat, {}))
+            # Without a template the search for the switch says what to do, or sets the user's file.
+            has_template = api.chat_template or api.tokenizer.chat_template
+            return token_counter(api)(HFRenderer(api)(chat, {})) if has_template else None
         return server.count(chat) if server else None
 
     return ContextWindow(
