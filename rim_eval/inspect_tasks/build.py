@@ -16,6 +16,7 @@ from rim_eval.inspect_tasks.calls import (
     SHARED_LIMITS,
     arm_call,
     refuse_cuts,
+    refuse_fallbacks,
     refuse_shared_limit,
 )
 from rim_eval.inspect_tasks.compat import (
@@ -152,6 +153,10 @@ def task_over(
             "full_task_version": f"{_COMPARABILITY}-{_INTERFACE}",
             "task_interface_version": _INTERFACE,
             "provenance": loaded.provenance.model_dump(mode="json"),
+            # What a log cannot tell of samples that never begin; elsewhere all are of one kind.
+            "kinds": {prompt.id: prompt.kind for prompt in loaded.prompts}
+            if len({prompt.kind for prompt in loaded.prompts}) > 1
+            else {},
         },
         viewer=ViewerConfig(trust_content=False),
     )
@@ -216,6 +221,7 @@ def _check_model(settings: RunSettings, loaded: LoadedSet, messages: dict[str, s
     budgets = settings.budgets(loaded.entry.kind)
     config, model = active_generate_config(), active_model()
     refuse_cuts(config)
+    refuse_fallbacks(config)
     if model is None:
         return
     thinking = switch_for(model, settings.switch, settings.chat_template)

@@ -13,7 +13,7 @@ from rim_eval.inspect_tasks.compat import active_generate_config
 from rim_eval.inspect_tasks.hf import PREFILL, HFRenderer, is_hf
 from rim_eval.inspect_tasks.switches import ModelSwitch
 from rim_eval.replies import ArmRequest, TokenCounter, read_reply
-from rim_eval.thinking import Recipe, pin_prefill, template_renderer, trace_opening
+from rim_eval.thinking import Recipe, sends_fields, template_renderer, trace_opening
 from rim_eval.types import Mode
 
 
@@ -34,10 +34,11 @@ def arm_call(
     user_message: str,
     budgets: Budgets,
     epoch: int = 1,
+    served_as: str | None = None,
 ) -> Call:
     """The call that asks `user_message` in one mode.
 
-    The mode travels in the request's `extra_body` (or `reasoning_effort`), so it is part of Inspect's
+    The mode travels in the request's `extra_body` (or as `reasoning_effort`), so it is part of Inspect's
     cache key and of the logged call; a cache scope names it once more. The user's own `extra_body`,
     system message and cache policy are merged, never replaced. Both modes of an epoch have the same
     seed and each epoch its own: one seed for all would make every epoch a copy of the first.
@@ -49,15 +50,20 @@ def arm_call(
         user_message: The prompt.
         budgets: Token budgets of trace and answer.
         epoch: Number of the epoch, from 1.
+        served_as: Other names by which a server may call the model, separated by commas.
 
     Raises:
         RimError: `--max-tokens` or `--stop-seqs` was given (they would mean different things in the
-            two arms), or the model cannot be given a prefilled trace through this provider.
+            two arms), thinking was set by a flag for both arms alike, other models would answer where this
+            one declines, or the model cannot be given the mode's fields or prefilled trace through this provider.
     """
     switch = thinking.switch
     recipe = switch.recipe(mode)
     user = model.config.merge(active_generate_config())
     refuse_cuts(user)
+    refuse_fallbacks(user)
+    if recipe.body or recipe.reasoning_effort:
+        _refuse_effort(user, switch.name)
     body = _merge_deep(user.extra_body or {}, _body(model, recipe, thinking.template))
     system = "\n\n".join(filter(None, [recipe.system, user.system_message]))
     cache = user.cache or False
@@ -75,8 +81,14 @@ def arm_call(
             reasoning_effort=cast(Any, recipe.reasoning_effort),
         ),
         cache=cache,
-        request=ArmRequest.of(switch, mode, budgets),
+        request=ArmRequest.of(switch, mode, budgets, _names(model, served_as)),
     )
+
+
+def _names(model: Model, served_as: str | None) -> tuple[str, ...]:
+    """The name that is sent, the provider's own (which mocks give back), and what the user says besides."""
+    names = (model.api.service_model_name(), str(model).partition("/")[0])
+    return (*names, *filter(None, map(str.strip, (served_as or "").split(","))))
 
 
 def _merge_deep(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
@@ -90,6 +102,13 @@ def _merge_deep(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str
 
 def _body(model: Model, recipe: Recipe, template: str | None) -> dict[str, Any]:
     words = {"chat_template_kwargs": dict(recipe.template_kwargs)} if recipe.template_kwargs else {}
+    words |= recipe.body
+    if words and not sends_fields(str(model).split("/", 1)[0]):
+        raise RimError(
+            f"The provider of {model} sends no fields of your own and no template words, so both modes would be asked "
+            "the same. Ask the model through `hf/`, `vllm/` or `openai-api/SERVICE`, or switch in words: "
+            "`-T switch=system:/no_think`."
+        )
     if not recipe.prefill:
         return words
     if is_hf(model.api):
@@ -102,6 +121,18 @@ def _body(model: Model, recipe: Recipe, template: str | None) -> dict[str, Any]:
         "can do that, and `vllm/` with the template at hand (`-T chat_template=FILE`) and a server started with "
         "--trust-request-chat-template. Else measure one mode: `-T modes=think`."
     )
+
+
+def pin_prefill(source: str, prefill: str) -> str:
+    """Return a template that continues its generation prompt with a text, for engines that take no prefill.
+
+    Args:
+        source: The chat template.
+        prefill: Text that follows the generation prompt.
+    """
+    # Jinja drops a template's last newline only where it stands last.
+    opening = "{%+ if add_generation_prompt %}{{ " + ascii(prefill) + " }}{% endif %}"
+    return source.removesuffix("\n") + opening
 
 
 def prefilled_arm(
@@ -165,6 +196,33 @@ def refuse_cuts(config: GenerateConfig) -> None:
         )
 
 
+def refuse_fallbacks(config: GenerateConfig) -> None:
+    """Refuse models that answer in the evaluated one's place.
+
+    They answer exactly the requests that it declines, so no reply of it is left where it refuses.
+
+    Raises:
+        RimError: The user set `fallback_models`.
+    """
+    if config.fallback_models:
+        raise RimError(
+            f"--fallback-models {','.join(config.fallback_models)} would answer in place of the evaluated model "
+            "wherever that declines, and the figures are of one model. Leave it out; to measure another model, run "
+            "it as --model."
+        )
+
+
+def _refuse_effort(config: GenerateConfig, switch: str) -> None:
+    """Refuse flags that would set both modes alike, over what the switch asks for."""
+    for name in ("reasoning_effort", "reasoning_tokens"):
+        if (value := getattr(config, name)) is not None:
+            flag = f"--{name.replace('_', '-')}"
+            raise RimError(
+                f"{flag} {value} would set both modes alike: here the switch {switch!r} sets how much the model "
+                f"thinks. Leave {flag} out, or give both modes yourself, such as `-T switch=effort:low,high`."
+            )
+
+
 SHARED_LIMITS: Final = ("token_limit", "cost_limit", "turn_limit", "message_limit")
 """Limits on a sample that count the replies of all its arms together."""
 
@@ -202,7 +260,18 @@ def read_output(
         request: What was asked.
         count: Counts tokens of a text; None where no tokenizer is at hand.
     """
-    if output.error or output.empty:
+    reply = _read_choice(output, request, count)
+    if output.fallback is not None:
+        served = output.fallback.fallback_model
+        return reply.model_copy(update={"served_model": served, "other_model": True})
+    return reply
+
+
+def _read_choice(
+    output: inspect_model.ModelOutput, request: ArmRequest, count: TokenCounter | None
+) -> Generation:
+    declined = not output.empty and output.stop_reason == "content_filter"
+    if output.empty or (output.error and not declined):
         return request.failed(output.error or "the engine returned no choice")
     choice, usage = output.choices[0], output.usage
     if choice.stop_reason == "model_length" and usage is None:
@@ -225,5 +294,6 @@ def read_output(
         redaction=redaction if redacted else None,
         output_tokens=usage.output_tokens if usage else None,
         reasoning_tokens=usage.reasoning_tokens if usage else None,
+        served_model=output.model or None,
         count=count,
     )

@@ -9,7 +9,8 @@ from rim_eval.context_window import Chat, ContextWindow, Server, longest_prompt
 from rim_eval.decoding import Budgets
 from rim_eval.errors import RimError
 from rim_eval.generation import Generation
-from rim_eval.replies import ArmRequest, TokenCounter, read_reply, read_template_file
+from rim_eval.lm_eval_tasks.settings import Settings
+from rim_eval.replies import ArmRequest, TokenCounter, no_template, read_reply, read_template_file
 from rim_eval.types import Mode
 
 _NAMES: Final = {"HFLM": "hf", "VLLM": "vllm"}
@@ -19,14 +20,15 @@ _API_DEFAULT: Final = 2_047
 
 
 class TemplateWords(dict[str, Any]):
-    """Template words of a request that iterate as pairs.
+    """Nested words of a request that iterate as pairs.
 
     lm-eval batches requests whose settings look alike, and looks at the keys of nested ones only:
     both modes would be sent with the first one's words.
     """
 
     def __iter__(self) -> Iterator[Any]:
-        return iter(self.items())
+        for name, value in self.items():
+            yield name, tuple(TemplateWords(value)) if isinstance(value, dict) else value
 
 
 class Engine:
@@ -46,8 +48,8 @@ class Engine:
             self.is_chat = hasattr(write([{"role": "user", "content": "Hello"}]), "prompt")
         except ValueError:  # so transformers says that there is none
             self.is_chat = self._has_template = False
-        if self.is_chat and hasattr(lm, "parse_generations"):
-            _keep_reasoning(lm)
+        if hasattr(lm, "parse_generations"):
+            _keep_server_replies(lm)
 
     @property
     def model(self) -> str:
@@ -58,6 +60,14 @@ class Engine:
         name = next((name for name in places if name and isinstance(name, str)), "unknown")
         kind = type(lm).__name__
         return f"{_NAMES.get(kind, kind)}/{Path(name).name if Path(name).is_dir() else name}"
+
+    def names(self, settings: Settings) -> tuple[str, ...]:
+        """The name that is sent to a server, and what the user says besides; empty where there is no server."""
+        sent = getattr(self.lm, "model", None)
+        if not isinstance(sent, str):
+            return ()
+        users = (settings.model or "", *(settings.served_as or "").split(","))
+        return (sent, *filter(None, map(str.strip, users)))
 
     @property
     def count(self) -> TokenCounter | None:
@@ -83,7 +93,7 @@ class Engine:
         if requested != "auto" and (render or self.is_chat):
             return thinking.explicit_switch(requested, render=render)
         if render is None:
-            raise thinking.no_template(self.model)
+            raise no_template(self.model)
         own = self._template or getattr(self._tokenizer, "chat_template", None)
         source = thinking.default_template(own) if chat_template is None else None
         return thinking.find_switch(render, source=source, model=self.model)
@@ -156,6 +166,11 @@ class Engine:
         messages, words = recipe.messages(system, message), recipe.template_kwargs
         # Templates that know effort read it under the request's own name.
         effort = {"reasoning_effort": recipe.reasoning_effort} if recipe.reasoning_effort else {}
+        if recipe.body and not self.is_chat:
+            raise RimError(
+                f"{self.model} is given a prompt, and the switch is a field of chat requests. Use "
+                "local-chat-completions, or name a switch of the chat template."
+            )
         if not self.is_chat:
             return self.render(messages, words | effort) + (recipe.prefill or ""), {}
         if recipe.prefill:
@@ -163,8 +178,11 @@ class Engine:
                 f"{self.model} always thinks, and its no-think arm needs an empty trace written for it, which "
                 "chat completions cannot be given. Use local-completions with a tokenizer, vllm or hf."
             )
-        fields = {"chat_template_kwargs": TemplateWords(words)} if words else {}
-        return self._write(messages), fields | effort
+        fields = recipe.body | ({"chat_template_kwargs": words} if words else {}) | effort
+        return self._write(messages), {
+            name: TemplateWords(value) if isinstance(value, dict) else value
+            for name, value in fields.items()
+        }
 
     def context_window(self, messages: Iterable[str], system: str | None) -> ContextWindow | None:
         """The model's window and what the longest prompt needs of it; None where nobody says how long it is.
@@ -266,6 +284,7 @@ class Engine:
             stop_reason,
             reasoning=server.reasoning,
             output_tokens=tokens,
+            served_model=server.served_model,
             count=self.count,
         )
 
@@ -293,22 +312,24 @@ class ServerReply(str):
     finish_reason: str | None = None
     tokens: int | None = None
     """Generated tokens by the server's own count."""
+    served_model: str | None = None
+    """The model that answered."""
 
 
-def _keep_reasoning(lm: Any) -> None:
-    """Make one chat-completions model instance keep the reasoning field and the stop reason.
+def _keep_server_replies(lm: Any) -> None:
+    """Make one model instance behind a server keep all that its replies say.
 
-    lm-eval's client reads `message.content` alone. Doing it twice changes nothing.
+    lm-eval's clients read the content alone. Doing it twice changes nothing.
     """
     parse = lm.parse_generations
-    if getattr(parse, "keeps_reasoning", False):
+    if getattr(parse, "keeps_replies", False):
         return
 
     def parse_all(outputs: Any, **kwargs: Any) -> list[Any]:
         texts, replies = list(parse(outputs=outputs, **kwargs)), list(_server_replies(outputs))
         return replies if len(replies) == len(texts) else texts
 
-    parse_all.keeps_reasoning = True  # type: ignore[attr-defined]
+    parse_all.keeps_replies = True  # type: ignore[attr-defined]
     lm.parse_generations = parse_all
 
 
@@ -318,9 +339,10 @@ def _server_replies(outputs: Any) -> Iterator[ServerReply]:
         choices = output.get("choices", []) if isinstance(output, dict) else []
         for choice in sorted(choices, key=lambda choice: choice.get("index", 0)):
             message = choice.get("message") or {}
-            reply = ServerReply(message.get("content") or "")
+            reply = ServerReply(message.get("content") or choice.get("text") or "")
             reply.reasoning = message.get("reasoning") or message.get("reasoning_content")
             reply.finish_reason = choice.get("finish_reason")
             usage = output.get("usage") or {}
             reply.tokens = usage.get("completion_tokens") if len(choices) == 1 else None
+            reply.served_model = output.get("model")
             yield reply
