@@ -19,6 +19,10 @@ from rim_eval.types import MODES
 if TYPE_CHECKING:
     from inspect_ai.log import EvalLog, EvalSample, EvalSampleSummary
 
+class NothingToReadError(RimError):
+    """A file holds no observations: it is of another task or program, or was written without samples."""
+
+
 _JUDGE: Final = ("judge", "judge_sha256", "judge_model", "judge_sees")
 _DECODING: Final = {"temperature", "top_p", "top_k", "seed", "frequency_penalty"}
 
@@ -91,17 +95,27 @@ def read_inspect_log(path: str) -> Table:
         path: A `.eval` or `.json` log, local or wherever Inspect can read.
 
     Raises:
-        RimError: It is no Inspect log, or one of a task that leaves no observations.
+        NothingToReadError: It is of a task that leaves no observations, or was written without samples.
+        RimError: It is no Inspect log, or damaged.
     """
     from inspect_ai.log import read_eval_log, read_eval_log_sample_summaries
 
     with _reading(path):
         header = read_eval_log(path, header_only=True)
         summaries = read_eval_log_sample_summaries(path)
-    rows = [row for rows in _judged(path, summaries) for row in rows]
+    if not summaries and header.status == "success":
+        raise NothingToReadError(
+            f"{path} was written without its samples, so there is nothing to count. Run its command again without "
+            "--no-log-samples."
+        )
+    try:
+        rows = [row for rows in _judged(path, summaries) for row in rows]
+    except RimError as error:
+        raise RimError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from None
     # A run that was killed early may hold nothing but begun samples: that is no foreign log.
-    if summaries and not rows and header.status == "success":
-        raise RimError(
+    is_ours = str(header.eval.task_registry_name).startswith("rim_eval/")
+    if not rows and (header.status == "success" or not is_ours):
+        raise NothingToReadError(
             f"{path} is a log of {header.eval.task}, which leaves no observations. "
             "Give logs of rim_eval tasks (`inspect eval rim_eval/...`)."
         )
