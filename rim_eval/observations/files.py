@@ -54,8 +54,8 @@ def read_observations(sources: Iterable[str | Path]) -> Table:
         raise RimError(
             f"Tables of observations need {' and '.join(missing)}: pip install 'rim-eval[card]'."
         )
-    sources = [str(source) for source in sources]
-    named = {path for _, path in map(label_of, sources)}
+    sources = list(sources)
+    named = {label_of(str(source))[1] for source in sources}
     tables: list[tuple[str, Table]] = []
     passed_over: list[str] = []
     models: dict[str, set[str]] = defaultdict(set)

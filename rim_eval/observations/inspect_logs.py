@@ -19,6 +19,7 @@ from rim_eval.types import MODES
 if TYPE_CHECKING:
     from inspect_ai.log import EvalLog, EvalSample, EvalSampleSummary
 
+
 class NothingToReadError(RimError):
     """A file holds no observations: it is of another task or program, or was written without samples."""
 

@@ -58,7 +58,9 @@ def test_other_logs_in_a_folder_are_said_and_passed_over(
     [run] = card["runs"]
     assert run["task"] == "rim_eval/prompts"
     assert card["sets"][0]["counts"]["arms"]["think"]["asked"] == 3
-    said = [record.getMessage() for record in caplog.records if "Passed over" in record.getMessage()]
+    said = [
+        record.getMessage() for record in caplog.records if "Passed over" in record.getMessage()
+    ]
     assert len(said) == 3
     for path, why in ((empty, "without its samples"), (foreign, "sums"), (broken, "sums")):
         [line] = [line for line in said if path.name in line]
