@@ -170,7 +170,7 @@ class Server:
         self._client = httpx.Client(headers=dict(headers or {}), timeout=_TIMEOUT)
         try:
             self._cards = self._read_cards()
-        except httpx.ConnectError as error:
+        except httpx.TransportError as error:
             raise RimError(
                 f"No server answers at {address} ({error}). Start it, or correct the address; nothing was asked."
             ) from None
@@ -179,9 +179,7 @@ class Server:
         try:
             cards = self._client.get(f"{self.address}/models").raise_for_status().json()["data"]
             return {card["id"]: card for card in cards}
-        except httpx.ConnectError:
-            raise
-        except (httpx.HTTPError, ValueError, KeyError, TypeError):
+        except (httpx.HTTPStatusError, httpx.TimeoutException, ValueError, KeyError, TypeError):
             return {}  # a server that tells nothing
 
     def refuse_unknown_model(self) -> None:

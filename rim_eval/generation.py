@@ -51,13 +51,18 @@ class Generation(FrozenModel):
     other_model: bool = False
     """Whether that is another model than the one that was asked."""
     unknown_marks: str | None = None
-    """A mark that looks like a trace's and that no known family uses: nothing was split off."""
+    """A mark in the answer that looks like a trace's and that no known family uses: it may be all trace."""
     requested: dict[str, Any] = Field(default_factory=dict)
     """How the mode was asked for: the exact switch of this call (template words, prefill, effort)."""
 
     @property
     def adopted(self) -> bool:
-        """Whether the model thought: a non-empty trace, or reasoning tokens when it is hidden."""
+        """Whether the model thought: a non-empty trace, or reasoning tokens when it is hidden.
+
+        Never where marks are unknown: what was split off is not known to be the trace.
+        """
+        if self.unknown_marks is not None:
+            return False
         if self.visibility == "hidden":
             return bool(self.trace_tokens)
         return bool(self.trace and self.trace.strip())

@@ -5,6 +5,8 @@ checked against the gold answer (`check_reply`), and becomes one row (`observe`)
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from logging import getLogger
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, Literal, NamedTuple
@@ -14,10 +16,13 @@ from rim_eval.answers import check_answer
 from rim_eval.decoding import Budgets
 from rim_eval.errors import RimError
 from rim_eval.generation import Generation, StopReason, TraceVisibility, is_looping
+from rim_eval.model_names import is_same_model
 from rim_eval.observations import Observation
 from rim_eval.prompt_sets import Prompt
 from rim_eval.thinking import Switch, split_trace
 from rim_eval.types import ArmKind, Mode, UnscoredReason
+
+_LOGGER: Final = getLogger(__name__)
 
 TokenCounter = Callable[[str], int]
 """Counts the tokens of a text as the model's own tokenizer cuts it."""
@@ -28,6 +33,7 @@ _STOP_REASONS: Final[dict[str | None, StopReason]] = {
     "max_tokens": "max_tokens",
     "model_length": "max_tokens",
     "content_filter": "content_filter",
+    "refusal": "content_filter",
 }
 
 
@@ -68,20 +74,25 @@ class ArmRequest(NamedTuple):
     """Whether the prompt ends inside an open trace."""
     requested: Mapping[str, Any] = MappingProxyType({})
     """For the log: arm kind, switch name, and every word that sets the mode."""
+    names: tuple[str, ...] = ()
+    """Names of the asked model, the one that was sent first; empty where no server says who answered."""
 
     @classmethod
-    def of(cls, switch: Switch, mode: Mode, budgets: Budgets) -> "ArmRequest":
+    def of(
+        cls, switch: Switch, mode: Mode, budgets: Budgets, names: tuple[str, ...] = ()
+    ) -> "ArmRequest":
         """The request that a switch makes in one mode.
 
         Args:
             switch: The model's thinking switch.
             mode: Mode to ask in.
             budgets: Token budgets of trace and answer.
+            names: Names of the model.
         """
         recipe = switch.recipe(mode)
         words = recipe.model_dump(exclude_none=True, exclude_defaults=True)
         requested = {"arm_kind": switch.kind, "switch": switch.name, **words}
-        return cls(mode, switch.kind, budgets, recipe.opened_by_prompt, requested)
+        return cls(mode, switch.kind, budgets, recipe.opened_by_prompt, requested, names)
 
     def failed(self, error: str) -> Generation:
         """The generation of a call that gave no reply."""
@@ -93,6 +104,22 @@ class ArmRequest(NamedTuple):
             requested=dict(self.requested),
         )
 
+    def is_other(self, served_model: str) -> bool:
+        """Whether another model than the asked one answered; warns of it once."""
+        if not self.names or any(is_same_model(name, served_model) for name in self.names):
+            return False
+        _warn_of_other_model(self.names[0], served_model)
+        return True
+
+
+@cache
+def _warn_of_other_model(asked: str, served: str) -> None:
+    _LOGGER.warning(
+        f"{asked} was asked and {served} answered: its replies are not scored as {asked}'s. If both names mean one "
+        f'model, stop and say so: -T served_as={served} (lm-eval: --metadata \'{{"rim_eval": {{"served_as": '
+        f'"{served}"}}}}\').'
+    )
+
 
 def read_reply(
     request: ArmRequest,
@@ -103,6 +130,7 @@ def read_reply(
     redaction: Literal["summary", "hidden"] | None = None,
     output_tokens: int | None = None,
     reasoning_tokens: int | None = None,
+    served_model: str | None = None,
     count: TokenCounter | None = None,
 ) -> Generation:
     """Split and measure one reply.
@@ -117,6 +145,7 @@ def read_reply(
         redaction: What the provider returned in place of the trace.
         output_tokens: All generated tokens by the engine's count.
         reasoning_tokens: Tokens of the trace by the engine's count.
+        served_model: The model that answered, by the engine's own word.
         count: Counts tokens; None where no tokenizer is at hand.
     """
     split = split_trace(text, opened_by_prompt=request.opened_by_prompt, reasoning=reasoning)
@@ -144,6 +173,9 @@ def read_reply(
         over_budget=(answer_tokens or 0) > request.budgets.answer_tokens,
         stop_reason=_STOP_REASONS.get(stop_reason, "unknown"),
         looping=is_looping(answer or trace),
+        served_model=served_model,
+        other_model=served_model is not None and request.is_other(served_model),
+        unknown_marks=split.unknown_mark,
         requested=dict(request.requested),
     )
 

@@ -10,6 +10,8 @@ import pytest
 
 from rim_eval.observations import Observation
 
+from .chat_server import ChatServer, Say
+
 # The suite needs no network; nothing in it may wait for one.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("INSPECT_DISPLAY", "none")
@@ -30,7 +32,10 @@ Rows = Callable[..., list[Observation]]
 
 @pytest.fixture
 def rows() -> Rows:
-    """Makes the observations of one set from verdicts by mode: `rows("doors", think=[1, 0, None], ...)`."""
+    """Makes the observations of one set from verdicts by mode: `rows("doors", think=[1, 0, None], ...)`.
+
+    A text in place of a verdict is the reason why there is none.
+    """
 
     def make(dataset: str = "doors", **given: Any) -> list[Observation]:
         arms: Mapping[str, list[Any]] = {
@@ -52,16 +57,40 @@ def rows() -> Rows:
                     "mode": mode,
                     "adopted": mode == "think",
                     "visibility": "full" if mode == "think" else "none",
-                    "verdict": None if verdict is None else bool(verdict),
-                    "reason": "judge_unreadable" if verdict is None else None,
+                    "verdict": None if reason else bool(verdict),
+                    "reason": reason,
                 }
                 | about
             )
             for mode, verdicts in arms.items()
             for index, verdict in enumerate(verdicts)
+            for reason in [
+                "judge_unreadable"
+                if verdict is None
+                else verdict
+                if isinstance(verdict, str)
+                else None
+            ]
         ]
 
     return make
+
+
+@pytest.fixture
+def serve_chat() -> Iterator[Callable[[Say], ChatServer]]:
+    """Starts chat completions servers on loopback."""
+    servers = []
+
+    def start(say: Say) -> ChatServer:
+        server = ChatServer(say)
+        Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        servers.append(server)
+        return server
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
 
 
 class WindowedServer(ThreadingHTTPServer):

@@ -174,6 +174,7 @@ def _set_constraints(each: SetCard, runs: Sequence[CardRun]) -> _Constraints:
     yield from _trace_length_constraints(counts)
     yield from _category_constraints(counts, complete=each.dataset in entries())
     yield from _threshold_constraints(counts)
+    yield from _system_constraints(each.kind, counts)
     groups = _distinct((group.set, group.model, group.mode) for group in measured)
     yield groups, "the judge's agreement on one group of replies is on the card twice"
 
@@ -187,11 +188,14 @@ def _arm_constraints(arm: ArmCounts, total: Outcome) -> _Constraints:
     """
     counted = (arm.events, arm.scored, arm.asked)
     yield counted == total, f"cells add up to {tuple(total)}, the arm says {counted}"
-    yield sum(arm.unscored.values()) == arm.asked - arm.scored, "unscored reasons do not add up"
+    unscored = sum(arm.unscored.values()) + arm.declined
+    yield unscored == arm.asked - arm.scored, "unscored reasons do not add up"
+    yield "provider_declined" not in arm.unscored, "declined samples are among the unscored"
     visible = sum(arm.visibility.values())
     yield visible == arm.returned, "trace visibility does not add up to the returned samples"
     parts = (arm.adopted, arm.truncated, arm.over_budget, arm.looping)
-    fits = max(arm.returned, arm.never_closed) <= arm.asked and max(parts) <= arm.returned
+    fits = max(arm.returned + arm.declined, arm.never_closed) <= arm.asked
+    fits &= max(parts) <= arm.returned
     yield fits, "more samples are counted than were asked"
     fits = _fits(arm.adopted_scored, arm.adopted, arm.scored, arm.asked)
     fits &= _fits(arm.adopted_events, arm.adopted_scored, arm.events, arm.scored)
@@ -279,6 +283,32 @@ def _threshold_constraints(counts: SetCounts) -> _Constraints:
             least, most = histogram_events(arm, float(line))
             fits = least <= arm_total(cells, mode).events <= most
             yield fits, f"{mode}: threshold {line} does not fit the histogram"
+
+
+def _system_constraints(kind: PromptKind, counts: SetCounts) -> _Constraints:
+    """The system's cells are of the same prompts, and differ by what was declined."""
+    declined = any(arm.declined for arm in counts.arms.values())
+    yield (
+        declined == bool(counts.system),
+        "cells of the system stand where nothing was declined, or lack",
+    )
+    if not declined:
+        return
+    same = _asked(counts.system) == _asked(counts.cells)
+    yield same, "the system's cells are of other prompts than the model's"
+    for mode, arm in counts.arms.items():
+        events = arm.events + arm.declined * (kind == "benign")
+        total = Outcome(events, arm.scored + arm.declined, arm.asked)
+        fits = arm_total(counts.system, mode) == total
+        yield fits, f"{mode}: the system's cells do not fit the {arm.declined} declined samples"
+
+
+def _asked(cells: Sequence[Cell]) -> Counter[tuple[int, int]]:
+    """Prompts by their epochs in both modes."""
+    counted = Counter[tuple[int, int]]()
+    for cell in cells:
+        counted[cell.think.asked, cell.no_think.asked] += cell.prompts
+    return counted
 
 
 def _scored(cells: Sequence[Cell]) -> Counter[tuple[int, ...]]:

@@ -12,7 +12,7 @@ from inspect_ai.viewer import ViewerConfig
 
 from rim_eval.decoding import SEED, TEMPERATURE, TOP_P
 from rim_eval.errors import RimError
-from rim_eval.inspect_tasks.calls import arm_call, refuse_cuts
+from rim_eval.inspect_tasks.calls import arm_call, refuse_cuts, refuse_fallbacks
 from rim_eval.inspect_tasks.compat import (
     PrerequisiteError,
     active_generate_config,
@@ -207,6 +207,7 @@ def _check_model(settings: RunSettings, loaded: LoadedSet, messages: dict[str, s
     budgets = settings.budgets(loaded.entry.kind)
     config, model = active_generate_config(), active_model()
     refuse_cuts(config)
+    refuse_fallbacks(config)
     if model is None:
         return
     thinking = switch_for(model, settings.switch, settings.chat_template)

@@ -14,7 +14,7 @@ from rim_eval.inspect_tasks.compat import active_generate_config
 from rim_eval.inspect_tasks.hf import PREFILL, HFRenderer, is_hf
 from rim_eval.inspect_tasks.switches import ModelSwitch
 from rim_eval.replies import ArmRequest, TokenCounter, read_reply
-from rim_eval.thinking import Recipe, pin_template, template_renderer, trace_opening
+from rim_eval.thinking import Recipe, pin_prefill, template_renderer, trace_opening
 from rim_eval.types import Mode
 
 
@@ -35,6 +35,7 @@ def arm_call(
     user_message: str,
     budgets: Budgets,
     epoch: int = 1,
+    served_as: str | None = None,
 ) -> Call:
     """The call that asks `user_message` in one mode.
 
@@ -50,15 +51,17 @@ def arm_call(
         user_message: The prompt.
         budgets: Token budgets of trace and answer.
         epoch: Number of the epoch, from 1.
+        served_as: Other names by which a server may call the model, separated by commas.
 
     Raises:
         RimError: `--max-tokens` or `--stop-seqs` was given (they would mean different things in the
-            two arms), or the model cannot be given a prefilled trace through this provider.
+            two arms), other models would answer where this one declines, or the model cannot be given a prefilled trace through this provider.
     """
     switch = thinking.switch
     recipe = switch.recipe(mode)
     user = model.config.merge(active_generate_config())
     refuse_cuts(user)
+    refuse_fallbacks(user)
     body = _merge_deep(user.extra_body or {}, _body(model, recipe, thinking.template))
     system = "\n\n".join(filter(None, [recipe.system, user.system_message]))
     cache = user.cache or False
@@ -76,8 +79,14 @@ def arm_call(
             reasoning_effort=cast(Any, recipe.reasoning_effort),
         ),
         cache=cache,
-        request=ArmRequest.of(switch, mode, budgets),
+        request=ArmRequest.of(switch, mode, budgets, _names(model, served_as)),
     )
+
+
+def _names(model: Model, served_as: str | None) -> tuple[str, ...]:
+    """The name that is sent, the provider's own (which mocks give back), and what the user says besides."""
+    names = (model.api.service_model_name(), str(model).partition("/")[0])
+    return (*names, *filter(None, map(str.strip, (served_as or "").split(","))))
 
 
 def _merge_deep(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
@@ -97,7 +106,7 @@ def _body(model: Model, recipe: Recipe, template: str | None) -> dict[str, Any]:
         return words | {PREFILL: recipe.prefill}
     if template is not None and str(model).startswith("vllm/"):
         # Needs a server started with --trust-request-chat-template; without it, vLLM says so.
-        return words | {"chat_template": pin_template(template, {}, prefill=recipe.prefill)}
+        return words | {"chat_template": pin_prefill(template, recipe.prefill)}
     raise RimError(
         f"{model} always thinks, and its no-think arm needs an empty trace written for it. The `hf/` provider "
         "can do that, and `vllm/` with the template at hand (`-T chat_template=FILE`) and a server started with "
@@ -166,6 +175,22 @@ def refuse_cuts(config: GenerateConfig) -> None:
         )
 
 
+def refuse_fallbacks(config: GenerateConfig) -> None:
+    """Refuse models that answer in the evaluated one's place.
+
+    They answer exactly the requests that it declines, so no reply of it is left where it refuses.
+
+    Raises:
+        RimError: The user set `fallback_models`.
+    """
+    if config.fallback_models:
+        raise RimError(
+            f"--fallback-models {','.join(config.fallback_models)} would answer in place of the evaluated model "
+            "wherever that declines, and the figures are of one model. Leave it out; to measure another model, run "
+            "it as --model."
+        )
+
+
 def refuse_shared_limits() -> None:
     """Reject sample limits that would apply to both modes together.
 
@@ -199,7 +224,18 @@ def read_output(
         request: What was asked.
         count: Counts tokens of a text; None where no tokenizer is at hand.
     """
-    if output.error or output.empty:
+    reply = _read_choice(output, request, count)
+    if output.fallback is not None:
+        served = output.fallback.fallback_model
+        return reply.model_copy(update={"served_model": served, "other_model": True})
+    return reply
+
+
+def _read_choice(
+    output: inspect_model.ModelOutput, request: ArmRequest, count: TokenCounter | None
+) -> Generation:
+    declined = not output.empty and output.stop_reason == "content_filter"
+    if output.empty or (output.error and not declined):
         return request.failed(output.error or "the engine returned no choice")
     choice, usage = output.choices[0], output.usage
     if choice.stop_reason == "model_length" and usage is None:
@@ -222,5 +258,6 @@ def read_output(
         redaction=redaction if redacted else None,
         output_tokens=usage.output_tokens if usage else None,
         reasoning_tokens=usage.reasoning_tokens if usage else None,
+        served_model=output.model or None,
         count=count,
     )

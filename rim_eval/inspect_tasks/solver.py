@@ -33,6 +33,7 @@ def both_modes(
     thinking_tokens: int = 16384,
     switch: str = "auto",
     chat_template: str | None = None,
+    served_as: str | None = None,
 ) -> Solver:
     """Generate a reply to the same prompt in each mode.
 
@@ -42,8 +43,9 @@ def both_modes(
         thinking_tokens: Token budget of the trace, on top of it, in think mode.
         switch: `auto`, or the thinking switch in words.
         chat_template: Path of a chat template to read the switch from.
+        served_as: Other names by which a server may call the model, separated by commas.
     """
-    runner = ArmRunner(answer_tokens, thinking_tokens, switch, chat_template)
+    runner = ArmRunner(answer_tokens, thinking_tokens, switch, chat_template, served_as)
 
     async def solve(state: TaskState, generate: Generate) -> TaskState:
         model = get_model()
@@ -81,14 +83,21 @@ class ArmRunner:
         thinking_tokens: Token budget of the trace, on top of it.
         switch: `auto`, or the thinking switch in words.
         chat_template: Path of a chat template to read the switch from.
+        served_as: Other names by which a server may call the model, separated by commas.
     """
 
     def __init__(
-        self, answer_tokens: int, thinking_tokens: int, switch: str, chat_template: str | None
+        self,
+        answer_tokens: int,
+        thinking_tokens: int,
+        switch: str,
+        chat_template: str | None,
+        served_as: str | None = None,
     ) -> None:
         self._budgets = Budgets(answer_tokens=answer_tokens, thinking_tokens=thinking_tokens)
         self._switch = switch
         self._chat_template = chat_template
+        self._served_as = served_as
         self._switches: dict[int, ModelSwitch] = {}
         self._lock = anyio.Lock()
 
@@ -153,7 +162,9 @@ class ArmRunner:
             async with span(name=mode):
                 message = message_in_arm(prompt, facts, arm.switch.kind)
                 with user_errors():
-                    call = arm_call(model, arm, mode, message, self._budgets, state.epoch)
+                    call = arm_call(
+                        model, arm, mode, message, self._budgets, state.epoch, self._served_as
+                    )
                 try:
                     output = await model.generate(
                         call.messages, config=call.config, cache=call.cache

@@ -12,6 +12,7 @@ from inspect_ai.model import Model
 from rim_eval import thinking
 from rim_eval.errors import RimError
 from rim_eval.inspect_tasks.hf import HFRenderer, is_hf
+from rim_eval.prompt_sets.download import OfflineError, require_host
 from rim_eval.replies import read_template_file
 
 _SERVED: Final = ("vllm", "sglang", "openai-api")
@@ -38,40 +39,37 @@ def switch_for(
     Raises:
         RimError: No switch can be found, or the requested one does not exist.
     """
-    template, render = _template_and_renderer(model, chat_template)
+    template, render = _template_and_renderer(model, chat_template, hub=requested == "auto")
     if requested != "auto":
         return ModelSwitch(thinking.explicit_switch(requested, render=render), template, render)
     if render is not None:
         switch = thinking.find_switch(render, source=template, model=_model_path(model))
         return ModelSwitch(switch, template, render)
-    if _provider(model) not in _SERVED:
+    if _provider(model) not in _SERVED and not is_hf(model.api):
         return ModelSwitch(thinking.hosted_switch(_provider(model), _model_path(model)))
-    raise RimError(
-        f"How {model} turns thinking on and off could not be found: its chat template is not on this "
-        "machine and its server does not render prompts. Give the template with "
-        "`-T chat_template=FILE`, or name the switch with `-T switch=enable_thinking` "
-        "(or thinking, system:/no_think, effort:low,high, forced_empty, prompted)."
-    )
+    raise thinking.no_template(str(model))
 
 
 def _template_and_renderer(
-    model: Model, chat_template: str | None
+    model: Model, chat_template: str | None, *, hub: bool
 ) -> tuple[str | None, thinking.Renderer | None]:
     """The template at hand first; for a server what it renders itself, then the hub's file."""
+    api = cast(Any, model.api)
+    holders = (api, getattr(api, "tokenizer", None))
+    templates = (getattr(holder, "chat_template", None) for holder in holders)
+    in_process = next(filter(None, map(thinking.default_template, templates)), None)
     if chat_template is not None:
         template = read_template_file(chat_template)
+        if is_hf(api) and in_process is None:
+            api.chat_template = template  # the provider would write `user: ...` without one
         return template, thinking.template_renderer(template)
-    holders = (model.api, getattr(model.api, "tokenizer", None))
-    templates = (getattr(holder, "chat_template", None) for holder in holders)
-    in_process = next((template for template in templates if isinstance(template, str)), None)
     local = in_process or _template_in(Path(_model_path(model)))
     if local is not None:
-        render = HFRenderer(model.api) if is_hf(model.api) else thinking.template_renderer(local)
-        return local, render
+        return local, HFRenderer(api) if is_hf(api) else thinking.template_renderer(local)
     if _provider(model) not in _SERVED:
         return None, None
     served = server_renderer(model)
-    on_hub = _template_on_hub(_model_path(model)) if served is None else None
+    on_hub = _template_on_hub(_model_path(model)) if hub and served is None else None
     return on_hub, served if on_hub is None else thinking.template_renderer(on_hub)
 
 
@@ -92,17 +90,23 @@ def _template_in(folder: Path) -> str | None:
         return read_template_file(file)
     if not config.is_file():
         return None
-    template = json.loads(read_template_file(config)).get("chat_template")
-    return template if isinstance(template, str) else None
+    return thinking.default_template(json.loads(read_template_file(config)).get("chat_template"))
 
 
 def _template_on_hub(name: str) -> str | None:
-    """The template file alone, from the hub, without the weights."""
-    from huggingface_hub import hf_hub_download
+    """The template file alone, from the hub or its cache, without the weights."""
+    from huggingface_hub import constants, hf_hub_download
 
     for file in ("chat_template.jinja", "tokenizer_config.json"):
         with suppress(Exception):  # any failure to reach or find it means: look elsewhere
-            folder = Path(hf_hub_download(name, file, etag_timeout=5)).parent
+            try:
+                # The hub's own client retries for half a minute before it says that there is no network.
+                require_host(constants.ENDPOINT)
+                offline = False
+            except OfflineError:
+                offline = True
+            file = hf_hub_download(name, file, etag_timeout=5, local_files_only=offline)
+            folder = Path(file).parent
             if template := _template_in(folder):
                 return template
     return None

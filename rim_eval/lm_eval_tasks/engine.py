@@ -5,13 +5,18 @@ from pathlib import Path
 from typing import Any, Final
 
 from rim_eval import thinking
+from rim_eval.context_window import Chat, ContextWindow, Server, longest_prompt
 from rim_eval.decoding import Budgets
 from rim_eval.errors import RimError
 from rim_eval.generation import Generation
+from rim_eval.lm_eval_tasks.settings import Settings
 from rim_eval.replies import ArmRequest, TokenCounter, read_reply, read_template_file
 from rim_eval.types import Mode
 
 _NAMES: Final = {"HFLM": "hf", "VLLM": "vllm"}
+
+_API_DEFAULT: Final = 2_047
+"""`max_length` of lm-eval's clients where the user gives none (2,048, less one token to generate)."""
 
 
 class TemplateWords(dict[str, Any]):
@@ -37,9 +42,13 @@ class Engine:
         self._write = write
         self._tokenizer = getattr(lm, "tokenizer", None)
         self._template = getattr(lm, "hf_chat_template", None)
-        self.is_chat = hasattr(write([{"role": "user", "content": "Hello"}]), "prompt")
-        if self.is_chat and hasattr(lm, "parse_generations"):
-            _keep_reasoning(lm)
+        self._has_template = True
+        try:
+            self.is_chat = hasattr(write([{"role": "user", "content": "Hello"}]), "prompt")
+        except ValueError:  # so transformers says that there is none
+            self.is_chat = self._has_template = False
+        if hasattr(lm, "parse_generations"):
+            _keep_server_replies(lm)
 
     @property
     def model(self) -> str:
@@ -50,6 +59,14 @@ class Engine:
         name = next((name for name in places if name and isinstance(name, str)), "unknown")
         kind = type(lm).__name__
         return f"{_NAMES.get(kind, kind)}/{Path(name).name if Path(name).is_dir() else name}"
+
+    def names(self, settings: Settings) -> tuple[str, ...]:
+        """The name that is sent to a server, and what the user says besides; empty where there is no server."""
+        sent = getattr(self.lm, "model", None)
+        if not isinstance(sent, str):
+            return ()
+        users = (settings.model or "", *(settings.served_as or "").split(","))
+        return (sent, *filter(None, map(str.strip, users)))
 
     @property
     def count(self) -> TokenCounter | None:
@@ -69,17 +86,15 @@ class Engine:
         Raises:
             RimError: No switch can be found, or the requested one changes nothing.
         """
+        if chat_template is not None and not self._has_template:
+            self._template = read_template_file(chat_template)
         render = self._renderer(chat_template)
-        if requested != "auto":
+        if requested != "auto" and (render or self.is_chat):
             return thinking.explicit_switch(requested, render=render)
         if render is None:
-            raise RimError(
-                f"{self.model} renders its prompts on a server, so its thinking switch cannot be read. Name it: "
-                '--metadata \'{"rim_eval": {"switch": "enable_thinking"}}\' (or thinking, system:/no_think, '
-                'effort:low,high, prompted), or give the template: {"chat_template": "FILE"}.'
-            )
-        template = self._template or getattr(self._tokenizer, "chat_template", None)
-        source = template if chat_template is None and isinstance(template, str) else None
+            raise thinking.no_template(self.model)
+        own = self._template or getattr(self._tokenizer, "chat_template", None)
+        source = thinking.default_template(own) if chat_template is None else None
         return thinking.find_switch(render, source=source, model=self.model)
 
     def refuse_cancelled(
@@ -106,10 +121,10 @@ class Engine:
             )
 
     def _renderer(self, chat_template: str | None) -> thinking.Renderer | None:
-        """Renders with a template file, else as the engine does; None where a server renders unseen."""
+        """Renders with a template file, else as the engine does; None where a server renders unseen, or nothing."""
         if chat_template is not None:
             return thinking.template_renderer(read_template_file(chat_template))
-        return None if self.is_chat else self.render
+        return self.render if self._has_template and not self.is_chat else None
 
     def render(self, messages: list[thinking.Message], template_kwargs: dict[str, Any], /) -> str:
         """The prompt text that a text engine is given; words that nobody set are not passed at all.
@@ -160,6 +175,57 @@ class Engine:
         fields = {"chat_template_kwargs": TemplateWords(words)} if words else {}
         return self._write(messages), fields | effort
 
+    def context_window(self, messages: Iterable[str], system: str | None) -> ContextWindow | None:
+        """The model's window and what the longest prompt needs of it; None where nobody says how long it is.
+
+        Args:
+            messages: The user messages of the task.
+            system: The run's system instruction.
+
+        Raises:
+            RimError: The server of a chat engine does not answer, or does not serve the model.
+        """
+        server = self._server() if self.is_chat else None
+        if server is not None:
+            tokens, source = server.window(), "max_model_len of its server"
+            remedy = "serve it with --max-model-len {needed} (SGLang: --context-length)"
+        else:
+            tokens, source = getattr(self.lm, "max_length", None), "max_length"
+            remedy = "if it takes as much, say --model_args max_length={needed}"
+        is_default = server is None and hasattr(self.lm, "base_url") and tokens == _API_DEFAULT
+        if not isinstance(tokens, int) or is_default:
+            return None
+        budgets = '"answer_tokens": {answer_tokens}, "thinking_tokens": {thinking_tokens}'
+        return ContextWindow(
+            model=self.model,
+            tokens=tokens,
+            source=source,
+            remedy=remedy,
+            flags=f"--metadata '{{{{\"rim_eval\": {{{{{budgets}}}}}}}}}'",
+            prompt_tokens=longest_prompt(
+                messages, system, server.count if server else self._tokens
+            ),
+        )
+
+    def _server(self) -> Server | None:
+        address = getattr(self.lm, "base_url", None)
+        if not isinstance(address, str):
+            return None
+        name = str(getattr(self.lm, "model", ""))
+        # Without a key, lm-eval's header ends in a blank, which httpx does not send.
+        headers = {header: value.strip() for header, value in self.lm.header.items()}
+        server = Server(address.removesuffix("/chat/completions"), name, headers)
+        server.refuse_unknown_model()
+        return server
+
+    def _tokens(self, chat: Chat) -> int | None:
+        return self._length(self.render(chat, {})) if self.count else None
+
+    def _length(self, prompt: str) -> int:
+        """Tokens of a prompt, with what the engine itself puts before it."""
+        encode = getattr(self.lm, "tok_encode", None)
+        return len(encode(prompt)) if encode else (self.count or len)(prompt)
+
     def refuse_cut_prompts(self, contexts: Iterable[str], budgets: Budgets, mode: Mode) -> None:
         """Refuse a run in which lm-eval would cut prompts from the left to make room for the replies.
 
@@ -173,12 +239,10 @@ class Engine:
         Raises:
             RimError: A prompt and its mode's budget are longer together than the engine's `max_length`.
         """
-        limit, count = getattr(self.lm, "max_length", None), self.count
-        if self.is_chat or count is None or not isinstance(limit, int):
+        limit = getattr(self.lm, "max_length", None)
+        if self.is_chat or self.count is None or not isinstance(limit, int):
             return
-        # What the engine itself puts before a prompt counts too.
-        encode = getattr(self.lm, "tok_encode", None)
-        lengths = [len(encode(text)) if encode else count(text) for text in contexts]
+        lengths = [self._length(text) for text in contexts]
         cut = sum(length + budgets.total(mode) > limit for length in lengths)
         if not cut:
             return
@@ -211,6 +275,7 @@ class Engine:
             stop_reason,
             reasoning=server.reasoning,
             output_tokens=tokens,
+            served_model=server.served_model,
             count=self.count,
         )
 
@@ -238,22 +303,24 @@ class ServerReply(str):
     finish_reason: str | None = None
     tokens: int | None = None
     """Generated tokens by the server's own count."""
+    served_model: str | None = None
+    """The model that answered."""
 
 
-def _keep_reasoning(lm: Any) -> None:
-    """Make one chat-completions model instance keep the reasoning field and the stop reason.
+def _keep_server_replies(lm: Any) -> None:
+    """Make one model instance behind a server keep all that its replies say.
 
-    lm-eval's client reads `message.content` alone. Doing it twice changes nothing.
+    lm-eval's clients read the content alone. Doing it twice changes nothing.
     """
     parse = lm.parse_generations
-    if getattr(parse, "keeps_reasoning", False):
+    if getattr(parse, "keeps_replies", False):
         return
 
     def parse_all(outputs: Any, **kwargs: Any) -> list[Any]:
         texts, replies = list(parse(outputs=outputs, **kwargs)), list(_server_replies(outputs))
         return replies if len(replies) == len(texts) else texts
 
-    parse_all.keeps_reasoning = True  # type: ignore[attr-defined]
+    parse_all.keeps_replies = True  # type: ignore[attr-defined]
     lm.parse_generations = parse_all
 
 
@@ -263,9 +330,10 @@ def _server_replies(outputs: Any) -> Iterator[ServerReply]:
         choices = output.get("choices", []) if isinstance(output, dict) else []
         for choice in sorted(choices, key=lambda choice: choice.get("index", 0)):
             message = choice.get("message") or {}
-            reply = ServerReply(message.get("content") or "")
+            reply = ServerReply(message.get("content") or choice.get("text") or "")
             reply.reasoning = message.get("reasoning") or message.get("reasoning_content")
             reply.finish_reason = choice.get("finish_reason")
             usage = output.get("usage") or {}
             reply.tokens = usage.get("completion_tokens") if len(choices) == 1 else None
+            reply.served_model = output.get("model")
             yield reply

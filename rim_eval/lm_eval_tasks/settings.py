@@ -41,6 +41,8 @@ class Settings(FrozenModel):
     """Name or path of a judge, or `none`; the set's own unless given."""
     model: str | None = None
     """The model's name in observations, where the engine's own is only an address or a path."""
+    served_as: str | None = None
+    """Other names by which the server may call the model, separated by commas."""
 
 
 class TaskFile(FrozenModel):

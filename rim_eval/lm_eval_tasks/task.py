@@ -71,11 +71,12 @@ class ModeTask(ConfigurableTask):  # type: ignore[misc]
         name = f"{type(engine.lm).__name__}: {engine.model}"
         refuse_real_model(entry(self.file.prompt_set), name, config)
         self._refuse_cuts(engine)
+        self._fit_budgets(system)
         self.switch = engine.switch(self.settings.switch, template)
         if system:
             engine.refuse_cancelled(self.switch, system, template)
         # What is known only once lm-eval has its model, and what it keeps no record of.
-        self.config.metadata[RUN] |= {
+        self.config.metadata[RUN] |= self.budgets.model_dump() | {
             "system_instruction": system,
             "samples": options.get("samples"),
             "weights": cached_fingerprint(getattr(engine.lm, "model", None)),
@@ -107,7 +108,9 @@ class ModeTask(ConfigurableTask):  # type: ignore[misc]
 
     def process_results(self, doc: dict[str, Any], results: list[Any]) -> dict[str, Any]:
         """Splits, verifies and scores one reply; what needs a grader is left for `rim-eval judge run`."""
-        request = ArmRequest.of(self.switch, self.file.mode, self.budgets)
+        request = ArmRequest.of(
+            self.switch, self.file.mode, self.budgets, self.engine.names(self.settings)
+        )
         reply = self.engine.read(results[0], request)
         if doc["kind"] == "reasoning":
             verdict = check_reply(reply, doc["target"], self.absolute_error)
@@ -126,6 +129,20 @@ class ModeTask(ConfigurableTask):  # type: ignore[misc]
 
     def override_metric(self, metric_name: str) -> None:
         """Keeps the task's own metrics under `--predict_only`: they ask no model, and sample files need them."""
+
+    def _fit_budgets(self, system: str | None) -> None:
+        """Make default budgets fit into the model's window, for both modes' tasks alike.
+
+        Text engines have the user's own budgets checked against every prompt once these are written.
+        """
+        own = self.settings.answer_tokens, self.settings.thinking_tokens
+        if not self.engine.is_chat and None not in own:
+            return
+        window = self.engine.context_window(self.dataset["test"]["message"], system)
+        if window is not None:
+            kind = entry(self.file.prompt_set).kind
+            self.budgets = window.fit(kind, *own, modes=(self.file.mode,))
+            self.config.generation_kwargs["max_gen_toks"] = self.budgets.total(self.file.mode)
 
     def _refuse_cuts(self, engine: Engine) -> None:
         """Refuse settings that cut the trace away, or mean different things in the two modes."""

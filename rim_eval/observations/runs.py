@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from rim_eval.errors import RimError
+from rim_eval.formatting import MODE_WORDS
 from rim_eval.observations.schema import Problem, ProblemKind, Run
 from rim_eval.observations.table import Table, join
 
@@ -37,6 +38,7 @@ def check(table: Table) -> tuple[Problem, ...]:
         *_problems(frame[(modes == 2) & (partners == 1)], "half_pair", half),
         *_problems(frame[contradicting], "mismatch", "carry two kinds, categories or arm kinds"),
         *incompatible_runs(table),
+        *_several_served(frame),
     )
 
 
@@ -46,6 +48,26 @@ def _problems(rows: "pd.DataFrame", kind: ProblemKind, says: str) -> Iterator[Pr
         runs = tuple(sorted(set(part["run"].dropna().astype(str))))
         sentence = f"{len(ids)} prompts of {dataset} ({model}) {says}"
         yield Problem(kind=kind, dataset=str(dataset), says=sentence, runs=runs, ids=ids)
+
+
+def _several_served(frame: "pd.DataFrame") -> Iterator[Problem]:
+    """Say who answered, where that was not the named model alone under one name."""
+    for (model, dataset), part in frame.groupby(["model", "dataset"], observed=True):
+        answered = part[part["served_model"].notna()]
+        names = answered["served_model"].astype(str).value_counts()
+        if len(names) < 2 and not (answered["reason"] == "other_model").any():
+            continue
+        by_name = "; ".join(f"{name} {_by_mode(answered, name)}" for name in names.index)
+        says = f"On {dataset} ({model}) the server names who answered: {by_name}"
+        rest = answered[(answered["served_model"] != names.index[0]) | (answered["reason"] == "other_model")]  # fmt: skip
+        yield next(_problems(rest, "served_models", "")).model_copy(update={"says": says})
+
+
+def _by_mode(answered: "pd.DataFrame", name: str) -> str:
+    modes = answered[answered["served_model"] == name]["mode"].value_counts()
+    return ", ".join(
+        f"{modes[mode]} {words}" for mode, words in MODE_WORDS.items() if modes.get(mode)
+    )
 
 
 _Settings = Mapping[str, Callable[[Run], Any]]

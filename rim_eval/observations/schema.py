@@ -75,14 +75,21 @@ _OF_GENERATION: Final = (
 
 
 ProblemKind = Literal[
-    "duplicate", "missing", "half_pair", "mismatch", "superseded", "incomplete_run"
+    "duplicate",
+    "missing",
+    "half_pair",
+    "mismatch",
+    "superseded",
+    "incomplete_run",
+    "served_models",
 ]
 """What can be wrong with a table.
 
 `duplicate`: two rows for one prompt, mode, epoch and judge. `missing`: a prompt of the run that has no
 row at all. `half_pair`: a prompt with rows in one mode only. `mismatch`: rows of one prompt that
 contradict each other (kind, category, how the modes were brought about). `superseded`: an earlier log of
-a run that was retried. `incomplete_run`: a log that ended early.
+a run that was retried. `incomplete_run`: a log that ended early. `served_models`: several models
+answered by the server's word, or another than the named one; the ids are of prompts that the less frequent answered.
 """
 
 

@@ -10,7 +10,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
-from itertools import zip_longest
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 from rim_eval.errors import RimError
@@ -77,12 +77,13 @@ def read_rows(file: DataFile, columns: Columns) -> list[Row]:
     Raises:
         RimError: The bytes are not of that format; it names the file, the row and the next step.
     """
-    rows = [_rename(row, columns) for row in _READERS[columns.format](file, columns)]
-    for number, row in enumerate(rows, 1):
-        for column, value in row.items():
-            for text in _texts([column, value]):
-                if match := _UNREADABLE.search(text):
-                    raise _unreadable(file, column, match[0], number)
+    try:
+        rows = [_rename(row, columns) for row in _READERS[columns.format](file, columns)]
+        for number, row in enumerate(rows, 1):
+            _refuse_unreadable(file, row, number)
+    except RecursionError as error:
+        expected = "one flat JSON object a row"
+        raise file.problem("values in values too deep", expected, GET_AGAIN) from error
     return rows
 
 
@@ -107,15 +108,19 @@ def _texts(value: Any) -> Iterator[str]:
             yield from _texts(inner)
 
 
-def _unreadable(file: DataFile, column: str, character: str, row: int) -> RimError:
-    what, step = "half of a surrogate pair", "mend that row"
-    if character == "\0":
-        what = "a NUL character"
-    elif "\udc80" <= character <= "\udcff":
-        what = f"a byte that is not UTF-8 (0x{ord(character) - 0xDC00:X})"
-        step = f'save the file as UTF-8 (Excel: "CSV UTF-8"), or {GET_AGAIN}'
-    problem = f"column {column[:40]!r} holds {what}"
-    return file.problem(problem, "Unicode text", step, row=row)
+def _refuse_unreadable(file: DataFile, row: Row, number: int) -> None:
+    for column, value in row.items():
+        matches = filter(None, map(_UNREADABLE.search, _texts([column, value])))
+        if (match := next(matches, None)) is None:
+            continue
+        what, step = "half of a surrogate pair", "mend that row"
+        if match[0] == "\0":
+            what = "a NUL character"
+        elif "\udc80" <= match[0] <= "\udcff":
+            what = f"a byte that is not UTF-8 (0x{ord(match[0]) - 0xDC00:X})"
+            step = f'save the file as UTF-8 (Excel: "CSV UTF-8"), or {GET_AGAIN}'
+        problem = f"column {column[:40]!r} holds {what}"
+        raise file.problem(problem, "Unicode text", step, row=number)
 
 
 def _csv(file: DataFile, columns: Columns) -> list[Row]:
@@ -124,22 +129,14 @@ def _csv(file: DataFile, columns: Columns) -> list[Row]:
     # A cell may be as long as the file; the module's own limit is 128 KiB.
     csv.field_size_limit(max(csv.field_size_limit(), len(text) + 1))
     delimiter = "," if headerless else _delimiter(text, columns)
-    lines = _cells(file, text, delimiter, first_row=int(headerless))
+    lines = _cells(file, text, delimiter, headerless=headerless)
     header = [columns.prompt] if headerless else next(lines, [])
     for name, count in Counter(filter(str.strip, header)).items():
         if count > 1:
             problem = f"the column {name!r} stands twice in the header"
             raise file.problem(problem, "every column name once", "rename or remove one")
-    rows: list[Row] = []
-    for number, cells in enumerate(filter(None if headerless else _has_text, lines), 1):
-        if len(cells) > len(header):
-            problem = f"{len(cells)} cells in the row, {len(header)} in the header"
-            expected = "prompts that hold a comma in double quotes"
-            if headerless:
-                problem, expected = f"{len(cells)} columns", f"one column, with {expected}"
-            step = "quote that cell, or get the publisher's file again"
-            raise file.problem(problem, expected, step, row=number)
-        rows.append(dict(zip_longest(header, cells, fillvalue="")))
+    row = partial(_row, file, columns, header)
+    rows = [row(number, cells) for number, cells in enumerate(lines, 1)]
     first = rows[0][columns.prompt].strip() if headerless and rows else ""
     if first.casefold() in _HEADER_WORDS:
         raise file.problem(
@@ -151,18 +148,16 @@ def _csv(file: DataFile, columns: Columns) -> list[Row]:
     return rows
 
 
-def _has_text(cells: list[str]) -> bool:
-    return any(map(str.strip, cells))
-
-
-def _cells(file: DataFile, text: str, delimiter: str, first_row: int) -> Iterator[list[str]]:
-    """The cells of each line; strict, because a wrong quote moves or swallows prompts in silence."""
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    number = first_row
+def _cells(file: DataFile, text: str, delimiter: str, *, headerless: bool) -> Iterator[list[str]]:
+    """The cells of each line that has any; strict, because a wrong quote swallows prompts in silence."""
+    lines = io.StringIO(text, newline="")
+    reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True, strict=True)
+    number = int(headerless)
     try:
         for cells in reader:
-            yield cells
-            number += bool(cells)
+            if any(map(str.strip, cells)) or (headerless and cells):
+                yield cells
+                number += 1
     except csv.Error as error:
         problem, step = (
             "text after the closing double quote of a cell",
@@ -172,6 +167,20 @@ def _cells(file: DataFile, text: str, delimiter: str, first_row: int) -> Iterato
             problem, step = "a double quote is opened and never closed", f"close it, or {step}"
         expected = "every cell that begins with a double quote to end with one"
         raise file.problem(problem, expected, step, row=number or None) from error
+
+
+def _row(file: DataFile, columns: Columns, header: list[str], number: int, cells: list[str]) -> Row:
+    if [cell.lstrip("\ufeff") for cell in cells] == header and len(header) > 1:
+        expected, step = "one header, at the top", "remove that row, where two files were joined"
+        raise file.problem("the header again", expected, step, row=number)
+    if len(cells) != len(header):
+        problem = f"{len(cells)} cells in the row, {len(header)} in the header"
+        mark = "comma" if len(cells) > len(header) else "line break"
+        expected, step = f"prompts that hold a {mark} in double quotes", "quote that cell"
+        if columns.format == "csv_headerless":
+            problem, expected = f"{len(cells)} columns", f"one column, with {expected}"
+        raise file.problem(problem, expected, f"{step}, or {GET_AGAIN}", row=number)
+    return dict(zip(header, cells, strict=True))
 
 
 def _delimiter(text: str, columns: Columns) -> str:
@@ -210,7 +219,13 @@ def _json(file: DataFile, columns: Columns) -> list[Row]:
 
 def _loads(text: str) -> Any:
     """A JSON value; NaN, with which programs write a missing number, is null."""
-    return json.loads(text, parse_constant=lambda _: None)
+    return json.loads(text, parse_constant=lambda _: None, object_pairs_hook=_unique)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> Row:
+    if len(row := dict(pairs)) < len(pairs):
+        raise ValueError("a key stands twice in one object")
+    return row
 
 
 def _wrapped(document: Any, columns: Columns) -> list[Any]:

@@ -24,11 +24,14 @@ PLAN = "The user asks about a door. First I would look at the handle"
 
 
 class Server(ThreadingHTTPServer):
-    """Answers chat completions; the first `cut` replies in think mode end inside their trace."""
+    """Answers chat completions; the first `cut` replies in think mode end inside their trace.
 
-    def __init__(self, cut: int) -> None:
+    With a `name`, traces have the marks of a family that nobody knows.
+    """
+
+    def __init__(self, cut: int, name: str | None = None) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
-        self.cut = cut
+        self.cut, self.name = cut, name
         self.thought: dict[str, int] = {}
 
     @property
@@ -39,6 +42,8 @@ class Server(ThreadingHTTPServer):
         """Text and finish reason."""
         if not body.get("chat_template_kwargs", {}).get("enable_thinking", True):
             return REFUSES, "stop"
+        if self.name is not None:
+            return f"<|{self.name}|>{PLAN}<|/{self.name}|>{REFUSES}", "stop"
         number = self.thought.setdefault(body["messages"][-1]["content"], len(self.thought))
         return (PLAN, "length") if number < self.cut else (f"{PLAN}.</think>\n\n{REFUSES}", "stop")
 
@@ -79,7 +84,7 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server(request: pytest.FixtureRequest) -> Iterator[Server]:
-    with Server(cut=request.param) as loopback:
+    with Server(*request.param) as loopback:
         Thread(target=loopback.serve_forever, args=(0.01,), daemon=True).start()
         yield loopback
         loopback.shutdown()
@@ -127,7 +132,7 @@ DOORS = pytest.mark.parametrize("door", [by_inspect, by_lm_eval])
 
 @pytest.mark.slow
 @DOORS
-@pytest.mark.parametrize("server", [4], indirect=True)
+@pytest.mark.parametrize("server", [(4,)], indirect=True)
 def test_replies_cut_inside_an_unmarked_trace_are_no_answers(
     door: Any, server: Server, tmp_path: Path
 ) -> None:
@@ -144,7 +149,7 @@ def test_replies_cut_inside_an_unmarked_trace_are_no_answers(
 
 @pytest.mark.slow
 @DOORS
-@pytest.mark.parametrize("server", [6], indirect=True)
+@pytest.mark.parametrize("server", [(6,)], indirect=True)
 def test_they_count_against_the_adoption_gate(door: Any, server: Server, tmp_path: Path) -> None:
     result = figures(door(server, tmp_path))
     think = result.counts.arms["think"]
@@ -153,7 +158,7 @@ def test_they_count_against_the_adoption_gate(door: Any, server: Server, tmp_pat
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("server", [4], indirect=True)
+@pytest.mark.parametrize("server", [(4,)], indirect=True)
 @pytest.mark.parametrize(
     ("door", "judge"), [(by_inspect, "none"), (by_lm_eval, "none"), (by_lm_eval, "hexphi")]
 )
@@ -162,3 +167,25 @@ def test_a_judge_that_comes_later_changes_no_reason(
 ) -> None:
     think = [row for row in door(server, tmp_path, judge=judge) if row.mode == "think"]
     assert Counter(row.reason for row in think) == {"not_judged": 96, "trace_end_unknown": 4}
+
+
+@pytest.mark.slow
+@DOORS
+@pytest.mark.parametrize("server", [(0, "reasoning_of_muse")], indirect=True)
+def test_a_family_that_nobody_knows_is_never_judged(
+    door: Any, server: Server, tmp_path: Path
+) -> None:
+    """Judged whole, a trace that complies on the way to a refusal is compliance."""
+    rows = door(server, tmp_path)
+    think = [row for row in rows if row.mode == "think"]
+    assert {(row.verdict, row.reason) for row in think} == {(None, "unknown_trace_marks")}
+    assert not any(
+        "handle" in text or "muse" in text
+        for row in think
+        for text in row.model_dump_json().split()
+    )
+    result = figures(rows)
+    assert (result.counts.arms["think"].returned, result.counts.arms["think"].adopted) == (100, 0)
+    assert not result.mode_check.verified
+    assert result.figures.difference is not None
+    assert result.figures.difference.value is None
