@@ -151,6 +151,7 @@ def task_over(
             "full_task_version": f"{_COMPARABILITY}-{_INTERFACE}",
             "task_interface_version": _INTERFACE,
             "provenance": loaded.provenance.model_dump(mode="json"),
+            "prompt_style": style if loaded.entry.kind == "reasoning" else None,
         },
         viewer=ViewerConfig(trust_content=False),
     )

@@ -191,7 +191,7 @@ def _run(
         engine=spec.model.split("/", 1)[0],
         switch=None if switch is None else str(switch),
         weights=store.get(WEIGHTS_KEY),
-        prompt_style=spec.task_args.get("prompt_style"),
+        prompt_style=(spec.metadata or {}).get("prompt_style", spec.task_args.get("prompt_style")),
         n_prompts=len(set(spec.dataset.sample_ids or ())) or spec.dataset.samples,
         epochs=spec.config.epochs or 1,
         modes=tuple(params.get("modes", ())),

@@ -35,7 +35,8 @@ def ours(folder: Path, **options: Any) -> Path:
 
 def another(folder: Path, **options: Any) -> Path:
     task = Task([Sample(input="1+1?", target="2")], scorer=match(), name="sums")
-    [log] = inspect_eval(task, model="mockllm/model", log_dir=str(folder), display="none", **options)  # fmt: skip
+    [log] = inspect_eval(task, model="rim_toy/scripted", log_dir=str(folder), display="none", **options)  # fmt: skip
+    assert log.status == "success"
     return Path(log.location)
 
 
