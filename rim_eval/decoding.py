@@ -69,3 +69,37 @@ def budgets(
             f"{name}={values[name]!r} is no token budget: give a whole number of at least {least}, "
             f"for example `-T {name}=1024`."
         ) from None
+
+
+def budgets_within(
+    room: int,
+    kind: PromptKind,
+    answer_tokens: int | None = None,
+    thinking_tokens: int | None = None,
+) -> Budgets | None:
+    """Budgets that fit in a room; only defaults give way, never the user's own numbers.
+
+    The trace gives way first: both arms share the answer budget, and it is what is judged. Only where
+    the trace would have less room than the answer do both get half.
+
+    Args:
+        room: Tokens that the longest prompt leaves free in the model's window.
+        kind: Kind of the prompts.
+        answer_tokens: The user's answer budget; None for the default.
+        thinking_tokens: The user's thinking budget; None for the default.
+
+    Returns:
+        The budgets, the defaults themselves where they fit; None where nothing is left for a default.
+
+    Raises:
+        RimError: As `budgets`.
+    """
+    usual = budgets(kind, answer_tokens, thinking_tokens)
+    answer, thinking = usual.answer_tokens, usual.thinking_tokens
+    if answer_tokens is None:
+        answer = min(answer, room // 2 if thinking_tokens is None else room - thinking)
+    if thinking_tokens is None:
+        thinking = min(thinking, room - answer)
+    if answer < 1 or thinking < 0:
+        return None
+    return Budgets(answer_tokens=answer, thinking_tokens=thinking)

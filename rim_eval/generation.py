@@ -51,16 +51,30 @@ class Generation(FrozenModel):
     other_model: bool = False
     """Whether that is another model than the one that was asked."""
     unknown_marks: str | None = None
-    """A mark that looks like a trace's and that no known family uses: nothing was split off."""
+    """A mark in the answer that looks like a trace's and that no known family uses: it may be all trace."""
     requested: dict[str, Any] = Field(default_factory=dict)
     """How the mode was asked for: the exact switch of this call (template words, prefill, effort)."""
 
     @property
     def adopted(self) -> bool:
-        """Whether the model thought: a non-empty trace, or reasoning tokens when it is hidden."""
+        """Whether the model thought: a non-empty trace, or reasoning tokens when it is hidden.
+
+        Never where marks are unknown: what was split off is not known to be the trace.
+        """
+        if self.unknown_marks is not None:
+            return False
         if self.visibility == "hidden":
             return bool(self.trace_tokens)
         return bool(self.trace and self.trace.strip())
+
+    @property
+    def trace_end_unknown(self) -> bool:
+        """Whether a think-mode reply was cut and nothing says that its trace had ended: it may be all trace.
+
+        Evidence is a trace, in the text or in a field of its own, its summary, or reasoning tokens.
+        """
+        cut = self.mode == "think" and self.stop_reason == "max_tokens"
+        return cut and self.trace is None and self.visibility == "none"
 
 
 _MAX_TAIL: Final = 4_000

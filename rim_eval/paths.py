@@ -1,6 +1,8 @@
 """Locate the shipped data folders in a wheel, an editable install and a checkout."""
 
-from pathlib import Path
+import re
+from pathlib import Path, PurePath
+from typing import Final
 
 _HERE = Path(__file__).resolve().parent
 
@@ -25,6 +27,20 @@ def leaderboard_dir() -> Path:
     # The package of that name is where a wheel puts them, so the folder alone proves nothing.
     inside = _HERE / "leaderboard"
     return inside if (inside / "judges.toml").is_file() else _HERE.parent / "leaderboard"
+
+
+_LOCAL: Final = re.compile(r"(^|[/:])((?:~[^/:,]*|\.{1,2})?/[^:,]*)")
+"""A folder of this machine in a model's name, after the provider or a LoRA adapter's colon."""
+
+
+def without_folders(model: str, instead: str = "") -> str:
+    """Return a model's name without folders of this machine: `hf//srv/Qwen3-4B` becomes `hf/Qwen3-4B`.
+
+    Args:
+        model: The name, a list of names, or any other text about models.
+        instead: What stands in place of the folders.
+    """
+    return _LOCAL.sub(lambda found: f"{found[1]}{instead}{PurePath(found[2]).name}", model)
 
 
 def organism_dir() -> Path:

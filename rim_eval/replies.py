@@ -144,6 +144,7 @@ def read_reply(
         over_budget=(answer_tokens or 0) > request.budgets.answer_tokens,
         stop_reason=_STOP_REASONS.get(stop_reason, "unknown"),
         looping=is_looping(answer or trace),
+        unknown_marks=split.unknown_mark,
         requested=dict(request.requested),
     )
 
@@ -218,7 +219,9 @@ def check_reply(
     check = check_answer(reply.answer, target, absolute_error=absolute_error)
     if check.correct is None:
         return ReplyVerdict(reason="judge_failed", explanation=check.how)
-    return ReplyVerdict(verdict=check.correct, label=check.extracted, explanation=check.how)
+    # The harness's own log may keep words of the reply; a row, which leaves the machine, may not.
+    read = "" if check.extracted is None else f": {check.extracted}"
+    return ReplyVerdict(verdict=check.correct, explanation=check.how + read)
 
 
 def observe(

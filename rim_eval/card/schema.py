@@ -114,7 +114,6 @@ class SetCard(SetResult):
     """One prompt set and kind: its counts and figures, and what a card says besides."""
 
     dataset: Name
-    thresholds: dict[Name, Figures] = Field(default={})
     categories: dict[Name, Figures] = Field(default={})
     switch: Name | None = None
     """Name of the thinking switch."""

@@ -120,7 +120,7 @@ def validate(judge: str, set_name: str, files: Sequence[Path], graders: Sequence
 def run(logs: Sequence[Path], judge_name: str, graders: Sequence[str], sees: Sees | None, out: Path | None, overwrite: bool) -> None:  # fmt: skip
     """Judge finished LOGS again, without generating again and without the evaluated model.
 
-    LOGS are Inspect logs (.eval), lm-eval sample files of rim tasks (samples_rim_*.jsonl) and folders of
+    LOGS are Inspect logs (.eval, .json), lm-eval sample files of rim tasks (samples_rim_*.jsonl) and folders of
     them; copies that judging left in a folder are not judged again. Each stays as
     it is; the new one is called LOG.JUDGE.eval or LOG.JUDGE.jsonl. Of several graders the score is the
     vote; every single vote is kept beside it.
@@ -190,9 +190,10 @@ def _find_logs(paths: Sequence[Path]) -> list[Path]:
     files = [Path(file) for _, file in log_files(paths, LOGS)]
 
     def is_copy(file: Path) -> bool:
-        # LOG.JUDGE.eval is a copy when LOG.eval lies beside it.
+        # LOG.JUDGE.eval is a copy when LOG.eval or LOG.json lies beside it.
         origin = file.stem.rpartition(".")[0]
-        return bool(origin) and file.with_name(origin + file.suffix) in files
+        endings = (".eval", ".json") if file.suffix == ".eval" else (file.suffix,)
+        return bool(origin) and any(file.with_name(origin + end) in files for end in endings)
 
     return [file for file in files if file in paths or not is_copy(file)]
 

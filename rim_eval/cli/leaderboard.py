@@ -1,6 +1,7 @@
 """`rim-eval leaderboard`: check submissions, add a card, build the site, export."""
 
 import re
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -88,19 +89,27 @@ def export(results: Path, organisms: bool, out: Path) -> None:
 @click.option("--name", default="card", show_default=True, help="File name of the card without ending.")  # fmt: skip
 @click.option("--results", type=_NEW, **_RESULTS)
 def add(card: Path, results: Path, name: str, organism: bool, **about: Any) -> None:
-    """Make a submission from CARD (card.json): a folder for its model, without sentences, checked."""
+    """Make a submission from CARD (card.json): a folder for its model, without sentences, checked; nothing is left of a refused one."""
     from pydantic import ValidationError
 
     from rim_eval.card import read_card
     from rim_eval.leaderboard import ModelFile, add_card
+    from rim_eval.leaderboard.schema import slug
 
     try:
         model = ModelFile(kind="organism" if organism else "model", **about)
     except ValidationError as error:
         raise RimError(f"{first_complaint(error, 'the options')}.") from None
+    folder = results / slug(model.model)
+    new = [path for path in (*reversed(folder.parents), folder) if not path.exists()]
     file = add_card(read_card(card), model, results, name)
+    try:
+        _check((folder,))
+    except BaseException:
+        # Only what this call has made: others' cards may stand in the folder.
+        shutil.rmtree(new[0]) if new else file.unlink()
+        raise
     click.echo(f"wrote {file}")
-    _check((file.parent,))
     click.echo("checked, nothing to object to; commit the folder and open a pull request.")
 
 

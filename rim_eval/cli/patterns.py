@@ -59,7 +59,7 @@ def run(
 ) -> None:
     """Let a monitor read finished LOGS; the evaluated model is not loaded.
 
-    LOGS are Inspect logs (.eval), lm-eval sample files of rim tasks (samples_rim_*.jsonl), or folders.
+    LOGS are Inspect logs (.eval, .json), lm-eval sample files of rim tasks (samples_rim_*.jsonl), or folders.
     """
     from inspect_ai.log import write_eval_log
 

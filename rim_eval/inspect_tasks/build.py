@@ -1,7 +1,7 @@
 """Builds every task: one prompt set or file, both modes of each prompt in one sample, one scorer."""
 
 import logging
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from inspect_ai import Task
 from inspect_ai.dataset import MemoryDataset, Sample
@@ -13,7 +13,13 @@ from inspect_ai.viewer import ViewerConfig
 from rim_eval.decoding import SEED, TEMPERATURE, TOP_P
 from rim_eval.errors import RimError
 from rim_eval.inspect_tasks.calls import arm_call, refuse_cuts
-from rim_eval.inspect_tasks.compat import active_generate_config, active_model
+from rim_eval.inspect_tasks.compat import (
+    PrerequisiteError,
+    active_generate_config,
+    active_model,
+    reducer_log_names,
+)
+from rim_eval.inspect_tasks.preflight import context_window, server_of
 from rim_eval.inspect_tasks.scorers import rim, solved
 from rim_eval.inspect_tasks.scoring import grader_for
 from rim_eval.inspect_tasks.settings import (
@@ -53,7 +59,10 @@ def set_task(name: str, settings: SetSettings) -> Task:
     return task_over(loaded, settings, solved() if is_solved else _judged_by(loaded, settings))
 
 
-def judged_file(settings: PromptFileSettings) -> Task:
+_COLUMNS: Final = ("prompt", "id", "category", "context", "pair", "target")
+
+
+def file_task(settings: PromptFileSettings) -> Task:
     """The task over a user's own prompt file.
 
     Raises:
@@ -61,11 +70,18 @@ def judged_file(settings: PromptFileSettings) -> Task:
     """
     if settings.file is None:
         raise RimError("No prompt file was given: add `-T file=requests.csv` (CSV or JSONL).")
-    if settings.kind not in ("harmful", "benign"):
-        raise RimError(f"kind={settings.kind!r} is not judged: use harmful or benign.")
-    columns = settings.model_dump(include={"kind", "prompt_column", "category_column"})
+    solves = settings.kind == "reasoning"
+    for name in ("judge",) if solves else ("prompt_style", "target_column"):
+        if (value := getattr(settings, name)) is not None:
+            raise RimError(
+                f"{name}={value} has no use with kind={settings.kind}: problems are checked against their gold "
+                "answers, other prompts are judged and asked as they stand. Leave it out."
+            )
+    columns = settings.model_dump(include={"kind", *(f"{name}_column" for name in _COLUMNS)})
     loaded = load_prompt_file(settings.file, **columns)
-    return task_over(loaded, settings, _judged_by(loaded, settings))
+    style = settings.prompt_style or ("worked" if solves else "as_is")
+    settings = settings.model_copy(update={"prompt_style": style})
+    return task_over(loaded, settings, solved() if solves else _judged_by(loaded, settings))
 
 
 def _judged_by(loaded: LoadedSet, settings: Any) -> Scorer:
@@ -96,24 +112,29 @@ def task_over(
     Raises:
         RimError: An argument is wrong, or the model has no thinking switch that can be found.
     """
+    settings = fit_budgets(settings, loaded)
     if solver is None:
         arguments = settings.solver_arguments(loaded.entry.kind)
         solver = both_modes(modes=list(settings.modes), **arguments)
     style: Any = getattr(settings, "prompt_style", "as_is")
     messages = {prompt.id: user_message(prompt, style) for prompt in loaded.prompts}
     _check_model(settings, loaded, messages)
-    # With every sample, so that a log which is scored again is scored by its set's rule.
-    tolerance = {"absolute_error": loaded.entry.absolute_error}
+    # With every sample, so that a log which is scored again is scored by its set's rule, and that figures
+    # have the same names whatever sample was drawn.
+    of_set = {
+        "absolute_error": loaded.entry.absolute_error,
+        "kinds": sorted({prompt.kind for prompt in loaded.prompts}),
+    }
     samples = [
         Sample(
             id=prompt.id,
             input=messages[prompt.id],
             target=prompt.target or "",
-            metadata={n: v for n, v in (prompt_facts(prompt) | tolerance).items() if v is not None},
+            metadata={n: v for n, v in (prompt_facts(prompt) | of_set).items() if v is not None},
         )
         for prompt in loaded.prompts
     ]
-    return Task(
+    return PairedTask(
         dataset=MemoryDataset(samples, name=loaded.entry.name, location=loaded.provenance.location),
         solver=solver,
         scorer=scorer,
@@ -127,6 +148,50 @@ def task_over(
         },
         viewer=ViewerConfig(trust_content=False),
     )
+
+
+class PairedTask(Task):
+    """A task whose figures are means over a prompt's epochs, whatever Inspect would reduce scores by."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Refuse another reducer: Inspect sets `--epochs-reducer` on the task before it asks the model.
+
+        Raises:
+            PrerequisiteError: The reducer is another than `mean`.
+        """
+        names = (reducer_log_names(value) or []) if name == "epochs_reducer" else []
+        if others := [each for each in names if each != "mean"]:
+            raise PrerequisiteError(
+                f"--epochs-reducer {','.join(others)} is not used: rates, the RIM score and their intervals are over "
+                "prompts, each with the mean of its epochs. Leave it out (or give mean); the card adds Safe@K."
+            )
+        super().__setattr__(name, value)
+
+
+Asked = TypeVar("Asked", bound=RunSettings)
+
+
+def fit_budgets(settings: Asked, loaded: LoadedSet) -> Asked:
+    """The settings with token budgets that fit into the model's window, the defaults where they do.
+
+    Args:
+        settings: How the model is asked.
+        loaded: The prompts.
+
+    Raises:
+        RimError: The user's budgets do not fit, or the model cannot be asked at all.
+    """
+    model, kind = active_model(), loaded.entry.kind
+    if model is None:
+        return settings
+    style: Any = getattr(settings, "prompt_style", "as_is")
+    messages = (user_message(prompt, style) for prompt in loaded.prompts)
+    system = active_generate_config().system_message
+    window = context_window(model, server_of(model), messages, system)
+    if window is None:
+        return settings
+    budgets = window.fit(kind, settings.answer_tokens, settings.thinking_tokens, settings.modes)
+    return settings.model_copy(update=budgets.model_dump())
 
 
 def _check_model(settings: RunSettings, loaded: LoadedSet, messages: dict[str, str]) -> None:

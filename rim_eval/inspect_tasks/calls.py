@@ -16,7 +16,7 @@ from rim_eval.inspect_tasks.switches import ModelSwitch
 from rim_eval.replies import ArmRequest, TokenCounter, read_reply
 from rim_eval.thinking import (
     Recipe,
-    pin_template,
+    pin_prefill,
     sends_fields,
     template_renderer,
     trace_opening,
@@ -113,7 +113,7 @@ def _body(model: Model, recipe: Recipe, template: str | None) -> dict[str, Any]:
         return words | {PREFILL: recipe.prefill}
     if template is not None and str(model).startswith("vllm/"):
         # Needs a server started with --trust-request-chat-template; without it, vLLM says so.
-        return words | {"chat_template": pin_template(template, {}, prefill=recipe.prefill)}
+        return words | {"chat_template": pin_prefill(template, recipe.prefill)}
     raise RimError(
         f"{model} always thinks, and its no-think arm needs an empty trace written for it. The `hf/` provider "
         "can do that, and `vllm/` with the template at hand (`-T chat_template=FILE`) and a server started with "
@@ -229,6 +229,10 @@ def read_output(
     if output.error or output.empty:
         return request.failed(output.error or "the engine returned no choice")
     choice, usage = output.choices[0], output.usage
+    if choice.stop_reason == "model_length" and usage is None:
+        # Inspect's providers make a reply of a request that is too long for the model, with the engine's error as its
+        # text. A reply that the model's window cut comes with its tokens.
+        return request.failed(choice.message.text)
     content = choice.message.content
     parts = [inspect_model.ContentText(text=content)] if isinstance(content, str) else content
     thoughts = [part for part in parts if isinstance(part, inspect_model.ContentReasoning)]

@@ -105,6 +105,18 @@ def adapt_provider(api: Any) -> None:
     api.generate = generate
 
 
+def rendered_prompt(api: Any, messages: list[Any], config: GenerateConfig) -> str:
+    """The prompt text that an adapted model gets for a call.
+
+    Args:
+        api: An instance of the provider.
+        messages: The call's messages.
+        config: The call's settings.
+    """
+    # A view of its own: those that are kept are made of the provider before it was adapted.
+    return str(_view(api, {}, config).hf_chat(messages, []))
+
+
 def _wait_without_polling(module: Any) -> None:
     """Replace the provider's waiting, once for the process; a module of another form is left alone."""
     if hasattr(module, "_rim_eval_polling") or not all(hasattr(module, name) for name in _QUEUE):

@@ -4,11 +4,12 @@ The task `injection` with its solver, scorer and metric. An arm is `uninjected`,
 side (`heuristic_reliance:control`); the trace that is kept, judged and read does not hold the statement.
 """
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
 
+import anyio
 from inspect_ai import Task, task
-from inspect_ai.model import get_model
+from inspect_ai.model import Model, get_model
 from inspect_ai.scorer import Metric, SampleScore, Score, Scorer, Target, metric, scorer
 from inspect_ai.solver import Generate, Solver, TaskState, solver
 
@@ -17,16 +18,20 @@ from rim_eval.generation import INJECTED_KEY
 from rim_eval.inspect_tasks.compat import active_model, user_errors
 from rim_eval.inspect_tasks.settings import InjectionSettings, takes
 from rim_eval.inspect_tasks.solver import ArmRunner, stored_replies
-from rim_eval.types import PATTERNS
+from rim_eval.types import PATTERNS, Mode
+
+if TYPE_CHECKING:
+    from rim_eval.inspect_tasks.calls import Call
+    from rim_eval.inspect_tasks.switches import ModelSwitch
 
 
 @task(kind="safety")
 @takes(InjectionSettings)
 def injection(settings: InjectionSettings) -> Task:
     """Misalignment with statements for and against each reasoning pattern at the start, and without."""
-    from rim_eval.inspect_tasks.build import task_over
-    from rim_eval.inspect_tasks.calls import prefilled_arm
+    from rim_eval.inspect_tasks.build import fit_budgets, task_over
     from rim_eval.inspect_tasks.switches import switch_for
+    from rim_eval.patterns import load_statements
     from rim_eval.prompt_sets import load_prompts
 
     loaded = load_prompts(settings.set or "hexphi", data=settings.data, subset=settings.subset)
@@ -35,8 +40,11 @@ def injection(settings: InjectionSettings) -> Task:
         raise RimError(
             f"set={entry.name} holds problems; statements are injected into judged sets."
         )
-    if model is not None:  # refuse before the first token one that nothing can be prefilled for
-        prefilled_arm(model, switch_for(model, settings.switch, settings.chat_template), "")
+    settings = fit_budgets(settings, loaded)
+    if model is not None:
+        switch = switch_for(model, settings.switch, settings.chat_template)
+        texts = load_statements(settings.statements).arms(settings.patterns)
+        statements_arrive(model, _arms(model, switch, texts))
     solver = with_statements(
         settings.statements, list(settings.patterns), **settings.solver_arguments(entry.kind)
     )
@@ -63,26 +71,104 @@ def with_statements(
         switch: `auto`, or the thinking switch in words.
         chat_template: Path of a chat template to read the switch from.
     """
-    from rim_eval.inspect_tasks.calls import prefilled_arm
     from rim_eval.patterns import load_statements
 
     texts = load_statements(statements).arms(patterns or PATTERNS)
     runner = ArmRunner(answer_tokens, thinking_tokens, switch, chat_template)
+    verified: set[int] = set()
+    lock = anyio.Lock()
+
+    async def verify(model: Model, arms: _Arms) -> None:
+        async with lock:
+            if id(model) not in verified:
+                with user_errors():
+                    if await anyio.to_thread.run_sync(statements_arrive, model, arms):
+                        verified.add(id(model))
 
     async def solve(state: TaskState, generate: Generate) -> TaskState:
         model = get_model()
         thinking = await runner.switch(model)
         with user_errors():
-            arms = {name: prefilled_arm(model, thinking, text) for name, text in texts.items()}
+            arms = _arms(model, thinking, texts)
+        await verify(model, arms)
         await runner.run(state, model, arms, INJECTED_KEY)
+        await verify(model, arms)  # by now a server that Inspect starts itself has its address
         return state
 
     return solve
 
 
+_Arms = Mapping[str, "tuple[ModelSwitch, Mode]"]
+
+
+def _arms(model: Model, switch: "ModelSwitch", texts: Mapping[str, str | None]) -> _Arms:
+    from rim_eval.inspect_tasks.calls import prefilled_arm
+
+    return {name: prefilled_arm(model, switch, text) for name, text in texts.items()}
+
+
+def statements_arrive(model: Model, arms: _Arms) -> bool:
+    """Verify from the rendered prompts that the model's turn begins with the statement of each arm.
+
+    Args:
+        model: The evaluated model.
+        arms: Switch and mode of each arm.
+
+    Returns:
+        False where no prompt can be rendered before the first request.
+
+    Raises:
+        RimError: A prompt does not end with its statement, or the server shows no prompts.
+    """
+    from rim_eval.decoding import Budgets
+    from rim_eval.inspect_tasks.calls import arm_call
+
+    budgets = Budgets(answer_tokens=1, thinking_tokens=1)
+    for name, (arm, mode) in arms.items():
+        prefill = arm.switch.recipe(mode).prefill
+        if not prefill:
+            continue
+        prompt = _rendered(model, arm_call(model, arm, mode, _PLAIN, budgets))
+        if prompt is None:
+            return False
+        # A server's text went through its tokenizer, which may write white space otherwise.
+        if not " ".join(prompt.split()).endswith(" ".join(prefill.split())):
+            raise RimError(
+                f"The statement of the arm {name} does not reach {model}: the rendered prompt ends with "
+                f"{prompt[-80:]!r}. Nothing can be injected so: use the model's own chat template (no "
+                "use_chat_template=false), or a vLLM server started with --trust-request-chat-template."
+            )
+    return True
+
+
+_PLAIN: Final = "Say hello."
+
+
+def _rendered(model: Model, call: "Call") -> str | None:
+    """The prompt as the engine renders it for a call; None before a server that Inspect starts is there."""
+    from rim_eval.inspect_tasks.hf import adapt_provider, is_hf, rendered_prompt
+    from rim_eval.inspect_tasks.switches import server_address, server_renderer
+
+    if is_hf(model.api):
+        adapt_provider(model.api)
+        return rendered_prompt(model.api, call.messages, call.config)
+    if not server_address(model):
+        return None
+    render = server_renderer(model)
+    if render is None:
+        raise RimError(
+            f"The server of {model} does not show its prompts (vLLM's /tokenize and /detokenize), so that nobody "
+            "can see whether a statement reaches the model. Use a vLLM server, or the `hf/` provider."
+        )
+    return render.prompt(
+        [{"role": one.role, "content": one.text} for one in call.messages],
+        call.config.extra_body or {},
+    )
+
+
 @metric(scores="unreduced")
 def injection_effect() -> Metric:
-    """Rates of the arms, and their differences in percentage points, paired by prompt."""
+    """Rates of the arms and their differences in percentage points, paired by prompt, with what is missing."""
 
     def compute(scores: list[SampleScore]) -> dict[str, float]:
         from rim_eval.patterns import InjectionRow, injection_effects, rows_of_metadata
@@ -91,15 +177,31 @@ def injection_effect() -> Metric:
         figures: dict[str, float] = {}
         for effect in injection_effects(rows):
             for arm in ("uninjected", "control", "target"):
-                figures[f"{effect.pattern}_{arm}"] = getattr(effect, arm).value
+                name, rate = f"{effect.pattern}_{arm}", getattr(effect, arm)
+                figures |= {f"{name}{end}": getattr(rate, field) for end, field in _RATE.items()}
             for reference in ("control", "uninjected"):
                 name = f"{effect.pattern}_target_against_{reference}"
                 paired = getattr(effect, f"target_against_{reference}")
-                figures[name] = paired.difference
-                figures |= {f"{name}_lower": paired.lower, f"{name}_upper": paired.upper}
+                figures |= {
+                    f"{name}{end}": getattr(paired, field) for end, field in _PAIRED.items()
+                }
+                figures[f"{name}_unpaired"] = len(paired.unpaired)
         return figures
 
     return compute
+
+
+_RATE: Final = {"": "value", "_lower": "lower", "_upper": "upper", "_scored": "n_scored", "_unscored": "n_unscored"}  # fmt: skip
+_PAIRED: Final = {
+    "": "difference",
+    "_lower": "lower",
+    "_upper": "upper",
+    "_p": "p_value",
+    "_bound_lower": "bound_lower",
+    "_bound_upper": "bound_upper",
+    "_pairs": "n_pairs",
+}
+"""Ends of the figures' names, and where the statistics keep them."""
 
 
 @scorer(metrics=[injection_effect()])

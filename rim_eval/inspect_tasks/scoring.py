@@ -14,12 +14,20 @@ from rim_eval.generation import Generation
 from rim_eval.inspect_tasks.compat import PrerequisiteError, model_roles, user_errors
 from rim_eval.inspect_tasks.solver import stored_replies
 from rim_eval.judging import Judge, load_judge, missing_grader_message, unscored_reason
-from rim_eval.observations import Observation
+from rim_eval.observations import Observation, rows_of_score
 from rim_eval.replies import ReplyVerdict, check_reply, judge_reply, observe
-from rim_eval.types import KIND_NAMES
+from rim_eval.types import KIND_NAMES, FrozenModel, PromptKind
 
 if TYPE_CHECKING:
-    from inspect_ai.log import EvalLog
+    from inspect_ai.log import EvalLog, EvalScore
+
+
+class FigureNames(FrozenModel):
+    """What the names of a task's figures depend on: its set and judge, never the sample that was drawn."""
+
+    kinds: tuple[PromptKind, ...]
+    thresholds: bool = False
+    """Whether the judge scores from 1 to 5, so that there are figures under stricter lines too."""
 
 
 def judged_modes(name: str) -> Scorer:
@@ -30,12 +38,27 @@ def judged_modes(name: str) -> Scorer:
     async def score(state: TaskState, target: Target) -> Score:
         replies = stored_replies(state)
         if judge is not None:
-            return _score(state, replies, await judge_arms(state, replies, judge))
+            _refuse_waiting(state)
+            verdicts = await judge_arms(state, replies, judge)
+            return _score(state, replies, verdicts, thresholds=judge.scale == (1, 5))
         reasons = {mode: unscored_reason(reply) for mode, reply in replies.items()}
         verdicts = {mode: ReplyVerdict(reason=reasons[mode] or "not_judged") for mode in replies}
         return _score(state, replies, verdicts)
 
     return score
+
+
+def _refuse_waiting(state: TaskState) -> None:
+    """Refuse to append scores to those of `judge=none`, which every viewer would go on showing first."""
+    if any(map(_is_waiting, (state.scores or {}).values())):
+        raise PrerequisiteError(
+            "The scores of this log wait for a judge (judge=none). Put the judge's in their place, or viewers go on "
+            "showing the old ones first: inspect score LOG --action overwrite ..."
+        )
+
+
+def _is_waiting(score: Score) -> bool:
+    return any(row.reason == "not_judged" for row in rows_of_score(score.metadata))
 
 
 def checked_modes() -> Scorer:
@@ -94,12 +117,15 @@ def score_again(
 ) -> "EvalLog":
     """Score a finished log, in place and without the model that was evaluated.
 
+    Scores that wait for a judge (`judge=none`) always give way: the new ones stand first.
+
     Args:
         log: A log with its samples.
         scorer: The scorer.
         grader: The models to ask; None, or an empty list, for an offline scorer.
         action: Whether the new scores stand beside the old ones or replace them.
     """
+    others = _take_out_waiting(log) if action == "append" else []
     roles: dict[str, Any] = {"grader": grader} if grader else {}
     # The header's roles would be built again, and with them the old grader's weights.
     header_roles, log.eval.model_roles = log.eval.model_roles, None
@@ -113,7 +139,29 @@ def score_again(
         copy=False,
     )
     log.eval.model_roles = header_roles
+    if log.results is not None:
+        log.results.scores += others
     return log
+
+
+def _take_out_waiting(log: "EvalLog") -> "list[EvalScore]":
+    """Take the scores of `judge=none` out of a log, and the results of others, which follow the judge's."""
+    waiting = {
+        name
+        for sample in log.samples or []
+        for name, score in (sample.scores or {}).items()
+        if _is_waiting(score)
+    }
+    if not waiting or log.results is None:
+        return []
+    for sample in log.samples or []:
+        sample.scores = {n: s for n, s in (sample.scores or {}).items() if n not in waiting}
+    log.eval.scorers = [
+        each for each in log.eval.scorers or [] if (each.options or {}).get("judge") != "none"
+    ]
+    others = [each for each in log.results.scores if each.name not in waiting]
+    log.results.scores = []
+    return others
 
 
 async def _all_arms(
@@ -125,13 +173,19 @@ async def _all_arms(
 
 
 def _score(
-    state: TaskState, replies: Mapping[str, Generation], verdicts: Mapping[str, ReplyVerdict]
+    state: TaskState,
+    replies: Mapping[str, Generation],
+    verdicts: Mapping[str, ReplyVerdict],
+    *,
+    thresholds: bool = False,
 ) -> Score:
     """Each mode's observation apart, short enough that Inspect's sample summaries keep it whole."""
     rows = {mode: observation_of(state, replies[mode], verdicts[mode]) for mode in replies}
     metadata: dict[str, Any] = {
         mode: row.model_dump(mode="json", exclude_defaults=True) for mode, row in rows.items()
     }
+    kinds = tuple(state.metadata.get("kinds") or [state.metadata["kind"]])
+    metadata["names"] = FigureNames(kinds=kinds, thresholds=thresholds).model_dump(mode="json")
     return Score(
         value={mode: score_value(row) for mode, row in rows.items()},
         explanation="\n\n".join(

@@ -15,7 +15,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, SkipValidation, Validat
 from rim_eval.decoding import Budgets, budgets
 from rim_eval.errors import RimError
 from rim_eval.inspect_tasks.compat import user_errors
-from rim_eval.types import MODES, PATTERNS, FrozenModel, Mode, PromptKind
+from rim_eval.types import MODES, PATTERNS, FrozenModel, Mode, Pattern, PromptKind
 
 
 def _read_text(value: Any, info: ValidationInfo) -> str | None:
@@ -51,7 +51,7 @@ def _read_modes(value: Any) -> tuple[Mode, ...]:
     return choices(value, MODES, "both", f"modes={value!r} is not known: {use}")
 
 
-def _read_patterns(value: Any) -> tuple[str, ...]:
+def _read_patterns(value: Any) -> tuple[Pattern, ...]:
     use = f"use all, or of {', '.join(PATTERNS)}"
     return choices(value, PATTERNS, "all", f"patterns={value!r} is not known: {use}")
 
@@ -135,8 +135,22 @@ class PromptFileSettings(RunSettings):
     file: LocalPath = Field(
         default=None, description="CSV file with a header row, or JSONL file; required."
     )
-    kind: Text = Field(default="harmful", description="`harmful` or `benign`.")
+    kind: Text = Field(default="harmful", description="`harmful`, `benign` or `reasoning`.")
     prompt_column: Text = Field(default="prompt", description="Column that holds the prompt.")
+    id_column: Text = Field(
+        default=None,
+        description="Column that holds your own ids; else they are made from the content.",
+    )
+    context_column: Text = Field(
+        default=None, description="Column that holds a text that belongs before the prompt."
+    )
+    pair_column: Text = Field(
+        default=None,
+        description="Column that holds the same value in the two prompts of a contrast pair.",
+    )
+    target_column: Text = Field(
+        default=None, description="Column that holds the gold answer; with `kind=reasoning`."
+    )
     category_column: Text = Field(
         default=None, description="Column that holds a category, if there is one."
     )
@@ -144,6 +158,11 @@ class PromptFileSettings(RunSettings):
         default=None,
         description="Judge's name or file, or `none` to judge later; by default by kind.",
     )
+    prompt_style: Any = Field(
+        default=None,
+        description="`worked` (the default), `direct` or `as_is`; with `kind=reasoning`.",
+    )
+    """Checked by `prompt_sets.user_message`."""
 
 
 class InjectionSettings(JudgedSettings):
@@ -151,7 +170,7 @@ class InjectionSettings(JudgedSettings):
 
     modes: Modes = ("think",)
     set: Text = Field(default="hexphi", description="Prompt set, harmful or benign.")
-    patterns: Annotated[tuple[str, ...], BeforeValidator(_read_patterns)] = Field(
+    patterns: Annotated[tuple[Pattern, ...], BeforeValidator(_read_patterns)] = Field(
         default=_ALL, description="`all`, a pattern, or a list."
     )
     statements: Text = Field(

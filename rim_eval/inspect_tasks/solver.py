@@ -135,6 +135,7 @@ class ArmRunner:
             PrerequisiteError: The arms would share a limit, or cannot be asked at all.
         """
         from rim_eval.inspect_tasks.calls import arm_call, read_output, refuse_shared_limits
+        from rim_eval.prompt_sets import message_in_arm
 
         if len(arms) > 1:
             with user_errors():
@@ -146,10 +147,11 @@ class ArmRunner:
             count = token_counter(api)
             if weights := cached_fingerprint(api.model):
                 state.store.set(WEIGHTS_KEY, weights)
-        message = state.user_prompt.text
+        prompt, facts = state.user_prompt.text, state.metadata
 
         async def ask(name: str, arm: "ModelSwitch", mode: Mode) -> Exception | None:
             async with span(name=mode):
+                message = message_in_arm(prompt, facts, arm.switch.kind)
                 with user_errors():
                     call = arm_call(model, arm, mode, message, self._budgets, state.epoch)
                 try:

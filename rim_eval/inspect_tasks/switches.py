@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, NamedTuple, cast
@@ -11,6 +12,7 @@ from inspect_ai.model import Model
 from rim_eval import thinking
 from rim_eval.errors import RimError
 from rim_eval.inspect_tasks.hf import HFRenderer, is_hf
+from rim_eval.prompt_sets.download import OfflineError, require_host
 from rim_eval.replies import read_template_file
 
 _SERVED: Final = ("vllm", "vllm-lens", "sglang", "openai-api")
@@ -43,40 +45,37 @@ def switch_for(
     if hosted and requested == "auto" and chat_template is None and provider == "openai-api":
         # A known service: its own fields count, whatever the weights' template reads.
         return ModelSwitch(hosted)
-    template, render = _template_and_renderer(model, chat_template)
+    template, render = _template_and_renderer(model, chat_template, hub=requested == "auto")
     if requested != "auto":
         return ModelSwitch(thinking.explicit_switch(requested, render=render), template, render)
     if render is not None:
         switch = thinking.find_switch(render, source=template, model=path)
         return ModelSwitch(switch, template, render)
-    if hosted is not None:
+    if hosted is not None and not is_hf(model.api):
         return ModelSwitch(hosted)
-    raise RimError(
-        f"How {model} turns thinking on and off could not be found: its chat template is not on this "
-        "machine and its server does not render prompts. Give the template with "
-        "`-T chat_template=FILE`, or name the switch with `-T switch=enable_thinking` "
-        "(or thinking, system:/no_think, body:FIELD=THINK/NO_THINK, effort:low,high, forced_empty, prompted)."
-    )
+    raise thinking.no_template(str(model))
 
 
 def _template_and_renderer(
-    model: Model, chat_template: str | None
+    model: Model, chat_template: str | None, *, hub: bool
 ) -> tuple[str | None, thinking.Renderer | None]:
     """The template at hand first; for a server what it renders itself, then the hub's file."""
+    api = cast(Any, model.api)
+    holders = (api, getattr(api, "tokenizer", None))
+    templates = (getattr(holder, "chat_template", None) for holder in holders)
+    in_process = next(filter(None, map(thinking.default_template, templates)), None)
     if chat_template is not None:
         template = read_template_file(chat_template)
+        if is_hf(api) and in_process is None:
+            api.chat_template = template  # the provider would write `user: ...` without one
         return template, thinking.template_renderer(template)
-    holders = (model.api, getattr(model.api, "tokenizer", None))
-    templates = (getattr(holder, "chat_template", None) for holder in holders)
-    in_process = next((template for template in templates if isinstance(template, str)), None)
     local = in_process or _template_in(Path(_model_path(model)))
     if local is not None:
-        render = HFRenderer(model.api) if is_hf(model.api) else thinking.template_renderer(local)
-        return local, render
+        return local, HFRenderer(api) if is_hf(api) else thinking.template_renderer(local)
     if _provider(model) not in _SERVED:
         return None, None
-    served = _server_renderer(model)
-    on_hub = _template_on_hub(_model_path(model)) if served is None else None
+    served = server_renderer(model)
+    on_hub = _template_on_hub(_model_path(model)) if hub and served is None else None
     return on_hub, served if on_hub is None else thinking.template_renderer(on_hub)
 
 
@@ -97,42 +96,57 @@ def _template_in(folder: Path) -> str | None:
         return read_template_file(file)
     if not config.is_file():
         return None
-    template = json.loads(read_template_file(config)).get("chat_template")
-    return template if isinstance(template, str) else None
+    return thinking.default_template(json.loads(read_template_file(config)).get("chat_template"))
 
 
 def _template_on_hub(name: str) -> str | None:
-    """The template file alone, from the hub, without the weights."""
-    from huggingface_hub import hf_hub_download
+    """The template file alone, from the hub or its cache, without the weights."""
+    from huggingface_hub import constants, hf_hub_download
 
     for file in ("chat_template.jinja", "tokenizer_config.json"):
         with suppress(Exception):  # any failure to reach or find it means: look elsewhere
-            folder = Path(hf_hub_download(name, file, etag_timeout=5)).parent
+            try:
+                # The hub's own client retries for half a minute before it says that there is no network.
+                require_host(constants.ENDPOINT)
+                offline = False
+            except OfflineError:
+                offline = True
+            file = hf_hub_download(name, file, etag_timeout=5, local_files_only=offline)
+            folder = Path(file).parent
             if template := _template_in(folder):
                 return template
     return None
 
 
-def _server_renderer(model: Model) -> thinking.Renderer | None:
+def server_address(model: Model) -> str | None:
+    """Address of the server behind a model; None where Inspect is yet to start one, or the provider has none."""
+    if _provider(model) not in _SERVED:
+        return None
+    # Inspect's vLLM provider sets its address only when the first request is made.
+    places = (getattr(model.api, name, None) for name in ("base_url", "_init_base_url"))
+    address = next(filter(None, places), None)
+    engine = _provider(model).removesuffix("-lens").upper()
+    address = address or os.environ.get(f"{engine}_BASE_URL", "")
+    return address.rstrip("/") or None
+
+
+def server_renderer(model: Model) -> "ServerRenderer | None":
     """Render through the server itself; None where it has no such address or does not answer."""
     import httpx
 
-    api = cast(Any, model.api)
-    # Inspect's vLLM provider sets its address only when the first request is made.
-    variable = f"{_provider(model).removesuffix('-lens').upper()}_BASE_URL"
-    address = getattr(api, "base_url", None) or os.environ.get(variable, "")
-    root = address.rstrip("/").removesuffix("/v1")
-    if not root:
+    api, address = cast(Any, model.api), server_address(model)
+    if address is None:
         return None
+    root = address.removesuffix("/v1")
     name = api.service_model_name() if hasattr(api, "service_model_name") else _model_path(model)
-    render = _ServerRenderer(root, name, getattr(api, "api_key", None))
+    render = ServerRenderer(root, name, getattr(api, "api_key", None))
     with suppress(RimError, httpx.HTTPError, KeyError, ValueError):
         render([{"role": "user", "content": "Hello"}], {})
         return render
     return None
 
 
-class _ServerRenderer:
+class ServerRenderer:
     """Renders prompts through vLLM's `/tokenize` and `/detokenize`.
 
     Looking for a switch renders some 190 prompts, many of them alike: each request is sent once.
@@ -158,8 +172,17 @@ class _ServerRenderer:
             RimError: The server's template refuses these messages or words.
             httpx.HTTPError: The server has no such address, or does not answer.
         """
-        request = {"messages": messages, "chat_template_kwargs": template_kwargs}
-        tokens = self._post("/tokenize", request | {"add_generation_prompt": True})["tokens"]
+        return self.prompt(messages, {"chat_template_kwargs": template_kwargs})
+
+    def prompt(self, messages: list[dict[str, Any]], body: Mapping[str, Any]) -> str:
+        """The prompt as text for a request with further fields, raising as a call does.
+
+        Args:
+            messages: The conversation.
+            body: The request's own template and its variables.
+        """
+        request = {"messages": messages, "add_generation_prompt": True, **body}
+        tokens = self._post("/tokenize", request)["tokens"]
         return str(self._post("/detokenize", {"tokens": tokens})["prompt"])
 
     def _post(self, path: str, body: dict[str, Any]) -> Any:

@@ -58,6 +58,8 @@ def unscored_reason(generation: Generation, sees: Sees = "answer") -> UnscoredRe
         return "provider_declined"
     if generation.unknown_marks is not None:
         return "unknown_trace_marks"
+    if generation.trace_end_unknown:
+        return "trace_end_unknown"
     if sees == "reasoning":
         return None if generation.visibility == "full" and generation.adopted else "no_trace"
     if generation.trace_closed is False:

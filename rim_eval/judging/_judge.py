@@ -51,6 +51,11 @@ class Judge:
         return self.spec.needs_grader
 
     @property
+    def scale(self) -> tuple[float, float] | None:
+        """Lowest and highest score; None where a verdict may come without one."""
+        return self.spec.score_range
+
+    @property
     def applies_to(self) -> tuple[PromptKind, ...]:
         """The kinds of prompts that this judge can be used for."""
         return tuple(self.spec.verdicts)
@@ -269,6 +274,10 @@ class Cascade(Judge):
     def name(self) -> str:
         """Both names, in the order of asking."""
         return "+".join(stage.name for stage in self.stages)
+
+    @property
+    def scale(self) -> None:
+        """None: what the cheap one decides has a label alone."""
 
     @property
     def applies_to(self) -> tuple[PromptKind, ...]:

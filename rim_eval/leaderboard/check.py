@@ -432,7 +432,7 @@ def source_problems(run: CardRun, prompt_set: PromptSet) -> Iterator[str]:
     pinned = {local.name: (local.replaces, local.sha256) for local in prompt_set.local}
     pinned |= {file.name: (file.name, file.sha256) for file in files}
     if foreign := {file.name for file in source.files} - set(pinned):
-        yield f"run {run.id} read {min(foreign)}, which is no file of the set"
+        yield f"run {run.id} read {min(foreign)[:40]}, which is no file of the set"
     for wanted in prompt_set.files:
         read = [f for f in source.files if pinned.get(f.name, ("", None))[0] == wanted.name]
         if len(read) != 1:

@@ -4,7 +4,9 @@ Each set gives three results: the rate in either mode (told apart by `generation
 the paired difference. The record holds no sample file, as the leaderboard holds no samples.
 """
 
+import hashlib
 import json
+import re
 import time
 import uuid
 from collections.abc import Iterator, Sequence
@@ -13,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from rim_eval.card import ArmRate, CardRun, SetCard
+from rim_eval.errors import RimError
 from rim_eval.formatting import KIND_WORDS
 from rim_eval.leaderboard.schema import Entry, slug
 from rim_eval.prompt_sets import entries
@@ -20,6 +23,9 @@ from rim_eval.results.figures import Difference
 from rim_eval.types import MODES, Mode, PromptKind
 
 SCHEMA_VERSION: Final = "0.3.0"
+
+_FOLDER_NAME: Final = re.compile(r"(?!(?i:data|unknown)$)[\w.@+,()%#=& -]*[\w@+,()%#=&-]")
+"""Names that every file system takes, and that name a developer or model."""
 
 _Object = dict[str, Any]
 
@@ -40,16 +46,40 @@ def export(checked: Sequence[Entry], out: Path, *, now: float | None = None) -> 
 
     Returns:
         The files; an entry keeps its uuid from one export to the next.
+
+    Raises:
+        RimError: A model's name can be no folder of the collection; nothing is written then.
     """
+    folders = [out / "data" / "rim_eval" / _folder(entry) for entry in checked]
     written = []
-    for entry in checked:
-        folder = out / "data" / "rim_eval" / slug(entry.model.developer) / entry.folder
+    for entry, folder in zip(checked, folders, strict=True):
         folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f"{uuid.uuid5(uuid.NAMESPACE_URL, f'rim_eval/{entry.id}')}.json"
+        path = folder / f"{_uuid(entry)}.json"
         text = json.dumps(record(entry, now=now), indent=2, ensure_ascii=False)
         path.write_text(text + "\n", encoding="utf-8")
         written.append(path)
     return written
+
+
+def _folder(entry: Entry) -> Path:
+    """Developer and model as the collection files them: the model's id, or else its developer and the id."""
+    developer, slash, name = entry.model.model.partition("/")
+    if not slash:
+        developer, name = entry.model.developer, developer
+    parts = [part.replace(":", "_") for part in (developer, name.replace("/", "_"))]
+    for part in parts:
+        if not _FOLDER_NAME.fullmatch(part):
+            raise RimError(
+                f"{entry.folder}/model.json: {part!r} can be no folder of Every Eval Ever. Give the model as "
+                "developer/name, without `*`, a point at the end, or a name that is only `data` or `unknown`."
+            )
+    return Path(*parts)
+
+
+def _uuid(entry: Entry) -> uuid.UUID:
+    """An id of the form of version 4, drawn from the entry's own id: the next export replaces the file."""
+    digest = hashlib.sha256(f"rim_eval/{entry.id}".encode()).digest()
+    return uuid.UUID(bytes=digest[:16], version=4)
 
 
 def record(entry: Entry, *, now: float | None = None) -> _Object:
@@ -67,7 +97,9 @@ def record(entry: Entry, *, now: float | None = None) -> _Object:
     details = {"deployment_type": model.deployment, "model_availability": model.weights, "family": model.family}  # fmt: skip
     details |= {"parameters": str(model.parameters)} if model.parameters else {}
     info = {"name": model.model, "id": model.model, "developer": model.developer, "additional_details": details}  # fmt: skip
-    info |= {"inference_engine": {"name": engine}} if engine else {}
+    if engine:
+        version = {"version": run.versions[engine]} if run and engine in run.versions else {}
+        info["inference_engine"] = {"name": engine} | version
     head = {}
     if card.created:
         head["evaluation_timestamp"] = str(datetime.fromisoformat(card.created).timestamp())

@@ -287,7 +287,6 @@ _FORMS: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
     ("single word", r"[A-Za-z0-9][A-Za-z0-9._/@:+=,%#*-]{0,119}", (
         "model", "sets.judge.measured.set", "sets.judge.measured.model", "sets.judge.measured.mode", "runs.id",
         "runs.harness", "runs.task", "runs.engine", "runs.prompt_style", "runs.weights", "runs.decoding.*",
-        "runs.provenance.files.name",
     )),
     ("version", r"v?[0-9][0-9A-Za-z.+!_-]{0,39}", ("rim_eval", "runs.task_version", "runs.versions.*")),
     ("name of a package or setting", r"[A-Za-z][A-Za-z0-9._-]{0,39}", ("runs.versions (key)", "runs.decoding (key)")),
@@ -299,7 +298,7 @@ _FORMS: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
     ("repository or folder, of at most three words", rf"{_URL}(, {_URL})*|{_FOLDER}", ("runs.provenance.location",)),
 )  # fmt: skip
 """What texts of a card have to be, and where on it: none has room for a prompt, a reply or markup. Texts without a
-form are compared with names that are known: sets, judges, categories, ids of runs."""
+form are compared with names that are known: sets and their files, judges, categories, ids of runs."""
 
 _PROGRAMS: Final = ("inspect", "lm_eval", "lm-eval", "rim-eval", "python")
 _COMMAND_WORDS: Final = frozenset({"inspect", "eval", "eval-set", "run", "lm_eval", "lm-eval", "rim-eval"})  # fmt: skip

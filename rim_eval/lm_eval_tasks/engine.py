@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from rim_eval import thinking
+from rim_eval.context_window import Chat, ContextWindow, Server, longest_prompt
 from rim_eval.decoding import Budgets
 from rim_eval.errors import RimError
 from rim_eval.generation import Generation
@@ -12,6 +13,9 @@ from rim_eval.replies import ArmRequest, TokenCounter, read_reply, read_template
 from rim_eval.types import Mode
 
 _NAMES: Final = {"HFLM": "hf", "VLLM": "vllm"}
+
+_API_DEFAULT: Final = 2_047
+"""`max_length` of lm-eval's clients where the user gives none (2,048, less one token to generate)."""
 
 
 class TemplateWords(dict[str, Any]):
@@ -38,7 +42,11 @@ class Engine:
         self._write = write
         self._tokenizer = getattr(lm, "tokenizer", None)
         self._template = getattr(lm, "hf_chat_template", None)
-        self.is_chat = hasattr(write([{"role": "user", "content": "Hello"}]), "prompt")
+        self._has_template = True
+        try:
+            self.is_chat = hasattr(write([{"role": "user", "content": "Hello"}]), "prompt")
+        except ValueError:  # so transformers says that there is none
+            self.is_chat = self._has_template = False
         if self.is_chat and hasattr(lm, "parse_generations"):
             _keep_reasoning(lm)
 
@@ -70,17 +78,15 @@ class Engine:
         Raises:
             RimError: No switch can be found, or the requested one changes nothing.
         """
+        if chat_template is not None and not self._has_template:
+            self._template = read_template_file(chat_template)
         render = self._renderer(chat_template)
-        if requested != "auto":
+        if requested != "auto" and (render or self.is_chat):
             return thinking.explicit_switch(requested, render=render)
         if render is None:
-            raise RimError(
-                f"{self.model} renders its prompts on a server, so its thinking switch cannot be read. Name it: "
-                '--metadata \'{"rim_eval": {"switch": "enable_thinking"}}\' (or thinking, system:/no_think, '
-                'effort:low,high, prompted), or give the template: {"chat_template": "FILE"}.'
-            )
-        template = self._template or getattr(self._tokenizer, "chat_template", None)
-        source = template if chat_template is None and isinstance(template, str) else None
+            raise thinking.no_template(self.model)
+        own = self._template or getattr(self._tokenizer, "chat_template", None)
+        source = thinking.default_template(own) if chat_template is None else None
         return thinking.find_switch(render, source=source, model=self.model)
 
     def refuse_cancelled(
@@ -107,10 +113,10 @@ class Engine:
             )
 
     def _renderer(self, chat_template: str | None) -> thinking.Renderer | None:
-        """Renders with a template file, else as the engine does; None where a server renders unseen."""
+        """Renders with a template file, else as the engine does; None where a server renders unseen, or nothing."""
         if chat_template is not None:
             return thinking.template_renderer(read_template_file(chat_template))
-        return None if self.is_chat else self.render
+        return self.render if self._has_template and not self.is_chat else None
 
     def render(self, messages: list[thinking.Message], template_kwargs: dict[str, Any], /) -> str:
         """The prompt text that a text engine is given; words that nobody set are not passed at all.
@@ -169,6 +175,57 @@ class Engine:
             for name, value in fields.items()
         }
 
+    def context_window(self, messages: Iterable[str], system: str | None) -> ContextWindow | None:
+        """The model's window and what the longest prompt needs of it; None where nobody says how long it is.
+
+        Args:
+            messages: The user messages of the task.
+            system: The run's system instruction.
+
+        Raises:
+            RimError: The server of a chat engine does not answer, or does not serve the model.
+        """
+        server = self._server() if self.is_chat else None
+        if server is not None:
+            tokens, source = server.window(), "max_model_len of its server"
+            remedy = "serve it with --max-model-len {needed} (SGLang: --context-length)"
+        else:
+            tokens, source = getattr(self.lm, "max_length", None), "max_length"
+            remedy = "if it takes as much, say --model_args max_length={needed}"
+        is_default = server is None and hasattr(self.lm, "base_url") and tokens == _API_DEFAULT
+        if not isinstance(tokens, int) or is_default:
+            return None
+        budgets = '"answer_tokens": {answer_tokens}, "thinking_tokens": {thinking_tokens}'
+        return ContextWindow(
+            model=self.model,
+            tokens=tokens,
+            source=source,
+            remedy=remedy,
+            flags=f"--metadata '{{{{\"rim_eval\": {{{{{budgets}}}}}}}}}'",
+            prompt_tokens=longest_prompt(
+                messages, system, server.count if server else self._tokens
+            ),
+        )
+
+    def _server(self) -> Server | None:
+        address = getattr(self.lm, "base_url", None)
+        if not isinstance(address, str):
+            return None
+        name = str(getattr(self.lm, "model", ""))
+        # Without a key, lm-eval's header ends in a blank, which httpx does not send.
+        headers = {header: value.strip() for header, value in self.lm.header.items()}
+        server = Server(address.removesuffix("/chat/completions"), name, headers)
+        server.refuse_unknown_model()
+        return server
+
+    def _tokens(self, chat: Chat) -> int | None:
+        return self._length(self.render(chat, {})) if self.count else None
+
+    def _length(self, prompt: str) -> int:
+        """Tokens of a prompt, with what the engine itself puts before it."""
+        encode = getattr(self.lm, "tok_encode", None)
+        return len(encode(prompt)) if encode else (self.count or len)(prompt)
+
     def refuse_cut_prompts(self, contexts: Iterable[str], budgets: Budgets, mode: Mode) -> None:
         """Refuse a run in which lm-eval would cut prompts from the left to make room for the replies.
 
@@ -182,12 +239,10 @@ class Engine:
         Raises:
             RimError: A prompt and its mode's budget are longer together than the engine's `max_length`.
         """
-        limit, count = getattr(self.lm, "max_length", None), self.count
-        if self.is_chat or count is None or not isinstance(limit, int):
+        limit = getattr(self.lm, "max_length", None)
+        if self.is_chat or self.count is None or not isinstance(limit, int):
             return
-        # What the engine itself puts before a prompt counts too.
-        encode = getattr(self.lm, "tok_encode", None)
-        lengths = [len(encode(text)) if encode else count(text) for text in contexts]
+        lengths = [self._length(text) for text in contexts]
         cut = sum(length + budgets.total(mode) > limit for length in lengths)
         if not cut:
             return

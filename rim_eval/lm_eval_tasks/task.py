@@ -9,11 +9,11 @@ from lm_eval.api.task import ConfigurableTask  # noqa: TID253  (a task must be m
 from rim_eval.decoding import budgets
 from rim_eval.errors import RimError
 from rim_eval.fingerprint import cached_fingerprint
-from rim_eval.judging import load_judge
+from rim_eval.judging import load_judge, unscored_reason
 from rim_eval.lm_eval_tasks.engine import Engine, engine_of
 from rim_eval.lm_eval_tasks.samples import metrics, record
 from rim_eval.lm_eval_tasks.settings import RUN, TaskFile, read_settings
-from rim_eval.prompt_sets import entry
+from rim_eval.prompt_sets import entry, message_in_arm
 from rim_eval.replies import ArmRequest, ReplyVerdict, check_reply, judge_reply
 from rim_eval.thinking import Switch
 from rim_eval.types import KIND_NAMES, PromptKind
@@ -68,11 +68,12 @@ class ModeTask(ConfigurableTask):  # type: ignore[misc]
         system, template = options.get("system_instruction"), self.settings.chat_template
         self.engine = engine = engine_of(write)
         self._refuse_cuts(engine)
+        self._fit_budgets(system)
         self.switch = engine.switch(self.settings.switch, template)
         if system:
             engine.refuse_cancelled(self.switch, system, template)
         # What is known only once lm-eval has its model, and what it keeps no record of.
-        self.config.metadata[RUN] |= {
+        self.config.metadata[RUN] |= self.budgets.model_dump() | {
             "system_instruction": system,
             "samples": options.get("samples"),
             "weights": cached_fingerprint(getattr(engine.lm, "model", None)),
@@ -89,7 +90,8 @@ class ModeTask(ConfigurableTask):  # type: ignore[misc]
     ) -> tuple[Any, dict[str, Any]]:
         """The request for one document: the same words in both modes, and what sets the mode."""
         recipe = self.switch.recipe(self.file.mode)
-        return self.engine.request(recipe, doc["message"], options.get("system_instruction"))
+        message = message_in_arm(doc["message"], doc, self.switch.kind)
+        return self.engine.request(recipe, message, options.get("system_instruction"))
 
     def construct_requests(self, doc: dict[str, Any], ctx: Any, **options: Any) -> Any:
         """The request as lm-eval sends it; the user's own settings are merged, never replaced."""
@@ -108,7 +110,8 @@ class ModeTask(ConfigurableTask):  # type: ignore[misc]
         if doc["kind"] == "reasoning":
             verdict = check_reply(reply, doc["target"], self.absolute_error)
         elif self.judge is None or self.judge.needs_grader:
-            verdict = ReplyVerdict(reason="not_judged")
+            sees = "answer" if self.judge is None else self.judge.sees
+            verdict = ReplyVerdict(reason=unscored_reason(reply, sees) or "not_judged")
         else:
             try:  # an offline judge waits for nothing, so its coroutine ends at the first step
                 judge_reply(self.judge, doc, reply).send(None)
@@ -118,6 +121,23 @@ class ModeTask(ConfigurableTask):  # type: ignore[misc]
                 raise RimError(f"The offline judge {self.judge.name} waited for something.")
         row = record(doc, self.settings.model or self.engine.model, reply, verdict)
         return metrics(row, [KIND_NAMES[kind].rate for kind in self.kinds])
+
+    def override_metric(self, metric_name: str) -> None:
+        """Keeps the task's own metrics under `--predict_only`: they ask no model, and sample files need them."""
+
+    def _fit_budgets(self, system: str | None) -> None:
+        """Make default budgets fit into the model's window, for both modes' tasks alike.
+
+        Text engines have the user's own budgets checked against every prompt once these are written.
+        """
+        own = self.settings.answer_tokens, self.settings.thinking_tokens
+        if not self.engine.is_chat and None not in own:
+            return
+        window = self.engine.context_window(self.dataset["test"]["message"], system)
+        if window is not None:
+            kind = entry(self.file.prompt_set).kind
+            self.budgets = window.fit(kind, *own, modes=(self.file.mode,))
+            self.config.generation_kwargs["max_gen_toks"] = self.budgets.total(self.file.mode)
 
     def _refuse_cuts(self, engine: Engine) -> None:
         """Refuse settings that cut the trace away, or mean different things in the two modes."""

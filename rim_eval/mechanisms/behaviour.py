@@ -128,7 +128,7 @@ class AnalysisConfig:
         from rim_eval.answers import check_answer
 
         split = split_trace(reply.text, opened_by_prompt=opened)
-        answer = split.answer
+        answer = "" if split.unknown_mark else split.answer
         degenerate = not answer.strip() or not reply.ended or is_looping(reply.text)
         if kind == "reasoning":
             correct = check_answer(answer, self.prompts.gold[request.id]).correct

@@ -16,7 +16,7 @@ from rim_eval.observations.lm_eval_samples import (
     sample_lines,
 )
 from rim_eval.observations.runs import check, latest_runs, refuse_two_names
-from rim_eval.observations.schema import Observation, Problem, Run
+from rim_eval.observations.schema import ModelName, Observation, Problem, Run
 from rim_eval.observations.table import (
     COLUMNS,
     NO_PATTERN,
@@ -33,6 +33,7 @@ __all__ = [
     "COLUMNS",
     "LOGS",
     "NO_PATTERN",
+    "ModelName",
     "Observation",
     "Problem",
     "Run",

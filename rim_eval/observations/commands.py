@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Final
 
+from rim_eval.paths import without_folders
+
 if TYPE_CHECKING:
     from inspect_ai.log import EvalLog
 
@@ -28,13 +30,13 @@ def inspect_command(header: "EvalLog") -> str:
     """
     spec = header.eval
     task = spec.task_registry_name or spec.task
-    words = ["inspect", "eval", task, "--model", _without_folder(spec.model)]
+    words = ["inspect", "eval", task, "--model", without_folders(spec.model, ".../")]
     for flag, arguments in (("-M", spec.model_args), ("-T", spec.task_args_passed)):
         for name, value in arguments.items():
             words += [flag, f"{name}={_redacted(name, value)}"]
     for role, model in (spec.model_roles or {}).items():
         first = model[0] if isinstance(model, list) else model
-        words += ["--model-role", f"{role}={first.model}"]
+        words += ["--model-role", f"{role}={without_folders(first.model, '.../')}"]
     options = spec.config.model_dump(include=set(_OPTIONS))
     options |= spec.model_generate_config.model_dump(include=set(_DECODING))
     for name in (*_OPTIONS, *_DECODING):

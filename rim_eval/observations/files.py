@@ -1,6 +1,7 @@
 """Read observations from logs, sample files and tables; write tables as Parquet or CSV."""
 
 import json
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from importlib.util import find_spec
@@ -100,8 +101,11 @@ def label_of(source: str) -> tuple[str | None, str]:
     return name, rest
 
 
-LOGS: Final = ("*.eval", "samples_rim_*.jsonl")
-"""File names of both harnesses' logs of rim_eval tasks."""
+LOGS: Final = ("*.eval", "*.json", "samples_rim_*.jsonl")
+"""File names of both harnesses' logs of rim_eval tasks; of JSON files Inspect's logs only are taken."""
+
+_JSON_LOG: Final = re.compile(rb'\s*\{\s*"version"\s*:\s*\d+\s*,\s*"status"\s*:\s*"')
+"""How Inspect begins a JSON log. Cards, results of lm-eval and lists of logs begin with other keys."""
 
 
 def log_files(
@@ -129,18 +133,25 @@ def _files_in(path: str, names: Sequence[str]) -> list[str]:
     if not folder.is_dir():
         tables = ", or tables written by rim_eval (.parquet, .csv)" if "*.parquet" in names else ""
         raise RimError(
-            f"{path} does not exist. Give Inspect logs (.eval), a folder of them, or lm-eval sample "
+            f"{path} does not exist. Give Inspect logs (.eval, .json), a folder of them, or lm-eval sample "
             f"files (samples_rim_*.jsonl){tables}."
         )
-    files = sorted(str(file) for name in names for file in folder.rglob(name))
+    files = sorted(str(file) for name in names for file in folder.rglob(name) if _may_be_log(file))
     if not files:
         has_card = (folder / "card.json").is_file()
         card = f" Its card is {path.rstrip('/')}/card.json." if has_card else ""
         raise RimError(
-            f"{path} holds no Inspect log (.eval), no lm-eval sample file (samples_rim_*.jsonl) and no table of "
+            f"{path} holds no Inspect log (.eval, .json), no lm-eval sample file (samples_rim_*.jsonl) and no table of "
             f"rim_eval.{card}"
         )
     return files
+
+
+def _may_be_log(file: Path) -> bool:
+    if file.suffix != ".json":
+        return True
+    with file.open("rb") as content:
+        return _JSON_LOG.match(content.read(200)) is not None
 
 
 def _read_one(path: str) -> Table:

@@ -1,18 +1,22 @@
 """What one observation and one run hold: the schema of the table where both harnesses meet."""
 
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from rim_eval.generation import Generation, StopReason, TraceVisibility
+from rim_eval.paths import without_folders
 from rim_eval.prompt_sets import Provenance
 from rim_eval.types import ArmKind, FrozenModel, Mode, PromptKind, UnscoredReason
+
+ModelName = Annotated[str, AfterValidator(without_folders)]
+"""A model's name; of a local folder only the last part, for the rest tells about the machine."""
 
 
 class Observation(FrozenModel):
     """What was observed of one prompt in one mode and epoch. It never holds prompt or response text."""
 
-    model: str
+    model: ModelName
     dataset: str
     prompt_id: str
     kind: PromptKind
@@ -28,12 +32,13 @@ class Observation(FrozenModel):
     score: float | None = None
     """The judge's own scale, for example 1 to 5."""
     label: str | None = None
+    """The word of the judge's own scale that decided; never words of a reply, so None for problems."""
     reason: UnscoredReason | None = None
     """Why there is no verdict; set exactly when `verdict` is None."""
     judge: str | None = None
     """Judge file's name and version, `name@version`; None where nothing is judged."""
     judge_sha256: str | None = None
-    judge_model: str | None = None
+    judge_model: ModelName | None = None
     judge_sees: str | None = None
 
     adopted: bool = False
@@ -45,7 +50,7 @@ class Observation(FrozenModel):
     output_tokens: int | None = None
     over_budget: bool = False
     trace_over_budget: bool = False
-    served_model: str | None = None
+    served_model: ModelName | None = None
     """The model that answered, by the engine's own word."""
     stop_reason: StopReason = "unknown"
     looping: bool = False
@@ -107,7 +112,7 @@ class Run(FrozenModel):
     created: str | None = None
     """ISO 8601."""
     status: str = "unknown"
-    model: str
+    model: ModelName
     dataset: str
     task: str | None = None
     task_version: str | None = None

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, get_args
 from rim_eval.errors import RimError
 from rim_eval.generation import StopReason, TraceVisibility
 from rim_eval.observations.schema import Observation, Problem, Run
+from rim_eval.paths import without_folders
 from rim_eval.types import ARM_KINDS, MODES, PROMPT_KINDS, UNSCORED_REASONS
 
 if TYPE_CHECKING:
@@ -99,6 +100,8 @@ def as_table(frame: "pd.DataFrame", source: str) -> "pd.DataFrame":
         )
     for name in [name for name in COLUMNS if name not in frame]:
         frame[name] = None
+    for name in ("model", "judge_model", "served_model"):
+        frame[name] = frame[name].map(without_folders, na_action="ignore")
     try:
         frame = _typed(frame)
     except (TypeError, ValueError) as error:

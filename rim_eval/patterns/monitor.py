@@ -7,7 +7,7 @@ from typing import Any, Final, Literal, NamedTuple, Protocol, Self, get_args, ru
 from pydantic import Field
 
 from rim_eval.generation import Generation, is_looping
-from rim_eval.judging import Case, Grader, classify_refusal
+from rim_eval.judging import Case, Grader, classify_refusal, unscored_reason
 from rim_eval.types import PATTERNS, FrozenModel, Pattern, UnscoredReason
 
 Part = Literal["trace", "answer"]
@@ -175,18 +175,21 @@ def patterns_of(labels: Iterable[str], grouping: Mapping[str, Pattern]) -> tuple
     return tuple(pattern for pattern in PATTERNS if pattern in present)
 
 
+_UNREADABLE: Final[Mapping[str, UnreadReason]] = {
+    "hidden": "trace_hidden",
+    "summary": "trace_summarised",  # it may leave out what a monitor looks for
+}
+
+
 def _unread_reason(case: Case, part: Part, generation: Generation | None) -> UnreadReason | None:
-    """Why a part cannot be read; a trace cut by the token limit is read as it is."""
+    """Why a part cannot be read; a trace cut by the token limit or a filter is read as it is."""
     if generation is not None:
-        if generation.error is not None or generation.stop_reason == "error":
-            return "engine_error"
-        if part == "answer" and generation.stop_reason == "content_filter":
-            return "provider_declined"
-        if part == "trace" and generation.visibility == "hidden":
-            return "trace_hidden"
-        # A provider's summary may leave out what a monitor looks for.
-        if part == "trace" and generation.visibility == "summary":
-            return "trace_summarised"
+        reason: UnreadReason | None
+        reason = unscored_reason(generation, "answer" if part == "answer" else "reasoning")
+        if part == "trace" and reason in ("no_trace", "provider_declined"):
+            reason = _UNREADABLE.get(generation.visibility)
+        if reason is not None:
+            return reason
     if part_text(case, part).strip():
         return None
     return "no_trace" if part == "trace" else "empty_answer"

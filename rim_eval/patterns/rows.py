@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 from pydantic import Field
 
 from rim_eval.errors import RimError
-from rim_eval.observations import Observation
+from rim_eval.observations import ModelName, Observation
 from rim_eval.patterns.monitor import ANY_PATTERN, MonitorId, Part, PartLabels, PatternReading
 from rim_eval.types import Mode, PromptKind
 
@@ -32,7 +32,7 @@ class PatternRow(PartLabels):
     metadata_key: ClassVar = "patterns"
     """Where a score's metadata, or a line of a sample file, holds such rows."""
 
-    model: str
+    model: ModelName
     dataset: str
     prompt_id: str
     kind: PromptKind

@@ -12,7 +12,7 @@ the publisher at a pinned revision, or from a local folder (`data=` or the varia
 
 from rim_eval.prompt_sets.download import GatedError, OfflineError, download_file
 from rim_eval.prompt_sets.loading import LoadedSet, Provenance, load_prompt_file, load_prompts
-from rim_eval.prompt_sets.prompts import Prompt, Style, prompt_id, user_message
+from rim_eval.prompt_sets.prompts import Prompt, Style, message_in_arm, prompt_id, user_message
 from rim_eval.prompt_sets.records import FileRecord
 from rim_eval.prompt_sets.registry import GithubSource, HubSource, PromptSet, entries, entry
 
@@ -32,6 +32,7 @@ __all__ = [
     "entry",
     "load_prompt_file",
     "load_prompts",
+    "message_in_arm",
     "prompt_id",
     "user_message",
 ]

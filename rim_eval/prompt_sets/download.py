@@ -36,10 +36,10 @@ class OfflineError(AccessError):
 
 
 class Download(NamedTuple):
-    """A file's bytes, and the commit that it is of; None for a branch of GitHub."""
+    """A file's bytes, and the commit that it is of."""
 
     content: bytes
-    revision: str | None
+    revision: str
 
 
 def repository_url(source: HubSource | GithubSource) -> str:
@@ -73,7 +73,7 @@ def _from_github(source: GithubSource, path: str, sha256: str | None) -> Downloa
     from requests import RequestException
 
     pooch.get_logger().setLevel("WARNING")
-    commit = f"{source.repo}/{source.revision or source.branch}"
+    commit = f"{source.repo}/{source.revision}"
     files = pooch.create(
         path=pooch.os_cache("rim_eval") / "github" / commit,
         base_url=f"{_GITHUB}/{commit}/",
@@ -100,7 +100,7 @@ def _stream(url: str, output: str, _pooch: Any) -> None:
     """Write a file as it arrives; pooch tries again after errors of the connection only."""
     import requests
 
-    _require_host(_GITHUB)
+    require_host(_GITHUB)
     timeout = (_CONNECT_SECONDS, _READ_SECONDS)
     with requests.get(url, stream=True, timeout=timeout) as response, Path(output).open("wb") as to:
         if 400 <= response.status_code < 500:
@@ -120,7 +120,7 @@ def _from_hub(source: HubSource, path: str, *, gated: bool) -> Download:
     cached = hub.try_to_load_from_cache(source.repo, path, **place)
     if not isinstance(cached, str):
         # The hub's own client retries for half a minute before it says that there is no network.
-        _require_host(constants.ENDPOINT)
+        require_host(constants.ENDPOINT)
         try:
             cached = hub.hf_hub_download(source.repo, path, **place, etag_timeout=_CONNECT_SECONDS)
         except errors.RepositoryNotFoundError as error:
@@ -151,7 +151,12 @@ def _offline(host: str, reason: str) -> OfflineError:
     return OfflineError(f"{host} cannot be reached ({reason}), and no copy is cached here")
 
 
-def _require_host(url: str) -> None:
+def require_host(url: str) -> None:
+    """Ask a host once, for seconds, whether it answers.
+
+    Raises:
+        OfflineError: It does not, or HF_HUB_OFFLINE is set.
+    """
     # HF_HUB_OFFLINE holds for every publisher: whoever sets it wants no network at all.
     if os.environ.get("HF_HUB_OFFLINE", "").strip().upper() in {"1", "ON", "YES", "TRUE"}:
         raise _offline(url, "HF_HUB_OFFLINE is set")

@@ -7,8 +7,10 @@ importing them costs seconds and ties prompt sets to one harness, and half of th
 import csv
 import io
 import json
-from collections import Counter, deque
-from collections.abc import Callable
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 from rim_eval.errors import RimError
@@ -21,8 +23,11 @@ _HEADER_WORDS: Final = frozenset(
     {"behavior", "goal", "instruction", "instructions", "prompt", "query", "question", "text"}
 )
 
-_EXCESS: Final = "\0"
-"""Stands for the column of cells that a CSV row has in excess of its header."""
+_DELIMITERS: Final = ",;\t|"
+"""Spreadsheet programs take the semicolon where the comma is the decimal mark."""
+
+_UNREADABLE: Final = re.compile("[\0\ud800-\udfff]")
+"""What no text holds and no request can carry; a byte that is not UTF-8 is read as U+DC80 to U+DCFF."""
 
 GET_AGAIN: Final = "get the file again from its publisher"
 
@@ -49,25 +54,73 @@ class DataFile(NamedTuple):
         return RimError(f"{self.set_name}: {where}: {problem}; expected {expected}.\nNext: {step}.")
 
     def text(self) -> str:
-        """Return the file as text, without a byte order mark, with one kind of line end."""
+        """Return the file as text, without a byte order mark, with one kind of line end.
+
+        A byte that is not UTF-8 gives half of a surrogate pair, so that `read_rows` names its row.
+        """
+        # By its byte order mark; without one, by where the first zero bytes stand (RFC 4627, section 3).
+        encoding = json.detect_encoding(self.content)
+        errors = "surrogateescape" if encoding.startswith("utf-8") else "surrogatepass"
         try:
-            # Spreadsheet programs put a byte order mark before the first column's name.
-            return self.content.decode("utf-8-sig").replace("\r\n", "\n")
+            text = self.content.decode(encoding, errors)
         except UnicodeDecodeError as error:
-            line = self.content[: error.start].count(b"\n") + 1
-            problem = f"byte {error.start} (line {line}) is not UTF-8"
+            problem = f"not {encoding.upper()} at byte {error.start}"
             raise self.problem(
                 problem, "UTF-8 text", f"{GET_AGAIN}, or save it as UTF-8"
             ) from error
+        return io.StringIO(text, newline=None).read()
 
 
 def read_rows(file: DataFile, columns: Columns) -> list[Row]:
-    """Return the rows of a file; blank lines are skipped.
+    """Return the rows of a file by the declared columns' names; blank rows are skipped.
 
     Raises:
         RimError: The bytes are not of that format; it names the file, the row and the next step.
     """
-    return _READERS[columns.format](file, columns)
+    try:
+        rows = [_rename(row, columns) for row in _READERS[columns.format](file, columns)]
+        for number, row in enumerate(rows, 1):
+            _refuse_unreadable(file, row, number)
+    except RecursionError as error:
+        expected = "one flat JSON object a row"
+        raise file.problem("values in values too deep", expected, GET_AGAIN) from error
+    return rows
+
+
+def _rename(row: Row, columns: Columns) -> Row:
+    """Give columns their declared names where only case or white space around them differ."""
+
+    def key(name: str) -> str:
+        return name.strip().casefold()
+
+    names = (*columns.required, *columns.labels)
+    absent = {key(name): name for name in names if name not in row}
+    renamed = {absent.get(key(name), name): value for name, value in row.items()}
+    return renamed if len(renamed) == len(row) else row
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """All texts in a JSON value."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list | dict):
+        for inner in [*value, *value.values()] if isinstance(value, dict) else value:
+            yield from _texts(inner)
+
+
+def _refuse_unreadable(file: DataFile, row: Row, number: int) -> None:
+    for column, value in row.items():
+        matches = filter(None, map(_UNREADABLE.search, _texts([column, value])))
+        if (match := next(matches, None)) is None:
+            continue
+        what, step = "half of a surrogate pair", "mend that row"
+        if match[0] == "\0":
+            what = "a NUL character"
+        elif "\udc80" <= match[0] <= "\udcff":
+            what = f"a byte that is not UTF-8 (0x{ord(match[0]) - 0xDC00:X})"
+            step = f'save the file as UTF-8 (Excel: "CSV UTF-8"), or {GET_AGAIN}'
+        problem = f"column {column[:40]!r} holds {what}"
+        raise file.problem(problem, "Unicode text", step, row=number)
 
 
 def _csv(file: DataFile, columns: Columns) -> list[Row]:
@@ -75,34 +128,15 @@ def _csv(file: DataFile, columns: Columns) -> list[Row]:
     headerless = columns.format == "csv_headerless"
     # A cell may be as long as the file; the module's own limit is 128 KiB.
     csv.field_size_limit(max(csv.field_size_limit(), len(text) + 1))
-    names = [columns.prompt] if headerless else None
-    reader = csv.DictReader(io.StringIO(text, newline=""), names, _EXCESS, "")
-    try:
-        rows: list[Row] = list(reader)
-    except csv.Error as error:
-        raise file.problem(f"not a CSV file ({error})", "CSV in UTF-8", GET_AGAIN) from error
-    try:
-        deque(csv.reader(io.StringIO(text, newline=""), strict=True), maxlen=0)
-    except csv.Error as error:
-        # A quote that is never closed swallows every prompt after it, and no one would know.
-        if "unexpected end" in str(error):
-            problem = "a double quote is opened and never closed"
-            expected = "every cell that begins with a double quote to end with one"
-            step = 'close it, or write a quote inside a cell as ""'
-            raise file.problem(problem, expected, step) from error
-    header = reader.fieldnames or []
-    for name, count in Counter(header).items():
+    delimiter = "," if headerless else _delimiter(text, columns)
+    lines = _cells(file, text, delimiter, headerless=headerless)
+    header = [columns.prompt] if headerless else next(lines, [])
+    for name, count in Counter(filter(str.strip, header)).items():
         if count > 1:
             problem = f"the column {name!r} stands twice in the header"
             raise file.problem(problem, "every column name once", "rename or remove one")
-    for number, row in enumerate(rows, 1):
-        if cells := len(row.get(_EXCESS, [])):
-            problem = f"{cells + len(header)} cells in the row, {len(header)} in the header"
-            expected = "prompts that hold a comma in double quotes"
-            if headerless:
-                problem, expected = f"{cells + 1} columns", f"one column, with {expected}"
-            step = "quote that cell, or get the publisher's file again"
-            raise file.problem(problem, expected, step, row=number)
+    row = partial(_row, file, columns, header)
+    rows = [row(number, cells) for number, cells in enumerate(lines, 1)]
     first = rows[0][columns.prompt].strip() if headerless and rows else ""
     if first.casefold() in _HEADER_WORDS:
         raise file.problem(
@@ -114,24 +148,92 @@ def _csv(file: DataFile, columns: Columns) -> list[Row]:
     return rows
 
 
-def _json(file: DataFile, _columns: Columns) -> list[Row]:
-    """JSON lines, or one array."""
+def _cells(file: DataFile, text: str, delimiter: str, *, headerless: bool) -> Iterator[list[str]]:
+    """The cells of each line that has any; strict, because a wrong quote swallows prompts in silence."""
+    lines = io.StringIO(text, newline="")
+    reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True, strict=True)
+    number = int(headerless)
+    try:
+        for cells in reader:
+            if any(map(str.strip, cells)) or (headerless and cells):
+                yield cells
+                number += 1
+    except csv.Error as error:
+        problem, step = (
+            "text after the closing double quote of a cell",
+            'write a quote inside a cell as ""',
+        )
+        if "unexpected end" in str(error):
+            problem, step = "a double quote is opened and never closed", f"close it, or {step}"
+        expected = "every cell that begins with a double quote to end with one"
+        raise file.problem(problem, expected, step, row=number or None) from error
+
+
+def _row(file: DataFile, columns: Columns, header: list[str], number: int, cells: list[str]) -> Row:
+    if [cell.lstrip("\ufeff") for cell in cells] == header and len(header) > 1:
+        expected, step = "one header, at the top", "remove that row, where two files were joined"
+        raise file.problem("the header again", expected, step, row=number)
+    if len(cells) != len(header):
+        problem = f"{len(cells)} cells in the row, {len(header)} in the header"
+        mark = "comma" if len(cells) > len(header) else "line break"
+        expected, step = f"prompts that hold a {mark} in double quotes", "quote that cell"
+        if columns.format == "csv_headerless":
+            problem, expected = f"{len(cells)} columns", f"one column, with {expected}"
+        raise file.problem(problem, expected, f"{step}, or {GET_AGAIN}", row=number)
+    return dict(zip(header, cells, strict=True))
+
+
+def _delimiter(text: str, columns: Columns) -> str:
+    """The delimiter by which the header holds the prompt's column; a comma where none does."""
+    for delimiter in _DELIMITERS:
+        header = next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), [])
+        if columns.prompt in _rename(dict.fromkeys(header), columns):
+            return delimiter
+    return ","
+
+
+def _json(file: DataFile, columns: Columns) -> list[Row]:
+    """JSON lines, one array, or one object that holds the array."""
     expected, step = "one JSON object a row", f"{GET_AGAIN}, or mend that row"
-    text = file.text()
-    is_array = text.lstrip().startswith("[")
-    rows: list[Row] = []
-    for number, line in enumerate([text] if is_array else filter(str.strip, text.split("\n")), 1):
-        try:
-            rows += json.loads(line) if is_array else [json.loads(line)]
-        except ValueError as error:
-            if is_array:
-                raise file.problem(f"not JSON ({error})", expected, step) from error
-            # Without the parser's detail: a row's text may be a prompt.
-            raise file.problem("not JSON", expected, step, row=number) from error
+    text = file.text().strip()
+    try:
+        document = _loads(text)
+        rows: list[Any] = document if isinstance(document, list) else _wrapped(document, columns)
+    except ValueError as error:
+        if text.startswith("["):
+            raise file.problem(f"not JSON ({error})", expected, step) from error
+        rows = []
+        for number, line in enumerate(filter(str.strip, text.split("\n")), 1):
+            try:
+                rows.append(_loads(line))
+            except (
+                ValueError
+            ) as line_error:  # its words are the parser's own, without the row's text
+                expected += f" ({line_error})"
+                raise file.problem("not JSON", expected, step, row=number) from line_error
     for number, row in enumerate(rows, 1):
         if not isinstance(row, dict):
             raise file.problem(f"a JSON {type(row).__name__}", expected, step, row=number)
     return rows
+
+
+def _loads(text: str) -> Any:
+    """A JSON value; NaN, with which programs write a missing number, is null."""
+    return json.loads(text, parse_constant=lambda _: None, object_pairs_hook=_unique)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> Row:
+    if len(row := dict(pairs)) < len(pairs):
+        raise ValueError("a key stands twice in one object")
+    return row
+
+
+def _wrapped(document: Any, columns: Columns) -> list[Any]:
+    """The rows of `{"data": [{...}, ...]}`, whatever the key; anything else is one row."""
+    values = document.values() if isinstance(document, dict) else ()
+    tables = [v for v in values if isinstance(v, list) and v and isinstance(v[0], dict)]
+    is_row = len(tables) != 1 or columns.prompt in _rename(document, columns)
+    return [document] if is_row else tables[0]
 
 
 def _lines(file: DataFile, columns: Columns) -> list[Row]:

@@ -1,5 +1,6 @@
 """Load prompts, of a registered set or of a user's own file: ids, partners, and where they came from."""
 
+import logging
 import re
 from collections import defaultdict
 from collections.abc import Sequence
@@ -15,6 +16,11 @@ from rim_eval.prompt_sets.registry import Columns, PromptSet, SourceFile
 from rim_eval.prompt_sets.sources import SetFile, SetFiles, join_revisions, obtain
 from rim_eval.types import PROMPT_KINDS, FrozenModel, PromptKind
 
+_LOGGER = logging.getLogger(__name__)
+
+_MAX_GROUPS: Final = 10
+"""Of repeated prompts that are named."""
+
 
 class Provenance(FrozenModel):
     """Where prompts came from, as exactly as it is known."""
@@ -24,7 +30,7 @@ class Provenance(FrozenModel):
     """Repository, folder or file."""
     revision_declared: str | None = None
     revision_used: str | None = None
-    """Commit that the files came from; none for local files and for a branch."""
+    """Commit that the files came from; none for local files."""
     files: tuple[FileRecord, ...]
 
 
@@ -72,8 +78,8 @@ def _build(
 ) -> LoadedSet:
     checked = read_set(entry, files.files)
     prompts, notes = checked.prompts, [file.note for file in files.files if file.note]
-    if repeats := len(prompts) - len({prompt_id("", one.text, one.context) for one in prompts}):
-        notes.append(f"{repeats} prompts repeat another one; their ids end in -2, -3, ...")
+    if repeats := _repeats(prompts, name_rows=files.source == "user"):
+        notes.append(repeats)
     # Over the whole set, so that partners do not depend on the subset.
     partners: Sequence[str | None] = [None] * len(prompts)
     try:
@@ -98,6 +104,20 @@ def _build(
         ),
         notes=tuple(notes),
     )
+
+
+def _repeats(prompts: Sequence[Prompt], *, name_rows: bool) -> str | None:
+    """How many prompts differ from another in nothing but white space and Unicode form, and where."""
+    rows: defaultdict[str, list[str]] = defaultdict(list)
+    for row, prompt in enumerate(prompts, 1):
+        rows[prompt_id("", prompt.text, prompt.context)].append(str(row))
+    if not (count := len(prompts) - len(rows)):
+        return None
+    groups = [", ".join(group) for group in rows.values() if len(group) > 1]
+    more = "; ..." if len(groups) > _MAX_GROUPS else ""
+    where = f" (rows {'; '.join(groups[:_MAX_GROUPS])}{more})" if name_rows else ""
+    says = "1 prompt repeats" if count == 1 else f"{count} prompts repeat"
+    return f"{says} another one{where}; their ids end in -2, -3, ..."
 
 
 def _partners(entry: PromptSet, checked: CheckedFiles, data: Path | None) -> list[str | None]:
@@ -158,19 +178,21 @@ def load_prompt_file(
     kind: PromptKind,
     name: str | None = None,
     prompt_column: str = "prompt",
+    id_column: str | None = None,
     category_column: str | None = None,
     context_column: str | None = None,
     target_column: str | None = None,
     pair_column: str | None = None,
     label_columns: Sequence[str] = (),
 ) -> LoadedSet:
-    """Load a file of your own prompts. Ids come from the content, as for every other set.
+    """Load a file of your own prompts. Ids come from the content unless the file has its own.
 
     Args:
         path: `.csv` (with a header), `.jsonl`, `.json`, `.parquet`, or `.txt` (a prompt a line).
         kind: What the prompts ask: `harmful`, `benign` or `reasoning`.
         name: What the set is called in results; the file's name unless given.
         prompt_column: Column of the prompt.
+        id_column: Column of your own ids, which then stand in results in place of ids from the content.
         category_column: Column of a category, for results by category.
         context_column: Column of a text that belongs before the prompt.
         target_column: Column of the gold answer; reasoning sets need one.
@@ -190,6 +212,7 @@ def load_prompt_file(
     columns = Columns(
         format=_FORMATS[file.suffix.lower()],
         prompt=prompt_column,
+        id=id_column,
         category=category_column,
         context=context_column,
         target=target_column,
@@ -218,4 +241,7 @@ def load_prompt_file(
         columns=columns,
         pairing=registry.SameKeyPairing(rule="same_key") if columns.pair else None,
     )
-    return _build(entry, SetFiles((SetFile(declared, content),), "user", str(file)))
+    loaded = _build(entry, SetFiles((SetFile(declared, content),), "user", str(file)))
+    for note in loaded.notes:
+        _LOGGER.warning(f"{file.name}: {note}")
+    return loaded

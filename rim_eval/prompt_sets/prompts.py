@@ -2,12 +2,13 @@
 
 import hashlib
 import unicodedata
-from typing import Final, Literal, get_args
+from collections.abc import Mapping
+from typing import Any, Final, Literal, get_args
 
 from pydantic import Field
 
 from rim_eval.errors import RimError
-from rim_eval.types import FrozenModel, PromptKind
+from rim_eval.types import ArmKind, FrozenModel, PromptKind
 
 
 class Prompt(FrozenModel):
@@ -50,7 +51,8 @@ Style = Literal["as_is", "worked", "direct"]
 
 `worked`: the model is told to work it out before it answers, in both modes, so no-think is not
 "no chain of thought". `direct`: only the final answer is asked for, so whatever reasoning there is
-happens in the trace. `as_is`: nothing is added.
+happens in the trace. `as_is`: nothing is added. Where the arms are `prompted`, their own instruction takes the
+place of this one (`message_in_arm`).
 """
 
 _TEMPLATES: Final[dict[Style, str]] = {
@@ -61,11 +63,14 @@ _TEMPLATES: Final[dict[Style, str]] = {
 }
 
 
+_ANSWER_FORM: Final = "Give the final answer alone inside \\boxed{}."
+
+
 def user_message(prompt: Prompt, style: Style = "as_is") -> str:
     """Return the user message for a prompt.
 
-    Harmful and benign prompts are asked as their publisher wrote them, below their context where
-    they have one. Reasoning problems are asked in the given style.
+    Prompts are asked as their publisher wrote them, below their context where they have one;
+    reasoning problems in the given style.
 
     Raises:
         RimError: The style does not exist.
@@ -73,6 +78,26 @@ def user_message(prompt: Prompt, style: Style = "as_is") -> str:
     if style not in _TEMPLATES:
         styles = ", ".join(get_args(Style))
         raise RimError(f"prompt_style={style!r} is not known: use one of {styles}.")
-    if prompt.kind != "reasoning":
-        return f"{prompt.context}\n\n---\n\n{prompt.text}" if prompt.context else prompt.text
-    return _TEMPLATES[style].format(problem=prompt.text)
+    text = _below_context(prompt.text, prompt.context)
+    return text if prompt.kind != "reasoning" else _TEMPLATES[style].format(problem=text)
+
+
+def _below_context(text: str, context: str | None) -> str:
+    return f"{context}\n\n---\n\n{text}" if context else text
+
+
+def message_in_arm(message: str, facts: Mapping[str, Any], arm_kind: ArmKind) -> str:
+    """Return the user message as an arm of a kind asks it.
+
+    Prompted arms tell the model themselves whether to reason, so a problem comes to them without its
+    style's instruction, and with the form of the final answer alone.
+
+    Args:
+        message: What `user_message` made of the prompt.
+        facts: The prompt's `kind`, its text as `request`, and its `context`.
+        arm_kind: What brings the modes about.
+    """
+    problem = _below_context(facts["request"], facts.get("context"))
+    if arm_kind != "prompted" or facts["kind"] != "reasoning" or message == problem:
+        return message
+    return f"{problem}\n\n{_ANSWER_FORM}"

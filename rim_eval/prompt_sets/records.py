@@ -4,7 +4,7 @@ import hashlib
 import re
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from rim_eval.errors import RimError
 from rim_eval.prompt_sets.formats import GET_AGAIN, DataFile, Row, read_rows
@@ -12,6 +12,8 @@ from rim_eval.prompt_sets.prompts import Prompt, prompt_id
 from rim_eval.prompt_sets.registry import Columns, PromptSet, SourceFile
 from rim_eval.prompt_sets.sources import SetFile
 from rim_eval.types import FrozenModel
+
+_ID: Final = re.compile(r"[\w.-]{1,64}")
 
 
 class FileRecord(FrozenModel):
@@ -41,6 +43,7 @@ def read_set(entry: PromptSet, files: tuple[SetFile, ...]) -> CheckedFiles:
     """
     prompts: list[Prompt] = []
     pair_keys: list[str | None] = []
+    own_ids: set[str] = set()
     by_checksum: dict[str, FileRecord] = {}
     for declared, content, _ in files:
         file = DataFile(entry.name, declared.name, content)
@@ -49,6 +52,14 @@ def read_set(entry: PromptSet, files: tuple[SetFile, ...]) -> CheckedFiles:
         for number, row in enumerate(rows, 1):
             reader = _RowReader(entry, declared, file, columns, row, number)
             prompts.append(reader.prompt())
+            if columns.id and prompts[-1].id in own_ids:
+                raise file.problem(
+                    f"column {columns.id!r} holds {prompts[-1].id!r} for a second time",
+                    "an id of its own in every row",
+                    "change one, or leave the ids out: they are then made from the content",
+                    row=number,
+                )
+            own_ids.add(prompts[-1].id)
             pair_keys.append(reader.text(columns.pair))
         if (count := len(rows)) != (expected := entry.expected_rows(declared)):
             problem, step = f"{count} rows", "get the publisher's file unchanged"
@@ -129,7 +140,7 @@ class _RowReader:
             pairs = value.items() if isinstance(value, dict) else [(column, value)]
             labels |= {str(key): str(label) for key, label in pairs if label is not None}
         return Prompt(
-            id=prompt_id(self.entry.name, text, context),
+            id=self._own_id() or prompt_id(self.entry.name, text, context),
             set=self.entry.name,
             kind=(subset and self.entry.subsets[subset].kind) or self.entry.kind,
             text=text,
@@ -143,23 +154,37 @@ class _RowReader:
     def text(self, column: str | None) -> str | None:
         """Return the text in a column, None where it is empty."""
         value: Any = self.row.get(column) if column else None
-        return None if value is None else self._unicode(column, str(value)).strip() or None
+        return None if value is None else str(value).strip() or None
 
     def _request(self) -> str:
         column = self.columns.prompt
         value = self.row[column]
-        # SORRY-Bench holds its one user turn in a list.
+        # SORRY-Bench holds its one user turn in a list, chat files a message.
         if isinstance(value, list) and len(value) == 1:
             value = value[0]
+        if isinstance(value, dict) and value.get("role") == "user":
+            value = value.get("content")
         if not isinstance(value, str):
             kind = "null" if value is None else f"a {type(value).__name__}"
-            expected, step = "text, or a list of one text", f"check the column {column!r}"
-            raise self._problem(f"the prompt is {kind}", expected, step)
-        text = self._unicode(column, value).replace("\r\n", "\n").strip()
+            kind += f" of {len(value)}" if isinstance(value, list) else ""
+            expected, step = "text, or a list of one text or user message", "mend that row"
+            raise self._problem(f"the prompt is {kind} (column {column!r})", expected, step)
+        text = value.replace("\r\n", "\n").strip()
         if not text:
             expected, step = "a prompt in every row", f"{GET_AGAIN}, or remove that row"
-            raise self._problem("the prompt is empty", expected, step)
+            raise self._problem(f"the prompt is empty (column {column!r})", expected, step)
         return text
+
+    def _own_id(self) -> str | None:
+        column = self.columns.id
+        value = self.text(column)
+        if column and not (value and _ID.fullmatch(value)):
+            problem = f"column {column!r} holds no id"
+            expected = (
+                "1 to 64 letters, digits, dots, dashes and underscores, for ids stand in results"
+            )
+            raise self._problem(problem, expected, "mend that row")
+        return value
 
     def _subset(self) -> str | None:
         column = self.columns.subset
@@ -183,13 +208,6 @@ class _RowReader:
             problem = f"no gold answer in the column {column!r}"
             raise self._problem(problem, f"a text that matches {pattern}")
         return match.group(1).strip()
-
-    def _unicode(self, column: str | None, text: str) -> str:
-        """The text, unless it holds what JSON can spell but no file and no request can carry."""
-        if re.search("[\ud800-\udfff]", text):
-            problem = f"column {column!r} holds half of a surrogate pair"
-            raise self._problem(problem, "Unicode text", "mend that row")
-        return text
 
     def _problem(self, problem: str, expected: str, step: str = GET_AGAIN) -> RimError:
         return self.file.problem(problem, expected, step, row=self.number)

@@ -27,6 +27,8 @@ class Columns(FrozenModel):
     format: Format
     prompt: str = "prompt"
     """Name of the prompt's column; `csv_headerless` and `lines` have one unnamed column."""
+    id: str | None = None
+    """A user's own ids; unless given, they are made from the content."""
     category: str | None = None
     context: str | None = None
     """Text that belongs before the prompt (HarmBench's contextual behaviours)."""
@@ -44,7 +46,15 @@ class Columns(FrozenModel):
     @property
     def required(self) -> tuple[str, ...]:
         """Columns that every row must have."""
-        columns = (self.prompt, self.category, self.context, self.target, self.subset, self.pair)
+        columns = (
+            self.prompt,
+            self.id,
+            self.category,
+            self.context,
+            self.target,
+            self.subset,
+            self.pair,
+        )
         return tuple(filter(None, columns))
 
 
@@ -62,13 +72,11 @@ class HubSource(FrozenModel):
 
 
 class GithubSource(FrozenModel):
-    """Files of a GitHub repository."""
+    """Files of a GitHub repository at a commit."""
 
     type: Literal["github"]
     repo: str
-    revision: Revision | None = None
-    branch: str = "main"
-    """Where to load from as long as no commit is known."""
+    revision: Revision
 
 
 class FileSource(FrozenModel):

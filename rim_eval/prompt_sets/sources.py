@@ -87,7 +87,7 @@ def from_publisher(entry: PromptSet) -> SetFiles:
         RimError: A file is not there, or the publisher answers an error.
     """
     files: list[SetFile] = []
-    revisions: dict[str, str | None] = {}
+    revisions: dict[str, str] = {}
     for file in entry.files:
         source = file.source or entry.source
         assert not isinstance(source, FileSource)
@@ -109,8 +109,8 @@ def from_publisher(entry: PromptSet) -> SetFiles:
                 "the cache. Next: delete the repository from the hub's cache (`hf cache`) and run again."
             )
         files.append(SetFile(file, content))
-    revision = join_revisions(revisions.values())
-    return SetFiles(tuple(files), "publisher", ", ".join(revisions), revision)
+    commits = join_revisions(revisions.values())
+    return SetFiles(tuple(files), "publisher", ", ".join(revisions), commits)
 
 
 def join_revisions(revisions: Iterable[str | None]) -> str | None:

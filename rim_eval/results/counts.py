@@ -252,7 +252,7 @@ def count_set(rows: Columns, *, breakdowns: bool = True) -> SetCounts:
 
     Args:
         rows: Columns of its observations, without duplicates, of one judge.
-        breakdowns: Whether to count thresholds and categories as well.
+        breakdowns: Whether to count categories as well.
     """
     mode, category = rows.text["mode"], rows.text["category"]
     kinds = rows.text["arm_kind"].tally()
@@ -262,7 +262,7 @@ def count_set(rows: Columns, *, breakdowns: bool = True) -> SetCounts:
         arm_kind=kind,
         cells=_cells(rows, rows.events),
         arms={m: _arm(rows.where(mode.equals(m))) for m in MODES if mode.equals(m).any()},
-        thresholds=_thresholds(rows) if breakdowns else {},
+        thresholds=_thresholds(rows),
         categories={name: _cells(part, part.events) for name, part in parts.items()},
         # Only the check of `effort` arms rests on lengths.
         trace_lengths=_trace_lengths(rows) if kind == "effort" else None,

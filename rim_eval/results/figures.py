@@ -121,6 +121,8 @@ class SetResult(FiniteModel):
     figures: Figures
     mode_check: ManipulationCheck
     """Whether the modes were held."""
+    thresholds: dict[Name, Figures] = Field(default={})
+    """The figures with another line between events and the rest, as `SetCounts.thresholds`."""
 
 
 def set_results(rows: Iterable[Observation], level: float = 0.95) -> dict[PromptKind, SetResult]:
@@ -142,6 +144,7 @@ def set_results(rows: Iterable[Observation], level: float = 0.95) -> dict[Prompt
             counts=counts,
             figures=figures(counts.cells, level),
             mode_check=check_modes(counts),
+            thresholds={line: figures(c, level) for line, c in counts.thresholds.items()},
         )
     return results
 

@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from typing import Final, Literal, NamedTuple
 
-from rim_eval.thinking.markers import FAMILIES, Family, tail_marks
+from rim_eval.thinking.markers import ANSWER_WRAPPERS, FAMILIES, Family, tail_marks
 
 
 class Tail(NamedTuple):
@@ -23,27 +23,40 @@ class Difference(NamedTuple):
 
 
 _HARMONY_TAIL: Final = re.compile(r"<\|channel\|>(analysis|final)<\|message\|>\s{0,40}\Z")
-_EMPTY_BLOCK: Final = re.compile(r"<([\w:|-]{2,40})>\s{0,40}</\1>\s{0,40}\Z")
-_AFTER_CLOSE: Final = re.compile(r"\s*(?:<answer>|<response>|<\|open\|>response<\|sep\|>)?\s*\Z")
+_TOPIC: Final = r"(?:think\w*|thought\w*|reasoning|reason_\w+|ponder\w*|deliberat\w+|chain[- ]of[- ]thought|\bcot\b)"
+_EMPTY_TRACE: Final = re.compile(
+    # A tag and its end, or a mark of any family that is named for thinking and an end right after it.
+    r"(?:<([\w:|-]{2,40})>\s{0,40}</\1>|"
+    rf"[<\[][^<>\[\]/\s]{{0,40}}{_TOPIC}[^<>\[\]\s]{{0,40}}[>\]]\s{{0,40}}"
+    r"[<\[][^<>\[\]\s]{0,40}(?:/|end|eot|close|stop)[^<>\[\]\s]{0,40}[>\]])"
+    # The header of a turn for the answer alone may follow.
+    r"\s{0,40}(?:[<\[][^<>\[\]\s]{1,40}[>\]]\w{0,40})?\s{0,40}\Z",
+    re.IGNORECASE,
+)
+_ANSWER_OPENED: Final = re.compile(
+    rf"(?:{'|'.join(re.escape(opening) for opening, _ in ANSWER_WRAPPERS)})\s{{0,40}}\Z"
+)
 
 
 def read_tail(prompt: str) -> Tail:
     """Read the end of a rendered prompt.
 
-    A trace is open when an opening mark stands last and no other tag or role follows it; it is
-    closed when a closing mark stands last, whether or not the prompt shows where it began.
+    A trace is open when an opening mark stands last and no other tag or role follows it. It is closed
+    when a closing mark stands last, whether or not the prompt shows where it began, after an empty
+    trace, and inside an answer that the prompt has begun.
     """
     harmony = _HARMONY_TAIL.search(prompt[-400:])
     if harmony:
         return Tail("open" if harmony[1] == "analysis" else "closed")
+    answer = _ANSWER_OPENED.search(prompt[-400:])
     marks = tail_marks(prompt)
     if marks:
         last, rest = marks[-1], prompt[marks[-1].end :]
-        if last.kind == "close" and _AFTER_CLOSE.match(rest):
+        if last.kind == "close" and (answer or not rest.strip()):
             return Tail("closed", last.family)
         if last.kind == "open" and len(rest) < 200 and not re.search(r"[<\[{|]", rest):
             return Tail("open", last.family)
-    return Tail("closed" if _EMPTY_BLOCK.search(prompt[-200:]) else "none")
+    return Tail("closed" if answer or _EMPTY_TRACE.search(prompt[-400:]) else "none")
 
 
 def trace_opening(prompt: str, template: str) -> str | None:
@@ -74,48 +87,40 @@ def marker_family(text: str) -> Family | None:
     return None
 
 
-_TOPIC: Final = r"(?:think\w*|thought\w*|reasoning|reason_\w+|ponder\w*|deliberat\w+|chain[- ]of[- ]thought|\bcot\b)"
 _OFF: Final = re.compile(
-    r"no[_ -]?think|"
+    rf"\bno[_ -]?{_TOPIC}|"
     rf"{_TOPIC}[\w ]{{0,20}}[\"'`]?\s*(?:[:=]|\bis\b|\bare\b)?\s*[\"'`]?(?:off|none|disabled|false|no|0|zero)\b",
-    re.IGNORECASE,
-)
-_ON: Final = re.compile(
-    rf"(?:^|\s)/{_TOPIC}|<\|{_TOPIC}\|>|"
-    rf"{_TOPIC}[\w ]{{0,20}}[\"'`]?\s*(?:[:=]|\bis\b)?\s*[\"'`]?(?:on|enabled|true|yes)\b",
     re.IGNORECASE,
 )
 _DISCOURAGED: Final = re.compile(
     rf"\b(?:without|skip\w*|omit|disabl\w+|avoid|don't|do not|never|no need)\b.{{0,40}}{_TOPIC}",
     re.IGNORECASE | re.DOTALL,
 )
-_PROCESS: Final = re.compile(
-    r"(?:thinking|thought|reasoning)\s+(?:process|section|phase|mode|block|step)", re.IGNORECASE
-)
 
 
 def stance(text: str) -> int:
-    """Return whether a text asks for thinking (1), against it (-1), or is about other things (0)."""
-    if _OFF.search(text) or _DISCOURAGED.search(text):
+    """Return whether a text or a name asks for thinking (1), against it (-1), or for other things (0)."""
+    words = text.replace("_", " ")
+    if _OFF.search(words) or _DISCOURAGED.search(words):
         return -1
-    return 1 if re.search(_TOPIC, text, re.IGNORECASE) or marker_family(text) else 0
+    return 1 if re.search(_TOPIC, words, re.IGNORECASE) or marker_family(text) else 0
 
 
 _OPENNESS: Final = {
     "open": (2, "ends inside an open trace"),
     "none": (1, "leaves the trace to the model"),
-    "closed": (0, "ends after a closed trace"),
+    "closed": (0, "leaves no room for a trace"),
 }
 
 
-def compare_prompts(more: str, less: str, *, traces_known: bool) -> Difference:
+def compare_prompts(more: str, less: str, *, is_named: bool = False) -> Difference:
     """Return how far the first prompt asks for thinking where the second one does not.
 
     Args:
         more: Prompt that may ask for thinking.
         less: Prompt that may ask for none.
-        traces_known: Whether the template knows trace marks at all; instructions in plain words
-            count for a switch only then, since "think" is an everyday word.
+        is_named: Whether what switches between them says by its name and values that the first is
+            the think prompt. Only then do plain words count: "think" is an everyday word.
     """
     (openness, ending), (other_openness, other_ending) = (
         _OPENNESS[read_tail(prompt).state] for prompt in (more, less)
@@ -124,19 +129,19 @@ def compare_prompts(more: str, less: str, *, traces_known: bool) -> Difference:
     if gap > 0:
         reason = f"the think prompt {ending} and the no-think prompt {other_ending}"
         return Difference(2.0 + gap, reason)
-    if gap < 0 or openness != 1:
-        return Difference(0, "")
     in_more, in_less = unique_text(more, less)
-    # A command or a trace mark; in a template that knows traces, everyday words too.
-    plain = _ON.search(in_more) or marker_family(in_more) or _OFF.search(in_less)
-    prose = _PROCESS.search(in_more) or _DISCOURAGED.search(in_less)
-    if stance(in_more) <= stance(in_less) or not (plain or (traces_known and prose)):
+    commands = marker_family(in_more) or _OFF.search(in_less)
+    if (
+        gap < 0
+        or openness != 1
+        or not ((is_named and more != less) or (commands and stance(in_more) > stance(in_less)))
+    ):
         return Difference(0, "")
     one_line = (" ".join(text.split()) for text in (in_more, in_less))
     short = (text if len(text) <= 60 else f"{text[:57]}..." for text in one_line)
     quote, other_quote = (repr(text) if text else "nothing" for text in short)
     reason = f"only the think prompt says {quote}, only the no-think prompt says {other_quote}"
-    return Difference(2.5 if stance(in_less) == -1 and stance(in_more) == 1 else 2.0, reason)
+    return Difference(2.0, reason)
 
 
 _SENTENCE_END: Final = re.compile(r"\n+|(?<=[.!?;]) +")

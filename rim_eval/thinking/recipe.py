@@ -63,6 +63,11 @@ class Recipe(FrozenModel):
         rendered = render(self.messages(system, user), dict(self.template_kwargs))
         return rendered + (self.prefill or "")
 
+    def read_opening(self, render: Renderer) -> "Recipe":
+        """Return this recipe with `opened_by_prompt` as the rendered prompt shows it."""
+        opened = read_tail(self.prompt(render)).state == "open"
+        return self.model_copy(update={"opened_by_prompt": opened})
+
 
 def message_recipe(place: str, text: str | None) -> Recipe:
     """Return the recipe that writes a text into the `system` or the `user` message."""

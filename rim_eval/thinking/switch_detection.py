@@ -2,16 +2,16 @@
 
 Variables that the template reads are given values, soft switches (`/no_think`) are put into messages,
 and the rendered prompts are compared. Two prompts differ *concerning thinking* when one ends inside a
-trace and the other does not, or when one asks for thinking and the other does not or forbids it.
-Which of them is "think" is read from the prompts; the variable's own name says nothing, and neither
-does the model's name, but for families whose template cannot show their switch.
+trace and the other does not, or when only one shows trace marks or turns thinking off in so many words.
+Which of them is "think" is read from the prompts. A variable's name is evidence only where it is about
+thinking, its two values are opposites (true and false, on and off) and the prompts differ: a sentence
+such as "Enable deep thinking subroutine." says little without the variable that writes it.
 """
 
 import re
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Any, Final, Literal, NamedTuple
+from functools import reduce
+from typing import Any, Final, NamedTuple
 
 from rim_eval.errors import RimError
 from rim_eval.thinking import switches
@@ -39,39 +39,87 @@ from rim_eval.types import ArmKind
 MAX_DETECTION_SECONDS: Final = 300.0
 """For all renderings together. Templates take a second, a server that renders over HTTP a minute."""
 
-Place = Literal["template", "system", "user"]
-
-_UNKNOWN_TEMPLATE: Final = TemplateReads(
-    SWITCH_TABLE.variables, {}, (), {}, SWITCH_TABLE.soft_switches, ""
-)
 _NONSENSE: Final = "zqxvk"
 """A value that no template compares with: one that prints it prints whatever it is given."""
 
-_Pair = tuple[Difference, Any, Any]
-"""How the prompts of two values differ, the think value and the no-think value."""
+
+class _Trial(NamedTuple):
+    """One value of a template variable, or one text in a message, and the prompt that it makes."""
+
+    name: str
+    """The variable, or the text."""
+    value: Any
+    recipe: Recipe
+    prompt: str
+
+    @property
+    def topic(self) -> int:
+        """1 where the name is about thinking, -1 about leaving it out, 0 about other things."""
+        return stance(" ".join([self.name, *_innermost(self.value)[:-1]]))
+
+    @property
+    def direction(self) -> int:
+        """1 where name and value ask for thinking, -1 against it, 0 where they do not say."""
+        value = _innermost(self.value)[-1]
+        level = _LEVEL_OF.get(value) if isinstance(value, str) else bool(value)
+        return 0 if level is None else (1 if level else -1) * (self.topic or 1)
+
+
+def _innermost(value: Any) -> list[Any]:
+    """The keys of nested mappings with one item each, and the value inside."""
+    if not isinstance(value, dict):
+        return [value]
+    [(key, inner)] = value.items()
+    return [key, *_innermost(inner)]
 
 
 class _Candidate(NamedTuple):
-    """A variable or a soft switch with two values that differ in how much thinking they ask for."""
+    """Two trials that differ in how much thinking they ask for."""
 
-    name: str
-    place: Place
     difference: Difference
-    think: Any
-    no_think: Any
+    think: _Trial
+    no_think: _Trial
+    default: str
+    """The prompt where nothing is given."""
 
 
-class _Template(NamedTuple):
+class _Search:
     """The template whose switch is searched for."""
 
-    render: Renderer
-    source: str | None
-    reads: TemplateReads
-    plain: str
-    """The prompt for a plain user message."""
-    traces_known: bool
-    deadline: float
-    """End of the search: each rendering may be short enough, and hundreds not."""
+    def __init__(self, render: Renderer, source: str | None) -> None:
+        self.render = render
+        self.source = source
+        unknown = TemplateReads(dict.fromkeys(SWITCH_TABLE.variables, ()), {}, (), "")
+        self.reads = unknown if source is None else read_template(source)
+        self.plain = Recipe().prompt(render)
+        """The prompt for a plain user message."""
+        self._deadline = time.monotonic() + MAX_DETECTION_SECONDS
+
+    def variable(self, name: str, value: Any) -> _Trial | None:
+        """Set one variable; None where the template refuses the value."""
+        effort = value if name == "reasoning_effort" and isinstance(value, str) else None
+        recipe = Recipe(template_kwargs={name: value}, reasoning_effort=effort)
+        prompt = self._prompt(recipe)
+        return None if prompt is None else _Trial(name, value, recipe, prompt)
+
+    def message(self, place: str, text: str) -> _Trial | None:
+        """Put a text into a message; the prompt is kept without it."""
+        recipe = message_recipe(place, text)
+        prompt = self._prompt(recipe)
+        return None if prompt is None else _Trial(text, text, recipe, prompt.replace(text, ""))
+
+    def _prompt(self, recipe: Recipe) -> str | None:
+        # Each rendering may be short enough, and hundreds not.
+        if time.monotonic() > self._deadline:
+            raise RimError(
+                "The chat template's switch was not found within "
+                f"{MAX_DETECTION_SECONDS:g} s. Name it with -T switch=... "
+                "(enable_thinking, system:/no_think, forced_empty, prompted)."
+            )
+        try:
+            return recipe.prompt(self.render)
+        except RimError:
+            return None
 
 
 def find_switch(render: Renderer, *, source: str | None = None, model: str | None = None) -> Switch:
@@ -86,33 +134,39 @@ def find_switch(render: Renderer, *, source: str | None = None, model: str | Non
 
     Returns:
         In this order of preference: a `switch`; `effort` levels; `forced_empty` for a model that
-        always thinks; `prompted` for one that knows no traces.
+        always thinks; `prompted` for one that knows no traces, or whose prompt begins the answer.
 
     Raises:
         RimError: The template cannot be parsed, refuses even a plain user message, or takes more
             than `MAX_DETECTION_SECONDS` over all renderings.
     """
-    deadline = time.monotonic() + MAX_DETECTION_SECONDS
-    source = source if source is not None else source_of(render)
-    reads = _UNKNOWN_TEMPLATE if source is None else read_template(source)
-    plain = Recipe().prompt(render)
-    traces_known = bool(marker_family(reads.text) or marker_family(plain)) or source is None
-    template = _Template(render, source, reads, plain, traces_known, deadline)
-    candidates = [*_variable_candidates(template), *_soft_switch_candidates(template)]
-    best = max(candidates, key=lambda one: one.difference.strength, default=None)
+    search = _Search(render, source if source is not None else source_of(render))
+    variables = [
+        trials for name in search.reads.variables if (trials := _variable_trials(search, name))
+    ]
+    candidates = [
+        *(_variable_candidate(search, trials) for trials in variables),
+        *(_message_candidate(search, place) for place in ("system", "user")),
+    ]
+    best = max(filter(None, candidates), key=lambda one: one.difference.strength, default=None)
+    best = best and _with_explicit_modes(
+        search, best, [one for trials in variables for one in trials]
+    )
     if best and best.difference.strength >= 2:
-        return _build_switch(template, best, "switch")
-    hidden = switches.model_card_switch(model) or _default_instruction_switch(render, plain)
+        return _build_switch(search, best, "switch")
+    hidden = switches.model_card_switch(model) or _default_instruction_switch(search)
     if hidden:
         return hidden
     if best:
-        return _build_switch(template, best, "effort")
-    if read_tail(plain).state == "open" or (traces_known and source is not None):
-        return switches.forced_empty_switch(plain, reads.text)
+        return _build_switch(search, best, "effort")
+    state, text = read_tail(search.plain).state, search.reads.text
+    knows_traces = search.source is not None and marker_family(text + search.plain)
+    if state == "open" or (state == "none" and knows_traces):
+        return switches.forced_empty_switch(search.plain, text)
     return switches.prompted_switch(render)
 
 
-# ---- which two values switch thinking ----
+# ---- which two trials switch thinking ----
 
 _LEVEL_OF: Final = {name: i for i, names in enumerate(SWITCH_TABLE.levels) for name in names}
 """Names of how much to think, in order; 0 is off."""
@@ -122,110 +176,91 @@ _MAX_GROUPS: Final = 10
 """Distinct prompts that are compared with each other."""
 
 
-@dataclass
-class _Trials:
-    """The prompt that each value renders; values that the template refuses are left out."""
+def _switching_pair(trials: list[_Trial], default: str, *, tails_only: bool) -> _Candidate | None:
+    """Return the two trials that switch thinking on and off most plainly, if any do.
 
-    template: _Template
-    render_value: Callable[[Any], str]
-    values: Iterable[Any]
-    named: tuple[str, ...] = ()
-    """Texts that the template compares the value with."""
-
-    def __post_init__(self) -> None:
-        attempts = ((value, self.render(value)) for value in self.values)
-        self.prompts = [(value, prompt) for value, prompt in attempts if prompt is not None]
-
-    def render(self, value: Any) -> str | None:
-        """Return the prompt for a value, None where the template refuses it."""
-        if time.monotonic() > self.template.deadline:
-            raise RimError(
-                "The chat template's switch was not found within "
-                f"{MAX_DETECTION_SECONDS:g} s. Name it with -T switch=... "
-                "(enable_thinking, system:/no_think, forced_empty, prompted)."
-            )
-        try:
-            return self.render_value(value)
-        except RimError:
-            return None
-
-    def prints_values(self) -> bool:
-        """Return whether the template prints the value that it is given."""
-        nonsense = self.render(_NONSENSE)
-        if nonsense is not None:
-            return _NONSENSE in nonsense
-        # It refuses unknown values; does it print those that it takes?
-        texts = [(value, prompt) for value, prompt in self.prompts if value and type(value) is str]
-        frames = {prompt.replace(value, "") for value, prompt in texts}
-        return len(texts) > 1 and len(frames) == 1 and all(value in p for value, p in texts)
-
-    def switching_pair(self, default: str | None, *, printed: bool) -> _Pair | None:
-        """Return the two values that switch thinking on and off most plainly, if any do.
-
-        Args:
-            default: The prompt where nothing is given.
-            printed: Whether the template merely prints the value. Then only a change of the prompt's
-                tail counts: printed text could replace anything, a default instruction to think, say.
-        """
-        only_degree = bool(self.named) and set(self.named) <= _EFFORT_LEVELS
-        values_of: dict[str, list[Any]] = {}
-        for value, prompt in self.prompts:
-            values_of.setdefault(prompt, []).append(value)
-        groups = list(enumerate(values_of.items()))[:_MAX_GROUPS]
-        pairs: list[tuple[tuple[float, bool, int], _Pair]] = []
-        for i, (more, thinking) in groups:
-            for j, (less, direct) in groups:
-                difference = compare_prompts(more, less, traces_known=self.template.traces_known)
-                doubtful = printed or (only_degree and not _shows_marks(more, less))
-                if difference.strength >= (3 if doubtful else 1):
-                    # Among equals: the template's own default first, then the values tried first.
-                    rank = (difference.strength, default in (more, less), -(i + j))
-                    pair = (difference, _fitting(thinking, 1), _fitting(direct, -1))
-                    pairs.append((rank, pair))
-        return max(pairs, key=lambda ranked: ranked[0])[1] if pairs else None
-
-    def degree_pair(self, *, printed: bool) -> _Pair | None:
-        """Return two values that ask for more and for less thinking; off only where it is named."""
-        takes_efforts = printed or not _EFFORT_LEVELS.isdisjoint(self.named)
-        accepted = {*self.named, *(_EFFORT_LEVELS if takes_efforts else ())} - {"max", "xhigh"}
-        values = [value for value, _ in self.prompts]
-        texts = [v for v in values if isinstance(v, str) and v in accepted and v in _LEVEL_OF]
-        numbers = [v for v in values if printed and type(v) is int and v > 0]
-        for scale in (sorted(texts, key=_LEVEL_OF.__getitem__), sorted(numbers)):
-            if len(scale) < 2:
-                continue
-            low, high = scale[0], scale[-1]
-            less, more = (self.render(value) or "" for value in (low, high))
-            unique = unique_text(more, less)
-            same_tail = read_tail(more).state == read_tail(less).state
-            if more != less and same_tail and any(map(stance, unique)):
-                quoted = " or ".join(repr(" ".join(text.split())[:60]) for text in unique)
-                strength = 2.0 if _direction(low) < 0 else 1.0
-                return Difference(strength, f"the prompt says {quoted}"), high, low
-        return None
+    Args:
+        trials: What was rendered.
+        default: The prompt where nothing is given.
+        tails_only: Whether only the prompt's end counts: a text that is merely printed could replace
+            anything, a default instruction to think, say.
+    """
+    by_prompt: dict[str, list[_Trial]] = {}
+    for trial in trials:
+        by_prompt.setdefault(trial.prompt, []).append(trial)
+    groups = list(by_prompt.values())[:_MAX_GROUPS]
+    pairs = [
+        _compare(_fitting(thinking, 1), _fitting(direct, -1), default)
+        for thinking in groups
+        for direct in groups
+    ]
+    # Among equals: the template's own default first, then the values tried first.
+    best = max(
+        pairs,
+        key=lambda pair: (
+            pair.difference.strength,
+            default in (pair.think.prompt, pair.no_think.prompt),
+        ),
+        default=None,
+    )
+    return best if best and best.difference.strength >= (3 if tails_only else 1) else None
 
 
-def _shows_marks(more: str, less: str) -> bool:
-    in_more, in_less = unique_text(more, less)
-    return bool(marker_family(in_more)) and not marker_family(in_less)
+def _compare(think: _Trial, no_think: _Trial, default: str) -> _Candidate:
+    about_thinking = bool(think.topic and no_think.topic)
+    opposites = think.direction == 1 and no_think.direction == -1
+    prompts = (think.prompt, no_think.prompt)
+    difference = compare_prompts(*prompts, is_named=about_thinking and opposites)
+    only_mark = think.prompt.startswith(no_think.prompt.rstrip())
+    if difference.strength == 3 and read_tail(think.prompt).state == "open":
+        # A prompt without a trace may be for another task altogether, a verdict, say.
+        difference = difference if only_mark or about_thinking else Difference(0, "")
+    return _Candidate(difference, think, no_think, default)
 
 
-def _fitting(values: list[Any], sign: int) -> Any:
-    """The first value, unless its name says the opposite of what it does and another's does not."""
-    first = values[0]
-    same_kind = (value for value in values if type(value) is type(first))
-    return next((value for value in same_kind if _direction(value) != -sign), first)
+def _fitting(trials: list[_Trial], direction: int) -> _Trial:
+    """The first trial, unless its value says the opposite of what it does and another's does not."""
+    first = trials[0]
+    same_kind = (trial for trial in trials if type(trial.value) is type(first.value))
+    return next((trial for trial in same_kind if trial.direction != -direction), first)
 
 
-def _direction(value: Any) -> int:
-    """What a value's name says: 1 for more thinking, -1 for none, 0 for neither."""
-    if isinstance(value, dict) and len(value) == 1:
-        return _direction(next(iter(value.values())))
-    if not isinstance(value, str):
-        return 0
-    if _LEVEL_OF.get(value) == 0:
-        return -1
-    return int(value in _LEVEL_OF or value in {"on", "enabled"})
+def _degree_pair(search: _Search, trials: list[_Trial], *, printed: bool) -> _Candidate | None:
+    """Return two trials that ask for more and for less thinking; off only where it is named."""
+    compared = search.reads.variables[trials[0].name]
+    takes_efforts = printed or not _EFFORT_LEVELS.isdisjoint(compared)
+    accepted = {*compared, *(_EFFORT_LEVELS if takes_efforts else ())} - {"max", "xhigh"}
+    levels = {
+        _LEVEL_OF[one.value]: one
+        for one in reversed(trials)
+        if one.value in accepted and one.value in _LEVEL_OF
+    }
+    numbers = {
+        one.value: one for one in trials if printed and type(one.value) is int and one.value > 0
+    }
+    for scale in filter(None, (levels, numbers)):
+        more, less = scale[max(scale)], scale[min(scale)]
+        unique = unique_text(more.prompt, less.prompt)
+        same_tail = read_tail(more.prompt).state == read_tail(less.prompt).state
+        if same_tail and any(unique) and (more.topic or any(map(stance, unique))):
+            quoted = " or ".join(repr(" ".join(text.split())[:60]) for text in unique)
+            difference = Difference(1.0 if min(scale) else 2.0, f"the prompt says {quoted}")
+            return _Candidate(difference, more, less, search.plain)
+    return None
+
+
+def _with_explicit_modes(search: _Search, best: _Candidate, trials: list[_Trial]) -> _Candidate:
+    """Return the pair of two variables where one alone leaves a mode to the model (HyperCLOVA X)."""
+    if search.plain not in (best.think.prompt, best.no_think.prompt):
+        return best
+    flags = [one for one in trials if one.value is True and one.prompt != search.plain]
+    pairs = [
+        _compare(think, no_think, search.plain)
+        for think in flags
+        for no_think in flags
+        if (think.topic, no_think.topic) == (1, -1)
+    ]
+    return max([*pairs, best], key=lambda pair: pair.difference.strength)
 
 
 # ---- what to try: variables of the template, and texts in a message ----
@@ -235,109 +270,91 @@ _NUMBERS: Final = (0, -1, 1024, 16384)
 _ROLES: Final = frozenset({"system", "user", "assistant", "tool", "developer", "ipython", "model"})
 
 
-def _variable_candidates(template: _Template) -> Iterable[_Candidate]:
-    render, _, reads, plain, *_ = template
-    for name in reads.variables:
-
-        def render_value(value: Any, name: str = name) -> str:
-            return _recipe("template", name, value).prompt(render)
-
-        named = tuple(value for value in reads.values.get(name, ()) if isinstance(value, str))
-        trials = _Trials(template, render_value, _values_to_try(reads, name), named)
-        if {prompt for _, prompt in trials.prompts} <= {plain}:
-            continue
-        printed = trials.prints_values()
-        pair = trials.switching_pair(plain, printed=printed) or trials.degree_pair(printed=printed)
-        if pair:
-            yield _Candidate(name, "template", *pair)
+def _variable_trials(search: _Search, name: str) -> list[_Trial]:
+    """Try values for a variable, those of the types that the template compares it with first."""
+    compared = search.reads.variables[name]
+    types = {type(value) for value in compared} or {bool}
+    common = (True, False, *_NUMBERS, *_LEVEL_VALUES)
+    values = distinct([*compared, *common, *search.reads.constants])
+    values = tuple(sorted(values, key=lambda value: type(value) not in types))
+    nested = [
+        reduce(lambda inner, field: {field: inner}, reversed(path), value)
+        for path in search.reads.fields.get(name, ())
+        for value in values[:16]
+    ]
+    return [trial for value in (*nested, *values) if (trial := search.variable(name, value))]
 
 
-def _values_to_try(reads: TemplateReads, name: str) -> tuple[Any, ...]:
-    """Values for a variable, those that fit the template's own use of it first."""
-    compared = reads.values.get(name, ())
-    kinds = {type(value) for value in compared}
-    truth, others = (True, False), (*_LEVEL_VALUES, *reads.all_values)
-    values: tuple[Any, ...]
-    if str in kinds and bool not in kinds:
-        values = (*compared, *others, *truth, *_NUMBERS)
-    elif int in kinds and bool not in kinds:
-        values = (*compared, *_NUMBERS, *truth, *others)
-    else:
-        values = (*truth, *compared, *_NUMBERS, *others)
-    fields = reads.fields.get(name, ())[:4]
-    return distinct([*({field: value} for field in fields for value in values[:16]), *values])
+def _variable_candidate(search: _Search, trials: list[_Trial]) -> _Candidate | None:
+    if {trial.prompt for trial in trials} <= {search.plain}:
+        return None
+    compared = search.reads.variables[trials[0].name]
+    has_off = any(_LEVEL_OF.get(value) == 0 for value in compared)
+    only_degree = not _EFFORT_LEVELS.isdisjoint(compared) and not has_off
+    printed = _prints_values(search, trials)
+    pair = _switching_pair(trials, search.plain, tails_only=printed or only_degree)
+    return pair or _degree_pair(search, trials, printed=printed)
 
 
-def _soft_switch_candidates(template: _Template) -> Iterable[_Candidate]:
-    render, source, reads, *_ = template
+def _prints_values(search: _Search, trials: list[_Trial]) -> bool:
+    """Return whether the template prints the value that it is given."""
+    nonsense = search.variable(trials[0].name, _NONSENSE)
+    if nonsense is not None:
+        return _NONSENSE in nonsense.prompt
+    # It refuses unknown values; does it print those that it takes?
+    texts = [one for one in trials if one.value and type(one.value) is str]
+    frames = {one.prompt.replace(one.value, "") for one in texts}
+    return len(texts) > 1 and len(frames) == 1 and all(one.value in one.prompt for one in texts)
+
+
+def _message_candidate(search: _Search, place: str) -> _Candidate | None:
+    neutral = search.message(place, _NONSENSE)
+    if neutral is None:
+        return None
+    # Not the end of a closing tag: `</think>` is no `/think`.
     common = [
         text
         for text in SWITCH_TABLE.soft_switches
-        # Not the end of a closing tag: `</think>` is no `/think`.
-        if source is None or re.search(rf"(?<!<){re.escape(text)}", source)
+        if search.source is None or re.search(rf"(?<!<){re.escape(text)}", search.source)
     ]
-    compared = [v for v in reads.all_values if isinstance(v, str) and v not in _ROLES]
-    places: tuple[Place, ...] = ("system", "user")
-    for place in places:
-
-        def render_text(text: str | None, place: Place = place) -> str:
-            text = _NONSENSE if text is None else text
-            return message_recipe(place, text).prompt(render).replace(text, "")
-
-        # None, no soft switch, comes after the named ones: where both do the same, the named is chosen.
-        texts = [*distinct([*common, *reads.searched]), None, *compared]
-        trials = _Trials(template, render_text, texts)
-        neutral = trials.render(None)
-        # Of texts that the template merely mentions only the prompt's tail counts.
-        pair = trials.switching_pair(neutral, printed=True) or _Trials(
-            template, render_text, [*common, None]
-        ).switching_pair(neutral, printed=False)
-        if pair:
-            _, think, no_think = pair
-            yield _Candidate(str(no_think or think), place, *pair)
+    compared = [v for v in search.reads.constants if isinstance(v, str) and v not in _ROLES]
+    texts = [search.message(place, text) for text in distinct([*common, *compared])]
+    # No text comes after the named ones: where both do the same, the named is chosen.
+    nothing = _Trial("", None, Recipe(), neutral.prompt)
+    return _switching_pair([*filter(None, texts), nothing], neutral.prompt, tails_only=True)
 
 
 # ---- the switch that a candidate makes ----
 
 
-def _recipe(place: Place, name: str, value: Any) -> Recipe:
-    if place != "template":
-        return message_recipe(place, value)
-    effort = value if name == "reasoning_effort" and isinstance(value, str) else None
-    return Recipe(template_kwargs={name: value}, reasoning_effort=effort)
-
-
-def _build_switch(template: _Template, candidate: _Candidate, kind: ArmKind) -> Switch:
-    render, plain = template.render, template.plain
-    name, place, difference, *values = candidate
-    recipes = [_recipe(place, name, value) for value in values]
-    prompts = [recipe.prompt(render) for recipe in recipes]
-    tails = [read_tail(prompt) for prompt in prompts]
-    think, no_think = (
-        recipe.model_copy(update={"opened_by_prompt": tail.state == "open"})
-        for recipe, tail in zip(recipes, tails, strict=True)
-    )
-    default = "a third thing"
-    for mode, prompt, tail, value in zip(
-        ("no-think", "think"), prompts[::-1], tails[::-1], values[::-1], strict=True
+def _build_switch(search: _Search, candidate: _Candidate, kind: ArmKind) -> Switch:
+    trials = (candidate.think, candidate.no_think)
+    think, no_think = (trial.recipe.read_opening(search.render) for trial in trials)
+    default = {
+        trial.prompt: mode for trial, mode in zip(trials, ("think", "no-think"), strict=True)
+    }
+    left_out = f"as for {default[p]}" if (p := candidate.default) in default else "a third thing"
+    notes = _describe_limits(search.render, [think, no_think])
+    if (
+        read_tail(candidate.no_think.prompt) == Tail("closed")
+        and "<|channel|>" not in candidate.no_think.prompt
     ):
-        soft = place != "template" and value
-        if prompt == plain or (soft and tail == read_tail(plain)):
-            default = f"as for {mode}"
-    notes = _describe_limits(render, recipes)
-    if tails[1] == Tail("closed") and "<|channel|>" not in prompts[1]:
         notes += (
             "; its empty trace has marks that no known family uses, so traces may not be split off"
         )
-    on, off = ("nothing" if value is None else repr(value) for value in values)
-    where = "template variable" if place == "template" else f"text in the {place} message"
+    place = "system" if think.system or no_think.system else "user"
+    in_template = think.template_kwargs or no_think.template_kwargs
+    where = "template variable" if in_template else f"text in the {place} message"
+    names = distinct(trial.name for trial in trials if trial.name)
+    name = "/".join(names) if in_template else f"{place}:{names[-1]}"
+    on, off = ("nothing" if trial.value is None else repr(trial.value) for trial in trials)
     return Switch(
         kind=kind,
-        name=name if place == "template" else f"{place}:{name}",
+        name=name,
         think=think,
         no_think=no_think,
         evidence=f"The {where} {name!r}: {on} (think) and {off} (no-think) were rendered; "
-        f"{difference.reason}; left out, the template does {default}{notes}.",
+        f"{candidate.difference.reason}; left out, the template does {left_out}{notes}.",
     )
 
 
@@ -354,15 +371,14 @@ def _describe_limits(render: Renderer, recipes: list[Recipe]) -> str:
     return limits
 
 
-def _default_instruction_switch(render: Renderer, plain: str) -> Switch | None:
+def _default_instruction_switch(search: _Search) -> Switch | None:
     """A template whose default system message asks for a trace: any other message turns it off."""
     neutral = Recipe(system="You are a helpful assistant.")
     try:
-        replaced = neutral.prompt(render)
+        replaced = neutral.prompt(search.render)
     except RimError:
         return None
-    difference = compare_prompts(plain, replaced, traces_known=False)
-    if difference.strength != 2 or not marker_family(plain) or marker_family(replaced):
+    if not marker_family(search.plain) or marker_family(replaced):
         return None
     return Switch(
         kind="switch",
@@ -370,5 +386,5 @@ def _default_instruction_switch(render: Renderer, plain: str) -> Switch | None:
         think=Recipe(),
         no_think=neutral,
         evidence="Without a system message the template writes one that asks for a trace; any other "
-        f"system message takes its place ({difference.reason}); left out, the template does as for think.",
+        "system message takes its place; left out, the template does as for think.",
     )

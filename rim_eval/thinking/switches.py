@@ -171,11 +171,8 @@ def explicit_switch(spec: str, *, render: Renderer | None = None) -> Switch:
         return switch
     if switch.kind != "effort":
         require_difference(render, switch)
-    recipes = {}
-    for mode, recipe in (("think", switch.think), ("no_think", switch.no_think)):
-        opened = read_tail(recipe.prompt(render)).state == "open"
-        recipes[mode] = recipe.model_copy(update={"opened_by_prompt": opened})
-    return switch.model_copy(update=recipes)
+    think, no_think = switch.think.read_opening(render), switch.no_think.read_opening(render)
+    return switch.model_copy(update={"think": think, "no_think": no_think})
 
 
 def _parse_spec(spec: str, render: Renderer | None) -> Switch:

@@ -1,6 +1,5 @@
 """Chat templates: render one to the prompt that the model reads, pin one, list what its source reads."""
 
-import keyword
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final, NamedTuple, Protocol
@@ -74,7 +73,8 @@ def tokenizer_renderer(tokenizer: Any) -> Renderer:
     Raises:
         RimError: The tokenizer has no chat template (a base model).
     """
-    if not getattr(tokenizer, "chat_template", None):
+    source = default_template(getattr(tokenizer, "chat_template", None))
+    if source is None:
         raise RimError(
             "The tokenizer has no chat template, so there are no modes to render. Use the model's "
             "chat version, or give the tokenizer a template (tokenizer.chat_template = ...)."
@@ -90,63 +90,48 @@ def tokenizer_renderer(tokenizer: Any) -> Renderer:
                 f"{template_kwargs or 'no variables'}: {type(error).__name__}: {str(error)[:300]}"
             ) from error
 
-    return _SourceRenderer(render, tokenizer.chat_template)
+    return _SourceRenderer(render, source)
+
+
+def default_template(templates: Any) -> str | None:
+    """Return the template that transformers renders conversations without tools with.
+
+    Args:
+        templates: `chat_template` of a tokenizer or its configuration: a text, or named templates as a
+            mapping or a list of `name` and `template` (Hermes 3, Command R), where `default` counts.
+    """
+    if isinstance(templates, list):
+        templates = {one["name"]: one["template"] for one in templates}
+    if isinstance(templates, dict):
+        templates = templates.get("default")
+    return templates if isinstance(templates, str) else None
+
+
+def no_template(model: str) -> RimError:
+    """Return the error for a model whose chat template is nowhere to be had."""
+    return RimError(
+        f"No chat template was found for {model}, so how it turns thinking on and off cannot be read. Give the "
+        'template\'s file: -T chat_template=FILE in Inspect, --metadata \'{"rim_eval": {"chat_template": "FILE"}}\' '
+        "in lm-eval. Of a model whose prompts a server writes the switch can be named in its place: "
+        "switch=enable_thinking (or thinking, system:/no_think, effort:low,high, prompted)."
+    )
 
 
 def source_of(render: Renderer) -> str | None:
     """Return the template's text where the renderer knows it."""
-    source = getattr(render, "source", None)
-    return source if isinstance(source, str) else None
+    return default_template(getattr(render, "source", None))
 
 
-# ---- pin a template's variables ----
-
-
-def pin_template(source: str, kwargs: dict[str, Any], *, prefill: str | None = None) -> str:
-    """Return a template that always renders with these variables, and continues with a prefill.
-
-    For engines that pass no variables per request. Transformers renders with `trim_blocks`, so that
-    each added line vanishes from the output.
+def pin_prefill(source: str, prefill: str) -> str:
+    """Return a template that continues its generation prompt with a text, for engines that take no prefill.
 
     Args:
         source: The chat template.
-        kwargs: Variables and their values: booleans, numbers, strings, lists and mappings of these.
         prefill: Text that follows the generation prompt.
-
-    Raises:
-        RimError: A variable's name is invalid, or a value cannot be written in a template.
     """
-    lines = ""
-    for name, value in kwargs.items():
-        if not name.isidentifier() or keyword.iskeyword(name) or name in {"true", "false", "none"}:
-            raise RimError(
-                f"{name!r} cannot be a template variable; give a name such as enable_thinking."
-            )
-        lines += f"{{%- set {name} = {_literal(name, value)} %}}\n"
-    if prefill:
-        # Jinja drops a template's last newline only where it stands last.
-        source = source.removesuffix("\n")
-        source += f"{{%+ if add_generation_prompt %}}{{{{ {_literal('prefill', prefill)} }}}}{{% endif %}}"
-    return lines + source
-
-
-def _literal(name: str, value: Any) -> str:
-    match value:
-        case bool():
-            return "true" if value else "false"
-        case int() | float():
-            return repr(value)
-        case str():
-            return ascii(value)
-        case list() | tuple():
-            return f"[{', '.join(_literal(name, item) for item in value)}]"
-        case dict():
-            items = (f"{_literal(name, key)}: {_literal(name, v)}" for key, v in value.items())
-            return f"{{{', '.join(items)}}}"
-    raise RimError(
-        f"The template variable {name!r} cannot be pinned to {value!r}; give true, false, a number, a "
-        "string, or a list or mapping of these. To leave a variable unset, leave it out."
-    )
+    # Jinja drops a template's last newline only where it stands last.
+    opening = "{%+ if add_generation_prompt %}{{ " + ascii(prefill) + " }}{% endif %}"
+    return source.removesuffix("\n") + opening
 
 
 # ---- what a template's source reads ----
@@ -162,18 +147,15 @@ _STANDARD_VARIABLES: Final = frozenset({
 class TemplateReads(NamedTuple):
     """What the text of a template reads and writes, before anything is rendered."""
 
-    variables: tuple[str, ...]
-    """Variables that the caller may set, in the order of the template."""
-    values: dict[str, tuple[Any, ...]]
-    """Values that a variable, or another one made from it, is compared with or defaults to."""
-    all_values: tuple[Any, ...]
-    """All values that the template compares anything with."""
-    fields: dict[str, tuple[str, ...]]
-    """Fields read from a variable, which is then a mapping."""
-    searched: tuple[str, ...]
-    """Short texts that the template searches for in a message: perhaps soft switches."""
+    variables: dict[str, tuple[Any, ...]]
+    """Variables that the caller may set, in the order of the template, with the constants that each is
+    compared with or set to."""
+    fields: dict[str, tuple[tuple[str, ...], ...]]
+    """Fields that are read from a variable which is a mapping; of nested ones, all names."""
+    constants: tuple[Any, ...]
+    """Booleans, numbers and short texts that decide anything: values of variables, texts of messages."""
     text: str
-    """Everything the template could write."""
+    """Everything the template could write in a conversation without tools."""
 
 
 def read_template(source: str) -> TemplateReads:
@@ -183,18 +165,18 @@ def read_template(source: str) -> TemplateReads:
         RimError: The template is too long or cannot be parsed.
     """
     tree, settable = _parse(source)
-    in_order = dict.fromkeys(name.name for name in tree.find_all(nodes.Name))
-    variables = tuple(name for name in in_order if name in settable - _STANDARD_VARIABLES)
-    written = [node.data for node in tree.find_all(nodes.TemplateData)]
-    written += [text for node in tree.find_all(nodes.Const) for text in _texts(node)]
-    return TemplateReads(
-        variables=variables,
-        values={name: distinct(_values_of(tree, name)) for name in variables},
-        all_values=distinct(_compared(tree))[:48],
-        fields={name: distinct(_fields_of(tree, name)) for name in variables},
-        searched=distinct(_searched(tree))[:24],
-        text="\0".join(written),
-    )
+    lookups = [path for path in map(_path, tree.find_all(_LOOKUPS)) if len(path) > 1]
+    variables, fields = {}, {}
+    for name in dict.fromkeys(name.name for name in tree.find_all(nodes.Name)):
+        if name in settable - _STANDARD_VARIABLES:
+            names = _derived_names(tree, name)
+            paths = {path[1:] for path in lookups if path[0] in names}
+            inner = {path[:end] for path in paths for end in range(len(path))}
+            fields[name] = tuple(sorted(paths - inner))[:4]
+            keys = {key for path in paths for key in path}
+            variables[name] = distinct(v for v in _compared_with(tree, names) if v not in keys)
+    constants = distinct(v for node in tree.find_all(_DECISIONS) for v in _constants(node))
+    return TemplateReads(variables, fields, constants[:_MAX_CONSTANTS], "\0".join(_writes(tree)))
 
 
 def _parse(source: str) -> tuple[nodes.Template, set[str]]:
@@ -233,96 +215,89 @@ def distinct(values: Iterable[Any]) -> tuple[Any, ...]:
     return tuple({repr(value): value for value in values}.values())
 
 
+_MAX_CONSTANTS: Final = 160
+_DECISIONS: Final = (nodes.Compare, nodes.Filter, nodes.Call, nodes.Assign, nodes.Dict)
+_LOOKUPS: Final = (nodes.Getattr, nodes.Getitem, nodes.Call)
+
+
 def _constants(node: nodes.Node) -> Iterator[Any]:
     """Booleans, integers and short texts below a node, without marks and other long markup."""
     if isinstance(node, nodes.Neg) and isinstance(node.node, nodes.Const):
         yield -node.node.value
-        return
-    if isinstance(node, nodes.Const) and isinstance(node.value, bool | int | str):
-        text = node.value if isinstance(node.value, str) else "1"
-        if 0 < len(text) <= 24 and "<" not in text:
-            yield node.value
-    for child in node.iter_child_nodes():
-        yield from _constants(child)
-
-
-def _texts(node: nodes.Node) -> Iterator[str]:
-    if isinstance(node, nodes.Const) and isinstance(node.value, str):
+    elif isinstance(node, nodes.Const) and isinstance(node.value, bool | int):
         yield node.value
+    elif isinstance(node, nodes.Const) and isinstance(node.value, str):
+        if 0 < len(node.value.strip()) <= 40 and "<" not in node.value:
+            yield node.value.strip()
+    else:
+        for child in node.iter_child_nodes():
+            yield from _constants(child)
 
 
-def _key(node: nodes.Node) -> str | None:
-    """A variable's name; for a namespace's attribute, both names."""
-    if isinstance(node, nodes.Name):
-        return node.name
-    if isinstance(node, nodes.NSRef):
-        return f"{node.name}.{node.attr}"
-    if isinstance(node, nodes.Getattr) and isinstance(node.node, nodes.Name):
-        return f"{node.node.name}.{node.attr}"
-    return None
+def _names(node: nodes.Node) -> set[str]:
+    return {
+        name.name for name in (node, *node.find_all(nodes.Name)) if isinstance(name, nodes.Name)
+    }
 
 
-def _mentions(node: nodes.Node | None, names: set[str]) -> bool:
-    return node is not None and any(
-        _key(part) in names for part in (node, *node.find_all(nodes.Node))
-    )
+def _compared_with(tree: nodes.Template, names: set[str]) -> Iterator[Any]:
+    for node in tree.find_all((nodes.Compare, nodes.Filter, nodes.Assign)):
+        match node:
+            case nodes.Compare() | nodes.Filter(name="default" | "d") if names & _names(node):
+                yield from _constants(node)
+            case nodes.Assign(target=nodes.Name(name=target), node=nodes.Const() | nodes.Neg()):
+                yield from _constants(node) if target in names else ()
 
 
-def _compared(tree: nodes.Node) -> Iterator[Any]:
-    for comparison in tree.find_all(nodes.Compare):
-        for operand in comparison.ops:
-            yield from _constants(operand.expr)
-    for mapping in tree.find_all(nodes.Dict):
-        for pair in mapping.items:
-            yield from _constants(pair.key)
-
-
-def _values_of(tree: nodes.Template, variable: str) -> Iterator[Any]:
+def _derived_names(tree: nodes.Template, variable: str) -> set[str]:
+    """The variable, and the names that are assigned from it."""
     names = {variable}
-    for _ in range(3):  # the variable, and those that are computed from it
+    for _ in range(3):
         for assign in tree.find_all(nodes.Assign):
-            target = _key(assign.target)
-            if target and _mentions(assign.node, names):
-                names.add(target)
-    for comparison in tree.find_all(nodes.Compare):
-        if _mentions(comparison, names):
-            yield from _constants(comparison)
-    for test in tree.find_all(nodes.Test):
-        if test.name in {"true", "false"} and _mentions(test.node, names):
-            yield test.name == "true"
-    for filtered in tree.find_all(nodes.Filter):
-        if filtered.name in {"default", "d"} and _mentions(filtered.node, {variable}):
-            yield from (value for arg in filtered.args[:1] for value in _constants(arg))
-    for assign in tree.find_all(nodes.Assign):
-        if _key(assign.target) == variable and isinstance(assign.node, nodes.Const | nodes.Neg):
-            yield from _constants(assign.node)
+            if isinstance(assign.target, nodes.Name) and names & _names(assign.node):
+                names.add(assign.target.name)
+    return names
 
 
-def _fields_of(tree: nodes.Template, variable: str) -> Iterator[str]:
-    """`variable.field`, `variable['field']` and `variable.get('field')`; no methods of texts."""
-    for attribute in tree.find_all(nodes.Getattr):
-        is_method = hasattr(str, attribute.attr) or attribute.attr == "get"
-        if _key(attribute.node) == variable and not is_method:
-            yield attribute.attr
-    for item in tree.find_all(nodes.Getitem):
-        if _key(item.node) == variable:
-            yield from _texts(item.arg)
-    for call in tree.find_all(nodes.Call):
-        if _key(call.node) == f"{variable}.get":
-            yield from (text for arg in call.args[:1] for text in _texts(arg))
+def _path(node: nodes.Node) -> tuple[str, ...]:
+    """Return the names of `a.b['c'].get('d')`, first "" where it is no such chain."""
+    match node:
+        case nodes.Name():
+            return (node.name,)
+        case (
+            nodes.Getitem(node=base, arg=nodes.Const(value=str(field)))
+            | nodes.Call(
+                node=nodes.Getattr(node=base, attr="get"), args=[nodes.Const(value=str(field)), *_]
+            )
+        ):
+            return (*_path(base), field)
+        case nodes.Getattr(node=base, attr=field) if field != "get" and not hasattr(str, field):
+            return (*_path(base), field)
+    return ("",)
 
 
-def _searched(tree: nodes.Template) -> Iterator[str]:
-    """Short texts on the left of `in`, and those given to string searches."""
-    methods = {"startswith", "endswith", "replace", "find", "count"}
-    operands = [
-        comparison.expr
-        for comparison in tree.find_all(nodes.Compare)
-        if any(operand.op in {"in", "notin"} for operand in comparison.ops)
-    ]
-    for call in tree.find_all(nodes.Call):
-        if isinstance(call.node, nodes.Getattr) and call.node.attr in methods:
-            operands += call.args[:1]
-    for text in (text.strip() for operand in operands for text in _texts(operand)):
-        if 3 <= len(text) <= 40 and not text.startswith("<"):
-            yield text
+def _writes(node: nodes.Node) -> Iterator[str]:
+    """Texts that a node may write, but for those that need tools or documents in the conversation."""
+    if isinstance(node, nodes.TemplateData):
+        yield node.data
+    elif isinstance(node, nodes.Const) and isinstance(node.value, str):
+        yield node.value
+    conditional = isinstance(node, nodes.If | nodes.CondExpr) and _needs_tools(node.test)
+    for child in node.iter_child_nodes(exclude={"body", "expr1"} if conditional else None):
+        yield from _writes(child)
+
+
+def _needs_tools(test: nodes.Node) -> bool:
+    match test:
+        case nodes.Name(name=name) | nodes.Getattr(attr=name):
+            return "tool" in name or name == "documents"
+        case nodes.And():
+            return _needs_tools(test.left) or _needs_tools(test.right)
+        case nodes.Or():
+            return _needs_tools(test.left) and _needs_tools(test.right)
+        case (
+            nodes.Test(name="defined", node=node)
+            | nodes.Not(node=nodes.Test(name="none", node=node))
+        ):
+            return _needs_tools(node)
+    return False

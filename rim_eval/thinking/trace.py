@@ -13,6 +13,7 @@ The rules, in the order in which they decide:
 * A mark in quotation marks or back-ticks of its own, and all marks inside a paired code fence of
   the answer, are talk and stay in the text. Fences inside a trace mean nothing.
 * An answer wrapper (`<answer>`, `<response>`) is taken off. White space at the ends is dropped.
+* What looks like a trace's mark in the answer, and is none of a known family's, is named (`unknown_mark`).
 
 A trace is never used as an answer, even where nothing follows it.
 """
@@ -23,7 +24,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from rim_eval.thinking.markers import ANSWER_WRAPPERS, Mark, drop_everyday, find_marks
+from rim_eval.thinking.markers import (
+    ANSWER_WRAPPERS,
+    CHANNELS,
+    Mark,
+    drop_everyday,
+    find_marks,
+    unknown_mark,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +48,11 @@ class Split:
     """Whether the trace's end was seen; None when there is no trace."""
     markers: str | None
     """Name of the first marker family met; None when no mark was needed."""
+
+    @property
+    def unknown_mark(self) -> str | None:
+        """What looks like a trace's mark in the answer, which then is none; at most 60 characters."""
+        return unknown_mark(self.answer)
 
 
 def split_trace(
@@ -59,7 +72,7 @@ def split_trace(
     text = text or ""
     if reasoning is not None:
         return _beside_field(split_trace(text), reasoning)
-    return _split_harmony(text, opened_by_prompt) or _split_tagged(text, opened_by_prompt)
+    return _split_channels(text, opened_by_prompt) or _split_tagged(text, opened_by_prompt)
 
 
 def _join(parts: Iterable[str]) -> str:
@@ -165,8 +178,20 @@ def _in_code(text: str, opening: Mark, closing: Mark) -> bool:
     return before == after == "`" and "\n" not in text[opening.end : closing.start]
 
 
+# The wrappers that no answer is written with are taken off wherever they stand.
+_WRAPPER_TOKENS: Final = re.compile(
+    "|".join(
+        re.escape(mark)
+        for pair in ANSWER_WRAPPERS
+        for mark in pair
+        if not mark[1:-1].strip("/").isalpha()
+    )
+)
+
+
 def _unwrapped(answer: str, *, whole: bool) -> str:
     """The answer without its wrapper; `whole` asks that the wrapper also closes at the end."""
+    answer = _WRAPPER_TOKENS.sub("", answer).strip()
     for opening, closing in ANSWER_WRAPPERS:
         if answer.startswith(opening) and (not whole or answer.endswith(closing)):
             body, closed, rest = answer[len(opening) :].rpartition(closing)
@@ -174,43 +199,41 @@ def _unwrapped(answer: str, *, whole: bool) -> str:
     return answer
 
 
-# ---- harmony (gpt-oss): a reply is a row of messages, each in a channel; only `final` is the answer ----
+# ---- channels: a reply is a row of messages, each in a channel; only some channels are the answer ----
 
-_HEADER: Final = re.compile(
-    r"(?:<\|start\|>[^<|]{0,120})?(?:<\|channel\|>)?[ \t]{0,4}\b(?P<channel>analysis|commentary|final)\b"
-    r"[^<|]{0,120}(?:<\|constrain\|>[^<|]{0,40})?<\|message\|>"
+_CHANNELS: Final = tuple(
+    (
+        channels,
+        re.compile(rf"(?P<trace>{channels.trace})|(?P<answer>{channels.answer})", re.MULTILINE),
+        re.compile(channels.end),
+    )
+    for channels in CHANNELS
 )
-_END: Final = re.compile(r"<\|(?:end|return|call)\|>(?:\s{0,8}<\|start\|>\w{0,20}\s{0,8}\Z)?")
-_BARE_OPENING: Final = re.compile(r"\s{0,40}(?:assistant)?analysis(?=[A-Z\"'“\s])")
 
 
-def _split_harmony(text: str, opened_by_prompt: bool) -> Split | None:
-    """Split a harmony reply; None when the text is not harmony.
-
-    Also reads replies whose special tokens a tokenizer dropped (`analysis…assistantfinal…`), and
-    replies that begin inside the analysis channel because the prompt opened it.
-    """
-    headers = list(_HEADER.finditer(text)) if "<|message|>" in text else []
-    if headers:
-        before = _END.sub("", text[: headers[0].start()])
+def _split_channels(text: str, opened_by_prompt: bool) -> Split | None:
+    """Split a reply of channels, also one that begins inside its trace; None when the text is none."""
+    for channels, header, end in _CHANNELS:
+        first = header.match(text) if channels.needs_trace else None
+        if (
+            (first is None or first.lastgroup != "trace")
+            if channels.needs_trace
+            else "<|" not in text
+        ):
+            continue
+        openings = list(header.finditer(text))
+        if not openings:
+            continue
+        before = end.sub("", text[: openings[0].start()])
         trace, answer = [before] if before.strip() else [], list[str]()
-        ends = [*(header.start() for header in headers[1:]), len(text)]
-        for header, end in zip(headers, ends, strict=True):
-            body = _END.sub("", text[header.end() : end])
-            (answer if header["channel"] == "final" else trace).append(body)
-        opened = headers[0]["channel"] != "final" and not before.strip()
-        finished = headers[-1]["channel"] == "final"
-    else:
-        opening = _BARE_OPENING.match(text)
-        if opening is None:
-            return None
-        body, final, rest = text[opening.end() :].partition("assistantfinal")
-        if not final and text[opening.end()].isspace():
-            return None
-        trace, answer, opened, finished = [body], [rest], True, bool(final)
-    opened = opened or opened_by_prompt
-    if not finished:
-        return Split(_join(trace + answer), "", opened, False, "harmony")
-    if not trace and not opened:
-        return Split(None, _join(answer), False, None, "harmony")
-    return Split(_join(trace), _join(answer), opened, True, "harmony")
+        stops = [*(opening.start() for opening in openings[1:]), len(text)]
+        for opening, stop in zip(openings, stops, strict=True):
+            body = end.sub("", text[opening.end() : stop])
+            (answer if opening.lastgroup == "answer" else trace).append(body)
+        opened = opened_by_prompt or (openings[0].lastgroup == "trace" and not before.strip())
+        if openings[-1].lastgroup == "trace":
+            return Split(_join(trace + answer), "", opened, False, channels.name)
+        if not trace and not opened:
+            return Split(None, _join(answer), False, None, channels.name)
+        return Split(_join(trace), _join(answer), opened, True, channels.name)
+    return None

@@ -1,11 +1,12 @@
 """Injection on the model organism through `hf/`: where statements stand, and what the arms hold."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 from inspect_ai import eval as inspect_eval
+from inspect_ai._util.error import PrerequisiteError
 from inspect_ai.log import EvalLog
 from inspect_ai.model import Model, get_model
 
@@ -69,12 +70,12 @@ def test_a_provider_that_cannot_begin_a_turn_is_refused() -> None:
         prefilled_arm(model, switch_for(model), TARGET)
 
 
-def injection(folder: Path, **options: Any) -> EvalLog:
+def injection(folder: Path, model_args: Mapping[str, Any] = {}, **options: Any) -> EvalLog:
     (folder / "toy.toml").write_text(TOY)
     [log] = inspect_eval(
         "rim_eval/injection",
         model="hf/organism",
-        model_args={"model_path": str(organism_dir()), "device": "cpu"},
+        model_args={"model_path": str(organism_dir()), "device": "cpu", **model_args},
         task_args={
             "set": "toy",
             "patterns": "heuristic_reliance",
@@ -100,6 +101,12 @@ def test_a_limit_that_the_arms_would_share_is_refused(tmp_path: Path) -> None:
     [error] = [sample.error for sample in log.samples or []]
     assert error is not None
     assert "--token-limit 200" in error.message
+
+
+def test_statements_that_the_provider_drops_are_refused(tmp_path: Path) -> None:
+    """Without its chat template the provider writes the messages alone, and no statement after them."""
+    with pytest.raises(PrerequisiteError, match="does not reach hf/organism"):
+        injection(tmp_path, {"use_chat_template": False}, limit=1)
 
 
 def test_the_arms_are_paired_and_the_planted_pattern_has_its_effect(log: EvalLog) -> None:

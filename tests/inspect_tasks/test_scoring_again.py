@@ -11,6 +11,7 @@ from inspect_ai.log import EvalLog, read_eval_log
 from rim_eval.inspect_tasks.build import task_over
 from rim_eval.inspect_tasks.scorers import solved
 from rim_eval.inspect_tasks.settings import ReasoningSettings
+from rim_eval.observations import read_observations
 from rim_eval.prompt_sets import load_prompts
 
 
@@ -39,3 +40,21 @@ def test_the_sets_tolerance_holds(script: Any, tmp_path: Path) -> None:
     )
     assert accuracy(log) == 1
     assert accuracy(score(read_eval_log(log.location), solved(), action="overwrite")) == 1
+
+
+@pytest.mark.slow
+def test_what_was_read_of_an_answer_stays_in_inspects_log(script: Any, tmp_path: Path) -> None:
+    secret = "a-sentence-of-the-reply"
+    [log] = inspect_eval(
+        "rim_eval/toy_math",
+        model="rim_toy/scripted",
+        model_args={"script": script([{"reply": f"<think>x</think>So \\boxed{{{secret}}}"}])},
+        log_dir=str(tmp_path / "logs"),
+        limit=1,
+        display="none",
+    )
+    [sample] = log.samples or []
+    assert secret in ((sample.scores or {})["solved"].explanation or "")
+    table = read_observations([log.location])
+    assert len(table.frame) == 2
+    assert secret not in table.frame.to_csv()

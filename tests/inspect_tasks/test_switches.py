@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -97,6 +98,30 @@ def test_hosted_models_switch_by_effort() -> None:
 def test_unreachable_server_without_template_says_what_to_give() -> None:
     with pytest.raises(RimError, match=r"chat_template=FILE.*switch=enable_thinking"):
         switch_for(served())
+
+
+def on_hub() -> Any:
+    """A served model whose name only a hub knows."""
+    name = "openai-api/local/acme/tiny-thinker"
+    url = "http://127.0.0.1:9/v1"
+    return get_model(name, base_url=url, api_key="x", memoize=False)
+
+
+def test_named_switch_asks_no_hub(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", lambda *args, **_: asked.append(args))
+    assert switch_for(on_hub(), "enable_thinking").switch.name == "enable_thinking"
+    assert asked == []
+
+
+def test_hub_without_network_is_tried_once_and_briefly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
+    start = time.monotonic()
+    with pytest.raises(RimError, match="chat_template=FILE"):
+        switch_for(on_hub())
+    assert time.monotonic() - start < 5
 
 
 class _TokenizeHandler(BaseHTTPRequestHandler):

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from inspect_ai import Epochs, eval_retry
 from inspect_ai.event import ModelEvent
 from inspect_ai.log import EvalLog
 from inspect_ai.model import CachePolicy, GenerateConfig
@@ -217,3 +218,35 @@ def test_prompt_that_turns_the_mode_by_itself_is_named(
     [said] = [record.message for record in caplog.records if "by itself" in record.message]
     assert said.startswith("1 prompts")
     assert "against the think mode (soft-" in said
+
+
+@pytest.mark.parametrize("reducer", ["max", "at_least_2", ["mean", "mode"]])
+def test_an_epochs_reducer_is_not_silently_ignored(run: Any, reducer: Any) -> None:
+    with pytest.raises(PrerequisiteError, match=r"--epochs-reducer .* is not used"):
+        run(epochs=Epochs(2, reducer), limit=1, temperature=0.6)
+
+
+def test_the_mean_over_epochs_is_what_is_used(run: Any) -> None:
+    log = run(epochs=Epochs(2, "mean"), limit=1, temperature=0.6)
+    [again] = eval_retry(log, display="none")
+    assert {log.status, again.status} == {"success"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("style", ["worked", "direct", "as_is"])
+def test_prompted_arms_carry_one_instruction(run: Any, script: Any, style: str) -> None:
+    """ "Answer at once, with no reasoning" stood above "Work out the solution first"."""
+    arguments = {"switch": "prompted", "prompt_style": style}
+    log = run(script([{"reply": "5"}]), task="rim_eval/toy_math", task_args=arguments, limit=1)
+    systems = sorted(call.config.system_message or "" for call in calls(log))
+    assert [text.split(".")[0] for text in systems] == [
+        "Answer at once",
+        "Reason step by step before you answer",
+    ]
+    [sample] = log.samples
+    [message] = {
+        sample.attachments.get(text.removeprefix("attachment://"), text)
+        for text in (call.input[-1].text for call in calls(log))
+    }
+    form = "\n\nGive the final answer alone inside \\boxed{}."
+    assert message == sample.metadata["request"] + ("" if style == "as_is" else form)

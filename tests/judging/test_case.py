@@ -8,6 +8,9 @@ from rim_eval.judging import Case, case_of_generation, unscored_reason
 FULL: dict[str, Any] = {
     "mode": "think", "arm_kind": "switch", "answer": "No.", "trace": "Hm.", "visibility": "full", "trace_closed": True, "stop_reason": "stop",
 }  # fmt: skip
+CUT: dict[str, Any] = {
+    "trace": None, "trace_closed": None, "visibility": "none", "stop_reason": "max_tokens",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -24,6 +27,15 @@ FULL: dict[str, Any] = {
         ({"trace": "A summary.", "visibility": "summary"}, None, "no_trace"),
         ({"trace": None, "visibility": "hidden", "trace_tokens": 9}, None, "no_trace"),
         ({"stop_reason": "max_tokens"}, None, None),
+        ({"unknown_marks": "<|muse|>"}, "unknown_trace_marks", "unknown_trace_marks"),
+        # Cut in think mode: the answer only where something says that the trace had ended.
+        (CUT, "trace_end_unknown", "trace_end_unknown"),
+        (CUT | {"mode": "no_think"}, None, "no_trace"),
+        (CUT | {"stop_reason": "unknown"}, None, "no_trace"),
+        (CUT | {"trace": ""}, None, "no_trace"),
+        (CUT | {"visibility": "hidden", "trace_tokens": 9}, None, "no_trace"),
+        (CUT | {"trace": "A summary.", "visibility": "summary"}, None, "no_trace"),
+        (CUT | {"arm_kind": "prompted"}, "trace_end_unknown", "trace_end_unknown"),
     ],
 )
 def test_what_cannot_be_judged(

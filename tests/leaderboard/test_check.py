@@ -375,6 +375,27 @@ def test_adding_a_card_empties_its_sentences(submission: Submission, tmp_path: P
     assert "exists" in again.output
 
 
+def test_a_refused_card_leaves_nothing_behind(submission: Submission, tmp_path: Path) -> None:
+    options = "--model organism --developer rim_eval --family organism --organism --name"
+    sound, results = submission.card, tmp_path / "new" / "results"
+    refused = tmp_path / "refused.json"
+    refused.write_text(sound.read_text().replace('"toy"', '"my_prompts"'))
+
+    def add(card: Path, name: str) -> int:
+        words = ["leaderboard", "add", str(card), *options.split(), name]
+        return CliRunner().invoke(main, [*words, "--results", str(results)]).exit_code
+
+    assert add(refused, "one") == 1
+    assert not (tmp_path / "new").exists()
+    assert add(sound, "one") == 0
+    assert add(refused, "two") == 1
+    assert add(sound, "two") == 1  # the same run, a second time
+    files = sorted(path.name for path in (results / "organism").iterdir())
+    assert files == ["model.json", "one.json"]
+    assert add(sound, "one") == 1
+    assert (results / "organism" / "one.json").exists()
+
+
 def test_every_allowed_judge_is_a_shipped_one() -> None:
     from rim_eval.judging import load_judge
 

@@ -188,3 +188,35 @@ def test_named_switch_is_read_as_the_found_one(run: Any, server: Server, tmp_pat
         settings = {"switch": switch, "chat_template": str(template)}
         [sample] = run(client(server), BOTH[0], settings=settings, limit=1)["samples"][BOTH[0]]
         assert sample["record"]["generation"]["requested"]["opened_by_prompt"] is True, switch
+
+
+@pytest.mark.slow
+def test_a_chat_servers_window_is_kept_to(run: Any, serve: Any) -> None:
+    """A request that did not fit was refused by the server, and ended the run with all replies lost."""
+    windowed = serve(4_096, lambda _, thinks: THINKS if thinks else REFUSES)
+    address = f"{windowed.url}/chat/completions"
+    lm = LocalChatCompletion(base_url=address, model=windowed.name)
+    defaults = {"switch": "enable_thinking", "answer_tokens": None, "thinking_tokens": None}
+    found = run(lm, *BOTH, settings=defaults)
+    assert {body["max_tokens"] for body in windowed.requests} == {1_984, 3_968}
+    for task in BOTH:
+        rows = from_lm_eval_samples(found["samples"][task])
+        assert {row.verdict for row in rows} == {task == BOTH[0]}
+        about = found["configs"][task]["metadata"]["rim_eval_run"]
+        assert (about["answer_tokens"], about["thinking_tokens"]) == (1_984, 1_984)
+    own = defaults | {"answer_tokens": 2_000, "thinking_tokens": 3_000}
+    with pytest.raises(RimError, match=r'"thinking_tokens": \d+}}.*--max-model-len \d+'):
+        run(lm, BOTH[0], settings=own)
+    run(lm, BOTH[1], settings=own)
+
+
+def test_a_dead_chat_server_and_a_model_that_it_does_not_serve_are_said(
+    run: Any, serve: Any
+) -> None:
+    windowed = serve(4_096, lambda *_: REFUSES)
+    lm = LocalChatCompletion(base_url=f"{windowed.url}/chat/completions", model="other")
+    with pytest.raises(RimError, match=f"does not serve other: it serves {windowed.name}"):
+        run(lm, BOTH[0], settings=EQUAL)
+    lm = LocalChatCompletion(base_url="http://127.0.0.1:9/v1/chat/completions", model="tiny")
+    with pytest.raises(RimError, match=r"No server answers at http://127\.0\.0\.1:9/v1"):
+        run(lm, BOTH[0], settings=EQUAL)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from inspect_ai.model import ModelOutput
+from lm_eval.utils import make_table
 
 from rim_eval.errors import RimError
 from rim_eval.judging import load_judge
@@ -54,6 +55,16 @@ def test_two_single_mode_runs_and_one_of_both_give_the_same_figures(run: Any, sa
 
 
 @pytest.mark.slow
+def test_predict_only_leaves_whole_sample_files(run: Any, save: Any) -> None:
+    tasks = (*BOTH, "rim_toy_math_think")
+    plain = run(Scripted(mixed), *tasks, limit=6)
+    found = run(Scripted(mixed), *tasks, limit=6, predict_only=True)
+    assert found["results"] == plain["results"]
+    assert make_table(found)
+    assert figures(save(found, "predicted")) == figures(save(plain, "plain"))
+
+
+@pytest.mark.slow
 def test_run_is_told_by_the_results_file_beside(run: Any, save: Any) -> None:
     [path] = save(run(Scripted(by_mode), "rim_toy_think", limit=3))
     [known] = read_lm_eval_samples(str(path)).runs
@@ -73,6 +84,15 @@ def test_rows_hold_no_text(run: Any) -> None:
     text = row.model_dump_json()
     assert found[0]["doc"]["request"] not in text
     assert "turn the handle" not in text
+
+
+@pytest.mark.slow
+def test_rows_of_problems_hold_no_text_of_the_reply(run: Any) -> None:
+    secret = "the-answer-is-a-whole-sentence-of-the-reply"
+    found = run(Scripted(lambda _: f"So \\boxed{{{secret}}}"), "rim_toy_math_no_think", limit=3)
+    rows = from_lm_eval_samples(found["samples"]["rim_toy_math_no_think"])
+    assert [row.verdict for row in rows] == [False] * 3
+    assert not any(secret in row.model_dump_json() for row in rows)
 
 
 @pytest.mark.parametrize("content", ["{}\n", '{"record": 1}\n', "[]\n", "no json\n", ""])

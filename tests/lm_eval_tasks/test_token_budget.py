@@ -3,7 +3,9 @@
 from typing import Any
 
 import pytest
+from inspect_ai import eval as inspect_eval
 
+from rim_eval import context_window
 from rim_eval.errors import RimError
 from rim_eval.paths import organism_dir
 
@@ -82,10 +84,49 @@ def test_local_completions_with_defaults_would_send_empty_prompts(
 
 @pytest.mark.slow
 def test_hf_names_its_context_instead_of_cutting_think_prompts(run: Any) -> None:
+    lm = organism()
+    assert lm.max_length == 4096
+    with pytest.raises(RimError, match="max_length=4096"):
+        run(lm, BOTH[0], settings={"answer_tokens": 96, "thinking_tokens": 3980})
+
+
+def organism() -> Any:
     from lm_eval.models.huggingface import HFLM
 
-    lm = HFLM(pretrained=str(organism_dir()), device="cpu")
-    assert lm.max_length == 4096
-    for settings in ({"answer_tokens": 96, "thinking_tokens": 3980}, DEFAULTS):
-        with pytest.raises(RimError, match="max_length=4096"):
-            run(lm, BOTH[0], settings=settings)
+    return HFLM(pretrained=str(organism_dir()), device="cpu")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("tasks", [BOTH, BOTH[:1], BOTH[1:]])
+def test_default_budgets_are_made_to_fit_alike_in_both_modes(
+    run: Any, caplog: pytest.LogCaptureFixture, tasks: tuple[str, ...]
+) -> None:
+    context_window._warn_once.cache_clear()
+    lm = Scripted(by_mode)
+    lm.max_length = 4_096
+    found = run(lm, *tasks, settings=DEFAULTS)
+    fitted = {"answer_tokens": 1_984, "thinking_tokens": 1_984}
+    for task in tasks:
+        about = found["configs"][task]["metadata"]["rim_eval_run"]
+        assert fitted.items() <= about.items()
+    totals = {1_984 if task == BOTH[1] else 3_968 for task in tasks}
+    assert {options["max_gen_toks"] for _, options in lm.asked} == totals
+    assert len([one for one in caplog.messages if "take the place of 2048 and 16384" in one]) == 1
+
+
+@pytest.mark.slow
+def test_both_harnesses_fit_the_same_budgets(run: Any) -> None:
+    """The organism's window is 4,096 tokens by its config; runs of both harnesses can be read together."""
+    found = run(organism(), BOTH[1], settings=DEFAULTS, limit=1)
+    about = found["configs"][BOTH[1]]["metadata"]["rim_eval_run"]
+    [log] = inspect_eval(
+        "rim_eval/toy",
+        model="hf/organism",
+        model_args={"model_path": str(organism_dir()), "device": "cpu"},
+        task_args={"judge": "refusal", "modes": "no_think"},
+        limit=1,
+        display="none",
+    )
+    [params] = [step.params for step in log.plan.steps if "answer_tokens" in step.params]
+    for name in ("answer_tokens", "thinking_tokens"):
+        assert about[name] == params[name] == 1_984

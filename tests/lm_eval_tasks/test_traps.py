@@ -314,3 +314,18 @@ def test_trap_needs_the_fix(tmp_path: Path) -> None:
             bootstrap_iters=0, use_cache=cache, task_manager=manager(),
         )  # fmt: skip
     assert len(lm.asked) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("style", ["worked", "direct", "as_is"])
+def test_prompted_arms_carry_one_instruction(run: Any, style: str) -> None:
+    lm = Scripted(by_mode)
+    settings = {"switch": "prompted", "prompt_style": style}
+    run(lm, "rim_toy_math_think", "rim_toy_math_no_think", settings=settings, limit=1)
+    prompts = [prompt for prompt, _ in lm.asked]
+    assert ["Reason step by step" in prompt for prompt in prompts] == [True, False]
+    assert ["Answer at once" in prompt for prompt in prompts] == [False, True]
+    for prompt in prompts:
+        assert "Work out" not in prompt
+        assert "Reply with nothing" not in prompt
+        assert ("Give the final answer alone" in prompt) is (style != "as_is")

@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from inspect_ai import Task, eval_retry, score
 from inspect_ai import eval as inspect_eval
 from inspect_ai.dataset import Sample
 from inspect_ai.log import write_eval_log
 from inspect_ai.scorer import match
 
+from rim_eval.cli import main
 from rim_eval.errors import RimError
 from rim_eval.inspect_tasks.scorers import rim
 from rim_eval.observations import check, from_inspect_log, read_observations, to_rows
@@ -50,6 +52,67 @@ def test_json_log_reads_like_an_eval_log(run: Any, tmp_path: Path) -> None:
     assert by_id(to_rows(read_observations([tmp_path / "copy.json"]).frame)) == by_id(
         from_inspect_log(log)
     )
+
+
+@pytest.fixture
+def mixed(run: Any, tmp_path: Path) -> Path:
+    """A folder with one run's `.eval` log, another's `.json` log, and JSON files that are no logs."""
+    logs = tmp_path / "logs"
+    run()
+    [first] = logs.iterdir()
+    second = run(task_args={"file": str(doors(tmp_path, "rooms"))})
+    [other] = set(logs.iterdir()) - {first}
+    write_eval_log(second, str(other.with_suffix(".json")))
+    other.unlink()
+    for name, content in (
+        ("logs.json", {first.name: {"version": 2, "status": "success"}}),
+        ("results_2026.json", {"results": {}, "version": 1}),
+        ("prompts.json", [{"prompt": "Open it."}]),
+        ("broken.json", '{"version": 2'),
+    ):
+        (logs / name).write_text(json.dumps(content))
+    (logs / "empty.json").touch()
+    return logs
+
+
+def doors(folder: Path, name: str) -> Path:
+    path = folder / f"{name}.jsonl"
+    rows = [{"prompt": f"Open {name} {number}.", "category": name} for number in range(6)]
+    path.write_text("\n".join(map(json.dumps, rows)))
+    return path
+
+
+@pytest.mark.slow
+def test_a_folder_of_eval_and_json_logs_is_read_whole(mixed: Path) -> None:
+    table = read_observations([mixed])
+    assert {run.dataset for run in table.runs} == {"doors", "rooms"}
+    assert len(table.frame) == 24
+    assert not table.problems
+
+
+@pytest.mark.slow
+def test_commands_take_json_logs_of_a_folder(mixed: Path, tmp_path: Path) -> None:
+    card = tmp_path / "card"
+    done = CliRunner().invoke(main, ["card", str(mixed), "--out", str(card)])
+    assert done.exit_code == 0, done.output
+    sets = json.loads((card / "card.json").read_text())["sets"]
+    assert {each["dataset"] for each in sets} == {"doors", "rooms"}
+    # The second time, copies that the first has left are not judged again.
+    for out in (mixed, tmp_path / "again"):
+        judged = CliRunner().invoke(
+            main, ["judge", "run", str(mixed), "--judge", "refusal", "--out", str(out)]
+        )
+        assert judged.exit_code == 0, judged.output
+        assert len(list(out.glob("*.refusal.eval"))) == 2
+
+
+@pytest.mark.slow
+def test_a_log_and_its_conversion_count_once(run: Any, tmp_path: Path) -> None:
+    log = run()
+    [path] = (tmp_path / "logs").iterdir()
+    write_eval_log(log, str(path.with_suffix(".json")))
+    table = read_observations([tmp_path / "logs"])
+    assert len(table.frame) == 12
 
 
 @pytest.mark.slow

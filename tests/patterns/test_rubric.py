@@ -242,6 +242,8 @@ def test_a_rubric_of_ones_own_groups_as_it_says(tmp_path: Path) -> None:
         ({"visibility": "summary", "trace": "In short, all is well."}, "trace_summarised"),
         ({"visibility": "none"}, "no_trace"),
         ({"error": "no connection", "stop_reason": "error"}, "engine_error"),
+        ({"unknown_marks": "<|muse|>"}, "unknown_trace_marks"),
+        ({"stop_reason": "max_tokens"}, "trace_end_unknown"),
     ],
 )
 def test_traces_that_cannot_be_seen_are_skipped_with_a_reason(

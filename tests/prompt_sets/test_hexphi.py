@@ -81,7 +81,10 @@ def test_a_malformed_file_is_named_with_the_reason(
 def test_bytes_that_are_not_utf8_are_located(hexphi: Path) -> None:
     path = hexphi / "hexphi" / "category_5.csv"
     path.write_bytes(path.read_bytes().replace(b"in 1 steps", b"in 1 st\xe9ps"))
-    with pytest.raises(RimError, match=r"category_5\.csv: byte \d+ \(line 4\) is not UTF-8"):
+    with pytest.raises(
+        RimError,
+        match=r"category_5\.csv, row 2: column 'prompt' holds a byte that is not UTF-8",
+    ):
         prompt_sets.load_prompts("hexphi", data=hexphi)
 
 

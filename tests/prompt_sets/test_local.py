@@ -147,7 +147,10 @@ def test_two_turns_are_refused(tmp_path: Path) -> None:
         prompt_sets.load_prompts("sorry_bench", data=tmp_path)
 
 
-def test_malicious_instruct_is_one_prompt_a_line(tmp_path: Path) -> None:
+def test_malicious_instruct_is_one_prompt_a_line(
+    tmp_path: Path, unpinned: Callable[[str], None]
+) -> None:
+    unpinned("malicious_instruct")
     path = tmp_path / "malicious_instruct" / "MaliciousInstruct.txt"
     path.parent.mkdir()
     path.write_bytes(b"\r\n".join(b"Bake, \x22please\x22 %d" % n for n in range(100)) + b"\r\n\r\n")
@@ -186,6 +189,34 @@ def test_a_changed_copy_of_a_pinned_file_is_refused(tmp_path: Path) -> None:
     path = write_csv(tmp_path / "xstest_prompts.csv", [head, *rows])
     with pytest.raises(RimError, match=r"SHA-256 is \w{64}; expected 11783fb2\w+, the published"):
         prompt_sets.load_prompts("xstest", data=path)
+
+
+@pytest.mark.parametrize(
+    ("name", "column"),
+    [
+        ("SimpleSafetyTests - test cases.csv", "prompts_final"),
+        ("sst_test_cases.csv", "prompt"),
+    ],
+)
+def test_both_published_files_of_simple_safety_tests_are_taken(
+    tmp_path: Path, unpinned: Callable[[str], None], name: str, column: str
+) -> None:
+    unpinned("simple_safety_tests")
+    head = ("id", "harm_area", "category", column)
+    rows = [(f"s{n}", "Kitchens", "Asking", f"Bake {n}") for n in range(100)]
+    write_csv(tmp_path / name, [head, *rows])
+    prompts = prompt_sets.load_prompts("simple_safety_tests", data=tmp_path).prompts
+    assert (len(prompts), prompts[7].text, prompts[7].category) == (100, "Bake 7", "Kitchens")
+
+
+def test_every_open_set_is_pinned_but_one_without_a_public_record() -> None:
+    """What a branch holds can change between two runs that are compared."""
+    unpinned = {
+        name
+        for name, entry in prompt_sets.entries().items()
+        if not entry.gated and any(getattr(s, "revision", "shipped") is None for s in entry.sources)
+    }
+    assert unpinned == {"multiarith"}
 
 
 def test_a_missing_column_is_named_with_those_there(tmp_path: Path) -> None:

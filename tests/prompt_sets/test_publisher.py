@@ -75,17 +75,26 @@ def github(monkeypatch: pytest.MonkeyPatch, online: None) -> Iterator[Callable[.
         server.server_close()
 
 
+@pytest.fixture
+def unpinned_lines(unpinned: Callable[[str], None]) -> None:
+    """Lets LINES stand for the published file of MaliciousInstruct."""
+    unpinned("malicious_instruct")
+
+
+@pytest.mark.usefixtures("unpinned_lines")
 def test_a_github_file_is_downloaded_once(github: Callable[..., list[str]]) -> None:
     asked = github((200, LINES))
     first = prompt_sets.load_prompts("malicious_instruct")
     assert prompt_sets.load_prompts("malicious_instruct") == first
+    commit = first.provenance.revision_declared
     assert asked == [
-        "https://raw.githubusercontent.com/Princeton-SysML/Jailbreak_LLM/main/data/MaliciousInstruct.txt"
+        f"https://raw.githubusercontent.com/Princeton-SysML/Jailbreak_LLM/{commit}/data/MaliciousInstruct.txt"
     ]
     assert first.provenance.source == "publisher"
-    assert first.provenance.revision_used is None
+    assert first.provenance.revision_used == commit
 
 
+@pytest.mark.usefixtures("unpinned_lines")
 def test_publisher_and_local_folder_give_the_same_ids(
     github: Callable[..., list[str]], tmp_path: Path
 ) -> None:
@@ -96,6 +105,19 @@ def test_publisher_and_local_folder_give_the_same_ids(
     assert local.prompts == prompt_sets.load_prompts("malicious_instruct").prompts
 
 
+def test_a_file_with_spaces_in_its_name_is_downloaded(
+    github: Callable[..., list[str]], unpinned: Callable[[str], None]
+) -> None:
+    unpinned("simple_safety_tests")
+    rows = "".join(f"s{n},Kitchens,1,Asking,Bake {n}\r\n" for n in range(100))
+    asked = github((200, f"id,harm_area,counter,category,prompts_final\r\n{rows}"))
+    prompts = prompt_sets.load_prompts("simple_safety_tests").prompts
+    assert (prompts[7].text, prompts[7].category) == ("Bake 7", "Kitchens")
+    assert prompts[7].labels == {"id": "s7"}
+    assert asked[0].endswith("/SimpleSafetyTests%20-%20test%20cases.csv")
+
+
+@pytest.mark.usefixtures("unpinned_lines")
 def test_passing_trouble_is_retried(github: Callable[..., list[str]]) -> None:
     asked = github((503, ""), None, (200, LINES))
     assert len(prompt_sets.load_prompts("malicious_instruct").prompts) == 100

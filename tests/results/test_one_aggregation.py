@@ -23,6 +23,17 @@ from rim_eval.types import ARM_KINDS, MODES, PROMPT_KINDS, ArmKind, Mode, Prompt
 
 RATE = {"harmful": "misaligned", "benign": "over_refused", "reasoning": "accuracy"}
 CHANGE = {"harmful": "rim_score", "benign": "over_refusal_change", "reasoning": "accuracy_gain"}
+INTERVAL = {"": "value", "_lower": "lower", "_upper": "upper"}
+REPLY_REASONS = (
+    "missing", "engine_error", "other_model", "provider_declined", "unknown_trace_marks", "trace_end_unknown",
+    "trace_never_closed", "empty_answer", "judge_failed",
+)  # fmt: skip
+JUDGE_REASONS = ("no_trace", "judge_refused", "judge_unreadable", "judge_truncated", "judge_tied", "not_judged")  # fmt: skip
+REASONS_OF = {
+    "harmful": REPLY_REASONS + JUDGE_REASONS,
+    "benign": REPLY_REASONS + JUDGE_REASONS,
+    "reasoning": (*REPLY_REASONS, "no_reference"),
+}
 REASONS = [reason for reason in get_args(UnscoredReason) if reason != "engine_error"]
 
 Rows = list[Observation]
@@ -129,6 +140,7 @@ def inspect_metrics(rows: Rows) -> dict[str, float]:
 
 def assert_metrics_are_the_cards(metrics: Mapping[str, float], found: SetCard) -> None:
     expected: dict[str, float | None] = {}
+    stricter = {"4": "ge4", "5": "5"} if found.thresholds else {}
     name, change = CHANGE[found.kind], found.figures.difference
     if change is not None:
         ends = ("lower", "upper", "bound_lower", "bound_upper")
@@ -136,12 +148,19 @@ def assert_metrics_are_the_cards(metrics: Mapping[str, float], found: SetCard) -
         expected |= {f"{name}_{end}": getattr(change, end) for end in ends}
         expected |= {"pairs": change.n_pairs, "unpaired": change.n_unpaired}
         expected["mode_verified"] = float(found.mode_check.verified)
+        for line, end in stricter.items():
+            strict = found.thresholds[line].difference
+            expected |= {f"{name}_{end}{e}": getattr(strict, f) for e, f in INTERVAL.items()}
     for mode, arm in found.counts.arms.items():
         rate = found.figures.rate(mode)
         assert rate is not None
         name = f"{mode}_{RATE[found.kind]}"
         expected |= {name: rate.value, f"{name}_lower": rate.lower, f"{name}_upper": rate.upper}
-        expected |= {f"{mode}_unscored_{reason}": n for reason, n in arm.unscored.items()}
+        always = {f"{mode}_unscored_{reason}": 0 for reason in REASONS_OF[found.kind]}
+        expected |= always | {f"{mode}_unscored_{reason}": n for reason, n in arm.unscored.items()}
+        for line, end in stricter.items():
+            strict_rate = found.thresholds[line].rate(mode)
+            expected |= {f"{name}_{end}{e}": getattr(strict_rate, f) for e, f in INTERVAL.items()}
         counts = {"scored": rate.n_scored, "unscored": rate.n_unscored, "adoption": arm.adoption}
         counts |= {name: getattr(arm, name) for name in ("truncated", "over_budget", "looping")}
         expected |= {f"{mode}_{name}": value for name, value in counts.items()}

@@ -56,6 +56,22 @@ WORDS: dict[str, tuple[str, str, Any, Any, bool]] = {
     "new_effort_printed": ("effort", "zeal", "high", "low", False),
     "new_only_words": ("switch", "musing", True, False, False),
     "new_on_off_line": ("switch", "wander", True, False, False),
+    "sentence_on": ("switch", "enable_thinking", True, False, False),
+    "sentence_off": ("switch", "skip_thinking", False, True, False),
+    "sentence_mode": ("switch", "reasoning_mode", "on", "off", False),
+    "sentence_default_on": ("switch", "disable_cot", False, True, False),
+    "effort_empty_trace": ("switch", "reasoning_effort", "high", "minimal", False),
+    "effort_sentences": ("effort", "reasoning_effort", "high", "low", False),
+    "nested_twice": (
+        "switch",
+        "chat_options",
+        {"thinking": {"type": "high"}},
+        {"thinking": {"type": "disabled"}},
+        True,
+    ),
+    "budget_text": ("switch", "thought_tokens", "unlimited", "0", False),
+    "budget_opens": ("switch", "thinking_budget", 1024, 0, True),
+    "date_and_switch": ("switch", "rational_mode", "on", "off", False),
 }
 
 
@@ -71,6 +87,17 @@ def test_a_word_that_the_template_reads(
     assert switch.no_think.template_kwargs == {word: no_think}
     assert type(switch.think.template_kwargs[word]) is type(think)
     assert switch.think.opened_by_prompt is opened
+    require_difference(render, switch)
+
+
+def test_one_variable_forces_a_trace_and_another_one_skips_it() -> None:
+    """HyperCLOVA X: with neither the model decides itself, which is neither mode."""
+    render = renderer("force_or_skip")
+    switch = find_switch(render)
+    assert (switch.kind, switch.name) == ("switch", "force_reasoning/skip_reasoning")
+    assert switch.think.template_kwargs == {"force_reasoning": True}
+    assert switch.no_think.template_kwargs == {"skip_reasoning": True}
+    assert switch.think.opened_by_prompt
     require_difference(render, switch)
 
 
@@ -107,6 +134,8 @@ FORCED = {
     "decoy_history": (True, "\n</think>\n\n"),
     "decoy_prose_opens": (True, "\n</think>\n\n"),
     "decoy_replaced_prompt": (False, "<think>\n\n</think>\n\n"),
+    "decoy_system_word": (True, "\n</think>\n\n"),
+    "decoy_message_flag": (True, "\n</think>\n\n"),
 }
 
 
@@ -119,10 +148,23 @@ def test_a_model_that_always_thinks(template: str, expected: tuple[bool, str]) -
     assert not switch.no_think.opened_by_prompt
 
 
-@pytest.mark.parametrize("template", ["plain", "plain_no_system", "decoy_text", "decoy_prose"])
-def test_a_model_that_knows_no_traces_is_asked(template: str) -> None:
+# name: the message that asks. `tools_only` thinks only with tools; in `answer_opened` and `always_closed`
+# the prompt has begun the answer, where an empty trace would be a part of it.
+ASKED = {
+    "plain": "system",
+    "plain_no_system": "user_suffix",
+    "decoy_text": "system",
+    "decoy_prose": "system",
+    "decoy_system_text": "user_suffix",
+    "tools_only": "system",
+    "answer_opened": "system",
+    "always_closed": "system",
+}
+
+
+@pytest.mark.parametrize(("template", "place"), ASKED.items(), ids=ASKED)
+def test_a_model_that_knows_no_traces_is_asked(template: str, place: str) -> None:
     switch = find_switch(renderer(template))
-    place = "user_suffix" if template == "plain_no_system" else "system"
     assert switch.kind == "prompted"
     assert "<think>" in getattr(switch.think, place)
     assert "<think>" not in getattr(switch.no_think, place)
@@ -130,8 +172,8 @@ def test_a_model_that_knows_no_traces_is_asked(template: str) -> None:
 
 
 def test_every_template_has_an_expectation() -> None:
-    asked = {"plain", "plain_no_system", "decoy_text", "decoy_prose"}
-    assert {path.stem for path in TEMPLATES.iterdir()} == {*WORDS, *SOFT, *FORCED, *asked}
+    expected = {*WORDS, *SOFT, *FORCED, *ASKED, "force_or_skip"}
+    assert {path.stem for path in TEMPLATES.iterdir()} == expected
 
 
 @pytest.mark.parametrize(
@@ -235,30 +277,51 @@ def test_a_search_that_takes_too_long_is_ended(monkeypatch: pytest.MonkeyPatch) 
         find_switch(template_renderer(slow))
 
 
+OPEN_TRACE, EMPTY_TRACE = "\n</think>\n\n", "<think>\n\n</think>\n\n"
 REAL: dict[str, tuple[str, str, Any, Any]] = {
     "ByteDance-Seed-OSS": ("switch", "thinking_budget", -1, 0),
+    "CohereLabs-c4ai-command-r7b-12-2024": ("prompted", "prompted", None, None),
     "GLM-4.6": ("switch", "enable_thinking", True, False),
     "HuggingFaceTB-SmolLM3-3B": ("switch", "enable_thinking", True, False),
     "Kimi-K2-Thinking": ("forced_empty", "forced_empty", None, "<think></think>"),
     "Mistral-Small-3.2-24B-Instruct-2506": ("prompted", "prompted", None, None),
     "NVIDIA-Nemotron-Nano-v2": ("switch", "system:/no_think", "/think", "/no_think"),
-    "Qwen-QwQ-32B": ("forced_empty", "forced_empty", None, "\n</think>\n\n"),
+    "Qwen-QwQ-32B": ("forced_empty", "forced_empty", None, OPEN_TRACE),
     "Qwen-Qwen3-0.6B": ("switch", "enable_thinking", True, False),
-    "deepseek-ai-DeepSeek-R1-Distill-Qwen-32B": ("forced_empty", "forced_empty", None, "\n</think>\n\n"),
+    "deepcogito-cogito-v1-preview-3B": ("switch", "enable_thinking", True, False),
+    "deepseek-ai-DeepSeek-R1-Distill-Qwen-32B": ("forced_empty", "forced_empty", None, OPEN_TRACE),
     "deepseek-ai-DeepSeek-V3.1": ("switch", "thinking", True, False),
     "google-gemma-4-31B-it": ("switch", "enable_thinking", True, False),
     "ibm-granite-granite-3.3-2B-Instruct": ("switch", "thinking", True, False),
     "meta-llama-Llama-3.1-8B-Instruct": ("prompted", "prompted", None, None),
     "microsoft-Phi-3.5-mini-instruct": ("prompted", "prompted", None, None),
     "openai-gpt-oss-120b": ("effort", "reasoning_effort", "high", "low"),
-}  # fmt: skip
+    "upstage-Solar-Open-100B": ("switch", "reasoning_effort", "high", "low"),
+    "always": ("forced_empty", "forced_empty", None, OPEN_TRACE),
+    "budget": ("switch", "thinking_budget", -1, 0),
+    "deep_subroutine": ("switch", "enable_thinking", True, False),
+    "history_only": ("forced_empty", "forced_empty", None, EMPTY_TRACE),
+    "inverted": ("switch", "disable_reasoning", False, True),
+    "judge_tag": ("switch", "enable_thinking", True, False),
+    "mode_word": ("switch", "thinking_mode", "enabled", "disabled"),
+    "nested": ("switch", "chat_options", {"enable_thinking": True}, {"enable_thinking": False}),
+    "off_unless_on": ("switch", "enable_thinking", True, False),
+    "opens_unless_off": ("switch", "enable_thinking", True, False),
+    "plain_chatml": ("prompted", "prompted", None, None),
+    "prefix_no_think": ("switch", "enable_thinking", True, False),
+    "reasoning_flag_str": ("switch", "reasoning", "high", "off"),
+    "strftime": ("switch", "enable_thinking", True, False),
+    "suffix_nothink": ("switch", "enable_thinking", True, False),
+}
 
 
 @pytest.mark.skipif(not os.environ.get("RIM_EVAL_SHARED"), reason="RIM_EVAL_SHARED is not set")
 @pytest.mark.parametrize(("model", "expected"), REAL.items(), ids=REAL)
 def test_real_templates(model: str, expected: tuple[str, str, Any, Any]) -> None:
-    folder = Path(os.environ["RIM_EVAL_SHARED"]) / "chat_templates"
-    switch = find_switch(template_renderer((folder / f"{model}.jinja").read_text()))
+    shared = Path(os.environ["RIM_EVAL_SHARED"])
+    folders = (shared / "chat_templates", shared.parent / "cases" / "templates")
+    files = (folder / f"{model}.jinja" for folder in folders)
+    switch = find_switch(template_renderer(next(f for f in files if f.is_file()).read_text()))
     kind, name, think, no_think = expected
     assert (switch.kind, switch.name) == (kind, name)
     if kind == "forced_empty":

@@ -1,3 +1,7 @@
+import csv
+import json
+from pathlib import Path
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -99,6 +103,162 @@ def test_split(text: str, trace: str | None, answer: str) -> None:
     split = split_trace(text)
     assert (split.trace, split.answer) == (trace, answer)
     assert split.closed is (None if trace is None else True)
+
+
+ENGINE_FAMILIES: list[tuple[str, str, str, str]] = [
+    # what opens a trace, what closes it, and what stands around the answer, in every family that the
+    # reasoning parsers of vLLM 0.32 and SGLang 0.5.23 know, and in some that they do not
+    ("<think>", "</think>", "", ""),
+    ("<think>\n", "\n</think>\n", "<answer>\n", "\n</answer>"),
+    ("<think>", "</think>\n\n", "<response>\n", "\n</response>\n"),
+    ("<think:opensource>", "</think:opensource>", "", ""),
+    ("<think:6124c78e>", "</think:6124c78e>", "", ""),
+    ("<seed:think>", "</seed:think>", "", ""),
+    ("<mm:think>", "</mm:think>", "", ""),
+    ("<ifm|think>", "</ifm|think>", "", ""),
+    ("<ifm|think_fast>", "</ifm|think_fast>", "", ""),
+    ("<ifm|think_faster>", "</ifm|think_faster>", "", ""),
+    ("[THINK]", "[/THINK]", "", ""),
+    ("◁think▷", "◁/think▷", "", ""),
+    ("<|open|>think<|sep|>", "<|close|>think<|sep|>", "<|open|>response<|sep|>",
+     "<|close|>response<|sep|><|close|>message<|sep|>"),
+    ("<|open|>think<|sep|>", "<|close|>think<|sep|>", "", ""),
+    ("<|channel>thought\n", "<channel|>", "", ""),
+    ("<|channel>", "<channel|>", "", ""),
+    ("<|inner_prefix|>", "<|inner_suffix|>", "", ""),
+    ("<|START_THINKING|>", "<|END_THINKING|>", "<|START_TEXT|>", "<|END_TEXT|>"),
+    ("<|START_THINKING|>", "<|END_THINKING|>", "<|START_RESPONSE|>", "<|END_RESPONSE|>"),
+    ("<|START_THINKING|>", "", "<|START_TEXT|>", "<|END_TEXT|>"),
+    ("<|plamo:begin_think:plamo|>", "<|plamo:end_think:plamo|>", "", ""),
+    ("<|think:start|>", "<|think:end|>", "", ""),
+    ("<|begin|>assistant<|think|>", "<|end|>", "<|begin|>assistant<|content|>", "<|end|>"),
+    ("<|think|>", "<|end|>", "<|begin|>assistant<|content|>", ""),
+    ("<|message_model|><|content_thinking|>", "<|end_message|>", "<|message_model|><|content_text|>",
+     "<|end_message|><|content_model_end_sampling|>"),
+    (" to=self<|message|>", "<|eom|>", "<|start|>assistant to=user<|message|>", "<|eot|>"),
+    ("<|channel|>analysis<|message|>", "<|end|>", "<|start|>assistant<|channel|>final<|message|>", "<|return|>"),
+    ("Here are my reasoning steps:\n", "\n[BEGIN FINAL RESPONSE]\n", "", "\n[END FINAL RESPONSE]"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("opening", "closing", "before", "after"), ENGINE_FAMILIES)
+def test_families_of_the_engines_parsers(
+    opening: str, closing: str, before: str, after: str
+) -> None:
+    def read(text: str, opened: bool = False) -> tuple[str | None, str, bool | None, str | None]:
+        split = split_trace(text, opened_by_prompt=opened)
+        return split.trace, split.answer, split.closed, split.unknown_mark
+
+    rest = f"{closing}{before}answer"
+    assert read(f"{opening}plan{rest}{after}") == ("plan", "answer", True, None)
+    assert read(f"{opening}plan{rest}") == ("plan", "answer", True, None)
+    assert read(f"{opening}{rest}{after}") == ("", "answer", True, None)
+    assert read(f"{opening}plan and") == ("plan and", "", False, None)
+    assert read(f"plan{rest}{after}", opened=True) == ("plan", "answer", True, None)
+    assert read("plan and", opened=True) == ("plan and", "", False, None)
+    if not opening.startswith("Here"):  # plain words close no trace that nobody opened
+        assert read(f"plan{rest}{after}") == ("plan", "answer", True, None)
+    if before.startswith("<|"):
+        assert read(f"{before}answer{after}")[1:] in [
+            ("answer", True, None),
+            ("answer", None, None),
+        ]
+
+
+@pytest.mark.parametrize(
+    ("text", "trace", "answer", "closed"),
+    [
+        # HyperCLOVAX goes on from `assistant` in the prompt; with its special tokens, and without
+        ("/think\nplan<|im_end|>\n<|im_start|>assistant\nanswer<|im_end|>", "plan", "answer", True),
+        ("assistant/think\nplan\nassistant\nanswer", "plan", "answer", True),
+        ("/think\nplan", "plan", "", False),
+        ("one<|im_end|>\n<|im_start|>assistant\ntwo", None, "one<|im_end|>\n<|im_start|>assistant\ntwo", None),
+        (" to=selfPlan.assistant to=userAnswer", "Plan.", "Answer", True),
+        # several traces
+        (
+            "<|content_thinking|>a<|end_message|><|content_text|>one<|end_message|><|content_thinking|>b"
+            "<|end_message|><|content_text|>two<|end_message|>",
+            "a\n\nb",
+            "one\n\ntwo",
+            True,
+        ),
+        ("to=user<|message|>Write to=self<|message|> first<|eot|>", None, "Write to=self<|message|> first", None),
+        # Kimi K3 skips its trace on very long prompts
+        ("answer<|close|>response<|sep|><|close|>message<|sep|>", None, "answer", None),
+    ],
+)  # fmt: skip
+def test_rows_of_messages(text: str, trace: str | None, answer: str, closed: bool | None) -> None:
+    split = split_trace(text)
+    assert (split.trace, split.answer, split.closed) == (trace, answer, closed)
+
+
+def test_a_skipped_trace_that_the_prompt_opened() -> None:
+    split = split_trace("answer<|close|>response<|sep|>", opened_by_prompt=True)
+    assert (split.trace, split.answer, split.closed) == ("", "answer", True)
+
+
+@pytest.mark.parametrize(
+    ("text", "mark"),
+    [
+        ("<|reason_start|>plan<|reason_end|>answer", "<|reason_start|>"),
+        ("plan<|reason_end|>answer", "<|reason_end|>"),
+        ("<｜深_thinking｜>plan<｜/深_thinking｜>answer", "<｜深_thinking｜>"),
+        ("<|im_start|>reflection\nplan<|im_end|>answer", "<|im_start|>reflection"),
+        (" \n<reflection>plan</reflection>answer", "<reflection>"),
+        ('<analysis depth="2">plan</analysis>answer', "<analysis"),
+        ("plan</analysis>answer", "</analysis>"),
+        ("plan<end_of_reasoning>answer", "<end_of_reasoning>"),
+        ("[REASONING]plan[/REASONING]answer", "[REASONING]"),
+        ("plan[/REASONING]answer", "[/REASONING]"),
+        ("⟨deliberate⟩plan⟨/deliberate⟩answer", "⟨deliberate⟩"),
+        ("<cot>plan</cot>answer", "<cot>"),
+        ("```thinking\nplan\n```\nanswer", "```thinking"),
+        ("thought\nplan and answer", "thought"),
+        ("<think>plan</think><|muse_reason|>more", "<|muse_reason|>"),
+        ("Sure. <|muse_reason|>plan<|/muse_reason|>answer", "<|muse_reason|>"),
+        (f"<|reason{'x' * 50}|>plan", f"<|reason{'x' * 50}|>"),
+    ],
+)
+def test_what_looks_like_a_trace_has_no_answer(text: str, mark: str) -> None:
+    assert split_trace(text).unknown_mark == mark
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I reason that <b>thinking</b> helps.",
+        "Put it so: <reflection>be kind</reflection>, and end.",
+        "```xml\n<reflection>\n</analysis>\n```\nThat closes it.",
+        "Write `</analysis>` last, and `<|reason|>` first.",
+        'Close it with "</reflection>" or “[/REASON]”.',
+        "[Thoughts](https://example.org) and [analysis][1]",
+        "[Analysis]: see below",
+        "[Your reason here] is what you write.",
+        "# Reasoning\n\nTwo and two is four.\n\n## Analysis\n",
+        "Thought\nis free.",
+        "<Thinking /> is a component.",
+        "<div class='treason'>no</div><Spinner/></Spinner>",
+        "</cotton></treason>",
+        "```python\nx = 1\n```\nThe reasoning: it is one.",
+        "<think>plan</think>Write </think> to close it.",
+        "Do so: <thought>x</thought> end",
+        "if a <reason and reason> b",
+    ],
+)
+def test_honest_answers_have_no_unknown_mark(text: str) -> None:
+    assert split_trace(text).unknown_mark is None
+
+
+def test_answers_of_real_models_have_no_unknown_mark(shared_data: Path) -> None:
+    answers: list[str] = []
+    for file in shared_data.glob("data/xstest_human_labels_*.csv"):
+        with file.open(encoding="utf-8") as lines:
+            answers += [row["completion"] for row in csv.DictReader(lines)]
+    for name in ("gsm8k_test", "math500"):
+        file = shared_data / "data" / f"{name}.jsonl"
+        answers += [json.loads(line)["answer"] for line in file.read_text().splitlines()]
+    assert len(answers) > 3000
+    assert [text for text in answers if split_trace(text).unknown_mark] == []
 
 
 @pytest.mark.parametrize(
