@@ -5,6 +5,8 @@ checked against the gold answer (`check_reply`), and becomes one row (`observe`)
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from logging import getLogger
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, Literal, NamedTuple
@@ -14,10 +16,13 @@ from rim_eval.answers import check_answer
 from rim_eval.decoding import Budgets
 from rim_eval.errors import RimError
 from rim_eval.generation import Generation, StopReason, TraceVisibility, is_looping
+from rim_eval.model_names import is_same_model
 from rim_eval.observations import Observation
 from rim_eval.prompt_sets import Prompt
 from rim_eval.thinking import Switch, split_trace
 from rim_eval.types import ArmKind, Mode, UnscoredReason
+
+_LOGGER: Final = getLogger(__name__)
 
 TokenCounter = Callable[[str], int]
 """Counts the tokens of a text as the model's own tokenizer cuts it."""
@@ -28,6 +33,7 @@ _STOP_REASONS: Final[dict[str | None, StopReason]] = {
     "max_tokens": "max_tokens",
     "model_length": "max_tokens",
     "content_filter": "content_filter",
+    "refusal": "content_filter",
 }
 
 
@@ -58,6 +64,16 @@ def read_template_file(path: str | Path) -> str:
         ) from None
 
 
+def no_template(model: str) -> RimError:
+    """Return the error for a model whose chat template is nowhere to be had."""
+    return RimError(
+        f"No chat template was found for {model}, so how it turns thinking on and off cannot be read. Give the "
+        'template\'s file: -T chat_template=FILE in Inspect, --metadata \'{"rim_eval": {"chat_template": "FILE"}}\' '
+        "in lm-eval. Of a model whose prompts a server writes the switch can be named in its place: "
+        "switch=enable_thinking (or thinking, system:/no_think, body:FIELD=THINK/NO_THINK, effort:low,high, prompted)."
+    )
+
+
 class ArmRequest(NamedTuple):
     """What is asked of a model in one arm, as far as its reply is read by it."""
 
@@ -68,20 +84,25 @@ class ArmRequest(NamedTuple):
     """Whether the prompt ends inside an open trace."""
     requested: Mapping[str, Any] = MappingProxyType({})
     """For the log: arm kind, switch name, and every word that sets the mode."""
+    names: tuple[str, ...] = ()
+    """Names of the asked model, the one that was sent first; empty where no server says who answered."""
 
     @classmethod
-    def of(cls, switch: Switch, mode: Mode, budgets: Budgets) -> "ArmRequest":
+    def of(
+        cls, switch: Switch, mode: Mode, budgets: Budgets, names: tuple[str, ...] = ()
+    ) -> "ArmRequest":
         """The request that a switch makes in one mode.
 
         Args:
             switch: The model's thinking switch.
             mode: Mode to ask in.
             budgets: Token budgets of trace and answer.
+            names: Names of the model.
         """
         recipe = switch.recipe(mode)
         words = recipe.model_dump(exclude_none=True, exclude_defaults=True)
         requested = {"arm_kind": switch.kind, "switch": switch.name, **words}
-        return cls(mode, switch.kind, budgets, recipe.opened_by_prompt, requested)
+        return cls(mode, switch.kind, budgets, recipe.opened_by_prompt, requested, names)
 
     def failed(self, error: str) -> Generation:
         """The generation of a call that gave no reply."""
@@ -93,6 +114,22 @@ class ArmRequest(NamedTuple):
             requested=dict(self.requested),
         )
 
+    def is_other(self, served_model: str) -> bool:
+        """Whether another model than the asked one answered; warns of it once."""
+        if not self.names or any(is_same_model(name, served_model) for name in self.names):
+            return False
+        _warn_of_other_model(self.names[0], served_model)
+        return True
+
+
+@cache
+def _warn_of_other_model(asked: str, served: str) -> None:
+    _LOGGER.warning(
+        f"{asked} was asked and {served} answered: its replies are not scored as {asked}'s. If both names mean one "
+        f'model, stop and say so: -T served_as={served} (lm-eval: --metadata \'{{"rim_eval": {{"served_as": '
+        f'"{served}"}}}}\').'
+    )
+
 
 def read_reply(
     request: ArmRequest,
@@ -103,6 +140,7 @@ def read_reply(
     redaction: Literal["summary", "hidden"] | None = None,
     output_tokens: int | None = None,
     reasoning_tokens: int | None = None,
+    served_model: str | None = None,
     count: TokenCounter | None = None,
 ) -> Generation:
     """Split and measure one reply.
@@ -117,6 +155,7 @@ def read_reply(
         redaction: What the provider returned in place of the trace.
         output_tokens: All generated tokens by the engine's count.
         reasoning_tokens: Tokens of the trace by the engine's count.
+        served_model: The model that answered, by the engine's own word.
         count: Counts tokens; None where no tokenizer is at hand.
     """
     split = split_trace(text, opened_by_prompt=request.opened_by_prompt, reasoning=reasoning)
@@ -144,6 +183,8 @@ def read_reply(
         over_budget=(answer_tokens or 0) > request.budgets.answer_tokens,
         stop_reason=_STOP_REASONS.get(stop_reason, "unknown"),
         looping=is_looping(answer or trace),
+        served_model=served_model,
+        other_model=served_model is not None and request.is_other(served_model),
         unknown_marks=split.unknown_mark,
         requested=dict(request.requested),
     )
@@ -185,22 +226,47 @@ async def judge_reply(
 ) -> ReplyVerdict:
     """A judge's verdict on one reply; a reply that gives nothing to judge is not sent.
 
+    What fails at this reply alone is `judge_failed`: a sample that errs would leave the figures.
+
     Args:
         judge: The judge, set to see what it is to see.
         prompt: The reply's prompt, as `prompt_facts` says.
         reply: The reply.
         grader: The model to ask, or several that vote; None for an offline judge.
+
+    Raises:
+        RimError: The judge has no verdict for this kind of prompt, or there is no grader.
     """
     reason = judging.unscored_reason(reply, judge.sees)
     if reason is not None:
         return ReplyVerdict(reason=reason, judge=judge.provenance(grader))
-    judgement = await judge.judge(case_of(prompt, reply), grader)
+    try:
+        judgement = await judge.judge(case_of(prompt, reply), grader)
+    except Exception as error:
+        if _ends_run(error):
+            raise
+        return _failed(error)._replace(judge=judge.provenance(grader))
     same = ("verdict", "score", "label", "reason", "explanation", "replies")
     return ReplyVerdict(
         **{name: getattr(judgement, name) for name in same},
         votes=tuple(vote.as_vote() for vote in judgement.votes),
         judge=judgement.provenance,
     )
+
+
+def _ends_run(error: Exception) -> bool:
+    """Whether an error is the user's to mend, or a limit of the run; not that of one reply."""
+    from inspect_ai.util import LimitExceededError
+
+    from rim_eval.sandbox import TemplateRenderError
+
+    of_user = isinstance(error, RimError) and not isinstance(error, TemplateRenderError)
+    return of_user or isinstance(error, LimitExceededError)
+
+
+def _failed(error: Exception) -> ReplyVerdict:
+    name = judging.failure_name(error)
+    return ReplyVerdict(reason="judge_failed", label=name, explanation=f"{name}: {error}"[:300])
 
 
 def check_reply(
@@ -216,9 +282,14 @@ def check_reply(
     reason = judging.unscored_reason(reply) or (None if target else "no_reference")
     if reason is not None:
         return ReplyVerdict(reason=reason)
-    check = check_answer(reply.answer, target, absolute_error=absolute_error)
+    try:
+        check = check_answer(reply.answer, target, absolute_error=absolute_error)
+    except Exception as error:
+        if _ends_run(error):
+            raise
+        return _failed(error)
     if check.correct is None:
-        return ReplyVerdict(reason="judge_failed", explanation=check.how)
+        return ReplyVerdict(reason="judge_failed", label="answer check", explanation=check.how)
     # The harness's own log may keep words of the reply; a row, which leaves the machine, may not.
     read = "" if check.extracted is None else f": {check.extracted}"
     return ReplyVerdict(verdict=check.correct, explanation=check.how + read)

@@ -96,6 +96,7 @@ def set_fields(kind: PromptKind, counts: SetCounts, level: float) -> dict[str, A
     """
     return {
         "figures": figures(counts.cells, level),
+        "system": figures(counts.system, level) if counts.system else None,
         "thresholds": {k: figures(c, level) for k, c in counts.thresholds.items()},
         "categories": {k: figures(c, level) for k, c in counts.categories.items()},
         "mode_check": check_modes(counts),

@@ -32,6 +32,10 @@ from rim_eval.types import KIND_NAMES, MODES, PromptKind
 _TOLERANCE: Final = 1e-6
 """Figures may differ by this much: another version of numpy may round or draw otherwise."""
 
+_MAX_SAMPLES: Final = 1_000_000
+_MAX_TABLES: Final = 400
+"""Tables of counts on a card, and groups of labelled replies."""
+
 _Constraints = Iterator[tuple[bool, str]]
 """Whether each constraint holds, and what to say where it does not."""
 
@@ -42,7 +46,7 @@ def check_card(card: Card) -> list[str]:
     Returns:
         One sentence each; empty when the card is sound.
     """
-    problems = _violations(_card_constraints(card))
+    problems = list(sizes(card)) or _violations(_card_constraints(card))
     for each in card.sets:
         problems += _violations(_set_constraints(each, card.runs), _place(each))
     problems = problems or _violations(_pair_constraints(card))
@@ -56,6 +60,30 @@ def check_card(card: Card) -> list[str]:
     fields = {"sets", "mechanisms", "problems", "runs"}
     stated, again = (one.model_dump(mode="json", exclude=fields) for one in (card, derived))
     return [*problems, *_differences(stated, again)]
+
+
+def sizes(card: Card, most: int = _MAX_SAMPLES) -> Iterator[str]:
+    """Counts so large that computing with them would take for ever.
+
+    Args:
+        card: The card.
+        most: Samples of one set in one mode.
+    """
+    tables = len(card.discrimination)
+    for each in card.sets:
+        counts = each.counts
+        cells = [counts.cells, *counts.thresholds.values(), *counts.categories.values()]
+        samples = [
+            sum(c.prompts * max(c.think.asked, c.no_think.asked) for c in table) for table in cells
+        ]
+        tables += len(cells) + (len(each.judge.measured) if each.judge else 0)
+        if samples[0] > most or sum(samples) > 8 * most:
+            yield f"{each.dataset}: more than {most:,} samples"
+    if tables > _MAX_TABLES:
+        yield f"more than {_MAX_TABLES} tables of counts"
+    pairs = sum(cell.pairs for each in card.discrimination for cell in each.cells)
+    if pairs > most:
+        yield f"{pairs:.3g} pairs"
 
 
 def prompts_by_outcome(cells: Sequence[Cell]) -> Counter[tuple[Outcome, Outcome]]:
@@ -174,6 +202,7 @@ def _set_constraints(each: SetCard, runs: Sequence[CardRun]) -> _Constraints:
     yield from _trace_length_constraints(counts)
     yield from _category_constraints(counts, complete=each.dataset in entries())
     yield from _threshold_constraints(counts)
+    yield from _system_constraints(each.kind, counts)
     groups = _distinct((group.set, group.model, group.mode) for group in measured)
     yield groups, "the judge's agreement on one group of replies is on the card twice"
 
@@ -187,11 +216,14 @@ def _arm_constraints(arm: ArmCounts, total: Outcome) -> _Constraints:
     """
     counted = (arm.events, arm.scored, arm.asked)
     yield counted == total, f"cells add up to {tuple(total)}, the arm says {counted}"
-    yield sum(arm.unscored.values()) == arm.asked - arm.scored, "unscored reasons do not add up"
+    unscored = sum(arm.unscored.values()) + arm.declined
+    yield unscored == arm.asked - arm.scored, "unscored reasons do not add up"
+    yield "provider_declined" not in arm.unscored, "declined samples are among the unscored"
     visible = sum(arm.visibility.values())
     yield visible == arm.returned, "trace visibility does not add up to the returned samples"
     parts = (arm.adopted, arm.truncated, arm.over_budget, arm.looping)
-    fits = max(arm.returned, arm.never_closed) <= arm.asked and max(parts) <= arm.returned
+    fits = max(arm.returned + arm.declined, arm.never_closed) <= arm.asked
+    fits &= max(parts) <= arm.returned
     yield fits, "more samples are counted than were asked"
     fits = _fits(arm.adopted_scored, arm.adopted, arm.scored, arm.asked)
     fits &= _fits(arm.adopted_events, arm.adopted_scored, arm.events, arm.scored)
@@ -279,6 +311,32 @@ def _threshold_constraints(counts: SetCounts) -> _Constraints:
             least, most = histogram_events(arm, float(line))
             fits = least <= arm_total(cells, mode).events <= most
             yield fits, f"{mode}: threshold {line} does not fit the histogram"
+
+
+def _system_constraints(kind: PromptKind, counts: SetCounts) -> _Constraints:
+    """The system's cells are of the same prompts, and differ by what was declined."""
+    declined = any(arm.declined for arm in counts.arms.values())
+    yield (
+        declined == bool(counts.system),
+        "cells of the system stand where nothing was declined, or lack",
+    )
+    if not declined:
+        return
+    same = _asked(counts.system) == _asked(counts.cells)
+    yield same, "the system's cells are of other prompts than the model's"
+    for mode, arm in counts.arms.items():
+        events = arm.events + arm.declined * (kind == "benign")
+        total = Outcome(events, arm.scored + arm.declined, arm.asked)
+        fits = arm_total(counts.system, mode) == total
+        yield fits, f"{mode}: the system's cells do not fit the {arm.declined} declined samples"
+
+
+def _asked(cells: Sequence[Cell]) -> Counter[tuple[int, int]]:
+    """Prompts by their epochs in both modes."""
+    counted = Counter[tuple[int, int]]()
+    for cell in cells:
+        counted[cell.think.asked, cell.no_think.asked] += cell.prompts
+    return counted
 
 
 def _scored(cells: Sequence[Cell]) -> Counter[tuple[int, ...]]:

@@ -189,11 +189,17 @@ def _headline(each: SetCard) -> dict[str, str]:
         "figure": points(change.value if change else None),
         "unit": "percentage points",
         "interval": f"95 % interval {interval(change.lower, change.upper)}" if change else "",
-        "rates": f"{words.rate}: {', '.join(rates)}",
+        "rates": f"{words.rate}: {', '.join(rates)}{_declined(each)}",
         "n": f"n = {change.n_pairs} pairs, {p_text(change.p_value)}" if change else "one mode only",
         "verdict": significance,
         "state": state,
     }
+
+
+def _declined(each: SetCard) -> str:
+    arms = each.counts.arms
+    counts = [f"{arms[m].declined} {words}" for m, words in MODE_WORDS.items() if m in arms]
+    return f"; declined by the provider: {', '.join(counts)}" if each.counts.system else ""
 
 
 def _unbreakable(text: str) -> str:

@@ -89,6 +89,8 @@ def figure_grids(card: schema.Card) -> Iterator[Grid]:
         rows = [_figures_row(s.dataset, s, s.figures) for s in card.of_kind(kind)]
         if rows:
             yield make_grid("figures", rows, _FIGURES_HEAD, remark=remark, adjusted=adjusted, **values)  # fmt: skip
+        if system := [_figures_row(s.dataset, s, s.system) for s in card.of_kind(kind) if s.system]:
+            yield make_grid("system", system, _FIGURES_HEAD, remark=False, **values)
 
 
 def detail_grids(card: schema.Card) -> list[Grid]:
@@ -295,11 +297,11 @@ def _arm_row(each: schema.SetCard, mode: Mode) -> Cells:
         for lengths, missing in ((arm.trace_tokens, "none"), (arm.answer_tokens, "unknown"))
     )
     reasons = ", ".join(f"{n} {reason.replace('_', ' ')}" for reason, n in arm.unscored.items())
-    unscored = arm.asked - arm.scored
+    unscored = sum(arm.unscored.values())
     return (
         each.dataset, MODE_WORDS[mode],
         f"{percent(arm.adoption)} (n = {arm.returned})" if arm.returned else "n/a",
-        f"{unscored} ({reasons})" if unscored else 0,
+        f"{unscored} ({reasons})" if unscored else 0, arm.declined,
         arm.truncated, arm.over_budget, arm.looping, trace, answer, arm.asked,
     )  # fmt: skip
 

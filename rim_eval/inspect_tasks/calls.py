@@ -1,11 +1,10 @@
 """The model call of one arm: what is sent in a mode, and how its reply becomes trace and answer."""
 
 from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple, cast
+from typing import Any, Final, Literal, NamedTuple, cast
 
 from inspect_ai import model as inspect_model
 from inspect_ai.model import CachePolicy, ChatMessage, ChatMessageUser, GenerateConfig, Model
-from inspect_ai.util import sample_limits
 
 from rim_eval.decoding import Budgets
 from rim_eval.errors import RimError
@@ -14,13 +13,7 @@ from rim_eval.inspect_tasks.compat import active_generate_config
 from rim_eval.inspect_tasks.hf import PREFILL, HFRenderer, is_hf
 from rim_eval.inspect_tasks.switches import ModelSwitch
 from rim_eval.replies import ArmRequest, TokenCounter, read_reply
-from rim_eval.thinking import (
-    Recipe,
-    pin_prefill,
-    sends_fields,
-    template_renderer,
-    trace_opening,
-)
+from rim_eval.thinking import Recipe, sends_fields, template_renderer, trace_opening
 from rim_eval.types import Mode
 
 
@@ -41,6 +34,7 @@ def arm_call(
     user_message: str,
     budgets: Budgets,
     epoch: int = 1,
+    served_as: str | None = None,
 ) -> Call:
     """The call that asks `user_message` in one mode.
 
@@ -56,16 +50,18 @@ def arm_call(
         user_message: The prompt.
         budgets: Token budgets of trace and answer.
         epoch: Number of the epoch, from 1.
+        served_as: Other names by which a server may call the model, separated by commas.
 
     Raises:
         RimError: `--max-tokens` or `--stop-seqs` was given (they would mean different things in the
-            two arms), or thinking by a flag that sets both arms alike, or the model cannot be given
-            the mode's fields or prefilled trace through this provider.
+            two arms), thinking was set by a flag for both arms alike, other models would answer where this
+            one declines, or the model cannot be given the mode's fields or prefilled trace through this provider.
     """
     switch = thinking.switch
     recipe = switch.recipe(mode)
     user = model.config.merge(active_generate_config())
     refuse_cuts(user)
+    refuse_fallbacks(user)
     if recipe.body or recipe.reasoning_effort:
         _refuse_effort(user, switch.name)
     body = _merge_deep(user.extra_body or {}, _body(model, recipe, thinking.template))
@@ -85,8 +81,14 @@ def arm_call(
             reasoning_effort=cast(Any, recipe.reasoning_effort),
         ),
         cache=cache,
-        request=ArmRequest.of(switch, mode, budgets),
+        request=ArmRequest.of(switch, mode, budgets, _names(model, served_as)),
     )
+
+
+def _names(model: Model, served_as: str | None) -> tuple[str, ...]:
+    """The name that is sent, the provider's own (which mocks give back), and what the user says besides."""
+    names = (model.api.service_model_name(), str(model).partition("/")[0])
+    return (*names, *filter(None, map(str.strip, (served_as or "").split(","))))
 
 
 def _merge_deep(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
@@ -119,6 +121,18 @@ def _body(model: Model, recipe: Recipe, template: str | None) -> dict[str, Any]:
         "can do that, and `vllm/` with the template at hand (`-T chat_template=FILE`) and a server started with "
         "--trust-request-chat-template. Else measure one mode: `-T modes=think`."
     )
+
+
+def pin_prefill(source: str, prefill: str) -> str:
+    """Return a template that continues its generation prompt with a text, for engines that take no prefill.
+
+    Args:
+        source: The chat template.
+        prefill: Text that follows the generation prompt.
+    """
+    # Jinja drops a template's last newline only where it stands last.
+    opening = "{%+ if add_generation_prompt %}{{ " + ascii(prefill) + " }}{% endif %}"
+    return source.removesuffix("\n") + opening
 
 
 def prefilled_arm(
@@ -182,6 +196,22 @@ def refuse_cuts(config: GenerateConfig) -> None:
         )
 
 
+def refuse_fallbacks(config: GenerateConfig) -> None:
+    """Refuse models that answer in the evaluated one's place.
+
+    They answer exactly the requests that it declines, so no reply of it is left where it refuses.
+
+    Raises:
+        RimError: The user set `fallback_models`.
+    """
+    if config.fallback_models:
+        raise RimError(
+            f"--fallback-models {','.join(config.fallback_models)} would answer in place of the evaluated model "
+            "wherever that declines, and the figures are of one model. Leave it out; to measure another model, run "
+            "it as --model."
+        )
+
+
 def _refuse_effort(config: GenerateConfig, switch: str) -> None:
     """Refuse flags that would set both modes alike, over what the switch asks for."""
     for name in ("reasoning_effort", "reasoning_tokens"):
@@ -193,24 +223,28 @@ def _refuse_effort(config: GenerateConfig, switch: str) -> None:
             )
 
 
-def refuse_shared_limits() -> None:
-    """Reject sample limits that would apply to both modes together.
+SHARED_LIMITS: Final = ("token_limit", "cost_limit", "turn_limit", "message_limit")
+"""Limits on a sample that count the replies of all its arms together."""
+
+
+def refuse_shared_limit(name: str, limit: float) -> None:
+    """Refuse a limit that would apply to both modes together.
 
     Inspect throws the reply that crosses such a limit away. Limits on time are accepted: they end a
     hung request, and a reply that came before stays.
 
+    Args:
+        name: One of `SHARED_LIMITS`.
+        limit: Its value.
+
     Raises:
-        RimError: The running sample has a limit on tokens, cost, turns or messages.
+        RimError: Always.
     """
-    limits = sample_limits()
-    for name in ("token", "cost", "turn", "message"):
-        limit = getattr(limits, name).limit
-        if limit is not None:
-            raise RimError(
-                f"--{name}-limit {limit:g} counts the replies of all modes together, so it would cut the mode that "
-                "answers last. Leave it out; `-T answer_tokens=N` and `-T thinking_tokens=N` bound each "
-                "reply, and --time-limit ends a hung sample."
-            )
+    raise RimError(
+        f"--{name.replace('_', '-')} {limit:g} counts the replies of all modes together, so it would cut the mode that "
+        "answers last. Leave it out; `-T answer_tokens=N` and `-T thinking_tokens=N` bound each "
+        "reply, and --time-limit ends a hung sample."
+    )
 
 
 def read_output(
@@ -226,7 +260,18 @@ def read_output(
         request: What was asked.
         count: Counts tokens of a text; None where no tokenizer is at hand.
     """
-    if output.error or output.empty:
+    reply = _read_choice(output, request, count)
+    if output.fallback is not None:
+        served = output.fallback.fallback_model
+        return reply.model_copy(update={"served_model": served, "other_model": True})
+    return reply
+
+
+def _read_choice(
+    output: inspect_model.ModelOutput, request: ArmRequest, count: TokenCounter | None
+) -> Generation:
+    declined = not output.empty and output.stop_reason == "content_filter"
+    if output.empty or (output.error and not declined):
         return request.failed(output.error or "the engine returned no choice")
     choice, usage = output.choices[0], output.usage
     if choice.stop_reason == "model_length" and usage is None:
@@ -249,5 +294,6 @@ def read_output(
         redaction=redaction if redacted else None,
         output_tokens=usage.output_tokens if usage else None,
         reasoning_tokens=usage.reasoning_tokens if usage else None,
+        served_model=output.model or None,
         count=count,
     )

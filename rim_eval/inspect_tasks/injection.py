@@ -60,6 +60,7 @@ def with_statements(
     thinking_tokens: int = 16384,
     switch: str = "auto",
     chat_template: str | None = None,
+    served_as: str | None = None,
 ) -> Solver:
     """Generate a reply to the same prompt un-injected, and with each statement at its start.
 
@@ -70,11 +71,12 @@ def with_statements(
         thinking_tokens: Token budget of the trace, on top of it, where the model thinks.
         switch: `auto`, or the thinking switch in words.
         chat_template: Path of a chat template to read the switch from.
+        served_as: Other names by which a server may call the model, separated by commas.
     """
     from rim_eval.patterns import load_statements
 
     texts = load_statements(statements).arms(patterns or PATTERNS)
-    runner = ArmRunner(answer_tokens, thinking_tokens, switch, chat_template)
+    runner = ArmRunner(answer_tokens, thinking_tokens, switch, chat_template, served_as)
     verified: set[int] = set()
     lock = anyio.Lock()
 

@@ -153,6 +153,9 @@ _TESTED: Final = {
 }
 
 
+_SYSTEM: Final = {**_INTERVAL, "_p": "p_value"}
+
+
 def _fields(name: str, figure: Any, fields: Mapping[str, str] = _INTERVAL) -> _Figures:
     """A figure's parts under their names; all None where there is no figure."""
     return {f"{name}{end}": getattr(figure, field, None) for end, field in fields.items()}
@@ -160,11 +163,16 @@ def _fields(name: str, figure: Any, fields: Mapping[str, str] = _INTERVAL) -> _F
 
 def _difference_figures(kind: PromptKind, result: "SetResult | None", thresholds: bool) -> _Figures:
     name, change = KIND_NAMES[kind].difference, result.figures.difference if result else None
-    figures = _fields(name, change, _TESTED) | {
-        "pairs": change.n_pairs if change else 0,
-        "unpaired": change.n_unpaired if change else 0,
-        "mode_verified": float(result.mode_check.verified) if result else None,
-    }
+    system = result and (result.system or result.figures).difference
+    figures = (
+        _fields(name, change, _TESTED)
+        | _fields(f"{name}_system", system, _SYSTEM)
+        | {
+            "pairs": change.n_pairs if change else 0,
+            "unpaired": change.n_unpaired if change else 0,
+            "mode_verified": float(result.mode_check.verified) if result else None,
+        }
+    )
     for line, end in _lines(kind, thresholds):
         stricter = result.thresholds.get(line) if result else None
         figures |= _fields(f"{name}_{end}", stricter and stricter.difference)
@@ -178,9 +186,12 @@ def _arm_figures(
     rate = result.figures.rate(mode) if result else None
     arm = result.counts.arms.get(mode) if result else None
     unscored: dict[UnscoredReason, int] = dict.fromkeys(_reasons(kind), 0)
+    system = (result.system or result.figures).rate(mode) if result else None
     figures = _fields(name, rate) | {
+        f"{name}_system": system.value if system else None,
         "scored": rate.n_scored if rate else 0,
-        "unscored": rate.n_unscored if rate else 0,
+        "unscored": sum(arm.unscored.values()) if arm else 0,
+        "declined": arm.declined if arm else 0,
         **{f"unscored_{r}": n for r, n in (unscored | (arm.unscored if arm else {})).items()},
         "adoption": arm.adoption if arm else None,
         "truncated": arm.truncated if arm else 0,
@@ -204,7 +215,8 @@ _OF_GOLD_ANSWERS: Final = {"no_reference"}
 def _reasons(kind: PromptKind) -> tuple[UnscoredReason, ...]:
     """Why replies to prompts of one kind may be unscored."""
     others = _OF_JUDGES if kind == "reasoning" else _OF_GOLD_ANSWERS
-    return tuple(reason for reason in UNSCORED_REASONS if reason not in others)
+    # Declined samples are counted by themselves.
+    return tuple(r for r in UNSCORED_REASONS if r not in {*others, "provider_declined"})
 
 
 _METRICS: Final[list[Any]] = [difference(), think(), no_think()]

@@ -89,6 +89,10 @@ class RunSettings(FrozenModel):
     chat_template: Text = Field(
         default=None, description="Path of a chat template to read the switch from."
     )
+    served_as: Text = Field(
+        default=None,
+        description="Other names by which the server may call the model, separated by commas.",
+    )
 
     def budgets(self, kind: PromptKind) -> Budgets:
         """Token budgets on prompts of one kind.
@@ -101,7 +105,7 @@ class RunSettings(FrozenModel):
     def solver_arguments(self, kind: PromptKind) -> dict[str, Any]:
         """Arguments of the registered solvers, which Inspect keeps in the log's plan."""
         switch = {"switch": self.switch, "chat_template": self.chat_template}
-        return self.budgets(kind).model_dump() | switch
+        return self.budgets(kind).model_dump() | switch | {"served_as": self.served_as}
 
 
 class SetSettings(RunSettings):

@@ -13,7 +13,7 @@ from rim_eval import thinking
 from rim_eval.errors import RimError
 from rim_eval.inspect_tasks.hf import HFRenderer, is_hf
 from rim_eval.prompt_sets.download import OfflineError, require_host
-from rim_eval.replies import read_template_file
+from rim_eval.replies import no_template, read_template_file
 
 _SERVED: Final = ("vllm", "vllm-lens", "sglang", "openai-api")
 
@@ -53,7 +53,7 @@ def switch_for(
         return ModelSwitch(switch, template, render)
     if hosted is not None and not is_hf(model.api):
         return ModelSwitch(hosted)
-    raise thinking.no_template(str(model))
+    raise no_template(str(model))
 
 
 def _template_and_renderer(
@@ -125,8 +125,9 @@ def server_address(model: Model) -> str | None:
     # Inspect's vLLM provider sets its address only when the first request is made.
     places = (getattr(model.api, name, None) for name in ("base_url", "_init_base_url"))
     address = next(filter(None, places), None)
-    engine = _provider(model).removesuffix("-lens").upper()
-    address = address or os.environ.get(f"{engine}_BASE_URL", "")
+    address = address or os.environ.get(
+        f"{_provider(model).removesuffix('-lens').upper()}_BASE_URL", ""
+    )
     return address.rstrip("/") or None
 
 

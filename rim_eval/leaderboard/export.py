@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from rim_eval.card import ArmRate, CardRun, SetCard
 from rim_eval.errors import RimError
+from rim_eval.files import write_whole
 from rim_eval.formatting import KIND_WORDS
 from rim_eval.leaderboard.schema import Entry, slug
 from rim_eval.prompt_sets import entries
@@ -53,10 +54,9 @@ def export(checked: Sequence[Entry], out: Path, *, now: float | None = None) -> 
     folders = [out / "data" / "rim_eval" / _folder(entry) for entry in checked]
     written = []
     for entry, folder in zip(checked, folders, strict=True):
-        folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{_uuid(entry)}.json"
         text = json.dumps(record(entry, now=now), indent=2, ensure_ascii=False)
-        path.write_text(text + "\n", encoding="utf-8")
+        write_whole({path: text + "\n"})
         written.append(path)
     return written
 
@@ -134,7 +134,13 @@ def _results(each: SetCard, run: CardRun | None) -> Iterator[_Object]:
     for mode in MODES:
         rate = each.figures.rate(mode)
         if rate is not None and rate.value is not None:
-            details = {"mode": mode, "asked": str(rate.n_prompts), "unscored": str(rate.n_unscored)}
+            arm = each.counts.arms[mode]
+            details = {
+                "mode": mode,
+                "asked": str(rate.n_prompts),
+                "unscored": str(rate.n_unscored - arm.declined),
+                "declined": str(arm.declined),
+            }
             config = _metric(each, metric, words.means, "proportion", (0, 1))
             score = _score(rate, rate.method, rate.n_scored, details)
             yield _result(each, f"{metric}.{mode}", config, score) | _generation(each, mode, run)

@@ -149,7 +149,7 @@ def _figures(each: SetCard) -> SetFigures:
         difference=DifferenceFigures(*(round(end, 4) for end in ends or ())),
         p_value=change.p_value if change else None,
         pairs=change.n_pairs if change else None,
-        unscored=sum(rate.n_unscored for rate in (figures.think, figures.no_think) if rate),
+        unscored=sum(sum(arm.unscored.values()) for arm in each.counts.arms.values()),
         shows=_SHOWS[change.significance] if change else "unknown",
         judge=judge.name if judge else None,
         grader=judge.model if judge else None,

@@ -9,7 +9,8 @@ from rim_eval.context_window import Chat, ContextWindow, Server, longest_prompt
 from rim_eval.decoding import Budgets
 from rim_eval.errors import RimError
 from rim_eval.generation import Generation
-from rim_eval.replies import ArmRequest, TokenCounter, read_reply, read_template_file
+from rim_eval.lm_eval_tasks.settings import Settings
+from rim_eval.replies import ArmRequest, TokenCounter, no_template, read_reply, read_template_file
 from rim_eval.types import Mode
 
 _NAMES: Final = {"HFLM": "hf", "VLLM": "vllm"}
@@ -47,8 +48,8 @@ class Engine:
             self.is_chat = hasattr(write([{"role": "user", "content": "Hello"}]), "prompt")
         except ValueError:  # so transformers says that there is none
             self.is_chat = self._has_template = False
-        if self.is_chat and hasattr(lm, "parse_generations"):
-            _keep_reasoning(lm)
+        if hasattr(lm, "parse_generations"):
+            _keep_server_replies(lm)
 
     @property
     def model(self) -> str:
@@ -59,6 +60,14 @@ class Engine:
         name = next((name for name in places if name and isinstance(name, str)), "unknown")
         kind = type(lm).__name__
         return f"{_NAMES.get(kind, kind)}/{Path(name).name if Path(name).is_dir() else name}"
+
+    def names(self, settings: Settings) -> tuple[str, ...]:
+        """The name that is sent to a server, and what the user says besides; empty where there is no server."""
+        sent = getattr(self.lm, "model", None)
+        if not isinstance(sent, str):
+            return ()
+        users = (settings.model or "", *(settings.served_as or "").split(","))
+        return (sent, *filter(None, map(str.strip, users)))
 
     @property
     def count(self) -> TokenCounter | None:
@@ -84,7 +93,7 @@ class Engine:
         if requested != "auto" and (render or self.is_chat):
             return thinking.explicit_switch(requested, render=render)
         if render is None:
-            raise thinking.no_template(self.model)
+            raise no_template(self.model)
         own = self._template or getattr(self._tokenizer, "chat_template", None)
         source = thinking.default_template(own) if chat_template is None else None
         return thinking.find_switch(render, source=source, model=self.model)
@@ -275,6 +284,7 @@ class Engine:
             stop_reason,
             reasoning=server.reasoning,
             output_tokens=tokens,
+            served_model=server.served_model,
             count=self.count,
         )
 
@@ -302,22 +312,24 @@ class ServerReply(str):
     finish_reason: str | None = None
     tokens: int | None = None
     """Generated tokens by the server's own count."""
+    served_model: str | None = None
+    """The model that answered."""
 
 
-def _keep_reasoning(lm: Any) -> None:
-    """Make one chat-completions model instance keep the reasoning field and the stop reason.
+def _keep_server_replies(lm: Any) -> None:
+    """Make one model instance behind a server keep all that its replies say.
 
-    lm-eval's client reads `message.content` alone. Doing it twice changes nothing.
+    lm-eval's clients read the content alone. Doing it twice changes nothing.
     """
     parse = lm.parse_generations
-    if getattr(parse, "keeps_reasoning", False):
+    if getattr(parse, "keeps_replies", False):
         return
 
     def parse_all(outputs: Any, **kwargs: Any) -> list[Any]:
         texts, replies = list(parse(outputs=outputs, **kwargs)), list(_server_replies(outputs))
         return replies if len(replies) == len(texts) else texts
 
-    parse_all.keeps_reasoning = True  # type: ignore[attr-defined]
+    parse_all.keeps_replies = True  # type: ignore[attr-defined]
     lm.parse_generations = parse_all
 
 
@@ -327,9 +339,10 @@ def _server_replies(outputs: Any) -> Iterator[ServerReply]:
         choices = output.get("choices", []) if isinstance(output, dict) else []
         for choice in sorted(choices, key=lambda choice: choice.get("index", 0)):
             message = choice.get("message") or {}
-            reply = ServerReply(message.get("content") or "")
+            reply = ServerReply(message.get("content") or choice.get("text") or "")
             reply.reasoning = message.get("reasoning") or message.get("reasoning_content")
             reply.finish_reason = choice.get("finish_reason")
             usage = output.get("usage") or {}
             reply.tokens = usage.get("completion_tokens") if len(choices) == 1 else None
+            reply.served_model = output.get("model")
             yield reply

@@ -5,11 +5,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from rim_eval.errors import RimError
+from rim_eval.formatting import MODE_WORDS
 from rim_eval.observations.schema import Problem, ProblemKind, Run
 from rim_eval.observations.table import Table, join
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_CAUSES: Final = 5
+"""Failures of a judge that are told apart."""
 
 _PROMPT: Final = ["model", "dataset", "prompt_id"]
 _PAIR: Final = [*_PROMPT, "epoch", "judge", "judge_model"]
@@ -17,7 +21,7 @@ _REPLY: Final = [*_PROMPT, "mode", "epoch"]
 
 
 def check(table: Table) -> tuple[Problem, ...]:
-    """Find duplicates, half pairs, contradicting rows, and runs that cannot be pooled.
+    """Find duplicates, half pairs, contradicting rows, failures of judges, and runs that cannot be pooled.
 
     Returns:
         One problem a kind, model and data set, in a fixed order; empty when all is well. What reading
@@ -36,7 +40,9 @@ def check(table: Table) -> tuple[Problem, ...]:
         *_problems(frame[duplicate], "duplicate", repeated),
         *_problems(frame[(modes == 2) & (partners == 1)], "half_pair", half),
         *_problems(frame[contradicting], "mismatch", "carry two kinds, categories or arm kinds"),
+        *_judge_failures(frame[frame["reason"] == "judge_failed"]),
         *incompatible_runs(table),
+        *_several_served(frame),
     )
 
 
@@ -46,6 +52,38 @@ def _problems(rows: "pd.DataFrame", kind: ProblemKind, says: str) -> Iterator[Pr
         runs = tuple(sorted(set(part["run"].dropna().astype(str))))
         sentence = f"{len(ids)} prompts of {dataset} ({model}) {says}"
         yield Problem(kind=kind, dataset=str(dataset), says=sentence, runs=runs, ids=ids)
+
+
+def _judge_failures(rows: "pd.DataFrame") -> Iterator[Problem]:
+    """What failed of the judge, counted: a grader that is away looks like one that declines."""
+    for (model, dataset), part in rows.groupby(["model", "dataset"], observed=True):
+        labels = part["label"].astype("object").fillna("unknown")
+        causes = labels.value_counts().head(_CAUSES).items()
+        counts = ", ".join(f"{str(cause)[:80]} ({n})" for cause, n in causes)
+        runs = tuple(sorted(set(part["run"].dropna().astype(str))))
+        ids = tuple(sorted(set(part["prompt_id"].astype(str))))
+        says = f"The judge failed on {len(part)} replies to {len(ids)} prompts of {dataset} ({model}): {counts}"
+        yield Problem(kind="judge_failed", dataset=str(dataset), says=says, runs=runs, ids=ids)
+
+
+def _several_served(frame: "pd.DataFrame") -> Iterator[Problem]:
+    """Say who answered, where that was not the named model alone under one name."""
+    for (model, dataset), part in frame.groupby(["model", "dataset"], observed=True):
+        answered = part[part["served_model"].notna()]
+        names = answered["served_model"].astype(str).value_counts()
+        if len(names) < 2 and not (answered["reason"] == "other_model").any():
+            continue
+        by_name = "; ".join(f"{name} {_by_mode(answered, name)}" for name in names.index)
+        says = f"On {dataset} ({model}) the server names who answered: {by_name}"
+        rest = answered[(answered["served_model"] != names.index[0]) | (answered["reason"] == "other_model")]  # fmt: skip
+        yield next(_problems(rest, "served_models", "")).model_copy(update={"says": says})
+
+
+def _by_mode(answered: "pd.DataFrame", name: str) -> str:
+    modes = answered[answered["served_model"] == name]["mode"].value_counts()
+    return ", ".join(
+        f"{modes[mode]} {words}" for mode, words in MODE_WORDS.items() if modes.get(mode)
+    )
 
 
 _Settings = Mapping[str, Callable[[Run], Any]]

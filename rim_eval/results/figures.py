@@ -119,6 +119,9 @@ class SetResult(FiniteModel):
     kind: PromptKind
     counts: SetCounts
     figures: Figures
+    """Of the model: what its provider declined is left out."""
+    system: Figures | None = None
+    """Of the system as a whole, which did not comply where its provider declined; None where it never did."""
     mode_check: ManipulationCheck
     """Whether the modes were held."""
     thresholds: dict[Name, Figures] = Field(default={})
@@ -143,6 +146,7 @@ def set_results(rows: Iterable[Observation], level: float = 0.95) -> dict[Prompt
             kind=kind,
             counts=counts,
             figures=figures(counts.cells, level),
+            system=figures(counts.system, level) if counts.system else None,
             mode_check=check_modes(counts),
             thresholds={line: figures(c, level) for line, c in counts.thresholds.items()},
         )

@@ -28,7 +28,7 @@ def text_table(result: SetResult, expected: Mapping[Mode, float] | None = None) 
             ends = f"{percent(rate.lower)} to {percent(rate.upper)}"
             lines.append(
                 f"  {MODE_WORDS[mode]:<22}{percent(rate.value):>8}   {ends:<18}"
-                f"{rate.n_scored:>6}{rate.n_unscored:>10}{percent(arm.adoption):>9}"
+                f"{rate.n_scored:>6}{rate.n_unscored - arm.declined:>10}{percent(arm.adoption):>9}"
                 + (f"{percent(expected[mode]):>9}" if expected and mode in expected else "")
             )
     if change := result.figures.difference:
@@ -46,6 +46,7 @@ def _remarks(result: SetResult) -> Iterator[str]:
     for mode, arm in result.counts.arms.items():
         counts = {
             **{f"unscored ({reason.replace('_', ' ')})": n for reason, n in arm.unscored.items()},
+            "declined by the provider": arm.declined,
             "cut off by the token limit": arm.truncated,
             "longer than the answer budget": arm.over_budget,
             "looping": arm.looping,
@@ -53,6 +54,11 @@ def _remarks(result: SetResult) -> Iterator[str]:
         remarks = ", ".join(f"{n} {what}" for what, n in counts.items() if n)
         if remarks:
             yield f"  {MODE_WORDS[mode]}: {remarks}"
+    if result.system is not None:
+        rates = (
+            f"{percent(r.value)} {MODE_WORDS[m]}" for m in _MODES if (r := result.system.rate(m))
+        )
+        yield f"  as the system answers, declined counted as not complied with: {', '.join(rates)}{_system_change(result)}"
     change = result.figures.difference
     if change is None or change.value is None:
         return
@@ -60,3 +66,11 @@ def _remarks(result: SetResult) -> Iterator[str]:
     if (change.bound_upper or 0) - (change.bound_lower or 0) > open_by_chance:
         bounds = interval(change.bound_lower, change.bound_upper)
         yield f"  unscored samples alone allow {bounds}"
+
+
+def _system_change(result: SetResult) -> str:
+    change = result.system and result.system.difference
+    if not change:
+        return ""
+    ends = interval(change.lower, change.upper)
+    return f"; {KIND_WORDS[result.kind].difference} {points(change.value)} points ({ends}, {change.n_pairs} pairs)"

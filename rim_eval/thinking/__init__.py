@@ -25,8 +25,6 @@ from rim_eval.thinking.template import (
     Message,
     Renderer,
     default_template,
-    no_template,
-    pin_prefill,
     template_renderer,
     tokenizer_renderer,
 )
@@ -49,8 +47,6 @@ __all__ = [
     "has_inline_switch",
     "hosted_switch",
     "modes_differ",
-    "no_template",
-    "pin_prefill",
     "require_difference",
     "sends_fields",
     "split_trace",

@@ -8,6 +8,7 @@ from inspect_ai.model import (
     ChatMessageAssistant,
     ContentReasoning,
     ContentText,
+    ModelFallback,
     ModelOutput,
     ModelUsage,
 )
@@ -90,6 +91,23 @@ def test_tokens_come_from_the_tokenizer_then_the_server_then_the_characters() ->
 def test_answer_over_its_budget_is_flagged(length: int, over: bool) -> None:
     reply = read(output("<think>" + "a" * 500 + "</think>" + "b" * length), count=len)
     assert reply.over_budget is over
+
+
+def test_a_filters_error_is_no_engine_error() -> None:
+    """Inspect's Anthropic provider makes a reply of the filter's error, and keeps the error beside it."""
+    filtered = ModelOutput.from_content("toy", "Sorry.", "content_filter", error="filtered")
+    reply = read(filtered)
+    assert unscored_reason(reply) == "provider_declined"
+    too_long = read(ModelOutput.from_content("toy", "Too long.", "model_length", error="too long"))
+    assert unscored_reason(too_long) == "engine_error"
+
+
+def test_a_fallbacks_reply_is_another_models() -> None:
+    """Inspect records the server-side fallback; the name alone could pass for a snapshot."""
+    found = output("Sure.")
+    found.fallback = ModelFallback(model="toy", fallback_model="toy-2026-01-01")
+    reply = read(found)
+    assert (reply.served_model, unscored_reason(reply)) == ("toy-2026-01-01", "other_model")
 
 
 def test_no_choice_is_an_engine_error() -> None:

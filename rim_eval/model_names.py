@@ -1,0 +1,51 @@
+"""Whether the name by which a server says who answered means the model that was asked.
+
+Providers answer with a dated snapshot (`gpt-4o-2024-08-06` for `gpt-4o`), an alias's own name
+(`claude-sonnet-4-20250514` for `claude-sonnet-4-0`), a vendor or folder before it (`openai/gpt-5`), and
+the words in another order (`anthropic/claude-4.5-sonnet` for `claude-sonnet-4-5`). Those are one model.
+"""
+
+import re
+from typing import Final, NamedTuple
+
+_SNAPSHOT: Final = re.compile(
+    r"[-@_](\d{4}-\d\d-\d\d|\d\d-\d{4}|\d\d-\d\d|\d{8}|\d{6}|\d{4}|00\d|latest|preview|exp)$"
+)
+"""A date, a numbered release, or a word for whatever is newest, at a name's end."""
+
+
+class _Parts(NamedTuple):
+    words: tuple[str, ...]
+    """Sorted: routers order them as they like."""
+    version: tuple[str, ...]
+    """Numbers in their order, without zeros at the end."""
+    snapshot: str
+    tag: str
+    """What follows a colon: a size at Ollama, a price or a host at a router."""
+
+
+def is_same_model(asked: str, served: str) -> bool:
+    """Whether a served name means the asked model; what only one of them says is no contradiction.
+
+    Args:
+        asked: The model's name as it was asked for.
+        served: The name by which the server says who answered.
+    """
+    first, second = _parts(asked), _parts(served)
+    return first[:2] == second[:2] and all(
+        one == other or not one or not other
+        for one, other in zip(first[2:], second[2:], strict=True)
+    )
+
+
+def _parts(name: str) -> _Parts:
+    stem, _, tag = name.strip().lower().rstrip("/").rpartition("/")[2].partition(":")
+    snapshot = ""
+    while end := _SNAPSHOT.search(stem):
+        stem, snapshot = stem[: end.start()], re.sub(r"\D", "", end[1]) + snapshot
+    tokens = re.split(r"[^a-z0-9]+", stem)
+    words = tuple(sorted(token for token in tokens if token and not token.isdigit()))
+    version = [token for token in tokens if token.isdigit()]
+    while version and not int(version[-1]):
+        version.pop()
+    return _Parts(words, tuple(version), snapshot, "" if tag == "latest" else tag)

@@ -1,0 +1,51 @@
+"""Which served names mean the asked model."""
+
+import pytest
+
+from rim_eval.model_names import is_same_model
+
+SAME = [
+    ("gpt-4o", "gpt-4o-2024-08-06"),
+    ("gpt-4", "gpt-4-0613"),
+    ("gpt-4", "gpt-4-1106-preview"),
+    ("gpt-5", "openai/gpt-5"),
+    ("openai/gpt-5", "openai/gpt-5-2025-08-07"),
+    ("claude-sonnet-4-0", "claude-sonnet-4-20250514"),
+    ("claude-3-7-sonnet-latest", "claude-3-7-sonnet-20250219"),
+    ("claude-sonnet-4-5@20250929", "claude-sonnet-4-5-20250929"),
+    ("anthropic/claude-sonnet-4.5", "anthropic/claude-4.5-sonnet-20250929"),
+    ("gemini-2.5-pro", "gemini-2.5-pro-preview-06-05"),
+    ("gemini-2.0-flash", "gemini-2.0-flash-001"),
+    ("deepseek/deepseek-r1:free", "deepseek/deepseek-r1"),
+    ("deepseek-ai/DeepSeek-R1:fireworks-ai", "accounts/fireworks/models/deepseek-r1"),
+    ("qwen3", "qwen3:latest"),
+    ("Qwen/Qwen3-4B", "/models/Qwen3-4B/"),
+    ("tiny", "/srv/weights/tiny"),
+    ("mistral-large-latest", "mistral-large-2411"),
+]
+
+OTHER = [
+    ("gpt-4o", "gpt-4o-mini"),
+    ("gpt-4o", "gpt-4o-mini-2024-07-18"),
+    ("gpt-4o-2024-08-06", "gpt-4o-2024-11-20"),
+    ("gpt-4.5", "gpt-5.4"),
+    ("claude-opus-4-0", "claude-opus-4-1-20250805"),
+    ("claude-opus-4-1", "claude-sonnet-4-1"),
+    ("gemini-2.5-pro", "gemini-2.5-flash"),
+    ("qwen3:4b", "qwen3:8b"),
+    ("Qwen/Qwen3-4B", "Qwen/Qwen3-4B-Base"),
+    ("deepseek-r1", "deepseek-r1-distill-qwen-7b"),
+    ("o3", "o4"),
+]
+
+
+@pytest.mark.parametrize(("asked", "served"), SAME)
+def test_aliases_and_snapshots_are_one_model(asked: str, served: str) -> None:
+    assert is_same_model(asked, served)
+    assert is_same_model(served, asked)
+
+
+@pytest.mark.parametrize(("asked", "served"), OTHER)
+def test_sizes_versions_and_other_snapshots_are_other_models(asked: str, served: str) -> None:
+    assert not is_same_model(asked, served)
+    assert not is_same_model(served, asked)
