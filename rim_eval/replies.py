@@ -64,6 +64,16 @@ def read_template_file(path: str | Path) -> str:
         ) from None
 
 
+def no_template(model: str) -> RimError:
+    """Return the error for a model whose chat template is nowhere to be had."""
+    return RimError(
+        f"No chat template was found for {model}, so how it turns thinking on and off cannot be read. Give the "
+        'template\'s file: -T chat_template=FILE in Inspect, --metadata \'{"rim_eval": {"chat_template": "FILE"}}\' '
+        "in lm-eval. Of a model whose prompts a server writes the switch can be named in its place: "
+        "switch=enable_thinking (or thinking, system:/no_think, body:FIELD=THINK/NO_THINK, effort:low,high, prompted)."
+    )
+
+
 class ArmRequest(NamedTuple):
     """What is asked of a model in one arm, as far as its reply is read by it."""
 

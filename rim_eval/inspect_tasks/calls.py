@@ -13,7 +13,8 @@ from rim_eval.inspect_tasks.compat import active_generate_config
 from rim_eval.inspect_tasks.hf import PREFILL, HFRenderer, is_hf
 from rim_eval.inspect_tasks.switches import ModelSwitch
 from rim_eval.replies import ArmRequest, TokenCounter, read_reply
-from rim_eval.thinking import Recipe, pin_prefill, template_renderer, trace_opening
+from rim_eval.thinking import Recipe, sends_fields, template_renderer
+from rim_eval.thinking.generation_prompt import marker_family, read_tail
 from rim_eval.types import Mode
 
 
@@ -38,7 +39,7 @@ def arm_call(
 ) -> Call:
     """The call that asks `user_message` in one mode.
 
-    The mode travels in the request's `extra_body` (or `reasoning_effort`), so it is part of Inspect's
+    The mode travels in the request's `extra_body` (or as `reasoning_effort`), so it is part of Inspect's
     cache key and of the logged call; a cache scope names it once more. The user's own `extra_body`,
     system message and cache policy are merged, never replaced. Both modes of an epoch have the same
     seed and each epoch its own: one seed for all would make every epoch a copy of the first.
@@ -54,13 +55,16 @@ def arm_call(
 
     Raises:
         RimError: `--max-tokens` or `--stop-seqs` was given (they would mean different things in the
-            two arms), other models would answer where this one declines, or the model cannot be given a prefilled trace through this provider.
+            two arms), thinking was set by a flag for both arms alike, other models would answer where this
+            one declines, or the model cannot be given the mode's fields or prefilled trace through this provider.
     """
     switch = thinking.switch
     recipe = switch.recipe(mode)
     user = model.config.merge(active_generate_config())
     refuse_cuts(user)
     refuse_fallbacks(user)
+    if recipe.body or recipe.reasoning_effort:
+        _refuse_effort(user, switch.name)
     body = _merge_deep(user.extra_body or {}, _body(model, recipe, thinking.template))
     system = "\n\n".join(filter(None, [recipe.system, user.system_message]))
     cache = user.cache or False
@@ -99,6 +103,13 @@ def _merge_deep(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str
 
 def _body(model: Model, recipe: Recipe, template: str | None) -> dict[str, Any]:
     words = {"chat_template_kwargs": dict(recipe.template_kwargs)} if recipe.template_kwargs else {}
+    words |= recipe.body
+    if words and not sends_fields(str(model).split("/", 1)[0]):
+        raise RimError(
+            f"The provider of {model} sends no fields of your own and no template words, so both modes would be asked "
+            "the same. Ask the model through `hf/`, `vllm/` or `openai-api/SERVICE`, or switch in words: "
+            "`-T switch=system:/no_think`."
+        )
     if not recipe.prefill:
         return words
     if is_hf(model.api):
@@ -111,6 +122,37 @@ def _body(model: Model, recipe: Recipe, template: str | None) -> dict[str, Any]:
         "can do that, and `vllm/` with the template at hand (`-T chat_template=FILE`) and a server started with "
         "--trust-request-chat-template. Else measure one mode: `-T modes=think`."
     )
+
+
+def pin_prefill(source: str, prefill: str) -> str:
+    """Return a template that continues its generation prompt with a text, for engines that take no prefill.
+
+    Args:
+        source: The chat template.
+        prefill: Text that follows the generation prompt.
+    """
+    # Jinja drops a template's last newline only where it stands last.
+    opening = "{%+ if add_generation_prompt %}{{ " + ascii(prefill) + " }}{% endif %}"
+    return source.removesuffix("\n") + opening
+
+
+def trace_opening(prompt: str, template: str) -> str | None:
+    """Return what to write after a rendered prompt so that the model is inside its trace.
+
+    Args:
+        prompt: The think-mode prompt as the model reads it.
+        template: Its chat template, which shows the marks where the prompt does not.
+
+    Returns:
+        "" when the prompt ends inside a trace already; None for a model that knows no traces.
+    """
+    tail = read_tail(prompt)
+    if tail.state == "open":
+        return ""
+    if "<|channel|>" in template and "<|start|>" in template:
+        return "<|channel|>analysis<|message|>"
+    family = tail.family or marker_family(template)
+    return None if family is None else f"{family.opened_with}\n"
 
 
 def prefilled_arm(
@@ -188,6 +230,17 @@ def refuse_fallbacks(config: GenerateConfig) -> None:
             "wherever that declines, and the figures are of one model. Leave it out; to measure another model, run "
             "it as --model."
         )
+
+
+def _refuse_effort(config: GenerateConfig, switch: str) -> None:
+    """Refuse flags that would set both modes alike, over what the switch asks for."""
+    for name in ("reasoning_effort", "reasoning_tokens"):
+        if (value := getattr(config, name)) is not None:
+            flag = f"--{name.replace('_', '-')}"
+            raise RimError(
+                f"{flag} {value} would set both modes alike: here the switch {switch!r} sets how much the model "
+                f"thinks. Leave {flag} out, or give both modes yourself, such as `-T switch=effort:low,high`."
+            )
 
 
 SHARED_LIMITS: Final = ("token_limit", "cost_limit", "turn_limit", "message_limit")
