@@ -288,11 +288,11 @@ def test_honest_answers_have_no_unknown_mark(text: str) -> None:
 
 def test_answers_of_real_models_have_no_unknown_mark(shared_data: Path) -> None:
     answers: list[str] = []
-    for file in shared_data.glob("data/xstest_human_labels_*.csv"):
+    for file in shared_data.glob("xstest_human_labels_*.csv"):
         with file.open(encoding="utf-8") as lines:
             answers += [row["completion"] for row in csv.DictReader(lines)]
     for name in ("gsm8k_test", "math500"):
-        file = shared_data / "data" / f"{name}.jsonl"
+        file = shared_data / f"{name}.jsonl"
         answers += [json.loads(line)["answer"] for line in file.read_text().splitlines()]
     assert len(answers) > 3000
     assert [text for text in answers if split_trace(text).unknown_mark] == []
