@@ -55,9 +55,8 @@ def arm_call(
 
     Raises:
         RimError: `--max-tokens` or `--stop-seqs` was given (they would mean different things in the
-            two arms), or thinking by a flag that sets both arms alike, other models would answer where
-            this one declines, or the model cannot be given the mode's fields or prefilled trace through
-            this provider.
+            two arms), thinking was set by a flag for both arms alike, other models would answer where this
+            one declines, or the model cannot be given the mode's fields or prefilled trace through this provider.
     """
     switch = thinking.switch
     recipe = switch.recipe(mode)
@@ -217,17 +216,6 @@ def refuse_cuts(config: GenerateConfig) -> None:
         )
 
 
-def _refuse_effort(config: GenerateConfig, switch: str) -> None:
-    """Refuse flags that would set both modes alike, over what the switch asks for."""
-    for name in ("reasoning_effort", "reasoning_tokens"):
-        if (value := getattr(config, name)) is not None:
-            flag = f"--{name.replace('_', '-')}"
-            raise RimError(
-                f"{flag} {value} would set both modes alike: here the switch {switch!r} sets how much the model "
-                f"thinks. Leave {flag} out, or give both modes yourself, such as `-T switch=effort:low,high`."
-            )
-
-
 def refuse_fallbacks(config: GenerateConfig) -> None:
     """Refuse models that answer in the evaluated one's place.
 
@@ -242,6 +230,17 @@ def refuse_fallbacks(config: GenerateConfig) -> None:
             "wherever that declines, and the figures are of one model. Leave it out; to measure another model, run "
             "it as --model."
         )
+
+
+def _refuse_effort(config: GenerateConfig, switch: str) -> None:
+    """Refuse flags that would set both modes alike, over what the switch asks for."""
+    for name in ("reasoning_effort", "reasoning_tokens"):
+        if (value := getattr(config, name)) is not None:
+            flag = f"--{name.replace('_', '-')}"
+            raise RimError(
+                f"{flag} {value} would set both modes alike: here the switch {switch!r} sets how much the model "
+                f"thinks. Leave {flag} out, or give both modes yourself, such as `-T switch=effort:low,high`."
+            )
 
 
 SHARED_LIMITS: Final = ("token_limit", "cost_limit", "turn_limit", "message_limit")

@@ -13,7 +13,7 @@ from inspect_ai.model._model import active_model as active_model
 from inspect_ai.model._model import model_roles as model_roles
 from inspect_ai.scorer._reducer import reducer_log_names as reducer_log_names
 
-from rim_eval.errors import RimError
+from rim_eval.errors import RimError, SettingError
 
 
 @contextmanager
@@ -21,6 +21,9 @@ def user_errors() -> Iterator[None]:
     """Show a `RimError` as Inspect shows a missing prerequisite: its message, and no traceback."""
     try:
         yield
+    except SettingError as error:
+        words = f"-T {error.setting}={error.value}"
+        raise PrerequisiteError(error.told(words)) from None
     except RimError as error:
         raise PrerequisiteError(str(error)) from None
 

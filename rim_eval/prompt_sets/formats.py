@@ -219,6 +219,7 @@ def _json(file: DataFile, columns: Columns) -> list[Row]:
 
 def _loads(text: str) -> Any:
     """A JSON value; NaN, with which programs write a missing number, is null."""
+    parse_json(text.encode("utf-8"))  # refuses what Python's parser overflows on
     return json.loads(text, parse_constant=lambda _: None, object_pairs_hook=_unique)
 
 

@@ -12,7 +12,7 @@ from functools import reduce
 from itertools import chain, product
 from typing import Any, Final, NamedTuple
 
-from rim_eval.errors import RimError
+from rim_eval.errors import RimError, SettingError
 from rim_eval.thinking import switches
 from rim_eval.thinking.generation_prompt import (
     Difference,
@@ -84,10 +84,10 @@ class _Search:
         """Render a recipe without the text that it adds; nothing comes where the template refuses it."""
         # Each rendering may be short enough, and hundreds not.
         if time.monotonic() > self._deadline:
-            raise RimError(
+            raise SettingError(
                 "The chat template's switch was not found within "
-                f"{MAX_DETECTION_SECONDS:g} s. Name it with -T switch=... "
-                "(enable_thinking, system:/no_think, forced_empty, prompted)."
+                f"{MAX_DETECTION_SECONDS:g} s. Name it (enable_thinking, system:/no_think, forced_empty, prompted)",
+                switch="enable_thinking",
             )
         try:
             prompt = recipe.prompt(self.render)
