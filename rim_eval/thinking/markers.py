@@ -129,6 +129,15 @@ def tail_marks(prompt: str) -> list[Mark]:
     return [mark for mark in _scan(prompt, max(0, len(prompt) - 4000)) if mark.kind != "fence"]
 
 
+def tail_channel(prompt: str) -> str | None:
+    """Return the channel, `trace` or `answer`, whose header a prompt ends in; None where it ends in none."""
+    for channels in CHANNELS:
+        headers = f"(?P<trace>{channels.trace})|(?P<answer>{'(?!)' if channels.needs_trace else channels.answer})"
+        if header := re.search(rf"(?:{headers})\s{{0,40}}\Z", prompt[-400:]):
+            return header.lastgroup
+    return None
+
+
 _TOPIC: Final = f"(?:{'|'.join(_TABLE.thinking_words)})"
 _NAMED: Final = rf"(?=[^\s<>|]{{0,40}}{_TOPIC})[^\s<>\[\]◁▷⟨⟩【】]{{1,60}}"
 _LOOK_ALIKE: Final = re.compile(
