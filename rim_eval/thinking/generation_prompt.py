@@ -5,7 +5,7 @@ from collections import Counter
 from functools import lru_cache
 from typing import Final, Literal, NamedTuple
 
-from rim_eval.thinking.markers import ANSWER_WRAPPERS, CHANNELS, FAMILIES, Family, tail_marks
+from rim_eval.thinking.markers import ANSWER_WRAPPERS, FAMILIES, Family, tail_channel, tail_marks
 
 
 class Tail(NamedTuple):
@@ -33,14 +33,9 @@ _EMPTY_TRACE: Final = re.compile(
     r"\s{0,40}(?:[<\[][^<>\[\]\s]{1,40}[>\]]\w{0,40})?\s{0,40}\Z",
     re.IGNORECASE,
 )
-_TRACE_MESSAGES: Final = [re.compile(rf"(?:{each.trace})\s{{0,40}}\Z") for each in CHANNELS]
-_ANSWERS: Final = [
-    re.compile(rf"(?:{opening})\s{{0,40}}\Z")
-    for opening in (
-        *(re.escape(opening) for opening, _ in ANSWER_WRAPPERS),
-        *(each.answer for each in CHANNELS if not each.needs_trace),
-    )
-]
+_ANSWER_OPENED: Final = re.compile(
+    rf"(?:{'|'.join(re.escape(opening) for opening, _ in ANSWER_WRAPPERS)})\s{{0,40}}\Z"
+)
 
 
 @lru_cache(maxsize=1024)
@@ -51,10 +46,10 @@ def read_tail(prompt: str) -> Tail:
     when a closing mark stands last, whether or not the prompt shows where it began, after an empty
     trace, and inside an answer that the prompt has begun.
     """
+    if channel := tail_channel(prompt):
+        return Tail("open" if channel == "trace" else "closed")
     end = prompt[-400:]
-    if any(opening.search(end) for opening in _TRACE_MESSAGES):
-        return Tail("open")
-    answer = any(opening.search(end) for opening in _ANSWERS)
+    answer = _ANSWER_OPENED.search(end)
     if marks := tail_marks(prompt):
         last, rest = marks[-1], prompt[marks[-1].end :]
         if last.kind == "close" and (answer or not rest.strip()):
