@@ -28,7 +28,7 @@ class Channels(NamedTuple):
     trace: str
     answer: str
     end: str
-    bare: bool = False
+    needs_trace: bool = False
 
 
 class MarkerTable(FrozenModel):
@@ -128,17 +128,6 @@ def find_marks(reply: str, *, opened_by_prompt: bool = False) -> list[Mark]:
 def tail_marks(prompt: str) -> list[Mark]:
     """Return marks in the last 4,000 characters of a prompt; positions count from its start."""
     return [mark for mark in _scan(prompt, max(0, len(prompt) - 4000)) if mark.kind != "fence"]
-
-
-def tail_channel(prompt: str) -> str | None:
-    """Return what channel a prompt's last message is in where it ends in that header: `trace` or `answer`."""
-    for channels in CHANNELS:
-        headers = f"(?P<trace>{channels.trace})" + f"|(?P<answer>{channels.answer})" * (
-            not channels.bare
-        )
-        if header := re.search(rf"(?:{headers})\s{{0,40}}\Z", prompt[-400:]):
-            return header.lastgroup
-    return None
 
 
 _TOPIC: Final = f"(?:{'|'.join(_TABLE.thinking_words)})"

@@ -195,10 +195,12 @@ def _split_channels(text: str, opened_by_prompt: bool) -> Split | None:
 
     for channels in CHANNELS:
         header = rf"(?P<trace>{channels.trace})|(?P<answer>{channels.answer})"
-        openings = list(re.finditer(header, text, re.M)) if channels.bare or "<|" in text else []
+        openings = (
+            list(re.finditer(header, text, re.M)) if channels.needs_trace or "<|" in text else []
+        )
         kinds = [opening.lastgroup for opening in openings]
         if not kinds or (
-            channels.bare and kinds[0] == "answer" and not begins_in_trace(openings[0])
+            channels.needs_trace and kinds[0] == "answer" and not begins_in_trace(openings[0])
         ):
             continue
         before = re.sub(channels.end, "", text[: openings[0].start()])

@@ -74,7 +74,7 @@ def server() -> Iterator[Server]:
 
 
 def client(server: Server, concurrent: int = 1) -> Any:
-    return LocalChatCompletion(base_url=server.url, model="tiny", num_concurrent=concurrent)
+    return LocalChatCompletion(base_url=server.url, model="scripted", num_concurrent=concurrent)
 
 
 @pytest.mark.slow
