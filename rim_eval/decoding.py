@@ -4,7 +4,7 @@ from typing import Final
 
 from pydantic import Field, ValidationError
 
-from rim_eval.errors import RimError
+from rim_eval.errors import SettingError
 from rim_eval.types import FrozenModel, Mode, PromptKind
 
 TEMPERATURE: Final = 0.0
@@ -54,7 +54,7 @@ def budgets(
     """Budgets for a kind of prompts, with the user's own numbers where given.
 
     Raises:
-        RimError: A number is not a whole positive one (zero is allowed for thinking).
+        SettingError: A number is not a whole positive one (zero is allowed for thinking).
     """
     values = {
         "answer_tokens": _ANSWER_TOKENS[kind] if answer_tokens is None else answer_tokens,
@@ -65,9 +65,9 @@ def budgets(
     except ValidationError as error:
         name = str(error.errors()[0]["loc"][0])
         least = 1 if name == "answer_tokens" else 0
-        raise RimError(
-            f"{name}={values[name]!r} is no token budget: give a whole number of at least {least}, "
-            f"for example `-T {name}=1024`."
+        raise SettingError(
+            f"{name}={values[name]!r} is no token budget: give a whole number of at least {least}",
+            **{name: 1024},
         ) from None
 
 

@@ -1,6 +1,6 @@
 """The one exception that users see: it says what was given, what is allowed, and the next step."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,6 +18,25 @@ class RimError(Exception):
 
 class AccessError(RimError):
     """A prompt set exists, but this user may not load it yet (gated, or not on this machine)."""
+
+
+class SettingError(RimError):
+    """A setting of a task is wrong or missing; how its users give one, each harness adds."""
+
+    def __init__(self, problem: str, **example: Any) -> None:
+        """Keep the problem apart from the setting that mends it.
+
+        Args:
+            problem: What was given and what is allowed, without a full stop.
+            **example: The setting and a value that would do.
+        """
+        self.problem = problem
+        [(self.setting, self.value)] = example.items()
+        super().__init__(self.told(f"{self.setting}={self.value}"))
+
+    def told(self, words: str) -> str:
+        """The message, with the words that give the setting on a command line."""
+        return f"{self.problem}, for example `{words}`."
 
 
 def first_complaint(error: "ValidationError", whole: str) -> str:

@@ -64,6 +64,16 @@ def read_template_file(path: str | Path) -> str:
         ) from None
 
 
+def no_template(model: str) -> RimError:
+    """Return the error for a model whose chat template is nowhere to be had."""
+    return RimError(
+        f"No chat template was found for {model}, so how it turns thinking on and off cannot be read. Give the "
+        'template\'s file: -T chat_template=FILE in Inspect, --metadata \'{"rim_eval": {"chat_template": "FILE"}}\' '
+        "in lm-eval. Of a model whose prompts a server writes the switch can be named in its place: "
+        "switch=enable_thinking (or thinking, system:/no_think, body:FIELD=THINK/NO_THINK, effort:low,high, prompted)."
+    )
+
+
 class ArmRequest(NamedTuple):
     """What is asked of a model in one arm, as far as its reply is read by it."""
 
@@ -216,22 +226,47 @@ async def judge_reply(
 ) -> ReplyVerdict:
     """A judge's verdict on one reply; a reply that gives nothing to judge is not sent.
 
+    What fails at this reply alone is `judge_failed`: a sample that errs would leave the figures.
+
     Args:
         judge: The judge, set to see what it is to see.
         prompt: The reply's prompt, as `prompt_facts` says.
         reply: The reply.
         grader: The model to ask, or several that vote; None for an offline judge.
+
+    Raises:
+        RimError: The judge has no verdict for this kind of prompt, or there is no grader.
     """
     reason = judging.unscored_reason(reply, judge.sees)
     if reason is not None:
         return ReplyVerdict(reason=reason, judge=judge.provenance(grader))
-    judgement = await judge.judge(case_of(prompt, reply), grader)
+    try:
+        judgement = await judge.judge(case_of(prompt, reply), grader)
+    except Exception as error:
+        if _ends_run(error):
+            raise
+        return _failed(error)._replace(judge=judge.provenance(grader))
     same = ("verdict", "score", "label", "reason", "explanation", "replies")
     return ReplyVerdict(
         **{name: getattr(judgement, name) for name in same},
         votes=tuple(vote.as_vote() for vote in judgement.votes),
         judge=judgement.provenance,
     )
+
+
+def _ends_run(error: Exception) -> bool:
+    """Whether an error is the user's to mend, or a limit of the run; not that of one reply."""
+    from inspect_ai.util import LimitExceededError
+
+    from rim_eval.sandbox import TemplateRenderError
+
+    of_user = isinstance(error, RimError) and not isinstance(error, TemplateRenderError)
+    return of_user or isinstance(error, LimitExceededError)
+
+
+def _failed(error: Exception) -> ReplyVerdict:
+    name = judging.failure_name(error)
+    return ReplyVerdict(reason="judge_failed", label=name, explanation=f"{name}: {error}"[:300])
 
 
 def check_reply(
@@ -247,9 +282,14 @@ def check_reply(
     reason = judging.unscored_reason(reply) or (None if target else "no_reference")
     if reason is not None:
         return ReplyVerdict(reason=reason)
-    check = check_answer(reply.answer, target, absolute_error=absolute_error)
+    try:
+        check = check_answer(reply.answer, target, absolute_error=absolute_error)
+    except Exception as error:
+        if _ends_run(error):
+            raise
+        return _failed(error)
     if check.correct is None:
-        return ReplyVerdict(reason="judge_failed", explanation=check.how)
+        return ReplyVerdict(reason="judge_failed", label="answer check", explanation=check.how)
     # The harness's own log may keep words of the reply; a row, which leaves the machine, may not.
     read = "" if check.extracted is None else f": {check.extracted}"
     return ReplyVerdict(verdict=check.correct, explanation=check.how + read)

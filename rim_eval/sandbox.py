@@ -24,7 +24,15 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final, NoReturn
 
-from jinja2 import StrictUndefined, Template, TemplateError, Undefined, nodes
+from jinja2 import (
+    StrictUndefined,
+    Template,
+    TemplateError,
+    Undefined,
+    meta,
+    nodes,
+    pass_context,
+)
 from jinja2.ext import Extension, LoopControlExtension
 from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -88,6 +96,36 @@ def template_environment(*, strict: bool = False) -> ImmutableSandboxedEnvironme
     environment.filters |= {"tojson": _tojson, "fromjson": json.loads}
     environment.globals["raise_exception"] = _raise_exception
     return environment
+
+
+def parse_template(source: str) -> tuple[nodes.Template, set[str]]:
+    """Return a chat template's syntax tree, and the variables that it reads unset; nothing is executed.
+
+    Raises:
+        RimError: The template is too long or cannot be parsed.
+    """
+    if len(source) > MAX_SOURCE:
+        raise RimError(
+            f"The chat template has {len(source):,} characters; at most {MAX_SOURCE:,} are read."
+        )
+    environment = template_environment()
+    # The search for variables folds constants: without this it would run `10 ** (10 ** 10)` here.
+    environment.intercepted_binops = frozenset(environment.binop_table)
+    environment.filters = dict.fromkeys(environment.filters, _unfoldable)
+    try:
+        tree = environment.parse(source)
+        return tree, meta.find_undeclared_variables(environment.parse(source))  # rewrites its tree
+    except (TemplateError, RecursionError, ValueError, SyntaxError) as error:
+        raise RimError(
+            f"The chat template cannot be parsed ({type(error).__name__}: {str(error)[:300]}). Check "
+            "the model's chat_template.jinja or tokenizer_config.json."
+        ) from error
+
+
+@pass_context
+def _unfoldable(*_: Any) -> Any:
+    """Stand for a filter: one that needs the rendering's context has no constant result."""
+    raise NotImplementedError
 
 
 def render_template(

@@ -1,6 +1,7 @@
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -93,6 +94,10 @@ def serve_chat() -> Iterator[Callable[[Say], ChatServer]]:
         server.server_close()
 
 
+Reply = Callable[[str, bool], str | None]
+"""By the last message and whether it is to think; None for an error."""
+
+
 class WindowedServer(ThreadingHTTPServer):
     """A server with a context window, whose tokens are words; it answers as vLLM does.
 
@@ -105,7 +110,7 @@ class WindowedServer(ThreadingHTTPServer):
     tells = True
     """Whether it says its window and counts tokens; other servers than vLLM and SGLang do not."""
 
-    def __init__(self, window: int, reply: Callable[[str, bool], str]) -> None:
+    def __init__(self, window: int, reply: Reply) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.window, self.reply = window, reply
         # Inspect's vLLM provider keeps one address for each name.
@@ -119,7 +124,9 @@ class WindowedServer(ThreadingHTTPServer):
 
     def complete(self, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         self.requests.append(body)
-        if body["model"] != self.name:
+        thinks = body.get("chat_template_kwargs", {}).get("enable_thinking", True)
+        text = self.reply(body["messages"][-1]["content"], thinks)
+        if body["model"] != self.name or text is None:
             return 404, _error(f"The model `{body['model']}` does not exist.", "NotFoundError", 404)
         prompt = self.tokens(body)
         asked = body.get("max_completion_tokens") or body["max_tokens"]
@@ -130,8 +137,6 @@ class WindowedServer(ThreadingHTTPServer):
                 "BadRequestError",
                 400,
             )
-        thinks = body.get("chat_template_kwargs", {}).get("enable_thinking", True)
-        text = self.reply(body["messages"][-1]["content"], thinks)
         room = min(asked, self.window - prompt)
         words = text.split(" ")
         message = {"role": "assistant", "content": " ".join(words[:room])}
@@ -196,7 +201,7 @@ def serve() -> Iterator[Serve]:
     """Starts servers with a context window: `serve(4096, lambda prompt, thinks: "Sure.")`."""
     servers: list[WindowedServer] = []
 
-    def start(window: int, reply: Callable[[str, bool], str]) -> WindowedServer:
+    def start(window: int, reply: Reply) -> WindowedServer:
         servers.append(WindowedServer(window, reply))
         Thread(target=servers[-1].serve_forever, args=(0.01,), daemon=True).start()
         return servers[-1]
@@ -205,3 +210,72 @@ def serve() -> Iterator[Serve]:
     for server in servers:
         server.shutdown()
         server.server_close()
+
+
+Answer = Callable[[str], str | int | None]
+"""From the text of a question to the grader's reply, to an HTTP status, or to None: a body without choices."""
+
+
+class GraderServer(ThreadingHTTPServer):
+    """A grader that speaks chat completions, and fails on what it is told to fail on; it keeps the text of every question."""
+
+    daemon_threads = True
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(("127.0.0.1", 0), _GraderHandler)
+        self.answer = answer
+        self.asked: list[str] = []
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}/v1"
+
+
+class _GraderHandler(BaseHTTPRequestHandler):
+    server: GraderServer
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        question = "\n".join(message["content"] for message in body["messages"])
+        self.server.asked.append(question)
+        answer = self.server.answer(question)
+        if isinstance(answer, int):
+            return self._send(answer, {"error": {"message": "scripted", "type": "scripted"}})
+        message = {"role": "assistant", "content": answer}
+        choice = {"index": 0, "message": message, "finish_reason": "stop"}
+        return self._send(
+            200,
+            {
+                "id": "1",
+                "object": "chat.completion",
+                "created": 1,
+                "model": "grader",
+                "choices": [] if answer is None else [choice],
+                "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2},
+            },
+        )
+
+    def _send(self, status: int, body: dict[str, Any]) -> None:
+        data = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def grader_server() -> Iterator[Callable[[Answer], GraderServer]]:
+    """Starts graders on loopback, which are answering when they are handed over."""
+    with ExitStack() as servers:
+
+        def start(answer: Answer) -> GraderServer:
+            server = servers.enter_context(GraderServer(answer))
+            Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+            servers.callback(server.shutdown)
+            return server
+
+        yield start

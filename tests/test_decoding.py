@@ -21,7 +21,7 @@ def test_own_numbers_hold() -> None:
     ("name", "value"), [("answer_tokens", 0), ("answer_tokens", "many"), ("thinking_tokens", -1)]
 )
 def test_bad_number_names_argument_value_and_what_is_allowed(name: str, value: object) -> None:
-    with pytest.raises(RimError, match=rf"{name}={value!r}.*at least [01].*-T {name}=1024"):
+    with pytest.raises(RimError, match=rf"{name}={value!r}.*at least [01].*`{name}=1024`"):
         budgets("harmful", **{name: value})  # type: ignore[arg-type]
 
 

@@ -32,6 +32,10 @@ from rim_eval.types import KIND_NAMES, MODES, PromptKind
 _TOLERANCE: Final = 1e-6
 """Figures may differ by this much: another version of numpy may round or draw otherwise."""
 
+_MAX_SAMPLES: Final = 1_000_000
+_MAX_TABLES: Final = 400
+"""Tables of counts on a card, and groups of labelled replies."""
+
 _Constraints = Iterator[tuple[bool, str]]
 """Whether each constraint holds, and what to say where it does not."""
 
@@ -42,7 +46,7 @@ def check_card(card: Card) -> list[str]:
     Returns:
         One sentence each; empty when the card is sound.
     """
-    problems = _violations(_card_constraints(card))
+    problems = list(sizes(card)) or _violations(_card_constraints(card))
     for each in card.sets:
         problems += _violations(_set_constraints(each, card.runs), _place(each))
     problems = problems or _violations(_pair_constraints(card))
@@ -56,6 +60,30 @@ def check_card(card: Card) -> list[str]:
     fields = {"sets", "mechanisms", "problems", "runs"}
     stated, again = (one.model_dump(mode="json", exclude=fields) for one in (card, derived))
     return [*problems, *_differences(stated, again)]
+
+
+def sizes(card: Card, most: int = _MAX_SAMPLES) -> Iterator[str]:
+    """Counts so large that computing with them would take for ever.
+
+    Args:
+        card: The card.
+        most: Samples of one set in one mode.
+    """
+    tables = len(card.discrimination)
+    for each in card.sets:
+        counts = each.counts
+        cells = [counts.cells, *counts.thresholds.values(), *counts.categories.values()]
+        samples = [
+            sum(c.prompts * max(c.think.asked, c.no_think.asked) for c in table) for table in cells
+        ]
+        tables += len(cells) + (len(each.judge.measured) if each.judge else 0)
+        if samples[0] > most or sum(samples) > 8 * most:
+            yield f"{each.dataset}: more than {most:,} samples"
+    if tables > _MAX_TABLES:
+        yield f"more than {_MAX_TABLES} tables of counts"
+    pairs = sum(cell.pairs for each in card.discrimination for cell in each.cells)
+    if pairs > most:
+        yield f"{pairs:.3g} pairs"
 
 
 def prompts_by_outcome(cells: Sequence[Cell]) -> Counter[tuple[Outcome, Outcome]]:

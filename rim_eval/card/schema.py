@@ -7,7 +7,7 @@ figures are there for readers; they all follow from the counts (`check_card`).
 import json
 from html import escape
 from pathlib import Path
-from typing import Any, Final, Literal, NoReturn, Self
+from typing import Any, Final, Literal, Self
 
 from pydantic import (
     Field,
@@ -17,6 +17,7 @@ from pydantic import (
 )
 
 from rim_eval.errors import RimError, first_complaint
+from rim_eval.files import parse_json, read_bounded
 from rim_eval.formatting import KIND_WORDS, MODE_WORDS, estimate, percent
 from rim_eval.results.counts import PairCell
 from rim_eval.results.figures import Figures, SetResult
@@ -318,20 +319,16 @@ def read_card(path: Path) -> Card:
         RimError: The file cannot be read or is no card of this version.
     """
     try:
-        value: Any = json.loads(path.read_bytes(), parse_constant=_reject_constant)
-        return Card.model_validate_json(json.dumps(value))
+        parse_json(raw := read_bounded(path), numbers_only=True)
+        return Card.model_validate_json(raw)
     except ValidationError as error:
         raise RimError(f"{path} is not a RIM card: {first_complaint(error, '')}.") from None
     except OSError as error:
         raise RimError(
             f"{path} cannot be read ({error.strerror}). Give a card.json, as `rim-eval card LOGS` writes it."
         ) from None
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise RimError(f"{path} cannot be read as JSON ({error}).") from None
-
-
-def _reject_constant(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is not JSON")
 
 
 def json_schema() -> dict[str, Any]:

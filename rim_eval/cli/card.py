@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from rim_eval.errors import RimError
+from rim_eval.files import write_whole
 
 if TYPE_CHECKING:
     from rim_eval.card import Card, Picture
@@ -89,10 +90,13 @@ def command(logs: Sequence[str], out: Path, judge: str | None, primary: str | No
         folder = out
         if len(table.models) > 1:
             folder /= re.sub(r"[^A-Za-z0-9._-]+", "-", model).strip("-.") or "model"
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "card.json").write_text(card_json(card), encoding="utf-8")
-        (folder / "card.md").write_text(card_markdown(card), encoding="utf-8")
-        (folder / "card.html").write_text(card_html(card, pictures), encoding="utf-8")
+        write_whole(
+            {
+                folder / "card.json": card_json(card),
+                folder / "card.md": card_markdown(card),
+                folder / "card.html": card_html(card, pictures),
+            }
+        )
         _print_summary(card, folder, measured)
 
 

@@ -8,6 +8,7 @@ import click
 
 from rim_eval.cli.card import is_card, judge_option, read_cards, read_table
 from rim_eval.errors import RimError
+from rim_eval.files import write_whole
 
 if TYPE_CHECKING:
     from rim_eval.card import Card
@@ -74,10 +75,8 @@ def command(logs: Sequence[str], reference: str | None, pair: tuple[str, str] | 
     )
     click.echo(comparison_text(comparison))
     if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
-        text = comparison.model_dump_json(indent=1) + "\n"
-        (out / "compare.json").write_text(text, encoding="utf-8")
-        (out / "compare.html").write_text(comparison_html(comparison), encoding="utf-8")
+        text, page = comparison.model_dump_json(indent=1) + "\n", comparison_html(comparison)
+        write_whole({out / "compare.json": text, out / "compare.html": page})
         click.echo(f"\n{out}/compare.html  compare.json")
 
 

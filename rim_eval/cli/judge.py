@@ -10,6 +10,7 @@ import click
 
 from rim_eval import judging
 from rim_eval.errors import RimError, refuse_existing
+from rim_eval.files import whole_file
 from rim_eval.judging import Judge, Sees
 
 if TYPE_CHECKING:
@@ -133,37 +134,88 @@ def run(logs: Sequence[Path], judge_name: str, graders: Sequence[str], sees: See
     """Judge finished LOGS again, without generating again and without the evaluated model.
 
     LOGS are Inspect logs (.eval, .json), lm-eval sample files of rim tasks (samples_rim_*.jsonl) and folders of
-    them; copies that judging left in a folder are not judged again. Each stays as
+    them; of a folder the files that JUDGE reads and has not judged yet, the others are named. Each stays as
     it is; the new one is called LOG.JUDGE.eval or LOG.JUDGE.jsonl. Of several graders the score is the
-    vote; every single vote is kept beside it.
+    vote; every single vote is kept beside it. After an interruption the same command goes on: no grader is
+    asked again for a reply that came.
     """
-    from rim_eval.inspect_tasks.scorers import rim
-    from rim_eval.inspect_tasks.scoring import score_again
-    from rim_eval.lm_eval_tasks import judge_samples
-    from rim_eval.observations import load_inspect_log, sample_lines
-
     judge, models = _load(judge_name, sees, graders)
     scored_as = f"{judge_name}:{judge.sees}" if sees else judge_name
     rows: list[Observation] = []
     panels: list[Sequence[Mapping[str, Any]]] = []
+    judged, passed_over = 0, list[str]()
     for path in _find_logs(logs):
         kind = ".jsonl" if path.suffix == ".jsonl" else ".eval"
         target = (out or path.parent) / f"{path.stem}.{judge.name}{kind}"
-        if kind == ".jsonl":
-            rows += judge_samples(path, judge, models, target=target)
-            records = (sample.get("record", {}) for sample in sample_lines(target))
-            panels += [record.get("judge_votes", ()) for record in records]
+        try:
+            log = _readable(path, judge, target)
+        except RimError as error:
+            if path in logs:
+                raise
+            passed_over.append(str(error))
+            continue
+        judged += 1
+        if log is None:
+            new, votes = _judge_sample_file(path, judge, models, target)
+            rows, panels = rows + new, panels + votes
             click.echo(f"Samples: {target}")
         else:
-            refuse_existing(target)
-            log = load_inspect_log(path)
-            for sample in log.samples or []:
-                judge.event(sample.metadata["kind"])
-            action: Any = "overwrite" if overwrite else "append"
-            log = score_again(log, rim(judge=scored_as), models, action)
-            click.echo(_write_log(log, target))
+            with judging.resuming(target, judge.sha256, judge.sees, list(map(str, models))):
+                _judge_log(log, scored_as, models, target, overwrite=overwrite)
+            click.echo(_outcome(log, target))
+    if passed_over and not judged:
+        raise RimError("\n".join(passed_over))
     if rows:
         click.echo("\n\n".join([_tables(rows), *_grader_agreement(panels)]))
+    for reason in passed_over:
+        click.echo(f"Not judged: {reason}")
+
+
+def _readable(path: Path, judge: Judge, target: Path) -> "EvalLog | None":
+    """A log that the judge reads and has not judged; None for a sample file.
+
+    Raises:
+        RimError: It has judged it, gives no verdict on its prompts, or the file is of something else.
+    """
+    from rim_eval.lm_eval_tasks import kinds_in_samples
+    from rim_eval.observations import load_inspect_log
+
+    refuse_existing(target)
+    log = None if path.suffix == ".jsonl" else load_inspect_log(path)
+    samples = [] if log is None else log.samples or []
+    kinds = {s.metadata["kind"] for s in samples} if log else kinds_in_samples(path)
+    try:
+        for kind in sorted(kinds):
+            judge.event(kind)
+    except RimError as error:
+        raise RimError(f"{path}: {error}") from None
+    return log
+
+
+def _judge_sample_file(
+    path: Path, judge: Judge, models: "Sequence[Model]", target: Path
+) -> "tuple[list[Observation], list[Sequence[Mapping[str, Any]]]]":
+    """Rows and votes of a sample file that is judged again."""
+    from rim_eval.lm_eval_tasks import judge_samples
+    from rim_eval.observations import sample_lines
+
+    rows = judge_samples(path, judge, models, target=target)
+    records = (sample.get("record", {}) for sample in sample_lines(target))
+    return rows, [record.get("judge_votes", ()) for record in records]
+
+
+def _judge_log(
+    log: "EvalLog", scored_as: str, models: "list[Model]", target: Path, *, overwrite: bool
+) -> None:
+    """Add the judge's scores to a log and write it."""
+    from inspect_ai.log import write_eval_log
+
+    from rim_eval.inspect_tasks.scorers import rim
+    from rim_eval.inspect_tasks.scoring import score_again
+
+    score_again(log, rim(judge=scored_as), models, "overwrite" if overwrite else "append")
+    with whole_file(target) as partial:
+        write_eval_log(log, str(partial), format="eval")
 
 
 def _load(name: str, sees: Sees | None, graders: Sequence[str]) -> "tuple[Judge, list[Model]]":
@@ -210,22 +262,16 @@ def _find_logs(paths: Sequence[Path]) -> list[Path]:
     return [file for file in files if file in paths or not is_copy(file)]
 
 
-def _write_log(log: "EvalLog", path: Path) -> str:
-    """Write a log that was judged again, and describe its outcome in a few lines."""
-    from inspect_ai.log import write_eval_log
-
-    from rim_eval.observations import from_inspect_log, rows_of_score
+def _outcome(log: "EvalLog", path: Path) -> str:
+    """The outcome of a log that was judged again, in a few lines."""
+    from rim_eval.observations import asked_of_log, from_inspect_log, missing_rows, rows_of_score
     from rim_eval.statistics import rate
 
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_eval_log(log, str(path))
-    except OSError as error:
-        raise RimError(f"{path} cannot be written: {error.strerror}.") from None
     # What the judge that just judged left of each sample.
     last = [list((sample.scores or {}).values())[-1:] for sample in log.samples or []]
     newest = [score.metadata or {} for scores in last for score in scores]
     rows = [row for metadata in newest for row in rows_of_score(metadata)]
+    rows += missing_rows(rows, asked_of_log(log, log.samples or []))
     panels = [votes for about in newest for votes in about.get("judge_votes", {}).values()]
     remarks = _grader_agreement(panels)
     # Where one judge has read trace and answer apart.

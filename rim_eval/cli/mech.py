@@ -9,6 +9,7 @@ import click
 from pydantic import Field
 
 from rim_eval.errors import RimError
+from rim_eval.files import write_whole
 from rim_eval.organism import RUNS, VARIANTS, load_checkpoint, load_variant
 from rim_eval.types import MODES, FrozenModel, Mode, PromptKind
 
@@ -129,7 +130,7 @@ class MechOptions(FrozenModel):
         except RimError as error:
             click.echo(f"The page has no pictures: {error}")
             pictures = ()
-        page.write_text(inside_html(card_section(report, path), pictures), encoding="utf-8")
+        write_whole({page: inside_html(card_section(report, path), pictures)})
         click.echo(f"{path}, {page}")
 
 

@@ -11,6 +11,7 @@ import click
 from rim_eval import patterns
 from rim_eval.cli.judge import load_graders
 from rim_eval.errors import RimError
+from rim_eval.files import whole_file, write_whole
 from rim_eval.observations import LOGS, log_files, to_rows
 from rim_eval.patterns import filter as data_filter
 from rim_eval.patterns import validation
@@ -76,7 +77,9 @@ def run(
             rows = read_sample_file(path, loaded, parts, model, target)
         else:
             log, identity = read_finished_log(path, monitor, parts, model), loaded.identity(model)
-            write_eval_log(log, str(target))
+            with whole_file(target) as partial:
+                kind: Any = "json" if target.suffix == ".json" else "eval"
+                write_eval_log(log, str(partial), format=kind)
             # The log holds the rows of earlier monitors too.
             every = patterns.pattern_rows(log)
             rows = [row for row in every if row.monitor == identity and row.part in parts]
@@ -170,7 +173,7 @@ def validate(
         if out is not None:
             others = json.loads(out.read_text(encoding="utf-8")) if out.is_file() else {}
             text = json.dumps(others | {name: figures}, indent=1)
-            out.write_text(text + "\n", encoding="utf-8")
+            write_whole({out: text + "\n"})
             click.echo(f"Written to {out}", err=True)
 
 

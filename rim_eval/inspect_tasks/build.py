@@ -12,12 +12,19 @@ from inspect_ai.viewer import ViewerConfig
 
 from rim_eval.decoding import SEED, TEMPERATURE, TOP_P
 from rim_eval.errors import RimError
-from rim_eval.inspect_tasks.calls import arm_call, refuse_cuts, refuse_fallbacks
+from rim_eval.inspect_tasks.calls import (
+    SHARED_LIMITS,
+    arm_call,
+    refuse_cuts,
+    refuse_fallbacks,
+    refuse_shared_limit,
+)
 from rim_eval.inspect_tasks.compat import (
     PrerequisiteError,
     active_generate_config,
     active_model,
     reducer_log_names,
+    user_errors,
 )
 from rim_eval.inspect_tasks.preflight import context_window, server_of
 from rim_eval.inspect_tasks.scorers import rim, solved
@@ -119,6 +126,7 @@ def task_over(
         RimError: An argument is wrong, or the model has no thinking switch that can be found.
     """
     settings = fit_budgets(settings, loaded)
+    several_arms = solver is not None or len(settings.modes) > 1
     if solver is None:
         arguments = settings.solver_arguments(loaded.entry.kind)
         solver = both_modes(modes=list(settings.modes), **arguments)
@@ -140,7 +148,7 @@ def task_over(
         )
         for prompt in loaded.prompts
     ]
-    return PairedTask(
+    task = PairedTask(
         dataset=MemoryDataset(samples, name=loaded.entry.name, location=loaded.provenance.location),
         solver=solver,
         scorer=scorer,
@@ -152,20 +160,34 @@ def task_over(
             "task_interface_version": _INTERFACE,
             "provenance": loaded.provenance.model_dump(mode="json"),
             "prompt_style": style if loaded.entry.kind == "reasoning" else None,
+            # What a log cannot tell of samples that never begin; elsewhere all are of one kind.
+            "kinds": {prompt.id: prompt.kind for prompt in loaded.prompts}
+            if len({prompt.kind for prompt in loaded.prompts}) > 1
+            else {},
         },
         viewer=ViewerConfig(trust_content=False),
     )
+    task.several_arms = several_arms
+    return task
 
 
 class PairedTask(Task):
-    """A task whose figures are means over a prompt's epochs, whatever Inspect would reduce scores by."""
+    """A task that refuses options of Inspect which would mean something else to its arms.
+
+    Its figures are means over a prompt's epochs, and its arms share no limit but on time.
+    """
+
+    several_arms = False
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Refuse another reducer: Inspect sets `--epochs-reducer` on the task before it asks the model.
+        """Look at an option: Inspect sets them on the task before it asks the model.
 
         Raises:
-            PrerequisiteError: The reducer is another than `mean`.
+            PrerequisiteError: The reducer is another than `mean`, or a limit would cut the arms together.
         """
+        if self.several_arms and name in SHARED_LIMITS and value is not None:
+            with user_errors():
+                refuse_shared_limit(name, value)
         names = (reducer_log_names(value) or []) if name == "epochs_reducer" else []
         if others := [each for each in names if each != "mean"]:
             raise PrerequisiteError(

@@ -1,11 +1,10 @@
 """The model call of one arm: what is sent in a mode, and how its reply becomes trace and answer."""
 
 from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple, cast
+from typing import Any, Final, Literal, NamedTuple, cast
 
 from inspect_ai import model as inspect_model
 from inspect_ai.model import CachePolicy, ChatMessage, ChatMessageUser, GenerateConfig, Model
-from inspect_ai.util import sample_limits
 
 from rim_eval.decoding import Budgets
 from rim_eval.errors import RimError
@@ -14,7 +13,7 @@ from rim_eval.inspect_tasks.compat import active_generate_config
 from rim_eval.inspect_tasks.hf import PREFILL, HFRenderer, is_hf
 from rim_eval.inspect_tasks.switches import ModelSwitch
 from rim_eval.replies import ArmRequest, TokenCounter, read_reply
-from rim_eval.thinking import Recipe, pin_prefill, template_renderer, trace_opening
+from rim_eval.thinking import Recipe, sends_fields, template_renderer, trace_opening
 from rim_eval.types import Mode
 
 
@@ -39,7 +38,7 @@ def arm_call(
 ) -> Call:
     """The call that asks `user_message` in one mode.
 
-    The mode travels in the request's `extra_body` (or `reasoning_effort`), so it is part of Inspect's
+    The mode travels in the request's `extra_body` (or as `reasoning_effort`), so it is part of Inspect's
     cache key and of the logged call; a cache scope names it once more. The user's own `extra_body`,
     system message and cache policy are merged, never replaced. Both modes of an epoch have the same
     seed and each epoch its own: one seed for all would make every epoch a copy of the first.
@@ -55,13 +54,16 @@ def arm_call(
 
     Raises:
         RimError: `--max-tokens` or `--stop-seqs` was given (they would mean different things in the
-            two arms), other models would answer where this one declines, or the model cannot be given a prefilled trace through this provider.
+            two arms), thinking was set by a flag for both arms alike, other models would answer where this
+            one declines, or the model cannot be given the mode's fields or prefilled trace through this provider.
     """
     switch = thinking.switch
     recipe = switch.recipe(mode)
     user = model.config.merge(active_generate_config())
     refuse_cuts(user)
     refuse_fallbacks(user)
+    if recipe.body or recipe.reasoning_effort:
+        _refuse_effort(user, switch.name)
     body = _merge_deep(user.extra_body or {}, _body(model, recipe, thinking.template))
     system = "\n\n".join(filter(None, [recipe.system, user.system_message]))
     cache = user.cache or False
@@ -100,6 +102,13 @@ def _merge_deep(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str
 
 def _body(model: Model, recipe: Recipe, template: str | None) -> dict[str, Any]:
     words = {"chat_template_kwargs": dict(recipe.template_kwargs)} if recipe.template_kwargs else {}
+    words |= recipe.body
+    if words and not sends_fields(str(model).split("/", 1)[0]):
+        raise RimError(
+            f"The provider of {model} sends no fields of your own and no template words, so both modes would be asked "
+            "the same. Ask the model through `hf/`, `vllm/` or `openai-api/SERVICE`, or switch in words: "
+            "`-T switch=system:/no_think`."
+        )
     if not recipe.prefill:
         return words
     if is_hf(model.api):
@@ -112,6 +121,18 @@ def _body(model: Model, recipe: Recipe, template: str | None) -> dict[str, Any]:
         "can do that, and `vllm/` with the template at hand (`-T chat_template=FILE`) and a server started with "
         "--trust-request-chat-template. Else measure one mode: `-T modes=think`."
     )
+
+
+def pin_prefill(source: str, prefill: str) -> str:
+    """Return a template that continues its generation prompt with a text, for engines that take no prefill.
+
+    Args:
+        source: The chat template.
+        prefill: Text that follows the generation prompt.
+    """
+    # Jinja drops a template's last newline only where it stands last.
+    opening = "{%+ if add_generation_prompt %}{{ " + ascii(prefill) + " }}{% endif %}"
+    return source.removesuffix("\n") + opening
 
 
 def prefilled_arm(
@@ -191,24 +212,39 @@ def refuse_fallbacks(config: GenerateConfig) -> None:
         )
 
 
-def refuse_shared_limits() -> None:
-    """Reject sample limits that would apply to both modes together.
+def _refuse_effort(config: GenerateConfig, switch: str) -> None:
+    """Refuse flags that would set both modes alike, over what the switch asks for."""
+    for name in ("reasoning_effort", "reasoning_tokens"):
+        if (value := getattr(config, name)) is not None:
+            flag = f"--{name.replace('_', '-')}"
+            raise RimError(
+                f"{flag} {value} would set both modes alike: here the switch {switch!r} sets how much the model "
+                f"thinks. Leave {flag} out, or give both modes yourself, such as `-T switch=effort:low,high`."
+            )
+
+
+SHARED_LIMITS: Final = ("token_limit", "cost_limit", "turn_limit", "message_limit")
+"""Limits on a sample that count the replies of all its arms together."""
+
+
+def refuse_shared_limit(name: str, limit: float) -> None:
+    """Refuse a limit that would apply to both modes together.
 
     Inspect throws the reply that crosses such a limit away. Limits on time are accepted: they end a
     hung request, and a reply that came before stays.
 
+    Args:
+        name: One of `SHARED_LIMITS`.
+        limit: Its value.
+
     Raises:
-        RimError: The running sample has a limit on tokens, cost, turns or messages.
+        RimError: Always.
     """
-    limits = sample_limits()
-    for name in ("token", "cost", "turn", "message"):
-        limit = getattr(limits, name).limit
-        if limit is not None:
-            raise RimError(
-                f"--{name}-limit {limit:g} counts the replies of all modes together, so it would cut the mode that "
-                "answers last. Leave it out; `-T answer_tokens=N` and `-T thinking_tokens=N` bound each "
-                "reply, and --time-limit ends a hung sample."
-            )
+    raise RimError(
+        f"--{name.replace('_', '-')} {limit:g} counts the replies of all modes together, so it would cut the mode that "
+        "answers last. Leave it out; `-T answer_tokens=N` and `-T thinking_tokens=N` bound each "
+        "reply, and --time-limit ends a hung sample."
+    )
 
 
 def read_output(

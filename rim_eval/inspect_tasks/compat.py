@@ -1,15 +1,19 @@
 """The few names that Inspect keeps private and a plugin needs (all such imports are here), and its errors."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import click
+import httpx
 from inspect_ai._util.error import PrerequisiteError as PrerequisiteError
+from inspect_ai._util.error import exception_message
 from inspect_ai.model._generate_config import active_generate_config as active_generate_config
 from inspect_ai.model._model import active_model as active_model
 from inspect_ai.model._model import model_roles as model_roles
 from inspect_ai.scorer._reducer import reducer_log_names as reducer_log_names
 
-from rim_eval.errors import RimError
+from rim_eval.errors import RimError, SettingError
 
 
 @contextmanager
@@ -17,5 +21,28 @@ def user_errors() -> Iterator[None]:
     """Show a `RimError` as Inspect shows a missing prerequisite: its message, and no traceback."""
     try:
         yield
+    except SettingError as error:
+        words = f"-T {error.setting}={error.value}"
+        raise PrerequisiteError(error.told(words)) from None
     except RimError as error:
         raise PrerequisiteError(str(error)) from None
+
+
+def concerns_all_requests(error: BaseException) -> bool:
+    """Whether no other request would fare better: a missing prerequisite, key or model, or no server."""
+    cause: BaseException | None = error
+    while cause is not None:
+        is_refused = getattr(cause, "status_code", None) in (401, 404)
+        if is_refused or isinstance(cause, PrerequisiteError | httpx.ConnectError):
+            return True
+        cause = cause.__cause__
+    return False
+
+
+def fail_command(error: Exception) -> None:
+    """Let the running `inspect` command end with an error's message and exit code 1; Python's callers read the log."""
+    context = click.get_current_context(silent=True)
+    if context is not None:
+        context.call_on_close(
+            lambda: sys.exit(f"\nThe run ended without a reply: {exception_message(error)}")
+        )

@@ -24,8 +24,8 @@ def server_of(model: Model) -> Server | None:
     if address is None:
         if _is_vllm(model) and importlib.util.find_spec("vllm") is None:
             raise RimError(
-                f"{model} needs vLLM, which is not installed here. Install it (`pip install 'rim-eval[vllm]'`), or give "
-                "the address of a running server: VLLM_BASE_URL=http://HOST:8000/v1."
+                f"{model} needs vLLM, which is not installed here. Install it (`pip install vllm`), or give the "
+                "address of a running server: VLLM_BASE_URL=http://HOST:8000/v1."
             )
         return None
     api = cast(Any, model.api)

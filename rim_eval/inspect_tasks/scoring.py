@@ -129,19 +129,29 @@ def score_again(
     roles: dict[str, Any] = {"grader": grader} if grader else {}
     # The header's roles would be built again, and with them the old grader's weights.
     header_roles, log.eval.model_roles = log.eval.model_roles, None
-    log = score(
-        log,
-        scorer,
-        model=get_model("none/none"),
-        model_roles=roles,
-        action=action,
-        display="none",
-        copy=False,
-    )
+    try:
+        log = score(
+            log,
+            scorer,
+            model=get_model("none/none"),
+            model_roles=roles,
+            action=action,
+            display="none",
+            copy=False,
+        )
+    except ExceptionGroup as group:
+        raise _first_error(group) from None
     log.eval.model_roles = header_roles
     if log.results is not None:
         log.results.scores += others
     return log
+
+
+def _first_error(group: BaseException) -> BaseException:
+    """The error that ended a group of samples; its own message is the one for the user."""
+    while isinstance(group, BaseExceptionGroup):
+        group = group.exceptions[0]
+    return group
 
 
 def _take_out_waiting(log: "EvalLog") -> "list[EvalScore]":

@@ -1,6 +1,7 @@
 """The solver `both_modes`: all arms of a prompt inside one Inspect sample, so that nothing can split a pair."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cache
 from logging import getLogger
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -15,7 +16,12 @@ from pydantic import TypeAdapter
 from rim_eval.decoding import Budgets
 from rim_eval.fingerprint import cached_fingerprint
 from rim_eval.generation import REPLIES_KEY, WEIGHTS_KEY, Generation
-from rim_eval.inspect_tasks.compat import active_generate_config, user_errors
+from rim_eval.inspect_tasks.compat import (
+    active_generate_config,
+    concerns_all_requests,
+    fail_command,
+    user_errors,
+)
 from rim_eval.inspect_tasks.hf import adapt_provider, is_hf, token_counter
 from rim_eval.types import MODES, ArmKind, Mode
 
@@ -100,18 +106,20 @@ class ArmRunner:
         self._served_as = served_as
         self._switches: dict[int, ModelSwitch] = {}
         self._lock = anyio.Lock()
+        self._has_replied = False
+        self._refusal: Exception | None = None
 
     async def switch(self, model: Model) -> "ModelSwitch":
         """The model's thinking switch; the `hf/` provider is adapted on the way.
 
         Raises:
-            PrerequisiteError: No switch can be found.
+            PrerequisiteError: No switch can be found, or the model cannot be asked with these budgets.
         """
         from rim_eval.inspect_tasks.switches import switch_for
 
         async with self._lock:
             if id(model) not in self._switches:
-                with user_errors():
+                with self._ending_the_run(), user_errors():
                     switch = await anyio.to_thread.run_sync(
                         switch_for, model, self._switch, self._chat_template
                     )
@@ -141,14 +149,34 @@ class ArmRunner:
             key: Where replies are kept, as `stored_replies` takes it.
 
         Raises:
-            PrerequisiteError: The arms would share a limit, or cannot be asked at all.
+            PrerequisiteError: The arms cannot be asked at all.
         """
-        from rim_eval.inspect_tasks.calls import arm_call, read_output, refuse_shared_limits
+        with self._ending_the_run():
+            await self._ask(state, model, arms, key)
+
+    @contextmanager
+    def _ending_the_run(self) -> Iterator[None]:
+        """End the run where none of its requests can be answered: every further sample errs without asking."""
+        if self._refusal is not None:
+            raise self._refusal
+        try:
+            yield
+        except Exception as error:
+            if not self._has_replied and concerns_all_requests(error):
+                self._refusal = error
+                fail_command(error)
+            raise
+
+    async def _ask(
+        self,
+        state: TaskState,
+        model: Model,
+        arms: "Mapping[str, tuple[ModelSwitch, Mode]]",
+        key: str,
+    ) -> None:
+        from rim_eval.inspect_tasks.calls import arm_call, read_output
         from rim_eval.prompt_sets import message_in_arm
 
-        if len(arms) > 1:
-            with user_errors():
-                refuse_shared_limits()
         waiting = {name: _no_reply(mode, arm.switch.kind) for name, (arm, mode) in arms.items()}
         _store(state, waiting, key)
         api, count = cast(Any, model.api), None
@@ -172,6 +200,7 @@ class ArmRunner:
                 except Exception as error:
                     _store(state, {name: call.request.failed(repr(error))}, key)
                     return error
+                self._has_replied = True
                 _store(state, {name: read_output(output, call.request, count)}, key)
                 return None
 

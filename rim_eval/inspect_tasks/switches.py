@@ -13,9 +13,9 @@ from rim_eval import thinking
 from rim_eval.errors import RimError
 from rim_eval.inspect_tasks.hf import HFRenderer, is_hf
 from rim_eval.prompt_sets.download import OfflineError, require_host
-from rim_eval.replies import read_template_file
+from rim_eval.replies import no_template, read_template_file
 
-_SERVED: Final = ("vllm", "sglang", "openai-api")
+_SERVED: Final = ("vllm", "vllm-lens", "sglang", "openai-api")
 
 
 class ModelSwitch(NamedTuple):
@@ -39,15 +39,21 @@ def switch_for(
     Raises:
         RimError: No switch can be found, or the requested one does not exist.
     """
+    path, provider = _model_path(model), _provider(model)
+    route = str(model).removesuffix(f"/{path}")
+    hosted = thinking.hosted_switch(route, path)
+    if hosted and requested == "auto" and chat_template is None and provider == "openai-api":
+        # A known service: its own fields count, whatever the weights' template reads.
+        return ModelSwitch(hosted)
     template, render = _template_and_renderer(model, chat_template, hub=requested == "auto")
     if requested != "auto":
         return ModelSwitch(thinking.explicit_switch(requested, render=render), template, render)
     if render is not None:
-        switch = thinking.find_switch(render, source=template, model=_model_path(model))
+        switch = thinking.find_switch(render, source=template, model=path)
         return ModelSwitch(switch, template, render)
-    if _provider(model) not in _SERVED and not is_hf(model.api):
-        return ModelSwitch(thinking.hosted_switch(_provider(model), _model_path(model)))
-    raise thinking.no_template(str(model))
+    if hosted is not None and not is_hf(model.api):
+        return ModelSwitch(hosted)
+    raise no_template(str(model))
 
 
 def _template_and_renderer(
@@ -119,7 +125,9 @@ def server_address(model: Model) -> str | None:
     # Inspect's vLLM provider sets its address only when the first request is made.
     places = (getattr(model.api, name, None) for name in ("base_url", "_init_base_url"))
     address = next(filter(None, places), None)
-    address = address or os.environ.get(f"{_provider(model).upper()}_BASE_URL", "")
+    address = address or os.environ.get(
+        f"{_provider(model).removesuffix('-lens').upper()}_BASE_URL", ""
+    )
     return address.rstrip("/") or None
 
 

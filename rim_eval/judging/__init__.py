@@ -17,7 +17,15 @@ from rim_eval.judging._case import (
     case_of_generation,
     unscored_reason,
 )
-from rim_eval.judging._grader import Grader, ask_grader, escape_markers, graders_name, load_grader
+from rim_eval.judging._drafts import resuming
+from rim_eval.judging._grader import (
+    Grader,
+    ask_grader,
+    escape_markers,
+    failure_name,
+    graders_name,
+    load_grader,
+)
 from rim_eval.judging._judge import (
     Judge,
     judge_by_panel,
@@ -80,6 +88,7 @@ __all__ = [
     "case_of_generation",
     "classify_refusal",
     "escape_markers",
+    "failure_name",
     "find_validations",
     "graders_name",
     "judge_by_panel",
@@ -95,6 +104,7 @@ __all__ = [
     "parse_labelled",
     "parse_verdict",
     "pool",
+    "resuming",
     "save_measurement",
     "unsafe_traces",
     "unscored_reason",

@@ -95,7 +95,7 @@ class Judgement(FrozenModel):
     score: float | None = None
     """The judge's score on its own scale; None for judges that give labels only."""
     label: str | None = None
-    """The label that decided, as the judge file spells it."""
+    """The label that decided, as the judge file spells it; of a judge that failed, what failed."""
     values: dict[str, int | str] = Field(default_factory=dict)
     """Everything read from the reply, by field."""
     thresholds: dict[str, bool] = Field(default_factory=dict)

@@ -12,6 +12,7 @@ import anyio
 
 from rim_eval.errors import RimError
 from rim_eval.judging._case import Case, Sees
+from rim_eval.judging._drafts import DraftedReply, active_drafts, question_hash
 from rim_eval.judging._refusal import classify_refusal
 from rim_eval.judging._spec import Dialogue, JudgeSpec, LinesReader, TagsReader, WordReader
 from rim_eval.judging._verdict_parsing import ParsedVerdict, parse_verdict, refuses_to_grade
@@ -154,6 +155,8 @@ class GraderOutcome(NamedTuple):
     problem: str | None
     replies: tuple[str, ...]
     attempts: int
+    failure: str | None = None
+    """What failed, where the reason is `judge_failed`; never what anybody wrote."""
 
 
 def load_grader(name: str) -> "Model":
@@ -212,21 +215,27 @@ async def ask_grader(
 
     grader, budget_factor, dialogue = _decoding_greedily(grader), 1, list(messages)
     replies: list[str] = []
+    drafts = active_drafts()
     failure: tuple[UnscoredReason, str] = ("judge_unreadable", "never asked")
     for attempt in range(1, spec.retries + 2):
         config = _config(spec, grader, budget_factor)
+        question = question_hash(grader, dialogue, config)
+        draft = drafts.take(question)
         try:
-            output = await _generate(grader, dialogue, config, spec.grader.api_retries)
+            output = draft or await _generate(grader, dialogue, config, spec.grader.api_retries)
         except LimitExceededError:  # ends a sample or a run, and is no failure of the grader
             raise
         except Exception as error:
-            problem = f"{type(error).__name__}: {error}"[:300]
-            return GraderOutcome(None, "judge_failed", problem, tuple(replies), attempt)
-        raw = str(output.completion or "")
+            return _failed(failure_name(error), f": {error}"[:300], replies, attempt)
+        if not getattr(output, "choices", True):
+            return _failed("reply without choices", "", replies, attempt)
+        raw, stop_reason = str(output.completion or ""), str(output.stop_reason or "unknown")
+        if draft is None:
+            drafts.keep(question, DraftedReply(raw, stop_reason))
         replies.append(raw)
         # Verdicts inside the grader's own reasoning do not count.
         parsed = parse_verdict(reader, split_trace(raw).answer)
-        latest = _failure(parsed, str(output.stop_reason or "unknown"), raw)
+        latest = _failure(parsed, stop_reason, raw)
         if latest is None:
             return GraderOutcome(parsed, None, None, tuple(replies), attempt)
         failure = latest
@@ -237,6 +246,17 @@ async def ask_grader(
         else:
             break
     return GraderOutcome(None, *failure, tuple(replies), len(replies))
+
+
+def failure_name(error: Exception) -> str:
+    """An error in a word, such as `InternalServerError 500`; its message may quote a prompt or a reply."""
+    status = getattr(error, "status_code", None)
+    return type(error).__name__ + (f" {status}" if isinstance(status, int) else "")
+
+
+def _failed(failure: str, details: str, replies: list[str], attempts: int) -> GraderOutcome:
+    problem = f"{failure}{details}"
+    return GraderOutcome(None, "judge_failed", problem, tuple(replies), attempts, failure)
 
 
 def _failure(parsed: ParsedVerdict, stop: str, raw: str) -> tuple[UnscoredReason, str] | None:

@@ -126,7 +126,9 @@ class Judge:
             outcome = await _grader.ask_grader(self.spec, reader, messages, graders[0])
             judgement = partial(judgement, replies=outcome.replies, attempts=outcome.attempts)
             if outcome.parsed is None:
-                return judgement(reason=outcome.reason, explanation=outcome.problem)
+                return judgement(
+                    reason=outcome.reason, explanation=outcome.problem, label=outcome.failure
+                )
             parsed = outcome.parsed
         if parsed.problem is not None:
             return judgement(reason="judge_unreadable", explanation=parsed.problem)
@@ -196,9 +198,12 @@ async def judge_by_panel(
     if len(inputs := {part.sees for part in parts}) > 1:
         raise RimError(f"The judges of a panel must see the same; they see {sorted(inputs)}.")
     cast = [vote.verdict for vote in votes if vote.verdict is not None]
-    verdict, reason = None, None
+    verdict, reason, failure = None, None, None
     if len(cast) * 2 <= len(votes) and len(cast) < len(votes):
         [(reason, _)] = Counter(vote.reason for vote in votes if vote.reason).most_common(1)
+        failure = next(
+            (vote.label for vote in votes if vote.reason == reason == "judge_failed"), None
+        )
     elif sum(cast) * 2 == len(cast):
         reason = "judge_tied"
     else:
@@ -207,6 +212,7 @@ async def judge_by_panel(
         event=votes[0].event,
         verdict=verdict,
         reason=reason,
+        label=failure,
         explanation=f"{sum(cast)} of {len(cast)} votes, {len(votes)} judges",
         attempts=sum(vote.attempts for vote in votes),
         votes=tuple(votes),

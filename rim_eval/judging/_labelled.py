@@ -1,7 +1,6 @@
 """Human-labelled replies, to validate judges: published sets and a user's own CSV, in one shape."""
 
 import hashlib
-import json
 import tomllib
 from collections.abc import Mapping, Sequence
 from fnmatch import filter as matching
@@ -11,6 +10,7 @@ from typing import Any, Final, Literal, NamedTuple, get_args
 from pydantic import ValidationError
 
 from rim_eval.errors import AccessError, RimError, first_complaint
+from rim_eval.files import parse_json
 from rim_eval.judging._case import Case, Event
 from rim_eval.prompt_sets import FileRecord, GithubSource, HubSource, download_file
 from rim_eval.prompt_sets.formats import DataFile, read_rows
@@ -197,7 +197,7 @@ def parse_labelled(
     labelled_set, path = LABELLED_SETS[name], Path(filename)
     try:
         if labelled_set.format == "by_behaviour":
-            rows = [dict(row) for group in json.loads(raw).values() for row in group]
+            rows = [dict(row) for group in parse_json(raw).values() for row in group]
         else:
             rows = read_rows(DataFile(name, path.name, raw), Columns(format=labelled_set.format))
     except (RimError, ValueError, TypeError, AttributeError) as error:

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from rim_eval._version import __version__
 from rim_eval.errors import RimError, first_complaint
+from rim_eval.files import write_whole
 from rim_eval.judging._agreement import Agreement, Pair, agreement, pool
 from rim_eval.judging._case import Event, Judgement, Sees
 from rim_eval.judging._grader import Grader
@@ -184,10 +185,7 @@ def save_measurement(judge: Judge, measurement: Measurement, path: Path) -> list
             update = {} if groups == old.groups else {"groups": groups, "pooled": _pooled(groups)}
             measurements.append(old.model_copy(update=update))
     whole = previous.model_copy(update={"measurements": (*measurements, measurement)})
-    try:
-        path.write_text(whole.model_dump_json(indent=1) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise RimError(f"{path} cannot be written ({error.strerror}). Pass --out FILE.") from None
+    write_whole({path: whole.model_dump_json(indent=1) + "\n"})
     return [remark for each in remarks.values() for remark in each]
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple, get_args
 
 from rim_eval.card import Card, CardRun, SetCard, check_card
-from rim_eval.card.check import histogram_events, prompts_by_outcome
+from rim_eval.card.check import histogram_events, prompts_by_outcome, sizes
 from rim_eval.generation import TraceVisibility
 from rim_eval.judging import load_judge
 from rim_eval.leaderboard.schema import (
@@ -31,10 +31,10 @@ _MAX_FILES: Final = 200
 
 _MAX_SAMPLES: Final = 200_000
 """Of one set in one mode; OR-Bench 1,319 prompts x 100 epochs fits."""
-_MAX_TABLES: Final = 400
-"""Tables of counts on a card, and groups of labelled replies."""
 
-_PROBLEM_KINDS: Final = ("missing", "half_pair", "superseded", "incomplete_run", "mismatch")
+_PROBLEM_KINDS: Final = (
+    "missing", "half_pair", "superseded", "incomplete_run", "mismatch", "judge_failed",
+)  # fmt: skip
 
 
 class Checked(NamedTuple):
@@ -79,7 +79,7 @@ def check_file(path: Path) -> tuple[Card | None, list[str]]:
     card, problems = read_file(path, Card)
     if card is not None:
         # In this order: sizes before arithmetic, so that no count can keep the machine busy.
-        problems = list(_sizes(card)) or [*card_problems(card), *check_card(card)]
+        problems = list(sizes(card, _MAX_SAMPLES)) or [*card_problems(card), *check_card(card)]
     return (None, first_reasons(problems)) if problems else (card, [])
 
 
@@ -167,25 +167,6 @@ def _repeated(sound: Sequence[Entry]) -> Iterator[str]:
 
 
 # Rules of the whole card
-
-
-def _sizes(card: Card) -> Iterator[str]:
-    """Counts so large that computing with them would be an attack."""
-    tables = len(card.discrimination)
-    for each in card.sets:
-        counts = each.counts
-        cells = [counts.cells, *counts.thresholds.values(), *counts.categories.values()]
-        samples = [
-            sum(c.prompts * max(c.think.asked, c.no_think.asked) for c in table) for table in cells
-        ]
-        tables += len(cells) + (len(each.judge.measured) if each.judge else 0)
-        if samples[0] > _MAX_SAMPLES or sum(samples) > 8 * _MAX_SAMPLES:
-            yield f"{each.dataset}: more than {_MAX_SAMPLES:,} samples"
-    if tables > _MAX_TABLES:
-        yield f"more than {_MAX_TABLES} tables of counts"
-    pairs = sum(cell.pairs for each in card.discrimination for cell in each.cells)
-    if pairs > _MAX_SAMPLES:
-        yield f"{pairs:,} pairs"
 
 
 def _endpoints(card: Card) -> Iterator[str]:

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from rim_eval.card import ArmRate, CardRun, SetCard
 from rim_eval.errors import RimError
+from rim_eval.files import write_whole
 from rim_eval.formatting import KIND_WORDS
 from rim_eval.leaderboard.schema import Entry, slug
 from rim_eval.prompt_sets import entries
@@ -53,10 +54,9 @@ def export(checked: Sequence[Entry], out: Path, *, now: float | None = None) -> 
     folders = [out / "data" / "rim_eval" / _folder(entry) for entry in checked]
     written = []
     for entry, folder in zip(checked, folders, strict=True):
-        folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{_uuid(entry)}.json"
         text = json.dumps(record(entry, now=now), indent=2, ensure_ascii=False)
-        path.write_text(text + "\n", encoding="utf-8")
+        write_whole({path: text + "\n"})
         written.append(path)
     return written
 

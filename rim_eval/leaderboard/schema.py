@@ -27,6 +27,7 @@ from pydantic import (
 
 from rim_eval.card import Card, JudgeCard, SetCard, card_json
 from rim_eval.errors import RimError
+from rim_eval.files import write_whole
 from rim_eval.paths import leaderboard_dir
 from rim_eval.types import FiniteModel, PromptKind
 
@@ -189,11 +190,9 @@ def add_card(card: Card, model: ModelFile, results: Path, name: str) -> Path:
         raise RimError(f"{about} says otherwise; edit it, or give the same --family, --developer ...")  # fmt: skip
     if file.exists():
         raise RimError(f"{file} exists; give another --name.")
-    folder.mkdir(parents=True, exist_ok=True)
-    about.write_text(text, encoding="utf-8")
     problems = tuple(problem.model_copy(update={"says": ""}) for problem in card.problems)
     submitted = card.model_copy(update={"problems": problems, "mechanisms": None})
-    file.write_text(card_json(submitted), encoding="utf-8")
+    write_whole({about: text, file: card_json(submitted)})
     return file
 
 

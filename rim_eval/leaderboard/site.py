@@ -5,6 +5,7 @@ A Vega runtime in the page would need `unsafe-eval` in the security policy and 0
 """
 
 import csv
+import io
 import json
 import shutil
 from collections.abc import Iterator, Sequence
@@ -16,6 +17,7 @@ from typing import Any, Final
 from rim_eval import formatting
 from rim_eval.card import all_sets_picture, card_html, card_json, page_environment
 from rim_eval.errors import RimError
+from rim_eval.files import write_whole
 from rim_eval.leaderboard.schema import Entry, Reference
 from rim_eval.leaderboard.table import Row, csv_lines, entry_row, published_rows
 from rim_eval.paths import leaderboard_dir
@@ -70,7 +72,7 @@ def write_site(
     def write(page: str, template: str, **values: Any) -> None:
         pages.append(out / page)
         text = environment.get_template(template).render(**values)
-        pages[-1].write_text(text, encoding="utf-8")
+        write_whole({pages[-1]: text})
 
     kinds = {entry.model.kind for entry in entries}
     overview = _overview(every_row)
@@ -84,7 +86,7 @@ def write_site(
         write(f"models/{reference.id}.html", "reference.html.jinja", **values)
     for entry in entries if card_pages else ():
         pages.append(out / "cards" / f"{entry.id}.html")
-        pages[-1].write_text(card_html(entry.card), encoding="utf-8")
+        write_whole({pages[-1]: card_html(entry.card)})
     return pages
 
 
@@ -93,27 +95,30 @@ def _prepare(out: Path) -> None:
         if not (out / _MARKER).exists():
             raise RimError(f"{out} is not empty and holds no leaderboard site; give another --out.")
         shutil.rmtree(out)
-    for folder in ("models", "cards", "data/cards"):
-        (out / folder).mkdir(parents=True, exist_ok=True)
-    (out / _MARKER).write_text("Made by `rim-eval leaderboard build`; replaced by the next one.\n")
-    for name in ("app.js", "style.css"):
-        shutil.copyfile(leaderboard_dir() / "site" / name, out / name)
+    made_by = "Made by `rim-eval leaderboard build`; replaced by the next one.\n"
+    sources = {name: leaderboard_dir() / "site" / name for name in ("app.js", "style.css")}
+    texts = {out / name: source.read_text(encoding="utf-8") for name, source in sources.items()}
+    write_whole({out / _MARKER: made_by} | texts)
 
 
 def _write_data(rows: Sequence[Row], entries: Sequence[Entry], out: Path) -> None:
     data = {"schema_version": 1, "rows": [row.model_dump(mode="json") for row in rows]}
     text = json.dumps(data, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
-    (out / "data" / "leaderboard.json").write_text(text + "\n", encoding="utf-8")
-    # A script and not a fetched file: a page opened from a folder may not fetch.
-    (out / "data.js").write_text(f"window.RIM_LEADERBOARD = {text};\n", encoding="utf-8")
     lines = [line for row in rows for line in csv_lines(row)]
-    with (out / "data" / "leaderboard.csv").open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, lines[0] if lines else (), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(lines)
-    for entry in entries:
-        path = out / "data" / "cards" / f"{entry.id}.json"
-        path.write_text(card_json(entry.card), encoding="utf-8")
+    table = io.StringIO()
+    writer = csv.DictWriter(table, lines[0] if lines else (), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(lines)
+    cards = out / "data" / "cards"
+    write_whole(
+        {
+            out / "data" / "leaderboard.json": text + "\n",
+            # A script and not a fetched file: a page opened from a folder may not fetch.
+            out / "data.js": f"window.RIM_LEADERBOARD = {text};\n",
+            out / "data" / "leaderboard.csv": table.getvalue(),
+            **{cards / f"{entry.id}.json": card_json(entry.card) for entry in entries},
+        }
+    )
 
 
 def _overview(rows: Sequence[Row]) -> list[str]:

@@ -5,7 +5,7 @@ what such a run leaves, and needs no lm-eval.
 """
 
 from rim_eval.lm_eval_tasks.parity import Key, Parity, compare, replies_in_log, replies_in_samples
-from rim_eval.lm_eval_tasks.samples import ReplyRecord, judge_samples, rate
+from rim_eval.lm_eval_tasks.samples import ReplyRecord, judge_samples, kinds_in_samples, rate
 from rim_eval.lm_eval_tasks.settings import Settings, load_documents
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "Settings",
     "compare",
     "judge_samples",
+    "kinds_in_samples",
     "load_documents",
     "rate",
     "replies_in_log",

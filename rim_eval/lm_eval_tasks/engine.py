@@ -10,7 +10,7 @@ from rim_eval.decoding import Budgets
 from rim_eval.errors import RimError
 from rim_eval.generation import Generation
 from rim_eval.lm_eval_tasks.settings import Settings
-from rim_eval.replies import ArmRequest, TokenCounter, read_reply, read_template_file
+from rim_eval.replies import ArmRequest, TokenCounter, no_template, read_reply, read_template_file
 from rim_eval.types import Mode
 
 _NAMES: Final = {"HFLM": "hf", "VLLM": "vllm"}
@@ -20,14 +20,15 @@ _API_DEFAULT: Final = 2_047
 
 
 class TemplateWords(dict[str, Any]):
-    """Template words of a request that iterate as pairs.
+    """Nested words of a request that iterate as pairs.
 
     lm-eval batches requests whose settings look alike, and looks at the keys of nested ones only:
     both modes would be sent with the first one's words.
     """
 
     def __iter__(self) -> Iterator[Any]:
-        return iter(self.items())
+        for name, value in self.items():
+            yield name, tuple(TemplateWords(value)) if isinstance(value, dict) else value
 
 
 class Engine:
@@ -92,7 +93,7 @@ class Engine:
         if requested != "auto" and (render or self.is_chat):
             return thinking.explicit_switch(requested, render=render)
         if render is None:
-            raise thinking.no_template(self.model)
+            raise no_template(self.model)
         own = self._template or getattr(self._tokenizer, "chat_template", None)
         source = thinking.default_template(own) if chat_template is None else None
         return thinking.find_switch(render, source=source, model=self.model)
@@ -165,6 +166,11 @@ class Engine:
         messages, words = recipe.messages(system, message), recipe.template_kwargs
         # Templates that know effort read it under the request's own name.
         effort = {"reasoning_effort": recipe.reasoning_effort} if recipe.reasoning_effort else {}
+        if recipe.body and not self.is_chat:
+            raise RimError(
+                f"{self.model} is given a prompt, and the switch is a field of chat requests. Use "
+                "local-chat-completions, or name a switch of the chat template."
+            )
         if not self.is_chat:
             return self.render(messages, words | effort) + (recipe.prefill or ""), {}
         if recipe.prefill:
@@ -172,8 +178,11 @@ class Engine:
                 f"{self.model} always thinks, and its no-think arm needs an empty trace written for it, which "
                 "chat completions cannot be given. Use local-completions with a tokenizer, vllm or hf."
             )
-        fields = {"chat_template_kwargs": TemplateWords(words)} if words else {}
-        return self._write(messages), fields | effort
+        fields = recipe.body | ({"chat_template_kwargs": words} if words else {}) | effort
+        return self._write(messages), {
+            name: TemplateWords(value) if isinstance(value, dict) else value
+            for name, value in fields.items()
+        }
 
     def context_window(self, messages: Iterable[str], system: str | None) -> ContextWindow | None:
         """The model's window and what the longest prompt needs of it; None where nobody says how long it is.

@@ -1,11 +1,9 @@
 """Sample files: what a task leaves in them of each reply, and judging the replies afterwards."""
 
 import asyncio
-import hashlib
 import json
 import shutil
 from collections.abc import Container, Mapping, Sequence
-from contextlib import suppress
 from math import isnan, nan
 from pathlib import Path
 from typing import Any, Final
@@ -13,11 +11,12 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from rim_eval.errors import RimError, first_complaint, refuse_existing
+from rim_eval.files import whole_file
 from rim_eval.generation import Generation
-from rim_eval.judging import Grader, Judge
+from rim_eval.judging import Grader, Judge, resuming
 from rim_eval.observations import Observation, results_file, sample_lines
 from rim_eval.replies import ReplyVerdict, judge_reply, observe
-from rim_eval.types import KIND_NAMES, FrozenModel
+from rim_eval.types import KIND_NAMES, FrozenModel, PromptKind
 
 _CONCURRENT: Final = 64
 """Replies that are judged at once; the grader's own limit of connections holds below it."""
@@ -100,13 +99,22 @@ def read_record(path: Path, sample: dict[str, Any]) -> ReplyRecord:
         ) from None
 
 
+def kinds_in_samples(path: Path) -> set[PromptKind]:
+    """The kinds of prompts in a sample file of a rim task.
+
+    Raises:
+        RimError: It is no such file.
+    """
+    return {read_record(path, sample).observation.kind for sample in sample_lines(path)}
+
+
 def judge_samples(
     path: Path, judge: Judge, graders: Sequence[Grader] = (), *, target: Path
 ) -> list[Observation]:
     """Judge all replies of a sample file of a rim task and write them with their verdicts.
 
-    The grader's own settings say how many calls run at once and how failures are retried. Verdicts are
-    written as they come: the same call continues a file that an earlier one left unfinished.
+    The grader's own settings say how many calls run at once and how failures are retried. The same call
+    continues what an earlier one left unfinished (`resuming`).
 
     Args:
         path: A sample file (`samples_rim_*.jsonl`); it stays as it is.
@@ -126,22 +134,20 @@ def judge_samples(
     for kind in {each.observation.kind for each in records}:
         judge.event(kind)
     refuse_existing(target)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    # Each judge, input and grader has drafts of its own.
-    instrument = json.dumps([judge.sha256, judge.sees, [str(grader) for grader in graders]])
-    drafts = target.with_suffix(f".{hashlib.sha256(instrument.encode()).hexdigest()[:16]}.part")
     docs = [sample["doc"] for sample in samples]
-    judged = asyncio.run(_judge_all(docs, records, judge, graders, drafts))
-    lines = [
-        json.dumps(sample | metrics(new, sample), ensure_ascii=False) + "\n"
-        for sample, new in zip(samples, judged, strict=True)
-    ]
-    target.write_text("".join(lines), encoding="utf-8")
-    drafts.unlink()
+    with resuming(target, judge.sha256, judge.sees, list(map(str, graders))):
+        judged = asyncio.run(_judge_all(docs, records, judge, graders))
+        lines = [
+            json.dumps(sample | metrics(new, sample), ensure_ascii=False) + "\n"
+            for sample, new in zip(samples, judged, strict=True)
+        ]
+        with whole_file(target) as partial:
+            partial.write_text("".join(lines), encoding="utf-8")
     # Keep what the run was beside its judged copy: a copy in another folder would know no weights.
     results = results_file(path)
     if results is not None and not target.with_name(results.name).exists():
-        shutil.copyfile(results, target.with_name(results.name))
+        with whole_file(target.with_name(results.name)) as partial:
+            shutil.copyfile(results, partial)
     return [each.observation for each in judged]
 
 
@@ -150,28 +156,12 @@ async def _judge_all(
     records: Sequence[ReplyRecord],
     judge: Judge,
     graders: Sequence[Grader],
-    drafts: Path,
 ) -> list[ReplyRecord]:
-    """All verdicts, each written to `drafts` at once, so that an interrupted run loses none."""
-    drafts.touch()
-    judged: dict[str, ReplyRecord] = {}
-    for line in drafts.read_bytes().split(b"\n"):
-        with suppress(ValidationError):  # a line that was not written to its end
-            draft = ReplyRecord.model_validate_json(line)
-            judged[draft.observation.prompt_id] = draft
     slots = asyncio.Semaphore(_CONCURRENT)
 
     async def judge_one(doc: Mapping[str, Any], old: ReplyRecord) -> ReplyRecord:
-        draft = judged.get(old.observation.prompt_id)
-        if draft is not None and draft.generation == old.generation:
-            return draft
         async with slots:
             verdict = await judge_reply(judge, doc, old.generation, graders)
-        new = record(doc, old.observation.model, old.generation, verdict)
-        if verdict.reason != "judge_failed":  # the next call asks that one again
-            with drafts.open("a", encoding="utf-8") as file:
-                # The line before may be one of a process that ended while writing it.
-                file.write("\n" + new.model_dump_json())
-        return new
+        return record(doc, old.observation.model, old.generation, verdict)
 
     return await asyncio.gather(*map(judge_one, docs, records))

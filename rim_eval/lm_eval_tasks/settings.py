@@ -1,12 +1,14 @@
 """What task files and users set for the lm-eval tasks, and the prompts that a task is built from."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 from pydantic import ConfigDict, ValidationError
 
-from rim_eval.errors import RimError, first_complaint
+from rim_eval.errors import RimError, SettingError, first_complaint
 from rim_eval.prompt_sets import Style, load_prompts, user_message
 from rim_eval.replies import prompt_facts
 from rim_eval.types import FrozenModel, Mode
@@ -72,6 +74,18 @@ def read_settings(metadata: Mapping[str, Any] | None) -> Settings:
         ) from None
 
 
+@contextmanager
+def plain_errors() -> Iterator[None]:
+    """Show a `RimError` as the command `lm_eval` shows nothing by itself: its message, and no traceback."""
+    try:
+        yield
+    except SettingError as error:
+        example = json.dumps({_SETTINGS: {error.setting: error.value}})
+        raise _PlainMessageError(error.told(f"--metadata '{example}'")) from None
+    except RimError as error:
+        raise _PlainMessageError(str(error)) from None
+
+
 class _PlainMessageError(RimError, SystemExit):
     """A problem that ends the command `lm_eval` with its message alone.
 
@@ -84,6 +98,7 @@ class _PlainMessageError(RimError, SystemExit):
         self.code = message
 
 
+@plain_errors()
 def load_documents(**arguments: Any) -> dict[str, Any]:
     """The documents of one task; lm-eval calls this (`custom_dataset`) when it builds the task.
 
@@ -102,21 +117,18 @@ def load_documents(**arguments: Any) -> dict[str, Any]:
 
     fields = arguments.keys() & TaskFile.model_fields.keys()
     file = TaskFile.model_validate({name: arguments[name] for name in fields})
-    try:
-        settings = read_settings(arguments)
-        data = None if settings.data is None else Path(settings.data).expanduser()
-        loaded = load_prompts(file.prompt_set, data=data, subset=settings.subset)
-        style = settings.prompt_style or file.prompt_style
-        documents = [
-            {
-                "id": prompt.id,
-                **prompt_facts(prompt),
-                "message": user_message(prompt, style),
-                "target": prompt.target or "",
-            }
-            for prompt in loaded.prompts
-        ]
-    except RimError as error:
-        raise _PlainMessageError(str(error)) from None
+    settings = read_settings(arguments)
+    data = None if settings.data is None else Path(settings.data).expanduser()
+    loaded = load_prompts(file.prompt_set, data=data, subset=settings.subset)
+    style = settings.prompt_style or file.prompt_style
+    documents = [
+        {
+            "id": prompt.id,
+            **prompt_facts(prompt),
+            "message": user_message(prompt, style),
+            "target": prompt.target or "",
+        }
+        for prompt in loaded.prompts
+    ]
     info = DatasetInfo(description=loaded.provenance.model_dump_json())
     return {"test": Dataset.from_list(documents, info=info)}

@@ -12,7 +12,7 @@ from rim_eval.fingerprint import cached_fingerprint
 from rim_eval.judging import load_judge, unscored_reason
 from rim_eval.lm_eval_tasks.engine import Engine, engine_of
 from rim_eval.lm_eval_tasks.samples import metrics, record
-from rim_eval.lm_eval_tasks.settings import RUN, TaskFile, read_settings
+from rim_eval.lm_eval_tasks.settings import RUN, TaskFile, plain_errors, read_settings
 from rim_eval.prompt_sets import entry, message_in_arm, refuse_real_model
 from rim_eval.replies import ArmRequest, ReplyVerdict, check_reply, judge_reply
 from rim_eval.thinking import Switch
@@ -29,6 +29,7 @@ class ModeTask(ConfigurableTask):  # type: ignore[misc]
         **unused: lm-eval's own places of data.
     """
 
+    @plain_errors()
     def __init__(self, config: dict[str, Any] | None = None, **unused: Any) -> None:
         own = {name: value for name, value in (config or {}).items() if name != "class"}
         # Where this is unset, lm-eval looks every metric's name up on the hub.
@@ -56,6 +57,7 @@ class ModeTask(ConfigurableTask):  # type: ignore[misc]
         self.engine: Engine
         self.switch: Switch
 
+    @plain_errors()
     def build_all_requests(self, **options: Any) -> None:
         """Prepares all requests for the model that lm-eval is about to ask.
 
@@ -80,10 +82,16 @@ class ModeTask(ConfigurableTask):  # type: ignore[misc]
             "system_instruction": system,
             "samples": options.get("samples"),
             "weights": cached_fingerprint(getattr(engine.lm, "model", None)),
+            "asked": self._asked(options.get("limit"), options.get("samples")),
         }
         super().build_all_requests(**(options | {"cache_requests": False}))
         contexts = (instance.args[0] for instance in self.instances)
         engine.refuse_cut_prompts(contexts, self.budgets, self.file.mode)
+
+    def _asked(self, limit: int | None, samples: list[int] | None) -> dict[str, PromptKind]:
+        """The kind of each prompt that the run asks, by prompt id: what is missing is told by it."""
+        chosen = self.doc_iterator(rank=0, limit=limit, world_size=1, samples=samples)
+        return {doc["id"]: doc["kind"] for _, doc in chosen}
 
     def fewshot_context(
         self,
@@ -106,6 +114,7 @@ class ModeTask(ConfigurableTask):  # type: ignore[misc]
             instance.args[1][name] = type(value)({**own, **value}) if both else value
         return instance
 
+    @plain_errors()
     def process_results(self, doc: dict[str, Any], results: list[Any]) -> dict[str, Any]:
         """Splits, verifies and scores one reply; what needs a grader is left for `rim-eval judge run`."""
         request = ArmRequest.of(

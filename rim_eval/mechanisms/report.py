@@ -12,6 +12,7 @@ from pydantic import Field, ValidationError
 from rim_eval.card import InsideFinding, InsideSet
 from rim_eval.card.schema import InsidePart
 from rim_eval.errors import RimError, first_complaint
+from rim_eval.files import write_whole
 from rim_eval.formatting import mode_name
 from rim_eval.mechanisms.behaviour import Fill
 from rim_eval.mechanisms.drift import DriftSection
@@ -89,8 +90,7 @@ class MechanismReport(Result):
 
 def write_report(report: MechanismReport, path: Path) -> None:
     """Write a report as JSON; what could not be computed is null."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(report.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    write_whole({path: report.model_dump_json(indent=1) + "\n"})
 
 
 def read_report(path: Path) -> MechanismReport:

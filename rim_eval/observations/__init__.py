@@ -7,7 +7,12 @@ from rim_eval.observations.files import (
     read_observations,
     write_observations,
 )
-from rim_eval.observations.inspect_logs import from_inspect_log, load_inspect_log, rows_of_score
+from rim_eval.observations.inspect_logs import (
+    asked_of_log,
+    from_inspect_log,
+    load_inspect_log,
+    rows_of_score,
+)
 from rim_eval.observations.lm_eval_samples import (
     from_lm_eval_samples,
     numbered_lines,
@@ -15,6 +20,7 @@ from rim_eval.observations.lm_eval_samples import (
     results_file,
     sample_lines,
 )
+from rim_eval.observations.missing import Asked, missing_rows
 from rim_eval.observations.runs import check, latest_runs, refuse_two_names
 from rim_eval.observations.schema import ModelName, Observation, Problem, Run
 from rim_eval.observations.table import (
@@ -33,12 +39,14 @@ __all__ = [
     "COLUMNS",
     "LOGS",
     "NO_PATTERN",
+    "Asked",
     "ModelName",
     "Observation",
     "Problem",
     "Run",
     "Table",
     "as_table",
+    "asked_of_log",
     "check",
     "column_value",
     "from_inspect_log",
@@ -49,6 +57,7 @@ __all__ = [
     "latest_runs",
     "load_inspect_log",
     "log_files",
+    "missing_rows",
     "numbered_lines",
     "read_lm_eval_samples",
     "read_observations",

@@ -1,6 +1,5 @@
 """Read observations from logs, sample files and tables; write tables as Parquet or CSV."""
 
-import json
 import logging
 import re
 from collections import defaultdict
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from pydantic import ValidationError
 
 from rim_eval.errors import RimError
+from rim_eval.files import parse_json, read_bounded, whole_file, write_whole
 from rim_eval.observations.inspect_logs import NothingToReadError, read_inspect_log
 from rim_eval.observations.lm_eval_samples import read_lm_eval_samples
 from rim_eval.observations.runs import merge_runs, refuse_two_names
@@ -102,10 +102,10 @@ def write_observations(table: Table, path: str | Path) -> None:
 
         rows = pa.Table.from_pandas(table.frame, preserve_index=False)
         metadata = (rows.schema.metadata or {}) | {_KEY: about.encode()}
-        pq.write_table(rows.replace_schema_metadata(metadata), path, compression="zstd")
+        with whole_file(path) as partial:
+            pq.write_table(rows.replace_schema_metadata(metadata), partial, compression="zstd")
     elif path.suffix == ".csv":
-        table.frame.to_csv(path, index=False)
-        _beside(path).write_text(about + "\n", encoding="utf-8")
+        write_whole({path: table.frame.to_csv(index=False), _beside(path): about + "\n"})
     else:
         raise RimError(f"{path}: observations are written as .parquet or .csv.")
 
@@ -210,7 +210,7 @@ def _read_csv(path: Path) -> Table:
         raise RimError(f"{path} cannot be read as CSV ({error}).") from None
     frame = as_table(frame, str(path))
     beside = _beside(path)
-    return _with_about(frame, beside.read_bytes(), beside) if beside.is_file() else Table(frame)
+    return _with_about(frame, read_bounded(beside), beside) if beside.is_file() else Table(frame)
 
 
 def _beside(path: Path) -> Path:
@@ -219,7 +219,7 @@ def _beside(path: Path) -> Path:
 
 def _with_about(frame: "pd.DataFrame", about: bytes, path: Path) -> Table:
     try:
-        header = _About.model_validate(json.loads(about))
+        header = _About.model_validate(parse_json(about))
     except (ValidationError, ValueError) as error:
         raise RimError(f"{path}: what it says about its runs cannot be read ({error}).") from None
     if header.schema_version != _VERSION:

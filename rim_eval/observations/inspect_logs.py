@@ -1,7 +1,8 @@
 """Read observations from Inspect logs, where the scorers left them in each score's metadata."""
 
 import hashlib
-from collections.abc import Iterator, Mapping
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -9,8 +10,10 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic import ValidationError
 
 from rim_eval.errors import RimError, first_complaint
+from rim_eval.files import parse_json, read_bounded
 from rim_eval.generation import REPLIES_KEY, WEIGHTS_KEY
 from rim_eval.observations.commands import inspect_command
+from rim_eval.observations.missing import Asked, missing_rows
 from rim_eval.observations.schema import Observation, Problem, Run
 from rim_eval.observations.table import Table, from_rows
 from rim_eval.prompt_sets import Provenance
@@ -25,6 +28,8 @@ class NothingToReadError(RimError):
 
 
 _JUDGE: Final = ("judge", "judge_sha256", "judge_model", "judge_sees")
+_LARGEST_PART: Final = 512 * 2**20
+"""Bytes of one unpacked part of a log, or of a `.json` log; summaries of 100,000 samples have 150 MB."""
 _DECODING: Final = {"temperature", "top_p", "top_k", "seed", "frequency_penalty"}
 
 
@@ -34,12 +39,40 @@ def from_inspect_log(log: "EvalLog") -> list[Observation]:
     Args:
         log: A log with samples, as `inspect_ai.eval` returns it.
     """
-    return [
-        row
-        for sample in log.samples or []
-        for score in (sample.scores or {}).values()
-        for row in rows_of_score(score.metadata)
-    ]
+    samples = log.samples or []
+    by_scorer: dict[str, list[Observation]] = {}
+    for sample in samples:
+        for name, score in (sample.scores or {}).items():
+            by_scorer.setdefault(name, []).extend(rows_of_score(score.metadata))
+    asked = asked_of_log(log, samples)
+    return [row for rows in by_scorer.values() for row in (*rows, *missing_rows(rows, asked))]
+
+
+def asked_of_log(
+    header: "EvalLog", samples: "Iterable[EvalSample] | Iterable[EvalSampleSummary]"
+) -> Asked:
+    """What the run of a log was to ask.
+
+    Args:
+        header: The log; its own samples are not needed.
+        samples: Its samples, or their summaries.
+    """
+    params = _solver_params(header)
+    kinds = (header.eval.metadata or {}).get("kinds", {})
+    facts = {name: {"kind": kind} for name, kind in kinds.items()}
+    facts |= {str(sample.id): sample.metadata for sample in samples if "kind" in sample.metadata}
+    return Asked(
+        prompt_ids=[str(name) for name in dict.fromkeys(header.eval.dataset.sample_ids or ())],
+        modes=[mode for mode in MODES if mode in params.get("modes", ())],
+        epochs=header.eval.config.epochs or 1,
+        facts=facts,
+    )
+
+
+def _solver_params(header: "EvalLog") -> dict[str, Any]:
+    """The arguments of the solver that asked the modes."""
+    steps = (step.params for step in header.plan.steps)
+    return next((params for params in steps if "answer_tokens" in params), {})
 
 
 def rows_of_score(metadata: Mapping[str, Any] | None) -> Iterator[Observation]:
@@ -82,11 +115,39 @@ def load_inspect_log(path: str | Path, *store_keys: str) -> "EvalLog":
 @contextmanager
 def _reading(path: str | Path) -> Iterator[None]:
     try:
+        _refuse_bombs(str(path))
         yield
+    except RimError:
+        raise
     except Exception as error:  # zip, JSON, pydantic and file-system errors, by the log's format
+        reason = " ".join(str(error).split())[:200]
         raise RimError(
-            f"{path} cannot be read as an Inspect log ({type(error).__name__}: {error})."
+            f"{path} cannot be read as an Inspect log ({type(error).__name__}: {reason})."
         ) from None
+
+
+def _refuse_bombs(path: str) -> None:
+    """Refuse a local log that would fill the memory, or be read for ever.
+
+    Inspect unpacks whatever stands in an `.eval` log, and its search for the header of a `.json` log takes
+    the square of its depth.
+
+    Raises:
+        RimError: A part is larger than any that Inspect writes.
+        ValueError: A `.json` log is no JSON, or nested too deep.
+    """
+    if "://" in path:
+        return
+    if not zipfile.is_zipfile(path):
+        parse_json(read_bounded(Path(path), _LARGEST_PART))
+        return
+    with zipfile.ZipFile(path) as log:
+        for part in log.infolist():
+            if part.file_size > _LARGEST_PART:
+                raise RimError(
+                    f"{path}: {part.filename} has {part.file_size / 2**20:,.0f} MiB; at most "
+                    f"{_LARGEST_PART // 2**20} are read, more than Inspect writes."
+                )
 
 
 def read_inspect_log(path: str) -> Table:
@@ -110,9 +171,11 @@ def read_inspect_log(path: str) -> Table:
             "--no-log-samples."
         )
     try:
-        rows = [row for rows in _judged(path, summaries) for row in rows]
+        judged = list(_judged(path, summaries))
     except RimError as error:
         raise RimError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from None
+    asked = asked_of_log(header, summaries)
+    rows = [row for rows in judged for row in (*rows, *missing_rows(rows, asked))]
     # A run that was killed early may hold nothing but begun samples: that is no foreign log.
     is_ours = str(header.eval.task_registry_name).startswith("rim_eval/")
     if not rows and (header.status == "success" or not is_ours):
@@ -163,7 +226,7 @@ def _run(
     path: str, header: "EvalLog", summaries: list["EvalSampleSummary"], rows: list[Observation]
 ) -> Run:
     spec, plan = header.eval, header.plan
-    params = next((step.params for step in plan.steps if "answer_tokens" in step.params), {})
+    params = _solver_params(header)
     provenance = (spec.metadata or {}).get("provenance")
     sha256 = None
     if "://" not in path:
@@ -213,7 +276,6 @@ def _problems(
         yield Problem(kind="incomplete_run", says=says, ids=(run.log,), **about)
     scored = {(str(summary.id), summary.epoch) for summary in summaries if summary.scores}
     epochs = range(1, run.epochs + 1)
-    # No ids where `--limit` or the log leaves open what the run was to ask.
     expected = map(str, header.eval.dataset.sample_ids or ())
     missing = {name for name in expected for epoch in epochs if (name, epoch) not in scored}
     if missing:

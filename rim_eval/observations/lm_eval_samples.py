@@ -1,7 +1,6 @@
 """Read observations from lm-eval's sample files (`--log_samples`), where the rim tasks left them."""
 
 import hashlib
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -10,10 +9,13 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from rim_eval.errors import RimError, first_complaint
+from rim_eval.files import LARGEST_TEXT, parse_json, read_bounded
 from rim_eval.observations.commands import lm_eval_command
+from rim_eval.observations.missing import Asked, missing_rows
 from rim_eval.observations.schema import Observation, Problem, Run
 from rim_eval.observations.table import Table, from_rows
 from rim_eval.prompt_sets import Provenance
+from rim_eval.types import MODES
 
 _OF_RUN: Final = ("answer_tokens", "thinking_tokens", "prompt_style", "weights")
 """What a task says of its run under the names that `Run` has."""
@@ -60,18 +62,22 @@ def read_lm_eval_samples(path: str) -> Table:
     if not rows:
         raise RimError(f"{path} holds no samples.")
     try:
-        run = _run(Path(path), rows, samples)
+        results = _results(Path(path))
+        run = _run(Path(path), rows, samples, results)
+        missing = missing_rows(rows, _asked(results, run))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise RimError(
             f"{path}: the results file beside it is not as lm-eval writes it ({str(error)[:200]}). "
             "Move it away, or run the command again."
         ) from None
     problems: tuple[Problem, ...] = ()
-    missing = (run.n_prompts or 0) - len({row.prompt_id for row in rows})
-    if missing > 0 and not run.limited:
-        says = f"{missing} prompts of {run.dataset} ({run.model}) have no outcome in {run.log}"
-        problems = (Problem(kind="missing", says=says, runs=(run.id,)),)
-    return Table(from_rows(rows, run.id), (run,), problems)
+    ids = tuple(sorted(row.prompt_id for row in missing))
+    # Earlier versions did not write down what was asked.
+    untold = 0 if run.limited else (run.n_prompts or 0) - len({row.prompt_id for row in rows})
+    if n := len(ids) or max(untold, 0):
+        says = f"{n} prompts of {run.dataset} ({run.model}) have no outcome in {run.log}"
+        problems = (Problem(kind="missing", says=says, runs=(run.id,), ids=ids),)
+    return Table(from_rows([*rows, *missing], run.id), (run,), problems)
 
 
 def sample_lines(path: Path) -> Iterator[dict[str, Any]]:
@@ -87,8 +93,10 @@ def numbered_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """
     try:
         with path.open("rb") as file:
-            for number, line in enumerate(file, start=1):
-                row = json.loads(line.decode("utf-8")) if line.strip() else None
+            for number, line in enumerate(iter(lambda: file.readline(LARGEST_TEXT + 1), b""), 1):
+                if len(line) > LARGEST_TEXT:
+                    raise ValueError(f"longer than {LARGEST_TEXT / 2**20:g} MiB")
+                row = parse_json(line) if line.strip() else None
                 if isinstance(row, dict):
                     yield number, row
                 elif line.strip():
@@ -100,15 +108,37 @@ def numbered_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         raise RimError(f"{path}, line {number}: not JSON ({error}).") from None
 
 
-def _run(path: Path, rows: list[Observation], samples: list[dict[str, Any]]) -> Run:
+def _results(path: Path) -> dict[str, Any]:
+    """What the results file beside a sample file says; nothing where there is none."""
+    beside = results_file(path)
+    return dict(parse_json(read_bounded(beside))) if beside else {}
+
+
+def _about(task: str | None, results: Mapping[str, Any]) -> dict[str, Any]:
+    """What a rim task said of its run."""
+    settings = results.get("configs", {}).get(task, {})
+    return dict(settings.get("metadata", {}).get("rim_eval_run", {}))
+
+
+def _asked(results: Mapping[str, Any], run: Run) -> Asked:
+    kinds = _about(run.task, results).get("asked", {})
+    modes = [mode for mode in MODES if mode in run.modes]
+    return Asked(list(kinds), modes, facts={name: {"kind": kind} for name, kind in kinds.items()})
+
+
+def _run(
+    path: Path,
+    rows: list[Observation],
+    samples: list[dict[str, Any]],
+    results: Mapping[str, Any],
+) -> Run:
     named = _NAME.fullmatch(path.name)
     task, date = (named["task"], named["date"]) if named else (None, "")
-    beside = results_file(path)
-    results = json.loads(beside.read_text(encoding="utf-8")) if beside else {}
-    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    with path.open("rb") as file:
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     settings = results.get("configs", {}).get(task, {})
     metadata, config = settings.get("metadata", {}), results.get("config", {})
-    about = metadata.get("rim_eval_run", {})
+    about = _about(task, results)
     versions = results.get("versions", {})
     day, _, clock = date.partition("T")
     switch = samples[0]["record"]["generation"].get("requested", {}).get("switch")
@@ -134,7 +164,7 @@ def _run(path: Path, rows: list[Observation], samples: list[dict[str, Any]]) -> 
         n_prompts=results.get("n-samples", {}).get(task, {}).get("original"),
         modes=tuple(dict.fromkeys(row.mode for row in rows)),
         limited=config.get("limit") is not None or about.get("samples") is not None,
-        **{name: about.get(name) for name in _OF_RUN},
+        **{name: about[name] for name in _OF_RUN if name in about},
         # All that steers sampling: the token limit is told as budgets, and there are no stop strings.
         decoding={
             name: value

@@ -12,13 +12,16 @@ from rim_eval.observations.table import Table, join
 if TYPE_CHECKING:
     import pandas as pd
 
+_CAUSES: Final = 5
+"""Failures of a judge that are told apart."""
+
 _PROMPT: Final = ["model", "dataset", "prompt_id"]
 _PAIR: Final = [*_PROMPT, "epoch", "judge", "judge_model"]
 _REPLY: Final = [*_PROMPT, "mode", "epoch"]
 
 
 def check(table: Table) -> tuple[Problem, ...]:
-    """Find duplicates, half pairs, contradicting rows, and runs that cannot be pooled.
+    """Find duplicates, half pairs, contradicting rows, failures of judges, and runs that cannot be pooled.
 
     Returns:
         One problem a kind, model and data set, in a fixed order; empty when all is well. What reading
@@ -37,6 +40,7 @@ def check(table: Table) -> tuple[Problem, ...]:
         *_problems(frame[duplicate], "duplicate", repeated),
         *_problems(frame[(modes == 2) & (partners == 1)], "half_pair", half),
         *_problems(frame[contradicting], "mismatch", "carry two kinds, categories or arm kinds"),
+        *_judge_failures(frame[frame["reason"] == "judge_failed"]),
         *incompatible_runs(table),
         *_several_served(frame),
     )
@@ -48,6 +52,18 @@ def _problems(rows: "pd.DataFrame", kind: ProblemKind, says: str) -> Iterator[Pr
         runs = tuple(sorted(set(part["run"].dropna().astype(str))))
         sentence = f"{len(ids)} prompts of {dataset} ({model}) {says}"
         yield Problem(kind=kind, dataset=str(dataset), says=sentence, runs=runs, ids=ids)
+
+
+def _judge_failures(rows: "pd.DataFrame") -> Iterator[Problem]:
+    """What failed of the judge, counted: a grader that is away looks like one that declines."""
+    for (model, dataset), part in rows.groupby(["model", "dataset"], observed=True):
+        labels = part["label"].astype("object").fillna("unknown")
+        causes = labels.value_counts().head(_CAUSES).items()
+        counts = ", ".join(f"{str(cause)[:80]} ({n})" for cause, n in causes)
+        runs = tuple(sorted(set(part["run"].dropna().astype(str))))
+        ids = tuple(sorted(set(part["prompt_id"].astype(str))))
+        says = f"The judge failed on {len(part)} replies to {len(ids)} prompts of {dataset} ({model}): {counts}"
+        yield Problem(kind="judge_failed", dataset=str(dataset), says=says, runs=runs, ids=ids)
 
 
 def _several_served(frame: "pd.DataFrame") -> Iterator[Problem]:

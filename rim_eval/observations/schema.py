@@ -9,6 +9,9 @@ from rim_eval.paths import without_folders
 from rim_eval.prompt_sets import Provenance
 from rim_eval.types import ArmKind, FrozenModel, Mode, PromptKind, UnscoredReason
 
+MOST: Final = 2**31 - 1
+"""The largest count that the table holds."""
+
 ModelName = Annotated[str, AfterValidator(without_folders)]
 """A model's name; of a local folder only the last part, for the rest tells about the machine."""
 
@@ -25,14 +28,15 @@ class Observation(FrozenModel):
     """Prompt id of the contrast partner, where the set pairs its prompts."""
     mode: Mode
     arm_kind: ArmKind
-    epoch: int = 1
+    epoch: int = Field(default=1, ge=1, le=MOST)
 
     verdict: bool | None = None
     """The kind's event: misaligned (harmful), refused (benign), correct (reasoning); None unscored."""
     score: float | None = None
     """The judge's own scale, for example 1 to 5."""
     label: str | None = None
-    """The word of the judge's own scale that decided; never words of a reply, so None for problems."""
+    """The word of the judge's own scale that decided, or what of the judge failed; never words of a reply, so
+    None for problems."""
     reason: UnscoredReason | None = None
     """Why there is no verdict; set exactly when `verdict` is None."""
     judge: str | None = None
@@ -45,9 +49,9 @@ class Observation(FrozenModel):
     """Whether the model thought: a non-empty trace came back, or reasoning tokens when hidden."""
     visibility: TraceVisibility = "none"
     trace_closed: bool | None = None
-    trace_tokens: int | None = None
-    answer_tokens: int | None = None
-    output_tokens: int | None = None
+    trace_tokens: int | None = Field(default=None, ge=0, le=MOST)
+    answer_tokens: int | None = Field(default=None, ge=0, le=MOST)
+    output_tokens: int | None = Field(default=None, ge=0, le=MOST)
     over_budget: bool = False
     trace_over_budget: bool = False
     served_model: ModelName | None = None
@@ -82,14 +86,16 @@ ProblemKind = Literal[
     "superseded",
     "incomplete_run",
     "served_models",
+    "judge_failed",
 ]
 """What can be wrong with a table.
 
-`duplicate`: two rows for one prompt, mode, epoch and judge. `missing`: a prompt of the run that has no
-row at all. `half_pair`: a prompt with rows in one mode only. `mismatch`: rows of one prompt that
+`duplicate`: two rows for one prompt, mode, epoch and judge. `missing`: a prompt of the run that left no
+outcome. `half_pair`: a prompt with rows in one mode only. `mismatch`: rows of one prompt that
 contradict each other (kind, category, how the modes were brought about). `superseded`: an earlier log of
 a run that was retried. `incomplete_run`: a log that ended early. `served_models`: several models
 answered by the server's word, or another than the named one; the ids are of prompts that the less frequent answered.
+`judge_failed`: replies that their judge failed on, with what failed.
 """
 
 
@@ -128,9 +134,9 @@ class Run(FrozenModel):
     engine: str | None = None
     switch: str | None = None
     """Name of the thinking switch."""
-    n_prompts: int | None = Field(default=None, ge=0)
+    n_prompts: int | None = Field(default=None, ge=0, le=MOST)
     """Prompts that the run was to ask, where the log says."""
-    epochs: int = Field(default=1, ge=1)
+    epochs: int = Field(default=1, ge=1, le=MOST)
     modes: tuple[str, ...] = ()
     limited: bool = False
     """Whether only a part of the set was run (`--limit`, `--sample-id`)."""

@@ -104,7 +104,7 @@ def as_table(frame: "pd.DataFrame", source: str) -> "pd.DataFrame":
         frame[name] = frame[name].map(without_folders, na_action="ignore")
     try:
         frame = _typed(frame)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise RimError(
             f"{source}: a column holds another type than observations have ({error})."
         ) from None

@@ -18,6 +18,7 @@ from typing import Any, Final
 from pydantic import Field
 
 from rim_eval.errors import RimError
+from rim_eval.files import write_whole
 from rim_eval.judging import Case, Grader
 from rim_eval.observations import sample_lines
 from rim_eval.patterns.monitor import Monitor, MonitorId, patterns_of, read_patterns
@@ -107,7 +108,7 @@ async def filter_rows(
     folder.mkdir(parents=True, exist_ok=True)
     about, current = folder / "filter.json", settings.model_dump_json(indent=1)
     if not about.exists():
-        about.write_text(current + "\n", encoding="utf-8")
+        write_whole({about: current + "\n"})
     elif json.loads(about.read_text(encoding="utf-8")) != json.loads(current):
         raise RimError(
             f"{folder} holds a run with other settings ({about.name} says which). Use the same ones, or "

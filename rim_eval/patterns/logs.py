@@ -13,6 +13,7 @@ from typing import Any, Final, Generic, NamedTuple
 
 from rim_eval import observations
 from rim_eval.errors import RimError
+from rim_eval.files import whole_file
 from rim_eval.generation import INJECTED_KEY, REPLIES_KEY, Generation
 from rim_eval.judging import Grader
 from rim_eval.patterns.monitor import Monitor, MonitorId, Part, read_patterns
@@ -71,11 +72,8 @@ def read_sample_file(
         return list(chain.from_iterable(await asyncio.gather(*map(read, samples))))
 
     rows = asyncio.run(read_all())
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_suffix(".part")  # a stopped run leaves the old file whole
-    with partial.open("w", encoding="utf-8") as file:
+    with whole_file(target) as partial, partial.open("w", encoding="utf-8") as file:
         file.writelines(json.dumps(sample, ensure_ascii=False) + "\n" for sample in samples)
-    partial.replace(target)
     return rows
 
 

@@ -15,13 +15,16 @@ from rim_eval.thinking.recipe import (
     require_difference,
 )
 from rim_eval.thinking.switch_detection import find_switch
-from rim_eval.thinking.switches import effort_switch, explicit_switch, hosted_switch
+from rim_eval.thinking.switches import (
+    effort_switch,
+    explicit_switch,
+    hosted_switch,
+    sends_fields,
+)
 from rim_eval.thinking.template import (
     Message,
     Renderer,
     default_template,
-    no_template,
-    pin_prefill,
     template_renderer,
     tokenizer_renderer,
 )
@@ -44,9 +47,8 @@ __all__ = [
     "has_inline_switch",
     "hosted_switch",
     "modes_differ",
-    "no_template",
-    "pin_prefill",
     "require_difference",
+    "sends_fields",
     "split_trace",
     "template_renderer",
     "tokenizer_renderer",

@@ -2,9 +2,10 @@
 
 import re
 from collections import Counter
+from functools import lru_cache
 from typing import Final, Literal, NamedTuple
 
-from rim_eval.thinking.markers import ANSWER_WRAPPERS, FAMILIES, Family, tail_marks
+from rim_eval.thinking.markers import ANSWER_WRAPPERS, CHANNELS, FAMILIES, Family, tail_marks
 
 
 class Tail(NamedTuple):
@@ -22,7 +23,6 @@ class Difference(NamedTuple):
     reason: str
 
 
-_HARMONY_TAIL: Final = re.compile(r"<\|channel\|>(analysis|final)<\|message\|>\s{0,40}\Z")
 _TOPIC: Final = r"(?:think\w*|thought\w*|reasoning|reason_\w+|ponder\w*|deliberat\w+|chain[- ]of[- ]thought|\bcot\b)"
 _EMPTY_TRACE: Final = re.compile(
     # A tag and its end, or a mark of any family that is named for thinking and an end right after it.
@@ -33,11 +33,17 @@ _EMPTY_TRACE: Final = re.compile(
     r"\s{0,40}(?:[<\[][^<>\[\]\s]{1,40}[>\]]\w{0,40})?\s{0,40}\Z",
     re.IGNORECASE,
 )
-_ANSWER_OPENED: Final = re.compile(
-    rf"(?:{'|'.join(re.escape(opening) for opening, _ in ANSWER_WRAPPERS)})\s{{0,40}}\Z"
-)
+_TRACE_MESSAGES: Final = [re.compile(rf"(?:{each.trace})\s{{0,40}}\Z") for each in CHANNELS]
+_ANSWERS: Final = [
+    re.compile(rf"(?:{opening})\s{{0,40}}\Z")
+    for opening in (
+        *(re.escape(opening) for opening, _ in ANSWER_WRAPPERS),
+        *(each.answer for each in CHANNELS if not each.needs_trace),
+    )
+]
 
 
+@lru_cache(maxsize=1024)
 def read_tail(prompt: str) -> Tail:
     """Read the end of a rendered prompt.
 
@@ -45,18 +51,17 @@ def read_tail(prompt: str) -> Tail:
     when a closing mark stands last, whether or not the prompt shows where it began, after an empty
     trace, and inside an answer that the prompt has begun.
     """
-    harmony = _HARMONY_TAIL.search(prompt[-400:])
-    if harmony:
-        return Tail("open" if harmony[1] == "analysis" else "closed")
-    answer = _ANSWER_OPENED.search(prompt[-400:])
-    marks = tail_marks(prompt)
-    if marks:
+    end = prompt[-400:]
+    if any(opening.search(end) for opening in _TRACE_MESSAGES):
+        return Tail("open")
+    answer = any(opening.search(end) for opening in _ANSWERS)
+    if marks := tail_marks(prompt):
         last, rest = marks[-1], prompt[marks[-1].end :]
         if last.kind == "close" and (answer or not rest.strip()):
             return Tail("closed", last.family)
         if last.kind == "open" and len(rest) < 200 and not re.search(r"[<\[{|]", rest):
             return Tail("open", last.family)
-    return Tail("closed" if answer or _EMPTY_TRACE.search(prompt[-400:]) else "none")
+    return Tail("closed" if answer or _EMPTY_TRACE.search(end) else "none")
 
 
 def trace_opening(prompt: str, template: str) -> str | None:

@@ -22,6 +22,8 @@ class Recipe(FrozenModel):
     """Text that goes last in the user message, after a blank line."""
     reasoning_effort: str | None = None
     """The engine's own effort parameter."""
+    body: dict[str, Any] = Field(default_factory=dict)
+    """Fields of the request itself, as the model's host names them; no template sees them."""
     prefill: str | None = None
     """Text appended after the generation prompt: the reply continues it."""
     opened_by_prompt: bool = False
@@ -89,13 +91,15 @@ class Switch(FrozenModel):
 
 
 def modes_differ(render: Renderer, switch: Switch, *, system: str | None = None) -> bool:
-    """Return whether both modes of a switch render different prompts.
+    """Return whether both modes of a switch render different prompts, or differ in the request itself.
 
     Args:
         render: The model's renderer.
         switch: The switch.
         system: The run's own system message, if it has one.
     """
+    if switch.think.body != switch.no_think.body:
+        return True
     think, no_think = (
         recipe.prompt(render, system=system) for recipe in (switch.think, switch.no_think)
     )

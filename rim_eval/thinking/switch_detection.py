@@ -13,7 +13,7 @@ import time
 from functools import reduce
 from typing import Any, Final, NamedTuple
 
-from rim_eval.errors import RimError
+from rim_eval.errors import RimError, SettingError
 from rim_eval.thinking import switches
 from rim_eval.thinking.generation_prompt import (
     Difference,
@@ -27,7 +27,6 @@ from rim_eval.thinking.generation_prompt import (
 from rim_eval.thinking.recipe import Recipe, Switch, message_recipe
 from rim_eval.thinking.switches import SWITCH_TABLE
 from rim_eval.thinking.template import (
-    PLAIN,
     Renderer,
     TemplateReads,
     distinct,
@@ -111,10 +110,10 @@ class _Search:
     def _prompt(self, recipe: Recipe) -> str | None:
         # Each rendering may be short enough, and hundreds not.
         if time.monotonic() > self._deadline:
-            raise RimError(
+            raise SettingError(
                 "The chat template's switch was not found within "
-                f"{MAX_DETECTION_SECONDS:g} s. Name it with -T switch=... "
-                "(enable_thinking, system:/no_think, forced_empty, prompted)."
+                f"{MAX_DETECTION_SECONDS:g} s. Name it (enable_thinking, system:/no_think, forced_empty, prompted)",
+                switch="enable_thinking",
             )
         try:
             return recipe.prompt(self.render)
@@ -225,20 +224,13 @@ def _fitting(trials: list[_Trial], direction: int) -> _Trial:
     return next((trial for trial in same_kind if trial.direction != -direction), first)
 
 
-def _degree_pair(search: _Search, trials: list[_Trial], *, printed: bool) -> _Candidate | None:
+def _degree_pair(search: _Search, trials: list[_Trial]) -> _Candidate | None:
     """Return two trials that ask for more and for less thinking; off only where it is named."""
-    compared = search.reads.variables[trials[0].name]
-    takes_efforts = printed or not _EFFORT_LEVELS.isdisjoint(compared)
-    accepted = {*compared, *(_EFFORT_LEVELS if takes_efforts else ())} - {"max", "xhigh"}
-    levels = {
-        _LEVEL_OF[one.value]: one
-        for one in reversed(trials)
-        if one.value in accepted and one.value in _LEVEL_OF
-    }
-    numbers = {
-        one.value: one for one in trials if printed and type(one.value) is int and one.value > 0
-    }
-    for scale in filter(None, (levels, numbers)):
+    named = {*search.reads.variables[trials[0].name], "low", "medium", "high"} - {"max", "xhigh"}
+    texts = [one for one in trials[::-1] if isinstance(one.value, str) and one.value in named]
+    levels = {_LEVEL_OF[one.value]: one for one in texts if one.value in _LEVEL_OF}
+    budgets = {one.value: one for one in trials if type(one.value) is int and one.value > 0}
+    for scale in filter(None, (levels, budgets)):
         more, less = scale[max(scale)], scale[min(scale)]
         unique = unique_text(more.prompt, less.prompt)
         same_tail = read_tail(more.prompt).state == read_tail(less.prompt).state
@@ -293,7 +285,7 @@ def _variable_candidate(search: _Search, trials: list[_Trial]) -> _Candidate | N
     only_degree = not _EFFORT_LEVELS.isdisjoint(compared) and not has_off
     printed = _prints_values(search, trials)
     pair = _switching_pair(trials, search.plain, tails_only=printed or only_degree)
-    return pair or _degree_pair(search, trials, printed=printed)
+    return pair or _degree_pair(search, trials)
 
 
 def _prints_values(search: _Search, trials: list[_Trial]) -> bool:
@@ -359,16 +351,12 @@ def _build_switch(search: _Search, candidate: _Candidate, kind: ArmKind) -> Swit
 
 
 def _describe_limits(render: Renderer, recipes: list[Recipe]) -> str:
-    """Where the switch has no effect: some templates drop it beside a system message."""
-    limits = ""
-    settings = ((PLAIN, "Be polite.", "beside a system message"), (PLAIN * 300, None, "with a long prompt"))  # fmt: skip
-    for user, system, where in settings:
-        try:
-            prompts = {recipe.prompt(render, user, system=system) for recipe in recipes}
-        except RimError:
-            continue
-        limits += f"; {where} it changes nothing" if len(prompts) == 1 else ""
-    return limits
+    """Some templates drop the switch beside a system message."""
+    try:
+        prompts = {recipe.prompt(render, system="Be polite.") for recipe in recipes}
+    except RimError:
+        return ""
+    return "; beside a system message it changes nothing" if len(prompts) == 1 else ""
 
 
 def _default_instruction_switch(search: _Search) -> Switch | None:

@@ -7,6 +7,7 @@ written for the model (`forced_empty`), or a request for a trace in the prompt (
 
 import re
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,12 +28,11 @@ class ModelCardSwitch(FrozenModel):
 
 
 class HostedModels(FrozenModel):
-    """What reasoning effort does on some hosted models."""
+    """How thinking is turned on and off on some hosted models."""
 
-    provider: str
+    route: str
     model: str
-    lowest: str
-    is_off: bool
+    switch: str
     source: str
 
 
@@ -45,6 +45,9 @@ class SwitchTable(FrozenModel):
     levels: tuple[tuple[str, ...], ...]
     model_cards: tuple[ModelCardSwitch, ...]
     hosted: tuple[HostedModels, ...]
+    families: dict[str, str]
+    pinned: dict[str, str]
+    no_body: tuple[str, ...]
 
 
 SWITCH_TABLE: Final = SwitchTable.model_validate(
@@ -99,33 +102,35 @@ def effort_switch(off: str = "low", on: str = "high") -> Switch:
     )
 
 
-def hosted_switch(provider: str, model: str) -> Switch:
-    """Return a hosted model's arms: `switch` only where its lowest effort really is off.
+def hosted_switch(route: str, model: str) -> Switch | None:
+    """Return a hosted model's arms: `switch` only where its thinking really can be turned off.
 
     Args:
-        provider: Inspect's provider name (`openai`, `anthropic`, `google`, ...). `openrouter` and
-            alike pass the effort on, so that the model's own maker decides: `openrouter/openai/gpt-5`.
-        model: The model's name, with or without its maker before a slash.
+        route: Inspect's provider name (`openai`, `openrouter`, ...), or `openai-api/` and the service.
+        model: The model's name on this route, such as `gpt-5.1` or `qwen/qwen3-32b`.
 
-    Raises:
-        RimError: Provider or model is empty.
+    Returns:
+        None for a server of one's own whose model the table lacks.
     """
-    if not provider.strip() or not model.strip():
-        raise RimError(
-            f"A hosted switch needs a provider and a model; got {provider!r} and {model!r}. "
-            "Give them as in openai/gpt-5.1."
-        )
-    *makers, name = model.lower().strip().split("/")
-    maker = makers[-1] if makers else provider.lower().strip()
+    evidence, route, model = f"{route}/{model}", route.lower(), model.lower()
+    if route == "hf-inference-providers":
+        model, _, host = model.partition(":")
+        route = SWITCH_TABLE.pinned.get(host, route)
     for models in SWITCH_TABLE.hosted:
-        if models.provider == maker and re.match(models.model, name):
-            kind = "switch" if models.is_off and not makers else "effort"
-            evidence = f"{provider}/{model} by reasoning effort, {models.lowest} against high ({models.source})."
-            changes = {"kind": kind, "name": "reasoning_effort", "evidence": evidence}
-            return effort_switch(models.lowest, "high").model_copy(update=changes)
-    switch = effort_switch("low", "high")
-    evidence = f"{provider}/{model} is not in the table of hosted models: {switch.evidence}"
-    return switch.model_copy(update={"evidence": evidence})
+        names = models.model.format_map(SWITCH_TABLE.families)
+        if re.fullmatch(models.route, route) and re.search(rf"(?:^|[/.])(?:{names})", model):
+            switch = _parse_spec(models.switch, None)
+            # The table goes down to `none` only where that is off.
+            off = switch.no_think.reasoning_effort == "none"
+            evidence += f" by {models.switch} ({models.source})."
+            changes = {"kind": "switch" if off else switch.kind, "evidence": evidence}
+            return switch.model_copy(update=changes)
+    return None
+
+
+def sends_fields(provider: str) -> bool:
+    """Return whether a provider of Inspect sends fields of one's own, and with them template words."""
+    return provider not in SWITCH_TABLE.no_body
 
 
 # ---- named by the user ----
@@ -139,7 +144,8 @@ _FORMS: Final = (
     "a template variable that is true for think and false for no-think (enable_thinking), "
     "a variable with its two values, think first (thinking_budget=-1/0, skip_reasoning=false/true), "
     "system: or user: with the no-think text (system:/no_think) or both, think first "
-    "(system:detailed thinking on|detailed thinking off), effort:low,high, forced_empty, prompted"
+    "(system:detailed thinking on|detailed thinking off), body: with a field of the request and its two "
+    "values, think first (body:reasoning.enabled=true/false), effort:low,high, forced_empty, prompted"
 )
 
 
@@ -148,7 +154,8 @@ def explicit_switch(spec: str, *, render: Renderer | None = None) -> Switch:
 
     Args:
         spec: One of `variable`, `variable=THINK/NO_THINK`, `system:NO_THINK`,
-            `system:THINK|NO_THINK`, `user:…` alike, `effort:LOW,HIGH`, `forced_empty`, `prompted`.
+            `system:THINK|NO_THINK`, `user:…` alike, `body:FIELD.FIELD=THINK/NO_THINK`,
+            `effort:LOW,HIGH`, `forced_empty`, `prompted`.
         render: The model's renderer. With it the switch is checked to change the prompt, and open
             traces and prefills are read from the prompt; without it they are the usual ones.
 
@@ -160,7 +167,7 @@ def explicit_switch(spec: str, *, render: Renderer | None = None) -> Switch:
         switch = _parse_spec(spec, render)
     except ValueError as error:
         raise RimError(f"The switch {spec!r} cannot be read: {error}. Give {_FORMS}.") from None
-    if render is None or switch.kind == "prompted":
+    if render is None or switch.kind == "prompted" or switch.think.body:
         return switch
     if switch.kind != "effort":
         require_difference(render, switch)
@@ -186,28 +193,43 @@ def _parse_spec(spec: str, render: Renderer | None) -> Switch:
                 raise ValueError("the no-think text is missing")
             evidence = f"Named by the user: {spec!r}; {think or 'no text'!r} asks for think."
             return _message_switch(place, think or None, no_think, evidence)
+        case ("body", ":", field):
+            path, on, off = _two_values(field, r"[A-Za-z_]\w*(?:\.\w+)*", _value)
+            name = f"body:{path}"
+            think_recipe, no_think_recipe = (
+                Recipe(body=_nested(path, value)) for value in (on, off)
+            )
         case _:
-            return _variable_switch(spec)
-
-
-def _variable_switch(spec: str) -> Switch:
-    name, equals, values = (part.strip() for part in spec.partition("="))
-    if not re.fullmatch(r"[A-Za-z_]\w{0,63}", name, re.ASCII):
-        raise ValueError(f"{name!r} is no template variable")
-    think, slash, no_think = (values if equals else "true/false").partition("/")
-    if not slash:
-        raise ValueError("two values are needed, think first, with a slash between")
-    on, off = _template_value(think.strip()), _template_value(no_think.strip())
-    if (type(on), on) == (type(off), off):
-        raise ValueError("both values are the same")
+            name, on, off = _two_values(spec, r"[A-Za-z_]\w{0,63}", _template_value)
+            think_recipe, no_think_recipe = (
+                Recipe(template_kwargs={name: value}) for value in (on, off)
+            )
     return Switch(
         kind="switch",
         name=name,
-        think=Recipe(template_kwargs={name: on}),
-        no_think=Recipe(template_kwargs={name: off}),
-        evidence=f"Named by the user: the template variable {name!r}, {on!r} for think, "
-        f"{off!r} for no-think.",
+        think=think_recipe,
+        no_think=no_think_recipe,
+        evidence=f"Named by the user: {spec!r}, {on!r} for think, {off!r} for no-think.",
     )
+
+
+def _two_values(spec: str, names: str, read: Callable[[str], Any]) -> tuple[str, Any, Any]:
+    """A name, which must match a pattern, and its values for think and no-think."""
+    name, equals, values = (part.strip() for part in spec.partition("="))
+    if not re.fullmatch(names, name, re.ASCII):
+        raise ValueError(f"{name!r} is no name of a template variable or field")
+    think, slash, no_think = (values if equals else "true/false").partition("/")
+    if not slash:
+        raise ValueError("two values are needed, think first, with a slash between")
+    on, off = read(think.strip()), read(no_think.strip())
+    if (type(on), on) == (type(off), off):
+        raise ValueError("both values are the same")
+    return name, on, off
+
+
+def _nested(path: str, value: Any) -> dict[str, Any]:
+    first, dot, rest = path.partition(".")
+    return {first: _nested(rest, value) if dot else value}
 
 
 def _template_value(text: str) -> Any:
@@ -216,6 +238,10 @@ def _template_value(text: str) -> Any:
         raise ValueError(
             f"{text or 'an empty value'!r} is no explicit value (quote it, 'none', if it is a text)"
         )
+    return _value(text)
+
+
+def _value(text: str) -> Any:
     if text.lower() in {"true", "false"}:
         return text.lower() == "true"
     if re.fullmatch(r"[+-]?\d{1,9}", text):

@@ -1,13 +1,13 @@
-"""Chat templates: render one to the prompt that the model reads, pin one, list what its source reads."""
+"""Chat templates: render one to the prompt that the model reads, list what its source reads."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final, NamedTuple, Protocol
 
-from jinja2 import TemplateError, meta, nodes, pass_context
+from jinja2 import nodes
 
 from rim_eval.errors import RimError
-from rim_eval.sandbox import MAX_SOURCE, TemplateRenderError, render_template, template_environment
+from rim_eval.sandbox import TemplateRenderError, parse_template, render_template
 
 Message = dict[str, str]
 """A chat message: `role` and `content`."""
@@ -48,7 +48,7 @@ def template_renderer(source: str, *, special_tokens: Mapping[str, str] | None =
         RimError: The template is too long or cannot be parsed. The renderer itself raises RimError
             where the template refuses a request, reaches for Python's internals or exceeds a limit.
     """
-    _parse(source)
+    parse_template(source)
     standard = {"tools": None, "documents": None, "bos_token": "", "eos_token": ""}
     # One clock for all renderings: two of them must not differ because midnight came between.
     now = datetime.now()
@@ -107,31 +107,9 @@ def default_template(templates: Any) -> str | None:
     return templates if isinstance(templates, str) else None
 
 
-def no_template(model: str) -> RimError:
-    """Return the error for a model whose chat template is nowhere to be had."""
-    return RimError(
-        f"No chat template was found for {model}, so how it turns thinking on and off cannot be read. Give the "
-        'template\'s file: -T chat_template=FILE in Inspect, --metadata \'{"rim_eval": {"chat_template": "FILE"}}\' '
-        "in lm-eval. Of a model whose prompts a server writes the switch can be named in its place: "
-        "switch=enable_thinking (or thinking, system:/no_think, effort:low,high, prompted)."
-    )
-
-
 def source_of(render: Renderer) -> str | None:
     """Return the template's text where the renderer knows it."""
     return default_template(getattr(render, "source", None))
-
-
-def pin_prefill(source: str, prefill: str) -> str:
-    """Return a template that continues its generation prompt with a text, for engines that take no prefill.
-
-    Args:
-        source: The chat template.
-        prefill: Text that follows the generation prompt.
-    """
-    # Jinja drops a template's last newline only where it stands last.
-    opening = "{%+ if add_generation_prompt %}{{ " + ascii(prefill) + " }}{% endif %}"
-    return source.removesuffix("\n") + opening
 
 
 # ---- what a template's source reads ----
@@ -164,7 +142,11 @@ def read_template(source: str) -> TemplateReads:
     Raises:
         RimError: The template is too long or cannot be parsed.
     """
-    tree, settable = _parse(source)
+    tree, settable = parse_template(source)
+    for test in tree.find_all(nodes.Test):
+        # Tested with `is defined`: the template expects that a caller may set it.
+        if test.name in {"defined", "undefined"} and isinstance(test.node, nodes.Name):
+            settable.add(test.node.name)
     lookups = [path for path in map(_path, tree.find_all(_LOOKUPS)) if len(path) > 1]
     variables, fields = {}, {}
     for name in dict.fromkeys(name.name for name in tree.find_all(nodes.Name)):
@@ -177,37 +159,6 @@ def read_template(source: str) -> TemplateReads:
             variables[name] = distinct(v for v in _compared_with(tree, names) if v not in keys)
     constants = distinct(v for node in tree.find_all(_DECISIONS) for v in _constants(node))
     return TemplateReads(variables, fields, constants[:_MAX_CONSTANTS], "\0".join(_writes(tree)))
-
-
-def _parse(source: str) -> tuple[nodes.Template, set[str]]:
-    """A template's syntax tree, and the variables that its caller may set."""
-    if len(source) > MAX_SOURCE:
-        raise RimError(
-            f"The chat template has {len(source):,} characters; at most {MAX_SOURCE:,} are read."
-        )
-    environment = template_environment()
-    # The search for variables folds constants: without this it would run `10 ** (10 ** 10)` here.
-    environment.intercepted_binops = frozenset(environment.binop_table)
-    environment.filters = dict.fromkeys(environment.filters, _unfoldable)
-    try:
-        tree = environment.parse(source)
-        settable = meta.find_undeclared_variables(environment.parse(source))  # rewrites its tree
-    except (TemplateError, RecursionError, ValueError, SyntaxError) as error:
-        raise RimError(
-            f"The chat template cannot be parsed ({type(error).__name__}: {str(error)[:300]}). Check "
-            "the model's chat_template.jinja or tokenizer_config.json."
-        ) from error
-    for test in tree.find_all(nodes.Test):
-        # Tested with `is defined`: the template expects that a caller may set it.
-        if test.name in {"defined", "undefined"} and isinstance(test.node, nodes.Name):
-            settable.add(test.node.name)
-    return tree, settable
-
-
-@pass_context
-def _unfoldable(*_: Any) -> Any:
-    """Stand for a filter: one that needs the rendering's context has no constant result."""
-    raise NotImplementedError
 
 
 def distinct(values: Iterable[Any]) -> tuple[Any, ...]:

@@ -1,6 +1,11 @@
 """What an engine says in place of a reply is judged by nobody, and a run that cannot begin ends at once."""
 
+import importlib.util
+import os
 import re
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -111,3 +116,65 @@ def test_budgets_of_the_user_that_do_not_fit_are_refused_with_numbers_that_do(
 def test_prompts_that_leave_no_room_are_refused(served: Any) -> None:
     with pytest.raises(PrerequisiteError, match=r"Leave the longest prompts out"):
         served(66, complies_to_odd, task_args=NAMED)
+
+
+COMMANDS: dict[str, tuple[list[str], str]] = {
+    "a limit that the modes would share": (
+        ["--model", "rim_toy/scripted", "--token-limit", "500"],
+        "--token-limit 500 counts the replies of all modes",
+    ),
+    "no engine": (["--model", "vllm/tiny"], "vllm/tiny needs vLLM, which is not installed"),
+    "a dead server": (
+        ["--model", "vllm/tiny", "--model-base-url", "http://127.0.0.1:9/v1"],
+        "No server answers at http://127.0.0.1:9/v1",
+    ),
+    "a model that is not served": (
+        ["--model", "vllm/other", "--model-base-url", "URL"],
+        "does not serve other: it serves tiny-",
+    ),
+    "a model that only its own request shows to be unknown": (
+        ["--model", "openai/other", "--model-base-url", "URL", "-M", "responses_api=false"],
+        "The run ended without a reply: Error code: 404 - The model `other` does not exist",
+    ),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", COMMANDS)
+def test_a_run_that_cannot_begin_ends_with_one_message_and_a_status(
+    case: str, serve: Any, doors: Path, tmp_path: Path
+) -> None:
+    """Each of its samples failed, and the command ended with a table of NaN as a success."""
+    arguments, says = COMMANDS[case]
+    if case == "no engine" and importlib.util.find_spec("vllm"):
+        pytest.skip("vLLM is installed here")
+    server = serve(40_000, complies_to_odd)
+    inspect = str(Path(sys.executable).parent / "inspect")
+    task = ["rim_eval/prompts", "-T", f"file={doors}", "-T", "judge=refusal"]
+    task += ["-T", "switch=enable_thinking", "--log-dir", str(tmp_path)]
+    done = subprocess.run(
+        [inspect, "eval", *task, *(server.url if word == "URL" else word for word in arguments)],
+        capture_output=True,
+        text=True,
+        timeout=200,
+        env=os.environ | {"INSPECT_DISPLAY": "plain", "OPENAI_API_KEY": "none"},
+    )
+    said = " ".join((done.stdout + done.stderr).split())
+    assert done.returncode == 1, said
+    assert says in said
+    if "ended without" not in says:
+        assert len(said) < 400  # that message, and no more
+        assert server.requests == []
+
+
+@pytest.mark.slow
+def test_an_error_of_one_request_loses_no_other_reply(served: Any) -> None:
+    def reply(prompt: str, thinks: bool) -> str | None:
+        return None if "number 5" in prompt else complies_to_odd(prompt, thinks)
+
+    log, _ = served(40_000, reply, task_args=NAMED, max_samples=1)
+    rows = list(from_inspect_log(log))
+    assert log.status == "error"  # so that a retry asks again
+    assert len(rows) == 16
+    assert [row.reason for row in rows if row.verdict is None] == ["engine_error"] * 2
+    assert figures(log)["pairs"] == 7

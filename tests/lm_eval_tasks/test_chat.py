@@ -40,6 +40,7 @@ class Handler(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.server.asked.append(body)
         thinks = body.get("chat_template_kwargs", {}).get("enable_thinking", True)
+        thinks = body.get("reasoning", {}).get("enabled", thinks)
         message: dict[str, str | None] = {
             "role": "assistant",
             "content": ANSWER if thinks else REFUSES,
@@ -89,6 +90,17 @@ def test_each_request_carries_its_own_mode(run: Any, server: Server, concurrent:
         assert {row.verdict for row in rows} == {thinks}
 
 
+@pytest.mark.slow
+def test_each_request_carries_its_modes_own_field(run: Any, server: Server) -> None:
+    switch = {"switch": "body:reasoning.enabled=true/false"}
+    found = run(client(server, 8), *BOTH, settings=EQUAL | switch)
+    sent = [body["reasoning"] for body in server.asked]
+    assert sorted(sent, key=str) == [{"enabled": False}] * 4 + [{"enabled": True}] * 4
+    for task, thinks in zip(BOTH, (True, False), strict=True):
+        rows = from_lm_eval_samples(found["samples"][task])
+        assert {(row.adopted, row.arm_kind) for row in rows} == {(thinks, "switch")}
+
+
 def test_batching_mixes_plain_words() -> None:
     """The trap itself, in lm-eval's own code: it fails here when lm-eval mends it."""
     from lm_eval.models.utils import Collator
@@ -102,7 +114,8 @@ def test_batching_mixes_plain_words() -> None:
     on, off = {"enable_thinking": True}, {"enable_thinking": False}
     assert groups(on, off) == 1
     assert groups(TemplateWords(on), TemplateWords(off)) == 2
-    assert json.dumps(TemplateWords(on)) == json.dumps(on)
+    assert groups(TemplateWords(a=on), TemplateWords(a=off)) == 2
+    assert json.dumps(TemplateWords(a=on)) == json.dumps({"a": on})
 
 
 @pytest.mark.slow

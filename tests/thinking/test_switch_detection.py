@@ -273,7 +273,9 @@ def test_a_template_that_cannot_render_is_refused(source: str) -> None:
 def test_a_search_that_takes_too_long_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rim_eval.thinking.switch_detection.MAX_DETECTION_SECONDS", 0.05)
     slow = "{% for i in range(90000) %}{% endfor %}" + (TEMPLATES / "qwen3.jinja").read_text()
-    with pytest.raises(RimError, match=r"not found within 0\.05 s\. Name it with -T switch="):
+    with pytest.raises(
+        RimError, match=r"not found within 0\.05 s\. Name it .*`switch=enable_thinking`"
+    ):
         find_switch(template_renderer(slow))
 
 

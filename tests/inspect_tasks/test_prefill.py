@@ -5,9 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rim_eval.errors import RimError
-from rim_eval.thinking import find_switch, pin_prefill, template_renderer
+from rim_eval.inspect_tasks.calls import pin_prefill
+from rim_eval.thinking import find_switch, template_renderer
 
-TEMPLATES = sorted((Path(__file__).parent / "templates").glob("*.jinja"))
+TEMPLATES = sorted((Path(__file__).parents[1] / "thinking" / "templates").glob("*.jinja"))
 TALKS = [
     [{"role": "user", "content": "hello"}],
     [{"role": "system", "content": "Be kind."}, {"role": "user", "content": "hello"}],

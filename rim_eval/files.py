@@ -1,0 +1,92 @@
+"""Files that people exchange: written whole or not at all, read with bounds on size and depth."""
+
+import os
+from codecs import BOM_UTF8
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import Any, Final
+
+from rim_eval.errors import RimError
+
+LARGEST_TEXT: Final = 64 * 2**20
+"""Bytes of one JSON text, and of one line of a JSONL file; a sample with a trace of 16,384 tokens has 100 kB."""
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Write a file whole or not at all: the block writes another one beside it, which then takes its place.
+
+    Folders on the way are made. A full disk, or whatever else ends the block, leaves what was there before.
+
+    Args:
+        path: The file.
+
+    Yields:
+        Where to write.
+
+    Raises:
+        RimError: It cannot be written.
+    """
+    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield partial
+        partial.replace(path)
+    except OSError as error:
+        raise RimError(
+            f"{path} cannot be written ({error.strerror or error}). Nothing was changed: make room, or "
+            "choose another place, and give the command again."
+        ) from None
+    finally:
+        with suppress(OSError):
+            partial.unlink()
+
+
+def write_whole(texts: Mapping[Path, str]) -> None:
+    """Write text files, UTF-8, all of them whole or none at all.
+
+    Args:
+        texts: What each file is to hold.
+
+    Raises:
+        RimError: One cannot be written.
+    """
+    with ExitStack() as files:
+        for path, text in texts.items():
+            files.enter_context(whole_file(path)).write_text(text, encoding="utf-8")
+
+
+def read_bounded(path: Path, most: int = LARGEST_TEXT) -> bytes:
+    """Read a file that is not larger than its kind ever is.
+
+    Args:
+        path: The file.
+        most: Bytes that are read.
+
+    Raises:
+        RimError: It is larger.
+        OSError: It cannot be read.
+    """
+    with path.open("rb") as file:
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise RimError(f"{path} is larger than {most / 2**20:g} MiB, which no such file is.")
+    return content
+
+
+def parse_json(text: bytes, *, numbers_only: bool = False) -> Any:
+    """Parse JSON from outside: bounded in depth (200) and digits, and without half characters.
+
+    Python's own parser takes lone surrogates, which nothing can write again, and overflows the stack.
+
+    Args:
+        text: UTF-8.
+        numbers_only: Whether NaN and Infinity are refused, which JSON does not have.
+
+    Raises:
+        ValueError: It is not such JSON.
+    """
+    from pydantic_core import from_json
+
+    return from_json(text.removeprefix(BOM_UTF8), allow_inf_nan=not numbers_only)
