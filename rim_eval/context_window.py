@@ -48,6 +48,8 @@ class ContextWindow(FrozenModel):
     """How budgets are given; `{answer_tokens}` and `{thinking_tokens}` stand for them."""
     prompt_tokens: int
     """Of the longest prompt."""
+    is_certain: bool = True
+    """Whether the user's own budgets are refused by it; a catalogue may be out of date."""
 
     def fit(
         self,
@@ -72,7 +74,8 @@ class ContextWindow(FrozenModel):
         """
         wanted = budgets(kind, answer_tokens, thinking_tokens)
         if answer_tokens is not None and thinking_tokens is not None:
-            if self.prompt_tokens + max(map(wanted.total, modes)) > self.tokens:
+            needed = self.prompt_tokens + max(map(wanted.total, modes))
+            if self.is_certain and needed > self.tokens:
                 raise self._too_small(wanted, modes)
             return wanted
         room = self.tokens - -(-self.prompt_tokens // _STEP) * _STEP

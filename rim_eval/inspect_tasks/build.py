@@ -159,11 +159,11 @@ def task_over(
             "full_task_version": f"{_COMPARABILITY}-{_INTERFACE}",
             "task_interface_version": _INTERFACE,
             "provenance": loaded.provenance.model_dump(mode="json"),
-            "prompt_style": style if loaded.entry.kind == "reasoning" else None,
             # What a log cannot tell of samples that never begin; elsewhere all are of one kind.
             "kinds": {prompt.id: prompt.kind for prompt in loaded.prompts}
             if len({prompt.kind for prompt in loaded.prompts}) > 1
             else {},
+            "prompt_style": style if loaded.entry.kind == "reasoning" else None,
         },
         viewer=ViewerConfig(trust_content=False),
     )

@@ -13,7 +13,8 @@ from rim_eval.inspect_tasks.compat import active_generate_config
 from rim_eval.inspect_tasks.hf import PREFILL, HFRenderer, is_hf
 from rim_eval.inspect_tasks.switches import ModelSwitch
 from rim_eval.replies import ArmRequest, TokenCounter, read_reply
-from rim_eval.thinking import Recipe, sends_fields, template_renderer, trace_opening
+from rim_eval.thinking import Recipe, sends_fields, template_renderer
+from rim_eval.thinking.generation_prompt import marker_family, read_tail
 from rim_eval.types import Mode
 
 
@@ -133,6 +134,25 @@ def pin_prefill(source: str, prefill: str) -> str:
     # Jinja drops a template's last newline only where it stands last.
     opening = "{%+ if add_generation_prompt %}{{ " + ascii(prefill) + " }}{% endif %}"
     return source.removesuffix("\n") + opening
+
+
+def trace_opening(prompt: str, template: str) -> str | None:
+    """Return what to write after a rendered prompt so that the model is inside its trace.
+
+    Args:
+        prompt: The think-mode prompt as the model reads it.
+        template: Its chat template, which shows the marks where the prompt does not.
+
+    Returns:
+        "" when the prompt ends inside a trace already; None for a model that knows no traces.
+    """
+    tail = read_tail(prompt)
+    if tail.state == "open":
+        return ""
+    if "<|channel|>" in template and "<|start|>" in template:
+        return "<|channel|>analysis<|message|>"
+    family = tail.family or marker_family(template)
+    return None if family is None else f"{family.opened_with}\n"
 
 
 def prefilled_arm(

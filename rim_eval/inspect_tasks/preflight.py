@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, cast
 
-from inspect_ai.model import Model
+from inspect_ai.model import Model, get_model_info
 
 from rim_eval.context_window import Chat, ContextWindow, Server, longest_prompt, window_of_config
 from rim_eval.errors import RimError
@@ -47,29 +47,29 @@ def context_window(
         messages: The user messages of the run.
         system: The run's system message.
     """
-    declared = _declared(model, server)
-    if declared is None:
-        return None
-    tokens, source, remedy = declared
     api = cast(Any, model.api)
 
     def count(chat: Chat) -> int | None:
         if is_hf(api):
-            return token_counter(api)(HFRenderer(api)(chat, {}))
+            # Without a template the search for the switch says what to do, or sets the user's file.
+            has_template = api.chat_template or api.tokenizer.chat_template
+            return token_counter(api)(HFRenderer(api)(chat, {})) if has_template else None
         return server.count(chat) if server else None
 
+    prompt_tokens = longest_prompt(messages, system, count)
+    declared = _declared(model, server) or _catalogued(model, prompt_tokens)
+    if declared is None:
+        return None
     return ContextWindow(
         model=str(model),
-        tokens=tokens,
-        source=source,
-        remedy=remedy,
         flags="-T answer_tokens={answer_tokens} -T thinking_tokens={thinking_tokens}",
-        prompt_tokens=longest_prompt(messages, system, count),
+        prompt_tokens=prompt_tokens,
+        **declared,
     )
 
 
-def _declared(model: Model, server: Server | None) -> tuple[int, str, str] | None:
-    """The window in tokens, who declares it, and what makes it longer."""
+def _declared(model: Model, server: Server | None) -> dict[str, Any] | None:
+    """The window that the model or its server declares, as fields of `ContextWindow`."""
     api = cast(Any, model.api)
     if server is not None:
         tokens, source = server.window(), "max_model_len of its server"
@@ -84,7 +84,24 @@ def _declared(model: Model, server: Server | None) -> tuple[int, str, str] | Non
         remedy = "start it with -M max_model_len={needed}"
     else:
         return None
-    return None if tokens is None else (tokens, source, remedy)
+    return None if tokens is None else {"tokens": tokens, "source": source, "remedy": remedy}
+
+
+def _catalogued(model: Model, prompt_tokens: int) -> dict[str, Any] | None:
+    """The same of a hosted model by Inspect's catalogue; a limit on the reply is one on the window too."""
+    info = get_model_info(model) if server_address(model) is None else None
+    if info is None:
+        return None
+    limits = [info.context_length, info.output_tokens and info.output_tokens + prompt_tokens]
+    declared_limits = [limit for limit in limits if limit]
+    if not declared_limits:
+        return None
+    return {
+        "tokens": min(declared_limits),
+        "source": "with a prompt and the longest reply, by Inspect's catalogue of models",
+        "remedy": "give them (-T answer_tokens=N -T thinking_tokens=M)",
+        "is_certain": False,
+    }
 
 
 def _is_vllm(model: Model) -> bool:

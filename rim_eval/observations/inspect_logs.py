@@ -170,11 +170,11 @@ def read_inspect_log(path: str) -> Table:
             f"{path} was written without its samples, so there is nothing to count. Run its command again without "
             "--no-log-samples."
         )
+    asked = asked_of_log(header, summaries)
     try:
         judged = list(_judged(path, summaries))
     except RimError as error:
         raise RimError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from None
-    asked = asked_of_log(header, summaries)
     rows = [row for rows in judged for row in (*rows, *missing_rows(rows, asked))]
     # A run that was killed early may hold nothing but begun samples: that is no foreign log.
     is_ours = str(header.eval.task_registry_name).startswith("rim_eval/")

@@ -206,9 +206,8 @@ def _json(file: DataFile, columns: Columns) -> list[Row]:
         for number, line in enumerate(filter(str.strip, text.split("\n")), 1):
             try:
                 rows.append(_loads(line))
-            except (
-                ValueError
-            ) as line_error:  # its words are the parser's own, without the row's text
+            except ValueError as line_error:
+                # Its words are the parser's own, without the row's text.
                 expected += f" ({line_error})"
                 raise file.problem("not JSON", expected, step, row=number) from line_error
     for number, row in enumerate(rows, 1):

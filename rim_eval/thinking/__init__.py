@@ -1,6 +1,5 @@
 """Thinking: switch a model's modes, split its trace off, check that the mode took."""
 
-from rim_eval.thinking.generation_prompt import trace_opening
 from rim_eval.thinking.manipulation_check import (
     ArmAdoption,
     ManipulationCheck,
@@ -52,5 +51,4 @@ __all__ = [
     "split_trace",
     "template_renderer",
     "tokenizer_renderer",
-    "trace_opening",
 ]

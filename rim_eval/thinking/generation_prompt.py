@@ -5,7 +5,7 @@ from collections import Counter
 from functools import lru_cache
 from typing import Final, Literal, NamedTuple
 
-from rim_eval.thinking.markers import ANSWER_WRAPPERS, CHANNELS, FAMILIES, Family, tail_marks
+from rim_eval.thinking.markers import ANSWER_WRAPPERS, FAMILIES, Family, tail_channel, tail_marks
 
 
 class Tail(NamedTuple):
@@ -33,14 +33,9 @@ _EMPTY_TRACE: Final = re.compile(
     r"\s{0,40}(?:[<\[][^<>\[\]\s]{1,40}[>\]]\w{0,40})?\s{0,40}\Z",
     re.IGNORECASE,
 )
-_TRACE_MESSAGES: Final = [re.compile(rf"(?:{each.trace})\s{{0,40}}\Z") for each in CHANNELS]
-_ANSWERS: Final = [
-    re.compile(rf"(?:{opening})\s{{0,40}}\Z")
-    for opening in (
-        *(re.escape(opening) for opening, _ in ANSWER_WRAPPERS),
-        *(each.answer for each in CHANNELS if not each.needs_trace),
-    )
-]
+_ANSWER_OPENED: Final = re.compile(
+    rf"(?:{'|'.join(re.escape(opening) for opening, _ in ANSWER_WRAPPERS)})\s{{0,40}}\Z"
+)
 
 
 @lru_cache(maxsize=1024)
@@ -51,10 +46,10 @@ def read_tail(prompt: str) -> Tail:
     when a closing mark stands last, whether or not the prompt shows where it began, after an empty
     trace, and inside an answer that the prompt has begun.
     """
+    if channel := tail_channel(prompt):
+        return Tail("open" if channel == "trace" else "closed")
     end = prompt[-400:]
-    if any(opening.search(end) for opening in _TRACE_MESSAGES):
-        return Tail("open")
-    answer = any(opening.search(end) for opening in _ANSWERS)
+    answer = _ANSWER_OPENED.search(end)
     if marks := tail_marks(prompt):
         last, rest = marks[-1], prompt[marks[-1].end :]
         if last.kind == "close" and (answer or not rest.strip()):
@@ -64,23 +59,9 @@ def read_tail(prompt: str) -> Tail:
     return Tail("closed" if answer or _EMPTY_TRACE.search(end) else "none")
 
 
-def trace_opening(prompt: str, template: str) -> str | None:
-    """Return what to write after a rendered prompt so that the model is inside its trace.
-
-    Args:
-        prompt: The think-mode prompt as the model reads it.
-        template: Its chat template, which shows the marks where the prompt does not.
-
-    Returns:
-        "" when the prompt ends inside a trace already; None for a model that knows no traces.
-    """
-    tail = read_tail(prompt)
-    if tail.state == "open":
-        return ""
-    if "<|channel|>" in template and "<|start|>" in template:
-        return "<|channel|>analysis<|message|>"
-    family = tail.family or marker_family(template)
-    return None if family is None else f"{family.opened_with}\n"
+def has_unknown_empty_trace(prompt: str) -> bool:
+    """Return whether a prompt ends after an empty trace whose marks are of no known family."""
+    return bool(_EMPTY_TRACE.search(prompt[-400:])) and read_tail(prompt).family is None
 
 
 def marker_family(text: str) -> Family | None:
@@ -105,7 +86,7 @@ _DISCOURAGED: Final = re.compile(
 
 def stance(text: str) -> int:
     """Return whether a text or a name asks for thinking (1), against it (-1), or for other things (0)."""
-    words = text.replace("_", " ")
+    words = re.sub(r"[_.]", " ", text)
     if _OFF.search(words) or _DISCOURAGED.search(words):
         return -1
     return 1 if re.search(_TOPIC, words, re.IGNORECASE) or marker_family(text) else 0
@@ -142,11 +123,14 @@ def compare_prompts(more: str, less: str, *, is_named: bool = False) -> Differen
         or not ((is_named and more != less) or (commands and stance(in_more) > stance(in_less)))
     ):
         return Difference(0, "")
+    return Difference(2.0, describe_texts(in_more, in_less))
+
+
+def describe_texts(in_more: str, in_less: str) -> str:
+    """Return what only the think prompt and what only the no-think prompt says, in at most 60 characters each."""
     one_line = (" ".join(text.split()) for text in (in_more, in_less))
-    short = (text if len(text) <= 60 else f"{text[:57]}..." for text in one_line)
-    quote, other_quote = (repr(text) if text else "nothing" for text in short)
-    reason = f"only the think prompt says {quote}, only the no-think prompt says {other_quote}"
-    return Difference(2.0, reason)
+    quotes = (repr(text if len(text) <= 60 else f"{text[:57]}...") for text in one_line)
+    return "only the think prompt says {}, only the no-think prompt says {}".format(*quotes)
 
 
 _SENTENCE_END: Final = re.compile(r"\n+|(?<=[.!?;]) +")

@@ -1,4 +1,4 @@
-"""Trace markers of model families (`markers.toml`), the scan for them, and what looks like one of a family unknown."""
+"""Trace markers of model families (`markers.toml`), the scan for them, and what looks like one of no known family."""
 
 import re
 import tomllib
@@ -9,34 +9,26 @@ from typing import Final, NamedTuple
 from rim_eval.types import FrozenModel
 
 
-class Family(FrozenModel):
-    """One way of marking a trace. `opening` and `closing` match the marks as written, unless given."""
+class Family(NamedTuple):
+    """One way of marking a trace's two ends, as written (for prefills) and as regular expressions."""
 
     name: str
     opened_with: str
-    """The opening as it is written, for prefills."""
     closed_with: str
-    """The closing as it is written, for prefills."""
     opening: str = ""
     closing: str = ""
     phrase: bool = False
-    """Plain words: they open a trace only as a text's first words, and never close one unopened."""
     everyday: bool = False
-    """A tag that answers use too: one that first opens in the middle of an answer is part of it."""
 
 
-class Channels(FrozenModel):
+class Channels(NamedTuple):
     """One way of writing a reply as a row of messages, each in a channel; regular expressions."""
 
     name: str
     trace: str
-    """How a message opens that is part of the trace."""
     answer: str
-    """How a message opens that is part of the answer."""
     end: str
-    """What ends a message."""
-    needs_trace: bool = False
-    """Whether only a reply that begins with a trace is of this kind."""
+    bare: bool = False
 
 
 class MarkerTable(FrozenModel):
@@ -50,34 +42,18 @@ class MarkerTable(FrozenModel):
     thinking_words: tuple[str, ...]
 
 
+def _tag(name: str) -> Family:
+    opening, closing = (rf"<{slash}{name}(?::[\w.-]{{1,40}})?" for slash in ("", "/"))
+    ends = (rf"{opening}(?:\s[^<>]{{0,200}})?>", rf"{closing}\s{{0,8}}>")
+    return Family(name, f"<{name}>", f"</{name}>", *ends, everyday=name in _TABLE.everyday_tags)
+
+
 _TABLE: Final = MarkerTable.model_validate(
     tomllib.loads(Path(__file__).with_name("markers.toml").read_text(encoding="utf-8"))
 )
-
-
-def _tag(name: str, *, everyday: bool) -> Family:
-    suffix = r"(?::[\w.-]{1,40})?"
-    return Family(
-        name=name,
-        opened_with=f"<{name}>",
-        closed_with=f"</{name}>",
-        opening=rf"<{name}{suffix}(?:\s[^<>]{{0,200}})?>",
-        closing=rf"</{name}{suffix}\s{{0,8}}>",
-        everyday=everyday,
-    )
-
-
-FAMILIES: Final[tuple[Family, ...]] = (
-    *(_tag(name, everyday=False) for name in _TABLE.tags),
-    *(_tag(name, everyday=True) for name in _TABLE.everyday_tags),
-    *_TABLE.families,
-)
-"""Every family that marks a trace's two ends."""
-
+FAMILIES: Final = (*map(_tag, _TABLE.tags + _TABLE.everyday_tags), *_TABLE.families)
 CHANNELS: Final = _TABLE.channels
 ANSWER_WRAPPERS: Final = _TABLE.answer_wrappers
-
-_FENCE: Final = Family(name="fence", opened_with="", closed_with="")
 
 
 class Mark(NamedTuple):
@@ -89,6 +65,8 @@ class Mark(NamedTuple):
     """`open`, `close` or `fence` (a Markdown code fence)."""
     family: Family
 
+
+_FENCE: Final = Family("fence", "", "")
 
 # Every mark begins with one of these: the look-ahead spares the alternatives elsewhere.
 _SCANNER: Final = re.compile(
@@ -114,12 +92,8 @@ def _scan(text: str, start: int = 0) -> Iterator[Mark]:
 _QUOTES: Final = {"`": "`", '"': '"', "'": "'", "“": "”", "‘": "’", "«": "»"}
 
 
-def find_marks(reply: str) -> list[Mark]:
-    """Return marks and code fences of a reply in order, without those that are only talk.
-
-    Talk is a mark in quotation marks of its own, and an opening phrase that is not a text's first words.
-    """
-    return [mark for mark in _scan(reply) if not _is_talk(reply, mark)]
+def _is_quoted(text: str, start: int, end: int) -> bool:
+    return text[end : end + 1] == _QUOTES.get(text[start - 1 : start], "no quote")
 
 
 def _is_talk(reply: str, mark: Mark) -> bool:
@@ -128,27 +102,27 @@ def _is_talk(reply: str, mark: Mark) -> bool:
     return mark.kind != "fence" and _is_quoted(reply, mark.start, mark.end)
 
 
-def _is_quoted(text: str, start: int, end: int) -> bool:
-    return text[end : end + 1] == _QUOTES.get(text[start - 1 : start], "no quote")
+def find_marks(reply: str, *, opened_by_prompt: bool = False) -> list[Mark]:
+    """Return marks and code fences of a reply in order, without those that are only talk.
 
-
-def drop_everyday(reply: str, marks: list[Mark]) -> list[Mark]:
-    """Return the marks without those of everyday tags that an answer uses for itself.
-
-    Such a family marks traces where its first mark closes (the prompt opened it), or opens at the
-    reply's start or right after another trace.
+    Talk is a mark in quotation marks of its own, an opening phrase that is not a text's first words, and
+    an everyday tag that an answer uses for itself: one that marks traces closes first (the prompt opened
+    it), or first opens at the reply's start or right after another trace.
 
     Args:
         reply: The text.
-        marks: Its marks, in order.
+        opened_by_prompt: Whether it begins inside a trace; everyday tags may then close that.
     """
+    marks = [mark for mark in _scan(reply) if not _is_talk(reply, mark)]
     first: dict[str, bool] = {}
     end, before = 0, "close"
     for mark in marks:
         at_once = before == "close" and not reply[end : mark.start].strip()
         first.setdefault(mark.family.name, mark.kind == "close" or at_once)
         end, before = mark.end, mark.kind
-    return [mark for mark in marks if not mark.family.everyday or first[mark.family.name]]
+    reserved = [mark for mark in marks if not mark.family.everyday or first[mark.family.name]]
+    closes = any(mark.kind == "close" for mark in reserved)
+    return marks if opened_by_prompt and not closes else reserved
 
 
 def tail_marks(prompt: str) -> list[Mark]:
@@ -156,25 +130,32 @@ def tail_marks(prompt: str) -> list[Mark]:
     return [mark for mark in _scan(prompt, max(0, len(prompt) - 4000)) if mark.kind != "fence"]
 
 
-# ---- what looks like a mark, and is in no table ----
+def tail_channel(prompt: str) -> str | None:
+    """Return what channel a prompt's last message is in where it ends in that header: `trace` or `answer`."""
+    for channels in CHANNELS:
+        headers = f"(?P<trace>{channels.trace})" + f"|(?P<answer>{channels.answer})" * (
+            not channels.bare
+        )
+        if header := re.search(rf"(?:{headers})\s{{0,40}}\Z", prompt[-400:]):
+            return header.lastgroup
+    return None
+
 
 _TOPIC: Final = f"(?:{'|'.join(_TABLE.thinking_words)})"
 _NAMED: Final = rf"(?=[^\s<>|]{{0,40}}{_TOPIC})[^\s<>\[\]◁▷⟨⟩【】]{{1,60}}"
 _LOOK_ALIKE: Final = re.compile(
-    # A special token named for thinking, or with the label of a message so named after it; a tag; a bracketed word.
+    # A special token named for thinking, or with the label of a message so named after it; a tag; a bracketed
+    # word; and at the very start a code block or a label so named.
     rf"(?P<token><[|｜]{_NAMED}>|<{_NAMED}[|｜]>|[◁⟨]{_NAMED}[▷⟩]|"
     rf"<[|｜][^\s<>]{{1,40}}>(?:assistant[/_ ])?{_TOPIC}\w{{0,20}}(?=\s{{0,8}}\n|<[|｜]))|"
-    rf"<{_NAMED}(?:\s[^<>]{{0,200}})?(?<!/)>|[\[【]{_NAMED}[\]】](?![(\[:])|\A\s{{0,40}}(?-i:thought)\n",
+    rf"<{_NAMED}(?:\s[^<>]{{0,200}})?(?<!/)>|[\[【]{_NAMED}[\]】](?![(\[:])|"
+    rf"\A(?:(?:```|~~~)[ \t]?{_TOPIC}\w{{0,20}}\s|(?-i:thought)\n)",
     re.IGNORECASE,
 )
-_CLOSES: Final = re.compile(r".[/\\]|.*(?:\b|_)(?:end|close|stop|suffix)(?:\b|_)", re.IGNORECASE)
-_ROLES: Final = re.compile(r"begin|start|open|prefix|end|close|stop|suffix|of|[\W_]", re.IGNORECASE)
+_NAMED_END: Final = re.compile(r"(?:\b|_)(?:end|close|stop)(?:\b|_)", re.IGNORECASE)
 _CODE: Final = re.compile(
     r"^[ \t]{0,3}(?P<fence>```|~~~)[\s\S]*?(?:^[ \t]{0,3}(?P=fence)|\Z)|`[^`\n]{1,200}`",
     re.MULTILINE,
-)
-_CODE_OF_THINKING: Final = re.compile(
-    rf"\s{{0,40}}(?:```|~~~)[ \t]?{_TOPIC}\w{{0,20}}\s", re.IGNORECASE
 )
 
 
@@ -191,17 +172,21 @@ def unknown_mark(answer: str) -> str | None:
     Returns:
         The mark, at most 60 characters; None where there is none.
     """
-    if code := _CODE_OF_THINKING.match(answer):
-        return code[0].strip()[:60]
-    text = _CODE.sub("`", answer)
-    start, opened = len(text) - len(text.lstrip()), set[str]()
-    for match in _LOOK_ALIKE.finditer(text):
-        mark = match[0].strip().split()[0]
-        name = _ROLES.sub("", mark).lower()
-        if _SCANNER.match(mark + ">") or _is_quoted(text, *match.span()):
-            continue
-        unopened = _CLOSES.match(mark) and name not in opened
-        if match["token"] or match.start() <= start or unopened:
-            return mark[:60]
-        opened.add(name)
+    text = answer.lstrip()
+    plain = _CODE.sub("`", text)
+    if (first := _LOOK_ALIKE.match(text)) and (mark := _unless_known(first)):
+        return mark
+    for match in _LOOK_ALIKE.finditer(plain):
+        mark = None if _is_quoted(plain, *match.span()) else _unless_known(match)
+        if mark and (match["token"] or _NAMED_END.search(mark)):
+            return mark
+        opening = mark.replace("/", "", 1).rstrip(">]") if mark else ""
+        if mark and mark[1] == "/" and plain.find(opening, 0, match.start()) < 0:
+            return mark
     return None
+
+
+def _unless_known(match: re.Match[str]) -> str | None:
+    mark = match[0].split()[0]
+    known = _SCANNER.match(f"{mark}>")
+    return None if known and not known["fence"] else mark[:60]

@@ -1,24 +1,24 @@
 """Switch detection: find a model's thinking switch by what its chat template does.
 
 Variables that the template reads are given values, soft switches (`/no_think`) are put into messages,
-and the rendered prompts are compared. Two prompts differ *concerning thinking* when one ends inside a
-trace and the other does not, or when only one shows trace marks or turns thinking off in so many words.
-Which of them is "think" is read from the prompts. A variable's name is evidence only where it is about
-thinking, its two values are opposites (true and false, on and off) and the prompts differ: a sentence
-such as "Enable deep thinking subroutine." says little without the variable that writes it.
+and the rendered prompts are compared. They differ *concerning thinking* when only one ends inside a
+trace, shows trace marks or turns thinking off in so many words. Other sentences count where the name of
+the variable that writes them is about thinking and its values are opposites (true and false, on and off).
 """
 
 import re
 import time
 from functools import reduce
+from itertools import chain, product
 from typing import Any, Final, NamedTuple
 
 from rim_eval.errors import RimError, SettingError
 from rim_eval.thinking import switches
 from rim_eval.thinking.generation_prompt import (
     Difference,
-    Tail,
     compare_prompts,
+    describe_texts,
+    has_unknown_empty_trace,
     marker_family,
     read_tail,
     stance,
@@ -46,30 +46,16 @@ class _Trial(NamedTuple):
     """One value of a template variable, or one text in a message, and the prompt that it makes."""
 
     name: str
-    """The variable, or the text."""
+    """The variable, with a mapping's fields after dots, or the text."""
     value: Any
     recipe: Recipe
     prompt: str
 
     @property
-    def topic(self) -> int:
-        """1 where the name is about thinking, -1 about leaving it out, 0 about other things."""
-        return stance(" ".join([self.name, *_innermost(self.value)[:-1]]))
-
-    @property
     def direction(self) -> int:
         """1 where name and value ask for thinking, -1 against it, 0 where they do not say."""
-        value = _innermost(self.value)[-1]
-        level = _LEVEL_OF.get(value) if isinstance(value, str) else bool(value)
-        return 0 if level is None else (1 if level else -1) * (self.topic or 1)
-
-
-def _innermost(value: Any) -> list[Any]:
-    """The keys of nested mappings with one item each, and the value inside."""
-    if not isinstance(value, dict):
-        return [value]
-    [(key, inner)] = value.items()
-    return [key, *_innermost(inner)]
+        level = _LEVEL_OF.get(self.value) if isinstance(self.value, str) else bool(self.value)
+        return 0 if level is None else (1 if level else -1) * (stance(self.name) or 1)
 
 
 class _Candidate(NamedTuple):
@@ -94,20 +80,8 @@ class _Search:
         """The prompt for a plain user message."""
         self._deadline = time.monotonic() + MAX_DETECTION_SECONDS
 
-    def variable(self, name: str, value: Any) -> _Trial | None:
-        """Set one variable; None where the template refuses the value."""
-        effort = value if name == "reasoning_effort" and isinstance(value, str) else None
-        recipe = Recipe(template_kwargs={name: value}, reasoning_effort=effort)
-        prompt = self._prompt(recipe)
-        return None if prompt is None else _Trial(name, value, recipe, prompt)
-
-    def message(self, place: str, text: str) -> _Trial | None:
-        """Put a text into a message; the prompt is kept without it."""
-        recipe = message_recipe(place, text)
-        prompt = self._prompt(recipe)
-        return None if prompt is None else _Trial(text, text, recipe, prompt.replace(text, ""))
-
-    def _prompt(self, recipe: Recipe) -> str | None:
+    def trial(self, name: str, value: Any, recipe: Recipe, added: str = "") -> list[_Trial]:
+        """Render a recipe without the text that it adds; nothing comes where the template refuses it."""
         # Each rendering may be short enough, and hundreds not.
         if time.monotonic() > self._deadline:
             raise SettingError(
@@ -116,9 +90,17 @@ class _Search:
                 switch="enable_thinking",
             )
         try:
-            return recipe.prompt(self.render)
+            prompt = recipe.prompt(self.render)
         except RimError:
-            return None
+            return []
+        return [_Trial(name, value, recipe, prompt.replace(added, "") if added else prompt)]
+
+    def variable(self, path: tuple[str, ...], value: Any) -> list[_Trial]:
+        """Set a variable, or a field of one that is a mapping."""
+        given = reduce(lambda inner, field: {field: inner}, path[:0:-1], value)
+        effort = value if path == ("reasoning_effort",) and isinstance(value, str) else None
+        recipe = Recipe(template_kwargs={path[0]: given}, reasoning_effort=effort)
+        return self.trial(".".join(path), value, recipe)
 
 
 def find_switch(render: Renderer, *, source: str | None = None, model: str | None = None) -> Switch:
@@ -140,20 +122,17 @@ def find_switch(render: Renderer, *, source: str | None = None, model: str | Non
             than `MAX_DETECTION_SECONDS` over all renderings.
     """
     search = _Search(render, source if source is not None else source_of(render))
-    variables = [
-        trials for name in search.reads.variables if (trials := _variable_trials(search, name))
-    ]
+    trials = {name: _variable_trials(search, name) for name in search.reads.variables}
     candidates = [
-        *(_variable_candidate(search, trials) for trials in variables),
+        *(_variable_candidate(search, name, trials[name]) for name in trials),
         *(_message_candidate(search, place) for place in ("system", "user")),
     ]
     best = max(filter(None, candidates), key=lambda one: one.difference.strength, default=None)
-    best = best and _with_explicit_modes(
-        search, best, [one for trials in variables for one in trials]
-    )
+    best = best and _with_explicit_modes(search, best, [*chain(*trials.values())])
     if best and best.difference.strength >= 2:
         return _build_switch(search, best, "switch")
-    hidden = switches.model_card_switch(model) or _default_instruction_switch(search)
+    on_card = switches.hosted_switch("weights", model or "")
+    hidden = on_card or _default_instruction_switch(search)
     if hidden:
         return hidden
     if best:
@@ -189,27 +168,19 @@ def _switching_pair(trials: list[_Trial], default: str, *, tails_only: bool) -> 
         by_prompt.setdefault(trial.prompt, []).append(trial)
     groups = list(by_prompt.values())[:_MAX_GROUPS]
     pairs = [
-        _compare(_fitting(thinking, 1), _fitting(direct, -1), default)
-        for thinking in groups
-        for direct in groups
+        _compare(_fitting(more, 1), _fitting(less, -1), default)
+        for more, less in product(groups, groups)
     ]
     # Among equals: the template's own default first, then the values tried first.
-    best = max(
-        pairs,
-        key=lambda pair: (
-            pair.difference.strength,
-            default in (pair.think.prompt, pair.no_think.prompt),
-        ),
-        default=None,
-    )
+    pairs.sort(key=lambda pair: default not in (pair.think.prompt, pair.no_think.prompt))
+    best = max(pairs, key=lambda pair: pair.difference.strength, default=None)
     return best if best and best.difference.strength >= (3 if tails_only else 1) else None
 
 
 def _compare(think: _Trial, no_think: _Trial, default: str) -> _Candidate:
-    about_thinking = bool(think.topic and no_think.topic)
-    opposites = think.direction == 1 and no_think.direction == -1
-    prompts = (think.prompt, no_think.prompt)
-    difference = compare_prompts(*prompts, is_named=about_thinking and opposites)
+    about_thinking = bool(stance(think.name) and stance(no_think.name))
+    is_named = about_thinking and (think.direction, no_think.direction) == (1, -1)
+    difference = compare_prompts(think.prompt, no_think.prompt, is_named=is_named)
     only_mark = think.prompt.startswith(no_think.prompt.rstrip())
     if difference.strength == 3 and read_tail(think.prompt).state == "open":
         # A prompt without a trace may be for another task altogether, a verdict, say.
@@ -224,19 +195,21 @@ def _fitting(trials: list[_Trial], direction: int) -> _Trial:
     return next((trial for trial in same_kind if trial.direction != -direction), first)
 
 
-def _degree_pair(search: _Search, trials: list[_Trial]) -> _Candidate | None:
+def _degree_pair(search: _Search, name: str, trials: list[_Trial]) -> _Candidate | None:
     """Return two trials that ask for more and for less thinking; off only where it is named."""
-    named = {*search.reads.variables[trials[0].name], "low", "medium", "high"} - {"max", "xhigh"}
-    texts = [one for one in trials[::-1] if isinstance(one.value, str) and one.value in named]
-    levels = {_LEVEL_OF[one.value]: one for one in texts if one.value in _LEVEL_OF}
+    named = {*search.reads.variables[name], "low", "medium", "high"} - {"max", "xhigh"}
+    levels = {
+        _LEVEL_OF[one.value]: one
+        for one in trials[::-1]
+        if isinstance(one.value, str) and one.value in named & _LEVEL_OF.keys()
+    }
     budgets = {one.value: one for one in trials if type(one.value) is int and one.value > 0}
     for scale in filter(None, (levels, budgets)):
         more, less = scale[max(scale)], scale[min(scale)]
         unique = unique_text(more.prompt, less.prompt)
         same_tail = read_tail(more.prompt).state == read_tail(less.prompt).state
-        if same_tail and any(unique) and (more.topic or any(map(stance, unique))):
-            quoted = " or ".join(repr(" ".join(text.split())[:60]) for text in unique)
-            difference = Difference(1.0 if min(scale) else 2.0, f"the prompt says {quoted}")
+        if same_tail and any(unique) and (stance(name) or any(map(stance, unique))):
+            difference = Difference(1.0 if min(scale) else 2.0, describe_texts(*unique))
             return _Candidate(difference, more, less, search.plain)
     return None
 
@@ -248,9 +221,8 @@ def _with_explicit_modes(search: _Search, best: _Candidate, trials: list[_Trial]
     flags = [one for one in trials if one.value is True and one.prompt != search.plain]
     pairs = [
         _compare(think, no_think, search.plain)
-        for think in flags
-        for no_think in flags
-        if (think.topic, no_think.topic) == (1, -1)
+        for think, no_think in product(flags, flags)
+        if (stance(think.name), stance(no_think.name)) == (1, -1)
     ]
     return max([*pairs, best], key=lambda pair: pair.difference.strength)
 
@@ -269,29 +241,25 @@ def _variable_trials(search: _Search, name: str) -> list[_Trial]:
     common = (True, False, *_NUMBERS, *_LEVEL_VALUES)
     values = distinct([*compared, *common, *search.reads.constants])
     values = tuple(sorted(values, key=lambda value: type(value) not in types))
-    nested = [
-        reduce(lambda inner, field: {field: inner}, reversed(path), value)
-        for path in search.reads.fields.get(name, ())
-        for value in values[:16]
-    ]
-    return [trial for value in (*nested, *values) if (trial := search.variable(name, value))]
+    fields = [(name, *path) for path in search.reads.fields.get(name, ())]
+    nested = chain(*(search.variable(path, value) for path in fields for value in values[:16]))
+    return [*nested, *chain(*(search.variable((name,), value) for value in values))]
 
 
-def _variable_candidate(search: _Search, trials: list[_Trial]) -> _Candidate | None:
+def _variable_candidate(search: _Search, name: str, trials: list[_Trial]) -> _Candidate | None:
     if {trial.prompt for trial in trials} <= {search.plain}:
         return None
-    compared = search.reads.variables[trials[0].name]
+    compared = search.reads.variables[name]
     has_off = any(_LEVEL_OF.get(value) == 0 for value in compared)
     only_degree = not _EFFORT_LEVELS.isdisjoint(compared) and not has_off
-    printed = _prints_values(search, trials)
-    pair = _switching_pair(trials, search.plain, tails_only=printed or only_degree)
-    return pair or _degree_pair(search, trials)
+    tails_only = only_degree or _prints_values(search, name, trials)
+    pair = _switching_pair(trials, search.plain, tails_only=tails_only)
+    return pair or _degree_pair(search, name, trials)
 
 
-def _prints_values(search: _Search, trials: list[_Trial]) -> bool:
+def _prints_values(search: _Search, name: str, trials: list[_Trial]) -> bool:
     """Return whether the template prints the value that it is given."""
-    nonsense = search.variable(trials[0].name, _NONSENSE)
-    if nonsense is not None:
+    for nonsense in search.variable((name,), _NONSENSE):
         return _NONSENSE in nonsense.prompt
     # It refuses unknown values; does it print those that it takes?
     texts = [one for one in trials if one.value and type(one.value) is str]
@@ -300,9 +268,6 @@ def _prints_values(search: _Search, trials: list[_Trial]) -> bool:
 
 
 def _message_candidate(search: _Search, place: str) -> _Candidate | None:
-    neutral = search.message(place, _NONSENSE)
-    if neutral is None:
-        return None
     # Not the end of a closing tag: `</think>` is no `/think`.
     common = [
         text
@@ -310,10 +275,16 @@ def _message_candidate(search: _Search, place: str) -> _Candidate | None:
         if search.source is None or re.search(rf"(?<!<){re.escape(text)}", search.source)
     ]
     compared = [v for v in search.reads.constants if isinstance(v, str) and v not in _ROLES]
-    texts = [search.message(place, text) for text in distinct([*common, *compared])]
+    trials = [
+        trial
+        for text in distinct([*common, *compared, _NONSENSE])
+        for trial in search.trial(text, text, message_recipe(place, text), text)
+    ]
+    if not trials or trials[-1].name != _NONSENSE:
+        return None
     # No text comes after the named ones: where both do the same, the named is chosen.
-    nothing = _Trial("", None, Recipe(), neutral.prompt)
-    return _switching_pair([*filter(None, texts), nothing], neutral.prompt, tails_only=True)
+    nothing = _Trial("", None, Recipe(), trials.pop().prompt)
+    return _switching_pair([*trials, nothing], nothing.prompt, tails_only=True)
 
 
 # ---- the switch that a candidate makes ----
@@ -322,23 +293,16 @@ def _message_candidate(search: _Search, place: str) -> _Candidate | None:
 def _build_switch(search: _Search, candidate: _Candidate, kind: ArmKind) -> Switch:
     trials = (candidate.think, candidate.no_think)
     think, no_think = (trial.recipe.read_opening(search.render) for trial in trials)
-    default = {
-        trial.prompt: mode for trial, mode in zip(trials, ("think", "no-think"), strict=True)
-    }
-    left_out = f"as for {default[p]}" if (p := candidate.default) in default else "a third thing"
+    default = {candidate.no_think.prompt: "as for no-think", candidate.think.prompt: "as for think"}
+    left_out = default.get(candidate.default, "a third thing")
     notes = _describe_limits(search.render, [think, no_think])
-    if (
-        read_tail(candidate.no_think.prompt) == Tail("closed")
-        and "<|channel|>" not in candidate.no_think.prompt
-    ):
-        notes += (
-            "; its empty trace has marks that no known family uses, so traces may not be split off"
-        )
+    if has_unknown_empty_trace(candidate.no_think.prompt):
+        notes += "; its empty trace has marks that no known family uses"
     place = "system" if think.system or no_think.system else "user"
     in_template = think.template_kwargs or no_think.template_kwargs
     where = "template variable" if in_template else f"text in the {place} message"
-    names = distinct(trial.name for trial in trials if trial.name)
-    name = "/".join(names) if in_template else f"{place}:{names[-1]}"
+    names = distinct(trial.name.split(".")[0] if in_template else trial.name for trial in trials)
+    name = "/".join(names) if in_template else f"{place}:{names[-1] or names[0]}"
     on, off = ("nothing" if trial.value is None else repr(trial.value) for trial in trials)
     return Switch(
         kind=kind,

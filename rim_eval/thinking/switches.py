@@ -19,14 +19,6 @@ from rim_eval.thinking.template import Renderer, source_of
 from rim_eval.types import FrozenModel
 
 
-class ModelCardSwitch(FrozenModel):
-    """A switch that only the model card names: texts of the system message."""
-
-    model: str
-    think: str
-    no_think: str
-
-
 class HostedModels(FrozenModel):
     """How thinking is turned on and off on some hosted models."""
 
@@ -43,7 +35,6 @@ class SwitchTable(FrozenModel):
     soft_switches: tuple[str, ...]
     efforts: tuple[str, ...]
     levels: tuple[tuple[str, ...], ...]
-    model_cards: tuple[ModelCardSwitch, ...]
     hosted: tuple[HostedModels, ...]
     families: dict[str, str]
     pinned: dict[str, str]
@@ -53,28 +44,6 @@ class SwitchTable(FrozenModel):
 SWITCH_TABLE: Final = SwitchTable.model_validate(
     tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
 )
-
-
-def model_card_switch(model: str | None) -> Switch | None:
-    """Return the switch that a model's card names and its template does not show."""
-    for card in SWITCH_TABLE.model_cards:
-        if model and re.search(card.model, model, re.IGNORECASE):
-            evidence = (
-                f"The template of {model} shows no switch; its model card names the system texts "
-                f"{card.think!r} and {card.no_think!r}, which the template prints as they are."
-            )
-            return _message_switch("system", card.think, card.no_think, evidence)
-    return None
-
-
-def _message_switch(place: str, think: str | None, no_think: str, evidence: str) -> Switch:
-    return Switch(
-        kind="switch",
-        name=f"{place}:{no_think}",
-        think=message_recipe(place, think),
-        no_think=message_recipe(place, no_think),
-        evidence=evidence,
-    )
 
 
 def effort_switch(off: str = "low", on: str = "high") -> Switch:
@@ -106,11 +75,12 @@ def hosted_switch(route: str, model: str) -> Switch | None:
     """Return a hosted model's arms: `switch` only where its thinking really can be turned off.
 
     Args:
-        route: Inspect's provider name (`openai`, `openrouter`, ...), or `openai-api/` and the service.
+        route: Inspect's provider name (`openai`, `openrouter`, ...), `openai-api/` and the service, or
+            `weights` for what the model obeys and its chat template does not show.
         model: The model's name on this route, such as `gpt-5.1` or `qwen/qwen3-32b`.
 
     Returns:
-        None for a server of one's own whose model the table lacks.
+        None for weights and servers of one's own whose model the table lacks.
     """
     evidence, route, model = f"{route}/{model}", route.lower(), model.lower()
     if route == "hf-inference-providers":
@@ -153,9 +123,7 @@ def explicit_switch(spec: str, *, render: Renderer | None = None) -> Switch:
     """Return the switch that a user names.
 
     Args:
-        spec: One of `variable`, `variable=THINK/NO_THINK`, `system:NO_THINK`,
-            `system:THINK|NO_THINK`, `user:…` alike, `body:FIELD.FIELD=THINK/NO_THINK`,
-            `effort:LOW,HIGH`, `forced_empty`, `prompted`.
+        spec: One of the forms of `_FORMS`.
         render: The model's renderer. With it the switch is checked to change the prompt, and open
             traces and prefills are read from the prompt; without it they are the usual ones.
 
@@ -192,7 +160,13 @@ def _parse_spec(spec: str, render: Renderer | None) -> Switch:
             if not no_think:
                 raise ValueError("the no-think text is missing")
             evidence = f"Named by the user: {spec!r}; {think or 'no text'!r} asks for think."
-            return _message_switch(place, think or None, no_think, evidence)
+            return Switch(
+                kind="switch",
+                name=f"{place}:{no_think}",
+                think=message_recipe(place, think or None),
+                no_think=message_recipe(place, no_think),
+                evidence=evidence,
+            )
         case ("body", ":", field):
             path, on, off = _two_values(field, r"[A-Za-z_]\w*(?:\.\w+)*", _value)
             name = f"body:{path}"
@@ -265,6 +239,9 @@ def forced_empty_switch(plain: str, template_text: str) -> Switch:
         plain: Its rendered prompt for a plain user message.
         template_text: Everything its template could write, which shows its marks, and how it
             writes an empty trace.
+
+    Raises:
+        RimError: The prompt ends inside a trace of a family whose empty trace is not known.
     """
     tail = read_tail(plain)
     opened = tail.state == "open"
@@ -272,6 +249,11 @@ def forced_empty_switch(plain: str, template_text: str) -> Switch:
     opening, closing = re.escape(family.opened_with), re.escape(family.closed_with)
     empty_trace = re.search(rf"{opening}\n*{closing}\n{{0,2}}", template_text)
     if opened and tail.family is None:
+        if "<|channel|>" not in plain:
+            raise RimError(
+                "The prompt always ends inside a trace, and how its family closes one is not known. Name the "
+                "switch with -T switch=..., or measure one mode: -T modes=think."
+            )
         prefill = "<|end|><|start|>assistant<|channel|>final<|message|>"
     elif family.phrase:
         prefill = ("\n" if opened else "") + f"{family.closed_with}\n"

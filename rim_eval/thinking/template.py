@@ -1,13 +1,13 @@
 """Chat templates: render one to the prompt that the model reads, list what its source reads."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from typing import Any, Final, NamedTuple, Protocol
 
 from jinja2 import nodes
 
 from rim_eval.errors import RimError
-from rim_eval.sandbox import TemplateRenderError, parse_template, render_template
+from rim_eval.sandbox import parse_template, render_template
 
 Message = dict[str, str]
 """A chat message: `role` and `content`."""
@@ -30,19 +30,21 @@ class Renderer(Protocol):
 class _SourceRenderer(NamedTuple):
     """A renderer that carries its template's text."""
 
-    render: Renderer
-    source: Any
+    render: Callable[[list[Message], dict[str, Any]], Any]
+    source: str
 
     def __call__(self, messages: list[Message], template_kwargs: dict[str, Any], /) -> str:
-        return self.render(messages, template_kwargs)
+        try:
+            return str(self.render(messages, template_kwargs))
+        except Exception as error:  # whatever a template raises, it refuses this request
+            raise RimError(
+                f"The chat template cannot be rendered with {template_kwargs or 'no variables'} and the roles "
+                f"{[message['role'] for message in messages]}: {str(error)[:300] or type(error).__name__}"
+            ) from error
 
 
-def template_renderer(source: str, *, special_tokens: Mapping[str, str] | None = None) -> Renderer:
+def template_renderer(source: str) -> Renderer:
     """Return a renderer for the text of a chat template, sandboxed and bounded (`rim_eval.sandbox`).
-
-    Args:
-        source: The Jinja text (a tokenizer's `chat_template`).
-        special_tokens: Variables such as `bos_token` that the tokenizer would give; default: empty.
 
     Raises:
         RimError: The template is too long or cannot be parsed. The renderer itself raises RimError
@@ -55,14 +57,7 @@ def template_renderer(source: str, *, special_tokens: Mapping[str, str] | None =
 
     def render(messages: list[Message], template_kwargs: dict[str, Any]) -> str:
         request = {"messages": messages, "add_generation_prompt": True}
-        variables = standard | dict(special_tokens or {}) | template_kwargs | request
-        try:
-            return render_template(source, variables, now=now)
-        except TemplateRenderError as error:
-            raise RimError(
-                f"The chat template cannot be rendered with {template_kwargs or 'no variables'} and "
-                f"the roles {[message['role'] for message in messages]}: {error}"
-            ) from error
+        return render_template(source, standard | template_kwargs | request, now=now)
 
     return _SourceRenderer(render, source)
 
@@ -79,18 +74,10 @@ def tokenizer_renderer(tokenizer: Any) -> Renderer:
             "The tokenizer has no chat template, so there are no modes to render. Use the model's "
             "chat version, or give the tokenizer a template (tokenizer.chat_template = ...)."
         )
-
-    def render(messages: list[Message], template_kwargs: dict[str, Any]) -> str:
-        settings = {"tokenize": False, "add_generation_prompt": True}
-        try:
-            return str(tokenizer.apply_chat_template(messages, **settings, **template_kwargs))
-        except Exception as error:
-            raise RimError(
-                "The tokenizer cannot render its chat template with "
-                f"{template_kwargs or 'no variables'}: {type(error).__name__}: {str(error)[:300]}"
-            ) from error
-
-    return _SourceRenderer(render, source)
+    settings = {"tokenize": False, "add_generation_prompt": True}
+    return _SourceRenderer(
+        lambda messages, words: tokenizer.apply_chat_template(messages, **settings, **words), source
+    )
 
 
 def default_template(templates: Any) -> str | None:

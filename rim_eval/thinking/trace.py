@@ -20,15 +20,15 @@ A trace is never used as an answer, even where nothing follows it.
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
 from rim_eval.thinking.markers import (
     ANSWER_WRAPPERS,
     CHANNELS,
+    Family,
     Mark,
-    drop_everyday,
     find_marks,
     unknown_mark,
 )
@@ -95,82 +95,68 @@ def _beside_field(content: Split, reasoning: str) -> Split:
     return Split(_join(parts), content.answer, True, closed, content.markers)
 
 
-# ---- tagged replies ----
+# ---- marked traces ----
+
+_NOWHERE: Final = Family("", "", "")
 
 
 def _split_tagged(text: str, opened_by_prompt: bool) -> Split:
-    marks = find_marks(text)
-    reserved = drop_everyday(text, marks)
-    if not opened_by_prompt or any(mark.kind == "close" for mark in reserved):
-        marks = reserved
+    spans = list(_spans(text, opened_by_prompt))
+    ends = [0, *(closing.end for _, closing in spans)]
+    starts = [*(opening.start for opening, _ in spans), len(text)]
+    answers = [text[end:start] for end, start in zip(ends, starts, strict=True)]
+    traces = [text[opening.end : closing.start] for opening, closing in spans]
+    if not spans:
+        return Split(None, _unwrapped(text.strip(), whole=True), False, None, None)
+    opened = opened_by_prompt or spans[0][0].kind == "open"
+    family = next((mark.family.name for span in spans for mark in span if mark.family.name), None)
+    if spans[-1][1].kind == "cut":
+        pieces = (piece for pair in zip(answers, traces, strict=False) for piece in pair)
+        return Split(_join(pieces), "", True, False, family)
+    return Split(_join(traces), _unwrapped(_join(answers), whole=False), opened, True, family)
+
+
+def _spans(text: str, opened_by_prompt: bool) -> Iterator[tuple[Mark, Mark]]:
+    """The marks around each trace; `prompt` and `cut` stand for an opening and a closing that are not there."""
+    marks = find_marks(text, opened_by_prompt=opened_by_prompt)
     partners = _partners(marks)
-    pieces: list[tuple[bool, str]] = []
-    """(is trace, text), in the order of the reply."""
-    family: str | None = None
-    end, index, opened = 0, 0, opened_by_prompt
-    first_open = next((mark.start for mark in marks if mark.kind == "open"), None)
-    opens_again = first_open is not None and not text[:first_open].strip()
-    in_trace = opened_by_prompt and not opens_again
-    closing = _closing_of_prompt_trace(marks, partners, in_trace)
-    if closing is not None:
-        mark = marks[closing]
-        pieces.append((True, text[: mark.start]))
-        end, index, family = mark.end, closing + 1, mark.family.name
-    elif in_trace:
-        return Split(text.strip(), "", True, False, None)
+    prompt, cut = (Mark(at, at, kind, _NOWHERE) for at, kind in ((0, "prompt"), (len(text), "cut")))
+    first = next((mark.start for mark in marks if mark.kind == "open"), None)
+    index, begun = 0, False
+    if opened_by_prompt and (first is None or text[:first].strip()):
+        closings = [index for index, mark in enumerate(marks) if mark.kind == "close"]
+        paired = set(partners.values())
+        unpaired = (index for index in closings if index not in paired)
+        closing = next(unpaired, next(iter(closings), len(marks)))
+        yield prompt, [*marks, cut][closing]
+        index, begun = closing + 1, True
     while index < len(marks):
-        mark, partner = marks[index], partners.get(index)
-        if mark.kind == "open" and (partner is None or not _in_code(text, mark, marks[partner])):
-            pieces.append((False, text[end : mark.start]))
-            family = family or mark.family.name
-            if partner is None:
-                parts = [*(part for _, part in pieces), text[mark.end :]]
-                return Split(_join(parts), "", True, False, family)
-            opened = opened or not any(is_trace for is_trace, _ in pieces)
-            pieces.append((True, text[mark.end : marks[partner].start]))
-            end = marks[partner].end
-        index = (index if partner is None else partner) + 1
-    pieces.append((False, text[end:]))
-    traces = [part for is_trace, part in pieces if is_trace]
-    answer = _unwrapped(_join(part for is_trace, part in pieces if not is_trace), whole=not traces)
-    if not traces:
-        return Split(None, answer, False, None, None)
-    return Split(_join(traces), answer, opened, True, family)
+        mark, partner = marks[index], partners.get(index, index)
+        if mark.kind == "close" and not (begun or mark.family.phrase):
+            yield prompt, mark
+        elif mark.kind == "open" and partner == index:
+            yield mark, cut
+            return
+        elif mark.kind == "open" and not _in_code(text, mark, marks[partner]):
+            yield mark, marks[partner]
+        begun = begun or mark.kind != "fence"
+        index = partner + 1
 
 
 def _partners(marks: list[Mark]) -> dict[int, int]:
     """Index of the closing mark for each opening one, and of the other fence for each fence."""
     partners: dict[int, int] = {}
+    nearest: dict[str, int] = {}
     unpaired: defaultdict[str, list[int]] = defaultdict(list)
-    for index, mark in enumerate(marks):
-        if mark.kind == "open":
-            unpaired[mark.family.name].append(index)
-        elif mark.kind == "close" and unpaired[mark.family.name]:
-            partners[unpaired[mark.family.name].pop()] = index
-    next_close: dict[str, int] = {}
     for index, mark in reversed(list(enumerate(marks))):
-        if mark.kind != "close" and mark.family.name in next_close:
-            partners.setdefault(index, next_close[mark.family.name])
+        name = mark.family.name
+        if mark.kind == "close":
+            unpaired[name].append(index)
+        elif unpaired[name] or name in nearest:
+            partners[index] = unpaired[name].pop() if unpaired[name] else nearest[name]
         if mark.kind != "open":
-            next_close[mark.family.name] = index
+            nearest[name] = index
     return partners
-
-
-def _closing_of_prompt_trace(
-    marks: list[Mark], partners: dict[int, int], in_trace: bool
-) -> int | None:
-    """Index of the mark that closes a trace begun by the prompt, as far as is known (`in_trace`)."""
-    if in_trace:
-        paired = set(partners.values())
-        closings = [index for index, mark in enumerate(marks) if mark.kind == "close"]
-        unpaired = (index for index in closings if index not in paired)
-        return next(unpaired, next(iter(closings), None))
-    index = 0
-    while index < len(marks) and marks[index].kind != "open":
-        if marks[index].kind == "close" and not marks[index].family.phrase:
-            return index
-        index = partners.get(index, index) + 1
-    return None
 
 
 def _in_code(text: str, opening: Mark, closing: Mark) -> bool:
@@ -178,20 +164,18 @@ def _in_code(text: str, opening: Mark, closing: Mark) -> bool:
     return before == after == "`" and "\n" not in text[opening.end : closing.start]
 
 
-# The wrappers that no answer is written with are taken off wherever they stand.
-_WRAPPER_TOKENS: Final = re.compile(
-    "|".join(
-        re.escape(mark)
-        for pair in ANSWER_WRAPPERS
-        for mark in pair
-        if not mark[1:-1].strip("/").isalpha()
-    )
+# Wrappers that no answer is written with are taken off wherever they stand.
+_TOKENS: Final = "|".join(
+    re.escape(mark)
+    for pair in ANSWER_WRAPPERS
+    for mark in pair
+    if not mark[1:-1].strip("/").isalpha()
 )
 
 
 def _unwrapped(answer: str, *, whole: bool) -> str:
     """The answer without its wrapper; `whole` asks that the wrapper also closes at the end."""
-    answer = _WRAPPER_TOKENS.sub("", answer).strip()
+    answer = re.sub(_TOKENS, "", answer).strip()
     for opening, closing in ANSWER_WRAPPERS:
         if answer.startswith(opening) and (not whole or answer.endswith(closing)):
             body, closed, rest = answer[len(opening) :].rpartition(closing)
@@ -201,37 +185,30 @@ def _unwrapped(answer: str, *, whole: bool) -> str:
 
 # ---- channels: a reply is a row of messages, each in a channel; only some channels are the answer ----
 
-_CHANNELS: Final = tuple(
-    (
-        channels,
-        re.compile(rf"(?P<trace>{channels.trace})|(?P<answer>{channels.answer})", re.MULTILINE),
-        re.compile(channels.end),
-    )
-    for channels in CHANNELS
-)
-
 
 def _split_channels(text: str, opened_by_prompt: bool) -> Split | None:
     """Split a reply of channels, also one that begins inside its trace; None when the text is none."""
-    for channels, header, end in _CHANNELS:
-        first = header.match(text) if channels.needs_trace else None
-        if (
-            (first is None or first.lastgroup != "trace")
-            if channels.needs_trace
-            else "<|" not in text
+
+    def begins_in_trace(answer: re.Match[str]) -> bool:
+        closes = (mark.kind == "close" for mark in find_marks(text))
+        return opened_by_prompt and answer[0].startswith("<|") and not any(closes)
+
+    for channels in CHANNELS:
+        header = rf"(?P<trace>{channels.trace})|(?P<answer>{channels.answer})"
+        openings = list(re.finditer(header, text, re.M)) if channels.bare or "<|" in text else []
+        kinds = [opening.lastgroup for opening in openings]
+        if not kinds or (
+            channels.bare and kinds[0] == "answer" and not begins_in_trace(openings[0])
         ):
             continue
-        openings = list(header.finditer(text))
-        if not openings:
-            continue
-        before = end.sub("", text[: openings[0].start()])
+        before = re.sub(channels.end, "", text[: openings[0].start()])
         trace, answer = [before] if before.strip() else [], list[str]()
         stops = [*(opening.start() for opening in openings[1:]), len(text)]
         for opening, stop in zip(openings, stops, strict=True):
-            body = end.sub("", text[opening.end() : stop])
+            body = re.sub(channels.end, "", text[opening.end() : stop])
             (answer if opening.lastgroup == "answer" else trace).append(body)
-        opened = opened_by_prompt or (openings[0].lastgroup == "trace" and not before.strip())
-        if openings[-1].lastgroup == "trace":
+        opened = opened_by_prompt or (kinds[0] == "trace" and not before.strip())
+        if kinds[-1] == "trace":
             return Split(_join(trace + answer), "", opened, False, channels.name)
         if not trace and not opened:
             return Split(None, _join(answer), False, None, channels.name)

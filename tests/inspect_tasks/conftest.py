@@ -51,7 +51,7 @@ def run(tmp_path: Path, doors: Path) -> Run:
         [log] = inspect_eval(
             task,
             model=options.pop("model", "rim_toy/scripted"),
-            model_args={"script": lines} if lines else {},
+            model_args=options.pop("model_args", {"script": lines} if lines else {}),
             task_args=task_args,
             display="none",
             **options,

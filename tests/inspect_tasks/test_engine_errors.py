@@ -118,6 +118,26 @@ def test_prompts_that_leave_no_room_are_refused(served: Any) -> None:
         served(66, complies_to_odd, task_args=NAMED)
 
 
+@pytest.mark.slow
+def test_default_budgets_fit_the_longest_reply_of_a_hosted_model(
+    run: Any, serve: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """GPT-4o writes 16,384 tokens at most, and its provider refuses a request for more."""
+    server = serve(10**6, complies_to_odd)
+    server.name = "gpt-4o"
+    monkeypatch.setenv("OPENAI_API_KEY", "none")
+    hosted = {"model": "openai/gpt-4o", "model_base_url": server.url, "limit": 1}
+    run(**hosted, model_args={"responses_api": False}, task_args={"switch": "prompted"})
+    asked = {body.get("max_completion_tokens") or body["max_tokens"] for body in server.requests}
+    assert min(asked) == 2_048
+    assert 16_000 < max(asked) <= 16_384
+    server.requests.clear()
+    own = {"switch": "prompted", "thinking_tokens": 20_000, "answer_tokens": 10}
+    run(**hosted, model_args={"responses_api": False}, task_args=own)
+    asked = {body.get("max_completion_tokens") or body["max_tokens"] for body in server.requests}
+    assert asked == {10, 20_010}  # the catalogue may be out of date
+
+
 COMMANDS: dict[str, tuple[list[str], str]] = {
     "a limit that the modes would share": (
         ["--model", "rim_toy/scripted", "--token-limit", "500"],

@@ -26,8 +26,7 @@ HELLO = [{"role": "user", "content": "hello"}]
     ],
 )  # fmt: skip
 def test_renders_like_a_chat_engine(source: str, text: str) -> None:
-    render = template_renderer(source, special_tokens={"bos_token": "<s>"})
-    assert render(HELLO, {"word": 7}) == text
+    assert template_renderer(source)(HELLO, {"word": 7, "bos_token": "<s>"}) == text
 
 
 HOSTILE = {

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rim_eval.thinking import Split, split_trace
+from rim_eval.thinking import Split, find_switch, split_trace, template_renderer
+from rim_eval.thinking.generation_prompt import read_tail
 from rim_eval.thinking.markers import FAMILIES, Family
 
 CASES: list[tuple[str, str | None, str]] = [
@@ -192,6 +193,42 @@ def test_rows_of_messages(text: str, trace: str | None, answer: str, closed: boo
     assert (split.trace, split.answer, split.closed) == (trace, answer, closed)
 
 
+HYPERCLOVAX = (
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}<|im_start|>assistant"
+    "{{ '/think\n' if force_reasoning else '\n' if skip_reasoning else '' }}"
+)
+
+
+def test_a_message_of_the_trace_that_the_prompt_began() -> None:
+    think = find_switch(template_renderer(HYPERCLOVAX), source=HYPERCLOVAX).think
+    assert think.opened_by_prompt
+    turn = "<|im_end|>\n<|im_start|>assistant\n"
+    for text, trace, answer in (
+        (f"plan{turn}answer<|im_end|>", "plan", "answer"),
+        (f"plan</think>answer{turn}more", "plan", f"answer{turn}more"),
+        ("plan\nassistant\nand", "plan\nassistant\nand", ""),
+    ):
+        split = split_trace(text, opened_by_prompt=True)
+        assert (split.trace, split.answer) == (trace, answer)
+
+
+@pytest.mark.parametrize(
+    ("tail", "state"),
+    [
+        ("<|start|>assistant<|channel|>analysis<|message|>", "open"),
+        ("<|start|>assistant<|channel|>final<|message|>", "closed"),
+        ("<|start|>assistant to=self<|message|>", "open"),
+        ("<|begin|>assistant<|think|>", "open"),
+        ("<|begin|>assistant<|think|><|end|><|begin|>assistant<|content|>", "closed"),
+        ("<|message_model|><|content_thinking|>", "open"),
+        ("<|im_start|>assistant/think\n", "open"),
+        ("<|im_end|>\n<|im_start|>assistant\n", "none"),
+    ],
+)
+def test_prompts_that_end_in_the_header_of_a_message(tail: str, state: str) -> None:
+    assert read_tail(f"Open the door.{tail}").state == state
+
+
 def test_a_skipped_trace_that_the_prompt_opened() -> None:
     split = split_trace("answer<|close|>response<|sep|>", opened_by_prompt=True)
     assert (split.trace, split.answer, split.closed) == ("", "answer", True)
@@ -251,11 +288,11 @@ def test_honest_answers_have_no_unknown_mark(text: str) -> None:
 
 def test_answers_of_real_models_have_no_unknown_mark(shared_data: Path) -> None:
     answers: list[str] = []
-    for file in shared_data.glob("data/xstest_human_labels_*.csv"):
+    for file in shared_data.glob("xstest_human_labels_*.csv"):
         with file.open(encoding="utf-8") as lines:
             answers += [row["completion"] for row in csv.DictReader(lines)]
     for name in ("gsm8k_test", "math500"):
-        file = shared_data / "data" / f"{name}.jsonl"
+        file = shared_data / f"{name}.jsonl"
         answers += [json.loads(line)["answer"] for line in file.read_text().splitlines()]
     assert len(answers) > 3000
     assert [text for text in answers if split_trace(text).unknown_mark] == []
@@ -362,6 +399,9 @@ soup = st.lists(
         st.sampled_from(
             [mark for f in FAMILIES for mark in (f.opened_with, f.closed_with)]
             + ["```\n", "\n```\n", "`", '"', "<answer>", "</answer>", "<|channel|>", "analysis",
+               "to=self", "to=user", "<|eom|>", "<|think|>", "<|content|>", "<|content_thinking|>", "/think\n",
+               "<|end_message|>", "<|content_text|>", "<|close|>response<|sep|>", "<|START_TEXT|>", "<reflection>",
+               "</reflection>", "[reason]", "[/reason]", "<|reason_end|>", "thought\n", "\nassistant\n",
                "final", "commentary", "<|message|>", "<|end|>", "<|start|>assistant", "assistantfinal"]
         ),
     ),
@@ -436,6 +476,7 @@ def test_it_never_raises_and_keeps_its_word(text: str, opened: bool, reasoning: 
     assert (split.trace is None) == (split.closed is None)
     if split.closed is False:
         assert split.answer == ""
+    assert len(split.unknown_mark or "") <= 60
 
 
 @pytest.mark.slow
@@ -443,7 +484,9 @@ def test_it_never_raises_and_keeps_its_word(text: str, opened: bool, reasoning: 
     "unit",
     ["<think>", "</think>", "<think></think>", "<think ", "`<think>", "`<think>a</think>", "```\n",
      '"</think>"', "<|start|>", "<|channel|>analysis", "<|end|> ", "final ", "<answer>", " ", "<",
-     "<think>\n```\n", "here is my thought process:", "analysis"],
+     "<think>\n```\n", "here is my thought process:", "analysis", "<|content_thinking|>", "to=self<|message|>",
+     "<|end|>", "<|think|>", "assistant\n", "<|open|>", "x <reflection>", "</reflection>", "x <a reason", "[reason",
+     "<|reason", "x [reasons] [/reasons] ", "`</reason>", "<|START_TEXT|>", "aassistantfinal"],
 )  # fmt: skip
 @pytest.mark.parametrize("ending", ["</think>", "<|message|>"])
 @pytest.mark.timeout(60)
@@ -452,4 +495,5 @@ def test_time_is_linear(unit: str, ending: str) -> None:
     text = unit * 40_000 + ending
     for opened_by_prompt in (False, True):
         split = split_trace(text, opened_by_prompt=opened_by_prompt)
-        assert len(split.trace or "") + len(split.answer) <= len(text)
+        assert len(split.trace or "") + len(split.answer) <= len(text) * 1.1
+        assert len(split.unknown_mark or "") <= 60
