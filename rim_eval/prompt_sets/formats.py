@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any, Final, NamedTuple
 
 from rim_eval.errors import RimError
+from rim_eval.files import parse_json
 from rim_eval.prompt_sets.registry import Columns, Format
 
 Row = dict[str, Any]
