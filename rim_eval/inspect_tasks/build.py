@@ -214,7 +214,8 @@ def fit_budgets(settings: Asked, loaded: LoadedSet) -> Asked:
     if model is None:
         return settings
     weights = getattr(model.api, "model", None)
-    refuse_real_model(loaded.entry, str(model), getattr(weights, "config", None))
+    config, is_alias = getattr(weights, "config", None), str(model).startswith("openai-api/")
+    refuse_real_model(loaded.entry, str(model), config, is_alias=is_alias)
     style: Any = getattr(settings, "prompt_style", "as_is")
     messages = (user_message(prompt, style) for prompt in loaded.prompts)
     system = active_generate_config().system_message

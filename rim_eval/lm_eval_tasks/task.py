@@ -71,7 +71,8 @@ class ModeTask(ConfigurableTask):  # type: ignore[misc]
         self.engine = engine = engine_of(write)
         config = getattr(getattr(engine.lm, "model", None), "config", None)
         name = f"{type(engine.lm).__name__}: {engine.model}"
-        refuse_real_model(entry(self.file.prompt_set), name, config)
+        is_alias = hasattr(engine.lm, "base_url")
+        refuse_real_model(entry(self.file.prompt_set), name, config, is_alias=is_alias)
         self._refuse_cuts(engine)
         self._fit_budgets(system)
         self.switch = engine.switch(self.settings.switch, template)

@@ -16,8 +16,7 @@ from rim_eval.prompt_sets import entry, refuse_real_model
 def test_a_real_model_is_refused(
     task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("LOCAL_BASE_URL", "http://127.0.0.1:9/v1")
-    monkeypatch.setenv("LOCAL_API_KEY", "none")
+    monkeypatch.setenv("VLLM_BASE_URL", "http://127.0.0.1:9/v1")
     task_args = {"set": "toy"} if task == "injection" else {}
     arguments: dict[str, Any] = {"switch": "enable_thinking", "judge": "refusal"}
     if task == "toy_math":
@@ -25,12 +24,18 @@ def test_a_real_model_is_refused(
     with pytest.raises(PrerequisiteError, match="is for the model organisms") as error:
         inspect_eval(
             f"rim_eval/{task}",
-            model="openai-api/local/Qwen3-4B",
+            model="vllm/Qwen/Qwen3-4B",
             task_args=task_args | arguments,
             log_dir=str(tmp_path),
             display="none",
         )
     assert "rim-eval data list" in str(error.value.message)
+
+
+def test_the_name_on_a_server_is_doubted_and_not_refused(caplog: pytest.LogCaptureFixture) -> None:
+    refuse_real_model(entry("toy"), "openai-api/local/mine", is_alias=True)
+    [record] = caplog.records
+    assert "is for the model organisms" in record.getMessage()
 
 
 @pytest.mark.parametrize(

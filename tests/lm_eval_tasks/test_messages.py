@@ -18,7 +18,8 @@ REFUSING = "{{ raise_exception('no such role') }}"
 
 PROGRAM = """
 import json, os, sys
-import torch, transformers
+import datasets, rim_eval.judging, rim_eval.sandbox, torch, transformers
+import lm_eval.evaluator, lm_eval.models.huggingface, lm_eval.tasks, rim_eval.lm_eval_tasks.task
 from lm_eval.__main__ import cli_evaluate
 for output, arguments in json.load(sys.stdin):
     child = os.fork()
@@ -45,6 +46,7 @@ CASES: dict[str, tuple[dict[str, Any], tuple[str, ...], str]] = {
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_errors_of_users_are_one_plain_message(tmp_path: Path) -> None:
     refusing = tmp_path / "refusing.jinja"
     refusing.write_text(REFUSING)
@@ -60,7 +62,7 @@ def test_errors_of_users_are_one_plain_message(tmp_path: Path) -> None:
         env=os.environ | {"HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": ""},
         stdout=subprocess.PIPE,
         text=True,
-        timeout=600,
+        timeout=800,
     )
     assert done.stdout.split() == ["1"] * len(CASES)
     for (name, (_, _, message)), (output, _) in zip(CASES.items(), commands, strict=True):
