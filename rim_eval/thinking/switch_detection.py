@@ -171,8 +171,13 @@ def _switching_pair(trials: list[_Trial], default: str, *, tails_only: bool) -> 
         _compare(_fitting(more, 1), _fitting(less, -1), default)
         for more, less in product(groups, groups)
     ]
-    # Among equals: the template's own default first, then the values tried first.
-    pairs.sort(key=lambda pair: default not in (pair.think.prompt, pair.no_think.prompt))
+    # Among equals: of texts those that both modes have of their own, of tails the template's own default.
+    pairs.sort(
+        key=lambda pair: (
+            (default in (pair.think.prompt, pair.no_think.prompt))
+            == (pair.difference.strength == 2)
+        )
+    )
     best = max(pairs, key=lambda pair: pair.difference.strength, default=None)
     return best if best and best.difference.strength >= (3 if tails_only else 1) else None
 
@@ -185,6 +190,12 @@ def _compare(think: _Trial, no_think: _Trial, default: str) -> _Candidate:
     if difference.strength == 3 and read_tail(think.prompt).state == "open":
         # A prompt without a trace may be for another task altogether, a verdict, say.
         difference = difference if only_mark or about_thinking else Difference(0, "")
+    if (
+        has_unknown_empty_trace(no_think.prompt)
+        and not about_thinking
+        and no_think.name == no_think.value
+    ):
+        difference = Difference(0, "")  # an empty tag that a text in a message brings about
     return _Candidate(difference, think, no_think, default)
 
 
@@ -197,7 +208,10 @@ def _fitting(trials: list[_Trial], direction: int) -> _Trial:
 
 def _degree_pair(search: _Search, name: str, trials: list[_Trial]) -> _Candidate | None:
     """Return two trials that ask for more and for less thinking; off only where it is named."""
-    named = {*search.reads.variables[name], "low", "medium", "high"} - {"max", "xhigh"}
+    compared = {value for value in search.reads.variables[name] if isinstance(value, str)}
+    if compared and compared.isdisjoint(_LEVEL_OF):
+        return None  # a language, say
+    named = {*compared, "low", "medium", "high"} - {"max", "xhigh"}
     levels = {
         _LEVEL_OF[one.value]: one
         for one in trials[::-1]

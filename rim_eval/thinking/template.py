@@ -192,7 +192,8 @@ def _derived_names(tree: nodes.Template, variable: str) -> set[str]:
     names = {variable}
     for _ in range(3):
         for assign in tree.find_all(nodes.Assign):
-            if isinstance(assign.target, nodes.Name) and names & _names(assign.node):
+            read = _names(assign.node)
+            if isinstance(assign.target, nodes.Name) and names & read and "namespace" not in read:
                 names.add(assign.target.name)
     return names
 

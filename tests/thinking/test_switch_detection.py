@@ -59,6 +59,7 @@ WORDS: dict[str, tuple[str, str, Any, Any, bool]] = {
     "sentence_on": ("switch", "enable_thinking", True, False, False),
     "sentence_off": ("switch", "skip_thinking", False, True, False),
     "sentence_mode": ("switch", "reasoning_mode", "on", "off", False),
+    "sentence_both": ("switch", "thinking_mode", "on", "off", False),
     "sentence_default_on": ("switch", "disable_cot", False, True, False),
     "effort_empty_trace": ("switch", "reasoning_effort", "high", "minimal", False),
     "effort_sentences": ("effort", "reasoning_effort", "high", "low", False),
@@ -135,6 +136,7 @@ FORCED = {
     "decoy_prose_opens": (True, "\n</think>\n\n"),
     "decoy_replaced_prompt": (False, "<think>\n\n</think>\n\n"),
     "decoy_system_word": (True, "\n</think>\n\n"),
+    "decoy_language": (True, "\n</think>\n\n"),
     "decoy_message_flag": (True, "\n</think>\n\n"),
 }
 
@@ -156,6 +158,7 @@ ASKED = {
     "decoy_text": "system",
     "decoy_prose": "system",
     "decoy_system_text": "user_suffix",
+    "decoy_system_tag": "system",
     "tools_only": "system",
     "answer_opened": "system",
     "always_closed": "system",
