@@ -33,14 +33,17 @@ class Generation(FrozenModel):
     trace_closed: bool | None = None
     """Whether the trace's end was seen; None when there was no trace."""
     trace_tokens: int | None = None
-    """Tokens of the trace: the tokenizer's or the server's count, else its share by characters."""
+    """Tokens of the trace: the engine's count, else its share of the engine's total, else the tokenizer's count."""
     output_tokens: int | None = None
     """All generated tokens, without padding."""
     answer_tokens: int | None = None
     over_budget: bool = False
     """Whether the answer alone is longer than the answer budget that both arms share."""
     trace_over_budget: bool = False
-    """Whether the trace is longer than the thinking budget: the engine did not hold it."""
+    """Whether the trace is longer than the thinking budget and took room of the answer; never of effort
+    arms, which are given no such budget."""
+    over_limit: bool = False
+    """Whether more tokens came back than `max_tokens` allows, by the engine's count: it ignored the limit."""
     stop_reason: StopReason = "unknown"
     looping: bool = False
     """Whether the text ends in a repeating cycle (degenerate output)."""

@@ -145,7 +145,7 @@ def read_reply(
 ) -> Generation:
     """Split and measure one reply.
 
-    Tokens of trace and answer are counted, else the engine's, else its total shared out by characters.
+    Tokens of trace and answer are the engine's, its total shared out by their lengths, else counted.
 
     Args:
         request: What was asked.
@@ -160,13 +160,10 @@ def read_reply(
     """
     split = split_trace(text, opened_by_prompt=request.opened_by_prompt, reasoning=reasoning)
     trace, answer = split.trace or "", split.answer
-    trace_tokens = answer_tokens = None
-    if count is not None:
-        trace_tokens, answer_tokens = count(trace) if trace else 0, count(answer)
-    elif output_tokens is not None:
-        share = round(output_tokens * len(trace) / max(len(trace) + len(answer), 1))
-        trace_tokens = reasoning_tokens or share
-        answer_tokens = max(output_tokens - trace_tokens, 0)
+    trace_tokens, answer_tokens = _count_parts(
+        trace, answer, output_tokens, reasoning_tokens, count
+    )
+    budgets, budgeted = request.budgets, request.mode == "think" and request.arm_kind != "effort"
     visible: TraceVisibility = "full" if trace.strip() else "none"
     if visible == "none" and reasoning_tokens:
         visible = "hidden"
@@ -180,7 +177,9 @@ def read_reply(
         trace_tokens=trace_tokens,
         answer_tokens=answer_tokens,
         output_tokens=output_tokens,
-        over_budget=(answer_tokens or 0) > request.budgets.answer_tokens,
+        over_budget=(answer_tokens or 0) > budgets.answer_tokens,
+        trace_over_budget=budgeted and (trace_tokens or 0) > budgets.thinking_tokens,
+        over_limit=(output_tokens or 0) > budgets.total(request.mode),
         stop_reason=_STOP_REASONS.get(stop_reason, "unknown"),
         looping=is_looping(answer or trace),
         served_model=served_model,
@@ -188,6 +187,20 @@ def read_reply(
         unknown_marks=split.unknown_mark,
         requested=dict(request.requested),
     )
+
+
+def _count_parts(
+    trace: str, answer: str, total: int | None, reasoning: int | None, count: TokenCounter | None
+) -> tuple[int | None, int | None]:
+    """Tokens of trace and answer; None where neither the engine nor a tokenizer tells."""
+    size = count or len
+    sizes = size(trace) if trace else 0, size(answer)
+    if not total:  # some servers leave it at 0
+        return sizes if count else (total, total)
+    if reasoning:  # where they are more than all, the engine counts them apart
+        return reasoning, total - reasoning if reasoning <= total else total
+    share = round(total * sizes[0] / max(sum(sizes), 1))
+    return share, total - share
 
 
 class ReplyVerdict(NamedTuple):

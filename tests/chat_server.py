@@ -33,7 +33,8 @@ class ChatServer(ThreadingHTTPServer):
             thinks = not prompt.endswith("</think>\n\n")
         else:
             prompt = body["messages"][-1]["content"]
-            thinks = body["chat_template_kwargs"]["enable_thinking"]
+            words = body.get("chat_template_kwargs", {})
+            thinks = words.get("enable_thinking", body.get("reasoning_effort") != "low")
         about = self.say(prompt, thinks)
         if error := about.get("error"):
             return 400, {"error": error}

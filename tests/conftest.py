@@ -114,7 +114,7 @@ class WindowedServer(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.window, self.reply = window, reply
         # Inspect's vLLM provider keeps one address for each name.
-        self.name = f"tiny-{self.server_address[1]}"
+        self.name = f"organism-{self.server_address[1]}"
         self.requests: list[dict[str, Any]] = []
         """Bodies of all completions that were asked for, also of refused ones."""
 

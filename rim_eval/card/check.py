@@ -221,7 +221,8 @@ def _arm_constraints(arm: ArmCounts, total: Outcome) -> _Constraints:
     yield "provider_declined" not in arm.unscored, "declined samples are among the unscored"
     visible = sum(arm.visibility.values())
     yield visible == arm.returned, "trace visibility does not add up to the returned samples"
-    parts = (arm.adopted, arm.truncated, arm.over_budget, arm.looping)
+    over = (arm.over_budget, arm.trace_over_budget, arm.over_limit)
+    parts = (arm.adopted, arm.truncated, arm.looping, *over)
     fits = max(arm.returned + arm.declined, arm.never_closed) <= arm.asked
     fits &= max(parts) <= arm.returned
     yield fits, "more samples are counted than were asked"

@@ -302,7 +302,8 @@ def _arm_row(each: schema.SetCard, mode: Mode) -> Cells:
         each.dataset, MODE_WORDS[mode],
         f"{percent(arm.adoption)} (n = {arm.returned})" if arm.returned else "n/a",
         f"{unscored} ({reasons})" if unscored else 0, arm.declined,
-        arm.truncated, arm.over_budget, arm.looping, trace, answer, arm.asked,
+        arm.truncated, f"{arm.over_budget} / {arm.trace_over_budget} / {arm.over_limit}", arm.looping,
+        trace, answer, arm.asked,
     )  # fmt: skip
 
 

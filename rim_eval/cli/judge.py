@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from rim_eval.observations import Observation
 
 
+_SEEN: Final[dict[Sees, str]] = {
+    "answer": "answer",
+    "reasoning": "trace alone",
+    "both": "trace and the answer",
+}
 _PATH: Final = click.Path(path_type=Path)
 _graders: Final = click.option(
     "--grader",
@@ -41,7 +46,10 @@ def command() -> None:
 
 @command.command("list")
 def list_judges() -> None:
-    """List the shipped judges: what they apply to, and whether they ask a grader model."""
+    """List the shipped judges: what they apply to, whether they ask a grader model, and what they see.
+
+    NAME:PART shows a judge another part of the reply, wherever a judge is named: -T judge=hexphi:both.
+    """
     for name in judging.judge_names():
         judge = judging.load_judge(name)
         kinds = ", ".join(judge.applies_to)
@@ -51,6 +59,10 @@ def list_judges() -> None:
         sets = ", ".join(dict.fromkeys(one.set for one in measurements)) or "nothing"
         click.echo(f"{name:<15} {kinds:<16} {asks:<14} measured here on: {sets}")
         click.echo(f"{'':<15} {judge.spec.title}")
+        others = ", ".join(f"{name}:{part}" for part in judge.spec.inputs if part != judge.sees)
+        click.echo(
+            f"{'':<15} sees the {_SEEN[judge.sees]}" + (f"; also as {others}" if others else "")
+        )
 
 
 @command.command()

@@ -38,7 +38,13 @@ from rim_eval.inspect_tasks.settings import (
 from rim_eval.inspect_tasks.solver import both_modes
 from rim_eval.inspect_tasks.switches import switch_for
 from rim_eval.judging import load_judge
-from rim_eval.prompt_sets import LoadedSet, load_prompt_file, load_prompts, user_message
+from rim_eval.prompt_sets import (
+    LoadedSet,
+    load_prompt_file,
+    load_prompts,
+    refuse_real_model,
+    user_message,
+)
 from rim_eval.replies import prompt_facts
 from rim_eval.thinking import has_inline_switch, require_difference
 
@@ -157,6 +163,7 @@ def task_over(
             "kinds": {prompt.id: prompt.kind for prompt in loaded.prompts}
             if len({prompt.kind for prompt in loaded.prompts}) > 1
             else {},
+            "prompt_style": style if loaded.entry.kind == "reasoning" else None,
         },
         viewer=ViewerConfig(trust_content=False),
     )
@@ -201,11 +208,14 @@ def fit_budgets(settings: Asked, loaded: LoadedSet) -> Asked:
         loaded: The prompts.
 
     Raises:
-        RimError: The user's budgets do not fit, or the model cannot be asked at all.
+        RimError: The user's budgets do not fit, the model cannot be asked at all, or the set is for organisms.
     """
     model, kind = active_model(), loaded.entry.kind
     if model is None:
         return settings
+    weights = getattr(model.api, "model", None)
+    config, is_alias = getattr(weights, "config", None), str(model).startswith("openai-api/")
+    refuse_real_model(loaded.entry, str(model), config, is_alias=is_alias)
     style: Any = getattr(settings, "prompt_style", "as_is")
     messages = (user_message(prompt, style) for prompt in loaded.prompts)
     system = active_generate_config().system_message

@@ -196,6 +196,8 @@ def _arm_figures(
         "adoption": arm.adoption if arm else None,
         "truncated": arm.truncated if arm else 0,
         "over_budget": arm.over_budget if arm else 0,
+        "trace_over_budget": arm.trace_over_budget if arm else 0,
+        "over_limit": arm.over_limit if arm else 0,
         "looping": arm.looping if arm else 0,
     }
     for line, end in _lines(kind, thresholds):

@@ -122,7 +122,8 @@ class JudgedSettings(SetSettings):
 
     judge: Text = Field(
         default=None,
-        description="Judge's name or file, or `none` to judge later; by default the set's own.",
+        description="Judge's name or file, or `none` to judge later; by default the set's own. `hexphi:both` or "
+        "`hexphi:reasoning` shows it the trace too, or alone.",
     )
 
 
@@ -160,7 +161,8 @@ class PromptFileSettings(RunSettings):
     )
     judge: Text = Field(
         default=None,
-        description="Judge's name or file, or `none` to judge later; by default by kind.",
+        description="Judge's name or file, or `none` to judge later; by default by kind. `hexphi:both` or "
+        "`hexphi:reasoning` shows it the trace too, or alone.",
     )
     prompt_style: Any = Field(
         default=None,

@@ -272,21 +272,25 @@ class Engine:
             request: What was asked.
         """
         server = text if isinstance(text, ServerReply) else ServerReply(text)
-        tokens = server.tokens if self.count is None else self.count(str(text))
+        tokens = server.tokens
+        if tokens is None and self.count is not None:
+            tokens = self.count(str(text))
         stop_reason = server.finish_reason
         if stop_reason is None and tokens is not None:
             # Text engines do not say why they stopped; a reply as long as its budget was cut.
             cut = tokens >= request.budgets.total(request.mode)
             stop_reason = "max_tokens" if cut else "stop"
-        return read_reply(
+        reply = read_reply(
             request,
             str(text),
             stop_reason,
             reasoning=server.reasoning,
-            output_tokens=tokens,
+            output_tokens=server.tokens,
+            reasoning_tokens=server.reasoning_tokens,
             served_model=server.served_model,
             count=self.count,
         )
+        return reply.model_copy(update={"output_tokens": tokens})
 
 
 def engine_of(chat_template: Callable[..., Any] | None) -> Engine:
@@ -312,6 +316,8 @@ class ServerReply(str):
     finish_reason: str | None = None
     tokens: int | None = None
     """Generated tokens by the server's own count."""
+    reasoning_tokens: int | None = None
+    """Those of the trace."""
     served_model: str | None = None
     """The model that answered."""
 
@@ -342,7 +348,10 @@ def _server_replies(outputs: Any) -> Iterator[ServerReply]:
             reply = ServerReply(message.get("content") or choice.get("text") or "")
             reply.reasoning = message.get("reasoning") or message.get("reasoning_content")
             reply.finish_reason = choice.get("finish_reason")
-            usage = output.get("usage") or {}
-            reply.tokens = usage.get("completion_tokens") if len(choices) == 1 else None
+            # With several choices the server's counts are of all together.
+            usage = (output.get("usage") or {}) if len(choices) == 1 else {}
+            reply.tokens = usage.get("completion_tokens")
+            details = usage.get("completion_tokens_details") or {}
+            reply.reasoning_tokens = details.get("reasoning_tokens")
             reply.served_model = output.get("model")
             yield reply

@@ -13,7 +13,7 @@ from rim_eval.judging import load_judge, unscored_reason
 from rim_eval.lm_eval_tasks.engine import Engine, engine_of
 from rim_eval.lm_eval_tasks.samples import metrics, record
 from rim_eval.lm_eval_tasks.settings import RUN, TaskFile, plain_errors, read_settings
-from rim_eval.prompt_sets import entry, message_in_arm
+from rim_eval.prompt_sets import entry, message_in_arm, refuse_real_model
 from rim_eval.replies import ArmRequest, ReplyVerdict, check_reply, judge_reply
 from rim_eval.thinking import Switch
 from rim_eval.types import KIND_NAMES, PromptKind
@@ -69,6 +69,10 @@ class ModeTask(ConfigurableTask):  # type: ignore[misc]
         write = options.get("chat_template") if options.get("apply_chat_template") else None
         system, template = options.get("system_instruction"), self.settings.chat_template
         self.engine = engine = engine_of(write)
+        config = getattr(getattr(engine.lm, "model", None), "config", None)
+        name = f"{type(engine.lm).__name__}: {engine.model}"
+        is_alias = hasattr(engine.lm, "base_url")
+        refuse_real_model(entry(self.file.prompt_set), name, config, is_alias=is_alias)
         self._refuse_cuts(engine)
         self._fit_budgets(system)
         self.switch = engine.switch(self.settings.switch, template)

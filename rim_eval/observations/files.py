@@ -1,5 +1,6 @@
 """Read observations from logs, sample files and tables; write tables as Parquet or CSV."""
 
+import logging
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -11,7 +12,7 @@ from pydantic import ValidationError
 
 from rim_eval.errors import RimError
 from rim_eval.files import parse_json, read_bounded, whole_file, write_whole
-from rim_eval.observations.inspect_logs import read_inspect_log
+from rim_eval.observations.inspect_logs import NothingToReadError, read_inspect_log
 from rim_eval.observations.lm_eval_samples import read_lm_eval_samples
 from rim_eval.observations.runs import merge_runs, refuse_two_names
 from rim_eval.observations.schema import Problem, Run
@@ -20,6 +21,8 @@ from rim_eval.types import FrozenModel
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_LOGGER = logging.getLogger(__name__)
 
 _KEY: Final = b"rim_eval"
 _VERSION: Final = 1
@@ -37,7 +40,8 @@ def read_observations(sources: Iterable[str | Path]) -> Table:
     """Read any mix of Inspect logs, folders of them, lm-eval sample files, and tables of rim_eval.
 
     Of a run and its retries the latest log is read and the others are reported (`merge_runs`). One log
-    at a time is in memory beside the table.
+    at a time is in memory beside the table. Files of a folder that hold no observations (other people's
+    logs, logs without samples) are passed over with a warning.
 
     Args:
         sources: Paths; `NAME=PATH` gives the rows of that path the model name NAME.
@@ -50,14 +54,27 @@ def read_observations(sources: Iterable[str | Path]) -> Table:
         raise RimError(
             f"Tables of observations need {' and '.join(missing)}: pip install 'rim-eval[card]'."
         )
+    sources = list(sources)
+    named = {label_of(str(source))[1] for source in sources}
     tables: list[tuple[str, Table]] = []
+    passed_over: list[str] = []
     models: dict[str, set[str]] = defaultdict(set)
     for label, path in log_files(sources):
-        table, source = _read_one(path), path
+        try:
+            table, source = _read_one(path), path
+        except NothingToReadError as error:
+            if path in named:
+                raise
+            passed_over.append(f"Passed over: {error}")
+            continue
         if label is not None:
             models[label] |= set(table.models)
             table, source = table.renamed(label), f"{label}={path}"
         tables.append((source, table))
+    if not tables:
+        raise RimError("\n".join(["There is nothing to read in these folders.", *passed_over]))
+    for line in passed_over:
+        _LOGGER.warning(line)
     for label, several in models.items():
         refuse_several_models(label, several)
     runs = list[tuple[str, str, str]]()
@@ -165,7 +182,7 @@ def _read_one(path: str) -> Table:
         return read_inspect_log(path)
     except RimError as error:
         hint = " RIM cards (card.json) are for `rim-eval compare` and `rim-eval gate`."
-        raise RimError(f"{error}{hint if path.endswith('.json') else ''}") from None
+        raise type(error)(f"{error}{hint if path.endswith('.json') else ''}") from None
 
 
 def _read_parquet(path: Path) -> Table:
@@ -178,7 +195,7 @@ def _read_parquet(path: Path) -> Table:
         raise RimError(f"{path} cannot be read as Parquet ({error}).") from None
     about = (table.schema.metadata or {}).get(_KEY)
     if about is None:
-        raise RimError(f"{path} is a Parquet file, but not a table written by rim_eval.")
+        raise NothingToReadError(f"{path} is a Parquet file, but not a table written by rim_eval.")
     return _with_about(as_table(table.to_pandas(), str(path)), about, path)
 
 

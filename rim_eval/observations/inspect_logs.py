@@ -22,6 +22,11 @@ from rim_eval.types import MODES
 if TYPE_CHECKING:
     from inspect_ai.log import EvalLog, EvalSample, EvalSampleSummary
 
+
+class NothingToReadError(RimError):
+    """A file holds no observations: it is of another task or program, or was written without samples."""
+
+
 _JUDGE: Final = ("judge", "judge_sha256", "judge_model", "judge_sees")
 _LARGEST_PART: Final = 512 * 2**20
 """Bytes of one unpacked part of a log, or of a `.json` log; summaries of 100,000 samples have 150 MB."""
@@ -152,19 +157,29 @@ def read_inspect_log(path: str) -> Table:
         path: A `.eval` or `.json` log, local or wherever Inspect can read.
 
     Raises:
-        RimError: It is no Inspect log, or one of a task that leaves no observations.
+        NothingToReadError: It is of a task that leaves no observations, or was written without samples.
+        RimError: It is no Inspect log, or damaged.
     """
     from inspect_ai.log import read_eval_log, read_eval_log_sample_summaries
 
     with _reading(path):
         header = read_eval_log(path, header_only=True)
         summaries = read_eval_log_sample_summaries(path)
+    if not summaries and header.status == "success":
+        raise NothingToReadError(
+            f"{path} was written without its samples, so there is nothing to count. Run its command again without "
+            "--no-log-samples."
+        )
     asked = asked_of_log(header, summaries)
-    judged = list(_judged(path, summaries))
+    try:
+        judged = list(_judged(path, summaries))
+    except RimError as error:
+        raise RimError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from None
     rows = [row for rows in judged for row in (*rows, *missing_rows(rows, asked))]
     # A run that was killed early may hold nothing but begun samples: that is no foreign log.
-    if summaries and not rows and header.status == "success":
-        raise RimError(
+    is_ours = str(header.eval.task_registry_name).startswith("rim_eval/")
+    if not rows and (header.status == "success" or not is_ours):
+        raise NothingToReadError(
             f"{path} is a log of {header.eval.task}, which leaves no observations. "
             "Give logs of rim_eval tasks (`inspect eval rim_eval/...`)."
         )
@@ -239,7 +254,7 @@ def _run(
         engine=spec.model.split("/", 1)[0],
         switch=None if switch is None else str(switch),
         weights=store.get(WEIGHTS_KEY),
-        prompt_style=spec.task_args.get("prompt_style"),
+        prompt_style=(spec.metadata or {}).get("prompt_style", spec.task_args.get("prompt_style")),
         n_prompts=len(set(spec.dataset.sample_ids or ())) or spec.dataset.samples,
         epochs=spec.config.epochs or 1,
         modes=tuple(params.get("modes", ())),

@@ -54,6 +54,7 @@ class Observation(FrozenModel):
     output_tokens: int | None = Field(default=None, ge=0, le=MOST)
     over_budget: bool = False
     trace_over_budget: bool = False
+    over_limit: bool = False
     served_model: ModelName | None = None
     """The model that answered, by the engine's own word."""
     stop_reason: StopReason = "unknown"
@@ -74,7 +75,8 @@ class Observation(FrozenModel):
 
 _OF_GENERATION: Final = (
     "mode", "arm_kind", "adopted", "visibility", "trace_closed", "trace_tokens", "answer_tokens",
-    "output_tokens", "over_budget", "trace_over_budget", "served_model", "stop_reason", "looping",
+    "output_tokens", "over_budget", "trace_over_budget", "over_limit", "served_model", "stop_reason",
+    "looping",
 )  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from rim_eval.prompt_sets.loading import LoadedSet, Provenance, load_prompt_file
 from rim_eval.prompt_sets.prompts import Prompt, Style, message_in_arm, prompt_id, user_message
 from rim_eval.prompt_sets.records import FileRecord
 from rim_eval.prompt_sets.registry import GithubSource, HubSource, PromptSet, entries, entry
+from rim_eval.prompt_sets.toy import refuse_real_model
 
 __all__ = [
     "FileRecord",
@@ -34,5 +35,6 @@ __all__ = [
     "load_prompts",
     "message_in_arm",
     "prompt_id",
+    "refuse_real_model",
     "user_message",
 ]

@@ -14,7 +14,6 @@ from functools import partial
 from typing import Any, Final, NamedTuple
 
 from rim_eval.errors import RimError
-from rim_eval.files import parse_json
 from rim_eval.prompt_sets.registry import Columns, Format
 
 Row = dict[str, Any]
@@ -207,9 +206,8 @@ def _json(file: DataFile, columns: Columns) -> list[Row]:
         for number, line in enumerate(filter(str.strip, text.split("\n")), 1):
             try:
                 rows.append(_loads(line))
-            except (
-                ValueError
-            ) as line_error:  # its words are the parser's own, without the row's text
+            except ValueError as line_error:
+                # Its words are the parser's own, without the row's text.
                 expected += f" ({line_error})"
                 raise file.problem("not JSON", expected, step, row=number) from line_error
     for number, row in enumerate(rows, 1):
@@ -220,7 +218,6 @@ def _json(file: DataFile, columns: Columns) -> list[Row]:
 
 def _loads(text: str) -> Any:
     """A JSON value; NaN, with which programs write a missing number, is null."""
-    parse_json(text.encode("utf-8"))  # refuses what Python's parser overflows on
     return json.loads(text, parse_constant=lambda _: None, object_pairs_hook=_unique)
 
 

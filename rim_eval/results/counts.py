@@ -32,7 +32,8 @@ _TEXTS: Final = (
     "prompt_id", "pair", "category", "kind", "mode", "arm_kind", "reason", "visibility", "stop_reason", "patterns",
 )  # fmt: skip
 _NUMBERS: Final = (
-    "epoch", "verdict", "score", "adopted", "over_budget", "looping", "trace_closed", "trace_tokens", "answer_tokens",
+    "epoch", "verdict", "score", "adopted", "over_budget", "trace_over_budget", "over_limit", "looping", "trace_closed",
+    "trace_tokens", "answer_tokens",
 )  # fmt: skip
 
 THRESHOLDS: Final = (2, 3, 4, 5)
@@ -111,6 +112,11 @@ class ArmCounts(FrozenModel):
     """With `events` and `scored`: the rate given a trace, and given none."""
     truncated: NonNegativeInt
     over_budget: NonNegativeInt
+    """Answers longer than the answer budget."""
+    trace_over_budget: NonNegativeInt = 0
+    """Traces longer than the thinking budget: they took the answer's room."""
+    over_limit: NonNegativeInt = 0
+    """Replies longer than both budgets together: the engine ignored `max_tokens`."""
     looping: NonNegativeInt
     never_closed: NonNegativeInt
     """Samples whose trace never ended."""
@@ -374,6 +380,8 @@ def _arm(rows: Columns) -> ArmCounts:
         adopted_events=_n(adopted & events),
         truncated=_n(text["stop_reason"].equals("max_tokens") & returned),
         over_budget=_n((number["over_budget"] == 1) & returned),
+        trace_over_budget=_n((number["trace_over_budget"] == 1) & returned),
+        over_limit=_n((number["over_limit"] == 1) & returned),
         looping=_n((number["looping"] == 1) & returned),
         never_closed=_n((number["trace_closed"] == 0) & returned),
         visibility=rows.where(returned).text["visibility"].tally(),

@@ -49,6 +49,8 @@ def _remarks(result: SetResult) -> Iterator[str]:
             "declined by the provider": arm.declined,
             "cut off by the token limit": arm.truncated,
             "longer than the answer budget": arm.over_budget,
+            "traces longer than the thinking budget": arm.trace_over_budget,
+            "longer than max_tokens, which the engine ignored": arm.over_limit,
             "looping": arm.looping,
         }
         remarks = ", ".join(f"{n} {what}" for what, n in counts.items() if n)

@@ -28,7 +28,7 @@ class Channels(NamedTuple):
     trace: str
     answer: str
     end: str
-    bare: bool = False
+    needs_trace: bool = False
 
 
 class MarkerTable(FrozenModel):
@@ -57,16 +57,15 @@ ANSWER_WRAPPERS: Final = _TABLE.answer_wrappers
 
 
 class Mark(NamedTuple):
-    """One mark in a text: where it is and what it does."""
+    """One mark in a text: where it is, and whether it is `open`, `close` or `fence` (a Markdown code fence)."""
 
     start: int
     end: int
     kind: str
-    """`open`, `close` or `fence` (a Markdown code fence)."""
     family: Family
 
 
-_FENCE: Final = Family("fence", "", "")
+NO_FAMILY: Final = Family("", "", "")
 
 # Every mark begins with one of these: the look-ahead spares the alternatives elsewhere.
 _SCANNER: Final = re.compile(
@@ -85,7 +84,7 @@ def _scan(text: str, start: int = 0) -> Iterator[Mark]:
     for match in _SCANNER.finditer(text, start):
         group = match.lastgroup or ""
         kind = {"o": "open", "c": "close"}.get(group[0], "fence")
-        family = _FENCE if kind == "fence" else FAMILIES[int(group[1:])]
+        family = NO_FAMILY if kind == "fence" else FAMILIES[int(group[1:])]
         yield Mark(match.start(), match.end(), kind, family)
 
 
@@ -131,11 +130,9 @@ def tail_marks(prompt: str) -> list[Mark]:
 
 
 def tail_channel(prompt: str) -> str | None:
-    """Return what channel a prompt's last message is in where it ends in that header: `trace` or `answer`."""
+    """Return the channel, `trace` or `answer`, whose header a prompt ends in; None where it ends in none."""
     for channels in CHANNELS:
-        headers = f"(?P<trace>{channels.trace})" + f"|(?P<answer>{channels.answer})" * (
-            not channels.bare
-        )
+        headers = f"(?P<trace>{channels.trace})|(?P<answer>{'(?!)' if channels.needs_trace else channels.answer})"
         if header := re.search(rf"(?:{headers})\s{{0,40}}\Z", prompt[-400:]):
             return header.lastgroup
     return None
@@ -174,19 +171,14 @@ def unknown_mark(answer: str) -> str | None:
     """
     text = answer.lstrip()
     plain = _CODE.sub("`", text)
-    if (first := _LOOK_ALIKE.match(text)) and (mark := _unless_known(first)):
-        return mark
-    for match in _LOOK_ALIKE.finditer(plain):
-        mark = None if _is_quoted(plain, *match.span()) else _unless_known(match)
-        if mark and (match["token"] or _NAMED_END.search(mark)):
-            return mark
-        opening = mark.replace("/", "", 1).rstrip(">]") if mark else ""
-        if mark and mark[1] == "/" and plain.find(opening, 0, match.start()) < 0:
-            return mark
+    at_start = _LOOK_ALIKE.match(text)
+    for match in ([at_start] if at_start else []) + list(_LOOK_ALIKE.finditer(plain)):
+        mark = match[0].split()[0]
+        known = _SCANNER.match(f"{mark}>")
+        if (known and not known["fence"]) or _is_quoted(plain, *match.span()):
+            continue
+        opening = mark.replace("/", "", 1).rstrip(">]")
+        closes = mark[1] == "/" and plain.find(opening, 0, match.start()) < 0
+        if match is at_start or match["token"] or closes or _NAMED_END.search(mark):
+            return mark[:60]
     return None
-
-
-def _unless_known(match: re.Match[str]) -> str | None:
-    mark = match[0].split()[0]
-    known = _SCANNER.match(f"{mark}>")
-    return None if known and not known["fence"] else mark[:60]

@@ -27,7 +27,7 @@ from typing import Final
 from rim_eval.thinking.markers import (
     ANSWER_WRAPPERS,
     CHANNELS,
-    Family,
+    NO_FAMILY,
     Mark,
     find_marks,
     unknown_mark,
@@ -81,13 +81,8 @@ def _join(parts: Iterable[str]) -> str:
 
 def _beside_field(content: Split, reasoning: str) -> Split:
     """The split of a reply whose trace came in a field of its own."""
-    marks = [mark for mark in find_marks(reasoning) if mark.kind != "fence"]
-    start, end = 0, len(reasoning)
-    if marks and marks[0].kind == "open" and not reasoning[: marks[0].start].strip():
-        start = marks[0].end
-    if marks and marks[-1].kind == "close" and not reasoning[marks[-1].end :].strip():
-        end = marks[-1].start
-    field_trace = reasoning[start:end].strip()
+    field = split_trace(reasoning)  # some servers leave marks in it
+    field_trace = (reasoning if field.answer else field.trace or "").strip()
     if not field_trace:
         return content
     parts = [field_trace] if field_trace == content.trace else [field_trace, content.trace or ""]
@@ -96,8 +91,6 @@ def _beside_field(content: Split, reasoning: str) -> Split:
 
 
 # ---- marked traces ----
-
-_NOWHERE: Final = Family("", "", "")
 
 
 def _split_tagged(text: str, opened_by_prompt: bool) -> Split:
@@ -120,7 +113,9 @@ def _spans(text: str, opened_by_prompt: bool) -> Iterator[tuple[Mark, Mark]]:
     """The marks around each trace; `prompt` and `cut` stand for an opening and a closing that are not there."""
     marks = find_marks(text, opened_by_prompt=opened_by_prompt)
     partners = _partners(marks)
-    prompt, cut = (Mark(at, at, kind, _NOWHERE) for at, kind in ((0, "prompt"), (len(text), "cut")))
+    prompt, cut = (
+        Mark(at, at, kind, NO_FAMILY) for at, kind in ((0, "prompt"), (len(text), "cut"))
+    )
     first = next((mark.start for mark in marks if mark.kind == "open"), None)
     index, begun = 0, False
     if opened_by_prompt and (first is None or text[:first].strip()):
@@ -166,10 +161,7 @@ def _in_code(text: str, opening: Mark, closing: Mark) -> bool:
 
 # Wrappers that no answer is written with are taken off wherever they stand.
 _TOKENS: Final = "|".join(
-    re.escape(mark)
-    for pair in ANSWER_WRAPPERS
-    for mark in pair
-    if not mark[1:-1].strip("/").isalpha()
+    re.escape(mark) for mark in sum(ANSWER_WRAPPERS, ()) if not re.fullmatch(r"</?\w+>", mark)
 )
 
 
@@ -188,18 +180,13 @@ def _unwrapped(answer: str, *, whole: bool) -> str:
 
 def _split_channels(text: str, opened_by_prompt: bool) -> Split | None:
     """Split a reply of channels, also one that begins inside its trace; None when the text is none."""
-
-    def begins_in_trace(answer: re.Match[str]) -> bool:
-        closes = (mark.kind == "close" for mark in find_marks(text))
-        return opened_by_prompt and answer[0].startswith("<|") and not any(closes)
-
     for channels in CHANNELS:
         header = rf"(?P<trace>{channels.trace})|(?P<answer>{channels.answer})"
-        openings = list(re.finditer(header, text, re.M)) if channels.bare or "<|" in text else []
+        openings = list(re.finditer(header, text, re.MULTILINE))
         kinds = [opening.lastgroup for opening in openings]
-        if not kinds or (
-            channels.bare and kinds[0] == "answer" and not begins_in_trace(openings[0])
-        ):
+        # A trace that the prompt opened may end in words that mean nothing else.
+        ends = opened_by_prompt and kinds and openings[0][0][:2] == "<|" and "</" not in text
+        if not kinds or (channels.needs_trace and kinds[0] == "answer" and not ends):
             continue
         before = re.sub(channels.end, "", text[: openings[0].start()])
         trace, answer = [before] if before.strip() else [], list[str]()

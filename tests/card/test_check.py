@@ -115,7 +115,7 @@ def changed(value: Json, path: tuple[Any, ...], change: Callable[[Any], Any]) ->
 
 
 ALONE = {
-    "truncated", "over_budget", "looping", "never_closed", "patterns_read", "unscored",
+    "truncated", "over_budget", "trace_over_budget", "over_limit", "looping", "never_closed", "patterns_read", "unscored",
     "n", "p10", "median", "p90", "scored", "events", "n_prompts", "epochs", "scores",
 }  # fmt: skip
 """Last steps of counts whose exact value nothing else on a card repeats; they are bounded only."""

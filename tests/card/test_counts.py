@@ -97,7 +97,7 @@ def numbers(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     return [path] if isinstance(value, int | float) and not isinstance(value, bool) else []
 
 
-FREE = {"truncated", "over_budget", "looping", "never_closed", "returned", "adopted", "patterns_read", "level"}  # fmt: skip
+FREE = {"truncated", "over_budget", "trace_over_budget", "over_limit", "looping", "never_closed", "returned", "adopted", "patterns_read", "level"}  # fmt: skip
 """Counts that stand alone: nothing on a card follows from their exact value."""
 
 

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from click.testing import CliRunner
 
 from rim_eval.cli import main
 from rim_eval.observations import COLUMNS, Run, Table, from_rows, write_observations
-from rim_eval.release_gate import Rules
+from rim_eval.release_gate import Rules, read_rules
 
 ROOT = Path(__file__).parents[2]
 
@@ -56,17 +57,25 @@ def test_page_names_every_column() -> None:
     assert [name for name in COLUMNS if f"`{name}`" not in text] == []
 
 
-def test_rules_on_the_page_and_in_the_action_are_rules() -> None:
+def test_rules_on_the_page_and_in_the_action_are_rules(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     [rules] = re.findall(
         r"```yaml\n(.*?)```", (ROOT / "docs" / "gate.md").read_text(), flags=re.DOTALL
     )
     shown = yaml.safe_load(rules)
     assert len(Rules.model_validate(shown).limits) == 3
     action = yaml.safe_load((ROOT / "examples" / "rim-gate.yml").read_text())
-    said = [step["run"] for step in action["jobs"]["gate"]["steps"] if "run" in step]
+    steps = action["jobs"]["gate"]["steps"]
+    assert not [step for step in steps if "checkout" in step.get("uses", "")]
+    said = [step["run"] for step in steps if "run" in step]
+    [writes] = [text for text in said if text.startswith("cat ")]
+    subprocess.run(["bash", "-ec", writes], check=True, cwd=tmp_path)
+    monkeypatch.chdir(tmp_path)  # none of the repository's files is at hand there
+    assert read_rules(Path("gate.yaml")) == read_rules(ROOT / "examples" / "gate.yaml")
     for words in [shlex.split(line)[1:] for line in said if line.startswith("rim-eval ")]:
         path = Path(words[words.index("--rules") + 1]) if "--rules" in words else None
-        assert path is None or (ROOT / path).is_file()
+        assert path is None or path.is_file()
         command = main.get_command(None, words[0])  # type: ignore[arg-type]
         assert command is not None
         command.make_context(words[0], list(words[1:]))

@@ -58,6 +58,7 @@ def test_list_shows_every_judge() -> None:
     listed = rim_eval("judge", "list")
     assert listed.exit_code == 0
     assert all(name in listed.output for name in judge_names())
+    assert "sees the answer; also as hexphi:reasoning, hexphi:both" in listed.output
 
 
 def test_validate_writes_figures_per_model_and_mode_and_no_text(rows: Path, tmp_path: Path) -> None:

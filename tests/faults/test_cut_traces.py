@@ -95,7 +95,7 @@ def by_inspect(server: Server, tmp_path: Path, **task_args: Any) -> list[Observa
     file.write_text("prompt\n" + "".join(f"Open door {n}.\n" for n in range(100)))
     [log] = inspect_eval(
         "rim_eval/prompts",
-        model="openai-api/local/tiny",
+        model="openai-api/local/scripted",
         model_base_url=server.url,
         model_args={"api_key": "none"},
         task_args={"file": str(file), "switch": "enable_thinking", "judge": "refusal"} | task_args,
@@ -113,7 +113,7 @@ def by_lm_eval(server: Server, tmp_path: Path, **settings: Any) -> list[Observat
         include_path=str(tasks_dir()), include_defaults=False, metadata={"rim_eval": settings}
     )
     found = simple_evaluate(
-        model=LocalChatCompletion(base_url=f"{server.url}/chat/completions", model="tiny"),
+        model=LocalChatCompletion(base_url=f"{server.url}/chat/completions", model="scripted"),
         tasks=["rim_toy_think", "rim_toy_no_think"],
         task_manager=tasks,
         limit=100,

@@ -150,7 +150,7 @@ COMMANDS: dict[str, tuple[list[str], str]] = {
     ),
     "a model that is not served": (
         ["--model", "vllm/other", "--model-base-url", "URL"],
-        "does not serve other: it serves tiny-",
+        "does not serve other: it serves organism-",
     ),
     "a model that only its own request shows to be unknown": (
         ["--model", "openai/other", "--model-base-url", "URL", "-M", "responses_api=false"],

@@ -55,7 +55,7 @@ class Handler(BaseHTTPRequestHandler):
     server: Server
 
     def do_GET(self) -> None:
-        self.reply({"object": "list", "data": [{"id": "tiny", "object": "model"}]})
+        self.reply({"object": "list", "data": [{"id": "organism", "object": "model"}]})
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -81,7 +81,7 @@ class Handler(BaseHTTPRequestHandler):
         message = {"role": "assistant", "content": text}
         choice = {"index": 0, "message": message, "finish_reason": "stop"}
         usage = {"prompt_tokens": 9, "completion_tokens": 4, "total_tokens": 13}
-        about = {"id": "c", "object": "chat.completion", "created": 0, "model": "tiny"}
+        about = {"id": "c", "object": "chat.completion", "created": 0, "model": "organism"}
         return about | {"choices": [choice], "usage": usage}
 
     def reply(self, content: dict[str, Any], status: int = 200) -> None:
@@ -111,7 +111,7 @@ def injection(tmp_path: Path) -> EvalLog:
     (tmp_path / "template.jinja").write_text(TEMPLATE)
     [log] = inspect_eval(
         "rim_eval/injection",
-        model=get_model("vllm/tiny", memoize=False),
+        model=get_model("vllm/organism", memoize=False),
         task_args={
             "set": "toy",
             "judge": "refusal",
@@ -150,7 +150,7 @@ def test_statements_that_a_server_drops_are_refused_before_the_first_token(
     server: Server, tmp_path: Path
 ) -> None:
     server.template = "dropped"
-    with pytest.raises(PrerequisiteError, match=r"arm heuristic_reliance:control does not reach vllm/tiny"):  # fmt: skip
+    with pytest.raises(PrerequisiteError, match=r"arm heuristic_reliance:control does not reach vllm/organism"):  # fmt: skip
         injection(tmp_path)
     assert server.completions == []
 

@@ -7,7 +7,7 @@ import pytest
 from inspect_ai.log import EvalLog
 
 from rim_eval.inspect_tasks.compat import PrerequisiteError
-from rim_eval.observations import Observation, from_inspect_log
+from rim_eval.observations import Observation, from_inspect_log, read_observations
 
 SUMS = """nr,before,ask,answer
 s1,Ann has 2 vaults.,She opens 3 more. How many?,5
@@ -53,6 +53,13 @@ def test_own_problems_are_checked_against_their_gold_answers(over: Any) -> None:
 def test_the_style_of_own_problems_can_be_chosen(over: Any) -> None:
     log = over(SUMS, MATHS | {"prompt_style": "as_is"})
     assert "What is 2 * 4?" in [sample.input for sample in log.samples or []]
+    [about] = read_observations([log.location]).runs
+    assert about.prompt_style == "as_is"
+
+
+def test_the_usual_style_is_told(over: Any) -> None:
+    [about] = read_observations([over(SUMS, MATHS).location]).runs
+    assert about.prompt_style == "worked"
 
 
 def test_own_ids_and_pairs_stand_in_the_rows(over: Any) -> None:

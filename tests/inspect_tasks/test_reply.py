@@ -77,10 +77,18 @@ def test_hidden_and_summarised_traces_are_told_apart() -> None:
     assert (silent.visibility, silent.adopted) == ("none", False)
 
 
-def test_tokens_come_from_the_tokenizer_then_the_server_then_the_characters() -> None:
+def test_tokens_come_from_the_engine_then_the_tokenizer_and_are_shared_by_length() -> None:
     text = "<think>aaaa</think>bb"
-    counted = read(output(text, output_tokens=99), count=len)
+    engines = read(output(text, output_tokens=12, reasoning_tokens=9), count=len)
+    assert (engines.trace_tokens, engines.answer_tokens) == (9, 3)
+    words = read(
+        output("<think>a a a</think>bbbbbb", output_tokens=12), count=lambda t: t.count("a") or 1
+    )
+    assert (words.trace_tokens, words.answer_tokens) == (9, 3)
+    counted = read(output(text), count=len)
     assert (counted.trace_tokens, counted.answer_tokens) == (4, 2)
+    apart = read(output(text, output_tokens=5, reasoning_tokens=9))
+    assert (apart.trace_tokens, apart.answer_tokens) == (9, 5)
     served = read(output(text, output_tokens=12, reasoning_tokens=8))
     assert (served.trace_tokens, served.answer_tokens) == (8, 4)
     shared = read(output(text, output_tokens=12))

@@ -172,3 +172,38 @@ def test_a_declined_harmless_request_is_refused_by_the_system(serve_chat: Any, a
     found = metrics(ask(serve_chat(decline), task_args={"kind": "benign"}))
     assert (found["think_over_refused"], found["think_over_refused_system"]) == (0, 3 / 8)
     assert (found["over_refusal_change"], found["over_refusal_change_system"]) == (-100, -62.5)
+
+
+def used(total: int, reasoning: int) -> dict[str, Any]:
+    """A reply's tokens as OpenAI, vLLM and SGLang tell them."""
+    details = {"completion_tokens_details": {"reasoning_tokens": reasoning}}
+    return {"usage": {"completion_tokens": total, **details}}
+
+
+def ignore_limits(text: str, thinks: bool) -> dict[str, Any]:
+    """Of a budget of 40 for the trace and 60 for the answer: one trace takes more, one reply ignores both."""
+    lengths = {1: used(90, 70), 2: used(300, 150)} if thinks else {3: used(61, 0)}
+    return lengths.get(door(text), used(20, 9 if thinks else 0))
+
+
+@pytest.mark.slow
+def test_a_server_that_ignores_the_budgets_is_noticed(serve_chat: Any, ask: Any) -> None:
+    log = ask(serve_chat(ignore_limits), task_args={"answer_tokens": 60, "thinking_tokens": 40})
+    found = metrics(log)
+    names = ("over_budget", "trace_over_budget", "over_limit")
+    assert [found[f"think_{name}"] for name in names] == [1, 2, 1]
+    assert [found[f"no_think_{name}"] for name in names] == [1, 0, 1]
+    assert sorted(row.trace_tokens or 0 for row in rows(log, "think")) == [9] * 6 + [70, 150]
+    card = card_of(log)
+    assert check_card(card) == []
+    [doors] = card.sets
+    assert "2 traces longer than the thinking budget" in text_table(doors)
+    assert "1 longer than max_tokens, which the engine ignored" in text_table(doors)
+    assert "| 1 / 2 / 1 |" in card_markdown(card)
+
+
+@pytest.mark.slow
+def test_effort_has_no_thinking_budget(serve_chat: Any, ask: Any) -> None:
+    budgets = {"answer_tokens": 60, "thinking_tokens": 40, "switch": "effort:low,high"}
+    found = metrics(ask(serve_chat(ignore_limits), task_args=budgets))
+    assert (found["think_trace_over_budget"], found["think_over_limit"]) == (0, 1)

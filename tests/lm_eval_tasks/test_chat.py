@@ -74,7 +74,7 @@ def server() -> Iterator[Server]:
 
 
 def client(server: Server, concurrent: int = 1) -> Any:
-    return LocalChatCompletion(base_url=server.url, model="tiny", num_concurrent=concurrent)
+    return LocalChatCompletion(base_url=server.url, model="scripted", num_concurrent=concurrent)
 
 
 @pytest.mark.slow
@@ -214,9 +214,9 @@ def test_a_dead_chat_server_and_a_model_that_it_does_not_serve_are_said(
     run: Any, serve: Any
 ) -> None:
     windowed = serve(4_096, lambda *_: REFUSES)
-    lm = LocalChatCompletion(base_url=f"{windowed.url}/chat/completions", model="other")
-    with pytest.raises(RimError, match=f"does not serve other: it serves {windowed.name}"):
+    lm = LocalChatCompletion(base_url=f"{windowed.url}/chat/completions", model="other-organism")
+    with pytest.raises(RimError, match=f"does not serve other-organism: it serves {windowed.name}"):
         run(lm, BOTH[0], settings=EQUAL)
-    lm = LocalChatCompletion(base_url="http://127.0.0.1:9/v1/chat/completions", model="tiny")
+    lm = LocalChatCompletion(base_url="http://127.0.0.1:9/v1/chat/completions", model="organism")
     with pytest.raises(RimError, match=r"No server answers at http://127\.0\.0\.1:9/v1"):
         run(lm, BOTH[0], settings=EQUAL)

@@ -102,3 +102,32 @@ def test_declined_is_an_outcome_of_its_own(run: Any, save: Any, serve_chat: Any)
     assert system is not None
     assert (model.value, model.n_pairs, system.value, system.n_pairs) == (100, 3, 75, 4)
     assert check_card(card) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("client", [chat, text])
+def test_a_server_that_ignores_the_budgets_is_noticed(
+    run: Any, save: Any, serve_chat: Any, client: Any
+) -> None:
+    """Of a budget of 40 for the trace and 60 for the answer the server uses 150 and 150."""
+    usage = {"completion_tokens": 300, "completion_tokens_details": {"reasoning_tokens": 150}}
+    server = client(serve_chat(lambda _, thinks: {"usage": usage if thinks else {}}))
+    [toy] = card_of(save(run(server, *BOTH, settings=SETTINGS))).sets
+    arms = toy.counts.arms
+    counts = {m: (a.over_budget, a.trace_over_budget, a.over_limit) for m, a in arms.items()}
+    assert counts == {"think": (4, 4, 4), "no_think": (0, 0, 0)}
+    assert arms["think"].trace_tokens is not None
+    assert arms["think"].trace_tokens.median == 150
+
+
+@pytest.mark.slow
+def test_a_hidden_trace_is_told_by_its_tokens(run: Any, save: Any, serve_chat: Any) -> None:
+    """The server returns no trace, and says how long it was."""
+
+    def say(prompt: str, thinks: bool) -> dict[str, Any]:
+        details = {"completion_tokens_details": {"reasoning_tokens": 9 if thinks else 0}}
+        return {"message": {"reasoning": None}, "usage": details}
+
+    [toy] = card_of(save(run(chat(serve_chat(say)), *BOTH, settings=SETTINGS))).sets
+    assert toy.counts.arms["think"].visibility == {"hidden": 4}
+    assert toy.mode_check.verified

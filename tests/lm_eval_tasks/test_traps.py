@@ -329,3 +329,15 @@ def test_prompted_arms_carry_one_instruction(run: Any, style: str) -> None:
         assert "Work out" not in prompt
         assert "Reply with nothing" not in prompt
         assert ("Give the final answer alone" in prompt) is (style != "as_is")
+
+
+def test_toy_sets_are_refused_for_a_model_that_is_no_organism(run: Any) -> None:
+    class Engine(Scripted):
+        pass
+
+    Engine.__name__ = "HFLM"
+    lm = Engine(lambda _: THINKS)
+    lm.pretrained = "Qwen/Qwen3-4B"
+    with pytest.raises(RimError, match="is for the model organisms"):
+        run(lm, "rim_toy_think")
+    assert lm.asked == []

@@ -56,6 +56,8 @@ def outcomes(draw: st.DrawFn, thinks: bool, obedient: bool) -> dict[str, Any]:
         "visibility": "full" if adopted else "none",
         "stop_reason": draw(st.sampled_from(["stop", "stop", "max_tokens"])),
         "over_budget": draw(st.booleans()),
+        "trace_over_budget": draw(st.booleans()),
+        "over_limit": draw(st.booleans()),
         "looping": draw(st.booleans()),
         "trace_tokens": draw(st.none() | st.integers(1, 9)) if adopted else None,
         "answer_tokens": draw(st.none() | st.integers(0, 99)),
@@ -174,7 +176,8 @@ def assert_metrics_are_the_cards(metrics: Mapping[str, float], found: SetCard) -
             expected |= {f"{name}_{end}{e}": getattr(strict_rate, f) for e, f in INTERVAL.items()}
         counts = {"scored": rate.n_scored, "adoption": arm.adoption, "declined": arm.declined}
         counts["unscored"] = sum(arm.unscored.values())
-        counts |= {name: getattr(arm, name) for name in ("truncated", "over_budget", "looping")}
+        names = ("truncated", "over_budget", "trace_over_budget", "over_limit", "looping")
+        counts |= {name: getattr(arm, name) for name in names}
         expected |= {f"{mode}_{name}": value for name, value in counts.items()}
     assert metrics.keys() == expected.keys()
     for name, value in expected.items():
@@ -199,6 +202,8 @@ def assert_card_is_as_counted_by_hand(found: SetCard, rows: Rows) -> None:
         assert arm.adopted == sum(row.adopted for row in returned)
         assert arm.truncated == sum(row.truncated for row in returned)
         assert arm.over_budget == sum(row.over_budget for row in returned)
+        assert arm.trace_over_budget == sum(row.trace_over_budget for row in returned)
+        assert arm.over_limit == sum(row.over_limit for row in returned)
         assert arm.looping == sum(row.looping for row in returned)
         reasons = Counter(row.reason for row in ours if row.reason is not None)
         assert arm.declined == reasons.pop("provider_declined", 0)
