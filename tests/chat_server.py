@@ -61,7 +61,10 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        status, reply = self.server.reply(body)
+        status: int = 404
+        reply: dict[str, Any] = {"detail": "Not Found"}
+        if self.path.endswith("/completions"):
+            status, reply = self.server.reply(body)
         data = json.dumps(reply).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
