@@ -72,7 +72,7 @@ def read_observations(sources: Iterable[str | Path]) -> Table:
             table, source = table.renamed(label), f"{label}={path}"
         tables.append((source, table))
     if not tables:
-        raise RimError("\n".join(["There is nothing to read in these folders.", *passed_over]))
+        raise RimError("\n".join(["There are no observations to read.", *passed_over]))
     for line in passed_over:
         _LOGGER.warning(line)
     for label, several in models.items():

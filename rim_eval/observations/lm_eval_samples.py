@@ -111,7 +111,7 @@ def numbered_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 def _results(path: Path) -> dict[str, Any]:
     """What the results file beside a sample file says; nothing where there is none."""
     beside = results_file(path)
-    return dict(parse_json(read_bounded(beside))) if beside else {}
+    return {**parse_json(read_bounded(beside))} if beside else {}
 
 
 def _about(task: str | None, results: Mapping[str, Any]) -> dict[str, Any]:

@@ -196,7 +196,8 @@ def test_yaml_boolean_as_mode_is_refused(doors: Path) -> None:
     ("args", "said"),
     [
         ({"file": None}, "file=requests.csv"),
-        ({"kind": "reasoning"}, "use harmful or benign"),
+        ({"kind": "reasoning"}, "judge=refusal has no use with kind=reasoning"),
+        ({"kind": "toxic"}, "allowed: harmful, benign, reasoning"),
         ({"switch": "forced_empty"}, "empty trace"),
         ({"switch": "nonsense word"}, "nonsense word"),
         ({"subset": "some"}, "subset"),
