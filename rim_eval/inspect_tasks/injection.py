@@ -82,15 +82,17 @@ def with_statements(
 
     async def verify(model: Model, arms: _Arms) -> None:
         async with lock:
-            if id(model) not in verified:
-                with user_errors():
-                    if await anyio.to_thread.run_sync(statements_arrive, model, arms):
-                        verified.add(id(model))
+            # Inside the lock: samples that wait for the first one's verdict see it and render nothing.
+            with runner.ending_the_run(), user_errors():
+                if id(model) not in verified and await anyio.to_thread.run_sync(
+                    statements_arrive, model, arms
+                ):
+                    verified.add(id(model))
 
     async def solve(state: TaskState, generate: Generate) -> TaskState:
         model = get_model()
         thinking = await runner.switch(model)
-        with user_errors():
+        with runner.ending_the_run(), user_errors():
             arms = _arms(model, thinking, texts)
         await verify(model, arms)
         await runner.run(state, model, arms, INJECTED_KEY)
@@ -181,6 +183,9 @@ def injection_effect() -> Metric:
             for arm in ("uninjected", "control", "target"):
                 name, rate = f"{effect.pattern}_{arm}", getattr(effect, arm)
                 figures |= {f"{name}{end}": getattr(rate, field) for end, field in _RATE.items()}
+                declined = effect.declined[arm]
+                figures[f"{name}_unscored"] = rate.n_unscored - declined
+                figures[f"{name}_declined"] = declined
             for reference in ("control", "uninjected"):
                 name = f"{effect.pattern}_target_against_{reference}"
                 paired = getattr(effect, f"target_against_{reference}")
@@ -193,7 +198,7 @@ def injection_effect() -> Metric:
     return compute
 
 
-_RATE: Final = {"": "value", "_lower": "lower", "_upper": "upper", "_scored": "n_scored", "_unscored": "n_unscored"}  # fmt: skip
+_RATE: Final = {"": "value", "_lower": "lower", "_upper": "upper", "_scored": "n_scored"}
 _PAIRED: Final = {
     "": "difference",
     "_lower": "lower",

@@ -17,6 +17,7 @@ from rim_eval.decoding import Budgets
 from rim_eval.fingerprint import cached_fingerprint
 from rim_eval.generation import REPLIES_KEY, WEIGHTS_KEY, Generation
 from rim_eval.inspect_tasks.compat import (
+    PrerequisiteError,
     active_generate_config,
     concerns_all_requests,
     fail_command,
@@ -119,7 +120,7 @@ class ArmRunner:
 
         async with self._lock:
             if id(model) not in self._switches:
-                with self._ending_the_run(), user_errors():
+                with self.ending_the_run(), user_errors():
                     switch = await anyio.to_thread.run_sync(
                         switch_for, model, self._switch, self._chat_template
                     )
@@ -151,18 +152,22 @@ class ArmRunner:
         Raises:
             PrerequisiteError: The arms cannot be asked at all.
         """
-        with self._ending_the_run():
+        with self.ending_the_run():
             await self._ask(state, model, arms, key)
 
     @contextmanager
-    def _ending_the_run(self) -> Iterator[None]:
-        """End the run where none of its requests can be answered: every further sample errs without asking."""
+    def ending_the_run(self) -> Iterator[None]:
+        """End the run where none of its requests can be answered: every further sample errs without asking.
+
+        A missing prerequisite ends it also after replies: it concerns those too.
+        """
         if self._refusal is not None:
-            raise self._refusal
+            raise self._refusal.with_traceback(None)  # of each sample, not of all before it
         try:
             yield
         except Exception as error:
-            if not self._has_replied and concerns_all_requests(error):
+            holds = isinstance(error, PrerequisiteError) or not self._has_replied
+            if self._refusal is None and holds and concerns_all_requests(error):
                 self._refusal = error
                 fail_command(error)
             raise
