@@ -15,7 +15,7 @@ from pydantic import TypeAdapter
 
 from rim_eval.decoding import Budgets
 from rim_eval.fingerprint import cached_fingerprint
-from rim_eval.generation import REPLIES_KEY, WEIGHTS_KEY, Generation
+from rim_eval.generation import MODEL_KEY, REPLIES_KEY, WEIGHTS_KEY, Generation
 from rim_eval.inspect_tasks.compat import (
     PrerequisiteError,
     active_generate_config,
@@ -24,6 +24,7 @@ from rim_eval.inspect_tasks.compat import (
     user_errors,
 )
 from rim_eval.inspect_tasks.hf import adapt_provider, is_hf, token_counter
+from rim_eval.paths import model_name
 from rim_eval.types import MODES, ArmKind, Mode
 
 if TYPE_CHECKING:
@@ -76,9 +77,15 @@ def stored_replies(state: TaskState, key: str = REPLIES_KEY) -> dict[str, Genera
     return _REPLIES.validate_python(state.store.get(key, {}))
 
 
+def model_of(state: TaskState) -> str:
+    """Name of the model that replied, as it was named where it ran."""
+    return str(state.store.get(MODEL_KEY) or model_name(str(state.model)))
+
+
 def _store(state: TaskState, replies: Mapping[str, Generation], key: str = REPLIES_KEY) -> None:
     """Put replies beside those of other arms, under a key as `stored_replies` takes it."""
     by_arm = stored_replies(state, key) | dict(replies)
+    state.store.set(MODEL_KEY, model_name(str(state.model)))
     state.store.set(key, _REPLIES.dump_python(by_arm, mode="json"))
 
 
