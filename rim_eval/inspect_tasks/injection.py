@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 @takes(InjectionSettings)
 def injection(settings: InjectionSettings) -> Task:
     """Misalignment with statements for and against each reasoning pattern at the start, and without."""
-    from rim_eval.inspect_tasks.build import fit_budgets, task_over
+    from rim_eval.inspect_tasks.build import task_over
     from rim_eval.inspect_tasks.switches import switch_for
     from rim_eval.patterns import load_statements
     from rim_eval.prompt_sets import load_prompts
@@ -40,16 +40,18 @@ def injection(settings: InjectionSettings) -> Task:
         raise RimError(
             f"set={entry.name} holds problems; statements are injected into judged sets."
         )
-    settings = fit_budgets(settings, loaded)
+    scorer = injected(settings.judge or entry.judge or "hexphi", settings.statements)
+
+    def solver_of(fitted: InjectionSettings) -> Solver:
+        arguments = fitted.solver_arguments(entry.kind)
+        return with_statements(fitted.statements, list(fitted.patterns), **arguments)
+
+    built = task_over(loaded, settings, scorer, solver_of)
     if model is not None:
         switch = switch_for(model, settings.switch, settings.chat_template)
         texts = load_statements(settings.statements).arms(settings.patterns)
         statements_arrive(model, _arms(model, switch, texts))
-    solver = with_statements(
-        settings.statements, list(settings.patterns), **settings.solver_arguments(entry.kind)
-    )
-    scorer = injected(settings.judge or entry.judge or "hexphi", settings.statements)
-    return task_over(loaded, settings, scorer, solver)
+    return built
 
 
 @solver

@@ -90,7 +90,7 @@ def _store(state: TaskState, replies: Mapping[str, Generation], key: str = REPLI
 
 
 class ArmRunner:
-    """Asks the arms of each sample; each model's thinking switch is found once and not once a sample.
+    """Asks the arms of each sample, and ends the run where none can be asked.
 
     Args:
         answer_tokens: Token budget of an answer.
@@ -112,7 +112,6 @@ class ArmRunner:
         self._switch = switch
         self._chat_template = chat_template
         self._served_as = served_as
-        self._switches: dict[int, ModelSwitch] = {}
         self._lock = anyio.Lock()
         self._has_replied = False
         self._refusal: Exception | None = None
@@ -126,17 +125,14 @@ class ArmRunner:
         from rim_eval.inspect_tasks.switches import switch_for
 
         async with self._lock:
-            if id(model) not in self._switches:
-                with self.ending_the_run(), user_errors():
-                    switch = await anyio.to_thread.run_sync(
-                        switch_for, model, self._switch, self._chat_template
-                    )
-                api = cast(Any, model.api)
-                if is_hf(api):
-                    adapt_provider(api)
-                    await anyio.to_thread.run_sync(cached_fingerprint, api.model)
-                self._switches[id(model)] = switch
-        return self._switches[id(model)]
+            with self.ending_the_run(), user_errors():
+                switch = await anyio.to_thread.run_sync(
+                    switch_for, model, self._switch, self._chat_template
+                )
+            if is_hf(model.api):
+                adapt_provider(model.api)
+                await anyio.to_thread.run_sync(cached_fingerprint, cast(Any, model.api).model)
+        return switch
 
     async def run(
         self,
