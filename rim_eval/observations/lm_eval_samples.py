@@ -121,7 +121,7 @@ def _about(task: str | None, results: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _asked(results: Mapping[str, Any], run: Run) -> Asked:
-    kinds = _about(run.task, results).get("asked", {})
+    kinds = _about(run.task, results).get("prompts", {})
     modes = [mode for mode in MODES if mode in run.modes]
     return Asked(list(kinds), modes, facts={name: {"kind": kind} for name, kind in kinds.items()})
 
