@@ -264,14 +264,14 @@ def _find_logs(paths: Sequence[Path]) -> list[Path]:
 
 def _outcome(log: "EvalLog", path: Path) -> str:
     """The outcome of a log that was judged again, in a few lines."""
-    from rim_eval.observations import asked_of_log, from_inspect_log, missing_rows, rows_of_score
+    from rim_eval.observations import complete_rows, from_inspect_log, rows_of_score
     from rim_eval.statistics import rate
 
     # What the judge that just judged left of each sample.
     last = [list((sample.scores or {}).values())[-1:] for sample in log.samples or []]
     newest = [score.metadata or {} for scores in last for score in scores]
-    rows = [row for metadata in newest for row in rows_of_score(metadata)]
-    rows += missing_rows(rows, asked_of_log(log, log.samples or []))
+    left = [row for metadata in newest for row in rows_of_score(metadata)]
+    rows = complete_rows(log, log.samples or [], left)
     panels = [votes for about in newest for votes in about.get("judge_votes", {}).values()]
     remarks = _grader_agreement(panels)
     # Where one judge has read trace and answer apart.
