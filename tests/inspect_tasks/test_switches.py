@@ -12,6 +12,7 @@ import pytest
 from inspect_ai.model import get_model
 
 from rim_eval.errors import RimError
+from rim_eval.inspect_tasks.preflight import context_window
 from rim_eval.inspect_tasks.switches import switch_for
 from rim_eval.observations import from_inspect_log
 from rim_eval.paths import organism_dir
@@ -37,6 +38,29 @@ def test_template_inside_the_tokenizers_config(tmp_path: Path) -> None:
     model = get_model(f"vllm/{tmp_path}", base_url="http://127.0.0.1:9/v1", memoize=False)
     found = switch_for(model)
     assert found.switch.think.template_kwargs == {"ponder": True}
+
+
+DAMAGED = ("{", "[]", "[" * 100_000, "\xe9")
+"""What a model folder's JSON file may hold after a broken download."""
+
+
+@pytest.mark.parametrize("content", DAMAGED)
+def test_damaged_model_folder_is_said_with_its_file(tmp_path: Path, content: str) -> None:
+    model = get_model(f"vllm/{tmp_path}", base_url="http://127.0.0.1:9/v1", memoize=False)
+    for name, read in (
+        ("tokenizer_config.json", lambda: switch_for(model)),
+        ("config.json", lambda: context_window(model, None, ["Hello"], None)),
+    ):
+        (tmp_path / name).write_text(content, encoding="latin-1")
+        with pytest.raises(RimError, match=f"/{name} "):
+            read()
+
+
+def test_nameless_template_is_not_the_default_one(tmp_path: Path) -> None:
+    templates: list[Any] = [{"template": "x"}, "x", {"name": "default", "template": PONDER}]
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"chat_template": templates}))
+    model = get_model(f"vllm/{tmp_path}", base_url="http://127.0.0.1:9/v1", memoize=False)
+    assert switch_for(model).switch.name == "ponder"
 
 
 def test_template_file_that_the_user_names(tmp_path: Path) -> None:
