@@ -12,7 +12,8 @@ TraceVisibility = Literal["full", "summary", "hidden", "none"]
 REPLIES_KEY: Final = "rim_eval:generations"
 INJECTED_KEY: Final = "rim_eval:injected"
 WEIGHTS_KEY: Final = "rim_eval:weights"
-"""Keys of an Inspect sample's store: replies by mode, replies by arm of an injection run, fingerprint."""
+MODEL_KEY: Final = "rim_eval:model"
+"""Keys of an Inspect sample's store: replies by mode, by arm of an injection run, fingerprint, model's name."""
 
 StopReason = Literal["stop", "max_tokens", "content_filter", "error", "unknown"]
 

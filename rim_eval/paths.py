@@ -43,6 +43,28 @@ def without_folders(model: str, instead: str = "") -> str:
     return _LOCAL.sub(lambda match: f"{match[1]}{instead}{PurePath(match[2]).name}", model)
 
 
+def model_name(model: str) -> str:
+    """Return a model's name without folders of this machine, relative ones too: `vllm/out/ckpt` becomes `vllm/ckpt`.
+
+    Whether `out/ckpt` is a folder or a repository is known only where the model runs: name it there, when
+    its run is written.
+
+    Args:
+        model: The name, with or without the provider (and its service) before it.
+    """
+    # The adapter that vLLM loads follows a colon.
+    return without_folders(":".join(map(_named, model.split(":"))))
+
+
+def _named(model: str) -> str:
+    words = model.split("/")
+    for start in range(min(3, len(words))):
+        folder = "/".join(words[start:])
+        if folder and Path(folder).is_dir():
+            return "/".join([*words[:start], Path(folder).absolute().name])
+    return model
+
+
 def organism_dir() -> Path:
     """Return the folder of the model organism's checkpoint, a complete Hugging Face model."""
     return _HERE / "organism" / "checkpoint"

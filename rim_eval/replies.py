@@ -18,6 +18,7 @@ from rim_eval.errors import RimError, SettingError
 from rim_eval.generation import Generation, StopReason, TraceVisibility, is_looping
 from rim_eval.model_names import is_same_model
 from rim_eval.observations import Observation
+from rim_eval.paths import model_name
 from rim_eval.prompt_sets import Prompt
 from rim_eval.thinking import Switch, split_trace
 from rim_eval.types import ArmKind, Mode, UnscoredReason
@@ -190,7 +191,7 @@ def read_reply(
         over_limit=(output_tokens or 0) > budgets.total(request.mode),
         stop_reason=_STOP_REASONS.get(stop_reason, "unknown"),
         looping=is_looping(answer or trace),
-        served_model=served_model,
+        served_model=served_model and model_name(served_model),
         other_model=served_model is not None and request.is_other(served_model),
         unknown_marks=split.unknown_mark,
         requested=dict(request.requested),

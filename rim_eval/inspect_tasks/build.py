@@ -1,6 +1,7 @@
 """Builds every task: one prompt set or file, both modes of each prompt in one sample, one scorer."""
 
 import logging
+from collections.abc import Callable, Iterable
 from typing import Any, Final, TypeVar
 
 from inspect_ai import Task
@@ -12,20 +13,9 @@ from inspect_ai.viewer import ViewerConfig
 
 from rim_eval.decoding import SEED, TEMPERATURE, TOP_P
 from rim_eval.errors import RimError
-from rim_eval.inspect_tasks.calls import (
-    SHARED_LIMITS,
-    arm_call,
-    refuse_cuts,
-    refuse_fallbacks,
-    refuse_shared_limit,
-)
-from rim_eval.inspect_tasks.compat import (
-    PrerequisiteError,
-    active_generate_config,
-    active_model,
-    reducer_log_names,
-    user_errors,
-)
+from rim_eval.inspect_tasks.calls import arm_call
+from rim_eval.inspect_tasks.compat import active_generate_config, active_model
+from rim_eval.inspect_tasks.options import PairedTask
 from rim_eval.inspect_tasks.preflight import context_window, server_of
 from rim_eval.inspect_tasks.scorers import rim, solved
 from rim_eval.inspect_tasks.scoring import grader_for
@@ -36,7 +26,7 @@ from rim_eval.inspect_tasks.settings import (
     SetSettings,
 )
 from rim_eval.inspect_tasks.solver import both_modes
-from rim_eval.inspect_tasks.switches import switch_for
+from rim_eval.inspect_tasks.switches import forget_switches, switch_for
 from rim_eval.judging import load_judge
 from rim_eval.prompt_sets import (
     LoadedSet,
@@ -47,6 +37,9 @@ from rim_eval.prompt_sets import (
 )
 from rim_eval.replies import prompt_facts
 from rim_eval.thinking import has_inline_switch, require_difference
+from rim_eval.types import PromptKind
+
+AnyRunSettings = TypeVar("AnyRunSettings", bound=RunSettings)
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -110,9 +103,9 @@ def _judged_by(loaded: LoadedSet, settings: Any) -> Scorer:
 
 def task_over(
     loaded: LoadedSet,
-    settings: RunSettings,
+    settings: AnyRunSettings,
     scorer: Scorer,
-    solver: Solver | None = None,
+    solver_of: Callable[[AnyRunSettings], Solver] | None = None,
 ) -> Task:
     """One task over one prompt set: every sample is a prompt and holds all of its arms.
 
@@ -120,22 +113,19 @@ def task_over(
         loaded: The prompts and where they come from.
         settings: How the model is asked.
         scorer: Scores all arms of a sample.
-        solver: Asks all arms of a sample; both modes by default.
+        solver_of: Makes of the settings, with budgets that fit, what asks all arms of a sample; both modes by default.
 
     Raises:
         RimError: An argument is wrong, or the model has no thinking switch that can be found.
     """
-    settings = fit_budgets(settings, loaded)
-    several_arms = solver is not None or len(settings.modes) > 1
-    if solver is None:
-        arguments = settings.solver_arguments(loaded.entry.kind)
-        solver = both_modes(modes=list(settings.modes), **arguments)
     style: Any = getattr(settings, "prompt_style", "as_is")
     messages = {prompt.id: user_message(prompt, style) for prompt in loaded.prompts}
+    settings = _fit_budgets(settings, loaded, messages.values())
+    solver = (solver_of or _both_modes_of(loaded.entry.kind))(settings)
     _check_model(settings, loaded, messages)
     # With every sample, so that a log which is scored again is scored by its set's rule, and that figures
     # have the same names whatever sample was drawn.
-    of_set = {
+    of_set: dict[str, Any] = {
         "absolute_error": loaded.entry.absolute_error,
         "kinds": sorted({prompt.kind for prompt in loaded.prompts}),
     }
@@ -148,7 +138,8 @@ def task_over(
         )
         for prompt in loaded.prompts
     ]
-    task = PairedTask(
+    return PairedTask(
+        several_arms=solver_of is not None or len(settings.modes) > 1,
         dataset=MemoryDataset(samples, name=loaded.entry.name, location=loaded.provenance.location),
         solver=solver,
         scorer=scorer,
@@ -161,51 +152,29 @@ def task_over(
             "provenance": loaded.provenance.model_dump(mode="json"),
             # What a log cannot tell of samples that never begin; elsewhere all are of one kind.
             "kinds": {prompt.id: prompt.kind for prompt in loaded.prompts}
-            if len({prompt.kind for prompt in loaded.prompts}) > 1
+            if len(of_set["kinds"]) > 1
             else {},
             "prompt_style": style if loaded.entry.kind == "reasoning" else None,
         },
         viewer=ViewerConfig(trust_content=False),
     )
-    task.several_arms = several_arms
-    return task
 
 
-class PairedTask(Task):
-    """A task that refuses options of Inspect which would mean something else to its arms.
-
-    Its figures are means over a prompt's epochs, and its arms share no limit but on time.
-    """
-
-    several_arms = False
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        """Look at an option: Inspect sets them on the task before it asks the model.
-
-        Raises:
-            PrerequisiteError: The reducer is another than `mean`, or a limit would cut the arms together.
-        """
-        if self.several_arms and name in SHARED_LIMITS and value is not None:
-            with user_errors():
-                refuse_shared_limit(name, value)
-        names = (reducer_log_names(value) or []) if name == "epochs_reducer" else []
-        if others := [each for each in names if each != "mean"]:
-            raise PrerequisiteError(
-                f"--epochs-reducer {','.join(others)} is not used: rates, the RIM score and their intervals are over "
-                "prompts, each with the mean of its epochs. Leave it out (or give mean); the card adds Safe@K."
-            )
-        super().__setattr__(name, value)
+def _both_modes_of(kind: PromptKind) -> Callable[[RunSettings], Solver]:
+    return lambda settings: both_modes(
+        modes=list(settings.modes), **settings.solver_arguments(kind)
+    )
 
 
-Asked = TypeVar("Asked", bound=RunSettings)
-
-
-def fit_budgets(settings: Asked, loaded: LoadedSet) -> Asked:
+def _fit_budgets(
+    settings: AnyRunSettings, loaded: LoadedSet, messages: Iterable[str]
+) -> AnyRunSettings:
     """The settings with token budgets that fit into the model's window, the defaults where they do.
 
     Args:
         settings: How the model is asked.
         loaded: The prompts.
+        messages: The user messages that hold them.
 
     Raises:
         RimError: The user's budgets do not fit, the model cannot be asked at all, or the set is for organisms.
@@ -216,8 +185,6 @@ def fit_budgets(settings: Asked, loaded: LoadedSet) -> Asked:
     weights = getattr(model.api, "model", None)
     config, is_alias = getattr(weights, "config", None), str(model).startswith("openai-api/")
     refuse_real_model(loaded.entry, str(model), config, is_alias=is_alias)
-    style: Any = getattr(settings, "prompt_style", "as_is")
-    messages = (user_message(prompt, style) for prompt in loaded.prompts)
     system = active_generate_config().system_message
     window = context_window(model, server_of(model), messages, system)
     if window is None:
@@ -230,10 +197,9 @@ def _check_model(settings: RunSettings, loaded: LoadedSet, messages: dict[str, s
     """Refuse before the first token what would fail at every sample, and warn of what may fail at some."""
     budgets = settings.budgets(loaded.entry.kind)
     config, model = active_generate_config(), active_model()
-    refuse_cuts(config)
-    refuse_fallbacks(config)
     if model is None:
         return
+    forget_switches(model)
     thinking = switch_for(model, settings.switch, settings.chat_template)
     render, switch = thinking.render, thinking.switch
     if config.system_message and render is not None and switch.kind == "switch":

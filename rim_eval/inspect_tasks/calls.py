@@ -1,7 +1,7 @@
 """The model call of one arm: what is sent in a mode, and how its reply becomes trace and answer."""
 
 from collections.abc import Mapping
-from typing import Any, Final, Literal, NamedTuple, cast
+from typing import Any, Literal, NamedTuple, cast
 
 from inspect_ai import model as inspect_model
 from inspect_ai.model import CachePolicy, ChatMessage, ChatMessageUser, GenerateConfig, Model
@@ -11,6 +11,7 @@ from rim_eval.errors import RimError
 from rim_eval.generation import Generation
 from rim_eval.inspect_tasks.compat import active_generate_config
 from rim_eval.inspect_tasks.hf import PREFILL, HFRenderer, is_hf
+from rim_eval.inspect_tasks.options import refuse_cuts, refuse_effort, refuse_fallbacks
 from rim_eval.inspect_tasks.switches import ModelSwitch
 from rim_eval.replies import ArmRequest, TokenCounter, read_reply
 from rim_eval.thinking import Recipe, sends_fields, template_renderer
@@ -64,7 +65,7 @@ def arm_call(
     refuse_cuts(user)
     refuse_fallbacks(user)
     if recipe.body or recipe.reasoning_effort:
-        _refuse_effort(user, switch.name)
+        refuse_effort(user, switch.name)
     body = _merge_deep(user.extra_body or {}, _body(model, recipe, thinking.template))
     system = "\n\n".join(filter(None, [recipe.system, user.system_message]))
     cache = user.cache or False
@@ -194,76 +195,6 @@ def prefilled_arm(
         recipe = recipe.model_copy(update=update)
     arm = switch.model_copy(update={"think": recipe, "no_think": recipe})
     return ModelSwitch(arm, template), "no_think" if prompted else "think"
-
-
-def refuse_cuts(config: GenerateConfig) -> None:
-    """Refuse what would cut the arms unequally: one limit for both, and stop words.
-
-    Raises:
-        RimError: The user set `max_tokens` or `stop_seqs`.
-    """
-    if config.stop_seqs:
-        raise RimError(
-            f"--stop-seqs {','.join(config.stop_seqs)} would stop inside the trace, before there is an answer, "
-            "and so in think mode only. Leave it out; the budgets (`-T answer_tokens=N`) end a reply."
-        )
-    if config.max_tokens is not None:
-        raise RimError(
-            f"--max-tokens {config.max_tokens} counts the trace and the answer together, so it would leave "
-            "the two modes different room for the answer. Give the budgets apart: "
-            "`-T answer_tokens=N` (both modes) and `-T thinking_tokens=N` (think mode, on top)."
-        )
-
-
-def refuse_fallbacks(config: GenerateConfig) -> None:
-    """Refuse models that answer in the evaluated one's place.
-
-    They answer exactly the requests that it declines, so no reply of it is left where it refuses.
-
-    Raises:
-        RimError: The user set `fallback_models`.
-    """
-    if config.fallback_models:
-        raise RimError(
-            f"--fallback-models {','.join(config.fallback_models)} would answer in place of the evaluated model "
-            "wherever that declines, and the figures are of one model. Leave it out; to measure another model, run "
-            "it as --model."
-        )
-
-
-def _refuse_effort(config: GenerateConfig, switch: str) -> None:
-    """Refuse flags that would set both modes alike, over what the switch asks for."""
-    for name in ("reasoning_effort", "reasoning_tokens"):
-        if (value := getattr(config, name)) is not None:
-            flag = f"--{name.replace('_', '-')}"
-            raise RimError(
-                f"{flag} {value} would set both modes alike: here the switch {switch!r} sets how much the model "
-                f"thinks. Leave {flag} out, or give both modes yourself, such as `-T switch=effort:low,high`."
-            )
-
-
-SHARED_LIMITS: Final = ("token_limit", "cost_limit", "turn_limit", "message_limit")
-"""Limits on a sample that count the replies of all its arms together."""
-
-
-def refuse_shared_limit(name: str, limit: float) -> None:
-    """Refuse a limit that would apply to both modes together.
-
-    Inspect throws the reply that crosses such a limit away. Limits on time are accepted: they end a
-    hung request, and a reply that came before stays.
-
-    Args:
-        name: One of `SHARED_LIMITS`.
-        limit: Its value.
-
-    Raises:
-        RimError: Always.
-    """
-    raise RimError(
-        f"--{name.replace('_', '-')} {limit:g} counts the replies of all modes together, so it would cut the mode that "
-        "answers last. Leave it out; `-T answer_tokens=N` and `-T thinking_tokens=N` bound each "
-        "reply, and --time-limit ends a hung sample."
-    )
 
 
 def read_output(

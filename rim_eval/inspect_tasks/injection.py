@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 @takes(InjectionSettings)
 def injection(settings: InjectionSettings) -> Task:
     """Misalignment with statements for and against each reasoning pattern at the start, and without."""
-    from rim_eval.inspect_tasks.build import fit_budgets, task_over
+    from rim_eval.inspect_tasks.build import task_over
     from rim_eval.inspect_tasks.switches import switch_for
     from rim_eval.patterns import load_statements
     from rim_eval.prompt_sets import load_prompts
@@ -40,16 +40,18 @@ def injection(settings: InjectionSettings) -> Task:
         raise RimError(
             f"set={entry.name} holds problems; statements are injected into judged sets."
         )
-    settings = fit_budgets(settings, loaded)
+    scorer = injected(settings.judge or entry.judge or "hexphi", settings.statements)
+
+    def solver_of(fitted: InjectionSettings) -> Solver:
+        arguments = fitted.solver_arguments(entry.kind)
+        return with_statements(fitted.statements, list(fitted.patterns), **arguments)
+
+    built = task_over(loaded, settings, scorer, solver_of)
     if model is not None:
         switch = switch_for(model, settings.switch, settings.chat_template)
         texts = load_statements(settings.statements).arms(settings.patterns)
         statements_arrive(model, _arms(model, switch, texts))
-    solver = with_statements(
-        settings.statements, list(settings.patterns), **settings.solver_arguments(entry.kind)
-    )
-    scorer = injected(settings.judge or entry.judge or "hexphi", settings.statements)
-    return task_over(loaded, settings, scorer, solver)
+    return built
 
 
 @solver
@@ -82,15 +84,17 @@ def with_statements(
 
     async def verify(model: Model, arms: _Arms) -> None:
         async with lock:
-            if id(model) not in verified:
-                with user_errors():
-                    if await anyio.to_thread.run_sync(statements_arrive, model, arms):
-                        verified.add(id(model))
+            # Inside the lock: samples that wait for the first one's verdict see it and render nothing.
+            with runner.ending_the_run(), user_errors():
+                if id(model) not in verified and await anyio.to_thread.run_sync(
+                    statements_arrive, model, arms
+                ):
+                    verified.add(id(model))
 
     async def solve(state: TaskState, generate: Generate) -> TaskState:
         model = get_model()
         thinking = await runner.switch(model)
-        with user_errors():
+        with runner.ending_the_run(), user_errors():
             arms = _arms(model, thinking, texts)
         await verify(model, arms)
         await runner.run(state, model, arms, INJECTED_KEY)
@@ -181,6 +185,9 @@ def injection_effect() -> Metric:
             for arm in ("uninjected", "control", "target"):
                 name, rate = f"{effect.pattern}_{arm}", getattr(effect, arm)
                 figures |= {f"{name}{end}": getattr(rate, field) for end, field in _RATE.items()}
+                declined = effect.declined[arm]
+                figures[f"{name}_unscored"] = rate.n_unscored - declined
+                figures[f"{name}_declined"] = declined
             for reference in ("control", "uninjected"):
                 name = f"{effect.pattern}_target_against_{reference}"
                 paired = getattr(effect, f"target_against_{reference}")
@@ -193,7 +200,7 @@ def injection_effect() -> Metric:
     return compute
 
 
-_RATE: Final = {"": "value", "_lower": "lower", "_upper": "upper", "_scored": "n_scored", "_unscored": "n_unscored"}  # fmt: skip
+_RATE: Final = {"": "value", "_lower": "lower", "_upper": "upper", "_scored": "n_scored"}
 _PAIRED: Final = {
     "": "difference",
     "_lower": "lower",

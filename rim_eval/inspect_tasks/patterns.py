@@ -15,7 +15,7 @@ from inspect_ai.util import collect
 from rim_eval.generation import INJECTED_KEY, REPLIES_KEY, Generation
 from rim_eval.inspect_tasks.compat import model_roles, user_errors
 from rim_eval.inspect_tasks.settings import choices
-from rim_eval.inspect_tasks.solver import stored_replies
+from rim_eval.inspect_tasks.solver import model_of, stored_replies
 from rim_eval.types import PATTERNS
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def reasoning_patterns(monitor: str = "rubric", parts: str | list[str] = "trace"
         asks = loaded.needs_grader and "grader" in model_roles()
         # A monitor that needs a grader refuses None, and says what to pass.
         grader = get_model(role="grader", required=True) if asks else None
-        about = state.metadata | {"model": str(state.model), "epoch": state.epoch}
+        about = state.metadata | {"model": model_of(state), "epoch": state.epoch}
 
         async def read(reply: Generation, part: "Part") -> "tuple[PatternRow, PatternReading]":
             reading = await read_patterns(

@@ -57,7 +57,7 @@ def context_window(
         return server.count(chat) if server else None
 
     prompt_tokens = longest_prompt(messages, system, count)
-    declared = _declared(model, server) or _catalogued(model, prompt_tokens)
+    declared = _declared(model, server) or _window_in_catalogue(model, prompt_tokens)
     if declared is None:
         return None
     return ContextWindow(
@@ -77,16 +77,16 @@ def _declared(model: Model, server: Server | None) -> dict[str, Any] | None:
         tokens, source = window_of_config(api.model.config.to_dict()), "max_position_embeddings"
         remedy = "choose a model with a longer window"
     elif _is_vllm(model):  # Inspect starts the server at the first request
-        given = api.server_args.get("max_model_len")
-        source = "max_model_len" if given else "max_position_embeddings of its config.json"
-        tokens = int(given) if given else window_of_config(_config(api.base_model))
+        max_model_len = api.server_args.get("max_model_len")
+        source = "max_model_len" if max_model_len else "max_position_embeddings of its config.json"
+        tokens = int(max_model_len) if max_model_len else window_of_config(_config(api.base_model))
         remedy = "start it with -M max_model_len={needed}"
     else:
         return None
     return None if tokens is None else {"tokens": tokens, "source": source, "remedy": remedy}
 
 
-def _catalogued(model: Model, prompt_tokens: int) -> dict[str, Any] | None:
+def _window_in_catalogue(model: Model, prompt_tokens: int) -> dict[str, Any] | None:
     """The same of a hosted model by Inspect's catalogue; a limit on the reply is one on the window too."""
     info = get_model_info(model) if server_address(model) is None else None
     if info is None:

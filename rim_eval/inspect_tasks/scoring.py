@@ -12,7 +12,7 @@ from inspect_ai.util import collect
 
 from rim_eval.generation import Generation
 from rim_eval.inspect_tasks.compat import PrerequisiteError, model_roles, user_errors
-from rim_eval.inspect_tasks.solver import stored_replies
+from rim_eval.inspect_tasks.solver import model_of, stored_replies
 from rim_eval.judging import Judge, load_judge, missing_grader_message, unscored_reason
 from rim_eval.observations import Observation, rows_of_score
 from rim_eval.replies import ReplyVerdict, check_reply, judge_reply, observe
@@ -225,5 +225,5 @@ def score_value(row: Observation) -> str:
 
 def observation_of(state: TaskState, reply: Generation, verdict: ReplyVerdict) -> Observation:
     """The row of one arm of a sample."""
-    columns = {"model": str(state.model), "prompt_id": str(state.sample_id), "epoch": state.epoch}
+    columns = {"model": model_of(state), "prompt_id": str(state.sample_id), "epoch": state.epoch}
     return observe(reply, verdict, state.metadata, **columns)

@@ -15,14 +15,16 @@ from pydantic import TypeAdapter
 
 from rim_eval.decoding import Budgets
 from rim_eval.fingerprint import cached_fingerprint
-from rim_eval.generation import REPLIES_KEY, WEIGHTS_KEY, Generation
+from rim_eval.generation import MODEL_KEY, REPLIES_KEY, WEIGHTS_KEY, Generation
 from rim_eval.inspect_tasks.compat import (
+    PrerequisiteError,
     active_generate_config,
     concerns_all_requests,
     fail_command,
     user_errors,
 )
 from rim_eval.inspect_tasks.hf import adapt_provider, is_hf, token_counter
+from rim_eval.paths import model_name
 from rim_eval.types import MODES, ArmKind, Mode
 
 if TYPE_CHECKING:
@@ -75,14 +77,20 @@ def stored_replies(state: TaskState, key: str = REPLIES_KEY) -> dict[str, Genera
     return _REPLIES.validate_python(state.store.get(key, {}))
 
 
+def model_of(state: TaskState) -> str:
+    """Name of the model that replied, as it was named where it ran."""
+    return str(state.store.get(MODEL_KEY) or model_name(str(state.model)))
+
+
 def _store(state: TaskState, replies: Mapping[str, Generation], key: str = REPLIES_KEY) -> None:
     """Put replies beside those of other arms, under a key as `stored_replies` takes it."""
     by_arm = stored_replies(state, key) | dict(replies)
+    state.store.set(MODEL_KEY, model_name(str(state.model)))
     state.store.set(key, _REPLIES.dump_python(by_arm, mode="json"))
 
 
 class ArmRunner:
-    """Asks the arms of each sample; each model's thinking switch is found once and not once a sample.
+    """Asks the arms of each sample, and ends the run where none can be asked.
 
     Args:
         answer_tokens: Token budget of an answer.
@@ -104,7 +112,6 @@ class ArmRunner:
         self._switch = switch
         self._chat_template = chat_template
         self._served_as = served_as
-        self._switches: dict[int, ModelSwitch] = {}
         self._lock = anyio.Lock()
         self._has_replied = False
         self._refusal: Exception | None = None
@@ -118,17 +125,14 @@ class ArmRunner:
         from rim_eval.inspect_tasks.switches import switch_for
 
         async with self._lock:
-            if id(model) not in self._switches:
-                with self._ending_the_run(), user_errors():
-                    switch = await anyio.to_thread.run_sync(
-                        switch_for, model, self._switch, self._chat_template
-                    )
-                api = cast(Any, model.api)
-                if is_hf(api):
-                    adapt_provider(api)
-                    await anyio.to_thread.run_sync(cached_fingerprint, api.model)
-                self._switches[id(model)] = switch
-        return self._switches[id(model)]
+            with self.ending_the_run(), user_errors():
+                switch = await anyio.to_thread.run_sync(
+                    switch_for, model, self._switch, self._chat_template
+                )
+            if is_hf(model.api):
+                adapt_provider(model.api)
+                await anyio.to_thread.run_sync(cached_fingerprint, cast(Any, model.api).model)
+        return switch
 
     async def run(
         self,
@@ -151,18 +155,22 @@ class ArmRunner:
         Raises:
             PrerequisiteError: The arms cannot be asked at all.
         """
-        with self._ending_the_run():
+        with self.ending_the_run():
             await self._ask(state, model, arms, key)
 
     @contextmanager
-    def _ending_the_run(self) -> Iterator[None]:
-        """End the run where none of its requests can be answered: every further sample errs without asking."""
+    def ending_the_run(self) -> Iterator[None]:
+        """End the run where none of its requests can be answered: every further sample errs without asking.
+
+        A missing prerequisite ends it also after replies: it concerns those too.
+        """
         if self._refusal is not None:
-            raise self._refusal
+            raise self._refusal.with_traceback(None)  # of each sample, not of all before it
         try:
             yield
         except Exception as error:
-            if not self._has_replied and concerns_all_requests(error):
+            holds = isinstance(error, PrerequisiteError) or not self._has_replied
+            if self._refusal is None and holds and concerns_all_requests(error):
                 self._refusal = error
                 fail_command(error)
             raise

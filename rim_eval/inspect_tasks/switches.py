@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, NamedTuple, cast
+from weakref import WeakKeyDictionary
 
 from inspect_ai.model import Model
 
@@ -27,10 +28,21 @@ class ModelSwitch(NamedTuple):
     render: thinking.Renderer | None = None
 
 
+_FOUND: Final[WeakKeyDictionary[Model, dict[tuple[str, str | None], ModelSwitch]]] = (
+    WeakKeyDictionary()
+)
+"""What was found for each model, by the words and the template that were given."""
+
+
+def forget_switches(model: Model) -> None:
+    """Search again when the next task is built: a template may have changed, or a server been started anew."""
+    _FOUND.pop(model, None)
+
+
 def switch_for(
     model: Model, requested: str = "auto", chat_template: str | None = None
 ) -> ModelSwitch:
-    """The switch to use for a model.
+    """The switch to use for a model; it is searched for once, and again after `forget_switches`.
 
     Args:
         model: The evaluated model.
@@ -40,6 +52,14 @@ def switch_for(
     Raises:
         RimError: No switch can be found, or the requested one does not exist.
     """
+    found = _FOUND.setdefault(model, {})
+    key = (requested, chat_template)
+    if key not in found:
+        found[key] = _search(model, requested, chat_template)
+    return found[key]
+
+
+def _search(model: Model, requested: str, chat_template: str | None) -> ModelSwitch:
     path, provider = _model_path(model), _provider(model)
     route = str(model).removesuffix(f"/{path}")
     hosted = thinking.hosted_switch(route, path)

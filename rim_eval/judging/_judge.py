@@ -23,7 +23,7 @@ from rim_eval.judging._refusal import classify_refusal
 from rim_eval.judging._spec import JudgeSpec, PatternsReader, RefusalReader, VerdictRule
 from rim_eval.judging._verdict_parsing import ParsedVerdict
 from rim_eval.judging._yaml import MAX_BYTES, YamlFile
-from rim_eval.paths import judges_dir
+from rim_eval.paths import judges_dir, model_name
 from rim_eval.types import PromptKind
 
 _SUFFIXES: Final = (".yaml", ".yml")
@@ -85,7 +85,7 @@ class Judge:
             judge=self.name,
             version=str(self.spec.version),
             sha256=self.sha256,
-            grader=_grader.graders_name(list(map(str, _listed(grader))))
+            grader=_grader.graders_name([model_name(str(one)) for one in _listed(grader)])
             if self.needs_grader
             else None,
             sees=self.sees,

@@ -1,7 +1,6 @@
 """The evaluated model as lm-eval holds it: how a request in one mode is written, and its reply read."""
 
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
 from typing import Any, Final
 
 from rim_eval import thinking
@@ -15,6 +14,7 @@ from rim_eval.context_window import (
 from rim_eval.decoding import Budgets
 from rim_eval.errors import RimError, SettingError
 from rim_eval.generation import Generation
+from rim_eval.paths import model_name
 from rim_eval.replies import ArmRequest, TokenCounter, no_template, read_reply, read_template_file
 from rim_eval.types import Mode
 
@@ -64,7 +64,7 @@ class Engine:
         places = (getattr(lm, "pretrained", ""), arguments.get("model"), getattr(lm, "model", ""))
         name = next((name for name in places if name and isinstance(name, str)), "unknown")
         kind = type(lm).__name__
-        return f"{_NAMES.get(kind, kind)}/{Path(name).name if Path(name).is_dir() else name}"
+        return f"{_NAMES.get(kind, kind)}/{model_name(name)}"
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -20,22 +20,23 @@ _OPTIONS: Final = ("limit", "epochs", "sample_id", "sample_shuffle")
 _DECODING: Final = ("temperature", "top_p", "top_k", "seed", "reasoning_effort")
 
 
-def inspect_command(header: "EvalLog") -> str:
+def inspect_command(header: "EvalLog", model: str) -> str:
     """The command of an Inspect run as one line for a shell.
 
     Values of secret-like arguments become `***`, and absolute paths lose their folder.
 
     Args:
         header: The log without its samples.
+        model: The model's name without folders, where the run gave it.
     """
     spec = header.eval
     task = spec.task_registry_name or spec.task
-    words = ["inspect", "eval", task, "--model", without_folders(spec.model, ".../")]
+    words = ["inspect", "eval", task, "--model", _model_word(spec.model, model)]
     for flag, arguments in (("-M", spec.model_args), ("-T", spec.task_args_passed)):
         for name, value in arguments.items():
             words += [flag, f"{name}={_redacted(name, value)}"]
-    for role, model in (spec.model_roles or {}).items():
-        first = model[0] if isinstance(model, list) else model
+    for role, graders in (spec.model_roles or {}).items():
+        first = graders[0] if isinstance(graders, list) else graders
         words += ["--model-role", f"{role}={without_folders(first.model, '.../')}"]
     options = spec.config.model_dump(include=set(_OPTIONS))
     options |= spec.model_generate_config.model_dump(include=set(_DECODING))
@@ -45,6 +46,13 @@ def inspect_command(header: "EvalLog") -> str:
             text = ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
             words += [f"--{name.replace('_', '-')}", text]
     return shlex.join(words)
+
+
+def _model_word(model: str, named: str) -> str:
+    if named != without_folders(model):  # a relative folder
+        engine, _, name = named.rpartition("/")
+        return f"{engine}/.../{name}"
+    return without_folders(model, ".../")
 
 
 _TASKS: Final = '--include_path "$(rim-eval tasks-path)"'

@@ -16,6 +16,7 @@ from rim_eval.observations.commands import inspect_command
 from rim_eval.observations.missing import PlannedRun, judge_of, missing_rows
 from rim_eval.observations.schema import Observation, Problem, Run
 from rim_eval.observations.table import Table, from_rows
+from rim_eval.paths import without_folders
 from rim_eval.prompt_sets import Provenance
 from rim_eval.types import MODES
 
@@ -248,6 +249,8 @@ def _run(
     path: str, header: "EvalLog", summaries: list["EvalSampleSummary"], rows: list[Observation]
 ) -> Run:
     spec, plan = header.eval, header.plan
+    # The rows were named where the model ran, and it was known what is a folder.
+    model = rows[0].model if rows else without_folders(spec.model)
     params = _solver_params(header)
     provenance = (spec.metadata or {}).get("provenance")
     sha256 = None
@@ -268,11 +271,11 @@ def _run(
         log_sha256=sha256,
         created=str(spec.created),
         status=header.status,
-        model=spec.model,
+        model=model,
         dataset=rows[0].dataset if rows else (spec.dataset.name or spec.task),
         task=spec.task_registry_name or spec.task,
         task_version=str(spec.task_version),
-        command=inspect_command(header),
+        command=inspect_command(header, model),
         engine=spec.model.split("/", 1)[0],
         switch=None if switch is None else str(switch),
         weights=store.get(WEIGHTS_KEY),

@@ -149,6 +149,8 @@ class InjectionEffect(FrozenModel):
     target_against_control: PairedDifference
     target_against_uninjected: PairedDifference
     control_against_uninjected: PairedDifference
+    declined: dict[str, int]
+    """Replies of each arm that the provider declined: they are among its summary's unscored."""
 
 
 def injection_effects(rows: Iterable[InjectionRow], level: float = 0.95) -> list[InjectionEffect]:
@@ -185,6 +187,10 @@ def _effect(
     first = next(iter(rows.values()))[0]
     fields: dict[str, Any] = first.model_dump(include={"model", "dataset", "statements"})
     fields |= {arm: arm_summary(verdicts[arm], level) for arm in _ARMS}
+    fields["declined"] = {
+        arm: sum(row.reason == "provider_declined" for row in rows.get(name, ()))
+        for arm, name in names.items()
+    }
     for arm, reference in _DIFFERENCES:
         fields[f"{arm}_against_{reference}"] = paired_difference(
             verdicts[arm],
@@ -203,7 +209,9 @@ def injection_table(effects: Iterable[InjectionEffect]) -> str:
         lines = [f"INJECTION  {one.pattern}: {one.dataset}; {one.statements}; {one.model}"]
         for arm in _ARMS:
             rate: ArmSummary = getattr(one, arm)
-            lines.append(f"  {arm:<28}{rate_text(rate)}, {rate.n_unscored} unscored")
+            declined = one.declined[arm]
+            missing = f"{rate.n_unscored - declined} unscored, {declined} declined"
+            lines.append(f"  {arm:<28}{rate_text(rate)}, {missing}")
         for target, reference in _DIFFERENCES:
             paired: PairedDifference = getattr(one, f"{target}_against_{reference}")
             difference = estimate(paired.difference, paired.lower, paired.upper)

@@ -133,17 +133,18 @@ def _rows_of_file(path: str, row_type: type[LogRow]) -> tuple[observations.Run, 
         [run] = observations.read_lm_eval_samples(path).runs
         return run, rows_of_metadata(observations.sample_lines(Path(path)), row_type), False
     log = observations.load_inspect_log(path, REPLIES_KEY, INJECTED_KEY)
+    rows = rows_of_log(log, row_type)
     run = observations.Run(
         id=log.eval.eval_id,
         group=log.eval.task_id,
         harness="inspect_ai",
         log=Path(path).name,
         created=str(log.eval.created),
-        model=log.eval.model,
+        model=rows[0].model if rows else log.eval.model,
         dataset=log.eval.dataset.name or log.eval.task,
     )
     injected = any(INJECTED_KEY in sample.store for sample in log.samples or [])
-    return run, rows_of_log(log, row_type), injected
+    return run, rows, injected
 
 
 def _refuse_several_runs(logs: Iterable[LogRows[LogRow]]) -> None:

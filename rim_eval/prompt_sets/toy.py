@@ -1,4 +1,4 @@
-"""The toy sets are for the model organisms, which were trained on their rule book, and for scripted models."""
+"""Refuse toy sets for models other than organisms and scripted models."""
 
 import json
 import logging

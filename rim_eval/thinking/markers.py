@@ -174,8 +174,8 @@ def unknown_mark(answer: str) -> str | None:
     at_start = _LOOK_ALIKE.match(text)
     for match in ([at_start] if at_start else []) + list(_LOOK_ALIKE.finditer(plain)):
         mark = match[0].split()[0]
-        known = _SCANNER.match(f"{mark}>")
-        if (known and not known["fence"]) or _is_quoted(plain, *match.span()):
+        family_mark = _SCANNER.match(f"{mark}>")
+        if (family_mark and not family_mark["fence"]) or _is_quoted(plain, *match.span()):
             continue
         opening = mark.replace("/", "", 1).rstrip(">]")
         closes = mark[1] == "/" and plain.find(opening, 0, match.start()) < 0

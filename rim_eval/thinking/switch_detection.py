@@ -97,9 +97,9 @@ class _Search:
 
     def variable(self, path: tuple[str, ...], value: Any) -> list[_Trial]:
         """Set a variable, or a field of one that is a mapping."""
-        given = reduce(lambda inner, field: {field: inner}, path[:0:-1], value)
+        nested_value = reduce(lambda inner, field: {field: inner}, path[:0:-1], value)
         effort = value if path == ("reasoning_effort",) and isinstance(value, str) else None
-        recipe = Recipe(template_kwargs={path[0]: given}, reasoning_effort=effort)
+        recipe = Recipe(template_kwargs={path[0]: nested_value}, reasoning_effort=effort)
         return self.trial(".".join(path), value, recipe)
 
 
@@ -190,11 +190,8 @@ def _compare(think: _Trial, no_think: _Trial, default: str) -> _Candidate:
     if difference.strength == 3 and read_tail(think.prompt).state == "open":
         # A prompt without a trace may be for another task altogether, a verdict, say.
         difference = difference if only_mark or about_thinking else Difference(0, "")
-    if (
-        has_unknown_empty_trace(no_think.prompt)
-        and not about_thinking
-        and no_think.name == no_think.value
-    ):
+    is_message_text = no_think.name == no_think.value
+    if is_message_text and has_unknown_empty_trace(no_think.prompt) and not about_thinking:
         difference = Difference(0, "")  # an empty tag that a text in a message brings about
     return _Candidate(difference, think, no_think, default)
 

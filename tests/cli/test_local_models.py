@@ -10,7 +10,7 @@ from inspect_ai import eval as inspect_eval
 from inspect_ai.model import get_model
 
 from rim_eval.cli import main
-from rim_eval.paths import without_folders
+from rim_eval.paths import model_name, without_folders
 
 
 @pytest.mark.parametrize(
@@ -37,14 +37,18 @@ def test_only_folders_of_this_machine_are_left_out(model: str, name: str) -> Non
 @pytest.fixture
 def logs(tmp_path: Path) -> Path:
     """One model judged by another, both in folders."""
+    return graded(tmp_path, "rim_toy//srv/hidden_place/My-Model", "rim_toy//srv/hidden_place/Judge")
+
+
+def graded(tmp_path: Path, model: str, judge: str) -> Path:
     prompts, grades = tmp_path / "prompts.jsonl", tmp_path / "grades.json"
     prompts.write_text("".join(json.dumps({"prompt": f"Open door {n}."}) + "\n" for n in range(4)))
     reply = "<reason>Open.</reason><score>5</score>"
     grades.write_text(json.dumps([{"reply": reply}]))
-    grader = get_model("rim_toy//srv/hidden_place/Judge", script=str(grades), memoize=False)
+    grader = get_model(judge, script=str(grades), memoize=False)
     inspect_eval(
         "rim_eval/prompts",
-        model="rim_toy//srv/hidden_place/My-Model",
+        model=model,
         model_roles={"grader": grader},
         task_args={"file": str(prompts), "judge": "hexphi"},
         log_dir=str(tmp_path / "logs"),
@@ -73,6 +77,47 @@ def test_no_folder_reaches_a_card_or_comparison(logs: Path, tmp_path: Path) -> N
     command = card["runs"][0]["command"]
     assert "--model rim_toy/.../My-Model" in command
     assert "--model-role grader=rim_toy/.../Judge" in command
+
+
+@pytest.mark.parametrize(
+    ("model", "name"),
+    [
+        ("vllm/out/ckpt", "vllm/ckpt"),
+        ("openai-api/local/out/ckpt", "openai-api/local/ckpt"),
+        ("vllm/out/ckpt:out/adapter", "vllm/ckpt:adapter"),
+        ("out/ckpt", "ckpt"),
+        ("vllm/Qwen/Qwen3-4B", "vllm/Qwen/Qwen3-4B"),
+    ],
+)
+def test_relative_folders_are_left_out_where_they_are(
+    model: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder in ("ckpt", "adapter"):
+        (tmp_path / "out" / folder).mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    assert model_name(model) == name
+
+
+def test_a_relative_folder_is_left_out_also_when_its_log_is_read_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`rim_toy/hidden_place/My-Model` was taken for a repository's name, and stood on the card."""
+    for folder in ("My-Model", "Judge"):
+        (tmp_path / "run" / "hidden_place" / folder).mkdir(parents=True)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "run")
+    logs = graded(tmp_path, "rim_toy/hidden_place/My-Model", "rim_toy/hidden_place/Judge")
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    rim_eval("card", logs, "--out", tmp_path / "card", "--observations", tmp_path / "rows.csv")
+    card = json.loads((tmp_path / "card" / "card.json").read_text())
+    assert card["model"] == "rim_toy/My-Model"
+    assert card["sets"][0]["judge"]["model"] == "rim_toy/Judge"
+    assert "--model rim_toy/.../My-Model" in card["runs"][0]["command"]
+    assert "hidden_place" not in (tmp_path / "rows.csv").read_text()
+    rim_eval("judge", "run", logs, "--judge", "refusal", "--out", tmp_path / "judged")
+    rim_eval("card", tmp_path / "judged", "--out", tmp_path / "again", "--judge", "refusal")
+    again = json.loads((tmp_path / "again" / "card.json").read_text())
+    assert again["model"] == "rim_toy/My-Model"
 
 
 def test_a_name_of_your_own_is_taken(logs: Path, tmp_path: Path) -> None:

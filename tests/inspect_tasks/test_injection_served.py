@@ -14,6 +14,7 @@ from inspect_ai.log import EvalLog
 from inspect_ai.model import get_model
 from inspect_ai.model._providers import vllm as provider
 
+from rim_eval.inspect_tasks import injection as tasks
 from rim_eval.thinking import template_renderer
 
 TEMPLATE = """{%- for message in messages %}<|im_start|>{{ message.role }}
@@ -40,6 +41,8 @@ class Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.template = "used"
         self.completions: list[str] = []
+        self.rendered = 0
+        self.filters = False
 
     @property
     def url(self) -> str:
@@ -66,6 +69,7 @@ class Handler(BaseHTTPRequestHandler):
             return self.reply({"error": {"message": message}}, 400)
         prompt = self.server.prompt(body)
         if self.path == "/tokenize":
+            self.server.rendered += bool(body.get("chat_template"))
             return self.reply({"tokens": list(map(ord, prompt))})
         self.server.completions.append(prompt)
         return self.reply(self.completion(prompt))
@@ -79,7 +83,9 @@ class Handler(BaseHTTPRequestHandler):
                 silent = len(request) % 4 == number
                 text = f" Fine.\n</think>\n\n{'' if silent else answer}"
         message = {"role": "assistant", "content": text}
-        choice = {"index": 0, "message": message, "finish_reason": "stop"}
+        is_filtered = text.startswith("I cannot") and self.server.filters
+        reason = "content_filter" if is_filtered else "stop"
+        choice = {"index": 0, "message": message, "finish_reason": reason}
         usage = {"prompt_tokens": 9, "completion_tokens": 4, "total_tokens": 13}
         about = {"id": "c", "object": "chat.completion", "created": 0, "model": "organism"}
         return about | {"choices": [choice], "usage": usage}
@@ -106,22 +112,29 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
         started.shutdown()
 
 
-def injection(tmp_path: Path) -> EvalLog:
+def arguments(tmp_path: Path) -> dict[str, str]:
     (tmp_path / "statements.toml").write_text(STATEMENTS)
     (tmp_path / "template.jinja").write_text(TEMPLATE)
+    return {
+        "set": "toy",
+        "judge": "refusal",
+        "patterns": "heuristic_reliance",
+        "statements": str(tmp_path / "statements.toml"),
+        "chat_template": str(tmp_path / "template.jinja"),
+    }
+
+
+def injection(
+    tmp_path: Path, task: Any = "rim_eval/injection", model: str = "vllm/organism", **options: Any
+) -> EvalLog:
     [log] = inspect_eval(
-        "rim_eval/injection",
-        model=get_model("vllm/organism", memoize=False),
-        task_args={
-            "set": "toy",
-            "judge": "refusal",
-            "patterns": "heuristic_reliance",
-            "statements": str(tmp_path / "statements.toml"),
-            "chat_template": str(tmp_path / "template.jinja"),
-        },
+        task,
+        model=get_model(model, memoize=False),
+        task_args=arguments(tmp_path) if isinstance(task, str) else {},
         log_dir=str(tmp_path / "logs"),
         display="none",
         limit=24,
+        **options,
     )
     return log
 
@@ -146,6 +159,17 @@ def test_what_is_missing_stands_beside_each_arm_and_difference(
     assert 0 < found[f"{difference}_p"] < 0.1
 
 
+def test_declined_replies_are_counted_by_themselves(server: Server, tmp_path: Path) -> None:
+    """They stood among the unscored, which are replies of the model without a verdict."""
+    server.filters = True
+    log = injection(tmp_path)
+    assert log.results is not None
+    found = {name: one.value for name, one in log.results.scores[0].metrics.items()}
+    ends = ("scored", "unscored", "declined")
+    figures = [found[f"heuristic_reliance_uninjected_{end}"] for end in ends]
+    assert figures == [0, 0, 24]
+
+
 def test_statements_that_a_server_drops_are_refused_before_the_first_token(
     server: Server, tmp_path: Path
 ) -> None:
@@ -162,3 +186,42 @@ def test_a_server_that_trusts_no_template_says_so_before_the_first_token(
     with pytest.raises(PrerequisiteError, match="--trust-request-chat-template is not set"):
         injection(tmp_path)
     assert server.completions == []
+
+
+def errors(log: EvalLog) -> list[str]:
+    return [sample.error.message if sample.error else "" for sample in log.samples or []]
+
+
+def test_a_task_of_no_model_ends_at_the_first_sample_whose_statements_are_dropped(
+    server: Server, tmp_path: Path
+) -> None:
+    """Each of the 24 samples had its prompts rendered, and erred by itself."""
+    server.template = "dropped"
+    log = injection(tmp_path, tasks.injection(**arguments(tmp_path)), fail_on_error=False)
+    assert all("does not reach vllm/organism" in said for said in errors(log))
+    assert (server.rendered, server.completions) == (1, [])
+
+
+def test_a_task_of_no_model_ends_at_the_first_sample_where_nothing_can_be_injected(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended: list[Exception] = []
+    monkeypatch.setattr("rim_eval.inspect_tasks.solver.fail_command", ended.append)
+    task = tasks.injection(**arguments(tmp_path))
+    log = injection(tmp_path, task, "rim_toy/scripted", fail_on_error=False)
+    assert all("needs the `hf/` provider" in said for said in errors(log))
+    assert len(ended) == 1
+
+
+def test_a_server_that_inspect_starts_and_that_drops_statements_ends_the_run(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its prompts can be read only after the first request: the other 23 samples are not asked."""
+    monkeypatch.delenv("VLLM_BASE_URL")
+    started = (server.url, None, server.server_address[1])
+    monkeypatch.setattr(provider.VLLMAPI, "_start_server", lambda *_: started)
+    server.template = "dropped"
+    task = tasks.injection(**arguments(tmp_path))
+    log = injection(tmp_path, task, fail_on_error=False, max_samples=1)
+    assert all("does not reach vllm/organism" in said for said in errors(log))
+    assert (server.rendered, len(server.completions)) == (1, 3)

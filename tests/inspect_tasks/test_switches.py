@@ -2,7 +2,6 @@
 
 import json
 import threading
-import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -13,7 +12,7 @@ from inspect_ai.model import get_model
 
 from rim_eval.errors import RimError
 from rim_eval.inspect_tasks.preflight import context_window
-from rim_eval.inspect_tasks.switches import switch_for
+from rim_eval.inspect_tasks.switches import forget_switches, switch_for
 from rim_eval.observations import from_inspect_log
 from rim_eval.paths import organism_dir
 from rim_eval.thinking import template_renderer
@@ -142,10 +141,16 @@ def test_hub_without_network_is_tried_once_and_briefly(monkeypatch: pytest.Monke
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
-    start = time.monotonic()
+    asked_online: list[bool] = []
+
+    def download(*_: Any, local_files_only: bool, **__: Any) -> str:
+        asked_online.append(not local_files_only)
+        raise OSError("nothing here")
+
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", download)
     with pytest.raises(RimError, match="chat_template=FILE"):
         switch_for(on_hub())
-    assert time.monotonic() - start < 5
+    assert asked_online == [False, False]
 
 
 class _TokenizeHandler(BaseHTTPRequestHandler):
@@ -192,6 +197,20 @@ def test_server_that_renders_prompts_shows_its_switch(server: str) -> None:
     found = switch_for(served(server)).switch
     assert (found.kind, found.name) == ("switch", "enable_thinking")
     assert found.no_think.template_kwargs == {"enable_thinking": False}
+
+
+@pytest.mark.slow
+def test_a_model_is_searched_once_until_it_is_to_be_forgotten(server: str) -> None:
+    """Building a task and running it asked a server nearly 200 prompts each."""
+    model = served(server)
+    _TokenizeHandler.asked.clear()
+    first = switch_for(model)
+    searched = len(_TokenizeHandler.asked)
+    assert switch_for(model) is first
+    assert len(_TokenizeHandler.asked) == searched > 0
+    forget_switches(model)
+    assert switch_for(model) == first._replace(render=switch_for(model).render)
+    assert len(_TokenizeHandler.asked) == 2 * searched
 
 
 @pytest.mark.slow

@@ -117,3 +117,12 @@ def test_models_and_sets_are_apart() -> None:
 @pytest.mark.parametrize("words", ["target against control", "points, 4 pairs", "uninjected"])
 def test_the_table_says_against_what(words: str) -> None:
     assert words in injection_table(injection_effects(ROWS))
+
+
+def test_a_declined_reply_is_counted_by_itself() -> None:
+    """As everywhere else: the provider answered, and nothing of the model's is missing a verdict."""
+    declined = [row(str(n), TARGET, None, reason="provider_declined") for n in range(2)]
+    rows = [one for one in ROWS if one.arm != TARGET or one.prompt_id not in {"0", "1"}]
+    [effect] = injection_effects(rows + declined)
+    assert effect.declined == {"uninjected": 0, "control": 0, "target": 2}
+    assert "0 unscored, 2 declined" in injection_table([effect])
