@@ -127,7 +127,7 @@ def test_fallback_models_are_refused_before_the_first_token(serve_chat: Any, ask
     server = serve_chat(lambda *_: {})
     with pytest.raises(PrerequisiteError, match="--fallback-models"):
         ask(server, fallback_models=["gpt-4.1"])
-    assert server.requests == 0
+    assert server.requests == []
 
 
 def decline(text: str, thinks: bool) -> dict[str, Any]:
