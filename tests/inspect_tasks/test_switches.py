@@ -106,10 +106,12 @@ def on_hub() -> Any:
 
 
 def test_named_switch_asks_no_hub(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[Any] = []
-    monkeypatch.setattr("huggingface_hub.hf_hub_download", lambda *args, **_: asked.append(args))
+    downloads: list[Any] = []
+    monkeypatch.setattr(
+        "huggingface_hub.hf_hub_download", lambda *args, **_: downloads.append(args)
+    )
     assert switch_for(on_hub(), "enable_thinking").switch.name == "enable_thinking"
-    assert asked == []
+    assert downloads == []
 
 
 def test_hub_without_network_is_tried_once_and_briefly(monkeypatch: pytest.MonkeyPatch) -> None:
