@@ -59,10 +59,10 @@ def test_two_single_mode_runs_and_one_of_both_give_the_same_figures(run: Any, sa
 def test_predict_only_leaves_whole_sample_files(run: Any, save: Any) -> None:
     tasks = (*BOTH, "rim_toy_math_think")
     plain = run(Scripted(mixed), *tasks, limit=6)
-    found = run(Scripted(mixed), *tasks, limit=6, predict_only=True)
-    assert found["results"] == plain["results"]
-    assert make_table(found)
-    assert figures(save(found, "predicted")) == figures(save(plain, "plain"))
+    results = run(Scripted(mixed), *tasks, limit=6, predict_only=True)
+    assert results["results"] == plain["results"]
+    assert make_table(results)
+    assert figures(save(results, "predicted")) == figures(save(plain, "plain"))
 
 
 @pytest.mark.slow
@@ -90,8 +90,8 @@ def test_rows_hold_no_text(run: Any) -> None:
 @pytest.mark.slow
 def test_rows_of_problems_hold_no_text_of_the_reply(run: Any) -> None:
     secret = "the-answer-is-a-whole-sentence-of-the-reply"
-    found = run(Scripted(lambda _: f"So \\boxed{{{secret}}}"), "rim_toy_math_no_think", limit=3)
-    rows = from_lm_eval_samples(found["samples"]["rim_toy_math_no_think"])
+    results = run(Scripted(lambda _: f"So \\boxed{{{secret}}}"), "rim_toy_math_no_think", limit=3)
+    rows = from_lm_eval_samples(results["samples"]["rim_toy_math_no_think"])
     assert [row.verdict for row in rows] == [False] * 3
     assert not any(secret in row.model_dump_json() for row in rows)
 
