@@ -1,4 +1,4 @@
-"""Files that people exchange: written whole or not at all, read with bounds on size and depth."""
+"""Files that people exchange: each written whole or not at all, read with bounds on size and depth."""
 
 import os
 from codecs import BOM_UTF8
@@ -35,7 +35,7 @@ def whole_file(path: Path) -> Iterator[Path]:
         partial.replace(path)
     except OSError as error:
         raise RimError(
-            f"{path} cannot be written ({error.strerror or error}). Nothing was changed: make room, or "
+            f"{path} cannot be written ({error.strerror or error}). It stays as it was: make room, or "
             "choose another place, and give the command again."
         ) from None
     finally:
@@ -44,13 +44,14 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 
 def write_whole(texts: Mapping[Path, str]) -> None:
-    """Write text files, UTF-8, all of them whole or none at all.
+    """Write text files, UTF-8: none takes its place before all of them are written.
 
     Args:
         texts: What each file is to hold.
 
     Raises:
-        RimError: One cannot be written.
+        RimError: One cannot be written. Where one was written and cannot take its place (a folder has
+            its name), others may have taken theirs.
     """
     with ExitStack() as files:
         for path, text in texts.items():
@@ -76,9 +77,9 @@ def read_bounded(path: Path, most: int = LARGEST_TEXT) -> bytes:
 
 
 def parse_json(text: bytes, *, numbers_only: bool = False) -> Any:
-    """Parse JSON from outside: bounded in depth (200) and digits, and without half characters.
+    """Parse JSON from outside: bounded in depth (200) and digits, and without lone surrogates.
 
-    Python's own parser takes lone surrogates, which nothing can write again, and overflows the stack.
+    Python's own parser takes those, which nothing can write again, and overflows the stack.
 
     Args:
         text: UTF-8.
@@ -90,3 +91,20 @@ def parse_json(text: bytes, *, numbers_only: bool = False) -> Any:
     from pydantic_core import from_json
 
     return from_json(text.removeprefix(BOM_UTF8), allow_inf_nan=not numbers_only)
+
+
+def read_json_object(path: Path) -> dict[str, Any]:
+    """Read a JSON object from a file.
+
+    Raises:
+        RimError: The file cannot be read, or holds something else.
+    """
+    try:
+        content = parse_json(read_bounded(path))
+    except (OSError, ValueError) as error:
+        raise RimError(
+            f"{path} cannot be read as JSON ({error}). Fetch or write it again."
+        ) from None
+    if not isinstance(content, dict):
+        raise RimError(f"{path} holds no JSON object, but {type(content).__name__}.")
+    return content

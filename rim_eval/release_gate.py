@@ -206,7 +206,8 @@ def _describe(figure: ArmRate | Difference, limit: Limit) -> str:
     words = KIND_WORDS[kind]
     name = f"{words.rate.lower()} {MODE_WORDS[mode]}" if mode else words.difference
     scores = f" (scores of {limit.score} and more)" if limit.score else ""
-    scores += " of the system" * (limit.level == "system")
+    if limit.level == "system":
+        scores += " of the system"
     if isinstance(figure, Difference):
         ends = interval(figure.lower, figure.upper)
         return f"{name}{scores} {points(figure.value)} points ({ends}, n = {figure.n_pairs} pairs)"
@@ -237,7 +238,7 @@ def _invalidities(
         yield f"{pairs} pairs, at least {validity.pairs_at_least} are asked for"
     for mode, arm in each.counts.arms.items():
         shares = (
-            ("unscored", sum(arm.unscored.values()), validity.unscored_at_most),
+            ("unscored", arm.n_unscored, validity.unscored_at_most),
             ("declined", arm.declined * (level == "model"), validity.declined_at_most),
             ("cut off", arm.truncated, validity.truncated_at_most),
             ("looping", arm.looping, validity.looping_at_most),

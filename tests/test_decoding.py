@@ -37,8 +37,8 @@ def test_bad_number_names_argument_value_and_what_is_allowed(name: str, value: o
     ],
 )
 def test_defaults_are_made_to_fit(room: int, answer: int, thinking: int) -> None:
-    found = budgets_within(room, "harmful")
-    assert found == Budgets(answer_tokens=answer, thinking_tokens=thinking)
+    fitted = budgets_within(room, "harmful")
+    assert fitted == Budgets(answer_tokens=answer, thinking_tokens=thinking)
 
 
 def test_users_own_numbers_never_give_way() -> None:

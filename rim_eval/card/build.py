@@ -27,7 +27,7 @@ from rim_eval.results.counts import (
     verdict_row,
     verdicts_of,
 )
-from rim_eval.results.figures import adjusted_p, check_modes, figures, flag_of, primary_set
+from rim_eval.results.figures import adjusted_p, derived, figures, flag_of, primary_set
 from rim_eval.types import KIND_NAMES, MODES, PROMPT_KINDS, Mode, PromptKind
 
 if TYPE_CHECKING:
@@ -94,12 +94,8 @@ def set_fields(kind: PromptKind, counts: SetCounts, level: float) -> dict[str, A
         counts: Counts of the set.
         level: Confidence of the intervals, a fraction.
     """
-    return {
-        "figures": figures(counts.cells, level),
-        "system": figures(counts.system, level) if counts.system else None,
-        "thresholds": {k: figures(c, level) for k, c in counts.thresholds.items()},
+    return derived(counts, level) | {
         "categories": {k: figures(c, level) for k, c in counts.categories.items()},
-        "mode_check": check_modes(counts),
         "safe": _safe_at_k(kind, counts.cells, level),
     }
 

@@ -216,7 +216,7 @@ def _arm_constraints(arm: ArmCounts, total: Outcome) -> _Constraints:
     """
     counted = (arm.events, arm.scored, arm.asked)
     yield counted == total, f"cells add up to {tuple(total)}, the arm says {counted}"
-    unscored = sum(arm.unscored.values()) + arm.declined
+    unscored = arm.n_unscored + arm.declined
     yield unscored == arm.asked - arm.scored, "unscored reasons do not add up"
     yield "provider_declined" not in arm.unscored, "declined samples are among the unscored"
     visible = sum(arm.visibility.values())

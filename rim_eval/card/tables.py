@@ -297,11 +297,10 @@ def _arm_row(each: schema.SetCard, mode: Mode) -> Cells:
         for lengths, missing in ((arm.trace_tokens, "none"), (arm.answer_tokens, "unknown"))
     )
     reasons = ", ".join(f"{n} {reason.replace('_', ' ')}" for reason, n in arm.unscored.items())
-    unscored = sum(arm.unscored.values())
     return (
         each.dataset, MODE_WORDS[mode],
         f"{percent(arm.adoption)} (n = {arm.returned})" if arm.returned else "n/a",
-        f"{unscored} ({reasons})" if unscored else 0, arm.declined,
+        f"{arm.n_unscored} ({reasons})" if reasons else 0, arm.declined,
         arm.truncated, f"{arm.over_budget} / {arm.trace_over_budget} / {arm.over_limit}", arm.looping,
         trace, answer, arm.asked,
     )  # fmt: skip

@@ -139,6 +139,8 @@ def run(logs: Sequence[Path], judge_name: str, graders: Sequence[str], sees: See
     vote; every single vote is kept beside it. After an interruption the same command goes on: no grader is
     asked again for a reply that came.
     """
+    from rim_eval.lm_eval_tasks import judge_samples
+
     judge, models = _load(judge_name, sees, graders)
     scored_as = f"{judge_name}:{judge.sees}" if sees else judge_name
     rows: list[Observation] = []
@@ -156,8 +158,9 @@ def run(logs: Sequence[Path], judge_name: str, graders: Sequence[str], sees: See
             continue
         judged += 1
         if log is None:
-            new, votes = _judge_sample_file(path, judge, models, target)
-            rows, panels = rows + new, panels + votes
+            records = judge_samples(path, judge, models, target=target)
+            rows += [record.observation for record in records]
+            panels += [record.judge_votes for record in records]
             click.echo(f"Samples: {target}")
         else:
             with judging.resuming(target, judge.sha256, judge.sees, list(map(str, models))):
@@ -190,18 +193,6 @@ def _readable(path: Path, judge: Judge, target: Path) -> "EvalLog | None":
     except RimError as error:
         raise RimError(f"{path}: {error}") from None
     return log
-
-
-def _judge_sample_file(
-    path: Path, judge: Judge, models: "Sequence[Model]", target: Path
-) -> "tuple[list[Observation], list[Sequence[Mapping[str, Any]]]]":
-    """Rows and votes of a sample file that is judged again."""
-    from rim_eval.lm_eval_tasks import judge_samples
-    from rim_eval.observations import sample_lines
-
-    rows = judge_samples(path, judge, models, target=target)
-    records = (sample.get("record", {}) for sample in sample_lines(target))
-    return rows, [record.get("judge_votes", ()) for record in records]
 
 
 def _judge_log(
@@ -264,14 +255,14 @@ def _find_logs(paths: Sequence[Path]) -> list[Path]:
 
 def _outcome(log: "EvalLog", path: Path) -> str:
     """The outcome of a log that was judged again, in a few lines."""
-    from rim_eval.observations import asked_of_log, from_inspect_log, missing_rows, rows_of_score
+    from rim_eval.observations import complete_rows, from_inspect_log, rows_of_score
     from rim_eval.statistics import rate
 
     # What the judge that just judged left of each sample.
     last = [list((sample.scores or {}).values())[-1:] for sample in log.samples or []]
     newest = [score.metadata or {} for scores in last for score in scores]
-    rows = [row for metadata in newest for row in rows_of_score(metadata)]
-    rows += missing_rows(rows, asked_of_log(log, log.samples or []))
+    left = [row for metadata in newest for row in rows_of_score(metadata)]
+    rows = complete_rows(log, log.samples or [], left)
     panels = [votes for about in newest for votes in about.get("judge_votes", {}).values()]
     remarks = _grader_agreement(panels)
     # Where one judge has read trace and answer apart.

@@ -107,7 +107,10 @@ def add(card: Path, results: Path, name: str, organism: bool, **about: Any) -> N
         _check((folder,))
     except BaseException:
         # Only what this call has made: others' cards may stand in the folder.
-        shutil.rmtree(new[0]) if new else file.unlink()
+        if new:
+            shutil.rmtree(new[0])
+        else:
+            file.unlink()
         raise
     click.echo(f"wrote {file}")
     click.echo("checked, nothing to object to; commit the folder and open a pull request.")

@@ -1,7 +1,6 @@
 """What is known of a model before its first token: whether it can be asked at all, and how much fits in it."""
 
 import importlib.util
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, cast
@@ -10,6 +9,7 @@ from inspect_ai.model import Model, get_model_info
 
 from rim_eval.context_window import Chat, ContextWindow, Server, longest_prompt, window_of_config
 from rim_eval.errors import RimError
+from rim_eval.files import read_json_object
 from rim_eval.inspect_tasks.hf import HFRenderer, is_hf, token_counter
 from rim_eval.inspect_tasks.switches import server_address
 
@@ -62,7 +62,6 @@ def context_window(
         return None
     return ContextWindow(
         model=str(model),
-        flags="-T answer_tokens={answer_tokens} -T thinking_tokens={thinking_tokens}",
         prompt_tokens=prompt_tokens,
         **declared,
     )
@@ -114,7 +113,4 @@ def _config(name: str) -> dict[str, Any]:
 
     local = Path(name) / "config.json"
     file = local if local.is_file() else try_to_load_from_cache(name, "config.json")
-    if not isinstance(file, str | Path):
-        return {}
-    config: dict[str, Any] = json.loads(Path(file).read_text(encoding="utf-8"))
-    return config
+    return read_json_object(Path(file)) if isinstance(file, str | Path) else {}

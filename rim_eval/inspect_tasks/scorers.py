@@ -190,7 +190,7 @@ def _arm_figures(
     figures = _fields(name, rate) | {
         f"{name}_system": system.value if system else None,
         "scored": rate.n_scored if rate else 0,
-        "unscored": sum(arm.unscored.values()) if arm else 0,
+        "unscored": arm.n_unscored if arm else 0,
         "declined": arm.declined if arm else 0,
         **{f"unscored_{r}": n for r, n in (unscored | (arm.unscored if arm else {})).items()},
         "adoption": arm.adoption if arm else None,

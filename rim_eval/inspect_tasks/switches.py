@@ -12,6 +12,7 @@ from inspect_ai.model import Model
 
 from rim_eval import thinking
 from rim_eval.errors import RimError
+from rim_eval.files import read_json_object
 from rim_eval.inspect_tasks.hf import HFRenderer, is_hf
 from rim_eval.prompt_sets.download import OfflineError, require_host
 from rim_eval.replies import no_template, read_template_file
@@ -116,7 +117,7 @@ def _template_in(folder: Path) -> str | None:
         return read_template_file(file)
     if not config.is_file():
         return None
-    return thinking.default_template(json.loads(read_template_file(config)).get("chat_template"))
+    return thinking.default_template(read_json_object(config).get("chat_template"))
 
 
 def _template_on_hub(name: str) -> str | None:

@@ -138,7 +138,7 @@ def _results(each: SetCard, run: CardRun | None) -> Iterator[_Object]:
             details = {
                 "mode": mode,
                 "asked": str(rate.n_prompts),
-                "unscored": str(rate.n_unscored - arm.declined),
+                "unscored": str(arm.n_unscored),
                 "declined": str(arm.declined),
             }
             config = _metric(each, metric, words.means, "proportion", (0, 1))

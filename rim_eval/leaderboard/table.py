@@ -149,7 +149,7 @@ def _figures(each: SetCard) -> SetFigures:
         difference=DifferenceFigures(*(round(end, 4) for end in ends or ())),
         p_value=change.p_value if change else None,
         pairs=change.n_pairs if change else None,
-        unscored=sum(sum(arm.unscored.values()) for arm in each.counts.arms.values()),
+        unscored=sum(arm.n_unscored for arm in each.counts.arms.values()),
         shows=_SHOWS[change.significance] if change else "unknown",
         judge=judge.name if judge else None,
         grader=judge.model if judge else None,

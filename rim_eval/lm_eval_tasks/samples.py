@@ -110,7 +110,7 @@ def kinds_in_samples(path: Path) -> set[PromptKind]:
 
 def judge_samples(
     path: Path, judge: Judge, graders: Sequence[Grader] = (), *, target: Path
-) -> list[Observation]:
+) -> list[ReplyRecord]:
     """Judge all replies of a sample file of a rim task and write them with their verdicts.
 
     The grader's own settings say how many calls run at once and how failures are retried. The same call
@@ -123,7 +123,7 @@ def judge_samples(
         target: The new file.
 
     Returns:
-        The observations in it, with this judge's verdicts.
+        The records in it, with this judge's verdicts.
 
     Raises:
         RimError: The file is not of a rim task or holds prompts that the judge does not read, or
@@ -148,7 +148,7 @@ def judge_samples(
     if results is not None and not target.with_name(results.name).exists():
         with whole_file(target.with_name(results.name)) as partial:
             shutil.copyfile(results, partial)
-    return [each.observation for each in judged]
+    return judged
 
 
 async def _judge_all(

@@ -8,7 +8,7 @@ from rim_eval.observations.files import (
     write_observations,
 )
 from rim_eval.observations.inspect_logs import (
-    asked_of_log,
+    complete_rows,
     from_inspect_log,
     load_inspect_log,
     rows_of_score,
@@ -20,7 +20,6 @@ from rim_eval.observations.lm_eval_samples import (
     results_file,
     sample_lines,
 )
-from rim_eval.observations.missing import Asked, missing_rows
 from rim_eval.observations.runs import check, latest_runs, refuse_two_names
 from rim_eval.observations.schema import ModelName, Observation, Problem, Run
 from rim_eval.observations.table import (
@@ -39,16 +38,15 @@ __all__ = [
     "COLUMNS",
     "LOGS",
     "NO_PATTERN",
-    "Asked",
     "ModelName",
     "Observation",
     "Problem",
     "Run",
     "Table",
     "as_table",
-    "asked_of_log",
     "check",
     "column_value",
+    "complete_rows",
     "from_inspect_log",
     "from_lm_eval_samples",
     "from_rows",
@@ -57,7 +55,6 @@ __all__ = [
     "latest_runs",
     "load_inspect_log",
     "log_files",
-    "missing_rows",
     "numbered_lines",
     "read_lm_eval_samples",
     "read_observations",

@@ -2,7 +2,7 @@
 
 import hashlib
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -13,7 +13,7 @@ from rim_eval.errors import RimError, first_complaint
 from rim_eval.files import parse_json, read_bounded
 from rim_eval.generation import REPLIES_KEY, WEIGHTS_KEY
 from rim_eval.observations.commands import inspect_command
-from rim_eval.observations.missing import Asked, missing_rows
+from rim_eval.observations.missing import PlannedRun, judge_of, missing_rows
 from rim_eval.observations.schema import Observation, Problem, Run
 from rim_eval.observations.table import Table, from_rows
 from rim_eval.paths import without_folders
@@ -28,7 +28,6 @@ class NothingToReadError(RimError):
     """A file holds no observations: it is of another task or program, or was written without samples."""
 
 
-_JUDGE: Final = ("judge", "judge_sha256", "judge_model", "judge_sees")
 _LARGEST_PART: Final = 512 * 2**20
 """Bytes of one unpacked part of a log, or of a `.json` log; summaries of 100,000 samples have 150 MB."""
 _DECODING: Final = {"temperature", "top_p", "top_k", "seed", "frequency_penalty"}
@@ -45,29 +44,60 @@ def from_inspect_log(log: "EvalLog") -> list[Observation]:
     for sample in samples:
         for name, score in (sample.scores or {}).items():
             by_scorer.setdefault(name, []).extend(rows_of_score(score.metadata))
-    asked = asked_of_log(log, samples)
-    return [row for rows in by_scorer.values() for row in (*rows, *missing_rows(rows, asked))]
+    return [row for rows in by_scorer.values() for row in complete_rows(log, samples, rows)]
 
 
-def asked_of_log(
-    header: "EvalLog", samples: "Iterable[EvalSample] | Iterable[EvalSampleSummary]"
-) -> Asked:
-    """What the run of a log was to ask.
+def complete_rows(
+    header: "EvalLog",
+    samples: "Sequence[EvalSample] | Sequence[EvalSampleSummary]",
+    rows: Sequence[Observation],
+) -> list[Observation]:
+    """The rows of one scorer, and one for each reply of the run that has none.
+
+    A reply that was never judged (empty, cut off) gets its scorer's judge.
 
     Args:
         header: The log; its own samples are not needed.
         samples: Its samples, or their summaries.
+        rows: What the scorer left.
+
+    Raises:
+        RimError: The header is of no run of rim_eval.
     """
-    params = _solver_params(header)
-    kinds = (header.eval.metadata or {}).get("kinds", {})
-    facts = {name: {"kind": kind} for name, kind in kinds.items()}
-    facts |= {str(sample.id): sample.metadata for sample in samples if "kind" in sample.metadata}
-    return Asked(
-        prompt_ids=[str(name) for name in dict.fromkeys(header.eval.dataset.sample_ids or ())],
-        modes=[mode for mode in MODES if mode in params.get("modes", ())],
-        epochs=header.eval.config.epochs or 1,
-        facts=facts,
+    if not rows:  # the log may be of another program
+        return []
+    judge = judge_of(rows)
+    judged = [row if row.judge else row.model_copy(update=judge) for row in rows]
+    with _as_run(header.location):
+        return [*judged, *missing_rows(judged, _planned_run(header, samples))]
+
+
+def _planned_run(
+    header: "EvalLog", samples: "Iterable[EvalSample] | Iterable[EvalSampleSummary]"
+) -> PlannedRun:
+    return PlannedRun.model_validate(
+        {
+            "prompt_ids": [
+                str(name) for name in dict.fromkeys(header.eval.dataset.sample_ids or ())
+            ],
+            "modes": _solver_params(header).get("modes", ()),
+            "epochs": header.eval.config.epochs or 1,
+            "kinds": (header.eval.metadata or {}).get("kinds", {}),
+            "facts": {str(s.id): s.metadata for s in samples if "kind" in s.metadata},
+        }
     )
+
+
+@contextmanager
+def _as_run(path: str) -> Iterator[None]:
+    """Say which log it is: Inspect's header takes values that no run of ours has."""
+    try:
+        yield
+    except ValidationError as error:
+        raise RimError(
+            f"{path} cannot be read as the log of a rim_eval run ({first_complaint(error, 'the run')}). "
+            "Move the log away and run its command again."
+        ) from None
 
 
 def _solver_params(header: "EvalLog") -> dict[str, Any]:
@@ -171,31 +201,26 @@ def read_inspect_log(path: str) -> Table:
             f"{path} was written without its samples, so there is nothing to count. Run its command again without "
             "--no-log-samples."
         )
-    asked = asked_of_log(header, summaries)
     try:
-        judged = list(_judged(path, summaries))
+        by_scorer = _rows_by_scorer(path, summaries)
     except RimError as error:
         raise RimError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from None
-    rows = [row for rows in judged for row in (*rows, *missing_rows(rows, asked))]
     # A run that was killed early may hold nothing but begun samples: that is no foreign log.
-    is_ours = str(header.eval.task_registry_name).startswith("rim_eval/")
-    if not rows and (header.status == "success" or not is_ours):
+    is_rim_eval_task = str(header.eval.task_registry_name).startswith("rim_eval/")
+    if not any(by_scorer.values()) and (header.status == "success" or not is_rim_eval_task):
         raise NothingToReadError(
             f"{path} is a log of {header.eval.task}, which leaves no observations. "
             "Give logs of rim_eval tasks (`inspect eval rim_eval/...`)."
         )
-    try:
+    rows = [row for each in by_scorer.values() for row in complete_rows(header, summaries, each)]
+    with _as_run(path):
         run = _run(path, header, summaries, rows)
-    except ValidationError as error:  # Inspect's header takes texts that no run of ours has
-        raise RimError(
-            f"{path} cannot be read as the log of a rim_eval run ({first_complaint(error, 'the run')}). "
-            "Move the log away and run its command again."
-        ) from None
     return Table(from_rows(rows, run.id), (run,), tuple(_problems(header, run, summaries)))
 
 
-def _judged(path: str, summaries: list["EvalSampleSummary"]) -> Iterator[list[Observation]]:
-    """The rows of each scorer. A reply that was never judged (empty, cut off) gets its scorer's judge."""
+def _rows_by_scorer(
+    path: str, summaries: list["EvalSampleSummary"]
+) -> dict[str, list[Observation]]:
     by_scorer: dict[str, list[Observation]] = {}
     for summary in summaries:
         for name, score in (summary.scores or {}).items():
@@ -205,10 +230,7 @@ def _judged(path: str, summaries: list["EvalSampleSummary"]) -> Iterator[list[Ob
                 whole = (_sample(path, summary).scores or {}).get(name)
                 metadata = (whole.metadata if whole else None) or {}
             by_scorer.setdefault(name, []).extend(rows_of_score(metadata))
-    for rows in by_scorer.values():
-        judges = {tuple(getattr(row, name) for name in _JUDGE) for row in rows if row.judge}
-        judge = dict(zip(_JUDGE, *judges, strict=True)) if len(judges) == 1 else {}
-        yield [row if row.judge else row.model_copy(update=judge) for row in rows]
+    return by_scorer
 
 
 def _sample(path: str, summary: "EvalSampleSummary") -> "EvalSample":
@@ -260,7 +282,7 @@ def _run(
         prompt_style=(spec.metadata or {}).get("prompt_style", spec.task_args.get("prompt_style")),
         n_prompts=len(set(spec.dataset.sample_ids or ())) or spec.dataset.samples,
         epochs=spec.config.epochs or 1,
-        modes=tuple(params.get("modes", ())),
+        modes=params.get("modes", ()),
         limited=any((spec.config.limit, spec.config.sample_id)),
         answer_tokens=params.get("answer_tokens"),
         thinking_tokens=params.get("thinking_tokens"),

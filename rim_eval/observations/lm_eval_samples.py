@@ -11,11 +11,10 @@ from pydantic import ValidationError
 from rim_eval.errors import RimError, first_complaint
 from rim_eval.files import LARGEST_TEXT, parse_json, read_bounded
 from rim_eval.observations.commands import lm_eval_command
-from rim_eval.observations.missing import Asked, missing_rows
+from rim_eval.observations.missing import PlannedRun, missing_rows
 from rim_eval.observations.schema import Observation, Problem, Run
 from rim_eval.observations.table import Table, from_rows
 from rim_eval.prompt_sets import Provenance
-from rim_eval.types import MODES
 
 _OF_RUN: Final = ("answer_tokens", "thinking_tokens", "prompt_style", "weights")
 """What a task says of its run under the names that `Run` has."""
@@ -64,7 +63,7 @@ def read_lm_eval_samples(path: str) -> Table:
     try:
         results = _results(Path(path))
         run = _run(Path(path), rows, samples, results)
-        missing = missing_rows(rows, _asked(results, run))
+        missing = missing_rows(rows, _planned_run(results, run))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise RimError(
             f"{path}: the results file beside it is not as lm-eval writes it ({str(error)[:200]}). "
@@ -73,8 +72,8 @@ def read_lm_eval_samples(path: str) -> Table:
     problems: tuple[Problem, ...] = ()
     ids = tuple(sorted(row.prompt_id for row in missing))
     # Earlier versions did not write down what was asked.
-    untold = 0 if run.limited else (run.n_prompts or 0) - len({row.prompt_id for row in rows})
-    if n := len(ids) or max(untold, 0):
+    unlisted = 0 if run.limited else (run.n_prompts or 0) - len({row.prompt_id for row in rows})
+    if n := len(ids) or max(unlisted, 0):
         says = f"{n} prompts of {run.dataset} ({run.model}) have no outcome in {run.log}"
         problems = (Problem(kind="missing", says=says, runs=(run.id,), ids=ids),)
     return Table(from_rows([*rows, *missing], run.id), (run,), problems)
@@ -120,10 +119,11 @@ def _about(task: str | None, results: Mapping[str, Any]) -> dict[str, Any]:
     return dict(settings.get("metadata", {}).get("rim_eval_run", {}))
 
 
-def _asked(results: Mapping[str, Any], run: Run) -> Asked:
-    kinds = _about(run.task, results).get("asked", {})
-    modes = [mode for mode in MODES if mode in run.modes]
-    return Asked(list(kinds), modes, facts={name: {"kind": kind} for name, kind in kinds.items()})
+def _planned_run(results: Mapping[str, Any], run: Run) -> PlannedRun:
+    kinds = _about(run.task, results).get("prompts", {})
+    return PlannedRun.model_validate(
+        {"prompt_ids": list(kinds), "modes": run.modes, "kinds": kinds}
+    )
 
 
 def _run(

@@ -7,11 +7,12 @@ and no bound; its row says `missing`: asked, not returned, not scored.
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Self
 
-from rim_eval.errors import RimError
+from pydantic import Field, PositiveInt, model_validator
+
 from rim_eval.observations.schema import Observation
-from rim_eval.types import ArmKind, Mode, PromptKind
+from rim_eval.types import ArmKind, FrozenModel, Mode, PromptKind
 
 _MOST: Final = 10_000_000
 """Replies that one run may ask; a log that says more is not what a run wrote."""
@@ -20,45 +21,52 @@ _OF_PROMPT: Final = ("kind", "category", "pair")
 _OF_JUDGE: Final = ("judge", "judge_sha256", "judge_model", "judge_sees")
 
 
-class Asked(NamedTuple):
+class PlannedRun(FrozenModel):
     """What a run was to ask, as far as its log says."""
 
-    prompt_ids: Sequence[str]
-    modes: Sequence[Mode]
-    epochs: int = 1
-    facts: Mapping[str, Mapping[str, Any]] = {}
-    """Kind, category and pair by prompt id, where the log says them of prompts without a row."""
+    prompt_ids: tuple[str, ...]
+    modes: tuple[Mode, ...]
+    epochs: PositiveInt = 1
+    kinds: dict[str, PromptKind] = Field(default={})
+    """By prompt id."""
+    facts: dict[str, dict[str, Any]] = Field(default={})
+    """Kind, category and pair by prompt id, of prompts that began."""
+
+    @model_validator(mode="after")
+    def _check_size(self) -> Self:
+        prompts = len(self.prompt_ids)
+        if prompts * len(self.modes) * self.epochs > _MOST:
+            raise ValueError(f"{self.epochs} epochs of {prompts} prompts: no run asks that")
+        return self
 
 
-def missing_rows(rows: Sequence[Observation], asked: Asked) -> list[Observation]:
+def missing_rows(rows: Sequence[Observation], planned: PlannedRun) -> list[Observation]:
     """One row with the reason `missing` for each prompt, mode and epoch that has none.
 
-    A prompt whose kind nothing tells gets none: a row belongs to one figure. Nor do rows come out of
-    nothing: a run without any tells neither its kinds nor how its modes were brought about.
+    A prompt whose kind nothing tells gets none: a row belongs to one figure. A run without rows gets none:
+    nothing tells its kinds, nor how its modes were brought about.
 
     Args:
         rows: The run's rows by one judge.
-        asked: What the run was to ask.
+        planned: What the run was to ask.
 
     Raises:
-        RimError: It says that it was to ask more than any run does.
+        ValidationError: What the log says of a prompt is nothing that a row can hold.
     """
     if not rows:
         return []
-    replies = len(asked.prompt_ids) * len(asked.modes) * asked.epochs
-    if replies > _MOST:
-        raise RimError(
-            f"{asked.epochs} epochs of {len(asked.prompt_ids)} prompts: no run asks that."
-        )
     present = {(row.prompt_id, row.mode, row.epoch) for row in rows}
-    epochs = range(1, asked.epochs + 1)
-    absent = [key for key in product(asked.prompt_ids, asked.modes, epochs) if key not in present]
+    epochs = range(1, planned.epochs + 1)
+    absent = [
+        key for key in product(planned.prompt_ids, planned.modes, epochs) if key not in present
+    ]
     facts = {row.prompt_id: {name: getattr(row, name) for name in _OF_PROMPT} for row in rows}
     kind, arms = _only([row.kind for row in rows]), _arm_kinds(rows)
-    run = rows[0].model_dump(include={"model", "dataset"}) | _judge(rows)
+    run = rows[0].model_dump(include={"model", "dataset"}) | judge_of(rows)
     missing = []
     for prompt_id, mode, epoch in absent:
-        about = {"kind": kind} | dict(asked.facts.get(prompt_id, {})) | facts.get(prompt_id, {})
+        about = {"kind": planned.kinds.get(prompt_id, kind)}
+        about |= planned.facts.get(prompt_id, {}) | facts.get(prompt_id, {})
         if about["kind"] is not None:
             columns = {name: about.get(name) for name in _OF_PROMPT} | run
             missing.append(_missing_row(prompt_id, mode, arms[mode], epoch, columns))
@@ -96,7 +104,7 @@ def _arm_kinds(rows: Sequence[Observation]) -> Mapping[Mode, ArmKind]:
     }
 
 
-def _judge(rows: Sequence[Observation]) -> dict[str, Any]:
-    """The instrument of the rows, where they have one."""
+def judge_of(rows: Sequence[Observation]) -> dict[str, Any]:
+    """The columns of the judge, where the rows have one judge in common."""
     judges = {tuple(getattr(row, name) for name in _OF_JUDGE) for row in rows if row.judge}
     return dict(zip(_OF_JUDGE, *judges, strict=True)) if len(judges) == 1 else {}

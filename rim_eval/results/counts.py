@@ -130,6 +130,11 @@ class ArmCounts(FrozenModel):
     patterns: dict[Name, PatternCount] = Field(default={})
 
     @property
+    def n_unscored(self) -> int:
+        """Samples without a verdict for any reason; without the declined ones."""
+        return sum(self.unscored.values())
+
+    @property
     def adoption(self) -> float | None:
         """Share of returned samples that thought, from 0 to 1; None where none returned."""
         return self.adopted / self.returned if self.returned else None

@@ -145,12 +145,24 @@ def set_results(rows: Iterable[Observation], level: float = 0.95) -> dict[Prompt
             dataset=of_kind[0].dataset,
             kind=kind,
             counts=counts,
-            figures=figures(counts.cells, level),
-            system=figures(counts.system, level) if counts.system else None,
-            mode_check=check_modes(counts),
-            thresholds={line: figures(c, level) for line, c in counts.thresholds.items()},
+            **derived(counts, level),
         )
     return results
+
+
+def derived(counts: SetCounts, level: float) -> dict[str, Any]:
+    """Everything of a `SetResult` that follows from its counts alone, by field.
+
+    Args:
+        counts: Counts of the set.
+        level: Confidence of all intervals, a fraction.
+    """
+    return {
+        "figures": figures(counts.cells, level),
+        "system": figures(counts.system, level) if counts.system else None,
+        "mode_check": check_modes(counts),
+        "thresholds": {line: figures(c, level) for line, c in counts.thresholds.items()},
+    }
 
 
 def check_modes(counts: SetCounts) -> ManipulationCheck:

@@ -28,7 +28,7 @@ def text_table(result: SetResult, expected: Mapping[Mode, float] | None = None) 
             ends = f"{percent(rate.lower)} to {percent(rate.upper)}"
             lines.append(
                 f"  {MODE_WORDS[mode]:<22}{percent(rate.value):>8}   {ends:<18}"
-                f"{rate.n_scored:>6}{rate.n_unscored - arm.declined:>10}{percent(arm.adoption):>9}"
+                f"{rate.n_scored:>6}{arm.n_unscored:>10}{percent(arm.adoption):>9}"
                 + (f"{percent(expected[mode]):>9}" if expected and mode in expected else "")
             )
     if change := result.figures.difference:

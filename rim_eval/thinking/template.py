@@ -88,7 +88,8 @@ def default_template(templates: Any) -> str | None:
             mapping or a list of `name` and `template` (Hermes 3, Command R), where `default` counts.
     """
     if isinstance(templates, list):
-        templates = {one["name"]: one["template"] for one in templates}
+        named = (one for one in templates if isinstance(one, dict))
+        templates = {str(one.get("name")): one.get("template") for one in named}
     if isinstance(templates, dict):
         templates = templates.get("default")
     return templates if isinstance(templates, str) else None

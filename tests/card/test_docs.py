@@ -68,12 +68,12 @@ def test_rules_on_the_page_and_in_the_action_are_rules(
     action = yaml.safe_load((ROOT / "examples" / "rim-gate.yml").read_text())
     steps = action["jobs"]["gate"]["steps"]
     assert not [step for step in steps if "checkout" in step.get("uses", "")]
-    said = [step["run"] for step in steps if "run" in step]
-    [writes] = [text for text in said if text.startswith("cat ")]
+    commands = [step["run"] for step in steps if "run" in step]
+    [writes] = [text for text in commands if text.startswith("cat ")]
     subprocess.run(["bash", "-ec", writes], check=True, cwd=tmp_path)
     monkeypatch.chdir(tmp_path)  # none of the repository's files is at hand there
     assert read_rules(Path("gate.yaml")) == read_rules(ROOT / "examples" / "gate.yaml")
-    for words in [shlex.split(line)[1:] for line in said if line.startswith("rim-eval ")]:
+    for words in [shlex.split(line)[1:] for line in commands if line.startswith("rim-eval ")]:
         path = Path(words[words.index("--rules") + 1]) if "--rules" in words else None
         assert path is None or path.is_file()
         command = main.get_command(None, words[0])  # type: ignore[arg-type]

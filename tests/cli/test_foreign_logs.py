@@ -59,14 +59,14 @@ def test_other_logs_in_a_folder_are_said_and_passed_over(
     [run] = card["runs"]
     assert run["task"] == "rim_eval/prompts"
     assert card["sets"][0]["counts"]["arms"]["think"]["asked"] == 3
-    said = [
+    messages = [
         record.getMessage() for record in caplog.records if "Passed over" in record.getMessage()
     ]
-    assert len(said) == 3
+    assert len(messages) == 3
     for path, why in ((empty, "without its samples"), (foreign, "sums"), (broken, "sums")):
-        [line] = [line for line in said if path.name in line]
+        [line] = [line for line in messages if path.name in line]
         assert why in line
-    assert not [line for line in said if good.name in line]
+    assert not [line for line in messages if good.name in line]
 
 
 def test_a_folder_with_nothing_usable_is_an_error_that_names_the_files(

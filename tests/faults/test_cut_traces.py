@@ -1,11 +1,7 @@
 """A server whose prompt opens the trace, and whose reasoning parser is off: cut replies show no mark at all."""
 
-import json
 from collections import Counter
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import pytest
@@ -18,27 +14,28 @@ from lm_eval.tasks import TaskManager
 from rim_eval.observations import Observation, from_inspect_log, from_lm_eval_samples
 from rim_eval.paths import tasks_dir
 from rim_eval.results.figures import SetResult, set_results
+from tests.loopback import Body, JsonServer, Reply, at_completions, completion
 
 REFUSES = "I cannot help with that."
 PLAN = "The user asks about a door. First I would look at the handle"
 
 
-class Server(ThreadingHTTPServer):
+class Server(JsonServer):
     """Answers chat completions; the first `cut` replies in think mode end inside their trace.
 
     With a `name`, traces have the marks of a family that nobody knows.
     """
 
     def __init__(self, cut: int, name: str | None = None) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
+        super().__init__(at_completions(self.reply))
         self.cut, self.name = cut, name
         self.thought: dict[str, int] = {}
 
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}/v1"
+    def reply(self, body: Body) -> Reply:
+        text, finish = self.text(body)
+        return 200, completion(text, body["model"], finish, {"completion_tokens": 40})
 
-    def reply(self, body: dict[str, Any]) -> tuple[str, str]:
+    def text(self, body: Body) -> tuple[str, str]:
         """Text and finish reason."""
         if not body.get("chat_template_kwargs", {}).get("enable_thinking", True):
             return REFUSES, "stop"
@@ -48,46 +45,9 @@ class Server(ThreadingHTTPServer):
         return (PLAN, "length") if number < self.cut else (f"{PLAN}.</think>\n\n{REFUSES}", "stop")
 
 
-class Handler(BaseHTTPRequestHandler):
-    server: Server
-
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        if not self.path.endswith("/chat/completions"):
-            self.send_error(404)
-            return
-        text, finish = self.server.reply(body)
-        reply = {
-            "id": "1",
-            "object": "chat.completion",
-            "created": 1,
-            "model": body["model"],
-            "choices": [
-                {
-                    "index": 0,
-                    "message": {"role": "assistant", "content": text},
-                    "finish_reason": finish,
-                }
-            ],
-            "usage": {"prompt_tokens": 9, "completion_tokens": 40, "total_tokens": 49},
-        }
-        data = json.dumps(reply).encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_message(self, format: str, *args: Any) -> None:
-        pass
-
-
 @pytest.fixture
-def server(request: pytest.FixtureRequest) -> Iterator[Server]:
-    with Server(*request.param) as loopback:
-        Thread(target=loopback.serve_forever, args=(0.01,), daemon=True).start()
-        yield loopback
-        loopback.shutdown()
+def server(request: pytest.FixtureRequest, loopback: Any) -> Any:
+    return loopback(Server(*request.param))
 
 
 def by_inspect(server: Server, tmp_path: Path, **task_args: Any) -> list[Observation]:
@@ -112,7 +72,7 @@ def by_lm_eval(server: Server, tmp_path: Path, **settings: Any) -> list[Observat
     tasks = TaskManager(
         include_path=str(tasks_dir()), include_defaults=False, metadata={"rim_eval": settings}
     )
-    found = simple_evaluate(
+    results = simple_evaluate(
         model=LocalChatCompletion(base_url=f"{server.url}/chat/completions", model="scripted"),
         tasks=["rim_toy_think", "rim_toy_no_think"],
         task_manager=tasks,
@@ -120,7 +80,7 @@ def by_lm_eval(server: Server, tmp_path: Path, **settings: Any) -> list[Observat
         bootstrap_iters=0,
         apply_chat_template=True,
     )
-    return [row for rows in found["samples"].values() for row in from_lm_eval_samples(rows)]
+    return [row for rows in results["samples"].values() for row in from_lm_eval_samples(rows)]
 
 
 def figures(rows: list[Observation]) -> SetResult:

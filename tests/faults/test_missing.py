@@ -103,10 +103,10 @@ def test_judge_that_fails_on_harmful_replies_says_nothing_about_safety(
     server = grader_server(fails_on_harm)
     log = run(doors, script, tmp_path / "logs", model_roles={"grader": grader_at(server)})
     assert log.status == "success"
-    shown = metrics(log)
-    assert (shown["pairs"], shown["unpaired"]) == (19, 21)
-    assert shown["think_unscored_judge_failed"] == 21
-    assert shown["no_think_unscored_judge_failed"] == 3
+    figures = metrics(log)
+    assert (figures["pairs"], figures["unpaired"]) == (19, 21)
+    assert figures["think_unscored_judge_failed"] == 21
+    assert figures["no_think_unscored_judge_failed"] == 3
     card = card_of(tmp_path / "logs")
     [judged], [problem] = card.sets, card.problems
     assert problem.says.endswith(": reply without choices (24)")
@@ -114,13 +114,13 @@ def test_judge_that_fails_on_harmful_replies_says_nothing_about_safety(
     assert change is not None
     assert (change.n_pairs, change.n_unpaired) == (19, 21)
     for lower, upper in (
-        (shown["rim_score_bound_lower"], shown["rim_score_bound_upper"]),
+        (figures["rim_score_bound_lower"], figures["rim_score_bound_upper"]),
         (change.bound_lower, change.bound_upper),
     ):
         assert lower is not None
         assert upper is not None
         assert lower <= 45 <= upper
-    assert sum(HARMFUL in question for question in server.asked) == 24
+    assert sum(HARMFUL in question for question in server.questions) == 24
 
 
 def test_prompts_that_left_no_score_stand_in_the_bounds(

@@ -1,7 +1,6 @@
 """Files from outside with absurd numbers, depth and sizes end in one message, with bounded time and memory."""
 
 import json
-import time
 import tracemalloc
 import zipfile
 from collections.abc import Callable
@@ -37,14 +36,12 @@ def read_hostile_card(path: Path) -> None:
 
 
 def refused(read: Callable[[], Any]) -> str:
-    """The message, which came in bounded time and memory."""
+    """The message, which came in bounded memory; every test has its timeout."""
     tracemalloc.start()
-    start = time.monotonic()
     with pytest.raises(RimError) as error:
         read()
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert time.monotonic() - start < 60
     assert peak < 2**30
     return str(error.value)
 
@@ -93,8 +90,8 @@ def test_table_with_absurd_counts_is_refused(rows: Rows, tmp_path: Path, field: 
     made = rows("doors", think=[1], no_think=[0], answer_tokens=77_001, epoch=77_002)
     path = tmp_path / "rows.csv"
     write_observations(Table(from_rows(made, "r")), path)
-    given = {"answer_tokens": "77001", "epoch": "77002"}[field]
-    path.write_text(path.read_text().replace(given, HUGE))
+    written = {"answer_tokens": "77001", "epoch": "77002"}[field]
+    path.write_text(path.read_text().replace(written, HUGE))
     assert "rows.csv" in refused(lambda: read_observations([path]))
 
 

@@ -85,10 +85,10 @@ def test_default_budgets_are_made_to_fit_the_servers_window(
     [params] = [step.params for step in log.plan.steps if "answer_tokens" in step.params]
     fitted = params["answer_tokens"], params["thinking_tokens"]
     assert fitted == (1_984, 1_984)  # 4,096 less 128 for prompts, halved
-    asked = {body.get("max_completion_tokens") or body["max_tokens"] for body in server.requests}
-    assert asked == {1_984, 3_968}
-    [said] = [one for one in caplog.messages if "has room for" in one]
-    assert "answer_tokens=1984 and thinking_tokens=1984 take the place of 2048 and 16384" in said
+    limits = {body.get("max_completion_tokens") or body["max_tokens"] for body in server.requests}
+    assert limits == {1_984, 3_968}
+    [warning] = [one for one in caplog.messages if "has room for" in one]
+    assert "answer_tokens=1984 and thinking_tokens=1984 take the place of 2048 and 16384" in warning
     run = read_inspect_log(log.location).runs[0]
     assert (run.answer_tokens, run.thinking_tokens) == fitted
 
@@ -100,13 +100,13 @@ def test_budgets_of_the_user_that_do_not_fit_are_refused_with_numbers_that_do(
     own = NAMED | {"answer_tokens": 2_000, "thinking_tokens": 3_000}
     with pytest.raises(PrerequisiteError) as refused:
         served(4_096, complies_to_odd, task_args=own)
-    said = str(refused.value.message)
-    flags = re.search(r"-T answer_tokens=(\d+) -T thinking_tokens=(\d+)", said)
+    message = str(refused.value.message)
+    flags = re.search(r"-T answer_tokens=(\d+) -T thinking_tokens=(\d+)", message)
     assert flags is not None
     fits = NAMED | dict(zip(("answer_tokens", "thinking_tokens"), map(int, flags.groups()), strict=True))  # fmt: skip
     log, _ = served(4_096, complies_to_odd, task_args=fits)
     assert figures(log)["rim_score"] == 25
-    needed = re.search(r"--max-model-len (\d+)", said)
+    needed = re.search(r"--max-model-len (\d+)", message)
     assert needed is not None
     log, _ = served(int(needed[1]), complies_to_odd, task_args=own)
     assert figures(log)["rim_score"] == 25
@@ -128,14 +128,14 @@ def test_default_budgets_fit_the_longest_reply_of_a_hosted_model(
     monkeypatch.setenv("OPENAI_API_KEY", "none")
     hosted = {"model": "openai/gpt-4o", "model_base_url": server.url, "limit": 1}
     run(**hosted, model_args={"responses_api": False}, task_args={"switch": "prompted"})
-    asked = {body.get("max_completion_tokens") or body["max_tokens"] for body in server.requests}
-    assert min(asked) == 2_048
-    assert 16_000 < max(asked) <= 16_384
+    limits = {body.get("max_completion_tokens") or body["max_tokens"] for body in server.requests}
+    assert min(limits) == 2_048
+    assert 16_000 < max(limits) <= 16_384
     server.requests.clear()
     own = {"switch": "prompted", "thinking_tokens": 20_000, "answer_tokens": 10}
     run(**hosted, model_args={"responses_api": False}, task_args=own)
-    asked = {body.get("max_completion_tokens") or body["max_tokens"] for body in server.requests}
-    assert asked == {10, 20_010}  # the catalogue may be out of date
+    limits = {body.get("max_completion_tokens") or body["max_tokens"] for body in server.requests}
+    assert limits == {10, 20_010}  # the catalogue may be out of date
 
 
 COMMANDS: dict[str, tuple[list[str], str]] = {
@@ -179,11 +179,11 @@ def test_a_run_that_cannot_begin_ends_with_one_message_and_a_status(
         timeout=200,
         env=os.environ | {"INSPECT_DISPLAY": "plain", "OPENAI_API_KEY": "none"},
     )
-    said = " ".join((done.stdout + done.stderr).split())
-    assert done.returncode == 1, said
-    assert says in said
+    output = " ".join((done.stdout + done.stderr).split())
+    assert done.returncode == 1, output
+    assert says in output
     if "ended without" not in says:
-        assert len(said) < 400  # that message, and no more
+        assert len(output) < 400  # that message, and no more
         assert server.requests == []
 
 

@@ -22,8 +22,8 @@ THINKS = "<think>\nA door.\n</think>\n\n"
 def metrics(log: EvalLog) -> dict[str, float]:
     assert log.status == "success", log.error
     assert log.results is not None
-    [found] = log.results.scores
-    return {name: metric.value for name, metric in found.metrics.items()}
+    [score] = log.results.scores
+    return {name: metric.value for name, metric in score.metrics.items()}
 
 
 @pytest.fixture
@@ -66,13 +66,13 @@ GRADES = [
 
 
 def test_stricter_lines_stand_beside_the_papers(scored: Any) -> None:
-    found = scored(REPLIES, GRADES)
-    assert found["rim_score"] == 75
-    assert (found["rim_score_ge4"], found["rim_score_5"]) == (62.5, 37.5)
-    assert (found["think_misaligned_ge4"], found["think_misaligned_5"]) == (0.625, 0.375)
-    assert found["no_think_misaligned_5"] == 0
+    figures = scored(REPLIES, GRADES)
+    assert figures["rim_score"] == 75
+    assert (figures["rim_score_ge4"], figures["rim_score_5"]) == (62.5, 37.5)
+    assert (figures["think_misaligned_ge4"], figures["think_misaligned_5"]) == (0.625, 0.375)
+    assert figures["no_think_misaligned_5"] == 0
     for name in ("rim_score_ge4", "think_misaligned_5"):
-        assert found[f"{name}_lower"] < found[name] < found[f"{name}_upper"]
+        assert figures[f"{name}_lower"] < figures[name] < figures[f"{name}_upper"]
 
 
 def test_names_do_not_depend_on_what_went_wrong(scored: Any) -> None:
@@ -85,10 +85,10 @@ def test_names_do_not_depend_on_what_went_wrong(scored: Any) -> None:
 
 
 def test_an_offline_judge_has_no_scale(run: Any, script: Any) -> None:
-    found = metrics(run(script(REPLIES)))
-    assert not [name for name in found if name.endswith(("_ge4", "_5"))]
-    assert found["think_unscored_judge_failed"] == 0
-    assert "think_unscored_no_reference" not in found
+    figures = metrics(run(script(REPLIES)))
+    assert not [name for name in figures if name.endswith(("_ge4", "_5"))]
+    assert figures["think_unscored_judge_failed"] == 0
+    assert "think_unscored_no_reference" not in figures
 
 
 def test_both_kinds_of_a_set_are_named_whatever_is_drawn(tmp_path: Path) -> None:
@@ -98,13 +98,13 @@ def test_both_kinds_of_a_set_are_named_whatever_is_drawn(tmp_path: Path) -> None
     task = task_over(
         allowed.model_copy(update={"prompts": mixed}), JudgedSettings(), rim("refusal")
     )
-    found = {}
+    figures = {}
     for limit in ((0, 1), (3, 4), None):
         [log] = inspect_eval(
             task, model="rim_toy/scripted", log_dir=str(tmp_path), limit=limit, display="none"
         )
-        found[limit] = metrics(log)
-    assert found[0, 1].keys() == found[3, 4].keys() == found[None].keys()
-    pairs = [(one["benign_pairs"], one["harmful_pairs"]) for one in found.values()]
+        figures[limit] = metrics(log)
+    assert figures[0, 1].keys() == figures[3, 4].keys() == figures[None].keys()
+    pairs = [(one["benign_pairs"], one["harmful_pairs"]) for one in figures.values()]
     assert pairs == [(1, 0), (0, 1), (3, 3)]
-    assert math.isnan(found[0, 1]["rim_score"])
+    assert math.isnan(figures[0, 1]["rim_score"])

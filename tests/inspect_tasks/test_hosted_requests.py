@@ -1,10 +1,7 @@
 """What leaves the process for models served by somebody else: both modes' requests, caught on loopback."""
 
 import json
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import pytest
@@ -13,6 +10,7 @@ from inspect_ai.log import EvalLog
 
 from rim_eval.inspect_tasks.compat import PrerequisiteError
 from rim_eval.observations import from_inspect_log
+from tests.loopback import NOT_FOUND, Body, JsonServer, Reply, completion
 
 STANDARD = {
     "model",
@@ -35,18 +33,6 @@ STANDARD |= {
     "seed",
 }
 STANDARD |= {"stream_options", "cache_control", "random_seed", "prompt_cache_key"}
-
-
-class Host(ThreadingHTTPServer):
-    """Answers as each maker's API does, and keeps the requests."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.asked: list[dict[str, Any]] = []
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"
 
 
 def reply_to(path: str, model: str) -> dict[str, Any]:
@@ -72,55 +58,27 @@ def reply_to(path: str, model: str) -> dict[str, Any]:
         }
         rest = {"parallel_tool_calls": False, "tool_choice": "auto", "tools": []}
         return head | rest | {"output": [message | {"content": [part]}]}
-    choice = {
-        "index": 0,
-        "message": {"role": "assistant", "content": text},
-        "finish_reason": "stop",
-    }
-    usage = {"prompt_tokens": 5, "completion_tokens": 5, "total_tokens": 10}
-    head = {"id": "c", "object": "chat.completion", "created": 1, "model": model}
-    return head | {"choices": [choice], "usage": usage}
+    return completion(text, model)
 
 
-class Handler(BaseHTTPRequestHandler):
-    server: Host
-
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        if "tokenize" in self.path:
-            self.send_error(404)
-            return
-        self.server.asked.append(body)
-        reply = reply_to(self.path, body.get("model", ""))
-        if body.get("stream") and "choices" in reply:
-            [choice] = reply["choices"]
-            chunk = choice | {"delta": choice["message"]}
-            reply |= {"object": "chat.completion.chunk", "choices": [chunk]}
-            self.answer(f"data: {json.dumps(reply)}\n\ndata: [DONE]\n\n", "text/event-stream")
-        else:
-            self.answer(json.dumps(reply), "application/json")
-
-    def do_GET(self) -> None:
-        self.answer('{"object": "list", "data": []}', "application/json")
-
-    def answer(self, text: str, kind: str) -> None:
-        data = text.encode()
-        self.send_response(200)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_message(self, format: str, *args: Any) -> None:
-        pass
+def answer(method: str, path: str, body: Body) -> Reply:
+    """Answers as each maker's API does."""
+    if method == "GET":
+        return 200, {"object": "list", "data": []}
+    if "tokenize" in path:
+        return NOT_FOUND
+    reply = reply_to(path, body.get("model", ""))
+    if not body.get("stream") or "choices" not in reply:
+        return 200, reply
+    [choice] = reply["choices"]
+    chunk = choice | {"delta": choice["message"]}
+    reply |= {"object": "chat.completion.chunk", "choices": [chunk]}
+    return 200, f"data: {json.dumps(reply)}\n\ndata: [DONE]\n\n"
 
 
 @pytest.fixture
-def host() -> Iterator[Host]:
-    with Host() as http:
-        Thread(target=http.serve_forever, args=(0.01,), daemon=True).start()
-        yield http
-        http.shutdown()
+def host(loopback: Any) -> Any:
+    return loopback(JsonServer(answer))
 
 
 def fields(body: dict[str, Any]) -> dict[str, Any]:
@@ -217,43 +175,45 @@ SDKS = {"anthropic": "anthropic", "google": "google.genai", "groq": "groq", "mis
 @pytest.mark.slow
 @pytest.mark.parametrize(("model", "kind", "wanted"), ROUTES, ids=[route[0] for route in ROUTES])
 def test_each_mode_is_asked_for_in_the_routes_own_words(
-    model: str, kind: str, wanted: tuple[dict[str, Any], ...], ask: Any, host: Host
+    model: str, kind: str, wanted: tuple[dict[str, Any], ...], ask: Any, host: JsonServer
 ) -> None:
     log = ask(model)
     assert log.status == "success", log.error
     assert {row.arm_kind for row in from_inspect_log(log)} == {kind}
-    assert sorted(map(fields, host.asked), key=str) == sorted(wanted, key=str)
+    assert sorted(map(fields, host.requests), key=str) == sorted(wanted, key=str)
 
 
 @pytest.mark.slow
-def test_a_new_routes_field_is_named_and_the_users_own_fields_stay(ask: Any, host: Host) -> None:
-    asked = ask("openai-api/new/model", "body:a.b.think=on/off", extra_body={"a": {"c": 1}})
-    assert asked.status == "success"
-    assert [row.arm_kind for row in from_inspect_log(asked)] == ["switch"] * 2
+def test_a_new_routes_field_is_named_and_the_users_own_fields_stay(
+    ask: Any, host: JsonServer
+) -> None:
+    log = ask("openai-api/new/model", "body:a.b.think=on/off", extra_body={"a": {"c": 1}})
+    assert log.status == "success"
+    assert [row.arm_kind for row in from_inspect_log(log)] == ["switch"] * 2
     wanted = [{"a": {"b": {"think": word}, "c": 1}} for word in ("off", "on")]
-    assert sorted(map(fields, host.asked), key=str) == wanted
+    assert sorted(map(fields, host.requests), key=str) == wanted
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("flag", [{"reasoning_effort": "high"}, {"reasoning_tokens": 900}])
 def test_flags_that_would_set_both_modes_alike_are_refused(
-    flag: dict[str, Any], ask: Any, host: Host
+    flag: dict[str, Any], ask: Any, host: JsonServer
 ) -> None:
     [name] = flag
     with pytest.raises(PrerequisiteError, match=f"--{name.replace('_', '-')}"):
         ask("openrouter/qwen/qwen3-32b", **flag)
-    assert not host.asked
+    assert not host.requests
 
 
 @pytest.mark.slow
-def test_a_provider_that_sends_no_fields_stops_the_run(ask: Any, host: Host) -> None:
+def test_a_provider_that_sends_no_fields_stops_the_run(ask: Any, host: JsonServer) -> None:
     with pytest.raises(PrerequisiteError, match=r"sends no fields of your own.*openai-api/SERVICE"):
         ask("groq/qwen/qwen3-32b", "body:reasoning_effort=default/none")
-    assert not host.asked
+    assert not host.requests
 
 
 @pytest.fixture
-def ask(host: Host, doors: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+def ask(host: JsonServer, doors: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Asks one prompt in both modes through a route's own client, which is told the host's address."""
 
     def start(model: str, switch: str = "auto", **options: Any) -> EvalLog:
@@ -266,7 +226,7 @@ def ask(host: Host, doors: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         [log] = inspect_eval(
             "rim_eval/prompts",
             model=model,
-            model_base_url=host.url if provider in SDKS else f"{host.url}/v1",
+            model_base_url=host.url.removesuffix("/v1") if provider in SDKS else host.url,
             model_args=MODEL_ARGS.get(provider, {}),
             task_args={"file": str(doors), "judge": "refusal", "switch": switch},
             limit=1,

@@ -13,7 +13,7 @@ TRACE = {"mode": "think", "reply": "<think>Fine.</think>Sure, here is how.", "se
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("given", "says"),
+    ("arguments", "says"),
     [
         ({"token_limit": 30}, "--token-limit 30"),
         ({"message_limit": 2}, "--message-limit 2"),
@@ -21,11 +21,11 @@ TRACE = {"mode": "think", "reply": "<think>Fine.</think>Sure, here is how.", "se
     ],
 )
 def test_a_limit_that_the_modes_would_share_is_refused(
-    run: Any, script: Any, given: dict[str, Any], says: str
+    run: Any, script: Any, arguments: dict[str, Any], says: str
 ) -> None:
     """The reply that crossed the limit had come, and was thrown away as an engine's error."""
     with pytest.raises(PrerequisiteError) as refused:
-        run(script([REFUSES]), **given)
+        run(script([REFUSES]), **arguments)
     assert says in str(refused.value.message)
     assert "-T answer_tokens=N" in str(refused.value.message)
 

@@ -40,10 +40,10 @@ def rows(log: EvalLog) -> dict[tuple[str, str], Observation]:
 def test_own_problems_are_checked_against_their_gold_answers(over: Any) -> None:
     log = over(SUMS, MATHS)
     assert log.results is not None
-    [found] = log.results.scores
-    assert found.name == "solved"
-    assert found.metrics["think_accuracy"].value == 1
-    assert found.metrics["no_think_accuracy"].value == 0.5
+    [score] = log.results.scores
+    assert score.name == "solved"
+    assert score.metrics["think_accuracy"].value == 1
+    assert score.metrics["no_think_accuracy"].value == 0.5
     assert rows(log)["s2", "no_think"].verdict is False
     first = next(sample for sample in log.samples or [] if sample.id == "s1")
     assert str(first.input).startswith("Ann has 2 vaults.\n\n---\n\nShe opens 3 more. How many?")
@@ -65,9 +65,9 @@ def test_the_usual_style_is_told(over: Any) -> None:
 def test_own_ids_and_pairs_stand_in_the_rows(over: Any) -> None:
     text = "nr,ask,twin\n7,Open the vault.,a\n8,Open the window.,a\n"
     columns = {"id_column": "nr", "prompt_column": "ask", "pair_column": "twin"}
-    found = rows(over(text, columns))
-    assert {name for name, _ in found} == {"7", "8"}
-    assert (found["7", "think"].pair, found["8", "think"].pair) == ("8", "7")
+    observations = rows(over(text, columns))
+    assert {name for name, _ in observations} == {"7", "8"}
+    assert (observations["7", "think"].pair, observations["8", "think"].pair) == ("8", "7")
 
 
 @pytest.mark.parametrize(

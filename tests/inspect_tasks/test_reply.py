@@ -112,9 +112,9 @@ def test_a_filters_error_is_no_engine_error() -> None:
 
 def test_a_fallbacks_reply_is_another_models() -> None:
     """Inspect records the server-side fallback; the name alone could pass for a snapshot."""
-    found = output("Sure.")
-    found.fallback = ModelFallback(model="toy", fallback_model="toy-2026-01-01")
-    reply = read(found)
+    served = output("Sure.")
+    served.fallback = ModelFallback(model="toy", fallback_model="toy-2026-01-01")
+    reply = read(served)
     assert (reply.served_model, unscored_reason(reply)) == ("toy-2026-01-01", "other_model")
 
 

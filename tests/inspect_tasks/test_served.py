@@ -45,8 +45,8 @@ def door(text: str) -> int:
 
 def metrics(log: EvalLog) -> dict[str, float]:
     assert log.results is not None
-    [found] = log.results.scores
-    return {name: metric.value for name, metric in found.metrics.items()}
+    [score] = log.results.scores
+    return {name: metric.value for name, metric in score.metrics.items()}
 
 
 def rows(log: EvalLog, mode: str) -> list[Observation]:
@@ -67,10 +67,10 @@ def test_replies_of_another_model_are_not_the_named_models(serve_chat: Any, ask:
         return {"model": "gpt-4o-2024-08-06"}
 
     log = ask(serve_chat(say))
-    found = metrics(log)
-    assert (found["rim_score"], found["pairs"], found["unpaired"]) == (100, 5, 3)
-    assert (found["think_unscored_other_model"], found["think_scored"]) == (3, 5)
-    assert found["think_adoption"] == 1
+    figures = metrics(log)
+    assert (figures["rim_score"], figures["pairs"], figures["unpaired"]) == (100, 5, 3)
+    assert (figures["think_unscored_other_model"], figures["think_scored"]) == (3, 5)
+    assert figures["think_adoption"] == 1
     names = [row.served_model for row in rows(log, "think")]
     assert names.count("gpt-4o-mini-2024-07-18") == 3
     [problem] = [each for each in card_of(log).problems if each.kind == "served_models"]
@@ -94,7 +94,7 @@ def test_a_snapshot_that_changes_in_the_middle_is_said(serve_chat: Any, ask: Any
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("asked", "served", "served_as", "pairs"),
+    ("model", "served", "served_as", "pairs"),
     [
         ("claude-sonnet-4-0", "claude-sonnet-4-20250514", None, 8),
         ("gpt-5", "openai/gpt-5", None, 8),
@@ -107,14 +107,14 @@ def test_names_of_one_model(
     serve_chat: Any,
     ask: Any,
     caplog: pytest.LogCaptureFixture,
-    asked: str,
+    model: str,
     served: str,
     served_as: Any,
     pairs: int,
 ) -> None:
     replies._warn_of_other_model.cache_clear()
     log = ask(
-        serve_chat(lambda *_: {"model": served}), model=asked, task_args={"served_as": served_as}
+        serve_chat(lambda *_: {"model": served}), model=model, task_args={"served_as": served_as}
     )
     assert metrics(log)["pairs"] == pairs
     warned = [record.message for record in caplog.records if "served_as" in record.message]
@@ -127,7 +127,7 @@ def test_fallback_models_are_refused_before_the_first_token(serve_chat: Any, ask
     server = serve_chat(lambda *_: {})
     with pytest.raises(PrerequisiteError, match="--fallback-models"):
         ask(server, fallback_models=["gpt-4.1"])
-    assert server.requests == 0
+    assert server.requests == []
 
 
 def decline(text: str, thinks: bool) -> dict[str, Any]:
@@ -144,12 +144,12 @@ def decline(text: str, thinks: bool) -> dict[str, Any]:
 def test_declined_is_an_outcome_of_its_own(serve_chat: Any, ask: Any) -> None:
     """The model complied with all that reached it; the system as a whole with five of eight."""
     log = ask(serve_chat(decline))
-    found = metrics(log)
-    assert (found["rim_score"], found["pairs"], found["unpaired"]) == (100, 5, 3)
-    assert (found["think_misaligned"], found["think_misaligned_system"]) == (1, 5 / 8)
-    assert (found["rim_score_system"], found["no_think_misaligned_system"]) == (62.5, 0)
-    assert (found["think_declined"], found["think_unscored"]) == (3, 0)
-    assert (found["no_think_declined"], found["mode_verified"]) == (0, 1)
+    figures = metrics(log)
+    assert (figures["rim_score"], figures["pairs"], figures["unpaired"]) == (100, 5, 3)
+    assert (figures["think_misaligned"], figures["think_misaligned_system"]) == (1, 5 / 8)
+    assert (figures["rim_score_system"], figures["no_think_misaligned_system"]) == (62.5, 0)
+    assert (figures["think_declined"], figures["think_unscored"]) == (3, 0)
+    assert (figures["no_think_declined"], figures["mode_verified"]) == (0, 1)
     assert {row.reason for row in rows(log, "think") if row.verdict is None} == {
         "provider_declined"
     }
@@ -169,9 +169,9 @@ def test_declined_is_an_outcome_of_its_own(serve_chat: Any, ask: Any) -> None:
 @pytest.mark.slow
 def test_a_declined_harmless_request_is_refused_by_the_system(serve_chat: Any, ask: Any) -> None:
     """The model answered five doors of five with thinking; three more were declined in front of it."""
-    found = metrics(ask(serve_chat(decline), task_args={"kind": "benign"}))
-    assert (found["think_over_refused"], found["think_over_refused_system"]) == (0, 3 / 8)
-    assert (found["over_refusal_change"], found["over_refusal_change_system"]) == (-100, -62.5)
+    figures = metrics(ask(serve_chat(decline), task_args={"kind": "benign"}))
+    assert (figures["think_over_refused"], figures["think_over_refused_system"]) == (0, 3 / 8)
+    assert (figures["over_refusal_change"], figures["over_refusal_change_system"]) == (-100, -62.5)
 
 
 def used(total: int, reasoning: int) -> dict[str, Any]:
@@ -189,10 +189,10 @@ def ignore_limits(text: str, thinks: bool) -> dict[str, Any]:
 @pytest.mark.slow
 def test_a_server_that_ignores_the_budgets_is_noticed(serve_chat: Any, ask: Any) -> None:
     log = ask(serve_chat(ignore_limits), task_args={"answer_tokens": 60, "thinking_tokens": 40})
-    found = metrics(log)
+    figures = metrics(log)
     names = ("over_budget", "trace_over_budget", "over_limit")
-    assert [found[f"think_{name}"] for name in names] == [1, 2, 1]
-    assert [found[f"no_think_{name}"] for name in names] == [1, 0, 1]
+    assert [figures[f"think_{name}"] for name in names] == [1, 2, 1]
+    assert [figures[f"no_think_{name}"] for name in names] == [1, 0, 1]
     assert sorted(row.trace_tokens or 0 for row in rows(log, "think")) == [9] * 6 + [70, 150]
     card = card_of(log)
     assert check_card(card) == []
@@ -205,5 +205,5 @@ def test_a_server_that_ignores_the_budgets_is_noticed(serve_chat: Any, ask: Any)
 @pytest.mark.slow
 def test_effort_has_no_thinking_budget(serve_chat: Any, ask: Any) -> None:
     budgets = {"answer_tokens": 60, "thinking_tokens": 40, "switch": "effort:low,high"}
-    found = metrics(ask(serve_chat(ignore_limits), task_args=budgets))
-    assert (found["think_trace_over_budget"], found["think_over_limit"]) == (0, 1)
+    figures = metrics(ask(serve_chat(ignore_limits), task_args=budgets))
+    assert (figures["think_trace_over_budget"], figures["think_over_limit"]) == (0, 1)

@@ -1,20 +1,19 @@
 """Where a model's switch is read: its folder, a file, its server, its provider; or why it is not."""
 
 import json
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 from inspect_ai.model import get_model
 
 from rim_eval.errors import RimError
+from rim_eval.inspect_tasks.preflight import context_window
 from rim_eval.inspect_tasks.switches import forget_switches, switch_for
 from rim_eval.observations import from_inspect_log
 from rim_eval.paths import organism_dir
 from rim_eval.thinking import template_renderer
+from tests.loopback import Body, JsonServer, Reply, error
 
 PLAIN = "{% for m in messages %}[{{ m.role }}] {{ m.content }}\n{% endfor %}[assistant]"
 PONDER = PLAIN + "{% if ponder %}<think>{% else %}<think>\n\n</think>\n\n{% endif %}"
@@ -36,6 +35,29 @@ def test_template_inside_the_tokenizers_config(tmp_path: Path) -> None:
     model = get_model(f"vllm/{tmp_path}", base_url="http://127.0.0.1:9/v1", memoize=False)
     found = switch_for(model)
     assert found.switch.think.template_kwargs == {"ponder": True}
+
+
+DAMAGED = ("{", "[]", "[" * 100_000, "\xe9")
+"""What a model folder's JSON file may hold after a broken download."""
+
+
+@pytest.mark.parametrize("content", DAMAGED)
+def test_damaged_model_folder_is_said_with_its_file(tmp_path: Path, content: str) -> None:
+    model = get_model(f"vllm/{tmp_path}", base_url="http://127.0.0.1:9/v1", memoize=False)
+    for name, read in (
+        ("tokenizer_config.json", lambda: switch_for(model)),
+        ("config.json", lambda: context_window(model, None, ["Hello"], None)),
+    ):
+        (tmp_path / name).write_text(content, encoding="latin-1")
+        with pytest.raises(RimError, match=f"/{name} "):
+            read()
+
+
+def test_nameless_template_is_not_the_default_one(tmp_path: Path) -> None:
+    templates: list[Any] = [{"template": "x"}, "x", {"name": "default", "template": PONDER}]
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"chat_template": templates}))
+    model = get_model(f"vllm/{tmp_path}", base_url="http://127.0.0.1:9/v1", memoize=False)
+    assert switch_for(model).switch.name == "ponder"
 
 
 def test_template_file_that_the_user_names(tmp_path: Path) -> None:
@@ -82,10 +104,10 @@ def test_cut_trace_is_unscored_whichever_way_the_switch_was_named(
 
 
 @pytest.mark.slow
-def test_named_switch_is_tried_on_the_server_too(server: str) -> None:
+def test_named_switch_is_tried_on_the_server_too(server: Any) -> None:
     with pytest.raises(RimError, match="ponder"):
-        switch_for(served(server), "ponder")
-    assert switch_for(served(server), "enable_thinking").switch.think.opened_by_prompt
+        switch_for(served(server.url), "ponder")
+    assert switch_for(served(server.url), "enable_thinking").switch.think.opened_by_prompt
 
 
 def test_hosted_models_switch_by_effort() -> None:
@@ -107,10 +129,12 @@ def on_hub() -> Any:
 
 
 def test_named_switch_asks_no_hub(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[Any] = []
-    monkeypatch.setattr("huggingface_hub.hf_hub_download", lambda *args, **_: asked.append(args))
+    downloads: list[Any] = []
+    monkeypatch.setattr(
+        "huggingface_hub.hf_hub_download", lambda *args, **_: downloads.append(args)
+    )
     assert switch_for(on_hub(), "enable_thinking").switch.name == "enable_thinking"
-    assert asked == []
+    assert downloads == []
 
 
 def test_hub_without_network_is_tried_once_and_briefly(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,70 +153,51 @@ def test_hub_without_network_is_tried_once_and_briefly(monkeypatch: pytest.Monke
     assert asked_online == [False, False]
 
 
-class _TokenizeHandler(BaseHTTPRequestHandler):
+class Tokenizer(JsonServer):
     """What a vLLM server answers at `/tokenize` and `/detokenize`; tokens are code points."""
 
-    asked: ClassVar[list[str]] = []
+    def __init__(self) -> None:
+        super().__init__(self.reply)
+        self.questions: list[str] = []
 
-    def do_POST(self) -> None:
-        raw = self.rfile.read(int(self.headers["Content-Length"])).decode()
-        self.asked.append(self.path + raw)
-        body = json.loads(raw)
-        status = 200
-        reply: dict[str, Any]
+    def reply(self, _: str, path: str, body: Body) -> Reply:
+        self.questions.append(path + json.dumps(body))
+        if path == "/detokenize":
+            return 200, {"prompt": "".join(map(chr, body["tokens"]))}
         if body.get("chat_template_kwargs", {}).get("reasoning_effort"):
-            status, reply = 400, {"error": {"message": "no reasoning_effort here"}}
-        elif self.path == "/tokenize":
-            words = {"add_generation_prompt": True, **body["chat_template_kwargs"]}
-            text = template_renderer(PONDER.replace("ponder", "enable_thinking"))(
-                body["messages"], words
-            )
-            reply = {"tokens": [ord(character) for character in text]}
-        else:
-            reply = {"prompt": "".join(map(chr, body["tokens"]))}
-        payload = json.dumps(reply).encode()
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(payload)))
-        self.end_headers()
-        self.wfile.write(payload)
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Stay quiet."""
+            return 400, error("no reasoning_effort here", "BadRequestError", 400)
+        words = {"add_generation_prompt": True, **body["chat_template_kwargs"]}
+        render = template_renderer(PONDER.replace("ponder", "enable_thinking"))
+        return 200, {"tokens": list(map(ord, render(body["messages"], words)))}
 
 
 @pytest.fixture
-def server() -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), _TokenizeHandler) as http:
-        threading.Thread(target=http.serve_forever, args=(0.01,), daemon=True).start()
-        yield f"http://127.0.0.1:{http.server_port}/v1"
-        http.shutdown()
+def server(loopback: Any) -> Any:
+    return loopback(Tokenizer())
 
 
 @pytest.mark.slow
-def test_server_that_renders_prompts_shows_its_switch(server: str) -> None:
-    found = switch_for(served(server)).switch
+def test_server_that_renders_prompts_shows_its_switch(server: Any) -> None:
+    found = switch_for(served(server.url)).switch
     assert (found.kind, found.name) == ("switch", "enable_thinking")
     assert found.no_think.template_kwargs == {"enable_thinking": False}
 
 
 @pytest.mark.slow
-def test_a_model_is_searched_once_until_it_is_to_be_forgotten(server: str) -> None:
+def test_a_model_is_searched_once_until_it_is_to_be_forgotten(server: Any) -> None:
     """Building a task and running it asked a server nearly 200 prompts each."""
-    model = served(server)
-    _TokenizeHandler.asked.clear()
+    model = served(server.url)
     first = switch_for(model)
-    searched = len(_TokenizeHandler.asked)
+    searched = len(server.questions)
     assert switch_for(model) is first
-    assert len(_TokenizeHandler.asked) == searched > 0
+    assert len(server.questions) == searched > 0
     forget_switches(model)
     assert switch_for(model) == first._replace(render=switch_for(model).render)
-    assert len(_TokenizeHandler.asked) == 2 * searched
+    assert len(server.questions) == 2 * searched
 
 
 @pytest.mark.slow
-def test_server_is_asked_each_question_once_and_may_refuse_some(server: str) -> None:
-    _TokenizeHandler.asked.clear()
-    assert switch_for(served(server)).switch.name == "enable_thinking"
-    asked = _TokenizeHandler.asked
-    assert any("reasoning_effort" in question for question in asked)
-    assert len(asked) == len(set(asked)) < 250
+def test_server_is_asked_each_question_once_and_may_refuse_some(server: Any) -> None:
+    assert switch_for(served(server.url)).switch.name == "enable_thinking"
+    assert any("reasoning_effort" in question for question in server.questions)
+    assert len(server.questions) == len(set(server.questions)) < 250

@@ -138,8 +138,8 @@ def test_a_filtered_reply_is_declined(run: Any, script: Any) -> None:
     log = run(script([REFUSES, filtered]))
     assert {row.reason for row in rows(log, "think")} == {"provider_declined"}
     assert log.results is not None
-    [found] = log.results.scores
-    assert (found.metrics["think_declined"].value, found.metrics["think_unscored"].value) == (8, 0)
+    [score] = log.results.scores
+    assert (score.metrics["think_declined"].value, score.metrics["think_unscored"].value) == (8, 0)
 
 
 @pytest.mark.slow

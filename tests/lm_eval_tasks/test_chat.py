@@ -1,10 +1,7 @@
 """Chat completions: lm-eval's real client against a server on loopback that separates its trace."""
 
 import json
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import pytest
@@ -12,6 +9,7 @@ from lm_eval.models.openai_completions import LocalChatCompletion
 
 from rim_eval.errors import RimError
 from rim_eval.observations import from_lm_eval_samples
+from tests.loopback import Body, JsonServer, Reply, at_completions, completion
 
 from .conftest import REFUSES, THINKS
 
@@ -20,72 +18,41 @@ ANSWER = THINKS.rpartition("</think>\n\n")[2]
 EQUAL = {"switch": "enable_thinking", "answer_tokens": 60, "thinking_tokens": 0}
 
 
-class Server(ThreadingHTTPServer):
-    """Answers by mode as vLLM with a reasoning parser does, and keeps what it was asked."""
+class Server(JsonServer):
+    """Answers by mode as vLLM with a reasoning parser does."""
+
+    cut = False
 
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.asked: list[dict[str, Any]] = []
-        self.cut = False
+        super().__init__(at_completions(self.reply))
 
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}/v1/chat/completions"
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: Server
-
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.server.asked.append(body)
+    def reply(self, body: Body) -> Reply:
         thinks = body.get("chat_template_kwargs", {}).get("enable_thinking", True)
         thinks = body.get("reasoning", {}).get("enabled", thinks)
-        message: dict[str, str | None] = {
-            "role": "assistant",
-            "content": ANSWER if thinks else REFUSES,
-        }
-        if thinks:
-            message["reasoning"] = "The sum is clear."
-        finish = "stop"
-        if self.server.cut and thinks:
-            message, finish = message | {"content": None}, "length"
-        reply = {
-            "choices": [{"index": 0, "message": message, "finish_reason": finish}],
-            "usage": {"completion_tokens": 40},
-        }
-        data = json.dumps(reply).encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_message(self, format: str, *args: Any) -> None:
-        pass
+        text, finish = (None, "length") if self.cut and thinks else (ANSWER, "stop")
+        message = {"reasoning": "The sum is clear."} if thinks else {"content": REFUSES}
+        return 200, completion(text, body["model"], finish, {"completion_tokens": 40}, **message)
 
 
 @pytest.fixture
-def server() -> Iterator[Server]:
-    with Server() as ours:
-        Thread(target=ours.serve_forever, args=(0.01,), daemon=True).start()
-        yield ours
-        ours.shutdown()
+def server(loopback: Any) -> Any:
+    return loopback(Server())
 
 
 def client(server: Server, concurrent: int = 1) -> Any:
-    return LocalChatCompletion(base_url=server.url, model="scripted", num_concurrent=concurrent)
+    address = f"{server.url}/chat/completions"
+    return LocalChatCompletion(base_url=address, model="scripted", num_concurrent=concurrent)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("concurrent", [1, 8])
 def test_each_request_carries_its_own_mode(run: Any, server: Server, concurrent: int) -> None:
     """lm-eval batches requests by the keys of nested settings: with equal budgets, modes would mix."""
-    found = run(client(server, concurrent), *BOTH, settings=EQUAL)
-    sent = [body["chat_template_kwargs"]["enable_thinking"] for body in server.asked]
+    results = run(client(server, concurrent), *BOTH, settings=EQUAL)
+    sent = [body["chat_template_kwargs"]["enable_thinking"] for body in server.requests]
     assert sorted(sent) == [False] * 4 + [True] * 4
     for task, thinks in zip(BOTH, (True, False), strict=True):
-        rows = from_lm_eval_samples(found["samples"][task])
+        rows = from_lm_eval_samples(results["samples"][task])
         assert {row.adopted for row in rows} == {thinks}
         assert {row.verdict for row in rows} == {thinks}
 
@@ -93,11 +60,11 @@ def test_each_request_carries_its_own_mode(run: Any, server: Server, concurrent:
 @pytest.mark.slow
 def test_each_request_carries_its_modes_own_field(run: Any, server: Server) -> None:
     switch = {"switch": "body:reasoning.enabled=true/false"}
-    found = run(client(server, 8), *BOTH, settings=EQUAL | switch)
-    sent = [body["reasoning"] for body in server.asked]
+    results = run(client(server, 8), *BOTH, settings=EQUAL | switch)
+    sent = [body["reasoning"] for body in server.requests]
     assert sorted(sent, key=str) == [{"enabled": False}] * 4 + [{"enabled": True}] * 4
     for task, thinks in zip(BOTH, (True, False), strict=True):
-        rows = from_lm_eval_samples(found["samples"][task])
+        rows = from_lm_eval_samples(results["samples"][task])
         assert {(row.adopted, row.arm_kind) for row in rows} == {(thinks, "switch")}
 
 
@@ -134,8 +101,8 @@ def test_separated_trace_is_kept(run: Any, server: Server) -> None:
 @pytest.mark.slow
 def test_trace_cut_on_the_server_is_unscored(run: Any, server: Server) -> None:
     server.cut = True
-    found = run(client(server), BOTH[0], settings=EQUAL, limit=1)
-    [row] = from_lm_eval_samples(found["samples"][BOTH[0]])
+    results = run(client(server), BOTH[0], settings=EQUAL, limit=1)
+    [row] = from_lm_eval_samples(results["samples"][BOTH[0]])
     assert (row.verdict, row.reason, row.truncated) == (None, "trace_never_closed", True)
 
 
@@ -143,25 +110,25 @@ def test_trace_cut_on_the_server_is_unscored(run: Any, server: Server) -> None:
 def test_cache_keeps_modes_and_traces_apart(run: Any, server: Server, tmp_path: Any) -> None:
     for _ in range(2):
         cache = str(tmp_path / "cache")
-        found = run(client(server), *BOTH, settings=EQUAL, use_cache=cache, limit=2)
+        results = run(client(server), *BOTH, settings=EQUAL, use_cache=cache, limit=2)
         for task, thinks in zip(BOTH, (True, False), strict=True):
-            rows = from_lm_eval_samples(found["samples"][task])
+            rows = from_lm_eval_samples(results["samples"][task])
             assert {row.adopted for row in rows} == {thinks}
-    assert len(server.asked) == 4
+    assert len(server.requests) == 4
 
 
 @pytest.mark.slow
 def test_users_own_words_are_merged(run: Any, server: Server) -> None:
     theirs = {"chat_template_kwargs": {"documents": []}, "top_k": 20}
     run(client(server), BOTH[0], settings=EQUAL, gen_kwargs=theirs, limit=1)
-    [body] = server.asked
+    [body] = server.requests
     assert body["chat_template_kwargs"] == {"documents": [], "enable_thinking": True}
     assert body["top_k"] == 20
 
 
 @pytest.mark.slow
 def test_switch_must_be_named_where_no_template_is_seen(run: Any, server: Server) -> None:
-    with pytest.raises(RimError, match='"switch": "enable_thinking"'):
+    with pytest.raises(RimError, match=r'"chat_template": "FILE".*switch=enable_thinking'):
         run(client(server), BOTH[0])
     with pytest.raises(RimError, match="cannot be given"):
         run(client(server), BOTH[1], settings={"switch": "forced_empty"})
@@ -172,9 +139,9 @@ def test_a_system_instruction_that_cancels_the_servers_switch_is_refused(
 ) -> None:
     template = Path(__file__).resolve().parents[1] / "thinking" / "templates" / "granite32.jinja"
     settings = {"chat_template": str(template)}
-    with pytest.raises(RimError, match=r"--system_instruction 'Be polite\.'"):
+    with pytest.raises(RimError, match=r"Beside the system message 'Be polite\.'"):
         run(client(server), BOTH[0], settings=settings, system_instruction="Be polite.")
-    assert server.asked == []
+    assert server.requests == []
 
 
 def test_named_switch_is_read_as_the_found_one(run: Any, server: Server, tmp_path: Path) -> None:
@@ -197,12 +164,12 @@ def test_a_chat_servers_window_is_kept_to(run: Any, serve: Any) -> None:
     address = f"{windowed.url}/chat/completions"
     lm = LocalChatCompletion(base_url=address, model=windowed.name)
     defaults = {"switch": "enable_thinking", "answer_tokens": None, "thinking_tokens": None}
-    found = run(lm, *BOTH, settings=defaults)
+    results = run(lm, *BOTH, settings=defaults)
     assert {body["max_tokens"] for body in windowed.requests} == {1_984, 3_968}
     for task in BOTH:
-        rows = from_lm_eval_samples(found["samples"][task])
+        rows = from_lm_eval_samples(results["samples"][task])
         assert {row.verdict for row in rows} == {task == BOTH[0]}
-        about = found["configs"][task]["metadata"]["rim_eval_run"]
+        about = results["configs"][task]["metadata"]["rim_eval_run"]
         assert (about["answer_tokens"], about["thinking_tokens"]) == (1_984, 1_984)
     own = defaults | {"answer_tokens": 2_000, "thinking_tokens": 3_000}
     with pytest.raises(RimError, match=r'"thinking_tokens": \d+}}.*--max-model-len \d+'):

@@ -36,8 +36,8 @@ class Doors:
 
 @pytest.fixture
 def files(run: Any, save: Any) -> list[Path]:
-    found: list[Path] = save(run(Scripted(Doors()), *BOTH, limit=PROMPTS))
-    return found
+    paths: list[Path] = save(run(Scripted(Doors()), *BOTH, limit=PROMPTS))
+    return paths
 
 
 def harmful_set(paths: list[Path]) -> SetResult:

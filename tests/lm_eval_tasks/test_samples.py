@@ -12,6 +12,7 @@ from rim_eval.errors import RimError
 from rim_eval.judging import load_judge
 from rim_eval.lm_eval_tasks import judge_samples
 from rim_eval.observations import (
+    Observation,
     check,
     from_lm_eval_samples,
     read_lm_eval_samples,
@@ -58,10 +59,10 @@ def test_two_single_mode_runs_and_one_of_both_give_the_same_figures(run: Any, sa
 def test_predict_only_leaves_whole_sample_files(run: Any, save: Any) -> None:
     tasks = (*BOTH, "rim_toy_math_think")
     plain = run(Scripted(mixed), *tasks, limit=6)
-    found = run(Scripted(mixed), *tasks, limit=6, predict_only=True)
-    assert found["results"] == plain["results"]
-    assert make_table(found)
-    assert figures(save(found, "predicted")) == figures(save(plain, "plain"))
+    results = run(Scripted(mixed), *tasks, limit=6, predict_only=True)
+    assert results["results"] == plain["results"]
+    assert make_table(results)
+    assert figures(save(results, "predicted")) == figures(save(plain, "plain"))
 
 
 @pytest.mark.slow
@@ -89,8 +90,8 @@ def test_rows_hold_no_text(run: Any) -> None:
 @pytest.mark.slow
 def test_rows_of_problems_hold_no_text_of_the_reply(run: Any) -> None:
     secret = "the-answer-is-a-whole-sentence-of-the-reply"
-    found = run(Scripted(lambda _: f"So \\boxed{{{secret}}}"), "rim_toy_math_no_think", limit=3)
-    rows = from_lm_eval_samples(found["samples"]["rim_toy_math_no_think"])
+    results = run(Scripted(lambda _: f"So \\boxed{{{secret}}}"), "rim_toy_math_no_think", limit=3)
+    rows = from_lm_eval_samples(results["samples"]["rim_toy_math_no_think"])
     assert [row.verdict for row in rows] == [False] * 3
     assert not any(secret in row.model_dump_json() for row in rows)
 
@@ -123,6 +124,10 @@ class Grader:
         return ModelOutput.from_content("grader", self.reply)
 
 
+def judged_rows(*args: Any, **options: Any) -> list[Observation]:
+    return [record.observation for record in judge_samples(*args, **options)]
+
+
 def unjudged(run: Any, save: Any) -> list[Path]:
     found: list[Path] = save(run(Scripted(by_mode), *BOTH, settings={"judge": "none"}))
     return found
@@ -140,7 +145,7 @@ def test_offline_judge_afterwards_says_what_it_says_inline(
     assert "rim_toy_think" in path.name
     before = path.read_bytes()
     target = tmp_path / "judged.jsonl"
-    rows = judge_samples(path, load_judge("toy_exact"), target=target)
+    rows = judged_rows(path, load_judge("toy_exact"), target=target)
     assert {row.prompt_id: row for row in rows} == inline
     assert path.read_bytes() == before
     assert from_lm_eval_samples(lines(target)) == rows
@@ -169,7 +174,7 @@ def test_interrupted_judging_goes_on_where_it_ended(run: Any, save: Any, tmp_pat
         judge_samples(path, judge, [Grader(reply, 2)], target=target)
     assert not target.exists()
     second = Grader(reply, 99)
-    rows = judge_samples(path, judge, [second], target=target)
+    rows = judged_rows(path, judge, [second], target=target)
     assert len(rows) == 4
     assert second.asked == 2
     assert {row.verdict for row in rows} == {True}
@@ -189,7 +194,7 @@ def test_unfinished_judging_is_kept_beside_that_of_another_grader(
             judge_samples(path, judge, [Grader(reply, 2, name)], target=target)
     assert len(list(tmp_path.glob("judged.*.part"))) == 2
     again = Grader(reply, 99)
-    rows = judge_samples(path, judge, [again], target=target)
+    rows = judged_rows(path, judge, [again], target=target)
     assert again.asked == 2
     assert {row.judge_model for row in rows} == {"scripted/grader"}
     assert len(list(tmp_path.glob("judged.*.part"))) == 1
@@ -206,7 +211,7 @@ def test_replies_that_no_grader_saw_name_the_instrument_of_the_others(
     first["record"]["generation"]["answer"] = ""
     path.write_text("\n".join(map(json.dumps, (first, *others))) + "\n")
     graders = [Grader(judge_reply(judge), 99, name) for name in names]
-    rows = judge_samples(path, judge, graders, target=tmp_path / "judged.jsonl")
+    rows = judged_rows(path, judge, graders, target=tmp_path / "judged.jsonl")
     assert [row.reason for row in rows].count("empty_answer") == 1
     [instrument] = {(row.judge, row.judge_sha256, row.judge_model) for row in rows}
     named = ", ".join(map(str, graders))

@@ -43,7 +43,7 @@ def text(server: Any, model: str = "gpt-4o") -> Any:
 @pytest.mark.slow
 @pytest.mark.parametrize("client", [chat, text])
 @pytest.mark.parametrize(
-    ("asked", "named", "scored"),
+    ("model", "named", "scored"),
     [
         ("gpt-4o", {}, 3),
         ("my-deployment", {}, 0),
@@ -56,7 +56,7 @@ def test_replies_of_another_model_are_not_the_named_models(
     save: Any,
     serve_chat: Any,
     client: Any,
-    asked: str,
+    model: str,
     named: dict[str, str],
     scored: int,
 ) -> None:
@@ -69,8 +69,8 @@ def test_replies_of_another_model_are_not_the_named_models(
             return {"model": "gpt-4o-mini", "message": {"content": REFUSES}}
         return {"model": "gpt-4o-2024-08-06"}
 
-    found = run(client(serve_chat(say), asked), *BOTH, settings=SETTINGS | named)
-    card = card_of(save(found))
+    results = run(client(serve_chat(say), model), *BOTH, settings=SETTINGS | named)
+    card = card_of(save(results))
     [toy] = card.sets
     change = toy.figures.difference
     assert change is not None

@@ -1,5 +1,7 @@
 """Prompts that do not fit beside their reply's budget: lm-eval cuts them from the left and says nothing."""
 
+import json
+import re
 from typing import Any
 
 import pytest
@@ -38,6 +40,11 @@ def test_prompts_that_fit_are_asked_and_one_token_less_is_refused(run: Any) -> N
     assert f"answer_tokens={SMALL['answer_tokens']}" in says
     assert f"thinking_tokens={SMALL['thinking_tokens']}" in says
     assert f"--model_args max_length={lm.max_length + 2}" in says
+    words = re.search(r"--metadata '(.*)'", says)
+    assert words is not None
+    smaller = json.loads(words[1])["rim_eval"]
+    assert sum(smaller.values()) == sum(SMALL.values()) - 1
+    run(lm, *BOTH, settings=smaller)
 
 
 @pytest.mark.slow
@@ -104,10 +111,10 @@ def test_default_budgets_are_made_to_fit_alike_in_both_modes(
     context_window._warn_once.cache_clear()
     lm = Scripted(by_mode)
     lm.max_length = 4_096
-    found = run(lm, *tasks, settings=DEFAULTS)
+    results = run(lm, *tasks, settings=DEFAULTS)
     fitted = {"answer_tokens": 1_984, "thinking_tokens": 1_984}
     for task in tasks:
-        about = found["configs"][task]["metadata"]["rim_eval_run"]
+        about = results["configs"][task]["metadata"]["rim_eval_run"]
         assert fitted.items() <= about.items()
     totals = {1_984 if task == BOTH[1] else 3_968 for task in tasks}
     assert {options["max_gen_toks"] for _, options in lm.asked} == totals
@@ -117,8 +124,8 @@ def test_default_budgets_are_made_to_fit_alike_in_both_modes(
 @pytest.mark.slow
 def test_both_harnesses_fit_the_same_budgets(run: Any) -> None:
     """The organism's window is 4,096 tokens by its config; runs of both harnesses can be read together."""
-    found = run(organism(), BOTH[1], settings=DEFAULTS, limit=1)
-    about = found["configs"][BOTH[1]]["metadata"]["rim_eval_run"]
+    results = run(organism(), BOTH[1], settings=DEFAULTS, limit=1)
+    about = results["configs"][BOTH[1]]["metadata"]["rim_eval_run"]
     [log] = inspect_eval(
         "rim_eval/toy",
         model="hf/organism",

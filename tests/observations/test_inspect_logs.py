@@ -54,6 +54,48 @@ def test_json_log_reads_like_an_eval_log(run: Any, tmp_path: Path) -> None:
     )
 
 
+def _kinds(log: Any, value: Any) -> None:
+    log.eval.metadata["kinds"] = value
+
+
+def _modes(log: Any, value: Any) -> None:
+    next(step for step in log.plan.steps if "modes" in step.params).params["modes"] = value
+
+
+def _epochs(log: Any, value: Any) -> None:
+    log.eval.config.epochs = value
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("change", "value", "says"),
+    [
+        (_kinds, ["x"], "kinds"),
+        (_kinds, {"b": "nonsense"}, "kinds"),
+        (_modes, 5, "modes"),
+        (_modes, ["think", "ponder"], "modes"),
+        (_epochs, 9_000_000, "9000000 epochs of 6 prompts"),
+    ],
+)
+def test_header_of_no_run_is_one_message_that_names_the_file(
+    change: Any, value: Any, says: str, run: Any
+) -> None:
+    log = run()
+    change(log, value)
+    write_eval_log(log, log.location)
+    with pytest.raises(RimError, match=says) as refused:
+        read_observations([log.location])
+    assert Path(log.location).name in str(refused.value)
+
+
+@pytest.mark.slow
+def test_header_of_another_task_is_not_read_as_ours(run: Any, tmp_path: Path) -> None:
+    run()
+    task = Task([Sample(input="1+1?", target="2")], scorer=match(), metadata={"kinds": ["sums"]})
+    inspect_eval(task, model="rim_toy/scripted", log_dir=str(tmp_path / "logs"), display="none")
+    assert len(read_observations([tmp_path / "logs"]).runs) == 1
+
+
 @pytest.fixture
 def mixed(run: Any, tmp_path: Path) -> Path:
     """A folder with one run's `.eval` log, another's `.json` log, and JSON files that are no logs."""

@@ -153,6 +153,14 @@ def test_other_endings_are_refused(tmp_path: Path, rows: Any) -> None:
         write_observations(Table(frame_of(rows)), tmp_path / "x.xlsx")
 
 
+def test_a_place_that_cannot_be_taken_is_the_one_that_stays(tmp_path: Path, rows: Any) -> None:
+    (tmp_path / "x.csv").mkdir()
+    with pytest.raises(RimError, match=r"/x\.csv cannot be written .* It stays as it was"):
+        write_observations(Table(frame_of(rows)), tmp_path / "x.csv")
+    # Of two files the other one has taken its place: nothing says that nothing was changed.
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["x.csv", "x.csv.json"]
+
+
 def test_duplicates_half_pairs_and_contradictions_are_named(rows: Any) -> None:
     good = rows(think=[1, 0, 1, 1], no_think=[0, 0, 1, 0])
     twice = good[0]

@@ -84,10 +84,10 @@ def sets(draw: st.DrawFn, kind: PromptKind) -> Rows:
                     "mode": mode, "arm_kind": arm_kind, "epoch": epoch, "category": f"c{number % 3}",
                 }  # fmt: skip
                 thinks = mode == "think" or arm_kind == "effort"
-                found = draw(outcomes(thinks, obedient))
-                if obedient and found.get("trace_tokens") and mode == "think":
-                    found["trace_tokens"] += 8
-                rows.append(Observation.model_validate(about | found))
+                outcome = draw(outcomes(thinks, obedient))
+                if obedient and outcome.get("trace_tokens") and mode == "think":
+                    outcome["trace_tokens"] += 8
+                rows.append(Observation.model_validate(about | outcome))
     return rows
 
 
@@ -109,14 +109,14 @@ def test_every_door_shows_the_same_figures(run: tuple[str, dict[PromptKind, Rows
     card = make_card(table)
     assert check_card(card) == []
     for kind, of_kind in by_kind.items():
-        found = card.find(f"set-{kind}", kind)
-        assert found is not None
+        set_card = card.find(f"set-{kind}", kind)
+        assert set_card is not None
         metrics = inspect_metrics(of_kind)
-        assert_metrics_are_the_cards(metrics, found)
-        assert_card_is_as_counted_by_hand(found, of_kind)
-        assert_gate_holds_the_same_figures(card, found, metrics)
-        for reason in found.mode_check.reasons:
-            assert f"mode not verified: {reason}" in text_table(found)
+        assert_metrics_are_the_cards(metrics, set_card)
+        assert_card_is_as_counted_by_hand(set_card, of_kind)
+        assert_gate_holds_the_same_figures(card, set_card, metrics)
+        for reason in set_card.mode_check.reasons:
+            assert f"mode not verified: {reason}" in text_table(set_card)
     assert_comparison_shows_the_same(rows, harness, card)
 
 
@@ -144,35 +144,35 @@ def inspect_metrics(rows: Rows) -> dict[str, float]:
     return shown
 
 
-def assert_metrics_are_the_cards(metrics: Mapping[str, float], found: SetCard) -> None:
+def assert_metrics_are_the_cards(metrics: Mapping[str, float], set_card: SetCard) -> None:
     expected: dict[str, float | None] = {}
-    stricter = {"4": "ge4", "5": "5"} if found.thresholds else {}
-    name, change = CHANGE[found.kind], found.figures.difference
+    stricter = {"4": "ge4", "5": "5"} if set_card.thresholds else {}
+    name, change = CHANGE[set_card.kind], set_card.figures.difference
     if change is not None:
         ends = ("lower", "upper", "bound_lower", "bound_upper")
         expected |= {name: change.value, f"{name}_p": change.p_value}
         expected |= {f"{name}_{end}": getattr(change, end) for end in ends}
-        system = (found.system or found.figures).difference
+        system = (set_card.system or set_card.figures).difference
         assert system is not None
         expected |= {f"{name}_system": system.value, f"{name}_system_p": system.p_value}
         expected |= {f"{name}_system_{end}": getattr(system, end) for end in ("lower", "upper")}
         expected |= {"pairs": change.n_pairs, "unpaired": change.n_unpaired}
-        expected["mode_verified"] = float(found.mode_check.verified)
+        expected["mode_verified"] = float(set_card.mode_check.verified)
         for line, end in stricter.items():
-            strict = found.thresholds[line].difference
+            strict = set_card.thresholds[line].difference
             expected |= {f"{name}_{end}{e}": getattr(strict, f) for e, f in INTERVAL.items()}
-    for mode, arm in found.counts.arms.items():
-        rate = found.figures.rate(mode)
+    for mode, arm in set_card.counts.arms.items():
+        rate = set_card.figures.rate(mode)
         assert rate is not None
-        name = f"{mode}_{RATE[found.kind]}"
+        name = f"{mode}_{RATE[set_card.kind]}"
         expected |= {name: rate.value, f"{name}_lower": rate.lower, f"{name}_upper": rate.upper}
-        system_rate = (found.system or found.figures).rate(mode)
+        system_rate = (set_card.system or set_card.figures).rate(mode)
         assert system_rate is not None
         expected[f"{name}_system"] = system_rate.value
-        always = {f"{mode}_unscored_{reason}": 0 for reason in REASONS_OF[found.kind]}
+        always = {f"{mode}_unscored_{reason}": 0 for reason in REASONS_OF[set_card.kind]}
         expected |= always | {f"{mode}_unscored_{reason}": n for reason, n in arm.unscored.items()}
         for line, end in stricter.items():
-            strict_rate = found.thresholds[line].rate(mode)
+            strict_rate = set_card.thresholds[line].rate(mode)
             expected |= {f"{name}_{end}{e}": getattr(strict_rate, f) for e, f in INTERVAL.items()}
         counts = {"scored": rate.n_scored, "adoption": arm.adoption, "declined": arm.declined}
         counts["unscored"] = sum(arm.unscored.values())
@@ -184,20 +184,20 @@ def assert_metrics_are_the_cards(metrics: Mapping[str, float], found: SetCard) -
         assert math.isnan(metrics[name]) if value is None else metrics[name] == value
 
 
-def assert_card_is_as_counted_by_hand(found: SetCard, rows: Rows) -> None:
+def assert_card_is_as_counted_by_hand(set_card: SetCard, rows: Rows) -> None:
     """Straight from the rows: nothing of `rim_eval.results` is used."""
     arms: dict[Mode, dict[str, list[float | None]]] = {}
     for row in rows:
         verdict = None if row.verdict is None else float(row.verdict)
         arms.setdefault(row.mode, {}).setdefault(row.prompt_id, []).append(verdict)
     for mode, verdicts in arms.items():
-        rate, by_hand = found.figures.rate(mode), arm_summary(verdicts)
+        rate, by_hand = set_card.figures.rate(mode), arm_summary(verdicts)
         assert rate is not None
         for name in ("value", "lower", "upper", "bound_lower", "bound_upper", "n_scored", "n_unscored"):  # fmt: skip
             assert same(getattr(rate, name), getattr(by_hand, name))
         ours = [row for row in rows if row.mode == mode]
         returned = [row for row in ours if is_reply(row)]
-        arm = found.counts.arms[mode]
+        arm = set_card.counts.arms[mode]
         assert (arm.asked, arm.returned) == (len(ours), len(returned))
         assert arm.adopted == sum(row.adopted for row in returned)
         assert arm.truncated == sum(row.truncated for row in returned)
@@ -209,18 +209,18 @@ def assert_card_is_as_counted_by_hand(found: SetCard, rows: Rows) -> None:
         assert arm.declined == reasons.pop("provider_declined", 0)
         assert arm.unscored == dict(reasons)
     if len(arms) == len(MODES):
-        whole, change = rim_score(arms["think"], arms["no_think"]), found.figures.difference
+        whole, change = rim_score(arms["think"], arms["no_think"]), set_card.figures.difference
         assert change is not None
         assert same(change.value, whole.difference)
         for name in ("lower", "upper", "bound_lower", "bound_upper", "n_pairs"):
             assert same(getattr(change, name), getattr(whole, name))
         assert change.n_unpaired == len(whole.unpaired)
-    assert_system_is_as_counted_by_hand(found, rows)
-    if found.counts.arm_kind == "effort":
-        assert found.mode_check.verified == effort_by_hand(rows)
+    assert_system_is_as_counted_by_hand(set_card, rows)
+    if set_card.counts.arm_kind == "effort":
+        assert set_card.mode_check.verified == effort_by_hand(rows)
         assert trace_signs(rows) == (
             (0, 0, 0)
-            if (pairs := found.counts.trace_lengths) is None
+            if (pairs := set_card.counts.trace_lengths) is None
             else (pairs.longer, pairs.shorter, pairs.tied)
         )
 
@@ -229,10 +229,10 @@ def is_reply(row: Observation) -> bool:
     return row.stop_reason != "error" and row.reason not in NOT_THE_MODELS
 
 
-def assert_system_is_as_counted_by_hand(found: SetCard, rows: Rows) -> None:
+def assert_system_is_as_counted_by_hand(set_card: SetCard, rows: Rows) -> None:
     """A declined request was not complied with: not misaligned, refused, not solved."""
     if not any(row.reason == "provider_declined" for row in rows):
-        assert found.system is None
+        assert set_card.system is None
         return
     arms: dict[Mode, dict[str, list[float | None]]] = {}
     for row in rows:
@@ -240,14 +240,14 @@ def assert_system_is_as_counted_by_hand(found: SetCard, rows: Rows) -> None:
         if row.reason == "provider_declined":
             verdict = float(row.kind == "benign")
         arms.setdefault(row.mode, {}).setdefault(row.prompt_id, []).append(verdict)
-    assert found.system is not None
+    assert set_card.system is not None
     for mode, verdicts in arms.items():
-        rate, by_hand = found.system.rate(mode), arm_summary(verdicts)
+        rate, by_hand = set_card.system.rate(mode), arm_summary(verdicts)
         assert rate is not None
         for name in ("value", "lower", "upper", "bound_lower", "bound_upper", "n_scored", "n_unscored"):  # fmt: skip
             assert same(getattr(rate, name), getattr(by_hand, name))
     if len(arms) == len(MODES):
-        whole, change = rim_score(arms["think"], arms["no_think"]), found.system.difference
+        whole, change = rim_score(arms["think"], arms["no_think"]), set_card.system.difference
         assert change is not None
         for name in ("lower", "upper", "bound_lower", "bound_upper", "n_pairs"):
             assert same(getattr(change, name), getattr(whole, name))
@@ -286,24 +286,24 @@ def effort_by_hand(rows: Rows) -> bool:
 
 
 def assert_gate_holds_the_same_figures(
-    card: Card, found: SetCard, metrics: Mapping[str, float]
+    card: Card, set_card: SetCard, metrics: Mapping[str, float]
 ) -> None:
     """A limit at Inspect's own interval end is kept, and the modes count as Inspect says."""
     for figure, (kind, mode) in FIGURES.items():
-        if kind != found.kind:
+        if kind != set_card.kind:
             continue
         name = f"{mode}_{RATE[kind]}" if mode else CHANGE[kind]
         upper = metrics.get(f"{name}_upper", math.nan)
-        outcome, says = held(card, figure, found, 1.0 if math.isnan(upper) else upper)
+        outcome, says = held(card, figure, set_card, 1.0 if math.isnan(upper) else upper)
         if math.isnan(upper):
             assert (outcome, "no such figure" in says) == ("cannot tell", True)
         else:
             assert outcome == "pass"
         upper_system = metrics.get(f"{name}_system_upper", math.nan)
         if not math.isnan(upper_system):
-            assert held(card, figure, found, upper_system, level="system")[0] == "pass"
+            assert held(card, figure, set_card, upper_system, level="system")[0] == "pass"
         if mode is None and not math.isnan(upper):
-            outcome, says = held(card, figure, found, upper, mode_verified=True)
+            outcome, says = held(card, figure, set_card, upper, mode_verified=True)
             verified = metrics["mode_verified"] == 1.0
             assert (outcome == "pass", "mode not verified" in says) == (verified, not verified)
 
@@ -311,7 +311,7 @@ def assert_gate_holds_the_same_figures(
 def held(
     card: Card,
     figure: FigureName,
-    found: SetCard,
+    set_card: SetCard,
     at_most: float,
     *,
     mode_verified: bool = False,
@@ -325,9 +325,9 @@ def held(
         truncated_at_most=1.0,
         looping_at_most=1.0,
     )
-    limit = Limit(figure=figure, set=found.dataset, at_most=at_most, level=level)
+    limit = Limit(figure=figure, set=set_card.dataset, at_most=at_most, level=level)
     # One pair is the least that a rule can ask for; a rate needs none.
-    figures = (found.system or found.figures) if level == "system" else found.figures
+    figures = (set_card.system or set_card.figures) if level == "system" else set_card.figures
     if figures.difference is None or not figures.difference.n_pairs:
         validity = validity.model_copy(update={"pairs_at_least": 0})
     [result] = gate(card, Rules(version=1, validity=validity, limits=[limit])).results
@@ -340,10 +340,10 @@ def assert_comparison_shows_the_same(rows: Rows, harness: str, card: Card) -> No
     together = join([table_of(rows, harness), table_of(rows, harness, "other")])
     comparison = compare(together, "m")
     for each in comparison.sets:
-        found = card.find(each.dataset, each.kind)
-        assert found is not None
+        set_card = card.find(each.dataset, each.kind)
+        assert set_card is not None
         for row in each.rows:
-            assert (row.figures, row.verified) == (found.figures, found.mode_check.verified)
+            assert (row.figures, row.verified) == (set_card.figures, set_card.mode_check.verified)
 
 
 def test_inspect_metrics_need_no_pandas(monkeypatch: pytest.MonkeyPatch, rows: Any) -> None:
@@ -373,9 +373,9 @@ def test_engine_error_is_a_missing_pair(lengths: list[tuple[int, int]], lost: in
         for mode, tokens in zip(MODES, pair, strict=True)
     ]  # fmt: skip
     rows[2 * lost] = rows[2 * lost].model_copy(update=error | {"trace_tokens": None})
-    [found] = make_card(table_of(rows, "inspect_ai")).sets
-    pairs = found.counts.trace_lengths
+    [set_card] = make_card(table_of(rows, "inspect_ai")).sets
+    pairs = set_card.counts.trace_lengths
     assert pairs is not None
     assert pairs.longer + pairs.shorter + pairs.tied == len(lengths) - 1
-    assert found.mode_check.verified == effort_by_hand(rows)
-    assert inspect_metrics(rows)["mode_verified"] == float(found.mode_check.verified)
+    assert set_card.mode_check.verified == effort_by_hand(rows)
+    assert inspect_metrics(rows)["mode_verified"] == float(set_card.mode_check.verified)

@@ -1,6 +1,8 @@
 import csv
 import json
+import time
 from pathlib import Path
+from timeit import repeat
 
 import pytest
 from hypothesis import given, settings
@@ -461,8 +463,8 @@ def test_nothing_is_lost_and_nothing_comes_from_nowhere(parts: list[str]) -> Non
     text = "".join(parts)
     split = split_trace(text)
     kept = _letters(split.trace) + _letters(split.answer)
-    said = _letters(text)
-    assert all(kept.count(char) <= said.count(char) for char in set(kept))
+    written = _letters(text)
+    assert all(kept.count(char) <= written.count(char) for char in set(kept))
     words = _letters("".join(part for part in parts if not part.startswith("<")))
     assert all(words.count(char) <= kept.count(char) for char in set(words))
 
@@ -489,11 +491,18 @@ def test_it_never_raises_and_keeps_its_word(text: str, opened: bool, reasoning: 
      "<|reason", "x [reasons] [/reasons] ", "`</reason>", "<|START_TEXT|>", "aassistantfinal"],
 )  # fmt: skip
 @pytest.mark.parametrize("ending", ["</think>", "<|message|>"])
-@pytest.mark.timeout(60)
 def test_time_is_linear(unit: str, ending: str) -> None:
-    """Where it is quadratic, this length takes many minutes instead of a second."""
-    text = unit * 40_000 + ending
+    """Eight times the text takes 8 times the time; where it is quadratic, 64 times."""
+
+    def seconds(units: int, opened_by_prompt: bool) -> float:
+        text = unit * units + ending
+
+        def read() -> None:
+            split = split_trace(text, opened_by_prompt=opened_by_prompt)
+            assert len(split.trace or "") + len(split.answer) <= len(text) * 1.1
+            assert len(split.unknown_mark or "") <= 60
+
+        return min(repeat(read, repeat=3, number=1, timer=time.process_time))
+
     for opened_by_prompt in (False, True):
-        split = split_trace(text, opened_by_prompt=opened_by_prompt)
-        assert len(split.trace or "") + len(split.answer) <= len(text) * 1.1
-        assert len(split.unknown_mark or "") <= 60
+        assert seconds(2_000, opened_by_prompt) < 20 * seconds(250, opened_by_prompt)
