@@ -12,7 +12,7 @@ from typing import Any, Final
 import httpx
 
 from rim_eval.decoding import Budgets, budgets, budgets_within
-from rim_eval.errors import RimError
+from rim_eval.errors import RimError, SettingError
 from rim_eval.types import MODES, FrozenModel, Mode, PromptKind
 
 _LOGGER: Final = getLogger(__name__)
@@ -44,8 +44,6 @@ class ContextWindow(FrozenModel):
     """Where that is said, such as `max_model_len of its server`."""
     remedy: str
     """How a longer window is had; `{needed}` stands for its tokens."""
-    flags: str
-    """How budgets are given; `{answer_tokens}` and `{thinking_tokens}` stand for them."""
     prompt_tokens: int
     """Of the longest prompt."""
     is_certain: bool = True
@@ -92,23 +90,38 @@ class ContextWindow(FrozenModel):
 
     def _too_small(self, wanted: Budgets, modes: Sequence[Mode]) -> RimError:
         trace = f" and thinking_tokens={wanted.thinking_tokens}" if "think" in modes else ""
-        room = self.tokens - self.prompt_tokens
-        if room < 2:
-            advice = f"Leave the longest prompts out, or {self._larger(wanted)}."
-        else:
-            answer = min(wanted.answer_tokens, room // 2 if trace else room)
-            thinking = (
-                min(wanted.thinking_tokens, room - answer) if trace else wanted.thinking_tokens
-            )
-            flags = self.flags.format(answer_tokens=answer, thinking_tokens=thinking)
-            advice = f"Give {flags}, leave the budgets out to have them fitted, or {self._larger(wanted)}."
-        return RimError(
+        problem = (
             f"answer_tokens={wanted.answer_tokens}{trace} do not fit: {self.model} has room for {self.tokens} tokens "
-            f"({self.source}), and the longest prompt takes {self.prompt_tokens} of them. {advice}"
+            f"({self.source}), and the longest prompt takes {self.prompt_tokens} of them."
+        )
+        smaller = smaller_budgets(wanted, self.tokens - self.prompt_tokens, modes)
+        if smaller is None:
+            return RimError(f"{problem} Leave the longest prompts out, or {self._larger(wanted)}.")
+        return SettingError(
+            f"{problem} Give budgets that fit",
+            f", leave the budgets out to have them fitted, or {self._larger(wanted)}",
+            **smaller.model_dump(),
         )
 
     def _larger(self, wanted: Budgets) -> str:
         return self.remedy.format(needed=self.prompt_tokens + wanted.total("think"))
+
+
+def smaller_budgets(wanted: Budgets, room: int, modes: Sequence[Mode]) -> Budgets | None:
+    """Budgets to give in place of ones that do not fit; None where there is no room.
+
+    Args:
+        wanted: The budgets that do not fit.
+        room: Tokens that the longest prompt leaves free.
+        modes: Modes that are run.
+    """
+    if room < 2:
+        return None
+    if "think" not in modes:
+        return wanted.model_copy(update={"answer_tokens": min(wanted.answer_tokens, room)})
+    answer = min(wanted.answer_tokens, room // 2)
+    thinking = min(wanted.thinking_tokens, room - answer)
+    return Budgets(answer_tokens=answer, thinking_tokens=thinking)
 
 
 @cache
@@ -146,14 +159,17 @@ def _estimate(chat: Chat) -> int:
 def window_of_config(config: Mapping[str, Any]) -> int | None:
     """The window that a Hugging Face `config.json` declares; None where it declares none.
 
-    A stretched one (YaRN) may be declared by its factor alone, as in Qwen3's model card.
+    One stretched by YaRN may be declared by its factor alone, as in Qwen3's model card; other kinds of
+    scaling are in the declared positions already (Llama 3.2).
     """
     text = config.get("text_config") or config
     positions = text.get("max_position_embeddings") or text.get("n_positions")
     scaling = text.get("rope_scaling") or text.get("rope_parameters") or {}
     factor, original = scaling.get("factor"), scaling.get("original_max_position_embeddings")
-    stretched = int(factor * original) if factor and original else 0
-    return max(positions or 0, stretched) or None
+    is_yarn = "yarn" in (scaling.get("rope_type"), scaling.get("type"))
+    if is_yarn and isinstance(factor, int | float) and isinstance(original, int):
+        return max(positions or 0, int(factor * original)) or None
+    return positions or None
 
 
 class Server:

@@ -23,20 +23,21 @@ class AccessError(RimError):
 class SettingError(RimError):
     """A setting of a task is wrong or missing; how its users give one, each harness adds."""
 
-    def __init__(self, problem: str, **example: Any) -> None:
-        """Keep the problem apart from the setting that mends it.
+    def __init__(self, problem: str, alternatives: str = "", /, **settings: Any) -> None:
+        """Keep the problem apart from the settings that mend it.
 
         Args:
             problem: What was given and what is allowed, without a full stop.
-            **example: The setting and a value that would do.
+            alternatives: What else would do, as the sentence goes on.
+            **settings: The settings, each with a value that would do.
         """
-        self.problem = problem
-        [(self.setting, self.value)] = example.items()
-        super().__init__(self.told(f"{self.setting}={self.value}"))
+        self.problem, self.alternatives, self.settings = problem, alternatives, settings
+        words = " ".join(f"{name}={value}" for name, value in settings.items())
+        super().__init__(self.message_with(words))
 
-    def told(self, words: str) -> str:
-        """The message, with the words that give the setting on a command line."""
-        return f"{self.problem}, for example `{words}`."
+    def message_with(self, words: str) -> str:
+        """The message, with the words that give the settings on a command line."""
+        return f"{self.problem}, for example `{words}`{self.alternatives}."
 
 
 def first_complaint(error: "ValidationError", whole: str) -> str:

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 _SNAPSHOT: Final = re.compile(
     r"[-@_](\d{4}-\d\d-\d\d|\d\d-\d{4}|\d\d-\d\d|\d{8}|\d{6}|\d{4}|00\d|latest|preview|exp)$"
 )
-"""A date, a numbered release, or a word for whatever is newest, at a name's end."""
+"""A date, a numbered release, the newest one, or an early one, at a name's end."""
 
 
 class _Parts(NamedTuple):
@@ -20,19 +20,25 @@ class _Parts(NamedTuple):
     version: tuple[str, ...]
     """Numbers in their order, without zeros at the end."""
     snapshot: str
+    """Its date or number."""
+    stage: str
+    """`preview` or `exp`: without a date a model of its own (`o1-preview`), with one a snapshot."""
     tag: str
     """What follows a colon: a size at Ollama, a price or a host at a router."""
 
 
-def is_same_model(asked: str, served: str) -> bool:
-    """Whether a served name means the asked model; what only one of them says is no contradiction.
+def is_same_model(requested: str, served: str) -> bool:
+    """Whether a served name means the requested model; what only one of them says is no contradiction.
 
     Args:
-        asked: The model's name as it was asked for.
+        requested: The model's name as it was asked for.
         served: The name by which the server says who answered.
     """
-    first, second = _parts(asked), _parts(served)
-    return first[:2] == second[:2] and all(
+    first, second = _parts(requested), _parts(served)
+    is_undated = any(each.stage and not each.snapshot for each in (first, second))
+    if first[:2] != second[:2] or (is_undated and first.stage != second.stage):
+        return False
+    return all(
         one == other or not one or not other
         for one, other in zip(first[2:], second[2:], strict=True)
     )
@@ -40,12 +46,13 @@ def is_same_model(asked: str, served: str) -> bool:
 
 def _parts(name: str) -> _Parts:
     stem, _, tag = name.strip().lower().rstrip("/").rpartition("/")[2].partition(":")
-    snapshot = ""
+    snapshot = stage = ""
     while end := _SNAPSHOT.search(stem):
         stem, snapshot = stem[: end.start()], re.sub(r"\D", "", end[1]) + snapshot
+        stage = end[1] if end[1] in ("preview", "exp") else stage
     tokens = re.split(r"[^a-z0-9]+", stem)
     words = tuple(sorted(token for token in tokens if token and not token.isdigit()))
     version = [token for token in tokens if token.isdigit()]
     while version and not int(version[-1]):
         version.pop()
-    return _Parts(words, tuple(version), snapshot, "" if tag == "latest" else tag)
+    return _Parts(words, tuple(version), snapshot, stage, "" if tag == "latest" else tag)

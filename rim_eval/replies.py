@@ -14,7 +14,7 @@ from typing import Any, Final, Literal, NamedTuple
 from rim_eval import judging
 from rim_eval.answers import check_answer
 from rim_eval.decoding import Budgets
-from rim_eval.errors import RimError
+from rim_eval.errors import RimError, SettingError
 from rim_eval.generation import Generation, StopReason, TraceVisibility, is_looping
 from rim_eval.model_names import is_same_model
 from rim_eval.observations import Observation
@@ -64,13 +64,14 @@ def read_template_file(path: str | Path) -> str:
         ) from None
 
 
-def no_template(model: str) -> RimError:
+def no_template(model: str) -> SettingError:
     """Return the error for a model whose chat template is nowhere to be had."""
-    return RimError(
+    return SettingError(
         f"No chat template was found for {model}, so how it turns thinking on and off cannot be read. Give the "
-        'template\'s file: -T chat_template=FILE in Inspect, --metadata \'{"rim_eval": {"chat_template": "FILE"}}\' '
-        "in lm-eval. Of a model whose prompts a server writes the switch can be named in its place: "
-        "switch=enable_thinking (or thinking, system:/no_think, body:FIELD=THINK/NO_THINK, effort:low,high, prompted)."
+        "template's file",
+        ". Of a model whose prompts a server writes the switch can be named in its place: switch=enable_thinking "
+        "(or thinking, system:/no_think, body:FIELD=THINK/NO_THINK, effort:low,high, prompted)",
+        chat_template="FILE",
     )
 
 
@@ -89,7 +90,12 @@ class ArmRequest(NamedTuple):
 
     @classmethod
     def of(
-        cls, switch: Switch, mode: Mode, budgets: Budgets, names: tuple[str, ...] = ()
+        cls,
+        switch: Switch,
+        mode: Mode,
+        budgets: Budgets,
+        names: tuple[str, ...] = (),
+        served_as: str | None = None,
     ) -> "ArmRequest":
         """The request that a switch makes in one mode.
 
@@ -97,8 +103,11 @@ class ArmRequest(NamedTuple):
             switch: The model's thinking switch.
             mode: Mode to ask in.
             budgets: Token budgets of trace and answer.
-            names: Names of the model.
+            names: Names of the model, the one that is sent first; empty where no server says who answers.
+            served_as: The user's further names for it, separated by commas.
         """
+        if names:
+            names += tuple(filter(None, map(str.strip, (served_as or "").split(","))))
         recipe = switch.recipe(mode)
         words = recipe.model_dump(exclude_none=True, exclude_defaults=True)
         requested = {"arm_kind": switch.kind, "switch": switch.name, **words}
@@ -123,11 +132,10 @@ class ArmRequest(NamedTuple):
 
 
 @cache
-def _warn_of_other_model(asked: str, served: str) -> None:
+def _warn_of_other_model(requested: str, served: str) -> None:
     _LOGGER.warning(
-        f"{asked} was asked and {served} answered: its replies are not scored as {asked}'s. If both names mean one "
-        f'model, stop and say so: -T served_as={served} (lm-eval: --metadata \'{{"rim_eval": {{"served_as": '
-        f'"{served}"}}}}\').'
+        f"{requested} was asked and {served} answered: its replies are not scored as {requested}'s. If both names "
+        f"mean one model, stop and say so with the setting served_as={served}."
     )
 
 

@@ -22,6 +22,8 @@ SAME = [
     ("Qwen/Qwen3-4B", "/models/Qwen3-4B/"),
     ("tiny", "/srv/weights/tiny"),
     ("mistral-large-latest", "mistral-large-2411"),
+    ("o1-preview", "o1-preview-2024-09-12"),
+    ("gemini-2.0-flash-thinking-exp", "gemini-2.0-flash-thinking-exp-01-21"),
 ]
 
 OTHER = [
@@ -36,16 +38,19 @@ OTHER = [
     ("Qwen/Qwen3-4B", "Qwen/Qwen3-4B-Base"),
     ("deepseek-r1", "deepseek-r1-distill-qwen-7b"),
     ("o3", "o4"),
+    ("o1", "o1-preview"),
+    ("gemini-2.0-flash", "gemini-2.0-flash-exp"),
+    ("qwen3-max-2025-09-23", "qwen3-max-preview"),
 ]
 
 
-@pytest.mark.parametrize(("asked", "served"), SAME)
-def test_aliases_and_snapshots_are_one_model(asked: str, served: str) -> None:
-    assert is_same_model(asked, served)
-    assert is_same_model(served, asked)
+@pytest.mark.parametrize(("requested", "served"), SAME)
+def test_aliases_and_snapshots_are_one_model(requested: str, served: str) -> None:
+    assert is_same_model(requested, served)
+    assert is_same_model(served, requested)
 
 
-@pytest.mark.parametrize(("asked", "served"), OTHER)
-def test_sizes_versions_and_other_snapshots_are_other_models(asked: str, served: str) -> None:
-    assert not is_same_model(asked, served)
-    assert not is_same_model(served, asked)
+@pytest.mark.parametrize(("requested", "served"), OTHER)
+def test_sizes_versions_and_other_snapshots_are_other_models(requested: str, served: str) -> None:
+    assert not is_same_model(requested, served)
+    assert not is_same_model(served, requested)

@@ -82,14 +82,13 @@ def arm_call(
             reasoning_effort=cast(Any, recipe.reasoning_effort),
         ),
         cache=cache,
-        request=ArmRequest.of(switch, mode, budgets, _names(model, served_as)),
+        request=ArmRequest.of(switch, mode, budgets, _names(model), served_as),
     )
 
 
-def _names(model: Model, served_as: str | None) -> tuple[str, ...]:
-    """The name that is sent, the provider's own (which mocks give back), and what the user says besides."""
-    names = (model.api.service_model_name(), str(model).partition("/")[0])
-    return (*names, *filter(None, map(str.strip, (served_as or "").split(","))))
+def _names(model: Model) -> tuple[str, ...]:
+    """The name that is sent, and the provider's own (which mocks give back)."""
+    return (model.api.service_model_name(), str(model).partition("/")[0])
 
 
 def _merge_deep(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:

@@ -22,8 +22,8 @@ def user_errors() -> Iterator[None]:
     try:
         yield
     except SettingError as error:
-        words = f"-T {error.setting}={error.value}"
-        raise PrerequisiteError(error.told(words)) from None
+        words = " ".join(f"-T {name}={value}" for name, value in error.settings.items())
+        raise PrerequisiteError(error.message_with(words)) from None
     except RimError as error:
         raise PrerequisiteError(str(error)) from None
 

@@ -62,7 +62,6 @@ def context_window(
         return None
     return ContextWindow(
         model=str(model),
-        flags="-T answer_tokens={answer_tokens} -T thinking_tokens={thinking_tokens}",
         prompt_tokens=prompt_tokens,
         **declared,
     )

@@ -151,7 +151,7 @@ def server_renderer(model: Model) -> "ServerRenderer | None":
 class ServerRenderer:
     """Renders prompts through vLLM's `/tokenize` and `/detokenize`.
 
-    Looking for a switch renders some 190 prompts, many of them alike: each request is sent once.
+    Looking for a switch renders many prompts, many of them alike: each request is sent once.
 
     Args:
         root: The server's address without `/v1`.

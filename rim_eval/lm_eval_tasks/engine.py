@@ -5,11 +5,16 @@ from pathlib import Path
 from typing import Any, Final
 
 from rim_eval import thinking
-from rim_eval.context_window import Chat, ContextWindow, Server, longest_prompt
+from rim_eval.context_window import (
+    Chat,
+    ContextWindow,
+    Server,
+    longest_prompt,
+    smaller_budgets,
+)
 from rim_eval.decoding import Budgets
-from rim_eval.errors import RimError
+from rim_eval.errors import RimError, SettingError
 from rim_eval.generation import Generation
-from rim_eval.lm_eval_tasks.settings import Settings
 from rim_eval.replies import ArmRequest, TokenCounter, no_template, read_reply, read_template_file
 from rim_eval.types import Mode
 
@@ -61,13 +66,11 @@ class Engine:
         kind = type(lm).__name__
         return f"{_NAMES.get(kind, kind)}/{Path(name).name if Path(name).is_dir() else name}"
 
-    def names(self, settings: Settings) -> tuple[str, ...]:
-        """The name that is sent to a server, and what the user says besides; empty where there is no server."""
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The name that is sent to a server; empty where there is no server."""
         sent = getattr(self.lm, "model", None)
-        if not isinstance(sent, str):
-            return ()
-        users = (settings.model or "", *(settings.served_as or "").split(","))
-        return (sent, *filter(None, map(str.strip, users)))
+        return (sent,) if isinstance(sent, str) else ()
 
     @property
     def count(self) -> TokenCounter | None:
@@ -88,7 +91,7 @@ class Engine:
             RimError: No switch can be found, or the requested one changes nothing.
         """
         if chat_template is not None and not self._has_template:
-            self._template = read_template_file(chat_template)
+            self._template, self._has_template = read_template_file(chat_template), True
         render = self._renderer(chat_template)
         if requested != "auto" and (render or self.is_chat):
             return thinking.explicit_switch(requested, render=render)
@@ -112,14 +115,8 @@ class Engine:
             RimError: Both modes would be asked the same.
         """
         render = self._renderer(chat_template if self.is_chat else None)
-        if switch.kind != "switch" or render is None:
-            return
-        if not thinking.modes_differ(render, switch, system=system):
-            raise RimError(
-                f"Beside --system_instruction {system!r} the switch {switch.name!r} changes nothing: both modes would "
-                "be asked the same. Leave the system instruction out, or choose another switch: "
-                '--metadata \'{"rim_eval": {"switch": "..."}}\'.'
-            )
+        if switch.kind == "switch" and render is not None:
+            thinking.require_difference(render, switch, system=system)
 
     def _renderer(self, chat_template: str | None) -> thinking.Renderer | None:
         """Renders with a template file, else as the engine does; None where a server renders unseen, or nothing."""
@@ -204,13 +201,11 @@ class Engine:
         is_default = server is None and hasattr(self.lm, "base_url") and tokens == _API_DEFAULT
         if not isinstance(tokens, int) or is_default:
             return None
-        budgets = '"answer_tokens": {answer_tokens}, "thinking_tokens": {thinking_tokens}'
         return ContextWindow(
             model=self.model,
             tokens=tokens,
             source=source,
             remedy=remedy,
-            flags=f"--metadata '{{{{\"rim_eval\": {{{{{budgets}}}}}}}}}'",
             prompt_tokens=longest_prompt(
                 messages, system, server.count if server else self._tokens
             ),
@@ -257,12 +252,15 @@ class Engine:
             return
         needed = max(lengths) + budgets.total(mode)
         trace = f" and thinking_tokens={budgets.thinking_tokens}" if mode == "think" else ""
-        raise RimError(
+        problem = (
             f"{cut} of {len(lengths)} prompts would be cut: {self.model} has room for max_length={limit} tokens, and "
             f"the longest prompt ({max(lengths)} tokens) with answer_tokens={budgets.answer_tokens}{trace} needs "
-            f"{needed}. If the model and its server take as much, say --model_args max_length={needed + 1}; else give "
-            'smaller budgets: --metadata \'{"rim_eval": {"answer_tokens": N, "thinking_tokens": M}}\'.'
+            f"{needed}. If the model and its server take as much, say --model_args max_length={needed + 1}"
         )
+        smaller = smaller_budgets(budgets, limit - max(lengths), (mode,))
+        if smaller is None:
+            raise RimError(f"{problem}; else leave the longest prompts out.")
+        raise SettingError(f"{problem}; else give smaller budgets", **smaller.model_dump())
 
     def read(self, text: str, request: ArmRequest) -> Generation:
         """Split and measure one reply.

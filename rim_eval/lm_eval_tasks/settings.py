@@ -67,21 +67,21 @@ def read_settings(metadata: Mapping[str, Any] | None) -> Settings:
     try:
         return Settings.model_validate(settings)
     except ValidationError as error:
-        raise RimError(
-            f"--metadata {_SETTINGS} is wrong ({first_complaint(error, repr(settings))}). Settings: "
-            f"{', '.join(Settings.model_fields)}; for example "
-            f'--metadata \'{{"{_SETTINGS}": {{"answer_tokens": 1024}}}}\'.'
+        raise SettingError(
+            f"--metadata {_SETTINGS} is wrong ({first_complaint(error, repr(settings))}). Give some of "
+            f"{', '.join(Settings.model_fields)}",
+            answer_tokens=1024,
         ) from None
 
 
 @contextmanager
 def plain_errors() -> Iterator[None]:
-    """Show a `RimError` as the command `lm_eval` shows nothing by itself: its message, and no traceback."""
+    """Show a `RimError` in `lm_eval` as its message alone, without a traceback."""
     try:
         yield
     except SettingError as error:
-        example = json.dumps({_SETTINGS: {error.setting: error.value}})
-        raise _PlainMessageError(error.told(f"--metadata '{example}'")) from None
+        words = f"--metadata '{json.dumps({_SETTINGS: error.settings})}'"
+        raise _PlainMessageError(error.message_with(words)) from None
     except RimError as error:
         raise _PlainMessageError(str(error)) from None
 

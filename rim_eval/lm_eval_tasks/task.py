@@ -7,7 +7,7 @@ from typing import Any, Final
 from lm_eval.api.task import ConfigurableTask  # noqa: TID253  (a task must be made of lm-eval's own)
 
 from rim_eval.decoding import budgets
-from rim_eval.errors import RimError
+from rim_eval.errors import RimError, SettingError
 from rim_eval.fingerprint import cached_fingerprint
 from rim_eval.judging import load_judge, unscored_reason
 from rim_eval.lm_eval_tasks.engine import Engine, engine_of
@@ -74,22 +74,22 @@ class ModeTask(ConfigurableTask):  # type: ignore[misc]
         is_alias = hasattr(engine.lm, "base_url")
         refuse_real_model(entry(self.file.prompt_set), name, config, is_alias=is_alias)
         self._refuse_cuts(engine)
-        self._fit_budgets(system)
         self.switch = engine.switch(self.settings.switch, template)
         if system:
             engine.refuse_cancelled(self.switch, system, template)
+        self._fit_budgets(system)
         # What is known only once lm-eval has its model, and what it keeps no record of.
         self.config.metadata[RUN] |= self.budgets.model_dump() | {
             "system_instruction": system,
             "samples": options.get("samples"),
             "weights": cached_fingerprint(getattr(engine.lm, "model", None)),
-            "asked": self._asked(options.get("limit"), options.get("samples")),
+            "prompts": self._planned_kinds(options.get("limit"), options.get("samples")),
         }
         super().build_all_requests(**(options | {"cache_requests": False}))
         contexts = (instance.args[0] for instance in self.instances)
         engine.refuse_cut_prompts(contexts, self.budgets, self.file.mode)
 
-    def _asked(self, limit: int | None, samples: list[int] | None) -> dict[str, PromptKind]:
+    def _planned_kinds(self, limit: int | None, samples: list[int] | None) -> dict[str, PromptKind]:
         """The kind of each prompt that the run asks, by prompt id: what is missing is told by it."""
         chosen = self.doc_iterator(rank=0, limit=limit, world_size=1, samples=samples)
         return {doc["id"]: doc["kind"] for _, doc in chosen}
@@ -118,8 +118,11 @@ class ModeTask(ConfigurableTask):  # type: ignore[misc]
     @plain_errors()
     def process_results(self, doc: dict[str, Any], results: list[Any]) -> dict[str, Any]:
         """Splits, verifies and scores one reply; what needs a grader is left for `rim-eval judge run`."""
+        names = self.engine.names
+        if names and self.settings.model:
+            names += (self.settings.model,)
         request = ArmRequest.of(
-            self.switch, self.file.mode, self.budgets, self.engine.names(self.settings)
+            self.switch, self.file.mode, self.budgets, names, self.settings.served_as
         )
         reply = self.engine.read(results[0], request)
         if doc["kind"] == "reasoning":
@@ -165,11 +168,11 @@ class ModeTask(ConfigurableTask):  # type: ignore[misc]
         sampling = self.config.generation_kwargs
         expected = self.budgets.total(self.file.mode)
         if sampling["max_gen_toks"] != expected or not sampling.keys().isdisjoint(_TOKEN_LIMITS):
-            raise RimError(
+            raise SettingError(
                 "--gen_kwargs sets one token limit, which counts the trace and the answer together, so it would "
-                "leave the two modes different room for the answer. Give the budgets apart: "
-                '--metadata \'{"rim_eval": {"answer_tokens": N, "thinking_tokens": M}}\' (thinking is on top, in '
-                "think mode)."
+                "leave the two modes different room for the answer. Give the budgets apart",
+                " (thinking is on top, in think mode)",
+                **self.budgets.model_dump(),
             )
         if sampling.get("until"):
             raise RimError(

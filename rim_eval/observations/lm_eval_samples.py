@@ -120,7 +120,7 @@ def _about(task: str | None, results: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _planned_run(results: Mapping[str, Any], run: Run) -> PlannedRun:
-    kinds = _about(run.task, results).get("asked", {})
+    kinds = _about(run.task, results).get("prompts", {})
     return PlannedRun.model_validate(
         {"prompt_ids": list(kinds), "modes": run.modes, "kinds": kinds}
     )

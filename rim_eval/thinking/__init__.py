@@ -10,7 +10,6 @@ from rim_eval.thinking.recipe import (
     Recipe,
     Switch,
     has_inline_switch,
-    modes_differ,
     require_difference,
 )
 from rim_eval.thinking.switch_detection import find_switch
@@ -45,7 +44,6 @@ __all__ = [
     "find_switch",
     "has_inline_switch",
     "hosted_switch",
-    "modes_differ",
     "require_difference",
     "sends_fields",
     "split_trace",

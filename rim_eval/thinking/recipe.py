@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from pydantic import Field, field_validator
 
-from rim_eval.errors import RimError
+from rim_eval.errors import RimError, SettingError
 from rim_eval.thinking.generation_prompt import read_tail
 from rim_eval.thinking.template import PLAIN, Message, Renderer
 from rim_eval.types import ArmKind, FrozenModel, Mode
@@ -90,24 +90,8 @@ class Switch(FrozenModel):
         return self.think if mode == "think" else self.no_think
 
 
-def modes_differ(render: Renderer, switch: Switch, *, system: str | None = None) -> bool:
-    """Return whether both modes of a switch render different prompts, or differ in the request itself.
-
-    Args:
-        render: The model's renderer.
-        switch: The switch.
-        system: The run's own system message, if it has one.
-    """
-    if switch.think.body != switch.no_think.body:
-        return True
-    think, no_think = (
-        recipe.prompt(render, system=system) for recipe in (switch.think, switch.no_think)
-    )
-    return think != no_think
-
-
 def require_difference(render: Renderer, switch: Switch, *, system: str | None = None) -> None:
-    """Check that a switch reaches the prompt: both modes must render differently.
+    """Check that a switch reaches the prompt or the request itself: the modes must differ there.
 
     A template ignores unknown variables silently, so that a misspelt switch runs one mode twice. Some
     read the switch only where there is no system message (Granite 3.3).
@@ -118,14 +102,20 @@ def require_difference(render: Renderer, switch: Switch, *, system: str | None =
         system: The run's own system message, if it has one.
 
     Raises:
-        RimError: Both modes render the same prompt.
+        RimError: Both modes would be asked the same.
     """
-    if modes_differ(render, switch, system=system):
+    if switch.think.body != switch.no_think.body:
+        return
+    think, no_think = (
+        recipe.prompt(render, system=system) for recipe in (switch.think, switch.no_think)
+    )
+    if think != no_think:
         return
     if system:
-        raise RimError(
-            f"Beside --system-message {system!r} the switch {switch.name!r} changes nothing: both modes would "
-            "be asked the same. Leave the system message out, or choose another switch with -T switch=..."
+        raise SettingError(
+            f"Beside the system message {system!r} the switch {switch.name!r} changes nothing: both modes would "
+            "be asked the same. Leave the system message out, or choose another switch",
+            switch="prompted",
         )
     raise RimError(
         f"The switch {switch.name!r} changes nothing: this chat template renders the same prompt "

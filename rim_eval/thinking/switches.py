@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from rim_eval.errors import RimError
+from rim_eval.errors import RimError, SettingError
 from rim_eval.thinking.generation_prompt import marker_family, read_tail
 from rim_eval.thinking.markers import FAMILIES, tail_marks
 from rim_eval.thinking.recipe import Recipe, Switch, message_recipe, require_difference
@@ -250,9 +250,10 @@ def forced_empty_switch(plain: str, template_text: str) -> Switch:
     empty_trace = re.search(rf"{opening}\n*{closing}\n{{0,2}}", template_text)
     if opened and tail.family is None:
         if "<|channel|>" not in plain:
-            raise RimError(
-                "The prompt always ends inside a trace, and how its family closes one is not known. Name the "
-                "switch with -T switch=..., or measure one mode: -T modes=think."
+            raise SettingError(
+                "The prompt always ends inside a trace, and how its family closes one is not known. Measure the think "
+                "mode alone, or name the switch",
+                switch="system:/no_think",
             )
         prefill = "<|end|><|start|>assistant<|channel|>final<|message|>"
     elif family.phrase:

@@ -17,7 +17,5 @@ def test_documented_windows_hold_the_default_budgets(kind: PromptKind) -> None:
     served = re.findall(r"(?:-M max_model_len=|--max-model-len )(\d+)", PAGE.read_text())
     assert len(served) == 3
     for tokens in map(int, served):
-        window = ContextWindow(
-            model="m", tokens=tokens, source="", remedy="", flags="", prompt_tokens=4_096
-        )
+        window = ContextWindow(model="m", tokens=tokens, source="", remedy="", prompt_tokens=4_096)
         assert window.fit(kind) == budgets(kind)

@@ -51,7 +51,7 @@ def test_a_system_message_that_cancels_the_switch_is_refused(run: Any, script: A
     args = {"chat_template": str(TEMPLATES / "granite32.jinja")}
     with pytest.raises(PrerequisiteError) as error:
         run(lines, task_args=args, system_message="Be polite.")
-    assert "Beside --system-message 'Be polite.' the switch 'thinking' changes" in str(
+    assert "Beside the system message 'Be polite.' the switch 'thinking' changes" in str(
         error.value.message
     )
 

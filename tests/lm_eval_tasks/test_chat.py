@@ -161,7 +161,7 @@ def test_users_own_words_are_merged(run: Any, server: Server) -> None:
 
 @pytest.mark.slow
 def test_switch_must_be_named_where_no_template_is_seen(run: Any, server: Server) -> None:
-    with pytest.raises(RimError, match='"switch": "enable_thinking"'):
+    with pytest.raises(RimError, match=r'"chat_template": "FILE".*switch=enable_thinking'):
         run(client(server), BOTH[0])
     with pytest.raises(RimError, match="cannot be given"):
         run(client(server), BOTH[1], settings={"switch": "forced_empty"})
@@ -172,7 +172,7 @@ def test_a_system_instruction_that_cancels_the_servers_switch_is_refused(
 ) -> None:
     template = Path(__file__).resolve().parents[1] / "thinking" / "templates" / "granite32.jinja"
     settings = {"chat_template": str(template)}
-    with pytest.raises(RimError, match=r"--system_instruction 'Be polite\.'"):
+    with pytest.raises(RimError, match=r"Beside the system message 'Be polite\.'"):
         run(client(server), BOTH[0], settings=settings, system_instruction="Be polite.")
     assert server.asked == []
 

@@ -123,7 +123,7 @@ def test_without_a_template_every_door_says_the_same(checkpoint: Checkpoint) -> 
             door()
         messages.add(str(refusal.value).partition(", so ")[2])
     [message] = messages
-    assert "-T chat_template=FILE in Inspect" in message
+    assert "`chat_template=FILE`" in message
     assert "switch=enable_thinking" in message
 
 
@@ -144,12 +144,12 @@ def test_template_file_serves_a_checkpoint_without_one(
     )
     rows = [(row.arm_kind, row.mode, row.adopted) for row in from_inspect_log(log)]
     assert set(rows) == {("switch", "think", True), ("switch", "no_think", False)}
-    results = run(
-        "hf",
-        "rim_toy_think",
-        model_args={"pretrained": str(folder)},
-        device="cpu",
-        settings={"chat_template": str(file)},
-    )
-    samples = results["samples"]["rim_toy_think"]
-    assert all(sample["record"]["generation"].get("trace") for sample in samples)
+    options: dict[str, Any] = {"model_args": {"pretrained": str(folder)}, "device": "cpu"}
+    usual = {"answer_tokens": None, "thinking_tokens": None}
+    for settings in ({}, usual):
+        given = settings | {"chat_template": str(file)}
+        results = run("hf", "rim_toy_think", settings=given, **options)
+        samples = results["samples"]["rim_toy_think"]
+        assert all(sample["record"]["generation"].get("trace") for sample in samples)
+    with pytest.raises(RimError, match=r'--metadata \'{"rim_eval": {"chat_template": "FILE"}}'):
+        run("hf", "rim_toy_think", settings=usual, **options)

@@ -1,5 +1,7 @@
 """Prompts that do not fit beside their reply's budget: lm-eval cuts them from the left and says nothing."""
 
+import json
+import re
 from typing import Any
 
 import pytest
@@ -38,6 +40,11 @@ def test_prompts_that_fit_are_asked_and_one_token_less_is_refused(run: Any) -> N
     assert f"answer_tokens={SMALL['answer_tokens']}" in says
     assert f"thinking_tokens={SMALL['thinking_tokens']}" in says
     assert f"--model_args max_length={lm.max_length + 2}" in says
+    words = re.search(r"--metadata '(.*)'", says)
+    assert words is not None
+    smaller = json.loads(words[1])["rim_eval"]
+    assert sum(smaller.values()) == sum(SMALL.values()) - 1
+    run(lm, *BOTH, settings=smaller)
 
 
 @pytest.mark.slow

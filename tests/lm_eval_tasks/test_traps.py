@@ -268,8 +268,11 @@ def test_a_system_instruction_that_cancels_the_switch_is_refused(run: Any) -> No
     run(lm, *BOTH, limit=1)
     assert len({prompt for prompt, _ in lm.asked}) == 2
     lm.asked.clear()
-    with pytest.raises(RimError, match=r"--system_instruction 'Be polite\.' the switch 'thinking'"):
+    with pytest.raises(
+        RimError, match=r"Beside the system message 'Be polite\.' the switch 'thinking'"
+    ) as error:
         run(lm, "rim_toy_no_think", system_instruction="Be polite.")
+    assert '--metadata \'{"rim_eval": {"switch": "prompted"}}\'' in str(error.value)
     assert lm.asked == []
 
 
