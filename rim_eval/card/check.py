@@ -32,7 +32,9 @@ from rim_eval.types import KIND_NAMES, MODES, PromptKind
 _TOLERANCE: Final = 1e-6
 """Figures may differ by this much: another version of numpy may round or draw otherwise."""
 
-_MAX_SAMPLES: Final = 1_000_000
+MAX_SAMPLES: Final = 200_000
+"""Of one set in one mode; OR-Bench 1,319 prompts x 100 epochs fits."""
+
 _MAX_TABLES: Final = 400
 """Tables of counts on a card, and groups of labelled replies."""
 
@@ -46,7 +48,7 @@ def check_card(card: Card) -> list[str]:
     Returns:
         One sentence each; empty when the card is sound.
     """
-    problems = list(sizes(card)) or _violations(_card_constraints(card))
+    problems = list(_sizes(card)) or _violations(_card_constraints(card))
     for each in card.sets:
         problems += _violations(_set_constraints(each, card.runs), _place(each))
     problems = problems or _violations(_pair_constraints(card))
@@ -62,13 +64,8 @@ def check_card(card: Card) -> list[str]:
     return [*problems, *_differences(stated, again)]
 
 
-def sizes(card: Card, most: int = _MAX_SAMPLES) -> Iterator[str]:
-    """Counts so large that computing with them would take for ever.
-
-    Args:
-        card: The card.
-        most: Samples of one set in one mode.
-    """
+def _sizes(card: Card) -> Iterator[str]:
+    """Counts so large that computing with them would take for ever."""
     tables = len(card.discrimination)
     for each in card.sets:
         counts = each.counts
@@ -77,12 +74,12 @@ def sizes(card: Card, most: int = _MAX_SAMPLES) -> Iterator[str]:
             sum(c.prompts * max(c.think.asked, c.no_think.asked) for c in table) for table in cells
         ]
         tables += len(cells) + (len(each.judge.measured) if each.judge else 0)
-        if samples[0] > most or sum(samples) > 8 * most:
-            yield f"{each.dataset}: more than {most:,} samples"
+        if samples[0] > MAX_SAMPLES or sum(samples) > 8 * MAX_SAMPLES:
+            yield f"{each.dataset}: more than {MAX_SAMPLES:,} samples"
     if tables > _MAX_TABLES:
         yield f"more than {_MAX_TABLES} tables of counts"
     pairs = sum(cell.pairs for each in card.discrimination for cell in each.cells)
-    if pairs > most:
+    if pairs > MAX_SAMPLES:
         yield f"{pairs:.3g} pairs"
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple, get_args
 
 from rim_eval.card import Card, CardRun, SetCard, check_card
-from rim_eval.card.check import histogram_events, prompts_by_outcome, sizes
+from rim_eval.card.check import MAX_SAMPLES, histogram_events, prompts_by_outcome
 from rim_eval.generation import TraceVisibility
 from rim_eval.judging import load_judge
 from rim_eval.leaderboard.schema import (
@@ -28,9 +28,6 @@ from rim_eval.results.figures import primary_set
 from rim_eval.types import MODES, PATTERNS, PromptKind
 
 _MAX_FILES: Final = 200
-
-_MAX_SAMPLES: Final = 200_000
-"""Of one set in one mode; OR-Bench 1,319 prompts x 100 epochs fits."""
 
 _PROBLEM_KINDS: Final = (
     "missing", "half_pair", "superseded", "incomplete_run", "mismatch", "judge_failed",
@@ -78,8 +75,7 @@ def check_file(path: Path) -> tuple[Card | None, list[str]]:
     """
     card, problems = read_file(path, Card)
     if card is not None:
-        # In this order: sizes before arithmetic, so that no count can keep the machine busy.
-        problems = list(sizes(card, _MAX_SAMPLES)) or [*card_problems(card), *check_card(card)]
+        problems = [*card_problems(card), *check_card(card)]
     return (None, first_reasons(problems)) if problems else (card, [])
 
 
@@ -201,7 +197,7 @@ def _texts(card: Card) -> Iterator[str]:
     if any(p.kind not in _PROBLEM_KINDS or p.dataset not in datasets for p in card.problems):
         yield "problems: of a kind or set that is not known here"
     for problem in card.problems:
-        if problem.n > _MAX_SAMPLES:
+        if problem.n > MAX_SAMPLES:
             yield f"problems: {problem.n} cases"
 
 

@@ -72,7 +72,7 @@ def test_card_with_absurd_counts_is_refused(rows: Rows, tmp_path: Path, place: s
         cell["think"] = [0, int(HUGE), int(HUGE)]
     path = tmp_path / "card.json"
     path.write_text(json.dumps(card))
-    assert "more than 1,000,000 samples" in refused(lambda: read_hostile_card(path))
+    assert "more than 200,000 samples" in refused(lambda: read_hostile_card(path))
 
 
 def test_sample_with_absurd_counts_is_refused(tmp_path: Path) -> None:
