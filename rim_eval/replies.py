@@ -35,7 +35,12 @@ _STOP_REASONS: Final[dict[str | None, StopReason]] = {
     "model_length": "max_tokens",
     "content_filter": "content_filter",
     "refusal": "content_filter",
+    "safety": "content_filter",
+    "prohibited_content": "content_filter",
+    "error": "error",
+    "abort": "error",
 }
+"""Engines' words in lower case; Inspect turns those that it does not know into `unknown`."""
 
 
 def prompt_facts(prompt: Prompt) -> dict[str, Any]:
@@ -189,13 +194,19 @@ def read_reply(
         over_budget=(answer_tokens or 0) > budgets.answer_tokens,
         trace_over_budget=budgeted and (trace_tokens or 0) > budgets.thinking_tokens,
         over_limit=(output_tokens or 0) > budgets.total(request.mode),
-        stop_reason=_STOP_REASONS.get(stop_reason, "unknown"),
+        stop_reason=_stop_reason(stop_reason, output_tokens, budgets.total(request.mode)),
         looping=is_looping(answer or trace),
         served_model=served_model and model_name(served_model),
         other_model=served_model is not None and request.is_other(served_model),
         unknown_marks=split.unknown_mark,
         requested=dict(request.requested),
     )
+
+
+def _stop_reason(word: str | None, tokens: int | None, limit: int) -> StopReason:
+    """Why a reply ended; one that nothing is said of was cut if it is as long as it may be."""
+    reason = _STOP_REASONS.get((word or "").lower(), "unknown")
+    return "max_tokens" if reason == "unknown" and (tokens or 0) >= limit else reason
 
 
 def _count_parts(

@@ -275,7 +275,7 @@ class Engine:
             tokens = self.count(str(text))
         stop_reason = server.finish_reason
         if stop_reason is None and tokens is not None:
-            # Text engines do not say why they stopped; a reply as long as its budget was cut.
+            # lm-eval's text engines do not say why they stopped; a reply as long as its budget was cut.
             cut = tokens >= request.budgets.total(request.mode)
             stop_reason = "max_tokens" if cut else "stop"
         reply = read_reply(
@@ -343,8 +343,10 @@ def _server_replies(outputs: Any) -> Iterator[ServerReply]:
         choices = output.get("choices", []) if isinstance(output, dict) else []
         for choice in sorted(choices, key=lambda choice: choice.get("index", 0)):
             message = choice.get("message") or {}
-            reply = ServerReply(message.get("content") or choice.get("text") or "")
-            reply.reasoning = message.get("reasoning") or message.get("reasoning_content")
+            text, thoughts = _texts(message.get("content") or choice.get("text"))
+            reply = ServerReply(text or message.get("refusal") or "")
+            reasoning = message.get("reasoning") or message.get("reasoning_content")
+            reply.reasoning = reasoning or thoughts or None
             reply.finish_reason = choice.get("finish_reason")
             # With several choices the server's counts are of all together.
             usage = (output.get("usage") or {}) if len(choices) == 1 else {}
@@ -353,3 +355,15 @@ def _server_replies(outputs: Any) -> Iterator[ServerReply]:
             reply.reasoning_tokens = details.get("reasoning_tokens")
             reply.served_model = output.get("model")
             yield reply
+
+
+def _texts(content: Any) -> tuple[str, str]:
+    """A message's text and its thoughts, which some services put among the parts of its content."""
+    if not isinstance(content, list):
+        return content or "", ""
+    texts: dict[bool, list[str]] = {True: [], False: []}
+    for part in (part for part in content if isinstance(part, dict)):
+        is_thought = part.get("type") in ("thinking", "reasoning")
+        inner = part.get("text") or part.get("thinking") or part.get("reasoning") or ""
+        texts[is_thought].append(inner if isinstance(inner, str) else _texts(inner)[0])
+    return "".join(texts[False]), "".join(texts[True])

@@ -163,6 +163,7 @@ def _ids_by_key(entry: PromptSet, checked: CheckedFiles) -> dict[str, str]:
 
 _FORMATS: Final[dict[str, registry.Format]] = {
     ".csv": "csv",
+    ".tsv": "csv",
     ".json": "json",
     ".jsonl": "json",
     ".ndjson": "json",

@@ -131,7 +131,7 @@ class _RowReader:
                 raise self._problem(
                     f"no column {column!r} among {', '.join(map(repr, self.row))}",
                     f"the columns {', '.join(columns.required)}",
-                    "check that this is the right file and that its first line is the header",
+                    "check that this is the right file and that its first line is the header, or name the column (`prompt_column=NAME`)",
                 )
         subset, text, context = self._subset(), self._request(), self.text(columns.context)
         labels: dict[str, str] = {}

@@ -98,7 +98,7 @@ class _Search:
     def variable(self, path: tuple[str, ...], value: Any) -> list[_Trial]:
         """Set a variable, or a field of one that is a mapping."""
         nested_value = reduce(lambda inner, field: {field: inner}, path[:0:-1], value)
-        effort = value if path == ("reasoning_effort",) and isinstance(value, str) else None
+        effort = value if path == ("reasoning_effort",) and value in SWITCH_TABLE.efforts else None
         recipe = Recipe(template_kwargs={path[0]: nested_value}, reasoning_effort=effort)
         return self.trial(".".join(path), value, recipe)
 

@@ -85,7 +85,8 @@ def hosted_switch(route: str, model: str) -> Switch | None:
     evidence, route, model = f"{route}/{model}", route.lower(), model.lower()
     if route == "hf-inference-providers":
         model, _, host = model.partition(":")
-        route = SWITCH_TABLE.pinned.get(host, route)
+        if pinned := SWITCH_TABLE.pinned.get(host):
+            return hosted_switch(pinned, model) or hosted_switch(route, model)
     for models in SWITCH_TABLE.hosted:
         names = models.model.format_map(SWITCH_TABLE.families)
         if re.fullmatch(models.route, route) and re.search(rf"(?:^|[/.])(?:{names})", model):
