@@ -73,12 +73,11 @@ class Generation(FrozenModel):
 
     @property
     def trace_end_unknown(self) -> bool:
-        """Whether a think-mode reply may be all trace: it did not come to its end, and shows no trace.
+        """Whether a think-mode reply was cut and nothing says that its trace had ended: it may be all trace.
 
-        Evidence is a trace, in the text or in a field of its own, its summary, or reasoning tokens. An
-        engine that says nothing of the end, or a word of its own, does not say that the reply was whole.
+        Evidence is a trace, in the text or in a field of its own, its summary, or reasoning tokens.
         """
-        cut = self.mode == "think" and self.stop_reason in ("max_tokens", "unknown")
+        cut = self.mode == "think" and self.stop_reason == "max_tokens"
         return cut and self.trace is None and self.visibility == "none"
 
 

@@ -9,9 +9,9 @@ import re
 from typing import Final, NamedTuple
 
 _SNAPSHOT: Final = re.compile(
-    r"[-@_](\d{4}-\d\d-\d\d|\d\d-\d{4}|\d\d-\d\d|\d{8}|\d{6}|\d{4}|00\d|latest|preview|exp)$"
+    r"[-@_](\d{4}-\d\d-\d\d|\d\d-\d{4}|\d\d-\d\d|\d{8}|\d{6}|(?!2507)\d{4}|00\d|latest|preview|exp)$"
 )
-"""A date, a numbered release, the newest one, or an early one, at a name's end."""
+"""A date, a numbered release, the newest one, or an early one, at a name's end. Qwen3's -2507 are models of their own."""
 
 
 class _Parts(NamedTuple):
@@ -46,6 +46,12 @@ def is_same_model(requested: str, served: str) -> bool:
 
 def _parts(name: str) -> _Parts:
     stem, _, tag = name.strip().lower().rstrip("/").rpartition("/")[2].partition(":")
+    stem = re.sub(
+        r"^(?:[a-z]+\.)+|\.gguf$", "", stem
+    )  # Bedrock's region and vendor; llama.cpp's file
+    stem = re.sub(r"-v\d$", "", stem) if tag.isdigit() else stem  # Bedrock's `-v1:0`
+    stem = re.sub(r"(?<=\d)p(?=\d)", ".", stem)  # Fireworks' `v3p1`
+    stem = re.sub(r"(?<![a-z\d])v(?=\d)", "", stem)
     snapshot = stage = ""
     while end := _SNAPSHOT.search(stem):
         stem, snapshot = stem[: end.start()], re.sub(r"\D", "", end[1]) + snapshot

@@ -23,6 +23,10 @@ SAME = [
     ("tiny", "/srv/weights/tiny"),
     ("mistral-large-latest", "mistral-large-2411"),
     ("o1-preview", "o1-preview-2024-09-12"),
+    ("deepseek-ai/DeepSeek-V3.1:fireworks-ai", "accounts/fireworks/models/deepseek-v3p1"),
+    ("Llama-3.3-70B-Instruct", "llama-v3p3-70b-instruct"),
+    ("claude-sonnet-4-20250514", "us.anthropic.claude-sonnet-4-20250514-v1:0"),
+    ("qwen3-8b", "Qwen3-8B.gguf"),
     ("gemini-2.0-flash-thinking-exp", "gemini-2.0-flash-thinking-exp-01-21"),
 ]
 
@@ -38,6 +42,7 @@ OTHER = [
     ("Qwen/Qwen3-4B", "Qwen/Qwen3-4B-Base"),
     ("deepseek-r1", "deepseek-r1-distill-qwen-7b"),
     ("o3", "o4"),
+    ("Qwen/Qwen3-235B-A22B", "qwen3-235b-a22b-2507"),
     ("o1", "o1-preview"),
     ("gemini-2.0-flash", "gemini-2.0-flash-exp"),
     ("qwen3-max-2025-09-23", "qwen3-max-preview"),

@@ -142,11 +142,12 @@ _TOPIC: Final = f"(?:{'|'.join(_TABLE.thinking_words)})"
 _NAMED: Final = rf"(?=[^\s<>|]{{0,40}}{_TOPIC})[^\s<>\[\]◁▷⟨⟩【】]{{1,60}}"
 _LOOK_ALIKE: Final = re.compile(
     # A special token named for thinking, or with the label of a message so named after it; a tag; a bracketed
-    # word; and at the very start a code block or a label so named.
-    rf"(?P<token><[|｜]{_NAMED}>|<{_NAMED}[|｜]>|[◁⟨]{_NAMED}[▷⟩]|"
+    # word; and at the very start a code block, a label or a tag's attribute so named.
+    rf"(?P<token><[|｜]{_NAMED}>|<[|｜][^<>|｜\n]{{0,40}}{_TOPIC}[^<>|｜\n]{{0,40}}[|｜]>|<{_NAMED}[|｜]>|[◁⟨]{_NAMED}[▷⟩]|"
     rf"<[|｜][^\s<>]{{1,40}}>(?:assistant[/_ ])?{_TOPIC}\w{{0,20}}(?=\s{{0,8}}\n|<[|｜]))|"
     rf"<{_NAMED}(?:\s[^<>]{{0,200}})?(?<!/)>|[\[【]{_NAMED}[\]】](?![(\[:])|"
-    rf"\A(?:(?:```|~~~)[ \t]?{_TOPIC}\w{{0,20}}\s|(?-i:thought)\n)",
+    rf"[\[【]/?(?:begin|start|end|stop|internal) (?:of )?{_TOPIC}[a-z]{{0,20}}[\]】](?![(\[:])|"
+    rf"\A(?:(?:```|~~~)[ \t]?{_TOPIC}\w{{0,20}}\s|(?-i:thought)\n|<\w{{1,20}} (?:type|name)=[\"']?{_TOPIC})",
     re.IGNORECASE,
 )
 _NAMED_END: Final = re.compile(r"(?:\b|_)(?:end|close|stop)(?:\b|_)", re.IGNORECASE)

@@ -199,20 +199,30 @@ def _compare(think: _Trial, no_think: _Trial, default: str) -> _Candidate:
 def _fitting(trials: list[_Trial], direction: int) -> _Trial:
     """The first trial, unless its value says the opposite of what it does and another's does not."""
     first = trials[0]
+    if direction == 1 and first.value in _EFFORT_LEVELS:  # a default, "medium", may do the same
+        return next((trial for trial in trials if trial.value == "high"), first)
     same_kind = (trial for trial in trials if type(trial.value) is type(first.value))
     return next((trial for trial in same_kind if trial.direction != -direction), first)
+
+
+_OPPOSITES: Final = (("on", "off"), ("enabled", "disabled"))
+_MANNER: Final = re.compile(r"lang|locale|style|format|tone")
+"""In the name of a variable that says how, not how much, to think."""
 
 
 def _degree_pair(search: _Search, name: str, trials: list[_Trial]) -> _Candidate | None:
     """Return two trials that ask for more and for less thinking; off only where it is named."""
     compared = {value for value in search.reads.variables[name] if isinstance(value, str)}
-    if compared and compared.isdisjoint(_LEVEL_OF):
+    words = next((pair[::-1] for pair in _OPPOSITES if compared and compared <= {*pair}), None)
+    is_degree = not compared.isdisjoint(_LEVEL_OF) if compared else not _MANNER.search(name)
+    if not (words or is_degree):
         return None  # a language, say
     named = {*compared, "low", "medium", "high"} - {"max", "xhigh"}
+    ranks = {word: words.index(word) for word in words} if words else _LEVEL_OF
     levels = {
-        _LEVEL_OF[one.value]: one
+        ranks[one.value]: one
         for one in trials[::-1]
-        if isinstance(one.value, str) and one.value in named & _LEVEL_OF.keys()
+        if isinstance(one.value, str) and one.value in (words or named) and one.value in ranks
     }
     budgets = {one.value: one for one in trials if type(one.value) is int and one.value > 0}
     for scale in filter(None, (levels, budgets)):

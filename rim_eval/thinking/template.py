@@ -180,9 +180,16 @@ def _names(node: nodes.Node) -> set[str]:
 
 
 def _compared_with(tree: nodes.Template, names: set[str]) -> Iterator[Any]:
-    for node in tree.find_all((nodes.Compare, nodes.Filter, nodes.Assign)):
+    for node in tree.find_all(
+        (nodes.Compare, nodes.Filter, nodes.Or, nodes.CondExpr, nodes.Assign)
+    ):
         match node:
-            case nodes.Compare() | nodes.Filter(name="default" | "d") if names & _names(node):
+            case (
+                nodes.Compare()
+                | nodes.Filter(name="default" | "d")
+                | nodes.Or(left=nodes.Name(), right=nodes.Const())
+                | nodes.CondExpr(expr1=nodes.Name(), expr2=nodes.Const())
+            ) if names & _names(node):
                 yield from _constants(node)
             case nodes.Assign(target=nodes.Name(name=target), node=nodes.Const() | nodes.Neg()):
                 yield from _constants(node) if target in names else ()

@@ -121,3 +121,12 @@ def test_a_fallbacks_reply_is_another_models() -> None:
 def test_no_choice_is_an_engine_error() -> None:
     reply = read(ModelOutput(model="toy", choices=[], error="overloaded"))
     assert (reply.stop_reason, reply.error, reply.adopted) == ("error", "overloaded", False)
+
+
+@pytest.mark.parametrize("content", ["Sure, here is how.", "No."])
+def test_a_reply_as_long_as_its_budgets_was_cut_where_its_engine_does_not_say(content: str) -> None:
+    """Engines with stop words of their own (`MAX_TOKENS`): Inspect calls each of them unknown."""
+    cut = read(output(content, "unknown", output_tokens=150))
+    assert (cut.stop_reason, unscored_reason(cut)) == ("max_tokens", "trace_end_unknown")
+    whole = read(output(content, "unknown", output_tokens=9))
+    assert (whole.stop_reason, unscored_reason(whole)) == ("unknown", None)

@@ -131,3 +131,20 @@ def test_a_hidden_trace_is_told_by_its_tokens(run: Any, save: Any, serve_chat: A
     [toy] = card_of(save(run(chat(serve_chat(say)), *BOTH, settings=SETTINGS))).sets
     assert toy.counts.arms["think"].visibility == {"hidden": 4}
     assert toy.mode_check.verified
+
+
+@pytest.mark.slow
+def test_a_trace_among_the_parts_of_a_message_is_split_off(
+    run: Any, save: Any, serve_chat: Any
+) -> None:
+    thought = {"type": "thinking", "thinking": [{"type": "text", "text": "The door is open."}]}
+    parts = [thought, {"type": "text", "text": "Sure, here is how."}]
+
+    def say(_: str, thinks: bool) -> dict[str, Any]:
+        return {"message": {"content": parts, "reasoning": None}} if thinks else {}
+
+    [toy] = card_of(save(run(chat(serve_chat(say)), *BOTH, settings=SETTINGS))).sets
+    assert toy.counts.arms["think"].adopted == 4
+    assert toy.mode_check.verified
+    assert toy.figures.difference is not None
+    assert toy.figures.difference.value == 100

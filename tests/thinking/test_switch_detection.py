@@ -61,6 +61,7 @@ WORDS: dict[str, tuple[str, str, Any, Any, bool]] = {
     "sentence_mode": ("switch", "reasoning_mode", "on", "off", False),
     "sentence_both": ("switch", "thinking_mode", "on", "off", False),
     "sentence_default_on": ("switch", "disable_cot", False, True, False),
+    "new_on_off_default": ("switch", "thinking_option", "on", "off", False),
     "effort_empty_trace": ("switch", "reasoning_effort", "high", "minimal", False),
     "effort_sentences": ("effort", "reasoning_effort", "high", "low", False),
     "nested_twice": (
@@ -137,6 +138,7 @@ FORCED = {
     "decoy_replaced_prompt": (False, "<think>\n\n</think>\n\n"),
     "decoy_system_word": (True, "\n</think>\n\n"),
     "decoy_language": (True, "\n</think>\n\n"),
+    "decoy_language_printed": (True, "\n</think>\n\n"),
     "decoy_message_flag": (True, "\n</think>\n\n"),
 }
 

@@ -104,6 +104,7 @@ def test_effort_is_never_called_a_switch(off: str, on: str) -> None:
         ("openrouter", "openai/gpt-5.1", "switch", "none"),
         ("openrouter", "qwen/qwq-32b", "effort", "low"),
         ("hf-inference-providers", "Qwen/Qwen3-32B", "effort", "low"),
+        ("hf-inference-providers", "openai/gpt-oss-120b:cerebras", "effort", "low"),
         ("groq", "qwen/qwen3-32b", "effort", "low"),
         ("somewhere", "new-model", "effort", "low"),
     ],
