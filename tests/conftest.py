@@ -76,8 +76,10 @@ def rows() -> Rows:
 
 
 @pytest.fixture
-def loopback() -> Iterator[Start]:
+def loopback(monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
     """Starts servers, which answer until the test ends: `loopback(JsonServer(...))`."""
+    # Inspect keeps models by name, and with them the address of an earlier test's server.
+    monkeypatch.setattr("inspect_ai.model._model._models", {})
     with ExitStack() as servers:
         yield servers.enter_context
 

@@ -1,5 +1,6 @@
 """Injection through vLLM's API: whether the statement arrives is read off the prompt that the server renders."""
 
+from contextvars import Context
 from pathlib import Path
 from typing import Any
 
@@ -161,12 +162,17 @@ def errors(log: EvalLog) -> list[str]:
     return [sample.error.message if sample.error else "" for sample in log.samples or []]
 
 
+def task_of_no_model(tmp_path: Path) -> Any:
+    """As built from Python before Inspect knows the model, whatever ran in this process before."""
+    return Context().run(tasks.injection, **arguments(tmp_path))
+
+
 def test_a_task_of_no_model_ends_at_the_first_sample_whose_statements_are_dropped(
     server: Server, tmp_path: Path
 ) -> None:
     """Each of the 24 samples had its prompts rendered, and erred by itself."""
     server.template = "dropped"
-    log = injection(tmp_path, tasks.injection(**arguments(tmp_path)), fail_on_error=False)
+    log = injection(tmp_path, task_of_no_model(tmp_path), fail_on_error=False)
     assert all("does not reach vllm/organism" in said for said in errors(log))
     assert (server.rendered, server.requests) == (1, [])
 
@@ -176,7 +182,7 @@ def test_a_task_of_no_model_ends_at_the_first_sample_where_nothing_can_be_inject
 ) -> None:
     ended: list[Exception] = []
     monkeypatch.setattr("rim_eval.inspect_tasks.solver.fail_command", ended.append)
-    task = tasks.injection(**arguments(tmp_path))
+    task = task_of_no_model(tmp_path)
     log = injection(tmp_path, task, "rim_toy/scripted", fail_on_error=False)
     assert all("needs the `hf/` provider" in said for said in errors(log))
     assert len(ended) == 1
@@ -190,7 +196,7 @@ def test_a_server_that_inspect_starts_and_that_drops_statements_ends_the_run(
     started = (server.url, None, server.server_address[1])
     monkeypatch.setattr(provider.VLLMAPI, "_start_server", lambda *_: started)
     server.template = "dropped"
-    task = tasks.injection(**arguments(tmp_path))
+    task = task_of_no_model(tmp_path)
     log = injection(tmp_path, task, fail_on_error=False, max_samples=1)
     assert all("does not reach vllm/organism" in said for said in errors(log))
     assert (server.rendered, len(server.requests)) == (1, 3)
