@@ -7,7 +7,7 @@ are refused where they do not.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from logging import getLogger
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import httpx
 
@@ -34,20 +34,31 @@ _TIMEOUT: Final = 5.0
 """Seconds that a server has to say what it serves."""
 
 
-class ContextWindow(FrozenModel):
-    """How many tokens a model takes in one request, and how many of them the longest prompt needs."""
+class DeclaredWindow(NamedTuple):
+    """How many tokens a model takes in one request, and who says so."""
 
-    model: str
     tokens: int
     """For prompt, trace and answer together."""
     source: str
     """Where that is said, such as `max_model_len of its server`."""
     remedy: str
     """How a longer window is had; `{needed}` stands for its tokens."""
-    prompt_tokens: int
-    """Of the longest prompt."""
     is_certain: bool = True
     """Whether the user's own budgets are refused by it; a catalogue may be out of date."""
+
+
+class ContextWindow(FrozenModel):
+    """A model's window, and how much of it the longest prompt needs."""
+
+    model: str
+    declared: DeclaredWindow
+    prompt_tokens: int
+    """Of the longest prompt."""
+
+    @property
+    def tokens(self) -> int:
+        """For prompt, trace and answer together."""
+        return self.declared.tokens
 
     def fit(
         self,
@@ -73,7 +84,7 @@ class ContextWindow(FrozenModel):
         wanted = budgets(kind, answer_tokens, thinking_tokens)
         if answer_tokens is not None and thinking_tokens is not None:
             needed = self.prompt_tokens + max(map(wanted.total, modes))
-            if self.is_certain and needed > self.tokens:
+            if self.declared.is_certain and needed > self.tokens:
                 raise self._too_small(wanted, modes)
             return wanted
         room = self.tokens - -(-self.prompt_tokens // _STEP) * _STEP
@@ -82,7 +93,7 @@ class ContextWindow(FrozenModel):
             raise self._too_small(wanted, modes)
         if fitting != wanted:
             _warn_once(
-                f"{self.model} has room for {self.tokens} tokens ({self.source}), and the usual budgets need more: "
+                f"{self.model} has room for {self.tokens} tokens ({self.declared.source}), and the usual budgets need more: "
                 f"answer_tokens={fitting.answer_tokens} and thinking_tokens={fitting.thinking_tokens} take the place "
                 f"of {wanted.answer_tokens} and {wanted.thinking_tokens}. For those, {self._larger(wanted)}."
             )
@@ -92,7 +103,7 @@ class ContextWindow(FrozenModel):
         trace = f" and thinking_tokens={wanted.thinking_tokens}" if "think" in modes else ""
         problem = (
             f"answer_tokens={wanted.answer_tokens}{trace} do not fit: {self.model} has room for {self.tokens} tokens "
-            f"({self.source}), and the longest prompt takes {self.prompt_tokens} of them."
+            f"({self.declared.source}), and the longest prompt takes {self.prompt_tokens} of them."
         )
         smaller = smaller_budgets(wanted, self.tokens - self.prompt_tokens, modes)
         if smaller is None:
@@ -104,7 +115,7 @@ class ContextWindow(FrozenModel):
         )
 
     def _larger(self, wanted: Budgets) -> str:
-        return self.remedy.format(needed=self.prompt_tokens + wanted.total("think"))
+        return self.declared.remedy.format(needed=self.prompt_tokens + wanted.total("think"))
 
 
 def smaller_budgets(wanted: Budgets, room: int, modes: Sequence[Mode]) -> Budgets | None:
@@ -215,12 +226,15 @@ class Server:
                 "Give one of these as the model's name."
             )
 
-    def window(self) -> int | None:
+    def window(self) -> DeclaredWindow | None:
         """The model's `max_model_len`, as vLLM and SGLang tell it; a LoRA adapter has its base model's."""
         card = self._cards.get(self.model, {})
         base = self._cards.get(card.get("parent") or "", {})
         tokens = card.get("max_model_len") or base.get("max_model_len")
-        return tokens if isinstance(tokens, int) else None
+        if not isinstance(tokens, int):
+            return None
+        remedy = "serve it with --max-model-len {needed} (SGLang: --context-length)"
+        return DeclaredWindow(tokens, "max_model_len of its server", remedy)
 
     def count(self, chat: Chat) -> int | None:
         """Tokens of a chat by the server's `/tokenize` (vLLM, SGLang); None where it has none."""

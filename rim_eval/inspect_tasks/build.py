@@ -120,6 +120,7 @@ def task_over(
     """
     style: Any = getattr(settings, "prompt_style", "as_is")
     messages = {prompt.id: user_message(prompt, style) for prompt in loaded.prompts}
+    _refuse_toy_set(loaded)
     settings = _fit_budgets(settings, loaded, messages.values())
     solver = (solver_of or _both_modes_of(loaded.entry.kind))(settings)
     _check_model(settings, loaded, messages)
@@ -166,6 +167,15 @@ def _both_modes_of(kind: PromptKind) -> Callable[[RunSettings], Solver]:
     )
 
 
+def _refuse_toy_set(loaded: LoadedSet) -> None:
+    """Refuse to measure a real model by a set for organisms."""
+    model = active_model()
+    if model is not None:
+        config = getattr(getattr(model.api, "model", None), "config", None)
+        is_alias = str(model).startswith("openai-api/")
+        refuse_real_model(loaded.entry, str(model), config, is_alias=is_alias)
+
+
 def _fit_budgets(
     settings: AnyRunSettings, loaded: LoadedSet, messages: Iterable[str]
 ) -> AnyRunSettings:
@@ -177,14 +187,11 @@ def _fit_budgets(
         messages: The user messages that hold them.
 
     Raises:
-        RimError: The user's budgets do not fit, the model cannot be asked at all, or the set is for organisms.
+        RimError: The user's budgets do not fit, or the model cannot be asked at all.
     """
     model, kind = active_model(), loaded.entry.kind
     if model is None:
         return settings
-    weights = getattr(model.api, "model", None)
-    config, is_alias = getattr(weights, "config", None), str(model).startswith("openai-api/")
-    refuse_real_model(loaded.entry, str(model), config, is_alias=is_alias)
     system = active_generate_config().system_message
     window = context_window(model, server_of(model), messages, system)
     if window is None:

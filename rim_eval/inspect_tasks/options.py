@@ -6,7 +6,7 @@ from inspect_ai import Task
 from inspect_ai.model import GenerateConfig
 
 from rim_eval.errors import RimError
-from rim_eval.inspect_tasks.compat import PrerequisiteError, reducer_log_names, user_errors
+from rim_eval.inspect_tasks.compat import PrerequisiteError, reducer_log_names
 
 
 def refuse_cuts(config: GenerateConfig) -> None:
@@ -64,27 +64,11 @@ def refuse_effort(config: GenerateConfig, switch: str) -> None:
 
 
 SHARED_LIMITS: Final = ("token_limit", "cost_limit", "turn_limit", "message_limit")
-"""Limits on a sample that count the replies of all its arms together."""
+"""Limits on a sample that count the replies of all its arms together.
 
-
-def refuse_shared_limit(name: str, limit: float) -> None:
-    """Refuse a limit that would apply to both modes together.
-
-    Inspect throws the reply that crosses such a limit away. Limits on time are accepted: they end a
-    hung request, and a reply that came before stays.
-
-    Args:
-        name: One of `SHARED_LIMITS`.
-        limit: Its value.
-
-    Raises:
-        RimError: Always.
-    """
-    raise RimError(
-        f"--{name.replace('_', '-')} {limit:g} counts the replies of all modes together, so it would cut the mode that "
-        "answers last. Leave it out; `-T answer_tokens=N` and `-T thinking_tokens=N` bound each "
-        "reply, and --time-limit ends a hung sample."
-    )
+Inspect throws the reply that crosses such a limit away. Limits on time are accepted: they end a hung
+request, and a reply that came before stays.
+"""
 
 
 class PairedTask(Task):
@@ -108,8 +92,11 @@ class PairedTask(Task):
             PrerequisiteError: The reducer is another than `mean`, or a limit would cut the arms together.
         """
         if name in SHARED_LIMITS and value is not None and self.several_arms:
-            with user_errors():
-                refuse_shared_limit(name, value)
+            raise PrerequisiteError(
+                f"--{name.replace('_', '-')} {value:g} counts the replies of all modes together, so it would cut the "
+                "mode that answers last. Leave it out; `-T answer_tokens=N` and `-T thinking_tokens=N` bound each "
+                "reply, and --time-limit ends a hung sample."
+            )
         names = (reducer_log_names(value) or []) if name == "epochs_reducer" else []
         if others := [each for each in names if each != "mean"]:
             raise PrerequisiteError(

@@ -7,11 +7,18 @@ from typing import Any, cast
 
 from inspect_ai.model import Model, get_model_info
 
-from rim_eval.context_window import Chat, ContextWindow, Server, longest_prompt, window_of_config
+from rim_eval.context_window import (
+    Chat,
+    ContextWindow,
+    DeclaredWindow,
+    Server,
+    longest_prompt,
+    window_of_config,
+)
 from rim_eval.errors import RimError
 from rim_eval.files import read_json_object
 from rim_eval.inspect_tasks.hf import HFRenderer, is_hf, token_counter
-from rim_eval.inspect_tasks.switches import server_address
+from rim_eval.inspect_tasks.switches import server_access, server_address
 
 
 def server_of(model: Model) -> Server | None:
@@ -20,18 +27,15 @@ def server_of(model: Model) -> Server | None:
     Raises:
         RimError: It does not answer or does not serve the model, or there is no engine to start one.
     """
-    address = server_address(model)
-    if address is None:
+    access = server_access(model)
+    if access is None:
         if _is_vllm(model) and importlib.util.find_spec("vllm") is None:
             raise RimError(
                 f"{model} needs vLLM, which is not installed here. Install it (`pip install vllm`), or give the "
                 "address of a running server: VLLM_BASE_URL=http://HOST:8000/v1."
             )
         return None
-    api = cast(Any, model.api)
-    key = getattr(api, "api_key", None)
-    headers = {"Authorization": f"Bearer {key}"} if key else {}
-    server = Server(address, api.service_model_name(), headers)
+    server = Server(*access)
     server.refuse_unknown_model()
     return server
 
@@ -60,20 +64,15 @@ def context_window(
     declared = _declared(model, server) or _window_in_catalogue(model, prompt_tokens)
     if declared is None:
         return None
-    return ContextWindow(
-        model=str(model),
-        prompt_tokens=prompt_tokens,
-        **declared,
-    )
+    return ContextWindow(model=str(model), declared=declared, prompt_tokens=prompt_tokens)
 
 
-def _declared(model: Model, server: Server | None) -> dict[str, Any] | None:
-    """The window that the model or its server declares, as fields of `ContextWindow`."""
+def _declared(model: Model, server: Server | None) -> DeclaredWindow | None:
+    """The window that the model or its server declares."""
     api = cast(Any, model.api)
     if server is not None:
-        tokens, source = server.window(), "max_model_len of its server"
-        remedy = "serve it with --max-model-len {needed} (SGLang: --context-length)"
-    elif is_hf(api):
+        return server.window()
+    if is_hf(api):
         tokens, source = window_of_config(api.model.config.to_dict()), "max_position_embeddings"
         remedy = "choose a model with a longer window"
     elif _is_vllm(model):  # Inspect starts the server at the first request
@@ -83,10 +82,10 @@ def _declared(model: Model, server: Server | None) -> dict[str, Any] | None:
         remedy = "start it with -M max_model_len={needed}"
     else:
         return None
-    return None if tokens is None else {"tokens": tokens, "source": source, "remedy": remedy}
+    return None if tokens is None else DeclaredWindow(tokens, source, remedy)
 
 
-def _window_in_catalogue(model: Model, prompt_tokens: int) -> dict[str, Any] | None:
+def _window_in_catalogue(model: Model, prompt_tokens: int) -> DeclaredWindow | None:
     """The same of a hosted model by Inspect's catalogue; a limit on the reply is one on the window too."""
     info = get_model_info(model) if server_address(model) is None else None
     if info is None:
@@ -95,12 +94,12 @@ def _window_in_catalogue(model: Model, prompt_tokens: int) -> dict[str, Any] | N
     declared_limits = [limit for limit in limits if limit]
     if not declared_limits:
         return None
-    return {
-        "tokens": min(declared_limits),
-        "source": "with a prompt and the longest reply, by Inspect's catalogue of models",
-        "remedy": "give them (-T answer_tokens=N -T thinking_tokens=M)",
-        "is_certain": False,
-    }
+    return DeclaredWindow(
+        tokens=min(declared_limits),
+        source="with a prompt and the longest reply, by Inspect's catalogue of models",
+        remedy="give them (-T answer_tokens=N -T thinking_tokens=M)",
+        is_certain=False,
+    )
 
 
 def _is_vllm(model: Model) -> bool:

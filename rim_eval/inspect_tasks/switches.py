@@ -152,16 +152,34 @@ def server_address(model: Model) -> str | None:
     return address.rstrip("/") or None
 
 
+class ServerAccess(NamedTuple):
+    """What a request to the server behind a model needs."""
+
+    address: str
+    """With `/v1`."""
+    model: str
+    """The model's name there."""
+    headers: dict[str, str]
+
+
+def server_access(model: Model) -> ServerAccess | None:
+    """How the server behind a model is asked; None where `server_address` knows none."""
+    api, address = cast(Any, model.api), server_address(model)
+    if address is None:
+        return None
+    key = getattr(api, "api_key", None)
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    return ServerAccess(address, api.service_model_name(), headers)
+
+
 def server_renderer(model: Model) -> "ServerRenderer | None":
     """Render through the server itself; None where it has no such address or does not answer."""
     import httpx
 
-    api, address = cast(Any, model.api), server_address(model)
-    if address is None:
+    access = server_access(model)
+    if access is None:
         return None
-    root = address.removesuffix("/v1")
-    name = api.service_model_name() if hasattr(api, "service_model_name") else _model_path(model)
-    render = ServerRenderer(root, name, getattr(api, "api_key", None))
+    render = ServerRenderer(access)
     with suppress(RimError, httpx.HTTPError, KeyError, ValueError):
         render([{"role": "user", "content": "Hello"}], {})
         return render
@@ -174,17 +192,15 @@ class ServerRenderer:
     Looking for a switch renders many prompts, many of them alike: each request is sent once.
 
     Args:
-        root: The server's address without `/v1`.
-        name: The model's name on the server.
-        api_key: Sent as a bearer token, where one is needed.
+        access: How the server is asked.
     """
 
-    def __init__(self, root: str, name: str, api_key: str | None = None) -> None:
+    def __init__(self, access: ServerAccess) -> None:
         import httpx
 
-        headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
-        self._client = httpx.Client(base_url=root, headers=headers, timeout=30)
-        self._name = name
+        root = access.address.removesuffix("/v1")
+        self._client = httpx.Client(base_url=root, headers=access.headers, timeout=30)
+        self._name = access.model
         self._replies: dict[str, Any] = {}
 
     def __call__(self, messages: list[dict[str, Any]], template_kwargs: dict[str, Any], /) -> str:

@@ -7,6 +7,7 @@ from rim_eval import thinking
 from rim_eval.context_window import (
     Chat,
     ContextWindow,
+    DeclaredWindow,
     Server,
     longest_prompt,
     smaller_budgets,
@@ -192,24 +193,20 @@ class Engine:
             RimError: The server of a chat engine does not answer, or does not serve the model.
         """
         server = self._server() if self.is_chat else None
-        if server is not None:
-            tokens, source = server.window(), "max_model_len of its server"
-            remedy = "serve it with --max-model-len {needed} (SGLang: --context-length)"
-        else:
-            tokens, source = getattr(self.lm, "max_length", None), "max_length"
-            remedy = "if it takes as much, say --model_args max_length={needed}"
-        is_default = server is None and hasattr(self.lm, "base_url") and tokens == _API_DEFAULT
+        declared = server.window() if server else self._own_window()
+        if declared is None:
+            return None
+        prompt_tokens = longest_prompt(messages, system, server.count if server else self._tokens)
+        return ContextWindow(model=self.model, declared=declared, prompt_tokens=prompt_tokens)
+
+    def _own_window(self) -> DeclaredWindow | None:
+        """The engine's `max_length`, unless a client says it of a server that it does not know."""
+        tokens = getattr(self.lm, "max_length", None)
+        is_default = hasattr(self.lm, "base_url") and tokens == _API_DEFAULT
         if not isinstance(tokens, int) or is_default:
             return None
-        return ContextWindow(
-            model=self.model,
-            tokens=tokens,
-            source=source,
-            remedy=remedy,
-            prompt_tokens=longest_prompt(
-                messages, system, server.count if server else self._tokens
-            ),
-        )
+        remedy = "if it takes as much, say --model_args max_length={needed}"
+        return DeclaredWindow(tokens, "max_length", remedy)
 
     def _server(self) -> Server | None:
         address = getattr(self.lm, "base_url", None)

@@ -205,7 +205,7 @@ def _fitting(trials: list[_Trial], direction: int) -> _Trial:
     return next((trial for trial in same_kind if trial.direction != -direction), first)
 
 
-_OPPOSITES: Final = (("on", "off"), ("enabled", "disabled"))
+_OPPOSITES: Final = (("off", "on"), ("disabled", "enabled"))
 _MANNER: Final = re.compile(r"lang|locale|style|format|tone")
 """In the name of a variable that says how, not how much, to think."""
 
@@ -213,16 +213,17 @@ _MANNER: Final = re.compile(r"lang|locale|style|format|tone")
 def _degree_pair(search: _Search, name: str, trials: list[_Trial]) -> _Candidate | None:
     """Return two trials that ask for more and for less thinking; off only where it is named."""
     compared = {value for value in search.reads.variables[name] if isinstance(value, str)}
-    words = next((pair[::-1] for pair in _OPPOSITES if compared and compared <= {*pair}), None)
-    is_degree = not compared.isdisjoint(_LEVEL_OF) if compared else not _MANNER.search(name)
-    if not (words or is_degree):
+    opposites = next((pair for pair in _OPPOSITES if compared and compared <= {*pair}), ())
+    if not opposites and (compared.isdisjoint(_LEVEL_OF) if compared else _MANNER.search(name)):
         return None  # a language, say
     named = {*compared, "low", "medium", "high"} - {"max", "xhigh"}
-    ranks = {word: words.index(word) for word in words} if words else _LEVEL_OF
+    ranks = {word: rank for rank, word in enumerate(opposites)} or {
+        word: rank for word, rank in _LEVEL_OF.items() if word in named
+    }
     levels = {
         ranks[one.value]: one
         for one in trials[::-1]
-        if isinstance(one.value, str) and one.value in (words or named) and one.value in ranks
+        if isinstance(one.value, str) and one.value in ranks
     }
     budgets = {one.value: one for one in trials if type(one.value) is int and one.value > 0}
     for scale in filter(None, (levels, budgets)):
