@@ -13,9 +13,9 @@ from pydantic import ConfigDict, Field, model_validator
 from rim_eval.card import Card, SetCard
 from rim_eval.errors import RimError
 from rim_eval.formatting import KIND_WORDS, MODE_WORDS, interval, percent, points
-from rim_eval.judging import YamlFile
 from rim_eval.results.figures import ArmRate, Difference
 from rim_eval.types import MODES, PROMPT_KINDS, FiniteModel, Mode, PromptKind
+from rim_eval.yaml_file import YamlFile
 
 FigureName = Literal[
     "rim_score",

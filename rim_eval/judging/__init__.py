@@ -57,7 +57,6 @@ from rim_eval.judging._validation import (
     validation_target,
 )
 from rim_eval.judging._verdict_parsing import parse_verdict
-from rim_eval.judging._yaml import YamlFile, YamlSection
 
 __all__ = [
     "LABELLED_SETS",
@@ -81,8 +80,6 @@ __all__ = [
     "Validation",
     "ValidationFile",
     "WordReader",
-    "YamlFile",
-    "YamlSection",
     "agreement",
     "ask_grader",
     "case_of_generation",

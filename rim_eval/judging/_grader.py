@@ -16,8 +16,8 @@ from rim_eval.judging._drafts import DraftedReply, active_drafts, question_hash
 from rim_eval.judging._refusal import classify_refusal
 from rim_eval.judging._spec import Dialogue, JudgeSpec, LinesReader, TagsReader, WordReader
 from rim_eval.judging._verdict_parsing import ParsedVerdict, parse_verdict, refuses_to_grade
-from rim_eval.judging._yaml import FieldPath
 from rim_eval.types import UnscoredReason
+from rim_eval.yaml_file import FieldPath
 
 if TYPE_CHECKING:
     from inspect_ai.model import Model

@@ -22,9 +22,9 @@ from rim_eval.judging._grader import Grader
 from rim_eval.judging._refusal import classify_refusal
 from rim_eval.judging._spec import JudgeSpec, PatternsReader, RefusalReader, VerdictRule
 from rim_eval.judging._verdict_parsing import ParsedVerdict
-from rim_eval.judging._yaml import MAX_BYTES, YamlFile
 from rim_eval.paths import judges_dir, model_name
 from rim_eval.types import PromptKind
+from rim_eval.yaml_file import MAX_BYTES, YamlFile
 
 _SUFFIXES: Final = (".yaml", ".yml")
 

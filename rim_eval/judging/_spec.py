@@ -8,8 +8,8 @@ from pydantic import Field, model_validator
 
 from rim_eval.judging._case import Event, Sees
 from rim_eval.judging._refusal import RefusalLabel
-from rim_eval.judging._yaml import YamlSection
 from rim_eval.types import KIND_NAMES
+from rim_eval.yaml_file import YamlSection
 
 JudgedKind = Literal["harmful", "benign"]
 """The prompt kinds that judges can be used for; `reasoning` prompts are checked, not judged."""

@@ -14,6 +14,7 @@ from rim_eval import judging
 from rim_eval.errors import RimError
 from rim_eval.patterns.monitor import Finding, MonitorId, MonitorResult, Part, part_text
 from rim_eval.types import PATTERNS, Pattern
+from rim_eval.yaml_file import YamlFile, YamlSection
 
 MIN_QUOTE: Final = 8
 """Fewest letters and digits of a quotation: a shorter one occurs in nearly every text."""
@@ -34,7 +35,7 @@ _QUOTE_MARGIN: Final = " \t\r\n\"'`*_"
 _ELLIPSIS: Final = re.compile(r"^(?:\.{3}|…)\s*|\s*(?:\.{3}|…)$")
 
 
-class RubricItem(judging.YamlSection):
+class RubricItem(YamlSection):
     """One category or behaviour to look for."""
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
@@ -150,7 +151,7 @@ def load_rubric(path: Path = _SHIPPED) -> Rubric:
         raw = path.read_bytes()
     except OSError as error:
         raise RimError(f"Rubric {path}: {error.strerror}. Pass the path of a YAML file.") from None
-    rubric = judging.YamlFile.parse(raw, str(path)).validate(Rubric)
+    rubric = YamlFile.parse(raw, str(path)).validate(Rubric)
     rubric._sha256 = hashlib.sha256(raw).hexdigest()
     return rubric
 
