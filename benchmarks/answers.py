@@ -1,0 +1,176 @@
+r"""Answer checking in other layouts, against wrong answers, and beside math-verify alone.
+
+    python benchmarks/answers.py FOLDER [--set math500] [--show]
+
+FOLDER holds the sets as JSON lines: `math500.jsonl`, `gsm8k_test.jsonl` and so on, with a field `answer`
+(MATH401: `response`). Each gold is answered in every layout of `LAYOUTS` (right) and in every way of
+`NEAR_MISSES` and by golds of other problems (wrong), and checked by rim_eval and by math-verify alone.
+"""
+
+import argparse
+import json
+import random
+import re
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+from rim_eval.answers import check_answer
+
+__all__ = ["LAYOUTS", "NEAR_MISSES"]
+
+Writer = Callable[[str], str]
+
+
+def _boxed(answer: str) -> str:
+    return rf"So the final answer is $\boxed{{{answer}}}$."
+
+
+def _boxed_as(write: Writer) -> Writer:
+    return lambda gold: _boxed(write(gold))
+
+
+def _replaced(pattern: str, replacement: str) -> Writer:
+    return _boxed_as(lambda gold: re.sub(pattern, replacement, gold))
+
+
+def _compact(gold: str) -> str:
+    return re.sub(r"(?<![A-Za-z,])\s+|\s+(?![A-Za-z\\])", "", gold)
+
+
+def _array(gold: str) -> str:
+    gold = re.sub(r"\\begin\{pmatrix\}", r"\\left(\\begin{array}{cc}", gold)
+    return re.sub(r"\\end\{pmatrix\}", r"\\end{array}\\right)", gold)
+
+
+def _sized(gold: str) -> str:
+    if r"\left" in gold:
+        return gold.replace(r"\left", "").replace(r"\right", "")
+    return re.sub(r"(?<!\\)[\])]", r"\\right\g<0>", re.sub(r"(?<!\\)[\[(]", r"\\left\g<0>", gold))
+
+
+def _thousands(mark: str) -> Writer:
+    def write(gold: str) -> str:
+        if re.fullmatch(r"-?\d{4,}", gold):
+            gold = re.sub(r"(?<=\d)(?=(?:\d{3})+$)", lambda _: mark, gold)
+        return f"The answer is {gold}."
+
+    return write
+
+
+def _with_units(gold: str) -> str:
+    return _boxed(rf"{gold}\text{{ units}}" if re.search(r"[\d}]$", gold) else gold)
+
+
+def _assigned(gold: str) -> str:
+    return _boxed(gold if re.search(r"=|\\in\b", gold) else f"x = {gold}")
+
+
+LAYOUTS: Final[dict[str, Writer]] = {
+    "boxed": _boxed,
+    "compact": _boxed_as(_compact),
+    "spaced": _replaced(r"\s*([+=&])\s*", r" \1 "),
+    "rows on lines": _replaced(r"\s*\\\\\s*", "\\\\\\\\\n"),
+    "rows unspaced": _replaced(r"\s*\\\\\s*", r"\\\\"),
+    "bmatrix": _replaced("pmatrix", "bmatrix"),
+    "array": _boxed_as(_array),
+    "dfrac": _replaced(r"\\d?frac", r"\\dfrac"),
+    "tfrac": _replaced(r"\\d?frac", r"\\tfrac"),
+    "left right": _boxed_as(_sized),
+    "display": lambda gold: f"Therefore\n\\[\n\\boxed{{{gold}}}\n\\]",
+    "display without box": lambda gold: f"The answer is\n\\[\n{gold}\n\\]\nThis took 3 steps.",
+    "double dollar": lambda gold: f"Answer:\n$$\n{gold}\n$$",
+    "bold announcement": lambda gold: f"We checked 2 cases.\n\n**Final Answer:** ${gold}$",
+    "bold bare": lambda gold: f"We checked 2 cases.\n\n**Answer: {gold}**",
+    "sentence": lambda gold: f"First 12 + 30 = 42. The answer is ${gold}$, as in step 2.",
+    "units": _with_units,
+    "assigned": _assigned,
+    "thousands {,}": _thousands("{,}"),
+    "thousands \\,": _thousands("\\,"),
+    "thousands ,": _thousands(","),
+    "thousands space": _thousands(" "),
+    "thousands thin space": _thousands("\u202f"),
+    "unicode": _boxed_as(lambda gold: re.sub(r"\\pi(?![a-z])", "π", gold).replace("-", "−")),
+    "corrected": lambda gold: f"So \\boxed{{-77}}.\n\nWait, that is wrong. The answer is ${gold}$.",
+}  # fmt: skip
+
+
+def _digit(gold: str) -> str:
+    return re.sub(r"\d(?=\D*$)", lambda digit: str((int(digit[0]) + 1) % 10), gold)
+
+
+NEAR_MISSES: Final[dict[str, Writer]] = {
+    "sign": lambda gold: gold[1:] if gold.startswith("-") else f"-{gold}",
+    "ten times": lambda gold: re.sub(r"\d+", r"\g<0>0", gold, count=1),
+    "one digit": _digit,
+    "no root": lambda gold: re.sub(r"\\sqrt", "", gold),
+    "upside down": lambda gold: re.sub(r"frac\{([^{}]*)\}\{([^{}]*)\}", r"frac{\2}{\1}", gold),
+    "swapped": lambda gold: re.sub(r"\(([^,()]+),([^,()]+)\)", r"(\2,\1)", gold),
+    "other brackets": lambda gold: re.sub(r"\(([^()]+,[^()]+)\)", r"[\1]", gold),
+    "one more": lambda gold: f"{gold}, 77",
+    "first only": lambda gold: gold.partition(",")[0],
+    "cut short": lambda gold: gold[:-1],
+    "plus a half": lambda gold: rf"{gold}+\frac{{1}}{{2}}",
+    "a variable": lambda gold: f"{gold}w",
+    "malformed": lambda gold: rf"{gold}\foo{{",
+}
+
+
+def math_verify_alone(reply: str, gold: str) -> bool:
+    """What math-verify says without any help."""
+    from math_verify import parse, verify
+
+    return bool(verify(parse(f"${gold}$"), parse(reply)))
+
+
+def cases(golds: list[str], others: int = 50) -> Iterator[tuple[str, str, str, bool]]:
+    """Kind, reply, gold and whether the reply is right."""
+    draw = random.Random(0)
+    for gold in golds:
+        for name, write in LAYOUTS.items():
+            yield f"layout: {name}", write(gold), gold, True
+        for name, write in NEAR_MISSES.items():
+            if write(gold) != gold and re.search(r"\w", write(gold)):
+                yield f"near: {name}", _boxed(write(gold)), gold, False
+        for other in draw.sample(sorted(set(golds) - {gold}), min(others, len(set(golds)) - 1)):
+            yield "other gold", _boxed(other), gold, False
+
+
+def main() -> None:
+    """Print a table of the kinds, and on request every case that is not as expected."""
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("folder", type=Path)
+    arguments.add_argument("--set", default="math500")
+    arguments.add_argument("--others", type=int, default=50)
+    arguments.add_argument("--alone", action="store_true", help="math-verify alone as well")
+    arguments.add_argument("--show", action="store_true")
+    options = arguments.parse_args()
+    rows = (options.folder / f"{options.set}.jsonl").read_text(encoding="utf-8").splitlines()
+    records = [json.loads(row) for row in rows]
+    golds = [str(record.get("answer", record.get("response"))) for record in records]
+    golds = [gold.rpartition("####")[2].strip() for gold in golds]
+    tally: dict[str, Counter[str]] = defaultdict(Counter)
+    seconds: dict[str, float] = defaultdict(float)
+    for kind, reply, gold, right in cases(golds, options.others):
+        start = time.perf_counter()
+        check = check_answer(reply, gold)
+        seconds["rim_eval"] += time.perf_counter() - start
+        tally[kind]["n"] += 1
+        tally[kind]["rim_eval"] += check.correct is right
+        if options.alone:
+            start = time.perf_counter()
+            alone = math_verify_alone(reply, gold)
+            seconds["alone"] += time.perf_counter() - start
+            tally[kind]["alone"] += alone is right
+        if options.show and check.correct is not right:
+            print(f"{kind}: {gold!r} {reply!r} {check!r}")
+    print(f"{'kind':28}{'n':>7}{'rim_eval':>10}{'alone':>8}")
+    for kind, counts in tally.items():
+        print(f"{kind:28}{counts['n']:7}{counts['rim_eval']:10}{counts['alone']:8}")
+    print({name: round(value, 1) for name, value in seconds.items()}, "s")
+
+
+if __name__ == "__main__":
+    main()
