@@ -112,16 +112,14 @@ def _same_value(gold: str, answer: str, absolute_error: float | None) -> bool:
     """Whether both have a reading in common: `50%` may be meant as 50 or, if only one says so, as 0.5."""
     bare_gold, bare = _PERCENT.sub("", gold), _PERCENT.sub("", answer)
     pairs = [(bare_gold, bare)]
-    if bare_gold != gold and bare == answer:
-        pairs.append((_hundredth(bare_gold), bare))
-    if bare != answer and bare_gold == gold:
-        pairs.append((bare_gold, _hundredth(bare)))
+    if (bare_gold == gold) != (bare == answer):
+        pairs.append((_part(bare_gold, gold), _part(bare, answer)))
     return any(_equal(*pair, absolute_error) for pair in pairs)
 
 
-def _hundredth(text: str) -> str:
-    number = as_number(text)
-    return rf"\frac{{{text}}}{{100}}" if number is None else str(number / 100)
+def _part(bare: str, text: str) -> str:
+    """The hundredth part if the text says percent."""
+    return bare if bare == text else rf"\frac{{{bare}}}{{100}}"
 
 
 def _equal(gold: str, answer: str, absolute_error: float | None) -> bool:

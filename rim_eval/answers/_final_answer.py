@@ -6,8 +6,7 @@ The last of these that the reply has:
 - an announcement, `the answer is 18` or `Answer: 18`;
 - what stands after `####`.
 
-Without any, the last "the result is" with the result right after it; else the end of the reply. So a reply
-that corrects itself is taken at its last word; math-verify, too, takes the later of a box and `final answer
+Without any, the last mathematics in the reply. So a reply that corrects itself is taken at its last word; math-verify, too, takes the later of a box and `final answer
 is`. After an answer, a line `Question:` or `Problem:` begins another problem, which does not count.
 
 In prose an answer is a run of mathematics, in which the only words are "and", "or" and "to": a choice or a
@@ -27,12 +26,6 @@ LONGEST_FINAL_ANSWER: Final = 400
 _LONGEST_TAIL: Final = 600
 """Characters at the end of a reply that are searched when it announces no answer."""
 
-_MOST_BOXES: Final = 50
-"""Boxes at the end of a reply that are looked at: a looping reply can hold thousands."""
-
-_LONGEST_BOX: Final = 1_200
-"""Characters until a box must be closed."""
-
 _Flags = re.VERBOSE | re.IGNORECASE | re.DOTALL | re.MULTILINE
 
 _ANSWER: Final = re.compile(
@@ -43,23 +36,18 @@ _ANSWER: Final = re.compile(
     """,
     _Flags,
 )
-_RESULT: Final = re.compile(
-    r"""
-    \b(?: results?\s*[:=] | (?:results?|solutions?)\s+(?:is|are)\b\s*:? ) \s*
-    (?= [-+\d.$(\[{\\] | [a-z]\s*= )  # at once the number or the formula
-    """,
-    _Flags,
-)
 _MARKED: Final = re.compile(
-    rf"""(?<!\#)\#{{4}}(?!\#) [^\w\n\\$-]* (?!\d+[.:)]\s)  # no heading: `#### Step 2`, `#### 2. Add`
+    rf"""(?<!\#)\#{{4}}(?!\#) [^\w\n\\$-]*+ (?!\d+[.:)]\s)  # no heading: `#### Step 2`, `#### 2. Add`
     (?! (?!{any_of(WORDS["functions"])}\b) [a-z]{{2}}) (?P<answer>[^\n]*\w[^\n]*)""",
     _Flags,
 )
 _NEXT_PROBLEM: Final = re.compile(r"^\W*(?:question|problem|q)\b[ \d]*[:.]", _Flags)
 _APPRAISAL: Final = re.compile(rf"(?:\w+ly\s+)?{any_of(WORDS['appraisals'])}\b", re.IGNORECASE)
 
-_BOX: Final = re.compile(r"\\(?:boxed|fbox)\s*\{")
-_BRACE: Final = re.compile(r"\\.|[{}]", re.DOTALL)
+_CONTENT = r"(?:[^{}\\]|\\.)"
+for _ in range(6):  # braces in braces
+    _CONTENT = rf"(?:[^{{}}\\]|\\.|\{{{_CONTENT}{{0,999}}+\}})"
+_BOX: Final = re.compile(rf"\\(?:boxed|fbox)\s*\{{(?P<content>{_CONTENT}{{1,999}}+)\}}", re.DOTALL)
 _JOIN: Final = re.compile(
     r"""(?: [\s$.] | \\[\[\]();,\ ] )*
     (?: (?: , | ; | \b(?:and|or)\b | \\text\s*\{,?\s*(?:and|or)\s*\} ) (?: [\s$] | \\[\[\]();,\ ] )* )+""",
@@ -113,10 +101,10 @@ def find_final_answer(reply: str, *, words: bool = False) -> FinalAnswer:
         reply: The reply without its trace, clean.
         words: Whether the answer is expected to be words and not mathematics.
     """
-    given = sorted([*_boxes(reply), *_announced(_ANSWER, reply, words), *_marked(reply)])
+    given = sorted([*_boxes(reply), *_announced(reply, words), *_marked(reply)])
     if given and (other := _NEXT_PROBLEM.search(reply, given[0].start)):
         given = [each for each in given if each.start < other.start()]
-    if given := given or list(_announced(_RESULT, reply, words)):
+    if given:
         # One that only bounds the answer counts when no other is there.
         return next((each for each in reversed(given) if each.text), given[-1])
     tail = reply[-_LONGEST_TAIL:].strip()
@@ -133,29 +121,13 @@ def given_answer(solution: str) -> str | None:
 
 def _boxes(reply: str) -> Iterator[FinalAnswer]:
     """The last box that holds something, and those joined to it."""
-    boxes: list[tuple[int, int, int]] = []  # where a box, its content and its closing brace begin
-    for box in list(_BOX.finditer(reply))[-_MOST_BOXES:]:
-        if boxes and box.start() < boxes[-1][2]:
-            continue  # inside another
-        end = _closing_brace(reply, box.end())
-        if reply[box.end() : end].strip():
-            boxes.append((box.start(), box.end(), end))
+    boxes = [box for box in _BOX.finditer(reply) if box["content"].strip()]
     if boxes:
         first = len(boxes) - 1
-        while first and _JOIN.fullmatch(reply, boxes[first - 1][2] + 1, boxes[first][0]):
+        while first and _JOIN.fullmatch(reply, boxes[first - 1].end(), boxes[first].start()):
             first -= 1
-        text = ", ".join(reply[start:end] for _, start, end in boxes[first:])
-        yield FinalAnswer(boxes[-1][0], text, "boxed")
-
-
-def _closing_brace(text: str, start: int) -> int:
-    """Where the brace before `start` is closed; `start` if it is not."""
-    depth = 1
-    for brace in _BRACE.finditer(text, start, start + _LONGEST_BOX):
-        depth += {"{": 1, "}": -1}.get(brace[0], 0)
-        if not depth:
-            return brace.start()
-    return start
+        text = ", ".join(box["content"] for box in boxes[first:])
+        yield FinalAnswer(boxes[-1].start(), text, "boxed")
 
 
 def _marked(reply: str) -> Iterator[FinalAnswer]:
@@ -164,9 +136,9 @@ def _marked(reply: str) -> Iterator[FinalAnswer]:
         yield FinalAnswer(marked.start(), marked["answer"], "####")
 
 
-def _announced(announcement: re.Pattern[str], reply: str, words: bool) -> Iterator[FinalAnswer]:
+def _announced(reply: str, words: bool) -> Iterator[FinalAnswer]:
     """The answers announced in a sentence or line; of mathematics, a text that is empty if only bounded."""
-    for match in announcement.finditer(reply):
+    for match in _ANSWER.finditer(reply):
         sentence = _SENTENCE.match(reply[match.end() : match.end() + 2 * LONGEST_FINAL_ANSWER])
         if sentence is None or _APPRAISAL.match(sentence[0]):
             continue

@@ -35,11 +35,7 @@ _CHARACTERS: Final = str.maketrans(
     | dict.fromkeys("−–‑", "-")
     | dict.fromkeys("°€£¥₹\u200b\u2060\ufeff\u00ad", "")
 )
-_Steps = tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...]
-
-
-def _steps(*steps: tuple[str, str | Callable[[re.Match[str]], str]]) -> _Steps:
-    return tuple((re.compile(pattern, re.IGNORECASE), written) for pattern, written in steps)
+_Steps = tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...]
 
 
 def _power_of_ten(factors: re.Match[str]) -> str:
@@ -47,7 +43,7 @@ def _power_of_ten(factors: re.Match[str]) -> str:
     return rf"\cdot 10^{{{sum(WORDS['factors'][name] for name in names)}}}"
 
 
-_CLEAN: Final = _steps(
+_CLEAN: Final[_Steps] = (
     (r"\\\$", ""),  # a dollar; `$` alone may be the mark of a formula
     (r"(?<=[\w)])\*\*(?=[\w(])", "^"),
     (r"\*\*|(?<!\w)__|__(?!\w)|`|(?<![\w*)])\*(?=\S[^*\n]*\*)|(?<=[^\s*])\*(?![\w*(\s])", ""),
@@ -62,13 +58,13 @@ _POWER: Final = r"(?:\s*\^\s*(?:\{\d\}|\d))?"
 _UNIT_WORD: Final = (
     rf"(?!\s*(?:{FACTOR}|{any_of(WORDS['connectives'] + WORDS['functions'] + ['am', 'pm'])}\b))"
 )
-_PLAIN: Final = _steps(
+_PLAIN: Final[_Steps] = (
     (r"\\\\(?:\[\w*\])?\s*", r"\\\\ "),  # a new row; before the spaces, or `\\ ` would lose one
     (r"(?<!\\)\\[\[\]()](?![a-z])|\$|(?<!\\)\\!", ""),
     (r"(?<!\\)\\[,;:> ]|~|\\q?quad\b|\s+", " "),
     (r"\^\s*(?:\\circ|\{\s*\\circ\s*\})|\\degree\b|\b(?:USD|EUR|GBP)\b", ""),
     (r"\\(?:left|right|bigg?[lrm]?|displaystyle)(?![a-z])\s*\.?", ""),
-    (r"\\(?:mathbf|boldsymbol|bm)\s*\{([^{}]*)\}", r"\1"),
+    (r"\\(?:mathbf|boldsymbol|bm|boxed)\s*\{([^{}]*)\}", r"\1"),
     (r"\\begin\{array\}\s*\{[^{}]*\}", r"\\begin{pmatrix}"),
     (r"\\(begin|end)\{(?:array|bmatrix|smallmatrix)\}", r"\\\1{pmatrix}"),
     (rf"(?<![\\a-z])({any_of(WORDS['functions'])})(?![a-z])", r"\\\1 "),
@@ -99,19 +95,22 @@ _WORDS: Final = re.compile(r"\([A-Z]\)|[A-Z]|[Nn]o|\(?[A-Za-z]{3,}(?:[ -][A-Za-z
 def clean(reply: str) -> str:
     """The reply without emphasis, currency, spaced thousands and characters that only look alike."""
     text = unicodedata.normalize("NFKC", reply.translate(_CHARACTERS))
-    for pattern, written in _CLEAN:
-        text = pattern.sub(written, text)
-    return text
+    return _rewritten(text, _CLEAN)
 
 
 def plain(text: str) -> str:
     """A clean answer as math-verify reads it, without its units; percent signs stay."""
-    for pattern, written in _PLAIN:
-        text = pattern.sub(written, text)
+    text = _rewritten(text, _PLAIN)
     # `1,234` is one number, but inside brackets two: `(1,234)` names a point.
     if _BRACKET.search(text):
         return text
     return _COMMA_THOUSANDS.sub(lambda number: number[0].replace(",", ""), text)
+
+
+def _rewritten(text: str, steps: _Steps) -> str:
+    for pattern, written in steps:
+        text = re.sub(pattern, written, text, flags=re.IGNORECASE)
+    return text
 
 
 def as_number(text: str) -> Fraction | None:
