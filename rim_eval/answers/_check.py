@@ -20,7 +20,7 @@ _REMARK: Final = re.compile(r"\s*[,;(]\s*(?!and\b|or\b)[a-z].*|\s+(?:because|sin
 _LEFT_SIDE: Final = re.compile(r"^(?:(?!\b(?:and|or)\b)[^<>!\\,])*=\s*")
 _ONE_LETTER_UNIT: Final = re.compile(r"(?<=\d)\s?[mglLsh]$")
 _PERCENT: Final = re.compile(r"\s*(?:\\?%|\bper\s?cent\b|\bpercentage points?\b)", re.IGNORECASE)
-_CLOCK: Final = re.compile(r"0?(\d{1,2}:\d\d)\s*(?:([ap])\.?m\b\.?)?", re.IGNORECASE)
+_CLOCK: Final = re.compile(r"0?(\d{1,2}:\d\d)\s*(?:([ap])(?:\.?m)?\.?)?", re.IGNORECASE)
 _BASE: Final = re.compile(r"(?<=\d)_\{?(\d+)\}?$")
 _BRACKETS: Final = re.compile(r"(\\\{|[(\[]).*,.*(\\\}|[)\]])")
 

@@ -26,6 +26,9 @@ LONGEST_FINAL_ANSWER: Final = 400
 _LONGEST_TAIL: Final = 600
 """Characters at the end of a reply that are searched when it announces no answer."""
 
+_MOST_ANNOUNCEMENTS: Final = 50
+"""At the end of a reply: a looping reply can hold thousands."""
+
 _Flags = re.VERBOSE | re.IGNORECASE | re.DOTALL | re.MULTILINE
 
 _ANSWER: Final = re.compile(
@@ -49,8 +52,8 @@ for _ in range(6):  # braces in braces
     _CONTENT = rf"(?:[^{{}}\\]|\\.|\{{{_CONTENT}{{0,999}}+\}})"
 _BOX: Final = re.compile(rf"\\(?:boxed|fbox)\s*\{{(?P<content>{_CONTENT}{{1,999}}+)\}}", re.DOTALL)
 _JOIN: Final = re.compile(
-    r"""(?: [\s$.] | \\[\[\]();,\ ] )*
-    (?: (?: , | ; | \b(?:and|or)\b | \\text\s*\{,?\s*(?:and|or)\s*\} ) (?: [\s$] | \\[\[\]();,\ ] )* )+""",
+    r"""(?: [\s$.] | \\[\[\]();,\ ] | \\q?quad )*
+    (?: (?: , | ; | \b(?:and|or)\b | \\text\s*\{,?\s*(?:and|or)\s*\} ) (?: [\s$] | \\[\[\]();,\ ] | \\q?quad )* )+""",
     _Flags,
 )
 _FORMULA: Final = r"""(?:
@@ -63,18 +66,18 @@ _SENTENCE: Final = re.compile(
     rf"(?: {_FORMULA} | [.!?](?!\s+[A-Z\n]|\s*\Z) | [^.!?\n。] )+", re.VERBOSE | re.DOTALL
 )
 _RUN: Final = re.compile(
-    rf"""(?:
+    rf"""(?! \s | (?<=[a-z])- | {any_of(WORDS["connectives"])}\b ) (?:
     {_FORMULA}
   | \\[a-z]+ (?: \s* \{{[a-z ]+\}} )?
   | (?<![a-z]) (?: {FACTOR} | {any_of(WORDS["functions"])}(?![a-z]) )
   | (?<![a-z]) {any_of(WORDS["connectives"])} (?= \s+ (?: [-\d$\\(] | [a-z]\s*= ) )
-  | (?<![a-z]) (?! [ai]\s+[a-z] ) [a-z] (?! [a-z:] )
+  | (?<![a-z'’]) (?! [ai]\s+[a-z] ) [a-z] (?! [a-z:] )
   | [^a-z\n.!?;:—"“”。\u0100-\uffff] | [.:] (?=\d) | (?<=\d) [\u0100-\uffff]+
     )+""",
     _Flags,
 )
 _AROUND: Final = re.compile(
-    r"""\A (?: [\s#,)}}=*|>] | \.(?!\d) | [A-Z]\s*[.)]\s+(?=\S) )+
+    r"""\A (?: [\s#,)}=*|>] | \.(?!\d) | [A-Z]\s*[.)]\s+(?=\S) )+
     | (?: [\s,=(\[+*/:<>\#|-] | (?<=\d)\s\(.* )+ \Z""",
     re.DOTALL | re.VERBOSE,
 )
@@ -116,18 +119,20 @@ def find_final_answer(reply: str, *, words: bool = False) -> FinalAnswer:
 
 def given_answer(solution: str) -> str | None:
     """What the last boxes of a clean solution hold, or what stands after its last `####`."""
-    return next((each.text for each in [*_boxes(solution), *[*_marked(solution)][::-1]]), None)
+    given = [*_boxes(solution)] or [*_marked(solution)]
+    return given[-1].text if given else None
 
 
 def _boxes(reply: str) -> Iterator[FinalAnswer]:
-    """The last box that holds something, and those joined to it."""
-    boxes = [box for box in _BOX.finditer(reply) if box["content"].strip()]
-    if boxes:
-        first = len(boxes) - 1
-        while first and _JOIN.fullmatch(reply, boxes[first - 1].end(), boxes[first].start()):
-            first -= 1
-        text = ", ".join(box["content"] for box in boxes[first:])
-        yield FinalAnswer(boxes[-1].start(), text, "boxed")
+    """The boxes that hold something; those that are joined count as one."""
+    group: list[re.Match[str]] = []
+    for box in [*_BOX.finditer(reply), None]:
+        if group and (box is None or not _JOIN.fullmatch(reply, group[-1].end(), box.start())):
+            text = ", ".join(each["content"] for each in group)
+            yield FinalAnswer(group[-1].start(), text, "boxed")
+            group = []
+        if box and box["content"].strip():
+            group.append(box)
 
 
 def _marked(reply: str) -> Iterator[FinalAnswer]:
@@ -138,7 +143,7 @@ def _marked(reply: str) -> Iterator[FinalAnswer]:
 
 def _announced(reply: str, words: bool) -> Iterator[FinalAnswer]:
     """The answers announced in a sentence or line; of mathematics, a text that is empty if only bounded."""
-    for match in _ANSWER.finditer(reply):
+    for match in [*_ANSWER.finditer(reply)][-_MOST_ANNOUNCEMENTS:]:
         sentence = _SENTENCE.match(reply[match.end() : match.end() + 2 * LONGEST_FINAL_ANSWER])
         if sentence is None or _APPRAISAL.match(sentence[0]):
             continue

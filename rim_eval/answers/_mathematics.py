@@ -22,7 +22,9 @@ _BYTES: Final = 2 << 30
 _PRECISION: Final = 60
 """Digits of a difference that must be zero: with math-verify's 15, 2^-60 and 2^-61 would be equal."""
 
-_SIDE_BY_SIDE: Final = re.compile(r"\d\s+[\d.]")  # math-verify would add them up
+_MISREAD: Final = re.compile(
+    r"\d\s+[\d.]|\\[lc]?dots"
+)  # math-verify adds them up; leaves the dots out
 _DECIMAL: Final = re.compile(r"(\d*)\.(\d+)")
 
 
@@ -77,7 +79,7 @@ def _parse(text: str) -> list[Any]:
     from latex2sympy2_extended import NormalizationConfig
     from math_verify import LatexExtractionConfig, parse
 
-    if _SIDE_BY_SIDE.search(text):
+    if _MISREAD.search(text):
         return []
     # Without its list of units, which has single letters: `5t` would be 5.
     form = NormalizationConfig(malformed_operators=True, nits=True, boxed="none")

@@ -49,12 +49,12 @@ _CLEAN: Final[_Steps] = (
     (r"\*\*|(?<!\w)__|__(?!\w)|`|(?<![\w*)])\*(?=\S[^*\n]*\*)|(?<=[^\s*])\*(?![\w*(\s])", ""),
     (r"√\s*(?:(\d+|[a-z])|\(([^()]*)\))", r"\\sqrt{\1\2}"),
     (
-        r"(?<![\w.,^])\d{1,3}(?:(?:\{,\}|,?\s?\\[,!:; ]\s?|[ ])\d{3})+(?!\d)",
+        r"(?<![\w.,^])\d{1,3}(?:(?:\{,\}|,?\s?\\[,!:; ]\s?|[ ~])\d{3})+(?!\d)",
         lambda number: re.sub(r"\D", "", number[0]),
     ),
 )
 _TEXT: Final = r"\\(?:text|mbox|textbf|textit|mathrm|textrm)\s*\{"
-_POWER: Final = r"(?:\s*\^\s*(?:\{\d\}|\d))?"
+_POWER: Final = r"(?:\s*\^\s*(?:\{-?\d\}|\d))?"
 _UNIT_WORD: Final = (
     rf"(?!\s*(?:{FACTOR}|{any_of(WORDS['connectives'] + WORDS['functions'] + ['am', 'pm'])}\b))"
 )
