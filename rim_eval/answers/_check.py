@@ -9,7 +9,7 @@ import re
 from typing import Final
 
 from rim_eval.answers import _mathematics
-from rim_eval.answers._final_answer import LONGEST_FINAL_ANSWER, find_final_answer, given_answer
+from rim_eval.answers._final_answer import LONGEST_FINAL_ANSWER, find_final_answer
 from rim_eval.answers._mathematics import CannotCompareError
 from rim_eval.answers._plain import as_number, clean, is_words, plain
 from rim_eval.errors import RimError
@@ -89,7 +89,8 @@ def check_gold(gold: str) -> str:
 def _plain_gold(gold: str) -> str:
     """The gold in plain writing; of a solution, the answer that it gives."""
     gold = clean(gold)
-    return plain(given_answer(gold) or gold)
+    final = find_final_answer(gold)
+    return plain(final.text if final.how in ("boxed", "####") else gold)
 
 
 def _same_words(gold: str, answer: str, *, prose: bool) -> bool:

@@ -6,8 +6,9 @@ The last of these that the reply has:
 - an announcement, `the answer is 18` or `Answer: 18`;
 - what stands after `####`.
 
-Without any, the last mathematics in the reply. So a reply that corrects itself is taken at its last word; math-verify, too, takes the later of a box and `final answer
-is`. After an answer, a line `Question:` or `Problem:` begins another problem, which does not count.
+Without any, the last mathematics in the reply. So a reply that corrects itself is taken at its last word;
+math-verify, too, takes the later of a box and `final answer is`. After an answer, a line `Question:` or
+`Problem:` begins another problem, which does not count.
 
 In prose an answer is a run of mathematics, in which the only words are "and", "or" and "to": a choice or a
 list (`3 or 5`) is read as one, and equals no single number. A run that a hedge makes a bound (`less than
@@ -23,13 +24,10 @@ from rim_eval.answers._plain import FACTOR, WORDS, any_of
 LONGEST_FINAL_ANSWER: Final = 400
 """Characters. The longest gold of MATH-500 has 53; a longer "final answer" is not one."""
 
-_LONGEST_TAIL: Final = 600
-"""Characters at the end of a reply that are searched when it announces no answer."""
+_LONGEST_TAIL: Final = 600  # characters that are searched when no answer is announced
+_MOST_ANNOUNCEMENTS: Final = 50  # at the end of a reply: one that loops holds thousands
 
-_MOST_ANNOUNCEMENTS: Final = 50
-"""At the end of a reply: a looping reply can hold thousands."""
-
-_Flags = re.VERBOSE | re.IGNORECASE | re.DOTALL | re.MULTILINE
+_Flags: Final = re.VERBOSE | re.IGNORECASE | re.DOTALL | re.MULTILINE
 
 _ANSWER: Final = re.compile(
     r"""
@@ -104,7 +102,8 @@ def find_final_answer(reply: str, *, words: bool = False) -> FinalAnswer:
         reply: The reply without its trace, clean.
         words: Whether the answer is expected to be words and not mathematics.
     """
-    given = sorted([*_boxes(reply), *_announced(reply, words), *_marked(reply)])
+    marked = [FinalAnswer(each.start(), each["answer"], "####") for each in _MARKED.finditer(reply)]
+    given = sorted([*_boxes(reply), *_announced(reply, words), *marked])
     if given and (other := _NEXT_PROBLEM.search(reply, given[0].start)):
         given = [each for each in given if each.start < other.start()]
     if given:
@@ -117,12 +116,6 @@ def find_final_answer(reply: str, *, words: bool = False) -> FinalAnswer:
     return FinalAnswer(0, last[-1], "end of reply")
 
 
-def given_answer(solution: str) -> str | None:
-    """What the last boxes of a clean solution hold, or what stands after its last `####`."""
-    given = [*_boxes(solution)] or [*_marked(solution)]
-    return given[-1].text if given else None
-
-
 def _boxes(reply: str) -> Iterator[FinalAnswer]:
     """The boxes that hold something; those that are joined count as one."""
     group: list[re.Match[str]] = []
@@ -133,12 +126,6 @@ def _boxes(reply: str) -> Iterator[FinalAnswer]:
             group = []
         if box and box["content"].strip():
             group.append(box)
-
-
-def _marked(reply: str) -> Iterator[FinalAnswer]:
-    """The answers after `####`, which also begins a heading."""
-    for marked in _MARKED.finditer(reply):
-        yield FinalAnswer(marked.start(), marked["answer"], "####")
 
 
 def _announced(reply: str, words: bool) -> Iterator[FinalAnswer]:
@@ -158,9 +145,7 @@ def _value(sentence: str) -> str:
     """The value that a sentence begins with; else what follows "is" (`the number of $n$ is $12$`), or the first."""
     runs = list(_runs(sentence))
     after_is = [run for before, run in runs if _COPULA.search(before)]
-    return next(
-        (run for run in [_direct(sentence), *after_is, *(run for _, run in runs)] if run), ""
-    )
+    return next(filter(None, [_direct(sentence), *after_is, *(run for _, run in runs)]), "")
 
 
 def _direct(sentence: str) -> str:

@@ -13,11 +13,9 @@ from typing import Any, Final
 
 from rim_eval.child_process import ChildEndedError, ChildProcess, serve
 
+# For one comparison. MATH-500's take milliseconds; a tower of powers has more digits than memory holds.
 _SECONDS = 3.0
-"""For one comparison. Parsing the gold and answers of MATH-500 takes milliseconds."""
-
 _BYTES: Final = 2 << 30
-"""Of memory: the value of a tower of powers has more digits than any machine can hold."""
 
 _PRECISION: Final = 60
 """Digits of a difference that must be zero: with math-verify's 15, 2^-60 and 2^-61 would be equal."""
