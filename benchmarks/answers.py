@@ -1,10 +1,11 @@
 r"""Answer checking in other layouts, against wrong answers, and beside math-verify alone.
 
-    python benchmarks/answers.py FOLDER [--set math500] [--show]
+    python benchmarks/answers.py FOLDER/math500.jsonl --alone --show
+    python benchmarks/answers.py grade-school-math/grade_school_math/data/example_model_solutions.jsonl
 
-FOLDER holds the sets as JSON lines: `math500.jsonl`, `gsm8k_test.jsonl` and so on, with a field `answer`
-(MATH401: `response`). Each gold is answered in every layout of `LAYOUTS` (right) and in every way of
-`NEAR_MISSES` and by golds of other problems (wrong), and checked by rim_eval and by math-verify alone.
+A set is JSON lines with a field `answer` (MATH401: `response`). Each gold is answered in every layout of
+`LAYOUTS` (right), in every way of `NEAR_MISSES` and by golds of other problems (wrong). The second file has
+GSM8K's published labels.
 """
 
 import argparse
@@ -53,9 +54,9 @@ def _sized(gold: str) -> str:
 
 def _thousands(mark: str) -> Writer:
     def write(gold: str) -> str:
-        if re.fullmatch(r"-?\d{4,}", gold):
-            gold = re.sub(r"(?<=\d)(?=(?:\d{3})+$)", lambda _: mark, gold)
-        return f"The answer is {gold}."
+        if not re.fullmatch(r"-?\d{4,}", gold):
+            return _boxed(gold)
+        return f"The answer is {re.sub(r'(?<=\d)(?=(?:\d{3})+$)', lambda _: mark, gold)}."
 
     return write
 
@@ -126,9 +127,9 @@ def math_verify_alone(reply: str, gold: str) -> bool:
 
 
 def cases(golds: list[str], others: int = 50) -> Iterator[tuple[str, str, str, bool]]:
-    """Kind, reply, gold and whether the reply is right."""
+    """Kind, reply, gold and whether the reply is right; each different gold once."""
     draw = random.Random(0)
-    for gold in golds:
+    for gold in dict.fromkeys(golds):
         for name, write in LAYOUTS.items():
             yield f"layout: {name}", write(gold), gold, True
         for name, write in NEAR_MISSES.items():
@@ -138,34 +139,46 @@ def cases(golds: list[str], others: int = 50) -> Iterator[tuple[str, str, str, b
             yield "other gold", _boxed(other), gold, False
 
 
+def published(file: Path) -> Iterator[tuple[str, str, str, bool]]:
+    """The replies of four models to GSM8K and their labels, as its authors published them."""
+    for row in map(json.loads, file.read_text(encoding="utf-8").splitlines()):
+        gold = row["ground_truth"].rpartition("A:")[2].strip()
+        for model in ("6b_finetuning", "6b_verification", "175b_finetuning", "175b_verification"):
+            yield model, row[model]["solution"], gold, row[model]["is_correct"]
+
+
+def read_golds(file: Path) -> list[str]:
+    """The golds of a set; of GSM8K, what stands after `####`."""
+    rows = map(json.loads, file.read_text(encoding="utf-8").splitlines())
+    golds = [str(row.get("answer", row.get("response"))) for row in rows]
+    return [gold.rpartition("####")[2].strip() for gold in golds]
+
+
 def main() -> None:
-    """Print a table of the kinds, and on request every case that is not as expected."""
+    """Print a table of the kinds; on request every case that is not as expected, or seen differently."""
     arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("folder", type=Path)
-    arguments.add_argument("--set", default="math500")
-    arguments.add_argument("--others", type=int, default=50)
-    arguments.add_argument("--alone", action="store_true", help="math-verify alone as well")
+    arguments.add_argument("file", type=Path)
+    arguments.add_argument(
+        "--others", type=int, default=50, help="golds of other problems, for each"
+    )
+    arguments.add_argument("--alone", action="store_true", help="ask math-verify alone as well")
     arguments.add_argument("--show", action="store_true")
     options = arguments.parse_args()
-    rows = (options.folder / f"{options.set}.jsonl").read_text(encoding="utf-8").splitlines()
-    records = [json.loads(row) for row in rows]
-    golds = [str(record.get("answer", record.get("response"))) for record in records]
-    golds = [gold.rpartition("####")[2].strip() for gold in golds]
+    labelled = options.file.name == "example_model_solutions.jsonl"
+    rows = published(options.file) if labelled else cases(read_golds(options.file), options.others)
     tally: dict[str, Counter[str]] = defaultdict(Counter)
     seconds: dict[str, float] = defaultdict(float)
-    for kind, reply, gold, right in cases(golds, options.others):
+    for kind, reply, gold, right in rows:
         start = time.perf_counter()
-        check = check_answer(reply, gold)
+        verdicts: dict[str, bool | None] = {"rim_eval": check_answer(reply, gold).correct}
         seconds["rim_eval"] += time.perf_counter() - start
-        tally[kind]["n"] += 1
-        tally[kind]["rim_eval"] += check.correct is right
         if options.alone:
             start = time.perf_counter()
-            alone = math_verify_alone(reply, gold)
+            verdicts["alone"] = math_verify_alone(reply, gold)
             seconds["alone"] += time.perf_counter() - start
-            tally[kind]["alone"] += alone is right
-        if options.show and check.correct is not right:
-            print(f"{kind}: {gold!r} {reply!r} {check!r}")
+        tally[kind].update(["n", *(name for name, verdict in verdicts.items() if verdict is right)])
+        if options.show and set(verdicts.values()) != {right}:
+            print(f"{kind}: {gold!r} {reply[-120:]!r} {verdicts}", flush=True)
     print(f"{'kind':28}{'n':>7}{'rim_eval':>10}{'alone':>8}")
     for kind, counts in tally.items():
         print(f"{kind:28}{counts['n']:7}{counts['rim_eval']:10}{counts['alone']:8}")
