@@ -56,7 +56,8 @@ def _thousands(mark: str) -> Writer:
     def write(gold: str) -> str:
         if not re.fullmatch(r"-?\d{4,}", gold):
             return _boxed(gold)
-        return f"The answer is {re.sub(r'(?<=\d)(?=(?:\d{3})+$)', lambda _: mark, gold)}."
+        spaced = re.sub(r"(?<=\d)(?=(?:\d{3})+$)", lambda _: mark, gold)
+        return f"The answer is {spaced}."
 
     return write
 
