@@ -70,12 +70,12 @@ _RUN: Final = re.compile(
   | (?<![a-z]) (?: {FACTOR} | {any_of(WORDS["functions"])}(?![a-z]) )
   | (?<![a-z]) {any_of(WORDS["connectives"])} (?= \s+ (?: [-\d$\\(] | [a-z]\s*= ) )
   | (?<![a-z'’]) (?! [ai]\s+[a-z] ) [a-z] (?! [a-z:] )
-  | [^a-z\n.!?;:—"“”。\u0100-\uffff] | [.:] (?=\d) | (?<=\d) [\u0100-\uffff]+
+  | [^a-z\n.!?;:—"“”。\u0100-\uffff] | [.:] (?=\d) | (?<=\d\s):(?=\s\d) | (?<=\d) [\u0100-\uffff]+
     )+""",
     _Flags,
 )
 _AROUND: Final = re.compile(
-    r"""\A (?: [\s#,)}=*|>] | \.(?!\d) | [A-Z]\s*[.)]\s+(?=\S) )+
+    r"""\A (?: [\s#,)}=*|>] | -\s | \.(?!\d) | [A-Z]\s*[.)]\s+(?=\S) )+
     | (?: [\s,=(\[+*/:<>\#|-] | (?<=\d)\s\(.* )+ \Z""",
     re.DOTALL | re.VERBOSE,
 )

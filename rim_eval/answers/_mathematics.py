@@ -68,7 +68,13 @@ def _compare(gold: str, answer: str, absolute_error: float | None) -> bool:
     if absolute_error is not None:
         values = [float(each[0].doit().evalf()) for each in (references, candidates)]
         return abs(values[0] - values[1]) < absolute_error
-    return verify(references, candidates, numeric_precision=_PRECISION, timeout_seconds=None)  # type: ignore[no-any-return]
+    return verify(  # type: ignore[no-any-return]
+        references,
+        candidates,
+        numeric_precision=_PRECISION,
+        allow_set_relation_comp=True,  # `x <= 3` is the gold `(-\infty, 3]`
+        timeout_seconds=None,
+    )
 
 
 @lru_cache(maxsize=4096)

@@ -60,7 +60,7 @@ _UNIT_WORD: Final = (
 )
 _PLAIN: Final[_Steps] = (
     (r"\\\\(?:\[\w*\])?\s*", r"\\\\ "),  # a new row; before the spaces, or `\\ ` would lose one
-    (r"(?<!\\)\\[\[\]()](?![a-z])|\$|(?<!\\)\\!", ""),
+    (r"(?<!\\)\\[\[\]()!]|\$", ""),
     (r"(?<!\\)\\[,;:> ]|~|\\q?quad\b|\s+", " "),
     (r"\^\s*(?:\\circ|\{\s*\\circ\s*\})|\\degree\b|\b(?:USD|EUR|GBP)\b", ""),
     (r"\\(?:left|right|bigg?[lrm]?|displaystyle)(?![a-z])\s*\.?", ""),
@@ -69,6 +69,7 @@ _PLAIN: Final[_Steps] = (
     (r"\\(begin|end)\{(?:array|bmatrix|smallmatrix)\}", r"\\\1{pmatrix}"),
     (rf"(?<![\\a-z])({any_of(WORDS['functions'])})(?![a-z])", r"\\\1 "),
     (r"\\sqrt\s*\(([^()]*)\)", r"\\sqrt{\1}"),
+    (r"\\varnothing\b", r"\\emptyset"),
     # `12\text{ cm}^2` is 12; `12\text{ million}` and `\text{cm}` are not.
     (
         rf"(?<=[\w}})\]])\s*{_TEXT}{_UNIT_WORD}[^{{}}\d]*\}}{_POWER}"
