@@ -22,6 +22,7 @@ _ONE_LETTER_UNIT: Final = re.compile(r"(?<=\d)\s?[mglLsh]$")
 _PERCENT: Final = re.compile(r"\s*(?:\\?%|\bper\s?cent\b|\bpercentage points?\b)", re.IGNORECASE)
 _CLOCK: Final = re.compile(r"0?(\d{1,2}:\d\d)\s*(?:([ap])(?:\.?m)?\.?)?", re.IGNORECASE)
 _BASE: Final = re.compile(r"(?<=\d)_\{?(\d+)\}?$")
+_EQUATION: Final = re.compile(r"[^=<>!]*\d[a-zA-Z][^=]*=")
 _BRACKETS: Final = re.compile(r"(\\\{|[(\[]).*,.*(\\\}|[)\]])")
 
 
@@ -131,6 +132,8 @@ def _equal(gold: str, answer: str, absolute_error: float | None) -> bool:
     """
     if gold == answer:
         return True
+    if _notations_differ(gold, answer):
+        return False
     reference = as_number(gold)
     if reference is not None:
         answer = _LEFT_SIDE.sub("", _ONE_LETTER_UNIT.sub("", answer))
@@ -147,13 +150,16 @@ def _equal(gold: str, answer: str, absolute_error: float | None) -> bool:
             for one, other in zip(gold_clock.groups(), clock.groups(), strict=True)
             if one and other
         )
-    if _notations_differ(gold, answer):
-        return False
     return _mathematics.equal(gold, answer, absolute_error)
 
 
 def _notations_differ(gold: str, answer: str) -> bool:
-    """Whether they differ where math-verify sees none: it drops the base of a number."""
+    """Whether they differ where math-verify sees no difference.
+
+    It drops the base of a number, takes the 0 of `2x + 1 = 0` for its value, and knows few kinds of brackets.
+    """
+    if "=" not in gold and _EQUATION.match(answer):
+        return True
     gold_base, base = _BASE.search(gold), _BASE.search(answer)
     if base and (gold_base is None or base[1] != gold_base[1]):
         return True
