@@ -102,12 +102,14 @@ def _same_words(gold: str, answer: str, *, prose: bool) -> bool:
     answer = _LEAD_IN.sub("", answer)
     if len(_letters(gold)) == 1:
         answer = re.sub(r"^(\([A-Z]\)|[A-Z][.):])\s.*$", r"\1", answer)
-    return _letters(gold) == _letters(_REMARK.sub("", answer, count=1) if prose else answer)
+    if prose:
+        answer = _REMARK.sub("", answer, count=1)
+    return _letters(gold) == _letters(answer)
 
 
 def _letters(text: str) -> str:
-    """Lower-case letters and digits: `(C)`, `c` and `C.` are all `c`."""
-    return re.sub(r"[\W_]", "", text.lower())
+    """Lower-case letters, digits and a sign: `(C)`, `c` and `C.` are all `c`."""
+    return re.sub(r"(?!\A-)[\W_]", "", text.lower())
 
 
 def _same_value(gold: str, answer: str, absolute_error: float | None) -> bool:

@@ -153,6 +153,7 @@ KINDS: dict[str, list[tuple[str, str, bool]]] = {
         ("#### Conclusion\n\nThe answer is Evelyn.", r"\text{Evelyn}", True),
         ("#### Evelyn", r"\text{Evelyn}", True),
         (r"\boxed{2\text{ Evelyn}}", r"\text{Evelyn}", False),
+        (r"\boxed{-\text{east}}", r"\text{east}", False),
         (r"\boxed{\text{east 5}}", r"\text{east}", False),
         ("The answer is even or odd.", r"\text{even}", False),
         ("**Yes**", "Yes", True),
@@ -285,7 +286,7 @@ def test_no_layout_changes_a_verdict(layout: str) -> None:
 
 @pytest.mark.parametrize("change", NEAR_MISSES)
 def test_near_misses_are_wrong(change: str) -> None:
-    near = [(NEAR_MISSES[change](gold), gold) for gold in GOLDS if gold != r"\text{west}"]
+    near = [(NEAR_MISSES[change](gold), gold) for gold in GOLDS]
     checks = [
         (check_answer(rf"\boxed{{{said}}}", gold), gold) for said, gold in near if said != gold
     ]
