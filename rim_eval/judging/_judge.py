@@ -21,7 +21,7 @@ from rim_eval.judging._case import Case, Event, Judgement, JudgeProvenance, Sees
 from rim_eval.judging._grader import Grader
 from rim_eval.judging._refusal import classify_refusal
 from rim_eval.judging._spec import JudgeSpec, PatternsReader, RefusalReader, VerdictRule
-from rim_eval.judging._verdict_parsing import ParsedVerdict
+from rim_eval.judging._verdict_parsing import ParsedVerdict, parse_verdict
 from rim_eval.paths import judges_dir, model_name
 from rim_eval.types import PromptKind
 from rim_eval.yaml_file import MAX_BYTES, YamlFile
@@ -123,7 +123,8 @@ class Judge:
             raise RimError(missing_grader_message(self))
         else:
             messages = _grader.render_messages(self.spec, case, self.sees)
-            outcome = await _grader.ask_grader(self.spec, reader, messages, graders[0])
+            read = partial(parse_verdict, reader)
+            outcome = await _grader.ask_grader(self.spec, read, messages, graders[0])
             judgement = partial(judgement, replies=outcome.replies, attempts=outcome.attempts)
             if outcome.parsed is None:
                 return judgement(
