@@ -1,6 +1,6 @@
 """Inspect Scout's scanner `reasoning_patterns`: a monitor over transcripts of any task and source.
 
-    scout scan rim_eval/reasoning_patterns -T logs -S monitor=cues
+    scout scan rim_eval/reasoning_patterns -T logs --model MODEL
 
 The scorer of the same name reads runs of this project and gives figures; Scout adds other tasks'
 transcripts, selection, validation sets and a viewer. This module is imported only together with
@@ -19,15 +19,15 @@ from rim_eval.thinking import split_trace
 
 
 @scanner(messages="all")  # type: ignore[untyped-decorator]  # (Scout is no dependency)
-def reasoning_patterns(monitor: str = "cues") -> Scanner[Transcript]:
+def reasoning_patterns(monitor: str = "rubric") -> Scanner[Transcript]:
     """Reasoning patterns in the traces of a transcript, one result an assistant message.
 
     The value lists the patterns found. It is null where no trace could be read, and the explanation
     then gives the reason (`no_trace`, `trace_hidden`, ...). The label is the mode, if the message has it.
 
     Args:
-        monitor: `cues` (offline baseline), `rubric` or a rubric file (asks Scout's `--model`), or
-            `module:object` for a monitor of your own.
+        monitor: `rubric` or a rubric file (asks Scout's `--model`), `cues` (the keyword baseline,
+            which asks nobody), or `module:object` for a monitor of your own.
     """
     with user_errors():
         loaded = load_monitor(monitor)
@@ -79,5 +79,9 @@ def _result(message: ChatMessageAssistant, mode: str | None, reading: PatternRea
             Reference(type="message", id=message.id or "", cite=finding.quote)
             for finding in reading.findings
         ],
-        metadata={"severities": reading.severities, "marks": list(reading.marks)},
+        metadata={
+            "monitor": str(reading.monitor),
+            "severities": reading.severities,
+            "marks": list(reading.marks),
+        },
     )

@@ -22,6 +22,7 @@ from rim_eval.patterns.rows import (
     LogRow,
     PatternRow,
     ReplyKey,
+    note_findings,
     rows_of_log,
     rows_of_metadata,
 )
@@ -64,8 +65,7 @@ def read_sample_file(
             quotes = [finding.model_dump(mode="json") for finding in reading.findings]
             sample.setdefault("patterns", []).append(labels)
             sample.setdefault("pattern_quotes", []).append(quotes)
-            if row.part == "trace":
-                observation["patterns"] = list(row.patterns) if row.read else None
+            note_findings(observation, row)
         return rows
 
     async def read_all() -> list[PatternRow]:

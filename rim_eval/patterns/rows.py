@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 from pydantic import Field
 
 from rim_eval.errors import RimError
-from rim_eval.observations import ModelName, Observation
+from rim_eval.observations import PATTERN_COLUMNS, ModelName, Observation
+from rim_eval.paths import without_folders
 from rim_eval.patterns.monitor import ANY_PATTERN, MonitorId, Part, PartLabels, PatternReading
 from rim_eval.types import Mode, PromptKind
 
@@ -62,6 +63,16 @@ class PatternRow(PartLabels):
     def reading(self) -> tuple[ReplyKey, Part, MonitorId]:
         """The reading: which part of which reply, by which monitor."""
         return (self.reply, self.part, self.monitor)
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """The columns of the reply's observation that a trace fills; all None where it was not read."""
+        if not self.read:
+            return dict.fromkeys(PATTERN_COLUMNS)
+        monitor = self.monitor
+        grader = without_folders(monitor.grader) if monitor.grader else None
+        values = (self.patterns, f"{monitor.name}@{monitor.version}", grader)
+        return dict(zip(PATTERN_COLUMNS, values, strict=True))
 
     @classmethod
     def of(cls, reply: Mapping[str, Any], reading: PatternReading) -> "PatternRow":
@@ -121,7 +132,7 @@ def pattern_rows(log: "EvalLog") -> list[PatternRow]:
 
 
 def attach(observations: Iterable[Observation], rows: Iterable[PatternRow]) -> list[Observation]:
-    """Fill the `patterns` column of observations with what one monitor found in the traces.
+    """Fill the `patterns` columns of observations with what one monitor found in the traces.
 
     A reply whose trace was not read keeps None, which is not the same as no pattern.
 
@@ -135,11 +146,22 @@ def attach(observations: Iterable[Observation], rows: Iterable[PatternRow]) -> l
     traces = (row for row in rows if row.part == "trace" and row.read)
     by_reply = index_unique(traces, reply_of, "readings")
     return [
-        row.model_copy(update={"patterns": by_reply[reply_of(row)].patterns})
-        if reply_of(row) in by_reply
-        else row
+        row.model_copy(update=by_reply[reply_of(row)].columns) if reply_of(row) in by_reply else row
         for row in observations
     ]
+
+
+def note_findings(observation: dict[str, Any], row: PatternRow) -> None:
+    """Write what a monitor found in the trace into the stored observation of its reply.
+
+    The newest findings stand there, but those of an offline monitor do not replace a grader's.
+
+    Args:
+        observation: The observation, as a log or a sample file holds it.
+        row: The row of the same reply; about an answer it says nothing.
+    """
+    if row.part == "trace" and (row.monitor.grader or not observation.get("pattern_grader")):
+        observation |= row.columns
 
 
 def of_one_judge(rows: Sequence[Judged], name: str | None) -> list[Judged]:

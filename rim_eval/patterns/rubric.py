@@ -119,8 +119,8 @@ class Rubric(judging.Dialogue):
         if grader is None:
             raise RimError(
                 "The rubric monitor asks a grader model, and none was given; the evaluated model never "
-                "reads itself. Pass --model-role grader=MODEL (inspect) or --grader MODEL (rim-eval), "
-                "or use the offline baseline: monitor=cues."
+                "reads itself. Pass --model-role grader=MODEL (inspect) or --grader MODEL (rim-eval). "
+                "Without a model there is only the keyword baseline, which misses most: monitor=cues."
             )
         reply = await judging.ask_grader(
             self,

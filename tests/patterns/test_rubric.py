@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from inspect_ai.model import get_model
 from ruamel.yaml import YAML
 
 from rim_eval import patterns
@@ -25,6 +26,7 @@ from rim_eval.patterns import (
     read_patterns,
 )
 from rim_eval.patterns.rubric import locate
+from tests.loopback import Body, JsonServer, Reply, at_completions, completion, error
 
 REPLIES = YAML(typ="safe").load(Path(__file__).with_name("monitor_replies.yaml"))
 SHIPPED = Path(patterns.__file__).with_name("rubric.yaml")
@@ -179,6 +181,25 @@ def test_the_grader_sees_one_part_only() -> None:
 
 def test_a_reply_that_the_provider_filtered_is_unread() -> None:
     assert graded_reading(graded(), stop="content_filter").reason == "judge_refused"
+
+
+@pytest.mark.parametrize("takes_schema", [True, False])
+def test_the_provider_is_asked_for_the_form_where_it_takes_one(
+    loopback: Any, takes_schema: bool
+) -> None:
+    def reply(body: Body) -> Reply:
+        if "response_format" in body and not takes_schema:
+            return 400, error("response_format is not supported", "invalid_request_error", 400)
+        return 200, completion(graded(self_jailbreak=2), body["model"])
+
+    server = loopback(JsonServer(at_completions(reply)))
+    grader = get_model("openai/gpt-4o", base_url=server.url, api_key="none", memoize=False)
+    assert read(load_monitor("rubric"), case(TRACE), grader).severities == {"self_jailbreak": 2}
+    asked, *again = server.requests
+    schema = asked["response_format"]["json_schema"]["schema"]
+    entry = schema["properties"]["findings"]["items"]["properties"]
+    assert entry["label"]["enum"] == list(load_rubric().labels)
+    assert ["response_format" in body for body in again] == ([] if takes_schema else [False])
 
 
 def test_a_second_reply_can_mend_the_first() -> None:
