@@ -21,7 +21,11 @@ def read_by(rows: Any) -> Any:
         observed = rows(think=[1] * 8 + [0] * 12, no_think=[0] * 20)
         for index, row in enumerate(one for one in observed if one.mode == "think"):
             name, grader = monitors[index % len(monitors)]
-            found = {"patterns": ("heuristic_reliance",), "pattern_monitor": name, "pattern_grader": grader}
+            found = {
+                "patterns": ("heuristic_reliance",),
+                "pattern_monitor": name,
+                "pattern_grader": grader,
+            }
             observed[observed.index(row)] = row.model_copy(update=found)
         return Table(from_rows(observed))
 
@@ -54,7 +58,7 @@ def test_findings_of_a_grader_and_of_the_baseline_are_not_mixed(read_by: Any) ->
 
 def test_findings_of_two_graders_are_not_mixed(read_by: Any) -> None:
     table = read_by(GRADED, ("effort_minimizing@2", "x/other"))
-    with pytest.raises(RimError, match="several monitors: .* asking x/grader, .* asking x/other"):
+    with pytest.raises(RimError, match=r"several monitors: .* asking x/grader, .* asking x/other"):
         make_card(table)
     card = make_card(table, patterns="effort_minimizing:x/other")
     assert card.sets[0].counts.arms["think"].patterns_read == 10

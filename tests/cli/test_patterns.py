@@ -60,6 +60,23 @@ def test_show_prints_prevalence_and_the_outcome(read: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_card_leaves_offline_monitors_off_and_says_how_to_get_more(
+    read: Path, tmp_path: Path
+) -> None:
+    words = ["card", str(read), "--out", str(tmp_path)]
+    done = CliRunner().invoke(main, words)
+    assert done.exit_code == 0, done.output
+    assert "patterns: left off, only exact@1 has read traces" in done.output
+    assert "rim-eval patterns run LOGS --grader MODEL" in done.output
+    assert "reasoning patterns" not in (tmp_path / "card.md").read_text()
+    done = CliRunner().invoke(main, [*words, "--patterns", "exact"])
+    assert done.exit_code == 0, done.output
+    assert "by exact@1" in (tmp_path / "card.md").read_text()
+    done = CliRunner().invoke(main, [*words, "--patterns", "cues"])
+    assert "No trace was read by 'keyword baseline'" in done.output
+
+
+@pytest.mark.slow
 def test_verdicts_of_two_judges_are_never_mixed(read: Path, tmp_path: Path) -> None:
     judged = CliRunner().invoke(
         main, ["judge", "run", str(read), "--judge", "refusal", "--out", str(tmp_path)]
