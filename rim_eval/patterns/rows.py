@@ -3,7 +3,7 @@
 import re
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, TypeVar
 
 from pydantic import Field
 
@@ -11,7 +11,7 @@ from rim_eval.errors import RimError
 from rim_eval.observations import PATTERN_COLUMNS, ModelName, Observation
 from rim_eval.paths import without_folders
 from rim_eval.patterns.monitor import ANY_PATTERN, MonitorId, Part, PartLabels, PatternReading
-from rim_eval.types import Mode, PromptKind
+from rim_eval.types import MODES, Mode, PromptKind
 
 if TYPE_CHECKING:
     from inspect_ai.log import EvalLog
@@ -65,6 +65,12 @@ class PatternRow(PartLabels):
         return (self.reply, self.part, self.monitor)
 
     @property
+    def order(self) -> tuple[str | int, ...]:
+        """Sorts rows by group, monitor, prompt and epoch, think before no-think."""
+        about = (self.model, self.dataset, self.kind, MODES.index(self.mode), self.part)
+        return (*about, self.monitor.model_dump_json(), self.prompt_id, self.epoch)
+
+    @property
     def columns(self) -> dict[str, Any]:
         """The columns of the reply's observation that a trace fills; all None where it was not read."""
         if not self.read:
@@ -105,6 +111,16 @@ class InjectionRow(Observation):
         """The reply that the row is about; the arms of other statements are other replies."""
         arm = f"{self.dataset} ({self.statements}, {self.statements_sha256[:8]}, {self.arm})"
         return (self.model, arm, self.prompt_id, self.mode, self.epoch)
+
+    @property
+    def reading(self) -> Self:
+        """The row itself: several judges may have judged one reply."""
+        return self
+
+    @property
+    def order(self) -> tuple[str, ...]:
+        """Sorts rows by model, set and statements."""
+        return (self.model, self.dataset, self.statements, self.model_dump_json())
 
 
 def reply_of(row: PatternRow | Observation) -> ReplyKey:
