@@ -9,9 +9,16 @@ Scout (`rim-eval[scout]`).
 
 from collections.abc import Iterator
 
-from inspect_ai.model import ChatMessage, ChatMessageAssistant, ContentReasoning, get_model
+from inspect_ai.model import (
+    ChatMessage,
+    ChatMessageAssistant,
+    ContentReasoning,
+    Model,
+    get_model,
+)
 from inspect_scout import Reference, Result, Scanner, Transcript, scanner
 
+from rim_eval.errors import RimError
 from rim_eval.inspect_tasks.compat import user_errors
 from rim_eval.judging import Case
 from rim_eval.patterns import PatternReading, UnreadReason, load_monitor, read_patterns
@@ -33,7 +40,8 @@ def reasoning_patterns(monitor: str = "rubric") -> Scanner[Transcript]:
         loaded = load_monitor(monitor)
 
     async def scan(transcript: Transcript) -> list[Result]:
-        grader = get_model() if loaded.needs_grader else None
+        with user_errors():
+            grader = _grader() if loaded.needs_grader else None
         results = []
         for message, prompt in _replies(transcript.messages):
             content = message.content if isinstance(message.content, list) else []
@@ -50,6 +58,24 @@ def reasoning_patterns(monitor: str = "rubric") -> Scanner[Transcript]:
         return results
 
     return scan
+
+
+def _grader() -> Model:
+    """Scout's model.
+
+    Raises:
+        RimError: None was named.
+    """
+    try:
+        model = get_model()
+    except ValueError:
+        model = None
+    if model is None or str(model) == "none/none":
+        raise RimError(
+            "The rubric monitor asks a grader model: pass --model MODEL. Without one there is only the "
+            "keyword baseline, which misses most: -S monitor=cues."
+        )
+    return model
 
 
 def _replies(messages: list[ChatMessage]) -> Iterator[tuple[ChatMessageAssistant, str]]:

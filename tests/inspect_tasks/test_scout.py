@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from rim_eval.inspect_tasks.compat import PrerequisiteError
 from inspect_ai.model import (
     ChatMessage,
     ChatMessageAssistant,
@@ -36,6 +37,16 @@ def scan(*messages: ChatMessage) -> list[Any]:
 
 
 SHORTCUT = "I will just guess."
+
+
+def test_without_a_model_it_says_what_to_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("inspect_scout")
+    from rim_eval.inspect_tasks.scout import reasoning_patterns
+
+    monkeypatch.delenv("INSPECT_EVAL_MODEL", raising=False)
+    transcript: Any = SimpleNamespace(messages=[])
+    with pytest.raises(PrerequisiteError, match="pass --model MODEL"):
+        asyncio.run(reasoning_patterns()(transcript))
 
 
 @pytest.mark.parametrize(
