@@ -28,13 +28,13 @@ from rim_eval.judging._grader import (
 )
 from rim_eval.judging._judge import (
     Judge,
-    judge_by_panel,
     judge_names,
     load_judge,
     missing_grader_message,
     parse_judge,
 )
 from rim_eval.judging._labelled import LABELLED_SETS, load_labelled, parse_labelled
+from rim_eval.judging._panel import judge_by_panel
 from rim_eval.judging._refusal import classify_refusal
 from rim_eval.judging._spec import (
     Dialogue,
