@@ -50,7 +50,6 @@ OWN_READERS = {
 
 @cache
 def reader_of(name: str) -> FieldsReader | WordReader:
-    name = name if name in {*judge_names(), *OWN_READERS} else name.removesuffix("_own")
     reader = OWN_READERS.get(name) or load_judge(name).spec.reader
     assert isinstance(reader, FieldsReader | WordReader)
     return reader
