@@ -44,7 +44,6 @@ class _Mention(NamedTuple):
     end: int
     value: Value | None
     """None where it is none of the scale."""
-    closed: bool = True
 
 
 _Fields = Mapping[str, ReplyField]
@@ -71,7 +70,8 @@ def parse_verdict(reader: FieldsReader | WordReader, reply: str) -> ParsedVerdic
     if not places:
         return ParsedVerdict(problem="no field in the reply")
     start, last = min(at.start for at in places), max(places, key=lambda at: at.end)
-    ends = last.closed and not text[last.end :].strip(_WRAPPING + ".<>/")
+    closed = text[last.end - 1] in ">}" or last.end < len(text)
+    ends = closed and not text[last.end :].strip(_WRAPPING + ".<>/")
     return ParsedVerdict(values, text[:start].strip() or text.strip(), ends_reply=ends)
 
 
@@ -84,9 +84,6 @@ def _mentions(reader: FieldsReader, text: str) -> dict[str, list[list[_Mention]]
             found[name].setdefault(kind, []).append(at)
             # What stands inside one form is no mention in another one.
             rest = rest[: at.start] + " " * (at.end - at.start) + rest[at.end :]
-    for name, spec in reader.fields.items() if len(found) == 1 else ():
-        if not found[name] and (value := _value(text, spec)) is not None:
-            found[name]["bare"] = [_Mention(0, len(text), value, closed=False)]
     declared_first = partial(sorted, key=lambda kind: kind != reader.kind)
     return {name: [forms[k] for k in declared_first(forms)] for name, forms in found.items()}
 
@@ -125,20 +122,22 @@ def _in_tags(fields: _Fields, text: str) -> _Mentions:
     for name, spec in fields.items():
         pattern = rf"<\s*{name}\s*>(?:([^<>]{{0,200}})<\s*/\s*{name}\s*>|([^<>\n]*))"
         for match in re.finditer(pattern, text, re.IGNORECASE):
-            closed = match[1] is not None
-            yield name, _Mention(*match.span(), _value(match[1 if closed else 2], spec), closed)
+            raw = match[2] if match[1] is None else match[1]
+            yield name, _Mention(*match.span(), _value(raw, spec))
 
 
 def _in_lines(fields: _Fields, text: str) -> _Mentions:
-    """Lines that begin with the key; without a colon only where a value is all that follows."""
+    """Lines that begin with the key, without a colon only where a value is all that follows; or a bare value."""
     for name, spec in fields.items():
+        if len(fields) == 1 and (value := _value(text, spec)) is not None:
+            yield name, _Mention(0, len(text), value)
         keys = "|".join(re.escape(key).replace(r"\ ", r"[ \t]+") for key in _keys(name, spec))
         lead = r"^[ \t>*_#•\"'-]*(?:\d{1,2}[.)][ \t*_]*)?"
         pattern = rf"{lead}(?:{keys})(?!\w)[\"'*_ \t]*([:：]?)([^\n]*)"
         for match in re.finditer(pattern, text, re.IGNORECASE | re.MULTILINE):
             value = _value(match[2], spec)
             if value is not None or (match[1] and match[2].strip(_WRAPPING)):
-                yield name, _Mention(*match.span(), value, match.end() < len(text))
+                yield name, _Mention(*match.span(), value)
 
 
 def _keys(name: str, spec: ReplyField) -> set[str]:
