@@ -132,7 +132,7 @@ def _in_lines(fields: _Fields, text: str) -> _Mentions:
         if len(fields) == 1 and (value := _value(text, spec)) is not None:
             yield name, _Mention(0, len(text), value)
         keys = "|".join(re.escape(key).replace(r"\ ", r"[ \t]+") for key in _keys(name, spec))
-        lead = r"^[ \t>*_#•\"'-]*(?:\d{1,2}[.)][ \t*_]*)?"
+        lead = r"^[ \t>*_#|•\"'-]*(?:\w{1,2}[.)][ \t*_]*)?"
         pattern = rf"{lead}(?:{keys})(?!\w)[\"'*_ \t]*([:：]?)([^\n]*)"
         for match in re.finditer(pattern, text, re.IGNORECASE | re.MULTILINE):
             value = _value(match[2], spec)
