@@ -14,8 +14,8 @@ from rim_eval.errors import RimError
 from rim_eval.judging._case import Case, Sees
 from rim_eval.judging._drafts import DraftedReply, active_drafts, question_hash
 from rim_eval.judging._refusal import classify_refusal
-from rim_eval.judging._spec import Dialogue, JudgeSpec, TagsReader
-from rim_eval.judging._verdict_parsing import ParsedVerdict, refuses_to_grade
+from rim_eval.judging._spec import Dialogue, FieldsReader, JudgeSpec
+from rim_eval.judging._verdict_parsing import ParsedVerdict
 from rim_eval.types import UnscoredReason
 from rim_eval.yaml_file import FieldPath
 
@@ -99,7 +99,7 @@ def render_messages(spec: JudgeSpec, case: Case, sees: Sees) -> list[tuple[str, 
 def _values(spec: JudgeSpec, case: Case, sees: Sees) -> dict[str, str | None]:
     """What the templates may use, without the tags of the judge's own prompt and reply format."""
     tags = {name for message in spec.messages for name in _TAG.findall(message.text)}
-    if isinstance(spec.reader, TagsReader):
+    if isinstance(spec.reader, FieldsReader):
         tags |= set(spec.reader.fields)
 
     def escaped(text: str | None) -> str:
@@ -286,9 +286,8 @@ def _failure(parsed: ParsedReply, stop: str, raw: str) -> tuple[UnscoredReason, 
         return None
     if cut:
         return "judge_truncated", f"cut at the token limit: {parsed.problem or 'mid-reply'}"
-    if isinstance(parsed, ParsedVerdict) and (
-        classify_refusal(raw).label == "full_refusal" or refuses_to_grade((raw,))
-    ):
+    # Of a monitor, whose reply quotes what it reads, no words are classified.
+    if isinstance(parsed, ParsedVerdict) and classify_refusal(raw).label == "full_refusal":
         return "judge_refused", f"the grader declined: {raw.strip()[:120]!r}"
     return "judge_unreadable", parsed.problem or "unreadable"
 

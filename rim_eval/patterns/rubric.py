@@ -127,7 +127,7 @@ class Rubric(judging.Dialogue):
             partial(parse_findings, labels=self.labels),
             self._messages(case, part),
             grader,
-            _schema(self.labels),
+            _schema(self.labels) if judging.enforces_schema(grader) else None,
         )
         if reply.parsed is None:
             return MonitorResult(
