@@ -43,6 +43,7 @@ from rim_eval.judging._spec import (
     Source,
     WordReader,
 )
+from rim_eval.judging._structured import enforces_schema
 from rim_eval.judging._validation import (
     Group,
     Measurement,
@@ -54,7 +55,6 @@ from rim_eval.judging._validation import (
     save_measurement,
     validation_target,
 )
-from rim_eval.judging._structured import enforces_schema
 from rim_eval.judging._verdict_parsing import parse_verdict
 
 __all__ = [
@@ -80,9 +80,9 @@ __all__ = [
     "WordReader",
     "agreement",
     "ask_grader",
-    "enforces_schema",
     "case_of_generation",
     "classify_refusal",
+    "enforces_schema",
     "escape_markers",
     "failure_name",
     "find_validations",

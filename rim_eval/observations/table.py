@@ -204,18 +204,17 @@ class Table:
         Raises:
             RimError: The named monitor has read no trace.
         """
-        chosen, monitors = self._made_by(name or "", "pattern_monitor", "pattern_grader")
         if name is None:
             chosen = self.frame["pattern_grader"].notna()
-        elif not chosen.any():
-            raise RimError(
-                f"No trace was read by {name!r}; monitors whose findings stand in these rows: {monitors}. "
-                "A grader's findings stand before those of an offline monitor."
-            )
-        return replace(
-            self,
-            frame=self.frame.assign(**{n: self.frame[n].where(chosen) for n in PATTERN_COLUMNS}),
-        )
+        else:
+            chosen, monitors = self._made_by(name, "pattern_monitor", "pattern_grader")
+            if not chosen.any():
+                raise RimError(
+                    f"No trace was read by {name!r}; monitors whose findings stand in these rows: {monitors}. "
+                    "A grader's findings stand before those of an offline monitor."
+                )
+        kept = {column: self.frame[column].where(chosen) for column in PATTERN_COLUMNS}
+        return replace(self, frame=self.frame.assign(**kept))
 
     def _made_by(self, name: str, maker: str, model: str) -> "tuple[pd.Series[bool], str]":
         """The rows by the instrument of a name (`name@version:GRADER`), and all that there are."""

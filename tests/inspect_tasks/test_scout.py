@@ -6,7 +6,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from rim_eval.inspect_tasks.compat import PrerequisiteError
 from inspect_ai.model import (
     ChatMessage,
     ChatMessageAssistant,
@@ -14,6 +13,8 @@ from inspect_ai.model import (
     ContentReasoning,
     ContentText,
 )
+
+from rim_eval.inspect_tasks.compat import PrerequisiteError
 
 
 def test_the_entry_point_does_not_load_scout() -> None:
