@@ -200,9 +200,11 @@ def _validations(
     for path in paths:
         traces, skipped = validation.load_self_jailbreaking(path)
         measured = asyncio.run(validation.measure_sentences(loaded, traces, model))
-        head = f"AGREEMENT  {loaded.identity(model)} with {path.name}: {len(traces)} labelled traces, {skipped} without labels left out"
+        monitor = str(loaded.identity(model))
+        head = f"AGREEMENT  {monitor} with {path.name}: {len(traces)} labelled traces, {skipped} without labels left out"
         by_trace, by_sentence = _plain(measured)
-        figures = {"traces": by_trace, "sentences": by_sentence, "not_labelled": skipped}
+        figures = {"monitor": monitor, "not_labelled": skipped}
+        figures |= {"traces": by_trace, "sentences": by_sentence}
         yield path.name, f"{head}\n{validation.sentence_table(measured)}", figures
 
 

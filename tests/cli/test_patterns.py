@@ -197,7 +197,10 @@ def test_a_log_that_no_monitor_has_read(log: Path, tmp_path: Path) -> None:
     for sample in bare.samples or []:
         sample.scores = {}
     write_eval_log(bare, str(tmp_path / "bare.eval"))
-    assert "run `rim-eval patterns run LOGS` first" in call("show", tmp_path / "bare.eval").output
+    assert (
+        "run `rim-eval patterns run LOGS --grader MODEL` first"
+        in call("show", tmp_path / "bare.eval").output
+    )
 
 
 def sample_file(folder: Path) -> Path:
