@@ -38,10 +38,9 @@ def pattern_prevalence() -> Metric:
         figures: dict[str, float] = {}
         for one in prevalence(rows):
             monitor = one.group.monitor
-            name = (
-                "" if monitor.grader else f"{monitor.name.replace(' ', '_')}_"
-            )  # no figure passes for a grader's
-            name += f"{one.group.mode}_{one.group.part}"
+            # No figure passes for a grader's.
+            offline = "" if monitor.grader else f"{monitor.name.replace(' ', '_')}_"
+            name = f"{offline}{one.group.mode}_{one.group.part}"
             for label in (ANY_PATTERN, *PATTERNS):
                 figures[f"{name}_{label}"] = one.rates[label].value
             figures[f"{name}_read"] = one.n_read
