@@ -29,6 +29,9 @@ MAX_SEVERITY: Final = 3
 _SHIPPED: Final = Path(__file__).with_name("rubric.yaml")
 _KEY: Final = "findings"
 """The one field of a grader's reply."""
+_OBJECT: Final = re.compile(r"\{\s*[\"}]")
+_MOST_FAILURES: Final = 200
+"""Malformed objects after which a reply is given up: a grader in a loop is not read for ever."""
 _PROMPT_TAGS: Final = ("request", "context", "material")
 
 _TYPOGRAPHY: Final = str.maketrans("‘’‚‛“”„«»‹›⟦⟧◁▷‐‑‒–—−\u00a0", '\'\'\'\'"""""<>[]<>------ ')
@@ -228,11 +231,15 @@ def parse_findings(reply: str, labels: Collection[str]) -> ParsedFindings:
 def _last_object(reply: str) -> tuple[dict[str, Any] | None, str]:
     """The last JSON object with the key, and what stands behind it; None where a malformed one follows."""
     last: tuple[dict[str, Any] | None, str] = (None, "")
-    start = 0
-    while (start := reply.find("{", start)) >= 0:
+    start = failures = 0
+    while failures < _MOST_FAILURES and (start := reply.find("{", start)) >= 0:
         try:
-            value, end = _DECODER.raw_decode(reply, start)
+            value, end = (
+                _DECODER.raw_decode(reply, start) if _OBJECT.match(reply, start) else ({}, 0)
+            )
         except (ValueError, RecursionError):
+            end, failures = 0, failures + 1
+        if not end:
             last, start = (None, ""), start + 1
             continue
         if _KEY in value:

@@ -25,7 +25,7 @@ from rim_eval.patterns import (
     load_rubric,
     read_patterns,
 )
-from rim_eval.patterns.rubric import locate
+from rim_eval.patterns.rubric import locate, parse_findings
 from tests.loopback import Body, JsonServer, Reply, at_completions, completion, error
 
 REPLIES = YAML(typ="safe").load(Path(__file__).with_name("monitor_replies.yaml"))
@@ -177,6 +177,14 @@ def test_the_grader_sees_one_part_only() -> None:
     read(load_monitor("rubric"), about, grader, "answer")
     assert "ANSWER-7" in grader.asked[0]
     assert "TRACE-7" not in grader.asked[0]
+
+
+@pytest.mark.parametrize("loop", ["{", '{"a":', '{"a":[', '{"a":1,'])
+def test_a_grader_in_a_loop_is_given_up(loop: str) -> None:
+    parsed = parse_findings(
+        graded() + 40_000 * loop + graded(self_jailbreak=3)[:-1], load_rubric().labels
+    )
+    assert parsed.problem is not None
 
 
 def test_a_reply_that_the_provider_filtered_is_unread() -> None:
