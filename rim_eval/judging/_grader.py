@@ -41,7 +41,7 @@ _MARKERS: Final = (
     r"\[(?:BEGIN|END) (?:DATA|CONVERSATION)\]",
     r"</?(?:begin|end)[ _-]?of[ _-]?(?:text|sentence|turn)>",
 )
-_TAG: Final = re.compile(r"<\s*/?\s*([A-Za-z_][\w-]*)\s*>")
+_TAG: Final = re.compile(r"<\s*/?\s*([A-Za-z_][\w-]*(?: [\w-]+)?)\s*>")
 _SENTINEL: Final = "7391"
 _SAMPLE: Final = Case(
     prompt_text=f"REQUEST-{_SENTINEL}",
@@ -92,13 +92,17 @@ def _marker_pattern(tags: tuple[str, ...]) -> re.Pattern[str]:
 
 
 def render_messages(spec: JudgeSpec, case: Case, sees: Sees) -> list[tuple[str, str]]:
-    """(role, text) of each message to the grader, everything from outside escaped."""
-    return spec.rendered(_values(spec, case, sees))
+    """(role, text) of each message to the grader, everything from outside escaped.
+
+    Raises:
+        RimError: The publisher's prompt cannot be loaded (`JudgeSpec.fetch_prompt`).
+    """
+    return spec.rendered(_values(spec, case, sees, spec.fetch_prompt()))
 
 
-def _values(spec: JudgeSpec, case: Case, sees: Sees) -> dict[str, str | None]:
+def _values(spec: JudgeSpec, case: Case, sees: Sees, published: str = "") -> dict[str, str | None]:
     """What the templates may use, without the tags of the judge's own prompt and reply format."""
-    tags = {name for message in spec.messages for name in _TAG.findall(message.text)}
+    tags = set(_TAG.findall("\n".join((published, *(message.text for message in spec.messages)))))
     if isinstance(spec.reader, TagsReader):
         tags |= set(spec.reader.fields)
 
@@ -131,7 +135,9 @@ def message_problem(spec: JudgeSpec) -> tuple[FieldPath, str] | None:
             return ("messages", number, "text"), f"the template fails: {error}"
     parts = {"answer": ["answer"], "reasoning": ["reasoning"], "both": ["reasoning", "answer"]}
     for sees in spec.inputs if spec.messages else ():
-        prompt = "\n".join(text for _, text in render_messages(spec, _SAMPLE, sees))
+        prompt = "\n".join(
+            message.preview(_values(spec, _SAMPLE, sees)) for message in spec.messages
+        )
         for name in ("request", "context", *parts[sees]):
             if f"{name.upper()}-{_SENTINEL}" not in prompt:
                 hint = f" (or {{{{ response }}}}) when it sees {sees}" * (name in parts[sees])

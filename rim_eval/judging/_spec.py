@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
 from rim_eval.judging._case import Event, Sees
+from rim_eval.judging._published import PublishedPrompt
 from rim_eval.judging._refusal import RefusalLabel
 from rim_eval.types import KIND_NAMES
 from rim_eval.yaml_file import YamlSection
@@ -122,14 +124,33 @@ class Published(YamlSection):
 
 
 class Message(YamlSection):
-    """One chat message to the grader.
+    """One chat message to the grader: `text`, or a text that its publisher wrote.
 
     `text` is a Jinja template over `request`, `context`, `category`, `answer`, `reasoning`
     (the last two are None unless the judge sees them) and `response` (all that it sees, joined).
     """
 
     role: Literal["system", "user", "assistant"]
-    text: str = Field(min_length=1)
+    text: str = ""
+    published: PublishedPrompt | None = None
+
+    @model_validator(mode="after")
+    def _one_text(self) -> Self:
+        if bool(self.text) == (self.published is not None):
+            raise ValueError("give exactly one of `text` and `published`")
+        return self
+
+    def rendered(self, values: Mapping[str, Any]) -> str:
+        """The message with the values in it; a published one must have been fetched."""
+        from rim_eval.sandbox import render_template
+
+        if self.published:
+            return self.published.filled(values)
+        return render_template(self.text, values, strict=True).strip()
+
+    def preview(self, values: Mapping[str, Any]) -> str:
+        """The message, or the values that every one of a publisher's texts shows: nothing is fetched."""
+        return self.published.shown(values) if self.published else self.rendered(values)
 
 
 class GraderSettings(YamlSection):
@@ -159,13 +180,8 @@ class Dialogue(YamlSection):
     """How often the grader is asked again after an unreadable reply."""
 
     def rendered(self, values: Mapping[str, Any]) -> list[tuple[str, str]]:
-        """(role, text) of each message, its template rendered with the values."""
-        from rim_eval.sandbox import render_template
-
-        return [
-            (message.role, render_template(message.text, values, strict=True).strip())
-            for message in self.messages
-        ]
+        """(role, text) of each message, with the values in it."""
+        return [(message.role, message.rendered(values)) for message in self.messages]
 
 
 class VerdictRule(YamlSection):
@@ -217,6 +233,31 @@ class JudgeSpec(Dialogue):
     def needs_grader(self) -> bool:
         """Whether a grader model is asked."""
         return self.reader.kind not in ("patterns", "refusal")
+
+    @property
+    def wording(self) -> str | None:
+        """Whose words the grader is asked in; None for judges that ask none."""
+        prompts = [message.published for message in self.messages if message.published]
+        if hashes := ", ".join(text.sha256[:12] for one in prompts for text in one.texts):
+            return f"publisher's prompt, sha256 {hashes}"
+        words = "".join(message.text for message in self.messages)
+        if not self.needs_grader:
+            return None
+        is_bare = not re.sub(r"\{\{.*?\}\}|\{%.*?%\}|\s", "", words, flags=re.DOTALL)
+        return "the model's own chat template" if is_bare else "own wording"
+
+    def fetch_prompt(self, data: Path | None = None) -> str:
+        """Load what is the publisher's of the messages, once a process; nothing for own wordings.
+
+        Args:
+            data: The data folder; else that of `RIM_EVAL_DATA`.
+
+        Raises:
+            AccessError: There is no network and no copy, or the publisher has not granted access.
+            RimError: The publisher's file is another than the pinned one.
+        """
+        prompts = (message.published for message in self.messages if message.published)
+        return "\n".join(prompt.fetch(self.name, data) for prompt in prompts)
 
     @property
     def inputs(self) -> tuple[Sees, ...]:
