@@ -1,6 +1,5 @@
 """The dialogue with a grader model: messages with everything from outside escaped, bounded retries, its name."""
 
-import copy
 import hashlib
 import re
 from collections.abc import Iterable, Sequence
@@ -14,8 +13,9 @@ from rim_eval.errors import RimError
 from rim_eval.judging._case import Case, Sees
 from rim_eval.judging._drafts import DraftedReply, active_drafts, question_hash
 from rim_eval.judging._refusal import classify_refusal
+from rim_eval.judging._request import framed, request_fields
 from rim_eval.judging._spec import Dialogue, JudgeSpec, LinesReader, TagsReader, WordReader
-from rim_eval.judging._verdict_parsing import ParsedVerdict, parse_verdict, refuses_to_grade
+from rim_eval.judging._verdict_parsing import ParsedVerdict, parse_verdict
 from rim_eval.types import UnscoredReason
 from rim_eval.yaml_file import FieldPath
 
@@ -213,12 +213,12 @@ async def ask_grader(
 
     from rim_eval.thinking import split_trace
 
-    grader, budget_factor, dialogue = _decoding_greedily(grader), 1, list(messages)
+    grader, budget_factor, dialogue = framed(grader, spec.frame), 1, list(messages)
     replies: list[str] = []
     drafts = active_drafts()
     failure: tuple[UnscoredReason, str] = ("judge_unreadable", "never asked")
     for attempt in range(1, spec.retries + 2):
-        config = _config(spec, grader, budget_factor)
+        config = _config(spec, grader, budget_factor, dialogue)
         question = question_hash(grader, dialogue, config)
         draft = drafts.take(question)
         try:
@@ -267,7 +267,7 @@ def _failure(parsed: ParsedVerdict, stop: str, raw: str) -> tuple[UnscoredReason
         return None
     if cut:
         return "judge_truncated", f"cut at the token limit: {parsed.problem or 'mid-reply'}"
-    if classify_refusal(raw).label == "full_refusal" or refuses_to_grade((raw,)):
+    if classify_refusal(raw).label == "full_refusal":
         return "judge_refused", f"the grader declined: {raw.strip()[:120]!r}"
     return "judge_unreadable", parsed.problem or "unreadable"
 
@@ -308,36 +308,21 @@ def _unreachable(error: BaseException) -> bool:
     return broken and not isinstance(error, APITimeoutError)
 
 
-def _config(spec: Dialogue, grader: Grader, budget_factor: int) -> Any:
+def _config(
+    spec: Dialogue, grader: Grader, budget_factor: int, dialogue: Sequence[tuple[str, str]]
+) -> Any:
     """Generation settings of one call: the judge file's, where the user's model sets none."""
     from inspect_ai.model import GenerateConfig
 
     own, settings = getattr(grader, "config", None), spec.grader
-    api = getattr(grader, "api", None)
     # An `hf/` model that decodes greedily says so by `do_sample`, and rejects temperature 0.
-    greedy = getattr(api, "do_sample", None) is False and "generate" not in vars(api)
+    greedy = getattr(getattr(grader, "api", None), "do_sample", None) is False
     wanted: dict[str, Any] = {
         "temperature": None if greedy else settings.temperature,
         "max_tokens": settings.max_tokens * budget_factor,
         "max_retries": settings.api_retries,
         "attempt_timeout": settings.call_timeout,
     }
-    return GenerateConfig(
-        **{name: value for name, value in wanted.items() if getattr(own, name, None) is None}
-    )
-
-
-def _decoding_greedily(grader: Any) -> Any:
-    """The grader itself, or for `hf/` a view of it, on the same weights, that decodes greedily.
-
-    A user's own temperature stands, and a provider whose `generate` was replaced on the instance
-    (as this package's tasks do for the evaluated model) takes temperature 0 by itself.
-    """
-    api: Any = getattr(grader, "api", None)
-    own = getattr(getattr(grader, "config", None), "temperature", None)
-    if own is not None or getattr(api, "do_sample", None) is not True or "generate" in vars(api):
-        return grader
-    view: Any = copy.copy(grader)
-    view.api = copy.copy(api)
-    view.api.do_sample = False
-    return view
+    chosen = {name: value for name, value in wanted.items() if getattr(own, name, None) is None}
+    fields = request_fields(grader, dialogue) | (getattr(own, "extra_body", None) or {})
+    return GenerateConfig(**chosen, extra_body=fields or None)
