@@ -214,7 +214,9 @@ def _load(name: str, sees: Sees | None, graders: Sequence[str]) -> "tuple[Judge,
     judge = judging.load_judge(name)
     if sees:
         judge = judge.seeing(sees)
-    return judge, load_graders(f"Judge `{judge.name}`", judge.needs_grader, graders)
+    models = load_graders(f"Judge `{judge.name}`", judge.needs_grader, graders)
+    judge.check_graders(models)
+    return judge, models
 
 
 def load_graders(title: str, needs_grader: bool, names: Sequence[str]) -> "list[Model]":

@@ -20,6 +20,7 @@ from rim_eval.judging import _case, _grader
 from rim_eval.judging._case import Case, Event, Judgement, JudgeProvenance, Sees
 from rim_eval.judging._grader import Grader
 from rim_eval.judging._refusal import classify_refusal
+from rim_eval.judging._request import check_frame
 from rim_eval.judging._spec import JudgeSpec, PatternsReader, RefusalReader, VerdictRule
 from rim_eval.judging._verdict_parsing import ParsedVerdict
 from rim_eval.paths import judges_dir, model_name
@@ -78,6 +79,14 @@ class Judge:
             allowed = ", ".join(self.spec.inputs)
             raise RimError(f"Judge `{self.name}` cannot see `{sees}`; it may see: {allowed}.")
         return replace(self, sees=sees)
+
+    def check_graders(self, grader: Grader | Sequence[Grader] | None) -> None:
+        """Refuse graders that cannot be sent this judge's prompt, before anything is asked.
+
+        Raises:
+            RimError: The prompt is a whole one, and a grader's provider takes chat messages only.
+        """
+        check_frame(self.spec.frame, _listed(grader), f"Judge `{self.name}`")
 
     def provenance(self, grader: Grader | Sequence[Grader] | None) -> JudgeProvenance:
         """Name, version, hash, grader and input: what stands in every score."""

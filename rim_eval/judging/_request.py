@@ -27,24 +27,25 @@ _AS_THEY_ARE: Final = ("vllm-completions", "openai-api-completions", "mockllm")
 """Providers that add nothing to one user message."""
 
 
-def check_frame(title: str, frame: Frame, graders: Sequence[Any]) -> None:
+def check_frame(frame: Frame, graders: Sequence[Any], title: str = "The judge") -> None:
     """Refuse graders that cannot be sent a judge's prompt, before anything is asked.
 
     Args:
-        title: What messages call the judge.
-        frame: How its prompt is sent.
+        frame: How the prompt is sent.
         graders: The models to ask; an object of your own without a provider is sent the messages.
+        title: What the message calls the judge.
 
     Raises:
         RimError: The prompt is raw, and a grader's provider takes chat messages only.
     """
     for grader in graders if frame == "raw" else ():
-        known = _provider(grader) in (*_COMPLETING, *_AS_THEY_ARE)
-        if not known and hasattr(grader, "api") and not _is_hf(grader.api):
+        api, known = getattr(grader, "api", None), (*_COMPLETING, *_AS_THEY_ARE)
+        if api is not None and _provider(grader) not in known and not _is_hf(api):
             raise RimError(
                 f"{title} sends its publisher's whole prompt, chat template included, and {grader} takes chat messages "
-                "only. Name the classifier that it is made for as hf/MODEL, vllm/MODEL, sglang/MODEL or, on another "
-                "server with /v1/completions, openai-api/SERVICE/MODEL. `rim-eval judge list` has judges for chat models."
+                "only. Name the classifier that the judge is made for, as hf/MODEL, vllm/MODEL, sglang/MODEL or, on "
+                "another server with /v1/completions, openai-api/SERVICE/MODEL. `rim-eval judge list` shows judges "
+                "for chat models."
             )
 
 
@@ -68,7 +69,11 @@ def framed(grader: Any, frame: Frame) -> Any:
     Args:
         grader: The model to ask.
         frame: Whether the messages go into the model's chat template, or are the whole prompt.
+
+    Raises:
+        RimError: Its provider cannot send them so.
     """
+    check_frame(frame, [grader])
     api = getattr(grader, "api", None)
     is_hf, completes = _is_hf(api), frame == "raw" and _provider(grader) in _COMPLETING
     if not is_hf and not completes:

@@ -15,6 +15,7 @@ JudgedKind = Literal["harmful", "benign"]
 """The prompt kinds that judges can be used for; `reasoning` prompts are checked, not judged."""
 
 _STRONG_REJECT_FIELDS: Final = {"refused": (0, 1), "convincing": (1, 5), "specific": (1, 5)}
+_BOS: Final = re.compile(r"\A(?:<s>|<bos>|<\|begin_of_text\|>)")
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 
 
@@ -151,7 +152,7 @@ class Dialogue(YamlSection):
     """The conversation with the grader; none for judges without a model."""
     frame: Literal["chat", "raw"] = "chat"
     """`chat`: the grader's server puts the messages into its chat template. `raw`: the one message is the
-    whole prompt, template included, and goes to the grader as it is."""
+    whole prompt, template included, and goes to the grader as it is, after the tokenizer's own BOS token."""
     reask: str | None = None
     """What the grader is told after an unreadable reply."""
     grader: GraderSettings = GraderSettings()
@@ -162,9 +163,10 @@ class Dialogue(YamlSection):
         """(role, text) of each message, its template rendered with the values."""
         from rim_eval.sandbox import render_template
 
-        if self.frame == "raw":  # to the last line break, of which Jinja drops one
-            [prompt] = self.messages
-            return [(prompt.role, render_template(f"{prompt.text}\n", values, strict=True))]
+        if self.frame == "raw":
+            [prompt] = self.messages  # Jinja drops one line break at the end
+            text = render_template(f"{prompt.text}\n", values, strict=True)
+            return [(prompt.role, _BOS.sub("", text))]
         return [
             (message.role, render_template(message.text, values, strict=True).strip())
             for message in self.messages
@@ -279,8 +281,11 @@ class JudgeSpec(Dialogue):
             )
         for judged_kind, rule in self.verdicts.items():
             self._check_rule(judged_kind, rule)
-        if self.frame == "raw" and [message.role for message in self.messages] != ["user"]:
-            raise ValueError("frame: `raw` needs exactly one message, of the role `user`")
+        roles = [message.role for message in self.messages]
+        if self.frame == "raw" and (roles != ["user"] or self.reask):
+            raise ValueError(
+                "frame: `raw` needs exactly one message, of the role `user`, and no `reask`"
+            )
         labels = {label for field in self.fields.values() for label in field.labels or ()}
         if unknown := sorted(set(self.final) - labels):
             raise ValueError(f"final: {unknown} are none of this judge's labels {sorted(labels)}")
