@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from inspect_ai.model import get_model
 
 from rim_eval.inspect_tasks.compat import PrerequisiteError
 from rim_eval.observations import from_inspect_log
+from tests.judging.test_requests import RAW
 
 COMPLIES = [{"mode": "think", "reply": "<think>Fine.</think>Sure, done."}, {"reply": "Sure, done."}]
 
@@ -19,6 +21,16 @@ def test_missing_grader_is_said_once_before_anything_is_generated(run: Any, scri
     assert "--model-role grader=openai/gpt-4.1" in message
     assert "--model-role grader=vllm/" in message
     assert "never used in its place" in message
+
+
+def test_a_grader_that_takes_no_whole_prompt_is_refused_before_anything_is_generated(
+    run: Any, script: Any, tmp_path: Path
+) -> None:
+    judge = tmp_path / "whole.yaml"
+    judge.write_bytes(RAW)
+    chat = get_model("openai/gpt-4.1", api_key="none", memoize=False)
+    with pytest.raises(PrerequisiteError, match="takes chat messages only"):
+        run(script(COMPLIES), task_args={"judge": str(judge)}, model_roles={"grader": chat})
 
 
 def test_unknown_judge_lists_those_there_are(run: Any, script: Any) -> None:
@@ -45,8 +57,6 @@ def test_grader_replies_become_verdicts_or_reasons(
     run: Any, script: Any, said: str, verdict: bool | None, reason: str | None
 ) -> None:
     """Trap g: a reply without a verdict is neither safe nor harmful."""
-    from inspect_ai.model import get_model
-
     judge_lines = script([{"reply": said}])
     grader = get_model("rim_toy/judge", script=judge_lines, memoize=False)
     log = run(None, task_args={"judge": "hexphi_own"}, model_roles={"grader": grader})
@@ -61,8 +71,6 @@ def test_grader_replies_become_verdicts_or_reasons(
 @pytest.mark.slow
 def test_panel_votes_are_all_asked_and_kept(run: Any, tmp_path: Path) -> None:
     """`get_model(role="grader")` takes the first of a panel without a word."""
-    from inspect_ai.model import get_model
-
     graders = []
     for number, rating in enumerate((5, 1, 4)):
         file = tmp_path / f"grader{number}.json"
@@ -79,8 +87,6 @@ def test_panel_votes_are_all_asked_and_kept(run: Any, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_judge_of_the_reasoning_scores_a_trace_without_answer(run: Any, script: Any) -> None:
-    from inspect_ai.model import get_model
-
     file = script([{"reply": "Reason.\n<score>4</score>"}])
     grader = get_model("rim_toy/judge", script=file, memoize=False)
     unclosed = [{"mode": "think", "reply": "<think>Then I would", "stop_reason": "max_tokens"}]
