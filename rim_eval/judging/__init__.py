@@ -28,21 +28,20 @@ from rim_eval.judging._grader import (
 )
 from rim_eval.judging._judge import (
     Judge,
-    judge_by_panel,
     judge_names,
     load_judge,
     missing_grader_message,
     parse_judge,
 )
 from rim_eval.judging._labelled import LABELLED_SETS, load_labelled, parse_labelled
+from rim_eval.judging._panel import judge_by_panel
 from rim_eval.judging._refusal import classify_refusal
 from rim_eval.judging._spec import (
     Dialogue,
-    LinesReader,
+    FieldsReader,
     Message,
     ReplyField,
     Source,
-    TagsReader,
     WordReader,
 )
 from rim_eval.judging._validation import (
@@ -64,19 +63,18 @@ __all__ = [
     "AgreementFigure",
     "Case",
     "Dialogue",
+    "FieldsReader",
     "Grader",
     "Group",
     "Judge",
     "JudgeProvenance",
     "Judgement",
-    "LinesReader",
     "Measurement",
     "Message",
     "Pair",
     "ReplyField",
     "Sees",
     "Source",
-    "TagsReader",
     "Validation",
     "ValidationFile",
     "WordReader",
