@@ -30,7 +30,7 @@ _LOOK_ALIKES: Final = str.maketrans("<>[]◁▷", "‹›⟦⟧‹›")
 _MARKERS: Final = tomllib.loads(
     files(__package__).joinpath("chat_markers.toml").read_text(encoding="utf-8")
 )
-_TAG: Final = re.compile(r"<\s*/?\s*([A-Za-z_][\w-]*)\s*>")
+_TAG: Final = re.compile(r"<\s*/?\s*([A-Za-z_][\w-]*(?: [\w-]+)?)\s*>")
 _SENTINEL: Final = "7391"
 _SAMPLE: Final = Case(
     prompt_text=f"REQUEST-{_SENTINEL}",
@@ -80,13 +80,17 @@ def _marker_pattern(tags: tuple[str, ...]) -> re.Pattern[str]:
 
 
 def render_messages(spec: JudgeSpec, case: Case, sees: Sees) -> list[tuple[str, str]]:
-    """(role, text) of each message to the grader, everything from outside escaped."""
-    return spec.rendered(_values(spec, case, sees))
+    """(role, text) of each message to the grader, everything from outside escaped.
+
+    Raises:
+        RimError: The publisher's prompt cannot be loaded (`JudgeSpec.fetch_prompt`).
+    """
+    return spec.rendered(_values(spec, case, sees, spec.fetch_prompt()))
 
 
-def _values(spec: JudgeSpec, case: Case, sees: Sees) -> dict[str, str | None]:
+def _values(spec: JudgeSpec, case: Case, sees: Sees, published: str = "") -> dict[str, str | None]:
     """What the templates may use, without the tags of the judge's own prompt and reply format."""
-    tags = {name for message in spec.messages for name in _TAG.findall(message.text)}
+    tags = set(_TAG.findall("\n".join((published, *(message.text for message in spec.messages)))))
     if isinstance(spec.reader, FieldsReader):
         tags.update(spec.reader.fields)
     texts = {
@@ -107,14 +111,14 @@ def message_problem(spec: JudgeSpec) -> tuple[FieldPath, str] | None:
     A prompt that does not show the request, the context, or what the judge is said to see would
     give verdicts about something else.
     """
-    from rim_eval.sandbox import TemplateRenderError, render_template
+    from rim_eval.sandbox import TemplateRenderError
 
     parts = {"answer": ["answer"], "reasoning": ["reasoning"], "both": ["reasoning", "answer"]}
     for sees, case in product(spec.inputs, (_BARE_SAMPLE, _SAMPLE)):
         values, prompt = _values(spec, case, sees), ""
         for number, message in enumerate(spec.messages):
             try:
-                prompt += render_template(message.text, values, strict=True)
+                prompt += message.preview(values)
             except TemplateRenderError as error:
                 return ("messages", number, "text"), f"the template fails: {error}"
         for name in ("request", "context", *parts[sees]) if prompt else ():

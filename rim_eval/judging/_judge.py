@@ -300,6 +300,23 @@ def load_judge(name_or_path: str | Path) -> Judge:
     return replace(parse_judge(raw, str(path)), path=path)
 
 
+def judge_wording(name: str, sha256: str | None) -> str | None:
+    """Whose words a shipped judge asks in.
+
+    Args:
+        name: The judge as observations name it: `hexphi@2`.
+        sha256: SHA-256 of its file.
+
+    Returns:
+        `publisher's prompt, sha256 ...` or `own wording`; None for another file and for offline judges.
+    """
+    parts = name.partition("@")[0].split("+")
+    if not set(parts) <= set(judge_names()):
+        return None
+    judge = load_judge("+".join(parts))
+    return judge.spec.wording if judge.sha256 == sha256 else None
+
+
 def parse_judge(raw: bytes, name: str) -> Judge:
     """Make a judge of a YAML file's bytes.
 
