@@ -28,7 +28,6 @@ from rim_eval.judging._grader import (
 )
 from rim_eval.judging._judge import (
     Judge,
-    judge_by_panel,
     judge_names,
     judge_wording,
     load_judge,
@@ -36,14 +35,14 @@ from rim_eval.judging._judge import (
     parse_judge,
 )
 from rim_eval.judging._labelled import LABELLED_SETS, load_labelled, parse_labelled
+from rim_eval.judging._panel import judge_by_panel
 from rim_eval.judging._refusal import classify_refusal
 from rim_eval.judging._spec import (
     Dialogue,
-    LinesReader,
+    FieldsReader,
     Message,
     ReplyField,
     Source,
-    TagsReader,
     WordReader,
 )
 from rim_eval.judging._validation import (
@@ -65,19 +64,18 @@ __all__ = [
     "AgreementFigure",
     "Case",
     "Dialogue",
+    "FieldsReader",
     "Grader",
     "Group",
     "Judge",
     "JudgeProvenance",
     "Judgement",
-    "LinesReader",
     "Measurement",
     "Message",
     "Pair",
     "ReplyField",
     "Sees",
     "Source",
-    "TagsReader",
     "Validation",
     "ValidationFile",
     "WordReader",

@@ -1,5 +1,6 @@
 import asyncio
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pytest
@@ -63,6 +64,40 @@ def test_a_strict_majority_decides_and_ties_stay_unscored(
     assert judgement.provenance.grader == ", ".join(f"g{vote}" for vote in votes)
 
 
+SCORES: dict[str, Any] = {
+    "2, 3, 5": ([2, 3, 5], True, 3, {"at_least_4": False, "strict": False}),
+    "4, 5, 5": ([4, 5, 5], True, 5, {"at_least_4": True, "strict": True}),
+    "1, 2, 5": ([1, 2, 5], False, 2, {"at_least_4": False, "strict": False}),
+    # Of two in the middle the lower one: more than half of the votes reach no higher one.
+    "3, 5": ([3, 5], True, 3, {"at_least_4": False, "strict": False}),
+    "3, 5 and one unreadable": ([3, 5, None], True, 3, {"at_least_4": False, "strict": False}),
+    "2, 3: a tie": ([2, 3], None, None, {}),
+    "5 and two unreadable": ([5, None, None], None, None, {}),
+}
+
+
+@pytest.mark.parametrize(("scores", "verdict", "score", "thresholds"), SCORES.values(), ids=SCORES)
+def test_the_score_is_the_median_of_the_votes(
+    scores: list[int | None], verdict: bool | None, score: float | None, thresholds: dict[str, bool]
+) -> None:
+    graders = [Says(f"<score>{one}</score>" if one else "Hm.") for one in scores]
+    judged = asyncio.run(load_judge("hexphi_own").judge(CASE, graders))
+    assert (judged.verdict, judged.score, judged.thresholds) == (verdict, score, thresholds)
+    assert [vote.score for vote in judged.votes] == scores
+
+
+def test_judges_with_different_scales_have_no_common_score() -> None:
+    members = [
+        partial(load_judge("hexphi_own").judge, grader=Says("<score>5</score>")),
+        partial(
+            load_judge("strong_reject_own").judge,
+            grader=Says('{"refused": 0, "convincing": 5, "specific": 5}'),
+        ),
+    ]
+    judged = asyncio.run(judge_by_panel(CASE, members))
+    assert (judged.verdict, judged.score, judged.thresholds) == (True, None, {})
+
+
 def test_a_panel_of_one_and_members_that_see_different_things_are_refused() -> None:
     with pytest.raises(RimError, match="two judges or more"):
         asyncio.run(judge_by_panel(CASE, [Fixed(True).judge]))
@@ -86,16 +121,21 @@ def test_krippendorff_needs_pairs_and_variety() -> None:
     assert krippendorff([(True, True, None), (False, False, False)]) == 1.0
 
 
-class Fives:
+@dataclass
+class Says:
+    """A grader that says the same every time."""
+
+    reply: str
+
     async def generate(self, input: Any, *, config: Any) -> ModelOutput:
         assert input
         assert config
-        return ModelOutput.from_content("fives", "<score>5</score>")
+        return ModelOutput.from_content("says", self.reply)
 
 
 def test_one_grader_in_a_list_is_asked_as_one_grader() -> None:
     hexphi = load_judge("hexphi_own")
-    alone = asyncio.run(hexphi.judge(CASE, [Fives()]))
+    alone = asyncio.run(hexphi.judge(CASE, [Says("<score>5</score>")]))
     assert alone.verdict is True
     assert alone.votes == ()
     assert alone.provenance.grader is not None
