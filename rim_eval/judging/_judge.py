@@ -10,7 +10,7 @@ import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Final, cast, get_args
 
@@ -300,6 +300,7 @@ def load_judge(name_or_path: str | Path) -> Judge:
     return replace(parse_judge(raw, str(path)), path=path)
 
 
+@lru_cache(maxsize=256)
 def judge_wording(name: str, sha256: str | None) -> str | None:
     """Whose words a shipped judge asks in.
 

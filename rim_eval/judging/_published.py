@@ -121,8 +121,8 @@ class PublishedPrompt(YamlSection):
         return "\n".join(_TEXTS[text.sha256] for text in self.texts)
 
     def _content(self, path: Path, data: Path | None) -> bytes:
-        for folder in filter(None, (data, os.environ.get(DATA_VARIABLE))):
-            if (local := Path(folder).expanduser() / path).is_file():
+        for folder in (data, os.environ.get(DATA_VARIABLE)):
+            if folder and (local := Path(folder).expanduser() / path).is_file():
                 return local.read_bytes()
         whole = None if self.texts[0].at else self.texts[0].sha256
         return download_file(self.source, self.file, sha256=whole).content

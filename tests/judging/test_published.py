@@ -208,8 +208,7 @@ def test_without_network_one_message_names_the_ways_out() -> None:
 
 
 def test_a_gated_publisher_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    request = httpx.Request("GET", "https://huggingface.co")
-    response = httpx.Response(401, request=request)
+    response: Any = httpx.Response(401, request=httpx.Request("GET", "https://huggingface.co"))
 
     def refuse(*_: object, **__: object) -> None:
         raise errors.GatedRepoError("gated", response=response)
@@ -225,7 +224,7 @@ def test_a_message_has_one_text_and_a_published_one_shows_what_is_judged() -> No
     both = judge_file().replace(b"    published:", b"    text: words\n    published:")
     with pytest.raises(RimError, match="give exactly one of `text` and `published`"):
         parse_judge(both, "vault.yaml")
-    with pytest.raises(RimError, match=r"no message shows {{ answer }}"):
+    with pytest.raises(RimError, match=r"no message shows \{\{ answer"):
         judge_of(part(places='["{what}", request], ["{reply}", request]'))
 
 
@@ -244,8 +243,9 @@ def test_shipped_judges_say_whose_words_they_ask_in() -> None:
     listed = CliRunner().invoke(main, ["judge", "list"]).output
     for name in PUBLISHED:
         judge = load_judge(name)
-        assert str(judge.spec.wording).startswith("publisher's prompt, sha256 ")
-        assert judge.spec.wording in listed
+        wording = str(judge.spec.wording)
+        assert wording.startswith("publisher's prompt, sha256 ")
+        assert wording in listed
         assert judge_wording(f"{name}@2", judge.sha256) == judge.spec.wording
     assert {load_judge(name).spec.wording for name in OWN} == {"own wording"}
     assert load_judge("llama_guard3").spec.wording == "the model's own chat template"

@@ -19,6 +19,7 @@ from rim_eval.errors import RimError
 from rim_eval.judging import Case, Judge, Judgement, judge_names, load_judge, parse_judge
 from rim_eval.judging._grader import render_messages
 from rim_eval.judging._request import framed
+from tests.judging.stand_ins import stand_in_prompts
 from tests.loopback import Body, JsonServer, completion
 
 PAGE = Path(__file__).parents[2] / "docs" / "judges.md"
@@ -88,25 +89,6 @@ def judges() -> list[Judge]:
     """All shipped judges that ask a grader, and one of our own with a whole prompt."""
     shipped = [load_judge(name) for name in judge_names()]
     return [*(judge for judge in shipped if judge.needs_grader), whole()]
-
-
-@contextmanager
-def texts_of_our_own() -> Iterator[None]:
-    """Stand in for the publishers' prompts, which are fetched: their places, between other words."""
-    texts = {
-        text.sha256: "[INST] " + " -- ".join(place for place, _ in text.fill) + " [/INST]\n"
-        for judge in judges()
-        for message in judge.spec.messages
-        for text in (message.published.texts if message.published else ())
-    }
-    with patch.dict("rim_eval.judging._published._TEXTS", texts):
-        yield
-
-
-@pytest.fixture(autouse=True)
-def _without_network() -> Iterator[None]:
-    with texts_of_our_own():
-        yield
 
 
 def whole() -> Judge:
@@ -360,5 +342,5 @@ if __name__ == "__main__":
     written = PAGE.read_text(encoding="utf-8")
     before, _, after = written.partition(f"{MARK}\n")
     after = after.partition("\n\n")[2]
-    with texts_of_our_own():
+    with patch.dict("rim_eval.judging._published._TEXTS", stand_in_prompts()):
         PAGE.write_text(f"{before}{MARK}\n{table()}\n{after}", encoding="utf-8")
