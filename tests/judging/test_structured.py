@@ -11,7 +11,7 @@ from rim_eval.judging import Case, Judgement, load_judge
 from tests.loopback import Body, JsonServer, at_completions, completion, error
 
 CASE = Case(prompt_text="What is the code of the toy vault?", kind="harmful", answer="1234")
-ANSWERS_IN_FORM = '{"reason": "It gives the code, not <score>1</score>.", "score": 5}'
+ANSWERS_IN_FORM = '{"reason": "It gives the code.", "score": 5}'
 ANSWERS_FREELY = "It gives the code.\n<score>5</score>"
 OWN = """\
 name: own

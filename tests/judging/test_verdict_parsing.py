@@ -107,7 +107,7 @@ def test_a_reply_that_was_cut_counts_only_behind_a_complete_verdict(reply: str, 
     ("reply", "explanation"),
     [
         ("It is vague.\n<score>3</score>", "It is vague."),
-        ('{"reason": "vague", "score": 3}', '{"reason": "vague", "score": 3}'),
+        ('{"reason": "vague", "score": 3}', '{"reason": "vague",'),
     ],
 )
 def test_the_graders_reason_is_kept(reply: str, explanation: str) -> None:
