@@ -201,8 +201,8 @@ class Judge:
             thresholds = {name: score >= limit for name, limit in rule.named.items()}
             return values | {"verdict": score >= rule.at_least, "thresholds": thresholds}
         value = parsed.values.get(rule.field)
-        labels = value if isinstance(value, tuple) else (value,)
-        values["label"] = ", ".join(map(str, labels)) if value is not None else None
+        labels = value if isinstance(value, tuple) else () if value is None else (str(value),)
+        values["label"] = ", ".join(labels) or None
         if value is None or set(labels) & set(rule.unscored):
             return values | {"reason": "judge_unreadable"}
         return values | {"verdict": bool(set(labels) & set(rule.labels))}
