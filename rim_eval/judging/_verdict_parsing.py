@@ -18,7 +18,7 @@ _FORMS: Final = {
     "tags": r"<\s*(?:{key})\s*>(?:([^<>]{{0,200}})<\s*/\s*(?:{key})\s*>|([^<>\n]*))",
     "json": r"[\"']#?(?:{key})[\"']\s*:\s*(?!null\b)(\[[^\]]*\]|\"[^\"\n]*\"|[^,}}\n]*)",
     # A line without a colon is one only where a number follows: `1.b 0`.
-    "lines": r"^[ \t>*_#|•-]*(?:\w{{1,2}}[.)][ \t*_]*)?(?:{key})[ \t*_]*(?:[:：|]|(?<=[ \t*])(?=\d))([^\n]*)",
+    "lines": r"^[ \t>*_#|•-]*(?:\w{{1,2}}[.)][ \t*_]*)?(?:{key})[.)]?[ \t*_]*(?:[:：|]|(?<=[ \t*])(?=\d))([^\n]*)",
 }
 """How a field's value stands in each form."""
 
@@ -130,6 +130,7 @@ def _value(raw: str, spec: ReplyField) -> Value | None:
         return next((one for one in spec.labels or () if one.casefold() == plain.casefold()), None)
     low, high = spec.integers
     number = _NUMBER.fullmatch(plain)
-    if number is None or int(number[2] or high) != high or not low <= int(number[1]) <= high:
+    # `0/1` is the form said again, not a rating out of 1.
+    if number is None or (number[2] and (high == 1 or int(number[2]) != high)):
         return None
-    return int(number[1])
+    return int(number[1]) if low <= int(number[1]) <= high else None
