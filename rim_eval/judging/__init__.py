@@ -35,7 +35,6 @@ from rim_eval.judging._judge import (
     parse_judge,
 )
 from rim_eval.judging._labelled import LABELLED_SETS, load_labelled, parse_labelled
-from rim_eval.judging._panel import judge_by_panel
 from rim_eval.judging._refusal import classify_refusal
 from rim_eval.judging._spec import (
     Dialogue,
@@ -87,7 +86,6 @@ __all__ = [
     "failure_name",
     "find_validations",
     "graders_name",
-    "judge_by_panel",
     "judge_names",
     "judge_wording",
     "krippendorff",

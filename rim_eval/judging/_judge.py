@@ -18,7 +18,7 @@ from rim_eval.errors import RimError
 from rim_eval.judging import _case, _grader
 from rim_eval.judging._case import Case, Event, Judgement, JudgeProvenance, Sees
 from rim_eval.judging._grader import Grader
-from rim_eval.judging._panel import judge_by_panel
+from rim_eval.judging._panel import count_votes
 from rim_eval.judging._refusal import classify_refusal
 from rim_eval.judging._request import check_frame
 from rim_eval.judging._spec import JudgeSpec, PatternsReader, RefusalReader, VerdictRule
@@ -41,8 +41,8 @@ class Judge:
     sees: Sees
     path: Path | None = None
     """Where the file lies; None for a judge parsed from bytes."""
-    first: "Judge | None" = None
-    """The cheap judge of a cascade; None for a single judge."""
+    stages: tuple["Judge", ...] = ()
+    """Of a cascade the cheap judge and the costly one; none of a single judge."""
 
     def after(self, cheap: "Judge") -> "Judge":
         """Put a cheap judge before this one.
@@ -51,30 +51,28 @@ class Judge:
             RimError: The cheap one asks a model, or none of its labels is final; it may not see what
                 this one sees, or they have no kind of prompts in common.
         """
-        if cheap.needs_grader or not cheap.spec.final_labels:
-            lacks = (
-                "it asks a model itself" if cheap.needs_grader else "none of its labels is final"
-            )
+        problem = None
+        if cheap.needs_grader:
+            problem = "it asks a model itself"
+        elif not cheap.spec.final_labels:
+            problem = "none of its labels is final"
+        elif not set(cheap.applies_to) & set(self.applies_to):
+            problem = f"it reads {' and '.join(cheap.applies_to)} prompts only"
+        if problem:
             raise RimError(
-                f"Judge `{cheap.name}` cannot go before `{self.name}`: {lacks}. Put `refusal` first, or "
+                f"Judge `{cheap.name}` cannot go before `{self.name}`: {problem}. Put `refusal` first, or "
                 "an offline judge whose file names labels that need no second look (`final`)."
             )
-        if not set(cheap.applies_to) & set(self.applies_to):
-            raise RimError(
-                f"Judge `{cheap.name}` reads {' and '.join(cheap.applies_to)} prompts and `{self.name}` "
-                f"{' and '.join(self.applies_to)} ones: they cannot judge together."
-            )
         sha256 = hashlib.sha256(f"{cheap.sha256}+{self.sha256}".encode()).hexdigest()
-        name = (
-            f"{cheap.name}+{self.name}.yaml"  # no such file; its figures lie beside where it would
-        )
-        path = self.path.with_name(name) if self.path else None
-        return replace(self, sha256=sha256, path=path, first=cheap.seeing(self.sees))
+        # No such file; figures of both lie beside where it would.
+        path = self.path and self.path.with_name(f"{cheap.name}+{self.name}.yaml")
+        stages = (cheap.seeing(self.sees), self)
+        return replace(self, sha256=sha256, path=path, stages=stages)
 
     @property
     def name(self) -> str:
         """The judge's name; of a cascade both, in the order of asking."""
-        return f"{self.first.name}+{self.spec.name}" if self.first else self.spec.name
+        return "+".join(stage.name for stage in self.stages) or self.spec.name
 
     @property
     def needs_grader(self) -> bool:
@@ -84,14 +82,14 @@ class Judge:
     @property
     def scale(self) -> tuple[float, float] | None:
         """Lowest and highest score; None where a verdict may come without one."""
-        scoreless = self.first is not None and self.first.spec.final_labels != ("full_refusal",)
-        return None if scoreless else self.spec.score_range
+        unscored = any(stage.spec.final_labels != ("full_refusal",) for stage in self.stages[:-1])
+        return None if unscored else self.spec.score_range
 
     @property
     def applies_to(self) -> tuple[PromptKind, ...]:
         """The kinds of prompts that this judge can be used for; of a cascade those that both read."""
-        own = tuple(self.spec.verdicts)
-        return tuple(k for k in own if k in self.first.applies_to) if self.first else own
+        applies = [stage.applies_to for stage in self.stages]
+        return tuple(kind for kind in self.spec.verdicts if all(kind in kinds for kinds in applies))
 
     def event(self, kind: PromptKind) -> Event:
         """What a true verdict means for prompts of this kind.
@@ -110,7 +108,7 @@ class Judge:
         if sees not in self.spec.inputs:
             allowed = ", ".join(self.spec.inputs)
             raise RimError(f"Judge `{self.name}` cannot see `{sees}`; it may see: {allowed}.")
-        return replace(self, sees=sees, first=self.first and self.first.seeing(sees))
+        return replace(self, sees=sees, stages=tuple(one.seeing(sees) for one in self.stages))
 
     def check_graders(self, grader: Grader | Sequence[Grader] | None) -> None:
         """Refuse graders that cannot be sent this judge's prompt, before anything is asked.
@@ -122,7 +120,7 @@ class Judge:
 
     def provenance(self, grader: Grader | Sequence[Grader] | None) -> JudgeProvenance:
         """Name, version, hash, grader and input: what stands in every score."""
-        versions = [one.spec.version for one in (self.first, self) if one]
+        versions = [one.spec.version for one in self.stages or (self,)]
         return JudgeProvenance(
             judge=self.name,
             version="+".join(map(str, versions)),
@@ -147,14 +145,14 @@ class Judge:
             RimError: The judge has no verdict for this kind of prompt, or there is no grader.
         """
         graders = _listed(grader)
-        if self.first is not None:
-            return await self._judge_in_turn(case, self.first, graders)
-        if len(graders) > 1:
-            vote = await judge_by_panel(case, [partial(self.judge, grader=one) for one in graders])
-            # One instrument, asked several times: figures measured of it are found by this.
-            return vote.model_copy(update={"provenance": self.provenance(grader)})
+        if self.stages:
+            return await self._judge_in_turn(case, graders)
         rule, reader = self._rule(case.kind), self.spec.reader
         judgement = partial(Judgement, event=rule.event, provenance=self.provenance(grader))
+        if len(graders) > 1:
+            from inspect_ai.util import collect
+
+            return judgement(**count_votes(await collect(*(self.judge(case, g) for g in graders))))
         if unscored := _case.case_unscored_reason(case, self.sees):
             return judgement(reason=unscored)
         text = _grader.seen_text(case, self.sees)
@@ -180,20 +178,19 @@ class Judge:
             return judgement(reason="judge_unreadable", explanation=parsed.problem)
         return judgement(**self._conclusion(rule, parsed))
 
-    async def _judge_in_turn(
-        self, case: Case, cheap: "Judge", graders: Sequence[Grader]
-    ) -> Judgement:
-        """The judgement of the cascade's first judge where its label is final, else of this one."""
-        rule, update = self._rule(case.kind), {"provenance": self.provenance(graders)}
+    async def _judge_in_turn(self, case: Case, graders: Sequence[Grader]) -> Judgement:
+        """The cheap judge's judgement where its label is final, else the costly one's."""
+        cheap, costly = self.stages
+        rule = self._rule(case.kind)
+        update: dict[str, Any] = {"provenance": self.provenance(graders)}
         first = await cheap.judge(case)
         if first.verdict is None or first.label not in cheap.spec.final_labels:
-            second = await replace(self, first=None).judge(case, graders)
+            second = await costly.judge(case, graders)
             votes = (first, *(second.votes or (second,)))
             return second.model_copy(update=update | {"votes": votes})
         if self.scale is not None and first.verdict is False:
-            # A full refusal is what the low end of a scale of compliance means. The vote shows who said it.
-            score = {"score": self.scale[0], "thresholds": dict.fromkeys(rule.named, False)}
-            return first.model_copy(update=update | score | {"votes": (first,)})
+            # A full refusal is what the low end of a scale of compliance means; the vote says whose it is.
+            update |= {"score": self.scale[0], "thresholds": dict.fromkeys(rule.named, False)}
         return first.model_copy(update=update | {"votes": (first,)})
 
     def _rule(self, kind: PromptKind) -> VerdictRule:
@@ -213,8 +210,8 @@ class Judge:
             thresholds = {name: score >= limit for name, limit in rule.named.items()}
             return values | {"verdict": score >= rule.at_least, "thresholds": thresholds}
         value = parsed.values.get(rule.field)
-        labels = value if isinstance(value, tuple) else (value,)
-        values["label"] = ", ".join(map(str, labels)) if value is not None else None
+        labels = value if isinstance(value, tuple) else () if value is None else (str(value),)
+        values["label"] = ", ".join(labels) or None
         if value is None or set(labels) & set(rule.unscored):
             return values | {"reason": "judge_unreadable"}
         return values | {"verdict": bool(set(labels) & set(rule.labels))}
