@@ -48,7 +48,7 @@ class PublishedText(YamlSection):
     def filled(self, values: Mapping[str, str | None]) -> str:
         """The text with the values in its places; a value that looks like a place stays as it is."""
         if values["context"] and "context" not in self.parts:
-            values = {**values, "request": f"{values['context']}\n\n{values['request']}"}
+            values = {**values, "request": f"{values['context']}\n\n{values['request'] or ''}"}
         first, *others = re.split(self._places, _TEXTS[self.sha256])
         filled = (values[part] or "" for _, part in self.fill)
         return first + "".join(map("".join, zip(filled, others, strict=True)))
