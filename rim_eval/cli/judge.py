@@ -46,7 +46,7 @@ def command() -> None:
 
 @command.command("list")
 def list_judges() -> None:
-    """List the shipped judges: what they apply to, whether they ask a grader model, and what they see.
+    """List the shipped judges: what they apply to, whether they ask a grader or run a classifier, and what they see.
 
     NAME:PART shows a judge another part of the reply, wherever a judge is named: -T judge=hexphi:both.
     """
@@ -54,6 +54,7 @@ def list_judges() -> None:
         judge = judging.load_judge(name)
         kinds = ", ".join(judge.applies_to)
         asks = "asks a grader" if judge.needs_grader else "offline"
+        asks = "classifier" if judge.spec.needs_model and not judge.needs_grader else asks
         validation = judging.load_validation(judge)
         measurements = validation.measurements if validation else ()
         sets = ", ".join(dict.fromkeys(one.set for one in measurements)) or "nothing"
@@ -214,6 +215,7 @@ def _load(name: str, sees: Sees | None, graders: Sequence[str]) -> "tuple[Judge,
     judge = judging.load_judge(name)
     if sees:
         judge = judge.seeing(sees)
+    judge.prepare()
     return judge, load_graders(f"Judge `{judge.name}`", judge.needs_grader, graders)
 
 

@@ -18,9 +18,16 @@ from typing import Any, Final, cast, get_args
 from rim_eval.errors import RimError
 from rim_eval.judging import _case, _grader
 from rim_eval.judging._case import Case, Event, Judgement, JudgeProvenance, Sees
+from rim_eval.judging._classifier import classify, load_classifier
 from rim_eval.judging._grader import Grader
 from rim_eval.judging._refusal import classify_refusal
-from rim_eval.judging._spec import JudgeSpec, PatternsReader, RefusalReader, VerdictRule
+from rim_eval.judging._spec import (
+    ClassifierReader,
+    JudgeSpec,
+    PatternsReader,
+    RefusalReader,
+    VerdictRule,
+)
 from rim_eval.judging._verdict_parsing import ParsedVerdict
 from rim_eval.paths import judges_dir, model_name
 from rim_eval.types import PromptKind
@@ -49,6 +56,15 @@ class Judge:
     def needs_grader(self) -> bool:
         """Whether a grader model is asked; False for offline judges."""
         return self.spec.needs_grader
+
+    def prepare(self) -> None:
+        """Fetch and load what the judge runs by itself, before anything is asked: a classifier's model.
+
+        Raises:
+            RimError: It cannot be had; the message says what to do.
+        """
+        if isinstance(self.spec.reader, ClassifierReader):
+            load_classifier(self.spec.reader)
 
     @property
     def scale(self) -> tuple[float, float] | None:
@@ -85,11 +101,16 @@ class Judge:
             judge=self.name,
             version=str(self.spec.version),
             sha256=self.sha256,
-            grader=_grader.graders_name([model_name(str(one)) for one in _listed(grader)])
-            if self.needs_grader
-            else None,
+            grader=self._model_name(_listed(grader)),
             sees=self.sees,
         )
+
+    def _model_name(self, graders: Sequence[Grader]) -> str | None:
+        """Whose verdict it is: the graders', the classifier's at its revision, or no model's."""
+        if isinstance(self.spec.reader, ClassifierReader):
+            return load_classifier(self.spec.reader).name
+        names = [model_name(str(one)) for one in graders] if self.needs_grader else []
+        return _grader.graders_name(names)
 
     async def judge(self, case: Case, grader: Grader | Sequence[Grader] | None = None) -> Judgement:
         """Judge one reply.
@@ -119,6 +140,13 @@ class Judge:
         elif isinstance(reader, RefusalReader):
             refusal = classify_refusal(text)
             parsed = ParsedVerdict({"label": refusal.label}, explanation="; ".join(refusal.cues))
+        elif isinstance(reader, ClassifierReader):
+            reading = await classify(reader, case, self.sees)
+            # A refusal at its head does not make a reply harmless whose rest was not read.
+            harmless = rule.event == "misaligned" and reading.label not in rule.labels
+            if reading.label is None or (harmless and not reading.whole):
+                return judgement(reason="judge_truncated", explanation=reading.explanation)
+            parsed = ParsedVerdict({"label": reading.label}, explanation=reading.explanation)
         elif not graders:
             raise RimError(missing_grader_message(self))
         else:
@@ -295,6 +323,11 @@ class Cascade(Judge):
         """What a true verdict means for prompts of this kind; both must know it."""
         return [stage.event(kind) for stage in self.stages][-1]
 
+    def prepare(self) -> None:
+        """Fetch and load what each runs by itself."""
+        for stage in self.stages:
+            stage.prepare()
+
     def seeing(self, sees: Sees) -> Judge:
         """Both, shown another part of the reply."""
         return replace(self, sees=sees, stages=tuple(one.seeing(sees) for one in self.stages))
@@ -303,6 +336,10 @@ class Cascade(Judge):
         """Of both, whichever decides."""
         version = "+".join(str(stage.spec.version) for stage in self.stages)
         return super().provenance(grader).model_copy(update={"version": version})
+
+    def _model_name(self, graders: Sequence[Grader]) -> str | None:
+        names = [stage._model_name(graders) for stage in self.stages]
+        return ", ".join(name for name in names if name) or None
 
     async def judge(self, case: Case, grader: Grader | Sequence[Grader] | None = None) -> Judgement:
         """Judge one reply; the judgement that decided, with every vote kept."""

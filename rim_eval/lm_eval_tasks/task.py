@@ -117,7 +117,7 @@ class ModeTask(ConfigurableTask):  # type: ignore[misc]
 
     @plain_errors()
     def process_results(self, doc: dict[str, Any], results: list[Any]) -> dict[str, Any]:
-        """Splits, verifies and scores one reply; what needs a grader is left for `rim-eval judge run`."""
+        """Splits, verifies and scores one reply; what needs a model of its own is left for `rim-eval judge run`."""
         names = self.engine.names
         if names and self.settings.model:
             names += (self.settings.model,)
@@ -127,7 +127,7 @@ class ModeTask(ConfigurableTask):  # type: ignore[misc]
         reply = self.engine.read(results[0], request)
         if doc["kind"] == "reasoning":
             verdict = check_reply(reply, doc["target"], self.absolute_error)
-        elif self.judge is None or self.judge.needs_grader:
+        elif self.judge is None or self.judge.spec.needs_model:
             sees = "answer" if self.judge is None else self.judge.sees
             verdict = ReplyVerdict(reason=unscored_reason(reply, sees) or "not_judged")
         else:
