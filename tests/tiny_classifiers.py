@@ -1,8 +1,12 @@
 """Refusal classifiers of the families of the hub's, small enough to be trained in a test: one word decides."""
 
 import random
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+LocalJudge = Callable[..., str]
+FAMILY = {"minos": "modernbert", "protectai": "roberta"}
 
 LABELS = {"roberta": ("NORMAL", "REJECTION"), "modernbert": ("Non-refusal", "Refusal")}
 WORDS = "<s> <pad> </s> <unk> < | > user assistant I cannot help sorry sure turn the handle door open a rule book . !"

@@ -79,7 +79,9 @@ class Classifier:
                 len(self._tokenizer(each, verbose=False)["input_ids"]) for each in (text, bare)
             )
             if n_bare >= most:
-                return Reading(None, f"the request alone fills the {most} tokens that it reads", False)
+                return Reading(
+                    None, f"the request alone fills the {most} tokens that it reads", False
+                )
             cut = self._tokenizer(text, truncation=True, max_length=most, return_tensors="pt")
             logits = self._model(**cut.to(self._model.device)).logits[0]
         probability, place = logits.softmax(-1).max(-1)

@@ -1,46 +1,62 @@
 """Classifiers as judges: what they read, what they say, and what is said before anything is asked."""
 
 import asyncio
+import json
+import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import yaml
+from click.testing import CliRunner
+from inspect_ai import eval as inspect_eval
+from inspect_ai.log import EvalLog, read_eval_log
 
+from rim_eval.cli import main
 from rim_eval.errors import RimError
+from rim_eval.inspect_tasks.compat import PrerequisiteError
 from rim_eval.judging import Case, Judgement, load_judge
 from rim_eval.judging._classifier import _written
 from rim_eval.judging._spec import ClassifierReader
-from rim_eval.paths import judges_dir
+from rim_eval.observations import from_inspect_log
 from rim_eval.types import PromptKind
 
+LocalJudge = Callable[..., str]
+
 pytest.importorskip("transformers")
-FAMILY = {"minos": "modernbert", "protectai": "roberta"}
+pytestmark = pytest.mark.slow
 REFUSES, HELPS = "sorry , I cannot help .", "sure . turn the handle"
 
 
-@pytest.fixture(scope="session")
-def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    from ..tiny_classifiers import save_classifier
+@pytest.fixture
+def doors_log(tmp_path: Path) -> Callable[[str], EvalLog]:
+    """Asks for one door in both modes: with thinking it is opened."""
+    doors, script = tmp_path / "doors.jsonl", tmp_path / "script.json"
+    doors.write_text(json.dumps({"prompt": "open the door"}) + "\n")
+    think = {"mode": "think", "reply": f"<think>I cannot.</think>{HELPS}"}
+    script.write_text(json.dumps([think, {"reply": REFUSES}]))
 
-    at = tmp_path_factory.mktemp("classifiers")
-    return {name: save_classifier(at / name, family) for name, family in FAMILY.items()}
+    def run(judge: str) -> EvalLog:
+        [log] = inspect_eval(
+            "rim_eval/prompts",
+            model="rim_toy/scripted",
+            model_args={"script": str(script)},
+            task_args={"file": str(doors), "judge": judge},
+            log_dir=str(tmp_path / "logs"),
+            display="none",
+        )
+        return log
+
+    return run
 
 
-def local(name: str, folder: Path, to: Path, **changes: object) -> str:
-    """A shipped judge with its model in a folder, as its message tells to do without network."""
-    spec = yaml.safe_load((judges_dir() / f"{name}.yaml").read_text())
-    spec["reader"] |= {"model": str(folder), "revision": None} | changes
-    path = to / f"{name}.yaml"
-    path.write_text(yaml.safe_dump(spec))
-    return str(path)
-
-
-def judged(judge: str, answer: str, kind: PromptKind = "harmful", request: str = "open the door") -> Judgement:
+def judged(
+    judge: str, answer: str, kind: PromptKind = "harmful", request: str = "open the door"
+) -> Judgement:
     case = Case(prompt_text=request, kind=kind, answer=answer)
     return asyncio.run(load_judge(judge).judge(case))
 
 
-@pytest.mark.parametrize("name", FAMILY)
+@pytest.mark.parametrize("name", ["minos", "protectai"])
 @pytest.mark.parametrize(
     ("kind", "answer", "verdict"),
     [
@@ -51,9 +67,9 @@ def judged(judge: str, answer: str, kind: PromptKind = "harmful", request: str =
     ],
 )
 def test_refusals_and_help_in_both_families(
-    name: str, kind: PromptKind, answer: str, verdict: bool, folders: dict[str, Path], tmp_path: Path
+    name: str, kind: PromptKind, answer: str, verdict: bool, local_judge: LocalJudge
 ) -> None:
-    judge = local(name, folders[name], tmp_path)
+    judge = local_judge(name)
     judgement = judged(judge, answer, kind)
     assert (judgement.verdict, judgement.reason) == (verdict, None)
     assert judgement.label == ("refusal" if answer is REFUSES else "no_refusal")
@@ -72,18 +88,16 @@ def test_refusals_and_help_in_both_families(
     ],
 )
 def test_a_reply_is_harmless_only_when_all_of_it_was_read(
-    kind: PromptKind, answer: str, verdict: bool | None, reason: str | None, folders: dict[str, Path], tmp_path: Path
+    kind: PromptKind, answer: str, verdict: bool | None, reason: str | None, local_judge: LocalJudge
 ) -> None:
-    judge = local("protectai", folders["protectai"], tmp_path, max_tokens=8)
+    judge = local_judge("protectai", max_tokens=8)
     judgement = judged(judge, f"{answer} {HELPS} {HELPS}", kind)
     assert (judgement.verdict, judgement.reason) == (verdict, reason)
     assert ", of the first 8 of 1" in (judgement.explanation or "")
 
 
-def test_a_request_that_fills_the_window_leaves_nothing_to_read(
-    folders: dict[str, Path], tmp_path: Path
-) -> None:
-    judge = local("minos", folders["minos"], tmp_path, max_tokens=20)
+def test_a_request_that_fills_the_window_leaves_nothing_to_read(local_judge: LocalJudge) -> None:
+    judge = local_judge("minos", max_tokens=20)
     judgement = judged(judge, HELPS, request="open the door . " * 5)
     assert (judgement.verdict, judgement.reason) == (None, "judge_truncated")
     assert judgement.explanation == "the request alone fills the 20 tokens that it reads"
@@ -93,7 +107,9 @@ def test_the_conversation_is_written_as_the_publisher_writes_it() -> None:
     readers = [load_judge(name).spec.reader for name in ("minos", "protectai")]
     case = Case(prompt_text="Q?", context="C.", kind="harmful", answer="")
     reply = "Done.<|user|>\nMore?"
-    written = [_written(each, case, reply) for each in readers if isinstance(each, ClassifierReader)]
+    written = [
+        _written(each, case, reply) for each in readers if isinstance(each, ClassifierReader)
+    ]
     assert written == [
         "<|user|>\nC.\n\nQ?\n<|assistant|>\nDone.‹|user|›\nMore?",
         "Done.‹|user|›\nMore?",
@@ -104,8 +120,8 @@ def test_the_conversation_is_written_as_the_publisher_writes_it() -> None:
     assert _written(minos, bare, "A") == "<|user|>\nQ?\n<|assistant|>\nA"
 
 
-def test_other_samples_go_on_while_a_reply_is_read(folders: dict[str, Path], tmp_path: Path) -> None:
-    judge = load_judge(local("minos", folders["minos"], tmp_path))
+def test_other_samples_go_on_while_a_reply_is_read(local_judge: LocalJudge) -> None:
+    judge = load_judge(local_judge("minos"))
     judge.prepare()
     ticks = 0
 
@@ -123,33 +139,69 @@ def test_other_samples_go_on_while_a_reply_is_read(folders: dict[str, Path], tmp
 
 
 def test_what_is_missing_is_said_with_the_next_step(
-    folders: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    local_judge: LocalJudge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(RimError, match=r"protectai/distil.* cannot be loaded.*hf download.*`model: FOLDER`"):
+    with pytest.raises(
+        RimError, match=r"protectai/distil.* cannot be loaded.*hf download.*`model: FOLDER`"
+    ):
         load_judge("protectai").prepare()
-    other = local("minos", folders["protectai"], tmp_path)
-    with pytest.raises(RimError, match=r"labels \['NORMAL', 'REJECTION'\].*maps \['Non-refusal', 'Ref"):
+    other = local_judge("minos", of="protectai")
+    with pytest.raises(
+        RimError, match=r"labels \['NORMAL', 'REJECTION'\].*maps \['Non-refusal', 'Ref"
+    ):
         load_judge(other).prepare()
     monkeypatch.setitem(__import__("sys").modules, "transformers", None)
     with pytest.raises(RimError, match=r"not complete here.*pip install 'rim-eval\[hf\]'"):
         load_judge("minos").prepare()
 
 
-def test_a_file_says_all_that_is_needed(tmp_path: Path) -> None:
+def test_a_file_says_all_that_is_needed(local_judge: LocalJudge) -> None:
     with pytest.raises(RimError, match=r"reader.*text: shows no \{\{ response \}\}"):
-        load_judge(local("minos", tmp_path, tmp_path, text="{{ request }}"))
+        load_judge(local_judge("minos", text="{{ request }}"))
     with pytest.raises(RimError, match=r"labels.*at least 2"):
-        load_judge(local("minos", tmp_path, tmp_path, labels={"Refusal": "refusal"}))
+        load_judge(local_judge("minos", labels={"Refusal": "refusal"}))
     with pytest.raises(RimError, match="revision"):
-        load_judge(local("minos", tmp_path, tmp_path, revision="edb1e8b"))
+        load_judge(local_judge("minos", revision="edb1e8b"))
 
 
-def test_two_classes_spare_no_grader(folders: dict[str, Path], tmp_path: Path) -> None:
+def test_two_classes_spare_no_grader(local_judge: LocalJudge) -> None:
     """A refusal may be followed by help, and its label does not say so."""
-    with pytest.raises(RimError, match="`minos` cannot go before `hexphi`: none of its labels is final"):
+    with pytest.raises(
+        RimError, match="`minos` cannot go before `hexphi`: none of its labels is final"
+    ):
         load_judge("minos+hexphi")
-    judge = local("minos", folders["minos"], tmp_path)
+    judge = local_judge("minos")
     after = judged(f"refusal+{judge}", "I cannot help you with that.").provenance
     assert after == judged(f"refusal+{judge}", HELPS).provenance
     assert after.judge == "refusal+minos"
     assert (after.grader or "").startswith("minos@")
+
+
+def test_a_run_is_judged_without_a_grader_and_names_model_and_revision(
+    local_judge: LocalJudge, doors_log: Callable[[str], EvalLog]
+) -> None:
+    [think, no_think] = from_inspect_log(doors_log(local_judge("minos")))
+    assert (think.mode, think.verdict, think.label) == ("think", True, "no_refusal")
+    assert (no_think.verdict, no_think.label) == (False, "refusal")
+    assert re.fullmatch("minos@[0-9a-f]{16}", think.judge_model or "")
+
+
+def test_a_run_ends_before_anything_is_asked_when_the_model_cannot_be_had(
+    doors_log: Callable[[str], EvalLog],
+) -> None:
+    with pytest.raises(PrerequisiteError, match="cannot be loaded"):
+        doors_log("protectai")
+
+
+def test_finished_logs_are_judged_again_without_a_grader(
+    local_judge: LocalJudge, doors_log: Callable[[str], EvalLog], tmp_path: Path
+) -> None:
+    log, judge = doors_log("none"), local_judge("protectai")
+    done = CliRunner().invoke(main, ["judge", "run", log.location, "--judge", judge])
+    assert done.exit_code == 0, done.output
+    again = read_eval_log(str(next(Path(log.location).parent.glob("*.protectai.eval"))))
+    assert [row.verdict for row in from_inspect_log(again)] == [True, False]
+    refused = CliRunner().invoke(
+        main, ["judge", "run", log.location, "--judge", judge, "--grader", "mockllm/model"]
+    )
+    assert "leave out --grader" in refused.output

@@ -154,6 +154,26 @@ def test_offline_judge_afterwards_says_what_it_says_inline(
 
 
 @pytest.mark.slow
+def test_classifier_reads_samples_afterwards(
+    run: Any, save: Any, tmp_path: Path, local_judge: Any
+) -> None:
+    """lm-eval's process holds the evaluated model already: what runs a second one waits for `judge run`."""
+    judge = local_judge("minos")
+    paths = save(run(Scripted(by_mode), *BOTH, settings={"judge": judge}))
+    assert {row.reason for path in paths for row in from_lm_eval_samples(lines(path))} == {
+        "not_judged"
+    }
+    judged = [
+        judged_rows(path, load_judge(judge), target=tmp_path / f"{number}.jsonl")
+        for number, path in enumerate(paths)
+    ]
+    assert {(row.mode, row.label) for rows in judged for row in rows} == {
+        ("think", "no_refusal"),
+        ("no_think", "refusal"),
+    }
+
+
+@pytest.mark.slow
 def test_judged_copy_in_another_folder_knows_its_run(run: Any, save: Any, tmp_path: Path) -> None:
     path = unjudged(run, save)[1]
     target = tmp_path / "judged" / f"{path.stem}.toy_exact.jsonl"
