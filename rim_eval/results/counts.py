@@ -29,7 +29,7 @@ _Ints: TypeAlias = NDArray[np.int64]
 _Floats: TypeAlias = NDArray[np.float64]
 
 _TEXTS: Final = (
-    "prompt_id", "pair", "category", "kind", "mode", "arm_kind", "reason", "visibility", "stop_reason", "patterns",
+    "prompt_id", "pair", "category", "kind", "mode", "arm_kind", "reason", "visibility", "stop_reason", "patterns", "judge_sees",
 )  # fmt: skip
 _NUMBERS: Final = (
     "epoch", "verdict", "score", "adopted", "over_budget", "trace_over_budget", "over_limit", "looping", "trace_closed",
@@ -154,6 +154,9 @@ class SetCounts(FrozenModel):
     did."""
     categories: dict[Name, tuple[Cell, ...]] = Field(default={})
     trace_lengths: TraceLengths | None = None
+    only_mode: Mode | None = None
+    """The one mode whose replies the judge can read: `think` where it sees the reasoning alone and the other mode
+    is to have none; None where it can read both."""
 
 
 class PairCell(FrozenModel):
@@ -300,7 +303,20 @@ def count_set(rows: Columns, *, breakdowns: bool = True) -> SetCounts:
         categories={name: _cells(part, part.events) for name, part in parts.items()},
         # Only the check of `effort` arms rests on lengths.
         trace_lengths=_trace_lengths(rows) if kind == "effort" else None,
+        only_mode=only_mode_of(next(iter(rows.text["judge_sees"].tally()), None), kind),
     )
+
+
+def only_mode_of(sees: str | None, arm_kind: ArmKind) -> Mode | None:
+    """The one mode whose replies a judge can read; None where it can read both.
+
+    A judge of the reasoning alone has nothing to read in a mode that is to have none; low effort has some.
+
+    Args:
+        sees: What the judge sees; None where nothing was judged.
+        arm_kind: How the modes were brought about.
+    """
+    return "think" if sees == "reasoning" and arm_kind != "effort" else None
 
 
 def count_pairs(harmful: Columns, benign: Columns) -> tuple[PairCell, ...]:
