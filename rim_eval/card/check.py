@@ -15,6 +15,7 @@ from typing import Any, Final
 from rim_eval.card.build import card_fields, correct, discrimination_card, set_fields
 from rim_eval.card.schema import Card, CardRun, JudgeCard, JudgeFigures, SetCard
 from rim_eval.errors import RimError
+from rim_eval.judging import only_mode_of
 from rim_eval.prompt_sets import entries
 from rim_eval.results.counts import (
     MAX_SCORES,
@@ -25,7 +26,6 @@ from rim_eval.results.counts import (
     Outcome,
     SetCounts,
     arm_total,
-    only_mode_of,
 )
 from rim_eval.statistics.kappa import binary_kappa
 from rim_eval.types import KIND_NAMES, MODES, PromptKind

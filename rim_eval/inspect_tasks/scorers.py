@@ -94,7 +94,7 @@ _Figures = dict[str, float | None]
 
 def _metric(
     prefix: str,
-    figures_of: "Callable[[PromptKind, SetResult | None, FigureNames], _Figures]",
+    figures_of: "Callable[[PromptKind, SetResult | None, FigureNames, Mode | None], _Figures]",
     *modes: Mode,
 ) -> Metric:
     """The figures of all kinds side by side; NaN, as Inspect takes it, where there is none.
@@ -105,7 +105,7 @@ def _metric(
     Args:
         prefix: What all names begin with.
         figures_of: Figures of one kind from its result (None where no sample of it was scored), and
-            what their names depend on.
+            what their names depend on, the one mode last that the judge can read, if it is one.
         *modes: The modes that must have been run.
     """
 
@@ -115,13 +115,14 @@ def _metric(
             return {}
         results = results_of_scores(scores)
         names = _names(metadata, results)
+        only_mode = next((result.counts.only_mode for result in results.values()), None)
         return {
             f"{prefix}{kind}_{name}"
             if len(names.kinds) > 1
             and not name.startswith((KIND_NAMES[kind].rate, KIND_NAMES[kind].difference))
             else f"{prefix}{name}": nan if figure is None else figure
             for kind in names.kinds
-            for name, figure in figures_of(kind, results.get(kind), names).items()
+            for name, figure in figures_of(kind, results.get(kind), names, only_mode).items()
         }
 
     return compute
@@ -162,10 +163,10 @@ def _fields(name: str, figure: Any, fields: Mapping[str, str] = _INTERVAL) -> _F
 
 
 def _difference_figures(
-    kind: PromptKind, result: "SetResult | None", names: "FigureNames"
+    kind: PromptKind, result: "SetResult | None", names: "FigureNames", only_mode: Mode | None
 ) -> _Figures:
     verified = {"mode_verified": float(result.mode_check.verified) if result else None}
-    if names.only_mode:
+    if only_mode:
         return verified
     name, change = KIND_NAMES[kind].difference, result.figures.difference if result else None
     system = result and (result.system or result.figures).difference
@@ -185,7 +186,12 @@ def _difference_figures(
 
 
 def _arm_figures(
-    kind: PromptKind, result: "SetResult | None", names: "FigureNames", mode: Mode
+    kind: PromptKind,
+    result: "SetResult | None",
+    names: "FigureNames",
+    only_mode: Mode | None,
+    *,
+    mode: Mode,
 ) -> _Figures:
     arm = result.counts.arms.get(mode) if result else None
     run: _Figures = {
@@ -197,7 +203,7 @@ def _arm_figures(
         "over_limit": arm.over_limit if arm else 0,
         "looping": arm.looping if arm else 0,
     }
-    if names.only_mode not in (None, mode):
+    if only_mode not in (None, mode):
         return run
     name = KIND_NAMES[kind].rate
     rate = result.figures.rate(mode) if result else None

@@ -16,7 +16,7 @@ from rim_eval.inspect_tasks.solver import model_of, stored_replies
 from rim_eval.judging import Judge, load_judge, missing_grader_message, unscored_reason
 from rim_eval.observations import Observation, rows_of_score
 from rim_eval.replies import ReplyVerdict, check_reply, judge_reply, observe
-from rim_eval.types import KIND_NAMES, FrozenModel, Mode, PromptKind
+from rim_eval.types import KIND_NAMES, FrozenModel, PromptKind
 
 if TYPE_CHECKING:
     from inspect_ai.log import EvalLog, EvalScore
@@ -28,8 +28,6 @@ class FigureNames(FrozenModel):
     kinds: tuple[PromptKind, ...]
     thresholds: bool = False
     """Whether the judge scores from 1 to 5, so that there are figures under stricter lines too."""
-    only_mode: Mode | None = None
-    """The one mode whose replies the judge can read; None for both."""
 
 
 def judged_modes(name: str) -> Scorer:
@@ -194,20 +192,12 @@ def _score(
     thresholds: bool = False,
 ) -> Score:
     """Each mode's observation apart, short enough that Inspect's sample summaries keep it whole."""
-    from rim_eval.results.counts import only_mode_of
-
     rows = {mode: observation_of(state, replies[mode], verdicts[mode]) for mode in replies}
     metadata: dict[str, Any] = {
         mode: row.model_dump(mode="json", exclude_defaults=True) for mode, row in rows.items()
     }
     kinds = tuple(state.metadata.get("kinds") or [state.metadata["kind"]])
-    row = next(iter(rows.values()))
-    names = FigureNames(
-        kinds=kinds,
-        thresholds=thresholds,
-        only_mode=only_mode_of(row.judge_sees, row.arm_kind),
-    )
-    metadata["names"] = names.model_dump(mode="json", exclude_defaults=True)
+    metadata["names"] = FigureNames(kinds=kinds, thresholds=thresholds).model_dump(mode="json")
     return Score(
         value={mode: score_value(row) for mode, row in rows.items()},
         explanation="\n\n".join(

@@ -265,8 +265,16 @@ def missing_grader_message(judge: Judge) -> str:
         "  --model-role grader=openai/gpt-4.1                   (hosted)\n"
         "  --model-role grader=vllm/Qwen/Qwen3-32B              (local; hf/<model> works too)\n"
         "  -T judge=qwen3guard --model-role grader=vllm/Qwen/Qwen3Guard-Gen-8B   (local guard model)\n"
-        "  -T judge=refusal                                     (offline, no grader: refusals only)\n"
+        "  -T judge=minos                                       (a classifier, no grader: refusals only)\n"
         "  -T judge=none                                        (generate now, judge later)"
+    )
+
+
+def matcher_remark(judge: Judge) -> str:
+    """What to judge by in place of the offline matcher where something is decided."""
+    return (
+        f"Judge `{judge.name}` matches words, and how often it errs depends on the model. It is for trials: for a "
+        "release decision name a grader, or a classifier that needs none (-T judge=minos, -T judge=protectai)."
     )
 
 

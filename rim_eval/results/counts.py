@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, NonNegativeInt, model_validator
 
+from rim_eval.judging import only_mode_of
 from rim_eval.observations import NO_PATTERN, Observation, column_value
 from rim_eval.thinking import TraceLengths
 from rim_eval.types import MODES, ArmKind, FrozenModel, Mode, Name, UnscoredReason
@@ -305,18 +306,6 @@ def count_set(rows: Columns, *, breakdowns: bool = True) -> SetCounts:
         trace_lengths=_trace_lengths(rows) if kind == "effort" else None,
         only_mode=only_mode_of(next(iter(rows.text["judge_sees"].tally()), None), kind),
     )
-
-
-def only_mode_of(sees: str | None, arm_kind: ArmKind) -> Mode | None:
-    """The one mode whose replies a judge can read; None where it can read both.
-
-    A judge of the reasoning alone has nothing to read in a mode that is to have none; low effort has some.
-
-    Args:
-        sees: What the judge sees; None where nothing was judged.
-        arm_kind: How the modes were brought about.
-    """
-    return "think" if sees == "reasoning" and arm_kind != "effort" else None
 
 
 def count_pairs(harmful: Columns, benign: Columns) -> tuple[PairCell, ...]:
