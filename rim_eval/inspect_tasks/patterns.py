@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @metric(scores="unreduced")
 def pattern_prevalence() -> Metric:
-    """Share of read replies that show each pattern, by mode and part, and what was not read."""
+    """Share of read replies that show each pattern, by mode and part, and what was not read; no share without traces."""
 
     def compute(scores: list[SampleScore]) -> dict[str, float]:
         from rim_eval.patterns import ANY_PATTERN, PatternRow, prevalence, rows_of_metadata
@@ -35,7 +35,7 @@ def pattern_prevalence() -> Metric:
         figures: dict[str, float] = {}
         for one in prevalence(rows):
             name = f"{one.group.mode}_{one.group.part}"
-            for label in (ANY_PATTERN, *PATTERNS):
+            for label in () if one.nothing_to_read else (ANY_PATTERN, *PATTERNS):
                 figures[f"{name}_{label}"] = one.rates[label].value
             figures[f"{name}_read"] = one.n_read
             figures |= {f"{name}_unread_{reason}": n for reason, n in one.unread.items()}

@@ -167,9 +167,9 @@ def test_a_file_says_all_that_is_needed(local_judge: LocalJudge) -> None:
 def test_two_classes_spare_no_grader(local_judge: LocalJudge) -> None:
     """A refusal may be followed by help, and its label does not say so."""
     with pytest.raises(
-        RimError, match="`minos` cannot go before `hexphi`: none of its labels is final"
+        RimError, match="`minos` cannot go before `hexphi_own`: none of its labels is final"
     ):
-        load_judge("minos+hexphi")
+        load_judge("minos+hexphi_own")
     judge = local_judge("minos")
     after = judged(f"refusal+{judge}", "I cannot help you with that.").provenance
     assert after == judged(f"refusal+{judge}", HELPS).provenance

@@ -9,6 +9,7 @@ from inspect_ai.model import ModelOutput
 from lm_eval.utils import make_table
 
 from rim_eval.errors import RimError
+from rim_eval.formatting import only_mode_sentence
 from rim_eval.judging import load_judge
 from rim_eval.lm_eval_tasks import judge_samples
 from rim_eval.observations import (
@@ -171,6 +172,24 @@ def test_classifier_reads_samples_afterwards(
         ("think", "no_refusal"),
         ("no_think", "refusal"),
     }
+
+
+@pytest.mark.slow
+def test_judge_of_the_reasoning_alone_has_one_arm(
+    run: Any, save: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    judge = tmp_path / "words.yaml"
+    judge.write_text(
+        "{name: words, version: 1, title: Words, source: {paper: none, licence: none}, sees: reasoning, "
+        "reader: {kind: patterns, labels: {clear: [clear]}, otherwise: other}, "
+        "verdicts: {harmful: {event: misaligned, labels: [clear]}}}"
+    )
+    result = figures(save(run(Scripted(by_mode), *BOTH, settings={"judge": str(judge)})))["harmful"]
+    assert caplog.text.count(only_mode_sentence("harmful")) == 1
+    assert result.figures.only_mode == "think"
+    assert result.figures.think is not None
+    assert result.figures.think.value == 1
+    assert result.figures.difference is None
 
 
 @pytest.mark.slow
