@@ -81,10 +81,10 @@ def grader_for(judge: Judge) -> Model | list[Model] | None:
     """The grader that the run names, or all of a panel; none is needed by a judge that asks no model.
 
     Raises:
-        PrerequisiteError: The judge needs a grader and the run names none.
-        RimError: The judge is a classifier whose model cannot be had.
+        PrerequisiteError: The judge needs a grader and the run names none, or a classifier that cannot be had.
     """
-    judge.prepare()
+    with user_errors():
+        judge.prepare()
     if not judge.needs_grader:
         return None
     grader = model_roles().get("grader")

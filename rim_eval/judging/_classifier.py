@@ -18,7 +18,8 @@ from rim_eval.judging._spec import ClassifierReader
 from rim_eval.paths import model_name
 from rim_eval.sandbox import render_template
 
-_LOCK: Final = Lock()
+_LOADING: Final = Lock()
+_READING: Final = Lock()
 
 
 class Reading(NamedTuple):
@@ -74,7 +75,7 @@ class Classifier:
 
         text, bare = (_written(reader, case, reply) for reply in (seen_text(case, sees), ""))
         most = reader.max_tokens
-        with _LOCK, torch.inference_mode():
+        with _READING, torch.inference_mode():
             n_tokens, n_bare = (
                 len(self._tokenizer(each, verbose=False)["input_ids"]) for each in (text, bare)
             )
@@ -105,7 +106,7 @@ def load_classifier(reader: ClassifierReader) -> Classifier:
     Raises:
         RimError: It cannot be loaded, or its labels are not those of the file.
     """
-    with _LOCK:
+    with _LOADING:
         classifier = _loaded(reader.model, reader.revision)
     if set(classifier.labels.values()) != set(reader.labels):
         raise RimError(

@@ -15,7 +15,7 @@ from rim_eval.cli import main
 from rim_eval.errors import RimError
 from rim_eval.inspect_tasks.compat import PrerequisiteError
 from rim_eval.judging import Case, Judgement, load_judge
-from rim_eval.judging._classifier import _written
+from rim_eval.judging._classifier import _READING, _written
 from rim_eval.judging._spec import ClassifierReader
 from rim_eval.observations import from_inspect_log
 from rim_eval.types import PromptKind
@@ -123,19 +123,18 @@ def test_the_conversation_is_written_as_the_publisher_writes_it() -> None:
 def test_other_samples_go_on_while_a_reply_is_read(local_judge: LocalJudge) -> None:
     judge = load_judge(local_judge("minos"))
     judge.prepare()
-    ticks = 0
+    cases = [Case(prompt_text="open", kind="harmful", answer=a) for a in (REFUSES, HELPS) * 20]
 
-    async def both() -> list[Judgement]:
-        nonlocal ticks
-        cases = [Case(prompt_text="open", kind="harmful", answer=a) for a in (REFUSES, HELPS) * 20]
-        work = asyncio.gather(*map(judge.judge, cases))
-        while not work.done():
-            ticks += 1
-            await asyncio.sleep(0)
+    async def read_while_busy() -> list[Judgement]:
+        with _READING:
+            work = asyncio.gather(*map(judge.judge, cases))
+            for _ in range(3):
+                await asyncio.sleep(0.01)
+            assert judge.provenance(None).grader
+            assert not work.done()
         return await work
 
-    assert [one.verdict for one in asyncio.run(both())] == [False, True] * 20
-    assert ticks > 40
+    assert [one.verdict for one in asyncio.run(read_while_busy())] == [False, True] * 20
 
 
 def test_what_is_missing_is_said_with_the_next_step(
