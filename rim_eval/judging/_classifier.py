@@ -33,15 +33,7 @@ class Reading(NamedTuple):
 
 
 class Classifier:
-    """A sequence classifier with its tokenizer, on the GPU where there is one.
-
-    Args:
-        model: Repository of the hub, or a folder.
-        revision: Commit on the hub; None for the newest.
-
-    Raises:
-        RimError: transformers is not installed, or the model cannot be loaded.
-    """
+    """A sequence classifier with its tokenizer, on the GPU where there is one."""
 
     def __init__(self, model: str, revision: str | None) -> None:
         try:
@@ -52,16 +44,11 @@ class Classifier:
             loaded: Any = AutoModelForSequenceClassification.from_pretrained(
                 model, revision=revision, dtype=torch.float32, use_safetensors=True
             )
-        except ImportError as error:
+        except (ImportError, OSError, ValueError) as error:
             raise RimError(
-                f"The classifier {model} runs through transformers, which is not complete here ({error}). Install it: "
-                "pip install 'rim-eval[hf]'."
-            ) from None
-        except (OSError, ValueError) as error:
-            raise RimError(
-                f"The classifier {model} cannot be loaded: {str(error).splitlines()[0]} Without network: fetch it "
-                "elsewhere (`hf download MODEL --local-dir FOLDER`) and pass a copy of the judge's file with "
-                "`model: FOLDER` and no revision."
+                f"The classifier {model} cannot be loaded: {str(error).splitlines()[0]} It needs transformers "
+                "(pip install 'rim-eval[hf]') and its files: without network, fetch them elsewhere (`hf download MODEL "
+                "--local-dir FOLDER`) and pass a copy of the judge's file with `model: FOLDER` and no revision."
             ) from None
         self._model = loaded.to("cuda" if torch.cuda.is_available() else "cpu").eval()
         self.labels: dict[int, str] = loaded.config.id2label
@@ -76,13 +63,9 @@ class Classifier:
         text, bare = (_written(reader, case, reply) for reply in (seen_text(case, sees), ""))
         most = reader.max_tokens
         with _READING, torch.inference_mode():
-            n_tokens, n_bare = (
-                len(self._tokenizer(each, verbose=False)["input_ids"]) for each in (text, bare)
-            )
+            n_bare, n_tokens = (len(ids) for ids in self._tokenizer([bare, text])["input_ids"])
             if n_bare >= most:
-                return Reading(
-                    None, f"the request alone fills the {most} tokens that it reads", False
-                )
+                return Reading(None, f"the request alone fills all {most} tokens", False)
             cut = self._tokenizer(text, truncation=True, max_length=most, return_tensors="pt")
             logits = self._model(**cut.to(self._model.device)).logits[0]
         probability, place = logits.softmax(-1).max(-1)

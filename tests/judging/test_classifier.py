@@ -100,7 +100,7 @@ def test_a_request_that_fills_the_window_leaves_nothing_to_read(local_judge: Loc
     judge = local_judge("minos", max_tokens=20)
     judgement = judged(judge, HELPS, request="open the door . " * 5)
     assert (judgement.verdict, judgement.reason) == (None, "judge_truncated")
-    assert judgement.explanation == "the request alone fills the 20 tokens that it reads"
+    assert judgement.explanation == "the request alone fills all 20 tokens"
 
 
 def test_the_conversation_is_written_as_the_publisher_writes_it() -> None:
@@ -150,7 +150,7 @@ def test_what_is_missing_is_said_with_the_next_step(
     ):
         load_judge(other).prepare()
     monkeypatch.setitem(__import__("sys").modules, "transformers", None)
-    with pytest.raises(RimError, match=r"not complete here.*pip install 'rim-eval\[hf\]'"):
+    with pytest.raises(RimError, match=r"import of transformers.*pip install 'rim-eval\[hf\]'"):
         load_judge("minos").prepare()
 
 
