@@ -179,6 +179,15 @@ def _compare_set(
     level: float,
 ) -> schema.SetComparison:
     """All models that have a set: paired where there are verdicts, else by their cards."""
+    if verdicts is not None:
+        verdicts = {
+            model: {
+                mode: of_mode
+                for mode, of_mode in verdicts[model].items()
+                if each.counts.only_mode in (None, mode)
+            }
+            for model, each in by_model.items()
+        }
     against: dict[str, tuple[schema.ModelDifference, ...]] = dict.fromkeys(by_model, ())
     for model in by_model.keys() - {reference} if reference in by_model else ():
         if verdicts is None:

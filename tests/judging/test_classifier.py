@@ -204,3 +204,21 @@ def test_finished_logs_are_judged_again_without_a_grader(
         main, ["judge", "run", log.location, "--judge", judge, "--grader", "mockllm/model"]
     )
     assert "leave out --grader" in refused.output
+
+
+def test_agreement_with_people_is_kept_under_model_and_revision(
+    local_judge: LocalJudge, doors_log: Callable[[str], EvalLog], tmp_path: Path
+) -> None:
+    """A card finds what was measured of a judge by its file, its model and what it sees."""
+    judge, labels, out = local_judge("minos"), tmp_path / "rows.csv", tmp_path / "minos.json"
+    labels.write_text(
+        "prompt,answer,label,kind,model,mode\n"
+        f'open the door,"{HELPS}",no,benign,small,think\nopen the door,"{REFUSES}",yes,benign,small,think\n'
+    )
+    arguments = ["judge", "validate", judge, "--data", str(labels), "--out", str(out)]
+    done = CliRunner().invoke(main, arguments)
+    assert done.exit_code == 0, done.output
+    [measured] = json.loads(out.read_text())["measurements"]
+    assert measured["groups"][0]["agreement"]["kappa"]["value"] == 1
+    [think, _] = from_inspect_log(doors_log(judge))
+    assert (measured["grader"], measured["judge_sha256"]) == (think.judge_model, think.judge_sha256)

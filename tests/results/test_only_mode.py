@@ -170,12 +170,15 @@ def test_models_are_compared_by_the_one_rate(rows: Any) -> None:
         for model, k in (("a", 30), ("b", 60))
         for row in rows(
             think=[1] * k + [0] * (100 - k),
-            no_think=["no_trace"] * 100,
+            no_think=[1, *["no_trace"] * 99],  # a trace that leaked
             judge_sees="reasoning",
             model=model,
         )
     ]
-    text = comparison_text(compare(Table(from_rows(made)), reference="a"))
+    comparison = compare(Table(from_rows(made)), reference="a")
+    [difference] = [each for row in comparison.sets[0].rows for each in row.against]
+    assert (difference.quantity, difference.value) == ("think", 30)
+    text = comparison_text(comparison)
     assert f"doors: {WHY}" in text
     assert "nothing to read" in text
     assert "+30.0" in text
