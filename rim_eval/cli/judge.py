@@ -231,7 +231,7 @@ def load_graders(title: str, needs_grader: bool, names: Sequence[str]) -> "list[
         RimError: A grader is missing, or given for an offline judge or monitor.
     """
     if names and not needs_grader:
-        raise RimError(f"{title} is offline and asks no model: leave out --grader.")
+        raise RimError(f"{title} asks no grader: leave out --grader.")
     if needs_grader and not names:
         raise RimError(
             f"{title} asks a grader model: pass --grader MODEL, such as "
