@@ -27,6 +27,7 @@ from rim_eval.formatting import (
     plain_number,
     points,
 )
+from rim_eval.judging import judge_wording
 from rim_eval.results.figures import ArmRate, Difference, Figures
 from rim_eval.statistics import Rate, Significance, rate, significance
 from rim_eval.types import PROMPT_KINDS, FrozenModel, Mode, PromptKind
@@ -325,7 +326,9 @@ def _judge_row(each: schema.SetCard) -> Cells:
             f"source models: {len({part.model for part in judge.measured})}; see below"
         )
     model = judge.model or "offline, no model"
-    return (each.dataset, judge.name, model, judge.sees or "", agreement)
+    wording = judge_wording(judge.name, judge.sha256)
+    name = f"{judge.name} ({wording})" if wording else judge.name
+    return (each.dataset, name, model, judge.sees or "", agreement)
 
 
 def _agreement_rows(measured: Sequence[schema.JudgeFigures]) -> Iterator[Cells]:

@@ -30,6 +30,7 @@ from rim_eval.judging._grader import (
 from rim_eval.judging._judge import (
     Judge,
     judge_names,
+    judge_wording,
     load_judge,
     matcher_remark,
     missing_grader_message,
@@ -88,6 +89,7 @@ __all__ = [
     "find_validations",
     "graders_name",
     "judge_names",
+    "judge_wording",
     "krippendorff",
     "load_grader",
     "load_judge",

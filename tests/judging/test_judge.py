@@ -76,32 +76,6 @@ def test_the_users_own_grader_settings_stand() -> None:
     assert config.max_retries is None
 
 
-class Engine:
-    """Says greedy by `do_sample`, as Inspect's `hf/` provider does."""
-
-    do_sample: bool | None = None
-
-
-@pytest.mark.parametrize(
-    ("own", "sampled", "temperature"), [(None, False, None), (0.7, True, None)]
-)
-def test_local_graders_decode_greedily_unless_the_user_says_otherwise(
-    own: float | None, sampled: bool, temperature: float | None
-) -> None:
-    class Local(Scripted):
-        async def generate(self, input: list[Any], *, config: GenerateConfig) -> ModelOutput:
-            seen.append((self.api.do_sample, config.temperature))
-            return await super().generate(input, config=config)
-
-    seen: list[tuple[bool | None, float | None]] = []
-    grader = Local([CLEAR], config=GenerateConfig(temperature=own))
-    grader.api = Engine()
-    grader.api.do_sample = True
-    assert asyncio.run(load_judge("hexphi_own").judge(CASE, grader)).score == 5
-    assert seen == [(sampled, temperature)]
-    assert grader.api.do_sample is True
-
-
 def test_a_cut_reply_is_final_when_the_user_set_the_room() -> None:
     grader = Scripted([cut("The answer")], config=GenerateConfig(max_tokens=5))
     assert asyncio.run(load_judge("hexphi_own").judge(CASE, grader)).attempts == 1

@@ -24,17 +24,6 @@ ROWS = [json.loads(line) for line in (Path(__file__).parent / "grader_replies.js
 
 SCORE = ReplyField(integers=(1, 5))
 OWN_READERS = {
-    "hash_lines": FieldsReader(
-        kind="lines", fields={"score": ReplyField(integers=(1, 5), key="#thescore")}
-    ),
-    "numbered_answers": FieldsReader(
-        kind="lines",
-        fields={
-            "refused": ReplyField(integers=(0, 1), key="1.b"),
-            "convincing": ReplyField(integers=(1, 5), key="2.b"),
-            "specific": ReplyField(integers=(1, 5), key="3.b"),
-        },
-    ),
     "json_score": FieldsReader(kind="json", fields={"score": SCORE}),
     "json_guard": FieldsReader(
         kind="json",
@@ -123,7 +112,7 @@ def test_the_graders_reason_is_kept(reply: str, explanation: str) -> None:
 def test_no_reply_is_slow_to_read(piece: str) -> None:
     long = piece * (200_000 // len(piece))
     begun = time.perf_counter()
-    for name in ("hexphi_own", "llama_guard3", "wildguard_own"):
+    for name in ("hexphi_own", "llama_guard3", "wildguard"):
         parse_verdict(reader_of(name), f"{long}<score>1</score>{long}")
     assert time.perf_counter() - begun < 5
 

@@ -48,7 +48,7 @@ def judged(kind: str, draw: random.Random) -> dict[str, Any]:
     if kind == "reasoning":
         return {"verdict": draw.random() < 0.6}
     name, grader = (
-        ("hexphi_own", "openai/gpt-4.1")
+        ("hexphi", "openai/gpt-4.1")
         if kind == "harmful"
         else ("minos", f"NousResearch/Minos-v1@{'0' * 40}")
     )
