@@ -103,7 +103,7 @@ def detail_grids(card: schema.Card) -> list[Grid]:
         labelled_set = corrected.labelled_set if corrected else ""
         lines = [_figures_row(f"score {k} and more", each, f) for k, f in each.thresholds.items()]
         categories = [_figures_row(k, each, f) for k, f in sorted(each.categories.items())]
-        table = partial(make_grid, dataset=each.dataset, event=words.event, rate=words.rate.lower(), labelled_set=labelled_set)  # fmt: skip
+        table = partial(make_grid, dataset=each.dataset, event=words.event, rate=words.rate.lower(), labelled_set=labelled_set, monitor=monitor_name(each))  # fmt: skip
         grids += [
             table("thresholds", lines, _FIGURES_HEAD),
             table("categories", categories if len(categories) > 1 else (), _FIGURES_HEAD),
@@ -233,6 +233,11 @@ def _figures_row(name: str, each: schema.SetCard, figures: Figures) -> Cells:
     significance = significance_text(each.kind, change) if verified else "mode not verified"
     value = estimate(change.value, change.lower, change.upper)
     return (name, value, change.n_pairs, significance, p_text(change.p_value), *arms)
+
+
+def monitor_name(each: schema.SetCard) -> str:
+    """Who found a set's patterns."""
+    return str(each.monitor or "a monitor that this card does not name")
 
 
 def _pattern_rows(each: schema.SetCard) -> Iterator[Cells]:

@@ -46,6 +46,7 @@ from rim_eval.judging._spec import (
     Source,
     WordReader,
 )
+from rim_eval.judging._structured import enforces_schema
 from rim_eval.judging._validation import (
     Group,
     Measurement,
@@ -84,6 +85,7 @@ __all__ = [
     "ask_grader",
     "case_of_generation",
     "classify_refusal",
+    "enforces_schema",
     "escape_markers",
     "failure_name",
     "find_validations",

@@ -15,6 +15,7 @@ from rim_eval.judging._drafts import DraftedReply, active_drafts, question_hash
 from rim_eval.judging._refusal import classify_refusal
 from rim_eval.judging._request import framed, request_config, send
 from rim_eval.judging._spec import Dialogue, FieldsReader, JudgeSpec
+from rim_eval.judging._verdict_parsing import ParsedVerdict
 from rim_eval.types import UnscoredReason
 from rim_eval.yaml_file import FieldPath
 
@@ -275,6 +276,7 @@ def _failure(parsed: ParsedReply, stop: str, raw: str) -> tuple[UnscoredReason, 
         return None
     if cut:
         return "judge_truncated", f"cut at the token limit: {parsed.problem or 'mid-reply'}"
-    if classify_refusal(raw).label == "full_refusal":
+    # Of a monitor, whose reply quotes what it reads, no words are classified.
+    if isinstance(parsed, ParsedVerdict) and classify_refusal(raw).label == "full_refusal":
         return "judge_refused", f"the grader declined: {raw.strip()[:120]!r}"
     return "judge_unreadable", parsed.problem or "unreadable"
