@@ -42,6 +42,18 @@ KIND_WORDS: Final[dict[PromptKind, KindWords]] = {
 MODE_WORDS: Final[dict[Mode, str]] = {"no_think": "without thinking", "think": "with thinking"}
 """In the order in which readers see the modes."""
 
+NOTHING_TO_READ: Final = "nothing to read"
+"""In place of the rate in a mode in which a judge of the reasoning alone has no trace."""
+
+
+def only_mode_sentence(kind: PromptKind) -> str:
+    """Why there is a rate in one mode and no difference."""
+    return (
+        "The judge sees the reasoning alone, and without thinking there is none to read: the rate with thinking "
+        f"stands alone, and there is no {KIND_WORDS[kind].difference}."
+    )
+
+
 ARM_WORDS: Final[dict[str, str]] = {
     "switch": "a true switch in the chat template or the API",
     "forced_empty": "forced: the no-think arm begins after an empty trace that was written for it",

@@ -99,7 +99,9 @@ def set_fields(kind: PromptKind, counts: SetCounts, level: float) -> dict[str, A
         level: Confidence of the intervals, a fraction.
     """
     return derived(counts, level) | {
-        "categories": {k: figures(c, level) for k, c in counts.categories.items()},
+        "categories": {
+            k: figures(c, level, counts.only_mode) for k, c in counts.categories.items()
+        },
         "safe": _safe_at_k(kind, counts.cells, level),
     }
 
@@ -213,7 +215,7 @@ def corrected_from(
     rates = {
         mode: statistics.corrected_rate(arm.events, arm.scored, errors[mode], level)
         for mode, arm in counts.arms.items()
-        if arm.scored
+        if arm.scored and counts.only_mode in (None, mode)
     }
     tally = Counter[tuple[int, int]]()
     for cell in counts.cells:
@@ -221,7 +223,7 @@ def corrected_from(
             tally[cell.think.events, cell.no_think.events] += cell.prompts
     pairs = statistics.PairCounts(tally[1, 1], tally[1, 0], tally[0, 1], tally[0, 0])
     change = None
-    if sum(pairs):
+    if sum(pairs) and counts.only_mode is None:
         other = None if shared else errors["no_think"]
         change = statistics.corrected_difference(pairs, errors["think"], other, level)
     return schema.Corrected(

@@ -15,6 +15,7 @@ from typing import Any, Final
 from rim_eval.card.build import card_fields, correct, discrimination_card, set_fields
 from rim_eval.card.schema import Card, CardRun, JudgeCard, JudgeFigures, SetCard
 from rim_eval.errors import RimError
+from rim_eval.judging import only_mode_of
 from rim_eval.prompt_sets import entries
 from rim_eval.results.counts import (
     MAX_SCORES,
@@ -196,6 +197,9 @@ def _set_constraints(each: SetCard, runs: Sequence[CardRun]) -> _Constraints:
     for mode, arm in counts.arms.items():
         for holds, message in _arm_constraints(arm, totals[mode]):
             yield holds, f"{mode}: {message}"
+    only_mode = only_mode_of(each.judge.sees if each.judge else None, counts.arm_kind)
+    message = "the modes that its judge can read do not follow from what it sees"
+    yield counts.only_mode == only_mode, message
     yield from _trace_length_constraints(counts)
     yield from _category_constraints(counts, complete=each.dataset in entries())
     yield from _threshold_constraints(counts)

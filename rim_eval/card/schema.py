@@ -307,7 +307,7 @@ class Card(FiniteModel):
         rows = [("th", ["set", "rate", *MODE_WORDS.values(), "change, points", "pairs"])]
         for each in self.sets:
             rates = [
-                f"{percent(rate.value)} (n = {rate.n_scored})" if rate else "not run"
+                f"{percent(rate.value)} (n = {rate.n_scored})" if rate else each.figures.absent
                 for rate in map(each.figures.rate, MODE_WORDS)
             ]
             change = each.figures.difference

@@ -18,6 +18,7 @@ from rim_eval.formatting import (
     ARM_WORDS,
     KIND_WORDS,
     MODE_WORDS,
+    NOTHING_TO_READ,
     estimate,
     interval,
     p_text,
@@ -223,10 +224,11 @@ def _share(one: Rate | ArmRate) -> str:
 
 def _figures_row(name: str, each: schema.SetCard, figures: Figures) -> Cells:
     rates = (figures.rate(mode) for mode in MODE_WORDS)
-    arms = [cell for r in rates for cell in ((_share(r), r.n_scored) if r else ("not run", 0))]
+    arms = [cell for r in rates for cell in ((_share(r), r.n_scored) if r else (figures.absent, 0))]
     change = figures.difference
     if change is None:
-        return (name, "n/a", 0, "one mode only", "no test", *arms)
+        shown = "judged by its reasoning alone" if figures.only_mode else "one mode only"
+        return (name, "n/a", 0, shown, "no test", *arms)
     verified = each.mode_check.verified
     significance = significance_text(each.kind, change) if verified else "mode not verified"
     value = estimate(change.value, change.lower, change.upper)
@@ -303,10 +305,13 @@ def _arm_row(each: schema.SetCard, mode: Mode) -> Cells:
         for lengths, missing in ((arm.trace_tokens, "none"), (arm.answer_tokens, "unknown"))
     )
     reasons = ", ".join(f"{n} {reason.replace('_', ' ')}" for reason, n in arm.unscored.items())
+    unscored: object = f"{arm.n_unscored} ({reasons})" if reasons else 0
+    if each.counts.only_mode not in (None, mode):
+        unscored = NOTHING_TO_READ
     return (
         each.dataset, MODE_WORDS[mode],
         f"{percent(arm.adoption)} (n = {arm.returned})" if arm.returned else "n/a",
-        f"{arm.n_unscored} ({reasons})" if reasons else 0, arm.declined,
+        unscored, arm.declined,
         arm.truncated, f"{arm.over_budget} / {arm.trace_over_budget} / {arm.over_limit}", arm.looping,
         trace, answer, arm.asked,
     )  # fmt: skip

@@ -46,7 +46,7 @@ def command() -> None:
 
 @command.command("list")
 def list_judges() -> None:
-    """List the shipped judges: what they apply to, whether they ask a grader model, and what they see.
+    """List the shipped judges: what they apply to, whether they ask a grader or run a classifier, and what they see.
 
     NAME:PART shows a judge another part of the reply, wherever a judge is named: -T judge=hexphi:both.
     """
@@ -54,6 +54,7 @@ def list_judges() -> None:
         judge = judging.load_judge(name)
         kinds = ", ".join(judge.applies_to)
         asks = "asks a grader" if judge.needs_grader else "offline"
+        asks = "classifier" if judge.spec.needs_model and not judge.needs_grader else asks
         wording = f"; {judge.spec.wording}" if judge.spec.wording else ""
         validation = judging.load_validation(judge)
         measurements = validation.measurements if validation else ()
@@ -217,6 +218,7 @@ def _load(name: str, sees: Sees | None, graders: Sequence[str]) -> "tuple[Judge,
         judge = judge.seeing(sees)
     models = load_graders(f"Judge `{judge.name}`", judge.needs_grader, graders)
     judge.check_graders(models)
+    judge.prepare()
     judge.spec.fetch_prompt()
     return judge, models
 
@@ -233,7 +235,7 @@ def load_graders(title: str, needs_grader: bool, names: Sequence[str]) -> "list[
         RimError: A grader is missing, or given for an offline judge or monitor.
     """
     if names and not needs_grader:
-        raise RimError(f"{title} is offline and asks no model: leave out --grader.")
+        raise RimError(f"{title} asks no grader: leave out --grader.")
     if needs_grader and not names:
         raise RimError(
             f"{title} asks a grader model: pass --grader MODEL, such as "

@@ -15,6 +15,7 @@ from rim_eval.judging._case import (
     JudgeProvenance,
     Sees,
     case_of_generation,
+    only_mode_of,
     unscored_reason,
 )
 from rim_eval.judging._drafts import resuming
@@ -30,6 +31,7 @@ from rim_eval.judging._judge import (
     judge_names,
     judge_wording,
     load_judge,
+    matcher_remark,
     missing_grader_message,
     parse_judge,
 )
@@ -95,8 +97,10 @@ __all__ = [
     "load_judge",
     "load_labelled",
     "load_validation",
+    "matcher_remark",
     "measure",
     "missing_grader_message",
+    "only_mode_of",
     "parse_judge",
     "parse_labelled",
     "parse_verdict",

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, NonNegativeInt, model_validator
 
+from rim_eval.judging import only_mode_of
 from rim_eval.observations import NO_PATTERN, Observation, column_value
 from rim_eval.thinking import TraceLengths
 from rim_eval.types import MODES, ArmKind, FrozenModel, Mode, Name, UnscoredReason
@@ -29,7 +30,7 @@ _Ints: TypeAlias = NDArray[np.int64]
 _Floats: TypeAlias = NDArray[np.float64]
 
 _TEXTS: Final = (
-    "prompt_id", "pair", "category", "kind", "mode", "arm_kind", "reason", "visibility", "stop_reason", "patterns",
+    "prompt_id", "pair", "category", "kind", "mode", "arm_kind", "reason", "visibility", "stop_reason", "patterns", "judge_sees",
 )  # fmt: skip
 _NUMBERS: Final = (
     "epoch", "verdict", "score", "adopted", "over_budget", "trace_over_budget", "over_limit", "looping", "trace_closed",
@@ -154,6 +155,9 @@ class SetCounts(FrozenModel):
     did."""
     categories: dict[Name, tuple[Cell, ...]] = Field(default={})
     trace_lengths: TraceLengths | None = None
+    only_mode: Mode | None = None
+    """The one mode whose replies the judge can read: `think` where it sees the reasoning alone and the other mode
+    is to have none; None where it can read both."""
 
 
 class PairCell(FrozenModel):
@@ -300,6 +304,7 @@ def count_set(rows: Columns, *, breakdowns: bool = True) -> SetCounts:
         categories={name: _cells(part, part.events) for name, part in parts.items()},
         # Only the check of `effort` arms rests on lengths.
         trace_lengths=_trace_lengths(rows) if kind == "effort" else None,
+        only_mode=only_mode_of(next(iter(rows.text["judge_sees"].tally()), None), kind),
     )
 
 

@@ -160,7 +160,7 @@ def test_shipped_figures_belong_to_the_shipped_matcher() -> None:
     [
         (["refusal", "--set", "csv"], "needs a file: --data"),
         (["hexphi_own", "--data", "ROWS"], "pass --grader"),
-        (["refusal", "--grader", "openai/x", "--data", "ROWS"], "offline and asks no model"),
+        (["refusal", "--grader", "openai/x", "--data", "ROWS"], "asks no grader: leave out"),
         (["refusal", "--sees", "both", "--data", "ROWS"], "cannot see `both`"),
         (["nobody", "--data", "ROWS"], "no judge `nobody`"),
         (["refusal", "--limit", "2", "--data", "ROWS"], "--out"),
