@@ -12,9 +12,11 @@ from rim_eval.statistics.correlation import Correlation, pearson, spearman
 from rim_eval.statistics.discrimination import Discrimination, discrimination
 from rim_eval.statistics.judge_error import (
     Calibration,
+    Measured,
     PairCounts,
     corrected_difference,
     corrected_rate,
+    share_of_further_model,
 )
 from rim_eval.statistics.paired import PairedDifference, paired_difference
 from rim_eval.statistics.paired_tests import mcnemar_exact, sign_flip_test, sign_test
@@ -34,6 +36,7 @@ __all__ = [
     "Discrimination",
     "Estimate",
     "Interval",
+    "Measured",
     "Outcomes",
     "PairCounts",
     "PairedDifference",
@@ -62,6 +65,7 @@ __all__ = [
     "rim_flag",
     "rim_score",
     "safe_at_k",
+    "share_of_further_model",
     "sign_flip_test",
     "sign_test",
     "significance",
