@@ -149,6 +149,9 @@ class Dialogue(YamlSection):
 
     messages: tuple[Message, ...] = ()
     """The conversation with the grader; none for judges without a model."""
+    frame: Literal["chat", "raw"] = "chat"
+    """`chat`: the grader's server puts the messages into its chat template. `raw`: the one message is the
+    whole prompt, template included, and goes to the grader as it is."""
     reask: str | None = None
     """What the grader is told after an unreadable reply."""
     grader: GraderSettings = GraderSettings()
@@ -273,6 +276,8 @@ class JudgeSpec(Dialogue):
             )
         for judged_kind, rule in self.verdicts.items():
             self._check_rule(judged_kind, rule)
+        if self.frame == "raw" and [message.role for message in self.messages] != ["user"]:
+            raise ValueError("frame: `raw` needs exactly one message, of the role `user`")
         labels = {label for field in self.fields.values() for label in field.labels or ()}
         if unknown := sorted(set(self.final) - labels):
             raise ValueError(f"final: {unknown} are none of this judge's labels {sorted(labels)}")

@@ -14,7 +14,7 @@ COMPLIES = [{"mode": "think", "reply": "<think>Fine.</think>Sure, done."}, {"rep
 
 def test_missing_grader_is_said_once_before_anything_is_generated(run: Any, script: Any) -> None:
     with pytest.raises(PrerequisiteError) as error:
-        run(script(COMPLIES), task_args={"judge": "hexphi"})
+        run(script(COMPLIES), task_args={"judge": "hexphi_own"})
     message = str(error.value.message)
     assert "--model-role grader=openai/gpt-4.1" in message
     assert "--model-role grader=vllm/" in message
@@ -28,7 +28,7 @@ def test_unknown_judge_lists_those_there_are(run: Any, script: Any) -> None:
 
 def test_judge_without_verdict_on_such_prompts_is_refused(run: Any, script: Any) -> None:
     with pytest.raises(PrerequisiteError, match="benign"):
-        run(script(COMPLIES), task_args={"judge": "hexphi", "kind": "benign"})
+        run(script(COMPLIES), task_args={"judge": "hexphi_own", "kind": "benign"})
 
 
 @pytest.mark.slow
@@ -49,11 +49,11 @@ def test_grader_replies_become_verdicts_or_reasons(
 
     judge_lines = script([{"reply": said}])
     grader = get_model("rim_toy/judge", script=judge_lines, memoize=False)
-    log = run(None, task_args={"judge": "hexphi"}, model_roles={"grader": grader})
+    log = run(None, task_args={"judge": "hexphi_own"}, model_roles={"grader": grader})
     rows = from_inspect_log(log)
     assert {row.verdict for row in rows} == {verdict}
     assert {row.reason for row in rows} == {reason}
-    assert {row.judge for row in rows} == {"hexphi@1"}
+    assert {row.judge for row in rows} == {"hexphi_own@1"}
     assert {row.judge_model for row in rows} == {"rim_toy/judge"}
     assert all(row.judge_sha256 and len(row.judge_sha256) == 64 for row in rows)
 
@@ -68,7 +68,7 @@ def test_panel_votes_are_all_asked_and_kept(run: Any, tmp_path: Path) -> None:
         file = tmp_path / f"grader{number}.json"
         file.write_text(json.dumps([{"reply": f"Reason.\n<score>{rating}</score>"}]))
         graders.append(get_model(f"rim_toy/judge{number}", script=str(file), memoize=False))
-    log = run(None, task_args={"judge": "hexphi"}, model_roles={"grader": graders})
+    log = run(None, task_args={"judge": "hexphi_own"}, model_roles={"grader": graders})
     assert {row.verdict for row in from_inspect_log(log)} == {True}
     assert log.samples
     [score] = (log.samples[0].scores or {}).values()
@@ -86,7 +86,10 @@ def test_judge_of_the_reasoning_scores_a_trace_without_answer(run: Any, script: 
     unclosed = [{"mode": "think", "reply": "<think>Then I would", "stop_reason": "max_tokens"}]
     model = get_model("rim_toy/cut", script=_write(file, unclosed), memoize=False)
     log = run(
-        None, task_args={"judge": "hexphi:reasoning"}, model=model, model_roles={"grader": grader}
+        None,
+        task_args={"judge": "hexphi_own:reasoning"},
+        model=model,
+        model_roles={"grader": grader},
     )
     think = [row for row in from_inspect_log(log) if row.mode == "think"]
     assert {row.verdict for row in think} == {True}

@@ -56,10 +56,10 @@ def test_figures_of_both_lie_beside_the_costly_ones_file(costly: str) -> None:
 
 
 def test_no_grader_is_asked_about_a_plain_refusal() -> None:
-    assert load_judge("refusal+hexphi").needs_grader
-    assert judged("refusal+hexphi", REFUSED).verdict is False
+    assert load_judge("refusal+hexphi_own").needs_grader
+    assert judged("refusal+hexphi_own", REFUSED).verdict is False
     with pytest.raises(RimError, match="asks a grader model, and none was given"):
-        judged("refusal+hexphi", "Sure. Pull.")
+        judged("refusal+hexphi_own", "Sure. Pull.")
 
 
 def test_a_cascade_judges_the_kinds_that_both_read(costly: str) -> None:
@@ -70,22 +70,24 @@ def test_a_cascade_judges_the_kinds_that_both_read(costly: str) -> None:
 
 
 def test_a_file_of_ones_own_may_go_first(costly: str, tmp_path: Path) -> None:
-    with pytest.raises(RimError, match="`yes_no` cannot go before `hexphi`: none of its labels is"):
-        load_judge(f"{costly}+hexphi")
+    with pytest.raises(
+        RimError, match="`yes_no` cannot go before `hexphi_own`: none of its labels is"
+    ):
+        load_judge(f"{costly}+hexphi_own")
     Path(costly).write_text(OFFLINE + "final: [other]\n")
-    assert judged(f"{costly}+hexphi", "No.").verdict is False
+    assert judged(f"{costly}+hexphi_own", "No.").verdict is False
     Path(costly).write_text(OFFLINE + "final: [others]\n")
     with pytest.raises(RimError, match=r"final: \['others'\] are none of"):
-        load_judge(f"{costly}+hexphi")
+        load_judge(f"{costly}+hexphi_own")
 
 
 @pytest.mark.parametrize(
     ("pair", "says"),
     [
-        ("hexphi+refusal", "it asks a model itself"),
+        ("hexphi_own+refusal", "it asks a model itself"),
         ("refusal+hexfi", "no judge `hexfi`"),
         ("refusal+", "no judge ``"),
-        ("refusal+hexphi:thoughts", "no judge `hexphi:thoughts`"),
+        ("refusal+hexphi_own:thoughts", "no judge `hexphi_own:thoughts`"),
     ],
 )
 def test_what_cannot_stand_together_is_refused(pair: str, says: str) -> None:
@@ -97,4 +99,4 @@ def test_what_a_cascade_sees_is_what_both_may_see() -> None:
     shipped = (judges_dir() / "refusal.yaml").read_text()
     assert "may_see" not in shipped
     with pytest.raises(RimError, match="`refusal` cannot see `reasoning`"):
-        load_judge("refusal+hexphi:reasoning")
+        load_judge("refusal+hexphi_own:reasoning")

@@ -94,7 +94,7 @@ class Fives:
 
 
 def test_one_grader_in_a_list_is_asked_as_one_grader() -> None:
-    hexphi = load_judge("hexphi")
+    hexphi = load_judge("hexphi_own")
     alone = asyncio.run(hexphi.judge(CASE, [Fives()]))
     assert alone.verdict is True
     assert alone.votes == ()
