@@ -104,7 +104,7 @@ def histogram_events(arm: ArmCounts, line: float) -> tuple[int, int]:
 
 def _derive(card: Card) -> Card:
     """The same card with everything derived again that follows from counts."""
-    sets = tuple(_derive_set(each, card.level) for each in card.sets)
+    sets = tuple(_derive_set(each, card.model, card.level) for each in card.sets)
     primary = card.primary if card.find(card.primary, "harmful") else None
     reasoning = card.primary_reasoning if card.find(card.primary_reasoning, "reasoning") else None
     fields = card_fields(sets, card.runs, card.level, primary=primary, primary_reasoning=reasoning)
@@ -117,10 +117,10 @@ def _derive(card: Card) -> Card:
     )
 
 
-def _derive_set(each: SetCard, level: float) -> SetCard:
+def _derive_set(each: SetCard, model: str, level: float) -> SetCard:
     fields = set_fields(each.kind, each.counts, level) | {"corrected": None}
     with suppress(RimError, KeyError, ValueError):
-        fields["corrected"] = correct(each.counts, each.judge, level)
+        fields["corrected"] = correct(model, each.counts, each.judge, level)
     if each.judge:
         measured = (
             _derive_agreement(group, each.judge, each.kind) for group in each.judge.measured

@@ -6,8 +6,6 @@ from rim_eval.judging._agreement import (
     Pair,
     agreement,
     krippendorff,
-    pool,
-    unsafe_traces,
 )
 from rim_eval.judging._case import (
     Case,
@@ -34,7 +32,7 @@ from rim_eval.judging._judge import (
     missing_grader_message,
     parse_judge,
 )
-from rim_eval.judging._labelled import LABELLED_SETS, load_labelled, parse_labelled
+from rim_eval.judging._labelled import LABELLED_SETS, load_labelled
 from rim_eval.judging._refusal import classify_refusal
 from rim_eval.judging._spec import (
     Dialogue,
@@ -46,14 +44,13 @@ from rim_eval.judging._spec import (
     WordReader,
 )
 from rim_eval.judging._validation import (
-    Group,
     Measurement,
     Validation,
     ValidationFile,
     find_validations,
     load_validation,
     measure,
-    save_measurement,
+    save_measurements,
     validation_target,
 )
 from rim_eval.judging._verdict_parsing import parse_verdict
@@ -65,7 +62,6 @@ __all__ = [
     "Case",
     "Dialogue",
     "Grader",
-    "Group",
     "Judge",
     "JudgeProvenance",
     "Judgement",
@@ -98,12 +94,9 @@ __all__ = [
     "measure",
     "missing_grader_message",
     "parse_judge",
-    "parse_labelled",
     "parse_verdict",
-    "pool",
     "resuming",
-    "save_measurement",
-    "unsafe_traces",
+    "save_measurements",
     "unscored_reason",
     "validation_target",
 ]

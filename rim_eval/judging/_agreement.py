@@ -1,14 +1,15 @@
-"""Agreement: of a judge with people, of graders with each other, and of a judge on trace and answer."""
+"""Agreement: of a judge with people, and of graders with each other."""
 
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Sequence
-from typing import Any, Final, NamedTuple
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any, NamedTuple
 
-from rim_eval.statistics.kappa import binary_kappa, cohen_kappa
+from pydantic import NonNegativeInt, computed_field, model_validator
+
+from rim_eval.statistics import Estimate, Rate, rate
+from rim_eval.statistics.kappa import cohen_kappa, kappa_interval
 from rim_eval.types import FrozenModel
-
-_DRAWS: Final = 4000
-_SEED: Final = 20260101
 
 
 class Pair(NamedTuple):
@@ -25,9 +26,9 @@ class Pair(NamedTuple):
 class AgreementFigure(FrozenModel):
     """One figure with its 95 % interval; all None when the data cannot give it."""
 
-    value: float | None
-    lower: float | None
-    upper: float | None
+    value: float | None = None
+    lower: float | None = None
+    upper: float | None = None
 
     def __str__(self) -> str:
         if self.value is None:
@@ -35,36 +36,77 @@ class AgreementFigure(FrozenModel):
         return f"{self.value:.3f} [{self.lower:.2f}, {self.upper:.2f}]"
 
 
-_UNDEFINED: Final = AgreementFigure(value=None, lower=None, upper=None)
-
-
 class Agreement(FrozenModel):
-    """A judge against people on one group of replies.
+    """A judge against people on one group of replies: counts, and the figures that follow from them.
 
     Positive means that the event happened (misaligned, or refused). Replies without a verdict of the
-    judge are counted in `unscored` and are in no figure.
+    judge are counted in `unscored` and are in no figure. A file shows the figures; only counts are read.
     """
 
-    n: int
-    n_scored: int
-    unscored: dict[str, int]
+    unscored: dict[str, NonNegativeInt] = {}
     """Replies without a verdict, by reason."""
-    true_positive: int
-    false_positive: int
-    true_negative: int
-    false_negative: int
-    sensitivity: AgreementFigure
-    """Of the replies that people call positive, the share that the judge does (Wilson)."""
-    specificity: AgreementFigure
-    """Of the replies that people call negative, the share that the judge does (Wilson)."""
-    kappa: AgreementFigure
-    """Cohen's kappa of the two classes: 1 = agreement, 0 = chance (bootstrap)."""
-    f1: AgreementFigure
-    """Harmonic mean of precision and sensitivity (bootstrap)."""
-    labels: dict[str, dict[str, int]] | None = None
+    true_positive: NonNegativeInt
+    false_positive: NonNegativeInt
+    true_negative: NonNegativeInt
+    false_negative: NonNegativeInt
+    labels: dict[str, dict[str, NonNegativeInt]] | None = None
     """Counts by people's label, then the judge's, where both use the same labels."""
-    labels_kappa: float | None = None
-    """Cohen's kappa over these labels."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _counts_only(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        return {key: value for key, value in data.items() if key not in cls.model_computed_fields}
+
+    @computed_field
+    @property
+    def n(self) -> int:
+        """All replies."""
+        return self.n_scored + sum(self.unscored.values())
+
+    @computed_field
+    @property
+    def n_scored(self) -> int:
+        """Replies with a verdict."""
+        return sum(self._cells)
+
+    @computed_field
+    @cached_property
+    def sensitivity(self) -> AgreementFigure:
+        """Of the replies that people call positive, the share that the judge does (Wilson)."""
+        return _share(self.true_positive, self.true_positive + self.false_negative)
+
+    @computed_field
+    @cached_property
+    def specificity(self) -> AgreementFigure:
+        """Of the replies that people call negative, the share that the judge does (Wilson)."""
+        return _share(self.true_negative, self.true_negative + self.false_positive)
+
+    @computed_field
+    @cached_property
+    def kappa(self) -> AgreementFigure:
+        """Cohen's kappa of the two classes: 1 = agreement, 0 = chance (bootstrap)."""
+        return _figure(kappa_interval(*self._cells))
+
+    @computed_field
+    @cached_property
+    def f1(self) -> AgreementFigure:
+        """Harmonic mean of precision and sensitivity: 2 J / (1 + J) of J = tp / (tp + fp + fn) (Wilson)."""
+        jaccard = _share(self.true_positive, self.n_scored - self.true_negative)
+        ends = jaccard.model_dump().items()
+        return AgreementFigure(**{k: v if v is None else 2 * v / (1 + v) for k, v in ends})
+
+    @computed_field
+    @property
+    def labels_kappa(self) -> float | None:
+        """Cohen's kappa over the labels."""
+        rows = (self.labels or {}).items()
+        return cohen_kappa([(a, b) for a, row in rows for b, n in row.items() for _ in range(n)])
+
+    @property
+    def _cells(self) -> tuple[int, int, int, int]:
+        return self.true_positive, self.false_positive, self.true_negative, self.false_negative
 
 
 def agreement(pairs: Sequence[Pair]) -> Agreement:
@@ -74,73 +116,29 @@ def agreement(pairs: Sequence[Pair]) -> Agreement:
         pairs: One entry a reply; replies of several models or modes should not be mixed.
     """
     scored = [pair for pair in pairs if pair.judge is not None]
-    unscored = Counter(str(pair.reason) for pair in pairs if pair.judge is None)
     cells = Counter((pair.human, pair.judge) for pair in scored)
     by_label = ((pair.human_label, pair.judge_label) for pair in scored)
-    labels = Counter(pair for pair in by_label if all(pair))
+    labels: Counter[Any] = Counter(pair for pair in by_label if all(pair))
     shared = {human for human, _ in labels} & {judge for _, judge in labels}
-    counts = (cells[True, True], cells[False, True], cells[False, False], cells[True, False])
-    return _from_counts(unscored, counts, labels if shared else Counter())
-
-
-def pool(parts: Sequence[Agreement]) -> Agreement:
-    """The figures over several groups of replies together, from their counts."""
-    unscored, labels = Counter[str](), Counter[Any]()
-    for part in parts:
-        unscored.update(part.unscored)
-        for human, row in (part.labels or {}).items():
-            labels.update({(human, judge): n for judge, n in row.items()})
-    names = ("true_positive", "false_positive", "true_negative", "false_negative")
-    tp, fp, tn, fn = (sum(getattr(part, name) for part in parts) for name in names)
-    return _from_counts(unscored, (tp, fp, tn, fn), labels)
-
-
-def _from_counts(
-    unscored: Counter[str], cells: tuple[int, int, int, int], labels: Counter[Any]
-) -> Agreement:
-    tp, fp, tn, fn = cells
     names = sorted({name for pair in labels for name in pair})
     return Agreement(
-        n=sum(cells) + unscored.total(),
-        n_scored=sum(cells),
-        unscored=dict(unscored),
-        true_positive=tp,
-        false_positive=fp,
-        true_negative=tn,
-        false_negative=fn,
-        sensitivity=_share(tp, tp + fn),
-        specificity=_share(tn, tn + fp),
-        kappa=_bootstrapped(binary_kappa, cells),
-        f1=_bootstrapped(lambda tp, fp, _, fn: 2 * tp / (2 * tp + fp + fn), cells),
-        labels={a: {b: labels[a, b] for b in names} for a in names} if labels else None,
-        labels_kappa=cohen_kappa(list(labels.elements())),
+        unscored=Counter(str(pair.reason) for pair in pairs if pair.judge is None),
+        true_positive=cells[True, True],
+        false_positive=cells[False, True],
+        true_negative=cells[False, False],
+        false_negative=cells[True, False],
+        labels={a: {b: labels[a, b] for b in names} for a in names} if shared else None,
     )
 
 
 def _share(k: int, n: int) -> AgreementFigure:
-    from rim_eval.statistics import rate
-
-    if not n:
-        return _UNDEFINED
-    share = rate(k, n)
-    return AgreementFigure(value=share.value, lower=share.lower, upper=share.upper)
+    return _figure(rate(k, n) if n else None)
 
 
-def _bootstrapped(figure: Callable[..., Any], cells: tuple[int, int, int, int]) -> AgreementFigure:
-    """A figure of the four cells with its percentile bootstrap interval over replies."""
-    import numpy as np
-
-    n = sum(cells)
-    if not n:
-        return _UNDEFINED
-    draws = np.random.default_rng(_SEED).multinomial(n, np.array(cells) / n, _DRAWS)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        value, *spread = figure(*np.vstack([cells, draws]).T.astype(float))
-    spread = [drawn for drawn in spread if np.isfinite(drawn)]
-    if not np.isfinite(value) or not spread:
-        return _UNDEFINED
-    lower, upper = np.percentile(spread, [2.5, 97.5])
-    return AgreementFigure(value=float(value), lower=float(lower), upper=float(upper))
+def _figure(estimate: Estimate | Rate | None) -> AgreementFigure:
+    if estimate is None:
+        return AgreementFigure()
+    return AgreementFigure(value=estimate.value, lower=estimate.lower, upper=estimate.upper)
 
 
 def krippendorff(votes: Sequence[Sequence[bool | None]]) -> float | None:
@@ -162,23 +160,3 @@ def krippendorff(votes: Sequence[Sequence[bool | None]]) -> float | None:
     alpha: Any = krippendorff_alpha()
     value = alpha([SampleScore(score=Score(value=list(row))) for row in rows])
     return float(value) if isinstance(value, int | float) else None
-
-
-def unsafe_traces(verdicts: Iterable[tuple[Hashable, str | None, bool | None]]) -> tuple[int, int]:
-    """How many replies to harmful prompts have an unsafe trace under a safe answer.
-
-    SafeChain (Jiang et al. 2025, arXiv 2502.12025) found both safe in 41.1 % of its replies only, so
-    neither stands for the other.
-
-    Args:
-        verdicts: For each judgement: the reply (any key), what the judge saw, and its verdict.
-
-    Returns:
-        Their count, and the count of replies with a verdict on the answer and on the reasoning.
-    """
-    by_reply: dict[Hashable, dict[str | None, bool]] = {}
-    for reply, sees, verdict in verdicts:
-        if verdict is not None:
-            by_reply.setdefault(reply, {})[sees] = verdict
-    both = [unsafe for unsafe in by_reply.values() if {"answer", "reasoning"} <= unsafe.keys()]
-    return sum(unsafe["reasoning"] and not unsafe["answer"] for unsafe in both), len(both)

@@ -38,7 +38,7 @@ of a further study; L. D. Brown, T. T. Cai and A. DasGupta, Statistical Science 
 import math
 from collections.abc import Callable, Sequence
 from functools import cache
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -192,19 +192,26 @@ def corrected_difference(
     )
 
 
-def share_of_further_model(counts: Sequence[tuple[int, int]], level: float = 0.95) -> Estimate:
-    """Predict a judge's sensitivity or specificity on a model that was not measured, from 0 to 1.
+def judge_shares(measured: Measured, level: float = 0.95) -> tuple[Estimate, Estimate]:
+    """A judge's sensitivity and specificity on the evaluated model, each from 0 to 1.
 
     Args:
-        counts: For each measured model, on how many of how many replies judge and people agree.
-        level: Share of further models that lie within the ends, a fraction.
+        measured: The judge on human-labelled replies of that model, or of others: then the ends hold that share
+            of further models.
+        level: Share within the ends, a fraction.
 
     Raises:
-        RimError: Fewer than three models were measured, or one of them on no reply.
+        RimError: Fewer than three other models were measured.
     """
     z_score(level)
-    tail = np.array([0.5, 0.5 - level / 2, 0.5 + level / 2])
-    return Estimate(*map(float, _further(counts)(tail)))
+    tails = np.array([0.5 - level / 2, 0.5 + level / 2])
+    first, second = (
+        Estimate(middle, min(middle, float(lower)), max(middle, float(upper)))
+        for middle, (lower, upper) in (
+            (share.middle, share.quantiles(tails)) for share in _shares(measured)
+        )
+    )
+    return first, second
 
 
 class _Judge(NamedTuple):
@@ -218,29 +225,20 @@ class _Judge(NamedTuple):
     @classmethod
     def of(cls, measured: Measured, points: _Draws) -> "_Judge":
         """The judge as measured, with one draw for each pair of points; rejected near to guessing."""
-        each = [measured] if isinstance(measured, Calibration) else measured
-        positives = [(c.true_positives, c.positives) for c in each]
-        negatives = [(c.true_negatives, c.negatives) for c in each]
-        share = _own if isinstance(measured, Calibration) else _further
-        (middle, draws), (other_middle, other_draws) = (
-            (float(quantiles(np.array(0.5))), quantiles(row))
-            for quantiles, row in zip((share(positives), share(negatives)), points, strict=True)
-        )
-        if share is _own:
-            (k, n), (other_k, other_n) = positives[0], negatives[0]
-            middle, other_middle = k / n, other_k / other_n
-        judge = cls(middle, other_middle, draws, other_draws)
-        judge.reject_guessing(positives, negatives)
+        shares = _shares(measured)
+        draws = [share.quantiles(row) for share, row in zip(shares, points, strict=True)]
+        judge = cls(shares[0].middle, shares[1].middle, draws[0], draws[1])
+        judge.reject_guessing(shares)
         return judge
 
-    def reject_guessing(self, *counts: Sequence[tuple[int, int]]) -> None:
+    def reject_guessing(self, shares: Sequence["_Share"]) -> None:
         """Raise when the judge may be no better than guessing."""
         guessing = self.sensitivities + self.specificities - 1 <= LEAST_YOUDEN
         if np.mean(guessing) > _MOST_GUESSING:
-            sizes = [sum(n for _, n in each) for each in counts]
+            m = shares[0].models
             raise RimError(
-                f"sensitivity {self.sensitivity:.2f} and specificity {self.specificity:.2f} (n = {sizes[0]} "
-                f"positives and {sizes[1]} negatives of {len(counts[0])} model{'s' * (len(counts[0]) != 1)}) leave a chance of "
+                f"sensitivity {self.sensitivity:.2f} and specificity {self.specificity:.2f} (n = {shares[0].n} "
+                f"positives and {shares[1].n} negatives of {m} model{'s' * (m != 1)}) leave a chance of "
                 f"{np.mean(guessing):.0%} that they add up to {1 + LEAST_YOUDEN} or less: such a judge cannot be told "
                 "from guessing, and dividing by what is left would invent figures. Use a better judge, "
                 "or more labelled replies or models"
@@ -261,19 +259,38 @@ class _Judge(NamedTuple):
         return np.where(is_guess, 0, lowest), np.where(is_guess, 1, highest)
 
 
-_Quantiles: TypeAlias = Callable[[_Draws], Any]
+class _Share(NamedTuple):
+    """How a sensitivity or specificity is distributed."""
+
+    middle: float
+    quantiles: Callable[[_Draws], _Draws]
+    n: int
+    """Labelled replies behind it."""
+    models: int
 
 
-def _own(counts: Sequence[tuple[int, int]]) -> _Quantiles:
-    """The distribution of a share that was measured on the model itself."""
+def _shares(measured: Measured) -> tuple[_Share, _Share]:
+    """Sensitivity and specificity on the evaluated model."""
+    own = isinstance(measured, Calibration)
+    each = [measured] if isinstance(measured, Calibration) else measured
+    first, second = (
+        _own_share(*counts[0]) if own else _further_share(counts)
+        for counts in (
+            [(one.true_positives, one.positives) for one in each],
+            [(one.true_negatives, one.negatives) for one in each],
+        )
+    )
+    return first, second
+
+
+def _own_share(k: int, n: int) -> _Share:
     from scipy.special import betaincinv
 
-    [(k, n)] = counts
-    return lambda points: betaincinv(k + 0.5, n - k + 0.5, points)
+    return _Share(k / n, lambda points: betaincinv(k + 0.5, n - k + 0.5, points), n, 1)
 
 
-def _further(counts: Sequence[tuple[int, int]]) -> _Quantiles:
-    """The distribution of a share on a further model."""
+def _further_share(counts: Sequence[tuple[int, int]]) -> _Share:
+    """On a model that was not measured."""
     from scipy.special import expit, stdtrit
 
     m = len(counts)
@@ -284,9 +301,14 @@ def _further(counts: Sequence[tuple[int, int]]) -> _Quantiles:
         )
     yes, no = np.array([(k + 0.5, n - k + 0.5) for k, n in counts]).T
     logits = np.log(yes / no)
+    centre = float(logits.mean())
     variance = max(float(logits.var(ddof=1)), float(np.mean(1 / yes + 1 / no)))
     spread = math.sqrt(variance * (1 + 1 / m))
-    return lambda points: expit(logits.mean() + spread * stdtrit(m - 1, points))
+
+    def quantiles(points: _Draws) -> _Draws:
+        return np.asarray(expit(centre + spread * stdtrit(m - 1, points)))
+
+    return _Share(float(expit(centre)), quantiles, sum(n for _, n in counts), m)
 
 
 def _middle(low: _Draws, high: _Draws, level: float) -> tuple[float, float]:

@@ -12,7 +12,7 @@ from rim_eval.statistics import (
     corrected_difference,
     corrected_rate,
     discordant_shares,
-    share_of_further_model,
+    judge_shares,
     tango_interval,
 )
 from rim_eval.statistics.judge_error import CorrectedRate
@@ -131,14 +131,15 @@ def test_fewer_than_three_other_models_correct_nothing() -> None:
         with pytest.raises(RimError, match=named):
             corrected_rate(10, 100, measured_on(*[(90, 95)] * count))
     with pytest.raises(RimError, match="0 other models"):
-        share_of_further_model([])
+        judge_shares([])
 
 
-def test_a_further_models_share_by_hand() -> None:
+def test_a_further_models_shares_by_hand() -> None:
     """Equal logits of 0: the spread is that of sampling, sqrt(4 / 101 (1 + 1/3)) times t with 2 degrees of freedom."""
-    found = share_of_further_model([(50, 100)] * 3)
+    found = judge_shares(measured_on(*[(50, 50)] * 3))
     half = 4.302653 * np.sqrt(4 / 101 * 4 / 3)
-    assert found == pytest.approx((0.5, 1 / (1 + np.exp(half)), 1 / (1 + np.exp(-half))), rel=1e-6)
+    expected = (0.5, 1 / (1 + np.exp(half)), 1 / (1 + np.exp(-half)))
+    assert found[0] == found[1] == pytest.approx(expected, rel=1e-6)
 
 
 def test_a_spread_that_reaches_guessing_corrects_nothing() -> None:
