@@ -5,7 +5,7 @@ A check derives a card again from its counts, by the functions here (`rim_eval.c
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
@@ -259,7 +259,9 @@ def _corrected(
         models=tuple(dict.fromkeys(name for each in by_mode.values() for name in each)),
         own=own,
         shared=shared,
-        labelled={m: sum(c.positives + c.negatives for c in each.values()) for m, each in by_mode.items()},
+        labelled={
+            m: sum(c.positives + c.negatives for c in each.values()) for m, each in by_mode.items()
+        },
         sensitivity={mode: tuple(each[0]) for mode, each in shares.items()},
         specificity={mode: tuple(each[1]) for mode, each in shares.items()},
         rates={mode: (r.value, r.lower, r.upper) for mode, r in rates.items()},

@@ -99,7 +99,10 @@ def detail_grids(card: schema.Card) -> list[Grid]:
     grids = []
     for each in card.sets:
         words, corrected = KIND_WORDS[each.kind], each.corrected
-        labels = {"labelled_set": corrected.labelled_set, "models": ", ".join(corrected.models)} if corrected else {}
+        labels = {
+            "labelled_set": corrected.labelled_set if corrected else "",
+            "models": ", ".join(corrected.models) if corrected else "",
+        }
         lines = [_figures_row(f"score {k} and more", each, f) for k, f in each.thresholds.items()]
         categories = [_figures_row(k, each, f) for k, f in sorted(each.categories.items())]
         table = partial(make_grid, dataset=each.dataset, event=words.event, rate=words.rate.lower(), **labels)  # fmt: skip
@@ -254,7 +257,9 @@ def _corrected_rows(each: schema.SetCard) -> Iterator[Cells]:
         value, *ends = corrected.rates[mode]
         raw = each.figures.rate(mode)
         shares = (percent(raw.value if raw else None), percent(value), interval(*ends, share=True))
-        judge = (estimate(*s[mode], share=True) for s in (corrected.sensitivity, corrected.specificity))
+        judge = (
+            estimate(*s[mode], share=True) for s in (corrected.sensitivity, corrected.specificity)
+        )
         n = each.counts.arms[mode].scored
         yield (MODE_WORDS[mode], *shares, n, *judge, corrected.labelled[mode])
     if corrected.difference is not None and change is not None:

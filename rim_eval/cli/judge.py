@@ -120,7 +120,9 @@ def validate(judge: str, set_name: str, files: Sequence[Path], graders: Sequence
             click.echo(f"{'':<18}kappa over {len(labels)} labels: {agreement.labels_kappa:.3f}")
     for old in judging.save_measurements(loaded, measurements, target):
         by = f", grader {old.grader}" if old.grader else ""
-        click.echo(f"Replaced: {old.set}, {old.model}, {old.mode}, {old.event}{by}, n = {old.agreement.n}.")
+        click.echo(
+            f"Replaced: {old.set}, {old.model}, {old.mode}, {old.event}{by}, n = {old.agreement.n}."
+        )
     click.echo(f"Written to {target}")
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from pydantic import NonNegativeInt, computed_field, model_validator
+from pydantic import Field, NonNegativeInt, computed_field, model_validator
 
 from rim_eval.statistics import Estimate, Rate, rate
 from rim_eval.statistics.kappa import cohen_kappa, kappa_interval
@@ -43,7 +43,7 @@ class Agreement(FrozenModel):
     judge are counted in `unscored` and are in no figure. A file shows the figures; only counts are read.
     """
 
-    unscored: dict[str, NonNegativeInt] = {}
+    unscored: dict[str, NonNegativeInt] = Field(default={})
     """Replies without a verdict, by reason."""
     true_positive: NonNegativeInt
     false_positive: NonNegativeInt

@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple, get_args
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from rim_eval.errors import AccessError, RimError, first_complaint
 from rim_eval.files import parse_json
@@ -71,7 +71,7 @@ class LabelledSet(PublishedFiles):
     """How a file is read; `by_behaviour` is one JSON mapping from behaviours to lists of replies."""
     columns: LabelledColumns
     kind: PromptKind = "harmful"
-    harmful_prompts: dict[str, str] = {}
+    harmful_prompts: dict[str, str] = Field(default={})
     """Where labels of one event are about prompts of both kinds: the harmful ones, by a column's pattern."""
     mode: ReplyMode = "no_think"
     labels: dict[str, bool] | None = None
@@ -91,7 +91,9 @@ class LabelledSet(PublishedFiles):
             return read_rows(file, Columns(format=self.format))
         except (RimError, ValueError, TypeError, AttributeError) as error:
             reason = str(error).splitlines()[0]
-            raise RimError(f"{file.name}: not a file of the set `{self.name}` ({reason}).") from None
+            raise RimError(
+                f"{file.name}: not a file of the set `{self.name}` ({reason})."
+            ) from None
 
     def read(self, row: Mapping[str, Any], stem: str) -> LabelledReply | None:
         """Read one row.

@@ -143,7 +143,7 @@ def test_a_further_models_shares_by_hand() -> None:
 
 
 def test_a_spread_that_reaches_guessing_corrects_nothing() -> None:
-    with pytest.raises(RimError, match="of 3 models.*cannot be told from guessing"):
+    with pytest.raises(RimError, match=r"of 3 models.*cannot be told from guessing"):
         corrected_rate(60, 200, measured_on((99, 99), (60, 70), (20, 90)))
 
 
