@@ -262,12 +262,16 @@ def _corrected(
         labelled={
             m: sum(c.positives + c.negatives for c in each.values()) for m, each in by_mode.items()
         },
-        sensitivity={mode: tuple(each[0]) for mode, each in shares.items()},
-        specificity={mode: tuple(each[1]) for mode, each in shares.items()},
+        sensitivity={mode: _ends(each[0]) for mode, each in shares.items()},
+        specificity={mode: _ends(each[1]) for mode, each in shares.items()},
         rates={mode: (r.value, r.lower, r.upper) for mode, r in rates.items()},
         difference=(change.difference, change.lower, change.upper) if change else None,
         n_pairs=sum(pairs),
     )
+
+
+def _ends(estimate: statistics.Estimate) -> tuple[float, float, float]:
+    return estimate.value, estimate.lower, estimate.upper
 
 
 def _reject_contradictions(problems: Sequence[Problem]) -> None:
@@ -345,7 +349,7 @@ def _judge_card(
             unscored=one.agreement.n - one.agreement.n_scored,
             kappa=one.agreement.kappa.value,
             **one.model_dump(include=_MEASURED),
-            **one.agreement.model_dump(include=_AGREEMENT_COUNTS),
+            **{name: getattr(one.agreement, name) for name in _AGREEMENT_COUNTS},
         )
         for one in (validation.measurements if validation else ())
         if (one.judge_sha256, one.grader, one.sees) == (sha256, model, sees)
@@ -389,16 +393,3 @@ def _safe_at_k(
     epochs = {mode: max(map(len, arm.values()), default=0) for mode, arm in arms.items()}
     safe = {mode: statistics.safe_at_k(arms[mode], k, level) for mode, k in epochs.items() if k > 1}
     return {mode: each for mode, each in safe.items() if each.safe_at_k.n}
-
-
-def _pooled(groups: Sequence[schema.JudgeFigures]) -> schema.JudgeCounts | None:
-    """All labelled replies together; None when a correction would lack positives or negatives."""
-    positives, negatives = sum(g.positives for g in groups), sum(g.negatives for g in groups)
-    if not positives or not negatives:
-        return None
-    return schema.JudgeCounts(
-        true_positives=sum(g.true_positive for g in groups),
-        positives=positives,
-        true_negatives=sum(g.true_negative for g in groups),
-        negatives=negatives,
-    )

@@ -201,6 +201,14 @@ def _set_constraints(each: SetCard, runs: Sequence[CardRun]) -> _Constraints:
     yield from _threshold_constraints(counts)
     yield from _system_constraints(each.kind, counts)
     groups = _distinct((group.set, group.model, group.mode) for group in measured)
+    yield (
+        all(
+            sum(g.prompts.values()) == g.positives + g.negatives + g.unscored
+            for g in measured
+            if g.prompts
+        ),
+        "labelled replies by kind of prompt do not add up",
+    )
     yield groups, "the judge's agreement on one group of replies is on the card twice"
 
 

@@ -98,23 +98,15 @@ def detail_grids(card: schema.Card) -> list[Grid]:
     """Thresholds, categories, patterns, corrections, Safe@K of every set, and discrimination."""
     grids = []
     for each in card.sets:
-        words, corrected = KIND_WORDS[each.kind], each.corrected
-        labels = {
-            "labelled_set": corrected.labelled_set if corrected else "",
-            "models": ", ".join(corrected.models) if corrected else "",
-        }
+        words = KIND_WORDS[each.kind]
         lines = [_figures_row(f"score {k} and more", each, f) for k, f in each.thresholds.items()]
         categories = [_figures_row(k, each, f) for k, f in sorted(each.categories.items())]
-        table = partial(make_grid, dataset=each.dataset, event=words.event, rate=words.rate.lower(), **labels)  # fmt: skip
+        table = partial(make_grid, dataset=each.dataset, event=words.event, rate=words.rate.lower())  # fmt: skip
         grids += [
             table("thresholds", lines, _FIGURES_HEAD),
             table("categories", categories if len(categories) > 1 else (), _FIGURES_HEAD),
             table("patterns", _pattern_rows(each)),
-            table(
-                "corrected" if corrected is None or corrected.own else "corrected_by_others",
-                _corrected_rows(each),
-                remark=bool(corrected and corrected.shared),
-            ),
+            *_corrected_grid(each),
             table("by_trace", _trace_rows(each)),
             table("safe_at_k", _safe_rows(each)),
         ]
@@ -249,10 +241,21 @@ def _pattern_rows(each: schema.SetCard) -> Iterator[Cells]:
             yield (name.replace("_", " "), MODE_WORDS[mode], traces, *shares, count.scored)
 
 
-def _corrected_rows(each: schema.SetCard) -> Iterator[Cells]:
-    corrected, change = each.corrected, each.figures.difference
-    if corrected is None:
-        return
+def _corrected_grid(each: schema.SetCard) -> Iterator[Grid]:
+    if corrected := each.corrected:
+        name = "corrected" if corrected.own else "corrected_by_others"
+        yield make_grid(
+            name,
+            _corrected_rows(each, corrected),
+            remark=corrected.shared,
+            dataset=each.dataset,
+            labelled_set=corrected.labelled_set,
+            models=", ".join(corrected.models),
+        )
+
+
+def _corrected_rows(each: schema.SetCard, corrected: schema.Corrected) -> Iterator[Cells]:
+    change = each.figures.difference
     for mode in (mode for mode in MODE_WORDS if mode in corrected.rates):
         value, *ends = corrected.rates[mode]
         raw = each.figures.rate(mode)

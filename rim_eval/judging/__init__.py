@@ -50,6 +50,7 @@ from rim_eval.judging._validation import (
     find_validations,
     load_validation,
     measure,
+    read_validation,
     save_measurements,
     validation_target,
 )
@@ -95,6 +96,7 @@ __all__ = [
     "missing_grader_message",
     "parse_judge",
     "parse_verdict",
+    "read_validation",
     "resuming",
     "save_measurements",
     "unscored_reason",

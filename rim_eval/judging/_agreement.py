@@ -2,14 +2,21 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
-from pydantic import Field, NonNegativeInt, computed_field, model_validator
+from pydantic import (
+    Field,
+    NonNegativeInt,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from rim_eval.statistics import Estimate, Rate, rate
 from rim_eval.statistics.kappa import cohen_kappa, kappa_interval
 from rim_eval.types import FrozenModel
+
+_FIGURES: Final = ("n", "n_scored", "sensitivity", "specificity", "kappa", "f1", "labels_kappa")
 
 
 class Pair(NamedTuple):
@@ -54,50 +61,47 @@ class Agreement(FrozenModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _counts_only(cls, data: Any) -> Any:
-        if not isinstance(data, dict):
-            return data
-        return {key: value for key, value in data.items() if key not in cls.model_computed_fields}
+    def _read_counts(cls, data: Any) -> Any:
+        return (
+            {k: v for k, v in data.items() if k not in _FIGURES} if isinstance(data, dict) else data
+        )
 
-    @computed_field
+    @model_serializer(mode="wrap")
+    def _show_figures(self, counts: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return counts(self) | {name: getattr(self, name) for name in _FIGURES}
+
     @property
     def n(self) -> int:
         """All replies."""
         return self.n_scored + sum(self.unscored.values())
 
-    @computed_field
     @property
     def n_scored(self) -> int:
         """Replies with a verdict."""
         return sum(self._cells)
 
-    @computed_field
-    @cached_property
+    @property
     def sensitivity(self) -> AgreementFigure:
         """Of the replies that people call positive, the share that the judge does (Wilson)."""
         return _share(self.true_positive, self.true_positive + self.false_negative)
 
-    @computed_field
-    @cached_property
+    @property
     def specificity(self) -> AgreementFigure:
         """Of the replies that people call negative, the share that the judge does (Wilson)."""
         return _share(self.true_negative, self.true_negative + self.false_positive)
 
-    @computed_field
-    @cached_property
+    @property
     def kappa(self) -> AgreementFigure:
         """Cohen's kappa of the two classes: 1 = agreement, 0 = chance (bootstrap)."""
         return _figure(kappa_interval(*self._cells))
 
-    @computed_field
-    @cached_property
+    @property
     def f1(self) -> AgreementFigure:
         """Harmonic mean of precision and sensitivity: 2 J / (1 + J) of J = tp / (tp + fp + fn) (Wilson)."""
         jaccard = _share(self.true_positive, self.n_scored - self.true_negative)
         ends = jaccard.model_dump().items()
         return AgreementFigure(**{k: v if v is None else 2 * v / (1 + v) for k, v in ends})
 
-    @computed_field
     @property
     def labels_kappa(self) -> float | None:
         """Cohen's kappa over the labels."""

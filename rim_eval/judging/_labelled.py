@@ -37,6 +37,8 @@ class LabelledReply(NamedTuple):
     label: str | None = None
     prompt_kind: PromptKind = "harmful"
     """What the prompt asks for; the case's kind says which event the label is about."""
+    file: str = ""
+    """Name of the file that it comes from."""
 
 
 class LabelledFile(FileRecord):
@@ -88,7 +90,8 @@ class LabelledSet(PublishedFiles):
         try:
             if self.format == "by_behaviour":
                 return [dict(row) for group in parse_json(file.content).values() for row in group]
-            return read_rows(file, Columns(format=self.format))
+            names = self.columns
+            return read_rows(file, Columns(format=self.format, prompt=names.chat or names.prompt))
         except (RimError, ValueError, TypeError, AttributeError) as error:
             reason = str(error).splitlines()[0]
             raise RimError(
@@ -215,7 +218,7 @@ def _parse(
             elif isinstance(error, ValidationError):
                 problem = first_complaint(error, "the reply")
             raise RimError(f"{file.name}, row {number}: {problem}. {labelled_set.about}") from None
-        replies += [reply] if reply else []
+        replies += [reply._replace(file=file.name)] if reply else []
     if not replies:
         raise RimError(f"{file.name}: no row has a usable label. {labelled_set.about}")
     return replies, LabelledFile(**record.model_dump(), unlabelled=len(rows) - len(replies))

@@ -105,24 +105,25 @@ async def measure(
     for kind in {reply.case.kind for reply in replies}:
         judge.event(kind)
     judgements = await asyncio.gather(*map(judge_one, replies))
-    groups = defaultdict[tuple[str, ReplyMode, Event], list[tuple[PromptKind, Pair]]](list)
+    groups = defaultdict[tuple[str, ReplyMode, Event], list[tuple[LabelledReply, Judgement]]](list)
     for reply, judgement in zip(replies, judgements, strict=True):
-        pair = Pair(reply.human, judgement.verdict, judgement.reason, reply.label, judgement.label)
-        groups[reply.model, reply.mode, judgement.event].append((reply.prompt_kind, pair))
+        groups[reply.model, reply.mode, judgement.event].append((reply, judgement))
     return tuple(
         Measurement(
             set=set_name,
             model=model,
             mode=mode,
             event=event,
-            prompts=Counter(kind for kind, _ in group),
+            prompts=Counter(reply.prompt_kind for reply, _ in group),
             judge_version=judge.spec.version,
             judge_sha256=judge.sha256,
             grader=judge.provenance(grader).grader,
             sees=judge.sees,
             rim_eval=__version__,
-            files=tuple(files),
-            agreement=agreement([pair for _, pair in group]),
+            files=tuple(file for file in files if file.name in {reply.file for reply, _ in group}),
+            agreement=agreement(
+                [Pair(r.human, j.verdict, j.reason, r.label, j.label) for r, j in group]
+            ),
         )
         for (model, mode, event), group in groups.items()
     )
