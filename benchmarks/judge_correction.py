@@ -26,13 +26,17 @@ _REPLIES = 300
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--judge", help="a measured judge, for its models instead of simulated ones")
+    parser.add_argument(
+        "--judge", help="a measured judge, for its models instead of simulated ones"
+    )
     parser.add_argument("--runs", type=int, default=400)
     options = parser.parse_args()
     if options.judge:
         leave_one_out(options.judge)
         return
-    print("models  spread  correlation  Se   Sp    truth  | covered  width  corrected | pooled covers")
+    print(
+        "models  spread  correlation  Se   Sp    truth  | covered  width  corrected | pooled covers"
+    )
     grid = product((3, 5, 8), (0.0, 0.5, 1.0, 1.5), (0.0, -0.8, 0.8), ((0.93, 0.98), (0.75, 0.95)), (0.03, 0.3, 0.7))  # fmt: skip
     for models, spread, correlation, shares, truth in grid:
         if correlation and spread != 1.0:
@@ -97,7 +101,9 @@ def leave_one_out(name: str) -> None:
     if validation is None:
         raise SystemExit(f"{name} was not measured: rim-eval judge validate {name}")
     left_out = any(one.left_out for one in validation.measurements)
-    counts = {one.model: one.agreement for one in validation.measurements if one.left_out == left_out}
+    counts = {
+        one.model: one.agreement for one in validation.measurements if one.left_out == left_out
+    }
     print("model              people   judge   corrected by the others      pooled")
     for model, own in counts.items():
         each = [

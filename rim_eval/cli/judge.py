@@ -296,6 +296,27 @@ def _tables(rows: "Sequence[Observation]") -> str:
     return "\n\n".join(map(text_table, set_results(rows).values()))
 
 
+def krippendorff(votes: Sequence[Sequence[bool | None]]) -> float | None:
+    """Krippendorff's alpha (nominal) over votes: 1 = agreement, 0 = chance, below 0 = discord.
+
+    Args:
+        votes: One sequence a reply, one vote a judge; None where a judge cast none.
+
+    Returns:
+        Alpha by Inspect's implementation; None when no reply has two votes, or all votes are equal
+        so that chance agreement is undefined.
+    """
+    from inspect_ai.scorer import SampleScore, Score, krippendorff_alpha
+
+    cast = [[int(vote) for vote in row if vote is not None] for row in votes]
+    rows = [row for row in cast if len(row) > 1]
+    if len({vote for row in rows for vote in row}) < 2:
+        return None
+    alpha: Any = krippendorff_alpha()
+    value = alpha([SampleScore(score=Score(value=list(row))) for row in rows])
+    return float(value) if isinstance(value, int | float) else None
+
+
 def _grader_agreement(panels: Iterable[Sequence[Mapping[str, Any]]]) -> list[str]:
     """Krippendorff's alpha among a panel's graders, in a sentence; nothing where no panel voted."""
     # The cheap stage of a cascade is kept among the votes, but asks no grader.
@@ -303,7 +324,7 @@ def _grader_agreement(panels: Iterable[Sequence[Mapping[str, Any]]]) -> list[str
     ballots = [ballot for ballot in cast if len(ballot) > 1]
     if not ballots:
         return []
-    alpha = judging.krippendorff(ballots)
+    alpha = krippendorff(ballots)
     value = "not defined (all votes are equal)" if alpha is None else f"{alpha:.3f}"
     return [
         f"{max(map(len, ballots))} graders vote; Krippendorff's alpha (1 = agreement): {value}, "

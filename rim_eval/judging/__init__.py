@@ -1,12 +1,5 @@
 """Judges: from one reply to a verdict with its provenance, or to the reason why there is none."""
 
-from rim_eval.judging._agreement import (
-    Agreement,
-    AgreementFigure,
-    Pair,
-    agreement,
-    krippendorff,
-)
 from rim_eval.judging._case import (
     Case,
     Judgement,
@@ -46,7 +39,6 @@ from rim_eval.judging._spec import (
 from rim_eval.judging._validation import (
     Measurement,
     Validation,
-    ValidationFile,
     find_validations,
     load_validation,
     measure,
@@ -58,8 +50,6 @@ from rim_eval.judging._verdict_parsing import parse_verdict
 
 __all__ = [
     "LABELLED_SETS",
-    "Agreement",
-    "AgreementFigure",
     "Case",
     "Dialogue",
     "Grader",
@@ -69,15 +59,12 @@ __all__ = [
     "LinesReader",
     "Measurement",
     "Message",
-    "Pair",
     "ReplyField",
     "Sees",
     "Source",
     "TagsReader",
     "Validation",
-    "ValidationFile",
     "WordReader",
-    "agreement",
     "ask_grader",
     "case_of_generation",
     "classify_refusal",
@@ -87,7 +74,6 @@ __all__ = [
     "graders_name",
     "judge_by_panel",
     "judge_names",
-    "krippendorff",
     "load_grader",
     "load_judge",
     "load_labelled",

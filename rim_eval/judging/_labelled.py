@@ -41,13 +41,6 @@ class LabelledReply(NamedTuple):
     """Name of the file that it comes from."""
 
 
-class LabelledFile(FileRecord):
-    """Which file a measurement was made on."""
-
-    unlabelled: int = 0
-    """Rows left out because people gave no usable label."""
-
-
 class LabelledColumns(FrozenModel):
     """Which column means what; those that are None are not in the set."""
 
@@ -163,7 +156,7 @@ LABELLED_SETS: Final = {
 
 def load_labelled(
     name: str, files: Sequence[Path] = ()
-) -> tuple[list[LabelledReply], list[LabelledFile]]:
+) -> tuple[list[LabelledReply], list[FileRecord]]:
     """Return all labelled replies of a set.
 
     Args:
@@ -192,7 +185,7 @@ def load_labelled(
             raise type(error)(f"{error}\n{step}") from error
         contents = [DataFile(name, declared.name, content) for declared, content, _ in published]
     replies: list[LabelledReply] = []
-    records: dict[str, LabelledFile] = {}
+    records: dict[str, FileRecord] = {}
     for content in contents:
         in_file, record = _parse(labelled_set, content, records)
         replies += in_file
@@ -202,7 +195,7 @@ def load_labelled(
 
 def _parse(
     labelled_set: LabelledSet, file: DataFile, earlier: Mapping[str, FileRecord]
-) -> tuple[list[LabelledReply], LabelledFile]:
+) -> tuple[list[LabelledReply], FileRecord]:
     """The labelled replies of one file, once it passed its checks."""
     rows, replies = labelled_set.rows(file), []
     by_name = {declared.name: declared for declared in labelled_set.files}
@@ -221,4 +214,4 @@ def _parse(
         replies += [reply._replace(file=file.name)] if reply else []
     if not replies:
         raise RimError(f"{file.name}: no row has a usable label. {labelled_set.about}")
-    return replies, LabelledFile(**record.model_dump(), unlabelled=len(rows) - len(replies))
+    return replies, record

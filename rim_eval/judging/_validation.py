@@ -4,19 +4,20 @@ import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from rim_eval._version import __version__
 from rim_eval.errors import RimError, first_complaint
 from rim_eval.files import write_whole
 from rim_eval.formatting import MeasuredOn
-from rim_eval.judging._agreement import Agreement, Pair, agreement
 from rim_eval.judging._case import Event, Judgement, Sees
 from rim_eval.judging._grader import Grader
 from rim_eval.judging._judge import Judge, judge_names, load_judge
-from rim_eval.judging._labelled import LabelledFile, LabelledReply, ReplyMode
+from rim_eval.judging._labelled import LabelledReply, ReplyMode
+from rim_eval.prompt_sets import FileRecord
+from rim_eval.statistics.agreement import Agreement, Pair, agreement
 from rim_eval.types import FrozenModel, PromptKind
 
 _AT_ONCE: Final = 64
@@ -39,7 +40,7 @@ class Measurement(FrozenModel):
     grader: str | None
     sees: Sees
     rim_eval: str
-    files: tuple[LabelledFile, ...]
+    files: tuple[FileRecord, ...]
     agreement: Agreement
 
     @property
@@ -61,20 +62,15 @@ class Validation(FrozenModel):
     schema_version: Literal[2] = 2
     judge: str
     measurements: tuple[Measurement, ...] = ()
-
-
-class ValidationFile(NamedTuple):
-    """A judge's measured agreement with people, and the file in which it stands."""
-
-    validation: Validation
-    path: Path
+    path: Path | None = Field(default=None, exclude=True)
+    """The file that it was read from."""
 
 
 async def measure(
     judge: Judge,
     set_name: str,
     replies: Sequence[LabelledReply],
-    files: Sequence[LabelledFile],
+    files: Sequence[FileRecord],
     grader: Grader | Sequence[Grader] | None = None,
     progress: Callable[[], None] = lambda: None,
 ) -> tuple[Measurement, ...]:
@@ -130,7 +126,7 @@ async def measure(
 
 
 def validation_target(
-    judge: Judge, path: Path | None = None, files: Sequence[LabelledFile] = ()
+    judge: Judge, path: Path | None = None, files: Sequence[FileRecord] = ()
 ) -> Path:
     """Where a judge's figures will be written; checked before the work, so that none is lost.
 
@@ -199,7 +195,8 @@ def read_validation(path: Path) -> Validation:
         RimError: The file cannot be read, or is not of this shape.
     """
     try:
-        return Validation.model_validate_json(path.read_bytes())
+        validation = Validation.model_validate_json(path.read_bytes())
+        return validation.model_copy(update={"path": path})
     except ValidationError as error:
         raise RimError(
             f"{path} is no judge validation file of this version: {first_complaint(error, 'the file')}. "
@@ -227,7 +224,7 @@ def load_validation(judge: Judge) -> Validation | None:
 
 def find_validations(
     judges: Iterable[tuple[str, str]], files: Sequence[Path] = ()
-) -> dict[str, ValidationFile]:
+) -> dict[str, Validation]:
     """Find the measured agreement with people of the judges behind some observations, by judge name.
 
     Args:
@@ -238,7 +235,7 @@ def find_validations(
     Raises:
         RimError: A file is no such file, or two are of one judge.
     """
-    validations: dict[str, ValidationFile] = {}
+    validations: dict[str, Validation] = {}
     for path in files:
         validation = read_validation(path)
         name = validation.judge
@@ -247,12 +244,12 @@ def find_validations(
                 f"{validations[name].path} and {path} are both about the judge `{name}`. Give one; "
                 "`rim-eval judge validate --out FILE` keeps several sets in one file."
             )
-        validations[name] = ValidationFile(validation, path)
+        validations[name] = validation
     shipped = set(judge_names())
     for judge_at_version, sha256 in judges:
         name = judge_at_version.split("@")[0]
         if name not in validations and set(name.split("+")) <= shipped:
             judge = load_judge(name)
             if judge.sha256 == sha256 and (beside := load_validation(judge)):
-                validations[name] = ValidationFile(beside, _default_path(judge))
+                validations[name] = beside
     return validations

@@ -10,8 +10,9 @@ import pytest
 from pydantic import ValidationError
 
 from rim_eval.card import Card, card_json, check_card, make_card
-from rim_eval.judging import AgreementFigure, Measurement, Pair, Validation, agreement
+from rim_eval.judging import Measurement, Validation
 from rim_eval.observations import Observation, Run, Table, from_rows, join
+from rim_eval.statistics.agreement import AgreementFigure, Pair, agreement
 
 Json = Any
 

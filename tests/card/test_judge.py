@@ -8,8 +8,9 @@ from click.testing import CliRunner
 
 from rim_eval.card import card_markdown, check_card, make_card
 from rim_eval.cli import main
-from rim_eval.judging import Agreement, Measurement, Validation
+from rim_eval.judging import Measurement, Validation
 from rim_eval.observations import Table, from_rows, write_observations
+from rim_eval.statistics.agreement import Agreement
 
 
 def validation(

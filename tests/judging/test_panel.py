@@ -5,13 +5,13 @@ from typing import Any
 import pytest
 from inspect_ai.model import ModelOutput
 
+from rim_eval.cli.judge import krippendorff
 from rim_eval.errors import RimError
 from rim_eval.judging import (
     Case,
     Judgement,
     JudgeProvenance,
     judge_by_panel,
-    krippendorff,
     load_judge,
 )
 from rim_eval.types import UnscoredReason

@@ -1,4 +1,4 @@
-"""Agreement: of a judge with people, and of graders with each other."""
+"""Agreement of a judge with people: counts of one group of replies, and the figures that follow from them."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -12,8 +12,8 @@ from pydantic import (
     model_validator,
 )
 
-from rim_eval.statistics import Estimate, Rate, rate
 from rim_eval.statistics.kappa import cohen_kappa, kappa_interval
+from rim_eval.statistics.wilson import Estimate, Rate, rate
 from rim_eval.types import FrozenModel
 
 _FIGURES: Final = ("n", "n_scored", "sensitivity", "specificity", "kappa", "f1", "labels_kappa")
@@ -44,7 +44,7 @@ class AgreementFigure(FrozenModel):
 
 
 class Agreement(FrozenModel):
-    """A judge against people on one group of replies: counts, and the figures that follow from them.
+    """A judge against people on one group of replies.
 
     Positive means that the event happened (misaligned, or refused). Replies without a verdict of the
     judge are counted in `unscored` and are in no figure. A file shows the figures; only counts are read.
@@ -68,7 +68,7 @@ class Agreement(FrozenModel):
 
     @model_serializer(mode="wrap")
     def _show_figures(self, counts: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return counts(self) | {name: getattr(self, name) for name in _FIGURES}
+        return {**counts(self), **{name: getattr(self, name) for name in _FIGURES}}
 
     @property
     def n(self) -> int:
@@ -143,24 +143,3 @@ def _figure(estimate: Estimate | Rate | None) -> AgreementFigure:
     if estimate is None:
         return AgreementFigure()
     return AgreementFigure(value=estimate.value, lower=estimate.lower, upper=estimate.upper)
-
-
-def krippendorff(votes: Sequence[Sequence[bool | None]]) -> float | None:
-    """Krippendorff's alpha (nominal) over votes: 1 = agreement, 0 = chance, below 0 = discord.
-
-    Args:
-        votes: One sequence a reply, one vote a judge; None where a judge cast none.
-
-    Returns:
-        Alpha by Inspect's implementation; None when no reply has two votes, or all votes are equal
-        so that chance agreement is undefined.
-    """
-    from inspect_ai.scorer import SampleScore, Score, krippendorff_alpha
-
-    cast = [[int(vote) for vote in row if vote is not None] for row in votes]
-    rows = [row for row in cast if len(row) > 1]
-    if len({vote for row in rows for vote in row}) < 2:
-        return None
-    alpha: Any = krippendorff_alpha()
-    value = alpha([SampleScore(score=Score(value=list(row))) for row in rows])
-    return float(value) if isinstance(value, int | float) else None

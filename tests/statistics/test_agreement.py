@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rim_eval.judging import Agreement, Pair, agreement
+from rim_eval.statistics.agreement import Agreement, Pair, agreement
 
 
 def pairs(tp: int, fp: int, tn: int, fn: int) -> list[Pair]:
