@@ -19,10 +19,10 @@ Se and Sp are known from human-labelled replies, in one of two ways:
 
 The observed counts are drawn from their Beta (1/2 added to each side) or Dirichlet distribution (1 added
 to each of the four kinds of pairs). The interval
-holds the middle share of pi over all draws. A draw in which the judge is near to guessing says
-nothing, and counts as 0 below and as 1 above. A drawn rate that no true rate explains (p < 1 - Sp, or
-p > Se) leaves pi between 0 and p, or between p and 1. The draws are Sobol points: the same counts give
-the same figures on every machine.
+holds the middle share of pi over all draws. A drawn rate that no true rate explains (below both Se and
+1 - Sp, or above both) leaves pi between 0 and p, or between p and 1; any other draw in which the judge
+is near to guessing leaves it between 0 and 1. The draws are Sobol points: the same counts give the same
+figures on every machine.
 
 For the difference of two arms the pairing enters through the joint counts, and one calibration that
 serves both arms through common draws. Calibrate each mode on its own where there are labels: a
@@ -53,7 +53,7 @@ LEAST_YOUDEN: Final = 0.1
 LEAST_MODELS: Final = 3
 """With fewer measured models their spread is not known."""
 _MOST_GUESSING: Final = 0.05
-"""Share of draws near to guessing from which on nothing is corrected."""
+"""Share of draws near to guessing from which on nothing is corrected by labels of the model itself."""
 _LOG2_DRAWS: Final = 11
 
 _Draws: TypeAlias = NDArray[np.float64]
@@ -233,13 +233,15 @@ class _Judge(NamedTuple):
 
     def reject_guessing(self, shares: Sequence["_Share"]) -> None:
         """Raise when the judge may be no better than guessing."""
-        guessing = self.sensitivities + self.specificities - 1 <= LEAST_YOUDEN
-        if np.mean(guessing) > _MOST_GUESSING:
-            m = shares[0].models
+        guessing = np.mean(self.sensitivities + self.specificities - 1 <= LEAST_YOUDEN)
+        m = shares[0].models
+        # Of other models only the middle decides: to leave out those with a wide spread would keep, among
+        # the measured, those that happen to look alike, and their intervals miss too often.
+        if guessing > (_MOST_GUESSING if m == 1 else 0.5):
             raise RimError(
                 f"sensitivity {self.sensitivity:.2f} and specificity {self.specificity:.2f} (n = {shares[0].n} "
                 f"positives and {shares[1].n} negatives of {m} model{'s' * (m != 1)}) leave a chance of "
-                f"{np.mean(guessing):.0%} that they add up to {1 + LEAST_YOUDEN} or less: such a judge cannot be told "
+                f"{guessing:.0%} that they add up to {1 + LEAST_YOUDEN} or less: such a judge cannot be told "
                 "from guessing, and dividing by what is left would invent figures. Use a better judge, "
                 "or more labelled replies or models"
             )
@@ -254,9 +256,11 @@ class _Judge(NamedTuple):
         youden = self.sensitivities + self.specificities - 1
         is_guess = youden <= LEAST_YOUDEN
         true = np.clip((rates + self.specificities - 1) / np.where(is_guess, 1, youden), 0, 1)
-        lowest = np.where(true == 1, rates, true)
-        highest = np.where(true == 0, rates, true)
-        return np.where(is_guess, 0, lowest), np.where(is_guess, 1, highest)
+        too_low = rates < np.minimum(self.sensitivities, 1 - self.specificities)
+        too_high = rates > np.maximum(self.sensitivities, 1 - self.specificities)
+        lowest = np.where(too_low | is_guess, 0, true)
+        highest = np.where(too_high | is_guess, 1, true)
+        return np.where(too_high, rates, lowest), np.where(too_low, rates, highest)
 
 
 class _Share(NamedTuple):

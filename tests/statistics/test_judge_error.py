@@ -142,9 +142,11 @@ def test_a_further_models_shares_by_hand() -> None:
     assert found[0] == found[1] == pytest.approx(expected, rel=1e-6)
 
 
-def test_a_spread_that_reaches_guessing_corrects_nothing() -> None:
+def test_a_spread_that_reaches_guessing_leaves_the_rate_open() -> None:
+    found = corrected_rate(60, 200, measured_on((99, 99), (60, 70), (20, 90)))
+    assert found.upper - found.lower > 0.9
     with pytest.raises(RimError, match=r"of 3 models.*cannot be told from guessing"):
-        corrected_rate(60, 200, measured_on((99, 99), (60, 70), (20, 90)))
+        corrected_rate(60, 200, measured_on((60, 50), (50, 45), (40, 55)))
 
 
 @pytest.mark.parametrize("models", [3, 5])
@@ -170,11 +172,7 @@ def test_covers_the_truth_of_a_model_that_was_not_measured(models: int, truth: f
         se, sp = shares[-1]
         k = int(judged(rng.random(300) < truth, se, sp, rng).sum())
         by_pooled.append(_holds(corrected_rate(k, 300, pooled), truth))
-        try:
-            covered.append(_holds(corrected_rate(k, 300, judge), truth))
-        except RimError:
-            continue
-    assert len(covered) > 100
+        covered.append(_holds(corrected_rate(k, 300, judge), truth))
     assert np.mean(covered) >= 0.94
     assert np.mean(by_pooled) < 0.85
 
