@@ -34,14 +34,12 @@ def main() -> None:
     if options.judge:
         leave_one_out(options.judge)
         return
-    print(
-        "models  spread  correlation  Se   Sp    truth  | covered  width  corrected | pooled covers"
-    )
-    grid = product((3, 5, 8), (0.0, 0.5, 1.0, 1.5), (0.0, -0.8, 0.8), ((0.93, 0.98), (0.75, 0.95)), (0.03, 0.3, 0.7))  # fmt: skip
-    for models, spread, correlation, shares, truth in grid:
-        if correlation and spread != 1.0:
-            continue
-        simulate(models, spread, correlation, shares, truth, options.runs)
+    print("models  spread  correlation  Se   Sp    truth  | covered  width | pooled covers")
+    judges = ((0.93, 0.98), (0.75, 0.95))
+    for setting in product((3, 5), (0.5, 1.0, 1.5), (0.0,), judges, (0.03, 0.3)):
+        simulate(*setting, options.runs)
+    for setting in product((5,), (1.0,), (-0.8, 0.8), judges[:1], (0.03, 0.3)):
+        simulate(*setting, options.runs)
 
 
 def simulate(
@@ -75,7 +73,7 @@ def simulate(
             pooled.append(found[1] <= truth <= found[2])
     print(
         f"{models:>6}  {spread:>6}  {correlation:>11}  {shares[0]:.2f} {shares[1]:.2f}  {truth:>5}  | "
-        f"{np.mean(covered):>7.1%}  {np.mean(widths):>5.2f}  {len(covered) / runs:>9.0%} | {np.mean(pooled):.1%}",
+        f"{np.mean(covered):>7.1%}  {np.mean(widths):>5.2f} | {np.mean(pooled):.1%}",
         flush=True,
     )
 
