@@ -36,10 +36,10 @@ def main() -> None:
         return
     print("models  spread  correlation  Se   Sp    truth  | covered  width | pooled covers")
     judges = ((0.93, 0.98), (0.75, 0.95))
-    for setting in product((3, 5), (0.5, 1.0, 1.5), (0.0,), judges, (0.03, 0.3)):
-        simulate(*setting, options.runs)
-    for setting in product((5,), (1.0,), (-0.8, 0.8), judges[:1], (0.03, 0.3)):
-        simulate(*setting, options.runs)
+    apart = product((3, 5), (0.5, 1.0, 1.5), (0.0,), judges, (0.03, 0.3))
+    together = product((5,), (1.0,), (-0.8, 0.8), judges[:1], (0.03, 0.3))
+    for models, spread, correlation, shares, truth in (*apart, *together):
+        simulate(models, spread, correlation, shares, truth, options.runs)
 
 
 def simulate(
@@ -69,7 +69,7 @@ def simulate(
         if found := interval(k, _REPLIES, each):
             covered.append(found[1] <= truth <= found[2])
             widths.append(found[2] - found[1])
-        if found := interval(k, _REPLIES, together(each)):
+        if found := interval(k, _REPLIES, as_one_model(each)):
             pooled.append(found[1] <= truth <= found[2])
     print(
         f"{models:>6}  {spread:>6}  {correlation:>11}  {shares[0]:.2f} {shares[1]:.2f}  {truth:>5}  | "
@@ -78,7 +78,7 @@ def simulate(
     )
 
 
-def together(each: Sequence[Calibration]) -> Calibration:
+def as_one_model(each: Sequence[Calibration]) -> Calibration:
     """All labelled replies as of one model."""
     names = ("true_positives", "positives", "true_negatives", "negatives")
     return Calibration(**{name: sum(getattr(one, name) for one in each) for name in names})
@@ -119,7 +119,7 @@ def leave_one_out(name: str) -> None:
         cells = [
             "nothing corrected" if found is None else
             f"{found[0]:.1%} [{found[1]:.1%}, {found[2]:.1%}]" + " missed" * (not found[1] <= truth <= found[2])
-            for found in (interval(k, n, each), interval(k, n, together(each)))
+            for found in (interval(k, n, each), interval(k, n, as_one_model(each)))
         ]  # fmt: skip
         print(f"{model:<18} {truth:>6.1%}  {k / n:>6.1%}  {cells[0]:<27}  {cells[1]}")
 

@@ -55,16 +55,17 @@ def list_judges() -> None:
         judge = judging.load_judge(name)
         kinds = ", ".join(judge.applies_to)
         asks = "asks a grader" if judge.needs_grader else "offline"
+        wording = f"; {judge.spec.wording}" if judge.spec.wording else ""
         validation = judging.load_validation(judge)
         measurements = validation.measurements if validation else ()
-        click.echo(f"{name:<15} {kinds:<16} {asks:<14} ".rstrip())
-        click.echo(f"{'':<15} {judge.spec.title}")
+        click.echo(f"{name:<18} {kinds:<16} {asks:<14}".rstrip())
+        click.echo(f"{'':<18} {judge.spec.title}{wording}")
         for left_out in sorted({one.left_out for one in measurements}) or [False]:
             groups = (one.measured_on for one in measurements if one.left_out == left_out)
-            click.echo(f"{'':<15} {measured_text(groups)}")
+            click.echo(f"{'':<18} {measured_text(groups)}")
         others = ", ".join(f"{name}:{part}" for part in judge.spec.inputs if part != judge.sees)
         click.echo(
-            f"{'':<15} sees the {_SEEN[judge.sees]}" + (f"; also as {others}" if others else "")
+            f"{'':<18} sees the {_SEEN[judge.sees]}" + (f"; also as {others}" if others else "")
         )
 
 
@@ -221,7 +222,10 @@ def _load(name: str, sees: Sees | None, graders: Sequence[str]) -> "tuple[Judge,
     judge = judging.load_judge(name)
     if sees:
         judge = judge.seeing(sees)
-    return judge, load_graders(f"Judge `{judge.name}`", judge.needs_grader, graders)
+    models = load_graders(f"Judge `{judge.name}`", judge.needs_grader, graders)
+    judge.check_graders(models)
+    judge.spec.fetch_prompt()
+    return judge, models
 
 
 def load_graders(title: str, needs_grader: bool, names: Sequence[str]) -> "list[Model]":
