@@ -105,7 +105,7 @@ def histogram_events(arm: ArmCounts, line: float) -> tuple[int, int]:
 
 def _derive(card: Card) -> Card:
     """The same card with everything derived again that follows from counts."""
-    sets = tuple(_derive_set(each, card.level) for each in card.sets)
+    sets = tuple(_derive_set(each, card.model, card.level) for each in card.sets)
     primary = card.primary if card.find(card.primary, "harmful") else None
     reasoning = card.primary_reasoning if card.find(card.primary_reasoning, "reasoning") else None
     fields = card_fields(sets, card.runs, card.level, primary=primary, primary_reasoning=reasoning)
@@ -118,10 +118,10 @@ def _derive(card: Card) -> Card:
     )
 
 
-def _derive_set(each: SetCard, level: float) -> SetCard:
+def _derive_set(each: SetCard, model: str, level: float) -> SetCard:
     fields = set_fields(each.kind, each.counts, level) | {"corrected": None}
     with suppress(RimError, KeyError, ValueError):
-        fields["corrected"] = correct(each.counts, each.judge, level)
+        fields["corrected"] = correct(model, each.counts, each.judge, level)
     if each.judge:
         measured = (
             _derive_agreement(group, each.judge, each.kind) for group in each.judge.measured
@@ -205,6 +205,14 @@ def _set_constraints(each: SetCard, runs: Sequence[CardRun]) -> _Constraints:
     yield from _threshold_constraints(counts)
     yield from _system_constraints(each.kind, counts)
     groups = _distinct((group.set, group.model, group.mode) for group in measured)
+    yield (
+        all(
+            sum(g.prompts.values()) == g.positives + g.negatives + g.unscored
+            for g in measured
+            if g.prompts
+        ),
+        "labelled replies by kind of prompt do not add up",
+    )
     yield groups, "the judge's agreement on one group of replies is on the card twice"
 
 

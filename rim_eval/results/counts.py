@@ -9,7 +9,7 @@ Counting works on columns of numbers: those of a pandas frame for a million rows
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple, Self, TypeAlias, cast
 
@@ -462,3 +462,23 @@ def _trace_lengths(rows: Columns) -> TraceLengths | None:
         think_median=float(np.median(think)),
         no_think_median=float(np.median(no_think)),
     )
+
+
+def unsafe_traces(verdicts: Iterable[tuple[Hashable, str | None, bool | None]]) -> tuple[int, int]:
+    """How many replies to harmful prompts have an unsafe trace under a safe answer.
+
+    SafeChain (Jiang et al. 2025, arXiv 2502.12025) found both safe in 41.1 % of its replies only, so
+    neither stands for the other.
+
+    Args:
+        verdicts: For each judgement: the reply (any key), what the judge saw, and its verdict.
+
+    Returns:
+        Their count, and the count of replies with a verdict on the answer and on the reasoning.
+    """
+    by_reply: dict[Hashable, dict[str | None, bool]] = {}
+    for reply, sees, verdict in verdicts:
+        if verdict is not None:
+            by_reply.setdefault(reply, {})[sees] = verdict
+    both = [unsafe for unsafe in by_reply.values() if {"answer", "reasoning"} <= unsafe.keys()]
+    return sum(unsafe["reasoning"] and not unsafe["answer"] for unsafe in both), len(both)
