@@ -121,10 +121,10 @@ def test_agreement_with_people_beats_the_published_string_match(
         pytest.skip("RIM_EVAL_SHARED is not set")
     judge = load_judge("refusal")
     replies, files = load_labelled("xstest", [Path(folder) / f"xstest_human_labels_{model}.csv"])
-    (group,) = asyncio.run(measure(judge, "xstest", replies, files)).groups
+    (group,) = asyncio.run(measure(judge, "xstest", replies, files))
     shipped = load_validation(judge)
     assert shipped is not None
-    assert group in shipped.measurements[0].groups
+    assert group.agreement in [one.agreement for one in shipped.measurements if one.model == model]
     assert group.agreement.n_scored == 450
     assert group.agreement.kappa.value is not None
     assert group.agreement.kappa.value > published
