@@ -19,7 +19,7 @@ from rim_eval.judging import _case, _grader
 from rim_eval.judging._case import Case, Event, Judgement, JudgeProvenance, Sees
 from rim_eval.judging._classifier import classify, load_classifier
 from rim_eval.judging._grader import Grader
-from rim_eval.judging._panel import count_votes
+from rim_eval.judging._panel import count_votes, graders_name
 from rim_eval.judging._refusal import classify_refusal
 from rim_eval.judging._request import check_frame
 from rim_eval.judging._spec import (
