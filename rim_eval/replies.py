@@ -247,8 +247,9 @@ def case_of(prompt: Mapping[str, Any], reply: Generation) -> judging.Case:
         prompt: Its prompt, as `prompt_facts` says.
         reply: The reply.
     """
-    facts = {name: prompt.get(name) for name in ("category", "context")}
-    return judging.case_of_generation(prompt["request"], reply, kind=prompt["kind"], **facts)
+    facts: dict[str, Any] = {name: prompt.get(name) for name in ("category", "context")}
+    facts |= {"prompt_text": prompt["request"], "kind": prompt["kind"]}
+    return judging.Case(answer=reply.answer, trace=reply.trace, **facts)
 
 
 async def judge_reply(

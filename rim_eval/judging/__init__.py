@@ -5,7 +5,6 @@ from rim_eval.judging._case import (
     Judgement,
     JudgeProvenance,
     Sees,
-    case_of_generation,
     only_mode_of,
     unscored_reason,
 )
@@ -27,15 +26,11 @@ from rim_eval.judging._judge import (
     parse_judge,
 )
 from rim_eval.judging._labelled import LABELLED_SETS, load_labelled
-from rim_eval.judging._panel import graders_name
 from rim_eval.judging._refusal import classify_refusal
 from rim_eval.judging._spec import (
     Dialogue,
-    FieldsReader,
     Message,
-    ReplyField,
     Source,
-    WordReader,
 )
 from rim_eval.judging._structured import enforces_schema
 from rim_eval.judging._validation import (
@@ -44,7 +39,6 @@ from rim_eval.judging._validation import (
     find_validations,
     load_validation,
     measure,
-    read_validation,
     save_measurements,
     validation_target,
 )
@@ -54,26 +48,21 @@ __all__ = [
     "LABELLED_SETS",
     "Case",
     "Dialogue",
-    "FieldsReader",
     "Grader",
     "Judge",
     "JudgeProvenance",
     "Judgement",
     "Measurement",
     "Message",
-    "ReplyField",
     "Sees",
     "Source",
     "Validation",
-    "WordReader",
     "ask_grader",
-    "case_of_generation",
     "classify_refusal",
     "enforces_schema",
     "escape_markers",
     "failure_name",
     "find_validations",
-    "graders_name",
     "judge_names",
     "judge_wording",
     "load_grader",
@@ -86,7 +75,6 @@ __all__ = [
     "only_mode_of",
     "parse_judge",
     "parse_verdict",
-    "read_validation",
     "resuming",
     "save_measurements",
     "unscored_reason",

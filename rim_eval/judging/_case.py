@@ -32,17 +32,6 @@ class Case(FrozenModel):
     """The reasoning text without markers; None when there was none or it is hidden."""
 
 
-def case_of_generation(request: str, generation: Generation, **facts: Any) -> Case:
-    """Make the case that a judge or a pattern monitor reads from a kept generation.
-
-    Args:
-        request: The prompt as the user wrote it.
-        generation: The evaluated model's reply.
-        facts: `kind`, and `category` and `context` where the prompt set has them.
-    """
-    return Case(prompt_text=request, answer=generation.answer, trace=generation.trace, **facts)
-
-
 def unscored_reason(generation: Generation, sees: Sees = "answer") -> UnscoredReason | None:
     """Why this reply must not be sent to a judge; None when it can be judged.
 

@@ -3,8 +3,8 @@
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -26,35 +26,21 @@ class GraderDrafts:
     """
 
     def __init__(self, path: Path | None = None) -> None:
-        """Read what an earlier run left.
-
-        Args:
-            path: The file of drafts, made with the first reply; None keeps nothing.
-        """
+        """Read what an earlier run left in the file of drafts; without a file nothing is kept."""
         self._path = path
         self._replies: defaultdict[str, list[DraftedReply]] = defaultdict(list)
-        if path is not None and path.is_file():
-            self._read(path)
-
-    def _read(self, path: Path) -> None:
-        for line in path.read_bytes().split(b"\n"):
-            try:
+        for line in path.read_bytes().split(b"\n") if path and path.is_file() else ():
+            with suppress(ValueError, TypeError):  # blank, or not written to its end
                 question, *reply = json.loads(line)
                 self._replies[question].append(DraftedReply(*reply))
-            except (ValueError, TypeError):  # blank, or not written to its end
-                continue
 
     def take(self, question: str) -> DraftedReply | None:
         """A reply that an earlier run was given to this question; None where none is left."""
-        replies = self._replies[question]
+        replies = self._replies.get(question)
         return replies.pop(0) if replies else None
 
-    def keep(self, question: str, reply: DraftedReply) -> None:
+    def keep(self, question: str, *reply: str) -> None:
         """Write a reply down before anything is made of it.
-
-        Args:
-            question: Hash of the question.
-            reply: The reply.
 
         Raises:
             RimError: It cannot be written; further replies would be paid for and lost.
@@ -91,8 +77,7 @@ def resuming(target: Path, *instrument: Any) -> Iterator[None]:
         target: The file that will hold the verdicts; the drafts lie beside it.
         *instrument: What tells one judge and its graders from others, as JSON takes it.
     """
-    digest = hashlib.sha256(json.dumps(instrument).encode()).hexdigest()[:16]
-    path = target.with_suffix(f".{digest}.part")
+    path = target.with_suffix(f".{digest(*instrument)[:16]}.part")
     token = _drafts.set(GraderDrafts(path))
     try:
         yield
@@ -101,13 +86,6 @@ def resuming(target: Path, *instrument: Any) -> Iterator[None]:
     path.unlink(missing_ok=True)
 
 
-def question_hash(grader: Any, dialogue: Sequence[tuple[str, str]], config: Any) -> str:
-    """Tell one question from others.
-
-    Args:
-        grader: The model, by its name.
-        dialogue: (role, text) of each message.
-        config: The settings of the call.
-    """
-    about = [str(grader), dialogue, config.model_dump(exclude_none=True)]
-    return hashlib.sha256(json.dumps(about).encode()).hexdigest()
+def digest(*parts: Any) -> str:
+    """The SHA-256 of values that JSON takes, by which one question or instrument is told from others."""
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()

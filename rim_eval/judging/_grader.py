@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, Protocol, Typ
 
 from rim_eval.errors import RimError
 from rim_eval.judging._case import Case, Sees
-from rim_eval.judging._drafts import DraftedReply, active_drafts, question_hash
+from rim_eval.judging._drafts import active_drafts, digest
 from rim_eval.judging._refusal import classify_refusal
 from rim_eval.judging._request import framed, request_config, send
 from rim_eval.judging._spec import Dialogue, FieldsReader, JudgeSpec
@@ -206,7 +206,7 @@ async def ask_grader(
     failure: tuple[UnscoredReason, str] = ("judge_unreadable", "never asked")
     for _ in range(1 + spec.retries):
         config = request_config(spec, grader, budget_factor, dialogue, schema)
-        question = question_hash(grader, dialogue, config)
+        question = digest(str(grader), dialogue, config.model_dump(exclude_none=True))
         draft = drafts.take(question)
         try:
             output = draft or await send(grader, dialogue, config, spec.grader.api_retries)
@@ -218,7 +218,7 @@ async def ask_grader(
             return _failed("reply without choices", "", replies)
         raw, stop_reason = str(output.completion or ""), str(output.stop_reason or "unknown")
         if draft is None:
-            drafts.keep(question, DraftedReply(raw, stop_reason))
+            drafts.keep(question, raw, stop_reason)
         replies.append(raw)
         # Verdicts inside the grader's own reasoning do not count.
         parsed = read(split_trace(raw).answer)

@@ -5,14 +5,14 @@ from collections.abc import Mapping, Sequence
 from fnmatch import filter as matching
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, Final, Literal, NamedTuple, get_args
+from typing import Any, Final, Literal
 
 from pydantic import Field, ValidationError
 
 from rim_eval.errors import AccessError, RimError, first_complaint
 from rim_eval.files import parse_json
 from rim_eval.judging._case import Case, Event
-from rim_eval.prompt_sets.formats import DataFile, Row, read_rows
+from rim_eval.prompt_sets.formats import GET_AGAIN, DataFile, Row, read_rows
 from rim_eval.prompt_sets.records import FileRecord, record_file
 from rim_eval.prompt_sets.registry import Columns, Format, PublishedFiles, SourceFile
 from rim_eval.prompt_sets.sources import obtain
@@ -25,7 +25,7 @@ _WORDS: Final = dict.fromkeys(
 """What people's labels mean, unless the set has labels of its own."""
 
 
-class LabelledReply(NamedTuple):
+class LabelledReply(FrozenModel):
     """One reply with what people said of it."""
 
     case: Case
@@ -37,7 +37,7 @@ class LabelledReply(NamedTuple):
     label: str | None = None
     prompt_kind: PromptKind = "harmful"
     """What the prompt asks for; the case's kind says which event the label is about."""
-    file: str = ""
+    file: str
     """Name of the file that it comes from."""
 
 
@@ -80,23 +80,21 @@ class LabelledSet(PublishedFiles):
         Raises:
             RimError: The bytes are not of the set's format.
         """
+        if self.format != "by_behaviour":
+            prompt = self.columns.chat or self.columns.prompt
+            return read_rows(file, Columns(format=self.format, prompt=prompt))
         try:
-            if self.format == "by_behaviour":
-                return [dict(row) for group in parse_json(file.content).values() for row in group]
-            names = self.columns
-            return read_rows(file, Columns(format=self.format, prompt=names.chat or names.prompt))
-        except (RimError, ValueError, TypeError, AttributeError) as error:
-            reason = str(error).splitlines()[0]
-            raise RimError(
-                f"{file.name}: not a file of the set `{self.name}` ({reason})."
-            ) from None
+            return [dict(row) for group in parse_json(file.content).values() for row in group]
+        except (ValueError, TypeError, AttributeError) as error:
+            expected = "a JSON mapping from behaviours to lists of replies"
+            raise file.problem(f"not readable ({error})", expected, GET_AGAIN) from None
 
-    def read(self, row: Mapping[str, Any], stem: str) -> LabelledReply | None:
+    def read(self, row: Mapping[str, Any], file: str) -> LabelledReply | None:
         """Read one row.
 
         Args:
             row: The cells by column.
-            stem: The file's name without its ending.
+            file: The file's name.
 
         Returns:
             The reply; None where people gave no usable label, or as many said yes as no.
@@ -116,14 +114,14 @@ class LabelledSet(PublishedFiles):
         words = [str(row[name]).strip().casefold() for name in names]
         votes = [labels[word] for word in words if word in labels]
         answer, trace = row[columns.answer] or "", cell(columns.trace)
-        mode: Any = cell(columns.mode) or self.mode
+        if sum(votes) * 2 == len(votes):
+            return None
+        mode = cell(columns.mode) or self.mode
         if columns.chat:
             from rim_eval.thinking import split_trace
 
             split = split_trace(answer)
             answer, trace, mode = split.answer, split.trace, "think" if split.trace else "no_think"
-        if mode not in get_args(ReplyMode):
-            raise ValueError(f"mode is {mode!r}, not one of {', '.join(get_args(ReplyMode))}")
         case = Case(
             prompt_text=row[columns.prompt],
             context=cell(columns.context),
@@ -131,18 +129,23 @@ class LabelledSet(PublishedFiles):
             answer=answer,
             trace=trace,
         )
-        for prefix in self.model_in_file_name or ():
-            stem = stem.removeprefix(prefix)
-        model = cell(columns.model) or ("unnamed" if self.model_in_file_name is None else stem)
-        if sum(votes) * 2 == len(votes):
-            return None
-        # Labels of a set's own are numbered: `2_full_refusal`.
-        label = words[0].partition("_")[2] if self.labels else None
+        model = cell(columns.model)
+        if model is None and self.model_in_file_name is not None:
+            model = Path(file).stem
+            for prefix in self.model_in_file_name:
+                model = model.removeprefix(prefix)
         patterns = self.harmful_prompts.items()
-        harmful = [fnmatchcase(str(row.get(column)), pattern) for column, pattern in patterns]
-        prompt_kind = "harmful" if harmful and all(harmful) else case.kind
-        human = sum(votes) * 2 > len(votes)
-        return LabelledReply(case, human, str(model), mode, label, prompt_kind)
+        harmful = any(fnmatchcase(str(row.get(column)), pattern) for column, pattern in patterns)
+        return LabelledReply(
+            case=case,
+            human=sum(votes) * 2 > len(votes),
+            model=str(model or "unnamed"),
+            mode=mode,
+            # Labels of a set's own are numbered: `2_full_refusal`.
+            label=words[0].partition("_")[2] if self.labels else None,
+            prompt_kind="harmful" if harmful else case.kind,
+            file=file,
+        )
 
 
 LABELLED_SETS: Final = {
@@ -186,32 +189,28 @@ def load_labelled(
         contents = [DataFile(name, declared.name, content) for declared, content, _ in published]
     replies: list[LabelledReply] = []
     records: dict[str, FileRecord] = {}
-    for content in contents:
-        in_file, record = _parse(labelled_set, content, records)
-        replies += in_file
+    by_name = {declared.name: declared for declared in labelled_set.files}
+    for file in contents:
+        rows, declared = labelled_set.rows(file), by_name.get(file.name)
+        declared = declared or SourceFile(path=file.name)
+        record = record_file(file, declared, len(rows), declared.rows, records)
         records[record.sha256] = record
+        replies += _read_rows(labelled_set, rows, file.name)
     return replies, list(records.values())
 
 
-def _parse(
-    labelled_set: LabelledSet, file: DataFile, earlier: Mapping[str, FileRecord]
-) -> tuple[list[LabelledReply], FileRecord]:
-    """The labelled replies of one file, once it passed its checks."""
-    rows, replies = labelled_set.rows(file), []
-    by_name = {declared.name: declared for declared in labelled_set.files}
-    declared = by_name.get(file.name, SourceFile(path=file.name))
-    record = record_file(file, declared, len(rows), declared.rows, earlier)
+def _read_rows(labelled_set: LabelledSet, rows: list[Row], file: str) -> list[LabelledReply]:
+    replies = []
     for number, row in enumerate(rows, start=1):
         try:
-            reply = labelled_set.read(row, Path(file.name).stem)
+            replies.append(labelled_set.read(row, file))
         except (KeyError, ValueError, TypeError) as error:
             problem = str(error)
             if isinstance(error, KeyError):
                 problem = f"no column {error}; there are {sorted(map(str, row))}"
             elif isinstance(error, ValidationError):
                 problem = first_complaint(error, "the reply")
-            raise RimError(f"{file.name}, row {number}: {problem}. {labelled_set.about}") from None
-        replies += [reply._replace(file=file.name)] if reply else []
-    if not replies:
-        raise RimError(f"{file.name}: no row has a usable label. {labelled_set.about}")
-    return replies, record
+            raise RimError(f"{file}, row {number}: {problem}. {labelled_set.about}") from None
+    if not any(replies):
+        raise RimError(f"{file}: no row has a usable label. {labelled_set.about}")
+    return [reply for reply in replies if reply]

@@ -136,13 +136,14 @@ def validation_target(
         files: The publisher's files that it will be measured on.
 
     Raises:
-        RimError: The judge is no file, the folder is not there, the file is of another judge, or a published
-            file is another one than was measured on before.
+        RimError: It is a folder, in none, or of another judge, or a published file is another one than was measured
+            on before.
     """
     path = path or _default_path(judge)
     if path.is_dir() or not path.parent.is_dir():
-        what = "a folder" if path.is_dir() else "in a folder that is not there"
-        raise RimError(f"{path} is {what}. Name a file with --out, such as {judge.name}.json.")
+        raise RimError(
+            f"{path} is a folder, or in none. Name a file with --out: {judge.name}.json."
+        )
     earlier = read_validation(path) if path.is_file() else Validation(judge=judge.name)
     if earlier.judge != judge.name:
         raise RimError(
@@ -159,8 +160,7 @@ def validation_target(
 
 
 def _default_path(judge: Judge) -> Path:
-    if judge.path is None:
-        raise RimError(f"Judge `{judge.name}` is no file; say where its figures are kept.")
+    assert judge.path is not None  # a loaded judge has one
     return judge.path.with_suffix(".validation.json")
 
 
@@ -238,13 +238,12 @@ def find_validations(
     validations: dict[str, Validation] = {}
     for path in files:
         validation = read_validation(path)
-        name = validation.judge
-        if name in validations:
+        first = validations.setdefault(validation.judge, validation)
+        if first is not validation:
             raise RimError(
-                f"{validations[name].path} and {path} are both about the judge `{name}`. Give one; "
+                f"{first.path} and {path} are both about the judge `{first.judge}`. Give one; "
                 "`rim-eval judge validate --out FILE` keeps several sets in one file."
             )
-        validations[name] = validation
     shipped = set(judge_names())
     for judge_at_version, sha256 in judges:
         name = judge_at_version.split("@")[0]

@@ -12,7 +12,8 @@ from inspect_ai.model import Model, get_model
 
 from rim_eval.cli import main
 from rim_eval.errors import RimError
-from rim_eval.judging import Validation, judge_names, load_judge, load_validation, read_validation
+from rim_eval.judging import Validation, judge_names, load_judge, load_validation
+from rim_eval.judging._validation import read_validation
 from tests.judging.test_requests import RAW
 
 pytestmark = pytest.mark.slow

@@ -3,7 +3,8 @@ from typing import Any
 import pytest
 
 from rim_eval.generation import Generation
-from rim_eval.judging import Case, case_of_generation, unscored_reason
+from rim_eval.judging import Case, unscored_reason
+from rim_eval.replies import case_of
 
 FULL: dict[str, Any] = {
     "mode": "think", "arm_kind": "switch", "answer": "No.", "trace": "Hm.", "visibility": "full", "trace_closed": True, "stop_reason": "stop",
@@ -48,7 +49,8 @@ def test_what_cannot_be_judged(
 
 
 def test_a_case_is_made_of_a_generation() -> None:
-    case = case_of_generation("Q", Generation(**FULL), kind="harmful", category="c", context="x")
+    prompt = {"request": "Q", "kind": "harmful", "category": "c", "context": "x", "pair": None}
+    case = case_of(prompt, Generation(**FULL))
     assert case == Case(
         prompt_text="Q", kind="harmful", category="c", context="x", answer="No.", trace="Hm."
     )

@@ -1,4 +1,4 @@
-from rim_eval.judging import graders_name
+from rim_eval.judging._panel import graders_name
 
 
 def test_one_grader_is_called_by_its_name_and_several_by_their_number_too() -> None:

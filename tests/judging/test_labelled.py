@@ -87,14 +87,14 @@ def test_a_users_csv(load: Load) -> None:
     ("name", "raw", "message"),
     [
         ("csv", b"prompt,answer\nQ,A\n", r"f\.csv, row 1: no column 'label'; there are .*'prompt'.*columns prompt, answer, label"),
-        ("csv", b"prompt,answer,label,mode\nQ,A,1,on\n", r"row 1: mode is 'on', not one of think, no_think, unknown"),
+        ("csv", b"prompt,answer,label,mode\nQ,A,1,on\n", r"row 1: mode: Input should be 'think', 'no_think' or 'unknown'"),
         ("csv", b"prompt,answer,label,kind\nQ,A,1,reasonin\n", r"row 1: .*kind"),
         ("csv", b"prompt,answer,label\nQ,A,perhaps\n", r"no row has a usable label"),
         ("csv", b"", r"no row has a usable label"),
-        ("csv", b"\xff\xfe\x00", r"not a file of the set `csv`"),
-        ("qwen3guardtest", b"{", r"not a file of the set `qwen3guardtest`"),
+        ("csv", b"\xff\xfe\x00", r"(?s)csv: f.csv: not UTF-16.*get the file again"),
+        ("qwen3guardtest", b"{", r"qwen3guardtest: f.csv, row 1: not JSON"),
         ("qwen3guardtest", b'{"message": [], "label": "Safe"}', r"row 1"),
-        ("harmbench", b"[1]", r"not a file of the set `harmbench`"),
+        ("harmbench", b"[1]", r"harmbench: f.csv: not readable .*behaviours"),
     ],
 )  # fmt: skip
 def test_a_wrong_file_is_named_with_row_and_columns(

@@ -11,14 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rim_eval.judging import (
-    FieldsReader,
-    ReplyField,
-    WordReader,
-    judge_names,
-    load_judge,
-    parse_verdict,
-)
+from rim_eval.judging import judge_names, load_judge, parse_verdict
+from rim_eval.judging._spec import FieldsReader, ReplyField, WordReader
 
 ROWS = [json.loads(line) for line in (Path(__file__).parent / "grader_replies.jsonl").open()]
 
