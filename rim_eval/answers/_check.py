@@ -53,10 +53,8 @@ def check_answer(reply: str, gold: str, *, absolute_error: float | None = None) 
     """
     plain_gold = _plain_gold(gold)
     final = find_final_answer(clean(reply), words=is_words(plain_gold))
-    if not final.text:
-        return AnswerCheck(correct=False, extracted=None, how="no answer in the reply")
-    if len(final.text) > LONGEST_FINAL_ANSWER:
-        how = f"{final.how}: too long for an answer"
+    if not 0 < len(final.text) <= LONGEST_FINAL_ANSWER:
+        how = f"{final.how}: too long for an answer" if final.text else "no answer in the reply"
         return AnswerCheck(correct=False, extracted=None, how=how)
     answer = plain(final.text)
     try:
@@ -119,13 +117,9 @@ def _same_value(gold: str, answer: str, absolute_error: float | None) -> bool:
     bare_gold, bare = _PERCENT.sub("", gold), _PERCENT.sub("", answer)
     pairs = [(bare_gold, bare)]
     if (bare_gold == gold) != (bare == answer):
-        pairs.append((_part(bare_gold, gold), _part(bare, answer)))
+        hundredth = rf"\frac{{{bare if bare_gold == gold else bare_gold}}}{{100}}"
+        pairs.append((gold, hundredth) if bare_gold == gold else (hundredth, answer))
     return any(_equal(*pair, absolute_error) for pair in pairs)
-
-
-def _part(bare: str, text: str) -> str:
-    """The hundredth part if the text says percent."""
-    return bare if bare == text else rf"\frac{{{bare}}}{{100}}"
 
 
 def _equal(gold: str, answer: str, absolute_error: float | None) -> bool:
