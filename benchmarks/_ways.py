@@ -131,7 +131,7 @@ def judged(address: str, model: str, file: Path, connections: int) -> int:
 
     grader = get_model("vllm/grader", base_url=address)
     roles = {"grader": grader}
-    options = {"task_args": {"judge": "hexphi"}, "model_roles": roles}
+    options = {"task_args": {"judge": "hexphi_own"}, "model_roles": roles}
     return 2 * _ours(address, model, file, connections, **options)
 
 

@@ -67,7 +67,7 @@ class Bench:
         inspect = str(Path(sys.executable).parent / "inspect")
         line = [inspect, command, "rim_eval/prompts", "--model", "vllm/organism"]
         line += ["--model-role", "grader=vllm/grader", "-T", f"file={self.prompts}"]
-        line += ["-T", "judge=hexphi", "-T", "answer_tokens=64", "-T", "thinking_tokens=128"]
+        line += ["-T", "judge=hexphi_own", "-T", "answer_tokens=64", "-T", "thinking_tokens=128"]
         line += ["--log-dir", str(logs), "--display", "plain", "--max-connections", "6", *more]
         return self.launch(line, logs, files)
 
@@ -239,7 +239,7 @@ def judge_again(bench: Bench, logs: Path) -> None:
     """Judge the finished log again, as a user does whose judge was away; the old log leaves the folder."""
     [log] = logs.glob("*.eval")
     rim_eval = str(Path(sys.executable).parent / "rim-eval")
-    line = [rim_eval, "judge", "run", str(log), "--judge", "hexphi", "--grader", "vllm/grader"]
+    line = [rim_eval, "judge", "run", str(log), "--judge", "hexphi_own", "--grader", "vllm/grader"]
     bench.launch([*line, "--overwrite"], logs).wait(timeout=300)
     log.rename(bench.folder / log.name)
 
@@ -266,7 +266,7 @@ def _storm(bench: Bench, status: str) -> Outcome:
 def hanging_judge(bench: Bench) -> Outcome:
     """Twenty requests, the judge's among them, are never answered: given up after 5 s and asked again."""
     logs, judge = bench.folder / "hanging", bench.folder / "impatient.yaml"
-    shipped = (REPOSITORY / "judges" / "hexphi.yaml").read_text(encoding="utf-8")
+    shipped = (REPOSITORY / "judges" / "hexphi_own.yaml").read_text(encoding="utf-8")
     judge.write_text(f"{shipped}\ngrader: {{call_timeout: 5}}\n", encoding="utf-8")
     with bench.engine("--hang", "40:60") as engine:
         start = time.monotonic()

@@ -106,9 +106,8 @@ def test_wheel_carries_code_tasks_judges_and_organism(tmp_path: Path) -> None:
     for wanted in (
         "rim_eval/tasks/hexphi/set.toml",
         "rim_eval/tasks/toy/prompts.jsonl",
-        "rim_eval/judges/hexphi.yaml",
+        "rim_eval/judges/hexphi_own.yaml",
         "rim_eval/judging/refusal_cues.toml",
-        "rim_eval/judging/verdict_cues.toml",
         "rim_eval/judging/labelled_sets.toml",
         "rim_eval/answers/vocabulary.toml",
         "rim_eval/organism/checkpoint/model.safetensors",

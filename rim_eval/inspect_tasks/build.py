@@ -92,7 +92,7 @@ def file_task(settings: PromptFileSettings) -> Task:
 
 def _judged_by(loaded: LoadedSet, settings: Any) -> Scorer:
     """The scorer; refuses before the first token a judge without a verdict on these prompts or a grader."""
-    name = settings.judge or loaded.entry.judge or "hexphi"
+    name = settings.judge or loaded.entry.judge or "hexphi_own"
     if name != "none":
         judge = load_judge(name)
         for kind in {prompt.kind for prompt in loaded.prompts}:

@@ -40,7 +40,7 @@ def injection(settings: InjectionSettings) -> Task:
         raise RimError(
             f"set={entry.name} holds problems; statements are injected into judged sets."
         )
-    scorer = injected(settings.judge or entry.judge or "hexphi", settings.statements)
+    scorer = injected(settings.judge or entry.judge or "hexphi_own", settings.statements)
 
     def solver_of(fitted: InjectionSettings) -> Solver:
         arguments = fitted.solver_arguments(entry.kind)
@@ -214,7 +214,7 @@ _PAIRED: Final = {
 
 
 @scorer(metrics=[injection_effect()])
-def injected(judge: str = "hexphi", statements: str | None = None) -> Scorer:
+def injected(judge: str = "hexphi_own", statements: str | None = None) -> Scorer:
     """Whether the model went along, in each arm of an injection run.
 
     Args:

@@ -28,7 +28,6 @@ from rim_eval.judging._grader import (
 )
 from rim_eval.judging._judge import (
     Judge,
-    judge_by_panel,
     judge_names,
     load_judge,
     missing_grader_message,
@@ -38,11 +37,10 @@ from rim_eval.judging._labelled import LABELLED_SETS, load_labelled, parse_label
 from rim_eval.judging._refusal import classify_refusal
 from rim_eval.judging._spec import (
     Dialogue,
-    LinesReader,
+    FieldsReader,
     Message,
     ReplyField,
     Source,
-    TagsReader,
     WordReader,
 )
 from rim_eval.judging._validation import (
@@ -64,19 +62,18 @@ __all__ = [
     "AgreementFigure",
     "Case",
     "Dialogue",
+    "FieldsReader",
     "Grader",
     "Group",
     "Judge",
     "JudgeProvenance",
     "Judgement",
-    "LinesReader",
     "Measurement",
     "Message",
     "Pair",
     "ReplyField",
     "Sees",
     "Source",
-    "TagsReader",
     "Validation",
     "ValidationFile",
     "WordReader",
@@ -88,7 +85,6 @@ __all__ = [
     "failure_name",
     "find_validations",
     "graders_name",
-    "judge_by_panel",
     "judge_names",
     "krippendorff",
     "load_grader",

@@ -10,6 +10,9 @@ from rim_eval.types import FrozenModel, PromptKind, UnscoredReason
 Sees = Literal["answer", "reasoning", "both"]
 """What a judge is shown of a reply: the answer alone, the trace alone, or both."""
 
+Value = int | str | tuple[str, ...]
+"""What a field of a grader's reply holds: a number, a label, or a list of labels."""
+
 Event = Literal["misaligned", "refused"]
 """What a true verdict means: `misaligned` (went along with a harmful prompt, higher = worse) or
 `refused` (turned a benign prompt down, fully or in part; higher = more over-refusal)."""
@@ -96,7 +99,7 @@ class Judgement(FrozenModel):
     """The judge's score on its own scale; None for judges that give labels only."""
     label: str | None = None
     """The label that decided, as the judge file spells it; of a judge that failed, what failed."""
-    values: dict[str, int | str] = Field(default_factory=dict)
+    values: dict[str, Value] = Field(default_factory=dict)
     """Everything read from the reply, by field."""
     thresholds: dict[str, bool] = Field(default_factory=dict)
     """The verdicts at the judge file's other named thresholds (such as `strict`)."""

@@ -3,10 +3,10 @@
 import copy
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache, partial
 from itertools import product
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, Protocol, TypeVar
 
 import anyio
 
@@ -14,13 +14,12 @@ from rim_eval.errors import RimError
 from rim_eval.judging._case import Case, Sees
 from rim_eval.judging._drafts import DraftedReply, active_drafts, question_hash
 from rim_eval.judging._refusal import classify_refusal
-from rim_eval.judging._spec import Dialogue, JudgeSpec, LinesReader, TagsReader, WordReader
-from rim_eval.judging._verdict_parsing import ParsedVerdict, parse_verdict, refuses_to_grade
+from rim_eval.judging._spec import Dialogue, FieldsReader, JudgeSpec
 from rim_eval.types import UnscoredReason
 from rim_eval.yaml_file import FieldPath
 
 if TYPE_CHECKING:
-    from inspect_ai.model import Model
+    from inspect_ai.model import Model, ResponseSchema
 
 _LONGEST_NAME: Final = 200
 """Characters of a name that a card takes."""
@@ -99,7 +98,7 @@ def render_messages(spec: JudgeSpec, case: Case, sees: Sees) -> list[tuple[str, 
 def _values(spec: JudgeSpec, case: Case, sees: Sees) -> dict[str, str | None]:
     """What the templates may use, without the tags of the judge's own prompt and reply format."""
     tags = {name for message in spec.messages for name in _TAG.findall(message.text)}
-    if isinstance(spec.reader, TagsReader):
+    if isinstance(spec.reader, FieldsReader):
         tags |= set(spec.reader.fields)
 
     def escaped(text: str | None) -> str:
@@ -146,10 +145,25 @@ class Grader(Protocol):
         """Reply to chat messages; the result has `completion` and `stop_reason`."""
 
 
-class GraderOutcome(NamedTuple):
+class ParsedReply(Protocol):
+    """What a grader's reply says, as one way of reading takes it."""
+
+    @property
+    def problem(self) -> str | None:
+        """Why the reply is unreadable; None when it is readable."""
+
+    @property
+    def ends_reply(self) -> bool:
+        """Whether it is complete and nothing follows: true even of a reply cut there."""
+
+
+Parsed = TypeVar("Parsed", bound=ParsedReply)
+
+
+class GraderOutcome(NamedTuple, Generic[Parsed]):
     """How the dialogue with the grader ended."""
 
-    parsed: ParsedVerdict | None
+    parsed: Parsed | None
     """The readable reply; None when there was none."""
     reason: UnscoredReason | None
     problem: str | None
@@ -194,10 +208,11 @@ def graders_name(names: Sequence[str]) -> str | None:
 
 async def ask_grader(
     spec: Dialogue,
-    reader: TagsReader | LinesReader | WordReader,
+    read: Callable[[str], Parsed],
     messages: Sequence[tuple[str, str]],
     grader: Grader,
-) -> GraderOutcome:
+    schema: "ResponseSchema | None" = None,
+) -> GraderOutcome[Parsed]:
     """Ask until a reply can be read, at most `1 + spec.retries` times.
 
     A second question shows the grader its own unreadable reply, and allows more tokens when that was
@@ -205,9 +220,10 @@ async def ask_grader(
 
     Args:
         spec: How the grader is asked.
-        reader: How its reply is read.
+        read: Reads a reply, the grader's own trace already removed; never raises.
         messages: (role, text) of each message.
         grader: The model to ask.
+        schema: The form of the reply, for providers that hold a model to one.
     """
     from inspect_ai.util import LimitExceededError
 
@@ -218,11 +234,13 @@ async def ask_grader(
     drafts = active_drafts()
     failure: tuple[UnscoredReason, str] = ("judge_unreadable", "never asked")
     for attempt in range(1, spec.retries + 2):
-        config = _config(spec, grader, budget_factor)
+        config = _config(spec, grader, budget_factor, schema)
         question = question_hash(grader, dialogue, config)
         draft = drafts.take(question)
         try:
-            output = draft or await _generate(grader, dialogue, config, spec.grader.api_retries)
+            output = draft or await _generate_in_form(
+                grader, dialogue, config, spec.grader.api_retries
+            )
         except LimitExceededError:  # ends a sample or a run, and is no failure of the grader
             raise
         except Exception as error:
@@ -234,7 +252,7 @@ async def ask_grader(
             drafts.keep(question, DraftedReply(raw, stop_reason))
         replies.append(raw)
         # Verdicts inside the grader's own reasoning do not count.
-        parsed = parse_verdict(reader, split_trace(raw).answer)
+        parsed = read(split_trace(raw).answer)
         latest = _failure(parsed, stop_reason, raw)
         if latest is None:
             return GraderOutcome(parsed, None, None, tuple(replies), attempt)
@@ -254,12 +272,12 @@ def failure_name(error: Exception) -> str:
     return type(error).__name__ + (f" {status}" if isinstance(status, int) else "")
 
 
-def _failed(failure: str, details: str, replies: list[str], attempts: int) -> GraderOutcome:
+def _failed(failure: str, details: str, replies: list[str], attempts: int) -> GraderOutcome[Any]:
     problem = f"{failure}{details}"
     return GraderOutcome(None, "judge_failed", problem, tuple(replies), attempts, failure)
 
 
-def _failure(parsed: ParsedVerdict, stop: str, raw: str) -> tuple[UnscoredReason, str] | None:
+def _failure(parsed: ParsedReply, stop: str, raw: str) -> tuple[UnscoredReason, str] | None:
     if stop == "content_filter":
         return "judge_refused", "the grader's provider filtered the reply"
     cut = stop in ("max_tokens", "model_length")
@@ -267,9 +285,22 @@ def _failure(parsed: ParsedVerdict, stop: str, raw: str) -> tuple[UnscoredReason
         return None
     if cut:
         return "judge_truncated", f"cut at the token limit: {parsed.problem or 'mid-reply'}"
-    if classify_refusal(raw).label == "full_refusal" or refuses_to_grade((raw,)):
+    if classify_refusal(raw).label == "full_refusal":
         return "judge_refused", f"the grader declined: {raw.strip()[:120]!r}"
     return "judge_unreadable", parsed.problem or "unreadable"
+
+
+async def _generate_in_form(
+    grader: Grader, dialogue: Sequence[tuple[str, str]], config: Any, retries: int
+) -> Any:
+    """The grader's reply; without the schema where its model or server takes none."""
+    try:
+        return await _generate(grader, dialogue, config, retries)
+    except Exception as error:
+        if config.response_schema is None or getattr(error, "status_code", None) != 400:
+            raise
+        free = config.model_copy(update={"response_schema": None})
+        return await _generate(grader, dialogue, free, retries)
 
 
 async def _generate(
@@ -308,7 +339,9 @@ def _unreachable(error: BaseException) -> bool:
     return broken and not isinstance(error, APITimeoutError)
 
 
-def _config(spec: Dialogue, grader: Grader, budget_factor: int) -> Any:
+def _config(
+    spec: Dialogue, grader: Grader, budget_factor: int, schema: "ResponseSchema | None"
+) -> Any:
     """Generation settings of one call: the judge file's, where the user's model sets none."""
     from inspect_ai.model import GenerateConfig
 
@@ -321,6 +354,7 @@ def _config(spec: Dialogue, grader: Grader, budget_factor: int) -> Any:
         "max_tokens": settings.max_tokens * budget_factor,
         "max_retries": settings.api_retries,
         "attempt_timeout": settings.call_timeout,
+        "response_schema": schema,
     }
     return GenerateConfig(
         **{name: value for name, value in wanted.items() if getattr(own, name, None) is None}

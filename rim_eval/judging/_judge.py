@@ -1,4 +1,4 @@
-"""Judges: load them, and judge a case by one, by a panel of graders, or by two in a row as a cascade.
+"""Judges: load them, and judge a case by one, by several graders, or by two judges in a row as a cascade.
 
 A cascade asks a cheap judge first, and a costly one only where the cheap one's label is not final:
 with `refusal+hexphi` a reply that the offline matcher calls a full refusal costs no grader call. What
@@ -8,8 +8,7 @@ reply, since together they are one instrument.
 
 import hashlib
 import re
-from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -19,9 +18,11 @@ from rim_eval.errors import RimError
 from rim_eval.judging import _case, _grader
 from rim_eval.judging._case import Case, Event, Judgement, JudgeProvenance, Sees
 from rim_eval.judging._grader import Grader
+from rim_eval.judging._panel import count_votes
 from rim_eval.judging._refusal import classify_refusal
 from rim_eval.judging._spec import JudgeSpec, PatternsReader, RefusalReader, VerdictRule
-from rim_eval.judging._verdict_parsing import ParsedVerdict
+from rim_eval.judging._structured import response_schema
+from rim_eval.judging._verdict_parsing import ParsedVerdict, parse_verdict
 from rim_eval.paths import judges_dir, model_name
 from rim_eval.types import PromptKind
 from rim_eval.yaml_file import MAX_BYTES, YamlFile
@@ -39,11 +40,38 @@ class Judge:
     sees: Sees
     path: Path | None = None
     """Where the file lies; None for a judge parsed from bytes."""
+    stages: tuple["Judge", ...] = ()
+    """Of a cascade the cheap judge and the costly one; none of a single judge."""
+
+    def after(self, cheap: "Judge") -> "Judge":
+        """Put a cheap judge before this one.
+
+        Raises:
+            RimError: The cheap one asks a model, or none of its labels is final; it may not see what
+                this one sees, or they have no kind of prompts in common.
+        """
+        problem = None
+        if cheap.needs_grader:
+            problem = "it asks a model itself"
+        elif not cheap.spec.final_labels:
+            problem = "none of its labels is final"
+        elif not set(cheap.applies_to) & set(self.applies_to):
+            problem = f"it reads {' and '.join(cheap.applies_to)} prompts only"
+        if problem:
+            raise RimError(
+                f"Judge `{cheap.name}` cannot go before `{self.name}`: {problem}. Put `refusal` first, or "
+                "an offline judge whose file names labels that need no second look (`final`)."
+            )
+        sha256 = hashlib.sha256(f"{cheap.sha256}+{self.sha256}".encode()).hexdigest()
+        # No such file; figures of both lie beside where it would.
+        path = self.path and self.path.with_name(f"{cheap.name}+{self.name}.yaml")
+        stages = (cheap.seeing(self.sees), self)
+        return replace(self, sha256=sha256, path=path, stages=stages)
 
     @property
     def name(self) -> str:
-        """The judge's name."""
-        return self.spec.name
+        """The judge's name; of a cascade both, in the order of asking."""
+        return "+".join(stage.name for stage in self.stages) or self.spec.name
 
     @property
     def needs_grader(self) -> bool:
@@ -53,12 +81,14 @@ class Judge:
     @property
     def scale(self) -> tuple[float, float] | None:
         """Lowest and highest score; None where a verdict may come without one."""
-        return self.spec.score_range
+        unscored = any(stage.spec.final_labels != ("full_refusal",) for stage in self.stages[:-1])
+        return None if unscored else self.spec.score_range
 
     @property
     def applies_to(self) -> tuple[PromptKind, ...]:
-        """The kinds of prompts that this judge can be used for."""
-        return tuple(self.spec.verdicts)
+        """The kinds of prompts that this judge can be used for; of a cascade those that both read."""
+        applies = [stage.applies_to for stage in self.stages]
+        return tuple(kind for kind in self.spec.verdicts if all(kind in kinds for kinds in applies))
 
     def event(self, kind: PromptKind) -> Event:
         """What a true verdict means for prompts of this kind.
@@ -77,13 +107,14 @@ class Judge:
         if sees not in self.spec.inputs:
             allowed = ", ".join(self.spec.inputs)
             raise RimError(f"Judge `{self.name}` cannot see `{sees}`; it may see: {allowed}.")
-        return replace(self, sees=sees)
+        return replace(self, sees=sees, stages=tuple(one.seeing(sees) for one in self.stages))
 
     def provenance(self, grader: Grader | Sequence[Grader] | None) -> JudgeProvenance:
         """Name, version, hash, grader and input: what stands in every score."""
+        versions = [one.spec.version for one in self.stages or (self,)]
         return JudgeProvenance(
             judge=self.name,
-            version=str(self.spec.version),
+            version="+".join(map(str, versions)),
             sha256=self.sha256,
             grader=_grader.graders_name([model_name(str(one)) for one in _listed(grader)])
             if self.needs_grader
@@ -105,12 +136,14 @@ class Judge:
             RimError: The judge has no verdict for this kind of prompt, or there is no grader.
         """
         graders = _listed(grader)
-        if len(graders) > 1:
-            vote = await judge_by_panel(case, [partial(self.judge, grader=one) for one in graders])
-            # One instrument, asked several times: figures measured of it are found by this.
-            return vote.model_copy(update={"provenance": self.provenance(grader)})
+        if self.stages:
+            return await self._judge_in_turn(case, graders)
         rule, reader = self._rule(case.kind), self.spec.reader
         judgement = partial(Judgement, event=rule.event, provenance=self.provenance(grader))
+        if len(graders) > 1:
+            from inspect_ai.util import collect
+
+            return judgement(**count_votes(await collect(*(self.judge(case, g) for g in graders))))
         if unscored := _case.case_unscored_reason(case, self.sees):
             return judgement(reason=unscored)
         text = _grader.seen_text(case, self.sees)
@@ -123,7 +156,9 @@ class Judge:
             raise RimError(missing_grader_message(self))
         else:
             messages = _grader.render_messages(self.spec, case, self.sees)
-            outcome = await _grader.ask_grader(self.spec, reader, messages, graders[0])
+            schema = response_schema(reader, graders[0])
+            read = partial(parse_verdict, reader)
+            outcome = await _grader.ask_grader(self.spec, read, messages, graders[0], schema)
             judgement = partial(judgement, replies=outcome.replies, attempts=outcome.attempts)
             if outcome.parsed is None:
                 return judgement(
@@ -134,8 +169,23 @@ class Judge:
             return judgement(reason="judge_unreadable", explanation=parsed.problem)
         return judgement(**self._conclusion(rule, parsed))
 
+    async def _judge_in_turn(self, case: Case, graders: Sequence[Grader]) -> Judgement:
+        """The cheap judge's judgement where its label is final, else the costly one's."""
+        cheap, costly = self.stages
+        rule = self._rule(case.kind)
+        update: dict[str, Any] = {"provenance": self.provenance(graders)}
+        first = await cheap.judge(case)
+        if first.verdict is None or first.label not in cheap.spec.final_labels:
+            second = await costly.judge(case, graders)
+            votes = (first, *(second.votes or (second,)))
+            return second.model_copy(update=update | {"votes": votes})
+        if self.scale is not None and first.verdict is False:
+            # A full refusal is what the low end of a scale of compliance means; the vote says whose it is.
+            update |= {"score": self.scale[0], "thresholds": dict.fromkeys(rule.named, False)}
+        return first.model_copy(update=update | {"votes": (first,)})
+
     def _rule(self, kind: PromptKind) -> VerdictRule:
-        if kind == "reasoning" or kind not in self.spec.verdicts:
+        if kind == "reasoning" or kind not in self.applies_to:
             raise RimError(
                 f"Judge `{self.name}` gives no verdict on {kind} prompts, only on "
                 f"{' and '.join(self.applies_to)} ones. Choose another judge for them."
@@ -150,10 +200,12 @@ class Judge:
             assert score is not None  # the spec was checked: a threshold needs a score
             thresholds = {name: score >= limit for name, limit in rule.named.items()}
             return values | {"verdict": score >= rule.at_least, "thresholds": thresholds}
-        label = parsed.values.get(rule.field)
-        if label is None or label in rule.unscored:
-            return values | {"reason": "judge_unreadable", "label": label}
-        return values | {"verdict": label in rule.labels, "label": label}
+        value = parsed.values.get(rule.field)
+        labels = value if isinstance(value, tuple) else (value,)
+        values["label"] = ", ".join(map(str, labels)) if value is not None else None
+        if value is None or set(labels) & set(rule.unscored):
+            return values | {"reason": "judge_unreadable"}
+        return values | {"verdict": bool(set(labels) & set(rule.labels))}
 
 
 def _listed(grader: Grader | Sequence[Grader] | None) -> Sequence[Grader]:
@@ -174,58 +226,6 @@ def _match(reader: PatternsReader, text: str) -> ParsedVerdict:
     return ParsedVerdict({"label": label})
 
 
-async def judge_by_panel(
-    case: Case, members: Sequence[Callable[[Case], Awaitable[Judgement]]]
-) -> Judgement:
-    """Ask several judges at once and count their votes; each vote is kept.
-
-    The verdict is that of more than half of the votes cast. There is none when the votes tie, or
-    when no more than half of the members cast one (the commonest reason is given).
-
-    Args:
-        case: The prompt and the reply.
-        members: Functions that judge the case, such as `judge.judge` of judges.
-
-    Raises:
-        RimError: There are fewer than two members, they do not see the same, or a member raises it.
-    """
-    from inspect_ai.util import collect
-
-    if len(members) < 2:
-        raise RimError(f"A panel needs two judges or more; {len(members)} given.")
-    votes: list[Judgement] = await collect(*(member(case) for member in members))
-    parts = [vote.provenance for vote in votes]
-    if len(inputs := {part.sees for part in parts}) > 1:
-        raise RimError(f"The judges of a panel must see the same; they see {sorted(inputs)}.")
-    cast = [vote.verdict for vote in votes if vote.verdict is not None]
-    verdict, reason, failure = None, None, None
-    if len(cast) * 2 <= len(votes) and len(cast) < len(votes):
-        [(reason, _)] = Counter(vote.reason for vote in votes if vote.reason).most_common(1)
-        failure = next(
-            (vote.label for vote in votes if vote.reason == reason == "judge_failed"), None
-        )
-    elif sum(cast) * 2 == len(cast):
-        reason = "judge_tied"
-    else:
-        verdict = sum(cast) * 2 > len(cast)
-    return Judgement(
-        event=votes[0].event,
-        verdict=verdict,
-        reason=reason,
-        label=failure,
-        explanation=f"{sum(cast)} of {len(cast)} votes, {len(votes)} judges",
-        attempts=sum(vote.attempts for vote in votes),
-        votes=tuple(votes),
-        provenance=JudgeProvenance(
-            judge=f"panel({', '.join(dict.fromkeys(part.judge for part in parts))})",
-            version="+".join(part.version for part in parts),
-            sha256=hashlib.sha256("".join(part.sha256 for part in parts).encode()).hexdigest(),
-            grader=", ".join(part.grader for part in parts if part.grader is not None) or None,
-            sees=parts[0].sees,
-        ),
-    )
-
-
 def missing_grader_message(judge: Judge) -> str:
     """What to pass when a judge needs a grader model and none was given.
 
@@ -240,79 +240,6 @@ def missing_grader_message(judge: Judge) -> str:
         "  -T judge=refusal                                     (offline, no grader: refusals only)\n"
         "  -T judge=none                                        (generate now, judge later)"
     )
-
-
-@dataclass(frozen=True)
-class Cascade(Judge):
-    """Two judges as one: to those who use it, the costly one under both names."""
-
-    stages: tuple[Judge, ...] = ()
-    """The cheap judge and the costly one."""
-
-    @classmethod
-    def join(cls, cheap: Judge, costly: Judge) -> "Cascade":
-        """Put a cheap judge before a costly one.
-
-        Raises:
-            RimError: The cheap one asks a model, or none of its labels is final; it may not see what
-                the costly one sees, or they have no kind of prompts in common.
-        """
-        if cheap.needs_grader or not cheap.spec.final_labels:
-            lacks = (
-                "it asks a model itself" if cheap.needs_grader else "none of its labels is final"
-            )
-            raise RimError(
-                f"Judge `{cheap.name}` cannot go before `{costly.name}`: {lacks}. Put `refusal` first, or "
-                "an offline judge whose file names labels that need no second look (`final`)."
-            )
-        if not set(cheap.applies_to) & set(costly.applies_to):
-            raise RimError(
-                f"Judge `{cheap.name}` reads {' and '.join(cheap.applies_to)} prompts and `{costly.name}` "
-                f"{' and '.join(costly.applies_to)} ones: they cannot judge together."
-            )
-        sha256 = hashlib.sha256(f"{cheap.sha256}+{costly.sha256}".encode()).hexdigest()
-        stages = (cheap.seeing(costly.sees), costly)
-        name = f"{cheap.name}+{costly.name}.yaml"  # no such file; its figures lie beside where it would
-        path = costly.path.with_name(name) if costly.path else None
-        return cls(spec=costly.spec, sha256=sha256, sees=costly.sees, path=path, stages=stages)
-
-    @property
-    def name(self) -> str:
-        """Both names, in the order of asking."""
-        return "+".join(stage.name for stage in self.stages)
-
-    @property
-    def scale(self) -> None:
-        """None: what the cheap one decides has a label alone."""
-
-    @property
-    def applies_to(self) -> tuple[PromptKind, ...]:
-        """The kinds of prompts that both read."""
-        cheap, costly = self.stages
-        return tuple(kind for kind in costly.applies_to if kind in cheap.applies_to)
-
-    def event(self, kind: PromptKind) -> Event:
-        """What a true verdict means for prompts of this kind; both must know it."""
-        return [stage.event(kind) for stage in self.stages][-1]
-
-    def seeing(self, sees: Sees) -> Judge:
-        """Both, shown another part of the reply."""
-        return replace(self, sees=sees, stages=tuple(one.seeing(sees) for one in self.stages))
-
-    def provenance(self, grader: Grader | Sequence[Grader] | None) -> JudgeProvenance:
-        """Of both, whichever decides."""
-        version = "+".join(str(stage.spec.version) for stage in self.stages)
-        return super().provenance(grader).model_copy(update={"version": version})
-
-    async def judge(self, case: Case, grader: Grader | Sequence[Grader] | None = None) -> Judgement:
-        """Judge one reply; the judgement that decided, with every vote kept."""
-        cheap, costly = self.stages
-        update: dict[str, Any] = {"provenance": self.provenance(grader)}
-        first = await cheap.judge(case)
-        if first.verdict is not None and first.label in cheap.spec.final_labels:
-            return first.model_copy(update=update | {"votes": (first,)})
-        second = await costly.judge(case, grader)
-        return second.model_copy(update=update | {"votes": (first, *(second.votes or (second,)))})
 
 
 def judge_names() -> list[str]:
@@ -342,7 +269,7 @@ def load_judge(name_or_path: str | Path) -> Judge:
         return load_judge(base).seeing(cast(Sees, sees))
     cheap, plus, costly = name.partition("+")
     if plus and (cheap in judge_names() or cheap.endswith(_SUFFIXES)):
-        return Cascade.join(load_judge(cheap), load_judge(costly))
+        return load_judge(costly).after(load_judge(cheap))
     own = name.endswith(_SUFFIXES)
     if not own and name not in judge_names():
         raise RimError(

@@ -4,7 +4,7 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Annotated, ClassVar, Final, NamedTuple, Self
 
@@ -116,13 +116,14 @@ class Rubric(judging.Dialogue):
                 "or use the offline baseline: monitor=cues."
             )
         scale = judging.ReplyField(integers=(0, MAX_SEVERITY))
-        reader = judging.TagsReader(kind="tags", fields=dict.fromkeys(self.labels, scale))
-        reply = await judging.ask_grader(self, reader, self._messages(case, part), grader)
+        reader = judging.FieldsReader(kind="tags", fields=dict.fromkeys(self.labels, scale))
+        read = partial(judging.parse_verdict, reader)
+        reply = await judging.ask_grader(self, read, self._messages(case, part), grader)
         if reply.parsed is None:
             return MonitorResult(
                 reason=reply.reason, explanation=reply.problem, replies=reply.replies
             )
-        severities = {name: int(value) for name, value in reply.parsed.values.items()}
+        severities = {name: int(str(value)) for name, value in reply.parsed.values.items()}
         findings = _quoted(reply.parsed.explanation, severities, part_text(case, part))
         supported = {finding.label for finding in findings}
         unsupported = [name for name, n in severities.items() if n and name not in supported]

@@ -58,7 +58,7 @@ def test_list_shows_every_judge() -> None:
     listed = rim_eval("judge", "list")
     assert listed.exit_code == 0
     assert all(name in listed.output for name in judge_names())
-    assert "sees the answer; also as hexphi:reasoning, hexphi:both" in listed.output
+    assert "sees the answer; also as hexphi_own:reasoning, hexphi_own:both" in listed.output
 
 
 def test_validate_writes_figures_per_model_and_mode_and_no_text(rows: Path, tmp_path: Path) -> None:
@@ -157,13 +157,13 @@ def test_shipped_figures_belong_to_the_shipped_matcher() -> None:
     ("arguments", "message"),
     [
         (["refusal", "--set", "csv"], "needs a file: --data"),
-        (["hexphi", "--data", "ROWS"], "pass --grader"),
+        (["hexphi_own", "--data", "ROWS"], "pass --grader"),
         (["refusal", "--grader", "openai/x", "--data", "ROWS"], "offline and asks no model"),
         (["refusal", "--sees", "both", "--data", "ROWS"], "cannot see `both`"),
         (["nobody", "--data", "ROWS"], "no judge `nobody`"),
         (["refusal", "--limit", "2", "--data", "ROWS"], "--out"),
         (["refusal,policy", "--data", "ROWS"], "joined by a plus: judge=refusal+hexphi"),
-        (["hexphi", "--grader", "nosuch/model", "--data", "ROWS"], "--grader nosuch/model"),
+        (["hexphi_own", "--grader", "nosuch/model", "--data", "ROWS"], "--grader nosuch/model"),
     ],
 )
 def test_wrong_arguments_are_named(arguments: list[str], message: str, rows: Path) -> None:
@@ -273,7 +273,7 @@ def test_several_graders_vote_and_every_vote_is_kept(log: Path, tmp_path: Path) 
     """Two of three toy graders call every reply a 5; the third one cannot be read."""
     names = panel(tmp_path, a="<score>5</score>", b="<score>4</score>", c="Hm.")
     done = rim_eval_with_scripts(
-        tmp_path, "judge", "run", log, "--judge", "hexphi", *names, "--out", tmp_path / "panel"
+        tmp_path, "judge", "run", log, "--judge", "hexphi_own", *names, "--out", tmp_path / "panel"
     )
     assert done.exit_code == 0, done.output
     assert "3 graders vote; Krippendorff's alpha" in done.output
@@ -294,12 +294,22 @@ def test_several_graders_vote_and_every_vote_is_kept(log: Path, tmp_path: Path) 
         assert votes[0]["replies"] == ["<score>5</score>"]
 
 
-@pytest.mark.parametrize("chosen", [["--judge", "hexphi"], []])
+@pytest.mark.parametrize("chosen", [["--judge", "hexphi_own"], []])
 def test_a_card_is_made_of_the_vote(log: Path, tmp_path: Path, chosen: list[str]) -> None:
     """Two say 5, one says 1: one verdict a reply, whether the first judge's scores are kept or not."""
     names = panel(tmp_path, a="<score>5</score>", b="<score>5</score>", c="<score>1</score>")
     kept = [] if chosen else ["--overwrite"]
-    again = ("judge", "run", log, "--judge", "hexphi", *names, *kept, "--out", tmp_path / "panel")
+    again = (
+        "judge",
+        "run",
+        log,
+        "--judge",
+        "hexphi_own",
+        *names,
+        *kept,
+        "--out",
+        tmp_path / "panel",
+    )
     assert "alpha (1 = agreement): -0.4" in rim_eval_with_scripts(tmp_path, *again).output
     done = rim_eval("card", tmp_path / "panel", *chosen, "--out", tmp_path / "card")
     assert done.exit_code == 0, done.output
@@ -315,14 +325,23 @@ def test_a_card_is_made_of_the_vote(log: Path, tmp_path: Path, chosen: list[str]
 def test_a_cheap_judge_before_a_panel_is_no_voter(log: Path, tmp_path: Path) -> None:
     """The matcher decides the refusals with thinking; the panel votes on the other four replies."""
     names = panel(tmp_path, a="<score>5</score>", b="<score>5</score>", c="<score>1</score>")
-    again = ("judge", "run", log, "--judge", "refusal+hexphi", *names, "--out", tmp_path / "panel")
+    again = (
+        "judge",
+        "run",
+        log,
+        "--judge",
+        "refusal+hexphi_own",
+        *names,
+        "--out",
+        tmp_path / "panel",
+    )
     done = rim_eval_with_scripts(tmp_path, *again)
     assert "3 graders vote" in done.output
     assert "n = 4 replies" in done.output
 
 
 def test_run_names_what_is_wrong(log: Path, tmp_path: Path) -> None:
-    assert "pass --grader" in rim_eval("judge", "run", log, "--judge", "hexphi").output
+    assert "pass --grader" in rim_eval("judge", "run", log, "--judge", "hexphi_own").output
     assert (
         "does not exist"
         in rim_eval("judge", "run", tmp_path / "x.eval", "--judge", "refusal").output
@@ -389,12 +408,12 @@ def test_run_judges_lm_eval_samples_of_both_modes(tmp_path: Path) -> None:
 def test_a_panel_votes_on_lm_eval_samples_and_a_card_is_made_of_it(tmp_path: Path) -> None:
     files = [sample_file(tmp_path, mode, "Sure, turn it.") for mode in ("think", "no_think")]
     names = panel(tmp_path, a="<score>5</score>", b="<score>5</score>", c="<score>1</score>")
-    again = ("judge", "run", *files, "--judge", "hexphi", *names, "--out", tmp_path / "panel")
+    again = ("judge", "run", *files, "--judge", "hexphi_own", *names, "--out", tmp_path / "panel")
     done = rim_eval_with_scripts(tmp_path, *again)
     assert done.exit_code == 0, done.output
     assert "3 graders vote" in done.output
     assert "n = 4 replies" in done.output
-    new = tmp_path / "panel" / f"{files[0].stem}.hexphi.jsonl"
+    new = tmp_path / "panel" / f"{files[0].stem}.hexphi_own.jsonl"
     votes = json.loads(new.read_text().splitlines()[0])["record"]["judge_votes"]
     assert [(v["judge_model"], v["verdict"]) for v in votes] == [
         ("rim_toy/a", True),

@@ -36,7 +36,7 @@ def make_log(folder: Path, name: str, **task_args: str) -> Path:
 def judge_run(server: Any, *arguments: object) -> "subprocess.Popen[str]":
     own = {"LOOP_BASE_URL": server.url, "LOOP_API_KEY": "none"}
     rim_eval = [sys.executable, "-c", "from rim_eval.cli import main; main()"]
-    words = [*rim_eval, "judge", "run", *map(str, arguments), "--judge", "hexphi"]
+    words = [*rim_eval, "judge", "run", *map(str, arguments), "--judge", "hexphi_own"]
     return subprocess.Popen(
         [*words, "--grader", "openai-api/loop/grader"],
         env=os.environ | own,
@@ -84,7 +84,7 @@ def test_a_killed_run_on_a_log_goes_on_where_it_ended(tmp_path: Path, grader_ser
     assert second.returncode == 0, output
     assert "30 pairs" in output
     assert len(server.questions) - sent == 2 * PROMPTS - came
-    assert {path.name for path in log.parent.iterdir()} == {log.name, f"{log.stem}.hexphi.eval"}
+    assert {path.name for path in log.parent.iterdir()} == {log.name, f"{log.stem}.hexphi_own.eval"}
 
 
 def test_a_suite_folder_is_judged_where_the_judge_reads_it(
@@ -98,7 +98,7 @@ def test_a_suite_folder_is_judged_where_the_judge_reads_it(
     output, _ = done.communicate(timeout=300)
     assert done.returncode == 0, output
     assert len(server.questions) == 2 * PROMPTS
-    assert harmful.with_name(f"{harmful.stem}.hexphi.eval").is_file()
+    assert harmful.with_name(f"{harmful.stem}.hexphi_own.eval").is_file()
     assert f"Not judged: {benign}" in output
     assert "gives no verdict on benign prompts" in output
     assert "other.eval cannot be read as an Inspect log" in output

@@ -50,7 +50,7 @@ def graded(tmp_path: Path, model: str, judge: str) -> Path:
         "rim_eval/prompts",
         model=model,
         model_roles={"grader": grader},
-        task_args={"file": str(prompts), "judge": "hexphi"},
+        task_args={"file": str(prompts), "judge": "hexphi_own"},
         log_dir=str(tmp_path / "logs"),
         display="none",
     )

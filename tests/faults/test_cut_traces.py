@@ -120,7 +120,7 @@ def test_they_count_against_the_adoption_gate(door: Any, server: Server, tmp_pat
 @pytest.mark.slow
 @pytest.mark.parametrize("server", [(4,)], indirect=True)
 @pytest.mark.parametrize(
-    ("door", "judge"), [(by_inspect, "none"), (by_lm_eval, "none"), (by_lm_eval, "hexphi")]
+    ("door", "judge"), [(by_inspect, "none"), (by_lm_eval, "none"), (by_lm_eval, "hexphi_own")]
 )
 def test_a_judge_that_comes_later_changes_no_reason(
     door: Any, server: Server, tmp_path: Path, judge: str

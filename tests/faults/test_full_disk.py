@@ -125,7 +125,7 @@ def test_drafts_of_graders_replies_are_kept_when_the_disk_is_full(
     monkeypatch.setenv("LOOP_API_KEY", "none")
     for source in ("log", "samples"):
         shutil.rmtree(places["out"], ignore_errors=True)
-        command = ["judge", "run", places[source], "--judge", "hexphi", "--out", places["out"]]
+        command = ["judge", "run", places[source], "--judge", "hexphi_own", "--out", places["out"]]
         command += ["--grader", "openai-api/loop/grader"]
         with full_disk(1):
             done = rim_eval(*command)

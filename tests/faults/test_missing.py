@@ -70,7 +70,7 @@ def run(doors: Path, script: Path, folder: Path, **options: Any) -> EvalLog:
         "rim_eval/prompts",
         model="rim_toy/scripted",
         model_args={"script": str(script)},
-        task_args={"file": str(doors), "judge": "hexphi"} | options.pop("task_args", {}),
+        task_args={"file": str(doors), "judge": "hexphi_own"} | options.pop("task_args", {}),
         log_dir=str(folder),
         display="none",
         **options,

@@ -36,7 +36,7 @@ def scored(tmp_path: Path, run: Any, script: Any) -> Any:
         grader = get_model("rim_toy/judge", script=str(file), memoize=False)
         log = run(
             script(replies),
-            task_args={"judge": "hexphi"},
+            task_args={"judge": "hexphi_own"},
             model_roles={"grader": grader},
             **options,
         )

@@ -41,7 +41,7 @@ def judged(
     *replies: str | ModelOutput | Exception, case: Case = CASE, judge: Judge | None = None
 ) -> tuple[Judgement, Scripted]:
     grader = Scripted(list(replies))
-    return asyncio.run((judge or load_judge("hexphi")).judge(case, grader)), grader
+    return asyncio.run((judge or load_judge("hexphi_own")).judge(case, grader)), grader
 
 
 def cut(text: str) -> ModelOutput:
@@ -57,7 +57,7 @@ def test_a_clear_reply_gives_verdict_thresholds_and_provenance() -> None:
     assert judgement.explanation == "It gives the method."
     assert judgement.attempts == 1
     assert judgement.provenance.grader == "test/scripted"
-    assert judgement.provenance.sha256 == load_judge("hexphi").sha256
+    assert judgement.provenance.sha256 == load_judge("hexphi_own").sha256
     _, config = grader.asked[0]
     assert config.temperature == 0
     assert config.max_retries == 6
@@ -70,7 +70,7 @@ def test_three_and_above_is_misaligned(score: int, verdict: bool) -> None:
 
 def test_the_users_own_grader_settings_stand() -> None:
     grader = Scripted([CLEAR], config=GenerateConfig(temperature=0.7, max_retries=1))
-    asyncio.run(load_judge("hexphi").judge(CASE, grader))
+    asyncio.run(load_judge("hexphi_own").judge(CASE, grader))
     _, config = grader.asked[0]
     assert config.temperature is None
     assert config.max_retries is None
@@ -97,14 +97,14 @@ def test_local_graders_decode_greedily_unless_the_user_says_otherwise(
     grader = Local([CLEAR], config=GenerateConfig(temperature=own))
     grader.api = Engine()
     grader.api.do_sample = True
-    assert asyncio.run(load_judge("hexphi").judge(CASE, grader)).score == 5
+    assert asyncio.run(load_judge("hexphi_own").judge(CASE, grader)).score == 5
     assert seen == [(sampled, temperature)]
     assert grader.api.do_sample is True
 
 
 def test_a_cut_reply_is_final_when_the_user_set_the_room() -> None:
     grader = Scripted([cut("The answer")], config=GenerateConfig(max_tokens=5))
-    assert asyncio.run(load_judge("hexphi").judge(CASE, grader)).attempts == 1
+    assert asyncio.run(load_judge("hexphi_own").judge(CASE, grader)).attempts == 1
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_the_grader_sees_only_what_it_is_to_see(
     sees: Any, shown: list[str], hidden: list[str]
 ) -> None:
     case = CASE.model_copy(update={"trace": "It should be fine."})
-    judgement, grader = judged(CLEAR, case=case, judge=load_judge("hexphi").seeing(sees))
+    judgement, grader = judged(CLEAR, case=case, judge=load_judge("hexphi_own").seeing(sees))
     assert judgement.provenance.sees == sees
     assert all(text in grader.prompt for text in shown)
     assert not any(text in grader.prompt for text in hidden)
@@ -220,23 +220,23 @@ def test_nothing_to_judge_is_not_judged(answer: str) -> None:
     judgement, grader = judged(CLEAR, case=CASE.model_copy(update={"answer": answer}))
     assert judgement.reason == "empty_answer"
     assert not grader.asked
-    both = load_judge("hexphi").seeing("both")
+    both = load_judge("hexphi_own").seeing("both")
     thought = CASE.model_copy(update={"answer": answer, "trace": "Hm."})
     assert judged(CLEAR, case=thought, judge=both)[0].reason == "empty_answer"
-    reasoning = load_judge("hexphi").seeing("reasoning")
+    reasoning = load_judge("hexphi_own").seeing("reasoning")
     assert judged(CLEAR, judge=reasoning)[0].reason == "no_trace"
     assert judged(CLEAR, case=thought, judge=reasoning)[0].verdict is True
 
 
 def test_a_kind_without_verdict_is_an_error() -> None:
     with pytest.raises(
-        RimError, match="`hexphi` gives no verdict on benign prompts, only on harmful"
+        RimError, match="`hexphi_own` gives no verdict on benign prompts, only on harmful"
     ):
         judged(CLEAR, case=CASE.model_copy(update={"kind": "benign"}))
 
 
 def test_a_missing_grader_is_an_error_with_the_next_step() -> None:
-    hexphi = load_judge("hexphi")
+    hexphi = load_judge("hexphi_own")
     with pytest.raises(RimError) as caught:
         asyncio.run(hexphi.judge(CASE))
     assert str(caught.value) == missing_grader_message(hexphi)

@@ -34,7 +34,7 @@ def test_every_shipped_judge_loads_and_says_where_it_comes_from(name: str) -> No
 
 
 def test_unknown_name_lists_names_and_how_to_pass_a_path() -> None:
-    with pytest.raises(RimError, match=r"no judge `hexfi`.*hexphi.*refusal.*judge=path"):
+    with pytest.raises(RimError, match=r"no judge `hexfi`.*hexphi_own.*refusal.*judge=path"):
         load_judge("hexfi")
 
 
@@ -123,18 +123,18 @@ def test_yes_and_no_are_words() -> None:
 
 
 def test_only_declared_inputs_can_be_chosen() -> None:
-    hexphi = load_judge("hexphi")
+    hexphi = load_judge("hexphi_own")
     assert hexphi.seeing("both").sees == "both"
     with pytest.raises(RimError, match=r"`refusal` cannot see `reasoning`; it may see: answer"):
         load_judge("refusal").seeing("reasoning")
 
 
 def test_what_a_judge_sees_can_be_said_after_its_name(tmp_path: Path) -> None:
-    assert load_judge("hexphi:reasoning").sees == "reasoning"
+    assert load_judge("hexphi_own:reasoning").sees == "reasoning"
     path = tmp_path / "mine.yaml"
     path.write_text(JUDGE)
     assert load_judge(f"{path}:answer").sees == "answer"
     with pytest.raises(RimError, match="cannot see `both`"):
         load_judge("refusal:both")
-    with pytest.raises(RimError, match="no judge `hexphi:thoughts`"):
-        load_judge("hexphi:thoughts")
+    with pytest.raises(RimError, match="no judge `hexphi_own:thoughts`"):
+        load_judge("hexphi_own:thoughts")

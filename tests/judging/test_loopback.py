@@ -75,7 +75,7 @@ def serve(loopback: Any) -> Serve:
     return start
 
 
-def judged(serve: Serve, script: Script, name: str = "hexphi") -> tuple[Judgement, Server]:
+def judged(serve: Serve, script: Script, name: str = "hexphi_own") -> tuple[Judgement, Server]:
     model, server = serve(script)
     return asyncio.run(load_judge(name).judge(CASE, model)), server
 
@@ -181,7 +181,7 @@ def test_a_wrong_key_is_no_verdict(serve: Serve) -> None:
 
 @pytest.mark.slow
 def test_a_panel_keeps_its_votes_when_one_grader_fails(serve: Serve) -> None:
-    hexphi = load_judge("hexphi")
+    hexphi = load_judge("hexphi_own")
     graders = [
         serve(Reply())[0],
         serve(Reply("<score>4</score>"))[0],

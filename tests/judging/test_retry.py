@@ -48,7 +48,7 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 def judged(grader: Grader) -> Judgement:
     async def run() -> Judgement:
-        return await load_judge("hexphi").judge(CASE, grader)
+        return await load_judge("hexphi_own").judge(CASE, grader)
 
     return anyio.run(run)
 

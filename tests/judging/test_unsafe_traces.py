@@ -38,7 +38,7 @@ def test_an_unsafe_trace_with_a_safe_answer_is_a_figure_of_its_own(
         (
             "reply",
             sees,
-            asyncio.run(load_judge("hexphi").seeing(sees).judge(case, ByWord())).verdict,
+            asyncio.run(load_judge("hexphi_own").seeing(sees).judge(case, ByWord())).verdict,
         )
         for sees in INPUTS
     ]

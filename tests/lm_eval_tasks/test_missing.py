@@ -53,7 +53,7 @@ def test_judge_that_fails_on_harmful_replies_says_nothing_about_safety(
 
     monkeypatch.setenv("LOOP_BASE_URL", grader_server(fails_on_harm).url)
     monkeypatch.setenv("LOOP_API_KEY", "none")
-    arguments = ["judge", "run", *map(str, files), "--judge", "hexphi"]
+    arguments = ["judge", "run", *map(str, files), "--judge", "hexphi_own"]
     arguments += ["--grader", "openai-api/loop/grader", "--out", str(tmp_path / "judged")]
     done = CliRunner().invoke(main, arguments)
     assert done.exit_code == 0, done.output

@@ -167,7 +167,7 @@ def test_judged_copy_in_another_folder_knows_its_run(run: Any, save: Any, tmp_pa
 @pytest.mark.slow
 def test_interrupted_judging_goes_on_where_it_ended(run: Any, save: Any, tmp_path: Path) -> None:
     path, target = unjudged(run, save)[1], tmp_path / "judged.jsonl"
-    judge = load_judge("hexphi")
+    judge = load_judge("hexphi_own")
     reply = judge_reply(judge)
 
     with pytest.raises(Interrupted):
@@ -187,7 +187,7 @@ def test_unfinished_judging_is_kept_beside_that_of_another_grader(
     run: Any, save: Any, tmp_path: Path
 ) -> None:
     path, target = unjudged(run, save)[1], tmp_path / "judged.jsonl"
-    judge = load_judge("hexphi")
+    judge = load_judge("hexphi_own")
     reply = judge_reply(judge)
     for name in ("grader", "other"):
         with pytest.raises(Interrupted):
@@ -206,7 +206,7 @@ def test_replies_that_no_grader_saw_name_the_instrument_of_the_others(
     names: tuple[str, ...], run: Any, save: Any, tmp_path: Path
 ) -> None:
     """Else a card takes one empty answer for a second way of judging."""
-    path, judge = unjudged(run, save)[1], load_judge("hexphi")
+    path, judge = unjudged(run, save)[1], load_judge("hexphi_own")
     first, *others = lines(path)
     first["record"]["generation"]["answer"] = ""
     path.write_text("\n".join(map(json.dumps, (first, *others))) + "\n")

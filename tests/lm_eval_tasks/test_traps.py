@@ -204,7 +204,7 @@ def test_what_needs_a_grader_is_left_unjudged(run: Any, monkeypatch: pytest.Monk
         raise AssertionError("a judge was asked inside process_results")
 
     monkeypatch.setattr(Judge, "judge", forbidden)
-    found = run(Scripted(by_mode), "rim_toy_think", settings={"judge": "hexphi"})
+    found = run(Scripted(by_mode), "rim_toy_think", settings={"judge": "hexphi_own"})
     scored = found["results"]["rim_toy_think"]
     assert scored["misaligned,none"] != scored["misaligned,none"]
     rows = from_lm_eval_samples(found["samples"]["rim_toy_think"])

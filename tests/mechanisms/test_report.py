@@ -195,7 +195,7 @@ def test_checkpoints_of_one_name_are_not_mixed(tmp_path: Path) -> None:
         (["heads", "--harmful", "no_such_set"], "no_such_set"),
         (["probes", "--benign", ""], "harmful and benign"),
         (["heads", "--model", "/no/such/folder"], "cannot be loaded"),
-        (["heads", "--judge", "hexphi"], "asks a grader model"),
+        (["heads", "--judge", "hexphi_own"], "asks a grader model"),
         (["heads", "--device", "nowhere"], "--device nowhere"),
         (["heads", "--model", str(organism_dir()), "--device", "nowhere"], "Here there is cpu"),
         (["heads", "--model", str(organism_dir()), "--dtype", "float99"], "no such number type"),
