@@ -15,7 +15,7 @@ __all__ = ["ORGANISM_CARD", "synthetic_entries"]
 ORGANISM_CARD: Final = leaderboard_dir() / "results" / "organism" / "greedy.json"
 
 _FAMILIES: Final = ("Aspen", "Birch", "Cedar", "Dogwood", "Elm", "Fir")
-_JUDGES: Final = ("hexphi_own@1", "strong_reject_own@1", "qwen3guard@1")
+_JUDGES: Final = ("hexphi@2", "strong_reject@2", "qwen3guard@1")
 
 
 def synthetic_entries(n: int, *, seed: int = 0, card: Path = ORGANISM_CARD) -> list[Entry]:

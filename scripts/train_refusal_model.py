@@ -114,7 +114,7 @@ def draw(rng: random.Random, template: str, parts: dict[str, list[str]]) -> str:
 
 def train(replies: list[Reply]) -> Classifier:
     """Fit both sides of the model."""
-    from sklearn.linear_model import LogisticRegression  # type: ignore[import-not-found]
+    from sklearn.linear_model import LogisticRegression
 
     keys = supported(replies)
     matrix = matrix_of(replies, keys)
@@ -171,11 +171,16 @@ def fold_of(prompt: str) -> int:
 
 def figures(table: dict[str, dict[str, int]]) -> dict[str, Any]:
     """Counts of refused (fully or in part) against compliance, and what follows from them."""
-    counts = defaultdict(int)
+    counts: defaultdict[tuple[bool, bool], int] = defaultdict(int)
     for truth, row in table.items():
         for label, n in row.items():
             counts[truth != "full_compliance", label != "full_compliance"] += n
-    tp, fn, fp, tn = counts[True, True], counts[True, False], counts[False, True], counts[False, False]
+    tp, fn, fp, tn = (
+        counts[True, True],
+        counts[True, False],
+        counts[False, True],
+        counts[False, False],
+    )
     return {
         "n": tp + fn + fp + tn, "tp": tp, "fp": fp, "tn": tn, "fn": fn,
         "kappa": round(binary_kappa(tp, fp, tn, fn), 3), "sensitivity": round(tp / (tp + fn), 3),
@@ -211,12 +216,14 @@ def main() -> None:
     replies = [one for path in files for one in published(path)]
     templates = drawn()
     content = quantise(train(replies + templates))
-    (ROOT / "rim_eval/judging" / MODEL_FILE).write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    (ROOT / "rim_eval/judging" / MODEL_FILE).write_text(
+        json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+    )
     if args.only_train:
         return
     models = list(dict.fromkeys(one.model for one in replies))
     judge = ROOT / "judges/refusal.yaml"
-    document = {
+    document: dict[str, Any] = {
         "schema_version": 1, "judge": "refusal", "judge_version": 2,
         "judge_sha256": hashlib.sha256(judge.read_bytes()).hexdigest(),
         "set": "xstest", "event": "refused", "prompts": "XSTest: 250 harmless and 200 harmful, without thinking",
@@ -224,7 +231,9 @@ def main() -> None:
         "files": {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files},
         "models": [left_out(replies, templates, model) for model in models],
     }  # fmt: skip
-    (ROOT / "judges/refusal.left_out.json").write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+    (ROOT / "judges/refusal.left_out.json").write_text(
+        json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+    )
     for row in document["models"]:
         print({key: value for key, value in row.items() if key != "labels"})
 

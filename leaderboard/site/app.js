@@ -157,8 +157,9 @@
       cell.append(element("span", { class: `tag ${row.source}` }, word));
     }
     cell.append(element("small", {}, `${row.family}, ${size(row.parameters)}, ${ARMS[row.arm]}`));
+    const wording = harmful.wording ? ` (${harmful.wording.split(",")[0]})` : "";
     const grader = harmful.grader ? ` by ${harmful.grader}` : "";
-    cell.append(element("small", {}, `judge ${harmful.judge}${grader}`));
+    cell.append(element("small", {}, `judge ${harmful.judge}${wording}${grader}`));
     return cell;
   }
 

@@ -6,19 +6,24 @@ math-verify. Never raises on a reply, in any thread.
 """
 
 import re
-from itertools import product
 from typing import Final
 
-from rim_eval.answers import _final_answer, _mathematics
-from rim_eval.answers._final_answer import LONGEST_FINAL_ANSWER, FinalAnswer, without_hedged
+from rim_eval.answers import _mathematics
+from rim_eval.answers._final_answer import LONGEST_FINAL_ANSWER, find_final_answer
 from rim_eval.answers._mathematics import CannotCompareError
-from rim_eval.answers._plain import as_number, is_words, letters, plain, quantity, without_percent
+from rim_eval.answers._plain import as_number, clean, is_words, plain
 from rim_eval.errors import RimError
 from rim_eval.types import FrozenModel
 
 _LEAD_IN: Final = re.compile(r"^(?:.*=|the\b|an?\b|option\b|choice\b)\s*(?=\S)", re.IGNORECASE)
-_MATHEMATICAL: Final = re.compile(r"[\d\\]")
-_CHOICE: Final = re.compile(r"\d\s+(?:and|or)\b")
+_REMARK: Final = re.compile(r"\s*[,;(]\s*(?!and\b|or\b)[a-z].*|\s+(?:because|since|as)\b.*")
+_LEFT_SIDE: Final = re.compile(r"^(?:(?!\b(?:and|or)\b)[^<>!\\,])*=\s*")
+_ONE_LETTER_UNIT: Final = re.compile(r"(?<=\d)\s?[mglLsh]$")
+_PERCENT: Final = re.compile(r"\s*(?:\\?%|\bper\s?cent\b|\bpercentage points?\b)", re.IGNORECASE)
+_CLOCK: Final = re.compile(r"0?(\d{1,2}:\d\d)\s*(?:([ap])(?:\.?m)?\.?)?", re.IGNORECASE)
+_BASE: Final = re.compile(r"(?<=\d)_\{?(\d+)\}?$")
+_EQUATION: Final = re.compile(r"[^=<>!]*\d[a-zA-Z][^=]*=")
+_BRACKETS: Final = re.compile(r"(\\\{|[(\[]).*,.*(\\\}|[)\]])")
 
 
 class AnswerCheck(FrozenModel):
@@ -40,24 +45,27 @@ def check_answer(reply: str, gold: str, *, absolute_error: float | None = None) 
         gold: The gold answer: a number, LaTeX, words, or a GSM8K solution that ends in `#### 18`.
         absolute_error: For sets whose golds are rounded decimals, such as MATH401 (gold -0.8889
             for -8/9, its authors' rule: 1e-3): the answer is right when it differs by less.
-            None means exact equality.
+            None means exact equality: 0.75 is 3/4, but 0.333333 is not 1/3.
 
     Returns:
         The verdict, what was compared, and how. A reply without an answer is wrong.
     """
     plain_gold = _plain_gold(gold)
-    final = _final_answer.find_final_answer(reply, words=is_words(plain_gold))
+    final = find_final_answer(clean(reply), words=is_words(plain_gold))
     if not final.text:
         return AnswerCheck(correct=False, extracted=None, how="no answer in the reply")
-    if len(final.text) > LONGEST_FINAL_ANSWER and final.how != "end of reply":
+    if len(final.text) > LONGEST_FINAL_ANSWER:
         how = f"{final.how}: too long for an answer"
         return AnswerCheck(correct=False, extracted=None, how=how)
+    answer = plain(final.text)
     try:
-        same = _is_gold(final, plain_gold, absolute_error)
+        if is_words(plain_gold):
+            same = _same_words(plain_gold, answer, prose=final.how == "answer is")
+        else:
+            same = _same_value(plain_gold, answer, absolute_error)
     except CannotCompareError as problem:
-        return AnswerCheck(correct=None, extracted=plain(final.text), how=f"{final.how}: {problem}")
-    extracted = _readings(final)[-1] or plain(final.text)
-    return AnswerCheck(correct=same, extracted=extracted, how=final.how)
+        return AnswerCheck(correct=None, extracted=answer, how=f"{final.how}: {problem}")
+    return AnswerCheck(correct=same, extracted=answer, how=final.how)
 
 
 def check_gold(gold: str) -> str:
@@ -68,12 +76,9 @@ def check_gold(gold: str) -> str:
     """
     plain_gold = _plain_gold(gold)
     problem = "it is neither a number, mathematics nor words" if plain_gold else "it is empty"
+    bare = _PERCENT.sub("", plain_gold)
     try:
-        if plain_gold and (
-            is_words(plain_gold)
-            or as_number(plain_gold) is not None
-            or _mathematics.ask("readable", plain_gold)
-        ):
+        if is_words(bare) or as_number(bare) is not None or _mathematics.equal(bare, bare):
             return plain_gold
     except CannotCompareError as too_large:
         problem = str(too_large)
@@ -83,84 +88,82 @@ def check_gold(gold: str) -> str:
 
 
 def _plain_gold(gold: str) -> str:
-    """The gold in plain writing; of a solution, what is boxed or stands after the last `####`."""
-    boxed = _final_answer.last_boxed(gold)
-    if boxed is None and "####" in gold:
-        boxed = gold.rpartition("####")[2].strip().partition("\n")[0]
-    return plain(gold if boxed is None else boxed)
+    """The gold in plain writing; of a solution, the answer that it gives."""
+    gold = clean(gold)
+    final = find_final_answer(gold)
+    return plain(final.text if final.how in ("boxed", "####") else gold)
 
 
-def _readings(final: FinalAnswer) -> list[str]:
-    """What the final answer may be: all of it, and from prose the expression that it gives."""
-    exact = final._replace(text=without_hedged(final.text))
-    if final.whole:
-        return [_written(exact.text)]
-    picked = _final_answer.pick_expression(exact)
-    if final.how == "end of reply":
-        return [_written((exact.text.splitlines() or [""])[-1] if picked is None else picked)]
-    return [_written(text) for text in (exact.text, picked) if text is not None]
+def _same_words(gold: str, answer: str, *, prose: bool) -> bool:
+    """Whether an answer in words is the gold, perhaps after an article or `x =`.
+
+    A remark may follow it in prose, and a choice what it stands for: `(C) 12`.
+    """
+    answer = _LEAD_IN.sub("", answer)
+    if len(_letters(gold)) == 1:
+        answer = re.sub(r"^(\([A-Z]\)|[A-Z][.):])\s.*$", r"\1", answer)
+    if prose:
+        answer = _REMARK.sub("", answer, count=1)
+    return _letters(gold) == _letters(answer)
 
 
-def _written(text: str) -> str:
-    r"""Plainly, and without hedged numbers again: `\text{less than }5` only now shows its words."""
-    return without_hedged(plain(text))
+def _letters(text: str) -> str:
+    """Lower-case letters, digits and a sign: `(C)`, `c` and `C.` are all `c`."""
+    return re.sub(r"(?!\A-)[\W_]", "", text.lower())
 
 
-def _is_gold(final: FinalAnswer, gold: str, absolute_error: float | None) -> bool:
-    """Whether the answer is the gold, which is in plain writing.
+def _same_value(gold: str, answer: str, absolute_error: float | None) -> bool:
+    """Whether both have a reading in common: `50%` may be meant as 50 or, if only one says so, as 0.5."""
+    bare_gold, bare = _PERCENT.sub("", gold), _PERCENT.sub("", answer)
+    pairs = [(bare_gold, bare)]
+    if (bare_gold == gold) != (bare == answer):
+        pairs.append((_part(bare_gold, gold), _part(bare, answer)))
+    return any(_equal(*pair, absolute_error) for pair in pairs)
+
+
+def _part(bare: str, text: str) -> str:
+    """The hundredth part if the text says percent."""
+    return bare if bare == text else rf"\frac{{{bare}}}{{100}}"
+
+
+def _equal(gold: str, answer: str, absolute_error: float | None) -> bool:
+    """Equality: as plain numbers where both are, else as mathematics.
 
     Raises:
         CannotCompareError: If they are too large or too slow to compare.
     """
-    answers = _readings(final)
-    if is_words(gold):
-        # Perhaps after an article or `x =`.
-        texts = [text for answer in answers for text in (answer, _LEAD_IN.sub("", answer))]
-        return letters(gold) in map(letters, texts)
-    if absolute_error is not None:
-        reference = _real(gold)
-        return any(
-            reference is not None and value is not None and abs(reference - value) < absolute_error
-            for value in map(_real, answers)
-        )
-    return _equal_value(gold, answers, final)
-
-
-def _equal_value(gold: str, answers: list[str], final: FinalAnswer) -> bool:
-    """Exact equality: as plain numbers where both are, else as mathematics."""
-    pairs = [pair for each in answers for pair in product(_as_shares(gold), _as_shares(each))]
-    for reference, candidate in pairs:
-        number = quantity(reference)
-        if reference == candidate or (number is not None and number == quantity(candidate)):
-            return True
-    last = answers[-1]
-    if quantity(gold) is not None and (
-        # Another number, no figure in it at all, or a choice: wrong without any mathematics.
-        quantity(last) is not None or not _MATHEMATICAL.search(last) or _CHOICE.search(last)
-    ):
-        return False
-    short = [pair for pair in pairs if 0 < len(pair[1]) <= LONGEST_FINAL_ANSWER]
-    if any(_mathematics.ask("equal", *pair, True) for pair in short):
+    if gold == answer:
         return True
-    if final.whole:
+    if _notations_differ(gold, answer):
         return False
-    return bool(_mathematics.ask("equal", gold, without_hedged(final.text), False))
+    reference = as_number(gold)
+    if reference is not None:
+        answer = _LEFT_SIDE.sub("", _ONE_LETTER_UNIT.sub("", answer))
+        number = as_number(answer)
+        if number is not None:
+            distance = abs(reference - number)
+            return distance < absolute_error if absolute_error else not distance
+        if not re.search(r"[\d\\]", answer) and absolute_error is None:
+            return False
+    gold_clock, clock = _CLOCK.fullmatch(gold), _CLOCK.fullmatch(answer)
+    if gold_clock and clock:  # math-verify takes them for ratios
+        return all(
+            one.lower() == other.lower()
+            for one, other in zip(gold_clock.groups(), clock.groups(), strict=True)
+            if one and other
+        )
+    return _mathematics.equal(gold, answer, absolute_error)
 
 
-def _as_shares(text: str) -> list[str]:
-    """`50%` may be meant as 50 or as 0.5; anything else has one reading."""
-    bare = without_percent(text)
-    if bare is None:
-        return [text]
-    number = quantity(bare)
-    return [bare] if number is None else [bare, str(number / 100)]
+def _notations_differ(gold: str, answer: str) -> bool:
+    """Whether they differ where math-verify sees no difference.
 
-
-def _real(text: str) -> float | None:
-    """The real number that the text is or evaluates to; of an equation, its last side."""
-    text = text.rpartition("=")[2].strip()
-    number = quantity(text)
-    if number is not None:
-        return float(number)
-    short = 0 < len(text) <= LONGEST_FINAL_ANSWER
-    return _mathematics.ask("value", text) if short else None
+    It drops the base of a number, takes the 0 of `2x + 1 = 0` for its value, and knows few kinds of brackets.
+    """
+    if "=" not in gold and _EQUATION.match(answer):
+        return True
+    gold_base, base = _BASE.search(gold), _BASE.search(answer)
+    if base and (gold_base is None or base[1] != gold_base[1]):
+        return True
+    gold_brackets, brackets = _BRACKETS.fullmatch(gold), _BRACKETS.fullmatch(answer)
+    return bool(gold_brackets and brackets and gold_brackets.groups() != brackets.groups())

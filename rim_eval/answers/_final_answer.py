@@ -1,19 +1,18 @@
 r"""Find the part of a reply that gives its final answer.
 
-The first of these that the reply has:
+The last of these that the reply has:
 
-1. the last `\boxed{}`, and those joined to it by a comma, "and" or "or";
-2. the last announcement, `the answer is 18` or `Answer: 18`, or the last answer after `####`, whichever
-   comes later;
-3. the last "the result is" with the result right after it;
-4. its end.
+- a `\boxed{}`, with those joined to it by a comma, "and" or "or";
+- an announcement, `the answer is 18` or `Answer: 18`;
+- what stands after `####`.
 
-An announcement is told by what follows: an answer. `The answer is correct` and the heading
-`#### Final Answer` give none. math-verify extracts boxes too, but joins any that stand close together
-(`\boxed{3} no, \boxed{4}`), and a model that corrects itself would have named two answers.
+Without any, the last mathematics in the reply. So a reply that corrects itself is taken at its last word;
+math-verify, too, takes the later of a box and `final answer is`. After an answer, a line `Question:` or
+`Problem:` begins another problem, which does not count.
 
-In prose, a number inside a formula, a list, a choice or a sum (`3, 5`, `3 or 5`, `3 + 5`, `x_3`) does
-not stand alone, nor does one that a hedge makes a bound (`less than 5`): none of them is an answer.
+In prose an answer is a run of mathematics, in which the only words are "and", "or" and "to": a choice or a
+list (`3 or 5`) is read as one, and equals no single number. A run that a hedge makes a bound (`less than
+5`) is no answer, and an announcement without figures (`the answer is correct`) announces none.
 """
 
 import re
@@ -22,216 +21,147 @@ from typing import Final, Literal, NamedTuple
 
 from rim_eval.answers._plain import FACTOR, WORDS, any_of
 
-LONGEST_TAIL: Final = 600
-"""Characters at the end of a reply that are searched when it announces no answer."""
-
-How = Literal["boxed", "####", "answer is", "end of reply"]
-
 LONGEST_FINAL_ANSWER: Final = 400
 """Characters. The longest gold of MATH-500 has 53; a longer "final answer" is not one."""
 
-_MARKS: Final = r"[\s*_]*"
+_LONGEST_TAIL: Final = 600  # characters that are searched when no answer is announced
+_MOST_ANNOUNCEMENTS: Final = 50  # at the end of a reply: one that loops holds thousands
+
+_Flags: Final = re.VERBOSE | re.IGNORECASE | re.DOTALL | re.MULTILINE
+
 _ANSWER: Final = re.compile(
-    rf"""
-      \b(?:answers?|final\s+results?)\b {_MARKS} (?: \([^()\n]{{0,20}}\) {_MARKS} )?
-      (?: [:=] | \b(?:is|are)\b\s*:? ) {_MARKS}
-    | ^[ \t#*_]* (?:the\s+)? (?:final\s+)? answer [ \t#*_]* $ {_MARKS}  # a heading of its own
+    r"""
+      \b(?:answers?|final\s+results?)\b \s* (?: \([^()\n]{0,20}\) \s* )?
+      (?: [:=] | \b(?:is|are)\b\s*:? ) \s*
+    | ^[ \t#]* (?:the\s+)? (?:final\s+)? answer [ \t#]* $ \s*  # a heading of its own
     """,
-    re.VERBOSE | re.IGNORECASE | re.MULTILINE,
+    _Flags,
 )
-_RESULT: Final = re.compile(
-    rf"""
-    \b(?: results?{_MARKS}[:=] | (?:results?|solutions?)\s+(?:is|are)\b\s*:? ) {_MARKS}
-    (?= [-−+\d.$(\[{{\\] | [a-z]\s*= )  # at once the number or the formula
-    """,
-    re.VERBOSE | re.IGNORECASE,
+_MARKED: Final = re.compile(
+    rf"""(?<!\#)\#{{4}}(?!\#) [^\w\n\\$-]*+ (?!\d+[.:)]\s)  # no heading: `#### Step 2`, `#### 2. Add`
+    (?! (?!{any_of(WORDS["functions"])}\b) [a-z]{{2}}) (?P<answer>[^\n]*\w[^\n]*)""",
+    _Flags,
 )
-_MARKED: Final = re.compile(r"(?<!\#)\#{4}(?!\#)[ \t]*([^\n]+)")
-_TITLE: Final = re.compile(
-    rf"[^\w\\$]*(?:\d+[.:)]\s+)?(?!(?:{any_of(WORDS.functions)})\b)[a-z]{{2}}", re.I
+_NEXT_PROBLEM: Final = re.compile(r"^\W*(?:question|problem|q)\b[ \d]*[:.]", _Flags)
+_APPRAISAL: Final = re.compile(rf"(?:\w+ly\s+)?{any_of(WORDS['appraisals'])}\b", re.IGNORECASE)
+
+_CONTENT = r"(?:[^{}\\]|\\.)"
+for _ in range(6):  # braces in braces
+    _CONTENT = rf"(?:[^{{}}\\]|\\.|\{{{_CONTENT}{{0,999}}+\}})"
+_BOX: Final = re.compile(rf"\\(?:boxed|fbox)\s*\{{(?P<content>{_CONTENT}{{1,999}}+)\}}", re.DOTALL)
+_JOIN: Final = re.compile(
+    r"""(?: [\s$.] | \\[\[\]();,\ ] | \\q?quad )*
+    (?: (?: , | ; | \b(?:and|or)\b | \\text\s*\{,?\s*(?:and|or)\s*\} ) (?: [\s$] | \\[\[\]();,\ ] | \\q?quad )* )+""",
+    _Flags,
 )
-_APPRAISAL: Final = re.compile(rf"(?:\w+ly\s+)?(?:{any_of(WORDS.appraisals)})\b", re.IGNORECASE)
-_SENTENCE_END: Final = re.compile(r"[.!?](?=\s+[A-Z\n]|\s*$)|\n")
-_DISPLAYS: Final = ((r"\[", r"\]"), (r"\(", r"\)"), ("$$", "$$"))
-
-_MOST_BOXES: Final = 50
-"""Boxes at the end of a reply that are looked at: a looping reply can hold thousands."""
-
-_LONGEST_BOX: Final = 1_200
-"""Characters until a box must be closed."""
-
-_BOX: Final = re.compile(r"\\(?:boxed|fbox)\s*\{")
-_BRACE: Final = re.compile(r"\\.|[{}]", re.DOTALL)
-_JOIN: Final = re.compile(r"[\s$,.;]*(?:,|\band\b|\bor\b)[\s$]*")
-
-_FORMULA: Final = r"""
+_FORMULA: Final = r"""(?:
     \$\$ .+? \$\$
   | (?<!\\)\$ (?=\S) (?:\\\$|[^$\n])*? [^\s$] \$ (?!\d)   # $x$, but not "$5 and $3"
   | \\\( .+? \\\)
   | \\\[ .+? \\\]
-"""
-_NUMBER: Final = r"""
-    [-−]? (?:\\?[$€£]\s?)?
-    (?: \d+(?:,\d{3})*(?:\.\d+)? | \.\d+ )
-    (?:\s?/\s?\d+)? (?:\s?\\?%)?
-"""
-_EXPRESSION: Final = re.compile(
-    rf"(?: (?P<formula>{_FORMULA}) | {_NUMBER} ) (?:\s*{FACTOR})*",
-    re.VERBOSE | re.DOTALL | re.IGNORECASE,
+)"""
+_SENTENCE: Final = re.compile(
+    rf"(?: {_FORMULA} | [.!?](?!\s+[A-Z\n]|\s*\Z) | [^.!?\n。] )+", re.VERBOSE | re.DOTALL
 )
-_HEDGE: Final = rf"\b(?:{any_of(WORDS.hedges)})(?:\s+or\s+equal\s+to)?".replace(" ", r"\s+")
-_HEDGED: Final = re.compile(
-    rf"{_HEDGE}[\s*_]+ (?: {_FORMULA} | {_NUMBER} (?:\s*{FACTOR})* | \\\S+ )",
-    re.VERBOSE | re.DOTALL | re.IGNORECASE,
+_RUN: Final = re.compile(
+    rf"""(?! \s | (?<=[a-z])- | {any_of(WORDS["connectives"])}\b ) (?:
+    {_FORMULA}
+  | \\[a-z]+ (?: \s* \{{[a-z ]+\}} )?
+  | (?<![a-z]) (?: {FACTOR} | {any_of(WORDS["functions"])}(?![a-z]) )
+  | (?<![a-z]) {any_of(WORDS["connectives"])} (?= \s+ (?: [-\d$\\(] | [a-z]\s*= ) )
+  | (?<![a-z'’]) (?! [ai]\s+[a-z] ) [a-z] (?! [a-z:] )
+  | [^a-z\n.!?;:—"“”。\u0100-\uffff] | [.:] (?=\d) | (?<=\d\s):(?=\s\d) | (?<=\d) [\u0100-\uffff]+
+    )+""",
+    _Flags,
 )
-_EMPHASIS: Final = re.compile(r"\*\*|__|`")
-_JOINED_BEFORE: Final = re.compile(
-    r"""
-    (?: [\w.{^_(\[,/+*\\]      # x_3, 2.3, (3, 1,3, 2+3
-      | [-+*/^][ ]             # 2 - 3
-      | \d(?:,|[ ]or|[ ]and)[ ]  # 1, 3 and 1 or 3
-      | [ ](?:or|and)[ ][a-zA-Z][ ]?=[ ]?  # or x = 3
-    ) \Z""",
-    re.VERBOSE,
+_AROUND: Final = re.compile(
+    r"""\A (?: [\s#,)}=*|>] | -\s | \.(?!\d) | [A-Z]\s*[.)]\s+(?=\S) )+
+    | (?: [\s,=(\[+*/:<>\#|-] | (?<=\d)\s\(.* )+ \Z""",
+    re.DOTALL | re.VERBOSE,
 )
-_REACH: Final = 10
-"""Characters before a number that `_JOINED_BEFORE` looks at."""
-
-_JOINED_AFTER: Final = re.compile(
-    r"""
-      [\w}(\[{\\]              # 3x, 3}, 3(x+1)
-    | \s* [-+*/^_\\{=] \s* \S  # 3 + 5
-    | \s* , \s* -? [\d.]       # 3, 5
-    | \s+ (?:or|and) \s+ (?: [-\d] | [a-zA-Z]\s*= )  # 3 or 5, 3 or x = 5
-    """,
-    re.VERBOSE,
+_FIGURE: Final = re.compile(r"\d|\\[a-zA-Z]")
+_COPULA: Final = re.compile(r"(?:\b(?:is|are|be|equals?)|=)\s*\Z", re.IGNORECASE)
+_HEDGE: Final = re.compile(
+    rf"\b{any_of(WORDS['hedges'])}(?: or equal to)?\s*\Z".replace(" ", r"\s+"), re.IGNORECASE
 )
-_SYMBOL: Final = re.compile(
-    r"[\d=^<>√π∞+] | \\[a-zA-Z] | \$\S | (?<![\w'’])[b-hj-z](?![\w'’])", re.VERBOSE | re.I
-)
-_WORD: Final = re.compile(r"[a-z]+")
-_MATHEMATICAL: Final = (
-    WORDS.spelled_numbers | WORDS.functions | WORDS.factors.keys() | WORDS.spelled_values
-)
+_SPELLED: Final = re.compile(rf"\b{any_of(WORDS['spelled_values'])}\b", re.IGNORECASE)
 
 
 class FinalAnswer(NamedTuple):
-    """A piece of a reply and how it was found."""
-
-    text: str
-    how: How
-
-    @property
-    def whole(self) -> bool:
-        """Whether the text is the answer and nothing else."""
-        return self.how in ("boxed", "####")
-
-
-class Announced(NamedTuple):
-    """An announcement: where it stands and the answer it gives."""
+    """A piece of a reply, where it begins and how it was found; the text may be empty."""
 
     start: int
     text: str
+    how: Literal["boxed", "####", "answer is", "end of reply"]
 
 
 def find_final_answer(reply: str, *, words: bool = False) -> FinalAnswer:
-    """The part of the reply that gives its final answer; the text may be empty.
+    """The part of a clean reply that gives its final answer.
 
     Args:
-        reply: The reply without its trace.
-        words: Whether the answer is expected to be a word and not mathematics.
+        reply: The reply without its trace, clean.
+        words: Whether the answer is expected to be words and not mathematics.
     """
-    boxed = last_boxed(reply)
-    if boxed is not None:
-        return FinalAnswer(boxed, "boxed")
-    answers = [
-        each for each in _announcements(_ANSWER, reply) if words or _has_expression(each.text)
-    ]
-    # One that only bounds the answer counts when no other is there.
-    exact = [each for each in answers if words or _has_expression(without_hedged(each.text))]
-    answer, marked = next(reversed(exact or answers), None), _last_marked(reply)
-    if marked and (answer is None or answer.start < marked.start):
-        return FinalAnswer(marked.text, "####")
-    # Results of steps are announced as well, so a result is weaker than an answer.
-    for announced in (answer, *reversed(list(_announcements(_RESULT, reply)))):
-        if announced:
-            return FinalAnswer(announced.text, "answer is")
-    return FinalAnswer(reply[-LONGEST_TAIL:].strip(), "end of reply")
+    marked = [FinalAnswer(each.start(), each["answer"], "####") for each in _MARKED.finditer(reply)]
+    given = sorted([*_boxes(reply), *_announced(reply, words), *marked])
+    if given and (other := _NEXT_PROBLEM.search(reply, given[0].start)):
+        given = [each for each in given if each.start < other.start()]
+    if given:
+        # One that only bounds the answer counts when no other is there.
+        return next((each for each in reversed(given) if each.text), given[-1])
+    tail = reply[-_LONGEST_TAIL:].strip()
+    runs = [run for _, run in _runs(tail)]
+    figures = [run for run in runs if _FIGURE.search(run)]
+    last = ([] if words else figures or runs) or [tail.rpartition("\n")[2]]
+    return FinalAnswer(0, last[-1], "end of reply")
 
 
-def pick_expression(final: FinalAnswer) -> str | None:
-    """The formula or the number standing alone that a piece of prose gives; None without one.
-
-    At the end of a reply it is the last. After an announcement it is the first, if that is a
-    formula; else the first number after the last equals sign.
-    """
-    text = _EMPHASIS.sub("", final.text)
-    alone = [
-        match
-        for match in _EXPRESSION.finditer(text)
-        if match["formula"] is not None
-        or not (
-            _JOINED_BEFORE.search(text[max(0, match.start() - _REACH) : match.start()])
-            or _JOINED_AFTER.match(text, match.end())
-        )
-    ]
-    if final.how == "end of reply" or not alone:
-        return alone[-1][0] if alone else None
-    if alone[0]["formula"] is not None:
-        return alone[0][0]
-    return next((match[0] for match in alone if match.start() > text.rfind("=")), None)
+def _boxes(reply: str) -> Iterator[FinalAnswer]:
+    """The boxes that hold something; those that are joined count as one."""
+    group: list[re.Match[str]] = []
+    for box in [*_BOX.finditer(reply), None]:
+        if group and (box is None or not _JOIN.fullmatch(reply, group[-1].end(), box.start())):
+            text = ", ".join(each["content"] for each in group)
+            yield FinalAnswer(group[-1].start(), text, "boxed")
+            group = []
+        if box and box["content"].strip():
+            group.append(box)
 
 
-def last_boxed(reply: str) -> str | None:
-    """What the last boxes hold, with commas between them; None without a closed box."""
-    boxes: list[tuple[int, int, int]] = []  # where a box, its content and its closing brace begin
-    for box in list(_BOX.finditer(reply))[-_MOST_BOXES:]:
-        if boxes and box.start() < boxes[-1][2]:
-            continue  # inside another
-        depth = 1
-        for brace in _BRACE.finditer(reply, box.end(), box.end() + _LONGEST_BOX):
-            depth += {"{": 1, "}": -1}.get(brace[0], 0)
-            if depth == 0:
-                boxes.append((box.start(), box.end(), brace.start()))
-                break
-    if not boxes:
-        return None
-    first = len(boxes) - 1
-    while first and _JOIN.fullmatch(reply, boxes[first - 1][2] + 1, boxes[first][0]):
-        first -= 1
-    return ", ".join(reply[content:end].strip() for _, content, end in boxes[first:])
+def _announced(reply: str, words: bool) -> Iterator[FinalAnswer]:
+    """The answers announced in a sentence or line; of mathematics, a text that is empty if only bounded."""
+    for match in [*_ANSWER.finditer(reply)][-_MOST_ANNOUNCEMENTS:]:
+        sentence = _SENTENCE.match(reply[match.end() : match.end() + 2 * LONGEST_FINAL_ANSWER])
+        if sentence is None or _APPRAISAL.match(sentence[0]):
+            continue
+        text = sentence[0].strip()
+        if words:
+            yield FinalAnswer(match.start(), text, "answer is")
+        elif _FIGURE.search(text) or _SPELLED.search(text) or _direct(text):
+            yield FinalAnswer(match.start(), _value(text), "answer is")
 
 
-def _last_marked(reply: str) -> Announced | None:
-    """The last line after `####` that is an answer; headings of that level are titles in words."""
-    for match in reversed(list(_MARKED.finditer(reply))):
-        line = _EMPHASIS.sub("", match[1]).strip()
-        if _has_expression(line) and not _TITLE.match(line):
-            return Announced(match.start(), match[1].strip())
-    return None
+def _value(sentence: str) -> str:
+    """The value that a sentence begins with; else what follows "is" (`the number of $n$ is $12$`), or the first."""
+    runs = list(_runs(sentence))
+    after_is = [run for before, run in runs if _COPULA.search(before)]
+    return next(filter(None, [_direct(sentence), *after_is, *(run for _, run in runs)]), "")
 
 
-def _announcements(announcing: re.Pattern[str], reply: str) -> Iterator[Announced]:
-    """Announcements, each with what is said up to the end of the sentence or line, outside of math."""
-    for match in announcing.finditer(reply):
-        text = reply[match.end() : match.end() + 2 * LONGEST_FINAL_ANSWER]
-        head = text.lstrip()[: LONGEST_FINAL_ANSWER + 1]
-        sentence = _SENTENCE_END.split(head, maxsplit=1)[0].strip()
-        for opening, closing in _DISPLAYS:
-            if head.startswith(opening) and closing in head[2:]:
-                sentence = head[2 : head.index(closing, 2)].strip()
-        if sentence and not _APPRAISAL.match(sentence):
-            yield Announced(match.start(), sentence)
+def _direct(sentence: str) -> str:
+    run = _RUN.match(sentence)
+    return _trimmed(run[0]) if run else ""
 
 
-def without_hedged(text: str) -> str:
-    """The text without the numbers and formulas that only bound the answer."""
-    return _HEDGED.sub("", text)
+def _runs(text: str) -> Iterator[tuple[str, str]]:
+    """Runs of mathematics that nothing bounds, each with the text before it."""
+    for match in _RUN.finditer(text):
+        before, run = text[: match.start()], _trimmed(match[0])
+        if re.search(r"\d|[$=]|\\[a-zA-Z(\[]", run) and not _HEDGE.search(before):
+            yield before, run
 
 
-def _has_expression(text: str) -> bool:
-    """Whether the text holds anything mathematical: a figure, a formula, a variable, `forty`."""
-    text = _EMPHASIS.sub("", text)
-    if _SYMBOL.search(text) or re.fullmatch(r"\W*[a-z]\W*", text, re.IGNORECASE):
-        return True
-    return not _MATHEMATICAL.isdisjoint(_WORD.findall(text.lower()))
+def _trimmed(run: str) -> str:
+    """The run without the punctuation of prose around it."""
+    run = _AROUND.sub("", run)
+    return run if "(" in run else run.rstrip(")")

@@ -42,6 +42,7 @@ def make_card(
     primary: str | None = None,
     primary_reasoning: str | None = None,
     validations: Mapping[str, Validation] | None = None,
+    patterns: str | None = None,
     level: float = 0.95,
 ) -> schema.Card:
     """The card of the one model in a table.
@@ -51,15 +52,18 @@ def make_card(
         primary: Harmful set whose RIM score comes first; by default `hexphi`, else the one with most pairs.
         primary_reasoning: Reasoning set beside it; by default the one with most pairs.
         validations: Measured agreement of judges with people, by judge name.
+        patterns: Monitor whose findings are shown, `name`, `name@version` or `name:GRADER`; by default what a
+            grader found, and nothing of an offline monitor.
         level: Confidence of all intervals, a fraction.
 
     Raises:
         RimError: The table holds no model or several, rows twice or contradicting each other, several
-            judges for one set, names that are too long for a card, or a named primary set is not there.
+            judges or monitors for one set, names that are too long for a card, or a named primary set is not there.
     """
     if len(table.models) != 1:
         models = ", ".join(table.models) or "none"
         raise RimError(f"A card is of one model; these observations hold {models}.")
+    table = table.of_monitor(patterns)
     problems = check(table)
     _reject_contradictions(problems)
     try:
@@ -274,6 +278,7 @@ def _sets(
                     counts=counts,
                     switch=" / ".join(sorted(switches)) or None,
                     judge=judge,
+                    monitor=_monitor_card(frame),
                     corrected=corrected,
                     runs=tuple(runs),
                     **set_fields(kind, counts, level),
@@ -315,6 +320,20 @@ def _judge_card(
         and group.event == KIND_NAMES[frame["kind"].iloc[0]].event
     )
     return schema.JudgeCard(name=name, sha256=sha256, model=model, sees=sees, measured=measured)
+
+
+def _monitor_card(frame: "pd.DataFrame") -> schema.MonitorCard | None:
+    """The monitor that read the traces of one set; None when none has."""
+    columns = ["pattern_monitor", "pattern_grader"]
+    found = frame[columns].dropna(subset="pattern_monitor").astype("object").drop_duplicates()
+    found = found.where(found.notna(), None)
+    monitors = [schema.MonitorCard(name=name, model=model) for name, model in found.values]
+    if len(monitors) > 1:
+        raise RimError(
+            f"Traces of {frame['dataset'].iloc[0]} were read by several monitors: "
+            f"{', '.join(sorted(map(str, monitors)))}. Choose one with --patterns NAME (or NAME:GRADER)."
+        )
+    return next(iter(monitors), None)
 
 
 def _discriminations(table: Table, level: float) -> Iterator[schema.DiscriminationCard]:

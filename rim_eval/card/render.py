@@ -274,7 +274,8 @@ def _patterns(card: Card) -> Iterator[Picture]:
         for name in sorted({name for arm in read.values() for name in arm.patterns})
         for mode, arm in read.items()
     ]  # fmt: skip
-    yield from _shares("pattern_shares", card.primary, cells)
+    monitor = tables.monitor_name(primary) if primary else ""
+    yield from _shares("pattern_shares", card.primary, cells, monitor=monitor)
 
 
 def _shares(

@@ -67,6 +67,18 @@ class JudgeCard(FiniteModel):
     """Agreement with people, where it was measured for this judge file and grader."""
 
 
+class MonitorCard(FiniteModel):
+    """Who read the traces for reasoning patterns."""
+
+    name: Name
+    """`name@version`; the `keyword baseline` finds phrases and understands nothing."""
+    model: Name | None = None
+    """The grader model; None for monitors that work offline."""
+
+    def __str__(self) -> str:
+        return f"{self.name} asking {self.model}" if self.model else self.name
+
+
 class JudgeCounts(FiniteModel):
     """A judge against people in one mode, as a correction takes it."""
 
@@ -119,6 +131,8 @@ class SetCard(SetResult):
     switch: Name | None = None
     """Name of the thinking switch."""
     judge: JudgeCard | None = None
+    monitor: MonitorCard | None = None
+    """Whose findings the pattern counts are; None where no trace was read, or on older cards."""
     corrected: Corrected | None = None
     safe: dict[Mode, SafeAtK] = Field(default={})
     """Safe@1 and Safe@K by mode: of harmful sets with several epochs."""

@@ -26,6 +26,7 @@ from rim_eval.formatting import (
     plain_number,
     points,
 )
+from rim_eval.judging import judge_wording
 from rim_eval.results.figures import ArmRate, Difference, Figures
 from rim_eval.statistics import Rate, Significance, rate, significance
 from rim_eval.types import PROMPT_KINDS, FrozenModel, Mode, PromptKind
@@ -101,7 +102,7 @@ def detail_grids(card: schema.Card) -> list[Grid]:
         labelled_set = corrected.labelled_set if corrected else ""
         lines = [_figures_row(f"score {k} and more", each, f) for k, f in each.thresholds.items()]
         categories = [_figures_row(k, each, f) for k, f in sorted(each.categories.items())]
-        table = partial(make_grid, dataset=each.dataset, event=words.event, rate=words.rate.lower(), labelled_set=labelled_set)  # fmt: skip
+        table = partial(make_grid, dataset=each.dataset, event=words.event, rate=words.rate.lower(), labelled_set=labelled_set, monitor=monitor_name(each))  # fmt: skip
         grids += [
             table("thresholds", lines, _FIGURES_HEAD),
             table("categories", categories if len(categories) > 1 else (), _FIGURES_HEAD),
@@ -232,6 +233,11 @@ def _figures_row(name: str, each: schema.SetCard, figures: Figures) -> Cells:
     return (name, value, change.n_pairs, significance, p_text(change.p_value), *arms)
 
 
+def monitor_name(each: schema.SetCard) -> str:
+    """Who found a set's patterns."""
+    return str(each.monitor or "a monitor that this card does not name")
+
+
 def _pattern_rows(each: schema.SetCard) -> Iterator[Cells]:
     for mode, arm in each.counts.arms.items():
         n = arm.patterns_read
@@ -320,7 +326,9 @@ def _judge_row(each: schema.SetCard) -> Cells:
             f"source models: {len({part.model for part in judge.measured})}; see below"
         )
     model = judge.model or "offline, no model"
-    return (each.dataset, judge.name, model, judge.sees or "", agreement)
+    wording = judge_wording(judge.name, judge.sha256)
+    name = f"{judge.name} ({wording})" if wording else judge.name
+    return (each.dataset, name, model, judge.sees or "", agreement)
 
 
 def _agreement_rows(measured: Sequence[schema.JudgeFigures]) -> Iterator[Cells]:

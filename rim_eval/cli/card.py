@@ -43,6 +43,12 @@ judge_option = click.option(
     "Default: the file beside a shipped judge.",
 )
 @click.option(
+    "--patterns",
+    metavar="MONITOR",
+    help="Monitor whose findings in the traces are shown, such as cues (the keyword baseline); NAME:GRADER for one "
+    "grader's. Default: what a grader found.",
+)
+@click.option(
     "--mechanisms",
     "reports",
     multiple=True,
@@ -55,7 +61,7 @@ judge_option = click.option(
     help="Write the rows too, as .parquet or .csv.",
 )
 @click.option("--schema", is_flag=True, help="Print the JSON Schema of card.json and exit.")
-def command(logs: Sequence[str], out: Path, judge: str | None, primary: str | None, accuracy: str | None, validations: Sequence[Path], reports: Sequence[str], observations: Path | None, schema: bool) -> None:  # fmt: skip
+def command(logs: Sequence[str], out: Path, judge: str | None, primary: str | None, accuracy: str | None, validations: Sequence[Path], patterns: str | None, reports: Sequence[str], observations: Path | None, schema: bool) -> None:  # fmt: skip
     """Make the RIM card of LOGS: Inspect logs, folders, lm-eval sample files, tables of observations.
 
     NAME=PATH names the model of a path, for checkpoints whose logs all name one model.
@@ -68,6 +74,7 @@ def command(logs: Sequence[str], out: Path, judge: str | None, primary: str | No
     if not logs:
         raise RimError("Give at least one log or folder: rim-eval card logs/")
     from rim_eval.judging import find_validations
+    from rim_eval.patterns.registry import identity_name
 
     table = read_table(logs, judge, observations)
     judges = table.frame[["judge", "judge_sha256"]].dropna().astype(str).drop_duplicates()
@@ -79,6 +86,7 @@ def command(logs: Sequence[str], out: Path, judge: str | None, primary: str | No
             primary=primary,
             primary_reasoning=accuracy,
             validations={name: one.validation for name, one in measured.items()},
+            patterns=patterns and identity_name(patterns),
         )
         pictures: Sequence[Picture] = ()
         if model in mechanisms:
@@ -98,6 +106,18 @@ def command(logs: Sequence[str], out: Path, judge: str | None, primary: str | No
             }
         )
         _print_summary(card, folder, measured)
+        if not patterns and (offline := _offline_monitors(table.of_model(model))):
+            click.echo(
+                f"  patterns: left off, only {offline} has read traces (--patterns shows them). Let a grader read: "
+                "rim-eval patterns run LOGS --grader MODEL"
+            )
+
+
+def _offline_monitors(table: "Table") -> str:
+    """Offline monitors whose findings stand in a table without any of a grader."""
+    frame = table.frame
+    names = frame["pattern_monitor"].dropna().astype(str).unique()
+    return "" if frame["pattern_grader"].notna().any() else ", ".join(sorted(names))
 
 
 def read_table(logs: Sequence[str], judge: str | None, observations: Path | None = None) -> "Table":

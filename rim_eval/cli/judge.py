@@ -54,14 +54,15 @@ def list_judges() -> None:
         judge = judging.load_judge(name)
         kinds = ", ".join(judge.applies_to)
         asks = "asks a grader" if judge.needs_grader else "offline"
+        wording = f"; {judge.spec.wording}" if judge.spec.wording else ""
         validation = judging.load_validation(judge)
         measurements = validation.measurements if validation else ()
         sets = ", ".join(dict.fromkeys(one.set for one in measurements)) or "nothing"
-        click.echo(f"{name:<15} {kinds:<16} {asks:<14} measured here on: {sets}")
-        click.echo(f"{'':<15} {judge.spec.title}")
+        click.echo(f"{name:<18} {kinds:<16} {asks:<14} measured here on: {sets}")
+        click.echo(f"{'':<18} {judge.spec.title}{wording}")
         others = ", ".join(f"{name}:{part}" for part in judge.spec.inputs if part != judge.sees)
         click.echo(
-            f"{'':<15} sees the {_SEEN[judge.sees]}" + (f"; also as {others}" if others else "")
+            f"{'':<18} sees the {_SEEN[judge.sees]}" + (f"; also as {others}" if others else "")
         )
 
 
@@ -214,7 +215,10 @@ def _load(name: str, sees: Sees | None, graders: Sequence[str]) -> "tuple[Judge,
     judge = judging.load_judge(name)
     if sees:
         judge = judge.seeing(sees)
-    return judge, load_graders(f"Judge `{judge.name}`", judge.needs_grader, graders)
+    models = load_graders(f"Judge `{judge.name}`", judge.needs_grader, graders)
+    judge.check_graders(models)
+    judge.spec.fetch_prompt()
+    return judge, models
 
 
 def load_graders(title: str, needs_grader: bool, names: Sequence[str]) -> "list[Model]":

@@ -12,7 +12,7 @@ from rim_eval import patterns
 from rim_eval.cli.judge import load_graders
 from rim_eval.errors import RimError
 from rim_eval.files import whole_file, write_whole
-from rim_eval.observations import LOGS, log_files, to_rows
+from rim_eval.observations import LOGS, PATTERN_COLUMNS, log_files, to_rows
 from rim_eval.patterns import filter as data_filter
 from rim_eval.patterns import validation
 from rim_eval.patterns.injection import injection_table, read_injection_runs
@@ -34,7 +34,7 @@ _monitor: Final = click.option(
     "--monitor",
     default="rubric",
     show_default=True,
-    help="rubric (asks a grader), cues (offline baseline), a rubric file, or module:object.",
+    help="rubric (asks a grader), cues (keyword baseline), a rubric file, or module:object.",
 )
 _judge: Final = click.option("--judge", help="Whose verdicts, where several judges gave some.")
 _json: Final = click.option("--json", "as_json", is_flag=True, help="Print JSON, with all figures.")
@@ -67,6 +67,7 @@ def run(
     from rim_eval.inspect_tasks.patterns import read_finished_log
 
     loaded, model = _load(monitor, grader)
+    identity = loaded.identity(model)
     parts = tuple(one for one in patterns.PARTS if part in (one, "both"))
     paths = [Path(file) for _, file in log_files(logs, LOGS)]
     if out is not None:
@@ -76,7 +77,7 @@ def run(
         if path.suffix == ".jsonl":
             rows = read_sample_file(path, loaded, parts, model, target)
         else:
-            log, identity = read_finished_log(path, monitor, parts, model), loaded.identity(model)
+            log = read_finished_log(path, monitor, parts, model)
             with whole_file(target) as partial:
                 kind: Any = "json" if target.suffix == ".json" else "eval"
                 write_eval_log(log, str(partial), format=kind)
@@ -85,7 +86,7 @@ def run(
             rows = [row for row in every if row.monitor == identity and row.part in parts]
         read = [row for row in rows if row.read]
         counts = f"{len(read)} of {len(rows)} parts read, {sum(bool(row.patterns) for row in read)}"
-        click.echo(f"{target}: {counts} with a pattern")
+        click.echo(f"{target}: {counts} with a pattern, by {identity}")
 
 
 def _refuse_equal_names(paths: Sequence[Path]) -> None:
@@ -111,9 +112,10 @@ def show(logs: tuple[str, ...], judge: str | None, as_json: bool) -> None:
     for problem in sorted({problem.says for problem in table.problems}):
         click.echo(f"{problem}.", err=True)
     groups = patterns.prevalence(rows)
-    # The column `patterns` differs where copies of a log hold the labels of several monitors.
+    # The columns of patterns differ where copies of a log hold the labels of several monitors.
     judged = patterns.of_one_judge(to_rows(table.frame), judge)
-    verdicts = dict.fromkeys(row.model_copy(update={"patterns": None}) for row in judged)
+    unread = dict.fromkeys(PATTERN_COLUMNS)
+    verdicts = dict.fromkeys(row.model_copy(update=unread) for row in judged)
     rates = patterns.conditional_rates(rows, verdicts)
     if as_json:
         figures = {"prevalence": _plain(groups), "conditional": _plain(rates)}
@@ -198,9 +200,11 @@ def _validations(
     for path in paths:
         traces, skipped = validation.load_self_jailbreaking(path)
         measured = asyncio.run(validation.measure_sentences(loaded, traces, model))
-        head = f"{path.name}: {len(traces)} labelled traces, {skipped} without labels left out"
+        monitor = str(loaded.identity(model))
+        head = f"AGREEMENT  {monitor} with {path.name}: {len(traces)} labelled traces, {skipped} without labels left out"
         by_trace, by_sentence = _plain(measured)
-        figures = {"traces": by_trace, "sentences": by_sentence, "not_labelled": skipped}
+        figures = {"monitor": monitor, "not_labelled": skipped}
+        figures |= {"traces": by_trace, "sentences": by_sentence}
         yield path.name, f"{head}\n{validation.sentence_table(measured)}", figures
 
 
@@ -286,7 +290,8 @@ def filter_data(source: str, monitor: str, grader: str | None, out: Path, drop: 
     )
     rows = data_filter.training_rows(source, split, revision)
     counts = asyncio.run(data_filter.filter_rows(rows, settings, loaded, _make_folder(out), model))
-    click.echo(", ".join(f"{counts[outcome]} {outcome}" for outcome in data_filter.OUTCOMES))
+    listed = ", ".join(f"{counts[outcome]} {outcome}" for outcome in data_filter.OUTCOMES)
+    click.echo(f"{listed}, by {settings.monitor}")
     if reasons := data_filter.drop_reasons(out):
         listed = ", ".join(f"{name}: {n}" for name, n in reasons.most_common())
         click.echo(f"dropped for {listed}")

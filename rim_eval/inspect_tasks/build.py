@@ -91,13 +91,14 @@ def file_task(settings: PromptFileSettings) -> Task:
 
 
 def _judged_by(loaded: LoadedSet, settings: Any) -> Scorer:
-    """The scorer; refuses before the first token a judge without a verdict on these prompts or a grader."""
-    name = settings.judge or loaded.entry.judge or "hexphi_own"
+    """The scorer; refuses before the first token a judge without verdict on these prompts, grader or prompt."""
+    name = settings.judge or loaded.entry.judge or "hexphi"
     if name != "none":
         judge = load_judge(name)
         for kind in {prompt.kind for prompt in loaded.prompts}:
             judge.event(kind)
         grader_for(judge)
+        judge.spec.fetch_prompt(getattr(settings, "data", None))
     return rim(name)
 
 

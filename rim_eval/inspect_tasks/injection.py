@@ -31,6 +31,7 @@ def injection(settings: InjectionSettings) -> Task:
     """Misalignment with statements for and against each reasoning pattern at the start, and without."""
     from rim_eval.inspect_tasks.build import task_over
     from rim_eval.inspect_tasks.switches import switch_for
+    from rim_eval.judging import load_judge
     from rim_eval.patterns import load_statements
     from rim_eval.prompt_sets import load_prompts
 
@@ -40,7 +41,9 @@ def injection(settings: InjectionSettings) -> Task:
         raise RimError(
             f"set={entry.name} holds problems; statements are injected into judged sets."
         )
-    scorer = injected(settings.judge or entry.judge or "hexphi_own", settings.statements)
+    judge = settings.judge or entry.judge or "hexphi"
+    load_judge(judge).spec.fetch_prompt(settings.data)
+    scorer = injected(judge, settings.statements)
 
     def solver_of(fitted: InjectionSettings) -> Solver:
         arguments = fitted.solver_arguments(entry.kind)
@@ -214,7 +217,7 @@ _PAIRED: Final = {
 
 
 @scorer(metrics=[injection_effect()])
-def injected(judge: str = "hexphi_own", statements: str | None = None) -> Scorer:
+def injected(judge: str = "hexphi", statements: str | None = None) -> Scorer:
     """Whether the model went along, in each arm of an injection run.
 
     Args:

@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 
 @metric(scores="unreduced")
 def pattern_prevalence() -> Metric:
-    """Share of read replies that show each pattern, by mode and part, and what was not read."""
+    """Share of read replies that show each pattern, by mode and part, and what was not read.
+
+    Names begin with the monitor's where it asks no grader: `keyword_baseline_think_trace_read`.
+    """
 
     def compute(scores: list[SampleScore]) -> dict[str, float]:
         from rim_eval.patterns import ANY_PATTERN, PatternRow, prevalence, rows_of_metadata
@@ -34,7 +37,10 @@ def pattern_prevalence() -> Metric:
         rows = rows_of_metadata((one.score.metadata for one in scores), PatternRow)
         figures: dict[str, float] = {}
         for one in prevalence(rows):
-            name = f"{one.group.mode}_{one.group.part}"
+            monitor = one.group.monitor
+            # No figure passes for a grader's.
+            offline = "" if monitor.grader else f"{monitor.name.replace(' ', '_')}_"
+            name = f"{offline}{one.group.mode}_{one.group.part}"
             for label in (ANY_PATTERN, *PATTERNS):
                 figures[f"{name}_{label}"] = one.rates[label].value
             figures[f"{name}_read"] = one.n_read
@@ -50,10 +56,10 @@ def reasoning_patterns(monitor: str = "rubric", parts: str | list[str] = "trace"
     """Which reasoning patterns the trace, or the answer, of each mode shows.
 
     Works on every task of this package, while it runs or over its log:
-    `inspect score LOG --scorer rim_eval/reasoning_patterns -S monitor=cues`.
+    `inspect score LOG --scorer rim_eval/reasoning_patterns --model-role grader=MODEL`.
 
     Args:
-        monitor: `rubric` (asks the `grader` model role), `cues` (offline baseline), the path of a
+        monitor: `rubric` (asks the `grader` model role), `cues` (the keyword baseline), the path of a
             rubric file, or `module:object` for a monitor of your own.
         parts: `trace`, `answer`, `both`, or a list.
     """
@@ -119,7 +125,7 @@ def _score(readings: "Sequence[tuple[PatternRow, PatternReading]]") -> Score:
 
 
 def _explanation(row: "PatternRow", reading: "PatternReading") -> str:
-    head = f"{row.mode}, {row.part}: "
+    head = f"{row.mode}, {row.part}, {row.monitor}: "
     if not reading.read:
         return f"{head}not read ({reading.reason}) {reading.explanation or ''}".rstrip()
     lines = [
@@ -150,16 +156,15 @@ def read_finished_log(
     from rim_eval.inspect_tasks.scoring import score_again
     from rim_eval.observations import load_inspect_log
     from rim_eval.patterns import PatternRow, rows_of_metadata
+    from rim_eval.patterns.rows import note_findings
 
     log = load_inspect_log(path, REPLIES_KEY, INJECTED_KEY)
     log = score_again(log, reasoning_patterns(monitor=monitor, parts=list(parts)), grader)
     for sample in log.samples or []:
         if not (scores := list((sample.scores or {}).values())):
             continue
-        # The observations' column `patterns` takes the trace findings of the newest score.
         for row in rows_of_metadata([scores[-1].metadata], PatternRow):
-            for one in scores if row.part == "trace" else ():
-                observation = (one.metadata or {}).get(row.mode)
-                if isinstance(observation, dict):
-                    observation["patterns"] = list(row.patterns) if row.read else None
+            for one in scores:
+                if isinstance(observation := (one.metadata or {}).get(row.mode), dict):
+                    note_findings(observation, row)
     return log

@@ -82,6 +82,7 @@ def grader_for(judge: Judge) -> Model | list[Model] | None:
 
     Raises:
         PrerequisiteError: The judge needs a grader and the run names none.
+        RimError: A grader cannot be sent the judge's prompt.
     """
     if not judge.needs_grader:
         return None
@@ -89,7 +90,9 @@ def grader_for(judge: Judge) -> Model | list[Model] | None:
     if not grader:
         raise PrerequisiteError(missing_grader_message(judge))
     # `get_model` would silently take the first of a panel.
-    return grader if isinstance(grader, list) else get_model(role="grader", required=True)
+    graders = grader if isinstance(grader, list) else get_model(role="grader", required=True)
+    judge.check_graders(graders)
+    return graders
 
 
 async def judge_arms(

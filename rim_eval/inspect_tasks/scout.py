@@ -1,6 +1,6 @@
 """Inspect Scout's scanner `reasoning_patterns`: a monitor over transcripts of any task and source.
 
-    scout scan rim_eval/reasoning_patterns -T logs -S monitor=cues
+    scout scan rim_eval/reasoning_patterns -T logs --model MODEL
 
 The scorer of the same name reads runs of this project and gives figures; Scout adds other tasks'
 transcripts, selection, validation sets and a viewer. This module is imported only together with
@@ -9,9 +9,16 @@ Scout (`rim-eval[scout]`).
 
 from collections.abc import Iterator
 
-from inspect_ai.model import ChatMessage, ChatMessageAssistant, ContentReasoning, get_model
+from inspect_ai.model import (
+    ChatMessage,
+    ChatMessageAssistant,
+    ContentReasoning,
+    Model,
+    get_model,
+)
 from inspect_scout import Reference, Result, Scanner, Transcript, scanner
 
+from rim_eval.errors import RimError
 from rim_eval.inspect_tasks.compat import user_errors
 from rim_eval.judging import Case
 from rim_eval.patterns import PatternReading, UnreadReason, load_monitor, read_patterns
@@ -19,21 +26,22 @@ from rim_eval.thinking import split_trace
 
 
 @scanner(messages="all")  # type: ignore[untyped-decorator]  # (Scout is no dependency)
-def reasoning_patterns(monitor: str = "cues") -> Scanner[Transcript]:
+def reasoning_patterns(monitor: str = "rubric") -> Scanner[Transcript]:
     """Reasoning patterns in the traces of a transcript, one result an assistant message.
 
     The value lists the patterns found. It is null where no trace could be read, and the explanation
     then gives the reason (`no_trace`, `trace_hidden`, ...). The label is the mode, if the message has it.
 
     Args:
-        monitor: `cues` (offline baseline), `rubric` or a rubric file (asks Scout's `--model`), or
-            `module:object` for a monitor of your own.
+        monitor: `rubric` or a rubric file (asks Scout's `--model`), `cues` (the keyword baseline,
+            which asks nobody), or `module:object` for a monitor of your own.
     """
     with user_errors():
         loaded = load_monitor(monitor)
 
     async def scan(transcript: Transcript) -> list[Result]:
-        grader = get_model() if loaded.needs_grader else None
+        with user_errors():
+            grader = _grader() if loaded.needs_grader else None
         results = []
         for message, prompt in _replies(transcript.messages):
             content = message.content if isinstance(message.content, list) else []
@@ -50,6 +58,24 @@ def reasoning_patterns(monitor: str = "cues") -> Scanner[Transcript]:
         return results
 
     return scan
+
+
+def _grader() -> Model:
+    """Scout's model.
+
+    Raises:
+        RimError: None was named.
+    """
+    try:
+        model = get_model()
+    except ValueError:
+        model = None
+    if model is None or str(model) == "none/none":
+        raise RimError(
+            "The rubric monitor asks a grader model: pass --model MODEL. Without one there is only the "
+            "keyword baseline, which misses most: -S monitor=cues."
+        )
+    return model
 
 
 def _replies(messages: list[ChatMessage]) -> Iterator[tuple[ChatMessageAssistant, str]]:
@@ -79,5 +105,9 @@ def _result(message: ChatMessageAssistant, mode: str | None, reading: PatternRea
             Reference(type="message", id=message.id or "", cite=finding.quote)
             for finding in reading.findings
         ],
-        metadata={"severities": reading.severities, "marks": list(reading.marks)},
+        metadata={
+            "monitor": str(reading.monitor),
+            "severities": reading.severities,
+            "marks": list(reading.marks),
+        },
     )

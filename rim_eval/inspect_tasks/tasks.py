@@ -97,7 +97,7 @@ def malicious_instruct(settings: JudgedSettings) -> Task:
 def prompts(settings: PromptFileSettings) -> Task:
     """Misalignment (or over-refusal, `kind=benign`) with and without thinking on your own prompts.
 
-    The default judge is `hexphi_own` for harmful prompts and `refusal` for benign ones. Problems
+    The default judge is `hexphi` for harmful prompts and `refusal` for benign ones. Problems
     (`kind=reasoning`) are checked against the gold answers in `target_column`.
     """
     from rim_eval.inspect_tasks.build import file_task

@@ -29,6 +29,7 @@ from rim_eval.judging._grader import (
 from rim_eval.judging._judge import (
     Judge,
     judge_names,
+    judge_wording,
     load_judge,
     missing_grader_message,
     parse_judge,
@@ -43,6 +44,7 @@ from rim_eval.judging._spec import (
     Source,
     WordReader,
 )
+from rim_eval.judging._structured import enforces_schema
 from rim_eval.judging._validation import (
     Group,
     Measurement,
@@ -81,11 +83,13 @@ __all__ = [
     "ask_grader",
     "case_of_generation",
     "classify_refusal",
+    "enforces_schema",
     "escape_markers",
     "failure_name",
     "find_validations",
     "graders_name",
     "judge_names",
+    "judge_wording",
     "krippendorff",
     "load_grader",
     "load_judge",

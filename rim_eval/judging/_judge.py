@@ -10,7 +10,7 @@ import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Final, cast, get_args
 
@@ -20,6 +20,7 @@ from rim_eval.judging._case import Case, Event, Judgement, JudgeProvenance, Sees
 from rim_eval.judging._grader import Grader
 from rim_eval.judging._panel import count_votes
 from rim_eval.judging._refusal import classify_refusal
+from rim_eval.judging._request import check_frame
 from rim_eval.judging._spec import JudgeSpec, PatternsReader, RefusalReader, VerdictRule
 from rim_eval.judging._structured import response_schema
 from rim_eval.judging._verdict_parsing import ParsedVerdict, parse_verdict
@@ -111,6 +112,14 @@ class Judge:
             allowed = ", ".join(self.spec.inputs)
             raise RimError(f"Judge `{self.name}` cannot see `{sees}`; it may see: {allowed}.")
         return replace(self, sees=sees, stages=tuple(one.seeing(sees) for one in self.stages))
+
+    def check_graders(self, grader: Grader | Sequence[Grader] | None) -> None:
+        """Refuse graders that cannot be sent this judge's prompt, before anything is asked.
+
+        Raises:
+            RimError: The prompt is a whole one, and a grader's provider takes chat messages only.
+        """
+        check_frame(self.spec.frame, _listed(grader), f"Judge `{self.name}`")
 
     def provenance(self, grader: Grader | Sequence[Grader] | None) -> JudgeProvenance:
         """Name, version, hash, grader and input: what stands in every score."""
@@ -206,8 +215,8 @@ class Judge:
             thresholds = {name: score >= limit for name, limit in rule.named.items()}
             return values | {"verdict": score >= rule.at_least, "thresholds": thresholds}
         value = parsed.values.get(rule.field)
-        labels = value if isinstance(value, tuple) else (value,)
-        values["label"] = ", ".join(map(str, labels)) if value is not None else None
+        labels = value if isinstance(value, tuple) else () if value is None else (str(value),)
+        values["label"] = ", ".join(labels) or None
         if value is None or set(labels) & set(rule.unscored):
             return values | {"reason": "judge_unreadable"}
         return values | {"verdict": bool(set(labels) & set(rule.labels))}
@@ -291,6 +300,24 @@ def load_judge(name_or_path: str | Path) -> Judge:
             f"Judge file {path}: {error.strerror}. Pass the path of a YAML file."
         ) from None
     return replace(parse_judge(raw, str(path)), path=path)
+
+
+@lru_cache(maxsize=256)
+def judge_wording(name: str, sha256: str | None) -> str | None:
+    """Whose words a shipped judge asks in.
+
+    Args:
+        name: The judge as observations name it: `hexphi@2`.
+        sha256: SHA-256 of its file.
+
+    Returns:
+        `publisher's prompt, sha256 ...` or `own wording`; None for another file and for offline judges.
+    """
+    parts = name.partition("@")[0].split("+")
+    if not set(parts) <= set(judge_names()):
+        return None
+    judge = load_judge("+".join(parts))
+    return judge.spec.wording if judge.sha256 == sha256 else None
 
 
 def parse_judge(raw: bytes, name: str) -> Judge:

@@ -12,6 +12,7 @@ import zlib
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
@@ -95,7 +96,7 @@ def features(words: Sequence[Sequence[str]]) -> dict[int, list[int]]:
 
 def _grams(sentence: Sequence[str]) -> Iterator[str]:
     stems = ["<", *(word[:_STEM] for word in sentence), ">"]
-    yield from set(stems) | {f"{one} {two}" for one, two in zip(stems, stems[1:], strict=False)}
+    yield from set(stems) | {f"{one} {two}" for one, two in pairwise(stems)}
 
 
 def _deciding(places: dict[int, list[int]], model: _Model, n_sentences: int) -> list[int]:

@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
 from rim_eval.judging._case import Event, Sees
+from rim_eval.judging._published import PublishedPrompt
 from rim_eval.judging._refusal import RefusalLabel
 from rim_eval.types import KIND_NAMES
 from rim_eval.yaml_file import YamlSection
@@ -15,6 +17,7 @@ JudgedKind = Literal["harmful", "benign"]
 """The prompt kinds that judges can be used for; `reasoning` prompts are checked, not judged."""
 
 _STRONG_REJECT_FIELDS: Final = {"refused": (0, 1), "convincing": (1, 5), "specific": (1, 5)}
+_BOS: Final = re.compile(r"\A(?:<s>|<bos>|<\|begin_of_text\|>)")
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 
 
@@ -125,14 +128,34 @@ class Published(YamlSection):
 
 
 class Message(YamlSection):
-    """One chat message to the grader.
+    """One chat message to the grader: `text`, or a text that its publisher wrote.
 
     `text` is a Jinja template over `request`, `context`, `category`, `answer`, `reasoning`
     (the last two are None unless the judge sees them) and `response` (all that it sees, joined).
     """
 
     role: Literal["system", "user", "assistant"]
-    text: str = Field(min_length=1)
+    text: str = ""
+    published: PublishedPrompt | None = None
+
+    @model_validator(mode="after")
+    def _one_text(self) -> Self:
+        if bool(self.text) == (self.published is not None):
+            raise ValueError("give exactly one of `text` and `published`")
+        return self
+
+    def rendered(self, values: Mapping[str, Any], raw: bool = False) -> str:
+        """The message with the values in it, to the last blank if `raw`; a published one must have been fetched."""
+        from rim_eval.sandbox import render_template
+
+        if self.published:
+            return self.published.filled(values)
+        text = render_template(f"{self.text}\n", values, strict=True)  # Jinja drops a line break
+        return text if raw else text.strip()
+
+    def preview(self, values: Mapping[str, Any]) -> str:
+        """The message, or the values that every one of a publisher's texts shows: nothing is fetched."""
+        return self.published.shown(values) if self.published else self.rendered(values)
 
 
 class GraderSettings(YamlSection):
@@ -154,7 +177,7 @@ class Dialogue(YamlSection):
     """The conversation with the grader; none for judges without a model."""
     frame: Literal["chat", "raw"] = "chat"
     """`chat`: the grader's server puts the messages into its chat template. `raw`: the one message is the
-    whole prompt, template included, and goes to the grader as it is."""
+    whole prompt, template included, and goes to the grader as it is, after the tokenizer's own BOS token."""
     reask: str | None = None
     """What the grader is told after an unreadable reply."""
     grader: GraderSettings = GraderSettings()
@@ -162,13 +185,10 @@ class Dialogue(YamlSection):
     """How often the grader is asked again after an unreadable reply."""
 
     def rendered(self, values: Mapping[str, Any]) -> list[tuple[str, str]]:
-        """(role, text) of each message, its template rendered with the values."""
-        from rim_eval.sandbox import render_template
-
-        return [
-            (message.role, render_template(message.text, values, strict=True).strip())
-            for message in self.messages
-        ]
+        """(role, text) of each message, with the values in it; a whole prompt without its BOS token."""
+        raw = self.frame == "raw"
+        texts = [(message.role, message.rendered(values, raw)) for message in self.messages]
+        return [(role, _BOS.sub("", text) if raw else text) for role, text in texts]
 
 
 class VerdictRule(YamlSection):
@@ -220,6 +240,31 @@ class JudgeSpec(Dialogue):
     def needs_grader(self) -> bool:
         """Whether a grader model is asked."""
         return self.reader.kind not in ("patterns", "refusal")
+
+    @property
+    def wording(self) -> str | None:
+        """Whose words the grader is asked in; None for judges that ask none."""
+        prompts = [message.published for message in self.messages if message.published]
+        if hashes := ", ".join(text.sha256[:12] for one in prompts for text in one.texts):
+            return f"publisher's prompt, sha256 {hashes}"
+        words = "".join(message.text for message in self.messages)
+        if not self.needs_grader:
+            return None
+        is_bare = not re.sub(r"\{\{.*?\}\}|\{%.*?%\}|\s", "", words, flags=re.DOTALL)
+        return "the model's own chat template" if is_bare else "own wording"
+
+    def fetch_prompt(self, data: Path | None = None) -> str:
+        """Load what is the publisher's of the messages, once a process; nothing for own wordings.
+
+        Args:
+            data: The data folder; else that of `RIM_EVAL_DATA`.
+
+        Raises:
+            AccessError: There is no network and no copy, or the publisher has not granted access.
+            RimError: The publisher's file is another than the pinned one.
+        """
+        prompts = (message.published for message in self.messages if message.published)
+        return "\n".join(prompt.fetch(self.name, data) for prompt in prompts)
 
     @property
     def inputs(self) -> tuple[Sees, ...]:
@@ -279,8 +324,11 @@ class JudgeSpec(Dialogue):
             )
         for judged_kind, rule in self.verdicts.items():
             self._check_rule(judged_kind, rule)
-        if self.frame == "raw" and [message.role for message in self.messages] != ["user"]:
-            raise ValueError("frame: `raw` needs exactly one message, of the role `user`")
+        roles = [message.role for message in self.messages]
+        if self.frame == "raw" and (roles != ["user"] or self.reask):
+            raise ValueError(
+                "frame: `raw` needs exactly one message, of the role `user`, and no `reask`"
+            )
         labels = {label for field in self.fields.values() for label in field.labels or ()}
         if unknown := sorted(set(self.final) - labels):
             raise ValueError(f"final: {unknown} are none of this judge's labels {sorted(labels)}")

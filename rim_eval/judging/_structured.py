@@ -8,15 +8,18 @@ from rim_eval.paths import model_name
 if TYPE_CHECKING:
     from inspect_ai.model import ResponseSchema
 
-ENFORCING_PROVIDERS: Final = frozenset(
-    {"anthropic", "bedrock", "google", "grok", "mistral", "openai"}
-)
+_ENFORCING: Final = frozenset({"anthropic", "bedrock", "google", "grok", "mistral", "openai"})
 """Inspect providers that pass a schema on to a service which applies it after the model's own reasoning.
 
 Not here: `vllm`, `sglang` and other servers of open weights, which apply it from the first token unless they
 know where the model's reasoning ends; `openai-api`, `openrouter`, `groq` and others, where that depends on the
 model behind them; `deepseek`, which sends no schema; and those that send none at all (`hf`, `azureai`).
 """
+
+
+def enforces_schema(grader: Any) -> bool:
+    """Whether the grader's provider holds a model to a schema, its own reasoning left free."""
+    return model_name(str(grader)).partition("/")[0] in _ENFORCING
 
 
 def response_schema(reader: FieldsReader | WordReader, grader: Any) -> "ResponseSchema | None":
@@ -35,8 +38,7 @@ def response_schema(reader: FieldsReader | WordReader, grader: Any) -> "Response
 
     if not isinstance(reader, FieldsReader) or reader.structured is False:
         return None
-    provider = model_name(str(grader)).partition("/")[0]
-    if not reader.structured and (reader.kind == "lines" or provider not in ENFORCING_PROVIDERS):
+    if not reader.structured and (reader.kind == "lines" or not enforces_schema(grader)):
         return None
     properties = {"reason": JSONSchema(type="string", description="One or two sentences.")}
     properties |= {spec.key or name: _property(spec) for name, spec in reader.fields.items()}

@@ -270,6 +270,10 @@ def _arms(each: SetCard) -> Iterator[str]:
             yield f"{mode}: more samples thought than have a trace"
         if set(arm.patterns) - set(PATTERNS) or arm.patterns_read > arm.adopted:
             yield f"{mode}: patterns of no monitor, or of more traces than there are"
+    if any(arm.patterns_read for arm in each.counts.arms.values()) and not (
+        each.monitor and each.monitor.model
+    ):
+        yield "its patterns were found without a grader: make the card again, without --patterns"
 
 
 def _judge(each: SetCard) -> Iterator[str]:

@@ -18,6 +18,7 @@ from rim_eval.card import ArmRate, CardRun, SetCard
 from rim_eval.errors import RimError
 from rim_eval.files import write_whole
 from rim_eval.formatting import KIND_WORDS
+from rim_eval.judging import judge_wording
 from rim_eval.leaderboard.schema import Entry, slug
 from rim_eval.prompt_sets import entries
 from rim_eval.results.figures import Difference
@@ -203,9 +204,11 @@ def _metric(each: SetCard, name: str, means: str, unit: str, ends: tuple[int, in
         unknown = {"deployment_type": "unknown", "model_availability": "unknown"}
         grader = {"name": judge.model, "id": judge.model, "additional_details": unknown}
         details = {"judge": judge.name, "sha256": judge.sha256 or "unknown", "sees": judge.sees or "unknown"}  # fmt: skip
+        words = judge_wording(judge.name, judge.sha256)
+        wording = f" ({words})" if words else ""
         config["llm_scoring"] = {
             "judges": [{"model_info": grader}],
-            "input_prompt": f"rim_eval judges/{judge.name.split('@')[0]}.yaml",
+            "input_prompt": f"rim_eval judges/{judge.name.split('@')[0]}.yaml{wording}",
             "additional_details": details,
         }
     return config

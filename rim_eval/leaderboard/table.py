@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any, Final, Literal, NamedTuple
 
 from rim_eval.card import SetCard
+from rim_eval.judging import judge_wording
 from rim_eval.leaderboard.schema import Entry, Reference, slug
 from rim_eval.results.figures import ArmRate
 from rim_eval.statistics import Significance
@@ -54,6 +55,8 @@ class SetFigures(FiniteModel):
     unscored: int | None = None
     shows: Shows
     judge: str | None = None
+    wording: str | None = None
+    """Whose words the judge asks in."""
     grader: str | None = None
     sees: str | None = None
 
@@ -152,6 +155,7 @@ def _figures(each: SetCard) -> SetFigures:
         unscored=sum(arm.n_unscored for arm in each.counts.arms.values()),
         shows=_SHOWS[change.significance] if change else "unknown",
         judge=judge.name if judge else None,
+        wording=judge_wording(judge.name, judge.sha256) if judge else None,
         grader=judge.model if judge else None,
         sees=judge.sees if judge else None,
     )

@@ -25,6 +25,7 @@ from rim_eval.observations.schema import ModelName, Observation, Problem, Run
 from rim_eval.observations.table import (
     COLUMNS,
     NO_PATTERN,
+    PATTERN_COLUMNS,
     Table,
     as_table,
     column_value,
@@ -38,6 +39,7 @@ __all__ = [
     "COLUMNS",
     "LOGS",
     "NO_PATTERN",
+    "PATTERN_COLUMNS",
     "ModelName",
     "Observation",
     "Problem",

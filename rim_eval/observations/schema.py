@@ -61,6 +61,10 @@ class Observation(FrozenModel):
     looping: bool = False
     patterns: tuple[str, ...] | None = None
     """Reasoning patterns found in the trace; None when no monitor has read it."""
+    pattern_monitor: str | None = None
+    """The monitor that found them, `name@version`."""
+    pattern_grader: ModelName | None = None
+    """The grader model that it asked; None for an offline monitor."""
 
     @property
     def truncated(self) -> bool:

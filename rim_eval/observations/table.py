@@ -35,6 +35,9 @@ the fields of `Observation`."""
 
 NO_PATTERN: Final = "none"
 
+PATTERN_COLUMNS: Final = ("patterns", "pattern_monitor", "pattern_grader")
+"""What a monitor found in the trace, and who it is."""
+
 _REQUIRED: Final = (
     *(name for name, field in Observation.model_fields.items() if field.is_required()),
     *("epoch", "adopted", "stop_reason"),
@@ -100,7 +103,7 @@ def as_table(frame: "pd.DataFrame", source: str) -> "pd.DataFrame":
         )
     for name in [name for name in COLUMNS if name not in frame]:
         frame[name] = None
-    for name in ("model", "judge_model", "served_model"):
+    for name in ("model", "judge_model", "pattern_grader", "served_model"):
         frame[name] = frame[name].map(without_folders, na_action="ignore")
     try:
         frame = _typed(frame)
@@ -185,19 +188,44 @@ class Table:
         Raises:
             RimError: No row was judged by it.
         """
-        judge, grader = (
-            self.frame[column].astype("object").fillna("") for column in ("judge", "judge_model")
-        )
-        judge_name, colon, grader_name = name.partition(":")
-        chosen = (judge == judge_name) | judge.str.startswith(f"{judge_name}@")
-        chosen &= (grader == grader_name) if colon else True
+        chosen, judges = self._made_by(name, "judge", "judge_model")
         if not chosen.any():
-            judges = sorted({each.rstrip(":") for each in judge + ":" + grader} - {""})
-            raise RimError(
-                f"No row was judged by {name!r}; judges here: {', '.join(judges) or 'none'}."
-            )
+            raise RimError(f"No row was judged by {name!r}; judges here: {judges}.")
         of_set = [self.frame[column] for column in ("dataset", "kind")]
         return self.where(chosen | ~chosen.groupby(of_set, observed=True).transform("any"))
+
+    def of_monitor(self, name: str | None) -> "Table":
+        """The same rows, with the reasoning patterns that one monitor found.
+
+        Args:
+            name: `name` or `name@version`; with `:GRADER` after it, only what that grader found. None
+                keeps what graders found: what an offline monitor finds is shown on request only.
+
+        Raises:
+            RimError: The named monitor has read no trace.
+        """
+        if name is None:
+            chosen = self.frame["pattern_grader"].notna()
+        else:
+            chosen, monitors = self._made_by(name, "pattern_monitor", "pattern_grader")
+            if not chosen.any():
+                raise RimError(
+                    f"No trace was read by {name!r}; monitors whose findings stand in these rows: {monitors}. "
+                    "A grader's findings stand before those of an offline monitor."
+                )
+        kept = {column: self.frame[column].where(chosen) for column in PATTERN_COLUMNS}
+        return replace(self, frame=self.frame.assign(**kept))
+
+    def _made_by(self, name: str, maker: str, model: str) -> "tuple[pd.Series[bool], str]":
+        """The rows by the instrument of a name (`name@version:GRADER`), and all that there are."""
+        makers, models = (
+            self.frame[column].astype("object").fillna("") for column in (maker, model)
+        )
+        wanted, colon, grader = name.partition(":")
+        chosen = (makers == wanted) | makers.str.startswith(f"{wanted}@")
+        chosen &= (models == grader) if colon else True
+        every = sorted({each.rstrip(":") for each in makers + ":" + models} - {""})
+        return chosen, ", ".join(every) or "none"
 
     def where(self, chosen: "pd.Series[bool]") -> "Table":
         """The rows for which `chosen` is true, with their runs and those runs' problems."""

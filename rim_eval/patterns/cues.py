@@ -1,4 +1,4 @@
-"""The cue monitor: an offline baseline of phrases that often go with a category.
+"""The keyword baseline, `cues`: phrases that often go with a category.
 
 It is the bar that a grader has to clear, and a first look without one. It misses every pattern that
 is put in other words, and flags phrases that are about something else. Its measured agreement is in
@@ -64,8 +64,8 @@ class CueMonitor(FrozenModel):
         return load_rubric().grouping
 
     def identity(self, grader: Grader | None) -> MonitorId:  # noqa: ARG002 - no grader is asked
-        """Identify the file of phrases."""
-        return MonitorId(name="cues", version=str(self.version), sha256=self._sha256)
+        """Identify the file of phrases, by a name that says what its figures are worth."""
+        return MonitorId(name="keyword baseline", version=str(self.version), sha256=self._sha256)
 
     async def find(self, case: Case, part: Part, grader: Grader | None) -> MonitorResult:  # noqa: ARG002
         """Search for the phrases."""

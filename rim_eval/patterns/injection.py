@@ -9,7 +9,6 @@ import tomllib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
-from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final, Literal, Self, get_args
 
@@ -112,24 +111,17 @@ def load_statements(path: str | Path | None = None) -> Statements:
 def read_injection_runs(sources: Iterable[str | Path]) -> list[InjectionRow]:
     """Read the rows of injection logs, by every judge; other logs are ignored.
 
-    Of a run and its retries the latest log counts; a row that copies of a log share counts once.
-
     Args:
         sources: As `rim_eval.patterns.logs.read_rows` takes them.
 
-    Returns:
-        The rows, in an order that does not depend on that of the logs.
-
     Raises:
-        RimError: A log cannot be read, none is of an injection run, one run is given under two names,
-            or two runs hold the same replies under one model's name.
+        RimError: `read_rows` raises it, or none of the logs is of an injection run.
     """
-    rows = {row for log in read_rows(sources, InjectionRow) for row in log.rows}
+    rows, _ = read_rows(sources, InjectionRow)
     if not rows:
         step = "run `inspect eval rim_eval/injection` first"
         raise RimError(f"No injection run in these logs: {step}.")
-    order = attrgetter("model", "dataset", "statements")
-    return sorted(rows, key=lambda row: (*order(row), row.model_dump_json()))
+    return rows
 
 
 class InjectionEffect(FrozenModel):

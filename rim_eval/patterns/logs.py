@@ -6,27 +6,27 @@ Which logs count (retries, model names), `rim_eval.observations` decides; patter
 import asyncio
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Any, Final, Generic, NamedTuple
+from typing import Any, Final, Generic, NamedTuple, NoReturn
 
 from rim_eval import observations
 from rim_eval.errors import RimError
 from rim_eval.files import whole_file
 from rim_eval.generation import INJECTED_KEY, REPLIES_KEY, Generation
 from rim_eval.judging import Grader
-from rim_eval.patterns.monitor import Monitor, MonitorId, Part, read_patterns
+from rim_eval.patterns.monitor import Monitor, Part, read_patterns
 from rim_eval.patterns.rows import (
     InjectionRow,
     LogRow,
     PatternRow,
     ReplyKey,
+    note_findings,
     rows_of_log,
     rows_of_metadata,
 )
 from rim_eval.replies import case_of
-from rim_eval.types import MODES
 
 _CONCURRENT: Final = 32
 
@@ -64,8 +64,7 @@ def read_sample_file(
             quotes = [finding.model_dump(mode="json") for finding in reading.findings]
             sample.setdefault("patterns", []).append(labels)
             sample.setdefault("pattern_quotes", []).append(quotes)
-            if row.part == "trace":
-                observation["patterns"] = list(row.patterns) if row.read else None
+            note_findings(observation, row)
         return rows
 
     async def read_all() -> list[PatternRow]:
@@ -77,15 +76,11 @@ def read_sample_file(
     return rows
 
 
-class LogRows(NamedTuple, Generic[LogRow]):
-    """The rows of one log and its run, under the model name of `NAME=PATH` where one was given."""
-
+class _Log(NamedTuple, Generic[LogRow]):
     source: str
     """The log's path, with its name as `NAME=PATH`."""
-    path: str
     run: observations.Run
-    rows: list[LogRow]
-    """Empty where a retry continued the log."""
+    rows: Sequence[LogRow]
 
     @property
     def group(self) -> str:
@@ -93,38 +88,43 @@ class LogRows(NamedTuple, Generic[LogRow]):
         return self.run.group or self.run.id
 
 
-def read_rows(sources: Iterable[str | Path], row_type: type[LogRow]) -> list[LogRows[LogRow]]:
+def read_rows(
+    sources: Iterable[str | Path], row_type: type[LogRow]
+) -> tuple[list[LogRow], tuple[str, ...]]:
     """Read the rows of logs, one log at a time, so that one is in memory beside the rows.
+
+    Of a run and its retries the latest log counts, and what copies of a log share counts once.
 
     Args:
         sources: Inspect logs, sample files, folders; `NAME=PATH` gives the rows of that path the
             model name NAME.
         row_type: `InjectionRow` reads the logs of injection runs, `PatternRow` the others.
 
+    Returns:
+        The rows, in an order that does not depend on that of the logs; and the logs that were read.
+
     Raises:
         RimError: A log cannot be read, one name was given to the logs of several models, one run
-            has two names, or two runs hold the same replies under one model's name.
+            has two names, two runs hold the same replies under one model's name, or copies of one
+            run hold different readings by one monitor.
     """
     models: dict[str, set[str]] = defaultdict(set)
-    logs: list[LogRows[LogRow]] = []
-    for label, path in observations.log_files(sources, observations.LOGS):
+    logs: list[_Log[LogRow]] = []
+    for label, path in sorted(observations.log_files(sources, observations.LOGS), key=str):
         run, rows, injected = _rows_of_file(path, row_type)
         if injected is not issubclass(row_type, InjectionRow):
             continue
-        source = path
         if label is not None:
             models[label].add(run.model)
-            source, update = f"{label}={path}", {"model": label}
-            run = run.model_copy(update=update)
-            rows = [row.model_copy(update=update) for row in rows]
-        logs.append(LogRows(source, path, run, rows))
+            run = run.model_copy(update={"model": label})
+            rows = [row.model_copy(update={"model": label}) for row in rows]
+        logs.append(_Log(path if label is None else f"{label}={path}", run, rows))
     for label, several in models.items():
         observations.refuse_several_models(label, several)
     observations.refuse_two_names((log.source, log.group, log.run.model) for log in logs)
     latest = observations.latest_runs(log.run for log in logs)
-    logs = [log if log.run in latest else log._replace(rows=[]) for log in logs]
-    _refuse_several_runs(logs)
-    return logs
+    once = _each_once(log for log in logs if log.run in latest)
+    return sorted(once, key=lambda row: row.order), tuple(log.source for log in logs)
 
 
 def _rows_of_file(path: str, row_type: type[LogRow]) -> tuple[observations.Run, list[LogRow], bool]:
@@ -147,24 +147,35 @@ def _rows_of_file(path: str, row_type: type[LogRow]) -> tuple[observations.Run, 
     return run, rows, injected
 
 
-def _refuse_several_runs(logs: Iterable[LogRows[LogRow]]) -> None:
-    """Refuse replies that several runs hold under one model's name: which one counts is unknown."""
-    groups: dict[ReplyKey, set[str]] = defaultdict(set)
-    paths: dict[str, list[str]] = defaultdict(list)
+def _each_once(logs: Iterable[_Log[LogRow]]) -> list[LogRow]:
+    """Rows of copies of a log once, of one log the newest; one reply stands in one run only."""
+    runs: dict[ReplyKey, _Log[LogRow]] = {}
+    first: dict[Hashable, tuple[LogRow, str]] = {}
     for log in logs:
-        paths[log.group].append(log.path)
-        for row in log.rows:
-            groups[row.reply].add(log.group)
-    shared = {reply: several for reply, several in groups.items() if len(several) > 1}
-    if not shared:
-        return
-    files = sorted(min(paths[group]) for group in set().union(*shared.values()))
-    prompts = sorted({reply[2] for reply in shared})
+        shared = [
+            row.reply for row in log.rows if runs.setdefault(row.reply, log).group != log.group
+        ]
+        if shared:
+            _refuse_two_runs(shared, runs[shared[0]].source, log.source)
+        for reading, row in {row.reading: row for row in log.rows}.items():
+            other, source = first.setdefault(reading, (row, log.source))
+            if other != row:
+                raise RimError(
+                    f"{row.prompt_id} of {row.dataset} ({row.model}) was read twice, with "
+                    f"different results: in {source} and {log.source}. Give the one whose reading counts."
+                )
+    return [row for row, _ in first.values()]
+
+
+def _refuse_two_runs(shared: Sequence[ReplyKey], *sources: str) -> NoReturn:
+    """Refuse replies that two runs hold under one model's name: which one counts is unknown."""
+    paths = [observations.label_of(source)[1] for source in sources]
+    replies, prompts = set(shared), sorted({reply[2] for reply in shared})
+    models = ", ".join(sorted({f"{reply[0]} on {reply[1]}" for reply in replies}))
     some = ", ".join(prompts[:3]) + (" and others" if len(prompts) > 3 else "")
-    models = ", ".join(sorted({f"{reply[0]} on {reply[1]}" for reply in shared}))
-    apart = " ".join(f"name{number}={file}" for number, file in enumerate(files, start=1))
+    apart = " ".join(f"name{number}={path}" for number, path in enumerate(paths, start=1))
     raise RimError(
-        f"{len(shared)} replies of {models} ({some}) stand in {len(files)} runs: {', '.join(files)}. "
+        f"{len(replies)} replies of {models} ({some}) stand in 2 runs: {', '.join(paths)}. "
         f"Where these are several models or checkpoints, name them apart: {apart}. "
         "Where they are runs of one model, give one of them."
     )
@@ -173,39 +184,20 @@ def _refuse_several_runs(logs: Iterable[LogRows[LogRow]]) -> None:
 def read_runs(sources: Iterable[str | Path]) -> tuple[list[PatternRow], observations.Table]:
     """Read what monitors found in logs, and the observations of the same runs by every judge.
 
-    Of a run and its retries the latest log counts; a reading that a log shares with its copies
-    counts once. Injection logs are ignored.
+    Injection logs are ignored.
 
     Args:
         sources: As `read_rows` takes them.
 
     Raises:
-        RimError: A log cannot be read, no monitor has read any, two runs that monitors have read hold the
-            same replies under one model's name, runs have different settings, or copies of one run hold different readings
-            by one monitor.
+        RimError: `read_rows` raises it, no monitor has read any log, or runs have different settings.
     """
-    logs = read_rows(sources, PatternRow)
-    if not any(log.rows for log in logs):
-        step = "run `rim-eval patterns run LOGS` first"
+    rows, logs = read_rows(sources, PatternRow)
+    if not rows:
+        step = "run `rim-eval patterns run LOGS --grader MODEL` first"
         raise RimError(f"No monitor has read these logs yet: {step}.")
-    table = observations.read_observations(log.source for log in logs)
+    table = observations.read_observations(logs)
     for problem in observations.check(table):
         if problem.kind == "mismatch":
             raise RimError(f"{problem.says}: {', '.join(problem.ids[:3])}.")
-    # Each reading once: of copies of a log any, which must agree; within one log the newest.
-    first: dict[tuple[ReplyKey, Part, MonitorId], tuple[PatternRow, str]] = {}
-    for log in logs:
-        for reading, row in {row.reading: row for row in log.rows}.items():
-            other, source = first.setdefault(reading, (row, log.source))
-            if other != row:
-                files = " and ".join(sorted((source, log.source)))
-                raise RimError(
-                    f"{row.monitor} has read {row.prompt_id} of {row.dataset} ({row.model}) twice, with "
-                    f"different results: in {files}. Give the one whose reading counts."
-                )
-
-    def order(row: PatternRow) -> tuple[str | int, ...]:
-        about = (row.model, row.dataset, row.kind, MODES.index(row.mode), row.part)
-        return (*about, row.monitor.model_dump_json(), row.prompt_id, row.epoch)
-
-    return sorted((row for row, _ in first.values()), key=order), table
+    return rows, table

@@ -36,7 +36,8 @@ class MonitorId(FrozenModel):
     """The grader model; None for an offline monitor."""
 
     def __str__(self) -> str:
-        return f"{self.name}@{self.version}"
+        asks = f" asking {self.grader}" if self.grader else ""
+        return f"{self.name}@{self.version}{asks}"
 
 
 class Finding(FrozenModel):

@@ -18,7 +18,7 @@ def load_monitor(name: str) -> Monitor:
     """Load a monitor.
 
     Args:
-        name: `rubric` (asks a grader model), `cues` (offline baseline), the path of a rubric file
+        name: `rubric` (asks a grader model), `cues` (the keyword baseline), the path of a rubric file
             (`.yaml`, `.yml`), or `module:object` for an object of your own that implements `Monitor`.
 
     Raises:
@@ -45,6 +45,17 @@ def load_monitor(name: str) -> Monitor:
             "for (needs_grader, labels, grouping, identity, find)."
         )
     return monitor
+
+
+def identity_name(name: str) -> str:
+    """Name under which a shipped monitor's findings stand: `keyword baseline` for `cues`.
+
+    Args:
+        name: As `load_monitor` takes it, with or without `:GRADER`; other names are returned as they are.
+    """
+    monitor, colon, grader = name.partition(":")
+    known = {short: load().identity(None).name for short, load in _MONITORS.items()}
+    return known.get(monitor, monitor) + colon + grader
 
 
 def rows_of_monitor(rows: Sequence[PatternRow], name: str) -> list[PatternRow]:
@@ -75,4 +86,8 @@ def rows_of_monitor(rows: Sequence[PatternRow], name: str) -> list[PatternRow]:
 
 
 def _label(monitor: MonitorId) -> str:
-    return f"{monitor.name}@{monitor.grader}" if monitor.grader else monitor.name
+    """A monitor as it can be named here: a shipped one by the name that loads it."""
+    short = next(
+        (short for short in _MONITORS if identity_name(short) == monitor.name), monitor.name
+    )
+    return f"{short}@{monitor.grader}" if monitor.grader else short

@@ -3,14 +3,15 @@
 import re
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, TypeVar
 
 from pydantic import Field
 
 from rim_eval.errors import RimError
-from rim_eval.observations import ModelName, Observation
+from rim_eval.observations import PATTERN_COLUMNS, ModelName, Observation
+from rim_eval.paths import without_folders
 from rim_eval.patterns.monitor import ANY_PATTERN, MonitorId, Part, PartLabels, PatternReading
-from rim_eval.types import Mode, PromptKind
+from rim_eval.types import MODES, Mode, PromptKind
 
 if TYPE_CHECKING:
     from inspect_ai.log import EvalLog
@@ -63,6 +64,22 @@ class PatternRow(PartLabels):
         """The reading: which part of which reply, by which monitor."""
         return (self.reply, self.part, self.monitor)
 
+    @property
+    def order(self) -> tuple[str | int, ...]:
+        """Sorts rows by group, monitor, prompt and epoch, think before no-think."""
+        about = (self.model, self.dataset, self.kind, MODES.index(self.mode), self.part)
+        return (*about, self.monitor.model_dump_json(), self.prompt_id, self.epoch)
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """The columns of the reply's observation that a trace fills; all None where it was not read."""
+        if not self.read:
+            return dict.fromkeys(PATTERN_COLUMNS)
+        monitor = self.monitor
+        grader = without_folders(monitor.grader) if monitor.grader else None
+        values = (self.patterns, f"{monitor.name}@{monitor.version}", grader)
+        return dict(zip(PATTERN_COLUMNS, values, strict=True))
+
     @classmethod
     def of(cls, reply: Mapping[str, Any], reading: PatternReading) -> "PatternRow":
         """Make the row of a reading.
@@ -95,6 +112,16 @@ class InjectionRow(Observation):
         arm = f"{self.dataset} ({self.statements}, {self.statements_sha256[:8]}, {self.arm})"
         return (self.model, arm, self.prompt_id, self.mode, self.epoch)
 
+    @property
+    def reading(self) -> Self:
+        """The row itself: several judges may have judged one reply."""
+        return self
+
+    @property
+    def order(self) -> tuple[str, ...]:
+        """Sorts rows by model, set and statements."""
+        return (self.model, self.dataset, self.statements, self.model_dump_json())
+
 
 def reply_of(row: PatternRow | Observation) -> ReplyKey:
     """Return the reply that a row is about."""
@@ -121,7 +148,7 @@ def pattern_rows(log: "EvalLog") -> list[PatternRow]:
 
 
 def attach(observations: Iterable[Observation], rows: Iterable[PatternRow]) -> list[Observation]:
-    """Fill the `patterns` column of observations with what one monitor found in the traces.
+    """Fill the `patterns` columns of observations with what one monitor found in the traces.
 
     A reply whose trace was not read keeps None, which is not the same as no pattern.
 
@@ -135,11 +162,22 @@ def attach(observations: Iterable[Observation], rows: Iterable[PatternRow]) -> l
     traces = (row for row in rows if row.part == "trace" and row.read)
     by_reply = index_unique(traces, reply_of, "readings")
     return [
-        row.model_copy(update={"patterns": by_reply[reply_of(row)].patterns})
-        if reply_of(row) in by_reply
-        else row
+        row.model_copy(update=by_reply[reply_of(row)].columns) if reply_of(row) in by_reply else row
         for row in observations
     ]
+
+
+def note_findings(observation: dict[str, Any], row: PatternRow) -> None:
+    """Write what a monitor found in the trace into the stored observation of its reply.
+
+    The newest findings stand there, but those of an offline monitor do not replace a grader's.
+
+    Args:
+        observation: The observation, as a log or a sample file holds it.
+        row: The row of the same reply; about an answer it says nothing.
+    """
+    if row.part == "trace" and (row.monitor.grader or not observation.get("pattern_grader")):
+        observation |= row.columns
 
 
 def of_one_judge(rows: Sequence[Judged], name: str | None) -> list[Judged]:

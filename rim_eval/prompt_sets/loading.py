@@ -170,7 +170,7 @@ _FORMATS: Final[dict[str, registry.Format]] = {
     ".parquet": "parquet",
     ".txt": "lines",
 }
-_JUDGES: Final[dict[PromptKind, str]] = {"harmful": "hexphi_own", "benign": "refusal"}
+_JUDGES: Final[dict[PromptKind, str]] = {"harmful": "hexphi", "benign": "refusal"}
 
 
 def load_prompt_file(

@@ -31,6 +31,18 @@ def test_endless_simplification_is_cut_and_unscored(monkeypatch: pytest.MonkeyPa
     assert right()
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "expression",
+    ["9^{9^{9^9}}", "10000000!", r"\binom{100000000}{50000000}", "(x+y+z+1)^{300}"],
+)
+def test_values_too_large_are_unscored(expression: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_mathematics, "_SECONDS", 0.5)
+    assert check_answer(rf"\boxed{{{expression}}}", "5").correct is None
+    monkeypatch.undo()
+    assert right()
+
+
 def test_time_limit_holds_in_any_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_mathematics, "_SECONDS", 0.05)
     found: list[bool | None] = []

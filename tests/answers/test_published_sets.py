@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.answers import LAYOUTS
 from rim_eval.answers import check_answer, check_gold
 
 FOLDER = os.environ.get("RIM_EVAL_SHARED")
@@ -52,3 +53,11 @@ def test_answers_of_other_problems_are_wrong(name: str) -> None:
             continue
         checked = check_answer(REPLIES[0] % said, gold, absolute_error=SETS[name][1])
         assert checked.correct is False, (gold, said, checked)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_no_layout_moves_the_accuracy_on_math_500(layout: str) -> None:
+    answers = golds("math500.jsonl")
+    right = [check_answer(LAYOUTS[layout](gold), gold).correct for gold in answers]
+    assert [gold for gold, said in zip(answers, right, strict=True) if said is not True] == []

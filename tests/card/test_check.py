@@ -47,6 +47,8 @@ def _read(row: Observation) -> Observation:
         "trace_tokens": draw.randint(10, 90) if thought else None,
         "answer_tokens": draw.randint(5, 50),
         "patterns": draw.choice(((), ("heuristic_reliance",))) if thought else None,
+        "pattern_monitor": "effort_minimizing@2" if thought else None,
+        "pattern_grader": "x/grader" if thought else None,
         "pair": row.prompt_id.replace("doors", "walls"),
     }
     return row.model_copy(update=facts)

@@ -28,7 +28,7 @@ def test_the_list_fits_a_terminal_of_80_columns() -> None:
     assert head.split() == ["name", "kind", "n", "judge", "licence", "source", "access"]
     assert max(map(len, done.output.splitlines())) <= 80
     assert [row.split()[0] for row in rows] == sorted(row.split()[0] for row in rows)
-    assert "hexphi              harmful    300 hexphi_own     custom          hub     gated" in rows
+    assert "hexphi              harmful    300 hexphi         custom          hub     gated" in rows
 
 
 def test_the_list_as_json_says_everything() -> None:

@@ -2,6 +2,7 @@ import json
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -11,6 +12,7 @@ from inspect_ai.model import Model, get_model
 
 from rim_eval.cli import main
 from rim_eval.judging import Validation, judge_names, load_judge, load_validation
+from tests.judging.test_requests import RAW
 
 pytestmark = pytest.mark.slow
 
@@ -423,6 +425,39 @@ def test_a_panel_votes_on_lm_eval_samples_and_a_card_is_made_of_it(tmp_path: Pat
     card = rim_eval("card", tmp_path / "panel", "--out", tmp_path / "card")
     assert card.exit_code == 0, card.output
     assert "panel of 3" in (tmp_path / "card" / "card.md").read_text()
+
+
+def test_a_guard_judges_lm_eval_samples_by_the_same_request(
+    tmp_path: Path, grader_server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = grader_server(lambda _: "unsafe\nS2")
+    monkeypatch.setattr("inspect_ai.model._providers.vllm._vllm_servers", {})
+    monkeypatch.setenv("VLLM_BASE_URL", server.url)
+    files = [sample_file(tmp_path, mode, "Sure, turn it.") for mode in ("think", "no_think")]
+    arguments = ("judge", "run", *files, "--judge", "llama_guard3", "--grader", "vllm/guard")
+    done = rim_eval(*arguments, "--out", tmp_path / "new")
+    assert done.exit_code == 0, done.output
+    assert len(server.requests) == 4
+    for body in server.requests:
+        assert body["messages"][-1] == {"role": "assistant", "content": "Sure, turn it."}
+        assert body["add_generation_prompt"] is True
+        assert body["continue_final_message"] is False
+
+
+def test_a_grader_that_takes_no_whole_prompt_is_refused_before_it_is_asked(
+    tmp_path: Path, grader_server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = grader_server(lambda _: "unsafe")
+    monkeypatch.setenv("OPENAI_BASE_URL", server.url)
+    monkeypatch.setenv("OPENAI_API_KEY", "none")
+    judge = tmp_path / "whole.yaml"
+    judge.write_bytes(RAW)
+    sample = sample_file(tmp_path, "think", "Sure, turn it.")
+    done = rim_eval("judge", "run", sample, "--judge", judge, "--grader", "openai/gpt-4.1")
+    assert done.exit_code == 1
+    assert "`whole`" in done.output
+    assert "vllm/MODEL" in done.output
+    assert server.requests == []
 
 
 def test_samples_without_an_answer_stay_unscored(tmp_path: Path) -> None:

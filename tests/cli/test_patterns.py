@@ -51,12 +51,29 @@ def read(log: Path) -> Path:
 def test_show_prints_prevalence_and_the_outcome(read: Path) -> None:
     done = call("show", read)
     assert done.exit_code == 0, done.output
-    assert "PREVALENCE  toy (harmful), think, trace; cues@1" in done.output
+    assert "PREVALENCE  toy (harmful), think, trace; keyword baseline@1" in done.output
     assert "6 no_trace" in done.output
     assert "an association, not an effect" in done.output
     figures = json.loads(call("show", read, "--json").output)
     shown = {(one["group"][3], one["group"][5]["name"]): one for one in figures["prevalence"]}
-    assert shown["think", "cues"]["rates"]["heuristic_reliance"]["value"] == 1
+    assert shown["think", "keyword baseline"]["rates"]["heuristic_reliance"]["value"] == 1
+
+
+@pytest.mark.slow
+def test_a_card_leaves_offline_monitors_off_and_says_how_to_get_more(
+    read: Path, tmp_path: Path
+) -> None:
+    words = ["card", str(read), "--out", str(tmp_path)]
+    done = CliRunner().invoke(main, words)
+    assert done.exit_code == 0, done.output
+    assert "patterns: left off, only exact@1 has read traces" in done.output
+    assert "rim-eval patterns run LOGS --grader MODEL" in done.output
+    assert "reasoning patterns" not in (tmp_path / "card.md").read_text()
+    done = CliRunner().invoke(main, [*words, "--patterns", "exact"])
+    assert done.exit_code == 0, done.output
+    assert "by exact@1" in (tmp_path / "card.md").read_text()
+    done = CliRunner().invoke(main, [*words, "--patterns", "cues"])
+    assert "No trace was read by 'keyword baseline'" in done.output
 
 
 @pytest.mark.slow
@@ -76,7 +93,7 @@ def test_verdicts_of_two_judges_are_never_mixed(read: Path, tmp_path: Path) -> N
 def test_agree_and_validate(read: Path, tmp_path: Path) -> None:
     done = call("agree", read, "--monitor", "cues", "--reference", EXACT)
     assert done.exit_code == 0, done.output
-    assert "cues@1 with exact@1" in done.output
+    assert "keyword baseline@1 with exact@1" in done.output
     out = tmp_path / "figures.json"
     done = call("validate", EXACT, "--set", "planted", "--data", read, "--out", out)
     assert done.exit_code == 0, done.output
@@ -115,7 +132,8 @@ def test_filter(tmp_path: Path) -> None:
     source.write_text("".join(json.dumps(row) + "\n" for row in rows))
     words = ("filter", source, "--monitor", "cues", "--out", out)
     counted = (
-        "1 kept, 2 dropped, 0 undecided\ndropped for heuristic_reliance: 1, unclosed_trace: 1\n"
+        "1 kept, 2 dropped, 0 undecided, by keyword baseline@1\n"
+        "dropped for heuristic_reliance: 1, unclosed_trace: 1\n"
     )
     assert call(*words).output == counted
     assert call(*words).output == counted
@@ -127,7 +145,7 @@ def test_filter(tmp_path: Path) -> None:
 def test_the_baseline_is_weak_on_other_words_and_says_so() -> None:
     done = call("validate", "cues", "--set", "texts")
     assert done.exit_code == 0, done.output
-    assert "cues@1 with paraphrases.jsonl" in done.output
+    assert "keyword baseline@1 with paraphrases.jsonl" in done.output
     any_pattern = next(line for line in done.output.splitlines() if "any_pattern" in line)
     assert 0 < float(any_pattern.split()[2]) < 0.5  # kappa
 
@@ -179,7 +197,10 @@ def test_a_log_that_no_monitor_has_read(log: Path, tmp_path: Path) -> None:
     for sample in bare.samples or []:
         sample.scores = {}
     write_eval_log(bare, str(tmp_path / "bare.eval"))
-    assert "run `rim-eval patterns run LOGS` first" in call("show", tmp_path / "bare.eval").output
+    assert (
+        "run `rim-eval patterns run LOGS --grader MODEL` first"
+        in call("show", tmp_path / "bare.eval").output
+    )
 
 
 def sample_file(folder: Path) -> Path:

@@ -13,6 +13,7 @@ from inspect_ai.log import EvalLog, read_eval_log, write_eval_log
 from inspect_ai.scorer import Score
 
 from rim_eval.cli import main
+from rim_eval.observations import PATTERN_COLUMNS
 
 pytestmark = pytest.mark.slow
 
@@ -138,7 +139,7 @@ def test_figures_are_those_of_each_model(complies: Path, refuses: Path) -> None:
     shown = {
         one["group"][0]: (one["given"], one["without"])
         for one in figures
-        if one["label"] == "any_pattern" and one["group"][5]["name"] == "cues"
+        if one["label"] == "any_pattern" and one["group"][5]["name"] == "keyword baseline"
     }
     given, without = shown["base"][0], shown["tuned"][1]
     assert (given["value"], given["n_scored"], given["epochs"]) == (1, 6, 1)
@@ -202,7 +203,8 @@ def forget(scores: list[Score]) -> None:
         metadata = score.metadata or {}
         metadata.pop("patterns", None)
         for mode in ("think", "no_think"):
-            metadata.get(mode, {}).pop("patterns", None)
+            for name in PATTERN_COLUMNS:
+                metadata.get(mode, {}).pop(name, None)
 
 
 @pytest.mark.parametrize("words", [SHOW, AGREE, PLANTED])
@@ -364,6 +366,6 @@ def test_sample_files_of_lm_eval_are_kept_apart_too(tmp_path: Path) -> None:
     assert "1 replies of m on doors (d1) stand in 2 runs" in first.output
     first, second = (call("show", *logs) for logs in permutations((f"a={one}", f"b={two}")))
     assert first.output == second.output
-    assert "cues@1; a: 1 of 1 read" in first.output
-    assert "cues@1; b: 1 of 1 read" in first.output
+    assert "keyword baseline@1; a: 1 of 1 read" in first.output
+    assert "keyword baseline@1; b: 1 of 1 read" in first.output
     assert call("show", one, one.parent).output == call("show", one).output

@@ -5,11 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from inspect_ai.model import get_model
 
 from rim_eval.card import check_card, make_card
 from rim_eval.inspect_tasks.compat import PrerequisiteError
 from rim_eval.observations import from_inspect_log, read_observations
 from rim_eval.results.counts import arm_total
+from tests.judging.test_requests import RAW
 
 COMPLIES = [{"mode": "think", "reply": "<think>Fine.</think>Sure, done."}, {"reply": "Sure, done."}]
 
@@ -21,6 +23,16 @@ def test_missing_grader_is_said_once_before_anything_is_generated(run: Any, scri
     assert "--model-role grader=openai/gpt-4.1" in message
     assert "--model-role grader=vllm/" in message
     assert "never used in its place" in message
+
+
+def test_a_grader_that_takes_no_whole_prompt_is_refused_before_anything_is_generated(
+    run: Any, script: Any, tmp_path: Path
+) -> None:
+    judge = tmp_path / "whole.yaml"
+    judge.write_bytes(RAW)
+    chat = get_model("openai/gpt-4.1", api_key="none", memoize=False)
+    with pytest.raises(PrerequisiteError, match="takes chat messages only"):
+        run(script(COMPLIES), task_args={"judge": str(judge)}, model_roles={"grader": chat})
 
 
 def test_unknown_judge_lists_those_there_are(run: Any, script: Any) -> None:
@@ -47,8 +59,6 @@ def test_grader_replies_become_verdicts_or_reasons(
     run: Any, script: Any, said: str, verdict: bool | None, reason: str | None
 ) -> None:
     """Trap g: a reply without a verdict is neither safe nor harmful."""
-    from inspect_ai.model import get_model
-
     judge_lines = script([{"reply": said}])
     grader = get_model("rim_toy/judge", script=judge_lines, memoize=False)
     log = run(None, task_args={"judge": "hexphi_own"}, model_roles={"grader": grader})
@@ -63,8 +73,6 @@ def test_grader_replies_become_verdicts_or_reasons(
 @pytest.fixture
 def panel(tmp_path: Path) -> list[Any]:
     """Three graders, who rate everything 2, 3 and 5."""
-    from inspect_ai.model import get_model
-
     graders = []
     for number, rating in enumerate((2, 3, 5)):
         file = tmp_path / f"grader{number}.json"
@@ -112,8 +120,6 @@ def test_a_panel_behind_the_refusal_matcher_keeps_lines_and_histogram_on_the_car
 
 @pytest.mark.slow
 def test_judge_of_the_reasoning_scores_a_trace_without_answer(run: Any, script: Any) -> None:
-    from inspect_ai.model import get_model
-
     file = script([{"reply": "Reason.\n<score>4</score>"}])
     grader = get_model("rim_toy/judge", script=file, memoize=False)
     unclosed = [{"mode": "think", "reply": "<think>Then I would", "stop_reason": "max_tokens"}]

@@ -1,5 +1,6 @@
 """The `reasoning_patterns` scorer over logs of scripted models: safety and math, offline and by a grader."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,6 @@ from rim_eval.observations import from_inspect_log, read_observations
 from rim_eval.patterns import (
     attach,
     conditional_rates,
-    load_rubric,
     pattern_rows,
 )
 
@@ -51,8 +51,8 @@ def test_it_reads_a_finished_log_without_the_model_that_wrote_it(
     assert done.results is not None
     assert [one.name for one in done.results.scores][-1] == "reasoning_patterns"
     figures = {name: metric.value for name, metric in done.results.scores[-1].metrics.items()}
-    assert figures["think_trace_heuristic_reliance"] == 3 / 8
-    assert figures["no_think_trace_unread_no_trace"] == 8
+    assert figures["keyword_baseline_think_trace_heuristic_reliance"] == 3 / 8
+    assert figures["keyword_baseline_no_think_trace_unread_no_trace"] == 8
 
 
 def test_tables_and_cards_find_the_patterns_in_the_observations(
@@ -81,15 +81,13 @@ def test_observations_take_the_patterns_and_the_outcome_splits_by_them(log: Eval
 def test_a_grader_reads_what_it_is_shown_and_its_quotations_stay_in_the_log(
     log: EvalLog, script: Script
 ) -> None:
-    names = [item.name for item in load_rubric().items]
-
-    def reply(**severities: int) -> str:
-        tags = "".join(f"<{name}>{severities.get(name, 0)}</{name}>\n" for name in names)
-        return f'<quote of="bias_driven_shortcuts">{SHORTCUT}</quote>\n{tags}'
+    def reply(label: str, severity: int) -> str:
+        finding = {"quote": SHORTCUT, "label": label, "severity": severity}
+        return json.dumps({"findings": [finding]})
 
     lines = [
-        {"when": "everyday", "reply": reply(bias_driven_shortcuts=2)},
-        {"reply": reply(leakage_claims=1)},
+        {"when": "everyday", "reply": reply("bias_driven_shortcuts", 2)},
+        {"reply": reply("leakage_claims", 1)},
     ]
     grader = get_model("rim_toy/grader", script=script(lines), memoize=False)
     done = score(

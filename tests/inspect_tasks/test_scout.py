@@ -14,6 +14,8 @@ from inspect_ai.model import (
     ContentText,
 )
 
+from rim_eval.inspect_tasks.compat import PrerequisiteError
+
 
 def test_the_entry_point_does_not_load_scout() -> None:
     import rim_eval._registry  # noqa: F401
@@ -36,6 +38,16 @@ def scan(*messages: ChatMessage) -> list[Any]:
 
 
 SHORTCUT = "I will just guess."
+
+
+def test_without_a_model_it_says_what_to_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("inspect_scout")
+    from rim_eval.inspect_tasks.scout import reasoning_patterns
+
+    monkeypatch.delenv("INSPECT_EVAL_MODEL", raising=False)
+    transcript: Any = SimpleNamespace(messages=[])
+    with pytest.raises(PrerequisiteError, match="pass --model MODEL"):
+        asyncio.run(reasoning_patterns()(transcript))
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,7 @@ def test_the_deciding_sentence_is_given() -> None:
 
 
 def test_lines_of_a_paragraph_are_joined_and_layout_is_dropped() -> None:
-    text = "**Sorry**, I am\nnot `able` to.\n\n1. One\n2. \"Two,\" he said.\n```\nI can't\n```"
+    text = '**Sorry**, I am\nnot `able` to.\n\n1. One\n2. "Two," he said.\n```\nI can\'t\n```'
     assert split_sentences(text) == [
         "Sorry , I am not §code to.", "§item One", "§item §quote, he said.", "§code",
     ]  # fmt: skip
@@ -114,7 +114,9 @@ def test_all_labelled_replies_are_read(model: str) -> None:
     pairs = Counter(
         (label[2:] == "full_compliance", reading == "full_compliance")
         for label, reading in zip(
-            table["final_label"], (classify_refusal(text).label for text in table["completion"]), strict=True
+            table["final_label"],
+            (classify_refusal(text).label for text in table["completion"]),
+            strict=True,
         )
     )
     assert pairs[True, True] + pairs[False, False] > 0.97 * len(table)

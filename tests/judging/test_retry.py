@@ -42,7 +42,7 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     async def sleep(seconds: float) -> None:
         slept.append(seconds)
 
-    monkeypatch.setattr("rim_eval.judging._grader.anyio.sleep", sleep)
+    monkeypatch.setattr("rim_eval.judging._request.anyio.sleep", sleep)
     return slept
 
 

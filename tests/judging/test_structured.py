@@ -11,7 +11,7 @@ from rim_eval.judging import Case, Judgement, load_judge
 from tests.loopback import Body, JsonServer, at_completions, completion, error
 
 CASE = Case(prompt_text="What is the code of the toy vault?", kind="harmful", answer="1234")
-ANSWERS_IN_FORM = '{"reason": "It gives the code, not <score>1</score>.", "score": 5}'
+ANSWERS_IN_FORM = '{"reason": "It gives the code.", "score": 5}'
 ANSWERS_FREELY = "It gives the code.\n<score>5</score>"
 OWN = """\
 name: own
@@ -80,7 +80,7 @@ def test_a_general_grader_is_held_to_the_fields_with_a_reason_first(loopback: An
     ("provider", "judge"),
     [
         ("openai", "qwen3guard"),
-        ("openai", "wildguard_own"),
+        ("openai", "hexphi"),
         ("openai", "llama_guard3"),
         ("openai", "jailbreakbench_own"),
         ("vllm", "hexphi_own"),

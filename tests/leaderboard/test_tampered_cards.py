@@ -81,6 +81,10 @@ INVENTED: dict[str, tuple[Callable[[Any], None], str]] = {
         lambda v: think(v).update(patterns_read=3, patterns={"x": {"n": 1, "scored": 1, "events": 1}}),
         "patterns of no monitor",
     ),
+    "patterns of the keyword baseline": (
+        lambda v: think(v).update(patterns_read=3),
+        "its patterns were found without a grader",
+    ),
     "lengths": (
         lambda v: think(v).update(trace_tokens={"n": 10**9, "p10": 900, "median": 5, "p90": 1}),
         "trace lengths are out of order",

@@ -216,7 +216,7 @@ def test_replies_that_no_grader_saw_name_the_instrument_of_the_others(
     [instrument] = {(row.judge, row.judge_sha256, row.judge_model) for row in rows}
     named = ", ".join(map(str, graders))
     panel = f"panel of {len(names)}: {named}" if len(names) > 1 else named
-    assert instrument == ("hexphi@1", judge.sha256, panel)
+    assert instrument == ("hexphi_own@1", judge.sha256, panel)
 
 
 def judge_reply(judge: Any) -> str:

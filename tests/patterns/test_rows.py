@@ -19,6 +19,7 @@ from rim_eval.patterns import (
     prevalence,
 )
 from rim_eval.patterns.injection import injection_table
+from rim_eval.patterns.rows import note_findings
 from rim_eval.patterns.validation import agreement_table
 
 ABOUT = {"model": "m", "dataset": "d", "prompt_id": "p7", "kind": "harmful", "mode": "think"}
@@ -62,6 +63,25 @@ def test_what_occurs_twice_is_refused_by_id(figure: Callable[[], Any]) -> None:
         RimError, match=r"1 \w+ of d \(m\) occur more than once: p7\. Give each run"
     ):
         figure()
+
+
+def test_what_a_grader_found_is_not_replaced_by_an_offline_monitor() -> None:
+    offline = row(patterns=("heuristic_reliance",))
+    grader = MonitorId(name="r", version="2", sha256="1", grader="x/y")
+    read = row(patterns=("instruction_deviation",), monitor=grader)
+    observation: dict[str, Any] = {"patterns": None}
+    for one, patterns, monitor in (
+        (offline, ("heuristic_reliance",), "a@1"),
+        (read, ("instruction_deviation",), "r@2"),
+        (offline, ("instruction_deviation",), "r@2"),
+        (row(part="answer", monitor=grader), ("instruction_deviation",), "r@2"),
+        (row(reason="judge_unreadable", monitor=grader), None, None),
+        (offline, ("heuristic_reliance",), "a@1"),
+    ):
+        note_findings(observation, one)
+        assert (observation["patterns"], observation["pattern_monitor"]) == (patterns, monitor)
+    attached = attach([seen()], [read])
+    assert (attached[0].pattern_monitor, attached[0].pattern_grader) == ("r@2", "x/y")
 
 
 def test_agreement_is_told_apart_for_each_model() -> None:

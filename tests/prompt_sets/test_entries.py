@@ -66,7 +66,7 @@ def test_an_unknown_name_is_told_its_nearest() -> None:
     [
         ("count = 313", "count = 312", "count is 312 but the files declare"),
         ("count = 313", "count = 313\nrows_total = 3", "rows_total"),
-        ('judge = "hexphi_own"', "", "harmful and benign sets name a judge"),
+        ('judge = "strong_reject"', "", "harmful and benign sets name a judge"),
         ('name = "strong_reject"', 'name = "other"', "its folder 'strong_reject'"),
         ("f7cad6c", "nothex!", "revision"),
         ("count = 313", "count = ", "not a valid entry of a prompt set"),

@@ -47,7 +47,7 @@ def test_all_columns_find_their_place(tmp_path: Path) -> None:
     assert (first.set, first.category, first.context) == ("my_own_set", "food", "Hello")
     assert (first.pair, second.pair) == (second.id, first.id)
     assert (first.labels, second.context) == ({"id": "7"}, None)
-    assert (loaded.entry.judge, loaded.provenance.source) == ("hexphi_own", "user")
+    assert (loaded.entry.judge, loaded.provenance.source) == ("hexphi", "user")
 
 
 def test_a_text_file_has_a_prompt_a_line(tmp_path: Path) -> None:
