@@ -6,6 +6,7 @@ math-verify. Never raises on a reply, in any thread.
 """
 
 import re
+from functools import lru_cache
 from typing import Final
 
 from rim_eval.answers import _mathematics
@@ -87,6 +88,7 @@ def check_gold(gold: str) -> str:
     )
 
 
+@lru_cache(maxsize=4096)
 def _plain_gold(gold: str) -> str:
     """The gold in plain writing; of a solution, the answer that it gives."""
     gold = clean(gold)

@@ -27,6 +27,8 @@ LONGEST_FINAL_ANSWER: Final = 400
 _LONGEST_TAIL: Final = 600  # characters that are searched when no answer is announced
 _MOST_ANNOUNCEMENTS: Final = 50  # at the end of a reply: one that loops holds thousands
 
+_REACH: Final = 40  # characters before a run in which "is" or a hedge may stand
+
 _Flags: Final = re.VERBOSE | re.IGNORECASE | re.DOTALL | re.MULTILINE
 
 _ANSWER: Final = re.compile(
@@ -80,6 +82,7 @@ _AROUND: Final = re.compile(
     re.DOTALL | re.VERBOSE,
 )
 _FIGURE: Final = re.compile(r"\d|\\[a-zA-Z]")
+_MATHEMATICS: Final = re.compile(r"\d|[$=]|\\[a-zA-Z(\[]")
 _COPULA: Final = re.compile(r"(?:\b(?:is|are|be|equals?)|=)\s*\Z", re.IGNORECASE)
 _HEDGE: Final = re.compile(
     rf"\b{any_of(WORDS['hedges'])}(?: or equal to)?\s*\Z".replace(" ", r"\s+"), re.IGNORECASE
@@ -154,10 +157,11 @@ def _direct(sentence: str) -> str:
 
 
 def _runs(text: str) -> Iterator[tuple[str, str]]:
-    """Runs of mathematics that nothing bounds, each with the text before it."""
+    """Runs of mathematics that nothing bounds, each with the words before it."""
     for match in _RUN.finditer(text):
-        before, run = text[: match.start()], _trimmed(match[0])
-        if re.search(r"\d|[$=]|\\[a-zA-Z(\[]", run) and not _HEDGE.search(before):
+        before = text[max(0, match.start() - _REACH) : match.start()]
+        run = _trimmed(match[0])
+        if _MATHEMATICS.search(run) and not _HEDGE.search(before):
             yield before, run
 
 

@@ -23,7 +23,6 @@ from rim_eval.judging._grader import (
     ask_grader,
     escape_markers,
     failure_name,
-    graders_name,
     load_grader,
 )
 from rim_eval.judging._judge import (
@@ -35,6 +34,7 @@ from rim_eval.judging._judge import (
     parse_judge,
 )
 from rim_eval.judging._labelled import LABELLED_SETS, load_labelled, parse_labelled
+from rim_eval.judging._panel import graders_name
 from rim_eval.judging._refusal import classify_refusal
 from rim_eval.judging._spec import (
     Dialogue,

@@ -1,6 +1,5 @@
-"""The dialogue with a grader model: messages with everything from outside escaped, bounded retries, its name."""
+"""The dialogue with a grader model: messages with everything from outside escaped, bounded retries."""
 
-import hashlib
 import re
 import tomllib
 from collections.abc import Callable, Iterable, Sequence
@@ -22,9 +21,6 @@ from rim_eval.yaml_file import FieldPath
 if TYPE_CHECKING:
     from inspect_ai.model import Model, ResponseSchema
 
-_LONGEST_NAME: Final = 200
-"""Characters of a name that a card takes."""
-
 _LOOK_ALIKES: Final = str.maketrans("<>[]◁▷", "‹›⟦⟧‹›")
 """One character each: a reader sees the same text, a tokenizer no special token."""
 
@@ -32,14 +28,13 @@ _MARKERS: Final = tomllib.loads(
     files(__package__).joinpath("chat_markers.toml").read_text(encoding="utf-8")
 )
 _TAG: Final = re.compile(r"<\s*/?\s*([A-Za-z_][\w-]*(?: [\w-]+)?)\s*>")
-_SENTINEL: Final = "7391"
 _SAMPLE: Final = Case(
-    prompt_text=f"REQUEST-{_SENTINEL}",
-    context=f"CONTEXT-{_SENTINEL}",
-    category=f"CATEGORY-{_SENTINEL}",
+    prompt_text="REQUEST-7391",
+    context="CONTEXT-7391",
+    category="CATEGORY-7391",
     kind="harmful",
-    answer=f"ANSWER-{_SENTINEL}",
-    trace=f"REASONING-{_SENTINEL}",
+    answer="ANSWER-7391",
+    trace="REASONING-7391",
 )
 _BARE_SAMPLE: Final = _SAMPLE.model_copy(update={"context": None, "category": None})
 """Another case, since a template may branch on what a prompt set does not have."""
@@ -123,7 +118,7 @@ def message_problem(spec: JudgeSpec) -> tuple[FieldPath, str] | None:
             except TemplateRenderError as error:
                 return ("messages", number, "text"), f"the template fails: {error}"
         for name in ("request", "context", *parts[sees]) if prompt else ():
-            if values[name] and f"{name.upper()}-{_SENTINEL}" not in prompt:
+            if (values[name] or "") not in prompt:
                 hint = f" (or {{{{ response }}}}) when it sees {sees}" * (name in parts[sees])
                 return ("messages",), f"no message shows {{{{ {name} }}}}{hint}"
     return None
@@ -182,25 +177,6 @@ def load_grader(name: str) -> "Model":
         raise RimError(f"--grader {name}: {error}") from error
 
 
-def graders_name(names: Sequence[str]) -> str | None:
-    """One name for one instrument: of several graders it says how many vote.
-
-    Args:
-        names: The graders' names, in their order.
-
-    Returns:
-        `openai/gpt-4.1`, or `panel of 3: a, b, c`; a name too long for a card ends in a hash of all
-        of them (each vote names its own grader). None without graders.
-    """
-    if len(names) < 2:
-        return next(iter(names), None)
-    whole = f"panel of {len(names)}: {', '.join(names)}"
-    if len(whole) <= _LONGEST_NAME:
-        return whole
-    end = f"... ({hashlib.sha256(whole.encode()).hexdigest()[:12]})"
-    return whole[: _LONGEST_NAME - len(end)] + end
-
-
 async def ask_grader(
     spec: Dialogue,
     read: Callable[[str], Parsed],
@@ -237,12 +213,9 @@ async def ask_grader(
         except LimitExceededError:  # ends a sample or a run, and is no failure of the grader
             raise
         except Exception as error:
-            name = failure_name(error)
-            problem = f"{name}: {error}"[:300]
-            return GraderOutcome(None, "judge_failed", problem, tuple(replies), name)
+            return _failed(failure_name(error), f": {error}", replies)
         if not getattr(output, "choices", True):
-            name = "reply without choices"
-            return GraderOutcome(None, "judge_failed", name, tuple(replies), name)
+            return _failed("reply without choices", "", replies)
         raw, stop_reason = str(output.completion or ""), str(output.stop_reason or "unknown")
         if draft is None:
             drafts.keep(question, DraftedReply(raw, stop_reason))
@@ -266,6 +239,11 @@ def failure_name(error: Exception) -> str:
     """An error in a word, such as `InternalServerError 500`; its message may quote a prompt or a reply."""
     status = getattr(error, "status_code", None)
     return type(error).__name__ + (f" {status}" if isinstance(status, int) else "")
+
+
+def _failed(failure: str, details: str, replies: list[str]) -> GraderOutcome[Any]:
+    problem = f"{failure}{details}"[:300]
+    return GraderOutcome(None, "judge_failed", problem, tuple(replies), failure)
 
 
 def _failure(parsed: ParsedReply, stop: str, raw: str) -> tuple[UnscoredReason, str] | None:

@@ -18,7 +18,7 @@ from rim_eval.errors import RimError
 from rim_eval.judging import _case, _grader
 from rim_eval.judging._case import Case, Event, Judgement, JudgeProvenance, Sees
 from rim_eval.judging._grader import Grader
-from rim_eval.judging._panel import count_votes
+from rim_eval.judging._panel import count_votes, graders_name
 from rim_eval.judging._refusal import classify_refusal
 from rim_eval.judging._request import check_frame
 from rim_eval.judging._spec import JudgeSpec, PatternsReader, RefusalReader, VerdictRule
@@ -128,7 +128,7 @@ class Judge:
             judge=self.name,
             version="+".join(map(str, versions)),
             sha256=self.sha256,
-            grader=_grader.graders_name([model_name(str(one)) for one in _listed(grader)])
+            grader=graders_name([model_name(str(one)) for one in _listed(grader)])
             if self.needs_grader
             else None,
             sees=self.sees,

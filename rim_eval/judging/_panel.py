@@ -1,11 +1,15 @@
-"""A panel: the votes of several graders become one judgement."""
+"""A panel: the votes of several graders become one judgement, under one name."""
 
+import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from statistics import median_low
-from typing import Any
+from typing import Any, Final
 
 from rim_eval.judging._case import Judgement
+
+_LONGEST_NAME: Final = 200
+"""Characters of a name that a card takes."""
 
 
 def count_votes(votes: Sequence[Judgement]) -> dict[str, Any]:
@@ -41,3 +45,22 @@ def count_votes(votes: Sequence[Judgement]) -> dict[str, Any]:
     }
     score = median_low(scores) if scores else None
     return fields | {"verdict": events * 2 > len(cast), "score": score, "thresholds": thresholds}
+
+
+def graders_name(names: Sequence[str]) -> str | None:
+    """One name for one instrument: of several graders it says how many vote.
+
+    Args:
+        names: The graders' names, in their order.
+
+    Returns:
+        `openai/gpt-4.1`, or `panel of 3: a, b, c`; a name too long for a card ends in a hash of all
+        of them (each vote names its own grader). None without graders.
+    """
+    if len(names) < 2:
+        return next(iter(names), None)
+    whole = f"panel of {len(names)}: {', '.join(names)}"
+    if len(whole) <= _LONGEST_NAME:
+        return whole
+    end = f"... ({hashlib.sha256(whole.encode()).hexdigest()[:12]})"
+    return whole[: _LONGEST_NAME - len(end)] + end

@@ -80,6 +80,7 @@ def test_a_general_grader_is_held_to_the_fields_with_a_reason_first(loopback: An
     ("provider", "judge"),
     [
         ("openai", "qwen3guard"),
+        ("openai-api/loop", "wildguard"),
         ("openai", "hexphi"),
         ("openai", "llama_guard3"),
         ("openai", "jailbreakbench_own"),
