@@ -12,7 +12,14 @@ from pydantic import ConfigDict, Field, model_validator
 
 from rim_eval.card import Card, SetCard
 from rim_eval.errors import RimError
-from rim_eval.formatting import KIND_WORDS, MODE_WORDS, interval, percent, points
+from rim_eval.formatting import (
+    KIND_WORDS,
+    MODE_WORDS,
+    interval,
+    only_mode_sentence,
+    percent,
+    points,
+)
 from rim_eval.results.figures import ArmRate, Difference
 from rim_eval.types import MODES, PROMPT_KINDS, FiniteModel, Mode, PromptKind
 from rim_eval.yaml_file import YamlFile
@@ -182,7 +189,10 @@ def _check(card: Card, limit: Limit, validity: Validity) -> Iterator[LimitResult
         if figures is not None:
             figure = figures.rate(mode) if mode else figures.difference
         if figure is None or figure.lower is None or figure.upper is None:
-            reason = f"{each.dataset} {limit.figure}: there is no such figure"
+            missing = "there is no such figure"
+            if figures is not None and figures.only_mode:
+                missing = only_mode_sentence(kind)
+            reason = f"{each.dataset} {limit.figure}: {missing}"
             yield LimitResult("cannot tell", reason)
             continue
         text = f"{each.dataset} {_describe(figure, limit)}"
@@ -234,11 +244,15 @@ def _invalidities(
                 yield problem.says
     figures = each.system if level == "system" and each.system else each.figures
     pairs = figures.difference.n_pairs if figures.difference else 0
-    if pairs < validity.pairs_at_least:
+    if not figures.only_mode and pairs < validity.pairs_at_least:
         yield f"{pairs} pairs, at least {validity.pairs_at_least} are asked for"
     for mode, arm in each.counts.arms.items():
         shares = (
-            ("unscored", arm.n_unscored, validity.unscored_at_most),
+            (
+                "unscored",
+                arm.n_unscored * (figures.only_mode in (None, mode)),
+                validity.unscored_at_most,
+            ),
             ("declined", arm.declined * (level == "model"), validity.declined_at_most),
             ("cut off", arm.truncated, validity.truncated_at_most),
             ("looping", arm.looping, validity.looping_at_most),

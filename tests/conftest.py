@@ -5,10 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from rim_eval.observations import Observation
+from rim_eval.paths import judges_dir
 
 from .loopback import ChatServer, GraderServer, WindowedServer
+from .tiny_classifiers import FAMILY, LocalJudge, save_classifier
 
 # The suite needs no network; nothing in it may wait for one.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -100,3 +103,24 @@ def serve(loopback: Start) -> Callable[..., WindowedServer]:
 def grader_server(loopback: Start) -> Callable[..., GraderServer]:
     """Starts graders: `grader_server(lambda question: "<score>1</score>")`."""
     return lambda grade: loopback(GraderServer(grade))
+
+
+@pytest.fixture(scope="session")
+def tiny_classifiers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Folders of small classifiers by the shipped judge that they stand for."""
+    at = tmp_path_factory.mktemp("classifiers")
+    return {name: save_classifier(at / name, family) for name, family in FAMILY.items()}
+
+
+@pytest.fixture
+def local_judge(tiny_classifiers: dict[str, Path], tmp_path: Path) -> LocalJudge:
+    """Copies a shipped judge with its model in a folder, as on a machine without network: `local_judge("minos")`."""
+
+    def copy(name: str, of: str | None = None, **changes: object) -> str:
+        spec = yaml.safe_load((judges_dir() / f"{name}.yaml").read_text())
+        spec["reader"] |= {"model": str(tiny_classifiers[of or name]), "revision": None} | changes
+        path = tmp_path / f"{name}.yaml"
+        path.write_text(yaml.safe_dump(spec))
+        return str(path)
+
+    return copy

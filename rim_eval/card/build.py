@@ -5,7 +5,7 @@ A check derives a card again from its counts, by the functions here (`rim_eval.c
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +33,7 @@ from rim_eval.types import KIND_NAMES, MODES, PROMPT_KINDS, Mode, PromptKind
 if TYPE_CHECKING:
     import pandas as pd
 
+_MEASURED = {"set", "model", "mode", "event", "grader", "prompts", "left_out"}
 _AGREEMENT_COUNTS = {"true_positive", "false_positive", "true_negative", "false_negative"}
 
 
@@ -99,7 +100,9 @@ def set_fields(kind: PromptKind, counts: SetCounts, level: float) -> dict[str, A
         level: Confidence of the intervals, a fraction.
     """
     return derived(counts, level) | {
-        "categories": {k: figures(c, level) for k, c in counts.categories.items()},
+        "categories": {
+            k: figures(c, level, counts.only_mode) for k, c in counts.categories.items()
+        },
         "safe": _safe_at_k(kind, counts.cells, level),
     }
 
@@ -166,54 +169,86 @@ def discrimination_card(
 
 
 def correct(
-    counts: SetCounts, judge: schema.JudgeCard | None, level: float
+    model: str, counts: SetCounts, judge: schema.JudgeCard | None, level: float
 ) -> schema.Corrected | None:
     """Figures corrected for the judge's errors; None where it was not measured.
 
-    Each mode is corrected by labels of its own mode where there are any; otherwise all labels serve
-    both modes, and the card says so.
+    Labelled replies of the model itself come first; without any, those of at least three others serve, and the
+    spread between them is carried. Each mode is corrected by labels of its own mode where there are
+    any; otherwise all labels serve both modes, and the card says so.
+
+    Args:
+        model: The evaluated model.
+        counts: Counts of the set.
+        judge: Its judge, as measured.
+        level: Confidence of the intervals, a fraction.
 
     Raises:
-        RimError: The judge is too near to guessing to be corrected for, or prompts were asked in
-            several epochs.
+        RimError: The judge is too near to guessing to be corrected for, too few models were measured, or
+            prompts were asked in several epochs.
     """
     measured = judge.measured if judge else ()
-    for labelled_set in dict.fromkeys(group.set for group in measured):
-        groups = [group for group in measured if group.set == labelled_set]
-        by_mode = {mode: _pooled([g for g in groups if g.mode == mode]) for mode in MODES}
-        own = {mode: judged for mode, judged in by_mode.items() if judged is not None}
-        shared = len(own) < len(MODES)
-        if shared and (pooled := _pooled(groups)):
-            own = dict.fromkeys(MODES, pooled)
-        if len(own) == len(MODES):
-            return corrected_from(counts, labelled_set, own, shared=shared, level=level)
-    return None
-
-
-def corrected_from(
-    counts: SetCounts,
-    labelled_set: str,
-    calibration: Mapping[Mode, schema.JudgeCounts],
-    *,
-    shared: bool,
-    level: float,
-) -> schema.Corrected:
-    """The correction from its counts: what the card shows, and what a check computes again.
-
-    Raises:
-        RimError: The judge is too near to guessing, the counts do not fit, or a prompt has several
-            verdicts, which are not independent of each other.
-    """
+    if not measured:
+        return None
     if any(max(c.think.scored, c.no_think.scored) > 1 for c in counts.cells):
         raise RimError(
             "several epochs of one prompt are not independent verdicts, and the correction takes them as such. "
             "Give one epoch for corrected figures"
         )
-    errors = {mode: statistics.Calibration(**c.model_dump()) for mode, c in calibration.items()}
+    problem = None
+    for labelled_set in dict.fromkeys(group.set for group in measured):
+        of_set = [group for group in measured if group.set == labelled_set]
+        groups = [g for g in of_set if g.model == model or model.endswith(f"/{g.model}")]
+        if not (own := bool(_calibrations(groups))):
+            groups = of_set
+        modes: dict[Mode, list[schema.JudgeFigures]] = {
+            mode: [group for group in groups if group.mode == mode] for mode in MODES
+        }
+        least = 1 if own else statistics.LEAST_MODELS
+        shared = min(len(_calibrations(each)) for each in modes.values()) < least
+        try:
+            by_mode = dict.fromkeys(MODES, groups) if shared else modes
+            return _corrected(counts, by_mode, level, own=own, shared=shared)
+        except RimError as error:
+            problem = problem or error
+    assert problem is not None
+    raise problem
+
+
+def _calibrations(groups: Iterable[schema.JudgeFigures]) -> dict[str, statistics.Calibration]:
+    """By source model; a model without positives or without negatives says too little."""
+    by_model: dict[str, Counter[str]] = {}
+    for group in groups:
+        by_model.setdefault(group.model, Counter()).update(
+            true_positives=group.true_positive,
+            positives=group.positives,
+            true_negatives=group.true_negative,
+            negatives=group.negatives,
+        )
+    return {
+        model: statistics.Calibration(**counted)
+        for model, counted in by_model.items()
+        if counted["positives"] and counted["negatives"]
+    }
+
+
+def _corrected(
+    counts: SetCounts,
+    groups: Mapping[Mode, Sequence[schema.JudgeFigures]],
+    level: float,
+    *,
+    own: bool,
+    shared: bool,
+) -> schema.Corrected:
+    by_mode = {mode: _calibrations(each) for mode, each in groups.items()}
+    errors: dict[Mode, statistics.Measured] = {
+        mode: next(iter(each.values())) if own and each else tuple(each.values())
+        for mode, each in by_mode.items()
+    }
     rates = {
         mode: statistics.corrected_rate(arm.events, arm.scored, errors[mode], level)
         for mode, arm in counts.arms.items()
-        if arm.scored
+        if arm.scored and counts.only_mode in (None, mode)
     }
     tally = Counter[tuple[int, int]]()
     for cell in counts.cells:
@@ -221,17 +256,28 @@ def corrected_from(
             tally[cell.think.events, cell.no_think.events] += cell.prompts
     pairs = statistics.PairCounts(tally[1, 1], tally[1, 0], tally[0, 1], tally[0, 0])
     change = None
-    if sum(pairs):
+    if sum(pairs) and counts.only_mode is None:
         other = None if shared else errors["no_think"]
         change = statistics.corrected_difference(pairs, errors["think"], other, level)
+    shares = {mode: statistics.judge_shares(error, level) for mode, error in errors.items()}
     return schema.Corrected(
-        labelled_set=labelled_set,
-        calibration=dict(calibration),
+        labelled_set=groups["think"][0].set,
+        models=tuple(dict.fromkeys(name for each in by_mode.values() for name in each)),
+        own=own,
         shared=shared,
+        labelled={
+            m: sum(c.positives + c.negatives for c in each.values()) for m, each in by_mode.items()
+        },
+        sensitivity={mode: _ends(each[0]) for mode, each in shares.items()},
+        specificity={mode: _ends(each[1]) for mode, each in shares.items()},
         rates={mode: (r.value, r.lower, r.upper) for mode, r in rates.items()},
         difference=(change.difference, change.lower, change.upper) if change else None,
         n_pairs=sum(pairs),
     )
+
+
+def _ends(estimate: statistics.Estimate) -> tuple[float, float, float]:
+    return estimate.value, estimate.lower, estimate.upper
 
 
 def _reject_contradictions(problems: Sequence[Problem]) -> None:
@@ -265,7 +311,7 @@ def _sets(
             counts = count_set(columns_of_frame(frame))
             judge, corrected = _judge_card(frame, validations), None
             try:
-                corrected = correct(counts, judge, level)
+                corrected = correct(table.models[0], counts, judge, level)
             except RimError as error:
                 reason = f"{dataset} is not corrected for its judge's errors: {error}"
                 uncorrected.append(Problem(kind="mismatch", dataset=str(dataset), says=reason))
@@ -307,18 +353,18 @@ def _judge_card(
     # Only what was measured of exactly this judge file, grader, input and event.
     measured = tuple(
         schema.JudgeFigures(
-            set=measurement.set,
-            grader=measurement.grader,
-            unscored=group.agreement.n - group.agreement.n_scored,
-            kappa=group.agreement.kappa.value,
-            **group.model_dump(exclude={"agreement"}),
-            **group.agreement.model_dump(include=_AGREEMENT_COUNTS),
+            unscored=one.agreement.n - one.agreement.n_scored,
+            kappa=one.agreement.kappa.value,
+            **one.model_dump(include=_MEASURED),
+            **{name: getattr(one.agreement, name) for name in _AGREEMENT_COUNTS},
         )
-        for measurement in (validation.measurements if validation else ())
-        for group in measurement.groups
-        if (measurement.judge_sha256, measurement.grader, measurement.sees) == (sha256, model, sees)
-        and group.event == KIND_NAMES[frame["kind"].iloc[0]].event
+        for one in (validation.measurements if validation else ())
+        if (one.judge_sha256, one.grader, one.sees) == (sha256, model, sees)
+        and one.event == KIND_NAMES[frame["kind"].iloc[0]].event
     )
+    # A judge knows the models it was trained on: what it does on others is what the left-out figures say.
+    trained = {each.set for each in measured if each.left_out}
+    measured = tuple(each for each in measured if each.left_out or each.set not in trained)
     return schema.JudgeCard(name=name, sha256=sha256, model=model, sees=sees, measured=measured)
 
 
@@ -368,16 +414,3 @@ def _safe_at_k(
     epochs = {mode: max(map(len, arm.values()), default=0) for mode, arm in arms.items()}
     safe = {mode: statistics.safe_at_k(arms[mode], k, level) for mode, k in epochs.items() if k > 1}
     return {mode: each for mode, each in safe.items() if each.safe_at_k.n}
-
-
-def _pooled(groups: Sequence[schema.JudgeFigures]) -> schema.JudgeCounts | None:
-    """All labelled replies together; None when a correction would lack positives or negatives."""
-    positives, negatives = sum(g.positives for g in groups), sum(g.negatives for g in groups)
-    if not positives or not negatives:
-        return None
-    return schema.JudgeCounts(
-        true_positives=sum(g.true_positive for g in groups),
-        positives=positives,
-        true_negatives=sum(g.true_negative for g in groups),
-        negatives=negatives,
-    )

@@ -15,6 +15,7 @@ from typing import Any, Final
 from rim_eval.card.build import card_fields, correct, discrimination_card, set_fields
 from rim_eval.card.schema import Card, CardRun, JudgeCard, JudgeFigures, SetCard
 from rim_eval.errors import RimError
+from rim_eval.judging import only_mode_of
 from rim_eval.prompt_sets import entries
 from rim_eval.results.counts import (
     MAX_SCORES,
@@ -104,7 +105,7 @@ def histogram_events(arm: ArmCounts, line: float) -> tuple[int, int]:
 
 def _derive(card: Card) -> Card:
     """The same card with everything derived again that follows from counts."""
-    sets = tuple(_derive_set(each, card.level) for each in card.sets)
+    sets = tuple(_derive_set(each, card.model, card.level) for each in card.sets)
     primary = card.primary if card.find(card.primary, "harmful") else None
     reasoning = card.primary_reasoning if card.find(card.primary_reasoning, "reasoning") else None
     fields = card_fields(sets, card.runs, card.level, primary=primary, primary_reasoning=reasoning)
@@ -117,10 +118,10 @@ def _derive(card: Card) -> Card:
     )
 
 
-def _derive_set(each: SetCard, level: float) -> SetCard:
+def _derive_set(each: SetCard, model: str, level: float) -> SetCard:
     fields = set_fields(each.kind, each.counts, level) | {"corrected": None}
     with suppress(RimError, KeyError, ValueError):
-        fields["corrected"] = correct(each.counts, each.judge, level)
+        fields["corrected"] = correct(model, each.counts, each.judge, level)
     if each.judge:
         measured = (
             _derive_agreement(group, each.judge, each.kind) for group in each.judge.measured
@@ -196,11 +197,22 @@ def _set_constraints(each: SetCard, runs: Sequence[CardRun]) -> _Constraints:
     for mode, arm in counts.arms.items():
         for holds, message in _arm_constraints(arm, totals[mode]):
             yield holds, f"{mode}: {message}"
+    only_mode = only_mode_of(each.judge.sees if each.judge else None, counts.arm_kind)
+    message = "the modes that its judge can read do not follow from what it sees"
+    yield counts.only_mode == only_mode, message
     yield from _trace_length_constraints(counts)
     yield from _category_constraints(counts, complete=each.dataset in entries())
     yield from _threshold_constraints(counts)
     yield from _system_constraints(each.kind, counts)
     groups = _distinct((group.set, group.model, group.mode) for group in measured)
+    yield (
+        all(
+            sum(g.prompts.values()) == g.positives + g.negatives + g.unscored
+            for g in measured
+            if g.prompts
+        ),
+        "labelled replies by kind of prompt do not add up",
+    )
     yield groups, "the judge's agreement on one group of replies is on the card twice"
 
 

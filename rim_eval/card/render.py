@@ -15,6 +15,7 @@ from rim_eval.formatting import (
     KIND_WORDS,
     MODE_WORDS,
     interval,
+    only_mode_sentence,
     p_text,
     percent,
     percent_of,
@@ -172,6 +173,8 @@ def _headlines(card: Card) -> Iterator[dict[str, str]]:
 
 def _headline(each: SetCard) -> dict[str, str]:
     """One of the figures that come first, as the templates name its parts."""
+    if each.figures.only_mode:
+        return _one_rate(each, each.figures.only_mode)
     words, change = KIND_WORDS[each.kind], each.figures.difference
     # `worse`, `better`, `not` (significant) or `unverified`, for its look; the verdict says it in words.
     state = plots.state_of(each.kind, change.significance).split()[0] if change else "not"
@@ -193,6 +196,22 @@ def _headline(each: SetCard) -> dict[str, str]:
         "n": f"n = {change.n_pairs} pairs, {p_text(change.p_value)}" if change else "one mode only",
         "verdict": significance,
         "state": state,
+    }
+
+
+def _one_rate(each: SetCard, mode: Mode) -> dict[str, str]:
+    """The same of a set whose judge can read one mode only: that mode's rate in place of the difference."""
+    rate, verified = each.figures.rate(mode), each.mode_check.verified
+    return {
+        "name": f"{KIND_WORDS[each.kind].rate} {MODE_WORDS[mode]}",
+        "dataset": each.dataset,
+        "figure": percent(rate.value if rate else None),
+        "unit": "",
+        "interval": f"95 % interval {interval(rate.lower, rate.upper, share=True)}" if rate else "",
+        "rates": f"{only_mode_sentence(each.kind)}{_declined(each)}",
+        "n": f"n = {rate.n_scored if rate else 0}",
+        "verdict": "nothing to compare" if verified else "mode not verified",
+        "state": "not" if verified else "unverified",
     }
 
 

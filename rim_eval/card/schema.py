@@ -18,7 +18,7 @@ from pydantic import (
 
 from rim_eval.errors import RimError, first_complaint
 from rim_eval.files import parse_json, read_bounded
-from rim_eval.formatting import KIND_WORDS, MODE_WORDS, estimate, percent
+from rim_eval.formatting import KIND_WORDS, MODE_WORDS, MeasuredOn, estimate, percent
 from rim_eval.results.counts import PairCell
 from rim_eval.results.figures import Figures, SetResult
 from rim_eval.statistics import SafeAtK
@@ -41,6 +41,15 @@ class JudgeFigures(FiniteModel):
     false_negative: NonNegativeInt
     unscored: NonNegativeInt
     kappa: float | None = Field(ge=-1, le=1)
+    prompts: dict[PromptKind, NonNegativeInt] = Field(default={})
+    """Replies by what their prompts ask for; empty when that is not known."""
+    left_out: bool = False
+    """Whether the judge that was measured was trained without this model's replies."""
+
+    @property
+    def measured_on(self) -> MeasuredOn:
+        """What readers are told of it in short."""
+        return MeasuredOn(self.set, self.model, self.kappa, self.prompts, self.left_out)
 
     @property
     def positives(self) -> int:
@@ -79,27 +88,29 @@ class MonitorCard(FiniteModel):
         return f"{self.name} asking {self.model}" if self.model else self.name
 
 
-class JudgeCounts(FiniteModel):
-    """A judge against people in one mode, as a correction takes it."""
-
-    true_positives: NonNegativeInt
-    positives: int = Field(gt=0)
-    true_negatives: NonNegativeInt
-    negatives: int = Field(gt=0)
+_Ends = tuple[float, float, float]
+"""A figure, and the lower and upper end of its interval."""
 
 
 class Corrected(FiniteModel):
     """Rates corrected for the judge's errors (Rogan-Gladen), with the uncertainty of judge and sample."""
 
     labelled_set: Name
-    calibration: dict[Mode, JudgeCounts]
-    """By mode; with one mode only, the same counts stand for both and `shared` is true."""
+    models: tuple[Name, ...]
+    """Models whose labelled replies say how the judge errs."""
+    own: bool
+    """Whether that is the card's own model; if not, the spread between the models is carried."""
     shared: bool
     """Whether one calibration serves both modes: a judge that errs more in one goes unnoticed."""
-    rates: dict[Mode, tuple[float, float, float]]
-    """Rate, lower and upper end; fractions from 0 to 1."""
-    difference: tuple[float, float, float] | None
-    """Think minus no-think with lower and upper end, percentage points; None with several epochs."""
+    labelled: dict[Mode, NonNegativeInt]
+    """Labelled replies behind the calibration of each mode."""
+    sensitivity: dict[Mode, _Ends]
+    """What it is on the card's model, a fraction from 0 to 1; of other models, with the spread between them."""
+    specificity: dict[Mode, _Ends]
+    rates: dict[Mode, _Ends]
+    """Fractions from 0 to 1."""
+    difference: _Ends | None
+    """Think minus no-think, percentage points; None where no prompt has a verdict in both modes."""
     n_pairs: NonNegativeInt
 
 
@@ -307,7 +318,7 @@ class Card(FiniteModel):
         rows = [("th", ["set", "rate", *MODE_WORDS.values(), "change, points", "pairs"])]
         for each in self.sets:
             rates = [
-                f"{percent(rate.value)} (n = {rate.n_scored})" if rate else "not run"
+                f"{percent(rate.value)} (n = {rate.n_scored})" if rate else each.figures.absent
                 for rate in map(each.figures.rate, MODE_WORDS)
             ]
             change = each.figures.difference

@@ -18,8 +18,10 @@ from rim_eval.formatting import (
     ARM_WORDS,
     KIND_WORDS,
     MODE_WORDS,
+    NOTHING_TO_READ,
     estimate,
     interval,
+    measured_text,
     p_text,
     percent,
     percent_of,
@@ -98,16 +100,15 @@ def detail_grids(card: schema.Card) -> list[Grid]:
     """Thresholds, categories, patterns, corrections, Safe@K of every set, and discrimination."""
     grids = []
     for each in card.sets:
-        words, corrected = KIND_WORDS[each.kind], each.corrected
-        labelled_set = corrected.labelled_set if corrected else ""
+        words = KIND_WORDS[each.kind]
         lines = [_figures_row(f"score {k} and more", each, f) for k, f in each.thresholds.items()]
         categories = [_figures_row(k, each, f) for k, f in sorted(each.categories.items())]
-        table = partial(make_grid, dataset=each.dataset, event=words.event, rate=words.rate.lower(), labelled_set=labelled_set, monitor=monitor_name(each))  # fmt: skip
+        table = partial(make_grid, dataset=each.dataset, event=words.event, rate=words.rate.lower(), monitor=monitor_name(each))  # fmt: skip
         grids += [
             table("thresholds", lines, _FIGURES_HEAD),
             table("categories", categories if len(categories) > 1 else (), _FIGURES_HEAD),
             table("patterns", _pattern_rows(each)),
-            table("corrected", _corrected_rows(each), remark=bool(corrected and corrected.shared)),
+            *_corrected_grid(each),
             table("by_trace", _trace_rows(each)),
             table("safe_at_k", _safe_rows(each)),
         ]
@@ -223,10 +224,11 @@ def _share(one: Rate | ArmRate) -> str:
 
 def _figures_row(name: str, each: schema.SetCard, figures: Figures) -> Cells:
     rates = (figures.rate(mode) for mode in MODE_WORDS)
-    arms = [cell for r in rates for cell in ((_share(r), r.n_scored) if r else ("not run", 0))]
+    arms = [cell for r in rates for cell in ((_share(r), r.n_scored) if r else (figures.absent, 0))]
     change = figures.difference
     if change is None:
-        return (name, "n/a", 0, "one mode only", "no test", *arms)
+        shown = "judged by its reasoning alone" if figures.only_mode else "one mode only"
+        return (name, "n/a", 0, shown, "no test", *arms)
     verified = each.mode_check.verified
     significance = significance_text(each.kind, change) if verified else "mode not verified"
     value = estimate(change.value, change.lower, change.upper)
@@ -247,20 +249,34 @@ def _pattern_rows(each: schema.SetCard) -> Iterator[Cells]:
             yield (name.replace("_", " "), MODE_WORDS[mode], traces, *shares, count.scored)
 
 
-def _corrected_rows(each: schema.SetCard) -> Iterator[Cells]:
-    corrected, change = each.corrected, each.figures.difference
-    if corrected is None:
-        return
+def _corrected_grid(each: schema.SetCard) -> Iterator[Grid]:
+    if corrected := each.corrected:
+        name = "corrected" if corrected.own else "corrected_by_others"
+        yield make_grid(
+            name,
+            _corrected_rows(each, corrected),
+            remark=corrected.shared,
+            dataset=each.dataset,
+            labelled_set=corrected.labelled_set,
+            models=", ".join(corrected.models),
+        )
+
+
+def _corrected_rows(each: schema.SetCard, corrected: schema.Corrected) -> Iterator[Cells]:
+    change = each.figures.difference
     for mode in (mode for mode in MODE_WORDS if mode in corrected.rates):
         value, *ends = corrected.rates[mode]
-        raw, labels = each.figures.rate(mode), corrected.calibration[mode]
-        n = (each.counts.arms[mode].scored, labels.positives + labels.negatives)
+        raw = each.figures.rate(mode)
         shares = (percent(raw.value if raw else None), percent(value), interval(*ends, share=True))
-        yield (MODE_WORDS[mode], *shares, *n)
+        judge = (
+            estimate(*s[mode], share=True) for s in (corrected.sensitivity, corrected.specificity)
+        )
+        n = each.counts.arms[mode].scored
+        yield (MODE_WORDS[mode], *shares, n, *judge, corrected.labelled[mode])
     if corrected.difference is not None and change is not None:
         value, *ends = corrected.difference
         cells = (points(change.value), points(value), interval(*ends), corrected.n_pairs)
-        yield ("difference, points", *cells, "")
+        yield ("difference, points", *cells, "", "", "")
 
 
 def _trace_rows(each: schema.SetCard) -> Iterator[Cells]:
@@ -303,10 +319,13 @@ def _arm_row(each: schema.SetCard, mode: Mode) -> Cells:
         for lengths, missing in ((arm.trace_tokens, "none"), (arm.answer_tokens, "unknown"))
     )
     reasons = ", ".join(f"{n} {reason.replace('_', ' ')}" for reason, n in arm.unscored.items())
+    unscored: object = f"{arm.n_unscored} ({reasons})" if reasons else 0
+    if each.counts.only_mode not in (None, mode):
+        unscored = NOTHING_TO_READ
     return (
         each.dataset, MODE_WORDS[mode],
         f"{percent(arm.adoption)} (n = {arm.returned})" if arm.returned else "n/a",
-        f"{arm.n_unscored} ({reasons})" if reasons else 0, arm.declined,
+        unscored, arm.declined,
         arm.truncated, f"{arm.over_budget} / {arm.trace_over_budget} / {arm.over_limit}", arm.looping,
         trace, answer, arm.asked,
     )  # fmt: skip
@@ -318,13 +337,7 @@ def _judge_row(each: schema.SetCard) -> Cells:
         checked = each.kind == "reasoning"
         by = "answers are compared with the gold answer" if checked else "not judged"
         return (each.dataset, by, "", "", "")
-    agreement = "not measured against people here"
-    if judge.measured:
-        agreement = (
-            f"measured on {sum(part.positives + part.negatives for part in judge.measured)} replies of "
-            f"{', '.join(dict.fromkeys(part.set for part in judge.measured))}, "
-            f"source models: {len({part.model for part in judge.measured})}; see below"
-        )
+    agreement = measured_text(part.measured_on for part in judge.measured)
     model = judge.model or "offline, no model"
     wording = judge_wording(judge.name, judge.sha256)
     name = f"{judge.name} ({wording})" if wording else judge.name
@@ -334,17 +347,16 @@ def _judge_row(each: schema.SetCard) -> Cells:
 def _agreement_rows(measured: Sequence[schema.JudgeFigures]) -> Iterator[Cells]:
     """A row for each source model and mode, as a pooled figure hides where a judge errs."""
     modes = {str(mode): name for mode, name in MODE_WORDS.items()}
-    groups = [(part.model, modes.get(part.mode, part.mode), part.set, [part]) for part in measured]
-    groups += [("all together", "", "", list(measured))] * (len(groups) > 1)
-    for model, mode, labelled_set, parts in groups:
+    for part in measured:
         shares: list[object] = []
         for k, n in (
-            (sum(p.true_positive for p in parts), sum(p.positives for p in parts)),
-            (sum(p.true_negative for p in parts), sum(p.negatives for p in parts)),
+            (part.true_positive, part.positives),
+            (part.true_negative, part.negatives),
         ):
             shares += [_share(rate(k, n)) if n else "none of them", n]
-        kappa = "" if len(parts) > 1 or parts[0].kappa is None else f"{parts[0].kappa:.2f}"
-        yield (model, mode, *shares, kappa, sum(p.unscored for p in parts), labelled_set)
+        kappa = "" if part.kappa is None else f"{part.kappa:.2f}"
+        model = f"{part.model} (left out of the judge's training)" if part.left_out else part.model
+        yield (model, modes.get(part.mode, part.mode), *shares, kappa, part.unscored, part.set)
 
 
 def _inside_row(figure: schema.InsideFigure) -> Cells:

@@ -13,7 +13,7 @@ from rim_eval.files import write_whole
 
 if TYPE_CHECKING:
     from rim_eval.card import Card, Picture
-    from rim_eval.judging import ValidationFile
+    from rim_eval.judging import Validation
     from rim_eval.mechanisms.report import MechanismReport
     from rim_eval.observations import Table
 
@@ -85,7 +85,7 @@ def command(logs: Sequence[str], out: Path, judge: str | None, primary: str | No
             table.of_model(model),
             primary=primary,
             primary_reasoning=accuracy,
-            validations={name: one.validation for name, one in measured.items()},
+            validations=measured,
             patterns=patterns and identity_name(patterns),
         )
         pictures: Sequence[Picture] = ()
@@ -177,7 +177,7 @@ def read_cards(sources: Sequence[str], judge: str | None) -> "Iterator[tuple[str
             yield model, logs[0], make_card(table.of_model(model))
 
 
-def _print_summary(card: "Card", folder: Path, measured: "Mapping[str, ValidationFile]") -> None:
+def _print_summary(card: "Card", folder: Path, measured: "Mapping[str, Validation]") -> None:
     click.echo(f"{card.model}: {card.flag.sentence if card.flag else 'no RIM score'}")
     for problem in card.problems:
         click.echo(f"  {problem.says} (n = {problem.n})")

@@ -11,6 +11,7 @@ import click
 from rim_eval import judging
 from rim_eval.errors import RimError, refuse_existing
 from rim_eval.files import whole_file
+from rim_eval.formatting import measured_text
 from rim_eval.judging import Judge, Sees
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def command() -> None:
 
 @command.command("list")
 def list_judges() -> None:
-    """List the shipped judges: what they apply to, whether they ask a grader model, and what they see.
+    """List the shipped judges: what they apply to, whether they ask a grader or run a classifier, and what they see.
 
     NAME:PART shows a judge another part of the reply, wherever a judge is named: -T judge=hexphi:both.
     """
@@ -54,12 +55,15 @@ def list_judges() -> None:
         judge = judging.load_judge(name)
         kinds = ", ".join(judge.applies_to)
         asks = "asks a grader" if judge.needs_grader else "offline"
+        asks = "classifier" if judge.spec.needs_model and not judge.needs_grader else asks
         wording = f"; {judge.spec.wording}" if judge.spec.wording else ""
         validation = judging.load_validation(judge)
         measurements = validation.measurements if validation else ()
-        sets = ", ".join(dict.fromkeys(one.set for one in measurements)) or "nothing"
-        click.echo(f"{name:<18} {kinds:<16} {asks:<14} measured here on: {sets}")
+        click.echo(f"{name:<18} {kinds:<16} {asks:<14}".rstrip())
         click.echo(f"{'':<18} {judge.spec.title}{wording}")
+        for left_out in sorted({one.left_out for one in measurements}) or [False]:
+            groups = (one.measured_on for one in measurements if one.left_out == left_out)
+            click.echo(f"{'':<18} {measured_text(groups)}")
         others = ", ".join(f"{name}:{part}" for part in judge.spec.inputs if part != judge.sees)
         click.echo(
             f"{'':<18} sees the {_SEEN[judge.sees]}" + (f"; also as {others}" if others else "")
@@ -99,25 +103,29 @@ def validate(judge: str, set_name: str, files: Sequence[Path], graders: Sequence
     replies, records = judging.load_labelled(set_name, files)
     if limit and out is None:
         raise RimError("--limit measures a part only: say with --out where to keep its figures.")
-    target = judging.validation_target(loaded, out)
+    target = judging.validation_target(loaded, out, () if set_name == "csv" else records)
     replies = replies[:limit]
     with click.progressbar(length=len(replies), label="judging", file=sys.stderr) as bar:
         work = judging.measure(loaded, set_name, replies, records, models, lambda: bar.update(1))
-        measurement = asyncio.run(work)
+        measurements = asyncio.run(work)
     header = f"{'model':<18}{'mode':<10}{'event':<12}{'n':>5}{'unscored':>10}  {'sensitivity':<19}{'specificity':<19}{'kappa':<21}{'F1':<19}"
     click.echo(header.rstrip())
-    for group in measurement.groups:
-        agreement = group.agreement
+    for measurement in measurements:
+        agreement = measurement.agreement
         figures = (agreement.sensitivity, agreement.specificity, agreement.kappa, agreement.f1)
         click.echo(
-            f"{group.model:<18.17}{group.mode:<10}{group.event:<12}{agreement.n:>5}{agreement.n - agreement.n_scored:>10}  "
+            f"{measurement.model:<18.17}{measurement.mode:<10}{measurement.event:<12}{agreement.n:>5}{agreement.n - agreement.n_scored:>10}  "
             + " ".join(f"{one!s:<18}" for one in figures).rstrip()
         )
         if agreement.labels_kappa is not None:
             labels = agreement.labels or {}
             click.echo(f"{'':<18}kappa over {len(labels)} labels: {agreement.labels_kappa:.3f}")
-    remarks = judging.save_measurement(loaded, measurement, target)
-    click.echo("\n".join([*remarks, f"Written to {target}"]))
+    for old in judging.save_measurements(loaded, measurements, target):
+        by = f", grader {old.grader}" if old.grader else ""
+        click.echo(
+            f"Replaced: {old.set}, {old.model}, {old.mode}, {old.event}{by}, n = {old.agreement.n}."
+        )
+    click.echo(f"Written to {target}")
 
 
 @command.command()
@@ -217,6 +225,7 @@ def _load(name: str, sees: Sees | None, graders: Sequence[str]) -> "tuple[Judge,
         judge = judge.seeing(sees)
     models = load_graders(f"Judge `{judge.name}`", judge.needs_grader, graders)
     judge.check_graders(models)
+    judge.prepare()
     judge.spec.fetch_prompt()
     return judge, models
 
@@ -233,7 +242,7 @@ def load_graders(title: str, needs_grader: bool, names: Sequence[str]) -> "list[
         RimError: A grader is missing, or given for an offline judge or monitor.
     """
     if names and not needs_grader:
-        raise RimError(f"{title} is offline and asks no model: leave out --grader.")
+        raise RimError(f"{title} asks no grader: leave out --grader.")
     if needs_grader and not names:
         raise RimError(
             f"{title} asks a grader model: pass --grader MODEL, such as "
@@ -260,6 +269,7 @@ def _find_logs(paths: Sequence[Path]) -> list[Path]:
 def _outcome(log: "EvalLog", path: Path) -> str:
     """The outcome of a log that was judged again, in a few lines."""
     from rim_eval.observations import complete_rows, from_inspect_log, rows_of_score
+    from rim_eval.results.counts import unsafe_traces
     from rim_eval.statistics import rate
 
     # What the judge that just judged left of each sample.
@@ -270,7 +280,7 @@ def _outcome(log: "EvalLog", path: Path) -> str:
     panels = [votes for about in newest for votes in about.get("judge_votes", {}).values()]
     remarks = _grader_agreement(panels)
     # Where one judge has read trace and answer apart.
-    k, n = judging.unsafe_traces(
+    k, n = unsafe_traces(
         ((row.judge, row.prompt_id, row.epoch, row.mode), row.judge_sees, row.verdict)
         for row in from_inspect_log(log)
         if row.kind == "harmful"
@@ -292,6 +302,27 @@ def _tables(rows: "Sequence[Observation]") -> str:
     return "\n\n".join(map(text_table, set_results(rows).values()))
 
 
+def krippendorff(votes: Sequence[Sequence[bool | None]]) -> float | None:
+    """Krippendorff's alpha (nominal) over votes: 1 = agreement, 0 = chance, below 0 = discord.
+
+    Args:
+        votes: One sequence a reply, one vote a judge; None where a judge cast none.
+
+    Returns:
+        Alpha by Inspect's implementation; None when no reply has two votes, or all votes are equal
+        so that chance agreement is undefined.
+    """
+    from inspect_ai.scorer import SampleScore, Score, krippendorff_alpha
+
+    cast = [[int(vote) for vote in row if vote is not None] for row in votes]
+    rows = [row for row in cast if len(row) > 1]
+    if len({vote for row in rows for vote in row}) < 2:
+        return None
+    alpha: Any = krippendorff_alpha()
+    value = alpha([SampleScore(score=Score(value=list(row))) for row in rows])
+    return float(value) if isinstance(value, int | float) else None
+
+
 def _grader_agreement(panels: Iterable[Sequence[Mapping[str, Any]]]) -> list[str]:
     """Krippendorff's alpha among a panel's graders, in a sentence; nothing where no panel voted."""
     # The cheap stage of a cascade is kept among the votes, but asks no grader.
@@ -299,7 +330,7 @@ def _grader_agreement(panels: Iterable[Sequence[Mapping[str, Any]]]) -> list[str
     ballots = [ballot for ballot in cast if len(ballot) > 1]
     if not ballots:
         return []
-    alpha = judging.krippendorff(ballots)
+    alpha = krippendorff(ballots)
     value = "not defined (all votes are equal)" if alpha is None else f"{alpha:.3f}"
     return [
         f"{max(map(len, ballots))} graders vote; Krippendorff's alpha (1 = agreement): {value}, "

@@ -15,7 +15,7 @@ from rim_eval._version import __version__
 from rim_eval.card import Card, SetCard, make_card
 from rim_eval.comparison import schema
 from rim_eval.errors import RimError
-from rim_eval.formatting import MODE_WORDS
+from rim_eval.formatting import MODE_WORDS, only_mode_sentence
 from rim_eval.observations import Table
 from rim_eval.statistics import Verdicts
 from rim_eval.statistics.verdicts import prompt_means
@@ -179,6 +179,15 @@ def _compare_set(
     level: float,
 ) -> schema.SetComparison:
     """All models that have a set: paired where there are verdicts, else by their cards."""
+    if verdicts is not None:
+        verdicts = {
+            model: {
+                mode: of_mode
+                for mode, of_mode in verdicts[model].items()
+                if each.counts.only_mode in (None, mode)
+            }
+            for model, each in by_model.items()
+        }
     against: dict[str, tuple[schema.ModelDifference, ...]] = dict.fromkeys(by_model, ())
     for model in by_model.keys() - {reference} if reference in by_model else ():
         if verdicts is None:
@@ -348,7 +357,7 @@ def _remarks(
         yield _NOT_PAIRED
     for each in sets:
         rates = [(row.figures.think, row.figures.no_think) for row in each.rows]
-        counts = {max(rate.n_prompts for rate in both if rate) for both in rates}
+        counts = {max((rate.n_prompts for rate in both if rate), default=0) for both in rates}
         if not paired and len(counts) > 1:
             numbers = " and ".join(map(str, sorted(counts)))
             yield f"{each.dataset}: not the same prompts: {numbers} were asked"
@@ -357,6 +366,8 @@ def _remarks(
         kinds = {row.arm_kind for row in each.rows}
         if len(kinds) > 1:
             yield f"{each.dataset}: modes were brought about differently ({', '.join(sorted(kinds))})"
+        if any(row.figures.only_mode for row in each.rows):
+            yield f"{each.dataset}: {only_mode_sentence(each.kind)}"
         for row in each.rows:
             if not row.verified:
                 yield f"{each.dataset}: the modes of {row.model} are not verified"

@@ -89,7 +89,7 @@ def _own_rows(each: SetComparison, comparison: Comparison) -> Iterator[Row]:
     """Each model's own rates and change."""
     for row in each.rows:
         rates = [
-            f"{percent(rate.value)} (n = {rate.n_scored})" if rate else "not run"
+            f"{percent(rate.value)} (n = {rate.n_scored})" if rate else row.figures.absent
             for rate in map(row.figures.rate, MODE_WORDS)
         ]
         change = row.figures.difference

@@ -13,6 +13,7 @@ from inspect_ai.viewer import ViewerConfig
 
 from rim_eval.decoding import SEED, TEMPERATURE, TOP_P
 from rim_eval.errors import RimError
+from rim_eval.formatting import only_mode_sentence
 from rim_eval.inspect_tasks.calls import arm_call
 from rim_eval.inspect_tasks.compat import active_generate_config, active_model
 from rim_eval.inspect_tasks.options import PairedTask
@@ -27,7 +28,7 @@ from rim_eval.inspect_tasks.settings import (
 )
 from rim_eval.inspect_tasks.solver import both_modes
 from rim_eval.inspect_tasks.switches import forget_switches, switch_for
-from rim_eval.judging import load_judge
+from rim_eval.judging import load_judge, matcher_remark, only_mode_of
 from rim_eval.prompt_sets import (
     LoadedSet,
     load_prompt_file,
@@ -99,6 +100,8 @@ def _judged_by(loaded: LoadedSet, settings: Any) -> Scorer:
             judge.event(kind)
         grader_for(judge)
         judge.spec.fetch_prompt(getattr(settings, "data", None))
+        if judge.spec.reader.kind == "refusal":
+            _LOGGER.warning(matcher_remark(judge))
     return rim(name)
 
 
@@ -210,6 +213,10 @@ def _check_model(settings: RunSettings, loaded: LoadedSet, messages: dict[str, s
     forget_switches(model)
     thinking = switch_for(model, settings.switch, settings.chat_template)
     render, switch = thinking.render, thinking.switch
+    judge = getattr(settings, "judge", None)
+    sees = load_judge(judge).sees if judge not in (None, "none") else None
+    if only_mode_of(sees, switch.kind):
+        _LOGGER.warning(only_mode_sentence(loaded.entry.kind))
     if config.system_message and render is not None and switch.kind == "switch":
         require_difference(render, switch, system=config.system_message)
     # Only prompts with such a word are rendered.

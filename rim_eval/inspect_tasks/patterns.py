@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @metric(scores="unreduced")
 def pattern_prevalence() -> Metric:
-    """Share of read replies that show each pattern, by mode and part, and what was not read.
+    """Share of read replies that show each pattern, by mode and part, and what was not read; no share without traces.
 
     Names begin with the monitor's where it asks no grader: `keyword_baseline_think_trace_read`.
     """
@@ -41,7 +41,7 @@ def pattern_prevalence() -> Metric:
             # No figure passes for a grader's.
             offline = "" if monitor.grader else f"{monitor.name.replace(' ', '_')}_"
             name = f"{offline}{one.group.mode}_{one.group.part}"
-            for label in (ANY_PATTERN, *PATTERNS):
+            for label in () if one.nothing_to_read else (ANY_PATTERN, *PATTERNS):
                 figures[f"{name}_{label}"] = one.rates[label].value
             figures[f"{name}_read"] = one.n_read
             figures |= {f"{name}_unread_{reason}": n for reason, n in one.unread.items()}

@@ -78,12 +78,14 @@ def checked_modes() -> Scorer:
 
 
 def grader_for(judge: Judge) -> Model | list[Model] | None:
-    """The grader that the run names, or all of a panel; none is needed by an offline judge.
+    """The grader that the run names, or all of a panel; none is needed by a judge that asks no model.
 
     Raises:
-        PrerequisiteError: The judge needs a grader and the run names none.
+        PrerequisiteError: The judge needs a grader and the run names none, or a classifier that cannot be had.
         RimError: A grader cannot be sent the judge's prompt.
     """
+    with user_errors():
+        judge.prepare()
     if not judge.needs_grader:
         return None
     grader = model_roles().get("grader")

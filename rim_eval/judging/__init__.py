@@ -1,20 +1,12 @@
 """Judges: from one reply to a verdict with its provenance, or to the reason why there is none."""
 
-from rim_eval.judging._agreement import (
-    Agreement,
-    AgreementFigure,
-    Pair,
-    agreement,
-    krippendorff,
-    pool,
-    unsafe_traces,
-)
 from rim_eval.judging._case import (
     Case,
     Judgement,
     JudgeProvenance,
     Sees,
     case_of_generation,
+    only_mode_of,
     unscored_reason,
 )
 from rim_eval.judging._drafts import resuming
@@ -30,10 +22,11 @@ from rim_eval.judging._judge import (
     judge_names,
     judge_wording,
     load_judge,
+    matcher_remark,
     missing_grader_message,
     parse_judge,
 )
-from rim_eval.judging._labelled import LABELLED_SETS, load_labelled, parse_labelled
+from rim_eval.judging._labelled import LABELLED_SETS, load_labelled
 from rim_eval.judging._panel import graders_name
 from rim_eval.judging._refusal import classify_refusal
 from rim_eval.judging._spec import (
@@ -46,40 +39,33 @@ from rim_eval.judging._spec import (
 )
 from rim_eval.judging._structured import enforces_schema
 from rim_eval.judging._validation import (
-    Group,
     Measurement,
     Validation,
-    ValidationFile,
     find_validations,
     load_validation,
     measure,
-    save_measurement,
+    read_validation,
+    save_measurements,
     validation_target,
 )
 from rim_eval.judging._verdict_parsing import parse_verdict
 
 __all__ = [
     "LABELLED_SETS",
-    "Agreement",
-    "AgreementFigure",
     "Case",
     "Dialogue",
     "FieldsReader",
     "Grader",
-    "Group",
     "Judge",
     "JudgeProvenance",
     "Judgement",
     "Measurement",
     "Message",
-    "Pair",
     "ReplyField",
     "Sees",
     "Source",
     "Validation",
-    "ValidationFile",
     "WordReader",
-    "agreement",
     "ask_grader",
     "case_of_generation",
     "classify_refusal",
@@ -90,20 +76,19 @@ __all__ = [
     "graders_name",
     "judge_names",
     "judge_wording",
-    "krippendorff",
     "load_grader",
     "load_judge",
     "load_labelled",
     "load_validation",
+    "matcher_remark",
     "measure",
     "missing_grader_message",
+    "only_mode_of",
     "parse_judge",
-    "parse_labelled",
     "parse_verdict",
-    "pool",
+    "read_validation",
     "resuming",
-    "save_measurement",
-    "unsafe_traces",
+    "save_measurements",
     "unscored_reason",
     "validation_target",
 ]

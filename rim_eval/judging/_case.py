@@ -5,7 +5,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from rim_eval.generation import Generation
-from rim_eval.types import FrozenModel, PromptKind, UnscoredReason
+from rim_eval.types import ArmKind, FrozenModel, Mode, PromptKind, UnscoredReason
 
 Sees = Literal["answer", "reasoning", "both"]
 """What a judge is shown of a reply: the answer alone, the trace alone, or both."""
@@ -75,6 +75,18 @@ def case_unscored_reason(case: Case, sees: Sees) -> UnscoredReason | None:
     if sees == "reasoning":
         return None if case.trace and case.trace.strip() else "no_trace"
     return None if case.answer.strip() else "empty_answer"
+
+
+def only_mode_of(sees: str | None, arm_kind: ArmKind) -> Mode | None:
+    """The one mode whose replies a judge can read; None where it can read both.
+
+    A judge of the reasoning alone has nothing to read in a mode that is to have none; low effort has some.
+
+    Args:
+        sees: What the judge sees; None where nothing was judged.
+        arm_kind: How the modes were brought about.
+    """
+    return "think" if sees == "reasoning" and arm_kind != "effort" else None
 
 
 class JudgeProvenance(FrozenModel):

@@ -17,11 +17,18 @@ from typing import Any, Final, cast, get_args
 from rim_eval.errors import RimError
 from rim_eval.judging import _case, _grader
 from rim_eval.judging._case import Case, Event, Judgement, JudgeProvenance, Sees
+from rim_eval.judging._classifier import classify, load_classifier
 from rim_eval.judging._grader import Grader
 from rim_eval.judging._panel import count_votes, graders_name
 from rim_eval.judging._refusal import classify_refusal
 from rim_eval.judging._request import check_frame
-from rim_eval.judging._spec import JudgeSpec, PatternsReader, RefusalReader, VerdictRule
+from rim_eval.judging._spec import (
+    ClassifierReader,
+    JudgeSpec,
+    PatternsReader,
+    RefusalReader,
+    VerdictRule,
+)
 from rim_eval.judging._structured import response_schema
 from rim_eval.judging._verdict_parsing import ParsedVerdict, parse_verdict
 from rim_eval.paths import judges_dir, model_name
@@ -82,6 +89,16 @@ class Judge:
         """Whether a grader model is asked; False for offline judges."""
         return self.spec.needs_grader
 
+    def prepare(self) -> None:
+        """Fetch and load what the judge runs by itself, before anything is asked: a classifier's model.
+
+        Raises:
+            RimError: It cannot be had; the message says what to do.
+        """
+        for stage in self.stages or (self,):
+            if isinstance(stage.spec.reader, ClassifierReader):
+                load_classifier(stage.spec.reader)
+
     @property
     def scale(self) -> tuple[float, float] | None:
         """Lowest and highest score; None where a verdict may come without one."""
@@ -128,11 +145,19 @@ class Judge:
             judge=self.name,
             version="+".join(map(str, versions)),
             sha256=self.sha256,
-            grader=graders_name([model_name(str(one)) for one in _listed(grader)])
-            if self.needs_grader
-            else None,
+            grader=self._model_name(_listed(grader)),
             sees=self.sees,
         )
+
+    def _model_name(self, graders: Sequence[Grader]) -> str | None:
+        """Whose verdict it is: the graders', the classifier's at its revision, or no model's."""
+        if self.stages:
+            by_stage = (stage._model_name(graders) for stage in self.stages)
+            return ", ".join(filter(None, by_stage)) or None
+        if isinstance(self.spec.reader, ClassifierReader):
+            return load_classifier(self.spec.reader).name
+        names = [model_name(str(one)) for one in graders] if self.needs_grader else []
+        return graders_name(names)
 
     async def judge(self, case: Case, grader: Grader | Sequence[Grader] | None = None) -> Judgement:
         """Judge one reply.
@@ -166,6 +191,13 @@ class Judge:
             if refusal.label is None:
                 return judgement(reason="unread_language", explanation=_UNREAD_LANGUAGE)
             parsed = ParsedVerdict({"label": refusal.label}, explanation="; ".join(refusal.cues))
+        elif isinstance(reader, ClassifierReader):
+            reading = await classify(reader, case, self.sees)
+            # A refusal at its head does not make a reply harmless whose rest was not read.
+            harmless = rule.event == "misaligned" and reading.label not in rule.labels
+            if reading.label is None or (harmless and not reading.whole):
+                return judgement(reason="judge_truncated", explanation=reading.explanation)
+            parsed = ParsedVerdict({"label": reading.label}, explanation=reading.explanation)
         elif not graders:
             raise RimError(missing_grader_message(self))
         else:
@@ -251,8 +283,16 @@ def missing_grader_message(judge: Judge) -> str:
         "  --model-role grader=openai/gpt-4.1                   (hosted)\n"
         "  --model-role grader=vllm/Qwen/Qwen3-32B              (local; hf/<model> works too)\n"
         "  -T judge=qwen3guard --model-role grader=vllm/Qwen/Qwen3Guard-Gen-8B   (local guard model)\n"
-        "  -T judge=refusal                                     (offline, no grader: refusals only)\n"
+        "  -T judge=minos                                       (a classifier, no grader: refusals only)\n"
         "  -T judge=none                                        (generate now, judge later)"
+    )
+
+
+def matcher_remark(judge: Judge) -> str:
+    """What to judge by in place of the offline matcher where something is decided."""
+    return (
+        f"Judge `{judge.name}` matches words, and how often it errs depends on the model. It is for trials: for a "
+        "release decision name a grader, or a classifier that needs none (-T judge=minos, -T judge=protectai)."
     )
 
 

@@ -1,20 +1,21 @@
 """Human-labelled replies, to validate judges: published sets and a user's own CSV, in one shape."""
 
-import hashlib
 import tomllib
 from collections.abc import Mapping, Sequence
 from fnmatch import filter as matching
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple, get_args
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from rim_eval.errors import AccessError, RimError, first_complaint
 from rim_eval.files import parse_json
 from rim_eval.judging._case import Case, Event
-from rim_eval.prompt_sets import FileRecord, GithubSource, HubSource, download_file
-from rim_eval.prompt_sets.formats import DataFile, read_rows
-from rim_eval.prompt_sets.registry import Columns, Format
+from rim_eval.prompt_sets.formats import DataFile, Row, read_rows
+from rim_eval.prompt_sets.records import FileRecord, record_file
+from rim_eval.prompt_sets.registry import Columns, Format, PublishedFiles, SourceFile
+from rim_eval.prompt_sets.sources import obtain
 from rim_eval.types import FrozenModel, PromptKind
 
 ReplyMode = Literal["think", "no_think", "unknown"]
@@ -34,13 +35,10 @@ class LabelledReply(NamedTuple):
     """Which model wrote the reply; `unnamed` when the set does not say."""
     mode: ReplyMode
     label: str | None = None
-
-
-class LabelledFile(FileRecord):
-    """Which file a measurement was made on."""
-
-    unlabelled: int = 0
-    """Rows left out because people gave no usable label."""
+    prompt_kind: PromptKind = "harmful"
+    """What the prompt asks for; the case's kind says which event the label is about."""
+    file: str = ""
+    """Name of the file that it comes from."""
 
 
 class LabelledColumns(FrozenModel):
@@ -59,24 +57,39 @@ class LabelledColumns(FrozenModel):
     then part of the answer, and the mode follows from it."""
 
 
-class LabelledSet(FrozenModel):
+class LabelledSet(PublishedFiles):
     """Where a labelled set is published and how its rows are read (`labelled_sets.toml`)."""
 
     event: Event
     about: str
-    source: HubSource | GithubSource | None = None
-    """Where it is published; None for the user's own file."""
-    files: tuple[str, ...] = ()
-    """Paths in the publisher's repository."""
     format: Format | Literal["by_behaviour"]
     """How a file is read; `by_behaviour` is one JSON mapping from behaviours to lists of replies."""
     columns: LabelledColumns
     kind: PromptKind = "harmful"
+    harmful_prompts: dict[str, str] = Field(default={})
+    """Where labels of one event are about prompts of both kinds: the harmful ones, by a column's pattern."""
     mode: ReplyMode = "no_think"
     labels: dict[str, bool] | None = None
     """Whether the event happened, by people's label; None for yes and no in the usual words."""
     model_in_file_name: tuple[str, ...] | None = None
     """Where no column names the model, the file does, behind one of these prefixes."""
+
+    def rows(self, file: DataFile) -> list[Row]:
+        """Return the rows of a file by column.
+
+        Raises:
+            RimError: The bytes are not of the set's format.
+        """
+        try:
+            if self.format == "by_behaviour":
+                return [dict(row) for group in parse_json(file.content).values() for row in group]
+            names = self.columns
+            return read_rows(file, Columns(format=self.format, prompt=names.chat or names.prompt))
+        except (RimError, ValueError, TypeError, AttributeError) as error:
+            reason = str(error).splitlines()[0]
+            raise RimError(
+                f"{file.name}: not a file of the set `{self.name}` ({reason})."
+            ) from None
 
     def read(self, row: Mapping[str, Any], stem: str) -> LabelledReply | None:
         """Read one row.
@@ -95,13 +108,13 @@ class LabelledSet(FrozenModel):
         columns, labels = self.columns, self.labels or _WORDS
         if columns.chat:
             row = {**row, **{one["role"]: str(one["content"]) for one in row[columns.chat]}}
-        names = matching(row, columns.label) if "*" in columns.label else [columns.label]
-        words = [str(row[name]).strip().casefold() for name in names]
-        votes = [labels[word] for word in words if word in labels]
 
         def cell(column: str | None) -> Any:
             return (row.get(column) or None) if column else None
 
+        names = matching(row, columns.label) if "*" in columns.label else [columns.label]
+        words = [str(row[name]).strip().casefold() for name in names]
+        votes = [labels[word] for word in words if word in labels]
         answer, trace = row[columns.answer] or "", cell(columns.trace)
         mode: Any = cell(columns.mode) or self.mode
         if columns.chat:
@@ -125,11 +138,15 @@ class LabelledSet(FrozenModel):
             return None
         # Labels of a set's own are numbered: `2_full_refusal`.
         label = words[0].partition("_")[2] if self.labels else None
-        return LabelledReply(case, sum(votes) * 2 > len(votes), str(model), mode, label)
+        patterns = self.harmful_prompts.items()
+        harmful = [fnmatchcase(str(row.get(column)), pattern) for column, pattern in patterns]
+        prompt_kind = "harmful" if harmful and all(harmful) else case.kind
+        human = sum(votes) * 2 > len(votes)
+        return LabelledReply(case, human, str(model), mode, label, prompt_kind)
 
 
 LABELLED_SETS: Final = {
-    name: LabelledSet.model_validate(table)
+    name: LabelledSet.model_validate({"name": name, **table})
     for name, table in tomllib.loads(
         Path(__file__).with_name("labelled_sets.toml").read_text(encoding="utf-8")
     ).items()
@@ -139,88 +156,62 @@ LABELLED_SETS: Final = {
 
 def load_labelled(
     name: str, files: Sequence[Path] = ()
-) -> tuple[list[LabelledReply], list[LabelledFile]]:
+) -> tuple[list[LabelledReply], list[FileRecord]]:
     """Return all labelled replies of a set.
 
     Args:
         name: A key of `LABELLED_SETS`.
-        files: Local files in the publisher's format; without any the set is downloaded and cached.
+        files: Local files in the publisher's format, which count as the published ones where their names
+            do; without any the set comes from the folder in `RIM_EVAL_DATA`, or from its publisher.
 
     Raises:
-        RimError: There is no such set, a file is missing, given twice, or has another shape.
+        RimError: There is no such set, or a file is missing, given twice, or not as it should be.
         AccessError: The publisher cannot be reached.
     """
     if name not in LABELLED_SETS:
         raise RimError(f"There is no labelled set `{name}`. Sets: {', '.join(LABELLED_SETS)}.")
     labelled_set = LABELLED_SETS[name]
-    source = labelled_set.source
-    if not files and source is None:
+    if not files and not labelled_set.files:
         raise RimError(f"The set `{name}` needs a file: --data FILE. {labelled_set.about}")
-    replies: list[LabelledReply] = []
-    records: list[LabelledFile] = []
-    for file in files or labelled_set.files:
-        try:
-            remote = source if isinstance(file, str) else None
-            raw = download_file(remote, str(file)).content if remote else Path(file).read_bytes()
-        except OSError as error:
-            raise RimError(f"--data {file}: {error.strerror}.") from None
-        except RimError as error:
-            raise AccessError(
-                f"{source and source.repo}: {file} could not be loaded "
-                f"({str(error).splitlines()[0][:200]}). With a copy of your own: --set {name} --data FILE."
-            ) from None
-        in_file, record = parse_labelled(name, str(file), raw)
-        same = [before.name for before in records if before.sha256 == record.sha256]
-        if files and same:
-            raise RimError(
-                f"{file} holds the same replies as {same[0]}, given before (sha256 "
-                f"{record.sha256[:12]}): they would count twice. Give each file once."
-            )
-        replies += in_file
-        records.append(record)
-    return replies, records
-
-
-def parse_labelled(
-    name: str, filename: str, raw: bytes
-) -> tuple[list[LabelledReply], LabelledFile]:
-    """Return the labelled replies of one file.
-
-    Args:
-        name: A key of `LABELLED_SETS`.
-        filename: The file's name; XSTest's names the model in it.
-        raw: The file's bytes.
-
-    Raises:
-        RimError: The file has not the set's shape; it names the row and what is missing.
-    """
-    labelled_set, path = LABELLED_SETS[name], Path(filename)
     try:
-        if labelled_set.format == "by_behaviour":
-            rows = [dict(row) for group in parse_json(raw).values() for row in group]
-        else:
-            rows = read_rows(DataFile(name, path.name, raw), Columns(format=labelled_set.format))
-    except (RimError, ValueError, TypeError, AttributeError) as error:
-        reason = str(error).splitlines()[0]
-        raise RimError(f"{filename}: not a file of the set `{name}` ({reason}).") from None
-    replies = []
+        contents = [DataFile(name, file.name, file.read_bytes()) for file in files]
+    except OSError as error:
+        raise RimError(f"--data {error.filename}: {error.strerror}.") from None
+    if not files:
+        try:
+            published = obtain(labelled_set, None).files
+        except AccessError as error:
+            step = f"Or name your copies: --set {name} --data FILE."
+            raise type(error)(f"{error}\n{step}") from error
+        contents = [DataFile(name, declared.name, content) for declared, content, _ in published]
+    replies: list[LabelledReply] = []
+    records: dict[str, FileRecord] = {}
+    for content in contents:
+        in_file, record = _parse(labelled_set, content, records)
+        replies += in_file
+        records[record.sha256] = record
+    return replies, list(records.values())
+
+
+def _parse(
+    labelled_set: LabelledSet, file: DataFile, earlier: Mapping[str, FileRecord]
+) -> tuple[list[LabelledReply], FileRecord]:
+    """The labelled replies of one file, once it passed its checks."""
+    rows, replies = labelled_set.rows(file), []
+    by_name = {declared.name: declared for declared in labelled_set.files}
+    declared = by_name.get(file.name, SourceFile(path=file.name))
+    record = record_file(file, declared, len(rows), declared.rows, earlier)
     for number, row in enumerate(rows, start=1):
         try:
-            replies.append(labelled_set.read(row, path.stem))
+            reply = labelled_set.read(row, Path(file.name).stem)
         except (KeyError, ValueError, TypeError) as error:
             problem = str(error)
             if isinstance(error, KeyError):
                 problem = f"no column {error}; there are {sorted(map(str, row))}"
             elif isinstance(error, ValidationError):
                 problem = first_complaint(error, "the reply")
-            raise RimError(f"{filename}, row {number}: {problem}. {labelled_set.about}") from None
-    labelled = [reply for reply in replies if reply is not None]
-    if not labelled:
-        raise RimError(f"{filename}: no row has a usable label. {labelled_set.about}")
-    record = LabelledFile(
-        name=path.name,
-        sha256=hashlib.sha256(raw).hexdigest(),
-        rows=len(rows),
-        unlabelled=len(rows) - len(labelled),
-    )
-    return labelled, record
+            raise RimError(f"{file.name}, row {number}: {problem}. {labelled_set.about}") from None
+        replies += [reply._replace(file=file.name)] if reply else []
+    if not replies:
+        raise RimError(f"{file.name}: no row has a usable label. {labelled_set.about}")
+    return replies, record

@@ -98,8 +98,35 @@ class RefusalReader(YamlSection):
         return {"label": ReplyField(labels=get_args(RefusalLabel))}
 
 
+class ClassifierReader(YamlSection):
+    """A sequence classifier that runs in this process through transformers; no grader is asked."""
+
+    kind: Literal["classifier"]
+    model: str = Field(min_length=1)
+    """Repository of the hub, or a folder."""
+    revision: str | None = Field(default=None, pattern=r"^[0-9a-f]{40}$")
+    """Commit on the hub; without it the newest, and the verdict names which that was."""
+    text: str = Field(min_length=1)
+    """What it reads, a Jinja template over `request`, `context` (may be empty) and `response`."""
+    labels: dict[str, Name] = Field(min_length=2)
+    """This judge's label by the model's own."""
+    max_tokens: int = Field(ge=8)
+    """Tokens that it reads, its special ones included; of longer texts the head."""
+
+    @property
+    def fields(self) -> dict[str, ReplyField]:
+        """The one field, called `label`."""
+        return {"label": ReplyField(labels=tuple(self.labels.values()))}
+
+    @model_validator(mode="after")
+    def _shows_reply(self) -> Self:
+        if "response" not in self.text:
+            raise ValueError("text: shows no {{ response }}, so every reply would read alike")
+        return self
+
+
 Reader = Annotated[
-    FieldsReader | WordReader | PatternsReader | RefusalReader,
+    FieldsReader | WordReader | PatternsReader | RefusalReader | ClassifierReader,
     Field(discriminator="kind"),
 ]
 
@@ -239,7 +266,12 @@ class JudgeSpec(Dialogue):
     @property
     def needs_grader(self) -> bool:
         """Whether a grader model is asked."""
-        return self.reader.kind not in ("patterns", "refusal")
+        return self.reader.kind not in ("patterns", "refusal", "classifier")
+
+    @property
+    def needs_model(self) -> bool:
+        """Whether a model reads the replies: a grader, or a classifier in this process."""
+        return self.needs_grader or self.reader.kind == "classifier"
 
     @property
     def wording(self) -> str | None:

@@ -1,79 +1,79 @@
 """Measure a judge against people, per source model and mode, and keep the figures beside its file."""
 
 import asyncio
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, Literal
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from rim_eval._version import __version__
 from rim_eval.errors import RimError, first_complaint
 from rim_eval.files import write_whole
-from rim_eval.judging._agreement import Agreement, Pair, agreement, pool
+from rim_eval.formatting import MeasuredOn
 from rim_eval.judging._case import Event, Judgement, Sees
 from rim_eval.judging._grader import Grader
 from rim_eval.judging._judge import Judge, judge_names, load_judge
-from rim_eval.judging._labelled import LabelledFile, LabelledReply
-from rim_eval.types import FrozenModel
+from rim_eval.judging._labelled import LabelledReply, ReplyMode
+from rim_eval.prompt_sets import FileRecord
+from rim_eval.statistics.agreement import Agreement, Pair, agreement
+from rim_eval.types import FrozenModel, PromptKind
 
 _AT_ONCE: Final = 64
 
 
-class Group(FrozenModel):
-    """The figures on the replies of one model in one mode."""
-
-    model: str
-    mode: str
-    """`think`, `no_think`, or `unknown`."""
-    event: Event
-    agreement: Agreement
-
-
 class Measurement(FrozenModel):
-    """One judge with one grader on one labelled set."""
+    """One judge with one grader against people, on the replies of one model in one mode."""
 
     set: str
+    model: str
+    mode: ReplyMode
+    event: Event
+    prompts: dict[PromptKind, int]
+    """Replies by what their prompts ask for; empty when that is not known."""
+    left_out: bool = False
+    """Whether the judge that was measured was trained without this model's replies (a judge that is
+    trained). Then these are the figures that say what it does on further models."""
     judge_version: int
     judge_sha256: str
     grader: str | None
     sees: Sees
     rim_eval: str
-    files: tuple[LabelledFile, ...]
-    groups: tuple[Group, ...]
-    """One entry a model, mode and event; there is no pooled figure without them."""
-    pooled: Agreement | None = None
-    """Over all groups, when there are several and all are of one event."""
+    files: tuple[FileRecord, ...]
+    agreement: Agreement
+
+    @property
+    def measured_on(self) -> MeasuredOn:
+        """What readers are told of it in short."""
+        kappa = self.agreement.kappa.value
+        return MeasuredOn(self.set, self.model, kappa, self.prompts, self.left_out)
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """What a new measurement of the same replaces."""
+        judge = self.grader, self.sees, self.left_out
+        return (self.set, self.model, self.mode, self.event, *judge)
 
 
 class Validation(FrozenModel):
     """Everything that was measured of one judge: `<judge>.validation.json` beside its file."""
 
-    schema_version: int = 1
+    schema_version: Literal[2] = 2
     judge: str
     measurements: tuple[Measurement, ...] = ()
-
-
-class ValidationFile(NamedTuple):
-    """A judge's measured agreement with people, and the file in which it stands."""
-
-    validation: Validation
-    path: Path
-
-
-def _pooled(groups: Sequence[Group]) -> Agreement | None:
-    one_event = len({group.event for group in groups}) == 1
-    return pool([group.agreement for group in groups]) if len(groups) > 1 and one_event else None
+    path: Path | None = Field(default=None, exclude=True)
+    """The file that it was read from."""
 
 
 async def measure(
     judge: Judge,
     set_name: str,
     replies: Sequence[LabelledReply],
-    files: Sequence[LabelledFile],
+    files: Sequence[FileRecord],
     grader: Grader | Sequence[Grader] | None = None,
     progress: Callable[[], None] = lambda: None,
-) -> Measurement:
+) -> tuple[Measurement, ...]:
     """Judge every labelled reply and compare with the people's labels.
 
     Args:
@@ -83,6 +83,9 @@ async def measure(
         files: The files that they come from.
         grader: The model to ask, or several that vote.
         progress: Called after each reply.
+
+    Returns:
+        One entry a model, mode and event; there is no pooled figure, which would hide where a judge errs.
 
     Raises:
         RimError: The judge has no verdict for this kind of prompt, or needs a grader.
@@ -98,45 +101,60 @@ async def measure(
     for kind in {reply.case.kind for reply in replies}:
         judge.event(kind)
     judgements = await asyncio.gather(*map(judge_one, replies))
-    pairs: dict[tuple[str, str, Event], list[Pair]] = {}
+    groups = defaultdict[tuple[str, ReplyMode, Event], list[tuple[LabelledReply, Judgement]]](list)
     for reply, judgement in zip(replies, judgements, strict=True):
-        pair = Pair(reply.human, judgement.verdict, judgement.reason, reply.label, judgement.label)
-        pairs.setdefault((reply.model, reply.mode, judgement.event), []).append(pair)
-    groups = tuple(
-        Group(model=model, mode=mode, event=event, agreement=agreement(group))
-        for (model, mode, event), group in pairs.items()
-    )
-    return Measurement(
-        set=set_name,
-        judge_version=judge.spec.version,
-        judge_sha256=judge.sha256,
-        grader=judge.provenance(grader).grader,
-        sees=judge.sees,
-        rim_eval=__version__,
-        files=tuple(files),
-        groups=groups,
-        pooled=_pooled(groups),
+        groups[reply.model, reply.mode, judgement.event].append((reply, judgement))
+    return tuple(
+        Measurement(
+            set=set_name,
+            model=model,
+            mode=mode,
+            event=event,
+            prompts=Counter(reply.prompt_kind for reply, _ in group),
+            judge_version=judge.spec.version,
+            judge_sha256=judge.sha256,
+            grader=judge.provenance(grader).grader,
+            sees=judge.sees,
+            rim_eval=__version__,
+            files=tuple(file for file in files if file.name in {reply.file for reply, _ in group}),
+            agreement=agreement(
+                [Pair(r.human, j.verdict, j.reason, r.label, j.label) for r, j in group]
+            ),
+        )
+        for (model, mode, event), group in groups.items()
     )
 
 
-def validation_target(judge: Judge, path: Path | None = None) -> Path:
+def validation_target(
+    judge: Judge, path: Path | None = None, files: Sequence[FileRecord] = ()
+) -> Path:
     """Where a judge's figures will be written; checked before the work, so that none is lost.
 
     Args:
         judge: The judge to be measured.
         path: Where to write; by default `<judge>.validation.json` beside the judge's file.
+        files: The publisher's files that it will be measured on.
 
     Raises:
-        RimError: The judge is no file, the folder is not there, or the file is of another judge.
+        RimError: The judge is no file, the folder is not there, the file is of another judge, or a published
+            file is another one than was measured on before.
     """
     path = path or _default_path(judge)
-    if path.is_file() and (other := read_validation(path).judge) != judge.name:
-        raise RimError(
-            f"{path} is about the judge `{other}`, not `{judge.name}`. Choose another --out."
-        )
     if path.is_dir() or not path.parent.is_dir():
         what = "a folder" if path.is_dir() else "in a folder that is not there"
         raise RimError(f"{path} is {what}. Name a file with --out, such as {judge.name}.json.")
+    earlier = read_validation(path) if path.is_file() else Validation(judge=judge.name)
+    if earlier.judge != judge.name:
+        raise RimError(
+            f"{path} is about the judge `{earlier.judge}`, not `{judge.name}`. Choose another --out."
+        )
+    known = {file.name: file.sha256 for one in earlier.measurements for file in one.files}
+    for file in files:
+        if known.get(file.name, file.sha256) != file.sha256:
+            raise RimError(
+                f"{file.name} has SHA-256 {file.sha256[:12]}; the figures in {path} were measured on a file of this "
+                f"name with {known[file.name][:12]}. Get that one again, or keep the new figures apart with --out."
+            )
     return path
 
 
@@ -146,47 +164,28 @@ def _default_path(judge: Judge) -> Path:
     return judge.path.with_suffix(".validation.json")
 
 
-def save_measurement(judge: Judge, measurement: Measurement, path: Path) -> list[str]:
-    """Add a measurement to the judge's file.
-
-    Earlier figures of the same set, grader and input are replaced where the same source model was
-    measured anew in the same mode; all else stays.
+def save_measurements(
+    judge: Judge, measurements: Sequence[Measurement], path: Path
+) -> list[Measurement]:
+    """Add measurements to the judge's file, in place of earlier ones of the same.
 
     Args:
         judge: The judge that was measured.
-        measurement: The figures.
+        measurements: The figures.
         path: Where to write, as `validation_target` returned it.
 
     Returns:
-        What was replaced, then what stayed, a sentence each; nothing for a new file.
+        The measurements that were replaced.
 
     Raises:
         RimError: The file cannot be written, or what is there is of another shape.
     """
-
-    def key(one: Measurement, group: Group) -> tuple[str | None, ...]:
-        return one.set, group.model, group.mode, group.event, one.grader, one.sees
-
-    previous = read_validation(path) if path.is_file() else Validation(judge=judge.name)
-    measured = {key(measurement, group) for group in measurement.groups}
-    measurements: list[Measurement] = []
-    remarks: dict[str, list[str]] = {"Replaced": [], "Kept as it was": []}
-    for old in previous.measurements:
-        for group in old.groups:
-            by = f", grader {old.grader}" if old.grader else ""
-            sentence = (
-                f"{old.set}, {group.model}, {group.mode}, {group.event}{by}, sees {old.sees}, "
-                f"judge file {old.judge_sha256[:8]}, n = {group.agreement.n}."
-            )
-            what = "Replaced" if key(old, group) in measured else "Kept as it was"
-            remarks[what].append(f"{what}: {sentence}")
-        groups = tuple(group for group in old.groups if key(old, group) not in measured)
-        if groups or not old.groups:
-            update = {} if groups == old.groups else {"groups": groups, "pooled": _pooled(groups)}
-            measurements.append(old.model_copy(update=update))
-    whole = previous.model_copy(update={"measurements": (*measurements, measurement)})
+    earlier = read_validation(path).measurements if path.is_file() else ()
+    new = {one.key for one in measurements}
+    kept = [one for one in earlier if one.key not in new]
+    whole = Validation(judge=judge.name, measurements=(*kept, *measurements))
     write_whole({path: whole.model_dump_json(indent=1) + "\n"})
-    return [remark for each in remarks.values() for remark in each]
+    return [one for one in earlier if one.key in new]
 
 
 def read_validation(path: Path) -> Validation:
@@ -196,11 +195,12 @@ def read_validation(path: Path) -> Validation:
         RimError: The file cannot be read, or is not of this shape.
     """
     try:
-        return Validation.model_validate_json(path.read_bytes())
+        validation = Validation.model_validate_json(path.read_bytes())
+        return validation.model_copy(update={"path": path})
     except ValidationError as error:
         raise RimError(
-            f"{path} is no judge validation file: {first_complaint(error, 'the file')}. "
-            "`rim-eval judge validate` writes them."
+            f"{path} is no judge validation file of this version: {first_complaint(error, 'the file')}. "
+            "`rim-eval judge validate JUDGE` writes them: measure the judge again."
         ) from None
     except OSError as error:
         raise RimError(f"{path} cannot be read ({error}).") from None
@@ -224,7 +224,7 @@ def load_validation(judge: Judge) -> Validation | None:
 
 def find_validations(
     judges: Iterable[tuple[str, str]], files: Sequence[Path] = ()
-) -> dict[str, ValidationFile]:
+) -> dict[str, Validation]:
     """Find the measured agreement with people of the judges behind some observations, by judge name.
 
     Args:
@@ -235,7 +235,7 @@ def find_validations(
     Raises:
         RimError: A file is no such file, or two are of one judge.
     """
-    validations: dict[str, ValidationFile] = {}
+    validations: dict[str, Validation] = {}
     for path in files:
         validation = read_validation(path)
         name = validation.judge
@@ -244,12 +244,12 @@ def find_validations(
                 f"{validations[name].path} and {path} are both about the judge `{name}`. Give one; "
                 "`rim-eval judge validate --out FILE` keeps several sets in one file."
             )
-        validations[name] = ValidationFile(validation, path)
+        validations[name] = validation
     shipped = set(judge_names())
     for judge_at_version, sha256 in judges:
         name = judge_at_version.split("@")[0]
         if name not in validations and set(name.split("+")) <= shipped:
             judge = load_judge(name)
             if judge.sha256 == sha256 and (beside := load_validation(judge)):
-                validations[name] = ValidationFile(beside, _default_path(judge))
+                validations[name] = beside
     return validations

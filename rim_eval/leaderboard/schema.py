@@ -124,7 +124,7 @@ class AllowedJudge(FiniteModel):
     kinds: tuple[PromptKind, ...]
     sees: tuple[str, ...]
     graders: tuple[str, ...] = ()
-    """Grader models; empty for judges that work offline."""
+    """Grader models, or classifiers (`model` at any commit, or `model@commit`); empty for judges that work offline."""
     sets: tuple[str, ...] = ()
     """Prompt sets that it may judge; empty: all."""
 
@@ -140,7 +140,9 @@ class AllowedJudge(FiniteModel):
             and of.kind in self.kinds
             and judge.sees in self.sees
             and (not self.sets or of.dataset in self.sets)
-            and judge.model in (self.graders or (None,))
+            and bool(
+                {judge.model, (judge.model or "").split("@")[0]} & set(self.graders or (None,))
+            )
         )
 
 

@@ -1,6 +1,7 @@
 """The lm-eval task of one prompt set in one mode. Only lm-eval loads this module, for a task file."""
 
 import json
+import logging
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -9,7 +10,8 @@ from lm_eval.api.task import ConfigurableTask  # noqa: TID253  (a task must be m
 from rim_eval.decoding import budgets
 from rim_eval.errors import RimError, SettingError
 from rim_eval.fingerprint import cached_fingerprint
-from rim_eval.judging import load_judge, unscored_reason
+from rim_eval.formatting import only_mode_sentence
+from rim_eval.judging import load_judge, only_mode_of, unscored_reason
 from rim_eval.lm_eval_tasks.engine import Engine, engine_of
 from rim_eval.lm_eval_tasks.samples import metrics, record
 from rim_eval.lm_eval_tasks.settings import RUN, TaskFile, plain_errors, read_settings
@@ -17,6 +19,8 @@ from rim_eval.prompt_sets import entry, message_in_arm, refuse_real_model
 from rim_eval.replies import ArmRequest, ReplyVerdict, check_reply, judge_reply
 from rim_eval.thinking import Switch
 from rim_eval.types import KIND_NAMES, PromptKind
+
+_LOGGER: Final = logging.getLogger(__name__)
 
 _TOKEN_LIMITS: Final = ("max_tokens", "max_new_tokens", "max_completion_tokens", "max_length")
 
@@ -77,6 +81,11 @@ class ModeTask(ConfigurableTask):  # type: ignore[misc]
         self.switch = engine.switch(self.settings.switch, template)
         if system:
             engine.refuse_cancelled(self.switch, system, template)
+        if self.judge and only_mode_of(self.judge.sees, self.switch.kind) not in (
+            None,
+            self.file.mode,
+        ):
+            _LOGGER.warning(only_mode_sentence(entry(self.file.prompt_set).kind))
         self._fit_budgets(system)
         # What is known only once lm-eval has its model, and what it keeps no record of.
         self.config.metadata[RUN] |= self.budgets.model_dump() | {
@@ -117,7 +126,7 @@ class ModeTask(ConfigurableTask):  # type: ignore[misc]
 
     @plain_errors()
     def process_results(self, doc: dict[str, Any], results: list[Any]) -> dict[str, Any]:
-        """Splits, verifies and scores one reply; what needs a grader is left for `rim-eval judge run`."""
+        """Splits, verifies and scores one reply; what needs a model of its own is left for `rim-eval judge run`."""
         names = self.engine.names
         if names and self.settings.model:
             names += (self.settings.model,)
@@ -127,7 +136,7 @@ class ModeTask(ConfigurableTask):  # type: ignore[misc]
         reply = self.engine.read(results[0], request)
         if doc["kind"] == "reasoning":
             verdict = check_reply(reply, doc["target"], self.absolute_error)
-        elif self.judge is None or self.judge.needs_grader:
+        elif self.judge is None or self.judge.spec.needs_model:
             sees = "answer" if self.judge is None else self.judge.sees
             verdict = ReplyVerdict(reason=unscored_reason(reply, sees) or "not_judged")
         else:

@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from rim_eval.formatting import KIND_WORDS, interval, percent
+from rim_eval.formatting import KIND_WORDS, NOTHING_TO_READ, interval, percent
 from rim_eval.observations import Observation
 from rim_eval.patterns.monitor import ANY_PATTERN, MonitorId, Part, UnreadReason
 from rim_eval.patterns.rows import PatternRow, index_unique, reply_of, verdicts_by_prompt
@@ -45,6 +45,11 @@ class Prevalence(FrozenModel):
     def n_read(self) -> int:
         """Parts that were read."""
         return self.n - sum(self.unread.values())
+
+    @property
+    def nothing_to_read(self) -> bool:
+        """Whether no reply has such a part, as in no-think mode, where no trace is to be."""
+        return self.unread == {"no_trace": self.n}
 
 
 class Conditional(FrozenModel):
@@ -147,7 +152,10 @@ def prevalence_table(groups: Iterable[Prevalence]) -> str:
     for one in groups:
         unread = ", ".join(f"{n} {reason}" for reason, n in sorted(one.unread.items()))
         reasons = f" (not read: {unread})" if unread else ""
-        lines = [f"PREVALENCE  {one.group}: {one.n_read} of {one.n} read{reasons}"]
+        read = f"{one.n_read} of {one.n} read{reasons}"
+        if one.nothing_to_read:
+            read = f"{NOTHING_TO_READ}, none of {one.n} replies has a trace"
+        lines = [f"PREVALENCE  {one.group}: {read}"]
         if one.n_read:
             lines += [f"  {label:<30}{rate_text(rate)}" for label, rate in one.rates.items()]
         if one.n_read and one.unsupported:

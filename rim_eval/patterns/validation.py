@@ -15,11 +15,12 @@ from typing import Any, Final, Literal, NamedTuple, TypeVar
 from pydantic import AliasPath, BaseModel, Field, ValidationError, model_validator
 
 from rim_eval.errors import RimError, first_complaint
-from rim_eval.judging import Agreement, Case, Grader, Pair, agreement
+from rim_eval.judging import Case, Grader
 from rim_eval.observations import numbered_lines
 from rim_eval.patterns.monitor import ANY_PATTERN, Monitor, MonitorId, Part, read_patterns
 from rim_eval.patterns.rows import PatternRow, index_unique, reply_of
 from rim_eval.patterns.rubric import locate
+from rim_eval.statistics.agreement import Agreement, Pair, agreement
 from rim_eval.thinking import split_trace
 from rim_eval.types import PATTERNS, FrozenModel, Mode, Pattern
 

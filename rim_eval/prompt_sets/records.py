@@ -3,6 +3,7 @@
 import hashlib
 import re
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -61,25 +62,8 @@ def read_set(entry: PromptSet, files: tuple[SetFile, ...]) -> CheckedFiles:
                 )
             own_ids.add(prompts[-1].id)
             pair_keys.append(reader.text(columns.pair))
-        if (count := len(rows)) != (expected := entry.expected_rows(declared)):
-            problem, step = f"{count} rows", "get the publisher's file unchanged"
-            if count == expected - 1:
-                problem += " (was the first prompt taken for a header when the file was made?)"
-            if count:
-                step += "; or run it as a file of your own (rim_eval/prompts)"
-            raise file.problem(problem, f"{expected} rows", step)
-        digest = hashlib.sha256(content).hexdigest()
-        if declared.sha256 not in (None, digest):
-            raise file.problem(
-                f"SHA-256 is {digest}",
-                f"{declared.sha256}, the published file",
-                "get the file again (an editor or git may have changed its line ends; a damaged "
-                "download may lie in the cache), or load yours as a file of your own",
-            )
-        if digest in by_checksum:  # the count is right then, and the prompts are not
-            problem = f"the same content as {by_checksum[digest].name}"
-            raise file.problem(problem, "a file of its own", "get both from the publisher again")
-        by_checksum[digest] = FileRecord(name=file.name, sha256=digest, rows=count)
+        record = record_file(file, declared, len(rows), entry.expected_rows(declared), by_checksum)
+        by_checksum[record.sha256] = record
     counts = Counter(prompt.subset for prompt in prompts)
     for name, subset in entry.subsets.items():
         if counts[name] != subset.count:
@@ -90,6 +74,49 @@ def read_set(entry: PromptSet, files: tuple[SetFile, ...]) -> CheckedFiles:
             )
     prompts = _number_repeats(prompts, pair_keys)
     return CheckedFiles(prompts, pair_keys, tuple(by_checksum.values()))
+
+
+def record_file(
+    file: DataFile,
+    declared: SourceFile,
+    rows: int,
+    expected: int | None,
+    earlier: Mapping[str, FileRecord],
+) -> FileRecord:
+    """Check a file that was read against what is declared of it.
+
+    Args:
+        file: Its name and bytes.
+        declared: What is known of the published file.
+        rows: How many rows it has.
+        expected: How many it must have; None where that is not known.
+        earlier: The set's other files so far, by checksum.
+
+    Raises:
+        RimError: It has another count or checksum, or the content of another file.
+    """
+    if expected is not None and rows != expected:
+        problem, step = f"{rows} rows", "get the publisher's file unchanged"
+        if rows == expected - 1:
+            problem += " (was the first prompt taken for a header when the file was made?)"
+        if rows:
+            step += "; or run it as a file of your own (rim_eval/prompts)"
+        raise file.problem(problem, f"{expected} rows", step)
+    digest = hashlib.sha256(file.content).hexdigest()
+    if declared.sha256 not in (None, digest):
+        raise file.problem(
+            f"SHA-256 is {digest}",
+            f"{declared.sha256}, the published file",
+            "get the file again (an editor or git may have changed its line ends; a damaged "
+            "download may lie in the cache), or load yours as a file of your own",
+        )
+    if digest in earlier:  # the count is right then, and the prompts are not
+        problem, step = (
+            f"the same content as {earlier[digest].name}",
+            "give each file once, as its publisher has it",
+        )
+        raise file.problem(problem, "a file of its own", step)
+    return FileRecord(name=file.name, sha256=digest, rows=rows)
 
 
 def _number_repeats(prompts: list[Prompt], pair_keys: list[str | None]) -> list[Prompt]:

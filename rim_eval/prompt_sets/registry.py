@@ -158,10 +158,27 @@ class AccessRequest(FrozenModel):
     steps: tuple[str, ...]
 
 
-class PromptSet(FrozenModel):
-    """One prompt set: what it is, where it comes from, and what a good copy looks like."""
+class PublishedFiles(FrozenModel):
+    """Files that a publisher has: where they come from, and what may stand in their place."""
 
     name: Name
+    homepage: str = ""
+    source: Source
+    files: tuple[SourceFile, ...] = ()
+    local: tuple[LocalFile, ...] = ()
+    exclusive: str | None = None
+    """Pattern: files of a local folder that match it and are not declared are an error."""
+    access: AccessRequest | None = None
+
+    @property
+    def gated(self) -> bool:
+        """Whether the publisher asks for a request before handing the files out."""
+        return self.access is not None
+
+
+class PromptSet(PublishedFiles):
+    """One prompt set: what it is, where it comes from, and what a good copy looks like."""
+
     title: str
     kind: PromptKind
     judge: str | None = None
@@ -172,19 +189,13 @@ class PromptSet(FrozenModel):
     """How far an answer may lie from the gold one, by the publisher's rule; None where it must be equal."""
     licence: str
     citation: str
-    homepage: str = ""
     note: str = ""
-    source: Source
     files: tuple[SourceFile, ...] = Field(min_length=1)
-    local: tuple[LocalFile, ...] = ()
-    exclusive: str | None = None
-    """Pattern: files of a local folder that match it and are not declared are an error."""
     columns: Columns
     subsets: dict[Name, Subset] = Field(default_factory=dict)
     default_subsets: tuple[Name, ...] = ()
     """What is loaded unless asked otherwise; all when empty."""
     pairing: Annotated[SameKeyPairing | OffsetPairing, Field(discriminator="rule")] | None = None
-    access: AccessRequest | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -201,11 +212,6 @@ class PromptSet(FrozenModel):
         if (self.judge is None) != (self.kind == "reasoning"):
             raise ValueError("harmful and benign sets name a judge, reasoning sets do not")
         return self
-
-    @property
-    def gated(self) -> bool:
-        """Whether the publisher asks for a request before handing the set out."""
-        return self.access is not None
 
     @property
     def default_count(self) -> int:

@@ -15,7 +15,7 @@ from typing import ClassVar, Final, Literal, NamedTuple
 from rim_eval.errors import AccessError, RimError
 from rim_eval.paths import tasks_dir
 from rim_eval.prompt_sets.download import download_file, repository_url
-from rim_eval.prompt_sets.registry import FileSource, PromptSet, SourceFile
+from rim_eval.prompt_sets.registry import FileSource, PublishedFiles, SourceFile
 
 DATA_VARIABLE: Final = "RIM_EVAL_DATA"
 """Environment variable that names the data folder."""
@@ -44,7 +44,7 @@ class SetFiles(NamedTuple):
     revision: str | None = None
 
 
-def obtain(entry: PromptSet, data: Path | None) -> SetFiles:
+def obtain(entry: PublishedFiles, data: Path | None) -> SetFiles:
     """Return the files of a set.
 
     Args:
@@ -79,7 +79,7 @@ def obtain(entry: PromptSet, data: Path | None) -> SetFiles:
     )
 
 
-def from_publisher(entry: PromptSet) -> SetFiles:
+def from_publisher(entry: PublishedFiles) -> SetFiles:
     """Download a set's files, or take them from the cache.
 
     Raises:
@@ -118,7 +118,7 @@ def join_revisions(revisions: Iterable[str | None]) -> str | None:
     return ", ".join(dict.fromkeys(filter(None, revisions))) or None
 
 
-def _steps(entry: PromptSet) -> str:
+def _steps(entry: PublishedFiles) -> str:
     """How to get access, or the files, one step a line."""
     if entry.access is None:
         return f"Connect this machine and run again, or copy the files here: {_copy(entry)}"
@@ -131,11 +131,11 @@ def _steps(entry: PromptSet) -> str:
     return "\n".join(f"  {number}. {step}" for number, step in enumerate(steps, 1))
 
 
-def _copy(entry: PromptSet) -> str:
+def _copy(entry: PublishedFiles) -> str:
     return f"{_layout(entry)}; then set {DATA_VARIABLE}=<folder> (or pass data=<folder>)."
 
 
-def _layout(entry: PromptSet) -> str:
+def _layout(entry: PublishedFiles) -> str:
     """A set's files below a data folder, as messages show them: `<folder>/xstest/xstest_prompts.csv`."""
     names = [file.name for file in entry.files]
     if len(names) > 3:
@@ -143,7 +143,7 @@ def _layout(entry: PromptSet) -> str:
     return " and ".join(f"<folder>/{entry.name}/{name}" for name in names)
 
 
-def _from_folder(entry: PromptSet, data: Path) -> SetFiles | None:
+def _from_folder(entry: PublishedFiles, data: Path) -> SetFiles | None:
     """The files of a set in a data folder; None when the folder holds no file of the set."""
     folders = {data: [data]}
     if data.is_dir():
@@ -171,7 +171,7 @@ def _from_folder(entry: PromptSet, data: Path) -> SetFiles | None:
     return None
 
 
-def _read(entry: PromptSet, file: SourceFile, paths: Mapping[str, Path]) -> SetFile | None:
+def _read(entry: PublishedFiles, file: SourceFile, paths: Mapping[str, Path]) -> SetFile | None:
     """A publisher's file, or one that stands for it."""
     if file.name in paths:
         return SetFile(file, paths[file.name].read_bytes())

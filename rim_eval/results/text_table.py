@@ -3,7 +3,15 @@
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from rim_eval.formatting import KIND_WORDS, MODE_WORDS, interval, p_text, percent, points
+from rim_eval.formatting import (
+    KIND_WORDS,
+    MODE_WORDS,
+    interval,
+    only_mode_sentence,
+    p_text,
+    percent,
+    points,
+)
 from rim_eval.results.figures import SetResult
 from rim_eval.types import Mode
 
@@ -42,10 +50,17 @@ def text_table(result: SetResult, expected: Mapping[Mode, float] | None = None) 
 
 def _remarks(result: SetResult) -> Iterator[str]:
     """What a reader must know before believing the figures; nothing when all is well."""
+    only_mode = result.figures.only_mode
+    if only_mode:
+        yield f"  {only_mode_sentence(result.kind)}"
     yield from (f"  mode not verified: {reason}" for reason in result.mode_check.reasons)
     for mode, arm in result.counts.arms.items():
         counts = {
-            **{f"unscored ({reason.replace('_', ' ')})": n for reason, n in arm.unscored.items()},
+            **{
+                f"unscored ({reason.replace('_', ' ')})": n
+                for reason, n in arm.unscored.items()
+                if only_mode in (None, mode)
+            },
             "declined by the provider": arm.declined,
             "cut off by the token limit": arm.truncated,
             "longer than the answer budget": arm.over_budget,

@@ -11,10 +11,13 @@ from rim_eval.statistics.bootstrap import bootstrap_by_prompt, interval_by_promp
 from rim_eval.statistics.correlation import Correlation, pearson, spearman
 from rim_eval.statistics.discrimination import Discrimination, discrimination
 from rim_eval.statistics.judge_error import (
+    LEAST_MODELS,
     Calibration,
+    Measured,
     PairCounts,
     corrected_difference,
     corrected_rate,
+    judge_shares,
 )
 from rim_eval.statistics.paired import PairedDifference, paired_difference
 from rim_eval.statistics.paired_tests import mcnemar_exact, sign_flip_test, sign_test
@@ -28,12 +31,14 @@ from rim_eval.statistics.verdicts import Verdicts
 from rim_eval.statistics.wilson import Estimate, Rate, rate, unpaired_interval
 
 __all__ = [
+    "LEAST_MODELS",
     "ArmSummary",
     "Calibration",
     "Correlation",
     "Discrimination",
     "Estimate",
     "Interval",
+    "Measured",
     "Outcomes",
     "PairCounts",
     "PairedDifference",
@@ -52,6 +57,7 @@ __all__ = [
     "discrimination",
     "holm",
     "interval_by_prompt",
+    "judge_shares",
     "mcnemar_exact",
     "mcnemar_power",
     "minimum_detectable",

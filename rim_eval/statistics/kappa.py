@@ -8,7 +8,12 @@ marginals would reach (Cohen, 1960, Educational and Psychological Measurement 20
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
+
+from rim_eval.statistics.wilson import Estimate
+
+_DRAWS: Final = 4000
+_SEED: Final = 20260101
 
 
 def cohen_kappa(pairs: Sequence[tuple[Any, Any]]) -> float | None:
@@ -48,3 +53,29 @@ def binary_kappa(tp: Any, fp: Any, tn: Any, fn: Any) -> Any:
     if isinstance(most, int | float):
         return beyond / most if most > 0 else None
     return beyond / most
+
+
+def kappa_interval(tp: int, fp: int, tn: int, fn: int, level: float = 0.95) -> Estimate | None:
+    """Binary kappa with its percentile bootstrap interval over items.
+
+    Args:
+        tp: Both say yes; the other counts as for `binary_kappa`.
+        fp: Only the second says yes.
+        tn: Both say no.
+        fn: Only the first says yes.
+        level: Confidence, a fraction.
+
+    Returns:
+        Kappa and the ends of its interval; None where kappa is undefined.
+    """
+    import numpy as np
+
+    cells = np.array([tp, fp, tn, fn])
+    value = binary_kappa(*cells.tolist()) if cells.sum() else None
+    if value is None:
+        return None
+    draws = np.random.default_rng(_SEED).multinomial(cells.sum(), cells / cells.sum(), _DRAWS)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        drawn = binary_kappa(*draws.T.astype(float))
+    ends = np.nanpercentile(drawn, [50 - 50 * level, 50 + 50 * level])
+    return Estimate(float(value), *map(float, ends))

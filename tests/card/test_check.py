@@ -10,8 +10,9 @@ import pytest
 from pydantic import ValidationError
 
 from rim_eval.card import Card, card_json, check_card, make_card
-from rim_eval.judging import AgreementFigure, Group, Measurement, Pair, Validation, agreement
+from rim_eval.judging import Measurement, Validation
 from rim_eval.observations import Observation, Run, Table, from_rows, join
+from rim_eval.statistics.agreement import AgreementFigure, Pair, agreement
 
 Json = Any
 
@@ -23,15 +24,16 @@ def _validation() -> Validation:
         + [Pair(False, False)] * 95
         + [Pair(False, True)] * 5
     )
-    modes = ("think", "no_think")
-    groups = tuple(Group(model="x", mode=m, event="misaligned", agreement=found) for m in modes)
     return Validation(
         judge="refusal",
-        measurements=(
+        measurements=tuple(
             Measurement(
-                set="people", judge_version=1, judge_sha256="a" * 64, grader=None, sees="answer",
-                rim_eval="0", files=(), groups=groups,
-            ),
+                set="people", model=model, mode=mode, event="misaligned", prompts={"harmful": 150},
+                judge_version=1, judge_sha256="a" * 64, grader=None, sees="answer", rim_eval="0", files=(),
+                agreement=found,
+            )
+            for model in ("x", "y", "z")
+            for mode in ("think", "no_think")
         ),
     )  # fmt: skip
 
@@ -168,14 +170,15 @@ def _flip_pairs(value: Json) -> None:
 
 
 def _invent_calibration(value: Json) -> None:
-    from rim_eval.card.build import corrected_from
-    from rim_eval.card.schema import JudgeCounts
+    """A correction that follows, but from other labelled replies than the card's."""
+    from rim_eval.card.build import correct
 
     found = Card.model_validate_json(json.dumps(value)).sets[0]
-    good = JudgeCounts(true_positives=900, positives=1000, true_negatives=999, negatives=1000)
-    poor = good.model_copy(update={"true_negatives": 800})
-    calibration: Any = {"think": poor, "no_think": good}
-    again = corrected_from(found.counts, "invented", calibration, shared=False, level=0.95)
+    assert found.judge is not None
+    poor = [one.model_copy(update={"true_negative": 80, "false_positive": 20}) for one in found.judge.measured]  # fmt: skip
+    judge = found.judge.model_copy(update={"measured": tuple(poor)})
+    again = correct(value["model"], found.counts, judge, 0.95)
+    assert again is not None
     value["sets"][0]["corrected"] = json.loads(again.model_dump_json())
 
 
@@ -190,7 +193,7 @@ def _kappa(value: Json) -> None:
     )
     value["sets"][0]["corrected"] = None
     value["sets"][0]["judge"]["measured"] = [
-        value["sets"][0]["judge"]["measured"][0] | equal | {"kappa": 0.99}
+        value["sets"][0]["judge"]["measured"][0] | equal | {"kappa": 0.99, "prompts": {}}
     ]
 
 
@@ -222,7 +225,7 @@ INVENTED: dict[str, tuple[Callable[[Json], object], str]] = {
         "this card has no such sets",
     ),
     "pairs twice": (lambda v: v["discrimination"].append(v["discrimination"][0]), "twice"),
-    "calibration": (_invent_calibration, "corrected.calibration.think.positives is 1000"),
+    "calibration": (_invent_calibration, "corrected.specificity.think[0] is"),
     "correction of nothing": (_without_measurement, "the counts give None"),
     "correction dropped": (lambda v: v["sets"][0].update(corrected=None), "corrected is None"),
     "kappa": (_kappa, "kappa is 0.99, the counts give 0.0"),
@@ -324,4 +327,4 @@ def test_intervals_from_inside_the_model_have_their_ends_in_order() -> None:
 def test_an_estimate_without_a_value_is_no_kappa() -> None:
     """One class only: chance agreement is total, and neither the measurement nor the check has a kappa."""
     found = agreement([Pair(True, True)] * 5)
-    assert found.kappa == AgreementFigure(value=None, lower=None, upper=None)
+    assert found.kappa == AgreementFigure()

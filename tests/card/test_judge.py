@@ -8,23 +8,30 @@ from click.testing import CliRunner
 
 from rim_eval.card import card_markdown, check_card, make_card
 from rim_eval.cli import main
-from rim_eval.judging import Agreement, AgreementFigure, Group, Measurement, Validation
+from rim_eval.judging import Measurement, Validation
 from rim_eval.observations import Table, from_rows, write_observations
+from rim_eval.statistics.agreement import Agreement
 
-NOTHING = AgreementFigure(value=None, lower=None, upper=None)
 
-
-def validation(*modes: str, counts: tuple[int, int, int, int] = (45, 5, 95, 5)) -> Validation:
+def validation(
+    *modes: Any,
+    counts: tuple[int, int, int, int] = (45, 5, 95, 5),
+    models: tuple[str, ...] = ("m",),
+    left_out: bool = False,
+) -> Validation:
+    """Labelled replies of the card's own model, unless others are named."""
     tp, fn, tn, fp = counts
-    agreement = Agreement(
-        n=sum(counts), n_scored=sum(counts), unscored={}, true_positive=tp, false_positive=fp,
-        true_negative=tn, false_negative=fn, sensitivity=NOTHING, specificity=NOTHING, kappa=NOTHING, f1=NOTHING,
+    agreement = Agreement(true_positive=tp, false_positive=fp, true_negative=tn, false_negative=fn)
+    measurements = tuple(
+        Measurement(
+            set="people", model=model, mode=mode, event="misaligned", prompts={"harmful": sum(counts)},
+            left_out=left_out, judge_version=1, judge_sha256="a" * 64, grader=None, sees="answer", rim_eval="0",
+            files=(), agreement=agreement,
+        )
+        for model in models
+        for mode in modes
     )  # fmt: skip
-    measurement = Measurement(
-        set="people", judge_version=1, judge_sha256="a" * 64, grader=None, sees="answer", rim_eval="0", files=(),
-        groups=tuple(Group(model="x", mode=m, event="misaligned", agreement=agreement) for m in modes),
-    )  # fmt: skip
-    return Validation(judge="refusal", measurements=(measurement,))
+    return Validation(judge="refusal", measurements=measurements)
 
 
 @pytest.fixture
@@ -51,6 +58,42 @@ def test_labels_without_modes_serve_both_and_the_card_says_so(table: Table) -> N
     assert card.sets[0].corrected is not None
     assert card.sets[0].corrected.shared
     assert "goes unnoticed" in card_markdown(card)
+
+
+OTHERS = ("first", "second", "third")
+
+
+def test_figures_of_other_models_carry_the_spread_and_are_named(table: Table) -> None:
+    own = make_card(table, validations={"refusal": validation("unknown")}).sets[0].corrected
+    card = make_card(table, validations={"refusal": validation("unknown", models=OTHERS)})
+    others = card.sets[0].corrected
+    assert own is not None
+    assert others is not None
+    assert (own.own, own.models) == (True, ("m",))
+    assert (others.own, others.models) == (False, OTHERS)
+    assert others.rates["think"][2] - others.rates["think"][1] > 1.2 * (own.rates["think"][2] - own.rates["think"][1])  # fmt: skip
+    assert check_card(card) == []
+    text = card_markdown(card)
+    assert "replies of other models: first, second, third" in text
+    assert "measured on 3 models (first, second, third): kappa 0.85 to 0.85; people, 450 replies to harmful prompts" in text  # fmt: skip
+
+
+def test_two_other_models_correct_nothing_and_the_card_says_why(table: Table) -> None:
+    card = make_card(table, validations={"refusal": validation("unknown", models=OTHERS[:2])})
+    assert card.sets[0].corrected is None
+    assert "measured on 2 other models, and how much it varies between models needs 3" in card.problems[0].says  # fmt: skip
+    assert check_card(card) == []
+
+
+def test_a_judge_that_was_trained_is_shown_by_the_models_left_out(table: Table) -> None:
+    known = validation("unknown", models=OTHERS).measurements
+    new = validation("unknown", counts=(40, 10, 90, 10), models=OTHERS, left_out=True).measurements
+    card = make_card(table, validations={"refusal": Validation(judge="refusal", measurements=(*known, *new))})  # fmt: skip
+    judge = card.sets[0].judge
+    assert judge is not None
+    assert [each.left_out for each in judge.measured] == [True] * 3
+    assert "measured on 3 models left out of its training" in card_markdown(card)
+    assert check_card(card) == []
 
 
 def test_judge_near_guessing_is_not_corrected_for_but_said(table: Table) -> None:
@@ -88,8 +131,8 @@ def test_file_that_is_no_validation_is_refused_in_one_line(tmp_path: Path, rows:
     arguments = [str(tmp_path / "rows.parquet"), "--validation", str(tmp_path / "wrong.json")]
     done = CliRunner().invoke(main, ["card", *arguments, "--out", str(tmp_path / "out")])
     assert done.exit_code == 1
-    assert "is no judge validation file: judge: Field required." in done.output
-    assert "`rim-eval judge validate` writes them" in done.output
+    assert "is no judge validation file of this version: judge: Field required." in done.output
+    assert "`rim-eval judge validate JUDGE` writes them" in done.output
     assert "errors.pydantic.dev" not in done.output
 
 

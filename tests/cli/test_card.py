@@ -17,6 +17,9 @@ def rim_eval(*arguments: object) -> Result:
     return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
 
+MODELS = {"gpt4", "llama2new", "llama2orig", "mistralguard", "mistralinstruct"}
+
+
 @pytest.fixture
 def table(rows: Any, tmp_path: Path) -> Path:
     """Forty harmless prompts, judged by the shipped refusal matcher."""
@@ -39,12 +42,13 @@ def test_figures_beside_a_shipped_judge_come_on_the_card(table: Path, tmp_path: 
     assert "agreement of refusal with people: " in done.output
     assert "refusal.validation.json" in done.output
     (found,) = json.loads((tmp_path / "card" / "card.json").read_text())["sets"]
-    assert {part["model"] for part in found["judge"]["measured"]} == {"gpt4", "llama2new", "llama2orig"}  # fmt: skip
+    assert {part["model"] for part in found["judge"]["measured"]} == MODELS
+    assert set(found["corrected"]["models"]) == MODELS
     assert found["corrected"]["labelled_set"] == "xstest"
 
 
 @pytest.mark.slow
-def test_each_source_model_has_a_row_and_the_pooled_figure_never_stands_alone(
+def test_each_source_model_has_a_row_and_there_is_no_figure_over_all(
     table: Path, tmp_path: Path
 ) -> None:
     rim_eval("card", table, "--out", tmp_path / "card")
@@ -52,11 +56,11 @@ def test_each_source_model_has_a_row_and_the_pooled_figure_never_stands_alone(
     lines = [line for line in page.splitlines() if line.startswith("|") and "xstest" in line]
     rows = {line.split("|")[1].strip(): line for line in lines}
     assert "97.3 % (94.2 to 98.7 %) | 220 |" in rows["gpt4"]
-    assert {"gpt4", "llama2new", "llama2orig"} <= rows.keys()
-    together = next(line for line in page.splitlines() if line.startswith("| all together"))
-    assert "| 843 |" in together
-    assert "| 507 |" in together
-    assert "source models: 3; see below" in page
+    assert rows.keys() >= MODELS
+    assert "all together" not in page
+    assert "measured on 5 models" in page
+    assert "1250 replies to harmless prompts, 1000 replies to harmful prompts" in page
+    assert "carry how much it varies between those" in page
     assert "not measured against people" not in page
 
 

@@ -11,7 +11,8 @@ from inspect_ai.log import read_eval_log
 from inspect_ai.model import Model, get_model
 
 from rim_eval.cli import main
-from rim_eval.judging import Validation, judge_names, load_judge, load_validation
+from rim_eval.errors import RimError
+from rim_eval.judging import Validation, judge_names, load_judge, load_validation, read_validation
 from tests.judging.test_requests import RAW
 
 pytestmark = pytest.mark.slow
@@ -67,8 +68,8 @@ def test_validate_writes_figures_per_model_and_mode_and_no_text(rows: Path, tmp_
     out = tmp_path / "refusal.json"
     done = rim_eval("judge", "validate", "refusal", "--data", rows, "--out", out)
     assert done.exit_code == 0, done.output
-    (measured,) = json.loads(out.read_text())["measurements"]
-    groups = {(group["model"], group["mode"]): group["agreement"] for group in measured["groups"]}
+    measured = json.loads(out.read_text())["measurements"]
+    groups = {(one["model"], one["mode"]): one["agreement"] for one in measured}
     assert {key: (a["n"], a["n_scored"]) for key, a in groups.items()} == {
         ("small", "no_think"): (2, 2),
         ("small", "think"): (2, 1),
@@ -84,15 +85,15 @@ def test_validating_again_replaces_the_measurement(rows: Path, tmp_path: Path) -
     out = tmp_path / "refusal.json"
     for _ in range(2):
         rim_eval("judge", "validate", "refusal", "--data", rows, "--out", out)
-    assert len(json.loads(out.read_text())["measurements"]) == 1
+    assert len(json.loads(out.read_text())["measurements"]) == 3
 
 
 def groups_of(path: Path) -> dict[str, int]:
     measurements = json.loads(path.read_text())["measurements"]
-    return {g["model"]: g["agreement"]["n"] for m in measurements for g in m["groups"]}
+    return {one["model"]: one["agreement"]["n"] for one in measurements}
 
 
-def test_figures_of_other_source_models_stay_and_it_is_said(tmp_path: Path) -> None:
+def test_figures_of_other_source_models_stay(tmp_path: Path) -> None:
     """One file after the other gives what both at once give; the same model anew replaces its figures."""
     out, head = tmp_path / "v1.json", ROWS.splitlines()[0]
     validate = ("judge", "validate", "refusal", "--out", out, "--data")
@@ -102,14 +103,12 @@ def test_figures_of_other_source_models_stay_and_it_is_said(tmp_path: Path) -> N
     rim_eval(*validate, tmp_path / "a.csv", "--data", tmp_path / "b.csv")
     second = rim_eval(*validate, tmp_path / "c.csv")
     assert groups_of(out) == {"a": 2, "b": 3, "c": 1}
-    assert "Kept as it was: csv, a, no_think, refused, sees answer" in second.output
     assert "Replaced" not in second.output
     (tmp_path / "a.csv").write_text((tmp_path / "a.csv").read_text() + line.replace(",c,", ",a,"))
     third = rim_eval(*validate, tmp_path / "a.csv")
     assert groups_of(out) == {"a": 3, "b": 3, "c": 1}
     assert "Replaced: csv, a, no_think, refused" in third.output
     assert "n = 2." in third.output
-    assert [m["pooled"] for m in json.loads(out.read_text())["measurements"]] == [None] * 3
 
 
 def test_a_file_given_twice_is_refused(rows: Path, tmp_path: Path) -> None:
@@ -119,7 +118,7 @@ def test_a_file_given_twice_is_refused(rows: Path, tmp_path: Path) -> None:
         arguments = ("--data", rows, "--data", second, "--out", tmp_path / "v1.json")
         done = rim_eval("judge", "validate", "refusal", *arguments)
         assert done.exit_code == 1
-        assert "Give each file once" in done.output
+        assert "give each file once" in done.output
         assert not (tmp_path / "v1.json").exists()
 
 
@@ -132,8 +131,8 @@ def test_xstest_files_one_by_one_give_the_shipped_figures(tmp_path: Path) -> Non
         arguments = ("--set", "xstest", "--data", file, "--out", tmp_path / "v1.json")
         rim_eval("judge", "validate", "refusal", *arguments)
     kept = Validation.model_validate_json((tmp_path / "v1.json").read_bytes())
-    found = [group for measured in kept.measurements for group in measured.groups]
-    assert tuple(found) == shipped.measurements[0].groups
+    agreed = {one.model: one.agreement for one in shipped.measurements if not one.left_out}
+    assert {one.model: one.agreement for one in kept.measurements}.items() <= agreed.items()
 
 
 def test_figures_lie_beside_a_users_judge_and_of_this_version_only(
@@ -151,8 +150,39 @@ def test_figures_lie_beside_a_users_judge_and_of_this_version_only(
 def test_shipped_figures_belong_to_the_shipped_matcher() -> None:
     measured = load_validation(load_judge("refusal"))
     assert measured is not None
-    (xstest,) = measured.measurements
-    assert {group.model for group in xstest.groups} >= {"gpt4", "llama2new", "llama2orig"}
+    models = {one.model for one in measured.measurements}
+    assert models == {"gpt4", "llama2new", "llama2orig", "mistralguard", "mistralinstruct"}
+
+
+def test_list_names_the_models_behind_the_figures() -> None:
+    listed = rim_eval("judge", "list").output
+    assert "5 models" in listed
+    assert "(gpt4, llama2new, llama2orig, mistralguard, mistralinstruct): kappa 0." in listed
+    assert "1250 replies to harmless prompts, 1000 replies to harmful prompts" in listed
+
+
+def test_a_published_file_that_changed_since_is_not_measured_beside_the_old_figures(
+    tmp_path: Path,
+) -> None:
+    def validate(model: str, *labels: str) -> Result:
+        message = [{"role": "user", "content": "Q"}, {"role": "assistant", "content": "No."}]
+        lines = [json.dumps({"message": message, "label": one, "source": model}) for one in labels]
+        (tmp_path / "own.jsonl").write_text("\n".join(lines))
+        arguments = ("--set", "qwen3guardtest", "--data", tmp_path / "own.jsonl")
+        return rim_eval("judge", "validate", "refusal", *arguments, "--out", tmp_path / "v.json")
+
+    assert validate("a", "Safe", "Unsafe").exit_code == 0
+    again = validate("b", "Safe")
+    assert again.exit_code == 1
+    assert "were measured on a file of this name with" in again.output
+    assert groups_of(tmp_path / "v.json") == {"a": 2}
+
+
+def test_figures_of_an_older_version_are_refused_with_the_next_step(tmp_path: Path) -> None:
+    old = tmp_path / "old.json"
+    old.write_text(json.dumps({"schema_version": 1, "judge": "refusal", "measurements": []}))
+    with pytest.raises(RimError, match=r"schema_version.*measure the judge again"):
+        read_validation(old)
 
 
 @pytest.mark.parametrize(
@@ -160,7 +190,7 @@ def test_shipped_figures_belong_to_the_shipped_matcher() -> None:
     [
         (["refusal", "--set", "csv"], "needs a file: --data"),
         (["hexphi_own", "--data", "ROWS"], "pass --grader"),
-        (["refusal", "--grader", "openai/x", "--data", "ROWS"], "offline and asks no model"),
+        (["refusal", "--grader", "openai/x", "--data", "ROWS"], "asks no grader: leave out"),
         (["refusal", "--sees", "both", "--data", "ROWS"], "cannot see `both`"),
         (["nobody", "--data", "ROWS"], "no judge `nobody`"),
         (["refusal", "--limit", "2", "--data", "ROWS"], "--out"),

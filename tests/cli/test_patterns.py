@@ -52,7 +52,7 @@ def test_show_prints_prevalence_and_the_outcome(read: Path) -> None:
     done = call("show", read)
     assert done.exit_code == 0, done.output
     assert "PREVALENCE  toy (harmful), think, trace; keyword baseline@1" in done.output
-    assert "6 no_trace" in done.output
+    assert "nothing to read, none of 6 replies has a trace" in done.output
     assert "an association, not an effect" in done.output
     figures = json.loads(call("show", read, "--json").output)
     shown = {(one["group"][3], one["group"][5]["name"]): one for one in figures["prevalence"]}

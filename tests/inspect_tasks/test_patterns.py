@@ -55,6 +55,14 @@ def test_it_reads_a_finished_log_without_the_model_that_wrote_it(
     assert figures["keyword_baseline_no_think_trace_unread_no_trace"] == 8
 
 
+def test_no_think_mode_has_no_prevalence(log: EvalLog) -> None:
+    done = read_finished_log(Path(log.location), "cues", ["trace"], None)
+    assert done.results is not None
+    figures = done.results.scores[-1].metrics
+    assert [name for name in figures if name.endswith("think_trace_any_pattern")]
+    assert not [name for name in figures if name.endswith("no_think_trace_any_pattern")]
+
+
 def test_tables_and_cards_find_the_patterns_in_the_observations(
     log: EvalLog, tmp_path: Path
 ) -> None:

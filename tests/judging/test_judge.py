@@ -255,7 +255,7 @@ def test_a_missing_grader_is_an_error_with_the_next_step() -> None:
     for hint in (
         "--model-role grader=openai/gpt-4.1",
         "--model-role grader=vllm/",
-        "-T judge=refusal",
+        "-T judge=minos",
     ):
         assert hint in str(caught.value)
 

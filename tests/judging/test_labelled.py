@@ -1,12 +1,19 @@
+import hashlib
 import json
+import os
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from rim_eval.errors import AccessError, RimError
-from rim_eval.judging import LABELLED_SETS, load_labelled, parse_labelled
+from rim_eval.judging import LABELLED_SETS, load_labelled
 from rim_eval.prompt_sets import GithubSource, HubSource, OfflineError
 from rim_eval.prompt_sets.download import Download
+
+Load = Callable[[str, str, bytes], tuple[list[Any], Any]]
 
 XSTEST = """\
 id,type,prompt,completion,annotation_1,final_label
@@ -17,49 +24,61 @@ id,type,prompt,completion,annotation_1,final_label
 """
 
 
-def test_xstest_names_its_model_in_the_file_name() -> None:
-    replies, record = parse_labelled("xstest", "a/xstest_human_labels_toy.csv", XSTEST.encode())
+@pytest.fixture
+def load(tmp_path: Path) -> Load:
+    """Load one file of a set by its name and bytes."""
+
+    def load_file(name: str, filename: str, raw: bytes) -> tuple[list[Any], Any]:
+        (tmp_path / filename).write_bytes(raw)
+        replies, [record] = load_labelled(name, [tmp_path / filename])
+        return replies, record
+
+    return load_file
+
+
+def test_xstest_names_its_model_in_the_file_name(load: Load) -> None:
+    replies, record = load("xstest", "xstest_human_labels_toy.csv", XSTEST.encode())
     assert [reply.human for reply in replies] == [False, True, True]
     assert {reply.model for reply in replies} == {"toy"}
     assert replies[2].label == "partial_refusal"
-    assert (record.name, record.rows, record.unlabelled) == ("xstest_human_labels_toy.csv", 4, 1)
+    assert (record.name, record.rows) == ("xstest_human_labels_toy.csv", 4)
 
 
-def test_qwen3guardtest_splits_the_trace() -> None:
+def test_qwen3guardtest_splits_the_trace(load: Load) -> None:
     rows = [
         {"message": [{"role": "user", "content": "Q"}, {"role": "assistant", "content": "<think>T</think>A"}], "label": "Unsafe", "source": "m"},
         {"message": [{"role": "user", "content": "Q"}, {"role": "assistant", "content": "A"}], "label": "Safe", "source": "m"},
     ]  # fmt: skip
     raw = "\n".join(json.dumps(row) for row in rows).encode()
-    replies, _ = parse_labelled("qwen3guardtest", "thinking.jsonl", raw)
+    replies, _ = load("qwen3guardtest", "mine.jsonl", raw)
     assert [(r.human, r.mode, r.case.trace, r.case.answer) for r in replies] == [
         (True, "think", "T", "A"),
         (False, "no_think", None, "A"),
     ]
 
 
-def test_harmbench_takes_the_majority_of_the_people() -> None:
+def test_harmbench_takes_the_majority_of_the_people(load: Load) -> None:
     rows = [
         {"test_case": "Q", "generation": "A", "human_0": 1, "human_1": 1, "human_2": 0},
         {"test_case": "Q", "generation": "A", "human_0": 0, "human_1": 0, "human_2": 1},
         {"test_case": "Q", "generation": "A", "human_0": 0, "human_1": 1},
     ]
-    replies, record = parse_labelled("harmbench", "val.json", json.dumps({"b1": rows}).encode())
+    replies, record = load("harmbench", "val.json", json.dumps({"b1": rows}).encode())
     assert [reply.human for reply in replies] == [True, False]
-    assert record.unlabelled == 1
+    assert record.rows == 3
 
 
-def test_jailbreakbench() -> None:
+def test_jailbreakbench(load: Load) -> None:
     raw = b"Index,prompt,goal,target_response,human_majority\n1,P,G,R,True\n2,P,G,R,False\n"
-    replies, _ = parse_labelled("jailbreakbench", "judge-comparison.csv", raw)
+    replies, _ = load("jailbreakbench", "mine.csv", raw)
     assert [(r.human, r.case.prompt_text) for r in replies] == [(True, "G"), (False, "G")]
 
 
-def test_a_users_csv() -> None:
+def test_a_users_csv(load: Load) -> None:
     raw = (
         "﻿prompt,answer,label,trace,mode,model,kind\nQ,A,yes,T,think,m,benign\nQ,A,0,,,,\n".encode()
     )
-    first, second = parse_labelled("csv", "mine.csv", raw)[0]
+    first, second = load("csv", "mine.csv", raw)[0]
     assert (first.human, first.mode, first.model, first.case.kind, first.case.trace) == (True, "think", "m", "benign", "T")  # fmt: skip
     assert (second.human, second.mode, second.model, second.case.kind) == (False, "unknown", "mine", "harmful")  # fmt: skip
 
@@ -78,14 +97,16 @@ def test_a_users_csv() -> None:
         ("harmbench", b"[1]", r"not a file of the set `harmbench`"),
     ],
 )  # fmt: skip
-def test_a_wrong_file_is_named_with_row_and_columns(name: str, raw: bytes, message: str) -> None:
+def test_a_wrong_file_is_named_with_row_and_columns(
+    load: Load, name: str, raw: bytes, message: str
+) -> None:
     with pytest.raises(RimError, match=message):
-        parse_labelled(name, "f.csv", raw)
+        load(name, "f.csv", raw)
 
 
-def test_a_reply_longer_than_the_csv_modules_limit_is_read() -> None:
+def test_a_reply_longer_than_the_csv_modules_limit_is_read(load: Load) -> None:
     raw = b'prompt,answer,label\nQ,"' + b"word " * 60_000 + b'",yes\n'
-    [reply], _ = parse_labelled("csv", "mine.csv", raw)
+    [reply], _ = load("csv", "mine.csv", raw)
     assert len(reply.case.answer) > 250_000
 
 
@@ -98,40 +119,82 @@ def test_loading_needs_a_set_and_files(tmp_path: Path) -> None:
         load_labelled("csv", [tmp_path / "none.csv"])
 
 
-def test_a_published_set_is_fetched_file_by_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = []
+def published(monkeypatch: pytest.MonkeyPatch, content: bytes) -> list[str]:
+    """Every download gives these bytes; the list fills with what was asked for."""
+    asked: list[str] = []
 
-    def fetched(source: GithubSource, file: str) -> Download:
-        asked.append(f"{source.repo}/{source.revision}/{file}")
-        return Download(XSTEST.encode(), source.revision)
+    def fetched(
+        source: GithubSource | HubSource, path: str, *, sha256: str | None, gated: bool
+    ) -> Download:
+        asked.append(f"{source.repo}/{source.revision}/{path} {sha256}")
+        return Download(content, str(source.revision))
 
-    monkeypatch.setattr("rim_eval.judging._labelled.download_file", fetched)
-    replies, records = load_labelled("xstest")
-    assert len(asked) == len(records) == 5
-    assert {reply.model for reply in replies} >= {"gpt4", "llama2new", "llama2orig"}
+    monkeypatch.setattr("rim_eval.prompt_sets.sources.download_file", fetched)
+    return asked
+
+
+def test_a_published_file_that_changed_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = published(monkeypatch, b"goal,target_response,human_majority\n" + b"Q,A,True\n" * 300)
+    with pytest.raises(RimError, match=r"judge-comparison\.csv: SHA-256 is .*; expected dacaf76a"):
+        load_labelled("jailbreakbench")
+    assert [one.split()[-1][:8] for one in asked] == ["dacaf76a"]
+    published(monkeypatch, b"goal,target_response,human_majority\nQ,A,True\n")
+    with pytest.raises(RimError, match=r"1 rows; expected 300 rows"):
+        load_labelled("jailbreakbench")
+
+
+def test_a_local_copy_under_the_published_name_is_checked(load: Load) -> None:
+    with pytest.raises(RimError, match=r"4 rows; expected 450 rows"):
+        load("xstest", "xstest_v2_completions_gpt4.csv", XSTEST.encode())
+
+
+def test_the_folder_of_published_data_serves_labelled_sets(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    row = {"message": [{"role": "user", "content": "Q"}, {"role": "assistant", "content": "A"}], "label": "Safe", "source": "m"}  # fmt: skip
+    folder = tmp_path / "qwen3guardtest"
+    folder.mkdir()
+    (folder / "thinking.jsonl").write_text("\n".join([json.dumps(row)] * 1059))
+    monkeypatch.setenv("RIM_EVAL_DATA", str(tmp_path))
+    replies, [record] = load_labelled("qwen3guardtest")
+    assert len(replies) == record.rows == 1059
+
+
+def test_contrast_prompts_are_harmful_though_labels_say_refused(load: Load) -> None:
+    raw = XSTEST.replace("2,homonyms", "2,contrast_homonyms").encode()
+    replies, _ = load("xstest", "xstest_human_labels_toy.csv", raw)
+    assert Counter(reply.prompt_kind for reply in replies) == {"benign": 2, "harmful": 1}
+    assert {reply.case.kind for reply in replies} == {"benign"}
+
+
+@pytest.mark.skipif("RIM_EVAL_SHARED" not in os.environ, reason="RIM_EVAL_SHARED is not set")
+def test_real_replies_are_of_250_harmless_and_200_harmful_prompts() -> None:
+    file = Path(os.environ["RIM_EVAL_SHARED"]) / "xstest_human_labels_gpt4.csv"
+    replies, [record] = load_labelled("xstest", [file])
+    assert Counter(reply.prompt_kind for reply in replies) == {"benign": 250, "harmful": 200}
+    assert record.sha256 == hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def test_an_unreachable_publisher_is_named_with_the_next_step(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def unreachable(source: HubSource, file: str) -> Download:
+    def unreachable(source: HubSource, file: str, **_: object) -> Download:
         raise OfflineError(f"no route to {source.repo}")
 
-    monkeypatch.setattr("rim_eval.judging._labelled.download_file", unreachable)
+    monkeypatch.setattr("rim_eval.prompt_sets.sources.download_file", unreachable)
     with pytest.raises(
-        AccessError, match=r"judge-comparison\.csv.*no route.*--set jailbreakbench --data FILE"
+        AccessError, match=r"(?s)no route.*judge-comparison\.csv.*--set jailbreakbench --data FILE"
     ):
         load_labelled("jailbreakbench")
 
 
-def test_every_published_set_but_one_is_pinned_to_a_commit() -> None:
+def test_every_published_set_is_pinned_and_all_files_but_one_are_checksummed() -> None:
     """A measurement of a judge was made on whatever a branch held that day."""
-    unpinned = {
-        name
-        for name, labelled_set in LABELLED_SETS.items()
-        if labelled_set.source and labelled_set.source.revision is None
-    }
-    assert unpinned == {"qwen3guardtest"}
+    sets = [each for each in LABELLED_SETS.values() if each.files]
+    assert len(sets) == 4
+    assert all(getattr(each.source, "revision", None) for each in sets)
+    unchecked = [file.name for each in sets for file in each.files if file.sha256 is None]
+    assert unchecked == ["thinking.jsonl"]
 
 
 def test_without_network_the_message_comes_at_once(
@@ -141,5 +204,7 @@ def test_without_network_the_message_comes_at_once(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda *_, **__: None)
     for name in ("xstest", "jailbreakbench"):
-        with pytest.raises(AccessError, match=rf"HF_HUB_OFFLINE is set.*--set {name} --data FILE"):
+        with pytest.raises(
+            AccessError, match=rf"(?s)HF_HUB_OFFLINE is set.*--set {name} --data FILE"
+        ):
             load_labelled(name)

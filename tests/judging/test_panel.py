@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 from inspect_ai.model import ModelOutput
 
+from rim_eval.cli.judge import krippendorff
 from rim_eval.errors import RimError
 from rim_eval.judging import (
     Case,
     Judgement,
-    krippendorff,
     load_judge,
 )
 

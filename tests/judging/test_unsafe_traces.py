@@ -5,7 +5,8 @@ import pytest
 from inspect_ai.model import GenerateConfig, ModelOutput
 
 from rim_eval.errors import RimError
-from rim_eval.judging import Case, Sees, load_judge, unsafe_traces
+from rim_eval.judging import Case, Sees, load_judge
+from rim_eval.results.counts import unsafe_traces
 
 INPUTS: tuple[Sees, ...] = ("answer", "reasoning")
 

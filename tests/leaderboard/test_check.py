@@ -403,4 +403,4 @@ def test_every_allowed_judge_is_a_shipped_one() -> None:
         judge = load_judge(allowed.judge)
         assert judge.name == allowed.judge or judge.name == f"{allowed.judge}@{allowed.version}"
         assert set(allowed.kinds) <= set(judge.applies_to)
-        assert bool(allowed.graders) == judge.needs_grader
+        assert bool(allowed.graders) == judge.spec.needs_model

@@ -9,6 +9,7 @@ from inspect_ai.model import ModelOutput
 from lm_eval.utils import make_table
 
 from rim_eval.errors import RimError
+from rim_eval.formatting import only_mode_sentence
 from rim_eval.judging import load_judge
 from rim_eval.lm_eval_tasks import judge_samples
 from rim_eval.observations import (
@@ -151,6 +152,44 @@ def test_offline_judge_afterwards_says_what_it_says_inline(
     assert from_lm_eval_samples(lines(target)) == rows
     assert {sample["misaligned"] for sample in lines(target)} == {1.0}
     assert list(tmp_path.glob("*.part")) == []
+
+
+@pytest.mark.slow
+def test_classifier_reads_samples_afterwards(
+    run: Any, save: Any, tmp_path: Path, local_judge: Any
+) -> None:
+    """lm-eval's process holds the evaluated model already: what runs a second one waits for `judge run`."""
+    judge = local_judge("minos")
+    paths = save(run(Scripted(by_mode), *BOTH, settings={"judge": judge}))
+    assert {row.reason for path in paths for row in from_lm_eval_samples(lines(path))} == {
+        "not_judged"
+    }
+    judged = [
+        judged_rows(path, load_judge(judge), target=tmp_path / f"{number}.jsonl")
+        for number, path in enumerate(paths)
+    ]
+    assert {(row.mode, row.label) for rows in judged for row in rows} == {
+        ("think", "no_refusal"),
+        ("no_think", "refusal"),
+    }
+
+
+@pytest.mark.slow
+def test_judge_of_the_reasoning_alone_has_one_arm(
+    run: Any, save: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    judge = tmp_path / "words.yaml"
+    judge.write_text(
+        "{name: words, version: 1, title: Words, source: {paper: none, licence: none}, sees: reasoning, "
+        "reader: {kind: patterns, labels: {clear: [clear]}, otherwise: other}, "
+        "verdicts: {harmful: {event: misaligned, labels: [clear]}}}"
+    )
+    result = figures(save(run(Scripted(by_mode), *BOTH, settings={"judge": str(judge)})))["harmful"]
+    assert caplog.text.count(only_mode_sentence("harmful")) == 1
+    assert result.figures.only_mode == "think"
+    assert result.figures.think is not None
+    assert result.figures.think.value == 1
+    assert result.figures.difference is None
 
 
 @pytest.mark.slow

@@ -1,8 +1,10 @@
+import json
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rim_eval.judging import Pair, agreement, pool
+from rim_eval.statistics.agreement import Agreement, Pair, agreement
 
 
 def pairs(tp: int, fp: int, tn: int, fn: int) -> list[Pair]:
@@ -74,7 +76,11 @@ def test_kappa_is_that_of_statsmodels(rows: list[tuple[bool, bool]]) -> None:
         assert found == pytest.approx(cohens_kappa(table).kappa)
 
 
-def test_pooled_counts_give_the_figures_of_all_replies_together() -> None:
-    first = [Pair(True, True, None, "a", "a"), Pair(False, None, "judge_failed"), Pair(True, False, None, "a", "b")]  # fmt: skip
-    second = [Pair(False, False, None, "b", "b"), Pair(True, True, None, "a", "a"), Pair(False, True, None, "c", "a")]  # fmt: skip
-    assert pool([agreement(first), agreement(second)]) == agreement([*first, *second])
+def test_a_file_shows_figures_and_only_its_counts_are_read() -> None:
+    found = agreement([*pairs(8, 1, 7, 2), Pair(True, None, "judge_failed")])
+    shown = json.loads(found.model_dump_json())
+    assert shown["kappa"]["value"] == pytest.approx(found.kappa.value)
+    assert shown["n"] == 19
+    forged = shown | {"kappa": {"value": 1.0, "lower": 1.0, "upper": 1.0}}
+    assert Agreement.model_validate(forged) == found
+    assert Agreement.model_validate(forged).kappa == found.kappa
