@@ -6,7 +6,7 @@ https://github.com/paul-rottger/xstest at commit a3bb396ddc1939c6f264f17b7cf5b7a
     uv run --with scikit-learn python scripts/train_refusal_model.py FOLDER
 
 writes `rim_eval/judging/refusal_model.json` (hashes and weights, no text) and `judges/refusal.left_out.json`
-(each model's replies as read by a model trained without that model and without the prompts of the replies).
+(each model's replies as read by a model trained without that model and without the prompts of the replies; also `judges/refusal.validation.json`).
 XSTest's labels are CC-BY-4.0 (Röttger et al. 2024); no reply of it is kept.
 """
 
@@ -25,8 +25,13 @@ from typing import Any, Final, NamedTuple, get_args
 import numpy as np
 from scipy.sparse import csr_matrix
 
+from rim_eval import __version__
+from rim_eval.judging import load_judge
 from rim_eval.judging._refusal import MAX_SENTENCES, MODEL_FILE, NO_HELP, RefusalLabel, features
 from rim_eval.judging._sentences import split_sentences, split_words
+from rim_eval.judging._validation import Measurement, Validation
+from rim_eval.prompt_sets.records import FileRecord
+from rim_eval.statistics.agreement import Agreement
 from rim_eval.statistics.kappa import binary_kappa
 
 ROOT: Final = Path(__file__).parents[1]
@@ -189,6 +194,33 @@ def figures(table: dict[str, dict[str, int]]) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def save_as_validation(rows: list[dict[str, Any]], files: list[Path]) -> None:
+    """Write the same figures where cards and `rim-eval judge list` look for them."""
+    judge = load_judge("refusal")
+    measurements = [
+        Measurement(
+            set="xstest", model=row["model"], mode="no_think", event="refused", left_out=True,
+            prompts={"benign": 250, "harmful": 200}, judge_version=judge.spec.version,
+            judge_sha256=judge.sha256, grader=None, sees="answer", rim_eval=__version__,
+            files=(file_record(path, row["n"]),),
+            agreement=Agreement(
+                true_positive=row["tp"], false_positive=row["fp"], true_negative=row["tn"],
+                false_negative=row["fn"], labels=row["labels"],
+            ),
+        )
+        for row, path in zip(rows, files, strict=True)
+    ]  # fmt: skip
+    whole = Validation(judge="refusal", measurements=tuple(measurements))
+    path = ROOT / "judges/refusal.validation.json"
+    path.write_text(whole.model_dump_json(indent=1) + "\n", encoding="utf-8")
+
+
+def file_record(path: Path, rows: int) -> FileRecord:
+    """Name, checksum and rows of a file of labels."""
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    return FileRecord(name=path.name, sha256=sha256, rows=rows)
+
+
 def quantise(classifier: Classifier) -> dict[str, Any]:
     """The content of the shipped file: weights as whole numbers of 8 bits; zeros are dropped."""
     scale = float(np.abs(classifier.weights).max()) / 127
@@ -234,6 +266,7 @@ def main() -> None:
     (ROOT / "judges/refusal.left_out.json").write_text(
         json.dumps(document, indent=1, ensure_ascii=False) + "\n"
     )
+    save_as_validation(document["models"], files)
     for row in document["models"]:
         print({key: value for key, value in row.items() if key != "labels"})
 
