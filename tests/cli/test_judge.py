@@ -131,7 +131,9 @@ def test_xstest_files_one_by_one_agree_more_than_left_out(tmp_path: Path) -> Non
         arguments = ("--set", "xstest", "--data", file, "--out", tmp_path / "v1.json")
         rim_eval("judge", "validate", "refusal", *arguments)
     kept = Validation.model_validate_json((tmp_path / "v1.json").read_bytes())
-    left_out = {one.model: one.agreement.kappa.value for one in shipped.measurements if one.left_out}
+    left_out = {
+        one.model: one.agreement.kappa.value for one in shipped.measurements if one.left_out
+    }
     trained_on = {one.model: one.agreement.kappa.value for one in kept.measurements}
     assert len(trained_on) == 3
     assert all((kappa or 0) > (left_out[name] or 0) for name, kappa in trained_on.items())
