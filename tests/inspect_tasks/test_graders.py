@@ -151,3 +151,11 @@ def test_replies_that_no_grader_saw_name_the_instrument_of_the_others(
     assert {row.reason for row in rows if row.mode == "think"} == {"empty_answer"}
     [instrument] = {(row.judge, row.judge_sha256, row.judge_model, row.judge_sees) for row in rows}
     assert instrument[0] == "refusal@2"
+
+
+def test_a_publishers_prompt_that_cannot_be_had_is_said_before_anything_is_generated(
+    run: Any, script: Any
+) -> None:
+    grader = get_model("rim_toy/judge", script=script([{"reply": "1"}]), memoize=False)
+    with pytest.raises(PrerequisiteError, match=r"RIM_EVAL_DATA=<folder>; .*-T judge=hexphi_own"):
+        run(script(COMPLIES), task_args={"judge": "hexphi"}, model_roles={"grader": grader})
