@@ -219,6 +219,6 @@ def test_agreement_with_people_is_kept_under_model_and_revision(
     done = CliRunner().invoke(main, arguments)
     assert done.exit_code == 0, done.output
     [measured] = json.loads(out.read_text())["measurements"]
-    assert measured["groups"][0]["agreement"]["kappa"]["value"] == 1
+    assert measured["agreement"]["kappa"]["value"] == 1
     [think, _] = from_inspect_log(doors_log(judge))
     assert (measured["grader"], measured["judge_sha256"]) == (think.judge_model, think.judge_sha256)
