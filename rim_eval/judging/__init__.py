@@ -13,7 +13,6 @@ from rim_eval.judging._drafts import resuming
 from rim_eval.judging._grader import (
     Grader,
     ask_grader,
-    escape_markers,
     failure_name,
     load_grader,
 )
@@ -22,13 +21,12 @@ from rim_eval.judging._judge import (
     judge_names,
     judge_wording,
     load_judge,
-    matcher_remark,
-    missing_grader_message,
     parse_judge,
 )
 from rim_eval.judging._labelled import LABELLED_SETS, load_labelled
 from rim_eval.judging._panel import graders_name
 from rim_eval.judging._refusal import classify_refusal
+from rim_eval.judging._request import enforces_schema
 from rim_eval.judging._spec import (
     Dialogue,
     FieldsReader,
@@ -37,7 +35,6 @@ from rim_eval.judging._spec import (
     Source,
     WordReader,
 )
-from rim_eval.judging._structured import enforces_schema
 from rim_eval.judging._validation import (
     Measurement,
     Validation,
@@ -70,7 +67,6 @@ __all__ = [
     "case_of_generation",
     "classify_refusal",
     "enforces_schema",
-    "escape_markers",
     "failure_name",
     "find_validations",
     "graders_name",
@@ -80,9 +76,7 @@ __all__ = [
     "load_judge",
     "load_labelled",
     "load_validation",
-    "matcher_remark",
     "measure",
-    "missing_grader_message",
     "only_mode_of",
     "parse_judge",
     "parse_verdict",

@@ -78,8 +78,13 @@ def _members(value: Any) -> Iterator[tuple[Any, Any]]:
     if isinstance(value, dict):
         yield from value.items()
     if isinstance(value, ast.Dict):
-        yield from ((getattr(key, "value", None), item) for key, item in zip(value.keys, value.values, strict=True))
-    for node in value.body if isinstance(value, ast.Module | ast.ClassDef | ast.FunctionDef) else ():
+        yield from (
+            (getattr(key, "value", None), item)
+            for key, item in zip(value.keys, value.values, strict=True)
+        )
+    for node in (
+        value.body if isinstance(value, ast.Module | ast.ClassDef | ast.FunctionDef) else ()
+    ):
         yield getattr(node, "name", None), node
         for target in getattr(node, "targets", [getattr(node, "target", None)]):
             yield getattr(target, "id", None), getattr(node, "value", None)
