@@ -78,7 +78,8 @@ def message_problem(spec: JudgeSpec) -> tuple[FieldPath, str] | None:
         values, prompt = _values(spec, case, sees), ""
         for number, message in enumerate(spec.messages):
             try:
-                prompt += message.preview(values)
+                shown = message.published.shown if message.published else message.rendered
+                prompt += shown(values)
             except TemplateRenderError as error:
                 return ("messages", number, "text"), f"the template fails: {error}"
         for name in ("request", "context", *parts[sees]) if prompt else ():
@@ -173,7 +174,7 @@ async def ask_grader(
         question = question_hash(grader, dialogue, config)
         draft = drafts.take(question)
         try:
-            output = draft or await send(grader, dialogue, config, spec.grader.api_retries)
+            output = draft or await send(grader, dialogue, config)
         except LimitExceededError:  # ends a sample or a run, and is no failure of the grader
             raise
         except Exception as error:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 Frame = Literal["chat", "raw"]
 
+_API_RETRIES: Final = 6
+"""How often one call is repeated after rate limits, server errors and timeouts."""
 _CONTINUING: Final = ("vllm", "sglang")
 _COMPLETING: Final = ("vllm", "sglang", "openai-api")
 """Providers whose servers take a whole prompt at `/v1/completions`, and add the BOS token."""
@@ -100,7 +102,7 @@ def request_config(
     wanted: dict[str, Any] = {
         "temperature": None if greedy else settings.temperature,
         "max_tokens": settings.max_tokens * budget_factor,
-        "max_retries": settings.api_retries,
+        "max_retries": _API_RETRIES,
         "attempt_timeout": settings.call_timeout,
         "response_schema": schema,
     }
@@ -151,7 +153,7 @@ def _property(spec: ReplyField) -> Any:
     return JSONSchema(type="array", items=label) if spec.several else label
 
 
-async def send(grader: Any, dialogue: Sequence[tuple[str, str]], config: Any, retries: int) -> Any:
+async def send(grader: Any, dialogue: Sequence[tuple[str, str]], config: Any) -> Any:
     """The grader's reply; asked again while nobody answers at its address, and without a schema that it rejects.
 
     Inspect repeats rate limits and server errors, but gives up at once when a local vLLM server restarts. So
@@ -161,12 +163,11 @@ async def send(grader: Any, dialogue: Sequence[tuple[str, str]], config: Any, re
         grader: The model to ask, as `framed` gives it.
         dialogue: (role, text) of each message.
         config: The settings of the call.
-        retries: How often it is asked again.
     """
     from inspect_ai.model import ChatMessage
     from pydantic import TypeAdapter
 
-    waits = [min(2**number, 60) for number in range(1, retries + 1)]
+    waits = [min(2**number, 60) for number in range(1, _API_RETRIES + 1)]
     texts = [{"role": role, "content": text} for role, text in dialogue]
     chat = TypeAdapter(list[ChatMessage]).validate_python(texts)
     while True:

@@ -159,10 +159,6 @@ class Message(YamlSection):
         text = render_template(f"{self.text}\n", values, strict=True)  # Jinja drops a line break
         return text if raw else text.strip()
 
-    def preview(self, values: Mapping[str, Any]) -> str:
-        """The message, or the values that every one of a publisher's texts shows: nothing is fetched."""
-        return self.published.shown(values) if self.published else self.rendered(values)
-
 
 class GraderSettings(YamlSection):
     """How the grader generates, unless the user's own model settings say otherwise."""
@@ -170,8 +166,6 @@ class GraderSettings(YamlSection):
     temperature: float = Field(default=0.0, ge=0, le=2)
     max_tokens: int = Field(default=2048, ge=1, le=65536)
     """Budget of the whole reply, its own thinking included."""
-    api_retries: int = Field(default=6, ge=0, le=20)
-    """How often one call is repeated after rate limits, server errors and timeouts."""
     call_timeout: int = Field(default=300, ge=1)
     """Seconds until one call is given up and repeated."""
 
