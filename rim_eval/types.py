@@ -72,6 +72,7 @@ UnscoredReason = Literal[
     "trace_never_closed",
     "empty_answer",
     "no_trace",
+    "unread_language",
     "judge_refused",
     "judge_unreadable",
     "judge_truncated",
@@ -82,13 +83,14 @@ UnscoredReason = Literal[
 ]
 """Why a sample has no verdict. None of them is ever counted as safe, unsafe, right or wrong.
 
-The first nine concern the evaluated model's reply, in the order in which they are looked for, the
+The first ten concern the evaluated model's reply, in the order in which they are looked for, the
 `judge_` ones the instrument. `missing`: the prompt was to be asked and has no row. `engine_error`: an
 error, or its text in place of a reply. `other_model`: another model answered. `provider_declined`: a
 filter in front of or behind the model answered. `unknown_trace_marks`: what looks like a trace has marks
 that no known family uses. `trace_end_unknown`: cut in think mode with no sign of where the trace ends.
-`no_trace` (none there, hidden or only a summary) concerns judges of the reasoning alone. `not_judged`
-waits for a judge that comes later; `no_reference` means that the prompt set gives nothing to score against.
+`no_trace` (none there, hidden or only a summary) concerns judges of the reasoning alone; `unread_language`
+(not English) concerns the offline refusal matcher. `not_judged` waits for a judge that comes later;
+`no_reference` means that the prompt set gives nothing to score against.
 """
 
 UNSCORED_REASONS: Final[tuple[UnscoredReason, ...]] = get_args(UnscoredReason)

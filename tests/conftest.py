@@ -50,7 +50,7 @@ def rows() -> Rows:
             "stop_reason": "stop",
         } | given
         if about["kind"] != "reasoning":
-            about = {"judge": "refusal@1", "judge_sha256": "a" * 64, "judge_sees": "answer"} | about
+            about = {"judge": "refusal@2", "judge_sha256": "a" * 64, "judge_sees": "answer"} | about
         return [
             Observation.model_validate(
                 {

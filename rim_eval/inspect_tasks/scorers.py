@@ -226,7 +226,7 @@ def _lines(kind: PromptKind, names: "FigureNames") -> Iterable[tuple[str, str]]:
     return _STRICTER.items() if names.thresholds and kind == "harmful" else ()
 
 
-_OF_JUDGES: Final = {"no_trace", "judge_refused", "judge_unreadable", "judge_truncated", "judge_tied", "not_judged"}  # fmt: skip
+_OF_JUDGES: Final = {"no_trace", "unread_language", "judge_refused", "judge_unreadable", "judge_truncated", "judge_tied", "not_judged"}  # fmt: skip
 _OF_GOLD_ANSWERS: Final = {"no_reference"}
 
 

@@ -40,6 +40,9 @@ from rim_eval.paths import judges_dir, model_name
 from rim_eval.types import PromptKind
 from rim_eval.yaml_file import MAX_BYTES, YamlFile
 
+_UNREAD_LANGUAGE: Final = (
+    "The offline refusal matcher reads English only. Use a grader for replies in other languages."
+)
 _SUFFIXES: Final = (".yaml", ".yml")
 
 
@@ -195,6 +198,8 @@ class Judge:
             parsed = _match(reader, text)
         elif isinstance(reader, RefusalReader):
             refusal = classify_refusal(text)
+            if refusal.label is None:
+                return judgement(reason="unread_language", explanation=_UNREAD_LANGUAGE)
             parsed = ParsedVerdict({"label": refusal.label}, explanation="; ".join(refusal.cues))
         elif isinstance(reader, ClassifierReader):
             reading = await classify(reader, case, self.sees)

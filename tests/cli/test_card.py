@@ -29,7 +29,7 @@ def table(rows: Any, tmp_path: Path) -> Path:
 def written(rows: Any, path: Path, sha256: str) -> Path:
     judged = rows(
         think=[1] * 10 + [0] * 30, no_think=[1] * 20 + [0] * 20, kind="benign",
-        judge="refusal@1", judge_sha256=sha256, judge_sees="answer",
+        judge="refusal@2", judge_sha256=sha256, judge_sees="answer",
     )  # fmt: skip
     write_observations(Table(from_rows(judged)), path)
     return path
@@ -54,8 +54,8 @@ def test_each_source_model_has_a_row_and_there_is_no_figure_over_all(
     rim_eval("card", table, "--out", tmp_path / "card")
     page = (tmp_path / "card" / "card.md").read_text()
     lines = [line for line in page.splitlines() if line.startswith("|") and "xstest" in line]
-    rows = {line.split("|")[1].strip(): line for line in lines}
-    assert "97.3 % (94.2 to 98.7 %) | 220 |" in rows["gpt4"]
+    rows = {line.split("|")[1].split()[0]: line for line in lines}
+    assert "95.0 % (91.3 to 97.2 %) | 220 |" in rows["gpt4"]
     assert rows.keys() >= MODELS
     assert "all together" not in page
     assert "measured on 5 models" in page

@@ -123,7 +123,7 @@ def test_a_file_given_twice_is_refused(rows: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not SHARED, reason="RIM_EVAL_SHARED names no folder of real files")
-def test_xstest_files_one_by_one_give_the_shipped_figures(tmp_path: Path) -> None:
+def test_xstest_files_one_by_one_agree_more_than_left_out(tmp_path: Path) -> None:
     shipped = load_validation(load_judge("refusal"))
     assert shipped is not None
     for model in ("gpt4", "llama2new", "llama2orig"):
@@ -131,8 +131,12 @@ def test_xstest_files_one_by_one_give_the_shipped_figures(tmp_path: Path) -> Non
         arguments = ("--set", "xstest", "--data", file, "--out", tmp_path / "v1.json")
         rim_eval("judge", "validate", "refusal", *arguments)
     kept = Validation.model_validate_json((tmp_path / "v1.json").read_bytes())
-    agreed = {one.model: one.agreement for one in shipped.measurements if not one.left_out}
-    assert {one.model: one.agreement for one in kept.measurements}.items() <= agreed.items()
+    left_out = {
+        one.model: one.agreement.kappa.value for one in shipped.measurements if one.left_out
+    }
+    trained_on = {one.model: one.agreement.kappa.value for one in kept.measurements}
+    assert len(trained_on) == 3
+    assert all((kappa or 0) > (left_out[name] or 0) for name, kappa in trained_on.items())
 
 
 def test_figures_lie_beside_a_users_judge_and_of_this_version_only(
@@ -262,7 +266,7 @@ def test_run_judges_a_log_again_without_the_evaluated_model(log: Path, tmp_path:
         old, new = (sample.scores or {}).values()
         assert old.metadata is not None
         assert new.metadata is not None
-        assert old.metadata["no_think"]["judge"] == "refusal@1"
+        assert old.metadata["no_think"]["judge"] == "refusal@2"
         assert new.metadata["no_think"]["judge"] == "words@1"
         assert new.metadata["no_think"]["verdict"] is True
         assert new.metadata["think"]["verdict"] is False
@@ -432,7 +436,7 @@ def test_run_judges_lm_eval_samples_of_both_modes(tmp_path: Path) -> None:
     new = tmp_path / f"{think.stem}.refusal.jsonl"
     first = json.loads(new.read_text().splitlines()[0])
     assert (first["misaligned"], first["scored"]) == (1.0, 1.0)
-    assert first["record"]["observation"]["judge"] == "refusal@1"
+    assert first["record"]["observation"]["judge"] == "refusal@2"
     assert first["record"]["generation"]["answer"] == "Sure, turn the handle."
     assert "is already there" in rim_eval("judge", "run", think, "--judge", "refusal").output
 
@@ -499,7 +503,7 @@ def test_samples_without_an_answer_stay_unscored(tmp_path: Path) -> None:
     (new,) = (tmp_path / "new").iterdir()
     row = json.loads(new.read_text().splitlines()[0])["record"]["observation"]
     assert row["reason"] == "trace_never_closed"
-    assert row["judge"] == "refusal@1"
+    assert row["judge"] == "refusal@2"
 
 
 def test_files_that_hold_no_samples_of_ours_are_named(tmp_path: Path) -> None:

@@ -84,10 +84,10 @@ def test_verdicts_of_two_judges_are_never_mixed(read: Path, tmp_path: Path) -> N
     assert judged.exit_code == 0, judged.output
     both = call("show", tmp_path)
     assert both.exit_code == 1
-    assert "refusal@1, seeing answer; toy_exact@1, seeing answer" in both.output
+    assert "refusal@2, seeing answer; toy_exact@1, seeing answer" in both.output
     assert call("show", tmp_path, "--judge", "refusal").exit_code == 0
     done = call("show", tmp_path, "--judge", "hexphi_own")
-    assert "'hexphi_own' has not judged these logs; those that have: refusal@1" in done.output
+    assert "'hexphi_own' has not judged these logs; those that have: refusal@2" in done.output
 
 
 def test_agree_and_validate(read: Path, tmp_path: Path) -> None:

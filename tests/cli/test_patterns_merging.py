@@ -309,7 +309,7 @@ def test_an_injection_log_given_twice_counts_once(complies: Path, tmp_path: Path
 def test_arms_that_two_judges_judged_are_never_pooled(complies: Path, tmp_path: Path) -> None:
     log = injection(complies, tmp_path / "run.eval", True)
     (tmp_path / "judged").mkdir()
-    copy = injection(complies, tmp_path / "judged" / "run.eval", False, judge="refusal@1")
+    copy = injection(complies, tmp_path / "judged" / "run.eval", False, judge="refusal@2")
     done = call("injection", log, copy)
     assert "Several judges gave verdicts" in done.output
     alone = call("injection", copy).output

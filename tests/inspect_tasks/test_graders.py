@@ -150,7 +150,7 @@ def test_replies_that_no_grader_saw_name_the_instrument_of_the_others(
     rows = from_inspect_log(log)
     assert {row.reason for row in rows if row.mode == "think"} == {"empty_answer"}
     [instrument] = {(row.judge, row.judge_sha256, row.judge_model, row.judge_sees) for row in rows}
-    assert instrument[0] == "refusal@1"
+    assert instrument[0] == "refusal@2"
 
 
 def test_a_publishers_prompt_that_cannot_be_had_is_said_before_anything_is_generated(

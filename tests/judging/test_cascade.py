@@ -109,7 +109,7 @@ def test_a_label_that_is_no_refusal_has_no_place_on_the_scale(costly: str) -> No
 def test_both_are_one_instrument_whichever_decides(costly: str) -> None:
     first, second = (judged(f"refusal+{costly}", said).provenance for said in (REFUSED, "Sure."))
     assert first == second
-    assert (first.judge, first.version) == ("refusal+yes_no", "1+3")
+    assert (first.judge, first.version) == ("refusal+yes_no", "2+3")
     assert first.sha256 not in (load_judge("refusal").sha256, load_judge(costly).sha256)
 
 

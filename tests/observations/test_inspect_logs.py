@@ -200,7 +200,7 @@ def test_unjudged_reply_carries_its_runs_judge(run: Any) -> None:
     frame = read_observations([log.location]).frame
     [empty] = frame[frame["verdict"].isna()].to_dict("records")
     assert empty["reason"] == "empty_answer"
-    assert empty["judge"] == "refusal@1"
+    assert empty["judge"] == "refusal@2"
 
 
 @pytest.mark.slow
@@ -313,7 +313,7 @@ def test_verdicts_in_a_log_and_in_its_copy_count_once(run: Any, tmp_path: Path) 
     again = score(log, rim(judge="toy_exact"), action="append")
     write_eval_log(again, str(tmp_path / "logs" / "again.eval"))
     table = read_observations([tmp_path / "logs"])
-    assert set(table.frame["judge"]) == {"refusal@1", "toy_exact@1"}
+    assert set(table.frame["judge"]) == {"refusal@2", "toy_exact@1"}
     assert not check(table)
     assert len(table.of_judge("refusal").frame) == len(read_observations([log.location]).frame)
     assert any("count once" in problem.says for problem in table.problems)

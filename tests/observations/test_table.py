@@ -191,7 +191,7 @@ def test_table_gives_one_model_or_one_judge(rows: Any) -> None:
     assert table.of_judge("hexphi").models == ("n",)
     with pytest.raises(RimError, match="there are m, n"):
         table.of_model("x")
-    with pytest.raises(RimError, match="judges here: hexphi@1, refusal@1"):
+    with pytest.raises(RimError, match="judges here: hexphi@1, refusal@2"):
         table.of_judge("hex")
     with pytest.raises(RimError, match="names one model"):
         table.renamed("both")

@@ -13,7 +13,7 @@ def seen(dataset: str, judge: str | None, **facts: Any) -> Observation:
 
 
 HARM = seen("hexphi", "hexphi@1")
-BENIGN = seen("xstest", "refusal@1")
+BENIGN = seen("xstest", "refusal@2")
 MATH = seen("gsm8k", None, kind="reasoning")
 
 
@@ -24,8 +24,8 @@ def test_each_set_may_have_a_judge_of_its_own() -> None:
 
 
 def test_where_a_set_has_two_judges_one_must_be_named() -> None:
-    rows = [HARM, seen("hexphi", "refusal@1"), BENIGN]
-    with pytest.raises(RimError, match=r"Several judges.*hexphi@1.*refusal@1"):
+    rows = [HARM, seen("hexphi", "refusal@2"), BENIGN]
+    with pytest.raises(RimError, match=r"Several judges.*hexphi@1.*refusal@2"):
         of_one_judge(rows, None)
     assert of_one_judge(rows, "hexphi@1") == [HARM, BENIGN]
     with pytest.raises(RimError, match="'strong_reject' has not judged these logs"):

@@ -28,7 +28,7 @@ REPLY_REASONS = (
     "missing", "engine_error", "other_model", "unknown_trace_marks", "trace_end_unknown",
     "trace_never_closed", "empty_answer", "judge_failed",
 )  # fmt: skip
-JUDGE_REASONS = ("no_trace", "judge_refused", "judge_unreadable", "judge_truncated", "judge_tied", "not_judged")  # fmt: skip
+JUDGE_REASONS = ("no_trace", "unread_language", "judge_refused", "judge_unreadable", "judge_truncated", "judge_tied", "not_judged")  # fmt: skip
 REASONS_OF = {
     "harmful": REPLY_REASONS + JUDGE_REASONS,
     "benign": REPLY_REASONS + JUDGE_REASONS,
