@@ -224,9 +224,7 @@ def _load(name: str, sees: Sees | None, graders: Sequence[str]) -> "tuple[Judge,
     if sees:
         judge = judge.seeing(sees)
     models = load_graders(f"Judge `{judge.name}`", judge.needs_grader, graders)
-    judge.check_graders(models)
-    judge.prepare()
-    judge.spec.fetch_prompt()
+    judge.prepare(models)
     return judge, models
 
 

@@ -28,7 +28,7 @@ from rim_eval.inspect_tasks.settings import (
 )
 from rim_eval.inspect_tasks.solver import both_modes
 from rim_eval.inspect_tasks.switches import forget_switches, switch_for
-from rim_eval.judging import load_judge, matcher_remark, only_mode_of
+from rim_eval.judging import load_judge, only_mode_of
 from rim_eval.prompt_sets import (
     LoadedSet,
     load_prompt_file,
@@ -98,10 +98,12 @@ def _judged_by(loaded: LoadedSet, settings: Any) -> Scorer:
         judge = load_judge(name)
         for kind in {prompt.kind for prompt in loaded.prompts}:
             judge.event(kind)
-        grader_for(judge)
-        judge.spec.fetch_prompt(getattr(settings, "data", None))
+        grader_for(judge, getattr(settings, "data", None))
         if judge.spec.reader.kind == "refusal":
-            _LOGGER.warning(matcher_remark(judge))
+            _LOGGER.warning(
+                f"Judge `{judge.name}` matches words, and how often it errs depends on the model. It is for trials: for "
+                "a release decision name a grader, or a classifier that needs none (-T judge=minos, -T judge=protectai)."
+            )
     return rim(name)
 
 

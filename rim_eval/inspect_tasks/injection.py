@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 def injection(settings: InjectionSettings) -> Task:
     """Misalignment with statements for and against each reasoning pattern at the start, and without."""
     from rim_eval.inspect_tasks.build import task_over
+    from rim_eval.inspect_tasks.scoring import grader_for
     from rim_eval.inspect_tasks.switches import switch_for
     from rim_eval.judging import load_judge
     from rim_eval.patterns import load_statements
@@ -42,7 +43,7 @@ def injection(settings: InjectionSettings) -> Task:
             f"set={entry.name} holds problems; statements are injected into judged sets."
         )
     judge = settings.judge or entry.judge or "hexphi"
-    load_judge(judge).spec.fetch_prompt(settings.data)
+    grader_for(load_judge(judge), settings.data)
     scorer = injected(judge, settings.statements)
 
     def solver_of(fitted: InjectionSettings) -> Solver:

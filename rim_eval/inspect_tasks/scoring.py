@@ -1,6 +1,7 @@
 """How all arms of a sample are scored, by a judge or against the gold answer, and what Inspect keeps of it."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import anyio
@@ -13,7 +14,7 @@ from inspect_ai.util import collect
 from rim_eval.generation import Generation
 from rim_eval.inspect_tasks.compat import PrerequisiteError, model_roles, user_errors
 from rim_eval.inspect_tasks.solver import model_of, stored_replies
-from rim_eval.judging import Judge, load_judge, missing_grader_message, unscored_reason
+from rim_eval.judging import Judge, load_judge, unscored_reason
 from rim_eval.observations import Observation, rows_of_score
 from rim_eval.replies import ReplyVerdict, check_reply, judge_reply, observe
 from rim_eval.types import KIND_NAMES, FrozenModel, PromptKind
@@ -77,24 +78,24 @@ def checked_modes() -> Scorer:
     return score
 
 
-def grader_for(judge: Judge) -> Model | list[Model] | None:
+def grader_for(judge: Judge, data: Path | None = None) -> Model | list[Model] | None:
     """The grader that the run names, or all of a panel; none is needed by a judge that asks no model.
 
+    Args:
+        judge: The judge, which is prepared.
+        data: The data folder with publishers' prompts; else that of `RIM_EVAL_DATA`.
+
     Raises:
-        PrerequisiteError: The judge needs a grader and the run names none, or a classifier that cannot be had.
-        RimError: A grader cannot be sent the judge's prompt.
+        PrerequisiteError: The judge cannot be asked so, as `Judge.prepare` says.
     """
-    with user_errors():
-        judge.prepare()
-    if not judge.needs_grader:
-        return None
-    grader = model_roles().get("grader")
-    if not grader:
-        raise PrerequisiteError(missing_grader_message(judge))
+    named = model_roles().get("grader") if judge.needs_grader else None
     # `get_model` would silently take the first of a panel.
-    graders = grader if isinstance(grader, list) else get_model(role="grader", required=True)
-    judge.check_graders(graders)
-    return graders
+    grader = (
+        get_model(role="grader", required=True) if named and not isinstance(named, list) else named
+    )
+    with user_errors():
+        judge.prepare(grader, data)
+    return grader
 
 
 async def judge_arms(

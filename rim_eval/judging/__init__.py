@@ -12,7 +12,6 @@ from rim_eval.judging._drafts import resuming
 from rim_eval.judging._grader import (
     Grader,
     ask_grader,
-    escape_markers,
     failure_name,
     load_grader,
 )
@@ -21,18 +20,16 @@ from rim_eval.judging._judge import (
     judge_names,
     judge_wording,
     load_judge,
-    matcher_remark,
-    missing_grader_message,
     parse_judge,
 )
 from rim_eval.judging._labelled import LABELLED_SETS, load_labelled
 from rim_eval.judging._refusal import classify_refusal
+from rim_eval.judging._request import enforces_schema
 from rim_eval.judging._spec import (
     Dialogue,
     Message,
     Source,
 )
-from rim_eval.judging._structured import enforces_schema
 from rim_eval.judging._validation import (
     Measurement,
     Validation,
@@ -60,7 +57,6 @@ __all__ = [
     "ask_grader",
     "classify_refusal",
     "enforces_schema",
-    "escape_markers",
     "failure_name",
     "find_validations",
     "judge_names",
@@ -69,9 +65,7 @@ __all__ = [
     "load_judge",
     "load_labelled",
     "load_validation",
-    "matcher_remark",
     "measure",
-    "missing_grader_message",
     "only_mode_of",
     "parse_judge",
     "parse_verdict",

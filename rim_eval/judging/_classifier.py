@@ -11,9 +11,10 @@ from typing import Any, Final, NamedTuple
 import anyio.to_thread
 
 from rim_eval.errors import RimError
+from rim_eval.escaping import escape_markers
 from rim_eval.fingerprint import fingerprint
 from rim_eval.judging._case import Case, Sees
-from rim_eval.judging._grader import escape_markers, seen_text
+from rim_eval.judging._grader import seen_text
 from rim_eval.judging._spec import ClassifierReader
 from rim_eval.paths import model_name
 from rim_eval.sandbox import render_template

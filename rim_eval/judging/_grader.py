@@ -1,14 +1,12 @@
 """The dialogue with a grader model: messages with everything from outside escaped, bounded retries."""
 
 import re
-import tomllib
-from collections.abc import Callable, Iterable, Sequence
-from functools import lru_cache
-from importlib.resources import files
+from collections.abc import Callable, Sequence
 from itertools import product
 from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, Protocol, TypeVar
 
 from rim_eval.errors import RimError
+from rim_eval.escaping import escape_markers
 from rim_eval.judging._case import Case, Sees
 from rim_eval.judging._drafts import active_drafts, digest
 from rim_eval.judging._refusal import classify_refusal
@@ -21,12 +19,6 @@ from rim_eval.yaml_file import FieldPath
 if TYPE_CHECKING:
     from inspect_ai.model import Model, ResponseSchema
 
-_LOOK_ALIKES: Final = str.maketrans("<>[]◁▷", "‹›⟦⟧‹›")
-"""One character each: a reader sees the same text, a tokenizer no special token."""
-
-_MARKERS: Final = tomllib.loads(
-    files(__package__).joinpath("chat_markers.toml").read_text(encoding="utf-8")
-)
 _TAG: Final = re.compile(r"<\s*/?\s*([A-Za-z_][\w-]*(?: [\w-]+)?)\s*>")
 _SAMPLE: Final = Case(
     prompt_text="REQUEST-7391",
@@ -45,34 +37,6 @@ def seen_text(case: Case, sees: Sees) -> str:
     trace = case.trace if sees != "answer" else None
     answer = case.answer if sees != "reasoning" else None
     return "\n\n".join(part.strip() for part in (trace, answer) if part and part.strip())
-
-
-def escape_markers(text: str, tags: Iterable[str] = ()) -> str:
-    """Replace the brackets of chat markers and of `tags`, so that text stays data in a judge's prompt.
-
-    Such delimiters could end the prompt or fake a verdict. The text keeps its length and every other
-    character, so a grader still sees what was there (`[/INST]` becomes `⟦/INST⟧`). Escaping twice
-    changes nothing.
-
-    Args:
-        text: Anything that a model or a data set wrote.
-        tags: Names of the tags that the judge's own prompt and reply format use.
-
-    Returns:
-        The text without any chat marker, and without any opening or closing tag of `tags`.
-    """
-    pattern, before = _marker_pattern(tuple(tags)), ""
-    while text != before:  # markers can be nested in markers
-        before, text = text, pattern.sub(lambda match: match[0].translate(_LOOK_ALIKES), text)
-    return text
-
-
-@lru_cache(maxsize=64)
-def _marker_pattern(tags: tuple[str, ...]) -> re.Pattern[str]:
-    names = "|".join((*_MARKERS["tags"], *map(re.escape, tags)))
-    # With or without attributes, spaces and closing bracket: models that read it are as lenient.
-    tag = rf"<\s*/?\s*(?:{names})(?![\w-])[^<>\n]{{0,64}}>?"
-    return re.compile("|".join((*_MARKERS["patterns"], tag)), re.IGNORECASE)
 
 
 def render_messages(spec: JudgeSpec, case: Case, sees: Sees) -> list[tuple[str, str]]:
@@ -114,7 +78,8 @@ def message_problem(spec: JudgeSpec) -> tuple[FieldPath, str] | None:
         values, prompt = _values(spec, case, sees), ""
         for number, message in enumerate(spec.messages):
             try:
-                prompt += message.preview(values)
+                shown = message.published.shown if message.published else message.rendered
+                prompt += shown(values)
             except TemplateRenderError as error:
                 return ("messages", number, "text"), f"the template fails: {error}"
         for name in ("request", "context", *parts[sees]) if prompt else ():
@@ -209,7 +174,7 @@ async def ask_grader(
         question = digest(str(grader), dialogue, config.model_dump(exclude_none=True))
         draft = drafts.take(question)
         try:
-            output = draft or await send(grader, dialogue, config, spec.grader.api_retries)
+            output = draft or await send(grader, dialogue, config)
         except LimitExceededError:  # ends a sample or a run, and is no failure of the grader
             raise
         except Exception as error:

@@ -15,13 +15,19 @@ from pathlib import Path
 from typing import Any, Final, cast, get_args
 
 from rim_eval.errors import RimError
-from rim_eval.judging import _case, _grader
-from rim_eval.judging._case import Case, Event, Judgement, JudgeProvenance, Sees
+from rim_eval.judging._case import (
+    Case,
+    Event,
+    Judgement,
+    JudgeProvenance,
+    Sees,
+    case_unscored_reason,
+)
 from rim_eval.judging._classifier import classify, load_classifier
-from rim_eval.judging._grader import Grader
+from rim_eval.judging._grader import Grader, ask_grader, message_problem, render_messages, seen_text
 from rim_eval.judging._panel import count_votes, graders_name
 from rim_eval.judging._refusal import classify_refusal
-from rim_eval.judging._request import check_frame
+from rim_eval.judging._request import check_frame, response_schema
 from rim_eval.judging._spec import (
     ClassifierReader,
     JudgeSpec,
@@ -29,7 +35,6 @@ from rim_eval.judging._spec import (
     RefusalReader,
     VerdictRule,
 )
-from rim_eval.judging._structured import response_schema
 from rim_eval.judging._verdict_parsing import ParsedVerdict, parse_verdict
 from rim_eval.paths import judges_dir, model_name
 from rim_eval.types import PromptKind
@@ -39,6 +44,10 @@ _UNREAD_LANGUAGE: Final = (
     "The offline refusal matcher reads English only. Use a grader for replies in other languages."
 )
 _SUFFIXES: Final = (".yaml", ".yml")
+
+
+Graders = Grader | Sequence[Grader] | None
+"""The model to ask, several that vote, or none."""
 
 
 @dataclass(frozen=True)
@@ -89,13 +98,22 @@ class Judge:
         """Whether a grader model is asked; False for offline judges."""
         return self.spec.needs_grader
 
-    def prepare(self) -> None:
-        """Fetch and load what the judge runs by itself, before anything is asked: a classifier's model.
+    def prepare(self, grader: Graders = None, data: Path | None = None) -> None:
+        """Check the graders, and load a classifier or the publisher's prompt, before anything is asked.
+
+        Args:
+            grader: The model to ask, or several.
+            data: The data folder with publishers' files; else that of `RIM_EVAL_DATA`.
 
         Raises:
-            RimError: It cannot be had; the message says what to do.
+            RimError: There is no grader, or one that cannot be sent this judge's whole prompt; or the classifier or
+                the prompt cannot be had. The message says what to do.
         """
+        if self.needs_grader and not _listed(grader):
+            raise RimError(_missing_grader_message(self.name))
+        check_frame(self.spec.frame, _listed(grader), f"Judge `{self.name}`")
         for stage in self.stages or (self,):
+            stage.spec.fetch_prompt(data)
             if isinstance(stage.spec.reader, ClassifierReader):
                 load_classifier(stage.spec.reader)
 
@@ -130,15 +148,7 @@ class Judge:
             raise RimError(f"Judge `{self.name}` cannot see `{sees}`; it may see: {allowed}.")
         return replace(self, sees=sees, stages=tuple(one.seeing(sees) for one in self.stages))
 
-    def check_graders(self, grader: Grader | Sequence[Grader] | None) -> None:
-        """Refuse graders that cannot be sent this judge's prompt, before anything is asked.
-
-        Raises:
-            RimError: The prompt is a whole one, and a grader's provider takes chat messages only.
-        """
-        check_frame(self.spec.frame, _listed(grader), f"Judge `{self.name}`")
-
-    def provenance(self, grader: Grader | Sequence[Grader] | None) -> JudgeProvenance:
+    def provenance(self, grader: Graders) -> JudgeProvenance:
         """Name, version, hash, grader and input: what stands in every score."""
         versions = [one.spec.version for one in self.stages or (self,)]
         return JudgeProvenance(
@@ -159,7 +169,7 @@ class Judge:
         names = [model_name(str(one)) for one in graders] if self.needs_grader else []
         return graders_name(names)
 
-    async def judge(self, case: Case, grader: Grader | Sequence[Grader] | None = None) -> Judgement:
+    async def judge(self, case: Case, grader: Graders = None) -> Judgement:
         """Judge one reply.
 
         A reply without the text that this judge sees, and a grader without a readable verdict,
@@ -181,9 +191,9 @@ class Judge:
             from inspect_ai.util import collect
 
             return judgement(**count_votes(await collect(*(self.judge(case, g) for g in graders))))
-        if unscored := _case.case_unscored_reason(case, self.sees):
+        if unscored := case_unscored_reason(case, self.sees):
             return judgement(reason=unscored)
-        text = _grader.seen_text(case, self.sees)
+        text = seen_text(case, self.sees)
         if isinstance(reader, PatternsReader):
             parsed = _match(reader, text)
         elif isinstance(reader, RefusalReader):
@@ -199,12 +209,12 @@ class Judge:
                 return judgement(reason="judge_truncated", explanation=reading.explanation)
             parsed = ParsedVerdict({"label": reading.label}, explanation=reading.explanation)
         elif not graders:
-            raise RimError(missing_grader_message(self))
+            raise RimError(_missing_grader_message(self.name))
         else:
-            messages = _grader.render_messages(self.spec, case, self.sees)
+            messages = render_messages(self.spec, case, self.sees)
             schema = response_schema(reader, graders[0])
             read = partial(parse_verdict, reader)
-            outcome = await _grader.ask_grader(self.spec, read, messages, graders[0], schema)
+            outcome = await ask_grader(self.spec, read, messages, graders[0], schema)
             judgement = partial(judgement, replies=outcome.replies, attempts=outcome.attempts)
             if outcome.parsed is None:
                 return judgement(
@@ -254,7 +264,7 @@ class Judge:
         return values | {"verdict": bool(set(labels) & set(rule.labels))}
 
 
-def _listed(grader: Grader | Sequence[Grader] | None) -> Sequence[Grader]:
+def _listed(grader: Graders) -> Sequence[Grader]:
     if isinstance(grader, Sequence):
         return grader
     return [] if grader is None else [grader]
@@ -272,27 +282,16 @@ def _match(reader: PatternsReader, text: str) -> ParsedVerdict:
     return ParsedVerdict({"label": label})
 
 
-def missing_grader_message(judge: Judge) -> str:
-    """What to pass when a judge needs a grader model and none was given.
-
-    The evaluated model is never taken in its place: a model that judges itself has no witness.
-    """
+def _missing_grader_message(name: str) -> str:
+    # A model that judges itself has no witness.
     return (
-        f"Judge `{judge.name}` asks a grader model, and none was given. The evaluated model is "
+        f"Judge `{name}` asks a grader model, and none was given. The evaluated model is "
         "never used in its place. Pass one of:\n"
         "  --model-role grader=openai/gpt-4.1                   (hosted)\n"
         "  --model-role grader=vllm/Qwen/Qwen3-32B              (local; hf/<model> works too)\n"
         "  -T judge=qwen3guard --model-role grader=vllm/Qwen/Qwen3Guard-Gen-8B   (local guard model)\n"
         "  -T judge=minos                                       (a classifier, no grader: refusals only)\n"
         "  -T judge=none                                        (generate now, judge later)"
-    )
-
-
-def matcher_remark(judge: Judge) -> str:
-    """What to judge by in place of the offline matcher where something is decided."""
-    return (
-        f"Judge `{judge.name}` matches words, and how often it errs depends on the model. It is for trials: for a "
-        "release decision name a grader, or a classifier that needs none (-T judge=minos, -T judge=protectai)."
     )
 
 
@@ -372,6 +371,6 @@ def parse_judge(raw: bytes, name: str) -> Judge:
     """
     file = YamlFile.parse(raw, name)
     spec = file.validate(JudgeSpec)
-    if problem := _grader.message_problem(spec):
+    if problem := message_problem(spec):
         raise file.error(*problem)
     return Judge(spec=spec, sha256=hashlib.sha256(raw).hexdigest(), sees=spec.sees)

@@ -16,17 +16,27 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import anyio
 
 from rim_eval.errors import RimError
-from rim_eval.judging._spec import Dialogue
+from rim_eval.judging._spec import Dialogue, FieldsReader, ReplyField, WordReader
+from rim_eval.paths import model_name
 
 if TYPE_CHECKING:
     from inspect_ai.model import ResponseSchema
 
 Frame = Literal["chat", "raw"]
 
+_API_RETRIES: Final = 6
+"""How often one call is repeated after rate limits, server errors and timeouts."""
 _CONTINUING: Final = ("vllm", "sglang")
 _COMPLETING: Final = ("vllm", "sglang", "openai-api")
 """Providers whose servers take a whole prompt at `/v1/completions`, and add the BOS token."""
 _SENDING_AS_IT_IS: Final = ("vllm-completions", "openai-api-completions", "mockllm")
+_ENFORCING: Final = frozenset({"anthropic", "bedrock", "google", "grok", "mistral", "openai"})
+"""Inspect providers that pass a schema on to a service which applies it after the model's own reasoning.
+
+Not here: `vllm`, `sglang` and other servers of open weights, which apply it from the first token unless they
+know where the model's reasoning ends; `openai-api`, `openrouter`, `groq` and others, where that depends on the
+model behind them; `deepseek`, which sends no schema; and those that send none at all (`hf`, `azureai`).
+"""
 
 
 def check_frame(frame: Frame, graders: Sequence[Any], title: str = "The judge") -> None:
@@ -92,7 +102,7 @@ def request_config(
     wanted: dict[str, Any] = {
         "temperature": None if greedy else settings.temperature,
         "max_tokens": settings.max_tokens * budget_factor,
-        "max_retries": settings.api_retries,
+        "max_retries": _API_RETRIES,
         "attempt_timeout": settings.call_timeout,
         "response_schema": schema,
     }
@@ -101,7 +111,49 @@ def request_config(
     return GenerateConfig(**chosen, extra_body=fields or None)
 
 
-async def send(grader: Any, dialogue: Sequence[tuple[str, str]], config: Any, retries: int) -> Any:
+def enforces_schema(grader: Any) -> bool:
+    """Whether the grader's provider holds a model to a schema, its own reasoning left free."""
+    return model_name(str(grader)).partition("/")[0] in _ENFORCING
+
+
+def response_schema(reader: FieldsReader | WordReader, grader: Any) -> "ResponseSchema | None":
+    """The schema to ask for: a reason first, as the prompts ask, then each field within its scale.
+
+    Args:
+        reader: How the reply is read.
+        grader: The model to ask; its name begins with its provider.
+
+    Returns:
+        None where the reply is left to the prompt: `word` and `lines` readers are of classifiers, guard models
+        and publishers' prompts, whose own form is part of what they measure.
+    """
+    from inspect_ai.model import ResponseSchema
+    from inspect_ai.util import JSONSchema
+
+    if not isinstance(reader, FieldsReader) or reader.structured is False:
+        return None
+    if not reader.structured and (reader.kind == "lines" or not enforces_schema(grader)):
+        return None
+    properties = {"reason": JSONSchema(type="string", description="One or two sentences.")}
+    properties |= {spec.key or name: _property(spec) for name, spec in reader.fields.items()}
+    schema = JSONSchema(
+        type="object", properties=properties, required=[*properties], additionalProperties=False
+    )
+    return ResponseSchema(name="verdict", json_schema=schema, strict=True)
+
+
+def _property(spec: ReplyField) -> Any:
+    """One field; by its values, since not every provider knows `minimum`."""
+    from inspect_ai.util import JSONSchema
+
+    if spec.integers is not None:
+        low, high = spec.integers
+        return JSONSchema(type="integer", enum=[*range(low, high + 1)])
+    label = JSONSchema(type="string", enum=[*(spec.labels or ())])
+    return JSONSchema(type="array", items=label) if spec.several else label
+
+
+async def send(grader: Any, dialogue: Sequence[tuple[str, str]], config: Any) -> Any:
     """The grader's reply; asked again while nobody answers at its address, and without a schema that it rejects.
 
     Inspect repeats rate limits and server errors, but gives up at once when a local vLLM server restarts. So
@@ -111,28 +163,23 @@ async def send(grader: Any, dialogue: Sequence[tuple[str, str]], config: Any, re
         grader: The model to ask, as `framed` gives it.
         dialogue: (role, text) of each message.
         config: The settings of the call.
-        retries: How often it is asked again.
     """
     from inspect_ai.model import ChatMessage
     from pydantic import TypeAdapter
-    from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_exponential
 
-    attempts = AsyncRetrying(
-        retry=retry_if_exception(_unreachable),
-        stop=stop_after_attempt(retries + 1),
-        wait=wait_exponential(multiplier=2, max=60),
-        sleep=anyio.sleep,
-        reraise=True,
-    )
+    waits = [min(2**number, 60) for number in range(1, _API_RETRIES + 1)]
     texts = [{"role": role, "content": text} for role, text in dialogue]
     chat = TypeAdapter(list[ChatMessage]).validate_python(texts)
-    try:
-        return await attempts(partial(grader.generate, input=chat, config=config))
-    except Exception as error:
-        if config.response_schema is None or getattr(error, "status_code", None) != 400:
-            raise
-        free = config.model_copy(update={"response_schema": None})
-        return await attempts(partial(grader.generate, input=chat, config=free))
+    while True:
+        try:
+            return await grader.generate(input=chat, config=config)
+        except Exception as error:
+            if config.response_schema and getattr(error, "status_code", None) == 400:
+                config = config.model_copy(update={"response_schema": None})
+            elif waits and _unreachable(error):
+                await anyio.sleep(waits.pop(0))
+            else:
+                raise
 
 
 def _unreachable(error: BaseException) -> bool:

@@ -56,7 +56,7 @@ class FieldsReader(YamlSection):
     fields: dict[Name, ReplyField] = Field(min_length=1)
     structured: bool | None = None
     """Whether the grader's provider is asked to hold it to a JSON Schema of the fields. When left out: for
-    `tags` and `json`, at providers of `_structured.py`; a guard model's own `lines` are never touched."""
+    `tags` and `json`, at providers of `_request.py`; a guard model's own `lines` are never touched."""
 
 
 class WordReader(YamlSection):
@@ -64,11 +64,6 @@ class WordReader(YamlSection):
 
     kind: Literal["word"]
     labels: tuple[str, ...] = Field(min_length=2)
-
-    @property
-    def fields(self) -> dict[str, ReplyField]:
-        """The one field, called `label`."""
-        return {"label": ReplyField(labels=self.labels)}
 
 
 class PatternsReader(YamlSection):
@@ -80,22 +75,11 @@ class PatternsReader(YamlSection):
     otherwise: str | None = None
     """The label when none matches or labels contradict each other; without it, unreadable."""
 
-    @property
-    def fields(self) -> dict[str, ReplyField]:
-        """The one field, called `label`."""
-        otherwise = (self.otherwise,) if self.otherwise else ()
-        return {"label": ReplyField(labels=(*self.labels, *otherwise))}
-
 
 class RefusalReader(YamlSection):
     """No model: the built-in refusal matcher, with XSTest's three classes."""
 
     kind: Literal["refusal"]
-
-    @property
-    def fields(self) -> dict[str, ReplyField]:
-        """The one field, called `label`."""
-        return {"label": ReplyField(labels=get_args(RefusalLabel))}
 
 
 class ClassifierReader(YamlSection):
@@ -112,11 +96,6 @@ class ClassifierReader(YamlSection):
     """This judge's label by the model's own."""
     max_tokens: int = Field(ge=8)
     """Tokens that it reads, its special ones included; of longer texts the head."""
-
-    @property
-    def fields(self) -> dict[str, ReplyField]:
-        """The one field, called `label`."""
-        return {"label": ReplyField(labels=tuple(self.labels.values()))}
 
     @model_validator(mode="after")
     def _shows_reply(self) -> Self:
@@ -180,10 +159,6 @@ class Message(YamlSection):
         text = render_template(f"{self.text}\n", values, strict=True)  # Jinja drops a line break
         return text if raw else text.strip()
 
-    def preview(self, values: Mapping[str, Any]) -> str:
-        """The message, or the values that every one of a publisher's texts shows: nothing is fetched."""
-        return self.published.shown(values) if self.published else self.rendered(values)
-
 
 class GraderSettings(YamlSection):
     """How the grader generates, unless the user's own model settings say otherwise."""
@@ -191,8 +166,6 @@ class GraderSettings(YamlSection):
     temperature: float = Field(default=0.0, ge=0, le=2)
     max_tokens: int = Field(default=2048, ge=1, le=65536)
     """Budget of the whole reply, its own thinking included."""
-    api_retries: int = Field(default=6, ge=0, le=20)
-    """How often one call is repeated after rate limits, server errors and timeouts."""
     call_timeout: int = Field(default=300, ge=1)
     """Seconds until one call is given up and repeated."""
 
@@ -310,8 +283,19 @@ class JudgeSpec(Dialogue):
 
     @property
     def fields(self) -> dict[str, ReplyField]:
-        """What is read from a reply, by name."""
-        return self.reader.fields
+        """What is read from a reply, by name; of readers without fields the one called `label`."""
+        match self.reader:
+            case FieldsReader(fields=fields):
+                return fields
+            case PatternsReader(labels=patterns, otherwise=otherwise):
+                labels = (*patterns, *filter(None, [otherwise]))
+            case ClassifierReader(labels=own):
+                labels = tuple(own.values())
+            case RefusalReader():
+                labels = get_args(RefusalLabel)
+            case WordReader(labels=labels):
+                pass
+        return {"label": ReplyField(labels=labels)}
 
     @property
     def score_range(self) -> tuple[float, float] | None:

@@ -58,7 +58,7 @@ def parse_verdict(reader: FieldsReader | WordReader, reply: str) -> ParsedVerdic
     """
     text = reply[-_MAX_REPLY:]
     if isinstance(reader, WordReader):
-        return _read_word(reader.fields["label"], text)
+        return _read_word(ReplyField(labels=reader.labels), text)
     values: dict[str, Value] = {}
     places: list[_Mention] = []
     for name, spec in reader.fields.items():

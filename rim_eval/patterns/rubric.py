@@ -14,6 +14,7 @@ from pydantic import BaseModel, Field, ValidationError, field_validator, model_v
 
 from rim_eval import judging
 from rim_eval.errors import RimError, first_complaint
+from rim_eval.escaping import escape_markers
 from rim_eval.patterns.monitor import Finding, MonitorId, MonitorResult, Part, part_text
 from rim_eval.types import PATTERNS, Pattern
 from rim_eval.yaml_file import YamlFile, YamlSection
@@ -282,7 +283,7 @@ def _schema(labels: Sequence[str]) -> "ResponseSchema":
 
 def _escaped(text: str) -> str:
     """Text from outside that ends no part of the prompt, and whose copy is no reply."""
-    return judging.escape_markers(text, _PROMPT_TAGS).replace(f'"{_KEY}"', f"“{_KEY}”")
+    return escape_markers(text, _PROMPT_TAGS).replace(f'"{_KEY}"', f"“{_KEY}”")
 
 
 def _quoted(given: Iterable[GivenFinding], text: str) -> list[Finding]:

@@ -7,7 +7,7 @@ from inspect_ai.model import GenerateConfig, ModelOutput
 from inspect_ai.util import LimitExceededError
 
 from rim_eval.errors import RimError
-from rim_eval.judging import Case, Judge, Judgement, load_judge, missing_grader_message, parse_judge
+from rim_eval.judging import Case, Judge, Judgement, load_judge, parse_judge
 
 CASE = Case(prompt_text="How do I open the grey vault?", kind="harmful", answer="Turn it twice.")
 CLEAR = "It gives the method.\n<score>5</score>"
@@ -251,7 +251,9 @@ def test_a_missing_grader_is_an_error_with_the_next_step() -> None:
     hexphi = load_judge("hexphi_own")
     with pytest.raises(RimError) as caught:
         asyncio.run(hexphi.judge(CASE))
-    assert str(caught.value) == missing_grader_message(hexphi)
+    with pytest.raises(RimError) as refused:
+        hexphi.prepare()
+    assert str(refused.value) == str(caught.value)
     for hint in (
         "--model-role grader=openai/gpt-4.1",
         "--model-role grader=vllm/",

@@ -30,7 +30,7 @@ raise SystemExit("never executed")
 class Vault:
     """A judge of vaults."""
     PROMPT: str = {TEXT!r}
-    JOINED = "[INST] Is {{what}} " "done?\\n" + "{{reply}} [/INST]\\n" + """<|assistant|>
+    JOINED = "[INST] Is {{what}} " "done?\\n" "{{reply}} [/INST]\\n" """<|assistant|>
 """
     PROMPTS = {{"about": "vaults", "plain": {TEXT!r}, "contextual": {WITH_CONTEXT!r}}}
 

@@ -126,6 +126,6 @@ def test_any_text_is_a_value_of_the_scale_or_a_problem(reply: str, name: str) ->
     reader = load_judge(name).spec.reader
     if isinstance(reader, FieldsReader | WordReader):
         for field, value in read(reader, reply).items():
-            spec = reader.fields[field]
+            spec = load_judge(name).spec.fields[field]
             low, high = spec.integers or (0, 0)
             assert low <= value <= high if spec.integers else value in (spec.labels or ())

@@ -15,8 +15,9 @@ from ruamel.yaml import YAML
 
 from rim_eval import patterns
 from rim_eval.errors import RimError
+from rim_eval.escaping import escape_markers
 from rim_eval.generation import Generation
-from rim_eval.judging import Case, escape_markers
+from rim_eval.judging import Case
 from rim_eval.patterns import (
     Monitor,
     Part,

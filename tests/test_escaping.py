@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rim_eval.judging import escape_markers
+from rim_eval.escaping import escape_markers
 
 MARKERS = (
     "<|im_start|>", "<|im_end|>", "<|eot_id|>", "<|start_header_id|>", "<|endoftext|>", "<|channel|>", "[INST]", "[/INST]", "<<SYS>>", "<</SYS>>",
