@@ -23,7 +23,7 @@ def is_english(words: Iterable[str]) -> bool:
     letters = "".join(alphabetic)
     if 2 * sum(map(_is_foreign_letter, letters)) > len(letters):
         return False
-    distinct, languages = set(alphabetic), _common_words()
+    distinct, languages = set(alphabetic), common_words()
     hits = {name: len(distinct & common) for name, common in languages.items()}
     english = hits.pop("english")
     most = max(hits.values())
@@ -35,7 +35,8 @@ def _is_foreign_letter(char: str) -> bool:
 
 
 @cache
-def _common_words() -> dict[str, frozenset[str]]:
+def common_words() -> dict[str, frozenset[str]]:
+    """Common words by language."""
     path = Path(__file__).with_name("common_words.toml")
     table: dict[str, str] = tomllib.loads(path.read_text(encoding="utf-8"))
     return {name: frozenset(words.split()) for name, words in table.items()}

@@ -91,6 +91,8 @@ class RefusalReader(YamlSection):
     """No model: the built-in refusal matcher, with XSTest's three classes."""
 
     kind: Literal["refusal"]
+    sha256: dict[str, str] = {}
+    """Checksums of the matcher's data files, so that the judge's own covers them."""
 
     @property
     def fields(self) -> dict[str, ReplyField]:
