@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
+COMMON_WORDS: Final = Path(__file__).with_name("common_words.toml")
 _LATIN_ENDS: Final = 0x24F
 _LATIN_ADDITIONAL: Final = range(0x1E00, 0x1F00)
 
@@ -37,6 +38,5 @@ def _is_foreign_letter(char: str) -> bool:
 @cache
 def common_words() -> dict[str, frozenset[str]]:
     """Common words by language."""
-    path = Path(__file__).with_name("common_words.toml")
-    table: dict[str, str] = tomllib.loads(path.read_text(encoding="utf-8"))
+    table: dict[str, str] = tomllib.loads(COMMON_WORDS.read_text(encoding="utf-8"))
     return {name: frozenset(words.split()) for name, words in table.items()}
