@@ -77,7 +77,7 @@ class Classifier(NamedTuple):
 
     def scores(self, replies: list[Reply]) -> np.ndarray:
         """Log-odds of refusing and of helping, shape (2, replies)."""
-        return (matrix_of(replies, self.keys) @ self.weights + self.bias).T
+        return np.asarray(matrix_of(replies, self.keys) @ self.weights + self.bias).T
 
     def read(self, replies: list[Reply]) -> list[str]:
         """Classify as `rim_eval.judging.classify_refusal` does."""
@@ -172,7 +172,7 @@ def train(labelled: list[Reply], templates: list[Reply]) -> Classifier:
 def kappa(truth: np.ndarray, read: np.ndarray) -> float:
     """Two-class kappa."""
     table = [(truth & read), (~truth & read), (~truth & ~read), (truth & ~read)]
-    return binary_kappa(*(int(cell.sum()) for cell in table))
+    return float(binary_kappa(*(int(cell.sum()) for cell in table)))
 
 
 def supported(replies: list[Reply]) -> list[int]:
@@ -205,6 +205,7 @@ def left_out(
     """Read each reply of a model with a classifier that saw neither the model nor the prompt."""
     table = {truth: dict.fromkeys(LABELS, 0) for truth in LABELS}
     for fold in range(FOLDS):
+
         def outside(one: Reply, fold: int = fold) -> bool:
             return fold_of(one.prompt, seed) != fold
 

@@ -91,7 +91,7 @@ class RefusalReader(YamlSection):
     """No model: the built-in refusal matcher, with XSTest's three classes."""
 
     kind: Literal["refusal"]
-    sha256: dict[str, str] = {}
+    sha256: Mapping[str, str] = Field(default_factory=dict)
     """Checksums of the matcher's data files, so that the judge's own covers them."""
 
     @property
