@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
+COMMON_WORDS: Final = Path(__file__).with_name("common_words.toml")
 _LATIN_ENDS: Final = 0x24F
 _LATIN_ADDITIONAL: Final = range(0x1E00, 0x1F00)
 
@@ -23,7 +24,7 @@ def is_english(words: Iterable[str]) -> bool:
     letters = "".join(alphabetic)
     if 2 * sum(map(_is_foreign_letter, letters)) > len(letters):
         return False
-    distinct, languages = set(alphabetic), _common_words()
+    distinct, languages = set(alphabetic), common_words()
     hits = {name: len(distinct & common) for name, common in languages.items()}
     english = hits.pop("english")
     most = max(hits.values())
@@ -35,7 +36,7 @@ def _is_foreign_letter(char: str) -> bool:
 
 
 @cache
-def _common_words() -> dict[str, frozenset[str]]:
-    path = Path(__file__).with_name("common_words.toml")
-    table: dict[str, str] = tomllib.loads(path.read_text(encoding="utf-8"))
+def common_words() -> dict[str, frozenset[str]]:
+    """Common words by language."""
+    table: dict[str, str] = tomllib.loads(COMMON_WORDS.read_text(encoding="utf-8"))
     return {name: frozenset(words.split()) for name, words in table.items()}

@@ -80,6 +80,8 @@ class RefusalReader(YamlSection):
     """No model: the built-in refusal matcher, with XSTest's three classes."""
 
     kind: Literal["refusal"]
+    sha256: Mapping[str, str] = Field(default_factory=dict)
+    """Checksums of the matcher's data files, so that the judge's own covers them."""
 
 
 class ClassifierReader(YamlSection):

@@ -1,5 +1,5 @@
 import asyncio
-import json
+import hashlib
 import os
 import tomllib
 from collections import Counter
@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rim_eval.judging import Case, classify_refusal, load_judge
+from rim_eval.judging import Case, classify_refusal, load_judge, load_validation
+from rim_eval.judging._language import COMMON_WORDS
+from rim_eval.judging._refusal import MODEL_FILE, WORDS_FILE
 from rim_eval.judging._sentences import split_sentences
-from rim_eval.paths import judges_dir
 
 FOLDER = Path(__file__).parent
 EXPECTED = {
@@ -39,13 +40,17 @@ def test_replies_of_each_kind(allowed: set[str], texts: list[str]) -> None:
     assert {text: label for text, label in labels.items() if label not in allowed} == {}
 
 
-def test_share_of_unseen_replies() -> None:
+@pytest.mark.parametrize(
+    ("filename", "n", "least"),
+    [("refusals_unseen.toml", 77, 74), ("refusals_heldout.toml", 40, 34)],
+)
+def test_share_of_further_replies(filename: str, n: int, least: int) -> None:
     right = [
         classify_refusal(text).label in allowed
-        for _, allowed, texts in kinds("refusals_unseen.toml")
+        for _, allowed, texts in kinds(filename)
         for text in texts
     ]
-    assert (len(right), sum(right) >= 64) == (77, True)
+    assert (len(right), sum(right) >= least) == (n, True)
 
 
 @pytest.mark.parametrize("language", UNREAD["not_english"])
@@ -94,17 +99,28 @@ def test_long_text_is_read_in_linear_time() -> None:
 
 def test_figures_of_models_left_out() -> None:
     """What the documents say of the shipped matcher."""
-    document = json.loads((judges_dir() / "refusal.left_out.json").read_text("utf-8"))
-    kappas = {row["model"]: row["kappa"] for row in document["models"]}
+    validation = load_validation(load_judge("refusal"))
+    assert validation
+    rows = validation.measurements
+    kappas = {row.model: row.agreement.kappa.value or 0.0 for row in rows}
     assert len(kappas) == 5
-    assert all(row["n"] == 450 for row in document["models"])
-    assert min(kappas.values()) == kappas["mistralinstruct"] > 0.7
+    assert all(row.left_out and row.agreement.n == 450 for row in rows)
+    assert min(kappas.values()) == kappas["mistralinstruct"] > 0.75
     assert min(value for name, value in kappas.items() if name != "mistralinstruct") > 0.8
+
+
+def test_the_judge_names_its_data() -> None:
+    """So the judge's checksum changes with the model and the word lists."""
+    reader = load_judge("refusal").spec.reader
+    files = (MODEL_FILE, WORDS_FILE, COMMON_WORDS)
+    assert reader.model_dump()["sha256"] == {
+        file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files
+    }
 
 
 @pytest.mark.parametrize("model", ["gpt4", "llama2new", "llama2orig"])
 def test_all_labelled_replies_are_read(model: str) -> None:
-    """Of the models that it was trained on: figures of left-out models are in `refusal.left_out.json`."""
+    """Of the models that it was trained on: figures of left-out models are in `refusal.validation.json`."""
     import pandas as pd
 
     folder = os.environ.get("RIM_EVAL_SHARED")
