@@ -19,7 +19,7 @@ import re
 from collections.abc import Iterator
 from typing import Final, Literal, NamedTuple
 
-from rim_eval.answers._plain import FACTOR, WORDS, any_of
+from rim_eval.answers._plain import FACTOR, FUNCTION, WORDS, any_of
 
 LONGEST_FINAL_ANSWER: Final = 400
 """Characters. The longest gold of MATH-500 has 53; a longer "final answer" is not one."""
@@ -33,7 +33,7 @@ _Flags: Final = re.VERBOSE | re.IGNORECASE | re.DOTALL | re.MULTILINE
 
 _ANSWER: Final = re.compile(
     r"""
-      \b(?:answers?|final\s+results?)\b \s* (?: \([^()\n]{0,20}\) \s* )?
+      \b(?:answers?|final\s+results?)\b "? \s* (?: \([^()\n]{0,20}\) \s* )?
       (?: [:=] | \b(?:is|are)\b\s*:? ) \s*
     | ^[ \t#]* (?:the\s+)? (?:final\s+)? answer [ \t#]* $ \s*  # a heading of its own
     """,
@@ -41,10 +41,12 @@ _ANSWER: Final = re.compile(
 )
 _MARKED: Final = re.compile(
     rf"""(?<!\#)\#{{4}}(?!\#) [^\w\n\\$-]*+ (?!\d+[.:)]\s)  # no heading: `#### Step 2`, `#### 2. Add`
-    (?! (?!{any_of(WORDS["functions"])}\b) [a-z]{{2}}) (?P<answer>[^\n]*\w[^\n]*)""",
+    (?! (?!{FUNCTION}) [a-z]{{2}}) (?P<answer>[^\n]*\w[^\n]*)""",
     _Flags,
 )
-_NEXT_PROBLEM: Final = re.compile(r"^\W*(?:question|problem|q)\b[ \d]*[:.]", _Flags)
+_NEXT_PROBLEM: Final = re.compile(
+    rf"^\W*{any_of(WORDS['next_problem'])}\b[ \d]*(?:[:.]|$)|<\|[^\s|>]+\|>|</s>", _Flags
+)
 _APPRAISAL: Final = re.compile(rf"(?:\w+ly\s+)?{any_of(WORDS['appraisals'])}\b", re.IGNORECASE)
 
 _CONTENT = r"(?:[^{}\\]|\\.)"
@@ -53,7 +55,8 @@ for _ in range(6):  # braces in braces
 _BOX: Final = re.compile(rf"\\(?:boxed|fbox)\s*\{{(?P<content>{_CONTENT}{{1,999}}+)\}}", re.DOTALL)
 _JOIN: Final = re.compile(
     r"""(?: [\s$.] | \\[\[\]();,\ ] | \\q?quad )*
-    (?: (?: , | ; | \b(?:and|or)\b | \\text\s*\{,?\s*(?:and|or)\s*\} ) (?: [\s$] | \\[\[\]();,\ ] | \\q?quad )* )+""",
+    (?: (?: , | ; | \b(?:and|or)\b | \\text\s*\{,?\s*(?:and|or)\s*\} ) (?: [\s$] | \\[\[\]();,\ ] | \\q?quad )* )+
+    (?: [a-z] (?: _\{?\w+\}? )? \s* = \s* )?""",
     _Flags,
 )
 _FORMULA: Final = r"""(?:
@@ -69,10 +72,11 @@ _RUN: Final = re.compile(
     rf"""(?! \s | (?<=[a-z])- | {any_of(WORDS["connectives"])}\b ) (?:
     {_FORMULA}
   | \\[a-z]+ (?: \s* \{{[a-z ]+\}} )?
-  | (?<![a-z]) (?: {FACTOR} | {any_of(WORDS["functions"])}(?![a-z]) )
+  | (?<![a-z]) (?: {FACTOR} | {FUNCTION} )
   | (?<![a-z]) {any_of(WORDS["connectives"])} (?= \s+ (?: [-\d$\\(] | [a-z]\s*= ) )
   | (?<![a-z'’]) (?! [ai]\s+[a-z] ) [a-z] (?! [a-z:] )
-  | [^a-z\n.!?;:—"“”。\u0100-\uffff] | [.:] (?=\d) | (?<=\d\s):(?=\s\d) | (?<=\d) [\u0100-\uffff]+
+  | [^a-z\n.!?;:—"“”。\u0100-\U0010ffff] | [.:] (?=\d) | (?<=\d\s):(?=\s\d)
+  | (?<=\d) (?-i:[\u0100-\uffff]+) | (?: (?<=\d) | (?<=\d\s) ) [ap]m\b
     )+""",
     _Flags,
 )
@@ -87,7 +91,14 @@ _COPULA: Final = re.compile(r"(?:\b(?:is|are|be|equals?)|=)\s*\Z", re.IGNORECASE
 _HEDGE: Final = re.compile(
     rf"\b{any_of(WORDS['hedges'])}(?: or equal to)?\s*\Z".replace(" ", r"\s+"), re.IGNORECASE
 )
-_SPELLED: Final = re.compile(rf"\b{any_of(WORDS['spelled_values'])}\b", re.IGNORECASE)
+_ONES: Final = WORDS["spelled_ones"]
+_TENS: Final = WORDS["spelled_tens"]
+_SPELLED: Final = re.compile(
+    rf"\b{any_of(_ONES + _TENS + WORDS['spelled_others'])}\b", re.IGNORECASE
+)
+_SPELLED_NUMBER: Final = re.compile(
+    rf"({any_of(_TENS)})?[ -]?({any_of(_ONES)})?(?<=\w)(?= *(?:\Z|[.,;(]|{FACTOR}))", re.IGNORECASE
+)
 
 
 class FinalAnswer(NamedTuple):
@@ -108,7 +119,7 @@ def find_final_answer(reply: str, *, words: bool = False) -> FinalAnswer:
     marked = [FinalAnswer(each.start(), each["answer"], "####") for each in _MARKED.finditer(reply)]
     given = sorted([*_boxes(reply), *_announced(reply, words), *marked])
     if given and (other := _NEXT_PROBLEM.search(reply, given[0].start)):
-        given = [each for each in given if each.start < other.start()]
+        return find_final_answer(reply[: other.start()], words=words)
     if given:
         # One that only bounds the answer counts when no other is there.
         return next((each for each in reversed(given) if each.text), given[-1])
@@ -138,10 +149,18 @@ def _announced(reply: str, words: bool) -> Iterator[FinalAnswer]:
         if sentence is None or _APPRAISAL.match(sentence[0]):
             continue
         text = sentence[0].strip()
+        if not words and (spelled := _SPELLED_NUMBER.match(text)):
+            text = _figures(*spelled.groups()) + text[spelled.end() :]
         if words:
             yield FinalAnswer(match.start(), text, "answer is")
         elif _FIGURE.search(text) or _SPELLED.search(text) or _direct(text):
             yield FinalAnswer(match.start(), _value(text), "answer is")
+
+
+def _figures(tens: str | None, ones: str | None) -> str:
+    """The figures of a number in words."""
+    value = 10 * _TENS.index(tens.lower()) + 20 if tens else 0
+    return str(value + (_ONES.index(ones.lower()) if ones else 0))
 
 
 def _value(sentence: str) -> str:
@@ -168,4 +187,6 @@ def _runs(text: str) -> Iterator[tuple[str, str]]:
 def _trimmed(run: str) -> str:
     """The run without the punctuation of prose around it."""
     run = _AROUND.sub("", run)
-    return run if "(" in run else run.rstrip(")")
+    for opening, closing in ("()", "{}"):
+        run = run if opening in run else run.rstrip(closing)
+    return run

@@ -23,7 +23,7 @@ _PRECISION: Final = 60
 _MISREAD: Final = re.compile(
     r"\d\s+[\d.]|\\[lc]?dots"
 )  # math-verify adds them up; leaves the dots out
-_DECIMAL: Final = re.compile(r"(\d*)\.(\d+)")
+_DECIMAL: Final = re.compile(r"(\d*)\.(?=\d|\\)(\d*)(?:\\(?:overline|bar)\{(\d+)\})?")
 
 
 class CannotCompareError(Exception):
@@ -95,7 +95,12 @@ def _parse(text: str) -> list[Any]:
 
 def _fraction(decimal: re.Match[str]) -> str:
     """A decimal exactly: math-verify would round it to 6 places before it compares."""
-    return rf"\frac{{{int(decimal[1] + decimal[2])}}}{{{10 ** len(decimal[2])}}}"
+    whole, digits, repeating = decimal.groups("")
+    numerator, denominator = int("0" + whole + digits), 10 ** len(digits)
+    if repeating:
+        numerator, nines = int(whole + digits + repeating) - numerator, 10 ** len(repeating) - 1
+        denominator *= nines
+    return rf"\frac{{{numerator}}}{{{denominator}}}"
 
 
 def _answer(line: str) -> str:
