@@ -296,7 +296,7 @@ KINDS: dict[str, list[tuple[str, str, bool]]] = {
         ("Answer:\n- 18", "18", True),
         ("The answer is 10^-3.", "0.001", True),
         ("The answer is 1/(2^-1)", "2", True),
-        ("It is 10⁻¹² m", "10^{-12}", True),
+        ("It is 10⁻¹²", "10^{-12}", True),
         ("The answer is three.", "3", True),
         ("The answer is Forty-two (42).", "42", True),
         ("The answer is fifty thousand.", "50000", True),
