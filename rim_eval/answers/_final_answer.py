@@ -91,13 +91,16 @@ _COPULA: Final = re.compile(r"(?:\b(?:is|are|be|equals?)|=)\s*\Z", re.IGNORECASE
 _HEDGE: Final = re.compile(
     rf"\b{any_of(WORDS['hedges'])}(?: or equal to)?\s*\Z".replace(" ", r"\s+"), re.IGNORECASE
 )
-_ONES: Final = WORDS["spelled_ones"]
-_TENS: Final = WORDS["spelled_tens"]
+_SPELLED_VALUES: Final = {
+    **{word: value for value, word in enumerate(WORDS["spelled_ones"])},
+    **{word: 20 + 10 * index for index, word in enumerate(WORDS["spelled_tens"])},
+}
 _SPELLED: Final = re.compile(
-    rf"\b{any_of(_ONES + _TENS + WORDS['spelled_others'])}\b", re.IGNORECASE
+    rf"\b{any_of([*_SPELLED_VALUES, *WORDS['spelled_others']])}\b", re.IGNORECASE
 )
-_SPELLED_NUMBER: Final = re.compile(
-    rf"({any_of(_TENS)})?[ -]?({any_of(_ONES)})?(?<=\w)(?= *(?:\Z|[.,;(]|{FACTOR}))", re.IGNORECASE
+_SPELLED_NUMBER: Final = re.compile(  # but not `two thirds`
+    rf"{any_of(_SPELLED_VALUES)}(?:[ -]{any_of(_SPELLED_VALUES)})?(?= *(?:\Z|[.,;(]|{FACTOR}))",
+    re.IGNORECASE,
 )
 
 
@@ -150,17 +153,12 @@ def _announced(reply: str, words: bool) -> Iterator[FinalAnswer]:
             continue
         text = sentence[0].strip()
         if not words and (spelled := _SPELLED_NUMBER.match(text)):
-            text = _figures(*spelled.groups()) + text[spelled.end() :]
+            value = sum(_SPELLED_VALUES[each] for each in re.split("[ -]", spelled[0].lower()))
+            text = f"{value}{text[spelled.end() :]}"
         if words:
             yield FinalAnswer(match.start(), text, "answer is")
         elif _FIGURE.search(text) or _SPELLED.search(text) or _direct(text):
             yield FinalAnswer(match.start(), _value(text), "answer is")
-
-
-def _figures(tens: str | None, ones: str | None) -> str:
-    """The figures of a number in words."""
-    value = 10 * _TENS.index(tens.lower()) + 20 if tens else 0
-    return str(value + (_ONES.index(ones.lower()) if ones else 0))
 
 
 def _value(sentence: str) -> str:

@@ -89,7 +89,7 @@ def _parse(text: str) -> list[Any]:
     form = NormalizationConfig(malformed_operators=True, nits=True, boxed="none")
     form = LatexExtractionConfig(boxed_match_priority=-1, normalization_config=form)
     # math-verify's own timeouts need the main thread's alarm; the parent bounds all of it.
-    if text.count(r"\pm") == 1:  # inside a fraction it would have one value
+    if text.count(r"\pm") == 1 and r"\{" not in text:  # in a fraction it would have one value
         text = ", ".join(text.replace(r"\pm", sign) for sign in "+-")
     text = f"${_DECIMAL.sub(_fraction, text)}$"
     return parse(text, [form], fallback_mode="no_fallback", parsing_timeout=None)  # type: ignore[no-any-return]

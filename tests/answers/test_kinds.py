@@ -218,6 +218,8 @@ KINDS: dict[str, list[tuple[str, str, bool]]] = {
         (r"\boxed{m = 1, 2, 3}", "m = 2, 3, 4", False),
         (r"\boxed{\pm 5}", "5", False),
         (r"\boxed{-5, 5}", r"\pm 5", True),
+        (r"\boxed{x=\frac{1\pm\sqrt5}{2}}", r"\frac{1+\sqrt5}{2}, \frac{1-\sqrt5}{2}", True),
+        (r"\boxed{x = \{1\pm\sqrt5, -2\}}", r"\{1\pm\sqrt5, -2\}", True),
         (r"\boxed{(4,2)}", "(2,4)", False),
         (r"\boxed{[2,4]}", "(2,4)", False),
         (r"\boxed{\{2,4\}}", "(2,4)", False),
