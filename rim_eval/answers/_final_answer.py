@@ -7,12 +7,13 @@ The last of these that the reply has:
 - what stands after `####`.
 
 Without any, the last mathematics in the reply. So a reply that corrects itself is taken at its last word;
-math-verify, too, takes the later of a box and `final answer is`. After an answer, a line `Question:` or
-`Problem:` begins another problem, which does not count.
+math-verify, too, takes the later of a box and `final answer is`. After an answer, a line such as
+`Question:` or `### Problem 2`, or an end token, begins another problem, which does not count.
 
 In prose an answer is a run of mathematics, in which the only words are "and", "or" and "to": a choice or a
 list (`3 or 5`) is read as one, and equals no single number. A run that a hedge makes a bound (`less than
-5`) is no answer, and an announcement without figures (`the answer is correct`) announces none.
+5`) is no answer, and an announcement without figures or a spelled number (`the answer is correct`)
+announces none.
 """
 
 import re
@@ -45,7 +46,7 @@ _MARKED: Final = re.compile(
     _Flags,
 )
 _NEXT_PROBLEM: Final = re.compile(
-    rf"^\W*{any_of(WORDS['next_problem'])}\b[ \d]*(?:[:.]|$)|<\|[^\s|>]+\|>|</s>", _Flags
+    rf"^[^\w\n]*{any_of(WORDS['next_problem'])}\b[ \d]*(?:[:.]|$)|<\|[^\s|>]+\|>|</s>", _Flags
 )
 _APPRAISAL: Final = re.compile(rf"(?:\w+ly\s+)?{any_of(WORDS['appraisals'])}\b", re.IGNORECASE)
 

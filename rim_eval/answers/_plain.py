@@ -28,7 +28,7 @@ FACTOR: Final = rf"{any_of(WORDS['factors'])}s?(?![a-z])"
 """Regular expression of a word that multiplies the number before it."""
 
 FUNCTION: Final = (
-    rf"{any_of(WORDS['functions'])}(?=\s*(?:[\d\\({{^_$]|(?![ai]\s+[a-z])[a-z](?![a-z])))"
+    rf"{any_of(WORDS['functions'])}(?=\s*[\d\\({{^_$]|\s+(?![ai]\s+[a-z])[a-z](?![a-z]))"
 )
 """Regular expression of a function's name before its argument; without one it is a unit (`30 sec`)."""
 

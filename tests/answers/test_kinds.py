@@ -264,6 +264,8 @@ KINDS: dict[str, list[tuple[str, str, bool]]] = {
         ("The area is 12 m².", "12", True),
         ("The answer is 30 sec", "30", True),
         (r"\boxed{12 sec}", "12", True),
+        ("#### 30 secs", "30", True),
+        (r"\boxed{2 sec x}", r"2\sec x", True),
         ("The answer is 5 tan hats", "5", True),
     ],
     "words that multiply": [
