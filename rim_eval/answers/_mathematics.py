@@ -23,7 +23,9 @@ _PRECISION: Final = 60
 _MISREAD: Final = re.compile(
     r"\d\s+[\d.]|\\[lc]?dots"
 )  # math-verify adds them up; leaves the dots out
-_DECIMAL: Final = re.compile(r"(\d*)\.(?=\d|\\)(\d*)(?:\\(?:overline|bar)\{(\d+)\})?")
+_DECIMAL: Final = re.compile(
+    r"(\d*)\.(?=\d|\\(?:overline|bar))(\d*)(?:\\(?:overline|bar)\{(\d+)\})?"
+)
 
 
 class CannotCompareError(Exception):
