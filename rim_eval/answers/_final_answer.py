@@ -7,19 +7,20 @@ The last of these that the reply has:
 - what stands after `####`.
 
 Without any, the last mathematics in the reply. So a reply that corrects itself is taken at its last word;
-math-verify, too, takes the later of a box and `final answer is`. After an answer, a line `Question:` or
-`Problem:` begins another problem, which does not count.
+math-verify, too, takes the later of a box and `final answer is`. After an answer, a line such as
+`Question:` or `### Problem 2`, or an end token, begins another problem, which does not count.
 
 In prose an answer is a run of mathematics, in which the only words are "and", "or" and "to": a choice or a
 list (`3 or 5`) is read as one, and equals no single number. A run that a hedge makes a bound (`less than
-5`) is no answer, and an announcement without figures (`the answer is correct`) announces none.
+5`) is no answer, and an announcement without figures or a spelled number (`the answer is correct`)
+announces none.
 """
 
 import re
 from collections.abc import Iterator
 from typing import Final, Literal, NamedTuple
 
-from rim_eval.answers._plain import FACTOR, WORDS, any_of
+from rim_eval.answers._plain import FACTOR, FUNCTION, WORDS, any_of
 
 LONGEST_FINAL_ANSWER: Final = 400
 """Characters. The longest gold of MATH-500 has 53; a longer "final answer" is not one."""
@@ -33,7 +34,7 @@ _Flags: Final = re.VERBOSE | re.IGNORECASE | re.DOTALL | re.MULTILINE
 
 _ANSWER: Final = re.compile(
     r"""
-      \b(?:answers?|final\s+results?)\b \s* (?: \([^()\n]{0,20}\) \s* )?
+      \b(?:answers?|final\s+results?)\b "? \s* (?: \([^()\n]{0,20}\) \s* )?
       (?: [:=] | \b(?:is|are)\b\s*:? ) \s*
     | ^[ \t#]* (?:the\s+)? (?:final\s+)? answer [ \t#]* $ \s*  # a heading of its own
     """,
@@ -41,10 +42,12 @@ _ANSWER: Final = re.compile(
 )
 _MARKED: Final = re.compile(
     rf"""(?<!\#)\#{{4}}(?!\#) [^\w\n\\$-]*+ (?!\d+[.:)]\s)  # no heading: `#### Step 2`, `#### 2. Add`
-    (?! (?!{any_of(WORDS["functions"])}\b) [a-z]{{2}}) (?P<answer>[^\n]*\w[^\n]*)""",
+    (?! (?!{FUNCTION}) [a-z]{{2}}) (?P<answer>[^\n]*\w[^\n]*)""",
     _Flags,
 )
-_NEXT_PROBLEM: Final = re.compile(r"^\W*(?:question|problem|q)\b[ \d]*[:.]", _Flags)
+_NEXT_PROBLEM: Final = re.compile(
+    rf"^[^\w\n]*{any_of(WORDS['next_problem'])}\b[ \d]*(?:[:.]|$)|<\|[^\s|>]+\|>|</s>", _Flags
+)
 _APPRAISAL: Final = re.compile(rf"(?:\w+ly\s+)?{any_of(WORDS['appraisals'])}\b", re.IGNORECASE)
 
 _CONTENT = r"(?:[^{}\\]|\\.)"
@@ -53,7 +56,8 @@ for _ in range(6):  # braces in braces
 _BOX: Final = re.compile(rf"\\(?:boxed|fbox)\s*\{{(?P<content>{_CONTENT}{{1,999}}+)\}}", re.DOTALL)
 _JOIN: Final = re.compile(
     r"""(?: [\s$.] | \\[\[\]();,\ ] | \\q?quad )*
-    (?: (?: , | ; | \b(?:and|or)\b | \\text\s*\{,?\s*(?:and|or)\s*\} ) (?: [\s$] | \\[\[\]();,\ ] | \\q?quad )* )+""",
+    (?: (?: , | ; | \b(?:and|or)\b | \\text\s*\{,?\s*(?:and|or)\s*\} ) (?: [\s$] | \\[\[\]();,\ ] | \\q?quad )* )+
+    (?: [a-z] (?: _\{?\w+\}? )? \s* = \s* )?""",
     _Flags,
 )
 _FORMULA: Final = r"""(?:
@@ -69,10 +73,11 @@ _RUN: Final = re.compile(
     rf"""(?! \s | (?<=[a-z])- | {any_of(WORDS["connectives"])}\b ) (?:
     {_FORMULA}
   | \\[a-z]+ (?: \s* \{{[a-z ]+\}} )?
-  | (?<![a-z]) (?: {FACTOR} | {any_of(WORDS["functions"])}(?![a-z]) )
+  | (?<![a-z]) (?: {FACTOR} | {FUNCTION} )
   | (?<![a-z]) {any_of(WORDS["connectives"])} (?= \s+ (?: [-\d$\\(] | [a-z]\s*= ) )
   | (?<![a-z'’]) (?! [ai]\s+[a-z] ) [a-z] (?! [a-z:] )
-  | [^a-z\n.!?;:—"“”。\u0100-\uffff] | [.:] (?=\d) | (?<=\d\s):(?=\s\d) | (?<=\d) [\u0100-\uffff]+
+  | [^a-z\n.!?;:—"“”。\u0100-\U0010ffff] | [.:] (?=\d) | (?<=\d\s):(?=\s\d)
+  | (?<=\d) (?-i:[\u0100-\uffff]+) | (?: (?<=\d) | (?<=\d\s) ) [ap]m\b
     )+""",
     _Flags,
 )
@@ -87,7 +92,17 @@ _COPULA: Final = re.compile(r"(?:\b(?:is|are|be|equals?)|=)\s*\Z", re.IGNORECASE
 _HEDGE: Final = re.compile(
     rf"\b{any_of(WORDS['hedges'])}(?: or equal to)?\s*\Z".replace(" ", r"\s+"), re.IGNORECASE
 )
-_SPELLED: Final = re.compile(rf"\b{any_of(WORDS['spelled_values'])}\b", re.IGNORECASE)
+_SPELLED_VALUES: Final = {
+    **{word: value for value, word in enumerate(WORDS["spelled_ones"])},
+    **{word: 20 + 10 * index for index, word in enumerate(WORDS["spelled_tens"])},
+}
+_SPELLED: Final = re.compile(
+    rf"\b{any_of([*_SPELLED_VALUES, *WORDS['spelled_others']])}\b", re.IGNORECASE
+)
+_SPELLED_NUMBER: Final = re.compile(  # but not `two thirds`
+    rf"{any_of(_SPELLED_VALUES)}(?:[ -]{any_of(_SPELLED_VALUES)})?(?= *(?:\Z|[.,;(]|{FACTOR}))",
+    re.IGNORECASE,
+)
 
 
 class FinalAnswer(NamedTuple):
@@ -108,7 +123,7 @@ def find_final_answer(reply: str, *, words: bool = False) -> FinalAnswer:
     marked = [FinalAnswer(each.start(), each["answer"], "####") for each in _MARKED.finditer(reply)]
     given = sorted([*_boxes(reply), *_announced(reply, words), *marked])
     if given and (other := _NEXT_PROBLEM.search(reply, given[0].start)):
-        given = [each for each in given if each.start < other.start()]
+        return find_final_answer(reply[: other.start()], words=words)
     if given:
         # One that only bounds the answer counts when no other is there.
         return next((each for each in reversed(given) if each.text), given[-1])
@@ -138,6 +153,9 @@ def _announced(reply: str, words: bool) -> Iterator[FinalAnswer]:
         if sentence is None or _APPRAISAL.match(sentence[0]):
             continue
         text = sentence[0].strip()
+        if not words and (spelled := _SPELLED_NUMBER.match(text)):
+            value = sum(_SPELLED_VALUES[each] for each in re.split("[ -]", spelled[0].lower()))
+            text = f"{value}{text[spelled.end() :]}"
         if words:
             yield FinalAnswer(match.start(), text, "answer is")
         elif _FIGURE.search(text) or _SPELLED.search(text) or _direct(text):
@@ -168,4 +186,6 @@ def _runs(text: str) -> Iterator[tuple[str, str]]:
 def _trimmed(run: str) -> str:
     """The run without the punctuation of prose around it."""
     run = _AROUND.sub("", run)
-    return run if "(" in run else run.rstrip(")")
+    for opening, closing in ("()", "{}"):
+        run = run if opening in run else run.rstrip(closing)
+    return run

@@ -23,7 +23,9 @@ _PRECISION: Final = 60
 _MISREAD: Final = re.compile(
     r"\d\s+[\d.]|\\[lc]?dots"
 )  # math-verify adds them up; leaves the dots out
-_DECIMAL: Final = re.compile(r"(\d*)\.(\d+)")
+_DECIMAL: Final = re.compile(
+    r"(\d*)\.(?=\d|\\(?:overline|bar))(\d*)(?:\\(?:overline|bar)\{(\d+)\})?"
+)
 
 
 class CannotCompareError(Exception):
@@ -89,13 +91,20 @@ def _parse(text: str) -> list[Any]:
     form = NormalizationConfig(malformed_operators=True, nits=True, boxed="none")
     form = LatexExtractionConfig(boxed_match_priority=-1, normalization_config=form)
     # math-verify's own timeouts need the main thread's alarm; the parent bounds all of it.
+    if text.count(r"\pm") == 1 and r"\{" not in text:  # in a fraction it would have one value
+        text = ", ".join(text.replace(r"\pm", sign) for sign in "+-")
     text = f"${_DECIMAL.sub(_fraction, text)}$"
     return parse(text, [form], fallback_mode="no_fallback", parsing_timeout=None)  # type: ignore[no-any-return]
 
 
 def _fraction(decimal: re.Match[str]) -> str:
     """A decimal exactly: math-verify would round it to 6 places before it compares."""
-    return rf"\frac{{{int(decimal[1] + decimal[2])}}}{{{10 ** len(decimal[2])}}}"
+    whole, digits, repeating = decimal.groups("")
+    numerator, denominator = int("0" + whole + digits), 10 ** len(digits)
+    if repeating:
+        numerator, nines = int(whole + digits + repeating) - numerator, 10 ** len(repeating) - 1
+        denominator *= nines
+    return rf"\frac{{{numerator}}}{{{denominator}}}"
 
 
 def _answer(line: str) -> str:

@@ -27,12 +27,16 @@ def any_of(words: Iterable[str]) -> str:
 FACTOR: Final = rf"{any_of(WORDS['factors'])}s?(?![a-z])"
 """Regular expression of a word that multiplies the number before it."""
 
-# What Unicode would fold into plain digits and letters (`x²` into `x2`), or not at all.
+FUNCTION: Final = (
+    rf"{any_of(WORDS['functions'])}(?=\s*[\d\\({{^_$]|\s+(?![ai]\s+[a-z])[a-z](?![a-z]))"
+)
+"""Regular expression of a function's name before its argument; without one it is a unit (`30 sec`)."""
+
+# What Unicode would not fold, or into something else (`½` into `1⁄2` with a slash of its own).
 _CHARACTERS: Final = str.maketrans(
-    {superscript: f"^{digit}" for digit, superscript in enumerate("⁰¹²³⁴⁵⁶⁷⁸⁹")}
-    | {"½": " 1/2", "¼": " 1/4", "¾": " 3/4", "×": "*", "·": "*", "⋅": "*", "÷": "/", "±": r"\pm "}
+    {"½": " 1/2", "¼": " 1/4", "¾": " 3/4", "×": "*", "·": "*", "⋅": "*", "÷": "/", "±": r"\pm "}
     | {"π": r"\pi ", "∞": r"\infty ", "∪": r"\cup ", "∈": r"\in ", "≤": r"\le ", "≥": r"\ge "}
-    | dict.fromkeys("−–‑", "-")
+    | dict.fromkeys("−–‑⁻", "-")
     | dict.fromkeys("°€£¥₹\u200b\u2060\ufeff\u00ad", "")
 )
 _Steps = tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...]
@@ -47,6 +51,10 @@ _CLEAN: Final[_Steps] = (
     (r"\\\$", ""),  # a dollar; `$` alone may be the mark of a formula
     (r"(?<=[\w)])\*\*(?=[\w(])", "^"),
     (r"\*\*|(?<!\w)__|__(?!\w)|`|(?<![\w*)])\*(?=\S[^*\n]*\*)|(?<=[^\s*])\*(?![\w*(\s])", ""),
+    (r"(?<![\\a-z])pi(?![a-z])", r"\\pi "),
+    (r"(?<![\\a-z])infinit[ye](?![a-z])", r"\\infty "),
+    (r"(?:\b(?:minus|negative)\b|(?<=\bis )-|(?<=[:=] )-) +(?=[\d$\\])", "-"),
+    (r"\b([ap])\.m\b", r"\1m"),
     (r"√\s*(?:(\d+|[a-z])|\(([^()]*)\))", r"\\sqrt{\1\2}"),
     (
         r"(?<![\w.,^])\d{1,3}(?:(?:\{,\}|,?\s?\\[,!:; ]\s?|[ ~])\d{3})+(?!\d)",
@@ -56,7 +64,7 @@ _CLEAN: Final[_Steps] = (
 _TEXT: Final = r"\\(?:text|mbox|textbf|textit|mathrm|textrm)\s*\{"
 _POWER: Final = r"(?:\s*\^\s*(?:\{-?\d\}|\d))?"
 _UNIT_WORD: Final = (
-    rf"(?!\s*(?:{FACTOR}|{any_of(WORDS['connectives'] + WORDS['functions'] + ['am', 'pm'])}\b))"
+    rf"(?!\s*(?:{FACTOR}|{FUNCTION}|{any_of(WORDS['connectives'] + ['am', 'pm'])}\b))"
 )
 _PLAIN: Final[_Steps] = (
     (r"\\\\(?:\[\w*\])?\s*", r"\\\\ "),  # a new row; before the spaces, or `\\ ` would lose one
@@ -67,7 +75,8 @@ _PLAIN: Final[_Steps] = (
     (r"\\(?:mathbf|boldsymbol|bm|boxed)\s*\{([^{}]*)\}", r"\1"),
     (r"\\begin\{array\}\s*\{[^{}]*\}", r"\\begin{pmatrix}"),
     (r"\\(begin|end)\{(?:array|bmatrix|smallmatrix)\}", r"\\\1{pmatrix}"),
-    (rf"(?<![\\a-z])({any_of(WORDS['functions'])})(?![a-z])", r"\\\1 "),
+    (rf"(?<![\\a-z])({FUNCTION})", r"\\\1 "),
+    (r"\^\s*-\s*(\d+|[a-z])", r"^{-\1}"),
     (r"\\sqrt\s*\(([^()]*)\)", r"\\sqrt{\1}"),
     (r"\\varnothing\b", r"\\emptyset"),
     # `12\text{ cm}^2` is 12; `12\text{ million}` and `\text{cm}` are not.
@@ -81,7 +90,7 @@ _PLAIN: Final[_Steps] = (
     # Words after a number or formula are its unit, and so are letters of other scripts.
     (
         rf"(?<=[\d}})\]])(?:\s*{any_of(WORDS['attached_units'])}|\s+{_UNIT_WORD}[a-z]{{2}}[a-z./ -]*)"
-        rf"\.?{_POWER}\s*$|(?<=\d)\s*[^\x00-\x7f]+$",
+        rf"\.?{_POWER}\s*$|(?<=\d)\s*(?-i:[^\x00-\x7f]+)$",
         "",
     ),
     (r"\A[\s:;,]+|[\s:;,]+\Z|(?<!\\)\.\s*\Z", ""),
@@ -95,7 +104,8 @@ _WORDS: Final = re.compile(r"\([A-Z]\)|[A-Z]|[Nn]o|\(?[A-Za-z]{3,}(?:[ -][A-Za-z
 
 def clean(reply: str) -> str:
     """The reply without emphasis, currency, spaced thousands and characters that only look alike."""
-    text = unicodedata.normalize("NFKC", reply.translate(_CHARACTERS))
+    text = re.sub("[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+", r"^{\g<0>}", reply).translate(_CHARACTERS)
+    text = unicodedata.normalize("NFKC", text)
     return _rewritten(text, _CLEAN)
 
 
