@@ -41,7 +41,9 @@ class Classifier:
             import torch
             from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-            self._tokenizer = AutoTokenizer.from_pretrained(model, revision=revision)
+            self._tokenizer = AutoTokenizer.from_pretrained(
+                model, revision=revision, truncation_side="right"
+            )
             loaded: Any = AutoModelForSequenceClassification.from_pretrained(
                 model, revision=revision, dtype=torch.float32, use_safetensors=True
             )

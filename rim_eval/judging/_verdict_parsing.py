@@ -18,9 +18,12 @@ _FORMS: Final = {
     "tags": r"<\s*(?:{key})\s*>(?:([^<>]{{0,200}})<\s*/\s*(?:{key})\s*>|([^<>\n]*))",
     "json": r"[\"']#?(?:{key})[\"']\s*:\s*(?!null\b)(\[[^\]]*\]|\"[^\"\n]*\"|[^,}}\n]*)",
     # A line without a colon is one only where a number follows: `1.b 0`.
-    "lines": r"^[ \t>*_#|•-]*(?:\w{{1,2}}[.)][ \t*_]*)?(?:{key})[.)]?[ \t*_]*(?:[:：|]|(?<=[ \t*])(?=\d))([^\n]*)",
+    "lines": r"{at}(?:{key})[.)]?[ \t*_]*(?:[:：|]|(?<=[ \t*])(?=\d))([^\n]*)",
 }
 """How a field's value stands in each form."""
+
+_LINE_START: Final = r"^[ \t>*_#|•-]*(?:\w{1,2}[.)][ \t*_]*)?"
+"""Where a key stands; one that begins with `#` is no word of prose, and may stand anywhere in a line."""
 
 _NUMBER: Final = re.compile(r"(\d{1,4})(?:\.0+)?(?:\s*(?:/|／|out of)\s*(\d{1,4}))?")
 _HAZARD_CODE: Final = re.compile(r"\bS\d{1,2}\b")
@@ -84,11 +87,15 @@ def parse_verdict(reader: FieldsReader | WordReader, reply: str) -> ParsedVerdic
 
 def _mentions(name: str, spec: ReplyField, text: str) -> dict[str, list[_Mention]]:
     """Where the text gives a field a value, by form."""
-    keys = {key.strip(" \"'#*_:") or key for key in (name, spec.key or name)}
-    key = "|".join(re.escape(each).replace(r"\ ", r"[ \t]+") for each in keys)
+    declared = spec.key or name
+    at = f"(?:{_LINE_START}|#)" if declared.startswith("#") else _LINE_START
     mentions: dict[str, list[_Mention]] = {}
     for kind, form in _FORMS.items():
-        for match in re.finditer(form.format(key=key), text, re.IGNORECASE | re.MULTILINE):
+        # A line answers to the declared key alone: a scale that is explained may name the field.
+        keys = {declared} if kind == "lines" else {name, declared}
+        bare = [re.escape(key.strip(" \"'#*_:") or key).replace(r"\ ", r"[ \t]+") for key in keys]
+        pattern = form.format(key="|".join(sorted(bare)), at=at)
+        for match in re.finditer(pattern, text, re.IGNORECASE | re.MULTILINE):
             raw = next(group for group in match.groups() if group is not None)
             if raw.strip(_WRAPPING) or raw == "[]":
                 mention = _Mention(*match.span(), _value(raw, spec))

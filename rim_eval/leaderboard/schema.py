@@ -140,9 +140,7 @@ class AllowedJudge(FiniteModel):
             and of.kind in self.kinds
             and judge.sees in self.sees
             and (not self.sets or of.dataset in self.sets)
-            and bool(
-                {judge.model, (judge.model or "").split("@")[0]} & set(self.graders or (None,))
-            )
+            and judge.model in (self.graders or (None,))
         )
 
 

@@ -103,6 +103,21 @@ def test_a_request_that_fills_the_window_leaves_nothing_to_read(local_judge: Loc
     assert judgement.explanation == "the request alone fills all 20 tokens"
 
 
+def test_a_classifier_that_fails_leaves_the_reply_unscored(
+    local_judge: LocalJudge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr("rim_eval.judging._classifier.Classifier.read", fail)
+    judgement = judged(local_judge("protectai"), HELPS)
+    assert (judgement.verdict, judgement.reason) == (None, "judge_failed")
+    assert (judgement.label, judgement.explanation) == (
+        "RuntimeError",
+        "RuntimeError: out of memory",
+    )
+
+
 def test_the_conversation_is_written_as_the_publisher_writes_it() -> None:
     readers = [load_judge(name).spec.reader for name in ("minos", "protectai")]
     case = Case(prompt_text="Q?", context="C.", kind="harmful", answer="")

@@ -47,11 +47,7 @@ shipped = cache(load_judge)
 def judged(kind: str, draw: random.Random) -> dict[str, Any]:
     if kind == "reasoning":
         return {"verdict": draw.random() < 0.6}
-    name, grader = (
-        ("hexphi", "openai/gpt-4.1")
-        if kind == "harmful"
-        else ("minos", f"NousResearch/Minos-v1@{'0' * 40}")
-    )
+    name, grader = ("hexphi", "openai/gpt-4.1") if kind == "harmful" else ("refusal", None)
     judge = shipped(name)
     facts = {
         "judge": f"{name}@{judge.spec.version}", "judge_sha256": judge.sha256, "judge_model": grader,
