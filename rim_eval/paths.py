@@ -40,7 +40,9 @@ def without_folders(model: str, instead: str = "") -> str:
         model: The name, a list of names, or any other text about models.
         instead: What stands in place of the folders.
     """
-    return _LOCAL.sub(lambda match: f"{match[1]}{instead}{PurePath(match[2]).name}", model)
+    return _LOCAL.sub(
+        lambda match: f"{match[1]}{instead}{PurePath(match[2]).name or match[2]}", model
+    )
 
 
 def model_name(model: str) -> str:

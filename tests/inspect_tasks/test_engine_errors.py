@@ -170,7 +170,7 @@ def test_a_run_that_cannot_begin_ends_with_one_message_and_a_status(
         pytest.skip("vLLM is installed here")
     server = serve(40_000, complies_to_odd)
     inspect = str(Path(sys.executable).parent / "inspect")
-    task = ["rim_eval/prompts", "-T", f"file={doors}", "-T", "judge=refusal"]
+    task = ["rim_eval/prompts", "-T", f"file={doors}", "-T", "judge=none"]
     task += ["-T", "switch=enable_thinking", "--log-dir", str(tmp_path)]
     done = subprocess.run(
         [inspect, "eval", *task, *(server.url if word == "URL" else word for word in arguments)],

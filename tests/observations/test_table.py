@@ -35,7 +35,7 @@ counts = st.none() | st.integers(0, 2**31 - 1)
 def observations(draw: st.DrawFn) -> Observation:
     verdict = draw(st.none() | st.booleans())
     return Observation(
-        model=draw(texts),
+        model=draw(texts | st.just("/")),
         dataset=draw(texts),
         prompt_id=draw(texts | st.sampled_from(["NA", "null", "007", "1e5"])),
         kind=draw(st.sampled_from(PROMPT_KINDS)),
