@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
+from hypothesis import settings
 
 from rim_eval.observations import Observation
 from rim_eval.paths import judges_dir
@@ -17,6 +18,11 @@ from .tiny_classifiers import FAMILY, LocalJudge, save_classifier
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("INSPECT_DISPLAY", "none")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# Property tests draw the same examples in every run; HYPOTHESIS_PROFILE=search looks for new ones.
+settings.register_profile("same", derandomize=True, deadline=None)
+settings.register_profile("search", max_examples=1_000, deadline=None, print_blob=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 
 @pytest.fixture

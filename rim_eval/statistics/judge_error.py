@@ -173,6 +173,9 @@ def corrected_difference(
     from scipy.special import gammaincinv
 
     points = _sobol(8)
+    # Each draw stands beside its mirror, so that turning the arms turns the interval exactly.
+    judges = [0, 1, 2, 3] if reference is None else [2, 3, 0, 1]
+    points = np.hstack([points, points[[*judges, 4, 6, 5, 7]]])
     first = _Judge.of(target, points[:2])
     second = first if reference is None else _Judge.of(reference, points[2:4])
     gamma = [gammaincinv(count + 1, row) for count, row in zip(pairs, points[4:], strict=True)]

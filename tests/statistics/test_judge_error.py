@@ -18,6 +18,7 @@ from rim_eval.statistics import (
 from rim_eval.statistics.judge_error import CorrectedRate
 
 GOOD = Calibration(true_positives=180, positives=200, true_negatives=190, negatives=200)
+FAIR = Calibration(true_positives=80, positives=100, true_negatives=80, negatives=100)
 
 
 def test_rogan_gladen_by_hand() -> None:
@@ -82,6 +83,7 @@ cells = st.builds(PairCounts, *[st.integers(0, 400)] * 4).filter(any)
 @example(PairCounts(150, 0, 0, 150), GOOD, None)
 @example(PairCounts(0, 300, 0, 0), GOOD, None)
 @example(PairCounts(0, 0, 300, 0), GOOD, GOOD)
+@example(PairCounts(92, 96, 132, 318), FAIR, None)
 def test_interval_holds_the_point_has_a_width_and_turns_with_the_arms(
     pairs: PairCounts, target: Calibration, reference: Calibration | None
 ) -> None:
@@ -91,7 +93,7 @@ def test_interval_holds_the_point_has_a_width_and_turns_with_the_arms(
     turned = PairCounts(pairs.both, pairs.reference_only, pairs.target_only, pairs.neither)
     back = corrected_difference(turned, reference or target, target if reference else None)
     assert (-back.upper, -back.difference, -back.lower) == pytest.approx(
-        (found.lower, found.difference, found.upper), abs=3
+        (found.lower, found.difference, found.upper), abs=1e-6
     )
 
 
