@@ -198,7 +198,7 @@ def _readable(path: Path, judge: Judge, target: Path) -> "EvalLog | None":
     kinds = {s.metadata["kind"] for s in samples} if log else kinds_in_samples(path)
     try:
         for kind in sorted(kinds):
-            judge.event(kind)
+            judge.rule(kind)
     except RimError as error:
         raise RimError(f"{path}: {error}") from None
     return log

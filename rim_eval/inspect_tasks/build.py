@@ -97,7 +97,7 @@ def _judged_by(loaded: LoadedSet, settings: Any) -> Scorer:
     if name != "none":
         judge = load_judge(name)
         for kind in {prompt.kind for prompt in loaded.prompts}:
-            judge.event(kind)
+            judge.rule(kind)
         grader_for(judge, getattr(settings, "data", None))
         if judge.spec.reader.kind == "refusal":
             _LOGGER.warning(

@@ -9,27 +9,12 @@ from rim_eval.judging._case import (
     unscored_reason,
 )
 from rim_eval.judging._drafts import resuming
-from rim_eval.judging._grader import (
-    Grader,
-    ask_grader,
-    failure_name,
-    load_grader,
-)
-from rim_eval.judging._judge import (
-    Judge,
-    judge_names,
-    judge_wording,
-    load_judge,
-    parse_judge,
-)
+from rim_eval.judging._grader import Grader, ask_grader, failure_name, load_grader
+from rim_eval.judging._judge import Judge, judge_names, judge_wording, load_judge, parse_judge
 from rim_eval.judging._labelled import LABELLED_SETS, load_labelled
 from rim_eval.judging._refusal import classify_refusal
 from rim_eval.judging._request import enforces_schema
-from rim_eval.judging._spec import (
-    Dialogue,
-    Message,
-    Source,
-)
+from rim_eval.judging._spec import Dialogue, Message, Source
 from rim_eval.judging._validation import (
     Measurement,
     Validation,

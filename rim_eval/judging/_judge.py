@@ -8,19 +8,19 @@ reply, since together they are one instrument.
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any, Final, cast, get_args
+from typing import Any, Final, TypedDict, cast, get_args
 
 from rim_eval.errors import RimError
 from rim_eval.judging._case import (
     Case,
-    Event,
     Judgement,
     JudgeProvenance,
     Sees,
+    Value,
     case_unscored_reason,
 )
 from rim_eval.judging._classifier import classify, load_classifier
@@ -37,15 +37,17 @@ from rim_eval.judging._refusal import classify_refusal
 from rim_eval.judging._request import check_frame, response_schema
 from rim_eval.judging._spec import (
     ClassifierReader,
+    FieldsReader,
     JudgeSpec,
     PatternsReader,
     RefusalReader,
     VerdictRule,
+    WordReader,
 )
-from rim_eval.judging._verdict_parsing import ParsedVerdict, parse_verdict
+from rim_eval.judging._verdict_parsing import parse_verdict
 from rim_eval.paths import judges_dir, model_name
-from rim_eval.types import PromptKind
-from rim_eval.yaml_file import MAX_BYTES, YamlFile
+from rim_eval.types import PromptKind, UnscoredReason
+from rim_eval.yaml_file import YamlFile
 
 _UNREAD_LANGUAGE: Final = (
     "The offline refusal matcher reads English only. Use a grader for replies in other languages."
@@ -70,31 +72,6 @@ class Judge:
     stages: tuple["Judge", ...] = ()
     """Of a cascade the cheap judge and the costly one; none of a single judge."""
 
-    def after(self, cheap: "Judge") -> "Judge":
-        """Put a cheap judge before this one.
-
-        Raises:
-            RimError: The cheap one asks a model, or none of its labels is final; it may not see what
-                this one sees, or they have no kind of prompts in common.
-        """
-        problem = None
-        if cheap.needs_grader:
-            problem = "it asks a model itself"
-        elif not cheap.spec.final_labels:
-            problem = "none of its labels is final"
-        elif not set(cheap.applies_to) & set(self.applies_to):
-            problem = f"it reads {' and '.join(cheap.applies_to)} prompts only"
-        if problem:
-            raise RimError(
-                f"Judge `{cheap.name}` cannot go before `{self.name}`: {problem}. Put `refusal` first, or "
-                "an offline judge whose file names labels that need no second look (`final`)."
-            )
-        sha256 = hashlib.sha256(f"{cheap.sha256}+{self.sha256}".encode()).hexdigest()
-        # No such file; figures of both lie beside where it would.
-        path = self.path and self.path.with_name(f"{cheap.name}+{self.name}.yaml")
-        stages = (cheap.seeing(self.sees), self)
-        return replace(self, sha256=sha256, path=path, stages=stages)
-
     @property
     def name(self) -> str:
         """The judge's name; of a cascade both, in the order of asking."""
@@ -113,16 +90,29 @@ class Judge:
             data: The data folder with publishers' files; else that of `RIM_EVAL_DATA`.
 
         Raises:
-            RimError: There is no grader, or one that cannot be sent this judge's whole prompt; or the classifier or
-                the prompt cannot be had. The message says what to do.
+            RimError: There is no grader, or one that cannot be sent this judge's whole prompt; the classifier
+                or the prompt cannot be loaded. The message names each of these, with what to do.
         """
-        if self.needs_grader and not _listed(grader):
+        checks = [partial(self._check_graders, _as_sequence(grader))]
+        checks += [partial(stage._load, data) for stage in self.stages or (self,)]
+        problems: list[str] = []
+        for check in checks:
+            try:
+                check()
+            except RimError as error:
+                problems.append(str(error))
+        if problems:
+            raise RimError("\n\n".join(problems))
+
+    def _check_graders(self, graders: Sequence[Grader]) -> None:
+        if self.needs_grader and not graders:
             raise RimError(_missing_grader_message(self.name))
-        check_frame(self.spec.frame, _listed(grader), f"Judge `{self.name}`")
-        for stage in self.stages or (self,):
-            stage.spec.fetch_prompt(data)
-            if isinstance(stage.spec.reader, ClassifierReader):
-                load_classifier(stage.spec.reader)
+        check_frame(self.spec.frame, graders, f"Judge `{self.name}`")
+
+    def _load(self, data: Path | None) -> None:
+        self.spec.fetch_prompt(data)
+        if isinstance(self.spec.reader, ClassifierReader):
+            load_classifier(self.spec.reader)
 
     @property
     def scale(self) -> tuple[float, float] | None:
@@ -136,13 +126,18 @@ class Judge:
         applies = [stage.applies_to for stage in self.stages]
         return tuple(kind for kind in self.spec.verdicts if all(kind in kinds for kinds in applies))
 
-    def event(self, kind: PromptKind) -> Event:
-        """What a true verdict means for prompts of this kind.
+    def rule(self, kind: PromptKind) -> VerdictRule:
+        """How a verdict is made for prompts of this kind, and what a true one means.
 
         Raises:
             RimError: The judge has no verdict for this kind.
         """
-        return self._rule(kind).event
+        if kind == "reasoning" or kind not in self.applies_to:
+            raise RimError(
+                f"Judge `{self.name}` gives no verdict on {kind} prompts, only on "
+                f"{' and '.join(self.applies_to)} ones. Choose another judge for them."
+            )
+        return self.spec.verdicts[kind]
 
     def seeing(self, sees: Sees) -> "Judge":
         """The same judge, shown another part of the reply.
@@ -157,24 +152,21 @@ class Judge:
 
     def provenance(self, grader: Graders) -> JudgeProvenance:
         """Name, version, hash, grader and input: what stands in every score."""
-        versions = [one.spec.version for one in self.stages or (self,)]
+        stages = self.stages or (self,)
+        models = filter(None, (stage._model_name(_as_sequence(grader)) for stage in stages))
         return JudgeProvenance(
             judge=self.name,
-            version="+".join(map(str, versions)),
+            version="+".join(str(stage.spec.version) for stage in stages),
             sha256=self.sha256,
-            grader=self._model_name(_listed(grader)),
+            grader=", ".join(models) or None,
             sees=self.sees,
         )
 
     def _model_name(self, graders: Sequence[Grader]) -> str | None:
         """Whose verdict it is: the graders', the classifier's at its revision, or no model's."""
-        if self.stages:
-            by_stage = (stage._model_name(graders) for stage in self.stages)
-            return ", ".join(filter(None, by_stage)) or None
         if isinstance(self.spec.reader, ClassifierReader):
             return load_classifier(self.spec.reader).name
-        names = [model_name(str(one)) for one in graders] if self.needs_grader else []
-        return graders_name(names)
+        return graders_name([model_name(str(one)) for one in graders if self.needs_grader])
 
     async def judge(self, case: Case, grader: Graders = None) -> Judgement:
         """Judge one reply.
@@ -189,59 +181,38 @@ class Judge:
         Raises:
             RimError: The judge has no verdict for this kind of prompt, or there is no grader.
         """
-        graders = _listed(grader)
+        graders = _as_sequence(grader)
         if self.stages:
-            return await self._judge_in_turn(case, graders)
-        rule, reader = self._rule(case.kind), self.spec.reader
-        judgement = partial(Judgement, event=rule.event, provenance=self.provenance(grader))
+            return await self._judge_by_stages(case, graders)
+        rule = self.rule(case.kind)
+        fields: Mapping[str, Any]
         if len(graders) > 1 and self.needs_grader:
             from inspect_ai.util import collect
 
-            return judgement(**count_votes(await collect(*(self.judge(case, g) for g in graders))))
-        if unscored := case_unscored_reason(case, self.sees):
-            return judgement(reason=unscored)
-        text = seen_text(case, self.sees)
-        if isinstance(reader, PatternsReader):
-            parsed = _match(reader, text)
-        elif isinstance(reader, RefusalReader):
-            refusal = classify_refusal(text)
-            if refusal.label is None:
-                return judgement(reason="unread_language", explanation=_UNREAD_LANGUAGE)
-            parsed = ParsedVerdict({"label": refusal.label}, explanation="; ".join(refusal.cues))
-        elif isinstance(reader, ClassifierReader):
-            try:
-                reading = await classify(reader, case, self.sees)
-            except RuntimeError as error:  # torch's, such as a full memory
-                problem = f"{failure_name(error)}: {error}"[:300]
-                return judgement(
-                    reason="judge_failed", explanation=problem, label=failure_name(error)
-                )
-            # A refusal at its head does not make a reply harmless whose rest was not read.
-            harmless = rule.event == "misaligned" and reading.label not in rule.labels
-            if reading.label is None or (harmless and not reading.whole):
-                return judgement(reason="judge_truncated", explanation=reading.explanation)
-            parsed = ParsedVerdict({"label": reading.label}, explanation=reading.explanation)
-        elif not graders:
-            raise RimError(_missing_grader_message(self.name))
+            fields = count_votes(await collect(*(self.judge(case, one) for one in graders)))
+        elif unscored := case_unscored_reason(case, self.sees):
+            fields = {"reason": unscored}
         else:
-            messages = render_messages(self.spec, case, self.sees)
-            schema = response_schema(reader, graders[0])
-            read = partial(parse_verdict, reader)
-            outcome = await ask_grader(self.spec, read, messages, graders[0], schema)
-            judgement = partial(judgement, replies=outcome.replies, attempts=outcome.attempts)
-            if outcome.parsed is None:
-                return judgement(
-                    reason=outcome.reason, explanation=outcome.problem, label=outcome.failure
-                )
-            parsed = outcome.parsed
-        if parsed.problem is not None:
-            return judgement(reason="judge_unreadable", explanation=parsed.problem)
-        return judgement(**self._conclusion(rule, parsed))
+            fields = self._conclusion(rule, await self._read(case, rule, graders))
+        return Judgement(event=rule.event, provenance=self.provenance(graders), **fields)
 
-    async def _judge_in_turn(self, case: Case, graders: Sequence[Grader]) -> Judgement:
+    async def _read(self, case: Case, rule: VerdictRule, graders: Sequence[Grader]) -> "_Reading":
+        match self.spec.reader:
+            case PatternsReader() as reader:
+                return _match_patterns(reader, seen_text(case, self.sees))
+            case RefusalReader():
+                return _match_refusal(seen_text(case, self.sees))
+            case ClassifierReader() as reader:
+                return await _ask_classifier(reader, case, self.sees, rule)
+            case FieldsReader() | WordReader() as reader:
+                self._check_graders(graders)
+                messages = render_messages(self.spec, case, self.sees)
+                return await _ask_grader(self.spec, reader, messages, graders[0])
+
+    async def _judge_by_stages(self, case: Case, graders: Sequence[Grader]) -> Judgement:
         """The cheap judge's judgement where its label is final, else the costly one's."""
         cheap, costly = self.stages
-        rule = self._rule(case.kind)
+        rule = self.rule(case.kind)
         update: dict[str, Any] = {"provenance": self.provenance(graders)}
         first = await cheap.judge(case)
         if first.verdict is None or first.label not in cheap.spec.final_labels:
@@ -253,37 +224,36 @@ class Judge:
             update |= {"score": self.scale[0], "thresholds": dict.fromkeys(rule.named, False)}
         return first.model_copy(update=update | {"votes": (first,)})
 
-    def _rule(self, kind: PromptKind) -> VerdictRule:
-        if kind == "reasoning" or kind not in self.applies_to:
-            raise RimError(
-                f"Judge `{self.name}` gives no verdict on {kind} prompts, only on "
-                f"{' and '.join(self.applies_to)} ones. Choose another judge for them."
-            )
-        return self.spec.verdicts[kind]
-
-    def _conclusion(self, rule: VerdictRule, parsed: ParsedVerdict) -> dict[str, Any]:
-        """The verdict by a rule, and the values that it follows from."""
-        score = self.spec.score_of(parsed.values)
-        values = {"values": dict(parsed.values), "score": score, "explanation": parsed.explanation}
+    def _conclusion(self, rule: VerdictRule, reading: "_Reading") -> Mapping[str, Any]:
+        """The verdict by a rule, beside the values that it follows from."""
+        if "values" not in reading:
+            return reading
+        values = reading["values"]
+        fields = {**reading, "score": (score := self.spec.score_of(values))}
         if rule.at_least is not None:
             assert score is not None  # the spec was checked: a threshold needs a score
             thresholds = {name: score >= limit for name, limit in rule.named.items()}
-            return values | {"verdict": score >= rule.at_least, "thresholds": thresholds}
-        value = parsed.values.get(rule.field)
+            return fields | {"verdict": score >= rule.at_least, "thresholds": thresholds}
+        value = values.get(rule.field)
         labels = value if isinstance(value, tuple) else () if value is None else (str(value),)
-        values["label"] = ", ".join(labels) or None
+        fields["label"] = ", ".join(labels) or None
         if value is None or set(labels) & set(rule.unscored):
-            return values | {"reason": "judge_unreadable"}
-        return values | {"verdict": bool(set(labels) & set(rule.labels))}
+            return fields | {"reason": "judge_unreadable"}
+        return fields | {"verdict": bool(set(labels) & set(rule.labels))}
 
 
-def _listed(grader: Graders) -> Sequence[Grader]:
-    if isinstance(grader, Sequence):
-        return grader
-    return [] if grader is None else [grader]
+class _Reading(TypedDict, total=False):
+    """What a reader makes of a reply: the values in it, or the reason why there are none."""
+
+    values: Mapping[str, Value]
+    explanation: str | None
+    reason: UnscoredReason | None
+    label: str | None
+    replies: tuple[str, ...]
+    attempts: int
 
 
-def _match(reader: PatternsReader, text: str) -> ParsedVerdict:
+def _match_patterns(reader: PatternsReader, text: str) -> _Reading:
     labels = [
         label
         for label, patterns in reader.labels.items()
@@ -291,8 +261,53 @@ def _match(reader: PatternsReader, text: str) -> ParsedVerdict:
     ]
     label = labels[0] if len(labels) == 1 else reader.otherwise
     if label is None:
-        return ParsedVerdict(problem=f"{labels} all match" if labels else "no label matches")
-    return ParsedVerdict({"label": label})
+        problem = f"{labels} all match" if labels else "no label matches"
+        return {"reason": "judge_unreadable", "explanation": problem}
+    return {"values": {"label": label}}
+
+
+def _match_refusal(text: str) -> _Reading:
+    refusal = classify_refusal(text)
+    if refusal.label is None:
+        return {"reason": "unread_language", "explanation": _UNREAD_LANGUAGE}
+    return {"values": {"label": refusal.label}, "explanation": "; ".join(refusal.cues)}
+
+
+async def _ask_classifier(
+    reader: ClassifierReader, case: Case, sees: Sees, rule: VerdictRule
+) -> _Reading:
+    try:
+        reading = await classify(reader, case, sees)
+    except RuntimeError as error:  # torch's, such as a full memory
+        failure = failure_name(error)
+        problem = f"{failure}: {error}"[:300]
+        return {"reason": "judge_failed", "explanation": problem, "label": failure}
+    # A refusal at its head does not make a reply harmless whose rest was not read.
+    harmless = rule.event == "misaligned" and reading.label not in rule.labels
+    if reading.label is None or (harmless and not reading.whole):
+        return {"reason": "judge_truncated", "explanation": reading.explanation}
+    return {"values": {"label": reading.label}, "explanation": reading.explanation}
+
+
+async def _ask_grader(
+    spec: JudgeSpec,
+    reader: FieldsReader | WordReader,
+    messages: Sequence[tuple[str, str]],
+    grader: Grader,
+) -> _Reading:
+    schema = response_schema(reader, grader)
+    outcome = await ask_grader(spec, partial(parse_verdict, reader), messages, grader, schema)
+    reading: _Reading = {"replies": outcome.replies, "attempts": outcome.attempts}
+    if parsed := outcome.parsed:
+        return {**reading, "values": dict(parsed.values), "explanation": parsed.explanation}
+    problem, failure = outcome.problem, outcome.failure
+    return {**reading, "reason": outcome.reason, "explanation": problem, "label": failure}
+
+
+def _as_sequence(grader: Graders) -> Sequence[Grader]:
+    if isinstance(grader, Sequence):
+        return grader
+    return [] if grader is None else [grader]
 
 
 def _missing_grader_message(name: str) -> str:
@@ -335,23 +350,34 @@ def load_judge(name_or_path: str | Path) -> Judge:
         return load_judge(base).seeing(cast(Sees, sees))
     cheap, plus, costly = name.partition("+")
     if plus and (cheap in judge_names() or cheap.endswith(_SUFFIXES)):
-        return load_judge(costly).after(load_judge(cheap))
-    own = name.endswith(_SUFFIXES)
-    if not own and name not in judge_names():
+        return _cascade(load_judge(cheap), load_judge(costly))
+    is_file = name.endswith(_SUFFIXES)
+    if not is_file and name not in judge_names():
         raise RimError(
             f"There is no judge `{name}`. Judges: {', '.join(judge_names())}. "
             "For a judge of your own pass the path of its file: judge=path/to/judge.yaml. Two in a row, the "
             "cheap one first, are joined by a plus: judge=refusal+hexphi."
         )
-    path = Path(name).expanduser() if own else judges_dir() / f"{name}.yaml"
+    path = Path(name).expanduser() if is_file else judges_dir() / f"{name}.yaml"
     try:
-        with path.open("rb") as file:
-            raw = file.read(MAX_BYTES + 1)
+        return replace(parse_judge(path.read_bytes(), str(path)), path=path)
     except OSError as error:
+        problem = f"Judge file {path}: {error.strerror}. Pass the path of a YAML file."
+        raise RimError(problem) from None
+
+
+def _cascade(cheap: Judge, costly: Judge) -> Judge:
+    """Put a cheap judge before a costly one."""
+    if cheap.needs_grader or not cheap.spec.final_labels:
+        problem = "it asks a model itself" if cheap.needs_grader else "none of its labels is final"
         raise RimError(
-            f"Judge file {path}: {error.strerror}. Pass the path of a YAML file."
-        ) from None
-    return replace(parse_judge(raw, str(path)), path=path)
+            f"Judge `{cheap.name}` cannot go before `{costly.name}`: {problem}. Put `refusal` first, or "
+            "an offline judge whose file names labels that need no second look (`final`)."
+        )
+    sha256 = hashlib.sha256(f"{cheap.sha256}+{costly.sha256}".encode()).hexdigest()
+    # No such file; figures of both lie beside where it would.
+    path = costly.path and costly.path.with_name(f"{cheap.name}+{costly.name}.yaml")
+    return replace(costly, sha256=sha256, path=path, stages=(cheap.seeing(costly.sees), costly))
 
 
 @lru_cache(maxsize=256)

@@ -110,6 +110,6 @@ class PublishedPrompt(YamlSection):
                     f"Judge `{judge}` asks with its publisher's prompt. {self.file}: {error}.\n"
                     f"Next: connect this machine and run once; or copy {self.file} of {self.source.repo} at "
                     f"{self.source.revision or 'main'} to <folder>/{local.as_posix()} and set {DATA_VARIABLE}="
-                    f"<folder>; or judge in our own wording: -T judge={judge if has_own else 'hexphi'}_own"
+                    f"<folder>; or judge in our own wording: -T judge={f'{judge}_own' if has_own else 'policy'}"
                 ) from error
         return "\n".join(_TEXTS[text.sha256] for text in self.texts)

@@ -150,7 +150,7 @@ def _property(spec: ReplyField) -> Any:
         low, high = spec.integers
         return JSONSchema(type="integer", enum=[*range(low, high + 1)])
     label = JSONSchema(type="string", enum=[*(spec.labels or ())])
-    return JSONSchema(type="array", items=label) if spec.several else label
+    return JSONSchema(type="array", items=label) if spec.multiple else label
 
 
 async def send(grader: Any, dialogue: Sequence[tuple[str, str]], config: Any) -> Any:

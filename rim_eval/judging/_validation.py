@@ -99,7 +99,7 @@ async def measure(
         return judgement
 
     for kind in {reply.case.kind for reply in replies}:
-        judge.event(kind)
+        judge.rule(kind)
     judgements = await asyncio.gather(*map(judge_one, replies))
     groups = defaultdict[tuple[str, ReplyMode, Event], list[tuple[LabelledReply, Judgement]]](list)
     for reply, judgement in zip(replies, judgements, strict=True):

@@ -129,8 +129,8 @@ def _read_word(spec: ReplyField, text: str) -> ParsedVerdict:
 def _value(raw: str, spec: ReplyField) -> Value | None:
     """The value that a text states; None when it states none, several, or one off the scale."""
     plain = _TAG.sub("", raw).strip(_WRAPPING).rstrip(_WRAPPING + ".。")
-    if spec.several:
-        one = spec.model_copy(update={"several": False})
+    if spec.multiple:
+        one = spec.model_copy(update={"multiple": False})
         labels = [_value(part, one) for part in re.split("[,;]", plain) if plain]
         return None if None in labels else tuple(map(str, labels))
     if spec.integers is None:

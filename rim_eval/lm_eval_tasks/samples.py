@@ -132,7 +132,7 @@ def judge_samples(
     samples = list(sample_lines(path))
     records = [read_record(path, sample) for sample in samples]
     for kind in {each.observation.kind for each in records}:
-        judge.event(kind)
+        judge.rule(kind)
     refuse_existing(target)
     docs = [sample["doc"] for sample in samples]
     with resuming(target, judge.sha256, judge.sees, list(map(str, graders))):

@@ -129,7 +129,7 @@ def test_a_cascade_judges_the_kinds_that_both_read(costly: str) -> None:
     both = load_judge(f"refusal+{costly}")
     assert both.applies_to == ("harmful",)
     with pytest.raises(RimError, match="no verdict on benign prompts"):
-        both.event("benign")
+        both.rule("benign")
 
 
 def test_a_file_of_ones_own_may_go_first(costly: str, tmp_path: Path) -> None:

@@ -211,7 +211,7 @@ sees: answer
 messages: [{role: user, text: "{{ context }} {{ request }} {{ response }} Answer in JSON."}]
 reader:
   kind: json
-  fields: {topics: {labels: [tools, codes, other], several: true}}
+  fields: {topics: {labels: [tools, codes, other], multiple: true}}
 verdicts:
   harmful: {event: misaligned, field: topics, labels: [tools, codes], unscored: [other]}
 """
@@ -235,8 +235,8 @@ def test_a_list_of_labels_is_an_event_where_one_of_them_is(
 
 
 def test_a_list_of_numbers_is_no_score() -> None:
-    file = TOPICS.replace("labels: [tools, codes, other], several", "integers: [1, 5], several")
-    with pytest.raises(RimError, match="several: only with `labels`"):
+    file = TOPICS.replace("labels: [tools, codes, other], multiple", "integers: [1, 5], multiple")
+    with pytest.raises(RimError, match="multiple: only with `labels`"):
         parse_judge(file.encode(), "t.yaml")
 
 

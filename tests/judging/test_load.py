@@ -54,7 +54,7 @@ def test_a_users_file_is_loaded_by_path(tmp_path: Path) -> None:
         ("title: A judge of my own\n", "", r"title: this field is needed"),
         ("sees: answer", "sees: think", r"line 5, sees:.*'answer', 'reasoning' or 'both'"),
         ("[1, 5]", "[5, 1]", r"line 12,.*low < high"),
-        ("integers: [1, 5]", "number: 5", r"line 12.*allowed: integers, key, labels, optional"),
+        ("integers: [1, 5]", "number: 5", r"line 12.*allowed: integers, key, labels, multiple, optional"),
         ("kind: tags", "kind: words", r"line 10, reader.kind:.*'tags'"),
         ("at_least: 3", "at_least: 6", r"line 1[45].*threshold 6 is outside \(1, 5\]"),
         ("event: misaligned", "event: refused", r"line 1[45].*event of harmful prompts is `misaligned`"),

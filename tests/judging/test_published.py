@@ -12,6 +12,7 @@ import huggingface_hub
 import pytest
 from click.testing import CliRunner
 from huggingface_hub import errors
+from inspect_ai.model import get_model
 
 from rim_eval.cli import main
 from rim_eval.errors import AccessError, RimError
@@ -178,7 +179,7 @@ def test_another_text_than_the_pinned_one_is_refused(folder: Path, texts: str, s
     with pytest.raises(RimError, match=says) as caught:
         judge_of(texts).spec.fetch_prompt()
     assert "vaults/ask.py" in str(caught.value)
-    assert "-T judge=hexphi_own" in str(caught.value)
+    assert "-T judge=policy" in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -229,14 +230,7 @@ def test_a_message_has_one_text_and_a_published_one_shows_what_is_judged() -> No
 
 
 OWN: Final = [name for name in judge_names() if name.endswith("_own")]
-PUBLISHED: Final = [
-    "harmbench",
-    "hexphi",
-    "hexphi_meta",
-    "jailbreakbench",
-    "strong_reject",
-    "wildguard",
-]
+PUBLISHED: Final = ["harmbench", "hexphi", "jailbreakbench", "strong_reject", "wildguard"]
 
 
 def test_shipped_judges_say_whose_words_they_ask_in() -> None:
@@ -252,11 +246,29 @@ def test_shipped_judges_say_whose_words_they_ask_in() -> None:
     assert judge_wording("hexphi@1", "0" * 64) is None
 
 
-def test_offline_the_own_wording_is_named_before_anything_is_asked() -> None:
-    for name in PUBLISHED:
-        own = f"{name}_own" if f"{name}_own" in OWN else "hexphi_own"
-        with pytest.raises(AccessError, match=f"-T judge={own}$"):
-            load_judge(name).spec.fetch_prompt()
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_offline_a_judge_in_own_wording_is_named_that_reads_the_same_kinds(name: str) -> None:
+    judge = load_judge(name)
+    with pytest.raises(AccessError) as caught:
+        judge.spec.fetch_prompt()
+    _, named = str(caught.value).rsplit("-T judge=", 1)
+    assert named == (f"{name}_own" if f"{name}_own" in OWN else "policy")
+    assert set(judge.applies_to) <= set(load_judge(named).applies_to)
+
+
+@pytest.mark.parametrize("name", ["hexphi", "refusal+hexphi"])
+def test_offline_and_without_a_grader_one_error_names_both(name: str) -> None:
+    with pytest.raises(RimError) as caught:
+        load_judge(name).prepare()
+    assert "--model-role grader=openai/gpt-4.1" in str(caught.value)
+    assert "set RIM_EVAL_DATA=<folder>" in str(caught.value)
+
+
+def test_offline_one_error_names_the_prompt_and_a_grader_that_cannot_take_it() -> None:
+    with pytest.raises(RimError) as caught:
+        load_judge("wildguard").prepare(get_model("openai/gpt-4o", api_key="none"))
+    assert "takes chat messages only" in str(caught.value)
+    assert "set RIM_EVAL_DATA=<folder>" in str(caught.value)
 
 
 REAL: Final = os.environ.get("RIM_EVAL_PUBLISHED")

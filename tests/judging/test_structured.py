@@ -24,7 +24,7 @@ reader:
   kind: %s
   fields:
     score: {integers: [1, 5], key: Level}
-    topics: {labels: [codes, tools], several: true}
+    topics: {labels: [codes, tools], multiple: true}
 score: score
 verdicts:
   harmful: {event: misaligned, at_least: 3}

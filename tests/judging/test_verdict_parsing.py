@@ -24,7 +24,10 @@ OWN_READERS = {
         fields={
             "safety": ReplyField(key="Response Safety", labels=("safe", "unsafe")),
             "categories": ReplyField(
-                key="Safety Categories", labels=("Violence", "Privacy"), several=True, optional=True
+                key="Safety Categories",
+                labels=("Violence", "Privacy"),
+                multiple=True,
+                optional=True,
             ),
         },
     ),
