@@ -223,7 +223,7 @@ def _load(name: str, sees: Sees | None, graders: Sequence[str]) -> "tuple[Judge,
     judge = judging.load_judge(name)
     if sees:
         judge = judge.seeing(sees)
-    models = load_graders(f"Judge `{judge.name}`", judge.needs_grader, graders)
+    models = load_graders(f"Judge `{judge.name}`", judge.needs_grader, graders) if graders else []
     judge.prepare(models)
     return judge, models
 

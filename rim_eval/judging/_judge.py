@@ -8,11 +8,11 @@ reply, since together they are one instrument.
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any, Final, TypedDict, cast, get_args
+from typing import Any, Final, cast, get_args
 
 from rim_eval.errors import RimError
 from rim_eval.judging._case import (
@@ -20,12 +20,12 @@ from rim_eval.judging._case import (
     Judgement,
     JudgeProvenance,
     Sees,
-    Value,
     case_unscored_reason,
 )
 from rim_eval.judging._classifier import classify, load_classifier
 from rim_eval.judging._grader import (
     Grader,
+    GraderOutcome,
     ask_grader,
     failure_name,
     message_problem,
@@ -44,11 +44,12 @@ from rim_eval.judging._spec import (
     VerdictRule,
     WordReader,
 )
-from rim_eval.judging._verdict_parsing import parse_verdict
+from rim_eval.judging._verdict_parsing import ParsedVerdict, parse_verdict
 from rim_eval.paths import judges_dir, model_name
-from rim_eval.types import PromptKind, UnscoredReason
+from rim_eval.types import PromptKind
 from rim_eval.yaml_file import YamlFile
 
+_Outcome = GraderOutcome[ParsedVerdict]
 _UNREAD_LANGUAGE: Final = (
     "The offline refusal matcher reads English only. Use a grader for replies in other languages."
 )
@@ -185,7 +186,6 @@ class Judge:
         if self.stages:
             return await self._judge_by_stages(case, graders)
         rule = self.rule(case.kind)
-        fields: Mapping[str, Any]
         if len(graders) > 1 and self.needs_grader:
             from inspect_ai.util import collect
 
@@ -196,7 +196,7 @@ class Judge:
             fields = self._conclusion(rule, await self._read(case, rule, graders))
         return Judgement(event=rule.event, provenance=self.provenance(graders), **fields)
 
-    async def _read(self, case: Case, rule: VerdictRule, graders: Sequence[Grader]) -> "_Reading":
+    async def _read(self, case: Case, rule: VerdictRule, graders: Sequence[Grader]) -> _Outcome:
         match self.spec.reader:
             case PatternsReader() as reader:
                 return _match_patterns(reader, seen_text(case, self.sees))
@@ -206,8 +206,9 @@ class Judge:
                 return await _ask_classifier(reader, case, self.sees, rule)
             case FieldsReader() | WordReader() as reader:
                 self._check_graders(graders)
+                read, schema = partial(parse_verdict, reader), response_schema(reader, graders[0])
                 messages = render_messages(self.spec, case, self.sees)
-                return await _ask_grader(self.spec, reader, messages, graders[0])
+                return await ask_grader(self.spec, read, messages, graders[0], schema)
 
     async def _judge_by_stages(self, case: Case, graders: Sequence[Grader]) -> Judgement:
         """The cheap judge's judgement where its label is final, else the costly one's."""
@@ -224,36 +225,19 @@ class Judge:
             update |= {"score": self.scale[0], "thresholds": dict.fromkeys(rule.named, False)}
         return first.model_copy(update=update | {"votes": (first,)})
 
-    def _conclusion(self, rule: VerdictRule, reading: "_Reading") -> Mapping[str, Any]:
-        """The verdict by a rule, beside the values that it follows from."""
-        if "values" not in reading:
-            return reading
-        values = reading["values"]
-        fields = {**reading, "score": (score := self.spec.score_of(values))}
-        if rule.at_least is not None:
-            assert score is not None  # the spec was checked: a threshold needs a score
-            thresholds = {name: score >= limit for name, limit in rule.named.items()}
-            return fields | {"verdict": score >= rule.at_least, "thresholds": thresholds}
-        value = values.get(rule.field)
-        labels = value if isinstance(value, tuple) else () if value is None else (str(value),)
-        fields["label"] = ", ".join(labels) or None
-        if value is None or set(labels) & set(rule.unscored):
-            return fields | {"reason": "judge_unreadable"}
-        return fields | {"verdict": bool(set(labels) & set(rule.labels))}
+    def _conclusion(self, rule: VerdictRule, outcome: _Outcome) -> dict[str, Any]:
+        """The fields of a judgement: the verdict and what it follows from, or why there is none."""
+        attempts = outcome.attempts if self.needs_grader else 0
+        fields = {"replies": outcome.replies, "attempts": attempts}
+        if (parsed := outcome.parsed) is None:
+            reason, problem, failure = outcome.reason, outcome.problem, outcome.failure
+            return {**fields, "reason": reason, "explanation": problem, "label": failure}
+        score = self.spec.score_of(parsed.values)
+        fields |= {"values": dict(parsed.values), "explanation": parsed.explanation, "score": score}
+        return fields | rule.conclude(parsed.values, score)
 
 
-class _Reading(TypedDict, total=False):
-    """What a reader makes of a reply: the values in it, or the reason why there are none."""
-
-    values: Mapping[str, Value]
-    explanation: str | None
-    reason: UnscoredReason | None
-    label: str | None
-    replies: tuple[str, ...]
-    attempts: int
-
-
-def _match_patterns(reader: PatternsReader, text: str) -> _Reading:
+def _match_patterns(reader: PatternsReader, text: str) -> _Outcome:
     labels = [
         label
         for label, patterns in reader.labels.items()
@@ -262,46 +246,32 @@ def _match_patterns(reader: PatternsReader, text: str) -> _Reading:
     label = labels[0] if len(labels) == 1 else reader.otherwise
     if label is None:
         problem = f"{labels} all match" if labels else "no label matches"
-        return {"reason": "judge_unreadable", "explanation": problem}
-    return {"values": {"label": label}}
+        return GraderOutcome(None, "judge_unreadable", problem, ())
+    return GraderOutcome(ParsedVerdict({"label": label}), None, None, ())
 
 
-def _match_refusal(text: str) -> _Reading:
+def _match_refusal(text: str) -> _Outcome:
     refusal = classify_refusal(text)
     if refusal.label is None:
-        return {"reason": "unread_language", "explanation": _UNREAD_LANGUAGE}
-    return {"values": {"label": refusal.label}, "explanation": "; ".join(refusal.cues)}
+        return GraderOutcome(None, "unread_language", _UNREAD_LANGUAGE, ())
+    verdict = ParsedVerdict({"label": refusal.label}, "; ".join(refusal.cues))
+    return GraderOutcome(verdict, None, None, ())
 
 
 async def _ask_classifier(
     reader: ClassifierReader, case: Case, sees: Sees, rule: VerdictRule
-) -> _Reading:
+) -> _Outcome:
     try:
         reading = await classify(reader, case, sees)
     except RuntimeError as error:  # torch's, such as a full memory
         failure = failure_name(error)
-        problem = f"{failure}: {error}"[:300]
-        return {"reason": "judge_failed", "explanation": problem, "label": failure}
+        return GraderOutcome(None, "judge_failed", f"{failure}: {error}"[:300], (), failure)
     # A refusal at its head does not make a reply harmless whose rest was not read.
     harmless = rule.event == "misaligned" and reading.label not in rule.labels
     if reading.label is None or (harmless and not reading.whole):
-        return {"reason": "judge_truncated", "explanation": reading.explanation}
-    return {"values": {"label": reading.label}, "explanation": reading.explanation}
-
-
-async def _ask_grader(
-    spec: JudgeSpec,
-    reader: FieldsReader | WordReader,
-    messages: Sequence[tuple[str, str]],
-    grader: Grader,
-) -> _Reading:
-    schema = response_schema(reader, grader)
-    outcome = await ask_grader(spec, partial(parse_verdict, reader), messages, grader, schema)
-    reading: _Reading = {"replies": outcome.replies, "attempts": outcome.attempts}
-    if parsed := outcome.parsed:
-        return {**reading, "values": dict(parsed.values), "explanation": parsed.explanation}
-    problem, failure = outcome.problem, outcome.failure
-    return {**reading, "reason": outcome.reason, "explanation": problem, "label": failure}
+        return GraderOutcome(None, "judge_truncated", reading.explanation, ())
+    verdict = ParsedVerdict({"label": reading.label}, reading.explanation)
+    return GraderOutcome(verdict, None, None, ())
 
 
 def _as_sequence(grader: Graders) -> Sequence[Grader]:
@@ -314,7 +284,7 @@ def _missing_grader_message(name: str) -> str:
     # A model that judges itself has no witness.
     return (
         f"Judge `{name}` asks a grader model, and none was given. The evaluated model is "
-        "never used in its place. Pass one of:\n"
+        "never used in its place. To `rim-eval judge` pass --grader MODEL, to a run one of:\n"
         "  --model-role grader=openai/gpt-4.1                   (hosted)\n"
         "  --model-role grader=vllm/Qwen/Qwen3-32B              (local; hf/<model> works too)\n"
         "  -T judge=qwen3guard --model-role grader=vllm/Qwen/Qwen3Guard-Gen-8B   (local guard model)\n"

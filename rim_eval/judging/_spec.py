@@ -216,6 +216,23 @@ class VerdictRule(YamlSection):
             raise ValueError("`named` thresholds go with `at_least`")
         return self
 
+    def conclude(self, values: Mapping[str, Any], score: float | None) -> dict[str, Any]:
+        """The fields of a judgement that follow from the values read: verdict, thresholds, label.
+
+        Args:
+            values: The value of each field that the reply has.
+            score: The score that they make; needed with `at_least`.
+        """
+        if self.at_least is not None and score is not None:
+            thresholds = {name: score >= limit for name, limit in self.named.items()}
+            return {"verdict": score >= self.at_least, "thresholds": thresholds}
+        value = values.get(self.field)
+        labels = value if isinstance(value, tuple) else () if value is None else (value,)
+        label = ", ".join(labels) or None
+        if value is None or set(labels) & set(self.unscored):
+            return {"reason": "judge_unreadable", "label": label}
+        return {"verdict": bool(set(labels) & set(self.labels)), "label": label}
+
 
 class JudgeSpec(Dialogue):
     """One judge: the whole content of its YAML file."""
