@@ -15,13 +15,7 @@ from pathlib import Path
 from typing import Any, Final, cast, get_args
 
 from rim_eval.errors import RimError
-from rim_eval.judging._case import (
-    Case,
-    Judgement,
-    JudgeProvenance,
-    Sees,
-    case_unscored_reason,
-)
+from rim_eval.judging._case import Case, Judgement, JudgeProvenance, Sees, case_unscored_reason
 from rim_eval.judging._classifier import classify, load_classifier
 from rim_eval.judging._grader import (
     Grader,
@@ -128,7 +122,7 @@ class Judge:
         return tuple(kind for kind in self.spec.verdicts if all(kind in kinds for kinds in applies))
 
     def rule(self, kind: PromptKind) -> VerdictRule:
-        """How a verdict is made for prompts of this kind, and what a true one means.
+        """The rule that makes a verdict on prompts of this kind, and what a true one means.
 
         Raises:
             RimError: The judge has no verdict for this kind.

@@ -59,8 +59,8 @@ def graders_name(names: Sequence[str]) -> str | None:
     """
     if len(names) < 2:
         return next(iter(names), None)
-    whole = f"panel of {len(names)}: {', '.join(names)}"
-    if len(whole) <= _LONGEST_NAME:
-        return whole
-    end = f"... ({hashlib.sha256(whole.encode()).hexdigest()[:12]})"
-    return whole[: _LONGEST_NAME - len(end)] + end
+    name = f"panel of {len(names)}: {', '.join(names)}"
+    if len(name) <= _LONGEST_NAME:
+        return name
+    suffix = f"... ({hashlib.sha256(name.encode()).hexdigest()[:12]})"
+    return name[: _LONGEST_NAME - len(suffix)] + suffix

@@ -125,16 +125,6 @@ class Source(YamlSection):
     notes: str | None = None
 
 
-class Published(YamlSection):
-    """One published figure of how well the judge agrees with people."""
-
-    what: str
-    """The measure and the data, such as "response F1, XSTest"."""
-    value: float
-    """The figure as published, in the unit that `what` names."""
-    source: str
-
-
 class Message(YamlSection):
     """One chat message to the grader: `text`, or a text that its publisher wrote.
 
@@ -252,8 +242,8 @@ class JudgeSpec(Dialogue):
     final: tuple[str, ...] = ()
     """Labels that need no second look when this judge goes first (`refusal+hexphi`); of the refusal
     matcher, when left out, `full_refusal`."""
-    published: tuple[Published, ...] = ()
-    """Published agreement with people; what this project measured lies beside the file."""
+    published: tuple[dict[Literal["what", "value", "source"], str | float], ...] = ()
+    """Published agreement with people, for readers; what this project measured lies beside the file."""
 
     @property
     def needs_grader(self) -> bool:

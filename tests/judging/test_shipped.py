@@ -84,4 +84,4 @@ def test_every_judge_names_source_version_scale_and_figures(name: str) -> None:
     assert spec.version >= 1
     assert spec.source.paper
     assert spec.fields
-    assert all(figure.source and figure.what for figure in spec.published)
+    assert all(figure["source"] and figure["what"] for figure in spec.published)
