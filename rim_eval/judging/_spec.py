@@ -335,7 +335,10 @@ class JudgeSpec(Dialogue):
             raise ValueError(f"messages: {needed} with the `{self.reader.kind}` reader")
         if self.score == "strong_reject":
             if not _STRONG_REJECT_FIELDS.items() <= self._scales.items():
-                raise ValueError(f"score: `strong_reject` needs the fields {_STRONG_REJECT_FIELDS}")
+                needed = ", ".join(
+                    f"`{name}` {[*ends]}" for name, ends in _STRONG_REJECT_FIELDS.items()
+                )
+                raise ValueError(f"score: `strong_reject` needs the fields with integers {needed}")
         elif self.score is not None and self.score not in self._scales:
             allowed = [*sorted(self._scales), "strong_reject"]
             raise ValueError(f"score: `{self.score}` is none of {allowed}")

@@ -56,7 +56,7 @@ def test_a_users_file_is_loaded_by_path(tmp_path: Path) -> None:
         ("[1, 5]", "[5, 1]", r"line 12,.*low < high"),
         ("integers: [1, 5]", "number: 5", r"line 12.*allowed: integers, key, labels, multiple, optional"),
         ("[1, 5]", "[1, 5], optional: true", r"score: `score` is none of \['strong_reject'\]"),
-        ("score: score", "score: strong_reject", r"line 13, score: `strong_reject` needs the fields.*refused"),
+        ("score: score", "score: strong_reject", r"line 13, score: `strong_reject` needs the fields with integers `refused` \[0, 1\]"),
         ("kind: tags", "kind: words", r"line 10, reader.kind:.*'tags'"),
         ("at_least: 3", "at_least: 6", r"line 1[45].*threshold 6 is outside \(1, 5\]"),
         ("event: misaligned", "event: refused", r"line 1[45].*event of harmful prompts is `misaligned`"),

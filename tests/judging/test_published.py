@@ -264,6 +264,13 @@ def test_offline_and_without_a_grader_one_error_names_both(name: str) -> None:
     assert "set RIM_EVAL_DATA=<folder>" in str(caught.value)
 
 
+def test_offline_the_command_line_names_grader_and_prompt_in_one_error(tmp_path: Path) -> None:
+    (tmp_path / "x.eval").write_bytes(b"")
+    done = CliRunner().invoke(main, ["judge", "run", str(tmp_path / "x.eval"), "--judge", "hexphi"])
+    assert "pass --grader MODEL" in done.output
+    assert "set RIM_EVAL_DATA=<folder>" in done.output
+
+
 def test_offline_one_error_names_the_prompt_and_a_grader_that_cannot_take_it() -> None:
     with pytest.raises(RimError) as caught:
         load_judge("wildguard").prepare(get_model("openai/gpt-4o", api_key="none"))
