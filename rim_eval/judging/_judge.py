@@ -191,11 +191,12 @@ class Judge:
         return Judgement(event=rule.event, provenance=self.provenance(graders), **fields)
 
     async def _read(self, case: Case, rule: VerdictRule, graders: Sequence[Grader]) -> _Outcome:
+        text = seen_text(case, self.sees).strip()
         match self.spec.reader:
             case PatternsReader() as reader:
-                return _match_patterns(reader, seen_text(case, self.sees))
+                return _match_patterns(reader, text)
             case RefusalReader():
-                return _match_refusal(seen_text(case, self.sees))
+                return _match_refusal(text)
             case ClassifierReader() as reader:
                 return await _ask_classifier(reader, case, self.sees, rule)
             case FieldsReader() | WordReader() as reader:
