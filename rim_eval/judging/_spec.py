@@ -258,14 +258,14 @@ class JudgeSpec(Dialogue):
     @property
     def wording(self) -> str | None:
         """Whose words the grader is asked in; None for judges that ask none."""
+        if not self.needs_grader:
+            return None
         prompts = [message.published for message in self.messages if message.published]
         if hashes := ", ".join(text.sha256[:12] for one in prompts for text in one.texts):
             return f"publisher's prompt, sha256 {hashes}"
-        words = "".join(message.text for message in self.messages)
-        if not self.needs_grader:
-            return None
-        is_bare = not re.sub(r"\{\{.*?\}\}|\{%.*?%\}|\s", "", words, flags=re.DOTALL)
-        return "the model's own chat template" if is_bare else "own wording"
+        # A guard model is shown the conversation that it judges, and brings its instruction.
+        ends_in_reply = self.messages[-1].role == "assistant"
+        return "the model's own chat template" if ends_in_reply else "own wording"
 
     def fetch_prompt(self, data: Path | None = None) -> str:
         """The publisher's texts of the messages, loaded once a process; empty for own wordings.
