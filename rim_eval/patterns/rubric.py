@@ -30,7 +30,12 @@ MAX_SEVERITY: Final = 3
 _SHIPPED: Final = Path(__file__).with_name("rubric.yaml")
 _KEY: Final = "findings"
 """The one field of a grader's reply."""
-_OBJECT: Final = re.compile(r"\{\s*[\"}]")
+_OPENING: Final = re.compile(
+    r"""\{(?=\s*") | (?<!["']:) (?<!["']:[ ]) (?:\[(?=\s*\{) | (?:^|(?<=:[ ])) \[(?=\s*\]))""",
+    re.MULTILINE | re.VERBOSE,
+)
+"""Where an object or a list of objects begins, or an empty list on a line of its own; no list of a key's."""
+_FIELD: Final = re.compile(rf"""["'{{]\s*(?:{_KEY}|quote|label)["']?\s*:""")
 _MOST_FAILURES: Final = 200
 """Malformed objects after which a reply is given up: a grader in a loop is not read for ever."""
 _PROMPT_TAGS: Final = ("request", "context", "material")
@@ -208,18 +213,18 @@ class ParsedFindings:
 
 
 def parse_findings(reply: str, labels: Collection[str]) -> ParsedFindings:
-    """Read the last JSON object with `findings` in a grader's reply; the words around it say nothing.
+    """Read the last JSON object with `findings`, or bare list of findings; the words around it say nothing.
 
     Never raises and never guesses: an unknown label or a severity outside the scale makes the reply
-    unreadable, and so does an object after this one that is no valid JSON.
+    unreadable, and so do findings after this one that are no valid JSON.
 
     Args:
         reply: The reply, the grader's own trace already removed.
         labels: The labels that it may give.
     """
-    value, rest = _last_object(reply)
-    if value is None:
-        return ParsedFindings(problem=f"no JSON object with `{_KEY}`, or a malformed one after it")
+    value, rest = _last_findings(reply)
+    if value is None or _FIELD.search(rest):
+        return ParsedFindings(problem=f"no JSON with `{_KEY}`, or malformed JSON after it")
     try:
         findings = _Reply.model_validate(value).findings
     except ValidationError as error:
@@ -229,23 +234,19 @@ def parse_findings(reply: str, labels: Collection[str]) -> ParsedFindings:
     return ParsedFindings(findings, ends_reply=not rest.strip(" \t\r\n`"))
 
 
-def _last_object(reply: str) -> tuple[dict[str, Any] | None, str]:
-    """The last JSON object with the key, and what stands behind it; None where a malformed one follows."""
+def _last_findings(reply: str) -> tuple[dict[str, Any] | None, str]:
+    """The last JSON value with findings, as an object, and what stands behind it."""
     last: tuple[dict[str, Any] | None, str] = (None, "")
-    start = failures = 0
-    while failures < _MOST_FAILURES and (start := reply.find("{", start)) >= 0:
+    end = failures = 0
+    while failures < _MOST_FAILURES and (opening := _OPENING.search(reply, end)):
         try:
-            value, end = (
-                _DECODER.raw_decode(reply, start) if _OBJECT.match(reply, start) else ({}, 0)
-            )
+            value, end = _DECODER.raw_decode(reply, opening.start())
         except (ValueError, RecursionError):
-            end, failures = 0, failures + 1
-        if not end:
-            last, start = (None, ""), start + 1
+            end, failures = opening.end(), failures + 1
             continue
+        value = {_KEY: value} if isinstance(value, list) else value
         if _KEY in value:
             last = (value, reply[end:])
-        start = end
     return last
 
 
@@ -283,7 +284,7 @@ def _schema(labels: Sequence[str]) -> "ResponseSchema":
 
 def _escaped(text: str) -> str:
     """Text from outside that ends no part of the prompt, and whose copy is no reply."""
-    return escape_markers(text, _PROMPT_TAGS).replace(f'"{_KEY}"', f"“{_KEY}”")
+    return re.sub(rf'"({_KEY}|label)"', r"“\1”", escape_markers(text, _PROMPT_TAGS))
 
 
 def _quoted(given: Iterable[GivenFinding], text: str) -> list[Finding]:
