@@ -8,9 +8,17 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, NamedTuple, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, NamedTuple, Self
 
-from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    create_model,
+    field_validator,
+    model_validator,
+)
 
 from rim_eval import judging
 from rim_eval.errors import RimError, first_complaint
@@ -24,8 +32,6 @@ if TYPE_CHECKING:
 
 MIN_QUOTE: Final = 8
 """Fewest letters and digits of a quotation: a shorter one occurs in nearly every text."""
-
-MAX_SEVERITY: Final = 3
 
 _SHIPPED: Final = Path(__file__).with_name("rubric.yaml")
 _KEY: Final = "findings"
@@ -181,7 +187,7 @@ class GivenFinding(BaseModel):
     quote: str | None = None
     """The words that show it; without any, the finding is unsupported."""
     label: str
-    severity: Annotated[int, Field(ge=0, le=MAX_SEVERITY)]
+    severity: Annotated[int, Field(ge=0, le=3)]
     """0 says that the item is not there."""
 
     @field_validator("label")
@@ -197,8 +203,7 @@ class GivenFinding(BaseModel):
         return severity
 
 
-class _Reply(BaseModel):
-    findings: tuple[GivenFinding, ...]
+_FINDINGS: Final = TypeAdapter(tuple[GivenFinding, ...])
 
 
 @dataclass(frozen=True)
@@ -226,7 +231,7 @@ def parse_findings(reply: str, labels: Collection[str]) -> ParsedFindings:
     if value is None or _FIELD.search(rest):
         return ParsedFindings(problem=f"no JSON with `{_KEY}`, or malformed JSON after it")
     try:
-        findings = _Reply.model_validate(value).findings
+        findings = _FINDINGS.validate_python(value)
     except ValidationError as error:
         return ParsedFindings(problem=first_complaint(error, _KEY))
     if unknown := sorted({one.label for one in findings} - set(labels)):
@@ -234,9 +239,9 @@ def parse_findings(reply: str, labels: Collection[str]) -> ParsedFindings:
     return ParsedFindings(findings, ends_reply=not rest.strip(" \t\r\n`"))
 
 
-def _last_findings(reply: str) -> tuple[dict[str, Any] | None, str]:
-    """The last JSON value with findings, as an object, and what stands behind it."""
-    last: tuple[dict[str, Any] | None, str] = (None, "")
+def _last_findings(reply: str) -> tuple[Any, str]:
+    """The last list of findings, bare or of an object, and what stands behind it; None without one."""
+    last: tuple[Any, str] = (None, "")
     end = failures = 0
     while failures < _MOST_FAILURES and (opening := _OPENING.search(reply, end)):
         try:
@@ -244,9 +249,8 @@ def _last_findings(reply: str) -> tuple[dict[str, Any] | None, str]:
         except (ValueError, RecursionError):
             end, failures = opening.end(), failures + 1
             continue
-        value = {_KEY: value} if isinstance(value, list) else value
-        if _KEY in value:
-            last = (value, reply[end:])
+        if isinstance(value, list) or _KEY in value:
+            last = (value if isinstance(value, list) else value[_KEY]), reply[end:]
     return last
 
 
@@ -263,23 +267,13 @@ _DECODER: Final = json.JSONDecoder(strict=False, object_pairs_hook=_each_key_onc
 def _schema(labels: Sequence[str]) -> "ResponseSchema":
     """The form of a reply, for providers that hold a model to one."""
     from inspect_ai.model import ResponseSchema
-    from inspect_ai.util import JSONSchema
+    from inspect_ai.util import json_schema
 
-    def record(**properties: JSONSchema) -> JSONSchema:
-        return JSONSchema(
-            type="object",
-            properties=properties,
-            required=list(properties),
-            additionalProperties=False,
-        )
-
-    finding = record(
-        quote=JSONSchema(type="string"),
-        label=JSONSchema(type="string", enum=list(labels)),
-        severity=JSONSchema(type="integer", enum=list(range(1, MAX_SEVERITY + 1))),
-    )
-    reply = record(**{_KEY: JSONSchema(type="array", items=finding)})
-    return ResponseSchema(name=_KEY, json_schema=reply, strict=True)
+    label: Any = Literal[tuple(labels)]
+    fields: dict[str, Any] = {"quote": str, "label": label, "severity": Literal[1, 2, 3]}
+    finding: Any = create_model("Finding", __config__={"extra": "forbid"}, **fields)
+    reply = create_model("Reply", __config__={"extra": "forbid"}, findings=list[finding])
+    return ResponseSchema(name=_KEY, json_schema=json_schema(reply), strict=True)
 
 
 def _escaped(text: str) -> str:
