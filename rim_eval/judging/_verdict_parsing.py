@@ -30,7 +30,7 @@ _LINE_START: Final = r"^[ \t>*_#|•-]*(?:\w{1,2}[.)][ \t*_]*)?"
 
 _TOKEN_END: Final = r"(?=\s*(?:$|[^\w\s./+%?-]|\.(?:\s|$)|-\s))"
 _SENTENCE_END: Final = re.compile(r"[.!]\s+(?!\d)|[。\n]")
-_CLAUSE_END: Final = re.compile(r"[^\W\d][*_)]*(?:[.!?](?!\w)|。|:\W*$)")
+_CLAUSE: Final = re.compile(r"(?=.*\w).*?(?:(?<![\d.])[.!](?![\w.])|。|:[^\w:]*$)", re.DOTALL)
 _WRAPPING: Final = " \t\r\n*_`~\"'“”‘’«»「」()[]{}:,;!#=|"
 
 
@@ -105,10 +105,10 @@ def _mentions(name: str, spec: ReplyField, text: str, declared: str) -> list[lis
 
 
 def _adjacent(form: list[_Mention], text: str) -> set[Value | None]:
-    """The last value of a form, and those before it that no clause of the grader's sets apart."""
+    """The last value of a form, and those before it that no whole clause sets apart."""
     values = {form[-1].value}
     for before, after in reversed([*pairwise(form)]):
-        if _CLAUSE_END.search(re.sub(r'"[^"\n]*"', "", text[before.end : after.start])):
+        if _CLAUSE.match(re.sub(r'"[^"\n]*"', "", text[before.end : after.start])):
             break
         values.add(before.value)
     return values
