@@ -150,7 +150,7 @@ def _rows_of_file(path: str, row_type: type[LogRow]) -> tuple[observations.Run, 
 
 
 def _each_once(logs: Sequence[_Log[LogRow]]) -> list[LogRow]:
-    """Rows that copies of a log share once, and of one log the newest reading."""
+    """Rows of all logs; what copies of a log share counts once."""
     run_of: dict[ReplyKey, _Log[LogRow]] = {}
     first: dict[Hashable, tuple[LogRow, str]] = {}
     for log in logs:
@@ -165,8 +165,8 @@ def _each_once(logs: Sequence[_Log[LogRow]]) -> list[LogRow]:
                 f"models or checkpoints, name them apart: name1={one} name2={two}. Where they are runs of one "
                 "model, give one of them."
             )
-        for reading, row in {row.reading: row for row in log.rows}.items():
-            other, source = first.setdefault(reading, (row, log.source))
+        for row in log.rows:
+            other, source = first.setdefault(row.reading, (row, log.source))
             if other != row:
                 raise RimError(
                     f"{row.prompt_id} of {row.dataset} ({row.model}) was read twice, with "

@@ -110,20 +110,18 @@ def reply_of(row: PatternRow | Observation) -> ReplyKey:
 def rows_of_metadata(
     metadata: Iterable[Mapping[str, Any] | None], row_type: type[LogRow]
 ) -> list[LogRow]:
-    """Return the rows of one kind in the metadata of scores, or in the lines of a sample file."""
-    rows = (row for one in metadata for row in (one or {}).get(row_type.metadata_key, ()))
-    return [row_type.model_validate(row) for row in rows]
+    """Return the rows of one kind in the metadata of scores, or in the lines of a sample file.
+
+    Of several readings of one part by one monitor, the newest counts.
+    """
+    stored = (row for one in metadata for row in (one or {}).get(row_type.metadata_key, ()))
+    return list({row.reading: row for row in map(row_type.model_validate, stored)}.values())
 
 
 def rows_of_log(log: "EvalLog", row_type: type[LogRow]) -> list[LogRow]:
-    """Return all rows of one kind in an Inspect log with samples."""
+    """Return all rows of one kind in an Inspect log with samples; of one reading, the newest."""
     scores = (score for one in log.samples or [] for score in (one.scores or {}).values())
     return rows_of_metadata((score.metadata for score in scores), row_type)
-
-
-def pattern_rows(log: "EvalLog") -> list[PatternRow]:
-    """Return all pattern rows of an Inspect log; of readings by the same monitor, the newest."""
-    return list({row.reading: row for row in rows_of_log(log, PatternRow)}.values())
 
 
 def attach(observations: Iterable[Observation], rows: Iterable[PatternRow]) -> list[Observation]:

@@ -249,8 +249,11 @@ def _last_findings(reply: str) -> tuple[Any, str]:
         except (ValueError, RecursionError):
             end, failures = opening.end(), failures + 1
             continue
-        if isinstance(value, list) or _KEY in value:
-            last = (value if isinstance(value, list) else value[_KEY]), reply[end:]
+        if isinstance(value, dict):
+            value = value.get(_KEY)
+        elif value and '"label"' not in reply[opening.start() : end]:
+            value = None
+        last = last if value is None else (value, reply[end:])
     return last
 
 
