@@ -17,7 +17,7 @@ from rim_eval.judging._spec import FieldsReader, ReplyField, WordReader
 _MAX_REPLY: Final = 50_000
 _FORMS: Final = {
     "tags": r"<\s*(?:{key})\s*>(?:([^<>]{{0,200}})<\s*/\s*(?:{key})\s*>|([^<>\n]*))"
-    r"|(?:^|(?<=>))([^<>\n]+)<\s*/\s*(?:{key})\s*>",
+    r"|\A([^<>\n]+)<\s*/\s*(?:{key})\s*>",
     "json": r"[\"']#?(?:{key})[\"']\s*:\s*(?!null\b)(\[[^\]]*\]|\"[^\"\n]*\"|'[^'\n]*'|[^,}}\n]*)",
     # A line without a colon is one only where a number follows (`1.b 0`), or a value alone beneath.
     "lines": r"{at}(?:{key})[.)]?[ \t\r*_]*(?:[:=|–—][ \t\r*_|]*|-[ \t]+|(?<=[ \t*])(?=\d)|(?=\n))"
