@@ -82,7 +82,7 @@ def run(
                 kind: Any = "json" if target.suffix == ".json" else "eval"
                 write_eval_log(log, str(partial), format=kind)
             # The log holds the rows of earlier monitors too.
-            every = patterns.pattern_rows(log)
+            every = patterns.rows_of_log(log, PatternRow)
             rows = [row for row in every if row.monitor == identity and row.part in parts]
         read = [row for row in rows if row.read]
         counts = f"{len(read)} of {len(rows)} parts read, {sum(bool(row.patterns) for row in read)}"

@@ -1,13 +1,14 @@
 """Parse a grader's reply into values: the last verdict counts, in any known form, inside its scale.
 
 A judge file declares the form that is asked for; graders answer in others too. So every field is looked for as
-`<field>v</field>`, as a field of JSON, as a `key: v` line, and as a reply that is nothing but the value. Two
-different verdicts are none. No words around a verdict are interpreted.
+`<field>v</field>`, as a field of JSON, as a `key: v` line, and as a reply that is nothing but the value. Words may
+follow a value (`4 - it gives steps`) and are not interpreted; a second value, or another verdict, makes it none.
 """
 
 import re
-from collections.abc import Mapping
+import unicodedata
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Final, NamedTuple
 
 from rim_eval.judging._case import Value
@@ -15,29 +16,29 @@ from rim_eval.judging._spec import FieldsReader, ReplyField, WordReader
 
 _MAX_REPLY: Final = 50_000
 _FORMS: Final = {
-    "tags": r"<\s*(?:{key})\s*>(?:([^<>]{{0,200}})<\s*/\s*(?:{key})\s*>|([^<>\n]*))",
-    "json": r"[\"']#?(?:{key})[\"']\s*:\s*(?!null\b)(\[[^\]]*\]|\"[^\"\n]*\"|[^,}}\n]*)",
-    # A line without a colon is one only where a number follows: `1.b 0`.
-    "lines": r"{at}(?:{key})[.)]?[ \t*_]*(?:[:：|]|(?<=[ \t*])(?=\d))([^\n]*)",
+    "tags": r"<\s*(?:{key})\s*>(?:([^<>]{{0,200}})<\s*/\s*(?:{key})\s*>|([^<>\n]*))"
+    r"|\A([^<>\n]+)<\s*/\s*(?:{key})\s*>",
+    "json": r"[\"']#?(?:{key})[\"']\s*:\s*(?!null\b)(\[[^\]]*\]|\"[^\"\n]*\"|'[^'\n]*'|[^,}}\n]*)",
+    # A line without a colon is one only where a number follows (`1.b 0`), or a value alone beneath.
+    "lines": r"{at}(?:{key})[.)]?[ \t\r*_]*(?:[:=|–—][ \t\r*_|]*|-[ \t]+|(?<=[ \t*])(?=\d)|(?=\n))"
+    r"(?:([^\n#]+)|(?=\n\s*([^\n]*)))",
 }
-"""How a field's value stands in each form."""
+"""How a field's value stands in each form; words may follow only the value that is a form's first group."""
 
 _LINE_START: Final = r"^[ \t>*_#|•-]*(?:\w{1,2}[.)][ \t*_]*)?"
 """Where a key stands; one that begins with `#` is no word of prose, and may stand anywhere in a line."""
 
-_NUMBER: Final = re.compile(r"(\d{1,4})(?:\.0+)?(?:\s*(?:/|／|out of)\s*(\d{1,4}))?")
-_HAZARD_CODE: Final = re.compile(r"\bS\d{1,2}\b")
-_TAG: Final = re.compile(r"<[^<>\n]{1,64}>")
-_WRAPPING: Final = " \t\r\n*_`~\"'“”‘’«»「」()（）[]{}:,;!#=|"
-_APART: Final = 5
-"""Fewest letters and digits between two verdicts; closer ones (`3</score> or <score>4`) stand side by side."""
+_TOKEN_END: Final = r"(?=\s*(?:$|[^\w\s./+%?-]|\.(?:\s|$)|-\s))"
+_SENTENCE_END: Final = re.compile(r"[.!]\s+(?!\d)|[。\n]")
+_CLAUSE: Final = re.compile(r"(?=.*\w).*?(?:(?<![\d.])[.!](?![\w.])|。|:[^\w:]*$)", re.DOTALL)
+_WRAPPING: Final = " \t\r\n*_`~\"'“”‘’«»「」()[]{}:,;!#=|"
 
 
 @dataclass(frozen=True)
 class ParsedVerdict:
     """What one reply says."""
 
-    values: Mapping[str, Value] = field(default_factory=dict)
+    values: dict[str, Value] = field(default_factory=dict)
     """By field; empty when there is a problem."""
     explanation: str = ""
     """What stands before the verdict."""
@@ -50,8 +51,7 @@ class ParsedVerdict:
 class _Mention(NamedTuple):
     start: int
     end: int
-    value: Value | None
-    """None where it is none of the scale."""
+    value: Value | None  # None where it is none of the scale
 
 
 def parse_verdict(reader: FieldsReader | WordReader, reply: str) -> ParsedVerdict:
@@ -59,85 +59,92 @@ def parse_verdict(reader: FieldsReader | WordReader, reply: str) -> ParsedVerdic
 
     Never raises: whatever a grader writes is a value or a problem, and never a guess.
     """
-    text = reply[-_MAX_REPLY:]
+    text = unicodedata.normalize("NFKC", reply[-_MAX_REPLY:])
     if isinstance(reader, WordReader):
         return _read_word(ReplyField(labels=reader.labels), text)
     values: dict[str, Value] = {}
     places: list[_Mention] = []
     for name, spec in reader.fields.items():
-        forms = _mentions(name, spec, text)
+        forms = _mentions(name, spec, text, reader.kind)
         if not forms and len(reader.fields) == 1:
-            forms = {"bare": [_Mention(0, len(text), _value(text, spec))]}
+            forms = [[_Mention(0, len(text), _value(text, spec))]]
         if not forms and spec.optional:
             continue
-        last = [forms[kind][-1] for kind in sorted(forms, key=lambda kind: kind != reader.kind)]
+        last = [form[-1] for form in forms]
         if not last or last[0].value is None:
             return ParsedVerdict(problem=f"no `{name}` of the scale in the reply")
-        if {at.value for at in (*last, *_beside(forms, text))} - {None, last[0].value}:
+        if set().union(*(_adjacent(form, text) for form in forms)) - {None, last[0].value}:
             return ParsedVerdict(problem=f"two different verdicts for `{name}`")
         values[name] = last[0].value
         places += last
     if not places:
         return ParsedVerdict(problem="no field in the reply")
     start, end = min(at.start for at in places), max(at.end for at in places)
-    closed = text[end - 1] == ">" or end < len(text)
-    ends = closed and not text[end:].strip(_WRAPPING + ".<>/")
+    ends = (text[end - 1] == ">" or end < len(text)) and not text[end:].strip(_WRAPPING + ".<>/")
     return ParsedVerdict(values, text[:start].strip(), ends_reply=ends)
 
 
-def _mentions(name: str, spec: ReplyField, text: str) -> dict[str, list[_Mention]]:
-    """Where the text gives a field a value, by form."""
-    declared = spec.key or name
-    at = f"(?:{_LINE_START}|#)" if declared.startswith("#") else _LINE_START
-    mentions: dict[str, list[_Mention]] = {}
-    for kind, form in _FORMS.items():
+def _mentions(name: str, spec: ReplyField, text: str, declared: str) -> list[list[_Mention]]:
+    """Where the text gives a field a value, by form; words may follow in the declared form, or without it."""
+    key = spec.key or name
+    at = f"(?:{_LINE_START}|#)" if key.startswith("#") else _LINE_START
+    forms: dict[str, list[_Mention]] = {}
+    for kind in sorted(_FORMS, key=lambda kind: kind != declared):
         # A line answers to the declared key alone: a scale that is explained may name the field.
-        keys = {declared} if kind == "lines" else {name, declared}
-        bare = [re.escape(key.strip(" \"'#*_:") or key).replace(r"\ ", r"[ \t]+") for key in keys]
-        pattern = form.format(key="|".join(sorted(bare)), at=at)
+        keys = {key} if kind == "lines" else {name, key}
+        bare = [re.escape(one.strip(" \"'#*_:") or one).replace(r"\ ", r"[ \t]+") for one in keys]
+        pattern = _FORMS[kind].format(key="|".join(sorted(bare)), at=at)
+        words = declared not in forms
         for match in re.finditer(pattern, text, re.IGNORECASE | re.MULTILINE):
-            raw = next(group for group in match.groups() if group is not None)
-            if raw.strip(_WRAPPING) or raw == "[]":
-                mention = _Mention(*match.span(), _value(raw, spec))
-                mentions.setdefault(kind, []).append(mention)
-    return mentions
+            group = match.lastindex or 0
+            if match[group].strip(_WRAPPING) or match[group] == "[]":
+                value = _value(match[group], spec, words and group == 1)
+                mention = _Mention(match.start(), max(match.end(), match.end(group)), value)
+                forms.setdefault(kind, []).append(mention)
+    return [*forms.values()]
 
 
-def _beside(forms: Mapping[str, list[_Mention]], text: str) -> list[_Mention]:
-    """Verdicts right before the last one of the same form."""
-    pairs = [form[-2:] for form in forms.values() if len(form) > 1]
-    return [
-        before
-        for before, last in pairs
-        if sum(map(str.isalnum, text[before.end : last.start])) < _APART
-    ]
+def _adjacent(form: list[_Mention], text: str) -> set[Value | None]:
+    """The last value of a form, and those before it that no whole clause sets apart."""
+    values = {form[-1].value}
+    for before, after in reversed([*pairwise(form)]):
+        if _CLAUSE.match(re.sub(r'"[^"\n]*"', "", text[before.end : after.start])):
+            break
+        values.add(before.value)
+    return values
 
 
 def _read_word(spec: ReplyField, text: str) -> ParsedVerdict:
     """The label that is the first line or sentence, with or without hazard codes (`S1,S9`)."""
-    plain = _HAZARD_CODE.sub(" ", text)
+    plain = re.sub(r"\bS\d{1,2}\b", " ", text)
     parts = [part for part in re.split(r"\n|(?<=\.)\s", plain) if part.strip(_WRAPPING)]
     label, *others = [_value(part, spec) for part in parts] or [None]
     if label is None:
         return ParsedVerdict(problem=f"the reply begins with {text.strip()[:40]!r}")
     if set(others) - {None, label} or (str(label).casefold() == "safe" and plain != text):
         return ParsedVerdict(problem="two different verdicts, or a hazard beside `safe`")
-    rest = text.strip().partition("\n")[2].strip()
-    return ParsedVerdict({"label": label}, explanation=rest, ends_reply=True)
+    return ParsedVerdict({"label": label}, text.strip().partition("\n")[2].strip(), ends_reply=True)
 
 
-def _value(raw: str, spec: ReplyField) -> Value | None:
-    """The value that a text states; None when it states none, several, or one off the scale."""
-    plain = _TAG.sub("", raw).strip(_WRAPPING).rstrip(_WRAPPING + ".。")
+def _value(raw: str, spec: ReplyField, words: bool = False) -> Value | None:
+    """The value that a text is, or begins with if `words` may follow; None for none, two, or one off the scale."""
+    plain = re.sub(r"<[^<>\n]{1,64}>", "", raw).strip(_WRAPPING)
     if spec.multiple:
-        one = spec.model_copy(update={"multiple": False})
+        one = ReplyField(labels=spec.labels)
         labels = [_value(part, one) for part in re.split("[,;]", plain) if plain]
         return None if None in labels else tuple(map(str, labels))
-    if spec.integers is None:
-        return next((one for one in spec.labels or () if one.casefold() == plain.casefold()), None)
-    low, high = spec.integers
-    number = _NUMBER.fullmatch(plain)
-    # `0/1` is the form said again, not a rating out of 1.
-    if number is None or (number[2] and (high == 1 or int(number[2]) != high)):
+    low, high = spec.integers or (0, 0)
+    if spec.labels:
+        names = "|".join(map(re.escape, spec.labels))
+        token, second = rf"({names}){_TOKEN_END}", rf"\b(?:{names})\b"
+    else:  # `0/1` is the form said again, not a rating out of 1
+        out_of = rf"(?:\s*\(?(?:/|out of)\s*{high})?" if high > 1 else ""
+        token, second = rf"(\d{{1,4}})(?:\.0+)?{out_of}(?:(?=\s)|{_TOKEN_END})", r"\d"
+    match = re.match(token, plain, re.IGNORECASE)
+    rest = plain[match.end() :] if match else ""
+    second_value = re.search(second, _SENTENCE_END.split(rest)[0], re.IGNORECASE)
+    if not match or (second_value if words else rest.strip(_WRAPPING + ".。")):
         return None
-    return int(number[1]) if low <= int(number[1]) <= high else None
+    if spec.labels:
+        return next(one for one in spec.labels if one.casefold() == match[1].casefold())
+    return int(match[1]) if low <= int(match[1]) <= high else None

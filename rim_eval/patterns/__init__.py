@@ -26,7 +26,6 @@ from rim_eval.patterns.rows import (
     PatternRow,
     attach,
     of_one_judge,
-    pattern_rows,
     rows_of_log,
     rows_of_metadata,
 )
@@ -59,7 +58,6 @@ __all__ = [
     "load_statements",
     "of_one_judge",
     "part_text",
-    "pattern_rows",
     "prevalence",
     "read_patterns",
     "rows_of_log",

@@ -21,13 +21,10 @@ from rim_eval.patterns.rubric import load_rubric
 from rim_eval.types import FrozenModel, Pattern
 
 _FILE: Final = Path(__file__).with_name("cues.toml")
-_SENTENCE_END: Final = re.compile(r"[.!?](?=[\s\"')\]]|$)|\n")
-_NEGATION: Final = re.compile(
-    r"(?:\b(?:not|never|no|avoid|cannot|without|rather than|instead of)\b|n['’]t\b)[^,;:]{0,25}$",
-    re.IGNORECASE,
+_SENTENCE: Final = re.compile(r"\S(?:[^.!?\n]|\n(?!\s*\n)|[.!?](?![\s\"')\]]|\Z))*[.!?]?")
+_NEGATION: Final = (
+    r"(?:\b(?:not|never|no|avoid|cannot|without|rather than|instead of)\b|n['’]t\b)[^,;:]{0,25}?"
 )
-_REACH: Final = 400
-"""Characters on either side of a phrase that are searched for the ends of its sentence."""
 
 
 class _Cue(FrozenModel):
@@ -39,8 +36,9 @@ class _Cue(FrozenModel):
 
     @cached_property
     def regex(self) -> re.Pattern[str]:
-        """All phrases as one expression."""
-        joined = "|".join(f"(?:{phrase})" for phrase in self.phrases)
+        """All phrases as one expression, with the negation before one as the group `negation`."""
+        negation = "(?!)" if self.plain else _NEGATION
+        joined = f"(?P<negation>{negation})?(?:{'|'.join(self.phrases)})"
         return re.compile(joined.replace(" ", r"\s+"), re.IGNORECASE)
 
 
@@ -85,21 +83,7 @@ def load_cues() -> CueMonitor:
 
 def _findings(cue: _Cue, text: str) -> Iterator[Finding]:
     """Yield one finding for each sentence that holds the cue."""
-    starts: set[int] = set()
-    for match in cue.regex.finditer(text):
-        start, end = _sentence(text, match.start(), match.end())
-        negated = not cue.plain and _NEGATION.search(text[start : match.start()])
-        if start not in starts and not negated:
-            starts.add(start)
-            yield Finding.at(cue.label, 1, text, start, end)
-
-
-def _sentence(text: str, start: int, end: int) -> tuple[int, int]:
-    """Start and end of the sentence around `text[start:end]`, without white space at its ends."""
-    before = text[max(0, start - _REACH) : start]
-    ends = [match.end() for match in _SENTENCE_END.finditer(before)]
-    first = start - len(before) + (ends[-1] if ends else 0)
-    after = _SENTENCE_END.search(text[end - 1 : end + _REACH])
-    last = end - 1 + after.end() if after else min(len(text), end + _REACH)
-    first += len(text[first:start]) - len(text[first:start].lstrip())
-    return first, first + len(text[first : max(last, end)].rstrip())
+    for sentence in _SENTENCE.finditer(text):
+        start, end = sentence.span()
+        if any(match["negation"] is None for match in cue.regex.finditer(text, start, end)):
+            yield Finding.at(cue.label, 1, text, start, start + len(sentence[0].rstrip()))

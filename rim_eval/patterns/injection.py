@@ -18,7 +18,7 @@ from rim_eval.errors import RimError, first_complaint
 from rim_eval.formatting import estimate, p_text
 from rim_eval.patterns.logs import read_rows
 from rim_eval.patterns.prevalence import rate_text
-from rim_eval.patterns.rows import InjectionRow, index_unique, verdicts_by_prompt
+from rim_eval.patterns.rows import InjectionRow, index_unique, reply_of, verdicts_by_prompt
 from rim_eval.statistics import ArmSummary, PairedDifference, arm_summary, paired_difference
 from rim_eval.types import PATTERNS, FrozenModel, Pattern
 
@@ -58,14 +58,9 @@ class Statements(FrozenModel):
         return self
 
     def arms(self, patterns: Sequence[Pattern] = PATTERNS) -> dict[str, str | None]:
-        """Return the text that each arm begins with: the un-injected one, then two of each pattern.
+        """Return the text that each arm begins with, by its name (such as `heuristic_reliance:target`).
 
-        Args:
-            patterns: The patterns to inject.
-
-        Returns:
-            Name of the arm (`uninjected`, or such as `heuristic_reliance:target`) to its text; None
-            when nothing is injected.
+        The first arm is `uninjected` with None, then come two of each pattern.
 
         Raises:
             RimError: The file has no statements for a pattern.
@@ -109,18 +104,16 @@ def load_statements(path: str | Path | None = None) -> Statements:
 
 
 def read_injection_runs(sources: Iterable[str | Path]) -> list[InjectionRow]:
-    """Read the rows of injection logs, by every judge; other logs are ignored.
-
-    Args:
-        sources: As `rim_eval.patterns.logs.read_rows` takes them.
+    """Read the rows of injection logs by every judge, from sources as `read_rows` takes them; ignore other logs.
 
     Raises:
         RimError: `read_rows` raises it, or none of the logs is of an injection run.
     """
     rows, _ = read_rows(sources, InjectionRow)
     if not rows:
-        step = "run `inspect eval rim_eval/injection` first"
-        raise RimError(f"No injection run in these logs: {step}.")
+        raise RimError(
+            "No injection run in these logs: run `inspect eval rim_eval/injection` first."
+        )
     return rows
 
 
@@ -155,7 +148,7 @@ def injection_effects(rows: Iterable[InjectionRow], level: float = 0.95) -> list
     Raises:
         RimError: A reply occurs more than once.
     """
-    unique = index_unique(rows, lambda row: (row.reply, row.statements_sha256), "replies")
+    unique = index_unique(rows, lambda row: (reply_of(row), row.statements_sha256), "replies")
     groups: dict[tuple[str, ...], dict[str, list[InjectionRow]]] = {}
     for row in unique.values():
         group = (row.model, row.dataset, row.statements, row.statements_sha256)

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Hashable, Iterable, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Any, Final, Generic, NamedTuple, NoReturn
+from typing import Any, Generic, NamedTuple
 
 from rim_eval import observations
 from rim_eval.errors import RimError
@@ -23,12 +23,12 @@ from rim_eval.patterns.rows import (
     PatternRow,
     ReplyKey,
     note_findings,
+    reply_of,
     rows_of_log,
     rows_of_metadata,
 )
 from rim_eval.replies import case_of
-
-_CONCURRENT: Final = 32
+from rim_eval.types import MODES
 
 
 def read_sample_file(
@@ -50,14 +50,11 @@ def read_sample_file(
             f"{path}: not samples of a rim task. Give sample files of `rim_...` tasks (samples_rim_*.jsonl)."
         )
 
-    slots = asyncio.Semaphore(_CONCURRENT)
-
     async def read(sample: dict[str, Any]) -> list[PatternRow]:
         observation = sample["record"]["observation"]
         reply = Generation.model_validate(sample["record"]["generation"])
         case = case_of(sample["doc"], reply)
-        async with slots:
-            readings = [await read_patterns(monitor, case, part, grader, reply) for part in parts]
+        readings = [await read_patterns(monitor, case, part, grader, reply) for part in parts]
         rows = [PatternRow.of(observation, reading) for reading in readings]
         for row, reading in zip(rows, readings, strict=True):
             labels = row.model_dump(mode="json", exclude_defaults=True)
@@ -119,12 +116,17 @@ def read_rows(
             run = run.model_copy(update={"model": label})
             rows = [row.model_copy(update={"model": label}) for row in rows]
         logs.append(_Log(path if label is None else f"{label}={path}", run, rows))
-    for label, several in models.items():
-        observations.refuse_several_models(label, several)
+    for label, named in models.items():
+        observations.refuse_several_models(label, named)
     observations.refuse_two_names((log.source, log.group, log.run.model) for log in logs)
     latest = observations.latest_runs(log.run for log in logs)
-    once = _each_once(log for log in logs if log.run in latest)
-    return sorted(once, key=lambda row: row.order), tuple(log.source for log in logs)
+    once = _each_once([log for log in logs if log.run in latest])
+    return sorted(once, key=_order), tuple(log.source for log in logs)
+
+
+def _order(row: LogRow) -> tuple[str | int, ...]:
+    """Sorts rows by model, set and mode, think before no-think."""
+    return (row.model, row.dataset, row.kind, MODES.index(row.mode), row.model_dump_json())
 
 
 def _rows_of_file(path: str, row_type: type[LogRow]) -> tuple[observations.Run, list[LogRow], bool]:
@@ -147,18 +149,24 @@ def _rows_of_file(path: str, row_type: type[LogRow]) -> tuple[observations.Run, 
     return run, rows, injected
 
 
-def _each_once(logs: Iterable[_Log[LogRow]]) -> list[LogRow]:
-    """Rows of copies of a log once, of one log the newest; one reply stands in one run only."""
-    runs: dict[ReplyKey, _Log[LogRow]] = {}
+def _each_once(logs: Sequence[_Log[LogRow]]) -> list[LogRow]:
+    """Rows of all logs; what copies of a log share counts once."""
+    run_of: dict[ReplyKey, _Log[LogRow]] = {}
     first: dict[Hashable, tuple[LogRow, str]] = {}
     for log in logs:
-        shared = [
-            row.reply for row in log.rows if runs.setdefault(row.reply, log).group != log.group
-        ]
+        replies = set(map(reply_of, log.rows))
+        shared = [key for key in replies if run_of.setdefault(key, log).group != log.group]
         if shared:
-            _refuse_two_runs(shared, runs[shared[0]].source, log.source)
-        for reading, row in {row.reading: row for row in log.rows}.items():
-            other, source = first.setdefault(reading, (row, log.source))
+            one, two = (observations.label_of(each.source)[1] for each in (run_of[shared[0]], log))
+            models = ", ".join(sorted({f"{model} on {dataset}" for model, dataset, *_ in shared}))
+            ids = ", ".join(sorted({prompt_id for _, _, prompt_id, *_ in shared})[:3])
+            raise RimError(
+                f"{len(shared)} replies of {models} ({ids}) stand in 2 runs: {one}, {two}. Where these are several "
+                f"models or checkpoints, name them apart: name1={one} name2={two}. Where they are runs of one "
+                "model, give one of them."
+            )
+        for row in log.rows:
+            other, source = first.setdefault(row.reading, (row, log.source))
             if other != row:
                 raise RimError(
                     f"{row.prompt_id} of {row.dataset} ({row.model}) was read twice, with "
@@ -167,35 +175,19 @@ def _each_once(logs: Iterable[_Log[LogRow]]) -> list[LogRow]:
     return [row for row, _ in first.values()]
 
 
-def _refuse_two_runs(shared: Sequence[ReplyKey], *sources: str) -> NoReturn:
-    """Refuse replies that two runs hold under one model's name: which one counts is unknown."""
-    paths = [observations.label_of(source)[1] for source in sources]
-    replies, prompts = set(shared), sorted({reply[2] for reply in shared})
-    models = ", ".join(sorted({f"{reply[0]} on {reply[1]}" for reply in replies}))
-    some = ", ".join(prompts[:3]) + (" and others" if len(prompts) > 3 else "")
-    apart = " ".join(f"name{number}={path}" for number, path in enumerate(paths, start=1))
-    raise RimError(
-        f"{len(replies)} replies of {models} ({some}) stand in 2 runs: {', '.join(paths)}. "
-        f"Where these are several models or checkpoints, name them apart: {apart}. "
-        "Where they are runs of one model, give one of them."
-    )
-
-
 def read_runs(sources: Iterable[str | Path]) -> tuple[list[PatternRow], observations.Table]:
     """Read what monitors found in logs, and the observations of the same runs by every judge.
 
-    Injection logs are ignored.
-
-    Args:
-        sources: As `read_rows` takes them.
+    Injection logs are ignored; sources are as `read_rows` takes them.
 
     Raises:
         RimError: `read_rows` raises it, no monitor has read any log, or runs have different settings.
     """
     rows, logs = read_rows(sources, PatternRow)
     if not rows:
-        step = "run `rim-eval patterns run LOGS --grader MODEL` first"
-        raise RimError(f"No monitor has read these logs yet: {step}.")
+        raise RimError(
+            "No monitor has read these logs yet: run `rim-eval patterns run LOGS --grader MODEL` first."
+        )
     table = observations.read_observations(logs)
     for problem in observations.check(table):
         if problem.kind == "mismatch":

@@ -48,14 +48,11 @@ def load_monitor(name: str) -> Monitor:
 
 
 def identity_name(name: str) -> str:
-    """Name under which a shipped monitor's findings stand: `keyword baseline` for `cues`.
-
-    Args:
-        name: As `load_monitor` takes it, with or without `:GRADER`; other names are returned as they are.
-    """
+    """Name under which a shipped monitor's findings stand (`keyword baseline` for `cues`), `:GRADER` kept."""
     monitor, colon, grader = name.partition(":")
-    known = {short: load().identity(None).name for short, load in _MONITORS.items()}
-    return known.get(monitor, monitor) + colon + grader
+    if monitor in _MONITORS:
+        monitor = _MONITORS[monitor]().identity(None).name
+    return monitor + colon + grader
 
 
 def rows_of_monitor(rows: Sequence[PatternRow], name: str) -> list[PatternRow]:
@@ -87,7 +84,6 @@ def rows_of_monitor(rows: Sequence[PatternRow], name: str) -> list[PatternRow]:
 
 def _label(monitor: MonitorId) -> str:
     """A monitor as it can be named here: a shipped one by the name that loads it."""
-    short = next(
-        (short for short in _MONITORS if identity_name(short) == monitor.name), monitor.name
-    )
-    return f"{short}@{monitor.grader}" if monitor.grader else short
+    names = {identity_name(short): short for short in _MONITORS}
+    name = names.get(monitor.name, monitor.name)
+    return f"{name}@{monitor.grader}" if monitor.grader else name

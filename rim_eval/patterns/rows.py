@@ -11,7 +11,7 @@ from rim_eval.errors import RimError
 from rim_eval.observations import PATTERN_COLUMNS, ModelName, Observation
 from rim_eval.paths import without_folders
 from rim_eval.patterns.monitor import ANY_PATTERN, MonitorId, Part, PartLabels, PatternReading
-from rim_eval.types import MODES, Mode, PromptKind
+from rim_eval.types import Mode, PromptKind
 
 if TYPE_CHECKING:
     from inspect_ai.log import EvalLog
@@ -55,30 +55,17 @@ class PatternRow(PartLabels):
         return bool(self.patterns) if label == ANY_PATTERN else label in self.labels
 
     @property
-    def reply(self) -> ReplyKey:
-        """The reply that the row is about."""
-        return reply_of(self)
-
-    @property
     def reading(self) -> tuple[ReplyKey, Part, MonitorId]:
         """The reading: which part of which reply, by which monitor."""
-        return (self.reply, self.part, self.monitor)
-
-    @property
-    def order(self) -> tuple[str | int, ...]:
-        """Sorts rows by group, monitor, prompt and epoch, think before no-think."""
-        about = (self.model, self.dataset, self.kind, MODES.index(self.mode), self.part)
-        return (*about, self.monitor.model_dump_json(), self.prompt_id, self.epoch)
+        return (reply_of(self), self.part, self.monitor)
 
     @property
     def columns(self) -> dict[str, Any]:
         """The columns of the reply's observation that a trace fills; all None where it was not read."""
-        if not self.read:
-            return dict.fromkeys(PATTERN_COLUMNS)
         monitor = self.monitor
-        grader = without_folders(monitor.grader) if monitor.grader else None
+        grader = monitor.grader and without_folders(monitor.grader)
         values = (self.patterns, f"{monitor.name}@{monitor.version}", grader)
-        return dict(zip(PATTERN_COLUMNS, values, strict=True))
+        return dict(zip(PATTERN_COLUMNS, values if self.read else (None,) * 3, strict=True))
 
     @classmethod
     def of(cls, reply: Mapping[str, Any], reading: PatternReading) -> "PatternRow":
@@ -107,44 +94,34 @@ class InjectionRow(Observation):
     statements_sha256: str
 
     @property
-    def reply(self) -> ReplyKey:
-        """The reply that the row is about; the arms of other statements are other replies."""
-        arm = f"{self.dataset} ({self.statements}, {self.statements_sha256[:8]}, {self.arm})"
-        return (self.model, arm, self.prompt_id, self.mode, self.epoch)
-
-    @property
     def reading(self) -> Self:
         """The row itself: several judges may have judged one reply."""
         return self
 
-    @property
-    def order(self) -> tuple[str, ...]:
-        """Sorts rows by model, set and statements."""
-        return (self.model, self.dataset, self.statements, self.model_dump_json())
-
 
 def reply_of(row: PatternRow | Observation) -> ReplyKey:
-    """Return the reply that a row is about."""
-    return (row.model, row.dataset, row.prompt_id, row.mode, row.epoch)
+    """Return the reply that a row is about; each arm of each statements file has its own."""
+    dataset = row.dataset
+    if isinstance(row, InjectionRow):
+        dataset += f" ({row.statements}, {row.statements_sha256[:8]}, {row.arm})"
+    return (row.model, dataset, row.prompt_id, row.mode, row.epoch)
 
 
 def rows_of_metadata(
     metadata: Iterable[Mapping[str, Any] | None], row_type: type[LogRow]
 ) -> list[LogRow]:
-    """Return the rows of one kind in the metadata of scores, or in the lines of a sample file."""
-    rows = (row for one in metadata for row in (one or {}).get(row_type.metadata_key, ()))
-    return [row_type.model_validate(row) for row in rows]
+    """Return the rows of one kind in the metadata of scores, or in the lines of a sample file.
+
+    Of several readings of one part by one monitor, the newest counts.
+    """
+    stored = (row for one in metadata for row in (one or {}).get(row_type.metadata_key, ()))
+    return list({row.reading: row for row in map(row_type.model_validate, stored)}.values())
 
 
 def rows_of_log(log: "EvalLog", row_type: type[LogRow]) -> list[LogRow]:
-    """Return all rows of one kind in an Inspect log with samples."""
+    """Return all rows of one kind in an Inspect log with samples; of one reading, the newest."""
     scores = (score for one in log.samples or [] for score in (one.scores or {}).values())
     return rows_of_metadata((score.metadata for score in scores), row_type)
-
-
-def pattern_rows(log: "EvalLog") -> list[PatternRow]:
-    """Return all pattern rows of an Inspect log; of readings by the same monitor, the newest."""
-    return list({row.reading: row for row in rows_of_log(log, PatternRow)}.values())
 
 
 def attach(observations: Iterable[Observation], rows: Iterable[PatternRow]) -> list[Observation]:
@@ -160,11 +137,8 @@ def attach(observations: Iterable[Observation], rows: Iterable[PatternRow]) -> l
         RimError: Two rows are about one trace.
     """
     traces = (row for row in rows if row.part == "trace" and row.read)
-    by_reply = index_unique(traces, reply_of, "readings")
-    return [
-        row.model_copy(update=by_reply[reply_of(row)].columns) if reply_of(row) in by_reply else row
-        for row in observations
-    ]
+    columns = {k: row.columns for k, row in index_unique(traces, reply_of, "readings").items()}
+    return [row.model_copy(update=columns.get(reply_of(row), {})) for row in observations]
 
 
 def note_findings(observation: dict[str, Any], row: PatternRow) -> None:

@@ -8,9 +8,17 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, NamedTuple, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, NamedTuple, Self
 
-from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    create_model,
+    field_validator,
+    model_validator,
+)
 
 from rim_eval import judging
 from rim_eval.errors import RimError, first_complaint
@@ -25,12 +33,15 @@ if TYPE_CHECKING:
 MIN_QUOTE: Final = 8
 """Fewest letters and digits of a quotation: a shorter one occurs in nearly every text."""
 
-MAX_SEVERITY: Final = 3
-
 _SHIPPED: Final = Path(__file__).with_name("rubric.yaml")
 _KEY: Final = "findings"
 """The one field of a grader's reply."""
-_OBJECT: Final = re.compile(r"\{\s*[\"}]")
+_OPENING: Final = re.compile(
+    r"""\{(?=\s*") | (?<!["']:) (?<!["']:[ ]) (?:\[(?=\s*\{) | (?:^|(?<=:[ ])) \[(?=\s*\]))""",
+    re.MULTILINE | re.VERBOSE,
+)
+"""Where an object or a list of objects begins, or an empty list on a line of its own; no list of a key's."""
+_FIELD: Final = re.compile(rf"""["'{{]\s*(?:{_KEY}|quote|label)["']?\s*:""")
 _MOST_FAILURES: Final = 200
 """Malformed objects after which a reply is given up: a grader in a loop is not read for ever."""
 _PROMPT_TAGS: Final = ("request", "context", "material")
@@ -176,7 +187,7 @@ class GivenFinding(BaseModel):
     quote: str | None = None
     """The words that show it; without any, the finding is unsupported."""
     label: str
-    severity: Annotated[int, Field(ge=0, le=MAX_SEVERITY)]
+    severity: Annotated[int, Field(ge=0, le=3)]
     """0 says that the item is not there."""
 
     @field_validator("label")
@@ -192,8 +203,7 @@ class GivenFinding(BaseModel):
         return severity
 
 
-class _Reply(BaseModel):
-    findings: tuple[GivenFinding, ...]
+_FINDINGS: Final = TypeAdapter(tuple[GivenFinding, ...])
 
 
 @dataclass(frozen=True)
@@ -208,20 +218,20 @@ class ParsedFindings:
 
 
 def parse_findings(reply: str, labels: Collection[str]) -> ParsedFindings:
-    """Read the last JSON object with `findings` in a grader's reply; the words around it say nothing.
+    """Read the last JSON object with `findings`, or bare list of findings; the words around it say nothing.
 
     Never raises and never guesses: an unknown label or a severity outside the scale makes the reply
-    unreadable, and so does an object after this one that is no valid JSON.
+    unreadable, and so do findings after this one that are no valid JSON.
 
     Args:
         reply: The reply, the grader's own trace already removed.
         labels: The labels that it may give.
     """
-    value, rest = _last_object(reply)
-    if value is None:
-        return ParsedFindings(problem=f"no JSON object with `{_KEY}`, or a malformed one after it")
+    value, rest = _last_findings(reply)
+    if value is None or _FIELD.search(rest):
+        return ParsedFindings(problem=f"no JSON with `{_KEY}`, or malformed JSON after it")
     try:
-        findings = _Reply.model_validate(value).findings
+        findings = _FINDINGS.validate_python(value)
     except ValidationError as error:
         return ParsedFindings(problem=first_complaint(error, _KEY))
     if unknown := sorted({one.label for one in findings} - set(labels)):
@@ -229,23 +239,21 @@ def parse_findings(reply: str, labels: Collection[str]) -> ParsedFindings:
     return ParsedFindings(findings, ends_reply=not rest.strip(" \t\r\n`"))
 
 
-def _last_object(reply: str) -> tuple[dict[str, Any] | None, str]:
-    """The last JSON object with the key, and what stands behind it; None where a malformed one follows."""
-    last: tuple[dict[str, Any] | None, str] = (None, "")
-    start = failures = 0
-    while failures < _MOST_FAILURES and (start := reply.find("{", start)) >= 0:
+def _last_findings(reply: str) -> tuple[Any, str]:
+    """The last list of findings, bare or of an object, and what stands behind it; None without one."""
+    last: tuple[Any, str] = (None, "")
+    end = failures = 0
+    while failures < _MOST_FAILURES and (opening := _OPENING.search(reply, end)):
         try:
-            value, end = (
-                _DECODER.raw_decode(reply, start) if _OBJECT.match(reply, start) else ({}, 0)
-            )
+            value, end = _DECODER.raw_decode(reply, opening.start())
         except (ValueError, RecursionError):
-            end, failures = 0, failures + 1
-        if not end:
-            last, start = (None, ""), start + 1
+            end, failures = opening.end(), failures + 1
             continue
-        if _KEY in value:
-            last = (value, reply[end:])
-        start = end
+        if isinstance(value, dict):
+            value = value.get(_KEY)
+        elif value and '"label"' not in reply[opening.start() : end]:
+            value = None
+        last = last if value is None else (value, reply[end:])
     return last
 
 
@@ -262,28 +270,18 @@ _DECODER: Final = json.JSONDecoder(strict=False, object_pairs_hook=_each_key_onc
 def _schema(labels: Sequence[str]) -> "ResponseSchema":
     """The form of a reply, for providers that hold a model to one."""
     from inspect_ai.model import ResponseSchema
-    from inspect_ai.util import JSONSchema
+    from inspect_ai.util import json_schema
 
-    def record(**properties: JSONSchema) -> JSONSchema:
-        return JSONSchema(
-            type="object",
-            properties=properties,
-            required=list(properties),
-            additionalProperties=False,
-        )
-
-    finding = record(
-        quote=JSONSchema(type="string"),
-        label=JSONSchema(type="string", enum=list(labels)),
-        severity=JSONSchema(type="integer", enum=list(range(1, MAX_SEVERITY + 1))),
-    )
-    reply = record(**{_KEY: JSONSchema(type="array", items=finding)})
-    return ResponseSchema(name=_KEY, json_schema=reply, strict=True)
+    label: Any = Literal[tuple(labels)]
+    fields: dict[str, Any] = {"quote": str, "label": label, "severity": Literal[1, 2, 3]}
+    finding: Any = create_model("Finding", __config__={"extra": "forbid"}, **fields)
+    reply = create_model("Reply", __config__={"extra": "forbid"}, findings=list[finding])
+    return ResponseSchema(name=_KEY, json_schema=json_schema(reply), strict=True)
 
 
 def _escaped(text: str) -> str:
     """Text from outside that ends no part of the prompt, and whose copy is no reply."""
-    return escape_markers(text, _PROMPT_TAGS).replace(f'"{_KEY}"', f"“{_KEY}”")
+    return re.sub(rf'"({_KEY}|label)"', r"“\1”", escape_markers(text, _PROMPT_TAGS))
 
 
 def _quoted(given: Iterable[GivenFinding], text: str) -> list[Finding]:

@@ -113,13 +113,12 @@ def compare_with_labels(
         RimError: The monitor read a part twice.
     """
     traces = [row for row in rows if row.part == "trace" and row.prompt_id in truth]
+    labels = {name: (name,) if name in PATTERNS else () for name in truth.values()}
     unlabelled: dict[str, Any] = {"severities": {}, "marks": (), "reason": None}
-
-    def labelled(row: PatternRow) -> PatternRow:
-        patterns = tuple(name for name in PATTERNS if name == truth[row.prompt_id])
-        return row.model_copy(update=unlabelled | {"patterns": patterns})
-
-    references = [labelled(row) for row in {reply_of(row): row for row in traces}.values()]
+    references = [
+        row.model_copy(update=unlabelled | {"patterns": labels[truth[row.prompt_id]]})
+        for row in {reply_of(row): row for row in traces}.values()
+    ]
     return compare_monitors(traces, references, (), reference)
 
 

@@ -12,11 +12,7 @@ from inspect_ai.model import get_model
 
 from rim_eval.inspect_tasks.patterns import read_finished_log, read_parts, reasoning_patterns
 from rim_eval.observations import from_inspect_log, read_observations
-from rim_eval.patterns import (
-    attach,
-    conditional_rates,
-    pattern_rows,
-)
+from rim_eval.patterns import PatternRow, attach, conditional_rates, rows_of_log
 
 pytestmark = pytest.mark.slow
 
@@ -41,7 +37,7 @@ def test_it_reads_a_finished_log_without_the_model_that_wrote_it(
 ) -> None:
     (tmp_path / "script.json").unlink()  # the scripted model cannot be made again
     done = read_finished_log(Path(log.location), "cues", ["trace"], None)
-    rows = pattern_rows(done)
+    rows = rows_of_log(done, PatternRow)
     assert len(rows) == 16
     thought = {row.prompt_id: row for row in rows if row.mode == "think"}
     assert sum(row.patterns == ("heuristic_reliance",) for row in thought.values()) == 3
@@ -77,11 +73,11 @@ def test_tables_and_cards_find_the_patterns_in_the_observations(
 
 def test_observations_take_the_patterns_and_the_outcome_splits_by_them(log: EvalLog) -> None:
     done = score(log, reasoning_patterns(monitor="cues"), action="append", display="none")
-    observations = attach(from_inspect_log(done), pattern_rows(done))
+    observations = attach(from_inspect_log(done), rows_of_log(done, PatternRow))
     assert {one.patterns for one in observations if one.mode == "no_think"} == {None}
     assert sum(one.patterns == () for one in observations if one.mode == "think") == 5
     found = conditional_rates(
-        pattern_rows(done), [one for one in observations if one.verdict is not None]
+        rows_of_log(done, PatternRow), [one for one in observations if one.verdict is not None]
     )
     assert {one.group.mode for one in found} <= {"think"}
 
@@ -101,7 +97,7 @@ def test_a_grader_reads_what_it_is_shown_and_its_quotations_stay_in_the_log(
     done = score(
         log, reasoning_patterns(), model_roles={"grader": grader}, action="append", display="none"
     )
-    rows = [row for row in pattern_rows(done) if row.mode == "think"]
+    rows = [row for row in rows_of_log(done, PatternRow) if row.mode == "think"]
     assert sum(row.severities == {"bias_driven_shortcuts": 2} for row in rows) == 3
     assert sum(row.unsupported == ("leakage_claims",) for row in rows) == 5
     assert {row.monitor.grader for row in rows} == {"rim_toy/grader"}
@@ -124,7 +120,7 @@ def test_it_reads_traces_of_math_tasks(run: Run, script: Script) -> None:
     thought = "<think>\nI remember this problem, so I will just guess.\n</think>\n\n\\boxed{3}"
     log = run(script([{"mode": "think", "reply": thought}, {"reply": "\\boxed{3}"}]), task="rim_eval/toy_math", limit=2)  # fmt: skip
     done = read_finished_log(Path(log.location), "cues", ["trace", "answer"], None)
-    rows = pattern_rows(done)
+    rows = rows_of_log(done, PatternRow)
     assert {(row.kind, row.dataset) for row in rows} == {("reasoning", "toy_math")}
     assert sum(row.patterns == ("heuristic_reliance",) for row in rows) == 2
     assert len(rows) == 8
