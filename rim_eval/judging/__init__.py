@@ -31,6 +31,7 @@ from rim_eval.judging._spec import (
     Source,
 )
 from rim_eval.judging._validation import (
+    MeasuredGroup,
     Measurement,
     Validation,
     find_validations,
@@ -49,6 +50,7 @@ __all__ = [
     "Judge",
     "JudgeProvenance",
     "Judgement",
+    "MeasuredGroup",
     "Measurement",
     "Message",
     "Sees",
