@@ -81,14 +81,15 @@ def list_judges() -> None:
     default="csv",
     show_default=True,
     type=click.Choice(tuple(judging.LABELLED_SETS)),
-    help="Human-labelled set.",
+    help="Human-labelled set; csv is a file of your own with the columns prompt, answer and label.",
 )
 @click.option(
     "--data",
     "files",
     multiple=True,
     type=_PATH,
-    help="Local file of the set (repeatable); without it the set is downloaded from its publisher.",
+    help="Local file of the set (repeatable); without it the set comes from the folder in RIM_EVAL_DATA, or is "
+    "downloaded from its publisher.",
 )
 @_graders
 @_sees
@@ -100,12 +101,15 @@ def validate(judge: str, set_name: str, files: Sequence[Path], graders: Sequence
     """Measure JUDGE (a name or a file) against people, per source model and mode.
 
     Writes sensitivity, specificity, kappa and F1 with 95 % intervals to JUDGE.validation.json; no prompt
-    and no reply is written. What is there of other source models stays; the same ones are replaced.
+    and no reply is written. What is there of other source models stays; the same ones are replaced. A row of a
+    csv may name kind, model and mode too; without a model column it is called as its file is.
     """
     loaded, models = _load(judge, sees, graders)
     replies, records = judging.load_labelled(set_name, files)
     if limit and out is None:
-        raise RimError("--limit measures a part only: say with --out where to keep its figures.")
+        raise RimError(
+            "--limit measures a part only: say where to keep its figures, --out trial.json."
+        )
     target = judging.validation_target(loaded, out, () if set_name == "csv" else records)
     if without := sum(record.rows for record in records) - len(replies):
         click.echo(

@@ -95,7 +95,10 @@ def load_labelled(
         raise RimError(f"There is no labelled set `{name}`. Sets: {', '.join(LABELLED_SETS)}.")
     labelled_set = LABELLED_SETS[name]
     if not files and not labelled_set.files:
-        raise RimError(f"The set `{name}` needs a file: --data FILE, {labelled_set.about}.")
+        raise RimError(
+            f"The set `{name}` needs a file: --data FILE, {labelled_set.about}. Published sets need none: "
+            f"--set {', '.join(other for other, each in LABELLED_SETS.items() if each.files)}."
+        )
     published = {file.name: file for file in labelled_set.files}
     try:
         contents = [

@@ -11,7 +11,7 @@ from pydantic import Field, NonNegativeInt, ValidationError
 
 from rim_eval._version import __version__
 from rim_eval.errors import RimError, first_complaint
-from rim_eval.files import write_whole
+from rim_eval.files import read_json_object, write_whole
 from rim_eval.judging._case import Event, Judgement, Sees
 from rim_eval.judging._grader import Grader
 from rim_eval.judging._judge import Judge, judge_names, load_judge
@@ -34,8 +34,7 @@ class MeasuredGroup(FiniteModel):
     prompts: dict[PromptKind, NonNegativeInt] = Field(default={})
     """Replies by what their prompts ask for; empty when that is not known."""
     left_out: bool = False
-    """Whether the judge, one that is trained, was trained without this model's replies: then these are the
-    figures that say what it does on further models."""
+    """Whether the judge was trained on others but not on this model: figures for further models rest on these."""
 
 
 class Measurement(MeasuredGroup):
@@ -194,16 +193,14 @@ def read_validation(path: Path) -> Validation:
     Raises:
         RimError: The file cannot be read, or is not of this shape.
     """
+    content = read_json_object(path)
     try:
-        validation = Validation.model_validate_json(path.read_bytes())
-        return validation.model_copy(update={"path": path})
+        return Validation.model_validate(content | {"path": path})
     except ValidationError as error:
         raise RimError(
             f"{path} is no judge validation file of this version: {first_complaint(error, 'the file')}. "
             "`rim-eval judge validate JUDGE` writes them: measure the judge again."
         ) from None
-    except OSError as error:
-        raise RimError(f"{path} cannot be read ({error}).") from None
 
 
 def load_validation(judge: Judge) -> Validation | None:

@@ -115,7 +115,9 @@ def test_a_reply_longer_than_the_csv_modules_limit_is_read(load: Load) -> None:
 def test_loading_needs_a_set_and_files(tmp_path: Path) -> None:
     with pytest.raises(RimError, match=r"no labelled set `xtest`. Sets: xstest"):
         load_labelled("xtest")
-    with pytest.raises(RimError, match=r"`csv` needs a file: --data FILE"):
+    with pytest.raises(
+        RimError, match=r"`csv` needs a file: --data FILE, a CSV .*--set xstest, jailbreakbench"
+    ):
         load_labelled("csv")
     with pytest.raises(
         RimError, match=r"none\.csv: No such file.*Name a file of the set `csv` with --data"
