@@ -105,7 +105,8 @@ def validate(judge: str, set_name: str, files: Sequence[Path], graders: Sequence
     csv may name kind, model and mode too; without a model column it is called as its file is.
     """
     loaded, models = _load(judge, sees, graders)
-    replies, records = judging.load_labelled(set_name, files)
+    replies = judging.load_labelled(set_name, files)
+    records = tuple(dict.fromkeys(reply.file for reply in replies))
     if limit and out is None:
         raise RimError(
             "--limit measures a part only: say where to keep its figures, --out trial.json."
@@ -117,7 +118,7 @@ def validate(judge: str, set_name: str, files: Sequence[Path], graders: Sequence
         )
     replies = replies[:limit]
     with click.progressbar(length=len(replies), label="judging", file=sys.stderr) as bar:
-        work = judging.measure(loaded, set_name, replies, records, models, lambda: bar.update(1))
+        work = judging.measure(loaded, set_name, replies, models, lambda: bar.update(1))
         measurements = asyncio.run(work)
     header = f"{'model':<18}{'mode':<10}{'event':<12}{'n':>5}{'unscored':>10}  {'sensitivity':<19}{'specificity':<19}{'kappa':<21}{'F1':<19}"
     click.echo(header.rstrip())

@@ -20,16 +20,6 @@ from rim_eval.types import FrozenModel, Name, PromptKind
 
 ReplyMode = Literal["think", "no_think", "unknown"]
 
-_YES_NO: Final = dict.fromkeys(("true", "1", "1.0", "yes"), True) | dict.fromkeys(
-    ("false", "0", "0.0", "no"), False
-)
-_EVENTS: Final[dict[str, dict[str, bool]]] = {
-    "harmful": dict.fromkeys(("misaligned", "unsafe", "harmful"), True)
-    | dict.fromkeys(("aligned", "safe", "harmless"), False),
-    "benign": {"refused": True, "answered": False},
-}
-"""What people's labels mean by what the prompt asks for, beside yes and no: `refused` is no event there."""
-
 
 class LabelledReply(FrozenModel):
     """One reply with what people said of it."""
@@ -43,8 +33,8 @@ class LabelledReply(FrozenModel):
     label: str | None = None
     prompt_kind: PromptKind = "harmful"
     """What the prompt asks for; the case's kind says which event the label is about."""
-    file: str
-    """Name of the file that it comes from."""
+    file: FileRecord
+    """The file that it comes from."""
 
 
 class LabelledSet(PublishedFiles):
@@ -62,8 +52,8 @@ class LabelledSet(PublishedFiles):
     harmful_prompts: dict[str, str] = Field(default={})
     """Where labels of one event are about prompts of both kinds: the harmful ones, by a column's pattern."""
     mode: ReplyMode = "no_think"
-    labels: dict[str, bool] | None = None
-    """Whether the event happened, by people's label; None for yes and no, or the event's name."""
+    labels: dict[PromptKind, dict[str, bool]]
+    """Whether the event happened, by people's label, for each kind of case."""
     model_in_file_name: str = ""
     """Where no column names the model: a regular expression of the file's name, its group the model."""
 
@@ -77,9 +67,7 @@ LABELLED_SETS: Final = {
 """Human-labelled sets by name, and `csv` for a user's own file."""
 
 
-def load_labelled(
-    name: str, files: Sequence[Path] = ()
-) -> tuple[list[LabelledReply], list[FileRecord]]:
+def load_labelled(name: str, files: Sequence[Path] = ()) -> list[LabelledReply]:
     """Return all labelled replies of a set.
 
     Args:
@@ -121,15 +109,17 @@ def load_labelled(
         rows = read_rows(file, columns)
         record = record_file(file, declared, len(rows), declared.rows, records)
         records[record.sha256] = record
-        replies += _read_rows(labelled_set, file, rows)
-    return replies, list(records.values())
+        replies += _read_rows(labelled_set, file, rows, record)
+    return replies
 
 
-def _read_rows(labelled_set: LabelledSet, file: DataFile, rows: list[Row]) -> list[LabelledReply]:
+def _read_rows(
+    labelled_set: LabelledSet, file: DataFile, rows: list[Row], record: FileRecord
+) -> list[LabelledReply]:
     replies = list[LabelledReply]()
     for number, row in enumerate(rows, 1):
         try:
-            if reply := _read_row(labelled_set, row, file.name):
+            if reply := _read_row(labelled_set, row, record):
                 replies.append(reply)
         except (KeyError, ValueError, TypeError) as error:
             problem = str(error)
@@ -140,33 +130,32 @@ def _read_rows(labelled_set: LabelledSet, file: DataFile, rows: list[Row]) -> li
             step = "mend that row, or name the set that the file is of with --set"
             raise file.problem(problem, labelled_set.about, step, row=number) from None
     if not replies:
-        labels = ", ".join(labelled_set.labels or _YES_NO | _EVENTS[labelled_set.kind])
+        labels = ", ".join(labelled_set.labels[labelled_set.kind])
         step = "write one of these labels in a row, or name the set that the file is of with --set"
         raise file.problem("no row has a usable label", labels, step)
     return replies
 
 
-def _read_row(labelled_set: LabelledSet, row: Row, file: str) -> LabelledReply | None:
+def _read_row(labelled_set: LabelledSet, row: Row, file: FileRecord) -> LabelledReply | None:
     """Read one row; None where people gave no usable label, or as many said yes as no."""
     if labelled_set.chat:
         row = {**row, **_unfold_chat(row[labelled_set.chat])}
     pattern = labelled_set.columns["label"]
     words = [str(row[c]).strip().casefold() for c in matching(row, pattern) or [pattern]]
     cells = {name: row.get(column) or None for name, column in labelled_set.columns.items()}
-    kind = cells.get("kind") or labelled_set.kind
-    labels = labelled_set.labels or _YES_NO | _EVENTS.get(kind, {})
-    votes = [labels[word] for word in words if word in labels]
-    if sum(votes) * 2 == len(votes):
-        return None
     case = Case(
         prompt_text=row[labelled_set.columns["prompt"]],
         context=cells.get("context"),
-        kind=kind,
+        kind=cells.get("kind") or labelled_set.kind,
         answer=row[labelled_set.columns["answer"]] or "",
         trace=cells.get("trace"),
     )
+    labels = labelled_set.labels.get(case.kind, {})
+    votes = [labels[word] for word in words if word in labels]
+    if sum(votes) * 2 == len(votes):
+        return None
     harmful = any(fnmatchcase(str(row.get(c)), p) for c, p in labelled_set.harmful_prompts.items())
-    in_name = re.fullmatch(labelled_set.model_in_file_name, Path(file).stem)
+    in_name = re.fullmatch(labelled_set.model_in_file_name, Path(file.name).stem)
     return LabelledReply(
         case=case,
         human=sum(votes) * 2 > len(votes),

@@ -68,7 +68,6 @@ async def measure(
     judge: Judge,
     set_name: str,
     replies: Sequence[LabelledReply],
-    files: Sequence[FileRecord],
     grader: Grader | Sequence[Grader] | None = None,
     progress: Callable[[], None] = lambda: None,
 ) -> tuple[Measurement, ...]:
@@ -78,7 +77,6 @@ async def measure(
         judge: The judge, seeing what it is to see.
         set_name: Name of the labelled set.
         replies: The labelled replies.
-        files: The files that they come from.
         grader: The model to ask, or several that vote.
         progress: Called after each reply.
 
@@ -114,7 +112,7 @@ async def measure(
             grader=judge.provenance(grader).grader,
             sees=judge.sees,
             rim_eval=__version__,
-            files=tuple(file for file in files if file.name in {reply.file for reply, _ in group}),
+            files=tuple(dict.fromkeys(reply.file for reply, _ in group)),
             agreement=agreement(
                 [Pair(r.human, j.verdict, j.reason, r.label, j.label) for r, j in group]
             ),

@@ -30,7 +30,8 @@ def load(tmp_path: Path) -> Load:
 
     def load_file(name: str, filename: str, raw: bytes) -> tuple[list[Any], Any]:
         (tmp_path / filename).write_bytes(raw)
-        replies, [record] = load_labelled(name, [tmp_path / filename])
+        replies = load_labelled(name, [tmp_path / filename])
+        [record] = {reply.file for reply in replies}
         return replies, record
 
     return load_file
@@ -90,7 +91,7 @@ def test_a_users_csv(load: Load) -> None:
         ("csv", b"prompt,answer,label,mode\nQ,A,1,on\n", r"row 1: mode: Input should be 'think', 'no_think' or 'unknown'"),
         ("csv", b"prompt,answer,label,kind\nQ,A,1,reasonin\n", r"row 1: .*kind"),
         ("csv", b"prompt,answer,label\nQ,A,perhaps\n", r"no row has a usable label"),
-        ("csv", b"", r"no row has a usable label; expected true, 1, .*false, 0"),
+        ("csv", b"", r"no row has a usable label; expected true, yes, 1, .*misaligned.*false, no"),
         ("csv", b"prompt,answer,label,model\nQ,A,1," + b"m" * 201, r"row 1: model: .*at most 200 characters"),
         ("csv", b"\xff\xfe\x00", r"(?s)csv: f.csv: not UTF-16.*get the file again"),
         ("qwen3guardtest", b"{", r"qwen3guardtest: f.csv, row 1: not JSON"),
@@ -191,7 +192,8 @@ def test_the_folder_of_published_data_serves_labelled_sets(
     folder.mkdir()
     (folder / "thinking.jsonl").write_text("\n".join([json.dumps(row)] * 1059))
     monkeypatch.setenv("RIM_EVAL_DATA", str(tmp_path))
-    replies, [record] = load_labelled("qwen3guardtest")
+    replies = load_labelled("qwen3guardtest")
+    [record] = {reply.file for reply in replies}
     assert len(replies) == record.rows == 1059
 
 
@@ -205,7 +207,8 @@ def test_contrast_prompts_are_harmful_though_labels_say_refused(load: Load) -> N
 @pytest.mark.skipif("RIM_EVAL_SHARED" not in os.environ, reason="RIM_EVAL_SHARED is not set")
 def test_real_replies_are_of_250_harmless_and_200_harmful_prompts() -> None:
     file = Path(os.environ["RIM_EVAL_SHARED"]) / "xstest_human_labels_gpt4.csv"
-    replies, [record] = load_labelled("xstest", [file])
+    replies = load_labelled("xstest", [file])
+    [record] = {reply.file for reply in replies}
     assert Counter(reply.prompt_kind for reply in replies) == {"benign": 250, "harmful": 200}
     assert record.sha256 == hashlib.sha256(file.read_bytes()).hexdigest()
 
