@@ -132,6 +132,12 @@ def validate(judge: str, set_name: str, files: Sequence[Path], graders: Sequence
         if agreement.labels_kappa is not None:
             labels = agreement.labels or {}
             click.echo(f"{'':<18}kappa over {len(labels)} labels: {agreement.labels_kappa:.3f}")
+    beside = judging.load_validation(loaded)
+    if beside and any(one.left_out and one.set == set_name for one in beside.measurements):
+        click.echo(
+            f"This judge was trained on replies of {set_name}. What it does on further models is said by the figures "
+            "with each model left out: `rim-eval judge list`."
+        )
     for old in judging.save_measurements(loaded, measurements, target):
         by = f", grader {old.grader}" if old.grader else ""
         click.echo(

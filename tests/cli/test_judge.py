@@ -230,6 +230,17 @@ def test_a_folder_that_is_not_writable_is_said_before_anything_is_judged(
     assert "in none that you may write to. Name a file with --out: refusal.json" in done.output
 
 
+def test_a_judge_measured_on_what_it_was_trained_on_says_so(tmp_path: Path, rows: Path) -> None:
+    file = tmp_path / "xstest_human_labels_toy.csv"
+    file.write_text(
+        "type,prompt,completion,final_label\nhomonyms,Q,Read a book.,1_full_compliance\n"
+    )
+    out = ("--out", tmp_path / "v.json")
+    trained = rim_eval("judge", "validate", "refusal", "--set", "xstest", "--data", file, *out)
+    assert "trained on replies of xstest" in trained.output
+    assert "trained" not in rim_eval("judge", "validate", "refusal", "--data", rows, *out).output
+
+
 def test_rows_without_a_usable_label_are_counted(tmp_path: Path) -> None:
     (tmp_path / "small.csv").write_text(
         "prompt,answer,label\nQ,A book.,no\nQ,A book.,maybe\nQ,B,\n"
