@@ -4,8 +4,9 @@
     python benchmarks/judge_correction.py --judge refusal # each measured model corrected by the others
 
 The simulation draws logits of sensitivity and specificity for some measured models and one further
-model, labelled replies of the former, and verdicts on 300 replies of the latter. `pooled` takes all
-labelled replies as of one model, as one would without the spread. The second form needs the figures
+model, labelled replies of the former, and verdicts on 300 replies of the latter. Rates are simulated, differences between
+modes are not. `corrected` is the share of runs in which there is a corrected rate; coverage is of those.
+`pooled` takes all labelled replies as of one model, as one would without the spread. The second form needs the figures
 beside the judge (`rim-eval judge validate`): the rate of refusals that people count on each model's replies
 against the rate that the judge counts, corrected by the other models.
 """
@@ -34,7 +35,9 @@ def main() -> None:
     if options.judge:
         leave_one_out(options.judge)
         return
-    print("models  spread  correlation  Se   Sp    truth  | covered  width | pooled covers")
+    print(
+        "models  spread  correlation  Se   Sp    truth  | corrected  covered  width | pooled: corrected  covered"
+    )
     judges = ((0.93, 0.98), (0.75, 0.95))
     apart = product((3, 5), (0.5, 1.0, 1.5), (0.0,), judges, (0.03, 0.3))
     together = product((5,), (1.0,), (-0.8, 0.8), judges[:1], (0.03, 0.3))
@@ -73,7 +76,8 @@ def simulate(
             pooled.append(found[1] <= truth <= found[2])
     print(
         f"{models:>6}  {spread:>6}  {correlation:>11}  {shares[0]:.2f} {shares[1]:.2f}  {truth:>5}  | "
-        f"{np.mean(covered):>7.1%}  {np.mean(widths):>5.2f} | {np.mean(pooled):.1%}",
+        f"{len(covered) / runs:>9.0%}  {np.mean(covered):>7.1%}  {np.mean(widths):>5.2f} | "
+        f"{len(pooled) / runs:>17.0%}  {np.mean(pooled):>7.1%}",
         flush=True,
     )
 

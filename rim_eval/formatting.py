@@ -1,8 +1,7 @@
 """How figures are written for readers: signs, units, intervals, and the words of each kind of prompts."""
 
 import math
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from rim_eval.types import Mode, PromptKind
@@ -154,35 +153,3 @@ def figure_text(
     ends = f"{write(lower)} to {write(upper)}"
     named = f"{100 * level:g} % interval {ends}" if level is not None else ends
     return f"{write(value)}{unit} ({'; '.join([named, *details])})"
-
-
-class MeasuredOn(NamedTuple):
-    """On what a judge was compared with people."""
-
-    labelled_set: str
-    model: str
-    """Who wrote the replies."""
-    kappa: float | None
-    prompts: Mapping[PromptKind, int]
-    """Replies by what their prompts ask for; empty when that is not known."""
-    left_out: bool
-    """Whether the judge was trained without this model."""
-
-
-def measured_text(groups: Iterable[MeasuredOn]) -> str:
-    """Say on which models a judge was compared with people, how well it agreed, and on which prompts."""
-    groups = list(groups)
-    if not groups:
-        return "not measured against people here"
-    models = list(dict.fromkeys(group.model for group in groups))
-    kappas = sorted(group.kappa for group in groups if group.kappa is not None)
-    counts = Counter[str]()
-    for group in groups:
-        counts.update(group.prompts)
-    words = {"benign": "harmless", "harmful": "harmful"}
-    prompts = [f"{n} replies to {words[kind]} prompts" for kind, n in sorted(counts.items()) if n]
-    where = ", ".join([*dict.fromkeys(group.labelled_set for group in groups), *prompts])
-    out = " left out of its training" * all(group.left_out for group in groups)
-    kappa = f"kappa {kappas[0]:.2f} to {kappas[-1]:.2f}" if kappas else "kappa not defined"
-    plural = "s" * (len(models) != 1)
-    return f"measured on {len(models)} model{plural}{out} ({', '.join(models)}): {kappa}; {where}"

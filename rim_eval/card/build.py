@@ -33,9 +33,6 @@ from rim_eval.types import KIND_NAMES, MODES, PROMPT_KINDS, Mode, PromptKind
 if TYPE_CHECKING:
     import pandas as pd
 
-_MEASURED = {"set", "model", "mode", "event", "grader", "prompts", "left_out"}
-_AGREEMENT_COUNTS = {"true_positive", "false_positive", "true_negative", "false_negative"}
-
 
 def make_card(
     table: Table,
@@ -352,12 +349,7 @@ def _judge_card(
     validation = validations.get(name.split("@")[0])
     # Only what was measured of exactly this judge file, grader, input and event.
     measured = tuple(
-        schema.JudgeFigures(
-            unscored=one.agreement.n - one.agreement.n_scored,
-            kappa=one.agreement.kappa.value,
-            **one.model_dump(include=_MEASURED),
-            **{name: getattr(one.agreement, name) for name in _AGREEMENT_COUNTS},
-        )
+        schema.JudgeFigures.of(one)
         for one in (validation.measurements if validation else ())
         if (one.judge_sha256, one.grader, one.sees) == (sha256, model, sees)
         and one.event == KIND_NAMES[frame["kind"].iloc[0]].event

@@ -18,7 +18,8 @@ from pydantic import (
 
 from rim_eval.errors import RimError, first_complaint
 from rim_eval.files import parse_json, read_bounded
-from rim_eval.formatting import KIND_WORDS, MODE_WORDS, MeasuredOn, estimate, percent
+from rim_eval.formatting import KIND_WORDS, MODE_WORDS, estimate, percent
+from rim_eval.judging import MeasuredGroup, Measurement
 from rim_eval.results.counts import PairCell
 from rim_eval.results.figures import Figures, SetResult
 from rim_eval.statistics import SafeAtK
@@ -26,14 +27,12 @@ from rim_eval.types import Command, FiniteModel, Mode, Name, PromptKind, Sentenc
 
 SCHEMA_VERSION: Final = 1
 
+_COUNTS: Final = ("true_positive", "false_positive", "true_negative", "false_negative")
 
-class JudgeFigures(FiniteModel):
-    """How one judge agreed with people, on the replies of one model in one mode."""
 
-    set: Name
-    model: Name
-    mode: Name
-    event: Name
+class JudgeFigures(MeasuredGroup):
+    """How one judge agreed with people on one group of replies: what readers see of a measurement."""
+
     grader: Name | None
     true_positive: NonNegativeInt
     false_positive: NonNegativeInt
@@ -41,15 +40,17 @@ class JudgeFigures(FiniteModel):
     false_negative: NonNegativeInt
     unscored: NonNegativeInt
     kappa: float | None = Field(ge=-1, le=1)
-    prompts: dict[PromptKind, NonNegativeInt] = Field(default={})
-    """Replies by what their prompts ask for; empty when that is not known."""
-    left_out: bool = False
-    """Whether the judge that was measured was trained without this model's replies."""
 
-    @property
-    def measured_on(self) -> MeasuredOn:
-        """What readers are told of it in short."""
-        return MeasuredOn(self.set, self.model, self.kappa, self.prompts, self.left_out)
+    @classmethod
+    def of(cls, measurement: Measurement) -> Self:
+        """The figures of a measurement, without how it was made."""
+        agreement = measurement.agreement
+        return cls(
+            **measurement.model_dump(include={*MeasuredGroup.model_fields}),
+            **{name: getattr(agreement, name) for name in _COUNTS},
+            unscored=agreement.n - agreement.n_scored,
+            kappa=agreement.kappa.value,
+        )
 
     @property
     def positives(self) -> int:

@@ -5,6 +5,7 @@ has its n beside it.
 """
 
 import tomllib
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -21,7 +22,6 @@ from rim_eval.formatting import (
     NOTHING_TO_READ,
     estimate,
     interval,
-    measured_text,
     p_text,
     percent,
     percent_of,
@@ -337,11 +337,31 @@ def _judge_row(each: schema.SetCard) -> Cells:
         checked = each.kind == "reasoning"
         by = "answers are compared with the gold answer" if checked else "not judged"
         return (each.dataset, by, "", "", "")
-    agreement = measured_text(part.measured_on for part in judge.measured)
+    agreement = measured_text(judge.measured)
     model = judge.model or "offline, no model"
     wording = judge_wording(judge.name, judge.sha256)
     name = f"{judge.name} ({wording})" if wording else judge.name
     return (each.dataset, name, model, judge.sees or "", agreement)
+
+
+def measured_text(groups: Sequence[schema.JudgeFigures]) -> str:
+    """Say on which models a judge was compared with people, how well it agreed, and on which prompts."""
+    if not groups:
+        return "not measured against people here"
+    models = list(dict.fromkeys(group.model for group in groups))
+    kappas = sorted(group.kappa for group in groups if group.kappa is not None)
+    counts = Counter[str]()
+    for group in groups:
+        counts.update(group.prompts)
+    words = {"benign": "harmless", "harmful": "harmful"}
+    prompts = [
+        f"{n} replies to {words.get(kind, kind)} prompts" for kind, n in sorted(counts.items()) if n
+    ]
+    where = ", ".join([*dict.fromkeys(group.set for group in groups), *prompts])
+    out = " left out of its training" * all(group.left_out for group in groups)
+    kappa = f"kappa {kappas[0]:.2f} to {kappas[-1]:.2f}" if kappas else "kappa not defined"
+    plural = "s" * (len(models) != 1)
+    return f"measured on {len(models)} model{plural}{out} ({', '.join(models)}): {kappa}; {where}"
 
 
 def _agreement_rows(measured: Sequence[schema.JudgeFigures]) -> Iterator[Cells]:

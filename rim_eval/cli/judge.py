@@ -11,8 +11,8 @@ import click
 from rim_eval import judging
 from rim_eval.errors import RimError, refuse_existing
 from rim_eval.files import whole_file
-from rim_eval.formatting import measured_text
 from rim_eval.judging import Judge, Sees
+from rim_eval.statistics.agreement import krippendorff_alpha
 
 if TYPE_CHECKING:
     from inspect_ai.log import EvalLog
@@ -51,6 +51,9 @@ def list_judges() -> None:
 
     NAME:PART shows a judge another part of the reply, wherever a judge is named: -T judge=hexphi:both.
     """
+    from rim_eval.card.schema import JudgeFigures
+    from rim_eval.card.tables import measured_text
+
     for name in judging.judge_names():
         judge = judging.load_judge(name)
         kinds = ", ".join(judge.applies_to)
@@ -58,11 +61,11 @@ def list_judges() -> None:
         asks = "classifier" if judge.spec.needs_model and not judge.needs_grader else asks
         wording = f"; {judge.spec.wording}" if judge.spec.wording else ""
         validation = judging.load_validation(judge)
-        measurements = validation.measurements if validation else ()
+        measured = [JudgeFigures.of(one) for one in validation.measurements] if validation else []
         click.echo(f"{name:<18} {kinds:<16} {asks:<14}".rstrip())
         click.echo(f"{'':<18} {judge.spec.title}{wording}")
-        for left_out in sorted({one.left_out for one in measurements}) or [False]:
-            groups = (one.measured_on for one in measurements if one.left_out == left_out)
+        for left_out in sorted({one.left_out for one in measured}) or [False]:
+            groups = [one for one in measured if one.left_out == left_out]
             click.echo(f"{'':<18} {measured_text(groups)}")
         others = ", ".join(f"{name}:{part}" for part in judge.spec.inputs if part != judge.sees)
         click.echo(
@@ -78,14 +81,15 @@ def list_judges() -> None:
     default="csv",
     show_default=True,
     type=click.Choice(tuple(judging.LABELLED_SETS)),
-    help="Human-labelled set.",
+    help="Human-labelled set; csv is a file of your own with the columns prompt, answer and label.",
 )
 @click.option(
     "--data",
     "files",
     multiple=True,
     type=_PATH,
-    help="Local file of the set (repeatable); without it the set is downloaded from its publisher.",
+    help="Local file of the set (repeatable); without it the set comes from the folder in RIM_EVAL_DATA, or is "
+    "downloaded from its publisher.",
 )
 @_graders
 @_sees
@@ -97,16 +101,24 @@ def validate(judge: str, set_name: str, files: Sequence[Path], graders: Sequence
     """Measure JUDGE (a name or a file) against people, per source model and mode.
 
     Writes sensitivity, specificity, kappa and F1 with 95 % intervals to JUDGE.validation.json; no prompt
-    and no reply is written. What is there of other source models stays; the same ones are replaced.
+    and no reply is written. What is there of other source models stays; the same ones are replaced. A row of a
+    csv may name kind, model and mode too; without a model column it is called as its file is.
     """
     loaded, models = _load(judge, sees, graders)
-    replies, records = judging.load_labelled(set_name, files)
+    replies = judging.load_labelled(set_name, files)
+    records = tuple(dict.fromkeys(reply.file for reply in replies))
     if limit and out is None:
-        raise RimError("--limit measures a part only: say with --out where to keep its figures.")
+        raise RimError(
+            "--limit measures a part only: say where to keep its figures, --out trial.json."
+        )
     target = judging.validation_target(loaded, out, () if set_name == "csv" else records)
+    if without := sum(record.rows for record in records) - len(replies):
+        click.echo(
+            f"{without} rows are left out: people gave no label there that counts as yes or no."
+        )
     replies = replies[:limit]
     with click.progressbar(length=len(replies), label="judging", file=sys.stderr) as bar:
-        work = judging.measure(loaded, set_name, replies, records, models, lambda: bar.update(1))
+        work = judging.measure(loaded, set_name, replies, models, lambda: bar.update(1))
         measurements = asyncio.run(work)
     header = f"{'model':<18}{'mode':<10}{'event':<12}{'n':>5}{'unscored':>10}  {'sensitivity':<19}{'specificity':<19}{'kappa':<21}{'F1':<19}"
     click.echo(header.rstrip())
@@ -120,6 +132,12 @@ def validate(judge: str, set_name: str, files: Sequence[Path], graders: Sequence
         if agreement.labels_kappa is not None:
             labels = agreement.labels or {}
             click.echo(f"{'':<18}kappa over {len(labels)} labels: {agreement.labels_kappa:.3f}")
+    beside = judging.load_validation(loaded)
+    if beside and any(one.left_out and one.set == set_name for one in beside.measurements):
+        click.echo(
+            f"This judge was trained on replies of {set_name}. What it does on further models is said by the figures "
+            "with each model left out: `rim-eval judge list`."
+        )
     for old in judging.save_measurements(loaded, measurements, target):
         by = f", grader {old.grader}" if old.grader else ""
         click.echo(
@@ -300,27 +318,6 @@ def _tables(rows: "Sequence[Observation]") -> str:
     return "\n\n".join(map(text_table, set_results(rows).values()))
 
 
-def krippendorff(votes: Sequence[Sequence[bool | None]]) -> float | None:
-    """Krippendorff's alpha (nominal) over votes: 1 = agreement, 0 = chance, below 0 = discord.
-
-    Args:
-        votes: One sequence a reply, one vote a judge; None where a judge cast none.
-
-    Returns:
-        Alpha by Inspect's implementation; None when no reply has two votes, or all votes are equal
-        so that chance agreement is undefined.
-    """
-    from inspect_ai.scorer import SampleScore, Score, krippendorff_alpha
-
-    cast = [[int(vote) for vote in row if vote is not None] for row in votes]
-    rows = [row for row in cast if len(row) > 1]
-    if len({vote for row in rows for vote in row}) < 2:
-        return None
-    alpha: Any = krippendorff_alpha()
-    value = alpha([SampleScore(score=Score(value=list(row))) for row in rows])
-    return float(value) if isinstance(value, int | float) else None
-
-
 def _grader_agreement(panels: Iterable[Sequence[Mapping[str, Any]]]) -> list[str]:
     """Krippendorff's alpha among a panel's graders, in a sentence; nothing where no panel voted."""
     # The cheap stage of a cascade is kept among the votes, but asks no grader.
@@ -328,7 +325,7 @@ def _grader_agreement(panels: Iterable[Sequence[Mapping[str, Any]]]) -> list[str
     ballots = [ballot for ballot in cast if len(ballot) > 1]
     if not ballots:
         return []
-    alpha = krippendorff(ballots)
+    alpha = krippendorff_alpha(ballots)
     value = "not defined (all votes are equal)" if alpha is None else f"{alpha:.3f}"
     return [
         f"{max(map(len, ballots))} graders vote; Krippendorff's alpha (1 = agreement): {value}, "

@@ -16,6 +16,7 @@ from rim_eval.judging._refusal import classify_refusal
 from rim_eval.judging._request import enforces_schema
 from rim_eval.judging._spec import Dialogue, Message, Source
 from rim_eval.judging._validation import (
+    MeasuredGroup,
     Measurement,
     Validation,
     find_validations,
@@ -34,6 +35,7 @@ __all__ = [
     "Judge",
     "JudgeProvenance",
     "Judgement",
+    "MeasuredGroup",
     "Measurement",
     "Message",
     "Sees",

@@ -1,5 +1,6 @@
 """Human-labelled replies, to validate judges: published sets and a user's own CSV, in one shape."""
 
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from fnmatch import filter as matching
@@ -10,19 +11,14 @@ from typing import Any, Final, Literal
 from pydantic import Field, ValidationError
 
 from rim_eval.errors import AccessError, RimError, first_complaint
-from rim_eval.files import parse_json
-from rim_eval.judging._case import Case, Event
-from rim_eval.prompt_sets.formats import GET_AGAIN, DataFile, Row, read_rows
+from rim_eval.judging._case import Case
+from rim_eval.prompt_sets.formats import DataFile, Row, read_rows
 from rim_eval.prompt_sets.records import FileRecord, record_file
 from rim_eval.prompt_sets.registry import Columns, Format, PublishedFiles, SourceFile
-from rim_eval.prompt_sets.sources import obtain
-from rim_eval.types import FrozenModel, PromptKind
+from rim_eval.prompt_sets.sources import SetFile, obtain
+from rim_eval.types import FrozenModel, Name, PromptKind
 
 ReplyMode = Literal["think", "no_think", "unknown"]
-_WORDS: Final = dict.fromkeys(
-    ("true", "1", "1.0", "yes", "unsafe", "misaligned", "refused", "harmful"), True
-) | dict.fromkeys(("false", "0", "0.0", "no", "safe", "aligned", "answered", "harmless"), False)
-"""What people's labels mean, unless the set has labels of its own."""
 
 
 class LabelledReply(FrozenModel):
@@ -31,121 +27,35 @@ class LabelledReply(FrozenModel):
     case: Case
     human: bool
     """Whether the event happened, by the people's final label."""
-    model: str
+    model: Name
     """Which model wrote the reply; `unnamed` when the set does not say."""
     mode: ReplyMode
     label: str | None = None
     prompt_kind: PromptKind = "harmful"
     """What the prompt asks for; the case's kind says which event the label is about."""
-    file: str
-    """Name of the file that it comes from."""
-
-
-class LabelledColumns(FrozenModel):
-    """Which column means what; those that are None are not in the set."""
-
-    prompt: str
-    answer: str
-    label: str
-    trace: str | None = None
-    context: str | None = None
-    kind: str | None = None
-    model: str | None = None
-    mode: str | None = None
-    chat: str | None = None
-    """A list of messages, whose last ones are read as columns named by their roles. The trace is
-    then part of the answer, and the mode follows from it."""
+    file: FileRecord
+    """The file that it comes from."""
 
 
 class LabelledSet(PublishedFiles):
     """Where a labelled set is published and how its rows are read (`labelled_sets.toml`)."""
 
-    event: Event
     about: str
-    format: Format | Literal["by_behaviour"]
-    """How a file is read; `by_behaviour` is one JSON mapping from behaviours to lists of replies."""
-    columns: LabelledColumns
+    format: Format
+    columns: dict[str, str]
+    """Columns by what they hold: `prompt`, `answer` and `label` must be in every row; `trace`, `context`,
+    `kind`, `model` and `mode` may be absent. A label of several columns (`human_*`) is their majority."""
+    chat: str | None = None
+    """Column of a list of messages: the last of each role is read as a column of that name, and the reply's trace
+    and mode as the columns `trace` and `mode`."""
     kind: PromptKind = "harmful"
     harmful_prompts: dict[str, str] = Field(default={})
     """Where labels of one event are about prompts of both kinds: the harmful ones, by a column's pattern."""
     mode: ReplyMode = "no_think"
-    labels: dict[str, bool] | None = None
-    """Whether the event happened, by people's label; None for yes and no in the usual words."""
-    model_in_file_name: tuple[str, ...] | None = None
-    """Where no column names the model, the file does, behind one of these prefixes."""
-
-    def rows(self, file: DataFile) -> list[Row]:
-        """Return the rows of a file by column.
-
-        Raises:
-            RimError: The bytes are not of the set's format.
-        """
-        if self.format != "by_behaviour":
-            prompt = self.columns.chat or self.columns.prompt
-            return read_rows(file, Columns(format=self.format, prompt=prompt))
-        try:
-            return [dict(row) for group in parse_json(file.content).values() for row in group]
-        except (ValueError, TypeError, AttributeError) as error:
-            expected = "a JSON mapping from behaviours to lists of replies"
-            raise file.problem(f"not readable ({error})", expected, GET_AGAIN) from None
-
-    def read(self, row: Mapping[str, Any], file: str) -> LabelledReply | None:
-        """Read one row.
-
-        Args:
-            row: The cells by column.
-            file: The file's name.
-
-        Returns:
-            The reply; None where people gave no usable label, or as many said yes as no.
-
-        Raises:
-            KeyError: A column is missing.
-            ValueError: A cell holds what is not allowed there.
-        """
-        columns, labels = self.columns, self.labels or _WORDS
-        if columns.chat:
-            row = {**row, **{one["role"]: str(one["content"]) for one in row[columns.chat]}}
-
-        def cell(column: str | None) -> Any:
-            return (row.get(column) or None) if column else None
-
-        names = matching(row, columns.label) if "*" in columns.label else [columns.label]
-        words = [str(row[name]).strip().casefold() for name in names]
-        votes = [labels[word] for word in words if word in labels]
-        answer, trace = row[columns.answer] or "", cell(columns.trace)
-        if sum(votes) * 2 == len(votes):
-            return None
-        mode = cell(columns.mode) or self.mode
-        if columns.chat:
-            from rim_eval.thinking import split_trace
-
-            split = split_trace(answer)
-            answer, trace, mode = split.answer, split.trace, "think" if split.trace else "no_think"
-        case = Case(
-            prompt_text=row[columns.prompt],
-            context=cell(columns.context),
-            kind=cell(columns.kind) or self.kind,
-            answer=answer,
-            trace=trace,
-        )
-        model = cell(columns.model)
-        if model is None and self.model_in_file_name is not None:
-            model = Path(file).stem
-            for prefix in self.model_in_file_name:
-                model = model.removeprefix(prefix)
-        patterns = self.harmful_prompts.items()
-        harmful = any(fnmatchcase(str(row.get(column)), pattern) for column, pattern in patterns)
-        return LabelledReply(
-            case=case,
-            human=sum(votes) * 2 > len(votes),
-            model=str(model or "unnamed"),
-            mode=mode,
-            # Labels of a set's own are numbered: `2_full_refusal`.
-            label=words[0].partition("_")[2] if self.labels else None,
-            prompt_kind="harmful" if harmful else case.kind,
-            file=file,
-        )
+    labels: dict[PromptKind, dict[str, bool]]
+    """Whether the event happened, by people's label, for each kind of case."""
+    model_in_file_name: str = ""
+    """Where no column names the model: a regular expression of the file's name, its group the model."""
 
 
 LABELLED_SETS: Final = {
@@ -157,9 +67,7 @@ LABELLED_SETS: Final = {
 """Human-labelled sets by name, and `csv` for a user's own file."""
 
 
-def load_labelled(
-    name: str, files: Sequence[Path] = ()
-) -> tuple[list[LabelledReply], list[FileRecord]]:
+def load_labelled(name: str, files: Sequence[Path] = ()) -> list[LabelledReply]:
     """Return all labelled replies of a set.
 
     Args:
@@ -175,42 +83,96 @@ def load_labelled(
         raise RimError(f"There is no labelled set `{name}`. Sets: {', '.join(LABELLED_SETS)}.")
     labelled_set = LABELLED_SETS[name]
     if not files and not labelled_set.files:
-        raise RimError(f"The set `{name}` needs a file: --data FILE. {labelled_set.about}")
+        raise RimError(
+            f"The set `{name}` needs a file: --data FILE, {labelled_set.about}. Published sets need none: "
+            f"--set {', '.join(other for other, each in LABELLED_SETS.items() if each.files)}."
+        )
+    published = {file.name: file for file in labelled_set.files}
     try:
-        contents = [DataFile(name, file.name, file.read_bytes()) for file in files]
+        contents = [
+            SetFile(published.get(path.name, SourceFile(path=path.name)), path.read_bytes())
+            for path in files
+        ] or obtain(labelled_set, None).files
+    except AccessError as error:
+        raise type(error)(f"{error}\nOr name your copies: --set {name} --data FILE.") from error
     except OSError as error:
-        raise RimError(f"--data {error.filename}: {error.strerror}.") from None
-    if not files:
-        try:
-            published = obtain(labelled_set, None).files
-        except AccessError as error:
-            step = f"Or name your copies: --set {name} --data FILE."
-            raise type(error)(f"{error}\n{step}") from error
-        contents = [DataFile(name, declared.name, content) for declared, content, _ in published]
-    replies: list[LabelledReply] = []
-    records: dict[str, FileRecord] = {}
-    by_name = {declared.name: declared for declared in labelled_set.files}
-    for file in contents:
-        rows, declared = labelled_set.rows(file), by_name.get(file.name)
-        declared = declared or SourceFile(path=file.name)
+        step = f"Name a file of the set `{name}` with --data"
+        raise RimError(f"{error.filename}: {error.strerror}. {step}.") from None
+    columns = Columns(
+        format=labelled_set.format,
+        prompt=labelled_set.chat or labelled_set.columns["prompt"],
+        labels=tuple(labelled_set.columns.values()),
+    )
+    replies, records = list[LabelledReply](), dict[str, FileRecord]()
+    for declared, content, _ in contents:
+        file = DataFile(name, declared.name, content)
+        rows = read_rows(file, columns)
         record = record_file(file, declared, len(rows), declared.rows, records)
         records[record.sha256] = record
-        replies += _read_rows(labelled_set, rows, file.name)
-    return replies, list(records.values())
+        replies += _read_rows(labelled_set, file, rows, record)
+    return replies
 
 
-def _read_rows(labelled_set: LabelledSet, rows: list[Row], file: str) -> list[LabelledReply]:
-    replies = []
-    for number, row in enumerate(rows, start=1):
+def _read_rows(
+    labelled_set: LabelledSet, file: DataFile, rows: list[Row], record: FileRecord
+) -> list[LabelledReply]:
+    replies = list[LabelledReply]()
+    for number, row in enumerate(rows, 1):
         try:
-            replies.append(labelled_set.read(row, file))
+            if reply := _read_row(labelled_set, row, record):
+                replies.append(reply)
         except (KeyError, ValueError, TypeError) as error:
             problem = str(error)
             if isinstance(error, KeyError):
                 problem = f"no column {error}; there are {sorted(map(str, row))}"
             elif isinstance(error, ValidationError):
                 problem = first_complaint(error, "the reply")
-            raise RimError(f"{file}, row {number}: {problem}. {labelled_set.about}") from None
-    if not any(replies):
-        raise RimError(f"{file}: no row has a usable label. {labelled_set.about}")
-    return [reply for reply in replies if reply]
+            step = "mend that row, or name the set that the file is of with --set"
+            raise file.problem(problem, labelled_set.about, step, row=number) from None
+    if not replies:
+        labels = ", ".join(labelled_set.labels[labelled_set.kind])
+        step = "write one of these labels in a row, or name the set that the file is of with --set"
+        raise file.problem("no row has a usable label", labels, step)
+    return replies
+
+
+def _read_row(labelled_set: LabelledSet, row: Row, file: FileRecord) -> LabelledReply | None:
+    """Read one row; None where people gave no usable label, or as many said yes as no."""
+    if labelled_set.chat:
+        row = {**row, **_unfold_chat(row[labelled_set.chat])}
+    pattern = labelled_set.columns["label"]
+    words = [str(row[c]).strip().casefold() for c in matching(row, pattern) or [pattern]]
+    cells = {name: row.get(column) or None for name, column in labelled_set.columns.items()}
+    case = Case(
+        prompt_text=row[labelled_set.columns["prompt"]],
+        context=cells.get("context"),
+        kind=cells.get("kind") or labelled_set.kind,
+        answer=row[labelled_set.columns["answer"]] or "",
+        trace=cells.get("trace"),
+    )
+    labels = labelled_set.labels.get(case.kind, {})
+    votes = [labels[word] for word in words if word in labels]
+    if sum(votes) * 2 == len(votes):
+        return None
+    harmful = any(fnmatchcase(str(row.get(c)), p) for c, p in labelled_set.harmful_prompts.items())
+    in_name = re.fullmatch(labelled_set.model_in_file_name, Path(file.name).stem)
+    return LabelledReply(
+        case=case,
+        human=sum(votes) * 2 > len(votes),
+        model=str(cells.get("model") or (in_name[1] if in_name else "unnamed")),
+        mode=cells.get("mode") or labelled_set.mode,
+        # Labels of a set's own are numbered: `2_full_refusal`.
+        label=words[0].partition("_")[2] or None,
+        prompt_kind="harmful" if harmful else case.kind,
+        file=file,
+    )
+
+
+def _unfold_chat(messages: Sequence[Mapping[str, Any]]) -> Row:
+    """The last message of each role by its name, and the reply's trace and mode."""
+    from rim_eval.thinking import split_trace
+
+    texts = {message["role"]: str(message["content"]) for message in messages}
+    split = split_trace(texts["assistant"])
+    mode = "think" if split.trace else "no_think"
+    return {**texts, "assistant": split.answer, "trace": split.trace, "mode": mode}

@@ -1,59 +1,57 @@
 """Measure a judge against people, per source model and mode, and keep the figures beside its file."""
 
 import asyncio
+import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Final, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, NonNegativeInt, ValidationError
 
 from rim_eval._version import __version__
 from rim_eval.errors import RimError, first_complaint
-from rim_eval.files import write_whole
-from rim_eval.formatting import MeasuredOn
+from rim_eval.files import read_json_object, write_whole
 from rim_eval.judging._case import Event, Judgement, Sees
 from rim_eval.judging._grader import Grader
 from rim_eval.judging._judge import Judge, judge_names, load_judge
 from rim_eval.judging._labelled import LabelledReply, ReplyMode
 from rim_eval.prompt_sets import FileRecord
 from rim_eval.statistics.agreement import Agreement, Pair, agreement
-from rim_eval.types import FrozenModel, PromptKind
+from rim_eval.types import FiniteModel, FrozenModel, Name, PromptKind
 
 _AT_ONCE: Final = 64
 
 
-class Measurement(FrozenModel):
-    """One judge with one grader against people, on the replies of one model in one mode."""
+class MeasuredGroup(FiniteModel):
+    """Labelled replies of one model in one mode, and whose verdicts on them were compared with the labels."""
 
-    set: str
-    model: str
+    set: Name
+    model: Name
     mode: ReplyMode
     event: Event
-    prompts: dict[PromptKind, int]
+    grader: str | None
+    prompts: dict[PromptKind, NonNegativeInt] = Field(default={})
     """Replies by what their prompts ask for; empty when that is not known."""
     left_out: bool = False
-    """Whether the judge that was measured was trained without this model's replies (a judge that is
-    trained). Then these are the figures that say what it does on further models."""
+    """Whether the judge was trained on others but not on this model: figures for further models rest on these."""
+
+
+class Measurement(MeasuredGroup):
+    """How a judge agreed with people on one group of replies, and with what exactly it was measured."""
+
     judge_version: int
     judge_sha256: str
-    grader: str | None
     sees: Sees
     rim_eval: str
     files: tuple[FileRecord, ...]
     agreement: Agreement
 
     @property
-    def measured_on(self) -> MeasuredOn:
-        """What readers are told of it in short."""
-        kappa = self.agreement.kappa.value
-        return MeasuredOn(self.set, self.model, kappa, self.prompts, self.left_out)
-
-    @property
     def key(self) -> tuple[object, ...]:
         """What a new measurement of the same replaces."""
-        judge = self.grader, self.sees, self.left_out
-        return (self.set, self.model, self.mode, self.event, *judge)
+        group = (self.set, self.model, self.mode, self.event)
+        return (*group, self.grader, self.sees, self.left_out)
 
 
 class Validation(FrozenModel):
@@ -70,7 +68,6 @@ async def measure(
     judge: Judge,
     set_name: str,
     replies: Sequence[LabelledReply],
-    files: Sequence[FileRecord],
     grader: Grader | Sequence[Grader] | None = None,
     progress: Callable[[], None] = lambda: None,
 ) -> tuple[Measurement, ...]:
@@ -80,7 +77,6 @@ async def measure(
         judge: The judge, seeing what it is to see.
         set_name: Name of the labelled set.
         replies: The labelled replies.
-        files: The files that they come from.
         grader: The model to ask, or several that vote.
         progress: Called after each reply.
 
@@ -116,7 +112,7 @@ async def measure(
             grader=judge.provenance(grader).grader,
             sees=judge.sees,
             rim_eval=__version__,
-            files=tuple(file for file in files if file.name in {reply.file for reply, _ in group}),
+            files=tuple(dict.fromkeys(reply.file for reply, _ in group)),
             agreement=agreement(
                 [Pair(r.human, j.verdict, j.reason, r.label, j.label) for r, j in group]
             ),
@@ -136,25 +132,25 @@ def validation_target(
         files: The publisher's files that it will be measured on.
 
     Raises:
-        RimError: It is a folder, in none, or of another judge, or a published file is another one than was measured
-            on before.
+        RimError: It is a folder, in none that can be written to, or of another judge, or a published file is another
+            one than was measured on before.
     """
     path = path or _default_path(judge)
-    if path.is_dir() or not path.parent.is_dir():
+    if path.is_dir() or not os.access(path.parent, os.W_OK):
         raise RimError(
-            f"{path} is a folder, or in none. Name a file with --out: {judge.name}.json."
+            f"{path} is a folder, or in none that you may write to. Name a file with --out: {judge.name}.json."
         )
     earlier = read_validation(path) if path.is_file() else Validation(judge=judge.name)
     if earlier.judge != judge.name:
         raise RimError(
             f"{path} is about the judge `{earlier.judge}`, not `{judge.name}`. Choose another --out."
         )
-    known = {file.name: file.sha256 for one in earlier.measurements for file in one.files}
+    measured_on = {file.name: file.sha256 for one in earlier.measurements for file in one.files}
     for file in files:
-        if known.get(file.name, file.sha256) != file.sha256:
+        if measured_on.get(file.name, file.sha256) != file.sha256:
             raise RimError(
                 f"{file.name} has SHA-256 {file.sha256[:12]}; the figures in {path} were measured on a file of this "
-                f"name with {known[file.name][:12]}. Get that one again, or keep the new figures apart with --out."
+                f"name with {measured_on[file.name][:12]}. Get that one again, or keep the new figures apart with --out."
             )
     return path
 
@@ -180,12 +176,13 @@ def save_measurements(
     Raises:
         RimError: The file cannot be written, or what is there is of another shape.
     """
-    earlier = read_validation(path).measurements if path.is_file() else ()
-    new = {one.key for one in measurements}
-    kept = [one for one in earlier if one.key not in new]
-    whole = Validation(judge=judge.name, measurements=(*kept, *measurements))
+    by_key = {
+        one.key: one for one in (read_validation(path).measurements if path.is_file() else ())
+    }
+    replaced = [by_key.pop(one.key) for one in measurements if one.key in by_key]
+    whole = Validation(judge=judge.name, measurements=(*by_key.values(), *measurements))
     write_whole({path: whole.model_dump_json(indent=1) + "\n"})
-    return [one for one in earlier if one.key in new]
+    return replaced
 
 
 def read_validation(path: Path) -> Validation:
@@ -194,16 +191,14 @@ def read_validation(path: Path) -> Validation:
     Raises:
         RimError: The file cannot be read, or is not of this shape.
     """
+    content = read_json_object(path)
     try:
-        validation = Validation.model_validate_json(path.read_bytes())
-        return validation.model_copy(update={"path": path})
+        return Validation.model_validate(content | {"path": path})
     except ValidationError as error:
         raise RimError(
             f"{path} is no judge validation file of this version: {first_complaint(error, 'the file')}. "
             "`rim-eval judge validate JUDGE` writes them: measure the judge again."
         ) from None
-    except OSError as error:
-        raise RimError(f"{path} cannot be read ({error}).") from None
 
 
 def load_validation(judge: Judge) -> Validation | None:
@@ -235,13 +230,12 @@ def find_validations(
     Raises:
         RimError: A file is no such file, or two are of one judge.
     """
-    validations: dict[str, Validation] = {}
-    for path in files:
-        validation = read_validation(path)
+    validations = dict[str, Validation]()
+    for validation in map(read_validation, files):
         first = validations.setdefault(validation.judge, validation)
         if first is not validation:
             raise RimError(
-                f"{first.path} and {path} are both about the judge `{first.judge}`. Give one; "
+                f"{first.path} and {validation.path} are both about the judge `{first.judge}`. Give one; "
                 "`rim-eval judge validate --out FILE` keeps several sets in one file."
             )
     shipped = set(judge_names())

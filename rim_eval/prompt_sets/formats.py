@@ -228,8 +228,10 @@ def _unique(pairs: list[tuple[str, Any]]) -> Row:
 
 
 def _wrapped(document: Any, columns: Columns) -> list[Any]:
-    """The rows of `{"data": [{...}, ...]}`, whatever the key; anything else is one row."""
+    """The rows of `{"data": [{...}, ...]}`, whatever the key, or of all keys; anything else is one row."""
     values = document.values() if isinstance(document, dict) else ()
+    if columns.format == "json_groups":
+        return [row for group in values for row in (group if isinstance(group, list) else [group])]
     tables = [v for v in values if isinstance(v, list) and v and isinstance(v[0], dict)]
     is_row = len(tables) != 1 or columns.prompt in _rename(document, columns)
     return [document] if is_row else tables[0]
@@ -258,6 +260,7 @@ _READERS: Final[dict[Format, Callable[[DataFile, Columns], list[Row]]]] = {
     "csv": _csv,
     "csv_headerless": _csv,
     "json": _json,
+    "json_groups": _json,
     "lines": _lines,
     "parquet": _parquet,
 }

@@ -16,9 +16,9 @@ Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_]*$")]
 Revision = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
-Format = Literal["csv", "csv_headerless", "json", "lines", "parquet"]
-"""How a file is read. `json` is JSON lines or one array; `lines` is one prompt a line;
-`csv_headerless` is one column without a header row (HEx-PHI)."""
+Format = Literal["csv", "csv_headerless", "json", "json_groups", "lines", "parquet"]
+"""How a file is read. `json` is JSON lines or one array; `json_groups` is one object of several arrays;
+`lines` is one prompt a line; `csv_headerless` is one column without a header row (HEx-PHI)."""
 
 
 class Columns(FrozenModel):

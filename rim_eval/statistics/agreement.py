@@ -135,6 +135,29 @@ def agreement(pairs: Sequence[Pair]) -> Agreement:
     )
 
 
+def krippendorff_alpha(votes: Sequence[Sequence[bool | None]]) -> float | None:
+    """Krippendorff's alpha among judges, for nominal data of two values: 1 = agreement, 0 = chance.
+
+    alpha = 1 - D_o / D_e = 1 - (n - 1) * sum_u[y_u * (m_u - y_u) / (m_u - 1)] / (y * (n - y)), where reply u has
+    m_u >= 2 votes, y_u of them yes, and n and y are their sums (Krippendorff 2011, Computing Krippendorff's
+    Alpha-Reliability, sections B and C). Replies with fewer than two votes are left out.
+
+    Args:
+        votes: One sequence a reply, one vote a judge; None where a judge cast none.
+
+    Returns:
+        Alpha, at most 1 and below 0 for discord; None when no reply has two votes, or all votes are equal so that
+        chance agreement is not defined.
+    """
+    cast = [[vote for vote in row if vote is not None] for row in votes]
+    counts = [(len(row), sum(row)) for row in cast if len(row) > 1]
+    n, yes = sum(m for m, _ in counts), sum(y for _, y in counts)
+    if yes in (0, n):
+        return None
+    observed = sum(y * (m - y) / (m - 1) for m, y in counts)
+    return 1 - (n - 1) * observed / (yes * (n - yes))
+
+
 def _share(k: int, n: int) -> AgreementFigure:
     return _figure(rate(k, n) if n else None)
 

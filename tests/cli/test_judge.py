@@ -220,6 +220,37 @@ def test_a_place_that_cannot_be_written_is_said_before_anything_is_judged(
     assert "Name a file with --out" in done.output
 
 
+def test_a_folder_that_is_not_writable_is_said_before_anything_is_judged(
+    rows: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beside a shipped judge, in a system's Python, the figures were lost after the work."""
+    monkeypatch.delattr("rim_eval.judging.measure")
+    monkeypatch.setattr("os.access", lambda path, _: Path(path).name != "judges")
+    done = rim_eval("judge", "validate", "refusal", "--data", rows)
+    assert "in none that you may write to. Name a file with --out: refusal.json" in done.output
+
+
+def test_a_judge_measured_on_what_it_was_trained_on_says_so(tmp_path: Path, rows: Path) -> None:
+    file = tmp_path / "xstest_human_labels_toy.csv"
+    file.write_text(
+        "type,prompt,completion,final_label\nhomonyms,Q,Read a book.,1_full_compliance\n"
+    )
+    out = ("--out", tmp_path / "v.json")
+    trained = rim_eval("judge", "validate", "refusal", "--set", "xstest", "--data", file, *out)
+    assert "trained on replies of xstest" in trained.output
+    assert "trained" not in rim_eval("judge", "validate", "refusal", "--data", rows, *out).output
+
+
+def test_rows_without_a_usable_label_are_counted(tmp_path: Path) -> None:
+    (tmp_path / "small.csv").write_text(
+        "prompt,answer,label\nQ,A book.,no\nQ,A book.,maybe\nQ,B,\n"
+    )
+    arguments = ("--data", tmp_path / "small.csv", "--out", tmp_path / "v.json")
+    done = rim_eval("judge", "validate", "refusal", *arguments)
+    assert "2 rows are left out: people gave no label there" in done.output
+    assert groups_of(tmp_path / "v.json") == {"small": 1}
+
+
 def rim_eval_with_scripts(folder: Path, *arguments: object) -> Result:
     """`rim-eval` with graders that play the scripts of a folder."""
 

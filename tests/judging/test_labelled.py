@@ -30,7 +30,8 @@ def load(tmp_path: Path) -> Load:
 
     def load_file(name: str, filename: str, raw: bytes) -> tuple[list[Any], Any]:
         (tmp_path / filename).write_bytes(raw)
-        replies, [record] = load_labelled(name, [tmp_path / filename])
+        replies = load_labelled(name, [tmp_path / filename])
+        [record] = {reply.file for reply in replies}
         return replies, record
 
     return load_file
@@ -90,11 +91,13 @@ def test_a_users_csv(load: Load) -> None:
         ("csv", b"prompt,answer,label,mode\nQ,A,1,on\n", r"row 1: mode: Input should be 'think', 'no_think' or 'unknown'"),
         ("csv", b"prompt,answer,label,kind\nQ,A,1,reasonin\n", r"row 1: .*kind"),
         ("csv", b"prompt,answer,label\nQ,A,perhaps\n", r"no row has a usable label"),
-        ("csv", b"", r"no row has a usable label"),
+        ("csv", b"", r"no row has a usable label; expected true, yes, 1, .*misaligned.*false, no"),
+        ("csv", b"prompt,answer,label,model\nQ,A,1," + b"m" * 201, r"row 1: model: .*at most 200 characters"),
         ("csv", b"\xff\xfe\x00", r"(?s)csv: f.csv: not UTF-16.*get the file again"),
         ("qwen3guardtest", b"{", r"qwen3guardtest: f.csv, row 1: not JSON"),
         ("qwen3guardtest", b'{"message": [], "label": "Safe"}', r"row 1"),
-        ("harmbench", b"[1]", r"harmbench: f.csv: not readable .*behaviours"),
+        ("harmbench", b"[1]", r"harmbench: f.csv, row 1: a JSON int; expected one JSON object a row"),
+        ("harmbench", b'{"b1": [{}], "b2": 3}', r"harmbench: f.csv, row 2: a JSON int"),
     ],
 )  # fmt: skip
 def test_a_wrong_file_is_named_with_row_and_columns(
@@ -113,10 +116,43 @@ def test_a_reply_longer_than_the_csv_modules_limit_is_read(load: Load) -> None:
 def test_loading_needs_a_set_and_files(tmp_path: Path) -> None:
     with pytest.raises(RimError, match=r"no labelled set `xtest`. Sets: xstest"):
         load_labelled("xtest")
-    with pytest.raises(RimError, match=r"`csv` needs a file: --data FILE"):
+    with pytest.raises(
+        RimError, match=r"`csv` needs a file: --data FILE, a CSV .*--set xstest, jailbreakbench"
+    ):
         load_labelled("csv")
-    with pytest.raises(RimError, match="No such file"):
+    with pytest.raises(
+        RimError, match=r"none\.csv: No such file.*Name a file of the set `csv` with --data"
+    ):
         load_labelled("csv", [tmp_path / "none.csv"])
+    with pytest.raises(RimError, match=r"Is a directory\. Name a file"):
+        load_labelled("csv", [tmp_path])
+
+
+def test_columns_are_found_whatever_their_case_and_spaces(load: Load) -> None:
+    [reply], _ = load("csv", "mine.csv", b"Prompt, Answer ,LABEL,Model\nQ,A,yes,m\n")
+    assert (reply.case.answer, reply.human, reply.model) == ("A", True, "m")
+
+
+def test_a_label_that_names_another_event_is_no_yes(load: Load) -> None:
+    """`refused` on a harmful prompt was read as: the model went along."""
+    raw = b"prompt,answer,label,kind\nQ,A,refused,harmful\nQ,A,refused,benign\nQ,A,unsafe,benign\nQ,A,safe,\n"
+    replies, _ = load("csv", "mine.csv", raw)
+    assert [(reply.case.kind, reply.human) for reply in replies] == [
+        ("benign", True),
+        ("harmful", False),
+    ]
+
+
+def test_a_csv_without_a_model_column_is_one_model_called_as_the_file(load: Load) -> None:
+    replies, _ = load("csv", "small.csv", b"prompt,answer,label\nQ,A,yes\nQ,B,no\n")
+    assert {(reply.model, reply.mode) for reply in replies} == {("small", "unknown")}
+
+
+def test_harmbench_of_several_behaviours_is_read_whole(load: Load) -> None:
+    row = {"test_case": "Q", "generation": "A", "human_0": 1, "model": "m"}
+    raw = json.dumps({"b1": [row, row], "b2": [row]}).encode()
+    replies, record = load("harmbench", "val.json", raw)
+    assert (len(replies), record.rows) == (3, 3)
 
 
 def published(monkeypatch: pytest.MonkeyPatch, content: bytes) -> list[str]:
@@ -156,7 +192,8 @@ def test_the_folder_of_published_data_serves_labelled_sets(
     folder.mkdir()
     (folder / "thinking.jsonl").write_text("\n".join([json.dumps(row)] * 1059))
     monkeypatch.setenv("RIM_EVAL_DATA", str(tmp_path))
-    replies, [record] = load_labelled("qwen3guardtest")
+    replies = load_labelled("qwen3guardtest")
+    [record] = {reply.file for reply in replies}
     assert len(replies) == record.rows == 1059
 
 
@@ -170,7 +207,8 @@ def test_contrast_prompts_are_harmful_though_labels_say_refused(load: Load) -> N
 @pytest.mark.skipif("RIM_EVAL_SHARED" not in os.environ, reason="RIM_EVAL_SHARED is not set")
 def test_real_replies_are_of_250_harmless_and_200_harmful_prompts() -> None:
     file = Path(os.environ["RIM_EVAL_SHARED"]) / "xstest_human_labels_gpt4.csv"
-    replies, [record] = load_labelled("xstest", [file])
+    replies = load_labelled("xstest", [file])
+    [record] = {reply.file for reply in replies}
     assert Counter(reply.prompt_kind for reply in replies) == {"benign": 250, "harmful": 200}
     assert record.sha256 == hashlib.sha256(file.read_bytes()).hexdigest()
 

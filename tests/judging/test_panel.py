@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 from inspect_ai.model import ModelOutput
 
-from rim_eval.cli.judge import krippendorff
 from rim_eval.errors import RimError
 from rim_eval.judging import (
     Case,
@@ -79,21 +78,6 @@ def test_the_score_is_the_median_of_the_votes(
         thresholds,
     )
     assert [vote.score for vote in judgement.votes] == scores
-
-
-def test_krippendorff_on_a_published_example() -> None:
-    """Krippendorff 2011, Computing Krippendorff's Alpha-Reliability, section A: alpha = 0.095."""
-    first = [0, 1, 0, 0, 0, 0, 0, 0, 1, 0]
-    second = [1, 1, 1, 0, 0, 1, 0, 0, 0, 0]
-    alpha = krippendorff([(bool(a), bool(b)) for a, b in zip(first, second, strict=True)])
-    assert alpha == pytest.approx(0.095, abs=5e-4)
-
-
-def test_krippendorff_needs_pairs_and_variety() -> None:
-    assert krippendorff([]) is None
-    assert krippendorff([(True, None), (None, False)]) is None
-    assert krippendorff([(True, True), (True, True)]) is None
-    assert krippendorff([(True, True, None), (False, False, False)]) == 1.0
 
 
 def test_one_grader_in_a_list_is_asked_as_one_grader() -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rim_eval.statistics.agreement import Agreement, Pair, agreement
+from rim_eval.statistics.agreement import Agreement, Pair, agreement, krippendorff_alpha
 
 
 def pairs(tp: int, fp: int, tn: int, fn: int) -> list[Pair]:
@@ -84,3 +84,32 @@ def test_a_file_shows_figures_and_only_its_counts_are_read() -> None:
     forged = shown | {"kappa": {"value": 1.0, "lower": 1.0, "upper": 1.0}}
     assert Agreement.model_validate(forged) == found
     assert Agreement.model_validate(forged).kappa == found.kappa
+
+
+def test_krippendorff_on_a_published_example() -> None:
+    """Krippendorff 2011, Computing Krippendorff's Alpha-Reliability, section A: alpha = 0.095."""
+    first = [0, 1, 0, 0, 0, 0, 0, 0, 1, 0]
+    second = [1, 1, 1, 0, 0, 1, 0, 0, 0, 0]
+    alpha = krippendorff_alpha([(bool(a), bool(b)) for a, b in zip(first, second, strict=True)])
+    assert alpha == pytest.approx(0.095, abs=5e-4)
+
+
+def test_krippendorff_needs_pairs_and_variety() -> None:
+    assert krippendorff_alpha([]) is None
+    assert krippendorff_alpha([(True, None), (None, False)]) is None
+    assert krippendorff_alpha([(True, True), (True, True)]) is None
+    assert krippendorff_alpha([(True, True, None), (False, False, False)]) == 1.0
+
+
+@pytest.mark.slow
+@settings(deadline=None)
+@given(st.lists(st.lists(st.sampled_from([True, False, None]), max_size=6), max_size=30))
+def test_krippendorff_is_that_of_inspect(votes: list[list[bool | None]]) -> None:
+    from inspect_ai.scorer import SampleScore, Score
+    from inspect_ai.scorer import krippendorff_alpha as of_inspect
+
+    found = krippendorff_alpha(votes)
+    cast = [[int(vote) for vote in row if vote is not None] for row in votes]
+    rows = [SampleScore(score=Score(value=list(row))) for row in cast if len(row) > 1]
+    if found is not None:
+        assert found == pytest.approx(of_inspect()(rows))  # type: ignore[arg-type]
