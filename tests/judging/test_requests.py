@@ -18,7 +18,7 @@ from inspect_ai.model import GenerateConfig, Model, get_model
 from rim_eval.errors import RimError
 from rim_eval.judging import Case, Judge, Judgement, judge_names, load_judge, parse_judge
 from rim_eval.judging._grader import render_messages
-from rim_eval.judging._request import framed
+from rim_eval.judging._request import grader_view
 from tests.judging.stand_ins import stand_in_prompts
 from tests.loopback import Body, JsonServer, completion
 
@@ -250,8 +250,8 @@ def test_a_template_that_leaves_out_the_reply_gives_no_verdict() -> None:
 def test_others_of_the_same_model_see_nothing_of_the_judges_view() -> None:
     model = hf_model(GUARD)
     before = dict(vars(model.api))
-    framed(model, "raw")
-    framed(model, "chat")
+    grader_view(model, whole().spec)
+    grader_view(model, load_judge("llama_guard3").spec)
     assert vars(model.api) == before
 
 
