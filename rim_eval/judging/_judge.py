@@ -200,7 +200,7 @@ class Judge:
             return judgement(**count_votes(await collect(*(self.judge(case, g) for g in graders))))
         if unscored := case_unscored_reason(case, self.sees):
             return judgement(reason=unscored)
-        text = seen_text(case, self.sees)
+        text = seen_text(case, self.sees).strip()
         if isinstance(reader, PatternsReader):
             parsed = _match(reader, text)
         elif isinstance(reader, RefusalReader):

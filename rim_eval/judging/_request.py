@@ -190,11 +190,13 @@ def _server_view(api: Any, frame: str) -> Any:
     def should_retry(error: Exception) -> Any:
         return isinstance(error, APIConnectionError) or api.should_retry(error)
 
-    if frame == "chat":
-        return _ProviderView(api, should_retry=should_retry)
-    is_vllm = hasattr(api, "_ensure_server_started")
-    provider: Any = vllm.VLLMCompletionsAPI if is_vllm else other.OpenAICompatibleCompletionsAPI
-    return _ProviderView(api, should_retry=should_retry, generate=partial(provider.generate, api))
+    # Without a wait of its own a provider waits longer each time.
+    view: Any = _ProviderView(api, should_retry=should_retry, retry_wait=lambda: None)
+    if frame == "raw":
+        is_vllm = hasattr(api, "_ensure_server_started")
+        provider: Any = vllm.VLLMCompletionsAPI if is_vllm else other.OpenAICompatibleCompletionsAPI
+        view.generate = partial(provider.generate, api)
+    return view
 
 
 def _hf_view(grader: Any, spec: Dialogue) -> Any:
