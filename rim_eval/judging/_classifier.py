@@ -37,13 +37,14 @@ class Classifier:
 
     def __init__(self, model: str, revision: str | None) -> None:
         try:
-            import torch
             from transformers import pipeline
 
-            about: dict[str, Any] = {"model_kwargs": {"use_safetensors": True}}
-            about |= {"device": "cuda" if torch.cuda.is_available() else "cpu"}
             self._pipeline: Any = pipeline(
-                "text-classification", model, revision=revision, dtype=torch.float32, **about
+                "text-classification",
+                model,
+                revision=revision,
+                dtype="float32",
+                model_kwargs={"use_safetensors": True},
             )
         except (ImportError, OSError, ValueError) as error:
             raise RimError(
@@ -51,29 +52,22 @@ class Classifier:
                 "(pip install 'rim-eval[hf]') and its files: without network, fetch them elsewhere (`hf download MODEL "
                 "--local-dir FOLDER`) and pass a copy of the judge's file with `model: FOLDER` and no revision."
             ) from None
-        loaded = self._pipeline.model
+        loaded, self._pipeline.tokenizer.truncation_side = self._pipeline.model, "right"
         self.labels = {*loaded.config.id2label.values()}
         commit = getattr(loaded.config, "_commit_hash", None)
         self.name = f"{model_name(model)}@{commit or fingerprint(loaded)}"
         """Model and commit; of a folder the fingerprint of its weights."""
 
     def read(self, reader: ClassifierReader, case: Case, sees: Sees) -> Reading:
-        """Read one reply as a judge file says; other threads wait.
-
-        Args:
-            reader: The judge file's reader.
-            case: The prompt and the reply.
-            sees: What the judge is shown of the reply.
-        """
+        """Read one reply as a judge file says; other threads wait."""
         text, bare = (_render(reader, case, reply) for reply in (seen_text(case, sees), ""))
         most = reader.max_tokens
         with _READING:
             n_bare, n_tokens = map(len, self._pipeline.tokenizer([bare, text])["input_ids"])
             if n_bare >= most:
                 return Reading(None, f"the request alone fills all {most} tokens", False)
-            # The head of a longer text.
-            about = {"truncation": True, "max_length": most, "function_to_apply": "softmax"}
-            [best] = self._pipeline(text, **about)
+            settings = {"truncation": True, "max_length": most, "function_to_apply": "softmax"}
+            [best] = self._pipeline(text, **settings)
         label, is_whole = best["label"], n_tokens <= most
         part = "" if is_whole else f", of the first {most} of {n_tokens} tokens"
         return Reading(reader.labels[label], f"{label} ({best['score']:.3f}){part}", is_whole)

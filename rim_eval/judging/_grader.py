@@ -182,11 +182,8 @@ async def ask_grader(
             budget_factor, can_improve = 2 * budget_factor, user_limit is None
         else:
             can_improve = spec.reask is not None
-            dialogue = [
-                *messages,
-                ("assistant", raw.strip() or "(empty)"),
-                ("user", spec.reask or ""),
-            ]
+            unread = [("assistant", raw.strip() or "(empty)"), ("user", spec.reask or "")]
+            dialogue = [*messages, *unread]
         if not can_improve or len(replies) > spec.retries:
             return GraderOutcome(None, reason, problem, tuple(replies))
 

@@ -69,7 +69,7 @@ def grader_view(grader: Any, spec: Dialogue) -> Any:
     """
     check_frame(spec.frame, [grader])
     is_hf = _provider(grader) == "hf"
-    if not is_hf and _provider(grader) not in _COMPLETING:
+    if not hasattr(grader, "api") or not (is_hf or _provider(grader) in _COMPLETING):
         return grader
     view = copy.copy(grader)
     view.api = _hf_view(grader, spec) if is_hf else _server_view(grader.api, spec.frame)
