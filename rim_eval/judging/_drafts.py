@@ -29,10 +29,6 @@ def take_draft(question: str) -> _Reply | None:
 def keep_draft(question: str, reply: _Reply) -> None:
     """Write a reply down before anything is made of it; outside `resuming` nothing is kept.
 
-    Args:
-        question: The hash of who was asked what.
-        reply: Completion and stop reason.
-
     Raises:
         RimError: It cannot be written; further replies would be paid for and lost.
     """

@@ -35,11 +35,6 @@ def seen_text(case: Case, sees: Sees) -> str:
 def render_messages(spec: JudgeSpec, case: Case, sees: Sees) -> list[tuple[str, str]]:
     """(role, text) of each message to the grader, everything from outside escaped.
 
-    Args:
-        spec: How the grader is asked.
-        case: The prompt and the reply.
-        sees: What the judge is shown of the reply.
-
     Raises:
         RimError: The publisher's prompt cannot be loaded (`JudgeSpec.fetch_prompt`).
     """

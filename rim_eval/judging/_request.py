@@ -98,9 +98,8 @@ def response_schema(reader: FieldsReader | WordReader, grader: Any) -> "Response
         return None
     if not reader.structured and (reader.kind == "lines" or not enforces_schema(grader)):
         return None
-    properties: dict[str, Any] = {
-        "reason": {"type": "string", "description": "One or two sentences."}
-    }
+    reason = {"type": "string", "description": "One or two sentences."}
+    properties: dict[str, Any] = {"reason": reason}
     for name, field in reader.fields.items():
         # By its values, since not every provider knows `minimum`.
         low, high = field.integers or (1, 0)
@@ -108,8 +107,8 @@ def response_schema(reader: FieldsReader | WordReader, grader: Any) -> "Response
         label = {"type": "string", "enum": field.labels}
         labels = {"type": "array", "items": label} if field.several else label
         properties[field.key or name] = numbers if field.integers else labels
-    required = {"required": [*properties], "additionalProperties": False}
-    schema = {"type": "object", "properties": properties, **required}
+    strict = {"required": [*properties], "additionalProperties": False}
+    schema = {"type": "object", "properties": properties, **strict}
     return ResponseSchema.model_validate({"name": "verdict", "json_schema": schema, "strict": True})
 
 
@@ -217,9 +216,7 @@ def _hf_view(grader: Any, spec: Dialogue) -> Any:
 
 def _render_chat(api: Any, messages: list[Any], tools: list[Any]) -> str:
     """The prompt text; messages as parts where the template leaves out text (Llama Guard 3 1B, Llama Guard 4)."""
-    parts = [
-        {"role": one.role, "content": [{"type": "text", "text": one.text}]} for one in messages
-    ]
+    parts = [{"role": m.role, "content": [{"type": "text", "text": m.text}]} for m in messages]
     settings = {"chat_template": api.chat_template, "add_generation_prompt": True}
     render_parts = partial(api.tokenizer.apply_chat_template, parts, tokenize=False, **settings)
     # Of earlier replies, a template may leave out the thinking.
