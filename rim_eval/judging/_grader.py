@@ -78,8 +78,8 @@ def message_problem(spec: JudgeSpec) -> tuple[FieldPath, str] | None:
                 return ("messages", number, "text"), f"the template fails: {error}"
         for name in ("request", "context", "reasoning", "answer"):
             if (text := values[name]) and text not in prompt:
-                response = f"{{{{ response }}}} is what it sees of a reply ({sees})"
-                return ("messages",), f"no message shows {text}; {response}"
+                reply = f"{{{{ response }}}} is what it sees of a reply ({sees})"
+                return ("messages",), f"no message shows {text}; {reply}"
     return None
 
 

@@ -13,7 +13,7 @@ import copy
 import logging
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict
 
 from rim_eval.errors import RimError
 from rim_eval.judging._spec import Dialogue, FieldsReader, WordReader
@@ -26,8 +26,7 @@ _API_RETRIES: Final = 6
 _CONTINUING: Final = ("vllm", "sglang")
 _COMPLETING: Final = ("vllm", "sglang", "openai-api")
 """Providers whose servers take a whole prompt at `/v1/completions`, and add the BOS token."""
-_UNTEMPLATED: Final = ("vllm-completions", "openai-api-completions", "mockllm")
-"""Providers that send the text of a message without a chat template."""
+_TAKING_TEXT: Final = ("hf", *_COMPLETING, "vllm-completions", "openai-api-completions", "mockllm")
 _ENFORCING: Final = ("anthropic", "bedrock", "google", "grok", "mistral", "openai")
 """Providers whose service applies a schema after the model's own reasoning; docs/judges.md says what others do."""
 _SCHEMA_REFUSED: Final[set[str]] = set()
@@ -39,7 +38,7 @@ def check_frame(frame: str, graders: Sequence[Any], title: str = "The judge") ->
 
     Args:
         frame: How the prompt is sent, `chat` or `raw`.
-        graders: The models to ask; a provider or an object of your own is sent the one message.
+        graders: The models to ask; a custom provider or object is sent the one message.
         title: What the error calls the judge.
 
     Raises:
@@ -47,8 +46,8 @@ def check_frame(frame: str, graders: Sequence[Any], title: str = "The judge") ->
     """
     for grader in graders if frame == "raw" else ():
         api = getattr(grader, "api", None)
-        takes_text = _provider(grader) in ("hf", *_COMPLETING, *_UNTEMPLATED)
-        if type(api).__module__.startswith("inspect_ai.") and not takes_text:
+        is_inspects = type(api).__module__.startswith("inspect_ai.")
+        if is_inspects and _provider(grader) not in _TAKING_TEXT:
             raise RimError(
                 f"{title} sends its publisher's whole prompt, chat template included, and {grader} takes chat messages "
                 "only. Name the classifier that the judge is made for, as hf/MODEL, vllm/MODEL, sglang/MODEL or, on "
@@ -93,23 +92,22 @@ def response_schema(reader: FieldsReader | WordReader, grader: Any) -> "Response
         and publishers' prompts, whose own form is part of what they measure.
     """
     from inspect_ai.model import ResponseSchema
+    from inspect_ai.util import json_schema
 
     if not isinstance(reader, FieldsReader) or reader.structured is False:
         return None
     if not reader.structured and (reader.kind == "lines" or not enforces_schema(grader)):
         return None
-    reason = {"type": "string", "description": "One or two sentences."}
-    properties: dict[str, Any] = {"reason": reason}
+    fields: dict[str, Any] = {"reason": str}
     for name, field in reader.fields.items():
         # By its values, since not every provider knows `minimum`.
         low, high = field.integers or (1, 0)
-        numbers = {"type": "integer", "enum": [*range(low, high + 1)]}
-        label = {"type": "string", "enum": field.labels}
-        labels = {"type": "array", "items": label} if field.several else label
-        properties[field.key or name] = numbers if field.integers else labels
-    strict = {"required": [*properties], "additionalProperties": False}
-    schema = {"type": "object", "properties": properties, **strict}
-    return ResponseSchema.model_validate({"name": "verdict", "json_schema": schema, "strict": True})
+        values: tuple[Any, ...] = field.labels or tuple(range(low, high + 1))
+        value: Any = Literal[values]
+        fields[field.key or name] = list[value] if field.several else value
+    schema = json_schema(TypedDict("Verdict", fields))  # type: ignore[operator]
+    (schema.properties or {})["reason"].description = "One or two sentences."
+    return ResponseSchema(name="verdict", json_schema=schema, strict=True)
 
 
 async def send(

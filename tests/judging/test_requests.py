@@ -362,7 +362,7 @@ def test_lm_eval_samples_are_judged_by_the_same_request_body(
 
 
 def cell(judge: Judge, kind: str) -> str:
-    """What leaves for a grader of this kind, in a word of docs/judges.md."""
+    """The request to a grader of this kind, in a word of docs/judges.md."""
     if kind == "hf":
         text = ask_hf(judge, GUARD)["text"]
         return "template" if text == published(judge, GUARD) else "prompt"
@@ -381,7 +381,7 @@ def cell(judge: Judge, kind: str) -> str:
 
 
 def table() -> str:
-    """The table in docs/judges.md, of what left for each kind of grader."""
+    """The table in docs/judges.md, of the request to each kind of grader."""
     kinds = [*KINDS, "hf"]
     rows = [["judge", *(f"`{kind}/`" for kind in kinds)], ["---"] * (1 + len(kinds))]
     rows += [[f"`{judge.name}`", *(cell(judge, kind) for kind in kinds)] for judge in judges()[:-1]]

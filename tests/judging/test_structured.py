@@ -1,4 +1,4 @@
-"""Which graders are asked for a JSON Schema, what leaves for them, and what is read then."""
+"""Which graders are asked for a JSON Schema, what is sent to them, and what is read then."""
 
 import asyncio
 from pathlib import Path
