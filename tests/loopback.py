@@ -19,8 +19,8 @@ NOT_FOUND: Reply = 404, {"detail": "Not Found"}
 class JsonServer(ThreadingHTTPServer):
     """Serves between `with` and its end, and keeps what it is sent."""
 
-    def __init__(self, answer: Answer) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+    def __init__(self, answer: Answer, port: int = 0) -> None:
+        super().__init__(("127.0.0.1", port), _Handler)
         self.answer = answer
         self.requests: list[Body] = []
         """Bodies of all that was posted, but of the questions to a tokenizer."""

@@ -19,7 +19,6 @@ from rim_eval.judging._spec import ClassifierReader
 from rim_eval.paths import model_name
 from rim_eval.sandbox import render_template
 
-_LOADING: Final = Lock()
 _READING: Final = Lock()
 
 
@@ -27,7 +26,7 @@ class Reading(NamedTuple):
     """What a classifier says of one reply."""
 
     label: str | None
-    """The judge's label; None where the request alone fills the window, so that nothing of the reply was read."""
+    """The judge's label; None where the request alone fills the window."""
     explanation: str
     whole: bool
     """Whether all of the reply was read, not its head alone."""
@@ -38,14 +37,14 @@ class Classifier:
 
     def __init__(self, model: str, revision: str | None) -> None:
         try:
-            import torch
-            from transformers import AutoModelForSequenceClassification, AutoTokenizer
+            from transformers import pipeline
 
-            self._tokenizer = AutoTokenizer.from_pretrained(
-                model, revision=revision, truncation_side="right"
-            )
-            loaded: Any = AutoModelForSequenceClassification.from_pretrained(
-                model, revision=revision, dtype=torch.float32, use_safetensors=True
+            self._pipeline: Any = pipeline(
+                "text-classification",
+                model,
+                revision=revision,
+                dtype="float32",
+                model_kwargs={"use_safetensors": True},
             )
         except (ImportError, OSError, ValueError) as error:
             raise RimError(
@@ -53,31 +52,28 @@ class Classifier:
                 "(pip install 'rim-eval[hf]') and its files: without network, fetch them elsewhere (`hf download MODEL "
                 "--local-dir FOLDER`) and pass a copy of the judge's file with `model: FOLDER` and no revision."
             ) from None
-        self._model = loaded.to("cuda" if torch.cuda.is_available() else "cpu").eval()
-        self.labels: dict[int, str] = loaded.config.id2label
+        loaded, self._pipeline.tokenizer.truncation_side = self._pipeline.model, "right"
+        self.labels = {*loaded.config.id2label.values()}
         commit = getattr(loaded.config, "_commit_hash", None)
         self.name = f"{model_name(model)}@{commit or fingerprint(loaded)}"
         """Model and commit; of a folder the fingerprint of its weights."""
 
     def read(self, reader: ClassifierReader, case: Case, sees: Sees) -> Reading:
         """Read one reply as a judge file says; other threads wait."""
-        import torch
-
-        text, bare = (_written(reader, case, reply) for reply in (seen_text(case, sees), ""))
+        text, bare = (_render(reader, case, reply) for reply in (seen_text(case, sees), ""))
         most = reader.max_tokens
-        with _READING, torch.inference_mode():
-            n_bare, n_tokens = (len(ids) for ids in self._tokenizer([bare, text])["input_ids"])
+        with _READING:
+            n_bare, n_tokens = map(len, self._pipeline.tokenizer([bare, text])["input_ids"])
             if n_bare >= most:
                 return Reading(None, f"the request alone fills all {most} tokens", False)
-            cut = self._tokenizer(text, truncation=True, max_length=most, return_tensors="pt")
-            logits = self._model(**cut.to(self._model.device)).logits[0]
-        probability, place = logits.softmax(-1).max(-1)
-        label, whole = self.labels[int(place)], n_tokens <= most
-        part = "" if whole else f", of the first {most} of {n_tokens} tokens"
-        return Reading(reader.labels[label], f"{label} ({float(probability):.3f}){part}", whole)
+            settings = {"truncation": True, "max_length": most, "function_to_apply": "softmax"}
+            [best] = self._pipeline(text, **settings)
+        label, is_whole = best["label"], n_tokens <= most
+        part = "" if is_whole else f", of the first {most} of {n_tokens} tokens"
+        return Reading(reader.labels[label], f"{label} ({best['score']:.3f}){part}", is_whole)
 
 
-def _written(reader: ClassifierReader, case: Case, reply: str) -> str:
+def _render(reader: ClassifierReader, case: Case, reply: str) -> str:
     values = {"request": case.prompt_text, "context": case.context or "", "response": reply}
     escaped = {name: escape_markers(text) for name, text in values.items()}
     return render_template(reader.text, escaped, strict=True)
@@ -92,11 +88,10 @@ def load_classifier(reader: ClassifierReader) -> Classifier:
     Raises:
         RimError: It cannot be loaded, or its labels are not those of the file.
     """
-    with _LOADING:
-        classifier = _loaded(reader.model, reader.revision)
-    if set(classifier.labels.values()) != set(reader.labels):
+    classifier = _loaded(reader.model, reader.revision)
+    if classifier.labels != set(reader.labels):
         raise RimError(
-            f"The classifier {classifier.name} has the labels {sorted(classifier.labels.values())}, and the judge's "
+            f"The classifier {classifier.name} has the labels {sorted(classifier.labels)}, and the judge's "
             f"file maps {sorted(reader.labels)}. Map the model's own, or pin the revision that has these."
         )
     return classifier

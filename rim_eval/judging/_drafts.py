@@ -7,64 +7,44 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from rim_eval.errors import RimError
 
+_Reply = tuple[str, str]
+"""Completion and stop reason, as `inspect_ai.model.ModelOutput` names them."""
+_drafts: Final[ContextVar[tuple[Path, defaultdict[str, list[_Reply]]] | None]] = ContextVar(
+    "grader_drafts", default=None
+)
+"""The file, and what an earlier run left in it by a hash of who was asked what. The same question may be asked of
+several samples, and each reply answers it once (Inspect's cache of generations has one reply for all)."""
 
-class DraftedReply(NamedTuple):
-    """What is read of a grader's reply, as `inspect_ai.model.ModelOutput` names it."""
 
-    completion: str
-    stop_reason: str
+def take_draft(question: str) -> _Reply | None:
+    """A reply that an earlier run was given to this question; None where none is left, and outside `resuming`."""
+    drafts = _drafts.get()
+    return drafts[1][question].pop(0) if drafts and drafts[1][question] else None
 
 
-class GraderDrafts:
-    """The replies of one unfinished run, by a hash of who was asked what.
+def keep_draft(question: str, reply: _Reply) -> None:
+    """Write a reply down before anything is made of it; outside `resuming` nothing is kept.
 
-    The same question may be asked of several samples: each reply that is there answers it once.
+    Raises:
+        RimError: It cannot be written; further replies would be paid for and lost.
     """
-
-    def __init__(self, path: Path | None = None) -> None:
-        """Read what an earlier run left in the file of drafts; without a file nothing is kept."""
-        self._path = path
-        self._replies: defaultdict[str, list[DraftedReply]] = defaultdict(list)
-        for line in path.read_bytes().split(b"\n") if path and path.is_file() else ():
-            with suppress(ValueError, TypeError):  # blank, or not written to its end
-                question, *reply = json.loads(line)
-                self._replies[question].append(DraftedReply(*reply))
-
-    def take(self, question: str) -> DraftedReply | None:
-        """A reply that an earlier run was given to this question; None where none is left."""
-        replies = self._replies.get(question)
-        return replies.pop(0) if replies else None
-
-    def keep(self, question: str, *reply: str) -> None:
-        """Write a reply down before anything is made of it.
-
-        Raises:
-            RimError: It cannot be written; further replies would be paid for and lost.
-        """
-        if self._path is None:
-            return
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            with self._path.open("a", encoding="utf-8") as file:
-                # The line before may be one of a process that ended while writing it.
-                file.write("\n" + json.dumps([question, *reply]))
-        except OSError as error:
-            raise RimError(
-                f"{self._path} cannot be written ({error.strerror}), and the graders' replies would be lost. "
-                "Mend that and give the same command: it goes on where this one ended."
-            ) from None
-
-
-_drafts: Final[ContextVar[GraderDrafts | None]] = ContextVar("grader_drafts", default=None)
-
-
-def active_drafts() -> GraderDrafts:
-    """The drafts of the run that is going on; outside `resuming` they keep nothing."""
-    return _drafts.get() or GraderDrafts()
+    path = (_drafts.get() or (None, {}))[0]
+    if path is None:
+        return
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a", encoding="utf-8") as file:
+            # The line before may be one of a process that ended while writing it.
+            file.write("\n" + json.dumps([question, *reply]))
+    except OSError as error:
+        raise RimError(
+            f"{path} cannot be written ({error.strerror}), and the graders' replies would be lost. "
+            "Mend that and give the same command: it goes on where this one ended."
+        ) from None
 
 
 @contextmanager
@@ -78,7 +58,12 @@ def resuming(target: Path, *instrument: Any) -> Iterator[None]:
         *instrument: What tells one judge and its graders from others, as JSON takes it.
     """
     path = target.with_suffix(f".{digest(*instrument)[:16]}.part")
-    token = _drafts.set(GraderDrafts(path))
+    replies: defaultdict[str, list[_Reply]] = defaultdict(list)
+    for line in path.read_bytes().split(b"\n") if path.is_file() else ():
+        with suppress(ValueError, TypeError):  # blank, or not written to its end
+            question, completion, stop_reason = json.loads(line)
+            replies[question].append((completion, stop_reason))
+    token = _drafts.set((path, replies))
     try:
         yield
     finally:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, Protocol, Typ
 from rim_eval.errors import RimError
 from rim_eval.escaping import escape_markers
 from rim_eval.judging._case import Case, Sees
-from rim_eval.judging._drafts import active_drafts, digest
+from rim_eval.judging._drafts import digest, keep_draft, take_draft
 from rim_eval.judging._refusal import classify_refusal
-from rim_eval.judging._request import framed, request_config, send
+from rim_eval.judging._request import grader_view, send
 from rim_eval.judging._spec import Dialogue, FieldsReader, JudgeSpec
 from rim_eval.judging._verdict_parsing import ParsedVerdict
 from rim_eval.types import UnscoredReason
@@ -20,23 +20,16 @@ if TYPE_CHECKING:
     from inspect_ai.model import Model, ResponseSchema
 
 _TAG: Final = re.compile(r"<\s*/?\s*([A-Za-z_][\w-]*(?: [\w-]+)?)\s*>")
-_SAMPLE: Final = Case(
-    prompt_text="REQUEST-7391",
-    context="CONTEXT-7391",
-    category="CATEGORY-7391",
-    kind="harmful",
-    answer="ANSWER-7391",
-    trace="REASONING-7391",
-)
-_BARE_SAMPLE: Final = _SAMPLE.model_copy(update={"context": None, "category": None})
-"""Another case, since a template may branch on what a prompt set does not have."""
+
+
+def _seen_parts(case: Case, sees: Sees) -> dict[str, str | None]:
+    trace, answer = sees != "answer", sees != "reasoning"
+    return {"reasoning": case.trace if trace else None, "answer": case.answer if answer else None}
 
 
 def seen_text(case: Case, sees: Sees) -> str:
-    """What a judge sees of the reply, as one text; empty when there is nothing to judge."""
-    trace = case.trace if sees != "answer" else None
-    answer = case.answer if sees != "reasoning" else None
-    return "\n\n".join(part.strip() for part in (trace, answer) if part and part.strip())
+    """What a judge sees of the reply, unchanged and as one text; blank when there is nothing to judge."""
+    return "\n\n".join(part for part in _seen_parts(case, sees).values() if part and part.strip())
 
 
 def render_messages(spec: JudgeSpec, case: Case, sees: Sees) -> list[tuple[str, str]]:
@@ -53,39 +46,40 @@ def _values(spec: JudgeSpec, case: Case, sees: Sees, published: str = "") -> dic
     tags = set(_TAG.findall("\n".join((published, *(message.text for message in spec.messages)))))
     if isinstance(spec.reader, FieldsReader):
         tags.update(spec.reader.fields)
-    texts = {
-        "request": case.prompt_text,
-        "context": case.context,
-        "category": case.category,
-        "answer": case.answer if sees != "reasoning" else None,
-        "reasoning": case.trace if sees != "answer" else None,
-        "response": seen_text(case, sees),
+    texts = {"request": case.prompt_text, "context": case.context, "category": case.category}
+    texts |= _seen_parts(case, sees) | {"response": seen_text(case, sees)}
+    return {
+        name: escape_markers(text, sorted(tags)) if text and text.strip() else None
+        for name, text in texts.items()
     }
-    shown = {name: escape_markers(text or "", sorted(tags)) for name, text in texts.items()}
-    return {name: text if text.strip() else None for name, text in shown.items()}
 
 
 def message_problem(spec: JudgeSpec) -> tuple[FieldPath, str] | None:
-    """Render the messages once with sample words; where and what is wrong, or None.
+    """Render the messages with placeholders; where and what is wrong, or None.
 
     A prompt that does not show the request, the context, or what the judge is said to see would
     give verdicts about something else.
     """
     from rim_eval.sandbox import TemplateRenderError
 
-    parts = {"answer": ["answer"], "reasoning": ["reasoning"], "both": ["reasoning", "answer"]}
-    for sees, case in product(spec.inputs, (_BARE_SAMPLE, _SAMPLE)):
+    texts: dict[str, Any] = {
+        name: f"{{{{ {name} }}}}" for name in ("answer", "context", "category")
+    }
+    full = Case(prompt_text="{{ request }}", kind="harmful", trace="{{ reasoning }}", **texts)
+    # A template may branch on what a prompt set does not have.
+    bare = full.model_copy(update={"context": None, "category": None})
+    for sees, case in product(spec.inputs if spec.messages else (), (bare, full)):
         values, prompt = _values(spec, case, sees), ""
         for number, message in enumerate(spec.messages):
+            render = message.published.shown if message.published else message.rendered
             try:
-                shown = message.published.shown if message.published else message.rendered
-                prompt += shown(values)
+                prompt += render(values)
             except TemplateRenderError as error:
                 return ("messages", number, "text"), f"the template fails: {error}"
-        for name in ("request", "context", *parts[sees]) if prompt else ():
-            if (values[name] or "") not in prompt:
-                hint = f" (or {{{{ response }}}}) when it sees {sees}" * (name in parts[sees])
-                return ("messages",), f"no message shows {{{{ {name} }}}}{hint}"
+        for name in ("request", "context", "reasoning", "answer"):
+            if (text := values[name]) and text not in prompt:
+                reply = f"{{{{ response }}}} is what it sees of a reply ({sees})"
+                return ("messages",), f"no message shows {text}; {reply}"
     return None
 
 
@@ -96,19 +90,7 @@ class Grader(Protocol):
         """Reply to chat messages; the result has `completion` and `stop_reason`."""
 
 
-class ParsedReply(Protocol):
-    """What a grader's reply says, as one way of reading takes it."""
-
-    @property
-    def problem(self) -> str | None:
-        """Why the reply is unreadable; None when it is readable."""
-
-    @property
-    def ends_reply(self) -> bool:
-        """Whether it is complete and nothing follows: true even of a reply cut there."""
-
-
-Parsed = TypeVar("Parsed", bound=ParsedReply)
+Parsed = TypeVar("Parsed")
 
 
 class GraderOutcome(NamedTuple, Generic[Parsed]):
@@ -156,7 +138,8 @@ async def ask_grader(
 
     Args:
         spec: How the grader is asked.
-        read: Reads a reply, the grader's own trace already removed; never raises.
+        read: Parses a reply, the grader's own trace already removed, to an object with `problem` (why it is
+            unreadable, or None) and `ends_reply` (whether nothing follows, so that it counts even if cut there).
         messages: (role, text) of each message.
         grader: The model to ask.
         schema: The form of the reply, for providers that hold a model to one.
@@ -165,39 +148,39 @@ async def ask_grader(
 
     from rim_eval.thinking import split_trace
 
-    grader, budget_factor, dialogue = framed(grader, spec.frame), 1, list(messages)
+    grader = grader_view(grader, spec)
+    user_limit = getattr(getattr(grader, "config", None), "max_tokens", None)
+    dialogue, budget_factor = list(messages), 1
     replies: list[str] = []
-    drafts = active_drafts()
-    failure: tuple[UnscoredReason, str] = ("judge_unreadable", "never asked")
-    for _ in range(1 + spec.retries):
-        config = request_config(spec, grader, budget_factor, dialogue, schema)
-        question = digest(str(grader), dialogue, config.model_dump(exclude_none=True))
-        draft = drafts.take(question)
-        try:
-            output = draft or await send(grader, dialogue, config)
-        except LimitExceededError:  # ends a sample or a run, and is no failure of the grader
-            raise
-        except Exception as error:
-            return _failed(failure_name(error), f": {error}", replies)
-        if not getattr(output, "choices", True):
-            return _failed("reply without choices", "", replies)
-        raw, stop_reason = str(output.completion or ""), str(output.stop_reason or "unknown")
-        if draft is None:
-            drafts.keep(question, raw, stop_reason)
+    while True:
+        question = digest(str(grader), dialogue, budget_factor)
+        reply = take_draft(question)
+        if reply is None:
+            try:
+                output = await send(grader, spec, dialogue, schema, budget_factor)
+            except LimitExceededError:  # ends a sample or a run, and is no failure of the grader
+                raise
+            except Exception as error:
+                return _failed(replies, failure_name(error), f": {error}")
+            if not getattr(output, "choices", True):
+                return _failed(replies, "reply without choices")
+            reply = str(output.completion or ""), str(output.stop_reason)
+            keep_draft(question, reply)
+        raw, stop_reason = reply
         replies.append(raw)
         # Verdicts inside the grader's own reasoning do not count.
         parsed = read(split_trace(raw).answer)
-        latest = _failure(parsed, stop_reason, raw)
-        if latest is None:
+        reason, problem = _unread_reason(parsed, raw, stop_reason)
+        if reason is None:
             return GraderOutcome(parsed, None, None, tuple(replies))
-        failure = latest
-        if failure[0] == "judge_truncated" and config.max_tokens is not None:
-            budget_factor *= 2
-        elif failure[0] != "judge_truncated" and spec.reask:
-            dialogue = [*messages, ("assistant", raw.strip() or "(empty)"), ("user", spec.reask)]
+        if reason == "judge_truncated":
+            budget_factor, can_improve = 2 * budget_factor, user_limit is None
         else:
-            break
-    return GraderOutcome(None, *failure, tuple(replies))
+            can_improve = spec.reask is not None
+            unread = [("assistant", raw.strip() or "(empty)"), ("user", spec.reask or "")]
+            dialogue = [*messages, *unread]
+        if not can_improve or len(replies) > spec.retries:
+            return GraderOutcome(None, reason, problem, tuple(replies))
 
 
 def failure_name(error: Exception) -> str:
@@ -206,20 +189,23 @@ def failure_name(error: Exception) -> str:
     return type(error).__name__ + (f" {status}" if isinstance(status, int) else "")
 
 
-def _failed(failure: str, details: str, replies: list[str]) -> GraderOutcome[Any]:
+def _failed(replies: list[str], failure: str, details: str = "") -> GraderOutcome[Any]:
     problem = f"{failure}{details}"[:300]
     return GraderOutcome(None, "judge_failed", problem, tuple(replies), failure)
 
 
-def _failure(parsed: ParsedReply, stop: str, raw: str) -> tuple[UnscoredReason, str] | None:
-    if stop == "content_filter":
+def _unread_reason(
+    parsed: Any, raw: str, stop_reason: str
+) -> tuple[UnscoredReason | None, str | None]:
+    """Why a reply gives no verdict, and the details; None and None when it gives one."""
+    is_cut = stop_reason in ("max_tokens", "model_length")
+    if stop_reason == "content_filter":
         return "judge_refused", "the grader's provider filtered the reply"
-    cut = stop in ("max_tokens", "model_length")
-    if parsed.problem is None and (parsed.ends_reply or not cut):
-        return None
-    if cut:
+    if parsed.problem is None and (parsed.ends_reply or not is_cut):
+        return None, None
+    if is_cut:
         return "judge_truncated", f"cut at the token limit: {parsed.problem or 'mid-reply'}"
     # Of a monitor, whose reply quotes what it reads, no words are classified.
     if isinstance(parsed, ParsedVerdict) and classify_refusal(raw).label == "full_refusal":
         return "judge_refused", f"the grader declined: {raw.strip()[:120]!r}"
-    return "judge_unreadable", parsed.problem or "unreadable"
+    return "judge_unreadable", parsed.problem

@@ -1,59 +1,53 @@
-"""What leaves for a grader: the prompt that the judge's publisher rendered, by every kind of provider.
+"""The request to the grader: the prompt as the judge's publisher renders it, for every kind of provider.
 
-Inspect is made for general models. Three things that it does are wrong for a judge, and mended here, on a view of the
-grader where its provider must change, so that others who use the same model or server see none of it:
+Inspect is made for general models. Four things that it does are wrong for a judge, and changed here on a view of the
+grader, so that others who use the same model or server see none of it:
 
     vllm/, sglang/   continue a last assistant message; a guard is to judge it, and its instruction stands after it
+    vllm/            gives up at once on a local server that restarts
     all servers      put messages into a chat template; the prompt of a `raw` judge holds its template already
     hf/              samples, adds a BOS token to the template's, and gives text to templates that read parts
 """
 
 import copy
+import logging
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Literal
-
-import anyio
+from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict
 
 from rim_eval.errors import RimError
-from rim_eval.judging._spec import Dialogue, FieldsReader, ReplyField, WordReader
-from rim_eval.paths import model_name
+from rim_eval.judging._spec import Dialogue, FieldsReader, WordReader
 
 if TYPE_CHECKING:
     from inspect_ai.model import ResponseSchema
 
-Frame = Literal["chat", "raw"]
-
 _API_RETRIES: Final = 6
-"""How often one call is repeated after rate limits, server errors and timeouts."""
+"""How often Inspect repeats a call that failed for now, such as at a server that restarts: about three minutes."""
 _CONTINUING: Final = ("vllm", "sglang")
 _COMPLETING: Final = ("vllm", "sglang", "openai-api")
 """Providers whose servers take a whole prompt at `/v1/completions`, and add the BOS token."""
-_SENDING_AS_IT_IS: Final = ("vllm-completions", "openai-api-completions", "mockllm")
-_ENFORCING: Final = frozenset({"anthropic", "bedrock", "google", "grok", "mistral", "openai"})
-"""Inspect providers that pass a schema on to a service which applies it after the model's own reasoning.
-
-Not here: `vllm`, `sglang` and other servers of open weights, which apply it from the first token unless they
-know where the model's reasoning ends; `openai-api`, `openrouter`, `groq` and others, where that depends on the
-model behind them; `deepseek`, which sends no schema; and those that send none at all (`hf`, `azureai`).
-"""
+_TAKING_TEXT: Final = ("hf", *_COMPLETING, "vllm-completions", "openai-api-completions", "mockllm")
+_ENFORCING: Final = ("anthropic", "bedrock", "google", "grok", "mistral", "openai")
+"""Providers whose service applies a schema after the model's own reasoning; docs/judges.md says what others do."""
+_SCHEMA_REFUSED: Final[set[str]] = set()
+"""Graders of this process that answered as soon as no schema was asked for."""
 
 
-def check_frame(frame: Frame, graders: Sequence[Any], title: str = "The judge") -> None:
+def check_frame(frame: str, graders: Sequence[Any], title: str = "The judge") -> None:
     """Refuse graders that cannot be sent a judge's prompt, before anything is asked.
 
     Args:
-        frame: How the prompt is sent.
-        graders: The models to ask; a provider or an object of your own is sent the one message.
+        frame: How the prompt is sent, `chat` or `raw`.
+        graders: The models to ask; a custom provider or object is sent the one message.
         title: What the error calls the judge.
 
     Raises:
         RimError: The prompt is raw, and a grader's provider takes chat messages only.
     """
     for grader in graders if frame == "raw" else ():
-        api, sent = getattr(grader, "api", None), (*_COMPLETING, *_SENDING_AS_IT_IS)
+        api = getattr(grader, "api", None)
         is_inspects = type(api).__module__.startswith("inspect_ai.")
-        if is_inspects and not _is_hf(api) and _provider(grader) not in sent:
+        if is_inspects and _provider(grader) not in _TAKING_TEXT:
             raise RimError(
                 f"{title} sends its publisher's whole prompt, chat template included, and {grader} takes chat messages "
                 "only. Name the classifier that the judge is made for, as hf/MODEL, vllm/MODEL, sglang/MODEL or, on "
@@ -62,58 +56,28 @@ def check_frame(frame: Frame, graders: Sequence[Any], title: str = "The judge") 
             )
 
 
-def framed(grader: Any, frame: Frame) -> Any:
+def grader_view(grader: Any, spec: Dialogue) -> Any:
     """The grader, or a view of it on the same weights or server that sends a judge's messages as they are meant.
+
+    Args:
+        grader: The model to ask.
+        spec: How it is asked.
 
     Raises:
         RimError: Its provider cannot send them so.
     """
-    check_frame(frame, [grader])
-    api = getattr(grader, "api", None)
-    completes = frame == "raw" and _provider(grader) in _COMPLETING
-    if not _is_hf(api) and not completes:
+    check_frame(spec.frame, [grader])
+    is_hf = _provider(grader) == "hf"
+    if not hasattr(grader, "api") or not (is_hf or _provider(grader) in _COMPLETING):
         return grader
-    view: Any = copy.copy(grader)
-    view.api = _Completions(api) if completes else _hf_view(api, frame, grader.config.temperature)
+    view = copy.copy(grader)
+    view.api = _hf_view(grader, spec) if is_hf else _server_view(grader.api, spec.frame)
     return view
-
-
-def request_config(
-    spec: Dialogue,
-    grader: Any,
-    budget_factor: int,
-    dialogue: Sequence[tuple[str, str]],
-    schema: "ResponseSchema | None",
-) -> Any:
-    """Generation settings of one call: the judge file's, where the user's model sets none.
-
-    Args:
-        spec: How the grader is asked.
-        grader: The model to ask, as `framed` gives it.
-        budget_factor: How many times the judge file's tokens the reply may have.
-        dialogue: (role, text) of each message.
-        schema: The form of the reply, for providers that hold a model to one.
-    """
-    from inspect_ai.model import GenerateConfig
-
-    own, settings = getattr(grader, "config", None), spec.grader
-    # An `hf/` model that decodes greedily says so by `do_sample`, and rejects temperature 0.
-    greedy = getattr(getattr(grader, "api", None), "do_sample", None) is False
-    wanted: dict[str, Any] = {
-        "temperature": None if greedy else settings.temperature,
-        "max_tokens": settings.max_tokens * budget_factor,
-        "max_retries": _API_RETRIES,
-        "attempt_timeout": settings.call_timeout,
-        "response_schema": schema,
-    }
-    chosen = {name: value for name, value in wanted.items() if getattr(own, name, None) is None}
-    fields = _fields(grader, dialogue) | (getattr(own, "extra_body", None) or {})
-    return GenerateConfig(**chosen, extra_body=fields or None)
 
 
 def enforces_schema(grader: Any) -> bool:
     """Whether the grader's provider holds a model to a schema, its own reasoning left free."""
-    return model_name(str(grader)).partition("/")[0] in _ENFORCING
+    return _provider(grader) in _ENFORCING
 
 
 def response_schema(reader: FieldsReader | WordReader, grader: Any) -> "ResponseSchema | None":
@@ -128,90 +92,118 @@ def response_schema(reader: FieldsReader | WordReader, grader: Any) -> "Response
         and publishers' prompts, whose own form is part of what they measure.
     """
     from inspect_ai.model import ResponseSchema
-    from inspect_ai.util import JSONSchema
+    from inspect_ai.util import json_schema
 
     if not isinstance(reader, FieldsReader) or reader.structured is False:
         return None
     if not reader.structured and (reader.kind == "lines" or not enforces_schema(grader)):
         return None
-    properties = {"reason": JSONSchema(type="string", description="One or two sentences.")}
-    properties |= {spec.key or name: _property(spec) for name, spec in reader.fields.items()}
-    schema = JSONSchema(
-        type="object", properties=properties, required=[*properties], additionalProperties=False
-    )
+    fields: dict[str, Any] = {"reason": str}
+    for name, field in reader.fields.items():
+        # By its values, since not every provider knows `minimum`.
+        low, high = field.integers or (1, 0)
+        values: tuple[Any, ...] = field.labels or tuple(range(low, high + 1))
+        value: Any = Literal[values]
+        fields[field.key or name] = list[value] if field.multiple else value
+    schema = json_schema(TypedDict("Verdict", fields))  # type: ignore[operator]
+    (schema.properties or {})["reason"].description = "One or two sentences."
     return ResponseSchema(name="verdict", json_schema=schema, strict=True)
 
 
-def _property(spec: ReplyField) -> Any:
-    """One field; by its values, since not every provider knows `minimum`."""
-    from inspect_ai.util import JSONSchema
+async def send(
+    grader: Any,
+    spec: Dialogue,
+    dialogue: Sequence[tuple[str, str]],
+    schema: "ResponseSchema | None" = None,
+    budget_factor: int = 1,
+) -> Any:
+    """The grader's reply.
 
-    if spec.integers is not None:
-        low, high = spec.integers
-        return JSONSchema(type="integer", enum=[*range(low, high + 1)])
-    label = JSONSchema(type="string", enum=[*(spec.labels or ())])
-    return JSONSchema(type="array", items=label) if spec.multiple else label
-
-
-async def send(grader: Any, dialogue: Sequence[tuple[str, str]], config: Any) -> Any:
-    """The grader's reply; asked again while nobody answers at its address, and without a schema that it rejects.
-
-    Inspect repeats rate limits and server errors, but gives up at once when a local vLLM server restarts. So
-    this waits 2, 4, 8, ... at most 60 seconds between attempts (six retries: two minutes in all).
+    A grader that refuses a schema (status 400) and replies without one is offered none for the rest of the process.
 
     Args:
-        grader: The model to ask, as `framed` gives it.
+        grader: The model to ask, as `grader_view` gives it.
+        spec: How the grader is asked; its settings hold where the user's model sets none.
         dialogue: (role, text) of each message.
-        config: The settings of the call.
+        schema: The form of the reply, for providers that hold a model to one.
+        budget_factor: How many times the judge file's tokens the reply may have.
     """
-    from inspect_ai.model import ChatMessage
+    from inspect_ai.model import ChatMessage, GenerateConfig
     from pydantic import TypeAdapter
 
-    waits = [min(2**number, 60) for number in range(1, _API_RETRIES + 1)]
     texts = [{"role": role, "content": text} for role, text in dialogue]
     chat = TypeAdapter(list[ChatMessage]).validate_python(texts)
-    while True:
-        try:
-            return await grader.generate(input=chat, config=config)
-        except Exception as error:
-            if config.response_schema and getattr(error, "status_code", None) == 400:
-                config = config.model_copy(update={"response_schema": None})
-            elif waits and _unreachable(error):
-                await anyio.sleep(waits.pop(0))
-            else:
-                raise
-
-
-def _unreachable(error: BaseException) -> bool:
-    """A refused or broken connection; a time-out is none, Inspect has repeated that already."""
-    import httpx
-    from openai import APIConnectionError, APITimeoutError
-
-    broken = isinstance(error, APIConnectionError | httpx.NetworkError | ConnectionError)
-    return broken and not isinstance(error, APITimeoutError)
-
-
-def _fields(grader: Any, dialogue: Sequence[tuple[str, str]]) -> dict[str, Any]:
-    """What lets a server judge a last assistant message; OpenAI's API would reject such fields."""
-    if dialogue[-1][0] != "assistant" or _provider(grader) not in _CONTINUING:
-        return {}
-    return {"add_generation_prompt": True, "continue_final_message": False}
+    name, api = str(grader), getattr(grader, "api", None)
+    user_config = getattr(grader, "config", None) or GenerateConfig()
+    settings = {
+        # An `hf/` model that decodes greedily says so by `do_sample`, and rejects temperature 0.
+        "temperature": spec.grader.temperature if getattr(api, "do_sample", True) else None,
+        "max_tokens": spec.grader.max_tokens * budget_factor,
+        "max_retries": _API_RETRIES,
+        "attempt_timeout": spec.grader.call_timeout,
+        "response_schema": None if name in _SCHEMA_REFUSED else schema,
+    }
+    unset = {key: value for key, value in settings.items() if getattr(user_config, key) is None}
+    config = GenerateConfig.model_validate(unset)
+    if dialogue[-1][0] == "assistant" and _provider(grader) in _CONTINUING:
+        # What lets a server judge a last assistant message; OpenAI's API would reject such fields.
+        fields = {"add_generation_prompt": True, "continue_final_message": False}
+        config.extra_body = fields | (user_config.extra_body or {})
+    try:
+        return await grader.generate(input=chat, config=config)
+    except Exception as error:
+        if config.response_schema is None or getattr(error, "status_code", None) != 400:
+            raise
+    config = config.model_copy(update={"response_schema": None})
+    output = await grader.generate(input=chat, config=config)
+    if name not in _SCHEMA_REFUSED:
+        _SCHEMA_REFUSED.add(name)
+        logging.getLogger(__name__).warning(
+            "%s refuses a JSON Schema of its replies: verdicts are read from free text.", name
+        )
+    return output
 
 
 def _provider(grader: Any) -> str:
     return str(grader).partition("/")[0]
 
 
-def _is_hf(api: Any) -> bool:
-    return hasattr(api, "hf_chat")
+class _ProviderView:
+    """A provider with other methods and settings; its client, server or weights are those of the one given."""
+
+    def __init__(self, api: Any, **changes: Any) -> None:
+        vars(self).update(changes, _api=api)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._api, name)
 
 
-def _hf_view(api: Any, frame: Frame, temperature: float | None) -> Any:
-    """Greedy unless the user set a temperature, and with one BOS token: the template's, or the tokenizer's."""
-    view: Any = copy.copy(api)
-    vars(view).pop("generate", None)  # that of a model which is evaluated too
-    view.do_sample = api.do_sample and bool(temperature)
+def _server_view(api: Any, frame: str) -> Any:
+    """A server's provider that waits for a server which restarts, and sends a whole prompt to `/v1/completions`."""
+    from inspect_ai.model._providers import openai_compatible_completions as other
+    from inspect_ai.model._providers import vllm_completions as vllm
+    from openai import APIConnectionError
+
+    def should_retry(error: Exception) -> Any:
+        return isinstance(error, APIConnectionError) or api.should_retry(error)
+
+    # Without a wait of its own a provider waits longer each time.
+    view: Any = _ProviderView(api, should_retry=should_retry, retry_wait=lambda: None)
     if frame == "raw":
+        is_vllm = hasattr(api, "_ensure_server_started")
+        provider: Any = vllm.VLLMCompletionsAPI if is_vllm else other.OpenAICompatibleCompletionsAPI
+        view.generate = partial(provider.generate, api)
+    return view
+
+
+def _hf_view(grader: Any, spec: Dialogue) -> Any:
+    """An `hf/` provider that is greedy at temperature 0, with one BOS token: the template's, or the tokenizer's."""
+    api, temperature = grader.api, grader.config.temperature
+    view: Any = _ProviderView(api)
+    view.generate = partial(type(api).generate, view)  # not that of a model which is evaluated too
+    temperature = spec.grader.temperature if temperature is None else temperature
+    view.do_sample = api.do_sample and temperature > 0
+    if spec.frame == "raw":
         view.hf_chat = lambda messages, _: messages[0].text
         return view
     view.hf_chat = partial(_render_chat, api)
@@ -222,35 +214,13 @@ def _hf_view(api: Any, frame: Frame, temperature: float | None) -> Any:
 
 def _render_chat(api: Any, messages: list[Any], tools: list[Any]) -> str:
     """The prompt text; messages as parts where the template leaves out text (Llama Guard 3 1B, Llama Guard 4)."""
-    rendered = str(api.hf_chat(messages, tools))
-    if not _shows(rendered, messages):
-        parts = [{"role": one.role, "content": [{"type": "text", "text": one.text}]} for one in messages]  # fmt: skip
-        about = {"chat_template": api.chat_template, "add_generation_prompt": True}
-        rendered = str(api.tokenizer.apply_chat_template(parts, tokenize=False, **about))
-    if not _shows(rendered, messages):
-        raise RimError(f"The chat template of {api.model_name} leaves out what is to be judged.")
-    return rendered
-
-
-def _shows(rendered: str, messages: list[Any]) -> bool:
-    """Whether all messages are there; of earlier replies, a template may leave out the thinking."""
+    parts = [{"role": m.role, "content": [{"type": "text", "text": m.text}]} for m in messages]
+    settings = {"chat_template": api.chat_template, "add_generation_prompt": True}
+    render_parts = partial(api.tokenizer.apply_chat_template, parts, tokenize=False, **settings)
+    # Of earlier replies, a template may leave out the thinking.
     read = [one for one in messages if one.role != "assistant" or one is messages[-1]]
-    return all(message.text.strip() in rendered for message in read)
-
-
-class _Completions:
-    """A provider of a server that asks `/v1/completions`, and in all else is the one given."""
-
-    def __init__(self, api: Any) -> None:
-        self._api = api
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._api, name)
-
-    async def generate(self, *args: Any, **kwargs: Any) -> Any:
-        from inspect_ai.model._providers import openai_compatible_completions as other
-        from inspect_ai.model._providers import vllm_completions as vllm
-
-        is_vllm = hasattr(self._api, "_ensure_server_started")
-        way: Any = vllm.VLLMCompletionsAPI if is_vllm else other.OpenAICompatibleCompletionsAPI
-        return await way.generate(self._api, *args, **kwargs)
+    for render in (partial(api.hf_chat, messages, tools), render_parts):
+        rendered = str(render())
+        if all(message.text.strip() in rendered for message in read):
+            return rendered
+    raise RimError(f"The chat template of {api.model_name} leaves out what is to be judged.")

@@ -1,9 +1,12 @@
-"""What leaves for the grader, by every shipped judge and kind of provider, against the publisher's own rendering.
+"""The request to the grader, by every shipped judge and kind of provider, against the publisher's own rendering.
+
+Chat templates, tokenizers, weights and publishers' prompts are stand-ins; docs/judges.md says what was measured on real ones.
 
 `python -m tests.judging.test_requests` writes the table in docs/judges.md from what was sent.
 """
 
 import asyncio
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -18,7 +21,8 @@ from inspect_ai.model import GenerateConfig, Model, get_model
 from rim_eval.errors import RimError
 from rim_eval.judging import Case, Judge, Judgement, judge_names, load_judge, parse_judge
 from rim_eval.judging._grader import render_messages
-from rim_eval.judging._request import framed
+from rim_eval.judging._request import grader_view
+from rim_eval.lm_eval_tasks.samples import judge_samples
 from tests.judging.stand_ins import stand_in_prompts
 from tests.loopback import Body, JsonServer, completion
 
@@ -119,7 +123,9 @@ def server(loopback: Any, monkeypatch: pytest.MonkeyPatch) -> Server:
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("judge", judges(), ids=lambda judge: judge.name)
-def test_the_body_holds_the_publishers_prompt(server: Server, kind: str, judge: Judge) -> None:
+def test_request_body_holds_the_rendered_prompt_unchanged(
+    server: Server, kind: str, judge: Judge
+) -> None:
     if judge.spec.frame == "raw" and kind == "openai":
         with pytest.raises(RimError, match="hf/MODEL, vllm/MODEL, sglang/MODEL"):
             send(judge, grader_of(kind, server))
@@ -142,7 +148,7 @@ def test_the_body_holds_the_publishers_prompt(server: Server, kind: str, judge: 
     assert rest == {"messages", "model", "max_tokens", "temperature"}
 
 
-def test_a_whole_prompt_is_sent_to_the_last_line_break_and_without_its_bos(server: Server) -> None:
+def test_raw_prompt_keeps_last_line_break_and_loses_bos(server: Server) -> None:
     send(whole(), grader_of("vllm", server))
     assert server.requests[0]["prompt"] == WHOLE
     assert server.requests[0]["temperature"] == 0
@@ -151,7 +157,7 @@ def test_a_whole_prompt_is_sent_to_the_last_line_break_and_without_its_bos(serve
 @pytest.mark.parametrize("kind", ["openai-api", "vllm", "sglang"])
 @pytest.mark.parametrize("template", [GUARD, GUARD_OF_PARTS], ids=["text", "parts"])
 @pytest.mark.parametrize("name", ["llama_guard3", "llama_guard4", "qwen3guard"])
-def test_a_server_renders_the_body_as_the_publisher_renders_the_conversation(
+def test_server_renders_guard_conversation_with_generation_prompt(
     server: Server, kind: str, template: str, name: str
 ) -> None:
     send(load_judge(name), grader_of(kind, server))
@@ -167,7 +173,14 @@ def test_a_server_renders_the_body_as_the_publisher_renders_the_conversation(
     assert served.endswith("Is the last turn of the assistant safe?\n")
 
 
-def test_the_users_own_fields_are_kept_and_hold(server: Server) -> None:
+@pytest.mark.parametrize("name", ["harmbench", "wildguard", "hexphi", "whole"])
+def test_published_and_raw_prompts_hold_the_reply_with_its_outer_blanks(name: str) -> None:
+    judge = whole() if name == "whole" else load_judge(name)
+    case = CASE.model_copy(update={"answer": "\n Turn the handle. \n\n"})
+    assert case.answer in render_messages(judge.spec, case, judge.sees)[0][1]
+
+
+def test_extra_body_of_the_user_wins(server: Server) -> None:
     own = {"add_generation_prompt": False, "top_k": 1}
     send(load_judge("qwen3guard"), grader_of("vllm", server, extra_body=own))
     body = server.requests[0]
@@ -175,7 +188,7 @@ def test_the_users_own_fields_are_kept_and_hold(server: Server) -> None:
     assert body["continue_final_message"] is False
 
 
-def test_a_grader_of_ones_own_is_sent_a_whole_prompt_as_it_is() -> None:
+def test_custom_grader_gets_raw_prompt_unchanged() -> None:
     class Own:
         async def generate(self, input: list[Any], *, config: object) -> Any:
             asked.append((input, config))
@@ -215,7 +228,7 @@ def ask_hf(judge: Judge, template: str | None, temperature: float | None = None)
 
 @pytest.mark.parametrize("template", [GUARD, GUARD_OF_PARTS], ids=["text", "parts"])
 @pytest.mark.parametrize("judge", judges(), ids=lambda judge: judge.name)
-def test_hf_gets_the_publishers_tokens(judge: Judge, template: str) -> None:
+def test_hf_tokens_equal_the_rendered_prompt_with_one_bos(judge: Judge, template: str) -> None:
     asked = ask_hf(judge, template)
     if judge.spec.frame == "raw":
         assert asked["text"] == render_messages(judge.spec, CASE, judge.sees)[0][1]
@@ -228,17 +241,25 @@ def test_hf_gets_the_publishers_tokens(judge: Judge, template: str) -> None:
     assert (asked["do_sample"], asked.get("temperature")) == (False, None)
 
 
-def test_hf_needs_no_chat_template_for_a_whole_prompt() -> None:
+def test_hf_sends_raw_prompt_without_chat_template() -> None:
     """Classifiers of 2023 have none."""
     assert ask_hf(whole(), None)["text"] == WHOLE
 
 
-def test_hf_samples_where_the_user_set_a_temperature() -> None:
+def test_hf_samples_at_the_temperature_of_the_user() -> None:
     asked = ask_hf(load_judge("llama_guard3"), GUARD, 0.7)
     assert (asked["do_sample"], asked["temperature"]) == (True, 0.7)
 
 
-def test_a_template_that_leaves_out_the_reply_gives_no_verdict() -> None:
+def test_hf_samples_at_the_temperature_of_the_judge_file() -> None:
+    sampling = parse_judge(RAW + b"grader: {temperature: 0.6}\n", "sampling.yaml")
+    asked = ask_hf(sampling, GUARD)
+    assert (asked["do_sample"], asked["temperature"]) == (True, 0.6)
+    greedy = ask_hf(sampling, GUARD, 0.0)
+    assert greedy["do_sample"] is False
+
+
+def test_chat_template_without_the_reply_is_judge_failed() -> None:
     grader = hf_model("{{ bos_token }}{{ messages[0].content }}")
     with recorded() as calls:
         judgement = send(load_judge("llama_guard3"), grader)
@@ -247,11 +268,11 @@ def test_a_template_that_leaves_out_the_reply_gives_no_verdict() -> None:
     assert calls == []
 
 
-def test_others_of_the_same_model_see_nothing_of_the_judges_view() -> None:
+def test_grader_view_leaves_the_model_unchanged() -> None:
     model = hf_model(GUARD)
     before = dict(vars(model.api))
-    framed(model, "raw")
-    framed(model, "chat")
+    grader_view(model, whole().spec)
+    grader_view(model, load_judge("llama_guard3").spec)
     assert vars(model.api) == before
 
 
@@ -307,8 +328,41 @@ def tiny(template: str | None) -> str:
     return folder
 
 
+def lm_eval_body(judge: Judge, server: Server, folder: Path) -> Body:
+    """The first request that judging a sample file of lm-eval makes."""
+    facts = {"prompt_id": "vault", "kind": CASE.kind, "mode": "think", "arm_kind": "switch"}
+    generation = {
+        "mode": "think",
+        "arm_kind": "switch",
+        "answer": CASE.answer,
+        "stop_reason": "stop",
+    }
+    observation = facts | {"dataset": "doors", "model": "m", "reason": "not_judged"}
+    doc = facts | {
+        "id": "vault",
+        "dataset": "doors",
+        "request": CASE.prompt_text,
+        "context": CASE.context,
+    }
+    record = {"generation": generation, "observation": observation}
+    samples = folder / "samples_rim_doors_think.jsonl"
+    samples.write_text(json.dumps({"doc_id": 1, "doc": doc, "record": record}) + "\n")
+    judge_samples(samples, judge, [grader_of("vllm", server)], target=folder / "judged.jsonl")
+    return server.requests[0]
+
+
+@pytest.mark.parametrize("judge", judges(), ids=lambda judge: judge.name)
+def test_lm_eval_samples_are_judged_by_the_same_request_body(
+    server: Server, judge: Judge, tmp_path: Path
+) -> None:
+    send(judge, grader_of("vllm", server))
+    direct = server.requests[0]
+    server.requests.clear()
+    assert lm_eval_body(judge, server, tmp_path) == direct
+
+
 def cell(judge: Judge, kind: str) -> str:
-    """What leaves for a grader of this kind, in a word of docs/judges.md."""
+    """The request to a grader of this kind, in a word of docs/judges.md."""
     if kind == "hf":
         text = ask_hf(judge, GUARD)["text"]
         return "template" if text == published(judge, GUARD) else "prompt"
@@ -327,14 +381,14 @@ def cell(judge: Judge, kind: str) -> str:
 
 
 def table() -> str:
-    """The table in docs/judges.md, of what left for each kind of grader."""
+    """The table in docs/judges.md, of the request to each kind of grader."""
     kinds = [*KINDS, "hf"]
     rows = [["judge", *(f"`{kind}/`" for kind in kinds)], ["---"] * (1 + len(kinds))]
     rows += [[f"`{judge.name}`", *(cell(judge, kind) for kind in kinds)] for judge in judges()[:-1]]
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
-def test_the_table_in_docs_is_what_left() -> None:
+def test_request_table_in_docs_is_current() -> None:
     assert f"{MARK}\n{table()}\n" in PAGE.read_text(encoding="utf-8")
 
 

@@ -1,4 +1,4 @@
-"""Which graders are asked for a JSON Schema, what leaves for them, and what is read then."""
+"""Which graders are asked for a JSON Schema, what is sent to them, and what is read then."""
 
 import asyncio
 from pathlib import Path
@@ -103,6 +103,31 @@ def test_a_model_without_schemas_is_asked_freely(loopback: Any, judge: str) -> N
     judgement = judged(server, "openai", judge)
     assert ["response_format" in body for body in server.requests][:2] == [True, False]
     assert judgement.reason != "judge_failed"
+
+
+def test_refused_schema_is_offered_once_in_a_process_and_logged(
+    loopback: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = loopback(Server(schemas=False))
+    first, second = (judged(server, "openai", "hexphi_own") for _ in range(2))
+    assert ["response_format" in body for body in server.requests] == [True, False, False]
+    assert (first.score, second.score) == (5, 5)
+    name = f"openai/grader-{server.server_port}"
+    [line] = [one.message for one in caplog.records if one.name.startswith("rim_eval")]
+    assert line == f"{name} refuses a JSON Schema of its replies: verdicts are read from free text."
+
+
+def test_status_400_for_another_reason_does_not_end_structured_replies(loopback: Any) -> None:
+    class Windowed(Server):
+        def send(self, body: Body) -> tuple[int, Body]:
+            if len(self.requests) <= 2:
+                return 400, error("context_length_exceeded", "invalid_request", 400)
+            return super().send(body)
+
+    server = loopback(Windowed())
+    first, second = (judged(server, "openai", "hexphi_own") for _ in range(2))
+    assert (first.reason, second.score) == ("judge_failed", 5)
+    assert ["response_format" in body for body in server.requests] == [True, False, True]
 
 
 @pytest.mark.parametrize(
