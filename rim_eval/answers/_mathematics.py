@@ -23,9 +23,6 @@ _PRECISION: Final = 60
 _MISREAD: Final = re.compile(
     r"\d\s+[\d.]|\\[lc]?dots"
 )  # math-verify adds them up; leaves the dots out
-_DECIMAL: Final = re.compile(
-    r"(\d*)\.(?=\d|\\(?:overline|bar))(\d*)(?:\\(?:overline|bar)\{(\d+)\})?"
-)
 
 
 class CannotCompareError(Exception):
@@ -84,6 +81,7 @@ def _parse(text: str) -> list[Any]:
     """What math-verify reads the whole text as; nothing when it cannot read all of it."""
     from latex2sympy2_extended import NormalizationConfig
     from math_verify import LatexExtractionConfig, parse
+    from sympy import Float, Rational
 
     if _MISREAD.search(text):
         return []
@@ -93,18 +91,11 @@ def _parse(text: str) -> list[Any]:
     # math-verify's own timeouts need the main thread's alarm; the parent bounds all of it.
     if text.count(r"\pm") == 1 and r"\{" not in text:  # in a fraction it would have one value
         text = ", ".join(text.replace(r"\pm", sign) for sign in "+-")
-    text = f"${_DECIMAL.sub(_fraction, text)}$"
-    return parse(text, [form], fallback_mode="no_fallback", parsing_timeout=None)  # type: ignore[no-any-return]
-
-
-def _fraction(decimal: re.Match[str]) -> str:
-    """A decimal exactly: math-verify would round it to 6 places before it compares."""
-    whole, digits, repeating = decimal.groups("")
-    numerator, denominator = int("0" + whole + digits), 10 ** len(digits)
-    if repeating:
-        numerator, nines = int(whole + digits + repeating) - numerator, 10 ** len(repeating) - 1
-        denominator *= nines
-    return rf"\frac{{{numerator}}}{{{denominator}}}"
+    readings = parse(f"${text}$", [form], fallback_mode="no_fallback", parsing_timeout=None)
+    return [
+        each.xreplace({decimal: Rational(str(decimal)) for decimal in each.atoms(Float)})
+        for each in readings
+    ]
 
 
 def _answer(line: str) -> str:
