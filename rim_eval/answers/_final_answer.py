@@ -42,7 +42,7 @@ _ANSWER: Final = re.compile(
 )
 _MARKED: Final = re.compile(
     rf"""(?<!\#)\#{{4}}(?!\#) [^\w\n\\$-]*+ (?!\d+[.:)]\s)  # no heading: `#### Step 2`, `#### 2. Add`
-    (?! (?!{FUNCTION}) [a-z]{{2}}) (?P<answer>[^\n]*\w[^\n]*)""",
+    (?![a-z]{{2}}) (?P<answer>[^\n]*\w[^\n]*)""",
     _Flags,
 )
 _NEXT_PROBLEM: Final = re.compile(

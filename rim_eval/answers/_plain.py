@@ -27,10 +27,8 @@ def any_of(words: Iterable[str]) -> str:
 FACTOR: Final = rf"{any_of(WORDS['factors'])}s?(?![a-z])"
 """Regular expression of a word that multiplies the number before it."""
 
-FUNCTION: Final = (
-    rf"{any_of(WORDS['functions'])}(?=\s*[\d\\({{^_$]|\s+(?![ai]\s+[a-z])[a-z](?![a-z]))"
-)
-"""Regular expression of a function's name before its argument; without one it is a unit (`30 sec`)."""
+FUNCTION: Final = rf"{any_of(WORDS['functions'])}(?![a-z])"
+"""Regular expression of a function's name."""
 
 # What Unicode would not fold, or into something else (`½` into `1⁄2` with a slash of its own).
 _CHARACTERS: Final = str.maketrans(
@@ -47,12 +45,19 @@ def _power_of_ten(factors: re.Match[str]) -> str:
     return rf"\cdot 10^{{{sum(WORDS['factors'][name] for name in names)}}}"
 
 
+def _fraction(repeating: re.Match[str]) -> str:
+    start, period = repeating[1] + repeating[2], repeating[3]
+    denominator = 10 ** len(repeating[2]) * (10 ** len(period) - 1)
+    return rf"\frac{{{int(start + period) - int(start or 0)}}}{{{denominator}}}"
+
+
 _CLEAN: Final[_Steps] = (
     (r"\\\$", ""),  # a dollar; `$` alone may be the mark of a formula
     (r"(?<=[\w)])\*\*(?=[\w(])", "^"),
-    (r"\*\*|(?<!\w)__|__(?!\w)|`|(?<![\w*)])\*(?=\S[^*\n]*\*)|(?<=[^\s*])\*(?![\w*(\s])", ""),
+    (r"\*\*|`", ""),
     (r"(?<![\\a-z])pi(?![a-z])", r"\\pi "),
-    (r"(?<![\\a-z])infinit[ye](?![a-z])", r"\\infty "),
+    (r"(?<![\\a-z])infinity(?![a-z])", r"\\infty "),
+    (r"(?<=[\w$)}]) equals? (?=[\d$\\(-])", " = "),
     (r"(?:\b(?:minus|negative)\b|(?<=\bis )-|(?<=[:=] )-) +(?=[\d$\\])", "-"),
     (r"\b([ap])\.m\b", r"\1m"),
     (r"√\s*(?:(\d+|[a-z])|\(([^()]*)\))", r"\\sqrt{\1\2}"),
@@ -61,24 +66,20 @@ _CLEAN: Final[_Steps] = (
         lambda number: re.sub(r"\D", "", number[0]),
     ),
 )
-_TEXT: Final = r"\\(?:text|mbox|textbf|textit|mathrm|textrm)\s*\{"
+_TEXT: Final = r"\\(?:text|mbox|textbf|textit|mathrm|mathbf|textrm)\s*\{"
 _POWER: Final = r"(?:\s*\^\s*(?:\{-?\d\}|\d))?"
-_UNIT_WORD: Final = (
-    rf"(?!\s*(?:{FACTOR}|{FUNCTION}|{any_of(WORDS['connectives'] + ['am', 'pm'])}\b))"
-)
+_UNIT_WORD: Final = rf"(?!\s*(?:{FACTOR}|{any_of(WORDS['connectives'] + ['am', 'pm'])}\b))"
 _PLAIN: Final[_Steps] = (
     (r"\\\\(?:\[\w*\])?\s*", r"\\\\ "),  # a new row; before the spaces, or `\\ ` would lose one
     (r"(?<!\\)\\[\[\]()!]|\$", ""),
     (r"(?<!\\)\\[,;:> ]|~|\\q?quad\b|\s+", " "),
-    (r"\^\s*(?:\\circ|\{\s*\\circ\s*\})|\\degree\b|\b(?:USD|EUR|GBP)\b", ""),
-    (r"\\(?:left|right|bigg?[lrm]?|displaystyle)(?![a-z])\s*\.?", ""),
-    (r"\\(?:mathbf|boldsymbol|bm|boxed)\s*\{([^{}]*)\}", r"\1"),
-    (r"\\begin\{array\}\s*\{[^{}]*\}", r"\\begin{pmatrix}"),
-    (r"\\(begin|end)\{(?:array|bmatrix|smallmatrix)\}", r"\\\1{pmatrix}"),
+    (r"\\(?:left|right|bigg?[lrm]?)(?![a-z])\s*\.?", ""),
+    (r"\\(begin|end)\{(?:array|bmatrix|smallmatrix)\}(?:\s*\{[clr|]+\})?", r"\\\1{pmatrix}"),
     (rf"(?<![\\a-z])({FUNCTION})", r"\\\1 "),
     (r"\^\s*-\s*(\d+|[a-z])", r"^{-\1}"),
     (r"\\sqrt\s*\(([^()]*)\)", r"\\sqrt{\1}"),
     (r"\\varnothing\b", r"\\emptyset"),
+    (r"(\d*)\.(\d*)\\overline\{(\d+)\}", _fraction),
     # `12\text{ cm}^2` is 12; `12\text{ million}` and `\text{cm}` are not.
     (
         rf"(?<=[\w}})\]])\s*{_TEXT}{_UNIT_WORD}[^{{}}\d]*\}}{_POWER}"
@@ -105,8 +106,7 @@ _WORDS: Final = re.compile(r"\([A-Z]\)|[A-Z]|[Nn]o|\(?[A-Za-z]{3,}(?:[ -][A-Za-z
 def clean(reply: str) -> str:
     """The reply without emphasis, currency, spaced thousands and characters that only look alike."""
     text = re.sub("[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+", r"^{\g<0>}", reply).translate(_CHARACTERS)
-    text = unicodedata.normalize("NFKC", text)
-    return _rewritten(text, _CLEAN)
+    return _rewritten(unicodedata.normalize("NFKC", text), _CLEAN)
 
 
 def plain(text: str) -> str:
@@ -119,8 +119,8 @@ def plain(text: str) -> str:
 
 
 def _rewritten(text: str, steps: _Steps) -> str:
-    for pattern, written in steps:
-        text = re.sub(pattern, written, text, flags=re.IGNORECASE)
+    for pattern, replacement in steps:
+        text = re.sub(pattern, replacement, text, flags=re.IGNORECASE)
     return text
 
 
