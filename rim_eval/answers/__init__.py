@@ -3,6 +3,6 @@
 One function for every reasoning set, over math-verify. Safe in any thread.
 """
 
-from rim_eval.answers._check import AnswerCheck, check_answer, check_gold
+from rim_eval.answers._check import AnswerCheck, check_answer
 
-__all__ = ["AnswerCheck", "check_answer", "check_gold"]
+__all__ = ["AnswerCheck", "check_answer"]

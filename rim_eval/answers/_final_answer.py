@@ -20,7 +20,7 @@ import re
 from collections.abc import Iterator
 from typing import Final, Literal, NamedTuple
 
-from rim_eval.answers._plain import FACTOR, FUNCTION, WORDS, any_of
+from rim_eval.answers._plain import FACTOR, FUNCTION, SPELLED_NUMBER, SPELLED_VALUES, WORDS, any_of
 
 LONGEST_FINAL_ANSWER: Final = 400
 """Characters. The longest gold of MATH-500 has 53; a longer "final answer" is not one."""
@@ -34,8 +34,7 @@ _Flags: Final = re.VERBOSE | re.IGNORECASE | re.DOTALL | re.MULTILINE
 
 _ANSWER: Final = re.compile(
     r"""
-      \b(?:answers?|final\s+results?)\b "? \s* (?: \([^()\n]{0,20}\) \s* )?
-      (?: [:=] | \b(?:is|are)\b\s*:? ) \s*
+      \banswers?\b "? \s* (?: [:=] | \b(?:is|are)\b\s*:? ) \s*
     | ^[ \t#]* (?:the\s+)? (?:final\s+)? answer [ \t#]* $ \s*  # a heading of its own
     """,
     _Flags,
@@ -77,13 +76,13 @@ _RUN: Final = re.compile(
   | (?<![a-z]) {any_of(WORDS["connectives"])} (?= \s+ (?: [-\d$\\(] | [a-z]\s*= ) )
   | (?<![a-z'’]) (?! [ai]\s+[a-z] ) [a-z] (?! [a-z:] )
   | [^a-z\n.!?;:—"“”。\u0100-\U0010ffff] | [.:] (?=\d) | (?<=\d\s):(?=\s\d)
-  | (?<=\d) (?-i:[\u0100-\uffff]+) | (?: (?<=\d) | (?<=\d\s) ) [ap]m\b
+  | (?: (?<=\d) | (?<=\d\s) ) [ap]m\b
     )+""",
     _Flags,
 )
 _AROUND: Final = re.compile(
-    r"""\A (?: [\s#,)}=*|>] | -\s | \.(?!\d) | [A-Z]\s*[.)]\s+(?=\S) )+
-    | (?: [\s,=(\[+*/:<>\#|-] | (?<=\d)\s\(.* )+ \Z""",
+    r"""\A (?: [\s#,)}=*|>] | -\s | \.(?!\d) )+
+    | (?: [\s,=(\[+*/:<>\#|-] | (?<=[\d$}])\s\((?: (?!\b[a-z]\b) [^$] )* )+ \Z""",
     re.DOTALL | re.VERBOSE,
 )
 _FIGURE: Final = re.compile(r"\d|\\[a-zA-Z]")
@@ -92,16 +91,11 @@ _COPULA: Final = re.compile(r"(?:\b(?:is|are|be|equals?)|=)\s*\Z", re.IGNORECASE
 _HEDGE: Final = re.compile(
     rf"\b{any_of(WORDS['hedges'])}(?: or equal to)?\s*\Z".replace(" ", r"\s+"), re.IGNORECASE
 )
-_SPELLED_VALUES: Final = {
-    **{word: value for value, word in enumerate(WORDS["spelled_ones"])},
-    **{word: 20 + 10 * index for index, word in enumerate(WORDS["spelled_tens"])},
-}
 _SPELLED: Final = re.compile(
-    rf"\b{any_of([*_SPELLED_VALUES, *WORDS['spelled_others']])}\b", re.IGNORECASE
+    rf"\b{any_of([*SPELLED_VALUES, *WORDS['spelled_others']])}\b", re.IGNORECASE
 )
-_SPELLED_NUMBER: Final = re.compile(  # but not `two thirds`
-    rf"{any_of(_SPELLED_VALUES)}(?:[ -]{any_of(_SPELLED_VALUES)})?(?= *(?:\Z|[.,;(]|{FACTOR}))",
-    re.IGNORECASE,
+_QUANTITIES: Final = re.compile(  # `3 hours, or 180 minutes`
+    r"[$\\-]*\d[^a-z]*[a-z]{2}[a-z ]*,? (?:and|or) [$\\-]*\d[^a-z]*[a-z]{2}", re.IGNORECASE
 )
 
 
@@ -110,7 +104,7 @@ class FinalAnswer(NamedTuple):
 
     start: int
     text: str
-    how: Literal["boxed", "####", "answer is", "end of reply"]
+    how: Literal["boxed", "####", "answer is", "several quantities", "end of reply"]
 
 
 def find_final_answer(reply: str, *, words: bool = False) -> FinalAnswer:
@@ -153,11 +147,12 @@ def _announced(reply: str, words: bool) -> Iterator[FinalAnswer]:
         if sentence is None or _APPRAISAL.match(sentence[0]):
             continue
         text = sentence[0].strip()
-        if not words and (spelled := _SPELLED_NUMBER.match(text)):
-            value = sum(_SPELLED_VALUES[each] for each in re.split("[ -]", spelled[0].lower()))
-            text = f"{value}{text[spelled.end() :]}"
-        if words:
+        spelled = SPELLED_NUMBER.match(text)
+        if words or spelled:
+            text = text if words or spelled is None else spelled[0]
             yield FinalAnswer(match.start(), text, "answer is")
+        elif _QUANTITIES.match(text):
+            yield FinalAnswer(match.start(), text, "several quantities")
         elif _FIGURE.search(text) or _SPELLED.search(text) or _direct(text):
             yield FinalAnswer(match.start(), _value(text), "answer is")
 

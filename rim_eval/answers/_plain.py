@@ -30,6 +30,17 @@ FACTOR: Final = rf"{any_of(WORDS['factors'])}s?(?![a-z])"
 FUNCTION: Final = rf"{any_of(WORDS['functions'])}(?![a-z])"
 """Regular expression of a function's name."""
 
+SPELLED_VALUES: Final = {
+    **{word: value for value, word in enumerate(WORDS["spelled_ones"])},
+    **{word: 20 + 10 * index for index, word in enumerate(WORDS["spelled_tens"])},
+}
+SPELLED_NUMBER: Final = re.compile(
+    rf"({any_of(SPELLED_VALUES)}(?:[ -]{any_of(SPELLED_VALUES)})?)"
+    rf"( *{FACTOR}| +(?!{any_of(WORDS['fractions'])}\b)(?-i:[a-z]+s))?(?= *(?:\Z|[.,;(}}]))",
+    re.IGNORECASE,
+)
+"""A spelled number with what it counts: `three apples`, but not `two thirds` or `one of them`."""
+
 # What Unicode would not fold, or into something else (`½` into `1⁄2` with a slash of its own).
 _CHARACTERS: Final = str.maketrans(
     {"½": " 1/2", "¼": " 1/4", "¾": " 3/4", "×": "*", "·": "*", "⋅": "*", "÷": "/", "±": r"\pm "}
@@ -43,6 +54,11 @@ _Steps = tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...]
 def _power_of_ten(factors: re.Match[str]) -> str:
     names = re.findall(any_of(WORDS["factors"]), factors[0].lower())
     return rf"\cdot 10^{{{sum(WORDS['factors'][name] for name in names)}}}"
+
+
+def _in_figures(spelled: re.Match[str]) -> str:
+    number = sum(SPELLED_VALUES[each] for each in re.split("[ -]", spelled[1].lower()))
+    return f"{number}{spelled[2] or ''}"
 
 
 def _fraction(repeating: re.Match[str]) -> str:
@@ -70,6 +86,7 @@ _TEXT: Final = r"\\(?:text|mbox|textbf|textit|mathrm|mathbf|textrm)\s*\{"
 _POWER: Final = r"(?:\s*\^\s*(?:\{-?\d\}|\d))?"
 _UNIT_WORD: Final = rf"(?!\s*(?:{FACTOR}|{any_of(WORDS['connectives'] + ['am', 'pm'])}\b))"
 _PLAIN: Final[_Steps] = (
+    (rf"(?:\A|(?<=\A\\text\{{)){SPELLED_NUMBER.pattern}", _in_figures),
     (r"\\\\(?:\[\w*\])?\s*", r"\\\\ "),  # a new row; before the spaces, or `\\ ` would lose one
     (r"(?<!\\)\\[\[\]()!]|\$", ""),
     (r"(?<!\\)\\[,;:> ]|~|\\q?quad\b|\s+", " "),
