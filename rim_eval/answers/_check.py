@@ -15,9 +15,6 @@ from rim_eval.answers._mathematics import CannotCompareError
 from rim_eval.answers._plain import as_number, clean, is_words, plain
 from rim_eval.types import FrozenModel
 
-_LEAD_IN: Final = re.compile(r"^(?:.*=|the\b|an?\b|option\b|choice\b)\s*(?=\S)", re.IGNORECASE)
-_REMARK: Final = re.compile(r"\s*[,;(]\s*(?!and\b|or\b)[a-z].*|\s+(?:because|since|as)\b.*")
-_LEFT_SIDE: Final = re.compile(r"^(?:(?!\b(?:and|or)\b)[^<>!\\,])*=\s*")
 _ONE_LETTER_UNIT: Final = re.compile(r"(?<=\d)\s?[mglLsh](?:\^\{?[23]\}?)?$")
 _PERCENT: Final = re.compile(r"\s*(?:\\?%|\bper\s?cent\b|\bpercentage points?\b)", re.IGNORECASE)
 _CLOCK: Final = re.compile(r"0?(\d{1,2})(?::(\d\d))?\s*([ap]m)?", re.IGNORECASE)
@@ -81,24 +78,18 @@ def _same_words(gold: str, answer: str, *, prose: bool) -> bool:
 
     A remark may follow it in prose, and a choice what it stands for: `(C) 12`.
     """
-    answer = _LEAD_IN.sub("", answer)
-    if len(_letters(gold)) == 1:
-        answer = re.sub(r"^(\([A-Z]\)|[A-Z][.):])\s.*$", r"\1", answer)
-    if prose:
-        answer = _REMARK.sub("", answer, count=1)
-    return _letters(gold) == _letters(answer)
-
-
-def _letters(text: str) -> str:
-    """Lower-case letters, digits and a sign: `(C)`, `c` and `C.` are all `c`."""
-    return re.sub(r"(?!\A-)[\W_]", "", text.lower())
+    words = re.sub("[ -]", "[ -]?", gold.strip("()"))
+    choice = r"|[).:]\s.*" if len(words) == 1 else ""
+    remark = r"|\)?\s*[,;(]\s*(?!and\b|or\b)[a-z].*|\s+(?:because|since|as)\b.*" if prose else ""
+    lead_in = r"(?:.*=|(?:the|an?|option|choice)\b)?[^\w-]*"
+    return bool(re.fullmatch(rf"{lead_in}{words}(?:\W*{choice}{remark})", answer, re.IGNORECASE))
 
 
 def _same_value(gold: str, answer: str, absolute_error: float | None) -> bool:
     """Whether both have a reading in common: `50%` may be meant as 50 or, if only one says so, as 0.5."""
     readings = [[_PERCENT.sub(sign, text) for text in (gold, answer)] for sign in ("", "/100")]
-    only_one = (gold in readings[0]) != (answer in readings[0])
-    return any(_equal(*pair, absolute_error) for pair in readings[: 1 + only_one])
+    signs = {bool(_PERCENT.search(text)) for text in (gold, answer)}
+    return any(_equal(*pair, absolute_error) for pair in readings[: len(signs)])
 
 
 def _equal(gold: str, answer: str, absolute_error: float | None) -> bool:
@@ -109,34 +100,19 @@ def _equal(gold: str, answer: str, absolute_error: float | None) -> bool:
     """
     if gold == answer:
         return True
-    if _notations_differ(gold, answer):
-        return False
-    reference = as_number(gold)
-    if reference is not None:
-        answer = _LEFT_SIDE.sub("", _ONE_LETTER_UNIT.sub("", answer))
-        number = as_number(answer)
-        if number is not None:
-            distance = abs(reference - number)
-            return distance < absolute_error if absolute_error else not distance
-        if not re.search(r"[\d\\]", answer) and absolute_error is None:
-            return False
-    gold_clock, clock = _CLOCK.fullmatch(gold), _CLOCK.fullmatch(answer)
-    if gold_clock and clock:  # math-verify takes them for ratios
-        *gold_time, gold_half = gold_clock.groups("00")
-        *time, half = clock.groups("00")
-        halves = {gold_half.lower(), half.lower()} - {"00"}
-        return gold_time == time and len(halves) < 2
-    return _mathematics.equal(gold, answer, absolute_error)
-
-
-def _notations_differ(gold: str, answer: str) -> bool:
-    """Whether they differ where math-verify sees no difference.
-
-    It drops the base of a number, takes the 0 of `2x + 1 = 0` for its value, and knows few kinds of brackets.
-    """
     gold_brackets, brackets = _BRACKETS.findall(gold), _BRACKETS.findall(answer)
-    return bool(
+    if (
         ("=" not in gold and _EQUATION.match(answer))
         or {*_BASE.findall(answer)} - {*_BASE.findall(gold)}
         or (gold_brackets and brackets and gold_brackets != brackets)
-    )
+    ):
+        return False  # math-verify takes `2x + 1 = 0` for 0, and drops bases and some brackets
+    reference, number = as_number(gold), as_number(_ONE_LETTER_UNIT.sub("", answer))
+    if reference is not None and number is not None:
+        distance = abs(reference - number)
+        return distance < absolute_error if absolute_error else not distance
+    gold_clock, clock = _CLOCK.fullmatch(gold), _CLOCK.fullmatch(answer)
+    if gold_clock and clock:  # math-verify takes them for ratios
+        same_time = gold_clock.groups("00")[:2] == clock.groups("00")[:2]
+        return same_time and len({gold_clock[3], clock[3]} - {None}) < 2
+    return _mathematics.equal(gold, answer, absolute_error)

@@ -20,7 +20,7 @@ import re
 from collections.abc import Iterator
 from typing import Final, Literal, NamedTuple
 
-from rim_eval.answers._plain import FACTOR, FUNCTION, SPELLED_NUMBER, SPELLED_VALUES, WORDS, any_of
+from rim_eval.answers._plain import FACTOR, FUNCTION, SPELLED_NUMBER, WORDS, any_of
 
 LONGEST_FINAL_ANSWER: Final = 400
 """Characters. The longest gold of MATH-500 has 53; a longer "final answer" is not one."""
@@ -87,12 +87,12 @@ _AROUND: Final = re.compile(
 )
 _FIGURE: Final = re.compile(r"\d|\\[a-zA-Z]")
 _MATHEMATICS: Final = re.compile(r"\d|[$=]|\\[a-zA-Z(\[]")
-_COPULA: Final = re.compile(r"(?:\b(?:is|are|be|equals?)|=)\s*\Z", re.IGNORECASE)
+_DIRECT: Final = re.compile(r"(?:\A|\b(?:is|are|be)|=)\s*\Z", re.IGNORECASE)
 _HEDGE: Final = re.compile(
     rf"\b{any_of(WORDS['hedges'])}(?: or equal to)?\s*\Z".replace(" ", r"\s+"), re.IGNORECASE
 )
 _SPELLED: Final = re.compile(
-    rf"\b{any_of([*SPELLED_VALUES, *WORDS['spelled_others']])}\b", re.IGNORECASE
+    rf"\b{any_of([*WORDS['spelled'], *WORDS['spelled_others']])}\b", re.IGNORECASE
 )
 _QUANTITIES: Final = re.compile(  # `3 hours, or 180 minutes`
     r"[$\\-]*\d[^a-z]*[a-z]{2}[a-z ]*,? (?:and|or) [$\\-]*\d[^a-z]*[a-z]{2}", re.IGNORECASE
@@ -153,20 +153,15 @@ def _announced(reply: str, words: bool) -> Iterator[FinalAnswer]:
             yield FinalAnswer(match.start(), text, "answer is")
         elif _QUANTITIES.match(text):
             yield FinalAnswer(match.start(), text, "several quantities")
-        elif _FIGURE.search(text) or _SPELLED.search(text) or _direct(text):
+        elif _FIGURE.search(text) or _SPELLED.search(text) or _RUN.match(text):
             yield FinalAnswer(match.start(), _value(text), "answer is")
 
 
 def _value(sentence: str) -> str:
     """The value that a sentence begins with; else what follows "is" (`the number of $n$ is $12$`), or the first."""
-    runs = list(_runs(sentence))
-    after_is = [run for before, run in runs if _COPULA.search(before)]
-    return next(filter(None, [_direct(sentence), *after_is, *(run for _, run in runs)]), "")
-
-
-def _direct(sentence: str) -> str:
-    run = _RUN.match(sentence)
-    return _trimmed(run[0]) if run else ""
+    runs = [*_runs(sentence)]
+    direct = [run for before, run in runs if _DIRECT.search(before)]
+    return next(iter(direct or [run for _, run in runs]), "")
 
 
 def _runs(text: str) -> Iterator[tuple[str, str]]:
@@ -174,7 +169,7 @@ def _runs(text: str) -> Iterator[tuple[str, str]]:
     for match in _RUN.finditer(text):
         before = text[max(0, match.start() - _REACH) : match.start()]
         run = _trimmed(match[0])
-        if _MATHEMATICS.search(run) and not _HEDGE.search(before):
+        if (_MATHEMATICS.search(run) or (run and not before)) and not _HEDGE.search(before):
             yield before, run
 
 

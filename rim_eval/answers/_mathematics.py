@@ -62,11 +62,15 @@ _child = ChildProcess(["-c", _SERVE], "compares answers by math-verify")
 
 def _compare(gold: str, answer: str, absolute_error: float | None) -> bool:
     from math_verify import verify
+    from sympy import Eq
 
     references, candidates = _parse(gold), _parse(answer)
     if absolute_error is not None:
-        values = [float(each[0].doit().evalf()) for each in (references, candidates)]
-        return abs(values[0] - values[1]) < absolute_error
+        gold_value, value = (
+            float((each.rhs if isinstance(each, Eq) else each).doit().evalf())
+            for (each,) in (references, candidates)
+        )
+        return abs(gold_value - value) < absolute_error
     return verify(  # type: ignore[no-any-return]
         references,
         candidates,

@@ -5,6 +5,7 @@ cannot change a value; the marks around formulas stay. `plain` is for an answer:
 sizes of brackets and LaTeX's spaces, and writes what math-verify misreads in a form that it reads.
 """
 
+import contextlib
 import re
 import tomllib
 import unicodedata
@@ -30,12 +31,8 @@ FACTOR: Final = rf"{any_of(WORDS['factors'])}s?(?![a-z])"
 FUNCTION: Final = rf"{any_of(WORDS['functions'])}(?![a-z])"
 """Regular expression of a function's name."""
 
-SPELLED_VALUES: Final = {
-    **{word: value for value, word in enumerate(WORDS["spelled_ones"])},
-    **{word: 20 + 10 * index for index, word in enumerate(WORDS["spelled_tens"])},
-}
 SPELLED_NUMBER: Final = re.compile(
-    rf"({any_of(SPELLED_VALUES)}(?:[ -]{any_of(SPELLED_VALUES)})?)"
+    rf"({any_of(WORDS['spelled'])}(?:[ -]{any_of(WORDS['spelled'])})?)"
     rf"( *{FACTOR}| +(?!{any_of(WORDS['fractions'])}\b)(?-i:[a-z]+s))?(?= *(?:\Z|[.,;(}}]))",
     re.IGNORECASE,
 )
@@ -57,14 +54,8 @@ def _power_of_ten(factors: re.Match[str]) -> str:
 
 
 def _in_figures(spelled: re.Match[str]) -> str:
-    number = sum(SPELLED_VALUES[each] for each in re.split("[ -]", spelled[1].lower()))
+    number = sum(WORDS['spelled'][each] for each in re.split("[ -]", spelled[1].lower()))
     return f"{number}{spelled[2] or ''}"
-
-
-def _fraction(repeating: re.Match[str]) -> str:
-    start, period = repeating[1] + repeating[2], repeating[3]
-    denominator = 10 ** len(repeating[2]) * (10 ** len(period) - 1)
-    return rf"\frac{{{int(start + period) - int(start or 0)}}}{{{denominator}}}"
 
 
 _CLEAN: Final[_Steps] = (
@@ -75,7 +66,7 @@ _CLEAN: Final[_Steps] = (
     (r"(?<![\\a-z])infinity(?![a-z])", r"\\infty "),
     (r"(?<=[\w$)}]) equals? (?=[\d$\\(-])", " = "),
     (r"(?:\b(?:minus|negative)\b|(?<=\bis )-|(?<=[:=] )-) +(?=[\d$\\])", "-"),
-    (r"\b([ap])\.m\b", r"\1m"),
+    (r"\b([ap])\.?m\b", lambda half: f"{half[1].lower()}m"),
     (r"√\s*(?:(\d+|[a-z])|\(([^()]*)\))", r"\\sqrt{\1\2}"),
     (
         r"(?<![\w.,^])\d{1,3}(?:(?:\{,\}|,?\s?\\[,!:; ]\s?|[ ~])\d{3})+(?!\d)",
@@ -96,7 +87,10 @@ _PLAIN: Final[_Steps] = (
     (r"\^\s*-\s*(\d+|[a-z])", r"^{-\1}"),
     (r"\\sqrt\s*\(([^()]*)\)", r"\\sqrt{\1}"),
     (r"\\varnothing\b", r"\\emptyset"),
-    (r"(\d*)\.(\d*)\\overline\{(\d+)\}", _fraction),
+    (  # 0.1666... is 0.1 and 6/90
+        r"(\d*\.(\d*))\\overline\{(\d+)\}",
+        lambda d: rf"({d[1]}0+\frac{{{d[3]}}}{{{'9' * len(d[3])}{'0' * len(d[2])}}})",
+    ),
     # `12\text{ cm}^2` is 12; `12\text{ million}` and `\text{cm}` are not.
     (
         rf"(?<=[\w}})\]])\s*{_TEXT}{_UNIT_WORD}[^{{}}\d]*\}}{_POWER}"
@@ -111,12 +105,14 @@ _PLAIN: Final[_Steps] = (
         rf"\.?{_POWER}\s*$|(?<=\d)\s*(?-i:[^\x00-\x7f]+)$",
         "",
     ),
+    (  # but `(1,234)` is a point
+        r"(?<![\d.,(\[{])\d{1,3}(?:,\d{3})+(?![\d,)\]}\\])",
+        lambda number: number[0].replace(",", ""),
+    ),
     (r"\A[\s:;,]+|[\s:;,]+\Z|(?<!\\)\.\s*\Z", ""),
     (r"(\d)\s+(\d+)\s*/\s*(\d+)$", r"\1\\frac{\2}{\3}"),  # a mixed number
 )
-_COMMA_THOUSANDS: Final = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?![\d,])")
-_BRACKET: Final = re.compile(r"[(\[]|\\\{")
-_NUMBER: Final = re.compile(r"[+-]?(?:\d{1,999}(?:\.\d*)?|\.\d+)(?:\s*/\s*\d+)?")
+_NUMBER: Final = re.compile(r"[+-]?[\d.]{1,999}(?:\s*/\s*\d{1,999})?")
 _WORDS: Final = re.compile(r"\([A-Z]\)|[A-Z]|[Nn]o|\(?[A-Za-z]{3,}(?:[ -][A-Za-z]+)*\)?")
 
 
@@ -128,11 +124,7 @@ def clean(reply: str) -> str:
 
 def plain(text: str) -> str:
     """A clean answer as math-verify reads it, without its units; percent signs stay."""
-    text = _rewritten(text, _PLAIN)
-    # `1,234` is one number, but inside brackets two: `(1,234)` names a point.
-    if _BRACKET.search(text):
-        return text
-    return _COMMA_THOUSANDS.sub(lambda number: number[0].replace(",", ""), text)
+    return _rewritten(text, _PLAIN)
 
 
 def _rewritten(text: str, steps: _Steps) -> str:
@@ -143,12 +135,9 @@ def _rewritten(text: str, steps: _Steps) -> str:
 
 def as_number(text: str) -> Fraction | None:
     """The number that the whole text is (integer, decimal or a/b); None if it is anything else."""
-    if not _NUMBER.fullmatch(text):
-        return None
-    numerator, _, denominator = text.partition("/")
-    if denominator and not int(denominator):
-        return None
-    return Fraction(numerator.strip().rstrip(".")) / int(denominator or 1)
+    with contextlib.suppress(ValueError, ZeroDivisionError):
+        return Fraction(re.sub(r"\s", "", text)) if _NUMBER.fullmatch(text) else None
+    return None
 
 
 def is_words(text: str) -> bool:
