@@ -54,7 +54,9 @@ def check_answer(reply: str, gold: str, *, absolute_error: float | None = None) 
         return AnswerCheck(correct=False, extracted=None, how=how)
     answer = plain(final.text)
     if final.how == "several quantities":
-        return AnswerCheck(correct=None, extracted=answer, how=f"{final.how}: units are not compared")
+        return AnswerCheck(
+            correct=None, extracted=answer, how=f"{final.how}: units are not compared"
+        )
     try:
         if is_words(plain_gold):
             same = _same_words(plain_gold, answer, prose=final.how == "answer is")

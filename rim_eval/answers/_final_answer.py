@@ -1,19 +1,12 @@
 r"""Find the part of a reply that gives its final answer.
 
-The last of these that the reply has:
-
-- a `\boxed{}`, with those joined to it by a comma, "and" or "or";
-- an announcement, `the answer is 18` or `Answer: 18`;
-- what stands after `####`.
-
-Without any, the last mathematics in the reply. So a reply that corrects itself is taken at its last word;
-math-verify, too, takes the later of a box and `final answer is`. After an answer, a line such as
-`Question:` or `### Problem 2`, or an end token, begins another problem, which does not count.
+The last of these that the reply has: a `\boxed{}`, with those joined to it by a comma, "and" or "or"; an
+announcement, `the answer is 18` or `Answer: 18`; what stands after `####`. Without any, the last mathematics
+in the reply. After an answer, a line such as `Question:` or an end token begins another problem.
 
 In prose an answer is a run of mathematics, in which the only words are "and", "or" and "to": a choice or a
 list (`3 or 5`) is read as one, and equals no single number. A run that a hedge makes a bound (`less than
-5`) is no answer, and an announcement without figures or a spelled number (`the answer is correct`)
-announces none.
+5`) is no answer.
 """
 
 import re
@@ -27,7 +20,6 @@ LONGEST_FINAL_ANSWER: Final = 400
 
 _LONGEST_TAIL: Final = 600  # characters that are searched when no answer is announced
 _MOST_ANNOUNCEMENTS: Final = 50  # at the end of a reply: one that loops holds thousands
-
 _REACH: Final = 40  # characters before a run in which "is" or a hedge may stand
 
 _Flags: Final = re.VERBOSE | re.IGNORECASE | re.DOTALL | re.MULTILINE
@@ -40,22 +32,20 @@ _ANSWER: Final = re.compile(
     _Flags,
 )
 _MARKED: Final = re.compile(
-    rf"""(?<!\#)\#{{4}}(?!\#) [^\w\n\\$-]*+ (?!\d+[.:)]\s)  # no heading: `#### Step 2`, `#### 2. Add`
-    (?![a-z]{{2}}) (?P<answer>[^\n]*\w[^\n]*)""",
+    r"""(?<!\#)\#{4}(?!\#) [^\w\n\\$-]*+ (?!\d+[.:)]\s)  # no heading: `#### Step 2`, `#### 2. Add`
+    (?![a-z]{2}) (?P<answer>[^\n]*\w[^\n]*)""",
     _Flags,
 )
 _NEXT_PROBLEM: Final = re.compile(
     rf"^[^\w\n]*{any_of(WORDS['next_problem'])}\b[ \d]*(?:[:.]|$)|<\|[^\s|>]+\|>|</s>", _Flags
 )
-_APPRAISAL: Final = re.compile(rf"(?:\w+ly\s+)?{any_of(WORDS['appraisals'])}\b", re.IGNORECASE)
 
 _CONTENT = r"(?:[^{}\\]|\\.)"
 for _ in range(6):  # braces in braces
     _CONTENT = rf"(?:[^{{}}\\]|\\.|\{{{_CONTENT}{{0,999}}+\}})"
 _BOX: Final = re.compile(rf"\\(?:boxed|fbox)\s*\{{(?P<content>{_CONTENT}{{1,999}}+)\}}", re.DOTALL)
 _JOIN: Final = re.compile(
-    r"""(?: [\s$.] | \\[\[\]();,\ ] | \\q?quad )*
-    (?: (?: , | ; | \b(?:and|or)\b | \\text\s*\{,?\s*(?:and|or)\s*\} ) (?: [\s$] | \\[\[\]();,\ ] | \\q?quad )* )+
+    r"""(?= .*? (?: [,;] | \band\b | \bor\b ) ) (?: [\s$.,;\\()\[\]{}] | \b(?:q?quad|text|and|or)\b )*
     (?: [a-z] (?: _\{?\w+\}? )? \s* = \s* )?""",
     _Flags,
 )
@@ -85,14 +75,13 @@ _AROUND: Final = re.compile(
     | (?: [\s,=(\[+*/:<>\#|-] | (?<=[\d$}])\s\((?: (?!\b[a-z]\b) [^$] )* )+ \Z""",
     re.DOTALL | re.VERBOSE,
 )
-_FIGURE: Final = re.compile(r"\d|\\[a-zA-Z]")
+_FIGURE: Final = re.compile(
+    rf"\d|\\[a-z]|\b{any_of([*WORDS['spelled'], *WORDS['spelled_others']])}\b", re.IGNORECASE
+)
 _MATHEMATICS: Final = re.compile(r"\d|[$=]|\\[a-zA-Z(\[]")
 _DIRECT: Final = re.compile(r"(?:\A|\b(?:is|are|be)|=)\s*\Z", re.IGNORECASE)
 _HEDGE: Final = re.compile(
     rf"\b{any_of(WORDS['hedges'])}(?: or equal to)?\s*\Z".replace(" ", r"\s+"), re.IGNORECASE
-)
-_SPELLED: Final = re.compile(
-    rf"\b{any_of([*WORDS['spelled'], *WORDS['spelled_others']])}\b", re.IGNORECASE
 )
 _QUANTITIES: Final = re.compile(  # `3 hours, or 180 minutes`
     r"[$\\-]*\d[^a-z]*[a-z]{2}[a-z ]*,? (?:and|or) [$\\-]*\d[^a-z]*[a-z]{2}", re.IGNORECASE
@@ -144,38 +133,26 @@ def _announced(reply: str, words: bool) -> Iterator[FinalAnswer]:
     """The answers announced in a sentence or line; of mathematics, a text that is empty if only bounded."""
     for match in [*_ANSWER.finditer(reply)][-_MOST_ANNOUNCEMENTS:]:
         sentence = _SENTENCE.match(reply[match.end() : match.end() + 2 * LONGEST_FINAL_ANSWER])
-        if sentence is None or _APPRAISAL.match(sentence[0]):
-            continue
-        text = sentence[0].strip()
-        spelled = SPELLED_NUMBER.match(text)
-        if words or spelled:
-            text = text if words or spelled is None else spelled[0]
+        text = sentence[0].strip() if sentence else ""
+        if words:
             yield FinalAnswer(match.start(), text, "answer is")
+        elif spelled := SPELLED_NUMBER.match(text):
+            yield FinalAnswer(match.start(), spelled[0], "answer is")
         elif _QUANTITIES.match(text):
             yield FinalAnswer(match.start(), text, "several quantities")
-        elif _FIGURE.search(text) or _SPELLED.search(text) or _RUN.match(text):
-            yield FinalAnswer(match.start(), _value(text), "answer is")
-
-
-def _value(sentence: str) -> str:
-    """The value that a sentence begins with; else what follows "is" (`the number of $n$ is $12$`), or the first."""
-    runs = [*_runs(sentence)]
-    direct = [run for before, run in runs if _DIRECT.search(before)]
-    return next(iter(direct or [run for _, run in runs]), "")
+        elif _FIGURE.search(text) or _RUN.match(text):
+            runs = [*_runs(text)]
+            direct = [run for before, run in runs if _DIRECT.search(before)]
+            value = next(iter(direct or [run for _, run in runs]), "")
+            yield FinalAnswer(match.start(), value, "answer is")
 
 
 def _runs(text: str) -> Iterator[tuple[str, str]]:
     """Runs of mathematics that nothing bounds, each with the words before it."""
     for match in _RUN.finditer(text):
         before = text[max(0, match.start() - _REACH) : match.start()]
-        run = _trimmed(match[0])
+        run = _AROUND.sub("", match[0])
+        for opening, closing in ("()", "{}"):
+            run = run if opening in run else run.rstrip(closing)
         if (_MATHEMATICS.search(run) or (run and not before)) and not _HEDGE.search(before):
             yield before, run
-
-
-def _trimmed(run: str) -> str:
-    """The run without the punctuation of prose around it."""
-    run = _AROUND.sub("", run)
-    for opening, closing in ("()", "{}"):
-        run = run if opening in run else run.rstrip(closing)
-    return run

@@ -17,12 +17,8 @@ from rim_eval.child_process import ChildEndedError, ChildProcess, serve
 _SECONDS = 3.0
 _BYTES: Final = 2 << 30
 
-_PRECISION: Final = 60
-"""Digits of a difference that must be zero: with math-verify's 15, 2^-60 and 2^-61 would be equal."""
-
-_MISREAD: Final = re.compile(
-    r"\d\s+[\d.]|\\[lc]?dots"
-)  # math-verify adds them up; leaves the dots out
+# math-verify adds the first up, and leaves the dots out.
+_MISREAD: Final = re.compile(r"\d\s+[\d.]|\\[lc]?dots")
 
 
 class CannotCompareError(Exception):
@@ -57,9 +53,6 @@ _SERVE: Final = "from rim_eval.answers import _mathematics; _mathematics.serve_q
 _child = ChildProcess(["-c", _SERVE], "compares answers by math-verify")
 
 
-# ---- in the child ----
-
-
 def _compare(gold: str, answer: str, absolute_error: float | None) -> bool:
     from math_verify import verify
     from sympy import Eq
@@ -74,7 +67,7 @@ def _compare(gold: str, answer: str, absolute_error: float | None) -> bool:
     return verify(  # type: ignore[no-any-return]
         references,
         candidates,
-        numeric_precision=_PRECISION,
+        numeric_precision=60,  # with 15 digits 2^-60 and 2^-61 would be equal
         allow_set_relation_comp=True,  # `x <= 3` is the gold `(-\infty, 3]`
         timeout_seconds=None,
     )

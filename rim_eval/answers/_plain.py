@@ -29,7 +29,7 @@ FACTOR: Final = rf"{any_of(WORDS['factors'])}s?(?![a-z])"
 """Regular expression of a word that multiplies the number before it."""
 
 FUNCTION: Final = rf"{any_of(WORDS['functions'])}(?![a-z])"
-"""Regular expression of a function's name."""
+"""Regular expression of a function's or constant's name."""
 
 SPELLED_NUMBER: Final = re.compile(
     rf"({any_of(WORDS['spelled'])}(?:[ -]{any_of(WORDS['spelled'])})?)"
@@ -54,7 +54,7 @@ def _power_of_ten(factors: re.Match[str]) -> str:
 
 
 def _in_figures(spelled: re.Match[str]) -> str:
-    number = sum(WORDS['spelled'][each] for each in re.split("[ -]", spelled[1].lower()))
+    number = sum(WORDS["spelled"][each] for each in re.split("[ -]", spelled[1].lower()))
     return f"{number}{spelled[2] or ''}"
 
 
@@ -62,14 +62,13 @@ _CLEAN: Final[_Steps] = (
     (r"\\\$", ""),  # a dollar; `$` alone may be the mark of a formula
     (r"(?<=[\w)])\*\*(?=[\w(])", "^"),
     (r"\*\*|`", ""),
-    (r"(?<![\\a-z])pi(?![a-z])", r"\\pi "),
     (r"(?<![\\a-z])infinity(?![a-z])", r"\\infty "),
     (r"(?<=[\w$)}]) equals? (?=[\d$\\(-])", " = "),
     (r"(?:\b(?:minus|negative)\b|(?<=\bis )-|(?<=[:=] )-) +(?=[\d$\\])", "-"),
     (r"\b([ap])\.?m\b", lambda half: f"{half[1].lower()}m"),
     (r"√\s*(?:(\d+|[a-z])|\(([^()]*)\))", r"\\sqrt{\1\2}"),
-    (
-        r"(?<![\w.,^])\d{1,3}(?:(?:\{,\}|,?\s?\\[,!:; ]\s?|[ ~])\d{3})+(?!\d)",
+    (  # thousands, but `(1,234)` is a point
+        r"(?<![\w.,^(\[])(?<!\\\{)\d{1,3}(?:(?:\{,\}|,?\s?\\[,!:; ]\s?|[ ~,])\d{3})+(?!\d|,\d|\)|\]|\\\})",
         lambda number: re.sub(r"\D", "", number[0]),
     ),
 )
@@ -104,10 +103,6 @@ _PLAIN: Final[_Steps] = (
         rf"(?<=[\d}})\]])(?:\s*{any_of(WORDS['attached_units'])}|\s+{_UNIT_WORD}[a-z]{{2}}[a-z./ -]*)"
         rf"\.?{_POWER}\s*$|(?<=\d)\s*(?-i:[^\x00-\x7f]+)$",
         "",
-    ),
-    (  # but `(1,234)` is a point
-        r"(?<![\d.,(\[{])\d{1,3}(?:,\d{3})+(?![\d,)\]}\\])",
-        lambda number: number[0].replace(",", ""),
     ),
     (r"\A[\s:;,]+|[\s:;,]+\Z|(?<!\\)\.\s*\Z", ""),
     (r"(\d)\s+(\d+)\s*/\s*(\d+)$", r"\1\\frac{\2}{\3}"),  # a mixed number
