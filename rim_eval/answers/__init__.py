@@ -1,7 +1,4 @@
-"""Answer checking: is the final answer of a reply the gold answer?
-
-One function for every reasoning set, over math-verify. Safe in any thread.
-"""
+"""Check whether the final answer of a reply is the gold answer; one function for every reasoning set."""
 
 from rim_eval.answers._check import AnswerCheck, check_answer
 

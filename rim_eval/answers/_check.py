@@ -1,8 +1,7 @@
 """Check whether a reply's final answer is the gold answer.
 
-The final answer is found, written plainly and compared with the gold: as words when the gold is words;
-within an error where one is declared; exactly when both are plain numbers; otherwise as mathematics, by
-math-verify. Never raises on a reply, in any thread.
+The final answer is found, written plainly and compared with the gold: as words when the gold is words, as
+numbers when both are, otherwise as mathematics by math-verify. Never raises on a reply, in any thread.
 """
 
 import re
@@ -11,7 +10,6 @@ from typing import Final
 
 from rim_eval.answers import _mathematics
 from rim_eval.answers._final_answer import LONGEST_FINAL_ANSWER, find_final_answer
-from rim_eval.answers._mathematics import CannotCompareError
 from rim_eval.answers._plain import as_number, clean, is_words, plain
 from rim_eval.types import FrozenModel
 
@@ -24,10 +22,10 @@ _BRACKETS: Final = re.compile(r"\A(\\\{|[(\[]).*,.*(\\\}|[)\]])\Z")
 
 
 class AnswerCheck(FrozenModel):
-    """What the checker found."""
+    """The verdict on a reply."""
 
     correct: bool | None
-    """None when answer and gold are too large or too slow to compare: unscored, not wrong."""
+    """None is unscored: too large or too slow to compare, or several quantities with units."""
     extracted: str | None
     """The final answer as it was compared; None when the reply has none."""
     how: str
@@ -53,18 +51,15 @@ def check_answer(reply: str, gold: str, *, absolute_error: float | None = None) 
         how = f"{final.how}: too long for an answer" if final.text else "no answer in the reply"
         return AnswerCheck(correct=False, extracted=None, how=how)
     answer = plain(final.text)
-    if final.how == "several quantities":
-        return AnswerCheck(
-            correct=None, extracted=answer, how=f"{final.how}: units are not compared"
-        )
+    correct, how = None, str(final.how)
     try:
         if is_words(plain_gold):
-            same = _same_words(plain_gold, answer, prose=final.how == "answer is")
-        else:
-            same = _same_value(plain_gold, answer, absolute_error)
-    except CannotCompareError as problem:
-        return AnswerCheck(correct=None, extracted=answer, how=f"{final.how}: {problem}")
-    return AnswerCheck(correct=same, extracted=answer, how=final.how)
+            correct = _same_words(plain_gold, answer, prose=how == "answer is")
+        elif how != "several quantities":
+            correct = _same_value(plain_gold, answer, absolute_error)
+    except _mathematics.CannotCompareError as problem:
+        how = f"{how}: {problem}"
+    return AnswerCheck(correct=correct, extracted=answer, how=how)
 
 
 @lru_cache(maxsize=4096)
@@ -89,17 +84,13 @@ def _same_words(gold: str, answer: str, *, prose: bool) -> bool:
 
 def _same_value(gold: str, answer: str, absolute_error: float | None) -> bool:
     """Whether both have a reading in common: `50%` may be meant as 50 or, if only one says so, as 0.5."""
-    readings = [[_PERCENT.sub(sign, text) for text in (gold, answer)] for sign in ("", "/100")]
+    readings = [(_PERCENT.sub(sign, gold), _PERCENT.sub(sign, answer)) for sign in ("", "/100")]
     signs = {bool(_PERCENT.search(text)) for text in (gold, answer)}
     return any(_equal(*pair, absolute_error) for pair in readings[: len(signs)])
 
 
 def _equal(gold: str, answer: str, absolute_error: float | None) -> bool:
-    """Equality: as plain numbers where both are, else as mathematics.
-
-    Raises:
-        CannotCompareError: If they are too large or too slow to compare.
-    """
+    """Equality: as plain numbers where both are, else as mathematics."""
     if gold == answer:
         return True
     gold_brackets, brackets = _BRACKETS.findall(gold), _BRACKETS.findall(answer)

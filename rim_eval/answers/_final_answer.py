@@ -5,8 +5,7 @@ announcement, `the answer is 18` or `Answer: 18`; what stands after `####`. With
 in the reply. After an answer, a line such as `Question:` or an end token begins another problem.
 
 In prose an answer is a run of mathematics, in which the only words are "and", "or" and "to": a choice or a
-list (`3 or 5`) is read as one, and equals no single number. A run that a hedge makes a bound (`less than
-5`) is no answer.
+list (`3 or 5`) is read as one. A run that a hedge makes a bound (`less than 5`) is no answer.
 """
 
 import re
@@ -18,36 +17,34 @@ from rim_eval.answers._plain import FACTOR, FUNCTION, SPELLED_NUMBER, WORDS, any
 LONGEST_FINAL_ANSWER: Final = 400
 """Characters. The longest gold of MATH-500 has 53; a longer "final answer" is not one."""
 
-_LONGEST_TAIL: Final = 600  # characters that are searched when no answer is announced
 _MOST_ANNOUNCEMENTS: Final = 50  # at the end of a reply: one that loops holds thousands
-_REACH: Final = 40  # characters before a run in which "is" or a hedge may stand
+_REACH: Final = 800  # characters that are searched after an announcement, or at the end of a reply
 
-_Flags: Final = re.VERBOSE | re.IGNORECASE | re.DOTALL | re.MULTILINE
+_FLAGS: Final = re.VERBOSE | re.IGNORECASE | re.DOTALL | re.MULTILINE
 
-_ANSWER: Final = re.compile(
-    r"""
-      \banswers?\b "? \s* (?: [:=] | \b(?:is|are)\b\s*:? ) \s*
-    | ^[ \t#]* (?:the\s+)? (?:final\s+)? answer [ \t#]* $ \s*  # a heading of its own
-    """,
-    _Flags,
+_ANSWER: Final = re.compile(  # also as a heading of its own
+    r"""\banswers?\b "? \s* (?: [:=] | \b(?:is|are)\b\s*:? ) \s*
+    | ^[ \t#]* (?:the\s+)? (?:final\s+)? answer [ \t#]* $ \s*""",
+    _FLAGS,
 )
 _MARKED: Final = re.compile(
     r"""(?<!\#)\#{4}(?!\#) [^\w\n\\$-]*+ (?!\d+[.:)]\s)  # no heading: `#### Step 2`, `#### 2. Add`
     (?![a-z]{2}) (?P<answer>[^\n]*\w[^\n]*)""",
-    _Flags,
+    _FLAGS,
 )
 _NEXT_PROBLEM: Final = re.compile(
-    rf"^[^\w\n]*{any_of(WORDS['next_problem'])}\b[ \d]*(?:[:.]|$)|<\|[^\s|>]+\|>|</s>", _Flags
+    rf"^[^\w\n]*{any_of(WORDS['next_problem'])}\b[ \d]*(?:[:.]|$)|<\|[^\s|>]+\|>|</s>", _FLAGS
 )
 
 _CONTENT = r"(?:[^{}\\]|\\.)"
 for _ in range(6):  # braces in braces
     _CONTENT = rf"(?:[^{{}}\\]|\\.|\{{{_CONTENT}{{0,999}}+\}})"
-_BOX: Final = re.compile(rf"\\(?:boxed|fbox)\s*\{{(?P<content>{_CONTENT}{{1,999}}+)\}}", re.DOTALL)
-_JOIN: Final = re.compile(
-    r"""(?= .*? (?: [,;] | \band\b | \bor\b ) ) (?: [\s$.,;\\()\[\]{}] | \b(?:q?quad|text|and|or)\b )*
-    (?: [a-z] (?: _\{?\w+\}? )? \s* = \s* )?""",
-    _Flags,
+_BOX: Final = rf"\\(?:boxed|fbox)\s*\{{({_CONTENT}{{1,999}}+)\}}"
+_BETWEEN: Final = r"(?: [\s$.,;\\()\[\]{}] | \b(?:q?quad|text|and|or)\b )*"
+_BOXES: Final = re.compile(
+    rf"""{_BOX} (?: {_BETWEEN} (?: (?<=[,;]) | (?<=\band) | (?<=\bor) ) {_BETWEEN}
+    (?: [a-z] (?: _\{{?\w+\}}? )? \s* = \s* )? {_BOX} )*""",
+    _FLAGS,
 )
 _FORMULA: Final = r"""(?:
     \$\$ .+? \$\$
@@ -68,7 +65,7 @@ _RUN: Final = re.compile(
   | [^a-z\n.!?;:—"“”。\u0100-\U0010ffff] | [.:] (?=\d) | (?<=\d\s):(?=\s\d)
   | (?: (?<=\d) | (?<=\d\s) ) [ap]m\b
     )+""",
-    _Flags,
+    _FLAGS,
 )
 _AROUND: Final = re.compile(
     r"""\A (?: [\s#,)}=*|>] | -\s | \.(?!\d) )+
@@ -78,7 +75,6 @@ _AROUND: Final = re.compile(
 _FIGURE: Final = re.compile(
     rf"\d|\\[a-z]|\b{any_of([*WORDS['spelled'], *WORDS['spelled_others']])}\b", re.IGNORECASE
 )
-_MATHEMATICS: Final = re.compile(r"\d|[$=]|\\[a-zA-Z(\[]")
 _DIRECT: Final = re.compile(r"(?:\A|\b(?:is|are|be)|=)\s*\Z", re.IGNORECASE)
 _HEDGE: Final = re.compile(
     rf"\b{any_of(WORDS['hedges'])}(?: or equal to)?\s*\Z".replace(" ", r"\s+"), re.IGNORECASE
@@ -110,7 +106,7 @@ def find_final_answer(reply: str, *, words: bool = False) -> FinalAnswer:
     if given:
         # One that only bounds the answer counts when no other is there.
         return next((each for each in reversed(given) if each.text), given[-1])
-    tail = reply[-_LONGEST_TAIL:].strip()
+    tail = reply[-_REACH:].strip()
     runs = [run for _, run in _runs(tail)]
     figures = [run for run in runs if _FIGURE.search(run)]
     last = ([] if words else figures or runs) or [tail.rpartition("\n")[2]]
@@ -119,20 +115,16 @@ def find_final_answer(reply: str, *, words: bool = False) -> FinalAnswer:
 
 def _boxes(reply: str) -> Iterator[FinalAnswer]:
     """The boxes that hold something; those that are joined count as one."""
-    group: list[re.Match[str]] = []
-    for box in [*_BOX.finditer(reply), None]:
-        if group and (box is None or not _JOIN.fullmatch(reply, group[-1].end(), box.start())):
-            text = ", ".join(each["content"] for each in group)
-            yield FinalAnswer(group[-1].start(), text, "boxed")
-            group = []
-        if box and box["content"].strip():
-            group.append(box)
+    for boxes in _BOXES.finditer(reply):
+        contents = [each for each in re.findall(_BOX, boxes[0], re.DOTALL) if each.strip()]
+        if contents:
+            yield FinalAnswer(boxes.start(), ", ".join(contents), "boxed")
 
 
 def _announced(reply: str, words: bool) -> Iterator[FinalAnswer]:
     """The answers announced in a sentence or line; of mathematics, a text that is empty if only bounded."""
     for match in [*_ANSWER.finditer(reply)][-_MOST_ANNOUNCEMENTS:]:
-        sentence = _SENTENCE.match(reply[match.end() : match.end() + 2 * LONGEST_FINAL_ANSWER])
+        sentence = _SENTENCE.match(reply[match.end() : match.end() + _REACH])
         text = sentence[0].strip() if sentence else ""
         if words:
             yield FinalAnswer(match.start(), text, "answer is")
@@ -150,9 +142,10 @@ def _announced(reply: str, words: bool) -> Iterator[FinalAnswer]:
 def _runs(text: str) -> Iterator[tuple[str, str]]:
     """Runs of mathematics that nothing bounds, each with the words before it."""
     for match in _RUN.finditer(text):
-        before = text[max(0, match.start() - _REACH) : match.start()]
+        before = text[: match.start()]
         run = _AROUND.sub("", match[0])
         for opening, closing in ("()", "{}"):
             run = run if opening in run else run.rstrip(closing)
-        if (_MATHEMATICS.search(run) or (run and not before)) and not _HEDGE.search(before):
+        marked = re.search(r"[\d$=\\]", run) or (run and not before)
+        if marked and not _HEDGE.search(before):
             yield before, run

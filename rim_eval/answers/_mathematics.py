@@ -1,12 +1,11 @@
 """Compare mathematical expressions by math-verify, in a child process that is killed when it takes too long.
 
-A question is a line of JSON, `[gold, answer, absolute error or null]`; the reply is `true`, `false` or a
-text that says why they cannot be compared.
+A question is a line of JSON, `[gold, answer, absolute error]`; the reply is `true`, `false` or the reason why
+they cannot be compared.
 """
 
 import contextlib
 import json
-import logging
 import re
 from functools import lru_cache
 from typing import Any, Final
@@ -55,7 +54,7 @@ _child = ChildProcess(["-c", _SERVE], "compares answers by math-verify")
 
 def _compare(gold: str, answer: str, absolute_error: float | None) -> bool:
     from math_verify import verify
-    from sympy import Eq
+    from sympy import Eq  # type: ignore[import-untyped]
 
     references, candidates = _parse(gold), _parse(answer)
     if absolute_error is not None:
@@ -112,5 +111,4 @@ def serve_questions() -> None:
         import resource
 
         resource.setrlimit(resource.RLIMIT_AS, (_BYTES, _BYTES))
-    logging.disable(logging.CRITICAL)
     serve(_answer)

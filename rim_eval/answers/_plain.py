@@ -1,8 +1,7 @@
 r"""Write a reply and an answer plainly.
 
-`clean` is for a whole reply: it drops emphasis, currency and the spacing of thousands, and only what
-cannot change a value; the marks around formulas stay. `plain` is for an answer: it drops those, units, the
-sizes of brackets and LaTeX's spaces, and writes what math-verify misreads in a form that it reads.
+`clean` is for a whole reply: it drops only what cannot change a value, and the marks around formulas stay.
+`plain` is for an answer: it drops those and units, and writes what math-verify misreads in a form it reads.
 """
 
 import contextlib
@@ -67,8 +66,9 @@ _CLEAN: Final[_Steps] = (
     (r"(?:\b(?:minus|negative)\b|(?<=\bis )-|(?<=[:=] )-) +(?=[\d$\\])", "-"),
     (r"\b([ap])\.?m\b", lambda half: f"{half[1].lower()}m"),
     (r"√\s*(?:(\d+|[a-z])|\(([^()]*)\))", r"\\sqrt{\1\2}"),
-    (  # thousands, but `(1,234)` is a point
-        r"(?<![\w.,^(\[])(?<!\\\{)\d{1,3}(?:(?:\{,\}|,?\s?\\[,!:; ]\s?|[ ~,])\d{3})+(?!\d|,\d|\)|\]|\\\})",
+    (  # thousands; `(1,234)` is a point
+        r"(?<![\w.,^])\d{1,3}"
+        r"(?:(?:\{,\}|,?\s?\\[,!:; ]\s?|[ ~]|,(?!\d{3}[)\]\\]))\d{3})+(?!,?\d)",
         lambda number: re.sub(r"\D", "", number[0]),
     ),
 )
@@ -92,8 +92,7 @@ _PLAIN: Final[_Steps] = (
     ),
     # `12\text{ cm}^2` is 12; `12\text{ million}` and `\text{cm}` are not.
     (
-        rf"(?<=[\w}})\]])\s*{_TEXT}{_UNIT_WORD}[^{{}}\d]*\}}{_POWER}"
-        rf"(?:\s*/?\s*{_TEXT}[^{{}}\d]*\}}{_POWER})*\s*\.?\s*$",
+        rf"(?<=[\w}})\]])(?:\s*/?\s*{_TEXT}{_UNIT_WORD}[^{{}}\d]*\}}{_POWER})+\s*\.?\s*$",
         "",
     ),
     (rf"{_TEXT}([^{{}}]*)\}}", r"\1"),

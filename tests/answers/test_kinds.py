@@ -7,7 +7,7 @@ from rim_eval.answers import check_answer
 
 COLUMN = r"\begin{pmatrix} 3 \\ -1/2 \\ 8 \end{pmatrix}"
 
-KINDS: dict[str, list[tuple[str, str, bool]]] = {
+KINDS: dict[str, list[tuple[str, str, bool | None]]] = {
     "matrices": [
         (r"\boxed{\begin{pmatrix}3\\-1/2\\8\end{pmatrix}}", COLUMN, True),
         (r"\boxed{\begin{bmatrix} 3 \\ -0.5 \\ 8 \end{bmatrix}}", COLUMN, True),
@@ -32,6 +32,39 @@ KINDS: dict[str, list[tuple[str, str, bool]]] = {
         (r"\boxed{(1,234)}", "1234", False),
         ("In all there are 3 boxes of 250 pins.", "3250", False),
         ("The total is 1,234 dollars", "1234", True),
+    ],
+    "thousands in points and intervals": [
+        (r"\boxed{(1,200)}", "(1,200)", True),
+        (r"\boxed{\left(12,102\right)}", "(12,102)", True),
+        ("The answer is (10 000, 5).", "(10000,5)", True),
+        (r"\boxed{1\,250\,000}", "1250000", True),
+        (r"\boxed{\text{\$}45{,}600}", "45600", True),
+        (r"\boxed{\$45{,}600\text{ per year}}", "45600", True),
+        (r"\boxed{x = 58,500}", "58500", True),
+        (r"\boxed{45,\!600}", "600", False),
+    ],
+    "several quantities with units are unscored": [
+        ("The answer is 3 hours, or 180 minutes.", "3", None),
+        ("The answer is 3 hours, or 180 minutes.", "180", None),
+        ("The answer is 3 hours and 20 minutes.", "3", None),
+        ("The answer is 18 dollars, and the change is 2 dollars.", "18", True),
+        ("The answer is 3 hours (180 minutes).", "3", True),
+        (r"The probability is $\frac14$, or 25%.", r"\frac14", True),
+        (r"The answer is $\frac14$ (or 0.25).", r"\frac14", True),
+        ("The answer is 3 or 18.", "3", False),
+    ],
+    "spelled numbers": [
+        ("three apples", "3", True),
+        ("The answer is three apples.", "3", True),
+        (r"\boxed{\text{three}}", "3", True),
+        ("**Answer:** Twenty-one students", "21", True),
+        ("The answer is two thirds.", "2", False),
+        ("The answer is minus three.", "3", False),
+        ("The answer is two point five.", "5", False),
+        ("The answer is one hundred twenty.", "100", False),
+        ("The answer is one hundred twenty.", "20", False),
+        ("The answer is one of them.", "1", False),
+        ("2", "Two Rivers", False),
     ],
     "mixed numbers": [
         ("The answer is 2 3/4.", "2.75", True),
@@ -83,6 +116,10 @@ KINDS: dict[str, list[tuple[str, str, bool]]] = {
         ("Answer: the value of $x$ is 7.", "7", True),
         ("Final answer: The remainder when $2^{10}$ is divided by $7$ is $2$.", "2", True),
         ("The total number of $n$ is $12$", "n", False),
+        ("The answer is $x$ equals $5$.", "5", True),
+        ("The answer is $2 (x+1)$.", "2x+2", True),
+        ("The answer is $2 (x+1)$.", "2", False),
+        ("The answer is 18 (9 + 9).", "18", True),
         ("The answer is therefore $18$ because $x=2$.", "18", True),
         ("The answer is 5 + 3 = 8 apples.", "8", True),
         ("answer: 18\nExplanation: 3*6=18, not 20.", "18", True),
@@ -92,7 +129,6 @@ KINDS: dict[str, list[tuple[str, str, bool]]] = {
         ("The answer is 5-3.", "3", False),
         ("The answer is 12 (twelve).", "12", True),
         ("There are 40 red and 2 blue. The answer is forty-two.", "2", False),
-        ("The answer is 18. The answer is clearly correct: 3 days pay 6 dollars each.", "18", True),
         ("The answer is\n\\[\n\\frac{3}{4}\n\\]\nThis took 3 steps.", "0.75", True),
         ('{"answer": 41}', "41", True),
         ("Final Answer: 🎯 41", "41", True),
@@ -160,7 +196,6 @@ KINDS: dict[str, list[tuple[str, str, bool]]] = {
     "words": [
         ("the answer is Evelyn.", r"\text{Evelyn}", True),
         ("The answer is Evelyn, who ran 5 km.", r"\text{Evelyn}", True),
-        ("The answer is Evelyn. The answer is consistent.", r"\text{Evelyn}", True),
         ("#### Conclusion\n\nThe answer is Evelyn.", r"\text{Evelyn}", True),
         ("#### Evelyn", r"\text{Evelyn}", True),
         (r"\boxed{2\text{ Evelyn}}", r"\text{Evelyn}", False),
@@ -184,12 +219,15 @@ KINDS: dict[str, list[tuple[str, str, bool]]] = {
         (r"\boxed{1-2^{-70}}", "1", False),
         (r"\boxed{2^{-40}}", r"\frac{1}{2^{40}}", True),
         (r"\boxed{0.1\overline{6}}", r"\frac16", True),
+        (r"\boxed{6.02\times10^{23}}", "602000000000000000000000", True),
+        (rf"\boxed{{0.{'3' * 30}}}", r"\frac13", False),
         (r"\boxed{0.\overline{3}}", "0.3", False),
     ],
     "percent": [
         (r"\boxed{50\%}", "50", True),
         (r"\boxed{50\%}", "0.5", True),
         (r"\boxed{50\%}", r"\frac12", True),
+        (r"\boxed{33\frac13\%}", r"\frac13", True),
         ("The answer is 50%.", r"50\%", True),
         (r"\boxed{50\%}", r"0.5\%", False),
         (r"\boxed{5\%}", "0.5", False),
@@ -265,8 +303,6 @@ KINDS: dict[str, list[tuple[str, str, bool]]] = {
         ("The answer is 30 sec", "30", True),
         (r"\boxed{12 sec}", "12", True),
         ("#### 30 secs", "30", True),
-        (r"\boxed{2 sec x}", r"2\sec x", True),
-        ("The answer is 5 tan hats", "5", True),
     ],
     "words that multiply": [
         ("The answer is $5$ million.", "5000000", True),
