@@ -40,9 +40,10 @@ _CONTENT = r"(?:[^{}\\]|\\.)"
 for _ in range(6):  # braces in braces
     _CONTENT = rf"(?:[^{{}}\\]|\\.|\{{{_CONTENT}{{0,999}}+\}})"
 _BOX: Final = rf"\\(?:boxed|fbox)\s*\{{({_CONTENT}{{1,999}}+)\}}"
-_BETWEEN: Final = r"(?: [\s$.,;\\()\[\]{}] | \b(?:q?quad|text|and|or)\b )*"
+_FILLER: Final = r"[\s$.()\[\]{}] | \\(?!f?box) | \b(?:q?quad|text)\b"
+_JOINER: Final = r"[,;] | \b(?:and|or)\b"
 _BOXES: Final = re.compile(
-    rf"""{_BOX} (?: {_BETWEEN} (?: (?<=[,;]) | (?<=\band) | (?<=\bor) ) {_BETWEEN}
+    rf"""{_BOX} (?: (?= (?:{_FILLER})*+ (?:{_JOINER}) ) (?:{_FILLER}|{_JOINER})*+
     (?: [a-z] (?: _\{{?\w+\}}? )? \s* = \s* )? {_BOX} )*""",
     _FLAGS,
 )
@@ -80,7 +81,7 @@ _HEDGE: Final = re.compile(
     rf"\b{any_of(WORDS['hedges'])}(?: or equal to)?\s*\Z".replace(" ", r"\s+"), re.IGNORECASE
 )
 _QUANTITIES: Final = re.compile(  # `3 hours, or 180 minutes`
-    r"[$\\-]*\d[^a-z]*[a-z]{2}[a-z ]*,? (?:and|or) [$\\-]*\d[^a-z]*[a-z]{2}", re.IGNORECASE
+    r"[$\\-]*\d[^a-z]*[a-z]{2,}(?: [a-z]+)?,? (?:and|or) [$\\-]*\d[^a-z]*[a-z]{2}", re.IGNORECASE
 )
 
 
@@ -126,7 +127,7 @@ def _announced(reply: str, words: bool) -> Iterator[FinalAnswer]:
     for match in [*_ANSWER.finditer(reply)][-_MOST_ANNOUNCEMENTS:]:
         sentence = _SENTENCE.match(reply[match.end() : match.end() + _REACH])
         text = sentence[0].strip() if sentence else ""
-        if words:
+        if words and text:
             yield FinalAnswer(match.start(), text, "answer is")
         elif spelled := SPELLED_NUMBER.match(text):
             yield FinalAnswer(match.start(), spelled[0], "answer is")
@@ -146,6 +147,5 @@ def _runs(text: str) -> Iterator[tuple[str, str]]:
         run = _AROUND.sub("", match[0])
         for opening, closing in ("()", "{}"):
             run = run if opening in run else run.rstrip(closing)
-        marked = re.search(r"[\d$=\\]", run) or (run and not before)
-        if marked and not _HEDGE.search(before):
+        if (re.search(r"[\d$=\\]", run) or (run and not before)) and not _HEDGE.search(before):
             yield before, run

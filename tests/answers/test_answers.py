@@ -46,6 +46,8 @@ def test_rounded_golds_allow_the_declared_error(reply: str, gold: str, right: bo
         "or x = " * 10_000,
         " " * 50_000,
         "a b " * 30_000,
+        r"\boxed{1}" + ", " * 30_000,
+        "The answer is 1 or " + "two " * 20_000,
     ],
 )
 def test_degenerate_replies_are_wrong_and_quick(reply: str) -> None:
