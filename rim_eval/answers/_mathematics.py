@@ -82,7 +82,7 @@ def _parse(text: str) -> list[Any]:
     if _MISREAD.search(text):
         return []
     # Without its list of units, which has single letters: `5t` would be 5.
-    form = NormalizationConfig(malformed_operators=True, nits=True, boxed="none")
+    form = NormalizationConfig(malformed_operators=True, boxed="none")
     form = LatexExtractionConfig(boxed_match_priority=-1, normalization_config=form)
     # math-verify's own timeouts need the main thread's alarm; the parent bounds all of it.
     if text.count(r"\pm") == 1 and r"\{" not in text:  # in a fraction it would have one value

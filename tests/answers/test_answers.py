@@ -14,6 +14,7 @@ from rim_eval.answers import check_answer
         ("-8/9", "-0.8889", True),
         (r"\boxed{-\frac{8}{9}}", "-0.8889", True),
         (r"$x = \sqrt{2}$", "1.4142", True),
+        ("$x < 1.4142$", "1.4142", False),
         ("approximately 3.1416", "3.1416", True),
         (r"\boxed{e^2}", "7.3890", True),
         ("The answer is -0.89", "-0.8889", False),
