@@ -90,7 +90,7 @@ class FinalAnswer(NamedTuple):
 
     start: int
     text: str
-    how: Literal["boxed", "####", "answer is", "several quantities", "end of reply"]
+    how: Literal["boxed", "####", "answer is", "several quantities with units", "end of reply"]
 
 
 def find_final_answer(reply: str, *, words: bool = False) -> FinalAnswer:
@@ -132,7 +132,7 @@ def _announced(reply: str, words: bool) -> Iterator[FinalAnswer]:
         elif spelled := SPELLED_NUMBER.match(text):
             yield FinalAnswer(match.start(), spelled[0], "answer is")
         elif _QUANTITIES.match(text):
-            yield FinalAnswer(match.start(), text, "several quantities")
+            yield FinalAnswer(match.start(), text, "several quantities with units")
         elif _FIGURE.search(text) or _RUN.match(text):
             runs = [*_runs(text)]
             direct = [run for before, run in runs if _DIRECT.search(before)]
