@@ -1,8 +1,5 @@
-"""Answer checking: is the final answer of a reply the gold answer?
+"""Check whether the final answer of a reply is the gold answer; one function for every reasoning set."""
 
-One function for every reasoning set, over math-verify. Safe in any thread.
-"""
+from rim_eval.answers._check import AnswerCheck, check_answer
 
-from rim_eval.answers._check import AnswerCheck, check_answer, check_gold
-
-__all__ = ["AnswerCheck", "check_answer", "check_gold"]
+__all__ = ["AnswerCheck", "check_answer"]

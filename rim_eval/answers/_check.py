@@ -1,8 +1,7 @@
 """Check whether a reply's final answer is the gold answer.
 
-The final answer is found, written plainly and compared with the gold: as words when the gold is words;
-within an error where one is declared; exactly when both are plain numbers; otherwise as mathematics, by
-math-verify. Never raises on a reply, in any thread.
+The final answer is found, written plainly and compared with the gold: as words when the gold is words, as
+numbers when both are, otherwise as mathematics by math-verify. Never raises on a reply, in any thread.
 """
 
 import re
@@ -11,27 +10,22 @@ from typing import Final
 
 from rim_eval.answers import _mathematics
 from rim_eval.answers._final_answer import LONGEST_FINAL_ANSWER, find_final_answer
-from rim_eval.answers._mathematics import CannotCompareError
 from rim_eval.answers._plain import as_number, clean, is_words, plain
-from rim_eval.errors import RimError
 from rim_eval.types import FrozenModel
 
-_LEAD_IN: Final = re.compile(r"^(?:.*=|the\b|an?\b|option\b|choice\b)\s*(?=\S)", re.IGNORECASE)
-_REMARK: Final = re.compile(r"\s*[,;(]\s*(?!and\b|or\b)[a-z].*|\s+(?:because|since|as)\b.*")
-_LEFT_SIDE: Final = re.compile(r"^(?:(?!\b(?:and|or)\b)[^<>!\\,])*=\s*")
 _ONE_LETTER_UNIT: Final = re.compile(r"(?<=\d)\s?[mglLsh](?:\^\{?[23]\}?)?$")
 _PERCENT: Final = re.compile(r"\s*(?:\\?%|\bper\s?cent\b|\bpercentage points?\b)", re.IGNORECASE)
 _CLOCK: Final = re.compile(r"0?(\d{1,2})(?::(\d\d))?\s*([ap]m)?", re.IGNORECASE)
 _BASE: Final = re.compile(r"(?<=\d)_\{?(\d+)\}?$")
 _EQUATION: Final = re.compile(r"[^=<>!]*\d[a-zA-Z][^=]*=")
-_BRACKETS: Final = re.compile(r"(\\\{|[(\[]).*,.*(\\\}|[)\]])")
+_BRACKETS: Final = re.compile(r"\A(\\\{|[(\[]).*,.*(\\\}|[)\]])\Z")
 
 
 class AnswerCheck(FrozenModel):
-    """What the checker found."""
+    """The verdict on a reply."""
 
     correct: bool | None
-    """None when answer and gold are too large or too slow to compare: unscored, not wrong."""
+    """None is unscored: too large or too slow to compare, or several quantities with units."""
     extracted: str | None
     """The final answer as it was compared; None when the reply has none."""
     how: str
@@ -57,33 +51,15 @@ def check_answer(reply: str, gold: str, *, absolute_error: float | None = None) 
         how = f"{final.how}: too long for an answer" if final.text else "no answer in the reply"
         return AnswerCheck(correct=False, extracted=None, how=how)
     answer = plain(final.text)
+    correct, how = None, str(final.how)
     try:
         if is_words(plain_gold):
-            same = _same_words(plain_gold, answer, prose=final.how == "answer is")
-        else:
-            same = _same_value(plain_gold, answer, absolute_error)
-    except CannotCompareError as problem:
-        return AnswerCheck(correct=None, extracted=answer, how=f"{final.how}: {problem}")
-    return AnswerCheck(correct=same, extracted=answer, how=final.how)
-
-
-def check_gold(gold: str) -> str:
-    """The gold answer as it will be compared; for use when a prompt set is loaded.
-
-    Raises:
-        RimError: If it is empty or nothing that an answer can be compared with.
-    """
-    plain_gold = _plain_gold(gold)
-    problem = "it is neither a number, mathematics nor words" if plain_gold else "it is empty"
-    bare = _PERCENT.sub("", plain_gold)
-    try:
-        if is_words(bare) or as_number(bare) is not None or _mathematics.equal(bare, bare):
-            return plain_gold
-    except CannotCompareError as too_large:
-        problem = str(too_large)
-    raise RimError(
-        f"gold answer {gold[-80:]!r}: {problem}. Give a number, LaTeX without prose, or a word."
-    )
+            correct = _same_words(plain_gold, answer, prose=how == "answer is")
+        elif how != "several quantities with units":
+            correct = _same_value(plain_gold, answer, absolute_error)
+    except _mathematics.CannotCompareError as problem:
+        how = f"{how}: {problem}"
+    return AnswerCheck(correct=correct, extracted=answer, how=how)
 
 
 @lru_cache(maxsize=4096)
@@ -99,66 +75,37 @@ def _same_words(gold: str, answer: str, *, prose: bool) -> bool:
 
     A remark may follow it in prose, and a choice what it stands for: `(C) 12`.
     """
-    answer = _LEAD_IN.sub("", answer)
-    if len(_letters(gold)) == 1:
-        answer = re.sub(r"^(\([A-Z]\)|[A-Z][.):])\s.*$", r"\1", answer)
-    if prose:
-        answer = _REMARK.sub("", answer, count=1)
-    return _letters(gold) == _letters(answer)
-
-
-def _letters(text: str) -> str:
-    """Lower-case letters, digits and a sign: `(C)`, `c` and `C.` are all `c`."""
-    return re.sub(r"(?!\A-)[\W_]", "", text.lower())
+    words = re.sub("[ -]", "[ -]?", gold.strip("()"))
+    choice = r"|[).:]\s.*" if len(words) == 1 else ""
+    remark = r"|\)?\s*[,;(]\s*(?!and\b|or\b)[a-z].*|\s+(?:because|since|as)\b.*" if prose else ""
+    lead_in = r"(?:.*=|(?:the|an?|option|choice)\b)?[^\w-]*"
+    return bool(re.fullmatch(rf"{lead_in}{words}(?:\W*{choice}{remark})", answer, re.IGNORECASE))
 
 
 def _same_value(gold: str, answer: str, absolute_error: float | None) -> bool:
     """Whether both have a reading in common: `50%` may be meant as 50 or, if only one says so, as 0.5."""
-    bare_gold, bare = _PERCENT.sub("", gold), _PERCENT.sub("", answer)
-    pairs = [(bare_gold, bare)]
-    if (bare_gold == gold) != (bare == answer):
-        hundredth = rf"\frac{{{bare if bare_gold == gold else bare_gold}}}{{100}}"
-        pairs.append((gold, hundredth) if bare_gold == gold else (hundredth, answer))
-    return any(_equal(*pair, absolute_error) for pair in pairs)
+    readings = [(_PERCENT.sub(sign, gold), _PERCENT.sub(sign, answer)) for sign in ("", "/100")]
+    signs = {bool(_PERCENT.search(text)) for text in (gold, answer)}
+    return any(_equal(*pair, absolute_error) for pair in readings[: len(signs)])
 
 
 def _equal(gold: str, answer: str, absolute_error: float | None) -> bool:
-    """Equality: as plain numbers where both are, else as mathematics.
-
-    Raises:
-        CannotCompareError: If they are too large or too slow to compare.
-    """
+    """Equality: as plain numbers where both are, else as mathematics."""
     if gold == answer:
         return True
-    if _notations_differ(gold, answer):
-        return False
-    reference = as_number(gold)
-    if reference is not None:
-        answer = _LEFT_SIDE.sub("", _ONE_LETTER_UNIT.sub("", answer))
-        number = as_number(answer)
-        if number is not None:
-            distance = abs(reference - number)
-            return distance < absolute_error if absolute_error else not distance
-        if not re.search(r"[\d\\]", answer) and absolute_error is None:
-            return False
+    gold_brackets, brackets = _BRACKETS.findall(gold), _BRACKETS.findall(answer)
+    if (
+        ("=" not in gold and _EQUATION.match(answer))
+        or {*_BASE.findall(answer)} - {*_BASE.findall(gold)}
+        or (gold_brackets and brackets and gold_brackets != brackets)
+    ):
+        return False  # math-verify takes `2x + 1 = 0` for 0, and drops bases and some brackets
+    reference, number = as_number(gold), as_number(_ONE_LETTER_UNIT.sub("", answer))
+    if reference is not None and number is not None:
+        distance = abs(reference - number)
+        return distance < absolute_error if absolute_error else not distance
     gold_clock, clock = _CLOCK.fullmatch(gold), _CLOCK.fullmatch(answer)
     if gold_clock and clock:  # math-verify takes them for ratios
-        *gold_time, gold_half = gold_clock.groups("00")
-        *time, half = clock.groups("00")
-        halves = {gold_half.lower(), half.lower()} - {"00"}
-        return gold_time == time and len(halves) < 2
+        same_time = gold_clock.groups("00")[:2] == clock.groups("00")[:2]
+        return same_time and len({gold_clock[3], clock[3]} - {None}) < 2
     return _mathematics.equal(gold, answer, absolute_error)
-
-
-def _notations_differ(gold: str, answer: str) -> bool:
-    """Whether they differ where math-verify sees no difference.
-
-    It drops the base of a number, takes the 0 of `2x + 1 = 0` for its value, and knows few kinds of brackets.
-    """
-    if "=" not in gold and _EQUATION.match(answer):
-        return True
-    gold_base, base = _BASE.search(gold), _BASE.search(answer)
-    if base and (gold_base is None or base[1] != gold_base[1]):
-        return True
-    gold_brackets, brackets = _BRACKETS.fullmatch(gold), _BRACKETS.fullmatch(answer)
-    return bool(gold_brackets and brackets and gold_brackets.groups() != brackets.groups())

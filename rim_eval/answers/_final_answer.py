@@ -1,64 +1,51 @@
 r"""Find the part of a reply that gives its final answer.
 
-The last of these that the reply has:
-
-- a `\boxed{}`, with those joined to it by a comma, "and" or "or";
-- an announcement, `the answer is 18` or `Answer: 18`;
-- what stands after `####`.
-
-Without any, the last mathematics in the reply. So a reply that corrects itself is taken at its last word;
-math-verify, too, takes the later of a box and `final answer is`. After an answer, a line such as
-`Question:` or `### Problem 2`, or an end token, begins another problem, which does not count.
+The last of these that the reply has: a `\boxed{}`, with those joined to it by a comma, "and" or "or"; an
+announcement, `the answer is 18` or `Answer: 18`; what stands after `####`. Without any, the last mathematics
+in the reply. After an answer, a line such as `Question:` or an end token begins another problem.
 
 In prose an answer is a run of mathematics, in which the only words are "and", "or" and "to": a choice or a
-list (`3 or 5`) is read as one, and equals no single number. A run that a hedge makes a bound (`less than
-5`) is no answer, and an announcement without figures or a spelled number (`the answer is correct`)
-announces none.
+list (`3 or 5`) is read as one. A run that a hedge makes a bound (`less than 5`) is no answer.
 """
 
 import re
 from collections.abc import Iterator
 from typing import Final, Literal, NamedTuple
 
-from rim_eval.answers._plain import FACTOR, FUNCTION, WORDS, any_of
+from rim_eval.answers._plain import FACTOR, FUNCTION, SPELLED_NUMBER, WORDS, any_of
 
 LONGEST_FINAL_ANSWER: Final = 400
 """Characters. The longest gold of MATH-500 has 53; a longer "final answer" is not one."""
 
-_LONGEST_TAIL: Final = 600  # characters that are searched when no answer is announced
 _MOST_ANNOUNCEMENTS: Final = 50  # at the end of a reply: one that loops holds thousands
+_REACH: Final = 800  # characters that are searched after an announcement, or at the end of a reply
 
-_REACH: Final = 40  # characters before a run in which "is" or a hedge may stand
+_FLAGS: Final = re.VERBOSE | re.IGNORECASE | re.DOTALL | re.MULTILINE
 
-_Flags: Final = re.VERBOSE | re.IGNORECASE | re.DOTALL | re.MULTILINE
-
-_ANSWER: Final = re.compile(
-    r"""
-      \b(?:answers?|final\s+results?)\b "? \s* (?: \([^()\n]{0,20}\) \s* )?
-      (?: [:=] | \b(?:is|are)\b\s*:? ) \s*
-    | ^[ \t#]* (?:the\s+)? (?:final\s+)? answer [ \t#]* $ \s*  # a heading of its own
-    """,
-    _Flags,
+_ANSWER: Final = re.compile(  # also as a heading of its own
+    r"""\banswers?\b "? \s* (?: [:=] | \b(?:is|are)\b\s*:? ) \s*
+    | ^[ \t#]* (?:the\s+)? (?:final\s+)? answer [ \t#]* $ \s*""",
+    _FLAGS,
 )
 _MARKED: Final = re.compile(
-    rf"""(?<!\#)\#{{4}}(?!\#) [^\w\n\\$-]*+ (?!\d+[.:)]\s)  # no heading: `#### Step 2`, `#### 2. Add`
-    (?! (?!{FUNCTION}) [a-z]{{2}}) (?P<answer>[^\n]*\w[^\n]*)""",
-    _Flags,
+    r"""(?<!\#)\#{4}(?!\#) [^\w\n\\$-]*+ (?!\d+[.:)]\s)  # no heading: `#### Step 2`, `#### 2. Add`
+    (?![a-z]{2}) (?P<answer>[^\n]*\w[^\n]*)""",
+    _FLAGS,
 )
 _NEXT_PROBLEM: Final = re.compile(
-    rf"^[^\w\n]*{any_of(WORDS['next_problem'])}\b[ \d]*(?:[:.]|$)|<\|[^\s|>]+\|>|</s>", _Flags
+    rf"^[^\w\n]*{any_of(WORDS['next_problem'])}\b[ \d]*(?:[:.]|$)|<\|[^\s|>]+\|>|</s>", _FLAGS
 )
-_APPRAISAL: Final = re.compile(rf"(?:\w+ly\s+)?{any_of(WORDS['appraisals'])}\b", re.IGNORECASE)
 
 _CONTENT = r"(?:[^{}\\]|\\.)"
 for _ in range(6):  # braces in braces
     _CONTENT = rf"(?:[^{{}}\\]|\\.|\{{{_CONTENT}{{0,999}}+\}})"
-_BOX: Final = re.compile(rf"\\(?:boxed|fbox)\s*\{{(?P<content>{_CONTENT}{{1,999}}+)\}}", re.DOTALL)
-_JOIN: Final = re.compile(
-    r"""(?: [\s$.] | \\[\[\]();,\ ] | \\q?quad )*
-    (?: (?: , | ; | \b(?:and|or)\b | \\text\s*\{,?\s*(?:and|or)\s*\} ) (?: [\s$] | \\[\[\]();,\ ] | \\q?quad )* )+
-    (?: [a-z] (?: _\{?\w+\}? )? \s* = \s* )?""",
-    _Flags,
+_BOX: Final = rf"\\(?:boxed|fbox)\s*\{{({_CONTENT}{{1,999}}+)\}}"
+_FILLER: Final = r"[\s$.()\[\]{}] | \\(?!f?box) | \b(?:q?quad|text)\b"
+_JOINER: Final = r"[,;] | \b(?:and|or)\b"
+_BOXES: Final = re.compile(
+    rf"""{_BOX} (?: (?= (?:{_FILLER})*+ (?:{_JOINER}) ) (?:{_FILLER}|{_JOINER})*+
+    (?: [a-z] (?: _\{{?\w+\}}? )? \s* = \s* )? {_BOX} )*""",
+    _FLAGS,
 )
 _FORMULA: Final = r"""(?:
     \$\$ .+? \$\$
@@ -77,31 +64,24 @@ _RUN: Final = re.compile(
   | (?<![a-z]) {any_of(WORDS["connectives"])} (?= \s+ (?: [-\d$\\(] | [a-z]\s*= ) )
   | (?<![a-z'’]) (?! [ai]\s+[a-z] ) [a-z] (?! [a-z:] )
   | [^a-z\n.!?;:—"“”。\u0100-\U0010ffff] | [.:] (?=\d) | (?<=\d\s):(?=\s\d)
-  | (?<=\d) (?-i:[\u0100-\uffff]+) | (?: (?<=\d) | (?<=\d\s) ) [ap]m\b
+  | (?: (?<=\d) | (?<=\d\s) ) [ap]m\b
     )+""",
-    _Flags,
+    _FLAGS,
 )
 _AROUND: Final = re.compile(
-    r"""\A (?: [\s#,)}=*|>] | -\s | \.(?!\d) | [A-Z]\s*[.)]\s+(?=\S) )+
-    | (?: [\s,=(\[+*/:<>\#|-] | (?<=\d)\s\(.* )+ \Z""",
+    r"""\A (?: [\s#,)}=*|>] | -\s | \.(?!\d) )+
+    | (?: [\s,=(\[+*/:<>\#|-] | (?<=[\d$}])\s\((?: (?!\b[a-z]\b) [^$] )* )+ \Z""",
     re.DOTALL | re.VERBOSE,
 )
-_FIGURE: Final = re.compile(r"\d|\\[a-zA-Z]")
-_MATHEMATICS: Final = re.compile(r"\d|[$=]|\\[a-zA-Z(\[]")
-_COPULA: Final = re.compile(r"(?:\b(?:is|are|be|equals?)|=)\s*\Z", re.IGNORECASE)
+_FIGURE: Final = re.compile(
+    rf"\d|\\[a-z]|\b{any_of([*WORDS['spelled'], *WORDS['spelled_others']])}\b", re.IGNORECASE
+)
+_DIRECT: Final = re.compile(r"(?:\A|\b(?:is|are|be)|=)\s*\Z", re.IGNORECASE)
 _HEDGE: Final = re.compile(
     rf"\b{any_of(WORDS['hedges'])}(?: or equal to)?\s*\Z".replace(" ", r"\s+"), re.IGNORECASE
 )
-_SPELLED_VALUES: Final = {
-    **{word: value for value, word in enumerate(WORDS["spelled_ones"])},
-    **{word: 20 + 10 * index for index, word in enumerate(WORDS["spelled_tens"])},
-}
-_SPELLED: Final = re.compile(
-    rf"\b{any_of([*_SPELLED_VALUES, *WORDS['spelled_others']])}\b", re.IGNORECASE
-)
-_SPELLED_NUMBER: Final = re.compile(  # but not `two thirds`
-    rf"{any_of(_SPELLED_VALUES)}(?:[ -]{any_of(_SPELLED_VALUES)})?(?= *(?:\Z|[.,;(]|{FACTOR}))",
-    re.IGNORECASE,
+_QUANTITIES: Final = re.compile(  # `3 hours, or 180 minutes`
+    r"[$\\-]*\d[^a-z]*[a-z]{2,}(?: [a-z]+)?,? (?:and|or) [$\\-]*\d[^a-z]*[a-z]{2}", re.IGNORECASE
 )
 
 
@@ -110,7 +90,7 @@ class FinalAnswer(NamedTuple):
 
     start: int
     text: str
-    how: Literal["boxed", "####", "answer is", "end of reply"]
+    how: Literal["boxed", "####", "answer is", "several quantities with units", "end of reply"]
 
 
 def find_final_answer(reply: str, *, words: bool = False) -> FinalAnswer:
@@ -127,7 +107,7 @@ def find_final_answer(reply: str, *, words: bool = False) -> FinalAnswer:
     if given:
         # One that only bounds the answer counts when no other is there.
         return next((each for each in reversed(given) if each.text), given[-1])
-    tail = reply[-_LONGEST_TAIL:].strip()
+    tail = reply[-_REACH:].strip()
     runs = [run for _, run in _runs(tail)]
     figures = [run for run in runs if _FIGURE.search(run)]
     last = ([] if words else figures or runs) or [tail.rpartition("\n")[2]]
@@ -136,56 +116,36 @@ def find_final_answer(reply: str, *, words: bool = False) -> FinalAnswer:
 
 def _boxes(reply: str) -> Iterator[FinalAnswer]:
     """The boxes that hold something; those that are joined count as one."""
-    group: list[re.Match[str]] = []
-    for box in [*_BOX.finditer(reply), None]:
-        if group and (box is None or not _JOIN.fullmatch(reply, group[-1].end(), box.start())):
-            text = ", ".join(each["content"] for each in group)
-            yield FinalAnswer(group[-1].start(), text, "boxed")
-            group = []
-        if box and box["content"].strip():
-            group.append(box)
+    for boxes in _BOXES.finditer(reply):
+        contents = [each for each in re.findall(_BOX, boxes[0], re.DOTALL) if each.strip()]
+        if contents:
+            yield FinalAnswer(boxes.start(), ", ".join(contents), "boxed")
 
 
 def _announced(reply: str, words: bool) -> Iterator[FinalAnswer]:
     """The answers announced in a sentence or line; of mathematics, a text that is empty if only bounded."""
     for match in [*_ANSWER.finditer(reply)][-_MOST_ANNOUNCEMENTS:]:
-        sentence = _SENTENCE.match(reply[match.end() : match.end() + 2 * LONGEST_FINAL_ANSWER])
-        if sentence is None or _APPRAISAL.match(sentence[0]):
-            continue
-        text = sentence[0].strip()
-        if not words and (spelled := _SPELLED_NUMBER.match(text)):
-            value = sum(_SPELLED_VALUES[each] for each in re.split("[ -]", spelled[0].lower()))
-            text = f"{value}{text[spelled.end() :]}"
-        if words:
+        sentence = _SENTENCE.match(reply[match.end() : match.end() + _REACH])
+        text = sentence[0].strip() if sentence else ""
+        if words and text:
             yield FinalAnswer(match.start(), text, "answer is")
-        elif _FIGURE.search(text) or _SPELLED.search(text) or _direct(text):
-            yield FinalAnswer(match.start(), _value(text), "answer is")
-
-
-def _value(sentence: str) -> str:
-    """The value that a sentence begins with; else what follows "is" (`the number of $n$ is $12$`), or the first."""
-    runs = list(_runs(sentence))
-    after_is = [run for before, run in runs if _COPULA.search(before)]
-    return next(filter(None, [_direct(sentence), *after_is, *(run for _, run in runs)]), "")
-
-
-def _direct(sentence: str) -> str:
-    run = _RUN.match(sentence)
-    return _trimmed(run[0]) if run else ""
+        elif spelled := SPELLED_NUMBER.match(text):
+            yield FinalAnswer(match.start(), spelled[0], "answer is")
+        elif _QUANTITIES.match(text):
+            yield FinalAnswer(match.start(), text, "several quantities with units")
+        elif _FIGURE.search(text) or _RUN.match(text):
+            runs = [*_runs(text)]
+            direct = [run for before, run in runs if _DIRECT.search(before)]
+            value = next(iter(direct or [run for _, run in runs]), "")
+            yield FinalAnswer(match.start(), value, "answer is")
 
 
 def _runs(text: str) -> Iterator[tuple[str, str]]:
     """Runs of mathematics that nothing bounds, each with the words before it."""
     for match in _RUN.finditer(text):
-        before = text[max(0, match.start() - _REACH) : match.start()]
-        run = _trimmed(match[0])
-        if _MATHEMATICS.search(run) and not _HEDGE.search(before):
+        before = text[: match.start()]
+        run = _AROUND.sub("", match[0])
+        for opening, closing in ("()", "{}"):
+            run = run if opening in run else run.rstrip(closing)
+        if (re.search(r"[\d$=\\]", run) or (run and not before)) and not _HEDGE.search(before):
             yield before, run
-
-
-def _trimmed(run: str) -> str:
-    """The run without the punctuation of prose around it."""
-    run = _AROUND.sub("", run)
-    for opening, closing in ("()", "{}"):
-        run = run if opening in run else run.rstrip(closing)
-    return run

@@ -1,12 +1,11 @@
 """Compare mathematical expressions by math-verify, in a child process that is killed when it takes too long.
 
-A question is a line of JSON, `[gold, answer, absolute error or null]`; the reply is `true`, `false` or a
-text that says why they cannot be compared.
+A question is a line of JSON, `[gold, answer, absolute error]`; the reply is `true`, `false` or the reason why
+they cannot be compared.
 """
 
 import contextlib
 import json
-import logging
 import re
 from functools import lru_cache
 from typing import Any, Final
@@ -17,15 +16,8 @@ from rim_eval.child_process import ChildEndedError, ChildProcess, serve
 _SECONDS = 3.0
 _BYTES: Final = 2 << 30
 
-_PRECISION: Final = 60
-"""Digits of a difference that must be zero: with math-verify's 15, 2^-60 and 2^-61 would be equal."""
-
-_MISREAD: Final = re.compile(
-    r"\d\s+[\d.]|\\[lc]?dots"
-)  # math-verify adds them up; leaves the dots out
-_DECIMAL: Final = re.compile(
-    r"(\d*)\.(?=\d|\\(?:overline|bar))(\d*)(?:\\(?:overline|bar)\{(\d+)\})?"
-)
+# math-verify adds the first up, and leaves the dots out.
+_MISREAD: Final = re.compile(r"\d\s+[\d.]|\\[lc]?dots")
 
 
 class CannotCompareError(Exception):
@@ -60,20 +52,21 @@ _SERVE: Final = "from rim_eval.answers import _mathematics; _mathematics.serve_q
 _child = ChildProcess(["-c", _SERVE], "compares answers by math-verify")
 
 
-# ---- in the child ----
-
-
 def _compare(gold: str, answer: str, absolute_error: float | None) -> bool:
     from math_verify import verify
+    from sympy import Eq  # type: ignore[import-untyped]
 
     references, candidates = _parse(gold), _parse(answer)
     if absolute_error is not None:
-        values = [float(each[0].doit().evalf()) for each in (references, candidates)]
-        return abs(values[0] - values[1]) < absolute_error
+        gold_value, value = (
+            float((each.rhs if isinstance(each, Eq) else each).doit().evalf())
+            for (each,) in (references, candidates)
+        )
+        return abs(gold_value - value) < absolute_error
     return verify(  # type: ignore[no-any-return]
         references,
         candidates,
-        numeric_precision=_PRECISION,
+        numeric_precision=60,  # with 15 digits 2^-60 and 2^-61 would be equal
         allow_set_relation_comp=True,  # `x <= 3` is the gold `(-\infty, 3]`
         timeout_seconds=None,
     )
@@ -84,27 +77,21 @@ def _parse(text: str) -> list[Any]:
     """What math-verify reads the whole text as; nothing when it cannot read all of it."""
     from latex2sympy2_extended import NormalizationConfig
     from math_verify import LatexExtractionConfig, parse
+    from sympy import Float, Rational
 
     if _MISREAD.search(text):
         return []
     # Without its list of units, which has single letters: `5t` would be 5.
-    form = NormalizationConfig(malformed_operators=True, nits=True, boxed="none")
+    form = NormalizationConfig(malformed_operators=True, boxed="none")
     form = LatexExtractionConfig(boxed_match_priority=-1, normalization_config=form)
     # math-verify's own timeouts need the main thread's alarm; the parent bounds all of it.
     if text.count(r"\pm") == 1 and r"\{" not in text:  # in a fraction it would have one value
         text = ", ".join(text.replace(r"\pm", sign) for sign in "+-")
-    text = f"${_DECIMAL.sub(_fraction, text)}$"
-    return parse(text, [form], fallback_mode="no_fallback", parsing_timeout=None)  # type: ignore[no-any-return]
-
-
-def _fraction(decimal: re.Match[str]) -> str:
-    """A decimal exactly: math-verify would round it to 6 places before it compares."""
-    whole, digits, repeating = decimal.groups("")
-    numerator, denominator = int("0" + whole + digits), 10 ** len(digits)
-    if repeating:
-        numerator, nines = int(whole + digits + repeating) - numerator, 10 ** len(repeating) - 1
-        denominator *= nines
-    return rf"\frac{{{numerator}}}{{{denominator}}}"
+    readings = parse(f"${text}$", [form], fallback_mode="no_fallback", parsing_timeout=None)
+    return [
+        each.xreplace({decimal: Rational(str(decimal)) for decimal in each.atoms(Float)})
+        for each in readings
+    ]
 
 
 def _answer(line: str) -> str:
@@ -124,5 +111,4 @@ def serve_questions() -> None:
         import resource
 
         resource.setrlimit(resource.RLIMIT_AS, (_BYTES, _BYTES))
-    logging.disable(logging.CRITICAL)
     serve(_answer)

@@ -1,10 +1,10 @@
 r"""Write a reply and an answer plainly.
 
-`clean` is for a whole reply: it drops emphasis, currency and the spacing of thousands, and only what
-cannot change a value; the marks around formulas stay. `plain` is for an answer: it drops those, units, the
-sizes of brackets and LaTeX's spaces, and writes what math-verify misreads in a form that it reads.
+`clean` is for a whole reply: it drops only what cannot change a value, and the marks around formulas stay.
+`plain` is for an answer: it drops those and units, and writes what math-verify misreads in a form it reads.
 """
 
+import contextlib
 import re
 import tomllib
 import unicodedata
@@ -27,10 +27,15 @@ def any_of(words: Iterable[str]) -> str:
 FACTOR: Final = rf"{any_of(WORDS['factors'])}s?(?![a-z])"
 """Regular expression of a word that multiplies the number before it."""
 
-FUNCTION: Final = (
-    rf"{any_of(WORDS['functions'])}(?=\s*[\d\\({{^_$]|\s+(?![ai]\s+[a-z])[a-z](?![a-z]))"
+FUNCTION: Final = rf"{any_of(WORDS['functions'])}(?![a-z])"
+"""Regular expression of a function's or constant's name."""
+
+SPELLED_NUMBER: Final = re.compile(
+    rf"({any_of(WORDS['spelled'])}(?:[ -]{any_of(WORDS['spelled'])})?)"
+    rf"( *{FACTOR}| +(?!{any_of(WORDS['fractions'])}\b)(?-i:[a-z]+s))?(?= *(?:\Z|[.,;(}}]))",
+    re.IGNORECASE,
 )
-"""Regular expression of a function's name before its argument; without one it is a unit (`30 sec`)."""
+"""A spelled number with what it counts: `three apples`, but not `two thirds` or `one of them`."""
 
 # What Unicode would not fold, or into something else (`½` into `1⁄2` with a slash of its own).
 _CHARACTERS: Final = str.maketrans(
@@ -47,42 +52,47 @@ def _power_of_ten(factors: re.Match[str]) -> str:
     return rf"\cdot 10^{{{sum(WORDS['factors'][name] for name in names)}}}"
 
 
+def _in_figures(spelled: re.Match[str]) -> str:
+    number = sum(WORDS["spelled"][each] for each in re.split("[ -]", spelled[1].lower()))
+    return f"{number}{spelled[2] or ''}"
+
+
 _CLEAN: Final[_Steps] = (
     (r"\\\$", ""),  # a dollar; `$` alone may be the mark of a formula
     (r"(?<=[\w)])\*\*(?=[\w(])", "^"),
-    (r"\*\*|(?<!\w)__|__(?!\w)|`|(?<![\w*)])\*(?=\S[^*\n]*\*)|(?<=[^\s*])\*(?![\w*(\s])", ""),
-    (r"(?<![\\a-z])pi(?![a-z])", r"\\pi "),
-    (r"(?<![\\a-z])infinit[ye](?![a-z])", r"\\infty "),
+    (r"\*\*|`", ""),
+    (r"(?<![\\a-z])infinity(?![a-z])", r"\\infty "),
+    (r"(?<=[\w$)}]) equals? (?=[\d$\\(-])", " = "),
     (r"(?:\b(?:minus|negative)\b|(?<=\bis )-|(?<=[:=] )-) +(?=[\d$\\])", "-"),
-    (r"\b([ap])\.m\b", r"\1m"),
+    (r"\b([ap])\.?m\b", lambda half: f"{half[1].lower()}m"),
     (r"√\s*(?:(\d+|[a-z])|\(([^()]*)\))", r"\\sqrt{\1\2}"),
-    (
-        r"(?<![\w.,^])\d{1,3}(?:(?:\{,\}|,?\s?\\[,!:; ]\s?|[ ~])\d{3})+(?!\d)",
+    (  # thousands; `(1,234)` is a point
+        r"(?<![\w.,^])\d{1,3}"
+        r"(?:(?:\{,\}|,?\s?\\[,!:; ]\s?|[ ~]|,(?!\d{3}[)\]\\]))\d{3})+(?!,?\d)",
         lambda number: re.sub(r"\D", "", number[0]),
     ),
 )
-_TEXT: Final = r"\\(?:text|mbox|textbf|textit|mathrm|textrm)\s*\{"
+_TEXT: Final = r"\\(?:text|mbox|textbf|textit|mathrm|mathbf|textrm)\s*\{"
 _POWER: Final = r"(?:\s*\^\s*(?:\{-?\d\}|\d))?"
-_UNIT_WORD: Final = (
-    rf"(?!\s*(?:{FACTOR}|{FUNCTION}|{any_of(WORDS['connectives'] + ['am', 'pm'])}\b))"
-)
+_UNIT_WORD: Final = rf"(?!\s*(?:{FACTOR}|{any_of(WORDS['connectives'] + ['am', 'pm'])}\b))"
 _PLAIN: Final[_Steps] = (
+    (rf"(?:\A|(?<=\A\\text\{{)){SPELLED_NUMBER.pattern}", _in_figures),
     (r"\\\\(?:\[\w*\])?\s*", r"\\\\ "),  # a new row; before the spaces, or `\\ ` would lose one
     (r"(?<!\\)\\[\[\]()!]|\$", ""),
     (r"(?<!\\)\\[,;:> ]|~|\\q?quad\b|\s+", " "),
-    (r"\^\s*(?:\\circ|\{\s*\\circ\s*\})|\\degree\b|\b(?:USD|EUR|GBP)\b", ""),
-    (r"\\(?:left|right|bigg?[lrm]?|displaystyle)(?![a-z])\s*\.?", ""),
-    (r"\\(?:mathbf|boldsymbol|bm|boxed)\s*\{([^{}]*)\}", r"\1"),
-    (r"\\begin\{array\}\s*\{[^{}]*\}", r"\\begin{pmatrix}"),
-    (r"\\(begin|end)\{(?:array|bmatrix|smallmatrix)\}", r"\\\1{pmatrix}"),
+    (r"\\(?:left|right|bigg?[lrm]?)(?![a-z])\s*\.?", ""),
+    (r"\\(begin|end)\{(?:array|bmatrix|smallmatrix)\}(?:\s*\{[clr|]+\})?", r"\\\1{pmatrix}"),
     (rf"(?<![\\a-z])({FUNCTION})", r"\\\1 "),
     (r"\^\s*-\s*(\d+|[a-z])", r"^{-\1}"),
     (r"\\sqrt\s*\(([^()]*)\)", r"\\sqrt{\1}"),
     (r"\\varnothing\b", r"\\emptyset"),
+    (  # 0.1666... is 0.1 and 6/90
+        r"(\d*\.(\d*))\\overline\{(\d+)\}",
+        lambda d: rf"({d[1]}0+\frac{{{d[3]}}}{{{'9' * len(d[3])}{'0' * len(d[2])}}})",
+    ),
     # `12\text{ cm}^2` is 12; `12\text{ million}` and `\text{cm}` are not.
     (
-        rf"(?<=[\w}})\]])\s*{_TEXT}{_UNIT_WORD}[^{{}}\d]*\}}{_POWER}"
-        rf"(?:\s*/?\s*{_TEXT}[^{{}}\d]*\}}{_POWER})*\s*\.?\s*$",
+        rf"(?<=[\w}})\]])(?:\s*/?\s*{_TEXT}{_UNIT_WORD}[^{{}}\d]*\}}{_POWER})+\s*\.?\s*$",
         "",
     ),
     (rf"{_TEXT}([^{{}}]*)\}}", r"\1"),
@@ -96,42 +106,32 @@ _PLAIN: Final[_Steps] = (
     (r"\A[\s:;,]+|[\s:;,]+\Z|(?<!\\)\.\s*\Z", ""),
     (r"(\d)\s+(\d+)\s*/\s*(\d+)$", r"\1\\frac{\2}{\3}"),  # a mixed number
 )
-_COMMA_THOUSANDS: Final = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?![\d,])")
-_BRACKET: Final = re.compile(r"[(\[]|\\\{")
-_NUMBER: Final = re.compile(r"[+-]?(?:\d{1,999}(?:\.\d*)?|\.\d+)(?:\s*/\s*\d+)?")
+_NUMBER: Final = re.compile(r"[+-]?[\d.]{1,999}(?:\s*/\s*\d{1,999})?")
 _WORDS: Final = re.compile(r"\([A-Z]\)|[A-Z]|[Nn]o|\(?[A-Za-z]{3,}(?:[ -][A-Za-z]+)*\)?")
 
 
 def clean(reply: str) -> str:
     """The reply without emphasis, currency, spaced thousands and characters that only look alike."""
     text = re.sub("[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+", r"^{\g<0>}", reply).translate(_CHARACTERS)
-    text = unicodedata.normalize("NFKC", text)
-    return _rewritten(text, _CLEAN)
+    return _rewritten(unicodedata.normalize("NFKC", text), _CLEAN)
 
 
 def plain(text: str) -> str:
     """A clean answer as math-verify reads it, without its units; percent signs stay."""
-    text = _rewritten(text, _PLAIN)
-    # `1,234` is one number, but inside brackets two: `(1,234)` names a point.
-    if _BRACKET.search(text):
-        return text
-    return _COMMA_THOUSANDS.sub(lambda number: number[0].replace(",", ""), text)
+    return _rewritten(text, _PLAIN)
 
 
 def _rewritten(text: str, steps: _Steps) -> str:
-    for pattern, written in steps:
-        text = re.sub(pattern, written, text, flags=re.IGNORECASE)
+    for pattern, replacement in steps:
+        text = re.sub(pattern, replacement, text, flags=re.IGNORECASE)
     return text
 
 
 def as_number(text: str) -> Fraction | None:
     """The number that the whole text is (integer, decimal or a/b); None if it is anything else."""
-    if not _NUMBER.fullmatch(text):
-        return None
-    numerator, _, denominator = text.partition("/")
-    if denominator and not int(denominator):
-        return None
-    return Fraction(numerator.strip().rstrip(".")) / int(denominator or 1)
+    with contextlib.suppress(ValueError, ZeroDivisionError):
+        return Fraction(re.sub(r"\s", "", text)) if _NUMBER.fullmatch(text) else None
+    return None
 
 
 def is_words(text: str) -> bool:

@@ -5,8 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rim_eval.answers import check_answer, check_gold
-from rim_eval.errors import RimError
+from rim_eval.answers import check_answer
 
 
 @pytest.mark.parametrize(
@@ -15,6 +14,7 @@ from rim_eval.errors import RimError
         ("-8/9", "-0.8889", True),
         (r"\boxed{-\frac{8}{9}}", "-0.8889", True),
         (r"$x = \sqrt{2}$", "1.4142", True),
+        ("$x < 1.4142$", "1.4142", False),
         ("approximately 3.1416", "3.1416", True),
         (r"\boxed{e^2}", "7.3890", True),
         ("The answer is -0.89", "-0.8889", False),
@@ -47,6 +47,8 @@ def test_rounded_golds_allow_the_declared_error(reply: str, gold: str, right: bo
         "or x = " * 10_000,
         " " * 50_000,
         "a b " * 30_000,
+        r"\boxed{1}" + ", " * 30_000,
+        "The answer is 1 or " + "two " * 20_000,
     ],
 )
 def test_degenerate_replies_are_wrong_and_quick(reply: str) -> None:
@@ -82,17 +84,3 @@ def test_integers_are_right_exactly_when_equal(said: int, gold: int) -> None:
     for reply in (rf"\boxed{{{said:,}}}", f"**Answer: {said}**", f"#### {said}"):
         assert check_answer(reply, str(gold)).correct is (said == gold)
         assert check_answer(reply, str(said)).correct is True
-
-
-@pytest.mark.parametrize("gold", ["", "  ", "!!!", r"4\foo"])
-def test_unusable_gold_is_refused_by_name(gold: str) -> None:
-    with pytest.raises(RimError, match="gold answer"):
-        check_gold(gold)
-
-
-@pytest.mark.parametrize(
-    ("gold", "plain"),
-    [("so 18\n#### 1,800", "1800"), (r"\frac{3}{4}", r"\frac{3}{4}"), (r"\text{even}", "even")],
-)
-def test_gold_is_shown_as_it_will_be_compared(gold: str, plain: str) -> None:
-    assert check_gold(gold) == plain

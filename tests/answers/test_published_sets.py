@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.answers import LAYOUTS
-from rim_eval.answers import check_answer, check_gold
+from rim_eval.answers import check_answer
 
 FOLDER = os.environ.get("RIM_EVAL_SHARED")
 SETS = {
@@ -36,7 +36,6 @@ def golds(name: str) -> list[str]:
 @pytest.mark.parametrize("name", SETS)
 def test_gold_answers_are_right(name: str) -> None:
     for gold in golds(name):
-        check_gold(gold)
         said = gold.split("####")[-1].strip()
         for reply in REPLIES:
             checked = check_answer(reply % said, gold, absolute_error=SETS[name][1])
