@@ -11,9 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rim_eval.judging import Case, classify_refusal, load_judge, load_validation
-from rim_eval.judging._language import COMMON_WORDS
-from rim_eval.judging._refusal import MODEL_FILE, WORDS_FILE
-from rim_eval.judging._sentences import split_sentences
+from rim_eval.judging._refusal import MODEL_FILE, WORDS_FILE, split_sentences
 
 FOLDER = Path(__file__).parent
 EXPECTED = {
@@ -42,7 +40,7 @@ def test_replies_of_each_kind(allowed: set[str], texts: list[str]) -> None:
 
 @pytest.mark.parametrize(
     ("filename", "n", "least"),
-    [("refusals_unseen.toml", 77, 74), ("refusals_heldout.toml", 40, 34)],
+    [("refusals_unseen.toml", 91, 81), ("refusals_heldout.toml", 40, 36)],
 )
 def test_share_of_further_replies(filename: str, n: int, least: int) -> None:
     right = [
@@ -112,7 +110,7 @@ def test_figures_of_models_left_out() -> None:
 def test_the_judge_names_its_data() -> None:
     """So the judge's checksum changes with the model and the word lists."""
     reader = load_judge("refusal").spec.reader
-    files = (MODEL_FILE, WORDS_FILE, COMMON_WORDS)
+    files = (MODEL_FILE, WORDS_FILE)
     assert reader.model_dump()["sha256"] == {
         file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files
     }
