@@ -37,13 +37,12 @@ _SPEECH: Final = re.compile(
 )
 _MARKUP: Final = re.compile(r"</?\w[^<>\n]{0,99}>|[*_#>|]+")
 _ITEM: Final = re.compile(r"^[ \t]*(?:\(?\d{1,3}[.):]|[-*•+–])[ \t]+(?=\S)", re.MULTILINE)
-_SENTENCE_END: Final = re.compile(r"(?<=[.!?])[\"')\]]*\s+|\n[ \t]*\n")
-_WORD: Final = re.compile(r"§?\w+|[!?:;,—]")
+_SENTENCE_END: Final = re.compile(r"(?<=[.!?])[\"')\]]*\s+|\n[ \t]*\n|\s(?:--?|–)\s|—")
+_WORD: Final = re.compile(r"§?\w+|[!?:;,–]")
 _SHORT_FORMS: Final = {
     r"\bcan(?:'t|not)\b": "can not", r"\bwon't\b": "will not", r"\bshan't\b": "shall not", r"n't\b": " not",
     r"'m\b": " am", r"'re\b": " are", r"'ll\b": " will", r"'ve\b": " have", r"'d\b": " would",
     r"\b(it|that|there|here|what|let|he|she|who|this)'s\b": r"\1 is", r"\d+(?:[.,]\d+)*": "0",
-    r"\s--?\s|–": " — ",
 }  # fmt: skip
 
 
