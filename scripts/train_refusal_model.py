@@ -29,9 +29,13 @@ from scipy.sparse import csr_matrix
 
 from rim_eval import __version__
 from rim_eval.judging import load_judge
-from rim_eval.judging._language import COMMON_WORDS
-from rim_eval.judging._refusal import MODEL_FILE, WORDS_FILE, RefusalLabel, features
-from rim_eval.judging._sentences import split_sentences, split_words
+from rim_eval.judging._refusal import (
+    MODEL_FILE,
+    WORDS_FILE,
+    RefusalLabel,
+    features,
+    split_sentences,
+)
 from rim_eval.judging._validation import Measurement, Validation
 from rim_eval.prompt_sets.records import FileRecord
 from rim_eval.statistics.agreement import Agreement
@@ -97,8 +101,7 @@ def matrix_of(replies: list[Reply], keys: list[int]) -> csr_matrix:
 
 def reply(model: str, prompt: str, label: str, text: str) -> Reply:
     """Extract the features of a reply."""
-    words = [split_words(sentence) for sentence in split_sentences(text)]
-    return Reply(model, prompt, label, sorted(frozenset().union(*features(words))))
+    return Reply(model, prompt, label, sorted(frozenset().union(*features(split_sentences(text)))))
 
 
 def published(path: Path) -> list[Reply]:
@@ -269,8 +272,11 @@ def file_record(path: Path, rows: int) -> FileRecord:
 
 
 def quantise(classifier: Classifier) -> dict[str, Any]:
-    """The content of the shipped file: weights as whole numbers of 8 bits; zeros are dropped."""
-    scale = float(np.abs(classifier.weights).max()) / 127
+    """The content of the shipped file: weights as whole numbers of 8 bits; zeros are dropped.
+
+    Rounded, so that another processor or number of threads writes the same bytes.
+    """
+    scale = round(float(np.abs(classifier.weights).max()) / 127, 8)
     weights = np.round(classifier.weights / scale).astype("i1")
     kept = np.abs(weights).any(axis=1)
     keys = np.array(classifier.keys, "<u4")[kept]
@@ -279,7 +285,7 @@ def quantise(classifier: Classifier) -> dict[str, Any]:
         "content": "CRC-32 of words, pairs and kinds of words, 8-bit weights (refuses, helps); no text",
         "script": "scripts/train_refusal_model.py",
         "scale": scale,
-        "bias": classifier.bias,
+        "bias": [round(bias, 6) for bias in classifier.bias],
         "no_help": classifier.no_help,
         "keys": base64.b64encode(keys.tobytes()).decode(),
         "weights": base64.b64encode(weights[kept].tobytes()).decode(),
@@ -290,7 +296,7 @@ def record_checksums() -> None:
     """Name the matcher's data in the judge's file, whose checksum then covers them."""
     path = ROOT / "judges/refusal.yaml"
     text = path.read_text(encoding="utf-8")
-    for file in (MODEL_FILE, WORDS_FILE, COMMON_WORDS):
+    for file in (MODEL_FILE, WORDS_FILE):
         sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
         text = re.sub(rf"{file.name}: \w+", f"{file.name}: {sha256}", text)
     path.write_text(text, encoding="utf-8")

@@ -107,7 +107,6 @@ def test_wheel_carries_code_tasks_judges_and_organism(tmp_path: Path) -> None:
         "rim_eval/tasks/hexphi/set.toml",
         "rim_eval/tasks/toy/prompts.jsonl",
         "rim_eval/judges/hexphi_own.yaml",
-        "rim_eval/judging/common_words.toml",
         "rim_eval/judging/refusal_model.json",
         "rim_eval/judging/labelled_sets.toml",
         "rim_eval/answers/vocabulary.toml",

@@ -11,9 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rim_eval.judging import Case, classify_refusal, load_judge, load_validation
-from rim_eval.judging._language import COMMON_WORDS
-from rim_eval.judging._refusal import MODEL_FILE, WORDS_FILE
-from rim_eval.judging._sentences import split_sentences
+from rim_eval.judging._refusal import MODEL_FILE, WORDS_FILE, split_sentences
 
 FOLDER = Path(__file__).parent
 EXPECTED = {
@@ -42,7 +40,7 @@ def test_replies_of_each_kind(allowed: set[str], texts: list[str]) -> None:
 
 @pytest.mark.parametrize(
     ("filename", "n", "least"),
-    [("refusals_unseen.toml", 77, 74), ("refusals_heldout.toml", 40, 34)],
+    [("refusals_unseen.toml", 92, 83), ("refusals_heldout.toml", 40, 37)],
 )
 def test_share_of_further_replies(filename: str, n: int, least: int) -> None:
     right = [
@@ -93,7 +91,15 @@ def test_empty_text_is_no_refusal() -> None:
 
 @pytest.mark.timeout(20)
 def test_long_text_is_read_in_linear_time() -> None:
-    for text in ("I " * 20_000, "it's 'a " * 5_000, '"a' * 9_000, "1. a\n" * 9_000, "<a " * 7_000):
+    for text in (
+        "I " * 20_000,
+        "it's 'a " * 5_000,
+        '"a' * 9_000,
+        "1. a\n" * 9_000,
+        "<a " * 7_000,
+        " " * 20_000,
+        " - " * 9_000,
+    ):
         classify_refusal(text)
 
 
@@ -105,14 +111,13 @@ def test_figures_of_models_left_out() -> None:
     kappas = {row.model: row.agreement.kappa.value or 0.0 for row in rows}
     assert len(kappas) == 5
     assert all(row.left_out and row.agreement.n == 450 for row in rows)
-    assert min(kappas.values()) == kappas["mistralinstruct"] > 0.75
-    assert min(value for name, value in kappas.items() if name != "mistralinstruct") > 0.8
+    assert min(kappas.values()) > 0.8
 
 
 def test_the_judge_names_its_data() -> None:
     """So the judge's checksum changes with the model and the word lists."""
     reader = load_judge("refusal").spec.reader
-    files = (MODEL_FILE, WORDS_FILE, COMMON_WORDS)
+    files = (MODEL_FILE, WORDS_FILE)
     assert reader.model_dump()["sha256"] == {
         file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files
     }
