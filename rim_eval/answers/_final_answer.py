@@ -23,7 +23,7 @@ _REACH: Final = 800  # characters that are searched after an announcement, or at
 _FLAGS: Final = re.VERBOSE | re.IGNORECASE | re.DOTALL | re.MULTILINE
 
 _ANSWER: Final = re.compile(  # also as a heading of its own
-    r"""\banswers?\b "? \s* (?: [:=] | \b(?:is|are)\b\s*:? ) \s*
+    r"""\b(?:answers?|final\s+results?)\b "? \s* (?:\([^()\n]{0,20}\) \s*)? (?: [:=] | \b(?:is|are)\b\s*:? ) \s*
     | ^[ \t#]* (?:the\s+)? (?:final\s+)? answer [ \t#]* $ \s*""",
     _FLAGS,
 )
