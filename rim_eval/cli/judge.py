@@ -264,7 +264,21 @@ def load_graders(title: str, needs_grader: bool, names: Sequence[str]) -> "list[
             f"{title} asks a grader model: pass --grader MODEL, such as "
             "openai/gpt-4.1 (hosted) or vllm/Qwen/Qwen3-32B (local)."
         )
-    return [judging.load_grader(name) for name in names]
+    return [_load_grader(name) for name in names]
+
+
+def _load_grader(name: str) -> "Model":
+    """Load the model that `--grader NAME` names.
+
+    Raises:
+        RimError: Inspect cannot load it: an unknown provider, a missing key or package.
+    """
+    from inspect_ai.model import get_model
+
+    try:
+        return get_model(name)
+    except Exception as error:
+        raise RimError(f"--grader {name}: {error}") from error
 
 
 def _find_logs(paths: Sequence[Path]) -> list[Path]:

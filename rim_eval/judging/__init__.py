@@ -9,7 +9,7 @@ from rim_eval.judging._case import (
     unscored_reason,
 )
 from rim_eval.judging._drafts import resuming
-from rim_eval.judging._grader import Grader, ask_grader, failure_name, load_grader
+from rim_eval.judging._grader import Grader, ask_grader, failure_name
 from rim_eval.judging._judge import Judge, judge_names, judge_wording, load_judge, parse_judge
 from rim_eval.judging._labelled import LABELLED_SETS, load_labelled
 from rim_eval.judging._refusal import classify_refusal
@@ -48,7 +48,6 @@ __all__ = [
     "find_validations",
     "judge_names",
     "judge_wording",
-    "load_grader",
     "load_judge",
     "load_labelled",
     "load_validation",

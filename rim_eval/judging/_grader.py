@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from itertools import product
 from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, Protocol, TypeVar
 
-from rim_eval.errors import RimError
 from rim_eval.escaping import escape_markers
 from rim_eval.judging._case import Case, Sees
 from rim_eval.judging._drafts import digest, keep_draft, take_draft
@@ -17,7 +16,7 @@ from rim_eval.types import UnscoredReason
 from rim_eval.yaml_file import FieldPath
 
 if TYPE_CHECKING:
-    from inspect_ai.model import Model, ResponseSchema
+    from inspect_ai.model import ResponseSchema
 
 _TAG: Final = re.compile(r"<\s*/?\s*([A-Za-z_][\w-]*(?: [\w-]+)?)\s*>")
 
@@ -108,20 +107,6 @@ class GraderOutcome(NamedTuple, Generic[Parsed]):
     def attempts(self) -> int:
         """How often the grader was asked."""
         return len(self.replies) + (self.failure is not None)
-
-
-def load_grader(name: str) -> "Model":
-    """Load the model that `--grader NAME` names.
-
-    Raises:
-        RimError: Inspect cannot load it: an unknown provider, a missing key or package.
-    """
-    from inspect_ai.model import get_model
-
-    try:
-        return get_model(name)
-    except Exception as error:
-        raise RimError(f"--grader {name}: {error}") from error
 
 
 async def ask_grader(
