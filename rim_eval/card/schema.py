@@ -48,7 +48,7 @@ class JudgeFigures(FiniteModel):
 
     @property
     def measured_on(self) -> MeasuredOn:
-        """What readers are told of it in short."""
+        """The short form for readers."""
         return MeasuredOn(self.set, self.model, self.kappa, self.prompts, self.left_out)
 
     @property
@@ -105,8 +105,10 @@ class Corrected(FiniteModel):
     labelled: dict[Mode, NonNegativeInt]
     """Labelled replies behind the calibration of each mode."""
     sensitivity: dict[Mode, _Ends]
-    """What it is on the card's model, a fraction from 0 to 1; of other models, with the spread between them."""
+    """Share of the replies with the event that the judge calls so, from 0 to 1; from other models' labels, with
+    the spread between the models."""
     specificity: dict[Mode, _Ends]
+    """Share of the replies without the event that the judge calls so, likewise."""
     rates: dict[Mode, _Ends]
     """Fractions from 0 to 1."""
     difference: _Ends | None
@@ -192,7 +194,7 @@ class CardRun(FiniteModel):
     prompt_style: Name | None = None
     """How problems were asked."""
     weights: Name | None = None
-    """Fingerprint of the weights that answered, where they were at hand."""
+    """Fingerprint of the weights, where the run could read them."""
     decoding: dict[Name, float | int | bool | Name] = Field(default_factory=dict)
     versions: dict[Name, Name] = Field(default_factory=dict)
     provenance: SetProvenance | None = None
@@ -293,7 +295,7 @@ class Card(FiniteModel):
     primary: Name | None = None
     """The harmful set whose RIM score comes first."""
     primary_reasoning: Name | None = None
-    """The reasoning set whose accuracy stands beside it."""
+    """The reasoning set whose accuracy is reported with it."""
     flag: Flag | None = None
     """None without both of them."""
     sets: tuple[SetCard, ...]

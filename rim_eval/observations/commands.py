@@ -56,7 +56,9 @@ def _role_models(models: "ModelConfig | list[ModelConfig]") -> str:
         name = without_folders(each.model, ".../")
         settings = _redacted("", each.config.model_dump(mode="json", exclude_none=True))
         arguments = {"model_args": _redacted("", each.args)} if each.args else {}
-        described.append({"model": name, **settings, **arguments} if settings or arguments else name)
+        described.append(
+            {"model": name, **settings, **arguments} if settings or arguments else name
+        )
     if all(isinstance(each, str) for each in described):
         return ",".join(described)
     return json.dumps(described if len(described) > 1 else described[0])
