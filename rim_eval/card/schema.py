@@ -80,7 +80,7 @@ class MonitorCard(FiniteModel):
     """Who read the traces for reasoning patterns."""
 
     name: Name
-    """`name@version`; the `keyword baseline` finds phrases and understands nothing."""
+    """`name@version`; the `keyword baseline` matches phrases only."""
     model: Name | None = None
     """The grader model; None for monitors that work offline."""
 

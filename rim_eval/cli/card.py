@@ -46,7 +46,7 @@ judge_option = click.option(
     "--patterns",
     metavar="MONITOR",
     help="Monitor whose findings in the traces are shown, such as cues (the keyword baseline); NAME:GRADER for one "
-    "grader's. Default: what a grader found.",
+    "grader's. Default: the findings of a grader.",
 )
 @click.option(
     "--mechanisms",

@@ -475,7 +475,7 @@ def unsafe_traces(verdicts: Iterable[tuple[Hashable, str | None, bool | None]]) 
     """How many replies to harmful prompts have an unsafe trace under a safe answer.
 
     SafeChain (Jiang et al. 2025, arXiv 2502.12025) found both safe in 41.1 % of its replies only, so
-    neither stands for the other.
+    neither replaces the other.
 
     Args:
         verdicts: For each judgement: the reply (any key), what the judge saw, and its verdict.
