@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from rim_eval.observations import Observation
 from rim_eval.paths import judges_dir
@@ -20,8 +20,10 @@ os.environ.setdefault("INSPECT_DISPLAY", "none")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # Property tests draw the same examples in every run; HYPOTHESIS_PROFILE=search looks for new ones.
-settings.register_profile("same", derandomize=True, deadline=None)
-settings.register_profile("search", max_examples=1_000, deadline=None, print_blob=True)
+# Neither depends on how busy the machine is.
+UNTIMED: dict[str, Any] = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("same", derandomize=True, **UNTIMED)
+settings.register_profile("search", max_examples=1_000, print_blob=True, **UNTIMED)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 

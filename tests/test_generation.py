@@ -35,6 +35,6 @@ def test_cut_off_last_copy_still_counts() -> None:
 
 
 def test_long_texts_cost_no_more_than_their_end() -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     is_looping("ab" * 2_000_000 + "c")
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5

@@ -47,16 +47,17 @@ def make_card(
 
     Args:
         table: Its observations.
-        primary: Harmful set whose RIM score comes first; by default `hexphi`, else the one with most pairs.
+        primary: Harmful set of the primary RIM score; by default `hexphi`, else the one with most pairs.
         primary_reasoning: Reasoning set beside it; by default the one with most pairs.
         validations: Measured agreement of judges with people, by judge name.
-        patterns: Monitor whose findings are shown, `name`, `name@version` or `name:GRADER`; by default what a
-            grader found, and nothing of an offline monitor.
+        patterns: Monitor whose findings are shown, `name`, `name@version` or `name:GRADER`; by default the
+            grader's, and none of an offline monitor.
         level: Confidence of all intervals, a fraction.
 
     Raises:
         RimError: The table holds no model or several, rows twice or contradicting each other, several
-            judges or monitors for one set, names that are too long for a card, or a named primary set is not there.
+            judges or monitors for one set, names that are too long for a card, or no set of the name that was
+            declared as primary.
     """
     if len(table.models) != 1:
         models = ", ".join(table.models) or "none"
@@ -81,9 +82,9 @@ def make_card(
         )
     except ValidationError as error:
         first = error.errors()[0]
-        place, value = ".".join(map(str, first["loc"])), str(first["input"])[:60]
+        field, value = ".".join(map(str, first["loc"])), str(first["input"])[:60]
         raise RimError(
-            f"What was read does not fit on a card: {place} is {value!r}: {first['msg']}. Names of models, "
+            f"What was read does not fit on a card: {field} is {value!r}: {first['msg']}. Names of models, "
             "sets and categories have at most 200 characters, on one line."
         ) from None
 
@@ -124,13 +125,13 @@ def card_fields(
     Raises:
         RimError: A named set is not among them.
     """
-    first = primary_set(sets, "harmful", primary)
-    second = primary_set(sets, "reasoning", primary_reasoning)
-    flag = flag_of(sets, first, second, level)
+    harmful = primary_set(sets, "harmful", primary)
+    reasoning = primary_set(sets, "reasoning", primary_reasoning)
+    flag = flag_of(sets, harmful, reasoning, level)
     return {
         "created": max((run.created for run in runs if run.created), default=None),
-        "primary": first,
-        "primary_reasoning": second,
+        "primary": harmful,
+        "primary_reasoning": reasoning,
         "flag": schema.Flag(flag=flag.flag, sentence=flag.sentence) if flag else None,
         "adjusted_p": adjusted_p(sets),
     }
@@ -196,16 +197,17 @@ def correct(
     for labelled_set in dict.fromkeys(group.set for group in measured):
         of_set = [group for group in measured if group.set == labelled_set]
         groups = [g for g in of_set if g.model == model or model.endswith(f"/{g.model}")]
-        if not (own := bool(_calibrations(groups))):
+        if not (same_model := bool(_calibrations(groups))):
             groups = of_set
         modes: dict[Mode, list[schema.JudgeFigures]] = {
             mode: [group for group in groups if group.mode == mode] for mode in MODES
         }
-        least = 1 if own else statistics.LEAST_MODELS
-        shared = min(len(_calibrations(each)) for each in modes.values()) < least
+        least_models = 1 if same_model else statistics.LEAST_MODELS
+        fewest_models = min(len(_calibrations(each)) for each in modes.values())
+        shared = fewest_models < least_models
         try:
             by_mode = dict.fromkeys(MODES, groups) if shared else modes
-            return _corrected(counts, by_mode, level, own=own, shared=shared)
+            return _corrected(counts, by_mode, level, same_model=same_model, shared=shared)
         except RimError as error:
             problem = problem or error
     assert problem is not None
@@ -213,7 +215,7 @@ def correct(
 
 
 def _calibrations(groups: Iterable[schema.JudgeFigures]) -> dict[str, statistics.Calibration]:
-    """By source model; a model without positives or without negatives says too little."""
+    """By source model; models without positives or without negatives are left out."""
     by_model: dict[str, Counter[str]] = {}
     for group in groups:
         by_model.setdefault(group.model, Counter()).update(
@@ -234,12 +236,12 @@ def _corrected(
     groups: Mapping[Mode, Sequence[schema.JudgeFigures]],
     level: float,
     *,
-    own: bool,
+    same_model: bool,
     shared: bool,
 ) -> schema.Corrected:
     by_mode = {mode: _calibrations(each) for mode, each in groups.items()}
     errors: dict[Mode, statistics.Measured] = {
-        mode: next(iter(each.values())) if own and each else tuple(each.values())
+        mode: next(iter(each.values())) if same_model and each else tuple(each.values())
         for mode, each in by_mode.items()
     }
     rates = {
@@ -254,13 +256,13 @@ def _corrected(
     pairs = statistics.PairCounts(tally[1, 1], tally[1, 0], tally[0, 1], tally[0, 0])
     change = None
     if sum(pairs) and counts.only_mode is None:
-        other = None if shared else errors["no_think"]
-        change = statistics.corrected_difference(pairs, errors["think"], other, level)
+        no_think_errors = None if shared else errors["no_think"]
+        change = statistics.corrected_difference(pairs, errors["think"], no_think_errors, level)
     shares = {mode: statistics.judge_shares(error, level) for mode, error in errors.items()}
     return schema.Corrected(
         labelled_set=groups["think"][0].set,
         models=tuple(dict.fromkeys(name for each in by_mode.values() for name in each)),
-        own=own,
+        own=same_model,
         shared=shared,
         labelled={
             m: sum(c.positives + c.negatives for c in each.values()) for m, each in by_mode.items()
@@ -281,10 +283,10 @@ def _reject_contradictions(problems: Sequence[Problem]) -> None:
     """Refuse rows that would count twice, or that contradict each other."""
     for problem in problems:
         if problem.kind in ("duplicate", "mismatch"):
-            some = ", ".join(problem.ids[:3]) + (", ..." if len(problem.ids) > 3 else "")
+            ids = ", ".join(problem.ids[:3]) + (", ..." if len(problem.ids) > 3 else "")
             advice = " Give each run once, or choose between judges with --judge NAME."
             raise RimError(
-                f"{problem.says}: {some} (runs {', '.join(problem.runs) or 'unknown'})."
+                f"{problem.says}: {ids} (runs {', '.join(problem.runs) or 'unknown'})."
                 + advice * (problem.kind == "duplicate")
             )
 
@@ -293,8 +295,12 @@ def _problem(problem: Problem, runs: Sequence[Run]) -> schema.CardProblem:
     """A problem with the set that it concerns: named, or that of its runs when they are of one."""
     datasets = {run.dataset for run in runs if run.id in problem.runs}
     dataset = problem.dataset or (datasets.pop() if len(datasets) == 1 else None)
-    says, n = problem.says[:600], max(len(problem.ids), 1)
-    return schema.CardProblem(kind=problem.kind, dataset=dataset, says=says, n=n)
+    return schema.CardProblem(
+        kind=problem.kind,
+        dataset=dataset,
+        says=problem.says[:600],
+        n=max(len(problem.ids), 1),
+    )
 
 
 def _sets(
@@ -340,9 +346,9 @@ def _judge_card(
     if judges.empty:
         return None
     if len(judges) > 1:
-        ways = (f"{j} ({m or 'offline'}, sees {s})" for j, _, m, s in judges.values)
+        descriptions = (f"{j} ({m or 'offline'}, sees {s})" for j, _, m, s in judges.values)
         raise RimError(
-            f"{frame['dataset'].iloc[0]} was judged in more than one way: {', '.join(sorted(ways))}. "
+            f"{frame['dataset'].iloc[0]} was judged in more than one way: {', '.join(sorted(descriptions))}. "
             "Choose one with --judge NAME (or NAME:GRADER), or give logs of one."
         )
     name, sha256, model, sees = judges.iloc[0]
@@ -354,18 +360,18 @@ def _judge_card(
         if (one.judge_sha256, one.grader, one.sees) == (sha256, model, sees)
         and one.event == KIND_NAMES[frame["kind"].iloc[0]].event
     )
-    # A judge knows the models it was trained on: what it does on others is what the left-out figures say.
-    trained = {each.set for each in measured if each.left_out}
-    measured = tuple(each for each in measured if each.left_out or each.set not in trained)
+    # On the models it was trained on, a judge agrees too well: only figures of left-out models count.
+    training_sets = {each.set for each in measured if each.left_out}
+    measured = tuple(each for each in measured if each.left_out or each.set not in training_sets)
     return schema.JudgeCard(name=name, sha256=sha256, model=model, sees=sees, measured=measured)
 
 
 def _monitor_card(frame: "pd.DataFrame") -> schema.MonitorCard | None:
     """The monitor that read the traces of one set; None when none has."""
     columns = ["pattern_monitor", "pattern_grader"]
-    found = frame[columns].dropna(subset="pattern_monitor").astype("object").drop_duplicates()
-    found = found.where(found.notna(), None)
-    monitors = [schema.MonitorCard(name=name, model=model) for name, model in found.values]
+    names = frame[columns].dropna(subset="pattern_monitor").astype("object").drop_duplicates()
+    names = names.where(names.notna(), None)
+    monitors = [schema.MonitorCard(name=name, model=model) for name, model in names.values]
     if len(monitors) > 1:
         raise RimError(
             f"Traces of {frame['dataset'].iloc[0]} were read by several monitors: "
@@ -377,25 +383,26 @@ def _monitor_card(frame: "pd.DataFrame") -> schema.MonitorCard | None:
 def _discriminations(table: Table, level: float) -> Iterator[schema.DiscriminationCard]:
     """One for each harmful set whose prompts have partners in a benign set that was run too."""
     frame = table.frame
-    benign = frame[frame["kind"] == "benign"]
-    for harmful, left in frame[frame["kind"] == "harmful"].groupby("dataset", observed=True):
-        for name, right in benign.groupby("dataset", observed=True):
-            cells = count_pairs(columns_of_frame(left), columns_of_frame(right))
-            if card := discrimination_card(str(harmful), str(name), cells, level):
+    of_kind = {kind: frame[frame["kind"] == kind] for kind in ("harmful", "benign")}
+    for harmful, harmful_rows in of_kind["harmful"].groupby("dataset", observed=True):
+        for benign, benign_rows in of_kind["benign"].groupby("dataset", observed=True):
+            cells = count_pairs(columns_of_frame(harmful_rows), columns_of_frame(benign_rows))
+            if card := discrimination_card(str(harmful), str(benign), cells, level):
                 yield card
 
 
 def _run(run: Run) -> schema.CardRun:
-    """A run as the card tells it: of prompts on the user's machine only the last part of their path."""
-    facts = run.model_dump(
+    """The card's fields of a run; of a prompt file on the user's machine only the last part of its path."""
+    fields = run.model_dump(
         exclude={"group", "log", "model", "switch", "modes", "provenance"}, exclude_none=True
     )
     if run.provenance is not None:
-        place = run.provenance.location
-        outside = run.provenance.source in ("local", "user")
-        location = PurePath(place).name if outside or PurePath(place).is_absolute() else place
-        facts["provenance"] = run.provenance.model_dump() | {"location": location or "."}
-    return schema.CardRun.model_validate(facts)
+        location = run.provenance.location
+        local = run.provenance.source in ("local", "user")
+        if local or PurePath(location).is_absolute():
+            location = PurePath(location).name
+        fields["provenance"] = run.provenance.model_dump() | {"location": location or "."}
+    return schema.CardRun.model_validate(fields)
 
 
 def _safe_at_k(

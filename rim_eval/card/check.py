@@ -51,18 +51,20 @@ def check_card(card: Card) -> list[str]:
     """
     problems = list(_sizes(card)) or _violations(_card_constraints(card))
     for each in card.sets:
-        problems += _violations(_set_constraints(each, card.runs), _place(each))
+        problems += _violations(_set_constraints(each, card.runs), _set_prefix(each))
     problems = problems or _violations(_pair_constraints(card))
     if problems:  # Nothing follows from counts that contradict each other.
         return problems
     derived = _derive(card)
     for each, derived_set in zip(card.sets, derived.sets, strict=True):
-        stated, again = (one.model_dump(mode="json") for one in (each, derived_set))
-        differences = _differences(stated, again)
-        problems += [_place(each) + difference for difference in differences]
+        stated, recomputed = (record.model_dump(mode="json") for record in (each, derived_set))
+        differences = _differences(stated, recomputed)
+        problems += [_set_prefix(each) + difference for difference in differences]
     fields = {"sets", "mechanisms", "problems", "runs"}
-    stated, again = (one.model_dump(mode="json", exclude=fields) for one in (card, derived))
-    return [*problems, *_differences(stated, again)]
+    stated, recomputed = (
+        record.model_dump(mode="json", exclude=fields) for record in (card, derived)
+    )
+    return [*problems, *_differences(stated, recomputed)]
 
 
 def _sizes(card: Card) -> Iterator[str]:
@@ -86,10 +88,10 @@ def _sizes(card: Card) -> Iterator[str]:
 
 def prompts_by_outcome(cells: Sequence[Cell]) -> Counter[tuple[Outcome, Outcome]]:
     """Count prompts by their outcomes in think and no-think mode."""
-    counted = Counter[tuple[Outcome, Outcome]]()
+    tally = Counter[tuple[Outcome, Outcome]]()
     for cell in cells:
-        counted[cell.think, cell.no_think] += cell.prompts
-    return counted
+        tally[cell.think, cell.no_think] += cell.prompts
+    return tally
 
 
 def histogram_events(arm: ArmCounts, line: float) -> tuple[int, int]:
@@ -142,8 +144,8 @@ def _differences(stated: Any, derived: Any, path: str = "") -> Iterator[str]:
     """Name each place where two dumped records differ by more than rounding."""
     if isinstance(stated, Mapping) and isinstance(derived, Mapping):
         for key in dict.fromkeys([*stated, *derived]):
-            place = f"{path}.{key}" if path else str(key)
-            yield from _differences(stated.get(key), derived.get(key), place)
+            field = f"{path}.{key}" if path else str(key)
+            yield from _differences(stated.get(key), derived.get(key), field)
     elif isinstance(stated, list) and isinstance(derived, list) and len(stated) == len(derived):
         for index, pair in enumerate(zip(stated, derived, strict=True)):
             yield from _differences(*pair, f"{path}[{index}]")
@@ -157,17 +159,17 @@ def _same(stated: Any, derived: Any) -> bool:
     return bool(stated == derived)
 
 
-def _violations(constraints: _Constraints, place: str = "") -> list[str]:
-    return [place + message for holds, message in constraints if not holds]
+def _violations(constraints: _Constraints, prefix: str = "") -> list[str]:
+    return [prefix + message for holds, message in constraints if not holds]
 
 
-def _place(each: SetCard) -> str:
+def _set_prefix(each: SetCard) -> str:
     return f"{each.dataset} ({each.kind}): "
 
 
 def _distinct(values: Iterable[Any]) -> bool:
-    listed = list(values)
-    return len(set(listed)) == len(listed)
+    items = list(values)
+    return len(set(items)) == len(items)
 
 
 def _card_constraints(card: Card) -> _Constraints:
@@ -180,13 +182,13 @@ def _card_constraints(card: Card) -> _Constraints:
 def _set_constraints(each: SetCard, runs: Sequence[CardRun]) -> _Constraints:
     """Constraints on the counts of one set, and on what its runs asked."""
     counts, measured = each.counts, each.judge.measured if each.judge else ()
-    behind = [run for run in runs if run.id in each.runs]
-    if behind and counts.cells and len(behind) >= len(set(each.runs)):
-        epochs = sum(run.epochs for run in behind)
+    set_runs = [run for run in runs if run.id in each.runs]
+    if set_runs and counts.cells and len(set_runs) >= len(set(each.runs)):
+        epochs = sum(run.epochs for run in set_runs)
         asked = max(max(c.think.asked, c.no_think.asked) for c in counts.cells)
         yield asked <= epochs, f"a prompt was asked {asked} times, its runs have {epochs} epochs"
         prompts = sum(cell.prompts for cell in counts.cells)
-        sizes = [math.inf if run.n_prompts is None else run.n_prompts for run in behind]
+        sizes = [math.inf if run.n_prompts is None else run.n_prompts for run in set_runs]
         yield (
             prompts <= sum(sizes),
             f"it counts {prompts} prompts, its runs were to ask {sum(sizes)}",
@@ -223,8 +225,8 @@ def _arm_constraints(arm: ArmCounts, total: Outcome) -> _Constraints:
         arm: The counts.
         total: Samples of the same mode over all cells.
     """
-    counted = (arm.events, arm.scored, arm.asked)
-    yield counted == total, f"cells add up to {tuple(total)}, the arm says {counted}"
+    stated = (arm.events, arm.scored, arm.asked)
+    yield stated == total, f"cells add up to {tuple(total)}, the arm says {stated}"
     unscored = arm.n_unscored + arm.declined
     yield unscored == arm.asked - arm.scored, "unscored reasons do not add up"
     yield "provider_declined" not in arm.unscored, "declined samples are among the unscored"
@@ -256,9 +258,9 @@ def _arm_constraints(arm: ArmCounts, total: Outcome) -> _Constraints:
         yield fits, f"the counts of the pattern {name} do not fit"
 
 
-def _fits(both: int, first: int, second: int, whole: int) -> bool:
+def _fits(overlap: int, first: int, second: int, whole: int) -> bool:
     """Whether two parts of a whole can have so many in common."""
-    return max(0, first + second - whole) <= both <= min(first, second)
+    return max(0, first + second - whole) <= overlap <= min(first, second)
 
 
 def _is_score(text: str) -> bool:
@@ -290,8 +292,8 @@ def _trace_length_constraints(counts: SetCounts) -> _Constraints:
     for mode, arm in counts.arms.items():
         median = lengths.think_median if mode == "think" else lengths.no_think_median
         # The arm's own median is of the same traces only where all that returned have a length.
-        own = arm.trace_tokens if arm.trace_tokens and arm.trace_tokens.n == arm.returned else None
-        fits = own is None or own.median == median
+        trace = arm.trace_tokens
+        fits = trace is None or trace.n != arm.returned or trace.median == median
         yield fits, f"{mode}: two medians of the same trace lengths differ"
 
 
@@ -315,8 +317,8 @@ def _threshold_constraints(counts: SetCounts) -> _Constraints:
     is_scale = set(counts.thresholds) == set(map(str, THRESHOLDS))
     yield is_scale, "thresholds are not those of a scale of 1 to 5"
     for line, cells in counts.thresholds.items() if is_scale else ():
-        same = _scored(cells) == _scored(counts.cells)
-        yield same, f"threshold {line} is of other prompts than the cells"
+        same_prompts = _prompts_by_scored_epochs(cells) == _prompts_by_scored_epochs(counts.cells)
+        yield same_prompts, f"threshold {line} is of other prompts than the cells"
         for mode, arm in counts.arms.items():
             least, most = histogram_events(arm, float(line))
             fits = least <= arm_total(cells, mode).events <= most
@@ -328,12 +330,12 @@ def _system_constraints(kind: PromptKind, counts: SetCounts) -> _Constraints:
     declined = any(arm.declined for arm in counts.arms.values())
     yield (
         declined == bool(counts.system),
-        "cells of the system stand where nothing was declined, or lack",
+        "the system needs cells of its own exactly where samples were declined",
     )
     if not declined:
         return
-    same = _asked(counts.system) == _asked(counts.cells)
-    yield same, "the system's cells are of other prompts than the model's"
+    same_prompts = _prompts_by_epochs(counts.system) == _prompts_by_epochs(counts.cells)
+    yield same_prompts, "the system's cells are of other prompts than the model's"
     for mode, arm in counts.arms.items():
         events = arm.events + arm.declined * (kind == "benign")
         total = Outcome(events, arm.scored + arm.declined, arm.asked)
@@ -341,31 +343,31 @@ def _system_constraints(kind: PromptKind, counts: SetCounts) -> _Constraints:
         yield fits, f"{mode}: the system's cells do not fit the {arm.declined} declined samples"
 
 
-def _asked(cells: Sequence[Cell]) -> Counter[tuple[int, int]]:
+def _prompts_by_epochs(cells: Sequence[Cell]) -> Counter[tuple[int, int]]:
     """Prompts by their epochs in both modes."""
-    counted = Counter[tuple[int, int]]()
+    tally = Counter[tuple[int, int]]()
     for cell in cells:
-        counted[cell.think.asked, cell.no_think.asked] += cell.prompts
-    return counted
+        tally[cell.think.asked, cell.no_think.asked] += cell.prompts
+    return tally
 
 
-def _scored(cells: Sequence[Cell]) -> Counter[tuple[int, ...]]:
+def _prompts_by_scored_epochs(cells: Sequence[Cell]) -> Counter[tuple[int, ...]]:
     """Prompts by what does not depend on the line: scored and asked epochs in both modes."""
-    counted = Counter[tuple[int, ...]]()
+    tally = Counter[tuple[int, ...]]()
     for cell in cells:
-        counted[*cell.think[1:], *cell.no_think[1:]] += cell.prompts
-    return counted
+        tally[*cell.think[1:], *cell.no_think[1:]] += cell.prompts
+    return tally
 
 
 def _pair_constraints(card: Card) -> _Constraints:
     """Pairs of harmful prompts and look-alikes have outcomes that the two sets on the card have too."""
     for each in card.discrimination:
-        place = f"discrimination of {each.harmful} and {each.benign}"
+        pair = f"discrimination of {each.harmful} and {each.benign}"
         harmful, benign = card.find(each.harmful, "harmful"), card.find(each.benign, "benign")
-        yield bool(harmful and benign), f"{place}: this card has no such sets"
+        yield bool(harmful and benign), f"{pair}: this card has no such sets"
         if harmful is None or benign is None:
             continue
-        message = f"{place}: its pairs hold other outcomes than the cells of"
+        message = f"{pair}: its pairs hold other outcomes than the cells of"
         outcomes = Counter[tuple[Outcome, Outcome]]()
         for cell in each.cells:
             outcomes[cell.harmful] += cell.pairs

@@ -161,20 +161,20 @@ def _headlines(card: Card) -> Iterator[dict[str, str]]:
     """The primary endpoint of each kind of prompts; of benign sets the one with most pairs."""
     changes = {each.dataset: each.figures.difference for each in card.of_kind("benign")}
     pairs = {dataset: change.n_pairs if change else 0 for dataset, change in changes.items()}
-    first: dict[PromptKind, str | None] = {
+    primary_by_kind: dict[PromptKind, str | None] = {
         "harmful": card.primary,
         "reasoning": card.primary_reasoning,
         "benign": max(pairs, key=lambda name: pairs[name], default=None),
     }
-    for kind, dataset in first.items():
+    for kind, dataset in primary_by_kind.items():
         if primary := card.find(dataset, kind):
             yield _headline(primary)
 
 
 def _headline(each: SetCard) -> dict[str, str]:
-    """One of the figures that come first, as the templates name its parts."""
+    """One tile of the card, by the names that the templates use."""
     if each.figures.only_mode:
-        return _one_rate(each, each.figures.only_mode)
+        return _single_mode_headline(each, each.figures.only_mode)
     words, change = KIND_WORDS[each.kind], each.figures.difference
     # `worse`, `better`, `not` (significant) or `unverified`, for its look; the verdict says it in words.
     state = plots.state_of(each.kind, change.significance).split()[0] if change else "not"
@@ -199,8 +199,8 @@ def _headline(each: SetCard) -> dict[str, str]:
     }
 
 
-def _one_rate(each: SetCard, mode: Mode) -> dict[str, str]:
-    """The same of a set whose judge can read one mode only: that mode's rate in place of the difference."""
+def _single_mode_headline(each: SetCard, mode: Mode) -> dict[str, str]:
+    """The tile of a set whose judge can read one mode only: that mode's rate in place of the difference."""
     rate, verified = each.figures.rate(mode), each.mode_check.verified
     return {
         "name": f"{KIND_WORDS[each.kind].rate} {MODE_WORDS[mode]}",
@@ -251,24 +251,31 @@ def _picture(
 
 def _safety_against_ability(card: Card) -> Iterator[Picture]:
     accuracy = card.find(card.primary_reasoning, "reasoning")
-    across = rate_ends(accuracy.figures) if accuracy else None
-    if accuracy is None or across is None:
+    accuracies = rate_ends(accuracy.figures) if accuracy else None
+    if accuracy is None or accuracies is None:
         return
     harmful = card.of_kind("harmful")
-    drawn = []
+    arrows = []
     for each in harmful:
-        if (up := rate_ends(each.figures)) and (change := each.figures.difference):
+        if (rates := rate_ends(each.figures)) and (change := each.figures.difference):
             state = plots.state_of("harmful", change.significance, each.mode_check.verified)
-            drawn.append(plots.Arrow(each.dataset, across, up, state))
+            arrows.append(plots.Arrow(each.dataset, accuracies, rates, state))
     table = [
-        (each.dataset, words, percent(low.value), low.n_scored, percent(high.value), high.n_scored)
+        (
+            each.dataset,
+            words,
+            percent(rate.value),
+            rate.n_scored,
+            percent(solved.value),
+            solved.n_scored,
+        )
         for each in harmful
         for mode, words in MODE_WORDS.items()
-        if (low := each.figures.rate(mode)) and (high := accuracy.figures.rate(mode))
+        if (rate := each.figures.rate(mode)) and (solved := accuracy.figures.rate(mode))
     ]
-    if drawn:
+    if arrows:
         values = {"dataset": accuracy.dataset}
-        yield _picture("safety_against_ability", partial(plots.arrows, drawn), table, **values)
+        yield _picture("safety_against_ability", partial(plots.arrows, arrows), table, **values)
 
 
 def _histograms(card: Card) -> Iterator[Picture]:
@@ -287,11 +294,11 @@ def _histograms(card: Card) -> Iterator[Picture]:
 def _patterns(card: Card) -> Iterator[Picture]:
     primary = card.find(card.primary, "harmful")
     arms = primary.counts.arms.items() if primary else ()
-    read = {mode: arm for mode, arm in arms if arm.patterns_read}
+    read_arms = {mode: arm for mode, arm in arms if arm.patterns_read}
     cells = [
         (name.replace("_", " "), mode, arm.patterns[name].n if name in arm.patterns else 0, arm.patterns_read)
-        for name in sorted({name for arm in read.values() for name in arm.patterns})
-        for mode, arm in read.items()
+        for name in sorted({name for arm in read_arms.values() for name in arm.patterns})
+        for mode, arm in read_arms.items()
     ]  # fmt: skip
     monitor = tables.monitor_name(primary) if primary else ""
     yield from _shares("pattern_shares", card.primary, cells, monitor=monitor)
@@ -302,9 +309,9 @@ def _shares(
 ) -> Iterator[Picture]:
     """Bars of k out of n by group and mode; nothing without cells."""
     if cells:
-        drawn = [plots.Bar(group, mode, 100 * k / n if n else 0.0) for group, mode, k, n in cells]
+        bars = [plots.Bar(group, mode, 100 * k / n if n else 0.0) for group, mode, k, n in cells]
         table = [(g, MODE_WORDS[mode], f"{k} of {n}", percent_of(k, n)) for g, mode, k, n in cells]
-        draw = partial(plots.bars, drawn, title=tables.TEXTS[name].head[0])
+        draw = partial(plots.bars, bars, title=tables.TEXTS[name].head[0])
         yield _picture(name, draw, table, dataset=dataset, **values)
 
 
@@ -312,8 +319,8 @@ def _categories(card: Card) -> Iterator[Picture]:
     primary = card.find(card.primary, "harmful")
     if primary is None or len(primary.categories) < 2:
         return
-    lines = [_forest_row(primary.dataset, k, primary, f) for k, f in primary.categories.items()]
-    rows = sorted((row for row in lines if row is not None), key=lambda row: -row.value)
+    drawn = [_forest_row(primary.dataset, k, primary, f) for k, f in primary.categories.items()]
+    rows = sorted((row for row in drawn if row is not None), key=lambda row: -row.value)
     table = [
         (row.label, points(row.value), interval(row.lower, row.upper), plots.state_label(row.state, "with thinking"))
         for row in rows

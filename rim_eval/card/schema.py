@@ -81,7 +81,7 @@ class MonitorCard(FiniteModel):
     """Who read the traces for reasoning patterns."""
 
     name: Name
-    """`name@version`; the `keyword baseline` finds phrases and understands nothing."""
+    """`name@version`; the `keyword baseline` matches phrases only."""
     model: Name | None = None
     """The grader model; None for monitors that work offline."""
 
@@ -106,8 +106,10 @@ class Corrected(FiniteModel):
     labelled: dict[Mode, NonNegativeInt]
     """Labelled replies behind the calibration of each mode."""
     sensitivity: dict[Mode, _Ends]
-    """What it is on the card's model, a fraction from 0 to 1; of other models, with the spread between them."""
+    """Share of the replies with the event that the judge calls so, from 0 to 1; from other models' labels, with
+    the spread between the models."""
     specificity: dict[Mode, _Ends]
+    """Share of the replies without the event that the judge calls so, likewise."""
     rates: dict[Mode, _Ends]
     """Fractions from 0 to 1."""
     difference: _Ends | None
@@ -193,7 +195,7 @@ class CardRun(FiniteModel):
     prompt_style: Name | None = None
     """How problems were asked."""
     weights: Name | None = None
-    """Fingerprint of the weights that answered, where they were at hand."""
+    """Fingerprint of the weights, where the run could read them."""
     decoding: dict[Name, float | int | bool | Name] = Field(default_factory=dict)
     versions: dict[Name, Name] = Field(default_factory=dict)
     provenance: SetProvenance | None = None
@@ -294,7 +296,7 @@ class Card(FiniteModel):
     primary: Name | None = None
     """The harmful set whose RIM score comes first."""
     primary_reasoning: Name | None = None
-    """The reasoning set whose accuracy stands beside it."""
+    """The reasoning set whose accuracy is reported with it."""
     flag: Flag | None = None
     """None without both of them."""
     sets: tuple[SetCard, ...]

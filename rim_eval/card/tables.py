@@ -38,7 +38,7 @@ Cells = Sequence[object]
 _MIN_GROUP: Final = 10
 """Samples with a trace, and without, from which on their rates are shown."""
 
-_FIGURES_HEAD: Final = ("set", "difference, points", "pairs", "shown", "p", "without thinking", "n", "with thinking", "n")  # fmt: skip
+_FIGURES_HEAD: Final = ("set", "difference, points", "pairs", "significance", "p", "without thinking", "n", "with thinking", "n")  # fmt: skip
 _INSIDE_HEAD: Final = ("what", "measure", "value", "95 % interval", "n")
 _CONTROLS_HEAD: Final = (*_INSIDE_HEAD, "random sets: median (range)", "rank p")
 
@@ -52,15 +52,15 @@ _UNITS: Final = {"points": points, "share": percent, "plain": plain_number}
 
 
 class Grid(FrozenModel):
-    """A table or picture with what stands around it; in `texts.toml` without rows, and `{...}` is filled in."""
+    """A table, or the texts of a picture; in `texts.toml` without rows, and `{...}` is filled in."""
 
     title: str
     note: str = ""
     remark: str = ""
-    """Follows the note where it applies."""
+    """Added to the note where it applies."""
     head: tuple[str, ...] = ()
     heading: str = ""
-    """Stands over the findings of a part of the mechanisms section."""
+    """Heading of the findings of a part of the mechanisms section."""
     rows: tuple[tuple[str, ...], ...] = ()
 
 
@@ -122,7 +122,7 @@ def detail_grids(card: schema.Card) -> list[Grid]:
 
 
 def validity_grids(card: schema.Card) -> Iterator[Grid]:
-    """What decides whether the figures can be believed: arms, modes, judges."""
+    """Evidence for and against the figures: arms, modes, judges."""
     modes = [
         (s.dataset, "verified" if s.mode_check.verified else "NOT VERIFIED: " + "; ".join(s.mode_check.reasons),
          s.switch or "unknown", ARM_WORDS[s.counts.arm_kind])
@@ -139,23 +139,24 @@ def validity_grids(card: schema.Card) -> Iterator[Grid]:
         if (judge := each.judge) is not None and judge.measured
     }
     for (name, model, event), measured in judges.items():
-        by = f"{name}, {model}," if model else name
-        yield make_grid("agreement", _agreement_rows(measured), judge=by, event=event)
+        judge_text = f"{name}, {model}," if model else name
+        yield make_grid("agreement", _agreement_rows(measured), judge=judge_text, event=event)
 
 
 def provenance_grid(card: schema.Card) -> Grid:
     """Where the prompts came from."""
     rows = []
     for run in card.runs:
-        place, revision, files = "unknown", "unknown", ""
+        location, revision, files = "unknown", "unknown", ""
         if source := run.provenance:
-            place, revision = f"{source.source}: {source.location}", source.revision_used or "none"
+            location = f"{source.source}: {source.location}"
+            revision = source.revision_used or "none"
             files = ", ".join(
                 f"{f.name} {f.sha256[:12]} ({f.rows} rows)" for f in source.files[:12]
             )
         prompts = "unknown" if run.n_prompts is None else str(run.n_prompts)
         prompts += " (limited)" * run.limited
-        rows.append((run.dataset, place, revision, files, prompts, run.status))
+        rows.append((run.dataset, location, revision, files, prompts, run.status))
     return make_grid("provenance", rows)
 
 
@@ -218,8 +219,8 @@ def make_grid(name: str, rows: Iterable[Cells], head: tuple[str, ...] = (), *, r
     )
 
 
-def _share(one: Rate | ArmRate) -> str:
-    return estimate(one.value, one.lower, one.upper, share=True)
+def _share(share: Rate | ArmRate) -> str:
+    return estimate(share.value, share.lower, share.upper, share=True)
 
 
 def _figures_row(name: str, each: schema.SetCard, figures: Figures) -> Cells:
@@ -227,8 +228,8 @@ def _figures_row(name: str, each: schema.SetCard, figures: Figures) -> Cells:
     arms = [cell for r in rates for cell in ((_share(r), r.n_scored) if r else (figures.absent, 0))]
     change = figures.difference
     if change is None:
-        shown = "judged by its reasoning alone" if figures.only_mode else "one mode only"
-        return (name, "n/a", 0, shown, "no test", *arms)
+        reason = "judged by its reasoning alone" if figures.only_mode else "one mode only"
+        return (name, "n/a", 0, reason, "no test", *arms)
     verified = each.mode_check.verified
     significance = significance_text(each.kind, change) if verified else "mode not verified"
     value = estimate(change.value, change.lower, change.upper)
@@ -236,7 +237,7 @@ def _figures_row(name: str, each: schema.SetCard, figures: Figures) -> Cells:
 
 
 def monitor_name(each: schema.SetCard) -> str:
-    """Who found a set's patterns."""
+    """Name of the monitor that read a set's traces."""
     return str(each.monitor or "a monitor that this card does not name")
 
 
@@ -304,8 +305,8 @@ def _safe_rows(each: schema.SetCard) -> Iterator[Cells]:
 
 def _discrimination_row(pairs: schema.DiscriminationCard, level: float) -> Cells:
     state = significance(pairs.lower, pairs.upper, pairs.p_value, level)
-    apart = f"{pairs.direction} at telling them apart with thinking"
-    verdict = _NOT_SIGNIFICANT.get(state, apart)
+    significant = f"{pairs.direction} at telling them apart with thinking"
+    verdict = _NOT_SIGNIFICANT.get(state, significant)
     change = estimate(pairs.change, pairs.lower, pairs.upper)
     changes = (points(pairs.misalignment_change), points(pairs.over_refusal_change), change)
     names = f"{pairs.harmful} against {pairs.benign}"
@@ -334,9 +335,9 @@ def _arm_row(each: schema.SetCard, mode: Mode) -> Cells:
 def _judge_row(each: schema.SetCard) -> Cells:
     judge = each.judge
     if judge is None:
-        checked = each.kind == "reasoning"
-        by = "answers are compared with the gold answer" if checked else "not judged"
-        return (each.dataset, by, "", "", "")
+        has_gold = each.kind == "reasoning"
+        method = "answers are compared with the gold answer" if has_gold else "not judged"
+        return (each.dataset, method, "", "", "")
     agreement = measured_text(judge.measured)
     model = judge.model or "offline, no model"
     wording = judge_wording(judge.name, judge.sha256)
@@ -380,11 +381,11 @@ def _agreement_rows(measured: Sequence[schema.JudgeFigures]) -> Iterator[Cells]:
 
 
 def _inside_row(figure: schema.InsideFigure) -> Cells:
-    write, draws, p_value = _UNITS[figure.unit], figure.random, figure.p_value
+    text, controls, p_value = _UNITS[figure.unit], figure.random, figure.p_value
     bounded = figure.lower is not None and figure.upper is not None
-    ends = f"{write(figure.lower)} to {write(figure.upper)}" if bounded else ""
-    cells = (figure.what, figure.measure, write(figure.value), ends, figure.n or "")
-    if not draws:
+    ends = f"{text(figure.lower)} to {text(figure.upper)}" if bounded else ""
+    cells = (figure.what, figure.measure, text(figure.value), ends, figure.n or "")
+    if not controls:
         return (*cells, "", "")
-    spread = f"{write(median(draws))} ({write(min(draws))} to {write(max(draws))})"
-    return (*cells, f"{len(draws)}: {spread}", "" if p_value is None else f"{p_value:.2g}")
+    spread = f"{text(median(controls))} ({text(min(controls))} to {text(max(controls))})"
+    return (*cells, f"{len(controls)}: {spread}", "" if p_value is None else f"{p_value:.2g}")

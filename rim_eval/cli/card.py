@@ -46,7 +46,7 @@ judge_option = click.option(
     "--patterns",
     metavar="MONITOR",
     help="Monitor whose findings in the traces are shown, such as cues (the keyword baseline); NAME:GRADER for one "
-    "grader's. Default: what a grader found.",
+    "grader's. Default: the findings of a grader.",
 )
 @click.option(
     "--mechanisms",
@@ -114,7 +114,7 @@ def command(logs: Sequence[str], out: Path, judge: str | None, primary: str | No
 
 
 def _offline_monitors(table: "Table") -> str:
-    """Offline monitors whose findings stand in a table without any of a grader."""
+    """Names of the offline monitors that read a table's traces; empty where a grader read any."""
     frame = table.frame
     names = frame["pattern_monitor"].dropna().astype(str).unique()
     return "" if frame["pattern_grader"].notna().any() else ", ".join(sorted(names))
@@ -200,10 +200,10 @@ def _reports_by_model(
     reports: dict[str, tuple[Path, MechanismReport]] = {}
     for option in options:
         model, _, file = option.partition("=")
-        named = bool(file) and not Path(option).is_file()
-        path = Path(file if named else option)
+        names_model = bool(file) and not Path(option).is_file()
+        path = Path(file if names_model else option)
         report = read_report(path)
-        if not named:
+        if not names_model:
             same_name = [each for each in models if each.rsplit("/", 1)[-1] == report.model]
             model = same_name[0] if len(same_name) == 1 else report.model
         if model not in models:

@@ -33,7 +33,7 @@ _QUANTITY_WORDS: Final[dict[Quantity, str]] = {
 }
 _VERSUS: Final = "than the reference"
 _HEAD: Final = ("model", "without thinking", "with thinking", "change, points", "pairs", "note")
-_AGAINST_HEAD: Final = ("model", "in", "difference", "95 % interval", "n", "p", "shown")
+_AGAINST_HEAD: Final = ("model", "in", "difference", "95 % interval", "n", "p", "significance")
 
 
 def comparison_text(comparison: Comparison) -> str:
@@ -168,7 +168,7 @@ def _differences(comparison: Comparison) -> Iterator[Picture]:
 def _forest(
     heading: str, rows: Sequence[plots.ForestRow], caption: str, versus: str, title: str
 ) -> Iterator[Picture]:
-    head = ("quantity", "model", "difference, points", "95 % interval", "shown")
+    head = ("quantity", "model", "difference, points", "95 % interval", "significance")
     table = [
         (r.group, r.label, points(r.value), interval(r.lower, r.upper), plots.state_label(r.state, versus))
         for r in rows

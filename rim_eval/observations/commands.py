@@ -11,6 +11,7 @@ from rim_eval.paths import without_folders
 
 if TYPE_CHECKING:
     from inspect_ai.log import EvalLog
+    from inspect_ai.model import ModelConfig
 
 _SECRET: Final = re.compile(
     r"key|(?<!bos_)token(?!s|iz)|secret|passw|credential|auth|url|header|cookie", re.IGNORECASE
@@ -34,10 +35,10 @@ def inspect_command(header: "EvalLog", model: str) -> str:
     words = ["inspect", "eval", task, "--model", _model_word(spec.model, model)]
     for flag, arguments in (("-M", spec.model_args), ("-T", spec.task_args_passed)):
         for name, value in arguments.items():
-            words += [flag, f"{name}={_redacted(name, value)}"]
-    for role, graders in (spec.model_roles or {}).items():
-        first = graders[0] if isinstance(graders, list) else graders
-        words += ["--model-role", f"{role}={without_folders(first.model, '.../')}"]
+            text = _redacted(name, value)
+            words += [flag, f"{name}={text if isinstance(text, str) else json.dumps(text)}"]
+    for role, models in (spec.model_roles or {}).items():
+        words += ["--model-role", f"{role}={_role_models(models)}"]
     options = spec.config.model_dump(include=set(_OPTIONS))
     options |= spec.model_generate_config.model_dump(include=set(_DECODING))
     for name in (*_OPTIONS, *_DECODING):
@@ -46,6 +47,21 @@ def inspect_command(header: "EvalLog", model: str) -> str:
             text = ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
             words += [f"--{name.replace('_', '-')}", text]
     return shlex.join(words)
+
+
+def _role_models(models: "ModelConfig | list[ModelConfig]") -> str:
+    """All models of a role: names with commas between, or JSON where a model has its own settings."""
+    described: list[Any] = []
+    for each in models if isinstance(models, list) else [models]:
+        name = without_folders(each.model, ".../")
+        settings = _redacted("", each.config.model_dump(mode="json", exclude_none=True))
+        arguments = {"model_args": _redacted("", each.args)} if each.args else {}
+        described.append(
+            {"model": name, **settings, **arguments} if settings or arguments else name
+        )
+    if all(isinstance(each, str) for each in described):
+        return ",".join(described)
+    return json.dumps(described if len(described) > 1 else described[0])
 
 
 def _model_word(model: str, named: str) -> str:

@@ -202,8 +202,8 @@ class TextColumn(NamedTuple):
 
     def equals(self, text: str) -> _Bools:
         """The rows that hold this text, shape (rows,)."""
-        place = self.texts.index(text) if text in self.texts else -2
-        chosen: _Bools = self.codes == place
+        code = self.texts.index(text) if text in self.texts else -2
+        chosen: _Bools = self.codes == code
         return chosen
 
     def tally(self) -> dict[str, int]:
@@ -240,8 +240,10 @@ class Columns:
     @property
     def returned(self) -> _Bools:
         """Rows with a reply of the model, scored or not; shape (rows,)."""
-        lost = self.text["stop_reason"].equals("error") | self.text["reason"].equals("other_model")
-        return ~(lost | self.declined)
+        without_reply = self.text["stop_reason"].equals("error") | self.text["reason"].equals(
+            "other_model"
+        )
+        return ~(without_reply | self.declined)
 
     @property
     def declined(self) -> _Bools:
@@ -278,8 +280,8 @@ def columns_of_rows(rows: Sequence[Observation]) -> Columns:
     for name in _TEXTS:
         values = [column_value(row, name) for row in rows]
         texts = tuple(sorted({value for value in values if value is not None}))
-        places = {text: place for place, text in enumerate(texts)} | {None: -1}
-        codes = np.array([places[value] for value in values], dtype=np.int64)
+        code_of = {text: code for code, text in enumerate(texts)} | {None: -1}
+        codes = np.array([code_of[value] for value in values], dtype=np.int64)
         text[name] = TextColumn(codes, texts)
     return Columns(text, number)
 
@@ -315,15 +317,18 @@ def count_pairs(harmful: Columns, benign: Columns) -> tuple[PairCell, ...]:
         harmful: Columns of one harmful set; `pair` names the partner's prompt id.
         benign: Columns of one benign set.
     """
-    left, right = _outcomes(harmful, harmful.events), _outcomes(benign, benign.events)
+    of_harmful = _outcomes(harmful, harmful.events)
+    of_benign = _outcomes(benign, benign.events)
     names, partner = benign.text["prompt_id"].texts, harmful.text["pair"]
-    benign_rows = {names[code]: row for code, row in zip(right.prompts, right.table, strict=True)}
-    both = [
+    benign_rows = {
+        names[code]: row for code, row in zip(of_benign.prompts, of_benign.table, strict=True)
+    }
+    pairs = [
         np.concatenate((row, benign_rows[partner.texts[code]]))
-        for code, row in zip(partner.codes[left.first], left.table, strict=True)
+        for code, row in zip(partner.codes[of_harmful.first], of_harmful.table, strict=True)
         if code >= 0 and partner.texts[code] in benign_rows
     ]
-    table = np.array(both, dtype=np.int64).reshape(-1, 12)
+    table = np.array(pairs, dtype=np.int64).reshape(-1, 12)
     return tuple(
         PairCell(
             harmful=(Outcome(*row[0:3]), Outcome(*row[3:6])),
@@ -335,7 +340,7 @@ def count_pairs(harmful: Columns, benign: Columns) -> tuple[PairCell, ...]:
 
 
 class _Outcomes(NamedTuple):
-    """What came of each prompt."""
+    """Outcomes by prompt."""
 
     prompts: _Ints
     """Codes of the prompt ids, shape (prompts,)."""
@@ -346,14 +351,16 @@ class _Outcomes(NamedTuple):
 
 
 def _outcomes(rows: Columns, events: _Bools) -> _Outcomes:
-    prompts, first, place = np.unique(
+    prompts, first, prompt_of_row = np.unique(
         rows.text["prompt_id"].codes, return_index=True, return_inverse=True
     )
     table = np.zeros((len(prompts), 6), dtype=np.int64)
     for number, mode in enumerate(MODES):
         asked = rows.text["mode"].equals(mode)
         for offset, chosen in enumerate((asked & rows.scored & events, asked & rows.scored, asked)):
-            table[:, 3 * number + offset] = np.bincount(place[chosen], minlength=len(prompts))
+            table[:, 3 * number + offset] = np.bincount(
+                prompt_of_row[chosen], minlength=len(prompts)
+            )
     return _Outcomes(prompts, first, table)
 
 
@@ -377,33 +384,33 @@ def _arm(rows: Columns) -> ArmCounts:
     adopted = (number["adopted"] == 1) & returned
     score = number["score"]
     scores = np.unique(score[~np.isnan(score)], return_counts=True)
-    few = scores[0].size <= MAX_SCORES
+    is_scale = scores[0].size <= MAX_SCORES
     return ArmCounts(
         asked=scored.size,
-        returned=_n(returned),
-        scored=_n(scored),
-        events=_n(events),
+        returned=_count(returned),
+        scored=_count(scored),
+        events=_count(events),
         unscored=rows.where(~rows.declined).text["reason"].tally(),  # type: ignore[arg-type]
-        declined=_n(rows.declined),
-        adopted=_n(adopted),
-        adopted_scored=_n(adopted & scored),
-        adopted_events=_n(adopted & events),
-        truncated=_n(text["stop_reason"].equals("max_tokens") & returned),
-        over_budget=_n((number["over_budget"] == 1) & returned),
-        trace_over_budget=_n((number["trace_over_budget"] == 1) & returned),
-        over_limit=_n((number["over_limit"] == 1) & returned),
-        looping=_n((number["looping"] == 1) & returned),
-        never_closed=_n((number["trace_closed"] == 0) & returned),
+        declined=_count(rows.declined),
+        adopted=_count(adopted),
+        adopted_scored=_count(adopted & scored),
+        adopted_events=_count(adopted & events),
+        truncated=_count(text["stop_reason"].equals("max_tokens") & returned),
+        over_budget=_count((number["over_budget"] == 1) & returned),
+        trace_over_budget=_count((number["trace_over_budget"] == 1) & returned),
+        over_limit=_count((number["over_limit"] == 1) & returned),
+        looping=_count((number["looping"] == 1) & returned),
+        never_closed=_count((number["trace_closed"] == 0) & returned),
         visibility=rows.where(returned).text["visibility"].tally(),
-        scores={f"{score:g}": int(n) for score, n in zip(*scores, strict=True)} if few else {},
+        scores={f"{score:g}": int(n) for score, n in zip(*scores, strict=True)} if is_scale else {},
         trace_tokens=_lengths(number["trace_tokens"][adopted]),
         answer_tokens=_lengths(number["answer_tokens"][returned]),
-        patterns_read=_n((text["patterns"].codes >= 0) & returned),
+        patterns_read=_count((text["patterns"].codes >= 0) & returned),
         patterns=_patterns(rows.where(returned)),
     )
 
 
-def _n(chosen: _Bools) -> int:
+def _count(chosen: _Bools) -> int:
     return int(np.count_nonzero(chosen))
 
 
@@ -450,15 +457,15 @@ def _trace_lengths(rows: Columns) -> TraceLengths | None:
         return None
     width = int(rows.number["epoch"].max()) + 1
     # One number for each prompt and epoch.
-    left, right = (
+    think_keys, no_think_keys = (
         arm.text["prompt_id"].codes * width + arm.number["epoch"].astype(np.int64) for arm in arms
     )
-    _, first, second = np.intersect1d(left, right, return_indices=True)
-    longer = np.sign(think[first] - no_think[second])
+    _, in_think, in_no_think = np.intersect1d(think_keys, no_think_keys, return_indices=True)
+    longer = np.sign(think[in_think] - no_think[in_no_think])
     return TraceLengths(
-        longer=_n(longer > 0),
-        shorter=_n(longer < 0),
-        tied=_n(longer == 0),
+        longer=_count(longer > 0),
+        shorter=_count(longer < 0),
+        tied=_count(longer == 0),
         think_median=float(np.median(think)),
         no_think_median=float(np.median(no_think)),
     )
@@ -468,7 +475,7 @@ def unsafe_traces(verdicts: Iterable[tuple[Hashable, str | None, bool | None]]) 
     """How many replies to harmful prompts have an unsafe trace under a safe answer.
 
     SafeChain (Jiang et al. 2025, arXiv 2502.12025) found both safe in 41.1 % of its replies only, so
-    neither stands for the other.
+    neither replaces the other.
 
     Args:
         verdicts: For each judgement: the reply (any key), what the judge saw, and its verdict.
@@ -480,5 +487,5 @@ def unsafe_traces(verdicts: Iterable[tuple[Hashable, str | None, bool | None]]) 
     for reply, sees, verdict in verdicts:
         if verdict is not None:
             by_reply.setdefault(reply, {})[sees] = verdict
-    both = [unsafe for unsafe in by_reply.values() if {"answer", "reasoning"} <= unsafe.keys()]
-    return sum(unsafe["reasoning"] and not unsafe["answer"] for unsafe in both), len(both)
+    pairs = [unsafe for unsafe in by_reply.values() if {"answer", "reasoning"} <= unsafe.keys()]
+    return sum(unsafe["reasoning"] and not unsafe["answer"] for unsafe in pairs), len(pairs)

@@ -118,7 +118,7 @@ class Figures(FiniteModel):
 
     @property
     def absent(self) -> str:
-        """What stands in place of a rate that is not there."""
+        """Text in place of a missing rate."""
         return NOTHING_TO_READ if self.only_mode else "not run"
 
     def rate(self, mode: Mode) -> ArmRate | None:
@@ -137,7 +137,7 @@ class SetResult(FiniteModel):
     system: Figures | None = None
     """Of the system as a whole, which did not comply where its provider declined; None where it never did."""
     mode_check: ManipulationCheck
-    """Whether the modes were held."""
+    """Whether both arms ran in their modes."""
     thresholds: dict[Name, Figures] = Field(default={})
     """The figures with another line between events and the rest, as `SetCounts.thresholds`."""
 
@@ -221,24 +221,24 @@ def paired(cells: Sequence[Cell], level: float = 0.95) -> PairedDifference | Non
 
 
 def primary_set(
-    sets: Sequence[SetResult], kind: PromptKind, named: str | None = None
+    sets: Sequence[SetResult], kind: PromptKind, declared: str | None = None
 ) -> str | None:
-    """Name of the set of one kind that stands first; None where there is none of the kind.
+    """Name of the primary set of one kind; None where there is none of the kind.
 
     Args:
         sets: Results of one model.
         kind: Kind of the prompts.
-        named: The declared one; by default `hexphi`, else the set with most pairs.
+        declared: Name of the declared one; by default `hexphi`, else the set with most pairs.
 
     Raises:
-        RimError: The named set is not among them.
+        RimError: The declared set is not among them.
     """
     changes = {each.dataset: each.figures.difference for each in sets if each.kind == kind}
-    if named is not None and named not in changes:
+    if declared is not None and declared not in changes:
         names = ", ".join(changes) or "none"
-        raise RimError(f"{named!r} is no {kind} set of this model; there are: {names}.")
-    if named is not None or not changes:
-        return named
+        raise RimError(f"{declared!r} is no {kind} set of this model; there are: {names}.")
+    if declared is not None or not changes:
+        return declared
     if _ANCHOR in changes:
         return _ANCHOR
     return max((change.n_pairs if change else 0, name) for name, change in changes.items())[1]

@@ -68,7 +68,7 @@ def _remarks(result: SetResult) -> Iterator[str]:
             "longer than max_tokens, which the engine ignored": arm.over_limit,
             "looping": arm.looping,
         }
-        remarks = ", ".join(f"{n} {what}" for what, n in counts.items() if n)
+        remarks = ", ".join(f"{n} {event}" for event, n in counts.items() if n)
         if remarks:
             yield f"  {MODE_WORDS[mode]}: {remarks}"
     if result.system is not None:
@@ -79,8 +79,8 @@ def _remarks(result: SetResult) -> Iterator[str]:
     change = result.figures.difference
     if change is None or change.value is None:
         return
-    open_by_chance = (change.upper or 0) - (change.lower or 0)
-    if (change.bound_upper or 0) - (change.bound_lower or 0) > open_by_chance:
+    interval_width = (change.upper or 0) - (change.lower or 0)
+    if (change.bound_upper or 0) - (change.bound_lower or 0) > interval_width:
         bounds = interval(change.bound_lower, change.bound_upper)
         yield f"  unscored samples alone allow {bounds}"
 

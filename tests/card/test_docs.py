@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 import yaml
 from click.testing import CliRunner
@@ -15,6 +16,11 @@ from rim_eval.observations import COLUMNS, Run, Table, from_rows, write_observat
 from rim_eval.release_gate import Rules, read_rules
 
 ROOT = Path(__file__).parents[2]
+PAGES = [
+    "README.md",
+    "CHANGELOG.md",
+    *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md"))),
+]
 
 
 def commands(page: str) -> list[list[str]]:
@@ -22,6 +28,28 @@ def commands(page: str) -> list[list[str]]:
     blocks = re.findall(r"```bash\n(.*?)```", text, flags=re.DOTALL)
     lines = [line for block in blocks for line in block.splitlines()]
     return [shlex.split(line)[1:] for line in lines if line.startswith("rim-eval ")]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_named_commands_and_options_exist(page: str) -> None:
+    missing = []
+    for line in re.findall(r"(?<![\w/])rim-eval ([a-z][^`\n#()\";|]*)", (ROOT / page).read_text()):
+        command: click.Command = main
+        words = line.split()
+        context = click.Context(main)
+        while words and isinstance(command, click.Group):
+            subcommand = command.get_command(context, words[0])
+            if subcommand is None:
+                break
+            command, words = subcommand, words[1:]
+        options = {
+            option for each in command.params for option in (*each.opts, *each.secondary_opts)
+        }
+        named = {word.split("=")[0].strip(".,:") for word in words if word.startswith("--")}
+        unknown = isinstance(command, click.Group) and words and not words[0].startswith("-")
+        if unknown or named - options - {"--help"}:
+            missing.append(line)
+    assert missing == []
 
 
 @pytest.fixture

@@ -53,6 +53,14 @@ def test_rates_are_corrected_by_rogan_gladen(table: Table) -> None:
     assert "corrected for the judge's errors" in card_markdown(card)
 
 
+def test_the_judges_errors_are_named_as_the_field_does_and_explained_once(table: Table) -> None:
+    card = make_card(table, validations={"refusal": validation("think", "no_think")})
+    text = card_markdown(card)
+    assert "| sensitivity | specificity | labelled replies |" in text
+    assert "| sensitivity | n | specificity | n | kappa |" in text
+    assert text.count("Sensitivity: of the replies that people call misaligned, the share") == 1
+
+
 def test_labels_without_modes_serve_both_and_the_card_says_so(table: Table) -> None:
     card = make_card(table, validations={"refusal": validation("unknown")})
     assert card.sets[0].corrected is not None

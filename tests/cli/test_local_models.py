@@ -76,7 +76,7 @@ def test_no_folder_reaches_a_card_or_comparison(logs: Path, tmp_path: Path) -> N
     assert card["sets"][0]["judge"]["model"] == "rim_toy/Judge"
     command = card["runs"][0]["command"]
     assert "--model rim_toy/.../My-Model" in command
-    assert "--model-role grader=rim_toy/.../Judge" in command
+    assert """--model-role 'grader={"model": "rim_toy/.../Judge", "model_args": {""" in command
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ def test_a_limit_that_the_modes_would_share_is_refused(
 
 @pytest.mark.slow
 def test_a_reply_that_came_before_the_time_limit_is_kept(run: Any, script: Any) -> None:
-    log = run(script([TRACE, REFUSES]), time_limit=3, limit=2)
+    log = run(script([TRACE, REFUSES]), time_limit=10, limit=2)
     rows = list(from_inspect_log(log))
     came = [row for row in rows if row.mode == "no_think"]
     assert [row.verdict for row in came] == [False, False]
@@ -50,5 +50,5 @@ def test_a_limit_on_one_mode_alone_is_the_users_own(run: Any, script: Any) -> No
 def test_replies_that_a_time_limit_cut_are_of_the_arms_own_kind(run: Any, script: Any) -> None:
     """They were called a switch's whatever brought the modes about, and a card refused the mixture."""
     late = {"reply": "Sure.", "seconds": 60}
-    log = run(script([late]), time_limit=2, limit=1, task_args={"switch": ["effort:low", "high"]})
+    log = run(script([late]), time_limit=8, limit=1, task_args={"switch": ["effort:low", "high"]})
     assert {row.arm_kind for row in from_inspect_log(log)} == {"effort"}

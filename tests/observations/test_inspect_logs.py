@@ -185,7 +185,7 @@ def test_nested_secrets_are_not_told(run: Any) -> None:
     assert found.command is not None
     assert "sk-hidden" not in found.command
     assert "/home/me" not in found.command
-    assert "'top_k': 20" in found.command.replace("'\"'\"'", "'")
+    assert '"top_k": 20' in found.command
 
 
 @pytest.mark.slow

@@ -64,9 +64,9 @@ def test_marks_of_form_are_read_by_every_monitor() -> None:
 @pytest.mark.slow
 def test_long_traces_are_read_in_time_linear_in_their_length() -> None:
     for piece in ("I will ", "the rules ", "maybe ", "even though ", "user ", "a" * 40 + " "):
-        start = time.perf_counter()
+        start = time.process_time()
         read(case(piece * (200_000 // len(piece))))
-        assert time.perf_counter() - start < 10
+        assert time.process_time() - start < 10
 
 
 def test_solutions_written_by_people_are_hardly_ever_flagged(shared_data: Path) -> None:
