@@ -19,13 +19,14 @@ NOT_FOUND: Reply = 404, {"detail": "Not Found"}
 class JsonServer(ThreadingHTTPServer):
     """Serves between `with` and its end, and keeps what it is sent."""
 
-    request_queue_size = 256  # connections that wait: a harness opens dozens at once
-
     def __init__(self, answer: Answer) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.answer = answer
         self.requests: list[Body] = []
         """Bodies of all that was posted, but of the questions to a tokenizer."""
+
+    request_queue_size = 256
+    """Connections that may wait: a harness opens dozens at once."""
 
     def __enter__(self) -> Self:
         Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()

@@ -359,14 +359,14 @@ def _judge_card(
     # Only what was measured of exactly this judge file, grader, input and event.
     measured = tuple(
         schema.JudgeFigures(
-            unscored=measurement.agreement.n - measurement.agreement.n_scored,
-            kappa=measurement.agreement.kappa.value,
-            **measurement.model_dump(include=_MEASURED),
-            **{name: getattr(measurement.agreement, name) for name in _AGREEMENT_COUNTS},
+            unscored=one.agreement.n - one.agreement.n_scored,
+            kappa=one.agreement.kappa.value,
+            **one.model_dump(include=_MEASURED),
+            **{name: getattr(one.agreement, name) for name in _AGREEMENT_COUNTS},
         )
-        for measurement in (validation.measurements if validation else ())
-        if (measurement.judge_sha256, measurement.grader, measurement.sees) == (sha256, model, sees)
-        and measurement.event == KIND_NAMES[frame["kind"].iloc[0]].event
+        for one in (validation.measurements if validation else ())
+        if (one.judge_sha256, one.grader, one.sees) == (sha256, model, sees)
+        and one.event == KIND_NAMES[frame["kind"].iloc[0]].event
     )
     # On the models it was trained on, a judge agrees too well: only figures of left-out models count.
     training_sets = {each.set for each in measured if each.left_out}

@@ -48,7 +48,7 @@ class JudgeFigures(FiniteModel):
 
     @property
     def measured_on(self) -> MeasuredOn:
-        """The short form for readers."""
+        """What readers are told of it in short."""
         return MeasuredOn(self.set, self.model, self.kappa, self.prompts, self.left_out)
 
     @property
