@@ -27,6 +27,9 @@ class JsonServer(ThreadingHTTPServer):
         self.requests: list[Body] = []
         """Bodies of all that was posted, but of the questions to a tokenizer."""
 
+    request_queue_size = 256
+    """Connections that may wait: a harness opens dozens at once."""
+
     def __enter__(self) -> Self:
         Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
         return self

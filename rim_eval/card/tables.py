@@ -335,9 +335,9 @@ def _arm_row(each: schema.SetCard, mode: Mode) -> Cells:
 def _judge_row(each: schema.SetCard) -> Cells:
     judge = each.judge
     if judge is None:
-        has_gold = each.kind == "reasoning"
-        method = "answers are compared with the gold answer" if has_gold else "not judged"
-        return (each.dataset, method, "", "", "")
+        checked = each.kind == "reasoning"
+        by = "answers are compared with the gold answer" if checked else "not judged"
+        return (each.dataset, by, "", "", "")
     agreement = measured_text(judge.measured)
     model = judge.model or "offline, no model"
     wording = judge_wording(judge.name, judge.sha256)
