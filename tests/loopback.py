@@ -19,8 +19,6 @@ NOT_FOUND: Reply = 404, {"detail": "Not Found"}
 class JsonServer(ThreadingHTTPServer):
     """Serves between `with` and its end, and keeps what it is sent."""
 
-    request_queue_size = 256  # connections that wait: a harness opens dozens at once
-
     def __init__(self, answer: Answer, port: int = 0) -> None:
         super().__init__(("127.0.0.1", port), _Handler)
         self.answer = answer
