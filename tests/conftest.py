@@ -9,7 +9,8 @@ import yaml
 from hypothesis import HealthCheck, settings
 
 from rim_eval.observations import Observation
-from rim_eval.paths import judges_dir
+from rim_eval.paths import judges_dir, tasks_dir
+from rim_eval.prompt_sets import registry
 
 from .loopback import ChatServer, GraderServer, WindowedServer
 from .tiny_classifiers import FAMILY, LocalJudge, save_classifier
@@ -132,3 +133,18 @@ def local_judge(tiny_classifiers: dict[str, Path], tmp_path: Path) -> LocalJudge
         return str(path)
 
     return copy
+
+
+@pytest.fixture
+def unpinned(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], None]:
+    """Takes the checksums out of sets, so that files of the same shape can stand for them."""
+    tasks = tmp_path / "tasks"
+    monkeypatch.setattr(registry, "tasks_dir", lambda: tasks)
+
+    def take(name: str) -> None:
+        lines = (tasks_dir() / name / "set.toml").read_text(encoding="utf-8").splitlines()
+        (tasks / name).mkdir(parents=True)
+        kept = "\n".join(line for line in lines if not line.startswith("sha256"))
+        (tasks / name / "set.toml").write_text(kept, encoding="utf-8")
+
+    return take

@@ -171,6 +171,7 @@ def run(logs: Sequence[Path], judge_name: str, graders: Sequence[str], sees: See
     judge, models = _load(judge_name, sees, graders)
     scored_as = f"{judge_name}:{judge.sees}" if sees else judge_name
     rows: list[Observation] = []
+    everything: list[Observation] = []
     panels: list[Sequence[Mapping[str, Any]]] = []
     judged, passed_over = 0, list[str]()
     for path in _find_logs(logs):
@@ -187,18 +188,26 @@ def run(logs: Sequence[Path], judge_name: str, graders: Sequence[str], sees: See
         if log is None:
             records = judge_samples(path, judge, models, target=target)
             rows += [record.observation for record in records]
+            everything += rows[-len(records) :]
             panels += [record.judge_votes for record in records]
             click.echo(f"Samples: {target}")
         else:
             with judging.resuming(target, judge.sha256, judge.sees, list(map(str, models))):
                 _judge_log(log, scored_as, models, target, overwrite=overwrite)
-            click.echo(_outcome(log, target))
+            everything += (judged_rows := _judged_rows(log))
+            click.echo(_outcome(log, judged_rows, target))
     if passed_over and not judged:
         raise RimError("\n".join(passed_over))
     if rows:
         click.echo("\n\n".join([_tables(rows), *_grader_agreement(panels)]))
     for reason in passed_over:
         click.echo(f"Not judged: {reason}")
+    if everything and all(row.reason == "judge_failed" for row in everything):
+        failures = ", ".join(sorted({row.label or "unknown" for row in everything}))
+        raise RimError(
+            f"No reply was judged: the judge failed on all {len(everything)} ({failures}). The scores in the files "
+            "named above hold the whole message. Mend that, remove these files, and give the same command."
+        )
 
 
 def _readable(path: Path, judge: Judge, target: Path) -> "EvalLog | None":
@@ -274,11 +283,12 @@ def _load_grader(name: str) -> "Model":
         RimError: Inspect cannot load it: an unknown provider, a missing key or package.
     """
     from inspect_ai.model import get_model
+    from rich.text import Text
 
     try:
         return get_model(name)
     except Exception as error:
-        raise RimError(f"--grader {name}: {error}") from error
+        raise RimError(f"--grader {name}: {Text.from_markup(str(error)).plain}") from error
 
 
 def _find_logs(paths: Sequence[Path]) -> list[Path]:
@@ -296,17 +306,26 @@ def _find_logs(paths: Sequence[Path]) -> list[Path]:
     return [file for file in files if file in paths or not is_copy(file)]
 
 
-def _outcome(log: "EvalLog", path: Path) -> str:
+def _newest_scores(log: "EvalLog") -> list[dict[str, Any]]:
+    """Metadata of what the judge that just judged left of each sample."""
+    last = [list((sample.scores or {}).values())[-1:] for sample in log.samples or []]
+    return [score.metadata or {} for scores in last for score in scores]
+
+
+def _judged_rows(log: "EvalLog") -> "list[Observation]":
+    from rim_eval.observations import complete_rows, rows_of_score
+
+    left = [row for metadata in _newest_scores(log) for row in rows_of_score(metadata)]
+    return complete_rows(log, log.samples or [], left)
+
+
+def _outcome(log: "EvalLog", rows: "Sequence[Observation]", path: Path) -> str:
     """The outcome of a log that was judged again, in a few lines."""
-    from rim_eval.observations import complete_rows, from_inspect_log, rows_of_score
+    from rim_eval.observations import from_inspect_log
     from rim_eval.results.counts import unsafe_traces
     from rim_eval.statistics import rate
 
-    # What the judge that just judged left of each sample.
-    last = [list((sample.scores or {}).values())[-1:] for sample in log.samples or []]
-    newest = [score.metadata or {} for scores in last for score in scores]
-    left = [row for metadata in newest for row in rows_of_score(metadata)]
-    rows = complete_rows(log, log.samples or [], left)
+    newest = _newest_scores(log)
     panels = [votes for about in newest for votes in about.get("judge_votes", {}).values()]
     remarks = _grader_agreement(panels)
     # Where one judge has read trace and answer apart.

@@ -134,11 +134,12 @@ async def ask_grader(
     from rim_eval.thinking import split_trace
 
     grader = grader_view(grader, spec)
-    user_limit = getattr(getattr(grader, "config", None), "max_tokens", None)
+    user_config = getattr(grader, "config", None)
+    user_limit, settings = getattr(user_config, "max_tokens", None), str(user_config)
     dialogue, budget_factor = list(messages), 1
     replies: list[str] = []
     while True:
-        question = digest(str(grader), dialogue, budget_factor)
+        question = digest(str(grader), settings, dialogue, budget_factor)
         reply = take_draft(question)
         if reply is None:
             try:

@@ -14,7 +14,7 @@ from rim_eval.errors import AccessError, RimError, first_complaint
 from rim_eval.judging._case import Case
 from rim_eval.prompt_sets.formats import DataFile, Row, read_rows
 from rim_eval.prompt_sets.records import FileRecord, record_file
-from rim_eval.prompt_sets.registry import Columns, Format, PublishedFiles, SourceFile
+from rim_eval.prompt_sets.registry import Columns, Format, PublishedFiles, SourceFile, entry
 from rim_eval.prompt_sets.sources import SetFile, obtain
 from rim_eval.types import FrozenModel, Name, PromptKind
 
@@ -37,6 +37,16 @@ class LabelledReply(FrozenModel):
     """The file that it comes from."""
 
 
+class Join(FrozenModel):
+    """Where the columns of a row's prompt are, if not in the row: a prompt set's files."""
+
+    set: str
+    key: str
+    """Column of the labelled row that names the prompt."""
+    column: str
+    """Column of the prompt set that holds that name."""
+
+
 class LabelledSet(PublishedFiles):
     """Where a labelled set is published and how its rows are read (`labelled_sets.toml`)."""
 
@@ -45,6 +55,7 @@ class LabelledSet(PublishedFiles):
     columns: dict[str, str]
     """Columns by what they hold: `prompt`, `answer` and `label` must be in every row; `trace`, `context`,
     `kind`, `model` and `mode` may be absent. A label of several columns (`human_*`) is their majority."""
+    join: Join | None = None
     chat: str | None = None
     """Column of a list of messages: the last of each role is read as a column of that name, and the reply's trace
     and mode as the columns `trace` and `mode`."""
@@ -103,14 +114,27 @@ def load_labelled(name: str, files: Sequence[Path] = ()) -> list[LabelledReply]:
         prompt=labelled_set.chat or labelled_set.columns["prompt"],
         labels=tuple(labelled_set.columns.values()),
     )
+    prompts = _rows_by_name(labelled_set.join) if labelled_set.join else {}
     replies, records = list[LabelledReply](), dict[str, FileRecord]()
     for declared, content, _ in contents:
         file = DataFile(name, declared.name, content)
         rows = read_rows(file, columns)
         record = record_file(file, declared, len(rows), declared.rows, records)
         records[record.sha256] = record
+        if join := labelled_set.join:
+            rows = [{**prompts.get(row.get(join.key), {}), **row} for row in rows]
         replies += _read_rows(labelled_set, file, rows, record)
     return replies
+
+
+def _rows_by_name(join: Join) -> dict[Any, Row]:
+    prompt_set, by_name = entry(join.set), dict[Any, Row]()
+    for declared, content, _ in obtain(prompt_set, None).files:
+        file = DataFile(join.set, declared.name, content)
+        rows = read_rows(file, prompt_set.columns)
+        record_file(file, declared, len(rows), declared.rows, {})  # its checksum
+        by_name |= {row[join.column]: row for row in rows}
+    return by_name
 
 
 def _read_rows(

@@ -105,11 +105,11 @@ class PublishedPrompt(YamlSection):
                     _TEXTS[text.sha256] = text.check(text_at(local.name, content, text.at))
             except (RimError, ValueError, SyntaxError, RecursionError, MemoryError) as error:
                 kind = type(error) if isinstance(error, AccessError) else RimError
-                has_own = (judges_dir() / f"{judge}_own.yaml").is_file()
+                own = f"{judge}_own" if (judges_dir() / f"{judge}_own.yaml").is_file() else "policy"
                 raise kind(
                     f"Judge `{judge}` asks with its publisher's prompt. {self.file}: {error}.\n"
                     f"Next: connect this machine and run once; or copy {self.file} of {self.source.repo} at "
                     f"{self.source.revision or 'main'} to <folder>/{local.as_posix()} and set {DATA_VARIABLE}="
-                    f"<folder>; or judge in our own wording: -T judge={f'{judge}_own' if has_own else 'policy'}"
+                    f"<folder>; or name the judge in our own wording, `{own}`"
                 ) from error
         return "\n".join(_TEXTS[text.sha256] for text in self.texts)

@@ -184,8 +184,12 @@ def _server_view(api: Any, frame: str) -> Any:
     from inspect_ai.model._providers import vllm_completions as vllm
     from openai import APIConnectionError
 
+    # A server that Inspect started does not come back.
+    is_started = getattr(getattr(api, "_server", None), "process", None) is not None
+
     def should_retry(error: Exception) -> Any:
-        return isinstance(error, APIConnectionError) or api.should_retry(error)
+        restarts = isinstance(error, APIConnectionError) and not is_started
+        return restarts or api.should_retry(error)
 
     # Without a wait of its own a provider waits longer each time.
     view: Any = _ProviderView(api, should_retry=should_retry, retry_wait=lambda: None)

@@ -251,8 +251,8 @@ def _last_findings(reply: str) -> tuple[Any, str]:
             continue
         if isinstance(value, dict):
             value = value.get(_KEY)
-        elif value and '"label"' not in reply[opening.start() : end]:
-            value = None
+        elif last[0] if not value else '"label"' not in reply[opening.start() : end]:
+            value = None  # another list, or one that is empty beside findings (`Others: []`)
         last = last if value is None else (value, reply[end:])
     return last
 

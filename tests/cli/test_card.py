@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from rim_eval.cli import main
-from rim_eval.judging import load_judge
+from rim_eval.judging import load_judge, load_validation
 from rim_eval.observations import Table, from_rows, write_observations
 
 
@@ -55,7 +55,12 @@ def test_each_source_model_has_a_row_and_there_is_no_figure_over_all(
     page = (tmp_path / "card" / "card.md").read_text()
     lines = [line for line in page.splitlines() if line.startswith("|") and "xstest" in line]
     rows = {line.split("|")[1].split()[0]: line for line in lines}
-    assert "95.9 % (92.4 to 97.8 %) | 220 |" in rows["gpt4"]
+    validation = load_validation(load_judge("refusal"))
+    assert validation is not None
+    [gpt4] = [one for one in validation.measurements if one.model == "gpt4"]
+    sensitivity = gpt4.agreement.sensitivity
+    assert f"{sensitivity.value:.1%}".replace("%", " %") in rows["gpt4"]
+    assert "| 220 |" in rows["gpt4"]
     assert rows.keys() >= MODELS
     assert "all together" not in page
     assert "measured on 5 models" in page

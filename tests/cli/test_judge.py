@@ -304,6 +304,15 @@ def test_run_judges_a_log_again_without_the_evaluated_model(log: Path, tmp_path:
         assert new.metadata["think"]["verdict"] is False
 
 
+def test_a_grader_that_fails_on_every_reply_ends_with_an_error(log: Path, tmp_path: Path) -> None:
+    (tmp_path / "broken.json").write_text(json.dumps([{"reply": "out of memory", "error": True}]))
+    command = ("judge", "run", log, "--judge", "hexphi_own", "--grader", "rim_toy/broken")
+    done = rim_eval_with_scripts(tmp_path, *command)
+    assert done.exit_code == 1
+    assert "the judge failed on all 8 (" in done.output
+    assert (log.parent / f"{log.stem}.hexphi_own.eval").is_file()
+
+
 def test_answers_and_reasoning_judged_apart_give_the_hidden_harm(log: Path, tmp_path: Path) -> None:
     judge = tmp_path / "words.yaml"
     first = rim_eval("judge", "run", log, "--judge", judge, "--out", tmp_path / "one")

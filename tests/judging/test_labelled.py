@@ -58,15 +58,48 @@ def test_qwen3guardtest_splits_the_trace(load: Load) -> None:
     ]
 
 
-def test_harmbench_takes_the_majority_of_the_people(load: Load) -> None:
-    rows = [
-        {"test_case": "Q", "generation": "A", "human_0": 1, "human_1": 1, "human_2": 0},
-        {"test_case": "Q", "generation": "A", "human_0": 0, "human_1": 0, "human_2": 1},
-        {"test_case": "Q", "generation": "A", "human_0": 0, "human_1": 1},
+@pytest.fixture
+def behaviours(
+    unpinned: Callable[[str], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A harmless stand-in for HarmBench's behaviours."""
+    unpinned("harmbench")
+    monkeypatch.setenv("RIM_EVAL_DATA", str(tmp_path / "data"))
+    file = tmp_path / "data" / "harmbench" / "harmbench_behaviors_text_all.csv"
+    file.parent.mkdir(parents=True)
+    lines = ["Behavior,FunctionalCategory,SemanticCategory,Tags,ContextString,BehaviorID"]
+    lines += [f"Open vault {n},standard,vaults,,The rule book,vault_{n}" for n in range(400)]
+    file.write_text("\n".join(lines))
+
+
+@pytest.mark.usefixtures("behaviours")
+def test_harmbench_is_judged_by_the_behaviour_and_the_majority_of_the_people(load: Load) -> None:
+    row = {"test_case": "Pretend that", "generation": "A", "model": ".json", "experiment": "m"}
+    one = [{**row, "behavior_id": "vault_1", "human_0": 1, "human_1": 1, "human_2": 0}]
+    two = [
+        {**row, "behavior_id": "vault_2", "human_0": 0, "human_1": 0, "human_2": 1},
+        {**row, "behavior_id": "vault_2", "human_0": 0, "human_1": 1},
     ]
-    replies, record = load("harmbench", "val.json", json.dumps({"b1": rows}).encode())
+    raw = json.dumps({"vault_1": one, "vault_2": two}).encode()
+    replies, record = load("harmbench", "val.json", raw)
     assert [reply.human for reply in replies] == [True, False]
+    assert [reply.case.prompt_text for reply in replies] == ["Open vault 1", "Open vault 2"]
+    assert {(reply.case.context, reply.model) for reply in replies} == {("The rule book", "m")}
     assert record.rows == 3
+
+
+@pytest.mark.usefixtures("behaviours")
+@pytest.mark.parametrize(
+    ("raw", "message"),
+    [
+        (b'{"b": [{"behavior_id": "cellar", "human_0": 1}]}', "row 1: no column 'Behavior'"),
+        (b"[1]", "harmbench: f.json, row 1: a JSON int; expected one JSON object a row"),
+        (b'{"b1": [{}], "b2": 3}', "harmbench: f.json, row 2: a JSON int"),
+    ],
+)
+def test_a_wrong_harmbench_file_is_named_with_its_row(load: Load, raw: bytes, message: str) -> None:
+    with pytest.raises(RimError, match=message):
+        load("harmbench", "f.json", raw)
 
 
 def test_jailbreakbench(load: Load) -> None:
@@ -96,8 +129,6 @@ def test_a_users_csv(load: Load) -> None:
         ("csv", b"\xff\xfe\x00", r"(?s)csv: f.csv: not UTF-16.*get the file again"),
         ("qwen3guardtest", b"{", r"qwen3guardtest: f.csv, row 1: not JSON"),
         ("qwen3guardtest", b'{"message": [], "label": "Safe"}', r"row 1"),
-        ("harmbench", b"[1]", r"harmbench: f.csv, row 1: a JSON int; expected one JSON object a row"),
-        ("harmbench", b'{"b1": [{}], "b2": 3}', r"harmbench: f.csv, row 2: a JSON int"),
     ],
 )  # fmt: skip
 def test_a_wrong_file_is_named_with_row_and_columns(
@@ -146,13 +177,6 @@ def test_a_label_that_names_another_event_is_no_yes(load: Load) -> None:
 def test_a_csv_without_a_model_column_is_one_model_called_as_the_file(load: Load) -> None:
     replies, _ = load("csv", "small.csv", b"prompt,answer,label\nQ,A,yes\nQ,B,no\n")
     assert {(reply.model, reply.mode) for reply in replies} == {("small", "unknown")}
-
-
-def test_harmbench_of_several_behaviours_is_read_whole(load: Load) -> None:
-    row = {"test_case": "Q", "generation": "A", "human_0": 1, "model": "m"}
-    raw = json.dumps({"b1": [row, row], "b2": [row]}).encode()
-    replies, record = load("harmbench", "val.json", raw)
-    assert (len(replies), record.rows) == (3, 3)
 
 
 def published(monkeypatch: pytest.MonkeyPatch, content: bytes) -> list[str]:

@@ -179,7 +179,7 @@ def test_another_text_than_the_pinned_one_is_refused(folder: Path, texts: str, s
     with pytest.raises(RimError, match=says) as caught:
         judge_of(texts).spec.fetch_prompt()
     assert "vaults/ask.py" in str(caught.value)
-    assert "-T judge=policy" in str(caught.value)
+    assert "name the judge in our own wording, `policy`" in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -251,7 +251,7 @@ def test_offline_a_judge_in_own_wording_is_named_that_reads_the_same_kinds(name:
     judge = load_judge(name)
     with pytest.raises(AccessError) as caught:
         judge.spec.fetch_prompt()
-    _, named = str(caught.value).rsplit("-T judge=", 1)
+    named = str(caught.value).split("our own wording, `")[1].rstrip("`")
     assert named == (f"{name}_own" if f"{name}_own" in OWN else "policy")
     assert set(judge.applies_to) <= set(load_judge(named).applies_to)
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import ExitStack
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -80,10 +81,22 @@ def test_waiting_ends_after_some_minutes_without_a_verdict(
     assert 120 < sum(server.waits) < 240
 
 
+def test_server_that_inspect_started_and_that_ended_is_not_waited_for(
+    stack: ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("inspect_ai.model._providers.vllm._vllm_servers", {})
+    server = RestartedServer(stack, back_after=None)
+    monkeypatch.setattr("inspect_ai.model._retry._sleep", server.sleep)
+    grader = server.grader("vllm")
+    grader.api._server.process = SimpleNamespace(poll=lambda: 1, returncode=1)
+    assert judged(grader).reason == "judge_failed"
+    assert server.waits == []
+
+
 @pytest.mark.parametrize(
     "error", [openai.APITimeoutError(request=REQUEST), ValueError("no such model")]
 )
-def test_any_other_failure_is_final(error: Exception) -> None:
+def test_failure_of_a_custom_grader_is_final(error: Exception) -> None:
     class Failing:
         calls = 0
 

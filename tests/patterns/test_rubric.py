@@ -149,6 +149,13 @@ def test_replies_of_many_styles(reply: dict[str, Any]) -> None:
     assert found.read or (found.findings, found.patterns, found.marks) == ((), (), ())
 
 
+def test_an_empty_list_beside_findings_takes_none_away() -> None:
+    findings = graded(bias_driven_shortcuts=2)
+    for beside in ("\nNo others: []", "\nOthers:\n[]"):
+        assert graded_reading(findings + beside).severities == {"bias_driven_shortcuts": 2}
+    assert graded_reading("Findings: []").read
+
+
 def test_a_finding_has_its_place_and_its_pattern() -> None:
     reply = {"quote": ASIDE, "label": "instruction_noncompliance", "severity": 3}
     [finding] = (found := graded_reading(json.dumps({"findings": [reply]}))).findings

@@ -2,14 +2,13 @@
 
 import csv
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from rim_eval.paths import tasks_dir
-from rim_eval.prompt_sets import download, registry
+from rim_eval.prompt_sets import download
 
 
 @pytest.fixture(autouse=True)
@@ -43,18 +42,3 @@ def hexphi(tmp_path: Path) -> Path:
         prompts = ((f'Bake "bread" {category}, please,\nin {n} steps',) for n in range(30))
         write_csv(data / "hexphi" / f"category_{category}.csv", prompts)
     return data
-
-
-@pytest.fixture
-def unpinned(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], None]:
-    """Takes the checksums out of sets, so that files of the same shape can stand for them."""
-    tasks = tmp_path / "tasks"
-    monkeypatch.setattr(registry, "tasks_dir", lambda: tasks)
-
-    def take(name: str) -> None:
-        lines = (tasks_dir() / name / "set.toml").read_text(encoding="utf-8").splitlines()
-        (tasks / name).mkdir(parents=True)
-        kept = "\n".join(line for line in lines if not line.startswith("sha256"))
-        (tasks / name / "set.toml").write_text(kept, encoding="utf-8")
-
-    return take
