@@ -262,7 +262,7 @@ def _corrected(
     return schema.Corrected(
         labelled_set=groups["think"][0].set,
         models=tuple(dict.fromkeys(name for each in by_mode.values() for name in each)),
-        own=same_model,
+        same_model=same_model,
         shared=shared,
         labelled={
             m: sum(c.positives + c.negatives for c in each.values()) for m, each in by_mode.items()

@@ -99,7 +99,7 @@ class Corrected(FiniteModel):
     labelled_set: Name
     models: tuple[Name, ...]
     """Models whose labelled replies say how the judge errs."""
-    own: bool
+    same_model: bool
     """Whether that is the card's own model; if not, the spread between the models is carried."""
     shared: bool
     """Whether one calibration serves both modes: a judge that errs more in one goes unnoticed."""

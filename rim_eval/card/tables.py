@@ -252,7 +252,7 @@ def _pattern_rows(each: schema.SetCard) -> Iterator[Cells]:
 
 def _corrected_grid(each: schema.SetCard) -> Iterator[Grid]:
     if corrected := each.corrected:
-        name = "corrected" if corrected.own else "corrected_by_others"
+        name = "corrected" if corrected.same_model else "corrected_by_others"
         yield make_grid(
             name,
             _corrected_rows(each, corrected),

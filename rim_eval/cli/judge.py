@@ -102,7 +102,8 @@ def validate(judge: str, set_name: str, files: Sequence[Path], graders: Sequence
 
     Writes sensitivity, specificity, kappa and F1 with 95 % intervals to JUDGE.validation.json; no prompt
     and no reply is written. What is there of other source models stays; the same ones are replaced. A row of a
-    csv may name kind, model and mode too; without a model column it is called as its file is.
+    csv may name kind, model and mode too: a label says misaligned where kind is harmful (also when left out), refused
+    where it is benign. Without a model column the model is called as the file is.
     """
     loaded, models = _load(judge, sees, graders)
     replies = judging.load_labelled(set_name, files)

@@ -70,7 +70,7 @@ def message_problem(spec: JudgeSpec) -> tuple[FieldPath, str] | None:
     for sees, case in product(spec.inputs if spec.messages else (), (bare, full)):
         values, prompt = _values(spec, case, sees), ""
         for number, message in enumerate(spec.messages):
-            render = message.published.shown if message.published else message.rendered
+            render = message.published.placed_values if message.published else message.rendered
             try:
                 prompt += render(values)
             except TemplateRenderError as error:

@@ -76,7 +76,7 @@ class PublishedPrompt(YamlSection):
     texts: tuple[PublishedText, ...] = Field(min_length=1, max_length=2)
     """The first one counts; a second one for prompts that have a context."""
 
-    def shown(self, values: Mapping[str, str | None]) -> str:
+    def placed_values(self, values: Mapping[str, str | None]) -> str:
         """The values that each text shows; the context always is, before the request where it has no place."""
         parts = set.intersection(*(text.parts for text in self.texts)) | {"context"}
         return "\n".join(values[part] or "" for part in sorted(parts))

@@ -23,11 +23,17 @@ if TYPE_CHECKING:
 
 _API_RETRIES: Final = 6
 """How often Inspect repeats a call that failed for now, such as at a server that restarts: about three minutes."""
-_CONTINUING: Final = ("vllm", "sglang")
-_COMPLETING: Final = ("vllm", "sglang", "openai-api")
+_CONTINUING_PROVIDERS: Final = ("vllm", "sglang")
+_COMPLETING_PROVIDERS: Final = ("vllm", "sglang", "openai-api")
 """Providers whose servers take a whole prompt at `/v1/completions`, and add the BOS token."""
-_TAKING_TEXT: Final = ("hf", *_COMPLETING, "vllm-completions", "openai-api-completions", "mockllm")
-_ENFORCING: Final = ("anthropic", "bedrock", "google", "grok", "mistral", "openai")
+_TEXT_PROVIDERS: Final = (
+    "hf",
+    *_COMPLETING_PROVIDERS,
+    "vllm-completions",
+    "openai-api-completions",
+    "mockllm",
+)
+_SCHEMA_PROVIDERS: Final = ("anthropic", "bedrock", "google", "grok", "mistral", "openai")
 """Providers whose service applies a schema after the model's own reasoning; docs/judges.md says what others do."""
 _SCHEMA_REFUSED: Final[set[str]] = set()
 """Graders of this process that answered as soon as no schema was asked for."""
@@ -47,7 +53,7 @@ def check_frame(frame: str, graders: Sequence[Any], title: str = "The judge") ->
     for grader in graders if frame == "raw" else ():
         api = getattr(grader, "api", None)
         is_inspects = type(api).__module__.startswith("inspect_ai.")
-        if is_inspects and _provider(grader) not in _TAKING_TEXT:
+        if is_inspects and _provider(grader) not in _TEXT_PROVIDERS:
             raise RimError(
                 f"{title} sends its publisher's whole prompt, chat template included, and {grader} takes chat messages "
                 "only. Name the classifier that the judge is made for, as hf/MODEL, vllm/MODEL, sglang/MODEL or, on "
@@ -68,7 +74,7 @@ def grader_view(grader: Any, spec: Dialogue) -> Any:
     """
     check_frame(spec.frame, [grader])
     is_hf = _provider(grader) == "hf"
-    if not hasattr(grader, "api") or not (is_hf or _provider(grader) in _COMPLETING):
+    if not hasattr(grader, "api") or not (is_hf or _provider(grader) in _COMPLETING_PROVIDERS):
         return grader
     view = copy.copy(grader)
     view.api = _hf_view(grader, spec) if is_hf else _server_view(grader.api, spec.frame)
@@ -77,7 +83,7 @@ def grader_view(grader: Any, spec: Dialogue) -> Any:
 
 def enforces_schema(grader: Any) -> bool:
     """Whether the grader's provider holds a model to a schema, its own reasoning left free."""
-    return _provider(grader) in _ENFORCING
+    return _provider(grader) in _SCHEMA_PROVIDERS
 
 
 def response_schema(reader: FieldsReader | WordReader, grader: Any) -> "ResponseSchema | None":
@@ -145,7 +151,7 @@ async def send(
     }
     unset = {key: value for key, value in settings.items() if getattr(user_config, key) is None}
     config = GenerateConfig.model_validate(unset)
-    if dialogue[-1][0] == "assistant" and _provider(grader) in _CONTINUING:
+    if dialogue[-1][0] == "assistant" and _provider(grader) in _CONTINUING_PROVIDERS:
         # What lets a server judge a last assistant message; OpenAI's API would reject such fields.
         fields = {"add_generation_prompt": True, "continue_final_message": False}
         config.extra_body = fields | (user_config.extra_body or {})

@@ -77,8 +77,8 @@ def test_figures_of_other_models_carry_the_spread_and_are_named(table: Table) ->
     others = card.sets[0].corrected
     assert own is not None
     assert others is not None
-    assert (own.own, own.models) == (True, ("m",))
-    assert (others.own, others.models) == (False, OTHERS)
+    assert (own.same_model, own.models) == (True, ("m",))
+    assert (others.same_model, others.models) == (False, OTHERS)
     assert others.rates["think"][2] - others.rates["think"][1] > 1.2 * (own.rates["think"][2] - own.rates["think"][1])  # fmt: skip
     assert check_card(card) == []
     text = card_markdown(card)
