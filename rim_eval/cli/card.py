@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -73,12 +73,11 @@ def command(logs: Sequence[str], out: Path, judge: str | None, primary: str | No
         return
     if not logs:
         raise RimError("Give at least one log or folder: rim-eval card logs/")
-    from rim_eval.judging import find_validations
     from rim_eval.patterns.registry import identity_name
 
     table = read_table(logs, judge, observations)
     judges = table.frame[["judge", "judge_sha256"]].dropna().astype(str).drop_duplicates()
-    measured = find_validations(judges.itertuples(index=False), validations)
+    measured = _find_validations(judges.itertuples(index=False), validations)
     mechanisms = _reports_by_model(reports, table.models)
     for model in table.models:
         card = make_card(
@@ -111,6 +110,39 @@ def command(logs: Sequence[str], out: Path, judge: str | None, primary: str | No
                 f"  patterns: left off, only {offline} has read traces (--patterns shows them). Let a grader read: "
                 "rim-eval patterns run LOGS --grader MODEL"
             )
+
+
+def _find_validations(
+    judges: Iterable[tuple[str, str]], files: Sequence[Path] = ()
+) -> "dict[str, Validation]":
+    """Find the measured agreement with people of the judges behind some observations, by judge name.
+
+    Args:
+        judges: Each judge as observations name it (`hexphi@1`), and the SHA-256 of its file; figures
+            beside a shipped judge count only if they are of the file that judged.
+        files: What `rim-eval judge validate` wrote; comes before what lies beside a judge.
+
+    Raises:
+        RimError: A file is no such file, or two are of one judge.
+    """
+    from rim_eval.judging import judge_names, load_judge, load_validation, read_validation
+
+    validations: dict[str, Validation] = {}
+    for validation in map(read_validation, files):
+        first = validations.setdefault(validation.judge, validation)
+        if first is not validation:
+            raise RimError(
+                f"{first.path} and {validation.path} are both about the judge `{first.judge}`. Give one; "
+                "`rim-eval judge validate --out FILE` keeps several sets in one file."
+            )
+    shipped = set(judge_names())
+    for judge_at_version, sha256 in judges:
+        name = judge_at_version.split("@")[0]
+        if name not in validations and set(name.split("+")) <= shipped:
+            judge = load_judge(name)
+            if judge.sha256 == sha256 and (beside := load_validation(judge)):
+                validations[name] = beside
+    return validations
 
 
 def _offline_monitors(table: "Table") -> str:

@@ -1,6 +1,7 @@
 """`rim-eval judge`: list judges, measure them against people, and judge finished logs again."""
 
 import asyncio
+import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from inspect_ai.model import Model
 
     from rim_eval.observations import Observation
+    from rim_eval.prompt_sets import FileRecord
 
 
 _SEEN: Final[dict[Sees, str]] = {
@@ -112,7 +114,7 @@ def validate(judge: str, set_name: str, files: Sequence[Path], graders: Sequence
         raise RimError(
             "--limit measures a part only: say where to keep its figures, --out trial.json."
         )
-    target = judging.validation_target(loaded, out, () if set_name == "csv" else records)
+    target = _validation_target(loaded, out, () if set_name == "csv" else records)
     if without := sum(record.rows for record in records) - len(replies):
         click.echo(
             f"{without} rows are left out: people gave no label there that counts as yes or no."
@@ -145,6 +147,42 @@ def validate(judge: str, set_name: str, files: Sequence[Path], graders: Sequence
             f"Replaced: {old.set}, {old.model}, {old.mode}, {old.event}{by}, n = {old.agreement.n}."
         )
     click.echo(f"Written to {target}")
+
+
+def _validation_target(judge: Judge, path: Path | None, files: "Sequence[FileRecord]") -> Path:
+    """Where a judge's figures will be written; checked before the work, so that none is lost.
+
+    Args:
+        judge: The judge to be measured.
+        path: Where to write; by default `<judge>.validation.json` beside the judge's file.
+        files: The publisher's files that it will be measured on.
+
+    Raises:
+        RimError: It is a folder, in none that can be written to, or of another judge, or a published file is another
+            one than was measured on before.
+    """
+    path = path or judging.validation_path(judge)
+    if path.is_dir() or not os.access(path.parent, os.W_OK):
+        raise RimError(
+            f"{path} is a folder, or in none that you may write to. Name a file with --out: {judge.name}.json."
+        )
+    earlier = judging.read_validation(path) if path.is_file() else None
+    if earlier and earlier.judge != judge.name:
+        raise RimError(
+            f"{path} is about the judge `{earlier.judge}`, not `{judge.name}`. Choose another --out."
+        )
+    measured_on = (
+        {file.name: file.sha256 for one in earlier.measurements for file in one.files}
+        if earlier
+        else {}
+    )
+    for file in files:
+        if measured_on.get(file.name, file.sha256) != file.sha256:
+            raise RimError(
+                f"{file.name} has SHA-256 {file.sha256[:12]}; the figures in {path} were measured on a file of this "
+                f"name with {measured_on[file.name][:12]}. Get that one again, or keep the new figures apart with --out."
+            )
+    return path
 
 
 @command.command()

@@ -19,11 +19,11 @@ from rim_eval.judging._validation import (
     MeasuredGroup,
     Measurement,
     Validation,
-    find_validations,
     load_validation,
     measure,
+    read_validation,
     save_measurements,
-    validation_target,
+    validation_path,
 )
 from rim_eval.judging._verdict_parsing import parse_verdict
 
@@ -45,7 +45,6 @@ __all__ = [
     "classify_refusal",
     "enforces_schema",
     "failure_name",
-    "find_validations",
     "judge_names",
     "judge_wording",
     "load_judge",
@@ -55,8 +54,9 @@ __all__ = [
     "only_mode_of",
     "parse_judge",
     "parse_verdict",
+    "read_validation",
     "resuming",
     "save_measurements",
     "unscored_reason",
-    "validation_target",
+    "validation_path",
 ]

@@ -1,9 +1,8 @@
 """Measure a judge against people, per source model and mode, and keep the figures beside its file."""
 
 import asyncio
-import os
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, Literal
 
@@ -14,7 +13,7 @@ from rim_eval.errors import RimError, first_complaint
 from rim_eval.files import read_json_object, write_whole
 from rim_eval.judging._case import Event, Judgement, Sees
 from rim_eval.judging._grader import Grader
-from rim_eval.judging._judge import Judge, judge_names, load_judge
+from rim_eval.judging._judge import Judge
 from rim_eval.judging._labelled import LabelledReply, ReplyMode
 from rim_eval.prompt_sets import FileRecord
 from rim_eval.statistics.agreement import Agreement, Pair, agreement
@@ -121,41 +120,8 @@ async def measure(
     )
 
 
-def validation_target(
-    judge: Judge, path: Path | None = None, files: Sequence[FileRecord] = ()
-) -> Path:
-    """Where a judge's figures will be written; checked before the work, so that none is lost.
-
-    Args:
-        judge: The judge to be measured.
-        path: Where to write; by default `<judge>.validation.json` beside the judge's file.
-        files: The publisher's files that it will be measured on.
-
-    Raises:
-        RimError: It is a folder, in none that can be written to, or of another judge, or a published file is another
-            one than was measured on before.
-    """
-    path = path or _default_path(judge)
-    if path.is_dir() or not os.access(path.parent, os.W_OK):
-        raise RimError(
-            f"{path} is a folder, or in none that you may write to. Name a file with --out: {judge.name}.json."
-        )
-    earlier = read_validation(path) if path.is_file() else Validation(judge=judge.name)
-    if earlier.judge != judge.name:
-        raise RimError(
-            f"{path} is about the judge `{earlier.judge}`, not `{judge.name}`. Choose another --out."
-        )
-    measured_on = {file.name: file.sha256 for one in earlier.measurements for file in one.files}
-    for file in files:
-        if measured_on.get(file.name, file.sha256) != file.sha256:
-            raise RimError(
-                f"{file.name} has SHA-256 {file.sha256[:12]}; the figures in {path} were measured on a file of this "
-                f"name with {measured_on[file.name][:12]}. Get that one again, or keep the new figures apart with --out."
-            )
-    return path
-
-
-def _default_path(judge: Judge) -> Path:
+def validation_path(judge: Judge) -> Path:
+    """Where a judge's figures are kept: `<judge>.validation.json` beside its file."""
     assert judge.path is not None  # a loaded judge has one
     return judge.path.with_suffix(".validation.json")
 
@@ -168,7 +134,7 @@ def save_measurements(
     Args:
         judge: The judge that was measured.
         measurements: The figures.
-        path: Where to write, as `validation_target` returned it.
+        path: Where to write.
 
     Returns:
         The measurements that were replaced.
@@ -209,40 +175,9 @@ def load_validation(judge: Judge) -> Validation | None:
     Raises:
         RimError: The file is there but is not of this shape.
     """
-    path = _default_path(judge)
+    path = validation_path(judge)
     if not path.is_file():
         return None
     whole = read_validation(path)
     same = tuple(one for one in whole.measurements if one.judge_sha256 == judge.sha256)
     return whole.model_copy(update={"measurements": same}) if same else None
-
-
-def find_validations(
-    judges: Iterable[tuple[str, str]], files: Sequence[Path] = ()
-) -> dict[str, Validation]:
-    """Find the measured agreement with people of the judges behind some observations, by judge name.
-
-    Args:
-        judges: Each judge as observations name it (`hexphi@1`), and the SHA-256 of its file; figures
-            beside a shipped judge count only if they are of the file that judged.
-        files: What `rim-eval judge validate` wrote; comes before what lies beside a judge.
-
-    Raises:
-        RimError: A file is no such file, or two are of one judge.
-    """
-    validations = dict[str, Validation]()
-    for validation in map(read_validation, files):
-        first = validations.setdefault(validation.judge, validation)
-        if first is not validation:
-            raise RimError(
-                f"{first.path} and {validation.path} are both about the judge `{first.judge}`. Give one; "
-                "`rim-eval judge validate --out FILE` keeps several sets in one file."
-            )
-    shipped = set(judge_names())
-    for judge_at_version, sha256 in judges:
-        name = judge_at_version.split("@")[0]
-        if name not in validations and set(name.split("+")) <= shipped:
-            judge = load_judge(name)
-            if judge.sha256 == sha256 and (beside := load_validation(judge)):
-                validations[name] = beside
-    return validations

@@ -8,7 +8,7 @@ import pytest
 from inspect_ai.model import ModelOutput
 
 from rim_eval.errors import RimError
-from rim_eval.judging import Case, Judgement, load_judge, validation_target
+from rim_eval.judging import Case, Judgement, load_judge, validation_path
 from rim_eval.paths import judges_dir
 from rim_eval.types import PromptKind
 
@@ -114,7 +114,7 @@ def test_both_are_one_instrument_whichever_decides(costly: str) -> None:
 
 
 def test_figures_of_both_lie_beside_the_costly_ones_file(costly: str) -> None:
-    beside = validation_target(load_judge(f"refusal+{costly}"))
+    beside = validation_path(load_judge(f"refusal+{costly}"))
     assert beside == Path(costly).with_name("refusal+yes_no.validation.json")
 
 
