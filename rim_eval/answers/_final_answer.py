@@ -23,13 +23,13 @@ _REACH: Final = 800  # characters that are searched after an announcement, or at
 _FLAGS: Final = re.VERBOSE | re.IGNORECASE | re.DOTALL | re.MULTILINE
 
 _ANSWER: Final = re.compile(  # also as a heading of its own
-    r"""\b(?:answers?|final\s+results?)\b "? \s* (?:\([^()\n]{0,20}\) \s*)? (?: [:=] | \b(?:is|are)\b\s*:? ) \s*
+    r"""\b(?:answers?|final\s+results?|correct\s+(?:option|choice))\b "? \s* (?:\([^()\n]{0,20}\) \s*)? (?: [:=] | \b(?:is|are)\b\s*:? ) \s*
     | ^[ \t#]* (?:the\s+)? (?:final\s+)? answer [ \t#]* $ \s*""",
     _FLAGS,
 )
 _MARKED: Final = re.compile(
-    r"""(?<!\#)\#{4}(?!\#) [^\w\n\\$-]*+ (?!\d+[.:)]\s)  # no heading: `#### Step 2`, `#### 2. Add`
-    (?![a-z]{2}) (?P<answer>[^\n]*\w[^\n]*)""",
+    r"""(?<!\#)\#{4}(?!\#) (?:\.(?!\d)|[^\w\n\\$(\[.-])*+ (?!\d+[.:)]\s)  # no heading: `#### Step 2`, `#### 2. Add`
+    (?!\(?[a-z]{2}) (?P<answer>[^\n]*\w[^\n]*)""",
     _FLAGS,
 )
 _NEXT_PROBLEM: Final = re.compile(
@@ -57,7 +57,7 @@ _SENTENCE: Final = re.compile(
     rf"(?: {_FORMULA} | [.!?](?!\s+[A-Z\n]|\s*\Z) | [^.!?\n。] )+", re.VERBOSE | re.DOTALL
 )
 _RUN: Final = re.compile(
-    rf"""(?! \s | (?<=[a-z])- | {any_of(WORDS["connectives"])}\b ) (?:
+    rf"""(?! [\s,] | (?<=[a-z])- | {any_of(WORDS["connectives"])}\b ) (?:
     {_FORMULA}
   | \\[a-z]+ (?: \s* \{{[a-z ]+\}} )?
   | (?<![a-z]) (?: {FACTOR} | {FUNCTION} )

@@ -60,7 +60,9 @@ def _in_figures(spelled: re.Match[str]) -> str:
 _CLEAN: Final[_Steps] = (
     (r"\\\$", ""),  # a dollar; `$` alone may be the mark of a formula
     (r"(?<=[\w)])\*\*(?=[\w(])", "^"),
-    (r"\*\*|`", ""),
+    (r"<<[^<>\n]*>>|\*\*|`|(?<!\w)__(?=\w)|(?<=\w)__(?!\w)|\\degree\b", ""),
+    (r"\\boxed\s+(\d+)", r"\\boxed{\1}"),
+    (r"(?<=\d)( ?)x( ?)(?=[$\d])", r"\1*\2"),
     (r"(?<![\\a-z])infinity(?![a-z])", r"\\infty "),
     (r"(?<=[\w$)}]) equals? (?=[\d$\\(-])", " = "),
     (r"(?:\b(?:minus|negative)\b|(?<=\bis )-|(?<=[:=] )-) +(?=[\d$\\])", "-"),
@@ -72,7 +74,7 @@ _CLEAN: Final[_Steps] = (
         lambda number: re.sub(r"\D", "", number[0]),
     ),
 )
-_TEXT: Final = r"\\(?:text|mbox|textbf|textit|mathrm|mathbf|textrm)\s*\{"
+_TEXT: Final = r"\\(?:text|mbox|textbf|textit|mathrm|mathbf|textrm|boldsymbol|bm)\s*\{"
 _POWER: Final = r"(?:\s*\^\s*(?:\{-?\d\}|\d))?"
 _UNIT_WORD: Final = rf"(?!\s*(?:{FACTOR}|{any_of(WORDS['connectives'] + ['am', 'pm'])}\b))"
 _PLAIN: Final[_Steps] = (
@@ -87,7 +89,7 @@ _PLAIN: Final[_Steps] = (
     (r"\\sqrt\s*\(([^()]*)\)", r"\\sqrt{\1}"),
     (r"\\varnothing\b", r"\\emptyset"),
     (  # 0.1666... is 0.1 and 6/90
-        r"(\d*\.(\d*))\\overline\{(\d+)\}",
+        r"(\d*\.(\d*))\\(?:overline|bar)\{(\d+)\}",
         lambda d: rf"({d[1]}0+\frac{{{d[3]}}}{{{'9' * len(d[3])}{'0' * len(d[2])}}})",
     ),
     # `12\text{ cm}^2` is 12; `12\text{ million}` and `\text{cm}` are not.
