@@ -80,6 +80,12 @@ _DIRECT: Final = re.compile(r"(?:\A|\b(?:is|are|be)|=)\s*\Z", re.IGNORECASE)
 _HEDGE: Final = re.compile(
     rf"\b{any_of(WORDS['hedges'])}(?: or equal to)?\s*\Z".replace(" ", r"\s+"), re.IGNORECASE
 )
+_APPRAISAL: Final = re.compile(  # `The answer is plausible: 12 of 20`, but not `is about 12`
+    rf"(?<=\w )(?!(?:the|an?|that|{any_of(WORDS['hedges'])})\b|{_FIGURE.pattern})"
+    r"[a-z]+(?:[,:;]| +[a-z]{2})",
+    re.IGNORECASE,
+)
+_REMARK: Final = re.compile(r"(?<=\s)\((?=[^()]*(?<![\\a-z])[a-z]{2})[^()]*\)", re.IGNORECASE)
 _QUANTITIES: Final = re.compile(  # `3 hours, or 180 minutes`
     r"[$\\-]*\d[^a-z]*[a-z]{2,}(?: [a-z]+)?,? (?:and|or) [$\\-]*\d[^a-z]*[a-z]{2}", re.IGNORECASE
 )
@@ -102,12 +108,14 @@ def find_final_answer(reply: str, *, words: bool = False) -> FinalAnswer:
     """
     marked = [FinalAnswer(each.start(), each["answer"], "####") for each in _MARKED.finditer(reply)]
     given = sorted([*_boxes(reply), *_announced(reply, words), *marked])
+    if words and any(each.how != "answer is" for each in given):  # `The answer is correct`
+        given = [each for each in given if each.how != "answer is" or not each.text[0].islower()]
     if given and (other := _NEXT_PROBLEM.search(reply, given[0].start)):
         return find_final_answer(reply[: other.start()], words=words)
     if given:
         # One that only bounds the answer counts when no other is there.
         return next((each for each in reversed(given) if each.text), given[-1])
-    tail = reply[-_REACH:].strip()
+    tail = _REMARK.sub("", reply[-_REACH:]).strip()
     runs = [run for _, run in _runs(tail)]
     figures = [run for run in runs if _FIGURE.search(run)]
     last = ([] if words else figures or runs) or [tail.rpartition("\n")[2]]
@@ -133,7 +141,9 @@ def _announced(reply: str, words: bool) -> Iterator[FinalAnswer]:
             yield FinalAnswer(match.start(), spelled[0], "answer is")
         elif _QUANTITIES.match(text):
             yield FinalAnswer(match.start(), text, "several quantities with units")
-        elif _FIGURE.search(text) or _RUN.match(text):
+        elif _RUN.match(text) or (
+            _FIGURE.search(text) and not _APPRAISAL.match(reply, match.end())
+        ):
             runs = [*_runs(text)]
             direct = [run for before, run in runs if _DIRECT.search(before)]
             value = next(iter(direct or [run for _, run in runs]), "")
