@@ -101,7 +101,7 @@ def _equal(gold: str, answer: str, absolute_error: float | None) -> bool:
         or (gold_brackets and brackets and gold_brackets != brackets)
     ):
         return False  # math-verify takes `2x + 1 = 0` for 0, and drops bases and some brackets
-    if "=" not in gold and not _LIST.search(answer):
+    if answer.count("=") > gold.count("=") and not _LIST.search(answer):
         answer = answer.rpartition("=")[2].strip()  # the value of `7/2 = 3.5`
     reference, number = as_number(gold), as_number(_ONE_LETTER_UNIT.sub("", answer))
     if reference is not None and number is not None:

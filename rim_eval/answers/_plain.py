@@ -42,7 +42,7 @@ _CHARACTERS: Final = str.maketrans(
     {"½": " 1/2", "¼": " 1/4", "¾": " 3/4", "×": "*", "·": "*", "⋅": "*", "÷": "/", "±": r"\pm "}
     | {"π": r"\pi ", "∞": r"\infty ", "∪": r"\cup ", "∈": r"\in ", "≤": r"\le ", "≥": r"\ge "}
     | dict.fromkeys("−–‑⁻", "-")
-    | dict.fromkeys("°€£¥₹\u200b\u2060\ufeff\u00ad", "")
+    | dict.fromkeys("€£¥₹\u200b\u2060\ufeff\u00ad", "")
 )
 _Steps = tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...]
 
@@ -60,7 +60,8 @@ def _in_figures(spelled: re.Match[str]) -> str:
 _CLEAN: Final[_Steps] = (
     (r"\\\$", ""),  # a dollar; `$` alone may be the mark of a formula
     (r"(?<=[\w)])\*\*(?=[\w(])", "^"),
-    (r"<<[^<>\n]*>>|\*\*|`|(?<!\w)__(?=\w)|(?<=\w)__(?!\w)|\\degree\b", ""),
+    (r"<<[^<>\n]*>>|\*\*|`|(?<!\w)__(?=\w)|(?<=\w)__(?!\w)", ""),
+    (r"(?:°|\\degree\b|\^\{?\\circ\}?(?=\s?[CF]\b))(?:\s?[CF]\b)?", ""),
     (r"\\boxed\s+(\d+)", r"\\boxed{\1}"),
     (r"(?<=\d)(?: x |x)(?=\$?\d)", "*"),
     (r"(?<![\\a-z])infinity(?![a-z])", r"\\infty "),
@@ -87,6 +88,7 @@ _PLAIN: Final[_Steps] = (
     (rf"(?<![\\a-z])({FUNCTION})", r"\\\1 "),
     (r"\^\s*-\s*(\d+|[a-z])", r"^{-\1}"),
     (r"\\sqrt\s*\(([^()]*)\)", r"\\sqrt{\1}"),
+    (r"(\\[dt]?frac)\s+(\d)\s+(\d)", r"\1\2\3"),
     (r"\\varnothing\b", r"\\emptyset"),
     (  # 0.1666... is 0.1 and 6/90
         r"(\d*\.(\d*))\\(?:overline|bar)\{(\d+)\}",
