@@ -69,7 +69,7 @@ _RUN: Final = re.compile(
     _FLAGS,
 )
 _AROUND: Final = re.compile(
-    r"""\A (?: [\s#,)}=*|>] | -\s | \.(?!\d) )+
+    r"""\A (?: [\s#,)\]}=*|>] | -\s | \.(?!\d) )+
     | (?: [\s,=(\[+*/:<>\#|-] | (?<=[\d$}])\s\((?: (?!\b[a-z]\b) [^$] )* )+ \Z""",
     re.DOTALL | re.VERBOSE,
 )
