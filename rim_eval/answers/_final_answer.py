@@ -23,12 +23,14 @@ _REACH: Final = 800  # characters that are searched after an announcement, or at
 _FLAGS: Final = re.VERBOSE | re.IGNORECASE | re.DOTALL | re.MULTILINE
 
 _ANSWER: Final = re.compile(  # also as a heading of its own
-    r"""\b(?:answers?|final\s+results?|correct\s+(?:option|choice))\b "? \s* (?:\([^()\n]{0,20}\) \s*)? (?: [:=] | \b(?:is|are)\b\s*:? ) \s*
+    r"""\b(?:answers?|final\s+results?|correct\s+(?:option|choice))\b "? \s*
+    (?:\([^()\n]{0,20}\) \s*)? (?: [:=] | \b(?:is|are)\b\s*:? ) \s*
     | ^[ \t#]* (?:the\s+)? (?:final\s+)? answer [ \t#]* $ \s*""",
     _FLAGS,
 )
 _MARKED: Final = re.compile(
-    r"""(?<!\#)\#{4}(?!\#) (?:\.(?!\d)|[^\w\n\\$(\[.-])*+ (?!\d+[.:)]\s)  # no heading: `#### Step 2`, `#### 2. Add`
+    r"""(?<!\#)\#{4}(?!\#) (?:\.(?!\d)|[^\w\n\\$(\[.-])*+
+    (?!\d+[.:)]\s)  # no heading: `#### Step 2`, `#### 2. Add`
     (?!\(?[a-z]{2}) (?P<answer>[^\n]*\w[^\n]*)""",
     _FLAGS,
 )
@@ -92,11 +94,15 @@ _QUANTITIES: Final = re.compile(  # `3 hours, or 180 minutes`
 
 
 class FinalAnswer(NamedTuple):
-    """A piece of a reply, where it begins and how it was found; the text may be empty."""
+    """A piece of a reply, where it begins and how it was found; the text may be empty.
+
+    One that is doubtful (`the answer is correct`) counts only when no other is there.
+    """
 
     start: int
     text: str
     how: Literal["boxed", "####", "answer is", "several quantities with units", "end of reply"]
+    doubtful: bool = False
 
 
 def find_final_answer(reply: str, *, words: bool = False) -> FinalAnswer:
@@ -108,8 +114,7 @@ def find_final_answer(reply: str, *, words: bool = False) -> FinalAnswer:
     """
     marked = [FinalAnswer(each.start(), each["answer"], "####") for each in _MARKED.finditer(reply)]
     given = sorted([*_boxes(reply), *_announced(reply, words), *marked])
-    if words and any(each.how != "answer is" for each in given):  # `The answer is correct`
-        given = [each for each in given if each.how != "answer is" or not each.text[0].islower()]
+    given = [each for each in given if not each.doubtful] or given
     if given and (other := _NEXT_PROBLEM.search(reply, given[0].start)):
         return find_final_answer(reply[: other.start()], words=words)
     if given:
@@ -136,18 +141,17 @@ def _announced(reply: str, words: bool) -> Iterator[FinalAnswer]:
         sentence = _SENTENCE.match(reply[match.end() : match.end() + _REACH])
         text = sentence[0].strip() if sentence else ""
         if words and text:
-            yield FinalAnswer(match.start(), text, "answer is")
+            yield FinalAnswer(match.start(), text, "answer is", doubtful=text[0].islower())
         elif spelled := SPELLED_NUMBER.match(text):
             yield FinalAnswer(match.start(), spelled[0], "answer is")
         elif _QUANTITIES.match(text):
             yield FinalAnswer(match.start(), text, "several quantities with units")
-        elif _RUN.match(text) or (
-            _FIGURE.search(text) and not _APPRAISAL.match(reply, match.end())
-        ):
+        elif _FIGURE.search(text) or _RUN.match(text):
+            appraisal = bool(_APPRAISAL.match(reply, match.end()))
             runs = [*_runs(text)]
             direct = [run for before, run in runs if _DIRECT.search(before)]
             value = next(iter(direct or [run for _, run in runs]), "")
-            yield FinalAnswer(match.start(), value, "answer is")
+            yield FinalAnswer(match.start(), value, "answer is", doubtful=appraisal)
 
 
 def _runs(text: str) -> Iterator[tuple[str, str]]:

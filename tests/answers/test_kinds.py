@@ -331,12 +331,13 @@ KINDS: dict[str, list[tuple[str, str, bool | None]]] = {
         (r"\boxed{x != 3}", "3", False),
         (r"\boxed{0.5x = 3}", "3", False),
     ],
-    "appraisals announce nothing": [
+    "appraisals announce nothing when another answer is there": [
         ("\\boxed{12}\n\nThe answer is reasonable because 12 < 20.", "12", True),
         ("Answer: 12\n\nThis answer is plausible: 12 of 20 is 60 %.", "12", True),
         ("\\boxed{12}\n\nThe answer is right, since 3 boxes hold 4 each.", "12", True),
         ("\\boxed{\\text{Evelyn}}\n\nThe answer is correct.", r"\text{Evelyn}", True),
         ("\\boxed{\\text{Ada}}. No, the answer is Evelyn.", r"\text{Evelyn}", True),
+        ("The answer is found to be 12. This took 3 steps.", "12", True),
         ("\\boxed{12}. No, the answer is about 18.", "18", True),
         ("\\boxed{12}. No, the answer is the sum of both, 18.", "18", True),
         ("\\boxed{12}. No, the answer is **the 18 coins**.", "12", False),
