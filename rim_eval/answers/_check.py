@@ -10,7 +10,7 @@ from typing import Final
 
 from rim_eval.answers import _mathematics
 from rim_eval.answers._final_answer import LONGEST_FINAL_ANSWER, find_final_answer
-from rim_eval.answers._plain import as_number, clean, is_words, plain
+from rim_eval.answers._plain import WORDS, any_of, as_number, clean, is_words, plain
 from rim_eval.types import FrozenModel
 
 _ONE_LETTER_UNIT: Final = re.compile(r"(?<=\d)\s?[mglLsh](?:\^\{?[23]\}?)?$")
@@ -18,6 +18,7 @@ _PERCENT: Final = re.compile(r"\s*(?:\\?%|\bper\s?cent\b|\bpercentage points?\b)
 _CLOCK: Final = re.compile(r"0?(\d{1,2})(?::(\d\d))?\s*([ap]m)?", re.IGNORECASE)
 _BASE: Final = re.compile(r"(?<=\d)_\{?(\d+)\}?$")
 _EQUATION: Final = re.compile(r"[^=<>!]*\d[a-zA-Z][^=]*=")
+_LIST: Final = re.compile(rf"[,;<>]|!=|\b{any_of(WORDS['connectives'])}\b")
 _BRACKETS: Final = re.compile(r"\A(\\\{|[(\[]).*,.*(\\\}|[)\]])\Z")
 
 
@@ -100,6 +101,8 @@ def _equal(gold: str, answer: str, absolute_error: float | None) -> bool:
         or (gold_brackets and brackets and gold_brackets != brackets)
     ):
         return False  # math-verify takes `2x + 1 = 0` for 0, and drops bases and some brackets
+    if answer.count("=") > gold.count("=") and not _LIST.search(answer):
+        answer = answer.rpartition("=")[2].strip()  # the value of `7/2 = 3.5`
     reference, number = as_number(gold), as_number(_ONE_LETTER_UNIT.sub("", answer))
     if reference is not None and number is not None:
         distance = abs(reference - number)

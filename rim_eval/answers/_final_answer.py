@@ -23,13 +23,15 @@ _REACH: Final = 800  # characters that are searched after an announcement, or at
 _FLAGS: Final = re.VERBOSE | re.IGNORECASE | re.DOTALL | re.MULTILINE
 
 _ANSWER: Final = re.compile(  # also as a heading of its own
-    r"""\b(?:answers?|final\s+results?)\b "? \s* (?:\([^()\n]{0,20}\) \s*)? (?: [:=] | \b(?:is|are)\b\s*:? ) \s*
+    r"""\b(?:answers?|final\s+results?|correct\s+(?:option|choice))\b "? \s*
+    (?:\([^()\n]{0,20}\) \s*)? (?: [:=] | \b(?:is|are)\b\s*:? ) \s*
     | ^[ \t#]* (?:the\s+)? (?:final\s+)? answer [ \t#]* $ \s*""",
     _FLAGS,
 )
 _MARKED: Final = re.compile(
-    r"""(?<!\#)\#{4}(?!\#) [^\w\n\\$-]*+ (?!\d+[.:)]\s)  # no heading: `#### Step 2`, `#### 2. Add`
-    (?![a-z]{2}) (?P<answer>[^\n]*\w[^\n]*)""",
+    r"""(?<!\#)\#{4}(?!\#) (?:\.(?!\d)|[^\w\n\\$(\[.-])*+
+    (?!\d+[.:)]\s)  # no heading: `#### Step 2`, `#### 2. Add`
+    (?!\(?[a-z]{2}) (?P<answer>[^\n]*\w[^\n]*)""",
     _FLAGS,
 )
 _NEXT_PROBLEM: Final = re.compile(
@@ -57,7 +59,7 @@ _SENTENCE: Final = re.compile(
     rf"(?: {_FORMULA} | [.!?](?!\s+[A-Z\n]|\s*\Z) | [^.!?\n。] )+", re.VERBOSE | re.DOTALL
 )
 _RUN: Final = re.compile(
-    rf"""(?! \s | (?<=[a-z])- | {any_of(WORDS["connectives"])}\b ) (?:
+    rf"""(?! [\s,] | (?<=[a-z])- | {any_of(WORDS["connectives"])}\b ) (?:
     {_FORMULA}
   | \\[a-z]+ (?: \s* \{{[a-z ]+\}} )?
   | (?<![a-z]) (?: {FACTOR} | {FUNCTION} )
@@ -69,7 +71,7 @@ _RUN: Final = re.compile(
     _FLAGS,
 )
 _AROUND: Final = re.compile(
-    r"""\A (?: [\s#,)}=*|>] | -\s | \.(?!\d) )+
+    r"""\A (?: [\s#,)\]}=*|>] | -\s | \.(?!\d) )+
     | (?: [\s,=(\[+*/:<>\#|-] | (?<=[\d$}])\s\((?: (?!\b[a-z]\b) [^$] )* )+ \Z""",
     re.DOTALL | re.VERBOSE,
 )
@@ -80,17 +82,27 @@ _DIRECT: Final = re.compile(r"(?:\A|\b(?:is|are|be)|=)\s*\Z", re.IGNORECASE)
 _HEDGE: Final = re.compile(
     rf"\b{any_of(WORDS['hedges'])}(?: or equal to)?\s*\Z".replace(" ", r"\s+"), re.IGNORECASE
 )
+_APPRAISAL: Final = re.compile(  # `The answer is plausible: 12 of 20`, but not `is about 12`
+    rf"(?<=\w )(?!(?:the|an?|that|{any_of(WORDS['hedges'])})\b|{_FIGURE.pattern})"
+    r"[a-z]+(?:[,:;]| +[a-z]{2})",
+    re.IGNORECASE,
+)
+_REMARK: Final = re.compile(r"(?<=\s)\((?=[^()]*(?<![\\a-z])[a-z]{2})[^()]*\)", re.IGNORECASE)
 _QUANTITIES: Final = re.compile(  # `3 hours, or 180 minutes`
     r"[$\\-]*\d[^a-z]*[a-z]{2,}(?: [a-z]+)?,? (?:and|or) [$\\-]*\d[^a-z]*[a-z]{2}", re.IGNORECASE
 )
 
 
 class FinalAnswer(NamedTuple):
-    """A piece of a reply, where it begins and how it was found; the text may be empty."""
+    """A piece of a reply, where it begins and how it was found; the text may be empty.
+
+    One that is doubtful (`the answer is correct`) counts only when no other is there.
+    """
 
     start: int
     text: str
     how: Literal["boxed", "####", "answer is", "several quantities with units", "end of reply"]
+    doubtful: bool = False
 
 
 def find_final_answer(reply: str, *, words: bool = False) -> FinalAnswer:
@@ -102,12 +114,13 @@ def find_final_answer(reply: str, *, words: bool = False) -> FinalAnswer:
     """
     marked = [FinalAnswer(each.start(), each["answer"], "####") for each in _MARKED.finditer(reply)]
     given = sorted([*_boxes(reply), *_announced(reply, words), *marked])
+    given = [each for each in given if not each.doubtful] or given
     if given and (other := _NEXT_PROBLEM.search(reply, given[0].start)):
         return find_final_answer(reply[: other.start()], words=words)
     if given:
         # One that only bounds the answer counts when no other is there.
         return next((each for each in reversed(given) if each.text), given[-1])
-    tail = reply[-_REACH:].strip()
+    tail = _REMARK.sub("", reply[-_REACH:]).strip()
     runs = [run for _, run in _runs(tail)]
     figures = [run for run in runs if _FIGURE.search(run)]
     last = ([] if words else figures or runs) or [tail.rpartition("\n")[2]]
@@ -128,16 +141,17 @@ def _announced(reply: str, words: bool) -> Iterator[FinalAnswer]:
         sentence = _SENTENCE.match(reply[match.end() : match.end() + _REACH])
         text = sentence[0].strip() if sentence else ""
         if words and text:
-            yield FinalAnswer(match.start(), text, "answer is")
+            yield FinalAnswer(match.start(), text, "answer is", doubtful=text[0].islower())
         elif spelled := SPELLED_NUMBER.match(text):
             yield FinalAnswer(match.start(), spelled[0], "answer is")
         elif _QUANTITIES.match(text):
             yield FinalAnswer(match.start(), text, "several quantities with units")
         elif _FIGURE.search(text) or _RUN.match(text):
+            appraisal = bool(_APPRAISAL.match(reply, match.end()))
             runs = [*_runs(text)]
             direct = [run for before, run in runs if _DIRECT.search(before)]
             value = next(iter(direct or [run for _, run in runs]), "")
-            yield FinalAnswer(match.start(), value, "answer is")
+            yield FinalAnswer(match.start(), value, "answer is", doubtful=appraisal)
 
 
 def _runs(text: str) -> Iterator[tuple[str, str]]:

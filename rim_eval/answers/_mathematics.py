@@ -77,7 +77,7 @@ def _parse(text: str) -> list[Any]:
     """What math-verify reads the whole text as; nothing when it cannot read all of it."""
     from latex2sympy2_extended import NormalizationConfig
     from math_verify import LatexExtractionConfig, parse
-    from sympy import Float, Rational
+    from sympy import Float, Rational, evaluate
 
     if _MISREAD.search(text):
         return []
@@ -88,10 +88,11 @@ def _parse(text: str) -> list[Any]:
     if text.count(r"\pm") == 1 and r"\{" not in text:  # in a fraction it would have one value
         text = ", ".join(text.replace(r"\pm", sign) for sign in "+-")
     readings = parse(f"${text}$", [form], fallback_mode="no_fallback", parsing_timeout=None)
-    return [
-        each.xreplace({decimal: Rational(str(decimal)) for decimal in each.atoms(Float)})
-        for each in readings
-    ]
+    with evaluate(False):  # `1.5 \\cdot 2 = 3` stays an equation
+        return [
+            each.xreplace({decimal: Rational(str(decimal)) for decimal in each.atoms(Float)})
+            for each in readings
+        ]
 
 
 def _answer(line: str) -> str:

@@ -42,7 +42,7 @@ _CHARACTERS: Final = str.maketrans(
     {"½": " 1/2", "¼": " 1/4", "¾": " 3/4", "×": "*", "·": "*", "⋅": "*", "÷": "/", "±": r"\pm "}
     | {"π": r"\pi ", "∞": r"\infty ", "∪": r"\cup ", "∈": r"\in ", "≤": r"\le ", "≥": r"\ge "}
     | dict.fromkeys("−–‑⁻", "-")
-    | dict.fromkeys("°€£¥₹\u200b\u2060\ufeff\u00ad", "")
+    | dict.fromkeys("€£¥₹\u200b\u2060\ufeff\u00ad", "")
 )
 _Steps = tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...]
 
@@ -60,7 +60,11 @@ def _in_figures(spelled: re.Match[str]) -> str:
 _CLEAN: Final[_Steps] = (
     (r"\\\$", ""),  # a dollar; `$` alone may be the mark of a formula
     (r"(?<=[\w)])\*\*(?=[\w(])", "^"),
-    (r"\*\*|`", ""),
+    (r"<<[^<>\n]*>>|\*\*|`|(?<!\w)__(?=\w)|(?<=\w)__(?!\w)", ""),
+    (r"(?:°|\\degree\b|\^\{?\\circ\}?(?=\s?[CF]\b))(?:\s?[CF]\b)?", ""),
+    (r"\\boxed\s+(\d+)", r"\\boxed{\1}"),
+    (r"(?<=\d)(?: x |x)(?=\$?\d)", "*"),
+    (r"(?<=\d) [a-z]{2,}(?= [*/] \$?\d)", ""),  # `540 pounds / 3`
     (r"(?<![\\a-z])infinity(?![a-z])", r"\\infty "),
     (r"(?<=[\w$)}]) equals? (?=[\d$\\(-])", " = "),
     (r"(?:\b(?:minus|negative)\b|(?<=\bis )-|(?<=[:=] )-) +(?=[\d$\\])", "-"),
@@ -72,7 +76,7 @@ _CLEAN: Final[_Steps] = (
         lambda number: re.sub(r"\D", "", number[0]),
     ),
 )
-_TEXT: Final = r"\\(?:text|mbox|textbf|textit|mathrm|mathbf|textrm)\s*\{"
+_TEXT: Final = r"\\(?:text|mbox|textbf|textit|mathrm|mathbf|textrm|boldsymbol|bm)\s*\{"
 _POWER: Final = r"(?:\s*\^\s*(?:\{-?\d\}|\d))?"
 _UNIT_WORD: Final = rf"(?!\s*(?:{FACTOR}|{any_of(WORDS['connectives'] + ['am', 'pm'])}\b))"
 _PLAIN: Final[_Steps] = (
@@ -85,9 +89,10 @@ _PLAIN: Final[_Steps] = (
     (rf"(?<![\\a-z])({FUNCTION})", r"\\\1 "),
     (r"\^\s*-\s*(\d+|[a-z])", r"^{-\1}"),
     (r"\\sqrt\s*\(([^()]*)\)", r"\\sqrt{\1}"),
+    (r"(\\[dt]?frac)\s+(\d)\s+(\d)", r"\1\2\3"),
     (r"\\varnothing\b", r"\\emptyset"),
     (  # 0.1666... is 0.1 and 6/90
-        r"(\d*\.(\d*))\\overline\{(\d+)\}",
+        r"(\d*\.(\d*))\\(?:overline|bar)\{(\d+)\}",
         lambda d: rf"({d[1]}0+\frac{{{d[3]}}}{{{'9' * len(d[3])}{'0' * len(d[2])}}})",
     ),
     # `12\text{ cm}^2` is 12; `12\text{ million}` and `\text{cm}` are not.
