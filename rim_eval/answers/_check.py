@@ -13,7 +13,7 @@ from rim_eval.answers._final_answer import LONGEST_FINAL_ANSWER, find_final_answ
 from rim_eval.answers._plain import WORDS, any_of, as_number, clean, is_words, plain
 from rim_eval.types import FrozenModel
 
-_ONE_LETTER_UNIT: Final = re.compile(r"(?<=\d)\s?[mglLsh](?:\^\{?[23]\}?)?$")
+_LETTER_UNIT: Final = re.compile(r"(?<=\d)\s?(?:[mglLsh]|[kcm]?[mg]?/[mglLsh])(?:\^\{?[23]\}?)?$")
 _PERCENT: Final = re.compile(r"\s*(?:\\?%|\bper\s?cent\b|\bpercentage points?\b)", re.IGNORECASE)
 _CLOCK: Final = re.compile(r"0?(\d{1,2})(?::(\d\d))?\s*([ap]m)?", re.IGNORECASE)
 _BASE: Final = re.compile(r"(?<=\d)_\{?(\d+)\}?$")
@@ -103,7 +103,7 @@ def _equal(gold: str, answer: str, absolute_error: float | None) -> bool:
         return False  # math-verify takes `2x + 1 = 0` for 0, and drops bases and some brackets
     if answer.count("=") > gold.count("=") and not _LIST.search(answer):
         answer = answer.rpartition("=")[2].strip()  # the value of `7/2 = 3.5`
-    reference, number = as_number(gold), as_number(_ONE_LETTER_UNIT.sub("", answer))
+    reference, number = as_number(gold), as_number(_LETTER_UNIT.sub("", answer))
     if reference is not None and number is not None:
         distance = abs(reference - number)
         return distance < absolute_error if absolute_error else not distance

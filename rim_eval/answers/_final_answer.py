@@ -89,7 +89,8 @@ _APPRAISAL: Final = re.compile(  # `The answer is plausible: 12 of 20`, but not 
 )
 _REMARK: Final = re.compile(r"(?<=\s)\((?=[^()]*(?<![\\a-z])[a-z]{2})[^()]*\)", re.IGNORECASE)
 _QUANTITIES: Final = re.compile(  # `3 hours, or 180 minutes`
-    r"[$\\-]*\d[^a-z]*[a-z]{2,}(?: [a-z]+)?,? (?:and|or) [$\\-]*\d[^a-z]*[a-z]{2}", re.IGNORECASE
+    r"[$\\-]*\d[^a-z]*[a-z]{2,}(?: [a-z]+)?,? (?:and|or) [$\\-]*\d[^a-z]*[a-z]{2,}\W*\Z",
+    re.IGNORECASE,
 )
 
 

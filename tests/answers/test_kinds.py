@@ -43,6 +43,13 @@ KINDS: dict[str, list[tuple[str, str, bool | None]]] = {
         (r"\boxed{x = 58,500}", "58500", True),
         (r"\boxed{45,\!600}", "600", False),
     ],
+    "units of letters": [
+        ("The answer is 5 m/s.", "5", True),
+        (r"\boxed{3 g/L}", "3", True),
+        ("So it earns $12/h. The answer is $12/h.", "12", True),
+        (r"\boxed{5x/y}", "5", False),
+        (r"\boxed{2^3}", "2", False),
+    ],
     "several quantities with units are unscored": [
         ("The answer is 3 hours, or 180 minutes.", "3", None),
         ("The answer is 3 hours, or 180 minutes.", "180", None),
@@ -52,6 +59,8 @@ KINDS: dict[str, list[tuple[str, str, bool | None]]] = {
         (r"The probability is $\frac14$, or 25%.", r"\frac14", True),
         (r"The answer is $\frac14$ (or 0.25).", r"\frac14", True),
         ("The answer is 3 or 18.", "3", False),
+        ("The answer is 12 students and 4 of them are boys.", "12", True),
+        ("The answer is 5 apples, and 3 are red.", "5", True),
     ],
     "spelled numbers": [
         ("three apples", "3", True),
