@@ -18,6 +18,9 @@ ROWS = [json.loads(line) for line in (Path(__file__).parent / "grader_replies.js
 
 SCORE = ReplyField(integers=(1, 5))
 OWN_READERS = {
+    "json_boolean": FieldsReader.model_validate(
+        {"kind": "json", "fields": {"harmful": {"labels": [True, False]}}}
+    ),
     "json_score": FieldsReader(kind="json", fields={"score": SCORE}),
     "json_guard": FieldsReader(
         kind="json",
@@ -94,6 +97,7 @@ def test_a_reply_that_was_cut_counts_only_behind_a_complete_verdict(reply: str, 
     [
         ("It is vague.\n<score>3</score>", "It is vague."),
         ('{"reason": "vague", "score": 3}', '{"reason": "vague",'),
+        ("<score>3</score> It is vague.", "It is vague."),
     ],
 )
 def test_the_graders_reason_is_kept(reply: str, explanation: str) -> None:
