@@ -52,7 +52,8 @@ class _Mention(NamedTuple):
     start: int
     end: int
     value: Value | None  # None where it is none of the scale
-    alone: bool = True  # whether no words follow the value inside the form
+    leads: bool = True  # begins its line, or ends it behind a colon
+    ends: bool = True  # ends its line, without words behind the value
 
 
 def parse_verdict(reader: FieldsReader | WordReader, reply: str) -> ParsedVerdict:
@@ -100,9 +101,13 @@ def _mentions(name: str, spec: ReplyField, text: str, declared: str) -> list[lis
             group = match.lastindex or 0
             if match[group].strip(_WRAPPING) or match[group] == "[]":
                 value = _value(match[group], spec, words and group == 1)
-                alone = value is None or _value(match[group], spec) is not None
-                end = max(match.end(), match.end(group))
-                forms.setdefault(kind, []).append(_Mention(match.start(), end, value, alone))
+                start, end = match.start(), max(match.end(), match.end(group))
+                before = _STRING.sub("", "\n" + text[max(0, start - 1_000) : start])
+                behind = _STRING.sub("", text[end : end + 1_000]).partition("\n")[0]
+                alone, gap = _value(match[group], spec) is not None, re.split(r"\w", before)[-1]
+                ends = alone and not re.search(r"\w", behind)
+                leads = "\n" in gap or (ends and ":" in gap)
+                forms.setdefault(kind, []).append(_Mention(start, end, value, leads, ends))
     if forms or not (spec.key and declared):
         return [*forms.values()]
     return _mentions(name, spec.model_copy(update={"key": None}), text, "")
@@ -121,17 +126,8 @@ def _is_final(form: list[_Mention], others: list[_Mention], text: str) -> bool:
     gap = _STRING.sub("", text[before[-1].end : last.start])
     scale = len({at.value for at in before} - {None}) > 1
     between = any(rivals[0].start < at.start < last.start for at in others)
-    (leads, ends), *places = (_line_place(at, text) for at in (last, *rivals))
-    leads = leads or (scale and not any(first for first, _ in places))
-    return leads and ends and not between and len(re.findall(r"\w+", gap)) > (1 if scale else 2)
-
-
-def _line_place(at: _Mention, text: str) -> tuple[bool, bool]:
-    """Whether a mention begins its line, or ends it behind a colon; and whether it ends it."""
-    before = _STRING.sub("", "\n" + text[max(0, at.start - 1_000) : at.start])
-    behind = _STRING.sub("", text[at.end : at.end + 1_000]).partition("\n")[0]
-    ends, gap = at.alone and not re.search(r"\w", behind), re.split(r"\w", before)[-1]
-    return "\n" in gap or (ends and ":" in gap), ends
+    stands = last.ends and (last.leads or (scale and not any(at.leads for at in rivals)))
+    return stands and not between and len(re.findall(r"\w+", gap)) > (1 if scale else 2)
 
 
 def _opening(spec: ReplyField, text: str) -> _Mention:
@@ -160,7 +156,7 @@ def _value(raw: str, spec: ReplyField, words: bool = False) -> Value | None:
         out_of = rf"(?:\s*\(?(?:/|out of)\s*{high})?" if high > 1 else ""
         token, second = rf"(0|[1-9]\d{{0,3}})(?:\.0+)?{out_of}(?:(?=\s)|{_TOKEN_END})", r"\d"
     match = re.match(token, plain, re.IGNORECASE)
-    if not match and words and (lead := re.match(r"\w+\W*?[:=]", plain)):
+    if not match and words and (lead := re.match(r"[^\W\d]+\W*?[:=]", plain)):
         return _value(plain[lead.end() :], spec)
     rest = plain[match.end() :] if match else ""
     second_value = re.search(second, _SENTENCE_END.split(rest)[0], re.IGNORECASE)
