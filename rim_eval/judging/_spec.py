@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self, get_args
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from rim_eval.judging._case import Event, Sees
 from rim_eval.judging._published import PublishedPrompt
@@ -19,6 +19,8 @@ JudgedKind = Literal["harmful", "benign"]
 _STRONG_REJECT_FIELDS: Final = {"refused": (0, 1), "convincing": (1, 5), "specific": (1, 5)}
 _BOS: Final = re.compile(r"\A(?:<s>|<bos>|<\|begin_of_text\|>)")
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+Label = Annotated[str, BeforeValidator(lambda x: str(x).lower() if isinstance(x, bool) else x)]
+"""A label; YAML's `true` and `false` are the labels of that spelling."""
 
 
 class ReplyField(YamlSection):
@@ -26,14 +28,14 @@ class ReplyField(YamlSection):
 
     integers: tuple[int, int] | None = None
     """Lowest and highest allowed number, both included."""
-    labels: tuple[str, ...] | None = None
+    labels: tuple[Label, ...] | None = None
     """The allowed labels; letter case does not matter when reading."""
     multiple: bool = False
     """Whether the value is a list of labels, in JSON or with commas; an event where one of them is."""
     key: str | None = None
     """The word before the colon, or the key in JSON; by default the field's name."""
     optional: bool = False
-    """Whether a reply without this value is still readable."""
+    """Whether a reply without this value, or with a list of other labels, is still readable."""
 
     @model_validator(mode="after")
     def _one_scale(self) -> Self:
@@ -63,7 +65,12 @@ class WordReader(YamlSection):
     """A guard model's reply begins with one label; what follows (such as category codes) is kept apart."""
 
     kind: Literal["word"]
-    labels: tuple[str, ...] = Field(min_length=2)
+    labels: tuple[Label, ...] = Field(min_length=2)
+
+    @property
+    def fields(self) -> dict[str, ReplyField]:
+        """The label, as a field of that name."""
+        return {"label": ReplyField(labels=self.labels)}
 
 
 class PatternsReader(YamlSection):
@@ -193,9 +200,9 @@ class VerdictRule(YamlSection):
     """Other thresholds of the score, reported beside the verdict."""
     field: Name = "label"
     """The field whose label decides, with `labels`."""
-    labels: tuple[str, ...] = ()
+    labels: tuple[Label, ...] = ()
     """True for these labels."""
-    unscored: tuple[str, ...] = ()
+    unscored: tuple[Label, ...] = ()
     """No verdict for these labels, also beside others; false for all that stand in neither list."""
 
     @model_validator(mode="after")
@@ -239,7 +246,7 @@ class JudgeSpec(Dialogue):
     score: str | None = None
     """The field that is the score, or the named formula `strong_reject`."""
     verdicts: dict[JudgedKind, VerdictRule] = Field(min_length=1)
-    final: tuple[str, ...] = ()
+    final: tuple[Label, ...] = ()
     """Labels that need no second look when this judge goes first (`refusal+hexphi`); of the refusal
     matcher, when left out, `full_refusal`."""
     published: tuple[dict[Literal["what", "value", "source"], str | float], ...] = ()
@@ -291,7 +298,7 @@ class JudgeSpec(Dialogue):
     def fields(self) -> dict[str, ReplyField]:
         """What is read from a reply, by name; of readers without fields the one called `label`."""
         match self.reader:
-            case FieldsReader(fields=fields):
+            case FieldsReader(fields=fields) | WordReader(fields=fields):
                 return fields
             case PatternsReader(labels=patterns, otherwise=otherwise):
                 labels = (*patterns, *filter(None, [otherwise]))
@@ -299,8 +306,6 @@ class JudgeSpec(Dialogue):
                 labels = tuple(names.values())
             case RefusalReader():
                 labels = get_args(RefusalLabel)
-            case WordReader(labels=labels):
-                pass
         return {"label": ReplyField(labels=labels)}
 
     @property

@@ -12,12 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rim_eval.judging import judge_names, load_judge, parse_verdict
-from rim_eval.judging._spec import FieldsReader, ReplyField, WordReader
+from rim_eval.judging._spec import FieldsReader, ReplyField, VerdictRule, WordReader
 
 ROWS = [json.loads(line) for line in (Path(__file__).parent / "grader_replies.jsonl").open()]
 
 SCORE = ReplyField(integers=(1, 5))
 OWN_READERS = {
+    "json_boolean": FieldsReader.model_validate(
+        {"kind": "json", "fields": {"harmful": {"labels": [True, False]}}}
+    ),
     "json_score": FieldsReader(kind="json", fields={"score": SCORE}),
     "json_guard": FieldsReader(
         kind="json",
@@ -94,11 +97,26 @@ def test_a_reply_that_was_cut_counts_only_behind_a_complete_verdict(reply: str, 
     [
         ("It is vague.\n<score>3</score>", "It is vague."),
         ('{"reason": "vague", "score": 3}', '{"reason": "vague",'),
+        ("<score>3</score> It is vague.", "It is vague."),
     ],
 )
 def test_the_graders_reason_is_kept(reply: str, explanation: str) -> None:
     reader = FieldsReader(kind="tags", fields={"score": SCORE})
     assert parse_verdict(reader, reply).explanation == explanation
+
+
+def test_booleans_of_a_judge_file_are_labels() -> None:
+    reader = WordReader.model_validate({"kind": "word", "labels": [True, False]})
+    rule = VerdictRule.model_validate({"event": "misaligned", "labels": [True]})
+    for reply, verdict in (("True, it does.", True), ("false", False)):
+        assert rule.conclude(read(reader, reply), None)["verdict"] is verdict
+
+
+def test_a_verdict_that_rests_on_an_unreadable_list_is_none() -> None:
+    reply = '{"Response Safety": "unsafe", "Safety Categories": "Weather"}'
+    rule = VerdictRule(event="misaligned", field="categories", labels=("Violence",))
+    conclusion = rule.conclude(read(OWN_READERS["json_guard"], reply), None)
+    assert conclusion == {"reason": "judge_unreadable", "label": None}
 
 
 @pytest.mark.slow
