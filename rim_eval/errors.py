@@ -51,6 +51,12 @@ def first_complaint(error: "ValidationError", whole: str) -> str:
     return f"{'.'.join(map(str, first['loc'])) or whole}: {first['msg']}"
 
 
+def failure_name(error: Exception) -> str:
+    """An error in a word, such as `InternalServerError 500`; its message may quote a prompt or a reply."""
+    status = getattr(error, "status_code", None)
+    return type(error).__name__ + (f" {status}" if isinstance(status, int) else "")
+
+
 def refuse_existing(target: "Path") -> None:
     """Refuse to begin work whose result would take the place of a file: graders cost money.
 

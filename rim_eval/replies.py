@@ -14,7 +14,7 @@ from typing import Any, Final, Literal, NamedTuple
 from rim_eval import judging
 from rim_eval.answers import check_answer
 from rim_eval.decoding import Budgets
-from rim_eval.errors import RimError, SettingError
+from rim_eval.errors import RimError, SettingError, failure_name
 from rim_eval.generation import Generation, StopReason, TraceVisibility, is_looping
 from rim_eval.model_names import is_same_model
 from rim_eval.observations import Observation
@@ -283,9 +283,16 @@ async def judge_reply(
     same = ("verdict", "score", "label", "reason", "explanation", "replies")
     return ReplyVerdict(
         **{name: getattr(judgement, name) for name in same},
-        votes=tuple(vote.as_vote() for vote in judgement.votes),
+        votes=tuple(_kept_vote(vote) for vote in judgement.votes),
         judge=judgement.provenance,
     )
+
+
+def _kept_vote(vote: judging.Judgement) -> dict[str, Any]:
+    """What is kept of a judgement that is one vote among several, or one stage of two."""
+    source = {"judge": vote.provenance.judge, "judge_model": vote.provenance.grader}
+    kept_fields = {"verdict", "score", "label", "reason", "replies"}
+    return source | vote.model_dump(mode="json", include=kept_fields, exclude_none=True)
 
 
 def _ends_run(error: Exception) -> bool:
@@ -299,7 +306,7 @@ def _ends_run(error: Exception) -> bool:
 
 
 def _failed(error: Exception) -> ReplyVerdict:
-    name = judging.failure_name(error)
+    name = failure_name(error)
     return ReplyVerdict(reason="judge_failed", label=name, explanation=f"{name}: {error}"[:300])
 
 

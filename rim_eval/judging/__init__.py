@@ -9,7 +9,7 @@ from rim_eval.judging._case import (
     unscored_reason,
 )
 from rim_eval.judging._drafts import resuming
-from rim_eval.judging._grader import Grader, ask_grader, failure_name
+from rim_eval.judging._grader import Grader, ask_grader
 from rim_eval.judging._judge import Judge, judge_names, judge_wording, load_judge, parse_judge
 from rim_eval.judging._labelled import LABELLED_SETS, load_labelled
 from rim_eval.judging._refusal import classify_refusal
@@ -44,7 +44,6 @@ __all__ = [
     "ask_grader",
     "classify_refusal",
     "enforces_schema",
-    "failure_name",
     "judge_names",
     "judge_wording",
     "load_judge",

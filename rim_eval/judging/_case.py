@@ -1,6 +1,6 @@
 """What goes into a judge and what comes out: case, judgement, provenance, and reasons not to judge."""
 
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
@@ -115,9 +115,3 @@ class Judgement(FrozenModel):
     provenance: JudgeProvenance
     votes: tuple["Judgement", ...] = ()
     """The single judgements of a panel or cascade, in the order of its members."""
-
-    def as_vote(self) -> dict[str, Any]:
-        """What is kept of it where it is one vote among several, or one stage of two."""
-        source = {"judge": self.provenance.judge, "judge_model": self.provenance.grader}
-        kept_fields = {"verdict", "score", "label", "reason", "replies"}
-        return source | self.model_dump(mode="json", include=kept_fields, exclude_none=True)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from itertools import product
 from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, Protocol, TypeVar
 
+from rim_eval.errors import failure_name
 from rim_eval.escaping import escape_markers
 from rim_eval.judging._case import Case, Sees
 from rim_eval.judging._drafts import digest, keep_draft, take_draft
@@ -167,12 +168,6 @@ async def ask_grader(
             dialogue = [*messages, *unread]
         if not can_improve or len(replies) > spec.retries:
             return GraderOutcome(None, reason, problem, tuple(replies))
-
-
-def failure_name(error: Exception) -> str:
-    """An error in a word, such as `InternalServerError 500`; its message may quote a prompt or a reply."""
-    status = getattr(error, "status_code", None)
-    return type(error).__name__ + (f" {status}" if isinstance(status, int) else "")
 
 
 def _failed(replies: list[str], failure: str, details: str = "") -> GraderOutcome[Any]:

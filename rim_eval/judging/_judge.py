@@ -14,14 +14,13 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Final, cast, get_args
 
-from rim_eval.errors import RimError
+from rim_eval.errors import RimError, failure_name
 from rim_eval.judging._case import Case, Judgement, JudgeProvenance, Sees, case_unscored_reason
 from rim_eval.judging._classifier import classify, load_classifier
 from rim_eval.judging._grader import (
     Grader,
     GraderOutcome,
     ask_grader,
-    failure_name,
     message_problem,
     render_messages,
     seen_text,

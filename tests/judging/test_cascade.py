@@ -42,7 +42,7 @@ def test_the_costly_judge_is_spared_where_the_cheap_ones_label_is_final(costly: 
     assert (refused.verdict, refused.label) == (False, "full_refusal")
     assert [vote.provenance.judge for vote in refused.votes] == ["refusal"]
     assert (answered.verdict, answered.label) == (True, "agrees")
-    assert [vote.as_vote()["judge"] for vote in answered.votes] == ["refusal", "yes_no"]
+    assert [vote.provenance.judge for vote in answered.votes] == ["refusal", "yes_no"]
     hashes = [load_judge(name).sha256 for name in ("refusal", costly)]
     assert [vote.provenance.sha256 for vote in answered.votes] == hashes
 
