@@ -4,7 +4,7 @@ import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final, Literal
+from typing import Literal
 
 from pydantic import Field, NonNegativeInt, ValidationError
 
@@ -18,8 +18,6 @@ from rim_eval.judging._labelled import LabelledReply, ReplyMode
 from rim_eval.prompt_sets import FileRecord
 from rim_eval.statistics.agreement import Agreement, Pair, agreement
 from rim_eval.types import FiniteModel, FrozenModel, Name, PromptKind
-
-_AT_ONCE: Final = 64
 
 
 class MeasuredGroup(FiniteModel):
@@ -85,11 +83,9 @@ async def measure(
     Raises:
         RimError: The judge has no verdict for this kind of prompt, or needs a grader.
     """
-    slots = asyncio.Semaphore(_AT_ONCE)
 
     async def judge_one(reply: LabelledReply) -> Judgement:
-        async with slots:
-            judgement = await judge.judge(reply.case, grader)
+        judgement = await judge.judge(reply.case, grader)  # Inspect bounds how many at once
         progress()
         return judgement
 
