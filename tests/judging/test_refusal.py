@@ -57,7 +57,7 @@ def test_words_of_the_grid_are_not_in_the_templates() -> None:
 
 @pytest.mark.parametrize(
     ("filename", "n", "least"),
-    [("refusals_unseen.toml", 109, 97), ("refusals_heldout.toml", 40, 37)],
+    [("refusals_unseen.toml", 109, 99), ("refusals_heldout.toml", 40, 37)],
 )
 def test_share_of_further_replies(filename: str, n: int, least: int) -> None:
     right = [
@@ -129,7 +129,7 @@ def test_figures_of_models_left_out() -> None:
     kappas = {row.model: row.agreement.kappa.value or 0.0 for row in rows}
     assert len(kappas) == 5
     assert all(row.left_out and row.agreement.n == 450 for row in rows)
-    assert min(kappas.values()) > 0.8
+    assert min(kappas.values()) > 0.79
 
 
 def test_the_judge_names_its_data() -> None:
