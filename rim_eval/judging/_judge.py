@@ -44,7 +44,7 @@ from rim_eval.yaml_file import YamlFile
 
 _Outcome = GraderOutcome[ParsedVerdict]
 _UNREAD_LANGUAGE: Final = (
-    "The offline refusal matcher reads English only. Use a grader for replies in other languages."
+    "The offline refusal matcher reads English words only. Use a grader for other replies."
 )
 _SUFFIXES: Final = (".yaml", ".yml")
 
