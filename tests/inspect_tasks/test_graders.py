@@ -157,5 +157,5 @@ def test_a_publishers_prompt_that_cannot_be_had_is_said_before_anything_is_gener
     run: Any, script: Any
 ) -> None:
     grader = get_model("rim_toy/judge", script=script([{"reply": "1"}]), memoize=False)
-    with pytest.raises(PrerequisiteError, match=r"RIM_EVAL_DATA=<folder>; .*-T judge=hexphi_own"):
+    with pytest.raises(PrerequisiteError, match=r"RIM_EVAL_DATA=<folder>; .*`hexphi_own`"):
         run(script(COMPLIES), task_args={"judge": "hexphi"}, model_roles={"grader": grader})
