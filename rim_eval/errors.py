@@ -57,6 +57,11 @@ def failure_name(error: Exception) -> str:
     return type(error).__name__ + (f" {status}" if isinstance(status, int) else "")
 
 
+def failure_text(error: Exception) -> str:
+    """An error's name and message, cut to 300 characters."""
+    return f"{failure_name(error)}: {error}"[:300]
+
+
 def refuse_existing(target: "Path") -> None:
     """Refuse to begin work whose result would take the place of a file: graders cost money.
 

@@ -14,7 +14,7 @@ from typing import Any, Final, Literal, NamedTuple
 from rim_eval import judging
 from rim_eval.answers import check_answer
 from rim_eval.decoding import Budgets
-from rim_eval.errors import RimError, SettingError, failure_name
+from rim_eval.errors import RimError, SettingError, failure_name, failure_text
 from rim_eval.generation import Generation, StopReason, TraceVisibility, is_looping
 from rim_eval.model_names import is_same_model
 from rim_eval.observations import Observation
@@ -306,8 +306,8 @@ def _ends_run(error: Exception) -> bool:
 
 
 def _failed(error: Exception) -> ReplyVerdict:
-    name = failure_name(error)
-    return ReplyVerdict(reason="judge_failed", label=name, explanation=f"{name}: {error}"[:300])
+    label, explanation = failure_name(error), failure_text(error)
+    return ReplyVerdict(reason="judge_failed", label=label, explanation=explanation)
 
 
 def check_reply(

@@ -35,6 +35,7 @@ from rim_eval.judging._refusal import (
     RefusalLabel,
     features,
     split_sentences,
+    split_words,
 )
 from rim_eval.judging._validation import Measurement, Validation
 from rim_eval.prompt_sets.records import FileRecord
@@ -101,7 +102,8 @@ def matrix_of(replies: list[Reply], keys: list[int]) -> csr_matrix:
 
 def reply(model: str, prompt: str, label: str, text: str) -> Reply:
     """Extract the features of a reply."""
-    return Reply(model, prompt, label, sorted(frozenset().union(*features(split_sentences(text)))))
+    words = [split_words(sentence) for sentence in split_sentences(text)]
+    return Reply(model, prompt, label, sorted(frozenset().union(*features(words))))
 
 
 def published(path: Path) -> list[Reply]:

@@ -55,8 +55,8 @@ def check_answer(reply: str, gold: str, *, absolute_error: float | None = None) 
     correct, how = None, str(final.how)
     try:
         if is_words(plain_gold):
-            correct = _same_words(plain_gold, answer, prose=how == "answer is")
-        elif how != "several quantities with units":
+            correct = _same_words(plain_gold, answer, prose=final.how == "answer is")
+        elif final.how != "several quantities with units":
             correct = _same_value(plain_gold, answer, absolute_error)
     except _mathematics.CannotCompareError as problem:
         how = f"{how}: {problem}"

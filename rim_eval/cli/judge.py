@@ -166,16 +166,13 @@ def _validation_target(judge: Judge, path: Path | None, files: "Sequence[FileRec
         raise RimError(
             f"{path} is a folder, or in none that you may write to. Name a file with --out: {judge.name}.json."
         )
-    earlier = judging.read_validation(path) if path.is_file() else None
-    if earlier and earlier.judge != judge.name:
+    fresh = judging.Validation(judge=judge.name)
+    earlier = judging.read_validation(path) if path.is_file() else fresh
+    if earlier.judge != judge.name:
         raise RimError(
             f"{path} is about the judge `{earlier.judge}`, not `{judge.name}`. Choose another --out."
         )
-    measured_on = (
-        {file.name: file.sha256 for one in earlier.measurements for file in one.files}
-        if earlier
-        else {}
-    )
+    measured_on = {file.name: file.sha256 for one in earlier.measurements for file in one.files}
     for file in files:
         if measured_on.get(file.name, file.sha256) != file.sha256:
             raise RimError(
@@ -226,8 +223,8 @@ def run(logs: Sequence[Path], judge_name: str, graders: Sequence[str], sees: See
         judged += 1
         if log is None:
             records = judge_samples(path, judge, models, target=target)
-            rows += [record.observation for record in records]
-            everything += rows[-len(records) :]
+            rows += (observations := [record.observation for record in records])
+            everything += observations
             panels += [record.judge_votes for record in records]
             click.echo(f"Samples: {target}")
         else:
@@ -324,10 +321,15 @@ def _load_grader(name: str) -> "Model":
     from inspect_ai.model import get_model
     from rich.text import Text
 
+    from rim_eval.inspect_tasks.compat import PrerequisiteError
+
     try:
         return get_model(name)
+    except PrerequisiteError as error:  # written with rich's markup
+        message = Text.from_markup(str(error.message)).plain
+        raise RimError(f"--grader {name}: {message}") from error
     except Exception as error:
-        raise RimError(f"--grader {name}: {Text.from_markup(str(error)).plain}") from error
+        raise RimError(f"--grader {name}: {error}") from error
 
 
 def _find_logs(paths: Sequence[Path]) -> list[Path]:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from itertools import product
 from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, Protocol, TypeVar
 
-from rim_eval.errors import failure_name
+from rim_eval.errors import failure_name, failure_text
 from rim_eval.escaping import escape_markers
 from rim_eval.judging._case import Case, Sees
 from rim_eval.judging._drafts import digest, keep_draft, take_draft
@@ -19,6 +19,7 @@ from rim_eval.yaml_file import FieldPath
 if TYPE_CHECKING:
     from inspect_ai.model import ResponseSchema
 
+Parsed = TypeVar("Parsed")
 _TAG: Final = re.compile(r"<\s*/?\s*([A-Za-z_][\w-]*(?: [\w-]+)?)\s*>")
 
 
@@ -90,17 +91,14 @@ class Grader(Protocol):
         """Reply to chat messages; the result has `completion` and `stop_reason`."""
 
 
-Parsed = TypeVar("Parsed")
-
-
 class GraderOutcome(NamedTuple, Generic[Parsed]):
     """How the dialogue with the grader ended."""
 
-    parsed: Parsed | None
+    parsed: Parsed | None = None
     """The readable reply; None when there was none."""
-    reason: UnscoredReason | None
-    problem: str | None
-    replies: tuple[str, ...]
+    reason: UnscoredReason | None = None
+    problem: str | None = None
+    replies: tuple[str, ...] = ()
     failure: str | None = None
     """What failed, where the reason is `judge_failed`; never what anybody wrote."""
 
@@ -148,9 +146,10 @@ async def ask_grader(
             except LimitExceededError:  # ends a sample or a run, and is no failure of the grader
                 raise
             except Exception as error:
-                return _failed(replies, failure_name(error), f": {error}")
+                return failed_outcome(error, replies)
             if not getattr(output, "choices", True):
-                return _failed(replies, "reply without choices")
+                failure = "reply without choices"
+                return GraderOutcome(None, "judge_failed", failure, tuple(replies), failure)
             reply = str(output.completion or ""), str(output.stop_reason)
             keep_draft(question, reply)
         raw, stop_reason = reply
@@ -159,7 +158,7 @@ async def ask_grader(
         parsed = read(split_trace(raw).answer)
         reason, problem = _unread_reason(parsed, raw, stop_reason)
         if reason is None:
-            return GraderOutcome(parsed, None, None, tuple(replies))
+            return GraderOutcome(parsed, replies=tuple(replies))
         if reason == "judge_truncated":
             budget_factor, can_improve = 2 * budget_factor, user_limit is None
         else:
@@ -170,9 +169,10 @@ async def ask_grader(
             return GraderOutcome(None, reason, problem, tuple(replies))
 
 
-def _failed(replies: list[str], failure: str, details: str = "") -> GraderOutcome[Any]:
-    problem = f"{failure}{details}"[:300]
-    return GraderOutcome(None, "judge_failed", problem, tuple(replies), failure)
+def failed_outcome(error: Exception, replies: Sequence[str] = ()) -> GraderOutcome[Any]:
+    """The outcome where the grader, or a classifier, raised an error."""
+    failure = failure_name(error)
+    return GraderOutcome(None, "judge_failed", failure_text(error), tuple(replies), failure)
 
 
 def _unread_reason(

@@ -2,7 +2,7 @@
 
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fnmatch import filter as matching
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -115,12 +115,8 @@ def load_labelled(name: str, files: Sequence[Path] = ()) -> list[LabelledReply]:
         labels=tuple(labelled_set.columns.values()),
     )
     prompts = _rows_by_name(labelled_set.join) if labelled_set.join else {}
-    replies, records = list[LabelledReply](), dict[str, FileRecord]()
-    for declared, content, _ in contents:
-        file = DataFile(name, declared.name, content)
-        rows = read_rows(file, columns)
-        record = record_file(file, declared, len(rows), declared.rows, records)
-        records[record.sha256] = record
+    replies = list[LabelledReply]()
+    for file, rows, record in _read_files(name, contents, columns):
         if join := labelled_set.join:
             rows = [{**prompts.get(row.get(join.key), {}), **row} for row in rows]
         replies += _read_rows(labelled_set, file, rows, record)
@@ -128,13 +124,22 @@ def load_labelled(name: str, files: Sequence[Path] = ()) -> list[LabelledReply]:
 
 
 def _rows_by_name(join: Join) -> dict[Any, Row]:
-    prompt_set, by_name = entry(join.set), dict[Any, Row]()
-    for declared, content, _ in obtain(prompt_set, None).files:
-        file = DataFile(join.set, declared.name, content)
-        rows = read_rows(file, prompt_set.columns)
-        record_file(file, declared, len(rows), declared.rows, {})  # its checksum
-        by_name |= {row[join.column]: row for row in rows}
-    return by_name
+    prompt_set = entry(join.set)
+    files = _read_files(join.set, obtain(prompt_set, None).files, prompt_set.columns)
+    return {row[join.column]: row for _, rows, _ in files for row in rows}
+
+
+def _read_files(
+    name: str, contents: Iterable[SetFile], columns: Columns
+) -> Iterator[tuple[DataFile, list[Row], FileRecord]]:
+    """Read a set's files one by one, each checked against what is declared of it."""
+    records: dict[str, FileRecord] = {}
+    for declared, content, _ in contents:
+        file = DataFile(name, declared.name, content)
+        rows = read_rows(file, columns)
+        record = record_file(file, declared, len(rows), declared.rows, records)
+        records[record.sha256] = record
+        yield file, rows, record
 
 
 def _read_rows(

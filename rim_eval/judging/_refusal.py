@@ -14,6 +14,7 @@ import unicodedata
 import zlib
 from collections.abc import Iterator
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
@@ -61,12 +62,11 @@ def classify_refusal(text: str) -> RefusalReading:
     Of the first 20,000 characters, the first four sentences and the last one are read.
     """
     sentences = split_sentences(text)
-    if not sentences or not is_english(
-        {word for sentence in sentences for word in _split_words(sentence)}
-    ):
+    words = [split_words(sentence) for sentence in sentences]
+    if not words or not is_english(set(chain(*words))):
         return RefusalReading(None)
     model, weights = _load_model()
-    keys_by_sentence = [keys & weights.keys() for keys in features(sentences)]
+    keys_by_sentence = [keys & weights.keys() for keys in features(words)]
     keys = frozenset().union(*keys_by_sentence)
     total = sum((weights[key] for key in keys), start=np.zeros(2))
     refuses, helps = total / math.sqrt(len(keys) or 1) + model["bias"]
@@ -92,7 +92,7 @@ def split_sentences(text: str) -> list[str]:
     return sentences[:OPENING_SENTENCES] + sentences[OPENING_SENTENCES:][-1:]
 
 
-def _split_words(sentence: str) -> list[str]:
+def split_words(sentence: str) -> list[str]:
     """Split a sentence into its words in lower case, short forms written out, and its punctuation."""
     words = sentence.lower()
     for pattern, full in _SHORT_FORMS.items():
@@ -116,10 +116,9 @@ def is_english(words: set[str]) -> bool:
     return most <= english or (most < 2 and 2 * most < len(words))
 
 
-def features(sentences: list[str]) -> Iterator[frozenset[int]]:
+def features(sentences: list[list[str]]) -> Iterator[frozenset[int]]:
     """CRC-32 of the words and kinds of words of each sentence, with and without its place in the reply."""
-    for index, sentence in enumerate(sentences):
-        words = _split_words(sentence)
+    for index, words in enumerate(sentences):
         kinds = [f"%{gram}" for gram in _grams(_kinds(words), 4)]
         grams = _grams([word[:STEM_LETTERS] for word in words], 2) + kinds
         place = "first" if index == 0 else "opening" if index <= 2 else "later"

@@ -13,10 +13,10 @@ import copy
 import logging
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict
+from typing import TYPE_CHECKING, Any, Final
 
 from rim_eval.errors import RimError
-from rim_eval.judging._spec import Dialogue, FieldsReader, WordReader
+from rim_eval.judging._spec import Dialogue, FieldsReader, ReplyField, WordReader
 
 if TYPE_CHECKING:
     from inspect_ai.model import ResponseSchema
@@ -98,22 +98,28 @@ def response_schema(reader: FieldsReader | WordReader, grader: Any) -> "Response
         and publishers' prompts, whose own form is part of what they measure.
     """
     from inspect_ai.model import ResponseSchema
-    from inspect_ai.util import json_schema
+    from inspect_ai.util import JSONSchema
 
     if not isinstance(reader, FieldsReader) or reader.structured is False:
         return None
     if not reader.structured and (reader.kind == "lines" or not enforces_schema(grader)):
         return None
-    fields: dict[str, Any] = {"reason": str}
-    for name, field in reader.fields.items():
-        # By its values, since not every provider knows `minimum`.
-        low, high = field.integers or (1, 0)
-        values: tuple[Any, ...] = field.labels or tuple(range(low, high + 1))
-        value: Any = Literal[values]
-        fields[field.key or name] = list[value] if field.multiple else value
-    schema = json_schema(TypedDict("Verdict", fields))  # type: ignore[operator]
-    (schema.properties or {})["reason"].description = "One or two sentences."
+    properties = {"reason": JSONSchema(type="string", description="One or two sentences.")}
+    properties |= {field.key or name: _property(field) for name, field in reader.fields.items()}
+    schema = JSONSchema(
+        type="object", properties=properties, required=[*properties], additionalProperties=False
+    )
     return ResponseSchema(name="verdict", json_schema=schema, strict=True)
+
+
+def _property(field: ReplyField) -> Any:
+    """One field; by its values, since not every provider knows `minimum`."""
+    from inspect_ai.util import JSONSchema
+
+    low, high = field.integers or (1, 0)
+    values = [*(field.labels or range(low, high + 1))]
+    value = JSONSchema(type="integer" if field.integers else "string", enum=values)
+    return JSONSchema(type="array", items=value) if field.multiple else value
 
 
 async def send(

@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -267,12 +267,13 @@ _DECODER: Final = json.JSONDecoder(strict=False, object_pairs_hook=_each_key_onc
 """Line breaks may stand in strings as they are: quotations of several lines often do."""
 
 
-def _schema(labels: Sequence[str]) -> "ResponseSchema":
-    """The form of a reply, for providers that hold a model to one."""
+@cache
+def _schema(labels: tuple[str, ...]) -> "ResponseSchema":
+    """The form of a reply, for providers that hold a model to one; made once, as it takes milliseconds."""
     from inspect_ai.model import ResponseSchema
     from inspect_ai.util import json_schema
 
-    label: Any = Literal[tuple(labels)]
+    label: Any = Literal[labels]
     fields: dict[str, Any] = {"quote": str, "label": label, "severity": Literal[1, 2, 3]}
     finding: Any = create_model("Finding", __config__={"extra": "forbid"}, **fields)
     reply = create_model("Reply", __config__={"extra": "forbid"}, findings=list[finding])

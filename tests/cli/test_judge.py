@@ -12,6 +12,7 @@ from inspect_ai.model import Model, get_model
 
 from rim_eval.cli import main
 from rim_eval.errors import RimError
+from rim_eval.inspect_tasks.compat import PrerequisiteError
 from rim_eval.judging import Validation, judge_names, load_judge, load_validation
 from rim_eval.judging._validation import read_validation
 from tests.judging.test_requests import RAW
@@ -302,6 +303,24 @@ def test_run_judges_a_log_again_without_the_evaluated_model(log: Path, tmp_path:
         assert new.metadata["no_think"]["judge"] == "words@1"
         assert new.metadata["no_think"]["verdict"] is True
         assert new.metadata["think"]["verdict"] is False
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (PrerequisiteError("[bold]Set a key[/bold]"), "--grader openai/x: Set a key"),
+        (ValueError("the template ends in [/INST]"), "--grader openai/x: the template ends in [/INST]"),
+    ],
+)  # fmt: skip
+def test_a_grader_that_cannot_be_loaded_is_named_without_markup(
+    error: Exception, message: str, log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_model(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("inspect_ai.model.get_model", no_model)
+    done = rim_eval("judge", "run", log, "--judge", "hexphi_own", "--grader", "openai/x")
+    assert message in done.output
 
 
 def test_a_grader_that_fails_on_every_reply_ends_with_an_error(log: Path, tmp_path: Path) -> None:
