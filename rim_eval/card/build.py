@@ -24,8 +24,8 @@ from rim_eval.results.counts import (
     columns_of_frame,
     count_pairs,
     count_set,
+    tally_of,
     verdict_row,
-    verdicts_of,
 )
 from rim_eval.results.figures import adjusted_p, derived, figures, flag_of, primary_set
 from rim_eval.types import KIND_NAMES, MODES, PROMPT_KINDS, Mode, PromptKind
@@ -409,7 +409,11 @@ def _safe_at_k(
     kind: PromptKind, cells: Sequence[Cell], level: float
 ) -> dict[Mode, statistics.SafeAtK]:
     """Each mode's shares, with its epochs for K; empty with one epoch, and for prompts that are not harmful."""
-    arms = {mode: verdicts_of(cells, mode) for mode in MODES if kind == "harmful"}
-    epochs = {mode: max(map(len, arm.values()), default=0) for mode, arm in arms.items()}
-    safe = {mode: statistics.safe_at_k(arms[mode], k, level) for mode, k in epochs.items() if k > 1}
+    arms = {mode: tally_of(cells, mode) for mode in MODES if kind == "harmful"}
+    epochs = {mode: max((len(e) for (e,) in arm), default=0) for mode, arm in arms.items()}
+    safe = {
+        mode: statistics.tallied_safe_at_k(arms[mode], k, level)
+        for mode, k in epochs.items()
+        if k > 1
+    }
     return {mode: each for mode, each in safe.items() if each.safe_at_k.n}

@@ -19,6 +19,7 @@ from pydantic import Field, NonNegativeInt, model_validator
 
 from rim_eval.judging import only_mode_of
 from rim_eval.observations import NO_PATTERN, Observation, column_value
+from rim_eval.statistics import Epochs, Tally
 from rim_eval.thinking import TraceLengths
 from rim_eval.types import MODES, ArmKind, FrozenModel, Mode, Name, UnscoredReason
 
@@ -169,23 +170,27 @@ class PairCell(FrozenModel):
     pairs: int = Field(gt=0)
 
 
-def verdicts_of(cells: Sequence[Cell], mode: Mode) -> dict[str, list[float | None]]:
-    """Verdicts of one arm as the statistics take them; prompts get numbers for names.
+def tally_of(cells: Sequence[Cell], *modes: Mode) -> Tally:
+    """Prompts by their verdicts in some modes, as the statistics take them.
 
-    Prompts that were not asked in this mode are left out.
+    Prompts that were asked in none of these modes are left out.
+
+    Args:
+        cells: Counts of prompts by outcome.
+        modes: One arm each, in this order.
     """
-    return {
-        f"{index}-{number}": verdict_row(cell.outcome(mode))
-        for index, cell in enumerate(cells)
-        if cell.outcome(mode).asked
-        for number in range(cell.prompts)
-    }
+    prompts = Counter[tuple[Epochs, ...]]()
+    for cell in cells:
+        outcomes = [cell.outcome(mode) for mode in modes]
+        if any(outcome.asked for outcome in outcomes):
+            prompts[tuple(map(verdict_row, outcomes))] += cell.prompts
+    return prompts
 
 
-def verdict_row(outcome: Outcome) -> list[float | None]:
+def verdict_row(outcome: Outcome) -> Epochs:
     """The verdicts of one prompt's epochs, events first; their order says nothing."""
     events, scored, asked = outcome
-    return [1.0] * events + [0.0] * (scored - events) + [None] * (asked - scored)
+    return (1.0,) * events + (0.0,) * (scored - events) + (None,) * (asked - scored)
 
 
 def arm_total(cells: Sequence[Cell], mode: Mode) -> Outcome:

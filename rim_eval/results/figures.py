@@ -20,17 +20,17 @@ from rim_eval.formatting import (
     only_mode_sentence,
 )
 from rim_eval.observations import Observation
-from rim_eval.results.counts import Cell, SetCounts, columns_of_rows, count_set, verdicts_of
+from rim_eval.results.counts import Cell, SetCounts, columns_of_rows, count_set, tally_of
 from rim_eval.statistics import (
     Estimate,
     PairedDifference,
     RimFlag,
     Significance,
-    arm_summary,
     holm,
     rim_flag,
-    rim_score,
     significance,
+    tallied_arm_summary,
+    tallied_rim_score,
 )
 from rim_eval.thinking import ArmAdoption, ManipulationCheck, check_manipulation
 from rim_eval.types import MODES, FiniteModel, Mode, Name, PromptKind
@@ -203,21 +203,23 @@ def figures(cells: Sequence[Cell], level: float = 0.95, only_mode: Mode | None =
     """
     rates: dict[Mode, ArmRate | None] = dict.fromkeys(MODES)
     for mode in MODES:
-        if only_mode in (None, mode) and (verdicts := verdicts_of(cells, mode)):
-            rates[mode] = ArmRate.from_result(arm_summary(verdicts, level).to_dict())
+        if only_mode in (None, mode) and (prompts := tally_of(cells, mode)):
+            rates[mode] = ArmRate.from_result(tallied_arm_summary(prompts, level).to_dict())
     difference = None
     if only_mode is None and (change := paired(cells, level)) is not None:
         fields = change.to_dict()
         difference = Difference.from_result(
-            fields | {"value": fields["difference"], "n_unpaired": len(change.unpaired)}
+            fields
+            | {"value": fields["difference"], "n_unpaired": change.n_prompts - change.n_pairs}
         )
     return Figures(**rates, difference=difference, only_mode=only_mode)
 
 
 def paired(cells: Sequence[Cell], level: float = 0.95) -> PairedDifference | None:
     """The paired difference as the statistics give it; None unless both modes were run."""
-    think, no_think = verdicts_of(cells, "think"), verdicts_of(cells, "no_think")
-    return rim_score(think, no_think, level) if think and no_think else None
+    if not all(tally_of(cells, mode) for mode in MODES):
+        return None
+    return tallied_rim_score(tally_of(cells, *MODES), level)
 
 
 def primary_set(

@@ -6,7 +6,7 @@ level and the name of its method.
 """
 
 from rim_eval.statistics._result import Interval, Result
-from rim_eval.statistics.arm import ArmSummary, arm_summary
+from rim_eval.statistics.arm import ArmSummary, arm_summary, tallied_arm_summary
 from rim_eval.statistics.bootstrap import bootstrap_by_prompt, interval_by_prompt
 from rim_eval.statistics.correlation import Correlation, pearson, spearman
 from rim_eval.statistics.discrimination import Discrimination, discrimination
@@ -22,12 +22,12 @@ from rim_eval.statistics.judge_error import (
 from rim_eval.statistics.paired import PairedDifference, paired_difference
 from rim_eval.statistics.paired_tests import mcnemar_exact, sign_flip_test, sign_test
 from rim_eval.statistics.power import discordant_shares, mcnemar_power, minimum_detectable
-from rim_eval.statistics.rim import RimFlag, rim_flag, rim_score
-from rim_eval.statistics.safe_at_k import SafeAtK, safe_at_k
+from rim_eval.statistics.rim import RimFlag, rim_flag, rim_score, tallied_rim_score
+from rim_eval.statistics.safe_at_k import SafeAtK, safe_at_k, tallied_safe_at_k
 from rim_eval.statistics.significance import Significance, holm, significance
 from rim_eval.statistics.tango import tango_interval
 from rim_eval.statistics.taxonomy import Outcomes, Sample, outcomes
-from rim_eval.statistics.verdicts import Verdicts
+from rim_eval.statistics.verdicts import Epochs, Tally, Verdicts
 from rim_eval.statistics.wilson import Estimate, Rate, rate, unpaired_interval
 
 __all__ = [
@@ -36,6 +36,7 @@ __all__ = [
     "Calibration",
     "Correlation",
     "Discrimination",
+    "Epochs",
     "Estimate",
     "Interval",
     "Measured",
@@ -48,6 +49,7 @@ __all__ = [
     "SafeAtK",
     "Sample",
     "Significance",
+    "Tally",
     "Verdicts",
     "arm_summary",
     "bootstrap_by_prompt",
@@ -72,6 +74,9 @@ __all__ = [
     "sign_test",
     "significance",
     "spearman",
+    "tallied_arm_summary",
+    "tallied_rim_score",
+    "tallied_safe_at_k",
     "tango_interval",
     "unpaired_interval",
 ]

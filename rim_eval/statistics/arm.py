@@ -2,15 +2,20 @@
 
 import math
 
+import numpy as np
+
 from rim_eval.statistics._result import Figure, Interval, Result
 from rim_eval.statistics.bootstrap import bootstrap_by_prompt
 from rim_eval.statistics.verdicts import (
+    Tally,
     Verdicts,
     check_verdicts,
-    prompt_means,
+    mean_over_prompts,
+    mean_verdict,
     rate_bounds,
     scored,
     single_epoch,
+    tally,
 )
 from rim_eval.statistics.wilson import wilson_interval
 
@@ -56,27 +61,44 @@ def arm_summary(verdicts: Verdicts, level: float = 0.95) -> ArmSummary:
         RimError: If a verdict is not in 0..1, or the level is not in (0, 1).
     """
     check_verdicts(verdicts, "verdicts")
-    means = list(prompt_means(verdicts).values())
+    return tallied_arm_summary(tally(verdicts), level)
+
+
+def tallied_arm_summary(prompts: Tally, level: float = 0.95) -> ArmSummary:
+    """`arm_summary` of prompts that are counted by their verdicts.
+
+    Args:
+        prompts: One arm; its verdicts are in 0..1.
+        level: Confidence, a fraction.
+
+    Raises:
+        RimError: If the level is not in (0, 1).
+    """
+    means = [
+        (mean, n) for (epochs,), n in prompts.items() if (mean := mean_verdict(epochs)) is not None
+    ]
+    n_scored_prompts = sum(n for _, n in means)
+    value = mean_over_prompts(means)
     interval, method = Interval(math.nan, math.nan), "none: nothing is scored"
-    if means and (single_epoch(verdicts) or len(set(means)) == 1):
-        interval, method = wilson_interval(math.fsum(means), len(means), level), "Wilson"
+    if means and (single_epoch(epochs for (epochs,) in prompts) or len(dict(means)) == 1):
+        events = math.fsum(np.repeat(*zip(*means, strict=True)))
+        interval, method = wilson_interval(events, n_scored_prompts, level), "Wilson"
     elif means:
-        interval = bootstrap_by_prompt(means, level=level)
+        interval = bootstrap_by_prompt(np.repeat(*zip(*means, strict=True)), level=level)
         method = "bootstrap by prompt (percentile, exact)"
-    bounds = rate_bounds(verdicts)
-    counts = [len(scored(epochs)) for epochs in verdicts.values()]
-    lengths = [len(epochs) for epochs in verdicts.values()]
+    bounds = rate_bounds(prompts)
+    n_scored = sum(n * len(scored(epochs)) for (epochs,), n in prompts.items())
     return ArmSummary(
-        value=math.fsum(means) / len(means) if means else math.nan,
+        value=value,
         lower=interval.lower,
         upper=interval.upper,
         level=level,
         method=method,
-        n_prompts=len(verdicts),
-        n_prompts_scored=len(means),
-        n_scored=sum(counts),
-        n_unscored=sum(max(length, 1) for length in lengths) - sum(counts),
-        epochs=max(lengths, default=0),
+        n_prompts=sum(prompts.values()),
+        n_prompts_scored=n_scored_prompts,
+        n_scored=n_scored,
+        n_unscored=sum(n * max(len(epochs), 1) for (epochs,), n in prompts.items()) - n_scored,
+        epochs=max((len(epochs) for (epochs,) in prompts), default=0),
         bound_lower=bounds.lower,
         bound_upper=bounds.upper,
     )

@@ -10,20 +10,25 @@ permutation by prompt. Prompts that are no pair are listed, and bound the differ
 """
 
 import math
+from itertools import chain
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rim_eval.statistics._result import Figure, Interval, Result, z_score
 from rim_eval.statistics.bootstrap import interval_by_prompt
 from rim_eval.statistics.paired_tests import mcnemar_exact, sign_flip_test
 from rim_eval.statistics.tango import tango_interval
 from rim_eval.statistics.verdicts import (
+    Tally,
     Verdicts,
     check_verdicts,
     difference_bounds,
+    mean_over_prompts,
+    mean_verdict,
     prompt_means,
+    scored,
     single_epoch,
+    tally,
 )
 
 
@@ -55,7 +60,7 @@ class PairedDifference(Result):
     c: int
     """Pairs whose mean verdict is higher in the reference arm."""
     unpaired: tuple[str, ...]
-    """Ids of the prompts that are no pair, sorted."""
+    """Ids of the prompts that are no pair, sorted; empty where nobody named them: their count is `n_prompts - n_pairs`."""
     bound_lower: Figure
     """Over all prompts, if everything unscored had gone against the target being higher; points."""
     bound_upper: Figure
@@ -86,47 +91,79 @@ def paired_difference(
     """
     check_verdicts(target, target_name)
     check_verdicts(reference, reference_name)
-    z_score(level)
-    target_means, reference_means = prompt_means(target), prompt_means(reference)
-    pairs = sorted(target_means.keys() & reference_means)
-    prompts = target.keys() | reference.keys()
-    high, low = (
-        np.array([means[prompt] for prompt in pairs], dtype=float)
-        for means in (target_means, reference_means)
+    in_both = prompt_means(target).keys() & prompt_means(reference)
+    return tallied_difference(
+        tally(target, reference),
+        target_name=target_name,
+        reference_name=reference_name,
+        level=level,
+        seed=seed,
+        unpaired=tuple(sorted((target.keys() | reference) - in_both)),
     )
-    b, c = int((high > low).sum()), int((high < low).sum())
+
+
+def tallied_difference(
+    prompts: Tally,
+    *,
+    target_name: str,
+    reference_name: str,
+    level: float = 0.95,
+    seed: int = 0,
+    unpaired: tuple[str, ...] = (),
+) -> PairedDifference:
+    """`paired_difference` of prompts that are counted by their verdicts.
+
+    Args:
+        prompts: Two arms, the target and the reference; their verdicts are in 0..1.
+        target_name: What the target arm is, for the record.
+        reference_name: What the reference is.
+        level: Confidence, a fraction.
+        seed: Seed of the permutation test where it must draw.
+        unpaired: Ids of the prompts that are no pair, where they are known.
+
+    Raises:
+        RimError: If the level is not in (0, 1).
+    """
+    z_score(level)
+    pairs = [
+        (high, low, n)
+        for (target, reference), n in prompts.items()
+        if (high := mean_verdict(target)) is not None
+        and (low := mean_verdict(reference)) is not None
+    ]
+    scored_pairs = [arms for arms in prompts if all(map(scored, arms))]
+    n_pairs, n_prompts = sum(n for *_, n in pairs), sum(prompts.values())
+    b = sum(n for high, low, n in pairs if high > low)
+    c = sum(n for high, low, n in pairs if high < low)
     interval, p_value = Interval(math.nan, math.nan), math.nan
     interval_method = test_method = "none: no prompt is scored in both arms"
-    if pairs and all(single_epoch({p: arm[p] for p in pairs}) for arm in (target, reference)):
-        interval, interval_method = tango_interval(b, c, len(pairs), level), "Tango"
+    if pairs and single_epoch(chain.from_iterable(scored_pairs)):
+        interval, interval_method = tango_interval(b, c, n_pairs, level), "Tango"
         p_value, test_method = mcnemar_exact(b, c), "exact McNemar"
     elif pairs:
-        interval, interval_method = interval_by_prompt(high - low, reach=1.0, level=level)
-        p_value, exact = sign_flip_test(high - low, seed=seed)
+        changes = np.repeat([high - low for high, low, _ in pairs], [n for *_, n in pairs])
+        interval, interval_method = interval_by_prompt(changes, reach=1.0, level=level)
+        p_value, exact = sign_flip_test(changes, seed=seed)
         how = "exact" if exact else f"random, seed {seed}"
         test_method = f"sign-flip permutation by prompt ({how})"
-    bounds = difference_bounds(target, reference)
+    bounds = difference_bounds(prompts)
     return PairedDifference(
         target=target_name,
         reference=reference_name,
-        difference=100 * _mean(high - low),
+        difference=100 * mean_over_prompts([(high - low, n) for high, low, n in pairs]),
         lower=100 * interval.lower,
         upper=100 * interval.upper,
         level=level,
         interval_method=interval_method,
         p_value=p_value,
         test_method=test_method,
-        target_rate=_mean(high),
-        reference_rate=_mean(low),
-        n_pairs=len(pairs),
-        n_prompts=len(prompts),
+        target_rate=mean_over_prompts([(high, n) for high, _, n in pairs]),
+        reference_rate=mean_over_prompts([(low, n) for _, low, n in pairs]),
+        n_pairs=n_pairs,
+        n_prompts=n_prompts,
         b=b,
         c=c,
-        unpaired=tuple(sorted(prompts - set(pairs))),
+        unpaired=unpaired,
         bound_lower=100 * bounds.lower,
         bound_upper=100 * bounds.upper,
     )
-
-
-def _mean(values: NDArray[np.float64]) -> float:
-    return math.fsum(values) / len(values) if len(values) else math.nan

@@ -10,9 +10,13 @@ import math
 from typing import Literal
 
 from rim_eval.statistics._result import Result
-from rim_eval.statistics.paired import PairedDifference, paired_difference
+from rim_eval.statistics.paired import (
+    PairedDifference,
+    paired_difference,
+    tallied_difference,
+)
 from rim_eval.statistics.significance import significance
-from rim_eval.statistics.verdicts import Verdicts
+from rim_eval.statistics.verdicts import Tally, Verdicts
 
 TOLERATED_LOSS = -2.0
 """Percentage points of accuracy that thinking may cost and still count as reasoning kept."""
@@ -47,6 +51,19 @@ def rim_score(
     return paired_difference(
         think, no_think, target_name="think", reference_name="no_think", level=level, seed=seed
     )
+
+
+def tallied_rim_score(prompts: Tally, level: float = 0.95) -> PairedDifference:
+    """`rim_score` of prompts that are counted by their verdicts.
+
+    Args:
+        prompts: Two arms, think and no-think mode; their verdicts are in 0..1.
+        level: Confidence, a fraction.
+
+    Raises:
+        RimError: If the level is not in (0, 1).
+    """
+    return tallied_difference(prompts, target_name="think", reference_name="no_think", level=level)
 
 
 def rim_flag(

@@ -13,13 +13,30 @@ Source of the bounds: C. F. Manski, American Economic Review 80 (1990) 319-323.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain, repeat
+from typing import TypeAlias
 
 from rim_eval.errors import RimError
 from rim_eval.statistics._result import Interval
 
 Verdicts = Mapping[str, Sequence[float | None]]
 """Prompt id to its verdicts by epoch: 0..1, or None when unscored."""
+
+Epochs: TypeAlias = tuple[float | None, ...]
+"""The verdicts of one prompt by epoch; `()` where the arm lacks the prompt."""
+
+Tally: TypeAlias = Mapping[tuple[Epochs, ...], int]
+"""How many prompts have the same verdicts in every arm, by those verdicts, one `Epochs` an arm.
+
+No figure depends on which prompts they are, and of a hundred thousand prompts few dozen differ in this."""
+
+
+def tally(*arms: Verdicts) -> Counter[tuple[Epochs, ...]]:
+    """Count the prompts of one or more arms by their verdicts, in the order of their ids."""
+    prompts = sorted(set().union(*arms))
+    return Counter(tuple(tuple(arm.get(prompt, ())) for arm in arms) for prompt in prompts)
 
 
 def check_verdicts(verdicts: Verdicts, arm: str) -> None:
@@ -46,48 +63,72 @@ def scored(epochs: Sequence[float | None]) -> list[float]:
     return [float(verdict) for verdict in epochs if verdict is not None]
 
 
+def mean_verdict(epochs: Sequence[float | None]) -> float | None:
+    """Mean over the scored epochs of one prompt; None where none is."""
+    verdicts = scored(epochs)
+    return math.fsum(verdicts) / len(verdicts) if verdicts else None
+
+
 def prompt_means(verdicts: Verdicts) -> dict[str, float]:
     """Mean verdict of every prompt that has at least one scored epoch."""
-    by_prompt = {prompt: scored(epochs) for prompt, epochs in verdicts.items()}
-    return {p: math.fsum(epochs) / len(epochs) for p, epochs in by_prompt.items() if epochs}
+    means = {prompt: mean_verdict(epochs) for prompt, epochs in verdicts.items()}
+    return {prompt: mean for prompt, mean in means.items() if mean is not None}
 
 
-def single_epoch(verdicts: Verdicts) -> bool:
+def single_epoch(prompts: Iterable[Epochs]) -> bool:
     """Whether every prompt has at most one scored verdict and each is exactly 0 or 1."""
     return all(
         len(epochs) <= 1 and all(verdict in (0, 1) for verdict in epochs)
-        for epochs in map(scored, verdicts.values())
+        for epochs in map(scored, prompts)
     )
 
 
-def rate_bounds(verdicts: Verdicts) -> Interval:
+def mean_over_prompts(values: Sequence[tuple[float, int]]) -> float:
+    """Mean of values that several prompts share: to the digit that of one value a prompt.
+
+    Args:
+        values: Each value with how many prompts have it.
+
+    Returns:
+        The mean; NaN without prompts.
+    """
+    n = sum(prompts for _, prompts in values)
+    # Rounded once, at the end, whatever the order.
+    total = math.fsum(chain.from_iterable(repeat(value, prompts) for value, prompts in values))
+    return total / n if n else math.nan
+
+
+def rate_bounds(prompts: Tally) -> Interval:
     """Mean over all prompts if the unscored verdicts were all 0, and if they were all 1.
 
     A prompt without any entry counts as wholly unscored.
 
+    Args:
+        prompts: One arm.
+
     Returns:
         Both bounds, fractions; NaN without prompts.
     """
-    return _mean_interval([_possible_mean(epochs) for epochs in verdicts.values()])
+    return _mean_interval([(_possible_mean(epochs), n) for (epochs,), n in prompts.items()])
 
 
-def difference_bounds(target: Verdicts, reference: Verdicts) -> Interval:
+def difference_bounds(prompts: Tally) -> Interval:
     """Mean difference over all prompts of either arm, at both extremes of the unscored verdicts.
 
     Lower: the target's unscored verdicts all 0 and the reference's all 1; upper: the other way.
     A prompt that an arm lacks counts as wholly unscored there.
 
+    Args:
+        prompts: Two arms, the target and the reference.
+
     Returns:
         Both bounds, fractions from -1 to 1; NaN without prompts.
     """
-    possible = [
-        (_possible_mean(target.get(prompt, ())), _possible_mean(reference.get(prompt, ())))
-        for prompt in target.keys() | reference
-    ]
-    return _mean_interval([Interval(t.lower - r.upper, t.upper - r.lower) for t, r in possible])
+    possible = [(*map(_possible_mean, arms), n) for arms, n in prompts.items()]
+    return _mean_interval([(Interval(t.lower - r.upper, t.upper - r.lower), n) for t, r, n in possible])  # fmt: skip
 
 
-def _possible_mean(epochs: Sequence[float | None]) -> Interval:
+def _possible_mean(epochs: Epochs) -> Interval:
     if not epochs:
         return Interval(0.0, 1.0)
     events = sum(verdict for verdict in epochs if verdict is not None)
@@ -95,10 +136,8 @@ def _possible_mean(epochs: Sequence[float | None]) -> Interval:
     return Interval(events / len(epochs), (events + missing) / len(epochs))
 
 
-def _mean_interval(intervals: Sequence[Interval]) -> Interval:
-    if not intervals:
-        return Interval(math.nan, math.nan)
+def _mean_interval(intervals: Sequence[tuple[Interval, int]]) -> Interval:
     return Interval(
-        math.fsum(each.lower for each in intervals) / len(intervals),
-        math.fsum(each.upper for each in intervals) / len(intervals),
+        mean_over_prompts([(each.lower, n) for each, n in intervals]),
+        mean_over_prompts([(each.upper, n) for each, n in intervals]),
     )
