@@ -8,6 +8,7 @@ A plot is a function from its rows and a width in pixels to a Vega-Lite specific
 import re
 import tomllib
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import lru_cache
 from importlib import import_module
 from math import atan2, ceil, degrees, floor
 from pathlib import Path
@@ -204,28 +205,44 @@ def forest(
         title: Title of the axis.
         versus: What is worse or better, for the legend: `with thinking`, `than the reference`.
     """
-    alt = import_altair()
     labels = min(round(7.2 * max(len(row.label) for row in rows)) + 10, round(0.5 * width))
     letters = round((labels - 10) / 7.2)
     values = [
         row._asdict() | {"label": _shorten(row.label, letters), "state": state_label(row.state, versus)}
         for row in rows
     ]  # fmt: skip
+    groups = tuple(dict.fromkeys(row.group for row in rows))
+    frame = _forest_frame(
+        width, labels, title, versus, groups, frozenset(row.state for row in rows)
+    )
+    return {**frame, "data": {"values": values}}
+
+
+@lru_cache(maxsize=64)
+def _forest_frame(
+    width: int,
+    labels: int,
+    title: str,
+    versus: str,
+    groups: tuple[str, ...],
+    states: frozenset[State],
+) -> Spec:
+    """A forest plot without its rows. A card draws many alike, and Altair takes longer to build one than to fill it."""
+    alt = import_altair()
     y = alt.Y("label:N", sort=None, title=None).axis(
         labelLimit=0, ticks=False, domain=False, minExtent=labels
     )
     x = {"title": title, "axis": alt.Axis(tickCount=5, labelOverlap="parity")}
-    color, shape = _state_scales({row.state for row in rows}, versus)
+    color, shape = _state_scales(states, versus)
     base = alt.Chart().encode(y=y, color=color)
     lines = alt.layer(
         alt.Chart().mark_rule(**_DASHED).encode(x=alt.datum(0)),
         base.mark_rule(strokeWidth=2).encode(x=alt.X("lower:Q", **x), x2="upper:Q"),
         base.mark_point(filled=True, size=80, opacity=1).encode(x=alt.X("value:Q", **x), shape=shape),
-        data=inline(values),
+        data=inline([]),
     ).properties(width=width - labels - 14, height=alt.Step(26))  # fmt: skip
     header = alt.Header(title=None, orient="top", labelAnchor="start", labelPadding=2)
-    groups = list(dict.fromkeys(row.group for row in rows))
-    grouped = lines.facet(row=alt.Row("group:N", sort=groups, header=header), spacing=4)
+    grouped = lines.facet(row=alt.Row("group:N", sort=list(groups), header=header), spacing=4)
     return altair_spec(grouped.resolve_scale(y="independent"))
 
 
@@ -277,12 +294,19 @@ def bars(drawn: Sequence[Bar], width: int, *, title: str) -> Spec:
         width: Width of the picture in pixels.
         title: What the groups are.
     """
-    alt = import_altair()
     top = 10 * max(1, ceil(max(bar.percent for bar in drawn) / 10))
     # Labels of several words get a line each, which the layout does not measure.
     padding = 4 + 13 * max(bar.group.count(" ") for bar in drawn)
+    values = [row._asdict() | {"mode": _MODE_NAMES[row.mode]} for row in drawn]
+    return {**_bars_frame(width, title, top, padding), "data": {"values": values}}
+
+
+@lru_cache(maxsize=64)
+def _bars_frame(width: int, title: str, top: int, padding: int) -> Spec:
+    """Bars without their rows, as `_forest_frame`."""
+    alt = import_altair()
     labels = alt.Axis(labelAngle=0, labelExpr="split(datum.label, ' ')", titlePadding=padding)
-    chart = _by_mode(drawn).mark_bar().encode(
+    chart = _by_mode([]).mark_bar().encode(
         x=alt.X("group:N", sort=None, title=title, axis=labels),
         xOffset=alt.XOffset("mode:N", sort=list(_MODE_NAMES.values())),
         y=alt.Y("percent:Q", title="share, %").scale(domain=[0, top]).axis(tickCount=5),

@@ -4,7 +4,6 @@ Counts and figures only: no prompt, no reply, and of texts only short names and 
 figures are there for readers; they all follow from the counts (`check_card`).
 """
 
-import json
 from html import escape
 from pathlib import Path
 from typing import Any, Final, Literal, Self
@@ -337,7 +336,7 @@ class Card(FiniteModel):
 
 def card_json(card: Card) -> str:
     """Write the card as JSON text, with a stable layout."""
-    return json.dumps(card.model_dump(mode="json"), indent=1, ensure_ascii=False) + "\n"
+    return card.model_dump_json(indent=1) + "\n"
 
 
 def read_card(path: Path) -> Card:

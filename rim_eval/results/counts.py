@@ -11,6 +11,7 @@ Counting works on columns of numbers: those of a pandas frame for a million rows
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple, Self, TypeAlias, cast
 
 import numpy as np
@@ -187,6 +188,7 @@ def tally_of(cells: Sequence[Cell], *modes: Mode) -> Tally:
     return prompts
 
 
+@lru_cache(maxsize=4096)
 def verdict_row(outcome: Outcome) -> Epochs:
     """The verdicts of one prompt's epochs, events first; their order says nothing."""
     events, scored, asked = outcome

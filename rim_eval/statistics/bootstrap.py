@@ -25,6 +25,7 @@ interval).
 
 import math
 from fractions import Fraction
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -109,12 +110,17 @@ def _step(values: NDArray[np.float64]) -> float:
     if len(distinct) == 1:
         return 0.0
     if len(distinct) <= _COARSEST_LATTICE // 16:
-        fractions = [Fraction(value).limit_denominator(_COARSEST_LATTICE) for value in distinct]
+        fractions = [_nearest_fraction(float(value)) for value in distinct]
         common = math.lcm(*(fraction.denominator for fraction in fractions))
         apart = max(abs(float(f) - v) for f, v in zip(fractions, distinct, strict=True))
         if common <= _COARSEST_LATTICE and apart < 1e-9:
             return 1 / common
     return float(np.ptp(values)) / _GRID
+
+
+@lru_cache(maxsize=4096)
+def _nearest_fraction(value: float) -> Fraction:
+    return Fraction(value).limit_denominator(_COARSEST_LATTICE)
 
 
 def _sum_distribution(

@@ -15,6 +15,7 @@ Source of the bounds: C. F. Manski, American Economic Review 80 (1990) 319-323.
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from itertools import chain, repeat
 from typing import TypeAlias
 
@@ -63,7 +64,8 @@ def scored(epochs: Sequence[float | None]) -> list[float]:
     return [float(verdict) for verdict in epochs if verdict is not None]
 
 
-def mean_verdict(epochs: Sequence[float | None]) -> float | None:
+@lru_cache(maxsize=4096)
+def mean_verdict(epochs: Epochs) -> float | None:
     """Mean over the scored epochs of one prompt; None where none is."""
     verdicts = scored(epochs)
     return math.fsum(verdicts) / len(verdicts) if verdicts else None
@@ -71,7 +73,7 @@ def mean_verdict(epochs: Sequence[float | None]) -> float | None:
 
 def prompt_means(verdicts: Verdicts) -> dict[str, float]:
     """Mean verdict of every prompt that has at least one scored epoch."""
-    means = {prompt: mean_verdict(epochs) for prompt, epochs in verdicts.items()}
+    means = {prompt: mean_verdict(tuple(epochs)) for prompt, epochs in verdicts.items()}
     return {prompt: mean for prompt, mean in means.items() if mean is not None}
 
 
@@ -128,6 +130,7 @@ def difference_bounds(prompts: Tally) -> Interval:
     return _mean_interval([(Interval(t.lower - r.upper, t.upper - r.lower), n) for t, r, n in possible])  # fmt: skip
 
 
+@lru_cache(maxsize=4096)
 def _possible_mean(epochs: Epochs) -> Interval:
     if not epochs:
         return Interval(0.0, 1.0)
