@@ -7,6 +7,7 @@ and no bound; its row says `missing`: asked, not returned, not scored.
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
+from operator import attrgetter
 from typing import Any, Final, Self
 
 from pydantic import Field, PositiveInt, model_validator
@@ -60,6 +61,8 @@ def missing_rows(rows: Sequence[Observation], planned: PlannedRun) -> list[Obser
     absent = [
         key for key in product(planned.prompt_ids, planned.modes, epochs) if key not in present
     ]
+    if not absent:
+        return []
     facts = {row.prompt_id: {name: getattr(row, name) for name in _OF_PROMPT} for row in rows}
     kind, arms = _only([row.kind for row in rows]), _arm_kinds(rows)
     run = rows[0].model_dump(include={"model", "dataset"}) | judge_of(rows)
@@ -106,5 +109,5 @@ def _arm_kinds(rows: Sequence[Observation]) -> Mapping[Mode, ArmKind]:
 
 def judge_of(rows: Sequence[Observation]) -> dict[str, Any]:
     """The columns of the judge, where the rows have one judge in common."""
-    judges = {tuple(getattr(row, name) for name in _OF_JUDGE) for row in rows if row.judge}
+    judges = {judge for judge in map(attrgetter(*_OF_JUDGE), rows) if judge[0]}
     return dict(zip(_OF_JUDGE, *judges, strict=True)) if len(judges) == 1 else {}

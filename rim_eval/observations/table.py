@@ -6,6 +6,7 @@ rows take some 100 MB. Counts that may be missing are nullable integers, verdict
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, get_args
 
 from rim_eval.errors import RimError
@@ -65,7 +66,7 @@ def from_rows(rows: Iterable[Observation], run: str | None = None) -> "pd.DataFr
     import pandas as pd
 
     rows = list(rows)
-    columns = {name: [column_value(row, name) for row in rows] for name in COLUMNS if name != "run"}
+    columns = {name: column_values(rows, name) for name in COLUMNS if name != "run"}
     frame = pd.DataFrame({"run": [run] * len(rows)} | columns)
     return _typed(frame)
 
@@ -134,16 +135,17 @@ def _typed(frame: "pd.DataFrame") -> "pd.DataFrame":
     return frame[list(COLUMNS)].astype({n: t for n, t in COLUMNS.items() if frame[n].dtype != t})
 
 
-def column_value(row: Observation, name: str) -> Any:
-    """A row's value as the table holds it; None where it is missing.
+def column_values(rows: Sequence[Observation], name: str) -> list[Any]:
+    """One column of some rows as the table holds it; None where a value is missing.
 
     Args:
-        row: The observation.
+        rows: The observations.
         name: A column of the table other than `run`.
     """
+    values = list(map(attrgetter(name), rows))
     if name != "patterns":
-        return getattr(row, name)
-    return None if row.patterns is None else " ".join(row.patterns) or NO_PATTERN
+        return values
+    return [None if each is None else " ".join(each) or NO_PATTERN for each in values]
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from pydantic import Field, NonNegativeInt, model_validator
 
 from rim_eval.judging import only_mode_of
-from rim_eval.observations import NO_PATTERN, Observation, column_value
+from rim_eval.observations import NO_PATTERN, Observation, column_values
 from rim_eval.statistics import Epochs, Tally
 from rim_eval.thinking import TraceLengths
 from rim_eval.types import MODES, ArmKind, FrozenModel, Mode, Name, UnscoredReason
@@ -282,10 +282,10 @@ def columns_of_frame(frame: "pd.DataFrame") -> Columns:
 def columns_of_rows(rows: Sequence[Observation]) -> Columns:
     """The columns of observations in memory; needs no pandas."""
     # As floats None becomes NaN.
-    number = {n: np.array([getattr(row, n) for row in rows], dtype=float) for n in _NUMBERS}
+    number = {n: np.array(column_values(rows, n), dtype=float) for n in _NUMBERS}
     text = {}
     for name in _TEXTS:
-        values = [column_value(row, name) for row in rows]
+        values = column_values(rows, name)
         texts = tuple(sorted({value for value in values if value is not None}))
         code_of = {text: code for code, text in enumerate(texts)} | {None: -1}
         codes = np.array([code_of[value] for value in values], dtype=np.int64)

@@ -217,7 +217,7 @@ def figures(cells: Sequence[Cell], level: float = 0.95, only_mode: Mode | None =
 
 def paired(cells: Sequence[Cell], level: float = 0.95) -> PairedDifference | None:
     """The paired difference as the statistics give it; None unless both modes were run."""
-    if not all(tally_of(cells, mode) for mode in MODES):
+    if not all(any(cell.outcome(mode).asked for cell in cells) for mode in MODES):
         return None
     return tallied_rim_score(tally_of(cells, *MODES), level)
 
