@@ -4,11 +4,12 @@
     python -m benchmarks.overhead --seconds 2 --prompts 64 256 1024
     python -m benchmarks.overhead --address http://127.0.0.1:8102/v1 --model organism   # a real engine
 
-Six ways to ask the same prompts in both modes, each in a process of its own, taken in turn so that a
+Seven ways to ask the same prompts in both modes, each in a process of its own, taken in turn so that a
 busy machine slows all of them alike:
 
     bare     an asyncio client: what the engine and the wire take
     plain    Inspect, one sample a generation, a trivial scorer
+    pairs    Inspect as it would be written for pairs: one sample a prompt, both modes at once, a trivial scorer
     rim      this project's task, one sample a pair, the offline refusal judge
     lean     the same without Inspect's live log and running figures
     judged   this project's task with a model that judges every reply (twice the generations)
@@ -34,10 +35,12 @@ from typing import NamedTuple
 
 __all__ = ["WAYS", "Taken", "loopback", "measure"]
 
-WAYS = ("bare", "plain", "rim", "lean", "judged", "plain2")
+WAYS = ("bare", "plain", "pairs", "rim", "lean", "judged", "plain2")
 RATIOS = (
+    ("rim", "pairs"),
     ("rim", "plain"),
     ("judged", "plain2"),
+    ("pairs", "plain"),
     ("plain", "bare"),
     ("rim", "bare"),
     ("lean", "rim"),
@@ -79,7 +82,7 @@ def loopback(port: int, seconds: float, words: int = 200, *faults: str) -> Itera
 
 def measure(way: str, address: str, model: str, prompts: Path, connections: int) -> Taken:
     """One run in a fresh process."""
-    command = [sys.executable, "-m", "benchmarks._ways", way, address, model, str(prompts)]
+    command = [sys.executable, "-P", str(_WAYS_FILE), way, address, model, str(prompts)]
     command.append(str(connections))
     with tempfile.TemporaryDirectory() as folder:
         environment = {**os.environ, "INSPECT_LOG_DIR": folder, "OMP_NUM_THREADS": "1"}

@@ -1,4 +1,4 @@
-"""The ways of `benchmarks.overhead`, one a process: python -m benchmarks._ways WAY ADDRESS MODEL FILE N."""
+"""The ways of `benchmarks.overhead`, one a process: python -m benchmarks.overhead_ways WAY ADDRESS MODEL FILE N."""
 
 import asyncio
 import json
@@ -53,7 +53,6 @@ def bare(address: str, model: str, file: Path, connections: int) -> int:
 
 def _plain(address: str, model: str, file: Path, connections: int, times: int) -> int:
     from inspect_ai import Task
-    from inspect_ai import eval as inspect_eval
     from inspect_ai.dataset import MemoryDataset, Sample
     from inspect_ai.scorer import includes
     from inspect_ai.solver import Generate, Solver, TaskState, solver
@@ -73,6 +72,13 @@ def _plain(address: str, model: str, file: Path, connections: int, times: int) -
         for time_ in range(times)
     ]
     task = Task(dataset=MemoryDataset(samples), solver=one_mode(), scorer=includes())
+    _evaluate(task, address, model, connections, temperature=0)
+    return len(samples)
+
+
+def _evaluate(task: Any, address: str, model: str, connections: int, **options: Any) -> None:
+    from inspect_ai import eval as inspect_eval
+
     [log] = inspect_eval(
         task,
         model=f"vllm/{model}",
@@ -80,10 +86,9 @@ def _plain(address: str, model: str, file: Path, connections: int, times: int) -
         display="none",
         log_header_only=True,  # as the command line: the finished log is not read back
         max_connections=connections,
-        temperature=0,
+        **options,
     )
     assert log.status == "success", log.error
-    return len(samples)
 
 
 def plain(address: str, model: str, file: Path, connections: int) -> int:
@@ -96,21 +101,43 @@ def plain2(address: str, model: str, file: Path, connections: int) -> int:
     return _plain(address, model, file, connections, 2)
 
 
-def _ours(address: str, model: str, file: Path, connections: int, **options: Any) -> int:
-    from inspect_ai import eval as inspect_eval
+def pairs(address: str, model: str, file: Path, connections: int) -> int:
+    """Inspect with a trivial scorer, one sample a prompt, both modes of it asked at once."""
+    import anyio
+    from inspect_ai import Task
+    from inspect_ai.dataset import MemoryDataset, Sample
+    from inspect_ai.model import GenerateConfig, ModelOutput, get_model
+    from inspect_ai.scorer import includes
+    from inspect_ai.solver import Generate, Solver, TaskState, solver
 
+    @solver
+    def two_modes() -> Solver:
+        async def solve(state: TaskState, generate: Generate) -> TaskState:
+            outputs: dict[str, ModelOutput] = {}
+
+            async def ask(mode: str) -> None:
+                config = GenerateConfig(max_tokens=_total(mode), extra_body=_BODIES[mode])
+                outputs[mode] = await get_model().generate(state.messages, config=config)
+
+            async with anyio.create_task_group() as group:
+                for mode in _BODIES:
+                    group.start_soon(ask, mode)
+            state.output = outputs["think"]
+            state.messages += [outputs[mode].message for mode in _BODIES]
+            return state
+
+        return solve
+
+    samples = [Sample(id=n, input=text, target="Sure") for n, text in enumerate(_texts(file))]
+    task = Task(dataset=MemoryDataset(samples), solver=two_modes(), scorer=includes())
+    _evaluate(task, address, model, connections, temperature=0)
+    return len(samples) * len(_BODIES)
+
+
+def _ours(address: str, model: str, file: Path, connections: int, **options: Any) -> int:
     task_args = {"file": str(file), "answer_tokens": _ANSWER_TOKENS} | options.pop("task_args")
-    [log] = inspect_eval(
-        "rim_eval/prompts",
-        model=f"vllm/{model}",
-        model_base_url=address,
-        task_args=task_args | {"thinking_tokens": _THINKING_TOKENS},
-        display="none",
-        log_header_only=True,
-        max_connections=connections,
-        **options,
-    )
-    assert log.status == "success", log.error
+    task_args |= {"thinking_tokens": _THINKING_TOKENS}
+    _evaluate("rim_eval/prompts", address, model, connections, task_args=task_args, **options)
     return len(_texts(file)) * len(_BODIES)
 
 
@@ -136,7 +163,7 @@ def judged(address: str, model: str, file: Path, connections: int) -> int:
 
 
 _WAYS: dict[str, Callable[[str, str, Path, int], int]] = {
-    way.__name__: way for way in (bare, plain, plain2, rim, lean, judged)
+    way.__name__: way for way in (bare, plain, pairs, plain2, rim, lean, judged)
 }
 
 
