@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from functools import cache
 from logging import getLogger
 from typing import TYPE_CHECKING, Any, Final, cast
+from weakref import WeakKeyDictionary
 
 import anyio
 from inspect_ai import model as inspect_model
@@ -116,6 +117,7 @@ class ArmRunner:
         self._chat_template = chat_template
         self._served_as = served_as
         self._lock = anyio.Lock()
+        self._switches: WeakKeyDictionary[Model, ModelSwitch] = WeakKeyDictionary()
         self._has_replied = False
         self._refusal: Exception | None = None
 
@@ -127,6 +129,8 @@ class ArmRunner:
         """
         from rim_eval.inspect_tasks.switches import switch_for
 
+        if model in self._switches:
+            return self._switches[model]
         async with self._lock:
             with self.ending_the_run(), user_errors():
                 switch = await anyio.to_thread.run_sync(
@@ -135,6 +139,7 @@ class ArmRunner:
             if is_hf(model.api):
                 adapt_provider(model.api)
                 await anyio.to_thread.run_sync(cached_fingerprint, cast(Any, model.api).model)
+        self._switches[model] = switch
         return switch
 
     async def run(
