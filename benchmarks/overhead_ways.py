@@ -113,7 +113,7 @@ def pairs(address: str, model: str, file: Path, connections: int) -> int:
 
     @solver
     def two_modes() -> Solver:
-        async def solve(state: TaskState, generate: Generate) -> TaskState:
+        async def solve(state: TaskState, generate: Generate) -> TaskState:  # noqa: ARG001 - Inspect fixes the signature
             outputs: dict[str, ModelOutput] = {}
 
             async def ask(mode: str) -> None:

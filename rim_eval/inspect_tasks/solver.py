@@ -224,7 +224,9 @@ class ArmRunner:
                 keep(name, read_output(output, call.request, count))
                 return None
 
-        with suspend_store_events():  # the solver's own span records what all arms left in the store
+        with (
+            suspend_store_events()
+        ):  # the solver's own span records what all arms left in the store
             errors = await gather(*(ask(name, *arm) for name, arm in arms.items()))
         state.messages.extend(_message_of(replies[name], str(model)) for name in arms)
         for error in filter(None, errors):
