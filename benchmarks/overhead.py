@@ -17,7 +17,7 @@ busy machine slows all of them alike:
 
 Wall and processor time are taken from the call to the return; imports, which a run pays once, stand in a column
 of their own. rim_eval is imported as it is installed: for a task of an editable installation Inspect looks
-through the files of every package (0.3 to 0.7 s, once), so measure an installed wheel. Ratios are of the same
+through the files of every package (some 0.7 s on busy cores, once), so measure an installed wheel. Ratios are of the same
 round; their median and range over the rounds are printed. Last comes, by least squares over all runs, what
 a run takes once (start, finding the switch, closing the log) and what every further generation takes.
 """
