@@ -4,17 +4,20 @@
     python -m benchmarks.overhead --seconds 2 --prompts 64 256 1024
     python -m benchmarks.overhead --address http://127.0.0.1:8102/v1 --model organism   # a real engine
 
-Six ways to ask the same prompts in both modes, each in a process of its own, taken in turn so that a
+Seven ways to ask the same prompts in both modes, each in a process of its own, taken in turn so that a
 busy machine slows all of them alike:
 
     bare     an asyncio client: what the engine and the wire take
     plain    Inspect, one sample a generation, a trivial scorer
+    pairs    Inspect as it would be written for pairs: one sample a prompt, both modes at once, a trivial scorer
     rim      this project's task, one sample a pair, the offline refusal judge
     lean     the same without Inspect's live log and running figures
     judged   this project's task with a model that judges every reply (twice the generations)
     plain2   Inspect with as many generations as `judged`
 
-Wall and processor time are taken from the call to the return, without imports. Ratios are of the same
+Wall and processor time are taken from the call to the return; imports, which a run pays once, stand in a column
+of their own. rim_eval is imported as it is installed: for a task of an editable installation Inspect looks
+through the files of every package (some 0.7 s on busy cores, once), so measure an installed wheel. Ratios are of the same
 round; their median and range over the rounds are printed. Last comes, by least squares over all runs, what
 a run takes once (start, finding the switch, closing the log) and what every further generation takes.
 """
@@ -34,10 +37,13 @@ from typing import NamedTuple
 
 __all__ = ["WAYS", "Taken", "loopback", "measure"]
 
-WAYS = ("bare", "plain", "rim", "lean", "judged", "plain2")
+_WAYS_FILE = Path(__file__).with_name("overhead_ways.py")
+WAYS = ("bare", "plain", "pairs", "rim", "lean", "judged", "plain2")
 RATIOS = (
+    ("rim", "pairs"),
     ("rim", "plain"),
     ("judged", "plain2"),
+    ("pairs", "plain"),
     ("plain", "bare"),
     ("rim", "bare"),
     ("lean", "rim"),
@@ -54,6 +60,8 @@ class Taken(NamedTuple):
     peak: float
     """Largest resident memory, MiB."""
     generations: int
+    imports: float
+    """Processor seconds of starting Python and importing, before the call."""
 
 
 @contextmanager
@@ -79,7 +87,7 @@ def loopback(port: int, seconds: float, words: int = 200, *faults: str) -> Itera
 
 def measure(way: str, address: str, model: str, prompts: Path, connections: int) -> Taken:
     """One run in a fresh process."""
-    command = [sys.executable, "-m", "benchmarks._ways", way, address, model, str(prompts)]
+    command = [sys.executable, "-P", str(_WAYS_FILE), way, address, model, str(prompts)]
     command.append(str(connections))
     with tempfile.TemporaryDirectory() as folder:
         environment = {**os.environ, "INSPECT_LOG_DIR": folder, "OMP_NUM_THREADS": "1"}
@@ -106,9 +114,9 @@ def table(rounds: list[dict[str, Taken]], prompts: int) -> str:
     lines = [
         f"{prompts} prompts, {len(rounds)} rounds",
         "",
-        "| way | wall s | ms/generation | cpu ms/generation | peak MiB |",
+        "| way | wall s | ms/generation | cpu ms/generation | imports, cpu s | peak MiB |",
     ]
-    lines.append("|---|---|---|---|---|")
+    lines.append("|---|---|---|---|---|---|")
     ways = [way for way in WAYS if way in rounds[0]]
     for way in ways:
         took = [found[way] for found in rounds]
@@ -116,7 +124,8 @@ def table(rounds: list[dict[str, Taken]], prompts: int) -> str:
         each = _spread([1000 * t.wall / t.generations for t in took], 1)
         cpu = _spread([1000 * t.cpu / t.generations for t in took], 1)
         peak = _spread([t.peak for t in took], 0)
-        lines.append(f"| {way} | {wall} | {each} | {cpu} | {peak} |")
+        imports = _spread([t.imports for t in took], 1)
+        lines.append(f"| {way} | {wall} | {each} | {cpu} | {imports} | {peak} |")
     lines.append("")
     for upper, lower in RATIOS:
         if upper in ways and lower in ways:

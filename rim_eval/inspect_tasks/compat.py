@@ -1,19 +1,45 @@
 """The few names that Inspect keeps private and a plugin needs (all such imports are here), and its errors."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
+import anyio
 import click
 import httpx
+from inspect_ai._util._async import unwrap_exception_group
 from inspect_ai._util.error import PrerequisiteError as PrerequisiteError
 from inspect_ai._util.error import exception_message
 from inspect_ai.model._generate_config import active_generate_config as active_generate_config
 from inspect_ai.model._model import active_model as active_model
 from inspect_ai.model._model import model_roles as model_roles
 from inspect_ai.scorer._reducer import reducer_log_names as reducer_log_names
+from inspect_ai.util._store import suspend_store_events as suspend_store_events
 
 from rim_eval.errors import RimError, SettingError
+
+Result = TypeVar("Result")
+
+
+async def gather(*tasks: Awaitable[Result]) -> list[Result]:
+    """Await all at once; results in their order, and the first error as it was raised.
+
+    Inspect's `collect` does the same and opens a span for each, whose events cost more than reading and
+    judging a reply. Open one by hand where people look for it.
+
+    Args:
+        *tasks: What to await.
+    """
+    results: dict[int, Result] = {}
+
+    async def run(number: int, task: Awaitable[Result]) -> None:
+        results[number] = await task
+
+    async with unwrap_exception_group(), anyio.create_task_group() as group:
+        for number, task in enumerate(tasks):
+            group.start_soon(run, number, task)
+    return [results[number] for number in range(len(tasks))]
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """How all arms of a sample are scored, by a judge or against the gold answer, and what Inspect keeps of it."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -9,10 +10,10 @@ from inspect_ai import score
 from inspect_ai.model import Model, get_model
 from inspect_ai.scorer import Score, Scorer, Target
 from inspect_ai.solver import TaskState
-from inspect_ai.util import collect
+from inspect_ai.util import span
 
 from rim_eval.generation import Generation
-from rim_eval.inspect_tasks.compat import PrerequisiteError, model_roles, user_errors
+from rim_eval.inspect_tasks.compat import PrerequisiteError, gather, model_roles, user_errors
 from rim_eval.inspect_tasks.solver import model_of, stored_replies
 from rim_eval.judging import Judge, load_judge, unscored_reason
 from rim_eval.observations import Observation, rows_of_score
@@ -73,7 +74,8 @@ def checked_modes() -> Scorer:
             return await anyio.to_thread.run_sync(check_reply, reply, target.text, absolute_error)
 
         replies = stored_replies(state)
-        return _score(state, replies, await _all_arms(replies, check))
+        checks = {mode: check(reply) for mode, reply in replies.items()}
+        return _score(state, replies, await _all_arms(checks))
 
     return score
 
@@ -101,7 +103,7 @@ def grader_for(judge: Judge, data: Path | None = None) -> Model | list[Model] | 
 async def judge_arms(
     state: TaskState, replies: Mapping[str, Generation], judge: Judge
 ) -> dict[str, ReplyVerdict]:
-    """A judge's verdict on each arm.
+    """A judge's verdict on each arm; what graders are asked stands in a span with the arm's name.
 
     Args:
         state: The sample.
@@ -112,7 +114,12 @@ async def judge_arms(
         PrerequisiteError: The judge needs a grader and the run names none.
     """
     grader = grader_for(judge)
-    return await _all_arms(replies, lambda reply: judge_reply(judge, state.metadata, reply, grader))
+
+    async def verdict(arm: str, reply: Generation) -> ReplyVerdict:
+        async with span(arm) if grader else nullcontext():
+            return await judge_reply(judge, state.metadata, reply, grader)
+
+    return await _all_arms({arm: verdict(arm, reply) for arm, reply in replies.items()})
 
 
 def score_again(
@@ -180,12 +187,9 @@ def _take_out_waiting(log: "EvalLog") -> "list[EvalScore]":
     return others
 
 
-async def _all_arms(
-    replies: Mapping[str, Generation], score: Callable[[Generation], Awaitable[ReplyVerdict]]
-) -> dict[str, ReplyVerdict]:
+async def _all_arms(verdicts: Mapping[str, Awaitable[ReplyVerdict]]) -> dict[str, ReplyVerdict]:
     """Score every arm that ran, at once."""
-    verdicts = await collect(*map(score, replies.values()))
-    return dict(zip(replies, verdicts, strict=True))
+    return dict(zip(verdicts, await gather(*verdicts.values()), strict=True))
 
 
 def _score(

@@ -5,12 +5,13 @@ from contextlib import contextmanager
 from functools import cache
 from logging import getLogger
 from typing import TYPE_CHECKING, Any, Final, cast
+from weakref import WeakKeyDictionary
 
 import anyio
 from inspect_ai import model as inspect_model
 from inspect_ai.model import Model, get_model
 from inspect_ai.solver import Generate, Solver, TaskState, solver
-from inspect_ai.util import collect, span
+from inspect_ai.util import span
 from pydantic import TypeAdapter
 
 from rim_eval.decoding import Budgets
@@ -21,6 +22,8 @@ from rim_eval.inspect_tasks.compat import (
     active_generate_config,
     concerns_all_requests,
     fail_command,
+    gather,
+    suspend_store_events,
     user_errors,
 )
 from rim_eval.inspect_tasks.hf import adapt_provider, is_hf, token_counter
@@ -84,9 +87,10 @@ def model_of(state: TaskState) -> str:
 
 def _store(state: TaskState, replies: Mapping[str, Generation], key: str = REPLIES_KEY) -> None:
     """Put replies beside those of other arms, under a key as `stored_replies` takes it."""
-    by_arm = stored_replies(state, key) | dict(replies)
-    state.store.set(MODEL_KEY, model_name(str(state.model)))
-    state.store.set(key, _REPLIES.dump_python(by_arm, mode="json"))
+    if MODEL_KEY not in state.store:
+        state.store.set(MODEL_KEY, model_name(str(state.model)))
+    dumped = {arm: reply.model_dump(mode="json") for arm, reply in replies.items()}
+    state.store.set(key, state.store.get(key, {}) | dumped)
 
 
 class ArmRunner:
@@ -113,6 +117,7 @@ class ArmRunner:
         self._chat_template = chat_template
         self._served_as = served_as
         self._lock = anyio.Lock()
+        self._switches: WeakKeyDictionary[Model, ModelSwitch] = WeakKeyDictionary()
         self._has_replied = False
         self._refusal: Exception | None = None
 
@@ -124,6 +129,8 @@ class ArmRunner:
         """
         from rim_eval.inspect_tasks.switches import switch_for
 
+        if model in self._switches:
+            return self._switches[model]
         async with self._lock:
             with self.ending_the_run(), user_errors():
                 switch = await anyio.to_thread.run_sync(
@@ -132,6 +139,7 @@ class ArmRunner:
             if is_hf(model.api):
                 adapt_provider(model.api)
                 await anyio.to_thread.run_sync(cached_fingerprint, cast(Any, model.api).model)
+        self._switches[model] = switch
         return switch
 
     async def run(
@@ -185,8 +193,8 @@ class ArmRunner:
         from rim_eval.inspect_tasks.calls import arm_call, read_output
         from rim_eval.prompt_sets import message_in_arm
 
-        waiting = {name: _no_reply(mode, arm.switch.kind) for name, (arm, mode) in arms.items()}
-        _store(state, waiting, key)
+        replies = {name: _no_reply(mode, arm.switch.kind) for name, (arm, mode) in arms.items()}
+        _store(state, replies, key)
         api, count = cast(Any, model.api), None
         if is_hf(api):
             count = token_counter(api)
@@ -194,8 +202,12 @@ class ArmRunner:
                 state.store.set(WEIGHTS_KEY, weights)
         prompt, facts = state.user_prompt.text, state.metadata
 
+        def keep(name: str, reply: Generation) -> None:
+            replies[name] = reply
+            _store(state, {name: reply}, key)
+
         async def ask(name: str, arm: "ModelSwitch", mode: Mode) -> Exception | None:
-            async with span(name=mode):
+            async with span(name):
                 message = message_in_arm(prompt, facts, arm.switch.kind)
                 with user_errors():
                     call = arm_call(
@@ -206,14 +218,16 @@ class ArmRunner:
                         call.messages, config=call.config, cache=call.cache
                     )
                 except Exception as error:
-                    _store(state, {name: call.request.failed(repr(error))}, key)
+                    keep(name, call.request.failed(repr(error)))
                     return error
                 self._has_replied = True
-                _store(state, {name: read_output(output, call.request, count)}, key)
+                keep(name, read_output(output, call.request, count))
                 return None
 
-        errors = await collect(*(ask(name, *arm) for name, arm in arms.items()))
-        replies = stored_replies(state, key)
+        with (
+            suspend_store_events()
+        ):  # the solver's own span records what all arms left in the store
+            errors = await gather(*(ask(name, *arm) for name, arm in arms.items()))
         state.messages.extend(_message_of(replies[name], str(model)) for name in arms)
         for error in filter(None, errors):
             raise error

@@ -25,6 +25,8 @@ class Channels(NamedTuple):
     """One way of writing a reply as a row of messages, each in a channel; regular expressions."""
 
     name: str
+    words: tuple[str, ...]
+    """One of them stands in every such reply, so that others need not be searched."""
     trace: str
     answer: str
     end: str

@@ -181,6 +181,8 @@ def _unwrapped(answer: str, *, whole: bool) -> str:
 def _split_channels(text: str, opened_by_prompt: bool) -> Split | None:
     """Split a reply of channels, also one that begins inside its trace; None when the text is none."""
     for channels in CHANNELS:
+        if not any(word in text for word in channels.words):
+            continue
         header = rf"(?P<trace>{channels.trace})|(?P<answer>{channels.answer})"
         openings = list(re.finditer(header, text, re.MULTILINE))
         kinds = [opening.lastgroup for opening in openings]

@@ -1,4 +1,4 @@
-"""The ways of `benchmarks.overhead`, one a process: python -m benchmarks._ways WAY ADDRESS MODEL FILE N."""
+"""The ways of `benchmarks.overhead`, one a process: overhead_ways.py WAY ADDRESS MODEL FILE CONNECTIONS."""
 
 import asyncio
 import json
@@ -7,6 +7,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,6 @@ def bare(address: str, model: str, file: Path, connections: int) -> int:
 
 def _plain(address: str, model: str, file: Path, connections: int, times: int) -> int:
     from inspect_ai import Task
-    from inspect_ai import eval as inspect_eval
     from inspect_ai.dataset import MemoryDataset, Sample
     from inspect_ai.scorer import includes
     from inspect_ai.solver import Generate, Solver, TaskState, solver
@@ -73,6 +73,13 @@ def _plain(address: str, model: str, file: Path, connections: int, times: int) -
         for time_ in range(times)
     ]
     task = Task(dataset=MemoryDataset(samples), solver=one_mode(), scorer=includes())
+    _evaluate(task, address, model, connections, temperature=0)
+    return len(samples)
+
+
+def _evaluate(task: Any, address: str, model: str, connections: int, **options: Any) -> None:
+    from inspect_ai import eval as inspect_eval
+
     [log] = inspect_eval(
         task,
         model=f"vllm/{model}",
@@ -80,10 +87,9 @@ def _plain(address: str, model: str, file: Path, connections: int, times: int) -
         display="none",
         log_header_only=True,  # as the command line: the finished log is not read back
         max_connections=connections,
-        temperature=0,
+        **options,
     )
     assert log.status == "success", log.error
-    return len(samples)
 
 
 def plain(address: str, model: str, file: Path, connections: int) -> int:
@@ -96,21 +102,43 @@ def plain2(address: str, model: str, file: Path, connections: int) -> int:
     return _plain(address, model, file, connections, 2)
 
 
-def _ours(address: str, model: str, file: Path, connections: int, **options: Any) -> int:
-    from inspect_ai import eval as inspect_eval
+def pairs(address: str, model: str, file: Path, connections: int) -> int:
+    """Inspect with a trivial scorer, one sample a prompt, both modes of it asked at once."""
+    import anyio
+    from inspect_ai import Task
+    from inspect_ai.dataset import MemoryDataset, Sample
+    from inspect_ai.model import GenerateConfig, ModelOutput, get_model
+    from inspect_ai.scorer import includes
+    from inspect_ai.solver import Generate, Solver, TaskState, solver
 
+    @solver
+    def two_modes() -> Solver:
+        async def solve(state: TaskState, generate: Generate) -> TaskState:  # noqa: ARG001 - Inspect fixes the signature
+            outputs: dict[str, ModelOutput] = {}
+
+            async def ask(mode: str) -> None:
+                config = GenerateConfig(max_tokens=_total(mode), extra_body=_BODIES[mode])
+                outputs[mode] = await get_model().generate(state.messages, config=config)
+
+            async with anyio.create_task_group() as group:
+                for mode in _BODIES:
+                    group.start_soon(ask, mode)
+            state.output = outputs["think"]
+            state.messages += [outputs[mode].message for mode in _BODIES]
+            return state
+
+        return solve
+
+    samples = [Sample(id=n, input=text, target="Sure") for n, text in enumerate(_texts(file))]
+    task = Task(dataset=MemoryDataset(samples), solver=two_modes(), scorer=includes())
+    _evaluate(task, address, model, connections, temperature=0)
+    return len(samples) * len(_BODIES)
+
+
+def _ours(address: str, model: str, file: Path, connections: int, **options: Any) -> int:
     task_args = {"file": str(file), "answer_tokens": _ANSWER_TOKENS} | options.pop("task_args")
-    [log] = inspect_eval(
-        "rim_eval/prompts",
-        model=f"vllm/{model}",
-        model_base_url=address,
-        task_args=task_args | {"thinking_tokens": _THINKING_TOKENS},
-        display="none",
-        log_header_only=True,
-        max_connections=connections,
-        **options,
-    )
-    assert log.status == "success", log.error
+    task_args |= {"thinking_tokens": _THINKING_TOKENS}
+    _evaluate("rim_eval/prompts", address, model, connections, task_args=task_args, **options)
     return len(_texts(file)) * len(_BODIES)
 
 
@@ -136,20 +164,32 @@ def judged(address: str, model: str, file: Path, connections: int) -> int:
 
 
 _WAYS: dict[str, Callable[[str, str, Path, int], int]] = {
-    way.__name__: way for way in (bare, plain, plain2, rim, lean, judged)
+    way.__name__: way for way in (bare, plain, pairs, plain2, rim, lean, judged)
 }
 
 
-def _load(way: str) -> None:
-    """Imports that every run pays once are no cost of a generation."""
-    if way == "bare":
-        import httpx  # noqa: F401
-    else:
-        import inspect_ai.model
-        import inspect_ai.scorer  # noqa: F401
-        import openai  # noqa: F401
+_IMPORTS = {
+    "bare": ("httpx",),
+    "plain": ("inspect_ai.model", "inspect_ai.scorer", "openai", "rim_eval._registry"),
+    "rim": (
+        "rim_eval.inspect_tasks.build",
+        "rim_eval.judging._refusal",
+        "rim_eval.results.figures",
+        "scipy.optimize",
+        "scipy.special",
+    ),
+}
+"""What runs import by the way; `rim_eval._registry` is loaded by Inspect wherever rim_eval is installed."""
 
-        import rim_eval._registry  # noqa: F401
+
+def _load(way: str) -> None:
+    """Imports that every run pays once are no cost of a generation: they are counted apart."""
+    if way == "bare":
+        modules = _IMPORTS["bare"]
+    else:
+        modules = _IMPORTS["plain"] + (_IMPORTS["rim"] if way in ("rim", "lean", "judged") else ())
+    for module in modules:
+        import_module(module)
 
 
 def main() -> None:
@@ -157,6 +197,7 @@ def main() -> None:
     os.environ["VLLM_BASE_URL"] = address
     os.environ.setdefault("VLLM_API_KEY", "none")
     _load(way)
+    imports = time.process_time()
     wall, cpu = time.perf_counter(), time.process_time()
     generations = _WAYS[way](address, model, Path(file), int(connections))
     taken = {
@@ -164,6 +205,7 @@ def main() -> None:
         "cpu": time.process_time() - cpu,
         "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         "generations": generations,
+        "imports": imports,
     }
     print(json.dumps(taken))
 
