@@ -1,10 +1,12 @@
 """Thinking: switch a model's modes, split its trace off, check that the mode took."""
 
+from rim_eval.thinking.chain_of_thought import split_at_mark
 from rim_eval.thinking.manipulation_check import (
     ArmAdoption,
     ManipulationCheck,
     TraceLengths,
     check_manipulation,
+    compares_lengths,
 )
 from rim_eval.thinking.recipe import (
     Recipe,
@@ -38,6 +40,7 @@ __all__ = [
     "Switch",
     "TraceLengths",
     "check_manipulation",
+    "compares_lengths",
     "default_template",
     "effort_switch",
     "explicit_switch",
@@ -46,6 +49,7 @@ __all__ = [
     "hosted_switch",
     "require_difference",
     "sends_fields",
+    "split_at_mark",
     "split_trace",
     "template_renderer",
     "tokenizer_renderer",
