@@ -66,6 +66,18 @@ def chain_of_thought_switch() -> Switch:
     )
 
 
+def words_of_arms(switch: str) -> str:
+    """What a switch, in the user's words, adds to each prompt, where it is long enough to count.
+
+    Args:
+        switch: `auto`, or the thinking switch in words.
+    """
+    if switch.strip() != "chain_of_thought":
+        return ""
+    messages = chain_of_thought_switch().think.messages(None, "")
+    return "\n\n".join(str(message["content"]) for message in messages)
+
+
 def split_at_mark(split: Split) -> Split:
     """Split an answer once more, at its last mark: what stands before is reasoning too.
 
