@@ -96,7 +96,7 @@ def test_a_reply_without_a_mark() -> None:
 
 def test_both_arms_are_shown_the_same_examples() -> None:
     think, no_think = (SWITCH.recipe(mode).messages(None, "Why?") for mode in ("think", "no_think"))
-    assert [m["role"] for m in think] == ["user", "assistant", "user", "assistant", "user"]
+    assert [m["role"] for m in think] == ["user", "assistant"] * 3 + ["user"]
     for one, other in zip(think, no_think, strict=True):
         if one["role"] == "user":
             assert one["content"].split("\n\n")[0] == other["content"].split("\n\n")[0]
