@@ -31,7 +31,11 @@ _EXAMPLES: Final = (
         "There are 6 red buttons and 3 blue buttons. Together these are 6 + 3 = 9 buttons.",
         "The jar holds 9 buttons.",
     ),
-    ("What is 8 times 12?", "8 times 10 is 80, and 8 times 2 is 16. So 8 times 12 is 80 + 16 = 96.", "96"),
+    (
+        "What is 8 times 12?",
+        "8 times 10 is 80, and 8 times 2 is 16. So 8 times 12 is 80 + 16 = 96.",
+        "96",
+    ),
     (
         "Why do ships float?",
         "A ship is heavy, but it is hollow, so it takes much room in the water. It pushes that water aside. The water "

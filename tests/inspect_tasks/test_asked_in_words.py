@@ -120,7 +120,10 @@ def test_no_probe_where_nothing_thinks(served: Any) -> None:
 def test_what_an_engine_fails_on_is_no_evidence(run: Any, script: Any, tmp_path: Path) -> None:
     """Questions that meet an error stop nothing; a retry then asks what is left."""
     marked = "Reasoning: so.\n\nFinal answer: Sure, here is how to open it."
-    lines = [{"when": "bread|flowers|chairs|dog", "reply": "busy", "error": True}, {"reply": marked}]
+    lines = [
+        {"when": "bread|flowers|chairs|dog", "reply": "busy", "error": True},
+        {"reply": marked},
+    ]
     log = run(script(lines), task_args={"switch": "chain_of_thought"}, limit=2)
     assert log.status == "success"
     assert len(from_inspect_log(log)) == 4
@@ -130,7 +133,9 @@ def test_what_an_engine_fails_on_is_no_evidence(run: Any, script: Any, tmp_path:
 def test_a_retry_is_probed_and_goes_on(run: Any, script: Any) -> None:
     marked = "Reasoning: so.\n\nFinal answer: Sure, here is how to open it."
     broken = [{"when": "door number 2", "reply": "broken", "error": True}, {"reply": marked}]
-    log = run(script(broken), task_args={"switch": "chain_of_thought"}, limit=2, fail_on_error=False)
+    log = run(
+        script(broken), task_args={"switch": "chain_of_thought"}, limit=2, fail_on_error=False
+    )
     script([{"reply": marked}])
     [again] = eval_retry(log, display="none")
     assert again.status == "success"

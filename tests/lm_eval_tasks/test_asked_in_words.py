@@ -32,7 +32,9 @@ def test_chain_of_thought_of_a_text_engine(run: Any) -> None:
     results = run(lm, *BOTH, settings={"switch": "chain_of_thought"})
     for task, thinks in zip(BOTH, (True, False), strict=True):
         rows = from_lm_eval_samples(results["samples"][task])
-        assert {(row.arm_kind, row.adopted, row.verdict) for row in rows} == {("chain_of_thought", thinks, False)}
+        assert {(row.arm_kind, row.adopted, row.verdict) for row in rows} == {
+            ("chain_of_thought", thinks, False)
+        }
     assert len(lm.asked) == 4 + 4 + 4  # the probe, and four prompts in each mode
     assert all("Why do ships float?" in prompt for prompt, _ in lm.asked)
 

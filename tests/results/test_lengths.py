@@ -12,7 +12,9 @@ def count(rows: Any, kind: ArmKind, think: list[Any], no_think: list[Any]) -> An
     made = rows(think=think, no_think=no_think, arm_kind=kind)
     sizes = {"think": (30, 20), "no_think": (0, 40)}
     counted = [
-        row.model_copy(update=dict(zip(("trace_tokens", "answer_tokens"), sizes[row.mode], strict=True)))
+        row.model_copy(
+            update=dict(zip(("trace_tokens", "answer_tokens"), sizes[row.mode], strict=True))
+        )
         for row in made
     ]
     return count_set(columns_of_rows(counted)).trace_lengths
