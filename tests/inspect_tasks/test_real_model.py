@@ -36,4 +36,4 @@ def test_a_real_model_reasons_in_plain_words(run: Any, real_model: Path, tmp_pat
     assert (think.asked, no_think.asked) == (6, 6)
     assert think.adopted >= 5
     assert no_think.adopted <= 1
-    assert each.modes.verified, each.modes.reasons
+    assert each.mode_check.verified, each.mode_check.reasons
