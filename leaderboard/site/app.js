@@ -146,6 +146,7 @@
       strip(set, REACH[set.kind]),
       element("small", {}, set.pairs === null ? set.dataset : `${set.dataset}, ${set.pairs} pairs`),
     );
+    if (set.sample !== null) cell.append(element("small", {}, `sample of ${set.sample} of ${set.whole} prompts`));
     return cell;
   }
 
@@ -160,6 +161,7 @@
     const wording = harmful.wording ? ` (${harmful.wording.split(",")[0]})` : "";
     const grader = harmful.grader ? ` by ${harmful.grader}` : "";
     cell.append(element("small", {}, `judge ${harmful.judge}${wording}${grader}`));
+    if (harmful.judge_limits) cell.append(element("small", { class: "limits" }, `which ${harmful.judge_limits}`));
     return cell;
   }
 
