@@ -114,4 +114,4 @@ run rm -rf "$out/entry"
 run rim-eval leaderboard add "$out/card/card.json" --results "$out/entry" --name "$name" --model "$public" \
   --developer "${public%%/*}" --family "$family" --parameters "$parameters" \
   --weights open_weights --deployment self_deployed --evaluator third_party
-echo "The entry is in $out/entry; copy its folder into leaderboard/results and run: rim-eval leaderboard check"
+[[ -n $dry_run ]] || echo "The entry is in $out/entry; copy its folder into leaderboard/results and run: rim-eval leaderboard check"

@@ -153,8 +153,9 @@ def _figures(card: Card, each: SetCard) -> SetFigures:
     figures, judge, change = each.figures, each.judge, each.figures.difference
     ends = change.estimate if change else None
     prompts = sum(cell.prompts for cell in each.counts.cells)
-    sampled = is_sample([run for run in card.runs if run.id in each.runs])
     prompt_set = entries().get(each.dataset)
+    whole = whole_size(each, prompt_set) if prompt_set else None
+    sampled = is_sample([run for run in card.runs if run.id in each.runs]) and prompts != whole
     return SetFigures(
         dataset=each.dataset,
         kind=each.kind,
@@ -164,7 +165,7 @@ def _figures(card: Card, each: SetCard) -> SetFigures:
         p_value=change.p_value if change else None,
         pairs=change.n_pairs if change else None,
         sample=prompts if sampled else None,
-        whole=whole_size(each, prompt_set) if prompt_set else None,
+        whole=whole,
         unscored=sum(arm.n_unscored for arm in each.counts.arms.values()),
         shows=_SHOWS[change.significance] if change else "unknown",
         judge=judge.name if judge else None,
