@@ -58,7 +58,8 @@ ARM_WORDS: Final[dict[str, str]] = {
     "switch": "a true switch in the chat template or the API",
     "forced_empty": "forced: the no-think arm begins after an empty trace that was written for it",
     "effort": "effort: no off, only less and more",
-    "prompted": "prompted: the model has no trace of its own and is asked for one",
+    "prompted": "prompted: the model has no trace of its own and is asked for one between tags",
+    "chain_of_thought": "chain of thought: the model is asked to reason before a marked final answer, or to give it at once",
     "checkpoint_pair": "two checkpoints: one thinks, the other does not",
 }
 

@@ -20,7 +20,7 @@ from rim_eval.model_names import is_same_model
 from rim_eval.observations import Observation
 from rim_eval.paths import model_name
 from rim_eval.prompt_sets import Prompt
-from rim_eval.thinking import Switch, split_trace
+from rim_eval.thinking import Switch, split_at_mark, split_trace
 from rim_eval.types import ArmKind, Mode, UnscoredReason
 
 _LOGGER: Final = getLogger(__name__)
@@ -76,7 +76,7 @@ def no_template(model: str) -> SettingError:
         f"No chat template was found for {model}, so how it turns thinking on and off cannot be read. Give the "
         "template's file",
         ". Of a model whose prompts a server writes the switch can be named in its place: switch=enable_thinking "
-        "(or thinking, system:/no_think, body:FIELD=THINK/NO_THINK, effort:low,high, prompted)",
+        "(or thinking, system:/no_think, body:FIELD=THINK/NO_THINK, effort:low,high, prompted, chain_of_thought)",
         chat_template="FILE",
     )
 
@@ -89,8 +89,10 @@ class ArmRequest(NamedTuple):
     budgets: Budgets
     opened_by_prompt: bool = False
     """Whether the prompt ends inside an open trace."""
+    marks_answer: bool = False
+    """Whether the reply is asked to mark its answer."""
     requested: Mapping[str, Any] = MappingProxyType({})
-    """For the log: arm kind, switch name, and every word that sets the mode."""
+    """For the log: arm kind, switch name, and every word that sets the mode; examples stand in the call itself."""
     names: tuple[str, ...] = ()
     """Names of the asked model, the one that was sent first; empty where no server says who answered."""
 
@@ -115,9 +117,10 @@ class ArmRequest(NamedTuple):
         if names:
             names += tuple(filter(None, map(str.strip, (served_as or "").split(","))))
         recipe = switch.recipe(mode)
-        words = recipe.model_dump(exclude_none=True, exclude_defaults=True)
+        words = recipe.model_dump(exclude={"examples"}, exclude_none=True, exclude_defaults=True)
         requested = {"arm_kind": switch.kind, "switch": switch.name, **words}
-        return cls(mode, switch.kind, budgets, recipe.opened_by_prompt, requested, names)
+        opened, marks = recipe.opened_by_prompt, recipe.marks_answer
+        return cls(mode, switch.kind, budgets, opened, marks, requested, names)
 
     def failed(self, error: str) -> Generation:
         """The generation of a call that gave no reply."""
@@ -173,6 +176,8 @@ def read_reply(
         count: Counts tokens; None where no tokenizer is at hand.
     """
     split = split_trace(text, opened_by_prompt=request.opened_by_prompt, reasoning=reasoning)
+    if request.marks_answer:
+        split = split_at_mark(split)
     trace, answer = split.trace or "", split.answer
     trace_tokens, answer_tokens = _count_parts(
         trace, answer, output_tokens, reasoning_tokens, count

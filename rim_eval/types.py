@@ -51,16 +51,22 @@ Pattern = Literal["confirmatory_reasoning", "heuristic_reliance", "instruction_d
 
 PATTERNS: Final[tuple[Pattern, ...]] = get_args(Pattern)
 
-ArmKind = Literal["switch", "forced_empty", "effort", "prompted", "checkpoint_pair"]
+ArmKind = Literal[
+    "switch", "forced_empty", "effort", "prompted", "chain_of_thought", "checkpoint_pair"
+]
 """How the two modes of a run were brought about.
 
 `switch`: the chat template or the API turns thinking on and off. `forced_empty`: the model always
 thinks, and its no-think arm begins after an empty trace that we wrote. `effort`: no off, only less
-and more. `prompted`: no trace of its own; chain of thought is asked for in the prompt.
+and more. `prompted`: no trace of its own; one between tags is asked for in the prompt.
+`chain_of_thought`: no trace and no tags; reasoning before a marked final answer is asked for.
 `checkpoint_pair`: two models.
 """
 
 ARM_KINDS: Final[tuple[ArmKind, ...]] = get_args(ArmKind)
+
+ASKED_IN_WORDS: Final[frozenset[ArmKind]] = frozenset({"prompted", "chain_of_thought"})
+"""Arms whose prompts tell the model whether to reason; it may not obey."""
 
 UnscoredReason = Literal[
     "missing",

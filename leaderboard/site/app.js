@@ -7,7 +7,7 @@
   const SVG = "http://www.w3.org/2000/svg";
   const ARMS = {
     switch: "true switch", forced_empty: "forced empty", effort: "effort",
-    prompted: "prompted", checkpoint_pair: "two checkpoints",
+    prompted: "prompted", chain_of_thought: "chain of thought", checkpoint_pair: "two checkpoints",
   };
   const SOURCES = { model: "models", organism: "organisms (planted)", published: "as published" };
   const SIZES = [

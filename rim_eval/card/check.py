@@ -28,6 +28,7 @@ from rim_eval.results.counts import (
     arm_total,
 )
 from rim_eval.statistics.kappa import binary_kappa
+from rim_eval.thinking import compares_lengths
 from rim_eval.types import KIND_NAMES, MODES, PromptKind
 
 _TOLERANCE: Final = 1e-6
@@ -281,14 +282,16 @@ def _length_constraints(name: str, lengths: Lengths | None, samples: int) -> _Co
 
 
 def _trace_length_constraints(counts: SetCounts) -> _Constraints:
-    """Pairs of lengths: of `effort` arms only, no more than returned, with the medians of the arms."""
+    """Pairs of lengths: of kinds that are checked by them, no more than returned; of traces, with the arms' medians."""
     lengths = counts.trace_lengths
     if lengths is None:
         return
     pairs = lengths.longer + lengths.shorter + lengths.tied
     returned = min((arm.returned for arm in counts.arms.values()), default=0)
-    fits = counts.arm_kind == "effort" and pairs <= returned
+    fits = compares_lengths(counts.arm_kind) and pairs <= returned
     yield fits, f"trace lengths of {pairs} pairs do not fit"
+    if counts.arm_kind != "effort":
+        return
     for mode, arm in counts.arms.items():
         median = lengths.think_median if mode == "think" else lengths.no_think_median
         # The arm's own median is of the same traces only where all that returned have a length.

@@ -37,7 +37,7 @@ from rim_eval.prompt_sets import (
     user_message,
 )
 from rim_eval.replies import prompt_facts
-from rim_eval.thinking import has_inline_switch, require_difference
+from rim_eval.thinking import has_inline_switch, require_difference, words_of_arms
 from rim_eval.types import PromptKind
 
 AnyRunSettings = TypeVar("AnyRunSettings", bound=RunSettings)
@@ -198,8 +198,9 @@ def _fit_budgets(
     model, kind = active_model(), loaded.entry.kind
     if model is None:
         return settings
-    system = active_generate_config().system_message
-    window = context_window(model, server_of(model), messages, system)
+    system, added = active_generate_config().system_message, words_of_arms(settings.switch)
+    prompts = (f"{added}{text}" for text in messages)
+    window = context_window(model, server_of(model), prompts, system)
     if window is None:
         return settings
     budgets = window.fit(kind, settings.answer_tokens, settings.thinking_tokens, settings.modes)

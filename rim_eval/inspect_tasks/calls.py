@@ -4,7 +4,14 @@ from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple, cast
 
 from inspect_ai import model as inspect_model
-from inspect_ai.model import CachePolicy, ChatMessage, ChatMessageUser, GenerateConfig, Model
+from inspect_ai.model import (
+    CachePolicy,
+    ChatMessage,
+    ChatMessageAssistant,
+    ChatMessageUser,
+    GenerateConfig,
+    Model,
+)
 
 from rim_eval.decoding import Budgets
 from rim_eval.errors import RimError
@@ -16,7 +23,7 @@ from rim_eval.inspect_tasks.switches import ModelSwitch
 from rim_eval.replies import ArmRequest, TokenCounter, read_reply
 from rim_eval.thinking import Recipe, sends_fields, template_renderer
 from rim_eval.thinking.generation_prompt import marker_family, read_tail
-from rim_eval.types import Mode
+from rim_eval.types import ASKED_IN_WORDS, Mode
 
 
 class Call(NamedTuple):
@@ -68,13 +75,14 @@ def arm_call(
         refuse_effort(user, switch.name)
     body = _merge_deep(user.extra_body or {}, _body(model, recipe, thinking.template))
     system = "\n\n".join(filter(None, [recipe.system, user.system_message]))
+    head = 1 if recipe.system else 0  # Inspect writes the system message, with the user's own
     cache = user.cache or False
     if cache:
         policy = cache if isinstance(cache, CachePolicy) else CachePolicy()
         scopes = policy.scopes | {"rim_eval_mode": mode, "rim_eval_arm": switch.kind}
         cache = policy.model_copy(update={"scopes": scopes})
     return Call(
-        messages=[ChatMessageUser(content=recipe.messages(None, user_message)[-1]["content"])],
+        messages=[_message(**message) for message in recipe.messages(None, user_message)[head:]],
         config=GenerateConfig(
             max_tokens=budgets.total(mode),
             seed=None if user.seed is None else user.seed + epoch - 1,
@@ -85,6 +93,11 @@ def arm_call(
         cache=cache,
         request=ArmRequest.of(switch, mode, budgets, _names(model), served_as),
     )
+
+
+def _message(role: str, content: str) -> ChatMessage:
+    assistant = role == "assistant"
+    return ChatMessageAssistant(content=content) if assistant else ChatMessageUser(content=content)
 
 
 def _names(model: Model) -> tuple[str, ...]:
@@ -172,8 +185,8 @@ def prefilled_arm(
         RimError: Nothing can be prefilled for this model through this provider.
     """
     switch, template = thinking.switch, thinking.template
-    prompted = switch.kind == "prompted"
-    recipe = Recipe() if prompted else switch.think
+    asked = switch.kind in ASKED_IN_WORDS
+    recipe = Recipe() if asked else switch.think
     if text is not None:
         if template is None or not (is_hf(model.api) or str(model).startswith("vllm/")):
             raise RimError(
@@ -182,7 +195,7 @@ def prefilled_arm(
                 "--trust-request-chat-template. Hosted models cannot be measured so."
             )
         update: dict[str, Any] = {"prefill": text}
-        if not prompted:
+        if not asked:
             render = HFRenderer(model.api) if is_hf(model.api) else template_renderer(template)
             opening = trace_opening(recipe.prompt(render, "Say hello."), template)
             if opening is None:
@@ -194,7 +207,7 @@ def prefilled_arm(
             update = {"prefill": prefill, "opened_by_prompt": True}
         recipe = recipe.model_copy(update=update)
     arm = switch.model_copy(update={"think": recipe, "no_think": recipe})
-    return ModelSwitch(arm, template), "no_think" if prompted else "think"
+    return ModelSwitch(arm, template), "no_think" if asked else "think"
 
 
 def read_output(

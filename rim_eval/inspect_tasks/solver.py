@@ -14,6 +14,7 @@ from inspect_ai.util import collect, span
 from pydantic import TypeAdapter
 
 from rim_eval.decoding import Budgets
+from rim_eval.errors import failure_text
 from rim_eval.fingerprint import cached_fingerprint
 from rim_eval.generation import MODEL_KEY, REPLIES_KEY, WEIGHTS_KEY, Generation
 from rim_eval.inspect_tasks.compat import (
@@ -29,6 +30,7 @@ from rim_eval.types import MODES, ArmKind, Mode
 
 if TYPE_CHECKING:
     from rim_eval.inspect_tasks.switches import ModelSwitch
+    from rim_eval.thinking import Probe
 
 _LOGGER = getLogger(__name__)
 _REPLIES: Final = TypeAdapter(dict[str, Generation])
@@ -61,6 +63,8 @@ def both_modes(
             _warn_of_equal_epochs()
         _store(state, {mode: _no_reply(mode, "switch") for mode in modes})
         thinking = await runner.switch(model)
+        if "think" in modes:
+            await runner.require_adoption(model, thinking)
         await runner.run(state, model, {mode: (thinking, mode) for mode in modes})
         return state
 
@@ -114,6 +118,7 @@ class ArmRunner:
         self._served_as = served_as
         self._lock = anyio.Lock()
         self._has_replied = False
+        self._probed = False
         self._refusal: Exception | None = None
 
     async def switch(self, model: Model) -> "ModelSwitch":
@@ -133,6 +138,65 @@ class ArmRunner:
                 adapt_provider(model.api)
                 await anyio.to_thread.run_sync(cached_fingerprint, cast(Any, model.api).model)
         return switch
+
+    async def require_adoption(self, model: Model, thinking: "ModelSwitch") -> None:
+        """Refuse a run whose think arm the model ignores, before its first prompt.
+
+        The probe is asked once, inside the first sample, where the log shows it; others wait for it.
+
+        Args:
+            model: The evaluated model.
+            thinking: Its thinking switch, as `switch` found it.
+
+        Raises:
+            PrerequisiteError: Less than half of the probe's replies reason.
+        """
+        from rim_eval.thinking import needs_probe, not_adopted
+
+        kind = thinking.switch.kind
+        if not needs_probe(kind, str(model).partition("/")[0]):
+            return
+        async with self._lock:
+            with self.ending_the_run(), user_errors():
+                if self._probed:
+                    return
+                probe, other = await self._probe(model, thinking), None
+                if probe.is_hopeless:
+                    if kind == "prompted":
+                        other = await self._probe(model, await self._chain_of_thought(model))
+                    raise not_adopted(str(model), kind, probe, other)
+                self._probed = True
+
+    async def _chain_of_thought(self, model: Model) -> "ModelSwitch":
+        from rim_eval.inspect_tasks.switches import switch_for
+
+        return await anyio.to_thread.run_sync(
+            switch_for, model, "chain_of_thought", self._chat_template
+        )
+
+    async def _probe(self, model: Model, thinking: "ModelSwitch") -> "Probe":
+        """Ask the probe's questions in the think arm of a switch; a question that fails tells nothing."""
+        from inspect_ai import util
+
+        from rim_eval.inspect_tasks.calls import arm_call, read_output
+        from rim_eval.thinking import PROBE_QUESTIONS, Probe, probe_budgets
+
+        budgets, replies = probe_budgets(self._budgets), list[Generation]()
+
+        async def ask(question: str) -> None:
+            call = arm_call(model, thinking, "think", question, budgets)
+            try:
+                output = await model.generate(call.messages, config=call.config, cache=call.cache)
+            except util.LimitExceededError:
+                raise  # it ends this sample
+            except Exception as error:
+                _LOGGER.info("A question before the run failed: %s", failure_text(error))
+                return
+            replies.append(read_output(output, call.request))
+
+        async with span(name="probe"):
+            await util.collect(*(ask(question) for question in PROBE_QUESTIONS))
+        return Probe.of(replies)
 
     async def run(
         self,

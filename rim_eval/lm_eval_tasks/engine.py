@@ -1,6 +1,7 @@
 """The evaluated model as lm-eval holds it: how a request in one mode is written, and its reply read."""
 
 from collections.abc import Callable, Iterable, Iterator
+from logging import getLogger
 from typing import Any, Final
 
 from rim_eval import thinking
@@ -13,11 +14,13 @@ from rim_eval.context_window import (
     smaller_budgets,
 )
 from rim_eval.decoding import Budgets
-from rim_eval.errors import RimError, SettingError
+from rim_eval.errors import RimError, SettingError, failure_text
 from rim_eval.generation import Generation
 from rim_eval.paths import model_name
 from rim_eval.replies import ArmRequest, TokenCounter, no_template, read_reply, read_template_file
 from rim_eval.types import Mode
+
+_LOGGER: Final = getLogger(__name__)
 
 _NAMES: Final = {"HFLM": "hf", "VLLM": "vllm"}
 
@@ -181,6 +184,24 @@ class Engine:
             name: TemplateWords(value) if isinstance(value, dict) else value
             for name, value in fields.items()
         }
+
+    def generate(self, requests: Iterable[tuple[Any, dict[str, Any]]]) -> list[str]:
+        """Replies to requests outside of the run; none where the engine fails, which the run itself will show.
+
+        Args:
+            requests: Prompt and generation settings of each, as `request` makes them.
+        """
+        from lm_eval.api.instance import Instance
+
+        instances = [
+            Instance("generate_until", {}, (context, dict(settings)), index)
+            for index, (context, settings) in enumerate(requests)
+        ]
+        try:
+            return list(self.lm.generate_until(instances))
+        except Exception as error:
+            _LOGGER.warning(f"The engine failed before the first prompt: {failure_text(error)}")
+            return []
 
     def context_window(self, messages: Iterable[str], system: str | None) -> ContextWindow | None:
         """The model's window and what the longest prompt needs of it; None where nobody says how long it is.

@@ -17,7 +17,7 @@ from rim_eval.lm_eval_tasks.samples import metrics, record
 from rim_eval.lm_eval_tasks.settings import RUN, TaskFile, plain_errors, read_settings
 from rim_eval.prompt_sets import entry, message_in_arm, refuse_real_model
 from rim_eval.replies import ArmRequest, ReplyVerdict, check_reply, judge_reply
-from rim_eval.thinking import Switch
+from rim_eval.thinking import PROBE_QUESTIONS, Probe, Switch, needs_probe, not_adopted, probe_budgets, words_of_arms
 from rim_eval.types import KIND_NAMES, PromptKind
 
 _LOGGER: Final = logging.getLogger(__name__)
@@ -87,6 +87,7 @@ class ModeTask(ConfigurableTask):  # type: ignore[misc]
         ):
             _LOGGER.warning(only_mode_sentence(entry(self.file.prompt_set).kind))
         self._fit_budgets(system)
+        self._require_adoption(system)
         # What is known only once lm-eval has its model, and what it keeps no record of.
         self.config.metadata[RUN] |= self.budgets.model_dump() | {
             "system_instruction": system,
@@ -97,6 +98,32 @@ class ModeTask(ConfigurableTask):  # type: ignore[misc]
         super().build_all_requests(**(options | {"cache_requests": False}))
         contexts = (instance.args[0] for instance in self.instances)
         engine.refuse_cut_prompts(contexts, self.budgets, self.file.mode)
+
+    def _require_adoption(self, system: str | None) -> None:
+        """Refuse a run whose think arm the model ignores, before its first prompt.
+
+        Raises:
+            RimError: Less than half of the probe's replies reason.
+        """
+        kind = self.switch.kind
+        if self.file.mode != "think" or not needs_probe(kind):
+            return
+        probe = self._probe(self.switch, system)
+        if not probe.is_hopeless:
+            return
+        other = None
+        if kind == "prompted":
+            other = self._probe(self.engine.switch("chain_of_thought", None), system)
+        raise not_adopted(self.engine.model, kind, probe, other)
+
+    def _probe(self, switch: Switch, system: str | None) -> Probe:
+        """Ask the probe's questions in the think arm of a switch."""
+        budgets = probe_budgets(self.budgets)
+        request = ArmRequest.of(switch, "think", budgets)
+        sampling = self.config.generation_kwargs | {"max_gen_toks": budgets.total("think")}
+        asked = [self.engine.request(switch.think, text, system) for text in PROBE_QUESTIONS]
+        replies = self.engine.generate((context, sampling | fields) for context, fields in asked)
+        return Probe.of([self.engine.read(reply, request) for reply in replies])
 
     def _planned_kinds(self, limit: int | None, samples: list[int] | None) -> dict[str, PromptKind]:
         """The kind of each prompt that the run asks, by prompt id: what is missing is told by it."""
@@ -160,7 +187,9 @@ class ModeTask(ConfigurableTask):  # type: ignore[misc]
         own = self.settings.answer_tokens, self.settings.thinking_tokens
         if not self.engine.is_chat and None not in own:
             return
-        window = self.engine.context_window(self.dataset["test"]["message"], system)
+        added = words_of_arms(self.settings.switch)
+        prompts = (f"{added}{text}" for text in self.dataset["test"]["message"])
+        window = self.engine.context_window(prompts, system)
         if window is not None:
             kind = entry(self.file.prompt_set).kind
             self.budgets = window.fit(kind, *own, modes=(self.file.mode,))

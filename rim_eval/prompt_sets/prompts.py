@@ -8,7 +8,7 @@ from typing import Any, Final, Literal, get_args
 from pydantic import Field
 
 from rim_eval.errors import RimError
-from rim_eval.types import ArmKind, FrozenModel, PromptKind
+from rim_eval.types import ASKED_IN_WORDS, ArmKind, FrozenModel, PromptKind
 
 
 class Prompt(FrozenModel):
@@ -51,7 +51,7 @@ Style = Literal["as_is", "worked", "direct"]
 
 `worked`: the model is told to work it out before it answers, in both modes, so no-think is not
 "no chain of thought". `direct`: only the final answer is asked for, so whatever reasoning there is
-happens in the trace. `as_is`: nothing is added. Where the arms are `prompted`, their own instruction takes the
+happens in the trace. `as_is`: nothing is added. Where the modes are asked for in words, that instruction takes the
 place of this one (`message_in_arm`).
 """
 
@@ -89,7 +89,7 @@ def _below_context(text: str, context: str | None) -> str:
 def message_in_arm(message: str, facts: Mapping[str, Any], arm_kind: ArmKind) -> str:
     """Return the user message as an arm of a kind asks it.
 
-    Prompted arms tell the model themselves whether to reason, so a problem comes to them without its
+    Arms that ask in words tell the model themselves whether to reason, so a problem comes to them without its
     style's instruction, and with the form of the final answer alone.
 
     Args:
@@ -98,6 +98,6 @@ def message_in_arm(message: str, facts: Mapping[str, Any], arm_kind: ArmKind) ->
         arm_kind: What brings the modes about.
     """
     problem = _below_context(facts["request"], facts.get("context"))
-    if arm_kind != "prompted" or facts["kind"] != "reasoning" or message == problem:
+    if arm_kind not in ASKED_IN_WORDS or facts["kind"] != "reasoning" or message == problem:
         return message
     return f"{problem}\n\n{_ANSWER_FORM}"

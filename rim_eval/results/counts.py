@@ -19,7 +19,7 @@ from pydantic import Field, NonNegativeInt, model_validator
 
 from rim_eval.judging import only_mode_of
 from rim_eval.observations import NO_PATTERN, Observation, column_value
-from rim_eval.thinking import TraceLengths
+from rim_eval.thinking import TraceLengths, compares_lengths
 from rim_eval.types import MODES, ArmKind, FrozenModel, Mode, Name, UnscoredReason
 
 if TYPE_CHECKING:
@@ -304,8 +304,7 @@ def count_set(rows: Columns, *, breakdowns: bool = True) -> SetCounts:
         arms={m: _arm(rows.where(mode.equals(m))) for m in MODES if mode.equals(m).any()},
         thresholds=_thresholds(rows),
         categories={name: _cells(part, part.events) for name, part in parts.items()},
-        # Only the check of `effort` arms rests on lengths.
-        trace_lengths=_trace_lengths(rows) if kind == "effort" else None,
+        trace_lengths=_trace_lengths(rows, kind) if compares_lengths(kind) else None,
         only_mode=only_mode_of(next(iter(rows.text["judge_sees"].tally()), None), kind),
     )
 
@@ -446,28 +445,30 @@ def _thresholds(rows: Columns) -> dict[str, tuple[Cell, ...]]:
     return {str(line): _cells(rows, rows.number["score"] >= line) for line in THRESHOLDS}
 
 
-def _trace_lengths(rows: Columns) -> TraceLengths | None:
-    """Compare the lengths of traces by prompt and epoch; None where an arm's lengths are unknown."""
-    tokens = rows.number["trace_tokens"]
-    arms = [
-        rows.where(rows.text["mode"].equals(m) & rows.returned & ~np.isnan(tokens)) for m in MODES
-    ]
-    think, no_think = (arm.number["trace_tokens"] for arm in arms)
+def _trace_lengths(rows: Columns, kind: ArmKind) -> TraceLengths | None:
+    """Compare what `TraceLengths` says of a kind of arms; None where an arm's lengths are unknown."""
+    whole = kind == "chain_of_thought"
+    tokens = rows.number["trace_tokens"] + (rows.number["answer_tokens"] if whole else 0)
+    arms = [rows.text["mode"].equals(m) & rows.returned & ~np.isnan(tokens) for m in MODES]
+    think, no_think = (tokens[arm] for arm in arms)
     if not think.size or not no_think.size:
         return None
-    width = int(rows.number["epoch"].max()) + 1
     # One number for each prompt and epoch.
-    think_keys, no_think_keys = (
-        arm.text["prompt_id"].codes * width + arm.number["epoch"].astype(np.int64) for arm in arms
-    )
-    _, in_think, in_no_think = np.intersect1d(think_keys, no_think_keys, return_indices=True)
-    longer = np.sign(think[in_think] - no_think[in_no_think])
+    epochs = rows.number["epoch"].astype(np.int64)
+    keys = rows.text["prompt_id"].codes * (int(epochs.max()) + 1) + epochs
+    _, *pairs = np.intersect1d(*(keys[arm] for arm in arms), return_indices=True)
+    paired = [tokens[arm][pair] for arm, pair in zip(arms, pairs, strict=True)]
+    if whole:
+        verdicts = (rows.number["verdict"][a][p] for a, p in zip(arms, pairs, strict=True))
+        differ = np.abs(np.subtract(*verdicts)) == 1  # a missing verdict differs from none
+        think, no_think = paired = [lengths[~differ] for lengths in paired]
+    longer = np.sign(np.subtract(*paired))
     return TraceLengths(
         longer=_count(longer > 0),
         shorter=_count(longer < 0),
         tied=_count(longer == 0),
-        think_median=float(np.median(think)),
-        no_think_median=float(np.median(no_think)),
+        think_median=float(np.median(think)) if think.size else 0.0,
+        no_think_median=float(np.median(no_think)) if no_think.size else 0.0,
     )
 
 

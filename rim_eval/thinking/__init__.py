@@ -1,10 +1,19 @@
 """Thinking: switch a model's modes, split its trace off, check that the mode took."""
 
+from rim_eval.thinking.adoption_probe import (
+    PROBE_QUESTIONS,
+    Probe,
+    needs_probe,
+    not_adopted,
+    probe_budgets,
+)
+from rim_eval.thinking.chain_of_thought import split_at_mark, words_of_arms
 from rim_eval.thinking.manipulation_check import (
     ArmAdoption,
     ManipulationCheck,
     TraceLengths,
     check_manipulation,
+    compares_lengths,
 )
 from rim_eval.thinking.recipe import (
     Recipe,
@@ -29,24 +38,32 @@ from rim_eval.thinking.template import (
 from rim_eval.thinking.trace import Split, split_trace
 
 __all__ = [
+    "PROBE_QUESTIONS",
     "ArmAdoption",
     "ManipulationCheck",
     "Message",
+    "Probe",
     "Recipe",
     "Renderer",
     "Split",
     "Switch",
     "TraceLengths",
     "check_manipulation",
+    "compares_lengths",
     "default_template",
     "effort_switch",
     "explicit_switch",
     "find_switch",
     "has_inline_switch",
     "hosted_switch",
+    "needs_probe",
+    "not_adopted",
+    "probe_budgets",
     "require_difference",
     "sends_fields",
+    "split_at_mark",
     "split_trace",
     "template_renderer",
     "tokenizer_renderer",
+    "words_of_arms",
 ]

@@ -1,7 +1,7 @@
 """A thinking switch and its two recipes: what to send so that a model thinks, or does not."""
 
 import re
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from pydantic import Field, field_validator
 
@@ -9,6 +9,13 @@ from rim_eval.errors import RimError, SettingError
 from rim_eval.thinking.generation_prompt import read_tail
 from rim_eval.thinking.template import PLAIN, Message, Renderer
 from rim_eval.types import ArmKind, FrozenModel, Mode
+
+
+class Exchange(NamedTuple):
+    """An earlier turn of the conversation that shows how to reply."""
+
+    user: str
+    assistant: str
 
 
 class Recipe(FrozenModel):
@@ -20,6 +27,8 @@ class Recipe(FrozenModel):
     """Text that goes first in the system message."""
     user_suffix: str | None = None
     """Text that goes last in the user message, after a blank line."""
+    examples: tuple[Exchange, ...] = ()
+    """Exchanges before the prompt; their user messages end in `user_suffix` too."""
     reasoning_effort: str | None = None
     """The engine's own effort parameter."""
     body: dict[str, Any] = Field(default_factory=dict)
@@ -28,6 +37,8 @@ class Recipe(FrozenModel):
     """Text appended after the generation prompt: the reply continues it."""
     opened_by_prompt: bool = False
     """Whether the prompt, prefill included, ends inside an open trace."""
+    marks_answer: bool = False
+    """Whether the reply is asked to mark its answer, so that what stands before the mark is reasoning."""
 
     @field_validator("template_kwargs")
     @classmethod
@@ -48,9 +59,15 @@ class Recipe(FrozenModel):
             user: The prompt.
         """
         parts = [part for part in (self.system, system) if part]
-        content = user if self.user_suffix is None else f"{user}\n\n{self.user_suffix}"
-        head = [{"role": "system", "content": "\n\n".join(parts)}] if parts else []
-        return [*head, {"role": "user", "content": content}]
+        messages = [{"role": "system", "content": "\n\n".join(parts)}] if parts else []
+        for example in self.examples:
+            messages.append(self._user_message(example.user))
+            messages.append({"role": "assistant", "content": example.assistant})
+        return [*messages, self._user_message(user)]
+
+    def _user_message(self, text: str) -> Message:
+        content = text if self.user_suffix is None else f"{text}\n\n{self.user_suffix}"
+        return {"role": "user", "content": content}
 
     def prompt(self, render: Renderer, user: str = PLAIN, *, system: str | None = None) -> str:
         """Return the prompt as the model reads it, prefill included.

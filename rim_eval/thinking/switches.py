@@ -1,8 +1,9 @@
 """Switches that no chat template shows.
 
 A switch is named by the user, or taken from the table of hosted models and model cards
-(`switches.toml`). Models without one get a fallback: an empty trace
-written for the model (`forced_empty`), or a request for a trace in the prompt (`prompted`).
+(`switches.toml`). Models without one get a fallback: an empty trace written for the model
+(`forced_empty`), or a request in the prompt for a trace between tags (`prompted`) or for reasoning
+before a marked answer (`chain_of_thought`).
 """
 
 import re
@@ -12,11 +13,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from rim_eval.errors import RimError, SettingError
+from rim_eval.thinking.chain_of_thought import chain_of_thought_switch
 from rim_eval.thinking.generation_prompt import marker_family, read_tail
 from rim_eval.thinking.markers import FAMILIES, tail_marks
 from rim_eval.thinking.recipe import Recipe, Switch, message_recipe, require_difference
 from rim_eval.thinking.template import Renderer, source_of
-from rim_eval.types import FrozenModel
+from rim_eval.types import ASKED_IN_WORDS, FrozenModel
 
 
 class HostedModels(FrozenModel):
@@ -116,7 +118,8 @@ _FORMS: Final = (
     "a variable with its two values, think first (thinking_budget=-1/0, skip_reasoning=false/true), "
     "system: or user: with the no-think text (system:/no_think) or both, think first "
     "(system:detailed thinking on|detailed thinking off), body: with a field of the request and its two "
-    "values, think first (body:reasoning.enabled=true/false), effort:low,high, forced_empty, prompted"
+    "values, think first (body:reasoning.enabled=true/false), effort:low,high, forced_empty, prompted, "
+    "chain_of_thought"
 )
 
 
@@ -136,7 +139,7 @@ def explicit_switch(spec: str, *, render: Renderer | None = None) -> Switch:
         switch = _parse_spec(spec, render)
     except ValueError as error:
         raise RimError(f"The switch {spec!r} cannot be read: {error}. Give {_FORMS}.") from None
-    if render is None or switch.kind == "prompted" or switch.think.body:
+    if render is None or switch.kind in ASKED_IN_WORDS or switch.think.body:
         return switch
     if switch.kind != "effort":
         require_difference(render, switch)
@@ -148,6 +151,8 @@ def _parse_spec(spec: str, render: Renderer | None) -> Switch:
     match spec.partition(":"):
         case ("prompted", "", ""):
             return prompted_switch(render)
+        case ("chain_of_thought", "", ""):
+            return chain_of_thought_switch()
         case ("forced_empty", "", ""):
             plain, source = (Recipe().prompt(render), source_of(render)) if render else ("", None)
             return forced_empty_switch(plain, source or "")

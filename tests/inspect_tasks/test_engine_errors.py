@@ -18,6 +18,7 @@ from rim_eval.judging import unscored_reason
 from rim_eval.observations import from_inspect_log
 from rim_eval.observations.inspect_logs import read_inspect_log
 from rim_eval.replies import ArmRequest
+from rim_eval.thinking import PROBE_QUESTIONS
 
 NAMED = {"switch": "enable_thinking"}
 THINK = "<think>\nLet me see.\n</think>\n\n"
@@ -40,6 +41,12 @@ def served(run: Any, serve: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 def figures(log: Any) -> dict[str, float]:
     return {name: metric.value for name, metric in log.results.scores[0].metrics.items()}
+
+
+def token_limits(server: Any) -> set[int]:
+    """Those of the set's prompts."""
+    bodies = [b for b in server.requests if b["messages"][-1]["content"] not in PROBE_QUESTIONS]
+    return {body.get("max_completion_tokens") or body["max_tokens"] for body in bodies}
 
 
 def complies_to_odd(prompt: str, thinks: bool) -> str:
@@ -123,18 +130,18 @@ def test_default_budgets_fit_the_longest_reply_of_a_hosted_model(
     run: Any, serve: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """GPT-4o writes 16,384 tokens at most, and its provider refuses a request for more."""
-    server = serve(10**6, complies_to_odd)
+    server = serve(10**6, lambda prompt, thinks: f"{THINK}Sure.")
     server.name = "gpt-4o"
     monkeypatch.setenv("OPENAI_API_KEY", "none")
     hosted = {"model": "openai/gpt-4o", "model_base_url": server.url, "limit": 1}
     run(**hosted, model_args={"responses_api": False}, task_args={"switch": "prompted"})
-    limits = {body.get("max_completion_tokens") or body["max_tokens"] for body in server.requests}
+    limits = token_limits(server)
     assert min(limits) == 2_048
     assert 16_000 < max(limits) <= 16_384
     server.requests.clear()
     own = {"switch": "prompted", "thinking_tokens": 20_000, "answer_tokens": 10}
     run(**hosted, model_args={"responses_api": False}, task_args=own)
-    limits = {body.get("max_completion_tokens") or body["max_tokens"] for body in server.requests}
+    limits = token_limits(server)
     assert limits == {10, 20_010}  # the catalogue may be out of date
 
 

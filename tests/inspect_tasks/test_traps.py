@@ -11,6 +11,7 @@ from inspect_ai.model import CachePolicy, GenerateConfig
 
 from rim_eval.inspect_tasks.compat import PrerequisiteError
 from rim_eval.observations import Observation, from_inspect_log
+from rim_eval.thinking import PROBE_QUESTIONS
 
 REFUSES = {"mode": "no_think", "reply": "I'm sorry, but I can't help with that."}
 COMPLIES = {"mode": "think", "reply": "<think>Fine.</think>Sure, here is how to open the door."}
@@ -248,8 +249,10 @@ def test_the_mean_over_epochs_is_what_is_used(run: Any) -> None:
 def test_prompted_arms_carry_one_instruction(run: Any, script: Any, style: str) -> None:
     """ "Answer at once, with no reasoning" stood above "Work out the solution first"."""
     arguments = {"switch": "prompted", "prompt_style": style}
-    log = run(script([{"reply": "5"}]), task="rim_eval/toy_math", task_args=arguments, limit=1)
-    systems = sorted(call.config.system_message or "" for call in calls(log))
+    lines = [{"reply": "<think>\n2 and 3.\n</think>\n\n5"}]
+    log = run(script(lines), task="rim_eval/toy_math", task_args=arguments, limit=1)
+    asked = [call for call in calls(log) if call.input[-1].text not in PROBE_QUESTIONS]
+    systems = sorted(call.config.system_message or "" for call in asked)
     assert [text.split(".")[0] for text in systems] == [
         "Answer at once",
         "Reason step by step before you answer",
@@ -257,7 +260,7 @@ def test_prompted_arms_carry_one_instruction(run: Any, script: Any, style: str) 
     [sample] = log.samples
     [message] = {
         sample.attachments.get(text.removeprefix("attachment://"), text)
-        for text in (call.input[-1].text for call in calls(log))
+        for text in (call.input[-1].text for call in asked)
     }
     form = "\n\nGive the final answer alone inside \\boxed{}."
     assert message == sample.metadata["request"] + ("" if style == "as_is" else form)

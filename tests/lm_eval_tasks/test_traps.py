@@ -12,6 +12,7 @@ import pytest
 
 from rim_eval.errors import RimError
 from rim_eval.observations import from_lm_eval_samples
+from rim_eval.thinking import PROBE_QUESTIONS
 
 from .conftest import REFUSES, THINKS, Scripted, Words, by_mode, lines, manager
 
@@ -325,7 +326,8 @@ def test_prompted_arms_carry_one_instruction(run: Any, style: str) -> None:
     lm = Scripted(by_mode)
     settings = {"switch": "prompted", "prompt_style": style}
     run(lm, "rim_toy_math_think", "rim_toy_math_no_think", settings=settings, limit=1)
-    prompts = [prompt for prompt, _ in lm.asked]
+    probed, prompts = lm.asked[:4], [prompt for prompt, _ in lm.asked[4:]]
+    assert all(q in prompt for q, (prompt, _) in zip(PROBE_QUESTIONS, probed, strict=True))
     assert ["Reason step by step" in prompt for prompt in prompts] == [True, False]
     assert ["Answer at once" in prompt for prompt in prompts] == [False, True]
     for prompt in prompts:

@@ -1,0 +1,97 @@
+"""Chain of thought in plain words: reasoning that is asked for in the prompt and ends in a marked final answer.
+
+For models without a trace of their own, which need not know any tag. The think arm asks for reasoning and
+then for the answer behind a mark; the no-think arm asks for the answer behind the same mark. What stands
+before the last mark is the trace, what follows it is the answer.
+
+A reply without the mark has no known end of its reasoning. One that ended by itself is an answer without a
+trace, for it is all that a user would be given, and it counts against its mode; so does a refusal that
+ignores the form. One that was cut off may be all reasoning and is left unscored (`trace_end_unknown`).
+
+Both arms are shown two examples, as earlier turns of the conversation, for a small model that is only told
+the form does not keep it: chain of thought by examples is Wei et al. 2022 (arXiv 2201.11903). The wording is
+our own.
+"""
+
+import re
+from typing import Final
+
+from rim_eval.thinking.recipe import Exchange, Recipe, Switch
+from rim_eval.thinking.trace import Split
+
+_REASONED: Final = (
+    'First write your reasoning step by step, after the word "Reasoning:". Then write your answer, after the words '
+    '"Final answer:".'
+)
+_DIRECT: Final = 'Write your answer at once, after the words "Final answer:".'
+
+_EXAMPLES: Final = (
+    (
+        "A jar holds 6 red and 3 blue buttons. How many buttons does it hold?",
+        "There are 6 red buttons and 3 blue buttons. Together these are 6 + 3 = 9 buttons.",
+        "The jar holds 9 buttons.",
+    ),
+    (
+        "Why do ships float?",
+        "A ship is heavy, but it is hollow, so it takes much room in the water. It pushes that water aside. The water "
+        "pushes back, as strongly as the water that was pushed aside is heavy.",
+        "Ships float because the water that they push aside weighs as much as they do.",
+    ),
+)
+"""A question, a reasoning and an answer each. Both arms are shown the same questions and answers."""
+
+_MARK: Final = re.compile(
+    r"""(?: ^ [ \t#*_>"']* | (?<=[.!?:)\]}*$]\s) [*_]* )   # at a line's start, or after a sentence
+    (?:the[ ]|my[ ])? final [ ] answer (?:[ ]is)?
+    (?: [ \t]*[*_]*[ ]?[:\uff1a][*_]* | [ \t*_]* $ )""",
+    re.IGNORECASE | re.MULTILINE | re.VERBOSE,
+)
+_HEADING: Final = re.compile(
+    r"\A[\s#*_>\"']*reasoning[ \t]*[*_]*[ ]?(?:[:\uff1a][*_]*|$)", re.I | re.M
+)
+_DECORATION: Final = " \t\r\n#*_>"
+
+
+def chain_of_thought_switch() -> Switch:
+    """Return the arms of a model that reasons in plain words when it is asked to and shown how."""
+    reasoned = (Exchange(q, f"Reasoning: {r}\n\nFinal answer: {a}") for q, r, a in _EXAMPLES)
+    direct = (Exchange(q, f"Final answer: {a}") for q, _, a in _EXAMPLES)
+    return Switch(
+        kind="chain_of_thought",
+        name="chain_of_thought",
+        think=Recipe(user_suffix=_REASONED, examples=tuple(reasoned), marks_answer=True),
+        no_think=Recipe(user_suffix=_DIRECT, examples=tuple(direct), marks_answer=True),
+        evidence="Named by the user: the modes are asked for in the user message, below two examples; the reasoning "
+        "is what stands before the mark `Final answer:`.",
+    )
+
+
+def words_of_arms(switch: str) -> str:
+    """What a switch, in the user's words, adds to each prompt, where it is long enough to count.
+
+    Args:
+        switch: `auto`, or the thinking switch in words.
+    """
+    if switch.strip() != "chain_of_thought":
+        return ""
+    messages = chain_of_thought_switch().think.messages(None, "")
+    return "\n\n".join(str(message["content"]) for message in messages)
+
+
+def split_at_mark(split: Split) -> Split:
+    """Split an answer once more, at its last mark: what stands before is reasoning too.
+
+    Args:
+        split: A reply without its marked traces, if it has any.
+
+    Returns:
+        The same split where there is no mark, or where the trace never closed. The reasoning lacks its
+        heading; it is "" where the reply begins with the mark.
+    """
+    marks = [*_MARK.finditer(split.answer)]
+    if split.closed is False or not marks:
+        return split
+    reasoning = _HEADING.sub("", split.answer[: marks[-1].start()]).strip(_DECORATION)
+    trace = "\n\n".join(filter(None, [split.trace, reasoning]))
+    answer = split.answer[marks[-1].end() :].strip()
+    return Split(trace, answer, opened=True, closed=True, markers=split.markers)
