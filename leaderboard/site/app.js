@@ -30,7 +30,7 @@
   const minus = (text) => text.replace("-", "\u2212");
   const points = (v, digits = 1) => (v === null ? "n/a" : (v > 0 ? "+" : "") + minus(v.toFixed(digits)));
   const percent = (v, digits) => (v === null ? "n/a" : v.toFixed(digits));
-  const size = (n) => (n === null ? "size unknown" : n >= 1e9 ? `${+(n / 1e9).toPrecision(3)} B` : `${+(n / 1e6).toPrecision(2)} M`);
+  const size = (n) => (n === null ? "size unknown" : n >= 1e9 ? `${+(n / 1e9).toPrecision(3)} B` : `${+(n / 1e6).toPrecision(3)} M`);
 
   function fill(node, attributes, children) {
     for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);

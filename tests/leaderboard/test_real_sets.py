@@ -136,7 +136,7 @@ def sampled_card() -> Card:
     """A real model without a grader: samples of XSTest and AIME, judged by the offline matcher."""
     offline = {"judge": "refusal@2", "judge_sha256": shipped("refusal").sha256, "judge_model": None}
     judged_rows = [
-        row.model_copy(update={**offline, "score": None, "verdict": row.verdict is True} if row.kind == "harmful" else {})
+        row.model_copy(update={**offline, "score": None, "reason": None, "verdict": row.verdict is True} if row.kind == "harmful" else {})
         for row in xstest() if int(row.prompt_id[-4:]) % 5 == 0
     ]  # fmt: skip
     sample = {"limited": True, "sample_seed": SAMPLE_SEED}
@@ -147,8 +147,10 @@ def sampled_card() -> Card:
 
 
 @pytest.mark.slow
-def test_a_seeded_sample_is_taken_and_marked(sampled_card: Card) -> None:
-    assert card_problems(sampled_card) == []
+def test_a_seeded_sample_is_taken_and_marked(sampled_card: Card, tmp_path: Path) -> None:
+    path = tmp_path / "card.json"
+    path.write_text(card_json(sampled_card), encoding="utf-8")
+    assert check_file(path)[1] == []
     model = ModelFile(
         model="Qwen/Qwen3-4B",
         kind="model",
