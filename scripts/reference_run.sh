@@ -100,7 +100,7 @@ done
 run rim-eval data check $sets
 
 common=(--model "$model" "${engine[@]}")
-[[ -z $limit ]] || common+=(--limit "$limit" --sample-shuffle 1)
+[[ -z $limit ]] || common+=(--limit "$limit" --sample-shuffle 42)
 [[ -z $answer_tokens ]] || common+=(-T "answer_tokens=$answer_tokens")
 [[ -z $thinking_tokens ]] || common+=(-T "thinking_tokens=$thinking_tokens")
 by=(-T "judge=$judge")
