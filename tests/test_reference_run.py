@@ -46,7 +46,7 @@ def test_options_reach_the_commands() -> None:
 
 def test_inspects_command_line_reads_the_seed_as_a_seed() -> None:
     """It reads 1 as `true` and 0 as `false`: a shuffle that nobody can repeat, and none."""
-    from inspect_ai._cli.util import int_or_bool_value
+    from inspect_ai._util.flag_values import int_or_bool_value
 
     assert int_or_bool_value(str(SAMPLE_SEED), -1, 0) == SAMPLE_SEED
 
