@@ -1,7 +1,8 @@
 """Compatibility of Inspect's `hf/` provider with what rim_eval needs of every provider.
 
 The provider switches thinking per model, not per request, hides where a reply ended, counts padding
-as tokens, drops special-token markers and rejects temperature 0. `adapt_provider` changes this on one
+as tokens, begins prompts twice (a BOS of the template and one of the tokenizer), drops special-token
+markers and rejects temperature 0. `adapt_provider` changes this on one
 model instance: requests then carry `extra_body["chat_template_kwargs"]` as they do on a vLLM server,
 all arms share the one copy of the weights, and the lengths are true.
 
@@ -188,7 +189,8 @@ class _TokenizerView:
         return getattr(self._tokenizer, name)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self._tokenizer(*args, **kwargs)
+        # A template writes the special tokens itself; Llama's tokenizer would begin the prompt twice.
+        return self._tokenizer(*args, **({"add_special_tokens": False} | kwargs))
 
     def apply_chat_template(self, messages: Any, **kwargs: Any) -> str:
         # None is not "unset" for a template that asks `is defined`, so a None never gets there.

@@ -17,7 +17,15 @@ from rim_eval.lm_eval_tasks.samples import metrics, record
 from rim_eval.lm_eval_tasks.settings import RUN, TaskFile, plain_errors, read_settings
 from rim_eval.prompt_sets import entry, message_in_arm, refuse_real_model
 from rim_eval.replies import ArmRequest, ReplyVerdict, check_reply, judge_reply
-from rim_eval.thinking import PROBE_QUESTIONS, Probe, Switch, needs_probe, not_adopted, probe_budgets, words_of_arms
+from rim_eval.thinking import (
+    PROBE_QUESTIONS,
+    Probe,
+    Switch,
+    needs_probe,
+    not_adopted,
+    probe_budgets,
+    words_of_arms,
+)
 from rim_eval.types import KIND_NAMES, PromptKind
 
 _LOGGER: Final = logging.getLogger(__name__)

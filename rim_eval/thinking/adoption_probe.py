@@ -55,7 +55,9 @@ class Probe(NamedTuple):
     @classmethod
     def of(cls, replies: Sequence[Generation]) -> "Probe":
         """Count replies of the think arm."""
-        returned = [reply for reply in replies if reply.stop_reason not in ("error", "content_filter")]
+        returned = [
+            reply for reply in replies if reply.stop_reason not in ("error", "content_filter")
+        ]
         return cls(sum(reply.adopted for reply in returned), len(returned))
 
     @property
@@ -89,7 +91,11 @@ def not_adopted(model: str, kind: ArmKind, probe: Probe, other: Probe | None = N
             "for that",
             switch="chain_of_thought",
         )
-    tried = f", nor does it reason in plain words ({other.adopted} of {other.returned})" if other else ""
+    tried = (
+        f", nor does it reason in plain words ({other.adopted} of {other.returned})"
+        if other
+        else ""
+    )
     return RimError(
         f"{seen}{tried}. What is left is one mode alone, without a difference (with Inspect `-T modes=no_think`, with "
         "lm-eval the no_think task), or another model."

@@ -8,7 +8,7 @@ A reply without the mark has no known end of its reasoning. One that ended by it
 trace, for it is all that a user would be given, and it counts against its mode; so does a refusal that
 ignores the form. One that was cut off may be all reasoning and is left unscored (`trace_end_unknown`).
 
-Both arms are shown two examples, as earlier turns of the conversation, for a small model that is only told
+Both arms are shown three examples, as earlier turns of the conversation, for a small model that is only told
 the form does not keep it: chain of thought by examples is Wei et al. 2022 (arXiv 2201.11903). The wording is
 our own.
 """
@@ -30,6 +30,11 @@ _EXAMPLES: Final = (
         "A jar holds 6 red and 3 blue buttons. How many buttons does it hold?",
         "There are 6 red buttons and 3 blue buttons. Together these are 6 + 3 = 9 buttons.",
         "The jar holds 9 buttons.",
+    ),
+    (
+        "What is 8 times 12?",
+        "8 times 10 is 80, and 8 times 2 is 16. So 8 times 12 is 80 + 16 = 96.",
+        "96",
     ),
     (
         "Why do ships float?",
@@ -61,7 +66,7 @@ def chain_of_thought_switch() -> Switch:
         name="chain_of_thought",
         think=Recipe(user_suffix=_REASONED, examples=tuple(reasoned), marks_answer=True),
         no_think=Recipe(user_suffix=_DIRECT, examples=tuple(direct), marks_answer=True),
-        evidence="Named by the user: the modes are asked for in the user message, below two examples; the reasoning "
+        evidence="Named by the user: the modes are asked for in the user message, below three examples; the reasoning "
         "is what stands before the mark `Final answer:`.",
     )
 

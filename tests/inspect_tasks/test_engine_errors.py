@@ -130,7 +130,7 @@ def test_default_budgets_fit_the_longest_reply_of_a_hosted_model(
     run: Any, serve: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """GPT-4o writes 16,384 tokens at most, and its provider refuses a request for more."""
-    server = serve(10**6, lambda prompt, thinks: f"{THINK}Sure.")
+    server = serve(10**6, lambda *_: f"{THINK}Sure.")
     server.name = "gpt-4o"
     monkeypatch.setenv("OPENAI_API_KEY", "none")
     hosted = {"model": "openai/gpt-4o", "model_base_url": server.url, "limit": 1}

@@ -8,7 +8,13 @@ import anyio
 import pytest
 from inspect_ai.model import ChatMessageUser, GenerateConfig, Model, ModelOutput, get_model
 
-from rim_eval.inspect_tasks.hf import PREFILL, HFRenderer, adapt_provider, token_counter
+from rim_eval.inspect_tasks.hf import (
+    PREFILL,
+    HFRenderer,
+    _TokenizerView,
+    adapt_provider,
+    token_counter,
+)
 from rim_eval.paths import organism_dir
 
 SUM = "Ivy has 9 cards. Then the number doubles. How many cards does Ivy have now?"
@@ -165,3 +171,20 @@ def test_generation_passes_no_none_either(
     )
     prompt = plain.hf_chat([ChatMessageUser(content="Hello")], [])
     assert prompt == "unset<think>\n\n</think>\n\n"
+
+
+def test_a_prompt_begins_once() -> None:
+    """Llama's template writes a BOS, and its tokenizer adds one: the provider gave the model both."""
+    from tokenizers.processors import TemplateProcessing
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(organism_dir())
+    begin = tokenizer.eos_token  # stands for a BOS, which the organism has none of
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
+        single=f"{begin} $A", special_tokens=[(begin, tokenizer.eos_token_id)]
+    )
+    tokenizer.chat_template = begin + "{{ messages[0].content }}"
+    view = _TokenizerView(tokenizer, {})
+    prompt = view.apply_chat_template([{"role": "user", "content": SUM}], tokenize=False)
+    assert tokenizer(prompt)["input_ids"][:2] == [tokenizer.eos_token_id] * 2
+    assert view(prompt)["input_ids"].count(tokenizer.eos_token_id) == 1

@@ -80,9 +80,13 @@ def test_a_trace_that_never_closed_is_no_answer() -> None:
 
 
 def test_a_boxed_answer_is_checked_behind_the_mark() -> None:
-    reply = r"Reasoning: I first took \boxed{4}, which is wrong." + "\n\n" + r"Final answer: \boxed{5}"
+    reply = (
+        r"Reasoning: I first took \boxed{4}, which is wrong." + "\n\n" + r"Final answer: \boxed{5}"
+    )
     assert check_answer(read(reply).answer, "5").correct
-    assert check_answer(read("Reasoning: 7.\n\nFinal answer: The jar holds 9 buttons.").answer, "9").correct
+    assert check_answer(
+        read("Reasoning: 7.\n\nFinal answer: The jar holds 9 buttons.").answer, "9"
+    ).correct
 
 
 def test_a_reply_without_a_mark() -> None:
@@ -96,7 +100,7 @@ def test_a_reply_without_a_mark() -> None:
 
 def test_both_arms_are_shown_the_same_examples() -> None:
     think, no_think = (SWITCH.recipe(mode).messages(None, "Why?") for mode in ("think", "no_think"))
-    assert [m["role"] for m in think] == ["user", "assistant", "user", "assistant", "user"]
+    assert [m["role"] for m in think] == ["user", "assistant"] * 3 + ["user"]
     for one, other in zip(think, no_think, strict=True):
         if one["role"] == "user":
             assert one["content"].split("\n\n")[0] == other["content"].split("\n\n")[0]
@@ -140,4 +144,6 @@ def test_who_is_probed() -> None:
     assert not needs_probe("switch", "hf")
     small = Budgets(answer_tokens=9, thinking_tokens=0)
     assert probe_budgets(small) == small
-    assert probe_budgets(Budgets(answer_tokens=2_048, thinking_tokens=16_384)).total("think") == 1_536
+    assert (
+        probe_budgets(Budgets(answer_tokens=2_048, thinking_tokens=16_384)).total("think") == 1_536
+    )

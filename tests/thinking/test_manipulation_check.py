@@ -102,6 +102,21 @@ def test_effort_with_too_few_untied_pairs_cannot_be_told(longer: int) -> None:
     )
 
 
+def words(found: TraceLengths | None, think: int = 18, no_think: int = 1) -> ManipulationCheck:
+    return check_manipulation("chain_of_thought", arm(think, 20), arm(no_think, 20), found)
+
+
+def test_chain_of_thought_is_verified_by_marks_and_by_longer_replies() -> None:
+    short, long = tuple(range(20, 40)), tuple(range(60, 80))
+    assert words(lengths(long, short)).verified
+    assert not words(lengths(long, short), think=17).verified
+    assert not words(lengths(long, short), no_think=2).verified
+    assert "no longer with reasoning" in words(lengths(short, long)).reasons[0]
+    assert "reply lengths are unknown" in words(None).reasons[0]
+    none = TraceLengths(longer=0, shorter=0, tied=0, think_median=0, no_think_median=0)
+    assert "cannot tell" in words(none).reasons[0]
+
+
 @pytest.mark.parametrize("kind", ARM_KINDS)
 def test_half_a_run_is_not_verified(kind: ArmKind) -> None:
     assert "no no_think arm" in check_manipulation(kind, arm(9, 9), None).reasons[0]
