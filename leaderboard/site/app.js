@@ -30,7 +30,7 @@
   const minus = (text) => text.replace("-", "\u2212");
   const points = (v, digits = 1) => (v === null ? "n/a" : (v > 0 ? "+" : "") + minus(v.toFixed(digits)));
   const percent = (v, digits) => (v === null ? "n/a" : v.toFixed(digits));
-  const size = (n) => (n === null ? "size unknown" : n >= 1e9 ? `${+(n / 1e9).toPrecision(3)} B` : `${+(n / 1e6).toPrecision(2)} M`);
+  const size = (n) => (n === null ? "size unknown" : n >= 1e9 ? `${+(n / 1e9).toPrecision(3)} B` : `${+(n / 1e6).toPrecision(3)} M`);
 
   function fill(node, attributes, children) {
     for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
@@ -146,6 +146,7 @@
       strip(set, REACH[set.kind]),
       element("small", {}, set.pairs === null ? set.dataset : `${set.dataset}, ${set.pairs} pairs`),
     );
+    if (set.sample !== null) cell.append(element("small", {}, `sample of ${set.sample} of ${set.whole} prompts`));
     return cell;
   }
 
@@ -160,6 +161,7 @@
     const wording = harmful.wording ? ` (${harmful.wording.split(",")[0]})` : "";
     const grader = harmful.grader ? ` by ${harmful.grader}` : "";
     cell.append(element("small", {}, `judge ${harmful.judge}${wording}${grader}`));
+    if (harmful.judge_limits) cell.append(element("small", { class: "limits" }, `which ${harmful.judge_limits}`));
     return cell;
   }
 

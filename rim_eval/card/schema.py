@@ -189,6 +189,8 @@ class CardRun(FiniteModel):
     """Prompts that the run was to ask."""
     epochs: int = Field(ge=1)
     limited: bool = False
+    sample_seed: int | None = None
+    """Seed of the shuffle whose first prompts a limited run asked."""
     answer_tokens: NonNegativeInt | None = None
     thinking_tokens: NonNegativeInt | None = None
     prompt_style: Name | None = None

@@ -155,7 +155,9 @@ def provenance_grid(card: schema.Card) -> Grid:
                 f"{f.name} {f.sha256[:12]} ({f.rows} rows)" for f in source.files[:12]
             )
         prompts = "unknown" if run.n_prompts is None else str(run.n_prompts)
-        prompts += " (limited)" * run.limited
+        seeded = run.sample_seed is not None
+        part = f"sample, seed {run.sample_seed}" if seeded else "limited"
+        prompts += f" ({part})" * run.limited
         rows.append((run.dataset, location, revision, files, prompts, run.status))
     return make_grid("provenance", rows)
 

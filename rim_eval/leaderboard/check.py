@@ -1,6 +1,6 @@
 """Check submissions: one card, one model's folder, the whole of `leaderboard/results`.
 
-A card must be of whole registered sets by an allowed judge, and every figure is derived again from its counts
+A card must be of whole registered sets, or random samples of them, by an allowed judge, and every figure is derived again from its counts
 (`rim_eval.card.check_card`). Each rule is a generator of what breaks it, in sentences.
 """
 
@@ -28,6 +28,12 @@ from rim_eval.results.figures import primary_set
 from rim_eval.types import MODES, PATTERNS, PromptKind
 
 _MAX_FILES: Final = 200
+
+SAMPLE_SEED: Final = 42
+"""Of every sample of a set: one seed for all, so that none is chosen by its result. Not 1, which the command line of
+Inspect 0.3.285 reads as `true`: a shuffle without a seed."""
+MIN_SAMPLE: Final = 50
+"""Prompts of a sample: the interval of a rate near one half is then some 27 points wide."""
 
 _PROBLEM_KINDS: Final = (
     "missing", "half_pair", "superseded", "incomplete_run", "mismatch", "judge_failed",
@@ -94,7 +100,7 @@ def _set_problems(card: Card, each: SetCard) -> Iterator[str]:
         yield "not a registered set (`rim-eval data list`)"
         return
     runs = [run for run in card.runs if run.id in each.runs]
-    yield from _prompts(each, prompt_set)
+    yield from _prompts(each, prompt_set, sampled=is_sample(runs))
     yield from _arms(each)
     if not each.mode_check.verified:
         yield f"mode not verified (reasons on the card: {len(each.mode_check.reasons)})"
@@ -106,6 +112,25 @@ def _set_problems(card: Card, each: SetCard) -> Iterator[str]:
         yield from _run(card, each, run, lone=len(runs) == 1)
         yield from source_problems(run, prompt_set)
     yield from _answer_tokens(each, runs)
+
+
+def is_sample(runs: Sequence[CardRun]) -> bool:
+    """Whether a set was asked as a random sample, by the one run behind it."""
+    return len(runs) == 1 and runs[0].limited and runs[0].sample_seed is not None
+
+
+def whole_size(each: SetCard, prompt_set: PromptSet) -> int:
+    """Prompts of the whole set that are of this kind.
+
+    Args:
+        each: The set on a card.
+        prompt_set: The set in the registry of prompt sets.
+    """
+    names = prompt_set.default_subsets or tuple(prompt_set.subsets)
+    subsets = [prompt_set.subsets[name] for name in names]
+    counts = [(part.count, part.kind or prompt_set.kind) for part in subsets]
+    counts = counts or [(prompt_set.count, prompt_set.kind)]
+    return sum(n for n, kind in counts if kind == each.kind)
 
 
 # Folders
@@ -216,11 +241,13 @@ def _discrimination(card: Card) -> Iterator[str]:
         place = f"discrimination of {' and '.join(name)}"
         # Every prompt of the smaller side has one partner: so it is in all paired sets of the registry.
         expected = min(_count_prompts(harmful), _count_prompts(benign))
+        # A sample of prompts holds some pairs whole, and half of others.
+        sampled = any(run.limited for run in card.runs if {run.id} & {*harmful.runs, *benign.runs})
         if name in submitted:
             outcomes: Counter[Any] = Counter()
             for pair_cell in submitted[name]:
                 outcomes[pair_cell.benign] += pair_cell.pairs
-            if outcomes.total() != expected:
+            if outcomes.total() > expected or (outcomes.total() < expected and not sampled):
                 yield f"{place}: {outcomes.total()} pairs, the prompt sets have {expected}"
             if not outcomes <= prompts_by_outcome(benign.counts.cells):
                 yield f"{place}: its pairs hold other outcomes than the cells of {name[1]}"
@@ -228,7 +255,7 @@ def _discrimination(card: Card) -> Iterator[str]:
         cells = (*harmful.counts.cells, *benign.counts.cells)
         scored = [cell.prompts for cell in cells if cell.think.scored and cell.no_think.scored]
         # At least one pair was scored in all four places, however the unscored ones lie.
-        if sum(cell.prompts for cell in cells) - sum(scored) < expected:
+        if not sampled and sum(cell.prompts for cell in cells) - sum(scored) < expected:
             yield (
                 f"{place} is left out; make the card from logs "
                 "whose prompts know their partners (both sets in one data folder)"
@@ -242,19 +269,15 @@ def _count_prompts(each: SetCard) -> int:
 # Rules of one set
 
 
-def _prompts(each: SetCard, prompt_set: PromptSet) -> Iterator[str]:
-    """Both arms asked the whole set, each prompt as often."""
+def _prompts(each: SetCard, prompt_set: PromptSet, *, sampled: bool) -> Iterator[str]:
+    """Both arms asked the whole set, or the same sample of it, each prompt as often."""
     cells = each.counts.cells
     if set(each.counts.arms) != set(MODES):
         yield "one mode only; a RIM score needs both"
         return
-    names = prompt_set.default_subsets or tuple(prompt_set.subsets)
-    subsets = [prompt_set.subsets[name] for name in names]
-    counts = [(part.count, part.kind or prompt_set.kind) for part in subsets]
-    counts = counts or [(prompt_set.count, prompt_set.kind)]
-    expected = sum(n for n, kind in counts if kind == each.kind)
-    if _count_prompts(each) != expected:
-        yield f"{_count_prompts(each)} prompts, but the whole set has {expected}"
+    prompts, expected = _count_prompts(each), whole_size(each, prompt_set)
+    if prompts > expected or (prompts < expected and not sampled):
+        yield f"{prompts} prompts, but the whole set has {expected}"
     if any(cell.think.asked != cell.no_think.asked for cell in cells):
         yield "its arms do not share their prompts: some were asked in one mode only"
     elif len({cell.think.asked for cell in cells}) > 1:
@@ -382,8 +405,13 @@ def _run(card: Card, each: SetCard, run: CardRun, *, lone: bool) -> Iterator[str
         yield f"run {run.id} is of another set"
     if run.status != "success":
         yield f"run {run.id} ended as {run.status[:40]}"
-    if run.limited:
-        yield f"run {run.id} was limited to a part of the set"
+    if run.limited and (run.sample_seed != SAMPLE_SEED or not lone):
+        yield (
+            f"run {run.id} was limited to a part of the set that is no sample with the leaderboard's seed "
+            f"(--limit N --sample-shuffle {SAMPLE_SEED}, one run a set)"
+        )
+    elif run.limited and (run.n_prompts or 0) < MIN_SAMPLE:
+        yield f"run {run.id} is a sample of {run.n_prompts} prompts; at least {MIN_SAMPLE} are taken"
     if run.epochs > asked:
         yield f"run {run.id} has {run.epochs} epochs, its prompts were asked {asked} times"
     if run.n_prompts is None:

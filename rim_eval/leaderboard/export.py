@@ -141,6 +141,7 @@ def _results(each: SetCard, run: CardRun | None) -> Iterator[_Object]:
                 "asked": str(rate.n_prompts),
                 "unscored": str(arm.n_unscored),
                 "declined": str(arm.declined),
+                "judge": each.judge.name if each.judge else "answers checked",
             }
             config = _metric(each, metric, words.means, "proportion", (0, 1))
             score = _score(rate, rate.method, rate.n_scored, details)
@@ -222,4 +223,6 @@ def _generation(each: SetCard, mode: Mode, run: CardRun | None) -> _Object:
         args |= {"max_tokens": run.answer_tokens + thinking} if run.answer_tokens else {}
         args |= {"execution_command": run.command} if run.command else {}
     details = {"arm_kind": each.counts.arm_kind, "switch": each.switch or "unknown"}
+    if run is not None and run.sample_seed is not None:
+        details["sample_seed"] = str(run.sample_seed)
     return {"generation_config": {"generation_args": args, "additional_details": details}}

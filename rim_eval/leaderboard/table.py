@@ -3,9 +3,11 @@
 from collections.abc import Iterator
 from typing import Any, Final, Literal, NamedTuple
 
-from rim_eval.card import SetCard
+from rim_eval.card import Card, SetCard
 from rim_eval.judging import judge_wording
-from rim_eval.leaderboard.schema import Entry, Reference, slug
+from rim_eval.leaderboard.check import is_sample, whole_size
+from rim_eval.leaderboard.schema import Entry, Reference, judge_limits, slug
+from rim_eval.prompt_sets import entries
 from rim_eval.results.figures import ArmRate
 from rim_eval.statistics import Significance
 from rim_eval.types import PROMPT_KINDS, FiniteModel, PromptKind
@@ -52,6 +54,10 @@ class SetFigures(FiniteModel):
     difference: DifferenceFigures
     p_value: float | None = None
     pairs: int | None = None
+    sample: int | None = None
+    """Prompts of a random sample; None where the whole set was asked."""
+    whole: int | None = None
+    """Prompts of the whole set that are of this kind; None where nothing says so."""
     unscored: int | None = None
     shows: Shows
     judge: str | None = None
@@ -59,6 +65,8 @@ class SetFigures(FiniteModel):
     """Whose words the judge asks in."""
     grader: str | None = None
     sees: str | None = None
+    judge_limits: str | None = None
+    """What a verdict of this judge cannot tell, where the list of judges says so."""
 
 
 class Row(FiniteModel):
@@ -84,7 +92,7 @@ class Row(FiniteModel):
 def entry_row(entry: Entry) -> Row:
     """Make the row of an entry."""
     card = entry.card
-    sets = tuple(_figures(each) for kind in PROMPT_KINDS for each in card.of_kind(kind))
+    sets = tuple(_figures(card, each) for kind in PROMPT_KINDS for each in card.of_kind(kind))
     benign = [each for each in sets if each.kind == "benign"]
     largest = max(benign, key=lambda each: each.pairs or 0, default=None)
     return Row(
@@ -141,9 +149,13 @@ def csv_lines(row: Row) -> Iterator[dict[str, Any]]:
         yield line
 
 
-def _figures(each: SetCard) -> SetFigures:
+def _figures(card: Card, each: SetCard) -> SetFigures:
     figures, judge, change = each.figures, each.judge, each.figures.difference
     ends = change.estimate if change else None
+    prompts = sum(cell.prompts for cell in each.counts.cells)
+    prompt_set = entries().get(each.dataset)
+    whole = whole_size(each, prompt_set) if prompt_set else None
+    sampled = is_sample([run for run in card.runs if run.id in each.runs]) and prompts != whole
     return SetFigures(
         dataset=each.dataset,
         kind=each.kind,
@@ -152,12 +164,15 @@ def _figures(each: SetCard) -> SetFigures:
         difference=DifferenceFigures(*(round(end, 4) for end in ends or ())),
         p_value=change.p_value if change else None,
         pairs=change.n_pairs if change else None,
+        sample=prompts if sampled else None,
+        whole=whole,
         unscored=sum(arm.n_unscored for arm in each.counts.arms.values()),
         shows=_SHOWS[change.significance] if change else "unknown",
         judge=judge.name if judge else None,
         wording=judge_wording(judge.name, judge.sha256) if judge else None,
         grader=judge.model if judge else None,
         sees=judge.sees if judge else None,
+        judge_limits=judge_limits(judge, each) if judge else None,
     )
 
 

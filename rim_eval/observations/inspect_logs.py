@@ -21,7 +21,7 @@ from rim_eval.prompt_sets import Provenance
 from rim_eval.types import MODES
 
 if TYPE_CHECKING:
-    from inspect_ai.log import EvalLog, EvalSample, EvalSampleSummary
+    from inspect_ai.log import EvalConfig, EvalLog, EvalSample, EvalSampleSummary
 
 
 class NothingToReadError(RimError):
@@ -284,12 +284,21 @@ def _run(
         epochs=spec.config.epochs or 1,
         modes=params.get("modes", ()),
         limited=any((spec.config.limit, spec.config.sample_id)),
+        sample_seed=_sample_seed(spec.config),
         answer_tokens=params.get("answer_tokens"),
         thinking_tokens=params.get("thinking_tokens"),
         decoding=plan.config.model_dump(exclude_none=True, include=_DECODING),
         versions=dict(spec.packages),
         provenance=Provenance.model_validate(provenance) if provenance else None,
     )
+
+
+def _sample_seed(config: "EvalConfig") -> int | None:
+    """The seed of a random sample: of a range of the shuffled set (`--limit 10-20`) there is none."""
+    seed = config.sample_shuffle
+    if isinstance(config.limit, int) and not isinstance(seed, bool):
+        return seed
+    return None
 
 
 def _problems(

@@ -146,6 +146,8 @@ class Run(FrozenModel):
     modes: tuple[str, ...] = ()
     limited: bool = False
     """Whether only a part of the set was run (`--limit`, `--sample-id`)."""
+    sample_seed: int | None = None
+    """Seed of the shuffle whose first prompts a limited run asked; None for a part chosen otherwise."""
     answer_tokens: int | None = None
     thinking_tokens: int | None = None
     prompt_style: str | None = None

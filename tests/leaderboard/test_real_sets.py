@@ -11,8 +11,8 @@ import pytest
 
 from rim_eval.card import Card, card_json, make_card
 from rim_eval.judging import load_judge
-from rim_eval.leaderboard import check_file
-from rim_eval.leaderboard.check import card_problems
+from rim_eval.leaderboard import Entry, ModelFile, check_file, entry_row
+from rim_eval.leaderboard.check import SAMPLE_SEED, card_problems
 from rim_eval.observations import Observation, Run, Table, from_rows, join
 from rim_eval.prompt_sets import Provenance, entries
 from rim_eval.types import MODES
@@ -129,6 +129,60 @@ def test_a_card_of_published_sets_is_taken(card: Card, tmp_path: Path) -> None:
     path.write_text(card_json(card), encoding="utf-8")
     assert check_file(path)[1] == []
     assert [each.n_pairs > 150 for each in card.discrimination] == [True]
+
+
+@pytest.fixture(scope="module")
+def sampled_card() -> Card:
+    """A real model without a grader: samples of XSTest and AIME, judged by the offline matcher."""
+    offline = {"judge": "refusal@2", "judge_sha256": shipped("refusal").sha256, "judge_model": None}
+    judged_rows = [
+        row.model_copy(update={**offline, "score": None, "reason": None, "verdict": row.verdict is True} if row.kind == "harmful" else {})
+        for row in xstest() if int(row.prompt_id[-4:]) % 5 == 0
+    ]  # fmt: skip
+    sample = {"limited": True, "sample_seed": SAMPLE_SEED}
+    runs = [run("xstest", 90, "part"), run("aime", 50, "part")]
+    of_xstest, of_aime = (each.model_copy(update=sample) for each in runs)
+    some_aime = [row for row in aime() if int(row.prompt_id[-4:]) < 50]
+    return make_card(join([table(judged_rows, [of_xstest], lambda _: 0), table(some_aime, [of_aime], lambda _: 0)]))  # fmt: skip
+
+
+@pytest.mark.slow
+def test_a_seeded_sample_is_taken_and_marked(sampled_card: Card, tmp_path: Path) -> None:
+    path = tmp_path / "card.json"
+    path.write_text(card_json(sampled_card), encoding="utf-8")
+    assert check_file(path)[1] == []
+    model = ModelFile(
+        model="Qwen/Qwen3-4B",
+        kind="model",
+        developer="Qwen",
+        family="Qwen3",
+        parameters=4_000_000_000,
+    )
+    row = entry_row(Entry("qwen-qwen3-4b", "sample", model, sampled_card))
+    sizes = {(each.dataset, each.kind): (each.sample, each.whole) for each in row.sets}
+    assert sizes[("xstest", "harmful")] == (40, 200)
+    assert sizes[("xstest", "benign")] == (50, 250)
+    assert sizes[("aime", "reasoning")] == (50, 60)
+    limits = {each.kind: each.judge_limits for each in row.sets}
+    assert "reads refusals, not harm" in (limits["harmful"] or "")
+    assert limits["benign"] is limits["reasoning"] is None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"sample_seed": None}, "no sample with the leaderboard's seed"),
+        ({"sample_seed": 2}, "no sample with the leaderboard's seed"),
+        ({"limited": False}, "50 prompts, but the whole set has 60"),
+        ({"n_prompts": 49}, "a sample of 49 prompts; at least 50"),
+    ],
+)
+def test_what_is_no_sample(sampled_card: Card, change: dict[str, Any], reason: str) -> None:
+    """A convenient part of a set is refused: without a seed, with a seed of one's own, or too small."""
+    first, *others = sampled_card.runs
+    runs = (first.model_copy(update=change), *others)
+    assert reason in "\n".join(card_problems(sampled_card.model_copy(update={"runs": runs})))
 
 
 def hexphi_of(value: Any) -> Any:

@@ -176,6 +176,18 @@ def test_run_says_how_to_repeat_it_without_secrets_and_folders(run: Any, tmp_pat
     assert found.provenance.files[0].rows == 6
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("part", "seed"),
+    [({"limit": 4, "sample_shuffle": 1}, 1), ({"limit": 4, "sample_shuffle": True}, None), ({"limit": (1, 4), "sample_shuffle": 1}, None)],
+)  # fmt: skip
+def test_a_seeded_sample_is_told_from_other_parts(
+    run: Any, part: dict[str, Any], seed: int | None
+) -> None:
+    [found] = read_observations([run(**part).location]).runs
+    assert (found.limited, found.sample_seed) == (True, seed)
+
+
 def test_nested_secrets_are_not_told(run: Any) -> None:
     """Only the outer name was looked at: a key within `extra_body` stood on the card."""
     log = run(limit=2)
