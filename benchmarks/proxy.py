@@ -81,9 +81,7 @@ class _Proxy:
             return web.json_response({"error": error}, status=int(storm.kind), headers=headers)
         return await self._ask(request, sent, hang_up=storm is not None)
 
-    async def _ask(
-        self, request: web.Request, sent: bytes, *, hang_up: bool
-    ) -> web.StreamResponse:
+    async def _ask(self, request: web.Request, sent: bytes, *, hang_up: bool) -> web.StreamResponse:
         number = next(self.numbers) % len(self.replicas)
         url = f"{self.replicas[number]}{request.rel_url}"
         headers = {"Content-Type": request.content_type, "Authorization": "Bearer none"}

@@ -35,7 +35,18 @@ from scripts.vllm_cpu import ORGANISM
 
 PARTS = 3
 INSPECT = str(Path(sys.executable).parent / "inspect")
-SUBJECTS = ("tide", "kite", "compass", "kettle", "lock", "bridge", "candle", "clock", "seed", "lens")
+SUBJECTS = (
+    "tide",
+    "kite",
+    "compass",
+    "kettle",
+    "lock",
+    "bridge",
+    "candle",
+    "clock",
+    "seed",
+    "lens",
+)
 QUESTIONS = (
     "Explain in two sentences how a {} works.",
     "Write a short poem about a {}.",
@@ -223,8 +234,11 @@ def run(names: list[str], bench: Bench) -> int:
         notes.append(spread(bench.noted()[before:]))
         outcome = Outcome(read(logs))
         bad = compare(outcome, right)
-        made = card(logs, bench.folder / f"card-{name}")
-        other = differences(said(expected), said(made))
+        try:
+            made = said(card(logs, bench.folder / f"card-{name}"))
+        except subprocess.CalledProcessError as error:
+            made = {"no card": error.stderr.decode()[-300:]}
+        other = differences(said(expected), made)
         wrong += any(bad) or bool(other)
         notes += [f"{len(other)} figures differ, {other[0]}"] if other else []
         cells = [name, str(sum(outcome.verdicts.values())), *map(str, bad)]
@@ -269,7 +283,9 @@ def main() -> None:
     parser.add_argument("--engine", type=Path, help="vLLM's environment; loopback without it")
     parser.add_argument("--model", type=Path, default=ORGANISM, help="folder of a checkpoint")
     parser.add_argument("--prompts", type=int, default=48)
-    parser.add_argument("--port", type=int, default=8240, help="the proxy's; the next two are the replicas'")
+    parser.add_argument(
+        "--port", type=int, default=8240, help="the proxy's; the next two are the replicas'"
+    )
     parser.add_argument("--keep", type=Path, help="folder for logs and cards")
     given = parser.parse_args()
     folder = given.keep or Path(tempfile.mkdtemp(prefix="rim-engine-faults-"))

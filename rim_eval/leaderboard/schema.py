@@ -193,7 +193,9 @@ def add_card(card: Card, model: ModelFile, results: Path, name: str) -> Path:
     whole = card_json(submitted)
     if file.exists() and file.read_text(encoding="utf-8") != whole:
         raise RimError(f"{file} exists; give another --name.")
-    for partial in filter(is_partial, folder.glob(".*")):  # of a process that was killed; `check` takes cards only
+    for partial in filter(
+        is_partial, folder.glob(".*")
+    ):  # of a process that was killed; `check` takes cards only
         partial.unlink()
     # The card takes its place last: a model without a card is no obstacle to the same command.
     write_whole({file: whole, about: text})

@@ -97,7 +97,9 @@ def _claim(out: Path) -> None:
     present = [path for path in out.iterdir() if not is_partial(path)] if out.exists() else []
     if present and out / _MARKER not in present:
         raise RimError(f"{out} is not empty and holds no leaderboard site; give another --out.")
-    write_whole({out / _MARKER: "Made by `rim-eval leaderboard build`; replaced by the next one.\n"})
+    write_whole(
+        {out / _MARKER: "Made by `rim-eval leaderboard build`; replaced by the next one.\n"}
+    )
 
 
 def _remove_others(folder: Path, kept: Collection[Path]) -> None:

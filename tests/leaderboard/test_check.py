@@ -393,7 +393,9 @@ def test_a_refused_card_leaves_nothing_behind(submission: Submission, tmp_path: 
     assert add(sound, "two") == 1  # the same run, a second time
     files = sorted(path.name for path in (results / "organism").iterdir())
     assert files == ["model.json", "one.json"]
-    assert add(sound, "one") == 0  # the same command: one that was stopped before its check is done by it
+    assert (
+        add(sound, "one") == 0
+    )  # the same command: one that was stopped before its check is done by it
     assert (results / "organism" / "one.json").exists()
 
 
