@@ -8,6 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from inspect_ai.log import read_eval_log
+
+from rim_eval.observations import read_observations
 
 pytestmark = pytest.mark.slow
 
@@ -57,24 +60,30 @@ def evaluate(tmp_path: Path) -> str:
     )
 
 
+def samples(folder: Path) -> set[str | None]:
+    """The ids that samples got when they were asked, over all logs of a folder."""
+    logs = (read_eval_log(str(file)) for file in folder.glob("*.eval"))
+    return {sample.uuid for log in logs for sample in log.samples or []}
+
+
 def test_a_run_on_a_full_disk_goes_on_when_there_is_room(disk: Path, evaluate: str) -> None:
     """The disk fills up during the run; samples that were logged before are not asked again."""
     said = on_disk(
         disk,
         "512k",
-        FILL.format(108),
+        FILL.format(118),
         f"if {evaluate}; then echo NO ERROR; fi",
-        "ls -la $disk $disk/logs; df $disk",
         f"cp -r $disk/logs {disk.parent}/left",
         "rm $disk/ballast",
         evaluate,
         f"cp -r $disk/logs {disk.parent}/after",
     )
-    print(said)
     assert "NO ERROR" not in said
     assert "No space left on device" in said
-    from rim_eval.observations import read_observations
-
+    kept, finished = (samples(disk.parent / folder) for folder in ("left", "after"))
+    assert 0 < len(kept) < PROMPTS
+    assert kept <= finished
+    assert len(finished) == PROMPTS
     table = read_observations([disk.parent / "after"])
     assert len(table.frame) == 2 * PROMPTS
     assert not table.frame.duplicated(["prompt_id", "mode"]).any()

@@ -52,7 +52,7 @@ def test_a_switch_is_found_when_the_server_is_back(status: int, loopback: Any) -
 def test_a_server_that_stays_away_is_named(loopback: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server_requests, "PATIENCE", 1.0)
     server = loopback(Vllm(1000, 502))
-    with pytest.raises(RimError, match="does not answer .*502"):
+    with pytest.raises(RimError, match=r"does not answer .*502"):
         switch_for(model_at(server))
-    with pytest.raises(RimError, match="does not answer .*502"):
+    with pytest.raises(RimError, match=r"does not answer .*502"):
         Server(server.url, "organism")
