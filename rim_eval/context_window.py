@@ -13,6 +13,7 @@ import httpx
 
 from rim_eval.decoding import Budgets, budgets, budgets_within
 from rim_eval.errors import RimError, SettingError
+from rim_eval.server_requests import is_for_now, patient
 from rim_eval.types import MODES, FrozenModel, Mode, PromptKind
 
 _LOGGER: Final = getLogger(__name__)
@@ -207,10 +208,18 @@ class Server:
 
     def _read_cards(self) -> dict[str, dict[str, Any]]:
         try:
-            cards = self._client.get(f"{self.address}/models").raise_for_status().json()["data"]
+            reply = patient(lambda: self._client.get(f"{self.address}/models"))
+            cards = reply.raise_for_status().json()["data"]
             return {card["id"]: card for card in cards}
-        except (httpx.HTTPStatusError, httpx.TimeoutException, ValueError, KeyError, TypeError):
+        except httpx.HTTPStatusError as error:
+            if is_for_now(error):
+                raise RimError(
+                    f"The server at {self.address} does not answer ({error}). See that it serves, and give the "
+                    "same command again; nothing was asked."
+                ) from None
             return {}  # a server that tells nothing
+        except (httpx.TimeoutException, ValueError, KeyError, TypeError):
+            return {}
 
     def refuse_unknown_model(self) -> None:
         """Refuse a model that a vLLM server does not serve; other servers may know more names than they list.
@@ -241,6 +250,7 @@ class Server:
         body = {"model": self.model, "messages": chat, "add_generation_prompt": True}
         address = f"{self.address.removesuffix('/v1')}/tokenize"
         try:
-            return int(self._client.post(address, json=body).raise_for_status().json()["count"])
+            reply = patient(lambda: self._client.post(address, json=body))
+            return int(reply.raise_for_status().json()["count"])
         except (httpx.HTTPError, ValueError, KeyError, TypeError):
             return None

@@ -1,6 +1,7 @@
 """Files that people exchange: each written whole or not at all, read with bounds on size and depth."""
 
 import os
+import time
 from codecs import BOM_UTF8
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
@@ -11,6 +12,10 @@ from rim_eval.errors import RimError
 
 LARGEST_TEXT: Final = 64 * 2**20
 """Bytes of one JSON text, and of one line of a JSONL file; a sample with a trace of 16,384 tokens has 100 kB."""
+
+_PARTIAL: Final = ".part"
+_ABANDONED: Final = 3600.0
+"""Seconds after which a partial file that nobody writes to is one of a process that was killed; writing takes seconds."""
 
 
 @contextmanager
@@ -28,9 +33,10 @@ def whole_file(path: Path) -> Iterator[Path]:
     Raises:
         RimError: It cannot be written.
     """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    partial = path.with_name(f".{path.name}.{os.getpid()}{_PARTIAL}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_abandoned(path)
         yield partial
         partial.replace(path)
     except OSError as error:
@@ -41,6 +47,20 @@ def whole_file(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             partial.unlink()
+
+
+def is_partial(path: Path) -> bool:
+    """Tell whether a file is one that `whole_file` was writing when its process was killed, or still is."""
+    return path.name.startswith(".") and path.suffix == _PARTIAL
+
+
+def _remove_abandoned(path: Path) -> None:
+    """Remove what killed processes left beside a file while they were writing it."""
+    for other in os.scandir(path.parent):
+        if other.name.startswith(f".{path.name}.") and is_partial(Path(other.name)):
+            with suppress(OSError):  # another process may have removed it
+                if time.time() - other.stat().st_mtime > _ABANDONED:
+                    Path(other).unlink()
 
 
 def write_whole(texts: Mapping[Path, str]) -> None:

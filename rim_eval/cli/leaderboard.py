@@ -102,6 +102,7 @@ def add(card: Path, results: Path, name: str, organism: bool, **about: Any) -> N
         raise RimError(f"{first_complaint(error, 'the options')}.") from None
     folder = results / slug(model.model)
     new = [path for path in (*reversed(folder.parents), folder) if not path.exists()]
+    earlier = set(folder.glob("*"))
     file = add_card(read_card(card), model, results, name)
     try:
         _check((folder,))
@@ -109,7 +110,7 @@ def add(card: Path, results: Path, name: str, organism: bool, **about: Any) -> N
         # Only what this call has made: others' cards may stand in the folder.
         if new:
             shutil.rmtree(new[0])
-        else:
+        elif file not in earlier:
             file.unlink()
         raise
     click.echo(f"wrote {file}")

@@ -2,8 +2,8 @@
 
 import json
 import os
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, NamedTuple, cast
 from weakref import WeakKeyDictionary
@@ -16,6 +16,7 @@ from rim_eval.files import read_json_object
 from rim_eval.inspect_tasks.hf import HFRenderer, is_hf
 from rim_eval.prompt_sets.download import OfflineError, require_host
 from rim_eval.replies import no_template, read_template_file
+from rim_eval.server_requests import is_for_now, patient
 
 _SERVED: Final = ("vllm", "vllm-lens", "sglang", "openai-api")
 
@@ -70,7 +71,8 @@ def _search(model: Model, requested: str, chat_template: str | None) -> ModelSwi
     if requested != "auto":
         return ModelSwitch(thinking.explicit_switch(requested, render=render), template, render)
     if render is not None:
-        switch = thinking.find_switch(render, source=template, model=path)
+        with _server_answers(model):
+            switch = thinking.find_switch(render, source=template, model=path)
         return ModelSwitch(switch, template, render)
     if hosted is not None and not is_hf(model.api):
         return ModelSwitch(hosted)
@@ -173,17 +175,40 @@ def server_access(model: Model) -> ServerAccess | None:
 
 
 def server_renderer(model: Model) -> "ServerRenderer | None":
-    """Render through the server itself; None where it has no such address or does not answer."""
+    """Render through the server itself; None where it has no such address, or nothing listens there.
+
+    Raises:
+        RimError: The server answers no request for now, and did not after minutes of waiting.
+    """
     import httpx
 
     access = server_access(model)
     if access is None:
         return None
     render = ServerRenderer(access)
-    with suppress(RimError, httpx.HTTPError, KeyError, ValueError):
-        render([{"role": "user", "content": "Hello"}], {})
+    with _server_answers(model), suppress(RimError, KeyError, ValueError):
+        try:
+            render([{"role": "user", "content": "Hello"}], {})
+        except httpx.HTTPError as error:
+            if is_for_now(error):
+                raise
+            return None
         return render
     return None
+
+
+@contextmanager
+def _server_answers(model: Model) -> Iterator[None]:
+    """Say of a server that is away that it is away: what it renders is not known, and no switch was missed."""
+    import httpx
+
+    try:
+        yield
+    except httpx.HTTPError as error:
+        raise RimError(
+            f"The server of {model} does not answer ({error}), so its chat template could not be read. "
+            "Nothing was asked: see that it serves, and give the same command again."
+        ) from None
 
 
 class ServerRenderer:
@@ -226,7 +251,8 @@ class ServerRenderer:
     def _post(self, path: str, body: dict[str, Any]) -> Any:
         request = path + json.dumps(body, sort_keys=True)
         if request not in self._replies:
-            reply = self._client.post(path, json={"model": self._name, **body})
+            sent = {"model": self._name, **body}
+            reply = patient(lambda: self._client.post(path, json=sent))
             if reply.status_code in (400, 422):
                 raise RimError(f"The server's chat template refuses a request: {reply.text[:300]}")
             reply.raise_for_status()

@@ -27,7 +27,7 @@ from pydantic import (
 
 from rim_eval.card import Card, JudgeCard, SetCard, card_json
 from rim_eval.errors import RimError
-from rim_eval.files import write_whole
+from rim_eval.files import is_partial, write_whole
 from rim_eval.paths import leaderboard_dir
 from rim_eval.types import FiniteModel, PromptKind
 
@@ -194,18 +194,24 @@ def add_card(card: Card, model: ModelFile, results: Path, name: str) -> Path:
         The card's file.
 
     Raises:
-        RimError: There is a card of that name, or the folder belongs to another model.
+        RimError: There is another card of that name, or the folder belongs to another model.
     """
     folder = results / slug(model.model)
     about, file = folder / "model.json", folder / f"{slug(name)}.json"
     text = model.model_dump_json(indent=1, exclude_none=True) + "\n"
     if about.exists() and about.read_text(encoding="utf-8") != text:
         raise RimError(f"{about} says otherwise; edit it, or give the same --family, --developer ...")  # fmt: skip
-    if file.exists():
-        raise RimError(f"{file} exists; give another --name.")
     problems = tuple(problem.model_copy(update={"says": ""}) for problem in card.problems)
     submitted = card.model_copy(update={"problems": problems, "mechanisms": None})
-    write_whole({about: text, file: card_json(submitted)})
+    whole = card_json(submitted)
+    if file.exists() and file.read_text(encoding="utf-8") != whole:
+        raise RimError(f"{file} exists; give another --name.")
+    for partial in filter(
+        is_partial, folder.glob(".*")
+    ):  # of a process that was killed; `check` takes cards only
+        partial.unlink()
+    # The card takes its place last: a model without a card is no obstacle to the same command.
+    write_whole({file: whole, about: text})
     return file
 
 

@@ -7,22 +7,25 @@ A Vega runtime in the page would need `unsafe-eval` in the security policy and 0
 import csv
 import io
 import json
-import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from itertools import groupby
 from math import ceil
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from rim_eval import formatting
 from rim_eval.card import all_sets_picture, card_html, card_json, page_environment
 from rim_eval.errors import RimError
-from rim_eval.files import write_whole
+from rim_eval.files import is_partial, whole_file, write_whole
 from rim_eval.leaderboard.schema import Entry, Reference
 from rim_eval.leaderboard.table import Row, csv_lines, entry_row, published_rows
 from rim_eval.paths import leaderboard_dir
 from rim_eval.plots import ChangePoint, changes, svg
 from rim_eval.types import PromptKind
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 _MARKER: Final = ".rim-leaderboard"
 _WIDE, _NARROW = 960, 340
@@ -36,7 +39,7 @@ def write_site(
     *,
     card_pages: bool = True,
 ) -> list[Path]:
-    """Write the site; a folder that holds an earlier site is replaced.
+    """Write the site; a folder that holds an earlier site is replaced, once all of the new one is written.
 
     Args:
         entries: Checked entries.
@@ -49,13 +52,67 @@ def write_site(
         The pages.
 
     Raises:
-        RimError: The folder holds something that is no site, or the renderer of the pictures is missing.
+        RimError: The folder holds something that is no site, it cannot be written (an earlier site stays as it
+            was), or the renderer of the pictures is missing.
     """
     rows = [entry_row(entry) for entry in entries]
     published = {reference.id: list(published_rows(reference)) for reference in references}
     every_row = [*rows, *(row for of_table in published.values() for row in of_table)]
-    _prepare(out)
-    _write_data(every_row, entries, out)
+    _claim(out)
+    written: list[Path] = []
+    environment = _environment(card_pages=card_pages)
+    with ExitStack() as files:  # every file is written before the first takes an older one's place
+
+        def write(name: str, text: str) -> None:
+            written.append(out / name)
+            files.enter_context(whole_file(written[-1])).write_text(text, encoding="utf-8")
+
+        def render(name: str, template: str, **values: Any) -> None:
+            write(name, environment.get_template(template).render(**values))
+
+        for name, text in _assets_and_data(every_row, entries).items():
+            write(name, text)
+        kinds = {entry.model.kind for entry in entries}
+        overview = _overview(every_row)
+        render("index.html", "index.html.jinja", kinds=kinds, rows=every_row, references=references, plots=overview)  # fmt: skip
+        pairs = zip(entries, rows, strict=True)
+        for folder, group in groupby(pairs, key=lambda pair: pair[0].folder):
+            cards = [(e, row, all_sets_picture(e.card) if card_pages else None) for e, row in group]
+            render(f"models/{folder}.html", "model.html.jinja", model=cards[0][0].model, cards=cards)  # fmt: skip
+        for reference in references:
+            values = {"reference": reference, "rows": published[reference.id]}
+            render(f"models/{reference.id}.html", "reference.html.jinja", **values)
+        for entry in entries if card_pages else ():
+            write(f"cards/{entry.id}.html", card_html(entry.card))
+    _remove_others(out, {out / _MARKER, *written})
+    return [path for path in written if path.suffix == ".html"]
+
+
+def _claim(out: Path) -> None:
+    """Mark a folder as one that holds a site.
+
+    Raises:
+        RimError: It holds something else.
+    """
+    present = [path for path in out.iterdir() if not is_partial(path)] if out.exists() else []
+    if present and out / _MARKER not in present:
+        raise RimError(f"{out} is not empty and holds no leaderboard site; give another --out.")
+    write_whole(
+        {out / _MARKER: "Made by `rim-eval leaderboard build`; replaced by the next one.\n"}
+    )
+
+
+def _remove_others(folder: Path, kept: Collection[Path]) -> None:
+    """Remove all files of an earlier site that the new one does not have, and folders that are empty then."""
+    for path in sorted(folder.rglob("*"), reverse=True):  # what is in a folder before the folder
+        if path.is_dir() and not path.is_symlink():
+            if not any(path.iterdir()):
+                path.rmdir()
+        elif path not in kept:
+            path.unlink()
+
+
+def _environment(*, card_pages: bool) -> "Environment":
     filters = {
         name: getattr(formatting, name) for name in ("interval", "p_text", "percent", "points")
     }
@@ -67,41 +124,11 @@ def write_site(
         "mode_words": formatting.MODE_WORDS,
         "card_pages": card_pages,
     }
-    pages: list[Path] = []
-
-    def write(page: str, template: str, **values: Any) -> None:
-        pages.append(out / page)
-        text = environment.get_template(template).render(**values)
-        write_whole({pages[-1]: text})
-
-    kinds = {entry.model.kind for entry in entries}
-    overview = _overview(every_row)
-    write("index.html", "index.html.jinja", kinds=kinds, rows=every_row, references=references, plots=overview)  # fmt: skip
-    pairs = zip(entries, rows, strict=True)
-    for folder, group in groupby(pairs, key=lambda pair: pair[0].folder):
-        cards = [(e, row, all_sets_picture(e.card) if card_pages else None) for e, row in group]
-        write(f"models/{folder}.html", "model.html.jinja", model=cards[0][0].model, cards=cards)
-    for reference in references:
-        values = {"reference": reference, "rows": published[reference.id]}
-        write(f"models/{reference.id}.html", "reference.html.jinja", **values)
-    for entry in entries if card_pages else ():
-        pages.append(out / "cards" / f"{entry.id}.html")
-        write_whole({pages[-1]: card_html(entry.card)})
-    return pages
+    return environment
 
 
-def _prepare(out: Path) -> None:
-    if out.exists() and any(out.iterdir()):
-        if not (out / _MARKER).exists():
-            raise RimError(f"{out} is not empty and holds no leaderboard site; give another --out.")
-        shutil.rmtree(out)
-    made_by = "Made by `rim-eval leaderboard build`; replaced by the next one.\n"
-    sources = {name: leaderboard_dir() / "site" / name for name in ("app.js", "style.css")}
-    texts = {out / name: source.read_text(encoding="utf-8") for name, source in sources.items()}
-    write_whole({out / _MARKER: made_by} | texts)
-
-
-def _write_data(rows: Sequence[Row], entries: Sequence[Entry], out: Path) -> None:
+def _assets_and_data(rows: Sequence[Row], entries: Sequence[Entry]) -> Mapping[str, str]:
+    """Everything that is no page, by its name in the folder."""
     data = {"schema_version": 1, "rows": [row.model_dump(mode="json") for row in rows]}
     text = json.dumps(data, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
     lines = [line for row in rows for line in csv_lines(row)]
@@ -109,16 +136,15 @@ def _write_data(rows: Sequence[Row], entries: Sequence[Entry], out: Path) -> Non
     writer = csv.DictWriter(table, lines[0] if lines else (), lineterminator="\n")
     writer.writeheader()
     writer.writerows(lines)
-    cards = out / "data" / "cards"
-    write_whole(
-        {
-            out / "data" / "leaderboard.json": text + "\n",
-            # A script and not a fetched file: a page opened from a folder may not fetch.
-            out / "data.js": f"window.RIM_LEADERBOARD = {text};\n",
-            out / "data" / "leaderboard.csv": table.getvalue(),
-            **{cards / f"{entry.id}.json": card_json(entry.card) for entry in entries},
-        }
-    )
+    sources = {name: leaderboard_dir() / "site" / name for name in ("app.js", "style.css")}
+    return {
+        **{name: source.read_text(encoding="utf-8") for name, source in sources.items()},
+        "data/leaderboard.json": text + "\n",
+        # A script and not a fetched file: a page opened from a folder may not fetch.
+        "data.js": f"window.RIM_LEADERBOARD = {text};\n",
+        "data/leaderboard.csv": table.getvalue(),
+        **{f"data/cards/{entry.id}.json": card_json(entry.card) for entry in entries},
+    }
 
 
 def _overview(rows: Sequence[Row]) -> list[str]:

@@ -141,14 +141,21 @@ def judge_samples(
             json.dumps(sample | metrics(new, sample), ensure_ascii=False) + "\n"
             for sample, new in zip(samples, judged, strict=True)
         ]
+        _copy_results(path, target)
         with whole_file(target) as partial:
             partial.write_text("".join(lines), encoding="utf-8")
-    # Keep what the run was beside its judged copy: a copy in another folder would know no weights.
+    return judged
+
+
+def _copy_results(path: Path, target: Path) -> None:
+    """Keep what the run was beside its judged copy: a copy in another folder would know no weights.
+
+    It comes before the judged copy, after which the same command is refused as done.
+    """
     results = results_file(path)
     if results is not None and not target.with_name(results.name).exists():
         with whole_file(target.with_name(results.name)) as partial:
             shutil.copyfile(results, partial)
-    return judged
 
 
 async def _judge_all(

@@ -210,7 +210,16 @@ def _read_csv(path: Path) -> Table:
         raise RimError(f"{path} cannot be read as CSV ({error}).") from None
     frame = as_table(frame, str(path))
     beside = _beside(path)
-    return _with_about(frame, read_bounded(beside), beside) if beside.is_file() else Table(frame)
+    if not beside.is_file():
+        return Table(frame)
+    table = _with_about(frame, read_bounded(beside), beside)
+    described = {run.id for run in table.runs}
+    if described and (others := set(frame["run"].dropna()) - described):
+        raise RimError(
+            f"{path} and {beside.name} were not written together: rows are of run {min(others)}, which "
+            f"{beside.name} does not describe. A command that wrote them was stopped; give it again."
+        )
+    return table
 
 
 def _beside(path: Path) -> Path:

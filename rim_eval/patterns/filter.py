@@ -126,11 +126,21 @@ async def filter_rows(
             *(_decide(number, row, settings, monitor, grader) for number, row in batch)
         )
         for (_, row), (outcome, record) in zip(batch, decisions, strict=True):
-            with (folder / f"{outcome}.jsonl").open("a", encoding="utf-8") as file:
-                line = json.dumps({**row, COLUMN: record}, ensure_ascii=False, default=str)
-                file.write(line + "\n")
+            line = json.dumps({**row, COLUMN: record}, ensure_ascii=False, default=str)
+            _append(folder / f"{outcome}.jsonl", line + "\n")
             counts[outcome] += 1
     return counts
+
+
+def _append(path: Path, line: str) -> None:
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(line)
+    except OSError as error:
+        raise RimError(
+            f"{path} cannot be written ({error.strerror or error}). Make room and give the same command: it goes "
+            "on where this one ended."
+        ) from None
 
 
 def drop_reasons(folder: Path) -> Counter[str]:

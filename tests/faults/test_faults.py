@@ -39,6 +39,22 @@ def test_fault_costs_nothing(fault: str, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.faults
+@pytest.mark.engines
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("fault", ["killed", "storm_429", "storm_500", "hang_up", "hang"])
+def test_fault_before_replicas_costs_nothing(fault: str, tmp_path: Path) -> None:
+    """Two replicas and three processes: of vLLM where RIM_EVAL_VLLM names its environment, of loopback otherwise."""
+    if not os.environ.get("RIM_EVAL_FAULTS"):
+        pytest.skip("minutes each: run with RIM_EVAL_FAULTS=1")
+    command = [sys.executable, "-m", "scripts.engine_faults", fault, "--keep", str(tmp_path)]
+    if engine := os.environ.get("RIM_EVAL_VLLM"):
+        command += ["--engine", engine]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=3000)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 @pytest.fixture
 def finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> EvalLog:
     """A run of four prompts that ended well, with its log in `logs`."""

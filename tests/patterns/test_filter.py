@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from rim_eval.errors import RimError
 from rim_eval.patterns import PATTERNS, load_monitor
 from rim_eval.patterns.filter import OUTCOMES, FilterSettings, filter_rows, training_rows
+from tests.faults.test_full_disk import full_disk
 
 CUES = load_monitor("cues")
 ROWS = [
@@ -149,3 +150,13 @@ def test_rows_that_the_data_lost_since_are_not_counted(tmp_path: Path) -> None:
     run(tmp_path)
     with pytest.raises(RimError, match=r"holds 2 rows that the data ends before, from row 43 on"):
         run(tmp_path, ROWS[:43])
+
+
+def test_a_full_disk_is_said_and_the_same_command_goes_on(tmp_path: Path) -> None:
+    with (
+        full_disk(2_000),
+        pytest.raises(RimError, match=r"jsonl cannot be written .* goes on where"),
+    ):
+        run(tmp_path / "full")
+    assert run(tmp_path / "full") == run(tmp_path / "whole")
+    assert written(tmp_path / "full") == written(tmp_path / "whole")
