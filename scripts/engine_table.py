@@ -23,12 +23,12 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import cache
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from rim_eval.generation import Generation
-from rim_eval.lm_eval_tasks.parity import Key, replies_in_log, replies_in_samples
-from rim_eval.lm_eval_tasks.samples import ReplyRecord
+from rim_eval.lm_eval_tasks import Key, ReplyRecord, replies_in_log, replies_in_samples
 from rim_eval.results.figures import set_results
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -203,24 +203,55 @@ def run(way: Way, subject: Subject, task: str, given: argparse.Namespace) -> Run
     )
     command += ["--limit", str(given.limit)] if given.limit else []
     start = time.monotonic()
-    done = subprocess.run(
-        command, env=_environment(way, given.folder), capture_output=True, text=True
+    status = (_run_elsewhere if way.managed else _run_here)(
+        command, _environment(way, given.folder), place / "output"
     )
     seconds = time.monotonic() - start
-    if done.returncode:
-        raise SystemExit(f"{way.name}: {done.stdout[-3000:]}{done.stderr[-3000:]}")
+    if status:
+        raise SystemExit(f"{way.name}: {(place / 'output').read_text()[-3000:]}")
     logs = [replies_in_log(file) for file in place.glob("*.eval")]
     samples = [replies_in_samples(file) for file in place.rglob("samples_*.jsonl")]
     return Run(seconds, {key: reply for part in logs + samples for key, reply in part.items()})
 
 
+def _run_here(command: list[str], environment: dict[str, str], output: Path) -> int:
+    """Run a command of this environment in a fork: its imports, of most of a minute, are made once."""
+    import lm_eval.evaluator
+    import transformers.models.llama.modeling_llama
+    import transformers.models.qwen3.modeling_qwen3  # noqa: F401  (for the child)
+
+    [entry] = entry_points(group="console_scripts", name=command[0])
+    main_of_command = entry.load()
+    sys.stdout.flush()
+    if child := os.fork():
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    status = 1
+    try:
+        handle = os.open(output, os.O_CREAT | os.O_WRONLY)
+        os.dup2(handle, 1)
+        os.dup2(handle, 2)
+        os.environ.update(environment)
+        sys.argv = command
+        main_of_command()
+        status = 0
+    except SystemExit as end:
+        status = end.code if isinstance(end.code, int) else int(bool(end.code))
+    finally:
+        sys.stdout.flush()
+        os._exit(status)
+
+
+def _run_elsewhere(command: list[str], environment: dict[str, str], output: Path) -> int:
+    with output.open("wb") as file:
+        return subprocess.run(command, env=environment, stdout=file, stderr=file).returncode
+
+
 def _inspect_command(
     way: Way, task: str, settings: dict[str, Any], place: Path, given: argparse.Namespace
 ) -> list[str]:
-    own = Path(sys.executable).parent
-    inspect = (given.folder / "bin" if way.managed else own) / "inspect"
+    inspect = str(given.folder / "bin" / "inspect") if way.managed else "inspect"
     name = "prompts" if "file" in settings else task
-    command = [str(inspect), "eval", f"rim_eval/{name}", *way.model]
+    command = [inspect, "eval", f"rim_eval/{name}", *way.model]
     command += ["--log-dir", str(place), "--display", "none"]
     return command + [f"-T{name}={value}" for name, value in settings.items()]
 
@@ -230,7 +261,7 @@ def _lm_eval_command(
 ) -> list[str]:
     model, arguments = way.model
     name = "prompts" if "file" in settings else task
-    command = [sys.executable, "-m", "lm_eval", "run", "--model", model, "--model_args", arguments]
+    command = ["lm_eval", "run", "--model", model, "--model_args", arguments]
     command += ["--tasks", f"rim_{name}_think,rim_{name}_no_think", "--apply_chat_template"]
     command += ["--include_path", str(REPOSITORY / "tasks"), "--log_samples"]
     command += ["--output_path", str(place), "--metadata", json.dumps({"rim_eval": settings})]
@@ -238,14 +269,13 @@ def _lm_eval_command(
 
 
 def _environment(way: Way, folder: Path | None) -> dict[str, str]:
-    fixed = {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
-    fixed |= {"INSPECT_EVAL_MAX_CONNECTIONS": "32"}
+    fixed = {"INSPECT_EVAL_MAX_CONNECTIONS": "32"}
     if way.address:
         fixed |= {"VLLM_BASE_URL": way.address, "LOCAL_BASE_URL": way.address, "LOCAL_API_KEY": "x"}
     if way.managed and folder:
         path = f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}"
         fixed |= {"PATH": path, "VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_NO_USAGE_STATS": "1"}
-        fixed |= {"VLLM_CACHE_ROOT": str(folder / "cache")}
+        fixed |= {"VLLM_CACHE_ROOT": str(folder / "cache"), "PYTHONPATH": str(REPOSITORY)}
     return {**os.environ, **fixed}
 
 
@@ -343,7 +373,7 @@ def _messages(task: str, settings: dict[str, Any]) -> dict[str, tuple[str, dict[
 
 HEADER = (
     "| way | replies | s | rate think | rate no-think | traces | cut | verdicts differ | texts differ "
-    "| stop reasons differ | token counts differ | rounding explains | called |"
+    "| stop reasons differ | token counts differ by | rounding explains | called |"
 )
 
 
@@ -359,11 +389,14 @@ def row(way: Way, found: Run, reference: Run, departures: list[Departure]) -> st
     tied = sum(abs(departure.gap) < way.tie for departure in departures)
     # Where a text differs, its length may: only that of equal texts tells how tokens are counted.
     same = {d.key for d in departures}
-    counts = [key for key in differing(found, reference, "output_tokens") if key not in same]
+    counts = {
+        abs((found.replies[key].generation.output_tokens or 0) - (reference.replies[key].generation.output_tokens or 0))
+        for key in (found.replies.keys() & reference.replies.keys()) - same
+    }
     stops = [key for key in differing(found, reference, "stop_reason") if key not in same]
     cells = [way.name, str(len(found.replies)), f"{found.seconds:.0f}", *shown, traces, str(cut)]
     cells += [str(len(differing(found, reference, "verdict", "reason"))), str(len(departures))]
-    cells += [str(len(stops)), str(len(counts))]
+    cells += [str(len(stops)), str(max(counts, default=0))]
     cells += [f"{tied} of {len(departures)}" if departures else "-"]
     return "| " + " | ".join([*cells, ", ".join(sorted({o.model for o in observations}))]) + " |"
 
@@ -424,6 +457,8 @@ def main() -> None:
     parser.add_argument("--report", type=Path, help="write the tables there")
     given = parser.parse_args()
     given.logs.mkdir(parents=True, exist_ok=True)
+    # Read on import, here and in every child.
+    os.environ |= {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
     given.folder = given.folder and given.folder.absolute()
     subject = real(given.model.absolute(), given.switch) if given.model else organism()
     first, *rest = ways(subject, given.port if given.folder else None, given.server)
