@@ -227,7 +227,7 @@ def _run_here(command: list[str], environment: dict[str, str], output: Path) -> 
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     status = 1
     try:
-        handle = os.open(output, os.O_CREAT | os.O_WRONLY)
+        handle = os.open(output, os.O_CREAT | os.O_WRONLY, 0o644)
         os.dup2(handle, 1)
         os.dup2(handle, 2)
         os.environ.update(environment)
@@ -472,8 +472,9 @@ def main() -> None:
             lines, wrong = compare(subject, task, chosen, given)
             report += lines
             unexplained += wrong
-    if given.report:
-        given.report.write_text("\n".join([*_about(subject, given), *report]), encoding="utf-8")
+            if given.report:
+                text = "\n".join([*_about(subject, given), *report])
+                given.report.write_text(text, encoding="utf-8")
     sys.exit(1 if unexplained else 0)
 
 
