@@ -10,12 +10,14 @@ Run it with the Python that has rim_eval (and transformers and lm-eval). Each wa
 both modes under greedy decoding, and is compared with transformers reply by reply. Where a text departs,
 transformers says in float32 how close the two continuations were: a text is explained by rounding when
 the other way's token is nearly as likely. Exits with 1 when a verdict differs, or a text without such a tie.
-`--report` writes the tables to a file.
+`--report` writes the tables to a file. Runs that are finished in `--logs` are not repeated.
 """
 
 import argparse
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -132,7 +134,13 @@ def _vllm_ways(subject: Subject, port: int) -> list[Way]:
     tokenizer = f"tokenizer_backend=huggingface,tokenizer={folder}"
     some = [
         Way("vllm/ by name", ["--model", f"vllm/{name}"], raw),
-        Way("vllm/ by folder", ["--model", f"vllm/{folder}"], parsed),
+        # vLLM answers with the first of its names, whichever was asked for.
+        Way(
+            "vllm/ by folder",
+            ["--model", f"vllm/{folder}"],
+            parsed,
+            settings={"served_as": name},
+        ),
         Way("openai-api/ to vLLM", ["--model", f"openai-api/local/{name}"], raw),
         Way("vllm/, Inspect starts the server", managed, managed=True),
         _lm_eval_way("lm-eval local-completions", subject, f"{raw}/completions", tokenizer),
@@ -195,9 +203,24 @@ def server(
 
 
 def run(way: Way, subject: Subject, task: str, given: argparse.Namespace) -> Run:
-    """Run one task one way, by the command line, as users do."""
+    """Run one task one way, by the command line, as users do; one that is finished in `--logs` is read again."""
     settings = {**subject.settings, **subject.tasks[task], **way.settings}
-    place = Path(tempfile.mkdtemp(dir=given.logs))
+    place = given.logs / re.sub(r"\W+", "-", f"{subject.name} {task} {given.limit} {way.name}")
+    if not (place / "seconds").exists():
+        shutil.rmtree(place, ignore_errors=True)
+        place.mkdir()
+        seconds = _ask(way, task, settings, place, given)
+        (place / "seconds").write_text(str(seconds), encoding="utf-8")
+    logs = [replies_in_log(file) for file in place.glob("*.eval")]
+    samples = [replies_in_samples(file) for file in place.rglob("samples_*.jsonl")]
+    replies = {key: reply for part in logs + samples for key, reply in part.items()}
+    return Run(float((place / "seconds").read_text(encoding="utf-8")), replies)
+
+
+def _ask(
+    way: Way, task: str, settings: dict[str, Any], place: Path, given: argparse.Namespace
+) -> float:
+    """Run the command; the seconds that it took."""
     command = (_lm_eval_command if way.lm_eval else _inspect_command)(
         way, task, settings, place, given
     )
@@ -209,16 +232,14 @@ def run(way: Way, subject: Subject, task: str, given: argparse.Namespace) -> Run
     seconds = time.monotonic() - start
     if status:
         raise SystemExit(f"{way.name}: {(place / 'output').read_text()[-3000:]}")
-    logs = [replies_in_log(file) for file in place.glob("*.eval")]
-    samples = [replies_in_samples(file) for file in place.rglob("samples_*.jsonl")]
-    return Run(seconds, {key: reply for part in logs + samples for key, reply in part.items()})
+    return seconds
 
 
 def _run_here(command: list[str], environment: dict[str, str], output: Path) -> int:
     """Run a command of this environment in a fork: its imports, of most of a minute, are made once."""
-    import lm_eval.evaluator
+    import lm_eval.evaluator  # noqa: F401  (for the child, as those below)
     import transformers.models.llama.modeling_llama
-    import transformers.models.qwen3.modeling_qwen3  # noqa: F401  (for the child)
+    import transformers.models.qwen3.modeling_qwen3
 
     [entry] = entry_points(group="console_scripts", name=command[0])
     main_of_command = entry.load()
@@ -390,7 +411,10 @@ def row(way: Way, found: Run, reference: Run, departures: list[Departure]) -> st
     # Where a text differs, its length may: only that of equal texts tells how tokens are counted.
     same = {d.key for d in departures}
     counts = {
-        abs((found.replies[key].generation.output_tokens or 0) - (reference.replies[key].generation.output_tokens or 0))
+        abs(
+            (found.replies[key].generation.output_tokens or 0)
+            - (reference.replies[key].generation.output_tokens or 0)
+        )
         for key in (found.replies.keys() & reference.replies.keys()) - same
     }
     stops = [key for key in differing(found, reference, "stop_reason") if key not in same]
