@@ -237,9 +237,9 @@ def _ask(
 
 def _run_here(command: list[str], environment: dict[str, str], output: Path) -> int:
     """Run a command of this environment in a fork: its imports, of most of a minute, are made once."""
-    import lm_eval.evaluator  # noqa: F401  (for the child, as those below)
+    import lm_eval.evaluator  # noqa: F401  (for the child)
     import transformers.models.llama.modeling_llama
-    import transformers.models.qwen3.modeling_qwen3
+    import transformers.models.qwen3.modeling_qwen3  # noqa: F401
 
     [entry] = entry_points(group="console_scripts", name=command[0])
     main_of_command = entry.load()
