@@ -38,9 +38,9 @@ ORGANISM = REPOSITORY / "rim_eval" / "organism" / "checkpoint"
 PROMPTS = Path(__file__).resolve().parent / "engine_prompts"
 
 TIE = 0.05
-"""Difference of two logits, in float32, below which rounding decides between two tokens. Servers that
-compute in float32 too differ by some 1e-4. A wider one (`--server NAME=ADDRESS,tie=1`, for weights that are
-multiplied in 8 bits) also hides faults: a repetition penalty of 1.1 moves a logit by less than 1."""
+"""Difference of two logits, in float32, below which rounding decides between two tokens. A wider one
+(`--server NAME=ADDRESS,tie=1`, for weights that are multiplied in 8 bits) hides faults too: a server's
+default repetition penalty of 1.1 passed for rounding so."""
 
 
 class Subject(NamedTuple):
