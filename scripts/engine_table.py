@@ -508,6 +508,9 @@ def _about(subject: Subject, given: argparse.Namespace) -> list[str]:
     budgets = f"{subject.settings['answer_tokens']} and {subject.settings['thinking_tokens']}"
     servers = "".join(f" --server {each}" for each in given.server)
     model = " --model FOLDER" if given.model else ""
+    model += f" --limit {given.limit}" if given.limit else ""
+    model += f" --tasks {' '.join(given.tasks)}" if given.tasks else ""
+    model += f" --ways {' '.join(map(repr, given.ways))}" if given.ways != [""] else ""
     return [
         f"# {subject.name} by every engine",
         "",

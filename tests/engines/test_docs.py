@@ -20,7 +20,7 @@ def test_tables_of_figures_are_reports_that_name_their_command() -> None:
     for report in reports:
         content = (PAGE.parent / report).read_text()
         assert "`python scripts/engine_table.py VLLM" in content
-        assert content.count("verdicts differ") == 2
+        assert "verdicts differ" in content
 
 
 @pytest.mark.parametrize("kind", PROMPT_KINDS)
