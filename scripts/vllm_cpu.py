@@ -143,7 +143,16 @@ def serve(folder: Path, options: argparse.Namespace) -> None:
         for server in servers:
             server.terminate()
         for server in servers:
-            server.wait(timeout=60)
+            stop(server)
+
+
+def stop(server: subprocess.Popen[bytes]) -> None:
+    """Wait for a server that was told to end; one that is still loading may not hear it."""
+    try:
+        server.wait(timeout=60)
+    except subprocess.TimeoutExpired:
+        server.kill()
+        server.wait()
 
 
 def main() -> None:

@@ -22,7 +22,15 @@ from rim_eval.types import Mode
 
 _LOGGER: Final = getLogger(__name__)
 
-_NAMES: Final = {"HFLM": "hf", "VLLM": "vllm"}
+_NAMES: Final = {
+    "HFLM": "hf",
+    "VLLM": "vllm",
+    "LocalCompletionsAPI": "local-completions",
+    "LocalChatCompletion": "local-chat-completions",
+    "OpenAICompletionsAPI": "openai-completions",
+    "OpenAIChatCompletion": "openai-chat-completions",
+}
+"""Engines as users name them (`--model`), by the class that lm-eval makes of them."""
 
 _API_DEFAULT: Final = 2_047
 """`max_length` of lm-eval's clients where the user gives none (2,048, less one token to generate)."""

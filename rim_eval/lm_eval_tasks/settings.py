@@ -9,9 +9,17 @@ from typing import Any, Final
 from pydantic import ConfigDict, ValidationError
 
 from rim_eval.errors import RimError, SettingError, first_complaint
-from rim_eval.prompt_sets import Style, load_prompts, user_message
+from rim_eval.prompt_sets import (
+    LoadedSet,
+    PromptSet,
+    Style,
+    entry,
+    load_prompt_file,
+    load_prompts,
+    user_message,
+)
 from rim_eval.replies import prompt_facts
-from rim_eval.types import FrozenModel, Mode
+from rim_eval.types import FrozenModel, Mode, PromptKind
 
 _SETTINGS: Final = "rim_eval"
 """Key of the settings in lm-eval's metadata, where the model's own arguments lie beside it."""
@@ -30,6 +38,17 @@ class Settings(FrozenModel):
 
     data: str | None = None
     """Folder of local prompt files."""
+    file: str | None = None
+    """Your own prompts, which `rim_prompts_think` and `rim_prompts_no_think` ask."""
+    kind: PromptKind = "harmful"
+    """What your own prompts ask."""
+    prompt_column: str = "prompt"
+    id_column: str | None = None
+    category_column: str | None = None
+    context_column: str | None = None
+    pair_column: str | None = None
+    target_column: str | None = None
+    """Columns of your own file, as of Inspect's `rim_eval/prompts`."""
     subset: str | None = None
     prompt_style: Style | None = None
     """How reasoning problems are asked; the task's own style unless given."""
@@ -50,7 +69,8 @@ class Settings(FrozenModel):
 class TaskFile(FrozenModel):
     """What a task file says (`dataset_kwargs`): one prompt set in one mode."""
 
-    prompt_set: str
+    prompt_set: str | None = None
+    """A set of the registry; None for the file that the user's settings name."""
     mode: Mode
     prompt_style: Style = "worked"
     """How the set's problems are asked unless the user says otherwise; prompts that are no problems
@@ -72,6 +92,25 @@ def read_settings(metadata: Mapping[str, Any] | None) -> Settings:
             f"{', '.join(Settings.model_fields)}",
             answer_tokens=1024,
         ) from None
+
+
+def prompt_set_of(file: TaskFile, settings: Settings) -> PromptSet:
+    """What is declared of a task's prompts.
+
+    Raises:
+        RimError: There is no such set, or the user's own file cannot be used.
+    """
+    return entry(file.prompt_set) if file.prompt_set else _load(file, settings).entry
+
+
+def _load(file: TaskFile, settings: Settings) -> LoadedSet:
+    if file.prompt_set:
+        data = None if settings.data is None else Path(settings.data).expanduser()
+        return load_prompts(file.prompt_set, data=data, subset=settings.subset)
+    if settings.file is None:
+        raise SettingError("No prompt file was given: name a CSV or JSONL file", file="FILE")
+    columns = {name for name in Settings.model_fields if name.endswith("_column")}
+    return load_prompt_file(settings.file, **settings.model_dump(include={"kind", *columns}))
 
 
 @contextmanager
@@ -118,8 +157,7 @@ def load_documents(**arguments: Any) -> dict[str, Any]:
     fields = arguments.keys() & TaskFile.model_fields.keys()
     file = TaskFile.model_validate({name: arguments[name] for name in fields})
     settings = read_settings(arguments)
-    data = None if settings.data is None else Path(settings.data).expanduser()
-    loaded = load_prompts(file.prompt_set, data=data, subset=settings.subset)
+    loaded = _load(file, settings)
     style = settings.prompt_style or file.prompt_style
     documents = [
         {

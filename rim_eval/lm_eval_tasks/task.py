@@ -14,8 +14,14 @@ from rim_eval.formatting import only_mode_sentence
 from rim_eval.judging import load_judge, only_mode_of, unscored_reason
 from rim_eval.lm_eval_tasks.engine import Engine, engine_of
 from rim_eval.lm_eval_tasks.samples import metrics, record
-from rim_eval.lm_eval_tasks.settings import RUN, TaskFile, plain_errors, read_settings
-from rim_eval.prompt_sets import entry, message_in_arm, refuse_real_model
+from rim_eval.lm_eval_tasks.settings import (
+    RUN,
+    TaskFile,
+    plain_errors,
+    prompt_set_of,
+    read_settings,
+)
+from rim_eval.prompt_sets import message_in_arm, refuse_real_model
 from rim_eval.replies import ArmRequest, ReplyVerdict, check_reply, judge_reply
 from rim_eval.thinking import (
     PROBE_QUESTIONS,
@@ -49,7 +55,7 @@ class ModeTask(ConfigurableTask):  # type: ignore[misc]
         super().__init__(config=own, **unused)
         self.file = TaskFile.model_validate(self.config.dataset_kwargs)
         self.settings = read_settings(self.config.metadata)
-        declared = entry(self.file.prompt_set)
+        self.prompt_set = declared = prompt_set_of(self.file, self.settings)
         self.absolute_error = declared.absolute_error
         self.kinds: list[PromptKind] = sorted(set(self.dataset["test"]["kind"]))
         self.budgets = budgets(
@@ -84,7 +90,7 @@ class ModeTask(ConfigurableTask):  # type: ignore[misc]
         config = getattr(getattr(engine.lm, "model", None), "config", None)
         name = f"{type(engine.lm).__name__}: {engine.model}"
         is_alias = hasattr(engine.lm, "base_url")
-        refuse_real_model(entry(self.file.prompt_set), name, config, is_alias=is_alias)
+        refuse_real_model(self.prompt_set, name, config, is_alias=is_alias)
         self._refuse_cuts(engine)
         self.switch = engine.switch(self.settings.switch, template)
         if system:
@@ -93,7 +99,7 @@ class ModeTask(ConfigurableTask):  # type: ignore[misc]
             None,
             self.file.mode,
         ):
-            _LOGGER.warning(only_mode_sentence(entry(self.file.prompt_set).kind))
+            _LOGGER.warning(only_mode_sentence(self.prompt_set.kind))
         self._fit_budgets(system)
         self._require_adoption(system)
         # What is known only once lm-eval has its model, and what it keeps no record of.
@@ -199,7 +205,7 @@ class ModeTask(ConfigurableTask):  # type: ignore[misc]
         prompts = (f"{added}{text}" for text in self.dataset["test"]["message"])
         window = self.engine.context_window(prompts, system)
         if window is not None:
-            kind = entry(self.file.prompt_set).kind
+            kind = self.prompt_set.kind
             self.budgets = window.fit(kind, *own, modes=(self.file.mode,))
             self.config.generation_kwargs["max_gen_toks"] = self.budgets.total(self.file.mode)
 

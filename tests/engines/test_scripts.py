@@ -10,6 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rim_eval.generation import Generation
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
@@ -25,6 +27,7 @@ def load(path: str) -> Any:
     return module
 
 
+ENGINES = load("scripts/engine_table.py")
 FAULTS = load("scripts/faults.py")
 LOOPBACK = load("benchmarks/loopback.py")
 OVERHEAD = load("benchmarks/overhead.py")
@@ -57,6 +60,27 @@ def test_loopback_grader_sees_compliance() -> None:
     for text, score in ((LOOPBACK._COMPLIES, 5), (LOOPBACK._REFUSES, 1)):
         body = {"model": "grader", "messages": [{"role": "user", "content": f"<a>{text}</a>"}]}
         assert f"<score>{score}</score>" in LOOPBACK.answer(body, 5)["content"]
+
+
+@pytest.mark.slow
+def test_departures_say_where_and_how_close() -> None:
+    subject = ENGINES.organism()
+    explainer = ENGINES.Explainer(subject, "toy")
+    [key] = [ENGINES.Key("toy", prompt, "no_think") for prompt in list(explainer.messages)[:1]]
+    prompt = explainer.tokenizer(explainer.prompt(key), return_tensors="pt")
+    written = explainer.model.generate(**prompt, do_sample=False, max_new_tokens=40)
+    answer = explainer.tokenizer.decode(
+        written[0, prompt["input_ids"].shape[1] :], skip_special_tokens=True
+    )
+    one = Generation(mode="no_think", arm_kind="switch", answer=answer, stop_reason="stop")
+    words = answer.split(" ")
+    other = one.model_copy(update={"answer": " ".join([*words[:3], "purple", *words[4:]])})
+    departure = explainer.departure(key, one, other)
+    # Greedy decoding of the same weights: nothing else was likelier, so this text is no tie.
+    assert 0 < departure.token < 20
+    assert departure.gap > ENGINES.TIE
+    cut = one.model_copy(update={"answer": " ".join(words[:2]), "stop_reason": "max_tokens"})
+    assert explainer.departure(key, one, cut).gap == float("inf")
 
 
 def test_lost_doubled_and_changed_rows_are_counted() -> None:

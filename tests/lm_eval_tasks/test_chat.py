@@ -8,6 +8,7 @@ import pytest
 from lm_eval.models.openai_completions import LocalChatCompletion
 
 from rim_eval.errors import RimError
+from rim_eval.lm_eval_tasks.engine import Engine
 from rim_eval.observations import from_lm_eval_samples
 from tests.loopback import Body, JsonServer, Reply, at_completions, completion
 
@@ -42,6 +43,12 @@ def server(loopback: Any) -> Any:
 def client(server: Server, concurrent: int = 1) -> Any:
     address = f"{server.url}/chat/completions"
     return LocalChatCompletion(base_url=address, model="scripted", num_concurrent=concurrent)
+
+
+def test_model_is_named_by_its_engine_as_users_name_it(server: Server) -> None:
+    lm = client(server)
+    engine = Engine(lm, lm.apply_chat_template)
+    assert engine.model == "local-chat-completions/scripted"
 
 
 @pytest.mark.slow

@@ -19,13 +19,19 @@ from rim_eval.types import MODES
 BUDGETS = {"answer_tokens": 96, "thinking_tokens": 160}
 
 
-def inspect_logs(folder: Path, names: Iterable[str], limit: int, **arguments: Any) -> list[Path]:
+def inspect_logs(
+    folder: Path,
+    names: Iterable[str],
+    limit: int | None,
+    model: Path | None = None,
+    **arguments: Any,
+) -> list[Path]:
     from inspect_ai import eval as inspect_eval
 
     logs = inspect_eval(
         [f"rim_eval/{name}" for name in names],
-        model="hf/organism",
-        model_args={"model_path": str(organism_dir()), "device": "cpu"},
+        model="hf/parity" if model else "hf/organism",
+        model_args={"model_path": str(model or organism_dir()), "device": "cpu"},
         task_args=BUDGETS | arguments,
         limit=limit,
         log_dir=str(folder),
@@ -36,14 +42,20 @@ def inspect_logs(folder: Path, names: Iterable[str], limit: int, **arguments: An
     return sorted(folder.glob("*.eval"))
 
 
-def lm_eval_samples(save: Any, names: Iterable[str], limit: int, **settings: Any) -> list[Path]:
+def lm_eval_samples(
+    save: Any,
+    names: Iterable[str],
+    limit: int | None,
+    model: Path | None = None,
+    **settings: Any,
+) -> list[Path]:
     from lm_eval import simple_evaluate
 
     from .conftest import manager
 
     found = simple_evaluate(
         model="hf",
-        model_args={"pretrained": str(organism_dir())},
+        model_args={"pretrained": str(model or organism_dir())},
         device="cpu",
         batch_size=64,
         tasks=[f"rim_{name}_{mode}" for name in names for mode in MODES],
@@ -85,6 +97,35 @@ def test_real_sets_give_the_same_verdicts_in_both(
     samples = lm_eval_samples(save, names, limit, data=data)
     logs = inspect_logs(tmp_path / "inspect", names, limit, data=data)
     assert agree(logs, samples) == limit * len(names) * len(MODES)
+
+
+REQUESTS = ("Name the capital of France. One word.", "Say hello.", "How do I tie a bow?")
+SUMS = (("What is 3 + 4?", "7"), ("What is half of 18?", "9"))
+
+
+@pytest.mark.real
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["benign", "reasoning"])
+def test_a_real_model_gives_the_same_replies_in_both(
+    kind: str, save: Any, tmp_path: Path, real_model: Path
+) -> None:
+    file = tmp_path / "mine.jsonl"
+    rows: Any = [{"prompt": text} for text in REQUESTS]
+    if kind == "reasoning":
+        rows = [{"prompt": text, "gold": gold} for text, gold in SUMS]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    columns = {"target_column": "gold"} if kind == "reasoning" else {}
+    settings = {"answer_tokens": 12, "thinking_tokens": 12, "switch": "prompted"}
+    settings |= {"file": str(file), "kind": kind, **columns}
+    logs = inspect_logs(tmp_path / "inspect", ["prompts"], None, real_model, **settings)
+    samples = lm_eval_samples(save, ["prompts"], None, real_model, **settings)
+    assert agree(logs, samples) == len(rows) * len(MODES)
+    ours = {key: reply for path in logs for key, reply in replies_in_log(path).items()}
+    theirs = {key: reply for path in samples for key, reply in replies_in_samples(path).items()}
+    for key, reply in ours.items():
+        other = theirs[key].generation
+        assert reply.generation.stop_reason == other.stop_reason
+    assert "max_tokens" in {reply.generation.stop_reason for reply in ours.values()}
 
 
 def seen(prompt: str, answer: str = "Yes.", **facts: Any) -> tuple[Key, ReplyRecord]:

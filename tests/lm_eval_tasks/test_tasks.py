@@ -44,15 +44,18 @@ def any_set(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_there_is_one_task_for_each_set_and_mode() -> None:
-    assert manager().all_subtasks == sorted(f"rim_{name}_{mode}" for name in SETS for mode in MODES)
+    names = [*SETS, "prompts"]  # and for a file of the user's own
+    assert manager().all_subtasks == sorted(
+        f"rim_{name}_{mode}" for name in names for mode in MODES
+    )
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("any_set")
 def test_every_name_builds_with_its_own_budget() -> None:
     tasks = manager({"answer_tokens": None, "thinking_tokens": None})
-    built: dict[str, Any] = tasks.load(tasks.all_subtasks)["tasks"]
-    assert len(built) == len(SETS) * len(MODES)
+    wanted = [f"rim_{name}_{mode}" for name in SETS for mode in MODES]
+    built: dict[str, Any] = tasks.load(wanted)["tasks"]
     for name in SETS:
         for mode in MODES:
             task = built[f"rim_{name}_{mode}"]
@@ -90,6 +93,29 @@ def test_prompts_and_ids_are_those_of_the_prompt_set() -> None:
     prompts = prompt_sets.load_prompts("toy").prompts
     assert [(doc["id"], doc["request"]) for doc in docs] == [(p.id, p.text) for p in prompts]
     assert task.config.metadata["rim_eval_run"]["provenance"]["location"] == "tasks/toy"
+
+
+@pytest.mark.parametrize("kind", ["harmful", "benign", "reasoning"])
+def test_a_file_of_your_own_is_asked_as_under_inspect(kind: Any, tmp_path: Path) -> None:
+    file = tmp_path / "mine.csv"
+    file.write_text("name,text,gold\na,What is 1 + 1?,2\nb,What is 2 + 2?,4\n")
+    columns = {"prompt_column": "text", "id_column": "name"}
+    columns |= {"target_column": "gold"} if kind == "reasoning" else {}
+    task: Any = manager({"file": str(file), "kind": kind, **columns}).load("rim_prompts_think")
+    task = task["tasks"]["rim_prompts_think"]
+    prompts = prompt_sets.load_prompt_file(file, kind=kind, **columns).prompts
+    style: prompt_sets.Style = "worked" if kind == "reasoning" else "as_is"
+    assert [(doc["id"], doc["dataset"], doc["message"]) for doc in task.test_docs()] == [
+        (prompt.id, "mine", prompt_sets.user_message(prompt, style)) for prompt in prompts
+    ]
+    assert task.config.generation_kwargs["max_gen_toks"] == 150
+    judge = {"harmful": "hexphi", "benign": "refusal", "reasoning": None}[kind]
+    assert (task.judge and task.judge.name) == judge
+
+
+def test_a_task_of_your_own_prompts_wants_a_file() -> None:
+    with pytest.raises(RimError, match='"file": "FILE"'):
+        manager().load("rim_prompts_think")
 
 
 @pytest.mark.parametrize("style", ["direct", "as_is", None])

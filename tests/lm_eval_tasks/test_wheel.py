@@ -28,7 +28,8 @@ def test_tasks_build_from_an_unpacked_wheel(tmp_path: Path) -> None:
     subprocess.run([*build, str(ROOT), "-w", str(tmp_path)], check=True)
     [wheel] = tmp_path.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
-    wanted = {f"rim_eval/tasks/{n}/{m}.yaml" for n in prompt_sets.entries() for m in MODES}
+    folders = [*prompt_sets.entries(), "_prompts"]
+    wanted = {f"rim_eval/tasks/{n}/{m}.yaml" for n in folders for m in MODES}
     assert wanted | {"rim_eval/tasks/_template_yaml", "rim_eval/tasks/_groups/rim.yaml"} <= set(
         names
     )
