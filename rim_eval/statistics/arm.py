@@ -79,12 +79,13 @@ def tallied_arm_summary(prompts: Tally, level: float = 0.95) -> ArmSummary:
     ]
     n_scored_prompts = sum(n for _, n in means)
     value = mean_over_prompts(means)
+    by_prompt = np.repeat([mean for mean, _ in means], np.array([n for _, n in means], dtype=int))
     interval, method = Interval(math.nan, math.nan), "none: nothing is scored"
     if means and (single_epoch(epochs for (epochs,) in prompts) or len(dict(means)) == 1):
-        events = math.fsum(np.repeat(*zip(*means, strict=True)))
+        events = math.fsum(by_prompt)
         interval, method = wilson_interval(events, n_scored_prompts, level), "Wilson"
     elif means:
-        interval = bootstrap_by_prompt(np.repeat(*zip(*means, strict=True)), level=level)
+        interval = bootstrap_by_prompt(by_prompt, level=level)
         method = "bootstrap by prompt (percentile, exact)"
     bounds = rate_bounds(prompts)
     n_scored = sum(n * len(scored(epochs)) for (epochs,), n in prompts.items())
