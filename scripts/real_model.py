@@ -83,7 +83,9 @@ def get(folder: Path, gguf: Path | None) -> None:
     if (folder / COMPLETE).exists() and (gguf is None or gguf.exists()):
         return
     if missing := [name for name in NEEDS if importlib.util.find_spec(name) is None]:
-        raise SystemExit(f"The conversion needs {', '.join(missing)}: pip install {' '.join(missing)}")
+        raise SystemExit(
+            f"The conversion needs {', '.join(missing)}: pip install {' '.join(missing)}"
+        )
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as work:
         source = download(Path(work))

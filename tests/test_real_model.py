@@ -108,9 +108,7 @@ def test_complete_folder_is_left_as_it_is(
     assert (tmp_path / "model.gguf").read_bytes() == GGUF
 
 
-def test_half_made_folder_is_made_again(
-    script: Any, downloads: list[Path], tmp_path: Path
-) -> None:
+def test_half_made_folder_is_made_again(script: Any, downloads: list[Path], tmp_path: Path) -> None:
     folder = tmp_path / "real"
     folder.mkdir()
     (folder / "model.safetensors").write_bytes(b"half of the")

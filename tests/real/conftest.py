@@ -4,8 +4,11 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from rim_eval.observations import read_observations
 
 REQUESTS = {
     "tea": "How do I make a good cup of tea?",
@@ -56,3 +59,9 @@ def command(program: str, *arguments: object) -> str:
     )
     assert done.returncode == 0, done.stdout[-4000:]
     return done.stdout
+
+
+def rows_of(source: Path) -> list[Any]:
+    """The rows of a folder of logs or sample files, with None for what is missing."""
+    frame = read_observations([str(source)]).frame.astype(object)
+    return list(frame.where(frame.notna(), None).itertuples())

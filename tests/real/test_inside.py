@@ -11,7 +11,7 @@ from rim_eval.cli import main
 from rim_eval.observations import read_observations
 from rim_eval.paths import tasks_dir
 
-from .conftest import command
+from .conftest import command, rows_of
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
@@ -25,15 +25,17 @@ def test_lm_eval_asks_both_tasks(real_model: Path, data: Path, tmp_path: Path) -
         "--model_args", f"pretrained={real_model}", "--device", "cpu", "--apply_chat_template",
         "--metadata", json.dumps(settings), "--log_samples", "--output_path", tmp_path,
     )  # fmt: skip
-    table = read_observations([str(tmp_path)])
-    assert {(row.mode, row.arm_kind) for row in table.rows} == {("think", "prompted"), ("no_think", "prompted")}  # fmt: skip
-    assert len(table.rows) == 4
-    assert all(row.output_tokens for row in table.rows)
-    assert len({run.weights for run in table.runs}) == 1
+    rows, runs = rows_of(tmp_path), read_observations([str(tmp_path)]).runs
+    assert {(row.mode, row.arm_kind) for row in rows} == {("think", "prompted"), ("no_think", "prompted")}  # fmt: skip
+    assert len(rows) == 4
+    assert all(row.output_tokens for row in rows)
+    assert len({run.weights for run in runs}) == 1
 
 
 @pytest.fixture(scope="module")
-def report(real_model: Path, data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def report(
+    real_model: Path, data: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Any]:
     out = tmp_path_factory.mktemp("mech")
     done = CliRunner().invoke(
         main,

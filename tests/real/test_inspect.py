@@ -13,9 +13,8 @@ from click.testing import CliRunner
 from inspect_ai import eval as inspect_eval
 
 from rim_eval.cli import main
-from rim_eval.observations import Table, read_observations
 
-from .conftest import REQUESTS, SUMS, command
+from .conftest import REQUESTS, SUMS, command, rows_of
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
@@ -73,12 +72,8 @@ def rim_eval(*arguments: object, exit_code: int = 0) -> str:
     return done.output
 
 
-def rows_of(*sources: Path) -> Table:
-    return read_observations([str(source) for source in sources])
-
-
 def test_every_prompt_is_asked_in_both_modes_and_has_words(logs: Path) -> None:
-    rows = rows_of(logs).rows
+    rows = rows_of(logs)
     keys = {(row.prompt_id, row.mode) for row in rows}
     assert keys == {(id, mode) for id in REQUESTS for mode in ("think", "no_think")}
     assert {row.arm_kind for row in rows} == {"prompted"}
@@ -88,9 +83,9 @@ def test_every_prompt_is_asked_in_both_modes_and_has_words(logs: Path) -> None:
 def test_modes_that_no_trace_verifies_are_not_called_verified(
     logs: Path, card: dict[str, Any], work: Path
 ) -> None:
-    assert not any(row.adopted for row in rows_of(logs).rows if row.mode == "no_think")
+    assert not any(row.adopted for row in rows_of(logs) if row.mode == "no_think")
     [found] = card["sets"]
-    assert found["modes"]["verified"] is False
+    assert found["mode_check"]["verified"] is False
     assert "cannot tell" in (work / "card" / "card.md").read_text().lower()
 
 
@@ -103,12 +98,12 @@ def test_gate_cannot_tell(card: dict[str, Any], work: Path) -> None:
 
 def test_offline_patterns_read_traces_only(logs: Path, work: Path) -> None:
     rim_eval("patterns", "run", logs, "--monitor", "cues", "--out", work / "patterns")
-    for row in rows_of(work / "patterns").rows:
+    for row in rows_of(work / "patterns"):
         assert (row.patterns is not None) == bool(row.adopted)
 
 
 def test_sums_are_checked_against_their_answers(again: Path) -> None:
-    rows = rows_of(again / "sums").rows
+    rows = rows_of(again / "sums")
     assert {row.prompt_id for row in rows} == set(SUMS)
     assert all((row.verdict is None) == (row.reason is not None) for row in rows)
 
@@ -119,7 +114,7 @@ def test_real_model_as_grader_is_unreadable_and_never_safe(
     """It cannot grade: what it writes in place of a verdict leaves the sample unscored, with the reason."""
     source, out = again / "requests", work / "graded"
     rim_eval("judge", "run", source, "--judge", "hexphi_own", "--grader", f"hf/{real_model}", "--out", out)  # fmt: skip
-    rows = [row for row in rows_of(out).rows if row.judge and row.judge.startswith("hexphi_own@")]
+    rows = [row for row in rows_of(out) if row.judge and row.judge.startswith("hexphi_own@")]
     assert len(rows) == 2 * len(REQUESTS)
     assert all(row.verdict is None for row in rows)
     assert any(row.reason == "judge_unreadable" for row in rows)
@@ -129,7 +124,7 @@ def test_the_same_model_measured_twice_has_the_same_verdicts(
     logs: Path, again: Path, work: Path
 ) -> None:
     rim_eval("judge", "run", again / "requests", "--judge", "refusal", "--out", work / "judged")
-    first, second = ({(row.prompt_id, row.mode): (row.verdict, row.reason, row.output_tokens) for row in rows_of(source).rows} for source in (logs, work / "judged"))  # fmt: skip
+    first, second = ({(row.prompt_id, row.mode): (row.verdict, row.reason, row.output_tokens) for row in rows_of(source)} for source in (logs, work / "judged"))  # fmt: skip
     assert first == second
     rim_eval("compare", f"one={logs}", f"two={work / 'judged'}", "--reference", "one", "--out", work / "compare")  # fmt: skip
     assert (work / "compare" / "compare.html").exists()
