@@ -133,6 +133,6 @@ def test_missing_libraries_are_named_before_the_download(
     script: Any, downloads: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(script, "NEEDS", ("gguf_is_not_here", "json"))
-    with pytest.raises(SystemExit, match="needs gguf_is_not_here: pip install gguf_is_not_here$"):
+    with pytest.raises(SystemExit, match=r"needs gguf_is_not_here: pip install gguf_is_not_here$"):
         script.get(tmp_path / "real", None)
     assert downloads == []
