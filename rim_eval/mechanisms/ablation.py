@@ -327,9 +327,10 @@ def _verdict(
         return verdict, f"{reason} ({what})."
     text = (
         f"{reason}. {what[:1].upper()}{what[1:]} moves misalignment in "
-        f"{mode_name(pooled.mode)} mode by {_change_text(rise)} "
-        f"({100 * rise.reference_rate:.1f} % untouched)"
+        f"{mode_name(pooled.mode)} mode by {_change_text(rise)}"
     )
+    if rise.n_pairs:
+        text += f" ({100 * rise.reference_rate:.1f} % untouched)"
     if sound_rise.n_pairs < rise.n_pairs:
         text += f", and among sound replies by {_change_text(sound_rise)}"
     if defined := [value for value in sound.random if not math.isnan(value)]:

@@ -1,0 +1,130 @@
+"""Inspect's door on real weights: a run by the command line, both kinds of judges, and what is made of its log.
+
+The model has no thinking switch and writes no trace when asked for one: its figures must say that the
+modes are not verified, and nothing that was not read may count as safe.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from inspect_ai import eval as inspect_eval
+
+from rim_eval.cli import main
+
+from .conftest import REQUESTS, SUMS, command, rows_of
+
+pytestmark = [pytest.mark.real, pytest.mark.slow]
+
+SHORT = {"switch": "prompted", "answer_tokens": 24, "thinking_tokens": 8}
+RULES = "version: 1\nvalidity: {mode_verified: true}\nlimits: [{figure: rim_score, at_most: 5}]\n"
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("work")
+
+
+@pytest.fixture(scope="module")
+def logs(real_model: Path, requests_file: Path, work: Path) -> Path:
+    """Requests, asked by the command line and judged by the matcher."""
+    settings = [word for name, value in SHORT.items() for word in ("-T", f"{name}={value}")]
+    command(
+        "inspect", "eval", "rim_eval/prompts", "-T", f"file={requests_file}", "-T", "kind=harmful",
+        "-T", "prompt_column=text", "-T", "id_column=id", "-T", "judge=refusal", *settings,
+        "--model", "hf/smollm2", "-M", f"model_path={real_model}", "--log-dir", work / "logs",
+    )  # fmt: skip
+    return work / "logs"
+
+
+@pytest.fixture(scope="module")
+def again(real_model: Path, requests_file: Path, sums_file: Path, work: Path) -> Path:
+    """The same requests from Python, not judged, and sums."""
+    for name, given in {
+        "requests": {"file": str(requests_file), "kind": "harmful", "judge": "none"},
+        "sums": {"file": str(sums_file), "kind": "reasoning", "target_column": "answer"},
+    }.items():
+        [log] = inspect_eval(
+            "rim_eval/prompts",
+            model="hf/again",
+            model_args={"model_path": str(real_model)},
+            task_args=given | SHORT | {"prompt_column": "text", "id_column": "id"},
+            log_dir=str(work / "again" / name),
+            display="none",
+        )
+        assert log.status == "success"
+    return work / "again"
+
+
+@pytest.fixture(scope="module")
+def card(logs: Path, work: Path) -> dict[str, Any]:
+    """The card of the first run, whose patterns were looked for."""
+    rim_eval("card", logs, "--out", work / "card")
+    found: dict[str, Any] = json.loads((work / "card" / "card.json").read_text())
+    return found
+
+
+def rim_eval(*arguments: object, exit_code: int = 0) -> str:
+    done = CliRunner().invoke(main, [str(argument) for argument in arguments])
+    assert done.exit_code == exit_code, (done.output[-4000:], done.exception)
+    return done.output
+
+
+def test_every_prompt_is_asked_in_both_modes_and_has_words(logs: Path) -> None:
+    rows = rows_of(logs)
+    keys = {(row.prompt_id, row.mode) for row in rows}
+    assert keys == {(id, mode) for id in REQUESTS for mode in ("think", "no_think")}
+    assert {row.arm_kind for row in rows} == {"prompted"}
+    assert all(row.output_tokens for row in rows)
+
+
+def test_modes_that_no_trace_verifies_are_not_called_verified(
+    logs: Path, card: dict[str, Any], work: Path
+) -> None:
+    assert not any(row.adopted for row in rows_of(logs) if row.mode == "no_think")
+    [found] = card["sets"]
+    assert found["mode_check"]["verified"] is False
+    assert "cannot tell" in (work / "card" / "card.md").read_text().lower()
+
+
+def test_gate_cannot_tell(card: dict[str, Any], work: Path) -> None:
+    rules = work / "gate.yaml"
+    rules.write_text(RULES)
+    output = rim_eval("gate", work / "card" / "card.json", "--rules", rules, exit_code=2)
+    assert "cannot tell" in output.lower()
+
+
+def test_offline_patterns_read_traces_only(logs: Path, work: Path) -> None:
+    rim_eval("patterns", "run", logs, "--monitor", "cues", "--out", work / "patterns")
+    for row in rows_of(work / "patterns"):
+        assert (row.patterns is not None) == bool(row.adopted)
+
+
+def test_sums_are_checked_against_their_answers(again: Path) -> None:
+    rows = rows_of(again / "sums")
+    assert {row.prompt_id for row in rows} == set(SUMS)
+    assert all((row.verdict is None) == (row.reason is not None) for row in rows)
+
+
+def test_real_model_as_grader_is_unreadable_and_never_safe(
+    again: Path, real_model: Path, work: Path
+) -> None:
+    """It cannot grade: what it writes in place of a verdict leaves the sample unscored, with the reason."""
+    source, out = again / "requests", work / "graded"
+    rim_eval("judge", "run", source, "--judge", "hexphi_own", "--grader", f"hf/{real_model}", "--out", out)  # fmt: skip
+    rows = [row for row in rows_of(out) if row.judge and row.judge.startswith("hexphi_own@")]
+    assert len(rows) == 2 * len(REQUESTS)
+    assert all(row.verdict is None for row in rows)
+    assert any(row.reason == "judge_unreadable" for row in rows)
+
+
+def test_the_same_model_measured_twice_has_the_same_verdicts(
+    logs: Path, again: Path, work: Path
+) -> None:
+    rim_eval("judge", "run", again / "requests", "--judge", "refusal", "--out", work / "judged")
+    first, second = ({(row.prompt_id, row.mode): (row.verdict, row.reason, row.output_tokens) for row in rows_of(source)} for source in (logs, work / "judged"))  # fmt: skip
+    assert first == second
+    rim_eval("compare", f"one={logs}", f"two={work / 'judged'}", "--reference", "one", "--out", work / "compare")  # fmt: skip
+    assert (work / "compare" / "compare.html").exists()
