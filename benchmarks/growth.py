@@ -17,7 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -141,7 +141,7 @@ def fitted(measured: Sequence[Measured]) -> Fit:
     seconds = np.array([each.cpu * usual / each.loop for each in measured])
 
     def curve(sizes: np.ndarray, once: float, scale: float, exponent: float) -> np.ndarray:
-        return once + scale * (sizes / n[-1]) ** exponent
+        return np.asarray(once + scale * (sizes / n[-1]) ** exponent)
 
     (once, scale, exponent), _ = curve_fit(
         curve, n, seconds, (seconds[0], seconds[-1], 1.0), sigma=seconds, bounds=(0, np.inf)
@@ -183,8 +183,8 @@ def make_table(path: Path, rows: int, models: int = 1) -> Path:
     prompt = index // 20 % max(rows // (20 * models), 1)
     verdict = rng.random(rows) < 0.3
 
-    def named(codes: np.ndarray, name: str) -> pd.Categorical:
-        return pd.Categorical.from_codes(codes, [f"{name}{i}" for i in range(int(codes.max()) + 1)])
+    def named(codes: np.ndarray, name: str) -> "pd.Series[Any]":
+        return pd.Series(codes).map(lambda code: f"{name}{code}").astype("category")
 
     frame = pd.DataFrame(
         {
@@ -194,7 +194,7 @@ def make_table(path: Path, rows: int, models: int = 1) -> Path:
             "prompt_id": named(prompt, "prompt-"),
             "kind": "harmful",
             "category": named(prompt % 11, "category "),
-            "mode": pd.Categorical.from_codes(index % 2, ["think", "no_think"]),
+            "mode": pd.Series(np.where(index % 2, "no_think", "think")).astype("category"),
             "arm_kind": "switch",
             "epoch": index // 2 % 10 + 1,
             "verdict": verdict,

@@ -62,8 +62,8 @@ def convert(gguf: Path, folder: Path) -> None:
 
     # transformers reads the file for the config, the weights and the tokenizer, and the table of names
     # for each module: once does, and takes less than half of the time.
-    library.GGUFReader = cache(library.GGUFReader)
-    library.get_tensor_name_map = cache(library.get_tensor_name_map)
+    for name in ("GGUFReader", "get_tensor_name_map"):
+        setattr(library, name, cache(getattr(library, name)))
     source = {"pretrained_model_name_or_path": str(gguf.parent), "gguf_file": gguf.name}
     model = AutoModelForCausalLM.from_pretrained(**source, dtype="float32")
     config = {name: v for name, v in model.config.to_dict().items() if name not in READ_FROM}

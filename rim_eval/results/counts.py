@@ -463,7 +463,7 @@ def _trace_lengths(rows: Columns, kind: ArmKind) -> TraceLengths | None:
     # One number for each prompt and epoch.
     epochs = rows.number["epoch"].astype(np.int64)
     keys = rows.text["prompt_id"].codes * (int(epochs.max()) + 1) + epochs
-    _, *pairs = np.intersect1d(*(keys[arm] for arm in arms), return_indices=True)
+    _, *pairs = np.intersect1d(keys[arms[0]], keys[arms[1]], return_indices=True)
     paired = [tokens[arm][pair] for arm, pair in zip(arms, pairs, strict=True)]
     if whole:
         verdicts = (rows.number["verdict"][a][p] for a, p in zip(arms, pairs, strict=True))

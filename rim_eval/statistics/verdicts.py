@@ -126,7 +126,9 @@ def difference_bounds(prompts: Tally) -> Interval:
     Returns:
         Both bounds, fractions from -1 to 1; NaN without prompts.
     """
-    possible = [(*map(_possible_mean, arms), n) for arms, n in prompts.items()]
+    possible = [
+        (_possible_mean(think), _possible_mean(other), n) for (think, other), n in prompts.items()
+    ]
     return _mean_interval([(Interval(t.lower - r.upper, t.upper - r.lower), n) for t, r, n in possible])  # fmt: skip
 
 

@@ -96,7 +96,7 @@ def test_figures_of_cells_are_those_of_prompts(both: list[dict[str, Any]]) -> No
                 name: getattr(rate, name) for name in ("value", "lower", "upper", "n_scored")
             }
     if found.difference is not None:
-        told = rim_score(*named).to_dict()
+        told = rim_score(named[0], named[1]).to_dict()
         assert found.difference.value == told["difference"]
         assert found.difference.p_value == told["p_value"]
         assert found.difference.n_unpaired == len(told["unpaired"])
