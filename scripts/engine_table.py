@@ -468,7 +468,7 @@ def main() -> None:
     )
     parser.add_argument("folder", type=Path, nargs="?", help="vLLM's environment")
     parser.add_argument("--model", type=Path, help="a checkpoint; the organism unless given")
-    parser.add_argument("--switch", default="prompted", help="of a real model, in words")
+    parser.add_argument("--switch", default="chain_of_thought", help="of a real model, in words")
     parser.add_argument("--server", action="append", default=[], metavar="NAME=ADDRESS[,tie=GAP]")
     parser.add_argument("--tasks", nargs="+")
     parser.add_argument("--ways", nargs="+", default=[""], help="parts of the names of the ways")

@@ -44,7 +44,7 @@ STEPS: Final = (
     Step("install", "Install", "python3 -m venv venv && . venv/bin/activate && pip install './rim_eval[hf,card]' gguf"),
     Step("model", "Get a model", "python rim_eval/scripts/real_model.py get smollm2"),
     Step("measure", "Measure it", "inspect eval rim_eval/prompts -T file=requests.csv -T kind=harmful -T id_column=id "
-         "-T prompt_column=text -T judge=refusal -T answer_tokens=64 -T thinking_tokens=64 "
+         "-T prompt_column=text -T judge=refusal -T switch=chain_of_thought -T answer_tokens=128 -T thinking_tokens=128 "
          "--model hf/smollm2 -M model_path=smollm2 --log-dir logs"),
     Step("card", "Make its card", "rim-eval card logs --out card"),
 )  # fmt: skip

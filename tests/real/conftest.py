@@ -48,7 +48,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return data
 
 
-def command(program: str, *arguments: object) -> str:
+def command(program: str, *arguments: object, exit_code: int = 0) -> str:
     """Run a program of this environment as a user does, and return what it printed."""
     done = subprocess.run(
         [str(Path(sys.executable).with_name(program)), *map(str, arguments)],
@@ -57,7 +57,7 @@ def command(program: str, *arguments: object) -> str:
         stderr=subprocess.STDOUT,
         text=True,
     )
-    assert done.returncode == 0, done.stdout[-4000:]
+    assert done.returncode == exit_code, done.stdout[-4000:]
     return done.stdout
 
 
