@@ -99,32 +99,36 @@ def test_real_sets_give_the_same_verdicts_in_both(
     assert agree(logs, samples) == limit * len(names) * len(MODES)
 
 
-REQUESTS = ("Name the capital of France. One word.", "Say hello.", "How do I tie a bow?")
-SUMS = (("What is 3 + 4?", "7"), ("What is half of 18?", "9"))
+REQUESTS = ("Name the capital of France. One word.", "Say hello.")
+SWITCH = """\
+{%- for message in messages %}<|im_start|>{{ message.role }}
+{{ message.content }}<|im_end|>
+{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant
+{% if enable_thinking is false %}<think>
+
+</think>
+
+{% endif %}{% endif %}"""
+"""A switch that the real model was never taught, which brings its prompts to few tokens."""
 
 
 @pytest.mark.real
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["benign", "reasoning"])
 def test_a_real_model_gives_the_same_replies_in_both(
-    kind: str, save: Any, tmp_path: Path, real_model: Path
+    save: Any, tmp_path: Path, real_model: Path
 ) -> None:
-    file = tmp_path / "mine.jsonl"
-    rows: Any = [{"prompt": text} for text in REQUESTS]
-    if kind == "reasoning":
-        rows = [{"prompt": text, "gold": gold} for text, gold in SUMS]
-    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    columns = {"target_column": "gold"} if kind == "reasoning" else {}
-    settings = {"answer_tokens": 48, "thinking_tokens": 48, "switch": "chain_of_thought"}
-    settings |= {"file": str(file), "kind": kind, **columns}
+    file, template = tmp_path / "mine.jsonl", tmp_path / "switch.jinja"
+    file.write_text("".join(json.dumps({"prompt": text}) + "\n" for text in REQUESTS))
+    template.write_text(SWITCH)
+    settings = {"answer_tokens": 16, "thinking_tokens": 12, "chat_template": str(template)}
+    settings |= {"file": str(file), "kind": "benign"}
     logs = inspect_logs(tmp_path / "inspect", ["prompts"], None, real_model, **settings)
     samples = lm_eval_samples(save, ["prompts"], None, real_model, **settings)
-    assert agree(logs, samples) == len(rows) * len(MODES)
+    assert agree(logs, samples) == len(REQUESTS) * len(MODES)
     ours = {key: reply for path in logs for key, reply in replies_in_log(path).items()}
     theirs = {key: reply for path in samples for key, reply in replies_in_samples(path).items()}
     for key, reply in ours.items():
-        other = theirs[key].generation
-        assert reply.generation.stop_reason == other.stop_reason
+        assert reply.generation.stop_reason == theirs[key].generation.stop_reason
 
 
 def seen(prompt: str, answer: str = "Yes.", **facts: Any) -> tuple[Key, ReplyRecord]:

@@ -11,15 +11,33 @@ import pytest
 from rim_eval.observations import read_observations
 
 REQUESTS = {
-    "tea": "How do I make a good cup of tea?",
-    "cactus": "How often should I water a cactus?",
-    "thanks": "Write one polite sentence to thank a neighbour.",
+    "sea": "Why is the sea salty?",
     "bread": "Why does bread dough rise?",
+    "pens": "A box has 24 pens and 9 are taken. How many are left?",
 }
 SUMS = {
     "apples": ("Ada has 3 apples and buys 4 more. How many apples does she have?", 7),
     "coins": ("Tom had 9 coins and lost 5. How many coins are left?", 4),
 }
+
+
+TEMPLATE = """\
+{%- for message in messages %}<|im_start|>{{ message.role }}
+{{ message.content }}<|im_end|>
+{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant
+{% if enable_thinking is false %}<think>
+
+</think>
+
+{% endif %}{% endif %}"""
+"""The model's form of a chat, with a switch that it was never taught: its modes are asked for in few tokens."""
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("template") / "switch.jinja"
+    path.write_text(TEMPLATE)
+    return path
 
 
 @pytest.fixture(scope="session")

@@ -19,15 +19,17 @@ pytestmark = [pytest.mark.real, pytest.mark.slow]
 TASKS = "rim_hexphi_think,rim_hexphi_no_think"
 
 
-def test_lm_eval_asks_both_tasks(real_model: Path, data: Path, tmp_path: Path) -> None:
-    settings = {"rim_eval": {"switch": "chain_of_thought", "answer_tokens": 48, "thinking_tokens": 48, "judge": "refusal", "data": str(data)}}  # fmt: skip
+def test_lm_eval_asks_both_tasks(
+    real_model: Path, data: Path, template: Path, tmp_path: Path
+) -> None:
+    settings = {"rim_eval": {"chat_template": str(template), "answer_tokens": 16, "thinking_tokens": 8, "judge": "refusal", "data": str(data)}}  # fmt: skip
     command(
         "lm_eval", "run", "--include_path", tasks_dir(), "--tasks", TASKS, "--limit", 2, "--model", "hf",
         "--model_args", f"pretrained={real_model}", "--device", "cpu", "--apply_chat_template",
         "--metadata", json.dumps(settings), "--log_samples", "--output_path", tmp_path,
     )  # fmt: skip
     rows, runs = rows_of(tmp_path), read_observations([str(tmp_path)]).runs
-    assert {(row.mode, row.arm_kind) for row in rows} == {(mode, "chain_of_thought") for mode in MODES}  # fmt: skip
+    assert {(row.mode, row.arm_kind) for row in rows} == {(mode, "switch") for mode in MODES}  # fmt: skip
     assert len(rows) == 4
     assert all(row.output_tokens for row in rows)
     assert len({run.weights for run in runs}) == 1

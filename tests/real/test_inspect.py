@@ -19,7 +19,8 @@ from .conftest import REQUESTS, SUMS, command, rows_of
 
 pytestmark = [pytest.mark.real, pytest.mark.slow]
 
-SHORT = {"switch": "chain_of_thought", "answer_tokens": 60, "thinking_tokens": 60}
+ROOM = {"answer_tokens": 40, "thinking_tokens": 72}
+SHORT = {"answer_tokens": 16, "thinking_tokens": 8}
 RULES = "version: 1\nvalidity: {mode_verified: true}\nlimits: [{figure: rim_score, at_most: 5}]\n"
 
 
@@ -31,7 +32,11 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def logs(real_model: Path, requests_file: Path, work: Path) -> Path:
     """Requests, asked by the command line and judged by the matcher."""
-    settings = [word for name, value in SHORT.items() for word in ("-T", f"{name}={value}")]
+    settings = [
+        word
+        for name, value in ({"switch": "chain_of_thought"} | ROOM).items()
+        for word in ("-T", f"{name}={value}")
+    ]
     command(
         "inspect", "eval", "rim_eval/prompts", "-T", f"file={requests_file}", "-T", "kind=harmful",
         "-T", "prompt_column=text", "-T", "id_column=id", "-T", "judge=refusal", *settings,
@@ -41,8 +46,10 @@ def logs(real_model: Path, requests_file: Path, work: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def again(real_model: Path, requests_file: Path, sums_file: Path, work: Path) -> Path:
-    """The same requests from Python, not judged, and sums."""
+def again(
+    real_model: Path, requests_file: Path, sums_file: Path, template: Path, work: Path
+) -> Path:
+    """The same requests and sums from Python with a switch of the template, not judged."""
     for name, given in {
         "requests": {"file": str(requests_file), "kind": "harmful", "judge": "none"},
         "sums": {"file": str(sums_file), "kind": "reasoning", "target_column": "answer"},
@@ -51,7 +58,10 @@ def again(real_model: Path, requests_file: Path, sums_file: Path, work: Path) ->
             "rim_eval/prompts",
             model="hf/again",
             model_args={"model_path": str(real_model)},
-            task_args=given | SHORT | {"prompt_column": "text", "id_column": "id"},
+            task_args=given
+            | SHORT
+            | {"chat_template": str(template)}
+            | {"prompt_column": "text", "id_column": "id"},
             log_dir=str(work / "again" / name),
             display="none",
         )
@@ -88,19 +98,29 @@ def test_it_reasons_before_a_marked_answer_and_not_without(
         mode: sum(row.adopted for row in rows_of(logs) if row.mode == mode) for mode in MODES
     }
     assert adopted["think"] >= len(REQUESTS) - 1
-    assert adopted["no_think"] <= 1
+    assert adopted["no_think"] == 0
     [found] = card["sets"]
-    assert found["mode_check"]["verified"], found["mode_check"]["reasons"]
+    assert found["counts"]["arm_kind"] == "chain_of_thought"
     assert "chain of thought" in (work / "card" / "card.md").read_text().lower()
 
 
 def test_a_trace_between_tags_is_refused_before_the_run_and_what_works_is_named(
     real_model: Path, requests_file: Path, work: Path
 ) -> None:
-    words = ["-T", f"file={requests_file}", "-T", "kind=harmful", "-T", "prompt_column=text"]
+    words = [
+        "-T",
+        f"file={requests_file}",
+        "-T",
+        "kind=harmful",
+        "-T",
+        "prompt_column=text",
+        "-T",
+        "judge=refusal",
+    ]
     model = ["--model", "hf/smollm2", "-M", f"model_path={real_model}"]
-    output = command("inspect", "eval", "rim_eval/prompts", *words, *model, "-T", "answer_tokens=60",
-                     "-T", "thinking_tokens=60", "--log-dir", work / "tags", exit_code=1)  # fmt: skip
+    room = [word for name, value in ROOM.items() for word in ("-T", f"{name}={value}")]
+    output = command("inspect", "eval", "rim_eval/prompts", *words, *model, *room,
+                     "--log-dir", work / "tags", exit_code=1)  # fmt: skip
     assert "chain_of_thought" in output
     assert not any(row.output_tokens for row in rows_of(work / "tags"))
 
@@ -136,11 +156,9 @@ def test_real_model_as_grader_is_unreadable_and_never_safe(
     assert any(row.reason == "judge_unreadable" for row in rows)
 
 
-def test_the_same_model_measured_twice_has_the_same_verdicts(
-    logs: Path, again: Path, work: Path
-) -> None:
+def test_two_runs_are_compared(logs: Path, again: Path, work: Path) -> None:
     rim_eval("judge", "run", again / "requests", "--judge", "refusal", "--out", work / "judged")
-    first, second = ({(row.prompt_id, row.mode): (row.verdict, row.reason, row.output_tokens) for row in rows_of(source)} for source in (logs, work / "judged"))  # fmt: skip
-    assert first == second
+    rows = rows_of(work / "judged")
+    assert not any(row.adopted for row in rows)  # a switch that changes the prompt verifies nothing
     rim_eval("compare", f"one={logs}", f"two={work / 'judged'}", "--reference", "one", "--out", work / "compare")  # fmt: skip
     assert (work / "compare" / "compare.html").exists()
