@@ -123,6 +123,8 @@ class ModeTask(ConfigurableTask):  # type: ignore[misc]
         if self.file.mode != "think" or not needs_probe(kind):
             return
         probe = self._probe(self.switch, system)
+        if probe.warning:
+            _LOGGER.warning(probe.warning)
         if not probe.is_hopeless:
             return
         other = None

@@ -151,6 +151,20 @@ def test_a_probe_stops_only_what_is_hopeless(
     assert Probe.of(replies).is_hopeless is hopeless
 
 
+def test_replies_that_are_cut_before_the_mark_tell_nothing() -> None:
+    """An obedient model that is wordy for its budget is not refused; one that answers at once is."""
+    cut = read("Reasoning: first of all", stop="length")
+    probe = Probe.of([cut] * 3 + [read("Bread rises.")])
+    assert (probe.adopted, probe.returned, probe.cut) == (0, 1, 3)
+    assert not probe.is_hopeless
+    assert "larger thinking_tokens" in str(probe.warning)
+    refused = Probe.of([cut, cut, read("Bread rises."), read("Final answer: Bread ri", stop="length")])
+    assert refused.is_hopeless
+    assert refused.warning is None
+    assert "2 more were cut off" in str(not_adopted("hf/m", "chain_of_thought", refused))
+    assert Probe.of([read("<think>\nHm", stop="length")]).adopted == 1
+
+
 def test_what_is_offered_works() -> None:
     none, most = Probe(0, 4), Probe(3, 4)
     offer = not_adopted("hf/m", "prompted", none, most)
