@@ -75,16 +75,14 @@ def chain_of_thought_switch() -> Switch:
     )
 
 
-def words_of_arms(switch: str) -> str:
-    """What a switch, in the user's words, adds to each prompt, where it is long enough to count.
+def longest_recipe(switch: str) -> Recipe:
+    """Return the recipe that adds most to each prompt, where it is long enough to count; else an empty one.
 
     Args:
         switch: `auto`, or the thinking switch in words.
     """
-    if switch.strip() != "chain_of_thought":
-        return ""
-    messages = chain_of_thought_switch().think.messages(None, "")
-    return "\n\n".join(str(message["content"]) for message in messages)
+    is_long = switch.strip() == "chain_of_thought"
+    return chain_of_thought_switch().think if is_long else Recipe()
 
 
 def split_at_mark(split: Split) -> Split:
