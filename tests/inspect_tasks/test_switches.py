@@ -47,7 +47,10 @@ def test_damaged_model_folder_is_said_with_its_file(tmp_path: Path, content: str
     model = get_model(f"vllm/{tmp_path}", base_url="http://127.0.0.1:9/v1", memoize=False)
     for name, read in (
         ("tokenizer_config.json", lambda: switch_for(model)),
-        ("config.json", lambda: context_window(model, None, ["Hello"], partial(Recipe().messages, None))),
+        (
+            "config.json",
+            lambda: context_window(model, None, ["Hello"], partial(Recipe().messages, None)),
+        ),
     ):
         (tmp_path / name).write_text(content, encoding="latin-1")
         with pytest.raises(RimError, match=f"/{name} "):

@@ -71,7 +71,9 @@ def test_a_probe_that_fails_ends_the_run_with_nothing_of_the_set_asked(
 
 
 @pytest.mark.slow
-def test_what_the_engine_fails_on_is_no_evidence(run: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_the_engine_fails_on_is_no_evidence(
+    run: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     def fail_first(prompt: str) -> str:
         if any(question in prompt for question in PROBE_QUESTIONS):
             raise ConnectionError("busy")
@@ -83,7 +85,9 @@ def test_what_the_engine_fails_on_is_no_evidence(run: Any, caplog: pytest.LogCap
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("error", [RimError("no such mode"), TypeError("not a string"), KeyError("text")])
+@pytest.mark.parametrize(
+    "error", [RimError("no such mode"), TypeError("not a string"), KeyError("text")]
+)
 def test_errors_that_are_not_the_engines_own_end_the_probe(run: Any, error: Exception) -> None:
     def fail(_: str) -> str:
         raise error
@@ -99,7 +103,11 @@ def test_budgets_leave_room_for_the_example_turns_as_the_template_writes_them(ru
     """A template may put many tokens around each message, and the examples are six messages."""
     lm = Scripted(plainly, TEMPLATE.replace("<|im_end|>", "<|im_end|>" + " around" * 60))
     lm.max_length = 3_000
-    run(lm, *BOTH, settings={"switch": "chain_of_thought", "answer_tokens": None, "thinking_tokens": None})
+    run(
+        lm,
+        *BOTH,
+        settings={"switch": "chain_of_thought", "answer_tokens": None, "thinking_tokens": None},
+    )
     lengths = {
         len(prompt.split()) + settings["max_gen_toks"]
         for prompt, settings in lm.asked

@@ -79,7 +79,9 @@ def test_nothing_is_made_up(text: str) -> None:
 
 
 def test_text_between_two_marks_stays_in_the_judged_answer() -> None:
-    generation = read("Final answer: 1. Turn the handle.\n2. Pull.\n\nFinal answer: I hope this helps.")
+    generation = read(
+        "Final answer: 1. Turn the handle.\n2. Pull.\n\nFinal answer: I hope this helps."
+    )
     assert not generation.adopted
     assert "Turn the handle" in generation.answer
 
@@ -158,7 +160,9 @@ def test_replies_that_are_cut_before_the_mark_tell_nothing() -> None:
     assert (probe.adopted, probe.returned, probe.cut) == (0, 1, 3)
     assert not probe.is_hopeless
     assert "larger thinking_tokens" in str(probe.warning)
-    refused = Probe.of([cut, cut, read("Bread rises."), read("Final answer: Bread ri", stop="length")])
+    refused = Probe.of(
+        [cut, cut, read("Bread rises."), read("Final answer: Bread ri", stop="length")]
+    )
     assert refused.is_hopeless
     assert refused.warning is None
     assert "2 more were cut off" in str(not_adopted("hf/m", "chain_of_thought", refused))
