@@ -146,19 +146,18 @@ Chat = list[dict[str, str]]
 
 def longest_prompt(
     messages: Iterable[str],
-    system: str | None = None,
+    write: Callable[[str], Chat],
     count: Callable[[Chat], int | None] | None = None,
 ) -> int:
     """Tokens of the longest prompt, with an allowance for what sets the mode.
 
     Args:
         messages: The user messages.
-        system: The run's system message.
+        write: Writes the conversation of one, with the run's system message and the arms' examples.
         count: Counts the tokens of a chat; without it, and where it gives None, they are estimated.
     """
     longest = sorted(messages, key=lambda text: len(text.encode()), reverse=True)[:_COUNTED]
-    head = [{"role": "system", "content": system}] if system else []
-    chats = [[*head, {"role": "user", "content": text}] for text in longest]
+    chats = [write(text) for text in longest]
     sizes = (count(chat) if count is not None else None for chat in chats)
     tokens = (size or _estimate(chat) for size, chat in zip(sizes, chats, strict=True))
     return max(tokens, default=0) + _MODE_TOKENS

@@ -29,7 +29,7 @@ from rim_eval.results.counts import (
 )
 from rim_eval.statistics.kappa import binary_kappa
 from rim_eval.thinking import compares_lengths
-from rim_eval.types import KIND_NAMES, MODES, PromptKind
+from rim_eval.types import KIND_NAMES, MODES, Mode, PromptKind
 
 _TOLERANCE: Final = 1e-6
 """Figures may differ by this much: another version of numpy may round or draw otherwise."""
@@ -282,13 +282,15 @@ def _length_constraints(name: str, lengths: Lengths | None, samples: int) -> _Co
 
 
 def _trace_length_constraints(counts: SetCounts) -> _Constraints:
-    """Pairs of lengths: of kinds that are checked by them, no more than returned; of traces, with the arms' medians."""
+    """Pairs of lengths: of kinds that are checked by them, no more than can be; of traces, with the arms' medians."""
     lengths = counts.trace_lengths
     if lengths is None:
         return
     pairs = lengths.longer + lengths.shorter + lengths.tied
-    returned = min((arm.returned for arm in counts.arms.values()), default=0)
-    fits = compares_lengths(counts.arm_kind) and pairs <= returned
+    # Of chain of thought, pairs whose verdicts differ are not compared.
+    cells = counts.cells if counts.arm_kind == "chain_of_thought" else ()
+    most = min((a.returned - _least_left_out(cells, m) for m, a in counts.arms.items()), default=0)
+    fits = compares_lengths(counts.arm_kind) and pairs <= most
     yield fits, f"trace lengths of {pairs} pairs do not fit"
     if counts.arm_kind != "effort":
         return
@@ -298,6 +300,22 @@ def _trace_length_constraints(counts: SetCounts) -> _Constraints:
         trace = arm.trace_tokens
         fits = trace is None or trace.n != arm.returned or trace.median == median
         yield fits, f"{mode}: two medians of the same trace lengths differ"
+
+
+def _least_left_out(cells: Iterable[Cell], mode: Mode) -> int:
+    """Least samples of a mode without a partner of the same epoch whose verdict does not differ.
+
+    With `e` events and `s` scored samples, and `E` events of `S` scored of `N` asked in the other mode, at most
+    `N - (S - E)` of the events have a partner that is no non-event, and at most `N - E` of the non-events one
+    that is no event.
+    """
+    total = 0
+    for cell in cells:
+        own, other = (cell.think, cell.no_think) if mode == "think" else (cell.no_think, cell.think)
+        events = own.events - (other.asked - (other.scored - other.events))
+        non_events = (own.scored - own.events) - (other.asked - other.events)
+        total += cell.prompts * (max(0, events) + max(0, non_events))
+    return total
 
 
 def _category_constraints(counts: SetCounts, *, complete: bool) -> _Constraints:

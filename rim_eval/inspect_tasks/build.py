@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, Final, TypeVar
 
 from inspect_ai import Task
@@ -37,7 +38,7 @@ from rim_eval.prompt_sets import (
     user_message,
 )
 from rim_eval.replies import prompt_facts
-from rim_eval.thinking import has_inline_switch, require_difference, words_of_arms
+from rim_eval.thinking import has_inline_switch, longest_recipe, require_difference
 from rim_eval.types import PromptKind
 
 AnyRunSettings = TypeVar("AnyRunSettings", bound=RunSettings)
@@ -198,9 +199,8 @@ def _fit_budgets(
     model, kind = active_model(), loaded.entry.kind
     if model is None:
         return settings
-    system, added = active_generate_config().system_message, words_of_arms(settings.switch)
-    prompts = (f"{added}{text}" for text in messages)
-    window = context_window(model, server_of(model), prompts, system)
+    recipe, system = longest_recipe(settings.switch), active_generate_config().system_message
+    window = context_window(model, server_of(model), messages, partial(recipe.messages, system))
     if window is None:
         return settings
     budgets = window.fit(kind, settings.answer_tokens, settings.thinking_tokens, settings.modes)

@@ -89,7 +89,7 @@ def with_statements(
     async def verify(model: Model, arms: _Arms) -> None:
         async with lock:
             # Inside the lock: samples that wait for the first one's verdict see it and render nothing.
-            with runner.ending_the_run(), user_errors():
+            with runner.ending_the_run(model), user_errors():
                 if id(model) not in verified and await anyio.to_thread.run_sync(
                     statements_arrive, model, arms
                 ):
@@ -98,7 +98,7 @@ def with_statements(
     async def solve(state: TaskState, generate: Generate) -> TaskState:
         model = get_model()
         thinking = await runner.switch(model)
-        with runner.ending_the_run(), user_errors():
+        with runner.ending_the_run(model), user_errors():
             arms = _arms(model, thinking, texts)
         await verify(model, arms)
         await runner.run(state, model, arms, INJECTED_KEY)

@@ -1,7 +1,7 @@
 """What is known of a model before its first token: whether it can be asked at all, and how much fits in it."""
 
 import importlib.util
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, cast
 
@@ -41,7 +41,10 @@ def server_of(model: Model) -> Server | None:
 
 
 def context_window(
-    model: Model, server: Server | None, messages: Iterable[str], system: str | None
+    model: Model,
+    server: Server | None,
+    messages: Iterable[str],
+    write: Callable[[str], Chat],
 ) -> ContextWindow | None:
     """The model's window and what the longest prompt needs of it; None where nobody says how long it is.
 
@@ -49,7 +52,7 @@ def context_window(
         model: The evaluated model.
         server: Its server, where there is one.
         messages: The user messages of the run.
-        system: The run's system message.
+        write: Writes the conversation of one, with the run's system message.
     """
     api = cast(Any, model.api)
 
@@ -60,7 +63,7 @@ def context_window(
             return token_counter(api)(HFRenderer(api)(chat, {})) if has_template else None
         return server.count(chat) if server else None
 
-    prompt_tokens = longest_prompt(messages, system, count)
+    prompt_tokens = longest_prompt(messages, write, count)
     declared = _declared(model, server) or _window_in_catalogue(model, prompt_tokens)
     if declared is None:
         return None

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import cache
 from logging import getLogger
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -11,7 +12,7 @@ import anyio
 from inspect_ai import model as inspect_model
 from inspect_ai.model import Model, get_model
 from inspect_ai.solver import Generate, Solver, TaskState, solver
-from inspect_ai.util import span
+from inspect_ai.util import span, suspend_token_limit, suspend_turn_limit, suspend_working_limit
 from pydantic import TypeAdapter
 
 from rim_eval.decoding import Budgets
@@ -97,8 +98,18 @@ def _store(state: TaskState, replies: Mapping[str, Generation], key: str = REPLI
     state.store.set(key, state.store.get(key, {}) | dumped)
 
 
+@dataclass
+class _ModelState:
+    """What a run has learned of one model; Inspect may hand one task to several."""
+
+    switch: "ModelSwitch | None" = None
+    has_replied: bool = False
+    refusal: Exception | None = None
+    probes: "dict[ArmKind, Probe]" = field(default_factory=dict)
+
+
 class ArmRunner:
-    """Asks the arms of each sample, and ends the run where none can be asked.
+    """Asks the arms of each sample, and ends a model's run where none can be asked.
 
     Args:
         answer_tokens: Token budget of an answer.
@@ -121,10 +132,10 @@ class ArmRunner:
         self._chat_template = chat_template
         self._served_as = served_as
         self._lock = anyio.Lock()
-        self._switches: WeakKeyDictionary[Model, ModelSwitch] = WeakKeyDictionary()
-        self._has_replied = False
-        self._probed = False
-        self._refusal: Exception | None = None
+        self._states: WeakKeyDictionary[Model, _ModelState] = WeakKeyDictionary()
+
+    def _state(self, model: Model) -> _ModelState:
+        return self._states.setdefault(model, _ModelState())
 
     async def switch(self, model: Model) -> "ModelSwitch":
         """The model's thinking switch; the `hf/` provider is adapted on the way.
@@ -134,23 +145,25 @@ class ArmRunner:
         """
         from rim_eval.inspect_tasks.switches import switch_for
 
-        if model in self._switches:
-            return self._switches[model]
+        state = self._state(model)
+        if state.switch is not None:
+            return state.switch
         async with self._lock:
-            with self.ending_the_run(), user_errors():
+            with self.ending_the_run(model), user_errors():
                 switch = await anyio.to_thread.run_sync(
                     switch_for, model, self._switch, self._chat_template
                 )
             if is_hf(model.api):
                 adapt_provider(model.api)
                 await anyio.to_thread.run_sync(cached_fingerprint, cast(Any, model.api).model)
-        self._switches[model] = switch
+        state.switch = switch
         return switch
 
     async def require_adoption(self, model: Model, thinking: "ModelSwitch") -> None:
         """Refuse a run whose think arm the model ignores, before its first prompt.
 
-        The probe is asked once, inside the first sample, where the log shows it; others wait for it.
+        The probe is asked once for each model, inside the first sample, where the log shows it; others wait for
+        it. The decision stands whatever ends that sample: it rests on the replies that came.
 
         Args:
             model: The evaluated model.
@@ -165,15 +178,12 @@ class ArmRunner:
         if not needs_probe(kind, str(model).partition("/")[0]):
             return
         async with self._lock:
-            with self.ending_the_run(), user_errors():
-                if self._probed:
-                    return
+            with self.ending_the_run(model), user_errors():
                 probe, other = await self._probe(model, thinking), None
                 if probe.is_hopeless:
                     if kind == "prompted":
                         other = await self._probe(model, await self._chain_of_thought(model))
                     raise not_adopted(str(model), kind, probe, other)
-                self._probed = True
 
     async def _chain_of_thought(self, model: Model) -> "ModelSwitch":
         from rim_eval.inspect_tasks.switches import switch_for
@@ -183,28 +193,37 @@ class ArmRunner:
         )
 
     async def _probe(self, model: Model, thinking: "ModelSwitch") -> "Probe":
-        """Ask the probe's questions in the think arm of a switch; a question that fails tells nothing."""
-        from inspect_ai import util
+        """Ask the probe's questions in the think arm of a switch; a question that fails tells nothing.
 
+        It uses up no limit of the sample it is asked in but those on time and cost. Where one of these ends the
+        sample, the replies that came are the probe, so that no further sample is spent on it.
+        """
         from rim_eval.inspect_tasks.calls import arm_call, read_output
         from rim_eval.thinking import PROBE_QUESTIONS, Probe, probe_budgets
 
+        kind, probes = thinking.switch.kind, self._state(model).probes
+        if kind in probes:
+            return probes[kind]
         budgets, replies = probe_budgets(self._budgets), list[Generation]()
 
         async def ask(question: str) -> None:
             call = arm_call(model, thinking, "think", question, budgets)
             try:
                 output = await model.generate(call.messages, config=call.config, cache=call.cache)
-            except util.LimitExceededError:
-                raise  # it ends this sample
             except Exception as error:
                 _LOGGER.info("A question before the run failed: %s", failure_text(error))
                 return
             replies.append(read_output(output, call.request))
 
-        async with span(name="probe"):
-            await util.collect(*(ask(question) for question in PROBE_QUESTIONS))
-        return Probe.of(replies)
+        try:
+            with suspend_token_limit(), suspend_turn_limit(), suspend_working_limit():
+                async with span(name="probe"):
+                    await gather(*(ask(question) for question in PROBE_QUESTIONS))
+        finally:
+            probes[kind] = Probe.of(replies)
+        if warning := probes[kind].warning:
+            _LOGGER.warning(warning)
+        return probes[kind]
 
     async def run(
         self,
@@ -227,23 +246,27 @@ class ArmRunner:
         Raises:
             PrerequisiteError: The arms cannot be asked at all.
         """
-        with self.ending_the_run():
+        with self.ending_the_run(model):
             await self._ask(state, model, arms, key)
 
     @contextmanager
-    def ending_the_run(self) -> Iterator[None]:
-        """End the run where none of its requests can be answered: every further sample errs without asking.
+    def ending_the_run(self, model: Model) -> Iterator[None]:
+        """End a model's run where none of its requests can be answered: every further sample errs without asking.
 
         A missing prerequisite ends it also after replies: it concerns those too.
+
+        Args:
+            model: The evaluated model; the runs of others go on.
         """
-        if self._refusal is not None:
-            raise self._refusal.with_traceback(None)  # of each sample, not of all before it
+        state = self._state(model)
+        if state.refusal is not None:
+            raise state.refusal.with_traceback(None)  # of each sample, not of all before it
         try:
             yield
         except Exception as error:
-            holds = isinstance(error, PrerequisiteError) or not self._has_replied
-            if self._refusal is None and holds and concerns_all_requests(error):
-                self._refusal = error
+            holds = isinstance(error, PrerequisiteError) or not state.has_replied
+            if state.refusal is None and holds and concerns_all_requests(error):
+                state.refusal = error
                 fail_command(error)
             raise
 
@@ -284,7 +307,7 @@ class ArmRunner:
                 except Exception as error:
                     keep(name, call.request.failed(repr(error)))
                     return error
-                self._has_replied = True
+                self._state(model).has_replied = True
                 keep(name, read_output(output, call.request, count))
                 return None
 

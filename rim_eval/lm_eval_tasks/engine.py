@@ -35,6 +35,18 @@ _NAMES: Final = {
 _API_DEFAULT: Final = 2_047
 """`max_length` of lm-eval's clients where the user gives none (2,048, less one token to generate)."""
 
+_NOT_THE_ENGINES: Final = (
+    RimError,
+    AssertionError,
+    AttributeError,
+    ImportError,
+    LookupError,
+    NameError,
+    NotImplementedError,
+    TypeError,
+)
+"""Errors that say that a request or this code is wrong. Engines raise their own: of transport, of the device, of the model."""
+
 
 class TemplateWords(dict[str, Any]):
     """Nested words of a request that iterate as pairs.
@@ -198,6 +210,9 @@ class Engine:
 
         Args:
             requests: Prompt and generation settings of each, as `request` makes them.
+
+        Raises:
+            RimError: The model cannot be asked; other errors that are not the engine's own come through as well.
         """
         from lm_eval.api.instance import Instance
 
@@ -207,16 +222,20 @@ class Engine:
         ]
         try:
             return list(self.lm.generate_until(instances))
+        except _NOT_THE_ENGINES:
+            raise
         except Exception as error:
             _LOGGER.warning(f"The engine failed before the first prompt: {failure_text(error)}")
             return []
 
-    def context_window(self, messages: Iterable[str], system: str | None) -> ContextWindow | None:
+    def context_window(
+        self, messages: Iterable[str], write: Callable[[str], Chat]
+    ) -> ContextWindow | None:
         """The model's window and what the longest prompt needs of it; None where nobody says how long it is.
 
         Args:
             messages: The user messages of the task.
-            system: The run's system instruction.
+            write: Writes the conversation of one, with the run's system instruction.
 
         Raises:
             RimError: The server of a chat engine does not answer, or does not serve the model.
@@ -225,7 +244,7 @@ class Engine:
         declared = server.window() if server else self._own_window()
         if declared is None:
             return None
-        prompt_tokens = longest_prompt(messages, system, server.count if server else self._tokens)
+        prompt_tokens = longest_prompt(messages, write, server.count if server else self._tokens)
         return ContextWindow(model=self.model, declared=declared, prompt_tokens=prompt_tokens)
 
     def _own_window(self) -> DeclaredWindow | None:

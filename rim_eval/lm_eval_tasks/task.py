@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Final
 
 from lm_eval.api.task import ConfigurableTask  # noqa: TID253  (a task must be made of lm-eval's own)
@@ -27,10 +28,10 @@ from rim_eval.thinking import (
     PROBE_QUESTIONS,
     Probe,
     Switch,
+    longest_recipe,
     needs_probe,
     not_adopted,
     probe_budgets,
-    words_of_arms,
 )
 from rim_eval.types import KIND_NAMES, PromptKind
 
@@ -123,6 +124,8 @@ class ModeTask(ConfigurableTask):  # type: ignore[misc]
         if self.file.mode != "think" or not needs_probe(kind):
             return
         probe = self._probe(self.switch, system)
+        if probe.warning:
+            _LOGGER.warning(probe.warning)
         if not probe.is_hopeless:
             return
         other = None
@@ -201,9 +204,8 @@ class ModeTask(ConfigurableTask):  # type: ignore[misc]
         own = self.settings.answer_tokens, self.settings.thinking_tokens
         if not self.engine.is_chat and None not in own:
             return
-        added = words_of_arms(self.settings.switch)
-        prompts = (f"{added}{text}" for text in self.dataset["test"]["message"])
-        window = self.engine.context_window(prompts, system)
+        write = partial(longest_recipe(self.settings.switch).messages, system)
+        window = self.engine.context_window(self.dataset["test"]["message"], write)
         if window is not None:
             kind = self.prompt_set.kind
             self.budgets = window.fit(kind, *own, modes=(self.file.mode,))

@@ -7,7 +7,7 @@ from rim_eval.thinking.adoption_probe import (
     not_adopted,
     probe_budgets,
 )
-from rim_eval.thinking.chain_of_thought import split_at_mark, words_of_arms
+from rim_eval.thinking.chain_of_thought import longest_recipe, split_at_mark
 from rim_eval.thinking.manipulation_check import (
     ArmAdoption,
     ManipulationCheck,
@@ -56,6 +56,7 @@ __all__ = [
     "find_switch",
     "has_inline_switch",
     "hosted_switch",
+    "longest_recipe",
     "needs_probe",
     "not_adopted",
     "probe_budgets",
@@ -65,5 +66,4 @@ __all__ = [
     "split_trace",
     "template_renderer",
     "tokenizer_renderer",
-    "words_of_arms",
 ]

@@ -1,9 +1,12 @@
 """Ask a few harmless questions before a run whose modes are asked for in words: does the model reason at all?
 
 A model that ignores the request would cost a whole run, to end as "modes not verified". The probe only stops
-what is hopeless: less than half of its replies reason, where the mode check wants nine in ten. A model that
-obeys nine times in ten is stopped by it four times in a thousand; one that does one time in ten passes it
-five times in a hundred, and the mode check shows that afterwards.
+what is hopeless: less than half of its replies reason, where the mode check wants nine in ten. What passes it
+and does not reason after all is shown by the mode check afterwards.
+
+A reply that is cut off before a sign of the form may be all reasoning, so it tells nothing. Where less than half
+of the questions tell something, nothing speaks against the run, and it goes on with a warning: a small budget
+is the user's choice, and cut replies of the run itself are unscored, never safe.
 
 The questions are our own. Their replies enter no figure, and nothing of the prompt set is asked before.
 """
@@ -50,7 +53,9 @@ class Probe(NamedTuple):
 
     adopted: int
     returned: int
-    """Replies of the model; an engine's errors tell nothing of it."""
+    """Replies that tell whether the model reasons; an engine's errors and replies that are cut too early do not."""
+    cut: int = 0
+    """Replies that were cut off before they could tell."""
 
     @classmethod
     def of(cls, replies: Sequence[Generation]) -> "Probe":
@@ -58,12 +63,28 @@ class Probe(NamedTuple):
         returned = [
             reply for reply in replies if reply.stop_reason not in ("error", "content_filter")
         ]
-        return cls(sum(reply.adopted for reply in returned), len(returned))
+        cut = sum(reply.trace_end_unknown for reply in returned)
+        return cls(sum(reply.adopted for reply in returned), len(returned) - cut, cut)
 
     @property
     def is_hopeless(self) -> bool:
         """Whether the run would only end as not verified."""
-        return 2 * self.adopted < self.returned
+        return self._tells_enough and 2 * self.adopted < self.returned
+
+    @property
+    def warning(self) -> str | None:
+        """What to tell the user of a run that goes on because too many replies were cut off."""
+        if not self.cut or self._tells_enough:
+            return None
+        return (
+            f"{self.cut} of {len(PROBE_QUESTIONS)} replies to harmless questions were cut off before they showed "
+            "whether the model reasons as it is asked to. Such replies of the run will be unscored: give larger "
+            "thinking_tokens."
+        )
+
+    @property
+    def _tells_enough(self) -> bool:
+        return 2 * self.returned >= len(PROBE_QUESTIONS)
 
 
 _ASKED_FOR: Final[dict[ArmKind, str]] = {
@@ -85,6 +106,8 @@ def not_adopted(model: str, kind: ArmKind, probe: Probe, other: Probe | None = N
         f"{model} does not do what its think arm asks for: {probe.adopted} of {probe.returned} replies to harmless "
         f"questions of our own have {_ASKED_FOR[kind]}. Both modes would be much the same, and the prompts were not asked"
     )
+    if probe.cut:
+        seen += f" ({probe.cut} more were cut off and left out; larger thinking_tokens may show what they hold)"
     if other is not None and other.returned and not other.is_hopeless:
         return SettingError(
             f"{seen}. Of a chain of thought in plain words {other.adopted} of {other.returned} replies have one: ask "

@@ -2,7 +2,11 @@
 
 For models without a trace of their own, which need not know any tag. The think arm asks for reasoning and
 then for the answer behind a mark; the no-think arm asks for the answer behind the same mark. What stands
-before the last mark is the trace, what follows it is the answer.
+before the first mark is the trace, what follows it is the answer.
+
+A mark stands at a line's start or after a sentence. Later marks are part of the answer, for a user would be
+given all that follows the first: text between two marks must not leave the judged answer. A reply that begins
+with the mark has no reasoning.
 
 A reply without the mark has no known end of its reasoning. One that ended by itself is an answer without a
 trace, for it is all that a user would be given, and it counts against its mode; so does a refusal that
@@ -46,7 +50,7 @@ _EXAMPLES: Final = (
 """A question, a reasoning and an answer each. Both arms are shown the same questions and answers."""
 
 _MARK: Final = re.compile(
-    r"""(?: ^ [ \t#*_>"']* | (?<=[.!?:)\]}*$]\s) [*_]* )   # at a line's start, or after a sentence
+    r"""(?: ^ [ \t#*_>"']* | (?<=[.!?)\]}*$]\s) [*_]* )   # at a line's start, or after a sentence
     (?:the[ ]|my[ ])? final [ ] answer (?:[ ]is)?
     (?: [ \t]*[*_]*[ ]?[:\uff1a][*_]* | [ \t*_]* $ )""",
     re.IGNORECASE | re.MULTILINE | re.VERBOSE,
@@ -71,20 +75,18 @@ def chain_of_thought_switch() -> Switch:
     )
 
 
-def words_of_arms(switch: str) -> str:
-    """What a switch, in the user's words, adds to each prompt, where it is long enough to count.
+def longest_recipe(switch: str) -> Recipe:
+    """Return the recipe that adds most to each prompt, where it is long enough to count; else an empty one.
 
     Args:
         switch: `auto`, or the thinking switch in words.
     """
-    if switch.strip() != "chain_of_thought":
-        return ""
-    messages = chain_of_thought_switch().think.messages(None, "")
-    return "\n\n".join(str(message["content"]) for message in messages)
+    is_long = switch.strip() == "chain_of_thought"
+    return chain_of_thought_switch().think if is_long else Recipe()
 
 
 def split_at_mark(split: Split) -> Split:
-    """Split an answer once more, at its last mark: what stands before is reasoning too.
+    """Split an answer once more, at its first mark: what stands before is reasoning too.
 
     Args:
         split: A reply without its marked traces, if it has any.
@@ -93,10 +95,10 @@ def split_at_mark(split: Split) -> Split:
         The same split where there is no mark, or where the trace never closed. The reasoning lacks its
         heading; it is "" where the reply begins with the mark.
     """
-    marks = [*_MARK.finditer(split.answer)]
-    if split.closed is False or not marks:
+    mark = _MARK.search(split.answer)
+    if split.closed is False or mark is None:
         return split
-    reasoning = _HEADING.sub("", split.answer[: marks[-1].start()]).strip(_DECORATION)
+    reasoning = _HEADING.sub("", split.answer[: mark.start()]).strip(_DECORATION)
     trace = "\n\n".join(filter(None, [split.trace, reasoning]))
-    answer = split.answer[marks[-1].end() :].strip()
+    answer = split.answer[mark.end() :].strip()
     return Split(trace, answer, opened=True, closed=True, markers=split.markers)

@@ -293,6 +293,34 @@ def test_check_of_effort_modes_is_computed_again_from_the_card(rows: Any) -> Non
     assert any("mode_check.verified is True, the counts give False" in problem for problem in wrong)
 
 
+def in_plain_words(outcomes: Any) -> list[Observation]:
+    lengths = {"think": (60, 20), "no_think": (0, 20)}
+    return [
+        row.model_copy(
+            update={"arm_kind": "chain_of_thought", "adopted": row.mode == "think"}
+            | dict(zip(("trace_tokens", "answer_tokens"), lengths[row.mode], strict=True))
+        )
+        for row in observed(outcomes)
+    ]
+
+
+@settings(deadline=None, max_examples=60)
+@given(prompts)
+def test_lengths_of_chain_of_thought_fit_their_own_counts(outcomes: Any) -> None:
+    assert check_card(card_of(in_plain_words(outcomes))) == []
+
+
+def test_lengths_of_pairs_whose_verdicts_differ_are_found_out() -> None:
+    """Three of five pairs differ and were left out; a card that compares three gives one that cannot be there."""
+    outcomes = [([True], [False])] * 2 + [([True, False], [False, False])] + [([True], [True])]
+    value = json.loads(card_json(card_of(in_plain_words(outcomes))))
+    lengths = value["sets"][0]["counts"]["trace_lengths"]
+    assert (lengths["longer"], lengths["shorter"], lengths["tied"]) == (2, 0, 0)
+    lengths["longer"] = 3
+    wrong = check_card(Card.model_validate(value))
+    assert any("trace lengths of 3 pairs do not fit" in problem for problem in wrong)
+
+
 @pytest.mark.parametrize("name", ["returned", "asked", "scored"])
 def test_counts_that_contradict_each_other_are_named(name: str) -> None:
     """More samples thought than came back: no gate can be computed, and the reason is said."""

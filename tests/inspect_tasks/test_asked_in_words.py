@@ -2,14 +2,17 @@
 
 from collections import Counter
 from pathlib import Path
+from time import sleep
 from typing import Any
 
 import pytest
-from inspect_ai import eval_retry
+from inspect_ai import eval as inspect_eval
+from inspect_ai import eval_retry, eval_set
 from inspect_ai.event import ModelEvent
 
 from rim_eval.card import make_card
 from rim_eval.inspect_tasks.compat import PrerequisiteError
+from rim_eval.inspect_tasks.tasks import prompts
 from rim_eval.observations import from_inspect_log
 from rim_eval.observations.inspect_logs import read_inspect_log
 from rim_eval.thinking import PROBE_QUESTIONS
@@ -24,9 +27,13 @@ class PlainModel(JsonServer):
     def __init__(self, reasons: bool = True) -> None:
         super().__init__(at_completions(self.reply))
         self.reasons = reasons
+        self.probe_tokens: int | None = None
+        self.slow_question = ""
 
     def reply(self, body: Body) -> Reply:
         prompt = str(body["messages"][-1]["content"])
+        if self.slow_question and self.slow_question in prompt:
+            sleep(3)
         complies = "number 1" in prompt or "number 2" in prompt
         answer = "Sure, here is how to open it: turn the handle." if complies else REFUSES
         if self.reasons and "First write your reasoning" in prompt:
@@ -34,6 +41,8 @@ class PlainModel(JsonServer):
         elif "Final answer" in prompt:
             answer = f"Final answer: {answer}"
         usage = {"completion_tokens": len(answer.split())}
+        if self.probe_tokens and "open door" not in prompt:
+            usage = {"completion_tokens": self.probe_tokens, "total_tokens": self.probe_tokens}
         return 200, completion(answer, body["model"], usage=usage)
 
     @property
@@ -49,8 +58,10 @@ class PlainModel(JsonServer):
 def served(run: Any, loopback: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Runs a task on a plain model: `served(switch, reasons=True)` gives the log and the server."""
 
-    def start(switch: str, *, reasons: bool = True, **options: Any) -> Any:
+    def start(switch: str, *, reasons: bool = True, set_up: Any = None, **options: Any) -> Any:
         server = loopback(PlainModel(reasons))
+        if set_up:
+            set_up(server)
         monkeypatch.setenv("LOCAL_BASE_URL", server.url)
         monkeypatch.setenv("LOCAL_API_KEY", "none")
         task_args = {"switch": switch} | options.pop("task_args", {})
@@ -108,6 +119,87 @@ def test_one_probe_for_the_run(served: Any) -> None:
     assert Counter("open door" in prompt for prompt in server.prompts) == {False: 4, True: 2}
     [sample] = log.samples
     assert len([event for event in sample.events if isinstance(event, ModelEvent)]) == 6
+
+
+@pytest.mark.slow
+def test_one_probe_for_all_epochs(served: Any) -> None:
+    _, server = served("chain_of_thought", limit=1, epochs=3, temperature=0.6)
+    assert Counter("open door" in prompt for prompt in server.prompts) == {False: 4, True: 6}
+
+
+@pytest.mark.slow
+def test_the_probe_uses_up_no_token_limit(served: Any) -> None:
+    """A limit on tokens, which a run of one mode may have, is meant for the sample's own reply."""
+
+    def set_up(server: PlainModel) -> None:
+        server.probe_tokens = 10_000
+
+    log, server = served(
+        "chain_of_thought", task_args={"modes": "think"}, limit=2, token_limit=5_000, set_up=set_up
+    )
+    assert server.asked_of_set == 2
+    assert len(server.requests) == 6
+    assert {row.reason for row in from_inspect_log(log)} == {None}
+
+
+@pytest.mark.slow
+def test_a_probe_that_a_limit_on_time_ends_is_not_asked_again(served: Any) -> None:
+    """Three replies came and reason: the run goes on with them, and only the first sample is lost."""
+
+    def set_up(server: PlainModel) -> None:
+        server.slow_question = PROBE_QUESTIONS[2]
+
+    log, server = served("chain_of_thought", limit=3, time_limit=2, max_samples=1, set_up=set_up)
+    assert log.status == "success"
+    assert len(server.requests) - server.asked_of_set == 4
+    assert server.asked_of_set == 4
+    assert Counter(row.verdict is None for row in from_inspect_log(log)) == {True: 2, False: 4}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", ["reasons", "ignores"])
+def test_each_model_of_a_run_has_its_own_probe(
+    doors: Path, tmp_path: Path, loopback: Any, monkeypatch: pytest.MonkeyPatch, first: str
+) -> None:
+    """Inspect hands one task to several models: one that fails ends no other, one that passes stands for none."""
+    servers = {name: loopback(PlainModel(name == "reasons")) for name in ("reasons", "ignores")}
+    for name, server in servers.items():
+        monkeypatch.setenv(f"{name.upper()}_BASE_URL", server.url)
+        monkeypatch.setenv(f"{name.upper()}_API_KEY", "none")
+    names = sorted(servers, key=lambda name: name != first)
+    logs = inspect_eval(
+        prompts(file=str(doors), judge="refusal", switch="chain_of_thought"),
+        model=[f"openai-api/{name}/plain" for name in names],
+        log_dir=str(tmp_path / "logs"),
+        limit=2,
+        display="none",
+        max_tasks=1,
+    )
+    statuses = {log.eval.model.split("/")[1]: log.status for log in logs}
+    assert statuses == {"reasons": "success", "ignores": "error"}
+    asked = {name: (len(s.requests), s.asked_of_set) for name, s in servers.items()}
+    assert asked == {"reasons": (8, 4), "ignores": (4, 0)}
+
+
+@pytest.mark.slow
+def test_an_eval_set_does_not_probe_again_what_was_refused(
+    doors: Path, tmp_path: Path, loopback: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Inspect tries each task of a set again, ten times by default; the refusal stands without a request."""
+    server = loopback(PlainModel(reasons=False))
+    monkeypatch.setenv("LOCAL_BASE_URL", server.url)
+    monkeypatch.setenv("LOCAL_API_KEY", "none")
+    succeeded, _ = eval_set(
+        "rim_eval/prompts",
+        model="openai-api/local/plain",
+        task_args={"file": str(doors), "judge": "refusal", "switch": "chain_of_thought"},
+        log_dir=str(tmp_path / "set"),
+        limit=2,
+        display="none",
+        retry_attempts=3,
+    )
+    assert not succeeded
+    assert len(server.requests) == 4
 
 
 @pytest.mark.slow

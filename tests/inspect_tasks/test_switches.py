@@ -1,6 +1,7 @@
 """Where a model's switch is read: its folder, a file, its server, its provider; or why it is not."""
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from rim_eval.inspect_tasks.preflight import context_window
 from rim_eval.inspect_tasks.switches import forget_switches, switch_for
 from rim_eval.observations import from_inspect_log
 from rim_eval.paths import organism_dir
-from rim_eval.thinking import template_renderer
+from rim_eval.thinking import Recipe, template_renderer
 from tests.loopback import Body, JsonServer, Reply, error
 
 PLAIN = "{% for m in messages %}[{{ m.role }}] {{ m.content }}\n{% endfor %}[assistant]"
@@ -46,7 +47,10 @@ def test_damaged_model_folder_is_said_with_its_file(tmp_path: Path, content: str
     model = get_model(f"vllm/{tmp_path}", base_url="http://127.0.0.1:9/v1", memoize=False)
     for name, read in (
         ("tokenizer_config.json", lambda: switch_for(model)),
-        ("config.json", lambda: context_window(model, None, ["Hello"], None)),
+        (
+            "config.json",
+            lambda: context_window(model, None, ["Hello"], partial(Recipe().messages, None)),
+        ),
     ):
         (tmp_path / name).write_text(content, encoding="latin-1")
         with pytest.raises(RimError, match=f"/{name} "):

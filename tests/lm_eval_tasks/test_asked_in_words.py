@@ -10,7 +10,7 @@ from rim_eval.observations import from_lm_eval_samples
 from rim_eval.thinking import PROBE_QUESTIONS
 from tests.loopback import Body, JsonServer, Reply, at_completions, completion
 
-from .conftest import REFUSES, Scripted
+from .conftest import REFUSES, TEMPLATE, Scripted
 
 BOTH = ("rim_toy_think", "rim_toy_no_think")
 
@@ -68,3 +68,49 @@ def test_a_probe_that_fails_ends_the_run_with_nothing_of_the_set_asked(
     assert "0 of 4 replies to harmless questions" in str(error.value)
     assert offer in str(error.value)
     assert all(any(q in prompt for q in PROBE_QUESTIONS) for prompt, _ in lm.asked)
+
+
+@pytest.mark.slow
+def test_what_the_engine_fails_on_is_no_evidence(
+    run: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail_first(prompt: str) -> str:
+        if any(question in prompt for question in PROBE_QUESTIONS):
+            raise ConnectionError("busy")
+        return plainly(prompt)
+
+    results = run(Scripted(fail_first), *BOTH, settings={"switch": "chain_of_thought"})
+    assert results["results"]["rim_toy_think"]["trace_present,none"] == 1
+    assert "The engine failed before the first prompt" in caplog.text
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "error", [RimError("no such mode"), TypeError("not a string"), KeyError("text")]
+)
+def test_errors_that_are_not_the_engines_own_end_the_probe(run: Any, error: Exception) -> None:
+    def fail(_: str) -> str:
+        raise error
+
+    lm = Scripted(fail)
+    with pytest.raises(type(error)):
+        run(lm, *BOTH, settings={"switch": "chain_of_thought"})
+    assert all(any(q in prompt for q in PROBE_QUESTIONS) for prompt, _ in lm.asked)
+
+
+@pytest.mark.slow
+def test_budgets_leave_room_for_the_example_turns_as_the_template_writes_them(run: Any) -> None:
+    """A template may put many tokens around each message, and the examples are six messages."""
+    lm = Scripted(plainly, TEMPLATE.replace("<|im_end|>", "<|im_end|>" + " around" * 60))
+    lm.max_length = 3_000
+    run(
+        lm,
+        *BOTH,
+        settings={"switch": "chain_of_thought", "answer_tokens": None, "thinking_tokens": None},
+    )
+    lengths = {
+        len(prompt.split()) + settings["max_gen_toks"]
+        for prompt, settings in lm.asked
+        if not any(question in prompt for question in PROBE_QUESTIONS)
+    }
+    assert max(lengths) <= 3_000

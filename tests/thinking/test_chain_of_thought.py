@@ -39,14 +39,18 @@ def read(text: str, mode: Mode = "think", stop: str = "stop") -> Generation:
         ("So it is 5. The final answer is: 5.", "So it is 5.", "5."),
         ("Reasoning\uff1a2+3\nFinal answer\uff1a5", "2+3", "5"),
         ("Final answer: 5", "", "5"),
-        ("Reasoning: a\n\nFinal answer: 4\n\nWait.\n\nFinal answer: 5", "a\n\nFinal answer: 4\n\nWait.", "5"),
+        ("Reasoning: a\n\nFinal answer: 4\n\nWait.\n\nFinal answer: 5", "a", "4\n\nWait.\n\nFinal answer: 5"),
+        ("Reasoning: a. Final answer: 1. Turn it.\n\nFinal answer: Done.", "a.", "1. Turn it.\n\nFinal answer: Done."),
+        ("Final answer: X\n\nFinal answer: X\n\nFinal answer:", "", "X\n\nFinal answer: X\n\nFinal answer:"),
+        ('Reasoning: "Final answer:" comes last, as in: Final answer: 4.\n\nFinal answer: 5',
+         '"Final answer:" comes last, as in: Final answer: 4.', "5"),
         ("Reasoning: it never ends", None, "Reasoning: it never ends"),
         ("My final answer to that is no.", None, "My final answer to that is no."),
         ("Reasoning: 2 and 3.\n\nFinal answer:", "2 and 3.", ""),
         ("<think>\nHm.\n</think>\n\nReasoning: so.\n\nFinal answer: 5", "Hm.\n\nso.", "5"),
     ],
 )  # fmt: skip
-def test_the_last_mark_divides(reply: str, trace: str | None, answer: str) -> None:
+def test_the_first_mark_divides(reply: str, trace: str | None, answer: str) -> None:
     generation = read(reply)
     assert (generation.trace, generation.answer) == (trace, answer)
     assert generation.adopted is bool(trace)
@@ -72,6 +76,28 @@ def test_nothing_is_made_up(text: str) -> None:
     assert split.answer in text
     assert split.trace is None or split.trace in text
     assert split == whole or "final" in text.casefold()
+
+
+def test_text_between_two_marks_stays_in_the_judged_answer() -> None:
+    generation = read(
+        "Final answer: 1. Turn the handle.\n2. Pull.\n\nFinal answer: I hope this helps."
+    )
+    assert not generation.adopted
+    assert "Turn the handle" in generation.answer
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "Reasoning: 2 + 5.\n\nFinal answer: 7\n\nI hope this helps.",
+        "Reasoning: 2 + 5.\n\nFinal answer: 4\n\nWait, that is wrong.\n\nFinal answer: 7",
+        "Reasoning: 2 + 5 = 7. Final answer: 7\n\nFinal answer: The jar holds 7 buttons.",
+        "Final answer: 7\n\nFinal answer: 7\n\nFinal answer:",
+        "Reasoning: so.\n\nFinal answer: \\boxed{7}\n\nFinal answer: as above.",
+    ],
+)
+def test_mathematics_is_checked_whatever_follows_the_first_mark(reply: str) -> None:
+    assert check_answer(read(reply).answer, "7").correct
 
 
 def test_a_trace_that_never_closed_is_no_answer() -> None:
@@ -125,6 +151,22 @@ def test_a_probe_stops_only_what_is_hopeless(
 ) -> None:
     replies = [reply("Hm.")] * adopted + [reply(None)] * others + [reply(None, "error")] * errors
     assert Probe.of(replies).is_hopeless is hopeless
+
+
+def test_replies_that_are_cut_before_the_mark_tell_nothing() -> None:
+    """An obedient model that is wordy for its budget is not refused; one that answers at once is."""
+    cut = read("Reasoning: first of all", stop="length")
+    probe = Probe.of([cut] * 3 + [read("Bread rises.")])
+    assert (probe.adopted, probe.returned, probe.cut) == (0, 1, 3)
+    assert not probe.is_hopeless
+    assert "larger thinking_tokens" in str(probe.warning)
+    refused = Probe.of(
+        [cut, cut, read("Bread rises."), read("Final answer: Bread ri", stop="length")]
+    )
+    assert refused.is_hopeless
+    assert refused.warning is None
+    assert "2 more were cut off" in str(not_adopted("hf/m", "chain_of_thought", refused))
+    assert Probe.of([read("<think>\nHm", stop="length")]).adopted == 1
 
 
 def test_what_is_offered_works() -> None:
