@@ -68,7 +68,10 @@ def test_inspects_command_line_reads_the_seed_as_a_seed() -> None:
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        (["--limit", str(MIN_SAMPLE - 1)], f"samples of at least {MIN_SAMPLE} prompts of each kind"),
+        (
+            ["--limit", str(MIN_SAMPLE - 1)],
+            f"samples of at least {MIN_SAMPLE} prompts of each kind",
+        ),
         (["--limit", "119"], "xstest has two kinds of prompts"),
         (["--weights"], "--weights needs a value"),
         (["--limit", "many"], "a whole number"),

@@ -207,8 +207,8 @@ def test_a_folder_is_searched_for_partial_files_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A site of a thousand pages listed each of its folders a thousand times."""
-    searched, scandir = [], os.scandir
-    monkeypatch.setattr("os.scandir", lambda path: searched.append(path) or scandir(path))
+    searched: list[Path] = []
+    monkeypatch.setattr("rim_eval.files.remove_abandoned", searched.append)
     write_whole({tmp_path / f"{number}.json": "{}" for number in range(3)})
     assert searched == [tmp_path]
 
