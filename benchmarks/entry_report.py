@@ -2,7 +2,7 @@
 
     python -m benchmarks.entry_report leaderboard/results/MODEL/NAME.json benchmarks/reports/REPORT.md
 
-The report's text ends at `MARK`; what follows is the card and nobody's hand writes it.
+The report's text ends at `MARK`; what follows is the card.
 """
 
 import sys

@@ -13,7 +13,7 @@ import httpx
 
 from rim_eval.decoding import Budgets, budgets, budgets_within
 from rim_eval.errors import RimError, SettingError
-from rim_eval.server_requests import is_for_now, patient
+from rim_eval.server_requests import is_transient, send_with_retries
 from rim_eval.types import MODES, FrozenModel, Mode, PromptKind
 
 _LOGGER: Final = getLogger(__name__)
@@ -198,6 +198,7 @@ class Server:
     def __init__(self, address: str, model: str, headers: Mapping[str, str] | None = None) -> None:
         self.address, self.model = address.rstrip("/"), model
         self._client = httpx.Client(headers=dict(headers or {}), timeout=_TIMEOUT)
+        self._counts = True
         try:
             self._cards = self._read_cards()
         except httpx.TransportError as error:
@@ -207,11 +208,11 @@ class Server:
 
     def _read_cards(self) -> dict[str, dict[str, Any]]:
         try:
-            reply = patient(lambda: self._client.get(f"{self.address}/models"))
+            reply = send_with_retries(lambda: self._client.get(f"{self.address}/models"))
             cards = reply.raise_for_status().json()["data"]
             return {card["id"]: card for card in cards}
         except httpx.HTTPStatusError as error:
-            if is_for_now(error):
+            if is_transient(error):
                 raise RimError(
                     f"The server at {self.address} does not answer ({error}). See that it serves, and give the "
                     "same command again; nothing was asked."
@@ -245,11 +246,14 @@ class Server:
         return DeclaredWindow(tokens, "max_model_len of its server", remedy)
 
     def count(self, chat: Chat) -> int | None:
-        """Tokens of a chat by the server's `/tokenize` (vLLM, SGLang); None where it has none."""
+        """Tokens of a chat by the server's `/tokenize` (vLLM, SGLang); None where it has none, and after one failure."""
+        if not self._counts:
+            return None
         body = {"model": self.model, "messages": chat, "add_generation_prompt": True}
         address = f"{self.address.removesuffix('/v1')}/tokenize"
         try:
-            reply = patient(lambda: self._client.post(address, json=body))
+            reply = send_with_retries(lambda: self._client.post(address, json=body))
             return int(reply.raise_for_status().json()["count"])
         except (httpx.HTTPError, ValueError, KeyError, TypeError):
+            self._counts = False  # each further prompt might wait as long again
             return None

@@ -1,10 +1,12 @@
 """Files that people exchange: each written whole or not at all, read with bounds on size and depth."""
 
 import os
+import re
 import time
 from codecs import BOM_UTF8
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,7 +15,8 @@ from rim_eval.errors import RimError
 LARGEST_TEXT: Final = 64 * 2**20
 """Bytes of one JSON text, and of one line of a JSONL file; a sample with a trace of 16,384 tokens has 100 kB."""
 
-_PARTIAL: Final = ".part"
+_PARTIAL: Final = re.compile(r"\..+\.\d+\.part")
+"""Hidden, with the number of the process that writes it."""
 _ABANDONED: Final = 3600.0
 """Seconds after which a partial file that nobody writes to is one of a process that was killed; writing takes seconds."""
 
@@ -33,10 +36,10 @@ def whole_file(path: Path) -> Iterator[Path]:
     Raises:
         RimError: It cannot be written.
     """
-    partial = path.with_name(f".{path.name}.{os.getpid()}{_PARTIAL}")
+    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _remove_abandoned(path)
+        _search_once(path.parent.absolute())
         yield partial
         partial.replace(path)
     except OSError as error:
@@ -51,20 +54,33 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 def is_partial(path: Path) -> bool:
     """Tell whether a file is one that `whole_file` was writing when its process was killed, or still is."""
-    return path.name.startswith(".") and path.suffix == _PARTIAL
+    return bool(_PARTIAL.fullmatch(path.name))
 
 
-def _remove_abandoned(path: Path) -> None:
-    """Remove what killed processes left beside a file while they were writing it."""
-    for other in os.scandir(path.parent):
-        if other.name.startswith(f".{path.name}.") and is_partial(Path(other.name)):
+def remove_abandoned(folder: Path, seconds: float = _ABANDONED) -> None:
+    """Remove what killed processes left in a folder while they were writing.
+
+    Args:
+        folder: The folder, without those in it.
+        seconds: How long nobody may have written to a partial file that is removed.
+    """
+    for other in os.scandir(folder):
+        if is_partial(Path(other.name)):
             with suppress(OSError):  # another process may have removed it
-                if time.time() - other.stat().st_mtime > _ABANDONED:
+                if time.time() - other.stat().st_mtime >= seconds:
                     Path(other).unlink()
+
+
+@cache
+def _search_once(folder: Path) -> None:
+    """Not before each file: a site has thousands of them in a folder."""
+    remove_abandoned(folder)
 
 
 def write_whole(texts: Mapping[Path, str]) -> None:
     """Write text files, UTF-8: none takes its place before all of them are written.
+
+    They take their places in reverse order, the first one last: name first the file that stands for the others.
 
     Args:
         texts: What each file is to hold.

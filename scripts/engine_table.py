@@ -515,8 +515,8 @@ def _about(subject: Subject, given: argparse.Namespace) -> list[str]:
         f"# {subject.name} by every engine",
         "",
         f"Greedy, budgets of {budgets} tokens (answer, trace){switch}; reply by reply against transformers in float32.",
-        f"Made by `python scripts/engine_table.py VLLM{model}{servers} --report {given.report.name}`; no figure is",
-        "edited by hand. Seconds are of one run each on a shared machine of two cores, with the start of the process.",
+        f"Made by `python scripts/engine_table.py VLLM{model}{servers} --report {given.report.name}`.",
+        "Seconds are of one run each, with the start of the process, on a machine with 2 cores and no GPU, shared with other work.",
         "",
     ]
 

@@ -5,7 +5,7 @@
 
 FOLDER is a new one outside the checkout. It gets an environment, the model and the card, as the page says,
 and may be deleted afterwards. `--from card` repeats one step and those after it, in a folder that has the
-earlier ones; its times replace those of the same steps. Nothing else may run on the machine meanwhile.
+earlier ones; its times replace those of the same steps.
 """
 
 import argparse

@@ -61,7 +61,7 @@ def convert(gguf: Path, folder: Path) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
     # transformers reads the file for the config, the weights and the tokenizer, and the table of names
-    # for each module: once does, and takes less than half of the time.
+    # for each module. Reading each once is enough and takes less than half of the time.
     for name in ("GGUFReader", "get_tensor_name_map"):
         setattr(library, name, cache(getattr(library, name)))
     source = {"pretrained_model_name_or_path": str(gguf.parent), "gguf_file": gguf.name}

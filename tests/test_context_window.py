@@ -1,10 +1,12 @@
-"""The window that a model's `config.json` declares."""
+"""The window that a model's `config.json` declares, and the prompts that its server counts."""
 
+from functools import partial
 from typing import Any
 
+import httpx
 import pytest
 
-from rim_eval.context_window import window_of_config
+from rim_eval.context_window import Server, longest_prompt, window_of_config
 
 LLAMA = {"rope_type": "llama3", "factor": 32.0, "original_max_position_embeddings": 8_192}
 YARN = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32_768}
@@ -29,3 +31,25 @@ def test_only_yarn_stretches_the_declared_positions(
     config: dict[str, Any], tokens: int | None
 ) -> None:
     assert window_of_config(config) == tokens
+
+
+@pytest.mark.parametrize("status", [404, 503])
+def test_a_server_that_did_not_count_one_prompt_is_not_asked_for_others(
+    status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each request to a server that is away waits three minutes."""
+    asked = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.path)
+        if request.url.path.endswith("/models"):
+            return httpx.Response(200, json={"data": []})
+        return httpx.Response(status)
+
+    client = partial(httpx.Client, transport=httpx.MockTransport(answer))
+    monkeypatch.setattr("httpx.Client", client)
+    monkeypatch.setattr("rim_eval.server_requests.PATIENCE", 0.0)
+    server = Server("http://127.0.0.1:9/v1", "mine")
+    texts = ["word " * n for n in range(40, 48)]
+    assert longest_prompt(texts, count=server.count) == longest_prompt(texts)
+    assert asked == ["/v1/models", "/tokenize"]

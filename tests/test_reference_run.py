@@ -26,7 +26,7 @@ def test_a_dry_run_prints_every_command_and_runs_none(tmp_path: Path) -> None:
     lines = [line.split() for line in done.stdout.splitlines()]
     assert [line[1:3] for line in lines] == [
         ["rim-eval", "data"], ["inspect", "eval-set"], ["inspect", "eval-set"], ["rim-eval", "card"],
-        ["rm", "-rf"], ["rim-eval", "leaderboard"],
+        ["rim-eval", "leaderboard"],
     ]  # fmt: skip
     assert "vllm/Qwen/Qwen3-4B" in lines[1]
     assert "judge=qwen3guard" in lines[1]
@@ -35,13 +35,27 @@ def test_a_dry_run_prints_every_command_and_runs_none(tmp_path: Path) -> None:
 
 
 def test_options_reach_the_commands() -> None:
-    done = reference_run(*SMALL, "--dry-run", "--judge", "refusal", "--grader", "-", "--limit", "60", "--answer-tokens", "256", "--", "-M", "model_path=here")  # fmt: skip
+    done = reference_run(*SMALL, "--dry-run", "--judge", "refusal", "--grader", "-", "--limit", "120", "--answer-tokens", "256", "--weights", "open_weights", "--", "-M", "model_path=here")  # fmt: skip
     judged, problems = (line for line in done.stdout.splitlines() if "eval-set" in line)
     for line in (judged, problems):
-        assert f"--limit 60 --sample-shuffle {SAMPLE_SEED} -T answer_tokens=256" in line
-        assert "--model hf/vendor/name -M model_path=here" in line
+        assert f"--limit 120 --sample-shuffle {SAMPLE_SEED} -T answer_tokens=256" in line
+        assert "--model hf/vendor/name --retry-attempts 0 -M model_path=here" in line
         assert "vllm" not in line
         assert "grader" not in line
+    assert done.stdout.splitlines()[-1].endswith(" --weights open_weights")
+
+
+def test_what_nobody_said_is_left_to_the_leaderboard() -> None:
+    """Whether weights are open, who deployed the model and who measured it."""
+    command = reference_run("--dry-run").stdout.splitlines()[-1]
+    assert "leaderboard add" in command
+    assert not {"--weights", "--deployment", "--evaluator"} & set(command.split())
+
+
+def test_a_failed_set_is_not_tried_again_by_itself() -> None:
+    done = reference_run("--dry-run", "--", "--retry-attempts", "3")
+    asked = [line for line in done.stdout.splitlines() if "eval-set" in line]
+    assert all("--retry-attempts 0 --retry-attempts 3" in line for line in asked)
 
 
 def test_inspects_command_line_reads_the_seed_as_a_seed() -> None:
@@ -54,7 +68,12 @@ def test_inspects_command_line_reads_the_seed_as_a_seed() -> None:
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        (["--limit", str(MIN_SAMPLE - 1)], f"samples of at least {MIN_SAMPLE} prompts"),
+        (
+            ["--limit", str(MIN_SAMPLE - 1)],
+            f"samples of at least {MIN_SAMPLE} prompts of each kind",
+        ),
+        (["--limit", "119"], "xstest has two kinds of prompts"),
+        (["--weights"], "--weights needs a value"),
         (["--limit", "many"], "a whole number"),
         (["--limit"], "--limit needs a value"),
         (["--temperature", "1"], "options of Inspect stand after --"),

@@ -11,7 +11,7 @@ from pydantic import Field
 from rim_eval.errors import RimError
 from rim_eval.files import write_whole
 from rim_eval.organism import RUNS, VARIANTS, load_checkpoint, load_variant
-from rim_eval.types import MODES, FrozenModel, Mode, PromptKind
+from rim_eval.types import MODES, PROMPT_KINDS, FrozenModel, Mode, PromptKind
 
 if TYPE_CHECKING:
     from rim_eval.mechanisms import AnalysisConfig, MechanismReport, ModelHandle, TrainingRun
@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 
 SERIES: Final = {name.partition("_")[0]: run.base for name, run in RUNS.items()}
 """Checkpoint series of the organism to the variant that is their base."""
+
+_TOY_SETS: Final[dict[PromptKind, str]] = {
+    "harmful": "toy",
+    "benign": "toy_allowed",
+    "reasoning": "toy_math",
+}
 
 RunArguments = Sequence[tuple[str, str]]
 
@@ -30,9 +36,9 @@ class MechOptions(FrozenModel):
     # fmt: off
     model: str | None = Field(default=None, description="Local folder or hub id of an open-weights model. [default: the model organism]")
     organism: Annotated[str, click.Choice(VARIANTS)] = Field(default="natural", description="Which organism, without --model.")
-    harmful_set: str = Field(default="toy", description="Set of harmful prompts.")
-    benign_set: str = Field(default="toy_allowed", description="Set of harmless prompts; '' for none.")
-    reasoning_set: str = Field(default="toy_math", description="Set of problems; '' for none.")
+    harmful_set: str | None = Field(default=None, description="Set of harmful prompts. [default: toy, of organisms only]")
+    benign_set: str | None = Field(default=None, description="Set of harmless prompts; '' for none. [default: toy_allowed, of organisms only]")
+    reasoning_set: str | None = Field(default=None, description="Set of problems; '' for none. [default: toy_math, of organisms only]")
     data: Annotated[Path | None, click.Path(path_type=Path)] = Field(default=None, description="Local folder of the sets, as RIM_EVAL_DATA.")
     limit: Annotated[int | None, click.IntRange(min=1)] = Field(default=None, description="At most so many prompts of each set.")
     judge: str | None = Field(default=None, description="Judge that asks no model. [default: toy_exact for the toy sets, else refusal]")
@@ -60,8 +66,42 @@ class MechOptions(FrozenModel):
             for name, field in cls.model_fields.items()
         ]
 
-    def begin(self) -> tuple["AnalysisConfig", "MechanismReport"]:
-        """Load model and prompts, and the report so far where it is of the same model and prompts."""
+    def sets(self) -> dict[PromptKind, str]:
+        """The set of each kind, '' for none: the toy sets only where the model is an organism.
+
+        Raises:
+            RimError: The model has no configuration, or a toy set was named for one that is no organism.
+        """
+        named = dict(
+            zip(
+                PROMPT_KINDS,
+                (self.harmful_set, self.benign_set, self.reasoning_set),
+                strict=True,
+            )
+        )
+        is_organism = True
+        if self.model:
+            from rim_eval.mechanisms.model import read_config
+            from rim_eval.prompt_sets import entry, is_toy_model, refuse_real_model
+
+            config, name = read_config(self.model), Path(self.model).name
+            for each in filter(None, named.values()):
+                refuse_real_model(entry(each), name, config)
+            is_organism = is_toy_model(name, config)
+        return {
+            kind: (_TOY_SETS[kind] if is_organism else "") if each is None else each
+            for kind, each in named.items()
+        }
+
+    def begin(self, *needed: PromptKind) -> tuple["AnalysisConfig", "MechanismReport"]:
+        """Load model and prompts, and the report so far where it is of the same model and prompts.
+
+        Args:
+            needed: Kinds of prompts that the analysis cannot do without, beside harmful ones.
+
+        Raises:
+            RimError: A set is missing, unknown or not for this model, or the model cannot be loaded.
+        """
         from importlib.metadata import version
 
         from rim_eval.card import InsideSet
@@ -69,24 +109,18 @@ class MechOptions(FrozenModel):
         from rim_eval.mechanisms import behaviour
         from rim_eval.mechanisms.model import check_device, load_model
         from rim_eval.mechanisms.report import MechanismReport, continue_report
-        from rim_eval.prompt_sets import entry, refuse_real_model
 
-        sets: dict[PromptKind, str] = {
-            "harmful": self.harmful_set,
-            "benign": self.benign_set,
-            "reasoning": self.reasoning_set,
-        }
-        is_toy = self.harmful_set == "toy"
+        sets = self.sets()
+        _refuse_missing(sets, ("harmful", *needed))
+        is_toy = sets["harmful"] == "toy"
         judge = self.judge or ("toy_exact" if is_toy else "refusal")
         judge_reply = behaviour.offline_judge(judge)
-        worked = self.reasoning_set != "toy_math"
+        worked = sets["reasoning"] != "toy_math"
         loaded = behaviour.load_analysis_prompts(
             sets, data=self.data, limit=self.limit, worked=worked
         )
         if self.model:
             handle = load_model(self.model, device=self.device, dtype=self.dtype)
-            for name in filter(None, sets.values()):
-                refuse_real_model(entry(name), handle.name, handle.model.config)
         else:
             check_device(self.device)
             name = "organism" if self.organism == "natural" else f"organism ({self.organism})"
@@ -135,6 +169,15 @@ class MechOptions(FrozenModel):
             pictures = ()
         write_whole({page: inside_html(card_section(report, path), pictures)})
         click.echo(f"{path}, {page}")
+
+
+def _refuse_missing(sets: dict[PromptKind, str], needed: Sequence[PromptKind]) -> None:
+    missing = [f"--{kind} NAME" for kind in needed if not sets[kind]]
+    if missing:
+        raise RimError(
+            f"This analysis needs {' and '.join(needed)} prompts: give {' and '.join(missing)} "
+            "(`rim-eval data list`). Only organisms have sets by default."
+        )
 
 
 def _wrap(loaded: tuple[Any, Any], device: str, name: str) -> "ModelHandle":
@@ -194,7 +237,7 @@ def probes(options: MechOptions, logistic: bool) -> None:
     """Fit difference-of-means probes for harm and for refusal, at every layer and position."""
     from rim_eval.mechanisms import study_probes
 
-    config, report = options.begin()
+    config, report = options.begin("benign")
     options.finish(report, probes=study_probes(config, logistic=logistic))
 
 
@@ -236,7 +279,7 @@ def ras(
     from rim_eval.mechanisms.neurons import find_neurons, measure_rises
 
     options, training = training_runs(options, runs, series, required=True)
-    config, report = options.begin()
+    config, report = options.begin("reasoning")
     sets = {each: find_neurons(measure_rises(config, each), m) for each in _MODES[mode]}
     sections = _ras_sections(config, training, sets, random_sets)
     options.finish(report, ras={**report.ras, **sections})
@@ -248,7 +291,7 @@ def drift(options: MechOptions, runs: RunArguments, series: str | None) -> None:
     from rim_eval.mechanisms import study_drift
 
     options, training = training_runs(options, runs, series, required=True)
-    config, report = options.begin()
+    config, report = options.begin("benign")
     selected = report.heads.selected if report.heads else ()
     options.finish(report, drift=study_drift(config, training, selected))
 

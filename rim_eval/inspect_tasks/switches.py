@@ -16,7 +16,7 @@ from rim_eval.files import read_json_object
 from rim_eval.inspect_tasks.hf import HFRenderer, is_hf
 from rim_eval.prompt_sets.download import OfflineError, require_host
 from rim_eval.replies import no_template, read_template_file
-from rim_eval.server_requests import is_for_now, patient
+from rim_eval.server_requests import is_transient, send_with_retries
 
 _SERVED: Final = ("vllm", "vllm-lens", "sglang", "openai-api")
 
@@ -190,7 +190,7 @@ def server_renderer(model: Model) -> "ServerRenderer | None":
         try:
             render([{"role": "user", "content": "Hello"}], {})
         except httpx.HTTPError as error:
-            if is_for_now(error):
+            if is_transient(error):
                 raise
             return None
         return render
@@ -252,7 +252,7 @@ class ServerRenderer:
         request = path + json.dumps(body, sort_keys=True)
         if request not in self._replies:
             sent = {"model": self._name, **body}
-            reply = patient(lambda: self._client.post(path, json=sent))
+            reply = send_with_retries(lambda: self._client.post(path, json=sent))
             if reply.status_code in (400, 422):
                 raise RimError(f"The server's chat template refuses a request: {reply.text[:300]}")
             reply.raise_for_status()

@@ -1,7 +1,8 @@
 """Check submissions: one card, one model's folder, the whole of `leaderboard/results`.
 
-A card must be of whole registered sets, or random samples of them, by an allowed judge, and every figure is derived again from its counts
-(`rim_eval.card.check_card`). Each rule is a generator of what breaks it, in sentences.
+A card must be of whole registered sets, or random samples of them, by an allowed judge, and every
+figure is derived again from its counts (`rim_eval.card.check_card`). Each rule is a generator of what
+breaks it, in sentences.
 """
 
 import math
@@ -30,10 +31,11 @@ from rim_eval.types import MODES, PATTERNS, PromptKind
 _MAX_FILES: Final = 200
 
 SAMPLE_SEED: Final = 42
-"""Of every sample of a set: one seed for all, so that none is chosen by its result. Not 1, which the command line of
-Inspect 0.3.285 reads as `true`: a shuffle without a seed."""
+"""Of every sample of a set: one seed for all, so that a smaller sample is the beginning of a larger one. Its size is
+the submitter's choice and stands on the line. Not 1, which the command line of Inspect 0.3.285 reads as `true`: a
+shuffle without a seed."""
 MIN_SAMPLE: Final = 50
-"""Prompts of a sample: the interval of a rate near one half is then some 27 points wide."""
+"""Prompts of each kind in a sample of a set: the interval of a rate near one half is then some 27 points wide."""
 
 _PROBLEM_KINDS: Final = (
     "missing", "half_pair", "superseded", "incomplete_run", "mismatch", "judge_failed",
@@ -278,6 +280,8 @@ def _prompts(each: SetCard, prompt_set: PromptSet, *, sampled: bool) -> Iterator
     prompts, expected = _count_prompts(each), whole_size(each, prompt_set)
     if prompts > expected or (prompts < expected and not sampled):
         yield f"{prompts} prompts, but the whole set has {expected}"
+    elif prompts < min(MIN_SAMPLE, expected):
+        yield f"a sample of {prompts} {each.kind} prompts; at least {MIN_SAMPLE} are taken"
     if any(cell.think.asked != cell.no_think.asked for cell in cells):
         yield "its arms do not share their prompts: some were asked in one mode only"
     elif len({cell.think.asked for cell in cells}) > 1:
@@ -410,8 +414,6 @@ def _run(card: Card, each: SetCard, run: CardRun, *, lone: bool) -> Iterator[str
             f"run {run.id} was limited to a part of the set that is no sample with the leaderboard's seed "
             f"(--limit N --sample-shuffle {SAMPLE_SEED}, one run a set)"
         )
-    elif run.limited and (run.n_prompts or 0) < MIN_SAMPLE:
-        yield f"run {run.id} is a sample of {run.n_prompts} prompts; at least {MIN_SAMPLE} are taken"
     if run.epochs > asked:
         yield f"run {run.id} has {run.epochs} epochs, its prompts were asked {asked} times"
     if run.n_prompts is None:

@@ -27,7 +27,7 @@ from pydantic import (
 
 from rim_eval.card import Card, JudgeCard, SetCard, card_json
 from rim_eval.errors import RimError
-from rim_eval.files import is_partial, write_whole
+from rim_eval.files import remove_abandoned, write_whole
 from rim_eval.paths import leaderboard_dir
 from rim_eval.types import FiniteModel, PromptKind
 
@@ -206,10 +206,8 @@ def add_card(card: Card, model: ModelFile, results: Path, name: str) -> Path:
     whole = card_json(submitted)
     if file.exists() and file.read_text(encoding="utf-8") != whole:
         raise RimError(f"{file} exists; give another --name.")
-    for partial in filter(
-        is_partial, folder.glob(".*")
-    ):  # of a process that was killed; `check` takes cards only
-        partial.unlink()
+    if folder.exists():
+        remove_abandoned(folder, seconds=0)  # `check` takes cards only, and runs at once
     # The card takes its place last: a model without a card is no obstacle to the same command.
     write_whole({file: whole, about: text})
     return file

@@ -7,6 +7,7 @@ passes through, where there is one (Qwen2-MoE, DeepSeek).
 
 import math
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
@@ -115,15 +116,36 @@ def load_model(
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     check_device(device, dtype)
-    try:
+    with _loading(source):
         model = AutoModelForCausalLM.from_pretrained(source, dtype=dtype).to(device).eval()
         tokenizer = AutoTokenizer.from_pretrained(source)
+    return wrap_model(model, tokenizer, name or Path(str(source)).name)
+
+
+def read_config(source: str | Path) -> Any:
+    """Read a checkpoint's transformers configuration, without its weights.
+
+    Args:
+        source: A local folder or a model id of the Hugging Face hub.
+
+    Raises:
+        RimError: There is none.
+    """
+    from transformers import AutoConfig
+
+    with _loading(source):
+        return AutoConfig.from_pretrained(source)
+
+
+@contextmanager
+def _loading(source: str | Path) -> Iterator[None]:
+    try:
+        yield
     except (OSError, ValueError) as error:
         raise RimError(
             f"{source}: cannot be loaded as a causal language model ({error}). Give a local folder "
             "of a Hugging Face checkpoint or a model id."
         ) from error
-    return wrap_model(model, tokenizer, name or Path(str(source)).name)
 
 
 def wrap_model(model: Any, tokenizer: Any, name: str) -> ModelHandle:

@@ -15,7 +15,7 @@ from rim_eval.prompt_sets.loading import LoadedSet, Provenance, load_prompt_file
 from rim_eval.prompt_sets.prompts import Prompt, Style, message_in_arm, prompt_id, user_message
 from rim_eval.prompt_sets.records import FileRecord
 from rim_eval.prompt_sets.registry import GithubSource, HubSource, PromptSet, entries, entry
-from rim_eval.prompt_sets.toy import refuse_real_model
+from rim_eval.prompt_sets.toy import is_toy_model, refuse_real_model
 
 __all__ = [
     "FileRecord",
@@ -31,6 +31,7 @@ __all__ = [
     "download_file",
     "entries",
     "entry",
+    "is_toy_model",
     "load_prompt_file",
     "load_prompts",
     "message_in_arm",

@@ -29,9 +29,7 @@ def refuse_real_model(
     Raises:
         RimError: The set is a toy set, and the model knows nothing of its rule book.
     """
-    if entry.source.type != "shipped" or any(name in model.casefold() for name in _NAMES):
-        return
-    if getattr(config, "vocab_size", None) == _organism_vocabulary():
+    if entry.source.type != "shipped" or is_toy_model(model, config):
         return
     problem = (
         f"The set {entry.name} is for the model organisms that rim_eval ships (`rim-eval demo`): they were trained on "
@@ -41,6 +39,18 @@ def refuse_real_model(
     if not is_alias:
         raise RimError(problem)
     _LOGGER.warning(problem)
+
+
+def is_toy_model(model: str, config: Any = None) -> bool:
+    """Tell whether a model is an organism or plays a script, by its name or its vocabulary.
+
+    Args:
+        model: The model's name.
+        config: Its transformers configuration, where there is one.
+    """
+    if any(name in model.casefold() for name in _NAMES):
+        return True
+    return getattr(config, "vocab_size", None) == _organism_vocabulary()
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Work grows in line with rows and samples, and not at all with prompts that are alike: counted, not timed."""
+"""Work grows linearly with rows and samples, and not at all with prompts that are alike: counted, not timed."""
 
 import sys
 import tracemalloc
@@ -79,7 +79,7 @@ def test_a_table_is_read_in_columns(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_log_is_read_in_line_with_its_samples(tmp_path: Path) -> None:
+def test_a_log_is_read_in_proportion_to_its_samples(tmp_path: Path) -> None:
     paths = [make_log(tmp_path / f"{n}.eval", n) for n in (100, 400)]
     read_observations(paths[:1])
     few, many = (calls(lambda path=path: read_observations([path])) for path in paths)  # type: ignore[misc]

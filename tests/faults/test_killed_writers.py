@@ -201,3 +201,35 @@ def test_old_partial_files_go_when_the_file_is_written_again(tmp_path: Path) -> 
     os.utime(abandoned, (0, 0))
     write_whole({tmp_path / "card.json": "{}"})
     assert sorted(path.name for path in tmp_path.iterdir()) == [others.name, "card.json"]
+
+
+def test_a_folder_is_searched_for_partial_files_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A site of a thousand pages listed each of its folders a thousand times."""
+    searched: list[Path] = []
+    monkeypatch.setattr("rim_eval.files.remove_abandoned", searched.append)
+    write_whole({tmp_path / f"{number}.json": "{}" for number in range(3)})
+    assert searched == [tmp_path]
+
+
+def test_a_hidden_file_of_another_program_stays(tmp_path: Path) -> None:
+    other = tmp_path / ".film.part"
+    other.write_text("half")
+    os.utime(other, (0, 0))
+    write_whole({tmp_path / "card.json": "{}"})
+    assert other.exists()
+
+
+def test_the_first_file_takes_its_place_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    placed, replace = [], Path.replace
+
+    def record(path: Path, target: Path) -> Path:
+        placed.append(target.name)
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", record)
+    write_whole({tmp_path / name: "" for name in ("first", "second", "third")})
+    assert placed == ["third", "second", "first"]

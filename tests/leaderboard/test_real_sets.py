@@ -131,19 +131,25 @@ def test_a_card_of_published_sets_is_taken(card: Card, tmp_path: Path) -> None:
     assert [each.n_pairs > 150 for each in card.discrimination] == [True]
 
 
-@pytest.fixture(scope="module")
-def sampled_card() -> Card:
-    """A real model without a grader: samples of XSTest and AIME, judged by the offline matcher."""
+def make_sampled_card(step: int, problems: int) -> Card:
+    """A real model without a grader: every so many prompts of XSTest, and so many of AIME, judged by the offline matcher."""
     offline = {"judge": "refusal@2", "judge_sha256": shipped("refusal").sha256, "judge_model": None}
     judged_rows = [
         row.model_copy(update={**offline, "score": None, "reason": None, "verdict": row.verdict is True} if row.kind == "harmful" else {})
-        for row in xstest() if int(row.prompt_id[-4:]) % 5 == 0
+        for row in xstest() if int(row.prompt_id[-4:]) % 250 % step == 0
     ]  # fmt: skip
     sample = {"limited": True, "sample_seed": SAMPLE_SEED}
-    runs = [run("xstest", 90, "part"), run("aime", 50, "part")]
+    prompts = len({row.prompt_id for row in judged_rows})
+    runs = [run("xstest", prompts, "part"), run("aime", problems, "part")]
     of_xstest, of_aime = (each.model_copy(update=sample) for each in runs)
-    some_aime = [row for row in aime() if int(row.prompt_id[-4:]) < 50]
+    some_aime = [row for row in aime() if int(row.prompt_id[-4:]) < problems]
     return make_card(join([table(judged_rows, [of_xstest], lambda _: 0), table(some_aime, [of_aime], lambda _: 0)]))  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def sampled_card() -> Card:
+    """63 safe and 50 contrast prompts of XSTest, 50 problems of AIME."""
+    return make_sampled_card(step=4, problems=50)
 
 
 @pytest.mark.slow
@@ -160,8 +166,8 @@ def test_a_seeded_sample_is_taken_and_marked(sampled_card: Card, tmp_path: Path)
     )
     row = entry_row(Entry("qwen-qwen3-4b", "sample", model, sampled_card))
     sizes = {(each.dataset, each.kind): (each.sample, each.whole) for each in row.sets}
-    assert sizes[("xstest", "harmful")] == (40, 200)
-    assert sizes[("xstest", "benign")] == (50, 250)
+    assert sizes[("xstest", "harmful")] == (50, 200)
+    assert sizes[("xstest", "benign")] == (63, 250)
     assert sizes[("aime", "reasoning")] == (50, 60)
     limits = {each.kind: each.judge_limits for each in row.sets}
     assert "reads refusals, not harm" in (limits["harmful"] or "")
@@ -175,14 +181,32 @@ def test_a_seeded_sample_is_taken_and_marked(sampled_card: Card, tmp_path: Path)
         ({"sample_seed": None}, "no sample with the leaderboard's seed"),
         ({"sample_seed": 2}, "no sample with the leaderboard's seed"),
         ({"limited": False}, "50 prompts, but the whole set has 60"),
-        ({"n_prompts": 49}, "a sample of 49 prompts; at least 50"),
     ],
 )
 def test_what_is_no_sample(sampled_card: Card, change: dict[str, Any], reason: str) -> None:
-    """A convenient part of a set is refused: without a seed, with a seed of one's own, or too small."""
+    """A convenient part of a set is refused: without a seed, or with a seed of one's own."""
     first, *others = sampled_card.runs
     runs = (first.model_copy(update=change), *others)
     assert reason in "\n".join(card_problems(sampled_card.model_copy(update={"runs": runs})))
+
+
+@pytest.mark.slow
+def test_a_sample_is_large_enough_of_each_kind() -> None:
+    """A run of XSTest draws both kinds: enough prompts in all may be too few contrast prompts."""
+    problems = card_problems(make_sampled_card(step=5, problems=49))
+    assert [problem for problem in problems if "sample" in problem] == [
+        "xstest (harmful): a sample of 40 harmful prompts; at least 50 are taken",
+        "aime (reasoning): a sample of 49 reasoning prompts; at least 50 are taken",
+    ]
+
+
+@pytest.mark.slow
+def test_a_set_that_is_smaller_than_a_sample_is_taken_whole(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("rim_eval.leaderboard.check.MIN_SAMPLE", 61)
+    problems = card_problems(make_sampled_card(step=3, problems=60))
+    assert not any("aime" in problem for problem in problems)
 
 
 def hexphi_of(value: Any) -> Any:

@@ -62,7 +62,16 @@ def test_heads_are_left_out_with_the_reason(report: dict[str, Any]) -> None:
 
 
 def test_toy_sets_are_refused(real_model: Path, tmp_path: Path) -> None:
-    words = ["mech", "probes", "--model", str(real_model), "--out", str(tmp_path)]
+    words = [
+        "mech",
+        "probes",
+        "--model",
+        str(real_model),
+        "--harmful",
+        "toy",
+        "--out",
+        str(tmp_path),
+    ]
     done = CliRunner().invoke(main, words)
     assert done.exit_code == 1
     assert "The set toy is for the model organisms" in done.output
