@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from rim_eval.context_window import Server, longest_prompt, window_of_config
+from rim_eval.thinking import Recipe
 
 LLAMA = {"rope_type": "llama3", "factor": 32.0, "original_max_position_embeddings": 8_192}
 YARN = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32_768}
@@ -51,5 +52,6 @@ def test_a_server_that_did_not_count_one_prompt_is_not_asked_for_others(
     monkeypatch.setattr("rim_eval.server_requests.PATIENCE", 0.0)
     server = Server("http://127.0.0.1:9/v1", "mine")
     texts = ["word " * n for n in range(40, 48)]
-    assert longest_prompt(texts, count=server.count) == longest_prompt(texts)
+    write = partial(Recipe().messages, None)
+    assert longest_prompt(texts, write, server.count) == longest_prompt(texts, write)
     assert asked == ["/v1/models", "/tokenize"]
