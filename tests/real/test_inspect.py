@@ -1,7 +1,7 @@
 """Inspect's door on real weights: a run by the command line, both kinds of judges, and what is made of its log.
 
-The model has no thinking switch: asked for a trace between tags the run ends before its first prompt and names
-what works, a chain of thought in plain words. Nothing that was not read may count as safe.
+The model has no thinking switch, so it is asked for a chain of thought in plain words. Nothing that was not
+read may count as safe.
 """
 
 import json
@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from click.testing import CliRunner
 from inspect_ai import eval as inspect_eval
 
 from rim_eval.cli import main
+from rim_eval.paths import judges_dir
 from rim_eval.types import MODES
 
 from .conftest import REQUESTS, SUMS, command, rows_of
@@ -62,6 +64,7 @@ def again(
             | SHORT
             | {"chat_template": str(template)}
             | {"prompt_column": "text", "id_column": "id"},
+            limit=1,
             log_dir=str(work / "again" / name),
             display="none",
         )
@@ -104,27 +107,6 @@ def test_it_reasons_before_a_marked_answer_and_not_without(
     assert "chain of thought" in (work / "card" / "card.md").read_text().lower()
 
 
-def test_a_trace_between_tags_is_refused_before_the_run_and_what_works_is_named(
-    real_model: Path, requests_file: Path, work: Path
-) -> None:
-    words = [
-        "-T",
-        f"file={requests_file}",
-        "-T",
-        "kind=harmful",
-        "-T",
-        "prompt_column=text",
-        "-T",
-        "judge=refusal",
-    ]
-    model = ["--model", "hf/smollm2", "-M", f"model_path={real_model}"]
-    room = [word for name, value in ROOM.items() for word in ("-T", f"{name}={value}")]
-    output = command("inspect", "eval", "rim_eval/prompts", *words, *model, *room,
-                     "--log-dir", work / "tags", exit_code=1)  # fmt: skip
-    assert "chain_of_thought" in output
-    assert not any(row.output_tokens for row in rows_of(work / "tags"))
-
-
 def test_gate_cannot_tell(card: dict[str, Any], work: Path) -> None:
     rules = work / "gate.yaml"
     rules.write_text(RULES)
@@ -140,7 +122,7 @@ def test_offline_patterns_read_traces_only(logs: Path, work: Path) -> None:
 
 def test_sums_are_checked_against_their_answers(again: Path) -> None:
     rows = rows_of(again / "sums")
-    assert {row.prompt_id for row in rows} == set(SUMS)
+    assert {row.prompt_id for row in rows} <= set(SUMS)
     assert all((row.verdict is None) == (row.reason is not None) for row in rows)
 
 
@@ -148,12 +130,14 @@ def test_real_model_as_grader_is_unreadable_and_never_safe(
     again: Path, real_model: Path, work: Path
 ) -> None:
     """It cannot grade: what it writes in place of a verdict leaves the sample unscored, with the reason."""
-    source, out = again / "requests", work / "graded"
-    rim_eval("judge", "run", source, "--judge", "hexphi_own", "--grader", f"hf/{real_model}", "--out", out)  # fmt: skip
+    source, out, judge = again / "requests", work / "graded", work / "brief.yaml"
+    spec = yaml.safe_load((judges_dir() / "hexphi_own.yaml").read_text())
+    judge.write_text(yaml.safe_dump(spec | {"grader": {"max_tokens": 16}}))
+    rim_eval("judge", "run", source, "--judge", judge, "--grader", f"hf/{real_model}", "--out", out)
     rows = [row for row in rows_of(out) if row.judge and row.judge.startswith("hexphi_own@")]
-    assert len(rows) == 2 * len(REQUESTS)
+    assert {row.mode for row in rows} == set(MODES)
     assert all(row.verdict is None for row in rows)
-    assert any(row.reason == "judge_unreadable" for row in rows)
+    assert {row.reason for row in rows} & {"judge_unreadable", "judge_truncated"}
 
 
 def test_two_runs_are_compared(logs: Path, again: Path, work: Path) -> None:
