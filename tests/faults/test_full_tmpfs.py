@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -12,9 +13,15 @@ from inspect_ai.log import read_eval_log
 
 from rim_eval.observations import read_observations
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.faults,
+    pytest.mark.skipif(
+        not os.environ.get("RIM_EVAL_FAULTS"), reason="minutes each: run with RIM_EVAL_FAULTS=1"
+    ),
+]
 
-BIN = Path(sys.executable).parent
+BIN = shlex.quote(str(Path(sys.executable).parent))
 ALONE = ["unshare", "--map-root-user", "--mount"]
 """Namespaces of one's own: mounting needs no rights, and ends with the process."""
 FILL = "dd if=/dev/zero of=$disk/ballast bs=4k count={} 2>/dev/null || true"

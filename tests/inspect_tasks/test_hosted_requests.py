@@ -175,8 +175,16 @@ SDKS = {"anthropic": "anthropic", "google": "google.genai", "groq": "groq", "mis
 @pytest.mark.slow
 @pytest.mark.parametrize(("model", "kind", "wanted"), ROUTES, ids=[route[0] for route in ROUTES])
 def test_each_mode_is_asked_for_in_the_routes_own_words(
-    model: str, kind: str, wanted: tuple[dict[str, Any], ...], ask: Any, host: JsonServer
+    model: str,
+    kind: str,
+    wanted: tuple[dict[str, Any], ...],
+    ask: Any,
+    host: JsonServer,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(
+        "rim_eval.thinking.needs_probe", lambda *_: False
+    )  # this host never reasons
     log = ask(model)
     assert log.status == "success", log.error
     assert {row.arm_kind for row in from_inspect_log(log)} == {kind}
