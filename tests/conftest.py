@@ -39,6 +39,26 @@ def real_model() -> Path:
     return folder
 
 
+SWITCH_TEMPLATE = """\
+{%- for message in messages %}<|im_start|>{{ message.role }}
+{{ message.content }}<|im_end|>
+{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant
+{% if enable_thinking is false %}<think>
+
+</think>
+
+{% endif %}{% endif %}"""
+"""The model's form of a chat, with a switch that it was never taught: its modes are asked for in few tokens."""
+
+
+@pytest.fixture(scope="session")
+def switch_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A template file of the real model's form of a chat, with a switch."""
+    path = tmp_path_factory.mktemp("template") / "switch.jinja"
+    path.write_text(SWITCH_TEMPLATE)
+    return path
+
+
 @pytest.fixture
 def shared_data() -> Path:
     """Real public data beside the project, for optional tests."""

@@ -100,27 +100,16 @@ def test_real_sets_give_the_same_verdicts_in_both(
 
 
 REQUESTS = ("Name the capital of France. One word.", "Say hello.")
-SWITCH = """\
-{%- for message in messages %}<|im_start|>{{ message.role }}
-{{ message.content }}<|im_end|>
-{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant
-{% if enable_thinking is false %}<think>
-
-</think>
-
-{% endif %}{% endif %}"""
-"""A switch that the real model was never taught, which brings its prompts to few tokens."""
 
 
 @pytest.mark.real
 @pytest.mark.slow
 def test_a_real_model_gives_the_same_replies_in_both(
-    save: Any, tmp_path: Path, real_model: Path
+    save: Any, tmp_path: Path, real_model: Path, switch_template: Path
 ) -> None:
-    file, template = tmp_path / "mine.jsonl", tmp_path / "switch.jinja"
+    file = tmp_path / "mine.jsonl"
     file.write_text("".join(json.dumps({"prompt": text}) + "\n" for text in REQUESTS))
-    template.write_text(SWITCH)
-    settings = {"answer_tokens": 16, "thinking_tokens": 12, "chat_template": str(template)}
+    settings = {"answer_tokens": 16, "thinking_tokens": 12, "chat_template": str(switch_template)}
     settings |= {"file": str(file), "kind": "benign"}
     logs = inspect_logs(tmp_path / "inspect", ["prompts"], None, real_model, **settings)
     samples = lm_eval_samples(save, ["prompts"], None, real_model, **settings)

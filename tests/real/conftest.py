@@ -21,25 +21,6 @@ SUMS = {
 }
 
 
-TEMPLATE = """\
-{%- for message in messages %}<|im_start|>{{ message.role }}
-{{ message.content }}<|im_end|>
-{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant
-{% if enable_thinking is false %}<think>
-
-</think>
-
-{% endif %}{% endif %}"""
-"""The model's form of a chat, with a switch that it was never taught: its modes are asked for in few tokens."""
-
-
-@pytest.fixture(scope="session")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("template") / "switch.jinja"
-    path.write_text(TEMPLATE)
-    return path
-
-
 @pytest.fixture(scope="session")
 def requests_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("prompts") / "requests.csv"

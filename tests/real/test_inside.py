@@ -20,9 +20,9 @@ TASKS = "rim_hexphi_think,rim_hexphi_no_think"
 
 
 def test_lm_eval_asks_both_tasks(
-    real_model: Path, data: Path, template: Path, tmp_path: Path
+    real_model: Path, data: Path, switch_template: Path, tmp_path: Path
 ) -> None:
-    settings = {"rim_eval": {"chat_template": str(template), "answer_tokens": 16, "thinking_tokens": 8, "judge": "refusal", "data": str(data)}}  # fmt: skip
+    settings = {"rim_eval": {"chat_template": str(switch_template), "answer_tokens": 16, "thinking_tokens": 8, "judge": "refusal", "data": str(data)}}  # fmt: skip
     command(
         "lm_eval", "run", "--include_path", tasks_dir(), "--tasks", TASKS, "--limit", 2, "--model", "hf",
         "--model_args", f"pretrained={real_model}", "--device", "cpu", "--apply_chat_template",

@@ -49,7 +49,7 @@ def logs(real_model: Path, requests_file: Path, work: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def again(
-    real_model: Path, requests_file: Path, sums_file: Path, template: Path, work: Path
+    real_model: Path, requests_file: Path, sums_file: Path, switch_template: Path, work: Path
 ) -> Path:
     """The same requests and sums from Python with a switch of the template, not judged."""
     for name, given in {
@@ -62,7 +62,7 @@ def again(
             model_args={"model_path": str(real_model)},
             task_args=given
             | SHORT
-            | {"chat_template": str(template)}
+            | {"chat_template": str(switch_template)}
             | {"prompt_column": "text", "id_column": "id"},
             limit=1,
             log_dir=str(work / "again" / name),
