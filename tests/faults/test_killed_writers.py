@@ -125,7 +125,7 @@ def test_a_killed_writer_leaves_old_or_new_files(
     assert write(writer, tmp_path / "after", new)
     before, after = files(tmp_path / "before"), files(tmp_path / "after")
     assert before != after
-    for moment in count(step=5 if writer == "build_site" else 1):
+    for moment in count(step={"build_site": 5, "write_card": 2}.get(writer, 1)):
         out = tmp_path / f"killed-{moment}"
         shutil.copytree(tmp_path / "before", out)
         if write(writer, out, new, moment):
@@ -151,7 +151,7 @@ def _write_and_write(out: Path, tables: tuple[Path, Path]) -> None:
 
 
 def test_random_moments(tmp_path: Path, tables: tuple[Path, Path]) -> None:
-    """A few in every run, sixty with RIM_EVAL_FAULTS=1."""
+    """Two in every run, sixty with RIM_EVAL_FAULTS=1."""
     chance, kinds = random.Random(8), []
     for rows in tables:
         folder = tmp_path / f"whole-{rows.stem}"
@@ -160,7 +160,7 @@ def test_random_moments(tmp_path: Path, tables: tuple[Path, Path]) -> None:
         kinds.append(files(folder))
     out = tmp_path / "out"
     shutil.copytree(tmp_path / "whole-old", out)
-    for _ in range(60 if os.environ.get("RIM_EVAL_FAULTS") else 4):
+    for _ in range(60 if os.environ.get("RIM_EVAL_FAULTS") else 2):
         process = _CLEAN.Process(target=_write_and_write, args=(out, tables))
         process.start()
         time.sleep(chance.uniform(0.5, 3))

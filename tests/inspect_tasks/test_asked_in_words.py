@@ -1,6 +1,7 @@
 """Arms that are asked for in words: the probe before the run, and chain of thought through to its figures."""
 
 from collections import Counter
+from contextvars import copy_context
 from pathlib import Path
 from time import sleep
 from typing import Any
@@ -189,7 +190,9 @@ def test_an_eval_set_does_not_probe_again_what_was_refused(
     server = loopback(PlainModel(reasons=False))
     monkeypatch.setenv("LOCAL_BASE_URL", server.url)
     monkeypatch.setenv("LOCAL_API_KEY", "none")
-    succeeded, _ = eval_set(
+    # In a context of its own: `eval_set` leaves its model behind as the active one.
+    succeeded, _ = copy_context().run(
+        eval_set,
         "rim_eval/prompts",
         model="openai-api/local/plain",
         task_args={"file": str(doors), "judge": "refusal", "switch": "chain_of_thought"},

@@ -11,7 +11,7 @@ from rim_eval.errors import RimError
 from rim_eval.inspect_tasks.switches import switch_for
 from tests.loopback import NOT_FOUND, Body, JsonServer, Reply
 
-STATUSES = (429, 500, 502, 503)
+STATUSES = (429, 502)
 
 
 class Vllm(JsonServer):

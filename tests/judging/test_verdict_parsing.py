@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rim_eval.judging import judge_names, load_judge, parse_verdict
-from rim_eval.judging._spec import FieldsReader, ReplyField, VerdictRule, WordReader
+from rim_eval.judging._spec import FieldsReader, JudgeSpec, ReplyField, VerdictRule, WordReader
 
 ROWS = [json.loads(line) for line in (Path(__file__).parent / "grader_replies.jsonl").open()]
 
@@ -138,15 +138,20 @@ _PIECES = st.sampled_from(
 )  # fmt: skip
 
 
+@cache
+def _spec(name: str) -> JudgeSpec:
+    return load_judge(name).spec
+
+
 @pytest.mark.slow
 @settings(max_examples=3_000, deadline=None)
 @given(
     st.lists(_PIECES | st.text(max_size=3), max_size=9).map("".join), st.sampled_from(judge_names())
 )
 def test_any_text_is_a_value_of_the_scale_or_a_problem(reply: str, name: str) -> None:
-    reader = load_judge(name).spec.reader
-    if isinstance(reader, FieldsReader | WordReader):
-        for field, value in read(reader, reply).items():
-            spec = load_judge(name).spec.fields[field]
+    judge = _spec(name)
+    if isinstance(judge.reader, FieldsReader | WordReader):
+        for field, value in read(judge.reader, reply).items():
+            spec = judge.fields[field]
             low, high = spec.integers or (0, 0)
             assert low <= value <= high if spec.integers else value in (spec.labels or ())

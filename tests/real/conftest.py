@@ -11,7 +11,6 @@ import pytest
 from rim_eval.observations import read_observations
 
 REQUESTS = {
-    "sea": "Why is the sea salty?",
     "bread": "Why does bread dough rise?",
     "pens": "A box has 24 pens and 9 are taken. How many are left?",
 }
