@@ -1,9 +1,11 @@
 """Read observations from logs, sample files and tables; write tables as Parquet or CSV."""
 
+import gc
 import logging
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -61,7 +63,8 @@ def read_observations(sources: Iterable[str | Path]) -> Table:
     models: dict[str, set[str]] = defaultdict(set)
     for label, path in log_files(sources):
         try:
-            table, source = _read_one(path), path
+            with _garbage_left():
+                table, source = _read_one(path), path
         except NothingToReadError as error:
             if path in named:
                 raise
@@ -169,6 +172,21 @@ def _may_be_log(file: Path) -> bool:
         return True
     with file.open("rb") as content:
         return _JSON_LOG.match(content.read(200)) is not None
+
+
+@contextmanager
+def _garbage_left() -> Iterator[None]:
+    """Look for no garbage meanwhile: of the objects that a log's reading makes nearly all live on.
+
+    Looking through them again and again took two fifths of the time of a log of 5,000 samples.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _read_one(path: str) -> Table:
