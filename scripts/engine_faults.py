@@ -78,8 +78,9 @@ class Bench:
             command = [sys.executable, "-m", "benchmarks.loopback", *port, "--seconds", "0.2"]
         else:
             command = [sys.executable, "scripts/vllm_cpu.py", "serve", str(self.engine), *port]
-            command += ["--model", str(self.model), "--reasoning-parser", "qwen3"]
-            command += ["--logs", str(self.folder)]
+            command += ["--model", str(self.model), "--logs", str(self.folder)]
+            # Of a model that marks no trace the parser takes the whole reply for one.
+            command += ["--reasoning-parser", "qwen3"] if self.model == ORGANISM else []
         return self._launch(command, self.folder / f"replica-{number}.txt")
 
     @contextmanager
@@ -131,7 +132,8 @@ class Bench:
         budgets = ["-T", "answer_tokens=48", "-T", "thinking_tokens=96"]
         if self.model == ORGANISM:
             return ["rim_eval/toy", *budgets]
-        return ["rim_eval/prompts", "-T", f"file={self.questions}", "-T", "judge=refusal", *budgets]
+        words = [*budgets, "-T", "judge=refusal", "-T", "switch=chain_of_thought"]
+        return ["rim_eval/prompts", "-T", f"file={self.questions}", *words]
 
     def launch(self, line: list[str], logs: Path) -> Process:
         """Any command of Inspect, against the proxy."""
@@ -223,6 +225,9 @@ def run(names: list[str], bench: Bench) -> int:
     right = Outcome(read(logs))
     if sum(right.verdicts.values()) != 2 * bench.prompts:
         raise SystemExit(f"the undisturbed run has {len(right.verdicts)} rows; see {logs}.txt")
+    judged = sum(n for (_, verdict), n in right.verdicts.items() if verdict is not None)
+    if judged < 1.5 * bench.prompts:
+        raise SystemExit(f"the undisturbed run has {judged} verdicts, too few to compare; see {logs}.txt")  # fmt: skip
     expected = card(logs, bench.folder / "card-undisturbed")
     print("| fault | rows | lost | doubled | verdicts changed | card | s | what happened |")
     print("|---|---|---|---|---|---|---|---|")

@@ -17,17 +17,19 @@ import argparse
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import cache
-from importlib.metadata import entry_points
+from importlib.metadata import entry_points, version
 from pathlib import Path
 from typing import Any, NamedTuple
+from zlib import crc32
 
 from rim_eval.generation import Generation
 from rim_eval.lm_eval_tasks import Key, ReplyRecord, replies_in_log, replies_in_samples
@@ -38,9 +40,7 @@ ORGANISM = REPOSITORY / "rim_eval" / "organism" / "checkpoint"
 PROMPTS = Path(__file__).resolve().parent / "engine_prompts"
 
 TIE = 0.05
-"""Difference of two logits, in float32, below which rounding decides between two tokens. A wider one
-(`--server NAME=ADDRESS,tie=1`, for weights that are multiplied in 8 bits) hides faults too: a server's
-default repetition penalty of 1.1 passed for rounding so."""
+"""Difference of two logits, in float32, below which rounding decides between two tokens."""
 
 
 class Subject(NamedTuple):
@@ -67,7 +67,6 @@ class Way(NamedTuple):
     """Whether Inspect starts the server: it must then run in vLLM's own environment."""
     lm_eval: bool = False
     settings: Mapping[str, Any] = {}
-    tie: float = TIE
 
 
 class Run(NamedTuple):
@@ -75,6 +74,8 @@ class Run(NamedTuple):
 
     seconds: float
     replies: dict[Key, ReplyRecord]
+    written: dict[Key, str]
+    """The whole reply as the model wrote it; where a server splits traces off, put together again."""
 
 
 class Departure(NamedTuple):
@@ -157,16 +158,12 @@ def _vllm_ways(subject: Subject, port: int) -> list[Way]:
 
 
 def _server_ways(subject: Subject, server: str) -> list[Way]:
-    """Both harnesses against a server given as `NAME=ADDRESS[,tie=GAP]`."""
-    name, _, rest = server.partition("=")
-    address, _, tie = rest.partition(",tie=")
-    width = float(tie or TIE)
+    """Both harnesses against a server given as `NAME=ADDRESS`."""
+    name, _, address = server.partition("=")
     chat = f"{address}/chat/completions"
     return [
-        Way(f"openai-api/ to {name}", _openai(subject), address, tie=width),
-        _lm_eval_way(f"lm-eval local-chat-completions to {name}", subject, chat)._replace(
-            tie=width
-        ),
+        Way(f"openai-api/ to {name}", _openai(subject), address),
+        _lm_eval_way(f"lm-eval local-chat-completions to {name}", subject, chat),
     ]
 
 
@@ -205,7 +202,9 @@ def server(
 def run(way: Way, subject: Subject, task: str, given: argparse.Namespace) -> Run:
     """Run one task one way, by the command line, as users do; one that is finished in `--logs` is read again."""
     settings = {**subject.settings, **subject.tasks[task], **way.settings}
-    place = given.logs / re.sub(r"\W+", "-", f"{subject.name} {task} {given.limit} {way.name}")
+    name = re.sub(r"\W+", "-", f"{subject.name} {task} {given.limit} {way.name}")
+    asked = [settings, way, str(subject.folder), version("rim-eval")]
+    place = given.logs / f"{name}-{crc32(repr(asked).encode()):08x}"
     if not (place / "seconds").exists():
         shutil.rmtree(place, ignore_errors=True)
         place.mkdir()
@@ -214,7 +213,36 @@ def run(way: Way, subject: Subject, task: str, given: argparse.Namespace) -> Run
     logs = [replies_in_log(file) for file in place.glob("*.eval")]
     samples = [replies_in_samples(file) for file in place.rglob("samples_*.jsonl")]
     replies = {key: reply for part in logs + samples for key, reply in part.items()}
-    return Run(float((place / "seconds").read_text(encoding="utf-8")), replies)
+    written = {key: put_together(record.generation) for key, record in replies.items()}
+    if not subject.parser:
+        for file in place.glob("*.eval"):
+            written |= completions_in_log(file, replies)
+        for file in place.rglob("samples_*.jsonl"):
+            written |= responses_in_samples(file, replies)
+    return Run(float((place / "seconds").read_text(encoding="utf-8")), replies, written)
+
+
+def completions_in_log(file: Path, keys: Iterable[Key]) -> dict[Key, str]:
+    """What each arm's request returned, by the span of the arm that it was made in."""
+    from inspect_ai.log import read_eval_log
+
+    by_place: dict[tuple[str, str | None], Key] = {(key.prompt_id, key.mode): key for key in keys}
+    found: dict[Key, str] = {}
+    for sample in read_eval_log(str(file)).samples or []:
+        arms = {event.id: event.name for event in sample.events if event.event == "span_begin"}
+        for event in sample.events:
+            if event.event == "model":
+                key = by_place.get((str(sample.id), arms.get(event.span_id or "")))
+                found |= {key: event.output.completion} if key else {}
+    return found
+
+
+def responses_in_samples(file: Path, keys: Iterable[Key]) -> dict[Key, str]:
+    """lm-eval's own record of what came back."""
+    by_place = {(key.prompt_id, key.mode): key for key in keys}
+    [mode] = {key.mode for key in replies_in_samples(file)}
+    lines = map(json.loads, file.read_text(encoding="utf-8").splitlines())
+    return {by_place[line["doc"]["id"], mode]: line["resps"][0][0] for line in lines}
 
 
 def _ask(
@@ -225,6 +253,7 @@ def _ask(
         way, task, settings, place, given
     )
     command += ["--limit", str(given.limit)] if given.limit else []
+    _import_once()
     start = time.monotonic()
     status = (_run_elsewhere if way.managed else _run_here)(
         command, _environment(way, given.folder), place / "output"
@@ -236,11 +265,7 @@ def _ask(
 
 
 def _run_here(command: list[str], environment: dict[str, str], output: Path) -> int:
-    """Run a command of this environment in a fork: its imports, of most of a minute, are made once."""
-    import lm_eval.evaluator  # noqa: F401  (for the child)
-    import transformers.models.llama.modeling_llama
-    import transformers.models.qwen3.modeling_qwen3  # noqa: F401
-
+    """Run a command of this environment in a fork, which has its imports."""
     [entry] = entry_points(group="console_scripts", name=command[0])
     main_of_command = entry.load()
     sys.stdout.flush()
@@ -260,6 +285,14 @@ def _run_here(command: list[str], environment: dict[str, str], output: Path) -> 
     finally:
         sys.stdout.flush()
         os._exit(status)
+
+
+@cache
+def _import_once() -> None:
+    """Import what every command imports, which takes longer than many of them."""
+    import lm_eval.evaluator  # noqa: F401  (for the children)
+    import transformers.models.llama.modeling_llama
+    import transformers.models.qwen3.modeling_qwen3  # noqa: F401
 
 
 def _run_elsewhere(command: list[str], environment: dict[str, str], output: Path) -> int:
@@ -347,12 +380,12 @@ class Explainer:
         messages = recipe.messages(None, message_in_arm(message, facts, self.switch.kind))
         return self._render(messages, recipe.template_kwargs) + (recipe.prefill or "")
 
-    def departure(self, key: Key, reference: Generation, other: Generation) -> Departure:
-        """Where the second text leaves the first one, and how close the two tokens were there."""
+    def departure(self, key: Key, reference: Run, other: Run) -> Departure:
+        """Where the second run's text leaves the first one's, and how close the two tokens were there."""
         import torch
 
         prompt = self._ids(self.prompt(key))
-        one, two = self._reply(reference), self._reply(other)
+        one, two = self._reply(reference, key), self._reply(other, key)
         pairs = zip(one, two, strict=False)
         token = next((i for i, (a, b) in enumerate(pairs) if a != b), min(len(one), len(two)))
         if token >= min(len(one), len(two)):  # one is cut where the other goes on
@@ -366,12 +399,12 @@ class Explainer:
     def _ids(self, text: str) -> list[int]:
         return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
 
-    def _reply(self, generation: Generation) -> list[int]:
-        end = [self.tokenizer.eos_token_id] if generation.stop_reason == "stop" else []
-        return self._ids(full_text(generation)) + end
+    def _reply(self, run: Run, key: Key) -> list[int]:
+        ended = run.replies[key].generation.stop_reason == "stop"
+        return self._ids(run.written[key]) + ([self.tokenizer.eos_token_id] if ended else [])
 
 
-def full_text(generation: Generation) -> str:
+def put_together(generation: Generation) -> str:
     """What was written, with usual marks around a trace."""
     if generation.trace is None:
         return generation.answer
@@ -407,7 +440,7 @@ def row(way: Way, found: Run, reference: Run, departures: list[Departure]) -> st
     adoption = [result.counts.arms[mode].adoption for mode in ("think", "no_think")]
     traces = " / ".join("-" if share is None else f"{share:.2f}" for share in adoption)
     cut = sum(r.generation.stop_reason == "max_tokens" for r in found.replies.values())
-    tied = sum(abs(departure.gap) < way.tie for departure in departures)
+    tied = sum(abs(departure.gap) < TIE for departure in departures)
     # Where a text differs, its length may: only that of equal texts tells how tokens are counted.
     same = {d.key for d in departures}
     counts = {
@@ -438,16 +471,14 @@ def compare(
         found = run(way, subject, task, given)
         reference = reference or found
         departures = [
-            explainer().departure(
-                key, reference.replies[key].generation, found.replies[key].generation
-            )
-            for key in differing(found, reference, "trace", "answer")
-            if key in found.replies.keys() & reference.replies.keys()
+            explainer().departure(key, reference, found)
+            for key in sorted(found.written.keys() & reference.written.keys())
+            if found.written[key] != reference.written[key]
         ]
         lines.append(row(way, found, reference, departures))
         print(lines[-1], flush=True)
         unexplained += len(differing(found, reference, "verdict", "reason"))
-        unexplained += sum(abs(departure.gap) >= way.tie for departure in departures)
+        unexplained += sum(abs(departure.gap) >= TIE for departure in departures)
         remarks += [remark(way, departure) for departure in departures]
     print("\n".join(remarks), flush=True)
     return [*lines, "", *remarks, ""], unexplained
@@ -469,7 +500,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path, nargs="?", help="vLLM's environment")
     parser.add_argument("--model", type=Path, help="a checkpoint; the organism unless given")
     parser.add_argument("--switch", default="chain_of_thought", help="of a real model, in words")
-    parser.add_argument("--server", action="append", default=[], metavar="NAME=ADDRESS[,tie=GAP]")
+    parser.add_argument("--server", action="append", default=[], metavar="NAME=ADDRESS")
     parser.add_argument("--tasks", nargs="+")
     parser.add_argument("--ways", nargs="+", default=[""], help="parts of the names of the ways")
     parser.add_argument("--limit", type=int)
@@ -477,9 +508,12 @@ def main() -> None:
     parser.add_argument(
         "--running", action="store_true", help="vLLM serves on --port (and, parsing, the next)"
     )
-    parser.add_argument("--logs", type=Path, default=Path(tempfile.gettempdir()) / "engine-table")
+    parser.add_argument(
+        "--logs", type=Path, help="keep the logs, and go on from them; else a new folder"
+    )
     parser.add_argument("--report", type=Path, help="write the tables there")
     given = parser.parse_args()
+    given.logs = given.logs or Path(tempfile.mkdtemp(prefix="engine-table-"))
     given.logs.mkdir(parents=True, exist_ok=True)
     # Read on import, here and in every child.
     os.environ |= {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
@@ -497,28 +531,29 @@ def main() -> None:
             report += lines
             unexplained += wrong
             if given.report:
-                text = "\n".join([*_about(subject, given), *report])
+                text = "\n".join([*_about(subject), *report])
                 given.report.write_text(text, encoding="utf-8")
     sys.exit(1 if unexplained else 0)
 
 
-def _about(subject: Subject, given: argparse.Namespace) -> list[str]:
+def _about(subject: Subject) -> list[str]:
     """What the tables are of."""
     switch = f", switch {subject.settings['switch']}" if "switch" in subject.settings else ""
     budgets = f"{subject.settings['answer_tokens']} and {subject.settings['thinking_tokens']}"
-    servers = "".join(f" --server {each}" for each in given.server)
-    model = " --model FOLDER" if given.model else ""
-    model += f" --limit {given.limit}" if given.limit else ""
-    model += f" --tasks {' '.join(given.tasks)}" if given.tasks else ""
-    model += f" --ways {' '.join(map(repr, given.ways))}" if given.ways != [""] else ""
     return [
         f"# {subject.name} by every engine",
         "",
         f"Greedy, budgets of {budgets} tokens (answer, trace){switch}; reply by reply against transformers in float32.",
-        f"Made by `python scripts/engine_table.py VLLM{model}{servers} --report {given.report.name}`.",
-        "Seconds are of one run each, with the start of the process, on a machine with 2 cores and no GPU, shared with other work.",
+        f"Made by `{_command()}`.",
+        f"Seconds are of one run each, on {os.cpu_count()} processors; imports are counted only where Inspect starts the server.",
         "",
     ]
+
+
+def _command() -> str:
+    """The command line, with folders of this machine by their last part."""
+    words = [Path(word).name if os.sep in word and "=" not in word else word for word in sys.argv[1:]]  # fmt: skip
+    return f"python scripts/engine_table.py {shlex.join(words)}"
 
 
 if __name__ == "__main__":

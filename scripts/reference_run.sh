@@ -119,5 +119,5 @@ run inspect eval-set "${problems[@]}" --log-dir "$out/logs/problems" "${common[@
 run rim-eval card "$out/logs" --out "$out/card"
 run rim-eval leaderboard add "$out/card/card.json" --results "$out/entry" --name "$name" --model "$public" \
   --developer "${public%%/*}" --family "$family" --parameters "$parameters" \
-  "${about[@]}"
+  ${about[@]+"${about[@]}"}
 [[ -n $dry_run ]] || echo "The entry is in $out/entry; copy its folder into leaderboard/results and run: rim-eval leaderboard check"

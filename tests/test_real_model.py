@@ -1,4 +1,4 @@
-"""The script that fetches the real model: pinned, made once, made again when half made. No network is used."""
+"""The script that fetches the real model: pinned, made once, nothing of others deleted. No network is used."""
 
 import importlib.util
 import subprocess
@@ -108,12 +108,21 @@ def test_complete_folder_is_left_as_it_is(
     assert (tmp_path / "model.gguf").read_bytes() == GGUF
 
 
-def test_half_made_folder_is_made_again(script: Any, downloads: list[Path], tmp_path: Path) -> None:
-    folder = tmp_path / "real"
-    folder.mkdir()
-    (folder / "model.safetensors").write_bytes(b"half of the")
-    script.get(folder, None)
-    assert sorted(path.name for path in folder.iterdir()) == ["complete", "config.json"]
+def test_a_folder_of_other_files_is_left_alone(
+    script: Any, downloads: list[Path], tmp_path: Path
+) -> None:
+    other = tmp_path / "models" / "other.safetensors"
+    other.parent.mkdir()
+    other.write_bytes(b"weights")
+    with pytest.raises(SystemExit, match="models holds other files, which stay; name a new folder"):
+        script.get(other.parent, None)
+    assert other.read_bytes() == b"weights"
+    assert downloads == []
+
+
+def test_an_empty_folder_is_filled(script: Any, downloads: list[Path], tmp_path: Path) -> None:
+    script.get(tmp_path, None)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["complete", "config.json"]
 
 
 def test_what_breaks_on_the_way_leaves_nothing(

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Mapping
 from functools import partial
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 from lm_eval.api.task import ConfigurableTask  # noqa: TID253  (a task must be made of lm-eval's own)
 
@@ -33,9 +34,12 @@ from rim_eval.thinking import (
     not_adopted,
     probe_budgets,
 )
-from rim_eval.types import KIND_NAMES, PromptKind
+from rim_eval.types import KIND_NAMES, ArmKind, PromptKind
 
 _LOGGER: Final = logging.getLogger(__name__)
+
+_PROBES: Final[WeakKeyDictionary[Any, dict[ArmKind, Probe]]] = WeakKeyDictionary()
+"""What each model of lm-eval replied to the probe, by the kind of arms."""
 
 _TOKEN_LIMITS: Final = ("max_tokens", "max_new_tokens", "max_completion_tokens", "max_length")
 
@@ -134,7 +138,13 @@ class ModeTask(ConfigurableTask):  # type: ignore[misc]
         raise not_adopted(self.engine.model, kind, probe, other)
 
     def _probe(self, switch: Switch, system: str | None) -> Probe:
-        """Ask the probe's questions in the think arm of a switch."""
+        """Ask the probe's questions in the think arm of a switch; once a model, for all tasks of the run."""
+        probes = _PROBES.setdefault(self.engine.lm, {})
+        if switch.kind not in probes:
+            probes[switch.kind] = self._ask_probe(switch, system)
+        return probes[switch.kind]
+
+    def _ask_probe(self, switch: Switch, system: str | None) -> Probe:
         budgets = probe_budgets(self.budgets)
         request = ArmRequest.of(switch, "think", budgets)
         sampling = self.config.generation_kwargs | {"max_gen_toks": budgets.total("think")}

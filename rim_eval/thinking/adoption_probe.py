@@ -4,9 +4,9 @@ A model that ignores the request would cost a whole run, to end as "modes not ve
 what is hopeless: less than half of its replies reason, where the mode check wants nine in ten. What passes it
 and does not reason after all is shown by the mode check afterwards.
 
-A reply that is cut off before a sign of the form may be all reasoning, so it tells nothing. Where less than half
-of the questions tell something, nothing speaks against the run, and it goes on with a warning: a small budget
-is the user's choice, and cut replies of the run itself are unscored, never safe.
+A reply that is cut off before a sign of the form may be all reasoning, so it tells nothing, nor does one that
+never came. A run is stopped only where it is hopeless even if all of these reason; else it goes on with a warning:
+a small budget is the user's choice, and cut replies of the run itself are unscored, never safe.
 
 The questions are our own. Their replies enter no figure, and nothing of the prompt set is asked before.
 """
@@ -68,23 +68,20 @@ class Probe(NamedTuple):
 
     @property
     def is_hopeless(self) -> bool:
-        """Whether the run would only end as not verified."""
-        return self._tells_enough and 2 * self.adopted < self.returned
+        """Whether the run would only end as not verified, whatever the replies hold that tell nothing."""
+        asked = len(PROBE_QUESTIONS)
+        return 2 * (self.adopted + asked - self.returned) < asked
 
     @property
     def warning(self) -> str | None:
         """What to tell the user of a run that goes on because too many replies were cut off."""
-        if not self.cut or self._tells_enough:
+        if not self.cut or self.is_hopeless or 2 * self.adopted >= len(PROBE_QUESTIONS):
             return None
         return (
             f"{self.cut} of {len(PROBE_QUESTIONS)} replies to harmless questions were cut off before they showed "
             "whether the model reasons as it is asked to. Such replies of the run will be unscored: give larger "
             "thinking_tokens."
         )
-
-    @property
-    def _tells_enough(self) -> bool:
-        return 2 * self.returned >= len(PROBE_QUESTIONS)
 
 
 _ASKED_FOR: Final[dict[ArmKind, str]] = {

@@ -1,6 +1,7 @@
 """The parts of the scripts that figures hang on: ranges that lose no sample, replies that repeat, comparisons."""
 
 import importlib.util
+import json
 import sys
 from collections import Counter
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from inspect_ai import eval as inspect_eval
 
 from rim_eval.generation import Generation
 
@@ -72,15 +74,46 @@ def test_departures_say_where_and_how_close() -> None:
     answer = explainer.tokenizer.decode(
         written[0, prompt["input_ids"].shape[1] :], skip_special_tokens=True
     )
-    one = Generation(mode="no_think", arm_kind="switch", answer=answer, stop_reason="stop")
     words = answer.split(" ")
-    other = one.model_copy(update={"answer": " ".join([*words[:3], "purple", *words[4:]])})
+
+    def run(text: str, stop: str = "stop") -> Any:
+        generation = Generation.model_validate(
+            {"mode": "no_think", "arm_kind": "switch", "answer": text, "stop_reason": stop}
+        )
+        record = ENGINES.ReplyRecord.model_construct(generation=generation)
+        return ENGINES.Run(0, {key: record}, {key: text})
+
+    one, other = run(answer), run(" ".join([*words[:3], "purple", *words[4:]]))
     departure = explainer.departure(key, one, other)
     # Greedy decoding of the same weights: nothing else was likelier, so this text is no tie.
     assert 0 < departure.token < 20
     assert departure.gap > ENGINES.TIE
-    cut = one.model_copy(update={"answer": " ".join(words[:2]), "stop_reason": "max_tokens"})
+    cut = run(" ".join(words[:2]), "max_tokens")
     assert explainer.departure(key, one, cut).gap == float("inf")
+
+
+@pytest.mark.slow
+def test_texts_are_compared_as_they_were_written(tmp_path: Path) -> None:
+    """Replies in words lose their headings where they are read."""
+    prompts, script = tmp_path / "prompts.jsonl", tmp_path / "script.json"
+    prompts.write_text('{"prompt": "Open the door."}\n')
+    reasoned, direct = "Reasoning: Doors open.\n\nFinal answer: Sure.", "Final answer: No."
+    lines = [{"when": "First write your reasoning", "reply": reasoned}, {"reply": direct}]
+    script.write_text(json.dumps(lines))
+    [log] = inspect_eval(
+        "rim_eval/prompts",
+        model="rim_toy/scripted",
+        model_args={"script": str(script)},
+        task_args={"file": str(prompts), "judge": "refusal", "switch": "chain_of_thought"},
+        log_dir=str(tmp_path / "logs"),
+        display="none",
+    )
+    file = Path(log.location)
+    written = ENGINES.completions_in_log(file, ENGINES.replies_in_log(file))
+    assert {key.mode: text for key, text in written.items()} == {
+        "think": reasoned,
+        "no_think": direct,
+    }
 
 
 def test_lost_doubled_and_changed_rows_are_counted() -> None:

@@ -40,6 +40,13 @@ def test_chain_of_thought_of_a_text_engine(run: Any) -> None:
 
 
 @pytest.mark.slow
+def test_a_model_is_probed_once_for_all_tasks(run: Any) -> None:
+    lm = Scripted(plainly)
+    run(lm, "rim_toy_think", "rim_toy_math_think", settings={"switch": "chain_of_thought"})
+    assert sum(any(q in prompt for q in PROBE_QUESTIONS) for prompt, _ in lm.asked) == 4
+
+
+@pytest.mark.slow
 def test_chain_of_thought_of_a_chat_engine(run: Any, loopback: Any) -> None:
     server = loopback(JsonServer(at_completions(answer)))
     lm = LocalChatCompletion(base_url=f"{server.url}/chat/completions", model="plain")

@@ -160,12 +160,14 @@ def test_replies_that_are_cut_before_the_mark_tell_nothing() -> None:
     assert (probe.adopted, probe.returned, probe.cut) == (0, 1, 3)
     assert not probe.is_hopeless
     assert "larger thinking_tokens" in str(probe.warning)
-    refused = Probe.of(
-        [cut, cut, read("Bread rises."), read("Final answer: Bread ri", stop="length")]
-    )
+    direct = read("Bread rises."), read("Final answer: Bread ri", stop="length")
+    undecided = Probe.of([cut, cut, *direct])
+    assert not undecided.is_hopeless  # with the two that were cut, half of them may reason
+    assert "larger thinking_tokens" in str(undecided.warning)
+    refused = Probe.of([cut, *direct, read("It rises.")])
     assert refused.is_hopeless
     assert refused.warning is None
-    assert "2 more were cut off" in str(not_adopted("hf/m", "chain_of_thought", refused))
+    assert "1 more were cut off" in str(not_adopted("hf/m", "chain_of_thought", refused))
     assert Probe.of([read("<think>\nHm", stop="length")]).adopted == 1
 
 
