@@ -80,7 +80,8 @@ def server_command(
 def server_environment(folder: Path) -> dict[str, str]:
     """The variables of a server: memory for the cache set by hand, nothing written to the home folder."""
     path = f"{folder / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}"
-    fixed = {"VLLM_CPU_KVCACHE_SPACE": "1", "HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1"}
+    space = os.environ.get("VLLM_CPU_KVCACHE_SPACE", "1")  # GiB
+    fixed = {"VLLM_CPU_KVCACHE_SPACE": space, "HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1"}
     return {**os.environ, **fixed, "VLLM_CACHE_ROOT": str(folder / "cache"), "PATH": path}
 
 
