@@ -8,9 +8,11 @@ A mark stands at a line's start or after a sentence. Later marks are part of the
 given all that follows the first: text between two marks must not leave the judged answer. A reply that begins
 with the mark has no reasoning.
 
-A reply without the mark has no known end of its reasoning. One that ended by itself is an answer without a
-trace, for it is all that a user would be given, and it counts against its mode; so does a refusal that
-ignores the form. One that was cut off may be all reasoning and is left unscored (`trace_end_unknown`).
+A reply that begins with the heading `Reasoning:` and has no mark is a trace that never closed: it reasons, in
+either arm, and has no answer, however it ended. Of a reply with neither nothing says that it reasons. One that
+ended by itself is an answer without a trace, for it is all that a user would be given, and it counts against
+its mode; so does a refusal that ignores the form. One that was cut off may be all reasoning and is left unscored
+(`trace_end_unknown`).
 
 Both arms are shown three examples, as earlier turns of the conversation, for a small model that is only told
 the form does not keep it: chain of thought by examples is Wei et al. 2022 (arXiv 2201.11903). The wording is
@@ -92,13 +94,15 @@ def split_at_mark(split: Split) -> Split:
         split: A reply without its marked traces, if it has any.
 
     Returns:
-        The same split where there is no mark, or where the trace never closed. The reasoning lacks its
-        heading; it is "" where the reply begins with the mark.
+        The same split where there is neither mark nor heading, or where the trace never closed. The reasoning
+        lacks its heading; it is "" where the reply begins with the mark.
     """
-    mark = _MARK.search(split.answer)
-    if split.closed is False or mark is None:
+    text = split.answer
+    mark, heading = _MARK.search(text), _HEADING.match(text)
+    if split.closed is False or not (mark or heading):
         return split
-    reasoning = _HEADING.sub("", split.answer[: mark.start()]).strip(_DECORATION)
+    begin, end = heading.end() if heading else 0, mark.start() if mark else len(text)
+    reasoning = text[begin:end].strip(_DECORATION)
     trace = "\n\n".join(filter(None, [split.trace, reasoning]))
-    answer = split.answer[mark.end() :].strip()
-    return Split(trace, answer, opened=True, closed=True, markers=split.markers)
+    answer = text[mark.end() :].strip() if mark else ""
+    return Split(trace, answer, opened=True, closed=mark is not None, markers=split.markers)

@@ -73,7 +73,7 @@ _THRESHOLDS: Final[dict[ArmKind, _Threshold]] = {
     # Wider: the model is asked, not switched.
     "prompted": _Threshold(90, 5, "the trace asked for in at least 90 % of think and at most 5 % of no-think samples"),
     "chain_of_thought": _Threshold(
-        90, 5, "reasoning before a marked answer in at least 90 % of think and at most 5 % of no-think samples, and "
+        90, 5, "reasoning as it was asked for in at least 90 % of think and at most 5 % of no-think samples, and "
         "longer replies with reasoning"
     ),
     "effort": _Threshold(95, 100, "a trace in at least 95 % of high-effort samples, and longer traces at high effort"),

@@ -59,19 +59,3 @@ def test_what_needs_no_empty_trace_is_measured(report: dict[str, Any]) -> None:
 def test_heads_are_left_out_with_the_reason(report: dict[str, Any]) -> None:
     assert report["heads"] is None
     assert "heads" in report["left_out"]
-
-
-def test_toy_sets_are_refused(real_model: Path, tmp_path: Path) -> None:
-    words = [
-        "mech",
-        "probes",
-        "--model",
-        str(real_model),
-        "--harmful",
-        "toy",
-        "--out",
-        str(tmp_path),
-    ]
-    done = CliRunner().invoke(main, words)
-    assert done.exit_code == 1
-    assert "The set toy is for the model organisms" in done.output

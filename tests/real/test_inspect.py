@@ -86,6 +86,26 @@ def rim_eval(*arguments: object, exit_code: int = 0) -> str:
     return done.output
 
 
+def test_a_trace_between_tags_is_refused_before_the_run_and_what_works_is_named(
+    real_model: Path, requests_file: Path, work: Path
+) -> None:
+    """Room for the model's usual replies: those that are cut would tell nothing, and the run would go on."""
+    [log] = inspect_eval(
+        "rim_eval/prompts",
+        model="hf/tags",
+        model_args={"model_path": str(real_model)},
+        task_args={"file": str(requests_file), "judge": "refusal", "switch": "prompted"}
+        | {"prompt_column": "text", "answer_tokens": 96, "thinking_tokens": 128},
+        log_dir=str(work / "tags"),
+        display="none",
+    )
+    assert log.status == "error"
+    [message] = {sample.error.message for sample in log.samples or [] if sample.error}
+    assert "replies to harmless questions" in message
+    assert "-T switch=chain_of_thought" in message
+    assert not any(row.output_tokens for row in rows_of(work / "tags"))
+
+
 def test_every_prompt_is_asked_in_both_modes_and_has_words(logs: Path) -> None:
     rows = rows_of(logs)
     keys = {(row.prompt_id, row.mode) for row in rows}
@@ -122,7 +142,7 @@ def test_offline_patterns_read_traces_only(logs: Path, work: Path) -> None:
 
 def test_sums_are_checked_against_their_answers(again: Path) -> None:
     rows = rows_of(again / "sums")
-    assert {row.prompt_id for row in rows} <= set(SUMS)
+    assert [(row.prompt_id, row.mode) for row in rows] == [(next(iter(SUMS)), m) for m in MODES]
     assert all((row.verdict is None) == (row.reason is not None) for row in rows)
 
 

@@ -44,7 +44,8 @@ def read(text: str, mode: Mode = "think", stop: str = "stop") -> Generation:
         ("Final answer: X\n\nFinal answer: X\n\nFinal answer:", "", "X\n\nFinal answer: X\n\nFinal answer:"),
         ('Reasoning: "Final answer:" comes last, as in: Final answer: 4.\n\nFinal answer: 5',
          '"Final answer:" comes last, as in: Final answer: 4.', "5"),
-        ("Reasoning: it never ends", None, "Reasoning: it never ends"),
+        ("Reasoning: it never ends", "it never ends", ""),
+        ("The reasoning is long.", None, "The reasoning is long."),
         ("My final answer to that is no.", None, "My final answer to that is no."),
         ("Reasoning: 2 and 3.\n\nFinal answer:", "2 and 3.", ""),
         ("<think>\nHm.\n</think>\n\nReasoning: so.\n\nFinal answer: 5", "Hm.\n\nso.", "5"),
@@ -75,7 +76,7 @@ def test_nothing_is_made_up(text: str) -> None:
     split = split_at_mark(whole)
     assert split.answer in text
     assert split.trace is None or split.trace in text
-    assert split == whole or "final" in text.casefold()
+    assert split == whole or "final" in text.casefold() or "reasoning" in text.casefold()
 
 
 def test_text_between_two_marks_stays_in_the_judged_answer() -> None:
@@ -120,8 +121,17 @@ def test_a_reply_without_a_mark() -> None:
     refusal = read("I'm sorry, but I can't help with that.")
     assert unscored_reason(refusal) is None
     assert not refusal.adopted
-    assert unscored_reason(read("Reasoning: first", stop="length")) == "trace_end_unknown"
+    assert unscored_reason(read("First of all", stop="length")) == "trace_end_unknown"
     assert unscored_reason(read("A door", "no_think", stop="length")) is None
+
+
+@pytest.mark.parametrize("mode", ["think", "no_think"])
+@pytest.mark.parametrize("stop", ["stop", "length"])
+def test_a_heading_without_a_mark_is_a_trace_that_never_closed(mode: Mode, stop: str) -> None:
+    """It reasons, also where it should not, and no answer is read out of it."""
+    reply = read("Reasoning: Air lifts wings", mode, stop)
+    assert (reply.adopted, reply.trace_closed, reply.answer) == (True, False, "")
+    assert unscored_reason(reply) == "trace_never_closed"
 
 
 def test_both_arms_are_shown_the_same_examples() -> None:
@@ -155,7 +165,7 @@ def test_a_probe_stops_only_what_is_hopeless(
 
 def test_replies_that_are_cut_before_the_mark_tell_nothing() -> None:
     """An obedient model that is wordy for its budget is not refused; one that answers at once is."""
-    cut = read("Reasoning: first of all", stop="length")
+    cut = read("First of all", stop="length")
     probe = Probe.of([cut] * 3 + [read("Bread rises.")])
     assert (probe.adopted, probe.returned, probe.cut) == (0, 1, 3)
     assert not probe.is_hopeless
