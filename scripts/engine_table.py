@@ -67,6 +67,8 @@ class Way(NamedTuple):
     """Whether Inspect starts the server: it must then run in vLLM's own environment."""
     lm_eval: bool = False
     settings: Mapping[str, Any] = {}
+    body: Mapping[str, Any] = {}
+    """Further fields of each request."""
 
 
 class Run(NamedTuple):
@@ -98,7 +100,7 @@ def organism() -> Subject:
 
 def real(folder: Path, switch: str) -> Subject:
     """A real model on prompts that are harmless; budgets are small, so that some replies are cut."""
-    settings = {"answer_tokens": 48, "thinking_tokens": 48, "switch": switch}
+    settings = {"answer_tokens": 64, "thinking_tokens": 96, "switch": switch}
     requests = {"file": str(PROMPTS / "requests.jsonl"), "kind": "benign", "id_column": "id"}
     problems = {"file": str(PROMPTS / "problems.jsonl"), "kind": "reasoning", "id_column": "id"}
     tasks = {"requests": requests, "problems": problems | {"target_column": "target"}}
@@ -158,13 +160,15 @@ def _vllm_ways(subject: Subject, port: int) -> list[Way]:
 
 
 def _server_ways(subject: Subject, server: str) -> list[Way]:
-    """Both harnesses against a server given as `NAME=ADDRESS`."""
-    name, _, address = server.partition("=")
-    chat = f"{address}/chat/completions"
-    return [
+    """Both harnesses against a server given as `NAME=ADDRESS`, or `NAME=ADDRESS,{"field": value}`."""
+    name, _, rest = server.partition("=")
+    address, _, fields = rest.partition(",")
+    chat, body = f"{address}/chat/completions", json.loads(fields or "{}")
+    chosen = [
         Way(f"openai-api/ to {name}", _openai(subject), address),
         _lm_eval_way(f"lm-eval local-chat-completions to {name}", subject, chat),
     ]
+    return [way._replace(body=body) for way in chosen]
 
 
 def _openai(subject: Subject) -> list[str]:
@@ -307,6 +311,7 @@ def _inspect_command(
     name = "prompts" if "file" in settings else task
     command = [inspect, "eval", f"rim_eval/{name}", *way.model]
     command += ["--log-dir", str(place), "--display", "none"]
+    command += ["--extra-body", json.dumps(way.body)] if way.body else []
     return command + [f"-T{name}={value}" for name, value in settings.items()]
 
 
@@ -319,6 +324,8 @@ def _lm_eval_command(
     command += ["--tasks", f"rim_{name}_think,rim_{name}_no_think", "--apply_chat_template"]
     command += ["--include_path", str(REPOSITORY / "tasks"), "--log_samples"]
     command += ["--output_path", str(place), "--metadata", json.dumps({"rim_eval": settings})]
+    if way.body:
+        command += ["--gen_kwargs", ",".join(f"{name}={value}" for name, value in way.body.items())]
     return [*command, *(["--device", "cpu", "--batch_size", "8"] if model == "hf" else [])]
 
 
@@ -500,7 +507,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path, nargs="?", help="vLLM's environment")
     parser.add_argument("--model", type=Path, help="a checkpoint; the organism unless given")
     parser.add_argument("--switch", default="chain_of_thought", help="of a real model, in words")
-    parser.add_argument("--server", action="append", default=[], metavar="NAME=ADDRESS")
+    parser.add_argument("--server", action="append", default=[], metavar="NAME=ADDRESS[,JSON]")
     parser.add_argument("--tasks", nargs="+")
     parser.add_argument("--ways", nargs="+", default=[""], help="parts of the names of the ways")
     parser.add_argument("--limit", type=int)
