@@ -70,6 +70,12 @@ def table(seconds: dict[str, str]) -> str:
     return "\n".join(lines)
 
 
+def machine() -> str:
+    """What the times were measured on, as a sentence."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return f"Measured with {os.cpu_count()} processors and {memory:.0f} GiB of memory."
+
+
 def between(page: str) -> tuple[str, str, str]:
     """The page before, in and after the table's marks."""
     head, _, rest = page.partition(BEGIN)
@@ -106,7 +112,9 @@ def main() -> None:
     print(table(seconds))
     if options.write:
         head, _, tail = between(page)
-        options.write.write_text(f"{head}{BEGIN}\n{table(seconds)}\n{END}{tail}", encoding="utf-8")
+        options.write.write_text(
+            f"{head}{BEGIN}\n{table(seconds)}\n\n{machine()}\n{END}{tail}", encoding="utf-8"
+        )
 
 
 if __name__ == "__main__":
