@@ -1,6 +1,7 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -57,14 +58,20 @@ def choose(page: Browser, control: str, value: str) -> list[str]:
     return ids
 
 
-def rows(site: Path) -> dict[str, dict[str, object]]:
+def rows(site: Path) -> dict[str, dict[str, Any]]:
     data = json.loads((site / "data" / "leaderboard.json").read_text(encoding="utf-8"))
     return {row["id"]: row for row in data["rows"]}
 
 
-def change(row: dict[str, object], kind: str) -> float:
-    found = [s for s in row["sets"] if s["kind"] == kind]  # type: ignore[attr-defined]
-    return float(found[0]["difference"][0])
+def shown_set(row: dict[str, Any]) -> Any:
+    """The harmful set that a row stands for."""
+    return next(s for s in row["sets"] if (s["dataset"], s["kind"]) == (row["harmful"], "harmful"))
+
+
+def change(row: dict[str, Any], kind: str) -> float:
+    if kind == "harmful":
+        return float(shown_set(row)["difference"][0])
+    return float(next(s for s in row["sets"] if s["kind"] == kind)["difference"][0])
 
 
 def test_default_order_is_the_misalignment_change_with_its_interval(
@@ -72,7 +79,7 @@ def test_default_order_is_the_misalignment_change_with_its_interval(
 ) -> None:
     shown = choose(page, "search", "")
     changes = [change(rows(site)[name], "harmful") for name in shown]
-    assert len(shown) == len(rows(site)) == 47
+    assert len(shown) == len(rows(site)) > 44
     assert changes == sorted(changes, reverse=True)
     first = page.run("return document.querySelector('#body tr').innerText")
     assert " to " in first
@@ -135,7 +142,7 @@ def test_size_filter(site: Path, page: Browser) -> None:
 
 
 def test_both_directions_are_counted_side_by_side(site: Path, page: Browser) -> None:
-    shows = [row["sets"][0]["shows"] for row in rows(site).values()]  # type: ignore[index]
+    shows = [shown_set(row)["shows"] for row in rows(site).values()]
     tallies = page.run(
         "return [...document.querySelectorAll('#tallies button')].map("
         "b => [b.dataset.show, +b.firstChild.textContent, b.getBoundingClientRect().width])"
@@ -242,7 +249,9 @@ def test_controls_have_names_and_keys_reach_them(page: Browser) -> None:
 
 
 def test_a_long_list_comes_in_parts(site: Path, page: Browser) -> None:
+    everything = len(rows(site))
     assert len(page.run(VISIBLE)) == 25
-    assert page.run("return document.getElementById('more').innerText") == "Show 22 more"
+    more = page.run("return document.getElementById('more').innerText")
+    assert more == f"Show {everything - 25} more"
     page.run("document.getElementById('more').click()")
-    assert len(page.run(VISIBLE)) == 47
+    assert len(page.run(VISIBLE)) == everything

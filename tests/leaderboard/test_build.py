@@ -17,6 +17,8 @@ from rim_eval.paths import leaderboard_dir
 
 from .conftest import Submission
 
+SHIPPED = check_paths([leaderboard_dir() / "results"]).entries
+
 
 def build(*arguments: str) -> str:
     result = CliRunner().invoke(main, ["leaderboard", "build", *arguments])
@@ -27,7 +29,7 @@ def build(*arguments: str) -> str:
 @pytest.mark.slow
 def test_the_command_builds_everything_that_the_pages_link_to(tmp_path: Path) -> None:
     out = tmp_path / "site"
-    assert "2 entries" in build("--out", str(out))
+    assert f"{len(SHIPPED)} entries" in build("--out", str(out))
     for page in [out / "index.html", *(out / "models").glob("*.html")]:
         for link in re.findall(r'(?:href|src)="([^"#]+)', page.read_text(encoding="utf-8")):
             if not link.startswith(("https:", "data:")):
@@ -62,7 +64,7 @@ def test_the_site_says_that_organisms_are_no_findings(tmp_path: Path) -> None:
     build("--out", str(out), "--no-card-pages")
     index = (out / "index.html").read_text(encoding="utf-8")
     assert "are no findings about real models" in index
-    assert "No real model has been submitted yet" in index
+    assert "No real model has been submitted yet" not in index
     for name in ("organism", "organism-planted"):
         page = (out / "models" / f"{name}.html").read_text(encoding="utf-8")
         assert "No finding about real models" in page
@@ -70,7 +72,7 @@ def test_the_site_says_that_organisms_are_no_findings(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_figures_on_the_site_are_the_cards(tmp_path: Path) -> None:
-    entry = check_paths([leaderboard_dir() / "results"]).entries[0]
+    [entry] = [each for each in SHIPPED if each.model.model == "organism"]
     shown = entry.card.find(entry.card.primary, "harmful")
     assert shown is not None
     difference, think = shown.figures.difference, shown.figures.think
@@ -89,7 +91,7 @@ def test_figures_on_the_site_are_the_cards(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_site_shows_what_the_card_says(rows: Any) -> None:
     """b = 11, c = 3: the interval lies above 0, but the exact test's p is 0.057: no change is shown."""
-    model = check_paths([leaderboard_dir() / "results"]).entries[0].model
+    model = SHIPPED[0].model
     arms = {"think": [1] * 11 + [0] * 89, "no_think": [0] * 11 + [1] * 3 + [0] * 86}
     card = make_card(Table(from_rows(rows(**arms))))
     [found] = entry_row(Entry("folder", "name", model, card)).sets
@@ -104,7 +106,7 @@ def test_data_can_be_downloaded_as_a_table(tmp_path: Path) -> None:
     build("--out", str(out), "--no-card-pages")
     with (out / "data" / "leaderboard.csv").open(encoding="utf-8", newline="") as file:
         lines = list(csv.DictReader(file))
-    assert len(lines) == 2 * 3 + 4 * 2
+    assert len(lines) == sum(len(entry.card.sets) for entry in SHIPPED) + 4 * 2
     planted = next(line for line in lines if line["model"] == "Qwen/Qwen3-4B" and line["kind"] == "harmful")  # fmt: skip
     assert (planted["no_think_percent"], planted["think_percent"]) == ("15.39", "22.94")
     assert planted["difference_lower"] == ""
