@@ -129,10 +129,10 @@ class Bench:
         return self.launch(line, logs)
 
     def _task(self) -> list[str]:
-        budgets = ["-T", "answer_tokens=48", "-T", "thinking_tokens=96"]
         if self.model == ORGANISM:
-            return ["rim_eval/toy", *budgets]
-        words = [*budgets, "-T", "judge=refusal", "-T", "switch=chain_of_thought"]
+            return ["rim_eval/toy", "-T", "answer_tokens=48", "-T", "thinking_tokens=96"]
+        words = ["-T", "judge=refusal", "-T", "switch=chain_of_thought"]
+        words += ["-T", "answer_tokens=96", "-T", "thinking_tokens=192"]
         return ["rim_eval/prompts", "-T", f"file={self.questions}", *words]
 
     def launch(self, line: list[str], logs: Path) -> Process:
@@ -226,7 +226,7 @@ def run(names: list[str], bench: Bench) -> int:
     if sum(right.verdicts.values()) != 2 * bench.prompts:
         raise SystemExit(f"the undisturbed run has {len(right.verdicts)} rows; see {logs}.txt")
     judged = sum(n for (_, verdict), n in right.verdicts.items() if verdict is not None)
-    if judged < 1.5 * bench.prompts:
+    if judged <= bench.prompts:  # no more than one mode's
         raise SystemExit(f"the undisturbed run has {judged} verdicts, too few to compare; see {logs}.txt")  # fmt: skip
     expected = card(logs, bench.folder / "card-undisturbed")
     print("| fault | rows | lost | doubled | verdicts changed | card | s | what happened |")
