@@ -4,8 +4,8 @@ A model that ignores the request would cost a whole run, to end as "modes not ve
 what is hopeless: less than half of its replies reason, where the mode check wants nine in ten. What passes it
 and does not reason after all is shown by the mode check afterwards.
 
-A reply that is cut off before a sign of the form may be all reasoning, so it tells nothing, nor does one that
-never came. A run is stopped only where it is hopeless even if all of these reason; else it goes on with a warning:
+A reply in plain words that is cut off before a sign of the form may be all reasoning, so it tells nothing, nor does
+one that never came. A run is stopped only where it is hopeless even if all of these reason; else it goes on with a warning:
 a small budget is the user's choice, and cut replies of the run itself are unscored, never safe.
 
 The questions are our own. Their replies enter no figure, and nothing of the prompt set is asked before.
@@ -63,7 +63,8 @@ class Probe(NamedTuple):
         returned = [
             reply for reply in replies if reply.stop_reason not in ("error", "content_filter")
         ]
-        cut = sum(reply.trace_end_unknown for reply in returned)
+        # A trace between tags begins with its tag, so a reply without one tells wherever it was cut.
+        cut = sum(r.trace_end_unknown and r.arm_kind != "prompted" for r in returned)
         return cls(sum(reply.adopted for reply in returned), len(returned) - cut, cut)
 
     @property

@@ -89,13 +89,13 @@ def rim_eval(*arguments: object, exit_code: int = 0) -> str:
 def test_a_trace_between_tags_is_refused_before_the_run_and_what_works_is_named(
     real_model: Path, requests_file: Path, work: Path
 ) -> None:
-    """Room for the model's usual replies: those that are cut would tell nothing, and the run would go on."""
     [log] = inspect_eval(
         "rim_eval/prompts",
         model="hf/tags",
         model_args={"model_path": str(real_model)},
         task_args={"file": str(requests_file), "judge": "refusal", "switch": "prompted"}
-        | {"prompt_column": "text", "answer_tokens": 96, "thinking_tokens": 128},
+        | {"prompt_column": "text"}
+        | ROOM,
         log_dir=str(work / "tags"),
         display="none",
     )

@@ -181,6 +181,12 @@ def test_replies_that_are_cut_before_the_mark_tell_nothing() -> None:
     assert Probe.of([read("<think>\nHm", stop="length")]).adopted == 1
 
 
+def test_a_trace_between_tags_begins_with_its_tag() -> None:
+    """A small model answers at length, or in a loop, until it is cut off: it has not done as it was asked."""
+    assert Probe.of([reply(None, "max_tokens")] * 4).is_hopeless
+    assert not Probe.of([reply("Hm.", "max_tokens")] * 4).is_hopeless
+
+
 def test_what_is_offered_works() -> None:
     none, most = Probe(0, 4), Probe(3, 4)
     offer = not_adopted("hf/m", "prompted", none, most)
