@@ -214,15 +214,17 @@ def run(way: Way, subject: Subject, task: str, given: argparse.Namespace) -> Run
         place.mkdir()
         seconds = _ask(way, task, settings, place, given)
         (place / "seconds").write_text(str(seconds), encoding="utf-8")
-    logs = [replies_in_log(file) for file in place.glob("*.eval")]
-    samples = [replies_in_samples(file) for file in place.rglob("samples_*.jsonl")]
-    replies = {key: reply for part in logs + samples for key, reply in part.items()}
-    written = {key: put_together(record.generation) for key, record in replies.items()}
-    if not subject.parser:
-        for file in place.glob("*.eval"):
-            written |= completions_in_log(file, replies)
-        for file in place.rglob("samples_*.jsonl"):
-            written |= responses_in_samples(file, replies)
+    replies: dict[Key, ReplyRecord] = {}
+    written: dict[Key, str] = {}
+    readers = ("*.eval", replies_in_log, completions_in_log), ("samples_*.jsonl", replies_in_samples, responses_in_samples)  # fmt: skip
+    for pattern, read, read_texts in readers:
+        for file in place.rglob(pattern):
+            found = read(file)
+            replies |= found
+            if subject.parser:
+                written |= {key: put_together(each.generation) for key, each in found.items()}
+            else:
+                written |= read_texts(file, found)
     return Run(float((place / "seconds").read_text(encoding="utf-8")), replies, written)
 
 
@@ -242,11 +244,9 @@ def completions_in_log(file: Path, keys: Iterable[Key]) -> dict[Key, str]:
 
 
 def responses_in_samples(file: Path, keys: Iterable[Key]) -> dict[Key, str]:
-    """lm-eval's own record of what came back."""
-    by_place = {(key.prompt_id, key.mode): key for key in keys}
-    [mode] = {key.mode for key in replies_in_samples(file)}
+    """lm-eval's own record of what came back; `keys` are the file's, in its order."""
     lines = map(json.loads, file.read_text(encoding="utf-8").splitlines())
-    return {by_place[line["doc"]["id"], mode]: line["resps"][0][0] for line in lines}
+    return {key: line["resps"][0][0] for key, line in zip(keys, lines, strict=True)}
 
 
 def _ask(

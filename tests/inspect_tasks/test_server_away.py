@@ -1,5 +1,6 @@
 """A server that is overloaded or restarting while a run starts: its switch is found later, not taken for missing."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from rim_eval.errors import RimError
 from rim_eval.inspect_tasks.switches import switch_for
 from tests.loopback import NOT_FOUND, Body, JsonServer, Reply
 
-STATUSES = (429, 502)
+STATUSES = (429, 500, 502, 503)
 
 
 class Vllm(JsonServer):
@@ -43,7 +44,10 @@ def model_at(server: JsonServer) -> Any:
 
 
 @pytest.mark.parametrize("status", STATUSES)
-def test_a_switch_is_found_when_the_server_is_back(status: int, loopback: Any) -> None:
+def test_a_switch_is_found_when_the_server_is_back(
+    status: int, loopback: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server_requests, "time", SimpleNamespace(sleep=lambda _: None))
     server = loopback(Vllm(2, status))
     assert switch_for(model_at(server)).switch.name == "enable_thinking"
     assert Server(server.url, "organism").window() is not None

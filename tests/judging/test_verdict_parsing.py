@@ -144,7 +144,7 @@ def _spec(name: str) -> JudgeSpec:
 
 
 @pytest.mark.slow
-@settings(max_examples=1_000, deadline=None)
+@settings(max_examples=3_000, deadline=None)
 @given(
     st.lists(_PIECES | st.text(max_size=3), max_size=9).map("".join), st.sampled_from(judge_names())
 )
