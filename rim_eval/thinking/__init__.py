@@ -21,6 +21,13 @@ from rim_eval.thinking.recipe import (
     has_inline_switch,
     require_difference,
 )
+from rim_eval.thinking.sampling import (
+    Sampling,
+    SamplingValues,
+    generation_config_of,
+    greedy_warning,
+    recommended_sampling,
+)
 from rim_eval.thinking.switch_detection import find_switch
 from rim_eval.thinking.switches import (
     effort_switch,
@@ -45,6 +52,8 @@ __all__ = [
     "Probe",
     "Recipe",
     "Renderer",
+    "Sampling",
+    "SamplingValues",
     "Split",
     "Switch",
     "TraceLengths",
@@ -54,12 +63,15 @@ __all__ = [
     "effort_switch",
     "explicit_switch",
     "find_switch",
+    "generation_config_of",
+    "greedy_warning",
     "has_inline_switch",
     "hosted_switch",
     "longest_recipe",
     "needs_probe",
     "not_adopted",
     "probe_budgets",
+    "recommended_sampling",
     "require_difference",
     "sends_fields",
     "split_at_mark",
