@@ -285,6 +285,22 @@ def test_config_on_the_hub(
     assert paths == ["/owner/name/resolve/main/generation_config.json"]
 
 
+def test_nothing_is_asked_offline_or_when_the_cache_knows_that_there_is_none(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("httpx.get", None)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    assert generation_config_of("owner/name") is None
+    repository = tmp_path / "models--owner--name"
+    for folder in ("refs", "snapshots/abc", ".no_exist/abc"):
+        (repository / folder).mkdir(parents=True)
+    (repository / "refs" / "main").write_text("abc")
+    (repository / ".no_exist" / "abc" / "generation_config.json").touch()
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    assert generation_config_of("owner/name") is None
+
+
 def test_unreachable_hub_is_no_error(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
