@@ -21,6 +21,8 @@ TOP_P: Final = 1.0
 SEED: Final = 0
 """Sent to engines that take one, plus one for each further epoch; it matters only when sampling."""
 
+SAMPLED_EPOCHS: Final = 4
+
 _THINKING_TOKENS: Final = 16_384
 """Room for a trace: the follow-up study (arXiv 2608.23497) that adopts the paper's protocol uses it."""
 

@@ -17,11 +17,11 @@ from rim_eval.card import schema
 from rim_eval.errors import RimError
 from rim_eval.judging import Validation
 from rim_eval.observations import Problem, Run, Table, check
+from rim_eval.results.columns import columns_of_frame
 from rim_eval.results.counts import (
     Cell,
     PairCell,
     SetCounts,
-    columns_of_frame,
     count_pairs,
     count_set,
     tally_of,

@@ -195,6 +195,10 @@ class CardRun(FiniteModel):
     thinking_tokens: NonNegativeInt | None = None
     prompt_style: Name | None = None
     """How problems were asked."""
+    doses: tuple[Name, ...] = ()
+    """Amounts of thinking in a run of several, from least to most."""
+    attack: Name | None = None
+    """Attack that the prompts were wrapped in too."""
     weights: Name | None = None
     """Fingerprint of the weights, where the run could read them."""
     decoding: dict[Name, float | int | bool | Name] = Field(default_factory=dict)

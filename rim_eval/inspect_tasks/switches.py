@@ -61,7 +61,7 @@ def switch_for(
 
 
 def _search(model: Model, requested: str, chat_template: str | None) -> ModelSwitch:
-    path, provider = _model_path(model), _provider(model)
+    path, provider = weights_name(model), _provider(model)
     route = str(model).removesuffix(f"/{path}")
     hosted = thinking.hosted_switch(route, path)
     if hosted and requested == "auto" and chat_template is None and provider == "openai-api":
@@ -92,13 +92,13 @@ def _template_and_renderer(
         if is_hf(api) and in_process is None:
             api.chat_template = template  # the provider would write `user: ...` without one
         return template, thinking.template_renderer(template)
-    local = in_process or _template_in(Path(_model_path(model)))
+    local = in_process or _template_in(Path(weights_name(model)))
     if local is not None:
         return local, HFRenderer(api) if is_hf(api) else thinking.template_renderer(local)
     if _provider(model) not in _SERVED:
         return None, None
     served = server_renderer(model)
-    on_hub = _template_on_hub(_model_path(model)) if hub and served is None else None
+    on_hub = _template_on_hub(weights_name(model)) if hub and served is None else None
     return on_hub, served if on_hub is None else thinking.template_renderer(on_hub)
 
 
@@ -106,7 +106,7 @@ def _provider(model: Model) -> str:
     return str(model).split("/", 1)[0]
 
 
-def _model_path(model: Model) -> str:
+def weights_name(model: Model) -> str:
     """Name of the weights: what follows the provider (and the service, for `openai-api/`)."""
     skip = 2 if _provider(model) == "openai-api" else 1
     return str(model).split("/", skip)[-1]

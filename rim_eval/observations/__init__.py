@@ -21,7 +21,13 @@ from rim_eval.observations.lm_eval_samples import (
     sample_lines,
 )
 from rim_eval.observations.runs import check, latest_runs, refuse_two_names
-from rim_eval.observations.schema import ModelName, Observation, Problem, Run
+from rim_eval.observations.schema import (
+    ModelName,
+    Observation,
+    Problem,
+    Run,
+    condition_name,
+)
 from rim_eval.observations.table import (
     COLUMNS,
     NO_PATTERN,
@@ -49,6 +55,7 @@ __all__ = [
     "check",
     "column_values",
     "complete_rows",
+    "condition_name",
     "from_inspect_log",
     "from_lm_eval_samples",
     "from_rows",

@@ -20,7 +20,8 @@ from rim_eval.formatting import (
     only_mode_sentence,
 )
 from rim_eval.observations import Observation
-from rim_eval.results.counts import Cell, SetCounts, columns_of_rows, count_set, tally_of
+from rim_eval.results.columns import columns_of_rows
+from rim_eval.results.counts import Cell, SetCounts, count_set, tally_of
 from rim_eval.statistics import (
     Estimate,
     PairedDifference,

@@ -8,6 +8,7 @@ from rim_eval.thinking.adoption_probe import (
     probe_budgets,
 )
 from rim_eval.thinking.chain_of_thought import longest_recipe, split_at_mark
+from rim_eval.thinking.doses import Dose, dose_rank, read_doses
 from rim_eval.thinking.manipulation_check import (
     ArmAdoption,
     ManipulationCheck,
@@ -30,8 +31,10 @@ from rim_eval.thinking.sampling import (
 )
 from rim_eval.thinking.switch_detection import find_switch
 from rim_eval.thinking.switches import (
+    effort_recipe,
     effort_switch,
     explicit_switch,
+    forced_empty_recipe,
     hosted_switch,
     sends_fields,
 )
@@ -47,6 +50,7 @@ from rim_eval.thinking.trace import Split, split_trace
 __all__ = [
     "PROBE_QUESTIONS",
     "ArmAdoption",
+    "Dose",
     "ManipulationCheck",
     "Message",
     "Probe",
@@ -60,9 +64,12 @@ __all__ = [
     "check_manipulation",
     "compares_lengths",
     "default_template",
+    "dose_rank",
+    "effort_recipe",
     "effort_switch",
     "explicit_switch",
     "find_switch",
+    "forced_empty_recipe",
     "generation_config_of",
     "greedy_warning",
     "has_inline_switch",
@@ -71,6 +78,7 @@ __all__ = [
     "needs_probe",
     "not_adopted",
     "probe_budgets",
+    "read_doses",
     "recommended_sampling",
     "require_difference",
     "sends_fields",
