@@ -75,9 +75,7 @@ def _student(n: int, level: float) -> float:
     return float(stdtrit(n - 1, 0.5 + level / 2))
 
 
-def _upper_end(
-    values: NDArray[np.float64], shares: NDArray[np.float64], square: float
-) -> float:
+def _upper_end(values: NDArray[np.float64], shares: NDArray[np.float64], square: float) -> float:
     """The largest mean that the score test does not reject.
 
     Args:
@@ -96,9 +94,7 @@ def _upper_end(
         return min(safe, 1.0)
     from scipy.optimize import brentq
 
-    return float(
-        brentq(_pull, inside, 1.0, args=(observed, values, shares, square), xtol=1e-14)
-    )
+    return float(brentq(_pull, inside, 1.0, args=(observed, values, shares, square), xtol=1e-14))
 
 
 def _pull(

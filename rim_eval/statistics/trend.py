@@ -33,6 +33,7 @@ Sources: E. B. Page, JASA 58 (1963) 216-230 (ordered alternatives with blocks, o
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -197,7 +198,7 @@ def _positions(arms: Sequence[str], scores: Sequence[float] | None) -> tuple[flo
             f"{len(arms)} arm(s) given ({', '.join(arms) or 'none'}): a trend needs at least two, from the smallest to the largest."
         )
     numbers = tuple(range(len(arms))) if scores is None else tuple(scores)
-    rising = all(low < high for low, high in zip(numbers, numbers[1:], strict=False))
+    rising = all(low < high for low, high in pairwise(numbers))
     if len(numbers) != len(arms) or not rising or not all(map(math.isfinite, numbers)):
         raise RimError(
             f"scores={list(numbers)}: give {len(arms)} increasing finite numbers, one an arm in the order "
@@ -233,9 +234,7 @@ def _difference(blocks: Tally, arms: Sequence[str], level: float, seed: int) -> 
     )
 
 
-def _mean_slope(
-    blocks: Tally, weights: tuple[float, ...], level: float, seed: int
-) -> _Estimate:
+def _mean_slope(blocks: Tally, weights: tuple[float, ...], level: float, seed: int) -> _Estimate:
     """Mean slope over the blocks, with interval and test."""
     if not blocks:
         none = "none: no prompt is scored in every arm"
