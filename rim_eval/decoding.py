@@ -21,6 +21,17 @@ TOP_P: Final = 1.0
 SEED: Final = 0
 """Sent to engines that take one, plus one for each further epoch; it matters only when sampling."""
 
+SAMPLED_EPOCHS: Final = 4
+"""Epochs a prompt and mode where replies are sampled (temperature above 0); greedy runs have one.
+
+From `rim-eval power --prompt-share`: 300 prompts, 10 % without thinking. Of one verdict's variance some share lies between
+prompts, and the rest is sampling that epochs average out. Where that share is .2 above the correlation of the two modes
+(.3 to .5), four epochs lower the smallest detectable rise by 28 to 33 % and eight by only 8 to 12 % more; where it is higher, two or three
+are enough. How large it is, a run with several epochs tells (`statistics.variance_split`); for refusals by
+thinking models nobody has published it. Larsen (arXiv 2512.12066) finds that 18 to 28 % of harmful prompts are refused in
+some samples and not in others, and advises at least three. New prompts tell more than further epochs, where there are any.
+"""
+
 _THINKING_TOKENS: Final = 16_384
 """Room for a trace: the follow-up study (arXiv 2608.23497) that adopts the paper's protocol uses it."""
 

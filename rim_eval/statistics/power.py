@@ -25,10 +25,10 @@ from typing import Final, NamedTuple
 from rim_eval.errors import RimError
 from rim_eval.statistics._result import Result
 
-_EPOCHS: Final = (1, 2, 3, 4, 8)
+SHOWN_EPOCHS: Final = (1, 2, 3, 4, 8)
 """Epochs that are shown."""
 
-_MOST_EPOCHS: Final = 32
+MOST_EPOCHS: Final = 32
 """Beyond, advice would be to ask for other prompts."""
 
 _WORTH: Final = 0.9
@@ -221,11 +221,11 @@ def epochs_advised(
 
         return 100 * (_smallest(reaches, reference_rate) - reference_rate)
 
-    found = {epochs: smallest(epochs) for epochs in range(1, 2 * _MOST_EPOCHS + 1)}
-    enough = (k for k in range(1, _MOST_EPOCHS + 1) if found[2 * k] > _WORTH * found[k])
+    found = {epochs: smallest(epochs) for epochs in range(1, 2 * MOST_EPOCHS + 1)}
+    enough = (k for k in range(1, MOST_EPOCHS + 1) if found[2 * k] > _WORTH * found[k])
     return EpochsAdvised(
-        epochs=_EPOCHS,
-        differences=tuple(found[epochs] for epochs in _EPOCHS),
+        epochs=SHOWN_EPOCHS,
+        differences=tuple(found[epochs] for epochs in SHOWN_EPOCHS),
         advised=next(enough, None),
         n=n,
         reference_rate=reference_rate,
