@@ -219,7 +219,7 @@ def epochs_advised(
             )
             return _normal_power(target_rate - reference_rate, variance / n, alpha) >= power
 
-        return 100 * (_smallest(reaches, reference_rate) - reference_rate)
+        return 100 * (_smallest(reaches, reference_rate, within=1e-8) - reference_rate)
 
     found = {epochs: smallest(epochs) for epochs in range(1, 2 * MOST_EPOCHS + 1)}
     enough = (k for k in range(1, MOST_EPOCHS + 1) if found[2 * k] > _WORTH * found[k])
@@ -261,10 +261,12 @@ def _possible_correlation(target_rate: float, reference_rate: float, correlation
     return min(correlation, most / math.sqrt(spread) if spread > 0 else 0.0)
 
 
-def _smallest(reaches: Callable[[float], bool], reference_rate: float) -> float:
+def _smallest(
+    reaches: Callable[[float], bool], reference_rate: float, within: float = 1e-4
+) -> float:
     """The smallest rate above the reference that reaches what is wanted; NaN when even 1 does not."""
     low, target_rate = reference_rate, 1.0 if reaches(1.0) else math.nan
-    while target_rate - low > 1e-4:  # to within a hundredth of a point
+    while target_rate - low > within:
         middle = (low + target_rate) / 2
         low, target_rate = (low, middle) if reaches(middle) else (middle, target_rate)
     return target_rate
