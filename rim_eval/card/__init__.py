@@ -26,7 +26,8 @@ from rim_eval.card.schema import (
     read_card,
 )
 from rim_eval.results.counts import Cell, Outcome, SetCounts
-from rim_eval.results.figures import ArmRate, Figures, figures
+from rim_eval.results.figures import Figures, figures
+from rim_eval.results.rates import ArmRate
 
 __all__ = [
     "ArmRate",

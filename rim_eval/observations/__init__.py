@@ -8,6 +8,7 @@ from rim_eval.observations.files import (
     write_observations,
 )
 from rim_eval.observations.inspect_logs import (
+    arms_of_score,
     complete_rows,
     from_inspect_log,
     load_inspect_log,
@@ -51,6 +52,7 @@ __all__ = [
     "Problem",
     "Run",
     "Table",
+    "arms_of_score",
     "as_table",
     "check",
     "column_values",

@@ -83,7 +83,7 @@ def missing_rows(rows: Sequence[Observation], planned: PlannedRun) -> list[Obser
     facts = {row.prompt_id: {name: getattr(row, name) for name in _OF_PROMPT} for row in rows}
     kind, arms = _only([row.kind for row in rows]), _arm_kinds(rows)
     run = {"model": rows[0].model, "sampling": rows[0].sampling} | judge_of(rows)
-    dataset = _bare_dataset(rows[0])
+    dataset = rows[0].bare_dataset
     missing = []
     for prompt_id, arm, epoch in absent:
         about: dict[str, Any] = {"kind": planned.kinds.get(prompt_id, kind)}
@@ -93,11 +93,6 @@ def missing_rows(rows: Sequence[Observation], planned: PlannedRun) -> list[Obser
             columns["dataset"] = condition_name(dataset, arm.attack, rows[0].sampling)
             missing.append(_missing_row(prompt_id, arms[arm.mode], epoch, columns))
     return missing
-
-
-def _bare_dataset(row: Observation) -> str:
-    """Name of the prompt set without the condition of a row."""
-    return row.dataset.removesuffix(condition_name("", row.attack, row.sampling))
 
 
 def _missing_row(

@@ -87,6 +87,11 @@ class Observation(FrozenModel):
         """Whether the token limit cut the reply off."""
         return self.stop_reason == "max_tokens"
 
+    @property
+    def bare_dataset(self) -> str:
+        """The prompt set's own name, without the condition."""
+        return self.dataset.removesuffix(condition_name("", self.attack, self.sampling))
+
     @staticmethod
     def mode_facts(generation: Generation) -> dict[str, object]:
         """The columns that verify the mode, read off a generation."""

@@ -17,7 +17,7 @@ Ints: TypeAlias = NDArray[np.int64]
 Floats: TypeAlias = NDArray[np.float64]
 
 _TEXTS: Final = (
-    "prompt_id", "pair", "category", "kind", "mode", "arm_kind", "reason", "visibility", "stop_reason", "patterns", "judge_sees", "dose",
+    "prompt_id", "pair", "category", "kind", "mode", "arm_kind", "reason", "visibility", "stop_reason", "patterns", "judge_sees", "dose", "attack", "sampling",
 )  # fmt: skip
 _NUMBERS: Final = (
     "epoch", "verdict", "score", "adopted", "over_budget", "trace_over_budget", "over_limit", "looping", "trace_closed", "closed_at_budget",

@@ -214,15 +214,17 @@ def count_set(rows: Columns, *, breakdowns: bool = True) -> SetCounts:
     )
 
 
-def tally_of_arms(cells: Sequence[ArmsCell]) -> Tally:
-    """Prompts by their verdicts in all arms, as the statistics take them.
+def tally_of_arms(cells: Sequence[ArmsCell], *chosen: int) -> Tally:
+    """Prompts by their verdicts in some arms, as the statistics take them.
 
     Args:
         cells: Counts of prompts by outcome.
+        *chosen: Numbers of the arms in the cells, from 0; all by default.
     """
     prompts = Counter[tuple[Epochs, ...]]()
     for cell in cells:
-        prompts[tuple(map(verdict_row, cell.outcomes))] += cell.prompts
+        outcomes = [cell.outcomes[number] for number in chosen] or cell.outcomes
+        prompts[tuple(map(verdict_row, outcomes))] += cell.prompts
     return prompts
 
 

@@ -13,6 +13,7 @@ from rim_eval.thinking.manipulation_check import (
     ArmAdoption,
     ManipulationCheck,
     TraceLengths,
+    check_dose,
     check_manipulation,
     compares_lengths,
 )
@@ -61,6 +62,7 @@ __all__ = [
     "Split",
     "Switch",
     "TraceLengths",
+    "check_dose",
     "check_manipulation",
     "compares_lengths",
     "default_template",
