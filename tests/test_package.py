@@ -27,11 +27,22 @@ SAFETY = [
     "malicious_instruct",
     "xstest",
     "or_bench",
+    "or_bench_toxic",
+    "coconot",
+    "coconot_contrast",
+    "emergent_misalignment",
+    "false_reject",
+    "fortress",
+    "fortress_benign",
+    "hexphi_intents",
+    "sosbench",
+    "wildjailbreak",
+    "wildjailbreak_benign",
     "toy",
     "toy_allowed",
     "prompts",
 ]
-REASONING = ["gsm8k", "math500", "math401", "multiarith", "aime", "toy_math"]
+REASONING = ["gsm8k", "math500", "math401", "multiarith", "aime", "gsm8k_literal", "toy_math"]
 
 
 def python(program: str) -> str:
@@ -106,6 +117,7 @@ def test_wheel_carries_code_tasks_judges_and_organism(tmp_path: Path) -> None:
     for wanted in (
         "rim_eval/tasks/hexphi/set.toml",
         "rim_eval/tasks/toy/prompts.jsonl",
+        "rim_eval/prompt_sets/intents.toml",
         "rim_eval/judges/hexphi_own.yaml",
         "rim_eval/judging/refusal_model.json",
         "rim_eval/judging/labelled_sets.toml",

@@ -32,7 +32,7 @@ from rim_eval.mechanisms.ras_verdict import study_ras
 from rim_eval.mechanisms.report import MechanismReport, read_report
 from rim_eval.mechanisms.spans import Passage
 from rim_eval.mechanisms.units import Unit
-from rim_eval.prompt_sets.derivations import intent_for
+from rim_eval.prompt_sets import intent_for
 
 __all__ = [
     "AnalysisConfig",

@@ -16,7 +16,7 @@ from rim_eval.generation import is_looping
 from rim_eval.judging import Case, Judgement, classify_refusal, load_judge
 from rim_eval.mechanisms.model import ModelHandle, Reply, Request
 from rim_eval.mechanisms.random_controls import ENOUGH
-from rim_eval.prompt_sets.derivations import intent_for
+from rim_eval.prompt_sets import intent_for
 from rim_eval.thinking import split_trace
 from rim_eval.types import PROMPT_KINDS, Mode, PromptKind
 

@@ -10,6 +10,7 @@ One set is one declarative file, `tasks/<set>/set.toml`. Prompts are never vendo
 the publisher at a pinned revision, or from a local folder (`data=` or the variable `RIM_EVAL_DATA`).
 """
 
+from rim_eval.prompt_sets.derivations import derive, intent_for
 from rim_eval.prompt_sets.download import GatedError, OfflineError, download_file
 from rim_eval.prompt_sets.loading import LoadedSet, Provenance, load_prompt_file, load_prompts
 from rim_eval.prompt_sets.prompts import Prompt, Style, message_in_arm, prompt_id, user_message
@@ -28,9 +29,11 @@ __all__ = [
     "PromptSet",
     "Provenance",
     "Style",
+    "derive",
     "download_file",
     "entries",
     "entry",
+    "intent_for",
     "is_toy_model",
     "load_prompt_file",
     "load_prompts",

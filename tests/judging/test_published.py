@@ -230,7 +230,14 @@ def test_a_message_has_one_text_and_a_published_one_shows_what_is_judged() -> No
 
 
 OWN: Final = [name for name in judge_names() if name.endswith("_own")]
-PUBLISHED: Final = ["alignment", "harmbench", "hexphi", "jailbreakbench", "strong_reject", "wildguard"]
+PUBLISHED: Final = [
+    "alignment",
+    "harmbench",
+    "hexphi",
+    "jailbreakbench",
+    "strong_reject",
+    "wildguard",
+]
 
 
 def test_shipped_judges_say_whose_words_they_ask_in() -> None:
