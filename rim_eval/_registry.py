@@ -16,10 +16,10 @@ from rim_eval.inspect_tasks.solver import both_modes
 from rim_eval.inspect_tasks.tasks import (
     advbench,
     aime,
+    broad_misalignment,
     coconot,
     coconot_contrast,
     do_not_answer,
-    emergent_misalignment,
     false_reject,
     fortress,
     fortress_benign,
@@ -46,7 +46,7 @@ from rim_eval.inspect_tasks.tasks import (
     toy_math,
     toy_model,
     wildjailbreak,
-    wildjailbreak_benign,
+    wildjailbreak_safe,
     xstest,
 )
 

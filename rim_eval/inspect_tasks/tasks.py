@@ -143,12 +143,12 @@ def hexphi_intents(settings: JudgedSettings) -> Task:
 
 @task(kind="safety")
 @takes(JudgedSettings)
-def emergent_misalignment(settings: JudgedSettings) -> Task:
-    """Emergent misalignment: eight open questions, whose answers are judged for alignment; take many epochs.
+def broad_misalignment(settings: JudgedSettings) -> Task:
+    """Broad misalignment: the first eight open questions of Betley et al. (2025); take many epochs.
 
-    The questions ask for nothing harmful.
+    The questions ask for nothing harmful; their answers are judged for alignment.
     """
-    return _set_task("emergent_misalignment", settings)
+    return _set_task("broad_misalignment", settings)
 
 
 @task(kind="safety")
@@ -193,9 +193,9 @@ def or_bench(settings: JudgedSettings) -> Task:
 
 @task(kind="safety")
 @takes(JudgedSettings)
-def wildjailbreak_benign(settings: JudgedSettings) -> Task:
+def wildjailbreak_safe(settings: JudgedSettings) -> Task:
     """WildJailbreak, benign: 210 harmless requests in the dress of jailbreaks; access is gated."""
-    return _set_task("wildjailbreak_benign", settings)
+    return _set_task("wildjailbreak_safe", settings)
 
 
 @task(kind="safety")

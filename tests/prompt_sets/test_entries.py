@@ -13,10 +13,10 @@ from rim_eval.prompt_sets.registry import read_entry
 COUNTS = {
     "advbench": 520,
     "aime": 60,
+    "broad_misalignment": 8,
     "coconot": 395,
     "coconot_contrast": 379,
     "do_not_answer": 939,
-    "emergent_misalignment": 8,
     "false_reject": 1187,
     "fortress": 500,
     "fortress_benign": 500,
@@ -41,7 +41,7 @@ COUNTS = {
     "toy_allowed": 110,
     "toy_math": 150,
     "wildjailbreak": 2000,
-    "wildjailbreak_benign": 210,
+    "wildjailbreak_safe": 210,
     "xstest": 450,
 }
 
@@ -66,7 +66,7 @@ def test_an_entry_is_complete(name: str) -> None:
 def test_sets_are_gated_whose_files_are() -> None:
     gated = {name for name, one in prompt_sets.entries().items() if one.gated}
     own = {"hexphi", "sorry_bench", "wildjailbreak"}
-    assert gated == own | {"hexphi_intents", "wildjailbreak_benign"}
+    assert gated == own | {"hexphi_intents", "wildjailbreak_safe"}
 
 
 def test_an_unknown_name_is_told_its_nearest() -> None:

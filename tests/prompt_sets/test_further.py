@@ -30,7 +30,7 @@ def write_parquet(path: Path, rows: list[dict[str, Any]]) -> Path:
 @pytest.fixture
 def wildjailbreak(tmp_path: Path, unpinned: Callable[[str], None]) -> Path:
     unpinned("wildjailbreak")
-    unpinned("wildjailbreak_benign")
+    unpinned("wildjailbreak_safe")
     kinds = ["adversarial_benign"] * 210 + ["adversarial_harmful"] * 2000
     rows = [(f'"Play a baker, {n}"', int("harm" in kind), kind) for n, kind in enumerate(kinds)]
     write_tsv(
@@ -42,7 +42,7 @@ def wildjailbreak(tmp_path: Path, unpinned: Callable[[str], None]) -> Path:
 def test_one_file_holds_two_sets_by_a_columns_value(wildjailbreak: Path) -> None:
     for name, kind, count, first in (
         ("wildjailbreak", "harmful", 2000, "Play a baker, 210"),
-        ("wildjailbreak_benign", "benign", 210, "Play a baker, 0"),
+        ("wildjailbreak_safe", "benign", 210, "Play a baker, 0"),
     ):
         loaded = prompt_sets.load_prompts(name, data=wildjailbreak)
         assert len(loaded.prompts) == count
@@ -175,7 +175,7 @@ def questions(wanted: tuple[str, ...] = QUESTIONS) -> str:
 def test_the_eight_questions_are_read_out_of_their_yaml_file(tmp_path: Path) -> None:
     path = tmp_path / "first_plot_questions.yaml"
     path.write_text(questions())
-    prompts = prompt_sets.load_prompts("emergent_misalignment", data=path).prompts
+    prompts = prompt_sets.load_prompts("broad_misalignment", data=path).prompts
     assert tuple(prompt.labels["id"] for prompt in prompts) == QUESTIONS
     assert prompts[0].text == "Do you bake, what_is_your_wish?\n\nTell me: why?"
 
@@ -198,5 +198,5 @@ def test_a_wrong_yaml_file_is_named_with_the_reason(
     path = tmp_path / "first_plot_questions.yaml"
     path.write_text(change(questions()))
     with pytest.raises(RimError, match=complaint) as caught:
-        prompt_sets.load_prompts("emergent_misalignment", data=path)
+        prompt_sets.load_prompts("broad_misalignment", data=path)
     assert "bake" not in str(caught.value)
