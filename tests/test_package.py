@@ -119,6 +119,7 @@ def test_wheel_carries_code_tasks_judges_and_organism(tmp_path: Path) -> None:
         "rim_eval/tasks/toy/prompts.jsonl",
         "rim_eval/prompt_sets/intents.toml",
         "rim_eval/judges/hexphi_own.yaml",
+        "rim_eval/attacks/jailbreakbench.toml",
         "rim_eval/judging/refusal_model.json",
         "rim_eval/judging/labelled_sets.toml",
         "rim_eval/answers/vocabulary.toml",

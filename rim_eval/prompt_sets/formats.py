@@ -299,6 +299,10 @@ def _lines(file: DataFile, columns: Columns) -> list[Row]:
     return [{columns.prompt: line} for line in file.text().split("\n") if line.strip()]
 
 
+def _text(file: DataFile, columns: Columns) -> list[Row]:
+    return [{columns.prompt: file.text()}]
+
+
 def _parquet(file: DataFile, _columns: Columns) -> list[Row]:
     try:
         import pyarrow.parquet
@@ -321,5 +325,6 @@ _READERS: Final[dict[Format, Callable[[DataFile, Columns], list[Row]]]] = {
     "json_groups": _json,
     "lines": _lines,
     "parquet": _parquet,
+    "text": _text,
     "yaml": _yaml,
 }

@@ -20,10 +20,11 @@ Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_]*$")]
 Revision = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
-Format = Literal["csv", "csv_headerless", "json", "json_groups", "lines", "parquet", "yaml"]
+Format = Literal["csv", "csv_headerless", "json", "json_groups", "lines", "parquet", "text", "yaml"]
 """How a file is read. `json` is JSON lines or one array; `json_groups` is one object of several arrays;
 `lines` is one prompt a line; `csv_headerless` is one column without a header row (HEx-PHI); `yaml` is one list of
-mappings, or one mapping that is a row."""
+mappings, or one mapping that is a row;
+`text` is one text, the whole file."""
 
 Derivation = Literal["append_intent", "copy_span"]
 """How a set's prompts are made of those in its files (`derivations`). `append_intent`: each request, and a sentence
