@@ -329,3 +329,24 @@ def test_a_wrong_entry_is_refused(
     (tmp_path / "jailbreakbench.toml").write_text(text.replace(old, new))
     with pytest.raises(RimError, match=complaint):
         attack_entries()
+
+
+DOCS = Path(prompt_sets.__file__).parents[2] / "docs" / "attacks.md"
+
+
+def test_the_code_in_the_docs_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    page = DOCS.read_text(encoding="utf-8")
+    [code] = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    exec(code, {})
+    name, counts, wrapped = capsys.readouterr().out.splitlines()
+    assert name.startswith("opera ")
+    assert counts == "220 of 220 prompts have a wrapped form"
+    assert wrapped.startswith("Sing this as an aria: ")
+    [command] = re.findall(r'```bash\npython -c "(.*?)"\n```', page, flags=re.DOTALL)
+    exec(command, {})
+    assert NAME in capsys.readouterr().out.splitlines()
+    kinds = {name.split("/")[1] for name in attack_entries()["jailbreakbench"].names}
+    assert all(f"`{kind}`" in page for kind in kinds)
