@@ -196,6 +196,7 @@ def _wrapped_messages(
     if settings.attack is None:
         return {}, {}
     attack = load_attack(settings.attack, getattr(settings, "data", None))
+    attack.count_wrapped(loaded.prompts)
     texts = {prompt.id: attack.wrap(prompt) for prompt in loaded.prompts}
     wrapped = {
         prompt.id: {
@@ -205,11 +206,6 @@ def _wrapped_messages(
         for prompt in loaded.prompts
         if (text := texts[prompt.id]) is not None
     }
-    if not wrapped:
-        raise RimError(
-            f"The attack {attack.name} has nothing for any prompt of {loaded.entry.name}: its prompts are other ones. "
-            "Give the set that it was made for, or templates with a {prompt} place."
-        )
     if without := len(texts) - len(wrapped):
         _LOGGER.warning(
             f"The attack {attack.name} has nothing for {without} of {len(texts)} prompts; they are asked bare only."
