@@ -30,9 +30,10 @@ _OURS: Final = "rim_eval/"
 @click.option("--model-role", "model_roles", multiple=True, metavar="ROLE=MODEL", help="Model of a role, such as grader=openai/gpt-4o (repeatable).")  # fmt: skip
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first prompts of each task.")
 @click.option("--epochs", type=click.IntRange(min=1), help="How often each prompt is asked.")
+@click.option("--steps", metavar="N,N", help="Training steps of the models, the base first; equal steps unless given.")  # fmt: skip
 @click.option("--max-connections", type=click.IntRange(min=1), help="Requests at a time, and the batch size of hf/.")  # fmt: skip
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Folder for the cards and the report.  [default: cards, in the folder of the series]")  # fmt: skip
-def command(models: Sequence[str], tasks: str, log_dir: Path, task_args: Sequence[str], model_args: Sequence[str], model_roles: Sequence[str], limit: int | None, epochs: int | None, max_connections: int | None, out: Path | None) -> None:  # fmt: skip
+def command(models: Sequence[str], tasks: str, log_dir: Path, task_args: Sequence[str], model_args: Sequence[str], model_roles: Sequence[str], limit: int | None, epochs: int | None, steps: str | None, max_connections: int | None, out: Path | None) -> None:  # fmt: skip
     """Run both modes over a BASE model and its checkpoints, in the order of training, and compare them with BASE.
 
     Each is a model as Inspect takes it (hf/FOLDER, vllm/FOLDER, vllm/BASE:ADAPTER), or NAME=MODEL. Give the same
@@ -56,13 +57,14 @@ def command(models: Sequence[str], tasks: str, log_dir: Path, task_args: Sequenc
     except ValidationError as error:
         raise RimError(f"These options make no series: {first_complaint(error, 'they')}.") from None
     _refuse_unknown(settings)
+    at = _numbers(steps, settings.labels)
     open_series(log_dir, settings)
     progress = _Progress(settings)
     failures = run_series(
         log_dir, settings, progress.tell, progress.warn, max_connections=max_connections
     )
     progress.end_line()
-    _report(log_dir, settings, out or log_dir / "cards")
+    _report(log_dir, settings, at, out or log_dir / "cards")
     if failures:
         click.echo(f"\n{len(failures)} of {len(named)} models are not finished:", err=True)
         for failure in failures:
@@ -87,6 +89,25 @@ def _arguments(flag: str, words: Sequence[str]) -> dict[str, Any]:
         return parse_cli_args(tuple(words))
     except Exception as error:  # whatever the YAML reader raises
         raise RimError(f"{flag} {' '.join(words)}: a value is no YAML ({error}).") from None
+
+
+def _numbers(steps: str | None, labels: Sequence[str]) -> Sequence[float] | None:
+    """Read the training steps before anything is run.
+
+    Raises:
+        RimError: They are no increasing numbers, one for each model.
+    """
+    from rim_eval.series import check_steps
+
+    if steps is None:
+        return None
+    try:
+        numbers = [float(step) for step in steps.split(",")]
+    except ValueError:
+        raise RimError(
+            f"--steps {steps}: give numbers with commas between, such as 0,100,200."
+        ) from None
+    return check_steps(numbers, labels)
 
 
 def _refuse_unknown(settings: "SeriesSettings") -> None:
@@ -169,7 +190,9 @@ class _Progress:
         return f"{self._labels.index(label) + 1}/{len(self._labels)} {label}: {done}/{total} prompts{tasks}"
 
 
-def _report(log_dir: Path, settings: "SeriesSettings", out: Path) -> None:
+def _report(
+    log_dir: Path, settings: "SeriesSettings", steps: Sequence[float] | None, out: Path
+) -> None:
     """Write a card for each finished model, and the report where the base is finished."""
     from rim_eval.card import make_card
     from rim_eval.observations import read_observations
@@ -186,7 +209,7 @@ def _report(log_dir: Path, settings: "SeriesSettings", out: Path) -> None:
     for label in finished:
         write_card(make_card(table.of_model(label), validations=measured), out / label)
     if settings.labels[0] in finished:
-        _write_report(build_series(table, settings.labels), out)
+        _write_report(build_series(table, settings.labels, steps=steps), out)
     else:
         click.echo(
             f"\nNo report: {settings.labels[0]}, which the others are compared with, is not finished."

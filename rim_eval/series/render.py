@@ -1,6 +1,7 @@
 """A series for readers: tables for the terminal, Markdown, and one HTML page with the curves over training."""
 
 import re
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -21,7 +22,7 @@ from rim_eval.comparison.render import (
 )
 from rim_eval.comparison.schema import Quantity
 from rim_eval.formatting import KIND_WORDS, interval, p_text, points
-from rim_eval.series.schema import SeriesReport, Trend
+from rim_eval.series.schema import SeriesReport, SeriesTrend
 from rim_eval.types import PROMPT_KINDS, PromptKind
 
 TREND_HEAD: Final[Row] = (
@@ -49,7 +50,7 @@ def series_text(report: SeriesReport) -> str:
     lines = [comparison_text(report.comparison)]
     if report.trends:
         lines += ["", f"Trend {_span(report)}, in percentage points:"]
-        lines += [*aligned([TREND_HEAD, *trend_rows(report)]), "", CAUTION]
+        lines += [*aligned([TREND_HEAD, *trend_rows(report)]), "", textwrap.fill(CAUTION, width=88)]
     return "\n".join(lines)
 
 
@@ -96,17 +97,25 @@ def figure_name(kind: PromptKind, quantity: Quantity) -> str:
     """Name a figure of a series: `misalignment with thinking`, `RIM score`."""
     words = KIND_WORDS[kind]
     if quantity == "change":
-        return words.difference
+        return words.difference if kind == "harmful" else words.difference.lower()
     return f"{words.rate.lower()} {QUANTITY_WORDS[quantity]}"
 
 
-def _state(trend: Trend) -> plots.State:
+def _state(trend: SeriesTrend) -> plots.State:
     return plots.state_of(trend.kind, trend.significance)
 
 
 def _span(report: SeriesReport) -> str:
     first, *_, last = report.comparison.models
     return f"from {first} to {last}"
+
+
+def _spacing(report: SeriesReport) -> str:
+    """Where the models stand on the line of the trend."""
+    if report.steps is None:
+        return "The trend takes the models as evenly spaced."
+    at = ", ".join(f"{step:g}" for step in report.steps)
+    return f"The trend takes the models to stand at {at}."
 
 
 def _values(report: SeriesReport) -> dict[str, object]:
@@ -126,6 +135,7 @@ def _values(report: SeriesReport) -> dict[str, object]:
         "comparison": comparison,
         "grids": grids,
         "caution": CAUTION,
+        "spacing": _spacing(report),
         "methods": sorted({each.method for each in report.trends}),
     }
 

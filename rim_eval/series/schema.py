@@ -75,7 +75,7 @@ class Failure(NamedTuple):
     reason: str
 
 
-class Trend(PointsEstimate):
+class SeriesTrend(PointsEstimate):
     """How a figure changes along the series, in percentage points from its first model to its last.
 
     Above 0: the figure rises. The prompts are the blocks: each prompt that was scored in all models is compared
@@ -98,12 +98,14 @@ class SeriesReport(FiniteModel):
     """Version of rim_eval."""
     comparison: Comparison
     """Every model's figures and its differences from the reference, paired by prompt."""
-    trends: tuple[Trend, ...]
+    trends: tuple[SeriesTrend, ...]
     """None with fewer than three models: the trend over two is their difference."""
+    steps: tuple[float, ...] | None = None
+    """Where each model of the comparison stands on the line of the trend; None for equal steps."""
     left_out: tuple[Label, ...] = ()
     """Models of the series whose logs are not complete; no figure holds them."""
 
-    def trend(self, dataset: str, kind: PromptKind, quantity: Quantity) -> Trend | None:
+    def trend(self, dataset: str, kind: PromptKind, quantity: Quantity) -> SeriesTrend | None:
         """The trend of one figure; None where there is none."""
         key = (dataset, kind, quantity)
         return next((t for t in self.trends if (t.dataset, t.kind, t.quantity) == key), None)

@@ -16,8 +16,13 @@ from rim_eval.series import (
 from rim_eval.statistics import paired_difference, paired_trend
 
 LABELS = ("base", "step-1", "step-2", "step-3")
-THINK = ([1, 0, 0, 0, 0, 0, 1, 0], [1, 1, 0, 0, 0, 0, 1, 0], [1, 1, 1, 0, 1, 0, 0, 0], [1, 1, 1, 1, 1, 0, 1, None])  # fmt: skip
-NO_THINK = ([0, 0, 0, 0, 0, 0, 1, 0], [0, 0, 0, 0, 0, 1, 0, 0], [0] * 8, [1, 0, 0, 0, 0, 0, 0, 0])
+THINK: tuple[list[Any], ...] = ([1, 0, 0, 0, 0, 0, 1, 0], [1, 1, 0, 0, 0, 0, 1, 0], [1, 1, 1, 0, 1, 0, 0, 0], [1, 1, 1, 1, 1, 0, 1, None])  # fmt: skip
+NO_THINK: tuple[list[Any], ...] = (
+    [0, 0, 0, 0, 0, 0, 1, 0],
+    [0, 0, 0, 0, 0, 1, 0, 0],
+    [0] * 8,
+    [1, 0, 0, 0, 0, 0, 0, 0],
+)
 SOLVED = ([1, 0, 1, 0], [1, 1, 1, 0], [1, 0, 0, 0], [0, 0, 0, 0])
 
 
@@ -78,7 +83,7 @@ def test_the_trend_of_the_score_is_the_difference_of_the_modes_trends(table: Tab
     value = {
         quantity: trend.value
         for quantity in ("think", "no_think", "change")
-        if (trend := report.trend("doors", "harmful", quantity))  # type: ignore[arg-type]
+        if (trend := report.trend("doors", "harmful", quantity))
     }
     assert value["change"] == pytest.approx(value["think"] - value["no_think"])
     score = report.trend("doors", "harmful", "change")
@@ -116,3 +121,22 @@ def test_every_form_names_the_reference_and_what_a_trend_does_not_say(table: Tab
     assert html.count("<svg") >= 4  # both curves, each for a wide and a narrow screen
     assert "Over training: doors" in html
     assert "Over training: sums" in html
+
+
+def test_the_trend_takes_the_steps_that_are_given(table: Table) -> None:
+    steps = [0, 10, 20, 100]
+    report = build_series(table, LABELS, steps=steps)
+    arms = {label: verdicts(v) for label, v in zip(LABELS, THINK, strict=True)}
+    trend = report.trend("doors", "harmful", "think")
+    assert trend is not None
+    assert trend.value == paired_trend(arms, scores=steps).trend
+    assert trend.value != paired_trend(arms).trend
+    assert "stand at 0, 10, 20, 100" in series_markdown(report)
+    three = build_series(table.where(table.frame["model"] != "step-2"), LABELS, steps=steps)
+    assert three.steps == (0, 10, 100)
+
+
+@pytest.mark.parametrize("steps", [[0, 1, 2], [0, 1, 1, 2], [3, 2, 1, 0]])
+def test_steps_that_do_not_fit_are_refused(table: Table, steps: list[float]) -> None:
+    with pytest.raises(RimError, match="give 4 increasing numbers, one for each of base"):
+        build_series(table, LABELS, steps=steps)

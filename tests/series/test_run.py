@@ -58,7 +58,7 @@ class Answers:
 def answers(serve_chat: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Answers]:
     """A server of every model, found by the processes that a test starts."""
     answers = Answers()
-    server = serve_chat(lambda prompt, thinks: {})
+    server = serve_chat(lambda *_: {})
     reply = server.answer
 
     def answer(method: str, path: str, body: dict[str, Any]) -> Any:
@@ -142,9 +142,7 @@ def test_killed_in_the_middle_and_given_again(
     assert Answers.of(before, "base") == Answers.of(answers.asked, "base") == 16
     assert Answers.of(before, "step-2") == 0
 
-    settings = SeriesSettings.model_validate_json(
-        (tmp_path / "series" / "series.json").read_text()
-    )
+    settings = SeriesSettings.model_validate_json((tmp_path / "series" / "series.json").read_text())
     logs = finished_logs(tmp_path / "series", settings)
     table = read_observations(
         f"{label}={path}" for label in MODELS for path in logs[label].values()
