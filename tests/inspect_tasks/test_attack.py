@@ -73,8 +73,8 @@ def test_a_prompt_that_the_attack_has_nothing_for_is_asked_bare_only(
     assert len([row for row in rows if row.attack is None]) == 16
     assert len([row for row in rows if row.attack is not None]) == 2
     assert "nothing for 7 of 8 prompts" in caplog.text
-    [problem] = [p for p in make_card(read_observations([log.location])).gaps]
-    assert problem.n_prompts_scored == 1
+    [gap] = make_card(read_observations([log.location])).gaps
+    assert gap.n_prompts_scored == 1
 
 
 def test_a_wrapped_prompt_that_fell_out_is_missing(run: Any, script: Any, puzzle: str) -> None:
