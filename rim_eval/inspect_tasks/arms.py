@@ -319,11 +319,15 @@ async def _think_on(
     from rim_eval.thinking.budget_forcing import reopened_trace
 
     recipe, trace = arm.switch.switch.think, first.trace or ""
+    room = asking.budgets.thinking_tokens - (first.trace_tokens or 0)
+    if room < 1:
+        return first
     marks = marks_of(model, arm.switch, recipe)
     assert marks is not None  # the dose was refused otherwise
     prefill = marks.opening + reopened_trace(trace)
     prefilled = _prefilled(arm, (recipe.prefill or "") + prefill, is_open=True)
-    call = _call(model, prefilled, message, asking, is_rest=True)
+    budgets = asking.budgets.model_copy(update={"thinking_tokens": room})
+    call = _call(model, prefilled, message, asking._replace(budgets=budgets), is_rest=True)
     rest = _read(await _generate(model, call), call, asking)
     return rest.model_copy(
         update={

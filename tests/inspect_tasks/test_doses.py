@@ -100,6 +100,25 @@ def test_an_engine_that_cannot_go_on_is_told_before_the_first_token(run: Any) ->
         run(task_args={"doses": "off,512,full"})
 
 
+def test_a_dose_beyond_the_thinking_budget_is_refused(tmp_path: Path) -> None:
+    for task_args, problem in (
+        (
+            {"doses": "off,300,full", "thinking_tokens": 200},
+            "The dose 300 is larger than the thinking",
+        ),
+        ({"doses": "off,full", "modes": "think"}, "both say which arms there are"),
+    ):
+        with pytest.raises(PrerequisiteError, match=problem):
+            inspect_eval(
+                "rim_eval/toy",
+                model="hf/organism",
+                model_args={"model_path": str(organism_dir()), "device": "cpu"},
+                task_args=task_args,
+                log_dir=str(tmp_path),
+                display="none",
+            )
+
+
 def test_efforts_are_sent_and_their_traces_compared(run: Any) -> None:
     log = run(task_args={"doses": "effort:low,medium,high"}, limit=2)
     sent = {e.config.reasoning_effort for s in log.samples for e in s.events if e.event == "model"}
@@ -126,7 +145,7 @@ def test_a_server_that_separates_the_trace_is_asked_to_go_on(
 
     def reply(body: Body) -> Reply:
         if "</think>" in body.get("chat_template", ""):
-            part = {"reasoning": "I open it."} if parser_takes_all else {}
+            part: dict[str, Any] = {"reasoning": "I open it."} if parser_takes_all else {}
             return 200, completion(None if part else "I open it.", body["model"], **part)
         if body.get("chat_template_kwargs", {}).get("enable_thinking") is False:
             return 200, completion("I cannot help with that.", body["model"])
