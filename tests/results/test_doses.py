@@ -61,7 +61,7 @@ def test_the_least_and_the_most_dose_are_the_two_modes(
 def test_two_doses_have_the_trend_of_the_paired_difference(
     table: list[tuple[bool | None, ...]],
 ) -> None:
-    pairs = [(row[0], row[-1]) for row in table]
+    pairs: list[tuple[bool | None, ...]] = [(row[0], row[-1]) for row in table]
     result = set_results(rows_of(pairs, ("off", "full")))["harmful"]
     assert result.curve is not None
     trend, change = result.curve.trend, result.figures.difference
