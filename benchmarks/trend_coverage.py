@@ -19,7 +19,7 @@ from typing import Final, Literal, NamedTuple, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from rim_eval.statistics import interval_by_prompt, tallied_trend
+from rim_eval.statistics import Tally, interval_by_prompt, tallied_trend
 from rim_eval.statistics.trend import slope_weights
 
 Shape = Literal["rising", "falling", "flat"]
@@ -70,7 +70,7 @@ def simulate(setting: Setting, repetitions: int, seed: int = 0) -> Found:
 def _measure(setting: Setting, planted: float, rng: np.random.Generator) -> tuple[float, ...]:
     """Of one draw: whether both intervals hold the trend, their widths, whether the test rejects."""
     verdicts = draw(setting, rng)
-    counted = Counter(tuple((float(v),) for v in row) for row in verdicts)
+    counted: Tally = Counter(tuple((float(v),) for v in row) for row in verdicts)
     found = tallied_trend(counted, [str(dose) for dose in range(setting.doses)])
     weights = _weights(setting.doses)
     reach = float(weights[weights > 0].sum())
@@ -129,7 +129,7 @@ def _planted_rates(setting: Setting) -> NDArray[np.float64]:
     nodes, weights = np.polynomial.hermite_e.hermegauss(81)
     weights = weights / weights.sum()
     rates = _coin_rates(setting, nodes[:, None, None], nodes[None, :, None])
-    return np.einsum("i,j,ijk->k", weights, weights, rates)
+    return np.asarray(np.einsum("i,j,ijk->k", weights, weights, rates))
 
 
 def _weights(doses: int) -> NDArray[np.float64]:
@@ -140,6 +140,7 @@ def main() -> None:
     """Write the report."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--repetitions", type=int, default=2000)
+    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=_REPORT)
     options = parser.parse_args()
     settings = [
@@ -149,12 +150,15 @@ def main() -> None:
         for shape in get_args(Shape)
         for n in _PROMPTS
     ]
-    rows = []
+    results = []
     for setting in settings:
-        short, long = simulate(setting, 200), simulate(setting, options.repetitions)
-        rows.append(_row(setting, short, long))
-        print(rows[-1], flush=True)
-    options.out.write_text(_report(rows, options.repetitions), encoding="utf-8")
+        short, long = (
+            simulate(setting, times, options.seed) for times in (200, options.repetitions)
+        )
+        results.append((setting, short, long))
+        print(_row(*results[-1]), flush=True)
+    page = _report(results, options.repetitions, options.seed)
+    options.out.write_text(page, encoding="utf-8")
 
 
 def _row(setting: Setting, short: Found, long: Found) -> str:
@@ -164,7 +168,7 @@ def _row(setting: Setting, short: Found, long: Found) -> str:
         setting.prompts,
         setting.shape,
         f"{setting.n}",
-        f"{long.planted:+.1f}",
+        f"{long.planted + 0.0:.1f}",
         f"{short.coverage:.1%}",
         f"{long.coverage:.1%}",
         f"{long.bootstrap_coverage:.1%}",
@@ -175,12 +179,30 @@ def _row(setting: Setting, short: Found, long: Found) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _report(rows: list[str], repetitions: int) -> str:
-    """The page: what was run, and the table."""
+def _size_row(n: int, found: list[Found]) -> str:
+    """All settings of one size: mean coverage, its lowest, and the widths' ratio."""
+    cells = (
+        f"{n}",
+        f"{np.mean([each.coverage for each in found]):.1%}",
+        f"{min(each.coverage for each in found):.1%}",
+        f"{np.mean([each.bootstrap_coverage for each in found]):.1%}",
+        f"{min(each.bootstrap_coverage for each in found):.1%}",
+        f"{np.mean([each.width / each.bootstrap_width for each in found]):.2f}",
+    )
+    return f"| {' | '.join(cells)} |"
+
+
+def _report(results: list[tuple[Setting, Found, Found]], repetitions: int, seed: int) -> str:
+    """The page: what was run, and the tables."""
     error = 200 * (0.95 * 0.05 / repetitions) ** 0.5
+    rows = "\n".join(_row(*each) for each in results)
+    sizes = "\n".join(
+        _size_row(n, [long for setting, _, long in results if setting.n == n]) for n in _PROMPTS
+    )
     return f"""# Coverage of the paired trend
 
-`python -m benchmarks.trend_coverage --repetitions {repetitions}` (seed 0 for every line; simulated prompts, no model).
+`python -m benchmarks.trend_coverage --repetitions {repetitions} --seed {seed}` (the seed starts every line anew; simulated
+prompts, no model).
 
 How often the 95 % interval of a trend over doses holds the trend that was planted in the population of prompts, and how often
 the test gives p <= .05: for flat shapes that is its type I error, for the others its power. `thresholds` are prompts that turn
@@ -190,11 +212,20 @@ comparison: rim_eval uses the score interval (`rim_eval/statistics/bounded_mean.
 
 Shares of {repetitions:,} repetitions are known to about {error:.1f} points (two standard errors), those of the first 200 to
 about 3. An interval that covers exactly 95 % holds the trend in at least 190 of 200 repetitions only about six times in
-ten, so the column of 200 says little by itself; the column of {repetitions:,} is the one to read.
+ten, so the column of 200 says little by itself; the column of {repetitions:,} is the one to read. Falling thresholds are rising ones
+in reverse, drawn alike: their lines are no further evidence.
+
+Over all settings of one size:
+
+| n | covered, mean | lowest | bootstrap, mean | lowest | width over bootstrap's |
+|---|---|---|---|---|---|
+{sizes}
+
+Each setting:
 
 | doses | prompts | shape | n | planted | covered, first 200 | covered | bootstrap | width | bootstrap width | p <= .05 |
 |---|---|---|---|---|---|---|---|---|---|---|
-{chr(10).join(rows)}
+{rows}
 """
 
 

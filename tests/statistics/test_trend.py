@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from benchmarks.trend_coverage import Setting, simulate
 from rim_eval.errors import RimError
 from rim_eval.statistics import (
+    Tally,
     Trend,
     bounded_mean_interval,
     interval_by_prompt,
@@ -57,7 +58,7 @@ def shape(found: Trend) -> list[float]:
 
 def test_slope_by_hand() -> None:
     """Two prompts, four arms at 0, 1/3, 2/3, 1: least squares by numpy."""
-    blocks = [[0, 0, 1, 1], [1, 0.5, 1, 0]]
+    blocks: list[list[float]] = [[0, 0, 1, 1], [1, 0.5, 1, 0]]
     found = paired_trend(of_blocks([[[v] for v in block] for block in blocks]))
     slopes = [np.polyfit([0, 1 / 3, 2 / 3, 1], block, 1)[0] for block in blocks]
     assert found.trend == pytest.approx(100 * np.mean(slopes))
@@ -176,7 +177,7 @@ def test_counted_prompts_give_the_same() -> None:
         [[0], [0], [1], [1]],
         [[1], [1], [0], [1]],
     ]
-    counted = Counter(tuple(tuple(arm) for arm in block) for block in blocks)
+    counted: Tally = Counter(tuple(tuple(arm) for arm in block) for block in blocks)
     assert tallied_trend(counted, NAMES[:4]) == paired_trend(of_blocks(blocks))
 
 
@@ -247,7 +248,8 @@ def test_interval_needs_values_within_reach() -> None:
 
 
 def test_order_permutation_agrees_with_all_orders() -> None:
-    blocks, weights = [[0, 1, 1], [0, 0, 1], [0, 0.5, 1]], np.array([-0.6, -0.3, 0.9])
+    blocks: list[list[float]] = [[0, 1, 1], [0, 0, 1], [0, 0.5, 1]]
+    weights = np.array([-0.6, -0.3, 0.9])
     sums = [
         abs(sum(np.array(order) @ weights for order in orders))
         for orders in product(*(list(permutations(block)) for block in blocks))
