@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from benchmarks.trend_coverage import Setting, simulate
 from rim_eval.errors import RimError
@@ -25,6 +26,7 @@ from rim_eval.statistics import (
     tallied_trend,
     tango_interval,
 )
+from rim_eval.statistics.trend import slope_weights
 
 NORMAL = 1.959963984540054
 NAMES = ("off", "low", "middle", "high", "full")
@@ -238,6 +240,23 @@ def test_interval_holds_what_the_score_test_does_not_reject() -> None:
     for end, outward in zip(found, (-1, 1), strict=True):
         assert rejected(end + outward * 2e-4)
         assert not rejected(end - outward * 2e-4)
+
+
+def test_interval_has_students_quantile() -> None:
+    values = [0.4, 0.0, 0.8, 0.0, -0.4, 1.2]
+    quantile = float(stats.t.ppf(0.95, len(values) - 1))
+    by_hand = bounded_mean_interval(values, reach=1.2, quantile=quantile)
+    assert bounded_mean_interval(values, reach=1.2, level=0.9) == pytest.approx(by_hand)
+
+
+@pytest.mark.slow
+def test_many_prompts_take_neither_memory_nor_long() -> None:
+    verdicts = np.random.default_rng(3).integers(0, 2, size=(20_000, 5)).astype(float)
+    counted: Tally = Counter(tuple((float(v),) for v in row) for row in verdicts)
+    found = tallied_trend(counted, NAMES, scores=(0, 1, 2, 3, 9))
+    half = 1.96 * 100 * (verdicts @ slope_weights(found.scores)).std() / np.sqrt(20_000)
+    assert (found.upper - found.lower) / 2 == pytest.approx(half, rel=0.01)
+    assert 0.001 <= found.p_value <= 1
 
 
 def test_interval_needs_values_within_reach() -> None:
