@@ -244,8 +244,8 @@ prompts, no model).
 How often the 95 % interval of a trend over doses holds the trend that was planted in the population of prompts, and how often
 the test gives p <= .05: for flat shapes that is its type I error, for the others its power. `thresholds` are prompts that turn
 at one dose and stay, `coins` prompts whose every verdict is drawn at a rate of their own, `rare` those whose rates are mostly
-near 0. The trend and the widths are in percentage points from the smallest to the largest dose. `bootstrap` is the percentile bootstrap by prompt on the same draws, for
-comparison: rim_eval uses the score interval (`rim_eval/statistics/bounded_mean.py`).
+near 0. The trend and the widths are in percentage points from the smallest to the largest dose. `bootstrap` is the percentile
+bootstrap by prompt on the same draws, for comparison: rim_eval uses the score interval (`rim_eval/statistics/bounded_mean.py`).
 
 Shares of {repetitions:,} repetitions are known to about {error:.1f} points (two standard errors), those of the first 200 to
 about 3. An interval that covers exactly 95 % holds the trend in at least 190 of 200 repetitions only about six times in

@@ -16,6 +16,8 @@ end is the root of one equation, the sum of f(v) (v - m) / (1 + l (v - m)) = 0.
 
 The quantile is Student's with n - 1 degrees of freedom, because the variance is estimated: it makes the interval about 5 % wider
 at 30 prompts and 2 % at 60, where the normal quantile covers a little less than it says, and changes nothing at 300.
+Where nearly all values are small against the range (several epochs, rates near 0) it is much wider than a bootstrap at 30 or
+60 prompts: a large value on a prompt that was not drawn cannot be ruled out, and intervals that do so miss rare ones.
 Values on a coarse lattice make the coverage swing by about a point around the level, as they do for Wilson's
 interval. `benchmarks/trend_coverage.py` measures it.
 
