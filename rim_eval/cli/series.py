@@ -27,13 +27,14 @@ _OURS: Final = "rim_eval/"
 @click.option("--log-dir", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder of the series. The same command continues it.")  # fmt: skip
 @click.option("-T", "task_args", multiple=True, metavar="NAME=VALUE", help="Argument of the tasks (repeatable), as `inspect eval -T` takes it.")  # fmt: skip
 @click.option("-M", "model_args", multiple=True, metavar="NAME=VALUE", help="Argument of the models (repeatable), as `inspect eval -M` takes it.")  # fmt: skip
+@click.option("--model-base-url", metavar="URL", help="Address of the models' server.")
 @click.option("--model-role", "model_roles", multiple=True, metavar="ROLE=MODEL", help="Model of a role, such as grader=openai/gpt-4o (repeatable).")  # fmt: skip
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first prompts of each task.")
 @click.option("--epochs", type=click.IntRange(min=1), help="How often each prompt is asked.")
 @click.option("--steps", metavar="N,N", help="Training steps of the models, the base first; equal steps unless given.")  # fmt: skip
 @click.option("--max-connections", type=click.IntRange(min=1), help="Requests at a time, and the batch size of hf/.")  # fmt: skip
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Folder for the cards and the report.  [default: cards, in the folder of the series]")  # fmt: skip
-def command(models: Sequence[str], tasks: str, log_dir: Path, task_args: Sequence[str], model_args: Sequence[str], model_roles: Sequence[str], limit: int | None, epochs: int | None, steps: str | None, max_connections: int | None, out: Path | None) -> None:  # fmt: skip
+def command(models: Sequence[str], tasks: str, log_dir: Path, task_args: Sequence[str], model_args: Sequence[str], model_base_url: str | None, model_roles: Sequence[str], limit: int | None, epochs: int | None, steps: str | None, max_connections: int | None, out: Path | None) -> None:  # fmt: skip
     """Run both modes over a BASE model and its checkpoints, in the order of training, and compare them with BASE.
 
     Each is a model as Inspect takes it (hf/FOLDER, vllm/FOLDER, vllm/BASE:ADAPTER), or NAME=MODEL. Give the same
@@ -51,6 +52,7 @@ def command(models: Sequence[str], tasks: str, log_dir: Path, task_args: Sequenc
             task_args=_arguments("-T", task_args),
             model_args=_arguments("-M", model_args),
             model_roles=_arguments("--model-role", model_roles),
+            model_base_url=model_base_url,
             limit=limit,
             epochs=epochs,
         )

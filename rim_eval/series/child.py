@@ -100,6 +100,7 @@ def _run(job: ChildJob, send: Send) -> "Sequence[EvalLog]":
         log_dir=job.log_dir,
         # Finished models of the group are not asked for again.
         log_dir_allow_dirty=True,
+        model_base_url=settings.model_base_url,
         model_args=settings.model_args,
         model_roles={role: _role(value) for role, value in settings.model_roles.items()},
         task_args=settings.task_args,

@@ -39,7 +39,7 @@ def parse_models(words: Sequence[str]) -> tuple[SeriesModel, ...]:
         named = _NAMED.fullmatch(word)
         label, model = named.groups() if named else (_short_name(word), word)
         try:
-            models.append(SeriesModel(label=label, model=model))
+            models.append(SeriesModel(label=label, model=model.rstrip("/")))
         except ValidationError as error:
             raise RimError(
                 f"{word}: {first_complaint(error, 'the model')}. Name it with letters, digits and . _ + @ -, "

@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, Final
@@ -83,8 +83,8 @@ def finished_logs(folder: Path, settings: SeriesSettings) -> Logs:
     for group in child_groups(settings.models):
         labels = {each.model: each.label for each in group}
         for model, task, path in _successful(_logs_of(folder, group)):
-            if model in labels and task in settings.tasks:
-                found[labels[model]][task] = path
+            if label := labels.get(model, group[0].label if len(group) == 1 else None):
+                found[label][task] = path
     return found
 
 
@@ -120,11 +120,12 @@ def _run_child(
             message = ChildMessage.model_validate_json(line)
             if message.warning:
                 warn(message.warning)
-            elif message.error:
-                failed = [message.model] if message.model else list(models)
-                reasons |= {models[name].label: message.error for name in failed if name in models}
-            elif message.model in models:
-                tell(models[message.model], message)
+                continue
+            concerned = [models[message.model]] if message.model in models else job.models
+            if message.error:
+                reasons |= {each.label: message.error for each in concerned}
+            elif len(concerned) == 1:
+                tell(concerned[0], message)
         code = process.wait()
     if code:
         ended = f"signal {-code}" if code < 0 else f"exit code {code}"
@@ -151,6 +152,11 @@ def _child(job: ChildJob, lock: int | None, errors: IO[bytes]) -> "Iterator[subp
         process.stdin.write(job.model_dump_json() + "\n")
         process.stdin.flush()
         yield process
+    except KeyboardInterrupt:
+        # The terminal has interrupted the child too, and a second interrupt would break the writing of its logs.
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(_END_SECONDS)
+        raise
     finally:
         process.stdin.close()
         try:

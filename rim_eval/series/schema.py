@@ -30,6 +30,7 @@ class SeriesSettings(FrozenModel):
     model_args: dict[str, Any] = Field(default={})
     model_roles: dict[str, Any] = Field(default={})
     """Name of the role to a model, a list of models, or a model with its settings."""
+    model_base_url: str | None = None
     limit: PositiveInt | None = None
     epochs: PositiveInt | None = None
 
@@ -39,6 +40,8 @@ class SeriesSettings(FrozenModel):
             values = [getattr(each, name) for each in self.models]
             if repeated := {value for value in values if values.count(value) > 1}:
                 raise ValueError(f"two models have the {name} {min(repeated)}")
+        if len(set(self.tasks)) < len(self.tasks):
+            raise ValueError(f"a task is named twice in {', '.join(self.tasks)}")
         return self
 
     @property

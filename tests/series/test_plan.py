@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from inspect_ai.model._providers._vllm_lora import parse_vllm_model
+from pydantic import ValidationError
 
 from rim_eval.errors import RimError
 from rim_eval.series import SeriesSettings, child_groups, open_series, parse_models
@@ -23,6 +24,10 @@ def test_a_model_is_called_by_its_last_part_or_by_the_name_given() -> None:
         "late=hf/runs/final",
     ]
     assert labels(words) == ["Qwen3-4B", "step-8", "adapter@v2", "late"]
+
+
+def test_a_slash_at_the_end_is_no_part_of_a_name() -> None:
+    assert [each.model for each in parse_models(["hf/base/", "hf/step-1"])] == ["hf/base", "hf/step-1"]  # fmt: skip
 
 
 def test_checkpoints_keep_the_order_given() -> None:
@@ -114,6 +119,11 @@ def test_a_settings_file_that_was_changed_by_hand_is_refused(tmp_path: Path) -> 
     (tmp_path / "series.json").write_text('{"models": [], "tasks": ["x"]}')
     with pytest.raises(RimError, match="cannot be read"):
         open_series(tmp_path, settings())
+
+
+def test_a_task_that_is_named_twice_is_refused() -> None:
+    with pytest.raises(ValidationError, match="named twice in rim_eval/toy, rim_eval/toy"):
+        settings(tasks=("rim_eval/toy", "rim_eval/toy"))
 
 
 def test_no_secret_is_written(tmp_path: Path) -> None:

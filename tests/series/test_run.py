@@ -107,9 +107,14 @@ def kill_parent(process: "subprocess.Popen[str]") -> None:
     process.kill()
 
 
+def interrupt(process: "subprocess.Popen[str]") -> None:
+    """As a terminal does at Ctrl-C."""
+    os.killpg(process.pid, signal.SIGINT)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("kill", [kill_all, kill_parent])
-def test_killed_in_the_middle_and_given_again(
+@pytest.mark.parametrize("kill", [kill_all, kill_parent, interrupt])
+def test_stopped_in_the_middle_and_given_again(
     kill: Callable[["subprocess.Popen[str]"], None],
     answers: Answers,
     start: Callable[[], "subprocess.Popen[str]"],
