@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from importlib.util import find_spec
 from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 _OURS: Final = "rim_eval/"
 """What stands before the names of the tasks of this package."""
+
+_REPORT_NEEDS: Final = ("altair", "pandas", "pyarrow", "vl_convert")
 
 
 @click.command()
@@ -60,6 +63,7 @@ def command(models: Sequence[str], tasks: str, log_dir: Path, task_args: Sequenc
         raise RimError(f"These options make no series: {first_complaint(error, 'they')}.") from None
     _refuse_unknown(settings)
     at = _numbers(steps, settings.labels)
+    _refuse_missing()
     open_series(log_dir, settings)
     progress = _Progress(settings)
     failures = run_series(
@@ -110,6 +114,18 @@ def _numbers(steps: str | None, labels: Sequence[str]) -> Sequence[float] | None
             f"--steps {steps}: give numbers with commas between, such as 0,100,200."
         ) from None
     return check_steps(numbers, labels)
+
+
+def _refuse_missing() -> None:
+    """Refuse to run for hours what could not be reported then.
+
+    Raises:
+        RimError: It names the packages.
+    """
+    if missing := [name for name in _REPORT_NEEDS if find_spec(name) is None]:
+        raise RimError(
+            f"The report needs {', '.join(missing)}, not installed here: pip install 'rim-eval[card]'. Nothing was asked."
+        )
 
 
 def _refuse_unknown(settings: "SeriesSettings") -> None:

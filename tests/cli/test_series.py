@@ -45,6 +45,16 @@ def test_what_cannot_run_is_refused_before_the_folder_is_made(
     assert not (tmp_path / "series").exists()
 
 
+def test_what_the_report_needs_is_asked_for_before_the_models_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rim_eval.cli.series.find_spec", lambda name: None)
+    done = series(tmp_path, "rim_toy/a", "rim_toy/b", "--tasks", "toy")
+    assert done.exit_code == 1
+    assert "pip install 'rim-eval[card]'" in done.output
+    assert not (tmp_path / "series").exists()
+
+
 @pytest.mark.slow
 def test_one_command_writes_cards_and_a_report_and_names_what_failed(
     tmp_path: Path, doors: Path
