@@ -48,7 +48,7 @@ def test_what_cannot_run_is_refused_before_the_folder_is_made(
 def test_what_the_report_needs_is_asked_for_before_the_models_are(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rim_eval.cli.series.find_spec", lambda name: None)
+    monkeypatch.setattr("rim_eval.cli.series.find_spec", lambda _: None)
     done = series(tmp_path, "rim_toy/a", "rim_toy/b", "--tasks", "toy")
     assert done.exit_code == 1
     assert "pip install 'rim-eval[card]'" in done.output
