@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from importlib.util import find_spec
 from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 _OURS: Final = "rim_eval/"
 """What stands before the names of the tasks of this package."""
+
+_REPORT_NEEDS: Final = ("altair", "pandas", "pyarrow", "vl_convert")
 
 
 @click.command()
@@ -60,12 +63,13 @@ def command(models: Sequence[str], tasks: str, log_dir: Path, task_args: Sequenc
         raise RimError(f"These options make no series: {first_complaint(error, 'they')}.") from None
     _refuse_unknown(settings)
     at = _numbers(steps, settings.labels)
+    _refuse_missing()
     open_series(log_dir, settings)
-    progress = _Progress(settings)
+    progress = Progress(settings)
     failures = run_series(
         log_dir, settings, progress.tell, progress.warn, max_connections=max_connections
     )
-    progress.end_line()
+    progress.end()
     _report(log_dir, settings, at, out or log_dir / "cards")
     if failures:
         click.echo(f"\n{len(failures)} of {len(named)} models are not finished:", err=True)
@@ -112,6 +116,18 @@ def _numbers(steps: str | None, labels: Sequence[str]) -> Sequence[float] | None
     return check_steps(numbers, labels)
 
 
+def _refuse_missing() -> None:
+    """Refuse to run for hours what could not be reported then.
+
+    Raises:
+        RimError: It names the packages.
+    """
+    if missing := [name for name in _REPORT_NEEDS if find_spec(name) is None]:
+        raise RimError(
+            f"The report needs {', '.join(missing)}, not installed here: pip install 'rim-eval[card]'. Nothing was asked."
+        )
+
+
 def _refuse_unknown(settings: "SeriesSettings") -> None:
     """Refuse a task of rim_eval that does not exist, and an argument that no task takes: Inspect would pass it over.
 
@@ -151,39 +167,48 @@ def _shipped_tasks() -> Mapping[str, Callable[..., Any]]:
     }
 
 
-class _Progress:
-    """One line a model: how many of its samples have an outcome, over all tasks."""
+class Progress:
+    """One line a model: how many of its samples have an outcome, over all tasks.
+
+    The models of one server end in any order. In a terminal the line of the one that was last heard of is written
+    over and over.
+    """
 
     def __init__(self, settings: "SeriesSettings") -> None:
         self._labels = settings.labels
         self._tasks = len(settings.tasks)
         self._counts: dict[str, dict[str, tuple[int, int]]] = {}
-        self._current: str | None = None
         self._warned: set[str] = set()
+        self._over = "\r\033[K" if sys.stdout.isatty() else ""
 
     def tell(self, model: "SeriesModel", message: "ChildMessage") -> None:
-        """Show the model's line again, in place where there is a terminal."""
+        """Take note, and write the model's line when its last sample has ended."""
         tasks = self._counts.setdefault(model.label, {})
+        was_complete = self._is_complete(model.label)
         tasks[message.task or ""] = (message.done, message.total)
-        if self._current not in (None, model.label):
-            self.end_line()
-        self._current = model.label
-        if sys.stdout.isatty():
-            click.echo(f"\r{self._line(model.label)}", nl=False)
+        if self._is_complete(model.label):
+            if not was_complete:
+                click.echo(self._over + self._line(model.label))
+        elif self._over:
+            click.echo(self._over + self._line(model.label), nl=False)
 
     def warn(self, warning: str) -> None:
         """Show a warning once."""
         if warning not in self._warned:
             self._warned.add(warning)
-            self.end_line()
+            click.echo(self._over, nl=False)
             click.echo(f"warning: {warning}", err=True)
 
-    def end_line(self) -> None:
-        """Leave the last state of the model's line."""
-        if self._current is not None:
-            start = "\r" if sys.stdout.isatty() else ""
-            click.echo(start + self._line(self._current))
-        self._current = None
+    def end(self) -> None:
+        """Write the lines of models that did not come to their end."""
+        click.echo(self._over, nl=False)
+        for label in self._counts:
+            if not self._is_complete(label):
+                click.echo(self._line(label))
+
+    def _is_complete(self, label: str) -> bool:
+        counts = self._counts[label].values()
+        return len(counts) >= self._tasks and all(done >= total for done, total in counts)
 
     def _line(self, label: str) -> str:
         counts = self._counts[label].values()

@@ -41,8 +41,8 @@ def run_series(
     Args:
         folder: Folder of the series, opened by `open_series`.
         settings: What to run.
-        tell: Called as samples end, and once for each finished model.
-        warn: Called with each warning of rim_eval, once.
+        tell: Called as samples end, and for each task that was finished before.
+        warn: Called with each warning of each child process.
         max_connections: Requests at a time, and the batch size of `hf/`.
 
     Returns:
@@ -53,8 +53,10 @@ def run_series(
     """
     reasons: dict[str, str] = {}
     with _locked(folder) as lock:
+        logs = finished_logs(folder, settings)
         for group in child_groups(settings.models):
-            logs = finished_logs(folder, settings)
+            for each in group:
+                _tell_finished(each, logs[each.label], tell)
             waiting = tuple(each for each in group if len(logs[each.label]) < len(settings.tasks))
             job = ChildJob(
                 log_dir=str(_logs_of(folder, group)),
@@ -103,6 +105,15 @@ def _successful(log_dir: Path) -> Iterator[tuple[str, str, Path]]:
             continue
         if header.status == "success":
             yield header.eval.model, header.eval.task_registry_name or header.eval.task, path
+
+
+def _tell_finished(model: SeriesModel, logs: Mapping[str, Path], tell: Tell) -> None:
+    from inspect_ai.log import read_eval_log
+
+    for task, path in logs.items():
+        results = read_eval_log(str(path), header_only=True).results
+        n = results.total_samples if results else 0
+        tell(model, ChildMessage(model=model.model, task=task, done=n, total=n))
 
 
 def _run_child(

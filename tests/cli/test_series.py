@@ -9,7 +9,9 @@ from click.testing import CliRunner, Result
 
 from rim_eval.card import check_card, read_card
 from rim_eval.cli import main
-from rim_eval.series import SeriesReport
+from rim_eval.cli.series import Progress
+from rim_eval.series import SeriesReport, SeriesSettings, parse_models
+from rim_eval.series.schema import ChildMessage
 
 
 @pytest.fixture
@@ -42,6 +44,16 @@ def test_what_cannot_run_is_refused_before_the_folder_is_made(
     done = series(tmp_path, *words)
     assert done.exit_code == 1
     assert says in done.output
+    assert not (tmp_path / "series").exists()
+
+
+def test_what_the_report_needs_is_asked_for_before_the_models_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rim_eval.cli.series.find_spec", lambda _: None)
+    done = series(tmp_path, "rim_toy/a", "rim_toy/b", "--tasks", "toy")
+    assert done.exit_code == 1
+    assert "pip install 'rim-eval[card]'" in done.output
     assert not (tmp_path / "series").exists()
 
 
@@ -86,3 +98,18 @@ def test_without_the_base_there_are_cards_and_no_report(tmp_path: Path, doors: P
     assert "No report: nowhere, which the others are compared with, is not finished" in done.output
     assert (tmp_path / "out" / "b" / "card.json").is_file()
     assert not (tmp_path / "out" / "series_report.json").exists()
+
+
+def test_models_of_one_server_have_one_line_each(capsys: pytest.CaptureFixture[str]) -> None:
+    """Their samples end in turn."""
+    one, two = parse_models(["vllm/base", "vllm/base:org/two"])
+    progress = Progress(SeriesSettings(models=(one, two), tasks=("rim_eval/toy",)))
+    for done in range(4):
+        progress.tell(one, ChildMessage(task="rim_eval/toy", done=done, total=3))
+        progress.tell(two, ChildMessage(task="rim_eval/toy", done=done // 2, total=3))
+    progress.warn("look")
+    progress.warn("look")
+    progress.end()
+    written = capsys.readouterr()
+    assert written.out == "1/2 base: 3/3 prompts\n2/2 two: 1/3 prompts\n"
+    assert written.err == "warning: look\n"

@@ -163,6 +163,7 @@ def test_stopped_in_the_middle_and_given_again(
     output, _ = again_done.communicate(timeout=240)
     assert again_done.returncode == 0, output
     assert answers.asked == asked
+    assert "2/3 step-1: 8/8 prompts" in output
 
 
 def wait_until_free(folder: Path) -> None:
