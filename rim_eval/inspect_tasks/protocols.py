@@ -131,7 +131,7 @@ class PublishedProtocol(FrozenModel):
         return of_kind.over(self.all)
 
 
-PROTOCOLS: Final[Mapping[str, PublishedProtocol]] = TypeAdapter(
+PROTOCOLS: Final[dict[str, PublishedProtocol]] = TypeAdapter(
     dict[str, PublishedProtocol]
 ).validate_python(tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8")))
 """The shipped protocols by name."""
@@ -239,7 +239,9 @@ def describe_protocol(
     stated = protocol.stated(kind)
     sections = {
         "It sets:": _set_lines(stated),
-        "It leaves open, and here stands:": _open_lines(protocol, settings, kind),
+        "It leaves open (after the colon: what this run takes):": _open_lines(
+            protocol, settings, kind
+        ),
         "This run departs from it:": _departures(protocol, stated, settings, dataset, switch),
     }
     lines = [
