@@ -3,6 +3,7 @@
 import inspect
 import re
 import shlex
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ SHOWN = ["Table 1", "Table 2", "Table 3", "Tables A2 to A4, A8", "Table A7", "Fi
 
 
 def arguments(words: list[str]) -> dict[str, Any]:
-    given = [after for flag, after in zip(words, words[1:], strict=False) if flag == "-T"]
+    given = [after for flag, after in pairwise(words) if flag == "-T"]
     return {
         name: yaml.safe_load(value) for name, _, value in (each.partition("=") for each in given)
     }
