@@ -17,7 +17,8 @@ from rim_eval.prompt_sets import entry
 
 PAGE = (Path(__file__).resolve().parents[1] / "docs" / "paper.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```bash\n(.*?)```", PAGE, flags=re.DOTALL)
-COMMANDS = [line for block in BLOCKS for line in block.splitlines() if line.startswith("inspect ")]
+LINES = [line for block in BLOCKS for line in block.splitlines()]
+COMMANDS = [line for line in LINES if line.startswith("inspect ")]
 SHOWN = ["Table 1", "Table 2", "Table 3", "Tables A2 to A4, A8", "Table A7", "Figure A5", *(f"Figure {n}" for n in (1, 2, 3, 5, 6, 7, 8)), "Figures 4, A4"]  # fmt: skip
 
 
@@ -40,6 +41,14 @@ def test_runs_name_tasks_and_arguments_that_do_not_contradict(line: str) -> None
     followed = follow_protocol(settings(**given, given=frozenset(given)), prompt_set.kind)
     assert followed.protocol == "paper"
     assert ("--model-role" in words) == (prompt_set.kind == "harmful")
+
+
+def test_series_takes_the_protocol_on_every_set_that_it_names() -> None:
+    [line] = [line for line in LINES if line.startswith("rim-eval series")]
+    words = shlex.split(line)
+    assert arguments(words) == {"protocol": "paper"}
+    tasks = words[words.index("--tasks") + 1].split(",")
+    assert set(tasks) == set(PROTOCOLS["paper"].sets)
 
 
 def test_page_has_runs_on_every_set_of_the_paper() -> None:
