@@ -196,6 +196,8 @@ class CardRun(FiniteModel):
     thinking_tokens: NonNegativeInt | None = None
     prompt_style: Name | None = None
     """How problems were asked."""
+    protocol: Name | None = None
+    """Published protocol that the run followed."""
     doses: tuple[Name, ...] = ()
     """Amounts of thinking in a run of several, from least to most."""
     attack: Name | None = None

@@ -173,12 +173,14 @@ def settings(card: schema.Card) -> tuple[tuple[str, str], ...]:
         return ", ".join(dict.fromkeys(filter(None, values))) or "unknown"
 
     runs = card.runs
+    protocols = distinct(run.protocol for run in runs)
     decoding = (", ".join(f"{k} {v}" for k, v in run.decoding.items()) for run in runs)
     answers = (f"{r.answer_tokens} tokens" for r in runs if r.answer_tokens)
     thinking = (f"{r.thinking_tokens} tokens on top" for r in runs if r.thinking_tokens)
     return (
         ("model", card.model),
         ("measured", card.created or "unknown"),
+        *([("protocol", protocols)] if any(run.protocol for run in runs) else []),
         ("engine", distinct(run.engine for run in runs)),
         ("decoding", distinct(decoding)),
         ("answer budget", distinct(answers)),

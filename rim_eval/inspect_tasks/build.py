@@ -20,6 +20,11 @@ from rim_eval.inspect_tasks.calls import arm_call
 from rim_eval.inspect_tasks.compat import active_generate_config, active_model
 from rim_eval.inspect_tasks.options import PairedTask
 from rim_eval.inspect_tasks.preflight import context_window, server_of
+from rim_eval.inspect_tasks.protocols import (
+    describe_protocol,
+    follow_protocol,
+    stated_settings,
+)
 from rim_eval.inspect_tasks.sampling import decoding_of, protocol_of, warn_of_greedy
 from rim_eval.inspect_tasks.scorers import rim, solved
 from rim_eval.inspect_tasks.scoring import grader_for
@@ -34,6 +39,7 @@ from rim_eval.inspect_tasks.switches import ModelSwitch, forget_switches, switch
 from rim_eval.judging import load_judge, only_mode_of
 from rim_eval.prompt_sets import (
     LoadedSet,
+    entry,
     load_attack,
     load_prompt_file,
     load_prompts,
@@ -70,6 +76,7 @@ def set_task(name: str, settings: SetSettings) -> Task:
     Raises:
         RimError: Something that the user gave is wrong or missing.
     """
+    settings = follow_protocol(settings, entry(name).kind)
     loaded = load_prompts(name, data=settings.data, subset=settings.subset)
     is_solved = isinstance(settings, ReasoningSettings)
     return task_over(loaded, settings, solved() if is_solved else _judged_by(loaded, settings))
@@ -95,6 +102,7 @@ def file_task(settings: PromptFileSettings) -> Task:
             )
     columns = settings.model_dump(include={"kind", *(f"{name}_column" for name in _COLUMNS)})
     loaded = load_prompt_file(settings.file, **columns)
+    settings = follow_protocol(settings, loaded.entry.kind)
     style = settings.prompt_style or ("worked" if solves else "as_is")
     settings = settings.model_copy(update={"prompt_style": style})
     return task_over(loaded, settings, solved() if solves else _judged_by(loaded, settings))
@@ -144,6 +152,7 @@ def task_over(
     refuse_doses_beyond(settings, settings.budgets(loaded.entry.kind))
     solver = (solver_of or _both_modes_of(loaded.entry.kind))(settings)
     _check_model(settings, loaded, messages)
+    _describe_protocol(settings, loaded)
     # With every sample, so that a log which is scored again is scored by its set's rule, and that figures
     # have the same names whatever sample was drawn.
     of_set: dict[str, Any] = {
@@ -160,13 +169,16 @@ def task_over(
         )
         for prompt in loaded.prompts
     ]
+    stated = stated_settings(settings, loaded.entry.kind)
     protocol = protocol_of(settings.sampling, settings.own_sampling)
+    temperature = TEMPERATURE if stated.temperature is None else stated.temperature
     decoding: dict[str, Any] = (
-        {"temperature": TEMPERATURE, "top_p": TOP_P} if protocol == "equal" else {}
+        {"temperature": temperature, "top_p": TOP_P} if protocol == "equal" else {}
     )
     return PairedTask(
         several_arms=solver_of is not None or len(settings.modes) > 1 or bool(wrapped),
-        epochs=_default_epochs(protocol),
+        epochs=stated.epochs or _default_epochs(protocol),
+        stated_epochs=stated.epochs,
         dataset=MemoryDataset(samples, name=loaded.entry.name, location=loaded.provenance.location),
         solver=solver,
         scorer=scorer,
@@ -182,6 +194,7 @@ def task_over(
             if len(of_set["kinds"]) > 1
             else {},
             "prompt_style": style if loaded.entry.kind == "reasoning" else None,
+            "protocol": settings.protocol,
             **of_attack,
         },
         viewer=ViewerConfig(trust_content=False),
@@ -230,6 +243,16 @@ def _default_epochs(protocol: SamplingProtocol) -> int | None:
         "otherwise: `rim-eval power` shows what more would gain."
     )
     return SAMPLED_EPOCHS
+
+
+def _describe_protocol(settings: RunSettings, loaded: LoadedSet) -> None:
+    """Say once a run what the chosen protocol sets, what it leaves open, and where the run departs from it."""
+    if settings.protocol is None:
+        return
+    model = active_model()
+    thinking = model and switch_for(model, settings.switch, settings.chat_template)
+    switch = thinking.switch.name if thinking else None
+    _LOGGER.warning(describe_protocol(settings, loaded.entry.name, loaded.entry.kind, switch))
 
 
 def _refuse_toy_set(loaded: LoadedSet) -> None:

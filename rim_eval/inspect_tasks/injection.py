@@ -31,13 +31,17 @@ if TYPE_CHECKING:
 def injection(settings: InjectionSettings) -> Task:
     """Misalignment with statements for and against each reasoning pattern at the start, and without."""
     from rim_eval.inspect_tasks.build import task_over
+    from rim_eval.inspect_tasks.protocols import follow_protocol
     from rim_eval.inspect_tasks.scoring import grader_for
     from rim_eval.inspect_tasks.switches import switch_for
     from rim_eval.judging import load_judge
     from rim_eval.patterns import load_statements
+    from rim_eval.prompt_sets import entry as find_entry
     from rim_eval.prompt_sets import load_prompts
 
-    loaded = load_prompts(settings.set or "hexphi", data=settings.data, subset=settings.subset)
+    name = settings.set or "hexphi"
+    settings = follow_protocol(settings, find_entry(name).kind)
+    loaded = load_prompts(name, data=settings.data, subset=settings.subset)
     entry, model = loaded.entry, active_model()
     if entry.kind == "reasoning":
         raise RimError(

@@ -78,19 +78,29 @@ class PairedTask(Task):
 
     Args:
         several_arms: Whether a sample asks the model more than once.
+        stated_epochs: Epochs that the chosen protocol states; None where it does not.
         **options: As Inspect's own task takes them.
     """
 
-    def __init__(self, *, several_arms: bool, **options: Any) -> None:
+    def __init__(
+        self, *, several_arms: bool, stated_epochs: int | None = None, **options: Any
+    ) -> None:
         self.several_arms = several_arms
+        self.stated_epochs = stated_epochs
         super().__init__(**options)
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Look at an option as Inspect (0.3.285, `_eval/run.py`) assigns it: no hook could raise before the model is asked.
 
         Raises:
-            PrerequisiteError: The reducer is another than `mean`, or a limit would cut the arms together.
+            PrerequisiteError: The reducer is another than `mean`, a limit would cut the arms together, or there
+                are other epochs than the protocol states.
         """
+        if name == "epochs" and self.stated_epochs and value not in (None, self.stated_epochs):
+            raise PrerequisiteError(
+                f"--epochs {value} contradicts the protocol, which says {self.stated_epochs}. Leave --epochs out, or "
+                "-T protocol."
+            )
         if name in SHARED_LIMITS and value is not None and self.several_arms:
             raise PrerequisiteError(
                 f"--{name.replace('_', '-')} {value:g} counts the replies of all modes together, so it would cut the "

@@ -156,6 +156,14 @@ class RunSettings(FrozenModel):
         description="An attack by name, or a file of templates or wrapped prompts: every prompt is asked bare and "
         "wrapped.",
     )
+    protocol: Text = Field(
+        default=None,
+        description="`paper` or `sdp`: what that publication says of its evaluation is set, and what it leaves open is "
+        "printed.",
+    )
+    """Checked by `protocols.find_protocol`."""
+    given: frozenset[str] = frozenset()
+    """Names of the arguments that the user gave."""
 
     @property
     def own_sampling(self) -> dict[Mode, dict[str, Any] | None]:
@@ -310,9 +318,10 @@ def takes(
         def read_and_build(**arguments: Any) -> Any:
             with user_errors():
                 bound = signature.bind(**_nested(arguments, fields))
+                given = frozenset(bound.arguments)
                 bound.apply_defaults()
                 del bound.arguments[_DOTTED]
-                return task(settings(**bound.arguments))
+                return task(settings(**bound.arguments, given=given))
 
         read_and_build.__signature__ = signature  # type: ignore[attr-defined]
         read_and_build.__doc__ = f"{inspect.getdoc(task)}\n\nArgs:{documented}"

@@ -302,7 +302,7 @@ _FOLDER: Final = r"(?!.*(\.\.|//))[A-Za-z0-9.][A-Za-z0-9._/-]*( [A-Za-z0-9._-]+)
 _FORMS: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
     ("single word", r"[A-Za-z0-9][A-Za-z0-9._/@:+=,%#*-]{0,119}", (
         "model", "sets.judge.measured.set", "sets.judge.measured.model", "sets.judge.measured.mode", "sets.monitor.*", "runs.id",
-        "runs.harness", "runs.task", "runs.engine", "runs.prompt_style", "runs.weights", "runs.decoding.*",
+        "runs.harness", "runs.task", "runs.engine", "runs.prompt_style", "runs.protocol", "runs.weights", "runs.decoding.*",
     )),
     ("version", r"v?[0-9][0-9A-Za-z.+!_-]{0,39}", ("rim_eval", "runs.task_version", "runs.versions.*")),
     ("name of a package or setting", r"[A-Za-z][A-Za-z0-9._-]{0,39}", ("runs.versions (key)", "runs.decoding (key)")),

@@ -301,6 +301,7 @@ def _run(
         switch=None if switch is None else str(switch),
         weights=store.get(WEIGHTS_KEY),
         prompt_style=(spec.metadata or {}).get("prompt_style", spec.task_args.get("prompt_style")),
+        protocol=(spec.metadata or {}).get("protocol"),
         n_prompts=len(set(spec.dataset.sample_ids or ())) or spec.dataset.samples,
         epochs=spec.config.epochs or 1,
         modes=params.get("modes", ()),

@@ -189,6 +189,8 @@ class Run(FrozenModel):
     thinking_tokens: int | None = None
     prompt_style: str | None = None
     """How problems were asked."""
+    protocol: str | None = None
+    """Published protocol that the run followed (`-T protocol=NAME`)."""
     weights: str | None = None
     """Fingerprint of the weights (`rim_eval.fingerprint`); None where they were not in the process."""
     doses: tuple[str, ...] = ()
