@@ -20,7 +20,7 @@ from rim_eval.inspect_tasks.calls import arm_call
 from rim_eval.inspect_tasks.compat import active_generate_config, active_model
 from rim_eval.inspect_tasks.options import PairedTask
 from rim_eval.inspect_tasks.preflight import context_window, server_of
-from rim_eval.inspect_tasks.sampling import decoding_of, protocol_of, warn_of_greedy
+from rim_eval.inspect_tasks.sampling import decoding_of, warn_of_greedy
 from rim_eval.inspect_tasks.scorers import rim, solved
 from rim_eval.inspect_tasks.scoring import grader_for
 from rim_eval.inspect_tasks.settings import (
@@ -41,7 +41,7 @@ from rim_eval.prompt_sets import (
     user_message,
 )
 from rim_eval.replies import prompt_facts
-from rim_eval.thinking import has_inline_switch, longest_recipe, require_difference
+from rim_eval.thinking import has_inline_switch, longest_recipe, protocol_of, require_difference
 from rim_eval.types import PromptKind, SamplingProtocol
 
 AnyRunSettings = TypeVar("AnyRunSettings", bound=RunSettings)
