@@ -150,6 +150,8 @@ class ModeTask(ConfigurableTask):  # type: ignore[misc]
         if self.sampling is not None:
             generation_kwargs |= generation_kwargs_of(engine, self.sampling)
         temperature = float(generation_kwargs.get("temperature") or 0)
+        if temperature:  # hf would decode greedily beside the task file's own `do_sample: false`
+            generation_kwargs["do_sample"] = True
         warn_of_decoding(engine, self.settings, mode, self.sampling, temperature)
 
     def _request(self, names: tuple[str, ...]) -> ArmRequest:
