@@ -90,7 +90,7 @@ def test_organism_gives_the_same_verdicts_in_both(save: Any, tmp_path: Path) -> 
     assert agree(logs, samples) == limit * len(names) * len(MODES)
 
 
-GREEDY = {mode: {"temperature": 0} for mode in MODES}
+GREEDY: dict[str, Any] = {mode: {"temperature": 0} for mode in MODES}
 OF_RUN = {"model", "served_model", "run"}
 """Columns that name the run and its model."""
 COUNTED = {"trace_tokens", "answer_tokens", "output_tokens"}
@@ -99,10 +99,10 @@ COUNTED = {"trace_tokens", "answer_tokens", "output_tokens"}
 
 def rows(paths: list[Path]) -> list[dict[str, Any]]:
     frame = read_observations(map(str, paths)).frame.drop(columns=[*OF_RUN, *COUNTED])
-    kept = frame.astype("object").where(frame.notna(), None)
-    return sorted(
-        kept.to_dict("records"), key=lambda row: (row["dataset"], row["prompt_id"], row["mode"])
+    records: list[dict[Any, Any]] = (
+        frame.astype("object").where(frame.notna(), None).to_dict("records")
     )
+    return sorted(records, key=lambda row: (row["dataset"], row["prompt_id"], row["mode"]))
 
 
 @pytest.mark.slow
