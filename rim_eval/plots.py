@@ -360,11 +360,8 @@ def doses(points: Sequence[DosePoint], width: int) -> Spec:
     """
     alt = import_altair()
     rows = [point._asdict() for point in points]
-    ticks = [
-        t
-        for t in (0, 10, 100, 1000, 10_000, 100_000)
-        if t <= 3 * max(p.tokens for p in points) or not t
-    ]
+    most = max(point.tokens for point in points)
+    ticks = [0, *(10**n * part for n in range(1, 6) for part in (1, 3) if 10**n * part <= most)]
     tokens = (
         alt.X("tokens:Q", title="thinking tokens spent, mean")
         .scale(type="symlog", constant=10)
@@ -379,7 +376,7 @@ def doses(points: Sequence[DosePoint], width: int) -> Spec:
         base.mark_rule().encode(y=alt.Y("lower:Q", **y), y2="upper:Q"),
         base.mark_line().encode(y=rate, order="tokens:Q"),
         base.mark_point(filled=True, size=60, opacity=1).encode(
-            y=rate, shape=alt.Shape("series:N", sort=names).legend(**legend)
+            y=rate, shape=alt.Shape("series:N", sort=names).legend(None)
         ),
         base.mark_text(dy=-10, fontSize=10, align="left", dx=4).encode(y=rate, text="dose:N"),
     )

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from rim_eval.inspect_tasks.calls import Call
     from rim_eval.inspect_tasks.switches import ModelSwitch
     from rim_eval.replies import TokenCounter
+    from rim_eval.thinking.budget_forcing import TraceMarks
 
 ATTACK: Final = "attack"
 ATTACK_TEXT: Final = "attack_text"
@@ -163,47 +164,42 @@ def switch_of_dose(model: Model, thinking: "ModelSwitch", dose: Dose) -> "ModelS
     Raises:
         RimError: The model cannot be given this dose through its provider.
     """
-    from rim_eval.inspect_tasks.calls import can_prefill, marks_of
     from rim_eval.thinking import effort_recipe, forced_empty_recipe
 
     switch = thinking.switch
+    changed: dict[str, Any] = {}
     if dose.effort:
         recipe = effort_recipe(dose.effort)
-        changed: dict[str, Any] = {"kind": "effort", "think": recipe, "no_think": recipe}
-    elif dose.is_forced_empty:
-        _refuse_unless(can_prefill(model, thinking), model, dose)
-        marks = marks_of(model, thinking, switch.think)
-        _refuse_unless(marks is not None, model, dose)
-        assert marks is not None
-        changed = {"no_think": forced_empty_recipe(switch.think, marks)}
-    elif dose.budget is not None and can_prefill(model, thinking):
-        _refuse_unless(marks_of(model, thinking, switch.think) is not None, model, dose)
-        changed = {}
-    elif dose.budget is not None:
-        _refuse_unless(str(model).partition("/")[0] in _BUDGET_PROVIDERS, model, dose)
-        think = switch.think.model_copy(
-            update={"reasoning_effort": None, "reasoning_tokens": dose.budget}
-        )
-        changed = {"think": think}
-    elif dose.is_continued:
-        marks = marks_of(model, thinking, switch.think) if can_prefill(model, thinking) else None
-        _refuse_unless(marks is not None, model, dose)
-        changed = {}
-    else:
-        _refuse_unless(dose.name != "off" or switch.kind != "forced_empty", model, dose)
-        changed = {}
-    return thinking._replace(switch=switch.model_copy(update=changed))
-
-
-def _refuse_unless(can: bool, model: Model, dose: Dose) -> None:
-    if can:
-        return
-    if dose.name == "off":
+        changed = {"kind": "effort", "think": recipe, "no_think": recipe}
+    elif dose.budget is not None and str(model).partition("/")[0] in _BUDGET_PROVIDERS:
+        limited = {"reasoning_effort": None, "reasoning_tokens": dose.budget}
+        changed = {"think": switch.think.model_copy(update=limited)}
+    elif dose.is_forced_empty or dose.budget is not None or dose.is_continued:
+        marks = _known_marks(model, thinking)
+        if marks is None:
+            raise _cannot_write(model, dose)
+        if dose.is_forced_empty:
+            changed = {"no_think": forced_empty_recipe(switch.think, marks)}
+    elif dose.name == "off" and switch.kind == "forced_empty":
         raise RimError(
             f"{model} always thinks, so there is no dose `off`. Give `forced_empty` in its place, which writes an "
             "empty trace for it."
         )
-    raise RimError(
+    return thinking._replace(switch=switch.model_copy(update=changed))
+
+
+def _known_marks(model: Model, thinking: "ModelSwitch") -> "TraceMarks | None":
+    """How the model's traces are marked, where a text can be written after one."""
+    from rim_eval.inspect_tasks.calls import can_prefill, marks_of
+
+    if not can_prefill(model, thinking):
+        return None
+    marks = marks_of(model, thinking, thinking.switch.think)
+    return marks if marks and marks.closing else None
+
+
+def _cannot_write(model: Model, dose: Dose) -> RimError:
+    return RimError(
         f"The dose {dose.name} needs a text written after what {model} wrote (its trace closed, or opened again). "
         "The `hf/` provider can do that, and `vllm/` with the chat template at hand (-T chat_template=FILE) and a "
         f"server started with --trust-request-chat-template; {' and '.join(_BUDGET_PROVIDERS)} limit a trace "
@@ -285,7 +281,7 @@ async def _answer_now(
     from rim_eval.inspect_tasks.calls import marks_of, written_parts
     from rim_eval.thinking.budget_forcing import Written
 
-    recipe = arm.switch.switch.think
+    recipe, limit = arm.switch.switch.think, arm.budgets(asking.budgets).thinking_tokens
     marks = marks_of(model, arm.switch, recipe)
     assert marks is not None  # the dose was refused otherwise
     is_closed = first.trace is None or bool(first.trace_closed)
@@ -304,12 +300,12 @@ async def _answer_now(
             "trace": first.trace if rest.trace is None else f"{first.trace or ''}\n\n{rest.trace}",
             "visibility": first.visibility,
             "trace_closed": None if first.trace is None else rest.trace_closed is not False,
-            "trace_tokens": tokens,
+            "trace_tokens": _sum(tokens, rest.trace_tokens),
             "answer": f"{first.answer}{rest.answer}" if is_closed else rest.answer,
-            "answer_tokens": _sum(answered, rest.output_tokens),
+            "answer_tokens": _sum(answered, rest.answer_tokens),
             "output_tokens": _sum(first.output_tokens, rest.output_tokens),
             "closed_at_budget": not is_closed,
-            "trace_over_budget": first.trace_over_budget,
+            "trace_over_budget": (_sum(tokens, rest.trace_tokens) or 0) > limit,
             "requested": first.requested,
         }
     )
@@ -323,11 +319,15 @@ async def _think_on(
     from rim_eval.thinking.budget_forcing import reopened_trace
 
     recipe, trace = arm.switch.switch.think, first.trace or ""
+    room = asking.budgets.thinking_tokens - (first.trace_tokens or 0)
+    if room < 1:
+        return first
     marks = marks_of(model, arm.switch, recipe)
     assert marks is not None  # the dose was refused otherwise
     prefill = marks.opening + reopened_trace(trace)
     prefilled = _prefilled(arm, (recipe.prefill or "") + prefill, is_open=True)
-    call = _call(model, prefilled, message, asking, is_rest=True)
+    budgets = asking.budgets.model_copy(update={"thinking_tokens": room})
+    call = _call(model, prefilled, message, asking._replace(budgets=budgets), is_rest=True)
     rest = _read(await _generate(model, call), call, asking)
     return rest.model_copy(
         update={

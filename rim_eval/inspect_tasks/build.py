@@ -12,8 +12,8 @@ from inspect_ai.scorer import Scorer
 from inspect_ai.solver import Solver
 from inspect_ai.viewer import ViewerConfig
 
-from rim_eval.decoding import SAMPLED_EPOCHS, SEED, TEMPERATURE, TOP_P
-from rim_eval.errors import RimError
+from rim_eval.decoding import SAMPLED_EPOCHS, SEED, TEMPERATURE, TOP_P, Budgets
+from rim_eval.errors import RimError, SettingError
 from rim_eval.formatting import only_mode_sentence
 from rim_eval.inspect_tasks.arms import ATTACK, ATTACK_TEXT, ArmPlan
 from rim_eval.inspect_tasks.calls import arm_call
@@ -41,8 +41,14 @@ from rim_eval.prompt_sets import (
     user_message,
 )
 from rim_eval.replies import prompt_facts
-from rim_eval.thinking import has_inline_switch, longest_recipe, protocol_of, require_difference
-from rim_eval.types import PromptKind, SamplingProtocol
+from rim_eval.thinking import (
+    has_inline_switch,
+    longest_recipe,
+    protocol_of,
+    read_doses,
+    require_difference,
+)
+from rim_eval.types import MODES, PromptKind, SamplingProtocol
 
 AnyRunSettings = TypeVar("AnyRunSettings", bound=RunSettings)
 
@@ -131,10 +137,12 @@ def task_over(
     style: Any = getattr(settings, "prompt_style", "as_is")
     messages = {prompt.id: user_message(prompt, style) for prompt in loaded.prompts}
     _refuse_toy_set(loaded)
+    settings = _with_dose_budget(settings)
     wrapped, of_attack = _wrapped_messages(settings, loaded, style)
     settings = settings.model_copy(update={"attack": of_attack.get("attack", {}).get("name")})
     longest = [*messages.values(), *(each[ATTACK_TEXT] for each in wrapped.values())]
     settings = _fit_budgets(settings, loaded, longest)
+    refuse_doses_beyond(settings, settings.budgets(loaded.entry.kind))
     solver = (solver_of or _both_modes_of(loaded.entry.kind))(settings)
     _check_model(settings, loaded, messages)
     # With every sample, so that a log which is scored again is scored by its set's rule, and that figures
@@ -196,6 +204,7 @@ def _wrapped_messages(
     if settings.attack is None:
         return {}, {}
     attack = load_attack(settings.attack, getattr(settings, "data", None))
+    attack.count_wrapped(loaded.prompts)
     texts = {prompt.id: attack.wrap(prompt) for prompt in loaded.prompts}
     wrapped = {
         prompt.id: {
@@ -205,11 +214,6 @@ def _wrapped_messages(
         for prompt in loaded.prompts
         if (text := texts[prompt.id]) is not None
     }
-    if not wrapped:
-        raise RimError(
-            f"The attack {attack.name} has nothing for any prompt of {loaded.entry.name}: its prompts are other ones. "
-            "Give the set that it was made for, or templates with a {prompt} place."
-        )
     if without := len(texts) - len(wrapped):
         _LOGGER.warning(
             f"The attack {attack.name} has nothing for {without} of {len(texts)} prompts; they are asked bare only."
@@ -247,6 +251,46 @@ def _check_arms(model: Model, thinking: ModelSwitch, settings: RunSettings) -> N
     for mode, sampling in decoding.items():
         values = ", ".join(f"{name} {value:g}" for name, value in sampling.values.items())
         _LOGGER.warning(f"Sampling of the {mode} mode: {values} ({sampling.source}).")
+
+
+def _with_dose_budget(settings: AnyRunSettings) -> AnyRunSettings:
+    """The settings with the largest dose as thinking budget, where no dose ends by itself.
+
+    Raises:
+        RimError: Doses and modes were both chosen.
+    """
+    if settings.doses is None:
+        return settings
+    if settings.modes != MODES:
+        raise RimError(
+            f"modes={', '.join(settings.modes)} and doses={settings.doses} both say which arms there are. Give one of "
+            "them: `off` and `full` are the doses of the two modes."
+        )
+    doses = read_doses(settings.doses)
+    budgets = [dose.budget for dose in doses if dose.mode == "think"]
+    if None in budgets or settings.thinking_tokens is not None:
+        return settings
+    return settings.model_copy(update={"thinking_tokens": max(filter(None, budgets))})
+
+
+def refuse_doses_beyond(settings: RunSettings, budgets: Budgets) -> None:
+    """Refuse doses with a larger budget than the trace has where it ends by itself.
+
+    Args:
+        settings: How the model is asked.
+        budgets: Token budgets that fit.
+
+    Raises:
+        RimError: A dose is larger.
+    """
+    doses = read_doses(settings.doses) if settings.doses else ()
+    largest = max((dose.budget or 0 for dose in doses), default=0)
+    if largest > budgets.thinking_tokens:
+        raise SettingError(
+            f"The dose {largest} is larger than the thinking budget of {budgets.thinking_tokens} tokens, which even "
+            "the dose `full` keeps to. Leave it out, or give a larger budget (which must fit the model's window)",
+            thinking_tokens=largest,
+        )
 
 
 def _fit_budgets(

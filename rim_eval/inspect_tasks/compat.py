@@ -9,6 +9,7 @@ import anyio
 import click
 import httpx
 from inspect_ai._util._async import unwrap_exception_group
+from inspect_ai._util.config import parse_cli_args as parse_cli_args
 from inspect_ai._util.error import PrerequisiteError as PrerequisiteError
 from inspect_ai._util.error import exception_message
 from inspect_ai.model._generate_config import active_generate_config as active_generate_config

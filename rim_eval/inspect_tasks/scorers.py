@@ -81,7 +81,7 @@ class TaskResults:
 
         attacked = [row for row in rows if row.attack is not None]
         self.bare = set_results([row for row in rows if row.attack is None])
-        self.attacked = set_results(attacked)
+        self.attacked = set_results(attacked) if attacked else {}
         gaps = gaps_of_rows(rows) if attacked else ()
         self.gaps = {counts.kind: gap_of(counts) for counts in gaps}
 

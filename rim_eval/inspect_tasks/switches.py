@@ -107,9 +107,16 @@ def _provider(model: Model) -> str:
 
 
 def weights_name(model: Model) -> str:
-    """Name of the weights: what follows the provider (and the service, for `openai-api/`)."""
+    """Name of the weights: what follows the provider (and the service, for `openai-api/`); an adapter's base."""
+    if _is_adapter(model):
+        return str(cast(Any, model.api).base_model)
     skip = 2 if _provider(model) == "openai-api" else 1
     return str(model).split("/", skip)[-1]
+
+
+def _is_adapter(model: Model) -> bool:
+    """Whether it is a LoRA adapter of a vLLM server, `vllm/BASE:ADAPTER`: template and window are its base model's."""
+    return getattr(model.api, "adapter", None) is not None
 
 
 def _template_in(folder: Path) -> str | None:
@@ -160,7 +167,7 @@ class ServerAccess(NamedTuple):
     address: str
     """With `/v1`."""
     model: str
-    """The model's name there."""
+    """The model's name there; of an adapter that is yet to be loaded, its base model's."""
     headers: dict[str, str]
 
 
@@ -171,7 +178,10 @@ def server_access(model: Model) -> ServerAccess | None:
         return None
     key = getattr(api, "api_key", None)
     headers = {"Authorization": f"Bearer {key}"} if key else {}
-    return ServerAccess(address, api.service_model_name(), headers)
+    # Inspect loads an adapter at its first request; before that the server knows the base alone.
+    is_loaded_later = _is_adapter(model) and not api.adapter.is_preloaded
+    name = api.base_model if is_loaded_later else api.service_model_name()
+    return ServerAccess(address, name, headers)
 
 
 def server_renderer(model: Model) -> "ServerRenderer | None":

@@ -31,6 +31,12 @@ from rim_eval.errors import RimError
 _ENUMERATE_UP_TO = 200_000
 """Distinct flip counts up to which all sign assignments are enumerated."""
 
+_FEWEST_ORDERS = 999
+"""Random orders that even a hundred thousand prompts get."""
+
+_MOST_DRAWS = 100_000_000
+"""Verdicts drawn in random orders, all together: some seconds."""
+
 _SLACK = 1e-9
 """Sums that differ only by rounding are ties, and ties count as at least as far."""
 
@@ -112,13 +118,15 @@ def order_permutation_test(
     Args:
         blocks: Mean verdicts, shape (prompts, arms).
         weights: Weights of the contrast, shape (arms,), which add up to 0.
-        resamples: Random orders of all blocks.
+        resamples: Random orders of all blocks; fewer, but at least 999, where there are very many blocks.
         seed: Seed of the random orders.
     """
     means, contrast = np.asarray(blocks, dtype=float), np.asarray(weights, dtype=float)
     means = means[np.ptp(means, axis=1) > 0]
     observed = abs(float((means @ contrast).sum())) - _SLACK
     rng, far = np.random.default_rng(seed), 0
+    if means.size:
+        resamples = min(resamples, max(_FEWEST_ORDERS, _MOST_DRAWS // means.size))
     # In parts, so that hundred thousand prompts take no memory.
     part = max(1, 1_000_000 // max(1, means.size))
     for start in range(0, resamples, part):

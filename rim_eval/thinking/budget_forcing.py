@@ -20,6 +20,8 @@ class TraceMarks(NamedTuple):
     opening: str
     """"" where the prompt itself ends inside a trace."""
     closing: str
+    """"" where the prompt opens a trace whose family is not known: it cannot be closed."""
+    """"" where the prompt opens a trace whose family is not known: it cannot be closed."""
 
 
 def trace_marks(prompt: str, template: str) -> TraceMarks | None:

@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from benchmarks.trend_coverage import Setting, simulate
 from rim_eval.errors import RimError
 from rim_eval.statistics import (
+    Tally,
     Trend,
     bounded_mean_interval,
     interval_by_prompt,
@@ -24,6 +26,7 @@ from rim_eval.statistics import (
     tallied_trend,
     tango_interval,
 )
+from rim_eval.statistics.trend import slope_weights
 
 NORMAL = 1.959963984540054
 NAMES = ("off", "low", "middle", "high", "full")
@@ -57,7 +60,7 @@ def shape(found: Trend) -> list[float]:
 
 def test_slope_by_hand() -> None:
     """Two prompts, four arms at 0, 1/3, 2/3, 1: least squares by numpy."""
-    blocks = [[0, 0, 1, 1], [1, 0.5, 1, 0]]
+    blocks: list[list[float]] = [[0, 0, 1, 1], [1, 0.5, 1, 0]]
     found = paired_trend(of_blocks([[[v] for v in block] for block in blocks]))
     slopes = [np.polyfit([0, 1 / 3, 2 / 3, 1], block, 1)[0] for block in blocks]
     assert found.trend == pytest.approx(100 * np.mean(slopes))
@@ -176,7 +179,7 @@ def test_counted_prompts_give_the_same() -> None:
         [[0], [0], [1], [1]],
         [[1], [1], [0], [1]],
     ]
-    counted = Counter(tuple(tuple(arm) for arm in block) for block in blocks)
+    counted: Tally = Counter(tuple(tuple(arm) for arm in block) for block in blocks)
     assert tallied_trend(counted, NAMES[:4]) == paired_trend(of_blocks(blocks))
 
 
@@ -239,6 +242,23 @@ def test_interval_holds_what_the_score_test_does_not_reject() -> None:
         assert not rejected(end - outward * 2e-4)
 
 
+def test_interval_has_students_quantile() -> None:
+    values = [0.4, 0.0, 0.8, 0.0, -0.4, 1.2]
+    quantile = float(stats.t.ppf(0.95, len(values) - 1))
+    by_hand = bounded_mean_interval(values, reach=1.2, quantile=quantile)
+    assert bounded_mean_interval(values, reach=1.2, level=0.9) == pytest.approx(by_hand)
+
+
+@pytest.mark.slow
+def test_many_prompts_take_neither_memory_nor_long() -> None:
+    verdicts = np.random.default_rng(3).integers(0, 2, size=(20_000, 5)).astype(float)
+    counted: Tally = Counter(tuple((float(v),) for v in row) for row in verdicts)
+    found = tallied_trend(counted, NAMES, scores=(0, 1, 2, 3, 9))
+    half = 1.96 * 100 * (verdicts @ slope_weights(found.scores)).std() / np.sqrt(20_000)
+    assert (found.upper - found.lower) / 2 == pytest.approx(half, rel=0.01)
+    assert 0.001 <= found.p_value <= 1
+
+
 def test_interval_needs_values_within_reach() -> None:
     with pytest.raises(RimError, match=r"A value of 1.2 is outside the range of -1 to 1"):
         bounded_mean_interval([1.2], reach=1)
@@ -247,7 +267,8 @@ def test_interval_needs_values_within_reach() -> None:
 
 
 def test_order_permutation_agrees_with_all_orders() -> None:
-    blocks, weights = [[0, 1, 1], [0, 0, 1], [0, 0.5, 1]], np.array([-0.6, -0.3, 0.9])
+    blocks: list[list[float]] = [[0, 1, 1], [0, 0, 1], [0, 0.5, 1]]
+    weights = np.array([-0.6, -0.3, 0.9])
     sums = [
         abs(sum(np.array(order) @ weights for order in orders))
         for orders in product(*(list(permutations(block)) for block in blocks))

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rim_eval.statistics import VarianceSplit, tallied_variance_split, variance_split
+from rim_eval.statistics import Tally, VarianceSplit, tallied_variance_split, variance_split
 
 verdict = st.sampled_from([0.0, 1.0, None])
 arm = st.dictionaries(st.sampled_from("abcdefgh"), st.lists(verdict, max_size=3), max_size=8)
@@ -102,7 +102,7 @@ def test_unpaired_prompts_and_order_do_not_matter(target: Any, reference: Any) -
     assert found == variance_split(reference, target)
     alone = {**target, "alone": [1, 0]}
     assert found == variance_split(dict(reversed(alone.items())), reference)
-    rows = Counter(
+    rows: Tally = Counter(
         (tuple(target.get(p, ())), tuple(reference.get(p, ())))
         for p in sorted(target.keys() | reference)
     )
