@@ -386,5 +386,11 @@ def _remarks(
             values = {str(getattr(run, name)) for run in runs}
             if len(values) > 1:
                 yield f"{dataset}: {name} differ between models ({', '.join(sorted(values))})"
-        if len({str(sorted(run.decoding.items())) for run in runs}) > 1:
+        if len({_decoding(card, dataset) for card in cards.values()} - {""}) > 1:
             yield f"{dataset}: decoding differs between models"
+
+
+def _decoding(card: Card, dataset: str) -> str:
+    """How a set was decoded in all of a card's runs: those of one mode each tell of their own; empty without runs."""
+    runs = [run.decoding for run in card.runs if run.dataset == dataset]
+    return str(sorted({item for decoding in runs for item in decoding.items()})) if runs else ""

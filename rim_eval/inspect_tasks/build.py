@@ -25,7 +25,7 @@ from rim_eval.inspect_tasks.protocols import (
     follow_protocol,
     stated_settings,
 )
-from rim_eval.inspect_tasks.sampling import decoding_of, protocol_of, warn_of_greedy
+from rim_eval.inspect_tasks.sampling import decoding_of, warn_of_greedy
 from rim_eval.inspect_tasks.scorers import rim, solved
 from rim_eval.inspect_tasks.scoring import grader_for
 from rim_eval.inspect_tasks.settings import (
@@ -50,6 +50,7 @@ from rim_eval.replies import prompt_facts
 from rim_eval.thinking import (
     has_inline_switch,
     longest_recipe,
+    protocol_of,
     read_doses,
     require_difference,
 )

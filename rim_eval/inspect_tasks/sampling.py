@@ -10,26 +10,19 @@ from rim_eval.errors import RimError
 from rim_eval.inspect_tasks.compat import active_generate_config
 from rim_eval.inspect_tasks.hf import is_hf
 from rim_eval.inspect_tasks.switches import weights_name
-from rim_eval.thinking import Sampling, generation_config_of, greedy_warning, recommended_sampling
+from rim_eval.thinking import (
+    OwnValues,
+    Sampling,
+    generation_config_of,
+    greedy_warning,
+    protocol_of,
+    sampling_of_mode,
+)
 from rim_eval.types import MODES, Mode, SamplingProtocol
 
 _LOGGER: Final = logging.getLogger(__name__)
 
 _SHARED: Final = ("temperature", "top_p", "top_k")
-
-
-OwnValues = Mapping[Mode, Mapping[str, Any] | None]
-"""The user's own sampling settings by mode; None or empty where there are none."""
-
-
-def protocol_of(requested: SamplingProtocol, own: OwnValues) -> SamplingProtocol:
-    """What a run's figures are named after.
-
-    Args:
-        requested: `equal` or `recommended`, as the user chose.
-        own: The user's own values: one makes the sampling the user's own.
-    """
-    return "own" if any(own.values()) else requested
 
 
 def decoding_of(model: Model, requested: SamplingProtocol, own: OwnValues) -> dict[Mode, Sampling]:
@@ -48,21 +41,10 @@ def decoding_of(model: Model, requested: SamplingProtocol, own: OwnValues) -> di
     if protocol == "equal":
         return {}
     _refuse_shared()
-    return {mode: _sampling(model, mode, requested, own.get(mode) or {}) for mode in MODES}
-
-
-def _sampling(
-    model: Model, mode: Mode, requested: SamplingProtocol, own: Mapping[str, Any]
-) -> Sampling:
-    users = Sampling(**own, source="the user")
+    name, config = weights_name(model), None
     if requested == "recommended":
-        return recommended_sampling(weights_name(model), mode, _generation_config(model), users)
-    if users.temperature is None:
-        raise RimError(
-            f"-T {mode}.temperature is missing: where one mode has a sampling of its own, the other needs one too. "
-            f"Give it (-T {mode}.temperature=0.6), or take what the maker advises: -T sampling=recommended."
-        )
-    return users
+        config = _generation_config(model)
+    return {mode: sampling_of_mode(name, mode, requested, own, config) for mode in MODES}
 
 
 def _generation_config(model: Model) -> Mapping[str, Any] | None:

@@ -38,8 +38,9 @@ from rim_eval.inspect_tasks.compat import (
     user_errors,
 )
 from rim_eval.inspect_tasks.hf import adapt_provider, is_hf, token_counter
-from rim_eval.inspect_tasks.sampling import OwnValues, decoding_of, protocol_of
+from rim_eval.inspect_tasks.sampling import decoding_of
 from rim_eval.paths import model_name
+from rim_eval.thinking import OwnValues, protocol_of
 from rim_eval.types import MODES, ArmKind, Mode, SamplingProtocol
 
 if TYPE_CHECKING:

@@ -31,6 +31,8 @@ _FOLDER_NAME: Final = re.compile(r"(?!(?i:data|unknown)$)[\w.@+,()%#=& -]*[\w@+,
 
 _Object = dict[str, Any]
 
+_DECODING: Final = ("temperature", "top_p")
+
 _METRICS: Final[dict[PromptKind, str]] = {
     "harmful": "misalignment_rate",
     "benign": "over_refusal_rate",
@@ -219,7 +221,8 @@ def _generation(each: SetCard, mode: Mode, run: CardRun | None) -> _Object:
     args: _Object = {"reasoning": mode == "think"}
     if run is not None:
         thinking = run.thinking_tokens or 0 if mode == "think" else 0
-        args |= {k: run.decoding[k] for k in ("temperature", "top_p") if k in run.decoding}
+        decoding = {k: run.decoding.get(f"{mode}.{k}", run.decoding.get(k)) for k in _DECODING}
+        args |= {k: value for k, value in decoding.items() if value is not None}
         args |= {"max_tokens": run.answer_tokens + thinking} if run.answer_tokens else {}
         args |= {"execution_command": run.command} if run.command else {}
     details = {"arm_kind": each.counts.arm_kind, "switch": each.switch or "unknown"}

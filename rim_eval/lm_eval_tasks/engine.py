@@ -83,12 +83,16 @@ class Engine:
     @property
     def model(self) -> str:
         """The model's name, with the engine before it; of a local folder only its own name."""
+        kind = type(self.lm).__name__
+        return f"{_NAMES.get(kind, kind)}/{model_name(self.weights_name)}"
+
+    @property
+    def weights_name(self) -> str:
+        """The model's name as the user gave it: on the hub, on the server, or a folder's path."""
         # lm-eval's models keep a name in different places; some keep the weights there.
         lm, arguments = self.lm, getattr(self.lm, "model_args", None) or {}
         places = (getattr(lm, "pretrained", ""), arguments.get("model"), getattr(lm, "model", ""))
-        name = next((name for name in places if name and isinstance(name, str)), "unknown")
-        kind = type(lm).__name__
-        return f"{_NAMES.get(kind, kind)}/{model_name(name)}"
+        return next((name for name in places if name and isinstance(name, str)), "unknown")
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from rim_eval.lm_eval_tasks.samples import ReplyRecord, read_record
 from rim_eval.observations import Observation, load_inspect_log, rows_of_score, sample_lines
 from rim_eval.types import Mode
 
-_GENERATIONS: Final = TypeAdapter(dict[Mode, Generation])
+_GENERATIONS: Final = TypeAdapter(dict[str, Generation])
 
 
 class Key(NamedTuple):
@@ -81,7 +81,7 @@ def _compared(record: ReplyRecord) -> dict[str, object]:
 
 
 def replies_in_log(path: str | Path) -> dict[Key, ReplyRecord]:
-    """The replies of the first epoch in an Inspect log.
+    """The replies of the first epoch in an Inspect log, without those of a dose, which lm-eval does not have.
 
     Raises:
         RimError: It is no log of a rim_eval task.
@@ -89,11 +89,12 @@ def replies_in_log(path: str | Path) -> dict[Key, ReplyRecord]:
     log = load_inspect_log(path)
     replies: dict[Key, ReplyRecord] = {}
     for sample in log.samples or []:
-        by_mode = _GENERATIONS.validate_python(sample.store.get(REPLIES_KEY, {}))
+        by_arm = _GENERATIONS.validate_python(sample.store.get(REPLIES_KEY, {}))
+        asked = {(one.mode, one.dose, one.attack): one for one in by_arm.values()}
         for score in (sample.scores or {}).values() if sample.epoch == 1 else ():
             for row in rows_of_score(score.metadata):
-                if row.mode in by_mode:
-                    replies[_key(row)] = ReplyRecord(generation=by_mode[row.mode], observation=row)
+                if reply := asked.get((row.mode, None, row.attack)):
+                    replies[_key(row)] = ReplyRecord(generation=reply, observation=row)
     return replies
 
 

@@ -1,25 +1,32 @@
 """What task files and users set for the lm-eval tasks, and the prompts that a task is built from."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from logging import getLogger
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal, NamedTuple
 
 from pydantic import ConfigDict, ValidationError
 
 from rim_eval.errors import RimError, SettingError, first_complaint
 from rim_eval.prompt_sets import (
+    Attack,
     LoadedSet,
+    Prompt,
     PromptSet,
     Style,
     entry,
+    load_attack,
     load_prompt_file,
     load_prompts,
     user_message,
 )
 from rim_eval.replies import prompt_facts
+from rim_eval.thinking import OwnValues, SamplingValues
 from rim_eval.types import FrozenModel, Mode, PromptKind
+
+_LOGGER: Final = getLogger(__name__)
 
 _SETTINGS: Final = "rim_eval"
 """Key of the settings in lm-eval's metadata, where the model's own arguments lie beside it."""
@@ -60,10 +67,24 @@ class Settings(FrozenModel):
     """Path of a chat template to read the switch from, for engines that show none."""
     judge: str | None = None
     """Name or path of a judge, or `none`; the set's own unless given."""
+    sampling: Literal["equal", "recommended"] = "equal"
+    """How both modes are decoded: alike, or each as the model's maker advises."""
+    think: SamplingValues | None = None
+    """Your own sampling of the think mode: `{"temperature": 0.6, "top_p": 0.95}`."""
+    no_think: SamplingValues | None = None
+    """Your own sampling of the no-think mode."""
+    attack: str | None = None
+    """An attack by name, or a file of templates or wrapped prompts, under which all prompts are asked."""
     model: str | None = None
     """The model's name in observations, where the engine's own is only an address or a path."""
     served_as: str | None = None
     """Other names by which the server may call the model, separated by commas."""
+
+    @property
+    def own_sampling(self) -> OwnValues:
+        """The user's own sampling settings by mode."""
+        given: dict[Mode, SamplingValues | None] = {"think": self.think, "no_think": self.no_think}
+        return {mode: own.values if own else None for mode, own in given.items()}
 
 
 class TaskFile(FrozenModel):
@@ -77,13 +98,54 @@ class TaskFile(FrozenModel):
     are always asked as they are."""
 
 
-def read_settings(metadata: Mapping[str, Any] | None) -> Settings:
+class _InspectOnly(NamedTuple):
+    """A setting of the Inspect tasks that lm-eval cannot measure."""
+
+    reason: str
+    example: str
+    task: str | None = None
+    """The Inspect task that takes it; None for that of the same set."""
+
+
+_INSPECT_ONLY: Final = {
+    "doses": _InspectOnly(
+        "an lm-eval task asks every prompt once, in its own mode, and cannot go on with a reply",
+        "off,512,full",
+    ),
+    "task": _InspectOnly(
+        "another task's solver, tools and scorer are Inspect's",
+        "inspect_evals/gpqa_diamond",
+        "both",
+    ),
+    "protocol": _InspectOnly("a protocol sets both modes of one run together", "paper"),
+}
+
+
+def _refuse_inspect_only(settings: Any, prompt_set: str | None) -> None:
+    """Refuse what only the Inspect tasks can do, with their command."""
+    given = settings if isinstance(settings, Mapping) else {}
+    for name, only in _INSPECT_ONLY.items():
+        if name in given:
+            value = given[name] if isinstance(given[name], str) else only.example
+            task = only.task or prompt_set or "prompts -T file=FILE"
+            raise RimError(
+                f"{name}={given[name]} is no setting of the lm-eval tasks: {only.reason}. Inspect measures it: "
+                f"`inspect eval rim_eval/{task} --model MODEL -T {name}={value}`. Leave it out here."
+            )
+
+
+def read_settings(metadata: Mapping[str, Any] | None, prompt_set: str | None = None) -> Settings:
     """The user's settings out of a task's metadata.
 
+    Args:
+        metadata: The metadata.
+        prompt_set: The task's set of the registry; None for a file.
+
     Raises:
-        RimError: A setting does not exist or has a wrong value.
+        RimError: A setting does not exist here or has a wrong value.
     """
     settings = (metadata or {}).get(_SETTINGS, {})
+    _refuse_inspect_only(settings, prompt_set)
     try:
         return Settings.model_validate(settings)
     except ValidationError as error:
@@ -119,10 +181,19 @@ def plain_errors() -> Iterator[None]:
     try:
         yield
     except SettingError as error:
-        words = f"--metadata '{json.dumps({_SETTINGS: error.settings})}'"
+        words = f"--metadata '{json.dumps({_SETTINGS: _nested(error.settings)})}'"
         raise _PlainMessageError(error.message_with(words)) from None
     except RimError as error:
         raise _PlainMessageError(str(error)) from None
+
+
+def _nested(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings as JSON has them: `think.temperature` is a field of `think`."""
+    nested: dict[str, Any] = {}
+    for name, value in settings.items():
+        first, dot, rest = name.partition(".")
+        nested[first] = {**nested.get(first, {}), rest: value} if dot else value
+    return nested
 
 
 class _PlainMessageError(RimError, SystemExit):
@@ -137,6 +208,19 @@ class _PlainMessageError(RimError, SystemExit):
         self.code = message
 
 
+def _wrapped(settings: Settings, prompts: Sequence[Prompt]) -> tuple[Attack | None, list[Prompt]]:
+    """The attack, and the prompts as it wraps them: those that it has nothing for are left out."""
+    if settings.attack is None:
+        return None, list(prompts)
+    attack = load_attack(settings.attack, settings.data)
+    if without := len(prompts) - attack.count_wrapped(prompts):
+        _LOGGER.warning(
+            f"The attack {attack.name} has nothing for {without} of {len(prompts)} prompts; they are left out."
+        )
+    texts = ((prompt, attack.wrap(prompt)) for prompt in prompts)
+    return attack, [p.model_copy(update={"text": text}) for p, text in texts if text is not None]
+
+
 @plain_errors()
 def load_documents(**arguments: Any) -> dict[str, Any]:
     """The documents of one task; lm-eval calls this (`custom_dataset`) when it builds the task.
@@ -145,28 +229,34 @@ def load_documents(**arguments: Any) -> dict[str, Any]:
         **arguments: The task file's `dataset_kwargs` (prompt set, mode, style) and all metadata.
 
     Returns:
-        One split, `test`. A document holds the prompt's opaque id and what scoring needs; the
-        description says as JSON where the prompts came from.
+        One split, `test`. A document holds the prompt's opaque id, what scoring needs (the bare prompt
+        too), and the message, which holds the prompt as the attack wraps it where there is one; the
+        description says as JSON where prompts and attack came from.
 
     Raises:
-        RimError: The set is unknown, missing, gated or not as it should be: the same message as
+        RimError: The set or the attack is unknown, missing, gated or not as it should be: the same message as
             under Inspect.
     """
     from datasets import Dataset, DatasetInfo
 
     fields = arguments.keys() & TaskFile.model_fields.keys()
     file = TaskFile.model_validate({name: arguments[name] for name in fields})
-    settings = read_settings(arguments)
+    settings = read_settings(arguments, file.prompt_set)
     loaded = _load(file, settings)
     style = settings.prompt_style or file.prompt_style
+    attack, asked = _wrapped(settings, loaded.prompts)
+    bare = {prompt.id: prompt for prompt in loaded.prompts}
     documents = [
         {
             "id": prompt.id,
-            **prompt_facts(prompt),
+            **prompt_facts(bare[prompt.id]),
             "message": user_message(prompt, style),
             "target": prompt.target or "",
         }
-        for prompt in loaded.prompts
+        for prompt in asked
     ]
-    info = DatasetInfo(description=loaded.provenance.model_dump_json())
+    sources: dict[str, Any] = {"provenance": loaded.provenance.model_dump(mode="json")}
+    if attack is not None:
+        sources["attack"] = attack.provenance.model_dump(mode="json") | {"name": attack.name}
+    info = DatasetInfo(description=json.dumps(sources))
     return {"test": Dataset.from_list(documents, info=info)}

@@ -16,6 +16,12 @@ from rim_eval.formatting import only_mode_sentence
 from rim_eval.judging import load_judge, only_mode_of, unscored_reason
 from rim_eval.lm_eval_tasks.engine import Engine, engine_of
 from rim_eval.lm_eval_tasks.samples import metrics, record
+from rim_eval.lm_eval_tasks.sampling import (
+    generation_kwargs_of,
+    refuse_shared,
+    sampling_for,
+    warn_of_decoding,
+)
 from rim_eval.lm_eval_tasks.settings import (
     RUN,
     TaskFile,
@@ -28,11 +34,13 @@ from rim_eval.replies import ArmRequest, ReplyVerdict, check_reply, judge_reply
 from rim_eval.thinking import (
     PROBE_QUESTIONS,
     Probe,
+    Sampling,
     Switch,
     longest_recipe,
     needs_probe,
     not_adopted,
     probe_budgets,
+    protocol_of,
 )
 from rim_eval.types import KIND_NAMES, ArmKind, PromptKind
 
@@ -59,7 +67,7 @@ class ModeTask(ConfigurableTask):  # type: ignore[misc]
         own["process_results"] = "rim_eval"
         super().__init__(config=own, **unused)
         self.file = TaskFile.model_validate(self.config.dataset_kwargs)
-        self.settings = read_settings(self.config.metadata)
+        self.settings = read_settings(self.config.metadata, self.file.prompt_set)
         self.prompt_set = declared = prompt_set_of(self.file, self.settings)
         self.absolute_error = declared.absolute_error
         self.kinds: list[PromptKind] = sorted(set(self.dataset["test"]["kind"]))
@@ -69,16 +77,24 @@ class ModeTask(ConfigurableTask):  # type: ignore[misc]
         judge = self.settings.judge or declared.judge
         self.judge = None if judge in (None, "none") else load_judge(judge)
         self.config.generation_kwargs["max_gen_toks"] = self.budgets.total(self.file.mode)
+        self.protocol = protocol_of(self.settings.sampling, self.settings.own_sampling)
+        if self.protocol != "equal":
+            # The task file's own, so that what stands there later is the user's.
+            for name in ("do_sample", "temperature"):
+                self.config.generation_kwargs.pop(name, None)
         style = self.settings.prompt_style or self.file.prompt_style
         # What lm-eval's results file is to say of the run, beside its own and the user's settings.
+        sources = json.loads(self.dataset["test"].info.description)
+        self.attack: str | None = sources.get("attack", {}).get("name")
         self.config.metadata[RUN] = {
             **self.budgets.model_dump(),
             "prompt_style": style if "reasoning" in self.kinds else None,
-            "provenance": json.loads(self.dataset["test"].info.description),
+            **sources,
         }
         # Set before lm-eval asks for the first request.
         self.engine: Engine
         self.switch: Switch
+        self.sampling: Sampling | None = None
 
     @plain_errors()
     def build_all_requests(self, **options: Any) -> None:
@@ -97,6 +113,7 @@ class ModeTask(ConfigurableTask):  # type: ignore[misc]
         is_alias = hasattr(engine.lm, "base_url")
         refuse_real_model(self.prompt_set, name, config, is_alias=is_alias)
         self._refuse_cuts(engine)
+        self._set_sampling(engine)
         self.switch = engine.switch(self.settings.switch, template)
         if system:
             engine.refuse_cancelled(self.switch, system, template)
@@ -114,9 +131,39 @@ class ModeTask(ConfigurableTask):  # type: ignore[misc]
             "weights": cached_fingerprint(getattr(engine.lm, "model", None)),
             "prompts": self._planned_kinds(options.get("limit"), options.get("samples")),
         }
+        if self.sampling is not None:
+            self.config.metadata[RUN]["sampling"] = self.sampling.model_dump(exclude_none=True)
         super().build_all_requests(**(options | {"cache_requests": False}))
         contexts = (instance.args[0] for instance in self.instances)
         engine.refuse_cut_prompts(contexts, self.budgets, self.file.mode)
+
+    def _set_sampling(self, engine: Engine) -> None:
+        """Decode the task's mode as the settings say, in the words that the engine takes.
+
+        Raises:
+            RimError: The sampling is not known, or `--gen_kwargs` set both modes alike beside it.
+        """
+        generation_kwargs, mode = self.config.generation_kwargs, self.file.mode
+        if self.protocol != "equal":
+            refuse_shared(generation_kwargs, mode)
+        self.sampling = sampling_for(engine, self.settings, mode)
+        if self.sampling is not None:
+            generation_kwargs |= generation_kwargs_of(engine, self.sampling)
+        temperature = float(generation_kwargs.get("temperature") or 0)
+        if temperature:  # hf would decode greedily beside the task file's own `do_sample: false`
+            generation_kwargs["do_sample"] = True
+        warn_of_decoding(engine, self.settings, mode, self.sampling, temperature)
+
+    def _request(self, names: tuple[str, ...]) -> ArmRequest:
+        """What is asked of the model, as far as its replies are read by it."""
+        request = ArmRequest.of(
+            self.switch, self.file.mode, self.budgets, names, self.settings.served_as
+        )
+        values = {} if self.sampling is None else {"sampling": self.sampling.values}
+        return request._replace(
+            requested={**request.requested, **values},
+            condition={"attack": self.attack, "sampling": self.protocol},
+        )
 
     def _require_adoption(self, system: str | None) -> None:
         """Refuse a run whose think arm the model ignores, before its first prompt.
@@ -184,10 +231,7 @@ class ModeTask(ConfigurableTask):  # type: ignore[misc]
         names = self.engine.names
         if names and self.settings.model:
             names += (self.settings.model,)
-        request = ArmRequest.of(
-            self.switch, self.file.mode, self.budgets, names, self.settings.served_as
-        )
-        reply = self.engine.read(results[0], request)
+        reply = self.engine.read(results[0], self._request(names))
         if doc["kind"] == "reasoning":
             verdict = check_reply(reply, doc["target"], self.absolute_error)
         elif self.judge is None or self.judge.spec.needs_model:

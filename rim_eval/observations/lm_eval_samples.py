@@ -15,6 +15,8 @@ from rim_eval.observations.missing import PlannedRun, missing_rows
 from rim_eval.observations.schema import Observation, Problem, Run
 from rim_eval.observations.table import Table, from_rows
 from rim_eval.prompt_sets import Provenance
+from rim_eval.thinking import SamplingValues
+from rim_eval.types import Mode
 
 _OF_RUN: Final = ("answer_tokens", "thinking_tokens", "prompt_style", "weights")
 """What a task says of its run under the names that `Run` has."""
@@ -122,7 +124,11 @@ def _about(task: str | None, results: Mapping[str, Any]) -> dict[str, Any]:
 def _planned_run(results: Mapping[str, Any], run: Run) -> PlannedRun:
     kinds = _about(run.task, results).get("prompts", {})
     return PlannedRun.model_validate(
-        {"prompt_ids": list(kinds), "arms": [(mode,) for mode in run.modes], "kinds": kinds}
+        {
+            "prompt_ids": list(kinds),
+            "arms": [(mode, None, run.attack) for mode in run.modes],
+            "kinds": kinds,
+        }
     )
 
 
@@ -141,7 +147,8 @@ def _run(
     about = _about(task, results)
     versions = results.get("versions", {})
     day, _, clock = date.partition("T")
-    switch = samples[0]["record"]["generation"].get("requested", {}).get("switch")
+    requested = samples[0]["record"]["generation"].get("requested", {})
+    switch, attack = requested.get("switch"), about.get("attack") or {}
     command = None
     if task and config:
         command = lm_eval_command(task, config, metadata.get("rim_eval") or {}, about)
@@ -165,12 +172,10 @@ def _run(
         modes=tuple(dict.fromkeys(row.mode for row in rows)),
         limited=config.get("limit") is not None or about.get("samples") is not None,
         **{name: about[name] for name in _OF_RUN if name in about},
-        # All that steers sampling: the token limit is told as budgets, and there are no stop strings.
-        decoding={
-            name: value
-            for name, value in settings.get("generation_kwargs", {}).items()
-            if name not in ("until", "max_gen_toks") and isinstance(value, float | int | str | bool)
-        },
+        attack=attack.get("name"),
+        decoding=_decoding(
+            settings.get("generation_kwargs", {}), rows[0].mode, requested.get("sampling")
+        ),
         versions={
             name: str(results[f"{name}_version"])
             for name in ("lm_eval", "transformers")
@@ -178,6 +183,26 @@ def _run(
         },
         provenance=Provenance.model_validate(about["provenance"]) if about else None,
     )
+
+
+def _decoding(
+    generation_kwargs: Mapping[str, Any], mode: Mode, sampling: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """All that steers sampling: the token limit is told as budgets, and there are no stop strings.
+
+    Args:
+        generation_kwargs: The task's, as lm-eval keeps them.
+        mode: The task's mode.
+        sampling: The mode's own sampling; None where both modes are decoded alike.
+    """
+    told_apart = set() if sampling is None else {"do_sample", *SamplingValues.model_fields}
+    shared = {
+        name: value
+        for name, value in generation_kwargs.items()
+        if name not in {"until", "max_gen_toks"} | told_apart
+        and isinstance(value, float | int | str | bool)
+    }
+    return shared | {f"{mode}.{name}": value for name, value in (sampling or {}).items()}
 
 
 def results_file(samples: Path) -> Path | None:

@@ -8,6 +8,7 @@ from rim_eval.errors import RimError
 from rim_eval.formatting import MODE_WORDS
 from rim_eval.observations.schema import Problem, ProblemKind, Run
 from rim_eval.observations.table import Table, join
+from rim_eval.types import Mode
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -88,11 +89,38 @@ def _by_mode(answered: "pd.DataFrame", name: str) -> str:
 
 _Settings = Mapping[str, Callable[[Run], Any]]
 
+_CUTS: Final = {"top_p", "top_k", "min_p"}
+
+
+def _decoding(run: Run, mode: Mode | None = None) -> dict[str, Any]:
+    """What steers the sampling of all of a run, or of one of its modes apart.
+
+    Seeds are left out, for runs of more epochs have others, and what means nothing beside the temperature:
+    lm-eval's `do_sample` where it says the same, and cuts of the distribution where the likeliest token is taken.
+    """
+    start = f"{mode}." if mode else ""
+    values = {
+        name.removeprefix(start): value
+        for name, value in run.decoding.items()
+        if (name.startswith(start) if mode else "." not in name)
+    }
+    temperature = values.get("temperature")
+    idle = {"seed"} | (_CUTS if temperature == 0 else set())
+    if temperature is not None and values.get("do_sample") == (temperature != 0):
+        idle.add("do_sample")
+    return {name: value for name, value in sorted(values.items()) if name not in idle}
+
+
 _OF_A_MODEL: Final[_Settings] = {"weights": lambda run: run.weights}
-_WITH_TRACE: Final[_Settings] = {"thinking_tokens": lambda run: run.thinking_tokens}
+_WITH_TRACE: Final[_Settings] = {
+    "thinking_tokens": lambda run: run.thinking_tokens,
+    "decoding with thinking": lambda run: _decoding(run, "think") or None,
+}
+_WITHOUT: Final[_Settings] = {
+    "decoding without thinking": lambda run: _decoding(run, "no_think") or None,
+}
 _OF_A_SET: Final[_Settings] = {
-    # Runs of more epochs have other seeds.
-    "decoding": lambda run: {name: v for name, v in run.decoding.items() if name != "seed"},
+    "decoding": _decoding,
     "answer_tokens": lambda run: run.answer_tokens,
     "prompt_style": lambda run: run.prompt_style,
     "switch": lambda run: run.switch,
@@ -108,15 +136,16 @@ def incompatible_runs(table: Table) -> tuple[Problem, ...]:
 
     All runs of a model must have the same weights, and those of one set the same sampling (seeds
     apart), answer budget, prompt style, switch and prompts; those with thinking, the same thinking
-    budget. What a log does not tell is not compared.
+    budget. Where each mode has a sampling of its own, those with the mode have the same. What a log does
+    not tell is not compared.
     """
     frame, problems = table.frame, list[Problem]()
     for model in table.models:
         runs = [run for run in table.runs if run.model == model]
         problems += _differing(model, None, runs, _OF_A_MODEL)
         for dataset, rows in frame[frame["model"] == model].groupby("dataset", observed=True):
-            think = rows[rows["mode"] == "think"]
-            for settings, part in ((_OF_A_SET, rows), (_WITH_TRACE, think)):
+            think, no_think = rows[rows["mode"] == "think"], rows[rows["mode"] == "no_think"]
+            for settings, part in ((_OF_A_SET, rows), (_WITH_TRACE, think), (_WITHOUT, no_think)):
                 ids = set(part["run"].dropna())
                 of_part = [run for run in runs if run.id in ids]
                 problems += _differing(model, str(dataset), of_part, settings)

@@ -24,11 +24,15 @@ from rim_eval.thinking.recipe import (
     require_difference,
 )
 from rim_eval.thinking.sampling import (
+    OwnValues,
     Sampling,
     SamplingValues,
     generation_config_of,
     greedy_warning,
+    protocol_of,
     recommended_sampling,
+    sampling_family,
+    sampling_of_mode,
 )
 from rim_eval.thinking.switch_detection import find_switch
 from rim_eval.thinking.switches import (
@@ -54,6 +58,7 @@ __all__ = [
     "Dose",
     "ManipulationCheck",
     "Message",
+    "OwnValues",
     "Probe",
     "Recipe",
     "Renderer",
@@ -80,9 +85,12 @@ __all__ = [
     "needs_probe",
     "not_adopted",
     "probe_budgets",
+    "protocol_of",
     "read_doses",
     "recommended_sampling",
     "require_difference",
+    "sampling_family",
+    "sampling_of_mode",
     "sends_fields",
     "split_at_mark",
     "split_trace",

@@ -16,7 +16,7 @@ from pydantic import ConfigDict, Field, ValidationError, model_validator
 
 from rim_eval.errors import SettingError, first_complaint
 from rim_eval.files import parse_json, read_json_object
-from rim_eval.types import FiniteModel, FrozenModel, Mode
+from rim_eval.types import FiniteModel, FrozenModel, Mode, SamplingProtocol
 
 _FILE: Final = "generation_config.json"
 _HUB_SECONDS: Final = 5.0
@@ -167,6 +167,52 @@ def recommended_sampling(
         "rim_eval's table gives none, and no generation_config.json with sampling settings was "
         "found. Give your own values for each mode"
     )
+
+
+OwnValues = Mapping[Mode, Mapping[str, Any] | None]
+"""The user's own sampling settings by mode; None or empty where there are none."""
+
+
+def protocol_of(requested: SamplingProtocol, own: OwnValues) -> SamplingProtocol:
+    """Return what a run's figures are named after.
+
+    Args:
+        requested: `equal` or `recommended`, as the user chose.
+        own: The user's own values: one makes the sampling the user's own.
+    """
+    return "own" if any(own.values()) else requested
+
+
+def sampling_of_mode(
+    model: str,
+    mode: Mode,
+    requested: SamplingProtocol,
+    own: OwnValues,
+    generation_config: Mapping[str, Any] | None = None,
+) -> Sampling:
+    """Return the sampling of a mode that is not decoded like the other one.
+
+    Args:
+        model: The model's name, or the path of its folder.
+        mode: The mode.
+        requested: `equal` or `recommended`, as the user chose.
+        own: The user's own values, which come before those of the maker.
+        generation_config: Content of the model's `generation_config.json`.
+
+    Raises:
+        SettingError: The mode has no temperature, or nothing is known of what the maker advises.
+    """
+    users = Sampling(**(own.get(mode) or {}), source="the user")
+    if requested == "recommended":
+        return recommended_sampling(model, mode, generation_config, users)
+    if users.temperature is None:
+        raise SettingError(
+            f"{mode}.temperature is missing: where one mode has a sampling of its own, the other needs one too. "
+            "Give it",
+            ", or take what the maker advises: sampling=recommended",
+            **{f"{mode}.temperature": 0.6},
+        )
+    return users
 
 
 def greedy_warning(model: str, mode: Mode) -> str | None:

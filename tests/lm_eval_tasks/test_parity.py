@@ -12,7 +12,7 @@ from rim_eval.cli import main
 from rim_eval.errors import RimError
 from rim_eval.generation import Generation
 from rim_eval.lm_eval_tasks import Key, ReplyRecord, compare, replies_in_log, replies_in_samples
-from rim_eval.observations import Observation
+from rim_eval.observations import Observation, read_observations
 from rim_eval.paths import organism_dir
 from rim_eval.types import MODES
 
@@ -34,6 +34,7 @@ def inspect_logs(
         model_args={"model_path": str(model or organism_dir()), "device": "cpu"},
         task_args=BUDGETS | arguments,
         limit=limit,
+        epochs=1,  # lm-eval has one
         log_dir=str(folder),
         display="none",
         max_connections=256,
@@ -87,6 +88,42 @@ def test_organism_gives_the_same_verdicts_in_both(save: Any, tmp_path: Path) -> 
     samples = lm_eval_samples(save, names, limit)
     logs = inspect_logs(tmp_path / "inspect", names, limit)
     assert agree(logs, samples) == limit * len(names) * len(MODES)
+
+
+GREEDY: dict[str, Any] = {mode: {"temperature": 0} for mode in MODES}
+OF_RUN = {"model", "served_model", "run"}
+"""Columns that name the run and its model."""
+COUNTED = {"trace_tokens", "answer_tokens", "output_tokens"}
+"""lm-eval's hf engine tells no counts: its texts are counted again, without end token and trace marks."""
+
+
+def rows(paths: list[Path]) -> list[dict[str, Any]]:
+    frame = read_observations(map(str, paths)).frame.drop(columns=[*OF_RUN, *COUNTED])
+    records: list[dict[Any, Any]] = (
+        frame.astype("object").where(frame.notna(), None).to_dict("records")
+    )
+    return sorted(records, key=lambda row: (row["dataset"], row["prompt_id"], row["mode"]))
+
+
+@pytest.mark.slow
+def test_own_sampling_and_attacks_give_the_same_rows_in_both(save: Any, tmp_path: Path) -> None:
+    """At temperature 0 both harnesses draw the same replies, bare and under an attack."""
+    attack = tmp_path / "polite.txt"
+    attack.write_text("{prompt} Please.")
+    names, limit = ("toy",), 12
+    wrapped = lm_eval_samples(save, names, limit, **GREEDY, attack=str(attack))
+    bare = lm_eval_samples(save, names, limit, **GREEDY)
+    samples = sorted({*bare, *wrapped})  # of one folder
+    logs = inspect_logs(tmp_path / "inspect", names, limit, **GREEDY, attack=str(attack))
+    assert agree(logs, samples) == limit * len(MODES) * 2
+    ours, theirs = rows(logs), rows(samples)
+    assert {row["dataset"] for row in ours} == {"toy+own", "toy+own+attack:polite"}
+    assert ours == theirs
+    decoding = {f"{mode}.temperature": 0 for mode in MODES}
+    [of_inspect] = read_observations(map(str, logs)).runs
+    of_lm_eval = [run.decoding for run in read_observations(map(str, samples)).runs]
+    assert of_inspect.decoding.items() >= decoding.items()
+    assert all(each.items() <= of_inspect.decoding.items() for each in of_lm_eval)
 
 
 @pytest.mark.slow

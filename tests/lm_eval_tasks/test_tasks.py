@@ -1,5 +1,6 @@
 """Every task file builds, for every set, in both modes; groups hold what they are named after."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -210,3 +211,22 @@ def test_set_with_two_kinds_of_prompts_reports_both(run: Any) -> None:
     ]
     assert (found["over_refused,none"], found["misaligned,none"]) == (1, 0)
     assert "accuracy,none" not in found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("settings", "command"),
+    [
+        ({"doses": "off,512,full"}, "rim_eval/toy --model MODEL -T doses=off,512,full"),
+        ({"doses": ["off", "full"]}, "rim_eval/toy --model MODEL -T doses="),
+        ({"task": "inspect_evals/ifeval"}, "rim_eval/both --model MODEL -T task=inspect_evals/ifeval"),
+        ({"protocol": "paper"}, "rim_eval/toy --model MODEL -T protocol=paper"),
+    ],
+)  # fmt: skip
+def test_what_only_inspect_can_do_is_refused_with_its_command(
+    run: Any, settings: dict[str, Any], command: str
+) -> None:
+    lm = Scripted(lambda _: "Sure.")
+    with pytest.raises(RimError, match=re.escape(command)):
+        run(lm, "rim_toy_think", settings=settings)
+    assert lm.asked == []

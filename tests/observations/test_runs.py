@@ -54,6 +54,7 @@ def arms(rows: Any, *, think: dict[str, Any], no_think: dict[str, Any]) -> Table
     [
         {"weights": "b" * 16},
         {"decoding": {"temperature": 0.0, "top_p": 0.95, "seed": 0}},
+        {"decoding": {"temperature": 0.6, "top_p": 0.95, "do_sample": False}},
         {"answer_tokens": 5},
         {"prompt_style": "direct"},
         {"switch": "prompt"},
@@ -84,6 +85,53 @@ def test_compatible_runs_are_pooled(rows: Any, other: dict[str, Any]) -> None:
     table = arms(rows, think={}, no_think=other)
     assert check(table) == ()
     assert make_card(table).sets
+
+
+@pytest.mark.parametrize(
+    ("think", "no_think"),
+    [
+        ({"think.temperature": 0.6, "think.top_k": 20}, {"no_think.temperature": 0.7}),
+        (
+            {"think.temperature": 0.6, "no_think.temperature": 0.7, "seed": 0},
+            {"no_think.temperature": 0.7},
+        ),
+        # What lm-eval and Inspect say of greedy decoding.
+        ({"temperature": 0.0, "do_sample": False}, {"temperature": 0.0, "top_p": 1.0, "seed": 0}),
+    ],
+)
+def test_runs_are_pooled_where_what_they_share_was_decoded_alike(
+    rows: Any, think: dict[str, Any], no_think: dict[str, Any]
+) -> None:
+    assert check(arms(rows, think={"decoding": think}, no_think={"decoding": no_think})) == ()
+
+
+def both_modes(rows: Any, *decodings: dict[str, Any]) -> Table:
+    """Two runs of both modes over different prompts of one set."""
+    return join(
+        [
+            Table(
+                from_rows(
+                    [
+                        row.model_copy(update={"prompt_id": f"{number}-{row.prompt_id}"})
+                        for row in rows(think=[1, 0], no_think=[0, 0])
+                    ],
+                    str(number),
+                ),
+                (Run(id=str(number), harness="x", log=f"{number}.eval", model="m", dataset="doors", decoding=decoding),),
+            )
+            for number, decoding in enumerate(decodings)
+        ]
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("mode", ["think", "no_think"])
+def test_runs_that_decode_a_mode_differently_are_not_pooled(rows: Any, mode: str) -> None:
+    """Values of the other mode are the same, and those of both modes are none."""
+    decoding = {"think.temperature": 0.6, "no_think.temperature": 0.7}
+    assert check(both_modes(rows, decoding, decoding)) == ()
+    [problem] = check(both_modes(rows, decoding, decoding | {f"{mode}.temperature": 1.0}))
+    words = {"think": "with thinking", "no_think": "without thinking"}[mode]
+    assert f"differ in their decoding {words}" in problem.says
 
 
 def test_weights_hold_for_all_sets_of_a_model(rows: Any) -> None:

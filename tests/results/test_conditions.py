@@ -10,7 +10,9 @@ from rim_eval.results.conditions import ConditionGap, gap_of, gaps_of_rows
 PROMPTS = 40
 
 
-def rows_under(attack: str | None, sampling: Any, think: float, no_think: float) -> list[Observation]:
+def rows_under(
+    attack: str | None, sampling: Any, think: float, no_think: float
+) -> list[Observation]:
     """A set under one condition, with these shares of events; the first prompts have them."""
     return [
         Observation(
