@@ -1,6 +1,7 @@
 """Builds every task: one prompt set or file, both modes of each prompt in one sample, one scorer."""
 
 import logging
+import os
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, Final, TypeVar
@@ -37,6 +38,7 @@ from rim_eval.inspect_tasks.settings import (
 from rim_eval.inspect_tasks.solver import both_modes
 from rim_eval.inspect_tasks.switches import ModelSwitch, forget_switches, switch_for
 from rim_eval.judging import load_judge, only_mode_of
+from rim_eval.observations.inspect_logs import BATCH_INVARIANCE
 from rim_eval.prompt_sets import (
     LoadedSet,
     entry,
@@ -197,6 +199,7 @@ def task_over(
             "prompt_style": style if loaded.entry.kind == "reasoning" else None,
             "protocol": settings.protocol,
             **of_attack,
+            **_batch_invariance(),
         },
         viewer=ViewerConfig(trust_content=False),
     )
@@ -232,6 +235,12 @@ def _wrapped_messages(
             f"The attack {attack.name} has nothing for {without} of {len(texts)} prompts; they are asked bare only."
         )
     return wrapped, {"attack": attack.provenance.model_dump(mode="json") | {"name": attack.name}}
+
+
+def _batch_invariance() -> dict[str, str]:
+    """What this process says of vLLM's switch; a server that Inspect starts inherits it (docs/sampling.md)."""
+    value = os.environ.get(BATCH_INVARIANCE.upper())
+    return {} if value is None else {BATCH_INVARIANCE: value}
 
 
 def _default_epochs(protocol: SamplingProtocol) -> int | None:

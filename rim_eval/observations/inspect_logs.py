@@ -31,6 +31,9 @@ class NothingToReadError(RimError):
 
 _LARGEST_PART: Final = 512 * 2**20
 """Bytes of one unpacked part of a log, or of a `.json` log; summaries of 100,000 samples have 150 MB."""
+BATCH_INVARIANCE: Final = "vllm_batch_invariant"
+"""Key of the log's metadata: whether the server's replies do not depend on what it decodes beside them."""
+
 _DECODING: Final = {"temperature", "top_p", "top_k", "seed", "frequency_penalty"}
 
 
@@ -280,6 +283,8 @@ def _run(
     requests = [reply.get("requested", {}) for reply in store.get(REPLIES_KEY, {}).values()]
     switch = next(filter(None, (request.get("switch") for request in requests)), None)
     decoding: dict[str, Any] = plan.config.model_dump(exclude_none=True, include=_DECODING)
+    if (batch := (spec.metadata or {}).get(BATCH_INVARIANCE)) is not None:
+        decoding[BATCH_INVARIANCE] = str(batch)
     for reply in store.get(REPLIES_KEY, {}).values():
         values = reply.get("requested", {}).get("sampling", {})
         decoding |= {f"{reply['mode']}.{name}": value for name, value in values.items()}

@@ -126,3 +126,13 @@ def test_both_samplings_stand_on_one_card_and_in_no_figure_together(
     assert "one of the decoding, not of thinking alone" in gap.sentence
     for page in (card_html(card), card_markdown(card)):
         assert "one of the decoding, not of thinking alone" in page
+
+
+def test_batch_invariance_is_recorded_with_the_decoding(
+    run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = run(limit=1, metadata={"vllm_batch_invariant": 1})
+    monkeypatch.setenv("VLLM_BATCH_INVARIANT", "1")
+    for log in (told, run(limit=1)):
+        [ran] = read_observations([log.location]).runs
+        assert ran.decoding["vllm_batch_invariant"] == "1"

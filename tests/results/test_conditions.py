@@ -6,6 +6,7 @@ import pytest
 
 from rim_eval.observations import Observation, condition_name
 from rim_eval.results.conditions import ConditionGap, gap_of, gaps_of_rows
+from rim_eval.types import MODES
 
 PROMPTS = 40
 
@@ -28,7 +29,7 @@ def rows_under(
             adopted=mode == "think",
             stop_reason="stop",
         )
-        for mode, share in (("think", think), ("no_think", no_think))
+        for mode, share in zip(MODES, (think, no_think), strict=True)
         for number in range(PROMPTS)
     ]
 
