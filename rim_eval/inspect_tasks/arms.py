@@ -300,12 +300,12 @@ async def _answer_now(
             "trace": first.trace if rest.trace is None else f"{first.trace or ''}\n\n{rest.trace}",
             "visibility": first.visibility,
             "trace_closed": None if first.trace is None else rest.trace_closed is not False,
-            "trace_tokens": _sum(tokens, rest.trace_tokens),
+            "trace_tokens": _sum(tokens, rest.trace_tokens or 0),
             "answer": f"{first.answer}{rest.answer}" if is_closed else rest.answer,
             "answer_tokens": _sum(answered, rest.answer_tokens),
             "output_tokens": _sum(first.output_tokens, rest.output_tokens),
             "closed_at_budget": not is_closed,
-            "trace_over_budget": (_sum(tokens, rest.trace_tokens) or 0) > limit,
+            "trace_over_budget": (tokens or 0) + (rest.trace_tokens or 0) > limit,
             "requested": first.requested,
         }
     )

@@ -1,6 +1,6 @@
 """The solver `both_modes`: all arms of a prompt inside one Inspect sample, so that nothing can split a pair."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -45,7 +45,7 @@ from rim_eval.types import MODES, ArmKind, Mode, SamplingProtocol
 
 if TYPE_CHECKING:
     from rim_eval.inspect_tasks.switches import ModelSwitch
-    from rim_eval.thinking import Probe
+    from rim_eval.thinking import Probe, Sampling
 
 _LOGGER = getLogger(__name__)
 _REPLIES: Final = TypeAdapter(dict[str, Generation])
@@ -97,9 +97,7 @@ def both_modes(
         thinking = await runner.switch(model)
         if "think" in modes:
             await runner.require_adoption(model, thinking)
-        with runner.ending_the_run(model), user_errors():
-            decoding = decoding_of(model, sampling, own)
-            asked = plan.with_decoding(decoding).arms(model, thinking)
+        asked = runner.arms(model, thinking, plan, lambda: decoding_of(model, sampling, own))
         await runner.run(state, model, {arm.name: asked[arm.name] for arm in arms})
         return state
 
@@ -134,6 +132,7 @@ class _ModelState:
     """What a run has learned of one model; Inspect may hand one task to several."""
 
     switch: "ModelSwitch | None" = None
+    arms: dict[str, Arm] | None = None
     has_replied: bool = False
     refusal: Exception | None = None
     probes: "dict[ArmKind, Probe]" = field(default_factory=dict)
@@ -189,6 +188,30 @@ class ArmRunner:
                 await anyio.to_thread.run_sync(cached_fingerprint, cast(Any, model.api).model)
         state.switch = switch
         return switch
+
+    def arms(
+        self,
+        model: Model,
+        thinking: "ModelSwitch",
+        plan: ArmPlan,
+        decoding: "Callable[[], dict[Mode, Sampling]]",
+    ) -> dict[str, Arm]:
+        """The arms of a plan by name; made once a model, for what a maker advises may be asked of the hub.
+
+        Args:
+            model: The evaluated model.
+            thinking: Its thinking switch, as `switch` found it.
+            plan: The arms of the run.
+            decoding: Gives how each mode is decoded.
+
+        Raises:
+            PrerequisiteError: The model cannot be given a dose or a sampling.
+        """
+        state = self._state(model)
+        if state.arms is None:
+            with self.ending_the_run(model), user_errors():
+                state.arms = plan.with_decoding(decoding()).arms(model, thinking)
+        return state.arms
 
     async def require_adoption(self, model: Model, thinking: "ModelSwitch") -> None:
         """Refuse a run whose think arm the model ignores, before its first prompt.
