@@ -65,7 +65,7 @@ def both_modes(
         model = get_model()
         if state.epoch > 1 and active_generate_config().temperature == 0:
             _warn_of_equal_epochs()
-        _store(state, {mode: _no_reply(mode, "switch") for mode in modes})
+        store_replies(state, {mode: no_reply(mode, "switch") for mode in modes})
         thinking = await runner.switch(model)
         if "think" in modes:
             await runner.require_adoption(model, thinking)
@@ -90,7 +90,9 @@ def model_of(state: TaskState) -> str:
     return str(state.store.get(MODEL_KEY) or model_name(str(state.model)))
 
 
-def _store(state: TaskState, replies: Mapping[str, Generation], key: str = REPLIES_KEY) -> None:
+def store_replies(
+    state: TaskState, replies: Mapping[str, Generation], key: str = REPLIES_KEY
+) -> None:
     """Put replies beside those of other arms, under a key as `stored_replies` takes it."""
     if MODEL_KEY not in state.store:
         state.store.set(MODEL_KEY, model_name(str(state.model)))
@@ -280,8 +282,8 @@ class ArmRunner:
         from rim_eval.inspect_tasks.calls import arm_call, read_output
         from rim_eval.prompt_sets import message_in_arm
 
-        replies = {name: _no_reply(mode, arm.switch.kind) for name, (arm, mode) in arms.items()}
-        _store(state, replies, key)
+        replies = {name: no_reply(mode, arm.switch.kind) for name, (arm, mode) in arms.items()}
+        store_replies(state, replies, key)
         api, count = cast(Any, model.api), None
         if is_hf(api):
             count = token_counter(api)
@@ -291,7 +293,7 @@ class ArmRunner:
 
         def keep(name: str, reply: Generation) -> None:
             replies[name] = reply
-            _store(state, {name: reply}, key)
+            store_replies(state, {name: reply}, key)
 
         async def ask(name: str, arm: "ModelSwitch", mode: Mode) -> Exception | None:
             async with span(name):
@@ -315,12 +317,13 @@ class ArmRunner:
             suspend_store_events()
         ):  # the solver's own span records what all arms left in the store
             errors = await gather(*(ask(name, *arm) for name, arm in arms.items()))
-        state.messages.extend(_message_of(replies[name], str(model)) for name in arms)
+        state.messages.extend(message_of(replies[name], str(model)) for name in arms)
         for error in filter(None, errors):
             raise error
 
 
-def _no_reply(mode: Mode, kind: ArmKind) -> Generation:
+def no_reply(mode: Mode, kind: ArmKind) -> Generation:
+    """What stands for an arm's reply until it comes."""
     error = "the sample ended before a reply came"
     return Generation(mode=mode, arm_kind=kind, stop_reason="error", error=error)
 
@@ -333,7 +336,7 @@ def _warn_of_equal_epochs() -> None:
     )
 
 
-def _message_of(reply: Generation, model: str) -> inspect_model.ChatMessageAssistant:
+def message_of(reply: Generation, model: str) -> inspect_model.ChatMessageAssistant:
     """A reply as the viewer shows it: an assistant message with its mode, trace and answer."""
     answer = reply.answer or f"({reply.error or 'no answer'})"
     content: list[inspect_model.Content]

@@ -12,6 +12,7 @@ entry point loads this module, so whatever builds a task is imported inside func
 from inspect_ai import Task, task
 from inspect_ai.model import ModelAPI, modelapi
 
+from rim_eval.inspect_tasks.both import BothSettings, takes_foreign_arguments
 from rim_eval.inspect_tasks.settings import (
     JudgedSettings,
     PromptFileSettings,
@@ -171,6 +172,22 @@ def aime(settings: ReasoningSettings) -> Task:
     Subsets: `aime24` or `aime25` (by default both).
     """
     return _set_task("aime", settings)
+
+
+# Any other task of Inspect.
+
+
+@task(kind="any")
+@takes_foreign_arguments
+@takes(BothSettings)
+def both(settings: BothSettings) -> Task:
+    """Any task of Inspect with and without thinking: its own data, solver, sandbox and scorer, once in each mode.
+
+    `-T args.NAME=VALUE` gives an argument of that task.
+    """
+    from rim_eval.inspect_tasks.both import both_task
+
+    return both_task(settings)
 
 
 # The toy rule book: shipped, harmless, offline.
