@@ -8,7 +8,7 @@ from inspect import Parameter, signature
 from pathlib import Path
 from typing import Any, Final
 
-from inspect_ai import Task
+from inspect_ai import Task, list_tasks
 from inspect_ai.dataset import MemoryDataset, Sample
 from inspect_ai.model import GenerateConfig, Model
 from inspect_ai.util import SandboxEnvironmentSpec
@@ -38,6 +38,9 @@ _LOGGER = logging.getLogger(__name__)
 
 _ARGUMENT: Final = "args."
 """What the foreign task's own arguments begin with: `-T args.cot=false`."""
+
+_MODEL: Final = re.compile(r"[\w.-]+(?:/[\w.:@-]+)+")
+"""A model's name with its provider."""
 
 _HOW: Final = "`-T task=inspect_evals/gpqa_diamond`, or `-T task=file.py@name`"
 
@@ -147,6 +150,7 @@ def both_task(settings: BothSettings) -> Task:
             event_at=str(reading.event),
             value=reading.value,
             version=foreign.version,
+            grader=_grader_of(own, reading.scorer),
         ),
         config=_config(own.config),
         model=own.model,
@@ -184,14 +188,12 @@ def load_foreign_task(spec: str | None, arguments: Mapping[str, Any]) -> Task:
         raise RimError(f"No task was given: add {_HOW}.")
     if spec.startswith("rim_eval/"):
         raise RimError(f"task={spec} runs both modes by itself: inspect eval {spec}.")
-    built = load_tasks([spec], dict(arguments))
+    built = load_tasks([_with_name(spec)], dict(arguments))
     if len(built) != 1:
-        names = ", ".join(task.name for task in built)
-        package = spec.partition("/")[0]
-        found = f"holds {len(built)} tasks ({names})" if built else "is no task that Inspect finds"
+        package = spec.partition("/")[0].replace("_", "-")
         raise RimError(
-            f"task={spec} {found}. Give one: {_HOW}. The package that has it must be installed "
-            f"(`pip install {package.replace('_', '-')}`)."
+            f"task={spec} is no task that Inspect finds. Give {_HOW}; the package that has it must be installed "
+            f"(`pip install {package}`)."
         )
     [task] = built
     _refuse_unknown_arguments(task, spec, arguments)
@@ -202,6 +204,19 @@ def load_foreign_task(spec: str | None, arguments: Mapping[str, Any]) -> Task:
                 f"{spec} has {what}, which chooses samples by scores of one mode; it cannot be run in two."
             )
     return task
+
+
+def _with_name(spec: str) -> str:
+    """A file's path with the name of its task, where it has one only."""
+    file = Path(spec).expanduser()
+    if not file.is_file():
+        return spec
+    names = [task.name for task in list_tasks(file.name, root_dir=file.parent)]
+    if len(names) != 1:
+        raise RimError(
+            f"task={spec} holds {len(names)} tasks ({', '.join(names) or 'none'}). Give one: {_HOW}."
+        )
+    return f"{file}@{names[0]}"
 
 
 def _refuse_unknown_arguments(task: Task, spec: str, arguments: Mapping[str, Any]) -> None:
@@ -250,6 +265,21 @@ def _reading(task: Task, settings: BothSettings) -> Any:
     )
 
 
+def _grader_of(task: Task, name: str) -> str | None:
+    """The models that a scorer asks by its own arguments, with commas between; None where it names none."""
+    names: list[str] = []
+    for scorer in task.scorer or []:
+        names.append(unique_scorer_name(scorer, names))
+        if names[-1] == name:
+            given = registry_params(scorer).values()
+            texts = [
+                each for value in given for each in (value if isinstance(value, list) else [value])
+            ]
+            models = [each for each in texts if isinstance(each, str) and _MODEL.fullmatch(each)]
+            return ",".join(dict.fromkeys(models)) or None
+    return None
+
+
 def _names_grader(task: Task, scorer: Any) -> bool:
     own = registry_params(scorer).get("model")
     return bool(own or "grader" in model_roles() or "grader" in (task.model_roles or {}))
@@ -263,6 +293,10 @@ def _samples(task: Task) -> dict[int | str, Sample]:
         name = number if sample.id is None else sample.id
         samples[name] = sample.model_copy(
             update={"id": name, "sandbox": _absolute(sample.sandbox, folder)}
+        )
+    if len(samples) != len(task.dataset):
+        raise RimError(
+            f"Samples of {task.name} have the same id, so the modes cannot be paired by it."
         )
     return samples
 

@@ -71,6 +71,7 @@ def task_score(
     event_at: Any,
     value: str | None = None,
     version: str = "0",
+    grader: str | None = None,
 ) -> Scorer:
     """A foreign task's score as a verdict on each mode; its scorers are not asked again.
 
@@ -80,6 +81,7 @@ def task_score(
         event_at: Where the score means that: a number (at least it), a comparison such as `<0.5`, or words.
         value: Key of the value, where the score holds several.
         version: The foreign task's version.
+        grader: Name of the model that its scorer asked; by default that of the `grader` role.
     """
     from rim_eval.inspect_tasks.scoring import score_of_arms
     from rim_eval.inspect_tasks.solver import stored_replies
@@ -99,7 +101,7 @@ def task_score(
                 "each mode, and another is an argument of the task (-T args.solver=...), where it takes one."
             )
         with user_errors():
-            by_mode = _verdicts(state, reading, version)
+            by_mode = _verdicts(state, reading, version, grader or _grader_role())
         numbers = {mode: each.score for mode, each in by_mode.items() if each.score is not None}
         scored = score_of_arms(state, replies, by_mode)
         return scored.model_copy(update={"metadata": (scored.metadata or {}) | {_NUMBERS: numbers}})
@@ -107,16 +109,22 @@ def task_score(
     return verdicts
 
 
-def _verdicts(state: TaskState, reading: "ScoreReading", version: str) -> "dict[str, ReplyVerdict]":
-    """Each arm's verdict; why there is none is looked for in its replies first."""
+def _grader_role() -> str | None:
     from rim_eval.inspect_tasks.compat import model_roles
+
+    role = model_roles().get("grader")
+    return None if role is None or isinstance(role, list) else str(role)
+
+
+def _verdicts(
+    state: TaskState, reading: "ScoreReading", version: str, grader: str | None
+) -> "dict[str, ReplyVerdict]":
+    """Each arm's verdict; why there is none is looked for in its replies first."""
     from rim_eval.inspect_tasks.solver import stored_replies
     from rim_eval.inspect_tasks.task_scores import kept_arms
     from rim_eval.judging import unscored_reason
 
     arms = kept_arms(state)
-    role = model_roles().get("grader")
-    grader = None if role is None or isinstance(role, list) else str(role)
     found = {}
     for mode, reply in stored_replies(state).items():
         arm = arms.get(mode)

@@ -247,7 +247,8 @@ class ScoreReading(FrozenModel):
 
     def __str__(self) -> str:
         key = f"[{self.value}]" if self.value else ""
-        return f"{self.scorer}{key} is read as {self.reads!r} where it is {self.event}"
+        where = "right (C, true or 1)" if self.event == _RIGHT else str(self.event)
+        return f"{self.scorer}{key} is read as {self.reads!r} where it is {where}"
 
 
 class KnownScore(FrozenModel):

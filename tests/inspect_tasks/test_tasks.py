@@ -9,6 +9,7 @@ from inspect_ai import list_tasks
 
 import rim_eval
 from rim_eval import _registry
+from rim_eval.inspect_tasks.both import BothSettings
 from rim_eval.inspect_tasks.settings import (
     InjectionSettings,
     JudgedSettings,
@@ -18,10 +19,11 @@ from rim_eval.inspect_tasks.settings import (
 )
 from rim_eval.prompt_sets import entries
 
-NAMES = {*entries(), "prompts", "injection"}
+NAMES = {*entries(), "prompts", "injection", "both"}
 SETTINGS: dict[str, type[RunSettings]] = {
     "prompts": PromptFileSettings,
     "injection": InjectionSettings,
+    "both": BothSettings,
 }
 
 
@@ -34,20 +36,21 @@ def settings_of(name: str) -> type[RunSettings]:
 def test_inspect_lists_every_task_of_the_source_tree() -> None:
     listed = list_tasks("rim_eval", root_dir=Path(rim_eval.__file__).parents[1])
     assert sorted(task.name for task in listed) == sorted(NAMES)
-    assert {task.attribs["kind"] for task in listed} == {"safety", "reasoning"}
+    assert {task.attribs["kind"] for task in listed} == {"safety", "reasoning", "any"}
 
 
 @pytest.mark.parametrize("name", sorted(NAMES))
 def test_a_task_documents_its_arguments_and_each_is_a_setting(name: str) -> None:
     task: Any = getattr(_registry, name)
     signature = inspect.signature(task)
+    parameters = [n for n, each in signature.parameters.items() if each.kind != each.VAR_KEYWORD]
     about, arguments = inspect.getdoc(task).split("Args:")  # type: ignore[union-attr]
     assert about.strip()
     documented = [line.strip().split(":")[0] for line in arguments.strip().splitlines()]
-    assert documented == list(signature.parameters)
+    assert documented == parameters
     fields = set(settings_of(name).model_fields)
     # An injection run has one mode only, which is no argument.
-    assert set(signature.parameters) == fields - ({"modes"} if name == "injection" else set())
+    assert set(parameters) == fields - ({"modes"} if name == "injection" else set())
 
 
 def test_versions_are_of_the_form_that_registries_ask_for(run: Any) -> None:
