@@ -21,7 +21,15 @@ from inspect_ai.scorer import (
     model_graded_fact,
     scorer,
 )
-from inspect_ai.solver import Generate, Solver, TaskState, generate, solver, use_tools
+from inspect_ai.solver import (
+    Generate,
+    Solver,
+    TaskState,
+    generate,
+    solver,
+    system_message,
+    use_tools,
+)
 from inspect_ai.tool import Tool, tool
 from inspect_ai.util import sandbox, store
 
@@ -64,16 +72,17 @@ def toy_again() -> Task:
 def doors(
     max_tokens: int | None = None,
     stop: list[str] | None = None,
+    stop_in_call: bool = False,
     epochs: int = 1,
     effort: Any = None,
     cached: bool = False,
 ) -> Task:
-    config = GREEDY.model_copy(
-        update={"max_tokens": max_tokens, "stop_seqs": stop, "reasoning_effort": effort}
-    )
+    stops: dict[str, Any] = {"stop_seqs": stop}
+    settings = {"max_tokens": max_tokens, "reasoning_effort": effort}
+    config = GREEDY.model_copy(update=settings | ({} if stop_in_call else stops))
     return Task(
         dataset=MemoryDataset(DOORS),
-        solver=generate(cache=cached),
+        solver=generate(cache=cached, **(stops if stop_in_call else {})),
         scorer=includes(),
         config=config,
         epochs=epochs,
@@ -92,6 +101,12 @@ def short_then_long() -> Solver:
         return state
 
     return solve
+
+
+@task
+def with_system_message() -> Task:
+    solvers = [system_message("You are a caretaker."), generate()]
+    return Task(dataset=MemoryDataset(DOORS[:1]), solver=solvers, scorer=includes(), config=GREEDY)
 
 
 @scorer(metrics=[mean()])

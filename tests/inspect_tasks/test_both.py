@@ -267,9 +267,16 @@ def test_the_tasks_own_limit_on_tokens_counts_the_answer_alone(
     assert found == {mode: set(limits) for mode, limits in expected.items()}
 
 
-def test_texts_that_end_an_answer_are_not_looked_for_in_the_trace(both: Both) -> None:
+@pytest.mark.parametrize("in_call", [False, True])
+def test_texts_that_end_an_answer_are_not_looked_for_in_the_trace(
+    both: Both, in_call: bool
+) -> None:
     thinks = {"mode": "think", "reply": "<think>One. Two.</think>Sure. And more."}
-    log = both("doors", [thinks, {"reply": "No. And more."}], **{"args.stop": ["."]})
+    log = both(
+        "doors",
+        [thinks, {"reply": "No. And more."}],
+        **{"args.stop": ["."], "args.stop_in_call": in_call},
+    )
     assert all(event.config.stop_seqs is None for event in calls(log))
     [sample, _] = log.samples or []
     answers = {
@@ -277,6 +284,21 @@ def test_texts_that_end_an_answer_are_not_looked_for_in_the_trace(both: Both) ->
     }
     assert answers == {"think": "Sure", "no_think": "No"}
     assert arms(sample)["think"]["scores"]["includes"]["explanation"] == "Sure"
+
+
+def test_words_that_ask_for_a_mode_go_into_the_tasks_own_messages(both: Both) -> None:
+    """Two system messages in a row are more than some templates take."""
+    log = both("with_system_message", [{"reply": "Sure."}], switch="system:/no_think")
+    systems = {
+        tuple(message.text for message in event.input if message.role == "system")
+        for event in calls(log)
+    }
+    assert systems == {("/think\n\nYou are a caretaker.",), ("/no_think\n\nYou are a caretaker.",)}
+    plain = both("doors", [{"reply": "Sure."}], switch="user:/no_think")
+    users = {event.input[-1].text for event in calls(plain)}
+    assert "Please open door number 1.\n\n/no_think" in users
+    [sample, _] = plain.samples or []
+    assert sample.messages[0].text == "Please open door number 1."
 
 
 def test_the_trace_is_no_part_of_what_the_scorer_reads(both: Both) -> None:
@@ -415,7 +437,7 @@ def test_a_card_can_be_made_of_the_log(both: Both, tmp_path: Path) -> None:
         ("doors", {"cot": False}, "-T args.cot=..."),
         ("graded", {}, "--model-role grader="),
         ("nothing", {"task": "no_such_package/thing"}, "pip install no-such-package"),
-        ("nothing", {"task": str(TASKS)}, "holds 10 tasks (broken, doors, graded,"),
+        ("nothing", {"task": str(TASKS)}, "holds 11 tasks (broken, doors, graded,"),
         ("nothing", {"task": "rim_eval/toy"}, "runs both modes by itself"),
         ("notebook", {"reads": "correct", "options": {"max_tokens": 5}}, "--max-tokens 5"),
     ],
