@@ -7,8 +7,11 @@ Inspect looks into its cache and writes its log, so both see it.
 
 import json
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any, Final, TypeVar
+from weakref import WeakKeyDictionary
 
+import anyio
 from inspect_ai import model as inspect_model
 from inspect_ai.model import (
     CachePolicy,
@@ -28,10 +31,14 @@ from rim_eval.inspect_tasks.calls import Call, arm_call, read_output
 from rim_eval.inspect_tasks.compat import NOT_GIVEN, NotGiven
 from rim_eval.inspect_tasks.switches import ModelSwitch
 from rim_eval.replies import TokenCounter
-from rim_eval.thinking import Recipe
+from rim_eval.thinking import Recipe, require_difference
 from rim_eval.types import FrozenModel, Mode
 
-_VISIBILITY: tuple[TraceVisibility, ...] = ("full", "summary", "hidden", "none")
+_VISIBILITY: Final[tuple[TraceVisibility, ...]] = ("full", "summary", "hidden", "none")
+
+
+_compared: Final[WeakKeyDictionary[Model, set[tuple[str, str]]]] = WeakKeyDictionary()
+"""Switches and system messages beside which the modes were seen to differ, by model."""
 
 
 class ArmSettings(FrozenModel):
@@ -88,6 +95,7 @@ class ArmModel(Model):
         recipe = self._thinking.switch.recipe(self._mode)
         call = self._call(config)
         messages = [ChatMessageUser(content=input)] if isinstance(input, str) else list(input)
+        await self._require_difference(messages)
         has_system = bool(messages) and messages[0].role == "system"
         try:
             output = await super().generate(
@@ -102,6 +110,19 @@ class ArmModel(Model):
             self._keep(call.request.failed(repr(error)))
             raise
         return self._read(output, call, self._stops(config))
+
+    async def _require_difference(self, messages: Sequence[ChatMessage]) -> None:
+        """Refuse a conversation whose system message keeps the template from reading the switch, once for each text."""
+        switch, render = self._thinking.switch, self._thinking.render
+        if render is None or switch.kind != "switch":
+            return
+        systems = [message.text for message in messages if isinstance(message, ChatMessageSystem)]
+        compared = _compared.setdefault(self._evaluated, set())
+        if systems and (switch.name, systems[0]) not in compared:
+            await anyio.to_thread.run_sync(
+                partial(require_difference, render, switch, system=systems[0])
+            )
+            compared.add((switch.name, systems[0]))
 
     def _call(self, config: GenerateConfig) -> Call:
         """What asks for the mode, without a prompt."""

@@ -102,6 +102,8 @@ def task_score(
             )
         with user_errors():
             by_mode = _verdicts(state, reading, version, grader or _grader_role())
+        # A log that is read by another rule may tell of another event than the run did.
+        state.metadata = state.metadata | {"kind": reading.kind, "kinds": [reading.kind]}
         numbers = {mode: each.score for mode, each in by_mode.items() if each.score is not None}
         scored = score_of_arms(state, replies, by_mode)
         return scored.model_copy(update={"metadata": (scored.metadata or {}) | {_NUMBERS: numbers}})
