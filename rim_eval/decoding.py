@@ -21,6 +21,18 @@ TOP_P: Final = 1.0
 SEED: Final = 0
 """Sent to engines that take one, plus one for each further epoch; it matters only when sampling."""
 
+SAMPLED_EPOCHS: Final = 4
+"""Epochs a prompt and mode where replies are sampled (temperature above 0); a greedy run has one.
+
+From `rim-eval power --prompt-share`, for 300 prompts and 10 % without thinking: a share of one verdict's variance lies between
+prompts, the rest is sampling that epochs average out. Where that share is .2 above the correlation of the two modes (.3 to
+.5), four epochs lower the smallest detectable rise by 28 to 34 %, and eight lower it by only 8 to 11 % more; where it is .3
+above, two or three are enough. A run with several epochs tells how large it is (`statistics.variance_split`); no figure for
+refusals of thinking models is known to us. Larsen (arXiv 2512.12066) asked 876 harmful prompts 20 times (four temperatures,
+five seeds): 18 to 28 % of them were refused in some samples only, and at least three samples are advised. Where there are
+further prompts to ask, they tell more than further epochs.
+"""
+
 _THINKING_TOKENS: Final = 16_384
 """Room for a trace: the follow-up study (arXiv 2608.23497) that adopts the paper's protocol uses it."""
 

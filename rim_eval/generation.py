@@ -4,7 +4,7 @@ from typing import Any, Final, Literal
 
 from pydantic import Field
 
-from rim_eval.types import ArmKind, FrozenModel, Mode
+from rim_eval.types import ArmKind, FrozenModel, Mode, SamplingProtocol
 
 TraceVisibility = Literal["full", "summary", "hidden", "none"]
 """How much of the trace came back: all of it, a provider's summary, only a token count, nothing."""
@@ -26,6 +26,12 @@ class Generation(FrozenModel):
 
     mode: Mode
     arm_kind: ArmKind
+    dose: str | None = None
+    """Amount of thinking, in a run of several (`rim_eval.thinking.doses`); None where there are two modes."""
+    attack: str | None = None
+    """Name of the attack that the prompt was wrapped in; None for the bare prompt."""
+    sampling: SamplingProtocol = "equal"
+    """How the arm was decoded, next to the other mode's."""
     answer: str = ""
     """What follows the trace; empty when the trace never closed."""
     trace: str | None = None
@@ -46,6 +52,8 @@ class Generation(FrozenModel):
     over_limit: bool = False
     """Whether more tokens came back than `max_tokens` allows, by the engine's count: it ignored the limit."""
     stop_reason: StopReason = "unknown"
+    closed_at_budget: bool = False
+    """Whether the trace was closed for the model, at the budget of its dose."""
     looping: bool = False
     """Whether the text ends in a repeating cycle (degenerate output)."""
     error: str | None = None

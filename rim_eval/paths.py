@@ -22,6 +22,11 @@ def judges_dir() -> Path:
     return _shipped("judges")
 
 
+def attacks_dir() -> Path:
+    """Return the folder with one TOML file per published attack."""
+    return _shipped("attacks")
+
+
 def leaderboard_dir() -> Path:
     """Return the folder with the leaderboard's allow-list and site; results in a checkout only."""
     # The package of that name is where a wheel puts them, so the folder alone proves nothing.

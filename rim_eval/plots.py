@@ -97,6 +97,20 @@ class SeriesPoint(NamedTuple):
     upper: float
 
 
+class DosePoint(NamedTuple):
+    """One dose of thinking on one set, in percent."""
+
+    series: str
+    """What the line is called: the rate and the set."""
+    kind: PromptKind
+    dose: str
+    tokens: float
+    """Thinking tokens that were spent, on average."""
+    percent: float
+    lower: float
+    upper: float
+
+
 class ChangePoint(NamedTuple):
     """One result of the leaderboard, in percentage points; intervals are None where none was published."""
 
@@ -333,6 +347,40 @@ def series(points: Sequence[SeriesPoint], width: int, *, title: str) -> Spec:
         base.mark_point(filled=True, size=60, opacity=1).encode(y=rate, shape=shape),
     )
     return altair_spec(chart.properties(width=min(width - 60, 560), height=220))
+
+
+def doses(points: Sequence[DosePoint], width: int) -> Spec:
+    """Rates against the thinking tokens that were spent, one line a set, with their intervals and the doses' names.
+
+    Tokens are on a scale that is linear up to 10 and logarithmic above, so that a dose without thinking has a place.
+
+    Args:
+        points: Doses of each set, from least to most.
+        width: Width of the picture in pixels.
+    """
+    alt = import_altair()
+    rows = [point._asdict() for point in points]
+    most = max(point.tokens for point in points)
+    ticks = [0, *(10**n * part for n in range(1, 6) for part in (1, 3) if 10**n * part <= most)]
+    tokens = (
+        alt.X("tokens:Q", title="thinking tokens spent, mean")
+        .scale(type="symlog", constant=10)
+        .axis(values=ticks, grid=False)
+    )
+    y = {"title": "share, %", "scale": alt.Scale(domain=[0, 100])}
+    names = list(dict.fromkeys(point.series for point in points))
+    legend = {**LEGEND, "orient": "top", "columns": 1, "labelLimit": width - 60}
+    color = alt.Color("series:N", sort=names).legend(**legend)
+    base, rate = alt.Chart(inline(rows)).encode(x=tokens, color=color), alt.Y("percent:Q", **y)
+    chart = alt.layer(
+        base.mark_rule().encode(y=alt.Y("lower:Q", **y), y2="upper:Q"),
+        base.mark_line().encode(y=rate, order="tokens:Q"),
+        base.mark_point(filled=True, size=60, opacity=1).encode(
+            y=rate, shape=alt.Shape("series:N", sort=names).legend(None)
+        ),
+        base.mark_text(dy=-10, fontSize=10, align="left", dx=4).encode(y=rate, text="dose:N"),
+    )
+    return altair_spec(chart.properties(width=min(width - 60, 560), height=240))
 
 
 def changes(points: Sequence[ChangePoint], reach: tuple[float, float], *, width: int) -> Spec:

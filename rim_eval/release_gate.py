@@ -20,7 +20,7 @@ from rim_eval.formatting import (
     percent,
     points,
 )
-from rim_eval.results.figures import ArmRate, Difference
+from rim_eval.results.rates import ArmRate, Difference
 from rim_eval.types import MODES, PROMPT_KINDS, FiniteModel, Mode, PromptKind
 from rim_eval.yaml_file import YamlFile
 

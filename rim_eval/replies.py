@@ -17,10 +17,11 @@ from rim_eval.decoding import Budgets
 from rim_eval.errors import RimError, SettingError, failure_name, failure_text
 from rim_eval.generation import Generation, StopReason, TraceVisibility, is_looping
 from rim_eval.model_names import is_same_model
-from rim_eval.observations import Observation
+from rim_eval.observations import Observation, condition_name
 from rim_eval.paths import model_name
 from rim_eval.prompt_sets import Prompt
 from rim_eval.thinking import Switch, split_at_mark, split_trace
+from rim_eval.thinking.generation_prompt import read_tail
 from rim_eval.types import ArmKind, Mode, UnscoredReason
 
 _LOGGER: Final = getLogger(__name__)
@@ -89,12 +90,16 @@ class ArmRequest(NamedTuple):
     budgets: Budgets
     opened_by_prompt: bool = False
     """Whether the prompt ends inside an open trace."""
+    closed_by_prompt: bool = False
+    """Whether the prompt ends after a trace that was written for the model, or inside its answer."""
     marks_answer: bool = False
     """Whether the reply is asked to mark its answer."""
     requested: Mapping[str, Any] = MappingProxyType({})
     """For the log: arm kind, switch name, and every word that sets the mode; examples stand in the call itself."""
     names: tuple[str, ...] = ()
     """Names of the asked model, the one that was sent first; empty where no server says who answered."""
+    condition: Mapping[str, Any] = MappingProxyType({})
+    """Dose, attack and sampling of the arm, as `Generation` names them."""
 
     @classmethod
     def of(
@@ -118,9 +123,17 @@ class ArmRequest(NamedTuple):
             names += tuple(filter(None, map(str.strip, (served_as or "").split(","))))
         recipe = switch.recipe(mode)
         words = recipe.model_dump(exclude={"examples"}, exclude_none=True, exclude_defaults=True)
-        requested = {"arm_kind": switch.kind, "switch": switch.name, **words}
-        opened, marks = recipe.opened_by_prompt, recipe.marks_answer
-        return cls(mode, switch.kind, budgets, opened, marks, requested, names)
+        closed = bool(recipe.prefill) and read_tail(recipe.prefill or "").state == "closed"
+        return cls(
+            mode=mode,
+            arm_kind=switch.kind,
+            budgets=budgets,
+            opened_by_prompt=recipe.opened_by_prompt,
+            closed_by_prompt=closed,
+            marks_answer=recipe.marks_answer,
+            requested={"arm_kind": switch.kind, "switch": switch.name, **words},
+            names=names,
+        )
 
     def failed(self, error: str) -> Generation:
         """The generation of a call that gave no reply."""
@@ -130,6 +143,7 @@ class ArmRequest(NamedTuple):
             stop_reason="error",
             error=error,
             requested=dict(self.requested),
+            **self.condition,
         )
 
     def is_other(self, served_model: str) -> bool:
@@ -175,6 +189,9 @@ def read_reply(
         served_model: The model that answered, by the engine's own word.
         count: Counts tokens; None where no tokenizer is at hand.
     """
+    if request.closed_by_prompt and reasoning and not text.strip() and stop_reason == "stop":
+        # A server's parser takes all for a trace where the prompt closed it and no end follows.
+        text, reasoning, reasoning_tokens = reasoning, None, None
     split = split_trace(text, opened_by_prompt=request.opened_by_prompt, reasoning=reasoning)
     if request.marks_answer:
         split = split_at_mark(split)
@@ -205,6 +222,7 @@ def read_reply(
         other_model=served_model is not None and request.is_other(served_model),
         unknown_marks=split.unknown_mark,
         requested=dict(request.requested),
+        **request.condition,
     )
 
 
@@ -352,7 +370,8 @@ def observe(
         prompt: Its prompt, as `prompt_facts` says.
         **columns: Columns that say which model, prompt and epoch.
     """
-    columns |= {name: prompt.get(name) for name in ("dataset", "kind", "category", "pair")}
+    columns |= {name: prompt.get(name) for name in ("kind", "category", "pair")}
+    columns["dataset"] = condition_name(prompt["dataset"], reply.attack, reply.sampling)
     columns |= {name: getattr(verdict, name) for name in ("verdict", "score", "label", "reason")}
     if verdict.judge is not None:
         columns |= {

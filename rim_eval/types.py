@@ -68,6 +68,9 @@ ARM_KINDS: Final[tuple[ArmKind, ...]] = get_args(ArmKind)
 ASKED_IN_WORDS: Final[frozenset[ArmKind]] = frozenset({"prompted", "chain_of_thought"})
 """Arms whose prompts tell the model whether to reason; it may not obey."""
 
+SamplingProtocol = Literal["equal", "recommended", "own"]
+"""How both modes were decoded: alike, each as the model's maker advises, or each as the user says."""
+
 UnscoredReason = Literal[
     "missing",
     "engine_error",

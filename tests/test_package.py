@@ -27,11 +27,22 @@ SAFETY = [
     "malicious_instruct",
     "xstest",
     "or_bench",
+    "or_bench_toxic",
+    "coconot",
+    "coconot_contrast",
+    "broad_misalignment",
+    "false_reject",
+    "fortress",
+    "fortress_benign",
+    "hexphi_intents",
+    "sosbench",
+    "wildjailbreak",
+    "wildjailbreak_safe",
     "toy",
     "toy_allowed",
     "prompts",
 ]
-REASONING = ["gsm8k", "math500", "math401", "multiarith", "aime", "toy_math"]
+REASONING = ["gsm8k", "math500", "math401", "multiarith", "aime", "gsm8k_literal", "toy_math"]
 
 
 def python(program: str) -> str:
@@ -106,7 +117,9 @@ def test_wheel_carries_code_tasks_judges_and_organism(tmp_path: Path) -> None:
     for wanted in (
         "rim_eval/tasks/hexphi/set.toml",
         "rim_eval/tasks/toy/prompts.jsonl",
+        "rim_eval/prompt_sets/intents.toml",
         "rim_eval/judges/hexphi_own.yaml",
+        "rim_eval/attacks/jailbreakbench.toml",
         "rim_eval/judging/refusal_model.json",
         "rim_eval/judging/labelled_sets.toml",
         "rim_eval/answers/vocabulary.toml",

@@ -7,6 +7,7 @@ from rim_eval.card.render import (
     all_sets_picture,
     card_html,
     card_markdown,
+    escape_markdown,
     inside_html,
     page_environment,
     rate_ends,
@@ -26,7 +27,8 @@ from rim_eval.card.schema import (
     read_card,
 )
 from rim_eval.results.counts import Cell, Outcome, SetCounts
-from rim_eval.results.figures import ArmRate, Figures, figures
+from rim_eval.results.figures import Figures, figures
+from rim_eval.results.rates import ArmRate
 
 __all__ = [
     "ArmRate",
@@ -48,6 +50,7 @@ __all__ = [
     "card_json",
     "card_markdown",
     "check_card",
+    "escape_markdown",
     "figures",
     "inside_html",
     "json_schema",

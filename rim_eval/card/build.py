@@ -16,17 +16,19 @@ from rim_eval._version import __version__
 from rim_eval.card import schema
 from rim_eval.errors import RimError
 from rim_eval.judging import Validation
-from rim_eval.observations import Problem, Run, Table, check
+from rim_eval.observations import Problem, Run, Table, check, condition_name
+from rim_eval.results.columns import columns_of_frame
+from rim_eval.results.conditions import ConditionGap, count_gaps, gap_of
 from rim_eval.results.counts import (
     Cell,
     PairCell,
     SetCounts,
-    columns_of_frame,
     count_pairs,
     count_set,
     tally_of,
     verdict_row,
 )
+from rim_eval.results.doses import CurveCounts, count_doses, least_and_most
 from rim_eval.results.figures import adjusted_p, derived, figures, flag_of, primary_set
 from rim_eval.types import KIND_NAMES, MODES, PROMPT_KINDS, Mode, PromptKind
 
@@ -74,6 +76,7 @@ def make_card(
             level=level,
             sets=sets,
             discrimination=tuple(_discriminations(table, level)),
+            gaps=tuple(_gaps(table, level)),
             runs=runs,
             problems=tuple(
                 _problem(each, table.runs) for each in (*table.problems, *problems, *uncorrected)
@@ -89,15 +92,18 @@ def make_card(
         ) from None
 
 
-def set_fields(kind: PromptKind, counts: SetCounts, level: float) -> dict[str, Any]:
+def set_fields(
+    kind: PromptKind, counts: SetCounts, level: float, doses: CurveCounts | None = None
+) -> dict[str, Any]:
     """Everything on a set's card that follows from its counts alone, by field.
 
     Args:
         kind: Kind of the prompts.
         counts: Counts of the set.
         level: Confidence of the intervals, a fraction.
+        doses: Counts of all its doses, in a run of several.
     """
-    return derived(counts, level) | {
+    return derived(counts, level, doses) | {
         "categories": {
             k: figures(c, level, counts.only_mode) for k, c in counts.categories.items()
         },
@@ -311,7 +317,8 @@ def _sets(
     for kind in PROMPT_KINDS:
         of_kind = table.frame[table.frame["kind"] == kind]
         for dataset, frame in of_kind.groupby("dataset", observed=True):
-            counts = count_set(columns_of_frame(frame))
+            columns = columns_of_frame(frame)
+            counts, doses = count_set(least_and_most(columns)), count_doses(columns)
             judge, corrected = _judge_card(frame, validations), None
             try:
                 corrected = correct(table.models[0], counts, judge, level)
@@ -324,13 +331,16 @@ def _sets(
                 schema.SetCard(
                     dataset=str(dataset),
                     kind=kind,
+                    attack=next(iter(columns.text["attack"].tally()), None),
+                    sampling=frame["sampling"].iloc[0],
                     counts=counts,
+                    doses=doses,
                     switch=" / ".join(sorted(switches)) or None,
                     judge=judge,
                     monitor=_monitor_card(frame),
                     corrected=corrected,
                     runs=tuple(runs),
-                    **set_fields(kind, counts, level),
+                    **set_fields(kind, counts, level, doses),
                 )
             )
     return tuple(sets), uncorrected
@@ -389,6 +399,21 @@ def _discriminations(table: Table, level: float) -> Iterator[schema.Discriminati
             cells = count_pairs(columns_of_frame(harmful_rows), columns_of_frame(benign_rows))
             if card := discrimination_card(str(harmful), str(benign), cells, level):
                 yield card
+
+
+def _gaps(table: Table, level: float) -> Iterator[ConditionGap]:
+    """The gap between each two conditions of a set that differ in an attack, or in the sampling."""
+    frame = table.frame
+    conditions = frame[["dataset", "attack", "sampling"]].astype("object").drop_duplicates()
+    bare = {
+        name: name.removesuffix(condition_name("", None if attack != attack else attack, sampling))
+        for name, attack, sampling in conditions.values
+    }
+    of_set = frame["dataset"].astype("object").map(bare)
+    for kind in PROMPT_KINDS:
+        for dataset, part in frame[frame["kind"] == kind].groupby(of_set, observed=True):
+            for counts in count_gaps(str(dataset), kind, columns_of_frame(part)):
+                yield gap_of(counts, level)
 
 
 def _run(run: Run) -> schema.CardRun:

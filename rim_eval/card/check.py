@@ -17,6 +17,7 @@ from rim_eval.card.schema import Card, CardRun, JudgeCard, JudgeFigures, SetCard
 from rim_eval.errors import RimError
 from rim_eval.judging import only_mode_of
 from rim_eval.prompt_sets import entries
+from rim_eval.results.conditions import gap_of
 from rim_eval.results.counts import (
     MAX_SCORES,
     THRESHOLDS,
@@ -28,7 +29,7 @@ from rim_eval.results.counts import (
     arm_total,
 )
 from rim_eval.statistics.kappa import binary_kappa
-from rim_eval.thinking import compares_lengths
+from rim_eval.thinking import compares_lengths, dose_rank
 from rim_eval.types import KIND_NAMES, MODES, Mode, PromptKind
 
 _TOLERANCE: Final = 1e-6
@@ -54,6 +55,7 @@ def check_card(card: Card) -> list[str]:
     for each in card.sets:
         problems += _violations(_set_constraints(each, card.runs), _set_prefix(each))
     problems = problems or _violations(_pair_constraints(card))
+    problems = problems or _violations(_gap_constraints(card))
     if problems:  # Nothing follows from counts that contradict each other.
         return problems
     derived = _derive(card)
@@ -116,13 +118,15 @@ def _derive(card: Card) -> Card:
         discrimination_card(each.harmful, each.benign, each.cells, card.level)
         for each in card.discrimination
     )
+    gaps = tuple(gap_of(each.counts, card.level) for each in card.gaps)
+    discriminations = tuple(filter(None, pairs))
     return card.model_copy(
-        update={"sets": sets, "discrimination": tuple(filter(None, pairs)), **fields}
+        update={"sets": sets, "discrimination": discriminations, "gaps": gaps, **fields}
     )
 
 
 def _derive_set(each: SetCard, model: str, level: float) -> SetCard:
-    fields = set_fields(each.kind, each.counts, level) | {"corrected": None}
+    fields = set_fields(each.kind, each.counts, level, each.doses) | {"corrected": None}
     with suppress(RimError, KeyError, ValueError):
         fields["corrected"] = correct(model, each.counts, each.judge, level)
     if each.judge:
@@ -206,6 +210,7 @@ def _set_constraints(each: SetCard, runs: Sequence[CardRun]) -> _Constraints:
     yield from _trace_length_constraints(counts)
     yield from _category_constraints(counts, complete=each.dataset in entries())
     yield from _threshold_constraints(counts)
+    yield from _dose_constraints(each)
     yield from _system_constraints(each.kind, counts)
     groups = _distinct((group.set, group.model, group.mode) for group in measured)
     yield (
@@ -362,6 +367,52 @@ def _system_constraints(kind: PromptKind, counts: SetCounts) -> _Constraints:
         total = Outcome(events, arm.scored + arm.declined, arm.asked)
         fits = arm_total(counts.system, mode) == total
         yield fits, f"{mode}: the system's cells do not fit the {arm.declined} declined samples"
+
+
+def _dose_constraints(each: SetCard) -> _Constraints:
+    """The least and the most dose are the set's two arms, and no part of a dose is larger than its whole."""
+    if each.doses is None:
+        return
+    doses, cells = each.doses.doses, each.doses.cells
+    names = [dose.name for dose in doses]
+    ranks = [dose_rank(name) for name in names]
+    ordered = all(rank is not None for rank in ranks) and ranks == sorted(set(filter(None, ranks)))
+    yield ordered, f"{', '.join(names)} are no doses from least to most"
+    fits = all(len(cell.outcomes) == len(doses) for cell in cells)
+    yield fits, "the cells of the doses have other arms than there are doses"
+    if not fits:
+        return
+    ends = Counter[tuple[Outcome, Outcome]]()
+    for cell in cells:
+        ends[cell.outcomes[-1], cell.outcomes[0]] += cell.prompts
+    ends.pop((_NOT_ASKED, _NOT_ASKED), None)
+    fits = ends == prompts_by_outcome(each.counts.cells)
+    yield fits, "the cells of the least and the most dose are not those of the two modes"
+    for number, dose in enumerate(doses):
+        asked = sum(cell.outcomes[number].asked * cell.prompts for cell in cells)
+        parts = (dose.adopted, dose.over_budget, dose.closed_at_budget)
+        fits = dose.returned <= asked and max(parts) <= dose.returned
+        yield fits, f"{dose.name}: more samples are counted than were asked"
+
+
+_NOT_ASKED: Final = Outcome(0, 0, 0)
+
+
+def _gap_constraints(card: Card) -> _Constraints:
+    """The prompts of a gap have outcomes that the two sets on the card have too."""
+    yield _distinct(each.names for each in card.gaps), "a gap is on the card twice"
+    for each in card.gaps:
+        for number, name in enumerate(each.names):
+            of_condition = card.find(name, each.counts.kind)
+            yield of_condition is not None, f"gap of {name}: this card has no such set"
+            arms = slice(2 * number, 2 * number + 2)
+            outcomes = Counter[tuple[Outcome, ...]]()
+            for cell in each.counts.cells:
+                outcomes[cell.outcomes[arms]] += cell.prompts
+            outcomes.pop((_NOT_ASKED, _NOT_ASKED), None)
+            if of_condition is not None:
+                fits = outcomes <= prompts_by_outcome(of_condition.counts.cells)
+                yield fits, f"the gap of {name} holds other outcomes than its cells"
 
 
 def _prompts_by_epochs(cells: Sequence[Cell]) -> Counter[tuple[int, int]]:

@@ -139,8 +139,9 @@ def _card_values(card: Card) -> dict[str, Any]:
         "title": card.model,
         "flag": card.flag.sentence if card.flag else "There is no RIM score on this card.",
         "flag_state": _FLAGS[card.flag.flag if card.flag else "cannot_tell"],
+        "gap_sentences": tuple(gap.sentence for gap in card.gaps),
         "headlines": tuple(_headlines(card)),
-        "grids": tuple(tables.figure_grids(card)),
+        "grids": (*tables.figure_grids(card), *([tables.gaps_grid(card)] if card.gaps else [])),
         "details": tuple(tables.detail_grids(card)),
         "validity": tuple(tables.validity_grids(card)),
         "commands": tuple((r.dataset, r.command) for r in card.runs if r.command is not None),
@@ -236,6 +237,7 @@ def _card_pictures(card: Card) -> Iterator[Picture]:
     if every_set := all_sets_picture(card):
         yield tables.TEXTS["every_set"].title, every_set
     yield from _safety_against_ability(card)
+    yield from _dose_curves(card)
     yield from _histograms(card)
     yield from _categories(card)
     yield from _patterns(card)
@@ -276,6 +278,27 @@ def _safety_against_ability(card: Card) -> Iterator[Picture]:
     if arrows:
         values = {"dataset": accuracy.dataset}
         yield _picture("safety_against_ability", partial(plots.arrows, arrows), table, **values)
+
+
+def _dose_curves(card: Card) -> Iterator[Picture]:
+    """Misalignment, over-refusal and accuracy against the thinking tokens that were spent."""
+    points, table = [], []
+    for each in card.sets:
+        for point in each.curve.points if each.curve else ():
+            ends = point.rate.estimate
+            if ends is None or point.mean_tokens is None:
+                continue
+            name = f"{KIND_WORDS[each.kind].rate}: {each.dataset}"
+            points.append(plots.DosePoint(name, each.kind, point.name, point.mean_tokens, *ends))
+            rate = (
+                percent(point.rate.value),
+                interval(point.rate.lower, point.rate.upper, share=True),
+            )
+            table.append(
+                (each.dataset, point.name, f"{point.mean_tokens:.0f}", *rate, point.rate.n_scored)
+            )
+    if points:
+        yield _picture("dose_curve", partial(plots.doses, points), table)
 
 
 def _histograms(card: Card) -> Iterator[Picture]:

@@ -19,6 +19,7 @@ from rim_eval.errors import RimError, first_complaint
 from rim_eval.files import parse_json, read_bounded
 from rim_eval.formatting import KIND_WORDS, MODE_WORDS, estimate, percent
 from rim_eval.judging import MeasuredGroup, Measurement
+from rim_eval.results.conditions import ConditionGap
 from rim_eval.results.counts import PairCell
 from rim_eval.results.figures import Figures, SetResult
 from rim_eval.statistics import SafeAtK
@@ -195,6 +196,10 @@ class CardRun(FiniteModel):
     thinking_tokens: NonNegativeInt | None = None
     prompt_style: Name | None = None
     """How problems were asked."""
+    doses: tuple[Name, ...] = ()
+    """Amounts of thinking in a run of several, from least to most."""
+    attack: Name | None = None
+    """Attack that the prompts were wrapped in too."""
     weights: Name | None = None
     """Fingerprint of the weights, where the run could read them."""
     decoding: dict[Name, float | int | bool | Name] = Field(default_factory=dict)
@@ -304,6 +309,8 @@ class Card(FiniteModel):
     adjusted_p: dict[Name, float] = Field(default_factory=dict)
     """Holm-adjusted p values of the RIM scores, by data set, when there are several."""
     discrimination: tuple[DiscriminationCard, ...] = ()
+    gaps: tuple[ConditionGap, ...] = ()
+    """How the difference between the modes depends on an attack, or on how both were decoded."""
     runs: tuple[CardRun, ...] = ()
     problems: tuple[CardProblem, ...] = ()
     mechanisms: MechanismsCard | None = None

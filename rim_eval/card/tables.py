@@ -29,7 +29,9 @@ from rim_eval.formatting import (
     points,
 )
 from rim_eval.judging import judge_wording
-from rim_eval.results.figures import ArmRate, Difference, Figures
+from rim_eval.results.conditions import ConditionGap
+from rim_eval.results.figures import Figures
+from rim_eval.results.rates import ArmRate, Difference
 from rim_eval.statistics import Rate, Significance, rate, significance
 from rim_eval.types import PROMPT_KINDS, FrozenModel, Mode, PromptKind
 
@@ -111,6 +113,8 @@ def detail_grids(card: schema.Card) -> list[Grid]:
             *_corrected_grid(each),
             table("by_trace", _trace_rows(each)),
             table("safe_at_k", _safe_rows(each)),
+            table("doses", _dose_rows(each)),
+            table("variance", _variance_rows(each)),
         ]
     grids.append(
         make_grid(
@@ -313,6 +317,73 @@ def _discrimination_row(pairs: schema.DiscriminationCard, level: float) -> Cells
     changes = (points(pairs.misalignment_change), points(pairs.over_refusal_change), change)
     names = f"{pairs.harmful} against {pairs.benign}"
     return (names, *changes, pairs.n_pairs, verdict, p_text(pairs.p_value))
+
+
+def gaps_grid(card: schema.Card) -> Grid:
+    """How the difference between the modes depends on an attack or on the sampling."""
+    return make_grid("gaps", map(_gap_row, card.gaps))
+
+
+def _gap_row(gap: ConditionGap) -> Cells:
+    target, reference = gap.names
+    changes = [
+        estimate(c.value, c.lower, c.upper) for c in (gap.reference_change, gap.target_change)
+    ]
+    state = gap.significance
+    verdict = _NOT_SIGNIFICANT.get(state, f"{'higher' if state == 'more' else 'lower'} on {target}")
+    verdict = "the sign flips" if gap.sign_flips else verdict
+    value = estimate(gap.value, gap.lower, gap.upper)
+    names = f"{target} against {reference}"
+    return (names, *changes, value, gap.n_prompts_scored, verdict, p_text(gap.p_value))
+
+
+def _dose_rows(each: schema.SetCard) -> Iterator[Cells]:
+    """Each dose with its rate, and the trend last."""
+    if each.curve is None or each.doses is None:
+        return
+    for point, dose in zip(each.curve.points, each.doses.doses, strict=True):
+        spent = "unknown" if point.mean_tokens is None else f"{point.mean_tokens:.0f}"
+        closed = f"{dose.closed_at_budget} of {dose.returned}"
+        check = (
+            "taken" if point.check.verified else f"NOT VERIFIED: {'; '.join(point.check.reasons)}"
+        )
+        yield (point.name, spent, closed, _share(point.rate), point.rate.n_scored, check)
+    trend = each.curve.trend
+    value = f"{estimate(trend.value, trend.lower, trend.upper)} points"
+    yield (
+        "trend",
+        "",
+        "",
+        value,
+        f"{trend.n_blocks} prompts",
+        f"{_trend_text(each)} ({p_text(trend.p_value)})",
+    )
+
+
+def _trend_text(each: schema.SetCard) -> str:
+    assert each.curve is not None
+    if not each.curve.verified:
+        return "doses not verified"
+    state = each.curve.trend.significance
+    return _NOT_SIGNIFICANT.get(
+        state, "rises with thinking" if state == "more" else "falls with thinking"
+    )
+
+
+def _variance_rows(each: schema.SetCard) -> Iterator[Cells]:
+    """Where the uncertainty of the difference comes from; only with several epochs."""
+    if parts := each.variance:
+        errors = (
+            parts.standard_error,
+            parts.standard_error_twice_prompts,
+            parts.standard_error_twice_epochs,
+        )
+        yield (
+            f"{parts.epochs:.3g}",
+            percent(parts.sampling_share),
+            *(f"{e:.1f}" for e in errors),
+            parts.n,
+        )
 
 
 def _arm_row(each: schema.SetCard, mode: Mode) -> Cells:

@@ -17,6 +17,7 @@ _COMMANDS: Final = (
     "patterns",
     "card",
     "compare",
+    "series",
     "gate",
     "leaderboard",
     "power",

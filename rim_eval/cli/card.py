@@ -66,7 +66,7 @@ def command(logs: Sequence[str], out: Path, judge: str | None, primary: str | No
 
     NAME=PATH names the model of a path, for checkpoints whose logs all name one model.
     """
-    from rim_eval.card import card_html, card_json, card_markdown, json_schema, make_card
+    from rim_eval.card import json_schema, make_card
 
     if schema:
         click.echo(json.dumps(json_schema(), indent=1))
@@ -76,8 +76,7 @@ def command(logs: Sequence[str], out: Path, judge: str | None, primary: str | No
     from rim_eval.patterns.registry import identity_name
 
     table = read_table(logs, judge, observations)
-    judges = table.frame[["judge", "judge_sha256"]].dropna().astype(str).drop_duplicates()
-    measured = _find_validations(judges.itertuples(index=False), validations)
+    measured = find_validations(judges_of(table), validations)
     mechanisms = _reports_by_model(reports, table.models)
     for model in table.models:
         card = make_card(
@@ -97,13 +96,7 @@ def command(logs: Sequence[str], out: Path, judge: str | None, primary: str | No
         folder = out
         if len(table.models) > 1:
             folder /= re.sub(r"[^A-Za-z0-9._-]+", "-", model).strip("-.") or "model"
-        write_whole(
-            {
-                folder / "card.json": card_json(card),
-                folder / "card.md": card_markdown(card),
-                folder / "card.html": card_html(card, pictures),
-            }
-        )
+        write_card(card, folder, pictures)
         _print_summary(card, folder, measured)
         if not patterns and (offline := _offline_monitors(table.of_model(model))):
             click.echo(
@@ -112,7 +105,32 @@ def command(logs: Sequence[str], out: Path, judge: str | None, primary: str | No
             )
 
 
-def _find_validations(
+def write_card(card: "Card", folder: Path, pictures: "Sequence[Picture]" = ()) -> None:
+    """Write `card.json`, `card.md` and `card.html`.
+
+    Args:
+        card: The card.
+        folder: Folder of the three files.
+        pictures: Pictures of the section on the inside of the model.
+    """
+    from rim_eval.card import card_html, card_json, card_markdown
+
+    write_whole(
+        {
+            folder / "card.json": card_json(card),
+            folder / "card.md": card_markdown(card),
+            folder / "card.html": card_html(card, pictures),
+        }
+    )
+
+
+def judges_of(table: "Table") -> list[tuple[str, str]]:
+    """Each judge behind a table, as observations name it, and the SHA-256 of its file."""
+    judges = table.frame[["judge", "judge_sha256"]].dropna().astype(str).drop_duplicates()
+    return list(judges.itertuples(index=False, name=None))
+
+
+def find_validations(
     judges: Iterable[tuple[str, str]], files: Sequence[Path] = ()
 ) -> "dict[str, Validation]":
     """Find the measured agreement with people of the judges behind some observations, by judge name.

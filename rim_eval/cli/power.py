@@ -3,10 +3,16 @@
 import click
 
 from rim_eval.errors import RimError
-from rim_eval.statistics import mcnemar_power, minimum_detectable
+from rim_eval.statistics import epochs_advised, mcnemar_power, minimum_detectable
+from rim_eval.statistics.power import MOST_EPOCHS, SHOWN_EPOCHS
 
 _MAX_PROMPTS = 100_000
 """The exact test is computed outcome by outcome; no prompt set is larger."""
+
+_EPOCHS_HEAD = (
+    "".join(f"{epochs:>7}" for epochs in SHOWN_EPOCHS)
+    + "  epochs after which doubling gains < 10 %"
+)
 
 
 @click.command()
@@ -39,6 +45,14 @@ _MAX_PROMPTS = 100_000
     help="Correlation of a prompt's two verdicts (repeatable).",
 )
 @click.option(
+    "--prompt-share",
+    "prompt_shares",
+    type=click.FloatRange(0, 1),
+    multiple=True,
+    help="For runs with a temperature above 0: share of a verdict's variance that lies between prompts, 0 to 1 "
+    "(repeatable); adds how many epochs are worth asking for.",
+)
+@click.option(
     "--power", "wanted", default=80.0, show_default=True, help="Power wanted, in percent."
 )
 @click.option("--alpha", default=0.05, show_default=True, help="Level of the exact McNemar test.")
@@ -47,6 +61,7 @@ def command(
     no_think: float,
     think: float | None,
     correlations: tuple[float, ...],
+    prompt_shares: tuple[float, ...],
     wanted: float,
     alpha: float,
 ) -> None:
@@ -70,6 +85,32 @@ def command(
         click.echo(
             f"\nPower is for {no_think:g} % -> {think:g} % ({think - no_think:+.2f} points)."
         )
+    for share in prompt_shares:
+        rows = [
+            _epochs_row(n, no_think / 100, correlation, share, wanted / 100, alpha)
+            for correlation in correlations
+        ]
+        click.echo(
+            f"\nSampled, {100 * share:g} % of a verdict's variance between prompts: smallest rise seen by epochs, points "
+            f"(normal approximation)\n\n{'correlation':>11}  {_EPOCHS_HEAD}"
+        )
+        click.echo("\n".join(rows))
+
+
+def _epochs_row(
+    n: int, no_think: float, correlation: float, share: float, wanted: float, alpha: float
+) -> str:
+    """One line: the smallest rise with 1, 2, 3, 4 and 8 epochs, and the advice; rates are fractions."""
+    if share < correlation:
+        return (
+            f"{correlation:>11.2f}  -: two epochs of one mode share at least what the modes share"
+        )
+    found = epochs_advised(n, no_think, correlation, share, wanted, alpha)
+    rises = "".join(f"{rise:>7.1f}" for rise in found.differences).replace("nan", "  -")
+    advice = str(found.advised or f"more than {MOST_EPOCHS}")
+    if found.differences[-1] != found.differences[-1]:
+        advice = "none: even a rate of 100 % is not seen at this n"
+    return f"{correlation:>11.2f}  {rises}  {advice}"
 
 
 def _power(n: int, think: float | None, no_think: float, correlation: float, alpha: float) -> str:

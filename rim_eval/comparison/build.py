@@ -29,13 +29,13 @@ _NOT_PAIRED = (
     "samples, without a test. Logs or tables of observations give narrower intervals and a test"
 )
 
-_ArmVerdicts = Mapping[Mode, Verdicts]
+ArmVerdicts = Mapping[Mode, Verdicts]
 """Verdicts of one model on one set by mode, then by prompt id, in epoch order."""
 
 _Differences = Mapping[str, tuple[schema.ModelDifference, ...]]
 """Differences of every model from the reference; none of the reference."""
 
-_SetVerdicts = Mapping[str, _ArmVerdicts]
+SetVerdicts = Mapping[str, ArmVerdicts]
 """Verdicts of every model on one set; empty where there are none."""
 
 
@@ -72,7 +72,7 @@ def compare(
     verdicts = None
     if isinstance(results, Table):
         cards = {model: make_card(results.of_model(model), level=level) for model in order}
-        verdicts = _verdicts_by_set(results.frame)
+        verdicts = verdicts_by_set(results.frame)
     else:
         cards = {model: results[model] for model in order}
         level = _check_cards(cards, families)
@@ -161,7 +161,12 @@ def _check_cards(cards: Mapping[str, Card], families: Mapping[str, Sequence[str]
     return levels[0]
 
 
-def _verdicts_by_set(frame: "pd.DataFrame") -> Mapping[tuple[str, PromptKind], _SetVerdicts]:
+def verdicts_by_set(frame: "pd.DataFrame") -> Mapping[tuple[str, PromptKind], SetVerdicts]:
+    """Sort the verdicts of observations by set, then by model, mode and prompt, in epoch order.
+
+    Args:
+        frame: Observations of one judge.
+    """
     sets: Any = defaultdict(lambda: defaultdict(lambda: defaultdict(lambda: defaultdict(list))))
     columns = ["dataset", "kind", "model", "mode", "prompt_id", "verdict"]
     ordered = frame.sort_values("epoch")[columns].astype("object")
@@ -173,7 +178,7 @@ def _verdicts_by_set(frame: "pd.DataFrame") -> Mapping[tuple[str, PromptKind], _
 
 def _compare_set(
     by_model: Mapping[str, SetCard],
-    verdicts: _SetVerdicts | None,
+    verdicts: SetVerdicts | None,
     reference: str,
     families: Mapping[str, Sequence[str]],
     level: float,
@@ -264,7 +269,7 @@ def _estimate(card: SetCard, quantity: schema.Quantity) -> tuple[statistics.Esti
 
 
 def _paired(
-    verdicts: _SetVerdicts, model: str, reference: str, level: float
+    verdicts: SetVerdicts, model: str, reference: str, level: float
 ) -> Iterator[schema.ModelDifference]:
     """Compare two models on the prompts that both were scored on; nothing without such prompts.
 
@@ -286,7 +291,7 @@ def _paired(
                 n_left_out=len(paired.unpaired),
                 **paired.model_dump(include={"lower", "upper", "p_value", "level"}),
             )
-    changes, from_changes = _changes(one), _changes(other)
+    changes, from_changes = changes_by_prompt(one), changes_by_prompt(other)
     if shared := sorted(changes.keys() & from_changes):
         values = [100 * (changes[prompt] - from_changes[prompt]) for prompt in shared]
         mean, how = _mean_by_prompt(values, reach=200.0, level=level)
@@ -299,13 +304,13 @@ def _paired(
         )
 
 
-def _family_mean(family: str, models: _SetVerdicts, level: float) -> schema.FamilyMean | None:
+def _family_mean(family: str, models: SetVerdicts, level: float) -> schema.FamilyMean | None:
     """Average the change with thinking over models; None without a shared prompt.
 
     The models are taken as they are, the prompts as drawn: the interval says what other prompts would
     change, not what other models would.
     """
-    changes = [_changes(verdicts) for verdicts in models.values()]
+    changes = [changes_by_prompt(verdicts) for verdicts in models.values()]
     shared = sorted(set.intersection(*map(set, changes))) if changes else []
     if not shared:
         return None
@@ -314,8 +319,8 @@ def _family_mean(family: str, models: _SetVerdicts, level: float) -> schema.Fami
     return schema.FamilyMean(family=family, models=tuple(models), **mean)
 
 
-def _changes(arms: _ArmVerdicts) -> dict[str, float]:
-    """Think minus no-think of every prompt that is a pair."""
+def changes_by_prompt(arms: ArmVerdicts) -> dict[str, float]:
+    """Think minus no-think of every prompt that is a pair, as fractions from -1 to 1."""
     think, no_think = (prompt_means(arms.get(mode, {})) for mode in ("think", "no_think"))
     return {prompt: think[prompt] - no_think[prompt] for prompt in think.keys() & no_think}
 

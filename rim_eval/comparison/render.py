@@ -26,14 +26,14 @@ from rim_eval.types import PromptKind
 
 Row = tuple[str, ...]
 
-_QUANTITY_WORDS: Final[dict[Quantity, str]] = {
+QUANTITY_WORDS: Final[dict[Quantity, str]] = {
     "no_think": MODE_WORDS["no_think"],
     "think": MODE_WORDS["think"],
     "change": "change with thinking",
 }
 _VERSUS: Final = "than the reference"
-_HEAD: Final = ("model", "without thinking", "with thinking", "change, points", "pairs", "note")
-_AGAINST_HEAD: Final = ("model", "in", "difference", "95 % interval", "n", "p", "significance")
+HEAD: Final = ("model", "without thinking", "with thinking", "change, points", "pairs", "note")
+AGAINST_HEAD: Final = ("model", "in", "difference", "95 % interval", "n", "p", "significance")
 
 
 def comparison_text(comparison: Comparison) -> str:
@@ -43,14 +43,14 @@ def comparison_text(comparison: Comparison) -> str:
     for each in comparison.sets:
         judge = f", judged by {each.judge}" if each.judge else ""
         lines += ["", f"{_title(each)}{judge}"]
-        lines += _aligned([(*_HEAD[:-1], ""), *_own_rows(each, comparison)])
+        lines += aligned([(*HEAD[:-1], ""), *own_rows(each, comparison)])
         lines += [
             f"  family {f.family}: mean change {estimate(f.value, f.lower, f.upper)}, "
             f"{len(f.models)} models, n = {f.n} shared prompts"
             for f in each.families
         ]
-        if differences := list(_against_rows(each)):
-            lines += [f"  {_minus(comparison)}:", *_aligned([_AGAINST_HEAD, *differences])]
+        if differences := list(against_rows(each)):
+            lines += [f"  {_minus(comparison)}:", *aligned([AGAINST_HEAD, *differences])]
     lines += ["", *(f"note: {remark}" for remark in comparison.remarks)]
     return "\n".join(lines).rstrip()
 
@@ -63,15 +63,15 @@ def comparison_html(comparison: Comparison) -> str:
     """
     pictures = [
         *_own_changes(comparison),
-        *_differences(comparison),
+        *difference_pictures(comparison),
         *_safety_against_ability(comparison),
-        *_training(comparison),
+        *training_pictures(comparison),
     ]
     grids: list[tuple[str, Row, list[Row]]] = []
     for each in comparison.sets:
-        grids.append((_title(each), _HEAD, list(_own_rows(each, comparison))))
-        if differences := list(_against_rows(each)):
-            grids.append((f"{each.dataset}: {_minus(comparison)}", _AGAINST_HEAD, differences))
+        grids.append((_title(each), HEAD, list(own_rows(each, comparison))))
+        if differences := list(against_rows(each)):
+            grids.append((f"{each.dataset}: {_minus(comparison)}", AGAINST_HEAD, differences))
     template = Path(__file__).with_name("compare.html.jinja")
     return render_page(template, comparison=comparison, pictures=pictures, grids=grids)
 
@@ -85,7 +85,7 @@ def _title(each: SetComparison) -> str:
     return f"{each.dataset}: {KIND_WORDS[each.kind].rate.lower()}"
 
 
-def _own_rows(each: SetComparison, comparison: Comparison) -> Iterator[Row]:
+def own_rows(each: SetComparison, comparison: Comparison) -> Iterator[Row]:
     """Each model's own rates and change."""
     for row in each.rows:
         rates = [
@@ -99,14 +99,14 @@ def _own_rows(each: SetComparison, comparison: Comparison) -> Iterator[Row]:
         yield (row.model, *rates, text, str(change.n_pairs if change else 0), ", ".join(marks))
 
 
-def _against_rows(each: SetComparison) -> Iterator[Row]:
+def against_rows(each: SetComparison) -> Iterator[Row]:
     """Each model minus the reference, quantity by quantity."""
     for row in each.rows:
         for a in row.against:
             p = p_text(a.p_value) + ("" if a.p_holm is None else f", Holm {p_text(a.p_holm)}")
             state = plots.state_label(plots.state_of(each.kind, a.significance), _VERSUS)
             cells = (points(a.value), interval(a.lower, a.upper), _n(a), p, state)
-            yield (row.model, _QUANTITY_WORDS[a.quantity], *cells)
+            yield (row.model, QUANTITY_WORDS[a.quantity], *cells)
 
 
 def _n(a: ModelDifference) -> str:
@@ -114,7 +114,8 @@ def _n(a: ModelDifference) -> str:
     return str(a.n) if a.n_reference is None else f"{a.n} and {a.n_reference}"
 
 
-def _aligned(rows: Sequence[Row]) -> list[str]:
+def aligned(rows: Sequence[Row]) -> list[str]:
+    """Write rows as lines whose columns are as wide as their longest cell."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [f"  {'  '.join(map(str.ljust, row, widths))}".rstrip() for row in rows]
 
@@ -143,11 +144,11 @@ def _own_changes(comparison: Comparison) -> Iterator[Picture]:
     yield from _forest("Mode against mode", rows, caption, "with thinking", title)
 
 
-def _differences(comparison: Comparison) -> Iterator[Picture]:
+def difference_pictures(comparison: Comparison) -> Iterator[Picture]:
     """Each model minus the reference."""
     rows = [
         plots.ForestRow(
-            f"{each.dataset}, {_QUANTITY_WORDS[quantity]}", f"{row.model} (n = {_n(a)})", a.value, a.lower, a.upper,
+            f"{each.dataset}, {QUANTITY_WORDS[quantity]}", f"{row.model} (n = {_n(a)})", a.value, a.lower, a.upper,
             plots.state_of(each.kind, a.significance),
         )
         for each in comparison.sets
@@ -213,7 +214,7 @@ def _safety_against_ability(comparison: Comparison) -> Iterator[Picture]:
         yield "Safety against ability", picture
 
 
-def _training(comparison: Comparison) -> Iterator[Picture]:
+def training_pictures(comparison: Comparison) -> Iterator[Picture]:
     """Rates over the checkpoints, a picture a set."""
     for each in comparison.sets if comparison.series else ():
         rates = [

@@ -14,7 +14,7 @@ Quantity = Literal["no_think", "think", "change"]
 QUANTITIES: Final[tuple[Quantity, ...]] = ("no_think", "think", "change")
 
 
-class _Estimated(FiniteModel):
+class PointsEstimate(FiniteModel):
     """A figure in percentage points with its interval and test."""
 
     value: float
@@ -33,7 +33,7 @@ class _Estimated(FiniteModel):
         return significance(self.lower, self.upper, self.p_value, self.level)
 
 
-class ModelDifference(_Estimated):
+class ModelDifference(PointsEstimate):
     """One model minus the reference in one quantity; above 0: higher than the reference.
 
     Paired models are compared over the prompts that both were scored on (for `change`, in both modes of
@@ -50,7 +50,7 @@ class ModelDifference(_Estimated):
     """Prompts of either model that are not among the compared ones."""
 
 
-class FamilyMean(_Estimated):
+class FamilyMean(PointsEstimate):
     """The mean change with thinking over the models of a family, on the prompts that all share."""
 
     family: str

@@ -27,12 +27,12 @@ from inspect_ai.model import (
 
 from rim_eval.decoding import Budgets
 from rim_eval.generation import Generation, TraceVisibility
+from rim_eval.inspect_tasks.arms import Arm
 from rim_eval.inspect_tasks.calls import Call, arm_call, read_output
 from rim_eval.inspect_tasks.compat import NOT_GIVEN, NotGiven
-from rim_eval.inspect_tasks.switches import ModelSwitch
 from rim_eval.replies import TokenCounter
 from rim_eval.thinking import Recipe, require_difference
-from rim_eval.types import FrozenModel, Mode
+from rim_eval.types import FrozenModel
 
 _VISIBILITY: Final[tuple[TraceVisibility, ...]] = ("full", "summary", "hidden", "none")
 
@@ -60,8 +60,7 @@ class ArmModel(Model):
 
     Args:
         model: The evaluated model.
-        thinking: Its thinking switch.
-        mode: Mode to ask in.
+        arm: Its thinking switch, the mode to ask in, and how that is decoded.
         settings: How requests are made.
         count: Counts tokens of a text; None where no tokenizer is at hand.
         on_reply: Called after each reply with all replies so far as one.
@@ -70,14 +69,13 @@ class ArmModel(Model):
     def __init__(
         self,
         model: Model,
-        thinking: ModelSwitch,
-        mode: Mode,
+        arm: Arm,
         settings: ArmSettings,
         count: TokenCounter | None = None,
         on_reply: Callable[[Generation], None] = lambda _: None,
     ) -> None:
         super().__init__(model.api, model.config, model.model_args)
-        self._evaluated, self._thinking, self._mode = model, thinking, mode
+        self._evaluated, self._arm = model, arm
         self._settings, self._count, self._on_reply = settings, count, on_reply
         self.replies: list[Generation] = []
         """Every reply, in the order in which they came; a request that failed is one with an error."""
@@ -92,7 +90,7 @@ class ArmModel(Model):
         on_stream: Any = None,
     ) -> ModelOutput:
         """Ask as Inspect's own `generate` does, in this arm's mode."""
-        recipe = self._thinking.switch.recipe(self._mode)
+        recipe = self._arm.switch.switch.recipe(self._arm.mode)
         call = self._call(config)
         messages = [ChatMessageUser(content=input)] if isinstance(input, str) else list(input)
         await self._require_difference(messages)
@@ -113,7 +111,7 @@ class ArmModel(Model):
 
     async def _require_difference(self, messages: Sequence[ChatMessage]) -> None:
         """Refuse a conversation whose system message keeps the template from reading the switch, once for each text."""
-        switch, render = self._thinking.switch, self._thinking.render
+        switch, render = self._arm.switch.switch, self._arm.switch.render
         if render is None or switch.kind != "switch":
             return
         systems = [message.text for message in messages if isinstance(message, ChatMessageSystem)]
@@ -130,9 +128,17 @@ class ArmModel(Model):
         budgets = settings.budgets
         if answer is not None:
             budgets = budgets.model_copy(update={"answer_tokens": answer})
-        model, thinking = self._evaluated, self._thinking
+        arm = self._arm
         return arm_call(
-            model, thinking, self._mode, "", budgets, settings.epoch, settings.served_as
+            self._evaluated,
+            arm.switch,
+            arm.mode,
+            "",
+            budgets,
+            settings.epoch,
+            settings.served_as,
+            arm.sampling,
+            arm.condition,
         )
 
     def _config(self, config: GenerateConfig, call: Call, *, has_system: bool) -> GenerateConfig:
@@ -152,8 +158,8 @@ class ArmModel(Model):
         if not given:
             return False
         policy = given if isinstance(given, CachePolicy) else CachePolicy()
-        kind = self._thinking.switch.kind
-        scopes = policy.scopes | {"rim_eval_mode": self._mode, "rim_eval_arm": kind}
+        arm = self._arm
+        scopes = policy.scopes | {"rim_eval_mode": arm.mode, "rim_eval_arm": arm.switch.switch.kind}
         return policy.model_copy(update={"scopes": scopes})
 
     def _stops(self, config: GenerateConfig) -> Sequence[str]:

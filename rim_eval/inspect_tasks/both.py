@@ -2,9 +2,8 @@
 
 import logging
 import re
-from collections.abc import Callable, Mapping
-from functools import partial, wraps
-from inspect import Parameter, signature
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,15 +28,11 @@ from rim_eval.inspect_tasks.compat import (
     resolve_task_sandbox,
     task_run_dir,
     unique_scorer_name,
-    user_errors,
 )
 from rim_eval.inspect_tasks.settings import RunSettings, Text
 from rim_eval.types import PromptKind
 
 _LOGGER = logging.getLogger(__name__)
-
-_ARGUMENT: Final = "args."
-"""What the foreign task's own arguments begin with: `-T args.cot=false`."""
 
 _MODEL: Final = re.compile(r"[\w.-]+(?:/[\w.:@-]+)+")
 """A model's name with its provider."""
@@ -77,41 +72,6 @@ class BothSettings(RunSettings):
     )
 
 
-def takes_foreign_arguments(task: Callable[..., Any]) -> Callable[..., Any]:
-    """Let a task take `args.NAME` for any name, and collect them as its argument `args`.
-
-    Args:
-        task: A task that `takes` gave its arguments.
-    """
-    own = signature(task)
-
-    @wraps(task)
-    def collect(**arguments: Any) -> Any:
-        with user_errors():
-            return task(**_collected(arguments, set(own.parameters)))
-
-    rest = Parameter("foreign_arguments", Parameter.VAR_KEYWORD)
-    collect.__signature__ = own.replace(parameters=[*own.parameters.values(), rest])  # type: ignore[attr-defined]
-    return collect
-
-
-def _collected(arguments: Mapping[str, Any], own: set[str]) -> dict[str, Any]:
-    foreign = {
-        name.removeprefix(_ARGUMENT): value
-        for name, value in arguments.items()
-        if name.startswith(_ARGUMENT)
-    }
-    rest = {name: value for name, value in arguments.items() if not name.startswith(_ARGUMENT)}
-    if unknown := sorted(set(rest) - own):
-        raise RimError(
-            f"{unknown[0]} is not an argument of rim_eval/both: it takes {', '.join(sorted(own))}. An argument of the "
-            f"task itself is given as `-T {_ARGUMENT}{unknown[0]}=...`."
-        )
-    if foreign:
-        rest["args"] = (rest.get("args") or {}) | foreign
-    return rest
-
-
 def both_task(settings: BothSettings) -> Task:
     """The task that runs a foreign task in both modes.
 
@@ -122,6 +82,7 @@ def both_task(settings: BothSettings) -> Task:
     from rim_eval.inspect_tasks.task_arms import ForeignTask, task_in_both_modes
     from rim_eval.inspect_tasks.task_scorer import task_score
 
+    _refuse_arms(settings)
     arguments = settings.args or {}
     own = load_foreign_task(settings.task, arguments)
     name, reading = set_name(own, settings.task or ""), _reading(own, settings)
@@ -136,6 +97,7 @@ def both_task(settings: BothSettings) -> Task:
     )
     facts = {"dataset": name, "kind": reading.kind, "kinds": [reading.kind]}
     solver_settings = settings.solver_arguments(reading.kind) | fitted.model_dump()
+    solver_settings |= settings.arm_arguments()
     return PairedTask(
         several_arms=False,  # limits hold for each arm
         dataset=MemoryDataset(
@@ -152,7 +114,7 @@ def both_task(settings: BothSettings) -> Task:
             version=foreign.version,
             grader=_grader_of(own, reading.scorer),
         ),
-        config=_config(own.config),
+        config=_config(own.config, settings),
         model=own.model,
         model_roles=own.model_roles,
         sandbox=sandbox,
@@ -172,6 +134,16 @@ def both_task(settings: BothSettings) -> Task:
         metadata=(own.metadata or {}) | {"foreign_task": name, "score": str(reading)},
         viewer=ViewerConfig(trust_content=False),
     )
+
+
+def _refuse_arms(settings: BothSettings) -> None:
+    """Refuse arms other than the modes: a dose that is continued, or a wrapped prompt, is no request of the task's own."""
+    for name in ("doses", "attack"):
+        if (value := getattr(settings, name)) is not None:
+            raise RimError(
+                f"{name}={value} has no use with rim_eval/both, which runs a task's own requests in the two modes. "
+                "Leave it out."
+            )
 
 
 def load_foreign_task(spec: str | None, arguments: Mapping[str, Any]) -> Task:
@@ -332,10 +304,16 @@ def _text(sample: Sample) -> str:
     return next((m.text for m in reversed(sample.input) if m.role == "user"), "")
 
 
-def _config(own: GenerateConfig) -> GenerateConfig:
+_SAMPLING: Final = ("temperature", "top_p", "top_k")
+
+
+def _config(own: GenerateConfig, settings: BothSettings) -> GenerateConfig:
     """The task's own settings, without those that would cut a trace or set both modes alike."""
-    left_out = ("max_tokens", "stop_seqs", "reasoning_effort", "reasoning_tokens")
-    for name in ("reasoning_effort", "reasoning_tokens"):
+    alike: tuple[str, ...] = ("reasoning_effort", "reasoning_tokens")
+    if settings.sampling != "equal" or any(settings.own_sampling.values()):
+        alike += _SAMPLING
+    left_out = ("max_tokens", "stop_seqs", *alike)
+    for name in alike:
         if (value := getattr(own, name)) is not None:
             _LOGGER.warning(
                 f"The task's own {name}={value} would set both modes alike, so it is left out: the mode decides."
@@ -373,6 +351,7 @@ def _fit_budgets(
 def _check_model(settings: BothSettings, task: Task, fitted: Budgets) -> None:
     """Refuse before the first token what would fail at every sample."""
     from rim_eval.inspect_tasks.calls import arm_call
+    from rim_eval.inspect_tasks.sampling import decoding_of
     from rim_eval.inspect_tasks.switches import forget_switches, switch_for
 
     model: Model | None = active_model()
@@ -380,5 +359,6 @@ def _check_model(settings: BothSettings, task: Task, fitted: Budgets) -> None:
         return
     forget_switches(model)
     thinking = switch_for(model, settings.switch, settings.chat_template)
+    decoding = decoding_of(model, settings.sampling, settings.own_sampling)
     for mode in settings.modes:
-        arm_call(model, thinking, mode, "Hello", fitted)
+        arm_call(model, thinking, mode, "Hello", fitted, sampling=decoding.get(mode))

@@ -7,18 +7,20 @@ from typing import Any, Final, TypeVar
 
 from inspect_ai import Task
 from inspect_ai.dataset import MemoryDataset, Sample
-from inspect_ai.model import GenerateConfig
+from inspect_ai.model import GenerateConfig, Model
 from inspect_ai.scorer import Scorer
 from inspect_ai.solver import Solver
 from inspect_ai.viewer import ViewerConfig
 
-from rim_eval.decoding import SEED, TEMPERATURE, TOP_P
-from rim_eval.errors import RimError
+from rim_eval.decoding import SAMPLED_EPOCHS, SEED, TEMPERATURE, TOP_P, Budgets
+from rim_eval.errors import RimError, SettingError
 from rim_eval.formatting import only_mode_sentence
+from rim_eval.inspect_tasks.arms import ATTACK, ATTACK_TEXT, ArmPlan
 from rim_eval.inspect_tasks.calls import arm_call
 from rim_eval.inspect_tasks.compat import active_generate_config, active_model
 from rim_eval.inspect_tasks.options import PairedTask
 from rim_eval.inspect_tasks.preflight import context_window, server_of
+from rim_eval.inspect_tasks.sampling import decoding_of, protocol_of, warn_of_greedy
 from rim_eval.inspect_tasks.scorers import rim, solved
 from rim_eval.inspect_tasks.scoring import grader_for
 from rim_eval.inspect_tasks.settings import (
@@ -28,18 +30,24 @@ from rim_eval.inspect_tasks.settings import (
     SetSettings,
 )
 from rim_eval.inspect_tasks.solver import both_modes
-from rim_eval.inspect_tasks.switches import forget_switches, switch_for
+from rim_eval.inspect_tasks.switches import ModelSwitch, forget_switches, switch_for
 from rim_eval.judging import load_judge, only_mode_of
 from rim_eval.prompt_sets import (
     LoadedSet,
+    load_attack,
     load_prompt_file,
     load_prompts,
     refuse_real_model,
     user_message,
 )
 from rim_eval.replies import prompt_facts
-from rim_eval.thinking import has_inline_switch, longest_recipe, require_difference
-from rim_eval.types import PromptKind
+from rim_eval.thinking import (
+    has_inline_switch,
+    longest_recipe,
+    read_doses,
+    require_difference,
+)
+from rim_eval.types import MODES, PromptKind, SamplingProtocol
 
 AnyRunSettings = TypeVar("AnyRunSettings", bound=RunSettings)
 
@@ -128,7 +136,12 @@ def task_over(
     style: Any = getattr(settings, "prompt_style", "as_is")
     messages = {prompt.id: user_message(prompt, style) for prompt in loaded.prompts}
     _refuse_toy_set(loaded)
-    settings = _fit_budgets(settings, loaded, messages.values())
+    settings = _with_dose_budget(settings)
+    wrapped, of_attack = _wrapped_messages(settings, loaded, style)
+    settings = settings.model_copy(update={"attack": of_attack.get("attack", {}).get("name")})
+    longest = [*messages.values(), *(each[ATTACK_TEXT] for each in wrapped.values())]
+    settings = _fit_budgets(settings, loaded, longest)
+    refuse_doses_beyond(settings, settings.budgets(loaded.entry.kind))
     solver = (solver_of or _both_modes_of(loaded.entry.kind))(settings)
     _check_model(settings, loaded, messages)
     # With every sample, so that a log which is scored again is scored by its set's rule, and that figures
@@ -142,16 +155,22 @@ def task_over(
             id=prompt.id,
             input=messages[prompt.id],
             target=prompt.target or "",
-            metadata={n: v for n, v in (prompt_facts(prompt) | of_set).items() if v is not None},
+            metadata={n: v for n, v in (prompt_facts(prompt) | of_set).items() if v is not None}
+            | wrapped.get(prompt.id, {}),
         )
         for prompt in loaded.prompts
     ]
+    protocol = protocol_of(settings.sampling, settings.own_sampling)
+    decoding: dict[str, Any] = (
+        {"temperature": TEMPERATURE, "top_p": TOP_P} if protocol == "equal" else {}
+    )
     return PairedTask(
-        several_arms=solver_of is not None or len(settings.modes) > 1,
+        several_arms=solver_of is not None or len(settings.modes) > 1 or bool(wrapped),
+        epochs=_default_epochs(protocol),
         dataset=MemoryDataset(samples, name=loaded.entry.name, location=loaded.provenance.location),
         solver=solver,
         scorer=scorer,
-        config=GenerateConfig(temperature=TEMPERATURE, top_p=TOP_P, seed=SEED),
+        config=GenerateConfig(seed=SEED, **decoding),
         score_on_error=True,
         version=_COMPARABILITY,
         metadata={
@@ -163,6 +182,7 @@ def task_over(
             if len(of_set["kinds"]) > 1
             else {},
             "prompt_style": style if loaded.entry.kind == "reasoning" else None,
+            **of_attack,
         },
         viewer=ViewerConfig(trust_content=False),
     )
@@ -170,8 +190,46 @@ def task_over(
 
 def _both_modes_of(kind: PromptKind) -> Callable[[RunSettings], Solver]:
     return lambda settings: both_modes(
-        modes=list(settings.modes), **settings.solver_arguments(kind)
+        modes=list(settings.modes),
+        **settings.solver_arguments(kind),
+        **settings.arm_arguments(),
     )
+
+
+def _wrapped_messages(
+    settings: RunSettings, loaded: LoadedSet, style: Any
+) -> tuple[dict[str, dict[str, str]], dict[str, Any]]:
+    """What each sample and the task say of the attack; both empty where there is none."""
+    if settings.attack is None:
+        return {}, {}
+    attack = load_attack(settings.attack, getattr(settings, "data", None))
+    attack.count_wrapped(loaded.prompts)
+    texts = {prompt.id: attack.wrap(prompt) for prompt in loaded.prompts}
+    wrapped = {
+        prompt.id: {
+            ATTACK: attack.name,
+            ATTACK_TEXT: user_message(prompt.model_copy(update={"text": text}), style),
+        }
+        for prompt in loaded.prompts
+        if (text := texts[prompt.id]) is not None
+    }
+    if without := len(texts) - len(wrapped):
+        _LOGGER.warning(
+            f"The attack {attack.name} has nothing for {without} of {len(texts)} prompts; they are asked bare only."
+        )
+    return wrapped, {"attack": attack.provenance.model_dump(mode="json") | {"name": attack.name}}
+
+
+def _default_epochs(protocol: SamplingProtocol) -> int | None:
+    """Several epochs where replies are drawn; the user's `--epochs` comes before it."""
+    temperature = active_generate_config().temperature
+    if protocol == "equal" and not temperature:
+        return None
+    _LOGGER.warning(
+        f"Replies are sampled, so each prompt is asked {SAMPLED_EPOCHS} times in each mode unless --epochs says "
+        "otherwise: `rim-eval power` shows what more would gain."
+    )
+    return SAMPLED_EPOCHS
 
 
 def _refuse_toy_set(loaded: LoadedSet) -> None:
@@ -181,6 +239,57 @@ def _refuse_toy_set(loaded: LoadedSet) -> None:
         config = getattr(getattr(model.api, "model", None), "config", None)
         is_alias = str(model).startswith("openai-api/")
         refuse_real_model(loaded.entry, str(model), config, is_alias=is_alias)
+
+
+def _check_arms(model: Model, thinking: ModelSwitch, settings: RunSettings) -> None:
+    """Refuse doses and samplings that this model cannot be given, and warn of greedy decoding."""
+    decoding = decoding_of(model, settings.sampling, settings.own_sampling)
+    ArmPlan.of(settings.modes, settings.doses).arms(model, thinking)
+    if not decoding and not active_generate_config().temperature:
+        warn_of_greedy(model)
+    for mode, sampling in decoding.items():
+        values = ", ".join(f"{name} {value:g}" for name, value in sampling.values.items())
+        _LOGGER.warning(f"Sampling of the {mode} mode: {values} ({sampling.source}).")
+
+
+def _with_dose_budget(settings: AnyRunSettings) -> AnyRunSettings:
+    """The settings with the largest dose as thinking budget, where no dose ends by itself.
+
+    Raises:
+        RimError: Doses and modes were both chosen.
+    """
+    if settings.doses is None:
+        return settings
+    if settings.modes != MODES:
+        raise RimError(
+            f"modes={', '.join(settings.modes)} and doses={settings.doses} both say which arms there are. Give one of "
+            "them: `off` and `full` are the doses of the two modes."
+        )
+    doses = read_doses(settings.doses)
+    budgets = [dose.budget for dose in doses if dose.mode == "think"]
+    if None in budgets or settings.thinking_tokens is not None:
+        return settings
+    return settings.model_copy(update={"thinking_tokens": max(filter(None, budgets))})
+
+
+def refuse_doses_beyond(settings: RunSettings, budgets: Budgets) -> None:
+    """Refuse doses with a larger budget than the trace has where it ends by itself.
+
+    Args:
+        settings: How the model is asked.
+        budgets: Token budgets that fit.
+
+    Raises:
+        RimError: A dose is larger.
+    """
+    doses = read_doses(settings.doses) if settings.doses else ()
+    largest = max((dose.budget or 0 for dose in doses), default=0)
+    if largest > budgets.thinking_tokens:
+        raise SettingError(
+            f"The dose {largest} is larger than the thinking budget of {budgets.thinking_tokens} tokens, which even "
+            "the dose `full` keeps to. Leave it out, or give a larger budget (which must fit the model's window)",
+            thinking_tokens=largest,
+        )
 
 
 def _fit_budgets(
@@ -224,6 +333,7 @@ def _check_model(settings: RunSettings, loaded: LoadedSet, messages: dict[str, s
         require_difference(render, switch, system=config.system_message)
     # Only prompts with such a word are rendered.
     suspects = {id: text for id, text in messages.items() if "think" in text.lower()}
+    _check_arms(model, thinking, settings)
     for mode in settings.modes:
         arm_call(model, thinking, mode, "Hello", budgets)
         recipe = switch.recipe(mode)

@@ -1,7 +1,10 @@
 """The model call of one arm: what is sent in a mode, and how its reply becomes trace and answer."""
 
 from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple, cast
+from functools import cache
+from logging import getLogger
+from types import MappingProxyType
+from typing import Any, Final, Literal, NamedTuple, cast
 
 from inspect_ai import model as inspect_model
 from inspect_ai.model import (
@@ -21,9 +24,11 @@ from rim_eval.inspect_tasks.hf import PREFILL, HFRenderer, is_hf
 from rim_eval.inspect_tasks.options import refuse_cuts, refuse_effort, refuse_fallbacks
 from rim_eval.inspect_tasks.switches import ModelSwitch
 from rim_eval.replies import ArmRequest, TokenCounter, read_reply
-from rim_eval.thinking import Recipe, sends_fields, template_renderer
-from rim_eval.thinking.generation_prompt import marker_family, read_tail
+from rim_eval.thinking import Recipe, Renderer, Sampling, sends_fields, template_renderer
+from rim_eval.thinking.budget_forcing import TraceMarks, trace_marks
 from rim_eval.types import ASKED_IN_WORDS, Mode
+
+_LOGGER: Final = getLogger(__name__)
 
 
 class Call(NamedTuple):
@@ -44,6 +49,8 @@ def arm_call(
     budgets: Budgets,
     epoch: int = 1,
     served_as: str | None = None,
+    sampling: Sampling | None = None,
+    condition: Mapping[str, Any] = MappingProxyType({}),
 ) -> Call:
     """The call that asks `user_message` in one mode.
 
@@ -60,6 +67,8 @@ def arm_call(
         budgets: Token budgets of trace and answer.
         epoch: Number of the epoch, from 1.
         served_as: Other names by which a server may call the model, separated by commas.
+        sampling: How this mode is decoded; None as the run's own settings say, for both modes.
+        condition: Dose, attack and sampling of the arm, as `Generation` names them.
 
     Raises:
         RimError: `--max-tokens` or `--stop-seqs` was given (they would mean different things in the
@@ -71,27 +80,85 @@ def arm_call(
     user = model.config.merge(active_generate_config())
     refuse_cuts(user)
     refuse_fallbacks(user)
-    if recipe.body or recipe.reasoning_effort:
+    if recipe.body or recipe.reasoning_effort or recipe.reasoning_tokens:
         refuse_effort(user, switch.name)
-    body = _merge_deep(user.extra_body or {}, _body(model, recipe, thinking.template))
+    words = _body(model, recipe, thinking.template)
+    decoding = sampling_config(model, sampling)
+    body = _merge_deep(user.extra_body or {}, words | (decoding.extra_body or {}))
     system = "\n\n".join(filter(None, [recipe.system, user.system_message]))
     head = 1 if recipe.system else 0  # Inspect writes the system message, with the user's own
     cache = user.cache or False
     if cache:
         policy = cache if isinstance(cache, CachePolicy) else CachePolicy()
         scopes = policy.scopes | {"rim_eval_mode": mode, "rim_eval_arm": switch.kind}
+        scopes |= {f"rim_eval_{name}": str(value) for name, value in condition.items()}
         cache = policy.model_copy(update={"scopes": scopes})
     return Call(
         messages=[_message(**message) for message in recipe.messages(None, user_message)[head:]],
-        config=GenerateConfig(
-            max_tokens=budgets.total(mode),
-            seed=None if user.seed is None else user.seed + epoch - 1,
-            extra_body=body or None,
-            system_message=system or None,
-            reasoning_effort=cast(Any, recipe.reasoning_effort),
+        config=decoding.merge(
+            GenerateConfig(
+                max_tokens=budgets.total(mode),
+                seed=None if user.seed is None else user.seed + epoch - 1,
+                extra_body=body or None,
+                system_message=system or None,
+                reasoning_effort=cast(Any, recipe.reasoning_effort),
+                reasoning_tokens=recipe.reasoning_tokens,
+            )
         ),
         cache=cache,
-        request=ArmRequest.of(switch, mode, budgets, _names(model), served_as),
+        request=_request(
+            ArmRequest.of(switch, mode, budgets, _names(model), served_as), sampling, condition
+        ),
+    )
+
+
+def _request(
+    request: ArmRequest, sampling: Sampling | None, condition: Mapping[str, Any]
+) -> ArmRequest:
+    values = {} if sampling is None else {"sampling": sampling.values}
+    return request._replace(requested={**request.requested, **values}, condition=condition)
+
+
+_OF_BODY: Final = ("top_k", "min_p", "repetition_penalty")
+"""Sampling settings that Inspect does not send to OpenAI-compatible servers (0.3.285); engines of one's own take them
+as fields of the request. `top_k` stays a setting too, for providers that send it."""
+
+_NEUTRAL: Final = {"min_p": 0, "repetition_penalty": 1, "presence_penalty": 0}
+"""Values that change nothing."""
+
+
+def sampling_config(model: Model, sampling: Sampling | None) -> GenerateConfig:
+    """The settings of Inspect that decode as a sampling says.
+
+    Args:
+        model: The evaluated model.
+        sampling: The sampling; None for no settings.
+    """
+    if sampling is None:
+        return GenerateConfig()
+    settings: dict[str, Any] = {
+        name: value for name, value in sampling.values.items() if value != _NEUTRAL.get(name)
+    }
+    provider, config = str(model).partition("/")[0], GenerateConfig.model_fields
+    body: dict[str, Any] = {name: settings[name] for name in _OF_BODY if name in settings}
+    lost = [name for name in settings if is_hf(model.api) and name not in _OF_HF]
+    if lost:
+        _warn_of_lost(str(model), ", ".join(lost))
+    return GenerateConfig(
+        **{name: value for name, value in settings.items() if name in config},
+        extra_body=body if body and provider in _OPEN_SERVERS else None,
+    )
+
+
+_OPEN_SERVERS: Final = ("vllm", "vllm-lens", "sglang", "openai-api")
+_OF_HF: Final = ("temperature", "top_p", "top_k")
+"""Sampling settings that Inspect's transformers provider passes on."""
+
+
+@cache
+def _warn_of_lost(model: str, names: str) -> None:
+    _LOGGER.warning(
+        f"The provider of {model} does not pass on {names}: the model is sampled without."
     )
 
 
@@ -149,23 +216,23 @@ def pin_prefill(source: str, prefill: str) -> str:
     return source.removesuffix("\n") + opening
 
 
-def trace_opening(prompt: str, template: str) -> str | None:
-    """Return what to write after a rendered prompt so that the model is inside its trace.
+def can_prefill(model: Model, thinking: ModelSwitch) -> bool:
+    """Whether a text can be written at the start of this model's turn through its provider."""
+    has_way = is_hf(model.api) or str(model).startswith("vllm/")
+    return thinking.template is not None and has_way
+
+
+def marks_of(model: Model, thinking: ModelSwitch, recipe: Recipe) -> TraceMarks | None:
+    """How the model's traces are marked after the prompt of a recipe; None where it knows none.
 
     Args:
-        prompt: The think-mode prompt as the model reads it.
-        template: Its chat template, which shows the marks where the prompt does not.
-
-    Returns:
-        "" when the prompt ends inside a trace already; None for a model that knows no traces.
+        model: The evaluated model; a text can be written at the start of its turn.
+        thinking: Its thinking switch.
+        recipe: The recipe of the think mode.
     """
-    tail = read_tail(prompt)
-    if tail.state == "open":
-        return ""
-    if "<|channel|>" in template and "<|start|>" in template:
-        return "<|channel|>analysis<|message|>"
-    family = tail.family or marker_family(template)
-    return None if family is None else f"{family.opened_with}\n"
+    template = thinking.template or ""
+    render: Renderer = HFRenderer(model.api) if is_hf(model.api) else template_renderer(template)
+    return trace_marks(recipe.prompt(render, "Say hello."), template)
 
 
 def prefilled_arm(
@@ -184,11 +251,11 @@ def prefilled_arm(
     Raises:
         RimError: Nothing can be prefilled for this model through this provider.
     """
-    switch, template = thinking.switch, thinking.template
+    switch = thinking.switch
     asked = switch.kind in ASKED_IN_WORDS
     recipe = Recipe() if asked else switch.think
     if text is not None:
-        if template is None or not (is_hf(model.api) or str(model).startswith("vllm/")):
+        if not can_prefill(model, thinking):
             raise RimError(
                 f"A statement has to be written at the start of the turn of {model}, which needs the `hf/` provider, "
                 "or `vllm/` with the chat template at hand (-T chat_template=FILE) and a server started with "
@@ -196,18 +263,17 @@ def prefilled_arm(
             )
         update: dict[str, Any] = {"prefill": text}
         if not asked:
-            render = HFRenderer(model.api) if is_hf(model.api) else template_renderer(template)
-            opening = trace_opening(recipe.prompt(render, "Say hello."), template)
-            if opening is None:
+            marks = marks_of(model, thinking, recipe)
+            if marks is None:
                 raise RimError(
                     f"How {model} opens its trace is not in its chat template, so no statement can be put at "
                     "its start. Give the template with -T chat_template=FILE."
                 )
-            prefill = (recipe.prefill or "") + opening + text
+            prefill = (recipe.prefill or "") + marks.opening + text
             update = {"prefill": prefill, "opened_by_prompt": True}
         recipe = recipe.model_copy(update=update)
     arm = switch.model_copy(update={"think": recipe, "no_think": recipe})
-    return ModelSwitch(arm, template), "no_think" if asked else "think"
+    return thinking._replace(switch=arm), "no_think" if asked else "think"
 
 
 def read_output(
@@ -237,21 +303,19 @@ def _read_choice(
     if output.empty or (output.error and not declined):
         return request.failed(output.error or "the engine returned no choice")
     choice, usage = output.choices[0], output.usage
+    thoughts, text = _parts(choice)
     if choice.stop_reason == "model_length" and usage is None:
         # Inspect's providers make a reply of a request that is too long for the model, with the engine's error as its
         # text. A reply that the model's window cut comes with its tokens.
         return request.failed(choice.message.text)
-    content = choice.message.content
-    parts = [inspect_model.ContentText(text=content)] if isinstance(content, str) else content
-    thoughts = [part for part in parts if isinstance(part, inspect_model.ContentReasoning)]
     redacted = any(part.redacted for part in thoughts)
     reasoning = "\n".join(
-        text for part in thoughts if (text := part.summary if redacted else part.reasoning)
+        trace for part in thoughts if (trace := part.summary if redacted else part.reasoning)
     )
     redaction: Literal["summary", "hidden"] = "summary" if reasoning else "hidden"
     return read_reply(
         request,
-        text="".join(part.text for part in parts if isinstance(part, inspect_model.ContentText)),
+        text=text,
         stop_reason=choice.stop_reason,
         reasoning=reasoning or None,
         redaction=redaction if redacted else None,
@@ -260,3 +324,19 @@ def _read_choice(
         served_model=output.model or None,
         count=count,
     )
+
+
+def _parts(
+    choice: inspect_model.ChatCompletionChoice,
+) -> tuple[list[inspect_model.ContentReasoning], str]:
+    """The separated trace of a reply, and its text."""
+    content = choice.message.content
+    parts = [inspect_model.ContentText(text=content)] if isinstance(content, str) else content
+    thoughts = [part for part in parts if isinstance(part, inspect_model.ContentReasoning)]
+    return thoughts, "".join(p.text for p in parts if isinstance(p, inspect_model.ContentText))
+
+
+def written_parts(output: inspect_model.ModelOutput) -> tuple[str, str | None]:
+    """What a model wrote: the text of its reply, and the trace where the engine separates it (else None)."""
+    thoughts, text = _parts(output.choices[0])
+    return text, "".join(part.reasoning for part in thoughts) if thoughts else None

@@ -17,6 +17,7 @@ from inspect_ai._eval.task.sandbox import resolve_sample_files as resolve_sample
 from inspect_ai._eval.task.sandbox import resolve_sandbox as resolve_sandbox
 from inspect_ai._eval.task.util import task_run_dir as task_run_dir
 from inspect_ai._util._async import unwrap_exception_group
+from inspect_ai._util.config import parse_cli_args as parse_cli_args
 from inspect_ai._util.error import PrerequisiteError as PrerequisiteError
 from inspect_ai._util.error import exception_message
 from inspect_ai._util.exception import TerminateSampleError as TerminateSampleError

@@ -143,15 +143,25 @@ def _view(api: Any, views: dict[str, Any], config: GenerateConfig) -> Any:
     body = config.extra_body or {}
     words, prefill = body.get("chat_template_kwargs") or {}, body.get(PREFILL) or ""
     greedy = config.temperature == 0 or not api.do_sample
-    key = json.dumps([words, prefill, greedy], sort_keys=True)
+    key = json.dumps([words, greedy], sort_keys=True)
     if key not in views:
         declared = getattr(api.model.generation_config, "eos_token_id", None)
         ends = [*(declared if isinstance(declared, Sequence) else [declared])]
         ends.append(api.tokenizer.eos_token_id)
         views[key] = view = copy.copy(api)
         view.do_sample = not greedy
-        view.tokenizer = _TokenizerView(api.tokenizer, words, prefill, frozenset(ends) - {None})
-    return views[key]
+        view.tokenizer = _TokenizerView(api.tokenizer, words, frozenset(ends) - {None})
+    return _with_prefill(views[key], prefill) if prefill else views[key]
+
+
+def _with_prefill(view: Any, prefill: str) -> Any:
+    """The same provider with a text after each prompt.
+
+    Its tokenizer stays the same one, so that requests with different texts are decoded in one batch.
+    """
+    prefilled = copy.copy(view)
+    prefilled.hf_chat = lambda *args: str(view.hf_chat(*args)) + prefill
+    return prefilled
 
 
 def _unpack(output: ModelOutput, input_tokens: int, max_tokens: int | None) -> ModelOutput:
@@ -177,12 +187,10 @@ class _TokenizerView:
         self,
         tokenizer: Any,
         template_kwargs: dict[str, Any],
-        prefill: str = "",
         end_tokens: frozenset[int] = frozenset(),
     ) -> None:
         self._tokenizer = tokenizer
         self._template_kwargs = template_kwargs
-        self._prefill = prefill
         self._end_tokens = end_tokens
 
     def __getattr__(self, name: str) -> Any:
@@ -196,7 +204,7 @@ class _TokenizerView:
         # None is not "unset" for a template that asks `is defined`, so a None never gets there.
         words = {name: value for name, value in kwargs.items() if value is not None}
         rendered = self._tokenizer.apply_chat_template(messages, **(words | self._template_kwargs))
-        return str(rendered) + self._prefill
+        return str(rendered)
 
     def batch_decode(self, sequences: Any, **_: Any) -> list[str]:
         """Each reply as JSON: its text with special markers, its true length, whether it ended."""

@@ -15,10 +15,11 @@ from inspect_ai.solver import Generate, Solver, TaskState, solver
 
 from rim_eval.errors import RimError
 from rim_eval.generation import INJECTED_KEY
+from rim_eval.inspect_tasks.arms import Arm
 from rim_eval.inspect_tasks.compat import active_model, user_errors
 from rim_eval.inspect_tasks.settings import InjectionSettings, takes
 from rim_eval.inspect_tasks.solver import ArmRunner, stored_replies
-from rim_eval.types import PATTERNS, Mode
+from rim_eval.types import PATTERNS
 
 if TYPE_CHECKING:
     from rim_eval.inspect_tasks.calls import Call
@@ -108,13 +109,13 @@ def with_statements(
     return solve
 
 
-_Arms = Mapping[str, "tuple[ModelSwitch, Mode]"]
+_Arms = Mapping[str, Arm]
 
 
 def _arms(model: Model, switch: "ModelSwitch", texts: Mapping[str, str | None]) -> _Arms:
     from rim_eval.inspect_tasks.calls import prefilled_arm
 
-    return {name: prefilled_arm(model, switch, text) for name, text in texts.items()}
+    return {name: Arm(*prefilled_arm(model, switch, text)) for name, text in texts.items()}
 
 
 def statements_arrive(model: Model, arms: _Arms) -> bool:
@@ -134,11 +135,11 @@ def statements_arrive(model: Model, arms: _Arms) -> bool:
     from rim_eval.inspect_tasks.calls import arm_call
 
     budgets = Budgets(answer_tokens=1, thinking_tokens=1)
-    for name, (arm, mode) in arms.items():
-        prefill = arm.switch.recipe(mode).prefill
+    for name, arm in arms.items():
+        prefill = arm.switch.switch.recipe(arm.mode).prefill
         if not prefill:
             continue
-        prompt = _rendered(model, arm_call(model, arm, mode, _PLAIN, budgets))
+        prompt = _rendered(model, arm_call(model, arm.switch, arm.mode, _PLAIN, budgets))
         if prompt is None:
             return False
         # A server's text went through its tokenizer, which may write white space otherwise.

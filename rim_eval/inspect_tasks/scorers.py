@@ -20,6 +20,8 @@ from rim_eval.types import KIND_NAMES, MODES, UNSCORED_REASONS, Mode, PromptKind
 if TYPE_CHECKING:
     from rim_eval.inspect_tasks.scoring import FigureNames
     from rim_eval.observations import Observation
+    from rim_eval.results.conditions import ConditionGap
+    from rim_eval.results.doses import DoseCurve
     from rim_eval.results.figures import SetResult
 
 _TASKS: Final = 8
@@ -44,49 +46,69 @@ def no_think() -> Metric:
     return _metric("no_think_", partial(_arm_figures, mode="no_think"), "no_think")
 
 
-class _TaskResults:
+class TaskResults:
     """The rows of one task's scores, by the identity of their metadata, and the results at the last look."""
 
     def __init__(self) -> None:
         self._rows: dict[int, tuple[dict[str, Any], Observation]] = {}
-        self._results: dict[PromptKind, SetResult] = {}
+        self.bare: dict[PromptKind, SetResult] = {}
+        """Results on bare prompts, for each kind in them."""
+        self.attacked: dict[PromptKind, SetResult] = {}
+        self.gaps: dict[PromptKind, ConditionGap] = {}
+        """From bare prompts to attacked ones."""
 
-    def update(self, arms: Sequence[tuple[str, dict[str, Any]]]) -> dict[PromptKind, "SetResult"]:
+    def update(self, arms: Sequence[tuple[str, dict[str, Any]]]) -> None:
+        """Take in the scores so far.
+
+        Args:
+            arms: Name and observation of each arm of each sample.
+        """
         from rim_eval.observations import rows_of_score
-        from rim_eval.results.figures import set_results
 
         before, self._rows = self._rows, {}
-        for mode, facts in arms:
+        for arm, facts in arms:
             cached = before.get(id(facts))
             if cached is None or cached[0] != facts:  # new, or edited in place
-                cached = dict(facts), next(rows_of_score({mode: facts}))
+                cached = dict(facts), next(rows_of_score({"arms": [arm], arm: facts}))
             self._rows[id(facts)] = cached
         rows, rows_before = ([row for _, row in each.values()] for each in (self._rows, before))
         if len(rows) != len(rows_before) or any(map(is_not, rows, rows_before)):
-            self._results = set_results(rows)
-        return self._results
+            self._count(rows)
+
+    def _count(self, rows: "Sequence[Observation]") -> None:
+        from rim_eval.results.conditions import gap_of, gaps_of_rows
+        from rim_eval.results.figures import set_results
+
+        attacked = [row for row in rows if row.attack is not None]
+        self.bare = set_results([row for row in rows if row.attack is None])
+        self.attacked = set_results(attacked) if attacked else {}
+        gaps = gaps_of_rows(rows) if attacked else ()
+        self.gaps = {counts.kind: gap_of(counts) for counts in gaps}
 
 
-_cache: OrderedDict[int, _TaskResults] = OrderedDict()
+_cache: OrderedDict[int, TaskResults] = OrderedDict()
 """By the identity of a task's first score."""
 
 
-def results_of_scores(scores: Sequence[SampleScore]) -> dict[PromptKind, "SetResult"]:
-    """Results of a task's scores so far, for each kind of prompts in them.
+def results_of_scores(scores: Sequence[SampleScore]) -> TaskResults:
+    """Results of a task's scores so far.
 
     Args:
         scores: One task's scores, each with the observations that the scorers left in its metadata.
     """
+    from rim_eval.observations import arms_of_score
+
     metadata = [score.score.metadata or {} for score in scores]
-    arms = [(mode, about[mode]) for about in metadata for mode in MODES if mode in about]
+    arms = [(arm, about[arm]) for about in metadata for arm in arms_of_score(about)]
     if not arms:
-        return {}
+        return TaskResults()
     task = id(arms[0][1])
-    _cache.setdefault(task, _TaskResults())
+    _cache.setdefault(task, TaskResults())
     _cache.move_to_end(task)
     if len(_cache) > _TASKS:
         _cache.popitem(last=False)
-    return _cache[task].update(arms)
+    _cache[task].update(arms)
+    return _cache[task]
 
 
 _Figures = dict[str, float | None]
@@ -111,9 +133,10 @@ def _metric(
 
     def compute(scores: list[SampleScore]) -> dict[str, float]:
         metadata = [score.score.metadata or {} for score in scores]
-        if not all(any(mode in about for about in metadata) for mode in modes):
+        results = results_of_scores(scores).bare
+        ran = {mode for result in results.values() for mode in result.counts.arms}
+        if not ran.issuperset(modes):
             return {}
-        results = results_of_scores(scores)
         names = _names(metadata, results)
         only_mode = next((result.counts.only_mode for result in results.values()), None)
         return {
@@ -237,7 +260,61 @@ def _reasons(kind: PromptKind) -> tuple[UnscoredReason, ...]:
     return tuple(r for r in UNSCORED_REASONS if r not in {*others, "provider_declined"})
 
 
-_METRICS: Final[list[Any]] = [difference(), think(), no_think()]
+@metric(scores="unreduced")
+def doses() -> Metric:
+    """The rate and the thinking tokens spent at every dose, and the paired trend; nothing for a run in two modes."""
+
+    def compute(scores: list[SampleScore]) -> dict[str, float]:
+        results = results_of_scores(scores).bare
+        return {
+            f"{kind}_{name}" if len(results) > 1 else name: nan if figure is None else figure
+            for kind, result in results.items()
+            if result.curve
+            for name, figure in _dose_figures(kind, result.curve).items()
+        }
+
+    return compute
+
+
+def _dose_figures(kind: PromptKind, curve: "DoseCurve") -> _Figures:
+    names, trend = KIND_NAMES[kind], curve.trend
+    figures = _fields(f"{names.rate}_trend", trend, _TESTED)
+    figures |= {"trend_prompts": trend.n_blocks, "doses_verified": float(curve.verified)}
+    for point in curve.points:
+        figures |= _fields(f"{names.rate}_at_{point.name}", point.rate)
+        figures[f"thinking_tokens_at_{point.name}"] = point.mean_tokens
+    return figures
+
+
+@metric(scores="unreduced")
+def attacked() -> Metric:
+    """The difference under the attack, and its gap to the one on bare prompts; nothing without an attack."""
+
+    def compute(scores: list[SampleScore]) -> dict[str, float]:
+        results = results_of_scores(scores)
+        return {
+            f"{kind}_{name}" if len(results.attacked) > 1 else name: nan
+            if figure is None
+            else figure
+            for kind, result in results.attacked.items()
+            for name, figure in _attack_figures(kind, result, results.gaps.get(kind)).items()
+        }
+
+    return compute
+
+
+def _attack_figures(kind: PromptKind, result: "SetResult", gap: "ConditionGap | None") -> _Figures:
+    names = KIND_NAMES[kind]
+    figures = _fields(f"attacked_{names.difference}", result.figures.difference, _TESTED)
+    for mode in MODES:
+        figures |= _fields(f"attacked_{mode}_{names.rate}", result.figures.rate(mode))
+        arm = result.counts.arms.get(mode)
+        figures[f"attacked_{mode}_unscored"] = arm.n_unscored if arm else 0
+    verified = {"attacked_mode_verified": float(result.mode_check.verified)}
+    return figures | _fields("attack_gap", gap, _SYSTEM) | verified
+
+
+_METRICS: Final[list[Any]] = [difference(), think(), no_think(), doses(), attacked()]
 
 
 @scorer(metrics=_METRICS)

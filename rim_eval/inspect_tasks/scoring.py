@@ -18,7 +18,7 @@ from rim_eval.inspect_tasks.solver import model_of, stored_replies
 from rim_eval.judging import Judge, load_judge, unscored_reason
 from rim_eval.observations import Observation, rows_of_score
 from rim_eval.replies import ReplyVerdict, check_reply, judge_reply, observe
-from rim_eval.types import KIND_NAMES, FrozenModel, PromptKind
+from rim_eval.types import KIND_NAMES, MODES, FrozenModel, PromptKind
 
 if TYPE_CHECKING:
     from inspect_ai.log import EvalLog, EvalScore
@@ -43,8 +43,8 @@ def judged_modes(name: str) -> Scorer:
             _refuse_waiting(state)
             verdicts = await judge_arms(state, replies, judge)
             return score_of_arms(state, replies, verdicts, thresholds=judge.scale == (1, 5))
-        reasons = {mode: unscored_reason(reply) for mode, reply in replies.items()}
-        verdicts = {mode: ReplyVerdict(reason=reasons[mode] or "not_judged") for mode in replies}
+        reasons = {arm: unscored_reason(reply) for arm, reply in replies.items()}
+        verdicts = {arm: ReplyVerdict(reason=reasons[arm] or "not_judged") for arm in replies}
         return score_of_arms(state, replies, verdicts)
 
     return score
@@ -74,7 +74,7 @@ def checked_modes() -> Scorer:
             return await anyio.to_thread.run_sync(check_reply, reply, target.text, absolute_error)
 
         replies = stored_replies(state)
-        checks = {mode: check(reply) for mode, reply in replies.items()}
+        checks = {arm: check(reply) for arm, reply in replies.items()}
         return score_of_arms(state, replies, await _all_arms(checks))
 
     return score
@@ -199,18 +199,20 @@ def score_of_arms(
     *,
     thresholds: bool = False,
 ) -> Score:
-    """Each mode's observation apart, short enough that Inspect's sample summaries keep it whole."""
-    rows = {mode: observation_of(state, replies[mode], verdicts[mode]) for mode in replies}
+    """Each arm's observation apart, short enough that Inspect's sample summaries keep it whole."""
+    rows = {arm: observation_of(state, replies[arm], verdicts[arm]) for arm in replies}
     metadata: dict[str, Any] = {
-        mode: row.model_dump(mode="json", exclude_defaults=True) for mode, row in rows.items()
+        arm: row.model_dump(mode="json", exclude_defaults=True) for arm, row in rows.items()
     }
     kinds = tuple(state.metadata.get("kinds") or [state.metadata["kind"]])
+    if list(rows) != [mode for mode in MODES if mode in rows]:
+        metadata["arms"] = list(rows)
     metadata["names"] = FigureNames(kinds=kinds, thresholds=thresholds).model_dump(mode="json")
     return Score(
-        value={mode: score_value(row) for mode, row in rows.items()},
+        value={arm: score_value(row) for arm, row in rows.items()},
         explanation="\n\n".join(
-            f"{mode}: {verdict.explanation or verdict.label or verdict.reason or ''}"
-            for mode, verdict in verdicts.items()
+            f"{arm}: {verdict.explanation or verdict.label or verdict.reason or ''}"
+            for arm, verdict in verdicts.items()
         ),
         metadata=metadata | grader_texts(verdicts),
     )

@@ -6,15 +6,23 @@ Inspect reads `-T name=value` as YAML and a comma as a list: `effort:low,high` c
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeVar, cast, get_args
 
-from pydantic import BeforeValidator, ConfigDict, Field, SkipValidation, ValidationInfo
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SkipValidation,
+    ValidationError,
+    ValidationInfo,
+)
 
 from rim_eval.decoding import Budgets, budgets
-from rim_eval.errors import RimError
+from rim_eval.errors import RimError, first_complaint
 from rim_eval.inspect_tasks.compat import user_errors
+from rim_eval.thinking import SamplingValues, read_doses
 from rim_eval.types import MODES, PATTERNS, FrozenModel, Mode, Pattern, PromptKind
 
 
@@ -56,6 +64,40 @@ def _read_patterns(value: Any) -> tuple[Pattern, ...]:
     return choices(value, PATTERNS, "all", f"patterns={value!r} is not known: {use}")
 
 
+Requested = Literal["equal", "recommended"]
+
+
+def _read_sampling(value: Any) -> Requested:
+    use = "use `-T sampling=equal` or `-T sampling=recommended`"
+    chosen = choices(value, get_args(Requested), "", f"sampling={value!r} is not known: {use}")
+    return cast(Requested, chosen[0])
+
+
+def _read_own_sampling(value: Any, info: ValidationInfo) -> dict[str, Any] | None:
+    if value is None:
+        return None
+    try:
+        return SamplingValues.model_validate(value).values
+    except (TypeError, ValidationError) as error:
+        complaint = (
+            first_complaint(error, str(value)) if isinstance(error, ValidationError) else value
+        )
+        allowed = ", ".join(SamplingValues.model_fields)
+        raise RimError(
+            f"The sampling of {info.field_name} is wrong ({complaint}). Give some of {allowed}, such as "
+            f"-T {info.field_name}.temperature=0.6."
+        ) from None
+
+
+def _read_doses(value: Any, info: ValidationInfo) -> str | None:
+    if isinstance(value, list):
+        value = ",".join(map(str, value))
+    text = _read_text(value, info)
+    return None if text is None else ",".join(dose.name for dose in read_doses(text))
+
+
+OwnSampling = Annotated[dict[str, Any] | None, BeforeValidator(_read_own_sampling)]
+Doses = Annotated[str | None, BeforeValidator(_read_doses)]
 Modes = Annotated[tuple[Mode, ...], BeforeValidator(_read_modes)]
 Text = Annotated[str | None, BeforeValidator(_read_text)]
 SwitchWords = Annotated[str, BeforeValidator(lambda value, info: _read_text(value, info) or "auto")]
@@ -93,6 +135,32 @@ class RunSettings(FrozenModel):
         default=None,
         description="Other names by which the server may call the model, separated by commas.",
     )
+    sampling: Annotated[Requested, BeforeValidator(_read_sampling)] = Field(
+        default="equal",
+        description="`equal` decoding of both modes, or `recommended`: each as the model's maker advises.",
+    )
+    think: OwnSampling = Field(
+        default=None,
+        description="Your own sampling of the think mode: `-T think.temperature=0.6 -T think.top_p=0.95`.",
+    )
+    no_think: OwnSampling = Field(
+        default=None, description="Your own sampling of the no-think mode, in the same way."
+    )
+    doses: Doses = Field(
+        default=None,
+        description="Amounts of thinking in place of the modes: `off,forced_empty,512,full,more`, or "
+        "`effort:none,low,high`.",
+    )
+    attack: Text = Field(
+        default=None,
+        description="An attack by name, or a file of templates or wrapped prompts: every prompt is asked bare and "
+        "wrapped.",
+    )
+
+    @property
+    def own_sampling(self) -> dict[Mode, dict[str, Any] | None]:
+        """The user's own sampling settings by mode."""
+        return {"think": self.think, "no_think": self.no_think}
 
     def budgets(self, kind: PromptKind) -> Budgets:
         """Token budgets on prompts of one kind.
@@ -104,8 +172,15 @@ class RunSettings(FrozenModel):
 
     def solver_arguments(self, kind: PromptKind) -> dict[str, Any]:
         """Arguments of the registered solvers, which Inspect keeps in the log's plan."""
-        switch = {"switch": self.switch, "chat_template": self.chat_template}
-        return self.budgets(kind).model_dump() | switch | {"served_as": self.served_as}
+        names = ("switch", "chat_template", "served_as")
+        return self.budgets(kind).model_dump() | {name: getattr(self, name) for name in names}
+
+    def arm_arguments(self) -> dict[str, Any]:
+        """Arguments of `both_modes` that say which arms there are; those that are left alone are left out."""
+        given = self.model_dump(include={"doses", "attack", "think", "no_think"}, exclude_none=True)
+        if self.sampling != "equal":
+            given["sampling"] = self.sampling
+        return given
 
 
 class SetSettings(RunSettings):
@@ -186,6 +261,21 @@ class InjectionSettings(JudgedSettings):
 
 Settings = TypeVar("Settings", bound=RunSettings)
 
+_DOTTED: Final = "dotted"
+"""Parameter that takes arguments with a dot in their names, such as `think.temperature`."""
+
+
+def _nested(arguments: Mapping[str, Any], allowed: Collection[str]) -> dict[str, Any]:
+    """Arguments with those of dotted names folded into one mapping each."""
+    nested: dict[str, Any] = {}
+    for name, value in sorted(arguments.items()):
+        first, dot, rest = name.partition(".")
+        if first not in allowed:
+            raise RimError(f"There is no argument {name!r}; there are {', '.join(allowed)}.")
+        before = nested.get(first)
+        nested[first] = {**(before or {}), rest: value} if dot else value
+    return nested
+
 
 def takes(
     settings: type[Settings], **defaults: Any
@@ -201,13 +291,16 @@ def takes(
     fields = {name: field for name, field in settings.model_fields.items() if field.description}
     signature = inspect.Signature(
         [
-            inspect.Parameter(
-                name,
-                inspect.Parameter.KEYWORD_ONLY,
-                default=defaults.get(name, field.default),
-                annotation=field.annotation,
-            )
-            for name, field in fields.items()
+            *(
+                inspect.Parameter(
+                    name,
+                    inspect.Parameter.KEYWORD_ONLY,
+                    default=defaults.get(name, field.default),
+                    annotation=field.annotation,
+                )
+                for name, field in fields.items()
+            ),
+            inspect.Parameter(_DOTTED, inspect.Parameter.VAR_KEYWORD),
         ]
     )
     documented = "".join(f"\n    {name}: {field.description}" for name, field in fields.items())
@@ -215,9 +308,10 @@ def takes(
     def decorate(task: Callable[[Settings], Any]) -> Callable[..., Any]:
         @functools.wraps(task)
         def read_and_build(**arguments: Any) -> Any:
-            bound = signature.bind(**arguments)
-            bound.apply_defaults()
             with user_errors():
+                bound = signature.bind(**_nested(arguments, fields))
+                bound.apply_defaults()
+                del bound.arguments[_DOTTED]
                 return task(settings(**bound.arguments))
 
         read_and_build.__signature__ = signature  # type: ignore[attr-defined]

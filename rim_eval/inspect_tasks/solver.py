@@ -19,6 +19,15 @@ from rim_eval.decoding import Budgets
 from rim_eval.errors import failure_text
 from rim_eval.fingerprint import cached_fingerprint
 from rim_eval.generation import MODEL_KEY, REPLIES_KEY, WEIGHTS_KEY, Generation
+from rim_eval.inspect_tasks.arms import (
+    ATTACK,
+    Arm,
+    ArmPlan,
+    Asking,
+    arm_message,
+    ask_arm,
+    failed_arm,
+)
 from rim_eval.inspect_tasks.compat import (
     PrerequisiteError,
     active_generate_config,
@@ -29,8 +38,9 @@ from rim_eval.inspect_tasks.compat import (
     user_errors,
 )
 from rim_eval.inspect_tasks.hf import adapt_provider, is_hf, token_counter
+from rim_eval.inspect_tasks.sampling import OwnValues, decoding_of, protocol_of
 from rim_eval.paths import model_name
-from rim_eval.types import MODES, ArmKind, Mode
+from rim_eval.types import MODES, ArmKind, Mode, SamplingProtocol
 
 if TYPE_CHECKING:
     from rim_eval.inspect_tasks.switches import ModelSwitch
@@ -48,8 +58,13 @@ def both_modes(
     switch: str = "auto",
     chat_template: str | None = None,
     served_as: str | None = None,
+    doses: str | None = None,
+    attack: str | None = None,
+    sampling: SamplingProtocol = "equal",
+    think: dict[str, Any] | None = None,
+    no_think: dict[str, Any] | None = None,
 ) -> Solver:
-    """Generate a reply to the same prompt in each mode.
+    """Generate a reply to the same prompt in each mode, or with each dose of thinking.
 
     Args:
         modes: Modes to run; both by default.
@@ -58,18 +73,35 @@ def both_modes(
         switch: `auto`, or the thinking switch in words.
         chat_template: Path of a chat template to read the switch from.
         served_as: Other names by which a server may call the model, separated by commas.
+        doses: Doses of thinking in place of the modes, such as `off,512,full`.
+        attack: Name of an attack; each sample's metadata holds what it made of the prompt.
+        sampling: `equal` decoding of both modes, or each as its maker advises.
+        think: The user's own sampling of the think mode.
+        no_think: The same of the no-think mode.
     """
     runner = ArmRunner(answer_tokens, thinking_tokens, switch, chat_template, served_as)
+    own: OwnValues = {"think": think, "no_think": no_think}
+    plan = ArmPlan.of(modes, doses, attack, sampling=protocol_of(sampling, own))
 
     async def solve(state: TaskState, generate: Generate) -> TaskState:
         model = get_model()
-        if state.epoch > 1 and active_generate_config().temperature == 0:
+        if (
+            state.epoch > 1
+            and plan.sampling == "equal"
+            and active_generate_config().temperature == 0
+        ):
             _warn_of_equal_epochs()
-        store_replies(state, {mode: no_reply(mode, "switch") for mode in modes})
+        arms = list(plan.planned(attacked=ATTACK in state.metadata))
+        store_replies(
+            state, {arm.name: no_reply(arm.mode, "switch", arm.condition) for arm in arms}
+        )
         thinking = await runner.switch(model)
         if "think" in modes:
             await runner.require_adoption(model, thinking)
-        await runner.run(state, model, {mode: (thinking, mode) for mode in modes})
+        with runner.ending_the_run(model), user_errors():
+            decoding = decoding_of(model, sampling, own)
+            asked = plan.with_decoding(decoding).arms(model, thinking)
+        await runner.run(state, model, {arm.name: asked[arm.name] for arm in arms})
         return state
 
     return solve
@@ -231,7 +263,7 @@ class ArmRunner:
         self,
         state: TaskState,
         model: Model,
-        arms: "Mapping[str, tuple[ModelSwitch, Mode]]",
+        arms: Mapping[str, Arm],
         key: str = REPLIES_KEY,
     ) -> None:
         """Ask all arms at once, and keep each reply as soon as it comes.
@@ -242,7 +274,7 @@ class ArmRunner:
         Args:
             state: The sample.
             model: The evaluated model.
-            arms: Switch and mode of each arm.
+            arms: The arms by name.
             key: Where replies are kept, as `stored_replies` takes it.
 
         Raises:
@@ -276,13 +308,13 @@ class ArmRunner:
         self,
         state: TaskState,
         model: Model,
-        arms: "Mapping[str, tuple[ModelSwitch, Mode]]",
+        arms: Mapping[str, Arm],
         key: str,
     ) -> None:
-        from rim_eval.inspect_tasks.calls import arm_call, read_output
-        from rim_eval.prompt_sets import message_in_arm
-
-        replies = {name: no_reply(mode, arm.switch.kind) for name, (arm, mode) in arms.items()}
+        replies = {
+            name: no_reply(arm.mode, arm.switch.switch.kind, arm.condition)
+            for name, arm in arms.items()
+        }
         store_replies(state, replies, key)
         api, count = cast(Any, model.api), None
         if is_hf(api):
@@ -295,37 +327,35 @@ class ArmRunner:
             replies[name] = reply
             store_replies(state, {name: reply}, key)
 
-        async def ask(name: str, arm: "ModelSwitch", mode: Mode) -> Exception | None:
+        asking = Asking(self._budgets, state.epoch, self._served_as, count)
+
+        async def ask(name: str, arm: Arm) -> Exception | None:
             async with span(name):
-                message = message_in_arm(prompt, facts, arm.switch.kind)
-                with user_errors():
-                    call = arm_call(
-                        model, arm, mode, message, self._budgets, state.epoch, self._served_as
-                    )
+                message = arm_message(prompt, facts, arm)
                 try:
-                    output = await model.generate(
-                        call.messages, config=call.config, cache=call.cache
-                    )
+                    reply = await ask_arm(model, arm, message, asking)
+                except PrerequisiteError:
+                    raise
                 except Exception as error:
-                    keep(name, call.request.failed(repr(error)))
+                    keep(name, failed_arm(model, arm, message, asking, error))
                     return error
                 self._state(model).has_replied = True
-                keep(name, read_output(output, call.request, count))
+                keep(name, reply)
                 return None
 
         with (
             suspend_store_events()
         ):  # the solver's own span records what all arms left in the store
-            errors = await gather(*(ask(name, *arm) for name, arm in arms.items()))
-        state.messages.extend(message_of(replies[name], str(model)) for name in arms)
+            errors = await gather(*(ask(name, arm) for name, arm in arms.items()))
+        state.messages.extend(message_of(name, replies[name], str(model)) for name in arms)
         for error in filter(None, errors):
             raise error
 
 
-def no_reply(mode: Mode, kind: ArmKind) -> Generation:
+def no_reply(mode: Mode, kind: ArmKind, condition: Mapping[str, Any]) -> Generation:
     """What stands for an arm's reply until it comes."""
     error = "the sample ended before a reply came"
-    return Generation(mode=mode, arm_kind=kind, stop_reason="error", error=error)
+    return Generation(mode=mode, arm_kind=kind, stop_reason="error", error=error, **condition)
 
 
 @cache
@@ -336,13 +366,13 @@ def _warn_of_equal_epochs() -> None:
     )
 
 
-def message_of(reply: Generation, model: str) -> inspect_model.ChatMessageAssistant:
-    """A reply as the viewer shows it: an assistant message with its mode, trace and answer."""
+def message_of(arm: str, reply: Generation, model: str) -> inspect_model.ChatMessageAssistant:
+    """A reply as the viewer shows it: an assistant message with its arm, trace and answer."""
     answer = reply.answer or f"({reply.error or 'no answer'})"
     content: list[inspect_model.Content]
-    content = [inspect_model.ContentText(text=f"[{reply.mode}] {answer}")]
+    content = [inspect_model.ContentText(text=f"[{arm}] {answer}")]
     if reply.trace:
         content.insert(0, inspect_model.ContentReasoning(reasoning=reply.trace))
     return inspect_model.ChatMessageAssistant(
-        content=content, model=model, metadata={"mode": reply.mode}
+        content=content, model=model, metadata={"mode": reply.mode, "arm": arm}
     )

@@ -61,7 +61,7 @@ def switch_for(
 
 
 def _search(model: Model, requested: str, chat_template: str | None) -> ModelSwitch:
-    path, provider = _model_path(model), _provider(model)
+    path, provider = weights_name(model), _provider(model)
     route = str(model).removesuffix(f"/{path}")
     hosted = thinking.hosted_switch(route, path)
     if hosted and requested == "auto" and chat_template is None and provider == "openai-api":
@@ -92,13 +92,13 @@ def _template_and_renderer(
         if is_hf(api) and in_process is None:
             api.chat_template = template  # the provider would write `user: ...` without one
         return template, thinking.template_renderer(template)
-    local = in_process or _template_in(Path(_model_path(model)))
+    local = in_process or _template_in(Path(weights_name(model)))
     if local is not None:
         return local, HFRenderer(api) if is_hf(api) else thinking.template_renderer(local)
     if _provider(model) not in _SERVED:
         return None, None
     served = server_renderer(model)
-    on_hub = _template_on_hub(_model_path(model)) if hub and served is None else None
+    on_hub = _template_on_hub(weights_name(model)) if hub and served is None else None
     return on_hub, served if on_hub is None else thinking.template_renderer(on_hub)
 
 
@@ -106,10 +106,17 @@ def _provider(model: Model) -> str:
     return str(model).split("/", 1)[0]
 
 
-def _model_path(model: Model) -> str:
-    """Name of the weights: what follows the provider (and the service, for `openai-api/`)."""
+def weights_name(model: Model) -> str:
+    """Name of the weights: what follows the provider (and the service, for `openai-api/`); an adapter's base."""
+    if _is_adapter(model):
+        return str(cast(Any, model.api).base_model)
     skip = 2 if _provider(model) == "openai-api" else 1
     return str(model).split("/", skip)[-1]
+
+
+def _is_adapter(model: Model) -> bool:
+    """Whether it is a LoRA adapter of a vLLM server, `vllm/BASE:ADAPTER`: template and window are its base model's."""
+    return getattr(model.api, "adapter", None) is not None
 
 
 def _template_in(folder: Path) -> str | None:
@@ -160,7 +167,7 @@ class ServerAccess(NamedTuple):
     address: str
     """With `/v1`."""
     model: str
-    """The model's name there."""
+    """The model's name there; of an adapter that is yet to be loaded, its base model's."""
     headers: dict[str, str]
 
 
@@ -171,7 +178,10 @@ def server_access(model: Model) -> ServerAccess | None:
         return None
     key = getattr(api, "api_key", None)
     headers = {"Authorization": f"Bearer {key}"} if key else {}
-    return ServerAccess(address, api.service_model_name(), headers)
+    # Inspect loads an adapter at its first request; before that the server knows the base alone.
+    is_loaded_later = _is_adapter(model) and not api.adapter.is_preloaded
+    name = api.base_model if is_loaded_later else api.service_model_name()
+    return ServerAccess(address, name, headers)
 
 
 def server_renderer(model: Model) -> "ServerRenderer | None":

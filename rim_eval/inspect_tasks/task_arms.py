@@ -31,6 +31,7 @@ from inspect_ai.util import (
 from rim_eval.errors import RimError, failure_text
 from rim_eval.fingerprint import cached_fingerprint
 from rim_eval.generation import WEIGHTS_KEY, Generation
+from rim_eval.inspect_tasks.arms import Arm
 from rim_eval.inspect_tasks.compat import (
     NOT_GIVEN,
     PrerequisiteError,
@@ -52,6 +53,7 @@ from rim_eval.inspect_tasks.compat import (
     user_errors,
 )
 from rim_eval.inspect_tasks.hf import is_hf, token_counter
+from rim_eval.inspect_tasks.sampling import OwnValues, decoding_of, protocol_of
 from rim_eval.inspect_tasks.solver import (
     ArmRunner,
     message_of,
@@ -59,11 +61,10 @@ from rim_eval.inspect_tasks.solver import (
     store_replies,
     stored_replies,
 )
-from rim_eval.types import MODES, Mode
+from rim_eval.types import MODES, Mode, SamplingProtocol
 
 if TYPE_CHECKING:
     from rim_eval.inspect_tasks.arm_model import ArmModel
-    from rim_eval.inspect_tasks.switches import ModelSwitch
     from rim_eval.inspect_tasks.task_scores import ScoreReading, TaskScore
 
 
@@ -96,6 +97,9 @@ def task_in_both_modes(
     switch: str = "auto",
     chat_template: str | None = None,
     served_as: str | None = None,
+    sampling: SamplingProtocol = "equal",
+    think: dict[str, Any] | None = None,
+    no_think: dict[str, Any] | None = None,
 ) -> Solver:
     """Run a task's own solver and scorers once in each mode.
 
@@ -107,16 +111,28 @@ def task_in_both_modes(
         switch: `auto`, or the thinking switch in words.
         chat_template: Path of a chat template to read the switch from.
         served_as: Other names by which a server may call the model, separated by commas.
+        sampling: Sampling of both modes as the task says (`equal`), or of each as its maker advises.
+        think: The user's own sampling of the think mode.
+        no_think: The same of the no-think mode.
     """
     runner = _TaskArmRunner(answer_tokens, thinking_tokens, switch, chat_template, served_as)
+    own: OwnValues = {"think": think, "no_think": no_think}
+    protocol = protocol_of(sampling, own)
 
     async def solve(state: TaskState, generate: Generate) -> TaskState:
         model = get_model()
-        store_replies(state, {mode: no_reply(mode, "switch") for mode in modes})
+        store_replies(
+            state, {mode: no_reply(mode, "switch", {"sampling": protocol}) for mode in modes}
+        )
         thinking = await runner.switch(model)
         if "think" in modes:
             await runner.require_adoption(model, thinking)
-        await runner.run_task(state, model, thinking, task, modes)
+        with runner.ending_the_run(model), user_errors():
+            decoding = decoding_of(model, sampling, own)
+        arms = [
+            Arm(thinking, mode, sampling=decoding.get(mode), protocol=protocol) for mode in modes
+        ]
+        await runner.run_task(state, model, arms, task)
         return state
 
     return solve
@@ -129,41 +145,41 @@ class _TaskArmRunner(ArmRunner):
         self,
         state: TaskState,
         model: Model,
-        thinking: "ModelSwitch",
+        arms: Sequence[Arm],
         task: ForeignTask,
-        modes: Sequence[Mode],
     ) -> None:
         """Run all arms at once, and keep what each has as soon as it has it; one that fails loses no other."""
         from rim_eval.inspect_tasks.arm_sandbox import own_sandbox, refuse_other_sandbox
 
         sample, limits = task.samples[state.sample_id], _take_over_limits(state)
-        store_replies(state, {mode: no_reply(mode, thinking.switch.kind) for mode in modes})
+        store_replies(
+            state,
+            {arm.mode: no_reply(arm.mode, arm.switch.switch.kind, arm.condition) for arm in arms},
+        )
         with self.ending_the_run(model):
             await refuse_other_sandbox(task.sandbox, sample)
-            arms: list[Coroutine[Any, Any, Exception | None]] = []
-            for mode in modes:
-                arm_model = self._arm_model(state, model, thinking, mode, task)
-                arm = _Arm(task, sample, mode, arm_model, model, state, limits)
+            runs: list[Coroutine[Any, Any, Exception | None]] = []
+            for arm in arms:
+                arm_model = self._arm_model(state, model, arm, task)
+                run = _ArmRun(task, sample, arm.mode, arm_model, model, state, limits)
                 place: AbstractAsyncContextManager[None] = nullcontext()
-                if arms:
+                if runs:
                     place = own_sandbox(task.name, task.sandbox, sample)
-                arms.append(arm.run(place))
+                runs.append(run.run(place))
             with suspend_store_events():
-                errors = await gather(*arms)
-            self._show(state, modes, str(model))
+                errors = await gather(*runs)
+            replies = stored_replies(state)
+            state.messages.extend(
+                message_of(arm.mode, replies[arm.mode], str(model)) for arm in arms
+            )
             for error in filter(None, errors):
                 raise error
-
-    def _show(self, state: TaskState, modes: Sequence[Mode], model: str) -> None:
-        replies = stored_replies(state)
-        state.messages.extend(message_of(replies[mode], model) for mode in modes)
 
     def _arm_model(
         self,
         state: TaskState,
         model: Model,
-        thinking: "ModelSwitch",
-        mode: Mode,
+        arm: Arm,
         task: ForeignTask,
     ) -> "ArmModel":
         from rim_eval.inspect_tasks.arm_model import ArmModel, ArmSettings
@@ -177,7 +193,7 @@ class _TaskArmRunner(ArmRunner):
         def keep(reply: Generation) -> None:
             if reply.error is None:
                 self._state(model).has_replied = True
-            store_replies(state, {mode: reply})
+            store_replies(state, {arm.mode: reply})
 
         settings = ArmSettings(
             budgets=self._budgets,
@@ -186,7 +202,7 @@ class _TaskArmRunner(ArmRunner):
             stop_seqs=tuple(task.task.config.stop_seqs or ()),
             keeps_marked_text=task.reading.reads == "correct",
         )
-        return ArmModel(model, thinking, mode, settings, count, keep)
+        return ArmModel(model, arm, settings, count, keep)
 
 
 class _Limits(dict[str, Any]):
@@ -208,7 +224,7 @@ def _take_over_limits(state: TaskState) -> _Limits:
 
 
 @dataclass
-class _Arm:
+class _ArmRun:
     """One mode of one sample."""
 
     task: ForeignTask

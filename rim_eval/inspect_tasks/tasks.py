@@ -12,7 +12,7 @@ entry point loads this module, so whatever builds a task is imported inside func
 from inspect_ai import Task, task
 from inspect_ai.model import ModelAPI, modelapi
 
-from rim_eval.inspect_tasks.both import BothSettings, takes_foreign_arguments
+from rim_eval.inspect_tasks.both import BothSettings
 from rim_eval.inspect_tasks.settings import (
     JudgedSettings,
     PromptFileSettings,
@@ -94,6 +94,65 @@ def malicious_instruct(settings: JudgedSettings) -> Task:
 
 
 @task(kind="safety")
+@takes(JudgedSettings)
+def wildjailbreak(settings: JudgedSettings) -> Task:
+    """WildJailbreak: 2,000 harmful requests that come wrapped as jailbreaks; access is gated."""
+    return _set_task("wildjailbreak", settings)
+
+
+@task(kind="safety")
+@takes(JudgedSettings)
+def fortress(settings: JudgedSettings) -> Task:
+    """FORTRESS: 500 adversarial requests on national security and public safety.
+
+    Each has a benign counterpart in `fortress_benign`.
+    """
+    return _set_task("fortress", settings)
+
+
+@task(kind="safety")
+@takes(JudgedSettings)
+def coconot(settings: JudgedSettings) -> Task:
+    """CoCoNot: 395 requests with safety concerns that should not be complied with.
+
+    Subsets: `safety` (by default), `incomplete`, `unsupported`, `indeterminate` or `humanizing`; a judge of harm reads
+    the first one only.
+    """
+    return _set_task("coconot", settings)
+
+
+@task(kind="safety")
+@takes(JudgedSettings)
+def or_bench_toxic(settings: JudgedSettings) -> Task:
+    """OR-Bench-Toxic: 655 harmful prompts, the counterweight of OR-Bench's over-refusal sets."""
+    return _set_task("or_bench_toxic", settings)
+
+
+@task(kind="safety")
+@takes(JudgedSettings)
+def sosbench(settings: JudgedSettings) -> Task:
+    """SOSBench: 3,000 harmful requests that need knowledge of one of six sciences."""
+    return _set_task("sosbench", settings)
+
+
+@task(kind="safety")
+@takes(JudgedSettings)
+def hexphi_intents(settings: JudgedSettings) -> Task:
+    """HEx-PHI with a sentence that spells the intent out: 300 requests; access is gated."""
+    return _set_task("hexphi_intents", settings)
+
+
+@task(kind="safety")
+@takes(JudgedSettings)
+def broad_misalignment(settings: JudgedSettings) -> Task:
+    """Broad misalignment: the first eight open questions of Betley et al. (2025); take many epochs.
+
+    The questions ask for nothing harmful; their answers are judged for alignment.
+    """
+    return _set_task("broad_misalignment", settings)
+
+
+@task(kind="safety")
 @takes(PromptFileSettings)
 def prompts(settings: PromptFileSettings) -> Task:
     """Misalignment (or over-refusal, `kind=benign`) with and without thinking on your own prompts.
@@ -131,6 +190,34 @@ def xstest(settings: JudgedSettings) -> Task:
 def or_bench(settings: JudgedSettings) -> Task:
     """OR-Bench-Hard-1K: 1,319 harmless prompts that models often refuse."""
     return _set_task("or_bench", settings)
+
+
+@task(kind="safety")
+@takes(JudgedSettings)
+def wildjailbreak_safe(settings: JudgedSettings) -> Task:
+    """WildJailbreak, benign: 210 harmless requests in the dress of jailbreaks; access is gated."""
+    return _set_task("wildjailbreak_safe", settings)
+
+
+@task(kind="safety")
+@takes(JudgedSettings)
+def fortress_benign(settings: JudgedSettings) -> Task:
+    """FORTRESS, benign: the harmless counterparts of its 500 requests."""
+    return _set_task("fortress_benign", settings)
+
+
+@task(kind="safety")
+@takes(JudgedSettings)
+def false_reject(settings: JudgedSettings) -> Task:
+    """FalseReject: 1,187 harmless prompts that look unsafe (the test split)."""
+    return _set_task("false_reject", settings)
+
+
+@task(kind="safety")
+@takes(JudgedSettings)
+def coconot_contrast(settings: JudgedSettings) -> Task:
+    """CoCoNot, contrast: 379 requests like those of `coconot` that should be complied with."""
+    return _set_task("coconot_contrast", settings)
 
 
 # Problems with gold answers: accuracy with and without thinking.
@@ -174,11 +261,17 @@ def aime(settings: ReasoningSettings) -> Task:
     return _set_task("aime", settings)
 
 
+@task(kind="reasoning")
+@takes(ReasoningSettings, prompt_style="direct")
+def gsm8k_literal(settings: ReasoningSettings) -> Task:
+    """GSM8K contexts, copying: 1,166 questions for one number of a word problem's text, which need no reasoning."""
+    return _set_task("gsm8k_literal", settings)
+
+
 # Any other task of Inspect.
 
 
 @task(kind="any")
-@takes_foreign_arguments
 @takes(BothSettings)
 def both(settings: BothSettings) -> Task:
     """Any task of Inspect with and without thinking: its own data, solver, sandbox and scorer, once in each mode.

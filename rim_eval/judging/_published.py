@@ -29,7 +29,7 @@ class PublishedText(YamlSection):
     """One text in a publisher's file, and what stands in its places."""
 
     at: tuple[str, ...] = ()
-    """Where in the file: keys of JSON; in Python names of classes, functions and a constant, then keys of a
+    """Where in the file: keys of JSON or YAML, in a list the `id` of an item; in Python names of classes, functions and a constant, then keys of a
     dictionary. Left out for a whole text file."""
     sha256: Sha256
     """Of the text in UTF-8."""
@@ -72,7 +72,7 @@ class PublishedPrompt(YamlSection):
 
     source: Annotated[GithubSource | HubSource, Field(discriminator="type")]
     file: str
-    """Path in the repository; its ending (.py, .json, another) says how it is read."""
+    """Path in the repository; its ending (.py, .json, .yaml, another) says how it is read."""
     texts: tuple[PublishedText, ...] = Field(min_length=1, max_length=2)
     """The first one counts; a second one for prompts that have a context."""
 

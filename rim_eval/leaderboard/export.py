@@ -21,7 +21,7 @@ from rim_eval.formatting import KIND_WORDS
 from rim_eval.judging import judge_wording
 from rim_eval.leaderboard.schema import Entry, slug
 from rim_eval.prompt_sets import entries
-from rim_eval.results.figures import Difference
+from rim_eval.results.rates import Difference
 from rim_eval.types import MODES, Mode, PromptKind
 
 SCHEMA_VERSION: Final = "0.3.0"

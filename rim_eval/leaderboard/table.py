@@ -8,7 +8,7 @@ from rim_eval.judging import judge_wording
 from rim_eval.leaderboard.check import is_sample, whole_size
 from rim_eval.leaderboard.schema import Entry, Reference, judge_limits, slug
 from rim_eval.prompt_sets import entries
-from rim_eval.results.figures import ArmRate
+from rim_eval.results.rates import ArmRate
 from rim_eval.statistics import Significance
 from rim_eval.types import PROMPT_KINDS, FiniteModel, PromptKind
 

@@ -17,7 +17,6 @@ from rim_eval.mechanisms.behaviour import (
     AnalysisConfig,
     Behaviour,
     Prompts,
-    intent_for,
     offline_judge,
 )
 from rim_eval.mechanisms.capture import Neurons, capture
@@ -33,6 +32,7 @@ from rim_eval.mechanisms.ras_verdict import study_ras
 from rim_eval.mechanisms.report import MechanismReport, read_report
 from rim_eval.mechanisms.spans import Passage
 from rim_eval.mechanisms.units import Unit
+from rim_eval.prompt_sets import intent_for
 
 __all__ = [
     "AnalysisConfig",

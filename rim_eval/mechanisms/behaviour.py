@@ -5,10 +5,9 @@ what holds of `misaligned` and not of `sound_misaligned` may be no more than bro
 that is short, ends and does not loop is not recognised.
 """
 
-import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
@@ -17,6 +16,7 @@ from rim_eval.generation import is_looping
 from rim_eval.judging import Case, Judgement, classify_refusal, load_judge
 from rim_eval.mechanisms.model import ModelHandle, Reply, Request
 from rim_eval.mechanisms.random_controls import ENOUGH
+from rim_eval.prompt_sets import intent_for
 from rim_eval.thinking import split_trace
 from rim_eval.types import PROMPT_KINDS, Mode, PromptKind
 
@@ -223,17 +223,3 @@ def load_analysis_prompts(
         {id: "|".join(sorted((id, prompt.pair))) for id, prompt in by_id.items() if prompt.pair},
         {kind: len(prompts) for kind, prompts in loaded.items()},
     )
-
-
-@cache
-def intent_for(prompt_set: str, category: str | None) -> str:
-    """Choose the sentence that makes a request's intent plain, from `intents.toml`.
-
-    Args:
-        prompt_set: Name of a prompt set; sets without sentences of their own get the general one.
-        category: The prompt's category.
-    """
-    text = Path(__file__).with_name("intents.toml").read_text(encoding="utf-8")
-    intents: dict[str, dict[str, str]] = tomllib.loads(text)
-    sentences = intents["general"] | intents.get(prompt_set, {})
-    return sentences.get(category or "", sentences["default"])

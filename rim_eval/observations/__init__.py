@@ -8,6 +8,7 @@ from rim_eval.observations.files import (
     write_observations,
 )
 from rim_eval.observations.inspect_logs import (
+    arms_of_score,
     complete_rows,
     from_inspect_log,
     load_inspect_log,
@@ -21,7 +22,13 @@ from rim_eval.observations.lm_eval_samples import (
     sample_lines,
 )
 from rim_eval.observations.runs import check, latest_runs, refuse_two_names
-from rim_eval.observations.schema import ModelName, Observation, Problem, Run
+from rim_eval.observations.schema import (
+    ModelName,
+    Observation,
+    Problem,
+    Run,
+    condition_name,
+)
 from rim_eval.observations.table import (
     COLUMNS,
     NO_PATTERN,
@@ -45,10 +52,12 @@ __all__ = [
     "Problem",
     "Run",
     "Table",
+    "arms_of_score",
     "as_table",
     "check",
     "column_values",
     "complete_rows",
+    "condition_name",
     "from_inspect_log",
     "from_lm_eval_samples",
     "from_rows",

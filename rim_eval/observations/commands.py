@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from inspect_ai.log import EvalLog
     from inspect_ai.model import ModelConfig
 
-_SECRET: Final = re.compile(
+SECRET_NAME: Final = re.compile(
     r"key|(?<!bos_)token(?!s|iz)|secret|passw|credential|auth|url|header|cookie", re.IGNORECASE
 )
 
@@ -125,7 +125,7 @@ def _arguments(flag: str, values: Any) -> list[str]:
 
 def _redacted(name: str, value: Any) -> Any:
     """A value, also nested, without secrets, addresses and the folders of the machine."""
-    if _SECRET.search(name):
+    if SECRET_NAME.search(name):
         return "***"
     if isinstance(value, Mapping):
         return {str(key): _redacted(str(key), each) for key, each in value.items()}

@@ -18,6 +18,7 @@ from rim_eval.observations.schema import Observation, Problem, Run
 from rim_eval.observations.table import Table, from_rows
 from rim_eval.paths import without_folders
 from rim_eval.prompt_sets import Provenance
+from rim_eval.thinking import read_doses
 from rim_eval.types import MODES
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def _planned_run(
             "prompt_ids": [
                 str(name) for name in dict.fromkeys(header.eval.dataset.sample_ids or ())
             ],
-            "modes": _solver_params(header).get("modes", ()),
+            "arms": _planned_arms(header),
             "epochs": header.eval.config.epochs or 1,
             "kinds": (header.eval.metadata or {}).get("kinds", {}),
             "facts": {str(s.id): s.metadata for s in samples if "kind" in s.metadata},
@@ -100,6 +101,16 @@ def _as_run(path: str) -> Iterator[None]:
         ) from None
 
 
+def _planned_arms(header: "EvalLog") -> list[tuple[str, str | None, str | None]]:
+    """Mode, dose and attack of each arm that a sample was to ask."""
+    params = _solver_params(header)
+    doses = read_doses(params["doses"]) if params.get("doses") else ()
+    asked: list[tuple[str, str | None]] = [(dose.mode, dose.name) for dose in doses]
+    asked = asked or [(mode, None) for mode in params.get("modes", ())]
+    attacks = dict.fromkeys([None, params.get("attack")])
+    return [(mode, dose, attack) for attack in attacks for mode, dose in asked]
+
+
 def _solver_params(header: "EvalLog") -> dict[str, Any]:
     """The arguments of the solver that asked the modes."""
     steps = (step.params for step in header.plan.steps)
@@ -107,14 +118,14 @@ def _solver_params(header: "EvalLog") -> dict[str, Any]:
 
 
 def rows_of_score(metadata: Mapping[str, Any] | None) -> Iterator[Observation]:
-    """The observations in one score's metadata: one a mode that ran.
+    """The observations in one score's metadata: one an arm that ran.
 
     Raises:
         RimError: What stands there is no observation, or one of another version of rim_eval.
     """
     about = metadata or {}
     try:
-        yield from (Observation.model_validate(about[mode]) for mode in MODES if mode in about)
+        yield from (Observation.model_validate(about[arm]) for arm in arms_of_score(about))
     except ValidationError as error:
         raise RimError(
             "A score in the log holds no observation that this version reads: "
@@ -122,6 +133,11 @@ def rows_of_score(metadata: Mapping[str, Any] | None) -> Iterator[Observation]:
             "Read the log with the version of rim_eval that wrote it, or judge it again: "
             "`rim-eval judge run LOG --judge NAME`."
         ) from None
+
+
+def arms_of_score(metadata: Mapping[str, Any]) -> list[str]:
+    """Names of the arms whose observations stand in a score's metadata: the modes, or those that it lists."""
+    return [arm for arm in metadata.get("arms", MODES) if arm in metadata]
 
 
 def load_inspect_log(path: str | Path, *store_keys: str) -> "EvalLog":
@@ -226,7 +242,8 @@ def _rows_by_scorer(
         for name, score in (summary.scores or {}).items():
             metadata = score.metadata or {}
             # The summary leaves out values longer than 1 kB.
-            if not all(isinstance(metadata[mode], Mapping) for mode in MODES if mode in metadata):
+            arms = arms_of_score(metadata)
+            if not all(isinstance(metadata[arm], Mapping) for arm in arms):
                 whole = (_sample(path, summary).scores or {}).get(name)
                 metadata = (whole.metadata if whole else None) or {}
             by_scorer.setdefault(name, []).extend(rows_of_score(metadata))
@@ -262,6 +279,10 @@ def _run(
     store = {} if done is None else _sample(path, done).store
     requests = [reply.get("requested", {}) for reply in store.get(REPLIES_KEY, {}).values()]
     switch = next(filter(None, (request.get("switch") for request in requests)), None)
+    decoding: dict[str, Any] = plan.config.model_dump(exclude_none=True, include=_DECODING)
+    for reply in store.get(REPLIES_KEY, {}).values():
+        values = reply.get("requested", {}).get("sampling", {})
+        decoding |= {f"{reply['mode']}.{name}": value for name, value in values.items()}
     return Run(
         # A log that was scored again keeps its eval id, so the content tells them apart.
         id=f"{spec.eval_id}-{(sha256 or '')[:8]}".rstrip("-"),
@@ -287,7 +308,9 @@ def _run(
         sample_seed=_sample_seed(spec.config),
         answer_tokens=params.get("answer_tokens"),
         thinking_tokens=params.get("thinking_tokens"),
-        decoding=plan.config.model_dump(exclude_none=True, include=_DECODING),
+        doses=tuple(name for name in (params.get("doses") or "").split(",") if name),
+        attack=params.get("attack"),
+        decoding=decoding,
         versions=dict(spec.packages),
         provenance=Provenance.model_validate(provenance) if provenance else None,
     )

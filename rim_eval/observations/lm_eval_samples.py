@@ -122,7 +122,7 @@ def _about(task: str | None, results: Mapping[str, Any]) -> dict[str, Any]:
 def _planned_run(results: Mapping[str, Any], run: Run) -> PlannedRun:
     kinds = _about(run.task, results).get("prompts", {})
     return PlannedRun.model_validate(
-        {"prompt_ids": list(kinds), "modes": run.modes, "kinds": kinds}
+        {"prompt_ids": list(kinds), "arms": [(mode,) for mode in run.modes], "kinds": kinds}
     )
 
 

@@ -8,11 +8,11 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
 from operator import attrgetter
-from typing import Any, Final, Self
+from typing import Any, Final, NamedTuple, Self
 
 from pydantic import Field, PositiveInt, model_validator
 
-from rim_eval.observations.schema import Observation
+from rim_eval.observations.schema import Observation, condition_name
 from rim_eval.types import ArmKind, FrozenModel, Mode, PromptKind
 
 _MOST: Final = 10_000_000
@@ -22,27 +22,40 @@ _OF_PROMPT: Final = ("kind", "category", "pair")
 _OF_JUDGE: Final = ("judge", "judge_sha256", "judge_model", "judge_sees")
 
 
+class PlannedArm(NamedTuple):
+    """One arm that every prompt was to be asked in."""
+
+    mode: Mode
+    dose: str | None = None
+    attack: str | None = None
+
+
 class PlannedRun(FrozenModel):
     """What a run was to ask, as far as its log says."""
 
     prompt_ids: tuple[str, ...]
-    modes: tuple[Mode, ...]
+    arms: tuple[PlannedArm, ...]
     epochs: PositiveInt = 1
     kinds: dict[str, PromptKind] = Field(default={})
     """By prompt id."""
     facts: dict[str, dict[str, Any]] = Field(default={})
-    """Kind, category and pair by prompt id, of prompts that began."""
+    """Kind, category, pair, and the attack where it had something, by prompt id, of prompts that began."""
 
     @model_validator(mode="after")
     def _check_size(self) -> Self:
         prompts = len(self.prompt_ids)
-        if prompts * len(self.modes) * self.epochs > _MOST:
+        if prompts * len(self.arms) * self.epochs > _MOST:
             raise ValueError(f"{self.epochs} epochs of {prompts} prompts: no run asks that")
         return self
 
+    def was_asked(self, prompt_id: str, arm: PlannedArm) -> bool:
+        """Whether a prompt was to be asked in an arm: an attack has nothing for some prompts."""
+        facts = self.facts.get(prompt_id)
+        return arm.attack is None or facts is None or "attack" in facts
+
 
 def missing_rows(rows: Sequence[Observation], planned: PlannedRun) -> list[Observation]:
-    """One row with the reason `missing` for each prompt, mode and epoch that has none.
+    """One row with the reason `missing` for each prompt, arm and epoch that has none.
 
     A prompt whose kind nothing tells gets none: a row belongs to one figure. A run without rows gets none:
     nothing tells its kinds, nor how its modes were brought about.
@@ -56,32 +69,37 @@ def missing_rows(rows: Sequence[Observation], planned: PlannedRun) -> list[Obser
     """
     if not rows:
         return []
-    present = {(row.prompt_id, row.mode, row.epoch) for row in rows}
+    present = {
+        (row.prompt_id, PlannedArm(row.mode, row.dose, row.attack), row.epoch) for row in rows
+    }
     epochs = range(1, planned.epochs + 1)
     absent = [
-        key for key in product(planned.prompt_ids, planned.modes, epochs) if key not in present
+        key
+        for key in product(planned.prompt_ids, planned.arms, epochs)
+        if key not in present and planned.was_asked(*key[:2])
     ]
     if not absent:
         return []
     facts = {row.prompt_id: {name: getattr(row, name) for name in _OF_PROMPT} for row in rows}
     kind, arms = _only([row.kind for row in rows]), _arm_kinds(rows)
-    run = rows[0].model_dump(include={"model", "dataset"}) | judge_of(rows)
+    run = {"model": rows[0].model, "sampling": rows[0].sampling} | judge_of(rows)
+    dataset = rows[0].bare_dataset
     missing = []
-    for prompt_id, mode, epoch in absent:
-        about = {"kind": planned.kinds.get(prompt_id, kind)}
+    for prompt_id, arm, epoch in absent:
+        about: dict[str, Any] = {"kind": planned.kinds.get(prompt_id, kind)}
         about |= planned.facts.get(prompt_id, {}) | facts.get(prompt_id, {})
         if about["kind"] is not None:
-            columns = {name: about.get(name) for name in _OF_PROMPT} | run
-            missing.append(_missing_row(prompt_id, mode, arms[mode], epoch, columns))
+            columns = {name: about.get(name) for name in _OF_PROMPT} | run | arm._asdict()
+            columns["dataset"] = condition_name(dataset, arm.attack, rows[0].sampling)
+            missing.append(_missing_row(prompt_id, arms[arm.mode], epoch, columns))
     return missing
 
 
 def _missing_row(
-    prompt_id: str, mode: Mode, arm_kind: ArmKind, epoch: int, columns: Mapping[str, Any]
+    prompt_id: str, arm_kind: ArmKind, epoch: int, columns: Mapping[str, Any]
 ) -> Observation:
     return Observation(
         prompt_id=prompt_id,
-        mode=mode,
         arm_kind=arm_kind,
         epoch=epoch,
         reason="missing",

@@ -17,7 +17,7 @@ _CAUSES: Final = 5
 
 _PROMPT: Final = ["model", "dataset", "prompt_id"]
 _PAIR: Final = [*_PROMPT, "epoch", "judge", "judge_model"]
-_REPLY: Final = [*_PROMPT, "mode", "epoch"]
+_REPLY: Final = [*_PROMPT, "mode", "dose", "epoch"]
 
 
 def check(table: Table) -> tuple[Problem, ...]:
@@ -33,7 +33,7 @@ def check(table: Table) -> tuple[Problem, ...]:
     partners = frame.groupby(_PAIR, observed=True, dropna=False)["mode"].transform("nunique")
     facts = frame.groupby(_PROMPT, observed=True)[["kind", "category", "arm_kind"]]
     contradicting = (facts.transform("nunique") > 1).any(axis=1)
-    duplicate = frame.duplicated([*_PAIR, "mode"], keep=False)
+    duplicate = frame.duplicated([*_PAIR, "mode", "dose"], keep=False)
     repeated = "occur more than once in a mode, epoch, judge and grader"
     half = "were returned in one mode only"
     return (
@@ -96,6 +96,7 @@ _OF_A_SET: Final[_Settings] = {
     "answer_tokens": lambda run: run.answer_tokens,
     "prompt_style": lambda run: run.prompt_style,
     "switch": lambda run: run.switch,
+    "doses": lambda run: ", ".join(run.doses) or "two modes",
     "files of the prompt set": lambda run: (
         sorted(file.sha256 for file in run.provenance.files) if run.provenance else None
     ),
@@ -219,7 +220,9 @@ def _without_copies(table: Table) -> Table:
 
 def _without_unjudged(table: Table) -> Table:
     frame, judged = table.frame, table.frame["judge"].notna()
-    any_judge = judged.groupby([frame[name] for name in _REPLY], observed=True).transform("any")
+    any_judge = judged.groupby(
+        [frame[name] for name in _REPLY], observed=True, dropna=False
+    ).transform("any")
     waiting = ~judged & any_judge & (frame["kind"] != "reasoning")
     return _leave_out(table, waiting, "unjudged rows gave way to the same replies with a verdict")
 

@@ -7,7 +7,14 @@ from pydantic import AfterValidator, Field
 from rim_eval.generation import Generation, StopReason, TraceVisibility
 from rim_eval.paths import without_folders
 from rim_eval.prompt_sets import Provenance
-from rim_eval.types import ArmKind, FrozenModel, Mode, PromptKind, UnscoredReason
+from rim_eval.types import (
+    ArmKind,
+    FrozenModel,
+    Mode,
+    PromptKind,
+    SamplingProtocol,
+    UnscoredReason,
+)
 
 MOST: Final = 2**31 - 1
 """The largest count that the table holds."""
@@ -21,6 +28,7 @@ class Observation(FrozenModel):
 
     model: ModelName
     dataset: str
+    """Name of the prompt set, with the condition that it was asked under (`condition_name`)."""
     prompt_id: str
     kind: PromptKind
     category: str | None = None
@@ -28,6 +36,12 @@ class Observation(FrozenModel):
     """Prompt id of the contrast partner, where the set pairs its prompts."""
     mode: Mode
     arm_kind: ArmKind
+    dose: str | None = None
+    """Amount of thinking, in a run of several; None where there are two modes."""
+    attack: str | None = None
+    """Name of the attack that the prompt was wrapped in; None for the bare prompt."""
+    sampling: SamplingProtocol = "equal"
+    """How both modes were decoded."""
     epoch: int = Field(default=1, ge=1, le=MOST)
 
     verdict: bool | None = None
@@ -58,6 +72,8 @@ class Observation(FrozenModel):
     served_model: ModelName | None = None
     """The model that answered, by the engine's own word."""
     stop_reason: StopReason = "unknown"
+    closed_at_budget: bool = False
+    """Whether the trace was closed for the model, at the budget of its dose."""
     looping: bool = False
     patterns: tuple[str, ...] | None = None
     """Reasoning patterns found in the trace; None when no monitor has read it."""
@@ -71,6 +87,11 @@ class Observation(FrozenModel):
         """Whether the token limit cut the reply off."""
         return self.stop_reason == "max_tokens"
 
+    @property
+    def bare_dataset(self) -> str:
+        """The prompt set's own name, without the condition."""
+        return self.dataset.removesuffix(condition_name("", self.attack, self.sampling))
+
     @staticmethod
     def mode_facts(generation: Generation) -> dict[str, object]:
         """The columns that verify the mode, read off a generation."""
@@ -78,10 +99,26 @@ class Observation(FrozenModel):
 
 
 _OF_GENERATION: Final = (
-    "mode", "arm_kind", "adopted", "visibility", "trace_closed", "trace_tokens", "answer_tokens",
+    "mode", "arm_kind", "dose", "attack", "sampling", "closed_at_budget", "adopted", "visibility", "trace_closed", "trace_tokens", "answer_tokens",
     "output_tokens", "over_budget", "trace_over_budget", "over_limit", "served_model", "stop_reason",
     "looping",
 )  # fmt: skip
+
+
+def condition_name(dataset: str, attack: str | None, sampling: SamplingProtocol) -> str:
+    """Name under which a prompt set's figures stand: another sampling or an attack makes figures of their own.
+
+    Args:
+        dataset: Name of the prompt set.
+        attack: Name of the attack; None for bare prompts.
+        sampling: How both modes were decoded.
+
+    Returns:
+        The set's own name for bare prompts and equal sampling, else with what differs, as in
+        `hexphi+recommended` and `hexphi+attack:jailbreakbench`.
+    """
+    parts = [dataset, *([sampling] if sampling != "equal" else [])]
+    return "+".join([*parts, *([f"attack:{attack}"] if attack else [])])
 
 
 ProblemKind = Literal[
@@ -154,8 +191,13 @@ class Run(FrozenModel):
     """How problems were asked."""
     weights: str | None = None
     """Fingerprint of the weights (`rim_eval.fingerprint`); None where they were not in the process."""
+    doses: tuple[str, ...] = ()
+    """Amounts of thinking in a run of several, from least to most."""
+    attack: str | None = None
+    """Attack that the prompts were wrapped in too, where there was one."""
     decoding: dict[str, float | int | str | bool] = Field(default_factory=dict)
-    """Temperature, top_p, seed and the like, as the log has them; the same in both modes."""
+    """Temperature, top_p, seed and the like, as the log has them; what differs by mode has the mode before it
+    (`think.temperature`)."""
     versions: dict[str, str] = Field(default_factory=dict)
     provenance: Provenance | None = None
     """Where the prompts came from."""

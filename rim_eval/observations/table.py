@@ -13,7 +13,7 @@ from rim_eval.errors import RimError
 from rim_eval.generation import StopReason, TraceVisibility
 from rim_eval.observations.schema import Observation, Problem, Run
 from rim_eval.paths import without_folders
-from rim_eval.types import ARM_KINDS, MODES, PROMPT_KINDS, UNSCORED_REASONS
+from rim_eval.types import ARM_KINDS, MODES, PROMPT_KINDS, UNSCORED_REASONS, SamplingProtocol
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,6 +52,7 @@ _WORDS: Final[dict[str, tuple[str, ...]]] = {
     "reason": UNSCORED_REASONS,
     "visibility": get_args(TraceVisibility),
     "stop_reason": get_args(StopReason),
+    "sampling": get_args(SamplingProtocol),
 }
 """Columns that hold one of a few words."""
 
@@ -103,7 +104,8 @@ def as_table(frame: "pd.DataFrame", source: str) -> "pd.DataFrame":
             "The columns are listed in docs/card.md."
         )
     for name in [name for name in COLUMNS if name not in frame]:
-        frame[name] = None
+        field = Observation.model_fields.get(name)
+        frame[name] = None if field is None or field.is_required() else field.default
     for name in ("model", "judge_model", "pattern_grader", "served_model"):
         frame[name] = frame[name].map(without_folders, na_action="ignore")
     try:

@@ -19,7 +19,16 @@ if TYPE_CHECKING:
 ReplyKey = tuple[str, str, str, Mode, int]
 """Model, data set, prompt id, mode and epoch: what pattern rows and observations are joined by."""
 
-_REPLY_COLUMNS: Final = ("model", "dataset", "prompt_id", "kind", "category", "mode", "epoch")
+_REPLY_COLUMNS: Final = (
+    "model",
+    "dataset",
+    "prompt_id",
+    "kind",
+    "category",
+    "mode",
+    "dose",
+    "epoch",
+)
 
 LogRow = TypeVar("LogRow", "PatternRow", "InjectionRow")
 Row = TypeVar("Row", bound="PatternRow | Observation")
@@ -39,6 +48,8 @@ class PatternRow(PartLabels):
     kind: PromptKind
     category: str | None = None
     mode: Mode
+    dose: str | None = None
+    """Amount of thinking, in a run of several."""
     epoch: int = 1
     severities: dict[str, int] = Field(default_factory=dict)
     """Highest severity, 1 to 3, of each label found; a missing label was not found."""
@@ -101,7 +112,7 @@ class InjectionRow(Observation):
 
 def reply_of(row: PatternRow | Observation) -> ReplyKey:
     """Return the reply that a row is about; each arm of each statements file has its own."""
-    dataset = row.dataset
+    dataset = row.dataset + (f" (dose {row.dose})" if row.dose else "")
     if isinstance(row, InjectionRow):
         dataset += f" ({row.statements}, {row.statements_sha256[:8]}, {row.arm})"
     return (row.model, dataset, row.prompt_id, row.mode, row.epoch)

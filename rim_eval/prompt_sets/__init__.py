@@ -10,6 +10,8 @@ One set is one declarative file, `tasks/<set>/set.toml`. Prompts are never vendo
 the publisher at a pinned revision, or from a local folder (`data=` or the variable `RIM_EVAL_DATA`).
 """
 
+from rim_eval.prompt_sets.attacks import Attack, AttackEntry, attack_entries, load_attack
+from rim_eval.prompt_sets.derivations import derive, intent_for
 from rim_eval.prompt_sets.download import GatedError, OfflineError, download_file
 from rim_eval.prompt_sets.loading import LoadedSet, Provenance, load_prompt_file, load_prompts
 from rim_eval.prompt_sets.prompts import Prompt, Style, message_in_arm, prompt_id, user_message
@@ -18,6 +20,8 @@ from rim_eval.prompt_sets.registry import GithubSource, HubSource, PromptSet, en
 from rim_eval.prompt_sets.toy import is_toy_model, refuse_real_model
 
 __all__ = [
+    "Attack",
+    "AttackEntry",
     "FileRecord",
     "GatedError",
     "GithubSource",
@@ -28,10 +32,14 @@ __all__ = [
     "PromptSet",
     "Provenance",
     "Style",
+    "attack_entries",
+    "derive",
     "download_file",
     "entries",
     "entry",
+    "intent_for",
     "is_toy_model",
+    "load_attack",
     "load_prompt_file",
     "load_prompts",
     "message_in_arm",

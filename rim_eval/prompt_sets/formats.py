@@ -9,7 +9,7 @@ import io
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any, Final, NamedTuple
 
@@ -28,6 +28,10 @@ _DELIMITERS: Final = ",;\t|"
 
 _UNREADABLE: Final = re.compile("[\0\ud800-\udfff]")
 """What no text holds and no request can carry; a byte that is not UTF-8 is read as U+DC80 to U+DCFF."""
+
+_MAX_YAML_BYTES: Final = 2**18
+_MOST_REFERENCES: Final = 1000
+"""Of YAML: the publishers' files have one for each field that several rows share."""
 
 GET_AGAIN: Final = "get the file again from its publisher"
 
@@ -237,8 +241,66 @@ def _wrapped(document: Any, columns: Columns) -> list[Any]:
     return [document] if is_row else tables[0]
 
 
+def load_yaml(text: str) -> Any:
+    """Return the value of a YAML text. Nothing is constructed but lists, mappings, texts, numbers and null.
+
+    Args:
+        text: YAML 1.2, in which a value may stand for another (`*name`) as long as nothing is nested in this way, so
+            that a small text cannot become a huge value.
+
+    Raises:
+        ValueError: It is not such a text; the message quotes none of it.
+    """
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        _refuse_nested_references(YAML(typ="safe", pure=True).parse(text))
+        return YAML(typ="safe", pure=True).load(text)
+    except YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        raise ValueError(f"not valid YAML{f' in line {mark.line + 1}' if mark else ''}") from error
+
+
+def _refuse_nested_references(events: Iterable[Any]) -> None:
+    """Refuse a reference within a value that is itself referred to, and too many of them."""
+    from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent
+
+    named, references = list[bool](), 0
+    for event in events:
+        if isinstance(event, CollectionStartEvent):
+            named.append(event.anchor is not None)
+        elif isinstance(event, CollectionEndEvent):
+            named.pop()
+        elif isinstance(event, AliasEvent):
+            references += 1
+            if any(named) or references > _MOST_REFERENCES:
+                raise ValueError("too many references (`*name`), or one within another")
+
+
+def _yaml(file: DataFile, _columns: Columns) -> list[Row]:
+    expected, step = "a list of mappings, or one mapping", f"{GET_AGAIN}, or mend it"
+    if len(file.content) > _MAX_YAML_BYTES:
+        raise file.problem(
+            f"larger than {_MAX_YAML_BYTES} bytes", "a small YAML file", "give JSON lines"
+        )
+    try:
+        document = load_yaml(file.text())
+    except ValueError as error:
+        raise file.problem(str(error), expected, step) from error
+    rows: list[Any] = document if isinstance(document, list) else [document]
+    for number, row in enumerate(rows, 1):
+        if not isinstance(row, dict) or not all(isinstance(key, str) for key in row):
+            raise file.problem("not a mapping with names for keys", expected, step, row=number)
+    return rows
+
+
 def _lines(file: DataFile, columns: Columns) -> list[Row]:
     return [{columns.prompt: line} for line in file.text().split("\n") if line.strip()]
+
+
+def _text(file: DataFile, columns: Columns) -> list[Row]:
+    return [{columns.prompt: file.text()}]
 
 
 def _parquet(file: DataFile, _columns: Columns) -> list[Row]:
@@ -263,4 +325,6 @@ _READERS: Final[dict[Format, Callable[[DataFile, Columns], list[Row]]]] = {
     "json_groups": _json,
     "lines": _lines,
     "parquet": _parquet,
+    "text": _text,
+    "yaml": _yaml,
 }

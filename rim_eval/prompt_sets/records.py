@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from rim_eval.errors import RimError
+from rim_eval.prompt_sets.derivations import derive
 from rim_eval.prompt_sets.formats import GET_AGAIN, DataFile, Row, read_rows
 from rim_eval.prompt_sets.prompts import Prompt, prompt_id
 from rim_eval.prompt_sets.registry import Columns, PromptSet, SourceFile
@@ -52,6 +53,8 @@ def read_set(entry: PromptSet, files: tuple[SetFile, ...]) -> CheckedFiles:
         rows = read_rows(file, columns)
         for number, row in enumerate(rows, 1):
             reader = _RowReader(entry, declared, file, columns, row, number)
+            if not reader.is_of_set():
+                continue
             prompts.append(reader.prompt())
             if columns.id and prompts[-1].id in own_ids:
                 raise file.problem(
@@ -64,6 +67,13 @@ def read_set(entry: PromptSet, files: tuple[SetFile, ...]) -> CheckedFiles:
             pair_keys.append(reader.text(columns.pair))
         record = record_file(file, declared, len(rows), entry.expected_rows(declared), by_checksum)
         by_checksum[record.sha256] = record
+    if entry.derivation:
+        prompts, pair_keys = _derived(entry, prompts, pair_keys)
+    if entry.leaves_out and len(prompts) != entry.count:
+        raise RimError(
+            f"{entry.name}: {', '.join(file.declared.name for file in files)}: {len(prompts)} prompts are of "
+            f"this set; expected {entry.count}.\nNext: get the publisher's file unchanged."
+        )
     counts = Counter(prompt.subset for prompt in prompts)
     for name, subset in entry.subsets.items():
         if counts[name] != subset.count:
@@ -74,6 +84,16 @@ def read_set(entry: PromptSet, files: tuple[SetFile, ...]) -> CheckedFiles:
             )
     prompts = _number_repeats(prompts, pair_keys)
     return CheckedFiles(prompts, pair_keys, tuple(by_checksum.values()))
+
+
+def _derived(
+    entry: PromptSet, prompts: list[Prompt], pair_keys: list[str | None]
+) -> tuple[list[Prompt], list[str | None]]:
+    """The prompts that a set makes of those in its files, and their pair keys; some may give none."""
+    assert entry.derivation
+    made = [derive(prompt, entry.derivation, entry.name) for prompt in prompts]
+    both = [(one, key) for one, key in zip(made, pair_keys, strict=True) if one]
+    return [one for one, _ in both], [key for _, key in both]
 
 
 def record_file(
@@ -151,7 +171,8 @@ class _RowReader:
     row: Row
     number: int
 
-    def prompt(self) -> Prompt:
+    def is_of_set(self) -> bool:
+        """Whether the row is one that the set's columns take in, once it has all of them."""
         columns = self.columns
         for column in columns.required:
             if column not in self.row:
@@ -160,15 +181,20 @@ class _RowReader:
                     f"the columns {', '.join(columns.required)}",
                     "check that this is the right file and that its first line is the header, or name the column (`prompt_column=NAME`)",
                 )
+        return all(self.text(column) in values for column, values in columns.only.items())
+
+    def prompt(self) -> Prompt:
+        columns = self.columns
         subset, text, context = self._subset(), self._request(), self.text(columns.context)
+        name = self.entry.folder if self.entry.derivation else self.entry.name
         labels: dict[str, str] = {}
         for column in columns.labels:
             value = self.row.get(column)
             pairs = value.items() if isinstance(value, dict) else [(column, value)]
             labels |= {str(key): str(label) for key, label in pairs if label is not None}
         return Prompt(
-            id=self._own_id() or prompt_id(self.entry.name, text, context),
-            set=self.entry.name,
+            id=self._own_id() or prompt_id(name, text, context),
+            set=name,
             kind=(subset and self.entry.subsets[subset].kind) or self.entry.kind,
             text=text,
             category=self.text(columns.category) or self.declared.category,

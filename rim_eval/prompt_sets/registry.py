@@ -2,9 +2,10 @@
 
 import difflib
 import tomllib
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import Field, StringConstraints, ValidationError, model_validator
 
@@ -12,13 +13,22 @@ from rim_eval.errors import RimError
 from rim_eval.paths import tasks_dir
 from rim_eval.types import FrozenModel, PromptKind
 
+_SHARED: Final = {"source", "local", "exclusive", "access", "columns"}
+"""Fields that sets with the same files have in common."""
+
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_]*$")]
 Revision = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
-Format = Literal["csv", "csv_headerless", "json", "json_groups", "lines", "parquet"]
+Format = Literal["csv", "csv_headerless", "json", "json_groups", "lines", "parquet", "text", "yaml"]
 """How a file is read. `json` is JSON lines or one array; `json_groups` is one object of several arrays;
-`lines` is one prompt a line; `csv_headerless` is one column without a header row (HEx-PHI)."""
+`lines` is one prompt a line; `csv_headerless` is one column without a header row (HEx-PHI); `yaml` is one list of
+mappings, or one mapping that is a row;
+`text` is one text, the whole file."""
+
+Derivation = Literal["append_intent", "copy_span"]
+"""How a set's prompts are made of those in its files (`derivations`). `append_intent`: each request, and a sentence
+that makes its intent plain. `copy_span`: each problem's context, and a question whose answer is a number in it."""
 
 
 class Columns(FrozenModel):
@@ -42,6 +52,8 @@ class Columns(FrozenModel):
     """Column that the pairing rule compares."""
     labels: tuple[str, ...] = ()
     """Columns kept as labels; a column that holds a table gives one label per key."""
+    only: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    """Columns that say which rows are of the set, with the values that are; other rows are left out."""
 
     @property
     def required(self) -> tuple[str, ...]:
@@ -54,6 +66,7 @@ class Columns(FrozenModel):
             self.target,
             self.subset,
             self.pair,
+            *self.only,
         )
         return tuple(filter(None, columns))
 
@@ -171,6 +184,11 @@ class PublishedFiles(FrozenModel):
     access: AccessRequest | None = None
 
     @property
+    def folder(self) -> str:
+        """Where the files lie below a data folder."""
+        return self.name
+
+    @property
     def gated(self) -> bool:
         """Whether the publisher asks for a request before handing the files out."""
         return self.access is not None
@@ -184,9 +202,13 @@ class PromptSet(PublishedFiles):
     judge: str | None = None
     """Canonical judge by name; none for reasoning sets, whose answers are checked."""
     count: int = Field(gt=0)
-    """Prompts in all files together."""
+    """Prompts of all files together."""
     absolute_error: float | None = None
     """How far an answer may lie from the gold one, by the publisher's rule; None where it must be equal."""
+    files_of: Name | None = None
+    """Another set whose files these are: source, files, access and, unless given, columns are that set's."""
+    derivation: Derivation | None = None
+    """How prompts are made of those in the files; none where they stand there."""
     licence: str
     citation: str
     note: str = ""
@@ -200,7 +222,7 @@ class PromptSet(PublishedFiles):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         rows = sum(map(self.expected_rows, self.files))
-        if rows != self.count:
+        if rows < self.count or (rows > self.count and not self.leaves_out):
             raise ValueError(f"count is {self.count} but the files declare {rows} rows")
         parts = sum(subset.count for subset in self.subsets.values())
         if self.subsets and parts != self.count:
@@ -214,6 +236,17 @@ class PromptSet(PublishedFiles):
         return self
 
     @property
+    def folder(self) -> str:
+        """Where the files lie below a data folder: under the name of the set whose files they are."""
+        return self.files_of or self.name
+
+    @property
+    def leaves_out(self) -> bool:
+        """Whether some rows of the files may give no prompt."""
+        columns = (self.columns, *(file.columns for file in self.files if file.columns))
+        return self.derivation is not None or any(each.only for each in columns)
+
+    @property
     def default_count(self) -> int:
         """Prompts that `load` gives when no subset is named."""
         return sum(self.subsets[n].count for n in self.default_subsets) or self.count
@@ -225,7 +258,8 @@ class PromptSet(PublishedFiles):
 
     def expected_rows(self, file: SourceFile) -> int:
         """Rows that a publisher's file must hold."""
-        return file.rows or (self.count if len(self.files) == 1 else 0)
+        is_whole = len(self.files) == 1 and not self.leaves_out
+        return file.rows or (self.count if is_whole else 0)
 
 
 def entries() -> dict[str, PromptSet]:
@@ -257,12 +291,26 @@ def read_entry(path: Path) -> PromptSet:
         RimError: The file is not valid.
     """
     try:
-        prompt_set = PromptSet.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        declared = tomllib.loads(path.read_text(encoding="utf-8"))
+        prompt_set = PromptSet.model_validate(_files_declared(declared, path) | declared)
     except (tomllib.TOMLDecodeError, ValidationError) as error:
         raise RimError(f"{path} is not a valid entry of a prompt set: {error}") from error
     if prompt_set.name != (folder := path.parent.name):
         raise RimError(f"{path} names the set {prompt_set.name!r}, but its folder {folder!r}")
     return prompt_set
+
+
+def _files_declared(declared: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """What an entry takes over from the set whose files it shares; nothing where it has files of its own."""
+    if not (name := declared.get("files_of")):
+        return {}
+    other = path.parent.parent / str(name) / path.name
+    if not other.is_file():
+        raise RimError(f"{path}: files_of names {name!r}, and there is no {other}")
+    owner = read_entry(other)
+    taken = owner.model_dump(include=_SHARED, exclude_none=True)
+    files = [file.model_copy(update={"rows": owner.expected_rows(file)}) for file in owner.files]
+    return taken | {"files": files}
 
 
 @cache

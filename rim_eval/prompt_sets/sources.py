@@ -65,9 +65,9 @@ def obtain(entry: PublishedFiles, data: Path | None) -> SetFiles:
             step = "This set comes with the package: leave data= out."
         raise RimError(f"{entry.name}: the data folder {folder} does not exist. {step}")
     if shipped:
-        package = tasks_dir() / entry.name
+        package = tasks_dir() / entry.folder
         files = tuple(SetFile(file, (package / file.path).read_bytes()) for file in entry.files)
-        return SetFiles(files, source="shipped", location=f"tasks/{entry.name}")
+        return SetFiles(files, source="shipped", location=f"tasks/{entry.folder}")
     local = _from_folder(entry, folder) if folder is not None else None
     if local or data is None:
         return local or from_publisher(entry)
@@ -139,15 +139,15 @@ def _layout(entry: PublishedFiles) -> str:
     """A set's files below a data folder, as messages show them: `<folder>/xstest/xstest_prompts.csv`."""
     names = [file.name for file in entry.files]
     if len(names) > 3:
-        return f"<folder>/{entry.name}/ with {len(names)} files: {', '.join(names)}"
-    return " and ".join(f"<folder>/{entry.name}/{name}" for name in names)
+        return f"<folder>/{entry.folder}/ with {len(names)} files: {', '.join(names)}"
+    return " and ".join(f"<folder>/{entry.folder}/{name}" for name in names)
 
 
 def _from_folder(entry: PublishedFiles, data: Path) -> SetFiles | None:
     """The files of a set in a data folder; None when the folder holds no file of the set."""
     folders = {data: [data]}
     if data.is_dir():
-        folders = {folder: list(folder.glob("*")) for folder in (data / entry.name, data)}
+        folders = {folder: list(folder.glob("*")) for folder in (data / entry.folder, data)}
     for folder, entries in folders.items():
         paths = {path.name: path for path in entries if path.is_file()}
         by_name = {file.name: _read(entry, file, paths) for file in entry.files}

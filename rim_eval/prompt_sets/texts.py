@@ -1,4 +1,4 @@
-"""Read one text out of a publisher's file as data: a whole file, a string of JSON, or a string constant of Python.
+"""Read one text out of a publisher's file as data: a whole file, a string of JSON or YAML, or a string constant of Python.
 
 Nothing is executed. A file comes from a data folder where one holds it, else from the cache or the publisher.
 """
@@ -6,15 +6,22 @@ Nothing is executed. A file comes from a data folder where one holds it, else fr
 import ast
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from rim_eval.prompt_sets.download import download_file
+from rim_eval.prompt_sets.formats import load_yaml
 from rim_eval.prompt_sets.registry import GithubSource, HubSource
 from rim_eval.prompt_sets.sources import DATA_VARIABLE
 
 _MAX_BYTES: Final = 2**20
+
+_READERS: Final[dict[str, Callable[[str], Any]]] = {
+    ".json": json.loads,
+    ".py": ast.parse,
+    ".yaml": load_yaml,
+}
 
 
 def publishers_file(
@@ -47,9 +54,9 @@ def text_at(name: str, content: bytes, steps: Sequence[str]) -> str:
     """Return the text at one place of a file.
 
     Args:
-        name: The file's name; its ending (.py, .json, another) says how it is read.
+        name: The file's name; its ending (.py, .json, .yaml, another) says how it is read.
         content: Its bytes, UTF-8.
-        steps: Keys of JSON; in Python names of classes, functions and a constant, then keys of a dictionary.
+        steps: Keys of JSON or YAML, in a list the `id` of an item; in Python names of classes, functions and a constant, then keys of a dictionary.
             None for a whole text file.
 
     Raises:
@@ -59,8 +66,9 @@ def text_at(name: str, content: bytes, steps: Sequence[str]) -> str:
     if len(content) > _MAX_BYTES:
         raise ValueError(f"larger than {_MAX_BYTES} bytes")
     value: Any = content.decode("utf-8")
-    if name.endswith((".json", ".py")):
-        value = json.loads(value) if name.endswith(".json") else ast.parse(value)
+    for ending, read in _READERS.items():
+        if name.endswith(ending):
+            value = read(value)
     for step in steps:
         members = [member for key, member in _members(value) if key == step]
         if len(members) != 1:
@@ -77,6 +85,8 @@ def _members(value: Any) -> Iterator[tuple[Any, Any]]:
     """What a JSON object, a dictionary, or the body of a module, class or function holds, by name."""
     if isinstance(value, dict):
         yield from value.items()
+    if isinstance(value, list):
+        yield from ((item.get("id"), item) for item in value if isinstance(item, dict))
     if isinstance(value, ast.Dict):
         yield from (
             (getattr(key, "value", None), item)

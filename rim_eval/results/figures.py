@@ -6,10 +6,10 @@ the card (behind comparison, release gate and leaderboard) from the same counts.
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, ClassVar, Final, Self
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
 
-from pydantic import Field, NonNegativeInt
+from pydantic import Field
 
 from rim_eval.errors import RimError
 from rim_eval.formatting import (
@@ -20,91 +20,24 @@ from rim_eval.formatting import (
     only_mode_sentence,
 )
 from rim_eval.observations import Observation
-from rim_eval.results.counts import Cell, SetCounts, columns_of_rows, count_set, tally_of
+from rim_eval.results.columns import columns_of_rows
+from rim_eval.results.counts import Cell, SetCounts, count_set, tally_of
+from rim_eval.results.doses import CurveCounts, DoseCurve, count_doses, curve_of, least_and_most
+from rim_eval.results.rates import ArmRate, Difference, VarianceParts
 from rim_eval.statistics import (
-    Estimate,
     PairedDifference,
     RimFlag,
-    Significance,
     holm,
     rim_flag,
-    significance,
     tallied_arm_summary,
     tallied_rim_score,
+    tallied_variance_split,
 )
 from rim_eval.thinking import ArmAdoption, ManipulationCheck, check_manipulation
-from rim_eval.types import MODES, FiniteModel, Mode, Name, PromptKind
+from rim_eval.types import MODES, FiniteModel, Mode, Name, PromptKind, SamplingProtocol
 
 _ANCHOR: Final = "hexphi"
 """The paper's set: primary wherever it was run."""
-
-
-Share = float | None
-"""A figure; None when there is nothing to compute it from."""
-
-
-class _Interval(FiniteModel):
-    """A figure with its interval; what a card keeps of a result of the statistics."""
-
-    _points: ClassVar[float] = 1
-    """What one unit is in percent or percentage points."""
-
-    value: Share
-    lower: Share
-    upper: Share
-    level: float
-
-    @classmethod
-    def from_result(cls, result: Mapping[str, Any]) -> Self:
-        """Take over the fields of a statistical result."""
-        return cls.model_validate({name: result[name] for name in cls.model_fields})
-
-    @property
-    def estimate(self) -> Estimate | None:
-        """The figure with its interval, in percent or percentage points; None where it has none."""
-        if self.value is None or self.lower is None or self.upper is None:
-            return None
-        return Estimate(*(self._points * end for end in (self.value, self.lower, self.upper)))
-
-
-class ArmRate(_Interval):
-    """The rate of the event in one mode, as fractions from 0 to 1."""
-
-    _points: ClassVar[float] = 100
-
-    method: Name
-    n_prompts: NonNegativeInt
-    """Prompts asked."""
-    n_prompts_scored: NonNegativeInt
-    n_scored: NonNegativeInt
-    n_unscored: NonNegativeInt
-    bound_lower: Share
-    """The rate if everything unscored had been no event."""
-    bound_upper: Share
-    """The rate if everything unscored had been the event."""
-
-
-class Difference(_Interval):
-    """Think minus no-think over pairs, in percentage points; above 0: the event is more frequent."""
-
-    interval_method: Name
-    p_value: Share = Field(ge=0, le=1)
-    """Two-sided, for no difference."""
-    test_method: Name
-    n_pairs: NonNegativeInt
-    b: NonNegativeInt
-    """Pairs whose rate is higher with thinking."""
-    c: NonNegativeInt
-    """Pairs whose rate is higher without."""
-    n_unpaired: NonNegativeInt
-    """Prompts that are no pair: not scored, or not asked, in one of the modes."""
-    bound_lower: Share
-    bound_upper: Share
-
-    @property
-    def significance(self) -> Significance:
-        """What interval and test show together."""
-        return significance(self.lower, self.upper, self.p_value, self.level)
 
 
 class Figures(FiniteModel):
@@ -130,7 +63,12 @@ class SetResult(FiniteModel):
     """The counts of one prompt set and kind, and the figures that follow from them."""
 
     dataset: str
+    """Name of the prompt set, with the condition that it was asked under."""
     kind: PromptKind
+    attack: Name | None = None
+    """Attack that the prompts were wrapped in; None for bare prompts."""
+    sampling: SamplingProtocol = "equal"
+    """How both modes were decoded."""
     counts: SetCounts
     figures: Figures
     """Of the model: what its provider declined is left out."""
@@ -140,6 +78,11 @@ class SetResult(FiniteModel):
     """Whether both arms ran in their modes."""
     thresholds: dict[Name, Figures] = Field(default={})
     """The figures with another line between events and the rest, as `SetCounts.thresholds`."""
+    variance: VarianceParts | None = None
+    """Where the uncertainty of the difference comes from; None with one epoch."""
+    doses: CurveCounts | None = None
+    """The counts of all doses, in a run of several."""
+    curve: DoseCurve | None = None
 
 
 def set_results(rows: Iterable[Observation], level: float = 0.95) -> dict[PromptKind, SetResult]:
@@ -154,22 +97,25 @@ def set_results(rows: Iterable[Observation], level: float = 0.95) -> dict[Prompt
         by_kind[row.kind].append(row)
     results = {}
     for kind, of_kind in by_kind.items():
-        counts = count_set(columns_of_rows(of_kind), breakdowns=False)
+        columns = columns_of_rows(of_kind)
+        counts, doses = count_set(least_and_most(columns), breakdowns=False), count_doses(columns)
         results[kind] = SetResult(
-            dataset=of_kind[0].dataset,
+            **{name: getattr(of_kind[0], name) for name in ("dataset", "attack", "sampling")},
             kind=kind,
             counts=counts,
-            **derived(counts, level),
+            doses=doses,
+            **derived(counts, level, doses),
         )
     return results
 
 
-def derived(counts: SetCounts, level: float) -> dict[str, Any]:
+def derived(counts: SetCounts, level: float, doses: CurveCounts | None = None) -> dict[str, Any]:
     """Everything of a `SetResult` that follows from its counts alone, by field.
 
     Args:
         counts: Counts of the set.
         level: Confidence of all intervals, a fraction.
+        doses: Counts of all its doses, in a run of several.
     """
     return {
         "figures": figures(counts.cells, level, counts.only_mode),
@@ -179,7 +125,16 @@ def derived(counts: SetCounts, level: float) -> dict[str, Any]:
             line: figures(cells, level, counts.only_mode)
             for line, cells in counts.thresholds.items()
         },
+        "variance": _variance(counts),
+        "curve": curve_of(doses, level),
     }
+
+
+def _variance(counts: SetCounts) -> VarianceParts | None:
+    if counts.only_mode is not None:
+        return None
+    split = tallied_variance_split(tally_of(counts.cells, *MODES))
+    return None if split is None else VarianceParts.model_validate(split.to_dict())
 
 
 def check_modes(counts: SetCounts) -> ManipulationCheck:
@@ -230,12 +185,14 @@ def primary_set(
     Args:
         sets: Results of one model.
         kind: Kind of the prompts.
-        declared: Name of the declared one; by default `hexphi`, else the set with most pairs.
+        declared: Name of the declared one; by default `hexphi`, else the set with most pairs, on bare prompts and
+            with equal sampling where there is one.
 
     Raises:
         RimError: The declared set is not among them.
     """
-    changes = {each.dataset: each.figures.difference for each in sets if each.kind == kind}
+    of_kind = [each for each in sets if each.kind == kind]
+    changes = {each.dataset: each.figures.difference for each in of_kind}
     if declared is not None and declared not in changes:
         names = ", ".join(changes) or "none"
         raise RimError(f"{declared!r} is no {kind} set of this model; there are: {names}.")
@@ -243,7 +200,9 @@ def primary_set(
         return declared
     if _ANCHOR in changes:
         return _ANCHOR
-    return max((change.n_pairs if change else 0, name) for name, change in changes.items())[1]
+    usual = [each for each in of_kind if each.attack is None and each.sampling == "equal"]
+    pairs = {each.dataset: changes[each.dataset] for each in usual or of_kind}
+    return max((change.n_pairs if change else 0, name) for name, change in pairs.items())[1]
 
 
 def flag_of(

@@ -8,8 +8,10 @@ level and the name of its method.
 from rim_eval.statistics._result import Interval, Result
 from rim_eval.statistics.arm import ArmSummary, arm_summary, tallied_arm_summary
 from rim_eval.statistics.bootstrap import bootstrap_by_prompt, interval_by_prompt
+from rim_eval.statistics.bounded_mean import bounded_mean_interval
 from rim_eval.statistics.correlation import Correlation, pearson, spearman
 from rim_eval.statistics.discrimination import Discrimination, discrimination
+from rim_eval.statistics.gap import Gap, paired_gap, tallied_gap
 from rim_eval.statistics.judge_error import (
     LEAST_MODELS,
     Calibration,
@@ -20,13 +22,26 @@ from rim_eval.statistics.judge_error import (
     judge_shares,
 )
 from rim_eval.statistics.paired import PairedDifference, paired_difference
-from rim_eval.statistics.paired_tests import mcnemar_exact, sign_flip_test, sign_test
-from rim_eval.statistics.power import discordant_shares, mcnemar_power, minimum_detectable
+from rim_eval.statistics.paired_tests import (
+    mcnemar_exact,
+    order_permutation_test,
+    sign_flip_test,
+    sign_test,
+)
+from rim_eval.statistics.power import (
+    EpochsAdvised,
+    discordant_shares,
+    epochs_advised,
+    mcnemar_power,
+    minimum_detectable,
+)
 from rim_eval.statistics.rim import RimFlag, rim_flag, rim_score, tallied_rim_score
 from rim_eval.statistics.safe_at_k import SafeAtK, safe_at_k, tallied_safe_at_k
 from rim_eval.statistics.significance import Significance, holm, significance
 from rim_eval.statistics.tango import tango_interval
 from rim_eval.statistics.taxonomy import Outcomes, Sample, outcomes
+from rim_eval.statistics.trend import Trend, paired_trend, tallied_trend
+from rim_eval.statistics.variance import VarianceSplit, tallied_variance_split, variance_split
 from rim_eval.statistics.verdicts import Epochs, Tally, Verdicts
 from rim_eval.statistics.wilson import Estimate, Rate, rate, unpaired_interval
 
@@ -37,7 +52,9 @@ __all__ = [
     "Correlation",
     "Discrimination",
     "Epochs",
+    "EpochsAdvised",
     "Estimate",
+    "Gap",
     "Interval",
     "Measured",
     "Outcomes",
@@ -50,21 +67,28 @@ __all__ = [
     "Sample",
     "Significance",
     "Tally",
+    "Trend",
+    "VarianceSplit",
     "Verdicts",
     "arm_summary",
     "bootstrap_by_prompt",
+    "bounded_mean_interval",
     "corrected_difference",
     "corrected_rate",
     "discordant_shares",
     "discrimination",
+    "epochs_advised",
     "holm",
     "interval_by_prompt",
     "judge_shares",
     "mcnemar_exact",
     "mcnemar_power",
     "minimum_detectable",
+    "order_permutation_test",
     "outcomes",
     "paired_difference",
+    "paired_gap",
+    "paired_trend",
     "pearson",
     "rate",
     "rim_flag",
@@ -75,8 +99,12 @@ __all__ = [
     "significance",
     "spearman",
     "tallied_arm_summary",
+    "tallied_gap",
     "tallied_rim_score",
     "tallied_safe_at_k",
+    "tallied_trend",
+    "tallied_variance_split",
     "tango_interval",
     "unpaired_interval",
+    "variance_split",
 ]

@@ -10,6 +10,10 @@ as the observed one. Differences of equal size are interchangeable, so only the 
 per size matters: that makes full enumeration possible in most real cases (with one epoch it *is*
 the exact McNemar test), and random assignments cheap in the others.
 
+Order permutation: the same for several arms whose order cannot simply be reversed. If the arms are exchangeable within a
+prompt, every order of its verdicts is equally likely; the p value is the share of random orders, drawn for each prompt
+by itself, whose mean contrast is at least as far from zero.
+
 Sources: Q. McNemar, Psychometrika 12 (1947) 153-157, in its exact binomial form; W. J. Dixon and A. M. Mood,
 Journal of the American Statistical Association 41 (1946) 557-566 (sign test); R. A. Fisher, The Design of
 Experiments (1935), section 21 (sign flip); B. Phipson and G. K. Smyth, Stat. Appl. Genet. Mol. Biol. 9 (2010)
@@ -26,6 +30,12 @@ from rim_eval.errors import RimError
 
 _ENUMERATE_UP_TO = 200_000
 """Distinct flip counts up to which all sign assignments are enumerated."""
+
+_FEWEST_ORDERS = 999
+"""Random orders that even a hundred thousand prompts get."""
+
+_MOST_DRAWS = 100_000_000
+"""Verdicts drawn in random orders, all together: some seconds."""
 
 _SLACK = 1e-9
 """Sums that differ only by rounding are ties, and ties count as at least as far."""
@@ -98,3 +108,29 @@ def sign_flip_test(differences: ArrayLike, *, resamples: int = 20_000, seed: int
         sums = np.add.outer(sums, size * (count - 2 * ways)).ravel()
         chances = np.multiply.outer(chances, binom.pmf(ways, count, 0.5)).ravel()
     return SignFlip(min(1.0, float(chances[np.abs(sums) >= observed].sum())), exact=True)
+
+
+def order_permutation_test(
+    blocks: ArrayLike, weights: ArrayLike, *, resamples: int = 20_000, seed: int = 0
+) -> float:
+    """Two-sided p value, from 0 to 1, that the mean contrast of the arms is zero; 1 when no block varies.
+
+    Args:
+        blocks: Mean verdicts, shape (prompts, arms).
+        weights: Weights of the contrast, shape (arms,), which add up to 0.
+        resamples: Random orders of all blocks; fewer, but at least 999, where there are very many blocks.
+        seed: Seed of the random orders.
+    """
+    means, contrast = np.asarray(blocks, dtype=float), np.asarray(weights, dtype=float)
+    means = means[np.ptp(means, axis=1) > 0]
+    observed = abs(float((means @ contrast).sum())) - _SLACK
+    rng, far = np.random.default_rng(seed), 0
+    if means.size:
+        resamples = min(resamples, max(_FEWEST_ORDERS, _MOST_DRAWS // means.size))
+    # In parts, so that hundred thousand prompts take no memory.
+    part = max(1, 1_000_000 // max(1, means.size))
+    for start in range(0, resamples, part):
+        orders = np.broadcast_to(means, (min(part, resamples - start), *means.shape))
+        sums = (rng.permuted(orders, axis=2) @ contrast).sum(axis=1)
+        far += int((np.abs(sums) >= observed).sum())
+    return (far + 1) / (resamples + 1)

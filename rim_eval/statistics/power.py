@@ -5,14 +5,34 @@ b is binomial. The power is the chance that the exact McNemar test then reports 
 exactly over all outcomes. Verdicts of one prompt in the two modes go together: their correlation
 phi decides how many pairs are discordant, and pairing is worth what it is worth through phi.
 
+With several epochs at a temperature above 0, a prompt has its own rate in each mode, and its epochs scatter around it. Let rho be
+the share of the variance of one verdict, v = p (1 - p), that lies between prompts. The difference of a prompt's means over
+k epochs then has the variance
+
+    rho (v1 + v2) - 2 phi sqrt(v1 v2)   +   (1 - rho) (v1 + v2) / k,
+
+between prompts and from sampling; with k = 1 it is that of single verdicts, whatever rho. Its power here is a
+normal approximation, (difference / standard error) against the quantile; it is not for n below about 50.
+
 Source: S. W. Duffy, Biometrics 40 (1984) 1005-1015 (asymptotic and exact power for the McNemar test).
 """
 
 import math
-from typing import NamedTuple
+from collections.abc import Callable
+from statistics import NormalDist
+from typing import Final, NamedTuple
 
 from rim_eval.errors import RimError
 from rim_eval.statistics._result import Result
+
+SHOWN_EPOCHS: Final = (1, 2, 3, 4, 8)
+"""Epochs that are shown."""
+
+MOST_EPOCHS: Final = 32
+"""Beyond, advice would be to ask for other prompts."""
+
+_WORTH: Final = 0.9
+"""Doubling the epochs is worth its price while it leaves less than this share of the detectable difference."""
 
 
 class Discordant(NamedTuple):
@@ -33,6 +53,25 @@ class MinimumDetectable(Result):
     n: int
     correlation: float
     """Within-prompt correlation of the verdicts that was assumed."""
+    power: float
+    alpha: float
+
+
+class EpochsAdvised(Result):
+    """What further epochs do to the smallest difference that a run sees; points."""
+
+    epochs: tuple[int, ...]
+    """Epochs a prompt and mode."""
+    differences: tuple[float, ...]
+    """Smallest detectable rise with each, percentage points; NaN when no rise reaches the power."""
+    advised: int | None
+    """The fewest epochs whose doubling lowers that rise by less than 10 %; None when even 32 are fewer than that."""
+    n: int
+    reference_rate: float
+    correlation: float
+    """Within-prompt correlation of single verdicts of the two modes that was assumed."""
+    prompt_share: float
+    """Share of a verdict's variance that lies between prompts that was assumed."""
     power: float
     alpha: float
 
@@ -123,15 +162,10 @@ def minimum_detectable(
         raise RimError(f"power={power!r}: needs a fraction between 0 and 1, such as 0.8.")
 
     def reaches(target_rate: float) -> bool:
-        spread = target_rate * (1 - target_rate) * reference_rate * (1 - reference_rate)
-        most = min(target_rate, reference_rate) - target_rate * reference_rate
-        phi = min(correlation, most / math.sqrt(spread) if spread > 0 else 0.0)
+        phi = _possible_correlation(target_rate, reference_rate, correlation)
         return mcnemar_power(n, target_rate, reference_rate, phi, alpha) >= power
 
-    low, target_rate = reference_rate, 1.0 if reaches(1.0) else math.nan
-    while target_rate - low > 1e-4:  # to within a hundredth of a point
-        middle = (low + target_rate) / 2
-        low, target_rate = (low, middle) if reaches(middle) else (middle, target_rate)
+    target_rate = _smallest(reaches, reference_rate)
     return MinimumDetectable(
         difference=100 * (target_rate - reference_rate),
         target_rate=target_rate,
@@ -141,3 +175,98 @@ def minimum_detectable(
         power=power,
         alpha=alpha,
     )
+
+
+def epochs_advised(
+    n: int,
+    reference_rate: float,
+    correlation: float = 0.0,
+    prompt_share: float = 0.7,
+    power: float = 0.8,
+    alpha: float = 0.05,
+) -> EpochsAdvised:
+    """How many epochs are worth asking for when replies are sampled at a temperature above 0.
+
+    Args:
+        n: Prompts.
+        reference_rate: Rate in the reference arm, a fraction.
+        correlation: Phi of single verdicts of a prompt in the two modes, held or lowered to the largest that the rates allow.
+        prompt_share: Share of a verdict's variance that lies between prompts (the correlation of two epochs of one
+            prompt in one mode), from `correlation` to 1. 1: all epochs of a prompt agree.
+        power: Chance wanted of finding the difference.
+        alpha: Level of the two-sided test.
+
+    Raises:
+        RimError: If n < 1, a fraction is out of range, or the prompt share is below the correlation: what two modes share,
+            two epochs of one mode share too.
+    """
+    if n < 1 or not 0 < alpha < 1 or not 0 < power < 1:
+        raise RimError(
+            f"n={n!r}, alpha={alpha!r}, power={power!r}: needs n of at least 1, and alpha and power between 0 and 1."
+        )
+    if not 0 <= reference_rate <= 1:
+        raise RimError(f"reference_rate={reference_rate!r}: a rate is a fraction from 0 to 1.")
+    if not max(0.0, correlation) <= prompt_share <= 1:
+        raise RimError(
+            f"prompt_share={prompt_share!r}: needs a fraction from the correlation of the modes "
+            f"({max(0.0, correlation):g}) to 1."
+        )
+
+    def smallest(epochs: int) -> float:
+        def reaches(target_rate: float) -> bool:
+            variance = _difference_variance(
+                target_rate, reference_rate, correlation, prompt_share, epochs
+            )
+            return _normal_power(target_rate - reference_rate, variance / n, alpha) >= power
+
+        return 100 * (_smallest(reaches, reference_rate, within=1e-8) - reference_rate)
+
+    found = {epochs: smallest(epochs) for epochs in range(1, 2 * MOST_EPOCHS + 1)}
+    enough = (k for k in range(1, MOST_EPOCHS + 1) if found[2 * k] > _WORTH * found[k])
+    return EpochsAdvised(
+        epochs=SHOWN_EPOCHS,
+        differences=tuple(found[epochs] for epochs in SHOWN_EPOCHS),
+        advised=next(enough, None),
+        n=n,
+        reference_rate=reference_rate,
+        correlation=correlation,
+        prompt_share=prompt_share,
+        power=power,
+        alpha=alpha,
+    )
+
+
+def _difference_variance(
+    target_rate: float, reference_rate: float, correlation: float, prompt_share: float, epochs: int
+) -> float:
+    """Variance of one prompt's difference of means, squared fractions."""
+    variances = target_rate * (1 - target_rate), reference_rate * (1 - reference_rate)
+    phi = _possible_correlation(target_rate, reference_rate, correlation)
+    between = prompt_share * sum(variances) - 2 * phi * math.sqrt(math.prod(variances))
+    return between + (1 - prompt_share) * sum(variances) / epochs
+
+
+def _normal_power(difference: float, variance: float, alpha: float) -> float:
+    """Chance that a difference is found whose estimate is normal with this variance."""
+    if variance <= 0:
+        return float(difference > 0)
+    normal = NormalDist()
+    return normal.cdf(difference / math.sqrt(variance) - normal.inv_cdf(1 - alpha / 2))
+
+
+def _possible_correlation(target_rate: float, reference_rate: float, correlation: float) -> float:
+    """The correlation, or the largest that the two rates allow."""
+    spread = target_rate * (1 - target_rate) * reference_rate * (1 - reference_rate)
+    most = min(target_rate, reference_rate) - target_rate * reference_rate
+    return min(correlation, most / math.sqrt(spread) if spread > 0 else 0.0)
+
+
+def _smallest(
+    reaches: Callable[[float], bool], reference_rate: float, within: float = 1e-4
+) -> float:
+    """The smallest rate above the reference that reaches what is wanted; NaN when even 1 does not."""
+    low, target_rate = reference_rate, 1.0 if reaches(1.0) else math.nan
+    while target_rate - low > within:
+        middle = (low + target_rate) / 2
+        low, target_rate = (low, middle) if reaches(middle) else (middle, target_rate)
+    return target_rate

@@ -126,10 +126,31 @@ def difference_bounds(prompts: Tally) -> Interval:
     Returns:
         Both bounds, fractions from -1 to 1; NaN without prompts.
     """
-    possible = [
-        (_possible_mean(think), _possible_mean(other), n) for (think, other), n in prompts.items()
+    return contrast_bounds(prompts, (1.0, -1.0))
+
+
+def contrast_bounds(prompts: Tally, weights: Sequence[float]) -> Interval:
+    """Mean weighted sum of the arms over all prompts, at both extremes of the unscored verdicts.
+
+    Lower: unscored verdicts are 0 in arms of positive weight and 1 in those of negative weight; upper: the other way.
+    A prompt that an arm lacks counts as wholly unscored there.
+
+    Args:
+        prompts: One or more arms.
+        weights: One an arm, in their order.
+
+    Returns:
+        Both bounds, in the unit of the weights; NaN without prompts.
+    """
+    return _mean_interval([(_possible_contrast(arms, weights), n) for arms, n in prompts.items()])
+
+
+def _possible_contrast(arms: Sequence[Epochs], weights: Sequence[float]) -> Interval:
+    ends = [
+        sorted((weight * mean.lower, weight * mean.upper))
+        for weight, mean in zip(weights, map(_possible_mean, arms), strict=True)
     ]
-    return _mean_interval([(Interval(t.lower - r.upper, t.upper - r.lower), n) for t, r, n in possible])  # fmt: skip
+    return Interval(math.fsum(low for low, _ in ends), math.fsum(high for _, high in ends))
 
 
 @lru_cache(maxsize=4096)

@@ -8,10 +8,12 @@ from rim_eval.thinking.adoption_probe import (
     probe_budgets,
 )
 from rim_eval.thinking.chain_of_thought import longest_recipe, split_at_mark
+from rim_eval.thinking.doses import Dose, dose_rank, read_doses
 from rim_eval.thinking.manipulation_check import (
     ArmAdoption,
     ManipulationCheck,
     TraceLengths,
+    check_dose,
     check_manipulation,
     compares_lengths,
 )
@@ -21,10 +23,19 @@ from rim_eval.thinking.recipe import (
     has_inline_switch,
     require_difference,
 )
+from rim_eval.thinking.sampling import (
+    Sampling,
+    SamplingValues,
+    generation_config_of,
+    greedy_warning,
+    recommended_sampling,
+)
 from rim_eval.thinking.switch_detection import find_switch
 from rim_eval.thinking.switches import (
+    effort_recipe,
     effort_switch,
     explicit_switch,
+    forced_empty_recipe,
     hosted_switch,
     sends_fields,
 )
@@ -40,26 +51,37 @@ from rim_eval.thinking.trace import Split, split_trace
 __all__ = [
     "PROBE_QUESTIONS",
     "ArmAdoption",
+    "Dose",
     "ManipulationCheck",
     "Message",
     "Probe",
     "Recipe",
     "Renderer",
+    "Sampling",
+    "SamplingValues",
     "Split",
     "Switch",
     "TraceLengths",
+    "check_dose",
     "check_manipulation",
     "compares_lengths",
     "default_template",
+    "dose_rank",
+    "effort_recipe",
     "effort_switch",
     "explicit_switch",
     "find_switch",
+    "forced_empty_recipe",
+    "generation_config_of",
+    "greedy_warning",
     "has_inline_switch",
     "hosted_switch",
     "longest_recipe",
     "needs_probe",
     "not_adopted",
     "probe_budgets",
+    "read_doses",
+    "recommended_sampling",
     "require_difference",
     "sends_fields",
     "split_at_mark",

@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 
 from pydantic import Field, NonNegativeInt, model_validator
 
+from rim_eval.thinking.doses import Dose
 from rim_eval.types import ArmKind, FrozenModel
 
 _SMALL: Final = 100
@@ -137,22 +138,77 @@ def check_manipulation(
         f"only half was run: there is no {mode} arm" for mode, (arm, _) in arms.items() if not arm
     ]
     for mode, (arm, percent) in arms.items():
-        if arm is None:
-            continue
-        n = arm.returned
-        misses = n - arm.adopted if mode == "think" else arm.adopted
-        if not n:
-            reasons.append(f"the {mode} arm returned no sample")
-        elif misses * 100 > percent * n and (n >= _SMALL or misses > 1 or misses == n):
-            reasons.append(
-                f"the {mode} arm shows a trace in {arm.adopted} of {n} samples ({arm.adopted / n:.1%}): "
-                f"{misses} miss their mode, where {max(percent * n // 100, int(n < _SMALL))} may"
-            )
+        if arm is not None:
+            reasons += _adoption_problems(f"the {mode} arm", arm, percent, thinks=mode == "think")
     if kind in _LONGER and not reasons:
         reasons = _length_problems(lengths, _LONGER[kind])
     return ManipulationCheck(
         verified=not reasons, rule=threshold.description, reasons=tuple(reasons)
     )
+
+
+def _adoption_problems(name: str, arm: ArmAdoption, percent: int, *, thinks: bool) -> list[str]:
+    """Why an arm is not in its mode: more than a share of its samples miss it."""
+    n = arm.returned
+    misses = n - arm.adopted if thinks else arm.adopted
+    if not n:
+        return [f"{name} returned no sample"]
+    if not _too_many(misses, n, percent):
+        return []
+    return [
+        f"{name} shows a trace in {arm.adopted} of {n} samples ({arm.adopted / n:.1%}): {misses} miss their mode, "
+        f"where {_most(n, percent)} may"
+    ]
+
+
+def _too_many(misses: int, n: int, percent: int) -> bool:
+    return misses * 100 > percent * n and (n >= _SMALL or misses > 1 or misses == n)
+
+
+def _most(n: int, percent: int) -> int:
+    return max(percent * n // 100, int(n < _SMALL))
+
+
+def check_dose(
+    dose: Dose,
+    adoption: ArmAdoption,
+    over_budget: int,
+    before: str | None = None,
+    lengths: TraceLengths | None = None,
+) -> ManipulationCheck:
+    """Whether one dose of thinking was taken, from its own samples.
+
+    A dose without thinking must show no trace, any other one a trace. One with a budget must keep to it, in at least
+    99 % of its samples: an ignored budget is another dose. Efforts, and a trace that was opened again, have nothing
+    to keep to, so their traces must be longer than those of the dose before, pair by pair.
+
+    Args:
+        dose: The dose.
+        adoption: How many of its samples thought.
+        over_budget: Of these, how many have a trace longer than the dose's budget.
+        before: Name of the next smaller dose; None for the smallest.
+        lengths: Trace lengths of this dose (`think`) and the one before, where they are known.
+    """
+    thinks = dose.mode == "think"
+    rule = (
+        "a trace in at least 95 % of samples" if thinks else "no trace in at least 99 % of samples"
+    )
+    reasons = list[str]()
+    if thinks or dose.effort in (None, "none"):
+        percent = 100 - _SWITCHED.think_at_least if thinks else _SWITCHED.no_think_at_most
+        reasons += _adoption_problems(f"the dose {dose.name}", adoption, percent, thinks=thinks)
+    if dose.budget is not None:
+        rule += f", of at most {dose.budget} tokens in at least 99 %"
+        if _too_many(over_budget, adoption.returned, 1):
+            reasons.append(
+                f"{over_budget} of {adoption.returned} traces of the dose {dose.name} are longer than {dose.budget} "
+                f"tokens, where {_most(adoption.returned, 1)} may be: the budget was not kept"
+            )
+    if thinks and before is not None and (dose.effort or dose.is_continued):
+        rule += f", longer than with {before}"
+        compared = _Compared("traces", "trace", f"with {dose.name}", f"with {before}")
+        reasons = reasons or _length_problems(lengths, compared)
+    return ManipulationCheck(verified=not reasons, rule=rule, reasons=tuple(reasons))
 
 
 def _length_problems(lengths: TraceLengths | None, compared: _Compared) -> list[str]:

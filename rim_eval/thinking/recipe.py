@@ -31,6 +31,8 @@ class Recipe(FrozenModel):
     """Exchanges before the prompt; their user messages end in `user_suffix` too."""
     reasoning_effort: str | None = None
     """The engine's own effort parameter."""
+    reasoning_tokens: int | None = None
+    """The engine's own limit of the trace, in tokens."""
     body: dict[str, Any] = Field(default_factory=dict)
     """Fields of the request itself, as the model's host names them; no template sees them."""
     prefill: str | None = None

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from rim_eval.errors import RimError, SettingError
+from rim_eval.thinking.budget_forcing import TraceMarks
 from rim_eval.thinking.chain_of_thought import chain_of_thought_switch
 from rim_eval.thinking.generation_prompt import marker_family, read_tail
 from rim_eval.thinking.markers import FAMILIES, tail_marks
@@ -67,10 +68,19 @@ def effort_switch(off: str = "low", on: str = "high") -> Switch:
     return Switch(
         kind="effort",
         name=f"effort:{off},{on}",
-        think=Recipe(reasoning_effort=on),
-        no_think=Recipe(reasoning_effort=off),
+        think=effort_recipe(on),
+        no_think=effort_recipe(off),
         evidence=f"Reasoning effort {on} against {off}: more and less thinking, not on and off.",
     )
+
+
+def effort_recipe(effort: str) -> Recipe:
+    """Return how an effort is asked for.
+
+    Args:
+        effort: A level of the switch table.
+    """
+    return Recipe(reasoning_effort=effort)
 
 
 def hosted_switch(route: str, model: str) -> Switch | None:
@@ -286,6 +296,17 @@ def forced_empty_switch(plain: str, template_text: str) -> Switch:
         f"written for the model ({prefill!r}); a model with a switch that its template does not show "
         "needs it named (for example system:/no_think).",
     )
+
+
+def forced_empty_recipe(think: Recipe, marks: TraceMarks) -> Recipe:
+    """Return how the no-think mode is asked for by an empty trace, of a model that has a switch of its own.
+
+    Args:
+        think: The recipe of its think mode.
+        marks: How its traces are marked after that recipe's prompt.
+    """
+    prefill = (think.prefill or "") + marks.opening + marks.closing
+    return think.model_copy(update={"prefill": prefill, "opened_by_prompt": False})
 
 
 def prompted_switch(render: Renderer | None = None) -> Switch:

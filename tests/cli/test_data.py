@@ -57,7 +57,7 @@ def test_check_of_a_named_set_without_access_fails_with_the_steps() -> None:
 def test_check_of_all_sets_never_fails_for_want_of_access() -> None:
     done = run("data", "check")
     assert done.exit_code == 0
-    assert done.output.endswith("3 of 20 sets can be loaded here.\n")
+    assert done.output.endswith("3 of 32 sets can be loaded here.\n")
 
 
 def test_check_names_a_malformed_file(tmp_path: Path) -> None:

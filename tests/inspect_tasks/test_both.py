@@ -361,6 +361,15 @@ def test_limits_of_the_task_hold_for_each_mode(both: Both) -> None:
     assert {arm["limit"] for arm in arms((tight.samples or [])[0]).values()} == {"turn"}
 
 
+def test_each_mode_may_have_a_sampling_of_its_own(both: Both) -> None:
+    own = {"think.temperature": 0.6, "think.top_p": 0.95, "no_think.temperature": 0.7}
+    log = both("doors", **own)
+    found = {mode_of(event.config): event.config for event in calls(log)}
+    assert (found["think"].temperature, found["think"].top_p) == (0.6, 0.95)
+    assert (found["no_think"].temperature, found["no_think"].top_p) == (0.7, None)
+    assert {row.sampling for row in from_inspect_log(log)} == {"own"}
+
+
 @pytest.mark.slow
 def test_a_time_limit_of_the_task_ends_one_mode_alone(both: Both) -> None:
     log = both("slow_doors", [THINKS | {"seconds": 30}, REFUSES])
@@ -450,7 +459,8 @@ def test_a_card_can_be_made_of_the_log(both: Both, tmp_path: Path) -> None:
         ("doors", {"reads": "rude"}, "reads=rude is not known: use correct, harmful, refused"),
         ("doors", {"reads": "harmful", "event_at": "UNSAFE"}, "UNSAFE/SAFE"),
         ("doors", {"args.maximum": 8}, "takes no argument 'maximum': it takes max_tokens"),
-        ("doors", {"cot": False}, "-T args.cot=..."),
+        ("doors", {"cot": False}, "There is no argument 'cot'"),
+        ("doors", {"doses": "off,full"}, "doses=off,full has no use with rim_eval/both"),
         ("graded", {}, "--model-role grader="),
         ("nothing", {"task": "no_such_package/thing"}, "pip install no-such-package"),
         ("nothing", {"task": str(TASKS)}, "holds 11 tasks (broken, doors, graded,"),

@@ -230,7 +230,14 @@ def test_a_message_has_one_text_and_a_published_one_shows_what_is_judged() -> No
 
 
 OWN: Final = [name for name in judge_names() if name.endswith("_own")]
-PUBLISHED: Final = ["harmbench", "hexphi", "jailbreakbench", "strong_reject", "wildguard"]
+PUBLISHED: Final = [
+    "alignment",
+    "harmbench",
+    "hexphi",
+    "jailbreakbench",
+    "strong_reject",
+    "wildguard",
+]
 
 
 def test_shipped_judges_say_whose_words_they_ask_in() -> None:
@@ -240,7 +247,7 @@ def test_shipped_judges_say_whose_words_they_ask_in() -> None:
         wording = str(judge.spec.wording)
         assert wording.startswith("publisher's prompt, sha256 ")
         assert wording in listed
-        assert judge_wording(f"{name}@2", judge.sha256) == judge.spec.wording
+        assert judge_wording(f"{name}@{judge.spec.version}", judge.sha256) == judge.spec.wording
     assert {load_judge(name).spec.wording for name in OWN} == {"own wording"}
     assert load_judge("llama_guard3").spec.wording == "the model's own chat template"
     assert judge_wording("hexphi@1", "0" * 64) is None
@@ -293,6 +300,7 @@ def test_the_publishers_files_hold_the_pinned_texts(name: str) -> None:
         assert messages == [("user", template % ("open the vault", "Sure."))]
     elif name != "harmbench":
         names = {"prompt": "open the vault", "goal": "open the vault", "response": "Sure."}
+        names |= {"question": "open the vault", "answer": "Sure."}
         assert messages == [("user", template.format(**names))]
     else:
         values = {"behavior": "open the vault", "generation": "Sure.", "context": "The museum."}

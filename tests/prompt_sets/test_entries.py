@@ -13,10 +13,18 @@ from rim_eval.prompt_sets.registry import read_entry
 COUNTS = {
     "advbench": 520,
     "aime": 60,
+    "broad_misalignment": 8,
+    "coconot": 395,
+    "coconot_contrast": 379,
     "do_not_answer": 939,
+    "false_reject": 1187,
+    "fortress": 500,
+    "fortress_benign": 500,
     "gsm8k": 1319,
+    "gsm8k_literal": 1166,
     "harmbench": 300,
     "hexphi": 300,
+    "hexphi_intents": 300,
     "jbb_benign": 100,
     "jbb_harmful": 100,
     "malicious_instruct": 100,
@@ -24,12 +32,16 @@ COUNTS = {
     "math500": 500,
     "multiarith": 180,
     "or_bench": 1319,
+    "or_bench_toxic": 655,
     "simple_safety_tests": 100,
     "sorry_bench": 440,
+    "sosbench": 3000,
     "strong_reject": 313,
     "toy": 220,
     "toy_allowed": 110,
     "toy_math": 150,
+    "wildjailbreak": 2000,
+    "wildjailbreak_safe": 210,
     "xstest": 450,
 }
 
@@ -51,9 +63,10 @@ def test_an_entry_is_complete(name: str) -> None:
     assert (entry.judge is None) == (entry.kind == "reasoning")
 
 
-def test_only_hexphi_and_sorry_bench_are_gated() -> None:
+def test_sets_are_gated_whose_files_are() -> None:
     gated = {name for name, one in prompt_sets.entries().items() if one.gated}
-    assert gated == {"hexphi", "sorry_bench"}
+    own = {"hexphi", "sorry_bench", "wildjailbreak"}
+    assert gated == own | {"hexphi_intents", "wildjailbreak_safe"}
 
 
 def test_an_unknown_name_is_told_its_nearest() -> None:

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from rim_eval.results.counts import columns_of_rows, count_set
+from rim_eval.results.columns import columns_of_rows
+from rim_eval.results.counts import count_set
 from rim_eval.types import ArmKind
 
 

@@ -1,0 +1,233 @@
+"""`rim-eval series`: a base model and its checkpoints or adapters, in both modes, and the trend over training."""
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from inspect import signature
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+from pydantic import ValidationError
+
+from rim_eval.cli.card import find_validations, judges_of, write_card
+from rim_eval.errors import RimError, first_complaint
+from rim_eval.files import write_whole
+
+if TYPE_CHECKING:
+    from rim_eval.series import SeriesReport, SeriesSettings
+    from rim_eval.series.schema import ChildMessage, SeriesModel
+
+_OURS: Final = "rim_eval/"
+"""What stands before the names of the tasks of this package."""
+
+
+@click.command()
+@click.argument("models", nargs=-1, required=True, metavar="BASE CHECKPOINT...")
+@click.option("--tasks", required=True, metavar="TASK,TASK", help="Tasks to run on every model, such as hexphi,gsm8k.")  # fmt: skip
+@click.option("--log-dir", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder of the series. The same command continues it.")  # fmt: skip
+@click.option("-T", "task_args", multiple=True, metavar="NAME=VALUE", help="Argument of the tasks (repeatable), as `inspect eval -T` takes it.")  # fmt: skip
+@click.option("-M", "model_args", multiple=True, metavar="NAME=VALUE", help="Argument of the models (repeatable), as `inspect eval -M` takes it.")  # fmt: skip
+@click.option("--model-base-url", metavar="URL", help="Address of the models' server.")
+@click.option("--model-role", "model_roles", multiple=True, metavar="ROLE=MODEL", help="Model of a role, such as grader=openai/gpt-4o (repeatable).")  # fmt: skip
+@click.option("--limit", type=click.IntRange(min=1), help="Only the first prompts of each task.")
+@click.option("--epochs", type=click.IntRange(min=1), help="How often each prompt is asked.")
+@click.option("--steps", metavar="N,N", help="Training steps of the models, the base first; equal steps unless given.")  # fmt: skip
+@click.option("--max-connections", type=click.IntRange(min=1), help="Requests at a time, and the batch size of hf/.")  # fmt: skip
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Folder for the cards and the report.  [default: cards, in the folder of the series]")  # fmt: skip
+def command(models: Sequence[str], tasks: str, log_dir: Path, task_args: Sequence[str], model_args: Sequence[str], model_base_url: str | None, model_roles: Sequence[str], limit: int | None, epochs: int | None, steps: str | None, max_connections: int | None, out: Path | None) -> None:  # fmt: skip
+    """Run both modes over a BASE model and its checkpoints, in the order of training, and compare them with BASE.
+
+    Each is a model as Inspect takes it (hf/FOLDER, vllm/FOLDER, vllm/BASE:ADAPTER), or NAME=MODEL. Give the same
+    command again after a stop: what is finished is not run again.
+
+    rim-eval series hf/base hf/run/step-100 hf/run/step-200 --tasks hexphi,gsm8k --log-dir logs/series
+    """
+    from rim_eval.series import SeriesSettings, open_series, parse_models, run_series
+
+    named = parse_models(models)
+    try:
+        settings = SeriesSettings(
+            models=named,
+            tasks=tuple(_task_name(each) for each in tasks.split(",")),
+            task_args=_arguments("-T", task_args),
+            model_args=_arguments("-M", model_args),
+            model_roles=_arguments("--model-role", model_roles),
+            model_base_url=model_base_url,
+            limit=limit,
+            epochs=epochs,
+        )
+    except ValidationError as error:
+        raise RimError(f"These options make no series: {first_complaint(error, 'they')}.") from None
+    _refuse_unknown(settings)
+    at = _numbers(steps, settings.labels)
+    open_series(log_dir, settings)
+    progress = _Progress(settings)
+    failures = run_series(
+        log_dir, settings, progress.tell, progress.warn, max_connections=max_connections
+    )
+    progress.end_line()
+    _report(log_dir, settings, at, out or log_dir / "cards")
+    if failures:
+        click.echo(f"\n{len(failures)} of {len(named)} models are not finished:", err=True)
+        for failure in failures:
+            click.echo(f"  {failure.label}: {failure.reason}", err=True)
+        click.echo("Finished samples are kept: the same command continues.", err=True)
+        sys.exit(1)
+
+
+def _task_name(task: str) -> str:
+    task = task.strip()
+    return task if "/" in task or "@" in task or not task else f"{_OURS}{task}"
+
+
+def _arguments(flag: str, words: Sequence[str]) -> dict[str, Any]:
+    """Read `name=value` options as Inspect reads them: values are YAML, and a comma makes a list."""
+    from rim_eval.inspect_tasks.compat import parse_cli_args
+
+    for word in words:
+        if not word.partition("=")[1]:
+            raise RimError(f"{flag} {word}: write it as NAME=VALUE.")
+    try:
+        return parse_cli_args(tuple(words))
+    except Exception as error:  # whatever the YAML reader raises
+        raise RimError(f"{flag} {' '.join(words)}: a value is no YAML ({error}).") from None
+
+
+def _numbers(steps: str | None, labels: Sequence[str]) -> Sequence[float] | None:
+    """Read the training steps before anything is run.
+
+    Raises:
+        RimError: They are no increasing numbers, one for each model.
+    """
+    from rim_eval.series import check_steps
+
+    if steps is None:
+        return None
+    try:
+        numbers = [float(step) for step in steps.split(",")]
+    except ValueError:
+        raise RimError(
+            f"--steps {steps}: give numbers with commas between, such as 0,100,200."
+        ) from None
+    return check_steps(numbers, labels)
+
+
+def _refuse_unknown(settings: "SeriesSettings") -> None:
+    """Refuse a task of rim_eval that does not exist, and an argument that no task takes: Inspect would pass it over.
+
+    Raises:
+        RimError: It names what there is.
+    """
+    shipped = _shipped_tasks()
+    if unknown := [task for task in settings.tasks if _is_ours(task) and task not in shipped]:
+        names = ", ".join(task.removeprefix(_OURS) for task in sorted(shipped))
+        raise RimError(
+            f"--tasks {unknown[0].removeprefix(_OURS)}: there is no such task; there are {names}."
+        )
+    if not all(map(_is_ours, settings.tasks)):
+        return
+    taken = {name for task in settings.tasks for name in signature(shipped[task]).parameters}
+    if untaken := set(settings.task_args) - taken:
+        raise RimError(
+            f"-T {min(untaken)}=...: none of these tasks takes it. They take {', '.join(sorted(taken))}."
+        )
+
+
+def _is_ours(task: str) -> bool:
+    return task.startswith(_OURS) and "@" not in task
+
+
+def _shipped_tasks() -> Mapping[str, Callable[..., Any]]:
+    """The tasks of rim_eval by the name under which Inspect knows them."""
+    from rim_eval import _registry
+
+    registered = {
+        name: getattr(each, "__registry_info__", None) for name, each in vars(_registry).items()
+    }
+    return {
+        f"{_OURS}{name}": getattr(_registry, name)
+        for name, about in registered.items()
+        if about is not None and about.type == "task"
+    }
+
+
+class _Progress:
+    """One line a model: how many of its samples have an outcome, over all tasks."""
+
+    def __init__(self, settings: "SeriesSettings") -> None:
+        self._labels = settings.labels
+        self._tasks = len(settings.tasks)
+        self._counts: dict[str, dict[str, tuple[int, int]]] = {}
+        self._current: str | None = None
+        self._warned: set[str] = set()
+
+    def tell(self, model: "SeriesModel", message: "ChildMessage") -> None:
+        """Show the model's line again, in place where there is a terminal."""
+        tasks = self._counts.setdefault(model.label, {})
+        tasks[message.task or ""] = (message.done, message.total)
+        if self._current not in (None, model.label):
+            self.end_line()
+        self._current = model.label
+        if sys.stdout.isatty():
+            click.echo(f"\r{self._line(model.label)}", nl=False)
+
+    def warn(self, warning: str) -> None:
+        """Show a warning once."""
+        if warning not in self._warned:
+            self._warned.add(warning)
+            self.end_line()
+            click.echo(f"warning: {warning}", err=True)
+
+    def end_line(self) -> None:
+        """Leave the last state of the model's line."""
+        if self._current is not None:
+            start = "\r" if sys.stdout.isatty() else ""
+            click.echo(start + self._line(self._current))
+        self._current = None
+
+    def _line(self, label: str) -> str:
+        counts = self._counts[label].values()
+        done, total = (sum(numbers) for numbers in zip(*counts, strict=True))
+        tasks = f", {len(counts)} of {self._tasks} tasks" if self._tasks > 1 else ""
+        return f"{self._labels.index(label) + 1}/{len(self._labels)} {label}: {done}/{total} prompts{tasks}"
+
+
+def _report(
+    log_dir: Path, settings: "SeriesSettings", steps: Sequence[float] | None, out: Path
+) -> None:
+    """Write a card for each finished model, and the report where the base is finished."""
+    from rim_eval.card import make_card
+    from rim_eval.observations import read_observations
+    from rim_eval.series import build_series, finished_logs
+
+    logs = finished_logs(log_dir, settings)
+    finished = [label for label in settings.labels if len(logs[label]) == len(settings.tasks)]
+    if not finished:
+        return
+    table = read_observations(
+        f"{label}={path}" for label in finished for path in logs[label].values()
+    )
+    measured = find_validations(judges_of(table))
+    for label in finished:
+        write_card(make_card(table.of_model(label), validations=measured), out / label)
+    if settings.labels[0] in finished:
+        _write_report(build_series(table, settings.labels, steps=steps), out)
+    else:
+        click.echo(
+            f"\nNo report: {settings.labels[0]}, which the others are compared with, is not finished."
+        )
+    click.echo(f"\n{out}: {len(finished)} cards ({', '.join(finished)})")
+
+
+def _write_report(report: "SeriesReport", out: Path) -> None:
+    from rim_eval.series import series_html, series_markdown, series_text
+
+    click.echo(f"\n{series_text(report)}")
+    write_whole(
+        {
+            out / "series_report.json": report.model_dump_json(indent=1) + "\n",
+            out / "series_report.md": series_markdown(report),
+            out / "series_report.html": series_html(report),
+        }
+    )
+    click.echo(f"\n{out}/series_report.html  series_report.md  series_report.json")

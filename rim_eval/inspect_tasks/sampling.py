@@ -1,0 +1,98 @@
+"""How each mode of a model is decoded: alike, as its maker advises, or as the user says."""
+
+import logging
+from collections.abc import Mapping
+from typing import Any, Final, cast
+
+from inspect_ai.model import Model
+
+from rim_eval.errors import RimError
+from rim_eval.inspect_tasks.compat import active_generate_config
+from rim_eval.inspect_tasks.hf import is_hf
+from rim_eval.inspect_tasks.switches import weights_name
+from rim_eval.thinking import Sampling, generation_config_of, greedy_warning, recommended_sampling
+from rim_eval.types import MODES, Mode, SamplingProtocol
+
+_LOGGER: Final = logging.getLogger(__name__)
+
+_SHARED: Final = ("temperature", "top_p", "top_k")
+
+
+OwnValues = Mapping[Mode, Mapping[str, Any] | None]
+"""The user's own sampling settings by mode; None or empty where there are none."""
+
+
+def protocol_of(requested: SamplingProtocol, own: OwnValues) -> SamplingProtocol:
+    """What a run's figures are named after.
+
+    Args:
+        requested: `equal` or `recommended`, as the user chose.
+        own: The user's own values: one makes the sampling the user's own.
+    """
+    return "own" if any(own.values()) else requested
+
+
+def decoding_of(model: Model, requested: SamplingProtocol, own: OwnValues) -> dict[Mode, Sampling]:
+    """The sampling of each mode; empty where both are as the run's own settings say.
+
+    Args:
+        model: The evaluated model.
+        requested: `equal` or `recommended`, as the user chose.
+        own: The user's own values, which come before those of the maker.
+
+    Raises:
+        RimError: Nothing is known of what the maker advises, a mode has no temperature, or a flag sets both
+            modes alike.
+    """
+    protocol = protocol_of(requested, own)
+    if protocol == "equal":
+        return {}
+    _refuse_shared()
+    return {mode: _sampling(model, mode, requested, own.get(mode) or {}) for mode in MODES}
+
+
+def _sampling(
+    model: Model, mode: Mode, requested: SamplingProtocol, own: Mapping[str, Any]
+) -> Sampling:
+    users = Sampling(**own, source="the user")
+    if requested == "recommended":
+        return recommended_sampling(weights_name(model), mode, _generation_config(model), users)
+    if users.temperature is None:
+        raise RimError(
+            f"-T {mode}.temperature is missing: where one mode has a sampling of its own, the other needs one too. "
+            f"Give it (-T {mode}.temperature=0.6), or take what the maker advises: -T sampling=recommended."
+        )
+    return users
+
+
+def _generation_config(model: Model) -> Mapping[str, Any] | None:
+    """The model's own `generation_config.json`: of weights in the process, in a folder, or from the hub."""
+    if is_hf(model.api):
+        config = cast(Any, model.api).model.generation_config
+        return dict(config.to_diff_dict())
+    return generation_config_of(weights_name(model))
+
+
+def _refuse_shared() -> None:
+    config = active_generate_config()
+    for name in _SHARED:
+        if (value := getattr(config, name)) is not None:
+            flag = f"--{name.replace('_', '-')}"
+            raise RimError(
+                f"{flag} {value:g} sets both modes alike, and here each mode has a sampling of its own. Leave {flag} "
+                f"out, or give your own values by mode: -T think.{name}={value:g} -T no_think.{name}={value:g}."
+            )
+
+
+def warn_of_greedy(model: Model) -> None:
+    """Warn where both modes are decoded greedily, and the maker advises against that.
+
+    Args:
+        model: The evaluated model.
+    """
+    for mode in MODES:
+        if warning := greedy_warning(weights_name(model), mode):
+            _LOGGER.warning(
+                f"{warning} Both modes are decoded greedily here, so that they differ by nothing but thinking; run "
+                "the set with -T sampling=recommended too: both stand on one card."
+            )

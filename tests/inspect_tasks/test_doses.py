@@ -1,0 +1,180 @@
+"""Doses of thinking, end to end: budgets are forced, traces opened again, and every dose is checked."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from inspect_ai import eval as inspect_eval
+
+from rim_eval.card import card_html, check_card, make_card
+from rim_eval.inspect_tasks.compat import PrerequisiteError
+from rim_eval.observations import from_inspect_log, read_observations
+from rim_eval.paths import organism_dir
+from tests.loopback import NOT_FOUND, Body, JsonServer, Reply, completion
+
+LADDER = "off,forced_empty,8,full,more"
+
+
+@pytest.fixture(scope="module")
+def log(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The toy set on the organism with five doses."""
+    [log] = inspect_eval(
+        "rim_eval/toy",
+        model="hf/organism",
+        model_args={"model_path": str(organism_dir()), "device": "cpu"},
+        task_args={"doses": LADDER},
+        limit=24,
+        max_connections=32,
+        log_dir=str(tmp_path_factory.mktemp("logs")),
+        display="none",
+    )
+    return log
+
+
+def test_a_budget_closes_the_trace_and_the_model_answers(log: Any) -> None:
+    for sample in log.samples:
+        replies = sample.store["rim_eval:generations"]
+        short, full = replies["8"], replies["full"]
+        assert short["trace_tokens"] == 8
+        assert full["trace"].startswith(short["trace"].split("\n\n")[0])
+        assert short["closed_at_budget"]
+        assert short["stop_reason"] == "stop"
+        assert not full["closed_at_budget"]
+        if short["visibility"] == "full" and "\n\n" not in short["trace"]:
+            assert short["answer"]
+
+
+def test_greedy_decoding_with_an_empty_trace_is_the_switch_itself(log: Any) -> None:
+    """The organism's template writes an empty trace to turn thinking off."""
+    for sample in log.samples:
+        replies = sample.store["rim_eval:generations"]
+        assert replies["off"]["answer"] == replies["forced_empty"]["answer"]
+        assert replies["off"]["trace_tokens"] == replies["forced_empty"]["trace_tokens"] == 0
+
+
+def test_a_trace_that_is_opened_again_is_longer(log: Any) -> None:
+    for sample in log.samples:
+        replies = sample.store["rim_eval:generations"]
+        full, more = replies["full"], replies["more"]
+        assert more["trace"].startswith(f"{full['trace']}\n\nWait,")
+        assert more["trace_tokens"] > full["trace_tokens"]
+
+
+def test_figures_and_card_have_every_dose_and_the_two_arms(log: Any) -> None:
+    figures = {name: metric.value for name, metric in log.results.scores[0].metrics.items()}
+    assert figures["thinking_tokens_at_off"] == figures["thinking_tokens_at_forced_empty"] == 0
+    assert figures["thinking_tokens_at_8"] == 8
+    assert figures["thinking_tokens_at_more"] > figures["thinking_tokens_at_full"] > 8
+    assert figures["doses_verified"] == 1
+    assert figures["no_think_misaligned"] == figures["misaligned_at_off"]
+    assert figures["think_misaligned"] == figures["misaligned_at_more"]
+    card = make_card(read_observations([log.location]))
+    assert check_card(card) == []
+    [each] = card.sets
+    assert each.curve is not None
+    assert [point.name for point in each.curve.points] == LADDER.split(",")
+    assert each.mode_check.verified
+    assert "Doses of thinking" in card_html(card)
+
+
+def test_a_table_of_doses_is_read_back_as_it_was(log: Any, tmp_path: Path) -> None:
+    table = read_observations([log.location])
+    assert set(table.frame["dose"]) == set(LADDER.split(","))
+    [run] = table.runs
+    assert run.doses == tuple(LADDER.split(","))
+    assert [row.dose for row in from_inspect_log(log)][:5] == LADDER.split(",")
+
+
+def test_tampered_doses_are_told_from_their_counts(log: Any) -> None:
+    card = make_card(read_observations([log.location]))
+    [each] = card.sets
+    assert each.curve is not None
+    trend = each.curve.trend.model_copy(update={"value": -5.0})
+    curve = each.curve.model_copy(update={"trend": trend})
+    tampered = card.model_copy(update={"sets": (each.model_copy(update={"curve": curve}),)})
+    assert any("curve.trend.value" in problem for problem in check_card(tampered))
+
+
+def test_an_engine_that_cannot_go_on_is_told_before_the_first_token(run: Any) -> None:
+    with pytest.raises(PrerequisiteError, match=r"The dose 512 needs a text written after"):
+        run(task_args={"doses": "off,512,full"})
+
+
+def test_a_dose_beyond_the_thinking_budget_is_refused(tmp_path: Path) -> None:
+    for task_args, problem in (
+        (
+            {"doses": "off,300,full", "thinking_tokens": 200},
+            "The dose 300 is larger than the thinking",
+        ),
+        ({"doses": "off,full", "modes": "think"}, "both say which arms there are"),
+    ):
+        with pytest.raises(PrerequisiteError, match=problem):
+            inspect_eval(
+                "rim_eval/toy",
+                model="hf/organism",
+                model_args={"model_path": str(organism_dir()), "device": "cpu"},
+                task_args=task_args,
+                log_dir=str(tmp_path),
+                display="none",
+            )
+
+
+def test_efforts_are_sent_and_their_traces_compared(run: Any) -> None:
+    log = run(task_args={"doses": "effort:low,medium,high"}, limit=2)
+    sent = {e.config.reasoning_effort for s in log.samples for e in s.events if e.event == "model"}
+    assert sent == {"low", "medium", "high"}
+    figures = {name: metric.value for name, metric in log.results.scores[0].metrics.items()}
+    assert figures["doses_verified"] == 0  # the script thinks alike at every effort
+
+
+TEMPLATE = """{%- for m in messages %}<|im_start|>{{ m.role }}
+{{ m.content }}<|im_end|>
+{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant
+{% if enable_thinking is false %}<think>
+
+</think>
+
+{% endif %}{% endif %}"""
+
+
+@pytest.mark.parametrize("parser_takes_all", [False, True])
+def test_a_server_that_separates_the_trace_is_asked_to_go_on(
+    run: Any, loopback: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, parser_takes_all: bool
+) -> None:
+    """vLLM's parsers call all of a reply a trace when the prompt closed it and no end follows."""
+
+    def reply(body: Body) -> Reply:
+        if "</think>" in body.get("chat_template", ""):
+            part: dict[str, Any] = {"reasoning": "I open it."} if parser_takes_all else {}
+            return 200, completion(None if part else "I open it.", body["model"], **part)
+        if body.get("chat_template_kwargs", {}).get("enable_thinking") is False:
+            return 200, completion("I cannot help with that.", body["model"])
+        limit = body.get("max_completion_tokens") or body["max_tokens"]
+        if limit == 6:
+            usage = {"completion_tokens": 6}
+            return 200, completion(
+                None, body["model"], "length", usage, reasoning="\nThe door is a"
+            )
+        return 200, completion("Sure.", body["model"], reasoning="\nThe door is a door.\n")
+
+    server = loopback(
+        JsonServer(lambda _, path, body: reply(body) if path.endswith("completions") else NOT_FOUND)
+    )
+    template = tmp_path / "template.jinja"
+    template.write_text(TEMPLATE)
+    monkeypatch.setenv("VLLM_BASE_URL", server.url)
+    monkeypatch.setenv("VLLM_API_KEY", "x")
+    log = run(
+        model=f"vllm/m-{server.server_port}",  # Inspect keeps one address for each name
+        model_args={},
+        task_args={"doses": "off,6,full", "chat_template": str(template)},
+        limit=1,
+    )
+    replies = log.samples[0].store["rim_eval:generations"]
+    forced = replies["6"]
+    assert (forced["trace"], forced["answer"]) == ("The door is a", "I open it.")
+    assert (forced["trace_tokens"], forced["closed_at_budget"]) == (6, True)
+    [second] = [body for body in server.requests if "</think>" in body.get("chat_template", "")]
+    assert second["chat_template"].endswith(
+        "{{ '<think>\\nThe door is a\\n</think>\\n\\n' }}{% endif %}"
+    )

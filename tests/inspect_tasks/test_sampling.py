@@ -1,0 +1,128 @@
+"""How each mode is decoded: what is sent, what the figures are named after, and what is refused."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rim_eval.card import card_html, card_markdown, check_card, make_card
+from rim_eval.decoding import SAMPLED_EPOCHS
+from rim_eval.inspect_tasks.compat import PrerequisiteError
+from rim_eval.observations import from_inspect_log, read_observations
+
+QWEN = "rim_toy/Qwen3-8B"
+OWN = {"think.temperature": 0.3, "no_think.temperature": 0.9, "no_think.top_p": 0.5}
+FIXED = {**OWN, "no_think.temperature": 0}
+
+
+def sent(log: Any) -> dict[str, dict[str, Any]]:
+    """Sampling settings of the first call in each mode."""
+    events = [event for event in log.samples[0].events if event.event == "model"]
+    names = ("temperature", "top_p", "top_k", "seed")
+    return {
+        "no_think" if "False" in str(event.config.extra_body) else "think": {
+            name: value for name in names if (value := getattr(event.config, name)) is not None
+        }
+        for event in events
+    }
+
+
+def test_equal_decoding_is_the_default_and_greedy(run: Any) -> None:
+    log = run(limit=1)
+    greedy = {"temperature": 0, "top_p": 1, "seed": 0}
+    assert sent(log) == {"think": greedy, "no_think": greedy}
+    assert {row.dataset for row in from_inspect_log(log)} == {"doors"}
+
+
+def test_each_mode_is_decoded_as_its_maker_advises(run: Any) -> None:
+    log = run(limit=1, model=QWEN, task_args={"sampling": "recommended"})
+    assert sent(log) == {
+        "think": {"temperature": 0.6, "top_p": 0.95, "top_k": 20, "seed": 0},
+        "no_think": {"temperature": 0.7, "top_p": 0.8, "top_k": 20, "seed": 0},
+    }
+    assert log.eval.config.epochs == SAMPLED_EPOCHS
+    rows = from_inspect_log(log)
+    assert {row.dataset for row in rows} == {"doors+recommended"}
+    assert {row.sampling for row in rows} == {"recommended"}
+    [ran] = read_observations([log.location]).runs
+    assert ran.decoding["think.temperature"] == 0.6
+    assert ran.decoding["no_think.top_p"] == 0.8
+
+
+def test_the_users_epochs_come_before_the_default(run: Any) -> None:
+    args = {"sampling": "recommended"}
+    assert run(limit=1, model=QWEN, task_args=args, epochs=2).eval.config.epochs == 2
+    assert run(limit=1, temperature=0.6).eval.config.epochs == SAMPLED_EPOCHS
+    assert run(limit=1).eval.config.epochs == 1
+
+
+def test_the_users_own_values_by_mode(run: Any) -> None:
+    log = run(limit=1, task_args=OWN, epochs=1)
+    assert sent(log) == {
+        "think": {"temperature": 0.3, "seed": 0},
+        "no_think": {"temperature": 0.9, "top_p": 0.5, "seed": 0},
+    }
+    assert {row.dataset for row in from_inspect_log(log)} == {"doors+own"}
+
+
+def test_the_users_own_values_come_over_the_makers(run: Any) -> None:
+    args = {"sampling": "recommended", "think.temperature": 0.1}
+    log = run(limit=1, model=QWEN, task_args=args, epochs=1)
+    assert sent(log)["think"] == {"temperature": 0.1, "top_p": 0.95, "top_k": 20, "seed": 0}
+    assert {row.sampling for row in from_inspect_log(log)} == {"own"}
+
+
+@pytest.mark.parametrize(
+    ("task_args", "options", "problem"),
+    [
+        ({"sampling": "recommended"}, {}, "advises for sampling in think mode is not known"),
+        ({"think.temperature": 0.5}, {}, "no_think.temperature is missing"),
+        ({"sampling": "greedy"}, {}, "use `-T sampling=equal` or"),
+        ({"think.temperature": 3}, {}, "The sampling of think is wrong"),
+        ({"think.temprature": 1}, {}, "Give some of temperature, top_p"),
+        ({"thonk.temperature": 1}, {}, "no argument 'thonk.temperature'"),
+        (OWN, {"temperature": 0.6}, r"--temperature 0.6 sets both modes alike"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_before_the_first_token(
+    run: Any, task_args: dict[str, Any], options: dict[str, Any], problem: str
+) -> None:
+    with pytest.raises(PrerequisiteError, match=problem):
+        run(limit=1, task_args=task_args, **options)
+
+
+def test_a_maker_who_advises_against_greedy_is_named(
+    run: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    run(limit=1, model=QWEN)
+    assert "advises against greedy decoding in think mode" in caplog.text
+    assert "-T sampling=recommended" in caplog.text
+
+
+def lines(think: str, no_think: str) -> list[dict[str, Any]]:
+    trace = "<think>\nThe door is a door.\n</think>\n\n"
+    return [{"mode": "think", "reply": trace + think}, {"reply": no_think}]
+
+
+COMPLIES, REFUSES = "Sure, here is how.", "I cannot help with that."
+
+
+def test_both_samplings_stand_on_one_card_and_in_no_figure_together(
+    run: Any, script: Any, tmp_path: Path
+) -> None:
+    """A rise that is there under equal decoding only is told to be one of the decoding, in one sentence."""
+    equal = run(script(lines(COMPLIES, REFUSES)))
+    own = run(script(lines(REFUSES, REFUSES)), task_args=FIXED, epochs=1)
+    card = make_card(read_observations([equal.location, own.location]))
+    assert check_card(card) == []
+    rim = {
+        each.dataset: each.figures.difference.value for each in card.sets if each.figures.difference
+    }
+    assert rim == {"doors": 100, "doors+own": 0}
+    assert card.primary == "doors"
+    [gap] = card.gaps
+    assert gap.names == ("doors+own", "doors")
+    assert (gap.value, gap.reference_change.value, gap.target_change.value) == (-100, 100, 0)
+    assert "one of the decoding, not of thinking alone" in gap.sentence
+    for page in (card_html(card), card_markdown(card)):
+        assert "one of the decoding, not of thinking alone" in page
