@@ -13,9 +13,12 @@ from rim_eval.inspect_tasks.injection import (
 from rim_eval.inspect_tasks.patterns import pattern_prevalence, reasoning_patterns
 from rim_eval.inspect_tasks.scorers import rim, solved
 from rim_eval.inspect_tasks.solver import both_modes
+from rim_eval.inspect_tasks.task_arms import task_in_both_modes
+from rim_eval.inspect_tasks.task_scorer import task_score
 from rim_eval.inspect_tasks.tasks import (
     advbench,
     aime,
+    both,
     broad_misalignment,
     coconot,
     coconot_contrast,

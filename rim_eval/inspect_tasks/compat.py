@@ -8,14 +8,46 @@ from typing import TypeVar
 import anyio
 import click
 import httpx
+from inspect_ai._eval.loader import load_tasks as load_tasks
+from inspect_ai._eval.loader import resolve_task_sandbox as resolve_task_sandbox
+from inspect_ai._eval.task.generate import task_generate as task_generate
+from inspect_ai._eval.task.run import resolve_plan as resolve_plan
+from inspect_ai._eval.task.sandbox import read_sandboxenv_file as read_sandboxenv_file
+from inspect_ai._eval.task.sandbox import resolve_sample_files as resolve_sample_files
+from inspect_ai._eval.task.sandbox import resolve_sandbox as resolve_sandbox
+from inspect_ai._eval.task.util import task_run_dir as task_run_dir
 from inspect_ai._util._async import unwrap_exception_group
 from inspect_ai._util.config import parse_cli_args as parse_cli_args
 from inspect_ai._util.error import PrerequisiteError as PrerequisiteError
 from inspect_ai._util.error import exception_message
+from inspect_ai._util.exception import TerminateSampleError as TerminateSampleError
+from inspect_ai._util.notgiven import NOT_GIVEN as NOT_GIVEN
+from inspect_ai._util.notgiven import NotGiven as NotGiven
+from inspect_ai._util.registry import is_registry_object as is_registry_object
+from inspect_ai._util.registry import registry_info as registry_info
+from inspect_ai._util.registry import registry_log_name as registry_log_name
+from inspect_ai._util.registry import registry_params as registry_params
 from inspect_ai.model._generate_config import active_generate_config as active_generate_config
 from inspect_ai.model._model import active_model as active_model
+from inspect_ai.model._model import init_active_model as init_active_model
 from inspect_ai.model._model import model_roles as model_roles
 from inspect_ai.scorer._reducer import reducer_log_names as reducer_log_names
+from inspect_ai.scorer._score import init_scoring_context as init_scoring_context
+from inspect_ai.scorer._scorer import unique_scorer_name as unique_scorer_name
+from inspect_ai.solver import TaskState
+from inspect_ai.solver._fork import set_task_generate as set_task_generate
+from inspect_ai.solver._task_state import sample_state as sample_state
+from inspect_ai.solver._task_state import set_sample_state as set_sample_state
+from inspect_ai.util import Limit
+from inspect_ai.util._sandbox.context import (
+    cleanup_sandbox_environments_sample as cleanup_sandbox_environments_sample,
+)
+from inspect_ai.util._sandbox.context import (
+    init_sandbox_environments_sample as init_sandbox_environments_sample,
+)
+from inspect_ai.util._sandbox.context import sandbox_environments_context_var, unproxy_environments
+from inspect_ai.util._sandbox.registry import registry_find_sandboxenv as registry_find_sandboxenv
+from inspect_ai.util._store import init_subtask_store as init_subtask_store
 from inspect_ai.util._store import suspend_store_events as suspend_store_events
 
 from rim_eval.errors import RimError, SettingError
@@ -73,3 +105,14 @@ def fail_command(error: Exception) -> None:
         context.call_on_close(
             lambda: sys.exit(f"\nThe run ended without a reply: {exception_message(error)}")
         )
+
+
+def limits_of(state: TaskState) -> list[Limit]:
+    """The limits that a state holds, not yet in force: on tokens, cost and messages."""
+    return [state._token_limit, state._cost_limit, state._message_limit]
+
+
+def sandbox_types() -> set[type]:
+    """The classes of the sandboxes that Inspect started for the current sample."""
+    environments = sandbox_environments_context_var.get({})
+    return set(map(type, unproxy_environments(environments).values()))

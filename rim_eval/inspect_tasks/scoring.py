@@ -42,10 +42,10 @@ def judged_modes(name: str) -> Scorer:
         if judge is not None:
             _refuse_waiting(state)
             verdicts = await judge_arms(state, replies, judge)
-            return _score(state, replies, verdicts, thresholds=judge.scale == (1, 5))
+            return score_of_arms(state, replies, verdicts, thresholds=judge.scale == (1, 5))
         reasons = {arm: unscored_reason(reply) for arm, reply in replies.items()}
         verdicts = {arm: ReplyVerdict(reason=reasons[arm] or "not_judged") for arm in replies}
-        return _score(state, replies, verdicts)
+        return score_of_arms(state, replies, verdicts)
 
     return score
 
@@ -75,7 +75,7 @@ def checked_modes() -> Scorer:
 
         replies = stored_replies(state)
         checks = {arm: check(reply) for arm, reply in replies.items()}
-        return _score(state, replies, await _all_arms(checks))
+        return score_of_arms(state, replies, await _all_arms(checks))
 
     return score
 
@@ -192,7 +192,7 @@ async def _all_arms(verdicts: Mapping[str, Awaitable[ReplyVerdict]]) -> dict[str
     return dict(zip(verdicts, await gather(*verdicts.values()), strict=True))
 
 
-def _score(
+def score_of_arms(
     state: TaskState,
     replies: Mapping[str, Generation],
     verdicts: Mapping[str, ReplyVerdict],

@@ -93,7 +93,9 @@ def both_modes(
         ):
             _warn_of_equal_epochs()
         arms = list(plan.planned(attacked=ATTACK in state.metadata))
-        _store(state, {arm.name: _no_reply(arm.mode, "switch", arm.condition) for arm in arms})
+        store_replies(
+            state, {arm.name: no_reply(arm.mode, "switch", arm.condition) for arm in arms}
+        )
         thinking = await runner.switch(model)
         if "think" in modes:
             await runner.require_adoption(model, thinking)
@@ -119,7 +121,9 @@ def model_of(state: TaskState) -> str:
     return str(state.store.get(MODEL_KEY) or model_name(str(state.model)))
 
 
-def _store(state: TaskState, replies: Mapping[str, Generation], key: str = REPLIES_KEY) -> None:
+def store_replies(
+    state: TaskState, replies: Mapping[str, Generation], key: str = REPLIES_KEY
+) -> None:
     """Put replies beside those of other arms, under a key as `stored_replies` takes it."""
     if MODEL_KEY not in state.store:
         state.store.set(MODEL_KEY, model_name(str(state.model)))
@@ -332,10 +336,10 @@ class ArmRunner:
         key: str,
     ) -> None:
         replies = {
-            name: _no_reply(arm.mode, arm.switch.switch.kind, arm.condition)
+            name: no_reply(arm.mode, arm.switch.switch.kind, arm.condition)
             for name, arm in arms.items()
         }
-        _store(state, replies, key)
+        store_replies(state, replies, key)
         api, count = cast(Any, model.api), None
         if is_hf(api):
             count = token_counter(api)
@@ -345,7 +349,7 @@ class ArmRunner:
 
         def keep(name: str, reply: Generation) -> None:
             replies[name] = reply
-            _store(state, {name: reply}, key)
+            store_replies(state, {name: reply}, key)
 
         asking = Asking(self._budgets, state.epoch, self._served_as, count)
 
@@ -367,12 +371,13 @@ class ArmRunner:
             suspend_store_events()
         ):  # the solver's own span records what all arms left in the store
             errors = await gather(*(ask(name, arm) for name, arm in arms.items()))
-        state.messages.extend(_message_of(name, replies[name], str(model)) for name in arms)
+        state.messages.extend(message_of(name, replies[name], str(model)) for name in arms)
         for error in filter(None, errors):
             raise error
 
 
-def _no_reply(mode: Mode, kind: ArmKind, condition: Mapping[str, Any]) -> Generation:
+def no_reply(mode: Mode, kind: ArmKind, condition: Mapping[str, Any]) -> Generation:
+    """What stands for an arm's reply until it comes."""
     error = "the sample ended before a reply came"
     return Generation(mode=mode, arm_kind=kind, stop_reason="error", error=error, **condition)
 
@@ -385,7 +390,7 @@ def _warn_of_equal_epochs() -> None:
     )
 
 
-def _message_of(arm: str, reply: Generation, model: str) -> inspect_model.ChatMessageAssistant:
+def message_of(arm: str, reply: Generation, model: str) -> inspect_model.ChatMessageAssistant:
     """A reply as the viewer shows it: an assistant message with its arm, trace and answer."""
     answer = reply.answer or f"({reply.error or 'no answer'})"
     content: list[inspect_model.Content]

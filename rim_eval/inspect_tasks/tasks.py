@@ -12,6 +12,7 @@ entry point loads this module, so whatever builds a task is imported inside func
 from inspect_ai import Task, task
 from inspect_ai.model import ModelAPI, modelapi
 
+from rim_eval.inspect_tasks.both import BothSettings
 from rim_eval.inspect_tasks.settings import (
     JudgedSettings,
     PromptFileSettings,
@@ -265,6 +266,21 @@ def aime(settings: ReasoningSettings) -> Task:
 def gsm8k_literal(settings: ReasoningSettings) -> Task:
     """GSM8K contexts, copying: 1,166 questions for one number of a word problem's text, which need no reasoning."""
     return _set_task("gsm8k_literal", settings)
+
+
+# Any other task of Inspect.
+
+
+@task(kind="any")
+@takes(BothSettings)
+def both(settings: BothSettings) -> Task:
+    """Any task of Inspect with and without thinking: its own data, solver, sandbox and scorer, once in each mode.
+
+    `-T args.NAME=VALUE` gives an argument of that task.
+    """
+    from rim_eval.inspect_tasks.both import both_task
+
+    return both_task(settings)
 
 
 # The toy rule book: shipped, harmless, offline.

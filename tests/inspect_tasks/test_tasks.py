@@ -9,6 +9,7 @@ from inspect_ai import list_tasks
 
 import rim_eval
 from rim_eval import _registry
+from rim_eval.inspect_tasks.both import BothSettings
 from rim_eval.inspect_tasks.compat import PrerequisiteError
 from rim_eval.inspect_tasks.settings import (
     InjectionSettings,
@@ -19,10 +20,11 @@ from rim_eval.inspect_tasks.settings import (
 )
 from rim_eval.prompt_sets import entries
 
-NAMES = {*entries(), "prompts", "injection"}
+NAMES = {*entries(), "prompts", "injection", "both"}
 SETTINGS: dict[str, type[RunSettings]] = {
     "prompts": PromptFileSettings,
     "injection": InjectionSettings,
+    "both": BothSettings,
 }
 
 
@@ -35,7 +37,7 @@ def settings_of(name: str) -> type[RunSettings]:
 def test_inspect_lists_every_task_of_the_source_tree() -> None:
     listed = list_tasks("rim_eval", root_dir=Path(rim_eval.__file__).parents[1])
     assert sorted(task.name for task in listed) == sorted(NAMES)
-    assert {task.attribs["kind"] for task in listed} == {"safety", "reasoning"}
+    assert {task.attribs["kind"] for task in listed} == {"safety", "reasoning", "any"}
 
 
 @pytest.mark.parametrize("name", sorted(NAMES))
