@@ -62,8 +62,8 @@ def test_adapters_on_one_server_answer_as_the_merged_weights(tmp_path: Path) -> 
             "RIM_EVAL_VLLM names no environment made by scripts/vllm_cpu.py install --harness"
         )
     steps = RUNS[RUN].steps[-3::2]
-    base = write_folder(tmp_path / "base", run=RUN, step=0)
-    words = [f"vllm/{base}"]
+    base = write_folder(tmp_path / "organism", run=RUN, step=0)
+    words = [f"base=vllm/{base}"]
     words += [f"vllm/{base}:{write_adapter(tmp_path / f'step-{step}', step)}" for step in steps]
     budgets = {"answer_tokens": 96, "thinking_tokens": 160}
     settings = SeriesSettings(
@@ -93,7 +93,7 @@ def test_adapters_on_one_server_answer_as_the_merged_weights(tmp_path: Path) -> 
     assert not table.frame["reason"].notna().any()
 
     for step in steps:
-        merged = write_folder(tmp_path / f"merged-{step}", run=RUN, step=step)
+        merged = write_folder(tmp_path / f"organism-{step}", run=RUN, step=step)
         [log] = inspect_eval(
             "rim_eval/toy",
             model=f"hf/{merged}",
