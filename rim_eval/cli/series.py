@@ -143,7 +143,7 @@ def _refuse_unknown(settings: "SeriesSettings") -> None:
     if not all(map(_is_ours, settings.tasks)):
         return
     taken = {name for task in settings.tasks for name in signature(shipped[task]).parameters}
-    if untaken := set(settings.task_args) - taken:
+    if untaken := {name for name in settings.task_args if name.partition(".")[0] not in taken}:
         raise RimError(
             f"-T {min(untaken)}=...: none of these tasks takes it. They take {', '.join(sorted(taken))}."
         )

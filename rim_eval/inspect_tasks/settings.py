@@ -6,6 +6,7 @@ Inspect reads `-T name=value` as YAML and a comma as a list: `effort:low,high` c
 
 import functools
 import inspect
+import logging
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeVar, cast, get_args
@@ -63,6 +64,8 @@ def _read_patterns(value: Any) -> tuple[Pattern, ...]:
     use = f"use all, or of {', '.join(PATTERNS)}"
     return choices(value, PATTERNS, "all", f"patterns={value!r} is not known: {use}")
 
+
+_LOGGER: Final = logging.getLogger(__name__)
 
 Requested = Literal["equal", "recommended"]
 
@@ -273,13 +276,20 @@ _DOTTED: Final = "dotted"
 """Parameter that takes arguments with a dot in their names, such as `think.temperature`."""
 
 
-def _nested(arguments: Mapping[str, Any], allowed: Collection[str]) -> dict[str, Any]:
-    """Arguments with those of dotted names folded into one mapping each."""
+_OF_ANY_TASK: Final[set[str]] = set()
+"""Arguments of all tasks: one command may run several, which share what `-T` says."""
+
+
+def _nested(task: str, arguments: Mapping[str, Any], allowed: Collection[str]) -> dict[str, Any]:
+    """Arguments with those of dotted names folded into one mapping each; of other tasks' arguments none."""
     nested: dict[str, Any] = {}
     for name, value in sorted(arguments.items()):
         first, dot, rest = name.partition(".")
         if first not in allowed:
-            raise RimError(f"There is no argument {name!r}; there are {', '.join(allowed)}.")
+            if first not in _OF_ANY_TASK:
+                raise RimError(f"There is no argument {name!r}; there are {', '.join(allowed)}.")
+            _LOGGER.warning(f"The task {task} does not take {name}, which another one does.")
+            continue
         before = nested.get(first)
         nested[first] = {**(before or {}), rest: value} if dot else value
     return nested
@@ -297,6 +307,7 @@ def takes(
         **defaults: Defaults of this task in place of the class's own.
     """
     fields = {name: field for name, field in settings.model_fields.items() if field.description}
+    _OF_ANY_TASK.update(fields)
     signature = inspect.Signature(
         [
             *(
@@ -317,7 +328,7 @@ def takes(
         @functools.wraps(task)
         def read_and_build(**arguments: Any) -> Any:
             with user_errors():
-                bound = signature.bind(**_nested(arguments, fields))
+                bound = signature.bind(**_nested(task.__name__, arguments, fields))
                 given = frozenset(bound.arguments)
                 bound.apply_defaults()
                 del bound.arguments[_DOTTED]

@@ -53,7 +53,7 @@ from rim_eval.inspect_tasks.compat import (
     user_errors,
 )
 from rim_eval.inspect_tasks.hf import is_hf, token_counter
-from rim_eval.inspect_tasks.sampling import OwnValues, decoding_of, protocol_of
+from rim_eval.inspect_tasks.sampling import decoding_of
 from rim_eval.inspect_tasks.solver import (
     ArmRunner,
     message_of,

@@ -67,3 +67,11 @@ def test_arguments_and_defaults_are_logged_and_a_misspelt_one_is_refused(run: An
     assert "modes" not in log.eval.task_args_passed
     with pytest.raises(PrerequisiteError, match=r"no argument 'modez'; there are .*modes"):
         _registry.toy(modez="think")
+
+
+def test_an_argument_of_another_task_of_the_command_is_passed_over(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """`inspect eval rim_eval/hexphi rim_eval/gsm8k -T judge=hexphi` is one command."""
+    _registry.toy_math(judge="refusal", answer_tokens=9, thinking_tokens=9)
+    assert "toy_math does not take judge, which another one does" in caplog.text
