@@ -61,6 +61,7 @@ from rim_eval.inspect_tasks.solver import (
     store_replies,
     stored_replies,
 )
+from rim_eval.thinking import OwnValues, protocol_of
 from rim_eval.types import MODES, Mode, SamplingProtocol
 
 if TYPE_CHECKING:
