@@ -382,11 +382,13 @@ def _patterns(rows: Columns) -> dict[str, PatternCount]:
 def _thresholds(rows: Columns) -> dict[str, tuple[Cell, ...]]:
     """The cells under every other line on the 1 to 5 scale; nothing for other scales.
 
-    A scored row without a number (a label alone) has no place on the scale, so it rules them out.
+    A scored row without a number (a label alone) has no place on the scale, so it rules them out. So does one that no
+    judge of ours gave: another scale may happen to hold nothing but 1.
     """
     judged = rows.where(rows.scored)
     scores = judged.number["score"]
-    on_scale = scores.size > 0 and np.isin(scores, (1, 2, 3, 4, 5)).all()
+    of_judges = (judged.text["judge_sees"].codes >= 0).all()
+    on_scale = of_judges and scores.size > 0 and np.isin(scores, (1, 2, 3, 4, 5)).all()
     if not on_scale or not judged.text["kind"].equals("harmful").all():
         return {}
     return {str(line): _cells(rows, rows.number["score"] >= line) for line in THRESHOLDS}
