@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from rim_eval.errors import RimError, SettingError
 from rim_eval.thinking import (
+    OwnValues,
     Sampling,
     SamplingValues,
     generation_config_of,
@@ -224,7 +225,7 @@ def test_figures_are_named_after_the_protocol() -> None:
 
 
 def test_sampling_of_a_mode_is_the_users_or_the_makers() -> None:
-    own = {"think": {"temperature": 0.6, "top_p": 0.9}}
+    own: OwnValues = {"think": {"temperature": 0.6, "top_p": 0.9}}
     model = "Qwen/Qwen3-8B"
     assert sampling_of_mode("mine", "think", "equal", own).values == own["think"]
     mixed = sampling_of_mode(model, "think", "recommended", {"think": {"top_p": 0.9}})
