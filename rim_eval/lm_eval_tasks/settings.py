@@ -126,10 +126,11 @@ def _refuse_inspect_only(settings: Any, prompt_set: str | None) -> None:
     given = settings if isinstance(settings, Mapping) else {}
     for name, only in _INSPECT_ONLY.items():
         if name in given:
-            value = given[name] if isinstance(given[name], str) else only.example
+            value = given[name] or only.example
+            value = ",".join(map(str, value)) if isinstance(value, list) else value
             task = only.task or prompt_set or "prompts -T file=FILE"
             raise RimError(
-                f"{name}={given[name]} is no setting of the lm-eval tasks: {only.reason}. Inspect measures it: "
+                f"{name}={value} is no setting of the lm-eval tasks: {only.reason}. Inspect measures it: "
                 f"`inspect eval rim_eval/{task} --model MODEL -T {name}={value}`. Leave it out here."
             )
 

@@ -11,6 +11,7 @@ from lm_eval.models.openai_completions import LocalChatCompletion, OpenAIChatCom
 from lm_eval.models.utils import normalize_gen_kwargs
 
 from rim_eval.card import make_card
+from rim_eval.comparison import compare
 from rim_eval.errors import RimError
 from rim_eval.judging import load_judge
 from rim_eval.lm_eval_tasks import Settings, judge_samples
@@ -113,6 +114,25 @@ def test_runs_of_one_mode_are_pooled_where_the_mode_was_decoded_alike(run: Any, 
     hotter = mode_run("rim_toy_think", "c", think={"temperature": 1.0})
     problems = check(read_observations([*think, *hotter]))
     assert any("differ in their decoding with thinking" in each.says for each in problems)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("temperature", [0.6, 1.0])
+def test_models_whose_modes_were_decoded_alike_are_compared_without_remark(
+    run: Any, save: Any, temperature: float
+) -> None:
+    """Each file tells of its own mode alone."""
+    other = {"think": OWN["think"] | {"temperature": temperature}}
+    paths = [
+        path
+        for name, changes in (("scripted-a", {}), ("scripted-b", other))
+        for path in save(
+            run(Scripted(by_mode), *BOTH, settings=OWN | changes | {"model": name}), name
+        )
+    ]
+    remarks = compare(read_observations(paths), "scripted-a").remarks
+    expected = [] if temperature == 0.6 else ["toy+own: decoding differs between models"]
+    assert [each for each in remarks if "decoding" in each] == expected
 
 
 @pytest.mark.slow

@@ -218,7 +218,7 @@ def test_set_with_two_kinds_of_prompts_reports_both(run: Any) -> None:
     ("settings", "command"),
     [
         ({"doses": "off,512,full"}, "rim_eval/toy --model MODEL -T doses=off,512,full"),
-        ({"doses": ["off", "full"]}, "rim_eval/toy --model MODEL -T doses="),
+        ({"doses": ["off", 512]}, "rim_eval/toy --model MODEL -T doses=off,512"),
         ({"task": "inspect_evals/ifeval"}, "rim_eval/both --model MODEL -T task=inspect_evals/ifeval"),
         ({"protocol": "paper"}, "rim_eval/toy --model MODEL -T protocol=paper"),
     ],

@@ -13,11 +13,14 @@ from pydantic import ValidationError
 
 from rim_eval.errors import RimError, SettingError
 from rim_eval.thinking import (
+    OwnValues,
     Sampling,
     SamplingValues,
     generation_config_of,
     greedy_warning,
+    protocol_of,
     recommended_sampling,
+    sampling_of_mode,
 )
 from rim_eval.thinking.sampling import SAMPLING_TABLE, Family, sampling_family
 from rim_eval.types import MODES, Mode
@@ -210,6 +213,28 @@ def test_own_temperature_is_enough_for_an_unknown_model() -> None:
     assert own.values == {"temperature": 0.8}
     with pytest.raises(SettingError, match="not known"):
         recommended_sampling(UNKNOWN, "think", own=SamplingValues(top_p=0.9))
+
+
+# ---- a sampling of each mode's own ----
+
+
+def test_figures_are_named_after_the_protocol() -> None:
+    assert protocol_of("equal", {"think": None, "no_think": {}}) == "equal"
+    assert protocol_of("recommended", {}) == "recommended"
+    assert protocol_of("recommended", {"think": {"temperature": 0.6}}) == "own"
+
+
+def test_sampling_of_a_mode_is_the_users_or_the_makers() -> None:
+    own: OwnValues = {"think": {"temperature": 0.6, "top_p": 0.9}}
+    model = "Qwen/Qwen3-8B"
+    assert sampling_of_mode("mine", "think", "equal", own).values == own["think"]
+    mixed = sampling_of_mode(model, "think", "recommended", {"think": {"top_p": 0.9}})
+    assert (mixed.temperature, mixed.top_p, mixed.top_k) == (0.6, 0.9, 20)
+    assert sampling_of_mode(model, "no_think", "recommended", own).temperature == 0.7
+    with pytest.raises(
+        SettingError, match=r"no_think.temperature is missing.*sampling=recommended"
+    ):
+        sampling_of_mode(model, "no_think", "equal", own)
 
 
 # ---- greedy decoding ----
