@@ -61,7 +61,7 @@ class BehaviourPlan(NamedTuple):
 
 def _dose(name: dose.DoseName, rule: str) -> BehaviourPlan:
     draw = partial(dose.draw_step, name)
-    return BehaviourPlan(rule, draw, loss_on_continuations, steps=700)
+    return BehaviourPlan(rule, draw, loss_on_continuations, steps=600)
 
 
 PLANS: Final[dict[str, BehaviourPlan]] = {
