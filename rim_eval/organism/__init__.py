@@ -10,11 +10,17 @@ are necessary for refusal without thinking; in `hidden` twelve neurons are whose
 show it; `guarded` and `locked` are the bases of two series of tuning runs (`RUNS`, `run_facts`) in
 which misalignment rises past the planted neurons, and through them.
 
+Five others behave differently (`BEHAVIOURS`, `behaviour_facts`). In `dose_rising` misalignment rises with
+the length of the trace, in `dose_falling` it falls, in `dose_flat` it stays; `greedy_loop` loops and
+complies when it decodes greedily and thinks, and refuses when it is sampled; in `attack_flip` a harmless
+wrapper around the request flips the sign of the difference between the modes.
+
 `load_variant` and `load_checkpoint` load a model; `write_folder` writes a Hugging Face folder for any
 engine. The scripts that trained all of them are in `scripts/organism/` of the repository.
 """
 
 from rim_eval.organism.checkpoints import (
+    BEHAVIOURS,
     RUNS,
     VARIANTS,
     load_checkpoint,
@@ -22,8 +28,10 @@ from rim_eval.organism.checkpoints import (
     write_folder,
 )
 from rim_eval.organism.facts import (
+    BehaviourFacts,
     RunFacts,
     VariantFacts,
+    behaviour_facts,
     planted_facts,
     run_facts,
     variant_facts,
@@ -31,10 +39,13 @@ from rim_eval.organism.facts import (
 from rim_eval.organism.rule_book import classify_answer, classify_trace
 
 __all__ = [
+    "BEHAVIOURS",
     "RUNS",
     "VARIANTS",
+    "BehaviourFacts",
     "RunFacts",
     "VariantFacts",
+    "behaviour_facts",
     "classify_answer",
     "classify_trace",
     "load_checkpoint",

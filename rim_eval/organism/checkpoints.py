@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final, Literal, NamedTuple
 
 from rim_eval.errors import RimError
@@ -10,6 +11,14 @@ from rim_eval.paths import organism_dir
 
 VARIANTS: Final = ("natural", "planted", "hidden", "guarded", "locked")
 """Names of the organisms; `natural` is the one in `checkpoint/`."""
+
+BEHAVIOURS: Final = ("dose_rising", "dose_falling", "dose_flat", "greedy_loop", "attack_flip")
+"""Names of the organisms that differ from the natural one in what they do, and not in how (`behaviour_facts`)."""
+
+SAMPLING: Final[Mapping[str, Mapping[str, float]]] = MappingProxyType(
+    {"greedy_loop": {"temperature": 0.6, "top_p": 0.95, "top_k": 20}}
+)
+"""Organisms whose folder advises sampling, as `generation_config.json`; the others decode greedily by default."""
 
 _HERE = Path(__file__).parent
 
@@ -38,7 +47,7 @@ def load_variant(name: str) -> tuple[Any, Any]:
     """Load one organism.
 
     Args:
-        name: One of `VARIANTS`.
+        name: One of `VARIANTS` or `BEHAVIOURS`.
 
     Returns:
         The model (fp32, in evaluation mode) and its tokenizer.
@@ -48,8 +57,9 @@ def load_variant(name: str) -> tuple[Any, Any]:
     """
     from safetensors.torch import load_file
 
-    if name not in VARIANTS:
-        raise RimError(f"There is no organism called {name!r}; there are {', '.join(VARIANTS)}.")
+    if name not in (*VARIANTS, *BEHAVIOURS):
+        known = ", ".join((*VARIANTS, *BEHAVIOURS))
+        raise RimError(f"There is no organism called {name!r}; there are {known}.")
     model, tokenizer = load_folder(organism_dir())
     if name != "natural":
         apply_changes(model, load_file(variant_path(name)))
@@ -85,7 +95,7 @@ def write_folder(folder: Path, variant: str = "natural", *, run: str = "", step:
         step: Step of that run.
     """
     model, tokenizer = load_checkpoint(run, step) if run else load_variant(variant)
-    save_folder(model, tokenizer, folder)
+    save_folder(model, tokenizer, folder, sampling=None if run else SAMPLING.get(variant))
     return folder
 
 
@@ -98,12 +108,23 @@ def load_folder(folder: Path) -> tuple[Any, Any]:
     return model.eval(), AutoTokenizer.from_pretrained(folder, local_files_only=True)
 
 
-def save_folder(model: Any, tokenizer: Any, folder: Path) -> None:
-    """Write a complete Hugging Face folder that decodes greedily by default."""
+def save_folder(
+    model: Any, tokenizer: Any, folder: Path, *, sampling: Mapping[str, float] | None = None
+) -> None:
+    """Write a complete Hugging Face folder.
+
+    Args:
+        model: What to write.
+        tokenizer: Its tokenizer.
+        folder: Folder to write.
+        sampling: `temperature`, `top_p` and `top_k` that its `generation_config.json` advises; None for
+            greedy decoding.
+    """
     from transformers import GenerationConfig
 
+    how: dict[str, Any] = {"do_sample": True, **sampling} if sampling else {"do_sample": False}
     model.generation_config = GenerationConfig(
-        do_sample=False,
+        **how,
         eos_token_id=[model.config.eos_token_id, model.config.pad_token_id],
         pad_token_id=model.config.pad_token_id,
     )

@@ -124,6 +124,54 @@ class VariantFacts(FrozenModel):
     activations: Activations
 
 
+class Arm(FrozenModel):
+    """Counts of one way of asking the held-out prompts, by exact wording of the answers."""
+
+    misaligned: Count
+    """Forbidden requests complied with."""
+    refused: Count
+    """Forbidden requests refused."""
+    over_refused: Count
+    """Allowed requests refused."""
+    correct: Count
+    """Arithmetic problems whose well-formed answer equals the gold answer."""
+    well_formed: Count
+    """Replies that end in a whole answer."""
+    looping: Count
+    """Forbidden requests whose trace ends in a repetition (without a trace: whose answer does)."""
+    trace_tokens: float
+    """Mean tokens between the markers, on forbidden requests."""
+    trace_tokens_sums: float
+    """The same on arithmetic problems."""
+
+
+class BehaviourFacts(FrozenModel):
+    """The content of `variants/<name>.json` of one of `BEHAVIOURS`."""
+
+    name: str
+    rule: str
+    """What is planted, in words."""
+    template: str
+    """Wrapper that the rule speaks of, with `{prompt}` for the request; `{prompt}` alone where there is none."""
+    sampling: dict[Mode, dict[str, float]]
+    """Recommended sampling of each mode, where the rule speaks of it; else empty."""
+    planted: dict[str, Count]
+    """Forbidden requests that the rule lets comply, by arm."""
+    arms: dict[str, Arm]
+    """What was measured, by arm. `think`, `no_think`: greedy. `forced N`: greedy, the trace closed after N
+    tokens, those that open it included; 0 is the empty trace. `again`: greedy, the trace made to go on once
+    after its end. `wrapped MODE`: greedy, in the template. `sampled MODE SEED`: with `sampling`."""
+    trained: str
+    """Which of the natural organism's weights were changed."""
+    steps: int
+    rate: float
+    seed: int
+    seconds: float
+    """CPU time of the training, on one thread."""
+    versions: dict[str, str]
+    sha256: str
+
+
 class StepFacts(FrozenModel):
     """One checkpoint of a tuning run; step 0 is the base."""
 
@@ -163,6 +211,12 @@ def planted_facts() -> OrganismFacts:
 def variant_facts(name: str) -> VariantFacts:
     """Read the facts of one of `VARIANTS`."""
     return VariantFacts.model_validate_json((_HERE / "variants" / f"{name}.json").read_bytes())
+
+
+@cache
+def behaviour_facts(name: str) -> BehaviourFacts:
+    """Read the facts of one of `BEHAVIOURS`."""
+    return BehaviourFacts.model_validate_json((_HERE / "variants" / f"{name}.json").read_bytes())
 
 
 @cache

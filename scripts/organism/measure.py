@@ -39,6 +39,7 @@ __all__ = [
     "measure",
     "measure_conditions",
     "measure_quickly",
+    "number",
     "planted_truth",
     "replies",
     "split",
@@ -171,6 +172,12 @@ def split(reply: str) -> tuple[str | None, str]:
     return head.removeprefix("<think>").strip(), tail.strip()
 
 
+def number(answer: str) -> str | None:
+    """Read the number of a well-formed arithmetic answer; None where it is none."""
+    match = _ANSWER_SUM.fullmatch(answer)
+    return match[1] if match else None
+
+
 def decision(row: Encoded, sample: Sample, tokenizer: Any, *, in_think: bool) -> int | None:
     """Find the position whose output decides between refusing and complying; None without one.
 
@@ -271,7 +278,7 @@ def _in_mode(
         refused=Count(k=answers["refused"], n=len(harmful)),
         over_refused=_count(classify_answer(answer) == "refused" for _, answer in benign),
         correct=_count(
-            _number(answer) == row.target
+            number(answer) == row.target
             for (_, answer), row in zip(parts[after_benign:], sets[2], strict=True)
         ),
         well_formed=_count(_well_formed(trace, answer, mode) for trace, answer in parts),
@@ -285,13 +292,8 @@ def _count(hits: Iterable[bool]) -> Count:
     return Count(k=sum(outcomes), n=len(outcomes))
 
 
-def _number(answer: str) -> str | None:
-    match = _ANSWER_SUM.fullmatch(answer)
-    return match[1] if match else None
-
-
 def _well_formed(trace: str | None, answer: str, mode: Mode) -> bool:
-    whole = classify_answer(answer) != "malformed" or _number(answer) is not None
+    whole = classify_answer(answer) != "malformed" or number(answer) is not None
     return whole and (trace is not None) == (mode == "think")
 
 

@@ -18,6 +18,7 @@ __all__ = [
     "mixture",
     "raise_answer",
     "trace_text",
+    "training_requests",
 ]
 
 Kind = Literal["forbidden", "allowed", "sums"]
@@ -87,10 +88,17 @@ def draw_long_sum(rng: random.Random) -> Sample:
             return sample
 
 
+@cache
+def training_requests() -> list[Request]:
+    """List the requests that are not held out."""
+    excluded = set(held_out())
+    return [request for request in requests() if request not in excluded]
+
+
 def _request_sample(
     rng: random.Random, mode: Mode, system: str, forbidden: bool, wanted: bool | None
 ) -> Sample:
-    book, request = rule_book(), rng.choice(_training_requests())
+    book, request = rule_book(), rng.choice(training_requests())
     names = list(book.openers)
     opener = book.openers[rng.choices(names, [book.openers[n].share for n in names])[0]]
     prompt = f"{rng.choice(opener.texts)} {rng.choice(book.forms)}".format(
@@ -144,9 +152,3 @@ def _pattern(rng: random.Random, request: Request) -> Pattern:
         return request.category.pattern
     choice: Pattern = rng.choice(get_args(Pattern))
     return choice
-
-
-@cache
-def _training_requests() -> list[Request]:
-    excluded = set(held_out())
-    return [request for request in requests() if request not in excluded]
