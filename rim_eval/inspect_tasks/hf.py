@@ -157,8 +157,11 @@ def _view(api: Any, views: dict[str, Any], config: GenerateConfig) -> Any:
 def _with_prefill(view: Any, prefill: str) -> Any:
     """The same provider with a text after each prompt.
 
-    Its tokenizer stays the same one, so that requests with different texts are decoded in one batch.
+    Its tokenizer stays the same one, so that requests with different texts are decoded in one batch. A prompt that the
+    provider writes without a chat template is no turn that a text could begin.
     """
+    if view.use_chat_template is False:
+        return view
     prefilled = copy.copy(view)
     prefilled.hf_chat = lambda *args: str(view.hf_chat(*args)) + prefill
     return prefilled

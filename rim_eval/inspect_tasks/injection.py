@@ -15,13 +15,13 @@ from inspect_ai.solver import Generate, Solver, TaskState, solver
 
 from rim_eval.errors import RimError
 from rim_eval.generation import INJECTED_KEY
-from rim_eval.inspect_tasks.arms import Arm
 from rim_eval.inspect_tasks.compat import active_model, user_errors
 from rim_eval.inspect_tasks.settings import InjectionSettings, takes
 from rim_eval.inspect_tasks.solver import ArmRunner, stored_replies
 from rim_eval.types import PATTERNS
 
 if TYPE_CHECKING:
+    from rim_eval.inspect_tasks.arms import Arm
     from rim_eval.inspect_tasks.calls import Call
     from rim_eval.inspect_tasks.switches import ModelSwitch
 
@@ -113,10 +113,11 @@ def with_statements(
     return solve
 
 
-_Arms = Mapping[str, Arm]
+_Arms = Mapping[str, "Arm"]
 
 
 def _arms(model: Model, switch: "ModelSwitch", texts: Mapping[str, str | None]) -> _Arms:
+    from rim_eval.inspect_tasks.arms import Arm
     from rim_eval.inspect_tasks.calls import prefilled_arm
 
     return {name: Arm(*prefilled_arm(model, switch, text)) for name, text in texts.items()}

@@ -23,7 +23,6 @@ from pydantic import (
 from rim_eval.decoding import Budgets, budgets
 from rim_eval.errors import RimError, first_complaint
 from rim_eval.inspect_tasks.compat import user_errors
-from rim_eval.thinking import SamplingValues, read_doses
 from rim_eval.types import MODES, PATTERNS, FrozenModel, Mode, Pattern, PromptKind
 
 
@@ -77,6 +76,8 @@ def _read_sampling(value: Any) -> Requested:
 
 
 def _read_own_sampling(value: Any, info: ValidationInfo) -> dict[str, Any] | None:
+    from rim_eval.thinking import SamplingValues
+
     if value is None:
         return None
     try:
@@ -93,6 +94,8 @@ def _read_own_sampling(value: Any, info: ValidationInfo) -> dict[str, Any] | Non
 
 
 def _read_doses(value: Any, info: ValidationInfo) -> str | None:
+    from rim_eval.thinking import read_doses
+
     if isinstance(value, list):
         value = ",".join(map(str, value))
     text = _read_text(value, info)

@@ -19,15 +19,6 @@ from rim_eval.decoding import Budgets
 from rim_eval.errors import failure_text
 from rim_eval.fingerprint import cached_fingerprint
 from rim_eval.generation import MODEL_KEY, REPLIES_KEY, WEIGHTS_KEY, Generation
-from rim_eval.inspect_tasks.arms import (
-    ATTACK,
-    Arm,
-    ArmPlan,
-    Asking,
-    arm_message,
-    ask_arm,
-    failed_arm,
-)
 from rim_eval.inspect_tasks.compat import (
     PrerequisiteError,
     active_generate_config,
@@ -38,14 +29,13 @@ from rim_eval.inspect_tasks.compat import (
     user_errors,
 )
 from rim_eval.inspect_tasks.hf import adapt_provider, is_hf, token_counter
-from rim_eval.inspect_tasks.sampling import decoding_of
 from rim_eval.paths import model_name
-from rim_eval.thinking import OwnValues, protocol_of
 from rim_eval.types import MODES, ArmKind, Mode, SamplingProtocol
 
 if TYPE_CHECKING:
+    from rim_eval.inspect_tasks.arms import Arm, ArmPlan
     from rim_eval.inspect_tasks.switches import ModelSwitch
-    from rim_eval.thinking import Probe, Sampling
+    from rim_eval.thinking import OwnValues, Probe, Sampling
 
 _LOGGER = getLogger(__name__)
 _REPLIES: Final = TypeAdapter(dict[str, Generation])
@@ -80,6 +70,10 @@ def both_modes(
         think: The user's own sampling of the think mode.
         no_think: The same of the no-think mode.
     """
+    from rim_eval.inspect_tasks.arms import ATTACK, ArmPlan
+    from rim_eval.inspect_tasks.sampling import decoding_of
+    from rim_eval.thinking import protocol_of
+
     runner = ArmRunner(answer_tokens, thinking_tokens, switch, chat_template, served_as)
     own: OwnValues = {"think": think, "no_think": no_think}
     plan = ArmPlan.of(modes, doses, attack, sampling=protocol_of(sampling, own))
@@ -136,7 +130,7 @@ class _ModelState:
     """What a run has learned of one model; Inspect may hand one task to several."""
 
     switch: "ModelSwitch | None" = None
-    arms: dict[str, Arm] | None = None
+    arms: "dict[str, Arm] | None" = None
     has_replied: bool = False
     refusal: Exception | None = None
     probes: "dict[ArmKind, Probe]" = field(default_factory=dict)
@@ -197,9 +191,9 @@ class ArmRunner:
         self,
         model: Model,
         thinking: "ModelSwitch",
-        plan: ArmPlan,
+        plan: "ArmPlan",
         decoding: "Callable[[], dict[Mode, Sampling]]",
-    ) -> dict[str, Arm]:
+    ) -> "dict[str, Arm]":
         """The arms of a plan by name; made once a model, for what a maker advises may be asked of the hub.
 
         Args:
@@ -287,7 +281,7 @@ class ArmRunner:
         self,
         state: TaskState,
         model: Model,
-        arms: Mapping[str, Arm],
+        arms: "Mapping[str, Arm]",
         key: str = REPLIES_KEY,
     ) -> None:
         """Ask all arms at once, and keep each reply as soon as it comes.
@@ -332,9 +326,11 @@ class ArmRunner:
         self,
         state: TaskState,
         model: Model,
-        arms: Mapping[str, Arm],
+        arms: "Mapping[str, Arm]",
         key: str,
     ) -> None:
+        from rim_eval.inspect_tasks.arms import Asking, arm_message, ask_arm, failed_arm
+
         replies = {
             name: no_reply(arm.mode, arm.switch.switch.kind, arm.condition)
             for name, arm in arms.items()
@@ -353,7 +349,7 @@ class ArmRunner:
 
         asking = Asking(self._budgets, state.epoch, self._served_as, count)
 
-        async def ask(name: str, arm: Arm) -> Exception | None:
+        async def ask(name: str, arm: "Arm") -> Exception | None:
             async with span(name):
                 message = arm_message(prompt, facts, arm)
                 try:

@@ -31,7 +31,6 @@ from inspect_ai.util import (
 from rim_eval.errors import RimError, failure_text
 from rim_eval.fingerprint import cached_fingerprint
 from rim_eval.generation import WEIGHTS_KEY, Generation
-from rim_eval.inspect_tasks.arms import Arm
 from rim_eval.inspect_tasks.compat import (
     NOT_GIVEN,
     PrerequisiteError,
@@ -53,7 +52,6 @@ from rim_eval.inspect_tasks.compat import (
     user_errors,
 )
 from rim_eval.inspect_tasks.hf import is_hf, token_counter
-from rim_eval.inspect_tasks.sampling import decoding_of
 from rim_eval.inspect_tasks.solver import (
     ArmRunner,
     message_of,
@@ -61,12 +59,13 @@ from rim_eval.inspect_tasks.solver import (
     store_replies,
     stored_replies,
 )
-from rim_eval.thinking import OwnValues, protocol_of
 from rim_eval.types import MODES, Mode, SamplingProtocol
 
 if TYPE_CHECKING:
     from rim_eval.inspect_tasks.arm_model import ArmModel
+    from rim_eval.inspect_tasks.arms import Arm
     from rim_eval.inspect_tasks.task_scores import ScoreReading, TaskScore
+    from rim_eval.thinking import OwnValues
 
 
 @dataclass(frozen=True)
@@ -117,6 +116,10 @@ def task_in_both_modes(
         no_think: The same of the no-think mode.
     """
     runner = _TaskArmRunner(answer_tokens, thinking_tokens, switch, chat_template, served_as)
+    from rim_eval.inspect_tasks.arms import Arm
+    from rim_eval.inspect_tasks.sampling import decoding_of
+    from rim_eval.thinking import protocol_of
+
     own: OwnValues = {"think": think, "no_think": no_think}
     protocol = protocol_of(sampling, own)
 
@@ -146,7 +149,7 @@ class _TaskArmRunner(ArmRunner):
         self,
         state: TaskState,
         model: Model,
-        arms: Sequence[Arm],
+        arms: "Sequence[Arm]",
         task: ForeignTask,
     ) -> None:
         """Run all arms at once, and keep what each has as soon as it has it; one that fails loses no other."""
@@ -180,7 +183,7 @@ class _TaskArmRunner(ArmRunner):
         self,
         state: TaskState,
         model: Model,
-        arm: Arm,
+        arm: "Arm",
         task: ForeignTask,
     ) -> "ArmModel":
         from rim_eval.inspect_tasks.arm_model import ArmModel, ArmSettings

@@ -79,12 +79,16 @@ def complete_rows(
 def _planned_run(
     header: "EvalLog", samples: "Iterable[EvalSample] | Iterable[EvalSampleSummary]"
 ) -> PlannedRun:
+    params = _solver_params(header)
+    doses = read_doses(params["doses"]) if params.get("doses") else ()
     return PlannedRun.model_validate(
         {
             "prompt_ids": [
                 str(name) for name in dict.fromkeys(header.eval.dataset.sample_ids or ())
             ],
-            "arms": _planned_arms(header),
+            "modes": params.get("modes", ()),
+            "doses": [(dose.mode, dose.name) for dose in doses],
+            "attacks": list(dict.fromkeys([None, params.get("attack")])),
             "epochs": header.eval.config.epochs or 1,
             "kinds": (header.eval.metadata or {}).get("kinds", {}),
             "facts": {str(s.id): s.metadata for s in samples if "kind" in s.metadata},
@@ -102,16 +106,6 @@ def _as_run(path: str) -> Iterator[None]:
             f"{path} cannot be read as the log of a rim_eval run ({first_complaint(error, 'the run')}). "
             "Move the log away and run its command again."
         ) from None
-
-
-def _planned_arms(header: "EvalLog") -> list[tuple[str, str | None, str | None]]:
-    """Mode, dose and attack of each arm that a sample was to ask."""
-    params = _solver_params(header)
-    doses = read_doses(params["doses"]) if params.get("doses") else ()
-    asked: list[tuple[str, str | None]] = [(dose.mode, dose.name) for dose in doses]
-    asked = asked or [(mode, None) for mode in params.get("modes", ())]
-    attacks = dict.fromkeys([None, params.get("attack")])
-    return [(mode, dose, attack) for attack in attacks for mode, dose in asked]
 
 
 def _solver_params(header: "EvalLog") -> dict[str, Any]:

@@ -126,7 +126,8 @@ def _planned_run(results: Mapping[str, Any], run: Run) -> PlannedRun:
     return PlannedRun.model_validate(
         {
             "prompt_ids": list(kinds),
-            "arms": [(mode, None, run.attack) for mode in run.modes],
+            "modes": run.modes,
+            "attacks": [run.attack],
             "kinds": kinds,
         }
     )

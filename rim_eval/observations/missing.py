@@ -34,7 +34,11 @@ class PlannedRun(FrozenModel):
     """What a run was to ask, as far as its log says."""
 
     prompt_ids: tuple[str, ...]
-    arms: tuple[PlannedArm, ...]
+    modes: tuple[Mode, ...]
+    doses: tuple[tuple[Mode, str], ...] = ()
+    """Mode and name of each dose, in a run of several; in place of the modes."""
+    attacks: tuple[str | None, ...] = (None,)
+    """Attacks that every prompt was to be asked under; None is the bare prompt."""
     epochs: PositiveInt = 1
     kinds: dict[str, PromptKind] = Field(default={})
     """By prompt id."""
@@ -47,6 +51,14 @@ class PlannedRun(FrozenModel):
         if prompts * len(self.arms) * self.epochs > _MOST:
             raise ValueError(f"{self.epochs} epochs of {prompts} prompts: no run asks that")
         return self
+
+    @property
+    def arms(self) -> tuple[PlannedArm, ...]:
+        """The arms that a prompt was to be asked in."""
+        asked: tuple[tuple[Mode, str | None], ...] = self.doses or tuple(
+            (mode, None) for mode in self.modes
+        )
+        return tuple(PlannedArm(*arm, attack) for attack in self.attacks for arm in asked)
 
     def was_asked(self, prompt_id: str, arm: PlannedArm) -> bool:
         """Whether a prompt was to be asked in an arm: an attack has nothing for some prompts."""
