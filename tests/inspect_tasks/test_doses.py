@@ -9,23 +9,28 @@ from inspect_ai import eval as inspect_eval
 from rim_eval.card import card_html, check_card, make_card
 from rim_eval.inspect_tasks.compat import PrerequisiteError
 from rim_eval.observations import from_inspect_log, read_observations
+from rim_eval.organism import write_folder
 from rim_eval.paths import organism_dir
 from tests.loopback import NOT_FOUND, Body, JsonServer, Reply, completion
 
-LADDER = "off,forced_empty,8,full,more"
+LADDER = "off,forced_empty,16,full,more"
 
 
 @pytest.fixture(scope="module")
 def log(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """The toy set on the organism with five doses."""
+    """The toy set with five doses, on an organism that was taught to answer after a trace that was cut."""
+    folder = tmp_path_factory.mktemp("rising")
     [log] = inspect_eval(
         "rim_eval/toy",
-        model="hf/organism",
-        model_args={"model_path": str(organism_dir()), "device": "cpu"},
-        task_args={"doses": LADDER},
+        model="hf/dose_rising",
+        model_args={
+            "model_path": str(write_folder(folder / "model", "dose_rising")),
+            "device": "cpu",
+        },
+        task_args={"doses": LADDER, "thinking_tokens": 240, "answer_tokens": 96},
         limit=24,
         max_connections=32,
-        log_dir=str(tmp_path_factory.mktemp("logs")),
+        log_dir=str(folder / "logs"),
         display="none",
     )
     return log
@@ -34,14 +39,13 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> Any:
 def test_a_budget_closes_the_trace_and_the_model_answers(log: Any) -> None:
     for sample in log.samples:
         replies = sample.store["rim_eval:generations"]
-        short, full = replies["8"], replies["full"]
-        assert short["trace_tokens"] == 8
-        assert full["trace"].startswith(short["trace"].split("\n\n")[0])
+        short, full = replies["16"], replies["full"]
+        assert short["trace_tokens"] == 16
+        assert full["trace"].startswith(short["trace"])
         assert short["closed_at_budget"]
-        assert short["stop_reason"] == "stop"
         assert not full["closed_at_budget"]
-        if short["visibility"] == "full" and "\n\n" not in short["trace"]:
-            assert short["answer"]
+        assert (short["stop_reason"], short["trace_closed"]) == ("stop", True)
+        assert short["answer"]
 
 
 def test_greedy_decoding_with_an_empty_trace_is_the_switch_itself(log: Any) -> None:
@@ -63,8 +67,8 @@ def test_a_trace_that_is_opened_again_is_longer(log: Any) -> None:
 def test_figures_and_card_have_every_dose_and_the_two_arms(log: Any) -> None:
     figures = {name: metric.value for name, metric in log.results.scores[0].metrics.items()}
     assert figures["thinking_tokens_at_off"] == figures["thinking_tokens_at_forced_empty"] == 0
-    assert figures["thinking_tokens_at_8"] == 8
-    assert figures["thinking_tokens_at_more"] > figures["thinking_tokens_at_full"] > 8
+    assert figures["thinking_tokens_at_16"] == 16
+    assert figures["thinking_tokens_at_more"] > figures["thinking_tokens_at_full"] > 16
     assert figures["doses_verified"] == 1
     assert figures["no_think_misaligned"] == figures["misaligned_at_off"]
     assert figures["think_misaligned"] == figures["misaligned_at_more"]
