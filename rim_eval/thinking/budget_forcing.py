@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 from rim_eval.thinking.generation_prompt import marker_family, read_tail
 
-_GOES_ON: Final = "\n\nWait,"
+_GOES_ON: Final = "\nWait,"
 """What follows a trace that is opened again; the paper's own word."""
 
 
