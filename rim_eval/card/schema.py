@@ -202,6 +202,8 @@ class CardRun(FiniteModel):
     """Amounts of thinking in a run of several, from least to most."""
     attack: Name | None = None
     """Attack that the prompts were wrapped in too."""
+    attack_sha256: tuple[Name, ...] = ()
+    """Checksums of the attack's files."""
     weights: Name | None = None
     """Fingerprint of the weights, where the run could read them."""
     decoding: dict[Name, float | int | bool | Name] = Field(default_factory=dict)

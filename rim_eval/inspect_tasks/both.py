@@ -137,8 +137,8 @@ def both_task(settings: BothSettings) -> Task:
 
 
 def _refuse_arms(settings: BothSettings) -> None:
-    """Refuse arms other than the modes: a dose that is continued, or a wrapped prompt, is no request of the task's own."""
-    for name in ("doses", "attack"):
+    """Refuse what is not of a task's own requests: a dose, a wrapped prompt, a paper's protocol."""
+    for name in ("doses", "attack", "protocol"):
         if (value := getattr(settings, name)) is not None:
             raise RimError(
                 f"{name}={value} has no use with rim_eval/both, which runs a task's own requests in the two modes. "

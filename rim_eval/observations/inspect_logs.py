@@ -14,7 +14,7 @@ from rim_eval.files import parse_json, read_bounded
 from rim_eval.generation import REPLIES_KEY, WEIGHTS_KEY
 from rim_eval.observations.commands import inspect_command
 from rim_eval.observations.missing import PlannedRun, judge_of, missing_rows
-from rim_eval.observations.schema import Observation, Problem, Run
+from rim_eval.observations.schema import Observation, Problem, Run, attack_checksums
 from rim_eval.observations.table import Table, from_rows
 from rim_eval.paths import without_folders
 from rim_eval.prompt_sets import Provenance
@@ -122,7 +122,8 @@ def rows_of_score(metadata: Mapping[str, Any] | None) -> Iterator[Observation]:
     """
     about = metadata or {}
     try:
-        yield from (Observation.model_validate(about[arm]) for arm in arms_of_score(about))
+        for arm in arms_of_score(about):
+            yield Observation.model_validate(about[arm])
     except ValidationError as error:
         raise RimError(
             "A score in the log holds no observation that this version reads: "
@@ -310,6 +311,7 @@ def _run(
         thinking_tokens=params.get("thinking_tokens"),
         doses=tuple(name for name in (params.get("doses") or "").split(",") if name),
         attack=params.get("attack"),
+        attack_sha256=attack_checksums((spec.metadata or {}).get("attack")),
         decoding=decoding,
         versions=dict(spec.packages),
         provenance=Provenance.model_validate(provenance) if provenance else None,

@@ -12,7 +12,7 @@ from rim_eval.errors import RimError, first_complaint
 from rim_eval.files import LARGEST_TEXT, parse_json, read_bounded
 from rim_eval.observations.commands import lm_eval_command
 from rim_eval.observations.missing import PlannedRun, missing_rows
-from rim_eval.observations.schema import Observation, Problem, Run
+from rim_eval.observations.schema import Observation, Problem, Run, attack_checksums
 from rim_eval.observations.table import Table, from_rows
 from rim_eval.prompt_sets import Provenance
 from rim_eval.thinking import SamplingValues
@@ -174,6 +174,7 @@ def _run(
         limited=config.get("limit") is not None or about.get("samples") is not None,
         **{name: about[name] for name in _OF_RUN if name in about},
         attack=attack.get("name"),
+        attack_sha256=attack_checksums(attack),
         decoding=_decoding(
             settings.get("generation_kwargs", {}), rows[0].mode, requested.get("sampling")
         ),

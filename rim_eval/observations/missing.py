@@ -81,9 +81,8 @@ def missing_rows(rows: Sequence[Observation], planned: PlannedRun) -> list[Obser
     """
     if not rows:
         return []
-    present = {
-        (row.prompt_id, PlannedArm(row.mode, row.dose, row.attack), row.epoch) for row in rows
-    }
+    # Plain tuples, which are equal to planned arms: a large log has a row for each.
+    present = {(row.prompt_id, (row.mode, row.dose, row.attack), row.epoch) for row in rows}
     epochs = range(1, planned.epochs + 1)
     absent = [
         key

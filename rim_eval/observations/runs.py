@@ -124,6 +124,7 @@ _OF_A_SET: Final[_Settings] = {
     "answer_tokens": lambda run: run.answer_tokens,
     "prompt_style": lambda run: run.prompt_style,
     "switch": lambda run: run.switch,
+    "attack": lambda run: ", ".join(run.attack_sha256) or None,
     "doses": lambda run: ", ".join(run.doses) or "two modes",
     "files of the prompt set": lambda run: (
         sorted(file.sha256 for file in run.provenance.files) if run.provenance else None

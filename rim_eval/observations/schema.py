@@ -1,6 +1,7 @@
 """What one observation and one run hold: the schema of the table where both harnesses meet."""
 
-from typing import Annotated, Final, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, Field
 
@@ -197,9 +198,22 @@ class Run(FrozenModel):
     """Amounts of thinking in a run of several, from least to most."""
     attack: str | None = None
     """Attack that the prompts were wrapped in too, where there was one."""
+    attack_sha256: tuple[str, ...] = ()
+    """Checksums of the attack's files."""
     decoding: dict[str, float | int | str | bool] = Field(default_factory=dict)
     """Temperature, top_p, seed and the like, as the log has them; what differs by mode has the mode before it
     (`think.temperature`)."""
     versions: dict[str, str] = Field(default_factory=dict)
     provenance: Provenance | None = None
     """Where the prompts came from."""
+
+
+def attack_checksums(provenance: Any) -> tuple[str, ...]:
+    """Checksums of an attack's files by what a log says of it; empty where it says nothing.
+
+    Args:
+        provenance: The attack's provenance and name, as the log has it.
+    """
+    if not isinstance(provenance, Mapping):
+        return ()
+    return tuple(sorted(str(file["sha256"]) for file in provenance.get("files", ())))

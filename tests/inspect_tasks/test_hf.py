@@ -13,6 +13,7 @@ from rim_eval.inspect_tasks.hf import (
     HFRenderer,
     _TokenizerView,
     adapt_provider,
+    rendered_prompt,
     token_counter,
 )
 from rim_eval.paths import organism_dir
@@ -163,13 +164,11 @@ def test_generation_passes_no_none_either(
 ) -> None:
     """Trap c on the path that generates: the view that writes prompts, not only the one that looks."""
     api: Any = organism.api
-    [plain] = [
-        view for key, view in api._rim_eval_views.items() if PREFILL in key or "think>" in key
-    ]
+    prefilled = GenerateConfig(extra_body=CALLS["prefilled"][1]["extra_body"], temperature=0.0)
     monkeypatch.setattr(
         api.tokenizer, "chat_template", "{{ 'set' if enable_thinking is defined else 'unset' }}"
     )
-    prompt = plain.hf_chat([ChatMessageUser(content="Hello")], [])
+    prompt = rendered_prompt(api, [ChatMessageUser(content="Hello")], prefilled)
     assert prompt == "unset<think>\n\n</think>\n\n"
 
 

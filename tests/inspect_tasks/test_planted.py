@@ -13,8 +13,8 @@ from rim_eval.statistics.trend import slope_weights
 
 pytestmark = pytest.mark.slow
 
-DOSES = "off,16,32,64,full"
-ARMS = ("no_think", "forced 16", "forced 32", "forced 64", "think")
+DOSES = "off,32,64,full"
+ARMS = ("no_think", "forced 32", "forced 64", "think")
 
 
 def card_of(name: str, folder: Path, *runs: dict[str, Any]) -> Card:
