@@ -18,7 +18,7 @@ from rim_eval.errors import RimError
 from rim_eval.judging import Validation
 from rim_eval.observations import Problem, Run, Table, check, condition_name
 from rim_eval.results.columns import columns_of_frame
-from rim_eval.results.conditions import ConditionGap, count_gaps, gap_of
+from rim_eval.results.conditions import Condition, ConditionGap, count_gaps, gap_of
 from rim_eval.results.counts import (
     Cell,
     PairCell,
@@ -28,7 +28,12 @@ from rim_eval.results.counts import (
     tally_of,
     verdict_row,
 )
-from rim_eval.results.doses import CurveCounts, count_doses, least_and_most
+from rim_eval.results.doses import (
+    CurveCounts,
+    count_doses,
+    least_and_most,
+    least_and_most_rows,
+)
 from rim_eval.results.figures import adjusted_p, derived, figures, flag_of, primary_set
 from rim_eval.types import KIND_NAMES, MODES, PROMPT_KINDS, Mode, PromptKind
 
@@ -132,7 +137,9 @@ def card_fields(
         RimError: A named set is not among them.
     """
     harmful = primary_set(sets, "harmful", primary)
-    reasoning = primary_set(sets, "reasoning", primary_reasoning)
+    sampling = next((s.sampling for s in sets if (s.dataset, s.kind) == (harmful, "harmful")), None)
+    alike = [each for each in sets if primary_reasoning or sampling in (None, each.sampling)]
+    reasoning = primary_set(alike, "reasoning", primary_reasoning)
     flag = flag_of(sets, harmful, reasoning, level)
     return {
         "created": max((run.created for run in runs if run.created), default=None),
@@ -331,8 +338,7 @@ def _sets(
                 schema.SetCard(
                     dataset=str(dataset),
                     kind=kind,
-                    attack=next(iter(columns.text["attack"].tally()), None),
-                    sampling=frame["sampling"].iloc[0],
+                    **_condition(frame)._asdict(),
                     counts=counts,
                     doses=doses,
                     switch=" / ".join(sorted(switches)) or None,
@@ -391,14 +397,22 @@ def _monitor_card(frame: "pd.DataFrame") -> schema.MonitorCard | None:
 
 
 def _discriminations(table: Table, level: float) -> Iterator[schema.DiscriminationCard]:
-    """One for each harmful set whose prompts have partners in a benign set that was run too."""
-    frame = table.frame
+    """One for each harmful set whose prompts have partners in a benign set that was run too, under one condition."""
+    frame = least_and_most_rows(table.frame)
     of_kind = {kind: frame[frame["kind"] == kind] for kind in ("harmful", "benign")}
     for harmful, harmful_rows in of_kind["harmful"].groupby("dataset", observed=True):
         for benign, benign_rows in of_kind["benign"].groupby("dataset", observed=True):
+            if _condition(harmful_rows) != _condition(benign_rows):
+                continue
             cells = count_pairs(columns_of_frame(harmful_rows), columns_of_frame(benign_rows))
             if card := discrimination_card(str(harmful), str(benign), cells, level):
                 yield card
+
+
+def _condition(rows: "pd.DataFrame") -> Condition:
+    """What all rows of one set were asked under."""
+    attack = next(iter(rows["attack"].dropna().unique()), None)
+    return Condition(attack and str(attack), rows["sampling"].iloc[0])
 
 
 def _gaps(table: Table, level: float) -> Iterator[ConditionGap]:

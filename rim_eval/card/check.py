@@ -400,7 +400,8 @@ _NOT_ASKED: Final = Outcome(0, 0, 0)
 
 def _gap_constraints(card: Card) -> _Constraints:
     """The prompts of a gap have outcomes that the two sets on the card have too."""
-    yield _distinct(each.names for each in card.gaps), "a gap is on the card twice"
+    names = _distinct((each.names, each.counts.kind) for each in card.gaps)
+    yield names, "a gap is on the card twice"
     for each in card.gaps:
         for number, name in enumerate(each.names):
             of_condition = card.find(name, each.counts.kind)

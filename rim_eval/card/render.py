@@ -22,6 +22,7 @@ from rim_eval.formatting import (
     points,
 )
 from rim_eval.results.figures import Figures
+from rim_eval.thinking import MODE_DOSES
 from rim_eval.types import PROMPT_KINDS, Mode, PromptKind
 
 _TEMPLATES: Final = Path(__file__).parent
@@ -139,7 +140,7 @@ def _card_values(card: Card) -> dict[str, Any]:
         "title": card.model,
         "flag": card.flag.sentence if card.flag else "There is no RIM score on this card.",
         "flag_state": _FLAGS[card.flag.flag if card.flag else "cannot_tell"],
-        "gap_sentences": tuple(gap.sentence for gap in card.gaps),
+        "gap_sentences": (*_dose_sentences(card), *(gap.sentence for gap in card.gaps)),
         "headlines": tuple(_headlines(card)),
         "grids": (*tables.figure_grids(card), *([tables.gaps_grid(card)] if card.gaps else [])),
         "details": tuple(tables.detail_grids(card)),
@@ -150,6 +151,16 @@ def _card_values(card: Card) -> dict[str, Any]:
         "problems": tuple(f"{problem.says} (n = {problem.n})" for problem in card.problems),
         **_inside_values(card.mechanisms),
     }
+
+
+def _dose_sentences(card: Card) -> Iterator[str]:
+    """What `with thinking` and `without` mean on each set whose doses are not those of the two modes."""
+    for each in card.sets:
+        names = [dose.name for dose in each.doses.doses] if each.doses else []
+        if names and (names[0], names[-1]) != MODE_DOSES:
+            yield (
+                f"On {each.dataset} `with thinking` is the dose {names[-1]}, and `without thinking` the dose {names[0]}."
+            )
 
 
 def _inside_values(section: MechanismsCard | None) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from rim_eval.comparison import schema
 from rim_eval.errors import RimError
 from rim_eval.formatting import MODE_WORDS, only_mode_sentence
 from rim_eval.observations import Table
+from rim_eval.results.doses import least_and_most_rows
 from rim_eval.statistics import Verdicts
 from rim_eval.statistics.verdicts import prompt_means
 from rim_eval.types import PROMPT_KINDS, Mode, PromptKind
@@ -164,12 +165,14 @@ def _check_cards(cards: Mapping[str, Card], families: Mapping[str, Sequence[str]
 def verdicts_by_set(frame: "pd.DataFrame") -> Mapping[tuple[str, PromptKind], SetVerdicts]:
     """Sort the verdicts of observations by set, then by model, mode and prompt, in epoch order.
 
+    Of several doses the least and the most count, as on a card.
+
     Args:
         frame: Observations of one judge.
     """
     sets: Any = defaultdict(lambda: defaultdict(lambda: defaultdict(lambda: defaultdict(list))))
     columns = ["dataset", "kind", "model", "mode", "prompt_id", "verdict"]
-    ordered = frame.sort_values("epoch")[columns].astype("object")
+    ordered = least_and_most_rows(frame).sort_values("epoch")[columns].astype("object")
     for dataset, kind, model, mode, prompt, verdict in ordered.itertuples(index=False):
         scored = float(verdict) if verdict is True or verdict is False else None
         sets[dataset, kind][model][mode][str(prompt)].append(scored)
@@ -382,12 +385,22 @@ def _remarks(
         sources = [run.provenance.files for run in runs if run.provenance]
         if not paired and len({frozenset(f.sha256 for f in files) for files in sources}) > 1:
             yield f"{dataset}: the prompts come from different files"
-        for name in ("answer_tokens", "thinking_tokens", "epochs"):
-            values = {str(getattr(run, name)) for run in runs}
+        for name in ("answer_tokens", "thinking_tokens", "epochs", "doses"):
+            values = {_setting(card, dataset, name) for card in cards.values()} - {""}
             if len(values) > 1:
-                yield f"{dataset}: {name} differ between models ({', '.join(sorted(values))})"
+                yield f"{dataset}: {name} differ between models ({'; '.join(sorted(values))})"
         if len({_decoding(card, dataset) for card in cards.values()} - {""}) > 1:
             yield f"{dataset}: decoding differs between models"
+
+
+def _setting(card: Card, dataset: str, name: str) -> str:
+    """A setting of all of a card's runs of a set; empty without runs."""
+    values = {getattr(run, name) for run in card.runs if run.dataset == dataset}
+    texts = (
+        ", ".join(value) or "two modes" if isinstance(value, tuple) else str(value)
+        for value in values
+    )
+    return " and ".join(sorted(texts))
 
 
 def _decoding(card: Card, dataset: str) -> str:

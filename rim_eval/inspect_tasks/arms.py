@@ -207,6 +207,31 @@ def _cannot_write(model: Model, dose: Dose) -> RimError:
     )
 
 
+def is_written_for(model: Model, arm: Arm) -> bool:
+    """Whether a text is written after what the model wrote, or in its place.
+
+    Args:
+        model: The evaluated model.
+        arm: The arm.
+    """
+    dose = arm.dose
+    if dose is None or str(model).partition("/")[0] in _BUDGET_PROVIDERS:
+        return False
+    return dose.budget is not None or dose.is_continued or dose.is_forced_empty
+
+
+def begun_arm(model: Model, arm: Arm) -> Arm:
+    """An arm that a text is written for, begun with a short trace that is closed.
+
+    Args:
+        model: The evaluated model.
+        arm: The arm.
+    """
+    marks = _known_marks(model, arm.switch)
+    assert marks is not None  # the dose was refused otherwise
+    return _prefilled(arm, marks.opening + "Hm." + marks.closing)
+
+
 class Asking(NamedTuple):
     """How every arm of one sample is asked."""
 
@@ -271,7 +296,9 @@ async def ask_arm(model: Model, arm: Arm, message: str, asking: Asking) -> Gener
 
 
 def _is_cut(reply: Generation, limit: int) -> bool:
-    return reply.stop_reason == "max_tokens" or (reply.output_tokens or 0) >= limit
+    if reply.stop_reason == "unknown":
+        return (reply.output_tokens or 0) >= limit
+    return reply.stop_reason == "max_tokens"
 
 
 async def _answer_now(

@@ -78,11 +78,15 @@ def both_task(settings: BothSettings) -> Task:
     Raises:
         RimError: Something that the user gave is wrong or missing, or the task is one that cannot be run so.
     """
-    from rim_eval.inspect_tasks.options import PairedTask
+    from rim_eval.inspect_tasks.options import PairedTask, refuse_unused
     from rim_eval.inspect_tasks.task_arms import ForeignTask, task_in_both_modes
     from rim_eval.inspect_tasks.task_scorer import task_score
 
-    _refuse_arms(settings)
+    refuse_unused(
+        settings,
+        ("doses", "attack", "protocol"),
+        "rim_eval/both, which runs a task's own requests in the two modes",
+    )
     arguments = settings.args or {}
     own = load_foreign_task(settings.task, arguments)
     name, reading = set_name(own, settings.task or ""), _reading(own, settings)
@@ -134,16 +138,6 @@ def both_task(settings: BothSettings) -> Task:
         metadata=(own.metadata or {}) | {"foreign_task": name, "score": str(reading)},
         viewer=ViewerConfig(trust_content=False),
     )
-
-
-def _refuse_arms(settings: BothSettings) -> None:
-    """Refuse what is not of a task's own requests: a dose, a wrapped prompt, a paper's protocol."""
-    for name in ("doses", "attack", "protocol"):
-        if (value := getattr(settings, name)) is not None:
-            raise RimError(
-                f"{name}={value} has no use with rim_eval/both, which runs a task's own requests in the two modes. "
-                "Leave it out."
-            )
 
 
 def load_foreign_task(spec: str | None, arguments: Mapping[str, Any]) -> Task:

@@ -16,7 +16,7 @@ from inspect_ai.viewer import ViewerConfig
 from rim_eval.decoding import SAMPLED_EPOCHS, SEED, TEMPERATURE, TOP_P, Budgets
 from rim_eval.errors import RimError, SettingError
 from rim_eval.formatting import only_mode_sentence
-from rim_eval.inspect_tasks.arms import ATTACK, ATTACK_TEXT, ArmPlan
+from rim_eval.inspect_tasks.arms import ATTACK, ATTACK_TEXT, ArmPlan, is_written_for
 from rim_eval.inspect_tasks.calls import arm_call
 from rim_eval.inspect_tasks.compat import active_generate_config, active_model
 from rim_eval.inspect_tasks.options import PairedTask
@@ -26,6 +26,7 @@ from rim_eval.inspect_tasks.protocols import (
     follow_protocol,
     stated_settings,
 )
+from rim_eval.inspect_tasks.rendering import refuse_lost_writing
 from rim_eval.inspect_tasks.sampling import decoding_of, warn_of_greedy
 from rim_eval.inspect_tasks.scorers import rim, solved
 from rim_eval.inspect_tasks.scoring import grader_for
@@ -56,7 +57,7 @@ from rim_eval.thinking import (
     read_doses,
     require_difference,
 )
-from rim_eval.types import MODES, PromptKind, SamplingProtocol
+from rim_eval.types import MODES, PromptKind
 
 AnyRunSettings = TypeVar("AnyRunSettings", bound=RunSettings)
 
@@ -180,7 +181,7 @@ def task_over(
     )
     return PairedTask(
         several_arms=solver_of is not None or len(settings.modes) > 1 or bool(wrapped),
-        epochs=stated.epochs or _default_epochs(protocol),
+        epochs=stated.epochs or _default_epochs(settings),
         stated_epochs=stated.epochs,
         dataset=MemoryDataset(samples, name=loaded.entry.name, location=loaded.provenance.location),
         solver=solver,
@@ -237,16 +238,25 @@ def _wrapped_messages(
     return wrapped, {"attack": attack.provenance.model_dump(mode="json") | {"name": attack.name}}
 
 
+def _temperatures(settings: RunSettings) -> list[float | None]:
+    """Temperatures of the run: of both modes, or of each; 1 where a maker's advice is not known yet."""
+    if protocol_of(settings.sampling, settings.own_sampling) == "equal":
+        return [active_generate_config().temperature]
+    if (model := active_model()) is not None:
+        decoding = decoding_of(model, settings.sampling, settings.own_sampling)
+        return [sampling.temperature for sampling in decoding.values()]
+    return [(values or {}).get("temperature", 1.0) for values in settings.own_sampling.values()]
+
+
 def _batch_invariance() -> dict[str, str]:
     """What this process says of vLLM's switch; a server that Inspect starts inherits it (docs/sampling.md)."""
     value = os.environ.get(BATCH_INVARIANCE.upper())
     return {} if value is None else {BATCH_INVARIANCE: value}
 
 
-def _default_epochs(protocol: SamplingProtocol) -> int | None:
+def _default_epochs(settings: RunSettings) -> int | None:
     """Several epochs where replies are drawn; the user's `--epochs` comes before it."""
-    temperature = active_generate_config().temperature
-    if protocol == "equal" and not temperature:
+    if not any(_temperatures(settings)):
         return None
     _LOGGER.warning(
         f"Replies are sampled, so each prompt is asked {SAMPLED_EPOCHS} times in each mode unless --epochs says "
@@ -277,7 +287,10 @@ def _refuse_toy_set(loaded: LoadedSet) -> None:
 def _check_arms(model: Model, thinking: ModelSwitch, settings: RunSettings) -> None:
     """Refuse doses and samplings that this model cannot be given, and warn of greedy decoding."""
     decoding = decoding_of(model, settings.sampling, settings.own_sampling)
-    ArmPlan.of(settings.modes, settings.doses).arms(model, thinking)
+    arms = ArmPlan.of(settings.modes, settings.doses).arms(model, thinking)
+    written = [arm for arm in arms.values() if is_written_for(model, arm)]
+    if written:
+        refuse_lost_writing(model, written[0])
     if not decoding and not active_generate_config().temperature:
         warn_of_greedy(model)
     for mode, sampling in decoding.items():

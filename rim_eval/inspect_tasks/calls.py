@@ -107,24 +107,46 @@ def arm_call(
         ),
         cache=cache,
         request=_request(
-            ArmRequest.of(switch, mode, budgets, _names(model), served_as), sampling, condition
+            ArmRequest.of(switch, mode, budgets, _names(model), served_as),
+            sent_settings(model, sampling) if sampling else None,
+            condition,
         ),
     )
 
 
 def _request(
-    request: ArmRequest, sampling: Sampling | None, condition: Mapping[str, Any]
+    request: ArmRequest, settings: Mapping[str, Any] | None, condition: Mapping[str, Any]
 ) -> ArmRequest:
-    values = {} if sampling is None else {"sampling": sampling.values}
+    values = {} if settings is None else {"sampling": dict(settings)}
     return request._replace(requested={**request.requested, **values}, condition=condition)
 
 
-_OF_BODY: Final = ("top_k", "min_p", "repetition_penalty")
-"""Sampling settings that Inspect does not send to OpenAI-compatible servers (0.3.285); engines of one's own take them
-as fields of the request. `top_k` stays a setting too, for providers that send it."""
+_OPEN_SERVERS: Final = ("vllm", "vllm-lens", "sglang", "openai-api")
+"""Providers of engines of one's own, which take any sampling setting as a field of the request."""
 
-_NEUTRAL: Final = {"min_p": 0, "repetition_penalty": 1, "presence_penalty": 0}
-"""Values that change nothing."""
+_OF_BODY: Final = ("top_k", "min_p", "repetition_penalty")
+"""Settings that Inspect does not send to them itself (0.3.285)."""
+
+_WITH_TOP_K: Final = ("anthropic", "bedrock", "google", "hf", "nnterp", "sagemaker", "together")
+_WITHOUT_PENALTY: Final = ("anthropic", "hf", "nnterp")
+"""Other providers that send `top_k`, and that send no presence penalty, by their code."""
+
+
+def sent_settings(model: Model, sampling: Sampling) -> dict[str, Any]:
+    """The settings of a sampling that reach a model through its provider; warns of those that do not.
+
+    Args:
+        model: The evaluated model.
+        sampling: The sampling.
+    """
+    provider = str(model).partition("/")[0]
+    lost = set[str]()
+    if provider not in _OPEN_SERVERS:
+        lost = {*_OF_BODY} - ({"top_k"} if provider in _WITH_TOP_K else set())
+        lost |= {"presence_penalty"} if provider in _WITHOUT_PENALTY else set()
+    if names := [name for name in sampling.effective if name in lost]:
+        _warn_of_lost(str(model), ", ".join(names))
+    return {name: value for name, value in sampling.effective.items() if name not in lost}
 
 
 def sampling_config(model: Model, sampling: Sampling | None) -> GenerateConfig:
@@ -136,23 +158,13 @@ def sampling_config(model: Model, sampling: Sampling | None) -> GenerateConfig:
     """
     if sampling is None:
         return GenerateConfig()
-    settings: dict[str, Any] = {
-        name: value for name, value in sampling.values.items() if value != _NEUTRAL.get(name)
+    settings, known = sent_settings(model, sampling), GenerateConfig.model_fields
+    is_open = str(model).partition("/")[0] in _OPEN_SERVERS
+    body: dict[str, Any] = {
+        name: settings[name] for name in _OF_BODY if is_open and name in settings
     }
-    provider, config = str(model).partition("/")[0], GenerateConfig.model_fields
-    body: dict[str, Any] = {name: settings[name] for name in _OF_BODY if name in settings}
-    lost = [name for name in settings if is_hf(model.api) and name not in _OF_HF]
-    if lost:
-        _warn_of_lost(str(model), ", ".join(lost))
-    return GenerateConfig(
-        **{name: value for name, value in settings.items() if name in config},
-        extra_body=body if body and provider in _OPEN_SERVERS else None,
-    )
-
-
-_OPEN_SERVERS: Final = ("vllm", "vllm-lens", "sglang", "openai-api")
-_OF_HF: Final = ("temperature", "top_p", "top_k")
-"""Sampling settings that Inspect's transformers provider passes on."""
+    named = {name: value for name, value in settings.items() if name in known}
+    return GenerateConfig(**named, extra_body=body or None)
 
 
 @cache

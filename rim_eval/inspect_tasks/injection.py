@@ -22,7 +22,6 @@ from rim_eval.types import PATTERNS
 
 if TYPE_CHECKING:
     from rim_eval.inspect_tasks.arms import Arm
-    from rim_eval.inspect_tasks.calls import Call
     from rim_eval.inspect_tasks.switches import ModelSwitch
 
 
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
 def injection(settings: InjectionSettings) -> Task:
     """Misalignment with statements for and against each reasoning pattern at the start, and without."""
     from rim_eval.inspect_tasks.build import task_over
+    from rim_eval.inspect_tasks.options import refuse_unused
     from rim_eval.inspect_tasks.protocols import follow_protocol
     from rim_eval.inspect_tasks.scoring import grader_for
     from rim_eval.inspect_tasks.switches import switch_for
@@ -39,6 +39,8 @@ def injection(settings: InjectionSettings) -> Task:
     from rim_eval.prompt_sets import entry as find_entry
     from rim_eval.prompt_sets import load_prompts
 
+    own = ("sampling", "think", "no_think", "doses", "attack")
+    refuse_unused(settings, own, "an injection run, whose arms are the statements in one mode")
     name = settings.set or "hexphi"
     settings = follow_protocol(settings, find_entry(name).kind)
     loaded = load_prompts(name, data=settings.data, subset=settings.subset)
@@ -138,48 +140,23 @@ def statements_arrive(model: Model, arms: _Arms) -> bool:
     """
     from rim_eval.decoding import Budgets
     from rim_eval.inspect_tasks.calls import arm_call
+    from rim_eval.inspect_tasks.rendering import PLAIN, ends_with, rendered_call
 
     budgets = Budgets(answer_tokens=1, thinking_tokens=1)
     for name, arm in arms.items():
         prefill = arm.switch.switch.recipe(arm.mode).prefill
         if not prefill:
             continue
-        prompt = _rendered(model, arm_call(model, arm.switch, arm.mode, _PLAIN, budgets))
+        prompt = rendered_call(model, arm_call(model, arm.switch, arm.mode, PLAIN, budgets))
         if prompt is None:
             return False
-        # A server's text went through its tokenizer, which may write white space otherwise.
-        if not " ".join(prompt.split()).endswith(" ".join(prefill.split())):
+        if not ends_with(prompt, prefill):
             raise RimError(
                 f"The statement of the arm {name} does not reach {model}: the rendered prompt ends with "
                 f"{prompt[-80:]!r}. Nothing can be injected so: use the model's own chat template (no "
                 "use_chat_template=false), or a vLLM server started with --trust-request-chat-template."
             )
     return True
-
-
-_PLAIN: Final = "Say hello."
-
-
-def _rendered(model: Model, call: "Call") -> str | None:
-    """The prompt as the engine renders it for a call; None before a server that Inspect starts is there."""
-    from rim_eval.inspect_tasks.hf import adapt_provider, is_hf, rendered_prompt
-    from rim_eval.inspect_tasks.switches import server_address, server_renderer
-
-    if is_hf(model.api):
-        adapt_provider(model.api)
-        return rendered_prompt(model.api, call.messages, call.config)
-    if not server_address(model):
-        return None
-    render = server_renderer(model)
-    if render is None:
-        raise RimError(
-            f"The server of {model} does not show its prompts (vLLM's /tokenize and /detokenize), so that nobody "
-            "can see whether a statement reaches the model. Use a vLLM server, or the `hf/` provider."
-        )
-    return render.prompt(
-        [{"role": one.role, "content": one.text} for one in call.messages],
-        call.config.extra_body or {},
-    )
 
 
 @metric(scores="unreduced")

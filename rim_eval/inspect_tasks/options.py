@@ -1,12 +1,16 @@
 """Options of Inspect that a paired run refuses, because they would mean something else to its arms."""
 
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final
 
 from inspect_ai import Task
 from inspect_ai.model import GenerateConfig
 
 from rim_eval.errors import RimError
 from rim_eval.inspect_tasks.compat import PrerequisiteError, reducer_log_names
+
+if TYPE_CHECKING:
+    from rim_eval.inspect_tasks.settings import RunSettings
 
 
 def refuse_cuts(config: GenerateConfig) -> None:
@@ -61,6 +65,22 @@ def refuse_effort(config: GenerateConfig, switch: str) -> None:
                 f"{flag} {value} would set both modes alike: here the switch {switch!r} sets how much the model "
                 f"thinks. Leave {flag} out, or give both modes yourself, such as `-T switch=effort:low,high`."
             )
+
+
+def refuse_unused(settings: "RunSettings", names: Sequence[str], why: str) -> None:
+    """Refuse arguments that a task has from all tasks and does nothing with.
+
+    Args:
+        settings: The task's arguments.
+        names: Names of what it does not do.
+        why: What the task does instead, after "with".
+
+    Raises:
+        RimError: The user gave one of them.
+    """
+    for name in names:
+        if (value := getattr(settings, name)) not in (None, "equal"):
+            raise RimError(f"{name}={value} has no use with {why}. Leave it out.")
 
 
 SHARED_LIMITS: Final = ("token_limit", "cost_limit", "turn_limit", "message_limit")

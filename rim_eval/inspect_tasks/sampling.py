@@ -15,6 +15,7 @@ from rim_eval.thinking import (
     Sampling,
     generation_config_of,
     greedy_warning,
+    has_advice,
     protocol_of,
     sampling_of_mode,
 )
@@ -42,7 +43,7 @@ def decoding_of(model: Model, requested: SamplingProtocol, own: OwnValues) -> di
         return {}
     _refuse_shared()
     name, config = weights_name(model), None
-    if requested == "recommended":
+    if requested == "recommended" and not all(has_advice(name, mode) for mode in MODES):
         config = _generation_config(model)
     return {mode: sampling_of_mode(name, mode, requested, own, config) for mode in MODES}
 

@@ -116,27 +116,23 @@ def task_in_both_modes(
         no_think: The same of the no-think mode.
     """
     runner = _TaskArmRunner(answer_tokens, thinking_tokens, switch, chat_template, served_as)
-    from rim_eval.inspect_tasks.arms import Arm
+    from rim_eval.inspect_tasks.arms import ArmPlan
     from rim_eval.inspect_tasks.sampling import decoding_of
     from rim_eval.thinking import protocol_of
 
     own: OwnValues = {"think": think, "no_think": no_think}
-    protocol = protocol_of(sampling, own)
+    plan = ArmPlan.of(modes, sampling=protocol_of(sampling, own))
 
     async def solve(state: TaskState, generate: Generate) -> TaskState:
         model = get_model()
         store_replies(
-            state, {mode: no_reply(mode, "switch", {"sampling": protocol}) for mode in modes}
+            state, {mode: no_reply(mode, "switch", {"sampling": plan.sampling}) for mode in modes}
         )
         thinking = await runner.switch(model)
         if "think" in modes:
             await runner.require_adoption(model, thinking)
-        with runner.ending_the_run(model), user_errors():
-            decoding = decoding_of(model, sampling, own)
-        arms = [
-            Arm(thinking, mode, sampling=decoding.get(mode), protocol=protocol) for mode in modes
-        ]
-        await runner.run_task(state, model, arms, task)
+        arms = runner.arms(model, thinking, plan, lambda: decoding_of(model, sampling, own))
+        await runner.run_task(state, model, list(arms.values()), task)
         return state
 
     return solve

@@ -26,6 +26,7 @@ from rim_eval.leaderboard.schema import (
 )
 from rim_eval.prompt_sets import LoadedSet, PromptSet, entries, load_prompts
 from rim_eval.results.figures import primary_set
+from rim_eval.thinking import MODE_DOSES
 from rim_eval.types import MODES, PATTERNS, PromptKind
 
 _MAX_FILES: Final = 200
@@ -106,6 +107,9 @@ def _set_problems(card: Card, each: SetCard) -> Iterator[str]:
     yield from _arms(each)
     if not each.mode_check.verified:
         yield f"mode not verified (reasons on the card: {len(each.mode_check.reasons)})"
+    doses = [dose.name for dose in each.doses.doses] if each.doses else list(MODE_DOSES)
+    if (doses[0], doses[-1]) != MODE_DOSES:
+        yield f"its modes are the doses {doses[0]} and {doses[-1]}; results are of {' and '.join(MODE_DOSES)}"
     yield from _judge(each)
     yield from _categories(each, prompt_set, runs)
     if not each.runs or len(runs) < len(each.runs):

@@ -25,9 +25,6 @@ from rim_eval.types import Mode
 
 _LOGGER: Final = logging.getLogger(__name__)
 
-_NEUTRAL: Final = {"min_p": 0, "repetition_penalty": 1, "presence_penalty": 0}
-"""Values that change nothing."""
-
 _ALL: Final = frozenset(SamplingValues.model_fields)
 _HOSTED: Final = frozenset({"temperature", "top_p", "presence_penalty"})
 _TAKEN: Final[dict[str, frozenset[str]]] = {
@@ -119,9 +116,7 @@ def generation_kwargs_of(engine: Engine, sampling: Sampling) -> dict[str, Any]:
         engine: The model.
         sampling: The sampling, with a temperature.
     """
-    values: dict[str, Any] = {
-        name: value for name, value in sampling.values.items() if value != _NEUTRAL.get(name)
-    }
+    values: dict[str, Any] = dict(sampling.effective)
     classes = [each.__name__ for each in type(engine.lm).__mro__]
     taken = next((_TAKEN[name] for name in classes if name in _TAKEN), _ALL)
     lost = [name for name in values if name not in taken]

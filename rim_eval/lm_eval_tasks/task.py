@@ -35,6 +35,7 @@ from rim_eval.thinking import (
     PROBE_QUESTIONS,
     Probe,
     Sampling,
+    SamplingValues,
     Switch,
     longest_recipe,
     needs_probe,
@@ -95,6 +96,8 @@ class ModeTask(ConfigurableTask):  # type: ignore[misc]
         self.engine: Engine
         self.switch: Switch
         self.sampling: Sampling | None = None
+        self.sent: dict[str, Any] = {}
+        """Of the sampling, what the engine is given."""
 
     @plain_errors()
     def build_all_requests(self, **options: Any) -> None:
@@ -148,7 +151,11 @@ class ModeTask(ConfigurableTask):  # type: ignore[misc]
             refuse_shared(generation_kwargs, mode)
         self.sampling = sampling_for(engine, self.settings, mode)
         if self.sampling is not None:
-            generation_kwargs |= generation_kwargs_of(engine, self.sampling)
+            decoding = generation_kwargs_of(engine, self.sampling)
+            self.sent = {
+                name: v for name, v in decoding.items() if name in SamplingValues.model_fields
+            }
+            generation_kwargs |= decoding
         temperature = float(generation_kwargs.get("temperature") or 0)
         if temperature:  # hf would decode greedily beside the task file's own `do_sample: false`
             generation_kwargs["do_sample"] = True
@@ -159,7 +166,7 @@ class ModeTask(ConfigurableTask):  # type: ignore[misc]
         request = ArmRequest.of(
             self.switch, self.file.mode, self.budgets, names, self.settings.served_as
         )
-        values = {} if self.sampling is None else {"sampling": self.sampling.values}
+        values = {} if self.sampling is None else {"sampling": self.sent}
         return request._replace(
             requested={**request.requested, **values},
             condition={"attack": self.attack, "sampling": self.protocol},

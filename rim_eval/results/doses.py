@@ -6,6 +6,7 @@ think; the rates, the check of each dose and the paired trend follow from them.
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 from pydantic import Field, NonNegativeInt
@@ -30,6 +31,9 @@ from rim_eval.thinking import (
     read_doses,
 )
 from rim_eval.types import FiniteModel, FrozenModel, Name
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class DoseCounts(FrozenModel):
@@ -115,6 +119,21 @@ def least_and_most(rows: Columns) -> Columns:
         return rows
     dose = rows.text["dose"]
     return rows.where((dose.codes < 0) | dose.equals(names[0]) | dose.equals(names[-1]))
+
+
+def least_and_most_rows(frame: "pd.DataFrame") -> "pd.DataFrame":
+    """The same of a table in pandas, for each model and set by itself.
+
+    Args:
+        frame: Observations of any models and sets.
+    """
+    ranked = sorted(frame["dose"].dropna().unique(), key=lambda name: dose_rank(name) or (-1, 0))
+    if not ranked:
+        return frame
+    rank = frame["dose"].astype("object").map({name: place for place, name in enumerate(ranked)})
+    of_set = rank.groupby([frame[name] for name in ("model", "dataset", "kind")], observed=True)
+    ends = (rank == of_set.transform("min")) | (rank == of_set.transform("max"))
+    return frame[rank.isna() | ends]
 
 
 def count_doses(rows: Columns) -> CurveCounts | None:

@@ -8,7 +8,7 @@ from rim_eval.thinking.adoption_probe import (
     probe_budgets,
 )
 from rim_eval.thinking.chain_of_thought import longest_recipe, split_at_mark
-from rim_eval.thinking.doses import Dose, dose_rank, read_doses
+from rim_eval.thinking.doses import MODE_DOSES, Dose, dose_rank, read_doses
 from rim_eval.thinking.manipulation_check import (
     ArmAdoption,
     ManipulationCheck,
@@ -29,6 +29,7 @@ from rim_eval.thinking.sampling import (
     SamplingValues,
     generation_config_of,
     greedy_warning,
+    has_advice,
     protocol_of,
     recommended_sampling,
     sampling_family,
@@ -53,6 +54,7 @@ from rim_eval.thinking.template import (
 from rim_eval.thinking.trace import Split, split_trace
 
 __all__ = [
+    "MODE_DOSES",
     "PROBE_QUESTIONS",
     "ArmAdoption",
     "Dose",
@@ -79,6 +81,7 @@ __all__ = [
     "forced_empty_recipe",
     "generation_config_of",
     "greedy_warning",
+    "has_advice",
     "has_inline_switch",
     "hosted_switch",
     "longest_recipe",

@@ -21,7 +21,6 @@ class TraceMarks(NamedTuple):
     """"" where the prompt itself ends inside a trace."""
     closing: str
     """"" where the prompt opens a trace whose family is not known: it cannot be closed."""
-    """"" where the prompt opens a trace whose family is not known: it cannot be closed."""
 
 
 def trace_marks(prompt: str, template: str) -> TraceMarks | None:

@@ -21,6 +21,9 @@ from rim_eval.types import FrozenModel, Mode
 _WORDS: Final = ("off", "forced_empty", "full", "more")
 _EFFORT: Final = "effort:"
 _LARGEST: Final = 10_000_000
+MODE_DOSES: Final = ("off", "full")
+"""The doses of the two modes."""
+
 EXAMPLE: Final = "off,512,2048,full"
 
 

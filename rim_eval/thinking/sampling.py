@@ -46,10 +46,18 @@ class SamplingValues(FiniteModel):
         return {name: value for name in _FIELDS if (value := getattr(self, name)) is not None}
 
     @property
+    def effective(self) -> dict[str, float]:
+        """The given settings that change something."""
+        return {name: v for name, v in self.values.items() if v != _NEUTRAL.get(name)}
+
+    @property
     def greedy(self) -> bool:
         """Whether nothing is drawn: the likeliest token is always taken."""
         return self.temperature == 0
 
+
+_NEUTRAL: Final[dict[str, float]] = {"min_p": 0, "repetition_penalty": 1, "presence_penalty": 0}
+"""Values that change nothing."""
 
 _FIELDS: Final = tuple(SamplingValues.model_fields)
 
@@ -213,6 +221,17 @@ def sampling_of_mode(
             **{f"{mode}.temperature": 0.6},
         )
     return users
+
+
+def has_advice(model: str, mode: Mode) -> bool:
+    """Return whether the table holds what a model's maker advises for a mode.
+
+    Args:
+        model: The model's name, or the path of its folder.
+        mode: The mode.
+    """
+    row = sampling_family(model)
+    return bool(row and row.settings(mode))
 
 
 def greedy_warning(model: str, mode: Mode) -> str | None:

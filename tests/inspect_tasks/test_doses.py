@@ -1,5 +1,6 @@
 """Doses of thinking, end to end: budgets are forced, traces opened again, and every dose is checked."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from rim_eval.inspect_tasks.compat import PrerequisiteError
 from rim_eval.observations import from_inspect_log, read_observations
 from rim_eval.organism import write_folder
 from rim_eval.paths import organism_dir
+from rim_eval.thinking import template_renderer
 from tests.loopback import NOT_FOUND, Body, JsonServer, Reply, completion
 
 LADDER = "off,forced_empty,16,full,more"
@@ -141,9 +143,44 @@ TEMPLATE = """{%- for m in messages %}<|im_start|>{{ m.role }}
 {% endif %}{% endif %}"""
 
 
+def serving(reply: Callable[[Body], Reply], *, trusts: bool = True) -> JsonServer:
+    """A vLLM server that shows its prompts, and takes a request's own template where it trusts it."""
+
+    def answer(_: str, path: str, body: Body) -> Reply:
+        if path.endswith("/detokenize"):
+            return 200, {"prompt": "".join(map(chr, body["tokens"]))}
+        if path.endswith("/tokenize"):
+            source = body.get("chat_template", TEMPLATE) if trusts else TEMPLATE
+            words = body.get("chat_template_kwargs", {})
+            prompt = template_renderer(source)(body["messages"], words)
+            return 200, {"tokens": list(map(ord, prompt)), "count": len(prompt)}
+        return reply(body) if path.endswith("completions") else NOT_FOUND
+
+    return JsonServer(answer)
+
+
+@pytest.fixture
+def ask_served(run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    """Asks one prompt with three doses of a server's model."""
+    template = tmp_path / "template.jinja"
+    template.write_text(TEMPLATE)
+
+    def start(server: JsonServer) -> Any:
+        monkeypatch.setenv("VLLM_BASE_URL", server.url)
+        monkeypatch.setenv("VLLM_API_KEY", "x")
+        return run(
+            model=f"vllm/m-{server.server_port}",  # Inspect keeps one address for each name
+            model_args={},
+            task_args={"doses": "off,6,full", "chat_template": str(template)},
+            limit=1,
+        )
+
+    return start
+
+
 @pytest.mark.parametrize("parser_takes_all", [False, True])
 def test_a_server_that_separates_the_trace_is_asked_to_go_on(
-    run: Any, loopback: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, parser_takes_all: bool
+    ask_served: Any, loopback: Any, parser_takes_all: bool
 ) -> None:
     """vLLM's parsers call all of a reply a trace when the prompt closed it and no end follows."""
 
@@ -155,26 +192,12 @@ def test_a_server_that_separates_the_trace_is_asked_to_go_on(
             return 200, completion("I cannot help with that.", body["model"])
         limit = body.get("max_completion_tokens") or body["max_tokens"]
         if limit == 6:
-            usage = {"completion_tokens": 6}
-            return 200, completion(
-                None, body["model"], "length", usage, reasoning="\nThe door is a"
-            )
+            usage, trace = {"completion_tokens": 6}, "\nThe door is a"
+            return 200, completion(None, body["model"], "length", usage, reasoning=trace)
         return 200, completion("Sure.", body["model"], reasoning="\nThe door is a door.\n")
 
-    server = loopback(
-        JsonServer(lambda _, path, body: reply(body) if path.endswith("completions") else NOT_FOUND)
-    )
-    template = tmp_path / "template.jinja"
-    template.write_text(TEMPLATE)
-    monkeypatch.setenv("VLLM_BASE_URL", server.url)
-    monkeypatch.setenv("VLLM_API_KEY", "x")
-    log = run(
-        model=f"vllm/m-{server.server_port}",  # Inspect keeps one address for each name
-        model_args={},
-        task_args={"doses": "off,6,full", "chat_template": str(template)},
-        limit=1,
-    )
-    replies = log.samples[0].store["rim_eval:generations"]
+    server = loopback(serving(reply))
+    replies = ask_served(server).samples[0].store["rim_eval:generations"]
     forced = replies["6"]
     assert (forced["trace"], forced["answer"]) == ("The door is a", "I open it.")
     assert (forced["trace_tokens"], forced["closed_at_budget"]) == (6, True)
@@ -182,3 +205,12 @@ def test_a_server_that_separates_the_trace_is_asked_to_go_on(
     assert second["chat_template"].endswith(
         "{{ '<think>\\nThe door is a\\n</think>\\n\\n' }}{% endif %}"
     )
+
+
+def test_a_server_that_takes_no_template_is_told_before_the_first_token(
+    ask_served: Any, loopback: Any
+) -> None:
+    server = loopback(serving(lambda body: (200, completion("Sure.", body["model"])), trusts=False))
+    with pytest.raises(PrerequisiteError, match="--trust-request-chat-template"):
+        ask_served(server)
+    assert server.requests == []

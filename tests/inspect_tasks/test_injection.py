@@ -10,6 +10,7 @@ from inspect_ai._util.error import PrerequisiteError
 from inspect_ai.log import EvalLog
 from inspect_ai.model import Model, get_model
 
+from rim_eval import _registry
 from rim_eval.errors import RimError
 from rim_eval.inspect_tasks.calls import prefilled_arm
 from rim_eval.inspect_tasks.hf import HFRenderer
@@ -99,6 +100,20 @@ def log(tmp_path_factory: pytest.TempPathFactory) -> EvalLog:
 def test_a_limit_that_the_arms_would_share_is_refused(tmp_path: Path) -> None:
     with pytest.raises(PrerequisiteError, match="--token-limit 200"):
         injection(tmp_path, limit=1, token_limit=200)
+
+
+@pytest.mark.parametrize(
+    ("argument", "value"),
+    [
+        ("sampling", "recommended"),
+        ("think.temperature", 0.6),
+        ("doses", "off,full"),
+        ("attack", "x.txt"),
+    ],
+)
+def test_arms_that_an_injection_run_does_not_have_are_refused(argument: str, value: Any) -> None:
+    with pytest.raises(PrerequisiteError, match=r"has no use with an injection run"):
+        _registry.injection(**{"set": "toy", argument: value})
 
 
 def test_statements_that_the_provider_drops_are_refused(tmp_path: Path) -> None:

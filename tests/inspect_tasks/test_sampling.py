@@ -7,8 +7,10 @@ import pytest
 
 from rim_eval.card import card_html, card_markdown, check_card, make_card
 from rim_eval.decoding import SAMPLED_EPOCHS
+from rim_eval.inspect_tasks.calls import sampling_config, sent_settings
 from rim_eval.inspect_tasks.compat import PrerequisiteError
 from rim_eval.observations import from_inspect_log, read_observations
+from rim_eval.thinking import Sampling
 
 QWEN = "rim_toy/Qwen3-8B"
 OWN = {"think.temperature": 0.3, "no_think.temperature": 0.9, "no_think.top_p": 0.5}
@@ -37,8 +39,8 @@ def test_equal_decoding_is_the_default_and_greedy(run: Any) -> None:
 def test_each_mode_is_decoded_as_its_maker_advises(run: Any) -> None:
     log = run(limit=1, model=QWEN, task_args={"sampling": "recommended"})
     assert sent(log) == {
-        "think": {"temperature": 0.6, "top_p": 0.95, "top_k": 20, "seed": 0},
-        "no_think": {"temperature": 0.7, "top_p": 0.8, "top_k": 20, "seed": 0},
+        "think": {"temperature": 0.6, "top_p": 0.95, "seed": 0},
+        "no_think": {"temperature": 0.7, "top_p": 0.8, "seed": 0},
     }
     assert log.eval.config.epochs == SAMPLED_EPOCHS
     rows = from_inspect_log(log)
@@ -47,6 +49,9 @@ def test_each_mode_is_decoded_as_its_maker_advises(run: Any) -> None:
     [ran] = read_observations([log.location]).runs
     assert ran.decoding["think.temperature"] == 0.6
     assert ran.decoding["no_think.top_p"] == 0.8
+    assert (
+        "think.top_k" not in ran.decoding
+    )  # the script takes none, and the run says what was sent
 
 
 def test_the_users_epochs_come_before_the_default(run: Any) -> None:
@@ -68,7 +73,7 @@ def test_the_users_own_values_by_mode(run: Any) -> None:
 def test_the_users_own_values_come_over_the_makers(run: Any) -> None:
     args = {"sampling": "recommended", "think.temperature": 0.1}
     log = run(limit=1, model=QWEN, task_args=args, epochs=1)
-    assert sent(log)["think"] == {"temperature": 0.1, "top_p": 0.95, "top_k": 20, "seed": 0}
+    assert sent(log)["think"] == {"temperature": 0.1, "top_p": 0.95, "seed": 0}
     assert {row.sampling for row in from_inspect_log(log)} == {"own"}
 
 
@@ -136,3 +141,37 @@ def test_batch_invariance_is_recorded_with_the_decoding(
     for log in (told, run(limit=1)):
         [ran] = read_observations([log.location]).runs
         assert ran.decoding["vllm_batch_invariant"] == "1"
+
+
+@pytest.mark.parametrize(
+    ("model", "sent"),
+    [
+        ("vllm/m", {"temperature", "top_p", "top_k", "min_p", "repetition_penalty"}),
+        ("openai-api/local/m", {"temperature", "top_p", "top_k", "min_p", "repetition_penalty"}),
+        ("hf/m", {"temperature", "top_p", "top_k"}),
+        ("anthropic/m", {"temperature", "top_p", "top_k"}),
+        ("openrouter/m", {"temperature", "top_p"}),
+        ("openai/m", {"temperature", "top_p"}),
+    ],
+)
+def test_what_a_provider_does_not_send_is_told_and_not_recorded(
+    model: str, sent: set[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    sampling = Sampling(
+        temperature=0.6, top_p=0.9, top_k=20, min_p=0.05, repetition_penalty=1.1, source="x"
+    )
+    named: Any = Named(model)
+    assert set(sent_settings(named, sampling)) == sent
+    lost = {"top_k", "min_p", "repetition_penalty"} - sent
+    assert all(name in caplog.text for name in lost)
+    config = sampling_config(named, sampling)
+    assert (config.extra_body or {}).keys() <= sent
+
+
+class Named(str):
+    """Stands for a model of which only the name counts."""
+
+
+def test_greedy_in_both_modes_by_the_users_own_values_is_asked_once(run: Any) -> None:
+    args = {"think.temperature": 0, "no_think.temperature": 0}
+    assert run(limit=1, task_args=args).eval.config.epochs == 1
