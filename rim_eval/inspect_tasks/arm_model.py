@@ -147,7 +147,8 @@ class ArmModel(Model):
         update: dict[str, Any] = {"extra_body": body or None}
         if has_system:  # the mode's text goes into it: some templates take one system message only
             update["system_message"] = None
-        own = config.model_copy(update={"stop_seqs": None})
+        alike = {"reasoning_effort": None, "reasoning_tokens": None}
+        own = config.model_copy(update={"stop_seqs": None} | alike)
         return own.merge(call.config.model_copy(update=update))
 
     def _cache(

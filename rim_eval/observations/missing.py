@@ -22,7 +22,7 @@ _OF_PROMPT: Final = ("kind", "category", "pair")
 _OF_JUDGE: Final = ("judge", "judge_sha256", "judge_model", "judge_sees")
 
 
-class PlannedArm(NamedTuple):
+class AskedArm(NamedTuple):
     """One arm that every prompt was to be asked in."""
 
     mode: Mode
@@ -53,14 +53,14 @@ class PlannedRun(FrozenModel):
         return self
 
     @property
-    def arms(self) -> tuple[PlannedArm, ...]:
+    def arms(self) -> tuple[AskedArm, ...]:
         """The arms that a prompt was to be asked in."""
         asked: tuple[tuple[Mode, str | None], ...] = self.doses or tuple(
             (mode, None) for mode in self.modes
         )
-        return tuple(PlannedArm(*arm, attack) for attack in self.attacks for arm in asked)
+        return tuple(AskedArm(*arm, attack) for attack in self.attacks for arm in asked)
 
-    def was_asked(self, prompt_id: str, arm: PlannedArm) -> bool:
+    def was_asked(self, prompt_id: str, arm: AskedArm) -> bool:
         """Whether a prompt was to be asked in an arm: an attack has nothing for some prompts."""
         facts = self.facts.get(prompt_id)
         return arm.attack is None or facts is None or "attack" in facts

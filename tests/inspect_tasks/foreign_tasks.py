@@ -75,6 +75,7 @@ def doors(
     stop_in_call: bool = False,
     epochs: int = 1,
     effort: Any = None,
+    effort_in_call: Any = None,
     cached: bool = False,
 ) -> Task:
     stops: dict[str, Any] = {"stop_seqs": stop}
@@ -82,7 +83,9 @@ def doors(
     config = GREEDY.model_copy(update=settings | ({} if stop_in_call else stops))
     return Task(
         dataset=MemoryDataset(DOORS),
-        solver=generate(cache=cached, **(stops if stop_in_call else {})),
+        solver=generate(
+            cache=cached, reasoning_effort=effort_in_call, **(stops if stop_in_call else {})
+        ),
         scorer=includes(),
         config=config,
         epochs=epochs,

@@ -493,6 +493,11 @@ def test_settings_that_would_set_both_modes_alike_are_left_out(
     assert "reasoning_effort=medium would set both modes alike" in caplog.text
 
 
+def test_a_request_that_would_set_both_modes_alike_is_asked_without(both: Both) -> None:
+    log = both("doors", **{"args.effort_in_call": "high"})
+    assert {event.config.reasoning_effort for event in calls(log)} == {None}
+
+
 def test_a_sandbox_for_one_mode_alone_is_refused(both: Both) -> None:
     log = both("doors", options={"sandbox": "local"})
     assert log.status == "error"
