@@ -290,6 +290,9 @@ _DERIVED: Final = (
     "flag.sentence",
     "sets.mode_check.rule",
     "sets.mode_check.reasons",
+    "sets.curve.points.check.rule",
+    "sets.curve.points.check.reasons",
+    "gaps.sentence",
     "problems.says",
 )
 """Sentences: derived again, or required to be empty."""

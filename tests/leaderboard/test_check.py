@@ -9,9 +9,12 @@ from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from rim_eval.card import Card, card_json, check_card, read_card
 from rim_eval.cli import main
 from rim_eval.leaderboard import allowed_judges, check_file, check_paths
 from rim_eval.paths import leaderboard_dir
+from rim_eval.results.counts import ArmsCell
+from rim_eval.results.doses import CurveCounts, DoseCounts, curve_of
 
 from .conftest import Submission
 
@@ -407,3 +410,32 @@ def test_every_allowed_judge_is_a_shipped_one() -> None:
         assert judge.name == allowed.judge or judge.name == f"{allowed.judge}@{allowed.version}"
         assert set(allowed.kinds) <= set(judge.applies_to)
         assert bool(allowed.graders) == judge.spec.needs_model
+
+
+def in_doses(card: Card, names: tuple[str, str]) -> Card:
+    """The card with its first set measured in two doses, sound in itself."""
+    first_set, *others = card.sets
+    arms = [first_set.counts.arms[mode] for mode in ("no_think", "think")]
+    doses = CurveCounts(
+        doses=tuple(
+            DoseCounts(name=name, returned=arm.returned, adopted=arm.adopted)
+            for name, arm in zip(names, arms, strict=True)
+        ),
+        cells=tuple(
+            ArmsCell(outcomes=(cell.no_think, cell.think), prompts=cell.prompts)
+            for cell in first_set.counts.cells
+        ),
+    )
+    measured = first_set.model_copy(update={"doses": doses, "curve": curve_of(doses, card.level)})
+    return card.model_copy(update={"sets": (measured, *others)})
+
+
+@pytest.mark.parametrize(("names", "taken"), [(("off", "full"), True), (("off", "512"), False)])
+def test_results_are_of_the_two_modes(
+    submission: Submission, names: tuple[str, str], taken: bool
+) -> None:
+    card = in_doses(read_card(submission.card), names)
+    assert check_card(card) == []
+    submission.card.write_text(card_json(card))
+    refused = "its modes are the doses off and 512" in submission.reasons()
+    assert refused is not taken
