@@ -388,7 +388,7 @@ def _remarks(
         for name in ("answer_tokens", "thinking_tokens", "epochs", "doses"):
             values = {_setting(card, dataset, name) for card in cards.values()} - {""}
             if len(values) > 1:
-                yield f"{dataset}: {name} differ between models ({'; '.join(sorted(values))})"
+                yield f"{dataset}: {name} differ between models ({', '.join(sorted(values))})"
         if len({_decoding(card, dataset) for card in cards.values()} - {""}) > 1:
             yield f"{dataset}: decoding differs between models"
 
@@ -397,7 +397,7 @@ def _setting(card: Card, dataset: str, name: str) -> str:
     """A setting of all of a card's runs of a set; empty without runs."""
     values = {getattr(run, name) for run in card.runs if run.dataset == dataset}
     texts = (
-        ", ".join(value) or "two modes" if isinstance(value, tuple) else str(value)
+        "-".join(value) or "two modes" if isinstance(value, tuple) else str(value)
         for value in values
     )
     return " and ".join(sorted(texts))

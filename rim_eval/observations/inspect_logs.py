@@ -121,8 +121,12 @@ def rows_of_score(metadata: Mapping[str, Any] | None) -> Iterator[Observation]:
         RimError: What stands there is no observation, or one of another version of rim_eval.
     """
     about = metadata or {}
+    return _observations(about, arms_of_score(about))
+
+
+def _observations(about: Mapping[str, Any], arms: Iterable[str]) -> Iterator[Observation]:
     try:
-        for arm in arms_of_score(about):
+        for arm in arms:
             yield Observation.model_validate(about[arm])
     except ValidationError as error:
         raise RimError(
@@ -244,7 +248,7 @@ def _rows_by_scorer(
             if not all(isinstance(metadata[arm], Mapping) for arm in arms):
                 whole = (_sample(path, summary).scores or {}).get(name)
                 metadata = (whole.metadata if whole else None) or {}
-            by_scorer.setdefault(name, []).extend(rows_of_score(metadata))
+            by_scorer.setdefault(name, []).extend(_observations(metadata, arms))
     return by_scorer
 
 
