@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any, Final, TypeVar
 
@@ -51,13 +51,14 @@ from rim_eval.prompt_sets import (
 )
 from rim_eval.replies import prompt_facts
 from rim_eval.thinking import (
+    Sampling,
     has_inline_switch,
     longest_recipe,
     protocol_of,
     read_doses,
     require_difference,
 )
-from rim_eval.types import MODES, PromptKind
+from rim_eval.types import MODES, Mode, PromptKind
 
 AnyRunSettings = TypeVar("AnyRunSettings", bound=RunSettings)
 
@@ -155,7 +156,7 @@ def task_over(
     settings = _fit_budgets(settings, loaded, longest)
     refuse_doses_beyond(settings, settings.budgets(loaded.entry.kind))
     solver = (solver_of or _both_modes_of(loaded.entry.kind))(settings)
-    _check_model(settings, loaded, messages)
+    sampling = _check_model(settings, loaded, messages)
     _describe_protocol(settings, loaded)
     # With every sample, so that a log which is scored again is scored by its set's rule, and that figures
     # have the same names whatever sample was drawn.
@@ -181,7 +182,7 @@ def task_over(
     )
     return PairedTask(
         several_arms=solver_of is not None or len(settings.modes) > 1 or bool(wrapped),
-        epochs=stated.epochs or _default_epochs(settings),
+        epochs=stated.epochs or _default_epochs(settings, sampling),
         stated_epochs=stated.epochs,
         dataset=MemoryDataset(samples, name=loaded.entry.name, location=loaded.provenance.location),
         solver=solver,
@@ -238,13 +239,12 @@ def _wrapped_messages(
     return wrapped, {"attack": attack.provenance.model_dump(mode="json") | {"name": attack.name}}
 
 
-def _temperatures(settings: RunSettings) -> list[float | None]:
+def _temperatures(settings: RunSettings, sampling: Mapping[Mode, Sampling]) -> list[float | None]:
     """Temperatures of the run: of both modes, or of each; 1 where a maker's advice is not known yet."""
     if protocol_of(settings.sampling, settings.own_sampling) == "equal":
         return [active_generate_config().temperature]
-    if (model := active_model()) is not None:
-        decoding = decoding_of(model, settings.sampling, settings.own_sampling)
-        return [sampling.temperature for sampling in decoding.values()]
+    if sampling:
+        return [each.temperature for each in sampling.values()]
     return [(values or {}).get("temperature", 1.0) for values in settings.own_sampling.values()]
 
 
@@ -254,9 +254,9 @@ def _batch_invariance() -> dict[str, str]:
     return {} if value is None else {BATCH_INVARIANCE: value}
 
 
-def _default_epochs(settings: RunSettings) -> int | None:
+def _default_epochs(settings: RunSettings, sampling: Mapping[Mode, Sampling]) -> int | None:
     """Several epochs where replies are drawn; the user's `--epochs` comes before it."""
-    if not any(_temperatures(settings)):
+    if not any(_temperatures(settings, sampling)):
         return None
     _LOGGER.warning(
         f"Replies are sampled, so each prompt is asked {SAMPLED_EPOCHS} times in each mode unless --epochs says "
@@ -284,8 +284,8 @@ def _refuse_toy_set(loaded: LoadedSet) -> None:
         refuse_real_model(loaded.entry, str(model), config, is_alias=is_alias)
 
 
-def _check_arms(model: Model, thinking: ModelSwitch, settings: RunSettings) -> None:
-    """Refuse doses and samplings that this model cannot be given, and warn of greedy decoding."""
+def _check_arms(model: Model, thinking: ModelSwitch, settings: RunSettings) -> dict[Mode, Sampling]:
+    """How each mode is decoded; refuses doses and samplings that this model cannot be given, warns of greedy decoding."""
     decoding = decoding_of(model, settings.sampling, settings.own_sampling)
     arms = ArmPlan.of(settings.modes, settings.doses).arms(model, thinking)
     written = [arm for arm in arms.values() if is_written_for(model, arm)]
@@ -296,6 +296,7 @@ def _check_arms(model: Model, thinking: ModelSwitch, settings: RunSettings) -> N
     for mode, sampling in decoding.items():
         values = ", ".join(f"{name} {value:g}" for name, value in sampling.values.items())
         _LOGGER.warning(f"Sampling of the {mode} mode: {values} ({sampling.source}).")
+    return decoding
 
 
 def _with_dose_budget(settings: AnyRunSettings) -> AnyRunSettings:
@@ -362,12 +363,18 @@ def _fit_budgets(
     return settings.model_copy(update=budgets.model_dump())
 
 
-def _check_model(settings: RunSettings, loaded: LoadedSet, messages: dict[str, str]) -> None:
-    """Refuse before the first token what would fail at every sample, and warn of what may fail at some."""
+def _check_model(
+    settings: RunSettings, loaded: LoadedSet, messages: dict[str, str]
+) -> dict[Mode, Sampling]:
+    """Refuse before the first token what would fail at every sample, and warn of what may fail at some.
+
+    Returns:
+        How each mode is decoded; empty where both are alike, and where the model is not known yet.
+    """
     budgets = settings.budgets(loaded.entry.kind)
     config, model = active_generate_config(), active_model()
     if model is None:
-        return
+        return {}
     forget_switches(model)
     thinking = switch_for(model, settings.switch, settings.chat_template)
     render, switch = thinking.render, thinking.switch
@@ -379,7 +386,7 @@ def _check_model(settings: RunSettings, loaded: LoadedSet, messages: dict[str, s
         require_difference(render, switch, system=config.system_message)
     # Only prompts with such a word are rendered.
     suspects = {id: text for id, text in messages.items() if "think" in text.lower()}
-    _check_arms(model, thinking, settings)
+    sampling = _check_arms(model, thinking, settings)
     for mode in settings.modes:
         arm_call(model, thinking, mode, "Hello", budgets)
         recipe = switch.recipe(mode)
@@ -393,3 +400,4 @@ def _check_model(settings: RunSettings, loaded: LoadedSet, messages: dict[str, s
                 f"{len(flipped)} prompts hold a word that turns thinking on or off by itself, against the {mode} "
                 f"mode ({', '.join(flipped[:5])}); the mode check shows whether it did."
             )
+    return sampling

@@ -1,21 +1,19 @@
 """How each mode of a model is decoded: alike, as its maker advises, or as the user says."""
 
 import logging
-from collections.abc import Mapping
-from typing import Any, Final, cast
+from functools import cache
+from typing import Final
 
 from inspect_ai.model import Model
 
 from rim_eval.errors import RimError
 from rim_eval.inspect_tasks.compat import active_generate_config
-from rim_eval.inspect_tasks.hf import is_hf
 from rim_eval.inspect_tasks.switches import weights_name
 from rim_eval.thinking import (
     OwnValues,
     Sampling,
     generation_config_of,
     greedy_warning,
-    has_advice,
     protocol_of,
     sampling_of_mode,
 )
@@ -42,18 +40,9 @@ def decoding_of(model: Model, requested: SamplingProtocol, own: OwnValues) -> di
     if protocol == "equal":
         return {}
     _refuse_shared()
-    name, config = weights_name(model), None
-    if requested == "recommended" and not all(has_advice(name, mode) for mode in MODES):
-        config = _generation_config(model)
-    return {mode: sampling_of_mode(name, mode, requested, own, config) for mode in MODES}
-
-
-def _generation_config(model: Model) -> Mapping[str, Any] | None:
-    """The model's own `generation_config.json`: of weights in the process, in a folder, or from the hub."""
-    if is_hf(model.api):
-        config = cast(Any, model.api).model.generation_config
-        return dict(config.to_diff_dict())
-    return generation_config_of(weights_name(model))
+    name, weights = weights_name(model), getattr(model.api, "model", None)
+    read_config = cache(lambda: generation_config_of(name, weights))  # once for both modes
+    return {mode: sampling_of_mode(name, mode, requested, own, read_config) for mode in MODES}
 
 
 def _refuse_shared() -> None:

@@ -266,14 +266,18 @@ def doses() -> Metric:
 
     def compute(scores: list[SampleScore]) -> dict[str, float]:
         results = results_of_scores(scores).bare
-        return {
-            f"{kind}_{name}" if len(results) > 1 else name: nan if figure is None else figure
-            for kind, result in results.items()
-            if result.curve
-            for name, figure in _dose_figures(kind, result.curve).items()
-        }
+        return _by_kind({k: _dose_figures(k, r.curve) for k, r in results.items() if r.curve})
 
     return compute
+
+
+def _by_kind(figures: Mapping[PromptKind, _Figures]) -> dict[str, float]:
+    """Figures of all kinds side by side, with the kind before their names where there are several."""
+    return {
+        f"{kind}_{name}" if len(figures) > 1 else name: nan if figure is None else figure
+        for kind, of_kind in figures.items()
+        for name, figure in of_kind.items()
+    }
 
 
 def _dose_figures(kind: PromptKind, curve: "DoseCurve") -> _Figures:
@@ -292,13 +296,10 @@ def attacked() -> Metric:
 
     def compute(scores: list[SampleScore]) -> dict[str, float]:
         results = results_of_scores(scores)
-        return {
-            f"{kind}_{name}" if len(results.attacked) > 1 else name: nan
-            if figure is None
-            else figure
-            for kind, result in results.attacked.items()
-            for name, figure in _attack_figures(kind, result, results.gaps.get(kind)).items()
-        }
+        gaps = results.gaps
+        return _by_kind(
+            {k: _attack_figures(k, r, gaps.get(k)) for k, r in results.attacked.items()}
+        )
 
     return compute
 

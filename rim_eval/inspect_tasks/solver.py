@@ -35,6 +35,7 @@ from rim_eval.types import MODES, ArmKind, Mode, SamplingProtocol
 if TYPE_CHECKING:
     from rim_eval.inspect_tasks.arms import Arm, ArmPlan
     from rim_eval.inspect_tasks.switches import ModelSwitch
+    from rim_eval.replies import TokenCounter
     from rim_eval.thinking import OwnValues, Probe, Sampling
 
 _LOGGER = getLogger(__name__)
@@ -108,6 +109,21 @@ def stored_replies(state: TaskState, key: str = REPLIES_KEY) -> dict[str, Genera
         key: The store's key; by default the arms are the modes.
     """
     return _REPLIES.validate_python(state.store.get(key, {}))
+
+
+def counter_of(state: TaskState, model: Model) -> "TokenCounter | None":
+    """Counts tokens with weights in the process, whose fingerprint is kept with the sample; None for other engines.
+
+    Args:
+        state: The sample.
+        model: The evaluated model.
+    """
+    api = cast(Any, model.api)
+    if not is_hf(api):
+        return None
+    if weights := cached_fingerprint(api.model):
+        state.store.set(WEIGHTS_KEY, weights)
+    return token_counter(api)
 
 
 def model_of(state: TaskState) -> str:
@@ -336,11 +352,7 @@ class ArmRunner:
             for name, arm in arms.items()
         }
         store_replies(state, replies, key)
-        api, count = cast(Any, model.api), None
-        if is_hf(api):
-            count = token_counter(api)
-            if weights := cached_fingerprint(api.model):
-                state.store.set(WEIGHTS_KEY, weights)
+        count = counter_of(state, model)
         prompt, facts = state.user_prompt.text, state.metadata
 
         def keep(name: str, reply: Generation) -> None:

@@ -29,8 +29,7 @@ from inspect_ai.util import (
 )
 
 from rim_eval.errors import RimError, failure_text
-from rim_eval.fingerprint import cached_fingerprint
-from rim_eval.generation import WEIGHTS_KEY, Generation
+from rim_eval.generation import Generation
 from rim_eval.inspect_tasks.compat import (
     NOT_GIVEN,
     PrerequisiteError,
@@ -51,9 +50,9 @@ from rim_eval.inspect_tasks.compat import (
     unique_scorer_name,
     user_errors,
 )
-from rim_eval.inspect_tasks.hf import is_hf, token_counter
 from rim_eval.inspect_tasks.solver import (
     ArmRunner,
+    counter_of,
     message_of,
     no_reply,
     store_replies,
@@ -115,11 +114,11 @@ def task_in_both_modes(
         think: The user's own sampling of the think mode.
         no_think: The same of the no-think mode.
     """
-    runner = _TaskArmRunner(answer_tokens, thinking_tokens, switch, chat_template, served_as)
     from rim_eval.inspect_tasks.arms import ArmPlan
     from rim_eval.inspect_tasks.sampling import decoding_of
     from rim_eval.thinking import protocol_of
 
+    runner = _TaskArmRunner(answer_tokens, thinking_tokens, switch, chat_template, served_as)
     own: OwnValues = {"think": think, "no_think": no_think}
     plan = ArmPlan.of(modes, sampling=protocol_of(sampling, own))
 
@@ -184,12 +183,6 @@ class _TaskArmRunner(ArmRunner):
     ) -> "ArmModel":
         from rim_eval.inspect_tasks.arm_model import ArmModel, ArmSettings
 
-        api, count = cast(Any, model.api), None
-        if is_hf(api):
-            count = token_counter(api)
-            if weights := cached_fingerprint(api.model):
-                state.store.set(WEIGHTS_KEY, weights)
-
         def keep(reply: Generation) -> None:
             if reply.error is None:
                 self._state(model).has_replied = True
@@ -202,7 +195,7 @@ class _TaskArmRunner(ArmRunner):
             stop_seqs=tuple(task.task.config.stop_seqs or ()),
             keeps_marked_text=task.reading.reads == "correct",
         )
-        return ArmModel(model, arm, settings, count, keep)
+        return ArmModel(model, arm, settings, counter_of(state, model), keep)
 
 
 class _Limits(dict[str, Any]):

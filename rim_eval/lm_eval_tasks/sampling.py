@@ -54,10 +54,13 @@ def sampling_for(engine: Engine, settings: Settings, mode: Mode) -> Sampling | N
     """
     if protocol_of(settings.sampling, settings.own_sampling) == "equal":
         return None
-    name, config = _name(engine, settings), None
-    if settings.sampling == "recommended":
-        config = _generation_config(engine)
-    found = sampling_of_mode(name, mode, settings.sampling, settings.own_sampling, config)
+    found = sampling_of_mode(
+        _name(engine, settings),
+        mode,
+        settings.sampling,
+        settings.own_sampling,
+        lambda: generation_config_of(engine.weights_name, getattr(engine.lm, "model", None)),
+    )
     if found.temperature is None:
         raise SettingError(
             f"{mode}.temperature is missing: {found.source} gives none, and lm-eval would decode greedily. Give it",
@@ -70,15 +73,6 @@ def _name(engine: Engine, settings: Settings) -> str:
     """The name that tells the model's family: the user's where the engine's is only an address or a path."""
     names = (engine.weights_name, settings.model or "")
     return next(filter(sampling_family, names), engine.weights_name)
-
-
-def _generation_config(engine: Engine) -> Mapping[str, Any] | None:
-    """The model's own `generation_config.json`: of weights in the process, in a folder, or from the hub."""
-    weights = getattr(engine.lm, "model", None)
-    config = getattr(weights, "generation_config", None)
-    if config is not None:
-        return dict(config.to_diff_dict())
-    return generation_config_of(engine.weights_name)
 
 
 def refuse_shared(generation_kwargs: Mapping[str, Any], mode: Mode) -> None:

@@ -6,7 +6,7 @@ own `generation_config.json`. The user's own values count before both, field by 
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
@@ -196,7 +196,7 @@ def sampling_of_mode(
     mode: Mode,
     requested: SamplingProtocol,
     own: OwnValues,
-    generation_config: Mapping[str, Any] | None = None,
+    read_config: Callable[[], Mapping[str, Any] | None] = lambda: None,
 ) -> Sampling:
     """Return the sampling of a mode that is not decoded like the other one.
 
@@ -205,14 +205,17 @@ def sampling_of_mode(
         mode: The mode.
         requested: `equal` or `recommended`, as the user chose.
         own: The user's own values, which come before those of the maker.
-        generation_config: Content of the model's `generation_config.json`.
+        read_config: Reads the model's `generation_config.json`; asked only where the table gives nothing, for it may
+            ask the hub.
 
     Raises:
         SettingError: The mode has no temperature, or nothing is known of what the maker advises.
     """
     users = Sampling(**(own.get(mode) or {}), source="the user")
     if requested == "recommended":
-        return recommended_sampling(model, mode, generation_config, users)
+        row = sampling_family(model)
+        config = None if row and row.settings(mode) else read_config()
+        return recommended_sampling(model, mode, config, users)
     if users.temperature is None:
         raise SettingError(
             f"{mode}.temperature is missing: where one mode has a sampling of its own, the other needs one too. "
@@ -221,17 +224,6 @@ def sampling_of_mode(
             **{f"{mode}.temperature": 0.6},
         )
     return users
-
-
-def has_advice(model: str, mode: Mode) -> bool:
-    """Return whether the table holds what a model's maker advises for a mode.
-
-    Args:
-        model: The model's name, or the path of its folder.
-        mode: The mode.
-    """
-    row = sampling_family(model)
-    return bool(row and row.settings(mode))
 
 
 def greedy_warning(model: str, mode: Mode) -> str | None:
@@ -279,18 +271,21 @@ def _configured(model: str, config: Mapping[str, Any]) -> Sampling | None:
         ) from None
 
 
-def generation_config_of(model_path: str) -> dict[str, Any] | None:
+def generation_config_of(model_path: str, weights: Any = None) -> dict[str, Any] | None:
     """Return the content of a model's `generation_config.json`.
 
-    It is read from the model's folder, the hub's cache (without the network), or the hub, which gets
+    That of weights in the process comes first. Else it is read from the model's folder, the hub's cache (without the network), or the hub, which gets
     one short request. None where there is no such file, or the hub cannot be reached.
 
     Args:
         model_path: A folder, or the model's name on the hub, `OWNER/NAME`.
+        weights: The model of transformers, where it is in the process.
 
     Raises:
         RimError: The file in the folder or the cache cannot be read as a JSON object.
     """
+    if (loaded := getattr(weights, "generation_config", None)) is not None:
+        return dict(loaded.to_diff_dict())
     if (folder := Path(model_path)).is_dir():
         file = folder / _FILE
         return read_json_object(file) if file.is_file() else None
