@@ -1,4 +1,4 @@
-"""How often the interval of a paired trend holds the trend that was planted, and how often its test finds one.
+"""How often the interval of a paired trend holds the trend that was planted, and how often its permutation test finds one.
 
     python -m benchmarks.trend_coverage                                    # one epoch; writes reports/trend_coverage.md
     python -m benchmarks.trend_coverage --settings hard --repetitions 500   # rare events, several epochs; ..._hard.md
@@ -22,7 +22,8 @@ from typing import Final, Literal, NamedTuple, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from rim_eval.statistics import Tally, interval_by_prompt, tallied_trend
+from benchmarks._bootstrap import interval_by_prompt
+from rim_eval.statistics import Tally, tallied_trend
 from rim_eval.statistics.trend import slope_weights
 
 Shape = Literal["rising", "falling", "flat"]
@@ -92,7 +93,7 @@ def _measure(setting: Setting, planted: float, rng: np.random.Generator) -> tupl
         lower - slack <= planted <= upper + slack,
         found.upper - found.lower,
         upper - lower,
-        found.p_value <= 0.05,
+        found.permutation_p_value <= 0.05,
     )
 
 
@@ -242,7 +243,7 @@ def _report(results: list[tuple[Setting, Found, Found]], repetitions: int, flags
 prompts, no model).
 
 How often the 95 % interval of a trend over doses holds the trend that was planted in the population of prompts, and how often
-the test gives p <= .05: for flat shapes that is its type I error, for the others its power. `thresholds` are prompts that turn
+the permutation test gives p <= .05: for flat shapes that is its type I error, for the others its power. `thresholds` are prompts that turn
 at one dose and stay, `coins` prompts whose every verdict is drawn at a rate of their own, `rare` those whose rates are mostly
 near 0. The trend and the widths are in percentage points from the smallest to the largest dose. `bootstrap` is the percentile
 bootstrap by prompt on the same draws, for comparison: rim_eval uses the score interval (`rim_eval/statistics/bounded_mean.py`).

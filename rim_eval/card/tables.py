@@ -47,7 +47,6 @@ _CONTROLS_HEAD: Final = (*_INSIDE_HEAD, "random sets: median (range)", "rank p")
 _NOT_SIGNIFICANT: Final[dict[Significance, str]] = {
     "unknown": "nothing to compare",
     "includes_zero": "not significant: the interval includes 0",
-    "not_confirmed": "not significant: the test does not confirm the interval",
 }
 
 _UNITS: Final = {"points": points, "share": percent, "plain": plain_number}
@@ -119,7 +118,7 @@ def detail_grids(card: schema.Card) -> list[Grid]:
     grids.append(
         make_grid(
             "discrimination",
-            [_discrimination_row(pairs, card.level) for pairs in card.discrimination],
+            [_discrimination_row(pairs) for pairs in card.discrimination],
         )
     )
     return [each for each in grids if each.rows]
@@ -241,7 +240,15 @@ def _figures_row(name: str, each: schema.SetCard, figures: Figures) -> Cells:
     verified = each.mode_check.verified
     significance = significance_text(each.kind, change) if verified else "mode not verified"
     value = estimate(change.value, change.lower, change.upper)
-    return (name, value, change.n_pairs, significance, p_text(change.p_value), *arms)
+    return (name, value, change.n_pairs, significance, _tests_text(change), *arms)
+
+
+def _tests_text(change: Difference) -> str:
+    """The p value that belongs to the interval, and that of the permutation test beside it."""
+    text, beside = p_text(change.p_value), change.permutation_p_value
+    return (
+        text if beside is None else f"{text} ({p_text(beside).removeprefix('p = ')} by permutation)"
+    )
 
 
 def monitor_name(each: schema.SetCard) -> str:
@@ -311,8 +318,8 @@ def _safe_rows(each: schema.SetCard) -> Iterator[Cells]:
             )
 
 
-def _discrimination_row(pairs: schema.DiscriminationCard, level: float) -> Cells:
-    state = significance(pairs.lower, pairs.upper, pairs.p_value, level)
+def _discrimination_row(pairs: schema.DiscriminationCard) -> Cells:
+    state = significance(pairs.lower, pairs.upper)
     significant = f"{pairs.direction} at telling them apart with thinking"
     verdict = _NOT_SIGNIFICANT.get(state, significant)
     change = estimate(pairs.change, pairs.lower, pairs.upper)

@@ -7,7 +7,7 @@ from rim_eval.statistics import epochs_advised, mcnemar_power, minimum_detectabl
 from rim_eval.statistics.power import MOST_EPOCHS, SHOWN_EPOCHS
 
 _MAX_PROMPTS = 100_000
-"""The exact test is computed outcome by outcome; no prompt set is larger."""
+"""Power is computed outcome by outcome; no prompt set is larger."""
 
 _EPOCHS_HEAD = (
     "".join(f"{epochs:>7}" for epochs in SHOWN_EPOCHS)
@@ -55,7 +55,12 @@ _EPOCHS_HEAD = (
 @click.option(
     "--power", "wanted", default=80.0, show_default=True, help="Power wanted, in percent."
 )
-@click.option("--alpha", default=0.05, show_default=True, help="Level of the exact McNemar test.")
+@click.option(
+    "--alpha",
+    default=0.05,
+    show_default=True,
+    help="Level of the two-sided test that belongs to the interval.",
+)
 def command(
     n: int,
     no_think: float,
@@ -65,7 +70,7 @@ def command(
     wanted: float,
     alpha: float,
 ) -> None:
-    """Compute power and smallest detectable rise of a paired run with the exact McNemar test.
+    """Compute power and smallest detectable rise of a paired run: how surely its interval leaves zero out.
 
     The power is the chance that the run finds a difference that is really there. Compute it before a
     run: 300 prompts often miss differences below six points.
@@ -78,7 +83,7 @@ def command(
         if least.difference != least.difference:
             smallest = "none: even a rate of 100 % is not seen at this n"
         lines.append(f"{correlation:>11.2f}  {power:>7}  {smallest}")
-    click.echo(f"{n} prompts, one epoch a mode, exact McNemar at alpha = {alpha:g}")
+    click.echo(f"{n} prompts, one epoch a mode, two-sided test at alpha = {alpha:g}")
     click.echo(f"\n{'correlation':>11}  {'power':>7}  smallest rise seen with {wanted:g} % power")
     click.echo("\n".join(lines))
     if think is not None:

@@ -19,6 +19,7 @@ from rim_eval.formatting import MODE_WORDS, only_mode_sentence
 from rim_eval.observations import Table
 from rim_eval.results.doses import least_and_most_rows
 from rim_eval.statistics import Verdicts
+from rim_eval.statistics.by_prompt import INTERVAL_METHOD, TEST_METHOD
 from rim_eval.statistics.verdicts import prompt_means
 from rim_eval.types import PROMPT_KINDS, Mode, PromptKind
 
@@ -278,7 +279,7 @@ def _paired(
 
     The rate in a mode is compared as any two arms are. The change is compared by the difference of
     differences of each prompt, (think - no-think) of the model minus the same of the reference, with
-    a bootstrap by prompt and a sign-flip test.
+    the score interval and test of its mean by prompt.
     """
     one, other = verdicts[model], verdicts[reference]
     for mode in MODE_WORDS:
@@ -297,11 +298,11 @@ def _paired(
     changes, from_changes = changes_by_prompt(one), changes_by_prompt(other)
     if shared := sorted(changes.keys() & from_changes):
         values = [100 * (changes[prompt] - from_changes[prompt]) for prompt in shared]
-        mean, how = _mean_by_prompt(values, reach=200.0, level=level)
+        mean = _mean_by_prompt(values, reach=200.0, level=level)
         prompts = {p for arms in (one, other) for arm in arms.values() for p in arm}
         yield schema.ModelDifference(
             quantity="change",
-            method=f"difference of differences: {how}; sign-flip permutation by prompt",
+            method=f"difference of differences: {INTERVAL_METHOD}; {TEST_METHOD}",
             n_left_out=len(prompts) - len(shared),
             **mean,
         )
@@ -318,7 +319,7 @@ def _family_mean(family: str, models: SetVerdicts, level: float) -> schema.Famil
     if not shared:
         return None
     values = [100 * math.fsum(each[p] for each in changes) / len(changes) for p in shared]
-    mean, _ = _mean_by_prompt(values, reach=100.0, level=level)
+    mean = _mean_by_prompt(values, reach=100.0, level=level)
     return schema.FamilyMean(family=family, models=tuple(models), **mean)
 
 
@@ -328,14 +329,11 @@ def changes_by_prompt(arms: ArmVerdicts) -> dict[str, float]:
     return {prompt: think[prompt] - no_think[prompt] for prompt in think.keys() & no_think}
 
 
-def _mean_by_prompt(
-    values: Sequence[float], *, reach: float, level: float
-) -> tuple[dict[str, Any], str]:
-    """Mean of one value a prompt with interval, test and n, and the interval's method."""
-    (lower, upper), how = statistics.interval_by_prompt(values, reach=reach, level=level)
-    mean, p_value = math.fsum(values) / len(values), statistics.sign_flip_test(values).p_value
-    fields = {"value": mean, "lower": lower, "upper": upper, "p_value": p_value}
-    return {**fields, "n": len(values), "level": level}, how
+def _mean_by_prompt(values: Sequence[float], *, reach: float, level: float) -> dict[str, Any]:
+    """Mean of one value a prompt with interval, test and n."""
+    found = statistics.by_prompt(values, reach=reach, level=level)
+    fields = {"value": math.fsum(values) / len(values), "p_value": found.p_value}
+    return {**fields, **found.interval._asdict(), "n": len(values), "level": level}
 
 
 def _adjust(against: _Differences) -> _Differences:

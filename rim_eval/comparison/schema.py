@@ -29,8 +29,8 @@ class PointsEstimate(FiniteModel):
 
     @property
     def significance(self) -> Significance:
-        """What interval and test show together."""
-        return significance(self.lower, self.upper, self.p_value, self.level)
+        """What the interval shows."""
+        return significance(self.lower, self.upper)
 
 
 class ModelDifference(PointsEstimate):

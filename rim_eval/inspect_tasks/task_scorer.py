@@ -48,13 +48,13 @@ def _figures(pairs: Sequence[Mapping[Mode, float]]) -> dict[str, float]:
 
     A prompt's difference is taken to lie within the score's range: 1 for a share, else what was seen.
     """
-    from rim_eval.statistics import interval_by_prompt
+    from rim_eval.statistics import bounded_mean_interval
 
     numbers = [number for pair in pairs for number in pair.values()]
     is_share = min(numbers) >= 0 and max(numbers) <= 1
     reach = 1.0 if is_share else max(numbers) - min(numbers)
     differences = [pair["think"] - pair["no_think"] for pair in pairs]
-    ends = interval_by_prompt(differences, reach=reach).interval if reach else (nan, nan)
+    ends = bounded_mean_interval(differences, reach=reach) if reach else (nan, nan)
     return {
         "score_difference": fmean(differences),
         "score_difference_lower": ends[0],

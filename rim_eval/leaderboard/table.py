@@ -20,7 +20,6 @@ _SHOWS: Final[dict[Significance, Shows]] = {
     "more": "more",
     "less": "less",
     "includes_zero": "not_shown",
-    "not_confirmed": "not_shown",
     "unknown": "unknown",
 }
 

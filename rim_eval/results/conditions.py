@@ -64,8 +64,8 @@ class Change(Interval):
 
     @property
     def significance(self) -> Significance:
-        """What interval and test show together."""
-        return significance(self.lower, self.upper, self.p_value, self.level)
+        """What the interval shows."""
+        return significance(self.lower, self.upper)
 
 
 class ConditionGap(Interval):
@@ -84,8 +84,8 @@ class ConditionGap(Interval):
 
     @property
     def significance(self) -> Significance:
-        """What interval and test show together."""
-        return significance(self.lower, self.upper, self.p_value, self.level)
+        """What the interval shows."""
+        return significance(self.lower, self.upper)
 
     @property
     def names(self) -> tuple[str, str]:

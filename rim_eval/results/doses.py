@@ -84,6 +84,9 @@ class DoseTrend(Interval):
     interval_method: Name
     p_value: Share = Field(ge=0, le=1)
     test_method: Name
+    permutation_p_value: Share = Field(default=None, ge=0, le=1)
+    """Of the permutation test beside it, which decides nothing."""
+    permutation_method: Name = "none"
     n_blocks: NonNegativeInt
     """Prompts that are scored at every dose."""
     n_prompts: NonNegativeInt
@@ -92,8 +95,8 @@ class DoseTrend(Interval):
 
     @property
     def significance(self) -> Significance:
-        """What interval and test show together."""
-        return significance(self.lower, self.upper, self.p_value, self.level)
+        """What the interval shows."""
+        return significance(self.lower, self.upper)
 
 
 class DoseCurve(FiniteModel):

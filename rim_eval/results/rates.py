@@ -60,6 +60,9 @@ class Difference(Interval):
     p_value: Share = Field(ge=0, le=1)
     """Two-sided, for no difference."""
     test_method: Name
+    permutation_p_value: Share = Field(default=None, ge=0, le=1)
+    """Of the permutation test beside it, which decides nothing."""
+    permutation_method: Name = "none"
     n_pairs: NonNegativeInt
     b: NonNegativeInt
     """Pairs whose rate is higher with thinking."""
@@ -72,8 +75,8 @@ class Difference(Interval):
 
     @property
     def significance(self) -> Significance:
-        """What interval and test show together."""
-        return significance(self.lower, self.upper, self.p_value, self.level)
+        """What the interval shows."""
+        return significance(self.lower, self.upper)
 
 
 class VarianceParts(FiniteModel):

@@ -7,8 +7,12 @@ level and the name of its method.
 
 from rim_eval.statistics._result import Interval, Result
 from rim_eval.statistics.arm import ArmSummary, arm_summary, tallied_arm_summary
-from rim_eval.statistics.bootstrap import bootstrap_by_prompt, interval_by_prompt
-from rim_eval.statistics.bounded_mean import bounded_mean_interval
+from rim_eval.statistics.bounded_mean import (
+    bounded_mean_interval,
+    bounded_mean_test,
+    bounded_share_interval,
+)
+from rim_eval.statistics.by_prompt import ByPrompt, by_prompt
 from rim_eval.statistics.correlation import Correlation, pearson, spearman
 from rim_eval.statistics.discrimination import Discrimination, discrimination
 from rim_eval.statistics.gap import Gap, paired_gap, tallied_gap
@@ -24,6 +28,7 @@ from rim_eval.statistics.judge_error import (
 from rim_eval.statistics.paired import PairedDifference, paired_difference
 from rim_eval.statistics.paired_tests import (
     mcnemar_exact,
+    mcnemar_score,
     order_permutation_test,
     sign_flip_test,
     sign_test,
@@ -48,6 +53,7 @@ from rim_eval.statistics.wilson import Estimate, Rate, rate, unpaired_interval
 __all__ = [
     "LEAST_MODELS",
     "ArmSummary",
+    "ByPrompt",
     "Calibration",
     "Correlation",
     "Discrimination",
@@ -71,18 +77,20 @@ __all__ = [
     "VarianceSplit",
     "Verdicts",
     "arm_summary",
-    "bootstrap_by_prompt",
     "bounded_mean_interval",
+    "bounded_mean_test",
+    "bounded_share_interval",
+    "by_prompt",
     "corrected_difference",
     "corrected_rate",
     "discordant_shares",
     "discrimination",
     "epochs_advised",
     "holm",
-    "interval_by_prompt",
     "judge_shares",
     "mcnemar_exact",
     "mcnemar_power",
+    "mcnemar_score",
     "minimum_detectable",
     "order_permutation_test",
     "outcomes",

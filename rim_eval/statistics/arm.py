@@ -5,7 +5,8 @@ import math
 import numpy as np
 
 from rim_eval.statistics._result import Figure, Interval, Result
-from rim_eval.statistics.bootstrap import bootstrap_by_prompt
+from rim_eval.statistics.bounded_mean import bounded_share_interval
+from rim_eval.statistics.by_prompt import INTERVAL_METHOD
 from rim_eval.statistics.verdicts import (
     Tally,
     Verdicts,
@@ -29,7 +30,7 @@ class ArmSummary(Result):
     upper: Figure
     level: float
     method: str
-    """How the interval was made: `Wilson` or `bootstrap by prompt`."""
+    """How the interval was made: `Wilson`, or the score interval of the mean by prompt."""
     n_prompts: int
     """Prompts asked."""
     n_prompts_scored: int
@@ -49,9 +50,8 @@ class ArmSummary(Result):
 def arm_summary(verdicts: Verdicts, level: float = 0.95) -> ArmSummary:
     """Rate, interval, counts and bounds of one arm.
 
-    With one verdict a prompt, each 0 or 1, the interval is Wilson's; with several it is the bootstrap by
-    prompt, because the epochs of one prompt are not independent. Where all prompts have the same mean a
-    bootstrap would have no width, and the interval is Wilson's again.
+    With one verdict a prompt, each 0 or 1, the interval is Wilson's; with several it is the score interval of
+    the mean by prompt (`bounded_mean`), because the epochs of one prompt are not independent.
 
     Args:
         verdicts: Prompt id to verdicts by epoch, 0..1 or None when unscored.
@@ -81,12 +81,11 @@ def tallied_arm_summary(prompts: Tally, level: float = 0.95) -> ArmSummary:
     value = mean_over_prompts(means)
     by_prompt = np.repeat([mean for mean, _ in means], np.array([n for _, n in means], dtype=int))
     interval, method = Interval(math.nan, math.nan), "none: nothing is scored"
-    if means and (single_epoch(epochs for (epochs,) in prompts) or len(dict(means)) == 1):
+    if means and single_epoch(epochs for (epochs,) in prompts):
         events = math.fsum(by_prompt)
         interval, method = wilson_interval(events, n_scored_prompts, level), "Wilson"
     elif means:
-        interval = bootstrap_by_prompt(by_prompt, level=level)
-        method = "bootstrap by prompt (percentile, exact)"
+        interval, method = bounded_share_interval(by_prompt, level=level), INTERVAL_METHOD
     bounds = rate_bounds(prompts)
     n_scored = sum(n * len(scored(epochs)) for (epochs,), n in prompts.items())
     return ArmSummary(

@@ -49,9 +49,9 @@ class Discrimination(Result):
     upper: Figure
     level: float
     p_value: Figure
-    """Two-sided, for no change of discrimination: sign-flip permutation by pair."""
+    """Two-sided, for no change of discrimination; it belongs to the interval."""
     direction: Direction
-    """`worse` or `better` when the interval excludes 0 and the test confirms it."""
+    """`worse` or `better` when the interval excludes 0."""
     n_pairs: int
     """Pairs scored in all four cells."""
     sentence: str

@@ -7,7 +7,7 @@ all four,
     gap = (think - no-think | target setting) - (think - no-think | reference setting),
 
 in percentage points from -200 to 200: above 0 means that thinking raises the rate more in the target setting. It is one
-number a prompt, so the interval is by prompt (a bootstrap) and the test a sign-flip permutation by prompt.
+number a prompt: interval and tests are those of its mean (`by_prompt`).
 
 The sign *flips* when both differences are significant and in opposite directions. Both must be shown, so the chance of a
 false flip is at most that of the less sure one: nothing needs to be corrected for looking twice.
@@ -19,10 +19,9 @@ from typing import Final, Literal
 import numpy as np
 
 from rim_eval.formatting import p_text
-from rim_eval.statistics._result import Figure, Interval, Result, z_score
-from rim_eval.statistics.bootstrap import interval_by_prompt
+from rim_eval.statistics._result import Figure, Result, z_score
+from rim_eval.statistics.by_prompt import by_prompt, nothing
 from rim_eval.statistics.paired import PairedDifference, tallied_difference
-from rim_eval.statistics.paired_tests import sign_flip_test
 from rim_eval.statistics.significance import Significance, significance
 from rim_eval.statistics.verdicts import (
     Epochs,
@@ -63,10 +62,13 @@ class Gap(Result):
     level: float
     interval_method: str
     p_value: Figure
-    """Two-sided, for no gap."""
+    """Two-sided, for no gap; it belongs to the interval."""
     test_method: str
+    permutation_p_value: Figure
+    """The same of a permutation test, which decides nothing."""
+    permutation_method: str
     direction: Direction
-    """`higher` or `lower` in the target setting when the interval excludes 0 and the test confirms it."""
+    """`higher` or `lower` in the target setting when the interval excludes 0."""
     sign_flips: bool
     """Whether both differences are significant, in opposite directions."""
     n_blocks: int
@@ -150,30 +152,25 @@ def tallied_gap(
     z_score(level)
     blocks = {arms: n for arms, n in prompts.items() if all(map(scored, arms))}
     changes = [(100 * _contrast(arms), n) for arms, n in blocks.items()]
-    interval, p_value = Interval(math.nan, math.nan), math.nan
-    interval_method = test_method = "none: no prompt is scored in all four arms"
+    found = nothing("no prompt is scored in all four arms")
     if changes:
-        by_prompt = np.repeat([change for change, _ in changes], [n for _, n in changes])
-        interval, interval_method = interval_by_prompt(by_prompt, reach=200.0, level=level)
-        p_value, exact = sign_flip_test(by_prompt, seed=seed)
-        test_method = f"sign-flip permutation by prompt ({'exact' if exact else f'random, seed {seed}'})"  # fmt: skip
+        values = np.repeat([change for change, _ in changes], [n for _, n in changes])
+        found = by_prompt(values, reach=200.0, level=level, seed=seed)
     first, second = (
         _difference(blocks, pick, modes, level, seed) for pick in (slice(0, 2), slice(2, 4))
     )
     bounds = contrast_bounds(prompts, _WEIGHTS)
-    found = Gap(
+    gap = Gap(
         target=target_name,
         reference=reference_name,
         target_difference=first,
         reference_difference=second,
         gap=mean_over_prompts(changes),
-        lower=interval.lower,
-        upper=interval.upper,
+        lower=found.interval.lower,
+        upper=found.interval.upper,
         level=level,
-        interval_method=interval_method,
-        p_value=p_value,
-        test_method=test_method,
-        direction=_DIRECTIONS.get(significance(*interval, p_value, level), "not shown"),
+        **found.tests,
+        direction=_DIRECTIONS.get(significance(*found.interval), "not shown"),
         sign_flips={_significance(first), _significance(second)} == {"more", "less"},
         n_blocks=sum(blocks.values()),
         n_prompts=sum(prompts.values()),
@@ -182,7 +179,7 @@ def tallied_gap(
         bound_upper=100 * bounds.upper,
         sentence="",
     )
-    return found.model_copy(update={"sentence": _sentence(found)})
+    return gap.model_copy(update={"sentence": _sentence(gap)})
 
 
 def _contrast(arms: tuple[Epochs, ...]) -> float:
@@ -203,7 +200,7 @@ def _difference(
 
 
 def _significance(difference: PairedDifference) -> Significance:
-    return significance(difference.lower, difference.upper, difference.p_value, difference.level)
+    return significance(difference.lower, difference.upper)
 
 
 def _sentence(gap: Gap) -> str:

@@ -4,9 +4,10 @@ A *pair* is a prompt with at least one scored epoch in each arm. The difference 
 pairs of (mean verdict in the target arm - mean verdict in the reference arm), in percentage
 points: above 0 means the target arm's rate is higher.
 
-With one verdict a prompt (0 or 1) in each arm the interval is Tango's and the test the exact
-McNemar test; otherwise the interval is a bootstrap by prompt and the test a sign-flip
-permutation by prompt. Prompts that are no pair are listed, and bound the difference both ways.
+With one verdict a prompt (0 or 1) in each arm the interval is Tango's with McNemar's score test; otherwise both are those of
+a bounded mean (`bounded_mean`), one value a prompt. Interval and test are one rule: the test rejects no difference exactly where
+the interval leaves zero out. A permutation test stands beside it: McNemar's exact one, or sign flips by prompt. Prompts that
+are no pair are listed, and bound the difference both ways.
 """
 
 import math
@@ -14,9 +15,9 @@ from itertools import chain
 
 import numpy as np
 
-from rim_eval.statistics._result import Figure, Interval, Result, z_score
-from rim_eval.statistics.bootstrap import interval_by_prompt
-from rim_eval.statistics.paired_tests import mcnemar_exact, sign_flip_test
+from rim_eval.statistics._result import Figure, Result, z_score
+from rim_eval.statistics.by_prompt import ByPrompt, by_prompt, nothing
+from rim_eval.statistics.paired_tests import mcnemar_exact, mcnemar_score
 from rim_eval.statistics.tango import tango_interval
 from rim_eval.statistics.verdicts import (
     Tally,
@@ -46,8 +47,11 @@ class PairedDifference(Result):
     level: float
     interval_method: str
     p_value: Figure
-    """Two-sided, for no difference."""
+    """Two-sided, for no difference; at most 1 - level exactly where the interval leaves zero out: it decides."""
     test_method: str
+    permutation_p_value: Figure = math.nan
+    """The same of a permutation test, which needs no approximation and is conservative; it decides nothing."""
+    permutation_method: str = "none"
     target_rate: Figure
     """The target arm's rate over the pairs, a fraction."""
     reference_rate: Figure
@@ -135,28 +139,21 @@ def tallied_difference(
     n_pairs, n_prompts = sum(n for *_, n in pairs), sum(prompts.values())
     b = sum(n for high, low, n in pairs if high > low)
     c = sum(n for high, low, n in pairs if high < low)
-    interval, p_value = Interval(math.nan, math.nan), math.nan
-    interval_method = test_method = "none: no prompt is scored in both arms"
+    found = nothing("no prompt is scored in both arms")
     if pairs and single_epoch(chain.from_iterable(scored_pairs)):
-        interval, interval_method = tango_interval(b, c, n_pairs, level), "Tango"
-        p_value, test_method = mcnemar_exact(b, c), "exact McNemar"
+        found = _single_epoch(b, c, n_pairs, level)
     elif pairs:
         changes = np.repeat([high - low for high, low, _ in pairs], [n for *_, n in pairs])
-        interval, interval_method = interval_by_prompt(changes, reach=1.0, level=level)
-        p_value, exact = sign_flip_test(changes, seed=seed)
-        how = "exact" if exact else f"random, seed {seed}"
-        test_method = f"sign-flip permutation by prompt ({how})"
+        found = by_prompt(changes, reach=1.0, level=level, seed=seed)
     bounds = difference_bounds(prompts)
     return PairedDifference(
         target=target_name,
         reference=reference_name,
         difference=100 * mean_over_prompts([(high - low, n) for high, low, n in pairs]),
-        lower=100 * interval.lower,
-        upper=100 * interval.upper,
+        lower=100 * found.interval.lower,
+        upper=100 * found.interval.upper,
         level=level,
-        interval_method=interval_method,
-        p_value=p_value,
-        test_method=test_method,
+        **found.tests,
         target_rate=mean_over_prompts([(high, n) for high, _, n in pairs]),
         reference_rate=mean_over_prompts([(low, n) for _, low, n in pairs]),
         n_pairs=n_pairs,
@@ -166,4 +163,16 @@ def tallied_difference(
         unpaired=unpaired,
         bound_lower=100 * bounds.lower,
         bound_upper=100 * bounds.upper,
+    )
+
+
+def _single_epoch(b: int, c: int, n: int, level: float) -> ByPrompt:
+    """How sure the difference of one verdict a prompt and arm is."""
+    return ByPrompt(
+        tango_interval(b, c, n, level),
+        "Tango",
+        mcnemar_score(b, c),
+        "McNemar's score test",
+        mcnemar_exact(b, c),
+        "McNemar's exact test",
     )

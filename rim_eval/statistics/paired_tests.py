@@ -1,8 +1,13 @@
 """Tests of paired arms: is one higher on the same prompts?
 
 McNemar: only discordant pairs speak. If neither arm is higher, each of the b + c discordant pairs falls
-on either side with probability 1/2, so b is binomial. The test is exact, hence conservative: it errs
-under the null at most at its level, often less. The sign test is the same binomial for pairs of numbers.
+on either side with probability 1/2, so b is binomial. The exact test sums that distribution, hence is conservative: it
+errs under the null at most at its level, often much less. The score test takes the normal distribution,
+
+    z = (b - c) / sqrt(b + c),
+
+and rejects exactly where Tango's interval, which is made of the same score, lies on one side of zero. The sign test is the
+exact binomial for pairs of numbers.
 
 Sign flip: if the arms are exchangeable within a prompt, each prompt's difference is as likely to carry
 the other sign. The p value is the share of sign assignments whose mean is at least as far from zero
@@ -14,7 +19,8 @@ Order permutation: the same for several arms whose order cannot simply be revers
 prompt, every order of its verdicts is equally likely; the p value is the share of random orders, drawn for each prompt
 by itself, whose mean contrast is at least as far from zero.
 
-Sources: Q. McNemar, Psychometrika 12 (1947) 153-157, in its exact binomial form; W. J. Dixon and A. M. Mood,
+Sources: Q. McNemar, Psychometrika 12 (1947) 153-157, and in its exact binomial form; M. W. Fagerland, S. Lydersen and
+P. Laake, BMC Medical Research Methodology 13 (2013) 91, which compares the two; W. J. Dixon and A. M. Mood,
 Journal of the American Statistical Association 41 (1946) 557-566 (sign test); R. A. Fisher, The Design of
 Experiments (1935), section 21 (sign flip); B. Phipson and G. K. Smyth, Stat. Appl. Genet. Mol. Biol. 9 (2010)
 39 (the "+ 1" of its random version).
@@ -37,8 +43,26 @@ _FEWEST_ORDERS = 999
 _MOST_DRAWS = 100_000_000
 """Verdicts drawn in random orders, all together: some seconds."""
 
+_SIGN_FLIP = "sign-flip permutation by prompt"
+
 _SLACK = 1e-9
 """Sums that differ only by rounding are ties, and ties count as at least as far."""
+
+
+def mcnemar_score(b: int, c: int) -> float:
+    """Two-sided p value of the score test, from 0 to 1; 1 when no pair is discordant.
+
+    It is at most alpha exactly where `tango_interval` at the level 1 - alpha leaves zero out.
+
+    Args:
+        b: Pairs that are 1 only in the first arm.
+        c: Pairs that are 1 only in the second arm.
+
+    Raises:
+        RimError: If a count is negative.
+    """
+    _check_counts(b, c)
+    return math.erfc(abs(b - c) / math.sqrt(2 * (b + c))) if b + c else 1.0
 
 
 def mcnemar_exact(b: int, c: int) -> float:
@@ -66,8 +90,7 @@ def sign_test(more: int, less: int) -> float:
     Raises:
         RimError: If a count is negative.
     """
-    if min(more, less) < 0:
-        raise RimError(f"Counts of pairs must be 0 or more, got {more!r} and {less!r}.")
+    _check_counts(more, less)
     if more + less == 0:
         return 1.0
     from scipy.special import bdtr
@@ -75,13 +98,18 @@ def sign_test(more: int, less: int) -> float:
     return float(bdtr(less, more + less, 0.5))
 
 
+def _check_counts(more: int, less: int) -> None:
+    if min(more, less) < 0:
+        raise RimError(f"Counts of pairs must be 0 or more, got {more!r} and {less!r}.")
+
+
 class SignFlip(NamedTuple):
     """The outcome of a sign-flip test."""
 
     p_value: float
     """Two-sided, from 0 to 1; 1 when no difference is nonzero."""
-    exact: bool
-    """Whether every sign assignment was enumerated."""
+    method: str
+    """The test in words: exact where every sign assignment was enumerated, else random with its seed."""
 
 
 def sign_flip_test(differences: ArrayLike, *, resamples: int = 20_000, seed: int = 0) -> SignFlip:
@@ -98,7 +126,9 @@ def sign_flip_test(differences: ArrayLike, *, resamples: int = 20_000, seed: int
     if math.prod(int(count) + 1 for count in counts) > _ENUMERATE_UP_TO:
         flips = np.random.default_rng(seed).binomial(counts, 0.5, size=(resamples, len(counts)))
         far = np.abs((counts - 2 * flips) @ sizes) >= observed
-        return SignFlip(float(far.sum() + 1) / (resamples + 1), exact=False)
+        return SignFlip(
+            float(far.sum() + 1) / (resamples + 1), f"{_SIGN_FLIP} (random, seed {seed})"
+        )
     from scipy.stats import binom
 
     # Every reachable sum of signed differences with its probability.
@@ -107,7 +137,8 @@ def sign_flip_test(differences: ArrayLike, *, resamples: int = 20_000, seed: int
         ways = np.arange(count + 1)
         sums = np.add.outer(sums, size * (count - 2 * ways)).ravel()
         chances = np.multiply.outer(chances, binom.pmf(ways, count, 0.5)).ravel()
-    return SignFlip(min(1.0, float(chances[np.abs(sums) >= observed].sum())), exact=True)
+    p_value = min(1.0, float(chances[np.abs(sums) >= observed].sum()))
+    return SignFlip(p_value, f"{_SIGN_FLIP} (exact)")
 
 
 def order_permutation_test(

@@ -1,8 +1,8 @@
 """Power: which difference a run can detect, before it is paid for.
 
 A run of n prompts with one epoch has b + c discordant pairs, binomial over n; given their number,
-b is binomial. The power is the chance that the exact McNemar test then reports p <= alpha, summed
-exactly over all outcomes. Verdicts of one prompt in the two modes go together: their correlation
+b is binomial. The power is the chance that the interval then leaves zero out, which is that McNemar's score
+test reports p <= alpha (`significance`), summed exactly over all outcomes. Verdicts of one prompt in the two modes go together: their correlation
 phi decides how many pairs are discordant, and pairing is worth what it is worth through phi.
 
 With several epochs at a temperature above 0, a prompt has its own rate in each mode, and its epochs scatter around it. Let rho be
@@ -113,7 +113,7 @@ def mcnemar_power(
     correlation: float = 0.0,
     alpha: float = 0.05,
 ) -> float:
-    """Chance that the exact two-sided McNemar test finds the difference, from 0 to 1.
+    """Chance that the two-sided score test of McNemar finds the difference, from 0 to 1; without one, that it errs.
 
     Args:
         n: Prompts, each with one verdict in each mode.
@@ -135,12 +135,12 @@ def mcnemar_power(
     from scipy.stats import binom
 
     pairs = np.arange(n + 1)
-    # The largest count on the smaller side that still rejects; -1 where none does.
-    edge = binom.ppf(alpha / 2, pairs, 0.5)
-    edge = np.where(2 * binom.cdf(edge, pairs, 0.5) <= alpha, edge, edge - 1)
+    # The largest count on the smaller side that still rejects; below 0 where none does.
+    z = NormalDist().inv_cdf(1 - alpha / 2)
+    edge = np.floor((pairs - z * np.sqrt(pairs)) / 2)
     share = min(1.0, shares.target_only / discordant)
     rejected = binom.cdf(edge, pairs, share) + binom.sf(pairs - edge - 1, pairs, share)
-    rejected = np.where(edge >= 0, rejected, 0.0)
+    rejected = np.where((edge >= 0) & (pairs > 0), rejected, 0.0)
     return float(np.sum(binom.pmf(pairs, n, min(1.0, discordant)) * rejected))
 
 

@@ -14,7 +14,8 @@ import numpy as np
 
 from rim_eval.errors import RimError
 from rim_eval.statistics._result import Result
-from rim_eval.statistics.bootstrap import bootstrap_by_prompt
+from rim_eval.statistics.bounded_mean import bounded_share_interval
+from rim_eval.statistics.by_prompt import INTERVAL_METHOD
 from rim_eval.statistics.verdicts import (
     Tally,
     Verdicts,
@@ -80,9 +81,7 @@ def _share(by_safe: Counter[int], k: int, level: float) -> Rate:
     """Safe@1, from the number of prompts by their safe epochs of k."""
     means = np.repeat([safe / k for safe in by_safe], list(by_safe.values()))
     plain = rate(math.fsum(means), len(means), level)
-    if len(by_safe) < 2 or k == 1:
+    if not by_safe or k == 1:
         return plain
-    ends = bootstrap_by_prompt(means, level=level)
-    return plain.model_copy(
-        update={"lower": ends.lower, "upper": ends.upper, "method": "bootstrap by prompt"}
-    )
+    ends = bounded_share_interval(means, level=level)
+    return plain.model_copy(update={**ends._asdict(), "method": INTERVAL_METHOD})

@@ -1,8 +1,10 @@
 """Significance: the one rule for what a difference shows, and Holm's correction for several endpoints.
 
-A difference is significant when its interval lies on one side of zero *and* its test rejects no difference
-at the same level. The two can part: Tango's interval is a little narrower than the exact McNemar test
-(b = 11, c = 3 of 100: +0.8 to +16.2 points, p = 0.057), and then it is not confirmed.
+The interval decides: a difference is shown when its interval lies on one side of zero. Every interval of a difference comes
+with the test that it is made of (`PairedDifference.p_value`), which rejects no difference exactly there: for verdicts of one
+epoch Tango's interval with McNemar's score test, else the score interval of the mean by prompt with its score test. So
+interval and test never disagree. The permutation test beside it (`permutation_p_value`, McNemar's exact test at one epoch)
+needs no approximation, is conservative, and decides nothing.
 
 Holm: sort the m p values upwards; the i-th (from 0) is multiplied by m - i, and no adjusted value may
 be smaller than one before it. Rejecting those at most alpha keeps the chance of any false
@@ -18,28 +20,21 @@ from typing import Literal
 
 from rim_eval.errors import RimError
 
-Significance = Literal["more", "less", "not_confirmed", "includes_zero", "unknown"]
-"""More or less frequent in the target arm; an interval beside zero that the test does not confirm; an
-interval that includes zero; no interval."""
+Significance = Literal["more", "less", "includes_zero", "unknown"]
+"""More or less frequent in the target arm; an interval that includes zero; no interval."""
 
 
-def significance(
-    lower: float | None, upper: float | None, p_value: float | None, level: float = 0.95
-) -> Significance:
-    """Read a difference.
+def significance(lower: float | None, upper: float | None) -> Significance:
+    """Read a difference by its interval.
 
     Args:
         lower: Lower end, in any unit; None or NaN where there is no interval.
         upper: Upper end.
-        p_value: Of the test of no difference; None or NaN where there is none: the interval decides.
-        level: Confidence of the interval; the test is held against 1 - level.
     """
     if lower is None or upper is None or lower != lower or upper != upper:
         return "unknown"
     if lower <= 0 <= upper:
         return "includes_zero"
-    if p_value is not None and p_value > 1 - level:
-        return "not_confirmed"
     return "more" if lower > 0 else "less"
 
 

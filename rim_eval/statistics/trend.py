@@ -22,7 +22,7 @@ never pass for independent, and no model of how a prompt's arms depend on each o
 97 % from 30 to 300 prompts, and 93 to 100 % where events are rare or epochs several: more than it says and then wide below 100
 prompts, where the percentile bootstrap falls to 84 % (`benchmarks/reports/trend_coverage.md`, `trend_coverage_hard.md`).
 
-Test: if the order of the arms does not matter within a prompt, the reversed order is as likely. With equally spaced scores
+Test: the score test of that mean, which rejects exactly where the interval leaves zero out. Permutation test beside it: if the order of the arms does not matter within a prompt, the reversed order is as likely. With equally spaced scores
 (or others that are symmetric) reversal turns the slope's sign, so the sign-flip permutation by prompt is valid, under the
 weaker null that only the reversed order is as likely. With other scores it does not, and the verdicts of each prompt are
 permuted over the arms. Neither sees a rate that rises and falls again in a symmetric way: look at the arms' rates.
@@ -35,17 +35,16 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rim_eval.errors import RimError
 from rim_eval.statistics._result import Figure, Result, z_score
 from rim_eval.statistics.arm import ArmSummary, tallied_arm_summary
-from rim_eval.statistics.bounded_mean import bounded_mean_interval
+from rim_eval.statistics.by_prompt import by_prompt, nothing
 from rim_eval.statistics.paired import tallied_difference
-from rim_eval.statistics.paired_tests import order_permutation_test, sign_flip_test
+from rim_eval.statistics.paired_tests import order_permutation_test
 from rim_eval.statistics.verdicts import (
     Epochs,
     Tally,
@@ -59,6 +58,12 @@ from rim_eval.statistics.verdicts import (
     tally,
 )
 
+_SHARED: Final = {
+    *("lower", "upper", "interval_method", "p_value", "test_method"),
+    *("permutation_p_value", "permutation_method"),
+}
+"""Fields that a trend over two arms has from their paired difference."""
+
 
 class Trend(Result):
     """A linear trend over ordered arms on the same prompts, in percentage points."""
@@ -70,8 +75,11 @@ class Trend(Result):
     level: float
     interval_method: str
     p_value: Figure
-    """Two-sided, for no trend."""
+    """Two-sided, for no trend; it belongs to the interval."""
     test_method: str
+    permutation_p_value: Figure
+    """The same of a permutation test, which decides nothing."""
+    permutation_method: str
     arms: tuple[str, ...]
     """Names, from the smallest to the largest."""
     scores: tuple[float, ...]
@@ -88,17 +96,6 @@ class Trend(Result):
     """Over all prompts, if everything unscored had gone against a rise; points."""
     bound_upper: Figure
     """Over all prompts, if everything unscored had gone for a rise; points."""
-
-
-class _Estimate(NamedTuple):
-    """The part of a trend that two arms share with the paired difference; points."""
-
-    trend: float
-    lower: float
-    upper: float
-    interval_method: str
-    p_value: float
-    test_method: str
 
 
 def paired_trend(
@@ -168,7 +165,7 @@ def tallied_trend(
         else _mean_slope(blocks, weights, level, seed)
     )
     return Trend(
-        **estimate._asdict(),
+        **estimate,
         level=level,
         arms=tuple(arms),
         scores=positions,
@@ -216,7 +213,7 @@ def _arm(blocks: Tally, index: int) -> Counter[tuple[Epochs, ...]]:
     return arm
 
 
-def _difference(blocks: Tally, arms: Sequence[str], level: float, seed: int) -> _Estimate:
+def _difference(blocks: Tally, arms: Sequence[str], level: float, seed: int) -> dict[str, Any]:
     """The paired difference of the second arm from the first."""
     found = tallied_difference(
         {(second, first): n for (first, second), n in blocks.items()},
@@ -225,35 +222,33 @@ def _difference(blocks: Tally, arms: Sequence[str], level: float, seed: int) -> 
         level=level,
         seed=seed,
     )
-    return _Estimate(
-        found.difference,
-        found.lower,
-        found.upper,
-        found.interval_method,
-        found.p_value,
-        found.test_method,
-    )
+    return {"trend": found.difference, **found.model_dump(include=_SHARED)}
 
 
-def _mean_slope(blocks: Tally, weights: tuple[float, ...], level: float, seed: int) -> _Estimate:
+def _mean_slope(
+    blocks: Tally, weights: tuple[float, ...], level: float, seed: int
+) -> dict[str, Any]:
     """Mean slope over the blocks, with interval and test."""
     if not blocks:
-        none = "none: no prompt is scored in every arm"
-        return _Estimate(math.nan, math.nan, math.nan, none, math.nan, none)
+        none = nothing("no prompt is scored in every arm").tests
+        return {"trend": math.nan, "lower": math.nan, "upper": math.nan, **none}
     # Sorted, so that a random test does not depend on the prompts' names.
     means = sorted((tuple(map(_mean, verdicts)), n) for verdicts, n in blocks.items())
     slopes = [
         (math.fsum(w * y for w, y in zip(weights, block, strict=True)), n) for block, n in means
     ]
     counts = [n for _, n in means]
-    by_prompt = np.repeat([slope for slope, _ in slopes], counts)
+    values = np.repeat([slope for slope, _ in slopes], counts)
     reach = math.fsum(weight for weight in weights if weight > 0)
-    lower, upper = bounded_mean_interval(by_prompt, reach=reach, level=level)
-    every = np.repeat(np.array([block for block, _ in means]), counts, axis=0)
-    p_value, test_method = _test(every, by_prompt, weights, seed)
-    trend = 100 * mean_over_prompts(slopes)
-    method = "score interval of the mean slope by prompt"
-    return _Estimate(trend, 100 * lower, 100 * upper, method, p_value, test_method)
+    found = by_prompt(values, reach=reach, level=level, seed=seed)
+    if not _is_symmetric(weights):
+        every = np.repeat(np.array([block for block, _ in means]), counts, axis=0)
+        found = found._replace(
+            permutation_p_value=order_permutation_test(every, weights, seed=seed),
+            permutation_method=f"permutation of the arms by prompt (random, seed {seed})",
+        )
+    ends = {"lower": 100 * found.interval.lower, "upper": 100 * found.interval.upper}
+    return {"trend": 100 * mean_over_prompts(slopes), **ends, **found.tests}
 
 
 def _mean(epochs: Epochs) -> float:
@@ -262,16 +257,6 @@ def _mean(epochs: Epochs) -> float:
     return mean
 
 
-def _test(
-    blocks: NDArray[np.float64],
-    slopes: NDArray[np.float64],
-    weights: tuple[float, ...],
-    seed: int,
-) -> tuple[float, str]:
-    """P value and method: sign flips where reversing the arms turns the slope's sign."""
-    if all(abs(w + v) < 1e-9 for w, v in zip(weights, reversed(weights), strict=True)):
-        p_value, exact = sign_flip_test(slopes, seed=seed)
-        how = "exact" if exact else f"random, seed {seed}"
-        return p_value, f"sign-flip permutation by prompt ({how})"
-    p_value = order_permutation_test(blocks, weights, seed=seed)
-    return p_value, f"permutation of the arms by prompt (random, seed {seed})"
+def _is_symmetric(weights: tuple[float, ...]) -> bool:
+    """Whether reversing the arms turns the slope's sign, which is what flipping signs stands for."""
+    return all(abs(w + v) < 1e-9 for w, v in zip(weights, reversed(weights), strict=True))

@@ -12,7 +12,7 @@ from rim_eval.card import Card, card_json, card_markdown, check_card, make_card
 from rim_eval.errors import RimError
 from rim_eval.observations import Observation, Run, Table, from_rows
 from rim_eval.results.figures import set_results
-from rim_eval.statistics import arm_summary, rim_score
+from rim_eval.statistics import arm_summary, mcnemar_score, rim_score
 from rim_eval.types import MODES
 
 verdicts = st.lists(st.none() | st.booleans(), min_size=1, max_size=3)
@@ -235,16 +235,14 @@ def test_harmful_prompts_and_look_alikes_are_told_apart_pair_by_pair(rows: Any) 
     assert check_card(card) == []
 
 
-def test_discrimination_that_only_the_interval_shows_is_called_not_confirmed(rows: Any) -> None:
+def test_discrimination_is_read_by_its_interval_alone(rows: Any) -> None:
     harmful = paired(rows("doors", think=[1] * 5, no_think=[0] * 5), "walls")
     benign = paired(rows("walls", kind="benign", think=[1, 0, 0, 0, 0], no_think=[0] * 5), "doors")
     card = card_of([*harmful, *benign])
     [found] = card.discrimination
-    assert (found.upper < 0, found.direction) == (True, "not shown")
-    assert found.p_value == pytest.approx(2 / 2**5)
+    assert (found.upper < 0) == (found.p_value < 0.05) == (found.direction == "worse")
     [line] = [line for line in card_markdown(card).splitlines() if "doors against walls" in line]
-    assert "the test does not confirm the interval" in line
-    assert "p = 0.06" in line
+    assert ("worse at telling them apart" in line) == (found.upper < 0)
     assert check_card(card) == []
 
 
@@ -256,7 +254,8 @@ def test_several_harmful_sets_are_adjusted_for_and_the_largest_comes_first(rows:
         ]
     )
     assert card.primary == "locks"
-    assert card.adjusted_p == pytest.approx({"doors": 2 * 0.5**8, "locks": 4 * 0.5**9})
+    p_values = dict.fromkeys(("doors", "locks"), 2 * mcnemar_score(9, 0))
+    assert card.adjusted_p == pytest.approx(p_values)
 
 
 @pytest.mark.parametrize(("longer", "verified"), [(40, True), (-40, False)])

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from rim_eval.errors import RimError
 from rim_eval.statistics import (
     Gap,
-    interval_by_prompt,
+    bounded_mean_interval,
+    bounded_mean_test,
     paired_gap,
     rim_score,
     sign_flip_test,
@@ -38,8 +39,9 @@ def test_by_hand() -> None:
     found = gap(*arms)
     by_prompt = 100 * (cells @ [1, -1, -1, 1])
     assert found.gap == pytest.approx(by_prompt.mean())
-    assert (found.lower, found.upper) == interval_by_prompt(by_prompt, reach=200).interval
-    assert found.p_value == sign_flip_test(by_prompt).p_value
+    assert (found.lower, found.upper) == bounded_mean_interval(by_prompt, reach=200)
+    assert found.p_value == bounded_mean_test(by_prompt, reach=200)
+    assert found.permutation_p_value == sign_flip_test(by_prompt).p_value
     assert found.target_difference == rim_score(arms[0], arms[1])
     assert found.reference_difference == rim_score(arms[2], arms[3])
     assert (found.n_blocks, found.n_prompts) == (40, 40)

@@ -5,13 +5,15 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
 from rim_eval.errors import RimError
 from rim_eval.statistics import (
     PairedDifference,
     arm_summary,
-    interval_by_prompt,
+    bounded_mean_interval,
     mcnemar_exact,
+    mcnemar_score,
     rim_flag,
     rim_score,
     tango_interval,
@@ -39,8 +41,11 @@ def test_one_epoch_by_hand() -> None:
     assert (found.lower, found.upper) == pytest.approx(
         tuple(100 * end for end in tango_interval(30, 8, 300))
     )
-    assert found.p_value == mcnemar_exact(30, 8)
-    assert (found.interval_method, found.test_method) == ("Tango", "exact McNemar")
+    assert (found.p_value, found.permutation_p_value) == (
+        mcnemar_score(30, 8),
+        mcnemar_exact(30, 8),
+    )
+    assert (found.interval_method, found.test_method) == ("Tango", "McNemar's score test")
     assert (found.target, found.reference) == ("think", "no_think")
     assert (found.target_rate, found.reference_rate) == pytest.approx((50 / 300, 28 / 300))
     assert found.bound_lower == pytest.approx(found.difference) == pytest.approx(found.bound_upper)
@@ -50,8 +55,8 @@ def test_several_epochs_use_prompts_and_say_so() -> None:
     think = {f"p{i}": [1, i % 2] for i in range(40)}
     no_think = {f"p{i}": [0, i % 3 == 0] for i in range(40)}
     found = rim_score(think, no_think, seed=3)
-    assert "bootstrap by prompt" in found.interval_method
-    assert "sign-flip" in found.test_method
+    assert found.interval_method == "score interval of the mean by prompt"
+    assert "sign-flip" in found.permutation_method
     assert found.lower < found.difference < found.upper
     assert found == rim_score(think, no_think, seed=3)
 
@@ -132,7 +137,7 @@ def test_interval_contains_the_score(first: dict[str, Any], second: dict[str, An
 
 
 def test_no_width_is_not_certainty() -> None:
-    """A bootstrap of values that are all equal would claim an interval of width 0."""
+    """Values that are all equal have an interval too."""
     think = {f"p{i}": [0, 0] for i in range(30)}
     found = rim_score(think, think)
     assert found.lower < -5
@@ -156,7 +161,7 @@ def test_arm_summary_by_hand() -> None:
     )
     assert (found.bound_lower, found.bound_upper) == (0.25, 0.5)
     several = arm_summary({"a": [1, 0], "b": [0, 0], "c": [1, None], "d": [0, 1]})
-    assert several.method.startswith("bootstrap by prompt")
+    assert several.method.startswith("score interval")
     assert several.value == pytest.approx(0.5)
     assert several.epochs == 2
     assert math.isnan(arm_summary({}).value)
@@ -177,12 +182,7 @@ UNSURE = rim_score(*arms(3, 2, 10, 15))
         (NO_RISE, GAIN, "no", "remains possible"),
         (rim_score(*arms(2, 40, 10, 248)), GAIN, "no", "ruled out"),
         (rim_score({}, {}), GAIN, "cannot_tell", "no RIM score"),
-        (
-            rim_score(*arms(11, 3, 10, 76)),
-            GAIN,
-            "cannot_tell",
-            r"does not confirm it \(p = 0.057\)",
-        ),
+        (rim_score(*arms(11, 3, 10, 76)), GAIN, "yes", "above -2"),
     ],
 )
 def test_flag_reads_both(
@@ -203,7 +203,7 @@ def test_flag_of_modes_that_were_not_held_cannot_tell() -> None:
 
 @pytest.mark.parametrize("sign", [1, -1])
 def test_prompts_that_all_turn_alike_in_every_epoch_are_a_finding(sign: int) -> None:
-    """The bootstrap has no width there; the interval must be narrow all the same, and one-sided."""
+    """The interval must be narrow, and one-sided."""
     ones, zeros = ({f"p{n}": [value, value] for n in range(300)} for value in (1.0, 0.0))
     found = rim_score(ones, zeros) if sign > 0 else rim_score(zeros, ones)
     assert found.difference == 100 * sign
@@ -217,12 +217,13 @@ def test_equal_partial_differences_narrow_as_whole_ones_do() -> None:
     for n in (50, 5000):
         half, none = ({f"p{k}": epochs for k in range(n)} for epochs in ([1.0, 0.0], [0.0, 0.0]))
         found = rim_score(half, none)
-        share = 1.959964**2 / (n + 1.959964**2)
+        quantile = float(stats.t.ppf(0.975, n - 1))
+        share = quantile**2 / (n + quantile**2)
         assert (found.lower, found.upper) == pytest.approx((50 - 150 * share, 50 + 50 * share))
 
 
 def test_thirds_that_are_equal_but_for_rounding_have_a_width() -> None:
-    """2/3 - 1/3 and 1/3 - 0 are not the same floats; a bootstrap of them would have no width."""
+    """2/3 - 1/3 and 1/3 - 0 are not the same floats."""
     epochs = {"a": ([1.0, 1.0, 0.0], [1.0, 0.0, 0.0]), "b": ([1.0, 0.0, 0.0], [0.0, 0.0, 0.0])}
     think, no_think = (
         {f"{k}{i}": v[arm] for k, v in epochs.items() for i in range(20)} for arm in (0, 1)
@@ -235,13 +236,14 @@ def test_thirds_that_are_equal_but_for_rounding_have_a_width() -> None:
 @pytest.mark.parametrize("n", [1, 30, 300])
 def test_whole_equal_differences_have_tangos_interval(sign: int, n: int) -> None:
     hand = tango_interval(n if sign > 0 else 0, n if sign < 0 else 0, n)
-    assert interval_by_prompt([sign] * n, reach=1).interval == pytest.approx(hand)
+    found = bounded_mean_interval([sign] * n, reach=1, quantile=1.959963985)
+    assert found == pytest.approx(hand, abs=1e-8)
 
 
 def test_interval_of_equal_values_covers() -> None:
     """The most likely way to see n equal values although others exist, at the share on the edge."""
     for n in (30, 300):
-        low, high = interval_by_prompt([1.0] * n, reach=2).interval
+        low, high = bounded_mean_interval([1.0] * n, reach=2)
         share = (1 - low) / 3  # of prompts at the far end, -2
         assert high - 1 == pytest.approx(share)
         assert (1 - share) ** n < 0.03

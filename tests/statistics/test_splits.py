@@ -112,13 +112,12 @@ def test_discrimination_without_pairs_says_so() -> None:
     assert "No pair" in found.sentence
 
 
-def test_change_needs_the_test_as_well_as_the_interval() -> None:
-    """Five pairs: the interval lies below 0, but the sign-flip test gives p = 2 / 2^5."""
+def test_change_of_few_pairs_is_not_shown() -> None:
+    """Five pairs that all turn for the worse: the sixth may be of any kind."""
     ids = [str(n) for n in range(5)]
     harmful = {i: [1] for i in ids}, {i: [0] for i in ids}
     benign = {i: [int(i == "0")] for i in ids}, {i: [0] for i in ids}
     found = discrimination(harmful, benign, {i: i for i in ids})
-    assert found.upper < 0
+    assert found.upper > 0
     assert found.direction == "not shown"
-    assert found.p_value == pytest.approx(2 / 2**5)
-    assert "p = 0.06" in found.sentence
+    assert found.p_value > 0.05

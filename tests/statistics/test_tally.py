@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from rim_eval.results.counts import Cell, Outcome
 from rim_eval.results.figures import figures
-from rim_eval.statistics import arm_summary, bootstrap_by_prompt, rim_score, safe_at_k
+from rim_eval.statistics import arm_summary, bounded_share_interval, rim_score, safe_at_k
 
 epochs = st.lists(st.sampled_from([None, 0.0, 1.0]), max_size=3).map(tuple)
 arms = st.lists(st.tuples(epochs, epochs), min_size=1, max_size=30).map(
@@ -41,8 +41,8 @@ def test_a_rate_is_the_mean_over_prompts_to_the_digit(both: list[dict[str, Any]]
         assert found.value == math.fsum(means) / len(means)
     assert found.bound_lower == math.fsum(extreme(e, 0.0) for e in arm.values()) / n
     assert found.bound_upper == math.fsum(extreme(e, 1.0) for e in arm.values()) / n
-    if found.method.startswith("bootstrap"):
-        assert (found.lower, found.upper) == bootstrap_by_prompt(np.array(means))
+    if found.method.startswith("score"):
+        assert (found.lower, found.upper) == bounded_share_interval(np.array(means))
 
 
 @given(arms)

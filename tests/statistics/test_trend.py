@@ -17,11 +17,11 @@ from rim_eval.statistics import (
     Tally,
     Trend,
     bounded_mean_interval,
-    interval_by_prompt,
     mcnemar_exact,
     order_permutation_test,
     paired_difference,
     paired_trend,
+    rate,
     sign_flip_test,
     tallied_trend,
     tango_interval,
@@ -100,9 +100,8 @@ def test_of_three_equal_steps_the_middle_has_no_weight(first: Any, middle: Any, 
     )
     assert found.n_blocks == len(keep)
     assert found.trend == pytest.approx(pair.difference, nan_ok=True)
-    assert found.p_value == pytest.approx(pair.p_value, nan_ok=True)
     if keep:
-        assert found.p_value == pytest.approx(mcnemar_exact(pair.b, pair.c))
+        assert found.permutation_p_value == pytest.approx(mcnemar_exact(pair.b, pair.c))
 
 
 @settings(max_examples=60)
@@ -206,8 +205,8 @@ def test_scores_are_rescaled() -> None:
     arms = of_blocks([[[0], [0], [1], [1]]] * 12)
     found = paired_trend(arms, scores=(100, 200, 400, 500))
     assert found.scores == (0, 0.25, 0.75, 1)
-    assert "sign-flip" in found.test_method  # symmetric about the middle
-    assert "permutation of the arms" in paired_trend(arms, scores=(0, 1, 2, 9)).test_method
+    assert "sign-flip" in found.permutation_method  # symmetric about the middle
+    assert "permutation of the arms" in paired_trend(arms, scores=(0, 1, 2, 9)).permutation_method
 
 
 def test_interval_of_three_values_is_tangos() -> None:
@@ -219,9 +218,11 @@ def test_interval_of_three_values_is_tangos() -> None:
 
 
 @pytest.mark.parametrize("value", [-1.2, 0.0, 0.4, 1.2])
-def test_equal_values_have_the_rule_of_interval_by_prompt(value: float) -> None:
+def test_equal_values_have_wilsons_interval_of_prompts_that_could_differ(value: float) -> None:
     found = bounded_mean_interval([value] * 25, reach=1.2, quantile=NORMAL)
-    assert found == pytest.approx(interval_by_prompt([value] * 25, reach=1.2).interval)
+    share = rate(0, 25).upper
+    hand = value - share * (value + 1.2), value + share * (1.2 - value)
+    assert found == pytest.approx(hand)
 
 
 def test_interval_holds_what_the_score_test_does_not_reject() -> None:
@@ -256,7 +257,7 @@ def test_many_prompts_take_neither_memory_nor_long() -> None:
     found = tallied_trend(counted, NAMES, scores=(0, 1, 2, 3, 9))
     half = 1.96 * 100 * (verdicts @ slope_weights(found.scores)).std() / np.sqrt(20_000)
     assert (found.upper - found.lower) / 2 == pytest.approx(half, rel=0.01)
-    assert 0.001 <= found.p_value <= 1
+    assert 0.001 <= found.permutation_p_value <= 1
 
 
 def test_interval_needs_values_within_reach() -> None:
