@@ -35,11 +35,22 @@ from rim_eval.statistics.power import (
     mcnemar_power,
     minimum_detectable,
 )
+from rim_eval.statistics.prediction_powered import (
+    LabelStratum,
+    PoweredDifference,
+    PoweredRate,
+    StratifiedPrompts,
+    StratumKey,
+    allocate,
+    powered_difference,
+    powered_rate,
+)
 from rim_eval.statistics.rim import RimFlag, rim_flag, rim_score, tallied_rim_score
 from rim_eval.statistics.safe_at_k import SafeAtK, safe_at_k, tallied_safe_at_k
 from rim_eval.statistics.significance import Significance, holm, significance
 from rim_eval.statistics.tango import tango_interval
 from rim_eval.statistics.taxonomy import Outcomes, Sample, outcomes
+from rim_eval.statistics.transport import JudgeRates, TransportAudit, transport_audit
 from rim_eval.statistics.trend import Trend, paired_trend, tallied_trend
 from rim_eval.statistics.variance import VarianceSplit, tallied_variance_split, variance_split
 from rim_eval.statistics.verdicts import Epochs, Tally, Verdicts
@@ -56,20 +67,28 @@ __all__ = [
     "Estimate",
     "Gap",
     "Interval",
+    "JudgeRates",
+    "LabelStratum",
     "Measured",
     "Outcomes",
     "PairCounts",
     "PairedDifference",
+    "PoweredDifference",
+    "PoweredRate",
     "Rate",
     "Result",
     "RimFlag",
     "SafeAtK",
     "Sample",
     "Significance",
+    "StratifiedPrompts",
+    "StratumKey",
     "Tally",
+    "TransportAudit",
     "Trend",
     "VarianceSplit",
     "Verdicts",
+    "allocate",
     "arm_summary",
     "bootstrap_by_prompt",
     "bounded_mean_interval",
@@ -90,6 +109,8 @@ __all__ = [
     "paired_gap",
     "paired_trend",
     "pearson",
+    "powered_difference",
+    "powered_rate",
     "rate",
     "rim_flag",
     "rim_score",
@@ -105,6 +126,7 @@ __all__ = [
     "tallied_trend",
     "tallied_variance_split",
     "tango_interval",
+    "transport_audit",
     "unpaired_interval",
     "variance_split",
 ]
