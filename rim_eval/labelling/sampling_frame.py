@@ -1,0 +1,309 @@
+"""The sampling frame: the judged replies of finished runs that labels may be drawn from, with their texts.
+
+A frame is of one model, prompt set (with its condition), kind of prompts and judge. It holds replies with a verdict,
+of prompts that have one in both modes; where all verdicts are of one mode, the replies of that mode. Of several doses
+the least and the most count, as in the paired difference.
+"""
+
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+
+from rim_eval import observations
+from rim_eval.errors import RimError
+from rim_eval.generation import REPLIES_KEY, Generation
+from rim_eval.judging import Case
+from rim_eval.labelling.doubt import doubtful_scores, graders_disagree, is_near_even
+from rim_eval.observations import Observation, Run
+from rim_eval.replies import case_of
+from rim_eval.results.doses import least_and_most_rows
+from rim_eval.types import Mode, PromptKind
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_REPLY: Final = ("model", "dataset", "prompt_id", "mode", "dose", "epoch")
+_JUDGE: Final = ("judge", "judge_sha256", "judge_model", "judge_sees")
+_JUDGED_KINDS: Final[tuple[PromptKind, ...]] = ("harmful", "benign")
+Text = TypeVar("Text")
+
+
+class Judged(NamedTuple):
+    """One reply that may be drawn."""
+
+    prompt_id: str
+    mode: Mode
+    epoch: int
+    verdict: bool
+    doubt: bool
+    """Whether the judge was in doubt, as far as its run tells."""
+    context: str
+    """What the prompt refers to; empty where there is nothing."""
+    prompt: str
+    parts: tuple[tuple[str, str], ...]
+    """What the judge saw of the reply: headings with texts."""
+
+    @property
+    def key(self) -> str:
+        """What tells the reply apart from the others of its frame."""
+        return json.dumps([self.prompt_id, self.mode, self.epoch])
+
+
+@dataclass(frozen=True)
+class SamplingFrame:
+    """Replies of one model, set, kind and judge that may be drawn.
+
+    Attributes:
+        model: The evaluated model.
+        dataset: Name of the prompt set, with its condition.
+        kind: Kind of its prompts.
+        judge: The judge file's name and version, `name@version`.
+        judge_sha256: SHA-256 of the judge's file; None where the rows do not say.
+        judge_model: The grader, or the panel; None for an offline judge.
+        judge_sees: What the judge was shown: `answer`, `reasoning` or `both`.
+        replies: The replies, in a fixed order.
+        left_out: Prompts with a verdict in one mode only, whose replies are not in the frame.
+        is_bare: Whether the prompts were bare and both modes decoded alike.
+    """
+
+    model: str
+    dataset: str
+    kind: PromptKind
+    judge: str
+    judge_sha256: str | None
+    judge_model: str | None
+    judge_sees: str
+    replies: tuple[Judged, ...]
+    left_out: int
+    is_bare: bool
+
+    @cached_property
+    def secret(self) -> bytes:
+        """A hash of everything in the frame, 32 bytes: it can be known only from the logs."""
+        about = [self.model, self.dataset, self.kind, self.judge, self.judge_sha256]
+        about += [self.judge_model, self.judge_sees]
+        return hashlib.sha256(json.dumps([about, self.replies]).encode()).digest()
+
+    def __str__(self) -> str:
+        grader = f" asking {self.judge_model}" if self.judge_model else ""
+        return f"{self.model} on {self.dataset} ({self.kind} prompts), judged by {self.judge}{grader}, seeing {self.judge_sees}"
+
+
+def read_frames(sources: Iterable[str | Path]) -> list[SamplingFrame]:
+    """Read every frame that some logs hold.
+
+    Args:
+        sources: Inspect logs, lm-eval sample files of rim tasks, folders of them; `NAME=PATH` gives the replies of
+            that path the model name NAME.
+
+    Raises:
+        RimError: A log cannot be read, runs cannot be pooled, a reply occurs twice, or no reply has a verdict of a judge.
+    """
+    files = observations.log_files(sources, observations.LOGS)
+    table = observations.read_observations(_source(*file) for file in files)
+    for problem in observations.check(table):
+        if problem.kind in ("mismatch", "duplicate"):
+            raise RimError(f"{problem.says}: {', '.join(problem.ids[:3])}.")
+    kept = table.frame[
+        table.frame["kind"].isin(_JUDGED_KINDS)
+        & table.frame["judge"].notna()
+        & table.frame["verdict"].notna()
+    ]
+    if kept.empty:
+        raise RimError(
+            "No reply in these logs has a judge's verdict, so there is nothing to check by labels. Judge them first: "
+            "`rim-eval judge run LOGS --judge NAME` (problems are checked against gold answers and need no labels)."
+        )
+    texts = _texts(files, table.runs)
+    return list(_frames(least_and_most_rows(kept), texts))
+
+
+def choose_frame(
+    frames: Sequence[SamplingFrame],
+    *,
+    dataset: str | None = None,
+    kind: PromptKind | None = None,
+    judge: str | None = None,
+) -> SamplingFrame:
+    """The one frame that a sheet is drawn from.
+
+    Without `dataset` the bare prompts, decoded alike in both modes, come before other conditions; without `kind`
+    harmful prompts come before harmless ones.
+
+    Args:
+        frames: What the logs hold.
+        dataset: Name of the prompt set, with its condition.
+        kind: Kind of prompts, where the set mixes them.
+        judge: The judge, `name` or `name@version`; with `:GRADER` after it, only with that grader.
+
+    Raises:
+        RimError: None fits, or several; the message lists them and names the option that tells them apart.
+    """
+    chosen = _of("--set", frames, dataset, lambda frame: frame.dataset == dataset)
+    chosen = _of("--kind", chosen, kind, lambda frame: frame.kind == kind)
+    chosen = _of("--judge", chosen, judge, lambda frame: _is_by(frame, judge or ""))
+    for prefer in (lambda f: dataset is not None or f.is_bare, lambda f: f.kind == "harmful"):
+        chosen = list(filter(prefer, chosen)) or chosen
+    options: list[tuple[str, Callable[[SamplingFrame], str]]] = [
+        ("one model's logs", lambda frame: frame.model),
+        ("--set", lambda frame: frame.dataset),
+        ("--judge", _judge_name),
+    ]
+    for option, value in options:
+        if len(values := sorted({value(frame) for frame in chosen})) > 1:
+            raise RimError(
+                f"These logs hold several sheets' worth: {', '.join(values)}. A sheet is of one model, set and judge, "
+                f"so that its labels speak about them: give {option}."
+            )
+    return chosen[0]
+
+
+def _of(
+    option: str,
+    frames: Sequence[SamplingFrame],
+    value: str | None,
+    fits: Callable[[SamplingFrame], bool],
+) -> list[SamplingFrame]:
+    chosen = [frame for frame in frames if value is None or fits(frame)]
+    if not chosen:
+        there = "; ".join(sorted(map(str, frames)))
+        raise RimError(
+            f"{option} {value}: no judged reply in these logs is of it. There are {there}."
+        )
+    return chosen
+
+
+def _is_by(frame: SamplingFrame, name: str) -> bool:
+    wanted, colon, grader = name.partition(":")
+    named = frame.judge == wanted or frame.judge.startswith(f"{wanted}@")
+    return named and (not colon or frame.judge_model == grader)
+
+
+def _judge_name(frame: SamplingFrame) -> str:
+    return f"{frame.judge}:{frame.judge_model}" if frame.judge_model else frame.judge
+
+
+def _source(label: str | None, path: str) -> str:
+    return path if label is None else f"{label}={path}"
+
+
+def _frames(rows: "pd.DataFrame", texts: Mapping[Hashable, "_Kept"]) -> Iterator[SamplingFrame]:
+    groups: dict[tuple[Any, ...], list[Observation]] = defaultdict(list)
+    for row in observations.to_rows(rows):
+        of = (row.model, row.dataset, row.kind, *(getattr(row, name) for name in _JUDGE))
+        groups[of].append(row)
+    for (model, dataset, kind, judge, sha256, grader, sees), members in sorted(
+        groups.items(), key=lambda group: str(group[0])
+    ):
+        paired, left_out = _paired(members)
+        yield SamplingFrame(
+            model=model,
+            dataset=dataset,
+            kind=kind,
+            judge=judge,
+            judge_sha256=sha256,
+            judge_model=grader,
+            judge_sees=sees or "answer",
+            replies=tuple(_judged(paired, texts)),
+            left_out=left_out,
+            is_bare=members[0].dataset == members[0].bare_dataset,
+        )
+
+
+def _paired(rows: Sequence[Observation]) -> tuple[list[Observation], int]:
+    """The rows of prompts that have a verdict in both modes, and how many prompts have not; of one mode, all."""
+    modes: dict[str, set[Mode]] = defaultdict(set)
+    for row in rows:
+        modes[row.prompt_id].add(row.mode)
+    most = len({row.mode for row in rows})
+    kept = [row for row in rows if len(modes[row.prompt_id]) == most]
+    return kept, sum(len(each) < most for each in modes.values())
+
+
+def _judged(rows: Sequence[Observation], texts: Mapping[Hashable, "_Kept"]) -> Iterator[Judged]:
+    doubtful = doubtful_scores((row.score, bool(row.verdict)) for row in rows)
+    for row in sorted(rows, key=lambda row: (row.prompt_id, row.mode, row.epoch)):
+        try:
+            kept = texts[_key(row)]
+        except KeyError:
+            raise RimError(
+                f"{row.prompt_id} of {row.dataset} ({row.model}) has a verdict, but no log here holds its reply's text. "
+                "Give the logs of the run themselves: a table of observations holds no texts."
+            ) from None
+        yield Judged(
+            prompt_id=row.prompt_id,
+            mode=row.mode,
+            epoch=row.epoch,
+            verdict=bool(row.verdict),
+            doubt=kept.doubt or row.score in doubtful,
+            context=(kept.case.context or "").strip(),
+            prompt=kept.case.prompt_text.strip(),
+            parts=_seen_parts(kept.case, row.judge_sees or "answer"),
+        )
+
+
+def _seen_parts(case: Case, sees: str) -> tuple[tuple[str, str], ...]:
+    """What a judge saw of a reply.
+
+    Blanks around a text are left out: those after a trace would tell the mode.
+    """
+    if sees == "answer":
+        return (("Reply", case.answer.strip()),)
+    parts = [("Reasoning", case.trace or "")]
+    parts += [("Answer", case.answer)] if sees == "both" else []
+    return tuple((name, text.strip()) for name, text in parts if text.strip())
+
+
+class _Kept(NamedTuple):
+    """What a log keeps of a judged reply beside its row."""
+
+    case: Case
+    doubt: bool
+
+
+def _key(row: Observation, model: str | None = None) -> Hashable:
+    names = (*_REPLY[1:], *_JUDGE)
+    return (model or row.model, *(getattr(row, name) for name in names))
+
+
+def _texts(files: Sequence[tuple[str | None, str]], runs: Sequence[Run]) -> dict[Hashable, _Kept]:
+    """What the logs of some runs keep of each judged reply, by its key; what copies share is read once."""
+    read = {run.log_sha256 for run in runs}
+    kept: dict[Hashable, _Kept] = {}
+    for label, path in files:
+        if "://" not in path:
+            with Path(path).open("rb") as file:
+                if hashlib.file_digest(file, "sha256").hexdigest() not in read:
+                    continue  # a retry has taken its place, or it holds no observations
+        of_file = _of_samples(path) if path.endswith(".jsonl") else _of_log(path)
+        for row, reply in of_file:
+            kept.setdefault(_key(row, label), reply)
+    return kept
+
+
+def _of_samples(path: str) -> Iterator[tuple[Observation, _Kept]]:
+    for sample in observations.sample_lines(Path(path)):
+        record = sample["record"]
+        row = Observation.model_validate(record["observation"])
+        case = case_of(sample["doc"], Generation.model_validate(record["generation"]))
+        yield row, _Kept(case, graders_disagree(record.get("judge_votes", ())))
+
+
+def _of_log(path: str) -> Iterator[tuple[Observation, _Kept]]:
+    for sample in observations.load_inspect_log(path).samples or []:
+        stored = sample.store.get(REPLIES_KEY, {})
+        for score in (sample.scores or {}).values():
+            about = score.metadata or {}
+            for arm in observations.arms_of_score(about):
+                if arm not in stored:
+                    continue
+                row = Observation.model_validate(about[arm])
+                case = case_of(sample.metadata, Generation.model_validate(stored[arm]))
+                votes = about.get("judge_votes", {}).get(arm, ())
+                near = is_near_even(score.explanation or "", arm)
+                yield row, _Kept(case, graders_disagree(votes) or near)
