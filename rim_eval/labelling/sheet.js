@@ -9,7 +9,7 @@
   const SKIP = "skip", NONE = "none", MOST_UNDO = 2000;
   const choices = [...question.choices];
   if (question.several) choices.push({ key: "0", value: NONE, title: "None of these", help: "" });
-  choices.push({ key: "s", value: SKIP, title: "Skip: cannot tell", help: "" });
+  choices.push({ key: "s", value: SKIP, title: "Skip", help: "cannot tell" });
 
   // `at` is the place in `items`; `history` holds what each step replaced.
   const fresh = () => ({ at: 0, labels: {}, notes: {}, history: [] });
@@ -195,8 +195,9 @@
   }
 
   function build() {
+    document.body.classList.toggle("several", question.several);
     at("question").textContent = question.text;
-    at("help").textContent = question.help;
+    at("help").textContent = at("meaning").textContent = question.help;
     for (const { key, value, title, help } of choices) {
       const button = element("button", { type: "button", title: help }, element("kbd", { textContent: key }), ` ${title}`);
       button.dataset.value = value;

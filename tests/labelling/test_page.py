@@ -99,7 +99,9 @@ def test_texts_are_text_and_nothing_is_asked_for(page: Browser) -> None:
 
 
 def test_arrows_move_and_undo_returns(page: Browser) -> None:
-    page.press("y" + KEYS["Left"] + "n")  # a second label of the first item takes the first one's place
+    page.press(
+        "y" + KEYS["Left"] + "n"
+    )  # a second label of the first item takes the first one's place
     assert page.run(DONE) == "1 of 4 done"
     page.press(KEYS["Left"])
     pressed = "return document.querySelector('#choices [aria-pressed=true]').dataset.value"
@@ -118,7 +120,10 @@ def test_notes_are_exported_as_they_were_typed(page: Browser, tmp_path: Path) ->
     page.press("m" + note + KEYS["Escape"] + "y")
     assert page.run(DONE) == "1 of 4 done"
     rows = rows_of(exported(tmp_path, page))
-    assert [(row["label"], row["note"].replace("\r\n", "\n")) for row in rows][:2] == [("yes", note), ("", "")]
+    assert [(row["label"], row["note"].replace("\r\n", "\n")) for row in rows][:2] == [
+        ("yes", note),
+        ("", ""),
+    ]
 
 
 def test_an_exported_file_is_taken_back_and_undone(page: Browser, tmp_path: Path) -> None:
@@ -183,7 +188,9 @@ def test_buttons_and_fields_have_names(page: Browser) -> None:
 
 
 def test_choices_of_several_are_toggled(tmp_path: Path, window: Browser) -> None:
-    choices = [{"key": str(n), "value": f"mark_{n}", "title": f"Mark {n}", "help": ""} for n in (1, 2, 3)]
+    choices = [
+        {"key": str(n), "value": f"mark_{n}", "title": f"Mark {n}", "help": ""} for n in (1, 2, 3)
+    ]
     question = {"text": "What is here?", "help": "", "choices": choices, "several": True}
     window.downloads(tmp_path)
     html = page_of(tmp_path, question=question)
