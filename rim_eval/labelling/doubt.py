@@ -9,6 +9,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
+SURE, UNSURE = "sure", "unsure"
+"""Words for the judge's doubt."""
+
 _LOW, _HIGH = 1, 5
 _NEAR_EVEN: Final = 0.9
 """A classifier's probability of its own label below which it counts as in doubt."""

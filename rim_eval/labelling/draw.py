@@ -19,10 +19,7 @@ from rim_eval.labelling.sampling_frame import Judged, SamplingFrame
 from rim_eval.statistics import StratumKey, allocate
 from rim_eval.types import MODES
 
-SURE, UNSURE = "sure", "unsure"
-"""Words for the judge's doubt."""
-
-_SHEET_ID: Final = re.compile(r"n(?P<n>\d{1,6})-s(?P<seed>\d{1,18})-[0-9a-f]{16}")
+_SHEET_ID: Final = re.compile(r"(?:patterns-)?n(?P<n>\d{1,6})-s(?P<seed>\d{1,18})-[0-9a-f]{16}")
 
 
 class Item(NamedTuple):
@@ -51,7 +48,8 @@ class Draw:
     @cached_property
     def sheet(self) -> str:
         """Id of the sheet; the same for the same logs, judge, n and seed, and for no others."""
-        return f"n{self.n}-s{self.seed}-{self._hash('sheet', str(self.n))[:16]}"
+        start = "patterns-" if self.frame.about == "patterns" else ""
+        return f"{start}n{self.n}-s{self.seed}-{self._hash('sheet', str(self.n))[:16]}"
 
     @cached_property
     def sizes(self) -> dict[StratumKey, int]:
@@ -89,13 +87,13 @@ class Draw:
 
 def stratum_of(reply: Judged) -> StratumKey:
     """The stratum that a reply lies in."""
-    return reply.mode, reply.verdict, UNSURE if reply.doubt else SURE
+    return reply.mode, reply.verdict, reply.doubt
 
 
-def _order(stratum: StratumKey) -> tuple[int, bool, bool]:
-    """With thinking first, events first, doubt first."""
+def _order(stratum: StratumKey) -> tuple[int, bool, str]:
+    """With thinking first, events first."""
     mode, verdict, doubt = stratum
-    return [*MODES].index(mode), not verdict, doubt == SURE  # type: ignore[arg-type]
+    return [*MODES].index(mode), not verdict, doubt  # type: ignore[arg-type]
 
 
 def draw_again(frames: Sequence[SamplingFrame], sheet: str) -> Draw:

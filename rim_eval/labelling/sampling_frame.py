@@ -12,25 +12,23 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Seq
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
 
 from rim_eval import observations
 from rim_eval.errors import RimError
-from rim_eval.generation import REPLIES_KEY, Generation
 from rim_eval.judging import Case
-from rim_eval.labelling.doubt import doubtful_scores, graders_disagree, is_near_even
-from rim_eval.observations import Observation, Run
-from rim_eval.replies import case_of
+from rim_eval.labelling.doubt import SURE, UNSURE, doubtful_scores
+from rim_eval.labelling.kept_replies import KeptReply, kept_replies, reply_id
+from rim_eval.observations import Observation
 from rim_eval.results.doses import least_and_most_rows
 from rim_eval.types import Mode, PromptKind
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_REPLY: Final = ("model", "dataset", "prompt_id", "mode", "dose", "epoch")
 _JUDGE: Final = ("judge", "judge_sha256", "judge_model", "judge_sees")
+About: TypeAlias = Literal["verdict", "patterns"]
 _JUDGED_KINDS: Final[tuple[PromptKind, ...]] = ("harmful", "benign")
-Text = TypeVar("Text")
 
 
 class Judged(NamedTuple):
@@ -40,13 +38,15 @@ class Judged(NamedTuple):
     mode: Mode
     epoch: int
     verdict: bool
-    doubt: bool
-    """Whether the judge was in doubt, as far as its run tells."""
+    doubt: str
+    """How sure the judge was, in one word; of a monitor the patterns that it found."""
     context: str
     """What the prompt refers to; empty where there is nothing."""
     prompt: str
     parts: tuple[tuple[str, str], ...]
     """What the judge saw of the reply: headings with texts."""
+    found: tuple[str, ...] = ()
+    """Labels that a monitor found in the trace, where the frame is about patterns."""
 
     @property
     def key(self) -> str:
@@ -69,6 +69,8 @@ class SamplingFrame:
         replies: The replies, in a fixed order.
         left_out: Prompts with a verdict in one mode only, whose replies are not in the frame.
         is_bare: Whether the prompts were bare and both modes decoded alike.
+        about: What people are asked about: the judge's `verdict`, or the `patterns` that a monitor finds in traces;
+            then the judge is the monitor.
     """
 
     model: str
@@ -81,12 +83,13 @@ class SamplingFrame:
     replies: tuple[Judged, ...]
     left_out: int
     is_bare: bool
+    about: About = "verdict"
 
     @cached_property
     def secret(self) -> bytes:
         """A hash of everything in the frame, 32 bytes: it can be known only from the logs."""
         about = [self.model, self.dataset, self.kind, self.judge, self.judge_sha256]
-        about += [self.judge_model, self.judge_sees]
+        about += [self.judge_model, self.judge_sees, self.about]
         return hashlib.sha256(json.dumps([about, self.replies]).encode()).digest()
 
     def __str__(self) -> str:
@@ -105,7 +108,7 @@ def read_frames(sources: Iterable[str | Path]) -> list[SamplingFrame]:
         RimError: A log cannot be read, runs cannot be pooled, a reply occurs twice, or no reply has a verdict of a judge.
     """
     files = observations.log_files(sources, observations.LOGS)
-    table = observations.read_observations(_source(*file) for file in files)
+    table = observations.read_observations(as_source(*file) for file in files)
     for problem in observations.check(table):
         if problem.kind in ("mismatch", "duplicate"):
             raise RimError(f"{problem.says}: {', '.join(problem.ids[:3])}.")
@@ -119,7 +122,7 @@ def read_frames(sources: Iterable[str | Path]) -> list[SamplingFrame]:
             "No reply in these logs has a judge's verdict, so there is nothing to check by labels. Judge them first: "
             "`rim-eval judge run LOGS --judge NAME` (problems are checked against gold answers and need no labels)."
         )
-    texts = _texts(files, table.runs)
+    texts = {_key(row): kept for row, kept in kept_replies(files, table.runs)}
     return list(_frames(least_and_most_rows(kept), texts))
 
 
@@ -188,11 +191,16 @@ def _judge_name(frame: SamplingFrame) -> str:
     return f"{frame.judge}:{frame.judge_model}" if frame.judge_model else frame.judge
 
 
-def _source(label: str | None, path: str) -> str:
+def _key(row: Observation) -> Hashable:
+    return (reply_id(row), *(getattr(row, name) for name in _JUDGE))
+
+
+def as_source(label: str | None, path: str) -> str:
+    """A log as it was given: `PATH`, or `NAME=PATH`."""
     return path if label is None else f"{label}={path}"
 
 
-def _frames(rows: "pd.DataFrame", texts: Mapping[Hashable, "_Kept"]) -> Iterator[SamplingFrame]:
+def _frames(rows: "pd.DataFrame", texts: Mapping[Hashable, KeptReply]) -> Iterator[SamplingFrame]:
     groups: dict[tuple[Any, ...], list[Observation]] = defaultdict(list)
     for row in observations.to_rows(rows):
         of = (row.model, row.dataset, row.kind, *(getattr(row, name) for name in _JUDGE))
@@ -225,7 +233,7 @@ def _paired(rows: Sequence[Observation]) -> tuple[list[Observation], int]:
     return kept, sum(len(each) < most for each in modes.values())
 
 
-def _judged(rows: Sequence[Observation], texts: Mapping[Hashable, "_Kept"]) -> Iterator[Judged]:
+def _judged(rows: Sequence[Observation], texts: Mapping[Hashable, KeptReply]) -> Iterator[Judged]:
     doubtful = doubtful_scores((row.score, bool(row.verdict)) for row in rows)
     for row in sorted(rows, key=lambda row: (row.prompt_id, row.mode, row.epoch)):
         try:
@@ -240,7 +248,7 @@ def _judged(rows: Sequence[Observation], texts: Mapping[Hashable, "_Kept"]) -> I
             mode=row.mode,
             epoch=row.epoch,
             verdict=bool(row.verdict),
-            doubt=kept.doubt or row.score in doubtful,
+            doubt=UNSURE if kept.doubt or row.score in doubtful else SURE,
             context=(kept.case.context or "").strip(),
             prompt=kept.case.prompt_text.strip(),
             parts=_seen_parts(kept.case, row.judge_sees or "answer"),
@@ -257,53 +265,3 @@ def _seen_parts(case: Case, sees: str) -> tuple[tuple[str, str], ...]:
     parts = [("Reasoning", case.trace or "")]
     parts += [("Answer", case.answer)] if sees == "both" else []
     return tuple((name, text.strip()) for name, text in parts if text.strip())
-
-
-class _Kept(NamedTuple):
-    """What a log keeps of a judged reply beside its row."""
-
-    case: Case
-    doubt: bool
-
-
-def _key(row: Observation, model: str | None = None) -> Hashable:
-    names = (*_REPLY[1:], *_JUDGE)
-    return (model or row.model, *(getattr(row, name) for name in names))
-
-
-def _texts(files: Sequence[tuple[str | None, str]], runs: Sequence[Run]) -> dict[Hashable, _Kept]:
-    """What the logs of some runs keep of each judged reply, by its key; what copies share is read once."""
-    read = {run.log_sha256 for run in runs}
-    kept: dict[Hashable, _Kept] = {}
-    for label, path in files:
-        if "://" not in path:
-            with Path(path).open("rb") as file:
-                if hashlib.file_digest(file, "sha256").hexdigest() not in read:
-                    continue  # a retry has taken its place, or it holds no observations
-        of_file = _of_samples(path) if path.endswith(".jsonl") else _of_log(path)
-        for row, reply in of_file:
-            kept.setdefault(_key(row, label), reply)
-    return kept
-
-
-def _of_samples(path: str) -> Iterator[tuple[Observation, _Kept]]:
-    for sample in observations.sample_lines(Path(path)):
-        record = sample["record"]
-        row = Observation.model_validate(record["observation"])
-        case = case_of(sample["doc"], Generation.model_validate(record["generation"]))
-        yield row, _Kept(case, graders_disagree(record.get("judge_votes", ())))
-
-
-def _of_log(path: str) -> Iterator[tuple[Observation, _Kept]]:
-    for sample in observations.load_inspect_log(path).samples or []:
-        stored = sample.store.get(REPLIES_KEY, {})
-        for score in (sample.scores or {}).values():
-            about = score.metadata or {}
-            for arm in observations.arms_of_score(about):
-                if arm not in stored:
-                    continue
-                row = Observation.model_validate(about[arm])
-                case = case_of(sample.metadata, Generation.model_validate(stored[arm]))
-                votes = about.get("judge_votes", {}).get(arm, ())
-                near = is_near_even(score.explanation or "", arm)
-                yield row, _Kept(case, graders_disagree(votes) or near)

@@ -41,6 +41,8 @@ def test_labels_find_the_truth_that_the_judge_misses(run: Run, sheet: Run, tmp_p
     assert rates["no_think"].raw == pytest.approx(0.25)
     for mode, truth in (("think", 0.5), ("no_think", 0.25)):
         lower, upper = rates[mode].lower, rates[mode].upper  # type: ignore[index]
+        assert lower is not None
+        assert upper is not None
         assert lower <= truth <= upper
     assert made.figures.audit
     assert made.figures.audit.outcome == "fail"
@@ -144,9 +146,9 @@ def test_a_file_that_a_spreadsheet_program_saved_is_read(
     assert figures[0] == figures[1]
 
 
-def changed(path: Path, out: Path, row: int = 0, **cells: str) -> Path:
+def changed(path: Path, out: Path, cells: dict[str, str]) -> Path:
     rows = rows_of(path)
-    rows[row] |= cells
+    rows[0] |= cells
     return write_rows(out, rows)
 
 
@@ -161,7 +163,7 @@ def changed(path: Path, out: Path, row: int = 0, **cells: str) -> Path:
 def test_labels_that_do_not_fit_are_refused(
     cells: dict[str, str], message: str, run: Run, sheet: Run, tmp_path: Path
 ) -> None:
-    labels = changed(fill(sheet("--n", 40)), tmp_path / "x.csv", **cells)
+    labels = changed(fill(sheet("--n", 40)), tmp_path / "x.csv", cells)
     assert message in refused("correct", run(), labels)
 
 

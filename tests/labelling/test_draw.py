@@ -11,17 +11,27 @@ from hypothesis import strategies as st
 
 from rim_eval.errors import RimError
 from rim_eval.labelling import Draw, SamplingFrame, draw_again
+from rim_eval.labelling.doubt import SURE, UNSURE
 from rim_eval.labelling.draw import Item, stratum_of
 from rim_eval.labelling.sampling_frame import Judged
 from rim_eval.labelling.sheet import sheet_csv, sheet_html
-from rim_eval.types import MODES
+from rim_eval.types import MODES, Mode
 
 
 def frame(verdicts: list[tuple[bool, bool, bool]], **changed: Any) -> SamplingFrame:
-    """A frame of pairs: the verdict with thinking, without, and whether the judge was in doubt."""
+    """A frame of pairs: the verdict with thinking, without, and whether the judge was sure."""
     replies = tuple(
-        Judged(f"p{i:03d}", mode, 1, verdict, doubt, "", f"Request {i}.", (("Reply", f"{i} {j}"),))
-        for i, (think, no_think, doubt) in enumerate(verdicts)
+        Judged(
+            f"p{i:03d}",
+            mode,
+            1,
+            verdict,
+            SURE if sure else UNSURE,
+            "",
+            f"Request {i}.",
+            (("Reply", f"{i} {j}"),),
+        )
+        for i, (think, no_think, sure) in enumerate(verdicts)
         for j, (mode, verdict) in enumerate(zip(MODES, (think, no_think), strict=True))
     )
     about = {
@@ -101,10 +111,12 @@ def test_files_are_the_same_whatever_the_verdicts_doubts_modes_and_names(
 ) -> None:
     """A sheet of all replies differs in nothing but order and ids."""
     one = frame(verdicts)
-    turned = {"think": "no_think", "no_think": "think"}
+    turned: dict[Mode, Mode] = {"think": "no_think", "no_think": "think"}
     replies = tuple(
         reply._replace(
-            mode=turned[reply.mode], verdict=random.random() < 0.5, doubt=not reply.doubt
+            mode=turned[reply.mode],
+            verdict=random.random() < 0.5,
+            doubt=random.choice((SURE, UNSURE)),
         )
         for reply in one.replies
     )
