@@ -9,10 +9,20 @@ import click
 from rim_eval import labelling
 from rim_eval.errors import RimError, refuse_existing
 from rim_eval.files import write_whole
-from rim_eval.labelling.report import drawn_text, make_report, report_text
-from rim_eval.types import PromptKind
+from rim_eval.labelling.report import (
+    LabelReport,
+    PatternReport,
+    drawn_text,
+    make_pattern_report,
+    make_report,
+    pattern_report_text,
+    report_text,
+)
+from rim_eval.patterns.registry import identity_name
+from rim_eval.types import PROMPT_KINDS, PromptKind
 
 _PATH: Final = click.Path(path_type=Path)
+_LEVEL: Final = 0.95
 
 
 @click.command()
@@ -31,13 +41,19 @@ _PATH: Final = click.Path(path_type=Path)
 )
 @click.option(
     "--kind",
-    type=click.Choice(["harmful", "benign"]),
+    type=click.Choice(PROMPT_KINDS),
     help="Kind of prompts, where a set mixes them; harmful ones by default.",
+)
+@click.option(
+    "--patterns",
+    "about_patterns",
+    is_flag=True,
+    help="Ask about reasoning patterns in the traces that a monitor has read; --judge then names the monitor.",
 )
 @click.option(
     "--out", type=_PATH, default=Path("labels"), show_default=True, help="Folder of the sheet."
 )
-def sample(logs: Sequence[str], n: int, seed: int, judge: str | None, dataset: str | None, kind: PromptKind | None, out: Path) -> None:  # fmt: skip
+def sample(logs: Sequence[str], n: int, seed: int, judge: str | None, dataset: str | None, kind: PromptKind | None, about_patterns: bool, out: Path) -> None:  # fmt: skip
     """Draw a blind, shuffled sheet of replies from finished LOGS, for people to label.
 
     Writes labels.html, a page that is filled with the keyboard and sends nothing, and labels.csv, the same for a
@@ -47,7 +63,10 @@ def sample(logs: Sequence[str], n: int, seed: int, judge: str | None, dataset: s
     """
     for name in ("labels.csv", "labels.html"):
         refuse_existing(out / name)
-    frames = labelling.read_frames(logs)
+    read = labelling.read_pattern_frames if about_patterns else labelling.read_frames
+    if about_patterns and judge:
+        judge = identity_name(judge)
+    frames = read(logs)
     frame = labelling.choose_frame(frames, dataset=dataset, kind=kind, judge=judge)
     draw = labelling.Draw(frame, n, seed)
     table, page = labelling.write_sheet(draw, out)
@@ -73,7 +92,8 @@ def correct(sources: Sequence[str], margin: float, out: Path | None) -> None:
 
     LOGS are exactly those that the sheet was drawn from; LABELS is the CSV that its page exported (or labels.csv,
     filled), LABELS2 that of a second annotator. Shows each mode's rate and their difference, by the judge and
-    corrected, whether the judge errs alike in both modes, how the annotators agree, and what would help most.
+    corrected, whether the judge errs alike in both modes, how the annotators agree, and what would help most. Of a sheet of
+    traces (--patterns) it shows how the monitor agrees with people, and the prevalence corrected by them.
     """
     labels = [Path(source) for source in sources if source.lower().endswith(".csv")]
     logs = [source for source in sources if not source.lower().endswith(".csv")]
@@ -82,8 +102,13 @@ def correct(sources: Sequence[str], margin: float, out: Path | None) -> None:
             "Give the logs that the sheet was drawn from and the labels: rim-eval judge correct LOGS labels.csv"
         )
     files = [labelling.read_label_file(path) for path in labels]
-    report = make_report(labelling.read_frames(logs), files, 0.95, margin)
-    click.echo(report_text(report))
+    report: LabelReport | PatternReport
+    if labelling.is_of_patterns(labelling.one_sheet(files)):
+        report = make_pattern_report(labelling.read_pattern_frames(logs), files, _LEVEL)
+        click.echo(pattern_report_text(report, _LEVEL))
+    else:
+        report = make_report(labelling.read_frames(logs), files, _LEVEL, margin)
+        click.echo(report_text(report))
     if out is not None:
         write_whole({out: report.model_dump_json(indent=1) + "\n"})
         click.echo(f"Written to {out}")

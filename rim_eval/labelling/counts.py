@@ -133,13 +133,6 @@ def count_labels(draw: Draw, labels: Sequence[Mapping[str, bool]]) -> LabelCount
             that it got.
     """
     frame, strata = draw.frame, list(draw.sizes)
-    index = {stratum: number for number, stratum in enumerate(strata)}
-    modes: dict[str, dict[Mode, list[int]]] = defaultdict(lambda: {"think": [], "no_think": []})
-    for reply in frame.replies:
-        modes[reply.prompt_id][reply.mode].append(index[stratum_of(reply)])
-    tally = Counter(
-        (tuple(sorted(by["think"])), tuple(sorted(by["no_think"]))) for by in modes.values()
-    )
     return LabelCounts(
         model=frame.model,
         dataset=frame.dataset,
@@ -152,11 +145,8 @@ def count_labels(draw: Draw, labels: Sequence[Mapping[str, bool]]) -> LabelCount
         left_out=frame.left_out,
         annotators=len(labels),
         strata=tuple(_stratum(draw, number, labels) for number in range(len(strata))),
-        prompts=tuple(
-            PromptCell(think=think, no_think=no_think, prompts=n)
-            for (think, no_think), n in sorted(tally.items())
-        ),
-        agreement=_agreement(draw, *labels) if len(labels) == MOST_ANNOTATORS else {},
+        prompts=prompt_cells(draw),
+        agreement=pairs_of(draw, *labels) if len(labels) == MOST_ANNOTATORS else {},
     )
 
 
@@ -181,9 +171,31 @@ def _stratum(draw: Draw, number: int, labels: Sequence[Mapping[str, bool]]) -> C
     )
 
 
-def _agreement(
+def prompt_cells(draw: Draw) -> tuple[PromptCell, ...]:
+    """Prompts of a draw's frame by the strata of their replies, in a fixed order."""
+    index = {stratum: number for number, stratum in enumerate(draw.sizes)}
+    modes: dict[str, dict[Mode, list[int]]] = defaultdict(lambda: {"think": [], "no_think": []})
+    for reply in draw.frame.replies:
+        modes[reply.prompt_id][reply.mode].append(index[stratum_of(reply)])
+    tally = Counter(
+        (tuple(sorted(by["think"])), tuple(sorted(by["no_think"]))) for by in modes.values()
+    )
+    return tuple(
+        PromptCell(think=think, no_think=no_think, prompts=n)
+        for (think, no_think), n in sorted(tally.items())
+    )
+
+
+def pairs_of(
     draw: Draw, first: Mapping[str, bool], second: Mapping[str, bool]
 ) -> dict[Mode, AnnotatorPairs]:
+    """Items that two annotators labelled, by their labels and by mode.
+
+    Args:
+        draw: The draw.
+        first: One annotator's labels by item id.
+        second: The other's.
+    """
     pairs: dict[Mode, Counter[tuple[bool, bool]]] = defaultdict(Counter)
     for item in draw.items:
         if item.id in first and item.id in second:

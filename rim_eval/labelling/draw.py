@@ -19,6 +19,7 @@ from rim_eval.labelling.sampling_frame import Judged, SamplingFrame
 from rim_eval.statistics import StratumKey, allocate
 from rim_eval.types import MODES
 
+_OF_PATTERNS: Final = "patterns-"
 _SHEET_ID: Final = re.compile(r"(?:patterns-)?n(?P<n>\d{1,6})-s(?P<seed>\d{1,18})-[0-9a-f]{16}")
 
 
@@ -48,7 +49,7 @@ class Draw:
     @cached_property
     def sheet(self) -> str:
         """Id of the sheet; the same for the same logs, judge, n and seed, and for no others."""
-        start = "patterns-" if self.frame.about == "patterns" else ""
+        start = _OF_PATTERNS if self.frame.about == "patterns" else ""
         return f"{start}n{self.n}-s{self.seed}-{self._hash('sheet', str(self.n))[:16]}"
 
     @cached_property
@@ -94,6 +95,11 @@ def _order(stratum: StratumKey) -> tuple[int, bool, str]:
     """With thinking first, events first."""
     mode, verdict, doubt = stratum
     return [*MODES].index(mode), not verdict, doubt  # type: ignore[arg-type]
+
+
+def is_of_patterns(sheet: str) -> bool:
+    """Whether a sheet, by its id, is about patterns in traces."""
+    return sheet.startswith(_OF_PATTERNS)
 
 
 def draw_again(frames: Sequence[SamplingFrame], sheet: str) -> Draw:

@@ -128,7 +128,7 @@ def corrected(counts: LabelCounts, level: float = 0.95, margin: float = MARGIN) 
         measurement_error=by_errors,
         measurement_error_missing=missing,
         audit=_audit(given, margin, level) if paired else None,
-        agreement={mode: _agreement(pairs) for mode, pairs in counts.agreement.items()},
+        agreement={mode: annotator_agreement(pairs) for mode, pairs in counts.agreement.items()},
         alone=tuple(_alone(counts, number, level) for number in range(counts.annotators))
         if counts.annotators > 1
         else (),
@@ -169,17 +169,23 @@ def _input(counts: LabelCounts, annotator: int | None = None) -> _Input:
 def _rate(given: _Input, mode: Mode, level: float) -> CorrectedFigure:
     arm: Literal["target", "reference"] = "target" if mode == "think" else "reference"
     found = statistics.powered_rate(given.prompts, given.strata, arm, level)
-    return _figure(found, found.n)
+    return corrected_figure(found, found.n)
 
 
 def _difference(given: _Input, level: float) -> CorrectedFigure:
     found = statistics.powered_difference(given.prompts, given.strata, level)
-    return _figure(found, found.n_pairs)
+    return corrected_figure(found, found.n_pairs)
 
 
-def _figure(
+def corrected_figure(
     found: statistics.PoweredRate | statistics.PoweredDifference, n: int
 ) -> CorrectedFigure:
+    """What is kept of a prediction-powered figure.
+
+    Args:
+        found: The figure.
+        n: Its prompts or pairs.
+    """
     plain = found.to_dict()  # NaN becomes None
     return CorrectedFigure(
         n=n, **{k: plain[k] for k in CorrectedFigure.model_fields if k in plain and k != "n"}
@@ -210,7 +216,8 @@ def _audit(given: _Input, margin: float, level: float) -> Audit:
     return Audit(judge=judge, **{name: plain[name] for name in same})
 
 
-def _agreement(pairs: AnnotatorPairs) -> AnnotatorAgreement:
+def annotator_agreement(pairs: AnnotatorPairs) -> AnnotatorAgreement:
+    """How two annotators agree, from the counts of their labels."""
     equal, n = pairs.both + pairs.neither, sum(pairs.model_dump().values())
     kappa = kappa_interval(pairs.both, pairs.second_only, pairs.neither, pairs.first_only)
     figure = AgreementFigure(**kappa._asdict()) if kappa else AgreementFigure()
@@ -282,12 +289,23 @@ def _effective(weighed: Sequence[tuple[bool, float, float]], right: bool) -> tup
         right: The verdict that is right for this kind.
     """
     total = math.fsum(weight * n for _, weight, n in weighed)
-    squares = math.fsum(weight**2 * n for _, weight, n in weighed)
-    if not squares:
+    if not total:
         return 0, 0
-    n_effective = max(1, round(total**2 / squares))
+    weights, sizes = [weight for _, weight, _ in weighed], [n for *_, n in weighed]
+    n_effective = max(1, round(effective_number(weights, sizes)))
     share = math.fsum(weight * n for verdict, weight, n in weighed if verdict is right) / total
     return min(n_effective, round(share * n_effective)), n_effective
+
+
+def effective_number(weights: Sequence[float], sizes: Sequence[float]) -> float:
+    """How many equal labels tell as much as some weighted ones: (sum w)^2 / sum w^2.
+
+    Args:
+        weights: Weight of a label in each stratum.
+        sizes: Labels in each stratum; not all 0.
+    """
+    total = math.fsum(w * n for w, n in zip(weights, sizes, strict=True))
+    return total**2 / math.fsum(w**2 * n for w, n in zip(weights, sizes, strict=True))
 
 
 def _helps_most(main: CorrectedFigure) -> Literal["labels", "prompts"] | None:

@@ -1,9 +1,9 @@
 """Read the labels that people filled a sheet with, and hold them against the draw."""
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 from rim_eval.errors import RimError
 from rim_eval.files import read_bounded
@@ -11,12 +11,13 @@ from rim_eval.labelling.draw import Draw
 from rim_eval.prompt_sets.formats import DataFile, read_rows
 from rim_eval.prompt_sets.registry import Columns
 
-YES, NO, SKIP = "yes", "no", "skip"
+YES, NO, SKIP, NONE = "yes", "no", "skip", "none"
 WORDS: Final[Mapping[str, bool | None]] = {YES: True, NO: False, SKIP: None, "": None}
 """What may stand in the column `label`; None where the item has no label."""
 
 _COLUMNS: Final = ("sheet", "item", "label")
 _LISTED: Final = 5
+Label = TypeVar("Label")
 
 
 class LabelFile(NamedTuple):
@@ -29,23 +30,50 @@ class LabelFile(NamedTuple):
     """The column `label` by item id, lower case, without blanks around it."""
 
     def labels(self, draw: Draw) -> dict[str, bool]:
-        """Labels by item id; items that are empty or skipped are left out.
+        """Labels of a sheet of verdicts by item id; items that are empty or skipped are left out.
 
         Raises:
             RimError: There are items that were not drawn, words that are no label, or no label at all.
         """
-        self.refuse_strangers([item.id for item in draw.items])
-        if unknown := [item for item, word in self.cells.items() if word not in WORDS]:
-            words = sorted({self.cells[item][:20] for item in unknown})
-            raise RimError(
-                f"{self.name}: the label of {_some(unknown)} is {', '.join(map(repr, words[:_LISTED]))}. Write {YES}, {NO} "
-                f"or {SKIP}, or leave it empty."
-            )
+        self._check(draw, WORDS.__contains__, f"{YES}, {NO} or {SKIP}")
         given = {item: WORDS[word] for item, word in self.cells.items()}
-        labels = {item: label for item, label in given.items() if label is not None}
+        return self._some_label({item: each for item, each in given.items() if each is not None})
+
+    def marks(self, draw: Draw, allowed: Collection[str]) -> dict[str, frozenset[str]]:
+        """Labels of a sheet of traces by item id: what is there, empty for `none`.
+
+        Args:
+            draw: The draw.
+            allowed: Names that may stand in a cell, separated by blanks.
+
+        Raises:
+            RimError: As `labels` raises it.
+        """
+        whole = {SKIP, NONE, ""}
+        words = f"{NONE}, {SKIP}, or some of {', '.join(allowed)}"
+        self._check(draw, lambda cell: cell in whole or set(cell.split()) <= set(allowed), words)
+        return self._some_label(
+            {
+                item: frozenset(cell.split()) - {NONE}
+                for item, cell in self.cells.items()
+                if cell not in (SKIP, "")
+            }
+        )
+
+    def _check(self, draw: Draw, is_label: Callable[[str], bool], words: str) -> None:
+        """Refuse items that were not drawn, and words that are no label."""
+        self.refuse_strangers([item.id for item in draw.items])
+        if unknown := [item for item, cell in self.cells.items() if not is_label(cell)]:
+            given = sorted({self.cells[item][:20] for item in unknown})
+            raise RimError(
+                f"{self.name}: the label of {_some(unknown)} is {', '.join(map(repr, given[:_LISTED]))}. Write {words}, or "
+                "leave it empty."
+            )
+
+    def _some_label(self, labels: dict[str, Label]) -> dict[str, Label]:
         if not labels:
             raise RimError(
-                f"{self.name}: no item has a label. Fill the column `label` with {YES} or {NO}."
+                f"{self.name}: no item has a label. Fill the column `label` of the sheet."
             )
         return labels
 

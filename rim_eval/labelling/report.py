@@ -7,9 +7,17 @@ from rim_eval._version import __version__
 from rim_eval.errors import RimError
 from rim_eval.formatting import KIND_WORDS, MODE_WORDS, interval, percent, points
 from rim_eval.labelling.counts import MOST_ANNOTATORS, LabelCounts, count_labels
-from rim_eval.labelling.draw import draw_again
+from rim_eval.labelling.draw import Draw, draw_again
 from rim_eval.labelling.figures import CorrectedFigure, LabelFigures, corrected
 from rim_eval.labelling.labels import LabelFile, one_sheet
+from rim_eval.labelling.pattern_frame import categories
+from rim_eval.labelling.pattern_labels import (
+    PatternCounts,
+    PatternFigure,
+    count_marks,
+    pattern_figures,
+    pattern_text,
+)
 from rim_eval.labelling.sampling_frame import SamplingFrame
 from rim_eval.types import FiniteModel, Name
 
@@ -24,6 +32,16 @@ class Annotator(FiniteModel):
     labelled: int
     unlabelled: tuple[str, ...]
     """Drawn items that got no label, by id: empty, skipped, or left out of the file."""
+
+
+class PatternReport(FiniteModel):
+    """What `rim-eval judge correct` writes of a sheet of traces."""
+
+    schema_version: Literal[1] = 1
+    rim_eval: Name
+    counts: PatternCounts
+    figures: tuple[PatternFigure, ...]
+    annotators: tuple[Annotator, ...]
 
 
 class LabelReport(FiniteModel):
@@ -52,10 +70,7 @@ def make_report(
     Raises:
         RimError: The labels are not of a draw from these logs, or not as a sheet takes them.
     """
-    if not 1 <= len(files) <= MOST_ANNOTATORS:
-        raise RimError(
-            f"{len(files)} files of labels were given. Give one, or two of different annotators, as CSV."
-        )
+    _refuse_crowd(files)
     draw = draw_again(frames, one_sheet(files))
     labels = [file.labels(draw) for file in files]
     counts = count_labels(draw, labels)
@@ -63,15 +78,61 @@ def make_report(
         rim_eval=__version__,
         counts=counts,
         figures=corrected(counts, level, margin),
-        annotators=tuple(
-            Annotator(
-                file=file.name,
-                labelled=len(given),
-                unlabelled=tuple(item.id for item in draw.items if item.id not in given),
-            )
-            for file, given in zip(files, labels, strict=True)
-        ),
+        annotators=_annotators(draw, files, labels),
     )
+
+
+def make_pattern_report(
+    frames: Sequence[SamplingFrame], files: Sequence[LabelFile], level: float
+) -> PatternReport:
+    """The same for a sheet of traces.
+
+    Args:
+        frames: Traces that the logs hold.
+        files: One or two annotators' labels of one sheet.
+        level: Confidence of the intervals, a fraction.
+
+    Raises:
+        RimError: As `make_report` raises it.
+    """
+    _refuse_crowd(files)
+    draw = draw_again(frames, one_sheet(files))
+    marks = [file.marks(draw, [item.name for item in categories()]) for file in files]
+    counts = count_marks(draw, marks)
+    return PatternReport(
+        rim_eval=__version__,
+        counts=counts,
+        figures=pattern_figures(counts, level),
+        annotators=_annotators(draw, files, marks),
+    )
+
+
+def _annotators(
+    draw: Draw, files: Sequence[LabelFile], labels: Sequence[Mapping[str, object]]
+) -> tuple[Annotator, ...]:
+    return tuple(
+        Annotator(
+            file=file.name,
+            labelled=len(given),
+            unlabelled=tuple(item.id for item in draw.items if item.id not in given),
+        )
+        for file, given in zip(files, labels, strict=True)
+    )
+
+
+def _refuse_crowd(files: Sequence[LabelFile]) -> None:
+    if not 1 <= len(files) <= MOST_ANNOTATORS:
+        raise RimError(
+            f"{len(files)} files of labels were given. Give one, or two of different annotators, as CSV."
+        )
+
+
+def pattern_report_text(report: PatternReport, level: float) -> str:
+    """The report on traces for a terminal."""
+    drawn = sum(each.drawn for each in report.counts.strata)
+    lines = [pattern_text(report.counts, report.figures, level), ""]
+    lines += [_unlabelled(one, drawn) for one in report.annotators if one.unlabelled]
+    return "\n".join([*lines, f"{drawn} traces were drawn (sheet {report.counts.sheet})."])
 
 
 def report_text(report: LabelReport) -> str:
@@ -124,14 +185,14 @@ def _sentences(report: LabelReport) -> Iterator[str]:
         )
     yield figures.advice
     yield f"{counts.labelled} of {counts.drawn} drawn replies have a label (sheet {counts.sheet})."
-    yield from (_unlabelled(one, counts) for one in report.annotators if one.unlabelled)
+    yield from (_unlabelled(one, counts.drawn) for one in report.annotators if one.unlabelled)
 
 
-def _unlabelled(one: Annotator, counts: LabelCounts) -> str:
+def _unlabelled(one: Annotator, drawn: int) -> str:
     n, rest = len(one.unlabelled), len(one.unlabelled) - _LISTED
     more = f" and {rest} more" if rest > 0 else ""
     return (
-        f"{one.file}: {n} of {counts.drawn} items have no label: {', '.join(one.unlabelled[:_LISTED])}{more}. Items that "
+        f"{one.file}: {n} of {drawn} items have no label: {', '.join(one.unlabelled[:_LISTED])}{more}. Items that "
         "were left out because they are hard bias every figure here."
     )
 
