@@ -45,7 +45,7 @@ _sees: Final = click.option(
 
 @click.group()
 def command() -> None:
-    """List judges, measure them against people, and judge finished logs again."""
+    """List judges, measure them against people, judge finished logs again, and correct their figures by labels."""
 
 
 command.add_command(labels.sample)

@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, get_args
 
 import click
 
 from rim_eval import labelling
 from rim_eval.errors import RimError, refuse_existing
 from rim_eval.files import write_whole
+from rim_eval.judging import Sees
 from rim_eval.labelling.report import (
     LabelReport,
     PatternReport,
@@ -37,6 +38,11 @@ _LEVEL: Final = 0.95
     "--judge", help="Whose verdicts, where several judges gave some: NAME, or NAME:GRADER."
 )
 @click.option(
+    "--sees",
+    type=click.Choice(get_args(Sees)),
+    help="What the judge was shown, where it has read several parts of the replies.",
+)
+@click.option(
     "--set", "dataset", help="Prompt set, with its condition; needed where the logs hold several."
 )
 @click.option(
@@ -53,7 +59,7 @@ _LEVEL: Final = 0.95
 @click.option(
     "--out", type=_PATH, default=Path("labels"), show_default=True, help="Folder of the sheet."
 )
-def sample(logs: Sequence[str], n: int, seed: int, judge: str | None, dataset: str | None, kind: PromptKind | None, about_patterns: bool, out: Path) -> None:  # fmt: skip
+def sample(logs: Sequence[str], n: int, seed: int, judge: str | None, sees: Sees | None, dataset: str | None, kind: PromptKind | None, about_patterns: bool, out: Path) -> None:  # fmt: skip
     """Draw a blind, shuffled sheet of replies from finished LOGS, for people to label.
 
     Writes labels.html, a page that is filled with the keyboard and sends nothing, and labels.csv, the same for a
@@ -67,7 +73,7 @@ def sample(logs: Sequence[str], n: int, seed: int, judge: str | None, dataset: s
     if about_patterns and judge:
         judge = identity_name(judge)
     frames = read(logs)
-    frame = labelling.choose_frame(frames, dataset=dataset, kind=kind, judge=judge)
+    frame = labelling.choose_frame(frames, dataset=dataset, kind=kind, judge=judge, sees=sees)
     draw = labelling.Draw(frame, n, seed)
     table, page = labelling.write_sheet(draw, out)
     click.echo(f"{drawn_text(draw.sizes, len(draw.items))}: {frame}.")

@@ -20,6 +20,7 @@ from rim_eval.judging import Case
 from rim_eval.labelling.doubt import SURE, UNSURE, doubtful_scores
 from rim_eval.labelling.kept_replies import KeptReply, kept_replies, reply_id
 from rim_eval.observations import Observation
+from rim_eval.patterns.rows import index_unique
 from rim_eval.results.doses import least_and_most_rows
 from rim_eval.types import Mode, PromptKind
 
@@ -110,20 +111,19 @@ def read_frames(sources: Iterable[str | Path]) -> list[SamplingFrame]:
     files = observations.log_files(sources, observations.LOGS)
     table = observations.read_observations(as_source(*file) for file in files)
     for problem in observations.check(table):
-        if problem.kind in ("mismatch", "duplicate"):
+        if problem.kind == "mismatch":
             raise RimError(f"{problem.says}: {', '.join(problem.ids[:3])}.")
-    kept = table.frame[
-        table.frame["kind"].isin(_JUDGED_KINDS)
-        & table.frame["judge"].notna()
-        & table.frame["verdict"].notna()
-    ]
+    # Of the doses before their verdicts: one without any must not give its place to the next.
+    frame = least_and_most_rows(table.frame)
+    judged = frame["kind"].isin(_JUDGED_KINDS) & frame["judge"].notna() & frame["verdict"].notna()
+    kept = frame[judged]
     if kept.empty:
         raise RimError(
             "No reply in these logs has a judge's verdict, so there is nothing to check by labels. Judge them first: "
             "`rim-eval judge run LOGS --judge NAME` (problems are checked against gold answers and need no labels)."
         )
     texts = {_key(row): kept for row, kept in kept_replies(files, table.runs)}
-    return list(_frames(least_and_most_rows(kept), texts))
+    return list(_frames(kept, texts))
 
 
 def choose_frame(
@@ -132,6 +132,7 @@ def choose_frame(
     dataset: str | None = None,
     kind: PromptKind | None = None,
     judge: str | None = None,
+    sees: str | None = None,
 ) -> SamplingFrame:
     """The one frame that a sheet is drawn from.
 
@@ -143,6 +144,7 @@ def choose_frame(
         dataset: Name of the prompt set, with its condition.
         kind: Kind of prompts, where the set mixes them.
         judge: The judge, `name` or `name@version`; with `:GRADER` after it, only with that grader.
+        sees: What the judge was shown, where it has read several parts of the replies.
 
     Raises:
         RimError: None fits, or several; the message lists them and names the option that tells them apart.
@@ -150,12 +152,16 @@ def choose_frame(
     chosen = _of("--set", frames, dataset, lambda frame: frame.dataset == dataset)
     chosen = _of("--kind", chosen, kind, lambda frame: frame.kind == kind)
     chosen = _of("--judge", chosen, judge, lambda frame: _is_by(frame, judge or ""))
+    chosen = _of("--sees", chosen, sees, lambda frame: frame.judge_sees == sees)
     for prefer in (lambda f: dataset is not None or f.is_bare, lambda f: f.kind == "harmful"):
         chosen = list(filter(prefer, chosen)) or chosen
     options: list[tuple[str, Callable[[SamplingFrame], str]]] = [
         ("one model's logs", lambda frame: frame.model),
         ("--set", lambda frame: frame.dataset),
+        ("--kind", lambda frame: frame.kind),
         ("--judge", _judge_name),
+        ("--sees", lambda frame: frame.judge_sees),
+        ("logs by one version of the judge's file", lambda frame: str(frame.judge_sha256)[:12]),
     ]
     for option, value in options:
         if len(values := sorted({value(frame) for frame in chosen})) > 1:
@@ -208,6 +214,7 @@ def _frames(rows: "pd.DataFrame", texts: Mapping[Hashable, KeptReply]) -> Iterat
     for (model, dataset, kind, judge, sha256, grader, sees), members in sorted(
         groups.items(), key=lambda group: str(group[0])
     ):
+        index_unique(members, reply_id, "verdicts")
         paired, left_out = _paired(members)
         yield SamplingFrame(
             model=model,

@@ -153,18 +153,21 @@
     const ids = new Set(items.map(({ id }) => id));
     const allowed = new Set(choices.map(({ value }) => value));
     const labels = {}, notes = {};
+    let strangers = 0;
     for (const line of lines) {
       const id = (line[place.item] || "").trim(), label = (line[place.label] || "").trim().toLowerCase();
       const note = "note" in place ? line[place.note] || "" : "";
-      if (!ids.has(id)) return say(`Item ${id.slice(0, 20)} is not of this sheet. Nothing was imported.`);
+      if (!ids.has(id)) { strangers += 1; continue; }
       if (words(label).some((word) => !allowed.has(word))) return say(`The label of item ${id} is none of ${[...allowed].join(", ")}. Nothing was imported.`);
       if (label) labels[id] = label;
       if (note) notes[id] = note;
     }
+    if (strangers === lines.length) return say("No item of that file is of this sheet. Nothing was imported.");
     change(labels, notes);
     keep();
     show();
-    return say(`Imported ${Object.keys(labels).length} labels. Undo takes them back.`);
+    const others = strangers ? ` ${strangers} items of the file are not of this sheet.` : "";
+    return say(`Imported ${Object.keys(labels).length} labels. Undo takes them back.${others}`);
   }
 
   function element(name, properties, ...children) {

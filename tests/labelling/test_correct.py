@@ -210,12 +210,25 @@ def test_several_judges_and_sets_are_told_apart(run: Run, sheet: Run, tmp_path: 
     said = refused("sample", copy, "--out", tmp_path / "x")
     assert "refusal@2, turns@1" in said
     assert "give --judge" in said
-    sheet("--n", 24, "--judge", "turns", log=copy)
+    sheet("--n", 24, "--judge", "turns", "--sees", "answer", log=copy)
     assert "no judged reply in these logs is of it" in refused("sample", log, "--set", "vaults")
     # The first judge's verdicts are the same in both files, and so is the sheet.
     assert rows_of(sheet("--n", 24, log=log, out="b")) == rows_of(
         tmp_path / "labels" / "labels.csv"
     )
+
+
+def test_a_judge_that_read_two_parts_gives_two_frames(run: Run, tmp_path: Path) -> None:
+    log = run(n=12)
+    spec = next(log.parents[1].glob("turns.yaml"))
+    again = ("--judge", spec, "--sees", "both", "--out", tmp_path / "logs")
+    assert rim_eval("judge", "run", log, *again).exit_code == 0
+    [copy] = (tmp_path / "logs").glob("*.eval")
+    assert "answer, both" in (said := refused("sample", copy, "--out", tmp_path / "x"))
+    assert "give --sees" in said
+    done = rim_eval("judge", "sample", copy, "--sees", "both", "--n", 24, "--out", tmp_path / "x")
+    assert done.exit_code == 0, done.output
+    assert any("[Reasoning]" in row["reply"] for row in rows_of(tmp_path / "x" / "labels.csv"))
 
 
 def test_two_models_are_refused_with_the_next_step(run: Run, tmp_path: Path) -> None:

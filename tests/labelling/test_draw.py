@@ -128,6 +128,15 @@ def test_files_are_the_same_whatever_the_verdicts_doubts_modes_and_names(
     assert blind(sheet_html(first)) == blind(sheet_html(second))
 
 
+@given(frames, st.integers(24, 40), st.integers(1, 30))
+def test_a_larger_sheet_of_the_same_seed_holds_the_smaller_one(
+    drawn_from: SamplingFrame, n: int, more: int
+) -> None:
+    small, large = (Draw(drawn_from, size, 3) for size in (n, n + more))
+    assert set(small.items) <= set(large.items)
+    assert small.sheet != large.sheet
+
+
 @pytest.mark.parametrize(
     "changed",
     [

@@ -143,7 +143,7 @@ def test_an_exported_file_is_taken_back_and_undone(page: Browser, tmp_path: Path
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"item": "ffffffffffff"}, "is not of this sheet"),
+        ({"item": "ffffffffffff"}, "No item of that file is of this sheet"),
         ({"label": "maybe"}, "is none of yes, no, skip"),
         ({"label": ""}, "Imported 0 labels"),
     ],
