@@ -51,6 +51,17 @@ def test_labels_find_the_truth_that_the_judge_misses(run: Run, sheet: Run, tmp_p
     assert by_errors.value == pytest.approx(change.value, abs=2)
 
 
+def test_a_fair_judge_passes_the_audit(run: Run, sheet: Run, tmp_path: Path) -> None:
+    log = run(fair=True)
+    labels = fill(sheet("--n", 80, log=log))
+    made = report(log, labels, out=tmp_path / "r.json", options=("--margin", 25))
+    change, audit = made.figures.difference, made.figures.audit
+    assert change
+    assert change.value == pytest.approx(50)
+    assert audit
+    assert (audit.outcome, audit.margin) == ("pass", 25)
+
+
 def test_labels_of_everything_are_the_truth(run: Run, sheet: Run, tmp_path: Path) -> None:
     made = report(run(), fill(sheet("--n", 2 * N)), out=tmp_path / "r.json")
     assert made.counts.labelled == 2 * N
