@@ -50,7 +50,13 @@ from rim_eval.statistics.safe_at_k import SafeAtK, safe_at_k, tallied_safe_at_k
 from rim_eval.statistics.significance import Significance, holm, significance
 from rim_eval.statistics.tango import tango_interval
 from rim_eval.statistics.taxonomy import Outcomes, Sample, outcomes
-from rim_eval.statistics.transport import JudgeRates, TransportAudit, transport_audit
+from rim_eval.statistics.transport import (
+    JudgeRates,
+    SharedCorrection,
+    TransportAudit,
+    shared_correction,
+    transport_audit,
+)
 from rim_eval.statistics.trend import Trend, paired_trend, tallied_trend
 from rim_eval.statistics.variance import VarianceSplit, tallied_variance_split, variance_split
 from rim_eval.statistics.verdicts import Epochs, Tally, Verdicts
@@ -80,6 +86,7 @@ __all__ = [
     "RimFlag",
     "SafeAtK",
     "Sample",
+    "SharedCorrection",
     "Significance",
     "StratifiedPrompts",
     "StratumKey",
@@ -115,6 +122,7 @@ __all__ = [
     "rim_flag",
     "rim_score",
     "safe_at_k",
+    "shared_correction",
     "sign_flip_test",
     "sign_test",
     "significance",

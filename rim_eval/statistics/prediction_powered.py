@@ -9,21 +9,36 @@ weight in its mode (each prompt counts 1/n, each of its k epochs 1/k of that) a 
 which is the judge's rate minus its mean error among the labelled replies, stratum by stratum: the judge may err as it likes,
 in each mode apart, and the estimate holds. The difference of two modes is that of their rates over the pairs.
 
+It assumes that the labelled replies are a random sample of their stratum. Where prompts have unequal numbers of epochs, a
+stratum's share is taken as that of its prompts too. A stratum without labels keeps the judge's verdict and may be anything.
+
+Interval: the score interval of `stratified_score`, in which which prompts were drawn and which replies were labelled each has
+its part. Given their strata, the true verdicts of the two replies of a pair are taken as independent; where they agree beyond
+that, as they tend to, the interval of a difference is wider than it needs to be. Several epochs of one prompt in one stratum
+are taken as wholly dependent: with c the mean number of such epochs, m labels of M replies count as m / (1 + (c - 1) m / M).
+
+The gain over labels alone is bounded: prompts that were not drawn stay unknown. `benchmarks/label_correction.py` measures
+coverage and width.
+
 Sources: A. N. Angelopoulos et al., Science 382 (2023) 669-674 (prediction-powered inference); A. Fisch et al.,
-arXiv 2406.04291 (2024), stratified; W. G. Cochran, Sampling Techniques, 3rd edition (1977), chapters 5 and 12; G. Y. Zou and
-A. Donner, Statistics in Medicine 27 (2008) 1693-1702; X. Yan and X. G. Su, Statistics in Biopharmaceutical Research 2
-(2010) 329-335, for the stratified Wilson interval.
+arXiv 2406.04291 (2024), stratified; W. G. Cochran, Sampling Techniques, 3rd edition (1977), chapters 5 and 12.
 """
 
-import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
+from heapq import heapify, heappop, heapreplace
 from typing import Final, Literal, NamedTuple, TypeAlias
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import model_validator
 
 from rim_eval.errors import RimError
-from rim_eval.statistics._result import Figure, Result, z_score
+from rim_eval.statistics._result import Figure, Result
+from rim_eval.statistics.stratified_score import (
+    StratifiedSample,
+    stratified_score_interval,
+    stratified_score_p_value,
+)
 from rim_eval.statistics.wilson import Estimate, unpaired_interval, wilson_interval
 
 StratumKey: TypeAlias = tuple[str, bool, str]
@@ -108,7 +123,8 @@ class PoweredDifference(Result):
     method: str
 
 
-METHOD: Final = "prediction-powered, stratified Wilson"
+METHOD: Final = "prediction-powered, stratified score"
+_SIGNS: Final[dict[Arm, tuple[float, float]]] = {"target": (1.0, 0.0), "reference": (0.0, 1.0)}
 
 
 def powered_rate(
@@ -123,21 +139,23 @@ def powered_rate(
         level: Confidence, a fraction.
 
     Raises:
-        RimError: If a prompt names a stratum that is not there, or nothing is scored or labelled in the mode.
+        RimError: If a prompt names a stratum that is not there, nothing is scored or labelled in the mode, or the level is
+            not in (0, 1).
     """
-    signs = (1.0, 0.0) if arm == "target" else (0.0, 1.0)
-    found = _powered(prompts, strata, signs, level)
-    alone = wilson_interval(found.value * found.labelled, found.labelled, level)
+    drawn = drawn_sample(prompts, strata, _SIGNS[arm])
+    value, lower, upper = map(float, stratified_score_interval(drawn.sample, level))
+    by_prompts, by_labels = drawn.variances()
+    alone = wilson_interval(value * drawn.labelled, drawn.labelled, level)
     return PoweredRate(
-        raw=found.raw,
-        value=found.value,
-        lower=max(0.0, found.lower),
-        upper=min(1.0, found.upper),
+        raw=drawn.raw,
+        value=value,
+        lower=max(0.0, lower),
+        upper=min(1.0, upper),
         level=level,
-        n=found.n,
-        labelled=found.labelled,
-        label_variance=found.label_variance,
-        prompt_variance=found.prompt_variance,
+        n=drawn.n,
+        labelled=drawn.labelled,
+        label_variance=by_labels,
+        prompt_variance=by_prompts,
         labels_only_width=alone.upper - alone.lower,
         method=METHOD,
     )
@@ -154,146 +172,161 @@ def powered_difference(
         level: Confidence, a fraction.
 
     Raises:
-        RimError: If a prompt names a stratum that is not there, there are no pairs, or no labels.
+        RimError: If a prompt names a stratum that is not there, there are no pairs, none of their replies is labelled, or
+            the level is not in (0, 1).
     """
-    found = _powered(prompts, strata, (1.0, -1.0), level)
+    drawn = drawn_sample(prompts, strata, (1.0, -1.0))
+    value, lower, upper = (
+        100 * float(end) for end in stratified_score_interval(drawn.sample, level)
+    )
+    by_prompts, by_labels = drawn.variances()
     return PoweredDifference(
-        raw=100 * found.raw,
-        value=100 * found.value,
-        lower=max(-100.0, 100 * found.lower),
-        upper=min(100.0, 100 * found.upper),
+        raw=100 * drawn.raw,
+        value=value,
+        lower=max(-100.0, lower),
+        upper=min(100.0, upper),
         level=level,
-        n_pairs=found.n,
-        labelled=found.labelled,
-        label_variance=1e4 * found.label_variance,
-        prompt_variance=1e4 * found.prompt_variance,
-        labels_only_width=100 * _labels_only_width(prompts, strata, found.labelled, level),
-        p_value=math.nan,
+        n_pairs=drawn.n,
+        labelled=drawn.labelled,
+        label_variance=1e4 * by_labels,
+        prompt_variance=1e4 * by_prompts,
+        labels_only_width=100 * _labels_only_width(drawn, level),
+        p_value=float(stratified_score_p_value(drawn.sample)),
         method=METHOD,
     )
 
 
 def allocate(sizes: Mapping[StratumKey, int], n: int) -> dict[StratumKey, int]:
-    """How many replies of each stratum to label: a floor each, the rest in proportion to the sizes.
+    """How many replies of each stratum to label: one each, the rest in proportion to the sizes.
+
+    In simulation this covers as well as allocations that favour small strata or positive verdicts, with narrower
+    intervals: small strata move the figures little, and a floor of three labels takes them from where most errors are.
 
     Args:
         sizes: Replies in each stratum.
-        n: Labels in all, at least one a stratum.
+        n: Labels in all, at least one a stratum that has replies.
 
     Returns:
-        Labels by stratum, never more than its replies; they add up to n, or to all replies if n is more.
+        Labels by stratum, never more than its replies; they add up to n, or to all replies where n is more.
 
     Raises:
-        RimError: If n is smaller than the number of strata that have replies.
+        RimError: If n is smaller than the number of strata that have replies, or a size is below 0.
     """
-    open_ = {key: size for key, size in sizes.items() if size > 0}
-    if n < len(open_):
+    filled = {key: size for key, size in sizes.items() if size}
+    if n < len(filled) or min(sizes.values(), default=0) < 0:
         raise RimError(
-            f"{n} labels for {len(open_)} strata: each needs one. Ask for more labels, or join doubts."
+            f"{n} labels for {len(filled)} strata (the smallest has {min(sizes.values(), default=0)} replies): each needs "
+            "a label. Ask for more labels, or tell fewer degrees of doubt apart."
         )
-    given = dict.fromkeys(sizes, 0)
-    for _ in range(min(n, sum(open_.values()))):
-        rest = [key for key in open_ if given[key] < open_[key]]
-        given[max(rest, key=lambda key: (given[key] < _FLOOR, open_[key] / (given[key] + 1)))] += 1
+    given = dict.fromkeys(sizes, 0) | dict.fromkeys(filled, 1)
+    waiting = [(-size / 2, key) for key, size in filled.items() if size > 1]
+    heapify(waiting)
+    for _ in range(min(n, sum(filled.values())) - len(filled)):
+        key = waiting[0][1]
+        given[key] += 1
+        if given[key] == filled[key]:
+            heappop(waiting)
+        else:
+            heapreplace(waiting, (-filled[key] / (given[key] + 1), key))
     return given
 
 
-_FLOOR: Final = 3
-"""Labels of a stratum before the sizes decide."""
+class DrawnSample(NamedTuple):
+    """What one figure rests on: its prompts and labels, with the judge's own figure."""
 
-
-class _Powered(NamedTuple):
-    """A weighted sum of both modes' rates, a fraction."""
-
+    sample: StratifiedSample
     raw: float
-    value: float
-    lower: float
-    upper: float
+    """By the judge alone, a fraction."""
     n: int
     labelled: int
-    label_variance: float
-    prompt_variance: float
+    replies: NDArray[np.float64]
+    """Replies by stratum, shape (strata,)."""
 
-
-def _powered(
-    prompts: StratifiedPrompts,
-    strata: Sequence[LabelStratum],
-    signs: tuple[float, float],
-    level: float,
-) -> _Powered:
-    rows = _rows(prompts, strata, signs)
-    n = sum(rows.values())
-    if n == 0:
-        raise RimError(
-            "No prompt is scored in the modes that this figure compares: nothing to correct."
+    def variances(self) -> tuple[float, float]:
+        """Squared standard errors of the mean that more prompts and that more labels would remove."""
+        labelled = self.sample.labelled
+        # No errors among few labels do not mean no variance.
+        shares = np.where(
+            labelled > 0, (self.sample.positives + 0.5) / (labelled + 1), self.sample.shares
         )
-    shares = [_share(stratum, level) for stratum in strata]
-    weights: Counter[int] = Counter()
-    for row, count in rows.items():
-        for stratum, weight in row:
-            weights[stratum] += weight * count / n  # type: ignore[assignment]
-    labelled = sum(strata[i].labelled for i in weights)
-    if labelled == 0:
-        raise RimError("No reply of these modes is labelled: label some, then correct.")
-    value = math.fsum(weight * shares[i].value for i, weight in weights.items())
-    means = [(sum(w * shares[i].value for i, w in row), count) for row, count in rows.items()]
-    between = sum((mean - value) ** 2 * count for mean, count in means) / max(n - 1, 1) / n
-    margin = z_score(level) * math.sqrt(between)
-    below, above = margin**2, margin**2
-    within = 0.0
-    for i, weight in weights.items():
-        low, high = shares[i].value - shares[i].lower, shares[i].upper - shares[i].value
-        below += (weight * (low if weight > 0 else high)) ** 2
-        above += (weight * (high if weight > 0 else low)) ** 2
-        within += weight**2 * shares[i].value * (1 - shares[i].value) / max(strata[i].labelled, 1)
-    return _Powered(
-        math.fsum(weight * strata[i].verdict for i, weight in weights.items()),
-        value,
-        value - math.sqrt(below),
-        value + math.sqrt(above),
-        n,
-        labelled,
-        within,
-        between,
-    )
+        between, within = map(float, self.sample.variances(shares))
+        parts = self.sample.weights**2 * shares * (1 - shares) / np.maximum(labelled, 1)
+        missing = 1 - np.minimum(labelled / np.maximum(self.replies, 1), 1)
+        by_labels = float((parts * missing).sum())
+        return between + within - by_labels, by_labels
 
 
-def _rows(
+def drawn_sample(
     prompts: StratifiedPrompts, strata: Sequence[LabelStratum], signs: tuple[float, float]
-) -> dict[tuple[tuple[int, float], ...], int]:
-    """Prompts by their strata with the weight of each, where every arm that counts is scored."""
-    rows: Counter[tuple[tuple[int, float], ...]] = Counter()
-    for arms, count in prompts.items():
-        if all(epochs for epochs, sign in zip(arms, signs, strict=True) if sign):
-            rows[_weights(arms, signs, len(strata))] += count
-    return rows
+) -> DrawnSample:
+    """The prompts scored in every arm that counts, with the labels of their strata.
+
+    Args:
+        prompts: The run's prompts by their strata.
+        strata: The strata with their labels.
+        signs: How the target's and the reference's rate enter the figure: (1, -1) is their difference.
+
+    Raises:
+        RimError: If a prompt names a stratum that is not there, or nothing is scored or labelled in these arms.
+    """
+    kinds = {
+        arms: count
+        for arms, count in prompts.items()
+        if count and all(epochs for epochs, sign in zip(arms, signs, strict=True) if sign)
+    }
+    if not kinds:
+        raise RimError(
+            "No prompt is scored in the modes of this figure: there is nothing to correct."
+        )
+    replies, loadings, squares = _loadings(list(kinds), len(strata), signs)
+    counts = np.array(list(kinds.values()), dtype=float)
+    labelled = np.where(replies.any(axis=0), [stratum.labelled for stratum in strata], 0).astype(
+        float
+    )
+    if not labelled.any():
+        raise RimError(
+            "No reply in the modes of this figure is labelled: label some of them first."
+        )
+    sizes = counts @ replies
+    # Labelled replies of one prompt repeat each other, and the more so the more of all replies are labelled.
+    together = counts @ loadings**2 / np.maximum(counts @ squares, 1e-300)
+    repeats = 1 + np.maximum(together - 1, 0) * np.minimum(labelled / np.maximum(sizes, 1), 1)
+    positives = np.where(labelled > 0, [stratum.positives for stratum in strata], 0)
+    verdicts = np.array([float(stratum.verdict) for stratum in strata])
+    sample = StratifiedSample(
+        counts, np.zeros(len(kinds)), loadings, positives / repeats, labelled / repeats, verdicts
+    )
+    raw = float(sample.mean(verdicts))
+    return DrawnSample(sample, raw, int(counts.sum()), int(labelled.sum()), sizes)
 
 
-def _weights(
-    arms: tuple[tuple[int, ...], tuple[int, ...]], signs: tuple[float, float], strata: int
-) -> tuple[tuple[int, float], ...]:
-    found: dict[int, float] = {}
-    for epochs, sign in zip(arms, signs, strict=True):
-        for i in epochs if sign else ():
-            if not 0 <= i < strata:
-                raise RimError(f"A prompt names stratum {i}, and there are {strata}: count from 0.")
-            found[i] = found.get(i, 0.0) + sign / len(epochs)
-    return tuple(sorted(found.items()))
+def _loadings(
+    kinds: Sequence[tuple[tuple[int, ...], tuple[int, ...]]],
+    strata: int,
+    signs: tuple[float, float],
+) -> tuple[NDArray[np.float64], ...]:
+    """Replies, summed weights and summed squares of weights, by kind of prompt and stratum."""
+    replies, loadings, squares = (np.zeros((len(kinds), strata)) for _ in range(3))
+    for row, arms in enumerate(kinds):
+        for epochs, sign in zip(arms, signs, strict=True):
+            for stratum in epochs if sign else ():
+                if not 0 <= stratum < strata:
+                    raise RimError(
+                        f"A prompt names stratum {stratum}; allowed are 0 to {strata - 1}."
+                    )
+                replies[row, stratum] += 1
+                loadings[row, stratum] += sign / len(epochs)
+                squares[row, stratum] += (sign / len(epochs)) ** 2
+    return replies, loadings, squares
 
 
-def _share(stratum: LabelStratum, level: float) -> Estimate:
-    """Share of positives in a stratum; without labels the judge's verdict, and anything is possible."""
-    if not stratum.labelled:
-        return Estimate(float(stratum.verdict), 0.0, 1.0)
-    interval = wilson_interval(stratum.positives, stratum.labelled, level)
-    return Estimate(stratum.positives / stratum.labelled, *interval)
-
-
-def _labels_only_width(
-    prompts: StratifiedPrompts, strata: Sequence[LabelStratum], labelled: int, level: float
-) -> float:
-    rates = [_powered(prompts, strata, signs, level).value for signs in ((1.0, 0.0), (0.0, 1.0))]
-    half = max(labelled // 2, 1)
-    first, second = (Estimate(p, *wilson_interval(p * half, half, level)) for p in rates)
+def _labels_only_width(drawn: DrawnSample, level: float) -> float:
+    """Width of Newcombe's interval for the corrected rates of half the labels in each mode."""
+    weights, shares = drawn.sample.weights, drawn.sample.shares
+    half = max(drawn.labelled // 2, 1)
+    first, second = (
+        Estimate(p, *wilson_interval(p * half, half, level))
+        for p in (min(1.0, float(np.maximum(sign * weights, 0) @ shares)) for sign in (1, -1))
+    )
     interval = unpaired_interval(first, second)
     return interval.upper - interval.lower
