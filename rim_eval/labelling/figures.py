@@ -1,10 +1,7 @@
 """From the counts of a labelled sheet to its figures: corrected rates and difference, audit, agreement, advice.
 
-The prediction-powered figures and the audit are `rim_eval.statistics`' own. Beside them stands the measurement-error
-correction (`rim_eval.statistics.judge_error`). Labels of a stratum are drawn with one probability and strata differ in
-theirs, so sensitivity and specificity are weighted: a label of a stratum of N replies with n labels stands for N / n.
-Weighted labels tell less than as many equal ones; each mode's are counted as their effective number
-(sum w)^2 / sum w^2 (Kish 1965, Survey Sampling, section 11.7), rounded.
+The figures are `rim_eval.statistics`' own (`prediction_powered`, `transport`): this module turns counts into what they
+take, and keeps what a card or a terminal shows.
 """
 
 import math
@@ -20,9 +17,10 @@ from rim_eval.labelling.counts import AnnotatorPairs, LabelCounts
 from rim_eval.results.rates import Share
 from rim_eval.statistics.agreement import AgreementFigure
 from rim_eval.statistics.kappa import kappa_interval
+from rim_eval.statistics.transport import DEFAULT_MARGIN
 from rim_eval.types import FiniteModel, Mode, Sentence
 
-MARGIN: Final = 10.0
+MARGIN: Final = DEFAULT_MARGIN
 """Percentage points of the difference that may rest on errors that differ between the modes."""
 
 
@@ -85,7 +83,8 @@ class LabelFigures(FiniteModel):
     difference: CorrectedFigure | None
     """With thinking minus without; None where the sheet is of one mode."""
     measurement_error: CorrectedFigure | None
-    """The difference by the judge's error rates in each mode; None where it cannot be had, for the reason beside."""
+    """The difference by one sensitivity and specificity for both modes, which holds only where the audit passes; None
+    where it cannot be had, for the reason beside."""
     measurement_error_missing: Sentence | None = None
     audit: Audit | None
     """None where the sheet is of one mode."""
@@ -118,7 +117,7 @@ def corrected(counts: LabelCounts, level: float = 0.95, margin: float = MARGIN) 
     rates = {mode: _rate(given, mode, level) for mode in counts.modes}
     paired = len(counts.modes) > 1
     difference = _difference(given, level) if paired else None
-    by_errors, missing = _by_errors(counts, level) if paired else (None, None)
+    by_errors, missing = _by_errors(given, level) if paired else (None, None)
     main = difference or next(iter(rates.values()))
     helps = _helps_most(main)
     return LabelFigures(
@@ -224,81 +223,27 @@ def annotator_agreement(pairs: AnnotatorPairs) -> AnnotatorAgreement:
     return AnnotatorAgreement(n=n, share=equal / n if n else None, kappa=figure)
 
 
-def _by_errors(counts: LabelCounts, level: float) -> tuple[CorrectedFigure | None, str | None]:
-    """The difference by the judge's error rates in each mode, or why there is none."""
-    if any(max(len(cell.think), len(cell.no_think)) > 1 for cell in counts.prompts):
-        return (
-            None,
-            "Several epochs of one prompt are not independent, as this correction takes them.",
-        )
-    pairs = Counter[tuple[bool, bool]]()
-    for cell in counts.prompts:
-        verdicts = (counts.strata[index].verdict for (index,) in (cell.think, cell.no_think))
-        pairs[tuple(verdicts)] += cell.prompts  # type: ignore[index]
-    tally = statistics.PairCounts(
-        *(pairs[p] for p in ((True, True), (True, False), (False, True), (False, False)))
-    )
+def _by_errors(given: _Input, level: float) -> tuple[CorrectedFigure | None, str | None]:
+    """The difference by one error rate of each kind for both modes, or why there is none."""
     try:
-        think, no_think = (_calibration(counts, mode) for mode in ("think", "no_think"))
-        found = statistics.corrected_difference(tally, think, no_think, level).to_dict()
+        found = statistics.shared_correction(given.prompts, given.strata, level).to_dict()
     except RimError as error:
-        return None, f"{str(error)[:1].upper()}{str(error)[1:]}"[:590].rstrip(".") + "."
+        return None, str(error)
     return CorrectedFigure(
         raw=found["raw"],
         value=found["difference"],
-        lower=found["lower"],
-        upper=found["upper"],
+        lower=found["difference_lower"],
+        upper=found["difference_upper"],
         n=found["n_pairs"],
-        labelled=counts.labelled,
-        method="measurement error (Rogan and Gladen), each mode by its own labels",
+        labelled=sum(each.labelled for each in given.strata),
+        method="measurement error (Rogan and Gladen), one calibration for both modes",
     ), None
-
-
-def _calibration(counts: LabelCounts, mode: Mode) -> statistics.Calibration:
-    """The judge in one mode, by labels weighted for how they were drawn.
-
-    Raises:
-        RimError: The labels hold no event, or nothing but events.
-    """
-    weighed = [
-        (each.verdict, each.replies / each.labelled, each.positives, each.labelled - each.positives)
-        for each in counts.strata
-        if each.mode == mode and each.labelled
-    ]
-    hits, positives = _effective(
-        [(verdict, weight, yes) for verdict, weight, yes, _ in weighed], True
-    )
-    rejections, negatives = _effective(
-        [(verdict, weight, no) for verdict, weight, _, no in weighed], False
-    )
-    if not positives or not negatives:
-        raise RimError(
-            f"The labels of mode {mode} are all alike, so one of the judge's error rates there is not known. More labels, or "
-            "a set with more of both outcomes, would tell"
-        )
-    return statistics.Calibration(
-        true_positives=hits, positives=positives, true_negatives=rejections, negatives=negatives
-    )
-
-
-def _effective(weighed: Sequence[tuple[bool, float, float]], right: bool) -> tuple[int, int]:
-    """How many labels of one kind the judge had right, and how many there are; their effective numbers.
-
-    Args:
-        weighed: The judge's verdict, the weight of a label, and how many labels of the kind there are, by stratum.
-        right: The verdict that is right for this kind.
-    """
-    total = math.fsum(weight * n for _, weight, n in weighed)
-    if not total:
-        return 0, 0
-    weights, sizes = [weight for _, weight, _ in weighed], [n for *_, n in weighed]
-    n_effective = max(1, round(effective_number(weights, sizes)))
-    share = math.fsum(weight * n for verdict, weight, n in weighed if verdict is right) / total
-    return min(n_effective, round(share * n_effective)), n_effective
 
 
 def effective_number(weights: Sequence[float], sizes: Sequence[float]) -> float:
     """How many equal labels tell as much as some weighted ones: (sum w)^2 / sum w^2.
+
+    Source: L. Kish, Survey Sampling (1965), section 11.7.
 
     Args:
         weights: Weight of a label in each stratum.

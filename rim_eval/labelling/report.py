@@ -146,7 +146,7 @@ def report_text(report: LabelReport) -> str:
         *_rows(figures, words.difference),
     ]
     if figures.measurement_error_missing:
-        lines.append(f"  There is no figure by error rates: {figures.measurement_error_missing}")
+        lines.append(f"  There is no figure by one error rate: {figures.measurement_error_missing}")
     if counts.left_out:
         lines.append(f"  {counts.left_out} prompts with a verdict in one mode only are left out.")
     return "\n".join([*lines, "", *_sentences(report)])
@@ -158,7 +158,7 @@ def _rows(figures: LabelFigures, difference: str) -> Iterator[str]:
             yield _row(name, figures.rates[mode], share=True)
     for name, figure in (
         (difference, figures.difference),
-        ("  by error rates", figures.measurement_error),
+        ("  by one error rate", figures.measurement_error),
     ):
         if figure:
             yield _row(name, figure)

@@ -45,7 +45,7 @@ MIXED = [(i % 2 == 0, i % 3 == 0, i % 5 == 0) for i in range(40)]
 frames = st.lists(st.tuples(*[st.booleans()] * 3), min_size=1, max_size=30).map(frame)
 
 
-@given(frames, st.integers(24, 80), st.integers(0, 10**9))
+@given(frames, st.integers(8, 80), st.integers(0, 10**9))
 def test_a_draw_holds_each_reply_once_and_every_stratum(
     drawn_from: SamplingFrame, n: int, seed: int
 ) -> None:
@@ -128,7 +128,7 @@ def test_files_are_the_same_whatever_the_verdicts_doubts_modes_and_names(
     assert blind(sheet_html(first)) == blind(sheet_html(second))
 
 
-@given(frames, st.integers(24, 40), st.integers(1, 30))
+@given(frames, st.integers(8, 40), st.integers(1, 30))
 def test_a_larger_sheet_of_the_same_seed_holds_the_smaller_one(
     drawn_from: SamplingFrame, n: int, more: int
 ) -> None:
