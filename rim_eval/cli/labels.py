@@ -76,7 +76,7 @@ def sample(logs: Sequence[str], n: int, seed: int, judge: str | None, sees: Sees
     frame = labelling.choose_frame(frames, dataset=dataset, kind=kind, judge=judge, sees=sees)
     draw = labelling.Draw(frame, n, seed)
     table, page = labelling.write_sheet(draw, out)
-    click.echo(f"{drawn_text(draw.sizes, len(draw.items))}: {frame}.")
+    click.echo(drawn_text(draw))
     click.echo(
         f"Fill one of these, alone and in its order, then keep the logs as they are:\n  {page}\n  {table}"
     )
@@ -107,6 +107,8 @@ def correct(sources: Sequence[str], margin: float, out: Path | None) -> None:
         raise RimError(
             "Give the logs that the sheet was drawn from and the labels: rim-eval judge correct LOGS labels.csv"
         )
+    if len({path.resolve() for path in labels}) < len(labels):
+        raise RimError("One file of labels was given twice: give those of two annotators, or one.")
     files = [labelling.read_label_file(path) for path in labels]
     report: LabelReport | PatternReport
     if labelling.is_of_patterns(labelling.one_sheet(files)):

@@ -265,7 +265,10 @@ def _advice(main: CorrectedFigure, helps: Literal["labels", "prompts"] | None) -
         return (
             "Neither labels nor prompts vary here, so nothing says which of them would help more."
         )
-    labels, prompts = main.label_variance or 0.0, main.prompt_variance or 0.0
-    share = 100 * max(labels, prompts) / (labels + prompts)
-    other = f"; more {'prompts' if helps == 'labels' else 'labels'} would help less"
-    return f"More {helps} would help most: {share:.0f} % of the uncertainty comes from them being few{other}."
+    parts = {"labels": main.label_variance or 0.0, "prompts": main.prompt_variance or 0.0}
+    share = 100 * parts[helps] / sum(parts.values())
+    other = "prompts" if helps == "labels" else "labels"
+    return (
+        f"More {helps} would narrow the interval most: {share:.0f} % of its variance is due to how few they are, "
+        f"{100 - share:.0f} % to how few {other} there are."
+    )

@@ -1,7 +1,7 @@
 """The report on a labelled sheet: counts and figures as JSON, and as text for the terminal."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Literal
+from typing import Final, Literal
 
 from rim_eval._version import __version__
 from rim_eval.errors import RimError
@@ -21,8 +21,8 @@ from rim_eval.labelling.pattern_labels import (
 from rim_eval.labelling.sampling_frame import SamplingFrame
 from rim_eval.types import FiniteModel, Name
 
-_LISTED = 5
-_OUTCOMES = {"pass": "PASS", "fail": "FAIL", "cannot tell": "CANNOT TELL"}
+_LISTED: Final = 5
+_OUTCOMES: Final = {"pass": "PASS", "fail": "FAIL", "cannot tell": "CANNOT TELL"}
 
 
 class Annotator(FiniteModel):
@@ -197,6 +197,12 @@ def _unlabelled(one: Annotator, drawn: int) -> str:
     )
 
 
-def drawn_text(sizes: Mapping[tuple[str, bool, str], int], drawn: int) -> str:
+def drawn_text(draw: Draw) -> str:
     """How many replies a sheet holds, in a sentence that tells nothing of any of them."""
-    return f"{drawn} of {sum(sizes.values())} judged replies, drawn at random in {len(sizes)} strata of mode, verdict and doubt"
+    what, strata = "judged replies", "mode, verdict and doubt"
+    if draw.frame.about == "patterns":
+        what, strata = "traces that were read", "mode and found patterns"
+    return (
+        f"{len(draw.items)} of {len(draw.frame.replies)} {what}, drawn at random in {len(draw.sizes)} strata of {strata}: "
+        f"{draw.frame}."
+    )

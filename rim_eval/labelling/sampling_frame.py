@@ -95,7 +95,8 @@ class SamplingFrame:
 
     def __str__(self) -> str:
         grader = f" asking {self.judge_model}" if self.judge_model else ""
-        return f"{self.model} on {self.dataset} ({self.kind} prompts), judged by {self.judge}{grader}, seeing {self.judge_sees}"
+        made = "judged by" if self.about == "verdict" else "read by"
+        return f"{self.model} on {self.dataset} ({self.kind} prompts), {made} {self.judge}{grader}, seeing {self.judge_sees}"
 
 
 def read_frames(sources: Iterable[str | Path]) -> list[SamplingFrame]:

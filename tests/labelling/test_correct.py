@@ -193,6 +193,7 @@ def test_an_item_twice_and_a_sheet_without_labels_are_refused(
     without = write_rows(tmp_path / "w.csv", [{"sheet": "s", "item": "i"}])
     assert "has no column label" in refused("correct", run(), without)
     assert "Give the logs" in refused("correct", run())
+    assert "was given twice" in refused("correct", run(), empty, empty)
 
 
 def test_labels_of_another_run_are_refused(run: Run, sheet: Run) -> None:
