@@ -74,7 +74,7 @@ class StratifiedSample(NamedTuple):
     def shares(self) -> Numbers:
         """Share of positives among the labelled, shape (..., strata)."""
         observed = self.positives / np.maximum(self.labelled, _TINY)
-        return np.where(self.labelled > 0, observed, self.verdicts)
+        return np.asarray(np.where(self.labelled > 0, observed, self.verdicts))
 
     def mean(self, shares: Numbers) -> Numbers:
         """The figure's mean over the prompts at given shares, shape (...)."""
@@ -109,7 +109,8 @@ class StratifiedSample(NamedTuple):
         mild = 2 * x / np.maximum(m - c + root, _TINY)
         strong = (c - m + root) / np.maximum(2 * c, _TINY)
         share = np.clip(np.where(m >= c, mild, strong), 0, 1)
-        return np.where(self.labelled > 0, np.where(up, share, 1 - share), self.verdicts)
+        moved = np.where(up, share, 1 - share)
+        return np.asarray(np.where(self.labelled > 0, moved, self.verdicts))
 
     def slack(self) -> tuple[Numbers, Numbers]:
         """How far the strata without labels could move the mean down and up, each of shape (...)."""
@@ -170,7 +171,7 @@ def _search(signs: Numbers, holds: Callable[[Numbers], NDArray[np.bool_]]) -> Nu
         middle = (low + high) / 2
         good = holds(signs * np.exp(middle))
         low, high = np.where(good, middle, low), np.where(good, high, middle)
-    return signs * np.exp(low)
+    return np.asarray(signs * np.exp(low))
 
 
 def _deviate(sample: StratifiedSample, multiplier: Numbers) -> Numbers:
