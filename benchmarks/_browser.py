@@ -12,7 +12,10 @@ from typing import Any
 
 import httpx
 
-__all__ = ["Browser", "browser", "missing"]
+__all__ = ["KEYS", "Browser", "browser", "missing"]
+
+KEYS = {"Left": "\ue012", "Right": "\ue014", "Escape": "\ue00c", "Enter": "\ue007"}
+"""Characters that stand for keys without one (WebDriver, section 17.4.2)."""
 
 _CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 
@@ -62,6 +65,23 @@ class Browser:
     def run(self, script: str, *values: Any) -> Any:
         """The value that a script returns."""
         return self._ask("POST", "execute/sync", {"script": script, "args": list(values)})
+
+    def press(self, keys: str) -> None:
+        """Press keys one after the other, each once; named ones are `KEYS`' characters."""
+        strokes = [{"type": kind, "value": key} for key in keys for kind in ("keyDown", "keyUp")]
+        self._ask("POST", "actions", {"actions": [{"type": "key", "id": "k", "actions": strokes}]})
+
+    def downloads(self, folder: Path) -> None:
+        """Put what the page downloads into a folder, without asking."""
+        params = {"behavior": "allow", "downloadPath": str(folder)}
+        body = {"cmd": "Browser.setDownloadBehavior", "params": params}
+        self._ask("POST", "goog/cdp/execute", body)
+
+    def choose_file(self, selector: str, path: Path) -> None:
+        """Give a page's file field a file, as its dialogue would."""
+        found = self._ask("POST", "element", {"using": "css selector", "value": selector})
+        [element] = found.values()
+        self._ask("POST", f"element/{element}/value", {"text": str(path)})
 
     def width(self, pixels: int, height: int = 900) -> None:
         """Give the page a width, also one that no window can have, as a phone does."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, get_args
 import click
 
 from rim_eval import judging
+from rim_eval.cli import labels
 from rim_eval.errors import RimError, refuse_existing
 from rim_eval.files import whole_file
 from rim_eval.judging import Judge, Sees
@@ -44,7 +45,11 @@ _sees: Final = click.option(
 
 @click.group()
 def command() -> None:
-    """List judges, measure them against people, and judge finished logs again."""
+    """List judges, measure them against people, judge finished logs again, and correct their figures by labels."""
+
+
+command.add_command(labels.sample)
+command.add_command(labels.correct)
 
 
 @command.command("list")

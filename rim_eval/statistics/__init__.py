@@ -40,11 +40,28 @@ from rim_eval.statistics.power import (
     mcnemar_power,
     minimum_detectable,
 )
+from rim_eval.statistics.prediction_powered import (
+    LabelStratum,
+    PoweredDifference,
+    PoweredRate,
+    StratifiedPrompts,
+    StratumKey,
+    allocate,
+    powered_difference,
+    powered_rate,
+)
 from rim_eval.statistics.rim import RimFlag, rim_flag, rim_score, tallied_rim_score
 from rim_eval.statistics.safe_at_k import SafeAtK, safe_at_k, tallied_safe_at_k
 from rim_eval.statistics.significance import Significance, holm, significance
 from rim_eval.statistics.tango import tango_interval
 from rim_eval.statistics.taxonomy import Outcomes, Sample, outcomes
+from rim_eval.statistics.transport import (
+    JudgeRates,
+    SharedCorrection,
+    TransportAudit,
+    shared_correction,
+    transport_audit,
+)
 from rim_eval.statistics.trend import Trend, paired_trend, tallied_trend
 from rim_eval.statistics.variance import VarianceSplit, tallied_variance_split, variance_split
 from rim_eval.statistics.verdicts import Epochs, Tally, Verdicts
@@ -62,20 +79,29 @@ __all__ = [
     "Estimate",
     "Gap",
     "Interval",
+    "JudgeRates",
+    "LabelStratum",
     "Measured",
     "Outcomes",
     "PairCounts",
     "PairedDifference",
+    "PoweredDifference",
+    "PoweredRate",
     "Rate",
     "Result",
     "RimFlag",
     "SafeAtK",
     "Sample",
+    "SharedCorrection",
     "Significance",
+    "StratifiedPrompts",
+    "StratumKey",
     "Tally",
+    "TransportAudit",
     "Trend",
     "VarianceSplit",
     "Verdicts",
+    "allocate",
     "arm_summary",
     "bounded_mean_interval",
     "bounded_mean_test",
@@ -98,10 +124,13 @@ __all__ = [
     "paired_gap",
     "paired_trend",
     "pearson",
+    "powered_difference",
+    "powered_rate",
     "rate",
     "rim_flag",
     "rim_score",
     "safe_at_k",
+    "shared_correction",
     "sign_flip_test",
     "sign_test",
     "significance",
@@ -113,6 +142,7 @@ __all__ = [
     "tallied_trend",
     "tallied_variance_split",
     "tango_interval",
+    "transport_audit",
     "unpaired_interval",
     "variance_split",
 ]
