@@ -36,12 +36,11 @@ from rim_eval.statistics.power import (
     minimum_detectable,
 )
 from rim_eval.statistics.rim import RimFlag, rim_flag, rim_score, tallied_rim_score
-from rim_eval.statistics.safe_at_k import SafeAtK, safe_at_k, tallied_safe_at_k
+from rim_eval.statistics.safe_at_k import SafeAtK, tallied_safe_at_k
 from rim_eval.statistics.significance import Significance, holm, significance
 from rim_eval.statistics.tango import tango_interval
-from rim_eval.statistics.taxonomy import Outcomes, Sample, outcomes
 from rim_eval.statistics.trend import Trend, paired_trend, tallied_trend
-from rim_eval.statistics.variance import VarianceSplit, tallied_variance_split, variance_split
+from rim_eval.statistics.variance import VarianceSplit, tallied_variance_split
 from rim_eval.statistics.verdicts import Epochs, Tally, Verdicts
 from rim_eval.statistics.wilson import Estimate, Rate, rate, unpaired_interval
 
@@ -57,14 +56,12 @@ __all__ = [
     "Gap",
     "Interval",
     "Measured",
-    "Outcomes",
     "PairCounts",
     "PairedDifference",
     "Rate",
     "Result",
     "RimFlag",
     "SafeAtK",
-    "Sample",
     "Significance",
     "Tally",
     "Trend",
@@ -85,7 +82,6 @@ __all__ = [
     "mcnemar_power",
     "minimum_detectable",
     "order_permutation_test",
-    "outcomes",
     "paired_difference",
     "paired_gap",
     "paired_trend",
@@ -93,7 +89,6 @@ __all__ = [
     "rate",
     "rim_flag",
     "rim_score",
-    "safe_at_k",
     "sign_flip_test",
     "sign_test",
     "significance",
@@ -106,5 +101,4 @@ __all__ = [
     "tallied_variance_split",
     "tango_interval",
     "unpaired_interval",
-    "variance_split",
 ]
