@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from rim_eval.card.build import card_fields, correct, discrimination_card, set_fields
+from rim_eval.card.noise import derive_noise, noise_constraints
 from rim_eval.card.schema import Card, CardRun, JudgeCard, JudgeFigures, SetCard
 from rim_eval.errors import RimError
 from rim_eval.judging import only_mode_of
@@ -129,6 +130,8 @@ def _derive_set(each: SetCard, model: str, level: float) -> SetCard:
     fields = set_fields(each.kind, each.counts, level, each.doses) | {"corrected": None}
     with suppress(RimError, KeyError, ValueError):
         fields["corrected"] = correct(model, each.counts, each.judge, level)
+    if each.noise:
+        fields["noise"] = derive_noise(each.noise, each.counts, level)
     if each.judge:
         measured = (
             _derive_agreement(group, each.judge, each.kind) for group in each.judge.measured
@@ -224,6 +227,7 @@ def _set_constraints(each: SetCard, runs: Sequence[CardRun]) -> _Constraints:
         "labelled replies by kind of prompt do not add up",
     )
     yield groups, "the judge's agreement on one group of replies is on the card twice"
+    yield from noise_constraints(each)
 
 
 def _arm_constraints(arm: ArmCounts, total: Outcome) -> _Constraints:

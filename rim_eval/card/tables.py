@@ -16,6 +16,7 @@ from typing import Any, Final, get_args
 from pydantic import TypeAdapter
 
 from rim_eval.card import schema
+from rim_eval.card.noise import bottleneck_sentence, repeat_rows, split_row
 from rim_eval.formatting import (
     ARM_WORDS,
     KIND_WORDS,
@@ -126,6 +127,7 @@ def detail_grids(card: schema.Card) -> list[Grid]:
             table("safe_at_k", _safe_rows(each)),
             table("doses", _dose_rows(each)),
             table("variance", _variance_rows(each)),
+            *_noise_grid(each),
         ]
     grids.append(
         make_grid(
@@ -148,6 +150,8 @@ def validity_grids(card: schema.Card) -> Iterator[Grid]:
     yield make_grid("arms", arms)
     yield make_grid("modes", modes, rule=rule)
     yield make_grid("judges", map(_judge_row, card.sets))
+    if any(each.noise for each in card.sets):
+        yield make_grid("repeats", chain.from_iterable(map(repeat_rows, card.sets)))
     judges = {
         (judge.name, judge.model, judge.measured[0].event): judge.measured
         for each in card.sets
@@ -416,6 +420,12 @@ def _variance_rows(each: schema.SetCard) -> Iterator[Cells]:
             *(f"{e:.1f}" for e in errors),
             parts.n,
         )
+
+
+def _noise_grid(each: schema.SetCard) -> Iterator[Grid]:
+    if each.noise and (split := each.noise.split):
+        sentence = bottleneck_sentence(split)
+        yield make_grid("noise", [[*split_row(split)]], dataset=each.dataset, sentence=sentence)
 
 
 def _arm_row(each: schema.SetCard, mode: Mode) -> Cells:

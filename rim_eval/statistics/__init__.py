@@ -21,6 +21,14 @@ from rim_eval.statistics.judge_error import (
     corrected_rate,
     judge_shares,
 )
+from rim_eval.statistics.judge_noise import (
+    JudgeNoise,
+    NoiseSplit,
+    Readings,
+    judge_drift,
+    judge_noise,
+    noise_split,
+)
 from rim_eval.statistics.paired import PairedDifference, paired_difference
 from rim_eval.statistics.paired_tests import (
     mcnemar_exact,
@@ -55,10 +63,13 @@ __all__ = [
     "Estimate",
     "Gap",
     "Interval",
+    "JudgeNoise",
     "Measured",
+    "NoiseSplit",
     "PairCounts",
     "PairedDifference",
     "Rate",
+    "Readings",
     "Result",
     "RimFlag",
     "SafeAtK",
@@ -77,10 +88,13 @@ __all__ = [
     "epochs_advised",
     "holm",
     "interval_by_prompt",
+    "judge_drift",
+    "judge_noise",
     "judge_shares",
     "mcnemar_exact",
     "mcnemar_power",
     "minimum_detectable",
+    "noise_split",
     "order_permutation_test",
     "paired_difference",
     "paired_gap",
