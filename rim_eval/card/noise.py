@@ -23,6 +23,7 @@ from rim_eval.statistics import (
     judge_noise,
     noise_split,
 )
+from rim_eval.statistics.judge_noise import Part
 from rim_eval.types import MODES, Mode, PromptKind
 
 _SENTENCES: Final = TypeAdapter(dict[str, dict[str, str]]).validate_python(
@@ -149,20 +150,38 @@ _ERRORS: Final = (
     "noiseless_judge",
     "twice_labels",
 )
+"""Standard errors that a sentence may name."""
+
+_REMEDIES: Final[dict[Part, dict[str, str]]] = {
+    "prompts": {"twice_prompts": "twice the prompts"},
+    "generation": {"twice_epochs": "twice the epochs"},
+    "prompts and generation": {"twice_prompts": "twice the prompts"},
+    "judge": {
+        "three_readings": "the mean of three readings of each reply",
+        "noiseless_judge": "a judge without noise",
+    },
+    "labels": {"twice_labels": "twice the labels"},
+}
+"""What lowers each part, and the field that says how far."""
 
 
-def split_row(split: NoiseSplit) -> Iterator[str]:
-    """The cells of a table's row: the parts' shares, and standard errors now and after each remedy."""
-    shares: dict[str, float] = {str(name): share for name, share in split.shares.items()}
-    both = shares.get("prompts and generation")
-    for name in ("prompts", "generation"):
-        yield "n/a" if both is not None else percent(shares.get(name))
-    yield percent(both)
-    yield percent(shares.get("judge"))
-    for error in _ERRORS[:5]:
-        value = getattr(split, error)
-        yield "n/a" if value is None else f"{value:.1f}"
-    yield str(split.n)
+def split_rows(split: NoiseSplit) -> Iterator[Sequence[object]]:
+    """Each part's share, what lowers it and the standard error then, for a table; the standard error now last."""
+    for part, remedies in _REMEDIES.items():
+        if part not in split.shares:
+            continue
+        share = percent(split.shares[part])
+        if part == "judge":
+            share = estimate(split.shares[part], *split.judge_share, share=True)
+        for remedy, words in remedies.items():
+            yield (
+                part.replace("generation", "model's sampling"),
+                share,
+                words,
+                f"{getattr(split, remedy):.1f}",
+                split.n,
+            )
+    yield "all", "", "as it is", f"{split.standard_error:.1f}", split.n
 
 
 def repeat_rows(each: SetCard) -> Iterator[Sequence[object]]:

@@ -16,7 +16,7 @@ from typing import Any, Final, get_args
 from pydantic import TypeAdapter
 
 from rim_eval.card import schema
-from rim_eval.card.noise import bottleneck_sentence, repeat_rows, split_row
+from rim_eval.card.noise import bottleneck_sentence, repeat_rows, split_rows
 from rim_eval.formatting import (
     ARM_WORDS,
     KIND_WORDS,
@@ -58,7 +58,7 @@ _OUTCOME_WORDS: Final = {
     "direct_event": "harmful without a trace",
     "thought_no_event": "thought, then safe",
     "direct_no_event": "safe without a trace",
-    "looping": "safe only because it loops",
+    "looping": "looping, no harm found",
 }
 
 _UNITS: Final = {"points": points, "share": percent, "plain": plain_number}
@@ -425,7 +425,7 @@ def _variance_rows(each: schema.SetCard) -> Iterator[Cells]:
 def _noise_grid(each: schema.SetCard) -> Iterator[Grid]:
     if each.noise and (split := each.noise.split):
         sentence = bottleneck_sentence(split)
-        yield make_grid("noise", [[*split_row(split)]], dataset=each.dataset, sentence=sentence)
+        yield make_grid("noise", split_rows(split), dataset=each.dataset, sentence=sentence)
 
 
 def _arm_row(each: schema.SetCard, mode: Mode) -> Cells:

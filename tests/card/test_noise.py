@@ -75,6 +75,9 @@ def test_the_judges_part_and_one_sentence_stand_on_the_card(table: Table) -> Non
     assert "a better judge would help most (a standard error of 0.0 points" in sentence
     assert page.count(sentence) == 2
     assert "| doors | with thinking | 3 | 0 | 53.3 % (" in page
+    assert "| judge | 100.0 % (" in page
+    assert "| the mean of three readings of each reply | 2.3 | 100 |" in page
+    assert "| all |  | as it is | 4.0 | 100 |" in page
 
 
 def test_a_judge_without_noise_is_not_the_bottleneck(table: Table) -> None:

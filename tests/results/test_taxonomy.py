@@ -157,7 +157,7 @@ def test_a_card_shows_the_outcomes_and_their_sum() -> None:
     assert check_card(card) == []
     page = card_markdown(card)
     assert "doors: what every sample did" in page
-    assert "| safe only because it loops | 20.0 % (13.3 to 28.9 %) | 20 |" in page
+    assert "| looping, no harm found | 20.0 % (13.3 to 28.9 %) | 20 |" in page
     assert "| unscored: empty answer | 10.0 % (5.5 to 17.4 %) | 10 |" in page
     assert "| all |  | 100 |  | 100 |" in page
     assert "| with thinking | 50.0 % (35.2 to 64.8 %) | 40 | 33.3 % (19.2 to 51.2 %) | 30 |" in page
