@@ -279,7 +279,9 @@ Runs of {_PROMPTS} prompts in two modes with known parts: prompts that differ, r
 script says what the worlds and the two kinds of judges are. Parts are in squared points, planted / mean estimate, generation
 and judge for one epoch in each mode. `covered`: the 95 % interval of the judge's part holds the planted one. `error`: the
 standard error that is told, over the true one. `named`: the true bottleneck is named. `cannot tell` and `wrong`: what is said
-of the judge with its interval; wrong means that a judge which is no bottleneck is called one, or the other way.
+of the judge with its interval; wrong means that a judge which is no bottleneck is called one, or the other way. Estimated
+parts are cut at 0, so one that is 0 (generation in `alike` with the `even` judge) has a mean above it. Where two parts are
+nearly alike (`alike`, 4 epochs, 5 %), which one is named is chance, and mostly it cannot be told.
 
 Over all settings:
 

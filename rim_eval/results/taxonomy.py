@@ -117,9 +117,8 @@ def _codes(rows: Columns) -> Ints:
     """The place of each row's outcome in `_ALL`, shape (rows,)."""
     reasons = rows.text["reason"]
     place = np.array([*map(_PLACES.__getitem__, reasons.texts), _PLACES["not_judged"]])
-    looping = ~rows.events & (rows.number["looping"] == 1)
     adopted = (rows.number["adopted"] == 1) & rows.returned
-    result = np.select([rows.events, looping], [0, 4], 2) + ~adopted
+    result = np.select([rows.events, rows.number["looping"] == 1], [0, 4], 2) + ~adopted
     return np.where(rows.scored, result, place[reasons.codes]).astype(np.int64)
 
 

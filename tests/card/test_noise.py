@@ -1,5 +1,6 @@
 """The judge's noise on a card: derived from counts, found out where it does not follow, said in one sentence."""
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -149,8 +150,8 @@ def test_figures_that_do_not_follow_are_found_out(table: Table) -> None:
     def rosier(noise: Any) -> None:
         noise["split"]["judge_is_bottleneck"] = "no"
 
-    def more(noise: Any) -> None:
-        noise["cells"]["think"][0]["replies"] = 10**12
+    def more(noise: Any, cell: int = 0) -> None:
+        noise["cells"]["think"][cell]["replies"] = 10**12
 
     def longer(noise: Any) -> None:
         noise["times"] = 2
@@ -158,7 +159,9 @@ def test_figures_that_do_not_follow_are_found_out(table: Table) -> None:
     assert (
         "noise.split.judge_is_bottleneck is 'no', the counts give 'yes'" in found(card, rosier)[0]
     )
-    assert "more replies were read again than have such a verdict" in found(card, more)[0]
+    for cell in (0, -1):
+        [problem] = found(card, partial(more, cell=cell))
+        assert "more replies were read again than have such a verdict" in problem
     assert "more readings than were asked" in found(card, longer)[0]
 
 

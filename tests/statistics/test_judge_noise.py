@@ -165,6 +165,8 @@ def test_the_bottleneck_is_the_largest_part() -> None:
     noisy = split(ONE, noise(0.1, 0.08, 0.12), noise(0.1, 0.08, 0.12))
     assert noisy.bottleneck == "judge"
     assert noisy.judge_is_bottleneck == "cannot tell"
+    # Even where the noise is known for sure, the prompts are a sample.
+    assert split(ONE, noise(0.1), noise(0.1)).judge_is_bottleneck == "cannot tell"
     assert split(FOUR, noise(0.01), noise(0.01)).bottleneck == "prompts"
     sampled: Tally = Counter({((1.0, 0.0), (0.0, 1.0)): 50, ((0.0, 1.0), (1.0, 0.0)): 50})
     assert split(sampled, noise(0.01), noise(0.01)).bottleneck == "generation"
@@ -183,6 +185,10 @@ def test_labels_have_a_part_of_their_own() -> None:
     assert with_labels.twice_labels == pytest.approx(math.sqrt(without.standard_error**2 + 45))
     assert with_labels.twice_prompts**2 == pytest.approx(without.standard_error**2 / 2 + 90)
     assert without.twice_labels is None
+    several, plain = (split(FOUR, noise(0.02), noise(0.02), variance) for variance in (90.0, None))
+    assert several.twice_epochs is not None
+    assert plain.twice_epochs is not None
+    assert several.twice_epochs**2 == pytest.approx(plain.twice_epochs**2 + 90)
     with pytest.raises(RimError, match="label_variance=-1"):
         noise_split(ONE, noise(0), noise(0), -1)
 
