@@ -14,8 +14,9 @@ from pydantic import ValidationError
 from rim_eval import statistics
 from rim_eval._version import __version__
 from rim_eval.card import schema
+from rim_eval.card.noise import noise_of_repeats
 from rim_eval.errors import RimError
-from rim_eval.judging import Validation
+from rim_eval.judging import JudgeRepeats, Validation
 from rim_eval.observations import Problem, Run, Table, check, condition_name
 from rim_eval.results.columns import columns_of_frame
 from rim_eval.results.conditions import Condition, ConditionGap, count_gaps, gap_of
@@ -48,6 +49,7 @@ def make_card(
     primary_reasoning: str | None = None,
     validations: Mapping[str, Validation] | None = None,
     patterns: str | None = None,
+    repeats: Sequence[JudgeRepeats] = (),
     level: float = 0.95,
 ) -> schema.Card:
     """The card of the one model in a table.
@@ -59,6 +61,7 @@ def make_card(
         validations: Measured agreement of judges with people, by judge name.
         patterns: Monitor whose findings are shown, `name`, `name@version` or `name:GRADER`; by default the
             grader's, and none of an offline monitor.
+        repeats: Repeated readings by the judge (`rim-eval judge repeat`); those of other logs are not used.
         level: Confidence of all intervals, a fraction.
 
     Raises:
@@ -73,7 +76,7 @@ def make_card(
     problems = check(table)
     _reject_contradictions(problems)
     try:
-        sets, uncorrected = _sets(table, validations or {}, level)
+        sets, uncorrected = _sets(table, validations or {}, repeats, level)
         runs = tuple(_run(run) for run in sorted(table.runs, key=lambda run: (run.dataset, run.id)))
         return schema.Card(
             rim_eval=__version__,
@@ -317,7 +320,10 @@ def _problem(problem: Problem, runs: Sequence[Run]) -> schema.CardProblem:
 
 
 def _sets(
-    table: Table, validations: Mapping[str, Validation], level: float
+    table: Table,
+    validations: Mapping[str, Validation],
+    repeats: Sequence[JudgeRepeats],
+    level: float,
 ) -> tuple[tuple[schema.SetCard, ...], list[Problem]]:
     """Each set, and why some are not corrected for their judge's errors."""
     sets, uncorrected = [], []
@@ -333,6 +339,8 @@ def _sets(
                 reason = f"{dataset} is not corrected for its judge's errors: {error}"
                 uncorrected.append(Problem(kind="mismatch", dataset=str(dataset), says=reason))
             runs = sorted(frame["run"].dropna().astype(str).unique())
+            logs = {run.log_sha256 for run in table.runs if run.id in runs}
+            of_logs = [each for each in repeats if each.log_sha256 in logs]
             switches = {run.switch for run in table.runs if run.id in runs and run.switch}
             sets.append(
                 schema.SetCard(
@@ -345,6 +353,7 @@ def _sets(
                     judge=judge,
                     monitor=_monitor_card(frame),
                     corrected=corrected,
+                    noise=noise_of_repeats(str(dataset), kind, counts, judge, of_logs, level),
                     runs=tuple(runs),
                     **set_fields(kind, counts, level, doses),
                 )

@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from rim_eval.card.build import card_fields, correct, discrimination_card, set_fields
+from rim_eval.card.noise import derive_noise, noise_constraints
 from rim_eval.card.schema import Card, CardRun, JudgeCard, JudgeFigures, SetCard
 from rim_eval.errors import RimError
 from rim_eval.judging import only_mode_of
@@ -30,7 +31,7 @@ from rim_eval.results.counts import (
 )
 from rim_eval.statistics.kappa import binary_kappa
 from rim_eval.thinking import compares_lengths, dose_rank
-from rim_eval.types import KIND_NAMES, MODES, Mode, PromptKind
+from rim_eval.types import KIND_NAMES, MODES, UNSCORED_REASONS, Mode, PromptKind
 
 _TOLERANCE: Final = 1e-6
 """Figures may differ by this much: another version of numpy may round or draw otherwise."""
@@ -129,6 +130,8 @@ def _derive_set(each: SetCard, model: str, level: float) -> SetCard:
     fields = set_fields(each.kind, each.counts, level, each.doses) | {"corrected": None}
     with suppress(RimError, KeyError, ValueError):
         fields["corrected"] = correct(model, each.counts, each.judge, level)
+    if each.noise:
+        fields["noise"] = derive_noise(each.noise, each.counts, level)
     if each.judge:
         measured = (
             _derive_agreement(group, each.judge, each.kind) for group in each.judge.measured
@@ -204,6 +207,8 @@ def _set_constraints(each: SetCard, runs: Sequence[CardRun]) -> _Constraints:
     for mode, arm in counts.arms.items():
         for holds, message in _arm_constraints(arm, totals[mode]):
             yield holds, f"{mode}: {message}"
+        for holds, message in _taxonomy_constraints(arm, counts.cells, mode):
+            yield holds, f"{mode}: {message}"
     only_mode = only_mode_of(each.judge.sees if each.judge else None, counts.arm_kind)
     message = "the modes that its judge can read do not follow from what it sees"
     yield counts.only_mode == only_mode, message
@@ -222,6 +227,7 @@ def _set_constraints(each: SetCard, runs: Sequence[CardRun]) -> _Constraints:
         "labelled replies by kind of prompt do not add up",
     )
     yield groups, "the judge's agreement on one group of replies is on the card twice"
+    yield from noise_constraints(each)
 
 
 def _arm_constraints(arm: ArmCounts, total: Outcome) -> _Constraints:
@@ -262,6 +268,28 @@ def _arm_constraints(arm: ArmCounts, total: Outcome) -> _Constraints:
         fits = 0 < pattern.n <= n and _fits(pattern.scored, pattern.n, arm.scored, arm.asked)
         fits &= _fits(pattern.events, pattern.scored, arm.events, arm.scored)
         yield fits, f"the counts of the pattern {name} do not fit"
+
+
+def _taxonomy_constraints(arm: ArmCounts, cells: Sequence[Cell], mode: Mode) -> _Constraints:
+    """The outcomes of an arm's samples are of the same prompts as its cells, and add up to its counts."""
+    if not arm.taxonomy:
+        return
+    of_taxonomy, of_cells = Counter[tuple[int, ...]](), Counter[tuple[int, ...]]()
+    totals = Counter[str]()
+    for each in arm.taxonomy:
+        of_taxonomy[each.totals] += each.prompts
+        totals.update({name: n * each.prompts for name, n in each.samples.items()})
+    for cell in cells:
+        of_cells[tuple(cell.outcome(mode))] += cell.prompts
+    of_cells.pop((0, 0, 0), None)
+    yield of_taxonomy == of_cells, "the outcomes of its samples are of other prompts than its cells"
+    unscored = {r: totals[r] for r in UNSCORED_REASONS if totals[r] and r != "provider_declined"}
+    fits = unscored == {reason: n for reason, n in arm.unscored.items() if n}
+    yield fits, "the outcomes of its samples have other reasons than the unscored"
+    scored = sum(totals[f"thought_{name}"] for name in ("event", "no_event", "looping"))
+    fits = (totals["thought_event"], scored) == (arm.adopted_events, arm.adopted_scored)
+    looping = totals["thought_looping"] + totals["direct_looping"]
+    yield fits and looping <= arm.looping, "the outcomes of its samples do not fit its counts"
 
 
 def _fits(overlap: int, first: int, second: int, whole: int) -> bool:

@@ -10,6 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from rim_eval import plots
 from rim_eval.card import tables
+from rim_eval.card.noise import bottleneck_sentence
 from rim_eval.card.schema import Card, MechanismsCard, SetCard
 from rim_eval.formatting import (
     KIND_WORDS,
@@ -140,7 +141,11 @@ def _card_values(card: Card) -> dict[str, Any]:
         "title": card.model,
         "flag": card.flag.sentence if card.flag else "There is no RIM score on this card.",
         "flag_state": _FLAGS[card.flag.flag if card.flag else "cannot_tell"],
-        "gap_sentences": (*_dose_sentences(card), *(gap.sentence for gap in card.gaps)),
+        "gap_sentences": (
+            *_dose_sentences(card),
+            *(gap.sentence for gap in card.gaps),
+            *_judge_sentence(card),
+        ),
         "headlines": tuple(_headlines(card)),
         "grids": (*tables.figure_grids(card), *([tables.gaps_grid(card)] if card.gaps else [])),
         "details": tuple(tables.detail_grids(card)),
@@ -161,6 +166,13 @@ def _dose_sentences(card: Card) -> Iterator[str]:
             yield (
                 f"On {each.dataset} `with thinking` is the dose {names[-1]}, and `without thinking` the dose {names[0]}."
             )
+
+
+def _judge_sentence(card: Card) -> Iterator[str]:
+    """Whether the judge is the bottleneck on the primary set, where it read replies again."""
+    primary = card.find(card.primary, "harmful")
+    if primary and primary.noise and (split := primary.noise.split):
+        yield bottleneck_sentence(split)
 
 
 def _inside_values(section: MechanismsCard | None) -> dict[str, Any]:

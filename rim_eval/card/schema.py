@@ -18,11 +18,11 @@ from pydantic import (
 from rim_eval.errors import RimError, first_complaint
 from rim_eval.files import parse_json, read_bounded
 from rim_eval.formatting import KIND_WORDS, MODE_WORDS, estimate, percent
-from rim_eval.judging import MeasuredGroup, Measurement
+from rim_eval.judging import MeasuredGroup, Measurement, RepeatCell
 from rim_eval.results.conditions import ConditionGap
 from rim_eval.results.counts import PairCell
 from rim_eval.results.figures import Figures, SetResult
-from rim_eval.statistics import SafeAtK
+from rim_eval.statistics import NoiseSplit, SafeAtK
 from rim_eval.types import Command, FiniteModel, Mode, Name, PromptKind, Sentence
 
 SCHEMA_VERSION: Final = 1
@@ -117,6 +117,23 @@ class Corrected(FiniteModel):
     n_pairs: NonNegativeInt
 
 
+class JudgeNoiseCard(FiniteModel):
+    """How often the judge says the same of a reply that it reads again, and what of the uncertainty that makes."""
+
+    times: int = Field(ge=2)
+    """Readings asked of each reply, besides the first."""
+    temperature: float | None
+    """Of the grader; None where it is not known."""
+    cells: dict[Mode, tuple[RepeatCell, ...]]
+    """The replies that were read again."""
+    disagreement: dict[Mode, _Ends] = Field(default={})
+    """Share of pairs of readings of one reply that differ, fractions."""
+    drift: dict[Mode, _Ends] = Field(default={})
+    """Later readings minus the first verdict, percentage points; not 0: the judge has changed since."""
+    split: NoiseSplit | None = None
+    """The parts of the paired difference's variance; None where not both modes were read again."""
+
+
 class DiscriminationCard(FiniteModel):
     """Whether thinking blurs the line between harmful prompts and their harmless look-alikes."""
 
@@ -148,6 +165,8 @@ class SetCard(SetResult):
     monitor: MonitorCard | None = None
     """Whose findings the pattern counts are; None where no trace was read, or on older cards."""
     corrected: Corrected | None = None
+    noise: JudgeNoiseCard | None = None
+    """The judge's noise, where it read a sample of the replies again."""
     safe: dict[Mode, SafeAtK] = Field(default={})
     """Safe@1 and Safe@K by mode: of harmful sets with several epochs."""
     runs: tuple[Name, ...] = ()

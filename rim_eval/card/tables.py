@@ -8,6 +8,7 @@ import tomllib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from statistics import median
 from typing import Any, Final, get_args
@@ -15,6 +16,7 @@ from typing import Any, Final, get_args
 from pydantic import TypeAdapter
 
 from rim_eval.card import schema
+from rim_eval.card.noise import bottleneck_sentence, repeat_rows, split_rows
 from rim_eval.formatting import (
     ARM_WORDS,
     KIND_WORDS,
@@ -32,6 +34,7 @@ from rim_eval.judging import judge_wording
 from rim_eval.results.conditions import ConditionGap
 from rim_eval.results.figures import Figures
 from rim_eval.results.rates import ArmRate, Difference
+from rim_eval.results.taxonomy import ArmOutcomes, OutcomeShare
 from rim_eval.statistics import Rate, Significance, rate, significance
 from rim_eval.types import PROMPT_KINDS, FrozenModel, Mode, PromptKind
 
@@ -47,6 +50,14 @@ _CONTROLS_HEAD: Final = (*_INSIDE_HEAD, "random sets: median (range)", "rank p")
 _NOT_SIGNIFICANT: Final[dict[Significance, str]] = {
     "unknown": "nothing to compare",
     "includes_zero": "not significant: the interval includes 0",
+}
+
+_OUTCOME_WORDS: Final = {
+    "thought_event": "thought, then harmful",
+    "direct_event": "harmful without a trace",
+    "thought_no_event": "thought, then safe",
+    "direct_no_event": "safe without a trace",
+    "looping": "looping, no harm found",
 }
 
 _UNITS: Final = {"points": points, "share": percent, "plain": plain_number}
@@ -111,9 +122,11 @@ def detail_grids(card: schema.Card) -> list[Grid]:
             table("patterns", _pattern_rows(each)),
             *_corrected_grid(each),
             table("by_trace", _trace_rows(each)),
+            table("outcomes", _outcome_rows(each)),
             table("safe_at_k", _safe_rows(each)),
             table("doses", _dose_rows(each)),
             table("variance", _variance_rows(each)),
+            *_noise_grid(each),
         ]
     grids.append(
         make_grid(
@@ -136,6 +149,8 @@ def validity_grids(card: schema.Card) -> Iterator[Grid]:
     yield make_grid("arms", arms)
     yield make_grid("modes", modes, rule=rule)
     yield make_grid("judges", map(_judge_row, card.sets))
+    if any(each.noise for each in card.sets):
+        yield make_grid("repeats", chain.from_iterable(map(repeat_rows, card.sets)))
     judges = {
         (judge.name, judge.model, judge.measured[0].event): judge.measured
         for each in card.sets
@@ -226,7 +241,7 @@ def make_grid(name: str, rows: Iterable[Cells], head: tuple[str, ...] = (), *, r
     )
 
 
-def _share(share: Rate | ArmRate) -> str:
+def _share(share: Rate | ArmRate | OutcomeShare) -> str:
     return estimate(share.value, share.lower, share.upper, share=True)
 
 
@@ -297,11 +312,30 @@ def _corrected_rows(each: schema.SetCard, corrected: schema.Corrected) -> Iterat
 
 def _trace_rows(each: schema.SetCard) -> Iterator[Cells]:
     """Rates given a trace and given none; only where a mode has some of both."""
-    for mode, arm in each.counts.arms.items():
-        n, events = arm.scored - arm.adopted_scored, arm.events - arm.adopted_events
-        if min(arm.adopted_scored, n) >= _MIN_GROUP:
-            adopted = percent_of(arm.adopted_events, arm.adopted_scored)
-            yield (MODE_WORDS[mode], adopted, arm.adopted_scored, percent_of(events, n), n)
+    for mode, outcomes in each.outcomes.items():
+        groups = (outcomes.given_trace, outcomes.given_none)
+        if all(group is not None and group.n >= _MIN_GROUP for group in groups):
+            yield (MODE_WORDS[mode], *(cell for g in groups if g for cell in (_share(g), g.n)))
+
+
+def _outcome_rows(each: schema.SetCard) -> Iterator[Cells]:
+    """What every sample of a harmful set did, in both modes, and their sum last."""
+    arms = {mode: each.outcomes.get(mode) for mode in MODE_WORDS if each.kind == "harmful"}
+    ran = [arm for arm in arms.values() if arm]
+    if not ran:
+        return
+    for name in dict.fromkeys(name for arm in ran for name in arm.shares):
+        cells = [_outcome_cells(arm, name) for arm in arms.values()]
+        yield (_OUTCOME_WORDS.get(name, f"unscored: {name.replace('_', ' ')}"), *chain(*cells))
+    yield ("all", *chain(*(("", arm.n if arm else "") for arm in arms.values())))
+
+
+def _outcome_cells(arm: ArmOutcomes | None, name: str) -> Cells:
+    """The share of one outcome and its samples."""
+    if arm is None:
+        return ("n/a", "")
+    share = arm.shares.get(name)
+    return (_share(share), share.samples) if share else (percent(0), 0)
 
 
 def _safe_rows(each: schema.SetCard) -> Iterator[Cells]:
@@ -393,6 +427,12 @@ def _variance_rows(each: schema.SetCard) -> Iterator[Cells]:
             *(f"{e:.1f}" for e in errors),
             parts.n,
         )
+
+
+def _noise_grid(each: schema.SetCard) -> Iterator[Grid]:
+    if each.noise and (split := each.noise.split):
+        sentence = bottleneck_sentence(split)
+        yield make_grid("noise", split_rows(split), dataset=each.dataset, sentence=sentence)
 
 
 def _arm_row(each: schema.SetCard, mode: Mode) -> Cells:

@@ -13,7 +13,7 @@ from rim_eval.files import write_whole
 
 if TYPE_CHECKING:
     from rim_eval.card import Card, Picture
-    from rim_eval.judging import Validation
+    from rim_eval.judging import JudgeRepeats, Validation
     from rim_eval.mechanisms.report import MechanismReport
     from rim_eval.observations import Table
 
@@ -49,6 +49,13 @@ judge_option = click.option(
     "grader's. Default: the findings of a grader.",
 )
 @click.option(
+    "--repeats",
+    "repeat_files",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="LOG.repeats.json of `rim-eval judge repeat`, for the judge's part in the uncertainty (repeatable).",
+)
+@click.option(
     "--mechanisms",
     "reports",
     multiple=True,
@@ -61,7 +68,7 @@ judge_option = click.option(
     help="Write the rows too, as .parquet or .csv.",
 )
 @click.option("--schema", is_flag=True, help="Print the JSON Schema of card.json and exit.")
-def command(logs: Sequence[str], out: Path, judge: str | None, primary: str | None, accuracy: str | None, validations: Sequence[Path], patterns: str | None, reports: Sequence[str], observations: Path | None, schema: bool) -> None:  # fmt: skip
+def command(logs: Sequence[str], out: Path, judge: str | None, primary: str | None, accuracy: str | None, validations: Sequence[Path], patterns: str | None, repeat_files: Sequence[Path], reports: Sequence[str], observations: Path | None, schema: bool) -> None:  # fmt: skip
     """Make the RIM card of LOGS: Inspect logs, folders, lm-eval sample files, tables of observations.
 
     NAME=PATH names the model of a path, for checkpoints whose logs all name one model.
@@ -77,6 +84,7 @@ def command(logs: Sequence[str], out: Path, judge: str | None, primary: str | No
 
     table = read_table(logs, judge, observations)
     measured = find_validations(judges_of(table), validations)
+    repeats = _read_repeats(repeat_files, table)
     mechanisms = _reports_by_model(reports, table.models)
     for model in table.models:
         card = make_card(
@@ -85,6 +93,7 @@ def command(logs: Sequence[str], out: Path, judge: str | None, primary: str | No
             primary_reasoning=accuracy,
             validations=measured,
             patterns=patterns and identity_name(patterns),
+            repeats=repeats,
         )
         pictures: Sequence[Picture] = ()
         if model in mechanisms:
@@ -103,6 +112,31 @@ def command(logs: Sequence[str], out: Path, judge: str | None, primary: str | No
                 f"  patterns: left off, only {offline} has read traces (--patterns shows them). Let a grader read: "
                 "rim-eval patterns run LOGS --grader MODEL"
             )
+
+
+def _read_repeats(files: Sequence[Path], table: "Table") -> "list[JudgeRepeats]":
+    """Read repeated readings, each of one of the logs.
+
+    Raises:
+        RimError: A file is none, of another log, or given twice.
+    """
+    from rim_eval.judging import read_repeats
+
+    repeats: dict[str, JudgeRepeats] = {}
+    logs = {run.log_sha256 for run in table.runs}
+    for path in files:
+        each = read_repeats(path)
+        if each.log_sha256 not in logs:
+            raise RimError(
+                f"--repeats {path} is of a log with SHA-256 {each.log_sha256[:12]}, which is not among those given. Give that "
+                "log, or read these replies again: rim-eval judge repeat LOG."
+            )
+        if each.log_sha256 in repeats:
+            raise RimError(
+                f"--repeats {path}: there are repeats of the same log already. Give one."
+            )
+        repeats[each.log_sha256] = each
+    return list(repeats.values())
 
 
 def write_card(card: "Card", folder: Path, pictures: "Sequence[Picture]" = ()) -> None:

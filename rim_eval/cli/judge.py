@@ -11,6 +11,8 @@ import click
 
 from rim_eval import judging
 from rim_eval.cli import labels
+from rim_eval.cli.graders import load_graders
+from rim_eval.cli.judge_repeat import repeat
 from rim_eval.errors import RimError, refuse_existing
 from rim_eval.files import whole_file
 from rim_eval.judging import Judge, Sees
@@ -45,11 +47,12 @@ _sees: Final = click.option(
 
 @click.group()
 def command() -> None:
-    """List judges, measure them against people, judge finished logs again, and correct their figures by labels."""
+    """List judges, measure them against people, judge finished logs again, and have its verdicts labelled or repeated."""
 
 
 command.add_command(labels.sample)
 command.add_command(labels.correct)
+command.add_command(repeat)
 
 
 @command.command("list")
@@ -294,47 +297,6 @@ def _load(name: str, sees: Sees | None, graders: Sequence[str]) -> "tuple[Judge,
     models = load_graders(f"Judge `{judge.name}`", judge.needs_grader, graders) if graders else []
     judge.prepare(models)
     return judge, models
-
-
-def load_graders(title: str, needs_grader: bool, names: Sequence[str]) -> "list[Model]":
-    """Load the grader models of a judge or monitor.
-
-    Args:
-        title: What messages call the judge or monitor.
-        needs_grader: Whether it asks a grader model.
-        names: What `--grader` gave.
-
-    Raises:
-        RimError: A grader is missing, or given for an offline judge or monitor.
-    """
-    if names and not needs_grader:
-        raise RimError(f"{title} asks no grader: leave out --grader.")
-    if needs_grader and not names:
-        raise RimError(
-            f"{title} asks a grader model: pass --grader MODEL, such as "
-            "openai/gpt-4.1 (hosted) or vllm/Qwen/Qwen3-32B (local)."
-        )
-    return [_load_grader(name) for name in names]
-
-
-def _load_grader(name: str) -> "Model":
-    """Load the model that `--grader NAME` names.
-
-    Raises:
-        RimError: Inspect cannot load it: an unknown provider, a missing key or package.
-    """
-    from inspect_ai.model import get_model
-    from rich.text import Text
-
-    from rim_eval.inspect_tasks.compat import PrerequisiteError
-
-    try:
-        return get_model(name)
-    except PrerequisiteError as error:  # written with rich's markup
-        message = Text.from_markup(str(error.message)).plain
-        raise RimError(f"--grader {name}: {message}") from error
-    except Exception as error:
-        raise RimError(f"--grader {name}: {error}") from error
 
 
 def _find_logs(paths: Sequence[Path]) -> list[Path]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from rim_eval import patterns
-from rim_eval.cli.judge import load_graders
+from rim_eval.cli.graders import load_graders
 from rim_eval.errors import RimError
 from rim_eval.files import whole_file, write_whole
 from rim_eval.observations import LOGS, PATTERN_COLUMNS, log_files, to_rows

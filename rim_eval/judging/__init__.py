@@ -13,6 +13,15 @@ from rim_eval.judging._grader import Grader, ask_grader
 from rim_eval.judging._judge import Judge, judge_names, judge_wording, load_judge, parse_judge
 from rim_eval.judging._labelled import LABELLED_SETS, load_labelled
 from rim_eval.judging._refusal import classify_refusal
+from rim_eval.judging._repeats import (
+    JudgeRepeats,
+    RepeatCell,
+    RepeatedArm,
+    count_repeats,
+    draw_replies,
+    read_repeats,
+    readings_of,
+)
 from rim_eval.judging._request import enforces_schema
 from rim_eval.judging._spec import Dialogue, Message, Source
 from rim_eval.judging._validation import (
@@ -34,15 +43,20 @@ __all__ = [
     "Grader",
     "Judge",
     "JudgeProvenance",
+    "JudgeRepeats",
     "Judgement",
     "MeasuredGroup",
     "Measurement",
     "Message",
+    "RepeatCell",
+    "RepeatedArm",
     "Sees",
     "Source",
     "Validation",
     "ask_grader",
     "classify_refusal",
+    "count_repeats",
+    "draw_replies",
     "enforces_schema",
     "judge_names",
     "judge_wording",
@@ -53,7 +67,9 @@ __all__ = [
     "only_mode_of",
     "parse_judge",
     "parse_verdict",
+    "read_repeats",
     "read_validation",
+    "readings_of",
     "resuming",
     "save_measurements",
     "unscored_reason",

@@ -18,6 +18,7 @@ from pydantic import Field, NonNegativeInt, model_validator
 from rim_eval.judging import only_mode_of
 from rim_eval.observations import NO_PATTERN
 from rim_eval.results.columns import Bools, Columns, Floats, Ints
+from rim_eval.results.taxonomy import TaxonomyCell, count_taxonomy
 from rim_eval.statistics import Epochs, Tally
 from rim_eval.thinking import TraceLengths, compares_lengths
 from rim_eval.types import MODES, ArmKind, FrozenModel, Mode, Name, UnscoredReason
@@ -114,6 +115,8 @@ class ArmCounts(FrozenModel):
     patterns_read: NonNegativeInt = 0
     """Traces that a pattern monitor read."""
     patterns: dict[Name, PatternCount] = Field(default={})
+    taxonomy: tuple[TaxonomyCell, ...] = ()
+    """Prompts by the outcomes of their samples; none in counts of earlier versions."""
 
     @property
     def n_unscored(self) -> int:
@@ -348,6 +351,7 @@ def _arm(rows: Columns) -> ArmCounts:
         answer_tokens=lengths_of(number["answer_tokens"][returned]),
         patterns_read=_count((text["patterns"].codes >= 0) & returned),
         patterns=_patterns(rows.where(returned)),
+        taxonomy=count_taxonomy(rows),
     )
 
 

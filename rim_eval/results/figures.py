@@ -24,6 +24,7 @@ from rim_eval.results.columns import columns_of_rows
 from rim_eval.results.counts import Cell, SetCounts, count_set, tally_of
 from rim_eval.results.doses import CurveCounts, DoseCurve, count_doses, curve_of, least_and_most
 from rim_eval.results.rates import ArmRate, Difference, VarianceParts
+from rim_eval.results.taxonomy import ArmOutcomes, arm_outcomes
 from rim_eval.statistics import (
     PairedDifference,
     RimFlag,
@@ -80,6 +81,8 @@ class SetResult(FiniteModel):
     """The figures with another line between events and the rest, as `SetCounts.thresholds`."""
     variance: VarianceParts | None = None
     """Where the uncertainty of the difference comes from; None with one epoch."""
+    outcomes: dict[Mode, ArmOutcomes] = Field(default={})
+    """What the samples of each mode did; of a mode that the judge cannot read nothing."""
     doses: CurveCounts | None = None
     """The counts of all doses, in a run of several."""
     curve: DoseCurve | None = None
@@ -126,6 +129,11 @@ def derived(counts: SetCounts, level: float, doses: CurveCounts | None = None) -
             for line, cells in counts.thresholds.items()
         },
         "variance": _variance(counts),
+        "outcomes": {
+            mode: arm_outcomes(arm.taxonomy, level)
+            for mode, arm in counts.arms.items()
+            if arm.taxonomy and counts.only_mode in (None, mode)
+        },
         "curve": curve_of(doses, level),
     }
 

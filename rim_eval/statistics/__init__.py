@@ -25,6 +25,14 @@ from rim_eval.statistics.judge_error import (
     corrected_rate,
     judge_shares,
 )
+from rim_eval.statistics.judge_noise import (
+    JudgeNoise,
+    NoiseSplit,
+    Readings,
+    judge_drift,
+    judge_noise,
+    noise_split,
+)
 from rim_eval.statistics.paired import PairedDifference, paired_difference
 from rim_eval.statistics.paired_tests import (
     mcnemar_exact,
@@ -51,10 +59,9 @@ from rim_eval.statistics.prediction_powered import (
     powered_rate,
 )
 from rim_eval.statistics.rim import RimFlag, rim_flag, rim_score, tallied_rim_score
-from rim_eval.statistics.safe_at_k import SafeAtK, safe_at_k, tallied_safe_at_k
+from rim_eval.statistics.safe_at_k import SafeAtK, tallied_safe_at_k
 from rim_eval.statistics.significance import Significance, holm, significance
 from rim_eval.statistics.tango import tango_interval
-from rim_eval.statistics.taxonomy import Outcomes, Sample, outcomes
 from rim_eval.statistics.transport import (
     JudgeRates,
     SharedCorrection,
@@ -63,7 +70,7 @@ from rim_eval.statistics.transport import (
     transport_audit,
 )
 from rim_eval.statistics.trend import Trend, paired_trend, tallied_trend
-from rim_eval.statistics.variance import VarianceSplit, tallied_variance_split, variance_split
+from rim_eval.statistics.variance import VarianceSplit, tallied_variance_split
 from rim_eval.statistics.verdicts import Epochs, Tally, Verdicts
 from rim_eval.statistics.wilson import Estimate, Rate, rate, unpaired_interval
 
@@ -79,19 +86,20 @@ __all__ = [
     "Estimate",
     "Gap",
     "Interval",
+    "JudgeNoise",
     "JudgeRates",
     "LabelStratum",
     "Measured",
-    "Outcomes",
+    "NoiseSplit",
     "PairCounts",
     "PairedDifference",
     "PoweredDifference",
     "PoweredRate",
     "Rate",
+    "Readings",
     "Result",
     "RimFlag",
     "SafeAtK",
-    "Sample",
     "SharedCorrection",
     "Significance",
     "StratifiedPrompts",
@@ -113,13 +121,15 @@ __all__ = [
     "discrimination",
     "epochs_advised",
     "holm",
+    "judge_drift",
+    "judge_noise",
     "judge_shares",
     "mcnemar_exact",
     "mcnemar_power",
     "mcnemar_score",
     "minimum_detectable",
+    "noise_split",
     "order_permutation_test",
-    "outcomes",
     "paired_difference",
     "paired_gap",
     "paired_trend",
@@ -129,7 +139,6 @@ __all__ = [
     "rate",
     "rim_flag",
     "rim_score",
-    "safe_at_k",
     "shared_correction",
     "sign_flip_test",
     "sign_test",
@@ -144,5 +153,4 @@ __all__ = [
     "tango_interval",
     "transport_audit",
     "unpaired_interval",
-    "variance_split",
 ]

@@ -18,10 +18,7 @@ from rim_eval.statistics.bounded_mean import bounded_share_interval
 from rim_eval.statistics.by_prompt import INTERVAL_METHOD
 from rim_eval.statistics.verdicts import (
     Tally,
-    Verdicts,
-    check_verdicts,
     scored,
-    tally,
 )
 from rim_eval.statistics.wilson import Rate, rate
 
@@ -38,31 +35,19 @@ class SafeAtK(Result):
     """Prompts left out because fewer than k epochs are scored."""
 
 
-def safe_at_k(verdicts: Verdicts, k: int, level: float = 0.95) -> SafeAtK:
+def tallied_safe_at_k(prompts: Tally, k: int, level: float = 0.95) -> SafeAtK:
     """Safe@1, Safe@K and ConsSafe@K over the prompts with at least k scored epochs.
 
     Args:
-        verdicts: Prompt id to verdicts by epoch: 1 = misaligned, 0 = not, None = unscored.
+        prompts: One arm, its prompts counted by their verdicts: 1 = misaligned, 0 = not, None = unscored.
         k: How many epochs count, the first k scored ones of each prompt.
         level: Confidence, a fraction.
 
     Raises:
-        RimError: If k < 1 or a verdict is not in 0..1.
+        RimError: If k < 1.
     """
     if k < 1:
         raise RimError(f"k={k!r}: needs at least one sample a prompt.")
-    check_verdicts(verdicts, "verdicts")
-    return tallied_safe_at_k(tally(verdicts), k, level)
-
-
-def tallied_safe_at_k(prompts: Tally, k: int, level: float = 0.95) -> SafeAtK:
-    """`safe_at_k` of prompts that are counted by their verdicts.
-
-    Args:
-        prompts: One arm; its verdicts are in 0..1.
-        k: How many epochs count, 1 or more.
-        level: Confidence, a fraction.
-    """
     by_safe = Counter[int]()
     for (epochs,), n in prompts.items():
         if len(verdicts := scored(epochs)[:k]) == k:

@@ -26,10 +26,7 @@ from rim_eval.statistics._result import Figure, Result
 from rim_eval.statistics.verdicts import (
     Epochs,
     Tally,
-    Verdicts,
-    check_verdicts,
     scored,
-    tally,
 )
 
 
@@ -63,29 +60,11 @@ class _Arm(NamedTuple):
     """Mean of 1 / k over the prompts."""
 
 
-def variance_split(target: Verdicts, reference: Verdicts) -> VarianceSplit | None:
+def tallied_variance_split(prompts: Tally) -> VarianceSplit | None:
     """Split the variance of target minus reference over the prompts that both arms scored.
 
     Args:
-        target: Prompt id to verdicts by epoch, 0..1 or None when unscored.
-        reference: The same for the arm that is compared with.
-
-    Returns:
-        The split; None where an arm has no prompt with two scored epochs, or fewer than two prompts are pairs.
-
-    Raises:
-        RimError: If a verdict is not in 0..1.
-    """
-    check_verdicts(target, "target")
-    check_verdicts(reference, "reference")
-    return tallied_variance_split(tally(target, reference))
-
-
-def tallied_variance_split(prompts: Tally) -> VarianceSplit | None:
-    """`variance_split` of prompts that are counted by their verdicts.
-
-    Args:
-        prompts: Two arms, the target and the reference; their verdicts are in 0..1.
+        prompts: Two arms, the target and the reference, counted by their verdicts from 0 to 1.
 
     Returns:
         The split; None where an arm has no prompt with two scored epochs, or fewer than two prompts are pairs.

@@ -260,7 +260,7 @@ def rim_eval_with_scripts(folder: Path, *arguments: object) -> Result:
         return get_model(name, script=str(script), memoize=False)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("rim_eval.cli.judge._load_grader", scripted)
+        patch.setattr("rim_eval.cli.graders._load_grader", scripted)
         return rim_eval(*arguments)
 
 

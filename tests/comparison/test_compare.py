@@ -71,7 +71,7 @@ def test_change_is_the_difference_of_differences(table: Table) -> None:
     assert change.quantity == "change"
     assert change.value == pytest.approx(100 * (0 + 1 + 0 + 0 + 1) / 5)
     assert change.lower <= change.value <= change.upper
-    assert change.p_value > 0.05
+    assert change.p_value == pytest.approx(0.3739, abs=1e-4)
 
 
 def test_comparison_turns_its_sign_with_the_reference(table: Table) -> None:

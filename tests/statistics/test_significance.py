@@ -80,6 +80,6 @@ def test_several_epochs_agree_too() -> None:
     for _ in range(40):
         n, high, low = rng.integers(5, 40), rng.uniform(0, 0.6), rng.uniform(0, 0.6)
         arms = [{f"p{i}": list(rng.binomial(1, rate, 3)) for i in range(n)} for rate in (high, low)]
-        found = rim_score(*arms)
+        found = rim_score(arms[0], arms[1])
         shown = significance(found.lower, found.upper) in ("more", "less")
         assert shown == (found.p_value <= 0.05)

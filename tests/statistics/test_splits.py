@@ -1,4 +1,4 @@
-"""Holm, outcomes, Safe@K, discrimination."""
+"""Holm, Safe@K, discrimination."""
 
 import math
 
@@ -9,12 +9,11 @@ from statsmodels.stats.multitest import multipletests
 
 from rim_eval.errors import RimError
 from rim_eval.statistics import (
-    Sample,
     discrimination,
     holm,
-    outcomes,
-    safe_at_k,
+    tallied_safe_at_k,
 )
+from rim_eval.statistics.verdicts import tally
 
 
 @pytest.mark.slow
@@ -33,25 +32,6 @@ def test_an_endpoint_that_was_not_measured_still_counts() -> None:
         holm({"x": 2})
 
 
-SAMPLES = [
-    Sample("a", True, 1.0),
-    Sample("b", True, 0.0),
-    Sample("c", False, 0.0, looping=True),
-    Sample("d", False, None, "empty_answer"),
-    Sample("e", True, None),
-    Sample("f", False, 1.0),
-    Sample("g", False, 0.0),
-]
-
-
-def test_outcomes_count_every_sample_once() -> None:
-    found = outcomes(SAMPLES)
-    assert found.n == 7
-    assert (found.think_harmful, found.direct_harmful) == (1, 1)
-    assert (found.think_safe, found.direct_safe, found.looping) == (1, 1, 1)
-    assert found.unscored == {"empty_answer": 1, "unknown": 1}
-
-
 def test_safe_at_k_by_hand() -> None:
     verdicts: dict[str, list[int | None]] = {
         "a": [0, 0, 0, 0],
@@ -59,15 +39,15 @@ def test_safe_at_k_by_hand() -> None:
         "c": [0, 1, 1, 1],
         "d": [0, None, 0, 0],
     }
-    found = safe_at_k(verdicts, 4)
+    found = tallied_safe_at_k(tally(verdicts), 4)
     assert found.safe_at_1.value == pytest.approx((1 + 0.5 + 0.25) / 3)
     assert found.safe_at_k.value == pytest.approx(1 / 3)
     assert found.cons_safe_at_k.value == pytest.approx(2 / 3)
     assert found.n_short == 1
-    one = safe_at_k(verdicts, 1)
+    one = tallied_safe_at_k(tally(verdicts), 1)
     assert one.safe_at_1.value == one.safe_at_k.value == one.cons_safe_at_k.value == 1
     with pytest.raises(RimError, match="k=0"):
-        safe_at_k(verdicts, 0)
+        tallied_safe_at_k(tally(verdicts), 0)
 
 
 PARTNERS = {f"h{i}": f"b{i}" for i in range(100)}

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from rim_eval.results.counts import Cell, Outcome
 from rim_eval.results.figures import figures
-from rim_eval.statistics import arm_summary, bounded_share_interval, rim_score, safe_at_k
+from rim_eval.statistics import arm_summary, bounded_share_interval, rim_score, tallied_safe_at_k
+from rim_eval.statistics.verdicts import tally
 
 epochs = st.lists(st.sampled_from([None, 0.0, 1.0]), max_size=3).map(tuple)
 arms = st.lists(st.tuples(epochs, epochs), min_size=1, max_size=30).map(
@@ -65,7 +66,7 @@ def test_a_difference_is_the_mean_over_pairs_to_the_digit(both: list[dict[str, A
 
 @given(arms)
 def test_safe_at_k_is_the_share_of_prompts(both: list[dict[str, Any]]) -> None:
-    found = safe_at_k(both[0], 2)
+    found = tallied_safe_at_k(tally(both[0]), 2)
     firsts = [[v for v in each if v is not None][:2] for each in both[0].values()]
     full = [each for each in firsts if len(each) == 2]
     assert (found.safe_at_k.n, found.n_short) == (len(full), len(firsts) - len(full))
