@@ -35,6 +35,14 @@ from rim_eval.statistics.power import (
     mcnemar_power,
     minimum_detectable,
 )
+from rim_eval.statistics.random_effects import (
+    LEAST_FAMILY,
+    RandomEffects,
+    mean_of_intervals,
+    random_effects,
+    random_effects_of_estimates,
+    random_effects_over_sets,
+)
 from rim_eval.statistics.rim import RimFlag, rim_flag, rim_score, tallied_rim_score
 from rim_eval.statistics.safe_at_k import SafeAtK, safe_at_k, tallied_safe_at_k
 from rim_eval.statistics.significance import Significance, holm, significance
@@ -46,6 +54,7 @@ from rim_eval.statistics.verdicts import Epochs, Tally, Verdicts
 from rim_eval.statistics.wilson import Estimate, Rate, rate, unpaired_interval
 
 __all__ = [
+    "LEAST_FAMILY",
     "LEAST_MODELS",
     "ArmSummary",
     "Calibration",
@@ -60,6 +69,7 @@ __all__ = [
     "Outcomes",
     "PairCounts",
     "PairedDifference",
+    "RandomEffects",
     "Rate",
     "Result",
     "RimFlag",
@@ -83,6 +93,7 @@ __all__ = [
     "judge_shares",
     "mcnemar_exact",
     "mcnemar_power",
+    "mean_of_intervals",
     "minimum_detectable",
     "order_permutation_test",
     "outcomes",
@@ -90,6 +101,9 @@ __all__ = [
     "paired_gap",
     "paired_trend",
     "pearson",
+    "random_effects",
+    "random_effects_of_estimates",
+    "random_effects_over_sets",
     "rate",
     "rim_flag",
     "rim_score",
