@@ -146,6 +146,18 @@ def test_models_without_a_change_neither_break_nor_dominate() -> None:
     assert random_effects(table).mean == pytest.approx(table.mean())
 
 
+def test_means_that_lie_closer_than_their_errors_allow_do_so_by_luck() -> None:
+    """Every model changes on its own ten prompts of fifty: equal means, errors that are not."""
+    table = np.kron(np.eye(5), np.full((10, 1), 100.0))
+    covariance = np.cov(table.T) / 50
+    own = covariance[0, 0] - covariance[0, 1]
+    found = random_effects(table, at_least=Interval(20, 20))
+    assert (found.tau, found.i_squared) == (0, 0)
+    assert _width(found) == pytest.approx(2 * stats.t.ppf(0.975, 4) * math.sqrt(own / 5))
+    reach = stats.t.ppf(0.975, 4) * math.sqrt(own * (1 + 1 / 5))
+    assert found.next_upper == pytest.approx(20 + reach)
+
+
 def test_fewer_than_four_models_cannot_tell() -> None:
     found = random_effects(drawn(k=3))
     assert all(map(math.isnan, figures(found)))
@@ -214,6 +226,10 @@ def test_intervals_alone_are_read_at_the_worst() -> None:
     assert cards.lower < logs.lower
     assert cards.upper > logs.upper
     assert math.isnan(cards.tau)
+    values, lower_ends, upper_ends = np.array(estimates).T
+    error = np.mean(((upper_ends - lower_ends) / (2 * stats.norm.ppf(0.975))) ** 2)
+    ahead = stats.t.ppf(0.975, 5) * math.sqrt(values.var(ddof=1) * (1 + 1 / 6) + error)
+    assert cards.next_upper == pytest.approx(cards.mean + ahead)
     assert mean_of_intervals([Estimate(1, 0, 4), Estimate(3, 2, 4)]) == (1, 4)
 
 
