@@ -34,12 +34,18 @@ def family_rows(each: SetComparison) -> Iterator[Row]:
             )
 
 
-def over_sets_rows(found: FamilyOverSets) -> Iterator[Row]:
-    """The same over all sets of a kind."""
-    yield from _further(found.family, found.kind, found.these_sets, ", these sets")
+def over_sets_rows(found: FamilyOverSets, comparison: Comparison) -> Iterator[Row]:
+    """The same over all sets of a kind.
+
+    Args:
+        found: The family over sets.
+        comparison: Where it stands.
+    """
+    verified = _verified_over_sets(found, comparison)
+    yield from _further(found.family, found.kind, found.these_sets, ", these sets", verified)
     if found.further_sets:
-        further = found.further_sets
-        yield _mean_row(found.family, found.kind, further, "other models, other sets", True)
+        holds = "other models, other sets"
+        yield _mean_row(found.family, found.kind, found.further_sets, holds, verified)
 
 
 def over_sets_title(found: FamilyOverSets) -> str:
@@ -86,10 +92,16 @@ def family_forest(each: SetComparison, group: str) -> Iterator[plots.ForestRow]:
             yield from _further_forest(f.family, each.kind, f.further_models, group, verified)
 
 
-def over_sets_forest(found: FamilyOverSets) -> Iterator[plots.ForestRow]:
-    """Lines of a family over sets."""
+def over_sets_forest(found: FamilyOverSets, comparison: Comparison) -> Iterator[plots.ForestRow]:
+    """Lines of a family over sets.
+
+    Args:
+        found: The family over sets.
+        comparison: Where it stands.
+    """
     group = f"{KIND_WORDS[found.kind].difference}, mean of {len(found.datasets)} sets"
-    yield from _further_forest(found.family, found.kind, found.these_sets, group, True)
+    verified = _verified_over_sets(found, comparison)
+    yield from _further_forest(found.family, found.kind, found.these_sets, group, verified)
 
 
 def _further_forest(
@@ -106,7 +118,7 @@ def _further_forest(
 
 
 def _further(
-    family: str, kind: PromptKind, found: RandomEffects, where: str, verified: bool = True
+    family: str, kind: PromptKind, found: RandomEffects, where: str, verified: bool
 ) -> Iterator[Row]:
     """Rows of what a family says of further models."""
     if not found.answered:
@@ -153,3 +165,14 @@ def _state(kind: PromptKind, significance: Significance, verified: bool) -> str:
 def _verified(each: SetComparison, mean: FamilyMean) -> bool:
     """Whether the modes of all models of a family passed the mode check."""
     return all(row.verified for row in each.rows if row.model in mean.models)
+
+
+def _verified_over_sets(found: FamilyOverSets, comparison: Comparison) -> bool:
+    """The same on every set that a family is taken over."""
+    return all(
+        row.verified
+        for each in comparison.sets
+        if each.dataset in found.datasets and each.kind == found.kind
+        for row in each.rows
+        if row.model in found.models
+    )

@@ -58,7 +58,11 @@ def comparison_text(comparison: Comparison) -> str:
         if differences := list(against_rows(each)):
             lines += [f"  {_minus(comparison)}:", *aligned([AGAINST_HEAD, *differences])]
     for found in comparison.families:
-        lines += ["", over_sets_title(found), *aligned([FAMILY_HEAD, *over_sets_rows(found)])]
+        lines += [
+            "",
+            over_sets_title(found),
+            *aligned([FAMILY_HEAD, *over_sets_rows(found, comparison)]),
+        ]
     notes = (*comparison.remarks, *family_notes(comparison))
     lines += ["", *(f"note: {note}" for note in notes)]
     return "\n".join(lines).rstrip()
@@ -87,7 +91,7 @@ def comparison_html(comparison: Comparison) -> str:
         if each.families
     ]
     families += [
-        (over_sets_title(found), FAMILY_HEAD, list(over_sets_rows(found)))
+        (over_sets_title(found), FAMILY_HEAD, list(over_sets_rows(found, comparison)))
         for found in comparison.families
     ]
     template = Path(__file__).with_name("compare.html.jinja")
@@ -159,7 +163,7 @@ def _own_changes(comparison: Comparison) -> Iterator[Picture]:
                 rows.append(plots.ForestRow(group, label, *change.estimate, state))
         rows += family_forest(each, group)
     for found in comparison.families:
-        rows += over_sets_forest(found)
+        rows += over_sets_forest(found, comparison)
     caption = (
         "Change with thinking of each model, with its 95 % interval. Reference: no-think mode."
     )

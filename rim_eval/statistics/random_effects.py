@@ -1,7 +1,7 @@
 """Random effects over models: what the changes of some models of a family say of its other models.
 
-k models were asked the same n prompts; x_ij is the change with thinking of model j on prompt i. Both are taken as drawn
-at random, the models from a family and the prompts from a population (crossed random effects),
+k models were asked the same n prompts; x_ij is the change with thinking of model j on prompt i. Both are taken as
+drawn at random, the models from a family and the prompts from a population (crossed random effects),
 
     x_ij = mu + model_j + prompt_i + rest_ij,     Var(model) = tau^2.
 
@@ -14,38 +14,38 @@ prompts' changes over n (the sampling covariance of the y_j), three moments say 
 
     Var(mean) = s^2 / k + c,     tau^2 = max(0, s^2 - w),     I^2 = tau^2 / s^2.
 
-*Other models*: mean -+ t sqrt(max(s^2, w) / k + c), Student's t with Satterthwaite's degrees of freedom for the sum of
-a variance with k - 1 and one with n - 1. That is Hartung, Knapp, Sidik and Jonkman's interval and the error that all
-models share. Models on the same prompts err alike, and their spread does not show it: with independent variances that
-interval covers down to 60 % in simulation (10 models, 100 prompts). The larger of s^2 and w is taken, because means that
-lie closer together than their errors allow do so by luck. The interval is never narrower than that for other prompts and
-the same models.
+*Other models*: mean -+ t sqrt(max(s^2, w) / k + c), Student's t with Satterthwaite's degrees of freedom for the sum
+of a variance with k - 1 and one with n - 1. That is Hartung, Knapp, Sidik and Jonkman's interval and the error that
+all models share. Models on the same prompts err alike, and their spread does not show it: with independent variances
+that interval covers down to 60 % in simulation (10 models, 100 prompts). The larger of s^2 and w is taken, because
+means that lie closer together than their errors allow do so by luck. The interval is never narrower than that for
+other prompts and the same models.
 
-*The next model*: mean -+ t sqrt(max(s^2, w) (1 + 1 / k) + c), with k - 1 degrees of freedom. It holds the change that a
-further model has over all prompts, and that which it shows when it is measured on these. Higgins, Thompson and
-Spiegelhalter have tau^2 in place of s^2, and k - 2 degrees of freedom; few models and rare changes do not tell the two
-apart, and that interval then covers down to 88 %. s^2 is not split and has k - 1, so t has too. Where models hardly
-differ, the interval is wider than it needs to be.
+*The next model*: mean -+ t sqrt(max(s^2, w) (1 + 1 / k) + c), with k - 1 degrees of freedom. It holds the change that
+a further model has over all prompts, and that which it shows when it is measured on these. Higgins, Thompson and
+Spiegelhalter have tau^2 in place of s^2, and k - 2 degrees of freedom; few models and rare changes do not tell the
+two apart, and that interval then covers down to 88 %. s^2 is not split and has k - 1, so t has too. Where models
+hardly differ, the interval is wider than it needs to be.
 
-*tau*: the values that (k - 1) s^2 / (tau^2 + w) does not reject as a chi-square with k - 1 degrees of freedom (Q-profile,
-here with equal variances); for the upper end s^2 is at least w.
+*tau*: the values that (k - 1) s^2 / (tau^2 + w) does not reject as a chi-square with k - 1 degrees of freedom
+(Q-profile, here with equal variances); for the upper end s^2 is at least w.
 
-Models have equal weights, not inverse variances: rates near 0 have small variances, so that inverse variances pull the mean
-towards models without a change, and a model without any change would get all weight. A model's variance in S is at least
-that of one changed prompt.
+Models have equal weights, not inverse variances: rates near 0 have small variances, so that inverse variances pull
+the mean towards models without a change, and a model without any change would get all weight. A model's variance in S
+is at least that of one changed prompt.
 
-Assumes that the models are exchangeable: a sample of the family that is asked about. Checkpoints of one run are not, nor
-are models chosen for their results. Model effects are taken as normal: then the intervals for other models cover 93 to 98 %,
-those for the next model 95 % and more. With strongly skewed effects, or models of two kinds, they cover 88 to 95 % and 93 % and
-more, and that for tau down to 78 % (`benchmarks/reports/random_effects.md`). For balanced data the moments are those of
-the analysis of variance, and of REML where no component is at 0.
+Assumes that the models are exchangeable: a sample of the family that is asked about. Checkpoints of one run are not,
+nor are models chosen for their results. Model effects are taken as normal: then the intervals for other models cover
+93 to 98 %, those for the next model 95 % and more. With strongly skewed effects, or models of two kinds, they cover
+88 to 95 % and 93 % and more, and that for tau down to 78 % (`benchmarks/reports/random_effects.md`). For balanced
+data the moments are those of the analysis of variance, and of REML where no component is at 0.
 
-Sources: H. H. Clark, J. Verbal Learning and Verbal Behavior 12 (1973) 335-359, and C. M. Judd, J. Westfall and D. A. Kenny, J.
-Personality and Social Psychology 103 (2012) 54-69 (subjects and stimuli both at random); F. E. Satterthwaite, Biometrics
-Bulletin 2 (1946) 110-114; J. Hartung and G. Knapp, Statistics in Medicine 20 (2001) 1771-1782; J. J. Shuster, Statistics in
-Medicine 29 (2010) 1259-1265 (equal weights); W. Viechtbauer, Statistics in Medicine 26 (2007) 37-52 (Q-profile); J. P. T.
-Higgins, S. G. Thompson and D. J. Spiegelhalter, J. Royal Statistical Society A 172 (2009) 137-159, and J. IntHout et al., BMJ
-Open 6 (2016) e010247 (prediction intervals).
+Sources: H. H. Clark, J. Verbal Learning and Verbal Behavior 12 (1973) 335-359, and C. M. Judd, J. Westfall and D. A.
+Kenny, J. Personality and Social Psychology 103 (2012) 54-69 (subjects and stimuli both at random); F. E.
+Satterthwaite, Biometrics Bulletin 2 (1946) 110-114; J. Hartung and G. Knapp, Statistics in Medicine 20 (2001)
+1771-1782; J. J. Shuster, Statistics in Medicine 29 (2010) 1259-1265 (equal weights); W. Viechtbauer, Statistics in
+Medicine 26 (2007) 37-52 (Q-profile); J. P. T. Higgins, S. G. Thompson and D. J. Spiegelhalter, J. Royal Statistical
+Society A 172 (2009) 137-159, and J. IntHout et al., BMJ Open 6 (2016) e010247 (prediction intervals).
 """
 
 import math
@@ -62,7 +62,7 @@ from rim_eval.statistics.significance import Significance, significance
 from rim_eval.statistics.wilson import Estimate
 
 LEAST_FAMILY: Final = 4
-"""Models, or sets, from which on they can stand for others: with three, Student's t has two degrees of freedom and rules out nothing."""
+"""Models, or sets, from which on they stand for others: with three, Student's t has two degrees of freedom."""
 
 _REACH: Final = 100.0
 """The largest change, percentage points."""
@@ -86,7 +86,7 @@ class RandomEffects(Result):
     """Of the change of one further model (prediction interval)."""
     next_upper: Figure
     tau: Figure
-    """Standard deviation of the models' own changes, sampling error taken off; NaN too where the shared error is unknown."""
+    """Standard deviation of the models' own changes, sampling error taken off; NaN too where that is not known."""
     tau_lower: Figure
     tau_upper: Figure
     i_squared: Figure
