@@ -67,6 +67,8 @@ class ForestRow(NamedTuple):
     lower: float
     upper: float
     state: State
+    prediction: bool = False
+    """Whether the interval is where one further value is expected; drawn dashed."""
 
 
 class Arrow(NamedTuple):
@@ -249,9 +251,10 @@ def _forest_frame(
     x = {"title": title, "axis": alt.Axis(tickCount=5, labelOverlap="parity")}
     color, shape = _state_scales(states, versus)
     base = alt.Chart().encode(y=y, color=color)
+    dash = alt.condition("datum.prediction", alt.value([5, 4]), alt.value([1, 0]))
     lines = alt.layer(
         alt.Chart().mark_rule(**_DASHED).encode(x=alt.datum(0)),
-        base.mark_rule(strokeWidth=2).encode(x=alt.X("lower:Q", **x), x2="upper:Q"),
+        base.mark_rule(strokeWidth=2).encode(x=alt.X("lower:Q", **x), x2="upper:Q", strokeDash=dash),
         base.mark_point(filled=True, size=80, opacity=1).encode(x=alt.X("value:Q", **x), shape=shape),
         data=inline([]),
     ).properties(width=width - labels - 14, height=alt.Step(26))  # fmt: skip

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @click.argument("logs", nargs=-1, required=True)
 @click.option("--reference", help="Model that differences are from; needed with more than one.")
 @click.option("--pair", nargs=2, metavar="THINKING DIRECT", help="Take two models as the arms of one: the first thinks, the second does not.")  # fmt: skip
-@click.option("--family", "families", multiple=True, metavar="NAME=MODEL,MODEL", help="Models of one family (repeatable), to show their mean change too.")  # fmt: skip
+@click.option("--family", "families", multiple=True, metavar="NAME=MODEL,MODEL", help="Models of one family (repeatable): their mean change, and from four models on what it says of further ones.")  # fmt: skip
 @click.option("--series", is_flag=True, help="The models are checkpoints, in the order given.")
 @judge_option
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Folder for compare.json and compare.html.")  # fmt: skip
@@ -31,6 +31,10 @@ def command(logs: Sequence[str], reference: str | None, pair: tuple[str, str] | 
     NAME=PATH names the model of a path, for checkpoints whose logs all name one model:
 
     rim-eval compare base=logs/base tuned=logs/tuned --reference base
+
+    A family of four models or more answers for models that were not measured, too (docs/families.md):
+
+    rim-eval compare a=logs/a b=logs/b c=logs/c d=logs/d --reference a --family all=a,b,c,d
     """
     from rim_eval.comparison import checkpoint_pair, compare, comparison_html, comparison_text
     from rim_eval.observations import label_of
@@ -38,10 +42,10 @@ def command(logs: Sequence[str], reference: str | None, pair: tuple[str, str] | 
     labels = [label_of(log) for log in logs]
     results: Table | dict[str, Card]
     if any(is_card(path) for _, path in labels):
-        if pair is not None or families:
+        if pair is not None:
             raise RimError(
-                "--pair and --family join models prompt by prompt, and a card holds counts and no prompts. Give the "
-                "logs, or tables of them: rim-eval card LOGS --observations rows.parquet"
+                "--pair joins two models prompt by prompt, and a card holds counts and no prompts. Give the logs, or "
+                "tables of them: rim-eval card LOGS --observations rows.parquet"
             )
         cards: dict[str, Card] = {}
         for name, source, card in read_cards(logs, judge):

@@ -4,7 +4,6 @@ Models of a table are paired prompt by prompt. Cards hold counts and no prompts:
 samples.
 """
 
-import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, combinations
@@ -14,14 +13,14 @@ from rim_eval import statistics
 from rim_eval._version import __version__
 from rim_eval.card import Card, SetCard, make_card
 from rim_eval.comparison import schema
+from rim_eval.comparison.changes import SetVerdicts, changes_by_prompt, mean_by_prompt
+from rim_eval.comparison.families import families_over_sets, family_mean, family_mean_of_cards
 from rim_eval.errors import RimError
 from rim_eval.formatting import MODE_WORDS, only_mode_sentence
 from rim_eval.observations import Table
 from rim_eval.results.doses import least_and_most_rows
-from rim_eval.statistics import Verdicts
 from rim_eval.statistics.by_prompt import INTERVAL_METHOD, TEST_METHOD
-from rim_eval.statistics.verdicts import prompt_means
-from rim_eval.types import PROMPT_KINDS, Mode, PromptKind
+from rim_eval.types import PROMPT_KINDS, PromptKind
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,14 +30,8 @@ _NOT_PAIRED = (
     "samples, without a test. Logs or tables of observations give narrower intervals and a test"
 )
 
-ArmVerdicts = Mapping[Mode, Verdicts]
-"""Verdicts of one model on one set by mode, then by prompt id, in epoch order."""
-
 _Differences = Mapping[str, tuple[schema.ModelDifference, ...]]
 """Differences of every model from the reference; none of the reference."""
-
-SetVerdicts = Mapping[str, ArmVerdicts]
-"""Verdicts of every model on one set; empty where there are none."""
 
 
 def compare(
@@ -59,8 +52,8 @@ def compare(
         results: Observations of all models, or cards by the name to show.
         reference: Model that differences are from: a base checkpoint, another model.
         models: Order to show them in; the order of `results` unless given.
-        families: Family name to its models; for tables only.
-        series: Whether the models are checkpoints in order of training.
+        families: Family name to its models.
+        series: Whether the models are checkpoints in order of training; families then say nothing of further models.
         level: Confidence of all intervals; cards bring their own.
 
     Raises:
@@ -77,13 +70,20 @@ def compare(
         verdicts = verdicts_by_set(results.frame)
     else:
         cards = {model: results[model] for model in order}
-        level = _check_cards(cards, families)
+        level = _check_cards(cards)
     by_set: dict[tuple[str, PromptKind], dict[str, SetCard]] = defaultdict(dict)
     for model, card in cards.items():
         for each in card.sets:
             by_set[each.dataset, each.kind][model] = each
     sets = tuple(
-        _compare_set(by_set[key], verdicts[key] if verdicts else None, reference, families, level)
+        _compare_set(
+            by_set[key],
+            verdicts[key] if verdicts else None,
+            reference,
+            families,
+            level,
+            series=series,
+        )
         for key in sorted(by_set, key=lambda key: (PROMPT_KINDS.index(key[1]), key[0]))
     )
     if len(order) > 1 and not any(row.against for each in sets for row in each.rows):
@@ -98,6 +98,7 @@ def compare(
         paired=verdicts is not None,
         models=order,
         sets=sets,
+        families=tuple(families_over_sets(sets, verdicts, level)),
         remarks=tuple(_remarks(cards, sets, paired=verdicts is not None)),
     )
 
@@ -141,12 +142,8 @@ def _require_models(named: Sequence[str], models: Sequence[str]) -> None:
         raise RimError(f"There is no model {unknown[0]!r}; there are {', '.join(models)}.")
 
 
-def _check_cards(cards: Mapping[str, Card], families: Mapping[str, Sequence[str]]) -> float:
+def _check_cards(cards: Mapping[str, Card]) -> float:
     """The level of the cards' intervals, once they can be compared."""
-    if families:
-        raise RimError(
-            "Families are means over shared prompts, and cards hold no prompts. Give a table of observations."
-        )
     for (one, card), (other, copy) in combinations(cards.items(), 2):
         runs = {run.id for run in card.runs} & {run.id for run in copy.runs}
         if runs or card.sets == copy.sets:
@@ -186,6 +183,8 @@ def _compare_set(
     reference: str,
     families: Mapping[str, Sequence[str]],
     level: float,
+    *,
+    series: bool,
 ) -> schema.SetComparison:
     """All models that have a set: paired where there are verdicts, else by their cards."""
     if verdicts is not None:
@@ -205,9 +204,14 @@ def _compare_set(
             against[model] = tuple(_paired(verdicts, model, reference, level))
     adjusted = _adjust(against)
     means = [
-        _family_mean(name, {m: verdicts[m] for m in by_model if m in members}, level)
+        family_mean_of_cards(
+            name, {m: by_model[m] for m in by_model if m in members}, level, ordered=series
+        )
+        if verdicts is None
+        else family_mean(
+            name, {m: verdicts[m] for m in by_model if m in members}, level, ordered=series
+        )
         for name, members in families.items()
-        if verdicts is not None
     ]
     first = next(iter(by_model.values()))
     return schema.SetComparison(
@@ -298,7 +302,7 @@ def _paired(
     changes, from_changes = changes_by_prompt(one), changes_by_prompt(other)
     if shared := sorted(changes.keys() & from_changes):
         values = [100 * (changes[prompt] - from_changes[prompt]) for prompt in shared]
-        mean = _mean_by_prompt(values, reach=200.0, level=level)
+        mean = mean_by_prompt(values, reach=200.0, level=level)
         prompts = {p for arms in (one, other) for arm in arms.values() for p in arm}
         yield schema.ModelDifference(
             quantity="change",
@@ -306,34 +310,6 @@ def _paired(
             n_left_out=len(prompts) - len(shared),
             **mean,
         )
-
-
-def _family_mean(family: str, models: SetVerdicts, level: float) -> schema.FamilyMean | None:
-    """Average the change with thinking over models; None without a shared prompt.
-
-    The models are taken as they are, the prompts as drawn: the interval says what other prompts would
-    change, not what other models would.
-    """
-    changes = [changes_by_prompt(verdicts) for verdicts in models.values()]
-    shared = sorted(set.intersection(*map(set, changes))) if changes else []
-    if not shared:
-        return None
-    values = [100 * math.fsum(each[p] for each in changes) / len(changes) for p in shared]
-    mean = _mean_by_prompt(values, reach=100.0, level=level)
-    return schema.FamilyMean(family=family, models=tuple(models), **mean)
-
-
-def changes_by_prompt(arms: ArmVerdicts) -> dict[str, float]:
-    """Think minus no-think of every prompt that is a pair, as fractions from -1 to 1."""
-    think, no_think = (prompt_means(arms.get(mode, {})) for mode in ("think", "no_think"))
-    return {prompt: think[prompt] - no_think[prompt] for prompt in think.keys() & no_think}
-
-
-def _mean_by_prompt(values: Sequence[float], *, reach: float, level: float) -> dict[str, Any]:
-    """Mean of one value a prompt with interval, test and n."""
-    found = statistics.by_prompt(values, reach=reach, level=level)
-    fields = {"value": math.fsum(values) / len(values), "p_value": found.p_value}
-    return {**fields, **found.interval._asdict(), "n": len(values), "level": level}
 
 
 def _adjust(against: _Differences) -> _Differences:

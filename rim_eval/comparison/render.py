@@ -6,6 +6,15 @@ from typing import Final
 
 from rim_eval import plots
 from rim_eval.card import Picture, rate_ends, render_page
+from rim_eval.comparison.family_render import (
+    FAMILY_HEAD,
+    family_forest,
+    family_notes,
+    family_rows,
+    over_sets_forest,
+    over_sets_rows,
+    over_sets_title,
+)
 from rim_eval.comparison.schema import (
     QUANTITIES,
     Comparison,
@@ -44,14 +53,18 @@ def comparison_text(comparison: Comparison) -> str:
         judge = f", judged by {each.judge}" if each.judge else ""
         lines += ["", f"{_title(each)}{judge}"]
         lines += aligned([(*HEAD[:-1], ""), *own_rows(each, comparison)])
-        lines += [
-            f"  family {f.family}: mean change {estimate(f.value, f.lower, f.upper)}, "
-            f"{len(f.models)} models, n = {f.n} shared prompts"
-            for f in each.families
-        ]
+        if means := list(family_rows(each)):
+            lines += ["  families:", *aligned([FAMILY_HEAD, *means])]
         if differences := list(against_rows(each)):
             lines += [f"  {_minus(comparison)}:", *aligned([AGAINST_HEAD, *differences])]
-    lines += ["", *(f"note: {remark}" for remark in comparison.remarks)]
+    for found in comparison.families:
+        lines += [
+            "",
+            over_sets_title(found),
+            *aligned([FAMILY_HEAD, *over_sets_rows(found, comparison)]),
+        ]
+    notes = (*comparison.remarks, *family_notes(comparison))
+    lines += ["", *(f"note: {note}" for note in notes)]
     return "\n".join(lines).rstrip()
 
 
@@ -72,8 +85,25 @@ def comparison_html(comparison: Comparison) -> str:
         grids.append((_title(each), HEAD, list(own_rows(each, comparison))))
         if differences := list(against_rows(each)):
             grids.append((f"{each.dataset}: {_minus(comparison)}", AGAINST_HEAD, differences))
+    families = [
+        (f"{_title(each)}, families", FAMILY_HEAD, list(family_rows(each)))
+        for each in comparison.sets
+        if each.families
+    ]
+    families += [
+        (over_sets_title(found), FAMILY_HEAD, list(over_sets_rows(found, comparison)))
+        for found in comparison.families
+    ]
     template = Path(__file__).with_name("compare.html.jinja")
-    return render_page(template, comparison=comparison, pictures=pictures, grids=grids)
+    notes = list(family_notes(comparison))
+    return render_page(
+        template,
+        comparison=comparison,
+        pictures=pictures,
+        grids=grids,
+        families=families,
+        notes=notes,
+    )
 
 
 def _minus(comparison: Comparison) -> str:
@@ -131,15 +161,17 @@ def _own_changes(comparison: Comparison) -> Iterator[Picture]:
                 state = plots.state_of(each.kind, change.significance, row.verified)
                 label = f"{row.model} (n = {change.n_pairs})"
                 rows.append(plots.ForestRow(group, label, *change.estimate, state))
-        for f in each.families:
-            label, state = (
-                f"mean of {f.family} (n = {f.n})",
-                plots.state_of(each.kind, f.significance),
-            )
-            rows.append(plots.ForestRow(group, label, f.value, f.lower, f.upper, state))
+        rows += family_forest(each, group)
+    for found in comparison.families:
+        rows += over_sets_forest(found, comparison)
     caption = (
         "Change with thinking of each model, with its 95 % interval. Reference: no-think mode."
     )
+    if any(each.families for each in comparison.sets):
+        caption += (
+            " Of a family: the mean of these models for other prompts, the mean of other models, and where the next model "
+            "is expected (dashed: prediction interval)."
+        )
     title = "change, percentage points"
     yield from _forest("Mode against mode", rows, caption, "with thinking", title)
 

@@ -5,7 +5,7 @@ from typing import Final, Literal
 from pydantic import Field, NonNegativeInt
 
 from rim_eval.card import Figures
-from rim_eval.statistics import Significance, significance
+from rim_eval.statistics import RandomEffects, Significance, significance
 from rim_eval.types import ArmKind, FiniteModel, PromptKind
 
 Quantity = Literal["no_think", "think", "change"]
@@ -51,10 +51,30 @@ class ModelDifference(PointsEstimate):
 
 
 class FamilyMean(PointsEstimate):
-    """The mean change with thinking over the models of a family, on the prompts that all share."""
+    """The mean change with thinking over the models of a family, on the prompts that all share.
+
+    Its own interval and test hold for other prompts and these models. From cards there is no test, `n` counts the prompts of the
+    model with the fewest, and the interval supposes that the models err alike in full, the worst case.
+    """
 
     family: str
     models: tuple[str, ...]
+    further_models: RandomEffects | None = None
+    """What it says of further models of the family, and of the next one; None for checkpoints in order of training."""
+
+
+class FamilyOverSets(FiniteModel):
+    """One answer for a family over several sets of a kind; each set has the same weight, and the model is the unit."""
+
+    family: str
+    kind: PromptKind
+    models: tuple[str, ...]
+    """Those that were scored on each of the sets; four or more."""
+    datasets: tuple[str, ...]
+    these_sets: RandomEffects
+    """Further models, on further prompts of these sets."""
+    further_sets: RandomEffects | None = None
+    """Further models, on further sets too; None with fewer than four sets, or from cards."""
 
 
 class ModelRow(FiniteModel):
@@ -95,5 +115,6 @@ class Comparison(FiniteModel):
     """Whether differences between models are paired prompt by prompt; those between modes always are."""
     models: tuple[str, ...]
     sets: tuple[SetComparison, ...]
+    families: tuple[FamilyOverSets, ...] = ()
     remarks: tuple[str, ...] = ()
     """What a reader must know: budgets that differ, sets that only some models were run on."""

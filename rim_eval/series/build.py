@@ -6,7 +6,8 @@ from itertools import chain, pairwise
 from rim_eval import statistics
 from rim_eval._version import __version__
 from rim_eval.comparison import compare
-from rim_eval.comparison.build import SetVerdicts, changes_by_prompt, verdicts_by_set
+from rim_eval.comparison.build import verdicts_by_set
+from rim_eval.comparison.changes import SetVerdicts, changes_by_prompt
 from rim_eval.comparison.schema import QUANTITIES, Quantity, SetComparison
 from rim_eval.errors import RimError
 from rim_eval.observations import Table

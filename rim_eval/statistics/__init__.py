@@ -58,6 +58,14 @@ from rim_eval.statistics.prediction_powered import (
     powered_difference,
     powered_rate,
 )
+from rim_eval.statistics.random_effects import (
+    LEAST_FAMILY,
+    RandomEffects,
+    mean_of_intervals,
+    random_effects,
+    random_effects_of_estimates,
+    random_effects_over_sets,
+)
 from rim_eval.statistics.rim import RimFlag, rim_flag, rim_score, tallied_rim_score
 from rim_eval.statistics.safe_at_k import SafeAtK, tallied_safe_at_k
 from rim_eval.statistics.significance import Significance, holm, significance
@@ -75,6 +83,7 @@ from rim_eval.statistics.verdicts import Epochs, Tally, Verdicts
 from rim_eval.statistics.wilson import Estimate, Rate, rate, unpaired_interval
 
 __all__ = [
+    "LEAST_FAMILY",
     "LEAST_MODELS",
     "ArmSummary",
     "ByPrompt",
@@ -95,6 +104,7 @@ __all__ = [
     "PairedDifference",
     "PoweredDifference",
     "PoweredRate",
+    "RandomEffects",
     "Rate",
     "Readings",
     "Result",
@@ -127,6 +137,7 @@ __all__ = [
     "mcnemar_exact",
     "mcnemar_power",
     "mcnemar_score",
+    "mean_of_intervals",
     "minimum_detectable",
     "noise_split",
     "order_permutation_test",
@@ -136,6 +147,9 @@ __all__ = [
     "pearson",
     "powered_difference",
     "powered_rate",
+    "random_effects",
+    "random_effects_of_estimates",
+    "random_effects_over_sets",
     "rate",
     "rim_flag",
     "rim_score",

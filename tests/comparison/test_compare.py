@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from rim_eval.card import make_card
 from rim_eval.cli import main
 from rim_eval.comparison import checkpoint_pair, compare, comparison_html, comparison_text
 from rim_eval.errors import RimError
@@ -318,11 +317,10 @@ def test_folder_of_a_card_is_told_which_file_it_is(cards: list[str], tmp_path: P
 
 @pytest.mark.slow
 def test_cards_cannot_be_joined_prompt_by_prompt(cards: list[str], tmp_path: Path) -> None:
-    for options in (["--pair", "final", "early"], ["--family", "f=early,final"]):
-        done = CliRunner().invoke(main, ["compare", *cards, *options])
-        assert done.exit_code == 1
-        assert "a card holds counts and no prompts" in done.output
-        assert "--observations rows.parquet" in done.output
+    done = CliRunner().invoke(main, ["compare", *cards, "--pair", "final", "early"])
+    assert done.exit_code == 1
+    assert "a card holds counts and no prompts" in done.output
+    assert "--observations rows.parquet" in done.output
     paths = [each.partition("=")[2] for each in cards]
     done = CliRunner().invoke(main, ["compare", *paths])
     assert "Two cards are of m: name them apart" in done.output
@@ -339,13 +337,6 @@ def test_cards_cannot_be_joined_prompt_by_prompt(cards: list[str], tmp_path: Pat
 def test_text_says_every_n(table: Table) -> None:
     text = comparison_text(compare(table, "base"))
     assert "80.0 % (n = 5)" in text
-
-
-def test_cards_have_no_families(table: Table) -> None:
-    cards = {model: make_card(table.of_model(model)) for model in table.models}
-    assert not compare(cards, "base").paired
-    with pytest.raises(RimError, match="cards hold no prompts"):
-        compare(cards, "base", families={"both": ["base", "tuned"]})
 
 
 def test_a_model_in_two_families_counts_in_both(table: Table) -> None:

@@ -111,7 +111,7 @@ def test_several_samples_of_a_prompt_are_not_independent() -> None:
     assert (given_trace.n, given_trace.n_prompts) == (80, 16)
     assert given_trace.upper is not None
     assert given_trace.upper > rate(40, 80).upper
-    assert "bootstrap by prompt" in given_trace.method
+    assert "mean by prompt" in given_trace.method
 
 
 def test_an_arm_that_always_thinks_has_no_rate_without_a_trace() -> None:
