@@ -13,7 +13,7 @@ from typing import Any, Final
 import pytest
 from inspect_ai import eval as inspect_eval
 from inspect_ai.log import EvalLog, read_eval_log, write_eval_log
-from inspect_ai.model import ChatMessage, Model, ModelOutput, get_model
+from inspect_ai.model import ChatMessage, Model, ModelOutput, ModelUsage, get_model
 
 from rim_eval.card import make_card
 from rim_eval.inspect_tasks.scorers import rim
@@ -49,7 +49,10 @@ def grader(errors: dict[str, tuple[float, float]]) -> Model:
         truth = complied(answer)
         right = random.Random(text).random() < (sensitivity if truth else specificity)
         score = 5 if truth == right else 1
-        return ModelOutput.from_content("grader", f"It is so.\n<score>{score}</score>")
+        output = ModelOutput.from_content("grader", f"It is so.\n<score>{score}</score>")
+        # Without it the mock model would fetch a tokeniser.
+        output.usage = ModelUsage()
+        return output
 
     return get_model("mockllm/grader", custom_outputs=grade, memoize=False)
 
