@@ -5,7 +5,7 @@ samples.
 """
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, combinations
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,8 @@ from rim_eval.formatting import MODE_WORDS, only_mode_sentence
 from rim_eval.observations import Table
 from rim_eval.results.doses import least_and_most_rows
 from rim_eval.statistics import Verdicts
-from rim_eval.statistics.verdicts import prompt_means
+from rim_eval.statistics.confidence_sequence import METHOD, TEST
+from rim_eval.statistics.verdicts import prompt_means, tally
 from rim_eval.types import PROMPT_KINDS, Mode, PromptKind
 
 if TYPE_CHECKING:
@@ -201,10 +202,18 @@ def _compare_set(
         if verdicts is None:
             against[model] = tuple(_unpaired(by_model[model], by_model[reference], level))
         else:
-            against[model] = tuple(_paired(verdicts, model, reference, level))
+            sequential = any(by_model[each].counts.sequential for each in (model, reference))
+            against[model] = tuple(
+                _paired(verdicts, model, reference, level, sequential=sequential)
+            )
     adjusted = _adjust(against)
     means = [
-        _family_mean(name, {m: verdicts[m] for m in by_model if m in members}, level)
+        _family_mean(
+            name,
+            {m: verdicts[m] for m in by_model if m in members},
+            level,
+            sequential=any(by_model[m].counts.sequential for m in by_model if m in members),
+        )
         for name, members in families.items()
         if verdicts is not None
     ]
@@ -272,19 +281,26 @@ def _estimate(card: SetCard, quantity: schema.Quantity) -> tuple[statistics.Esti
 
 
 def _paired(
-    verdicts: SetVerdicts, model: str, reference: str, level: float
+    verdicts: SetVerdicts, model: str, reference: str, level: float, *, sequential: bool
 ) -> Iterator[schema.ModelDifference]:
     """Compare two models on the prompts that both were scored on; nothing without such prompts.
 
     The rate in a mode is compared as any two arms are. The change is compared by the difference of
     differences of each prompt, (think - no-think) of the model minus the same of the reference, with
-    a bootstrap by prompt and a sign-flip test.
+    a bootstrap by prompt and a sign-flip test. Where one of the runs could stop early, both ask their prompts in one
+    order, so the shared ones are a beginning of it, and the intervals are those that hold at every look.
     """
     one, other = verdicts[model], verdicts[reference]
     for mode in MODE_WORDS:
+        arms = one.get(mode, {}), other.get(mode, {})
         paired = statistics.paired_difference(
-            one.get(mode, {}), other.get(mode, {}), target_name=model, reference_name=reference, level=level
-        )  # fmt: skip
+            *arms, target_name=model, reference_name=reference, level=level
+        )
+        if sequential:
+            held = statistics.sequential_difference(
+                tally(*arms), target_name=model, reference_name=reference, level=level
+            )
+            paired = held.model_copy(update={"unpaired": paired.unpaired})
         if paired.n_pairs:
             yield schema.ModelDifference(
                 quantity=mode,
@@ -297,17 +313,19 @@ def _paired(
     changes, from_changes = changes_by_prompt(one), changes_by_prompt(other)
     if shared := sorted(changes.keys() & from_changes):
         values = [100 * (changes[prompt] - from_changes[prompt]) for prompt in shared]
-        mean, how = _mean_by_prompt(values, reach=200.0, level=level)
+        mean, how, test = _mean_by_prompt(values, reach=200.0, level=level, sequential=sequential)
         prompts = {p for arms in (one, other) for arm in arms.values() for p in arm}
         yield schema.ModelDifference(
             quantity="change",
-            method=f"difference of differences: {how}; sign-flip permutation by prompt",
+            method=f"difference of differences: {how}; {test}",
             n_left_out=len(prompts) - len(shared),
             **mean,
         )
 
 
-def _family_mean(family: str, models: SetVerdicts, level: float) -> schema.FamilyMean | None:
+def _family_mean(
+    family: str, models: SetVerdicts, level: float, *, sequential: bool
+) -> schema.FamilyMean | None:
     """Average the change with thinking over models; None without a shared prompt.
 
     The models are taken as they are, the prompts as drawn: the interval says what other prompts would
@@ -318,7 +336,7 @@ def _family_mean(family: str, models: SetVerdicts, level: float) -> schema.Famil
     if not shared:
         return None
     values = [100 * math.fsum(each[p] for each in changes) / len(changes) for p in shared]
-    mean, _ = _mean_by_prompt(values, reach=100.0, level=level)
+    mean, *_ = _mean_by_prompt(values, reach=100.0, level=level, sequential=sequential)
     return schema.FamilyMean(family=family, models=tuple(models), **mean)
 
 
@@ -329,13 +347,21 @@ def changes_by_prompt(arms: ArmVerdicts) -> dict[str, float]:
 
 
 def _mean_by_prompt(
-    values: Sequence[float], *, reach: float, level: float
-) -> tuple[dict[str, Any], str]:
-    """Mean of one value a prompt with interval, test and n, and the interval's method."""
-    (lower, upper), how = statistics.interval_by_prompt(values, reach=reach, level=level)
-    mean, p_value = math.fsum(values) / len(values), statistics.sign_flip_test(values).p_value
-    fields = {"value": mean, "lower": lower, "upper": upper, "p_value": p_value}
-    return {**fields, "n": len(values), "level": level}, how
+    values: Sequence[float], *, reach: float, level: float, sequential: bool
+) -> tuple[dict[str, Any], str, str]:
+    """Mean of one value a prompt with interval, test and n, and the methods of both."""
+    if sequential:
+        counts, ends = Counter(round(value, 9) for value in values), {"low": -reach, "high": reach}
+        (lower, upper), how = statistics.confidence_sequence(counts, **ends, level=level), METHOD
+        p_value, test = statistics.sequential_p(counts, 0.0, **ends), TEST
+    else:
+        (lower, upper), how = statistics.interval_by_prompt(values, reach=reach, level=level)
+        p_value, test = (
+            statistics.sign_flip_test(values).p_value,
+            "sign-flip permutation by prompt",
+        )
+    fields = {"value": math.fsum(values) / len(values), "lower": lower, "upper": upper}
+    return {**fields, "p_value": p_value, "n": len(values), "level": level}, how, test
 
 
 def _adjust(against: _Differences) -> _Differences:

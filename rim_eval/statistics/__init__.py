@@ -9,6 +9,12 @@ from rim_eval.statistics._result import Interval, Result
 from rim_eval.statistics.arm import ArmSummary, arm_summary, tallied_arm_summary
 from rim_eval.statistics.bootstrap import bootstrap_by_prompt, interval_by_prompt
 from rim_eval.statistics.bounded_mean import bounded_mean_interval
+from rim_eval.statistics.confidence_sequence import (
+    confidence_sequence,
+    sequential_arm_summary,
+    sequential_difference,
+    sequential_p,
+)
 from rim_eval.statistics.correlation import Correlation, pearson, spearman
 from rim_eval.statistics.discrimination import Discrimination, discrimination
 from rim_eval.statistics.gap import Gap, paired_gap, tallied_gap
@@ -73,6 +79,7 @@ __all__ = [
     "arm_summary",
     "bootstrap_by_prompt",
     "bounded_mean_interval",
+    "confidence_sequence",
     "corrected_difference",
     "corrected_rate",
     "discordant_shares",
@@ -94,6 +101,9 @@ __all__ = [
     "rim_flag",
     "rim_score",
     "safe_at_k",
+    "sequential_arm_summary",
+    "sequential_difference",
+    "sequential_p",
     "sign_flip_test",
     "sign_test",
     "significance",
