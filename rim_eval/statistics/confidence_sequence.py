@@ -29,7 +29,7 @@ each lies within lo..hi. No distribution is assumed. An order that is stratified
 the next value depend on its category; over whole rounds the wealth does not grow (the same inequality of means), within a
 round it may a little, which `benchmarks/early_stopping.py` measures. Prompts without a verdict are left out, as in all figures.
 
-The price: at one look the interval is wider than one of fixed size, about 1.6 times at 300 prompts.
+The price: at one look the interval is wider than one of fixed size, about 1.7 times at 300 prompts.
 
 Sources: J. Ville, Etude critique de la notion de collectif (1939); T. M. Cover, Mathematical Finance 1 (1991) 1-29; I.
 Waudby-Smith and A. Ramdas, JRSS B 86 (2024) 1-27 (arXiv 2010.09686), section 4; F. Orabona and K.-S. Jun, IEEE
