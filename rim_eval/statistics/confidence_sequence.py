@@ -123,7 +123,7 @@ def confidence_sequence(
         )
     if not sum(prompts.values()):
         return Interval(low, high)
-    values, counts = np.array(list(prompts)), np.array(list(prompts.values()))
+    values, counts = np.array(sorted(prompts.items())).T
     mean = float(values @ counts) / float(counts.sum())
 
     def excess(m: float) -> float:
@@ -157,7 +157,7 @@ def sequential_p(prompts: Mapping[float, int], mean: float, *, low: float, high:
     """
     if not prompts:
         return 1.0
-    values, counts = np.array(list(prompts)), np.array(list(prompts.values()))
+    values, counts = np.array(sorted(prompts.items())).T
     return math.exp(min(0.0, -float(log_wealth(values, counts, mean, low=low, high=high))))
 
 
