@@ -29,6 +29,7 @@ from rim_eval.types import MODES
 
 if TYPE_CHECKING:
     from inspect_ai.log import EvalConfig, EvalLog, EvalSample, EvalSampleSummary
+    from inspect_ai.util import EarlyStop
 
 
 class NothingToReadError(RimError):
@@ -81,11 +82,11 @@ def complete_rows(
     if not rows:  # the log may be of another program
         return []
     judge = judge_of(rows)
-    left_out = _left_unasked(header)
+    left_out, only_first = _left_unasked(header), bool(_early_stops(header))
     judged = [
         row if row.judge else row.model_copy(update=judge)
         for row in rows
-        if row.prompt_id not in left_out
+        if row.prompt_id not in left_out and not (only_first and row.epoch > 1)
     ]
     with _as_run(header.location):
         return [*judged, *missing_rows(judged, _planned_run(header, samples))]
@@ -114,15 +115,18 @@ def _planned_run(
     )
 
 
+def _early_stops(header: "EvalLog") -> "Sequence[EarlyStop]":
+    """What a run left out because it stopped early: prompts of its first epoch, and all of further ones."""
+    summary = header.results.early_stopping if header.results else None
+    return summary.early_stops if summary and STOPPING in (header.eval.metadata or {}) else ()
+
+
 def _left_unasked(header: "EvalLog") -> frozenset[str]:
     """Prompts from the first on, in the run's order, that a run left unasked because it stopped early.
 
     A retry may find later ones that an earlier attempt finished: those that happen to be finished are no fair sample.
     """
-    summary = header.results.early_stopping if header.results else None
-    if summary is None or STOPPING not in (header.eval.metadata or {}):
-        return frozenset()
-    stopped = {str(each.id) for each in summary.early_stops if each.epoch == 1}
+    stopped = {str(each.id) for each in _early_stops(header) if each.epoch == 1}
     order = list(dict.fromkeys(map(str, header.eval.dataset.sample_ids or ())))
     first = next((place for place, name in enumerate(order) if name in stopped), len(order))
     return frozenset(order[first:])
@@ -130,7 +134,7 @@ def _left_unasked(header: "EvalLog") -> frozenset[str]:
 
 def _epochs(header: "EvalLog") -> int:
     """Epochs that the run came to: one where it stopped early, which it does in the first or not at all."""
-    return 1 if _left_unasked(header) else header.eval.config.epochs or 1
+    return 1 if _early_stops(header) else header.eval.config.epochs or 1
 
 
 def _stopping(header: "EvalLog") -> Stopping | None:

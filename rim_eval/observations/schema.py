@@ -179,8 +179,8 @@ class Stopping(FiniteModel):
 
     @property
     def stopped(self) -> bool:
-        """Whether prompts were left unasked."""
-        return self.asked is not None and self.prompts is not None and self.asked < self.prompts
+        """Whether it ended because it was decided."""
+        return self.asked is not None and self.decided is not None
 
     @property
     def sentence(self) -> str:

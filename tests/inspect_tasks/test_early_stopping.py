@@ -154,7 +154,7 @@ def test_prompts_without_a_verdict_count_for_nothing() -> None:
     assert not scene.decided
     scene.complete(50, 51, scores={})
     scene.complete(*range(52, 59))
-    assert scene.decided == "the first 59 decided whether the RIM score is above or below 0"
+    assert scene.decided.startswith("the first 59 decided")
 
 
 def test_with_a_margin_no_difference_is_decided_too() -> None:
@@ -323,6 +323,12 @@ def test_with_epochs_it_ends_in_the_first_or_not_at_all(run: Run, script: Any, m
     assert {row.epoch for row in rows} == {1}
     card = make_card(read_observations([stopped.location]))
     assert (card.problems, card.runs[0].epochs) == ((), 1)
+    assert stopped.results is not None
+    assert stopped.results.early_stopping is not None
+    left = stopped.results.early_stopping.early_stops
+    stopped.results.early_stopping.early_stops = [each for each in left if each.epoch > 1]
+    # As if the last prompt of the first epoch had decided.
+    assert {row.epoch for row in from_inspect_log(stopped)} == {1}
     whole = from_inspect_log(run(script([REFUSES, THINKS_AND_REFUSES]), task_args=args, **options))
     assert Counter(row.epoch for row in whole) == {1: 2 * N, 2: 2 * N}
 
