@@ -409,7 +409,7 @@ once the limit on its RIM score is decided. The whole run is of fixed size.
 def main() -> None:
     """Write the report."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--repetitions", type=int, default=4000)
+    parser.add_argument("--repetitions", type=int, default=2000)
     parser.add_argument("--orders", type=int, default=100)
     parser.add_argument("--out", type=Path, default=_REPORT)
     options = parser.parse_args()

@@ -78,6 +78,8 @@ def test_the_interval_is_that_of_the_pairs() -> None:
         expected.upper,
         expected.p_value,
     )
+    of_categories = [figures.difference for figures in each.categories.values()]
+    assert [d.interval_method for d in of_categories if d] == [METHOD, METHOD]
 
 
 def test_one_run_that_could_stop_makes_the_whole_set_sequential() -> None:
