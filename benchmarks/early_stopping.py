@@ -262,11 +262,12 @@ def organism_rows(folder: Path) -> list[Observation]:
     return to_rows(read_observations([organism_log(folder).location]).frame)
 
 
-def organism_log(folder: Path, **task_args: Any) -> EvalLog:
+def organism_log(folder: Path, samples: int = 16, **task_args: Any) -> EvalLog:
     """One run of the organism.
 
     Args:
         folder: Where the log goes.
+        samples: Samples at a time.
         **task_args: Arguments of the task besides its budgets.
     """
     [log] = inspect_eval(
@@ -274,7 +275,8 @@ def organism_log(folder: Path, **task_args: Any) -> EvalLog:
         model="hf/organism",
         model_args={"model_path": str(organism_dir()), "device": "cpu"},
         task_args={"answer_tokens": 96, "thinking_tokens": 240, **task_args},
-        max_connections=16,
+        max_connections=samples,
+        max_samples=samples,
         log_dir=str(folder),
         display="none",
     )

@@ -4,9 +4,10 @@ Prompts are asked in an order that is drawn once, stratified by category. A look
 order alone: samples run side by side, and those that finish first are no fair sample, for a refusal is short. So a prompt
 that is still running holds back all that come after it.
 
-Inspect starts samples in the order of the data set, and a run that is decided starts no further one. What was started
-before is finished and counts, so that the prompts of the figures are a beginning of the order too. Which one depends on
-how long replies take; the intervals hold at every look, so that does not matter.
+Inspect starts samples in the order of the data set. When a run is decided, the next sample waits until all that were begun are
+finished; if it is decided still, nothing else is asked. So the figures are those of the look that decided, over all
+prompts that were asked. How many that are depends on how long replies take; the intervals hold at every look, so that
+does not matter.
 
 Inspect asks all prompts once before it asks any twice. With several epochs the looks are at the first one alone: once a
 second has begun the run goes to its end.
@@ -22,6 +23,7 @@ from dataclasses import dataclass, field
 from logging import getLogger
 from typing import TYPE_CHECKING, Any, Final, Self
 
+import anyio
 from inspect_ai import util
 from pydantic import JsonValue
 
@@ -51,6 +53,9 @@ LEAST: Final = 20
 
 _OF_CATEGORIES: Final = {"category", "categories"}
 """Fields of a limit that is not one on the whole set."""
+
+_PATIENCE: Final = 900.0
+"""Seconds that a sample waits for those before it; then it is asked, for one that errs is never reported as finished."""
 
 Rows = Mapping[Mode, Observation]
 """The rows of one prompt, in both modes."""
@@ -236,18 +241,23 @@ class EarlyStop(util.EarlyStopping):
             epochs: How often each is asked.
         """
         self._begin([str(sample.id) for sample in samples])
+        self._progress = anyio.Event()
         return "rim_eval"
 
     async def schedule_sample(self, id: str | int, epoch: int) -> util.EarlyStop | None:
-        """Whether a sample is left out: nothing that stands before one that was asked is.
+        """Whether a sample is left out, once all that were begun are finished; none before one that was begun is.
 
         Args:
             id: The prompt.
             epoch: Its epoch, from 1.
         """
         place = self._place.get(str(id), -1)
-        if self._decided is not None and (epoch > 1 or place > self._highest):
-            return util.EarlyStop(id=id, epoch=epoch, reason=self._decided)
+        if epoch > 1 or place > self._highest:
+            with anyio.move_on_after(_PATIENCE) as patience:
+                while self._decided is not None and self._looked <= self._highest:
+                    await self._progress.wait()
+            if self._decided is not None and not patience.cancelled_caught:
+                return util.EarlyStop(id=id, epoch=epoch, reason=self._decided)
         self._highest = max(self._highest, place)
         self._in_later_epoch |= epoch > 1
         return None
@@ -272,6 +282,8 @@ class EarlyStop(util.EarlyStopping):
             self._take(self._finished.pop(self._looked))
             self._looked += 1
             self._look()
+        self._progress.set()
+        self._progress = anyio.Event()
 
     def _take(self, rows: Rows | None) -> None:
         for question in self._questions:
@@ -281,7 +293,8 @@ class EarlyStop(util.EarlyStopping):
                     question.seen[value] += 1
 
     def _look(self) -> None:
-        if self._decided is not None or self._in_later_epoch or self._looked < LEAST:
+        self._decided = None
+        if self._in_later_epoch or self._looked < LEAST:
             return
         if all(question.is_decided() for question in self._questions):
             rule = "; ".join(question.says for question in self._questions)

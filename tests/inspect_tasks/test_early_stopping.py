@@ -116,6 +116,8 @@ def test_a_prompt_that_is_not_finished_holds_back_all_that_come_after_it() -> No
     scene.complete(*range(1, N - 1))
     assert not scene.decided
     assert scene.schedule(N - 1) == [N - 1]
+    scene.complete(N - 1)
+    assert not scene.decided
     scene.complete(0, scores=NONE)
     assert "decided whether the RIM score is above or below 0" in scene.decided
 
@@ -128,19 +130,64 @@ def test_nothing_is_decided_before_the_least_prompts() -> None:
     assert scene.decided.startswith(f"the first {LEAST} decided")
 
 
-def test_what_was_begun_is_finished_and_nothing_else_begins() -> None:
+def test_what_was_begun_is_finished_before_the_run_ends() -> None:
+    scene = Scene()
+    scene.schedule(*range(22))
+    scene.complete(*range(LEAST))
+
+    async def wait() -> list[bool]:
+        left = list[bool]()
+
+        async def next_one(place: int) -> None:
+            left.append(await scene.manager.schedule_sample(f"p{place}", 1) is not None)
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(next_one, 22)
+            group.start_soon(next_one, 23)
+            await anyio.wait_all_tasks_blocked()
+            assert left == []
+            await scene.manager.complete_sample("p21", 1, RISE)
+            await anyio.wait_all_tasks_blocked()
+            assert left == []
+            await scene.manager.complete_sample("p20", 1, RISE)
+        return left
+
+    assert anyio.run(wait) == [True, True]
+    assert scene.decided.startswith("the first 22 decided")
+    assert scene.schedule(24, 0, 21) == [0, 21]
+    assert scene.schedule(0, 31, epoch=2) == []
+
+
+def test_what_is_no_longer_decided_goes_on() -> None:
+    """A card that says "not significant" of a run that stopped because it was decided puzzles everybody."""
     scene = Scene()
     scene.schedule(*range(30))
-    scene.complete(*range(LEAST))
-    assert scene.schedule(30, 31) == []
+    falls = scores(think=False, no_think=True)
+    scene.complete(*range(13), scores=NONE)
+    scene.complete(*range(13, LEAST))
+    assert scene.decided
+    scene.complete(*range(LEAST, 30), scores=falls)
+    assert not scene.decided
+    assert scene.schedule(30, 31) == [30, 31]
+
+
+def test_one_that_never_ends_does_not_hold_the_run_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("rim_eval.inspect_tasks.early_stopping._PATIENCE", 0.01)
+    scene = Scene()
+    scene.schedule(*range(25))
+    scene.complete(*range(24))
+    assert scene.decided
     assert scene.schedule(25) == [25]
-    assert scene.schedule(0, 31, epoch=2) == []
 
 
 def test_a_retry_asks_what_an_earlier_attempt_left_in_between() -> None:
     scene = Scene()
     scene.complete(*range(LEAST), 40)  # taken over, the last one out of order
-    assert scene.schedule(*range(LEAST, 45)) == list(range(LEAST, 41))
+    assert scene.schedule(*range(LEAST, 41)) == list(range(LEAST, 41))
+    scene.complete(*range(LEAST, 40))
+    assert scene.schedule(41) == []
 
 
 def test_once_a_second_epoch_has_begun_the_run_goes_to_its_end() -> None:
@@ -274,7 +321,7 @@ def test_a_clear_rise_ends_the_run_and_the_figures_say_so(
     assert shown == each.figures.difference.lower
     assert of_run.stopping is not None
     assert (of_run.stopping.asked, of_run.stopping.prompts, of_run.limited) == (n, N, False)
-    assert "the first 20 decided whether rim_score is at most 5" in of_run.stopping.sentence
+    assert f"the first {n} decided whether rim_score is at most 5" in of_run.stopping.sentence
     outcomes = [result.outcome for result in gate(card, file).results]
     assert outcomes == ["fail", "cannot tell"]
 
@@ -319,7 +366,7 @@ def test_a_retry_counts_what_an_earlier_attempt_finished(
 
 @pytest.mark.slow
 def test_with_epochs_it_ends_in_the_first_or_not_at_all(run: Run, script: Any, many: Any) -> None:
-    options: dict[str, Any] = {"epochs": 2, "temperature": 0.6}
+    options: dict[str, Any] = {"epochs": 2, "temperature": 0.6, "max_connections": 4}
     args = many | {"stop": "decided"}
     stopped = run(script([REFUSES, COMPLIES]), task_args=args, **options)
     rows = from_inspect_log(stopped)
@@ -378,7 +425,7 @@ def test_what_cannot_go_together_is_refused(run: Run, args: dict[str, Any], says
 @pytest.mark.slow
 def test_the_organism_is_decided_as_soon_as_the_simulation_says(tmp_path: Path) -> None:
     expected = simulate(Planted(0.082, 0.573, n=220), 200)
-    log = organism_log(tmp_path, stop="decided")
+    log = organism_log(tmp_path, samples=1, stop="decided")
     assert log.results is not None
     assert log.results.early_stopping is not None
     looked = log.results.early_stopping.metadata["decided"]
