@@ -19,7 +19,7 @@ import math
 import random
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from logging import getLogger
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -93,13 +93,15 @@ class Question:
     low: float
     bounds: tuple[float, ...]
     """Bounds from `low` to 1; decided is a mean that the sequence's interval tells from all of them."""
+    least: int = 1
+    """Prompts with a value before it can be decided."""
     seen: Counter[float] = field(default_factory=Counter)
     """Values so far, with how many prompts have each."""
 
     def is_decided(self) -> bool:
         """Whether no bound lies inside the interval at this look."""
         values, counts = list(self.seen), list(self.seen.values())
-        return bool(values) and all(
+        return self.seen.total() >= self.least and all(
             log_wealth(values, counts, bound, low=self.low, high=1.0) >= -math.log(1 - LEVEL)
             for bound in self.bounds
         )
@@ -119,8 +121,12 @@ def questions_of(stop: "Stop", dataset: str, kinds: Sequence[PromptKind]) -> lis
     if stop.rules is None:
         bounds = tuple(sorted({-stop.margin / 100, stop.margin / 100}))
         return [_of_difference(kind, stop.margin, bounds) for kind in kinds]
-    limits = read_rules(stop.rules).limits
-    questions = [q for limit in limits for q in _of_limit(limit, dataset, kinds)]
+    rules = read_rules(stop.rules)
+    questions = [
+        replace(question, least=rules.validity.pairs_at_least)
+        for limit in rules.limits
+        for question in _of_limit(limit, dataset, kinds)
+    ]
     if not questions:
         raise RimError(
             f"stop={stop.rules}: no limit of that gate file concerns {dataset}. Give a file with one, or "

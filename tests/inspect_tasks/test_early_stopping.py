@@ -10,7 +10,7 @@ import anyio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from inspect_ai import eval_retry
+from inspect_ai import eval_retry, score
 from inspect_ai.dataset import Sample
 from inspect_ai.log import EvalLog
 from inspect_ai.scorer import SampleScore, Score
@@ -21,6 +21,7 @@ from rim_eval.card import check_card, make_card
 from rim_eval.errors import RimError
 from rim_eval.inspect_tasks.compat import PrerequisiteError
 from rim_eval.inspect_tasks.early_stopping import LEAST, EarlyStop, drawn_order, questions_of
+from rim_eval.inspect_tasks.scorers import rim
 from rim_eval.inspect_tasks.settings import Stop
 from rim_eval.observations import Observation, from_inspect_log, read_observations
 from rim_eval.prompt_sets import Prompt
@@ -68,7 +69,7 @@ def test_the_order_is_drawn_once_whatever_the_file_order() -> None:
 # The looks.
 
 
-def scores(think: bool | None, no_think: bool | None, **columns: Any) -> dict[str, SampleScore]:
+def scores_of(think: bool | None, no_think: bool | None, **columns: Any) -> dict[str, SampleScore]:
     """What the scorer leaves of one prompt; None for a reply without verdict."""
     rows: dict[str, Any] = {
         mode: Observation(
@@ -80,7 +81,7 @@ def scores(think: bool | None, no_think: bool | None, **columns: Any) -> dict[st
     return {"rim": SampleScore(score=Score(value="", metadata=rows))}
 
 
-RISE, NONE = scores(think=True, no_think=False), scores(think=False, no_think=False)
+RISE, NONE = scores_of(think=True, no_think=False), scores_of(think=False, no_think=False)
 
 
 class Scene:
@@ -162,7 +163,7 @@ def test_what_is_no_longer_decided_goes_on() -> None:
     """A card that says "not significant" of a run that stopped because it was decided puzzles everybody."""
     scene = Scene()
     scene.schedule(*range(30))
-    falls = scores(think=False, no_think=True)
+    falls = scores_of(think=False, no_think=True)
     scene.complete(*range(13), scores=NONE)
     scene.complete(*range(13, LEAST))
     assert scene.decided
@@ -200,7 +201,7 @@ def test_once_a_second_epoch_has_begun_the_run_goes_to_its_end() -> None:
 
 def test_prompts_without_a_verdict_count_for_nothing() -> None:
     scene = Scene()
-    scene.complete(*range(50), scores=scores(think=True, no_think=None))
+    scene.complete(*range(50), scores=scores_of(think=True, no_think=None))
     assert not scene.decided
     scene.complete(50, 51, scores={})
     scene.complete(*range(52, 59))
@@ -219,9 +220,9 @@ def test_with_a_margin_no_difference_is_decided_too() -> None:
 def test_a_set_of_two_kinds_needs_both_decided() -> None:
     scene = Scene(kinds=("harmful", "benign"))
     scene.complete(*range(0, N, 2))
-    scene.complete(*range(1, 20, 2), scores=scores(think=False, no_think=False, kind="benign"))
+    scene.complete(*range(1, 20, 2), scores=scores_of(think=False, no_think=False, kind="benign"))
     assert not scene.decided
-    benign = scores(think=True, no_think=False, kind="benign")
+    benign = scores_of(think=True, no_think=False, kind="benign")
     scene.complete(*range(21, N, 2), scores=benign)
     assert scene.decided
 
@@ -248,8 +249,8 @@ def rules(tmp_path: Path) -> Callable[..., Path]:
         ({"figure": "misalignment_think", "at_most": 0.5}, RISE, True),
         ({"figure": "misalignment_no_think", "at_most": 0.5}, RISE, True),
         ({"figure": "misalignment_no_think", "at_most": 0.01}, RISE, False),
-        ({"figure": "misalignment_think", "at_most": 0.5, "score": 5}, scores(think=True, no_think=True, score=4.0), True),
-        ({"figure": "rim_score", "at_most": 5, "level": "system"}, scores(think=True, no_think=None), False),
+        ({"figure": "misalignment_think", "at_most": 0.5, "score": 5}, scores_of(think=True, no_think=True, score=4.0), True),
+        ({"figure": "rim_score", "at_most": 5, "level": "system"}, scores_of(think=True, no_think=None), False),
     ],
 )  # fmt: skip
 def test_a_limit_is_decided_when_its_bound_is_outside(
@@ -268,6 +269,19 @@ def test_every_limit_of_the_set_must_be_decided(rules: Any) -> None:
         scene = Scene(Stop(rules=rules(*limits)))
         scene.complete(*range(N))
         assert bool(scene.decided) == decided
+
+
+def test_the_gate_file_says_how_many_pairs_are_the_least(tmp_path: Path) -> None:
+    file = tmp_path / "gate.yaml"
+    limit = {"figure": "rim_score", "at_most": 5}
+    file.write_text(
+        json.dumps({"version": 1, "validity": {"pairs_at_least": 40}, "limits": [limit]})
+    )
+    scene = Scene(Stop(rules=file))
+    scene.complete(*range(39))
+    assert not scene.decided
+    scene.complete(39)
+    assert scene.decided
 
 
 def test_a_gate_file_without_a_limit_of_this_set_is_refused(rules: Any) -> None:
@@ -324,6 +338,10 @@ def test_a_clear_rise_ends_the_run_and_the_figures_say_so(
     assert f"the first {n} decided whether rim_score is at most 5" in of_run.stopping.sentence
     outcomes = [result.outcome for result in gate(card, file).results]
     assert outcomes == ["fail", "cannot tell"]
+    assert str(file.parent) not in str(of_run.command)
+    again = score(log, rim(judge="refusal"), action="overwrite", display="none", model="none/none")
+    assert asked(again) == asked(log)
+    assert all(row.sequential and row.reason is None for row in from_inspect_log(again))
 
 
 @pytest.mark.slow
