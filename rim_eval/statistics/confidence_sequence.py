@@ -193,7 +193,8 @@ def sequential_difference(
         "p_value": sequential_p(changes, 0.0, low=-1.0, high=1.0),
         "test_method": TEST,
         # A test of fixed size says nothing of a run that was looked at before.
-        "exact_p_value": math.nan,
+        "permutation_p_value": math.nan,
+        "permutation_method": "none: the run could stop early",
     }
     known = {name: value for name, value in sequential.items() if name in type(fixed).model_fields}
     return fixed.model_copy(update=known)

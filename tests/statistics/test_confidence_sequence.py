@@ -110,6 +110,7 @@ def test_it_is_wider_than_an_interval_of_one_look() -> None:
     assert found.lower < 100 * tango.lower
     assert found.upper > 100 * tango.upper
     assert (found.interval_method, found.test_method) == (METHOD, TEST)
+    assert math.isnan(getattr(found, "permutation_p_value", math.nan))  # a test of one look
     rate = sequential_arm_summary({((1.0,),): 81, ((0.0,),): 219})
     wilson = wilson_interval(81, 300)
     assert rate.method == METHOD
