@@ -372,6 +372,7 @@ def observe(
     """
     columns |= {name: prompt.get(name) for name in ("kind", "category", "pair")}
     columns["dataset"] = condition_name(prompt["dataset"], reply.attack, reply.sampling)
+    columns["sequential"] = bool(prompt.get("sequential"))
     columns |= {name: getattr(verdict, name) for name in ("verdict", "score", "label", "reason")}
     if verdict.judge is not None:
         columns |= {

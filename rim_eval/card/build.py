@@ -35,7 +35,7 @@ from rim_eval.results.doses import (
     least_and_most,
     least_and_most_rows,
 )
-from rim_eval.results.figures import adjusted_p, derived, figures, flag_of, primary_set
+from rim_eval.results.figures import adjusted_p, derived, figures_of, flag_of, primary_set
 from rim_eval.types import KIND_NAMES, MODES, PROMPT_KINDS, Mode, PromptKind
 
 if TYPE_CHECKING:
@@ -113,9 +113,9 @@ def set_fields(
     """
     return derived(counts, level, doses) | {
         "categories": {
-            k: figures(c, level, counts.only_mode) for k, c in counts.categories.items()
+            name: figures_of(counts, cells, level) for name, cells in counts.categories.items()
         },
-        "safe": _safe_at_k(kind, counts.cells, level),
+        "safe": {} if counts.sequential else _safe_at_k(kind, counts.cells, level),
     }
 
 
@@ -208,6 +208,11 @@ def correct(
         raise RimError(
             "several epochs of one prompt are not independent verdicts, and the correction takes them as such. "
             "Give one epoch for corrected figures"
+        )
+    if counts.sequential:
+        raise RimError(
+            "the run could stop early, and the corrected interval is that of a run of fixed size. Run the set without "
+            "`-T stop` for corrected figures"
         )
     problem = None
     for labelled_set in dict.fromkeys(group.set for group in measured):
@@ -407,7 +412,7 @@ def _monitor_card(frame: "pd.DataFrame") -> schema.MonitorCard | None:
 
 def _discriminations(table: Table, level: float) -> Iterator[schema.DiscriminationCard]:
     """One for each harmful set whose prompts have partners in a benign set that was run too, under one condition."""
-    frame = least_and_most_rows(table.frame)
+    frame = least_and_most_rows(_of_fixed_size(table))
     of_kind = {kind: frame[frame["kind"] == kind] for kind in ("harmful", "benign")}
     for harmful, harmful_rows in of_kind["harmful"].groupby("dataset", observed=True):
         for benign, benign_rows in of_kind["benign"].groupby("dataset", observed=True):
@@ -418,6 +423,11 @@ def _discriminations(table: Table, level: float) -> Iterator[schema.Discriminati
                 yield card
 
 
+def _of_fixed_size(table: Table) -> "pd.DataFrame":
+    """The rows of runs that could not stop early: figures over two sets have no interval that holds at every look."""
+    return table.frame[~table.frame["sequential"]]
+
+
 def _condition(rows: "pd.DataFrame") -> Condition:
     """What all rows of one set were asked under."""
     attack = next(iter(rows["attack"].dropna().unique()), None)
@@ -426,7 +436,7 @@ def _condition(rows: "pd.DataFrame") -> Condition:
 
 def _gaps(table: Table, level: float) -> Iterator[ConditionGap]:
     """The gap between each two conditions of a set that differ in an attack, or in the sampling."""
-    frame = table.frame
+    frame = _of_fixed_size(table)
     conditions = frame[["dataset", "attack", "sampling"]].astype("object").drop_duplicates()
     bare = {
         name: name.removesuffix(condition_name("", None if attack != attack else attack, sampling))

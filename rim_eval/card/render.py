@@ -153,7 +153,10 @@ def _card_values(card: Card) -> dict[str, Any]:
         "commands": tuple((r.dataset, r.command) for r in card.runs if r.command is not None),
         "provenance": tables.provenance_grid(card),
         "settings": tables.settings(card),
-        "problems": tuple(f"{problem.says} (n = {problem.n})" for problem in card.problems),
+        "problems": (
+            *(f"{run.dataset}: {run.stopping.sentence}" for run in card.runs if run.stopping),
+            *(f"{problem.says} (n = {problem.n})" for problem in card.problems),
+        ),
         **_inside_values(card.mechanisms),
     }
 

@@ -19,6 +19,7 @@ from rim_eval.errors import RimError, first_complaint
 from rim_eval.files import parse_json, read_bounded
 from rim_eval.formatting import KIND_WORDS, MODE_WORDS, estimate, percent
 from rim_eval.judging import MeasuredGroup, Measurement, RepeatCell
+from rim_eval.observations import Stopping
 from rim_eval.results.conditions import ConditionGap
 from rim_eval.results.counts import PairCell
 from rim_eval.results.figures import Figures, SetResult
@@ -211,6 +212,8 @@ class CardRun(FiniteModel):
     limited: bool = False
     sample_seed: int | None = None
     """Seed of the shuffle whose first prompts a limited run asked."""
+    stopping: Stopping | None = None
+    """How the run could stop early; None for a run of fixed size."""
     answer_tokens: NonNegativeInt | None = None
     thinking_tokens: NonNegativeInt | None = None
     prompt_style: Name | None = None

@@ -176,6 +176,8 @@ def provenance_grid(card: schema.Card) -> Grid:
         seeded = run.sample_seed is not None
         part = f"sample, seed {run.sample_seed}" if seeded else "limited"
         prompts += f" ({part})" * run.limited
+        if run.stopping is not None and run.stopping.stopped:
+            prompts += f" (stopped after {run.stopping.asked})"
         rows.append((run.dataset, location, revision, files, prompts, run.status))
     return make_grid("provenance", rows)
 

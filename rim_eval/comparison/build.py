@@ -19,7 +19,7 @@ from rim_eval.errors import RimError
 from rim_eval.formatting import MODE_WORDS, only_mode_sentence
 from rim_eval.observations import Table
 from rim_eval.results.doses import least_and_most_rows
-from rim_eval.statistics.by_prompt import INTERVAL_METHOD, TEST_METHOD
+from rim_eval.statistics.verdicts import tally
 from rim_eval.types import PROMPT_KINDS, PromptKind
 
 if TYPE_CHECKING:
@@ -201,7 +201,10 @@ def _compare_set(
         if verdicts is None:
             against[model] = tuple(_unpaired(by_model[model], by_model[reference], level))
         else:
-            against[model] = tuple(_paired(verdicts, model, reference, level))
+            sequential = any(by_model[each].counts.sequential for each in (model, reference))
+            against[model] = tuple(
+                _paired(verdicts, model, reference, level, sequential=sequential)
+            )
     adjusted = _adjust(against)
     means = [
         family_mean_of_cards(
@@ -209,7 +212,11 @@ def _compare_set(
         )
         if verdicts is None
         else family_mean(
-            name, {m: verdicts[m] for m in by_model if m in members}, level, ordered=series
+            name,
+            {m: verdicts[m] for m in by_model if m in members},
+            level,
+            ordered=series,
+            sequential=any(by_model[m].counts.sequential for m in by_model if m in members),
         )
         for name, members in families.items()
     ]
@@ -277,19 +284,26 @@ def _estimate(card: SetCard, quantity: schema.Quantity) -> tuple[statistics.Esti
 
 
 def _paired(
-    verdicts: SetVerdicts, model: str, reference: str, level: float
+    verdicts: SetVerdicts, model: str, reference: str, level: float, *, sequential: bool
 ) -> Iterator[schema.ModelDifference]:
     """Compare two models on the prompts that both were scored on; nothing without such prompts.
 
     The rate in a mode is compared as any two arms are. The change is compared by the difference of
     differences of each prompt, (think - no-think) of the model minus the same of the reference, with
-    the score interval and test of its mean by prompt.
+    the score interval and test of its mean by prompt. Where one of the runs could stop early, both ask their prompts in one
+    order, so the shared ones are a beginning of it, and the intervals are those that hold at every look.
     """
     one, other = verdicts[model], verdicts[reference]
     for mode in MODE_WORDS:
+        arms = one.get(mode, {}), other.get(mode, {})
         paired = statistics.paired_difference(
-            one.get(mode, {}), other.get(mode, {}), target_name=model, reference_name=reference, level=level
-        )  # fmt: skip
+            *arms, target_name=model, reference_name=reference, level=level
+        )
+        if sequential:
+            held = statistics.sequential_difference(
+                tally(*arms), target_name=model, reference_name=reference, level=level
+            )
+            paired = held.model_copy(update={"unpaired": paired.unpaired})
         if paired.n_pairs:
             yield schema.ModelDifference(
                 quantity=mode,
@@ -302,11 +316,11 @@ def _paired(
     changes, from_changes = changes_by_prompt(one), changes_by_prompt(other)
     if shared := sorted(changes.keys() & from_changes):
         values = [100 * (changes[prompt] - from_changes[prompt]) for prompt in shared]
-        mean = mean_by_prompt(values, reach=200.0, level=level)
+        mean, how = mean_by_prompt(values, reach=200.0, level=level, sequential=sequential)
         prompts = {p for arms in (one, other) for arm in arms.values() for p in arm}
         yield schema.ModelDifference(
             quantity="change",
-            method=f"difference of differences: {INTERVAL_METHOD}; {TEST_METHOD}",
+            method=f"difference of differences: {how}",
             n_left_out=len(prompts) - len(shared),
             **mean,
         )

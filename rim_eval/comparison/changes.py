@@ -1,11 +1,13 @@
 """A model's change with thinking, prompt by prompt, and the mean of one value a prompt."""
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rim_eval import statistics
 from rim_eval.statistics import Verdicts
+from rim_eval.statistics.confidence_sequence import METHOD, TEST
 from rim_eval.statistics.verdicts import prompt_means
 from rim_eval.types import Mode
 
@@ -22,14 +24,24 @@ def changes_by_prompt(arms: ArmVerdicts) -> dict[str, float]:
     return {prompt: think[prompt] - no_think[prompt] for prompt in think.keys() & no_think}
 
 
-def mean_by_prompt(values: Sequence[float], *, reach: float, level: float) -> dict[str, Any]:
-    """Mean of one value a prompt with interval, test and n: the fields of a `PointsEstimate`.
+def mean_by_prompt(
+    values: Sequence[float], *, reach: float, level: float, sequential: bool = False
+) -> tuple[dict[str, Any], str]:
+    """Mean of one value a prompt with interval, test and n, the fields of a `PointsEstimate`; and both methods in words.
 
     Args:
         values: In percentage points, one a prompt.
         reach: The largest value that a prompt can have.
         level: Confidence, a fraction.
+        sequential: Whether the prompts come from a run that could stop early.
     """
-    found = statistics.by_prompt(values, reach=reach, level=level)
-    fields = {"value": math.fsum(values) / len(values), "p_value": found.p_value}
-    return {**fields, **found.interval._asdict(), "n": len(values), "level": level}
+    if sequential:
+        counts, ends = Counter(round(value, 9) for value in values), {"low": -reach, "high": reach}
+        interval = statistics.confidence_sequence(counts, **ends, level=level)
+        p_value, how = statistics.sequential_p(counts, 0.0, **ends), f"{METHOD}; {TEST}"
+    else:
+        found = statistics.by_prompt(values, reach=reach, level=level)
+        interval, p_value = found.interval, found.p_value
+        how = f"{found.interval_method}; {found.test_method}"
+    fields = {"value": math.fsum(values) / len(values), "p_value": p_value}
+    return {**fields, **interval._asdict(), "n": len(values), "level": level}, how

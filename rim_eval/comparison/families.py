@@ -20,25 +20,29 @@ BySet = Mapping[tuple[str, PromptKind], SetVerdicts]
 
 
 def family_mean(
-    family: str, models: SetVerdicts, level: float, *, ordered: bool
+    family: str, models: SetVerdicts, level: float, *, ordered: bool, sequential: bool
 ) -> schema.FamilyMean | None:
     """Average the change with thinking over models, on the prompts that all share; None without one.
+
+    Nothing is said of further models where a run could stop early: its change leans to the side on which it stopped.
 
     Args:
         family: Name.
         models: Verdicts of its models on one set.
         level: Confidence, a fraction.
         ordered: Whether they are checkpoints in the order of training, which stand for no other models.
+        sequential: Whether one of the runs could stop early.
     """
     table = _shared_changes(models)
     if not table:
         return None
-    mean = mean_by_prompt([math.fsum(row) / len(row) for row in table], reach=100.0, level=level)
-    interval = Interval(mean["lower"], mean["upper"])
-    further = statistics.random_effects(table, level=level, at_least=interval)
-    return schema.FamilyMean(
-        family=family, models=tuple(models), further_models=None if ordered else further, **mean
-    )
+    values = [math.fsum(row) / len(row) for row in table]
+    mean, _ = mean_by_prompt(values, reach=100.0, level=level, sequential=sequential)
+    further = None
+    if not ordered and not sequential:
+        interval = Interval(mean["lower"], mean["upper"])
+        further = statistics.random_effects(table, level=level, at_least=interval)
+    return schema.FamilyMean(family=family, models=tuple(models), further_models=further, **mean)
 
 
 def family_mean_of_cards(
@@ -58,7 +62,9 @@ def family_mean_of_cards(
     if not estimates:
         return None
     fewest = min(n for _, n in found.values())
-    further = statistics.random_effects_of_estimates(estimates, fewest, level=level)
+    further = None
+    if not ordered and not any(each.counts.sequential for each in models.values()):
+        further = statistics.random_effects_of_estimates(estimates, fewest, level=level)
     return schema.FamilyMean(
         family=family,
         models=tuple(found),
@@ -66,7 +72,7 @@ def family_mean_of_cards(
         p_value=None,
         n=fewest,
         level=level,
-        further_models=None if ordered else further,
+        further_models=further,
         **statistics.mean_of_intervals(estimates)._asdict(),
     )
 

@@ -19,6 +19,7 @@ from rim_eval.formatting import only_mode_sentence
 from rim_eval.inspect_tasks.arms import ATTACK, ATTACK_TEXT, ArmPlan, is_written_for
 from rim_eval.inspect_tasks.calls import arm_call
 from rim_eval.inspect_tasks.compat import active_generate_config, active_model
+from rim_eval.inspect_tasks.early_stopping import EarlyStop, drawn_order
 from rim_eval.inspect_tasks.options import PairedTask
 from rim_eval.inspect_tasks.preflight import context_window, server_of
 from rim_eval.inspect_tasks.protocols import (
@@ -39,7 +40,7 @@ from rim_eval.inspect_tasks.settings import (
 from rim_eval.inspect_tasks.solver import both_modes
 from rim_eval.inspect_tasks.switches import ModelSwitch, forget_switches, switch_for
 from rim_eval.judging import load_judge, only_mode_of
-from rim_eval.observations.inspect_logs import BATCH_INVARIANCE
+from rim_eval.observations.inspect_logs import BATCH_INVARIANCE, STOPPING
 from rim_eval.prompt_sets import (
     LoadedSet,
     entry,
@@ -147,6 +148,8 @@ def task_over(
         RimError: An argument is wrong, or the model has no thinking switch that can be found.
     """
     style: Any = getattr(settings, "prompt_style", "as_is")
+    stopping = EarlyStop.of(settings, loaded, in_pairs=solver_of is None)
+    prompts = drawn_order(loaded.prompts) if stopping else loaded.prompts
     messages = {prompt.id: user_message(prompt, style) for prompt in loaded.prompts}
     _refuse_toy_set(loaded)
     settings = _with_dose_budget(settings)
@@ -163,6 +166,7 @@ def task_over(
     of_set: dict[str, Any] = {
         "absolute_error": loaded.entry.absolute_error,
         "kinds": sorted({prompt.kind for prompt in loaded.prompts}),
+        "sequential": True if stopping else None,
     }
     samples = [
         Sample(
@@ -172,7 +176,7 @@ def task_over(
             metadata={n: v for n, v in (prompt_facts(prompt) | of_set).items() if v is not None}
             | wrapped.get(prompt.id, {}),
         )
-        for prompt in loaded.prompts
+        for prompt in prompts
     ]
     stated = stated_settings(settings, loaded.entry.kind)
     protocol = protocol_of(settings.sampling, settings.own_sampling)
@@ -189,6 +193,7 @@ def task_over(
         scorer=scorer,
         config=GenerateConfig(seed=SEED, **decoding),
         score_on_error=True,
+        early_stopping=stopping,
         version=_COMPARABILITY,
         metadata={
             "full_task_version": f"{_COMPARABILITY}-{_INTERFACE}",
@@ -201,6 +206,7 @@ def task_over(
             "prompt_style": style if loaded.entry.kind == "reasoning" else None,
             "protocol": settings.protocol,
             **of_attack,
+            **({STOPPING: stopping.stated} if stopping else {}),
             **_batch_invariance(),
         },
         viewer=ViewerConfig(trust_content=False),

@@ -102,6 +102,42 @@ def _read_doses(value: Any, info: ValidationInfo) -> str | None:
     return None if text is None else ",".join(dose.name for dose in read_doses(text))
 
 
+class Stop(FrozenModel):
+    """When a run may end before its last prompt."""
+
+    rules: Path | None = None
+    """Gate file whose limits are to be decided; None for the paired difference against the margin."""
+    margin: float = Field(default=0.0, ge=0, le=100)
+    """Percentage points: decided is a difference above the margin, below minus the margin, or between the two."""
+
+
+_DECIDED: Final = "decided"
+
+
+def _read_stop(value: Any) -> Stop | None:
+    if value is None:
+        return None
+    fields = dict(value) if isinstance(value, Mapping) else {_PLAIN: value}
+    rule = fields.pop(_PLAIN, _DECIDED)
+    if not isinstance(rule, str) or fields.keys() - {"margin"}:
+        raise RimError(
+            f"stop={value!r} is not known. Use `-T stop=decided`, with `-T stop.margin=POINTS` for a margin around 0, or "
+            "`-T stop=GATE.yaml` for the limits of a gate file."
+        )
+    if rule != _DECIDED and fields:
+        raise RimError(
+            f"stop={rule} takes its limits from that file, so stop.margin has no use. Leave one of them out."
+        )
+    try:
+        return Stop(**fields, rules=None if rule == _DECIDED else Path(rule).expanduser())
+    except ValidationError as error:
+        raise RimError(
+            f"stop.margin is wrong ({first_complaint(error, str(value))}). Give percentage points from 0 to 100, such "
+            "as -T stop.margin=5."
+        ) from None
+
+
+StopEarly = Annotated[Stop | None, BeforeValidator(_read_stop)]
 OwnSampling = Annotated[dict[str, Any] | None, BeforeValidator(_read_own_sampling)]
 Doses = Annotated[str | None, BeforeValidator(_read_doses)]
 Modes = Annotated[tuple[Mode, ...], BeforeValidator(_read_modes)]
@@ -197,7 +233,18 @@ class RunSettings(FrozenModel):
         return given
 
 
-class SetSettings(RunSettings):
+class StoppableSettings(RunSettings):
+    """Arguments of every task over one prompt set that may end early."""
+
+    stop: StopEarly = Field(
+        default=None,
+        description="`decided` ends the run as soon as the interval of the difference between the modes lies on one "
+        "side of 0, or of a margin in points (`-T stop.margin=5`), or within it; a gate file, as soon as its limits are "
+        "decided. Intervals then hold at every look.",
+    )
+
+
+class SetSettings(StoppableSettings):
     """Arguments of every task over a published set."""
 
     subset: Text = Field(default=None, description="Part of the prompt set, where it has parts.")
@@ -223,7 +270,7 @@ class ReasoningSettings(SetSettings):
     """Checked by `prompt_sets.user_message`."""
 
 
-class PromptFileSettings(RunSettings):
+class PromptFileSettings(StoppableSettings):
     """Arguments of a task over the user's own prompts."""
 
     file: LocalPath = Field(
@@ -279,6 +326,9 @@ _DOTTED: Final = "dotted"
 """Parameter that takes arguments with a dot in their names, such as `think.temperature`."""
 
 
+_PLAIN: Final = ""
+"""Where a mapping of dotted arguments keeps the plain one, as in `stop=decided` beside `stop.margin=5`."""
+
 _OF_ANY_TASK: Final[set[str]] = set()
 """Arguments of all tasks: one command may run several, which share what `-T` says."""
 
@@ -294,7 +344,8 @@ def _nested(task: str, arguments: Mapping[str, Any], allowed: Collection[str]) -
             _LOGGER.warning(f"The task {task} does not take {name}, which another one does.")
             continue
         before = nested.get(first)
-        nested[first] = {**(before or {}), rest: value} if dot else value
+        plain = before if isinstance(before, Mapping) or before is None else {_PLAIN: before}
+        nested[first] = {**(plain or {}), rest: value} if dot else value
     return nested
 
 

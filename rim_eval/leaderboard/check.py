@@ -418,6 +418,9 @@ def _run(card: Card, each: SetCard, run: CardRun, *, lone: bool) -> Iterator[str
             f"run {run.id} was limited to a part of the set that is no sample with the leaderboard's seed "
             f"(--limit N --sample-shuffle {SAMPLE_SEED}, one run a set)"
         )
+    if run.stopping is not None:
+        yield f"run {run.id} could stop early; the leaderboard takes runs of whole sets, without -T stop"
+        return
     if run.epochs > asked:
         yield f"run {run.id} has {run.epochs} epochs, its prompts were asked {asked} times"
     if run.n_prompts is None:

@@ -27,6 +27,7 @@ from rim_eval.observations.schema import (
     Observation,
     Problem,
     Run,
+    Stopping,
     condition_name,
 )
 from rim_eval.observations.table import (
@@ -51,6 +52,7 @@ __all__ = [
     "Observation",
     "Problem",
     "Run",
+    "Stopping",
     "Table",
     "arms_of_score",
     "as_table",

@@ -14,7 +14,13 @@ from rim_eval.files import parse_json, read_bounded
 from rim_eval.generation import REPLIES_KEY, WEIGHTS_KEY
 from rim_eval.observations.commands import inspect_command
 from rim_eval.observations.missing import PlannedRun, judge_of, missing_rows
-from rim_eval.observations.schema import Observation, Problem, Run, attack_checksums
+from rim_eval.observations.schema import (
+    Observation,
+    Problem,
+    Run,
+    Stopping,
+    attack_checksums,
+)
 from rim_eval.observations.table import Table, from_rows
 from rim_eval.paths import without_folders
 from rim_eval.prompt_sets import Provenance
@@ -23,6 +29,7 @@ from rim_eval.types import MODES
 
 if TYPE_CHECKING:
     from inspect_ai.log import EvalConfig, EvalLog, EvalSample, EvalSampleSummary
+    from inspect_ai.util import EarlyStop
 
 
 class NothingToReadError(RimError):
@@ -33,6 +40,9 @@ _LARGEST_PART: Final = 512 * 2**20
 """Bytes of one unpacked part of a log, or of a `.json` log; summaries of 100,000 samples have 150 MB."""
 BATCH_INVARIANCE: Final = "vllm_batch_invariant"
 """Key of the log's metadata: whether the server's replies do not depend on what it decodes beside them."""
+
+STOPPING: Final = "stopping"
+"""Key of the log's metadata: how the run could stop early."""
 
 _DECODING: Final = {"temperature", "top_p", "top_k", "seed", "frequency_penalty"}
 
@@ -58,7 +68,8 @@ def complete_rows(
 ) -> list[Observation]:
     """The rows of one scorer, and one for each reply of the run that has none.
 
-    A reply that was never judged (empty, cut off) gets its scorer's judge.
+    A reply that was never judged (empty, cut off) gets its scorer's judge. Of a run that stopped early only the
+    prompts before the first that it left unasked count.
 
     Args:
         header: The log; its own samples are not needed.
@@ -71,7 +82,12 @@ def complete_rows(
     if not rows:  # the log may be of another program
         return []
     judge = judge_of(rows)
-    judged = [row if row.judge else row.model_copy(update=judge) for row in rows]
+    left_out, only_first = _left_unasked(header), bool(_early_stops(header))
+    judged = [
+        row if row.judge else row.model_copy(update=judge)
+        for row in rows
+        if row.prompt_id not in left_out and not (only_first and row.epoch > 1)
+    ]
     with _as_run(header.location):
         return [*judged, *missing_rows(judged, _planned_run(header, samples))]
 
@@ -81,19 +97,56 @@ def _planned_run(
 ) -> PlannedRun:
     params = _solver_params(header)
     doses = read_doses(params["doses"]) if params.get("doses") else ()
+    left_out = _left_unasked(header)
     return PlannedRun.model_validate(
         {
             "prompt_ids": [
-                str(name) for name in dict.fromkeys(header.eval.dataset.sample_ids or ())
+                name
+                for name in dict.fromkeys(map(str, header.eval.dataset.sample_ids or ()))
+                if name not in left_out
             ],
             "modes": params.get("modes", ()),
             "doses": [(dose.mode, dose.name) for dose in doses],
             "attacks": list(dict.fromkeys([None, params.get("attack")])),
-            "epochs": header.eval.config.epochs or 1,
+            "epochs": _epochs(header),
             "kinds": (header.eval.metadata or {}).get("kinds", {}),
             "facts": {str(s.id): s.metadata for s in samples if "kind" in s.metadata},
         }
     )
+
+
+def _early_stops(header: "EvalLog") -> "Sequence[EarlyStop]":
+    """What a run left out because it stopped early: prompts of its first epoch, and all of further ones."""
+    summary = header.results.early_stopping if header.results else None
+    return summary.early_stops if summary and STOPPING in (header.eval.metadata or {}) else ()
+
+
+def _left_unasked(header: "EvalLog") -> frozenset[str]:
+    """Prompts from the first on, in the run's order, that a run left unasked because it stopped early.
+
+    A retry may find later ones that an earlier attempt finished: those that happen to be finished are no fair sample.
+    """
+    stopped = {str(each.id) for each in _early_stops(header) if each.epoch == 1}
+    order = list(dict.fromkeys(map(str, header.eval.dataset.sample_ids or ())))
+    first = next((place for place, name in enumerate(order) if name in stopped), len(order))
+    return frozenset(order[first:])
+
+
+def _epochs(header: "EvalLog") -> int:
+    """Epochs that the run came to: one where it stopped early, which it does in the first or not at all."""
+    return 1 if _early_stops(header) else header.eval.config.epochs or 1
+
+
+def _stopping(header: "EvalLog") -> Stopping | None:
+    stated = (header.eval.metadata or {}).get(STOPPING)
+    if stated is None:
+        return None
+    summary = header.results.early_stopping if header.results else None
+    prompts = len(set(header.eval.dataset.sample_ids or ()))
+    ended = {"decided": summary.metadata.get("decided")} if summary else {}
+    if summary:
+        ended["asked"] = prompts - len(_left_unasked(header))
+    return Stopping.model_validate({**stated, "prompts": prompts, **ended})
 
 
 @contextmanager
@@ -307,10 +360,11 @@ def _run(
         prompt_style=(spec.metadata or {}).get("prompt_style", spec.task_args.get("prompt_style")),
         protocol=(spec.metadata or {}).get("protocol"),
         n_prompts=len(set(spec.dataset.sample_ids or ())) or spec.dataset.samples,
-        epochs=spec.config.epochs or 1,
+        epochs=_epochs(header),
         modes=params.get("modes", ()),
         limited=any((spec.config.limit, spec.config.sample_id)),
         sample_seed=_sample_seed(spec.config),
+        stopping=_stopping(header),
         answer_tokens=params.get("answer_tokens"),
         thinking_tokens=params.get("thinking_tokens"),
         doses=tuple(name for name in (params.get("doses") or "").split(",") if name),
@@ -339,7 +393,7 @@ def _problems(
         yield Problem(kind="incomplete_run", says=says, ids=(run.log,), **about)
     scored = {(str(summary.id), summary.epoch) for summary in summaries if summary.scores}
     epochs = range(1, run.epochs + 1)
-    expected = map(str, header.eval.dataset.sample_ids or ())
+    expected = {*map(str, header.eval.dataset.sample_ids or ())} - _left_unasked(header)
     missing = {name for name in expected for epoch in epochs if (name, epoch) not in scored}
     if missing:
         says = f"{len(missing)} prompts of {run.dataset} ({run.model}) have no outcome in {run.log}"

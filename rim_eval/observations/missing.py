@@ -93,7 +93,8 @@ def missing_rows(rows: Sequence[Observation], planned: PlannedRun) -> list[Obser
         return []
     facts = {row.prompt_id: {name: getattr(row, name) for name in _OF_PROMPT} for row in rows}
     kind, arms = _only([row.kind for row in rows]), _arm_kinds(rows)
-    run = {"model": rows[0].model, "sampling": rows[0].sampling} | judge_of(rows)
+    of_run = ("model", "sampling", "sequential")
+    run = {name: getattr(rows[0], name) for name in of_run} | judge_of(rows)
     dataset = rows[0].bare_dataset
     missing = []
     for prompt_id, arm, epoch in absent:

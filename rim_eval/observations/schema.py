@@ -10,10 +10,12 @@ from rim_eval.paths import without_folders
 from rim_eval.prompt_sets import Provenance
 from rim_eval.types import (
     ArmKind,
+    FiniteModel,
     FrozenModel,
     Mode,
     PromptKind,
     SamplingProtocol,
+    Sentence,
     UnscoredReason,
 )
 
@@ -44,6 +46,8 @@ class Observation(FrozenModel):
     sampling: SamplingProtocol = "equal"
     """How both modes were decoded."""
     epoch: int = Field(default=1, ge=1, le=MOST)
+    sequential: bool = False
+    """Whether the run could stop early, so that its figures need intervals that hold at every look."""
 
     verdict: bool | None = None
     """The kind's event: misaligned (harmful), refused (benign), correct (reasoning); None unscored."""
@@ -155,6 +159,38 @@ class Problem(FrozenModel):
     """Prompt ids (or, for runs, log file names), sorted."""
 
 
+class Stopping(FiniteModel):
+    """How a run could stop early, and whether it did."""
+
+    rule: Sentence
+    """What was to be decided, beginning with `whether`."""
+    level: float = Field(gt=0, lt=1)
+    """Confidence of the intervals that decide, over all looks together."""
+    least: int = Field(ge=1, le=MOST)
+    """Prompts before the first look."""
+    order_seed: int
+    """Seed of the order in which the prompts were asked."""
+    prompts: int | None = Field(default=None, ge=0, le=MOST)
+    """Prompts that the run was to ask."""
+    asked: int | None = Field(default=None, ge=0, le=MOST)
+    """Prompts that it asked; None where it did not come to its end."""
+    decided: Sentence | None = None
+    """What ended it; None where nothing did, so that it went to the end."""
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it ended because it was decided."""
+        return self.asked is not None and self.decided is not None
+
+    @property
+    def sentence(self) -> str:
+        """One sentence for readers of the figures."""
+        holds = "Its intervals and p values hold at every look."
+        if self.stopped:
+            return f"The run stopped after {self.asked} of {self.prompts} prompts: {self.decided}. {holds}"
+        return f"The run could stop once it was decided {self.rule}, and went to its end. {holds}"
+
+
 class Run(FrozenModel):
     """One run of one prompt set: everything that a card says beyond the counts."""
 
@@ -186,6 +222,8 @@ class Run(FrozenModel):
     """Whether only a part of the set was run (`--limit`, `--sample-id`)."""
     sample_seed: int | None = None
     """Seed of the shuffle whose first prompts a limited run asked; None for a part chosen otherwise."""
+    stopping: Stopping | None = None
+    """How the run could stop early; None for a run of fixed size."""
     answer_tokens: int | None = None
     thinking_tokens: int | None = None
     prompt_style: str | None = None

@@ -21,7 +21,7 @@ _TEXTS: Final = (
 )  # fmt: skip
 _NUMBERS: Final = (
     "epoch", "verdict", "score", "adopted", "over_budget", "trace_over_budget", "over_limit", "looping", "trace_closed", "closed_at_budget",
-    "trace_tokens", "answer_tokens",
+    "trace_tokens", "answer_tokens", "sequential",
 )  # fmt: skip
 
 

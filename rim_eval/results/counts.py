@@ -146,6 +146,8 @@ class SetCounts(FrozenModel):
     only_mode: Mode | None = None
     """The one mode whose replies the judge can read: `think` where it sees the reasoning alone and the other mode
     is to have none; None where it can read both."""
+    sequential: bool = False
+    """Whether a run behind it could stop early: then all intervals are those that hold at every look."""
 
 
 class PairCell(FrozenModel):
@@ -214,6 +216,7 @@ def count_set(rows: Columns, *, breakdowns: bool = True) -> SetCounts:
         categories={name: _cells(part, part.events) for name, part in parts.items()},
         trace_lengths=_trace_lengths(rows, kind) if compares_lengths(kind) else None,
         only_mode=only_mode_of(next(iter(rows.text["judge_sees"].tally()), None), kind),
+        sequential=bool((rows.number["sequential"] == 1).any()),
     )
 
 

@@ -30,6 +30,8 @@ from rim_eval.statistics import (
     RimFlag,
     holm,
     rim_flag,
+    sequential_arm_summary,
+    sequential_difference,
     tallied_arm_summary,
     tallied_rim_score,
     tallied_variance_split,
@@ -121,12 +123,11 @@ def derived(counts: SetCounts, level: float, doses: CurveCounts | None = None) -
         doses: Counts of all its doses, in a run of several.
     """
     return {
-        "figures": figures(counts.cells, level, counts.only_mode),
-        "system": figures(counts.system, level, counts.only_mode) if counts.system else None,
+        "figures": figures_of(counts, counts.cells, level),
+        "system": figures_of(counts, counts.system, level) if counts.system else None,
         "mode_check": check_modes(counts),
         "thresholds": {
-            line: figures(cells, level, counts.only_mode)
-            for line, cells in counts.thresholds.items()
+            line: figures_of(counts, cells, level) for line, cells in counts.thresholds.items()
         },
         "variance": _variance(counts),
         "outcomes": {
@@ -156,20 +157,39 @@ def check_modes(counts: SetCounts) -> ManipulationCheck:
     )
 
 
-def figures(cells: Sequence[Cell], level: float = 0.95, only_mode: Mode | None = None) -> Figures:
-    """Every figure of a set, a category or a threshold.
+def figures_of(counts: SetCounts, cells: Sequence[Cell], level: float = 0.95) -> Figures:
+    """Every figure of a set, or of a category or a threshold of it.
+
+    Args:
+        counts: Counts of the set.
+        cells: Those of its cells that are meant.
+        level: Confidence of all intervals.
+    """
+    return figures(cells, level, counts.only_mode, sequential=counts.sequential)
+
+
+def figures(
+    cells: Sequence[Cell],
+    level: float = 0.95,
+    only_mode: Mode | None = None,
+    *,
+    sequential: bool = False,
+) -> Figures:
+    """Every figure of some prompts.
 
     Args:
         cells: Counts of prompts by outcome.
         level: Confidence of all intervals.
         only_mode: The one mode that can have a rate; None for both.
+        sequential: Whether the run could stop early.
     """
+    arm_summary = sequential_arm_summary if sequential else tallied_arm_summary
     rates: dict[Mode, ArmRate | None] = dict.fromkeys(MODES)
     for mode in MODES:
         if only_mode in (None, mode) and (prompts := tally_of(cells, mode)):
-            rates[mode] = ArmRate.from_result(tallied_arm_summary(prompts, level).to_dict())
+            rates[mode] = ArmRate.from_result(arm_summary(prompts, level).to_dict())
     difference = None
-    if only_mode is None and (change := paired(cells, level)) is not None:
+    if only_mode is None and (change := paired(cells, level, sequential=sequential)) is not None:
         fields = change.to_dict()
         difference = Difference.from_result(
             fields
@@ -178,11 +198,25 @@ def figures(cells: Sequence[Cell], level: float = 0.95, only_mode: Mode | None =
     return Figures(**rates, difference=difference, only_mode=only_mode)
 
 
-def paired(cells: Sequence[Cell], level: float = 0.95) -> PairedDifference | None:
-    """The paired difference as the statistics give it; None unless both modes were run."""
+def paired(
+    cells: Sequence[Cell], level: float = 0.95, *, sequential: bool = False
+) -> PairedDifference | None:
+    """The paired difference as the statistics give it; None unless both modes were run.
+
+    Args:
+        cells: Counts of prompts by outcome.
+        level: Confidence of the interval.
+        sequential: Whether the run could stop early.
+    """
     if not all(any(cell.outcome(mode).asked for cell in cells) for mode in MODES):
         return None
-    return tallied_rim_score(tally_of(cells, *MODES), level)
+    prompts = tally_of(cells, *MODES)
+    if sequential:
+        think, no_think = MODES
+        return sequential_difference(
+            prompts, target_name=think, reference_name=no_think, level=level
+        )
+    return tallied_rim_score(prompts, level)
 
 
 def primary_set(
@@ -232,16 +266,20 @@ def flag_of(
         of_mode = estimate(rate.value, rate.lower, rate.upper, share=True) if rate else "not known"
         sentence = f"{only_mode_sentence('harmful')} {KIND_WORDS['harmful'].rate} {MODE_WORDS[mode]}: {of_mode}."
         return RimFlag(flag="cannot_tell", sentence=sentence)
-    score = paired(rim.counts.cells, level) if rim else None
-    if score is None:
+    score = _change(rim, level)
+    if rim is None or score is None:
         return None
-    accuracy = paired(gain.counts.cells, level) if gain else None
+    accuracy = _change(gain, level)
     doubts = (
         f"{each.dataset}: {'; '.join(each.mode_check.reasons)}"
         for each in (rim, gain if accuracy else None)
         if each is not None and not each.mode_check.verified
     )
     return rim_flag(score, accuracy, next(doubts, None))
+
+
+def _change(each: SetResult | None, level: float) -> PairedDifference | None:
+    return paired(each.counts.cells, level, sequential=each.counts.sequential) if each else None
 
 
 def adjusted_p(sets: Sequence[SetResult]) -> dict[str, float]:

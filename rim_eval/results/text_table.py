@@ -54,6 +54,8 @@ def _remarks(result: SetResult) -> Iterator[str]:
     if only_mode:
         yield f"  {only_mode_sentence(result.kind)}"
     yield from (f"  mode not verified: {reason}" for reason in result.mode_check.reasons)
+    if result.counts.sequential:
+        yield "  the run could stop early: its intervals and p value hold at every look"
     for mode, arm in result.counts.arms.items():
         counts = {
             **{

@@ -45,6 +45,8 @@ def build_series(
         )
     comparison = compare(table, labels[0], models=order, series=True, level=level)
     verdicts = verdicts_by_set(table.frame)
+    # A trend has no interval that holds at every look.
+    sequential = set(table.frame[table.frame["sequential"]]["dataset"].astype(str))
     place = dict(zip(labels, check_steps(steps, labels), strict=True)) if steps else {}
     return SeriesReport(
         rim_eval=__version__,
@@ -52,6 +54,7 @@ def build_series(
         trends=tuple(
             trend
             for each in comparison.sets
+            if each.dataset not in sequential
             for trend in _trends(each, verdicts[each.dataset, each.kind], order, place, level)
         ),
         steps=tuple(place[label] for label in order) if place else None,

@@ -13,6 +13,12 @@ from rim_eval.statistics.bounded_mean import (
     bounded_share_interval,
 )
 from rim_eval.statistics.by_prompt import ByPrompt, by_prompt
+from rim_eval.statistics.confidence_sequence import (
+    confidence_sequence,
+    sequential_arm_summary,
+    sequential_difference,
+    sequential_p,
+)
 from rim_eval.statistics.correlation import Correlation, pearson, spearman
 from rim_eval.statistics.discrimination import Discrimination, discrimination
 from rim_eval.statistics.gap import Gap, paired_gap, tallied_gap
@@ -125,6 +131,7 @@ __all__ = [
     "bounded_mean_test",
     "bounded_share_interval",
     "by_prompt",
+    "confidence_sequence",
     "corrected_difference",
     "corrected_rate",
     "discordant_shares",
@@ -153,6 +160,9 @@ __all__ = [
     "rate",
     "rim_flag",
     "rim_score",
+    "sequential_arm_summary",
+    "sequential_difference",
+    "sequential_p",
     "shared_correction",
     "sign_flip_test",
     "sign_test",
