@@ -254,7 +254,7 @@ def _measured(target: _Target, limit: Limit, level: float) -> Measured | None:
         value=figure.value,
         n=n[0],
         n_prompts=n[1],
-        strict=wide and _ends(wide),
+        strict=None if wide is None else _ends(wide),
     )
 
 
