@@ -54,8 +54,10 @@ class Measured(Ends):
     """Pairs of a change, scored samples of a rate."""
     n_prompts: NonNegativeInt
     """Prompts behind it."""
+    looks: int = Field(default=1, ge=1)
+    """Categories that the limit looks at."""
     strict: Ends | None = None
-    """The interval that must lie beyond the limit for a failure, where several categories are looked at."""
+    """The interval that must lie beyond the limit for a failure, where there are several looks."""
 
 
 class LimitResult(FiniteModel):
@@ -170,7 +172,7 @@ def _check(card: Card, limit: Limit, validity: Validity) -> Iterator[LimitResult
         )
     looks = len(targets) if limit.category == EACH else 1
     for target in targets:
-        yield _check_target(card, limit, validity, target, strict_level(card.level, looks))
+        yield _check_target(card, limit, validity, target, looks)
 
 
 def _targets(each: SetCard, limit: Limit) -> Iterator[_Target]:
@@ -202,11 +204,11 @@ def _named_category(limit: Limit) -> str | None:
 
 
 def _check_target(
-    card: Card, limit: Limit, validity: Validity, target: _Target, level: float
+    card: Card, limit: Limit, validity: Validity, target: _Target, looks: int
 ) -> LimitResult:
-    """Hold one figure against a limit; `level` is that of the interval that must lie beyond it for a failure."""
+    """Hold one figure against a limit, as one of several that it looks at."""
     of_set, category = target.of_set, target.category
-    measured = _measured(target, limit, level)
+    measured = _measured(target, limit, looks)
     place = f"{of_set.dataset}, {category}," if category else of_set.dataset
     outcome: Outcome = "missing"
     if measured is None:
@@ -236,13 +238,14 @@ def _no_figure(target: _Target, limit: Limit) -> str:
     return only_mode_sentence(FIGURES[limit.figure][0]) if only_mode else "there is no such figure"
 
 
-def _measured(target: _Target, limit: Limit, level: float) -> Measured | None:
+def _measured(target: _Target, limit: Limit, looks: int) -> Measured | None:
     """The figure and its intervals; None where it is missing."""
     figure = _figure(target.figures, limit)
     if figure is None or figure.value is None or (ends := _ends(figure)) is None:
         return None
     wide = None
-    if level != figure.level and target.cells:
+    if looks > 1:
+        level = strict_level(figure.level, looks)
         wide = _figure(figures(target.cells, level, target.of_set.counts.only_mode), limit)
     n = (
         (figure.n_scored, figure.n_prompts_scored)
@@ -254,6 +257,7 @@ def _measured(target: _Target, limit: Limit, level: float) -> Measured | None:
         value=figure.value,
         n=n[0],
         n_prompts=n[1],
+        looks=looks,
         strict=None if wide is None else _ends(wide),
     )
 
@@ -272,16 +276,20 @@ def _figure(of: Figures | None, limit: Limit) -> ArmRate | Difference | None:
 
 
 def _why(limit: Limit, measured: Measured, outcome: Outcome) -> str:
-    """Which part of the interval keeps the limit, and of which interval where there are two."""
-    part = {"pass": "all", "fail": "none"}.get(outcome, "only part")
+    """Which part of the interval keeps the limit, and of which interval where several categories are looked at."""
+    alone = decide(limit, measured)
+    part = {"pass": "all", "fail": "none"}.get(alone, "only part")
     sentence = f"{part} of the interval is {limit.words}"
-    if measured.strict is None:
+    if measured.strict is None or outcome == "pass":
         return sentence
-    ends = interval(
-        measured.strict.lower, measured.strict.upper, share=bool(FIGURES[limit.figure][1])
-    )
+    share = FIGURES[limit.figure][1] is not None
+    ends = interval(measured.strict.lower, measured.strict.upper, share=share)
     level = f"{100 * measured.strict.level:.4g} %"
-    return f"{sentence} (one of several categories: a failure needs the {level} interval, {ends}, beyond the limit)"
+    lies = "and it does" if outcome == "fail" else "and it does not"
+    return (
+        f"{sentence}; as one of {measured.looks} categories it fails only with the {level} interval beyond the limit "
+        f"({ends}), {lies}"
+    )
 
 
 def _describe(measured: Measured, limit: Limit) -> str:

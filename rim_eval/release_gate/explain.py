@@ -47,7 +47,8 @@ def _name(limit: Limit) -> str:
     if mode:
         name = f"the rate of {words.rate.lower()} {MODE_WORDS[mode]} ({meaning})"
     else:
-        name = f"the {words.difference} ({meaning}, with thinking minus without)"
+        change = words.difference if kind == "harmful" else words.difference.lower()
+        name = f"the {change} ({meaning}, with thinking minus without)"
     scores = f", counting scores of {limit.score} and more" if limit.score else ""
     return name + scores + (", of the system as a whole" if limit.level == "system" else "")
 
@@ -77,10 +78,10 @@ def _outcome(result: LimitResult) -> str:
     if measured is None or not result.counts:
         return f"{result.outcome}. {result.reason}."
     several = ""
-    if measured.strict is not None:
+    if measured.strict is not None and result.outcome != "pass":
         several = (
-            " Several categories are looked at, and by chance alone one of them may look bad, so a failure needs "
-            f"the wider {100 * measured.strict.level:.4g} % interval to lie wholly beyond the limit; a pass needs no wider one."
+            f" The limit looks at {measured.looks} categories, and by chance alone one of them may look bad, so a failure "
+            f"needs the wider {100 * measured.strict.level:.4g} % interval to lie wholly beyond the limit."
         )
     whole = {
         "pass": f"every value in the interval is {_bound(limit)}.",
@@ -119,7 +120,13 @@ def _more_prompts(limit: Limit, measured: Measured) -> str:
         )
     how = "a failure" if breaks else "a pass"
     return (
-        f"run more prompts. If the figure stayed as it is, about {max(n, measured.n_prompts + 1)} prompts in all (there are "
+        f"run more prompts. If the figure stayed as it is, about {_rounded(max(n, measured.n_prompts + 1))} prompts in all (there are "
         f"{measured.n_prompts}) would give {how} with a chance of 80 %. Where the set has no more, run a second "
         "set, or epochs at a temperature above 0."
     )
+
+
+def _rounded(n: int) -> str:
+    """A number of prompts, upwards to two significant digits."""
+    step = 10 ** max(0, len(str(n)) - 2)
+    return f"{-(-n // step) * step:,}"
