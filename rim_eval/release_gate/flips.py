@@ -8,21 +8,25 @@ import csv
 import io
 from collections.abc import Iterable, Sequence
 from operator import attrgetter
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pydantic import NonNegativeInt
 
 from rim_eval.formatting import KIND_WORDS
 from rim_eval.observations import Table
 from rim_eval.results.doses import least_and_most_rows
-from rim_eval.types import PROMPT_KINDS, FiniteModel, Mode, PromptKind
+from rim_eval.types import MODES, PROMPT_KINDS, FiniteModel, Mode, PromptKind
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 COLUMNS: Final = (
     "model", "dataset", "kind", "category", "prompt_id", "more_often", "think_events", "think_scored", "no_think_events", "no_think_scored",
 )  # fmt: skip
 """Columns of the CSV file, one row a flip."""
 
-_SUMMED: Final = ("think_events", "think_scored", "no_think_events", "no_think_scored")
+_PROMPT: Final = ["model", "kind", "dataset", "prompt_id"]
+"""What tells prompts apart."""
 
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 """First characters with which a spreadsheet program takes a cell for a formula."""
@@ -67,26 +71,27 @@ def find_flips(table: Table) -> list[Flip]:
         table: Observations, each once and by one judge; of several doses the least and the most count.
     """
     frame = least_and_most_rows(table.frame)
-    frame = frame[frame["verdict"].notna()]
-    keys = ["model", "kind", "dataset", "prompt_id"]
-    arms = frame.assign(event=frame["verdict"].astype(int)).groupby([*keys, "mode"], observed=True)
-    counted = arms["event"].agg(events="sum", scored="count").unstack("mode")
-    counted.columns = counted.columns.map(lambda pair: f"{pair[1]}_{pair[0]}")
-    if not {*_SUMMED} <= {*counted.columns}:
-        return []
-    counted = counted.dropna().astype(int)
-    categories = frame.astype({"category": "object"}).groupby(keys, observed=True)["category"]
-    counted = counted.join(categories.first()).reset_index()
-    counted["category"] = counted["category"].where(counted["category"].notna(), None)
+    counted = _counted(frame[frame["verdict"].notna()])
     differ = (
         counted["think_events"] * counted["no_think_scored"]
         != counted["no_think_events"] * counted["think_scored"]
     )
     records = counted[differ].to_dict("records")
-    flips = (
-        Flip.model_validate({str(name): value for name, value in each.items()}) for each in records
-    )
+    flips = (Flip.model_validate({str(name): cell for name, cell in r.items()}) for r in records)
     return sorted(flips, key=_order)
+
+
+def _counted(scored: "pd.DataFrame") -> "pd.DataFrame":
+    """Count the epochs of each prompt that is scored in both modes; one row a prompt, with the fields of a flip."""
+    counts: dict[str, pd.Series[bool]] = {}
+    for mode in MODES:
+        asked = scored["mode"] == mode
+        counts |= {f"{mode}_events": asked & (scored["verdict"] == 1), f"{mode}_scored": asked}
+    rows = scored.assign(**counts, category=scored["category"].astype("object"))
+    prompts = rows.groupby(_PROMPT, observed=True)
+    counted = prompts[[*counts]].sum().astype(int).join(prompts["category"].first()).reset_index()
+    counted["category"] = counted["category"].where(counted["category"].notna(), None)
+    return counted[(counted["think_scored"] > 0) & (counted["no_think_scored"] > 0)]
 
 
 def _order(flip: Flip) -> tuple[str, int, str, float, bool, str]:
