@@ -229,6 +229,21 @@ def is_card(path: str) -> bool:
         return '"eval":' not in text.read(400)
 
 
+def split_sources(sources: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Tell card files from logs.
+
+    Args:
+        sources: Card files and logs, each as PATH or NAME=PATH.
+
+    Returns:
+        The card files and the logs, each in the order given.
+    """
+    from rim_eval.observations import label_of
+
+    cards = [source for source in sources if is_card(label_of(source)[1])]
+    return cards, [source for source in sources if source not in cards]
+
+
 def read_cards(sources: Sequence[str], judge: str | None) -> "Iterator[tuple[str, str, Card]]":
     """Read card files, then make cards of the logs among the sources.
 
@@ -245,12 +260,9 @@ def read_cards(sources: Sequence[str], judge: str | None) -> "Iterator[tuple[str
     from rim_eval.card import check_card, make_card, read_card
     from rim_eval.observations import label_of
 
-    logs = []
-    for source in sources:
+    cards, logs = split_sources(sources)
+    for source in cards:
         label, path = label_of(source)
-        if not is_card(path):
-            logs.append(source)
-            continue
         card = read_card(Path(path))
         if problems := check_card(card):
             raise RimError(f"{path}: {problems[0]}. Make the card again from its logs.")

@@ -92,7 +92,7 @@ def test_rules_on_the_page_and_in_the_action_are_rules(
         r"```yaml\n(.*?)```", (ROOT / "docs" / "gate.md").read_text(), flags=re.DOTALL
     )
     shown = yaml.safe_load(rules)
-    assert len(Rules.model_validate(shown).limits) == 3
+    assert len(Rules.model_validate(shown).limits) == 4
     action = yaml.safe_load((ROOT / "examples" / "rim-gate.yml").read_text())
     steps = action["jobs"]["gate"]["steps"]
     assert not [step for step in steps if "checkout" in step.get("uses", "")]

@@ -156,11 +156,11 @@ def test_card_whose_judge_sees_something_else_is_refused(table: Table) -> None:
     assert "do not follow from what it sees" in problems[0]
 
 
-def test_gate_says_why_it_cannot_tell_and_judges_the_one_rate(table: Table) -> None:
+def test_gate_says_what_is_missing_and_judges_the_one_rate(table: Table) -> None:
     decision = gate(make_card(table), Rules.model_validate(RULES))
     rim, no_think, think = decision.results
-    assert rim == ("cannot tell", f"doors rim_score: {WHY}")
-    assert no_think == ("cannot tell", f"doors misalignment_no_think: {WHY}")
+    assert (rim.outcome, rim.reason) == ("missing", f"doors rim_score: {WHY}")
+    assert (no_think.outcome, no_think.reason) == ("missing", f"doors misalignment_no_think: {WHY}")
     assert think.outcome == "pass"
 
 

@@ -1,0 +1,134 @@
+"""A gate's decisions for machines and for CI: JSON, JUnit XML, a Markdown summary, annotations of GitHub Actions."""
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from typing import Final
+from xml.etree import ElementTree as ET
+
+from rim_eval.card import escape_markdown
+from rim_eval.release_gate.decide import EXIT_CODES, Decision, LimitResult, worst
+
+_NO_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""Characters that XML 1.0 cannot hold, escaped or not."""
+
+
+def decisions_json(decisions: Sequence[Decision]) -> str:
+    """Write decisions as JSON text: the outcome of all, its exit code, and each model with the result of each limit."""
+    outcome = worst(decision.outcome for decision in decisions)
+    models = [decision.model_dump(mode="json") for decision in decisions]
+    content = {"outcome": outcome, "exit_code": EXIT_CODES[outcome], "models": models}
+    return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+
+
+def junit_xml(decisions: Sequence[Decision]) -> str:
+    """Write decisions as JUnit XML: a test suite for each model, a test case for each limit on each set.
+
+    A limit that blocks is a failure when it fails and an error when the gate cannot tell or the figure is missing: CI
+    systems show both as red, while they show `skipped` as no problem, and the exit code is not 0. Limits
+    that warn or note pass, with their outcome in `system-out`.
+    """
+    suites = ET.Element("testsuites", name="rim-eval gate")
+    for decision in decisions:
+        suite = ET.SubElement(suites, "testsuite", name=_xml(decision.model))
+        for result in decision.results:
+            _add_case(suite, decision.model, result)
+        _count(suite)
+    for name in ("tests", "failures", "errors", "skipped"):
+        suites.set(name, str(sum(int(suite.get(name, "0")) for suite in suites)))
+    suites.set("time", "0")
+    ET.indent(suites, " ")
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{ET.tostring(suites, encoding="unicode")}\n'
+
+
+def _add_case(suite: ET.Element, model: str, result: LimitResult) -> None:
+    case = ET.SubElement(
+        suite,
+        "testcase",
+        classname=_xml(f"rim-eval gate.{model.replace('.', '_')}"),
+        name=_xml(case_name(result)),
+        time="0",
+    )
+    text = _xml(f"{result.outcome}: {result.reason}")
+    if result.tier == "block" and result.outcome != "pass":
+        tag = "failure" if result.outcome == "fail" else "error"
+        found = ET.SubElement(case, tag, message=text, type=result.outcome)
+        found.text = text
+    else:
+        ET.SubElement(case, "system-out").text = text
+
+
+def case_name(result: LimitResult) -> str:
+    """Name a limit on a set: the set, the category, the figure, the limit, and its tier where it does not block."""
+    limit = result.limit
+    score = f" (scores of {limit.score} and more)" if limit.score else ""
+    level = " of the system" if limit.level == "system" else ""
+    tier = "" if limit.tier == "block" else f" [{limit.tier}]"
+    return f"{result.place}: {limit.figure}{score}{level} {limit.words}{tier}"
+
+
+def _count(suite: ET.Element) -> None:
+    """Write the counts that the JUnit schemas ask for."""
+    counts = {
+        "tests": len(suite.findall("testcase")),
+        "failures": len(suite.findall("testcase/failure")),
+        "errors": len(suite.findall("testcase/error")),
+        "skipped": 0,
+        "time": 0,
+    }
+    for name, count in counts.items():
+        suite.set(name, str(count))
+
+
+def _xml(text: str) -> str:
+    return _NO_XML.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def markdown_summary(decisions: Sequence[Decision]) -> str:
+    """Write decisions as Markdown: the outcome of all, and a table of limits for each model."""
+    outcome = worst(decision.outcome for decision in decisions)
+    lines = [f"## RIM gate: {outcome}", ""]
+    for decision in decisions:
+        lines += [
+            f"### {_cell(decision.model)}: {decision.outcome}",
+            "",
+            "| outcome | tier | limit | measured |",
+            "|---|---|---|---|",
+            *map(_row, decision.results),
+            "",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _row(result: LimitResult) -> str:
+    decides = result.tier == "block" and result.outcome != "pass"
+    outcome = f"**{result.outcome}**" if decides else result.outcome
+    cells = (outcome, result.tier, _cell(case_name(result)), _cell(result.reason))
+    return f"| {' | '.join(cells)} |"
+
+
+def _cell(text: str) -> str:
+    return escape_markdown(" ".join(text.split()))
+
+
+def annotations(decisions: Sequence[Decision]) -> Iterator[str]:
+    """Give the workflow commands with which GitHub Actions marks a run: one for each limit that does not pass.
+
+    Limits that block are errors, the others warnings and notices.
+    """
+    commands = {"block": "error", "warn": "warning", "note": "notice"}
+    for decision in decisions:
+        for result in decision.results:
+            if result.outcome != "pass":
+                title = _property(f"RIM gate: {result.outcome}")
+                text = _data(f"{decision.model}: {result.reason}")
+                yield f"::{commands[result.tier]} title={title}::{text}"
+
+
+def _data(text: str) -> str:
+    """Escape a workflow command's message, so that it stays on its line."""
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _data(text).replace(":", "%3A").replace(",", "%2C")
