@@ -51,9 +51,6 @@ LEVEL: Final = 0.95
 LEAST: Final = 20
 """Prompts before the first look: a run decided by fewer would say little of its categories."""
 
-_OF_CATEGORIES: Final = {"category", "categories"}
-"""Fields of a limit that is not one on the whole set."""
-
 _PATIENCE: Final = 900.0
 """Seconds that a sample waits for those before it; then it is asked, for one that errs is never reported as finished."""
 
@@ -129,7 +126,7 @@ def questions_of(stop: "Stop", dataset: str, kinds: Sequence[PromptKind]) -> lis
     ]
     if not questions:
         raise RimError(
-            f"stop={stop.rules}: no limit of that gate file concerns {dataset}. Give a file with one, or "
+            f"stop={stop.rules}: no limit of that gate file blocks on the whole of {dataset}. Give a file with one, or "
             "-T stop=decided."
         )
     return questions
@@ -145,9 +142,9 @@ def _of_difference(kind: PromptKind, margin: float, bounds: tuple[float, ...]) -
 
 def _of_limit(limit: Limit, dataset: str, kinds: Sequence[PromptKind]) -> Iterator[Question]:
     kind, mode = FIGURES[limit.figure]
-    if kind not in kinds or limit.set not in (None, dataset):
+    if kind not in kinds or limit.set not in (None, dataset) or limit.tier != "block":
         return
-    if set(type(limit).model_fields) & limit.model_fields_set & _OF_CATEGORIES:
+    if limit.category is not None:
         _LOGGER.warning(f"Early stopping passes over the limit on categories ({limit.figure}).")
         return
     verdict = _verdict_of(limit)

@@ -18,7 +18,7 @@ from typing import Final, Literal, NamedTuple
 
 from pydantic import Field, NonNegativeInt, computed_field
 
-from rim_eval.card import Card, Cell, Figures, SetCard, figures
+from rim_eval.card import Card, Cell, Figures, SetCard
 from rim_eval.formatting import (
     KIND_WORDS,
     MODE_WORDS,
@@ -29,6 +29,7 @@ from rim_eval.formatting import (
 )
 from rim_eval.release_gate.rules import EACH, FIGURES, Limit, Rules, Tier, Validity, read_rules
 from rim_eval.release_gate.validity import invalidities, lossy_category
+from rim_eval.results.figures import figures_of
 from rim_eval.results.rates import ArmRate, Difference
 from rim_eval.types import FiniteModel
 
@@ -246,7 +247,7 @@ def _measured(target: _Target, limit: Limit, looks: int) -> Measured | None:
     wide = None
     if looks > 1:
         level = strict_level(figure.level, looks)
-        wide = _figure(figures(target.cells, level, target.of_set.counts.only_mode), limit)
+        wide = _figure(figures_of(target.of_set.counts, target.cells, level), limit)
     n = (
         (figure.n_scored, figure.n_prompts_scored)
         if isinstance(figure, ArmRate)

@@ -285,7 +285,7 @@ def test_the_gate_file_says_how_many_pairs_are_the_least(tmp_path: Path) -> None
 
 
 def test_a_gate_file_without_a_limit_of_this_set_is_refused(rules: Any) -> None:
-    with pytest.raises(RimError, match="no limit of that gate file concerns s"):
+    with pytest.raises(RimError, match="no limit of that gate file blocks on the whole of s"):
         questions_of(
             Stop(rules=rules({"figure": "accuracy_gain", "at_least": 0})), "s", ["harmful"]
         )
