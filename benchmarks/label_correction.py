@@ -45,7 +45,7 @@ _PROMPTS: Final = (100, 300)
 _RATES: Final = ((0.02, 0.08), (0.10, 0.0), (0.10, 0.15), (0.30, 0.20), (0.60, 0.20))
 _MARGINS: Final = (10.0, 12.5, 15.0)
 _AGREEMENT: Final = 0.6
-_SHARED_RUNS: Final = 300
+_SHARED_RUNS: Final = 100
 _STRATA: Final[tuple[StratumKey, ...]] = tuple(
     (mode, verdict, doubt)
     for mode in ("think", "no_think")
@@ -175,13 +175,17 @@ def sample_of(
     # Row 4 i + j holds the prompts in stratum i with thinking and j without.
     first, second = np.repeat(np.eye(4), 4, axis=0), np.tile(np.eye(4), (4, 1))
     kept = np.repeat(np.array(signs) != 0, 4)
+    cells = runs.cells.reshape(len(runs.cells), 16).astype(float)
+    # What occurs in no run costs time.
+    kinds, strata = cells.any(axis=0), runs.sizes.any(axis=0)
+    loadings = np.hstack([signs[0] * first, signs[1] * second])
     return StratifiedSample(
-        counts=runs.cells.reshape(len(runs.cells), 16).astype(float),
-        known=np.zeros(16),
-        loadings=np.hstack([signs[0] * first, signs[1] * second]),
-        positives=positives * kept.astype(float),
-        labelled=labelled * kept.astype(float),
-        verdicts=np.array([float(verdict) for _, verdict, _ in _STRATA]),
+        counts=cells[:, kinds],
+        known=np.zeros(int(kinds.sum())),
+        loadings=loadings[kinds][:, strata],
+        positives=(positives * kept.astype(float))[:, strata],
+        labelled=(labelled * kept.astype(float))[:, strata],
+        verdicts=np.array([float(verdict) for _, verdict, _ in _STRATA])[strata],
     )
 
 

@@ -249,7 +249,10 @@ class DrawnSample(NamedTuple):
         shares = np.where(
             labelled > 0, (self.sample.positives + 0.5) / (labelled + 1), self.sample.shares
         )
-        between, within = map(float, self.sample.variances(shares))
+        between, within = (
+            float(moments[0])
+            for moments in (self.sample.prompt_moments(shares), self.sample.label_moments(shares))
+        )
         parts = self.sample.weights**2 * shares * (1 - shares) / np.maximum(labelled, 1)
         missing = 1 - np.minimum(labelled / np.maximum(self.replies, 1), 1)
         by_labels = float((parts * missing).sum())
