@@ -18,7 +18,8 @@ variance and third central moment there have two parts, which prompts were drawn
 With g = M / V^(3/2) / 6, the statistic Z = (estimate - t0) / sqrt(V) is freed from its skewness by the root z of
 Z = z + g (z^2 - 1), and t0 is rejected where |z| is above the normal quantile. Without the correction
 one stratum with all the weight would give Wilson's interval, which covers less than it says where a rate is near 0 or 1;
-with it the interval is near to the exact mid-p one.
+with it the interval is near the exact mid-p one. Where all shares are known to be 0 or 1 it is near the exact mid-p interval of the
+prompts' rate, and near Tango's for their difference.
 
 V takes the labels of a prompt's replies as independent given their strata. Where both replies of a pair tend to be
 positive together beyond that, V is too large for their difference and the interval wider than it needs to be; where they

@@ -18,6 +18,7 @@ from rim_eval.statistics import (
     allocate,
     powered_difference,
     powered_rate,
+    tango_interval,
 )
 
 VERDICTS = (True, False, True, False)
@@ -41,6 +42,21 @@ def strata(*sheet: tuple[int, float]) -> list[LabelStratum]:
 def prompts(both: int, think: int, no_think: int, neither: int) -> dict[Any, int]:
     """By the judge's two verdicts."""
     return dict(zip(CELLS, (both, think, no_think, neither), strict=True))
+
+
+KNOWN = strata((10**7, 10**7), (10**7, 0), (10**7, 10**7), (10**7, 0))
+"""People always say what the judge says."""
+
+
+def mid_p_interval(x: int, m: int) -> tuple[float, float]:
+    """Both ends of the exact 95 % interval for x of m, by the mid-p rule."""
+
+    def beyond(p: float, sign: int) -> float:
+        tail = binom.sf(x, m, p) if sign > 0 else binom.cdf(x - 1, m, p)
+        return float(tail + binom.pmf(x, m, p) / 2 - 0.025)
+
+    lower = brentq(lambda p: beyond(p, 1), 1e-12, x / m) if x else 0.0
+    return lower, brentq(lambda p: beyond(p, -1), x / m, 1 - 1e-12)
 
 
 def test_it_is_the_weighted_sum_of_what_people_say() -> None:
@@ -108,14 +124,22 @@ def test_the_interval_holds_its_estimate_and_ends_where_its_p_value_says(
 def test_one_stratum_of_many_prompts_is_near_the_exact_mid_p_interval(x: int, m: int) -> None:
     stratum = LabelStratum(mode="think", verdict=True, doubt="", labelled=m, positives=x)
     found = powered_rate({((0,), ()): 10**7}, [stratum], "target")
+    assert (found.lower, found.upper) == pytest.approx(mid_p_interval(x, m), abs=0.012)
 
-    def beyond(p: float, sign: int) -> float:
-        tail = binom.sf(x, m, p) if sign > 0 else binom.cdf(x - 1, m, p)
-        return float(tail + binom.pmf(x, m, p) / 2 - 0.025)
 
-    lower = brentq(lambda p: beyond(p, 1), 1e-12, x / m) if x else 0.0
-    upper = brentq(lambda p: beyond(p, -1), x / m, 1 - 1e-12)
-    assert (found.lower, found.upper) == pytest.approx((lower, upper), abs=0.012)
+@pytest.mark.parametrize(("k", "n"), [(3, 60), (10, 100), (50, 100)])
+def test_a_judge_known_to_be_right_leaves_the_exact_mid_p_interval_of_the_prompts(
+    k: int, n: int
+) -> None:
+    found = powered_rate({((0,), ()): k, ((1,), ()): n - k}, KNOWN, "target")
+    assert (found.lower, found.upper) == pytest.approx(mid_p_interval(k, n), abs=0.001)
+
+
+@pytest.mark.parametrize(("b", "c"), [(20, 5), (10, 10), (30, 1)])
+def test_a_judge_known_to_be_right_leaves_the_interval_of_the_pairs(b: int, c: int) -> None:
+    found = powered_difference(prompts(10, b, c, 90 - b - c), KNOWN)
+    tango = tango_interval(b, c, 100)
+    assert (found.lower, found.upper) == pytest.approx((100 * tango.lower, 100 * tango.upper), abs=1)  # fmt: skip
 
 
 def test_many_labels_and_prompts_give_the_normal_interval() -> None:
