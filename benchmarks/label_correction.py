@@ -14,6 +14,7 @@ Each setting starts its own generator from the seed.
 """
 
 import argparse
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
@@ -45,6 +46,8 @@ _PROMPTS: Final = (100, 300)
 _RATES: Final = ((0.02, 0.08), (0.10, 0.0), (0.10, 0.15), (0.30, 0.20), (0.60, 0.20))
 _MARGINS: Final = (10.0, 12.5, 15.0)
 _SHARED_RUNS: Final = 100
+_AGAIN: Final = 10
+"""Settings that are drawn anew."""
 _STRATA: Final[tuple[StratumKey, ...]] = tuple(
     (mode, verdict, doubt)
     for mode in ("think", "no_think")
@@ -193,11 +196,13 @@ def sample_of(
     )
 
 
-def simulate(setting: Setting, repetitions: int, seed: int = 0) -> dict[int, Found]:
+def simulate(
+    setting: Setting, repetitions: int, seed: int = 0, label_counts: Sequence[int] = _LABELS
+) -> dict[int, Found]:
     """Correct many runs of one setting, by number of labels."""
     rng = np.random.default_rng(seed)
     runs = draw(setting, repetitions, rng)
-    return {labels: _measure(setting, runs, labels, rng) for labels in _LABELS}
+    return {labels: _measure(setting, runs, labels, rng) for labels in label_counts}
 
 
 def _measure(setting: Setting, runs: Runs, labels: int, rng: np.random.Generator) -> Found:
@@ -348,13 +353,14 @@ def main() -> None:
         f"| {each.agreement:g} | {each.n} | {each.judge} | {_shares(simulate(each, options.repetitions, options.seed), 'difference')} |"
         for each in opposed()
     ]
+    again = _again(found_all, options.repetitions, options.seed)
     shared = [
         f"| {each.judge} | {each.doubt} | {shared_coverage(each, 80, _SHARED_RUNS, options.seed):.0%} |"
         for each in settings()
         if each.n == 300 and each.base == 0.30
     ]
     epochs = epochs_coverage(_SHARED_RUNS * 3, seed=options.seed)
-    page = _report(rows, found_all, shared, opposing, epochs, options)
+    page = _report(rows, found_all, again, shared, opposing, epochs, options)
     options.out.write_text(page, encoding="utf-8")
 
 
@@ -367,6 +373,26 @@ def _row(setting: Setting, found: dict[int, Found], raw: float) -> str:
     cells.append(" / ".join(f"{each.width:.0f}" for each in found.values()))
     cells.append(" / ".join(f"{each.ratio:.2f}" for each in found.values()))
     return f"| {' | '.join(cells)} |"
+
+
+def _again(
+    found_all: list[tuple[Setting, dict[int, Found]]], repetitions: int, seed: int
+) -> list[str]:
+    """The settings that covered least, drawn anew: the lowest of many shares is low by chance too."""
+    least = sorted(
+        (min(each.coverage.values()), setting, labels)
+        for setting, found in found_all
+        for labels, each in found.items()
+    )
+    lines = []
+    for lowest, setting, labels in least[:_AGAIN]:
+        found = simulate(setting, 4 * repetitions, seed + 1, (labels,))
+        shares = " | ".join(f"{share:.1%}" for share in found[labels].coverage.values())
+        lines.append(
+            f"| {setting.n} | {setting.base:.0%} | {100 * setting.rise:+.0f} | {setting.judge} | {setting.doubt} "
+            f"| {labels} | {lowest:.1%} | {shares} |"
+        )
+    return lines
 
 
 def _shares(found: dict[int, Found], name: str) -> str:
@@ -426,6 +452,7 @@ def _lowest_rows(found_all: list[tuple[Setting, dict[int, Found]]]) -> str:
 def _report(
     rows: list[str],
     found_all: list[tuple[Setting, dict[int, Found]]],
+    again: list[str],
     shared: list[str],
     opposing: list[str],
     epochs: float,
@@ -452,6 +479,13 @@ Over all settings:
 | labels | figure | covered, mean | lowest | below 94 % |
 |---|---|---|---|---|
 {_lowest_rows(found_all)}
+
+The lowest of {3 * len(found_all) * len(_LABELS)} shares is low by chance too. The {len(again)} settings with the lowest, drawn anew with
+seed {options.seed + 1} and {4 * options.repetitions:,} repetitions:
+
+| prompts | rate without thinking | rise | judge | doubt | labels | lowest before | difference | think | no-think |
+|---|---|---|---|---|---|---|---|---|---|
+{chr(10).join(again)}
 
 ## Width against labels alone
 

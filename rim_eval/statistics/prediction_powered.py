@@ -14,7 +14,8 @@ stratum's share is taken as that of its prompts too. A stratum without labels ke
 
 Interval: the score interval of `stratified_score`, in which which prompts were drawn and which replies were labelled each has
 its part. Given their strata, the true verdicts of the two replies of a pair are taken as independent; where they agree beyond
-that, as they tend to, the interval of a difference is wider than it needs to be. Several epochs of one prompt in one stratum
+that, as they tend to, the interval of a difference is wider than it needs to be; where they oppose each other strongly, it
+covers less than it says. Several epochs of one prompt in one stratum
 are taken as wholly dependent: with c the mean number of such epochs, m labels of M replies count as m / (1 + (c - 1) m / M).
 
 The gain over labels alone is bounded: prompts that were not drawn stay unknown. `benchmarks/label_correction.py` measures
