@@ -12,10 +12,10 @@ in each mode apart, and the estimate holds. The difference of two modes is that 
 It assumes that the labelled replies are a random sample of their stratum. Where prompts have unequal numbers of epochs, a
 stratum's share is taken as that of its prompts too. A stratum without labels keeps the judge's verdict and may be anything.
 
-Interval: the score interval of `stratified_score`, in which which prompts were drawn and which replies were labelled each has
-its part. Given their strata, the true verdicts of the two replies of a pair are taken as independent; where they agree beyond
-that, as they tend to, the interval of a difference is wider than it needs to be. Several epochs of one prompt in one stratum
-are taken as wholly dependent: with c the mean number of such epochs, m labels of M replies count as m / (1 + (c - 1) m / M).
+Interval: the score interval of `stratified_score`, with one part for the prompts that were drawn and one for the replies that were
+labelled. Given their strata, the true verdicts of the two replies of a pair are taken as independent; where they agree beyond
+that, as they tend to, the interval of a difference is wider than it needs to be; where they oppose each other strongly, it
+covers less than it says. Several epochs of one prompt in one stratum are taken as wholly dependent: with c the mean number of such epochs, m labels of M replies count as m / (1 + (c - 1) m / M).
 
 The gain over labels alone is bounded: prompts that were not drawn stay unknown. `benchmarks/label_correction.py` measures
 coverage and width.
@@ -143,14 +143,17 @@ def powered_rate(
             not in (0, 1).
     """
     drawn = drawn_sample(prompts, strata, _SIGNS[arm])
-    value, lower, upper = map(float, stratified_score_interval(drawn.sample, level))
+    # Rounding may leave the range.
+    value, lower, upper = (
+        min(1.0, max(0.0, float(end))) for end in stratified_score_interval(drawn.sample, level)
+    )
     by_prompts, by_labels = drawn.variances()
     alone = wilson_interval(value * drawn.labelled, drawn.labelled, level)
     return PoweredRate(
         raw=drawn.raw,
         value=value,
-        lower=max(0.0, lower),
-        upper=min(1.0, upper),
+        lower=lower,
+        upper=upper,
         level=level,
         n=drawn.n,
         labelled=drawn.labelled,
@@ -249,7 +252,10 @@ class DrawnSample(NamedTuple):
         shares = np.where(
             labelled > 0, (self.sample.positives + 0.5) / (labelled + 1), self.sample.shares
         )
-        between, within = map(float, self.sample.variances(shares))
+        between, within = (
+            float(moments[0])
+            for moments in (self.sample.prompt_moments(shares), self.sample.label_moments(shares))
+        )
         parts = self.sample.weights**2 * shares * (1 - shares) / np.maximum(labelled, 1)
         missing = 1 - np.minimum(labelled / np.maximum(self.replies, 1), 1)
         by_labels = float((parts * missing).sum())

@@ -51,7 +51,8 @@ from rim_eval.statistics.wilson import Estimate
 AuditOutcome: TypeAlias = Literal["pass", "fail", "cannot tell"]
 
 DEFAULT_MARGIN: Final = 15.0
-"""Points. With 80 labels a fair judge passes in most runs, and one with 15 points of its own in hardly any."""
+"""Points. In the benchmark, with 80 labels, a fair judge passes in 51 to 82 % of runs (sensitivity 0.9, specificity 0.95; 80 to
+95 % at 0.95 and 0.98), and one whose errors add 15 points in 3 to 4 %."""
 _BOTH: Final = (1.0, -1.0)
 _NOTHING: Final = 1e-300
 """In place of a denominator of 0."""
