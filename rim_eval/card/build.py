@@ -14,9 +14,11 @@ from pydantic import ValidationError
 from rim_eval import statistics
 from rim_eval._version import __version__
 from rim_eval.card import schema
+from rim_eval.card.labels import labels_of_set
 from rim_eval.card.noise import noise_of_repeats
 from rim_eval.errors import RimError
 from rim_eval.judging import JudgeRepeats, Validation
+from rim_eval.labelling import LabelCounts
 from rim_eval.observations import Problem, Run, Table, check, condition_name
 from rim_eval.results.columns import columns_of_frame
 from rim_eval.results.conditions import Condition, ConditionGap, count_gaps, gap_of
@@ -50,6 +52,7 @@ def make_card(
     validations: Mapping[str, Validation] | None = None,
     patterns: str | None = None,
     repeats: Sequence[JudgeRepeats] = (),
+    labelled: Sequence[LabelCounts] = (),
     level: float = 0.95,
 ) -> schema.Card:
     """The card of the one model in a table.
@@ -62,6 +65,7 @@ def make_card(
         patterns: Monitor whose findings are shown, `name`, `name@version` or `name:GRADER`; by default the
             grader's, and none of an offline monitor.
         repeats: Repeated readings by the judge (`rim-eval judge repeat`); those of other logs are not used.
+        labelled: Counts of labelled sheets (`rim-eval judge correct`); those of other sets are not used.
         level: Confidence of all intervals, a fraction.
 
     Raises:
@@ -76,7 +80,7 @@ def make_card(
     problems = check(table)
     _reject_contradictions(problems)
     try:
-        sets, uncorrected = _sets(table, validations or {}, repeats, level)
+        sets, uncorrected = _sets(table, validations or {}, repeats, labelled, level)
         runs = tuple(_run(run) for run in sorted(table.runs, key=lambda run: (run.dataset, run.id)))
         return schema.Card(
             rim_eval=__version__,
@@ -328,6 +332,7 @@ def _sets(
     table: Table,
     validations: Mapping[str, Validation],
     repeats: Sequence[JudgeRepeats],
+    labelled: Sequence[LabelCounts],
     level: float,
 ) -> tuple[tuple[schema.SetCard, ...], list[Problem]]:
     """Each set, and why some are not corrected for their judge's errors."""
@@ -346,6 +351,8 @@ def _sets(
             runs = sorted(frame["run"].dropna().astype(str).unique())
             logs = {run.log_sha256 for run in table.runs if run.id in runs}
             of_logs = [each for each in repeats if each.log_sha256 in logs]
+            labels = labels_of_set(str(dataset), kind, counts, judge, labelled, level)
+            variance = labels.label_variance if labels else None
             switches = {run.switch for run in table.runs if run.id in runs and run.switch}
             sets.append(
                 schema.SetCard(
@@ -358,7 +365,10 @@ def _sets(
                     judge=judge,
                     monitor=_monitor_card(frame),
                     corrected=corrected,
-                    noise=noise_of_repeats(str(dataset), kind, counts, judge, of_logs, level),
+                    noise=noise_of_repeats(
+                        str(dataset), kind, counts, judge, of_logs, level, label_variance=variance
+                    ),
+                    labels=labels,
                     runs=tuple(runs),
                     **set_fields(kind, counts, level, doses),
                 )

@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from rim_eval.card.build import card_fields, correct, discrimination_card, set_fields
+from rim_eval.card.labels import derive_labels, label_constraints
 from rim_eval.card.noise import derive_noise, noise_constraints
 from rim_eval.card.schema import Card, CardRun, JudgeCard, JudgeFigures, SetCard
 from rim_eval.errors import RimError
@@ -130,8 +131,11 @@ def _derive_set(each: SetCard, model: str, level: float) -> SetCard:
     fields = set_fields(each.kind, each.counts, level, each.doses) | {"corrected": None}
     with suppress(RimError, KeyError, ValueError):
         fields["corrected"] = correct(model, each.counts, each.judge, level)
+    labels = derive_labels(each.labels.counts, level) if each.labels else None
+    fields["labels"] = labels
     if each.noise:
-        fields["noise"] = derive_noise(each.noise, each.counts, level)
+        variance = labels.label_variance if labels else None
+        fields["noise"] = derive_noise(each.noise, each.counts, level, variance)
     if each.judge:
         measured = (
             _derive_agreement(group, each.judge, each.kind) for group in each.judge.measured
@@ -228,6 +232,7 @@ def _set_constraints(each: SetCard, runs: Sequence[CardRun]) -> _Constraints:
     )
     yield groups, "the judge's agreement on one group of replies is on the card twice"
     yield from noise_constraints(each)
+    yield from label_constraints(each)
 
 
 def _arm_constraints(arm: ArmCounts, total: Outcome) -> _Constraints:

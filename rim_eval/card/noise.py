@@ -38,6 +38,7 @@ def noise_of_repeats(
     judge: JudgeCard | None,
     repeats: Sequence[JudgeRepeats],
     level: float,
+    label_variance: float | None = None,
 ) -> JudgeNoiseCard | None:
     """What the repeats of a set's logs say of its judge's noise; None where none has replies of the set.
 
@@ -48,6 +49,7 @@ def noise_of_repeats(
         judge: Its judge.
         repeats: Repeated readings of its logs; of both modes in one file or in two.
         level: Confidence of the intervals, a fraction.
+        label_variance: As for `derive_noise`.
 
     Raises:
         RimError: They are of another judge than the set's, or were not made alike.
@@ -66,7 +68,7 @@ def noise_of_repeats(
         temperature=used[0].temperature,
         cells={mode: tuple(map(_cell, sorted(cells[mode].items()))) for mode in MODES if mode in cells},
     )  # fmt: skip
-    return derive_noise(card, counts, level)
+    return derive_noise(card, counts, level, label_variance)
 
 
 def _cell(counted: tuple[tuple[bool, int, int], int]) -> RepeatCell:
@@ -120,7 +122,8 @@ def derive_noise(
 def _split(
     counts: SetCounts, noise: dict[Mode, JudgeNoise], label_variance: float | None
 ) -> NoiseSplit | None:
-    if counts.only_mode is not None or set(noise) != set(MODES):
+    # A run that could stop early has no variance of a run of fixed size.
+    if counts.sequential or counts.only_mode is not None or set(noise) != set(MODES):
         return None
     prompts = tally_of(counts.cells, *MODES)
     return noise_split(prompts, noise["think"], noise["no_think"], label_variance)

@@ -10,6 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from rim_eval import plots
 from rim_eval.card import tables
+from rim_eval.card.labels import label_headline
 from rim_eval.card.noise import bottleneck_sentence
 from rim_eval.card.schema import Card, MechanismsCard, SetCard
 from rim_eval.formatting import (
@@ -172,8 +173,10 @@ def _dose_sentences(card: Card) -> Iterator[str]:
 
 
 def _judge_sentence(card: Card) -> Iterator[str]:
-    """Whether the judge is the bottleneck on the primary set, where it read replies again."""
+    """What people's labels make of the primary set, and whether the judge is its bottleneck, where that is known."""
     primary = card.find(card.primary, "harmful")
+    if primary and (corrected := label_headline(primary)):
+        yield corrected
     if primary and primary.noise and (split := primary.noise.split):
         yield bottleneck_sentence(split)
 

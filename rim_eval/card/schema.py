@@ -19,6 +19,7 @@ from rim_eval.errors import RimError, first_complaint
 from rim_eval.files import parse_json, read_bounded
 from rim_eval.formatting import KIND_WORDS, MODE_WORDS, estimate, percent
 from rim_eval.judging import MeasuredGroup, Measurement, RepeatCell
+from rim_eval.labelling import LabelCounts, LabelFigures
 from rim_eval.observations import Stopping
 from rim_eval.results.conditions import ConditionGap
 from rim_eval.results.counts import PairCell
@@ -135,6 +136,19 @@ class JudgeNoiseCard(FiniteModel):
     """The parts of the paired difference's variance; None where not both modes were read again."""
 
 
+class LabelsCard(FiniteModel):
+    """People's labels of a sample of this run's own replies, and the figures that they correct."""
+
+    counts: LabelCounts
+    figures: LabelFigures
+
+    @property
+    def label_variance(self) -> float | None:
+        """Part of the corrected difference's squared standard error that more labels would remove, squared points."""
+        difference = self.figures.difference
+        return None if difference is None else difference.label_variance
+
+
 class DiscriminationCard(FiniteModel):
     """Whether thinking blurs the line between harmful prompts and their harmless look-alikes."""
 
@@ -149,10 +163,10 @@ class DiscriminationCard(FiniteModel):
     lower: float
     upper: float
     p_value: float
-    """Two-sided, for no change: sign flips by pair."""
+    """Two-sided, for no change; it belongs to the interval."""
     n_pairs: NonNegativeInt
     direction: Literal["worse", "better", "not shown"]
-    """`worse` or `better` when the interval excludes 0 and the test confirms it."""
+    """`worse` or `better` when the interval excludes 0."""
 
 
 class SetCard(SetResult):
@@ -168,6 +182,8 @@ class SetCard(SetResult):
     corrected: Corrected | None = None
     noise: JudgeNoiseCard | None = None
     """The judge's noise, where it read a sample of the replies again."""
+    labels: LabelsCard | None = None
+    """Figures corrected by labels of this run's own replies."""
     safe: dict[Mode, SafeAtK] = Field(default={})
     """Safe@1 and Safe@K by mode: of harmful sets with several epochs."""
     runs: tuple[Name, ...] = ()

@@ -16,6 +16,7 @@ from typing import Any, Final, get_args
 from pydantic import TypeAdapter
 
 from rim_eval.card import schema
+from rim_eval.card.labels import label_rows, label_sentences
 from rim_eval.card.noise import bottleneck_sentence, repeat_rows, split_rows
 from rim_eval.formatting import (
     ARM_WORDS,
@@ -121,6 +122,7 @@ def detail_grids(card: schema.Card) -> list[Grid]:
             table("categories", categories if len(categories) > 1 else (), _FIGURES_HEAD),
             table("patterns", _pattern_rows(each)),
             *_corrected_grid(each),
+            *_labels_grid(each),
             table("by_trace", _trace_rows(each)),
             table("outcomes", _outcome_rows(each)),
             table("safe_at_k", _safe_rows(each)),
@@ -429,6 +431,12 @@ def _variance_rows(each: schema.SetCard) -> Iterator[Cells]:
             *(f"{e:.1f}" for e in errors),
             parts.n,
         )
+
+
+def _labels_grid(each: schema.SetCard) -> Iterator[Grid]:
+    if each.labels:
+        n, sentence = str(each.labels.counts.labelled), label_sentences(each.labels)
+        yield make_grid("labels", label_rows(each), dataset=each.dataset, n=n, sentence=sentence)
 
 
 def _noise_grid(each: schema.SetCard) -> Iterator[Grid]:

@@ -14,6 +14,7 @@ from rim_eval.files import write_whole
 if TYPE_CHECKING:
     from rim_eval.card import Card, Picture
     from rim_eval.judging import JudgeRepeats, Validation
+    from rim_eval.labelling import LabelCounts
     from rim_eval.mechanisms.report import MechanismReport
     from rim_eval.observations import Table
 
@@ -56,6 +57,13 @@ judge_option = click.option(
     help="LOG.repeats.json of `rim-eval judge repeat`, for the judge's part in the uncertainty (repeatable).",
 )
 @click.option(
+    "--labels",
+    "label_files",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="What `rim-eval judge correct --out` wrote: figures corrected by labels of this run (repeatable).",
+)
+@click.option(
     "--mechanisms",
     "reports",
     multiple=True,
@@ -68,7 +76,7 @@ judge_option = click.option(
     help="Write the rows too, as .parquet or .csv.",
 )
 @click.option("--schema", is_flag=True, help="Print the JSON Schema of card.json and exit.")
-def command(logs: Sequence[str], out: Path, judge: str | None, primary: str | None, accuracy: str | None, validations: Sequence[Path], patterns: str | None, repeat_files: Sequence[Path], reports: Sequence[str], observations: Path | None, schema: bool) -> None:  # fmt: skip
+def command(logs: Sequence[str], out: Path, judge: str | None, primary: str | None, accuracy: str | None, validations: Sequence[Path], patterns: str | None, repeat_files: Sequence[Path], label_files: Sequence[Path], reports: Sequence[str], observations: Path | None, schema: bool) -> None:  # fmt: skip
     """Make the RIM card of LOGS: Inspect logs, folders, lm-eval sample files, tables of observations.
 
     NAME=PATH names the model of a path, for checkpoints whose logs all name one model.
@@ -85,6 +93,7 @@ def command(logs: Sequence[str], out: Path, judge: str | None, primary: str | No
     table = read_table(logs, judge, observations)
     measured = find_validations(judges_of(table), validations)
     repeats = _read_repeats(repeat_files, table)
+    labelled = _read_labels(label_files, table)
     mechanisms = _reports_by_model(reports, table.models)
     for model in table.models:
         card = make_card(
@@ -94,6 +103,7 @@ def command(logs: Sequence[str], out: Path, judge: str | None, primary: str | No
             validations=measured,
             patterns=patterns and identity_name(patterns),
             repeats=repeats,
+            labelled=labelled[model],
         )
         pictures: Sequence[Picture] = ()
         if model in mechanisms:
@@ -137,6 +147,27 @@ def _read_repeats(files: Sequence[Path], table: "Table") -> "list[JudgeRepeats]"
             )
         repeats[each.log_sha256] = each
     return list(repeats.values())
+
+
+def _read_labels(files: Sequence[Path], table: "Table") -> "dict[str, list[LabelCounts]]":
+    """Read labelled sheets by the model that they are of.
+
+    Raises:
+        RimError: A file is none, or of a model or set that is not among the logs.
+    """
+    from rim_eval.labelling.report import read_report
+
+    found: dict[str, list[LabelCounts]] = {model: [] for model in table.models}
+    for path in files:
+        counts = read_report(path).counts
+        rows = table.frame[table.frame["model"] == counts.model]
+        if counts.dataset not in set(rows["dataset"]):
+            raise RimError(
+                f"--labels {path} is of {counts.model} on {counts.dataset}, which is not among these logs "
+                f"({', '.join(table.models)}). Give the logs that the sheet was drawn from."
+            )
+        found[counts.model].append(counts)
+    return found
 
 
 def write_card(card: "Card", folder: Path, pictures: "Sequence[Picture]" = ()) -> None:

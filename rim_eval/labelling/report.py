@@ -1,10 +1,13 @@
 """The report on a labelled sheet: counts and figures as JSON, and as text for the terminal."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Final, Literal
 
+from pydantic import ValidationError
+
 from rim_eval._version import __version__
-from rim_eval.errors import RimError
+from rim_eval.errors import RimError, first_complaint
 from rim_eval.formatting import KIND_WORDS, MODE_WORDS, interval, percent, points
 from rim_eval.labelling.counts import MOST_ANNOTATORS, LabelCounts, count_labels
 from rim_eval.labelling.draw import Draw, draw_again
@@ -54,6 +57,23 @@ class LabelReport(FiniteModel):
     """Everything that the figures follow from."""
     figures: LabelFigures
     annotators: tuple[Annotator, ...]
+
+
+def read_report(path: Path) -> LabelReport:
+    """Read what `rim-eval judge correct --out` wrote of labelled verdicts.
+
+    Raises:
+        RimError: It cannot be read, or is no such file.
+    """
+    try:
+        return LabelReport.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise RimError(f"{path} cannot be read ({error.strerror}).") from None
+    except ValidationError as error:
+        raise RimError(
+            f"{path} is no report of labelled verdicts ({first_complaint(error, 'the file')}). Make one: rim-eval judge "
+            f"correct LOGS labels.csv --out {path.name}"
+        ) from None
 
 
 def make_report(

@@ -123,6 +123,11 @@ def read_frames(sources: Iterable[str | Path]) -> list[SamplingFrame]:
             "No reply in these logs has a judge's verdict, so there is nothing to check by labels. Judge them first: "
             "`rim-eval judge run LOGS --judge NAME` (problems are checked against gold answers and need no labels)."
         )
+    if kept["sequential"].any():
+        raise RimError(
+            "One of these runs could stop early (-T stop), and a correction by labels is for runs of fixed size: where a run "
+            "stopped depends on the judge's errors. Run the set without `stop`, and draw the sheet from that log."
+        )
     texts = {_key(row): kept for row, kept in kept_replies(files, table.runs)}
     return list(_frames(kept, texts))
 

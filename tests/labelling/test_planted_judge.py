@@ -15,7 +15,7 @@ from inspect_ai import eval as inspect_eval
 from inspect_ai.log import EvalLog, read_eval_log, write_eval_log
 from inspect_ai.model import ChatMessage, Model, ModelOutput, ModelUsage, get_model
 
-from rim_eval.card import make_card
+from rim_eval.card import check_card, make_card, read_card
 from rim_eval.inspect_tasks.scorers import rim
 from rim_eval.inspect_tasks.scoring import score_again
 from rim_eval.labelling.report import LabelReport
@@ -131,6 +131,26 @@ def test_labels_mend_a_judge_that_errs_by_mode(
         assert change.lower <= truth <= change.upper
         assert figures.audit is not None
         assert figures.audit.outcome == "fail"
+    _card_shows_the_labels(log, tmp_path / "0.json", tmp_path / "card")
+
+
+def _card_shows_the_labels(log: Path, report: Path, out: Path) -> None:
+    done = rim_eval("card", log, "--labels", report, "--out", out)
+    assert done.exit_code == 0, done.output
+    card = read_card(out / "card.json")
+    assert check_card(card) == []
+    [each] = card.sets
+    assert each.labels is not None
+    assert each.labels.figures == LabelReport.model_validate_json(report.read_bytes()).figures
+    page = (out / "card.md").read_text()
+    assert "Corrected by 80 labels of this run" in page
+    faked = each.labels.counts.strata[0].model_copy(update={"positives": 0.0})
+    counts = each.labels.counts.model_copy(
+        update={"strata": (faked, *each.labels.counts.strata[1:])}
+    )
+    labels = each.labels.model_copy(update={"counts": counts})
+    forged = card.model_copy(update={"sets": (each.model_copy(update={"labels": labels}),)})
+    assert check_card(forged)
 
 
 def test_a_judge_that_errs_alike_in_both_modes_passes(
