@@ -3,18 +3,18 @@
 import numpy as np
 import pytest
 
-from benchmarks.label_correction import (
+from benchmarks._label_simulation import (
     Setting,
     draw,
     epochs_coverage,
     label,
+    prompts_of,
     raw_coverage,
     sample_of,
     shared_coverage,
     simulate,
+    strata_of,
 )
-from benchmarks.label_correction import _prompts as prompts_of
-from benchmarks.label_correction import _strata as strata_of
 from rim_eval.statistics import powered_difference, transport_audit
 from rim_eval.statistics.stratified_score import stratified_score_interval
 from rim_eval.statistics.transport import mode_dependence
