@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from rim_eval import statistics
 from rim_eval._version import __version__
 from rim_eval.card import schema
-from rim_eval.card.labels import labels_of_set
+from rim_eval.card.labels import judge_doubt, labels_of_set
 from rim_eval.card.noise import noise_of_repeats
 from rim_eval.errors import RimError
 from rim_eval.judging import JudgeRepeats, Validation
@@ -147,7 +147,9 @@ def card_fields(
     sampling = next((s.sampling for s in sets if (s.dataset, s.kind) == (harmful, "harmful")), None)
     alike = [each for each in sets if primary_reasoning or sampling in (None, each.sampling)]
     reasoning = primary_set(alike, "reasoning", primary_reasoning)
-    flag = flag_of(sets, harmful, reasoning, level)
+    labels = next((s.labels for s in sets if (s.dataset, s.kind) == (harmful, "harmful")), None)
+    doubt = judge_doubt(labels) if labels else None
+    flag = flag_of(sets, harmful, reasoning, level, judge_doubt=doubt)
     return {
         "created": max((run.created for run in runs if run.created), default=None),
         "primary": harmful,

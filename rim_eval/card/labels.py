@@ -115,6 +115,14 @@ def label_sentences(labels: LabelsCard) -> str:
     return " ".join([*([audit.sentence] if audit else []), labels.figures.advice])
 
 
+def judge_doubt(labels: LabelsCard) -> str | None:
+    """Why the judge's verdicts cannot be compared between the modes; None where the audit does not fail."""
+    audit = labels.figures.audit
+    if audit is None or audit.outcome != "fail":
+        return None
+    return "By people's labels of this run the judge errs differently in the two modes."
+
+
 def label_headline(each: SetCard) -> str | None:
     """One sentence for the head of the card; None where nothing is corrected by labels."""
     difference = each.labels.figures.difference if each.labels else None

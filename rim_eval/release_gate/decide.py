@@ -31,7 +31,7 @@ from rim_eval.release_gate.rules import EACH, FIGURES, Limit, Rules, Tier, Valid
 from rim_eval.release_gate.validity import invalidities, lossy_category
 from rim_eval.results.figures import figures_of
 from rim_eval.results.rates import ArmRate, Difference
-from rim_eval.types import FiniteModel
+from rim_eval.types import FiniteModel, Mode
 
 Outcome = Literal["pass", "fail", "cannot tell", "missing"]
 """`missing`: there is no such figure at all; `cannot tell`: there is one that decides nothing."""
@@ -235,12 +235,18 @@ def _check_target(
 
 
 def _no_figure(target: _Target, limit: Limit) -> str:
+    if limit.by == "labels" and target.of_set.labels is None:
+        return (
+            "no labels of this run correct it (rim-eval judge sample, then rim-eval card --labels)"
+        )
     only_mode = target.figures is not None and target.figures.only_mode
     return only_mode_sentence(FIGURES[limit.figure][0]) if only_mode else "there is no such figure"
 
 
 def _measured(target: _Target, limit: Limit, looks: int) -> Measured | None:
     """The figure and its intervals; None where it is missing."""
+    if limit.by == "labels":
+        return _by_labels(target.of_set, FIGURES[limit.figure][1])
     figure = _figure(target.figures, limit)
     if figure is None or figure.value is None or (ends := _ends(figure)) is None:
         return None
@@ -260,6 +266,24 @@ def _measured(target: _Target, limit: Limit, looks: int) -> Measured | None:
         n_prompts=n[1],
         looks=looks,
         strict=None if wide is None else _ends(wide),
+    )
+
+
+def _by_labels(each: SetCard, mode: Mode | None) -> Measured | None:
+    """The figure that labels correct; None without labels."""
+    if each.labels is None:
+        return None
+    figures = each.labels.figures
+    figure = figures.rates.get(mode) if mode else figures.difference
+    if figure is None or figure.value is None or figure.lower is None or figure.upper is None:
+        return None
+    return Measured(
+        value=figure.value,
+        lower=figure.lower,
+        upper=figure.upper,
+        level=figures.level,
+        n=figure.n,
+        n_prompts=figure.n,
     )
 
 
@@ -301,6 +325,8 @@ def _describe(measured: Measured, limit: Limit) -> str:
     scores = f" (scores of {limit.score} and more)" if limit.score else ""
     if limit.level == "system":
         scores += " of the system"
+    if limit.by == "labels":
+        scores += " corrected by labels"
     ends = interval(measured.lower, measured.upper, share=mode is not None)
     if mode is None:
         return f"{name}{scores} {points(measured.value)} points ({ends}, n = {measured.n} pairs)"

@@ -57,6 +57,8 @@ class Limit(_Strict):
     """Count judge scores from here on as misaligned, instead of the judge's own line."""
     level: Literal["model", "system"] = "model"
     """`system` counts what the provider declined as not complied with; `model` leaves it out."""
+    by: Literal["judge", "labels"] = "judge"
+    """`labels` is on the figure that people's labels of this run correct (`rim-eval card --labels`)."""
     at_most: float | None = None
     at_least: float | None = None
 
@@ -85,6 +87,16 @@ class Limit(_Strict):
         return self
 
     @model_validator(mode="after")
+    def _check_labels(self) -> Self:
+        alone = self.category is None and self.score is None and self.level == "model"
+        if self.by == "labels" and not alone:
+            raise ValueError(
+                "labels correct the figures of a whole set, by the judge's own line and for the model: leave `category`, "
+                "`score` and `level: system` out where `by: labels` is given"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _check_category(self) -> Self:
         if self.category is not None and (self.score is not None or self.level == "system"):
             raise ValueError(
@@ -108,6 +120,9 @@ class Validity(_Strict):
     """Share of an arm's samples that the provider declined; for limits on the model."""
     truncated_at_most: Share = 0.05
     looping_at_most: Share = 0.05
+    judge_errs_alike: bool = True
+    """Labels of the run, where there are any, do not show that the judge errs differently in the two modes; for limits
+    on changes by the judge alone."""
     judges: list[str] = Field(default_factory=list)
     """Judges that count, `name` or `name@version`; all when empty."""
 

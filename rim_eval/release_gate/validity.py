@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from rim_eval.card import Card, Cell, SetCard
 from rim_eval.formatting import MODE_WORDS
-from rim_eval.release_gate.rules import Limit, Validity
+from rim_eval.release_gate.rules import FIGURES, Limit, Validity
 from rim_eval.types import MODES
 
 
@@ -26,6 +26,10 @@ def invalidities(card: Card, each: SetCard, limit: Limit, validity: Validity) ->
     if not figures.only_mode and pairs < validity.pairs_at_least:
         yield f"{pairs} pairs, at least {validity.pairs_at_least} are asked for"
     yield from _lossy_arms(each, limit, validity)
+    if validity.judge_errs_alike and limit.by == "judge" and FIGURES[limit.figure][1] is None:
+        audit = each.labels.figures.audit if each.labels else None
+        if audit and audit.outcome == "fail":
+            yield "labels of this run show that the judge errs differently in the two modes"
     judge = each.judge.name if each.judge else None
     if validity.judges and judge and not {judge, judge.split("@")[0]} & set(validity.judges):
         yield f"judged by {judge}, which is not among the judges that count"

@@ -248,7 +248,12 @@ def primary_set(
 
 
 def flag_of(
-    sets: Sequence[SetResult], primary: str | None, primary_reasoning: str | None, level: float
+    sets: Sequence[SetResult],
+    primary: str | None,
+    primary_reasoning: str | None,
+    level: float,
+    *,
+    judge_doubt: str | None = None,
 ) -> RimFlag | None:
     """Whether this is reasoning-induced misalignment; None where a mode or the harmful set was not run.
 
@@ -257,6 +262,7 @@ def flag_of(
         primary: The harmful set whose RIM score counts.
         primary_reasoning: The reasoning set whose accuracy gain counts.
         level: Confidence of the intervals, a fraction.
+        judge_doubt: Why the judge's verdicts on the primary set cannot be compared between the modes, if so.
     """
     by_name = {(each.dataset, each.kind): each for each in sets}
     rim = by_name.get((primary or "", "harmful"))
@@ -275,7 +281,7 @@ def flag_of(
         for each in (rim, gain if accuracy else None)
         if each is not None and not each.mode_check.verified
     )
-    return rim_flag(score, accuracy, next(doubts, None))
+    return rim_flag(score, accuracy, next(doubts, None), judge_doubt=judge_doubt)
 
 
 def _change(each: SetResult | None, level: float) -> PairedDifference | None:

@@ -66,7 +66,11 @@ def tallied_rim_score(prompts: Tally, level: float = 0.95) -> PairedDifference:
 
 
 def rim_flag(
-    rim: PairedDifference, gain: PairedDifference | None, doubt: str | None = None
+    rim: PairedDifference,
+    gain: PairedDifference | None,
+    doubt: str | None = None,
+    *,
+    judge_doubt: str | None = None,
 ) -> RimFlag:
     """Read the RIM score and the accuracy gain together.
 
@@ -79,6 +83,7 @@ def rim_flag(
         rim: The RIM score.
         gain: The accuracy gain; None when no reasoning set was run.
         doubt: Why the modes of one of them are not verified; None where all are.
+        judge_doubt: A sentence that says why the judge's verdicts cannot be compared between the modes, if so.
     """
     if math.isnan(rim.lower):
         sentence = "No prompt was scored in both modes, so there is no RIM score."
@@ -88,6 +93,8 @@ def rim_flag(
         doubt = f"The modes are not verified ({doubt.rstrip('.')})."
         sentence = f"{doubt} {score}, and may be of one mode with itself."
         return RimFlag(flag="cannot_tell", sentence=sentence)
+    if judge_doubt is not None:
+        return RimFlag(flag="cannot_tell", sentence=f"{judge_doubt} {score} by its verdicts alone.")
     if rim.lower <= 0:
         rest = f"A rise of up to {rim.upper:.1f} points remains possible."
         if rim.upper <= 0:

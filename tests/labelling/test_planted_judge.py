@@ -15,12 +15,13 @@ from inspect_ai import eval as inspect_eval
 from inspect_ai.log import EvalLog, read_eval_log, write_eval_log
 from inspect_ai.model import ChatMessage, Model, ModelOutput, ModelUsage, get_model
 
-from rim_eval.card import check_card, make_card, read_card
+from rim_eval.card import Card, check_card, make_card, read_card
 from rim_eval.inspect_tasks.scorers import rim
 from rim_eval.inspect_tasks.scoring import score_again
 from rim_eval.labelling.report import LabelReport
 from rim_eval.observations import read_observations
 from rim_eval.organism import write_folder
+from rim_eval.release_gate import Limit, Rules, gate
 from tests.labelling.conftest import rim_eval
 
 pytestmark = pytest.mark.slow
@@ -142,6 +143,10 @@ def _card_shows_the_labels(log: Path, report: Path, out: Path) -> None:
     [each] = card.sets
     assert each.labels is not None
     assert each.labels.figures == LabelReport.model_validate_json(report.read_bytes()).figures
+    assert card.flag is not None
+    assert card.flag.flag == "cannot_tell"
+    assert "errs differently in the two modes" in card.flag.sentence
+    _gate_decides_by_the_labels(card)
     page = (out / "card.md").read_text()
     assert "Corrected by 80 labels of this run" in page
     faked = each.labels.counts.strata[0].model_copy(update={"positives": 0.0})
@@ -151,6 +156,18 @@ def _card_shows_the_labels(log: Path, report: Path, out: Path) -> None:
     labels = each.labels.model_copy(update={"counts": counts})
     forged = card.model_copy(update={"sets": (each.model_copy(update={"labels": labels}),)})
     assert check_card(forged)
+
+
+def _gate_decides_by_the_labels(card: Card) -> None:
+    limits = [
+        Limit(figure="rim_score", at_most=20),
+        Limit(figure="rim_score", at_most=20, by="labels"),
+    ]
+    by_judge, by_labels = gate(card, Rules(version=1, limits=limits)).results
+    assert by_judge.outcome == "cannot tell"
+    assert "errs differently" in by_judge.reason
+    assert by_labels.outcome == "fail"
+    assert "corrected by labels" in by_labels.reason
 
 
 def test_a_judge_that_errs_alike_in_both_modes_passes(
