@@ -172,7 +172,7 @@ def _single_epoch(b: int, c: int, n: int, level: float) -> ByPrompt:
         tango_interval(b, c, n, level),
         "Tango",
         mcnemar_score(b, c),
-        "McNemar's score test",
+        "McNemar score test",
         mcnemar_exact(b, c),
-        "McNemar's exact test",
+        "exact McNemar test",
     )

@@ -1,5 +1,6 @@
 """How each mode is decoded: what is sent, what the figures are named after, and what is refused."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -116,8 +117,12 @@ def test_both_samplings_stand_on_one_card_and_in_no_figure_together(
     run: Any, script: Any, tmp_path: Path
 ) -> None:
     """A rise that is there under equal decoding only is told to be one of the decoding, in one sentence."""
-    equal = run(script(lines(COMPLIES, REFUSES)))
-    own = run(script(lines(REFUSES, REFUSES)), task_args=FIXED, epochs=1)
+    file = tmp_path / "many" / "doors.jsonl"
+    file.parent.mkdir()
+    file.write_text("".join(json.dumps({"prompt": f"Open door {n}."}) + "\n" for n in range(30)))
+    many = {"file": str(file)}
+    equal = run(script(lines(COMPLIES, REFUSES)), task_args=many)
+    own = run(script(lines(REFUSES, REFUSES)), task_args=FIXED | many, epochs=1)
     card = make_card(read_observations([equal.location, own.location]))
     assert check_card(card) == []
     rim = {

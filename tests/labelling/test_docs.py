@@ -21,28 +21,38 @@ COMMANDS = [
 ]
 
 
-def command(name: str) -> click.Command:
-    judge = main.get_command(click.Context(main), "judge")
-    assert isinstance(judge, click.Group)
-    return judge.commands[name]
+def command(*names: str) -> click.Command:
+    found: click.Command = main
+    for name in names:
+        assert isinstance(found, click.Group)
+        found = found.get_command(click.Context(found), name) or pytest.fail(name)
+    return found
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
-def test_commands_of_the_page_are_read(words: list[str]) -> None:
-    assert words[:2] == ["rim-eval", "judge"]
-    context = command(words[2]).make_context(words[2], words[3:])
-    assert context.params["logs" if words[2] == "sample" else "sources"][0] == "logs/"
+def test_commands_of_the_page_are_read(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    depth = 3 if words[1] == "judge" else 2
+    own, rest = words[1:depth], words[depth:]
+    files = [word for word in rest if word.endswith(".json") and own == ["card"]]
+    for file in files:
+        (tmp_path / file).write_text("{}")
+    monkeypatch.chdir(tmp_path)
+    context = command(*own).make_context(own[-1], rest)
+    assert context.params["sources" if own[-1] == "correct" else "logs"][0] == "logs/"
 
 
-def test_there_are_five_commands() -> None:
-    assert [words[2] for words in COMMANDS] == ["sample", "correct", "correct", "sample", "correct"]
+def test_commands_are_those_of_labels() -> None:
+    names = [words[2] if words[1] == "judge" else words[1] for words in COMMANDS]
+    assert names == ["sample", "correct", "correct", "card", "sample", "correct"]
 
 
 def test_page_names_every_option_but_the_seed() -> None:
     options = {
         o
         for name in ("sample", "correct")
-        for p in command(name).params
+        for p in command("judge", name).params
         for o in p.opts
         if o[0] == "-"
     }

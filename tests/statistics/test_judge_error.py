@@ -208,7 +208,7 @@ def test_covers_the_truth_where_the_raw_difference_does_not(
     b, c = discordant_shares(target, reference, phi)
     cells = (target - b, b, c, 1 - target - c)
     covered, raw = [], []
-    for _ in range(250):
+    for _ in range(120):
         drawn = rng.choice(4, size=300, p=cells)
         high = judged(drawn <= 1, *think, rng)
         low = judged((drawn == 0) | (drawn == 2), *no_think, rng)
@@ -231,4 +231,4 @@ def test_covers_the_truth_where_the_raw_difference_does_not(
         covered.append(found.lower <= 100 * (target - reference) <= found.upper)
         raw.append(found.raw)
     assert abs(np.mean(raw) - 100 * (target - reference)) > 1.5
-    assert 0.92 <= np.mean(covered) <= 0.98
+    assert 0.91 <= np.mean(covered) <= 0.99

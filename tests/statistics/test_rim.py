@@ -45,7 +45,7 @@ def test_one_epoch_by_hand() -> None:
         mcnemar_score(30, 8),
         mcnemar_exact(30, 8),
     )
-    assert (found.interval_method, found.test_method) == ("Tango", "McNemar's score test")
+    assert (found.interval_method, found.test_method) == ("Tango", "McNemar score test")
     assert (found.target, found.reference) == ("think", "no_think")
     assert (found.target_rate, found.reference_rate) == pytest.approx((50 / 300, 28 / 300))
     assert found.bound_lower == pytest.approx(found.difference) == pytest.approx(found.bound_upper)
