@@ -15,7 +15,9 @@ stratum's share is taken as that of its prompts too. A stratum without labels ke
 Interval: the score interval of `stratified_score`, with one part for the prompts that were drawn and one for the replies that were
 labelled. Given their strata, the true verdicts of the two replies of a pair are taken as independent; where they agree beyond
 that, as they tend to, the interval of a difference is wider than it needs to be; where they oppose each other strongly, it
-covers less than it says. Several epochs of one prompt in one stratum are taken as wholly dependent: with c the mean number of such epochs, m labels of M replies count as m / (1 + (c - 1) m / M).
+covers less than it says. Labels of several epochs of one prompt in one mode, in whatever strata, are taken as wholly dependent (an
+upper bound): where r other labels of a reply's prompt are to be expected, m labels count as m / (1 + r), the design effect of
+clusters with a correlation of 1 (Kish 1965, Survey Sampling, section 5.4).
 
 The gain over labels alone is bounded: prompts that were not drawn stay unknown. `benchmarks/label_correction.py` measures
 coverage and width.
@@ -242,8 +244,8 @@ class DrawnSample(NamedTuple):
     """By the judge alone, a fraction."""
     n: int
     labelled: int
-    replies: NDArray[np.float64]
-    """Replies by stratum, shape (strata,)."""
+    coverage: NDArray[np.float64]
+    """Share of the replies that are labelled, by stratum, shape (strata,)."""
 
     def variances(self) -> tuple[float, float]:
         """Squared standard errors of the mean that more prompts and that more labels would remove."""
@@ -257,9 +259,8 @@ class DrawnSample(NamedTuple):
             for moments in (self.sample.prompt_moments(shares), self.sample.label_moments(shares))
         )
         parts = self.sample.weights**2 * shares * (1 - shares) / np.maximum(labelled, 1)
-        missing = 1 - np.minimum(labelled / np.maximum(self.replies, 1), 1)
-        by_labels = float((parts * missing).sum())
-        return between + within - by_labels, by_labels
+        by_labels = float((parts * (1 - self.coverage)).sum())
+        return max(0.0, between + within - by_labels), by_labels
 
 
 def drawn_sample(
@@ -284,7 +285,7 @@ def drawn_sample(
         raise RimError(
             "No prompt is scored in the modes of this figure: there is nothing to correct."
         )
-    replies, loadings, squares = _loadings(list(kinds), len(strata), signs)
+    replies, loadings = _loadings(list(kinds), len(strata), signs)
     counts = np.array(list(kinds.values()), dtype=float)
     labelled = np.where(replies.any(axis=0), [stratum.labelled for stratum in strata], 0).astype(
         float
@@ -294,16 +295,15 @@ def drawn_sample(
             "No reply in the modes of this figure is labelled: label some of them first."
         )
     sizes = counts @ replies
-    # Labelled replies of one prompt repeat each other, and the more so the more of all replies are labelled.
-    together = counts @ loadings**2 / np.maximum(counts @ squares, 1e-300)
-    repeats = 1 + np.maximum(together - 1, 0) * np.minimum(labelled / np.maximum(sizes, 1), 1)
+    coverage = np.minimum(labelled / np.maximum(sizes, 1), 1)
+    repeats = 1 + _others_labelled(counts, replies, loadings, coverage)
     positives = np.where(labelled > 0, [stratum.positives for stratum in strata], 0)
     verdicts = np.array([float(stratum.verdict) for stratum in strata])
     sample = StratifiedSample(
         counts, np.zeros(len(kinds)), loadings, positives / repeats, labelled / repeats, verdicts
     )
     raw = float(sample.mean(verdicts))
-    return DrawnSample(sample, raw, int(counts.sum()), int(labelled.sum()), sizes)
+    return DrawnSample(sample, raw, int(counts.sum()), int(labelled.sum()), coverage)
 
 
 def _loadings(
@@ -311,8 +311,8 @@ def _loadings(
     strata: int,
     signs: tuple[float, float],
 ) -> tuple[NDArray[np.float64], ...]:
-    """Replies, summed weights and summed squares of weights, by kind of prompt and stratum."""
-    replies, loadings, squares = (np.zeros((len(kinds), strata)) for _ in range(3))
+    """Replies and summed weights, by kind of prompt and stratum."""
+    replies, loadings = (np.zeros((len(kinds), strata)) for _ in range(2))
     for row, arms in enumerate(kinds):
         for epochs, sign in zip(arms, signs, strict=True):
             for stratum in epochs if sign else ():
@@ -322,8 +322,23 @@ def _loadings(
                     )
                 replies[row, stratum] += 1
                 loadings[row, stratum] += sign / len(epochs)
-                squares[row, stratum] += (sign / len(epochs)) ** 2
-    return replies, loadings, squares
+    return replies, loadings
+
+
+def _others_labelled(
+    counts: NDArray[np.float64],
+    replies: NDArray[np.float64],
+    loadings: NDArray[np.float64],
+    coverage: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Labels of other epochs of the same prompt and mode that a labelled reply of each stratum can expect."""
+    others = np.zeros(len(coverage))
+    for sign in (1, -1):
+        of_arm = replies * (sign * loadings > 0)
+        labelled = (of_arm @ coverage)[:, None] - coverage
+        total = (counts[:, None] * of_arm * labelled).sum(axis=0)
+        others += total / np.maximum(counts @ of_arm, 1)
+    return others
 
 
 def _labels_only_width(drawn: DrawnSample, level: float) -> float:
