@@ -7,6 +7,10 @@ half the variance of one verdict between prompts, and the two rates of a prompt 
 0.7). With one epoch: Tango's interval with McNemar's score test, which decides, and the exact test beside it. With four: the
 score interval and test of the mean by prompt, which decide, with the sign-flip test and the percentile bootstrap beside them.
 
+A second table draws four binary verdicts a prompt (two modes in two settings, with a common normal factor): the interval of the
+difference of differences, whose values reach 2 but seldom, with a reach of 1 (or of the largest that is seen), and with a
+reach of 2.
+
 Each setting starts its own generator from the seed.
 """
 
@@ -20,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks._bootstrap import interval_by_prompt
-from rim_eval.statistics import tallied_rim_score
+from rim_eval.statistics import bounded_mean_interval, by_prompt, tallied_rim_score
 
 _REPORT: Final = Path(__file__).parent / "reports" / "paired_coverage.md"
 _RATES: Final = (
@@ -33,6 +37,15 @@ _RATES: Final = (
     (0.4, 0.6),
 )
 _PROMPTS: Final = (30, 100, 300)
+_GAPS: Final = (
+    ((0.15, 0.0001, 0.0001, 0.0001), 0.3),
+    ((0.1, 0.1, 0.1, 0.1), 0.3),
+    ((0.3, 0.1, 0.1, 0.1), 0.3),
+    ((0.05, 0.02, 0.02, 0.02), 0.5),
+    ((0.1, 0.3, 0.3, 0.1), 0.0),
+    ((0.04, 0.0001, 0.04, 0.0001), 0.0),
+)
+"""Rates with and without thinking in the target setting, then in the reference; and the verdicts' common share."""
 _TOGETHER: Final = 0.7
 _BETWEEN: Final = 0.5
 
@@ -111,6 +124,43 @@ def _measure(setting: Setting, events: NDArray[np.int64]) -> tuple[float, ...]:
     )
 
 
+class FoundGap(NamedTuple):
+    """Shares of the repetitions, fractions, and mean widths in points."""
+
+    coverage: float
+    shown: float
+    width: float
+    wide_coverage: float
+    """With a reach of 2."""
+    wide_shown: float
+    wide_width: float
+
+
+def simulate_gap(
+    n: int, rates: tuple[float, ...], share: float, repetitions: int, seed: int = 0
+) -> FoundGap:
+    """Measure the interval of a difference of differences.
+
+    Args:
+        n: Prompts.
+        rates: Of the four verdicts.
+        share: Of a verdict's normal variable that the four have in common.
+        repetitions: Runs.
+        seed: Of the draws.
+    """
+    from scipy import stats
+
+    rng = np.random.default_rng(seed)
+    common, own = rng.normal(size=(repetitions, n, 1)), rng.normal(size=(repetitions, n, 4))
+    verdicts = np.sqrt(share) * common + np.sqrt(1 - share) * own < stats.norm.ppf(rates)
+    weights = np.array([1.0, -1.0, -1.0, 1.0])
+    truth, rows = float(weights @ rates), []
+    for values in verdicts @ weights:
+        both = by_prompt(values, reach=1.0).interval, bounded_mean_interval(values, reach=2.0)
+        rows.append([f(e) for e in both for f in (lambda e: e.lower <= truth <= e.upper, lambda e: not e.lower <= 0 <= e.upper, lambda e: 100 * (e.upper - e.lower))])  # fmt: skip
+    return FoundGap(*np.mean(rows, axis=0).tolist())
+
+
 def main() -> None:
     """Write the report."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -123,7 +173,13 @@ def main() -> None:
         setting = Setting(n, epochs, *rates)
         lines.append(_row(setting, simulate(setting, options.repetitions, options.seed)))
         print(lines[-1], flush=True)
-    page = _report(lines, options.repetitions, options.seed)
+    gaps = []
+    for (rates, share), n in product(_GAPS, _PROMPTS):
+        gaps.append(
+            _gap_row(n, rates, simulate_gap(n, rates, share, options.repetitions, options.seed))
+        )
+        print(gaps[-1], flush=True)
+    page = _report(lines, gaps, options.repetitions, options.seed)
     options.out.write_text(page, encoding="utf-8")
 
 
@@ -144,9 +200,24 @@ def _row(setting: Setting, found: Found) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _report(lines: list[str], repetitions: int, seed: int) -> str:
+def _gap_row(n: int, rates: tuple[float, ...], found: FoundGap) -> str:
+    first, second, third, fourth = (f"{rate:.0%}" for rate in rates)
+    cells = (
+        f"{second} to {first}, against {fourth} to {third}",
+        f"{n}",
+        f"{found.coverage:.1%}",
+        f"{found.width:.1f}",
+        f"{found.shown:.1%}",
+        f"{found.wide_coverage:.1%}",
+        f"{found.wide_width:.1f}",
+        f"{found.wide_shown:.1%}",
+    )
+    return f"| {' | '.join(cells)} |"
+
+
+def _report(lines: list[str], gaps: list[str], repetitions: int, seed: int) -> str:
     error = 200 * (0.95 * 0.05 / repetitions) ** 0.5
-    rows = "\n".join(lines)
+    rows, gap_rows = "\n".join(lines), "\n".join(gaps)
     return f"""# Coverage of the paired difference
 
 `python -m benchmarks.paired_coverage --repetitions {repetitions} --seed {seed}` (the seed starts every line anew; simulated
@@ -161,6 +232,13 @@ standard errors). Widths in percentage points.
 | epochs | rates | prompts | covered | width | bootstrap covered | width | shown | permutation p <= .05 | interval and test part |
 |---|---|---|---|---|---|---|---|---|---|
 {rows}
+
+Where a prompt's values reach further than the change of one verdict, as differences of differences do, the interval takes the largest
+value seen, at least that of one verdict, as what a prompt can have:
+
+| rates without thinking to with, in two settings | prompts | covered | width | shown | reach 2: covered | width | shown |
+|---|---|---|---|---|---|---|---|
+{gap_rows}
 """
 
 

@@ -353,28 +353,26 @@ def _sets(
             runs = sorted(frame["run"].dropna().astype(str).unique())
             logs = {run.log_sha256 for run in table.runs if run.id in runs}
             of_logs = [each for each in repeats if each.log_sha256 in logs]
-            labels = labels_of_set(str(dataset), kind, counts, judge, labelled, level)
-            variance = labels.label_variance if labels else None
             switches = {run.switch for run in table.runs if run.id in runs and run.switch}
-            sets.append(
-                schema.SetCard(
-                    dataset=str(dataset),
-                    kind=kind,
-                    **_condition(frame)._asdict(),
-                    counts=counts,
-                    doses=doses,
-                    switch=" / ".join(sorted(switches)) or None,
-                    judge=judge,
-                    monitor=_monitor_card(frame),
-                    corrected=corrected,
-                    noise=noise_of_repeats(
-                        str(dataset), kind, counts, judge, of_logs, level, label_variance=variance
-                    ),
-                    labels=labels,
-                    runs=tuple(runs),
-                    **set_fields(kind, counts, level, doses),
-                )
+            each = schema.SetCard(
+                dataset=str(dataset),
+                kind=kind,
+                **_condition(frame)._asdict(),
+                counts=counts,
+                doses=doses,
+                switch=" / ".join(sorted(switches)) or None,
+                judge=judge,
+                monitor=_monitor_card(frame),
+                corrected=corrected,
+                runs=tuple(runs),
+                **set_fields(kind, counts, level, doses),
             )
+            labels = labels_of_set(each, labelled, [log for log in logs if log], level)
+            variance = labels.label_variance if labels else None
+            noise = noise_of_repeats(
+                each.dataset, kind, counts, judge, of_logs, level, label_variance=variance
+            )
+            sets.append(each.model_copy(update={"labels": labels, "noise": noise}))
     return tuple(sets), uncorrected
 
 

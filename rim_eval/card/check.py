@@ -131,7 +131,9 @@ def _derive_set(each: SetCard, model: str, level: float) -> SetCard:
     fields = set_fields(each.kind, each.counts, level, each.doses) | {"corrected": None}
     with suppress(RimError, KeyError, ValueError):
         fields["corrected"] = correct(model, each.counts, each.judge, level)
-    labels = derive_labels(each.labels.counts, level) if each.labels else None
+    labels = None
+    with suppress(RimError, ValueError):
+        labels = derive_labels(each.labels.counts, level) if each.labels else None
     fields["labels"] = labels
     if each.noise:
         variance = labels.label_variance if labels else None

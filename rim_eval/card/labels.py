@@ -5,47 +5,43 @@ the very verdicts that the card counts: the replies by mode and verdict have to 
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
-from rim_eval.card.schema import JudgeCard, LabelsCard, SetCard
+from rim_eval.card.schema import LabelsCard, SetCard
 from rim_eval.errors import RimError
 from rim_eval.formatting import KIND_WORDS, MODE_WORDS, interval, percent, points
 from rim_eval.labelling import LabelCounts, corrected
 from rim_eval.labelling.figures import CorrectedFigure
 from rim_eval.results.counts import SetCounts
-from rim_eval.types import MODES, Mode, PromptKind
+from rim_eval.types import MODES, Mode
+
+_Pairs = Counter[tuple[tuple[int, int], ...]]
+"""Prompts by events and verdicts in each mode."""
 
 
 def labels_of_set(
-    dataset: str,
-    kind: PromptKind,
-    counts: SetCounts,
-    judge: JudgeCard | None,
-    labelled: Sequence[LabelCounts],
-    level: float,
+    each: SetCard, labelled: Sequence[LabelCounts], logs: Collection[str], level: float
 ) -> LabelsCard | None:
     """What labels of a set's own replies say; None where none are of the set.
 
     Args:
-        dataset: Name of the set, with its condition.
-        kind: Kind of its prompts.
-        counts: Its counts.
-        judge: Its judge.
+        each: The set.
         labelled: Counts of labelled sheets, of any sets.
+        logs: SHA-256 of the logs that the set's counts come from.
         level: Confidence of the intervals, a fraction.
 
     Raises:
         RimError: There are two sheets of the set, or one is of other verdicts than the card counts.
     """
-    of_set = [each for each in labelled if (each.dataset, each.kind) == (dataset, kind)]
+    of_set = [one for one in labelled if (one.dataset, one.kind) == (each.dataset, each.kind)]
     if not of_set:
         return None
     if len(of_set) > 1:
-        raise RimError(f"There are two labelled sheets of {dataset}: give one (--labels).")
+        raise RimError(f"There are two labelled sheets of {each.dataset}: give one (--labels).")
     [found] = of_set
-    if not _is_of(found, counts, judge):
+    if not _is_of(found, each) or not set(found.logs) <= set(logs):
         raise RimError(
-            f"The labels of {dataset} ({found.labelled}, on verdicts of {found.judge}) are of other verdicts than these logs "
+            f"The labels of {each.dataset} ({found.labelled}, on verdicts of {found.judge}) are of other verdicts than these logs "
             "hold. Give the logs that the sheet was drawn from, and with --judge the judge that it is of."
         )
     return derive_labels(found, level)
@@ -64,31 +60,39 @@ def derive_labels(counts: LabelCounts, level: float) -> LabelsCard:
 def label_constraints(each: SetCard) -> Iterator[tuple[bool, str]]:
     """What labels must satisfy: they are of the set's own verdicts."""
     if each.labels is not None:
-        fits = _is_of(each.labels.counts, each.counts, each.judge)
+        fits = _is_of(each.labels.counts, each)
         yield fits, "the labels are of other verdicts than the counts"
 
 
-def _is_of(labelled: LabelCounts, counts: SetCounts, judge: JudgeCard | None) -> bool:
-    """Whether a sheet was drawn from the verdicts that are counted."""
+def _is_of(labelled: LabelCounts, each: SetCard) -> bool:
+    """Whether a sheet was drawn from the verdicts that are counted: by the same judge, prompt by prompt."""
+    judge, of_set = each.judge, (each.dataset, each.kind)
     by = (labelled.judge, labelled.judge_sha256, labelled.judge_model, labelled.judge_sees)
     if judge is None or (judge.name, judge.sha256, judge.model, judge.sees) != by:
         return False
-    replies = Counter[tuple[Mode, bool]]()
-    for stratum in labelled.strata:
-        replies[stratum.mode, stratum.verdict] += stratum.replies
-    return replies == _verdicts(counts, labelled.modes)
+    return (labelled.dataset, labelled.kind) == of_set and _drawn_from(labelled) == _counted(
+        each.counts, labelled.modes
+    )
 
 
-def _verdicts(counts: SetCounts, modes: Sequence[Mode]) -> Counter[tuple[Mode, bool]]:
-    """Replies by mode and verdict, of the prompts that are scored in each of the modes."""
-    found = Counter[tuple[Mode, bool]]()
+def _drawn_from(labelled: LabelCounts) -> _Pairs:
+    """Prompts of a sheet's frame by events and verdicts in each of its modes."""
+    found = _Pairs()
+    for cell in labelled.prompts:
+        epochs = [cell.think if mode == "think" else cell.no_think for mode in labelled.modes]
+        key = tuple((sum(labelled.strata[i].verdict for i in of), len(of)) for of in epochs)
+        found[key] += cell.prompts
+    return found
+
+
+def _counted(counts: SetCounts, modes: Sequence[Mode]) -> _Pairs:
+    """The same of the prompts that are scored in each of the modes."""
+    found = _Pairs()
     for cell in counts.cells:
-        if all(cell.outcome(mode).scored for mode in modes):
-            for mode in modes:
-                events, scored, _ = cell.outcome(mode)
-                found[mode, True] += events * cell.prompts
-                found[mode, False] += (scored - events) * cell.prompts
-    return +found
+        outcomes = [cell.outcome(mode) for mode in modes]
+        if all(outcome.scored for outcome in outcomes):
+            found[tuple((o.events, o.scored) for o in outcomes)] += cell.prompts
+    return found
 
 
 def label_rows(each: SetCard) -> Iterator[tuple[object, ...]]:
@@ -123,13 +127,21 @@ def judge_doubt(labels: LabelsCard) -> str | None:
     return "By people's labels of this run the judge errs differently in the two modes."
 
 
+def label_number(labels: LabelsCard) -> str:
+    """How many labels there are, and of how many drawn replies where some are missing."""
+    labelled, drawn = labels.counts.labelled, labels.counts.drawn
+    if labelled == drawn:
+        return f"{labelled} labels"
+    return f"{labelled} labels of the {drawn} replies drawn (what is left out because it is hard biases them)"
+
+
 def label_headline(each: SetCard) -> str | None:
     """One sentence for the head of the card; None where nothing is corrected by labels."""
     difference = each.labels.figures.difference if each.labels else None
     if each.labels is None or difference is None:
         return None
     return (
-        f"Corrected by {each.labels.counts.labelled} labels of this run, the {KIND_WORDS[each.kind].difference} on "
+        f"Corrected by {label_number(each.labels)} of this run, the {KIND_WORDS[each.kind].difference} on "
         f"{each.dataset} is {points(difference.value)} points ({interval(difference.lower, difference.upper)}). "
         f"{label_sentences(each.labels)}"
     )

@@ -16,7 +16,7 @@ from typing import Any, Final, get_args
 from pydantic import TypeAdapter
 
 from rim_eval.card import schema
-from rim_eval.card.labels import label_rows, label_sentences
+from rim_eval.card.labels import label_number, label_rows, label_sentences
 from rim_eval.card.noise import bottleneck_sentence, repeat_rows, split_rows
 from rim_eval.formatting import (
     ARM_WORDS,
@@ -435,7 +435,7 @@ def _variance_rows(each: schema.SetCard) -> Iterator[Cells]:
 
 def _labels_grid(each: schema.SetCard) -> Iterator[Grid]:
     if each.labels:
-        n, sentence = str(each.labels.counts.labelled), label_sentences(each.labels)
+        n, sentence = label_number(each.labels), label_sentences(each.labels)
         yield make_grid("labels", label_rows(each), dataset=each.dataset, n=n, sentence=sentence)
 
 

@@ -36,11 +36,12 @@ def mean_by_prompt(
         sequential: Whether the prompts come from a run that could stop early.
     """
     if sequential:
+        # What a bet may risk depends on the largest value that can come, seen or not.
         counts, ends = Counter(round(value, 9) for value in values), {"low": -reach, "high": reach}
         interval = statistics.confidence_sequence(counts, **ends, level=level)
         p_value, how = statistics.sequential_p(counts, 0.0, **ends), f"{METHOD}; {TEST}"
     else:
-        found = statistics.by_prompt(values, reach=reach, level=level)
+        found = statistics.by_prompt(values, reach=min(reach, 100.0), level=level)
         interval, p_value = found.interval, found.p_value
         how = f"{found.interval_method}; {found.test_method}"
     fields = {"value": math.fsum(values) / len(values), "p_value": p_value}

@@ -6,7 +6,8 @@ from typing import Final, Literal, Self
 
 from pydantic import Field, NonNegativeInt, model_validator
 
-from rim_eval.labelling.draw import Draw, stratum_of
+from rim_eval.labelling.draw import SHEET_ID, Draw, stratum_of
+from rim_eval.statistics import allocate
 from rim_eval.types import FiniteModel, FrozenModel, Mode, Name, PromptKind
 
 MOST_ANNOTATORS: Final = 2
@@ -80,6 +81,8 @@ class LabelCounts(FrozenModel):
     judge_sha256: Name | None = None
     judge_model: Name | None = None
     judge_sees: Name
+    logs: tuple[Name, ...] = ()
+    """SHA-256 of the logs that the sheet was drawn from."""
     sheet: Name
     """Id of the sheet, which holds n and seed of the draw."""
     left_out: NonNegativeInt
@@ -121,7 +124,25 @@ class LabelCounts(FrozenModel):
             raise ValueError("the prompts' replies do not add up to those of the strata")
         if any(len(each.annotators) != self.annotators for each in self.strata):
             raise ValueError(f"every stratum needs labels of {self.annotators} annotators")
+        self._check_labels()
         return self
+
+    def _check_labels(self) -> None:
+        """Refuse labels that no draw and no annotators can have given."""
+        if self.annotators == 1 and any(
+            (each.labelled, each.positives)
+            != (each.annotators[0].labelled, each.annotators[0].positives)
+            for each in self.strata
+        ):
+            raise ValueError("the labels of one annotator are not those of the strata")
+        if self.annotators == 1 and self.agreement:
+            raise ValueError("one annotator agrees with nobody")
+        said = SHEET_ID.fullmatch(self.sheet)
+        wanted = said and allocate(
+            {(s.mode, s.verdict, s.doubt): s.replies for s in self.strata}, int(said["n"])
+        )
+        if wanted != {(s.mode, s.verdict, s.doubt): s.drawn for s in self.strata}:
+            raise ValueError(f"the sheet {self.sheet} draws other numbers of replies")
 
 
 def count_labels(draw: Draw, labels: Sequence[Mapping[str, bool]]) -> LabelCounts:
@@ -141,6 +162,7 @@ def count_labels(draw: Draw, labels: Sequence[Mapping[str, bool]]) -> LabelCount
         judge_sha256=frame.judge_sha256,
         judge_model=frame.judge_model,
         judge_sees=frame.judge_sees,
+        logs=frame.logs,
         sheet=draw.sheet,
         left_out=frame.left_out,
         annotators=len(labels),

@@ -20,7 +20,7 @@ from rim_eval.statistics import StratumKey, allocate
 from rim_eval.types import MODES
 
 _OF_PATTERNS: Final = "patterns-"
-_SHEET_ID: Final = re.compile(r"(?:patterns-)?n(?P<n>\d{1,6})-s(?P<seed>\d{1,18})-[0-9a-f]{16}")
+SHEET_ID: Final = re.compile(r"(?:patterns-)?n(?P<n>\d{1,6})-s(?P<seed>\d{1,18})-[0-9a-f]{16}")
 
 
 class Item(NamedTuple):
@@ -30,6 +30,14 @@ class Item(NamedTuple):
     """Opaque; the logs say which reply it is."""
     stratum: StratumKey
     reply: Judged
+
+    @property
+    def text(self) -> str:
+        """What the judge saw of the reply as one text, with headings where there are several parts."""
+        parts = self.reply.parts
+        if len(parts) == 1:
+            return parts[0][1]
+        return "\n\n".join(f"[{heading}]\n{text}" for heading, text in parts)
 
 
 @dataclass(frozen=True)
@@ -112,7 +120,7 @@ def draw_again(frames: Sequence[SamplingFrame], sheet: str) -> Draw:
     Raises:
         RimError: It is no such id, or these logs and judges do not give this sheet.
     """
-    if not (said := _SHEET_ID.fullmatch(sheet)):
+    if not (said := SHEET_ID.fullmatch(sheet)):
         raise RimError(
             f"{sheet[:40]!r} is no id of a sheet, such as n80-s0-0123456789abcdef. Give labels that a sheet of "
             "`rim-eval judge sample` was filled with, with its column `sheet` as it was."

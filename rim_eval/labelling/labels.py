@@ -16,6 +16,8 @@ WORDS: Final[Mapping[str, bool | None]] = {YES: True, NO: False, SKIP: None, "":
 """What may stand in the column `label`; None where the item has no label."""
 
 _COLUMNS: Final = ("sheet", "item", "label")
+_COMPARED: Final = 400
+"""Signs of a reply that tell it from others; spreadsheet programs cut long cells."""
 _LISTED: Final = 5
 Label = TypeVar("Label")
 
@@ -28,6 +30,8 @@ class LabelFile(NamedTuple):
     sheet: str
     cells: dict[str, str]
     """The column `label` by item id, lower case, without blanks around it."""
+    texts: dict[str, str]
+    """The column `reply` by item id, where the file has it."""
 
     def labels(self, draw: Draw) -> dict[str, bool]:
         """Labels of a sheet of verdicts by item id; items that are empty or skipped are left out.
@@ -63,11 +67,22 @@ class LabelFile(NamedTuple):
     def _check(self, draw: Draw, is_label: Callable[[str], bool], words: str) -> None:
         """Refuse items that were not drawn, and words that are no label."""
         self.refuse_strangers([item.id for item in draw.items])
+        self._refuse_moved_rows(draw)
         if unknown := [item for item, cell in self.cells.items() if not is_label(cell)]:
             given = sorted({self.cells[item][:20] for item in unknown})
             raise RimError(
                 f"{self.name}: the label of {_some(unknown)} is {', '.join(map(repr, given[:_LISTED]))}. Write {words}, or "
                 "leave it empty."
+            )
+
+    def _refuse_moved_rows(self, draw: Draw) -> None:
+        """Refuse a table whose columns were sorted apart: the labels would be of other replies."""
+        drawn = {item.id: _start(item.text) for item in draw.items}
+        moved = [item for item, text in self.texts.items() if _start(text) != drawn[item]]
+        if moved:
+            raise RimError(
+                f"{self.name}: beside {_some(moved)} stands the text of another reply, so the rows were moved apart. Sort whole "
+                "rows only, or fill the sheet's page."
             )
 
     def _some_label(self, labels: dict[str, Label]) -> dict[str, Label]:
@@ -121,7 +136,13 @@ def read_label_file(path: Path) -> LabelFile:
         raise RimError(
             f"{path} mixes the sheets {', '.join(sheets[:_LISTED])}. Give one sheet a file."
         )
-    return LabelFile(path.name, sheets[0], dict(cells))
+    texts = {row["item"].strip(): row["reply"] for row in rows if row.get("reply")}
+    return LabelFile(path.name, sheets[0], dict(cells), texts)
+
+
+def _start(text: str) -> str:
+    """The beginning of a text, without what spreadsheet programs change."""
+    return "".join(text.split()).lstrip("'")[:_COMPARED]
 
 
 def one_sheet(files: Sequence[LabelFile]) -> str:

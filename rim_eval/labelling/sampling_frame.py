@@ -72,6 +72,7 @@ class SamplingFrame:
         is_bare: Whether the prompts were bare and both modes decoded alike.
         about: What people are asked about: the judge's `verdict`, or the `patterns` that a monitor finds in traces;
             then the judge is the monitor.
+        logs: SHA-256 of the logs that the replies come from, sorted.
     """
 
     model: str
@@ -85,6 +86,7 @@ class SamplingFrame:
     left_out: int
     is_bare: bool
     about: About = "verdict"
+    logs: tuple[str, ...] = ()
 
     @cached_property
     def secret(self) -> bytes:
@@ -129,7 +131,8 @@ def read_frames(sources: Iterable[str | Path]) -> list[SamplingFrame]:
             "stopped depends on the judge's errors. Run the set without `stop`, and draw the sheet from that log."
         )
     texts = {_key(row): kept for row, kept in kept_replies(files, table.runs)}
-    return list(_frames(kept, texts))
+    sha256 = {run.id: run.log_sha256 for run in table.runs if run.log_sha256}
+    return list(_frames(kept, texts, sha256))
 
 
 def choose_frame(
@@ -212,14 +215,17 @@ def as_source(label: str | None, path: str) -> str:
     return path if label is None else f"{label}={path}"
 
 
-def _frames(rows: "pd.DataFrame", texts: Mapping[Hashable, KeptReply]) -> Iterator[SamplingFrame]:
+def _frames(
+    rows: "pd.DataFrame", texts: Mapping[Hashable, KeptReply], sha256: Mapping[str, str]
+) -> Iterator[SamplingFrame]:
     groups: dict[tuple[Any, ...], list[Observation]] = defaultdict(list)
-    for row in observations.to_rows(rows):
+    logs: dict[tuple[Any, ...], set[str]] = defaultdict(set)
+    for row, run in zip(observations.to_rows(rows), rows["run"], strict=True):
         of = (row.model, row.dataset, row.kind, *(getattr(row, name) for name in _JUDGE))
         groups[of].append(row)
-    for (model, dataset, kind, judge, sha256, grader, sees), members in sorted(
-        groups.items(), key=lambda group: str(group[0])
-    ):
+        logs[of] |= {sha256[run]} if run in sha256 else set()
+    for of, members in sorted(groups.items(), key=lambda group: str(group[0])):
+        model, dataset, kind, judge, judge_sha256, grader, sees = of
         index_unique(members, reply_id, "verdicts")
         paired, left_out = _paired(members)
         yield SamplingFrame(
@@ -227,12 +233,13 @@ def _frames(rows: "pd.DataFrame", texts: Mapping[Hashable, KeptReply]) -> Iterat
             dataset=dataset,
             kind=kind,
             judge=judge,
-            judge_sha256=sha256,
+            judge_sha256=judge_sha256,
             judge_model=grader,
             judge_sees=sees or "answer",
             replies=tuple(_judged(paired, texts)),
             left_out=left_out,
             is_bare=members[0].dataset == members[0].bare_dataset,
+            logs=tuple(sorted(logs[of])),
         )
 
 

@@ -16,7 +16,7 @@ from typing import Any, Final
 from pydantic import Field
 
 from rim_eval.files import write_whole
-from rim_eval.labelling.draw import Draw, Item
+from rim_eval.labelling.draw import Draw
 from rim_eval.labelling.labels import NO, YES
 from rim_eval.labelling.pattern_frame import categories
 from rim_eval.types import FrozenModel, PromptKind
@@ -111,17 +111,9 @@ def sheet_csv(draw: Draw) -> str:
     writer.writerow(COLUMNS)
     question = question_of(draw).text
     for item in draw.items:
-        cells = (item.reply.context, item.reply.prompt, _one_text(item))
+        cells = (item.reply.context, item.reply.prompt, item.text)
         writer.writerow([draw.sheet, item.id, *map(_harmless, cells), question, "", ""])
     return text.getvalue()
-
-
-def _one_text(item: Item) -> str:
-    """What the judge saw of a reply as one text, with headings where there are several parts."""
-    parts = item.reply.parts
-    if len(parts) == 1:
-        return parts[0][1]
-    return "\n\n".join(f"[{heading}]\n{text}" for heading, text in parts)
 
 
 def _harmless(cell: str) -> str:

@@ -155,7 +155,7 @@ def tallied_gap(
     found = nothing("no prompt is scored in all four arms")
     if changes:
         values = np.repeat([change for change, _ in changes], [n for _, n in changes])
-        found = by_prompt(values, reach=200.0, level=level, seed=seed)
+        found = by_prompt(values, reach=100.0, level=level, seed=seed)
     first, second = (
         _difference(blocks, pick, modes, level, seed) for pick in (slice(0, 2), slice(2, 4))
     )

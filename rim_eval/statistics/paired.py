@@ -5,20 +5,17 @@ pairs of (mean verdict in the target arm - mean verdict in the reference arm), i
 points: above 0 means the target arm's rate is higher.
 
 With one verdict a prompt (0 or 1) in each arm the interval is Tango's with McNemar's score test; otherwise both are those of
-a bounded mean (`bounded_mean`), one value a prompt. Interval and test are one rule: the test rejects no difference exactly where
+a bounded mean, one value a prompt (`by_prompt`). Interval and test are one rule: the test rejects no difference exactly where
 the interval leaves zero out. A permutation test stands beside it: McNemar's exact one, or sign flips by prompt. Prompts that
 are no pair are listed, and bound the difference both ways.
 """
 
 import math
-from itertools import chain
 
 import numpy as np
 
 from rim_eval.statistics._result import Figure, Result, z_score
-from rim_eval.statistics.by_prompt import ByPrompt, by_prompt, nothing
-from rim_eval.statistics.paired_tests import mcnemar_exact, mcnemar_score
-from rim_eval.statistics.tango import tango_interval
+from rim_eval.statistics.by_prompt import by_prompt, nothing
 from rim_eval.statistics.verdicts import (
     Tally,
     Verdicts,
@@ -27,8 +24,6 @@ from rim_eval.statistics.verdicts import (
     mean_over_prompts,
     mean_verdict,
     prompt_means,
-    scored,
-    single_epoch,
     tally,
 )
 
@@ -50,7 +45,7 @@ class PairedDifference(Result):
     """Two-sided, for no difference; at most 1 - level exactly where the interval leaves zero out: it decides."""
     test_method: str
     permutation_p_value: Figure = math.nan
-    """The same of a permutation test, which needs no approximation and is conservative; it decides nothing."""
+    """The same of a permutation test, which needs no approximation; it decides nothing."""
     permutation_method: str = "none"
     target_rate: Figure
     """The target arm's rate over the pairs, a fraction."""
@@ -135,14 +130,11 @@ def tallied_difference(
         if (high := mean_verdict(target)) is not None
         and (low := mean_verdict(reference)) is not None
     ]
-    scored_pairs = [arms for arms in prompts if all(map(scored, arms))]
     n_pairs, n_prompts = sum(n for *_, n in pairs), sum(prompts.values())
     b = sum(n for high, low, n in pairs if high > low)
     c = sum(n for high, low, n in pairs if high < low)
     found = nothing("no prompt is scored in both arms")
-    if pairs and single_epoch(chain.from_iterable(scored_pairs)):
-        found = _single_epoch(b, c, n_pairs, level)
-    elif pairs:
+    if pairs:
         changes = np.repeat([high - low for high, low, _ in pairs], [n for *_, n in pairs])
         found = by_prompt(changes, reach=1.0, level=level, seed=seed)
     bounds = difference_bounds(prompts)
@@ -163,16 +155,4 @@ def tallied_difference(
         unpaired=unpaired,
         bound_lower=100 * bounds.lower,
         bound_upper=100 * bounds.upper,
-    )
-
-
-def _single_epoch(b: int, c: int, n: int, level: float) -> ByPrompt:
-    """How sure the difference of one verdict a prompt and arm is."""
-    return ByPrompt(
-        tango_interval(b, c, n, level),
-        "Tango",
-        mcnemar_score(b, c),
-        "McNemar score test",
-        mcnemar_exact(b, c),
-        "exact McNemar test",
     )

@@ -3,8 +3,8 @@
 The interval decides: a difference is shown when its interval lies on one side of zero. Every interval of a difference comes
 with the test that it is made of (`PairedDifference.p_value`), which rejects no difference exactly there: for verdicts of one
 epoch Tango's interval with McNemar's score test, else the score interval of the mean by prompt with its score test. So
-interval and test never disagree. The permutation test beside it (`permutation_p_value`, McNemar's exact test at one epoch)
-needs no approximation, is conservative, and decides nothing.
+interval and test never disagree. The permutation test beside it (`permutation_p_value`, McNemar's exact test at one epoch,
+which is conservative) needs no approximation and decides nothing.
 
 Holm: sort the m p values upwards; the i-th (from 0) is multiplied by m - i, and no adjusted value may
 be smaller than one before it. Rejecting those at most alpha keeps the chance of any false

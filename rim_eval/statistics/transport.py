@@ -217,7 +217,7 @@ def shared_correction(
         reference_lower=reference.lower,
         reference_upper=reference.upper,
         raw=100 * pairs.raw,
-        difference=100 * difference.value,
+        difference=min(100.0, max(-100.0, 100 * difference.value)),
         difference_lower=max(-100.0, 100 * difference.lower),
         difference_upper=min(100.0, 100 * difference.upper),
         level=level,

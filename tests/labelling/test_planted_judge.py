@@ -149,13 +149,16 @@ def _card_shows_the_labels(log: Path, report: Path, out: Path) -> None:
     _gate_decides_by_the_labels(card)
     page = (out / "card.md").read_text()
     assert "Corrected by 80 labels of this run" in page
-    faked = each.labels.counts.strata[0].model_copy(update={"positives": 0.0})
-    counts = each.labels.counts.model_copy(
-        update={"strata": (faked, *each.labels.counts.strata[1:])}
-    )
-    labels = each.labels.model_copy(update={"counts": counts})
-    forged = card.model_copy(update={"sets": (each.model_copy(update={"labels": labels}),)})
-    assert check_card(forged)
+    first, *others = each.labels.counts.strata
+    none = {"positives": 0.0}
+    alone = tuple(one.model_copy(update=none) for one in first.annotators)
+    for forged in (none, none | {"annotators": alone}, {"drawn": first.drawn + 1}):
+        strata = (first.model_copy(update=forged), *others)
+        counts = each.labels.counts.model_copy(update={"strata": strata})
+        labels = each.labels.model_copy(update={"counts": counts})
+        assert check_card(
+            card.model_copy(update={"sets": (each.model_copy(update={"labels": labels}),)})
+        ), forged
 
 
 def _gate_decides_by_the_labels(card: Card) -> None:
