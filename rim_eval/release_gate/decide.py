@@ -237,7 +237,8 @@ def _check_target(
 def _no_figure(target: _Target, limit: Limit) -> str:
     if limit.by == "labels" and target.of_set.labels is None:
         return (
-            "no labels of this run correct it (rim-eval judge sample, then rim-eval card --labels)"
+            "no labels of this run correct it (rim-eval judge sample, judge correct --out FILE, then --labels FILE of "
+            "rim-eval gate or card)"
         )
     only_mode = target.figures is not None and target.figures.only_mode
     return only_mode_sentence(FIGURES[limit.figure][0]) if only_mode else "there is no such figure"

@@ -1,0 +1,83 @@
+"""The release gate on figures that labels correct: from logs, with whole and with partly filled sheets."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+
+from tests.labelling.conftest import fill, rim_eval, rows_of, write_rows
+
+Run = Callable[..., Path]
+Limits = Sequence[dict[str, Any]]
+Held = Callable[..., Result]
+
+SCORE = {"figure": "rim_score", "at_most": 60}
+RATE = {"figure": "misalignment_think", "at_most": 0.9}
+"""The judge's rate with thinking is .75, the true one .5."""
+
+
+@pytest.fixture(autouse=True)
+def outside_of_actions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The gate writes for GitHub Actions where these are set; CI sets them."""
+    for name in ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def report(run: Run, sheet: Run, tmp_path: Path) -> Run:
+    """Labels 80 replies and corrects by them; `keep` says which labels stay."""
+
+    def make(log: Path | None = None, keep: Callable[[int, str], bool] | None = None) -> Path:
+        log = log or run()
+        labels = fill(sheet("--n", 80, log=log))
+        if keep:
+            rows = [
+                row | {"label": row["label"] if keep(index, row["label"]) else ""}
+                for index, row in enumerate(rows_of(labels))
+            ]
+            write_rows(labels, rows)
+        done = rim_eval("judge", "correct", log, labels, "--out", tmp_path / "report.json")
+        assert done.exit_code == 0, done.output
+        return tmp_path / "report.json"
+
+    return make
+
+
+@pytest.fixture
+def hold(run: Run, tmp_path: Path) -> Held:
+    """Holds the log against limits, given as the rules file has them."""
+
+    def gate(limits: Limits, *options: object, validity: str = "{}", log: Path | None = None) -> Result:  # fmt: skip
+        rules = tmp_path / "gate.yaml"
+        rules.write_text(f"version: 1\nvalidity: {validity}\nlimits: {list(limits)}\n")
+        return rim_eval("gate", log or run(), "--rules", rules, *options)
+
+    return gate
+
+
+def by_labels(limit: dict[str, Any]) -> dict[str, Any]:
+    return limit | {"by": "labels"}
+
+
+def test_the_command_takes_labels_of_its_logs(report: Run, hold: Held) -> None:
+    missing = hold([by_labels(SCORE)])
+    assert missing.exit_code == 2
+    assert "no labels of this run correct it" in missing.output
+    done = hold([by_labels(SCORE)], "--labels", report())
+    assert done.exit_code == 0, done.output
+    assert "RIM score corrected by labels +" in done.output
+
+
+def test_labels_decide_the_same_from_logs_and_from_their_card(
+    run: Run, report: Run, hold: Held, tmp_path: Path
+) -> None:
+    labels = ("--labels", report())
+    from_logs = hold([by_labels(SCORE)], *labels)
+    assert rim_eval("card", run(), *labels, "--out", tmp_path / "card").exit_code == 0
+    card = tmp_path / "card" / "card.json"
+    assert hold([by_labels(SCORE)], log=card).output == from_logs.output
+    both = hold([by_labels(SCORE)], *labels, log=card)
+    assert both.exit_code == 2
+    assert "needs the logs that the sheet was drawn from" in both.output
