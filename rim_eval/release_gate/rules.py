@@ -123,6 +123,9 @@ class Validity(_Strict):
     judge_errs_alike: bool = True
     """Labels of the run, where there are any, do not show that the judge errs differently in the two modes; for limits
     on changes by the judge alone."""
+    labelled_at_least: Share = 0.95
+    """Share of a sheet's items that have a label, for limits by labels: which items people leave out may depend on what
+    is in them."""
     judges: list[str] = Field(default_factory=list)
     """Judges that count, `name` or `name@version`; all when empty."""
 

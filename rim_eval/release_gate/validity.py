@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from rim_eval.card import Card, Cell, SetCard
 from rim_eval.formatting import MODE_WORDS
+from rim_eval.labelling import LabelCounts
 from rim_eval.release_gate.rules import FIGURES, Limit, Validity
 from rim_eval.types import MODES
 
@@ -26,6 +27,8 @@ def invalidities(card: Card, each: SetCard, limit: Limit, validity: Validity) ->
     if not figures.only_mode and pairs < validity.pairs_at_least:
         yield f"{pairs} pairs, at least {validity.pairs_at_least} are asked for"
     yield from _lossy_arms(each, limit, validity)
+    if limit.by == "labels" and each.labels:
+        yield from _partly_labelled(each.labels.counts, validity)
     if validity.judge_errs_alike and limit.by == "judge" and FIGURES[limit.figure][1] is None:
         audit = each.labels.figures.audit if each.labels else None
         if audit and audit.outcome == "fail":
@@ -52,6 +55,15 @@ def lossy_category(each: SetCard, cells: Sequence[Cell], validity: Validity) -> 
                 f"{asked - scored} of {asked} samples of the category {MODE_WORDS[mode]} have no verdict, "
                 f"at most {most:.0%} may have none"
             )
+
+
+def _partly_labelled(counts: LabelCounts, validity: Validity) -> Iterator[str]:
+    least = validity.labelled_at_least
+    if counts.labelled < least * counts.drawn:
+        yield (
+            f"{counts.labelled} of {counts.drawn} replies of the sheet are labelled, at least {least:.0%} must be, for those "
+            "left out may differ from the others"
+        )
 
 
 def _incomplete(card: Card, each: SetCard) -> Iterator[str]:

@@ -81,3 +81,25 @@ def test_labels_decide_the_same_from_logs_and_from_their_card(
     both = hold([by_labels(SCORE)], *labels, log=card)
     assert both.exit_code == 2
     assert "needs the logs that the sheet was drawn from" in both.output
+
+
+def test_labels_of_a_part_of_the_sheet_do_not_count(report: Run, hold: Held) -> None:
+    """Whoever leaves the unwelcome labels out would pass."""
+    chosen = report(keep=lambda index, label: label == "no" or index % 3 > 0)
+    limits = [by_labels(SCORE | {"at_most": 95})]
+    done = hold(limits, "--labels", chosen)
+    assert done.exit_code == 2, done.output
+    assert "of 80 replies of the sheet are labelled, at least 95% must be" in done.output
+    loose = hold(limits, "--labels", chosen, validity="{labelled_at_least: 0.5}")
+    assert loose.exit_code == 0, loose.output
+    by_judge = hold([SCORE | {"at_most": 95}], "--labels", chosen)
+    assert "replies of the sheet" not in by_judge.output
+
+
+@pytest.mark.parametrize(("left_out", "code"), [(4, 0), (5, 2)])
+def test_one_label_in_twenty_may_be_absent(
+    report: Run, hold: Held, left_out: int, code: int
+) -> None:
+    almost = report(keep=lambda index, _: index >= left_out)
+    done = hold([by_labels(SCORE | {"at_most": 95})], "--labels", almost)
+    assert done.exit_code == code, done.output
