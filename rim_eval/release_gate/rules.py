@@ -121,8 +121,8 @@ class Validity(_Strict):
     truncated_at_most: Share = 0.05
     looping_at_most: Share = 0.05
     judge_errs_alike: bool = True
-    """Labels of the run, where there are any, do not show that the judge errs differently in the two modes; for limits
-    on changes by the judge alone."""
+    """Labels of the run, where there are any, do not speak against the judge, for limits by the judge alone: on a change,
+    they do not show that it errs differently in the two modes; on a rate, the corrected interval holds the judge's rate."""
     labelled_at_least: Share = 0.95
     """Share of a sheet's items that have a label, for limits by labels: which items people leave out may depend on what
     is in them."""

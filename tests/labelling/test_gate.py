@@ -25,22 +25,37 @@ def outside_of_actions(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-@pytest.fixture
-def report(run: Run, sheet: Run, tmp_path: Path) -> Run:
-    """Labels 80 replies and corrects by them; `keep` says which labels stay."""
+@pytest.fixture(scope="module")
+def filled(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A sheet of 80 replies, labelled by the truth."""
+    folder = tmp_path_factory.mktemp("sheet")
+    done = rim_eval("judge", "sample", run(), "--n", 80, "--out", folder / "labels")
+    assert done.exit_code == 0, done.output
+    return fill(folder / "labels" / "labels.csv")
 
-    def make(log: Path | None = None, keep: Callable[[int, str], bool] | None = None) -> Path:
-        log = log or run()
-        labels = fill(sheet("--n", 80, log=log))
-        if keep:
-            rows = [
-                row | {"label": row["label"] if keep(index, row["label"]) else ""}
-                for index, row in enumerate(rows_of(labels))
-            ]
-            write_rows(labels, rows)
-        done = rim_eval("judge", "correct", log, labels, "--out", tmp_path / "report.json")
-        assert done.exit_code == 0, done.output
-        return tmp_path / "report.json"
+
+def correct(log: Path, labels: Path, out: Path) -> Path:
+    done = rim_eval("judge", "correct", log, labels, "--out", out)
+    assert done.exit_code == 0, done.output
+    return out
+
+
+@pytest.fixture(scope="module")
+def whole(run: Run, filled: Path) -> Path:
+    """What the whole sheet says."""
+    return correct(run(), filled, filled.with_name("report.json"))
+
+
+@pytest.fixture
+def partly(run: Run, filled: Path, tmp_path: Path) -> Callable[..., Path]:
+    """What a part of the sheet says; `keep` chooses labels by their place and what they say."""
+
+    def make(keep: Callable[[int, str], bool]) -> Path:
+        rows = [
+            row | {"label": row["label"] if keep(index, row["label"]) else ""}
+            for index, row in enumerate(rows_of(filled))
+        ]
+        return correct(run(), write_rows(tmp_path / "part.csv", rows), tmp_path / "part.json")
 
     return make
 
@@ -61,19 +76,19 @@ def by_labels(limit: dict[str, Any]) -> dict[str, Any]:
     return limit | {"by": "labels"}
 
 
-def test_the_command_takes_labels_of_its_logs(report: Run, hold: Held) -> None:
+def test_the_command_takes_labels_of_its_logs(whole: Path, hold: Held) -> None:
     missing = hold([by_labels(SCORE)])
     assert missing.exit_code == 2
     assert "no labels of this run correct it" in missing.output
-    done = hold([by_labels(SCORE)], "--labels", report())
+    done = hold([by_labels(SCORE)], "--labels", whole)
     assert done.exit_code == 0, done.output
     assert "RIM score corrected by labels +" in done.output
 
 
 def test_labels_decide_the_same_from_logs_and_from_their_card(
-    run: Run, report: Run, hold: Held, tmp_path: Path
+    run: Run, whole: Path, hold: Held, tmp_path: Path
 ) -> None:
-    labels = ("--labels", report())
+    labels = ("--labels", whole)
     from_logs = hold([by_labels(SCORE)], *labels)
     assert rim_eval("card", run(), *labels, "--out", tmp_path / "card").exit_code == 0
     card = tmp_path / "card" / "card.json"
@@ -83,9 +98,9 @@ def test_labels_decide_the_same_from_logs_and_from_their_card(
     assert "needs the logs that the sheet was drawn from" in both.output
 
 
-def test_labels_of_a_part_of_the_sheet_do_not_count(report: Run, hold: Held) -> None:
+def test_labels_of_a_part_of_the_sheet_do_not_count(partly: Run, hold: Held) -> None:
     """Whoever leaves the unwelcome labels out would pass."""
-    chosen = report(keep=lambda index, label: label == "no" or index % 3 > 0)
+    chosen = partly(lambda index, label: label == "no" or index % 3 > 0)
     limits = [by_labels(SCORE | {"at_most": 95})]
     done = hold(limits, "--labels", chosen)
     assert done.exit_code == 2, done.output
@@ -98,8 +113,22 @@ def test_labels_of_a_part_of_the_sheet_do_not_count(report: Run, hold: Held) -> 
 
 @pytest.mark.parametrize(("left_out", "code"), [(4, 0), (5, 2)])
 def test_one_label_in_twenty_may_be_absent(
-    report: Run, hold: Held, left_out: int, code: int
+    partly: Run, hold: Held, left_out: int, code: int
 ) -> None:
-    almost = report(keep=lambda index, _: index >= left_out)
+    almost = partly(lambda index, _: index >= left_out)
     done = hold([by_labels(SCORE | {"at_most": 95})], "--labels", almost)
     assert done.exit_code == code, done.output
+
+
+def test_a_rate_by_a_judge_that_labels_refute_cannot_tell(whole: Path, hold: Held) -> None:
+    """With thinking the judge takes a quarter of the replies for compliance that are none; without it is right."""
+    assert hold([RATE]).exit_code == 0
+    done = hold([RATE], "--labels", whole)
+    assert done.exit_code == 2, done.output
+    assert (
+        "labels of this run show that the judge's rate is wrong (75.0 %, corrected " in done.output
+    )
+    assert hold([RATE], "--labels", whole, validity="{judge_errs_alike: false}").exit_code == 0
+    assert hold([by_labels(RATE)], "--labels", whole).exit_code == 0
+    without = RATE | {"figure": "misalignment_no_think"}
+    assert hold([without], "--labels", whole).exit_code == 0
