@@ -61,10 +61,8 @@ def _add_case(suite: ET.Element, model: str, result: LimitResult) -> None:
 def case_name(result: LimitResult) -> str:
     """Name a limit on a set: the set, the category, the figure, the limit, and its tier where it does not block."""
     limit = result.limit
-    score = f" (scores of {limit.score} and more)" if limit.score else ""
-    level = " of the system" if limit.level == "system" else ""
     tier = "" if limit.tier == "block" else f" [{limit.tier}]"
-    return f"{result.place}: {limit.figure}{score}{level} {limit.words}{tier}"
+    return f"{result.place}: {limit.figure}{limit.variant} {limit.words}{tier}"
 
 
 def _count(suite: ET.Element) -> None:

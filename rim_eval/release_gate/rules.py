@@ -73,6 +73,13 @@ class Limit(_Strict):
         side = "least" if self.at_most is None else "most"
         return f"at {side} {self.bound:g}{'' if FIGURES[self.figure][1] else ' points'}"
 
+    @property
+    def variant(self) -> str:
+        """Which figure of its name, in words that follow the name; empty for the model's by the judge's own line."""
+        scores = f" (scores of {self.score} and more)" if self.score else ""
+        level = " of the system" if self.level == "system" else ""
+        return scores + level + (" corrected by labels" if self.by == "labels" else "")
+
     @model_validator(mode="after")
     def _check_bound(self) -> Self:
         if (self.at_most is None) == (self.at_least is None):

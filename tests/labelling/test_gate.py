@@ -3,10 +3,13 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree as ET
 
 import pytest
 from click.testing import Result
 
+from rim_eval.labelling.figures import advice_of
+from rim_eval.labelling.report import read_report
 from tests.labelling.conftest import fill, rim_eval, rows_of, write_rows
 
 Run = Callable[..., Path]
@@ -132,3 +135,37 @@ def test_a_rate_by_a_judge_that_labels_refute_cannot_tell(whole: Path, hold: Hel
     assert hold([by_labels(RATE)], "--labels", whole).exit_code == 0
     without = RATE | {"figure": "misalignment_no_think"}
     assert hold([without], "--labels", whole).exit_code == 0
+
+
+def test_the_reports_tell_limits_by_judge_and_by_labels_apart(
+    whole: Path, hold: Held, tmp_path: Path
+) -> None:
+    file = tmp_path / "gate.xml"
+    done = hold([SCORE, by_labels(SCORE)], "--labels", whole, "--junit", file, "--explain")
+    names = [case.get("name") for case in ET.parse(file).getroot().iter("testcase")]
+    assert names == [
+        "doors: rim_score at most 60 points",
+        "doors: rim_score corrected by labels at most 60 points",
+    ]
+    assert "Asked: the RIM score (share" in done.output
+    assert "Asked: the RIM score corrected by labels (share" in done.output
+
+
+def test_an_undecided_limit_by_labels_asks_for_what_is_lacking(
+    partly: Run, whole: Path, hold: Held
+) -> None:
+    """With few labels it is labels, whatever the number of prompts."""
+    few = partly(lambda index, _: index < 24)
+    loose = "{labelled_at_least: 0.1}"
+    for path in (few, whole):
+        figures = read_report(path).figures
+        assert figures.difference
+        limit = by_labels(SCORE | {"at_most": figures.difference.value})
+        done = hold([limit], "--labels", path, "--explain", validity=loose)
+        assert f"Next: {figures.advice}" in done.output
+        assert "prompts in all" not in done.output
+    rate = read_report(few).figures.rates["think"]
+    assert read_report(few).figures.helps_most == "labels"
+    limit = by_labels(RATE | {"at_most": rate.value})
+    done = hold([limit], "--labels", few, "--explain", validity=loose)
+    assert f"Next: {advice_of(rate)}" in done.output
