@@ -54,6 +54,7 @@ def command(sources: Sequence[str], path: Path, judge: str | None, label_files: 
         _write_reports(decisions, json_file, junit, summary)
     except RimError as error:
         click.echo(f"cannot tell  {error}", err=True)
+        _write_error(str(error), json_file, junit)
         raise click.exceptions.Exit(EXIT_CODES["cannot tell"]) from None
     for decision in decisions:
         _print_decision(decision, explains)
@@ -146,6 +147,20 @@ def _write_reports(
             raise RimError(
                 f"{target} cannot be written ({error.strerror}). Name another file with --summary."
             ) from None
+
+
+def _write_error(error: str, json_file: Path | None, junit: Path | None) -> None:
+    """Put the error in the place of reports of an earlier gate, which CI would show."""
+    from rim_eval.release_gate import decisions_json, junit_error
+
+    reports = ((json_file, decisions_json([], error)), (junit, junit_error(error)))
+    for path, text in reports:
+        try:
+            if path:
+                write_whole({path: text})
+        except RimError as problem:
+            if str(problem) != error:
+                click.echo(f"cannot tell  {problem}", err=True)
 
 
 def _annotate(decisions: "Sequence[Decision]") -> None:
