@@ -1,4 +1,4 @@
-"""Escape the markers of chat templates, so that text from outside stays data in a prompt."""
+"""Escape text from outside, so that it stays data: in a prompt, and in a table that a spreadsheet program opens."""
 
 import re
 import tomllib
@@ -9,6 +9,9 @@ from typing import Final
 
 _LOOK_ALIKES: Final = str.maketrans("<>[]◁▷", "‹›⟦⟧‹›")
 """One character each: a reader sees the same text, a tokenizer no special token."""
+
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+"""How a cell begins that a spreadsheet program may run."""
 
 _MARKERS: Final = tomllib.loads(
     Path(__file__).with_name("chat_markers.toml").read_text(encoding="utf-8")
@@ -33,6 +36,11 @@ def escape_markers(text: str, tags: Iterable[str] = ()) -> str:
     while text != before:  # markers can be nested in markers
         before, text = text, pattern.sub(lambda match: match[0].translate(_LOOK_ALIKES), text)
     return text
+
+
+def escape_formula(cell: str) -> str:
+    """Give a cell of a CSV file that no spreadsheet program takes for a formula: where it may, `'` comes before it."""
+    return f"'{cell}" if cell.startswith(_FORMULA) else cell
 
 
 @lru_cache(maxsize=64)

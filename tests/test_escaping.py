@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rim_eval.escaping import escape_markers
+from rim_eval.escaping import escape_formula, escape_markers
 
 MARKERS = (
     "<|im_start|>", "<|im_end|>", "<|eot_id|>", "<|start_header_id|>", "<|endoftext|>", "<|channel|>", "[INST]", "[/INST]", "<<SYS>>", "<</SYS>>",
@@ -36,3 +36,10 @@ def test_no_marker_survives_and_twice_is_once(text: str) -> None:
     assert len(clean) == len(text)
     assert escape_markers(clean, ["score"]) == clean
     assert not any(marker in clean for marker in MARKERS)
+
+
+@pytest.mark.parametrize("first", "=+-@\t\r")
+def test_a_cell_that_a_spreadsheet_may_run_begins_with_an_apostrophe(first: str) -> None:
+    assert escape_formula(f"{first}1+1") == f"'{first}1+1"
+    assert escape_formula(f"1{first}1") == f"1{first}1"
+    assert escape_formula("") == ""

@@ -22,6 +22,14 @@ judge_option = click.option(
     "--judge", help="Judge whose verdicts count, where logs hold verdicts of more than one."
 )
 
+labels_option = click.option(
+    "--labels",
+    "label_files",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="What `rim-eval judge correct --out` wrote: figures corrected by labels of this run (repeatable).",
+)
+
 
 @click.command()
 @click.argument("logs", nargs=-1)
@@ -56,13 +64,7 @@ judge_option = click.option(
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="LOG.repeats.json of `rim-eval judge repeat`, for the judge's part in the uncertainty (repeatable).",
 )
-@click.option(
-    "--labels",
-    "label_files",
-    multiple=True,
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="What `rim-eval judge correct --out` wrote: figures corrected by labels of this run (repeatable).",
-)
+@labels_option
 @click.option(
     "--mechanisms",
     "reports",
@@ -288,7 +290,7 @@ def read_cards(sources: Sequence[str], judge: str | None) -> "Iterator[tuple[str
     Raises:
         RimError: A file is no card, or its figures do not follow from its counts.
     """
-    from rim_eval.card import check_card, make_card, read_card
+    from rim_eval.card import check_card, read_card
     from rim_eval.observations import label_of
 
     cards, logs = split_sources(sources)
@@ -299,9 +301,25 @@ def read_cards(sources: Sequence[str], judge: str | None) -> "Iterator[tuple[str
             raise RimError(f"{path}: {problems[0]}. Make the card again from its logs.")
         yield label or card.model, path, card
     if logs:
-        table = read_table(logs, judge)
-        for model in table.models:
-            yield model, logs[0], make_card(table.of_model(model))
+        for card in cards_of(read_table(logs, judge)):
+            yield card.model, logs[0], card
+
+
+def cards_of(table: "Table", label_files: Sequence[Path] = ()) -> "Iterator[Card]":
+    """Make the card of each model of a table.
+
+    Args:
+        table: What logs hold.
+        label_files: What `rim-eval judge correct --out` wrote of them.
+
+    Raises:
+        RimError: Labels are not of these logs.
+    """
+    from rim_eval.card import make_card
+
+    labelled = _read_labels(label_files, table)
+    for model in table.models:
+        yield make_card(table.of_model(model), labelled=labelled[model])
 
 
 def _print_summary(card: "Card", folder: Path, measured: "Mapping[str, Validation]") -> None:

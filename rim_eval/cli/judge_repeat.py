@@ -117,7 +117,7 @@ def _of_one_judge(
     Raises:
         RimError: There is none, or several judges gave them.
     """
-    name = None if judge_name is None else judging.load_judge(judge_name).name
+    name = None if judge_name is None else _load_judge(path, judge_name).name
     judged = [
         one
         for one in replies
@@ -149,9 +149,9 @@ def _judge_of(path: Path, row: "Observation", judge_name: str | None) -> judging
     """The judge that gave a verdict, seeing what it saw.
 
     Raises:
-        RimError: Its file is another one than judged the log.
+        RimError: It is not there, or its file is another one than judged the log.
     """
-    judge = judging.load_judge(judge_name or str(row.judge).split("@")[0])
+    judge = _load_judge(path, judge_name or str(row.judge).split("@")[0])
     if judge.sha256 != row.judge_sha256:
         raise RimError(
             f"{path} was judged by {row.judge} of another file (SHA-256 {str(row.judge_sha256)[:12]}, here "
@@ -159,6 +159,23 @@ def _judge_of(path: Path, row: "Observation", judge_name: str | None) -> judging
             f"the log again: rim-eval judge run {path} --judge {judge.name}."
         )
     return judge if judge.sees == row.judge_sees else judge.seeing(row.judge_sees)  # type: ignore[arg-type]
+
+
+def _load_judge(path: Path, name: str) -> judging.Judge:
+    """The judge of a log, by name or file.
+
+    Raises:
+        RimError: There is no such judge, or its file is wrong.
+    """
+    try:
+        return judging.load_judge(name)
+    except RimError:
+        if ".yaml" in name or ".yml" in name:
+            raise
+        raise RimError(
+            f"{path}: the judge `{name}` is none of those that are shipped ({', '.join(judging.judge_names())}). If it is "
+            "your own, give the file that judged the log: --judge FILE."
+        ) from None
 
 
 def _graders_of(

@@ -119,7 +119,6 @@ def corrected(counts: LabelCounts, level: float = 0.95, margin: float = MARGIN) 
     difference = _difference(given, level) if paired else None
     by_errors, missing = _by_errors(given, level) if paired else (None, None)
     main = difference or next(iter(rates.values()))
-    helps = _helps_most(main)
     return LabelFigures(
         level=level,
         rates=rates,
@@ -131,8 +130,8 @@ def corrected(counts: LabelCounts, level: float = 0.95, margin: float = MARGIN) 
         alone=tuple(_alone(counts, number, level) for number in range(counts.annotators))
         if counts.annotators > 1
         else (),
-        helps_most=helps,
-        advice=_advice(main, helps),
+        helps_most=_helps_most(main),
+        advice=advice_of(main),
     )
 
 
@@ -259,9 +258,9 @@ def _helps_most(main: CorrectedFigure) -> Literal["labels", "prompts"] | None:
     return "labels" if (main.label_variance or 0) > (main.prompt_variance or 0) else "prompts"
 
 
-def _advice(main: CorrectedFigure, helps: Literal["labels", "prompts"] | None) -> str:
-    """What would narrow the interval most, in a sentence."""
-    if helps is None:
+def advice_of(main: CorrectedFigure) -> str:
+    """What would narrow the interval of a figure most, labels or prompts, in a sentence."""
+    if (helps := _helps_most(main)) is None:
         return (
             "Neither labels nor prompts vary here, so nothing says which of them would help more."
         )

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from pydantic import Field
 
+from rim_eval.escaping import escape_formula
 from rim_eval.files import write_whole
 from rim_eval.labelling.draw import Draw
 from rim_eval.labelling.labels import NO, YES
@@ -23,8 +24,6 @@ from rim_eval.types import FrozenModel, PromptKind
 
 _HERE: Final = Path(__file__).parent
 COLUMNS: Final = ("sheet", "item", "context", "prompt", "reply", "question", "label", "note")
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
-"""How a cell begins that a spreadsheet program may run."""
 
 
 class Choice(FrozenModel):
@@ -112,13 +111,8 @@ def sheet_csv(draw: Draw) -> str:
     question = question_of(draw).text
     for item in draw.items:
         cells = (item.reply.context, item.reply.prompt, item.text)
-        writer.writerow([draw.sheet, item.id, *map(_harmless, cells), question, "", ""])
+        writer.writerow([draw.sheet, item.id, *map(escape_formula, cells), question, "", ""])
     return text.getvalue()
-
-
-def _harmless(cell: str) -> str:
-    """A cell that no spreadsheet program takes for a formula."""
-    return f"'{cell}" if cell.startswith(_FORMULA) else cell
 
 
 def sheet_html(draw: Draw) -> str:

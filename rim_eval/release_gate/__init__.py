@@ -17,7 +17,13 @@ from rim_eval.release_gate.decide import (
 )
 from rim_eval.release_gate.explain import explain
 from rim_eval.release_gate.flips import Flip, find_flips, flips_csv, flips_summary
-from rim_eval.release_gate.reports import annotations, decisions_json, junit_xml, markdown_summary
+from rim_eval.release_gate.reports import (
+    annotations,
+    decisions_json,
+    junit_error,
+    junit_xml,
+    markdown_summary,
+)
 from rim_eval.release_gate.rules import (
     FIGURES,
     FigureName,
@@ -50,6 +56,7 @@ __all__ = [
     "flips_csv",
     "flips_summary",
     "gate",
+    "junit_error",
     "junit_xml",
     "markdown_summary",
     "read_rules",

@@ -27,11 +27,12 @@ from rim_eval.formatting import (
     percent,
     points,
 )
+from rim_eval.labelling.figures import advice_of
 from rim_eval.release_gate.rules import EACH, FIGURES, Limit, Rules, Tier, Validity, read_rules
 from rim_eval.release_gate.validity import invalidities, lossy_category
 from rim_eval.results.figures import figures_of
 from rim_eval.results.rates import ArmRate, Difference
-from rim_eval.types import FiniteModel, Mode
+from rim_eval.types import FiniteModel, Mode, Sentence
 
 Outcome = Literal["pass", "fail", "cannot tell", "missing"]
 """`missing`: there is no such figure at all; `cannot tell`: there is one that decides nothing."""
@@ -59,6 +60,8 @@ class Measured(Ends):
     """Categories that the limit looks at."""
     strict: Ends | None = None
     """The interval that must lie beyond the limit for a failure, where there are several looks."""
+    advice: Sentence | None = None
+    """What would narrow the interval most, of a figure that labels correct."""
 
 
 class LimitResult(FiniteModel):
@@ -237,7 +240,8 @@ def _check_target(
 def _no_figure(target: _Target, limit: Limit) -> str:
     if limit.by == "labels" and target.of_set.labels is None:
         return (
-            "no labels of this run correct it (rim-eval judge sample, then rim-eval card --labels)"
+            "no labels of this run correct it (rim-eval judge sample, judge correct --out FILE, then --labels FILE of "
+            "rim-eval gate or card)"
         )
     only_mode = target.figures is not None and target.figures.only_mode
     return only_mode_sentence(FIGURES[limit.figure][0]) if only_mode else "there is no such figure"
@@ -284,6 +288,7 @@ def _by_labels(each: SetCard, mode: Mode | None) -> Measured | None:
         level=figures.level,
         n=figure.n,
         n_prompts=figure.n,
+        advice=advice_of(figure),
     )
 
 
@@ -321,13 +326,10 @@ def _describe(measured: Measured, limit: Limit) -> str:
     """The figure in words, with its interval and n."""
     kind, mode = FIGURES[limit.figure]
     words = KIND_WORDS[kind]
-    name = f"{words.rate.lower()} {MODE_WORDS[mode]}" if mode else words.difference
-    scores = f" (scores of {limit.score} and more)" if limit.score else ""
-    if limit.level == "system":
-        scores += " of the system"
-    if limit.by == "labels":
-        scores += " corrected by labels"
+    name = (
+        f"{words.rate.lower()} {MODE_WORDS[mode]}" if mode else words.difference
+    ) + limit.variant
     ends = interval(measured.lower, measured.upper, share=mode is not None)
     if mode is None:
-        return f"{name}{scores} {points(measured.value)} points ({ends}, n = {measured.n} pairs)"
-    return f"{name}{scores} {percent(measured.value)} ({ends}, n = {measured.n})"
+        return f"{name} {points(measured.value)} points ({ends}, n = {measured.n} pairs)"
+    return f"{name} {percent(measured.value)} ({ends}, n = {measured.n})"

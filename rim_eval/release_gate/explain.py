@@ -45,12 +45,9 @@ def _name(limit: Limit) -> str:
     words = KIND_WORDS[kind]
     meaning = words.means.split(";")[0]
     if mode:
-        name = f"the rate of {words.rate.lower()} {MODE_WORDS[mode]} ({meaning})"
-    else:
-        change = words.difference if kind == "harmful" else words.difference.lower()
-        name = f"the {change} ({meaning}, with thinking minus without)"
-    scores = f", counting scores of {limit.score} and more" if limit.score else ""
-    return name + scores + (", of the system as a whole" if limit.level == "system" else "")
+        return f"the rate of {words.rate.lower()} {MODE_WORDS[mode]}{limit.variant} ({meaning})"
+    change = words.difference if kind == "harmful" else words.difference.lower()
+    return f"the {change}{limit.variant} ({meaning}, with thinking minus without)"
 
 
 def _bound(limit: Limit) -> str:
@@ -102,6 +99,11 @@ def _next(result: LimitResult) -> str:
         return "read the flips (--flips FILE with logs), then change the model or its settings. More prompts will not change a failure."
     if result.outcome == "pass":
         return "nothing; the figure keeps this limit."
+    if result.measured.advice:
+        return (
+            f"{result.measured.advice} More labels come from a larger sheet (rim-eval judge sample LOGS --n N), labelled "
+            "whole; a run of more prompts needs a sheet of its own."
+        )
     return _more_prompts(result.limit, result.measured)
 
 

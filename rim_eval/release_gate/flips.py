@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from pydantic import NonNegativeInt
 
+from rim_eval.escaping import escape_formula
 from rim_eval.formatting import KIND_WORDS
 from rim_eval.observations import Table
 from rim_eval.results.doses import least_and_most_rows
@@ -27,9 +28,6 @@ COLUMNS: Final = (
 
 _PROMPT: Final = ["model", "kind", "dataset", "prompt_id"]
 """What tells prompts apart."""
-
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
-"""First characters with which a spreadsheet program takes a cell for a formula."""
 
 
 class Flip(FiniteModel):
@@ -110,7 +108,7 @@ def flips_csv(flips: Iterable[Flip]) -> str:
 
 
 def _plain(cell: str | int | None) -> str | int | None:
-    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell
+    return escape_formula(cell) if isinstance(cell, str) else cell
 
 
 def flips_summary(flips: Sequence[Flip]) -> list[str]:

@@ -13,11 +13,22 @@ _NO_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ff
 """Characters that XML 1.0 cannot hold, escaped or not."""
 
 
-def decisions_json(decisions: Sequence[Decision]) -> str:
-    """Write decisions as JSON text: the outcome of all, its exit code, and each model with the result of each limit."""
+def decisions_json(decisions: Sequence[Decision], error: str | None = None) -> str:
+    """Write decisions as JSON text: the outcome of all, its exit code, and each model with the result of each limit.
+
+    Args:
+        decisions: What the gate says of each model; none where it could not check.
+        error: Why it could not check.
+    """
     outcome = worst(decision.outcome for decision in decisions)
     models = [decision.model_dump(mode="json") for decision in decisions]
-    content = {"outcome": outcome, "exit_code": EXIT_CODES[outcome], "models": models}
+    content: dict[str, object] = {
+        "outcome": outcome,
+        "exit_code": EXIT_CODES[outcome],
+        "models": models,
+    }
+    if error is not None:
+        content["error"] = error
     return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
 
 
@@ -34,6 +45,25 @@ def junit_xml(decisions: Sequence[Decision]) -> str:
         for result in decision.results:
             _add_case(suite, decision.model, result)
         _count(suite)
+    return _whole(suites)
+
+
+def junit_error(error: str) -> str:
+    """Write JUnit XML of a gate that could not check: one test case, an error.
+
+    Args:
+        error: Why it could not.
+    """
+    suites = ET.Element("testsuites", name="rim-eval gate")
+    suite = ET.SubElement(suites, "testsuite", name="rim-eval gate")
+    case = ET.SubElement(suite, "testcase", classname="rim-eval gate", name="input", time="0")
+    ET.SubElement(case, "error", message=_xml(error), type="cannot tell").text = _xml(error)
+    _count(suite)
+    return _whole(suites)
+
+
+def _whole(suites: ET.Element) -> str:
+    """The text of suites, with the sums of their counts."""
     for name in ("tests", "failures", "errors", "skipped"):
         suites.set(name, str(sum(int(suite.get(name, "0")) for suite in suites)))
     suites.set("time", "0")
@@ -61,10 +91,8 @@ def _add_case(suite: ET.Element, model: str, result: LimitResult) -> None:
 def case_name(result: LimitResult) -> str:
     """Name a limit on a set: the set, the category, the figure, the limit, and its tier where it does not block."""
     limit = result.limit
-    score = f" (scores of {limit.score} and more)" if limit.score else ""
-    level = " of the system" if limit.level == "system" else ""
     tier = "" if limit.tier == "block" else f" [{limit.tier}]"
-    return f"{result.place}: {limit.figure}{score}{level} {limit.words}{tier}"
+    return f"{result.place}: {limit.figure}{limit.variant} {limit.words}{tier}"
 
 
 def _count(suite: ET.Element) -> None:

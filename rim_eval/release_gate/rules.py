@@ -73,6 +73,13 @@ class Limit(_Strict):
         side = "least" if self.at_most is None else "most"
         return f"at {side} {self.bound:g}{'' if FIGURES[self.figure][1] else ' points'}"
 
+    @property
+    def variant(self) -> str:
+        """Which figure of its name, in words that follow the name; empty for the model's by the judge's own line."""
+        scores = f" (scores of {self.score} and more)" if self.score else ""
+        level = " of the system" if self.level == "system" else ""
+        return scores + level + (" corrected by labels" if self.by == "labels" else "")
+
     @model_validator(mode="after")
     def _check_bound(self) -> Self:
         if (self.at_most is None) == (self.at_least is None):
@@ -121,8 +128,11 @@ class Validity(_Strict):
     truncated_at_most: Share = 0.05
     looping_at_most: Share = 0.05
     judge_errs_alike: bool = True
-    """Labels of the run, where there are any, do not show that the judge errs differently in the two modes; for limits
-    on changes by the judge alone."""
+    """Labels of the run, where there are any, do not speak against the judge, for limits by the judge alone: on a change,
+    they do not show that it errs differently in the two modes; on a rate, the corrected interval holds the judge's rate."""
+    labelled_at_least: Share = 0.95
+    """Share of a sheet's items that have a label, for limits by labels: which items people leave out may depend on what
+    is in them."""
     judges: list[str] = Field(default_factory=list)
     """Judges that count, `name` or `name@version`; all when empty."""
 

@@ -3,9 +3,11 @@
 from collections.abc import Iterator, Sequence
 
 from rim_eval.card import Card, Cell, SetCard
-from rim_eval.formatting import MODE_WORDS
+from rim_eval.formatting import MODE_WORDS, interval, percent
+from rim_eval.labelling import LabelCounts
+from rim_eval.labelling.figures import LabelFigures
 from rim_eval.release_gate.rules import FIGURES, Limit, Validity
-from rim_eval.types import MODES
+from rim_eval.types import MODES, Mode
 
 
 def invalidities(card: Card, each: SetCard, limit: Limit, validity: Validity) -> Iterator[str]:
@@ -26,10 +28,10 @@ def invalidities(card: Card, each: SetCard, limit: Limit, validity: Validity) ->
     if not figures.only_mode and pairs < validity.pairs_at_least:
         yield f"{pairs} pairs, at least {validity.pairs_at_least} are asked for"
     yield from _lossy_arms(each, limit, validity)
-    if validity.judge_errs_alike and limit.by == "judge" and FIGURES[limit.figure][1] is None:
-        audit = each.labels.figures.audit if each.labels else None
-        if audit and audit.outcome == "fail":
-            yield "labels of this run show that the judge errs differently in the two modes"
+    if limit.by == "labels" and each.labels:
+        yield from _partly_labelled(each.labels.counts, validity)
+    if validity.judge_errs_alike and limit.by == "judge" and each.labels:
+        yield from _wrong_judge(each.labels.figures, FIGURES[limit.figure][1])
     judge = each.judge.name if each.judge else None
     if validity.judges and judge and not {judge, judge.split("@")[0]} & set(validity.judges):
         yield f"judged by {judge}, which is not among the judges that count"
@@ -52,6 +54,31 @@ def lossy_category(each: SetCard, cells: Sequence[Cell], validity: Validity) -> 
                 f"{asked - scored} of {asked} samples of the category {MODE_WORDS[mode]} have no verdict, "
                 f"at most {most:.0%} may have none"
             )
+
+
+def _partly_labelled(counts: LabelCounts, validity: Validity) -> Iterator[str]:
+    least = validity.labelled_at_least
+    if counts.labelled < least * counts.drawn:
+        yield (
+            f"{counts.labelled} of {counts.drawn} replies of the sheet are labelled, at least {least:.0%} must be, for those "
+            "left out may differ from the others"
+        )
+
+
+def _wrong_judge(figures: LabelFigures, mode: Mode | None) -> Iterator[str]:
+    """What labels hold against the judge's change (no mode), or against its rate in a mode."""
+    if mode is None:
+        if figures.audit and figures.audit.outcome == "fail":
+            yield "labels of this run show that the judge errs differently in the two modes"
+        return
+    rate = figures.rates.get(mode)
+    if rate is None or rate.raw is None or rate.lower is None or rate.upper is None:
+        return
+    if not rate.lower <= rate.raw <= rate.upper:
+        yield (
+            f"labels of this run show that the judge's rate is wrong ({percent(rate.raw)}, corrected "
+            f"{percent(rate.value)}, {interval(rate.lower, rate.upper, share=True)})"
+        )
 
 
 def _incomplete(card: Card, each: SetCard) -> Iterator[str]:

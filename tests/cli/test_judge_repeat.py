@@ -240,6 +240,9 @@ def change(path: Path, **fields: Any) -> None:
         ({}, ("--grader", "openai-api/loop/other"), "the noise would be that of another judge"),
         ({"judge_model": "panel of 2: a, b"}, (), "name each of them with --grader"),
         ({}, ("--judge", "refusal"), "holds no verdict of refusal"),
+        ({"judge": "mine@1"}, (), "give the file that judged the log: --judge FILE"),
+        ({}, ("--judge", "mine"), "give the file that judged the log: --judge FILE"),
+        ({}, ("--judge", "mine.yaml"), "Judge file mine.yaml: No such file"),
         ({}, ("--n", 300, "--times", 1), "--times"),
     ],
 )

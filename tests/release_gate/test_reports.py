@@ -110,6 +110,46 @@ def test_names_from_outside_break_no_format() -> None:
     assert rows[0].replace("\\|", "").count("|") == 5
 
 
+def test_reports_of_an_earlier_gate_do_not_outlive_an_error(gate: Any, tmp_path: Path) -> None:
+    """CI uploads what lies there, whatever the exit code."""
+    passes = LIMITS.split("  - ")[0] + "  - {figure: rim_score, at_most: 80}\n"
+    files = ("--json", str(tmp_path / "d.json"), "--junit", str(tmp_path / "j.xml"))
+    assert gate(passes, more=files).exit_code == 0
+    assert gate(passes + "    allow: yes\n", more=files).exit_code == 2
+    _assert_reports_hold_the_error(tmp_path, "gate.yaml")
+    assert gate(passes, more=files).exit_code == 0
+    assert "error" not in json.loads((tmp_path / "d.json").read_text())
+    (tmp_path / "file").write_text("")
+    summary = ("--summary", str(tmp_path / "file" / "below"))
+    assert gate(passes, more=[*files, *summary]).exit_code == 2
+    _assert_reports_hold_the_error(tmp_path, "cannot be written")
+
+
+def _assert_reports_hold_the_error(folder: Path, says: str) -> None:
+    content = json.loads((folder / "d.json").read_text())
+    assert (content["outcome"], content["exit_code"], content["models"]) == ("cannot tell", 2, [])
+    assert says in content["error"]
+    suites = ET.parse(folder / "j.xml").getroot()
+    [[case]] = suites
+    assert [suites.get(name) for name in ("tests", "failures", "errors")] == ["1", "0", "1"]
+    assert (case[0].tag, case[0].get("type")) == ("error", "cannot tell")
+    assert says in (case[0].text or "")
+
+
+def test_a_report_that_cannot_be_written_leaves_the_other_with_the_error(
+    gate: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    junit = tmp_path / "j.xml"
+    assert gate(LIMITS, more=["--junit", str(junit)]).exit_code == 1
+    below = str(tmp_path / "file" / "below")
+    done = gate(LIMITS, more=["--json", below, "--junit", str(junit)])
+    assert done.exit_code == 2
+    assert done.output.count("cannot be written") == 1
+    [[case]] = ET.parse(junit).getroot()
+    assert "cannot be written" in (case[0].get("message") or "")
+
+
 @pytest.mark.parametrize("option", ["--json", "--summary"])
 def test_a_file_that_cannot_be_written_ends_as_cannot_tell(
     gate: Any, tmp_path: Path, option: str

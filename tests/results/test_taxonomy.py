@@ -157,6 +157,7 @@ def test_a_card_shows_the_outcomes_and_their_sum() -> None:
     assert check_card(card) == []
     page = card_markdown(card)
     assert "doors: what every sample did" in page
+    assert "| outcome | without thinking | samples | with thinking | samples |" in page
     assert "| looping, no harm found | 20.0 % (13.3 to 28.9 %) | 20 |" in page
     assert "| unscored: empty answer | 10.0 % (5.5 to 17.4 %) | 10 |" in page
     assert "| all |  | 100 |  | 100 |" in page

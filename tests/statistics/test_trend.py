@@ -202,7 +202,7 @@ def test_one_arm_is_refused() -> None:
 
 
 def test_scores_are_rescaled() -> None:
-    arms = of_blocks([[[0], [0], [1], [1]]] * 12)
+    arms = of_blocks([[[0], [0], [1], [1]]] * 12 + [[[0], [1], [0], [0]]])
     found = paired_trend(arms, scores=(100, 200, 400, 500))
     assert found.scores == (0, 0.25, 0.75, 1)
     assert "sign-flip" in found.permutation_method  # symmetric about the middle
