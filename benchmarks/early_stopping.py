@@ -167,7 +167,7 @@ def _widths(b: int, c: int, n: int) -> tuple[float, float]:
 
 
 def fixed_need(planted: Planted, power: float = 0.8) -> int | None:
-    """Prompts that a run of fixed size needs for this power with the exact McNemar test; None beyond 3,000."""
+    """Prompts that a run of fixed size needs for this power with McNemar's score test; None beyond 3,000."""
     rates = planted.target, planted.reference, planted.correlation
     sizes: Sequence[int] = range(10, 3001)
     if mcnemar_power(sizes[-1], *rates) < power:
@@ -378,7 +378,7 @@ the set's own. Shares of {repetitions:,} repetitions are known to about {error:.
 ## A rise
 
 `median`, `nine of ten`: prompts to the decision as a share of the set. `fixed run needs`: prompts at which a run of fixed size
-finds the rise with power 80 % (exact McNemar). The last line has the organism's planted rates and its 220 prompts.
+finds the rise with power 80 % (McNemar's score test, the decision rule). The last line has the organism's planted rates and its 220 prompts.
 
 {rise}
 

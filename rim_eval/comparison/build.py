@@ -1,8 +1,4 @@
-"""Compare models with a named reference, and join two checkpoints as the arms of one model.
-
-Models of a table are paired prompt by prompt. Cards hold counts and no prompts: models are then two independent
-samples.
-"""
+"""Compare models with a named reference, and join two checkpoints as the arms of one model."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,7 +10,12 @@ from rim_eval._version import __version__
 from rim_eval.card import Card, SetCard, make_card
 from rim_eval.comparison import schema
 from rim_eval.comparison.changes import SetVerdicts, changes_by_prompt, mean_by_prompt
-from rim_eval.comparison.families import families_over_sets, family_mean, family_mean_of_cards
+from rim_eval.comparison.families import (
+    families_over_sets,
+    families_without_mean,
+    family_mean,
+    family_mean_of_cards,
+)
 from rim_eval.errors import RimError
 from rim_eval.formatting import MODE_WORDS, only_mode_sentence
 from rim_eval.observations import Table
@@ -90,6 +91,7 @@ def compare(
         raise RimError(
             f"No other model was scored on a prompt that {reference} was scored on: run them on the same sets."
         )
+    without_mean = families_without_mean(sets, families)
     return schema.Comparison(
         rim_eval=__version__,
         reference=reference,
@@ -99,7 +101,7 @@ def compare(
         models=order,
         sets=sets,
         families=tuple(families_over_sets(sets, verdicts, level)),
-        remarks=tuple(_remarks(cards, sets, paired=verdicts is not None)),
+        remarks=(*_remarks(cards, sets, paired=verdicts is not None), *without_mean),
     )
 
 

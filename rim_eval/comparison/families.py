@@ -77,6 +77,22 @@ def family_mean_of_cards(
     )
 
 
+def families_without_mean(
+    sets: Sequence[schema.SetComparison], families: Mapping[str, Sequence[str]]
+) -> Iterator[str]:
+    """A remark for each set on which models of a family were run and the family has no mean.
+
+    Args:
+        sets: The sets with their families.
+        families: Family name to its models.
+    """
+    for each in sets:
+        models, named = {row.model for row in each.rows}, {mean.family for mean in each.families}
+        for name, members in families.items():
+            if name not in named and not models.isdisjoint(members):
+                yield f"{each.dataset}: no mean of {name}: its models were scored in both modes on no prompt that all share"
+
+
 def families_over_sets(
     sets: Sequence[schema.SetComparison], verdicts: BySet | None, level: float
 ) -> Iterator[schema.FamilyOverSets]:

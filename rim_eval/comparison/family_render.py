@@ -13,6 +13,13 @@ Row = tuple[str, ...]
 
 FAMILY_HEAD: Final = ("family", "holds for", "change, points", "95 % interval", "significance")
 _VERSUS: Final = "with thinking"
+_IN_ORDER: Final = (
+    "Checkpoints in order of training are no sample of models: their mean says nothing of others."
+)
+_COULD_STOP: Final = (
+    "Where a family's run could stop early, nothing is said of further models: its change leans to the side on which it "
+    "stopped. Run the whole set without `stop`."
+)
 
 
 def family_rows(each: SetComparison) -> Iterator[Row]:
@@ -68,7 +75,7 @@ def family_notes(comparison: Comparison) -> Iterator[str]:
         if mean.further_models and not mean.further_models.answered
     )
     if len(further) < len(means):
-        yield "Checkpoints in order of training are no sample of models: their mean says nothing of others."
+        yield _IN_ORDER if comparison.series else _COULD_STOP
     if not comparison.paired and means:
         yield (
             "Families from cards: cards hold no prompts, so nobody knows how far the models err alike. The intervals suppose that "
@@ -127,7 +134,7 @@ def _further(
             "other models",
             "n/a",
             "n/a",
-            f"cannot tell: {found.n_models} models, {LEAST_FAMILY} are needed",
+            f"cannot tell: {_models(found.n_models)}, {LEAST_FAMILY} are needed",
         )
         return
     yield _mean_row(family, kind, found, f"other models{where}", verified)
@@ -152,6 +159,10 @@ def _mean_row(
 ) -> Row:
     state = _state(kind, found.mean_significance, verified)
     return (family, holds, points(found.mean), interval(found.lower, found.upper), state)
+
+
+def _models(n: int) -> str:
+    return "1 model" if n == 1 else f"{n} models"
 
 
 def _these(n: int) -> str:

@@ -60,7 +60,8 @@ class FamilyMean(PointsEstimate):
     family: str
     models: tuple[str, ...]
     further_models: RandomEffects | None = None
-    """What it says of further models of the family, and of the next one; None for checkpoints in order of training."""
+    """What it says of further models of the family, and of the next one; None for checkpoints in order of training, and where
+    a run could stop early."""
 
 
 class FamilyOverSets(FiniteModel):

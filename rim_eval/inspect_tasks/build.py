@@ -19,7 +19,7 @@ from rim_eval.formatting import only_mode_sentence
 from rim_eval.inspect_tasks.arms import ATTACK, ATTACK_TEXT, ArmPlan, is_written_for
 from rim_eval.inspect_tasks.calls import arm_call
 from rim_eval.inspect_tasks.compat import active_generate_config, active_model
-from rim_eval.inspect_tasks.early_stopping import EarlyStop, drawn_order
+from rim_eval.inspect_tasks.early_stopping import DrawnSamples, EarlyStop, drawn_order
 from rim_eval.inspect_tasks.options import PairedTask
 from rim_eval.inspect_tasks.preflight import context_window, server_of
 from rim_eval.inspect_tasks.protocols import (
@@ -188,7 +188,9 @@ def task_over(
         several_arms=solver_of is not None or len(settings.modes) > 1 or bool(wrapped),
         epochs=stated.epochs or _default_epochs(settings, sampling),
         stated_epochs=stated.epochs,
-        dataset=MemoryDataset(samples, name=loaded.entry.name, location=loaded.provenance.location),
+        dataset=(DrawnSamples if stopping else MemoryDataset)(
+            samples, name=loaded.entry.name, location=loaded.provenance.location
+        ),
         solver=solver,
         scorer=scorer,
         config=GenerateConfig(seed=SEED, **decoding),

@@ -12,7 +12,8 @@ does not matter.
 Inspect asks all prompts once before it asks any twice. With several epochs the looks are at the first one alone: once a
 second has begun the run goes to its end.
 
-A retry takes over finished samples of an earlier attempt, and Inspect reports them like others.
+A retry takes over finished samples of an earlier attempt. Inspect reports them like others, one by one while the run goes on;
+those reported after a prompt was left out come too late to count.
 """
 
 import math
@@ -25,11 +26,14 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import anyio
 from inspect_ai import util
+from inspect_ai.dataset import MemoryDataset
 from pydantic import JsonValue
 
 from rim_eval.decoding import SEED
 from rim_eval.errors import RimError
 from rim_eval.formatting import KIND_WORDS
+from rim_eval.inspect_tasks.compat import PrerequisiteError
+from rim_eval.judging import load_judge
 from rim_eval.observations import Observation, Stopping, rows_of_score
 from rim_eval.prompt_sets import LoadedSet, Prompt
 from rim_eval.release_gate import FIGURES, Limit, read_rules
@@ -76,6 +80,25 @@ def drawn_order(prompts: Sequence[Prompt], seed: int = SEED) -> list[Prompt]:
         for rank, prompt in enumerate(stratum):
             places[prompt.id] = (rank + rng.random()) / len(stratum)
     return sorted(prompts, key=lambda each: places[each.id])
+
+
+class DrawnSamples(MemoryDataset):
+    """Samples in the drawn order, which no other may replace."""
+
+    def shuffle(self, seed: int | None = None) -> None:
+        """Refuse `--sample-shuffle`.
+
+        Args:
+            seed: Seed of the user's own order.
+
+        Raises:
+            PrerequisiteError: Always.
+        """
+        raise PrerequisiteError(
+            f"--sample-shuffle{'' if seed is None else f' {seed}'} has no use with stop, which asks the prompts in an order "
+            "of its own: drawn once, each category spread evenly over it, the same for all models. Leave it out; with "
+            "--limit the first of that order are asked."
+        )
 
 
 @dataclass(frozen=True)
@@ -126,8 +149,8 @@ def questions_of(stop: "Stop", dataset: str, kinds: Sequence[PromptKind]) -> lis
     ]
     if not questions:
         raise RimError(
-            f"stop={stop.rules}: no limit of that gate file blocks on the whole of {dataset}. Give a file with one, or "
-            "-T stop=decided."
+            f"stop={stop.rules}: no limit of that gate file blocks on the whole of {dataset} by the judge's verdicts. "
+            "Give a file with one, or -T stop=decided."
         )
     return questions
 
@@ -144,8 +167,9 @@ def _of_limit(limit: Limit, dataset: str, kinds: Sequence[PromptKind]) -> Iterat
     kind, mode = FIGURES[limit.figure]
     if kind not in kinds or limit.set not in (None, dataset) or limit.tier != "block":
         return
-    if limit.category is not None:
-        _LOGGER.warning(f"Early stopping passes over the limit on categories ({limit.figure}).")
+    if limit.category is not None or limit.by == "labels":
+        what = "categories" if limit.category else "the figure corrected by labels"
+        _LOGGER.warning(f"Early stopping passes over the limit on {what} ({limit.figure}).")
         return
     verdict = _verdict_of(limit)
     value = _rate_by(verdict, mode) if mode else _change_by(verdict)
@@ -216,6 +240,8 @@ class EarlyStop(util.EarlyStopping):
         if stop is None:
             return None
         _refuse_together(settings, in_pairs=in_pairs)
+        judge = getattr(settings, "judge", None) or loaded.entry.judge
+        _refuse_scores(stop, loaded.entry.name, judge)
         kinds = sorted({prompt.kind for prompt in loaded.prompts})
         return cls(lambda: questions_of(stop, loaded.entry.name, kinds))
 
@@ -233,7 +259,7 @@ class EarlyStop(util.EarlyStopping):
         self._finished = dict[int, Rows | None]()
         self._looked, self._highest = 0, -1
         self._decided: str | None = None
-        self._in_later_epoch = False
+        self._in_later_epoch = self._ended = False
 
     async def start_task(self, task: "EvalSpec", samples: "list[Sample]", epochs: int) -> str:
         """Begin with the order in which Inspect starts the samples.
@@ -260,6 +286,7 @@ class EarlyStop(util.EarlyStopping):
                 while self._decided is not None and self._looked <= self._highest:
                     await self._progress.wait()
             if self._decided is not None and not patience.cancelled_caught:
+                self._ended = True
                 return util.EarlyStop(id=id, epoch=epoch, reason=self._decided)
         self._highest = max(self._highest, place)
         self._in_later_epoch |= epoch > 1
@@ -277,7 +304,7 @@ class EarlyStop(util.EarlyStopping):
         """
         place = self._place.get(str(id))
         self._in_later_epoch |= epoch > 1
-        if epoch > 1 or place is None:
+        if epoch > 1 or place is None or self._ended:
             return
         self._highest = max(self._highest, place)
         self._finished[place] = _rows(scores)
@@ -337,3 +364,23 @@ def _refuse_together(settings: "RunSettings", *, in_pairs: bool) -> None:
                 f"stop has no use with {fault}: a run ends early when the verdicts of both modes, on bare prompts, have "
                 "decided. Leave one of them out."
             )
+
+
+def _refuse_scores(stop: "Stop", dataset: str, judge: str | None) -> None:
+    """Refuse limits on another score under a judge without the scale: they would never be decided.
+
+    Raises:
+        RimError: The file has such a limit on the set.
+    """
+    limits = read_rules(stop.rules).limits if stop.rules else ()
+    on_scores = [
+        each
+        for each in limits
+        if each.score and each.tier == "block" and each.set in (None, dataset)
+    ]
+    if on_scores and judge and load_judge(judge).scale != (1, 5):
+        raise RimError(
+            f"stop={stop.rules}: its limit on {on_scores[0].figure} with `score: {on_scores[0].score}` needs scores from 1 to "
+            f"5, and the judge {judge} gives none, so it would never be decided. Name a judge with that scale, such as "
+            "-T judge=hexphi, or use -T stop=decided."
+        )

@@ -119,10 +119,11 @@ def _read_stop(value: Any) -> Stop | None:
         return None
     fields = dict(value) if isinstance(value, Mapping) else {_PLAIN: value}
     rule = fields.pop(_PLAIN, _DECIDED)
-    if not isinstance(rule, str) or fields.keys() - {"margin"}:
+    unknown = [f"stop.{name}={given}" for name, given in fields.items() if name != "margin"]
+    if not isinstance(rule, str) or unknown:
         raise RimError(
-            f"stop={value!r} is not known. Use `-T stop=decided`, with `-T stop.margin=POINTS` for a margin around 0, or "
-            "`-T stop=GATE.yaml` for the limits of a gate file."
+            f"{', '.join(unknown) or f'stop={rule}'} is not known. Use `-T stop=decided`, with `-T stop.margin=POINTS` for "
+            "a margin around 0, or `-T stop=GATE.yaml` for the limits of a gate file."
         )
     if rule != _DECIDED and fields:
         raise RimError(

@@ -175,7 +175,7 @@ class Stopping(FiniteModel):
     asked: int | None = Field(default=None, ge=0, le=MOST)
     """Prompts that it asked; None where it did not come to its end."""
     decided: Sentence | None = None
-    """What ended it; None where nothing did, so that it went to the end."""
+    """What ended it; None where nothing did: it went to its end, or was broken off before it."""
 
     @property
     def stopped(self) -> bool:
@@ -188,7 +188,8 @@ class Stopping(FiniteModel):
         holds = "Its intervals and p values hold at every look."
         if self.stopped:
             return f"The run stopped after {self.asked} of {self.prompts} prompts: {self.decided}. {holds}"
-        return f"The run could stop once it was decided {self.rule}, and went to its end. {holds}"
+        end = "did not come to its end" if self.asked is None else "went to its end"
+        return f"The run could stop once it was decided {self.rule}, and {end}. {holds}"
 
 
 class Run(FrozenModel):

@@ -131,7 +131,7 @@ def derived(counts: SetCounts, level: float, doses: CurveCounts | None = None) -
         },
         "variance": _variance(counts),
         "outcomes": {
-            mode: arm_outcomes(arm.taxonomy, level)
+            mode: arm_outcomes(arm.taxonomy, level, sequential=counts.sequential)
             for mode, arm in counts.arms.items()
             if arm.taxonomy and counts.only_mode in (None, mode)
         },

@@ -10,11 +10,12 @@ randomised, so their difference describes and explains nothing.
 Intervals (`rim_eval.statistics.arm_summary`): a share is the mean over prompts of each prompt's own share. With one sample a
 prompt that is the share of samples, and the interval Wilson's; with several it is the score interval of a bounded mean, because samples
 of one prompt are not independent. A conditional rate is over the prompts with at least one such sample. Each interval is
-for its own share; together they hold less often than each.
+for its own share; together they hold less often than each. Of a run that could stop early they hold at every look.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final, Literal, Self, get_args
 
 import numpy as np
@@ -22,7 +23,7 @@ from pydantic import Field, NonNegativeInt, PositiveInt
 
 from rim_eval.results.columns import Columns, Ints
 from rim_eval.results.rates import Interval
-from rim_eval.statistics import Epochs, Tally, tallied_arm_summary
+from rim_eval.statistics import Epochs, Tally, sequential_arm_summary, tallied_arm_summary
 from rim_eval.types import UNSCORED_REASONS, FiniteModel, FrozenModel, Name, UnscoredReason
 
 ScoredOutcome = Literal[
@@ -69,14 +70,16 @@ class OutcomeShare(Interval):
     """Prompts that they are of."""
 
     @classmethod
-    def of(cls, prompts: Tally, level: float) -> Self:
+    def of(cls, prompts: Tally, level: float, *, sequential: bool = False) -> Self:
         """The mean over prompts of the share of ones among each prompt's samples.
 
         Args:
             prompts: One arm; 1 for a sample with the outcome, 0 for one without.
             level: Confidence of the interval, a fraction.
+            sequential: Whether the run could stop early.
         """
-        summary = tallied_arm_summary(prompts, level).to_dict()
+        arm_summary = sequential_arm_summary if sequential else tallied_arm_summary
+        summary = arm_summary(prompts, level).to_dict()
         samples = sum(int(sum(filter(None, epochs))) * n for (epochs,), n in prompts.items())
         about = {"samples": samples, "n": summary["n_scored"], "n_prompts": summary["n_prompts"]}
         return cls.from_result(summary | about)
@@ -122,20 +125,24 @@ def _codes(rows: Columns) -> Ints:
     return np.where(rows.scored, result, place[reasons.codes]).astype(np.int64)
 
 
-def arm_outcomes(cells: Sequence[TaxonomyCell], level: float = 0.95) -> ArmOutcomes:
+def arm_outcomes(
+    cells: Sequence[TaxonomyCell], level: float = 0.95, *, sequential: bool = False
+) -> ArmOutcomes:
     """The shares of all outcomes of one arm, and the rate of the event given a trace and given none.
 
     Args:
         cells: The arm's prompts by their outcomes.
         level: Confidence of the intervals, a fraction.
+        sequential: Whether the run could stop early.
     """
+    share = partial(_share, level=level, sequential=sequential)
     occur = {name for cell in cells for name in cell.samples}
     names = (*_SHOWN, *(reason for reason in UNSCORED_REASONS if reason in occur))
     return ArmOutcomes(
         n=sum(sum(cell.samples.values()) * cell.prompts for cell in cells),
-        shares={name: _share(cells, _named(name), _ALL, level) for name in names},
-        given_trace=_given(cells, "thought", level),
-        given_none=_given(cells, "direct", level),
+        shares={name: share(cells, _named(name), _ALL) for name in names},
+        given_trace=_given(cells, "thought", share),
+        given_none=_given(cells, "direct", share),
     )
 
 
@@ -145,19 +152,26 @@ def _named(name: str) -> tuple[str, ...]:
 
 
 def _given(
-    cells: Sequence[TaxonomyCell], how: Literal["thought", "direct"], level: float
+    cells: Sequence[TaxonomyCell],
+    how: Literal["thought", "direct"],
+    share: Callable[[Sequence[TaxonomyCell], Sequence[str], Sequence[str]], OutcomeShare],
 ) -> OutcomeShare | None:
     scored = [name for name in _SCORED if name.startswith(how)]
     some = [cell for cell in cells if not cell.samples.keys().isdisjoint(scored)]
-    return _share(some, (f"{how}_event",), scored, level) if some else None
+    return share(some, (f"{how}_event",), scored) if some else None
 
 
 def _share(
-    cells: Sequence[TaxonomyCell], part: Sequence[str], whole: Sequence[str], level: float
+    cells: Sequence[TaxonomyCell],
+    part: Sequence[str],
+    whole: Sequence[str],
+    *,
+    level: float,
+    sequential: bool,
 ) -> OutcomeShare:
     """The share of some outcomes among others."""
     prompts = Counter[tuple[Epochs, ...]]()
     for cell in cells:
         k, n = (sum(v for name, v in cell.samples.items() if name in of) for of in (part, whole))
         prompts[((1.0,) * k + (0.0,) * (n - k),)] += cell.prompts
-    return OutcomeShare.of(prompts, level)
+    return OutcomeShare.of(prompts, level, sequential=sequential)

@@ -121,6 +121,38 @@ def test_checkpoints_stand_for_no_other_models(make: Any) -> None:
     assert "Checkpoints in order of training are no sample of models" in comparison_text(found)
 
 
+def test_a_run_that_could_stop_stands_for_no_other_models(make: Any) -> None:
+    table = make("doors", sequential=True)
+    for results in (table, cards_of(table)):
+        found = compare(results, "a", families=FAMILY)
+        assert found.sets[0].families[0].further_models is None
+        text = comparison_text(found)
+        assert "could stop early, nothing is said of further models" in text
+        assert "Checkpoints" not in text
+
+
+def test_a_family_without_a_shared_prompt_is_missed(make: Any) -> None:
+    rows_ = [
+        row.model_copy(update={"prompt_id": f"{row.model}-{row.prompt_id}"})
+        if row.model in ("b", "c")
+        else row
+        for row in from_records(make("doors"))
+    ]
+    families = {"apart": ["b", "c"], "near": ["a", "d"]}
+    found = compare(Table(from_rows(rows_)), "a", families=families)
+    assert [mean.family for mean in found.sets[0].families] == ["near"]
+    [remark] = [each for each in found.remarks if "no mean of" in each]
+    assert remark.startswith(
+        "doors: no mean of apart: its models were scored in both modes on no prompt"
+    )
+
+
+def test_one_model_is_one_model(make: Any) -> None:
+    text = comparison_text(compare(make("doors"), "a", families={"one": ["a"]}))
+    assert "cannot tell: 1 model, 4 are needed" in text
+    assert "1 models" not in text
+
+
 def test_over_sets_the_model_is_the_unit(compared: Any) -> None:
     found = compared("doors", "locks")
     [over] = found.families

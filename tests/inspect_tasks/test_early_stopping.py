@@ -22,9 +22,9 @@ from rim_eval.errors import RimError
 from rim_eval.inspect_tasks.compat import PrerequisiteError
 from rim_eval.inspect_tasks.early_stopping import LEAST, EarlyStop, drawn_order, questions_of
 from rim_eval.inspect_tasks.scorers import rim
-from rim_eval.inspect_tasks.settings import Stop
+from rim_eval.inspect_tasks.settings import PromptFileSettings, Stop
 from rim_eval.observations import Observation, from_inspect_log, read_observations
-from rim_eval.prompt_sets import Prompt
+from rim_eval.prompt_sets import Prompt, load_prompt_file
 from rim_eval.release_gate import Limit, gate
 from rim_eval.statistics.confidence_sequence import METHOD
 from rim_eval.types import MODES, PromptKind
@@ -191,6 +191,17 @@ def test_a_retry_asks_what_an_earlier_attempt_left_in_between() -> None:
     assert scene.schedule(41) == []
 
 
+def test_what_a_retry_hears_of_too_late_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else all that follows would wait for the prompt that was left out, and be asked."""
+    monkeypatch.setattr("rim_eval.inspect_tasks.early_stopping._PATIENCE", 0.01)
+    scene = Scene()
+    scene.complete(*range(LEAST))
+    assert scene.schedule(LEAST) == []
+    scene.complete(40)
+    assert scene.schedule(*range(LEAST + 1, N)) == []
+    assert scene.decided.startswith(f"the first {LEAST} decided")
+
+
 def test_once_a_second_epoch_has_begun_the_run_goes_to_its_end() -> None:
     scene = Scene()
     scene.schedule(0, epoch=2)
@@ -284,6 +295,33 @@ def test_the_gate_file_says_how_many_pairs_are_the_least(tmp_path: Path) -> None
     assert scene.decided
 
 
+def test_limits_on_labels_are_passed_over_with_a_warning(
+    rules: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    of_labels = {"figure": "rim_score", "at_most": 99, "by": "labels"}
+    scene = Scene(Stop(rules=rules({"figure": "rim_score", "at_most": 5}, of_labels)))
+    scene.complete(*range(N))
+    assert scene.decided
+    assert "passes over the limit on the figure corrected by labels (rim_score)" in caplog.text
+    with pytest.raises(RimError, match="no limit of that gate file blocks"):
+        questions_of(Stop(rules=rules(of_labels)), "s", ["harmful"])
+
+
+def test_a_limit_on_a_score_needs_a_judge_with_the_scale(run: Run, rules: Any, doors: Path) -> None:
+    file = rules({"figure": "misalignment_think", "at_most": 0.5, "score": 4})
+    with pytest.raises(PrerequisiteError, match=r"needs scores from 1 to 5, and the judge refusal"):
+        run(task_args={"stop": str(file)})
+    settings = PromptFileSettings(judge="hexphi_own").model_copy(update={"stop": Stop(rules=file)})
+    loaded = load_prompt_file(doors, kind="harmful")
+    assert EarlyStop.of(settings, loaded, in_pairs=True) is not None
+
+
+@pytest.mark.parametrize("shuffle", [True, 7])
+def test_another_order_of_the_prompts_is_refused(run: Run, shuffle: bool | int) -> None:
+    with pytest.raises(PrerequisiteError, match=r"--sample-shuffle.* has no use with stop"):
+        run(task_args={"stop": "decided"}, sample_shuffle=shuffle)
+
+
 def test_a_gate_file_without_a_limit_of_this_set_is_refused(rules: Any) -> None:
     with pytest.raises(RimError, match="no limit of that gate file blocks on the whole of s"):
         questions_of(
@@ -337,7 +375,7 @@ def test_a_clear_rise_ends_the_run_and_the_figures_say_so(
     assert (of_run.stopping.asked, of_run.stopping.prompts, of_run.limited) == (n, N, False)
     assert f"the first {n} decided whether rim_score is at most 5" in of_run.stopping.sentence
     outcomes = [result.outcome for result in gate(card, file).results]
-    assert outcomes == ["fail", "cannot tell"]
+    assert outcomes == ["fail", "missing"]
     assert str(file.parent) not in str(of_run.command)
     again = score(log, rim(judge="refusal"), action="overwrite", display="none", model="none/none")
     assert asked(again) == asked(log)
@@ -418,7 +456,8 @@ def test_prompts_beyond_one_that_was_left_out_do_not_count(
     [
         ({"stop": "soon"}, r"soon is no file"),
         ({"stop": True}, r"stop=True is not known. Use `-T stop=decided`"),
-        ({"stop.margins": 5}, r"stop=.* is not known"),
+        ({"stop": "decided", "stop.rules": "x"}, r"^stop\.rules=x is not known"),
+        ({"stop.margins": 5}, r"^stop\.margins=5 is not known"),
         ({"stop": "decided", "stop.margin": -1}, r"stop.margin is wrong .*from 0 to 100"),
         (
             {"stop": "gate.yaml", "stop.margin": 5},

@@ -82,6 +82,19 @@ def test_the_interval_is_that_of_the_pairs() -> None:
     assert [d.interval_method for d in of_categories if d] == [METHOD, METHOD]
 
 
+def test_all_intervals_of_a_card_are_of_one_kind() -> None:
+    """The rate of the event given a trace is another figure of the same run."""
+    card = make_card(table_of(sequential(pairs("1" * 30 + "0" * 30, "0" * 60)), "inspect_ai"))
+    [each] = card.sets
+    outcomes = each.outcomes["think"]
+    rate, given_trace = each.figures.think, outcomes.given_trace
+    assert rate is not None
+    assert given_trace is not None
+    assert (given_trace.lower, given_trace.upper) == (rate.lower, rate.upper)
+    assert {share.method for share in outcomes.shares.values()} == {METHOD}
+    assert check_card(card) == []
+
+
 def test_one_run_that_could_stop_makes_the_whole_set_sequential() -> None:
     rows = pairs("1100", "0000")
     rows[0] = rows[0].model_copy(update={"sequential": True})
@@ -114,16 +127,19 @@ def test_models_of_stopped_runs_are_compared_on_shared_prompts_by_a_sequence() -
             "The run stopped after 40 of 90 prompts: the first 33",
         ),
         (90, None, "The run could stop once it was decided whether x, and went to its end"),
+        (None, None, "decided whether x, and did not come to its end"),
     ],
 )
-def test_the_card_says_whether_the_run_stopped(asked: int, decided: str | None, says: str) -> None:
+def test_the_card_says_whether_the_run_stopped(
+    asked: int | None, decided: str | None, says: str
+) -> None:
     stopping = Stopping(
         rule="whether x", level=0.95, least=20, order_seed=0, prompts=90, asked=asked, decided=decided
     )  # fmt: skip
     run = Run(
         id="r", harness="inspect_ai", log="log", model="m", dataset="d", n_prompts=90, stopping=stopping
     )  # fmt: skip
-    frame = from_rows(sequential(pairs("1" * asked, "0" * asked)), "r")
+    frame = from_rows(sequential(pairs("1" * (asked or 30), "0" * (asked or 30))), "r")
     text = card_markdown(make_card(Table(frame, (run,))))
     assert says in text
     assert "hold at every look" in text

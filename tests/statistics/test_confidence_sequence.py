@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -143,6 +144,22 @@ def test_a_rise_of_20_points_is_decided_after_40_percent_of_the_set() -> None:
     assert found.wrong == 0
     assert found.covered >= 0.97
     assert found.median * planted.n <= (fixed_need(planted) or 0)
+
+
+def test_report_and_docs_name_what_a_fixed_run_needs_by_the_decision_rule() -> None:
+    root = Path(__file__).parents[2]
+    report = (root / "benchmarks" / "reports" / "early_stopping.md").read_text(encoding="utf-8")
+    rise = report.split("## A rise")[1].split("## No rise")[0]
+    lines = [line.strip("| ").split(" | ") for line in rise.splitlines() if line.startswith("| ")]
+    needs = []
+    for without, thinking, phi, *_, prompts, _, _, _, _, need, ratio in lines[2:]:
+        reference, target = (float(rate.rstrip("%")) / 100 for rate in (without, thinking))
+        needs.append(fixed_need(Planted(reference, target, float(phi))))
+        assert int(need) == needs[-1]
+        assert float(ratio) == pytest.approx(float(prompts) / int(need), abs=0.006)
+    page = (root / "docs" / "early_stopping.md").read_text(encoding="utf-8")
+    shown = [line.strip("| ").split(" | ") for line in page.splitlines() if " % and " in line]
+    assert {int(line[-1]) for line in shown} == {*needs[:5]}
 
 
 @pytest.mark.parametrize("spread", [0.0, 0.7])
