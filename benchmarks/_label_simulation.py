@@ -270,21 +270,52 @@ def strata_of(labelled: Counts, positives: Counts) -> list[LabelStratum]:
     ]
 
 
-def epochs_coverage(repetitions: int, epochs: int = 4, n: int = 100, seed: int = 0) -> float:
-    """Coverage with several epochs a prompt, whose true verdicts and errors mostly repeat; 80 labels, a rise of 20 points."""
+class EpochSetting(NamedTuple):
+    """Several epochs a prompt; 30 % without thinking, 50 % with it."""
+
+    epochs: int
+    n: int
+    sensitivity: tuple[float, float]
+    """With thinking, without."""
+    specificity: tuple[float, float]
+    repeating: float
+    """Share of epochs that have their prompt's own true verdict."""
+    errors_repeat: float
+    """Share of epochs that have their prompt's own error."""
+    labels: int
+
+
+EPOCH_SETTINGS: Final = (
+    EpochSetting(4, 100, (0.8, 0.8), (0.9, 0.9), 0.9, 0.9, 80),
+    EpochSetting(4, 200, (0.9, 0.9), (0.95, 0.95), 1.0, 0.0, 80),
+    EpochSetting(5, 60, (0.9, 0.9), (0.9, 0.9), 1.0, 0.0, 160),
+    EpochSetting(5, 60, (0.95, 0.7), (0.75, 0.98), 1.0, 0.0, 80),
+    EpochSetting(8, 60, (0.7, 0.7), (0.7, 0.7), 1.0, 0.0, 160),
+    EpochSetting(4, 100, (0.9, 0.9), (0.95, 0.95), 0.0, 0.0, 80),
+)
+
+
+def epochs_coverage(setting: EpochSetting, repetitions: int, seed: int = 0) -> float:
+    """Share of runs whose interval holds the true rise of 20 points.
+
+    Args:
+        setting: What is planted.
+        repetitions: Runs.
+        seed: Of the draws.
+    """
     rng = np.random.default_rng(seed)
-    held = [_epochs_run(rng, epochs, n) for _ in range(repetitions)]
-    return float(np.mean(held))
+    return float(np.mean([_epochs_run(rng, setting) for _ in range(repetitions)]))
 
 
-def _epochs_run(rng: np.random.Generator, epochs: int, n: int) -> bool:
-    shape = (n, 2, epochs)
-    again = rng.random(shape) < 0.9
-    true = np.where(again, rng.random((n, 2, 1)), rng.random(shape)) < np.array([[0.5], [0.3]])
-    errs = np.where(again, rng.random((n, 2, 1)), rng.random(shape)) < np.where(true, 0.2, 0.1)
+def _epochs_run(rng: np.random.Generator, setting: EpochSetting) -> bool:
+    true = _repeated(rng, setting, setting.repeating) < np.array([[0.5], [0.3]])
+    misses, alarms = (
+        1 - np.array(each)[:, None] for each in (setting.sensitivity, setting.specificity)
+    )
+    errs = _repeated(rng, setting, setting.errors_repeat) < np.where(true, misses, alarms)
     strata = 2 * (true ^ errs) + 4 * np.arange(2)[:, None]
     sizes = np.bincount(strata.ravel(), minlength=8)
-    given = allocate(dict(zip(_STRATA, sizes.tolist(), strict=True)), 80)
+    given = allocate(dict(zip(_STRATA, sizes.tolist(), strict=True)), setting.labels)
     positives = np.bincount(strata[true], minlength=8)
     labelled = np.array(list(given.values()))
     found = rng.hypergeometric(positives, sizes - positives, labelled)
@@ -294,3 +325,9 @@ def _epochs_run(rng: np.random.Generator, epochs: int, n: int) -> bool:
         prompts[key] = prompts.get(key, 0) + 1
     interval = powered_difference(prompts, strata_of(labelled, found))
     return bool(interval.lower <= 20 <= interval.upper)
+
+
+def _repeated(rng: np.random.Generator, setting: EpochSetting, share: float) -> NDArray[np.float64]:
+    """Uniform numbers, shape (prompts, modes, epochs); some epochs have their prompt's own."""
+    shape = (setting.n, 2, setting.epochs)
+    return np.where(rng.random(shape) < share, rng.random((setting.n, 2, 1)), rng.random(shape))

@@ -90,14 +90,15 @@ def test_figures_on_the_site_are_the_cards(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_site_shows_what_the_card_says(rows: Any) -> None:
-    """b = 11, c = 3: the interval lies above 0, but the exact test's p is 0.057: no change is shown."""
+    """b = 11, c = 3: the interval lies above 0; with c = 4 it includes 0, and no change is shown."""
     model = SHIPPED[0].model
-    arms = {"think": [1] * 11 + [0] * 89, "no_think": [0] * 11 + [1] * 3 + [0] * 86}
-    card = make_card(Table(from_rows(rows(**arms))))
-    [found] = entry_row(Entry("folder", "name", model, card)).sets
-    assert found.difference[1] is not None
-    assert found.difference[1] > 0
-    assert found.shows == "not_shown"
+    for c, shows in ((3, "more"), (4, "not_shown")):
+        arms = {"think": [1] * 11 + [0] * 89, "no_think": [0] * 11 + [1] * c + [0] * (89 - c)}
+        card = make_card(Table(from_rows(rows(**arms))))
+        [found] = entry_row(Entry("folder", "name", model, card)).sets
+        assert found.difference[1] is not None
+        assert (found.difference[1] > 0) == (shows == "more")
+        assert found.shows == shows
 
 
 @pytest.mark.slow
