@@ -174,10 +174,9 @@ def main() -> None:
         lines.append(_row(setting, simulate(setting, options.repetitions, options.seed)))
         print(lines[-1], flush=True)
     gaps = []
-    for (rates, share), n in product(_GAPS, _PROMPTS):
-        gaps.append(
-            _gap_row(n, rates, simulate_gap(n, rates, share, options.repetitions, options.seed))
-        )
+    for (four, share), n in product(_GAPS, _PROMPTS):
+        found_gap = simulate_gap(n, four, share, options.repetitions, options.seed)
+        gaps.append(_gap_row(n, four, found_gap))
         print(gaps[-1], flush=True)
     page = _report(lines, gaps, options.repetitions, options.seed)
     options.out.write_text(page, encoding="utf-8")

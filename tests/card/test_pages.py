@@ -164,7 +164,7 @@ def test_every_table_of_figures_has_its_n(page: Any) -> None:
             "thought",
             "value",
         }
-        assert not figures or cells & {"n", "pairs"}, head
+        assert not figures or cells & {"n", "pairs", "samples"}, head
 
 
 @pytest.mark.slow
