@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _NOT_PAIRED = (
     "not paired: cards hold counts and no prompts, so differences between models are those of two independent "
-    "samples, without a test. Logs or tables of observations give narrower intervals and a test"
+    "samples, without a test. Logs or tables of observations give a test, and mostly narrower intervals"
 )
 
 _Differences = Mapping[str, tuple[schema.ModelDifference, ...]]

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from rim_eval._version import __version__
 from rim_eval.errors import RimError, first_complaint
-from rim_eval.formatting import KIND_WORDS, MODE_WORDS, interval, percent, points
+from rim_eval.formatting import KIND_WORDS, MODE_WORDS, estimate, interval, percent, points
 from rim_eval.labelling.counts import MOST_ANNOTATORS, LabelCounts, count_labels
 from rim_eval.labelling.draw import Draw, draw_again
 from rim_eval.labelling.figures import CorrectedFigure, LabelFigures, corrected
@@ -176,9 +176,10 @@ def _rows(figures: LabelFigures, difference: str) -> Iterator[str]:
     for mode, name in MODE_WORDS.items():
         if mode in figures.rates:
             yield _row(name, figures.rates[mode], share=True)
+    failed = figures.audit is not None and figures.audit.outcome == "fail"
     for name, figure in (
         (difference, figures.difference),
-        ("  by one error rate", figures.measurement_error),
+        ("  by one error rate", None if failed else figures.measurement_error),
     ):
         if figure:
             yield _row(name, figure)
@@ -198,6 +199,11 @@ def _sentences(report: LabelReport) -> Iterator[str]:
     counts, figures = report.counts, report.figures
     if audit := figures.audit:
         yield f"Transport audit: {_OUTCOMES[audit.outcome]}. {audit.sentence}"
+        yield from (
+            f"The judge {MODE_WORDS[mode]}: sensitivity {estimate(*one.sensitivity, share=True)}, "
+            f"specificity {estimate(*one.specificity, share=True)}."
+            for mode, one in audit.judge.items()
+        )
     for mode, one in figures.agreement.items():
         yield (
             f"Annotators, {MODE_WORDS[mode]}: {percent(one.share)} equal labels, Cohen's kappa {one.kappa}, "

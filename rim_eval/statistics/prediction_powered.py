@@ -39,7 +39,6 @@ from rim_eval.statistics._result import Figure, Result
 from rim_eval.statistics.stratified_score import (
     StratifiedSample,
     stratified_score_interval,
-    stratified_score_p_value,
 )
 from rim_eval.statistics.wilson import Estimate, unpaired_interval, wilson_interval
 
@@ -120,8 +119,6 @@ class PoweredDifference(Result):
     """Squared standard error that more prompts would remove; points squared."""
     labels_only_width: Figure
     """Width of Newcombe's interval if as many labels were drawn at random, half in each mode, without the judge; points."""
-    p_value: Figure
-    """Two-sided, for no difference: it is 1 - level where the interval ends at 0."""
     method: str
 
 
@@ -196,7 +193,6 @@ def powered_difference(
         label_variance=1e4 * by_labels,
         prompt_variance=1e4 * by_prompts,
         labels_only_width=100 * _labels_only_width(drawn, level),
-        p_value=float(stratified_score_p_value(drawn.sample)),
         method=METHOD,
     )
 

@@ -30,7 +30,6 @@ J. Nam, Biometrics 46 (1990) 637-643, and P. J. Laud, Pharmaceutical Statistics 
 J. Statistics 9 (1981) 139-158 (exponential tilting); the two-part variance: W. G. Cochran, Sampling Techniques, 3rd edition (1977), chapter 12.
 """
 
-import math
 from collections.abc import Callable
 from typing import Final, NamedTuple, TypeAlias
 
@@ -163,21 +162,6 @@ def _end(sample: StratifiedSample, side: Numbers, z: float) -> Numbers:
     """The furthest mean on one side that the test does not reject."""
     at = _search(side, lambda at: np.asarray(side * _deviate(sample, at) < z))
     return sample.mean_at(at)
-
-
-def stratified_score_p_value(sample: StratifiedSample, null: float = 0.0) -> Numbers:
-    """Two-sided p value for the mean `null`: 1 - level of the interval that ends there; shape (...)."""
-    value = sample.mean(sample.shares)
-    down, up = sample.slack()
-    side = np.where(value > null, -1.0, 1.0)
-    # The strata without labels are taken at their worst, as the interval takes them.
-    target = np.where(side < 0, null + down, null - up)
-    inside = side * (target - value) <= 0
-    at = _search(side, lambda at: np.asarray(side * (sample.mean_at(at) - target) < 0))
-    from scipy.special import erfc
-
-    tail = erfc(np.maximum(side * _deviate(sample, at), 0) / math.sqrt(2))
-    return np.asarray(np.where(inside, 1.0, tail))
 
 
 def _search(signs: Numbers, holds: Callable[[Numbers], NDArray[np.bool_]]) -> Numbers:

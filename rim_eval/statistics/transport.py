@@ -91,15 +91,8 @@ class TransportAudit(Result):
 
 
 class SharedCorrection(Result):
-    """Figures corrected by one sensitivity and specificity for both modes; they rest on the audit."""
+    """The difference corrected by one sensitivity and specificity for both modes; it rests on the audit."""
 
-    target: Figure
-    """Corrected rate of the target's mode, a fraction, as are the five after it."""
-    target_lower: Figure
-    target_upper: Figure
-    reference: Figure
-    reference_lower: Figure
-    reference_upper: Figure
     raw: Figure
     """Difference by the judge alone, percentage points."""
     difference: Figure
@@ -205,17 +198,7 @@ def shared_correction(
         lambda d, se, sp: d / max(se + sp - 1, LEAST_YOUDEN),
         (_by_judge(pairs, (1.0, 1.0), level), sensitivity, specificity),
     )
-    target, reference = (
-        propagate(_rogan_gladen, (_by_judge(pairs, keep, level), sensitivity, specificity))
-        for keep in ((1.0, 0.0), (0.0, -1.0))
-    )
     return SharedCorrection(
-        target=target.value,
-        target_lower=target.lower,
-        target_upper=target.upper,
-        reference=reference.value,
-        reference_lower=reference.lower,
-        reference_upper=reference.upper,
         raw=100 * pairs.raw,
         difference=min(100.0, max(-100.0, 100 * difference.value)),
         difference_lower=max(-100.0, 100 * difference.lower),

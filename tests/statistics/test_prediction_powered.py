@@ -86,7 +86,6 @@ def test_turning_the_arms_turns_the_interval(
     assert (turned.value, turned.lower, turned.upper) == pytest.approx(
         (-found.value, -found.upper, -found.lower), abs=1e-6
     )
-    assert turned.p_value == pytest.approx(found.p_value, abs=1e-6)
 
 
 @given(counts, sheets)
@@ -109,15 +108,14 @@ def test_counting_the_opposite_gives_the_opposite_rate(
 
 @given(counts, sheets)
 @settings(max_examples=25, deadline=None)
-def test_the_interval_holds_its_estimate_and_ends_where_its_p_value_says(
+def test_the_interval_holds_its_estimate_and_widens_with_the_level(
     run: tuple[int, int, int, int], sheet: tuple[tuple[int, int], ...]
 ) -> None:
     found = powered_difference(prompts(*run), strata(*sheet))
     assert -100 <= found.lower <= found.value <= found.upper <= 100
-    assert (found.lower > 1e-6 or found.upper < -1e-6) <= (found.p_value <= 0.05 + 1e-6)
-    if 1e-6 < found.p_value < 0.999:
-        at = powered_difference(prompts(*run), strata(*sheet), level=1 - found.p_value)
-        assert min(abs(at.lower), abs(at.upper)) < 1e-3
+    wide = powered_difference(prompts(*run), strata(*sheet), level=0.99)
+    assert wide.lower <= found.lower + 1e-9
+    assert wide.upper >= found.upper - 1e-9
 
 
 @pytest.mark.parametrize(("x", "m"), [(0, 18), (1, 18), (3, 20), (10, 40), (39, 40)])
