@@ -57,8 +57,10 @@ def exported(folder: Path, window: Browser) -> Path:
     """The file that the key `e` downloads."""
     before = set(folder.glob("labels-*.csv"))
     window.press("e")
-    for _ in range(200):
-        if found := [path for path in folder.glob("labels-*.csv") if path not in before]:
+    for _ in range(600):
+        found = [path for path in folder.glob("labels-*.csv") if path not in before]
+        # The browser makes the file before it fills it.
+        if found and found[0].stat().st_size:
             return found[0]
         time.sleep(0.05)
     raise AssertionError("nothing was downloaded")
