@@ -8,6 +8,7 @@ import pytest
 import yaml
 from hypothesis import HealthCheck, settings
 
+from benchmarks._browser import Browser, browser, missing
 from rim_eval.observations import Observation
 from rim_eval.paths import judges_dir, tasks_dir
 from rim_eval.prompt_sets import registry
@@ -179,3 +180,12 @@ def unpinned(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str],
         (tasks / name / "set.toml").write_text(kept, encoding="utf-8")
 
     return take
+
+
+@pytest.fixture(scope="module")
+def window() -> Iterator[Browser]:
+    """A window of Chromium."""
+    if reason := missing():
+        pytest.skip(reason)
+    with browser() as found:
+        yield found

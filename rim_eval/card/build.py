@@ -352,7 +352,7 @@ def _sets(
                 uncorrected.append(Problem(kind="mismatch", dataset=str(dataset), says=reason))
             runs = sorted(frame["run"].dropna().astype(str).unique())
             logs = {run.log_sha256 for run in table.runs if run.id in runs}
-            of_logs = [each for each in repeats if each.log_sha256 in logs]
+            of_logs = [one for one in repeats if one.log_sha256 in logs]
             switches = {run.switch for run in table.runs if run.id in runs and run.switch}
             each = schema.SetCard(
                 dataset=str(dataset),
@@ -369,9 +369,7 @@ def _sets(
             )
             labels = labels_of_set(each, labelled, [log for log in logs if log], level)
             variance = labels.label_variance if labels else None
-            noise = noise_of_repeats(
-                each.dataset, kind, counts, judge, of_logs, level, label_variance=variance
-            )
+            noise = noise_of_repeats(each, of_logs, level, variance)
             sets.append(each.model_copy(update={"labels": labels, "noise": noise}))
     return tuple(sets), uncorrected
 

@@ -24,7 +24,7 @@ from rim_eval.statistics import (
     noise_split,
 )
 from rim_eval.statistics.judge_noise import Part
-from rim_eval.types import MODES, Mode, PromptKind
+from rim_eval.types import MODES, Mode
 
 _SENTENCES: Final = TypeAdapter(dict[str, dict[str, str]]).validate_python(
     tomllib.loads(Path(__file__).with_name("bottleneck.toml").read_text(encoding="utf-8"))
@@ -32,10 +32,7 @@ _SENTENCES: Final = TypeAdapter(dict[str, dict[str, str]]).validate_python(
 
 
 def noise_of_repeats(
-    dataset: str,
-    kind: PromptKind,
-    counts: SetCounts,
-    judge: JudgeCard | None,
+    each: SetCard,
     repeats: Sequence[JudgeRepeats],
     level: float,
     label_variance: float | None = None,
@@ -43,10 +40,7 @@ def noise_of_repeats(
     """What the repeats of a set's logs say of its judge's noise; None where none has replies of the set.
 
     Args:
-        dataset: Name of the set.
-        kind: Kind of its prompts.
-        counts: Its counts.
-        judge: Its judge.
+        each: The set.
         repeats: Repeated readings of its logs; of both modes in one file or in two.
         level: Confidence of the intervals, a fraction.
         label_variance: As for `derive_noise`.
@@ -54,12 +48,13 @@ def noise_of_repeats(
     Raises:
         RimError: They are of another judge than the set's, or were not made alike.
     """
+    of_set = (each.dataset, each.kind)
     cells: dict[Mode, Counter[tuple[bool, int, int]]] = {}
-    used = [each for each in repeats if any((a.dataset, a.kind) == (dataset, kind) for a in each.arms)]  # fmt: skip
+    used = [one for one in repeats if any((a.dataset, a.kind) == of_set for a in one.arms)]
     if not used:
         return None
-    _check_alike(dataset, judge, used)
-    for arm in (arm for each in used for arm in each.arms if (arm.dataset, arm.kind) == (dataset, kind)):  # fmt: skip
+    _check_alike(each.dataset, each.judge, used)
+    for arm in (arm for one in used for arm in one.arms if (arm.dataset, arm.kind) == of_set):
         for cell in arm.cells:
             key = (cell.first, cell.positives, cell.readings)
             cells.setdefault(arm.mode, Counter())[key] += cell.replies
@@ -68,7 +63,7 @@ def noise_of_repeats(
         temperature=used[0].temperature,
         cells={mode: tuple(map(_cell, sorted(cells[mode].items()))) for mode in MODES if mode in cells},
     )  # fmt: skip
-    return derive_noise(card, counts, level, label_variance)
+    return derive_noise(card, each.counts, level, label_variance)
 
 
 def _cell(counted: tuple[tuple[bool, int, int], int]) -> RepeatCell:

@@ -6,7 +6,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -14,12 +14,12 @@ from rim_eval import judging
 from rim_eval.cli.graders import load_graders
 from rim_eval.errors import RimError, refuse_existing
 from rim_eval.files import write_whole
+from rim_eval.labelling.kept_replies import KeptReply, replies_of, reply_id
 from rim_eval.types import Mode, PromptKind
 
 if TYPE_CHECKING:
     from inspect_ai.model import Model
 
-    from rim_eval.generation import Generation
     from rim_eval.observations import Observation
     from rim_eval.replies import ReplyVerdict
 
@@ -31,19 +31,9 @@ _Stratum = tuple[str, PromptKind, Mode]
 _Progress = Callable[[], None]
 
 
-class JudgedReply(NamedTuple):
-    """A reply with its first verdict."""
-
-    prompt: Mapping[str, Any]
-    """What the judge is told of its prompt (`rim_eval.replies.prompt_facts`)."""
-    reply: "Generation"
-    row: "Observation"
-
-    @property
-    def instrument(self) -> tuple[str | None, str | None, str | None, str | None]:
-        """Judge, checksum of its file, grader, and what it saw."""
-        row = self.row
-        return row.judge, row.judge_sha256, row.judge_model, row.judge_sees
+def _instrument(row: "Observation") -> tuple[str | None, str | None, str | None, str | None]:
+    """Judge, checksum of its file, grader, and what it saw."""
+    return row.judge, row.judge_sha256, row.judge_model, row.judge_sees
 
 
 @click.command()
@@ -70,7 +60,7 @@ def repeat(logs: Sequence[Path], n: int, times: int, seed: int, judge_name: str 
     for path in (Path(file) for _, file in log_files(logs, LOGS)):
         target = (out or path.parent) / f"{path.stem}.repeats.json"
         refuse_existing(target)
-        replies = _of_one_judge(path, list(_judged_replies(path)), judge_name)
+        replies = _of_one_judge(path, list(replies_of(str(path))), judge_name)
         judge = _judge_of(path, replies[0].row, judge_name)
         if not judge.needs_grader:
             click.echo(
@@ -89,29 +79,9 @@ def repeat(logs: Sequence[Path], n: int, times: int, seed: int, judge_name: str 
         click.echo(f"Repeats: {target}")
 
 
-def _judged_replies(path: Path) -> Iterator[JudgedReply]:
-    """Every reply of a log with each verdict on it."""
-    from rim_eval.generation import REPLIES_KEY, Generation
-    from rim_eval.observations import arms_of_score, load_inspect_log, rows_of_score, sample_lines
-
-    if path.suffix == ".jsonl":
-        from rim_eval.lm_eval_tasks.samples import read_record
-
-        for sample in sample_lines(path):
-            record = read_record(path, sample)
-            yield JudgedReply(sample["doc"], record.generation, record.observation)
-        return
-    for each in load_inspect_log(path).samples or []:
-        replies = each.store.get(REPLIES_KEY, {})
-        for score in (each.scores or {}).values():
-            about = score.metadata or {}
-            for arm, row in zip(arms_of_score(about), rows_of_score(about), strict=True):
-                yield JudgedReply(each.metadata, Generation.model_validate(replies[arm]), row)
-
-
 def _of_one_judge(
-    path: Path, replies: Sequence[JudgedReply], judge_name: str | None
-) -> list[JudgedReply]:
+    path: Path, replies: Sequence[KeptReply], judge_name: str | None
+) -> list[KeptReply]:
     """The replies with a verdict of one judge, in the two modes that are compared.
 
     Raises:
@@ -123,7 +93,7 @@ def _of_one_judge(
         for one in replies
         if one.row.verdict is not None and one.row.judge and name in (None, one.row.judge.split("@")[0])
     ]  # fmt: skip
-    instruments = {one.instrument for one in judged}
+    instruments = {_instrument(one.row) for one in judged}
     if len(instruments) != 1:
         named = ", ".join(sorted(f"{judge} ({grader or 'offline'})" for judge, _, grader, _ in instruments))  # fmt: skip
         raise RimError(
@@ -132,16 +102,15 @@ def _of_one_judge(
             else f"{path} holds no verdict of {name or 'a judge'}. Judge it first: rim-eval judge run {path} --judge NAME."
         )
     # Of a reply that the same judge judged twice, the newest verdict counts.
-    last = {(one.row.dataset, one.row.prompt_id, one.row.mode, one.row.dose, one.row.epoch): one for one in judged}  # fmt: skip
+    last = {reply_id(one.row): one for one in judged}
     return _two_modes(list(last.values()))
 
 
-def _two_modes(replies: list[JudgedReply]) -> list[JudgedReply]:
+def _two_modes(replies: list[KeptReply]) -> list[KeptReply]:
     """Of a run in several doses of thinking the replies of the least and the most."""
-    from rim_eval.thinking import dose_rank
+    from rim_eval.results.doses import ranked_doses
 
-    names = {one.row.dose for one in replies if one.row.dose}
-    ranked = sorted(names, key=lambda name: dose_rank(name) or (-1, 0))
+    ranked = ranked_doses({one.row.dose for one in replies if one.row.dose})
     return [one for one in replies if one.row.dose in {None, *ranked[:1], *ranked[-1:]}]
 
 
@@ -203,8 +172,8 @@ def _graders_of(
     return models
 
 
-def _strata(replies: Sequence[JudgedReply]) -> dict[_Stratum, list[tuple[str, JudgedReply]]]:
-    strata = defaultdict[_Stratum, list[tuple[str, JudgedReply]]](list)
+def _strata(replies: Sequence[KeptReply]) -> dict[_Stratum, list[tuple[str, KeptReply]]]:
+    strata = defaultdict[_Stratum, list[tuple[str, KeptReply]]](list)
     for one in replies:
         strata[one.row.dataset, one.row.kind, one.row.mode].append((one.row.prompt_id, one))
     return dict(sorted(strata.items()))
@@ -217,7 +186,7 @@ _Read = dict[_Stratum, list[tuple[bool, list["ReplyVerdict"]]]]
 def _read_all(
     judge: judging.Judge,
     models: "Sequence[Model]",
-    drawn: Mapping[_Stratum, Sequence[JudgedReply]],
+    drawn: Mapping[_Stratum, Sequence[KeptReply]],
     times: int,
 ) -> _Read:
     """Ask for every reading.
@@ -248,7 +217,7 @@ def _read_all(
 async def _ask(
     judge: judging.Judge,
     models: "Sequence[Model]",
-    replies: Sequence[JudgedReply],
+    replies: Sequence[KeptReply],
     times: int,
     progress: _Progress,
 ) -> "list[list[ReplyVerdict]]":
@@ -256,7 +225,7 @@ async def _ask(
 
     slots = asyncio.Semaphore(_CONCURRENT)
 
-    async def read(one: JudgedReply) -> "ReplyVerdict":
+    async def read(one: KeptReply) -> "ReplyVerdict":
         async with slots:
             verdict = await judge_reply(judge, one.prompt, one.reply, models)
         progress()
@@ -274,11 +243,11 @@ def _temperature(judge: judging.Judge, models: "Sequence[Model]") -> float | Non
 
 
 def _repeats(
-    path: Path, replies: Sequence[JudgedReply], read: _Read, times: int, seed: int, temperature: float | None
+    path: Path, replies: Sequence[KeptReply], read: _Read, times: int, seed: int, temperature: float | None
 ) -> judging.JudgeRepeats:  # fmt: skip
     from rim_eval._version import __version__
 
-    judge, sha256, grader, sees = replies[0].instrument
+    judge, sha256, grader, sees = _instrument(replies[0].row)
     judged = {name: len(of_stratum) for name, of_stratum in _strata(replies).items()}
     arms = [
         {

@@ -12,7 +12,7 @@ from rim_eval import statistics
 from rim_eval.card import SetCard
 from rim_eval.comparison import schema
 from rim_eval.comparison.changes import SetVerdicts, changes_by_prompt, mean_by_prompt
-from rim_eval.statistics import Estimate, Interval
+from rim_eval.statistics import Interval
 from rim_eval.types import PromptKind
 
 BySet = Mapping[tuple[str, PromptKind], SetVerdicts]
@@ -157,18 +157,11 @@ def _from_cards(
     changes = [{row.model: row.figures.difference for row in each.rows} for each in sets]
     found = [[change[model] for change in changes] for model in models]
     estimates = [
-        _mean_apart([c.estimate for c in of_model if c and c.estimate]) for of_model in found
+        statistics.independent_mean([c.estimate for c in of_model if c and c.estimate])
+        for of_model in found
     ]
     fewest = min(c.n_pairs for of_model in found for c in of_model if c)
     return statistics.random_effects_of_estimates(estimates, fewest, level=level)
-
-
-def _mean_apart(estimates: Sequence[Estimate]) -> Estimate:
-    """Mean of independent estimates; the distances of the ends, squared and added (Zou and Donner)."""
-    n, value = len(estimates), math.fsum(each.value for each in estimates) / len(estimates)
-    below = math.hypot(*(each.value - each.lower for each in estimates)) / n
-    above = math.hypot(*(each.upper - each.value for each in estimates)) / n
-    return Estimate(value, value - below, value + above)
 
 
 def _shared_changes(models: SetVerdicts) -> list[list[float]]:

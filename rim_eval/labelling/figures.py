@@ -4,7 +4,6 @@ The figures are `rim_eval.statistics`' own (`prediction_powered`, `transport`): 
 take, and keeps what a card or a terminal shows.
 """
 
-import math
 from collections import Counter
 from collections.abc import Sequence
 from typing import Final, Literal, NamedTuple
@@ -13,8 +12,9 @@ from pydantic import Field, NonNegativeInt
 
 from rim_eval import statistics
 from rim_eval.errors import RimError
-from rim_eval.labelling.counts import AnnotatorPairs, LabelCounts
+from rim_eval.labelling.counts import AnnotatorPairs, LabelCounts, PromptCell
 from rim_eval.results.rates import Share
+from rim_eval.statistics import StratifiedPrompts
 from rim_eval.statistics.agreement import AgreementFigure
 from rim_eval.statistics.kappa import kappa_interval
 from rim_eval.statistics.transport import DEFAULT_MARGIN
@@ -22,6 +22,13 @@ from rim_eval.types import FiniteModel, Mode, Sentence
 
 MARGIN: Final = DEFAULT_MARGIN
 """Percentage points of the difference that may rest on errors that differ between the modes."""
+
+
+ARM_OF: Final[dict[Mode, Literal["target", "reference"]]] = {
+    "think": "target",
+    "no_think": "reference",
+}
+"""Which arm of the difference a mode is."""
 
 
 class CorrectedFigure(FiniteModel):
@@ -97,7 +104,7 @@ class LabelFigures(FiniteModel):
 
 
 class _Input(NamedTuple):
-    prompts: dict[tuple[tuple[int, ...], tuple[int, ...]], int]
+    prompts: StratifiedPrompts
     strata: list[statistics.LabelStratum]
 
 
@@ -158,15 +165,19 @@ def _input(counts: LabelCounts, annotator: int | None = None) -> _Input:
                 positives=one.positives,
             )
         )
+    return _Input(tally_of_prompts(counts.prompts), strata)
+
+
+def tally_of_prompts(cells: Sequence[PromptCell]) -> StratifiedPrompts:
+    """Prompts by the strata of their replies, as the statistics take them."""
     prompts = Counter[tuple[tuple[int, ...], tuple[int, ...]]]()
-    for cell in counts.prompts:
+    for cell in cells:
         prompts[cell.think, cell.no_think] += cell.prompts
-    return _Input(dict(prompts), strata)
+    return prompts
 
 
 def _rate(given: _Input, mode: Mode, level: float) -> CorrectedFigure:
-    arm: Literal["target", "reference"] = "target" if mode == "think" else "reference"
-    found = statistics.powered_rate(given.prompts, given.strata, arm, level)
+    found = statistics.powered_rate(given.prompts, given.strata, ARM_OF[mode], level)
     return corrected_figure(found, found.n)
 
 
@@ -200,7 +211,6 @@ def _alone(counts: LabelCounts, annotator: int, level: float) -> CorrectedFigure
 def _audit(given: _Input, margin: float, level: float) -> Audit:
     found = statistics.transport_audit(given.prompts, given.strata, margin, level)
     plain = found.to_dict()
-    arms: dict[Mode, str] = {"think": "target", "no_think": "reference"}
     judge = {
         mode: JudgeError.model_validate(
             {
@@ -208,7 +218,7 @@ def _audit(given: _Input, margin: float, level: float) -> Audit:
                 for share in JudgeError.model_fields
             }
         )
-        for mode, arm in arms.items()
+        for mode, arm in ARM_OF.items()
     }
     same = ("outcome", "value", "lower", "upper", "margin", "sentence")
     return Audit(judge=judge, **{name: plain[name] for name in same})
@@ -237,19 +247,6 @@ def _by_errors(given: _Input, level: float) -> tuple[CorrectedFigure | None, str
         labelled=sum(each.labelled for each in given.strata),
         method="measurement error (Rogan and Gladen), one calibration for both modes",
     ), None
-
-
-def effective_number(weights: Sequence[float], sizes: Sequence[float]) -> float:
-    """How many equal labels tell as much as some weighted ones: (sum w)^2 / sum w^2.
-
-    Source: L. Kish, Survey Sampling (1965), section 11.7.
-
-    Args:
-        weights: Weight of a label in each stratum.
-        sizes: Labels in each stratum; not all 0.
-    """
-    total = math.fsum(w * n for w, n in zip(weights, sizes, strict=True))
-    return total**2 / math.fsum(w**2 * n for w, n in zip(weights, sizes, strict=True))
 
 
 def _helps_most(main: CorrectedFigure) -> Literal["labels", "prompts"] | None:

@@ -1,11 +1,12 @@
-"""What the logs of both harnesses keep of each reply beside its row: its text, and signs of the judge's doubt."""
+"""What the logs of both harnesses keep of each judged reply: its row, its text, and signs of the judge's doubt."""
 
 import hashlib
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from rim_eval import observations
+from rim_eval.errors import RimError
 from rim_eval.generation import REPLIES_KEY, Generation
 from rim_eval.judging import Case
 from rim_eval.labelling.doubt import graders_disagree, is_near_even
@@ -19,11 +20,19 @@ _REPLY: Final = ("model", "dataset", "prompt_id", "mode", "dose", "epoch")
 
 
 class KeptReply(NamedTuple):
-    """What a log keeps of a reply beside its row."""
+    """A reply with one judge's row, and what its log keeps beside the row."""
 
-    case: Case
+    row: Observation
+    prompt: Mapping[str, Any]
+    """What a judge is told of its prompt (`rim_eval.replies.prompt_facts`)."""
+    reply: Generation
     doubt: bool
     """Whether graders disagreed about it, or a classifier was near even."""
+
+    @property
+    def case(self) -> Case:
+        """The reply as a judge takes it."""
+        return case_of(self.prompt, self.reply)
 
 
 def reply_id(row: "Observation | PatternRow") -> Hashable:
@@ -33,8 +42,8 @@ def reply_id(row: "Observation | PatternRow") -> Hashable:
 
 def kept_replies(
     files: Sequence[tuple[str | None, str]], runs: Sequence[Run]
-) -> Iterator[tuple[Observation, KeptReply]]:
-    """Every reply of some logs with its row, once for each judge and copy of the log.
+) -> Iterator[KeptReply]:
+    """Every reply of some logs, once for each judge and copy of the log.
 
     Args:
         files: Logs with the model name that they were given, as `observations.log_files` returns them.
@@ -46,28 +55,43 @@ def kept_replies(
             with Path(path).open("rb") as file:
                 if hashlib.file_digest(file, "sha256").hexdigest() not in read:
                     continue
-        for row, kept in _of_samples(path) if path.endswith(".jsonl") else _of_log(path):
-            yield row if label is None else row.model_copy(update={"model": label}), kept
+        for kept in replies_of(path):
+            named = {} if label is None else {"model": label}
+            yield kept._replace(row=kept.row.model_copy(update=named))
 
 
-def _of_samples(path: str) -> Iterator[tuple[Observation, KeptReply]]:
+def replies_of(path: str) -> Iterator[KeptReply]:
+    """Every reply of one log, once for each judge.
+
+    Args:
+        path: An Inspect log, or an lm-eval sample file of a rim task.
+
+    Raises:
+        RimError: It is neither, or of another version of rim_eval.
+    """
+    return _of_samples(path) if path.endswith(".jsonl") else _of_log(path)
+
+
+def _of_samples(path: str) -> Iterator[KeptReply]:
     for sample in observations.sample_lines(Path(path)):
+        try:
+            [row] = observations.from_lm_eval_samples([sample])
+        except RimError as error:
+            raise RimError(f"{path}: {error}") from None
         record = sample["record"]
-        row = Observation.model_validate(record["observation"])
-        case = case_of(sample["doc"], Generation.model_validate(record["generation"]))
-        yield row, KeptReply(case, graders_disagree(record.get("judge_votes", ())))
+        reply = Generation.model_validate(record["generation"])
+        yield KeptReply(row, sample["doc"], reply, graders_disagree(record.get("judge_votes", ())))
 
 
-def _of_log(path: str) -> Iterator[tuple[Observation, KeptReply]]:
+def _of_log(path: str) -> Iterator[KeptReply]:
     for sample in observations.load_inspect_log(path).samples or []:
         stored = sample.store.get(REPLIES_KEY, {})
         for score in (sample.scores or {}).values():
             about = score.metadata or {}
-            for arm in observations.arms_of_score(about):
-                if arm not in stored:
-                    continue
-                row = Observation.model_validate(about[arm])
-                case = case_of(sample.metadata, Generation.model_validate(stored[arm]))
-                votes = about.get("judge_votes", {}).get(arm, ())
-                near = is_near_even(score.explanation or "", arm)
-                yield row, KeptReply(case, graders_disagree(votes) or near)
+            arms, rows = observations.arms_of_score(about), observations.rows_of_score(about)
+            for arm, row in zip(arms, rows, strict=True):
+                if arm in stored:
+                    reply = Generation.model_validate(stored[arm])
+                    votes = about.get("judge_votes", {}).get(arm, ())
+                    near = is_near_even(score.explanation or "", arm)
+                    yield KeptReply(row, sample.metadata, reply, graders_disagree(votes) or near)

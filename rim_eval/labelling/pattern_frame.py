@@ -45,7 +45,7 @@ def read_pattern_frames(sources: Iterable[str | Path]) -> list[SamplingFrame]:
         )
     files = observations.log_files(sources, observations.LOGS)
     table = observations.read_observations(as_source(*file) for file in files)
-    kept = {reply_id(row): reply for row, reply in kept_replies(files, table.runs)}
+    kept = {reply_id(each.row): each for each in kept_replies(files, table.runs)}
     groups: dict[tuple[Any, ...], list[PatternRow]] = defaultdict(list)
     for row in rows:
         groups[tuple(getattr(row, name) for name in _GROUP)].append(row)

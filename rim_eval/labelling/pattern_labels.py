@@ -3,12 +3,12 @@
 People mark the eight raw categories in traces that were drawn within strata of mode and the patterns that the monitor
 found; three patterns follow from the categories. The prevalence of a label is prediction-powered
 (`rim_eval.statistics.prediction_powered`). Agreement is about all traces that were read: a labelled trace of a stratum
-of N traces with n labels counts N / n, and counts are scaled to their effective number (`figures.effective_number`).
+of N traces with n labels counts N / n, and counts are scaled to their effective number (`effective_number`).
 """
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Literal
 
 from pydantic import Field, NonNegativeInt
 
@@ -24,11 +24,12 @@ from rim_eval.labelling.counts import (
 )
 from rim_eval.labelling.draw import Draw, Item
 from rim_eval.labelling.figures import (
+    ARM_OF,
     AnnotatorAgreement,
     CorrectedFigure,
     annotator_agreement,
     corrected_figure,
-    effective_number,
+    tally_of_prompts,
 )
 from rim_eval.labelling.pattern_frame import categories
 from rim_eval.patterns.monitor import patterns_of
@@ -195,8 +196,7 @@ def pattern_figures(counts: PatternCounts, level: float = 0.95) -> tuple[Pattern
 
 
 def _prevalence(counts: PatternCounts, label: str, mode: Mode, level: float) -> CorrectedFigure:
-    arm: Literal["target", "reference"] = "target" if mode == "think" else "reference"
-    prompts = {(cell.think, cell.no_think): cell.prompts for cell in counts.prompts}
+    prompts = tally_of_prompts(counts.prompts)
 
     def powered(by_people: bool) -> statistics.PoweredRate:
         strata = [
@@ -209,7 +209,7 @@ def _prevalence(counts: PatternCounts, label: str, mode: Mode, level: float) -> 
             )
             for each in counts.strata
         ]
-        return statistics.powered_rate(prompts, strata, arm, level)
+        return statistics.powered_rate(prompts, strata, ARM_OF[mode], level)
 
     # A category is not the same in all traces of a stratum, so the monitor's own rate is counted.
     raw, found = powered(by_people=False), powered(by_people=True)
@@ -237,6 +237,19 @@ def _against_people(counts: PatternCounts, label: str, mode: Mode) -> Agreement:
         true_negative=rest,
         false_negative=misses,
     )
+
+
+def effective_number(weights: Sequence[float], sizes: Sequence[float]) -> float:
+    """How many equal labels tell as much as some weighted ones: (sum w)^2 / sum w^2.
+
+    Source: L. Kish, Survey Sampling (1965), section 11.7.
+
+    Args:
+        weights: Weight of a label in each stratum.
+        sizes: Labels in each stratum; not all 0.
+    """
+    total = math.fsum(w * n for w, n in zip(weights, sizes, strict=True))
+    return total**2 / math.fsum(w**2 * n for w, n in zip(weights, sizes, strict=True))
 
 
 def pattern_text(counts: PatternCounts, figures: Sequence[PatternFigure], level: float) -> str:

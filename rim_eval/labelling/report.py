@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from rim_eval._version import __version__
 from rim_eval.errors import RimError, first_complaint
+from rim_eval.files import read_json_object
 from rim_eval.formatting import KIND_WORDS, MODE_WORDS, estimate, interval, percent, points
 from rim_eval.labelling.counts import MOST_ANNOTATORS, LabelCounts, count_labels
 from rim_eval.labelling.draw import Draw, draw_again
@@ -65,10 +66,9 @@ def read_report(path: Path) -> LabelReport:
     Raises:
         RimError: It cannot be read, or is no such file.
     """
+    content = read_json_object(path)
     try:
-        return LabelReport.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise RimError(f"{path} cannot be read ({error.strerror}).") from None
+        return LabelReport.model_validate(content)
     except ValidationError as error:
         raise RimError(
             f"{path} is no report of labelled verdicts ({first_complaint(error, 'the file')}). Make one: rim-eval judge "

@@ -130,7 +130,7 @@ def read_frames(sources: Iterable[str | Path]) -> list[SamplingFrame]:
             "One of these runs could stop early (-T stop), and a correction by labels is for runs of fixed size: where a run "
             "stopped depends on the judge's errors. Run the set without `stop`, and draw the sheet from that log."
         )
-    texts = {_key(row): kept for row, kept in kept_replies(files, table.runs)}
+    texts = {_key(each.row): each for each in kept_replies(files, table.runs)}
     sha256 = {run.id: run.log_sha256 for run in table.runs if run.log_sha256}
     return list(_frames(kept, texts, sha256))
 
@@ -263,15 +263,16 @@ def _judged(rows: Sequence[Observation], texts: Mapping[Hashable, KeptReply]) ->
                 f"{row.prompt_id} of {row.dataset} ({row.model}) has a verdict, but no log here holds its reply's text. "
                 "Give the logs of the run themselves: a table of observations holds no texts."
             ) from None
+        case = kept.case
         yield Judged(
             prompt_id=row.prompt_id,
             mode=row.mode,
             epoch=row.epoch,
             verdict=bool(row.verdict),
             doubt=UNSURE if kept.doubt or row.score in doubtful else SURE,
-            context=(kept.case.context or "").strip(),
-            prompt=kept.case.prompt_text.strip(),
-            parts=_seen_parts(kept.case, row.judge_sees or "answer"),
+            context=(case.context or "").strip(),
+            prompt=case.prompt_text.strip(),
+            parts=_seen_parts(case, row.judge_sees or "answer"),
         )
 
 

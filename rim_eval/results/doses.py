@@ -4,7 +4,7 @@ The counts say how many prompts had the same outcomes at every dose, and how muc
 think; the rates, the check of each dose and the paired trend follow from them.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -111,9 +111,14 @@ class DoseCurve(FiniteModel):
         return all(point.check.verified for point in self.points)
 
 
+def ranked_doses(names: Iterable[str]) -> list[str]:
+    """Names of doses from least to most; unknown ones first."""
+    return sorted(names, key=lambda name: dose_rank(name) or (-1, 0))
+
+
 def doses_of(rows: Columns) -> tuple[str, ...]:
     """Names of the doses in some rows, from least to most; empty for a run in two modes."""
-    return tuple(sorted(rows.text["dose"].tally(), key=lambda name: dose_rank(name) or (-1, 0)))
+    return tuple(ranked_doses(rows.text["dose"].tally()))
 
 
 def least_and_most(rows: Columns) -> Columns:
@@ -130,7 +135,7 @@ def least_and_most_rows(frame: "pd.DataFrame") -> "pd.DataFrame":
     Args:
         frame: Observations of any models and sets.
     """
-    ranked = sorted(frame["dose"].dropna().unique(), key=lambda name: dose_rank(name) or (-1, 0))
+    ranked = ranked_doses(frame["dose"].dropna().unique())
     if not ranked:
         return frame
     rank = frame["dose"].astype("object").map({name: place for place, name in enumerate(ranked)})

@@ -86,7 +86,13 @@ from rim_eval.statistics.transport import (
 from rim_eval.statistics.trend import Trend, paired_trend, tallied_trend
 from rim_eval.statistics.variance import VarianceSplit, tallied_variance_split
 from rim_eval.statistics.verdicts import Epochs, Tally, Verdicts
-from rim_eval.statistics.wilson import Estimate, Rate, rate, unpaired_interval
+from rim_eval.statistics.wilson import (
+    Estimate,
+    Rate,
+    independent_mean,
+    rate,
+    unpaired_interval,
+)
 
 __all__ = [
     "LEAST_FAMILY",
@@ -138,6 +144,7 @@ __all__ = [
     "discrimination",
     "epochs_advised",
     "holm",
+    "independent_mean",
     "judge_drift",
     "judge_noise",
     "judge_shares",

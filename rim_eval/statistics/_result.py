@@ -35,6 +35,18 @@ class Result(FrozenModel):
         return plain
 
 
+def student_quantile(freedom: float, level: float) -> float:
+    """The quantile of Student's distribution that leaves `1 - level` outside, half on each side.
+
+    Args:
+        freedom: Degrees of freedom, above 0.
+        level: Confidence, a fraction between 0 and 1.
+    """
+    from scipy.special import stdtrit
+
+    return float(stdtrit(freedom, 0.5 + level / 2))
+
+
 def z_score(level: float) -> float:
     """The normal quantile that leaves `1 - level` outside, half on each side.
 

@@ -35,7 +35,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rim_eval.errors import RimError
-from rim_eval.statistics._result import Interval, z_score
+from rim_eval.statistics._result import Interval, student_quantile, z_score
 
 _ROUNDING = 1e-12
 """Values and means that differ by less differ by rounding."""
@@ -64,7 +64,9 @@ def bounded_mean_interval(
         return Interval(math.nan, math.nan)
     if data.size == 1 and quantile is None:
         return Interval(-reach, reach)
-    square = (_student(data.size, level) if quantile is None else quantile) ** 2 / data.size
+    square = (
+        student_quantile(data.size - 1, level) if quantile is None else quantile
+    ) ** 2 / data.size
     distinct, counts = np.unique(data, return_counts=True)
     shares = counts / data.size
     return Interval(
@@ -143,12 +145,6 @@ def _scaled(values: ArrayLike, reach: float) -> NDArray[np.float64]:
         )
     scaled: NDArray[np.float64] = np.clip(np.round(data / reach, 12), -1, 1)
     return scaled
-
-
-def _student(n: int, level: float) -> float:
-    from scipy.special import stdtrit
-
-    return float(stdtrit(n - 1, 0.5 + level / 2))
 
 
 def _upper_end(values: NDArray[np.float64], shares: NDArray[np.float64], square: float) -> float:

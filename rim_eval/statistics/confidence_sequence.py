@@ -196,8 +196,7 @@ def sequential_difference(
         "permutation_p_value": math.nan,
         "permutation_method": "none: the run could stop early",
     }
-    known = {name: value for name, value in sequential.items() if name in type(fixed).model_fields}
-    return fixed.model_copy(update=known)
+    return fixed.model_copy(update=sequential)
 
 
 def sequential_arm_summary(prompts: Tally, level: float = 0.95) -> ArmSummary:

@@ -50,10 +50,10 @@ from numpy.typing import NDArray
 
 from rim_eval.errors import RimError
 from rim_eval.statistics._result import Interval, Result, z_score
-from rim_eval.statistics.bounded_mean import bounded_mean_interval
+from rim_eval.statistics.bounded_mean import bounded_mean_interval, bounded_share_interval
 from rim_eval.statistics.variance import tallied_variance_split
 from rim_eval.statistics.verdicts import Epochs, Tally, scored
-from rim_eval.statistics.wilson import Estimate
+from rim_eval.statistics.wilson import Estimate, independent_mean
 
 Readings = Mapping[tuple[int, int], int]
 """How many replies have so many positive readings of so many with a verdict, by (positives, readings)."""
@@ -157,11 +157,11 @@ def judge_noise(readings: Readings, level: float = 0.95) -> JudgeNoise | None:
     replies = list(twice.values())
     values = np.repeat([s * (t - s) / (t * (t - 1)) for s, t in twice], replies)
     most = max((t // 2) * (t - t // 2) / (t * (t - 1)) for _, t in twice)
-    ends = bounded_mean_interval(2 * values / most - 1, reach=1, level=level)
+    ends = bounded_share_interval(values / most, level=level)
     return JudgeNoise(
         value=float(values.mean()),
-        lower=max(0.0, most * (ends.lower + 1) / 2),
-        upper=most * (ends.upper + 1) / 2,
+        lower=max(0.0, most * ends.lower),
+        upper=most * ends.upper,
         level=level,
         n=len(values),
         n_readings=sum(t * n for (_, t), n in twice.items()),
@@ -221,10 +221,10 @@ def noise_split(
 
 def _sum(first: JudgeNoise, second: JudgeNoise) -> Estimate:
     """The noise of both modes together in squared points; its ends add in quadrature."""
-    value = first.value + second.value
-    below = math.hypot(first.value - first.lower, second.value - second.lower)
-    above = math.hypot(first.upper - first.value, second.upper - second.value)
-    return Estimate(1e4 * value, 1e4 * max(0.0, value - below), 1e4 * (value + above))
+    mean = independent_mean(
+        [Estimate(each.value, each.lower, each.upper) for each in (first, second)]
+    )
+    return Estimate(2e4 * mean.value, 2e4 * max(0.0, mean.lower), 2e4 * mean.upper)
 
 
 def _variances(prompts: Tally) -> _Variances | None:

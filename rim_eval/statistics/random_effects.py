@@ -56,10 +56,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rim_eval.errors import RimError
-from rim_eval.statistics._result import Figure, Interval, Result, z_score
+from rim_eval.statistics._result import Figure, Interval, Result, student_quantile, z_score
 from rim_eval.statistics.bounded_mean import bounded_mean_interval
 from rim_eval.statistics.significance import Significance, significance
-from rim_eval.statistics.wilson import Estimate
+from rim_eval.statistics.wilson import Estimate, independent_mean
 
 LEAST_FAMILY: Final = 4
 """Models, or sets, from which on they stand for others: with three, Student's t has two degrees of freedom."""
@@ -267,21 +267,19 @@ def _moments(means: _Array, covariance: _Array, n_rows: int) -> _Moments:
 
 
 def _over_prompts(tables: Sequence[_Array], level: float) -> Interval:
-    """Interval of the mean over sets for other prompts, these models and sets: the sets' distances, squared and added."""
+    """Interval of the mean over sets for other prompts, these models and sets, whose prompts are drawn apart."""
     by_set = [table.mean(axis=1) for table in tables]
     ends = [bounded_mean_interval(values, reach=_REACH, level=level) for values in by_set]
     means = [float(values.mean()) for values in by_set]
-    below = math.hypot(*(mean - low for mean, (low, _) in zip(means, ends, strict=True)))
-    above = math.hypot(*(high - mean for mean, (_, high) in zip(means, ends, strict=True)))
-    mean = math.fsum(means) / len(means)
-    return Interval(mean - below / len(means), mean + above / len(means))
+    found = independent_mean([Estimate(m, *end) for m, end in zip(means, ends, strict=True)])
+    return Interval(found.lower, found.upper)
 
 
 def _answer(found: _Moments, at_least: Interval, level: float) -> RandomEffects:
     k = found.n_models
     spread = found.spread if math.isnan(found.own) else max(found.spread, found.own)
     half = _half_width(spread / k, found.shared, k, found.n_rows, level)
-    ahead = _student(k - 1, level) * math.sqrt(spread * (1 + 1 / k) + found.shared)
+    ahead = student_quantile(k - 1, level) * math.sqrt(spread * (1 + 1 / k) + found.shared)
     lower, upper = min(found.mean - half, at_least.lower), max(found.mean + half, at_least.upper)
     tau, tau_lower, tau_upper = _tau(found, level)
     answer = RandomEffects(
@@ -308,13 +306,7 @@ def _half_width(first: float, second: float, k: int, n: int, level: float) -> fl
     if not total:
         return 0.0
     uncertain = first**2 / (k - 1) + second**2 / max(1, n - 1)
-    return _student(total**2 / uncertain, level) * math.sqrt(total)
-
-
-def _student(freedom: float, level: float) -> float:
-    from scipy.special import stdtrit
-
-    return float(stdtrit(freedom, 0.5 + level / 2))
+    return student_quantile(total**2 / uncertain, level) * math.sqrt(total)
 
 
 def _tau(found: _Moments, level: float) -> tuple[float, float, float]:

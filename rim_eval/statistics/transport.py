@@ -17,11 +17,10 @@ tell otherwise. J is taken as known and strata hold few labels: a fair judge fai
 their difference. Look at both modes' sensitivity and specificity beside it.
 
 The *shared* correction takes one sensitivity Se and one specificity Sp for both modes, from the labels of both weighted by their
-strata, and solves Rogan and Gladen's equation: pi = (p + Sp - 1) / (Se + Sp - 1), and the difference is the raw one over
-Se + Sp - 1. It holds only where the judge errs alike: it rests on the audit. In simulation
+strata. By Rogan and Gladen's equation, pi = (p + Sp - 1) / (Se + Sp - 1), the difference is the raw one over Se + Sp - 1. It holds only where the judge errs alike: it rests on the audit. In simulation
 its interval covers a fair judge's difference a little less often than it says.
 
-Intervals of Se, Sp and the shared figures recover their variance from the intervals of what they are computed from, one end at a time (MOVER):
+Intervals of Se, Sp and the shared difference recover their variance from the intervals of what they are computed from, one end at a time (MOVER):
 with f increasing in a and decreasing in b, the lower end is f - sqrt((f - f(a_lower, b))^2 + (f - f(a, b_upper))^2).
 
 Sources: W. J. Rogan and B. Gladen, Am. J. Epidemiology 107 (1978) 71-76; D. J. Schuirmann, J. Pharmacokinetics and
@@ -175,7 +174,7 @@ def audit_outcome(found: Estimate, margin: float) -> AuditOutcome:
 def shared_correction(
     prompts: StratifiedPrompts, strata: Sequence[LabelStratum], level: float = 0.95
 ) -> SharedCorrection:
-    """Rates and difference over the pairs, corrected by one sensitivity and specificity for both modes.
+    """The difference over the pairs, corrected by one sensitivity and specificity for both modes.
 
     Args:
         prompts: The run's prompts by their strata.
@@ -196,7 +195,7 @@ def shared_correction(
         )
     difference = propagate(
         lambda d, se, sp: d / max(se + sp - 1, LEAST_YOUDEN),
-        (_by_judge(pairs, (1.0, 1.0), level), sensitivity, specificity),
+        (_by_judge(pairs, level), sensitivity, specificity),
     )
     return SharedCorrection(
         raw=100 * pairs.raw,
@@ -226,16 +225,11 @@ def propagate(function: Callable[..., float], parts: Sequence[Estimate]) -> Esti
     return Estimate(value, value - math.sqrt(below), value + math.sqrt(above))
 
 
-def _rogan_gladen(rate: float, sensitivity: float, specificity: float) -> float:
-    youden = max(sensitivity + specificity - 1, LEAST_YOUDEN)
-    return min(1.0, max(0.0, (rate + specificity - 1) / youden))
-
-
-def _by_judge(pairs: DrawnSample, keep: tuple[float, float], level: float) -> Estimate:
-    """The judge's own figure over the pairs, of the target's loadings and the reference's, with its interval."""
-    loadings = pairs.sample.loadings
-    kept = keep[0] * np.maximum(loadings, 0) + keep[1] * np.minimum(loadings, 0)
-    values = np.repeat(kept @ pairs.sample.verdicts, pairs.sample.counts.astype(int))
+def _by_judge(pairs: DrawnSample, level: float) -> Estimate:
+    """The judge's own difference over the pairs, with its interval."""
+    values = np.repeat(
+        pairs.sample.loadings @ pairs.sample.verdicts, pairs.sample.counts.astype(int)
+    )
     return Estimate(float(values.mean()), *bounded_mean_interval(values, reach=1, level=level))
 
 

@@ -18,6 +18,7 @@ G. Y. Zou and A. Donner, Statistics in Medicine 27 (2008) 1693-1702, for any two
 """
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from rim_eval.errors import RimError
@@ -76,6 +77,19 @@ class Estimate(NamedTuple):
     value: float
     lower: float
     upper: float
+
+
+def independent_mean(estimates: Sequence[Estimate]) -> Estimate:
+    """Mean of independent estimates; the distances of its ends are those of theirs, squared and added.
+
+    Args:
+        estimates: One or more, with intervals of one level, in any unit.
+    """
+    n = len(estimates)
+    value = math.fsum(each.value for each in estimates) / n
+    below = math.hypot(*(each.value - each.lower for each in estimates)) / n
+    above = math.hypot(*(each.upper - each.value for each in estimates)) / n
+    return Estimate(value, value - below, value + above)
 
 
 def unpaired_interval(first: Estimate, second: Estimate) -> Interval:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks._browser import KEYS, Browser, browser, missing
+from benchmarks._browser import KEYS, Browser
 from rim_eval.labelling.sheet import QUESTIONS, render_sheet
 from tests.labelling.conftest import TRUTH, rim_eval, rows_of, write_rows
 
@@ -20,14 +20,6 @@ DONE = "return document.getElementById('progress').textContent"
 PLACE = "return document.getElementById('place').textContent"
 SHOWN = "return [...document.querySelectorAll('.text')].map(box => box.textContent)"
 SAID = "return document.getElementById('message').textContent"
-
-
-@pytest.fixture(scope="module")
-def window() -> Iterator[Browser]:
-    if reason := missing():
-        pytest.skip(reason)
-    with browser() as found:
-        yield found
 
 
 def page_of(folder: Path, **data: Any) -> Path:

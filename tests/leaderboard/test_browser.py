@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks._browser import Browser, browser, missing
+from benchmarks._browser import Browser
 from benchmarks._synthetic_entries import synthetic_entries
 from rim_eval.leaderboard import Entry, check_paths, read_references, write_site
 from rim_eval.paths import leaderboard_dir
@@ -28,14 +28,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     references = read_references(leaderboard_dir() / "reference")
     write_site([*entries, Entry("hostile", "card", model, card)], references, out, card_pages=False)
     return out
-
-
-@pytest.fixture(scope="module")
-def window() -> Iterator[Browser]:
-    if reason := missing():
-        pytest.skip(reason)
-    with browser() as found:
-        yield found
 
 
 @pytest.fixture
