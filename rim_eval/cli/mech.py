@@ -108,13 +108,14 @@ class MechOptions(FrozenModel):
         from rim_eval.fingerprint import fingerprint
         from rim_eval.mechanisms import behaviour
         from rim_eval.mechanisms.model import check_device, load_model
+        from rim_eval.mechanisms.reply_judge import load_reply_judge
         from rim_eval.mechanisms.report import MechanismReport, continue_report
 
         sets = self.sets()
         _refuse_missing(sets, ("harmful", *needed))
         is_toy = sets["harmful"] == "toy"
         judge = self.judge or ("toy_exact" if is_toy else "refusal")
-        judge_reply = behaviour.offline_judge(judge)
+        judge_reply = load_reply_judge(judge)
         worked = sets["reasoning"] != "toy_math"
         loaded = behaviour.load_analysis_prompts(
             sets, data=self.data, limit=self.limit, worked=worked

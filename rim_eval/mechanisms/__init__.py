@@ -17,7 +17,6 @@ from rim_eval.mechanisms.behaviour import (
     AnalysisConfig,
     Behaviour,
     Prompts,
-    offline_judge,
 )
 from rim_eval.mechanisms.capture import Neurons, capture
 from rim_eval.mechanisms.drift import study_drift
@@ -29,6 +28,7 @@ from rim_eval.mechanisms.probes import study_probes
 from rim_eval.mechanisms.random_controls import draw_random_sets
 from rim_eval.mechanisms.ras import TrainingRun
 from rim_eval.mechanisms.ras_verdict import study_ras
+from rim_eval.mechanisms.reply_judge import load_reply_judge
 from rim_eval.mechanisms.report import MechanismReport, read_report
 from rim_eval.mechanisms.spans import Passage
 from rim_eval.mechanisms.units import Unit
@@ -53,10 +53,10 @@ __all__ = [
     "frozen",
     "intent_for",
     "load_model",
+    "load_reply_judge",
     "measure_effects",
     "measure_mitigation",
     "measure_rises",
-    "offline_judge",
     "read_report",
     "score_heads",
     "select_heads",

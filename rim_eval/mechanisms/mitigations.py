@@ -24,8 +24,10 @@ from rim_eval.formatting import figure_text, mode_name
 from rim_eval.mechanisms.behaviour import AnalysisConfig, Behaviour, Measure
 from rim_eval.mechanisms.capture import capture_residual
 from rim_eval.mechanisms.hooks import hook_blocks
+from rim_eval.mechanisms.interventions import intervening
 from rim_eval.mechanisms.model import Request, architecture_of
 from rim_eval.mechanisms.probes import LEAST, Probe, direction, fit_probe, split_groups
+from rim_eval.mechanisms.replies import key_of
 from rim_eval.mechanisms.units import Units, check_units, head_weights, neuron_weights
 from rim_eval.statistics import PairedDifference, paired_difference, rim_score
 from rim_eval.statistics._result import Result
@@ -80,7 +82,9 @@ def steered(model: Any, vectors: Mapping[int, NDArray[np.floating]]) -> Iterator
         return lambda hidden: hidden + value.to(hidden)
 
     blocks = architecture_of(model).layers
-    with hook_blocks({blocks[layer]: add(vector) for layer, vector in vectors.items()}):
+    hooks = {blocks[layer]: add(vector) for layer, vector in vectors.items()}
+    values = {str(layer): np.asarray(vector).tolist() for layer, vector in vectors.items()}
+    with hook_blocks(hooks), intervening(model, key_of("steering", values)):
         yield
 
 

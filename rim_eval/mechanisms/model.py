@@ -9,11 +9,11 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import takewhile
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
 from rim_eval.errors import RimError
+from rim_eval.mechanisms.replies import BATCH, Reply, generate
 from rim_eval.mechanisms.spans import Passage, locate_spans
 from rim_eval.thinking import Switch, find_switch, tokenizer_renderer
 from rim_eval.types import Mode
@@ -24,17 +24,6 @@ class Request(NamedTuple):
 
     id: str
     text: str
-
-
-class Reply(NamedTuple):
-    """What the model generated."""
-
-    ids: tuple[int, ...]
-    """Generated tokens up to and without the end-of-text token."""
-    text: str
-    """The same as text, markers kept."""
-    ended: bool
-    """Whether the model stopped by itself, before the token limit."""
 
 
 @dataclass(frozen=True)
@@ -65,37 +54,13 @@ class ModelHandle:
         mode: Mode,
         *,
         max_new_tokens: int = 128,
-        batch: int = 128,
+        batch: int = BATCH,
     ) -> list[Reply]:
-        """Generate greedy replies in a mode, in order. Hooks on the model stay active.
-
-        Args:
-            requests: Prompts to reply to.
-            mode: Think or no-think.
-            max_new_tokens: Total budget of a reply, trace and answer together.
-            batch: Requests generated at a time, after sorting by length.
-        """
-        import torch
-
+        """Generate greedy replies in a mode, in order; see `replies.generate`."""
         passages = self.passages(requests, mode)
-        configured = self.model.generation_config.eos_token_id
-        ends = {self.tokenizer.eos_token_id}.union(
-            configured if isinstance(configured, list) else [configured]
-        ) - {None}
-        pad, replies = next(iter(ends), 0), dict[int, Reply]()
-        for indices, ids, mask in padded_batches(passages, self.model.device, rows=batch, pad=pad):
-            with torch.inference_mode():
-                out = self.model.generate(
-                    input_ids=ids,
-                    attention_mask=mask,
-                    max_new_tokens=max_new_tokens,
-                    do_sample=False,
-                    pad_token_id=pad,
-                )
-            for i, row in zip(indices, out[:, ids.shape[1] :].tolist(), strict=True):
-                reply = tuple(takewhile(lambda token: token not in ends, row))
-                replies[i] = Reply(reply, str(self.tokenizer.decode(reply)), len(reply) < len(row))
-        return [replies[i] for i in range(len(passages))]
+        return generate(
+            self.model, self.tokenizer, passages, max_new_tokens=max_new_tokens, batch=batch
+        )
 
 
 def load_model(

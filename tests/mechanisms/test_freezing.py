@@ -13,9 +13,9 @@ from rim_eval.mechanisms import (
     find_neurons,
     frozen,
     intent_for,
+    load_reply_judge,
     measure_mitigation,
     measure_rises,
-    offline_judge,
     wrap_model,
 )
 from rim_eval.mechanisms.behaviour import Behaviour
@@ -35,7 +35,7 @@ def base(toy: Prompts) -> AnalysisConfig:
     return AnalysisConfig(
         wrap_model(*load_variant("guarded"), "guarded"),
         some,
-        offline_judge("toy_exact"),
+        load_reply_judge("toy_exact"),
         lambda _: intent_for("toy", None),
         {},
     )

@@ -16,8 +16,8 @@ from rim_eval.mechanisms import (
     capture,
     frozen,
     intent_for,
+    load_reply_judge,
     measure_mitigation,
-    offline_judge,
     study_mitigations,
 )
 from rim_eval.mechanisms.mitigations import flag_prompts, merge_behaviour, steered
@@ -264,7 +264,7 @@ def test_no_think_on_demand_removes_the_organisms_rim_and_keeps_its_arithmetic(
         toy.harmful[::2], toy.benign[::3], [(r, toy.gold[r.id]) for r in toy.problems[::3]]
     )
     config = AnalysisConfig(
-        handle, some, offline_judge("toy_exact"), lambda _: intent_for("toy", None), {}
+        handle, some, load_reply_judge("toy_exact"), lambda _: intent_for("toy", None), {}
     )
     routed, steering = study_mitigations(config)
     assert routed.rim_before.lower > 10
