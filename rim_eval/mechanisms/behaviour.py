@@ -18,7 +18,7 @@ from rim_eval.judging import Case, classify_refusal
 from rim_eval.mechanisms.interventions import active_interventions
 from rim_eval.mechanisms.model import ModelHandle, Request
 from rim_eval.mechanisms.random_controls import ENOUGH
-from rim_eval.mechanisms.replies import BATCH, Kept, Reply, generate, key_of
+from rim_eval.mechanisms.replies import BATCH, Kept, Progress, Reply, generate, key_of
 from rim_eval.mechanisms.reply_judge import JudgeReplies
 from rim_eval.mechanisms.spans import Passage
 from rim_eval.prompt_sets import drawn_order, intent_for
@@ -81,6 +81,12 @@ class Prompts:
         """Gold answer by the problem's id."""
         return {request.id: answer for request, answer in self.reasoning}
 
+    @property
+    def counts(self) -> dict[PromptKind, int]:
+        """Prompts of each kind."""
+        sizes = map(len, (self.harmful, self.benign, self.reasoning))
+        return dict(zip(PROMPT_KINDS, sizes, strict=True))
+
     def all(self) -> list[tuple[PromptKind, Request]]:
         """Every prompt with its kind."""
         kinds = zip(PROMPT_KINDS, (self.harmful, self.benign, self.problems), strict=True)
@@ -107,8 +113,8 @@ class AnalysisConfig:
     """Prompts that are generated at a time."""
     kept: Kept = field(default_factory=Kept, compare=False)
     """Replies of this model and others, as token ids: what is there is not generated again."""
-    progress: Callable[[int], None] = field(default=lambda _: None, compare=False)
-    """Called with the number of replies whenever some are there."""
+    progress: Progress = field(default_factory=Progress, compare=False)
+    """Told of every batch of replies."""
     _untouched: dict[Mode, Behaviour] = field(default_factory=dict, init=False, compare=False)
 
     def untouched(self, mode: Mode) -> Behaviour:
@@ -199,7 +205,7 @@ class AnalysisConfig:
     ) -> list[Reply]:
         def made(replies: dict[int, Reply]) -> None:
             keep(replies)
-            self.progress(len(replies))
+            self.progress.add(len(replies))
 
         return generate(
             self.handle.model,

@@ -64,7 +64,11 @@ class ModelHandle:
 
 
 def load_model(
-    source: str | Path, *, device: str = "cpu", dtype: str = "auto", name: str | None = None
+    source: str | Path,
+    *,
+    device: str = "cpu",
+    dtype: str = "auto",
+    name: str | None = None,
 ) -> ModelHandle:
     """Load a checkpoint and detect its thinking switch.
 

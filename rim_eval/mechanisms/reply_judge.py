@@ -49,15 +49,15 @@ class ReplyJudge:
         keys = [self._key(case) for case in cases]
         missing = {key: case for key, case in zip(keys, cases, strict=True) if key not in self.kept}
         judged = self._runner.run(self._ask(list(missing.values()))) if missing else []
-        failed = [one for one in judged if one.reason == "judge_failed"]
+        failed = [one for one in judged if (one.reason or "").startswith("judge_")]
         if failed and len(failed) == len(judged):
             raise RimError(
-                f"The judge failed on all {len(failed)} replies ({failed[0].explanation}). Mend that, and give the same "
-                "command: no reply is generated again."
+                f"The judge gave no verdict on any of {len(failed)} replies ({failed[0].reason}: {failed[0].explanation}). "
+                "Mend that, and give the same command: no reply is generated again."
             )
-        # A failure is no verdict: the next time the judge is asked again.
-        verdicts = dict(zip(missing, judged, strict=True))
-        self.kept.add({key: one.verdict for key, one in verdicts.items() if one.reason != "judge_failed"})  # fmt: skip
+        # A reply without a verdict is asked about again the next time.
+        verdicts = {key: one.verdict for key, one in zip(missing, judged, strict=True)}
+        self.kept.add({key: verdict for key, verdict in verdicts.items() if verdict is not None})
         return [self.kept.get(key) for key in keys]
 
     def _key(self, case: Case) -> str:
