@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 
 from rim_eval import mechanisms
 from rim_eval.cli import main
-from rim_eval.mechanisms import card_section
+from rim_eval.mechanisms import card_section, replies
 
 ALL = ("mech", "all", "--limit", "6", "--draws", "1", "--no-logistic", "--out")
 
@@ -37,13 +37,13 @@ def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
 def generated(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many replies each call generates."""
     counts: list[int] = []
-    original = mechanisms.behaviour.generate
+    original = replies.generate
 
     def counting(model: Any, tokenizer: Any, passages: Any, **settings: Any) -> Any:
         counts.append(len(passages))
         return original(model, tokenizer, passages, **settings)
 
-    monkeypatch.setattr(mechanisms.behaviour, "generate", counting)
+    monkeypatch.setattr("rim_eval.mechanisms.behaviour.generate", counting)
     return counts
 
 
@@ -51,7 +51,7 @@ def starved(study: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> Calla
     """The same analysis, in which memory runs out after the first call that generates."""
     import torch
 
-    original, calls = mechanisms.behaviour.generate, [0]
+    original, calls = replies.generate, [0]
 
     def generate(*arguments: Any, **settings: Any) -> Any:
         calls[0] += 1
@@ -61,7 +61,7 @@ def starved(study: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> Calla
 
     def starving(*arguments: Any, **settings: Any) -> Any:
         with monkeypatch.context() as broken:
-            broken.setattr(mechanisms.behaviour, "generate", generate)
+            broken.setattr("rim_eval.mechanisms.behaviour.generate", generate)
             return study(*arguments, **settings)
 
     return starving
