@@ -15,6 +15,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 from rim_eval.errors import RimError
 from rim_eval.mechanisms.spans import Passage, locate_spans
+from rim_eval.mechanisms.turns import read_turn
 from rim_eval.thinking import Switch, find_switch, tokenizer_renderer
 from rim_eval.types import Mode
 
@@ -48,9 +49,9 @@ class ModelHandle:
 
     def passage(self, request: Request, mode: Mode, reply: Sequence[int] = ()) -> Passage:
         """Build what the model reads in a mode: a request, followed by a reply if one is given."""
-        render = tokenizer_renderer(self.tokenizer)
-        prompt = self.switch.recipe(mode).prompt(render, request.text)
-        return locate_spans(self.tokenizer, prompt, request.text, reply, id=request.id)
+        recipe = self.switch.recipe(mode)
+        turn = read_turn(self.tokenizer, recipe, request.text, id=request.id)
+        return locate_spans(self.tokenizer, turn, reply, id=request.id)
 
     def passages(
         self, requests: Sequence[Request], mode: Mode, replies: Sequence[Reply] | None = None
