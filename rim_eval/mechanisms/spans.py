@@ -12,10 +12,12 @@ A span is half open, `start:stop`; every one but `all` can be missing:
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
 from rim_eval.errors import RimError
-from rim_eval.mechanisms.turns import Span as Span, Turn
+from rim_eval.mechanisms.turns import Span as Span
+from rim_eval.mechanisms.turns import Turn
 from rim_eval.thinking import trace_spans
 
 SPAN_NAMES: Final = (
@@ -53,7 +55,7 @@ def locate_spans(tokenizer: Any, turn: Turn, reply: Sequence[int] = (), *, id: s
 
     The trace is found by the marks of all families that `rim_eval.thinking` knows, in the prompt or in
     the reply; of several traces it is the first. A position that two texts share in one token
-    (`?\\n`) is in the spans of both.
+    (`?` with a line break) is in the spans of both.
 
     Args:
         tokenizer: A fast Hugging Face tokenizer (it must give character offsets).
@@ -125,16 +127,20 @@ def decoded_pieces(tokenizer: Any, ids: Sequence[int]) -> list[tuple[str, int]]:
     """
     from tokenizers.decoders import DecodeStream
 
-    stream, backend = DecodeStream(skip_special_tokens=False), tokenizer.backend_tokenizer
-    pieces, held = list[tuple[str, int]](), 0
-    for token in ids:
-        held += 1
-        piece = stream.step(backend, token)
-        if piece is not None:
-            pieces.append((piece, held))
-            held = 0
-    if held:  # it was cut within a character
-        pieces.append((backend.decode([*ids[-held:]], skip_special_tokens=False), held))
+    backend = tokenizer.backend_tokenizer
+    stream, start = DecodeStream(skip_special_tokens=False), 0
+    pieces = list[tuple[str, int]]()
+    for stop, token in enumerate(ids, start=1):
+        piece = None
+        with suppress(Exception):  # bytes that are no character: begin anew after them
+            piece = stream.step(backend, token)
+            if piece is None and stop < len(ids):
+                continue
+        if piece is None:
+            piece = backend.decode([*ids[start:stop]], skip_special_tokens=False)
+            stream = DecodeStream(skip_special_tokens=False)
+        pieces.append((piece, stop - start))
+        start = stop
     return pieces
 
 

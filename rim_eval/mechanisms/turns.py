@@ -1,9 +1,9 @@
-"""Turns: where in a rendered prompt the user's message ends and the model's turn begins, in characters.
+r"""Turns: where in a rendered prompt the user's message ends and the model's turn begins, in characters.
 
 No list of role names is needed. A text of our own in the user's place shows where the template puts it;
 what the template adds when it is asked for a generation prompt is the beginning of the model's turn:
 
-    <|im_start|>user\\nHi.<|im_end|>\\n<|im_start|>assistant\\n<think>\\n\\n</think>\\n\\n
+    <|im_start|>user\nHi.<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n
                      user  turn_end   turn_start  role       body ...
 """
 

@@ -51,7 +51,7 @@ def tuned(base: AnalysisConfig) -> Callable[[Sequence[tuple[int, int]]], dict[Mo
         forget(
             model,
             tokenizer,
-            around=lambda optimizer: frozen(model, units, optimizer=optimizer),
+            around=lambda _: frozen(model, units),
         )
         there = replace(base, handle=wrap_model(model, tokenizer, "tuned"))
         return {"think": there.observe("think"), "no_think": no_think}
