@@ -3,7 +3,8 @@
 A span is half open, `start:stop`; every one but `all` can be missing:
 
     user        the request                      turn_end    first token after it  (`<|im_end|>`)
-    turn_start  token before the role name       assistant   the role name         (`assistant`)
+    turn_start  mark before the role name        assistant   role name of the reply's turn, or the one
+                                                             mark that stands for it (`[/INST]`)
     think       opening marker of the trace      inside      tokens between the markers
     think_end   closing marker                   trace       think, inside and think_end
     last        last token of the prompt: its output is the first generated token
@@ -44,8 +45,8 @@ class Passage(NamedTuple):
             names = f" (known names: {', '.join(SPAN_NAMES)})" if name not in SPAN_NAMES else ""
             raise RimError(
                 f"Passage {self.id or '(unnamed)'} has no token span {name!r}{names}; it has: "
-                f"{', '.join(self.spans)}. A think-mode prompt has `think`, `inside` and `think_end` "
-                "only when it is read together with a reply."
+                f"{', '.join(self.spans)}. Where the model opens the trace itself, a think-mode prompt "
+                "has `think`, `inside` and `think_end` only when it is read together with a reply."
             )
         return self.spans[name]
 
