@@ -79,13 +79,12 @@ def read_turn(tokenizer: Any, recipe: Recipe, user: str, *, id: str = "") -> Tur
 def _find_user(rendered: str, frame: str, user: str, id: str) -> Span:
     """Where the request stands, by where another text stands that was rendered in its place."""
     before, _, after = frame.rpartition(_PLACEHOLDER)
-    trimmed = user.strip()
-    for text in (user, trimmed):  # many templates trim, some write the request twice
-        head = before.replace(_PLACEHOLDER, text)
-        if rendered == head + text + after:
-            return len(head), len(head + text)
-    if after and rendered.startswith(before) and rendered[len(before) :].endswith(after):
-        return len(before), len(rendered) - len(after)
+    head, trimmed = rendered.removesuffix(after), user.strip()
+    for text in (user, trimmed):  # many templates trim
+        if text and head.endswith(text):
+            return len(head) - len(text), len(head)
+    if head.startswith(before) and rendered.endswith(after):  # what stands there is a form of it
+        return len(before), len(head)
     # The template reads this text (an inline switch), so the rest of the prompt differs, too.
     start = rendered.rfind(trimmed)
     if start < 0 or not trimmed:

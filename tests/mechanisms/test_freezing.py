@@ -200,7 +200,7 @@ def test_two_forward_passes_may_come_before_the_backward_pass(
         for passage in passages[:2]:
             ids = torch.tensor([passage.ids])
             losses.append(model(input_ids=ids, labels=ids).loss)
-        sum(losses).backward()  # type: ignore[union-attr]
+        sum(losses).backward()
 
 
 def lora(model: Any, **settings: Any) -> Any:

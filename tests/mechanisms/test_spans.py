@@ -78,6 +78,18 @@ def test_markers_in_the_request_are_not_the_trace(handle: ModelHandle) -> None:
     assert passage.span("assistant")[0] > passage.span("user")[1]
 
 
+@pytest.mark.parametrize("text", ["assistant", "<|im_start|>assistant", "</think>", "system"])
+def test_a_request_that_the_template_writes_too_is_found_where_it_stands(
+    handle: ModelHandle, text: str
+) -> None:
+    passage = handle.passage(Request("q", text), "no_think")
+    words = told(handle, passage)
+    assert (words["user"], words["turn_end"]) == (text, "<|im_end|>")
+    assert passage.span("turn_end")[0] == passage.span("user")[1]
+    assert words["assistant"] == "assistant"
+    assert words["trace"] == "<think>\n\n</think>"
+
+
 # ---- other families: prompts of the templates that the switch detection is tested with ----
 
 PROMPTS: dict[str, tuple[Mode, str, tuple[str | None, ...]]] = {
@@ -213,11 +225,17 @@ def test_a_request_that_the_template_trims_or_repeats_is_found(handle: ModelHand
     assert words["turn_end"] == "<|im_end|>"  # and not the words that the recipe writes
 
 
+def test_marks_in_what_the_recipe_writes_do_not_end_the_turn(handle: ModelHandle) -> None:
+    template = CHATML.replace("in messages", "in messages if m.role == 'user'")
+    other = with_template(handle, template.replace("HEADER", "assistant\n"), switch="prompted")
+    assert "<think>" in str(other.switch.think.user_suffix)
+    assert told(other, other.passage(QUESTION, "think"))["turn_end"] == "<|im_end|>"
+
+
 def test_a_request_that_the_template_leaves_out_is_refused(handle: ModelHandle) -> None:
     tokenizer = copy.deepcopy(handle.tokenizer)
-    tokenizer.chat_template = (
-        "{{ 'HI.' if 'Hi' in messages[-1].content else messages[-1].content }}"
-    )
+    text = "messages[-1].content"
+    tokenizer.chat_template = f"{{{{ 'No.' if 'Hi' in {text} else '<u>' + {text} + '</u>' }}}}"
     with pytest.raises(RimError, match=r"'q'.*does not stand"):
         read_turn(tokenizer, Recipe(), "Hi.", id="q")
 
@@ -331,7 +349,7 @@ def test_bytes_that_are_no_characters_are_pieces_too(tokenizer: Any, ids: list[i
 def test_a_trace_of_characters_that_are_split_over_tokens(tokenizer: Any) -> None:
     tokenizer.chat_template = "{% for m in messages %}{{ m.content }}{% endfor %}<bot>"
     turn = read_turn(tokenizer, Recipe(), "hi")
-    reply = tokenizer("<think>◁語 语 é🙂</think>🙂 ok", add_special_tokens=False)["input_ids"]
+    reply = tokenizer("◁think▷◁語 语 é🙂◁/think▷🙂 ok", add_special_tokens=False)["input_ids"]
     passage = locate_spans(tokenizer, turn, reply)
     start, stop = passage.span("inside")
     assert tokenizer.decode(passage.ids[start:stop]) == "◁語 语 é🙂"
