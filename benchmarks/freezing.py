@@ -80,7 +80,7 @@ def tuned(
         tokenizer,
         trained=trained,
         seed=seed,
-        around=lambda optimizer: frozen(model, units, optimizer=optimizer),
+        around=lambda _: frozen(model, units),
     )
     after = replace(base, handle=wrap_model(model, tokenizer, "tuned"))
     return {mode: after.observe(mode) for mode in MODES}

@@ -327,7 +327,7 @@ def _checkpoints(
     options: MechOptions, run: str, folder: str
 ) -> dict[int, Callable[[], "ModelHandle"]]:
     """Step to loader, of a folder that is a checkpoint or holds `checkpoint-STEP` folders."""
-    from rim_eval.mechanisms import load_model
+    from rim_eval.mechanisms.adapters import is_checkpoint
 
     root = Path(folder)
     steps = {
@@ -335,15 +335,14 @@ def _checkpoints(
         for path in root.glob("checkpoint-*")
         if (number := path.name.removeprefix("checkpoint-")).isdigit()
     }
-    if not steps and (root / "config.json").is_file():
+    if not steps and is_checkpoint(root):
         steps = {1: root}
     if not steps:
         raise RimError(
-            f"--run {run} {folder}: it is no checkpoint (there is no config.json), and there are no "
-            "folders called checkpoint-STEP in it."
+            f"--run {run} {folder}: it is no checkpoint (there is no config.json or adapter_config.json), "
+            "and there are no folders called checkpoint-STEP in it."
         )
-    load = partial(load_model, device=options.device, dtype=options.dtype)
-    return {step: partial(load, path) for step, path in sorted(steps.items())}
+    return {step: partial(options.load, path) for step, path in sorted(steps.items())}
 
 
 def _ras_sections(

@@ -28,6 +28,8 @@ class MechOptions(FrozenModel):
 
     # fmt: off
     model: str | None = Field(default=None, description="Local folder or hub id of an open-weights model. [default: the model organism]")
+    base: str | None = Field(default=None, description="Base model of an adapter, where it is not where the adapter's configuration says.")
+    switch: str = Field(default="auto", description="How the modes are brought about, as -T switch= takes it; auto finds it in the chat template.")
     organism: Annotated[str, click.Choice(VARIANTS)] = Field(default="natural", description="Which organism, without --model.")
     harmful_set: str | None = Field(default=None, description="Set of harmful prompts. [default: toy, of organisms only]")
     benign_set: str | None = Field(default=None, description="Set of harmless prompts; '' for none. [default: toy_allowed, of organisms only]")
@@ -172,11 +174,23 @@ class MechOptions(FrozenModel):
         graders = load_graders(f"Judge `{loaded.name}`", loaded.needs_grader, self.grader)
         return load_reply_judge(name, graders, kept=Kept(self.out / "verdicts.jsonl"))
 
+    def load(self, source: str | Path) -> "ModelHandle":
+        """Load a checkpoint or an adapter with the options that say how.
+
+        Raises:
+            RimError: It cannot be loaded.
+        """
+        from rim_eval.mechanisms import load_model
+
+        return load_model(
+            source, base=self.base, switch=self.switch, device=self.device, dtype=self.dtype
+        )
+
     def _handle(self) -> "ModelHandle":
-        from rim_eval.mechanisms.model import check_device, load_model
+        from rim_eval.mechanisms.model import check_device
 
         if self.model:
-            return load_model(self.model, device=self.device, dtype=self.dtype)
+            return self.load(self.model)
         check_device(self.device)
         name = "organism" if self.organism == "natural" else f"organism ({self.organism})"
         return wrap_organism(load_variant(self.organism), self.device, name)

@@ -20,8 +20,9 @@ from rim_eval.mechanisms.behaviour import (
 )
 from rim_eval.mechanisms.capture import Neurons, capture
 from rim_eval.mechanisms.drift import study_drift
+from rim_eval.mechanisms.freezing import frozen
 from rim_eval.mechanisms.heads import score_heads, select_heads, study_heads
-from rim_eval.mechanisms.mitigations import frozen, measure_mitigation, study_mitigations
+from rim_eval.mechanisms.mitigations import measure_mitigation, study_mitigations
 from rim_eval.mechanisms.model import ModelHandle, Request, load_model, wrap_model
 from rim_eval.mechanisms.neurons import find_neurons, measure_rises, study_neurons
 from rim_eval.mechanisms.probes import study_probes

@@ -22,7 +22,7 @@ from rim_eval.mechanisms.replies import BATCH, Kept, Progress, Reply, generate, 
 from rim_eval.mechanisms.reply_judge import JudgeReplies
 from rim_eval.mechanisms.spans import Passage
 from rim_eval.prompt_sets import drawn_order, intent_for
-from rim_eval.thinking import Split, split_trace
+from rim_eval.thinking import Split, split_at_mark, split_trace
 from rim_eval.types import PROMPT_KINDS, Mode, PromptKind
 
 Measure = Literal[
@@ -132,9 +132,14 @@ class AnalysisConfig:
         """
         prompts = [(kind, request) for kind, request in self.prompts.all() if kind in kinds]
         replies = self.replies([request for _, request in prompts], mode)
-        opened = self.handle.switch.recipe(mode).opened_by_prompt
+        recipe = self.handle.switch.recipe(mode)
+
+        def split(text: str) -> Split:
+            found = split_trace(text, opened_by_prompt=recipe.opened_by_prompt)
+            return split_at_mark(found) if recipe.marks_answer else found
+
         asked = [
-            _Asked(kind, request, split_trace(reply.text, opened_by_prompt=opened), reply)
+            _Asked(kind, request, split(reply.text), reply)
             for (kind, request), reply in zip(prompts, replies, strict=True)
         ]
         judged = [each for each in asked if each.kind != "reasoning"]
