@@ -50,7 +50,8 @@ class ReplyJudge:
         missing = {key: case for key, case in zip(keys, cases, strict=True) if key not in self.kept}
         judged = self._runner.run(self._ask(list(missing.values()))) if missing else []
         failed = [one for one in judged if (one.reason or "").startswith("judge_")]
-        if failed and len(failed) == len(judged):
+        # Without a grader it is the replies that cannot be judged.
+        if self.graders and failed and len(failed) == len(judged):
             raise RimError(
                 f"The judge gave no verdict on any of {len(failed)} replies ({failed[0].reason}: {failed[0].explanation}). "
                 "Mend that, and give the same command: no reply is generated again."
