@@ -21,9 +21,10 @@ from numpy.typing import NDArray
 
 from rim_eval.formatting import figure_text, mode_name, p_text
 from rim_eval.mechanisms import random_controls
+from rim_eval.mechanisms.architecture import UnitKind, architecture_of
 from rim_eval.mechanisms.behaviour import AnalysisConfig, Behaviour, Measure
 from rim_eval.mechanisms.hooks import UnitHook, hook_units
-from rim_eval.mechanisms.model import UnitKind, architecture_of, padded_batches
+from rim_eval.mechanisms.model import padded_batches
 from rim_eval.mechanisms.random_controls import RandomSets, RankTest
 from rim_eval.mechanisms.spans import Passage
 from rim_eval.mechanisms.units import Unit, Units, by_layer, check_units

@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rim_eval.errors import RimError
+from rim_eval.mechanisms.architecture import Architecture, architecture_of
 from rim_eval.mechanisms.hooks import UnitHook, hook_attention_rows, hook_blocks, hook_units
-from rim_eval.mechanisms.model import Architecture, architecture_of, padded_batches
+from rim_eval.mechanisms.model import padded_batches
 from rim_eval.mechanisms.spans import Passage, Span
 
 Pool = Literal["max", "mean", "mean_abs"]

@@ -5,7 +5,7 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any, Final
 
-from rim_eval.mechanisms.model import Architecture, UnitKind, architecture_of
+from rim_eval.mechanisms.architecture import Architecture, UnitKind, architecture_of
 
 UnitHook = Callable[[Any, Any, int], Any]
 """Called with activations, shape (rows, neurons) or (rows, heads, head_dim), the flat token index of

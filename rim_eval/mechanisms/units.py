@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rim_eval.errors import RimError
-from rim_eval.mechanisms.model import Architecture, architecture_of
+from rim_eval.mechanisms.architecture import Architecture, architecture_of
 from rim_eval.statistics._result import Figure, Result
 
 Array = NDArray[np.float64]

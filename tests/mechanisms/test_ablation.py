@@ -8,7 +8,7 @@ import torch
 from rim_eval.errors import RimError
 from rim_eval.mechanisms import Neurons, Passage, capture
 from rim_eval.mechanisms.ablation import ablate_units, mean_units
-from rim_eval.mechanisms.model import UnitKind, architecture_of
+from rim_eval.mechanisms.architecture import UnitKind, architecture_of
 
 Tiny = Callable[[str], Any]
 FAMILIES = ("llama", "phi3", "olmo2", "qwen3_moe", "mixtral", "qwen2_moe", "deepseek_v3")

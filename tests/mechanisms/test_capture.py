@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from rim_eval.errors import RimError
+from rim_eval.mechanisms.architecture import architecture_of
 from rim_eval.mechanisms.capture import Attention, Neurons, Pool, capture
-from rim_eval.mechanisms.model import architecture_of
 from rim_eval.mechanisms.spans import Passage
 
 FAMILIES = (

@@ -20,8 +20,8 @@ from rim_eval.mechanisms import (
     offline_judge,
     study_mitigations,
 )
+from rim_eval.mechanisms.architecture import architecture_of
 from rim_eval.mechanisms.mitigations import flag_prompts, merge_behaviour, steered
-from rim_eval.mechanisms.model import architecture_of
 from rim_eval.mechanisms.probes import fit_probe
 from rim_eval.types import Mode
 

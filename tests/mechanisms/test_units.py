@@ -8,7 +8,7 @@ import torch
 
 from rim_eval.errors import RimError
 from rim_eval.mechanisms import Unit
-from rim_eval.mechanisms.model import architecture_of
+from rim_eval.mechanisms.architecture import architecture_of
 from rim_eval.mechanisms.units import overlap, relative_change, weight_change
 
 Tiny = Callable[[str], Any]
