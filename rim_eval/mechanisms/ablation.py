@@ -101,9 +101,12 @@ def mean_units(model: Any, passages: Sequence[Passage], kind: UnitKind) -> Means
     import torch
 
     parts = architecture_of(model)
-    head = (parts.heads, parts.head_dim)
-    layers = range(len(parts.layers))
-    sums = {x: np.zeros(head if kind == "head" else parts.neurons(x)) for x in layers}
+    counts = parts.unit_counts(kind)
+    layers = [layer for layer, count in enumerate(counts) if count]
+    sums = {
+        x: np.zeros((counts[x], parts.head_dims[x]) if kind == "head" else counts[x])
+        for x in layers
+    }
 
     def add(layer: int, is_text: Any) -> UnitHook:
         def hook(acts: Any, tokens: Any, first: int) -> None:
@@ -112,7 +115,7 @@ def mean_units(model: Any, passages: Sequence[Passage], kind: UnitKind) -> Means
 
         return hook
 
-    for _, ids, mask in padded_batches(passages, model.device, tokens=4096):
+    for _, ids, mask in padded_batches(passages, parts.device, tokens=4096):
         hooks = {layer: add(layer, mask.flatten().bool()) for layer in layers}
         with torch.inference_mode(), hook_units(parts, kind, hooks):
             parts.run(ids, mask)
@@ -174,8 +177,7 @@ class UnitAblation:
             kind: Kind of the units.
         """
         self.config, self.kind, self.model = config, kind, config.handle.model
-        parts = architecture_of(self.model)
-        self.widths = [parts.heads] * len(parts.layers) if kind == "head" else parts.widths
+        self.widths = architecture_of(self.model).unit_counts(kind)
         self.means: Means | None = None
         if config.fill == "mean":
             requests = [request for _, request in config.prompts.all()]

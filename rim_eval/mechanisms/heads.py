@@ -141,7 +141,8 @@ def rank_heads(
 
     Args:
         shifts: From `attention_shifts`, shape (prompts, layers, heads).
-        on_span: Mean attention on the empty span, no-think, shape (layers, heads).
+        on_span: Mean attention on the empty span, no-think, shape (layers, heads); NaN where a
+            layer has no such head.
         on_role: Mean attention on `assistant`, think, shape (layers, heads).
         on_role_no_think: The same in no-think.
     """
@@ -154,7 +155,7 @@ def rank_heads(
             mass_on_role=float(on_role[layer, head]),
             mass_on_role_no_think=float(on_role_no_think[layer, head]),
         )
-        for layer, head in np.ndindex(on_span.shape)
+        for layer, head in np.argwhere(~np.isnan(on_span)).tolist()
     ]
     return sorted(scores, key=lambda score: (-score.share.value, -score.mass_on_span))
 

@@ -5,7 +5,15 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any, Final
 
-from rim_eval.mechanisms.architecture import Architecture, UnitKind, architecture_of
+from rim_eval.errors import RimError
+from rim_eval.mechanisms.architecture import (
+    Architecture,
+    UnitKind,
+    architecture_of,
+    is_linear,
+    is_transposed,
+)
+from rim_eval.mechanisms.completeness import check_complete
 
 UnitHook = Callable[[Any, Any, int], Any]
 """Called with activations, shape (rows, neurons) or (rows, heads, head_dim), the flat token index of
@@ -45,66 +53,118 @@ def hook_units(
         parts: The model's parts.
         kind: Which units.
         hooks: Layer to function.
+
+    Raises:
+        RimError: The units of this model cannot be found, or not all of them.
     """
     import torch
 
-    is_head = kind == "head"
-    shape = (parts.heads, parts.head_dim) if is_head else (-1,)
-
-    def pre_hook(_module: Any, args: Any, use: UnitHook, first: int) -> Any:
+    def pre_hook(_module: Any, args: Any, use: UnitHook, first: int, shape: tuple[int, ...]) -> Any:
         acts = args[0].flatten(0, -2).unflatten(-1, shape)
         changed = use(acts, torch.arange(len(acts), device=acts.device), first)
         return None if changed is None else (changed.reshape(args[0].shape), *args[1:])
 
+    check_complete(parts, kind)
     with ExitStack() as stack:
         for layer, use in hooks.items():
-            routed = 0 if is_head else parts.routed(layer)
-            module = (parts.outputs if is_head else parts.downs)[layer]
-            if module is not None:
-                hook = partial(pre_hook, use=use, first=routed)
-                stack.callback(module.register_forward_pre_hook(hook).remove)
-            if routed:
-                stack.enter_context(_hook_experts(parts.experts[layer], use))
+            modules: list[tuple[Any, int, tuple[int, ...]]]
+            if kind == "head":
+                modules = [(parts.outputs[layer], 0, (parts.heads[layer], parts.head_dims[layer]))]
+            else:
+                modules = [(each.module, each.first, (-1,)) for each in parts.downs[layer]]
+            for module, first, shape in modules:
+                if kind == "neuron" and not is_linear(module):
+                    stack.enter_context(_hook_experts(module, use, first))
+                elif module is not None:
+                    hook = partial(pre_hook, use=use, first=first, shape=shape)
+                    stack.callback(module.register_forward_pre_hook(hook).remove)
         yield
 
 
 @contextmanager
-def _hook_experts(experts: Any, use: UnitHook) -> Iterator[None]:
+def _hook_experts(experts: Any, use: UnitHook, first: int) -> Iterator[None]:
     """Replace the forward pass of fused experts, which call no module that could be hooked.
 
     Nested calls chain as hooks do: the later one receives what the earlier one returned.
     """
     active: list[UnitHook] = vars(experts).setdefault("_rim_eval_unit_hooks", [])
+    hook = partial(_shifted, use=use, by=first)
+    # accelerate wraps `forward`, to load offloaded weights around it, and keeps the model's own.
+    name = "_old_forward" if hasattr(experts, "_old_forward") else "forward"
+    before = vars(experts).get(name)
     if not active:
-        experts.forward = lambda *args: _forward_experts(experts, active, *args)
-    active.append(use)
+        vars(experts)[name] = partial(_forward_experts, experts, active)
+    active.append(hook)
     try:
         yield
     finally:
-        active.remove(use)
-        if not active:
-            del experts.forward
+        active.remove(hook)
+        if not active and before is None:
+            del vars(experts)[name]
+        elif not active:
+            vars(experts)[name] = before
+
+
+def _shifted(acts: Any, tokens: Any, first: int, use: UnitHook, by: int) -> Any:
+    return use(acts, tokens, first + by)
 
 
 def _forward_experts(
-    experts: Any, active: list[UnitHook], hidden: Any, chosen: Any, weights: Any
+    experts: Any, active: list[UnitHook], hidden: Any, chosen: Any = None, weights: Any = None
 ) -> Any:
+    """What transformers' experts compute, one expert at a time, in every layout that it describes.
+
+    Args:
+        experts: Module with fused weights.
+        active: Hooks on its neurons.
+        hidden: Shape (tokens, width); all tokens for each expert in turn where nothing is chosen.
+        chosen: Experts of each token, shape (tokens, experts a token).
+        weights: Their weights, of the same shape.
+    """
     import torch
 
-    linear = torch.nn.functional.linear
-    width = experts.down_proj.shape[2]
-    total = torch.zeros_like(hidden)
-    for expert in chosen.unique().tolist():
-        if expert >= experts.num_experts:
-            continue
-        tokens, slot = torch.where(chosen == expert)
-        acts = experts._apply_gate(linear(hidden[tokens], experts.gate_up_proj[expert]))
+    count, width = len(experts.down_proj), hidden.shape[-1]
+    total = torch.zeros_like(hidden) if chosen is not None else hidden.new_empty(hidden.shape)
+    for expert in range(count) if chosen is None else chosen.unique().tolist():
+        if expert >= count:
+            continue  # where transformers spreads experts over devices, this one is elsewhere
+        if chosen is None:
+            own = hidden.view(count, -1, width)[expert]
+            tokens = torch.arange(len(own), device=hidden.device)
+        else:
+            tokens, slot = torch.where(chosen == expert)
+            own = hidden[tokens]
+        acts = _activate(experts, expert, own)
         for use in active:
-            changed = use(acts, tokens, expert * width)
+            changed = use(acts, tokens, expert * acts.shape[1])
             acts = acts if changed is None else changed
-        out = linear(acts, experts.down_proj[expert]) * weights[tokens, slot, None]
-        total.index_add_(0, tokens, out.to(total.dtype))
+        out = _project(experts, "down_proj", expert, acts)
+        if getattr(experts, "has_post_expert_norm", False):
+            out = experts.post_expert_norm(out)
+        if chosen is None:
+            total.view(count, -1, width)[expert] = out
+        else:
+            total.index_add_(0, tokens, (out * weights[tokens, slot, None]).to(total.dtype))
     return total
+
+
+def _activate(experts: Any, expert: int, states: Any) -> Any:
+    """Activations of an expert's neurons, shape (tokens, neurons)."""
+    if not hasattr(experts, "gate_up_proj"):
+        return experts.act_fn(_project(experts, "up_proj", expert, states))
+    both = _project(experts, "gate_up_proj", expert, states)
+    if hasattr(experts, "_apply_gate"):
+        return experts._apply_gate(both)
+    gate, up = both.chunk(2, dim=-1)
+    return experts.act_fn(gate) * up
+
+
+def _project(experts: Any, name: str, expert: int, states: Any) -> Any:
+    import torch
+
+    weight, bias = getattr(experts, name)[expert], getattr(experts, f"{name}_bias", None)
+    weight = weight.T if is_transposed(experts) else weight
+    return torch.nn.functional.linear(states, weight, None if bias is None else bias[expert])
 
 
 _ATTENTION_NAME: Final = "rim_eval_rows"
@@ -112,7 +172,7 @@ _ATTENTION_NAME: Final = "rim_eval_rows"
 
 @contextmanager
 def hook_attention_rows(
-    model: Any, layers: Sequence[int], query: Any, use: Callable[[Any], None]
+    model: Any, layers: Sequence[int], query: Any, use: Callable[[int, Any], None]
 ) -> Iterator[None]:
     """Call a function with the attention row of one query token a sample, layer by layer.
 
@@ -122,34 +182,53 @@ def hook_attention_rows(
 
     Args:
         model: A Hugging Face causal language model.
-        layers: Layers to read.
+        layers: Layers to read; those without attention are passed over.
         query: Index of the query token of each sample, shape (batch,).
-        use: Receives each layer's rows, shape (batch, heads, keys), float32.
+        use: Receives a layer and its rows, shape (batch, heads, keys), float32.
+
+    Raises:
+        RimError: A layer's attention gave no such rows.
     """
     import torch
     from transformers import AttentionInterface, AttentionMaskInterface
     from transformers.integrations.sdpa_attention import sdpa_attention_forward
     from transformers.masking_utils import sdpa_mask
 
-    attention = architecture_of(model).attention
-    modules = [attention[layer] for layer in layers]
+    parts = architecture_of(model)
+    counts = parts.unit_counts("head")
+    wanted: dict[Any, int] = {parts.attention[layer]: layer for layer in layers if counts[layer]}
+    missing = set(wanted.values())
+
+    def give(layer: int, rows: Any) -> None:
+        if rows.shape[1] != counts[layer]:
+            raise RimError(
+                f"Layer {layer} has {counts[layer]} heads and {rows.shape[1]} attention maps: which "
+                "belong together is not known, so the heads of this model are not read."
+            )
+        missing.discard(layer)
+        use(layer, rows)
 
     def attend(module: Any, q: Any, k: Any, v: Any, mask: Any, **options: Any) -> Any:
-        if any(module is each for each in modules):
-            use(_row(q, k, mask, query, options.get("scaling") or q.shape[-1] ** -0.5))
+        if module in wanted:
+            where, scale = query.to(q.device), options.get("scaling") or q.shape[-1] ** -0.5
+            give(wanted[module], _row(q, k, mask, where, scale))
         return sdpa_attention_forward(module, q, k, v, mask, **options)
 
-    def eager(_module: Any, _args: Any, output: Any) -> None:
-        weights = output[1]
-        use(weights[torch.arange(len(weights), device=weights.device), :, query].float())
+    def ask(_module: Any, args: Any, options: Any) -> Any:
+        # Falcon and BLOOM keep their weights only where they are asked for.
+        return args, options | {
+            "output_attentions": True
+        } if "output_attentions" in options else options
 
-    config = model.config.get_text_config()
-    soft_caps = getattr(config, "attn_logit_softcapping", None) is not None
-    sinks = any(name.endswith("self_attn.sinks") for name, _ in model.named_parameters())
-    replaceable = model._supports_sdpa and model._can_set_attn_implementation()
+    def eager(module: Any, _args: Any, output: Any) -> None:
+        weights: Any = output[1] if len(output) > 1 else None
+        if getattr(weights, "ndim", 0) == 4:
+            each = torch.arange(len(weights), device=weights.device)
+            give(wanted[module], weights[each, :, query.to(weights.device)].float())
+
     with ExitStack() as stack:
-        stack.callback(model.set_attn_implementation, model.config._attn_implementation)
-        if replaceable and not soft_caps and not sinks:
+        if _is_replaceable(model):
+            stack.callback(model.set_attn_implementation, model.config._attn_implementation)
             for interface, function in (
                 (AttentionInterface, attend),
                 (AttentionMaskInterface, sdpa_mask),
@@ -158,10 +237,41 @@ def hook_attention_rows(
                 interface.register(_ATTENTION_NAME, function)
             model.set_attn_implementation(_ATTENTION_NAME)
         else:
-            model.set_attn_implementation("eager")
-            for module in modules:
+            stack.enter_context(_eager_attention(model))
+            for module in wanted:
+                stack.callback(module.register_forward_pre_hook(ask, with_kwargs=True).remove)
                 stack.callback(module.register_forward_hook(eager).remove)
         yield
+    if missing:
+        raise RimError(
+            f"{type(parts.attention[min(missing)]).__name__} gives no attention weights in layer "
+            f"{min(missing)}, so heads of this model are not searched. Its neurons and probes may be."
+        )
+
+
+def _is_replaceable(model: Any) -> bool:
+    """Whether another attention function can be given to the model without changing what it computes."""
+    soft_caps = getattr(model.config.get_text_config(), "attn_logit_softcapping", None) is not None
+    sinks = any(name.endswith(".sinks") for name, _ in model.named_parameters())
+    return (
+        model._supports_sdpa
+        and model._can_set_attn_implementation()
+        and not soft_caps
+        and not sinks
+    )
+
+
+@contextmanager
+def _eager_attention(model: Any) -> Iterator[None]:
+    configs = {id(each): each for each in (model.config, model.config.get_text_config())}.values()
+    before = [each._attn_implementation for each in configs]
+    try:
+        for each in configs:
+            each._attn_implementation = "eager"
+        yield
+    finally:
+        for each, how in zip(configs, before, strict=True):
+            each._attn_implementation = how
 
 
 def _row(query: Any, key: Any, mask: Any, where: Any, scale: float) -> Any:

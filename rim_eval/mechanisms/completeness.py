@@ -1,0 +1,151 @@
+"""Units are complete, or it is an error.
+
+Heads and neurons are found by structure (`architecture`). If some other module writes into the
+residual stream, then an ablation of all units leaves something of the layer, and "no effect" means
+nothing. Two forward passes of eight tokens tell: in both, all output and down projections write 0,
+and so does whatever mixes tokens without heads; in the second, so does every other module with
+weights. What only feeds units changes nothing by that, so a layer whose output differs holds a module
+that writes past them.
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any, Final
+from weakref import WeakKeyDictionary
+
+from rim_eval.mechanisms.architecture import Architecture, UnitKind, is_linear, modules_outside
+
+_TOKENS: Final = 8
+
+_FAULTS: WeakKeyDictionary[Any, dict[UnitKind, str | None]] = WeakKeyDictionary()
+"""Of each decoder that was checked: what is wrong with the units of a kind, None for nothing."""
+
+
+def check_complete(parts: Architecture, kind: UnitKind) -> None:
+    """Check, once a model, that attention adds nothing but by its heads, or the rest but by neurons.
+
+    Constants, such as the bias of a down projection, are left out of account.
+
+    Args:
+        parts: The model's parts.
+        kind: Kind of the units.
+
+    Raises:
+        RimError: Units cannot be found, or a module writes past them; the message names it.
+    """
+    parts.unit_counts(kind)
+    found = _FAULTS.setdefault(parts.base, {})
+    if kind not in found:
+        with _evaluating(parts.base):
+            found[kind] = _find_fault(parts, kind)
+    if found[kind]:
+        raise parts.refusal(
+            kind, f"{found[kind]}: the {kind}s that are found are not all there are."
+        )
+
+
+@contextmanager
+def _evaluating(base: Any) -> Iterator[None]:
+    """Dropout off, no gradients, and everything as it was afterwards."""
+    import torch
+
+    training = [module for module in base.modules() if module.training]
+    try:
+        with torch.no_grad():
+            for module in training:
+                module.training = False
+            yield
+    finally:
+        for module in training:
+            module.training = True
+
+
+def _find_fault(parts: Architecture, kind: UnitKind) -> str | None:
+    outputs = [each for each in parts.outputs if each is not None]
+    downs = [down for each in parts.downs for down in each]
+    with_heads = [a for a, o in zip(parts.attention, parts.outputs, strict=True) if o is not None]
+    others = [mixer for each in parts.mixers for mixer in each if not _among(mixer, with_heads)]
+    silent = [*outputs, *(down.module for down in downs), *others]
+    before, seen = _run(parts, silent)
+    if before[0].ndim != 3:
+        return f"The residual stream of {type(parts.base).__name__} is no single vector a token"
+    for down in downs if kind == "neuron" else ():
+        if not down.experts and seen[down.module] != [_TOKENS]:
+            return (
+                f"A {type(down.parent).__name__} is not run on every token once ({seen[down.module]} "
+                f"of {_TOKENS} tokens)"
+            )
+    after, _ = _run(
+        parts,
+        [*silent, *(m for x in range(len(before)) for _, m in _feeding(parts, kind, x, silent))],
+    )
+    for number, states in enumerate(before):
+        if not _same(states, after[number]):
+            for name, module in _feeding(parts, kind, number, silent):
+                if not _same(states, _run(parts, [*silent, module])[0][number]):
+                    return f"{name} ({type(module).__name__}) of layer {number} writes past them"
+    return None
+
+
+def _feeding(
+    parts: Architecture, kind: UnitKind, number: int, silent: list[Any]
+) -> Iterator[tuple[str, Any]]:
+    """Modules with weights of a layer's attention, or outside all mixers, that should only feed units."""
+    layer = parts.layers[number]
+    scope = modules_outside(layer, parts.mixers[number])
+    if kind == "head":
+        attention = parts.attention[number]
+        scope = attention.modules() if attention is not None else iter(())
+    inside = list(scope)
+    for name, module in layer.named_modules():
+        weights = module.parameters(recurse=False)
+        if (
+            _among(module, inside)
+            and not _among(module, silent)
+            and (is_linear(module) or any(weight.ndim > 1 for weight in weights))
+        ):
+            yield name or "the layer itself", module
+
+
+def _run(parts: Architecture, silent: Iterable[Any]) -> tuple[list[Any], dict[Any, list[int]]]:
+    """Outputs of all layers while some modules write 0, and how many tokens these were called with."""
+    import torch
+
+    seen: dict[Any, list[int]] = {module: [] for module in silent}
+    states: dict[Any, Any] = {}
+
+    def silence(module: Any, args: Any, output: Any) -> Any:
+        if args:
+            seen[module].append(args[0].numel() // args[0].shape[-1])
+        return _zeros(output)
+
+    def store(layer: Any, _args: Any, output: Any) -> None:
+        states[layer] = output if isinstance(output, torch.Tensor) else output[0]
+
+    with ExitStack() as stack:
+        for module in seen:
+            stack.callback(module.register_forward_hook(silence).remove)
+        for layer in parts.layers:
+            stack.callback(layer.register_forward_hook(store).remove)
+        ids = torch.arange(3, 3 + _TOKENS, device=parts.device)[None]
+        parts.run(ids, torch.ones_like(ids))
+    return [states[layer] for layer in parts.layers], seen
+
+
+def _zeros(output: Any) -> Any:
+    import torch
+
+    if isinstance(output, tuple):
+        return tuple(_zeros(each) for each in output)
+    is_number = isinstance(output, torch.Tensor) and output.is_floating_point()
+    return torch.zeros_like(output) if is_number else output
+
+
+def _same(first: Any, second: Any) -> bool:
+    import torch
+
+    return bool(torch.allclose(first, second, rtol=0, atol=0, equal_nan=True))
+
+
+def _among(module: Any, modules: Iterable[Any]) -> bool:
+    return any(module is each for each in modules)
