@@ -23,6 +23,7 @@ from rim_eval.formatting import figure_text, mode_name, p_text
 from rim_eval.mechanisms import random_controls
 from rim_eval.mechanisms.architecture import UnitKind, architecture_of
 from rim_eval.mechanisms.behaviour import AnalysisConfig, Behaviour, Measure
+from rim_eval.mechanisms.completeness import check_padding
 from rim_eval.mechanisms.hooks import UnitHook, hook_units
 from rim_eval.mechanisms.model import padded_batches
 from rim_eval.mechanisms.random_controls import RandomSets, RankTest
@@ -101,6 +102,7 @@ def mean_units(model: Any, passages: Sequence[Passage], kind: UnitKind) -> Means
     import torch
 
     parts = architecture_of(model)
+    check_padding(parts)
     counts = parts.unit_counts(kind)
     layers = [layer for layer, count in enumerate(counts) if count]
     sums = {

@@ -35,7 +35,7 @@ class Down(NamedTuple):
     """How many there are; 0 for a module that every token passes."""
 
     @property
-    def count(self) -> int:
+    def neurons(self) -> int:
         """Neurons of all experts, one expert after the other."""
         return self.size * max(1, self.experts)
 
@@ -85,7 +85,7 @@ class Architecture(NamedTuple):
             raise self.refusal(kind, self.unsupported[kind])
         if kind == "head":
             return list(self.heads)
-        return [sum(down.count for down in downs) for downs in self.downs]
+        return [sum(down.neurons for down in downs) for downs in self.downs]
 
     def refusal(self, kind: UnitKind, reason: str) -> RimError:
         """Say why no unit of a kind is used, and what else may be."""
@@ -119,7 +119,7 @@ def architecture_of(model: Any) -> Architecture:
         RimError: Its layers cannot be found.
     """
     base = model.get_decoder() if hasattr(model, "get_decoder") else model
-    config = model.config.get_text_config() if hasattr(model, "config") else None
+    config: Any = model.config.get_text_config() if hasattr(model, "config") else None
     layers = _layers(base, getattr(config, "num_hidden_layers", 0))
     unsupported: dict[UnitKind, str] = {}
     mixers, attention, heads, downs = [], [], [], []
@@ -211,14 +211,16 @@ def _downs(
             found.append((parent, parent, shape[0 if is_transposed(parent) else 1], experts))
         linears = [(each, *linear_shape(each)) for each in parent.children() if is_linear(each)]
         writing = [(each, size) for each, size, written in linears if written == width]
-        if writing and not any(_writes_latents(each, width) for each in parent.children()):
+        if len(linears) < 2 or any(_writes_latents(each, width) for each in parent.children()):
+            continue  # nothing that feeds it stands beside it, so what it reads are no neurons
+        if writing:
             # The last one; or, where a gate or an up projection comes after it, the one not square.
             down, size = max(enumerate(writing), key=lambda i: (i[1][1] != width, i[0]))[1]
             found.append((down, parent, size, 0))
     found.sort(key=lambda each: not each[3])
     downs: list[Down] = []
     for module, parent, size, experts in found:
-        first = downs[-1].first + downs[-1].count if downs else 0
+        first = downs[-1].first + downs[-1].neurons if downs else 0
         downs.append(Down(module, parent, first, size, experts))
     return tuple(downs)
 

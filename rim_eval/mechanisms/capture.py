@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from rim_eval.errors import RimError
 from rim_eval.mechanisms.architecture import Architecture, architecture_of
+from rim_eval.mechanisms.completeness import check_padding
 from rim_eval.mechanisms.hooks import UnitHook, hook_attention_rows, hook_blocks, hook_units
 from rim_eval.mechanisms.model import padded_batches
 from rim_eval.mechanisms.spans import Passage, Span
@@ -96,6 +97,7 @@ def capture(
         raise RimError("capture: give at least one passage and at least one thing to read.")
     if neurons and neurons.pool not in get_args(Pool):
         raise RimError(f"pool={neurons.pool!r}: neurons are pooled by {', '.join(get_args(Pool))}.")
+    check_padding(parts)
     arrays: dict[Any, NDArray[Any]] = {}
     for rows, ids, mask in padded_batches(passages, parts.device, tokens=tokens_per_batch):
         batch = _Batch(model, parts, indices, [passages[row] for row in rows], ids)

@@ -8,14 +8,19 @@ weights. What only feeds units changes nothing by that, so a layer whose output 
 that writes past them.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
+from rim_eval.errors import RimError
 from rim_eval.mechanisms.architecture import Architecture, UnitKind, is_linear, modules_outside
 
 _TOKENS: Final = 8
+
+_PADDED: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()
+"""Of each decoder that was checked: whether padding changes what it computes."""
 
 _FAULTS: WeakKeyDictionary[Any, dict[UnitKind, str | None]] = WeakKeyDictionary()
 """Of each decoder that was checked: what is wrong with the units of a kind, None for nothing."""
@@ -63,6 +68,12 @@ def _evaluating(base: Any) -> Iterator[None]:
 def _find_fault(parts: Architecture, kind: UnitKind) -> str | None:
     outputs = [each for each in parts.outputs if each is not None]
     downs = [down for each in parts.downs for down in each]
+    writing = outputs if kind == "head" else [down.module for down in downs]
+    shared = [each for each, count in Counter(writing).items() if count > 1]
+    if shared:
+        return (
+            f"Layers share a {type(shared[0]).__name__}, so a unit of one is a unit of the others"
+        )
     with_heads = [a for a, o in zip(parts.attention, parts.outputs, strict=True) if o is not None]
     others = [mixer for each in parts.mixers for mixer in each if not _among(mixer, with_heads)]
     silent = [*outputs, *(down.module for down in downs), *others]
@@ -81,10 +92,37 @@ def _find_fault(parts: Architecture, kind: UnitKind) -> str | None:
     )
     for number, states in enumerate(before):
         if not _same(states, after[number]):
-            for name, module in _feeding(parts, kind, number, silent):
-                if not _same(states, _run(parts, [*silent, module])[0][number]):
-                    return f"{name} ({type(module).__name__}) of layer {number} writes past them"
+            past = [
+                f"{name} ({type(module).__name__})"
+                for name, module in _feeding(parts, kind, number, silent)
+                if not _same(states, _run(parts, [*silent, module])[0][number])
+            ]
+            return f"{', '.join(past)} of layer {number} writes past the {kind}s"
     return None
+
+
+def check_padding(parts: Architecture) -> None:
+    """Check, once a model, that padding changes nothing: texts of different lengths share a batch.
+
+    Attention leaves padding out; whether a recurrence or convolution does depends on the model.
+
+    Raises:
+        RimError: It does not.
+    """
+    attention = [each for each in parts.attention if each is not None]
+    if all(_among(mixer, attention) for each in parts.mixers for mixer in each):
+        return
+    if parts.base not in _PADDED:
+        with _evaluating(parts.base):
+            alone, _ = _run(parts, ())
+            padded, _ = _run(parts, (), padding=_TOKENS)
+        moved = (padded[-1][:, _TOKENS:] - alone[-1]).float().abs().mean()
+        _PADDED[parts.base] = bool(moved > 0.1 * alone[-1].float().abs().mean())
+    if _PADDED[parts.base]:
+        raise RimError(
+            f"{type(parts.base).__name__} reads padding as text, so texts of different lengths cannot be "
+            "read together, nor their replies generated. This model is not supported."
+        )
 
 
 def _feeding(
@@ -107,7 +145,9 @@ def _feeding(
             yield name or "the layer itself", module
 
 
-def _run(parts: Architecture, silent: Iterable[Any]) -> tuple[list[Any], dict[Any, list[int]]]:
+def _run(
+    parts: Architecture, silent: Iterable[Any], *, padding: int = 0
+) -> tuple[list[Any], dict[Any, list[int]]]:
     """Outputs of all layers while some modules write 0, and how many tokens these were called with."""
     import torch
 
@@ -127,8 +167,8 @@ def _run(parts: Architecture, silent: Iterable[Any]) -> tuple[list[Any], dict[An
             stack.callback(module.register_forward_hook(silence).remove)
         for layer in parts.layers:
             stack.callback(layer.register_forward_hook(store).remove)
-        ids = torch.arange(3, 3 + _TOKENS, device=parts.device)[None]
-        parts.run(ids, torch.ones_like(ids))
+        ids = torch.arange(3 - padding, 3 + _TOKENS, device=parts.device)[None].clamp(min=0)
+        parts.run(ids, (torch.arange(len(ids[0]), device=ids.device) >= padding).long()[None])
     return [states[layer] for layer in parts.layers], seen
 
 

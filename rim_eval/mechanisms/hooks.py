@@ -208,11 +208,15 @@ def hook_attention_rows(
         missing.discard(layer)
         use(layer, rows)
 
-    def attend(module: Any, q: Any, k: Any, v: Any, mask: Any, **options: Any) -> Any:
+    at = query
+
+    def attend(
+        module: Any, query: Any, key: Any, value: Any, attention_mask: Any, **options: Any
+    ) -> Any:
         if module in wanted:
-            where, scale = query.to(q.device), options.get("scaling") or q.shape[-1] ** -0.5
-            give(wanted[module], _row(q, k, mask, where, scale))
-        return sdpa_attention_forward(module, q, k, v, mask, **options)
+            scale = options.get("scaling") or query.shape[-1] ** -0.5
+            give(wanted[module], _row(query, key, attention_mask, at.to(query.device), scale))
+        return sdpa_attention_forward(module, query, key, value, attention_mask, **options)
 
     def ask(_module: Any, args: Any, options: Any) -> Any:
         # Falcon and BLOOM keep their weights only where they are asked for.
@@ -224,10 +228,10 @@ def hook_attention_rows(
         weights: Any = output[1] if len(output) > 1 else None
         if getattr(weights, "ndim", 0) == 4:
             each = torch.arange(len(weights), device=weights.device)
-            give(wanted[module], weights[each, :, query.to(weights.device)].float())
+            give(wanted[module], weights[each, :, at.to(weights.device)].float())
 
     with ExitStack() as stack:
-        if _is_replaceable(model):
+        if is_replaceable(model):
             stack.callback(model.set_attn_implementation, model.config._attn_implementation)
             for interface, function in (
                 (AttentionInterface, attend),
@@ -249,7 +253,7 @@ def hook_attention_rows(
         )
 
 
-def _is_replaceable(model: Any) -> bool:
+def is_replaceable(model: Any) -> bool:
     """Whether another attention function can be given to the model without changing what it computes."""
     soft_caps = getattr(model.config.get_text_config(), "attn_logit_softcapping", None) is not None
     sinks = any(name.endswith(".sinks") for name, _ in model.named_parameters())
