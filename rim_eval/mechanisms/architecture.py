@@ -95,6 +95,18 @@ class Architecture(NamedTuple):
             f"may be: `rim-eval mech {other}` and `rim-eval mech probes`."
         )
 
+    def check_stream(self, states: Any) -> None:
+        """Check that a layer hands on one vector a token, shape (batch, length, width).
+
+        Raises:
+            RimError: It does not (hyper-connections, AltUp).
+        """
+        if states.ndim != 3:
+            raise RimError(
+                f"{type(self.base).__name__}: its residual stream is no single vector a token, and such "
+                "models are not supported."
+            )
+
     @property
     def device(self) -> Any:
         """Where token ids go: the embedding's device, or where accelerate runs it when offloaded."""
@@ -140,6 +152,22 @@ def architecture_of(model: Any) -> Architecture:
     )  # fmt: skip
 
 
+def model_class(source: Any) -> Any:
+    """Transformers' class to load a checkpoint with: a text model, or a multimodal one around it.
+
+    Args:
+        source: A local folder or a model id of the Hugging Face hub.
+    """
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
+
+    kind = type(AutoConfig.from_pretrained(source))
+    is_multimodal = (
+        kind not in AutoModelForCausalLM._model_mapping
+        and kind in AutoModelForImageTextToText._model_mapping
+    )
+    return AutoModelForImageTextToText if is_multimodal else AutoModelForCausalLM
+
+
 def _layers(base: Any, count: int) -> tuple[Any, ...]:
     """The shallowest list of as many modules as the configuration has layers."""
     lists = [
@@ -150,8 +178,9 @@ def _layers(base: Any, count: int) -> tuple[Any, ...]:
     shallowest = [each for depth, each in lists if depth == min(depth for depth, _ in lists)]
     if len(shallowest) != 1:
         raise RimError(
-            f"{type(base).__name__} has {len(shallowest)} lists of {count} modules: the list of layers "
-            "cannot be found. Supported are decoders that transformers runs as one list of layers."
+            f"{type(base).__name__}: the list of layers cannot be found, as {len(shallowest)} lists hold "
+            f"the {count} modules of its configuration. Supported are decoders of transformers that run "
+            "one list of layers."
         )
     return tuple(shallowest[0])
 

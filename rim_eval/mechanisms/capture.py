@@ -194,11 +194,7 @@ class _Batch:
         states: list[Floats] = []
 
         def store(output: Any) -> None:
-            if output.ndim != 3:
-                raise RimError(
-                    f"{type(self.parts.base).__name__}: its residual stream is no single vector a token, "
-                    "so no probe can be fitted to it."
-                )
+            self.parts.check_stream(output)
             weights = means.to(output.device)
             states.append(torch.einsum("sbt,btd->bsd", weights, output.float()).cpu().numpy())
 

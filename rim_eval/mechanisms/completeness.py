@@ -15,7 +15,13 @@ from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 from rim_eval.errors import RimError
-from rim_eval.mechanisms.architecture import Architecture, UnitKind, is_linear, modules_outside
+from rim_eval.mechanisms.architecture import (
+    Architecture,
+    UnitKind,
+    is_linear,
+    linear_shape,
+    modules_outside,
+)
 
 _TOKENS: Final = 8
 
@@ -44,9 +50,7 @@ def check_complete(parts: Architecture, kind: UnitKind) -> None:
         with _evaluating(parts.base):
             found[kind] = _find_fault(parts, kind)
     if found[kind]:
-        raise parts.refusal(
-            kind, f"{found[kind]}: the {kind}s that are found are not all there are."
-        )
+        raise parts.refusal(kind, f"{found[kind]}.")
 
 
 @contextmanager
@@ -78,8 +82,7 @@ def _find_fault(parts: Architecture, kind: UnitKind) -> str | None:
     others = [mixer for each in parts.mixers for mixer in each if not _among(mixer, with_heads)]
     silent = [*outputs, *(down.module for down in downs), *others]
     before, seen = _run(parts, silent)
-    if before[0].ndim != 3:
-        return f"The residual stream of {type(parts.base).__name__} is no single vector a token"
+    parts.check_stream(before[0])
     for down in downs if kind == "neuron" else ():
         if not down.experts and seen[down.module] != [_TOKENS]:
             return (
@@ -92,11 +95,15 @@ def _find_fault(parts: Architecture, kind: UnitKind) -> str | None:
     )
     for number, states in enumerate(before):
         if not _same(states, after[number]):
-            past = [
-                f"{name} ({type(module).__name__})"
+            width = states.shape[-1]
+            past = {
+                f"{name} ({type(module).__name__})": is_linear(module)
+                and linear_shape(module)[1] != width
                 for name, module in _feeding(parts, kind, number, silent)
                 if not _same(states, _run(parts, [*silent, module])[0][number])
-            ]
+            }
+            # A router moves the layer too where the experts behind it are not found.
+            past = {name: narrow for name, narrow in past.items() if not narrow} or past
             return f"{', '.join(past)} of layer {number} writes past the {kind}s"
     return None
 

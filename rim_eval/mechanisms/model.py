@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from rim_eval.errors import RimError
+from rim_eval.mechanisms.architecture import architecture_of, model_class
 from rim_eval.mechanisms.spans import Passage, locate_spans
 from rim_eval.thinking import Switch, find_switch, tokenizer_renderer
 from rim_eval.types import Mode
@@ -78,7 +79,9 @@ class ModelHandle:
             configured if isinstance(configured, list) else [configured]
         ) - {None}
         pad, replies = next(iter(ends), 0), dict[int, Reply]()
-        for indices, ids, mask in padded_batches(passages, self.model.device, rows=batch, pad=pad):
+        for indices, ids, mask in padded_batches(
+            passages, architecture_of(self.model).device, rows=batch, pad=pad
+        ):
             with torch.inference_mode():
                 out = self.model.generate(
                     input_ids=ids,
@@ -100,7 +103,7 @@ def load_model(
 
     Args:
         source: A local folder or a model id of the Hugging Face hub.
-        device: torch device of the weights.
+        device: torch device of the weights, or `auto` to spread them over all GPUs there are.
         dtype: torch's name of a number type, or `auto` for the checkpoint's own.
         name: What reports call the model; by default the source's last part.
 
@@ -108,11 +111,13 @@ def load_model(
         RimError: The checkpoint cannot be loaded, its tokenizer has no chat template, or there is no
             such device or number type.
     """
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoTokenizer
 
     check_device(device, dtype)
     with _loading(source):
-        model = AutoModelForCausalLM.from_pretrained(source, dtype=dtype).to(device).eval()
+        placed = {"device_map": "auto"} if device == "auto" else {}
+        model = model_class(source).from_pretrained(source, dtype=dtype, **placed).eval()
+        model = model if placed else model.to(device)
         tokenizer = AutoTokenizer.from_pretrained(source)
     return wrap_model(model, tokenizer, name or Path(str(source)).name)
 
@@ -163,7 +168,7 @@ def check_device(device: str, dtype: str = "auto") -> None:
             f"--dtype {dtype}: torch has no such number type. Give auto, float32, bfloat16 or float16."
         )
     try:
-        torch.empty(0, device=device)
+        torch.empty(0, device="cpu" if device == "auto" else device)
     # A build without CUDA fails an assertion; a name that torch does not know is a RuntimeError.
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         available = "cpu and cuda" if torch.cuda.is_available() else "cpu"

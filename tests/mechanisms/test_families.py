@@ -2,7 +2,7 @@
 
 import copy
 import re
-from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,9 +15,9 @@ from rim_eval.mechanisms import Neurons, capture, frozen
 from rim_eval.mechanisms.ablation import ablate_units, mean_units
 from rim_eval.mechanisms.architecture import UnitKind, architecture_of
 from rim_eval.mechanisms.capture import Attention
+from rim_eval.mechanisms.completeness import check_complete
+from rim_eval.mechanisms.model import ModelHandle, Request, load_model
 from rim_eval.mechanisms.units import weight_change
-
-Tiny = Callable[[str], Any]
 
 FAST = (
     "qwen3",
@@ -33,7 +33,7 @@ FAST = (
 
 REFUSED = {
     "dbrx": r"ffn\.experts\.mlp \(DbrxExpertGLU\)",
-    "deepseek_v4": "DeepseekV4Attention has none of o_proj",
+    "deepseek_v4": "no single vector a token",
     "gemma3n_text": "no single vector a token",
     "jetmoe": r"mlp\.output_linear \(JetMoeParallelExperts\)",
     "longcat_flash": "list of layers cannot be found",
@@ -112,6 +112,57 @@ def test_a_module_that_writes_past_the_units_is_named(kind: Any, within: str, me
     other: UnitKind = "head" if kind == "neuron" else "neuron"
     with ablate_units(model, other, [(0, 0)]):  # is not affected
         pass
+
+
+@pytest.mark.parametrize("family", ["granitemoeshared", "gemma4_text", "llama4_text", "nemotron_h"])
+def test_a_down_projection_that_no_unit_claims_is_an_error(family: str) -> None:
+    parts = architecture_of(build(family))
+    for layer, downs in enumerate(parts.downs):
+        for down in downs:
+            fewer = [tuple(d for d in each if d is not down) for each in parts.downs]
+            # Another model, as each is checked once.
+            base = copy.copy(parts.base)
+            with pytest.raises(RimError, match=f"of layer {layer} writes past the neurons"):
+                check_complete(parts._replace(base=base, downs=tuple(fewer)), "neuron")
+
+
+def test_a_checkpoint_of_a_multimodal_model_is_loaded_and_replies(
+    tmp_path: Path, handle: ModelHandle
+) -> None:
+    model = build("mistral3")
+    model.resize_token_embeddings(len(handle.tokenizer))
+    model.save_pretrained(tmp_path)
+    handle.tokenizer.save_pretrained(tmp_path)
+    for device in ("cpu", "auto"):
+        loaded = load_model(tmp_path, device=device, dtype="float32")
+        assert type(loaded.model) is type(model)
+        assert len(loaded.replies([Request("a", "Hello")], "no_think", max_new_tokens=2)) == 1
+        passage = loaded.passage(Request("a", "Hello"), "no_think")
+        mine, want = (
+            capture(each, [passage], neurons=Neurons("max")).neurons
+            for each in (loaded.model, model)
+        )
+        assert mine is not None
+        np.testing.assert_allclose(mine, want, atol=1e-6)  # type: ignore[arg-type]
+
+
+def test_layers_that_share_a_module_are_refused() -> None:
+    model = build("llama")
+    model.model.layers[1].mlp = model.model.layers[0].mlp
+    with pytest.raises(RimError, match="Layers share a Linear"):
+        capture(model, passages(), neurons=Neurons("max"))
+    with ablate_units(model, "head", [(0, 0)]):
+        pass
+
+
+def test_modules_that_see_only_some_tokens_are_refused() -> None:
+    """Such an expert does not tell which tokens they are."""
+    model = build("llama")
+    mlp = model.model.layers[1].mlp
+    forward = mlp.forward
+    mlp.forward = lambda hidden: torch.cat([forward(hidden[:, :3]), hidden[:, 3:]], 1)
+    with pytest.raises(RimError, match="is not run on every token once"):
+        capture(model, passages(), neurons=Neurons("max"))
 
 
 @pytest.mark.parametrize(
