@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from rim_eval.errors import RimError
 from rim_eval.mechanisms.ablation import Effects, UnitAblation
+from rim_eval.mechanisms.architecture import architecture_of
 from rim_eval.mechanisms.behaviour import AnalysisConfig
 from rim_eval.mechanisms.capture import capture_attention, capture_residual
 from rim_eval.mechanisms.model import ModelHandle, Request
@@ -128,7 +129,9 @@ def score_heads(
     empty = np.array([passage.span(span) for passage in off])
     shifts = attention_shifts(think[0], no_think[0], role, empty)
     masses = (no_think[1][..., 1], think[1][..., 0], no_think[1][..., 0])
-    return rank_heads(shifts, *(mass.mean(0) for mass in masses))
+    ranked = rank_heads(shifts, *(mass.mean(0) for mass in masses))
+    heads = architecture_of(handle.model).unit_counts("head")
+    return [score for score in ranked if score.head < heads[score.layer]]
 
 
 def rank_heads(
@@ -141,8 +144,7 @@ def rank_heads(
 
     Args:
         shifts: From `attention_shifts`, shape (prompts, layers, heads).
-        on_span: Mean attention on the empty span, no-think, shape (layers, heads); NaN where a
-            layer has no such head.
+        on_span: Mean attention on the empty span, no-think, shape (layers, heads).
         on_role: Mean attention on `assistant`, think, shape (layers, heads).
         on_role_no_think: The same in no-think.
     """
@@ -155,7 +157,7 @@ def rank_heads(
             mass_on_role=float(on_role[layer, head]),
             mass_on_role_no_think=float(on_role_no_think[layer, head]),
         )
-        for layer, head in np.argwhere(~np.isnan(on_span)).tolist()
+        for layer, head in np.ndindex(on_span.shape)
     ]
     return sorted(scores, key=lambda score: (-score.share.value, -score.mass_on_span))
 

@@ -187,7 +187,7 @@ def hook_attention_rows(
         use: Receives a layer and its rows, shape (batch, heads, keys), float32.
 
     Raises:
-        RimError: A layer's attention gave no such rows.
+        RimError: The model has no heads, or a layer's attention gives no such rows.
     """
     import torch
     from transformers import AttentionInterface, AttentionMaskInterface
@@ -196,6 +196,8 @@ def hook_attention_rows(
 
     parts = architecture_of(model)
     counts = parts.unit_counts("head")
+    if not any(counts):
+        raise parts.refusal("head", f"{type(parts.base).__name__} has no softmax attention.")
     wanted: dict[Any, int] = {parts.attention[layer]: layer for layer in layers if counts[layer]}
     missing = set(wanted.values())
 

@@ -2,6 +2,7 @@
 
 import copy
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from rim_eval.mechanisms.ablation import ablate_units, mean_units
 from rim_eval.mechanisms.architecture import UnitKind, architecture_of
 from rim_eval.mechanisms.capture import Attention
 from rim_eval.mechanisms.completeness import check_complete
+from rim_eval.mechanisms.heads import score_heads
 from rim_eval.mechanisms.model import ModelHandle, Request, load_model
 from rim_eval.mechanisms.units import weight_change
 
@@ -78,6 +80,20 @@ def test_layers_of_a_hybrid_have_the_units_that_they_have() -> None:
     assert {layer: mean.shape for layer, mean in mean_units(model, passages(), "head").items()} == {
         1: (4, 8)
     }
+
+
+def test_heads_of_a_hybrid_are_ranked_in_the_layers_that_have_them(handle: ModelHandle) -> None:
+    model = build("nemotron_h")
+    model.resize_token_embeddings(len(handle.tokenizer))
+    requests = [Request(str(n), text) for n, text in enumerate(("Hello", "How do I open it?"))]
+    scores = score_heads(replace(handle, model=model), requests)
+    assert sorted(score.unit for score in scores) == [(1, head) for head in range(4)]
+    assert not any(np.isnan(score.mass_on_span) for score in scores)
+
+
+def test_a_model_without_attention_has_no_heads_to_search() -> None:
+    with pytest.raises(RimError, match="no softmax attention"):
+        capture(build("falcon_mamba"), passages(), attention=Attention("last"))
 
 
 def test_layers_may_have_heads_of_different_widths() -> None:
