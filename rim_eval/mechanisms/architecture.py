@@ -145,7 +145,7 @@ def architecture_of(model: Any) -> Architecture:
             )
         attention.append(attending[0] if len(attending) == 1 else None)
         heads.append(_heads(attention[-1], config, number, unsupported))
-        downs.append(_downs(layer, mixing, config.hidden_size, unsupported))
+        downs.append(_downs(layer, mixing, config.hidden_size))
     outputs, counts, dims = zip(*heads, strict=True)
     return Architecture(
         base, layers, tuple(mixers), tuple(attention), outputs, counts, dims, tuple(downs), unsupported
@@ -225,17 +225,11 @@ def _heads(
     return output, heads, width // heads
 
 
-def _downs(
-    layer: Any, mixers: tuple[Any, ...], width: int, unsupported: dict[UnitKind, str]
-) -> tuple[Down, ...]:
+def _downs(layer: Any, mixers: tuple[Any, ...], width: int) -> tuple[Down, ...]:
     """All down projections of a layer outside its mixers, experts first."""
     found: list[tuple[Any, Any, int, int]] = []
     for parent in modules_outside(layer, mixers):
         if getattr(getattr(parent, "down_proj", None), "ndim", 0) == 3:
-            if not (hasattr(parent, "_apply_gate") or takes_all_tokens(parent)):
-                unsupported["neuron"] = (
-                    f"{type(parent).__name__} gates its experts in an unknown way."
-                )
             experts, *shape = parent.down_proj.shape
             found.append((parent, parent, shape[0 if is_transposed(parent) else 1], experts))
         linears = [(each, *linear_shape(each)) for each in parent.children() if is_linear(each)]
@@ -269,11 +263,6 @@ def _writes_latents(module: Any, width: int) -> bool:
         down.shape[2 if is_transposed(module) else 1] if getattr(down, "ndim", 0) == 3 else width
     )
     return bool(written != width)
-
-
-def takes_all_tokens(experts: Any) -> bool:
-    """Whether experts compute every token, scaled by the router before (Llama 4)."""
-    return len(inspect.signature(type(experts).forward).parameters) == 2
 
 
 def is_transposed(module: Any) -> bool:

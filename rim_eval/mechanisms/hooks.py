@@ -11,9 +11,9 @@ from rim_eval.mechanisms.architecture import (
     UnitKind,
     architecture_of,
     is_linear,
-    is_transposed,
 )
 from rim_eval.mechanisms.completeness import check_complete
+from rim_eval.mechanisms.experts import hook_experts
 
 UnitHook = Callable[[Any, Any, int], Any]
 """Called with activations, shape (rows, neurons) or (rows, heads, head_dim), the flat token index of
@@ -74,100 +74,21 @@ def hook_units(
                 modules = [(each.module, each.first, (-1,)) for each in parts.downs[layer]]
             for module, first, shape in modules:
                 if kind == "neuron" and not is_linear(module):
-                    stack.enter_context(_hook_experts(module, use, first))
+                    stack.enter_context(hook_experts(module, partial(_shifted, use=use, by=first)))
                 elif module is not None:
                     hook = partial(pre_hook, use=use, first=first, shape=shape)
                     stack.callback(module.register_forward_pre_hook(hook).remove)
         yield
 
 
-@contextmanager
-def _hook_experts(experts: Any, use: UnitHook, first: int) -> Iterator[None]:
-    """Replace the forward pass of fused experts, which call no module that could be hooked.
-
-    Nested calls chain as hooks do: the later one receives what the earlier one returned.
-    """
-    active: list[UnitHook] = vars(experts).setdefault("_rim_eval_unit_hooks", [])
-    hook = partial(_shifted, use=use, by=first)
-    # accelerate wraps `forward`, to load offloaded weights around it, and keeps the model's own.
-    name = "_old_forward" if hasattr(experts, "_old_forward") else "forward"
-    before = vars(experts).get(name)
-    if not active:
-        vars(experts)[name] = partial(_forward_experts, experts, active)
-    active.append(hook)
-    try:
-        yield
-    finally:
-        active.remove(hook)
-        if not active and before is None:
-            del vars(experts)[name]
-        elif not active:
-            vars(experts)[name] = before
-
-
 def _shifted(acts: Any, tokens: Any, first: int, use: UnitHook, by: int) -> Any:
     return use(acts, tokens, first + by)
 
 
-def _forward_experts(
-    experts: Any, active: list[UnitHook], hidden: Any, chosen: Any = None, weights: Any = None
-) -> Any:
-    """What transformers' experts compute, one expert at a time, in every layout that it describes.
-
-    Args:
-        experts: Module with fused weights.
-        active: Hooks on its neurons.
-        hidden: Shape (tokens, width); all tokens for each expert in turn where nothing is chosen.
-        chosen: Experts of each token, shape (tokens, experts a token).
-        weights: Their weights, of the same shape.
-    """
-    import torch
-
-    count, width = len(experts.down_proj), hidden.shape[-1]
-    total = torch.zeros_like(hidden) if chosen is not None else hidden.new_empty(hidden.shape)
-    for expert in range(count) if chosen is None else chosen.unique().tolist():
-        if expert >= count:
-            continue  # where transformers spreads experts over devices, this one is elsewhere
-        if chosen is None:
-            own = hidden.view(count, -1, width)[expert]
-            tokens = torch.arange(len(own), device=hidden.device)
-        else:
-            tokens, slot = torch.where(chosen == expert)
-            own = hidden[tokens]
-        acts = _activate(experts, expert, own)
-        for use in active:
-            changed = use(acts, tokens, expert * acts.shape[1])
-            acts = acts if changed is None else changed
-        out = _project(experts, "down_proj", expert, acts)
-        if getattr(experts, "has_post_expert_norm", False):
-            out = experts.post_expert_norm(out)
-        if chosen is None:
-            total.view(count, -1, width)[expert] = out
-        else:
-            total.index_add_(0, tokens, (out * weights[tokens, slot, None]).to(total.dtype))
-    return total
-
-
-def _activate(experts: Any, expert: int, states: Any) -> Any:
-    """Activations of an expert's neurons, shape (tokens, neurons)."""
-    if not hasattr(experts, "gate_up_proj"):
-        return experts.act_fn(_project(experts, "up_proj", expert, states))
-    both = _project(experts, "gate_up_proj", expert, states)
-    if hasattr(experts, "_apply_gate"):
-        return experts._apply_gate(both)
-    gate, up = both.chunk(2, dim=-1)
-    return experts.act_fn(gate) * up
-
-
-def _project(experts: Any, name: str, expert: int, states: Any) -> Any:
-    import torch
-
-    weight, bias = getattr(experts, name)[expert], getattr(experts, f"{name}_bias", None)
-    weight = weight.T if is_transposed(experts) else weight
-    return torch.nn.functional.linear(states, weight, None if bias is None else bias[expert])
-
-
 _ATTENTION_NAME: Final = "rim_eval_rows"
+
+_CHANGES: Final = ("softcap", "s_aux")
+"""Options of attention functions that change the scores; models with them run eager attention."""
 
 
 @contextmanager
@@ -215,6 +136,12 @@ def hook_attention_rows(
     def attend(
         module: Any, query: Any, key: Any, value: Any, attention_mask: Any, **options: Any
     ) -> Any:
+        changed = [name for name in _CHANGES if options.get(name) is not None]
+        if changed:
+            raise RimError(
+                f"{type(module).__name__} changes its attention scores ({', '.join(changed)}), so the "
+                "heads of this model are not read."
+            )
         if module in wanted:
             scale = options.get("scaling") or query.shape[-1] ** -0.5
             give(wanted[module], _row(query, key, attention_mask, at.to(query.device), scale))

@@ -171,6 +171,15 @@ def test_layers_that_share_a_module_are_refused() -> None:
         pass
 
 
+def test_experts_that_compute_otherwise_are_refused() -> None:
+    model = build("mixtral")
+    experts = model.model.layers[1].mlp.experts
+    forward = experts.forward
+    experts.forward = lambda *args: 1.1 * forward(*args)
+    with pytest.raises(RimError, match="MixtralExperts computes its experts in a way"):
+        capture(model, passages(), neurons=Neurons("max"))
+
+
 def test_modules_that_see_only_some_tokens_are_refused() -> None:
     """Such an expert does not tell which tokens they are."""
     model = build("llama")
