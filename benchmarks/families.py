@@ -11,7 +11,8 @@ acts       neurons against plain hooks on the down projections; an expert's agai
 heads      logits without a head of each layer against logits with its columns of the output projection zeroed
 function   ... against logits with that head's output of the attention function zeroed, where there is such a function
 neurons    logits without neurons of each down projection against logits with their columns zeroed
-rest       what layers without any head and neuron add to the residual stream beside a constant; other mixers silenced
+rest       what layers without any head and neuron do to the residual stream but scale it and add a constant; other
+           mixers silenced
 """
 
 import argparse
@@ -28,9 +29,9 @@ import torch
 from rim_eval.errors import RimError
 from rim_eval.mechanisms.ablation import ablate_units
 from rim_eval.mechanisms.architecture import Architecture, Down, UnitKind, architecture_of
+from rim_eval.mechanisms.attention import is_replaceable
 from rim_eval.mechanisms.capture import Attention, Neurons, capture
 from rim_eval.mechanisms.completeness import check_complete
-from rim_eval.mechanisms.hooks import is_replaceable
 from rim_eval.mechanisms.spans import Passage
 
 REPORT: Final = Path(__file__).parent / "reports" / "families.md"
@@ -397,8 +398,13 @@ def _rest(model: Any, parts: Architecture) -> float | None:
             handle = layer.register_forward_hook(store, with_kwargs=True)
             stack.callback(handle.remove)
         logits(model, passages()[1])
-    added = [after - before for before, after in states]
-    return max(float((each - each[:, :1]).abs().max()) for each in added)
+    worst = 0.0
+    for before, after in states:
+        # Differences between tokens, so that constants drop out; a layer may also scale its input.
+        given, handed = (each - each[:, :1] for each in (before, after))
+        scale = (given * handed).sum() / given.square().sum()
+        worst = max(worst, float((handed - scale * given).abs().max()))
+    return worst
 
 
 def _nothing(output: Any) -> Any:

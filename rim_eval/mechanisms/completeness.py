@@ -23,6 +23,7 @@ from rim_eval.mechanisms.architecture import (
     linear_shape,
     modules_outside,
 )
+from rim_eval.mechanisms.attention import is_replaceable, seen_attention
 from rim_eval.mechanisms.experts import hook_experts
 
 _TOKENS: Final = 8
@@ -93,6 +94,8 @@ def _find_fault(parts: Architecture, kind: UnitKind) -> str | None:
             )
     if kind == "neuron" and (strange := _strange_experts(parts)):
         return f"{strange} computes its experts in a way that is not known"
+    if kind == "head" and (mixing := _mixing_heads(parts)):
+        return f"{mixing} mixes its heads before its output projection"
     after, _ = _run(
         parts,
         [*silent, *(m for x in range(len(before)) for _, m in _feeding(parts, kind, x, silent))],
@@ -109,6 +112,38 @@ def _find_fault(parts: Architecture, kind: UnitKind) -> str | None:
             # A router moves the layer too where the experts behind it are not found.
             past = {name: narrow for name, narrow in past.items() if not narrow} or past
             return f"{', '.join(past)} of layer {number} writes past the {kind}s"
+    return None
+
+
+def _mixing_heads(parts: Architecture) -> str | None:
+    """A class of attention whose heads are not what its output projection reads, side by side.
+
+    The last head's output of the attention function is set to 0: then its place in the projection's
+    input is 0 and all others are not. Where there is no such function, this is not known.
+    """
+    import torch
+
+    if not is_replaceable(parts.base):
+        return None
+    read: dict[Any, Any] = {}
+
+    def without_last(_module: Any, output: Any) -> Any:
+        return torch.cat([output[:, :, :-1], torch.zeros_like(output[:, :, -1:])], 2)
+
+    with ExitStack() as stack:
+        for output in parts.outputs:
+            if output is not None:
+                hook = output.register_forward_pre_hook(lambda m, args: read.update({m: args[0]}))
+                stack.callback(hook.remove)
+        stack.enter_context(seen_attention(parts.base, lambda *_: None, without_last))
+        _run(parts, ())
+    for layer, output in enumerate(parts.outputs):
+        if output is None:
+            continue
+        states = read[output].reshape(_TOKENS, parts.heads[layer], parts.head_dims[layer])
+        is_zero = (states == 0).all(0).all(-1).tolist()
+        if is_zero != [False] * (parts.heads[layer] - 1) + [True]:
+            return type(parts.attention[layer]).__name__
     return None
 
 
@@ -145,8 +180,10 @@ def check_padding(parts: Architecture) -> None:
     Attention leaves padding out; whether a recurrence or convolution does depends on the model.
 
     Raises:
-        RimError: It does not.
+        RimError: It does.
     """
+    import torch
+
     attention = [each for each in parts.attention if each is not None]
     if all(_among(mixer, attention) for each in parts.mixers for mixer in each):
         return
@@ -155,7 +192,8 @@ def check_padding(parts: Architecture) -> None:
             alone, _ = _run(parts, ())
             padded, _ = _run(parts, (), padding=_TOKENS)
         moved = (padded[-1][:, _TOKENS:] - alone[-1]).float().abs().mean()
-        _PADDED[parts.base] = bool(moved > 0.1 * alone[-1].float().abs().mean())
+        rounding = max(1e-3, 8 * torch.finfo(alone[-1].dtype).eps)
+        _PADDED[parts.base] = bool(moved > rounding * alone[-1].float().abs().mean())
     if _PADDED[parts.base]:
         raise RimError(
             f"{type(parts.base).__name__} reads padding as text, so texts of different lengths cannot be "

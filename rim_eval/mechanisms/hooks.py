@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 from rim_eval.errors import RimError
 from rim_eval.mechanisms.architecture import (
@@ -12,6 +12,7 @@ from rim_eval.mechanisms.architecture import (
     architecture_of,
     is_linear,
 )
+from rim_eval.mechanisms.attention import eager_attention, is_replaceable, seen_attention
 from rim_eval.mechanisms.completeness import check_complete
 from rim_eval.mechanisms.experts import hook_experts
 
@@ -85,12 +86,6 @@ def _shifted(acts: Any, tokens: Any, first: int, use: UnitHook, by: int) -> Any:
     return use(acts, tokens, first + by)
 
 
-_ATTENTION_NAME: Final = "rim_eval_rows"
-
-_CHANGES: Final = ("softcap", "s_aux")
-"""Options of attention functions that change the scores; models with them run eager attention."""
-
-
 @contextmanager
 def hook_attention_rows(
     model: Any, layers: Sequence[int], query: Any, use: Callable[[int, Any], None]
@@ -111,9 +106,6 @@ def hook_attention_rows(
         RimError: The model has no heads, or a layer's attention gives no such rows.
     """
     import torch
-    from transformers import AttentionInterface, AttentionMaskInterface
-    from transformers.integrations.sdpa_attention import sdpa_attention_forward
-    from transformers.masking_utils import sdpa_mask
 
     parts = architecture_of(model)
     counts = parts.unit_counts("head")
@@ -131,21 +123,9 @@ def hook_attention_rows(
         missing.discard(layer)
         use(layer, rows)
 
-    at = query
-
-    def attend(
-        module: Any, query: Any, key: Any, value: Any, attention_mask: Any, **options: Any
-    ) -> Any:
-        changed = [name for name in _CHANGES if options.get(name) is not None]
-        if changed:
-            raise RimError(
-                f"{type(module).__name__} changes its attention scores ({', '.join(changed)}), so the "
-                "heads of this model are not read."
-            )
+    def attend(module: Any, queries: Any, keys: Any, mask: Any, scale: float) -> None:
         if module in wanted:
-            scale = options.get("scaling") or query.shape[-1] ** -0.5
-            give(wanted[module], _row(query, key, attention_mask, at.to(query.device), scale))
-        return sdpa_attention_forward(module, query, key, value, attention_mask, **options)
+            give(wanted[module], _row(queries, keys, mask, query.to(queries.device), scale))
 
     def ask(_module: Any, args: Any, options: Any) -> Any:
         # Falcon and BLOOM keep their weights only where they are asked for.
@@ -157,20 +137,13 @@ def hook_attention_rows(
         weights: Any = output[1] if len(output) > 1 else None
         if getattr(weights, "ndim", 0) == 4:
             each = torch.arange(len(weights), device=weights.device)
-            give(wanted[module], weights[each, :, at.to(weights.device)].float())
+            give(wanted[module], weights[each, :, query.to(weights.device)].float())
 
     with ExitStack() as stack:
         if is_replaceable(model):
-            stack.callback(model.set_attn_implementation, model.config._attn_implementation)
-            for interface, function in (
-                (AttentionInterface, attend),
-                (AttentionMaskInterface, sdpa_mask),
-            ):
-                stack.callback(interface._global_mapping.pop, _ATTENTION_NAME, None)
-                interface.register(_ATTENTION_NAME, function)
-            model.set_attn_implementation(_ATTENTION_NAME)
+            stack.enter_context(seen_attention(model, attend))
         else:
-            stack.enter_context(_eager_attention(model))
+            stack.enter_context(eager_attention(model))
             for module in wanted:
                 stack.callback(module.register_forward_pre_hook(ask, with_kwargs=True).remove)
                 stack.callback(module.register_forward_hook(eager).remove)
@@ -180,31 +153,6 @@ def hook_attention_rows(
             f"{type(parts.attention[min(missing)]).__name__} gives no attention weights in layer "
             f"{min(missing)}, so heads of this model are not searched. Its neurons and probes may be."
         )
-
-
-def is_replaceable(model: Any) -> bool:
-    """Whether another attention function can be given to the model without changing what it computes."""
-    soft_caps = getattr(model.config.get_text_config(), "attn_logit_softcapping", None) is not None
-    sinks = any(name.endswith(".sinks") for name, _ in model.named_parameters())
-    return (
-        model._supports_sdpa
-        and model._can_set_attn_implementation()
-        and not soft_caps
-        and not sinks
-    )
-
-
-@contextmanager
-def _eager_attention(model: Any) -> Iterator[None]:
-    configs = {id(each): each for each in (model.config, model.config.get_text_config())}.values()
-    before = [each._attn_implementation for each in configs]
-    try:
-        for each in configs:
-            each._attn_implementation = "eager"
-        yield
-    finally:
-        for each, how in zip(configs, before, strict=True):
-            each._attn_implementation = how
 
 
 def _row(query: Any, key: Any, mask: Any, where: Any, scale: float) -> Any:

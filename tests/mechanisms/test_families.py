@@ -35,6 +35,7 @@ FAST = (
 
 REFUSED = {
     "dbrx": r"ffn\.experts\.mlp \(DbrxExpertGLU\)",
+    "diffllama": "DiffLlamaAttention mixes its heads",
     "deepseek_v4": "no single vector a token",
     "gemma3n_text": "no single vector a token",
     "jetmoe": r"mlp\.output_linear \(JetMoeParallelExperts\)",
