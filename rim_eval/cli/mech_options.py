@@ -201,7 +201,7 @@ def wrap_organism(loaded: tuple[Any, Any], device: str, name: str) -> "ModelHand
     from rim_eval.mechanisms import wrap_model
 
     model, tokenizer = loaded
-    return wrap_model(model.to(device), tokenizer, name)
+    return wrap_model(model if device == "auto" else model.to(device), tokenizer, name)
 
 
 def _refuse_missing(sets: dict[PromptKind, str], needed: Sequence[PromptKind]) -> None:

@@ -5,12 +5,13 @@ Analyses read merged weights, since a LoRA layer's own are those of the base: W 
 Merging rounds to the base's number type.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
 from rim_eval.errors import RimError
+from rim_eval.mechanisms.architecture import model_class
 
 _CONFIG: Final = "adapter_config.json"
 
@@ -48,13 +49,14 @@ def adapter_base(source: str | Path, base: str | Path | None = None) -> str | No
     return str(named)
 
 
-def load_adapted(source: str | Path, base: str, *, dtype: str = "auto") -> Any:
+def load_adapted(source: str | Path, base: str, *, dtype: str = "auto", **placed: Any) -> Any:
     """Load a base model with an adapter merged into it: a plain model of the base's class.
 
     Args:
         source: The adapter's folder or id.
         base: The base model's folder or id.
         dtype: As in `load_model`.
+        **placed: Where transformers puts the weights, such as `device_map`.
 
     Raises:
         RimError: PEFT is not installed, or the adapter is of a kind that has no merged weights.
@@ -65,7 +67,6 @@ def load_adapted(source: str | Path, base: str, *, dtype: str = "auto") -> Any:
         raise RimError(
             f"{source} is an adapter, and PEFT is not installed here: pip install peft."
         ) from None
-    from transformers import AutoModelForCausalLM
 
     config = peft.PeftConfig.from_pretrained(str(source))
     if config.is_prompt_learning:
@@ -73,7 +74,7 @@ def load_adapted(source: str | Path, base: str, *, dtype: str = "auto") -> Any:
             f"{source}: {config.peft_type} adds virtual tokens and changes no weight, so there are no "
             "merged weights to analyse. Give an adapter that changes weights, such as LoRA."
         )
-    model = AutoModelForCausalLM.from_pretrained(base, dtype=dtype)
+    model = model_class(base).from_pretrained(base, dtype=dtype, **placed)
     return peft.PeftModel.from_pretrained(model, str(source)).merge_and_unload(safe_merge=True)
 
 
@@ -92,14 +93,6 @@ def plain_model(model: Any) -> Any:
     """Return the transformers model inside a PEFT model, adapter layers in place; any other as it is."""
     unwrap = getattr(model, "get_base_model", None)
     return model if unwrap is None else unwrap()
-
-
-def plain_modules(module: Any) -> Iterator[Any]:
-    """Yield a module and all below it, an adapter's layer in place of the one that it wraps."""
-    yield module
-    if not hasattr(module, "base_layer"):
-        for child in module.children():
-            yield from plain_modules(child)
 
 
 def lora_layers(modules: Iterable[Any]) -> dict[int, Any]:

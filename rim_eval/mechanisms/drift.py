@@ -325,6 +325,7 @@ def _attention_change(
     before, after = (mass[..., 0].mean(0, dtype=np.float64) for mass in masses)
     moved = np.abs(after - before)
     others = np.delete(moved, np.ravel_multi_index(np.transpose(heads), moved.shape))
+    others = others[~np.isnan(others)]  # layers have different numbers of heads, or none
     return AttentionChange(
         heads=tuple(heads),
         before=tuple(float(before[unit]) for unit in heads),

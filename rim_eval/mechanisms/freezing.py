@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from rim_eval.errors import RimError
 from rim_eval.mechanisms.adapters import lora_layers, plain_model
-from rim_eval.mechanisms.model import architecture_of
+from rim_eval.mechanisms.architecture import architecture_of
 from rim_eval.mechanisms.units import Units, check_units, head_weights, neuron_weights
 
 
@@ -54,8 +54,7 @@ def frozen(model: Any, neurons: Units = (), heads: Units = ()) -> Iterator[None]
 
     model = plain_model(model)
     parts = architecture_of(model)
-    around = (*parts.denses, *parts.experts) if neurons else ()
-    adapted = lora_layers(around + (parts.attention if heads else ()))
+    adapted = lora_layers([*(parts.feeds if neurons else ()), *(parts.attention if heads else ())])
     check_units(parts, neurons, heads)
     held: list[_Held] = []
     for weight, index in (*neuron_weights(parts, neurons), *head_weights(model, parts, heads)):

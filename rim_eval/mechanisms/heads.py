@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from rim_eval.errors import RimError
 from rim_eval.mechanisms.ablation import Effects, UnitAblation
+from rim_eval.mechanisms.architecture import architecture_of
 from rim_eval.mechanisms.behaviour import AnalysisConfig
 from rim_eval.mechanisms.capture import capture_attention, capture_residual
 from rim_eval.mechanisms.model import ModelHandle, Request
@@ -128,7 +129,9 @@ def score_heads(
     empty = np.array([passage.span(span) for passage in off])
     shifts = attention_shifts(think[0], no_think[0], role, empty)
     masses = (no_think[1][..., 1], think[1][..., 0], no_think[1][..., 0])
-    return rank_heads(shifts, *(mass.mean(0) for mass in masses))
+    ranked = rank_heads(shifts, *(mass.mean(0) for mass in masses))
+    heads = architecture_of(handle.model).unit_counts("head")
+    return [score for score in ranked if score.head < heads[score.layer]]
 
 
 def rank_heads(

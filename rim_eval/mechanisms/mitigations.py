@@ -18,11 +18,12 @@ from numpy.typing import NDArray
 
 from rim_eval.errors import RimError
 from rim_eval.formatting import figure_text, mode_name
+from rim_eval.mechanisms.architecture import architecture_of
 from rim_eval.mechanisms.behaviour import AnalysisConfig, Behaviour, Measure
 from rim_eval.mechanisms.capture import capture_residual
 from rim_eval.mechanisms.hooks import hook_blocks
 from rim_eval.mechanisms.interventions import intervening
-from rim_eval.mechanisms.model import Request, architecture_of
+from rim_eval.mechanisms.model import Request
 from rim_eval.mechanisms.probes import LEAST, Probe, direction, fit_probe, split_groups
 from rim_eval.mechanisms.replies import key_of
 from rim_eval.statistics import PairedDifference, paired_difference, rim_score

@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 
 from rim_eval.errors import RimError
 from rim_eval.formatting import figure_text, mode_name
+from rim_eval.mechanisms.architecture import architecture_of
 from rim_eval.mechanisms.behaviour import AnalysisConfig
 from rim_eval.mechanisms.capture import capture
-from rim_eval.mechanisms.model import architecture_of
 from rim_eval.mechanisms.spans import Passage
 from rim_eval.statistics import Rate, rate
 from rim_eval.statistics._result import Figure, Result, z_score

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from rim_eval.errors import RimError
+from rim_eval.mechanisms.architecture import architecture_of
 from rim_eval.mechanisms.batches import in_batches
 from rim_eval.mechanisms.spans import Passage
 
@@ -163,5 +164,5 @@ def generate(
         keep(made)
         replies.update(made)
 
-    in_batches(passages, model.device, reply, rows=batch, pad=pad)
+    in_batches(passages, architecture_of(model).device, reply, rows=batch, pad=pad)
     return [replies[i] for i in range(len(passages))]

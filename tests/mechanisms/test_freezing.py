@@ -10,7 +10,7 @@ import torch
 
 from rim_eval.errors import RimError
 from rim_eval.mechanisms import Passage, frozen
-from rim_eval.mechanisms.model import architecture_of
+from rim_eval.mechanisms.architecture import architecture_of
 
 Tiny = Callable[[str], Any]
 
@@ -340,7 +340,7 @@ def test_attention_of_an_unknown_kind_is_refused() -> None:
     from transformers import GPT2Config, GPT2LMHeadModel
 
     model = GPT2LMHeadModel(GPT2Config(n_embd=16, n_layer=1, n_head=2, vocab_size=20))
-    with pytest.raises(RimError, match="has no q_proj"), frozen(model, heads=[(0, 1)]):
+    with pytest.raises(RimError, match="not by q_proj"), frozen(model, heads=[(0, 1)]):
         pass
 
 
