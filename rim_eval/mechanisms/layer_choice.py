@@ -68,8 +68,8 @@ def choose_layer(
     """
     rng, observed = np.random.default_rng(seed), np.asarray(labels, dtype=bool)
     strata = deal_folds(observed, groups, calibration, rng)
-    permuted = [permute_labels(observed, groups, strata, rng) for _ in range(permutations)]
-    labelings = np.stack([observed, *permuted], axis=1)
+    permuted = permute_labels(observed, groups, strata, permutations, rng)
+    labelings = np.column_stack([observed, permuted])
     products = _products(states, calibration)
 
     def measure(fitted: Mask, tested: Mask) -> NDArray[np.float64]:
@@ -115,7 +115,11 @@ def deal_folds(
 
 
 def permute_labels(
-    labels: Mask, groups: Sequence[str], strata: NDArray[np.intp], rng: np.random.Generator
+    labels: Mask,
+    groups: Sequence[str],
+    strata: NDArray[np.intp],
+    count: int,
+    rng: np.random.Generator,
 ) -> Mask:
     """Permute labels among groups of one size and one stratum, and inside each group.
 
@@ -123,7 +127,11 @@ def permute_labels(
         labels: Shape (samples,).
         groups: Group of each sample.
         strata: Stratum of each sample, the same throughout a group, shape (samples,).
-        rng: Source of the permutation.
+        count: How many permutations.
+        rng: Their source.
+
+    Returns:
+        Shape (samples, count).
     """
     members = defaultdict[str, list[int]](list)
     for i, name in enumerate(groups):
@@ -131,9 +139,11 @@ def permute_labels(
     exchangeable = defaultdict[tuple[int, int], list[list[int]]](list)
     for rows in members.values():
         exchangeable[int(strata[rows[0]]), len(rows)].append(rows)
-    permuted = labels.copy()
+    permuted = np.empty((len(labels), count), dtype=np.bool_)
     for alike in exchangeable.values():
-        permuted[alike] = rng.permuted(rng.permutation(labels[alike]), axis=1)
+        order = rng.permuted(np.tile(np.arange(len(alike)), (count, 1)), axis=1)
+        # Shape (count, groups, samples of a group).
+        permuted[alike] = rng.permuted(labels[alike][order], axis=2).transpose(1, 2, 0)
     return permuted
 
 
