@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rim_eval.mechanisms.auroc import Auroc
-from rim_eval.mechanisms.probe_samples import Samples
+from rim_eval.mechanisms.probe_samples import Mask, PromptClass, Samples
 from rim_eval.mechanisms.probes import fit_samples, probe_position
 
 _REPORT: Final = Path(__file__).parent / "reports" / "probe_selection.md"
@@ -103,7 +103,12 @@ def _measure(setting: Setting, states: NDArray[np.float32], seed: int) -> tuple[
     half = len(states) // 2
     harmful = np.arange(len(states)) < half
     unknown = np.zeros(len(states), dtype=np.bool_)
-    classes = {"harmful": harmful, "harmless": ~harmful, "refused": unknown, "fulfilled": unknown}
+    classes: dict[PromptClass, Mask] = {
+        "harmful": harmful,
+        "harmless": ~harmful,
+        "refused": unknown,
+        "fulfilled": unknown,
+    }
     groups = [str(i % half if setting.paired else i) for i in range(len(states))]
     samples = Samples.split("harmful", classes, groups, seed)
     found = probe_position(states, samples, mode="no_think", position="last", logistic=False, seed=seed)  # fmt: skip
@@ -128,16 +133,19 @@ def _measure(setting: Setting, states: NDArray[np.float32], seed: int) -> tuple[
 def main() -> None:
     """Write the report."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--repetitions", type=int, default=1000)
+    parser.add_argument("--repetitions", type=int, default=1000, help="where nothing is planted")
+    parser.add_argument("--planted-repetitions", type=int, default=300)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=_REPORT)
     options = parser.parse_args()
     lines = []
     for values in product(_DISTANCES, (True, False), _LAYERS, _SAMPLES):
         setting = Setting(*values)
-        lines.append(_row(setting, simulate(setting, options.repetitions, options.seed)))
+        count = options.planted_repetitions if setting.distance else options.repetitions
+        lines.append(_row(setting, simulate(setting, count, options.seed)))
         print(lines[-1], flush=True)
-    options.out.write_text(_report(lines, options.repetitions, options.seed), encoding="utf-8")
+    counts = options.repetitions, options.planted_repetitions
+    options.out.write_text(_report(lines, counts, options.seed), encoding="utf-8")
 
 
 def _row(setting: Setting, found: Found) -> str:
@@ -160,20 +168,21 @@ def _row(setting: Setting, found: Found) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _report(lines: list[str], repetitions: int, seed: int) -> str:
-    error = 200 * (0.95 * 0.05 / repetitions) ** 0.5
+def _report(lines: list[str], counts: tuple[int, int], seed: int) -> str:
+    errors = [200 * (rate * (1 - rate) / n) ** 0.5 for rate, n in zip((0.05, 0.5), counts, strict=True)]  # fmt: skip
     rows = "\n".join(lines)
     return f"""# Choice of a probe's layer
 
-`python -m benchmarks.probe_selection --repetitions {repetitions} --seed {seed}` (the seed starts every line anew; simulated
-states, no model).
+`python -m benchmarks.probe_selection --repetitions {counts[0]} --planted-repetitions {counts[1]} --seed {seed}` (the seed starts
+every line anew; simulated states, no model).
 
 Normal states in {_WIDTH} dimensions, neighbouring layers correlated with {_NEIGHBOURS}, contrast partners (`pairs`) sharing half of their variance; 60 % of
 the samples calibrate. `distance` is that of the class means in the later half of the layers, in standard deviations: with 0
 there is nothing to find, and shown and rank p <= .05 are type I errors, else they are power. `shown`: the 95 % interval of the
 held-out AUROC leaves 0.5 out. `covers`: it holds the AUROC that this very probe has in the population. What decides in a report is
 the last column, the rank of the chosen layer's held-out AUROC among those of 99 permutations of the labels, each with its own
-choice of a layer. Shares of {repetitions:,} repetitions near 5 % are known to about {error:.1f} points (two standard errors).
+choice of a layer. Type I errors near 5 % are known to about {errors[0]:.1f} points (two standard errors, {counts[0]:,} draws), power near 50 % to
+{errors[1]:.1f} ({counts[1]:,} draws).
 
 | distance | samples | layers | n | best held-out layer: AUROC | shown | covers | last layer: shown | covers | chosen layer: AUROC | shown | covers | rank p <= .05 |
 |---|---|---|---|---|---|---|---|---|---|---|---|---|

@@ -142,8 +142,8 @@ def _layers(rows: Iterable[dict[str, Any]]) -> Any:
 def _by(field: str, looks: dict[Any, tuple[str, list[int]]]) -> dict[str, Any]:
     """Encode a field by colour and dash, with one legend for both."""
     alt = import_altair()
-    look = {**plots.LEGEND, "direction": "horizontal", "columns": 2, "symbolStrokeWidth": 2}
-    legend = alt.Legend(**look, symbolType="stroke", symbolSize=400)
+    look = {"direction": "horizontal", "columns": 2, "symbolType": "stroke", "symbolSize": 400}
+    legend = alt.Legend(**{**plots.LEGEND, **look, "symbolStrokeWidth": 2})
     colors, dashes = (list(values) for values in zip(*looks.values(), strict=True))
     return {
         name: channel(f"{field}:N", title=None, legend=legend).scale(
