@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Sequence
+from itertools import zip_longest
 from typing import Any, Final
 
 from rim_eval import plots
@@ -59,24 +60,21 @@ def probes_plot(probes: Sequence[PositionProbes], width: int) -> Spec:
 def probe_shift_plot(shifts: Sequence[ProbeShift], width: int) -> Spec:
     """The same shares with and without heads, a panel a class and position; grey: random heads (Fig. 5)."""
     alt = import_altair()
-    rows, ranges = list[dict[str, Any]](), list[dict[str, Any]]()
-    for each in shifts:
-        place = {"class": each.kind, "position": _place(each.position)}
-        for name, shares in zip(_HEADS, (each.untouched, each.ablated), strict=True):
-            rows += [
-                place | {"layer": layer, "heads": name, "share": share}
-                for layer, share in zip(each.layers, shares, strict=True)
-            ]
-        drawn = zip(each.layers, each.random_least, each.random_most, strict=False)
-        ranges += [place | {"layer": at, "least": low, "most": high} for at, low, high in drawn]
-    # Panels share one table, of which each mark draws the rows that have its fields.
+    rows = [
+        {"class": each.kind, "position": _place(each.position), "layer": layer}
+        | dict(zip((*_HEADS, "random, least", "random, most"), shares, strict=False))
+        for each in shifts
+        for layer, *shares in zip_longest(
+            each.layers, each.untouched, each.ablated, each.random_least, each.random_most
+        )
+    ]
     base = alt.Chart().encode(x=_layers(rows))
-    line = base.transform_filter("isValid(datum.heads)").mark_line()
-    band = base.transform_filter("isValid(datum.least)").mark_area(color="#B8BEC5", opacity=0.7)
+    band = base.mark_area(color="#B8BEC5", opacity=0.7)
+    line = base.transform_fold([*_HEADS], as_=["heads", "share"]).mark_line()
     panel = alt.layer(
-        band.encode(y=_share("least"), y2="most:Q"),
+        band.encode(y=_share("random, least"), y2="random, most:Q"),
         line.encode(y=_share("share"), **_by("heads", _HEADS)),
-        data=inline([*rows, *ranges]),
+        data=inline(rows),
     )
     return _panels(panel, rows, "class", width)
 

@@ -36,7 +36,7 @@ from rim_eval.mechanisms.probe_samples import (
     Samples,
     prompt_classes,
 )
-from rim_eval.mechanisms.random_controls import RankTest
+from rim_eval.mechanisms.random_controls import ALPHA, RankTest
 from rim_eval.mechanisms.spans import Passage
 from rim_eval.statistics import Rate, rate
 from rim_eval.statistics._result import Figure, Result
@@ -112,12 +112,14 @@ class PositionProbes(Result):
         held_out = f"{area.n_positive} and {area.n_negative} held out"
         figure = figure_text(area.value, area.lower, area.upper, held_out, form="{:.2f}", unit="")
         are = "are" if control.verdict == "beyond" else "are not shown to be"
+        # Above this many of them the rank p is ALPHA or less.
+        within = math.ceil((1 - ALPHA) * (1 + len(control.random)))
         place = "last prompt token" if self.position == "last" else f"span `{self.position}`"
         text = (
             f"{mode_name(self.mode)} mode: at the {place} {positive} and {negative} prompts {are} told "
-            f"apart after layer {self.layer}, chosen by cross-validation: held-out AUROC {figure}; with "
-            f"permuted labels at most {max(control.random):.2f} in {len(control.random)}, rank "
-            f"{p_text(control.p_value)}"
+            f"apart after layer {self.layer}, chosen by cross-validation: held-out AUROC {figure}; "
+            f"{within} of {len(control.random)} permutations of the labels reach at most "
+            f"{sorted(control.random)[within - 1]:.2f}, rank {p_text(control.p_value)}"
         )
         shares = [
             f"{percent(above[name].value)} of {above[name].n} {name} ones"

@@ -83,6 +83,8 @@ def test_the_plot_draws_every_share(shifts: tuple[ProbeShift, ...], width: int) 
 
     spec = probe_shift_plot(shifts, width)
     rows = spec["data"]["values"]
-    assert sum("share" in row for row in rows) == 2 * 5 * len(shifts)
-    assert sum("least" in row for row in rows) == 5 * len(shifts)
+    assert len(rows) == 5 * len(shifts)
+    first = shifts[0]
+    shown = [(row["with the heads"], row["without them"], row["random, most"]) for row in rows[:5]]
+    assert shown == list(zip(first.untouched, first.ablated, first.random_most, strict=True))
     assert "<svg" in svg(spec)

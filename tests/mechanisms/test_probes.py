@@ -95,7 +95,7 @@ def test_where_there_is_nothing_the_sentence_says_that_nothing_is_shown() -> Non
     assert found is not None
     assert found.control.verdict != "beyond"
     assert "harmful and harmless prompts are not shown to be told apart" in found.sentence
-    assert "in 99, rank p = " in found.sentence
+    assert "95 of 99 permutations of the labels reach at most 0." in found.sentence
 
 
 def test_refused_and_fulfilled_prompts_are_read_on_the_harm_direction() -> None:
