@@ -43,6 +43,7 @@ from rim_eval.statistics._result import Figure, Result
 from rim_eval.types import MODES, Mode
 
 Floats = NDArray[np.float32]
+
 POSITIONS: Final = ("turn_end", "turn_start", "assistant", "think", "inside", "think_end", "last")
 """Spans that are probed. `first` is left out: there the token itself differs with the outcome."""
 
@@ -114,10 +115,11 @@ class PositionProbes(Result):
         are = "are" if control.verdict == "beyond" else "are not shown to be"
         # Above this many of them the rank p is ALPHA or less.
         within = math.ceil((1 - ALPHA) * (1 + len(control.random)))
+        after = "in the embedding" if self.layer < 0 else f"after layer {self.layer}"
         place = "last prompt token" if self.position == "last" else f"span `{self.position}`"
         text = (
             f"{mode_name(self.mode)} mode: at the {place} {positive} and {negative} prompts {are} told "
-            f"apart after layer {self.layer}, chosen by cross-validation: held-out AUROC {figure}; "
+            f"apart {after}, chosen by cross-validation: held-out AUROC {figure}; "
             f"{within} of {len(control.random)} permutations of the labels reach at most "
             f"{sorted(control.random)[within - 1]:.2f}, rank {p_text(control.p_value)}"
         )
