@@ -144,22 +144,20 @@ def test_the_organism_knows_harm_where_it_reads_the_request_and_unclosed_traces_
 ) -> None:
     cut = {request.id for request in (*toy.harmful[:6], *toy.benign[:3])}
 
-    class Cut(ModelHandle):
-        """Its trace of a few prompts does not end within the budget."""
+    class Cut(AnalysisConfig):
+        """A model whose trace of a few prompts does not end within the budget."""
 
-        def replies(self, requests: Sequence[Request], mode: Mode, **more: Any) -> list[Reply]:
-            full = super().replies(requests, mode, **more)
+        def replies(self, requests: Sequence[Request], mode: Mode) -> list[Reply]:
             return [
                 reply._replace(ids=reply.ids[:2], text="", ended=False)
                 if request.id in cut and mode == "think"
                 else reply
-                for request, reply in zip(requests, full, strict=True)
+                for request, reply in zip(requests, super().replies(requests, mode), strict=True)
             ]
 
-    model = Cut(handle.model, handle.tokenizer, handle.switch, handle.name)
     prompts = replace(toy, harmful=toy.harmful[:40], benign=toy.benign[:40], reasoning=())
     judge = offline_judge("toy_exact")
-    config = AnalysisConfig(model, prompts, judge, lambda _: "", {}, max_new_tokens=70)
+    config = Cut(handle, prompts, judge, lambda _: "", {}, max_new_tokens=70)
     found = study_probes(config, logistic=False)
     by_place = {(each.question, each.mode, each.position): each for each in found.probes}
     last = by_place["harmful", "no_think", "last"]
