@@ -320,6 +320,8 @@ def study_probes(config: AnalysisConfig, *, logistic: bool = True) -> ProbesSect
     for mode in MODES:
         passages = config.handle.passages(requests, mode, config.replies(requests, mode))
         states = read_positions(config.handle.model, passages)
+        if absent := [f"`{name}`" for name in POSITIONS if name not in states]:
+            notes.append(f"{mode_name(mode)} mode: no prompt has a span {', '.join(absent)}.")
         classes = prompt_classes(config, mode)
         for question in CLASSES:
             samples = Samples.split(question, classes, config.groups_of(requests), config.seed)
@@ -349,8 +351,8 @@ def _notes(
     if not any(found.values()):
         yield f"{start}: {counts('last')} prompts are too few for a probe."
         return
-    for position in POSITIONS:
-        each, text = found.get(position), f"{counts(position)} prompts have a span `{position}`"
+    for position, each in found.items():
+        text = f"{counts(position)} prompts have a span `{position}`"
         if each is None:
             yield f"{start}: {text}, too few for a probe."
         elif each.dropped:

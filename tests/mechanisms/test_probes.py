@@ -6,7 +6,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rim_eval.mechanisms import AnalysisConfig, ModelHandle, Prompts, offline_judge, study_probes
+from rim_eval.mechanisms import (
+    AnalysisConfig,
+    ModelHandle,
+    Passage,
+    Prompts,
+    offline_judge,
+    study_probes,
+)
 from rim_eval.mechanisms.model import Reply, Request
 from rim_eval.mechanisms.probe_samples import Mask, PromptClass, Samples
 from rim_eval.mechanisms.probes import (
@@ -172,3 +179,33 @@ def test_the_organism_knows_harm_where_it_reads_the_request_and_unclosed_traces_
         found.notes
     )
     assert all(math.isfinite(score.auroc.value) for each in found.probes for score in each.scores)
+
+
+def test_spans_that_no_prompt_has_and_outcomes_too_few_are_told(
+    handle: ModelHandle, toy: Prompts
+) -> None:
+    class Bare(AnalysisConfig):
+        """Prompts that hold no trace, all of which the model answers."""
+
+        def replies(self, requests: Sequence[Request], mode: Mode) -> list[Reply]:  # noqa: ARG002
+            return [Reply((), "Here you are.", True) for _ in requests]
+
+    class Short(ModelHandle):
+        def passage(self, request: Request, mode: Mode, reply: Sequence[int] = ()) -> Passage:
+            full = super().passage(request, mode, reply)
+            return full._replace(spans={"last": full.spans["last"]})
+
+    prompts = Prompts(toy.harmful[:20], toy.benign[:20])
+    model = Short(handle.model, handle.tokenizer, handle.switch)
+    found = study_probes(
+        Bare(model, prompts, offline_judge("refusal"), lambda _: "", {}), logistic=False
+    )
+    assert {each.position for each in found.probes} == {"last"}
+    for mode in ("think", "no-think"):
+        assert (
+            f"{mode} mode: 0 refused and 20 fulfilled prompts are too few for a probe."
+            in found.notes
+        )
+        assert any(
+            n.startswith(f"{mode} mode: no prompt has a span `turn_end`,") for n in found.notes
+        )
