@@ -49,7 +49,7 @@ class Capture(NamedTuple):
     layers: tuple[int, ...]
     """Decoder layers, from 0; -1 is the embedding (residual stream only)."""
     residual: Floats | None = None
-    """Shape (passages, layers, spans, width)."""
+    """Shape (passages, layers, spans, width); NaN where a passage has no such span."""
     neurons: tuple[Floats, ...] | None = None
     """One array a layer, shape (passages, neurons)."""
     argmax: NDArray[np.int64] | None = None
@@ -82,7 +82,8 @@ def capture(
         tokens_per_batch: Padded tokens that are read at a time; fewer where memory runs out.
 
     Raises:
-        RimError: Nothing is requested, a layer or pooling does not exist, or a passage lacks a span.
+        RimError: Nothing is requested, a layer or pooling does not exist, no passage has a span of
+            `residual`, or a passage lacks the span of `neurons` or the query.
     """
     import torch
 
@@ -98,6 +99,9 @@ def capture(
     if neurons and neurons.pool not in get_args(Pool):
         raise RimError(f"pool={neurons.pool!r}: neurons are pooled by {', '.join(get_args(Pool))}.")
     check_padding(parts)
+    for name in residual:
+        if not any(name in passage.spans for passage in passages):
+            passages[0].span(name)  # raises
     arrays: dict[Any, NDArray[Any]] = {}
 
     def read(rows: list[int], ids: Any, mask: Any) -> None:
@@ -193,8 +197,10 @@ class _Batch:
         """Mean residual stream over each span, shape (batch, layers, spans, width)."""
         import torch
 
-        inside = self._indicators([[p.span(name) for p in self.passages] for name in names])
-        means = inside / inside.sum(-1, keepdim=True)
+        inside = self._indicators(
+            [[p.spans.get(name, (0, 0)) for p in self.passages] for name in names]
+        )
+        means = inside / inside.sum(-1, keepdim=True)  # NaN where a passage has no such span
         states: list[Floats] = []
 
         def store(output: Any) -> None:

@@ -28,7 +28,7 @@ from rim_eval.formatting import figure_text
 from rim_eval.mechanisms.behaviour import AnalysisConfig
 from rim_eval.mechanisms.capture import capture_attention, capture_residual
 from rim_eval.mechanisms.model import ModelHandle
-from rim_eval.mechanisms.probes import LEAST
+from rim_eval.mechanisms.probe_samples import LEAST
 from rim_eval.mechanisms.ras import TrainingRun
 from rim_eval.mechanisms.spans import Passage
 from rim_eval.mechanisms.units import Unit

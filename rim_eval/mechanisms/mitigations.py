@@ -24,7 +24,8 @@ from rim_eval.mechanisms.capture import capture_residual
 from rim_eval.mechanisms.hooks import hook_blocks
 from rim_eval.mechanisms.interventions import intervening
 from rim_eval.mechanisms.model import Request
-from rim_eval.mechanisms.probes import LEAST, Probe, direction, fit_probe, split_groups
+from rim_eval.mechanisms.probe_samples import LEAST, split_groups
+from rim_eval.mechanisms.probes import Probe, direction, fit_probe
 from rim_eval.mechanisms.replies import key_of
 from rim_eval.statistics import PairedDifference, paired_difference, rim_score
 from rim_eval.statistics._result import Result

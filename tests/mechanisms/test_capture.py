@@ -236,3 +236,23 @@ def test_an_unknown_pooling_is_named_with_those_there_are(
 def test_an_unknown_architecture_says_what_is_missing() -> None:
     with pytest.raises(RimError, match="list of layers"):
         architecture_of(torch.nn.Linear(2, 2))
+
+
+def test_a_passage_without_a_span_reads_nan_there_and_costs_the_others_nothing(
+    tiny: Tiny, passages: list[Passage]
+) -> None:
+    model = tiny("llama")
+    whole = capture(model, passages, residual=("last", "trace")).residual
+    spans = {name: at for name, at in passages[1].spans.items() if name != "trace"}
+    cut = [passages[0], passages[1]._replace(spans=spans), *passages[2:]]
+    read = capture(model, cut, residual=("last", "trace")).residual
+    assert whole is not None
+    assert read is not None
+    assert np.isnan(read[1, :, 1]).all()
+    read[1, :, 1] = whole[1, :, 1]
+    np.testing.assert_array_equal(read, whole)
+
+
+def test_a_span_that_no_passage_has_is_named(tiny: Tiny, passages: list[Passage]) -> None:
+    with pytest.raises(RimError, match="no token span 'nowhere'"):
+        capture(tiny("llama"), passages, residual=("last", "nowhere"))
