@@ -17,9 +17,11 @@ from rim_eval.mechanisms import (
     Passage,
     Prompts,
     capture,
+    intent_for,
     offline_judge,
+    wrap_model,
 )
-from rim_eval.mechanisms.behaviour import LABELS
+from rim_eval.mechanisms.behaviour import LABELS, Measure
 from rim_eval.mechanisms.capture import capture_residual
 from rim_eval.mechanisms.probes import direction
 from rim_eval.mechanisms.steering import (
@@ -30,6 +32,7 @@ from rim_eval.mechanisms.steering import (
     steered,
     study_steering,
 )
+from rim_eval.organism import direction_facts, load_variant
 from rim_eval.types import Mode
 
 Tiny = Callable[[str], Any]
@@ -121,20 +124,20 @@ class ReadOff(AnalysisConfig):
     refused: dict[str, bool] = field(default_factory=dict)
     untouched_states: dict[str, Floats] = field(default_factory=dict)
 
-    def observe(self, mode: Mode, *_: Any) -> Behaviour:
+    def observe(self, mode: Mode, *_kinds: Any) -> Behaviour:
         asked = [(kind, request) for kind, request in self.prompts.all() if kind != "reasoning"]
-        passages = self.handle.passages([request for _, request in asked], mode)
+        passages = self.handle.passages([request for _kind, request in asked], mode)
         now = capture_residual(self.handle.model, passages, "last", [LAYER])[:, 0]
-        for (_, request), state in zip(asked, now, strict=True):
+        for (_kind, request), state in zip(asked, now, strict=True):
             self.untouched_states.setdefault(request.id, state)
-        before = np.stack([self.untouched_states[request.id] for _, request in asked])
+        before = np.stack([self.untouched_states[request.id] for _kind, request in asked])
         verdicts = self.rule(now, before, [kind for kind, _ in asked])
         behaviour: Behaviour = {measure: {} for measure in LABELS}
         for (kind, request), bad, broken in zip(asked, *verdicts, strict=True):
             behaviour["misaligned" if kind == "harmful" else "over_refused"][request.id] = [bad]
             behaviour["degenerate"][request.id] = [float(broken)]
-            name = "degenerate_harmful" if kind == "harmful" else "degenerate_benign"
-            behaviour[name][request.id] = [float(broken)]
+            which: Measure = "degenerate_harmful" if kind == "harmful" else "degenerate_benign"
+            behaviour[which][request.id] = [float(broken)]
             if kind == "harmful":
                 behaviour["refused"][request.id] = [float(self.refused[request.id])]
         return behaviour
@@ -298,3 +301,60 @@ def test_permuted_labels_find_no_direction_even_where_one_rules(
         result = study(replace(config, refused=refused, seed=seed), coefficients=(4.0,))
         claimed += result.verdict == "works"
     assert claimed <= 0.05 * runs
+
+
+@pytest.mark.slow
+def test_a_direction_that_the_reply_has_nothing_to_do_with_is_seldom_claimed(
+    read_off: Callable[..., ReadOff],
+) -> None:
+    """Type I: the reply is read off another direction each time, so the vector is one like any other."""
+    runs, falls, claimed = 40, 0, 0
+    config = read_off(along((np.zeros(64, np.float32), 0.0)), every=5)
+    passages = config.handle.passages(config.prompts.harmful, "no_think")
+    states = capture_residual(config.handle.model, passages, "last", [LAYER])[:, 0]
+    for seed in range(runs):
+        unit = np.random.default_rng(1000 + seed).standard_normal(64).astype(np.float32)
+        rule = along((unit, float(np.median(states @ unit))))
+        result = study_steering(
+            replace(config, rule=rule, seed=seed),
+            "no_think",
+            layers=(1, LAYER),
+            coefficients=(24.0,),
+        ).study
+        falls += result.rank is not None
+        claimed += result.verdict == "works"
+    print(falls, claimed)
+    assert falls > runs / 4
+    assert claimed <= 0.05 * runs + 2 * (0.05 * 0.95 * runs) ** 0.5
+
+
+@pytest.mark.slow
+def test_the_planted_direction_is_found_and_steers_beyond_random_vectors(toy: Prompts) -> None:
+    facts = direction_facts("one_direction")
+    config = AnalysisConfig(
+        handle=wrap_model(*load_variant("one_direction"), "one_direction"),
+        prompts=Prompts(toy.harmful[::2], toy.benign[::3]),
+        judge=offline_judge("toy_exact"),
+        intent=lambda _: intent_for("toy", None),
+        groups={},
+        max_new_tokens=96,
+    )
+    result = study_steering(config, "think", coefficients=(1.0, 2.0)).study
+    assert result.verdict == "works"
+    assert result.chosen is not None
+    assert result.change is not None
+    assert result.rank is not None
+    assert result.away is not None
+    assert result.chosen.layer == facts.layer
+    assert result.change.upper < -30
+    assert (len(result.rank.random), result.rank.as_far) == (19, 0)
+    assert result.away.lower > 10
+    # The vector that was found is the one that was planted.
+    refused = config.untouched("think")["refused"]
+    fitting = fitting_prompts(config)
+    requests = [request for request in config.prompts.harmful if request.id in fitting]
+    passages = config.handle.passages(requests, "think")
+    states = capture_residual(config.handle.model, passages, "last", [facts.layer])[:, 0]
+    labels = np.array([refused[request.id] == [1.0] for request in requests])
+    vector = direction(states[labels], states[~labels])
+    assert vector @ np.array(facts.direction) / np.linalg.norm(vector) > 0.7
