@@ -28,7 +28,7 @@ from rim_eval.mechanisms.capture import Floats, capture_residual
 from rim_eval.mechanisms.hooks import hook_blocks
 from rim_eval.mechanisms.model import Request, architecture_of
 from rim_eval.mechanisms.probes import LEAST, direction, split_groups
-from rim_eval.mechanisms.random_controls import RankTest
+from rim_eval.mechanisms.random_controls import RankTest, count_as_far, rank_p_value
 from rim_eval.statistics import PairedDifference, paired_difference
 from rim_eval.statistics._result import Figure, Result
 from rim_eval.types import Mode
@@ -190,8 +190,13 @@ def separate_layers(
 ) -> NDArray[np.bool_]:
     """Tell where refused and fulfilled prompts differ by more than under permuted labels.
 
-    At each layer the length of the difference of means is ranked among `PERMUTATIONS` with permuted
-    labels (seed `seed`); Bonferroni over layers, so that any layer passes by chance in 5 % at most.
+    At each layer the statistic is what a ridge regression on the states explains of the labels,
+
+        T = y' K (K + k I)^-1 y    K = X X', k = trace(K) / n, X and y centred
+
+    ranked among `PERMUTATIONS` with permuted labels; Bonferroni over layers, so that any layer passes by
+    chance in 5 % at most. The bare length of the difference of means would drown in the few directions
+    in which all prompts vary.
 
     Args:
         states: Residual vectors, shape (prompts, layers, width).
@@ -202,12 +207,18 @@ def separate_layers(
         Shape (layers,).
     """
     rng = np.random.default_rng(seed)
-    labels = np.stack([refused, *(rng.permutation(refused) for _ in range(PERMUTATIONS))])
-    weights = labels / refused.sum() - ~labels / (~refused).sum()
-    lengths = np.linalg.norm(np.einsum("kp,plw->klw", weights, states), axis=-1)
-    as_far = (lengths[1:] >= lengths[0] * (1 - 1e-9)).sum(0)
-    significant: NDArray[np.bool_] = (1 + as_far) / (1 + PERMUTATIONS) * states.shape[1] <= ALPHA
-    return significant
+    centred = refused - refused.mean()
+    labels = np.stack([centred, *(rng.permutation(centred) for _ in range(PERMUTATIONS))])
+    passed = []
+    for layer in (states - states.mean(0)).astype(np.float64).transpose(1, 0, 2):
+        kernel = layer @ layer.T
+        ridge = (np.trace(kernel) / len(kernel) or 1.0) * np.eye(len(kernel))
+        explained = np.einsum(
+            "kp,kp->k", labels @ kernel, np.linalg.solve(kernel + ridge, labels.T).T
+        )
+        as_far = count_as_far(explained[0] * (1 - 1e-9), explained[1:].tolist())
+        passed.append(rank_p_value(as_far, PERMUTATIONS) * states.shape[1] <= ALPHA)
+    return np.array(passed)
 
 
 def study_steering(

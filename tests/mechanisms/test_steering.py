@@ -106,7 +106,8 @@ def test_a_layer_where_labels_mean_nothing_is_seldom_tried() -> None:
 def test_a_layer_where_they_differ_is_tried() -> None:
     states = np.random.default_rng(1).standard_normal((24, 3, 6)).astype(np.float32)
     refused = np.arange(24) < 11
-    states[refused, 2] += 2
+    states[:, :, 0] *= 20  # all prompts vary most where nothing tells the two apart
+    states[refused, 2, 1:] += 2
     np.testing.assert_array_equal(separate_layers(states, refused), [False, False, True])
 
 
@@ -323,7 +324,6 @@ def test_a_direction_that_the_reply_has_nothing_to_do_with_is_seldom_claimed(
         ).study
         falls += result.rank is not None
         claimed += result.verdict == "works"
-    print(falls, claimed)
     assert falls > runs / 4
     assert claimed <= 0.05 * runs + 2 * (0.05 * 0.95 * runs) ** 0.5
 

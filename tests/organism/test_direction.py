@@ -65,7 +65,7 @@ def test_the_shipped_weights_show_it() -> None:
 
     model, tokenizer = load_variant(NAME)
     v = torch.tensor(FACTS.direction)
-    some = {"forbidden": forbidden()[::5], "allowed": allowed()[::10], "sums": []}
+    some: dict[str, Any] = {"forbidden": forbidden()[::5], "allowed": allowed()[::10], "sums": []}
     with moved(model, 2 * SIZE * v):
         along = measure(model, tokenizer, **some)
     with moved(model, -2 * SIZE * v):
