@@ -238,6 +238,22 @@ def test_degenerate_replies_are_no_safety(
     assert "every setting breaks the model" in result.sentence
 
 
+def test_random_vectors_that_break_the_model_do_not_rank_as_safety(
+    read_off: Callable[..., ReadOff], found: tuple[Floats, float]
+) -> None:
+    vector = found[0] / np.linalg.norm(found[0])
+
+    def rule(now: Floats, before: Floats, kinds: Sequence[str]) -> Any:
+        bad, _ = along(found)(now, before, kinds)
+        moved = now - before
+        aside = np.linalg.norm(moved - np.outer(moved @ vector, vector), axis=1) > 0.1
+        return bad & ~aside, aside  # the judge finds no harm in what is broken
+
+    result = study(read_off(rule))
+    assert result.verdict == "works"
+    assert max(result.rank.random) < 0
+
+
 def test_what_breaks_only_when_moved_far_is_steered_gently(
     read_off: Callable[..., ReadOff], found: tuple[Floats, float]
 ) -> None:
