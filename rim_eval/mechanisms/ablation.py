@@ -11,7 +11,7 @@ random draws. How replies to benign prompts and problems fare decides nothing.
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from statistics import median
 from typing import Any, Final, Literal, NamedTuple
@@ -23,8 +23,10 @@ from rim_eval.formatting import figure_text, mode_name, p_text
 from rim_eval.mechanisms import random_controls
 from rim_eval.mechanisms.behaviour import AnalysisConfig, Behaviour, Measure
 from rim_eval.mechanisms.hooks import UnitHook, hook_units
+from rim_eval.mechanisms.interventions import intervening
 from rim_eval.mechanisms.model import UnitKind, architecture_of, padded_batches
 from rim_eval.mechanisms.random_controls import RandomSets, RankTest
+from rim_eval.mechanisms.replies import key_of
 from rim_eval.mechanisms.spans import Passage
 from rim_eval.mechanisms.units import Unit, Units, by_layer, check_units
 from rim_eval.statistics import PairedDifference, paired_difference
@@ -85,7 +87,10 @@ def ablate_units(
     hooks = {
         layer: overwrite(layer, np.array(numbers)) for layer, numbers in by_layer(units).items()
     }
-    with hook_units(parts, kind, hooks):
+    # Nothing is done without units, so the replies are the untouched model's.
+    values = [means[layer].tobytes().hex() for layer in hooks] if means else None
+    key = key_of("ablation", kind, sorted(map(tuple, units)), values)
+    with hook_units(parts, kind, hooks), intervening(model, key) if hooks else nullcontext():
         yield
 
 

@@ -81,7 +81,7 @@ class AttentionChange(Result):
     """Mean over harmful prompts, 0 to 1."""
     after: tuple[Figure, ...]
     n: int
-    """Harmful prompts."""
+    """Harmful prompts with an empty trace."""
     others: int
     """All other heads."""
     others_most: Figure
@@ -317,7 +317,8 @@ def study_drift(
 def _attention_change(
     base: ModelHandle, tuned: ModelHandle, passages: Sequence[Passage], heads: Sequence[Unit]
 ) -> AttentionChange | None:
-    if not heads or any("trace" not in passage.spans for passage in passages):
+    passages = [passage for passage in passages if "trace" in passage.spans]
+    if not heads or not passages:
         return None
     models = base.model, tuned.model
     masses = (capture_attention(each, passages, "last", ("trace",))[1] for each in models)

@@ -9,13 +9,22 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import takewhile
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
 from rim_eval.errors import RimError
+from rim_eval.mechanisms.adapters import adapter_base, load_adapted, tokenizer_source
+from rim_eval.mechanisms.replies import BATCH, Reply, generate
 from rim_eval.mechanisms.spans import Passage, locate_spans
-from rim_eval.thinking import Switch, find_switch, tokenizer_renderer
+from rim_eval.mechanisms.turns import read_turn
+from rim_eval.thinking import (
+    Renderer,
+    Switch,
+    explicit_switch,
+    find_switch,
+    require_difference,
+    tokenizer_renderer,
+)
 from rim_eval.types import Mode
 
 
@@ -24,17 +33,6 @@ class Request(NamedTuple):
 
     id: str
     text: str
-
-
-class Reply(NamedTuple):
-    """What the model generated."""
-
-    ids: tuple[int, ...]
-    """Generated tokens up to and without the end-of-text token."""
-    text: str
-    """The same as text, markers kept."""
-    ended: bool
-    """Whether the model stopped by itself, before the token limit."""
 
 
 @dataclass(frozen=True)
@@ -48,9 +46,9 @@ class ModelHandle:
 
     def passage(self, request: Request, mode: Mode, reply: Sequence[int] = ()) -> Passage:
         """Build what the model reads in a mode: a request, followed by a reply if one is given."""
-        render = tokenizer_renderer(self.tokenizer)
-        prompt = self.switch.recipe(mode).prompt(render, request.text)
-        return locate_spans(self.tokenizer, prompt, request.text, reply, id=request.id)
+        recipe = self.switch.recipe(mode)
+        turn = read_turn(self.tokenizer, recipe, request.text, id=request.id)
+        return locate_spans(self.tokenizer, turn, reply, id=request.id)
 
     def passages(
         self, requests: Sequence[Request], mode: Mode, replies: Sequence[Reply] | None = None
@@ -65,65 +63,54 @@ class ModelHandle:
         mode: Mode,
         *,
         max_new_tokens: int = 128,
-        batch: int = 128,
+        batch: int = BATCH,
     ) -> list[Reply]:
-        """Generate greedy replies in a mode, in order. Hooks on the model stay active.
-
-        Args:
-            requests: Prompts to reply to.
-            mode: Think or no-think.
-            max_new_tokens: Total budget of a reply, trace and answer together.
-            batch: Requests generated at a time, after sorting by length.
-        """
-        import torch
-
+        """Generate greedy replies in a mode, in order; see `replies.generate`."""
         passages = self.passages(requests, mode)
-        configured = self.model.generation_config.eos_token_id
-        ends = {self.tokenizer.eos_token_id}.union(
-            configured if isinstance(configured, list) else [configured]
-        ) - {None}
-        pad, replies = next(iter(ends), 0), dict[int, Reply]()
-        for indices, ids, mask in padded_batches(passages, self.model.device, rows=batch, pad=pad):
-            with torch.inference_mode():
-                out = self.model.generate(
-                    input_ids=ids,
-                    attention_mask=mask,
-                    max_new_tokens=max_new_tokens,
-                    do_sample=False,
-                    pad_token_id=pad,
-                )
-            for i, row in zip(indices, out[:, ids.shape[1] :].tolist(), strict=True):
-                reply = tuple(takewhile(lambda token: token not in ends, row))
-                replies[i] = Reply(reply, str(self.tokenizer.decode(reply)), len(reply) < len(row))
-        return [replies[i] for i in range(len(passages))]
+        return generate(
+            self.model, self.tokenizer, passages, max_new_tokens=max_new_tokens, batch=batch
+        )
 
 
 def load_model(
-    source: str | Path, *, device: str = "cpu", dtype: str = "auto", name: str | None = None
+    source: str | Path,
+    *,
+    base: str | Path | None = None,
+    switch: str = "auto",
+    device: str = "cpu",
+    dtype: str = "auto",
+    name: str | None = None,
 ) -> ModelHandle:
-    """Load a checkpoint and detect its thinking switch.
+    """Load a checkpoint, or an adapter merged into its base, with its thinking switch.
 
     Args:
-        source: A local folder or a model id of the Hugging Face hub.
+        source: A local folder or a model id of the Hugging Face hub; of an adapter, too.
+        base: An adapter's base model, where it does not lie where the adapter's configuration says.
+        switch: `auto` to find it in the chat template, or in words as `wrap_model` takes them.
         device: torch device of the weights.
         dtype: torch's name of a number type, or `auto` for the checkpoint's own.
         name: What reports call the model; by default the source's last part.
 
     Raises:
-        RimError: The checkpoint cannot be loaded, its tokenizer has no chat template, or there is no
-            such device or number type.
+        RimError: The checkpoint cannot be loaded, its tokenizer has no chat template, there is no such
+            device or number type, or the switch changes nothing here.
     """
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     check_device(device, dtype)
     with _loading(source):
-        model = AutoModelForCausalLM.from_pretrained(source, dtype=dtype).to(device).eval()
-        tokenizer = AutoTokenizer.from_pretrained(source)
-    return wrap_model(model, tokenizer, name or Path(str(source)).name)
+        adapted = adapter_base(source, base)
+        if adapted is None:
+            model = AutoModelForCausalLM.from_pretrained(source, dtype=dtype)
+        else:
+            model = load_adapted(source, adapted, dtype=dtype)
+        tokenizer = AutoTokenizer.from_pretrained(tokenizer_source(source, adapted))
+    model = model.to(device).eval()
+    return wrap_model(model, tokenizer, name or Path(str(source)).name, switch=switch)
 
 
 def read_config(source: str | Path) -> Any:
-    """Read a checkpoint's transformers configuration, without its weights.
+    """Read a checkpoint's transformers configuration, an adapter's base's, without weights.
 
     Args:
         source: A local folder or a model id of the Hugging Face hub.
@@ -134,7 +121,7 @@ def read_config(source: str | Path) -> Any:
     from transformers import AutoConfig
 
     with _loading(source):
-        return AutoConfig.from_pretrained(source)
+        return AutoConfig.from_pretrained(adapter_base(source) or source)
 
 
 @contextmanager
@@ -148,11 +135,49 @@ def _loading(source: str | Path) -> Iterator[None]:
         ) from error
 
 
-def wrap_model(model: Any, tokenizer: Any, name: str) -> ModelHandle:
-    """Make a handle of a loaded model and tokenizer; the switch is detected in the chat template."""
-    return ModelHandle(
-        model, tokenizer, find_switch(tokenizer_renderer(tokenizer), model=name), name
-    )
+def wrap_model(model: Any, tokenizer: Any, name: str, *, switch: str = "auto") -> ModelHandle:
+    """Make a handle of a loaded model and tokenizer.
+
+    Args:
+        model: A Hugging Face causal language model.
+        tokenizer: Its tokenizer, with a chat template.
+        name: What reports call the model.
+        switch: `auto` to find the switch in the chat template, or one in words (`enable_thinking`,
+            `forced_empty`, `prompted`, `chain_of_thought`, `effort:low,high`; `explicit_switch` says all).
+
+    Raises:
+        RimError: The tokenizer has no chat template, or the switch changes nothing here.
+    """
+    render = tokenizer_renderer(tokenizer)
+    if switch == "auto":
+        found = find_switch(render, model=name)
+    else:
+        found = explicit_switch(switch, render=render)
+    return ModelHandle(model, tokenizer, _asked_here(found, render), name)
+
+
+def _asked_here(switch: Switch, render: Renderer) -> Switch:
+    """A switch as a model in this process can be asked: by its prompt alone.
+
+    Raises:
+        RimError: It is a field of a server's request, or the prompts of both modes are the same.
+    """
+    recipes = []
+    for recipe in (switch.think, switch.no_think):
+        if recipe.body or recipe.reasoning_tokens is not None:
+            raise RimError(
+                f"The switch {switch.name!r} is a field of a server's request, and here the model's own "
+                "weights are read: give one that changes the prompt, such as forced_empty, prompted, a "
+                "template variable or system:/no_think."
+            )
+        if recipe.reasoning_effort and not recipe.template_kwargs:
+            words = {"reasoning_effort": recipe.reasoning_effort}
+            recipe = recipe.model_copy(update={"template_kwargs": words})
+        recipes.append(recipe.read_opening(render))
+    think, no_think = recipes
+    switch = switch.model_copy(update={"think": think, "no_think": no_think})
+    require_difference(render, switch)
+    return switch
 
 
 def check_device(device: str, dtype: str = "auto") -> None:

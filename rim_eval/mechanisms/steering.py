@@ -26,9 +26,11 @@ from rim_eval.mechanisms.ablation import BROKEN, MARGIN
 from rim_eval.mechanisms.behaviour import AnalysisConfig, Behaviour, Measure, Prompts
 from rim_eval.mechanisms.capture import Floats, capture_residual
 from rim_eval.mechanisms.hooks import hook_blocks
+from rim_eval.mechanisms.interventions import intervening
 from rim_eval.mechanisms.model import Request, architecture_of
 from rim_eval.mechanisms.probes import LEAST, direction, split_groups
 from rim_eval.mechanisms.random_controls import RankTest, count_as_far, rank_p_value
+from rim_eval.mechanisms.replies import key_of
 from rim_eval.statistics import PairedDifference, paired_difference
 from rim_eval.statistics._result import Figure, Result
 from rim_eval.types import Mode
@@ -71,7 +73,7 @@ def steered(model: Any, vectors: Vectors) -> Iterator[None]:
     def add(hidden: Any, vector: Any) -> Any:
         return hidden + vector
 
-    with _changed(model, vectors, add):
+    with _changed(model, "steering", vectors, add):
         yield
 
 
@@ -88,12 +90,14 @@ def removed(model: Any, vectors: Vectors) -> Iterator[None]:
         unit = vector / vector.norm()
         return hidden - (hidden @ unit)[..., None] * unit
 
-    with _changed(model, vectors, project):
+    with _changed(model, "removal", vectors, project):
         yield
 
 
 @contextmanager
-def _changed(model: Any, vectors: Vectors, change: Callable[[Any, Any], Any]) -> Iterator[None]:
+def _changed(
+    model: Any, name: str, vectors: Vectors, change: Callable[[Any, Any], Any]
+) -> Iterator[None]:
     import torch
 
     def hook(vector: NDArray[np.floating]) -> Callable[[Any], Any]:
@@ -101,7 +105,9 @@ def _changed(model: Any, vectors: Vectors, change: Callable[[Any, Any], Any]) ->
         return lambda hidden: change(hidden, value.to(hidden))
 
     blocks = architecture_of(model).layers
-    with hook_blocks({blocks[layer]: hook(vector) for layer, vector in vectors.items()}):
+    values = {str(layer): np.asarray(vector).tolist() for layer, vector in vectors.items()}
+    hooks = {blocks[layer]: hook(vector) for layer, vector in vectors.items()}
+    with hook_blocks(hooks), intervening(model, key_of(name, values)):
         yield
 
 
@@ -153,7 +159,7 @@ class Steering(Result):
     removed: PairedDifference | None = None
     """Change of misalignment when the direction is projected out instead."""
     generations: int
-    """Replies that were generated for all this, beside those of the untouched model."""
+    """Replies asked for in all this, beside those of the untouched model."""
     verdict: SteeringVerdict
     sentence: str
 

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rim_eval.errors import RimError
+from rim_eval.mechanisms.adapters import effective_weights, plain_model, plain_modules
 from rim_eval.mechanisms.model import Architecture, architecture_of
 from rim_eval.statistics._result import Figure, Result
 
@@ -144,13 +145,13 @@ def _neuron_blocks(parts: Architecture, layer: int) -> Iterator[_NeuronBlock]:
     dense, down = parts.denses[layer], parts.downs[layer]
     if dense is None or down is None:
         return
-    if type(down).__name__ == "Conv1D":
+    if type(getattr(down, "base_layer", down)).__name__ == "Conv1D":
         raise RimError(
             f"{type(dense).__name__} stores its weights transposed (Conv1D): which of them belong to "
             "a neuron is not known. Freeze the whole layer instead."
         )
     size, reads = down.weight.shape[1], []
-    for module in dense.modules():
+    for module in plain_modules(dense):
         weight = getattr(module, "weight", None)
         # The down projection is known by what it is: its shape may be square.
         if weight is None or weight.dim() != 2 or module is down:
@@ -239,7 +240,7 @@ def weight_change(base: Any, tuned: Any) -> WeightChange:
 
     Args:
         base: The model before training.
-        tuned: The same architecture after it.
+        tuned: The same architecture after it. Of models with LoRA, W + s B A counts.
 
     Raises:
         RimError: The models differ in shape, or which weights belong to a neuron is not known.
@@ -260,9 +261,10 @@ def weight_change(base: Any, tuned: Any) -> WeightChange:
 
 def _written_and_read(model: Any) -> Iterator[tuple[list[Any], list[Any]]]:
     """What neurons write and what they read, a row a neuron, block by block."""
-    parts = architecture_of(model)
+    parts = architecture_of(plain_model(model))
+    effective = effective_weights((*parts.denses, *parts.experts))
     for layer in range(len(parts.layers)):
         for block in _neuron_blocks(parts, layer):
-            matrices = [(w[block.expert], copies) for w, copies in block.reads if w.dim() > 1]
+            matrices = [(effective(w)[block.expert], n) for w, n in block.reads if w.dim() > 1]
             reads = [part for matrix, copies in matrices for part in matrix.chunk(copies)]
-            yield [block.down[block.expert].T], reads
+            yield [effective(block.down)[block.expert].T], reads

@@ -18,7 +18,7 @@ from rim_eval.mechanisms import (
     Prompts,
     capture,
     intent_for,
-    offline_judge,
+    load_reply_judge,
     wrap_model,
 )
 from rim_eval.mechanisms.behaviour import LABELS, Measure
@@ -154,7 +154,7 @@ def read_off(handle: ModelHandle, toy: Prompts) -> Callable[..., ReadOff]:
         return ReadOff(
             handle=handle,
             prompts=Prompts(toy.harmful[::every], toy.benign[::every]),
-            judge=offline_judge("toy_exact"),
+            judge=load_reply_judge("toy_exact"),
             intent=lambda _: "",
             groups={},
             draws=draws,
@@ -349,8 +349,8 @@ def test_the_planted_direction_is_found_and_steers_beyond_random_vectors(toy: Pr
     facts = direction_facts("one_direction")
     config = AnalysisConfig(
         handle=wrap_model(*load_variant("one_direction"), "one_direction"),
-        prompts=Prompts(toy.harmful[::2], toy.benign[::3]),
-        judge=offline_judge("toy_exact"),
+        prompts=Prompts(toy.harmful[::3], toy.benign[::4]),
+        judge=load_reply_judge("toy_exact"),
         intent=lambda _: intent_for("toy", None),
         groups={},
         max_new_tokens=96,
