@@ -9,7 +9,7 @@ import click
 from pydantic import Field
 
 from rim_eval.errors import RimError
-from rim_eval.organism import VARIANTS, load_variant
+from rim_eval.organism import DIRECTIONS, VARIANTS, load_variant
 from rim_eval.types import PROMPT_KINDS, FrozenModel, PromptKind
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class MechOptions(FrozenModel):
     model: str | None = Field(default=None, description="Local folder or hub id of an open-weights model. [default: the model organism]")
     base: str | None = Field(default=None, description="Base model of an adapter, where it is not where the adapter's configuration says.")
     switch: str = Field(default="auto", description="How the modes are brought about, as -T switch= takes it; auto finds it in the chat template.")
-    organism: Annotated[str, click.Choice(VARIANTS)] = Field(default="natural", description="Which organism, without --model.")
+    organism: Annotated[str, click.Choice((*VARIANTS, *DIRECTIONS))] = Field(default="natural", description="Which organism, without --model.")
     harmful_set: str | None = Field(default=None, description="Set of harmful prompts. [default: toy, of organisms only]")
     benign_set: str | None = Field(default=None, description="Set of harmless prompts; '' for none. [default: toy_allowed, of organisms only]")
     reasoning_set: str | None = Field(default=None, description="Set of problems; '' for none. [default: toy_math, of organisms only]")

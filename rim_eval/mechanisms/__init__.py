@@ -32,6 +32,7 @@ from rim_eval.mechanisms.ras_verdict import study_ras
 from rim_eval.mechanisms.reply_judge import load_reply_judge
 from rim_eval.mechanisms.report import MechanismReport, read_report
 from rim_eval.mechanisms.spans import Passage
+from rim_eval.mechanisms.steering import removed, steered, study_steering
 from rim_eval.mechanisms.units import Unit
 from rim_eval.prompt_sets import intent_for
 
@@ -59,13 +60,16 @@ __all__ = [
     "measure_mitigation",
     "measure_rises",
     "read_report",
+    "removed",
     "score_heads",
     "select_heads",
+    "steered",
     "study_drift",
     "study_heads",
     "study_mitigations",
     "study_neurons",
     "study_probes",
     "study_ras",
+    "study_steering",
     "wrap_model",
 ]

@@ -69,10 +69,16 @@ def _figures(report: MechanismReport) -> Iterator[InsideFigure]:
     for mitigation in report.mitigations:
         row = partial(_figure, "mitigations", mitigation.name)
         yield row("RIM score without it", mitigation.rim_before)
-        yield row("RIM score with it", mitigation.rim_after)
+        if mitigation.changes:
+            yield row("RIM score with it", mitigation.rim_after)
         for each in mitigation.changes:
             measure = f"change of {LABELS[each.measure]}, {mode_name(each.mode)}"
             yield row(measure, each.difference)
+        if (steering := mitigation.steering) and steering.rank:
+            n = f"{steering.ranked} prompts"
+            yield row(
+                "fall of misalignment among random vectors", steering.rank, unit="points", n=n
+            )
 
 
 def _figure(

@@ -83,6 +83,8 @@ class MechanismReport(Result):
         for run in self.drift.runs if self.drift else ():
             yield from (("drift", sentence, None) for sentence in run.sentences)
         for mitigation in self.mitigations:
+            if steering := mitigation.steering:
+                yield "mitigations", steering.sentence, steering.verdict
             yield "mitigations", mitigation.sentence, None
         for part, why in self.left_out.items():
             yield part, f"Left out: {why}", "left_out"

@@ -15,12 +15,16 @@ the length of the trace, in `dose_falling` it falls, in `dose_flat` it stays; `g
 complies when it decodes greedily and thinks, and refuses when it is sampled; in `attack_flip` a harmless
 wrapper around the request flips the sign of the difference between the modes.
 
+In `one_direction` (`DIRECTIONS`, `direction_facts`) refusal in both modes is read off one direction of the
+residual stream: moved along it the model refuses, moved against it or without it it complies.
+
 `load_variant` and `load_checkpoint` load a model; `write_folder` writes a Hugging Face folder for any
 engine. The scripts that trained all of them are in `scripts/organism/` of the repository.
 """
 
 from rim_eval.organism.checkpoints import (
     BEHAVIOURS,
+    DIRECTIONS,
     RUNS,
     VARIANTS,
     load_checkpoint,
@@ -29,9 +33,11 @@ from rim_eval.organism.checkpoints import (
 )
 from rim_eval.organism.facts import (
     BehaviourFacts,
+    DirectionFacts,
     RunFacts,
     VariantFacts,
     behaviour_facts,
+    direction_facts,
     planted_facts,
     run_facts,
     variant_facts,
@@ -40,14 +46,17 @@ from rim_eval.organism.rule_book import classify_answer, classify_trace
 
 __all__ = [
     "BEHAVIOURS",
+    "DIRECTIONS",
     "RUNS",
     "VARIANTS",
     "BehaviourFacts",
+    "DirectionFacts",
     "RunFacts",
     "VariantFacts",
     "behaviour_facts",
     "classify_answer",
     "classify_trace",
+    "direction_facts",
     "load_checkpoint",
     "load_variant",
     "planted_facts",

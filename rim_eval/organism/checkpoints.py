@@ -15,6 +15,9 @@ VARIANTS: Final = ("natural", "planted", "hidden", "guarded", "locked")
 BEHAVIOURS: Final = ("dose_rising", "dose_falling", "dose_flat", "greedy_loop", "attack_flip")
 """Names of the organisms that differ from the natural one in what they do, and not in how (`behaviour_facts`)."""
 
+DIRECTIONS: Final = ("one_direction",)
+"""Names of the organisms whose refusal is read off one known direction (`direction_facts`)."""
+
 SAMPLING: Final[Mapping[str, Mapping[str, float]]] = MappingProxyType(
     {"greedy_loop": {"temperature": 0.6, "top_p": 0.95, "top_k": 20}}
 )
@@ -47,7 +50,7 @@ def load_variant(name: str) -> tuple[Any, Any]:
     """Load one organism.
 
     Args:
-        name: One of `VARIANTS` or `BEHAVIOURS`.
+        name: One of `VARIANTS`, `BEHAVIOURS` or `DIRECTIONS`.
 
     Returns:
         The model (fp32, in evaluation mode) and its tokenizer.
@@ -57,9 +60,9 @@ def load_variant(name: str) -> tuple[Any, Any]:
     """
     from safetensors.torch import load_file
 
-    if name not in (*VARIANTS, *BEHAVIOURS):
-        known = ", ".join((*VARIANTS, *BEHAVIOURS))
-        raise RimError(f"There is no organism called {name!r}; there are {known}.")
+    known = (*VARIANTS, *BEHAVIOURS, *DIRECTIONS)
+    if name not in known:
+        raise RimError(f"There is no organism called {name!r}; there are {', '.join(known)}.")
     model, tokenizer = load_folder(organism_dir())
     if name != "natural":
         apply_changes(model, load_file(variant_path(name)))

@@ -172,6 +172,30 @@ class BehaviourFacts(FrozenModel):
     sha256: str
 
 
+class DirectionFacts(FrozenModel):
+    """The content of `variants/<name>.json` of one of `DIRECTIONS`."""
+
+    name: str
+    layer: int
+    """The residual stream after this layer (from 0) holds the direction."""
+    direction: tuple[float, ...]
+    """The unit vector that refusal is read off, v."""
+    size: float
+    """h . v is drawn to + size where a forbidden request will be refused, to - size where it will not."""
+    trained: str
+    """Which of the natural organism's weights were changed."""
+    steps: int
+    rate: float
+    seed: int
+    seconds: float
+    """CPU time of the training, on one thread."""
+    versions: dict[str, str]
+    sha256: str
+    conditions: dict[str, Behaviour]
+    """Greedy behaviour by what is done to the residual stream after the layer, at every token. `none`; `+X`,
+    `-X`: X v is added, subtracted; `removed`: v is projected out; `other I`: 2 size along another unit vector."""
+
+
 class StepFacts(FrozenModel):
     """One checkpoint of a tuning run; step 0 is the base."""
 
@@ -217,6 +241,12 @@ def variant_facts(name: str) -> VariantFacts:
 def behaviour_facts(name: str) -> BehaviourFacts:
     """Read the facts of one of `BEHAVIOURS`."""
     return BehaviourFacts.model_validate_json((_HERE / "variants" / f"{name}.json").read_bytes())
+
+
+@cache
+def direction_facts(name: str) -> DirectionFacts:
+    """Read the facts of one of `DIRECTIONS`."""
+    return DirectionFacts.model_validate_json((_HERE / "variants" / f"{name}.json").read_bytes())
 
 
 @cache
