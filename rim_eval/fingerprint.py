@@ -42,7 +42,8 @@ def sample_weight(weight: Any) -> bytes:
     flat = weight.detach().reshape(-1)
     sample = flat[:: max(1, -(-flat.numel() // _MAX_NUMBERS))].cpu().contiguous()
     head = f"{weight.dtype} {tuple(weight.shape)}".encode()
-    return head + sample.view(torch.uint8).numpy().tobytes()
+    numbers: bytes = sample.view(torch.uint8).numpy().tobytes()
+    return head + numbers
 
 
 def fingerprint_of(config: Any, samples: Mapping[str, bytes]) -> str:

@@ -1,8 +1,9 @@
 """`rim-eval mech export-ablated`: a checkpoint without the units that an analysis found."""
 
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -15,18 +16,27 @@ if TYPE_CHECKING:
     from rim_eval.mechanisms.units import Units
 
 
-# fmt: off
+_OPTIONS: Final = (
+    click.option("--model", help="Local folder or hub id. [default: the model organism]"),
+    click.option("--organism", type=click.Choice(VARIANTS), default="natural", show_default=True, help="Which organism, without --model."),
+    click.option("--report", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="report.json of `rim-eval mech`: zero the units that it found."),
+    click.option("--part", type=click.Choice(["heads", "neurons"]), required=True, help="Which units."),
+    click.option("--mode", type=click.Choice(MODES), default="no_think", show_default=True, help="Mode in which neurons were found."),
+    click.option("--random", "draw", type=click.IntRange(min=1), metavar="N", help="The report's random set number N instead of the units found."),
+    click.option("--units", "file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="JSON file of [[layer, number], ...] instead of a report."),
+    click.option("--dtype", default="auto", show_default=True, help="Number type that the report's model was read as; the files keep theirs."),
+    click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write; it must not exist."),
+)  # fmt: skip
+
+
+def _with_options(function: Callable[..., None]) -> Callable[..., None]:
+    for option in reversed(_OPTIONS):
+        function = option(function)
+    return function
+
+
 @click.command("export-ablated")
-@click.option("--model", help="Local folder or hub id. [default: the model organism]")
-@click.option("--organism", type=click.Choice(VARIANTS), default="natural", show_default=True, help="Which organism, without --model.")
-@click.option("--report", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="report.json of `rim-eval mech`: zero the units that it found.")
-@click.option("--part", type=click.Choice(["heads", "neurons"]), required=True, help="Which units.")
-@click.option("--mode", type=click.Choice(MODES), default="no_think", show_default=True, help="Mode in which neurons were found.")
-@click.option("--random", "draw", type=click.IntRange(min=1), metavar="N", help="The report's random set number N instead of the units found.")
-@click.option("--units", "file", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="JSON file of [[layer, number], ...] instead of a report.")
-@click.option("--dtype", default="auto", show_default=True, help="Number type that the report's model was read as; the files keep theirs.")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write; it must not exist.")
-# fmt: on
+@_with_options
 def export_ablated(
     model: str | None,
     organism: str,
@@ -80,14 +90,14 @@ def _reported(
             f"{path} ablates by mean: that needs a bias, which these projections do not have, so no "
             "checkpoint does it. Make a report with --fill zero."
         )
-    if kind == "head":
-        section, effects = report.heads, report.heads and report.heads.effects
-        units = report.heads.selected if report.heads else ()
-    else:
-        section, effects = report.neurons, report.neurons and report.neurons.effects.get(mode)
-        units = report.neurons.sets[mode].neurons if report.neurons and mode in report.neurons.sets else ()
+    units: Units = ()
+    effects = None
+    if kind == "head" and report.heads:
+        units, effects = report.heads.selected, report.heads.effects
+    elif kind == "neuron" and report.neurons and mode in report.neurons.sets:
+        units, effects = report.neurons.sets[mode].neurons, report.neurons.effects.get(mode)
     what = "heads" if kind == "head" else f"neurons, {mode} mode"
-    if not section or not units:
+    if not units:
         raise RimError(f"{path} holds no {what}: measure them with `rim-eval mech {kind}s`.")
     if draw is None:
         return units, f"{path.name}, {what}", report.fingerprint

@@ -1,8 +1,8 @@
 """Prompts of the catalogue as requests, so that a named set is read in three lines.
 
-    requests = requests_of(load_prompts("toy"))
-    passages = handle.passages(requests, "no_think")
-    states = capture(handle.model, passages, residual=("last",)).residual
+requests = requests_of(load_prompts("toy"))
+passages = handle.passages(requests, "no_think")
+states = capture(handle.model, passages, residual=("last",)).residual
 """
 
 from rim_eval.mechanisms.model import Request

@@ -146,7 +146,11 @@ def stored_fingerprint(folder: Path, dtype: str = "auto") -> str | None:
         tied[id(weight)].append(name)
     try:
         samples = _sample_layers(model, tensors)
-    except (ImportError, AttributeError, TypeError):  # another transformers, which converts otherwise
+    except (
+        ImportError,
+        AttributeError,
+        TypeError,
+    ):  # another transformers, which converts otherwise
         return None
     for names in tied.values():
         given = next((samples[name] for name in names if name in samples), None)

@@ -118,11 +118,10 @@ def _columns(
             yield parts.outputs[layer].weight, flags, _input_axis(parts.outputs[layer])
             continue
         flags, routed = _flags(numbers, parts.neurons(layer)), parts.routed(layer)
-        if flags[:routed].any():
-            experts = parts.experts[layer]
+        experts, down = parts.experts[layer], parts.downs[layer]
+        if experts is not None and flags[:routed].any():
             yield experts.down_proj, flags[:routed], _input_axis(experts)
-        if flags[routed:].any():
-            down = parts.downs[layer]
+        if down is not None and flags[routed:].any():
             yield down.weight, flags[routed:], _input_axis(down)
 
 

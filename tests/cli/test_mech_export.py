@@ -21,8 +21,28 @@ def report(tmp_path: Path) -> MechanismReport:
     from rim_eval.fingerprint import fingerprint
     from rim_eval.organism import load_variant
 
-    effects = Effects(what="zeroing", units=FOUND, random_units=DRAWN, matched=2, effects=(), margin=5, verdict="found", sentence="Found.")  # fmt: skip
-    found = NeuronSet(neurons=FOUND, shares=(1, 1), m=2, total=1024, pairs=9, fewest=2, short=0, share=1, strict=2, sentence="Two.")  # fmt: skip
+    effects = Effects(
+        what="zeroing",
+        units=FOUND,
+        random_units=DRAWN,
+        matched=2,
+        effects=(),
+        margin=5,
+        verdict="found",
+        sentence="Found.",
+    )
+    found = NeuronSet(
+        neurons=FOUND,
+        shares=(1, 1),
+        m=2,
+        total=1024,
+        pairs=9,
+        fewest=2,
+        short=0,
+        share=1,
+        strict=2,
+        sentence="Two.",
+    )
     return MechanismReport(
         model="organism (planted)",
         fingerprint=fingerprint(load_variant("planted")[0]),
@@ -33,8 +53,18 @@ def report(tmp_path: Path) -> MechanismReport:
         seed=0,
         max_new_tokens=128,
         versions={},
-        heads=HeadsSection(query="last", span="trace", scores=(), selected=FOUND, how="two", effects=effects, probe_shift=None),  # fmt: skip
-        neurons=NeuronsSection(over="text", sets={"think": found}, effects={"think": effects}, modes_overlap=None),  # fmt: skip
+        heads=HeadsSection(
+            query="last",
+            span="trace",
+            scores=(),
+            selected=FOUND,
+            how="two",
+            effects=effects,
+            probe_shift=None,
+        ),
+        neurons=NeuronsSection(
+            over="text", sets={"think": found}, effects={"think": effects}, modes_overlap=None
+        ),
     )
 
 
@@ -64,9 +94,7 @@ def test_units_found_and_random_sets_of_a_report(report: MechanismReport, tmp_pa
     drawn = run(tmp_path / "b", "--part", "heads", "--report", str(path), "--random", "2")
     assert drawn["units"] == units(*DRAWN[1])
     assert "random set 2" in str(drawn["chosen_by"])
-    neurons = run(
-        tmp_path / "c", "--part", "neurons", "--mode", "think", "--report", str(path)
-    )
+    neurons = run(tmp_path / "c", "--part", "neurons", "--mode", "think", "--report", str(path))
     assert (neurons["kind"], neurons["units"]) == ("neuron", units(*FOUND))
 
 

@@ -11,6 +11,7 @@ from hypothesis.extra import numpy as arrays
 
 from rim_eval.errors import RimError
 from rim_eval.mechanisms.arrays import Arrays, list_arrays, read_array
+from rim_eval.mechanisms.behaviour import Behaviour
 
 ABOUT = {"model": "organism", "fingerprint": "0123456789abcdef"}
 STATES = np.arange(12, dtype=np.float32).reshape(2, 3, 2)
@@ -89,7 +90,7 @@ def test_a_file_of_something_else_is_named(tmp_path: Path) -> None:
 
 
 def test_verdicts_are_lines_of_prompts_with_the_measures_that_they_have(tmp_path: Path) -> None:
-    behaviour = {
+    behaviour: Behaviour = {
         "misaligned": {"a": [1.0], "b": [None]},
         "over_refused": {"c": [0.0]},
         "correct": {},

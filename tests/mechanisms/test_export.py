@@ -43,9 +43,7 @@ def units_of(model: Any, kind: str) -> Units:
 
 @pytest.mark.parametrize("kind", ["head", "neuron"])
 @pytest.mark.parametrize("family", FAMILIES)
-def test_logits_are_those_of_the_hooks(
-    tiny: Tiny, tmp_path: Path, family: str, kind: Any
-) -> None:
+def test_logits_are_those_of_the_hooks(tiny: Tiny, tmp_path: Path, family: str, kind: Any) -> None:
     tiny(family).save_pretrained(tmp_path / "base", max_shard_size="20KB")
     base = reloaded(tmp_path / "base")
     units = units_of(base, kind)
@@ -61,7 +59,9 @@ def test_weights_that_are_stored_transposed_lose_rows(tmp_path: Path, kind: Any)
     from transformers import GPT2Config, GPT2LMHeadModel
 
     torch.manual_seed(0)
-    config = GPT2Config(vocab_size=50, n_embd=32, n_layer=2, n_head=4, bos_token_id=0, eos_token_id=1)
+    config = GPT2Config(
+        vocab_size=50, n_embd=32, n_layer=2, n_head=4, bos_token_id=0, eos_token_id=1
+    )
     model = GPT2LMHeadModel(config).eval()
     # The hub's GPT-2 is stored as the decoder alone, without the prefix of the language model.
     model.transformer.save_pretrained(tmp_path / "base")
@@ -229,19 +229,20 @@ def texts(handle: ModelHandle, requests: Sequence[Any]) -> list[str]:
 
 @pytest.mark.slow
 @pytest.mark.real
-@pytest.mark.parametrize(
-    ("kind", "units"), [("head", [(3, 1), (17, 8)]), ("neuron", [(0, 5), (29, 1535), (12, 700)])]
-)
-def test_logits_of_a_real_model_are_those_of_the_hooks(
-    real_model: Path, tmp_path: Path, kind: Any, units: Units
-) -> None:
+def test_logits_of_a_real_model_are_those_of_the_hooks(real_model: Path, tmp_path: Path) -> None:
     torch.set_num_threads(1)
     base = reloaded(real_model)
-    done = export_ablated(real_model, kind, units, tmp_path / "out", found_in=fingerprint(base))
-    assert done.way == "files"
-    got = logits(reloaded(tmp_path / "out"))
-    torch.testing.assert_close(got, logits(base, kind, units), rtol=0, atol=1e-4)
-    assert (got - logits(base)).abs().max() > 0.01
+    untouched, found_in = logits(base), fingerprint(base)
+    sets: dict[Any, Units] = {
+        "head": [(3, 1), (17, 8)],
+        "neuron": [(0, 5), (29, 1535), (12, 700)],
+    }
+    for kind, units in sets.items():
+        done = export_ablated(real_model, kind, units, tmp_path / kind, found_in=found_in)
+        assert done.way == "files"
+        got = logits(reloaded(tmp_path / kind))
+        torch.testing.assert_close(got, logits(base, kind, units), rtol=0, atol=1e-4)
+        assert (got - untouched).abs().max() > 0.01
 
 
 def _quantised(folder: Path, how: dict[str, Any]) -> None:
