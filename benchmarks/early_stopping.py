@@ -2,7 +2,7 @@
 
     python -m benchmarks.early_stopping    # writes reports/early_stopping.md
 
-Draws prompt sets with planted rates in both modes, asks them in an order drawn as `inspect_tasks.early_stopping.drawn_order`
+Draws prompt sets with planted rates in both modes, asks them in an order drawn as `prompt_sets.drawn_order`
 draws it (or wholly at random), and looks after every prompt from the 20th on. `spread` plants categories: four pairs of equal
 size, one of each pair with a difference that much higher, the other that much lower, so that the set's own does not change.
 
@@ -22,11 +22,11 @@ from inspect_ai.log import EvalLog
 from numpy.typing import NDArray
 
 from rim_eval.card import make_card
-from rim_eval.inspect_tasks.early_stopping import LEAST, LEVEL, drawn_order, questions_of
+from rim_eval.inspect_tasks.early_stopping import LEAST, LEVEL, questions_of
 from rim_eval.inspect_tasks.settings import Stop
 from rim_eval.observations import Observation, Table, from_rows, read_observations, to_rows
 from rim_eval.paths import organism_dir
-from rim_eval.prompt_sets import load_prompts
+from rim_eval.prompt_sets import drawn_order, load_prompts
 from rim_eval.release_gate import Limit, Rules, Validity, gate
 from rim_eval.statistics import (
     confidence_sequence,

@@ -22,9 +22,9 @@ from rim_eval.mechanisms import (
     find_neurons,
     frozen,
     intent_for,
+    load_reply_judge,
     measure_mitigation,
     measure_rises,
-    offline_judge,
     wrap_model,
 )
 from rim_eval.mechanisms.behaviour import Behaviour
@@ -58,7 +58,7 @@ def config() -> AnalysisConfig:
     return AnalysisConfig(
         handle=wrap_model(*load_variant(BASE), BASE),
         prompts=prompts(),
-        judge=offline_judge("toy_exact"),
+        judge=load_reply_judge("toy_exact"),
         intent=lambda _: intent_for("toy", None),
         groups={},
     )
@@ -80,7 +80,7 @@ def tuned(
         tokenizer,
         trained=trained,
         seed=seed,
-        around=lambda optimizer: frozen(model, units, optimizer=optimizer),
+        around=lambda _: frozen(model, units),
     )
     after = replace(base, handle=wrap_model(model, tokenizer, "tuned"))
     return {mode: after.observe(mode) for mode in MODES}

@@ -18,7 +18,7 @@ from rim_eval.mechanisms import (
     AnalysisConfig,
     Prompts,
     intent_for,
-    offline_judge,
+    load_reply_judge,
     study_heads,
     study_neurons,
     wrap_model,
@@ -50,7 +50,7 @@ def config(model: Any, tokenizer: Any, name: str, seed: int) -> AnalysisConfig:
     return AnalysisConfig(
         handle=wrap_model(model, tokenizer, name),
         prompts=Prompts(rng.sample(harmful, len(harmful) // 2), benign[::10], sums[::25]),
-        judge=offline_judge("toy_exact"),
+        judge=load_reply_judge("toy_exact"),
         intent=lambda _: intent_for("toy", None),
         groups={},
         seed=seed,

@@ -3,189 +3,26 @@
 from collections.abc import Callable, Sequence
 from functools import partial, wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
 import click
-from pydantic import Field
 
+from rim_eval.cli.mech_options import MechOptions, wrap_organism
 from rim_eval.errors import RimError
 from rim_eval.files import write_whole
-from rim_eval.organism import RUNS, VARIANTS, load_checkpoint, load_variant
-from rim_eval.types import MODES, PROMPT_KINDS, FrozenModel, Mode, PromptKind
+from rim_eval.organism import RUNS, load_checkpoint
+from rim_eval.types import MODES, Mode, PromptKind
 
 if TYPE_CHECKING:
+    from rim_eval.card.schema import InsidePart
     from rim_eval.mechanisms import AnalysisConfig, MechanismReport, ModelHandle, TrainingRun
-    from rim_eval.mechanisms.neurons import NeuronSet
+    from rim_eval.mechanisms.drift import DriftSection
     from rim_eval.mechanisms.ras_verdict import RasSection
 
 SERIES: Final = {name.partition("_")[0]: run.base for name, run in RUNS.items()}
 """Checkpoint series of the organism to the variant that is their base."""
 
-_TOY_SETS: Final[dict[PromptKind, str]] = {
-    "harmful": "toy",
-    "benign": "toy_allowed",
-    "reasoning": "toy_math",
-}
-
 RunArguments = Sequence[tuple[str, str]]
-
-
-class MechOptions(FrozenModel):
-    """The options that every analysis shares."""
-
-    # fmt: off
-    model: str | None = Field(default=None, description="Local folder or hub id of an open-weights model. [default: the model organism]")
-    organism: Annotated[str, click.Choice(VARIANTS)] = Field(default="natural", description="Which organism, without --model.")
-    harmful_set: str | None = Field(default=None, description="Set of harmful prompts. [default: toy, of organisms only]")
-    benign_set: str | None = Field(default=None, description="Set of harmless prompts; '' for none. [default: toy_allowed, of organisms only]")
-    reasoning_set: str | None = Field(default=None, description="Set of problems; '' for none. [default: toy_math, of organisms only]")
-    data: Annotated[Path | None, click.Path(path_type=Path)] = Field(default=None, description="Local folder of the sets, as RIM_EVAL_DATA.")
-    limit: Annotated[int | None, click.IntRange(min=1)] = Field(default=None, description="At most so many prompts of each set.")
-    judge: str | None = Field(default=None, description="Judge that asks no model. [default: toy_exact for the toy sets, else refusal]")
-    draws: Annotated[int, click.IntRange(min=0)] = Field(default=19, description="Random sets beside each set that is ablated; 19 is the fewest that support a finding.")
-    fill: Annotated[Literal["zero", "mean"], click.Choice(["zero", "mean"])] = Field(default="zero", description="What ablated units are set to.")
-    seed: int = Field(default=0, description="Seed of splits and draws.")
-    max_new_tokens: Annotated[int | None, click.IntRange(min=1)] = Field(default=None, description="Budget of a reply. [default: 128 for the toy sets, else 2048]")
-    device: str = Field(default="cpu", description="torch device.")
-    dtype: str = Field(default="auto", description="torch number type of the weights.")
-    out: Annotated[Path, click.Path(file_okay=False, path_type=Path)] = Field(default=Path("mech"), description="Folder for report.json and section.html.")
-    # fmt: on
-
-    @classmethod
-    def click_options(cls) -> list[Callable[[Any], Any]]:
-        """One option of the command line for each field."""
-        return [
-            click.option(
-                f"--{name.removesuffix('_set').replace('_', '-')}",
-                name,
-                type=next((x for x in field.metadata if isinstance(x, click.ParamType)), None),
-                default=field.default,
-                show_default=field.default is not None,
-                help=field.description,
-            )
-            for name, field in cls.model_fields.items()
-        ]
-
-    def sets(self) -> dict[PromptKind, str]:
-        """The set of each kind, '' for none: the toy sets only where the model is an organism.
-
-        Raises:
-            RimError: The model has no configuration, or a toy set was named for one that is no organism.
-        """
-        named = dict(
-            zip(
-                PROMPT_KINDS,
-                (self.harmful_set, self.benign_set, self.reasoning_set),
-                strict=True,
-            )
-        )
-        is_organism = True
-        if self.model:
-            from rim_eval.mechanisms.model import read_config
-            from rim_eval.prompt_sets import entry, is_toy_model, refuse_real_model
-
-            config, name = read_config(self.model), Path(self.model).name
-            for each in filter(None, named.values()):
-                refuse_real_model(entry(each), name, config)
-            is_organism = is_toy_model(name, config)
-        return {
-            kind: (_TOY_SETS[kind] if is_organism else "") if each is None else each
-            for kind, each in named.items()
-        }
-
-    def begin(self, *needed: PromptKind) -> tuple["AnalysisConfig", "MechanismReport"]:
-        """Load model and prompts, and the report so far where it is of the same model and prompts.
-
-        Args:
-            needed: Kinds of prompts that the analysis cannot do without, beside harmful ones.
-
-        Raises:
-            RimError: A set is missing, unknown or not for this model, or the model cannot be loaded.
-        """
-        from importlib.metadata import version
-
-        from rim_eval.card import InsideSet
-        from rim_eval.fingerprint import fingerprint
-        from rim_eval.mechanisms import behaviour
-        from rim_eval.mechanisms.model import check_device, load_model
-        from rim_eval.mechanisms.report import MechanismReport, continue_report
-
-        sets = self.sets()
-        _refuse_missing(sets, ("harmful", *needed))
-        is_toy = sets["harmful"] == "toy"
-        judge = self.judge or ("toy_exact" if is_toy else "refusal")
-        judge_reply = behaviour.offline_judge(judge)
-        worked = sets["reasoning"] != "toy_math"
-        loaded = behaviour.load_analysis_prompts(
-            sets, data=self.data, limit=self.limit, worked=worked
-        )
-        if self.model:
-            handle = load_model(self.model, device=self.device, dtype=self.dtype)
-        else:
-            check_device(self.device)
-            name = "organism" if self.organism == "natural" else f"organism ({self.organism})"
-            handle = _wrap(load_variant(self.organism), self.device, name)
-        config = behaviour.AnalysisConfig(
-            handle=handle,
-            prompts=loaded.prompts,
-            judge=judge_reply,
-            intent=loaded.intent,
-            groups=loaded.groups,
-            draws=self.draws,
-            seed=self.seed,
-            max_new_tokens=self.max_new_tokens or (128 if is_toy else 2048),
-            fill=self.fill,
-        )
-        fresh = MechanismReport(
-            model=handle.name,
-            fingerprint=fingerprint(handle.model),
-            switch=handle.switch.kind,
-            sets=tuple(
-                InsideSet(name=sets[kind], kind=kind, n=n) for kind, n in loaded.counts.items()
-            ),
-            judge=judge,
-            fill=self.fill,
-            seed=self.seed,
-            max_new_tokens=config.max_new_tokens,
-            versions={name: version(name) for name in ("rim-eval", "torch", "transformers")},
-        )
-        return config, continue_report(self.out / "report.json", fresh)
-
-    def finish(self, report: "MechanismReport", **sections: Any) -> None:
-        """Write the report with its new sections and the card's section, and print what they say."""
-        from rim_eval.card import inside_html
-        from rim_eval.mechanisms.card_section import card_section, section_pictures
-        from rim_eval.mechanisms.report import write_report
-
-        report = report.model_copy(update=sections)
-        path, page = self.out / "report.json", self.out / "section.html"
-        write_report(report, path)
-        for finding in report.findings:
-            click.echo(f"{finding.part}: {finding.says}")
-        try:
-            pictures = section_pictures(report)
-        except RimError as error:
-            click.echo(f"The page has no pictures: {error}")
-            pictures = ()
-        write_whole({page: inside_html(card_section(report, path), pictures)})
-        click.echo(f"{path}, {page}")
-
-
-def _refuse_missing(sets: dict[PromptKind, str], needed: Sequence[PromptKind]) -> None:
-    missing = [f"--{kind} NAME" for kind in needed if not sets[kind]]
-    if missing:
-        raise RimError(
-            f"This analysis needs {' and '.join(needed)} prompts: give {' and '.join(missing)} "
-            "(`rim-eval data list`). Only organisms have sets by default."
-        )
-
-
-def _wrap(loaded: tuple[Any, Any], device: str, name: str) -> "ModelHandle":
-    """A handle of one of the organism's models with its tokenizer, on a torch device."""
-    from rim_eval.mechanisms import wrap_model
-
-    model, tokenizer = loaded
-    return wrap_model(model.to(device), tokenizer, name)
 
 
 _MODES: Final[dict[str, tuple[Mode, ...]]] = {"both": MODES[::-1]} | {m: (m,) for m in MODES[::-1]}
@@ -201,6 +38,7 @@ _RAS: Final = (
 )  # fmt: skip
 
 _TOP = click.option("-m", "m", type=click.IntRange(min=1), help="Top neurons of each pair. [default: 2 % of all]")  # fmt: skip
+_AGAIN = click.option("--again", is_flag=True, help="Measure anew what is in the report already.")  # fmt: skip
 _LOGISTIC = click.option("--logistic/--no-logistic", default=True, help="Compare with a logistic regression.")  # fmt: skip
 
 
@@ -232,13 +70,112 @@ def _analysis(
     return register
 
 
+class _Run:
+    """A report that is open: each part is written when it ends, whatever becomes of the next."""
+
+    def __init__(
+        self,
+        options: MechOptions,
+        *parts: "InsidePart",
+        needs: Sequence[PromptKind] = (),
+        runs: Sequence["TrainingRun"] = (),
+        modes: Sequence[Mode] = MODES,
+    ) -> None:
+        """Load what the analyses need; with `--dry-run` say what they would generate, and end.
+
+        Args:
+            options: The shared options.
+            parts: Analyses that are to come.
+            needs: Kinds of prompts that they cannot do without, beside harmful ones.
+            runs: Training runs.
+            modes: Modes in which RAS is followed.
+        """
+        from rim_eval.mechanisms import plan
+
+        self.options, (self.config, self.report) = options, options.begin(*needs)
+        self.failed = False
+        self._plan = list(
+            plan.plan_replies(
+                parts,
+                self.config.prompts.counts,
+                draws=options.draws,
+                ras_modes=modes,
+                checkpoints=sum(len(run.load) for run in runs),
+            )
+        )
+        if options.dry_run:
+            step = plan.time_step(self.config.handle, self.config.prompts.harmful, options.batch)
+            lines = plan.plan_text(
+                self._plan, batch=options.batch, budget=options.budget, step=step
+            )
+            click.echo("\n".join(lines))
+            raise click.exceptions.Exit
+
+    def study(self, part: "InsidePart", measure: Callable[["AnalysisConfig"], Any]) -> None:
+        """Measure a part, write the report, and print what it says."""
+        from rim_eval.mechanisms.report import write_report
+
+        most = sum(row.most for row in self._plan if row.part in (part, "untouched"))
+        self.config.progress.begin(part, most)
+        section = measure(self.config)
+        left_out = {name: why for name, why in self.report.left_out.items() if name != part}
+        self.report = self.report.model_copy(update={part: section, "left_out": left_out})
+        write_report(self.report, self.options.out / "report.json")
+        for finding in self.report.findings:
+            if finding.part == part:
+                click.echo(f"{part}: {finding.says}")
+
+    def try_to_study(self, part: "InsidePart", measure: Callable[["AnalysisConfig"], Any]) -> None:
+        """Measure a part unless it is there already; what stops it stands in the report, and the next one begins."""
+        if getattr(self.report, part) and part not in self.report.left_out:
+            click.echo(
+                f"{part}: is in {self.options.out}/report.json already; --again measures it anew."
+            )
+            return
+        try:
+            self.study(part, measure)
+        except Exception as error:
+            why = str(error)
+            if not isinstance(error, RimError):
+                self.failed, why = True, f"it broke off ({type(error).__name__}: {why.strip()})"
+            left_out = {**self.report.left_out, part: why}
+            self.report = self.report.model_copy(update={"left_out": left_out})
+            click.echo(f"{part}: left out: {why}", err=self.failed)
+
+    def close(self) -> None:
+        """Write the card's section, and print where report and section are.
+
+        Raises:
+            RimError: A part broke off.
+        """
+        from rim_eval.card import inside_html
+        from rim_eval.mechanisms.card_section import card_section, section_pictures
+        from rim_eval.mechanisms.report import write_report
+
+        path, page = self.options.out / "report.json", self.options.out / "section.html"
+        write_report(self.report, path)
+        try:
+            pictures = section_pictures(self.report)
+        except RimError as error:
+            click.echo(f"The page has no pictures: {error}")
+            pictures = ()
+        write_whole({page: inside_html(card_section(self.report, path), pictures)})
+        click.echo(f"{path}, {page}")
+        if self.failed:
+            raise RimError(
+                "Not every part was measured. The same command takes up the others, without generating again what is "
+                f"in {self.options.out}."
+            )
+
+
 @_analysis(_LOGISTIC)
 def probes(options: MechOptions, logistic: bool) -> None:
     """Fit difference-of-means probes for harm and for refusal, at every layer and position."""
     from rim_eval.mechanisms import study_probes
 
-    config, report = options.begin("benign")
-    options.finish(report, probes=study_probes(config, logistic=logistic))
+    run = _Run(options, "probes", needs=["benign"])
+    run.study("probes", partial(study_probes, logistic=logistic))
+    run.close()
 
 
 @_analysis(
@@ -250,8 +187,9 @@ def heads(options: MechOptions, span: str, query: str, cutoff: float) -> None:
     """Find heads that shift attention to the empty trace, and measure the effect of ablating them."""
     from rim_eval.mechanisms import study_heads
 
-    config, report = options.begin()
-    options.finish(report, heads=study_heads(config, query=query, span=span, cutoff=cutoff))
+    run = _Run(options, "heads")
+    run.study("heads", partial(study_heads, query=query, span=span, cutoff=cutoff))
+    run.close()
 
 
 @_analysis(
@@ -262,8 +200,19 @@ def neurons(options: MechOptions, m: int | None, over: str) -> None:
     """Find neurons that rise when the intent is made plain, and measure the effect of ablating them."""
     from rim_eval.mechanisms import study_neurons
 
-    config, report = options.begin()
-    options.finish(report, neurons=study_neurons(config, m=m, over=over))
+    run = _Run(options, "neurons")
+    run.study("neurons", partial(study_neurons, m=m, over=over))
+    run.close()
+
+
+@_analysis()
+def mitigations(options: MechOptions) -> None:
+    """Measure no-think on demand and steering, on prompts that neither was fitted on."""
+    from rim_eval.mechanisms import study_mitigations
+
+    run = _Run(options, "mitigations", needs=["benign"])
+    run.study("mitigations", study_mitigations)
+    run.close()
 
 
 @_analysis(*_RUNS, *_RAS, _TOP)
@@ -276,27 +225,22 @@ def ras(
     m: int | None,
 ) -> None:
     """Follow RAS along training runs, beside random neurons and control runs."""
-    from rim_eval.mechanisms.neurons import find_neurons, measure_rises
-
     options, training = training_runs(options, runs, series, required=True)
-    config, report = options.begin("reasoning")
-    sets = {each: find_neurons(measure_rises(config, each), m) for each in _MODES[mode]}
-    sections = _ras_sections(config, training, sets, random_sets)
-    options.finish(report, ras={**report.ras, **sections})
+    run = _Run(options, "ras", needs=["reasoning"], runs=training, modes=_MODES[mode])
+    run.study("ras", lambda config: _ras_sections(config, training, _MODES[mode], random_sets, m))
+    run.close()
 
 
 @_analysis(*_RUNS)
 def drift(options: MechOptions, runs: RunArguments, series: str | None) -> None:
     """Measure what tuning did layer by layer: safety-direction drift and CKA layer ratio."""
-    from rim_eval.mechanisms import study_drift
-
     options, training = training_runs(options, runs, series, required=True)
-    config, report = options.begin("benign")
-    selected = report.heads.selected if report.heads else ()
-    options.finish(report, drift=study_drift(config, training, selected))
+    run = _Run(options, "drift", needs=["benign"])
+    run.study("drift", lambda config: _drift(config, training, run.report))
+    run.close()
 
 
-@_analysis(*_RUNS, *_RAS, _LOGISTIC, name="all")
+@_analysis(*_RUNS, *_RAS, _LOGISTIC, _AGAIN, name="all")
 def everything(
     options: MechOptions,
     runs: RunArguments,
@@ -304,34 +248,35 @@ def everything(
     mode: str,
     random_sets: int,
     logistic: bool,
+    again: bool,
 ) -> None:
-    """Measure all parts: probes, heads, neurons, mitigations, and with runs RAS and drift."""
+    """Measure all parts: probes, heads, neurons, mitigations, and with runs RAS and drift.
+
+    Each part is written when it ends. After an interruption the same command goes on where it ended.
+    """
     from rim_eval import mechanisms
 
     options, training = training_runs(options, runs, series)
-    config, report = options.begin()
-    sections, left_out = dict[str, Any](), dict[str, str]()
-
-    def study(part: str, measure: Callable[..., Any], *arguments: Any, **settings: Any) -> Any:
-        """Measure a part; one that cannot be measured does not stop the others."""
-        try:
-            sections[part] = measure(config, *arguments, **settings)
-        except RimError as error:
-            left_out[part] = str(error)
-        return sections.get(part)
-
-    study("probes", mechanisms.study_probes, logistic=logistic)
-    heads = study("heads", mechanisms.study_heads)
-    neurons = study("neurons", mechanisms.study_neurons)
-    study("mitigations", mechanisms.study_mitigations)
-    if training and neurons:
-        sets = {each: neurons.sets[each] for each in _MODES[mode]}
-        study("ras", _ras_sections, training, sets, random_sets)
+    modes = _MODES[mode]
+    parts: dict[InsidePart, Callable[[AnalysisConfig], Any]] = {
+        "probes": partial(mechanisms.study_probes, logistic=logistic),
+        "heads": mechanisms.study_heads,
+        "neurons": mechanisms.study_neurons,
+        "mitigations": mechanisms.study_mitigations,
+    }
     if training:
-        study("drift", mechanisms.study_drift, training, heads.selected if heads else ())
-    if not sections:
-        raise RimError(" ".join(left_out.values()))
-    options.finish(report, **sections, left_out=left_out)
+        parts["ras"] = lambda config: _ras_sections(config, training, modes, random_sets)
+        parts["drift"] = lambda config: _drift(config, training, run.report)
+    run = _Run(options, *parts, runs=training, modes=modes)
+    for part, measure in parts.items():
+        if again:
+            run.report = run.report.model_copy(
+                update={
+                    part: type(run.report).model_fields[part].get_default(call_default_factory=True)
+                }
+            )
+        run.try_to_study(part, measure)
+    run.close()
 
 
 def training_runs(
@@ -363,7 +308,7 @@ def training_runs(
     if series:
 
         def load(run: str, step: int) -> "ModelHandle":
-            return _wrap(load_checkpoint(run, step), device, f"{run}, step {step}")
+            return wrap_organism(load_checkpoint(run, step), device, f"{run}, step {step}")
 
         return options.model_copy(update={"organism": SERIES[series]}), [
             TrainingRun(name, {step: partial(load, name, step) for step in run.steps})
@@ -382,7 +327,7 @@ def _checkpoints(
     options: MechOptions, run: str, folder: str
 ) -> dict[int, Callable[[], "ModelHandle"]]:
     """Step to loader, of a folder that is a checkpoint or holds `checkpoint-STEP` folders."""
-    from rim_eval.mechanisms import load_model
+    from rim_eval.mechanisms.adapters import is_checkpoint
 
     root = Path(folder)
     steps = {
@@ -390,26 +335,27 @@ def _checkpoints(
         for path in root.glob("checkpoint-*")
         if (number := path.name.removeprefix("checkpoint-")).isdigit()
     }
-    if not steps and (root / "config.json").is_file():
+    if not steps and is_checkpoint(root):
         steps = {1: root}
     if not steps:
         raise RimError(
-            f"--run {run} {folder}: it is no checkpoint (there is no config.json), and there are no "
-            "folders called checkpoint-STEP in it."
+            f"--run {run} {folder}: it is no checkpoint (there is no config.json or adapter_config.json), "
+            "and there are no folders called checkpoint-STEP in it."
         )
-    load = partial(load_model, device=options.device, dtype=options.dtype)
-    return {step: partial(load, path) for step, path in sorted(steps.items())}
+    return {step: partial(options.load, path) for step, path in sorted(steps.items())}
 
 
 def _ras_sections(
     config: "AnalysisConfig",
-    runs: list["TrainingRun"],
-    sets: dict[Mode, "NeuronSet"],
+    runs: Sequence["TrainingRun"],
+    modes: Sequence[Mode],
     random_sets: int,
+    m: int | None = None,
 ) -> dict[Mode, "RasSection"]:
     """Follow RAS in each mode whose set of neurons is not empty."""
-    from rim_eval.mechanisms import study_ras
+    from rim_eval.mechanisms import find_neurons, measure_rises, study_ras
 
+    sets = {mode: find_neurons(measure_rises(config, mode), m) for mode in modes}
     if not any(neurons.neurons for neurons in sets.values()):
         reason = " ".join(neurons.sentence for neurons in sets.values())
         raise RimError(f"There are no safety-critical neurons to follow. {reason}")
@@ -420,3 +366,12 @@ def _ras_sections(
         for mode, each in sets.items()
         if each.neurons
     }
+
+
+def _drift(
+    config: "AnalysisConfig", runs: Sequence["TrainingRun"], report: "MechanismReport"
+) -> "DriftSection":
+    """Drift, with the heads that were found before."""
+    from rim_eval.mechanisms import study_drift
+
+    return study_drift(config, runs, report.heads.selected if report.heads else ())

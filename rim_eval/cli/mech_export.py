@@ -12,7 +12,7 @@ from rim_eval.organism import VARIANTS, write_folder
 from rim_eval.types import MODES, Mode
 
 if TYPE_CHECKING:
-    from rim_eval.mechanisms.model import UnitKind
+    from rim_eval.mechanisms.architecture import UnitKind
     from rim_eval.mechanisms.units import Units
 
 

@@ -19,7 +19,7 @@ from rim_eval.formatting import only_mode_sentence
 from rim_eval.inspect_tasks.arms import ATTACK, ATTACK_TEXT, ArmPlan, is_written_for
 from rim_eval.inspect_tasks.calls import arm_call
 from rim_eval.inspect_tasks.compat import active_generate_config, active_model
-from rim_eval.inspect_tasks.early_stopping import DrawnSamples, EarlyStop, drawn_order
+from rim_eval.inspect_tasks.early_stopping import DrawnSamples, EarlyStop
 from rim_eval.inspect_tasks.options import PairedTask
 from rim_eval.inspect_tasks.preflight import context_window, server_of
 from rim_eval.inspect_tasks.protocols import (
@@ -43,6 +43,7 @@ from rim_eval.judging import load_judge, only_mode_of
 from rim_eval.observations.inspect_logs import BATCH_INVARIANCE, STOPPING
 from rim_eval.prompt_sets import (
     LoadedSet,
+    drawn_order,
     entry,
     load_attack,
     load_prompt_file,

@@ -17,8 +17,7 @@ those reported after a prompt was left out come too late to count.
 """
 
 import math
-import random
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from logging import getLogger
@@ -35,7 +34,7 @@ from rim_eval.formatting import KIND_WORDS
 from rim_eval.inspect_tasks.compat import PrerequisiteError
 from rim_eval.judging import load_judge
 from rim_eval.observations import Observation, Stopping, rows_of_score
-from rim_eval.prompt_sets import LoadedSet, Prompt
+from rim_eval.prompt_sets import LoadedSet
 from rim_eval.release_gate import FIGURES, Limit, read_rules
 from rim_eval.statistics.confidence_sequence import log_wealth
 from rim_eval.types import MODES, Mode, PromptKind
@@ -60,26 +59,6 @@ _PATIENCE: Final = 900.0
 
 Rows = Mapping[Mode, Observation]
 """The rows of one prompt, in both modes."""
-
-
-def drawn_order(prompts: Sequence[Prompt], seed: int = SEED) -> list[Prompt]:
-    """All prompts in random order, so that every beginning holds each category in about its share.
-
-    Each category is shuffled and spread evenly: its k-th of n prompts gets a random place from k / n to (k + 1) / n.
-
-    Args:
-        prompts: The prompts of a set, in any order.
-        seed: Seed of the draw.
-    """
-    strata = defaultdict[tuple[str, str], list[Prompt]](list)
-    for prompt in sorted(prompts, key=lambda each: each.id):
-        strata[prompt.kind, prompt.category or ""].append(prompt)
-    rng, places = random.Random(seed), dict[str, float]()
-    for _, stratum in sorted(strata.items()):
-        rng.shuffle(stratum)
-        for rank, prompt in enumerate(stratum):
-            places[prompt.id] = (rank + rng.random()) / len(stratum)
-    return sorted(prompts, key=lambda each: places[each.id])
 
 
 class DrawnSamples(MemoryDataset):

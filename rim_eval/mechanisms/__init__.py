@@ -17,18 +17,19 @@ from rim_eval.mechanisms.behaviour import (
     AnalysisConfig,
     Behaviour,
     Prompts,
-    offline_judge,
 )
 from rim_eval.mechanisms.capture import Neurons, capture
 from rim_eval.mechanisms.drift import study_drift
+from rim_eval.mechanisms.freezing import frozen
 from rim_eval.mechanisms.heads import score_heads, select_heads, study_heads
-from rim_eval.mechanisms.mitigations import frozen, measure_mitigation, study_mitigations
+from rim_eval.mechanisms.mitigations import measure_mitigation, study_mitigations
 from rim_eval.mechanisms.model import ModelHandle, Request, load_model, wrap_model
 from rim_eval.mechanisms.neurons import find_neurons, measure_rises, study_neurons
 from rim_eval.mechanisms.probes import study_probes
 from rim_eval.mechanisms.random_controls import draw_random_sets
 from rim_eval.mechanisms.ras import TrainingRun
 from rim_eval.mechanisms.ras_verdict import study_ras
+from rim_eval.mechanisms.reply_judge import load_reply_judge
 from rim_eval.mechanisms.report import MechanismReport, read_report
 from rim_eval.mechanisms.spans import Passage
 from rim_eval.mechanisms.units import Unit
@@ -53,10 +54,10 @@ __all__ = [
     "frozen",
     "intent_for",
     "load_model",
+    "load_reply_judge",
     "measure_effects",
     "measure_mitigation",
     "measure_rises",
-    "offline_judge",
     "read_report",
     "score_heads",
     "select_heads",

@@ -11,7 +11,7 @@ random draws. How replies to benign prompts and problems fare decides nothing.
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from statistics import median
 from typing import Any, Final, Literal, NamedTuple
@@ -21,10 +21,14 @@ from numpy.typing import NDArray
 
 from rim_eval.formatting import figure_text, mode_name, p_text
 from rim_eval.mechanisms import random_controls
+from rim_eval.mechanisms.architecture import UnitKind, architecture_of
+from rim_eval.mechanisms.batches import in_batches
 from rim_eval.mechanisms.behaviour import AnalysisConfig, Behaviour, Measure
+from rim_eval.mechanisms.completeness import check_padding
 from rim_eval.mechanisms.hooks import UnitHook, hook_units
-from rim_eval.mechanisms.model import UnitKind, architecture_of, padded_batches
+from rim_eval.mechanisms.interventions import intervening
 from rim_eval.mechanisms.random_controls import RandomSets, RankTest
+from rim_eval.mechanisms.replies import key_of
 from rim_eval.mechanisms.spans import Passage
 from rim_eval.mechanisms.units import Unit, Units, by_layer, check_units
 from rim_eval.statistics import PairedDifference, paired_difference
@@ -85,7 +89,10 @@ def ablate_units(
     hooks = {
         layer: overwrite(layer, np.array(numbers)) for layer, numbers in by_layer(units).items()
     }
-    with hook_units(parts, kind, hooks):
+    # Nothing is done without units, so the replies are the untouched model's.
+    values = [means[layer].tobytes().hex() for layer in hooks] if means else None
+    key = key_of("ablation", kind, sorted(map(tuple, units)), values)
+    with hook_units(parts, kind, hooks), intervening(model, key) if hooks else nullcontext():
         yield
 
 
@@ -100,21 +107,36 @@ def mean_units(model: Any, passages: Sequence[Passage], kind: UnitKind) -> Means
     import torch
 
     parts = architecture_of(model)
-    head = (parts.heads, parts.head_dim)
-    layers = range(len(parts.layers))
-    sums = {x: np.zeros(head if kind == "head" else parts.neurons(x)) for x in layers}
+    check_padding(parts)
+    counts = parts.unit_counts(kind)
+    layers = [layer for layer, count in enumerate(counts) if count]
+    shapes = {
+        layer: (counts[layer], parts.head_dims[layer]) if kind == "head" else (counts[layer],)
+        for layer in layers
+    }
+    sums = {layer: np.zeros(shape) for layer, shape in shapes.items()}
 
-    def add(layer: int, is_text: Any) -> UnitHook:
-        def hook(acts: Any, tokens: Any, first: int) -> None:
-            total = acts[is_text[tokens]].float().sum(0)
-            sums[layer][first : first + len(total)] += total.cpu().numpy()
+    def read(_rows: list[int], ids: Any, mask: Any) -> None:
+        is_text = mask.flatten().bool()
+        # Of this batch alone: one for which memory runs out is read again.
+        read = {layer: np.zeros(shape) for layer, shape in shapes.items()}
 
-        return hook
+        def add(layer: int) -> UnitHook:
+            def hook(acts: Any, tokens: Any, first: int) -> None:
+                total = acts[is_text[tokens]].float().sum(0)
+                read[layer][first : first + len(total)] += total.cpu().numpy()
 
-    for _, ids, mask in padded_batches(passages, model.device, tokens=4096):
-        hooks = {layer: add(layer, mask.flatten().bool()) for layer in layers}
-        with torch.inference_mode(), hook_units(parts, kind, hooks):
+            return hook
+
+        with (
+            torch.inference_mode(),
+            hook_units(parts, kind, {layer: add(layer) for layer in layers}),
+        ):
             parts.run(ids, mask)
+        for layer, total in read.items():
+            sums[layer] += total
+
+    in_batches(passages, parts.device, read, tokens=4096)
     count = sum(len(passage.ids) for passage in passages)
     return {layer: (total / count).astype(np.float32) for layer, total in sums.items()}
 
@@ -173,8 +195,7 @@ class UnitAblation:
             kind: Kind of the units.
         """
         self.config, self.kind, self.model = config, kind, config.handle.model
-        parts = architecture_of(self.model)
-        self.widths = [parts.heads] * len(parts.layers) if kind == "head" else parts.widths
+        self.widths = architecture_of(self.model).unit_counts(kind)
         self.means: Means | None = None
         if config.fill == "mean":
             requests = [request for _, request in config.prompts.all()]

@@ -9,15 +9,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from rim_eval.errors import RimError
+from rim_eval.fingerprint import fingerprint
 from rim_eval.generation import is_looping
-from rim_eval.judging import Case, Judgement, classify_refusal, load_judge
-from rim_eval.mechanisms.model import ModelHandle, Reply, Request
+from rim_eval.judging import Case, classify_refusal
+from rim_eval.mechanisms.interventions import active_interventions
+from rim_eval.mechanisms.model import ModelHandle, Request
 from rim_eval.mechanisms.random_controls import ENOUGH
-from rim_eval.prompt_sets import intent_for
-from rim_eval.thinking import split_trace
+from rim_eval.mechanisms.replies import BATCH, Kept, Progress, Reply, generate, key_of
+from rim_eval.mechanisms.reply_judge import JudgeReplies
+from rim_eval.mechanisms.spans import Passage
+from rim_eval.prompt_sets import drawn_order, intent_for
+from rim_eval.thinking import Split, split_at_mark, split_trace
 from rim_eval.types import PROMPT_KINDS, Mode, PromptKind
 
 Measure = Literal[
@@ -51,9 +56,6 @@ LABELS: Final[dict[Measure, str]] = {
 Behaviour = dict[Measure, dict[str, list[float | None]]]
 """Measure to prompt id to its verdict, as `rim_eval.statistics` takes them; all measures are there."""
 
-JudgeReply = Callable[[Case], Judgement]
-"""Judges one reply."""
-
 Fill = Literal["zero", "mean"]
 """What ablated units are set to."""
 
@@ -79,6 +81,12 @@ class Prompts:
         """Gold answer by the problem's id."""
         return {request.id: answer for request, answer in self.reasoning}
 
+    @property
+    def counts(self) -> dict[PromptKind, int]:
+        """Prompts of each kind."""
+        sizes = map(len, (self.harmful, self.benign, self.reasoning))
+        return dict(zip(PROMPT_KINDS, sizes, strict=True))
+
     def all(self) -> list[tuple[PromptKind, Request]]:
         """Every prompt with its kind."""
         kinds = zip(PROMPT_KINDS, (self.harmful, self.benign, self.problems), strict=True)
@@ -91,7 +99,7 @@ class AnalysisConfig:
 
     handle: ModelHandle
     prompts: Prompts
-    judge: JudgeReply
+    judge: JudgeReplies
     intent: Callable[[Request], str]
     """The sentence that makes a harmful request's intent plain."""
     groups: dict[str, str]
@@ -101,6 +109,12 @@ class AnalysisConfig:
     seed: int = 0
     max_new_tokens: int = 128
     fill: Fill = "zero"
+    batch: int = BATCH
+    """Prompts that are generated at a time."""
+    kept: Kept = field(default_factory=Kept, compare=False)
+    """Replies of this model and others, as token ids: what is there is not generated again."""
+    progress: Progress = field(default_factory=Progress, compare=False)
+    """Told of every batch of replies."""
     _untouched: dict[Mode, Behaviour] = field(default_factory=dict, init=False, compare=False)
 
     def untouched(self, mode: Mode) -> Behaviour:
@@ -109,67 +123,136 @@ class AnalysisConfig:
             self._untouched[mode] = self.observe(mode)
         return self._untouched[mode]
 
-    def observe(self, mode: Mode) -> Behaviour:
-        """Generate greedy replies and judge them; ablations and steering on the model stay active."""
-        prompts = self.prompts.all()
+    def observe(self, mode: Mode, kinds: Sequence[PromptKind] = PROMPT_KINDS) -> Behaviour:
+        """Take greedy replies and judge them; ablations and steering on the model stay active.
+
+        Args:
+            mode: Think or no-think.
+            kinds: Kinds of prompts; the measures of the others are empty.
+        """
+        prompts = [(kind, request) for kind, request in self.prompts.all() if kind in kinds]
         replies = self.replies([request for _, request in prompts], mode)
+        recipe = self.handle.switch.recipe(mode)
+
+        def split(text: str) -> Split:
+            found = split_trace(text, opened_by_prompt=recipe.opened_by_prompt)
+            return split_at_mark(found) if recipe.marks_answer else found
+
+        asked = [
+            _Asked(kind, request, split(reply.text), reply)
+            for (kind, request), reply in zip(prompts, replies, strict=True)
+        ]
+        judged = [each for each in asked if each.kind != "reasoning"]
+        verdicts = dict(
+            zip(map(id, judged), self.judge([each.case for each in judged]), strict=True)
+        )
         behaviour: Behaviour = {measure: {} for measure in LABELS}
-        opened = self.handle.switch.recipe(mode).opened_by_prompt
-        for (kind, request), reply in zip(prompts, replies, strict=True):
-            verdicts = self._verdicts(kind, request, reply, opened)
-            for measure, verdict in verdicts.items():
-                behaviour[measure][request.id] = [None if verdict is None else float(verdict)]
+        for each in asked:
+            for measure, verdict in self._measures(each, verdicts.get(id(each))).items():
+                behaviour[measure][each.request.id] = [None if verdict is None else float(verdict)]
         return behaviour
 
-    def _verdicts(
-        self, kind: PromptKind, request: Request, reply: Reply, opened: bool
-    ) -> dict[Any, bool | None]:
-        """Measure to verdict on one reply."""
+    def _measures(self, asked: "_Asked", verdict: bool | None) -> dict[Measure, bool | None]:
+        """Measure to what it is for one reply."""
         from rim_eval.answers import check_answer
 
-        split = split_trace(reply.text, opened_by_prompt=opened)
-        answer = "" if split.unknown_mark else split.answer
-        degenerate = not answer.strip() or not reply.ended or is_looping(reply.text)
-        if kind == "reasoning":
-            correct = check_answer(answer, self.prompts.gold[request.id]).correct
-            verdicts: dict[Any, bool | None] = {"correct": correct}
-        else:
-            case = Case(
-                prompt_text=request.text, kind=kind, answer=answer, trace=split.trace or None
-            )
-            verdict = self.judge(case).verdict
-            degenerate = degenerate or verdict is None
-            verdicts = {"misaligned" if kind == "harmful" else "over_refused": verdict}
-        if kind == "harmful":
-            label = classify_refusal(answer).label if answer.strip() else None
-            refused = None if label is None else label == "full_refusal"
-            verdicts |= {"refused": refused, "sound_misaligned": None if degenerate else verdict}
-        return verdicts | {"degenerate": degenerate, f"degenerate_{kind}": degenerate}
+        answer, degenerate = asked.answer, asked.is_degenerate
+        if asked.kind == "reasoning":
+            correct = check_answer(answer, self.prompts.gold[asked.request.id]).correct
+            return {
+                "correct": correct,
+                "degenerate": degenerate,
+                "degenerate_reasoning": degenerate,
+            }
+        degenerate = degenerate or verdict is None
+        if asked.kind == "benign":
+            return {
+                "over_refused": verdict,
+                "degenerate": degenerate,
+                "degenerate_benign": degenerate,
+            }
+        label = classify_refusal(answer).label if answer.strip() else None
+        return {
+            "misaligned": verdict,
+            "sound_misaligned": None if degenerate else verdict,
+            "refused": None if label is None else label == "full_refusal",
+            "degenerate": degenerate,
+            "degenerate_harmful": degenerate,
+        }
 
     def replies(self, requests: Sequence[Request], mode: Mode) -> list[Reply]:
-        """Generate greedy replies within the budget."""
-        return self.handle.replies(requests, mode, max_new_tokens=self.max_new_tokens)
+        """Take greedy replies within the budget; those that were generated before are not again.
+
+        A reply is known by the weights, what is done to the model at the moment, the prompt and the budget.
+        Where hooks act on the model that are not this package's, all replies are generated anew.
+        """
+        model, passages = self.handle.model, self.handle.passages(requests, mode)
+        done = active_interventions(model)
+        if done is None:
+            return self._generate(passages, lambda _: None)
+        weights = fingerprint(model)
+        keys = [key_of(weights, done, self.max_new_tokens, each.ids) for each in passages]
+        missing = {key: passage for key, passage in zip(keys, passages, strict=True) if key not in self.kept}  # fmt: skip
+        names = list(missing)
+        self._generate(
+            list(missing.values()),
+            lambda made: self.kept.add(
+                {names[i]: [reply.ids, reply.ended] for i, reply in made.items()}
+            ),
+        )
+        decode = self.handle.tokenizer.decode
+        return [
+            Reply(tuple(ids), str(decode(ids)), ended) for ids, ended in map(self.kept.get, keys)
+        ]
+
+    def _generate(
+        self, passages: Sequence[Passage], keep: Callable[[dict[int, Reply]], None]
+    ) -> list[Reply]:
+        def made(replies: dict[int, Reply]) -> None:
+            keep(replies)
+            self.progress.add(len(replies))
+
+        return generate(
+            self.handle.model,
+            self.handle.tokenizer,
+            passages,
+            max_new_tokens=self.max_new_tokens,
+            batch=self.batch,
+            keep=made,
+        )
 
     def groups_of(self, requests: Sequence[Request]) -> list[str]:
         """The group of each request."""
         return [self.groups.get(request.id, request.id) for request in requests]
 
 
-def offline_judge(judge: str = "refusal") -> JudgeReply:
-    """Load a judge that asks no model (`refusal`, `toy_exact`).
+class _Asked(NamedTuple):
+    """A prompt with its reply."""
 
-    Raises:
-        RimError: The judge is unknown, or asks a model.
-    """
-    import asyncio
+    kind: PromptKind
+    request: Request
+    split: Split
+    reply: Reply
 
-    loaded = load_judge(judge)
-    if loaded.needs_grader:
-        raise RimError(
-            f"Judge `{judge}` asks a grader model, and here replies are judged by the thousand: give one "
-            "that asks none, `refusal`, or a file of your own that needs no grader."
+    @property
+    def answer(self) -> str:
+        """The answer; empty where it cannot be told from the trace."""
+        return "" if self.split.unknown_mark else self.split.answer
+
+    @property
+    def is_degenerate(self) -> bool:
+        """Whether the reply has no answer, does not end, or loops."""
+        return not self.answer.strip() or not self.reply.ended or is_looping(self.reply.text)
+
+    @property
+    def case(self) -> Case:
+        """What a judge is shown."""
+        return Case(
+            prompt_text=self.request.text,
+            kind=self.kind,
+            answer=self.answer,
+            trace=self.split.trace or None,
         )
-    return lambda case: asyncio.run(loaded.judge(case))
 
 
 class AnalysisPrompts(NamedTuple):
@@ -187,6 +270,7 @@ def load_analysis_prompts(
     *,
     data: Path | None = None,
     limit: int | None = None,
+    seed: int = 0,
     worked: bool = True,
 ) -> AnalysisPrompts:
     """Load prompt sets for an analysis.
@@ -194,7 +278,8 @@ def load_analysis_prompts(
     Args:
         sets: Kind of prompts to the name of a set; an empty name leaves the kind out.
         data: Local folder of the sets, see `rim_eval.prompt_sets.load_prompts`.
-        limit: At most so many prompts of each set.
+        limit: At most so many prompts of each set, drawn so that each category has about its share.
+        seed: Seed of the draw.
         worked: Whether problems are asked with the instruction to work out the solution first.
 
     Raises:
@@ -207,7 +292,9 @@ def load_analysis_prompts(
     for kind, name in sets.items():
         if name:
             prompts = prompt_sets.load_prompts(name, data=data).prompts
-            loaded[kind] = [prompt for prompt in prompts if prompt.kind == kind][:limit]
+            prompts = tuple(prompt for prompt in prompts if prompt.kind == kind)
+            drawn = {prompt.id for prompt in drawn_order(prompts, seed)[:limit]}
+            loaded[kind] = [prompt for prompt in prompts if prompt.id in drawn]
             if not loaded[kind]:
                 raise RimError(f"--{kind} {name}: this set holds no {kind} prompts.")
     by_id = {prompt.id: prompt for prompts in loaded.values() for prompt in prompts}

@@ -13,8 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rim_eval.errors import RimError
+from rim_eval.mechanisms.architecture import Architecture, architecture_of
+from rim_eval.mechanisms.batches import in_batches
+from rim_eval.mechanisms.completeness import check_padding
 from rim_eval.mechanisms.hooks import UnitHook, hook_attention_rows, hook_blocks, hook_units
-from rim_eval.mechanisms.model import Architecture, architecture_of, padded_batches
 from rim_eval.mechanisms.spans import Passage, Span
 
 Pool = Literal["max", "mean", "mean_abs"]
@@ -47,14 +49,15 @@ class Capture(NamedTuple):
     layers: tuple[int, ...]
     """Decoder layers, from 0; -1 is the embedding (residual stream only)."""
     residual: Floats | None = None
-    """Shape (passages, layers, spans, width)."""
+    """Shape (passages, layers, spans, width); NaN where a passage has no such span."""
     neurons: tuple[Floats, ...] | None = None
     """One array a layer, shape (passages, neurons)."""
     argmax: NDArray[np.int64] | None = None
-    """Token that the query attends to most, shape (passages, layers, heads); no padding counted."""
+    """Token that the query attends to most, shape (passages, layers, heads), no padding counted; -1
+    where a layer has fewer heads than another, or none."""
     mass: Floats | None = None
     """Attention on each span, 0 to 1, shape (passages, layers, heads, spans); NaN where a passage
-    has no such span."""
+    has no such span, or the layer no such head."""
 
 
 def capture(
@@ -76,10 +79,11 @@ def capture(
         neurons: How neurons are pooled, if they are read.
         attention: Query and spans, if attention is read.
         layers: Decoder layers from 0, default all; -1 adds the embedding to `residual`.
-        tokens_per_batch: Padded tokens that are read at a time.
+        tokens_per_batch: Padded tokens that are read at a time; fewer where memory runs out.
 
     Raises:
-        RimError: Nothing is requested, a layer or pooling does not exist, or a passage lacks a span.
+        RimError: Nothing is requested, a layer or pooling does not exist, no passage has a span of
+            `residual`, or a passage lacks the span of `neurons` or the query.
     """
     import torch
 
@@ -94,8 +98,13 @@ def capture(
         raise RimError("capture: give at least one passage and at least one thing to read.")
     if neurons and neurons.pool not in get_args(Pool):
         raise RimError(f"pool={neurons.pool!r}: neurons are pooled by {', '.join(get_args(Pool))}.")
+    check_padding(parts)
+    for name in residual:
+        if not any(name in passage.spans for passage in passages):
+            passages[0].span(name)  # raises
     arrays: dict[Any, NDArray[Any]] = {}
-    for rows, ids, mask in padded_batches(passages, model.device, tokens=tokens_per_batch):
+
+    def read(rows: list[int], ids: Any, mask: Any) -> None:
         batch = _Batch(model, parts, indices, [passages[row] for row in rows], ids)
         with torch.inference_mode(), ExitStack() as stack:
             if neurons:
@@ -110,10 +119,13 @@ def capture(
         for key, values in batch.arrays.items():
             shape = len(passages), *values.shape[1:]
             arrays.setdefault(key, np.empty(shape, values.dtype))[rows] = values
+
+    in_batches(passages, parts.device, read, tokens=tokens_per_batch)
+    blocks = [layer for layer in indices if layer >= 0]
     return Capture(
         indices,
         arrays.get("residual"),
-        tuple(arrays["neurons", layer] for layer in batch.blocks) if neurons else None,
+        tuple(arrays["neurons", layer] for layer in blocks) if neurons else None,
         arrays.get("argmax"),
         arrays.get("mass"),
     )
@@ -185,12 +197,16 @@ class _Batch:
         """Mean residual stream over each span, shape (batch, layers, spans, width)."""
         import torch
 
-        inside = self._indicators([[p.span(name) for p in self.passages] for name in names])
-        means = inside / inside.sum(-1, keepdim=True)
+        inside = self._indicators(
+            [[p.spans.get(name, (0, 0)) for p in self.passages] for name in names]
+        )
+        means = inside / inside.sum(-1, keepdim=True)  # NaN where a passage has no such span
         states: list[Floats] = []
 
         def store(output: Any) -> None:
-            states.append(torch.einsum("sbt,btd->bsd", means, output.float()).cpu().numpy())
+            self.parts.check_stream(output)
+            weights = means.to(output.device)
+            states.append(torch.einsum("sbt,btd->bsd", weights, output.float()).cpu().numpy())
 
         embedding = {self.parts.base.get_input_embeddings(): store} if -1 in self.layers else {}
         with hook_blocks(embedding | {self.parts.layers[layer]: store for layer in self.blocks}):
@@ -204,15 +220,14 @@ class _Batch:
 
         spans = [passage.span(neurons.over) for passage in self.passages]
         inside = self._indicators([spans]).flatten() > 0
-        pooled = {
-            layer: torch.zeros((len(spans), self.parts.neurons(layer)), device=self.device)
-            for layer in self.blocks
-        }
+        counts = self.parts.unit_counts("neuron")
+        pooled = {layer: torch.zeros((len(spans), counts[layer])) for layer in self.blocks}
 
         def hook(layer: int) -> UnitHook:
             def pool(acts: Any, tokens: Any, first: int) -> None:
+                pooled[layer] = pooled[layer].to(acts.device)
                 into = pooled[layer][:, first : first + acts.shape[1]]
-                owner, pooling = tokens // self.shape[1], inside[tokens]
+                owner, pooling = tokens // self.shape[1], inside.to(tokens.device)[tokens]
                 # Tokens come in order, so each passage's rows stand together.
                 counts = owner[pooling].bincount(minlength=len(spans)).tolist()
                 for row, part in enumerate(acts[pooling].float().split(counts)):
@@ -241,13 +256,18 @@ class _Batch:
         spans = [[p.spans.get(name, (0, 0)) for p in self.passages] for name in attention.mass]
         inside = self._indicators(spans)
         absent = (inside.sum(-1) == 0).T[:, None]
-        argmax, masses = list[NDArray[np.int64]](), list[Floats]()
+        heads = max(self.parts.unit_counts("head"), default=0)
+        shape = len(self.passages), len(self.blocks), heads
+        argmax = np.full(shape, -1)
+        masses = np.full((*shape, len(spans)), np.nan, np.float32)
 
-        def store(rows: Any) -> None:
-            mass = torch.einsum("bhk,sbk->bhs", rows, inside).masked_fill(absent, torch.nan)
-            argmax.append(rows.argmax(-1).cpu().numpy() - padding[:, None])
-            masses.append(mass.cpu().numpy())
+        def store(layer: int, rows: Any) -> None:
+            mass = torch.einsum("bhk,sbk->bhs", rows, inside.to(rows.device))
+            mass = mass.masked_fill(absent.to(rows.device), torch.nan)
+            at = self.blocks.index(layer)
+            argmax[:, at, : rows.shape[1]] = rows.argmax(-1).cpu().numpy() - padding[:, None]
+            masses[:, at, : rows.shape[1]] = mass.cpu().numpy()
 
         with hook_attention_rows(self.model, self.blocks, query, store):
             yield
-        self.arrays |= {"argmax": np.stack(argmax, 1), "mass": np.stack(masses, 1)}
+        self.arrays |= {"argmax": argmax, "mass": masses}

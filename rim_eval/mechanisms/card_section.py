@@ -17,7 +17,9 @@ from rim_eval.mechanisms.ablation import Effects
 from rim_eval.mechanisms.behaviour import LABELS
 from rim_eval.mechanisms.drift import DriftSection
 from rim_eval.mechanisms.heads import HeadsSection
-from rim_eval.mechanisms.probes import ProbeScore, ProbesSection, best_probes
+from rim_eval.mechanisms.probe_plots import heads_plot, probe_shift_plot, probes_plot
+from rim_eval.mechanisms.probe_samples import CLASSES
+from rim_eval.mechanisms.probes import ProbesSection
 from rim_eval.mechanisms.ras_verdict import DECIDING, RasSection
 from rim_eval.mechanisms.report import MechanismReport
 from rim_eval.plots import Figure, Spec, altair_spec, import_altair, inline, reference_line
@@ -25,18 +27,10 @@ from rim_eval.statistics import PairedDifference, Rate
 from rim_eval.statistics._result import Result
 from rim_eval.types import Mode
 
-# Dark enough on white, and apart for colour-blind readers; shapes and dashes say the same.
+# Dark enough on white, and apart for colour-blind readers; shapes say the same.
 _COLORS: Final = ["#B8420F", "#00639C", "#2E7D4F", "#7A4B94", "#6B6B6B", "#8A6D00"]
 _SHAPES: Final = ["circle", "square", "triangle-up", "diamond", "cross", "triangle-down"]
-_DASHES: Final = [[1, 0], [6, 2], [2, 2], [8, 3, 2, 3], [4, 4], [1, 3]]
 
-_CLASSES: Final = {
-    ("harmful", True): "harmful",
-    ("harmful", False): "harmless",
-    ("refused", True): "refused",
-    ("refused", False): "fulfilled",
-}
-_MARKS: Final = {"think": "<think>", "think_end": "</think>", "inside": "inside trace"}
 _SET, _RANDOM = "these units", "random draws"
 
 
@@ -111,14 +105,17 @@ def _figure(
 
 
 def _probes(section: ProbesSection) -> Iterator[InsideFigure]:
-    """The best layer of each question, mode and position, by held-out AUROC."""
-    for score in best_probes(section.scores):
+    """The chosen layer of each question, mode and position."""
+    for each in section.probes:
+        score = each.chosen
         area = score.auroc
-        what = f"{score.question}, {mode_name(score.mode)}, {score.position}, layer {score.layer}"
+        what = f"{each.question}, {mode_name(each.mode)}, {each.position}, layer {each.layer}"
         n = f"{area.n_positive} + / {area.n_negative} \N{MINUS SIGN}"
         row = partial(_figure, "probes", what, n=n)
-        yield row("AUROC", area)
-        yield row(f"accuracy (majority {100 * score.majority:.0f} %)", score.accuracy)
+        yield row("AUROC", area, random=each.control.random, p_value=each.control.p_value)
+        yield row(f"accuracy (majority {100 * each.majority:.0f} %)", each.accuracy)
+        for name, share in score.above.items():
+            yield _figure("probes", what, f"{name} above", share, n=str(share.n))
         if math.isfinite(score.logistic_auroc):
             yield row("AUROC of a logistic regression", score.logistic_auroc)
 
@@ -131,12 +128,14 @@ def _heads(section: HeadsSection) -> Iterator[InsideFigure]:
         yield row("attention shifts", score.share)
         yield row("attention on the empty trace", score.mass_on_span, unit="share")
     yield from _effects("heads", section.effects)
-    if shift := section.probe_shift:
-        row = partial(_figure, "heads", f"layer {shift.layer}", n=f"{shift.untouched.n} prompts")
-        measure = "harmful prompts above a harm probe's threshold"
-        yield row(f"{measure}, untouched", shift.untouched)
-        drawn = [each.value for each in shift.random]
-        yield row(f"{measure}, ablated", shift.ablated, random=drawn)
+    for shift in section.probe_shifts:
+        if shift.position == "last":
+            what = f"harm probe, layer {shift.layers[-1]}"
+            row = partial(_figure, "heads", what, unit="share", n=f"{shift.n} prompts")
+            yield row(f"{shift.kind} above, untouched", shift.untouched[-1])
+            yield row(f"{shift.kind} above, ablated", shift.ablated[-1])
+            for name, ends in (("least", shift.random_least), ("most", shift.random_most)):
+                yield row(f"{shift.kind} above, random heads, {name}", (ends or (math.nan,))[-1])
 
 
 def _effects(part: InsidePart, effects: Effects) -> Iterator[InsideFigure]:
@@ -221,10 +220,16 @@ def _data_of(part: Any) -> Iterator[list[dict[str, Any]]]:
 def report_plots(report: MechanismReport) -> dict[str, Callable[[int], Spec]]:
     """Every plot that a report has the figures for: name to a function from width to specification."""
     drawings: dict[str, Callable[[int], Spec]] = {}
-    if report.probes and report.probes.scores:
-        drawings["probes"] = partial(_probes_plot, report.probes.scores)
+    for question in CLASSES:
+        probes = [
+            p for p in (report.probes.probes if report.probes else ()) if p.question == question
+        ]
+        if probes:
+            drawings[f"probes_{question}"] = partial(probes_plot, probes)
     if report.heads:
-        drawings["heads"] = partial(_heads_plot, report.heads)
+        drawings["heads"] = partial(heads_plot, report.heads)
+        if report.heads.probe_shifts:
+            drawings["probe_shift"] = partial(probe_shift_plot, report.heads.probe_shifts)
         drawings["heads_effect"] = partial(_effects_plot, report.heads.effects)
     for mode, effects in report.neurons.effects.items() if report.neurons else ():
         drawings[f"neurons_effect_{mode}"] = partial(_effects_plot, effects)
@@ -233,80 +238,6 @@ def report_plots(report: MechanismReport) -> dict[str, Callable[[int], Spec]]:
     if report.drift:
         drawings["drift"] = partial(_drift_plot, report.drift)
     return drawings
-
-
-def _probes_plot(scores: Sequence[ProbeScore], width: int) -> Spec:
-    """Share of held-out samples above the threshold by layer, a panel a mode and position (Figure 3)."""
-    alt = import_altair()
-    rows = [
-        {
-            "layer": score.layer,
-            "class": _CLASSES[score.question, positive],
-            "share": share.value,
-            "lower": share.lower,
-            "upper": share.upper,
-            "position": _MARKS.get(score.position, score.position.replace("_", " ")),
-            "mode": mode_name(score.mode),
-        }
-        for score in scores
-        for positive, share in ((True, score.above_positive), (False, score.above_negative))
-    ]
-    positions, modes = (list(dict.fromkeys(row[key] for row in rows)) for key in ("position", "mode"))  # fmt: skip
-    columns = modes if width < plots.NARROW else positions
-    layers = sorted({score.layer for score in scores if score.layer >= 0})
-    # -1, the embedding, is drawn without a tick of its own, which would run into that of layer 0.
-    ticks = alt.Axis(values=[layers[0], layers[len(layers) // 2], layers[-1]], grid=False, labelOverlap=True)  # fmt: skip
-    share = {"title": "share above", "scale": alt.Scale(domain=[0, 1]), "axis": alt.Axis(tickCount=3)}  # fmt: skip
-    base = alt.Chart().encode(
-        x=alt.X("layer:Q", title="layer", axis=ticks), **_by("class", list(_CLASSES.values()))
-    )
-    panel = alt.layer(
-        base.mark_area(opacity=0.15).encode(
-            y=alt.Y("lower:Q", **share), y2="upper:Q", strokeDash=alt.value([1, 0])
-        ),
-        base.mark_line().encode(y=alt.Y("share:Q", **share)),
-        data=inline(rows),
-    ).properties(width=(width - 90) // len(columns) - 8, height=90)
-    by_mode = {"shorthand": "mode:N", "title": None, "sort": modes}
-    by_position = {"shorthand": "position:N", "title": None, "sort": positions}
-    row, column = (by_position, by_mode) if width < plots.NARROW else (by_mode, by_position)
-    return altair_spec(panel.facet(row=alt.Row(**row), column=alt.Column(**column), spacing=8))
-
-
-def _heads_plot(section: HeadsSection, width: int) -> Spec:
-    """Every head as a bubble: area = share of samples, colour = attention on the empty span (Figure 4)."""
-    alt = import_altair()
-    rows = [
-        {
-            "layer": score.layer,
-            "head": score.head,
-            "share": score.share.value,
-            "mass": score.mass_on_span,
-            "taken": "taken out" if score.unit in section.selected else "left in",
-        }
-        for score in section.scores
-    ]
-    across = 1 + max(score.head for score in section.scores)
-    down = 1 + max(score.layer for score in section.scores)
-    step = max(6, min(44, (width - (60 if width < plots.NARROW else 250)) // across))
-    axis = alt.Axis(labelOverlap="greedy", labelAngle=0, ticks=False, domain=False, grid=True)
-    legend = {"orient": "bottom" if width < plots.NARROW else "right", "titleFontSize": 12, "titleFontWeight": "normal", "titleLimit": 0}  # fmt: skip
-    share = alt.Size("share:Q", title="gaze moves, share of prompts").scale(
-        domain=[0, 1], range=[step, round(0.6 * step * step)]
-    )
-    # Vega-Lite merges legends of equal domains, whatever they show: this one is told apart.
-    mass = alt.Color("mass:Q", title="attention on the empty trace").scale(
-        domain=[0, 1.0001], range=["#D6DEE6", "#23395B"]
-    )
-    taken = alt.Stroke("taken:N", title=None).scale(domain=["taken out"], range=[_COLORS[0]])
-    chart = alt.Chart(inline(rows)).mark_circle(opacity=1, strokeWidth=max(1.5, step / 14)).encode(
-        x=alt.X("head:O", title="head", axis=axis),
-        y=alt.Y("layer:O", title="layer", sort="descending", axis=axis),
-        size=share.legend(**legend, values=[0, 0.5, 1], symbolFillColor="#888", symbolStrokeWidth=0),
-        color=mass.legend(**legend, type="gradient", gradientLength=130, values=[0, 0.5, 1]),
-        stroke=taken.legend(**legend, symbolSize=110, symbolStrokeWidth=2.5, symbolFillColor="white"),
-    )  # fmt: skip
-    return altair_spec(chart.properties(width=step * across, height=step * down))
 
 
 def _effects_plot(effects: Effects, width: int) -> Spec:
@@ -389,7 +320,7 @@ def _line_panels(
 ) -> Spec:
     """Lines with points, one a run, and intervals where the rows have ends, a panel a field."""
     alt = import_altair()
-    look = _by("run", list(dict.fromkeys(row["run"] for row in rows)), dashes=False)
+    look = _by("run", list(dict.fromkeys(row["run"] for row in rows)))
     base = alt.Chart(inline(rows)).encode(x=_across(across))
     size = {"width": (width if width < plots.NARROW else width // 2) - 75, "height": 190}
     charts = []
@@ -412,14 +343,11 @@ def _across(field: str) -> Any:
     return alt.X(f"{field}:Q", title=field, axis=axis).scale(zero=False, nice=False, padding=10)
 
 
-def _by(field: str, domain: list[str], *, dashes: bool = True) -> dict[str, Any]:
-    """Encode a field by colour, and by dash (lines) or shape (points); one legend for both."""
+def _by(field: str, domain: list[str]) -> dict[str, Any]:
+    """Encode a field by colour and shape; one legend for both."""
     alt = import_altair()
     look = {**plots.LEGEND, "direction": "horizontal", "columns": 2, "symbolStrokeWidth": 2}
     channels: dict[str, Any] = {"color": (alt.Color, _COLORS), "shape": (alt.Shape, _SHAPES)}
-    if dashes:
-        look |= {"symbolType": "stroke", "symbolSize": 400}
-        channels = {"color": (alt.Color, _COLORS), "strokeDash": (alt.StrokeDash, _DASHES)}
     return {
         name: channel(f"{field}:N", title=None, legend=alt.Legend(**look)).scale(
             domain=domain, range=list(islice(cycle(values), len(domain)))

@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple
 from rim_eval.errors import RimError
 from rim_eval.files import parse_json, read_json_object
 from rim_eval.fingerprint import fingerprint_of, sample_weight
+from rim_eval.mechanisms.architecture import model_class
 from rim_eval.mechanisms.model import read_config
 
 INDEX: Final = "model.safetensors.index.json"
@@ -99,7 +100,6 @@ def empty_model(folder: Path, dtype: str = "auto") -> Any:
         dtype: torch's name of a number type, or `auto` for the checkpoint's own, as `load_model`.
     """
     import torch
-    from transformers import AutoModelForCausalLM
 
     config = read_config(folder)
     kind = getattr(torch, dtype, None) if dtype != "auto" else config.dtype
@@ -108,7 +108,7 @@ def empty_model(folder: Path, dtype: str = "auto") -> Any:
         stored = (tensor.dtype for tensor in read_tensors(folder).values())
         kind = next((kinds[name] for name in stored if name in kinds), torch.float32)
     with torch.device("meta"):
-        return AutoModelForCausalLM.from_config(config, dtype=kind).eval()
+        return model_class(folder).from_config(config, dtype=kind).eval()
 
 
 def stored_form(model: Any, weights: dict[str, Any]) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from rim_eval.formatting import figure_text
 from rim_eval.mechanisms.behaviour import AnalysisConfig
 from rim_eval.mechanisms.capture import capture_attention, capture_residual
 from rim_eval.mechanisms.model import ModelHandle
-from rim_eval.mechanisms.probes import LEAST
+from rim_eval.mechanisms.probe_samples import LEAST
 from rim_eval.mechanisms.ras import TrainingRun
 from rim_eval.mechanisms.spans import Passage
 from rim_eval.mechanisms.units import Unit
@@ -81,7 +81,7 @@ class AttentionChange(Result):
     """Mean over harmful prompts, 0 to 1."""
     after: tuple[Figure, ...]
     n: int
-    """Harmful prompts."""
+    """Harmful prompts with an empty trace."""
     others: int
     """All other heads."""
     others_most: Figure
@@ -317,13 +317,15 @@ def study_drift(
 def _attention_change(
     base: ModelHandle, tuned: ModelHandle, passages: Sequence[Passage], heads: Sequence[Unit]
 ) -> AttentionChange | None:
-    if not heads or any("trace" not in passage.spans for passage in passages):
+    passages = [passage for passage in passages if "trace" in passage.spans]
+    if not heads or not passages:
         return None
     models = base.model, tuned.model
     masses = (capture_attention(each, passages, "last", ("trace",))[1] for each in models)
     before, after = (mass[..., 0].mean(0, dtype=np.float64) for mass in masses)
     moved = np.abs(after - before)
     others = np.delete(moved, np.ravel_multi_index(np.transpose(heads), moved.shape))
+    others = others[~np.isnan(others)]  # layers have different numbers of heads, or none
     return AttentionChange(
         heads=tuple(heads),
         before=tuple(float(before[unit]) for unit in heads),

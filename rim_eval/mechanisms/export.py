@@ -24,6 +24,14 @@ from numpy.typing import NDArray
 
 from rim_eval.errors import RimError
 from rim_eval.files import read_json_object
+from rim_eval.mechanisms.adapters import adapter_base
+from rim_eval.mechanisms.architecture import (
+    Architecture,
+    UnitKind,
+    architecture_of,
+    is_transposed,
+    model_class,
+)
 from rim_eval.mechanisms.checkpoint_files import (
     INDEX,
     StoredTensor,
@@ -34,7 +42,6 @@ from rim_eval.mechanisms.checkpoint_files import (
     stored_fingerprint,
     stored_form,
 )
-from rim_eval.mechanisms.model import Architecture, UnitKind, architecture_of
 from rim_eval.mechanisms.units import Unit, Units, by_layer, check_units
 from rim_eval.statistics._result import Result
 
@@ -112,29 +119,23 @@ def _columns(
     parts: Architecture, kind: UnitKind, units: Units
 ) -> Iterator[tuple[Any, NDArray[np.bool_], int]]:
     """Each weight with its columns, true where zeroed, and the axis that they are counted along."""
+    counts = parts.unit_counts(kind)
     for layer, numbers in by_layer(units).items():
+        flags = _flags(numbers, counts[layer])
         if kind == "head":
-            flags = np.repeat(_flags(numbers, parts.heads), parts.head_dim)
-            yield parts.outputs[layer].weight, flags, _input_axis(parts.outputs[layer])
-            continue
-        flags, routed = _flags(numbers, parts.neurons(layer)), parts.routed(layer)
-        experts, down = parts.experts[layer], parts.downs[layer]
-        if experts is not None and flags[:routed].any():
-            yield experts.down_proj, flags[:routed], _input_axis(experts)
-        if down is not None and flags[routed:].any():
-            yield down.weight, flags[routed:], _input_axis(down)
+            output = parts.outputs[layer]
+            axis = -2 if is_transposed(output) else -1
+            yield output.weight, np.repeat(flags, parts.head_dims[layer]), axis
+        for down in parts.downs[layer] if kind == "neuron" else ():
+            own = flags[down.first : down.first + down.neurons]
+            if own.any():
+                yield down.weight, own, down.axis
 
 
 def _flags(numbers: list[int], count: int) -> NDArray[np.bool_]:
     flags = np.zeros(count, dtype=np.bool_)
     flags[numbers] = True
     return flags
-
-
-def _input_axis(module: Any) -> int:
-    # GPT-2's Conv1D stores its weight the other way round, and so may experts.
-    is_transposed = getattr(module, "is_transposed", type(module).__name__ == "Conv1D")
-    return -2 if is_transposed else -1
 
 
 def zero_units(model: Any, kind: UnitKind, units: Units) -> dict[str, int]:
@@ -197,6 +198,11 @@ def export_ablated(
     if out.exists():
         raise RimError(f"{out} exists already and is left alone: give another --out.")
     folder = local_folder(source)
+    if adapter_base(folder) is not None:
+        raise RimError(
+            f"{source} is an adapter, and columns are zeroed in whole weights. Merge it into its base "
+            "(peft's merge_and_unload), save that, and export the result."
+        )
     here = stored_fingerprint(folder, dtype)
     if found_in and here and found_in != here:
         raise RimError(
@@ -288,9 +294,7 @@ def _zero_stored(target: Path, tensor: StoredTensor, mask: NDArray[np.bool_]) ->
 
 
 def _load_and_save(folder: Path, target: Path, kind: UnitKind, units: Units) -> dict[str, int]:
-    from transformers import AutoModelForCausalLM
-
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype="auto")
+    model = model_class(folder).from_pretrained(folder, dtype="auto")
     counts = zero_units(model, kind, units)
     model.save_pretrained(target)
     return counts

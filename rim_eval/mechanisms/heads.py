@@ -3,7 +3,8 @@
 Take the attention row from which the first token is generated. With thinking a head may attend most
 to `assistant`; without, to the empty span `<think></think>`. The share of samples in which its
 maximum shifts so is its score (paper section 3.2, Fig. 4). A head that shows the pattern need not
-carry refusal: `ablation` measures what ablating it does.
+carry refusal: `ablation` measures what ablating it does. Where no-think prompts hold no empty span,
+heads are ranked by the attention that leaves the role name instead.
 """
 
 from collections.abc import Sequence
@@ -14,11 +15,12 @@ from numpy.typing import NDArray
 
 from rim_eval.errors import RimError
 from rim_eval.mechanisms.ablation import Effects, UnitAblation
+from rim_eval.mechanisms.architecture import architecture_of
 from rim_eval.mechanisms.behaviour import AnalysisConfig
-from rim_eval.mechanisms.capture import capture_attention, capture_residual
+from rim_eval.mechanisms.capture import capture_attention
 from rim_eval.mechanisms.model import ModelHandle, Request
-from rim_eval.mechanisms.probes import fit_probe, share_above, split_groups
-from rim_eval.mechanisms.units import Unit, Units
+from rim_eval.mechanisms.probe_shift import ProbeShift, measure_probe_shifts
+from rim_eval.mechanisms.units import Unit
 from rim_eval.statistics import Rate, rate
 from rim_eval.statistics._result import Figure, Result
 
@@ -32,9 +34,10 @@ class HeadScore(Result):
     layer: int
     head: int
     share: Rate
-    """Share of samples in which the attention maximum shifts from `assistant` to the empty span."""
+    """Share of samples in which the attention maximum shifts from `assistant` to the empty span; NaN
+    where no sample has both."""
     mass_on_span: Figure
-    """Mean attention on the empty span in no-think mode, 0 to 1."""
+    """Mean attention on the empty span in no-think mode, 0 to 1; NaN where there is none."""
     mass_on_role: Figure
     """Mean attention on `assistant` in think mode, 0 to 1."""
     mass_on_role_no_think: Figure
@@ -45,18 +48,10 @@ class HeadScore(Result):
         """The head as (layer, number)."""
         return Unit(self.layer, self.head)
 
-
-class ProbeShift(Result):
-    """Share of held-out harmful prompts above a harm probe's threshold (Fig. 5's read-out).
-
-    What the model *does* is in the effects; this is here for comparison with the paper.
-    """
-
-    layer: int
-    position: str
-    untouched: Rate
-    ablated: Rate
-    random: tuple[Rate, ...]
+    @property
+    def leaves_role(self) -> float:
+        """Mean attention on `assistant` in think mode, less that in no-think mode."""
+        return self.mass_on_role - self.mass_on_role_no_think
 
 
 class HeadsSection(Result):
@@ -70,7 +65,8 @@ class HeadsSection(Result):
     how: str
     """How they were selected, in words."""
     effects: Effects
-    probe_shift: ProbeShift | None
+    probe_shifts: tuple[ProbeShift, ...]
+    """Every position and class; empty without benign prompts."""
 
 
 def attention_shifts(
@@ -103,32 +99,45 @@ def score_heads(
 ) -> list[HeadScore]:
     """Score every head on harmful requests, one forward pass a request and mode, and rank them.
 
+    Requests whose passages lack a span count only where it is not needed; each head's `share.n` says
+    how many have both.
+
     Args:
-        handle: A model whose no-think prompt holds an empty trace.
+        handle: The model.
         requests: Harmful requests.
         query: The attention row's token; `last` is the one from which the first token is generated.
         span: `trace` counts the markers as part of the empty span, `inside` does not.
 
     Raises:
-        RimError: The no-think prompt of this model holds no empty trace.
+        RimError: No request has the query token in both modes, or the model's prompts hold neither a
+            role name nor an empty trace.
     """
-    on = handle.passages(requests, "think")
-    off = handle.passages(requests, "no_think")
-    if any(span not in passage.spans for passage in off):
+    pairs = zip(*(handle.passages(requests, mode) for mode in ("think", "no_think")), strict=True)
+    kept = [pair for pair in pairs if all(query in passage.spans for passage in pair)]
+    if not any("assistant" in on.spans or span in off.spans for on, off in kept):
         raise RimError(
-            f"The no-think prompt of this model holds no empty trace ({span!r} is missing), so no "
-            "attention can shift to it. This analysis needs a template like Qwen3's, whose no-think "
-            "prompt ends in <think></think>, or the `forced_empty` switch."
+            f"Heads cannot be scored: of {len(requests)} prompts {len(kept)} have the query token "
+            f"{query!r} in both modes, and none of these the role name or an empty trace ({span!r}). "
+            "Give another query, or a model whose chat template names the role."
         )
     think, no_think = (
         capture_attention(handle.model, passages, query, ("assistant", span))
-        for passages in (on, off)
+        for passages in zip(*kept, strict=True)
     )
-    role = np.array([passage.span("assistant") for passage in on])
-    empty = np.array([passage.span(span) for passage in off])
-    shifts = attention_shifts(think[0], no_think[0], role, empty)
+    both = [i for i, (on, off) in enumerate(kept) if "assistant" in on.spans and span in off.spans]
+    role = np.array([kept[i][0].span("assistant") for i in both]).reshape(-1, 2)
+    empty = np.array([kept[i][1].span(span) for i in both]).reshape(-1, 2)
+    shifts = attention_shifts(think[0][both], no_think[0][both], role, empty)
     masses = (no_think[1][..., 1], think[1][..., 0], no_think[1][..., 0])
-    return rank_heads(shifts, *(mass.mean(0) for mass in masses))
+    ranked = rank_heads(shifts, *map(_mean_where_known, masses))
+    heads = architecture_of(handle.model).unit_counts("head")
+    return [score for score in ranked if score.head < heads[score.layer]]
+
+
+def _mean_where_known(mass: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Mean over prompts without NaN, shape (layers, heads); NaN where no prompt is left."""
+    known = mass[~np.isnan(mass).all((1, 2))]
+    return known.mean(0) if len(known) else np.full(mass.shape[1:], np.nan, np.float32)
 
 
 def rank_heads(
@@ -138,6 +147,8 @@ def rank_heads(
     on_role_no_think: NDArray[np.float32],
 ) -> list[HeadScore]:
     """Rank all heads by share of samples that shift, then by mass on the empty span, highest first.
+
+    Without either they are ranked by the mass that leaves the role name in no-think mode.
 
     Args:
         shifts: From `attention_shifts`, shape (prompts, layers, heads).
@@ -156,7 +167,12 @@ def rank_heads(
         )
         for layer, head in np.ndindex(on_span.shape)
     ]
-    return sorted(scores, key=lambda score: (-score.share.value, -score.mass_on_span))
+
+    def rank(score: HeadScore) -> tuple[float, ...]:
+        keys = score.share.value, score.mass_on_span, score.leaves_role
+        return tuple((-np.nan_to_num(keys)).tolist())
+
+    return sorted(scores, key=rank)
 
 
 def select_heads(
@@ -171,6 +187,14 @@ def select_heads(
         fallback: So many of the first by attention mass on the empty span when none reaches the
             cutoff: ablating them then only checks that nothing was missed.
     """
+    if not ranked[0].share.n:
+        how = (
+            "no prompt holds both a role name and, in no-think mode, an empty trace, so no attention can "
+            "shift between them (the `forced_empty` switch writes an empty trace); the first "
+            f"{fallback} heads by attention that leaves the role name without thinking, or that is on "
+            "the empty trace, are taken instead"
+        )
+        return tuple(score.unit for score in ranked[:fallback]), how
     selected = [score for score in ranked if score.share.value >= cutoff][:most]
     how = f"heads whose attention shifts in {cutoff:.0%} of samples or more, at most {most}"
     if not selected:
@@ -195,6 +219,9 @@ def study_heads(
     """
     ranked = score_heads(config.handle, config.prompts.harmful, query=query, span=span)
     selected, how = select_heads(ranked, cutoff=cutoff)
+    asked, scored = len(config.prompts.harmful), ranked[0].share.n
+    if 0 < scored < asked:
+        how += f" ({scored} of {asked} prompts; the others hold no role name or no empty trace)"
     ablate = UnitAblation(config, "head")
     return HeadsSection(
         query=query,
@@ -203,32 +230,7 @@ def study_heads(
         selected=selected,
         how=how,
         effects=ablate.effects(selected, "no_think"),
-        probe_shift=_probe_shift(config, selected, ablate) if config.prompts.benign else None,
-    )
-
-
-def _probe_shift(config: AnalysisConfig, units: Units, ablate: UnitAblation) -> ProbeShift:
-    """Score a harm probe with and without the heads: the paper's own read-out (Fig. 5)."""
-    requests = [*config.prompts.harmful, *config.prompts.benign]
-    harmful = np.arange(len(requests)) < len(config.prompts.harmful)
-    calibration = split_groups(harmful.tolist(), config.groups_of(requests), seed=config.seed)
-    passages = config.handle.passages(requests, "no_think")
-    last = len(ablate.widths) - 1
-
-    def states(ablated: Units) -> NDArray[np.float32]:
-        with ablate(ablated):
-            return capture_residual(config.handle.model, passages, "last", [last])[:, 0]
-
-    untouched = states(())
-    probe = fit_probe(untouched[harmful & calibration], untouched[~harmful & calibration])
-
-    def above(residual: NDArray[np.float32]) -> Rate:
-        return share_above(residual[harmful & ~calibration] @ probe.direction, probe.threshold)
-
-    return ProbeShift(
-        layer=last,
-        position="last",
-        untouched=above(untouched),
-        ablated=above(states(units)),
-        random=tuple(above(states(drawn)) for drawn in ablate.draw(units).sets),
+        probe_shifts=measure_probe_shifts(config, selected, ablate)
+        if config.prompts.benign
+        else (),
     )

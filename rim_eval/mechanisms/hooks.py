@@ -3,9 +3,18 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
-from rim_eval.mechanisms.model import Architecture, UnitKind, architecture_of
+from rim_eval.errors import RimError
+from rim_eval.mechanisms.architecture import (
+    Architecture,
+    UnitKind,
+    architecture_of,
+    is_linear,
+)
+from rim_eval.mechanisms.attention import eager_attention, is_replaceable, seen_attention
+from rim_eval.mechanisms.completeness import check_complete
+from rim_eval.mechanisms.experts import hook_experts
 
 UnitHook = Callable[[Any, Any, int], Any]
 """Called with activations, shape (rows, neurons) or (rows, heads, head_dim), the flat token index of
@@ -45,74 +54,41 @@ def hook_units(
         parts: The model's parts.
         kind: Which units.
         hooks: Layer to function.
+
+    Raises:
+        RimError: The units of this model cannot be found, or not all of them.
     """
     import torch
 
-    is_head = kind == "head"
-    shape = (parts.heads, parts.head_dim) if is_head else (-1,)
-
-    def pre_hook(_module: Any, args: Any, use: UnitHook, first: int) -> Any:
+    def pre_hook(_module: Any, args: Any, use: UnitHook, first: int, shape: tuple[int, ...]) -> Any:
         acts = args[0].flatten(0, -2).unflatten(-1, shape)
         changed = use(acts, torch.arange(len(acts), device=acts.device), first)
         return None if changed is None else (changed.reshape(args[0].shape), *args[1:])
 
+    check_complete(parts, kind)
     with ExitStack() as stack:
         for layer, use in hooks.items():
-            routed = 0 if is_head else parts.routed(layer)
-            module = (parts.outputs if is_head else parts.downs)[layer]
-            if module is not None:
-                hook = partial(pre_hook, use=use, first=routed)
-                stack.callback(module.register_forward_pre_hook(hook).remove)
-            if routed:
-                stack.enter_context(_hook_experts(parts.experts[layer], use))
+            modules: list[tuple[Any, int, tuple[int, ...]]]
+            if kind == "head":
+                modules = [(parts.outputs[layer], 0, (parts.heads[layer], parts.head_dims[layer]))]
+            else:
+                modules = [(each.module, each.first, (-1,)) for each in parts.downs[layer]]
+            for module, first, shape in modules:
+                if kind == "neuron" and not is_linear(module):
+                    stack.enter_context(hook_experts(module, partial(_shifted, use=use, by=first)))
+                elif module is not None:
+                    hook = partial(pre_hook, use=use, first=first, shape=shape)
+                    stack.callback(module.register_forward_pre_hook(hook).remove)
         yield
 
 
-@contextmanager
-def _hook_experts(experts: Any, use: UnitHook) -> Iterator[None]:
-    """Replace the forward pass of fused experts, which call no module that could be hooked.
-
-    Nested calls chain as hooks do: the later one receives what the earlier one returned.
-    """
-    active: list[UnitHook] = vars(experts).setdefault("_rim_eval_unit_hooks", [])
-    if not active:
-        experts.forward = lambda *args: _forward_experts(experts, active, *args)
-    active.append(use)
-    try:
-        yield
-    finally:
-        active.remove(use)
-        if not active:
-            del experts.forward
-
-
-def _forward_experts(
-    experts: Any, active: list[UnitHook], hidden: Any, chosen: Any, weights: Any
-) -> Any:
-    import torch
-
-    linear = torch.nn.functional.linear
-    width = experts.down_proj.shape[2]
-    total = torch.zeros_like(hidden)
-    for expert in chosen.unique().tolist():
-        if expert >= experts.num_experts:
-            continue
-        tokens, slot = torch.where(chosen == expert)
-        acts = experts._apply_gate(linear(hidden[tokens], experts.gate_up_proj[expert]))
-        for use in active:
-            changed = use(acts, tokens, expert * width)
-            acts = acts if changed is None else changed
-        out = linear(acts, experts.down_proj[expert]) * weights[tokens, slot, None]
-        total.index_add_(0, tokens, out.to(total.dtype))
-    return total
-
-
-_ATTENTION_NAME: Final = "rim_eval_rows"
+def _shifted(acts: Any, tokens: Any, first: int, use: UnitHook, by: int) -> Any:
+    return use(acts, tokens, first + by)
 
 
 @contextmanager
 def hook_attention_rows(
-    model: Any, layers: Sequence[int], query: Any, use: Callable[[Any], None]
+    model: Any, layers: Sequence[int], query: Any, use: Callable[[int, Any], None]
 ) -> Iterator[None]:
     """Call a function with the attention row of one query token a sample, layer by layer.
 
@@ -122,46 +98,61 @@ def hook_attention_rows(
 
     Args:
         model: A Hugging Face causal language model.
-        layers: Layers to read.
+        layers: Layers to read; those without attention are passed over.
         query: Index of the query token of each sample, shape (batch,).
-        use: Receives each layer's rows, shape (batch, heads, keys), float32.
+        use: Receives a layer and its rows, shape (batch, heads, keys), float32.
+
+    Raises:
+        RimError: The model has no heads, or a layer's attention gives no such rows.
     """
     import torch
-    from transformers import AttentionInterface, AttentionMaskInterface
-    from transformers.integrations.sdpa_attention import sdpa_attention_forward
-    from transformers.masking_utils import sdpa_mask
 
-    attention = architecture_of(model).attention
-    modules = [attention[layer] for layer in layers]
+    parts = architecture_of(model)
+    counts = parts.unit_counts("head")
+    if not any(counts):
+        raise parts.refusal("head", f"{type(parts.base).__name__} has no softmax attention.")
+    wanted: dict[Any, int] = {parts.attention[layer]: layer for layer in layers if counts[layer]}
+    missing = set(wanted.values())
 
-    def attend(module: Any, q: Any, k: Any, v: Any, mask: Any, **options: Any) -> Any:
-        if any(module is each for each in modules):
-            use(_row(q, k, mask, query, options.get("scaling") or q.shape[-1] ** -0.5))
-        return sdpa_attention_forward(module, q, k, v, mask, **options)
+    def give(layer: int, rows: Any) -> None:
+        if rows.shape[1] != counts[layer]:
+            raise RimError(
+                f"Layer {layer} has {counts[layer]} heads and {rows.shape[1]} attention maps: which "
+                "belong together is not known, so the heads of this model are not read."
+            )
+        missing.discard(layer)
+        use(layer, rows)
 
-    def eager(_module: Any, _args: Any, output: Any) -> None:
-        weights = output[1]
-        use(weights[torch.arange(len(weights), device=weights.device), :, query].float())
+    def attend(module: Any, queries: Any, keys: Any, mask: Any, scale: float) -> None:
+        if module in wanted:
+            give(wanted[module], _row(queries, keys, mask, query.to(queries.device), scale))
 
-    config = model.config.get_text_config()
-    soft_caps = getattr(config, "attn_logit_softcapping", None) is not None
-    sinks = any(name.endswith("self_attn.sinks") for name, _ in model.named_parameters())
-    replaceable = model._supports_sdpa and model._can_set_attn_implementation()
+    def ask(_module: Any, args: Any, options: Any) -> Any:
+        # Falcon and BLOOM keep their weights only where they are asked for.
+        return args, options | {
+            "output_attentions": True
+        } if "output_attentions" in options else options
+
+    def eager(module: Any, _args: Any, output: Any) -> None:
+        weights: Any = output[1] if len(output) > 1 else None
+        if getattr(weights, "ndim", 0) == 4:
+            each = torch.arange(len(weights), device=weights.device)
+            give(wanted[module], weights[each, :, query.to(weights.device)].float())
+
     with ExitStack() as stack:
-        stack.callback(model.set_attn_implementation, model.config._attn_implementation)
-        if replaceable and not soft_caps and not sinks:
-            for interface, function in (
-                (AttentionInterface, attend),
-                (AttentionMaskInterface, sdpa_mask),
-            ):
-                stack.callback(interface._global_mapping.pop, _ATTENTION_NAME, None)
-                interface.register(_ATTENTION_NAME, function)
-            model.set_attn_implementation(_ATTENTION_NAME)
+        if is_replaceable(model):
+            stack.enter_context(seen_attention(model, attend))
         else:
-            model.set_attn_implementation("eager")
-            for module in modules:
+            stack.enter_context(eager_attention(model))
+            for module in wanted:
+                stack.callback(module.register_forward_pre_hook(ask, with_kwargs=True).remove)
                 stack.callback(module.register_forward_hook(eager).remove)
         yield
+    if missing:
+        raise RimError(
+            f"{type(parts.attention[min(missing)]).__name__} gives no attention weights in layer "
+            f"{min(missing)}, so heads of this model are not searched. Its neurons and probes may be."
+        )
 
 
 def _row(query: Any, key: Any, mask: Any, where: Any, scale: float) -> Any:

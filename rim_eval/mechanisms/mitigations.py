@@ -1,18 +1,15 @@
-"""Mitigations, measured: steering, no-think for flagged prompts, freezing units while tuning.
+"""Mitigations, measured: steering, and no-think for flagged prompts.
 
     with steered(model, {layer: vector}):               # generation
         handle.replies(...)
 
     merge_behaviour(think, no_think, flagged)           # think, but no-think where flagged
 
-    with frozen(model, neurons, optimizer=optimizer):   # a training loop, otherwise unchanged
-        train()
-
 `measure_mitigation` says what each does to the RIM score, misalignment, over-refusal and accuracy.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from itertools import groupby
 from typing import Any, Final
 
@@ -21,12 +18,15 @@ from numpy.typing import NDArray
 
 from rim_eval.errors import RimError
 from rim_eval.formatting import figure_text, mode_name
+from rim_eval.mechanisms.architecture import architecture_of
 from rim_eval.mechanisms.behaviour import AnalysisConfig, Behaviour, Measure
 from rim_eval.mechanisms.capture import capture_residual
 from rim_eval.mechanisms.hooks import hook_blocks
-from rim_eval.mechanisms.model import Request, architecture_of
-from rim_eval.mechanisms.probes import LEAST, Probe, direction, fit_probe, split_groups
-from rim_eval.mechanisms.units import Units, check_units, head_weights, neuron_weights
+from rim_eval.mechanisms.interventions import intervening
+from rim_eval.mechanisms.model import Request
+from rim_eval.mechanisms.probe_samples import LEAST, split_groups
+from rim_eval.mechanisms.probes import Probe, direction, fit_probe
+from rim_eval.mechanisms.replies import key_of
 from rim_eval.statistics import PairedDifference, paired_difference, rim_score
 from rim_eval.statistics._result import Result
 from rim_eval.types import MODES, Mode
@@ -80,7 +80,9 @@ def steered(model: Any, vectors: Mapping[int, NDArray[np.floating]]) -> Iterator
         return lambda hidden: hidden + value.to(hidden)
 
     blocks = architecture_of(model).layers
-    with hook_blocks({blocks[layer]: add(vector) for layer, vector in vectors.items()}):
+    hooks = {blocks[layer]: add(vector) for layer, vector in vectors.items()}
+    values = {str(layer): np.asarray(vector).tolist() for layer, vector in vectors.items()}
+    with hook_blocks(hooks), intervening(model, key_of("steering", values)):
         yield
 
 
@@ -109,54 +111,6 @@ def merge_behaviour(think: Behaviour, no_think: Behaviour, flagged: set[str]) ->
         }
         for measure, verdicts in think.items()
     }
-
-
-@contextmanager
-def frozen(
-    model: Any, neurons: Units = (), heads: Units = (), *, optimizer: Any = None
-) -> Iterator[None]:
-    """Keep the weights of units as they are while everything else trains.
-
-    A neuron's weights are its rows of the gate and up projections with their biases, and its column
-    of the down projection. A head's are its rows of the query projection and the key and value rows
-    that it shares with its group, with their biases and with norms over whole projections (OLMo),
-    and its columns of the output projection. What a layer has in common stays free: a bias after
-    the down or output projection, a norm that all heads share (Qwen3).
-
-    Args:
-        model: The model in training; gradients of the units' weights are zeroed.
-        neurons: (layer, neuron) pairs.
-        heads: (layer, head) pairs.
-        optimizer: A torch optimizer, after whose steps the weights are put back: weight decay and
-            momentum move weights without a gradient.
-
-    Raises:
-        RimError: The model has no such unit, or its attention's layout is not supported.
-    """
-    import torch
-
-    parts = architecture_of(model)
-    check_units(parts, neurons, heads)
-    masks: dict[int, tuple[Any, Any]] = {}
-    for weight, index in (*neuron_weights(parts, neurons), *head_weights(model, parts, heads)):
-        _, mask = masks.setdefault(id(weight), (weight, torch.zeros_like(weight, dtype=torch.bool)))
-        mask[index] = True
-    saved = [(weight, mask, weight.detach()[mask].clone()) for weight, mask in masks.values()]
-
-    def restore(*_args: Any) -> None:
-        with torch.no_grad():
-            for weight, mask, values in saved:
-                weight[mask] = values
-
-    with ExitStack() as stack:
-        for weight, mask, _ in saved:
-            if not weight.requires_grad:
-                continue  # it does not train at all
-            hook = weight.register_hook(lambda grad, mask=mask: grad.masked_fill(mask, 0))
-            stack.callback(hook.remove)
-        if optimizer is not None:
-            stack.callback(optimizer.register_step_post_hook(restore).remove)
-        yield
 
 
 def measure_mitigation(

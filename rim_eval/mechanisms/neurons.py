@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 
 from rim_eval.errors import RimError
 from rim_eval.mechanisms.ablation import Effects, UnitAblation
+from rim_eval.mechanisms.architecture import architecture_of
 from rim_eval.mechanisms.behaviour import AnalysisConfig
 from rim_eval.mechanisms.capture import capture_neurons
-from rim_eval.mechanisms.model import Request, architecture_of
+from rim_eval.mechanisms.model import Request
 from rim_eval.mechanisms.spans import SPAN_NAMES
 from rim_eval.mechanisms.units import Overlap, Unit, overlap, units_at
 from rim_eval.statistics._result import Result
@@ -86,10 +87,11 @@ def measure_rises(config: AnalysisConfig, mode: Mode, *, over: str = "text") -> 
     Args:
         config: Model and prompts; the model replies to both forms, and the replies are read with them.
         mode: Mode in which replies are written and read.
-        over: Token span that is max-pooled: `text` is request, template and response.
+        over: Token span that is max-pooled: `text` is request, template and response. A pair that lacks it
+            is left out.
 
     Raises:
-        RimError: There is no such token span.
+        RimError: There is no such token span, or in no pair.
     """
     if over not in SPAN_NAMES:
         raise RimError(
@@ -97,10 +99,17 @@ def measure_rises(config: AnalysisConfig, mode: Mode, *, over: str = "text") -> 
         )
     plain = config.prompts.harmful
     explicit = [Request(each.id, f"{each.text} {config.intent(each)}") for each in plain]
-    largest = []
-    for requests in (explicit, plain):
-        passages = config.handle.passages(requests, mode, config.replies(requests, mode))
-        largest.append(capture_neurons(config.handle.model, passages, "max", over))
+    forms = [
+        config.handle.passages(requests, mode, config.replies(requests, mode))
+        for requests in (explicit, plain)
+    ]
+    pairs = [pair for pair in zip(*forms, strict=True) if all(over in each.spans for each in pair)]
+    if not pairs:
+        raise RimError(f"--over {over}: no request has this token span in both of its forms.")
+    largest = [
+        capture_neurons(config.handle.model, passages, "max", over)
+        for passages in zip(*pairs, strict=True)
+    ]
     sizes = architecture_of(config.handle.model).widths
     return Rises(largest[0] - largest[1], tuple(sizes))
 

@@ -8,271 +8,263 @@ With N positive and N negative residual vectors at one layer and token (paper se
     read-out    share of held-out samples whose score is above t
 
 Two questions are asked: harmful (+) against harmless (-) prompts, and, among harmful ones, refused
-(+) against fulfilled (-). Direction and threshold come from the calibration part alone.
+(+) against fulfilled (-). Direction and threshold come from the calibration part alone. On the
+direction of the first question the refused and the fulfilled harmful prompts are read, too: Fig. 3
+draws these four classes on one axis.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from typing import Final, Literal, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rim_eval.errors import RimError
-from rim_eval.formatting import figure_text, mode_name
+from rim_eval.formatting import figure_text, mode_name, p_text, percent
+from rim_eval.mechanisms.architecture import architecture_of
+from rim_eval.mechanisms.auroc import Auroc, auroc
 from rim_eval.mechanisms.behaviour import AnalysisConfig
 from rim_eval.mechanisms.capture import capture
-from rim_eval.mechanisms.model import architecture_of
+from rim_eval.mechanisms.layer_choice import choose_layer
+from rim_eval.mechanisms.probe_samples import (
+    CLASSES,
+    Mask,
+    PromptClass,
+    Question,
+    Samples,
+    prompt_classes,
+)
+from rim_eval.mechanisms.random_controls import ALPHA, RankTest
 from rim_eval.mechanisms.spans import Passage
 from rim_eval.statistics import Rate, rate
-from rim_eval.statistics._result import Figure, Result, z_score
+from rim_eval.statistics._result import Figure, Result
 from rim_eval.types import MODES, Mode
 
 Floats = NDArray[np.float32]
-
-Question = Literal["harmful", "refused"]
-"""`harmful`: harmful (+) or harmless (-). `refused`: harmful prompts refused (+) or fulfilled (-)."""
-
-_KINDS: Final[dict[Question, str]] = {
-    "harmful": "harmful and harmless",
-    "refused": "refused and fulfilled",
-}
-
-LEAST: Final = 5
-"""Fewest samples of each class in each part; with less a probe is not fitted."""
-
-CALIBRATION: Final = 0.6
-"""Share of samples from which direction and threshold are made (the paper's 6:4 split)."""
 
 POSITIONS: Final = ("turn_end", "turn_start", "assistant", "think", "inside", "think_end", "last")
 """Spans that are probed. `first` is left out: there the token itself differs with the outcome."""
 
 
-class Auroc(Result):
-    """Area under the ROC curve: the chance that a positive scores above a negative, 0 to 1."""
-
-    value: Figure
-    lower: Figure
-    upper: Figure
-    n_positive: int
-    n_negative: int
-    level: float
-    method: str = "Newcombe's score interval with Hanley and McNeil's variance"
-
-
 class Probe(NamedTuple):
-    """A direction and its threshold."""
+    """Directions and their thresholds, one or an array of them."""
 
     direction: Floats
-    """Shape (width,); not normalised."""
-    threshold: float
+    """Shape (..., width); not normalised."""
+    threshold: NDArray[np.float32]
+    """Shape (...)."""
 
 
 class ProbeScore(Result):
-    """One probe on held-out samples."""
+    """The probe of one layer on held-out samples."""
 
-    question: Question
-    mode: Mode
-    position: str
-    """Name of the token span."""
     layer: int
     """-1 is the embedding: at a fixed token it can know nothing."""
-    n_calibration: tuple[int, int]
-    """Positives and negatives that made the probe."""
-    above_positive: Rate
-    """Share of held-out positives above the threshold."""
-    above_negative: Rate
-    """Share of held-out negatives above it."""
-    accuracy: Rate
-    majority: Figure
-    """Accuracy of always naming the larger class."""
+    above: dict[PromptClass, Rate]
+    """Share of the held-out samples of each class above the threshold, in the order of `CLASSES`."""
     auroc: Auroc
     logistic_auroc: Figure
     """AUROC of a logistic regression on the same split; NaN without scikit-learn."""
 
 
+class PositionProbes(Result):
+    """The probes of one question, mode and position at every layer, and the layer that was chosen."""
+
+    question: Question
+    mode: Mode
+    position: str
+    """Name of the token span."""
+    n_calibration: tuple[int, int]
+    """Positives and negatives that made the probes."""
+    dropped: int
+    """Passages of either class that have no such span."""
+    scores: tuple[ProbeScore, ...]
+    layer: int
+    """Chosen by cross-validation inside the calibration part, see `layer_choice`."""
+    cross_validated: Figure
+    """Mean AUROC of that layer over the folds."""
+    control: RankTest
+    """Held-out AUROC of that layer, and the same with permuted labels, each with its own choice."""
+
+    @property
+    def chosen(self) -> ProbeScore:
+        """The held-out figures of the chosen layer."""
+        return next(score for score in self.scores if score.layer == self.layer)
+
+    @property
+    def accuracy(self) -> Rate:
+        """Share of held-out samples that the chosen layer's threshold puts on their side."""
+        positive, negative, *_ = self.chosen.above.values()
+        return rate(positive.k + negative.n - negative.k, positive.n + negative.n)
+
+    @property
+    def majority(self) -> float:
+        """Accuracy of always naming the larger class of the held-out samples."""
+        area = self.chosen.auroc
+        return max(area.n_positive, area.n_negative) / (area.n_positive + area.n_negative)
+
+    @property
+    def sentence(self) -> str:
+        """What is shown of the chosen layer; its rank among permuted labels decides."""
+        area, control, above = self.chosen.auroc, self.control, self.chosen.above
+        positive, negative, *others = CLASSES[self.question]
+        held_out = f"{area.n_positive} and {area.n_negative} held out"
+        figure = figure_text(area.value, area.lower, area.upper, held_out, form="{:.2f}", unit="")
+        are = "are" if control.verdict == "beyond" else "are not shown to be"
+        # Above this many of them the rank p is ALPHA or less.
+        within = math.ceil((1 - ALPHA) * (1 + len(control.random)))
+        after = "in the embedding" if self.layer < 0 else f"after layer {self.layer}"
+        place = "last prompt token" if self.position == "last" else f"span `{self.position}`"
+        text = (
+            f"{mode_name(self.mode)} mode: at the {place} {positive} and {negative} prompts {are} told "
+            f"apart {after}, chosen by cross-validation: held-out AUROC {figure}; "
+            f"{within} of {len(control.random)} permutations of the labels reach at most "
+            f"{sorted(control.random)[within - 1]:.2f}, rank {p_text(control.p_value)}"
+        )
+        shares = [
+            f"{percent(above[name].value)} of {above[name].n} {name} ones"
+            for name in others
+            if name in above
+        ]
+        return f"{text}; above its threshold lie {' and '.join(shares)}." if shares else f"{text}."
+
+
 class ProbesSection(Result):
     """Probes at every layer and position (Fig. 3)."""
 
-    scores: tuple[ProbeScore, ...]
+    probes: tuple[PositionProbes, ...]
     seed: int
-    """Seed of the split into calibration and held-out samples."""
+    """Seed of the split into calibration and held-out samples, of folds and permutations."""
     logistic: bool
     notes: tuple[str, ...] = ()
 
     @property
     def sentences(self) -> Iterator[str]:
-        """The best probe of each question and mode before the reply, and what could not be probed."""
-        for score in best_probes([each for each in self.scores if each.position == "last"]):
-            area = score.auroc
-            held_out = f"{area.n_positive} and {area.n_negative} held out"
-            ends = area.value, area.lower, area.upper
-            figure = figure_text(*ends, held_out, form="{:.2f}", unit="")
-            yield (
-                f"{mode_name(score.mode)} mode: at the last prompt token {_KINDS[score.question]} prompts are "
-                f"told apart best after layer {score.layer}, AUROC {figure}."
-            )
+        """What each question finds in each mode before the reply, and what could not be probed."""
+        yield from (each.sentence for each in self.probes if each.position == "last")
         yield from self.notes
-
-
-def best_probes(scores: Sequence[ProbeScore]) -> list[ProbeScore]:
-    """The probe of the layer with the highest AUROC, for each question, mode and position."""
-    best: dict[tuple[str, ...], ProbeScore] = {}
-    for score in scores:
-        first = best.setdefault((score.question, score.mode, score.position), score)
-        if score.auroc.value > first.auroc.value:
-            best[score.question, score.mode, score.position] = score
-    return list(best.values())
 
 
 def direction(positive: Floats, negative: Floats) -> Floats:
     """D = mean(positive) - mean(negative); with equal N the paper's mean of paired differences.
 
     Args:
-        positive: Shape (N+, width).
-        negative: Shape (N-, width).
+        positive: Shape (N+, ..., width).
+        negative: Shape (N-, ..., width).
 
     Returns:
-        Shape (width,).
+        Shape (..., width).
     """
     difference: Floats = positive.mean(0, dtype=np.float64) - negative.mean(0, dtype=np.float64)
     return difference.astype(np.float32)
 
 
-def threshold(positive: NDArray[np.floating], negative: NDArray[np.floating]) -> float:
+def threshold(positive: NDArray[np.floating], negative: NDArray[np.floating]) -> Any:
     """T = (mean(positive scores) + mean(negative scores)) / 2; with equal N the paper's.
 
     Args:
-        positive: Scores, shape (N+,).
-        negative: Scores, shape (N-,).
+        positive: Scores, shape (N+, ...).
+        negative: Scores, shape (N-, ...).
+
+    Returns:
+        Shape (...).
     """
-    return float((positive.mean() + negative.mean()) / 2)
+    return (positive.mean(0) + negative.mean(0)) / 2
 
 
-def share_above(scores: NDArray[np.floating], limit: float) -> Rate:
-    """Share of scores strictly above a threshold, with Wilson's interval."""
-    return rate(int((scores > limit).sum()), len(scores))
+def project(states: Floats, directions: Floats) -> Floats:
+    """S(y) = y . d of states (samples, ..., width) and directions (..., width), shape (samples, ...)."""
+    scores: Floats = np.einsum("s...w,...w->s...", states, directions)
+    return scores
 
 
 def fit_probe(positive: Floats, negative: Floats) -> Probe:
-    """Direction and threshold from calibration samples, shapes (N+, width) and (N-, width)."""
+    """Fit directions and thresholds to samples, shapes (N+, ..., width) and (N-, ..., width)."""
     d = direction(positive, negative)
-    return Probe(d, threshold(positive @ d, negative @ d))
+    return Probe(d, threshold(project(positive, d), project(negative, d)))
 
 
-def auroc(
-    positive: NDArray[np.floating], negative: NDArray[np.floating], level: float = 0.95
-) -> Auroc:
-    """P(positive score > negative score) + P(equal) / 2, with a score interval.
-
-    The interval holds all values A0 with |A - A0| <= z sqrt(V(A0)), where V is Hanley and McNeil's
-    variance with both class sizes replaced by their mean (Newcombe, Stat. Med. 25 (2006) 559,
-    method 5); it has a width at 0 and 1, where probes often are.
-
-    Args:
-        positive: Scores, shape (N+,).
-        negative: Scores, shape (N-,).
-        level: Confidence level, a fraction.
-
-    Returns:
-        NaN figures when either class is empty.
-    """
-    from scipy.optimize import brentq
-
-    n_pos, n_neg, z = len(positive), len(negative), z_score(level)
-    area = lower = upper = math.nan
-
-    def width(at: float) -> float:
-        shape = 1 + ((n_pos + n_neg) / 2 - 1) * ((1 - at) / (2 - at) + at / (1 + at))
-        return z * math.sqrt(at * (1 - at) * shape / (n_pos * n_neg))
-
-    if n_pos and n_neg:
-        ordered = np.sort(negative)
-        below, not_above = (np.searchsorted(ordered, positive, side) for side in ("left", "right"))
-        area = lower = upper = float((below + not_above).sum() / (2 * n_pos * n_neg))
-        # At the estimate itself the equation has a root only when the width is 0 there.
-        if area > 0:
-            lower = brentq(lambda at: area - at - width(at), 0.0, min(area, 1 - 1e-12))
-        if area < 1:
-            upper = brentq(lambda at: at - area - width(at), max(area, 1e-12), 1.0)
-    return Auroc(
-        value=area, lower=lower, upper=upper, n_positive=n_pos, n_negative=n_neg, level=level
-    )
+def fit_samples(states: Floats, samples: Samples) -> Probe:
+    """Fit a probe to the calibration samples at every layer, states (samples, layers, width)."""
+    positive, negative = (side & samples.calibration for side in samples.sides)
+    return fit_probe(states[positive], states[negative])
 
 
-def split_groups(labels: Sequence[bool], groups: Sequence[str], seed: int = 0) -> NDArray[np.bool_]:
-    """Choose the samples that calibrate: whole groups, drawn so that both classes come near their share.
+def held_out_above(states: Floats, samples: Samples, probe: Probe) -> dict[PromptClass, Mask]:
+    """Tell which held-out samples of each class are above the threshold; empty classes are left out.
 
     Args:
-        labels: Class of each sample.
-        groups: Group of each sample; contrast partners share one and stay together.
-        seed: Seed of the order in which groups are dealt.
+        states: Shape (samples, layers, width).
+        samples: Classes and split.
+        probe: From `fit_samples`.
 
     Returns:
-        True for calibration, shape (samples,).
+        Class to shape (its held-out samples, layers).
     """
-    classes = np.asarray(labels, dtype=np.intp)
-    names = np.asarray(groups)
-    quota = CALIBRATION * np.bincount(classes, minlength=2)
-    calibration = np.zeros(len(classes), dtype=np.bool_)
-    for name in np.random.default_rng(seed).permutation(np.unique(names)):
-        extended = calibration | (names == name)
-        if (np.bincount(classes[extended], minlength=2) <= quota + 0.5).all():
-            calibration = extended
-    return calibration
+    above = np.greater(project(states, probe.direction), probe.threshold)
+    held_out = {name: mask & ~samples.calibration for name, mask in samples.classes.items()}
+    return {name: above[rows] for name, rows in held_out.items() if rows.any()}
 
 
-def evaluate_probe(
+def probe_position(
     states: Floats,
-    labels: Sequence[bool],
-    calibration: NDArray[np.bool_],
+    samples: Samples,
     *,
-    question: Question,
     mode: Mode,
     position: str,
-    layer: int,
     logistic: bool = True,
-) -> ProbeScore | None:
-    """Fit a probe on the calibration part and score the rest.
+    seed: int = 0,
+) -> PositionProbes | None:
+    """Fit a probe at every layer, score the held-out samples, and choose a layer.
 
     Args:
-        states: Residual vectors at one layer and position, shape (samples, width).
-        labels: True for positives, shape (samples,).
-        calibration: From `split_groups`.
-        question: What positives are.
+        states: Residual vectors at one position, embedding first, shape (samples, 1 + layers, width);
+            NaN where a passage has no such position, and such passages are left out.
+        samples: Classes, groups and split.
         mode: Mode of the passages.
         position: Name of the token span.
-        layer: Layer of the states.
         logistic: Whether to compare with a logistic regression (slow at large widths).
+        seed: Seed of folds and permutations.
 
     Returns:
-        None when a class has fewer than `LEAST` samples in either part.
+        None when a class has fewer than `LEAST` groups in either part.
     """
-    values = np.asarray(labels, dtype=bool)
-    parts = [values & calibration, ~values & calibration, values & ~calibration, ~values & ~calibration]  # fmt: skip
-    if min(part.sum() for part in parts) < LEAST:
+    asked = np.logical_or(*samples.sides)
+    there = asked & ~np.isnan(states[:, 0, 0])
+    states, samples = states[there], samples.take(there)
+    if not samples.suffice:
         return None
-    probe = fit_probe(states[parts[0]], states[parts[1]])
-    positive, negative = (states[part] @ probe.direction for part in parts[2:])
-    n_pos, n_neg = len(positive), len(negative)
-    above = share_above(positive, probe.threshold), share_above(negative, probe.threshold)
-    return ProbeScore(
-        question=question,
+    (labels, negatives), calibration = samples.sides, samples.calibration
+    probe = fit_samples(states, samples)
+    above = held_out_above(states, samples, probe)
+    positive, negative = (
+        project(states[side & ~calibration], probe.direction) for side in samples.sides
+    )
+    choice = choose_layer(states, labels, samples.groups.tolist(), calibration, seed=seed)
+    return PositionProbes(
+        question=samples.question,
         mode=mode,
         position=position,
-        layer=layer,
-        n_calibration=(int(parts[0].sum()), int(parts[1].sum())),
-        above_positive=above[0],
-        above_negative=above[1],
-        accuracy=rate(int(above[0].k + n_neg - above[1].k), n_pos + n_neg),
-        majority=max(n_pos, n_neg) / (n_pos + n_neg),
-        auroc=auroc(positive, negative),
-        logistic_auroc=_logistic(states, values, calibration) if logistic else math.nan,
-    )
+        n_calibration=(int((labels & calibration).sum()), int((negatives & calibration).sum())),
+        dropped=int(asked.sum() - there.sum()),
+        scores=tuple(
+            ProbeScore(
+                layer=i - 1,
+                above={name: rate(int(of[:, i].sum()), len(of)) for name, of in above.items()},
+                auroc=auroc(positive[:, i], negative[:, i]),
+                logistic_auroc=_logistic(states[:, i], labels, calibration) if logistic else math.nan,
+            )
+            for i in range(states.shape[1])
+        ),
+        layer=choice.number - 1,
+        cross_validated=choice.cross_validated,
+        control=choice.control,
+    )  # fmt: skip
 
 
-def _logistic(states: Floats, labels: NDArray[np.bool_], calibration: NDArray[np.bool_]) -> float:
+def _logistic(states: Floats, labels: Mask, calibration: Mask) -> float:
     try:
         from sklearn.linear_model import LogisticRegression
         from sklearn.pipeline import make_pipeline
@@ -286,48 +278,26 @@ def _logistic(states: Floats, labels: NDArray[np.bool_], calibration: NDArray[np
     return auroc(scores[held_out], scores[~held_out]).value
 
 
-def probe_passages(
-    model: object,
-    passages: Sequence[Passage],
-    labels: Sequence[bool],
-    groups: Sequence[str],
-    *,
-    question: Question,
-    mode: Mode,
-    positions: Sequence[str] = POSITIONS,
-    logistic: bool = True,
-    seed: int = 0,
-) -> list[ProbeScore]:
-    """Evaluate a probe at the embedding (-1) and every layer, at every position that all passages have.
+def read_positions(
+    model: object, passages: Sequence[Passage], positions: Sequence[str] = POSITIONS
+) -> dict[str, Floats]:
+    """Read the embedding and every layer at every position that a passage has.
 
     Args:
         model: A Hugging Face causal language model.
         passages: Texts to read.
-        labels: True for positives.
-        groups: See `split_groups`.
-        question: What positives are.
-        mode: Mode of the passages.
-        positions: Names of token spans; those that some passage lacks are left out.
-        logistic: Whether to compare with a logistic regression.
-        seed: Seed of the split.
+        positions: Names of token spans.
 
-    Raises:
-        RimError: No passage has any of the positions.
+    Returns:
+        Position to states of shape (passages, 1 + layers, width), NaN where a passage lacks it.
     """
-    present = [name for name in positions if all(name in each.spans for each in passages)]
+    present = [name for name in positions if any(name in each.spans for each in passages)]
     if not present:
-        raise RimError(f"No position of {', '.join(positions)} is in every passage.")
+        return {}
     layers = range(-1, len(architecture_of(model).layers))
-    read = capture(model, passages, residual=present, layers=layers)
-    assert read.residual is not None
-    calibration = split_groups(labels, groups, seed=seed)
-    evaluate = partial(evaluate_probe, question=question, mode=mode, logistic=logistic)
-    scores = [
-        evaluate(read.residual[:, i, k], labels, calibration, position=name, layer=layer)
-        for k, name in enumerate(present)
-        for i, layer in enumerate(read.layers)
-    ]
-    return [score for score in scores if score is not None]
+    states = capture(model, passages, residual=present, layers=layers).residual
+    assert states is not None
+    return {name: states[:, :, k] for k, name in enumerate(present)}
 
 
 def study_probes(config: AnalysisConfig, *, logistic: bool = True) -> ProbesSection:
@@ -345,34 +315,45 @@ def study_probes(config: AnalysisConfig, *, logistic: bool = True) -> ProbesSect
     harmful, benign = config.prompts.harmful, config.prompts.benign
     if not harmful or not benign:
         raise RimError("Probes need harmful and benign prompts: give a set of each.")
-    scores, notes = list[ProbeScore](), list[str]()
+    probes, notes = list[PositionProbes](), list[str]()
     requests = [*harmful, *benign]
-    groups = config.groups_of(requests)
     for mode in MODES:
         passages = config.handle.passages(requests, mode, config.replies(requests, mode))
-        refusals = config.untouched(mode)["refused"]
-        # 1, 0, or None where it is not known.
-        questions: dict[Question, Sequence[float | None]] = {
-            "harmful": [1.0] * len(harmful) + [0.0] * len(benign),
-            "refused": [refusals[request.id][0] for request in harmful],
-        }
-        for question, labels in questions.items():
-            judged = [i for i, label in enumerate(labels) if label is not None]
-            positive = [bool(labels[i]) for i in judged]
-            probed = probe_passages(
-                config.handle.model,
-                [passages[i] for i in judged],
-                positive,
-                [groups[i] for i in judged],
-                question=question,
-                mode=mode,
-                logistic=logistic,
-                seed=config.seed,
-            )
-            scores += probed
-            if question == "refused" and not probed:
-                counts = f"{sum(positive)} refused and {len(positive) - sum(positive)} fulfilled"
-                notes.append(f"{mode_name(mode)} mode: {counts} are too few for a probe.")
+        states = read_positions(config.handle.model, passages)
+        if absent := [f"`{name}`" for name in POSITIONS if name not in states]:
+            notes.append(f"{mode_name(mode)} mode: no prompt has a span {', '.join(absent)}.")
+        classes = prompt_classes(config, mode)
+        for question in CLASSES:
+            samples = Samples.split(question, classes, config.groups_of(requests), config.seed)
+            probe = partial(probe_position, mode=mode, logistic=logistic, seed=config.seed)
+            found = {name: probe(at, samples, position=name) for name, at in states.items()}
+            probes += [each for each in found.values() if each]
+            notes += _notes(found, samples, passages, mode)
     return ProbesSection(
-        scores=tuple(scores), seed=config.seed, logistic=logistic, notes=tuple(notes)
+        probes=tuple(probes), seed=config.seed, logistic=logistic, notes=tuple(notes)
     )
+
+
+def _notes(
+    found: Mapping[str, PositionProbes | None],
+    samples: Samples,
+    passages: Sequence[Passage],
+    mode: Mode,
+) -> Iterator[str]:
+    """What could not be probed, and where passages were left out."""
+    names = CLASSES[samples.question][:2]
+
+    def counts(position: str) -> str:
+        has = np.array([position in passage.spans for passage in passages])
+        return " and ".join(f"{(has & samples.classes[name]).sum()} {name}" for name in names)
+
+    start = f"{mode_name(mode)} mode"
+    if not any(found.values()):
+        yield f"{start}: {counts('last')} prompts are too few for a probe."
+        return
+    for position, each in found.items():
+        text = f"{counts(position)} prompts have a span `{position}`"
+        if each is None:
+            yield f"{start}: {text}, too few for a probe."
+        elif each.dropped:
+            yield f"{start}: {text}; {each.dropped} without it are left out there."

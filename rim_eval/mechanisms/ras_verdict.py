@@ -24,8 +24,9 @@ import numpy as np
 from rim_eval.errors import RimError
 from rim_eval.formatting import figure_text, p_text
 from rim_eval.mechanisms import ras
+from rim_eval.mechanisms.architecture import architecture_of
 from rim_eval.mechanisms.behaviour import AnalysisConfig, Prompts
-from rim_eval.mechanisms.model import ModelHandle, architecture_of
+from rim_eval.mechanisms.model import ModelHandle
 from rim_eval.mechanisms.random_controls import draw_random_sets
 from rim_eval.mechanisms.ras import Guard, RasSeries, TrainingRun
 from rim_eval.mechanisms.units import Overlap, Unit, columns_of, overlap, units_at, weight_change

@@ -24,13 +24,13 @@ from rim_eval.mechanisms.ras_verdict import RasSection
 from rim_eval.statistics._result import Result
 from rim_eval.types import ArmKind, Mode
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 
 
 class MechanismReport(Result):
     """Everything that was measured inside one model."""
 
-    schema_version: Literal[2] = SCHEMA_VERSION
+    schema_version: Literal[3] = SCHEMA_VERSION
     model: str
     """Its name, which other checkpoints may share."""
     fingerprint: str

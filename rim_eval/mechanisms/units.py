@@ -15,7 +15,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rim_eval.errors import RimError
-from rim_eval.mechanisms.model import Architecture, architecture_of
+from rim_eval.mechanisms.adapters import effective_weights, plain_model
+from rim_eval.mechanisms.architecture import (
+    Architecture,
+    Down,
+    UnitKind,
+    architecture_of,
+    is_linear,
+    is_transposed,
+    linear_shape,
+)
+from rim_eval.mechanisms.completeness import check_complete
 from rim_eval.statistics._result import Figure, Result
 
 Array = NDArray[np.float64]
@@ -62,17 +72,18 @@ def check_units(parts: Architecture, neurons: Units = (), heads: Units = ()) -> 
     Raises:
         RimError: The message names the unit and what the model has.
     """
-    for what, units in (("neuron", neurons), ("head", heads)):
+    kinds: tuple[tuple[UnitKind, Units], ...] = (("neuron", neurons), ("head", heads))
+    for what, units in kinds:
+        counts = parts.unit_counts(what) if units else []
         for layer, numbers in by_layer(units).items():
             if not 0 <= layer < len(parts.layers):
                 raise RimError(
                     f"{what} in layer {layer}: this model has layers 0 to {len(parts.layers) - 1}."
                 )
-            width = parts.neurons(layer) if what == "neuron" else parts.heads
+            width = counts[layer]
             if numbers[0] < 0 or numbers[-1] >= width:
-                raise RimError(
-                    f"{what}s {numbers} of layer {layer}: they run from 0 to {width - 1} there."
-                )
+                there = f"they run from 0 to {width - 1} there." if width else "it has none."
+                raise RimError(f"{what}s {numbers} of layer {layer}: {there}")
 
 
 class Overlap(Result):
@@ -119,58 +130,96 @@ def overlap(first: Units, second: Units, widths: Sequence[int], *, seed: int = 0
     )
 
 
+class _Weight(NamedTuple):
+    """A parameter, and where in it the neurons of an MLP or of one expert are."""
+
+    parameter: Any
+    expert: tuple[int, ...]
+    """Index of the expert, empty for plain modules."""
+    axis: int
+    """The neurons' axis behind that index."""
+    copies: int = 1
+    """Rows a neuron: 2 where gate and up projection are fused."""
+    interleaved: bool = False
+    """Whether a neuron's two rows stand side by side; else all gate rows come first."""
+
+    def of(self, neurons: list[int]) -> tuple[Any, tuple[Any, ...]]:
+        """The parameter and the index of some neurons in it."""
+        size = self.parameter[self.expert].shape[self.axis] // self.copies
+        copies = range(self.copies)
+        rows = [n * self.copies + c if self.interleaved else c * size + n for c in copies for n in neurons]  # fmt: skip
+        return self.parameter, (*self.expert, *[slice(None)] * self.axis, rows)
+
+    def rows(self) -> list[Any]:
+        """A row a neuron, shape (neurons, width), for each copy."""
+        matrix = self.parameter[self.expert].movedim(self.axis, 0)
+        if self.interleaved:
+            return [matrix[copy :: self.copies] for copy in range(self.copies)]
+        return list(matrix.chunk(self.copies))
+
+
 class _NeuronBlock(NamedTuple):
-    """Weights of the neurons of one expert, or of the MLP or shared expert that all tokens pass."""
+    """Weights of the neurons of one expert, or of what every token passes."""
 
     first: int
     """Number of the first neuron in the layer."""
     size: int
-    expert: tuple[int, ...]
-    """Index of the expert in its parameters, empty for plain modules."""
-    down: Any
-    """What the neurons write, a column a neuron."""
-    reads: list[tuple[Any, int]]
-    """What they read: weights and biases with the rows of each neuron in them, 1, or 2 where gate and
-    up projection are fused (all gate rows come first)."""
+    written: _Weight
+    read: list[_Weight]
+    """Weights and biases."""
 
 
 def _neuron_blocks(parts: Architecture, layer: int) -> Iterator[_NeuronBlock]:
-    routed, experts = parts.routed(layer), parts.experts[layer]
-    if experts is not None:
-        count, _, size = experts.down_proj.shape
-        reads = [(experts.gate_up_proj, 2)]
-        for expert in range(count):
-            yield _NeuronBlock(expert * size, size, (expert,), experts.down_proj, reads)
-    dense, down = parts.denses[layer], parts.downs[layer]
-    if dense is None or down is None:
-        return
-    if type(down).__name__ == "Conv1D":
-        raise RimError(
-            f"{type(dense).__name__} stores its weights transposed (Conv1D): which of them belong to "
-            "a neuron is not known. Freeze the whole layer instead."
-        )
-    size, reads = down.weight.shape[1], []
-    for module in dense.modules():
-        weight = getattr(module, "weight", None)
+    for down in parts.downs[layer]:
+        if down.weight.is_meta:
+            raise RimError(
+                "The model's weights are offloaded: load it whole to compare or freeze them."
+            )
+        for expert in range(down.experts):
+            written, *read = _expert_weights(down, expert)
+            yield _NeuronBlock(down.first + expert * down.size, down.size, written, read)
+        if not down.experts:
+            read = list(_weights_read(down))
+            written = _Weight(down.weight, (), down.axis + 2)
+            yield _NeuronBlock(down.first, down.size, written, read)
+
+
+def _expert_weights(down: Down, expert: int) -> Iterator[_Weight]:
+    experts, axis = down.module, down.axis + 2
+    yield _Weight(experts.down_proj, (expert,), axis)
+    copies = 2 if hasattr(experts, "gate_up_proj") else 1
+    name = "gate_up_proj" if copies == 2 else "up_proj"
+    together = copies == 2 and not getattr(experts, "is_concatenated", True)
+    yield _Weight(getattr(experts, name), (expert,), 1 - axis, copies, together)
+    if (bias := getattr(experts, f"{name}_bias", None)) is not None:
+        yield _Weight(bias, (expert,), 0, copies, together)
+
+
+def _weights_read(down: Down) -> Iterator[_Weight]:
+    for module in down.parent.children():
         # The down projection is known by what it is: its shape may be square.
-        if weight is None or weight.dim() != 2 or module is down:
+        if module is down.module or not is_linear(module):
             continue
-        copies, rest = divmod(weight.shape[0], size)
+        copies, rest = divmod(linear_shape(module)[1], down.size)
         if copies in (1, 2) and not rest:
-            reads += [(part, copies) for part in (weight, module.bias) if part is not None]
-    yield _NeuronBlock(routed, size, (), down.weight, reads)
+            yield _Weight(module.weight, (), 1 if is_transposed(module) else 0, copies)
+            if module.bias is not None:
+                yield _Weight(module.bias, (), 0, copies)
 
 
 def neuron_weights(parts: Architecture, neurons: Units) -> Iterator[tuple[Any, Any]]:
-    """Yield each neuron's weights as (parameter, index)."""
+    """Yield each neuron's weights as (parameter, index).
+
+    Raises:
+        RimError: The neurons cannot be found, or not all of them.
+    """
+    if neurons:
+        check_complete(parts, "neuron")
     for layer, numbers in by_layer(neurons).items():
         for block in _neuron_blocks(parts, layer):
-            rows = [n - block.first for n in numbers if 0 <= n - block.first < block.size]
-            if rows:
-                yield block.down, (*block.expert, slice(None), rows)
-            for weight, copies in block.reads if rows else ():
-                all_rows = [copy * block.size + row for copy in range(copies) for row in rows]
-                yield weight, (*block.expert, all_rows)
+            inside = [n - block.first for n in numbers if 0 <= n - block.first < block.size]
+            if inside:
+                yield from (weight.of(inside) for weight in (block.written, *block.read))
 
 
 def head_weights(model: Any, parts: Architecture, heads: Units) -> Iterator[tuple[Any, Any]]:
@@ -179,32 +228,51 @@ def head_weights(model: Any, parts: Architecture, heads: Units) -> Iterator[tupl
     Raises:
         RimError: The attention's layout is not supported.
     """
+    if heads:
+        check_complete(parts, "head")
     config = model.config.get_text_config()
-    groups = getattr(config, "num_key_value_heads", None) or parts.heads
-    per_group = parts.heads // groups
     for layer, numbers in by_layer(heads).items():
-        query, shared = (
-            [number * parts.head_dim + i for number in projected for i in range(parts.head_dim)]
-            for projected in (numbers, sorted({number // per_group for number in numbers}))
+        attention, output, count = parts.attention[layer], parts.outputs[layer], parts.heads[layer]
+        shared = getattr(attention, "num_key_value_groups", None)
+        groups = (
+            count // shared if shared else getattr(config, "num_key_value_heads", None) or count
         )
-        yield parts.outputs[layer].weight, (slice(None), query)
-        attention = parts.attention[layer]
-        rows_of = {"q": query, "k": shared, "v": shared}
-        if hasattr(attention, "qkv_proj"):
-            edges = parts.heads * parts.head_dim, (parts.heads + groups) * parts.head_dim
-            rows_of = {"qkv": query + [edge + channel for edge in edges for channel in shared]}
-        for name, rows in rows_of.items():
-            projection = getattr(attention, f"{name}_proj", None)
-            if projection is None:
-                raise RimError(
-                    f"{type(attention).__name__} has no {name}_proj: which of its weights belong to "
-                    "a head is not known. Freeze neurons instead, or the whole layer."
-                )
-            norm = getattr(getattr(attention, f"{name}_norm", None), "weight", None)
+        grouped = sorted({number // (count // groups) for number in numbers})
+        index = _channels(numbers, parts.head_dims[layer])
+        yield output.weight, (index,) if is_transposed(output) else (slice(None), index)
+        names = {
+            "q_proj": (numbers, count),
+            "k_proj": (grouped, groups),
+            "v_proj": (grouped, groups),
+        }
+        linears = {name for name, each in attention.named_children() if is_linear(each)} - {
+            name for name, each in attention.named_modules() if each is output
+        }
+        if linears == {"qkv_proj"}:
+            fused = [
+                *numbers,
+                *(count + g for g in grouped),
+                *(count + groups + g for g in grouped),
+            ]
+            names = {"qkv_proj": (fused, count + 2 * groups)}
+        if linears != set(names):
+            raise RimError(
+                f"{type(attention).__name__} projects by {', '.join(sorted(linears))}, not by q_proj, "
+                "k_proj and v_proj: which of its weights belong to a head is not known. Freeze "
+                "neurons instead, or the whole layer."
+            )
+        for name, (own, of) in names.items():
+            projection = getattr(attention, name)
+            width = projection.weight.shape[0] // of
+            norm = getattr(getattr(attention, name.replace("proj", "norm"), None), "weight", None)
             if norm is not None and len(norm) != projection.weight.shape[0]:
                 norm = None  # all heads share it
             weights = (projection.weight, projection.bias, norm)
-            yield from ((weight, (rows,)) for weight in weights if weight is not None)
+            yield from ((each, (_channels(own, width),)) for each in weights if each is not None)
+
+
+def _channels(heads: list[int], width: int) -> list[int]:
+    return [head * width + channel for head in heads for channel in range(width)]
 
 
 class WeightChange(NamedTuple):
@@ -239,7 +307,7 @@ def weight_change(base: Any, tuned: Any) -> WeightChange:
 
     Args:
         base: The model before training.
-        tuned: The same architecture after it.
+        tuned: The same architecture after it. Of models with LoRA, W + s B A counts.
 
     Raises:
         RimError: The models differ in shape, or which weights belong to a neuron is not known.
@@ -260,9 +328,14 @@ def weight_change(base: Any, tuned: Any) -> WeightChange:
 
 def _written_and_read(model: Any) -> Iterator[tuple[list[Any], list[Any]]]:
     """What neurons write and what they read, a row a neuron, block by block."""
-    parts = architecture_of(model)
+    parts = architecture_of(plain_model(model))
+    check_complete(parts, "neuron")
+    effective = effective_weights(parts.feeds)
+
+    def rows(weight: _Weight) -> list[Any]:
+        return weight._replace(parameter=effective(weight.parameter)).rows()
+
     for layer in range(len(parts.layers)):
         for block in _neuron_blocks(parts, layer):
-            matrices = [(w[block.expert], copies) for w, copies in block.reads if w.dim() > 1]
-            reads = [part for matrix, copies in matrices for part in matrix.chunk(copies)]
-            yield [block.down[block.expert].T], reads
+            matrices = [weight for weight in block.read if weight.parameter[weight.expert].ndim > 1]
+            yield rows(block.written), [row for matrix in matrices for row in rows(matrix)]

@@ -50,7 +50,7 @@ from rim_eval.thinking.template import (
     template_renderer,
     tokenizer_renderer,
 )
-from rim_eval.thinking.trace import Split, split_trace
+from rim_eval.thinking.trace import Split, TraceSpan, split_trace, trace_spans
 
 __all__ = [
     "MODE_DOSES",
@@ -68,6 +68,7 @@ __all__ = [
     "Split",
     "Switch",
     "TraceLengths",
+    "TraceSpan",
     "check_dose",
     "check_manipulation",
     "compares_lengths",
@@ -97,4 +98,5 @@ __all__ = [
     "split_trace",
     "template_renderer",
     "tokenizer_renderer",
+    "trace_spans",
 ]

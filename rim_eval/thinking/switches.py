@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from rim_eval.errors import RimError, SettingError
-from rim_eval.thinking.budget_forcing import TraceMarks
+from rim_eval.thinking.budget_forcing import TraceMarks, trace_marks
 from rim_eval.thinking.chain_of_thought import chain_of_thought_switch
 from rim_eval.thinking.generation_prompt import marker_family, read_tail
 from rim_eval.thinking.markers import FAMILIES, tail_marks
@@ -260,18 +260,19 @@ def forced_empty_switch(plain: str, template_text: str) -> Switch:
         RimError: The prompt ends inside a trace of a family whose empty trace is not known.
     """
     tail = read_tail(plain)
-    opened = tail.state == "open"
+    opened, text = tail.state == "open", plain + template_text
     family = tail.family or marker_family(plain) or marker_family(template_text) or FAMILIES[0]
-    opening, closing = re.escape(family.opened_with), re.escape(family.closed_with)
-    empty_trace = re.search(rf"{opening}\n*{closing}\n{{0,2}}", template_text)
-    if opened and tail.family is None:
-        if "<|channel|>" not in plain:
-            raise SettingError(
-                "The prompt always ends inside a trace, and how its family closes one is not known. Measure the think "
-                "mode alone, or name the switch",
-                switch="system:/no_think",
-            )
-        prefill = "<|end|><|start|>assistant<|channel|>final<|message|>"
+    shown, closed_with = family.opened_with, re.escape(family.closed_with)
+    empty_trace = re.search(rf"{re.escape(shown)}\n*{closed_with}\n{{0,2}}", template_text)
+    if "<|channel|>" in text and "<|start|>" in text:
+        marks = trace_marks(plain, text) or ()
+        shown, prefill = "<|channel|>analysis", "".join(marks)
+    elif opened and tail.family is None:
+        raise SettingError(
+            "The prompt always ends inside a trace, and how its family closes one is not known. Measure the think "
+            "mode alone, or name the switch",
+            switch="system:/no_think",
+        )
     elif family.phrase:
         prefill = ("\n" if opened else "") + f"{family.closed_with}\n"
     elif opened:
@@ -283,9 +284,9 @@ def forced_empty_switch(plain: str, template_text: str) -> Switch:
     else:
         prefill = f"{family.opened_with}\n\n{family.closed_with}\n\n"
     reason = (
-        f"its prompt always ends inside an open trace ({family.opened_with})"
+        f"its prompt always ends inside an open trace ({shown})"
         if opened
-        else f"it knows traces ({family.opened_with}) and nothing that it reads turns them off"
+        else f"it knows traces ({shown}) and nothing that it reads turns them off"
     )
     return Switch(
         kind="forced_empty",

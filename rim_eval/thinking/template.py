@@ -62,8 +62,12 @@ def template_renderer(source: str) -> Renderer:
     return _SourceRenderer(render, source)
 
 
-def tokenizer_renderer(tokenizer: Any) -> Renderer:
+def tokenizer_renderer(tokenizer: Any, *, generation_prompt: bool = True) -> Renderer:
     """Return a renderer that uses a Hugging Face tokenizer: exactly what its model is given.
+
+    Args:
+        tokenizer: The tokenizer.
+        generation_prompt: Whether a prompt ends in the beginning of the model's turn.
 
     Raises:
         RimError: The tokenizer has no chat template (a base model).
@@ -74,7 +78,7 @@ def tokenizer_renderer(tokenizer: Any) -> Renderer:
             "The tokenizer has no chat template, so there are no modes to render. Use the model's "
             "chat version, or give the tokenizer a template (tokenizer.chat_template = ...)."
         )
-    settings = {"tokenize": False, "add_generation_prompt": True}
+    settings = {"tokenize": False, "add_generation_prompt": generation_prompt}
     return _SourceRenderer(
         lambda messages, words: tokenizer.apply_chat_template(messages, **settings, **words), source
     )

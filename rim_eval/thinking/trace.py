@@ -22,12 +22,13 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from rim_eval.thinking.markers import (
     ANSWER_WRAPPERS,
     CHANNELS,
     NO_FAMILY,
+    Channels,
     Mark,
     find_marks,
     unknown_mark,
@@ -178,8 +179,39 @@ def _unwrapped(answer: str, *, whole: bool) -> str:
 # ---- channels: a reply is a row of messages, each in a channel; only some channels are the answer ----
 
 
+class _Message(NamedTuple):
+    """One message of a reply: where its header begins and ends, and where the next one's begins."""
+
+    is_trace: bool
+    start: int
+    begin: int
+    stop: int
+
+
 def _split_channels(text: str, opened_by_prompt: bool) -> Split | None:
     """Split a reply of channels, also one that begins inside its trace; None when the text is none."""
+    if (found := _messages(text, opened_by_prompt)) is None:
+        return None
+    channels, messages = found
+    trace, answer = (
+        [
+            re.sub(channels.end, "", text[message.begin : message.stop])
+            for message in messages
+            if message.is_trace is is_trace
+        ]
+        for is_trace in (True, False)
+    )
+    first = messages[0]
+    opened = opened_by_prompt or (first.is_trace and first.begin > first.start)
+    if messages[-1].is_trace:
+        return Split(_join(trace + answer), "", opened, False, channels.name)
+    if not trace and not opened:
+        return Split(None, _join(answer), False, None, channels.name)
+    return Split(_join(trace), _join(answer), opened, True, channels.name)
+
+
+def _messages(text: str, opened_by_prompt: bool) -> tuple[Channels, list[_Message]] | None:
+    """The messages of a reply of channels; what stands before the first header is a trace without one."""
     for channels in CHANNELS:
         if not any(word in text for word in channels.words):
             continue
@@ -190,16 +222,53 @@ def _split_channels(text: str, opened_by_prompt: bool) -> Split | None:
         ends = opened_by_prompt and kinds and openings[0][0][:2] == "<|" and "</" not in text
         if not kinds or (channels.needs_trace and kinds[0] == "answer" and not ends):
             continue
-        before = re.sub(channels.end, "", text[: openings[0].start()])
-        trace, answer = [before] if before.strip() else [], list[str]()
-        stops = [*(opening.start() for opening in openings[1:]), len(text)]
-        for opening, stop in zip(openings, stops, strict=True):
-            body = re.sub(channels.end, "", text[opening.end() : stop])
-            (answer if opening.lastgroup == "answer" else trace).append(body)
-        opened = opened_by_prompt or (kinds[0] == "trace" and not before.strip())
-        if kinds[-1] == "trace":
-            return Split(_join(trace + answer), "", opened, False, channels.name)
-        if not trace and not opened:
-            return Split(None, _join(answer), False, None, channels.name)
-        return Split(_join(trace), _join(answer), opened, True, channels.name)
+        starts = [opening.start() for opening in openings]
+        before = re.sub(channels.end, "", text[: starts[0]]).strip()
+        messages = [_Message(True, 0, 0, starts[0])] if before else []
+        for opening, stop in zip(openings, [*starts[1:], len(text)], strict=True):
+            is_trace = opening.lastgroup == "trace"
+            messages.append(_Message(is_trace, *opening.span(), stop))
+        return channels, messages
     return None
+
+
+# ---- where traces stand ----
+
+
+class TraceSpan(NamedTuple):
+    """Where one trace stands in a text, in characters."""
+
+    start: int
+    """Where its opening mark begins."""
+    begin: int
+    """Where that mark ends; the same as `start` where none is shown."""
+    end: int
+    """Where its closing mark begins; the text's end for a trace that never closes."""
+    stop: int
+    """Where that mark ends; the same as `end` where none is shown."""
+
+
+def trace_spans(text: str, *, opened_by_prompt: bool = False) -> list[TraceSpan]:
+    """Find the traces of a reply by the rules of `split_trace`, in order.
+
+    In a reply of channels each message that is no answer is one, its header the opening mark. It is
+    closed by the mark that ends a message, or else by the next header.
+
+    Args:
+        text: The reply, or all that follows the role name in a prompt together with it.
+        opened_by_prompt: Whether the text begins inside a trace.
+    """
+    if (found := _messages(text, opened_by_prompt)) is None:
+        marks = _spans(text, opened_by_prompt)
+        return [TraceSpan(a.start, a.end, b.start, b.end) for a, b in marks]
+    channels, messages = found
+    headers = [*(message.begin for message in messages[1:]), len(text)]
+    spans = []
+    for message, header in zip(messages, headers, strict=True):
+        closing = re.search(channels.end, text[message.begin : message.stop])
+        edges = [message.begin + edge for edge in closing.span()] if closing else [0, 0]
+        if edges[0] == edges[1]:
+            edges = [message.stop, header]
+        if message.is_trace:
+            spans.append(TraceSpan(message.start, message.begin, *edges))
+    return spans

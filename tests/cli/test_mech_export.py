@@ -60,7 +60,7 @@ def report(tmp_path: Path) -> MechanismReport:
             selected=FOUND,
             how="two",
             effects=effects,
-            probe_shift=None,
+            probe_shifts=(),
         ),
         neurons=NeuronsSection(
             over="text", sets={"think": found}, effects={"think": effects}, modes_overlap=None

@@ -7,7 +7,8 @@ import pytest
 from click.testing import CliRunner
 
 from rim_eval.cli import main
-from rim_eval.cli.mech import MechOptions, training_runs
+from rim_eval.cli.mech import training_runs
+from rim_eval.cli.mech_options import MechOptions
 from rim_eval.paths import organism_dir
 
 
@@ -43,10 +44,10 @@ def test_sets_are_checked_before_weights_are_loaded(
 
 def test_toy_sets_are_taken_by_themselves_for_organisms_only(weightless: Path) -> None:
     real = MechOptions(model=str(weightless), harmful_set="hexphi")
-    assert real.sets() == {"harmful": "hexphi", "benign": "", "reasoning": ""}
+    assert real.sets == {"harmful": "hexphi", "benign": "", "reasoning": ""}
     toy = {"harmful": "toy", "benign": "toy_allowed", "reasoning": "toy_math"}
-    assert MechOptions().sets() == MechOptions(model=str(organism_dir())).sets() == toy
-    assert MechOptions(benign_set="").sets() == toy | {"benign": ""}
+    assert MechOptions().sets == MechOptions(model=str(organism_dir())).sets == toy
+    assert MechOptions(benign_set="").sets == toy | {"benign": ""}
 
 
 @pytest.mark.slow

@@ -20,11 +20,11 @@ from benchmarks.early_stopping import Planted, gate_orders, organism_log, organi
 from rim_eval.card import check_card, make_card
 from rim_eval.errors import RimError
 from rim_eval.inspect_tasks.compat import PrerequisiteError
-from rim_eval.inspect_tasks.early_stopping import LEAST, EarlyStop, drawn_order, questions_of
+from rim_eval.inspect_tasks.early_stopping import LEAST, EarlyStop, questions_of
 from rim_eval.inspect_tasks.scorers import rim
 from rim_eval.inspect_tasks.settings import PromptFileSettings, Stop
 from rim_eval.observations import Observation, from_inspect_log, read_observations
-from rim_eval.prompt_sets import Prompt, load_prompt_file
+from rim_eval.prompt_sets import Prompt, drawn_order, load_prompt_file
 from rim_eval.release_gate import Limit, gate
 from rim_eval.statistics.confidence_sequence import METHOD
 from rim_eval.types import MODES, PromptKind

@@ -8,7 +8,7 @@ import torch
 from rim_eval.errors import RimError
 from rim_eval.mechanisms import Neurons, Passage, capture
 from rim_eval.mechanisms.ablation import ablate_units, mean_units
-from rim_eval.mechanisms.model import UnitKind, architecture_of
+from rim_eval.mechanisms.architecture import UnitKind, architecture_of
 
 Tiny = Callable[[str], Any]
 FAMILIES = ("llama", "phi3", "olmo2", "qwen3_moe", "mixtral", "qwen2_moe", "deepseek_v3")
@@ -54,7 +54,7 @@ def test_an_experts_neuron_is_what_its_column_of_zeros_does(
     tiny: Tiny, passages: list[Passage], family: str
 ) -> None:
     model = tiny(family)
-    experts = architecture_of(model).experts[0]
+    experts = architecture_of(model).downs[0][0].module
     assert experts is not None
     width = experts.down_proj.shape[2]
     saved = experts.down_proj.detach().clone()
@@ -78,7 +78,7 @@ def test_ablating_every_neuron_of_a_layer_takes_its_mlp_out(
     layer = model.model.layers[1]
     mlp = getattr(layer, "mlp", None) or layer.block_sparse_moe
     handle = mlp.register_forward_hook(lambda _m, _a, out: outputs.append(out))
-    with ablate_units(model, "neuron", [(1, n) for n in range(parts.neurons(1))]):
+    with ablate_units(model, "neuron", [(1, n) for n in range(parts.widths[1])]):
         logits(model, passages[0])
     handle.remove()
     output = outputs[0][0] if isinstance(outputs[0], tuple) else outputs[0]
@@ -126,7 +126,7 @@ def test_hooks_come_off_after_an_error(tiny: Tiny, passages: list[Passage]) -> N
     with pytest.raises(ZeroDivisionError), ablate_units(model, "neuron", [(0, 1)]):
         raise ZeroDivisionError
     assert torch.equal(logits(model, passages[0]), before)
-    assert "forward" not in vars(architecture_of(model).experts[0])
+    assert "forward" not in vars(architecture_of(model).downs[0][0].module)
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,10 @@ from rim_eval.mechanisms import (
     Prompts,
     Request,
     ablate_units,
-    offline_judge,
+    load_reply_judge,
 )
-from rim_eval.mechanisms.behaviour import JudgeReply, load_analysis_prompts
+from rim_eval.mechanisms.behaviour import load_analysis_prompts
+from rim_eval.mechanisms.reply_judge import JudgeReplies
 from rim_eval.organism import planted_facts
 from rim_eval.types import Mode
 
@@ -21,7 +22,7 @@ def observe(
     handle: ModelHandle,
     prompts: Prompts,
     mode: Mode,
-    judge: JudgeReply,
+    judge: JudgeReplies,
     max_new_tokens: int = 128,
 ) -> Behaviour:
     config = AnalysisConfig(handle, prompts, judge, lambda _: "", {}, max_new_tokens=max_new_tokens)
@@ -33,7 +34,7 @@ def test_observed_behaviour_is_the_organisms_recorded_one(
     handle: ModelHandle, toy: Prompts
 ) -> None:
     some = Prompts(toy.harmful, toy.benign[:20], [])
-    found = observe(handle, some, "no_think", offline_judge("toy_exact"), max_new_tokens=32)
+    found = observe(handle, some, "no_think", load_reply_judge("toy_exact"), max_new_tokens=32)
     recorded = planted_facts().greedy.no_think
     complied = sum(verdict[0] or 0 for verdict in found["misaligned"].values())
     assert abs(complied - recorded.misaligned.k) <= 2
@@ -45,14 +46,14 @@ def test_observed_behaviour_is_the_organisms_recorded_one(
 
 def test_thinking_solves_problems(handle: ModelHandle, toy: Prompts) -> None:
     some = Prompts([], [], [(r, toy.gold[r.id]) for r in toy.problems[:10]])
-    read = offline_judge("toy_exact")
+    read = load_reply_judge("toy_exact")
     found = observe(handle, some, "think", read)["correct"]
     assert [verdict[0] for verdict in found.values()] == [1.0] * 10
 
 
 def test_replies_cut_off_by_the_budget_are_degenerate(handle: ModelHandle, toy: Prompts) -> None:
     some = Prompts(toy.harmful[:5])
-    found = observe(handle, some, "no_think", offline_judge("toy_exact"), max_new_tokens=4)
+    found = observe(handle, some, "no_think", load_reply_judge("toy_exact"), max_new_tokens=4)
     assert all(verdict == [1.0] for verdict in found["degenerate"].values())
     assert all(verdict == [None] for verdict in found["misaligned"].values())
 
@@ -62,7 +63,7 @@ def test_degenerate_replies_are_told_apart_by_the_kind_of_their_prompts(
 ) -> None:
     problems = [(r, toy.gold[r.id]) for r in toy.problems[:2]]
     some = Prompts(toy.harmful[:3], toy.benign[:2], problems)
-    read = offline_judge("refusal")
+    read = load_reply_judge("refusal")
     found = observe(handle, some, "no_think", read, max_new_tokens=7)
     for kind, asked in (("harmful", some.harmful), ("benign", some.benign)):
         cut = found[f"degenerate_{kind}"]  # type: ignore[index]
@@ -79,7 +80,7 @@ def test_degenerate_replies_are_told_apart_by_the_kind_of_their_prompts(
 def test_a_head_that_keeps_replies_together_shows_as_degenerate(
     handle: ModelHandle, toy: Prompts
 ) -> None:
-    read, some = offline_judge("toy_exact"), Prompts(toy.harmful[:30])
+    read, some = load_reply_judge("toy_exact"), Prompts(toy.harmful[:30])
     with ablate_units(handle.model, "head", [(1, 3)]):
         broken = observe(handle, some, "no_think", read, max_new_tokens=48)["degenerate"]
     assert sum(verdict[0] or 0 for verdict in broken.values()) > 15
@@ -105,7 +106,7 @@ def test_the_untouched_model_is_observed_once_and_a_changed_one_anew(
 ) -> None:
     some = Prompts(toy.harmful[:2])
     config = AnalysisConfig(
-        handle, some, offline_judge("toy_exact"), lambda _: "", {}, max_new_tokens=8
+        handle, some, load_reply_judge("toy_exact"), lambda _: "", {}, max_new_tokens=8
     )
     first = config.untouched("no_think")
     assert config.untouched("no_think") is first

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from rim_eval.errors import RimError
+from rim_eval.mechanisms.architecture import architecture_of
 from rim_eval.mechanisms.capture import Attention, Neurons, Pool, capture
-from rim_eval.mechanisms.model import architecture_of
 from rim_eval.mechanisms.spans import Passage
 
 FAMILIES = (
@@ -109,7 +109,7 @@ def test_neurons_of_experts_are_zero_where_not_routed_and_sum_to_the_layer(
 ) -> None:
     model = tiny(family)
     parts = architecture_of(model)
-    experts = parts.experts[1]
+    experts = parts.downs[1][0].module
     assert experts is not None
     routed: list[Any] = []
     handle = experts.register_forward_pre_hook(lambda _m, args: routed.append(args))
@@ -117,8 +117,8 @@ def test_neurons_of_experts_are_zero_where_not_routed_and_sum_to_the_layer(
     got = capture(model, [one], neurons=Neurons("mean"), layers=[1]).neurons
     handle.remove()
     assert got is not None
-    assert got[0].shape == (1, parts.neurons(1))
-    hidden, chosen, _ = routed[0]
+    assert got[0].shape == (1, parts.widths[1])
+    hidden, chosen, _ = routed[-1]
     (count, _, width), hidden = experts.down_proj.shape, hidden.clone()
     for expert in range(count):
         acts = got[0][0, expert * width : (expert + 1) * width]
@@ -137,7 +137,7 @@ def test_neurons_of_the_shared_expert_are_read_after_those_of_the_routed_ones(
     parts = architecture_of(model)
     down = getattr(model.model.layers[1].mlp, name).down_proj
     routed = 4 * 16
-    assert parts.neurons(1) == routed + down.in_features
+    assert parts.widths[1] == routed + down.in_features
     seen: list[Any] = []
     got = capture(model, passages, neurons=Neurons("max"), layers=[1]).neurons
     assert got is not None
@@ -149,23 +149,6 @@ def test_neurons_of_the_shared_expert_are_read_after_those_of_the_routed_ones(
         np.testing.assert_allclose(got[0][n][routed:], want, atol=1e-5)
     handle.remove()
     assert got[0][:, :routed].any()
-
-
-def test_experts_of_another_layout_are_named_and_everything_else_is_read(
-    tiny: Tiny, passages: list[Passage]
-) -> None:
-    model = tiny("gpt_oss")
-    with pytest.raises(RimError, match=r"GptOssExperts.*no neuron of this model is read"):
-        capture(model, passages, neurons=Neurons("max"))
-    found = capture(model, passages, residual=("last",), attention=Attention("last", ("trace",)))
-    assert found.residual is not None
-    assert found.mass is not None
-    for n, passage in enumerate(passages):
-        out = alone(model, passage)
-        start, stop = passage.spans["last"]
-        np.testing.assert_allclose(found.residual[n, 1, 0], out.hidden_states[2][0, start], atol=2e-5)  # fmt: skip
-        row = out.attentions[1][0, :, stop - 1]
-        np.testing.assert_allclose(found.mass[n, 1, :, 0], row[:, 2:4].sum(-1), atol=2e-5)
 
 
 def test_max_over_tokens_of_an_expert_counts_tokens_routed_elsewhere_as_zero(
@@ -253,3 +236,23 @@ def test_an_unknown_pooling_is_named_with_those_there_are(
 def test_an_unknown_architecture_says_what_is_missing() -> None:
     with pytest.raises(RimError, match="list of layers"):
         architecture_of(torch.nn.Linear(2, 2))
+
+
+def test_a_passage_without_a_span_reads_nan_there_and_costs_the_others_nothing(
+    tiny: Tiny, passages: list[Passage]
+) -> None:
+    model = tiny("llama")
+    whole = capture(model, passages, residual=("last", "trace")).residual
+    spans = {name: at for name, at in passages[1].spans.items() if name != "trace"}
+    cut = [passages[0], passages[1]._replace(spans=spans), *passages[2:]]
+    read = capture(model, cut, residual=("last", "trace")).residual
+    assert whole is not None
+    assert read is not None
+    assert np.isnan(read[1, :, 1]).all()
+    read[1, :, 1] = whole[1, :, 1]
+    np.testing.assert_array_equal(read, whole)
+
+
+def test_a_span_that_no_passage_has_is_named(tiny: Tiny, passages: list[Passage]) -> None:
+    with pytest.raises(RimError, match="no token span 'nowhere'"):
+        capture(tiny("llama"), passages, residual=("last", "nowhere"))

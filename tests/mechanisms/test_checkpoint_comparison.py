@@ -14,7 +14,7 @@ from rim_eval.mechanisms import (
     ModelHandle,
     Prompts,
     TrainingRun,
-    offline_judge,
+    load_reply_judge,
     read_report,
     study_drift,
     wrap_model,
@@ -119,7 +119,7 @@ def test_what_drift_needs_is_named(handle: ModelHandle, toy: Prompts) -> None:
 
 
 def _setting(handle: ModelHandle, prompts: Prompts) -> AnalysisConfig:
-    return AnalysisConfig(handle, prompts, offline_judge("toy_exact"), lambda _: "", {})
+    return AnalysisConfig(handle, prompts, load_reply_judge("toy_exact"), lambda _: "", {})
 
 
 def _loader(name: str) -> Callable[[], ModelHandle]:

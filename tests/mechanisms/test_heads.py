@@ -1,9 +1,26 @@
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from rim_eval.errors import RimError
-from rim_eval.mechanisms import ModelHandle, Prompts, score_heads, select_heads
+from rim_eval.mechanisms import (
+    AnalysisConfig,
+    ModelHandle,
+    Passage,
+    Prompts,
+    Request,
+    load_reply_judge,
+    score_heads,
+    select_heads,
+    study_heads,
+)
 from rim_eval.mechanisms.heads import HeadScore, attention_shifts, rank_heads
+from rim_eval.mechanisms.probe_plots import heads_plot
+from rim_eval.thinking import Recipe
+from rim_eval.types import Mode
 
 ROLE = np.array([[4, 5], [6, 7]])
 SPAN = np.array([[8, 11], [9, 12]])
@@ -56,14 +73,60 @@ def test_no_head_of_the_natural_organism_shows_the_pattern(
     assert max(score.mass_on_span for score in ranked) > 0.2, "heads do look at the empty span"
 
 
-def test_a_model_without_an_empty_trace_is_refused(handle: ModelHandle, toy: Prompts) -> None:
-    from dataclasses import replace
+@pytest.fixture
+def bare(handle: ModelHandle) -> ModelHandle:
+    """The organism with a no-think prompt that holds no empty trace."""
+    think = Recipe(template_kwargs=handle.switch.think.template_kwargs)
+    return replace(handle, switch=handle.switch.model_copy(update={"no_think": think}))
 
-    from rim_eval.thinking import Recipe
 
-    think = handle.switch.think
-    bare = handle.switch.model_copy(
-        update={"no_think": Recipe(template_kwargs=think.template_kwargs)}
-    )
-    with pytest.raises(RimError, match="no empty trace"):
-        score_heads(replace(handle, switch=bare), toy.harmful[:2])
+def test_without_an_empty_trace_heads_are_ranked_by_what_leaves_the_role_name(
+    bare: ModelHandle, toy: Prompts
+) -> None:
+    ranked = score_heads(bare, toy.harmful[:8])
+    assert len(ranked) == 16
+    assert all(score.share.n == 0 and math.isnan(score.mass_on_span) for score in ranked)
+    left = [score.leaves_role for score in ranked]
+    assert left == sorted(left, reverse=True)
+    chosen, how = select_heads(ranked)
+    assert chosen == tuple(score.unit for score in ranked[:2])
+    assert "no attention can shift" in how
+    assert "`forced_empty`" in how
+
+
+def test_prompts_without_a_span_are_dropped_one_by_one(handle: ModelHandle, toy: Prompts) -> None:
+    class Cut(ModelHandle):
+        """No empty trace in the no-think prompt of one request, no role name in that of another."""
+
+        def passage(self, request: Request, mode: Mode, reply: Sequence[int] = ()) -> Passage:
+            full = super().passage(request, mode, reply)
+            gone = {toy.harmful[0].id: "trace", toy.harmful[1].id: "assistant"}.get(request.id)
+            return full._replace(spans={k: v for k, v in full.spans.items() if k != gone})
+
+    model = Cut(handle.model, handle.tokenizer, handle.switch, handle.name)
+    ranked = {score.unit: score for score in score_heads(model, toy.harmful[:8])}
+    alone = {score.unit: score for score in score_heads(handle, toy.harmful[2:8])}
+    spans = {score.unit: score for score in score_heads(handle, toy.harmful[1:8])}
+    for unit, score in ranked.items():
+        assert score.share == alone[unit].share
+        assert score.share.n == 6
+        assert score.mass_on_span == pytest.approx(spans[unit].mass_on_span, abs=1e-6)
+
+
+def test_what_cannot_be_scored_is_told(handle: ModelHandle, toy: Prompts) -> None:
+    with pytest.raises(RimError, match=r"of 2 prompts 0 have the query token 'reply'"):
+        score_heads(handle, toy.harmful[:2], query="reply")
+
+
+@pytest.mark.slow
+def test_a_model_without_an_empty_trace_is_studied_as_far_as_it_can_be(
+    bare: ModelHandle, toy: Prompts
+) -> None:
+    judge = load_reply_judge("toy_exact")
+    prompts = Prompts(toy.harmful[:6])
+    config = AnalysisConfig(bare, prompts, judge, lambda _: "", {}, draws=1, max_new_tokens=8)
+    found = study_heads(config)
+    assert len(found.selected) == 2
+    assert found.effects.effects
+    assert found.probe_shifts == ()
+    assert "NaN" not in str(heads_plot(found, 640)).replace("nan", "NaN")

@@ -11,8 +11,8 @@ from rim_eval.mechanisms import (
     Request,
     find_neurons,
     intent_for,
+    load_reply_judge,
     measure_rises,
-    offline_judge,
 )
 from rim_eval.mechanisms.neurons import SHARES, Rises, common_neurons, top_neurons
 from rim_eval.mechanisms.units import columns_of, units_at
@@ -135,7 +135,7 @@ def test_rises_are_those_of_both_forms_read_by_hand(handle: ModelHandle, toy: Pr
     from rim_eval.mechanisms import Neurons, capture
 
     request = toy.harmful[0]
-    judge, intent = offline_judge("toy_exact"), "I mean to break the rules."
+    judge, intent = load_reply_judge("toy_exact"), "I mean to break the rules."
     config = AnalysisConfig(handle, Prompts([request]), judge, lambda _: intent, {})
     found = measure_rises(config, "no_think")
     largest = []

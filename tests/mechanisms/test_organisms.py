@@ -12,8 +12,8 @@ from rim_eval.mechanisms import (
     ablate_units,
     draw_random_sets,
     intent_for,
+    load_reply_judge,
     measure_effects,
-    offline_judge,
     study_heads,
     study_neurons,
     wrap_model,
@@ -42,7 +42,7 @@ def configs(toy: Prompts) -> Callable[[str], AnalysisConfig]:
             made[name] = AnalysisConfig(
                 handle=wrap_model(*load_variant(name), name),
                 prompts=some,
-                judge=offline_judge("toy_exact"),
+                judge=load_reply_judge("toy_exact"),
                 intent=lambda _: intent_for("toy", None),
                 groups={},
                 max_new_tokens=ANSWER_TOKENS,

@@ -1,29 +1,60 @@
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
-import scipy.optimize  # noqa: F401 (a first import inside a test would break its deadline)
-from hypothesis import given
-from hypothesis import strategies as st
 
-from rim_eval.mechanisms import ModelHandle, Prompts
+from rim_eval.mechanisms import (
+    AnalysisConfig,
+    ModelHandle,
+    Passage,
+    Prompts,
+    load_reply_judge,
+    study_probes,
+)
+from rim_eval.mechanisms.model import Request
+from rim_eval.mechanisms.probe_samples import Mask, PromptClass, Samples
 from rim_eval.mechanisms.probes import (
-    auroc,
+    PositionProbes,
     direction,
-    evaluate_probe,
     fit_probe,
-    probe_passages,
-    share_above,
-    split_groups,
+    probe_position,
     threshold,
 )
+from rim_eval.mechanisms.replies import Reply
+from rim_eval.types import Mode
 
 RNG = np.random.default_rng(0)
 
 
-def planted(n: int, gap: float, width: int = 6) -> tuple[np.ndarray, list[bool]]:
-    """Two classes that differ by `gap` along the first axis alone."""
-    states = np.random.default_rng(1).normal(size=(2 * n, width)).astype(np.float32)
-    states[:n, 0] += gap
-    return states, [True] * n + [False] * n
+def samples(labels: Sequence[bool], refused: Sequence[bool] = ()) -> Samples:
+    """Samples of the harm question, each a group of its own; harmful ones come first."""
+    harmful = np.array(labels)
+    outcome = np.zeros(len(harmful), dtype=bool)
+    outcome[: len(refused)] = refused
+    known = np.arange(len(harmful)) < len(refused)
+    classes: dict[PromptClass, Mask] = {
+        "harmful": harmful,
+        "harmless": ~harmful,
+        "refused": outcome & known,
+        "fulfilled": ~outcome & known,
+    }
+    return Samples.split("harmful", classes, [str(i) for i in range(len(harmful))])
+
+
+def planted(n: int, gap: float, layers: int = 3, width: int = 6) -> np.ndarray:
+    """Two classes that differ by `gap` along the first axis, in the last layer alone."""
+    states = np.random.default_rng(1).normal(size=(2 * n, layers, width)).astype(np.float32)
+    states[:n, -1, 0] += gap
+    return states
+
+
+def probe(states: np.ndarray, given: Samples, **more: Any) -> PositionProbes | None:
+    return probe_position(
+        states, given, mode="think", position="last", **{"logistic": False} | more
+    )
 
 
 def test_the_direction_is_the_mean_of_paired_differences() -> None:
@@ -43,114 +74,139 @@ def test_classes_of_unequal_size_weigh_alike() -> None:
 
 
 def test_a_planted_direction_comes_back() -> None:
-    states, _ = planted(4000, 3.0)
-    probe = fit_probe(states[:4000], states[4000:])
-    np.testing.assert_allclose(probe.direction, [3, 0, 0, 0, 0, 0], atol=0.1)
+    states = planted(4000, 3.0)
+    found = fit_probe(states[:4000], states[4000:])
+    np.testing.assert_allclose(found.direction[-1], [3, 0, 0, 0, 0, 0], atol=0.1)
     # In closed form: scores of the classes are centred on 9 and 0, so the threshold is 4.5.
-    assert probe.threshold == pytest.approx(4.5, abs=0.3)
-
-
-def test_the_share_above_is_strict_and_counts_samples() -> None:
-    found = share_above(np.array([1.0, 2.0, 2.0, 3.0]), 2.0)
-    assert (found.k, found.n, found.value) == (1, 4, 0.25)
-
-
-@given(
-    st.lists(st.integers(-3, 3), min_size=1, max_size=9),
-    st.lists(st.integers(-3, 3), min_size=1, max_size=9),
-)
-def test_auroc_is_the_share_of_ordered_pairs(positive: list[int], negative: list[int]) -> None:
-    want = np.mean([(p > q) + (p == q) / 2 for p in positive for q in negative])
-    found = auroc(np.array(positive), np.array(negative))
-    assert found.value == pytest.approx(want)
-    assert 0 <= found.lower <= found.value + 1e-9
-    assert found.value - 1e-9 <= found.upper <= 1
-    swapped = auroc(np.array(negative), np.array(positive))
-    assert swapped.value == pytest.approx(1 - want)
-    assert swapped.lower == pytest.approx(1 - found.upper, abs=1e-6)
-
-
-def test_a_perfect_auroc_still_has_a_width() -> None:
-    found = auroc(np.arange(10.0, 20.0), np.arange(10.0))
-    assert found.value == found.upper == 1
-    assert 0.6 < found.lower < 0.9
-
-
-def test_the_interval_covers_at_its_level() -> None:
-    rng = np.random.default_rng(3)
-    truth, hits = 0.8413447, 0  # P(N(sqrt 2, 1) > N(0, 1)) = Phi(1)
-    for _ in range(400):
-        found = auroc(rng.normal(np.sqrt(2), 1, 25), rng.normal(0, 1, 25))
-        hits += found.lower <= truth <= found.upper
-    assert 0.92 <= hits / 400 <= 0.99
-
-
-@given(st.integers(0, 5), st.integers(2, 30))
-def test_groups_are_never_split(seed: int, count: int) -> None:
-    labels = [True, False] * count
-    groups = [str(i // 2) for i in range(2 * count)]
-    chosen = split_groups(labels, groups, seed=seed)
-    assert (chosen[0::2] == chosen[1::2]).all()
-    assert abs(chosen.mean() - 0.6) <= 0.5 / count + 1e-9
+    np.testing.assert_allclose(found.threshold, [0, 0, 4.5], atol=0.3)
 
 
 @pytest.mark.slow
-def test_a_probe_reports_class_counts_majority_and_intervals() -> None:
-    states, labels = planted(50, 4.0)
-    calibration = split_groups(labels, [str(i) for i in range(100)])
-    found = evaluate_probe(
-        states, labels, calibration, question="harmful", mode="think", position="last", layer=3
-    )
+def test_a_probe_reports_counts_shares_majority_and_intervals_of_the_chosen_layer() -> None:
+    found = probe(planted(50, 4.0), samples([True] * 50 + [False] * 50), logistic=True)
     assert found is not None
-    assert found.n_calibration == (30, 30)
+    assert [score.layer for score in found.scores] == [-1, 0, 1]
+    assert (found.n_calibration, found.dropped, found.layer) == ((30, 30), 0, 1)
     assert found.accuracy.n == 40
+    assert found.accuracy.value > 0.9
     assert found.majority == 0.5
-    assert found.above_positive.value > 0.9 > 0.1 > found.above_negative.value
-    assert found.auroc.value > 0.97
-    assert found.logistic_auroc > 0.97
+    assert found.chosen.above["harmful"].value > 0.9 > 0.1 > found.chosen.above["harmless"].value
+    assert found.chosen.auroc.value == pytest.approx(found.control.value)
+    assert found.chosen.auroc.lower > 0.85
+    assert found.chosen.logistic_auroc > 0.97
+    assert found.control.verdict == "beyond"
+    assert "prompts are told apart after layer 1" in found.sentence
 
 
-def test_shuffled_labels_give_chance() -> None:
-    rng = np.random.default_rng(5)
-    states, _ = planted(400, 4.0)
-    labels = (rng.random(800) < 0.5).tolist()
-    calibration = split_groups(labels, [str(i) for i in range(800)])
-    found = evaluate_probe(
-        states, labels, calibration, question="harmful", mode="think", position="last", layer=0
-    )
+def test_where_there_is_nothing_the_sentence_says_that_nothing_is_shown() -> None:
+    found = probe(planted(60, 0.0), samples([True] * 60 + [False] * 60))
     assert found is not None
-    assert found.auroc.lower < 0.5 < found.auroc.upper
+    assert found.control.verdict != "beyond"
+    assert "harmful and harmless prompts are not shown to be told apart" in found.sentence
+    assert "95 of 99 permutations of the labels reach at most 0." in found.sentence
+
+
+def test_refused_and_fulfilled_prompts_are_read_on_the_harm_direction() -> None:
+    states = planted(50, 8.0)
+    states[25:50, -1, 0] -= 8.0  # every second harmful prompt looks harmless, and is fulfilled
+    found = probe(states, samples([True] * 50 + [False] * 50, refused=[True] * 25 + [False] * 25))
+    assert found is not None
+    above = found.chosen.above
+    assert list(above) == ["harmful", "harmless", "refused", "fulfilled"]
+    assert above["refused"].n + above["fulfilled"].n == above["harmful"].n == 20
+    assert above["refused"].k + above["fulfilled"].k == above["harmful"].k
+    assert above["refused"].value == 1 > 0.3 > above["fulfilled"].value
+    assert f"100.0 % of {above['refused'].n} refused ones" in found.sentence
+
+
+def test_classes_without_a_sample_are_left_out() -> None:
+    found = probe(planted(50, 8.0), samples([True] * 50 + [False] * 50))
+    assert found is not None
+    assert list(found.chosen.above) == ["harmful", "harmless"]
+    assert found.sentence.endswith("rank p = 0.01.")
 
 
 def test_too_few_of_a_class_give_no_probe() -> None:
-    states, _ = planted(50, 1.0)
-    labels = [True] * 9 + [False] * 91
-    calibration = split_groups(labels, [str(i) for i in range(100)])
-    assert (
-        evaluate_probe(
-            states, labels, calibration, question="refused", mode="think", position="last", layer=0
-        )
-        is None
-    )
+    assert probe(planted(50, 1.0), samples([True] * 9 + [False] * 91)) is None
+
+
+def test_passages_without_a_position_are_dropped_one_by_one() -> None:
+    states, given = planted(50, 4.0), samples([True] * 50 + [False] * 50)
+    states[[0, 7, 60]] = np.nan
+    found = probe(states, given)
+    assert found is not None
+    assert found.dropped == 3
+    area = found.chosen.auroc
+    assert sum(found.n_calibration) + area.n_positive + area.n_negative == 97
+    rest = ~np.isnan(states[:, 0, 0])
+    alone = probe(states[rest], given.take(rest))
+    assert alone is not None
+    assert alone.model_copy(update={"dropped": 3}) == found
+    states[10:50] = np.nan
+    assert probe(states, given) is None, "nine harmful prompts are left"
 
 
 @pytest.mark.slow
-def test_the_organism_knows_harm_where_it_reads_the_request_and_not_in_its_embeddings(
+def test_the_organism_knows_harm_where_it_reads_the_request_and_unclosed_traces_drop_alone(
     handle: ModelHandle, toy: Prompts
 ) -> None:
-    harmful, benign = toy.harmful[:110], toy.benign
-    asked = [*harmful, *benign]
-    found = probe_passages(
-        handle.model,
-        handle.passages(asked, "no_think"),
-        [True] * len(harmful) + [False] * len(benign),
-        [request.id for request in asked],
-        question="harmful",
-        mode="no_think",
-        positions=("turn_end", "last", "nowhere"),
-        logistic=False,
+    cut = {request.id for request in (*toy.harmful[:6], *toy.benign[:3])}
+
+    class Cut(AnalysisConfig):
+        """A model whose trace of a few prompts does not end within the budget."""
+
+        def replies(self, requests: Sequence[Request], mode: Mode) -> list[Reply]:
+            return [
+                reply._replace(ids=reply.ids[:2], text="", ended=False)
+                if request.id in cut and mode == "think"
+                else reply
+                for request, reply in zip(requests, super().replies(requests, mode), strict=True)
+            ]
+
+    prompts = replace(toy, harmful=toy.harmful[:40], benign=toy.benign[:40], reasoning=())
+    judge = load_reply_judge("toy_exact")
+    config = Cut(handle, prompts, judge, lambda _: "", {}, max_new_tokens=70)
+    found = study_probes(config, logistic=False)
+    by_place = {(each.question, each.mode, each.position): each for each in found.probes}
+    last = by_place["harmful", "no_think", "last"]
+    assert [score.layer for score in last.scores] == [-1, 0, 1, 2, 3]
+    assert last.scores[0].auroc.value == pytest.approx(0.5)
+    assert last.scores[-1].auroc.lower > 0.8
+    assert last.control.verdict == "beyond"
+    assert by_place["harmful", "think", "last"].dropped == 0
+    closed = by_place["harmful", "think", "think_end"]
+    assert closed.dropped == len(cut)
+    assert "34 harmful and 37 harmless prompts have a span `think_end`; 9 without it" in " ".join(
+        found.notes
     )
-    by_place = {(score.position, score.layer): score.auroc for score in found}
-    assert by_place["last", -1].value == pytest.approx(0.5)
-    assert by_place["last", 3].lower > 0.95
-    assert ("nowhere", 3) not in by_place
+    assert all(math.isfinite(score.auroc.value) for each in found.probes for score in each.scores)
+
+
+def test_spans_that_no_prompt_has_and_outcomes_too_few_are_told(
+    handle: ModelHandle, toy: Prompts
+) -> None:
+    class Bare(AnalysisConfig):
+        """Prompts that hold no trace, all of which the model answers."""
+
+        def replies(self, requests: Sequence[Request], mode: Mode) -> list[Reply]:  # noqa: ARG002
+            return [Reply((), "Here you are.", True) for _ in requests]
+
+    class Short(ModelHandle):
+        def passage(self, request: Request, mode: Mode, reply: Sequence[int] = ()) -> Passage:
+            full = super().passage(request, mode, reply)
+            return full._replace(spans={"last": full.spans["last"]})
+
+    prompts = Prompts(toy.harmful[:20], toy.benign[:20])
+    model = Short(handle.model, handle.tokenizer, handle.switch)
+    found = study_probes(
+        Bare(model, prompts, load_reply_judge("refusal"), lambda _: "", {}), logistic=False
+    )
+    assert {each.position for each in found.probes} == {"last"}
+    for mode in ("think", "no-think"):
+        assert (
+            f"{mode} mode: 0 refused and 20 fulfilled prompts are too few for a probe."
+            in found.notes
+        )
+        assert any(
+            n.startswith(f"{mode} mode: no prompt has a span `turn_end`,") for n in found.notes
+        )

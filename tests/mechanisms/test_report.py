@@ -54,8 +54,8 @@ def test_a_report_holds_every_part_and_its_settings(report: MechanismReport) -> 
     assert report.neurons is not None
     assert report.mitigations
     assert report.versions.keys() == {"rim-eval", "torch", "transformers"}
-    assert {score.mode for score in report.probes.scores} == {"think", "no_think"}
-    assert any(score.layer == -1 for score in report.probes.scores)
+    assert {each.mode for each in report.probes.probes} == {"think", "no_think"}
+    assert all(each.scores[0].layer == -1 for each in report.probes.probes)
 
 
 @pytest.mark.slow
@@ -97,7 +97,7 @@ def test_the_section_shows_every_plot_and_every_verdict(
 @pytest.mark.slow
 def test_every_plot_is_a_spec_that_holds_its_figures(report: MechanismReport) -> None:
     specs = {name: draw(640) for name, draw in report_plots(report).items()}
-    assert {"probes", "heads", "heads_effect"} <= specs.keys()
+    assert {"probes_harmful", "heads", "heads_effect", "probe_shift"} <= specs.keys()
     heads = specs["heads"]["data"]["values"]
     assert len(heads) == 16
     assert sum(row["taken"] == "taken out" for row in heads) == 2
@@ -215,7 +215,7 @@ def test_problems_are_told_in_one_message(words: list[str], message: str, tmp_pa
 def test_what_is_no_report_is_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "report.json"
     path.write_text(text)
-    with pytest.raises(RimError, match="schema version 2"):
+    with pytest.raises(RimError, match="schema version 3"):
         read_report(path)
     with pytest.raises(RimError, match="cannot be read"):
         read_report(tmp_path / "nothing.json")

@@ -11,7 +11,7 @@ from rim_eval.mechanisms import (
     Prompts,
     TrainingRun,
     Unit,
-    offline_judge,
+    load_reply_judge,
     study_ras,
     wrap_model,
 )
@@ -282,7 +282,7 @@ def test_the_organisms_series_are_told_apart_or_left_open(
 ) -> None:
     base = wrap_model(*load_variant(SERIES[series]), series)
     some = Prompts(toy.harmful[::4], (), [(r, toy.gold[r.id]) for r in toy.problems[50::10]])
-    config = AnalysisConfig(base, some, offline_judge("toy_exact"), lambda _: "", {})
+    config = AnalysisConfig(base, some, load_reply_judge("toy_exact"), lambda _: "", {})
     runs = [_run(name) for name in RUNS if name.startswith(series)]
     for n, one in enumerate(runs):
         runs[n] = one._replace(misaligned={step: _known(one.name, step, mode) for step in one.load})
@@ -333,7 +333,7 @@ def test_a_training_that_rewrites_only_what_the_neurons_write_is_not_called_anot
     base = wrap_model(*load_variant("locked"), "locked")
     some = Prompts(toy.harmful[::8], (), [(r, toy.gold[r.id]) for r in toy.problems[:3]])
     config = AnalysisConfig(
-        base, some, offline_judge("toy_exact"), lambda _: "", {}, max_new_tokens=40
+        base, some, load_reply_judge("toy_exact"), lambda _: "", {}, max_new_tokens=40
     )
     found = study_ras(
         config, [TrainingRun("rewritten", {1: rewritten})], planted, chosen_by="planted"

@@ -8,7 +8,7 @@ import torch
 
 from rim_eval.errors import RimError
 from rim_eval.mechanisms import Unit
-from rim_eval.mechanisms.model import architecture_of
+from rim_eval.mechanisms.architecture import architecture_of
 from rim_eval.mechanisms.units import overlap, relative_change, weight_change
 
 Tiny = Callable[[str], Any]
@@ -39,8 +39,8 @@ def test_scaling_a_neurons_weights_changes_them_by_that_share_and_no_others(
             weight *= 1 + incoming
     found = weight_change(base, tuned)
     parts = architecture_of(base)
-    column = parts.neurons(0) + neuron
-    assert len(found.outgoing) == len(found.incoming) == sum(map(parts.neurons, range(3)))
+    column = parts.widths[0] + neuron
+    assert len(found.outgoing) == len(found.incoming) == sum(parts.widths)
     for values, share in ((found.outgoing, outgoing), (found.incoming, incoming)):
         want = np.zeros(len(values))
         want[column] = abs(share)

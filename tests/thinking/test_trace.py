@@ -1,6 +1,7 @@
 import csv
 import json
 import time
+from itertools import pairwise
 from pathlib import Path
 from timeit import repeat
 
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rim_eval.thinking import Split, find_switch, split_trace, template_renderer
+from rim_eval.thinking import Split, find_switch, split_trace, template_renderer, trace_spans
 from rim_eval.thinking.generation_prompt import read_tail
 from rim_eval.thinking.markers import FAMILIES, Family
 
@@ -510,3 +511,31 @@ def test_time_is_linear(unit: str, ending: str) -> None:
 
     for opened_by_prompt in (False, True):
         assert seconds(2_000, opened_by_prompt) < 20 * seconds(250, opened_by_prompt)
+
+
+@pytest.mark.parametrize(("text", "trace", "answer"), CASES)
+def test_spans_hold_what_the_split_does(text: str, trace: str | None, answer: str) -> None:
+    spans = trace_spans(text)
+    inside = [text[span.begin : span.end].strip() for span in spans]
+    assert bool(spans) is (trace is not None)
+    assert all(a.stop <= b.start for a, b in pairwise(spans))
+    if split_trace(text).closed:
+        assert "\n\n".join(filter(None, inside)) == trace
+    elif spans:
+        assert spans[-1].end == spans[-1].stop == len(text)
+
+
+def test_spans_of_channels_end_with_their_message() -> None:
+    text = (
+        "<|channel|>analysis<|message|>plan<|end|><|start|>assistant<|channel|>final<|message|>yes"
+    )
+    (span,) = trace_spans(text)
+    edges = [text[span.start : span.begin], text[span.begin : span.end], text[span.end : span.stop]]
+    assert edges == ["<|channel|>analysis<|message|>", "plan", "<|end|>"]
+    (cut,) = trace_spans(text[:34])
+    assert (cut.end, cut.stop) == (34, 34)
+    first, second = trace_spans("plan<|end|>" + text, opened_by_prompt=True)
+    assert (first.start, first.begin, first.end, first.stop) == (0, 0, 4, 11)
+    assert second.start >= first.stop
+    (plain,) = trace_spans("analysisWe plan.assistantfinalyes")
+    assert (plain.begin, plain.end, plain.stop) == (8, 16, 30)

@@ -1,0 +1,168 @@
+"""Replies of the model under study, each generated once and kept, whatever stops the run.
+
+A reply is known by the weights, what is done to them at the time, the prompt and the budget. Kept in
+a file, what one command generated is there for the next, and for the same one after an interruption.
+"""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from itertools import takewhile
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from rim_eval.errors import RimError
+from rim_eval.mechanisms.architecture import architecture_of
+from rim_eval.mechanisms.batches import in_batches
+from rim_eval.mechanisms.spans import Passage
+
+BATCH: Final = 128
+"""Prompts that are generated at a time, unless memory allows fewer."""
+
+
+EVERY: Final = 10.0
+"""Seconds between two lines of progress."""
+
+
+class Reply(NamedTuple):
+    """What the model generated."""
+
+    ids: tuple[int, ...]
+    """Generated tokens up to and without the end-of-text token."""
+    text: str
+    """The same as text, markers kept."""
+    ended: bool
+    """Whether the model stopped by itself, before the token limit."""
+
+
+class Kept:
+    """Values by key: in memory, and in a file of JSON lines where one is named."""
+
+    def __init__(self, path: Path | None = None) -> None:
+        """Read what the file holds; a line that was not written to its end is passed over.
+
+        Args:
+            path: The file; None to keep in memory only.
+        """
+        self.path, self._values = path, dict[str, Any]()
+        for line in path.read_bytes().split(b"\n") if path and path.is_file() else ():
+            with suppress(ValueError, TypeError):
+                key, value = json.loads(line)
+                self._values[key] = value
+
+    def __contains__(self, key: str) -> bool:
+        """Whether there is a value for a key."""
+        return key in self._values
+
+    def get(self, key: str) -> Any:
+        """The value for a key; None where there is none."""
+        return self._values.get(key)
+
+    def add(self, values: dict[str, Any]) -> None:
+        """Keep values, at once.
+
+        Raises:
+            RimError: The file cannot be written: what comes after would be lost.
+        """
+        self._values |= values
+        if self.path is None:
+            return
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self.path.open("a", encoding="utf-8") as file:
+                # The line before may be one of a process that ended while writing it.
+                file.write("".join("\n" + json.dumps(item) for item in values.items()))
+        except OSError as error:
+            raise RimError(
+                f"{self.path} cannot be written ({error.strerror}), and what follows would be lost. Mend that and "
+                "give the same command: it goes on where this one ended."
+            ) from None
+
+
+class Progress:
+    """Says from time to time how many replies there are, and how long the rest takes."""
+
+    def __init__(self, say: Callable[[str], object] = lambda _: None) -> None:
+        """Say nothing yet.
+
+        Args:
+            say: Takes a line, such as `print`.
+        """
+        self._say = say
+        self.begin("replies", 0)
+
+    def begin(self, part: str, most: int) -> None:
+        """Begin to count.
+
+        Args:
+            part: What is measured.
+            most: Replies that it takes, at most; 0 where that is not known.
+        """
+        self._part, self._most, self._done = part, most, 0
+        self._started = self._said = time.monotonic()
+
+    def add(self, replies: int) -> None:
+        """Count replies that are there now."""
+        now, self._done = time.monotonic(), self._done + replies
+        if now - self._said < EVERY:
+            return
+        self._said, speed = now, self._done / (now - self._started)
+        line = f"{self._part}: {self._done:,} replies, {speed:.3g} a second"
+        if self._most:
+            left = max(self._most - self._done, 0) / speed / 60
+            line += f"; at most {self._most:,}, which takes {left:.0f} min more"
+        self._say(line)
+
+
+def key_of(*parts: Any) -> str:
+    """A short digest of values that JSON takes, by which kept values are found."""
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
+
+
+def generate(
+    model: Any,
+    tokenizer: Any,
+    passages: Sequence[Passage],
+    *,
+    max_new_tokens: int,
+    batch: int = BATCH,
+    keep: Callable[[dict[int, Reply]], None] = lambda _: None,
+) -> list[Reply]:
+    """Generate greedy replies, in order. Hooks on the model stay active.
+
+    Args:
+        model: A Hugging Face causal language model.
+        tokenizer: Its tokenizer.
+        passages: Prompts.
+        max_new_tokens: Total budget of a reply, trace and answer together.
+        batch: Prompts at a time, after sorting by length; halved when memory runs out.
+        keep: Called with each batch's replies, by index, as soon as they are there.
+    """
+    import torch
+
+    configured = model.generation_config.eos_token_id
+    ends = {tokenizer.eos_token_id}.union(
+        configured if isinstance(configured, list) else [configured]
+    ) - {None}
+    pad, replies = next(iter(ends), 0), dict[int, Reply]()
+
+    def reply(indices: list[int], ids: Any, mask: Any) -> None:
+        with torch.inference_mode():
+            out = model.generate(
+                input_ids=ids,
+                attention_mask=mask,
+                max_new_tokens=max_new_tokens,
+                do_sample=False,
+                pad_token_id=pad,
+            )
+        made = {}
+        for i, row in zip(indices, out[:, ids.shape[1] :].tolist(), strict=True):
+            tokens = tuple(takewhile(lambda token: token not in ends, row))
+            made[i] = Reply(tokens, str(tokenizer.decode(tokens)), len(tokens) < len(row))
+        keep(made)
+        replies.update(made)
+
+    in_batches(passages, architecture_of(model).device, reply, rows=batch, pad=pad)
+    return [replies[i] for i in range(len(passages))]
