@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+from collections.abc import Mapping
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
@@ -30,17 +31,34 @@ def fingerprint(model: Any) -> str:
         Sixteen hexadecimal digits. The same weights read as another number type have another one:
         what they answer differs.
     """
+    samples = {name: sample_weight(weight) for name, weight in model.state_dict().items()}
+    return fingerprint_of(model.config, samples)
+
+
+def sample_weight(weight: Any) -> bytes:
+    """Return what the fingerprint reads of a weight: its number type, its shape and some of its numbers."""
     import torch
 
+    flat = weight.detach().reshape(-1)
+    sample = flat[:: max(1, -(-flat.numel() // _MAX_NUMBERS))].cpu().contiguous()
+    head = f"{weight.dtype} {tuple(weight.shape)}".encode()
+    numbers: bytes = sample.view(torch.uint8).numpy().tobytes()
+    return head + numbers
+
+
+def fingerprint_of(config: Any, samples: Mapping[str, bytes]) -> str:
+    """Return the fingerprint of a model whose weights were sampled one by one.
+
+    Args:
+        config: Its transformers configuration.
+        samples: Name of each weight to what `sample_weight` returns.
+    """
     # To JSON and back: text keys throughout, which alone can be sorted.
-    settings = json.loads(json.dumps(model.config.to_diff_dict(), default=str))
+    settings = json.loads(json.dumps(config.to_diff_dict(), default=str))
     identity = {name: value for name, value in settings.items() if name not in _PROVENANCE}
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode())
-    for name, weight in sorted(model.state_dict().items()):
-        digest.update(f"{name} {weight.dtype} {tuple(weight.shape)}".encode())
-        flat = weight.detach().reshape(-1)
-        sample = flat[:: max(1, -(-flat.numel() // _MAX_NUMBERS))].cpu().contiguous()
-        digest.update(sample.view(torch.uint8).numpy().data)
+    for name in sorted(samples):
+        digest.update(f"{name} ".encode() + samples[name])
     return digest.hexdigest()[:16]
 
 
