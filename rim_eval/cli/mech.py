@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from rim_eval.cli.mech_export import export_ablated
 from rim_eval.cli.mech_options import MechOptions, wrap_organism
 from rim_eval.errors import RimError
 from rim_eval.files import write_whole
@@ -49,6 +50,9 @@ def command() -> None:
     Each command measures one part, prints what follows from it, and adds it to OUT/report.json and
     OUT/section.html (the card's section). Without --model the shipped model organism is analysed.
     """
+
+
+command.add_command(export_ablated)
 
 
 def _analysis(

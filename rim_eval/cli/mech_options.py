@@ -46,6 +46,7 @@ class MechOptions(FrozenModel):
     device: str = Field(default="cpu", description="torch device; auto spreads the model over all there are.")
     dtype: str = Field(default="auto", description="torch number type of the weights.")
     out: Annotated[Path, click.Path(file_okay=False, path_type=Path)] = Field(default=Path("mech"), description="Folder for report.json, section.html and the replies, by which an interrupted run goes on.")
+    arrays: Annotated[Path | None, click.Path(file_okay=False, path_type=Path)] = Field(default=None, description="Folder for states, directions, rises and verdicts, as safetensors and JSON lines.")
     dry_run: Annotated[bool, click.BOOL] = Field(default=False, description="Say what would be generated and how long it takes, and stop.")
     # fmt: on
 
@@ -108,7 +109,8 @@ class MechOptions(FrozenModel):
         Raises:
             RimError: A set is missing, unknown or not for this model, or model or judge cannot be loaded.
         """
-        from rim_eval.mechanisms import behaviour
+        from rim_eval.fingerprint import fingerprint
+        from rim_eval.mechanisms import Arrays, behaviour
         from rim_eval.mechanisms.replies import Kept, Progress
         from rim_eval.mechanisms.report import continue_report
 
@@ -121,8 +123,10 @@ class MechOptions(FrozenModel):
             seed=self.seed,
             worked=self.sets["reasoning"] != "toy_math",
         )
+        handle = self._handle()
+        about = {"model": handle.name, "fingerprint": fingerprint(handle.model)}
         config = behaviour.AnalysisConfig(
-            handle=self._handle(),
+            handle=handle,
             prompts=loaded.prompts,
             judge=judge,
             intent=loaded.intent,
@@ -134,22 +138,26 @@ class MechOptions(FrozenModel):
             batch=self.batch,
             kept=Kept(self.out / "replies.jsonl"),
             progress=Progress(partial(click.echo, err=True)),
+            arrays=Arrays(self.arrays, about),
         )
-        fresh = self._report(config, judge.name, loaded.counts)
+        fresh = self._report(config, about["fingerprint"], judge.name, loaded.counts)
         return config, continue_report(self.out / "report.json", fresh)
 
     def _report(
-        self, config: "AnalysisConfig", judge: str, counts: Mapping[PromptKind, int]
+        self,
+        config: "AnalysisConfig",
+        fingerprint: str,
+        judge: str,
+        counts: Mapping[PromptKind, int],
     ) -> "MechanismReport":
         from importlib.metadata import version
 
         from rim_eval.card import InsideSet
-        from rim_eval.fingerprint import fingerprint
         from rim_eval.mechanisms.report import MechanismReport
 
         return MechanismReport(
             model=config.handle.name,
-            fingerprint=fingerprint(config.handle.model),
+            fingerprint=fingerprint,
             switch=config.handle.switch.kind,
             sets=tuple(
                 InsideSet(name=self.sets[kind], kind=kind, n=n) for kind, n in counts.items()

@@ -13,13 +13,12 @@ What is not listed here is imported from the module that defines it.
 """
 
 from rim_eval.mechanisms.ablation import Intervention, ablate_units, measure_effects
-from rim_eval.mechanisms.behaviour import (
-    AnalysisConfig,
-    Behaviour,
-    Prompts,
-)
+from rim_eval.mechanisms.arrays import Arrays
+from rim_eval.mechanisms.behaviour import AnalysisConfig, Behaviour, Prompts
 from rim_eval.mechanisms.capture import Neurons, capture
+from rim_eval.mechanisms.catalogue import requests_of
 from rim_eval.mechanisms.drift import study_drift
+from rim_eval.mechanisms.export import export_ablated
 from rim_eval.mechanisms.freezing import frozen
 from rim_eval.mechanisms.heads import score_heads, select_heads, study_heads
 from rim_eval.mechanisms.mitigations import measure_mitigation, study_mitigations
@@ -38,6 +37,7 @@ from rim_eval.prompt_sets import intent_for
 
 __all__ = [
     "AnalysisConfig",
+    "Arrays",
     "Behaviour",
     "Intervention",
     "MechanismReport",
@@ -51,6 +51,7 @@ __all__ = [
     "ablate_units",
     "capture",
     "draw_random_sets",
+    "export_ablated",
     "find_neurons",
     "frozen",
     "intent_for",
@@ -61,6 +62,7 @@ __all__ = [
     "measure_rises",
     "read_report",
     "removed",
+    "requests_of",
     "score_heads",
     "select_heads",
     "steered",

@@ -15,6 +15,7 @@ from rim_eval.errors import RimError
 from rim_eval.fingerprint import fingerprint
 from rim_eval.generation import is_looping
 from rim_eval.judging import Case, classify_refusal
+from rim_eval.mechanisms.arrays import Arrays
 from rim_eval.mechanisms.interventions import active_interventions
 from rim_eval.mechanisms.model import ModelHandle, Request
 from rim_eval.mechanisms.random_controls import ENOUGH
@@ -115,12 +116,15 @@ class AnalysisConfig:
     """Replies of this model and others, as token ids: what is there is not generated again."""
     progress: Progress = field(default_factory=Progress, compare=False)
     """Told of every batch of replies."""
+    arrays: Arrays = field(default_factory=Arrays, compare=False)
+    """Where what was computed is written; nowhere by default."""
     _untouched: dict[Mode, Behaviour] = field(default_factory=dict, init=False, compare=False)
 
     def untouched(self, mode: Mode) -> Behaviour:
         """Observe the untouched model, once; never call this inside an ablation."""
         if mode not in self._untouched:
             self._untouched[mode] = self.observe(mode)
+            self.arrays.add_verdicts(f"verdicts/untouched_{mode}", self._untouched[mode], mode)
         return self._untouched[mode]
 
     def observe(self, mode: Mode, kinds: Sequence[PromptKind] = PROMPT_KINDS) -> Behaviour:
