@@ -12,7 +12,7 @@ are imported when they are first needed.
 What is not listed here is imported from the module that defines it.
 """
 
-from rim_eval.mechanisms.ablation import Intervention, ablate_units, measure_effects
+from rim_eval.mechanisms.ablation import ablate_units
 from rim_eval.mechanisms.behaviour import (
     AnalysisConfig,
     Behaviour,
@@ -20,6 +20,7 @@ from rim_eval.mechanisms.behaviour import (
 )
 from rim_eval.mechanisms.capture import Neurons, capture
 from rim_eval.mechanisms.drift import study_drift
+from rim_eval.mechanisms.effects import Intervention, measure_effects
 from rim_eval.mechanisms.heads import score_heads, select_heads, study_heads
 from rim_eval.mechanisms.mitigations import frozen, measure_mitigation, study_mitigations
 from rim_eval.mechanisms.model import ModelHandle, Request, load_model, wrap_model

@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rim_eval.errors import RimError
-from rim_eval.mechanisms.ablation import Effects, UnitAblation
+from rim_eval.mechanisms.ablation import UnitAblation
 from rim_eval.mechanisms.behaviour import AnalysisConfig
 from rim_eval.mechanisms.capture import capture_attention, capture_residual
+from rim_eval.mechanisms.effects import Effects
 from rim_eval.mechanisms.model import ModelHandle, Request
 from rim_eval.mechanisms.probes import fit_probe, share_above, split_groups
 from rim_eval.mechanisms.units import Unit, Units
