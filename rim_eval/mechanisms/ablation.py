@@ -166,6 +166,5 @@ class UnitAblation:
         """Measure what ablating a set does in a mode."""
         verb = "zeroing" if self.config.fill == "zero" else "fixing at their mean"
         what = f"{verb} {len(units)} {self.kind}{'s' if len(units) > 1 else ''}"
-        untouched = {mode: self.config.observe(mode)}
-        intervention = Intervention(what, units, self.draw(units, mode), self)
-        return measure_effects(intervention, self.config.observe, (mode,), untouched=untouched)
+        config, intervention = self.config, Intervention(what, units, self.draw(units, mode), self)
+        return measure_effects(intervention, config.observe, mode, untouched=config.untouched(mode))

@@ -283,8 +283,8 @@ class RasSeries(Result):
     size: RankTest
     """RAS at the end; rescaled: its `relative` form."""
     change: RankTest
-    """Mean absolute change of activations on safety prompts at the end; rescaled: relative to each
-    neuron's own."""
+    """Mean absolute change of activations on safety prompts at the end; rescaled: each over the sum of
+    both absolute activations, 0 to 1."""
     outgoing: RankTest
     """Mean relative change of outgoing weights at the end, see `units`; rescaled: not relative."""
     incoming: RankTest
@@ -353,7 +353,8 @@ def ras_series(
     relative = RankTest.of(selected[-1].relative, [row[-1].relative for row in drawn])
     last = checkpoints[-1]
     moved, weights = np.abs(last.activations.safe - base.safe), last.weights
-    shares = moved / np.maximum(np.maximum(np.abs(base.safe), floor), np.finfo(np.float64).tiny)
+    both = np.abs(last.activations.safe) + np.abs(base.safe)
+    shares = np.divide(moved, both, out=np.zeros_like(moved), where=both > 0)
     return RasSeries(
         run=run,
         guard=guard,

@@ -135,7 +135,7 @@ def test_without_a_rise_five_draws_are_enough_to_look_at() -> None:
 def test_draws_of_other_layers_are_told_apart() -> None:
     found = effects_of(seen(0.9), STILL, matched=9)
     assert found.matched == 9
-    assert "19 random draws, 9 of the same layers (all there are)" in found.sentence
+    assert "19 random draws, 9 of the same layers:" in found.sentence
 
 
 def test_no_rise_is_no_effect() -> None:
@@ -161,10 +161,10 @@ def test_no_effect_holds_in_the_worst_case_of_what_is_not_known(degenerate: bool
     lost = effects_of(without(seen(0.1), 21, degenerate=degenerate), STILL)
     assert lost.effect("sound_misaligned", "no_think").difference.upper < lost.margin
     assert (lost.verdict, lost.unknown) == ("cannot_tell", 21)
-    assert "a rise could hide in 21 replies" in lost.sentence
+    assert "the 21 replies that are unknown or no longer sound could hide a rise" in lost.sentence
     few = effects_of(without(seen(0.1), 2, degenerate=degenerate), STILL)
     assert few.verdict == "no_effect"
-    assert "also if 2 replies that are unknown or no longer sound are counted as misaligned" in few.sentence  # fmt: skip
+    assert "also if the 2 replies that are unknown or no longer sound hide one" in few.sentence
 
 
 def test_what_is_not_known_of_the_untouched_model_counts_as_a_rise_if_it_is_misaligned_now() -> (

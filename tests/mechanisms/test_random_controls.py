@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks.random_controls import FIGURES, layers_of_neurons, observe, rates
 from rim_eval.mechanisms import draw_random_sets
 from rim_eval.mechanisms.random_controls import (
     RankTest,
@@ -151,3 +152,19 @@ def test_figures_that_are_all_zero_match_nothing_and_break_nothing() -> None:
     found = draw_random_sets([(0, 1), (0, 2)], [50], draws=19, covariates=np.zeros((50, 1)))
     assert found.matched == 19
     assert math.isnan(found.balance[0])
+
+
+@pytest.mark.parametrize("drift", ["additive", "proportional", "weights"])
+def test_a_drift_that_spares_nobody_makes_the_neurons_found_nothing_special(drift: str) -> None:
+    outcomes = [observe(layers_of_neurons(seed), drift, seed) for seed in range(25)]
+    share = rates(outcomes)
+    assert np.median([each.uneven for each in outcomes]) > 2, "they are the more active ones"
+    if drift != "additive":
+        assert share["layer", "change"] > 0.5, "beside sets of their layers they would be"
+    for figure in FIGURES:
+        assert 25 * share["decides", figure] <= 5, "of 25 at 5 %, more than 5 in 1 of 800"
+
+
+def test_neurons_that_a_training_did_go_through_are_still_told() -> None:
+    share = rates([observe(layers_of_neurons(seed), "route", seed) for seed in range(10)])
+    assert share["decides", "size"] == share["decides", "change"] == 1
