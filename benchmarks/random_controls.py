@@ -112,7 +112,7 @@ def observe(subject: Subject, kind: str, seed: int, *, sets: int = 99) -> Outcom
     tuned, weights = drift(subject, kind, np.random.default_rng(seed))
     active = np.stack([base.safe_abs, base.math_abs], axis=1)
     layer = draw_random_sets(found, widths, draws=sets, seed=seed)
-    near = draw_random_sets(found, widths, draws=sets, seed=seed, covariates=active)
+    near = draw_random_sets(found, widths, draws=sets, seed=seed, covariates=active, relabel=True)
     at = Checkpoint(1, tuned, MisalignmentChange(0.0), weights=weights)
     columns = columns_of(found, widths)
     by_sets: list[RasSeries] = []
@@ -285,7 +285,7 @@ def main() -> None:
         "--models",
         type=int,
         default=60,
-        help="random models, and drifts of weights of the real one",
+        help="random models, and drifts of the real one",
     )
     parser.add_argument("--model", type=Path, help="folder of a real model")
     parser.add_argument("--out", type=Path, default=_REPORT)
@@ -296,8 +296,8 @@ def main() -> None:
         ("random Qwen3", random_model, dict.fromkeys(DRIFTS, options.models)),
     ]
     if options.model:
-        real, many = real_model(options.model), dict.fromkeys(DRIFTS, options.trials)
-        subjects.append(("real", lambda _: real, many | {"weights": options.models}))
+        real = real_model(options.model)
+        subjects.append(("real", lambda _: real, dict.fromkeys(DRIFTS, options.models)))
     for subject in subjects:
         for line in _lines(*subject):
             lines.append(line)

@@ -119,13 +119,13 @@ class RankTest(Result):
 
 
 class RandomSets(NamedTuple):
-    """Distinct random sets, none of which holds a unit of the set that they are drawn for."""
+    """Distinct random sets; none is the set that they are drawn for."""
 
     sets: tuple[tuple[Unit, ...], ...]
     matched: int
     """So many of them, the first, have as many units in each layer as the set itself."""
     balance: tuple[float, ...] = ()
-    """The set's mean of each covariate over that of the random sets; 1 is even."""
+    """The set's mean of each covariate over that of all other units drawn; 1 is even."""
 
 
 def draw_random_sets(
@@ -135,11 +135,14 @@ def draw_random_sets(
     draws: int,
     seed: int = 0,
     covariates: NDArray[np.floating] | None = None,
+    relabel: bool = False,
 ) -> RandomSets:
     """Draw random sets matched by layer; where layers hold too few, all of those, then of any layer.
 
     With covariates each unit is replaced by one of the 20 nearest that are left in its layer, by the
-    distance between logarithms in standard deviations of the layer. Two heads in layers of four have
+    distance between logarithms in standard deviations of the layer. Where units of the set share their
+    neighbours, random sets are more like each other than like the set, and the rank errs too often;
+    it does not if the units of the set are drawn among their neighbours, too (`relabel`). Two heads in layers of four have
     nine matched sets, which cannot support a claim that takes nineteen; the others are then as many
     heads of the whole model.
 
@@ -149,6 +152,7 @@ def draw_random_sets(
         draws: How many sets; fewer come back where fewer exist.
         seed: Seed of the choice.
         covariates: Base figures of all units, 0 or more, layers one after the other; shape (units, figures).
+        relabel: Whether near sets may hold units of the set itself; not for sets that are ablated.
     """
     rng = np.random.default_rng(seed)
     taken = set(map(tuple, units))
@@ -157,10 +161,11 @@ def draw_random_sets(
         for layer, width in enumerate(widths)
     ]
     pools = [(free[layer], len(numbers)) for layer, numbers in by_layer(units).items()]
-    near = None if covariates is None else _Neighbours(units, widths, covariates)
-    matched = _draw_distinct(pools, draws, rng, set(), near)
+    near = None if covariates is None else _Neighbours(units, widths, covariates, relabel)
+    own = tuple(Unit(*unit) for unit in sorted(taken))
+    matched = _draw_distinct(pools, draws, rng, {own}, near)
     whole = [(list(chain.from_iterable(free)), len(taken))]
-    rest = _draw_distinct(whole, draws - len(matched), rng, set(matched))
+    rest = _draw_distinct(whole, draws - len(matched), rng, {own, *matched})
     sets = (*matched, *rest)
     balance = near.balance(sets) if near and sets else ()
     return RandomSets(sets, len(matched), balance)
@@ -170,36 +175,47 @@ class _Neighbours:
     """The units of each layer in order of their distance from each unit of a set."""
 
     def __init__(
-        self, units: Units, widths: Sequence[int], covariates: NDArray[np.floating]
+        self,
+        units: Units,
+        widths: Sequence[int],
+        covariates: NDArray[np.floating],
+        relabel: bool,
     ) -> None:
         self.widths, self.covariates = widths, np.asarray(covariates, dtype=np.float64)
-        self.columns = sorted(set(columns_of(units, widths)))
+        self.columns = set(columns_of(units, widths))
         edges = np.cumsum([0, *widths])
-        self.order = dict[int, NDArray[np.int64]]()
-        for column, (layer, _) in zip(self.columns, units_at(self.columns, widths), strict=True):
+        self.order = dict[int, list[int]]()
+        for column in sorted(self.columns):
+            layer = units_at([column], widths)[0].layer
             first, end = edges[layer : layer + 2]
             here = self.covariates[first:end]
             least = np.maximum(1e-3 * here.mean(0), np.finfo(np.float64).tiny)
             logs = np.log(np.maximum(here, least))
             spread = logs.std(0)
             away = ((logs - logs[column - first]) / np.where(spread > 0, spread, 1)) ** 2
-            order = first + np.argsort(away.sum(1), kind="stable")
-            self.order[column] = order[~np.isin(order, self.columns)]
+            order = (first + np.argsort(away.sum(1), kind="stable")).tolist()
+            self.order[column] = [each for each in order if relabel or each not in self.columns]
 
     def draw(self, rng: np.random.Generator, most: int) -> tuple[Unit, ...]:
-        """Replace each unit, in random order, by one of so many nearest ones that are left."""
+        """Replace each unit, in random order, by one of so many nearest other ones that are left."""
         used = set[int]()
-        for column in rng.permutation(self.columns).tolist():
-            nearest = self.order[column][: most + len(used)].tolist()
-            left = [each for each in nearest if each not in used][:most]
+        for column in rng.permutation(list(self.order)).tolist():
+            left, others = list[int](), 0
+            for each in self.order[column]:
+                if others == most:
+                    break
+                if each not in used:
+                    left.append(each)
+                    others += each not in self.columns
             used.add(left[rng.integers(len(left))])
         return units_at(sorted(used), self.widths)
 
     def balance(self, sets: Sequence[Units]) -> tuple[float, ...]:
-        """Mean of each covariate over that of the random sets."""
-        drawn = [self.covariates[columns_of(units, self.widths)].mean(0) for units in sets]
+        """Mean of each covariate over that of the other units in the random sets."""
+        drawn = chain.from_iterable(columns_of(units, self.widths) for units in sets)
+        others = [column for column in drawn if column not in self.columns]
         with np.errstate(divide="ignore", invalid="ignore"):
-            ratio = self.covariates[self.columns].mean(0) / np.mean(drawn, axis=0)
+            ratio = self.covariates[list(self.order)].mean(0) / self.covariates[others].mean(0)
         return tuple(ratio.tolist())
 
 

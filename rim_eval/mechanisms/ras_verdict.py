@@ -72,7 +72,8 @@ class RasSection(Result):
     floor: float
     random_sets: int
     balance: tuple[Figure, ...]
-    """Mean base activation of the set over that of the random sets: on safety prompts, on mathematics."""
+    """Mean base activation of the set over that of the other neurons in the random sets: on safety
+    prompts, on mathematics."""
     series: tuple[RasSeries, ...]
     """The target run first, then its controls; each once per guard."""
     verdict: RasVerdict
@@ -120,7 +121,7 @@ def series_verdict(
     active = ""
     if balance:
         safe, maths = (f"{each:.2g}" for each in balance)
-        active = f"Before, the set was {safe} times as active as the random sets ({maths} on mathematics). "
+        active = f"Before, the set was {safe} times as active as the others in the random sets ({maths} on mathematics). "
     return RasVerdict(
         verdict=verdict,
         by_guard={guard: guarded for guard, (guarded, _) in by_guard.items()},
@@ -247,7 +248,7 @@ def study_ras(
     widths = architecture_of(base.model).widths
     active = np.stack([before.safe_abs, before.math_abs], axis=1)
     drawn = draw_random_sets(
-        neurons, widths, draws=random_sets, seed=config.seed, covariates=active
+        neurons, widths, draws=random_sets, seed=config.seed, covariates=active, relabel=True
     )
     columns, *random = (columns_of(units, widths) for units in (neurons, *drawn.sets))
     floor = ras.default_floor(before)

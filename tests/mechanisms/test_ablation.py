@@ -156,9 +156,9 @@ def test_units_that_do_not_exist_are_named(
 def test_random_neurons_write_as_much_as_the_set_on_harmful_prompts_with_their_replies(
     handle: ModelHandle, toy: Prompts
 ) -> None:
-    some = Prompts(toy.harmful[:3])
+    some = Prompts(toy.harmful[:2])
     config = AnalysisConfig(
-        handle, some, load_reply_judge("toy_exact"), lambda _: "", {}, max_new_tokens=8
+        handle, some, load_reply_judge("toy_exact"), lambda _: "", {}, max_new_tokens=32
     )
     ablate = UnitAblation(config, "neuron")
     texts = handle.passages(some.harmful, "no_think", config.replies(some.harmful, "no_think"))
