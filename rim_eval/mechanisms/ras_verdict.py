@@ -18,7 +18,6 @@ interval is not known.
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from statistics import median
 from typing import Final, Literal
 
 import numpy as np
@@ -112,22 +111,16 @@ def series_verdict(
     run, ranks = target[0], target[0].spearman
     remark = "A correlation over steps is undefined: one side is constant, or there is one step."
     if not math.isnan(ranks.value):
-        finite = [value for value in run.random_spearman if not math.isnan(value)]
-        random = (
-            f"median of random sets {median(finite):+.2f}" if finite else "random sets constant"
-        )
-        figure = figure_text(ranks.value, ranks.lower, ranks.upper, random, form="{:+.2f}", unit="")
+        figure = figure_text(ranks.value, ranks.lower, ranks.upper, form="{:+.2f}", unit="")
         remark = f"Over {ranks.n} steps ({ranks.ties} tied) Spearman is {figure}, which alone proves little."
-    active = ""
-    if balance:
-        safe, maths = (f"{each:.2g}" for each in balance)
-        active = f"Before, the set was {safe} times as active as the others in the random sets ({maths} on mathematics). "
+    active = "Before, the set was {:.2g} times as active as other neurons drawn ({:.2g} on mathematics). "
     return RasVerdict(
         verdict=verdict,
         by_guard={guard: guarded for guard, (guarded, _) in by_guard.items()},
         sentence=(
             f"{_VERDICTS[verdict]} In {run.run!r} misalignment moved by {_rise_text(run)}. "
-            f"{reason[:1].upper()}{reason[1:]} {active}Values compare within this model only."
+            f"{reason[:1].upper()}{reason[1:]} {active.format(*balance) if balance else ''}"
+            "Values compare within this model only."
         ),
         remark=remark,
     )
@@ -154,22 +147,17 @@ def _judge(run: RasSeries, controls: Sequence[RasSeries]) -> tuple[SeriesVerdict
     largest = max(flat, key=lambda each: (math.isnan(each.end), each.end))
     verdict = "consistent" if largest.end < run.end else "cannot_tell"
     end = "has no value" if math.isnan(largest.end) else f"is at most {largest.end:.3g}"
-    return (
-        verdict,
-        f"{sizes}; in controls without a rise it {end} ({largest.run!r}, {_rise_text(largest)}).",
-    )
+    name = f"{largest.run!r}, {_rise_text(largest)}"
+    return verdict, f"{sizes}; in controls without a rise it {end} ({name})."
 
 
 def _judge_among(run: RasSeries) -> tuple[SeriesVerdict, str]:
     """RAS is one among the random sets: are activations and outgoing weights, too?"""
-    change, out, into = run.change, run.outgoing, run.incoming
+    change, out = run.change, run.outgoing
     moved = f"activations on safety prompts moved by {change.value:.3g}; {change.text()}"
     if math.isnan(out.value):
         return "cannot_tell", f"{moved}; how far their outgoing weights changed is not known"
-    text = (
-        f"{moved}; their outgoing weights changed by {out.value:.2%}; {out.text('{:.2%}')} "
-        f"(incoming {into.value:.2%}; {into.text('{:.2%}')})"
-    )
+    text = f"{moved}; their outgoing weights changed by {out.value:.2%}; {out.text('{:.2%}')}"
     if change.verdict == out.verdict == "among":
         return "not_the_route", f"{text}: none of it more than in random neurons like them"
     reason = _OPEN
