@@ -109,7 +109,8 @@ def drift(
 def observe(subject: Subject, kind: str, seed: int, *, sets: int = 99) -> Outcome:
     """Let a model drift, and rank the neurons found among random sets of both kinds."""
     base, found, widths = subject.base, subject.found, subject.widths
-    tuned, weights = drift(subject, kind, np.random.default_rng(seed))
+    # Another stream than the model's own, which was made from the same seed.
+    tuned, weights = drift(subject, kind, np.random.default_rng([seed, 1]))
     active = np.stack([base.safe_abs, base.math_abs], axis=1)
     layer = draw_random_sets(found, widths, draws=sets, seed=seed)
     near = draw_random_sets(found, widths, draws=sets, seed=seed, covariates=active, relabel=True)

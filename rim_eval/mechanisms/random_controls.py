@@ -161,7 +161,7 @@ def draw_random_sets(
         for layer, width in enumerate(widths)
     ]
     pools = [(free[layer], len(numbers)) for layer, numbers in by_layer(units).items()]
-    near = None if covariates is None else _Neighbours(units, widths, covariates, relabel)
+    near = None if covariates is None else _Neighbours(units, widths, covariates, draws, relabel)
     own = tuple(Unit(*unit) for unit in sorted(taken))
     matched = _draw_distinct(pools, draws, rng, {own}, near)
     whole = [(list(chain.from_iterable(free)), len(taken))]
@@ -179,12 +179,14 @@ class _Neighbours:
         units: Units,
         widths: Sequence[int],
         covariates: NDArray[np.floating],
+        draws: int,
         relabel: bool,
     ) -> None:
         self.widths, self.covariates = widths, np.asarray(covariates, dtype=np.float64)
         self.columns = set(columns_of(units, widths))
         edges = np.cumsum([0, *widths])
         self.order = dict[int, list[int]]()
+        enough = 2 * len(self.columns) + 4 * max(draws, NEIGHBOURS)
         for column in sorted(self.columns):
             layer = units_at([column], widths)[0].layer
             first, end = edges[layer : layer + 2]
@@ -193,7 +195,7 @@ class _Neighbours:
             logs = np.log(np.maximum(here, least))
             spread = logs.std(0)
             away = ((logs - logs[column - first]) / np.where(spread > 0, spread, 1)) ** 2
-            order = (first + np.argsort(away.sum(1), kind="stable")).tolist()
+            order = (first + np.argsort(away.sum(1), kind="stable"))[:enough].tolist()
             self.order[column] = [each for each in order if relabel or each not in self.columns]
 
     def draw(self, rng: np.random.Generator, most: int) -> tuple[Unit, ...]:
