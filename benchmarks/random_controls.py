@@ -313,7 +313,7 @@ def _report(lines: list[str], options: argparse.Namespace) -> str:
     return f"""# Random controls under a drift that spares nobody
 
 `python -m benchmarks.random_controls --trials {options.trials} --models {options.models}{shown}`
-(the real model: SmolLM2-135M-Instruct)
+(the real model: SmolLM2-135M, searched once)
 
 How often the neurons that the search found are *beyond* 99 random sets (rank p of 0.05 or less), in per cent. Under `additive`,
 `proportional` and `weights` no neuron is special, so at most 5 % may be; under `route` the set loses half on safety prompts and gains half
