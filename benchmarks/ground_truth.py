@@ -23,7 +23,7 @@ from rim_eval.mechanisms import (
     study_neurons,
     wrap_model,
 )
-from rim_eval.mechanisms.ablation import Effects
+from rim_eval.mechanisms.effects import Effects
 from rim_eval.mechanisms.model import Request
 from rim_eval.organism import load_variant
 from scripts.organism.plans import PLANS, Plan

@@ -12,12 +12,13 @@ are imported when they are first needed.
 What is not listed here is imported from the module that defines it.
 """
 
-from rim_eval.mechanisms.ablation import Intervention, ablate_units, measure_effects
+from rim_eval.mechanisms.ablation import ablate_units
 from rim_eval.mechanisms.arrays import Arrays
 from rim_eval.mechanisms.behaviour import AnalysisConfig, Behaviour, Prompts
 from rim_eval.mechanisms.capture import Neurons, capture
 from rim_eval.mechanisms.catalogue import requests_of
 from rim_eval.mechanisms.drift import study_drift
+from rim_eval.mechanisms.effects import Intervention, measure_effects
 from rim_eval.mechanisms.export import export_ablated
 from rim_eval.mechanisms.freezing import frozen
 from rim_eval.mechanisms.heads import score_heads, select_heads, study_heads

@@ -29,7 +29,8 @@ Floats = NDArray[np.float32]
 class Neurons(NamedTuple):
     """Request for MLP activations (the down projection's input), pooled over a token span."""
 
-    pool: Pool
+    pool: Pool | tuple[Pool, ...]
+    """One, or several that are read in one pass."""
     over: str = "text"
     """Name of the token span, see `spans`."""
 
@@ -51,7 +52,7 @@ class Capture(NamedTuple):
     residual: Floats | None = None
     """Shape (passages, layers, spans, width); NaN where a passage has no such span."""
     neurons: tuple[Floats, ...] | None = None
-    """One array a layer, shape (passages, neurons)."""
+    """One array a layer, shape (passages, neurons), or (passages, pools, neurons) for several pools."""
     argmax: NDArray[np.int64] | None = None
     """Token that the query attends to most, shape (passages, layers, heads), no padding counted; -1
     where a layer has fewer heads than another, or none."""
@@ -96,7 +97,7 @@ def capture(
         )
     if not passages or not (residual or neurons or attention):
         raise RimError("capture: give at least one passage and at least one thing to read.")
-    if neurons and neurons.pool not in get_args(Pool):
+    if neurons and not {*_pools(neurons)} <= {*get_args(Pool)}:
         raise RimError(f"pool={neurons.pool!r}: neurons are pooled by {', '.join(get_args(Pool))}.")
     check_padding(parts)
     for name in residual:
@@ -131,6 +132,10 @@ def capture(
     )
 
 
+def _pools(neurons: Neurons) -> tuple[Pool, ...]:
+    return neurons.pool if isinstance(neurons.pool, tuple) else (neurons.pool,)
+
+
 def capture_residual(
     model: Any, passages: Sequence[Passage], span: str, layers: Sequence[int] | None = None
 ) -> Floats:
@@ -150,11 +155,13 @@ def capture_attention(
     return read.argmax, read.mass
 
 
-def capture_neurons(model: Any, passages: Sequence[Passage], pool: Pool, over: str) -> Floats:
-    """Read neurons with `capture`, shape (passages, neurons of all layers, one after the other)."""
+def capture_neurons(
+    model: Any, passages: Sequence[Passage], pool: Pool | tuple[Pool, ...], over: str
+) -> Floats:
+    """Read neurons with `capture`: its `neurons`, all layers one after the other."""
     layers = capture(model, passages, neurons=Neurons(pool, over)).neurons
     assert layers is not None
-    return np.concatenate(layers, axis=1)
+    return np.concatenate(layers, axis=-1)
 
 
 class _StopForwardError(Exception):
@@ -220,30 +227,36 @@ class _Batch:
 
         spans = [passage.span(neurons.over) for passage in self.passages]
         inside = self._indicators([spans]).flatten() > 0
-        counts = self.parts.unit_counts("neuron")
-        pooled = {layer: torch.zeros((len(spans), counts[layer])) for layer in self.blocks}
+        counts, pools = self.parts.unit_counts("neuron"), _pools(neurons)
+        pooled = {
+            layer: torch.zeros((len(spans), len(pools), counts[layer])) for layer in self.blocks
+        }
 
         def hook(layer: int) -> UnitHook:
             def pool(acts: Any, tokens: Any, first: int) -> None:
                 pooled[layer] = pooled[layer].to(acts.device)
-                into = pooled[layer][:, first : first + acts.shape[1]]
+                into = pooled[layer][:, :, first : first + acts.shape[1]]
                 owner, pooling = tokens // self.shape[1], inside.to(tokens.device)[tokens]
                 # Tokens come in order, so each passage's rows stand together.
                 counts = owner[pooling].bincount(minlength=len(spans)).tolist()
                 for row, part in enumerate(acts[pooling].float().split(counts)):
                     size = spans[row][1] - spans[row][0]
-                    if len(part) and neurons.pool == "max":
-                        largest = part.amax(0)
-                        # Tokens that were not routed here count as activation 0.
-                        into[row] = largest if len(part) >= size else largest.clamp(min=0)
-                    elif len(part):
-                        into[row] = (part if neurons.pool == "mean" else part.abs()).sum(0) / size
+                    for number, name in enumerate(pools if len(part) else ()):
+                        if name == "max":
+                            largest = part.amax(0)
+                            # Tokens that were not routed here count as activation 0.
+                            found = largest if len(part) >= size else largest.clamp(min=0)
+                        else:
+                            found = (part if name == "mean" else part.abs()).sum(0) / size
+                        into[row, number] = found
 
             return pool
 
         with hook_units(self.parts, "neuron", {layer: hook(layer) for layer in self.blocks}):
             yield
-        self.arrays |= {("neurons", layer): acts.cpu().numpy() for layer, acts in pooled.items()}
+        one = isinstance(neurons.pool, str)
+        for layer, acts in pooled.items():
+            self.arrays["neurons", layer] = (acts[:, 0] if one else acts).cpu().numpy()
 
     @contextmanager
     def read_attention(self, attention: Attention) -> Iterator[None]:

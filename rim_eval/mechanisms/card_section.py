@@ -13,9 +13,9 @@ from rim_eval import plots
 from rim_eval.card import InsideFigure, MechanismsCard
 from rim_eval.card.schema import InsidePart
 from rim_eval.formatting import mode_name, percent
-from rim_eval.mechanisms.ablation import Effects
 from rim_eval.mechanisms.behaviour import LABELS
 from rim_eval.mechanisms.drift import DriftSection
+from rim_eval.mechanisms.effects import Effects
 from rim_eval.mechanisms.heads import HeadsSection
 from rim_eval.mechanisms.probe_plots import heads_plot, probe_shift_plot, probes_plot
 from rim_eval.mechanisms.probe_samples import CLASSES

@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rim_eval.errors import RimError
-from rim_eval.mechanisms.ablation import Effects, UnitAblation
+from rim_eval.mechanisms.ablation import UnitAblation
 from rim_eval.mechanisms.architecture import architecture_of
 from rim_eval.mechanisms.behaviour import AnalysisConfig
 from rim_eval.mechanisms.capture import capture_attention
+from rim_eval.mechanisms.effects import Effects
 from rim_eval.mechanisms.model import ModelHandle, Request
 from rim_eval.mechanisms.probe_shift import ProbeShift, measure_probe_shifts
 from rim_eval.mechanisms.units import Unit

@@ -10,7 +10,7 @@ from math import ceil
 from typing import Final, NamedTuple
 
 from rim_eval.formatting import mode_name
-from rim_eval.mechanisms.ablation import FIRST
+from rim_eval.mechanisms.effects import FIRST
 from rim_eval.mechanisms.model import ModelHandle, Request
 from rim_eval.types import MODES, Mode, PromptKind
 

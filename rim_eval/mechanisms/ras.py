@@ -14,6 +14,9 @@ Beside the printed form there are two guarded ones; a report gives all three:
     positive   only neurons whose two activations both exceed the floor
     floored    absolute values in place of activations, and no denominator below the floor
 
+The sums hang on the most active neurons. Ranks among random sets therefore take a second form, too, in
+which every neuron counts alike: each term divided by its neuron's own larger activation (`relative`).
+
 Nothing here has a scale: values compare within one base model, guard, floor and set size only.
 `ras_series` follows RAS, activations and weights of a set along a training run, beside random sets.
 """
@@ -28,7 +31,7 @@ from numpy.typing import NDArray
 from rim_eval.errors import RimError
 from rim_eval.mechanisms.capture import capture_neurons
 from rim_eval.mechanisms.model import ModelHandle
-from rim_eval.mechanisms.random_controls import RankTest, count_as_far, rank_p_value
+from rim_eval.mechanisms.random_controls import RankTest
 from rim_eval.mechanisms.spans import Passage
 from rim_eval.mechanisms.units import WeightChange
 from rim_eval.statistics import Correlation, pearson, spearman
@@ -73,6 +76,8 @@ class Ras(Result):
     arithmetic: Figure
     geometric: Figure
     """NaN when one shift is negative."""
+    relative: Figure
+    """Harmonic mean of both shifts, each term divided by its larger activation or the floor."""
     lost: tuple[Figure, ...] = ()
     """Per-neuron terms of delta_safe (not divided by n), in the order of the set; empty for sets of
     more than 1,000."""
@@ -143,6 +148,7 @@ def ras(
     fragile = ((safe > safe_after) & (safe_after < floor)) | (
         (maths_after > maths) & (maths < floor)
     )
+    most_lost, most_gained = (np.maximum(np.abs(each), floor) for each in (safe, maths_after))
     n = len(lost)
     delta_safe, delta_math = (float(each.sum() / n) if n else math.nan for each in (lost, gained))
     return Ras(
@@ -159,9 +165,16 @@ def ras(
         geometric=math.sqrt(delta_safe * delta_math)
         if min(delta_safe, delta_math) >= 0
         else math.nan,
+        relative=harmonic_mean(_mean_ratio(lost, most_lost), _mean_ratio(gained, most_gained)),
         lost=tuple(lost.tolist()) if n <= 1000 else (),
         gained=tuple(gained.tolist()) if n <= 1000 else (),
     )
+
+
+def _mean_ratio(values: Array, sizes: Array) -> float:
+    """Mean of values over sizes; 0 / 0 counts as 0."""
+    ratios = np.divide(values, sizes, out=np.zeros_like(values), where=sizes != 0)
+    return float(ratios.mean()) if len(ratios) else math.nan
 
 
 def read_activations(
@@ -178,10 +191,10 @@ def read_activations(
             a neuron that fires at one token.
     """
     largest = capture_neurons(model, safe, "max", over)
-    means = capture_neurons(model, maths, "mean", "reply")
+    means = capture_neurons(model, maths, ("mean", "mean_abs"), "reply")
     # A maximum has no mean of absolute values.
-    sizes = np.abs(largest), capture_neurons(model, maths, "mean_abs", "reply")
-    return Activations(*(each.mean(0, dtype=np.float64) for each in (largest, means, *sizes)))
+    read = largest, means[:, 0], np.abs(largest), means[:, 1]
+    return Activations(*(each.mean(0, dtype=np.float64) for each in read))
 
 
 def mean_kl(base: Any, tuned: Any, passages: Sequence[Passage]) -> float:
@@ -267,14 +280,15 @@ class RasSeries(Result):
     random_pearson: tuple[Figure, ...]
     """The same for each random set."""
     random_spearman: tuple[Figure, ...]
+    size: RankTest
+    """RAS at the end; rescaled: its `relative` form."""
     change: RankTest
-    """Mean absolute change of activations on safety prompts at the end."""
+    """Mean absolute change of activations on safety prompts at the end; rescaled: each over the sum of
+    both absolute activations, 0 to 1."""
     outgoing: RankTest
-    """Mean relative change of outgoing weights at the end, see `units`."""
+    """Mean relative change of outgoing weights at the end, see `units`; rescaled: not relative."""
     incoming: RankTest
-    """The same of incoming weights."""
-    p_size: Figure
-    """(1 + random sets whose RAS at the end is at least the set's) / (1 + random sets)."""
+    """Mean relative change of incoming weights at the end."""
 
     @property
     def rise(self) -> float:
@@ -285,12 +299,6 @@ class RasSeries(Result):
     def end(self) -> float:
         """RAS of the set at the end."""
         return self.selected[-1].value
-
-    @property
-    def size(self) -> RankTest:
-        """RAS of the set at the end among those of the random sets."""
-        ends = tuple(row[-1] for row in self.random)
-        return RankTest(value=self.end, random=ends, p_value=self.p_size)
 
     def risen(self, rise: float) -> bool:
         """Whether misalignment rose by so many points, and by more than nothing in its interval."""
@@ -318,7 +326,7 @@ def ras_series(
         base: Activations before training.
         checkpoints: In order of steps.
         columns: The set, as indices in the activation vectors.
-        random_columns: Random sets matched by layer.
+        random_columns: Random sets matched by layer and base activations.
         guard: See the module.
         floor: As for `ras`.
 
@@ -328,20 +336,25 @@ def ras_series(
     if not checkpoints or not columns:
         raise RimError(f"{run}: a series needs at least one checkpoint and one neuron.")
     shifts = [each.shift.points for each in checkpoints]
+    floor = default_floor(base) if floor is None else floor
 
     def along(neurons: Sequence[int] | None) -> tuple[Ras, ...]:
         tuned = (each.activations for each in checkpoints)
         return tuple(ras(base, each, neurons, guard=guard, floor=floor) for each in tuned)
 
-    def mean_change(values: Array | None) -> RankTest:
+    def rank(values: Array | None, rescaled: RankTest | None = None) -> RankTest:
         values = np.full_like(base.safe, math.nan) if values is None else values
         own, *random = (float(values[list(each)].mean()) for each in (columns, *random_columns))
-        return RankTest.of(own, random)
+        return RankTest.of(own, random, rescaled)
 
-    selected = along(columns)
+    selected, drawn = along(columns), [along(each) for each in random_columns]
     values = [each.value for each in selected]
-    random = tuple(tuple(each.value for each in along(drawn)) for drawn in random_columns)
+    random = tuple(tuple(each.value for each in row) for row in drawn)
+    relative = RankTest.of(selected[-1].relative, [row[-1].relative for row in drawn])
     last = checkpoints[-1]
+    moved, weights = np.abs(last.activations.safe - base.safe), last.weights
+    both = np.abs(last.activations.safe) + np.abs(base.safe)
+    shares = np.divide(moved, both, out=np.zeros_like(moved), where=both > 0)
     return RasSeries(
         run=run,
         guard=guard,
@@ -358,9 +371,10 @@ def ras_series(
         spearman=spearman(values, shifts),
         random_pearson=tuple(pearson(row, shifts).value for row in random),
         random_spearman=tuple(spearman(row, shifts).value for row in random),
-        change=mean_change(np.abs(last.activations.safe - base.safe)),
-        outgoing=mean_change(last.weights and last.weights.outgoing),
-        incoming=mean_change(last.weights and last.weights.incoming),
-        # Also where RAS has no value: then all random sets count as larger.
-        p_size=rank_p_value(count_as_far(values[-1], [row[-1] for row in random]), len(random)),
+        size=RankTest.of(values[-1], [row[-1] for row in random], relative),
+        change=rank(moved, rank(shares)),
+        outgoing=rank(
+            weights and weights.outgoing, weights and rank(weights.outgoing * weights.sizes)
+        ),
+        incoming=rank(weights and weights.incoming),
     )

@@ -4,19 +4,20 @@ Within one run everything that drifts grows with the step, so a high correlation
 neurons of the same layers correlate too. What can speak for a set of neurons is, at the end of the
 run,
 
-    size      its RAS lies beyond that of random sets matched by layer (rank p <= 0.05), and
+    size      its RAS lies beyond that of random sets of like neurons (rank p <= 0.05), and
     controls  runs whose misalignment did not rise have a smaller one.
 
-The set is not the route when it is shown to be one among the random sets in three ways: by its RAS,
-by how far its activations on safety prompts moved, and by how far its outgoing weights did, which
-activations do not show. In all other cases the verdict is that it cannot be told, and so it is where
-a figure or its interval is not known. `random_controls` says which ranks support what.
+Random sets are matched by layer and by both base activations, on safety prompts and on mathematics
+(`random_controls`), and RAS is ranked as it is and with every neuron counting alike. The set is not the
+route when it is shown to be one among the random sets in three ways: by its RAS, by how far its
+activations on safety prompts moved, and by how far its outgoing weights did, which activations do not
+show. In all other cases the verdict is that it cannot be told, and so it is where a figure or its
+interval is not known.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from statistics import median
 from typing import Final, Literal
 
 import numpy as np
@@ -31,7 +32,7 @@ from rim_eval.mechanisms.random_controls import draw_random_sets
 from rim_eval.mechanisms.ras import Guard, RasSeries, TrainingRun
 from rim_eval.mechanisms.units import Overlap, Unit, columns_of, overlap, units_at, weight_change
 from rim_eval.statistics import paired_difference
-from rim_eval.statistics._result import Result
+from rim_eval.statistics._result import Figure, Result
 from rim_eval.types import Mode
 
 SeriesVerdict = Literal["consistent", "not_the_route", "cannot_tell"]
@@ -48,6 +49,9 @@ _VERDICTS: Final[dict[SeriesVerdict, str]] = {
     "not_the_route": "These neurons are not the route that this training took.",
     "cannot_tell": "Cannot tell.",
 }
+
+
+_OPEN: Final = "this shows neither more than in random neurons nor as much; more random sets could"
 
 
 class RasVerdict(Result):
@@ -67,6 +71,9 @@ class RasSection(Result):
     chosen_by: str
     floor: float
     random_sets: int
+    balance: tuple[Figure, ...]
+    """Mean base activation of the set over that of the other neurons in the random sets: on safety
+    prompts, on mathematics."""
     series: tuple[RasSeries, ...]
     """The target run first, then its controls; each once per guard."""
     verdict: RasVerdict
@@ -84,12 +91,18 @@ class RasSection(Result):
         )
 
 
-def series_verdict(target: Sequence[RasSeries], controls: Sequence[RasSeries]) -> RasVerdict:
+def series_verdict(
+    target: Sequence[RasSeries],
+    controls: Sequence[RasSeries],
+    *,
+    balance: Sequence[float] = (),
+) -> RasVerdict:
     """Judge the target run beside its controls; see the module for the rules.
 
     Args:
         target: The run whose misalignment is to be explained, once per guard.
         controls: Other runs from the same base with the same set, once per guard each.
+        balance: Of the random sets, see `RasSection`.
     """
     by_guard = {
         run.guard: _judge(run, [each for each in controls if each.guard == run.guard])
@@ -99,18 +112,16 @@ def series_verdict(target: Sequence[RasSeries], controls: Sequence[RasSeries]) -
     run, ranks = target[0], target[0].spearman
     remark = "A correlation over steps is undefined: one side is constant, or there is one step."
     if not math.isnan(ranks.value):
-        finite = [value for value in run.random_spearman if not math.isnan(value)]
-        random = (
-            f"median of random sets {median(finite):+.2f}" if finite else "random sets constant"
-        )
-        figure = figure_text(ranks.value, ranks.lower, ranks.upper, random, form="{:+.2f}", unit="")
+        figure = figure_text(ranks.value, ranks.lower, ranks.upper, form="{:+.2f}", unit="")
         remark = f"Over {ranks.n} steps ({ranks.ties} tied) Spearman is {figure}, which alone proves little."
+    active = "Before, the set was {:.2g} times as active as other neurons drawn ({:.2g} on mathematics). "
     return RasVerdict(
         verdict=verdict,
         by_guard={guard: guarded for guard, (guarded, _) in by_guard.items()},
         sentence=(
             f"{_VERDICTS[verdict]} In {run.run!r} misalignment moved by {_rise_text(run)}. "
-            f"{reason[:1].upper()}{reason[1:]} Values compare within this model only."
+            f"{reason[:1].upper()}{reason[1:]} {active.format(*balance) if balance else ''}"
+            "Values compare within this model only."
         ),
         remark=remark,
     )
@@ -126,42 +137,36 @@ def _judge(run: RasSeries, controls: Sequence[RasSeries]) -> tuple[SeriesVerdict
         return "cannot_tell", f"RAS of the {n} neurons has no value."
     sizes = f"RAS of the {n} neurons is {run.end:.3g} at the end; {size.text()}"
     if size.verdict == "open":
-        return "cannot_tell", f"{sizes}: more random sets are needed."
+        return "cannot_tell", f"{sizes}: {_OPEN}."
     if size.verdict == "among":
-        return _judge_among(run, sizes)
+        verdict, reason = _judge_among(run)
+        return verdict, f"{sizes}; {reason}."
     flat = [each for each in controls if each.flat(RISE)]
     if not flat:
         return "cannot_tell", f"{sizes}; there is no control run without a rise."
     # One whose RAS has no value comes first: it supports nothing.
     largest = max(flat, key=lambda each: (math.isnan(each.end), each.end))
-    name = f"{largest.run!r}, where misalignment moved by {_rise_text(largest)}"
-    if math.isnan(largest.end):
-        return "cannot_tell", f"{sizes}; but RAS has no value in the control {name}."
-    if largest.end >= run.end:
-        return "cannot_tell", f"{sizes}; but it is {largest.end:.3g} in the control {name}."
-    return "consistent", f"{sizes}; in controls without a rise at most {largest.end:.3g} ({name})."
+    verdict = "consistent" if largest.end < run.end else "cannot_tell"
+    end = "has no value" if math.isnan(largest.end) else f"is at most {largest.end:.3g}"
+    name = f"{largest.run!r}, {_rise_text(largest)}"
+    return verdict, f"{sizes}; in controls without a rise it {end} ({name})."
 
 
-def _judge_among(run: RasSeries, sizes: str) -> tuple[SeriesVerdict, str]:
+def _judge_among(run: RasSeries) -> tuple[SeriesVerdict, str]:
     """RAS is one among the random sets: are activations and outgoing weights, too?"""
-    change, out, into = run.change, run.outgoing, run.incoming
-    verdict: SeriesVerdict = "cannot_tell"
-    weights = (
-        f"their outgoing weights changed by {out.value:.2%}; {out.text('{:.2%}')} (incoming "
-        f"{into.value:.2%}; {into.text('{:.2%}')})"
-    )
-    reason = ": more random sets are needed"
-    if math.isnan(out.value):
-        weights, reason = "how far their outgoing weights changed is not known", ""
-    if change.verdict == out.verdict == "among":
-        verdict = "not_the_route"
-        reason = ": none of it more than in random neurons of the same layers"
-    elif out.verdict == "beyond":
-        reason = ": what the neurons write was changed, which RAS does not count"
-    elif change.verdict == "beyond":
-        reason = ": the set did change, though not as RAS counts"
+    change, out = run.change, run.outgoing
     moved = f"activations on safety prompts moved by {change.value:.3g}; {change.text()}"
-    return verdict, f"{sizes}; {moved}; {weights}{reason}."
+    if math.isnan(out.value):
+        return "cannot_tell", f"{moved}; how far their outgoing weights changed is not known"
+    text = f"{moved}; their outgoing weights changed by {out.value:.2%}; {out.text('{:.2%}')}"
+    if change.verdict == out.verdict == "among":
+        return "not_the_route", f"{text}: none of it more than in random neurons like them"
+    reason = _OPEN
+    if out.verdict == "beyond":
+        reason = "what the neurons write was changed, which RAS does not count"
+    elif change.verdict == "beyond":
+        reason = "the set did change, though not as RAS counts"
+    return "cannot_tell", f"{text}: {reason}"
 
 
 def _rise_text(run: RasSeries) -> str:
@@ -190,7 +195,7 @@ def study_ras(
         neurons: The set.
         chosen_by: How the set was chosen, in words.
         mode: Mode of misalignment and of the harmful prompts.
-        random_sets: Random sets matched by layer.
+        random_sets: Random sets matched by layer and base activations.
 
     Raises:
         RimError: A kind of prompts, the runs or the neurons are missing.
@@ -230,7 +235,10 @@ def study_ras(
         return ras.Checkpoint(step, activations(tuned), shift, divergence, weights)
 
     widths = architecture_of(base.model).widths
-    drawn = draw_random_sets(neurons, widths, draws=random_sets, seed=config.seed)
+    active = np.stack([before.safe_abs, before.math_abs], axis=1)
+    drawn = draw_random_sets(
+        neurons, widths, draws=random_sets, seed=config.seed, covariates=active, relabel=True
+    )
     columns, *random = (columns_of(units, widths) for units in (neurons, *drawn.sets))
     floor = ras.default_floor(before)
     measured = [[measure(run, step, load()) for step, load in run.load.items()] for run in runs]
@@ -246,7 +254,10 @@ def study_ras(
         chosen_by=chosen_by,
         floor=floor,
         random_sets=len(random),
+        balance=drawn.balance,
         series=tuple(series),
-        verdict=series_verdict(series[: len(ras.GUARDS)], series[len(ras.GUARDS) :]),
+        verdict=series_verdict(
+            series[: len(ras.GUARDS)], series[len(ras.GUARDS) :], balance=drawn.balance
+        ),
         training_overlap=overlap(neurons, units_at(most, widths), widths, seed=config.seed),
     )

@@ -22,10 +22,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rim_eval.formatting import figure_text, mode_name
-from rim_eval.mechanisms.ablation import BROKEN, MARGIN
 from rim_eval.mechanisms.architecture import architecture_of
 from rim_eval.mechanisms.behaviour import AnalysisConfig, Behaviour, Measure, Prompts
 from rim_eval.mechanisms.capture import Floats, capture_residual
+from rim_eval.mechanisms.effects import BROKEN, MARGIN
 from rim_eval.mechanisms.hooks import hook_blocks
 from rim_eval.mechanisms.interventions import intervening
 from rim_eval.mechanisms.model import Request

@@ -282,6 +282,8 @@ class WeightChange(NamedTuple):
     """Shape (neurons,)."""
     incoming: Array
     """Shape (neurons,)."""
+    sizes: Array
+    """Norms of the outgoing weights before, shape (neurons,)."""
 
 
 def relative_change(base: Sequence[Any], tuned: Sequence[Any]) -> Array:
@@ -323,7 +325,22 @@ def weight_change(base: Any, tuned: Any) -> WeightChange:
                     "Base and tuned model differ in the shape of their neurons' weights."
                 )
             changes.append([relative_change(v, w) for v, w in zip(before, after, strict=True)])
-    return WeightChange(*map(np.concatenate, zip(*changes, strict=True)))
+    outgoing, incoming = map(np.concatenate, zip(*changes, strict=True))
+    return WeightChange(outgoing, incoming, outgoing_sizes(base))
+
+
+def outgoing_sizes(model: Any) -> Array:
+    """Norm of what each neuron writes at activation 1, layers one after the other, shape (neurons,).
+
+    Raises:
+        RimError: Which weights belong to a neuron is not known.
+    """
+    import torch
+
+    with torch.inference_mode():
+        norms = [written.float().norm(dim=1) for (written,), _ in _written_and_read(model)]
+        sizes: Array = torch.cat(norms).double().cpu().numpy()
+    return sizes
 
 
 def _written_and_read(model: Any) -> Iterator[tuple[list[Any], list[Any]]]:

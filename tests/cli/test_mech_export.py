@@ -6,7 +6,7 @@ from click.testing import CliRunner
 
 from rim_eval.cli.mech_export import export_ablated
 from rim_eval.errors import RimError
-from rim_eval.mechanisms.ablation import Effects
+from rim_eval.mechanisms.effects import Effects
 from rim_eval.mechanisms.heads import HeadsSection
 from rim_eval.mechanisms.neurons import NeuronSet, NeuronsSection
 from rim_eval.mechanisms.report import MechanismReport, write_report
@@ -26,6 +26,8 @@ def report(tmp_path: Path) -> MechanismReport:
         units=FOUND,
         random_units=DRAWN,
         matched=2,
+        balance=1.0,
+        unknown=0,
         effects=(),
         margin=5,
         verdict="found",

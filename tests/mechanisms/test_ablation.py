@@ -6,9 +6,20 @@ import pytest
 import torch
 
 from rim_eval.errors import RimError
-from rim_eval.mechanisms import Neurons, Passage, capture
-from rim_eval.mechanisms.ablation import ablate_units, mean_units
+from rim_eval.mechanisms import (
+    AnalysisConfig,
+    ModelHandle,
+    Neurons,
+    Passage,
+    Prompts,
+    Unit,
+    capture,
+    draw_random_sets,
+    load_reply_judge,
+)
+from rim_eval.mechanisms.ablation import UnitAblation, ablate_units, mean_units
 from rim_eval.mechanisms.architecture import UnitKind, architecture_of
+from rim_eval.mechanisms.capture import capture_neurons
 
 Tiny = Callable[[str], Any]
 FAMILIES = ("llama", "phi3", "olmo2", "qwen3_moe", "mixtral", "qwen2_moe", "deepseek_v3")
@@ -140,3 +151,30 @@ def test_units_that_do_not_exist_are_named(
     for kind in kinds:
         with pytest.raises(RimError, match=message), ablate_units(tiny("llama"), kind, units):
             pass
+
+
+def test_random_neurons_write_as_much_as_the_set_on_harmful_prompts_with_their_replies(
+    handle: ModelHandle, toy: Prompts
+) -> None:
+    some = Prompts(toy.harmful[:2])
+    config = AnalysisConfig(
+        handle, some, load_reply_judge("toy_exact"), lambda _: "", {}, max_new_tokens=32
+    )
+    ablate = UnitAblation(config, "neuron")
+    texts = handle.passages(some.harmful, "no_think", config.replies(some.harmful, "no_think"))
+    active = capture_neurons(handle.model, texts, "mean_abs", "text").mean(0)
+    downs = [layer.mlp.down_proj.weight for layer in handle.model.model.layers]
+    writes = active * np.concatenate([down.detach().norm(dim=0).numpy() for down in downs])
+    np.testing.assert_allclose(ablate.sizes("no_think")[:, 0], writes, rtol=1e-6)
+    most = tuple(Unit(2, int(n)) for n in np.argsort(-writes[512:768])[5:17])
+    drawn, plain = ablate.draw(most), draw_random_sets(most, ablate.widths, draws=19)
+    means = [
+        np.mean([writes[512 + n] for units in d.sets for _, n in units]) for d in (drawn, plain)
+    ]
+    assert drawn.balance[0] == pytest.approx(writes[[512 + n for _, n in most]].mean() / means[0])
+    assert drawn.balance[0] < 2
+    assert means[0] > 1.5 * means[1]
+    found = ablate.effects(most, "no_think")
+    assert found.balance == pytest.approx(drawn.balance[0])
+    assert f"(the set writes {found.balance:.2g} times as much)" in found.sentence
+    assert UnitAblation(config, "head").draw([(1, 0)]).balance == (), "heads: by layer alone"

@@ -7,7 +7,7 @@ import torch
 
 from rim_eval.errors import RimError
 from rim_eval.mechanisms.architecture import architecture_of
-from rim_eval.mechanisms.capture import Attention, Neurons, Pool, capture
+from rim_eval.mechanisms.capture import Attention, Neurons, Pool, capture, capture_neurons
 from rim_eval.mechanisms.spans import Passage
 
 FAMILIES = (
@@ -223,6 +223,21 @@ def test_unknown_layers_are_named(tiny: Tiny, passages: list[Passage], layers: l
 def test_asking_for_nothing_is_an_error(tiny: Tiny, passages: list[Passage]) -> None:
     with pytest.raises(RimError, match="at least one"):
         capture(tiny("llama"), passages)
+
+
+@pytest.mark.parametrize("family", ["llama", "qwen3_moe"])
+def test_several_pools_of_one_pass_are_those_of_several(
+    tiny: Tiny, passages: list[Passage], family: str
+) -> None:
+    model, passed = tiny(family), list[int]()
+    watch = model.model.layers[0].register_forward_hook(lambda *_args: passed.append(1))
+    pools: tuple[Pool, ...] = ("mean", "max", "mean_abs")
+    together = capture_neurons(model, passages, pools, "text")
+    once = len(passed)
+    apart = [capture_neurons(model, passages, pool, "text") for pool in pools]
+    watch.remove()
+    assert len(passed) == 4 * once
+    np.testing.assert_array_equal(together, np.stack(apart, axis=1))
 
 
 def test_an_unknown_pooling_is_named_with_those_there_are(

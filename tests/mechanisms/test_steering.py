@@ -207,7 +207,7 @@ def test_a_reply_that_is_read_off_the_direction_can_be_steered(
         result.chosen.coefficient * float(np.linalg.norm(found[0])), rel=1e-3
     )
     assert result.change.difference < -30
-    assert (len(result.rank.random), result.rank.as_far) == (19, 0)
+    assert (len(result.rank.random), result.rank.p_value) == (19, 0.05)
     assert result.away.difference > 20
     assert not result.over_refused.difference
     assert "Steering towards refusal works" in result.sentence
@@ -363,7 +363,7 @@ def test_the_planted_direction_is_found_and_steers_beyond_random_vectors(toy: Pr
     assert result.away is not None
     assert result.chosen.layer == facts.layer
     assert result.change.upper < -30
-    assert (len(result.rank.random), result.rank.as_far) == (19, 0)
+    assert (len(result.rank.random), result.rank.p_value) == (19, 0.05)
     assert result.away.lower > 10
     # The vector that was found is the one that was planted.
     refused = config.untouched("think")["refused"]

@@ -77,6 +77,9 @@ def test_an_unchanged_model_has_changed_by_exactly_nothing(tiny: Tiny) -> None:
     found = weight_change(tiny("llama"), copy.deepcopy(tiny("llama")))
     assert not found.outgoing.any()
     assert not found.incoming.any()
+    downs = [layer.mlp.down_proj.weight for layer in tiny("llama").model.layers]
+    norms = np.concatenate([down.detach().norm(dim=0).numpy() for down in downs])
+    np.testing.assert_allclose(found.sizes, norms, rtol=1e-6)
 
 
 def test_models_of_other_shapes_are_refused(tiny: Tiny) -> None:
