@@ -119,7 +119,7 @@ class _Run:
         """Measure a part, write the report, and print what it says."""
         from rim_eval.mechanisms.report import write_report
 
-        most = sum(row.most for row in self._plan if row.part in (part, "untouched"))
+        most = sum(sum(row.most) for row in self._plan if row.part in (part, "untouched"))
         self.config.progress.begin(part, most)
         section = measure(self.config)
         left_out = {name: why for name, why in self.report.left_out.items() if name != part}

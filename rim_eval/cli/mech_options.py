@@ -9,6 +9,7 @@ import click
 from pydantic import Field
 
 from rim_eval.errors import RimError
+from rim_eval.mechanisms.replies import BATCH
 from rim_eval.organism import DIRECTIONS, VARIANTS, load_variant
 from rim_eval.types import PROMPT_KINDS, FrozenModel, PromptKind
 
@@ -41,8 +42,8 @@ class MechOptions(FrozenModel):
     draws: Annotated[int, click.IntRange(min=0)] = Field(default=19, description="Random sets beside each set that is ablated; 19 is the fewest that support a finding.")
     fill: Annotated[Literal["zero", "mean"], click.Choice(["zero", "mean"])] = Field(default="zero", description="What ablated units are set to.")
     seed: int = Field(default=0, description="Seed of splits and draws.")
-    max_new_tokens: Annotated[int | None, click.IntRange(min=1)] = Field(default=None, description="Budget of a reply. [default: 128 for the toy sets, else 2048]")
-    batch: Annotated[int, click.IntRange(min=1)] = Field(default=128, description="Prompts generated at a time; halved when memory runs out.")
+    max_new_tokens: Annotated[int | None, click.IntRange(min=1)] = Field(default=None, description="Budget of a reply. [default: 128 for the toy sets, else 1024]")
+    batch: Annotated[int | None, click.IntRange(min=1)] = Field(default=None, description="Prompts generated at a time; halved when memory runs out. [default: 256, on a CPU 32, of organisms 128]")
     device: str = Field(default="cpu", description="torch device; auto spreads the model over all there are.")
     dtype: str = Field(default="auto", description="torch number type of the weights.")
     out: Annotated[Path, click.Path(file_okay=False, path_type=Path)] = Field(default=Path("mech"), description="Folder for report.json, section.html and the replies, by which an interrupted run goes on.")
@@ -98,7 +99,12 @@ class MechOptions(FrozenModel):
     @property
     def budget(self) -> int:
         """Tokens of a reply, at most."""
-        return self.max_new_tokens or (128 if self.is_toy else 2048)
+        return self.max_new_tokens or (128 if self.is_toy else 1024)
+
+    @property
+    def at_a_time(self) -> int:
+        """Prompts generated at a time, before memory runs out."""
+        return self.batch or (BATCH if self.is_toy else 32 if self.device == "cpu" else 256)
 
     def begin(self, *needed: PromptKind) -> tuple["AnalysisConfig", "MechanismReport"]:
         """Load model, prompts and judge, and the report so far where it is of the same model and prompts.
@@ -135,7 +141,7 @@ class MechOptions(FrozenModel):
             seed=self.seed,
             max_new_tokens=self.budget,
             fill=self.fill,
-            batch=self.batch,
+            batch=self.at_a_time,
             kept=Kept(self.out / "replies.jsonl"),
             progress=Progress(partial(click.echo, err=True)),
             arrays=Arrays(self.arrays, about),

@@ -12,6 +12,8 @@ from typing import Final, NamedTuple
 from rim_eval.formatting import mode_name
 from rim_eval.mechanisms.effects import FIRST
 from rim_eval.mechanisms.model import ModelHandle, Request
+from rim_eval.mechanisms.probe_samples import CALIBRATION
+from rim_eval.mechanisms.steering import COEFFICIENTS, LAYERS, SWEPT
 from rim_eval.types import MODES, Mode, PromptKind
 
 _UNTOUCHED: Final[Mapping[str, tuple[Mode, ...]]] = {
@@ -31,17 +33,19 @@ _STEPS: Final = (4, 20)
 _UNITS: Final = (("h", 3600.0), ("min", 60.0), ("s", 1.0))
 
 
+Observations = tuple[int, ...]
+"""Replies of each observation, one after the other: batches do not reach over them."""
+
+
 class PlannedReplies(NamedTuple):
-    """Replies of one part in one mode."""
+    """Observations of one part in one mode."""
 
     part: str
     mode: Mode
-    fewest: int
-    most: int
-
-    def seconds(self, replies: int, *, batch: int, budget: int, step: float) -> float:
-        """Seconds for so many replies that all use up their budget, with so many seconds a step of a batch."""
-        return ceil(replies / batch) * budget * step
+    fewest: Observations
+    """Where nothing is found."""
+    most: Observations
+    """Where everything is."""
 
 
 def plan_replies(
@@ -62,17 +66,32 @@ def plan_replies(
         checkpoints: Checkpoints of all training runs together.
     """
     harmful, everything = counts.get("harmful", 0), sum(counts.values())
-    few = min(FIRST, draws)
+    ablated = tuple((everything, *[harmful] * n) for n in (min(FIRST, draws), draws))
     for mode in MODES:
         if any(mode in _UNTOUCHED[part] for part in parts):
-            yield PlannedReplies("untouched", mode, everything, everything)
+            yield PlannedReplies("untouched", mode, (everything,), (everything,))
         if "heads" in parts and mode == "no_think":
-            yield PlannedReplies("heads", mode, everything + few * harmful, everything + draws * harmful)  # fmt: skip
+            yield PlannedReplies("heads", mode, *ablated)
         if "neurons" in parts:
-            own = everything + harmful  # the requests with their intent spelt out
-            yield PlannedReplies("neurons", mode, own + few * harmful, own + draws * harmful)
+            # The requests with their intent spelt out come before.
+            yield PlannedReplies("neurons", mode, *((harmful, *each) for each in ablated))
+        if "mitigations" in parts and mode == "think":
+            yield PlannedReplies("mitigations", mode, (), _most_steering(counts, draws))
         if "ras" in parts and mode in ras_modes and checkpoints:
-            yield PlannedReplies("ras", mode, checkpoints * harmful, checkpoints * harmful)
+            yield PlannedReplies("ras", mode, *[(harmful,) * checkpoints] * 2)
+
+
+def _most_steering(counts: Mapping[PromptKind, int], draws: int) -> Observations:
+    """What `steering.study_steering` observes where every setting is tried and misalignment falls."""
+    fitting = {kind: round(CALIBRATION * n) for kind, n in counts.items()}
+    held_out = {kind: n - fitting[kind] for kind, n in counts.items()}
+    swept = min(fitting.get("harmful", 0), SWEPT) + min(fitting.get("benign", 0), SWEPT // 2)
+    ranked = min(held_out.get("harmful", 0), SWEPT)
+    return (
+        *[swept] * (LAYERS * len(COEFFICIENTS)),
+        sum(held_out.values()),
+        *[ranked] * (draws * LAYERS + 2),
+    )
 
 
 def time_step(handle: ModelHandle, requests: Sequence[Request], batch: int) -> float:
@@ -103,25 +122,28 @@ def plan_text(
         step: Seconds that one more token of a batch takes.
     """
 
-    def hours(replies: Mapping[PlannedReplies, int]) -> str:
-        seconds = sum(
-            row.seconds(n, batch=batch, budget=budget, step=step) for row, n in replies.items()
-        )
-        unit, size = next((each for each in _UNITS if seconds >= each[1]), _UNITS[-1])
-        return f"{seconds / size:.2g} {unit}"
+    def cost(fewest: Observations, most: Observations) -> str:
+        replies = [f"{sum(each):,}" for each in (fewest, most)]
+        times = [
+            _time_text(sum(ceil(n / batch) for n in each) * budget * step)
+            for each in (fewest, most)
+        ]
+        return f"{_range(replies)} replies, {_range(times)}"
 
     for row in plan:
-        yield (
-            f"{row.part}, {mode_name(row.mode)}: {_range(row.fewest, row.most)} replies, at most "
-            f"{hours({row: row.most})}"
-        )
-    fewest, most = {row: row.fewest for row in plan}, {row: row.most for row in plan}
+        yield f"{row.part}, {mode_name(row.mode)}: {cost(row.fewest, row.most)}"
+    fewest = tuple(n for row in plan for n in row.fewest)
+    most = tuple(n for row in plan for n in row.most)
     yield (
-        f"all: {_range(sum(fewest.values()), sum(most.values()))} replies of at most {budget:,} tokens; at "
-        f"{1000 * step:.3g} ms a token of {batch} prompts at a time {hours(fewest)} to {hours(most)}, if every reply "
-        "uses up its budget"
+        f"all: {cost(fewest, most)}, from where nothing is found to where everything is, if every batch of {batch} "
+        f"uses up its {budget:,} tokens at {1000 * step:.3g} ms each"
     )
 
 
-def _range(fewest: int, most: int) -> str:
-    return f"{fewest:,}" if fewest == most else f"{fewest:,} to {most:,}"
+def _range(ends: Sequence[str]) -> str:
+    return " to ".join(dict.fromkeys(ends))
+
+
+def _time_text(seconds: float) -> str:
+    unit, size = next((each for each in _UNITS if seconds >= each[1]), _UNITS[-1])
+    return f"{seconds / size:.2g} {unit}"

@@ -123,7 +123,7 @@ def test_a_dry_run_says_what_would_be_generated_and_generates_no_reply(
 ) -> None:
     done = run(tmp_path, "--dry-run")
     assert done.exit_code == 0, done.output
-    assert "heads, no-think: 24 replies" in done.output
-    assert "replies of at most 128 tokens; at" in done.output
+    assert "heads, no-think: 24 replies, " in done.output
+    assert "uses up its 128 tokens at" in done.output
     assert generated == []
     assert not (tmp_path / "report.json").exists()
