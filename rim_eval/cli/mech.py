@@ -108,10 +108,9 @@ class _Run:
             )
         )
         if options.dry_run:
-            step = plan.time_step(self.config.handle, self.config.prompts.harmful, options.batch)
-            lines = plan.plan_text(
-                self._plan, batch=options.batch, budget=options.budget, step=step
-            )
+            batch = options.at_a_time
+            step = plan.time_step(self.config.handle, self.config.prompts.harmful, batch)
+            lines = plan.plan_text(self._plan, batch=batch, budget=options.budget, step=step)
             click.echo("\n".join(lines))
             raise click.exceptions.Exit
 
