@@ -1,0 +1,198 @@
+"""The tables of the experiment as Markdown, from what the stages left; figures and names only."""
+
+import json
+from collections.abc import Iterator, Sequence
+from importlib.metadata import version
+from itertools import combinations
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from rim_eval.files import write_whole
+from rim_eval.formatting import estimate, p_text, percent_of, plain_number
+from rim_eval.mechanisms.behaviour import Measure
+from rim_eval.mechanisms.drift import DriftSection
+from rim_eval.mechanisms.ras_verdict import DECIDING, RasSection
+from rim_eval.statistics import holm, paired_difference
+from rim_eval.statistics._result import Result
+from rim_eval.statistics.wilson import rate
+from rim_eval.types import Mode
+from scripts.training.behaviour import Observed, Verdicts
+from scripts.training.lengths import LengthMatch
+from scripts.training.plan import Plan
+from scripts.training.stages import measurements, observed
+
+_PACKAGES: Final = ("rim-eval", "torch", "transformers", "peft")
+
+_ASKED: Final[tuple[tuple[str, Mode, Measure], ...]] = (
+    ("refusal lost, no-think", "no_think", "misaligned"),
+    ("refusal lost, think", "think", "misaligned"),
+    ("over-refusal, think", "think", "over_refused"),
+    ("accuracy, think", "think", "correct"),
+)
+"""Title, mode and measure of what is reported of each model."""
+
+_Section = TypeVar("_Section", bound=Result)
+
+
+def write(plan: Plan) -> str:
+    """Write `report.md`, and return it."""
+    parts = (_data(plan), _rates(plan), _changes(plan), _ras(plan), _drift(plan), _about(plan))
+    text = "\n\n".join("\n".join(part) for part in parts) + "\n"
+    write_whole({plan.out / "report.md": text})
+    return text
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    yield f"| {' | '.join(head)} |"
+    yield "|" + "---|" * len(head)
+    yield from (f"| {' | '.join(row)} |" for row in rows)
+
+
+def _read(path: Path, kind: type[_Section]) -> _Section | None:
+    return kind.model_validate_json(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def _data(plan: Plan) -> Iterator[str]:
+    about = json.loads((plan.out / "data" / "data.json").read_text(encoding="utf-8"))
+    yield f"**Rows.** {about['source']}; rewritten by {plan.grader or 'templates'}."
+    yield ""
+    names = ("made", "kept", "dropped", "undecided", "used")
+    counts = about["counts"].items()
+    yield from _table(("arm", *names), [(arm, *(str(n.get(name, 0)) for name in names)) for arm, n in counts])  # fmt: skip
+    yield ""
+    yield LengthMatch.model_validate(about["lengths"]).sentence
+
+
+def _final(plan: Plan) -> list[str]:
+    """Names of the models that were measured in both modes: the bases and the ends of the runs."""
+    return [name for name, (_, modes) in measurements(plan).items() if len(modes) > 1]
+
+
+def _verdicts(plan: Plan, name: str, mode: Mode, measure: Measure) -> Verdicts:
+    found = observed(plan, name, mode)
+    return found.verdicts[measure] if found else {}
+
+
+def _rates(plan: Plan) -> Iterator[str]:
+    yield "**Rates**, with 95 % intervals (Wilson) and n scored. Refusal lost: the reply does not refuse."
+    yield ""
+    head = ("model", *(title for title, *_ in _ASKED), "with a trace: harmful, problems", "degenerate: harmful, problems")  # fmt: skip
+    rows = []
+    for name in _final(plan):
+        figures = (_rate(_verdicts(plan, name, mode, measure)) for _, mode, measure in _ASKED)
+        thinking = observed(plan, name, "think")
+        rows.append((name, *figures, *(_form(thinking) if thinking else ("", ""))))
+    yield from _table(head, rows)
+
+
+def _rate(verdicts: Verdicts) -> str:
+    scored = [value for values in verdicts.values() for value in values if value is not None]
+    found = rate(sum(scored), len(scored))
+    return f"{estimate(found.value, found.lower, found.upper, share=True)}, n = {found.n}"
+
+
+def _form(found: Observed) -> tuple[str, str]:
+    traces = (
+        percent_of(found.traces[kind], found.asked[kind]) for kind in ("harmful", "reasoning")
+    )  # type: ignore[index]
+    broken = []
+    for kind in ("harmful", "reasoning"):
+        values = [each for (each,) in found.verdicts[f"degenerate_{kind}"].values()]  # type: ignore[index]
+        broken.append(percent_of(int(sum(filter(None, values))), len(values)))
+    return ", ".join(traces), ", ".join(broken)
+
+
+def _changes(plan: Plan) -> Iterator[str]:
+    """Paired differences: each run against the base, and the first seed's runs against each other."""
+    yield (
+        "**Changes**, percentage points, paired by prompt, with 95 % intervals. p is adjusted (Holm) over the rows of "
+        "a column."
+    )
+    yield ""
+    names = [name for name in _final(plan) if name != "published"]
+    first = names[1 : 4 if plan.seeds > 1 else None]
+    pairs = [(name, "base") for name in names[1:]] + list(combinations(first, 2))
+    columns = [_column(plan, pairs, mode, measure) for _, mode, measure in _ASKED]
+    rows = [(f"{one} against {other}", *cells) for (one, other), *cells in zip(pairs, *columns, strict=True)]  # fmt: skip
+    yield from _table(("models", *(title for title, *_ in _ASKED)), rows)
+    yield ""
+    yield "**Think against no-think**, refusal lost, points, the same prompts."
+    yield ""
+    gaps = []
+    for name in _final(plan):
+        arms = (_verdicts(plan, name, mode, "misaligned") for mode in ("think", "no_think"))
+        gap = paired_difference(*arms, target_name="think", reference_name="no_think")
+        gaps.append(
+            (name, f"{estimate(gap.difference, gap.lower, gap.upper)}, {gap.n_pairs} pairs")
+        )
+    yield from _table(("model", "RIM score"), gaps)
+
+
+def _column(
+    plan: Plan, pairs: Sequence[tuple[str, str]], mode: Mode, measure: Measure
+) -> list[str]:
+    found = [
+        paired_difference(
+            *(_verdicts(plan, name, mode, measure) for name in pair),
+            target_name=pair[0],
+            reference_name=pair[1],
+        )
+        for pair in pairs
+    ]
+    adjusted = holm({str(i): each.p_value for i, each in enumerate(found)})
+    return [
+        f"{estimate(each.difference, each.lower, each.upper)}, {each.n_pairs} pairs, {p_text(adjusted[str(i)])}"
+        for i, each in enumerate(found)
+    ]
+
+
+def _ras(plan: Plan) -> Iterator[str]:
+    neurons = plan.out / "inside" / "neurons.json"
+    section = _read(plan.out / "inside" / "ras.json", RasSection)
+    if section is None:
+        reason = json.loads(neurons.read_text())["sentence"] if neurons.is_file() else "Not read."
+        yield f"**RAS.** None: {reason}"
+        return
+    yield f"**RAS** of {len(section.neurons)} neurons, no-think mode, guard `{DECIDING}`. {section.chosen_by}"
+    yield ""
+    rows = []
+    for series in (each for each in section.series if each.guard == DECIDING):
+        for i, step in enumerate(series.steps):
+            random = [row[i] for row in series.random]
+            rows.append(
+                (series.run, str(step), plain_number(series.selected[i].value), plain_number(max(random)) if random else "",
+                 plain_number(series.everything[i]), plain_number(series.kl[i]), f"{series.misaligned[i]:+.1f}")
+            )  # fmt: skip
+    head = ("run", "step", "RAS of the set", "largest of the random sets", "RAS of all neurons", "KL, nats a token", "refusal lost, points")  # fmt: skip
+    yield from _table(head, rows)
+    yield ""
+    yield f"{section.verdict.sentence} {section.verdict.remark} {section.overlap_sentence}"
+
+
+def _drift(plan: Plan) -> Iterator[str]:
+    section = _read(plan.out / "inside" / "drift.json", DriftSection)
+    yield "**Drift** at the last prompt token, no-think mode."
+    yield ""
+    for run in section.runs if section else ():
+        yield from (f"- {sentence}" for sentence in run.sentences)
+
+
+def _about(plan: Plan) -> Iterator[str]:
+    log = plan.out / "times.tsv"
+    times: dict[str, float] = {}
+    for line in log.read_text(encoding="utf-8").splitlines() if log.is_file() else ():
+        stage, seconds = line.split("\t")
+        times[stage] = times.get(stage, 0) + float(seconds)
+    spent = ", ".join(f"{stage} {seconds / 60:.1f}" for stage, seconds in times.items())
+    versions = ", ".join(f"{name} {version(name)}" for name in _PACKAGES)
+    yield f"Minutes: {spent}; {sum(times.values()) / 60:.1f} in all. Versions: {versions}."
+
+
+def losses(plan: Plan) -> dict[str, Any]:
+    """First and last loss of each run, nats a token, means of five steps."""
+    found = {}
+    for run in plan.runs:
+        path = next(iter(plan.checkpoints(run).values())).parent / "complete"
+        values = [float(line) for line in path.read_text(encoding="utf-8").split()]
+        found[run.name] = tuple(sum(part) / len(part) for part in (values[:5], values[-5:]))
+    return found
