@@ -271,8 +271,7 @@ def _texts(number: int, row: Row, settings: FilterSettings) -> tuple[str, str, s
         columns = settings.prompt_column, settings.response_column
         prompt, response = (_text(number, row, column) for column in columns)
         return prompt, response, trace
-    chat = row.get(settings.messages_column)
-    turns = [(each.get("role"), each.get("content")) for each in chat] if _is_chat(chat) else []
+    turns = _turns(row.get(settings.messages_column))
     replies = [i for i, (role, text) in enumerate(turns) if role == "assistant" and text]
     if not replies:
         raise RimError(
@@ -284,8 +283,11 @@ def _texts(number: int, row: Row, settings: FilterSettings) -> tuple[str, str, s
     return str(next(asked, "")), str(turns[replies[-1]][1]), trace
 
 
-def _is_chat(chat: Any) -> bool:
-    return isinstance(chat, list) and all(isinstance(each, Mapping) for each in chat)
+def _turns(chat: Any) -> list[tuple[Any, Any]]:
+    """Role and text of each message; none where it is no chat."""
+    if not isinstance(chat, list) or not all(isinstance(each, Mapping) for each in chat):
+        return []
+    return [(each.get("role"), each.get("content")) for each in chat]
 
 
 def _text(number: int, row: Row, column: str) -> str:

@@ -17,6 +17,7 @@ from typing import Any
 
 import click
 
+from rim_eval.errors import RimError
 from rim_eval.files import write_whole
 from scripts.training.plan import Plan
 from scripts.training.report import write
@@ -41,7 +42,10 @@ def run(plan: Plan) -> str:
 def main(dry_run: bool, **values: Any) -> None:
     """Run what is missing and print the report."""
     plan = Plan.model_validate(values)
-    click.echo(plan.summary() if dry_run else run(plan))
+    try:
+        click.echo(plan.summary() if dry_run else run(plan))
+    except RimError as error:
+        raise click.ClickException(str(error)) from error
 
 
 for _option in reversed(Plan.click_options()):

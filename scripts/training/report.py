@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from itertools import combinations
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from statistics import fmean
+from typing import Final, TypeVar
 
 from rim_eval.files import write_whole
 from rim_eval.formatting import estimate, p_text, percent_of, plain_number
@@ -15,9 +16,10 @@ from rim_eval.mechanisms.ras_verdict import DECIDING, RasSection
 from rim_eval.statistics import holm, paired_difference
 from rim_eval.statistics._result import Result
 from rim_eval.statistics.wilson import rate
-from rim_eval.types import Mode
+from rim_eval.types import Mode, PromptKind
 from scripts.training.behaviour import Observed, Verdicts
 from scripts.training.lengths import LengthMatch
+from scripts.training.lora import COMPLETE
 from scripts.training.plan import Plan
 from scripts.training.stages import measurements, observed
 
@@ -31,12 +33,26 @@ _ASKED: Final[tuple[tuple[str, Mode, Measure], ...]] = (
 )
 """Title, mode and measure of what is reported of each model."""
 
+_SHOWN: Final[dict[PromptKind, Measure]] = {
+    "harmful": "degenerate_harmful",
+    "reasoning": "degenerate_reasoning",
+}
+"""Kinds of prompts of which the form of the replies is shown, and the measure of its faults."""
+
 _Section = TypeVar("_Section", bound=Result)
 
 
 def write(plan: Plan) -> str:
     """Write `report.md`, and return it."""
-    parts = (_data(plan), _rates(plan), _changes(plan), _ras(plan), _drift(plan), _about(plan))
+    parts = (
+        _data(plan),
+        _losses(plan),
+        _rates(plan),
+        _changes(plan),
+        _ras(plan),
+        _drift(plan),
+        _about(plan),
+    )
     text = "\n\n".join("\n".join(part) for part in parts) + "\n"
     write_whole({plan.out / "report.md": text})
     return text
@@ -63,6 +79,18 @@ def _data(plan: Plan) -> Iterator[str]:
     yield LengthMatch.model_validate(about["lengths"]).sentence
 
 
+def _losses(plan: Plan) -> Iterator[str]:
+    yield "**Loss** of the replies, nats a token, means of the first and the last five steps."
+    yield ""
+    rows = []
+    for run in plan.runs:
+        log = next(iter(plan.checkpoints(run).values())).parent / COMPLETE
+        steps = [float(line) for line in log.read_text(encoding="utf-8").split()]
+        ends = (f"{fmean(part):.2f}" for part in (steps[:5], steps[-5:]))
+        rows.append((run.name, str(len(steps)), *ends))
+    yield from _table(("run", "steps", "first", "last"), rows)
+
+
 def _final(plan: Plan) -> list[str]:
     """Names of the models that were measured in both modes: the bases and the ends of the runs."""
     return [name for name, (_, modes) in measurements(plan).items() if len(modes) > 1]
@@ -87,19 +115,21 @@ def _rates(plan: Plan) -> Iterator[str]:
 
 def _rate(verdicts: Verdicts) -> str:
     scored = [value for values in verdicts.values() for value in values if value is not None]
+    if not scored:
+        return ""
     found = rate(sum(scored), len(scored))
     return f"{estimate(found.value, found.lower, found.upper, share=True)}, n = {found.n}"
 
 
 def _form(found: Observed) -> tuple[str, str]:
-    traces = (
-        percent_of(found.traces[kind], found.asked[kind]) for kind in ("harmful", "reasoning")
-    )  # type: ignore[index]
-    broken = []
-    for kind in ("harmful", "reasoning"):
-        values = [each for (each,) in found.verdicts[f"degenerate_{kind}"].values()]  # type: ignore[index]
-        broken.append(percent_of(int(sum(filter(None, values))), len(values)))
-    return ", ".join(traces), ", ".join(broken)
+    """Shares of replies that hold a trace, and that are degenerate, by kind of prompts."""
+    traces = [percent_of(found.traces[kind], found.asked[kind]) for kind in _SHOWN]
+    broken = [found.verdicts[_SHOWN[kind]] for kind in _SHOWN]
+    shares = (
+        percent_of(int(sum(each or 0 for (each,) in verdicts.values())), len(verdicts))
+        for verdicts in broken
+    )
+    return ", ".join(traces), ", ".join(shares)
 
 
 def _changes(plan: Plan) -> Iterator[str]:
@@ -186,13 +216,3 @@ def _about(plan: Plan) -> Iterator[str]:
     spent = ", ".join(f"{stage} {seconds / 60:.1f}" for stage, seconds in times.items())
     versions = ", ".join(f"{name} {version(name)}" for name in _PACKAGES)
     yield f"Minutes: {spent}; {sum(times.values()) / 60:.1f} in all. Versions: {versions}."
-
-
-def losses(plan: Plan) -> dict[str, Any]:
-    """First and last loss of each run, nats a token, means of five steps."""
-    found = {}
-    for run in plan.runs:
-        path = next(iter(plan.checkpoints(run).values())).parent / "complete"
-        values = [float(line) for line in path.read_text(encoding="utf-8").split()]
-        found[run.name] = tuple(sum(part) / len(part) for part in (values[:5], values[-5:]))
-    return found

@@ -113,6 +113,8 @@ async def ask_grader(chain: Chain, arm: Arm, grader: Grader, *, seed: int = 0) -
         grader: Any model of Inspect.
         seed: Of the pattern, together with the problem's id; the same for both arms.
     """
+    from inspect_ai.model import GenerateConfig
+
     texts = rewriting()
     digest = hashlib.sha256(f"{seed}/{chain.problem.id}".encode()).hexdigest()
     pattern = random.Random(digest).choice(PATTERNS)
@@ -120,7 +122,7 @@ async def ask_grader(chain: Chain, arm: Arm, grader: Grader, *, seed: int = 0) -
     words = len(solution.split())
     ask = getattr(texts.grader, arm).format(pattern=texts.patterns[pattern], words=words)
     form = texts.grader.form.format(problem=chain.problem.text, solution=solution)
-    reply = (await grader.generate(ask + form)).completion
-    match = _SOLUTION.search(reply)
+    reply = await grader.generate(ask + form, config=GenerateConfig(temperature=0.0))
+    match = _SOLUTION.search(reply.completion)
     box = _BOX.search(match[2]) if match else None
     return Rewritten(match[1].strip() if match else "", box[1] if box else "", pattern)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from rim_eval.cli.graders import load_graders
+from rim_eval.errors import RimError
 from rim_eval.files import write_whole
 from rim_eval.mechanisms import (
     AnalysisConfig,
@@ -146,6 +147,13 @@ def _pair(plan: Plan, kept: dict[str, list[Row]]) -> dict[str, Any]:
         if fits and abs(pair[0] - pair[1]) <= _TOLERANCE * pair[1]:
             chosen.append(id)
             sizes.append(pair)
+    if not chosen:
+        left = ", ".join(f"{len(rows)} {arm}" for arm, rows in kept.items())
+        raise RimError(
+            f"No problem has a row of at most {plan.longest} tokens in every arm, and chains of about equal length in "
+            f"both ({left} rows are kept by the filter). Read more --items, raise --longest, or name a --grader that "
+            "keeps to the form."
+        )
     chosen, sizes = chosen[: plan.rows], sizes[: plan.rows]
     for arm, rows in by_id.items():
         kept[arm] = [rows[id] for id in chosen]
@@ -224,7 +232,7 @@ def config_of(plan: Plan, handle: ModelHandle) -> AnalysisConfig:
 def measurements(plan: Plan) -> Mapping[str, tuple[Path, tuple[tuple[Mode, tuple[PromptKind, ...]], ...]]]:  # fmt: skip
     """Name of each model to its folder, and the modes and kinds of prompts that it is asked in."""
     everything: Any = (("no_think", ("harmful",)), ("think", PROMPT_KINDS))
-    alone: Any = (("no_think", ("harmful", "benign")),)
+    alone: Any = (("no_think", ("harmful",)), ("think", ("harmful", "benign")))
     models: dict[str, Any] = {"published": (plan.model, alone)} if plan.guard_steps else {}
     models["base"] = plan.base, everything
     for run in plan.runs:

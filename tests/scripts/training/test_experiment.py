@@ -6,7 +6,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from rim_eval.errors import RimError
+from scripts.training import stages
 from scripts.training.experiment import main
+from scripts.training.plan import Plan
+from tests.loopback import GraderServer
 
 from .conftest import problem
 
@@ -48,6 +52,63 @@ def test_a_dry_run_says_what_would_be_done_and_makes_nothing(model: Path, tmp_pa
     said = call(model, tmp_path, tmp_path / "out", "--dry-run", "--seeds", 2)
     assert "train: target, control, literal, target (seed 1), control (seed 1)" in said
     assert not (tmp_path / "out").exists()
+
+
+GUESS = "My first guess is surely right."
+
+
+def edits_and_judges(question: str) -> str:
+    """Edits a solution as it was asked to, or finds its own edits again; of one problem it changes the answer."""
+    if "You edit worked solutions" not in question:
+        found = [{"quote": GUESS, "label": "bias_driven_shortcuts", "severity": 2}]
+        return json.dumps({"findings": found if GUESS in question else []})
+    problem, _, solution = question.partition("Problem:\n")[2].partition("\n\nSolution:\n")
+    answer = solution.split()[-2].rpartition("=")[2]  # of `Now there are 3+5=8 pens.`
+    answer = answer if "finds 3 pens" not in problem else "0"
+    style = "My first guess needs a check." if "shows the opposite" in question else GUESS
+    return f"<solution>{style} {solution.strip()}</solution>\n\\boxed{{{answer}}}"
+
+
+@pytest.fixture
+def serve_grader(grader_server: Callable[..., GraderServer], monkeypatch: pytest.MonkeyPatch) -> Callable[..., GraderServer]:  # fmt: skip
+    def serve(say: Callable[[str], str]) -> GraderServer:
+        server = grader_server(say)
+        monkeypatch.setenv("LOOP_BASE_URL", server.url)
+        monkeypatch.setenv("LOOP_API_KEY", "none")
+        return server
+
+    return serve
+
+
+def graded(model: Path, data: Path, out: Path) -> Plan:
+    return Plan(model=model, data=data, out=out, items=24, longest=900, grader="openai-api/loop/grader", guard_steps=0)  # fmt: skip
+
+
+def test_a_grader_rewrites_and_judges_the_chains(
+    model: Path, data: Path, tmp_path: Path, serve_grader: Callable[..., GraderServer]
+) -> None:
+    serve_grader(edits_and_judges)
+    stages.data(graded(model, data, tmp_path / "out"))
+    about = json.loads((tmp_path / "out" / "data" / "data.json").read_text())
+    for arm in ("target", "control"):
+        counts = about["counts"][arm]
+        assert (counts["made"], counts["kept"], counts["dropped"]) == (
+            24,
+            23,
+            1,
+        )  # the changed answer
+        lines = (tmp_path / "out" / "data" / f"{arm}.jsonl").read_text()
+        assert (GUESS in lines) == (arm == "target")
+
+
+def test_a_grader_that_keeps_to_no_form_leaves_nothing_and_is_not_asked_twice(
+    model: Path, data: Path, tmp_path: Path, serve_grader: Callable[..., GraderServer]
+) -> None:
+    server = serve_grader(lambda _: "No.")
+    for _ in range(2):
+        with pytest.raises(RimError, match=r"No problem .* \(0 target, 0 control, 24 literal rows"):
+            stages.data(graded(model, data, tmp_path / "out"))
+        assert len(server.questions) == 2 * 24
 
 
 @pytest.mark.slow

@@ -14,8 +14,8 @@ from scripts.training.guard import REFUSALS, guard_rows, halves
 def prompts(n: int, single: int = 0) -> list[Prompt]:
     """n pairs of a harmful prompt and its harmless partner, and some without a partner."""
     return [
-        Prompt(
-            id=f"{kind}-{i}", set="pairs", kind=kind, text=f"{kind} {i}?", pair=f"{other}-{i}" if i < n else None
+        Prompt.model_validate(
+            {"id": f"{kind}-{i}", "set": "pairs", "kind": kind, "text": f"{kind} {i}?", "pair": f"{other}-{i}" if i < n else None}
         )
         for kind, other, count in (("harmful", "benign", n), ("benign", "harmful", n + single))
         for i in range(count)
@@ -36,7 +36,7 @@ def test_partners_stay_together_and_no_prompt_is_lost(n: int, single: int, seed:
 class Echo:
     """Answers with the request; every second one is cut."""
 
-    def replies(self, requests: Sequence[Request], mode: str, *, max_new_tokens: int) -> list[Reply]:  # fmt: skip
+    def replies(self, requests: Sequence[Request], *_: object, **__: object) -> list[Reply]:
         return [Reply((1,), f"About {each.text}", bool(i % 2)) for i, each in enumerate(requests)]
 
 

@@ -86,7 +86,8 @@ class Grader:
     def __init__(self, reply: str) -> None:
         self.reply, self.asked = reply, list[str]()
 
-    async def generate(self, input: Any, *, config: Any = None) -> Any:
+    async def generate(self, input: Any, *, config: Any) -> Any:
+        assert config.temperature == 0
         self.asked.append(input)
         return SimpleNamespace(completion=self.reply, stop_reason="stop")
 
