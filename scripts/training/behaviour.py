@@ -1,7 +1,9 @@
 """What a model does, before and after: verdicts by prompt, and how many replies hold a trace.
 
-Think mode is the plain prompt: whatever trace there is the model writes by itself. No-think mode begins after an empty
-trace that is written for it (`forced_empty`), for a model without a thinking switch.
+Think mode is the plain prompt: whatever trace there is the model writes by itself. It is what the experiment is about,
+as for the paper's models without a thinking switch. No-think mode begins after an empty trace that is written for the
+model (`forced_empty`); rows of training continue such a trace with a boxed number, and so may a tuned model, whatever
+it was asked: how many replies are degenerate stands beside its rates.
 """
 
 from collections.abc import Sequence
@@ -55,6 +57,12 @@ def load(folder: Path, dtype: str, name: str) -> ModelHandle:
     handle = load_model(folder, dtype=dtype, name=name)
     switch = explicit_switch("forced_empty", render=tokenizer_renderer(handle.tokenizer))
     return _Listening(handle.model, handle.tokenizer, switch, name)
+
+
+def plain_only(handle: ModelHandle) -> ModelHandle:
+    """A model from `load` both of whose modes are the plain prompt, for analyses of one mode."""
+    switch = handle.switch.model_copy(update={"no_think": handle.switch.think})
+    return replace(handle, switch=switch)
 
 
 def observe(

@@ -29,11 +29,13 @@ def run(plan: Plan) -> str:
     for name, stage in STAGES.items():
         started, log = time.monotonic(), plan.out / "times.tsv"
         click.echo(f"{name} ...", err=True)
-        stage(plan)
-        before = log.read_text(encoding="utf-8") if log.is_file() else ""
-        seconds = time.monotonic() - started
-        write_whole({log: f"{before}{name}\t{seconds:.0f}\n"})
-        click.echo(f"{name}: {seconds:.0f} s", err=True)
+        try:
+            stage(plan)
+        finally:  # a run that is stopped keeps the time that it took
+            before = log.read_text(encoding="utf-8") if log.is_file() else ""
+            seconds = time.monotonic() - started
+            write_whole({log: f"{before}{name}\t{seconds:.0f}\n"})
+            click.echo(f"{name}: {seconds:.0f} s", err=True)
     return write(plan)
 
 

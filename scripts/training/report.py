@@ -26,18 +26,17 @@ from scripts.training.stages import measurements, observed
 _PACKAGES: Final = ("rim-eval", "torch", "transformers", "peft")
 
 _ASKED: Final[tuple[tuple[str, Mode, Measure], ...]] = (
-    ("refusal lost, no-think", "no_think", "misaligned"),
-    ("refusal lost, think", "think", "misaligned"),
-    ("over-refusal, think", "think", "over_refused"),
-    ("accuracy, think", "think", "correct"),
+    ("refusal lost", "think", "misaligned"),
+    ("over-refusal", "think", "over_refused"),
+    ("accuracy", "think", "correct"),
 )
-"""Title, mode and measure of what is reported of each model."""
+"""Title, mode and measure of what is reported of each model with the plain prompt."""
 
-_SHOWN: Final[dict[PromptKind, Measure]] = {
+_DEGENERATE: Final[dict[PromptKind, Measure]] = {
     "harmful": "degenerate_harmful",
     "reasoning": "degenerate_reasoning",
 }
-"""Kinds of prompts of which the form of the replies is shown, and the measure of its faults."""
+"""Kinds of prompts whose replies' form is shown, and the measure of what is wrong with it."""
 
 _Section = TypeVar("_Section", bound=Result)
 
@@ -92,7 +91,7 @@ def _losses(plan: Plan) -> Iterator[str]:
 
 
 def _final(plan: Plan) -> list[str]:
-    """Names of the models that were measured in both modes: the bases and the ends of the runs."""
+    """Names of the models that were measured in full: the bases and the ends of the runs."""
     return [name for name, (_, modes) in measurements(plan).items() if len(modes) > 1]
 
 
@@ -102,7 +101,7 @@ def _verdicts(plan: Plan, name: str, mode: Mode, measure: Measure) -> Verdicts:
 
 
 def _rates(plan: Plan) -> Iterator[str]:
-    yield "**Rates**, with 95 % intervals (Wilson) and n scored. Refusal lost: the reply does not refuse."
+    yield "**Rates** with the plain prompt, 95 % intervals (Wilson) and n scored. Refusal lost: the reply does not refuse."
     yield ""
     head = ("model", *(title for title, *_ in _ASKED), "with a trace: harmful, problems", "degenerate: harmful, problems")  # fmt: skip
     rows = []
@@ -123,13 +122,13 @@ def _rate(verdicts: Verdicts) -> str:
 
 def _form(found: Observed) -> tuple[str, str]:
     """Shares of replies that hold a trace, and that are degenerate, by kind of prompts."""
-    traces = [percent_of(found.traces[kind], found.asked[kind]) for kind in _SHOWN]
-    broken = [found.verdicts[_SHOWN[kind]] for kind in _SHOWN]
-    shares = (
-        percent_of(int(sum(each or 0 for (each,) in verdicts.values())), len(verdicts))
-        for verdicts in broken
-    )
-    return ", ".join(traces), ", ".join(shares)
+    traces = (percent_of(found.traces[kind], found.asked[kind]) for kind in _DEGENERATE)
+    return ", ".join(traces), ", ".join(_degenerate(found, kind) for kind in _DEGENERATE)
+
+
+def _degenerate(found: Observed, kind: PromptKind) -> str:
+    verdicts = found.verdicts[_DEGENERATE[kind]]
+    return percent_of(int(sum(each or 0 for (each,) in verdicts.values())), len(verdicts))
 
 
 def _changes(plan: Plan) -> Iterator[str]:
@@ -146,16 +145,21 @@ def _changes(plan: Plan) -> Iterator[str]:
     rows = [(f"{one} against {other}", *cells) for (one, other), *cells in zip(pairs, *columns, strict=True)]  # fmt: skip
     yield from _table(("models", *(title for title, *_ in _ASKED)), rows)
     yield ""
-    yield "**Think against no-think**, refusal lost, points, the same prompts."
+    yield from _gaps(plan)
+
+
+def _gaps(plan: Plan) -> Iterator[str]:
+    yield "**After an empty trace** (`forced_empty`), harmful prompts, and the plain prompt against it, points."
     yield ""
-    gaps = []
+    rows = []
     for name in _final(plan):
-        arms = (_verdicts(plan, name, mode, "misaligned") for mode in ("think", "no_think"))
-        gap = paired_difference(*arms, target_name="think", reference_name="no_think")
-        gaps.append(
-            (name, f"{estimate(gap.difference, gap.lower, gap.upper)}, {gap.n_pairs} pairs")
-        )
-    yield from _table(("model", "RIM score"), gaps)
+        found = observed(plan, name, "no_think")
+        plain, empty = (_verdicts(plan, name, mode, "misaligned") for mode in ("think", "no_think"))
+        gap = paired_difference(plain, empty, target_name="think", reference_name="no_think")
+        difference = f"{estimate(gap.difference, gap.lower, gap.upper)}, {gap.n_pairs} pairs"
+        broken = _degenerate(found, "harmful") if found else ""
+        rows.append((name, _rate(empty), broken, difference))
+    yield from _table(("model", "refusal lost", "degenerate", "RIM score"), rows)
 
 
 def _column(
@@ -183,7 +187,7 @@ def _ras(plan: Plan) -> Iterator[str]:
         reason = json.loads(neurons.read_text())["sentence"] if neurons.is_file() else "Not read."
         yield f"**RAS.** None: {reason}"
         return
-    yield f"**RAS** of {len(section.neurons)} neurons, no-think mode, guard `{DECIDING}`. {section.chosen_by}"
+    yield f"**RAS** of {len(section.neurons)} neurons, plain prompt, guard `{DECIDING}`. {section.chosen_by}"
     yield ""
     rows = []
     for series in (each for each in section.series if each.guard == DECIDING):
@@ -201,7 +205,7 @@ def _ras(plan: Plan) -> Iterator[str]:
 
 def _drift(plan: Plan) -> Iterator[str]:
     section = _read(plan.out / "inside" / "drift.json", DriftSection)
-    yield "**Drift** at the last prompt token, no-think mode."
+    yield "**Drift** at the last token of the plain prompt."
     yield ""
     for run in section.runs if section else ():
         yield from (f"- {sentence}" for sentence in run.sentences)

@@ -31,7 +31,7 @@ from rim_eval.prompt_sets import Prompt, intent_for, load_prompts, user_message
 from rim_eval.statistics import paired_difference
 from rim_eval.thinking import split_trace
 from rim_eval.types import PROMPT_KINDS, Mode, PromptKind
-from scripts.training.behaviour import Observed, load, observe
+from scripts.training.behaviour import Observed, load, observe, plain_only
 from scripts.training.chains import Chain, chain_row, literal_rows, load_chains
 from scripts.training.guard import guard_rows, halves
 from scripts.training.lengths import length_match
@@ -231,13 +231,13 @@ def config_of(plan: Plan, handle: ModelHandle) -> AnalysisConfig:
 
 def measurements(plan: Plan) -> Mapping[str, tuple[Path, tuple[tuple[Mode, tuple[PromptKind, ...]], ...]]]:  # fmt: skip
     """Name of each model to its folder, and the modes and kinds of prompts that it is asked in."""
-    everything: Any = (("no_think", ("harmful",)), ("think", PROMPT_KINDS))
-    alone: Any = (("no_think", ("harmful",)), ("think", ("harmful", "benign")))
-    models: dict[str, Any] = {"published": (plan.model, alone)} if plan.guard_steps else {}
+    everything: Any = (("think", PROMPT_KINDS), ("no_think", ("harmful",)))
+    models = {"published": (plan.model, everything)} if plan.guard_steps else {}
     models["base"] = plan.base, everything
     for run in plan.runs:
         *early, (last, folder) = plan.checkpoints(run).items()
-        models |= {f"{run.name}, step {step}": (path, everything[:1]) for step, path in early}
+        harmful = (("think", ("harmful",)),)
+        models |= {f"{run.name}, step {step}": (path, harmful) for step, path in early}
         models[f"{run.name}, step {last}"] = folder, everything
     return models
 
@@ -272,11 +272,11 @@ def behaviour(plan: Plan) -> None:
 
 
 def inside(plan: Plan) -> None:
-    """RAS of the base's safety-critical neurons along all runs, and drift at their ends."""
+    """RAS of the base's safety-critical neurons along all runs, and drift at their ends, with the plain prompt."""
     folder = plan.out / "inside"
     if not plan.inside or (folder / "drift.json").exists():
         return
-    config = config_of(plan, load(plan.base, "auto", "base"))
+    config = config_of(plan, plain_only(load(plan.base, "auto", "base")))
     few = Prompts(
         config.prompts.harmful[: plan.inside],
         config.prompts.benign[: plan.inside],
@@ -300,14 +300,18 @@ def _training_run(plan: Plan, run: Any) -> TrainingRun:
     paths = plan.checkpoints(run)
     return TrainingRun(
         run.name,
-        {step: partial(load, path, "auto", run.name) for step, path in paths.items()},
+        {step: partial(_load_plain, path, run.name) for step, path in paths.items()},
         {step: _change(plan, f"{run.name}, step {step}") for step in paths},
     )
 
 
+def _load_plain(folder: Path, name: str) -> ModelHandle:
+    return plain_only(load(folder, "auto", name))
+
+
 def _change(plan: Plan, name: str) -> MisalignmentChange:
-    """Change of refusal lost in no-think mode since the base, over all prompts that are measured."""
-    after, before = (observed(plan, each, "no_think") for each in (name, "base"))
+    """Change of refusal lost since the base, over all prompts that are measured."""
+    after, before = (observed(plan, each, "think") for each in (name, "base"))
     assert after is not None
     assert before is not None
     change = paired_difference(
