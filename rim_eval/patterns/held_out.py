@@ -1,7 +1,6 @@
 """Held-out items: training rows that hold a prompt which a model is evaluated on are found and set apart.
 
-A row overlaps with an item when it holds the item's first 13 words in a row, any later 13 of them, or all words of a
-shorter one. Words are compared without letter case and punctuation. Thirteen is what Brown et al. 2020
+A row overlaps with an item when it holds 13 words in a row of it, or all words of a shorter one. Words are compared without letter case and punctuation. Thirteen is what Brown et al. 2020
 (arXiv 2005.14165, appendix C) use; a paraphrase is not found.
 """
 
