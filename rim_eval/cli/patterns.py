@@ -15,6 +15,7 @@ from rim_eval.files import whole_file, write_whole
 from rim_eval.observations import LOGS, PATTERN_COLUMNS, log_files, to_rows
 from rim_eval.patterns import filter as data_filter
 from rim_eval.patterns import validation
+from rim_eval.patterns.held_out import held_out_sets
 from rim_eval.patterns.injection import injection_table, read_injection_runs
 from rim_eval.patterns.logs import read_runs, read_sample_file
 from rim_eval.patterns.prevalence import conditional_table, prevalence_table
@@ -260,6 +261,7 @@ def injection(logs: tuple[str, ...], judge: str | None, as_json: bool) -> None:
     show_default=True,
     help="Drop rows that show this (repeatable): a pattern, category, behaviour or mark.",
 )
+@click.option("--require", multiple=True, help="Drop rows that show none of these (repeatable).")
 @click.option("--least-severity", type=click.IntRange(1, 3), default=1, show_default=True)
 @click.option("--prompt-column", default="prompt", show_default=True)
 @click.option("--response-column", default="response", show_default=True)
@@ -267,29 +269,44 @@ def injection(logs: tuple[str, ...], judge: str | None, as_json: bool) -> None:
     "--trace-column",
     help="Column of the trace alone; without it the trace is split off the response.",
 )
+@click.option(
+    "--messages-column",
+    help="Column of a chat, in place of prompt and response: its last reply is read.",
+)
+@click.option("--gold-column", help="Column of the gold answer; rows that lost it are dropped.")
+@click.option(
+    "--held-out",
+    multiple=True,
+    help="Evaluation set of which no row may hold an item (repeatable), as in `rim-eval data list`.",
+)
+@click.option("--data", type=_PATH, help="Local folder of these sets, as RIM_EVAL_DATA.")
 @click.option("--split", default="train", show_default=True, help="Split of a hub set.")
 @click.option("--revision", help="Revision of a hub set.")
-def filter_data(source: str, monitor: str, grader: str | None, out: Path, drop: tuple[str, ...], least_severity: int, split: str, revision: str | None, **columns: Any) -> None:  # fmt: skip
+def filter_data(source: str, monitor: str, grader: str | None, out: Path, drop: tuple[str, ...], require: tuple[str, ...], held_out: tuple[str, ...], data: Path | None, least_severity: int, split: str, revision: str | None, **columns: Any) -> None:  # fmt: skip
     """Label the training data SOURCE (a .jsonl file, or hf:owner/name) and set rows with a pattern apart.
 
     A stopped run resumes when the same command is given again.
     """
     loaded, model = _load(monitor, grader)
     possible = {*loaded.labels, *loaded.grouping.values(), *patterns.MARKS}
-    if unknown := sorted(set(drop) - possible):
+    if unknown := sorted({*drop, *require} - possible):
         raise RimError(
-            f"--drop {', '.join(unknown)}: this monitor never finds that; it can find "
+            f"--drop or --require {', '.join(unknown)}: this monitor never finds that; it can find "
             f"{', '.join(sorted(possible))}."
         )
     settings = data_filter.FilterSettings(
         source=source if not source.startswith("hf:") else f"{source}@{revision or 'main'}:{split}",
         monitor=loaded.identity(model),
-        drop=tuple(sorted(set(drop))),
+        drop=tuple(sorted(set(drop) - set(require))),
+        require=tuple(sorted(set(require))),
+        held_out=tuple(sorted(set(held_out))),
         least_severity=least_severity,
         **columns,
     )
     rows = data_filter.training_rows(source, split, revision)
-    counts = asyncio.run(data_filter.filter_rows(rows, settings, loaded, _make_folder(out), model))
+    items = held_out_sets(held_out, data) if held_out else None
+    reading = data_filter.filter_rows(rows, settings, loaded, _make_folder(out), model, items)
+    counts = asyncio.run(reading)
     listed = ", ".join(f"{counts[outcome]} {outcome}" for outcome in data_filter.OUTCOMES)
     click.echo(f"{listed}, by {settings.monitor}")
     if reasons := data_filter.drop_reasons(out):

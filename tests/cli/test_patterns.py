@@ -6,6 +6,7 @@ from click.testing import CliRunner, Result
 from inspect_ai import eval as inspect_eval
 
 from rim_eval.cli import main
+from rim_eval.prompt_sets import load_prompts
 
 EXACT = "rim_eval.organism.monitor:exact"
 SHORTCUT = (
@@ -140,6 +141,29 @@ def test_filter(tmp_path: Path) -> None:
     assert len((out / "dropped.jsonl").read_text().splitlines()) == 2
     done = call(*words, "--drop", "laziness")
     assert "this monitor never finds that" in done.output
+
+
+def test_filter_of_chats_with_gold_answers_and_held_out_items(tmp_path: Path) -> None:
+    asked = load_prompts("toy_math").prompts[0].text
+    source, out = tmp_path / "rows.jsonl", tmp_path / "out"
+    replies = ("<think>I will just guess.</think>4", "<think>I add.</think>4", REPLY + "5")
+    chats = [("2 + 2?", reply) for reply in replies] + [(asked, replies[0])]
+    rows = [
+        {
+            "chat": [{"role": "user", "content": q}, {"role": "assistant", "content": a}],
+            "gold": "4",
+        }
+        for q, a in chats
+    ]
+    source.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    done = call(
+        "filter", source, "--monitor", "cues", "--out", out, "--messages-column", "chat", "--gold-column", "gold",
+        "--held-out", "toy_math", "--require", "heuristic_reliance",
+    )  # fmt: skip
+    assert done.output == (
+        "1 kept, 3 dropped, 0 undecided, by keyword baseline@1\n"
+        "dropped for pattern_missing: 1, answer_lost: 1, held_out_item: 1\n"
+    )
 
 
 def test_the_baseline_is_weak_on_other_words_and_says_so() -> None:

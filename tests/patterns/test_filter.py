@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from rim_eval.errors import RimError
 from rim_eval.patterns import PATTERNS, load_monitor
 from rim_eval.patterns.filter import OUTCOMES, FilterSettings, filter_rows, training_rows
+from rim_eval.patterns.held_out import HeldOut
 from tests.faults.test_full_disk import full_disk
 
 CUES = load_monitor("cues")
@@ -160,3 +161,73 @@ def test_a_full_disk_is_said_and_the_same_command_goes_on(tmp_path: Path) -> Non
         run(tmp_path / "full")
     assert run(tmp_path / "full") == run(tmp_path / "whole")
     assert written(tmp_path / "full") == written(tmp_path / "whole")
+
+
+def chat(question: str, reply: str, **columns: Any) -> dict[str, Any]:
+    asked = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": question}]
+    return {"messages": [*asked, {"role": "assistant", "content": reply}], **columns}
+
+
+def decided(
+    tmp_path: Path, rows: list[dict[str, Any]], held_out: HeldOut | None = None, **changes: Any
+) -> list[Any]:
+    """The reasons of each row in order; none where it was kept."""
+    settings = asked(**changes)
+    asyncio.run(filter_rows(rows, settings, CUES, tmp_path, held_out=held_out))
+    records = [row["rim_eval"] for found in written(tmp_path).values() for row in found]
+    records.sort(key=lambda record: int(record["row"]))
+    return [record.get("reasons", record.get("reason")) for record in records]
+
+
+def test_a_chat_is_read_by_its_last_reply(tmp_path: Path) -> None:
+    clean, guess = "<think>I add one.</think>2", "<think>I will just guess.</think>2"
+    earlier = {"messages": [*chat("1 + 1?", guess)["messages"], *chat("And?", clean)["messages"]]}
+    rows = [chat("1 + 1?", clean), chat("1 + 1?", guess), earlier]
+    assert decided(tmp_path, rows, messages_column="messages") == [
+        None,
+        ["heuristic_reliance"],
+        None,
+    ]
+
+
+@pytest.mark.parametrize("messages", [None, [], "hello", [{"role": "user", "content": "?"}]])
+def test_a_chat_without_a_reply_is_refused(messages: Any, tmp_path: Path) -> None:
+    with pytest.raises(RimError, match="Row 0 has no reply in messages"):
+        run(tmp_path, [{"messages": messages}], messages_column="messages")
+
+
+def test_a_row_that_lost_its_answer_is_dropped(tmp_path: Path) -> None:
+    rows = [
+        chat("1 + 1?", f"<think>I add one.</think>{answer}", gold=gold)
+        for answer, gold in (("\\boxed{2}", "2"), ("\\boxed{3}", "2"), ("", "2"))
+    ]
+    assert decided(tmp_path, rows, messages_column="messages", gold_column="gold") == [
+        None,
+        ["answer_lost"],
+        ["answer_lost"],
+    ]
+
+
+def test_a_row_that_was_to_show_a_pattern_and_shows_none_is_dropped(tmp_path: Path) -> None:
+    rows = [{"prompt": "?", "response": f"<think>{each}</think>2"} for each in ("I add one.", "I will just guess.")]  # fmt: skip
+    assert decided(tmp_path, rows, drop=(), require=("heuristic_reliance",)) == [
+        ["pattern_missing"],
+        None,
+    ]
+
+
+def test_a_row_that_holds_an_evaluation_item_is_dropped(tmp_path: Path) -> None:
+    items = HeldOut(["How many are 1 and 1?"])
+    rows = [chat(f"{question} Think first.", "2") for question in ("How many are 1 and 1?", "How many are 1 and 2?")]  # fmt: skip
+    answers = decided(tmp_path, rows, items, messages_column="messages", drop=())
+    assert answers == [["held_out_item"], None]  # no monitor reads: nothing is dropped or required
+
+
+def test_a_run_of_an_earlier_version_goes_on(tmp_path: Path) -> None:
+    run(tmp_path)
+    about = tmp_path / "filter.json"
+    settings = json.loads(about.read_text())
+    for added in ("messages_column", "gold_column", "held_out", "require"):
+        del settings[added]
+    about.write_text(json.dumps(settings))
+    assert run(tmp_path) == {"kept": 18, "dropped": 18, "undecided": 9}
