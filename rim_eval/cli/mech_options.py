@@ -115,11 +115,14 @@ class MechOptions(FrozenModel):
         Raises:
             RimError: A set is missing, unknown or not for this model, or model or judge cannot be loaded.
         """
+        from transformers.utils import logging
+
         from rim_eval.fingerprint import fingerprint
         from rim_eval.mechanisms import Arrays, behaviour
         from rim_eval.mechanisms.replies import Kept, Progress
         from rim_eval.mechanisms.report import continue_report
 
+        logging.disable_progress_bar()
         _refuse_missing(self.sets, ("harmful", *needed))
         judge = self._judge()
         loaded = behaviour.load_analysis_prompts(

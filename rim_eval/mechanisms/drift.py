@@ -359,6 +359,10 @@ def ratio_text(layers: Sequence[LayerDrift]) -> str:
     )
 
 
+def _percent(value: float) -> str:
+    return f"{value:+.2g}" if abs(value) < 100 else f"{value:+.0f}"
+
+
 def drift_text(layers: Sequence[LayerDrift]) -> str:
     """Say which way harmful prompts drift, and in which layer most."""
     over = f"({layers[0].n_harmful} harmful prompts)"
@@ -371,8 +375,8 @@ def drift_text(layers: Sequence[LayerDrift]) -> str:
         return f"no layer is shown to drift along the safety direction {over}"
     most = max(drifting, key=lambda each: abs(each.shares[0]))
     drift, lower, upper, harmless = (100 * share for share in most.shares)
-    detail = f"{most.n_harmless} harmless prompts {harmless:+.2g}"
+    detail = f"{most.n_harmless} harmless prompts {_percent(harmless)}"
     unit = " % of the distance between answered and refused prompts"
-    figure = figure_text(drift, lower, upper, detail, form="{:+.2g}", unit=unit)
+    figure = figure_text(drift, lower, upper, detail, form=_percent, unit=unit)
     way = "towards" if drift > 0 else "away from"
     return f"{most.n_harmful} harmful prompts drift {way} refusal, most in layer {most.layer}: by {figure}"

@@ -60,8 +60,6 @@ class RasVerdict(Result):
     verdict: SeriesVerdict
     by_guard: dict[Guard, SeriesVerdict]
     sentence: str
-    remark: str
-    """What the correlation over steps is, and why it decides nothing."""
 
 
 class RasSection(Result):
@@ -109,11 +107,7 @@ def series_verdict(
         for run in target
     }
     verdict, reason = by_guard.get(DECIDING, ("cannot_tell", f"no series under {DECIDING!r}."))
-    run, ranks = target[0], target[0].spearman
-    remark = "A correlation over steps is undefined: one side is constant, or there is one step."
-    if not math.isnan(ranks.value):
-        figure = figure_text(ranks.value, ranks.lower, ranks.upper, form="{:+.2f}", unit="")
-        remark = f"Over {ranks.n} steps ({ranks.ties} tied) Spearman is {figure}, which alone proves little."
+    run = target[0]
     active = "Before, the set was {:.2g} times as active as other neurons drawn ({:.2g} on mathematics). "
     return RasVerdict(
         verdict=verdict,
@@ -123,7 +117,6 @@ def series_verdict(
             f"{reason[:1].upper()}{reason[1:]} {active.format(*balance) if balance else ''}"
             "Values compare within this model only."
         ),
-        remark=remark,
     )
 
 

@@ -78,7 +78,6 @@ class MechanismReport(Result):
         for mode, section in self.ras.items():
             verdict = section.verdict
             yield "ras", f"{mode_name(mode)} mode: {verdict.sentence}", verdict.verdict
-            yield "ras", verdict.remark, None
             yield "ras", section.overlap_sentence, None
         for run in self.drift.runs if self.drift else ():
             yield from (("drift", sentence, None) for sentence in run.sentences)

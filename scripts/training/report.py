@@ -200,7 +200,7 @@ def _ras(plan: Plan) -> Iterator[str]:
     head = ("run", "step", "RAS of the set", "largest of the random sets", "RAS of all neurons", "KL, nats a token", "refusal lost, points")  # fmt: skip
     yield from _table(head, rows)
     yield ""
-    yield f"{section.verdict.sentence} {section.verdict.remark} {section.overlap_sentence}"
+    yield f"{section.verdict.sentence} {section.overlap_sentence}"
 
 
 def _drift(plan: Plan) -> Iterator[str]:
