@@ -28,7 +28,7 @@ def test_the_commands_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_the_options_of_the_other_commands_exist() -> None:
     text = GUIDE.read_text(encoding="utf-8")
-    for command in re.findall(r"rim-eval (mech [a-z]+)[^\n`]*", text):
+    for command in re.findall(r"rim-eval (mech [a-z-]+)[^\n`]*", text):
         help_text = CliRunner().invoke(main, [*command.split(), "--help"]).output
         lines = [line for line in text.splitlines() if f"rim-eval {command} " in line]
         for option in re.findall(r"(--[a-z-]+)", " ".join(lines)):
@@ -36,5 +36,6 @@ def test_the_options_of_the_other_commands_exist() -> None:
 
 
 def test_the_python_runs() -> None:
+    namespace: dict[str, object] = {}
     for code in re.findall(r"```python\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL):
-        exec(compile(code, str(GUIDE), "exec"), {})
+        exec(compile(code, str(GUIDE), "exec"), namespace)
