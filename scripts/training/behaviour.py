@@ -2,8 +2,8 @@
 
 Think mode is the plain prompt: whatever trace there is the model writes by itself. It is what the experiment is about,
 as for the paper's models without a thinking switch. No-think mode begins after an empty trace that is written for the
-model (`forced_empty`); rows of training continue such a trace with a boxed number, and so may a tuned model, whatever
-it was asked: how many replies are degenerate stands beside its rates.
+model (`forced_empty`). What a tuned model says there may be what its rows of training say, whatever it was asked: how
+many replies are degenerate stands beside its rates.
 """
 
 from collections.abc import Sequence
@@ -29,6 +29,8 @@ class Observed(Result):
     """Replies that hold a trace that is not empty."""
     unclosed: dict[PromptKind, int]
     """Replies whose trace never ended within the budget: they have no answer and are not scored."""
+    boxed: dict[PromptKind, int]
+    """Replies whose answer holds a box, as rows of training end in: to a request that is no answer, and no refusal."""
     asked: dict[PromptKind, int]
 
 
@@ -99,11 +101,12 @@ def _traces(
     heard = handle.heard if isinstance(handle, _Listening) else {}
     opened = handle.switch.recipe(mode).opened_by_prompt
     counts: dict[str, dict[PromptKind, int]] = {
-        name: dict.fromkeys(PROMPT_KINDS, 0) for name in ("traces", "unclosed", "asked")
+        name: dict.fromkeys(PROMPT_KINDS, 0) for name in ("traces", "unclosed", "boxed", "asked")
     }
     for kind, request in (each for part in prompts for each in part.all()):
         split = split_trace(heard[request.id].text, opened_by_prompt=opened)
         counts["asked"][kind] += 1
         counts["traces"][kind] += bool(split.trace)
         counts["unclosed"][kind] += split.closed is False
+        counts["boxed"][kind] += "\\boxed" in split.answer
     return counts
