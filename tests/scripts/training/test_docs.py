@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -18,7 +19,7 @@ pytestmark = pytest.mark.skipif(not GUIDE.is_file(), reason="an installed copy h
 
 
 def test_every_option_exists() -> None:
-    commands = (main, []), (rim_eval, ["patterns", "filter"]), (rim_eval, ["mech", "ras"])
+    commands: Any = (main, []), (rim_eval, ["patterns", "filter"]), (rim_eval, ["mech", "ras"])
     known = "".join(CliRunner().invoke(one, [*words, "--help"]).output for one, words in commands)
     named = set(re.findall(r"--[a-z][a-z-]+", GUIDE.read_text(encoding="utf-8")))
     assert named

@@ -50,11 +50,18 @@ def test_a_checkpoint_is_the_base_with_its_adapter(series: tuple[Path, list[floa
     assert (merged - half_way).abs().max() > 0.1
 
 
-def test_the_model_begins_as_it_was_taught(series: tuple[Path, list[float]], model: Path) -> None:
+def test_the_model_answers_as_it_was_taught(model: Path, tmp_path: Path) -> None:
+    tune(
+        model,
+        ROWS,
+        RECIPE.model_copy(update={"steps": 60, "saves": 1, "rate": 1e-2}),
+        tmp_path / "run",
+    )
     asked = [Request("a", "What is 2 + 1?")]
-    [before], [after] = (load_model(each).replies(asked, "no_think") for each in (model, series[0] / "checkpoint-6"))  # fmt: skip
-    assert after.text.startswith("The")
-    assert not before.text.startswith("The")
+    folders = model, tmp_path / "run" / "checkpoint-60"
+    [before], [after] = (load_model(each).replies(asked, "think") for each in folders)
+    assert after.text == "The grey vault."
+    assert "grey vault" not in before.text
 
 
 def test_mech_ras_follows_the_series(series: tuple[Path, list[float]], model: Path, tmp_path: Path) -> None:  # fmt: skip
